@@ -1,0 +1,1 @@
+"""WHAT is sent and WHEN: the Django project and its publishing app."""

@@ -1,0 +1,252 @@
+"""What an operator may set, read once from the environment: one class, every field documented.
+
+Imports nothing of the project. `newsletter.settings` turns it into Django's settings; `.env.example` and the
+README's table are written from it (`manage.py show_settings`), and a test holds them together.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import hmac
+import ipaddress
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, Literal
+from urllib.parse import urlsplit
+
+from pydantic import BeforeValidator, Field, SecretStr, ValidationError, ValidationInfo, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+PROJECT_ROOT = Path(__file__).resolve().parent.parent
+
+#: The variable that names another file than `.env`; the demo uses it for its own.
+ENV_FILE_VARIABLE = "NEWSLETTER_ENV_FILE"
+
+RESEND_API_URL = "https://api.resend.com"
+
+
+def is_loopback(host: str | None) -> bool:
+    """Whether mail or links that go to `host` stay on this machine. Names are not resolved."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host or "").is_loopback
+    except ValueError:
+        return False
+
+
+def _split_commas(value: object) -> object:
+    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+
+Secrets = Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(_split_commas)]
+Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split_commas)]
+
+
+class Configuration(BaseSettings):
+    """Every setting of the system. Secrets are `SecretStr`: they never appear in a print, log or fault."""
+
+    model_config = SettingsConfigDict(
+        env_file_encoding="utf-8", extra="ignore", frozen=True, hide_input_in_errors=True, env_ignore_empty=True
+    )
+
+    site_url: str = Field(
+        description="Public address of the site, without a path: every link in a mail or feed starts with it. "
+        "https, except on this machine.",
+        examples=["https://digest.example.org"],
+    )
+    secret_key: SecretStr = Field(
+        description="Signs sessions and the links in mails; 50 characters or more. Make one with: "
+        "python3 -c 'import secrets; print(secrets.token_urlsafe(50))'",
+    )
+    secret_key_fallbacks: Secrets = Field(
+        default=(),
+        description="Earlier values of SECRET_KEY, separated by commas: links signed with them still work. "
+        "Keep them for as long as old mails may be opened.",
+    )
+    suppression_secret: SecretStr = Field(
+        description="Keys the list of addresses that must not be mailed; 32 characters or more. "
+        "Never change it: with another value nobody on that list is recognised.",
+    )
+    database_url: str = Field(
+        default="sqlite:///var/newsletter.sqlite3",
+        description="Where everything is kept: sqlite:///path or postgresql://user:password@host:port/name.",
+    )
+    environment: str = Field(
+        default="production",
+        pattern=r"^[a-z0-9_-]{1,32}$",
+        description="Name of this installation; goes out as a tag, so that another installation in the same "
+        "Resend team does not take our events for its own.",
+    )
+    provider: Literal["sandbox", "resend"] = Field(
+        default="sandbox",
+        description="Who carries the mail: sandbox (manage.py sandbox, nothing leaves this machine) or resend.",
+    )
+    sandbox_url: str = Field(
+        default="http://127.0.0.1:8026",
+        description="Address of the sandbox; must be on this machine.",
+    )
+    resend_api_key: SecretStr = Field(
+        default=SecretStr(""),
+        validate_default=True,
+        description="Resend's API key (re_…) with sending access. Needed with PROVIDER=resend.",
+    )
+    resend_webhook_secrets: Secrets = Field(
+        default=(),
+        validate_default=True,
+        description="Signing secrets of the webhook (whsec_…), separated by commas: the current one and, while it "
+        "is being rotated, the previous. Needed with PROVIDER=resend.",
+    )
+    service_from: str = Field(
+        default="",
+        description="Sender of mails to editors, such as password resets: Name <address@your.domain>. "
+        "Empty: no such mails.",
+    )
+    allowed_hosts: Names = Field(
+        default=(),
+        description="Further host names that the site answers to, separated by commas; the one of SITE_URL is always in.",
+    )
+    trusted_proxies: int = Field(
+        default=0,
+        ge=0,
+        le=5,
+        description="How many reverse proxies stand in front and append to X-Forwarded-For. 0: the header is ignored.",
+    )
+    debug: bool = Field(default=False, description="Show details of errors in the browser. Never on a public site.")
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
+        default="INFO", description="How much the processes write to their log."
+    )
+
+    @field_validator("site_url", "sandbox_url")
+    @classmethod
+    def _is_an_origin(cls, value: str) -> str:
+        parts = urlsplit(value)
+        if parts.scheme not in {"http", "https"} or not parts.hostname or parts.path.strip("/") or parts.query:
+            raise ValueError("must look like https://digest.example.org: scheme and host, no path")
+        host = parts.hostname.encode("idna").decode("ascii")
+        port = f":{parts.port}" if parts.port else ""
+        return f"{parts.scheme}://{host}{port}"
+
+    @field_validator("site_url")
+    @classmethod
+    def _is_encrypted_in_public(cls, value: str) -> str:
+        if value.startswith("http://") and not is_loopback(urlsplit(value).hostname):
+            raise ValueError("must start with https://; http is for 127.0.0.1 only")
+        return value
+
+    @field_validator("sandbox_url")
+    @classmethod
+    def _stays_on_this_machine(cls, value: str) -> str:
+        if not is_loopback(urlsplit(value).hostname):
+            raise ValueError("must be on this machine (127.0.0.1): the sandbox is no mail server")
+        return value
+
+    @field_validator("secret_key")
+    @classmethod
+    def _is_long(cls, value: SecretStr) -> SecretStr:
+        if len(value.get_secret_value()) < 50:
+            raise ValueError("must have 50 characters or more")
+        return value
+
+    @field_validator("suppression_secret")
+    @classmethod
+    def _is_long_enough(cls, value: SecretStr) -> SecretStr:
+        if len(value.get_secret_value()) < 32:
+            raise ValueError("must have 32 characters or more")
+        return value
+
+    @field_validator("database_url")
+    @classmethod
+    def _is_a_known_database(cls, value: str) -> str:
+        parts = urlsplit(value)
+        if parts.scheme == "sqlite" and value.startswith("sqlite:///") and len(value) > len("sqlite:///"):
+            return value
+        if parts.scheme in {"postgres", "postgresql"} and parts.path.strip("/"):
+            return value
+        raise ValueError("must be sqlite:///path/to/file or postgresql://user:password@host:port/name")
+
+    @field_validator("resend_api_key")
+    @classmethod
+    def _is_there_for_resend(cls, value: SecretStr, info: ValidationInfo) -> SecretStr:
+        if info.data.get("provider") == "resend" and not value.get_secret_value().startswith("re_"):
+            raise ValueError("is needed with PROVIDER=resend, and starts with re_")
+        return value
+
+    @field_validator("resend_webhook_secrets")
+    @classmethod
+    def _are_signing_secrets(
+        cls, value: tuple[SecretStr, ...], info: ValidationInfo
+    ) -> tuple[SecretStr, ...]:
+        if info.data.get("provider") == "resend" and not value:
+            raise ValueError("is needed with PROVIDER=resend: the signing secret of the webhook you made there")
+        if not all(_is_webhook_secret(secret.get_secret_value()) for secret in value):
+            raise ValueError("each must be whsec_ followed by at least 24 bytes in Base64, as Resend shows it")
+        return value
+
+    @property
+    def provider_url(self) -> str:
+        """Origin of the API that posts go to."""
+        return RESEND_API_URL if self.provider == "resend" else self.sandbox_url
+
+    @property
+    def provider_key(self) -> str:
+        """The API key in force; the sandbox needs none of the operator's."""
+        return self.resend_api_key.get_secret_value() if self.provider == "resend" else "re_sandbox"
+
+    @property
+    def webhook_secrets(self) -> list[str]:
+        """Secrets that verify webhooks; the sandbox's follows from SECRET_KEY, so that it needs no setting."""
+        if self.provider == "resend":
+            return [secret.get_secret_value() for secret in self.resend_webhook_secrets]
+        digest = hmac.digest(self.secret_key.get_secret_value().encode(), b"sandbox webhook", hashlib.sha256)
+        return ["whsec_" + base64.b64encode(digest).decode("ascii")]
+
+
+def _is_webhook_secret(value: str) -> bool:
+    try:
+        return value.startswith("whsec_") and len(base64.b64decode(value[6:], validate=True)) >= 24
+    except binascii.Error:
+        return False
+
+
+class ConfigurationError(Exception):
+    """The environment is not usable; `faults` names every wrong or missing setting, one sentence each."""
+
+    def __init__(self, faults: list[str]) -> None:
+        super().__init__("\n".join(faults))
+        self.faults = faults
+
+
+def read_configuration(env_file: Path | None = None) -> Configuration:
+    """The configuration from the environment and `env_file` (the environment wins), or all of its faults.
+
+    Raises ConfigurationError.
+    """
+    try:
+        return Configuration(_env_file=env_file)
+    except ValidationError as error:
+        faults = [_fault_sentence(dict(fault)) for fault in error.errors(include_input=False, include_url=False)]
+        raise ConfigurationError(faults) from error
+
+
+def configuration_or_exit() -> Configuration:
+    """The configuration, or the end of the process with a list of all faults and no traceback."""
+    env_file = Path(os.environ.get(ENV_FILE_VARIABLE, PROJECT_ROOT / ".env"))
+    try:
+        return read_configuration(env_file)
+    except ConfigurationError as error:
+        faults = "\n".join(f"  {fault}" for fault in error.faults)
+        sys.exit(
+            f"The settings are not usable, so nothing was started:\n{faults}\n"
+            f"Set them in the environment or in {env_file.name}; .env.example explains each."
+        )
+
+
+def _fault_sentence(fault: dict[str, object]) -> str:
+    location = fault["loc"]
+    name = str(location[0]).upper() if isinstance(location, tuple) and location else ""
+    message = "is missing" if fault["type"] == "missing" else str(fault["msg"]).removeprefix("Value error, ")
+    return f"{name}: {message}" if name else message

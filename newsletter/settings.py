@@ -1,0 +1,148 @@
+"""Django's settings, derived from the configuration. Imports `newsletter.configuration` only."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from csp.constants import NONE, SELF
+
+from newsletter.configuration import PROJECT_ROOT, Configuration, configuration_or_exit
+
+
+def database_settings(url: str) -> dict[str, Any]:
+    """Django's DATABASES entry for a DATABASE_URL."""
+    parts = urlsplit(url)
+    if parts.scheme == "sqlite":
+        return {
+            "ENGINE": "django.db.backends.sqlite3",
+            "NAME": PROJECT_ROOT / url.removeprefix("sqlite:///"),
+            "OPTIONS": {
+                # WAL lets the web read while the worker writes. IMMEDIATE takes the write lock at the start of a
+                # transaction, where SQLite waits for it; a lock taken half-way fails at once instead.
+                "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
+                "transaction_mode": "IMMEDIATE",
+                "timeout": 20,
+            },
+        }
+    return {
+        "ENGINE": "django.db.backends.postgresql",
+        "NAME": unquote(parts.path.strip("/")),
+        "USER": unquote(parts.username or ""),
+        "PASSWORD": unquote(parts.password or ""),
+        "HOST": unquote(parts.hostname or ""),
+        "PORT": str(parts.port or ""),
+        "CONN_MAX_AGE": 60,
+        "CONN_HEALTH_CHECKS": True,
+    }
+
+
+CONFIGURATION: Configuration = configuration_or_exit()
+SITE_URL = CONFIGURATION.site_url
+SITE_HOST = urlsplit(SITE_URL).hostname or ""
+IS_ENCRYPTED = SITE_URL.startswith("https://")
+
+DEBUG = CONFIGURATION.debug
+SECRET_KEY = CONFIGURATION.secret_key.get_secret_value()
+SECRET_KEY_FALLBACKS = [key.get_secret_value() for key in CONFIGURATION.secret_key_fallbacks]
+SUPPRESSION_SECRET = CONFIGURATION.suppression_secret.get_secret_value()
+ENVIRONMENT = CONFIGURATION.environment
+TRUSTED_PROXIES = CONFIGURATION.trusted_proxies
+
+PROVIDER = CONFIGURATION.provider
+PROVIDER_URL = CONFIGURATION.provider_url
+PROVIDER_API_KEY = CONFIGURATION.provider_key
+WEBHOOK_SECRETS = CONFIGURATION.webhook_secrets
+SANDBOX_URL = CONFIGURATION.sandbox_url
+
+ALLOWED_HOSTS = [SITE_HOST, *CONFIGURATION.allowed_hosts]
+INSTALLED_APPS = [
+    "newsletter",
+    "subscribers",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "whitenoise.runserver_nostatic",
+    "django.contrib.staticfiles",
+    "csp",
+]
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "csp.middleware.CSPMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+ROOT_URLCONF = "newsletter.urls"
+WSGI_APPLICATION = "newsletter.wsgi.application"
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [PROJECT_ROOT / "templates" / "django"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+        },
+    },
+]
+MJML_TEMPLATES = PROJECT_ROOT / "templates" / "mjml"
+
+DATABASES = {"default": database_settings(CONFIGURATION.database_url)}
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+LANGUAGE_CODE = "en"
+TIME_ZONE = "UTC"
+USE_TZ = True
+
+STATIC_URL = "static/"
+STATIC_ROOT = PROJECT_ROOT / "var" / "static"
+# Files are served straight from the apps, so that no collecting step stands between a clone and a page.
+WHITENOISE_USE_FINDERS = True
+WHITENOISE_MAX_AGE = 3600
+
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 12}},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+]
+
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": [SELF],
+        "img-src": [SELF, "data:"],
+        "object-src": [NONE],
+        "base-uri": [NONE],
+        "form-action": [SELF],
+        "frame-ancestors": [NONE],
+    },
+}
+X_FRAME_OPTIONS = "DENY"
+SECURE_REFERRER_POLICY = "same-origin"
+SECURE_HSTS_SECONDS = 31_536_000 if IS_ENCRYPTED else 0
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = IS_ENCRYPTED
+SESSION_COOKIE_NAME, CSRF_COOKIE_NAME = (
+    ("__Host-sessionid", "__Host-csrftoken") if IS_ENCRYPTED else ("sessionid", "csrftoken")
+)
+CSRF_COOKIE_HTTPONLY = True
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if CONFIGURATION.trusted_proxies else None
+
+EMAIL_BACKEND = "newsletter.providers.email_backend.ProviderEmailBackend"
+DEFAULT_FROM_EMAIL = CONFIGURATION.service_from
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"line": {"format": "{asctime} {levelname} {name} {message}", "style": "{"}},
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "root": {"handlers": ["stderr"], "level": CONFIGURATION.log_level},
+}

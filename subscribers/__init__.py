@@ -1,0 +1,1 @@
+"""WHO receives, and their consent; knows nothing of issues."""

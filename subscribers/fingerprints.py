@@ -1,0 +1,15 @@
+"""The keyed hash under which an address that must not be mailed is remembered.
+
+Imports Django's settings only. A plain hash of an address can be guessed by trying addresses; a keyed one cannot (R-48).
+"""
+
+import hashlib
+import hmac
+
+from django.conf import settings
+
+
+def fingerprint(canonical: str) -> str:
+    """HMAC-SHA256 of a canonical address under SUPPRESSION_SECRET, as 64 hexadecimal digits."""
+    secret: str = settings.SUPPRESSION_SECRET
+    return hmac.digest(secret.encode(), canonical.encode(), hashlib.sha256).hex()

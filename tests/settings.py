@@ -1,0 +1,19 @@
+"""Settings of the test suite: the real ones, from an environment of its own; TEST_DATABASE_URL picks the database."""
+
+import os
+
+os.environ["NEWSLETTER_ENV_FILE"] = os.devnull
+os.environ.update(
+    SITE_URL="http://127.0.0.1:8000",
+    SECRET_KEY="tests-only-" + "k" * 50,
+    SUPPRESSION_SECRET="tests-only-" + "s" * 32,
+    DATABASE_URL=os.environ.get("TEST_DATABASE_URL", "sqlite:///var/tests.sqlite3"),
+    ENVIRONMENT="tests",
+    PROVIDER="sandbox",
+    ALLOWED_HOSTS="testserver,localhost",
+    LOG_LEVEL="WARNING",
+)
+
+from newsletter.settings import *  # noqa: E402, F403
+
+PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
