@@ -50,7 +50,11 @@ class Configuration(BaseSettings):
     """Every setting of the system. Secrets are `SecretStr`: they never appear in a print, log or fault."""
 
     model_config = SettingsConfigDict(
-        env_file_encoding="utf-8", extra="ignore", frozen=True, hide_input_in_errors=True, env_ignore_empty=True
+        env_file_encoding="utf-8",
+        extra="ignore",
+        frozen=True,
+        hide_input_in_errors=True,
+        env_ignore_empty=True,
     )
 
     site_url: str = Field(
@@ -177,9 +181,7 @@ class Configuration(BaseSettings):
 
     @field_validator("resend_webhook_secrets")
     @classmethod
-    def _are_signing_secrets(
-        cls, value: tuple[SecretStr, ...], info: ValidationInfo
-    ) -> tuple[SecretStr, ...]:
+    def _are_signing_secrets(cls, value: tuple[SecretStr, ...], info: ValidationInfo) -> tuple[SecretStr, ...]:
         if info.data.get("provider") == "resend" and not value:
             raise ValueError("is needed with PROVIDER=resend: the signing secret of the webhook you made there")
         if not all(_is_webhook_secret(secret.get_secret_value()) for secret in value):

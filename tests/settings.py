@@ -14,6 +14,6 @@ os.environ.update(
     LOG_LEVEL="WARNING",
 )
 
-from newsletter.settings import *  # noqa: E402, F403
+from newsletter.settings import *  # noqa: F403
 
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]

@@ -1,0 +1,39 @@
+"""The tables: newsletter, issue, edition, delivery and batch, receipt. Imports `subscribers` only."""
+
+from newsletter.models.delivery import Batch, BatchState, Delivery, DeliveryStatus, Fact
+from newsletter.models.edition import Edition, EditionIsFrozen
+from newsletter.models.issue import (
+    TRANSITIONS,
+    Category,
+    Issue,
+    IssueCategory,
+    IssueStatus,
+    IssueTransition,
+    Section,
+    Story,
+    WrongStatus,
+)
+from newsletter.models.newsletter import Newsletter
+from newsletter.models.receipt import Receipt, ReceiptState
+
+__all__ = [
+    "TRANSITIONS",
+    "Batch",
+    "BatchState",
+    "Category",
+    "Delivery",
+    "DeliveryStatus",
+    "Edition",
+    "EditionIsFrozen",
+    "Fact",
+    "Issue",
+    "IssueCategory",
+    "IssueStatus",
+    "IssueTransition",
+    "Newsletter",
+    "Receipt",
+    "ReceiptState",
+    "Section",
+    "Story",
+    "WrongStatus",
+]

@@ -1,0 +1,168 @@
+"""The outbox: one delivery per reader and edition, and the batches in which they go out."""
+
+from __future__ import annotations
+
+import datetime
+from typing import ClassVar
+
+from django.db import models
+from django.db.models import F, Q
+from django.utils import timezone
+
+from newsletter.models.edition import Edition
+from subscribers.models import Subscriber
+
+
+class DeliveryStatus(models.TextChoices):
+    """How far the sending of one mail has come. What happened to it afterwards are its facts."""
+
+    PENDING = "pending", "Waiting"
+    BATCHED = "batched", "On its way out"
+    ACCEPTED = "accepted", "Accepted"
+    FAILED = "failed", "Refused"
+    UNKNOWN = "unknown", "Not known"
+    SKIPPED = "skipped", "Left out"
+
+
+class Fact(models.TextChoices):
+    """What a provider may tell about an accepted mail, in rising rank: the highest seen is what a person reads.
+
+    The order makes late and repeated events harmless (R-88): a delivery keeps the first time of each fact.
+    """
+
+    SENT = "sent", "Sent"
+    DELAYED = "delayed", "Delayed"
+    DELIVERED = "delivered", "Delivered"
+    OPENED = "opened", "Opened"
+    CLICKED = "clicked", "Clicked"
+    FAILED = "failed", "Failed"
+    SUPPRESSED = "suppressed", "Suppressed"
+    BOUNCED = "bounced", "Bounced"
+    COMPLAINED = "complained", "Complained"
+
+
+class Delivery(models.Model):
+    """One edition for one subscriber. Made before anything is sent, so that a restart knows what is left."""
+
+    edition = models.ForeignKey(Edition, on_delete=models.PROTECT, related_name="deliveries")
+    # No database constraint to the subscriber: it costs the snapshot of a large audience a factor of three, and an
+    # erased reader must leave the counts as they are.
+    subscriber = models.ForeignKey(
+        Subscriber, on_delete=models.DO_NOTHING, db_constraint=False, related_name="deliveries"
+    )
+    status = models.CharField(max_length=8, choices=DeliveryStatus.choices, default=DeliveryStatus.PENDING)
+    reason = models.CharField(max_length=200, blank=True, help_text="Why it was left out or refused.")
+    provider_id = models.CharField(max_length=64, blank=True)
+
+    sent_at = models.DateTimeField(null=True)
+    delayed_at = models.DateTimeField(null=True)
+    delivered_at = models.DateTimeField(null=True)
+    opened_at = models.DateTimeField(null=True)
+    clicked_at = models.DateTimeField(null=True)
+    failed_at = models.DateTimeField(null=True)
+    suppressed_at = models.DateTimeField(null=True)
+    bounced_at = models.DateTimeField(null=True)
+    complained_at = models.DateTimeField(null=True)
+
+    class Meta:
+        verbose_name_plural = "deliveries"
+        constraints = [
+            # The promise: each reader gets each issue once. An issue has one edition that goes out.
+            models.UniqueConstraint(fields=["edition", "subscriber"], name="delivery_once_per_reader_and_edition"),
+            models.CheckConstraint(condition=Q(status__in=DeliveryStatus.values), name="delivery_status_known"),
+        ]
+
+    def __str__(self) -> str:
+        return f"delivery {self.pk}"
+
+    @property
+    def outcome(self) -> str:
+        """What a person reads: the highest fact that is known, else the status of its sending."""
+        for fact in reversed(Fact):
+            if getattr(self, f"{fact.value}_at"):
+                return str(fact.label)
+        return str(DeliveryStatus(self.status).label)
+
+
+class BatchState(models.TextChoices):
+    """Where one provider call stands."""
+
+    READY = "ready", "Ready"  # nothing of it is out; may be frozen anew
+    CLAIMED = (
+        "claimed",
+        "With a worker",
+    )  # bytes and key are stored; a crash leaves it here until the lease ends
+    ACCEPTED = "accepted", "Accepted"
+    REFUSED = "refused", "Refused"
+    SPLIT = "split", "Split"  # known not to have gone out whole; two smaller batches replace it
+    UNKNOWN = (
+        "unknown",
+        "Not known",
+    )  # posted without an answer; the same bytes are posted again under the same key
+    HELD = "held", "Held"  # still unknown when the provider forgets keys; waits for a receipt or a person
+    DROPPED = "dropped", "Dropped"  # nobody in it may be mailed any more, or the send was cancelled
+
+
+#: States that a worker may still have to act on.
+OPEN_BATCH_STATES = (BatchState.READY, BatchState.CLAIMED, BatchState.UNKNOWN)
+
+
+class BatchQuerySet(models.QuerySet["Batch"]):
+    """Questions about batches."""
+
+    def claimable(self, moment: datetime.datetime) -> BatchQuerySet:
+        """Open batches of issues that are being sent, due now, and in nobody's hands."""
+        return self.filter(
+            Q(lease_until__isnull=True) | Q(lease_until__lte=moment),
+            state__in=OPEN_BATCH_STATES,
+            not_before__lte=moment,
+            edition__sent_as__status="sending",
+        ).order_by("not_before", "pk")
+
+
+class Batch(models.Model):
+    """Up to 100 deliveries that go out in one provider call: all of an edition from `first` to `last` delivery.
+
+    `key` and `payload` are stored before the first byte leaves, and every attempt posts exactly them (R-101,
+    R-102). `payload` is compressed JSON; it is removed once the outcome is known.
+    """
+
+    edition = models.ForeignKey(Edition, on_delete=models.PROTECT, related_name="batches")
+    first_delivery = models.BigIntegerField()
+    last_delivery = models.BigIntegerField()
+    state = models.CharField(max_length=8, choices=BatchState.choices, default=BatchState.READY)
+    epoch = models.PositiveSmallIntegerField(
+        default=1, help_text="Counts the freezings; a new one only where nothing went out."
+    )
+    attempts = models.PositiveIntegerField(default=0)
+    key = models.CharField(max_length=256, unique=True)
+    payload = models.BinaryField(null=True, editable=False)
+    payload_sha256 = models.CharField(max_length=64, blank=True)
+    recipients = models.PositiveSmallIntegerField(default=0, help_text="How many messages the payload holds.")
+    not_before = models.DateTimeField(default=timezone.now)
+    lease_until = models.DateTimeField(null=True)
+    first_attempt_at = models.DateTimeField(null=True)
+    finished_at = models.DateTimeField(null=True)
+    reason = models.CharField(max_length=500, blank=True)
+
+    objects: ClassVar[BatchQuerySet] = BatchQuerySet.as_manager()  # type: ignore[assignment]
+
+    class Meta:
+        verbose_name_plural = "batches"
+        constraints = [
+            models.CheckConstraint(condition=Q(state__in=BatchState.values), name="batch_state_known"),
+            models.CheckConstraint(condition=Q(first_delivery__lte=F("last_delivery")), name="batch_range_in_order"),
+            # Nothing is ever under way without the bytes that were sent.
+            models.CheckConstraint(
+                condition=~Q(state__in=(BatchState.CLAIMED, BatchState.UNKNOWN, BatchState.HELD))
+                | Q(payload__isnull=False),
+                name="batch_under_way_has_its_bytes",
+            ),
+        ]
+        indexes = [
+            # Workers look for the next open batch; finished ones are not in here.
+            models.Index(fields=["not_before", "id"], condition=Q(state__in=OPEN_BATCH_STATES), name="batch_open"),
+        ]
+
+    def __str__(self) -> str:
+        return f"batch {self.pk}"

@@ -1,0 +1,249 @@
+"""The issue: what editors compose, its states, and the one table of arrows between them."""
+
+from __future__ import annotations
+
+import datetime
+from typing import Any, ClassVar
+
+from django.db import models, transaction
+from django.db.models import F, Q
+from django.utils import timezone
+
+from newsletter.models.edition import Edition
+from newsletter.models.newsletter import Newsletter
+
+
+class IssueStatus(models.TextChoices):
+    """Where an issue stands on its way."""
+
+    DRAFT = "draft", "Draft"
+    SCHEDULED = "scheduled", "Scheduled"
+    SENDING = "sending", "Sending"
+    PAUSED = "paused", "Paused"
+    SENT = "sent", "Sent"
+    CANCELLED = "cancelled", "Cancelled"
+
+
+#: From each state, the states it may move to. Nothing else ever changes `Issue.status`.
+TRANSITIONS: dict[str, frozenset[str]] = {
+    IssueStatus.DRAFT: frozenset({IssueStatus.SCHEDULED, IssueStatus.SENDING}),
+    # Back to draft: the schedule was taken off. To sending: its time came, or somebody pressed Send now.
+    IssueStatus.SCHEDULED: frozenset({IssueStatus.DRAFT, IssueStatus.SENDING}),
+    IssueStatus.SENDING: frozenset({IssueStatus.PAUSED, IssueStatus.SENT, IssueStatus.CANCELLED}),
+    # Paused never becomes sent by itself: a resume that finds nothing left to do ends as sent (R-121).
+    IssueStatus.PAUSED: frozenset({IssueStatus.SENDING, IssueStatus.CANCELLED}),
+    IssueStatus.SENT: frozenset(),
+    # What is out is out; there is no way back from a cancelled send, corrections are a new issue (R-136).
+    IssueStatus.CANCELLED: frozenset(),
+}
+
+#: States in which an issue is, or was, on its way to readers: in the archive, and never edited again.
+PUBLISHED = (IssueStatus.SENDING, IssueStatus.PAUSED, IssueStatus.SENT, IssueStatus.CANCELLED)
+
+
+class WrongStatus(Exception):
+    """The issue is not in a state from which it could move there; the sentence says in which it is."""
+
+    permanent = True
+
+
+class IssueQuerySet(models.QuerySet["Issue"]):
+    """Questions about issues."""
+
+    def due(self, moment: datetime.datetime) -> IssueQuerySet:
+        """Scheduled issues whose time has come, the longest waiting first."""
+        return self.filter(status=IssueStatus.SCHEDULED, scheduled_at__lte=moment).order_by("scheduled_at", "pk")
+
+    def public(self) -> IssueQuerySet:
+        """Issues that readers may see on the web, newest first. A cancelled send is withdrawn from there."""
+        return self.filter(
+            status__in=(IssueStatus.SENDING, IssueStatus.PAUSED, IssueStatus.SENT), edition__isnull=False
+        ).order_by("-started_at", "-pk")
+
+
+class Issue(models.Model):
+    """What editors compose: envelope, sections and stories. Its content is frozen when sending starts."""
+
+    newsletter = models.ForeignKey(Newsletter, on_delete=models.PROTECT, related_name="issues")
+    title = models.CharField(max_length=200)
+    slug = models.SlugField(max_length=120, help_text="Part of its web address; identifies it in files.")
+    date = models.DateField(default=datetime.date.today)
+    subject = models.CharField(max_length=200, blank=True, help_text="Empty: the title.")
+    preheader = models.CharField(max_length=200, blank=True, help_text="The line that inboxes show beside the subject.")
+    categories: models.ManyToManyField[Category, IssueCategory] = models.ManyToManyField(
+        "Category", through="IssueCategory", related_name="issues"
+    )
+
+    status = models.CharField(max_length=10, choices=IssueStatus.choices, default=IssueStatus.DRAFT, editable=False)
+    revision = models.PositiveIntegerField(
+        default=0, editable=False, help_text="Counts the saves that changed something."
+    )
+    hold_reason = models.CharField(max_length=500, blank=True, editable=False, help_text="Why it is paused.")
+
+    scheduled_at = models.DateTimeField(null=True, blank=True, editable=False)
+    scheduled_zone = models.CharField(max_length=64, blank=True, editable=False)
+
+    edition = models.OneToOneField(
+        Edition,
+        on_delete=models.PROTECT,
+        null=True,
+        editable=False,
+        related_name="sent_as",
+        help_text="The edition that goes out. Set once, so that an issue never goes out in two.",
+    )
+    started_at = models.DateTimeField(null=True, editable=False)
+    addressed_through = models.BigIntegerField(
+        default=0, editable=False, help_text="The last subscription that got its delivery row."
+    )
+    addressed_at = models.DateTimeField(null=True, editable=False)
+    excluded = models.JSONField(
+        default=dict, editable=False, help_text="How many members of the list were left out, by reason."
+    )
+    finished_at = models.DateTimeField(null=True, editable=False)
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+    updated_at = models.DateTimeField(auto_now=True)
+
+    objects: ClassVar[IssueQuerySet] = IssueQuerySet.as_manager()  # type: ignore[assignment]
+
+    class Meta:
+        ordering = ["-date", "-pk"]
+        constraints = [
+            models.UniqueConstraint(fields=["newsletter", "slug"], name="issue_slug_once_per_newsletter"),
+            models.CheckConstraint(condition=Q(status__in=IssueStatus.values), name="issue_status_known"),
+            models.CheckConstraint(
+                condition=~Q(status=IssueStatus.SCHEDULED) | Q(scheduled_at__isnull=False),
+                name="issue_scheduled_has_a_time",
+            ),
+            models.CheckConstraint(
+                condition=~Q(status__in=PUBLISHED) | Q(edition__isnull=False, started_at__isnull=False),
+                name="issue_under_way_has_its_edition",
+            ),
+            models.CheckConstraint(
+                condition=~Q(status=IssueStatus.SENT) | Q(finished_at__isnull=False, addressed_at__isnull=False),
+                name="issue_sent_is_finished",
+            ),
+        ]
+        indexes = [
+            # The worker asks at every turn which schedules are due.
+            models.Index(fields=["scheduled_at"], condition=Q(status=IssueStatus.SCHEDULED), name="issue_due"),
+        ]
+
+    def __str__(self) -> str:
+        return self.title
+
+    @property
+    def is_editable(self) -> bool:
+        """Whether its content may still change: a draft's only."""
+        return self.status == IssueStatus.DRAFT
+
+    def move(self, to: str, *, by: str, reason: str = "", **changes: Any) -> None:
+        """Move along one arrow of TRANSITIONS, writing `changes` with it, and record who did it and why.
+
+        The update holds only if the row still is where the arrow starts, so of two that press at once one wins
+        and the other gets WrongStatus (R-116). `changes` are field values of this row.
+        """
+        sources = [source for source, targets in TRANSITIONS.items() if to in targets]
+        with transaction.atomic():
+            row = Issue.objects.select_for_update().filter(pk=self.pk).values_list("status", flat=True).first()
+            moved = Issue.objects.filter(pk=self.pk, status__in=sources).update(
+                status=to, updated_at=timezone.now(), **changes
+            )
+            if not moved or row is None:
+                raise WrongStatus(_refusal(row, to))
+            IssueTransition.objects.create(issue=self, source=row, target=to, by=by, reason=reason)
+        self.refresh_from_db()
+
+
+def _refusal(status: str | None, to: str) -> str:
+    if status is None:
+        return "This issue no longer exists."
+    return f"This issue is {IssueStatus(status).label.lower()}, so it cannot become {IssueStatus(to).label.lower()}."
+
+
+class IssueTransition(models.Model):
+    """One step an issue took: the history of its states, append-only."""
+
+    issue = models.ForeignKey(Issue, on_delete=models.CASCADE, related_name="transitions")
+    source = models.CharField(max_length=10, choices=IssueStatus.choices)
+    target = models.CharField(max_length=10, choices=IssueStatus.choices)
+    by = models.CharField(max_length=150, help_text="An editor's name, or the step that did it.")
+    reason = models.CharField(max_length=500, blank=True)
+    at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        ordering = ["pk"]
+
+    def __str__(self) -> str:
+        return f"{self.source} → {self.target}"
+
+
+class Category(models.Model):
+    """A word that issues of a newsletter are filed under."""
+
+    newsletter = models.ForeignKey(Newsletter, on_delete=models.CASCADE, related_name="categories")
+    name = models.CharField(max_length=60)
+
+    class Meta:
+        ordering = ["name"]
+        verbose_name_plural = "categories"
+        constraints = [models.UniqueConstraint(fields=["newsletter", "name"], name="category_once_per_newsletter")]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class IssueCategory(models.Model):
+    """A category of an issue, in the order in which the editor named them."""
+
+    issue = models.ForeignKey(Issue, on_delete=models.CASCADE)
+    category = models.ForeignKey(Category, on_delete=models.CASCADE)
+    position = models.PositiveSmallIntegerField()
+
+    class Meta:
+        ordering = ["position"]
+        constraints = [
+            models.UniqueConstraint(fields=["issue", "category"], name="issue_category_once"),
+            models.UniqueConstraint(fields=["issue", "position"], name="issue_category_position_once"),
+        ]
+
+    def __str__(self) -> str:
+        return str(self.category)
+
+
+class Section(models.Model):
+    """A headed part of an issue: text, stories, or text followed by stories."""
+
+    issue = models.ForeignKey(Issue, on_delete=models.CASCADE, related_name="sections")
+    position = models.PositiveSmallIntegerField()
+    title = models.CharField(max_length=200)
+    body = models.TextField(blank=True)
+
+    class Meta:
+        ordering = ["position"]
+        constraints = [
+            models.UniqueConstraint(fields=["issue", "position"], name="section_position_once"),
+        ]
+
+    def __str__(self) -> str:
+        return self.title
+
+
+class Story(models.Model):
+    """One story of a section. Title, link and text may be missing in a draft; pre-flight asks for them."""
+
+    section = models.ForeignKey(Section, on_delete=models.CASCADE, related_name="stories")
+    position = models.PositiveSmallIntegerField()
+    title = models.CharField(max_length=300, blank=True)
+    url = models.CharField(max_length=2000, blank=True)
+    source = models.CharField(max_length=100, blank=True)
+    body = models.TextField(blank=True)
+
+    class Meta:
+        ordering = [F("section__position").asc(), "position"]
+        verbose_name_plural = "stories"
+        constraints = [
+            models.UniqueConstraint(fields=["section", "position"], name="story_position_once"),
+        ]
+
+    def __str__(self) -> str:
+        return self.title

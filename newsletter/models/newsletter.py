@@ -1,0 +1,43 @@
+"""The newsletter: a publication, and by construction the one mailing list it is sent to."""
+
+from __future__ import annotations
+
+import zoneinfo
+
+from django.core.exceptions import ValidationError
+from django.db import models
+
+from subscribers.models import MailingList
+
+
+def check_time_zone(name: str) -> None:
+    """Refuse what is no IANA time zone, such as a bare offset."""
+    if name not in zoneinfo.available_timezones():
+        raise ValidationError(f"“{name}” is no time zone. Use a name such as Europe/Berlin.")
+
+
+class Newsletter(MailingList):
+    """A publication. Name, sender and postal address stand on the mailing list, which it extends row by row."""
+
+    mailing_list = models.OneToOneField(
+        MailingList, on_delete=models.CASCADE, parent_link=True, primary_key=True, related_name="newsletter"
+    )
+    time_zone = models.CharField(
+        max_length=64,
+        default="UTC",
+        validators=[check_time_zone],
+        help_text="Schedules are meant in this zone.",
+    )
+    known_sources = models.TextField(
+        blank=True,
+        help_text="Sources that plain-text digests name, one per line. They tell where a source ends and a story begins.",
+    )
+
+    def sources(self) -> tuple[str, ...]:
+        """The known sources, as the digest reader takes them."""
+        return tuple(line.strip() for line in self.known_sources.splitlines() if line.strip())
+
+    @property
+    def list_id(self) -> str:
+        """The list's name for mail programs, which stays when the newsletter is renamed (R-15)."""
+        return f"list-{self.pk}"
