@@ -1,1 +1,1 @@
-"""Reading and writing issues: Markdown, issue files, digests. Parsing is pure; `store` alone knows the tables."""
+"""Reading and writing issues: Markdown, issue files, digests. Parsing is pure; only `store` knows the tables."""

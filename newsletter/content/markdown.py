@@ -1,0 +1,235 @@
+"""Markdown to safe HTML and to readable plain text. Pure: may import markdown-it, nh3 and `links`.
+
+What a body may say: paragraphs, emphasis, links, lists, quotes, code, rules and small headings. HTML shows as
+it was typed and an image as its alternative text, so that nothing is lost in silence.
+
+Choices, each made because the HTML is read in a mail first and on the archive page second:
+
+* Headings never compete with the issue's own (issue h1, section h2, story h3). In a section's text they
+  become h3; in a story, where only h4 would be true and mail programs style it badly, a bold paragraph.
+* Links carry neither `target` nor `rel`: the reader's mail program or browser decides where they open, and
+  without `target=_blank` there is no opener to protect.
+* Only addresses that say their scheme become links by themselves. Guessing from a name with a dot would turn
+  "ASP.NET" or "main.py" into a link to a stranger's site.
+* A link whose address is not http, https or mailto keeps its words and loses its target;
+  `link_targets` names it, so that import and pre-flight can speak up.
+* A line break inside a paragraph is written as a space: mrml drops white space that holds a newline
+  between two inline tags and would glue the words together.
+"""
+
+from __future__ import annotations
+
+import functools
+import html
+import re
+from collections.abc import Iterator
+from typing import Literal
+
+import nh3
+from markdown_it import MarkdownIt
+from markdown_it.rules_core import StateCore
+from markdown_it.token import Token
+from markdown_it.tree import SyntaxTreeNode
+
+from newsletter.content.links import is_allowed_in_text
+
+ALLOWED_TAGS = {"p", "a", "em", "strong", "code", "pre", "ul", "ol", "li", "blockquote", "br", "h3", "hr"}
+ALLOWED_ATTRIBUTES: dict[str, set[str]] = {"*": set(), "a": {"href"}, "ol": {"start"}}
+MAX_NESTING = 30
+"""Levels of lists and quotes inside each other. Deeper text is shown as typed: parsers of HTML crash on
+endless nesting (mrml at about 8,000 levels, RUSTSEC-2026-0213 for ammonia)."""
+
+_NOT_IN_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
+_VOID = re.compile(r"<(br|hr)>")
+
+Place = Literal["story", "section"]
+
+
+def markdown_to_html(text: str, *, under: Place = "story") -> str:
+    """Return `text` as sanitised HTML that is also well-formed XML, ready for a mail template or a page.
+
+    `under` says whose body it is, which decides what headings become (see the module's docstring).
+    Empty or blank text gives an empty string. Never raises, whatever the text.
+    """
+    tokens = _parse(text, under)
+    if tokens is None:
+        return _as_typed(text)
+    rendered = _parser().renderer.render(tokens, _parser().options, {})
+    safe = nh3.clean(
+        _printable(rendered),
+        tags=ALLOWED_TAGS,
+        attributes=ALLOWED_ATTRIBUTES,
+        url_schemes={"http", "https", "mailto"},
+        link_rel=None,
+    )
+    return _VOID.sub(r"<\1 />", safe).replace("&nbsp;", "&#160;").strip()
+
+
+def markdown_to_text(text: str) -> str:
+    """Return `text` as plain text for the text part of a mail: links as `words (address)`, lists and quotes marked.
+
+    Lines are not wrapped. Empty or blank text gives an empty string. Never raises, whatever the text.
+    """
+    tokens = _parse(text, "story")
+    if tokens is None:
+        return _printable(text).strip()
+    return _printable(_blocks(SyntaxTreeNode(tokens))).strip("\n")
+
+
+def link_targets(text: str) -> tuple[str, ...]:
+    """Every address that `text` links to, in order, allowed or not: what a check of the links looks at."""
+    tokens = _parser().parse(_printable(text), {"as_written": True})
+    inline = (child for token in tokens for child in token.children or ())
+    return tuple(str(child.attrs.get("href", "")) for child in inline if child.type == "link_open")
+
+
+# Parsing: CommonMark's tokens, with everything readers must not get already taken out.
+
+
+@functools.cache
+def _parser() -> MarkdownIt:
+    markdown = MarkdownIt("commonmark", {"html": False, "linkify": True, "maxNesting": MAX_NESTING})
+    markdown.enable("linkify")
+    markdown.validateLink = _any_address  # type: ignore[method-assign,assignment]
+    assert markdown.linkify is not None  # noqa: S101  # narrows the type: linkify-it is installed
+    markdown.linkify.set({"fuzzy_link": False, "fuzzy_email": False})
+    markdown.linkify.add("//", None).add("ftp:", None)
+    markdown.core.ruler.push("for_readers", _for_readers)
+    return markdown
+
+
+def _any_address(_url: str) -> bool:
+    """Parse links of every kind, so that a refused one can leave its words and be named."""
+    return True
+
+
+def _for_readers(state: StateCore) -> None:
+    if not state.env.get("as_written"):
+        for token in state.tokens:
+            if token.children:
+                token.children = list(_readable(token.children))
+
+
+def _readable(children: list[Token]) -> Iterator[Token]:
+    """The inline tokens with refused links unwrapped, images as their words and soft breaks as spaces."""
+    address, wordless = "", False  # links never nest, so these two are enough
+    for child in children:
+        match child.type:
+            case "link_open":
+                address, wordless = str(child.attrs.get("href", "")), True
+                if is_allowed_in_text(address):
+                    yield child
+                continue
+            case "link_close":
+                if is_allowed_in_text(address):
+                    yield from [_text(address), child] if wordless else [child]
+            case "softbreak":
+                yield _text(" ")
+            case "image":
+                words = list(_readable(child.children or []))
+                yield from words
+                wordless = wordless and not words
+                continue
+            case _:
+                yield child
+        wordless = False
+
+
+def _text(words: str) -> Token:
+    return Token("text", "", 0, content=words)
+
+
+def _parse(text: str, under: Place) -> list[Token] | None:
+    """The tokens of `text`, or None when it is nested too deeply to be shown as Markdown."""
+    tokens = _parser().parse(_printable(text), {})
+    if any(token.level >= MAX_NESTING - 2 for token in tokens):
+        return None
+    for index, token in enumerate(tokens):
+        if token.type == "heading_open":
+            _demote_heading(tokens[index : index + 3], under)
+    return tokens
+
+
+def _demote_heading(heading: list[Token], under: Place) -> None:
+    opening, inline, closing = heading
+    if under == "section":
+        opening.tag = closing.tag = "h3"
+        return
+    opening.tag = closing.tag = "p"
+    inline.children = [
+        Token("strong_open", "strong", 1, markup="**"),
+        *(inline.children or []),
+        Token("strong_close", "strong", -1, markup="**"),
+    ]
+
+
+def _printable(text: str) -> str:
+    """Put U+FFFD for what XML and mail cannot carry, as CommonMark does for NUL."""
+    return _NOT_IN_XML.sub("\ufffd", text)
+
+
+def _as_typed(text: str) -> str:
+    paragraphs = [part for part in re.split(r"\n\s*\n", _printable(text)) if part.strip()]
+    return "\n".join(f"<p>{html.escape(part.strip(), quote=False)}</p>" for part in paragraphs)
+
+
+# Plain text: one function for blocks, one for what stands inside a line.
+
+
+def _blocks(parent: SyntaxTreeNode, *, between: str = "\n\n") -> str:
+    return between.join(_block(child, number) for number, child in enumerate(parent.children))
+
+
+def _block(node: SyntaxTreeNode, number: int) -> str:
+    match node.type:
+        case "blockquote":
+            return _prefixed(_blocks(node), first="> ", rest="> ")
+        case "bullet_list" | "ordered_list":
+            return _blocks(node, between="\n" if _is_tight(node) else "\n\n")
+        case "list_item":
+            mark = _list_mark(node, number)
+            return _prefixed(_blocks(node, between="\n" if _is_tight(node) else "\n\n"), mark, " " * len(mark))
+        case "fence" | "code_block":
+            return _prefixed(node.content.rstrip("\n"), first="    ", rest="    ")
+        case "hr":
+            return "-----"
+        case _:
+            return "".join(_inline(child) for child in node.children)
+
+
+def _is_tight(node: SyntaxTreeNode) -> bool:
+    """Whether the list's items follow each other without blank lines (markdown-it hides their paragraphs)."""
+    items = [node] if node.type == "list_item" else node.children
+    paragraphs = [child for item in items for child in item.children if child.type == "paragraph"]
+    return all(paragraph.hidden for paragraph in paragraphs)
+
+
+def _list_mark(item: SyntaxTreeNode, number: int) -> str:
+    listing = item.parent
+    if listing is None or listing.type == "bullet_list":
+        return "- "
+    return f"{int(listing.attrs.get('start', 1)) + number}. "
+
+
+def _prefixed(text: str, first: str, rest: str) -> str:
+    head, *tail = text.split("\n")
+    return "\n".join([f"{first}{head}".rstrip(), *(f"{rest}{line}".rstrip() for line in tail)])
+
+
+def _inline(node: SyntaxTreeNode) -> str:
+    match node.type:
+        case "text" | "code_inline":
+            return node.content
+        case "hardbreak":
+            return "\n"
+        case "link":
+            return _link("".join(_inline(child) for child in node.children), str(node.attrs.get("href", "")))
+        case _:
+            return "".join(_inline(child) for child in node.children)
+
+
+def _link(words: str, address: str) -> str:
+    bare = address.removeprefix("mailto:")
+    if not words.strip():
+        return bare
+    return words if words.strip() in {address, bare} else f"{words} ({bare})"
