@@ -94,6 +94,7 @@ def _parser() -> MarkdownIt:
     assert markdown.linkify is not None  # noqa: S101  # narrows the type: linkify-it is installed
     markdown.linkify.set({"fuzzy_link": False, "fuzzy_email": False})
     markdown.linkify.add("//", None).add("ftp:", None)
+    markdown.linkify.pretest = _may_hold_an_address
     markdown.core.ruler.push("for_readers", _for_readers)
     return markdown
 
@@ -101,6 +102,11 @@ def _parser() -> MarkdownIt:
 def _any_address(_url: str) -> bool:
     """Parse links of every kind, so that a refused one can leave its words and be named."""
     return True
+
+
+def _may_hold_an_address(text: str) -> bool:
+    """A cheap test before linkify's patterns: without it, they cost four fifths of the time of a parse."""
+    return "://" in text or "mailto:" in text.lower()
 
 
 def _for_readers(state: StateCore) -> None:
