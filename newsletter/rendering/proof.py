@@ -1,0 +1,79 @@
+"""Last look at both finished parts, before anybody gets them. Imports slots, text and errors."""
+
+from __future__ import annotations
+
+import re
+
+from newsletter.rendering.errors import RenderingError
+from newsletter.rendering.slots import SlotContext, token_pattern
+from newsletter.rendering.text import MAX_LINE_OCTETS
+
+HTML_LIMIT = 102_000
+"""Octets that Gmail shows before it cuts a mail and hides its footer, unsubscribe link included (R-26)."""
+
+SLOT_ALLOWANCE = 300
+"""Octets counted for each slot, the longest an unsubscribe address may be (R-3)."""
+
+REQUIRED_SLOTS = frozenset({"unsubscribe_url", "preferences_url"})
+
+_CONDITIONAL = re.compile(r"<!--\[if |<!\[endif\]-->")
+
+
+def proof_html(html: str, nonce: str) -> None:
+    """Raise RenderingError where the HTML part is not fit to be sent."""
+    if not html.startswith("<!DOCTYPE html>"):
+        raise RenderingError("The HTML lost its document type; mail programs would lay it out in quirks mode.")
+    _check_conditionals(html)
+    _check_tokens(html, nonce, SlotContext.HTML, "HTML")
+    _check_weight(html, nonce)
+
+
+def proof_text(text: str, nonce: str) -> None:
+    """Raise RenderingError where the text part is not fit to be sent."""
+    _check_tokens(text, nonce, SlotContext.PLAIN, "text")
+    for number, line in enumerate(text.split("\n"), start=1):
+        if len(line.encode()) > MAX_LINE_OCTETS:
+            raise RenderingError(
+                f"A line of the text part has {len(line.encode())} octets; mail allows {MAX_LINE_OCTETS}. "
+                f"It begins “{line.strip()[:60]}”: shorten that address.",
+                line=number,
+            )
+
+
+def slots_used(*parts: str, nonce: str) -> tuple[str, ...]:
+    """Names of the slots whose tokens stand in any of `parts`, sorted."""
+    found = {slot for part in parts for _, slot in re.findall(token_pattern(nonce), part)}
+    return tuple(sorted(found))
+
+
+def _check_conditionals(html: str) -> None:
+    is_open = False
+    for match in _CONDITIONAL.finditer(html):
+        opens = match[0].startswith("<!--[if")
+        if opens == is_open:
+            raise RenderingError("The conditional comments for Outlook are not balanced; it would show a broken page.")
+        is_open = opens
+    if is_open:
+        raise RenderingError("A conditional comment for Outlook is never closed; it would show an empty page.")
+
+
+def _check_tokens(part: str, nonce: str, context: SlotContext, name: str) -> None:
+    tokens = re.findall(token_pattern(nonce), part)
+    if len(tokens) != part.lower().count(f"zq{nonce}"):
+        raise RenderingError(f"A slot of the {name} part was damaged in rendering; it could not be filled.")
+    wrong = [slot for letter, slot in tokens if letter != context.value]
+    if wrong:
+        raise RenderingError(f"The slot “{wrong[0]}” of the {name} part would be escaped for another part.")
+    missing = REQUIRED_SLOTS.difference(slot for _, slot in tokens)
+    if missing:
+        raise RenderingError(f"The {name} part has no place for {', '.join(sorted(missing))}; every mail needs it.")
+
+
+def _check_weight(html: str, nonce: str) -> None:
+    fixed, tokens = re.subn(token_pattern(nonce), "", html)
+    weight = len(fixed.encode()) + tokens * SLOT_ALLOWANCE
+    if weight > HTML_LIMIT:
+        raise RenderingError(
+            f"The HTML of this issue has {weight / 1000:.0f} KB. Gmail cuts mails at {HTML_LIMIT // 1000} KB and hides "
+            "the footer with the unsubscribe link: shorten the issue, or split it in two."
+        )
