@@ -11,12 +11,11 @@ from hypothesis import strategies as st
 
 from newsletter.content.markdown import ALLOWED_TAGS, link_targets, markdown_to_html, markdown_to_text
 
-MARKDOWN_PIECES = st.sampled_from(
-    ["# ", "## ", "> ", "- ", "1. ", "```", "~~~", "\n", "\n\n", "    ", "*", "**", "_", "`", "[", "](", ")", "<", ">"]
-    + ["![", "&", "&#12;", "&nbsp;", "javascript:", "data:", "//evil.example", "https://a.example", "\\", '"', "'"]
-    + ["---", "===", "\x00", "\x0b", "\u2028", "\ufffe", "\u202e", "words ", "naïve", "🚢", "<svg/onload=x>", "]: "]
+MARKDOWN_PIECES = (
+    "# |## |> |- |1. |```|~~~|\n|\n\n|    |*|**|_|`|[|](|)|<|>|![|&|&#12;|&nbsp;|javascript:|data:|//evil.example|"
+    "https://a.example|\\|\"|'|---|===|\x00|\x0b|\u2028|\ufffe|\u202e|words |naïve|🚢|<svg/onload=x>|]: "
 )
-ANY_BODY = st.one_of(st.text(), st.lists(MARKDOWN_PIECES, max_size=40).map("".join))
+ANY_BODY = st.one_of(st.text(), st.lists(st.sampled_from(MARKDOWN_PIECES.split("|")), max_size=40).map("".join))
 
 
 @given(ANY_BODY)

@@ -1,0 +1,280 @@
+"""Markdown issue files: read leniently, written in one form, the same after every round."""
+
+from __future__ import annotations
+
+import datetime
+from dataclasses import replace
+
+import pytest
+from hypothesis import given, settings
+
+from newsletter.content.document import IssueContent, SectionContent, StoryContent
+from newsletter.content.issue_file import read_issue_file, write_issue_file
+from newsletter.content.problems import IssueFileError, Problem, Severity
+from tests.newsletter.content.issues import issues
+
+HARBOUR_LOG = IssueContent(
+    title="The Harbour Log — 2026-03-31",
+    slug="harbour-log",
+    date=datetime.date(2026, 3, 31),
+    subject="Cranes, tides and “quiet” ports",
+    preheader="What the gauges said",
+    categories=("News", "Tech"),
+    sections=(
+        SectionContent(title="Signal", body="One thing.\n\nAnd *another*."),
+        SectionContent(
+            title="Deep dives",
+            stories=(
+                StoryContent(
+                    title="Tide [live] · a gauge",
+                    url="https://gauges.example/live_(beta)",
+                    source="Gauge Weekly",
+                    body="It moved.",
+                ),
+                StoryContent(title="No link yet · really", source="Quay", body="Text."),
+                StoryContent(title="Only a title"),
+            ),
+        ),
+    ),
+)
+HARBOUR_LOG_FILE = """\
+---
+title: The Harbour Log — 2026-03-31
+date: 2026-03-31
+subject: Cranes, tides and “quiet” ports
+preheader: What the gauges said
+slug: harbour-log
+categories: [News, Tech]
+---
+
+## Signal
+One thing.
+
+And *another*.
+
+## Deep dives
+
+### [Tide \\[live\\] · a gauge](<https://gauges.example/live_(beta)>) · Gauge Weekly
+It moved.
+
+### No link yet \\· really · Quay
+Text.
+
+### Only a title
+"""
+
+
+def problems_of(text: str) -> list[Problem]:
+    with pytest.raises(IssueFileError) as caught:
+        read_issue_file(text)
+    return [problem for problem in caught.value.problems if problem.severity == Severity.MUST_FIX]
+
+
+def with_front_matter(body: str) -> str:
+    return f"---\ntitle: T\nslug: t\ndate: 2026-03-31\n---\n{body}"
+
+
+@settings(deadline=None, max_examples=150)
+@given(issues)
+def test_what_was_written_reads_back_as_it_was_and_is_written_the_same_again(content: IssueContent) -> None:
+    text = write_issue_file(content)
+
+    assert read_issue_file(text).content == content
+    assert write_issue_file(read_issue_file(text).content) == text
+    assert read_issue_file(text.replace("\n", "\r\n")).content == content
+
+
+def test_the_canonical_form_reads_well() -> None:
+    assert write_issue_file(HARBOUR_LOG) == HARBOUR_LOG_FILE
+
+
+def test_body_lines_that_look_like_structure_are_held_by_a_backslash_and_come_back() -> None:
+    body = "\n# one\n## two\n### three\n#### four\n\\ held\n```\n## open\n**[a](https://b.example)** · C\n"
+    content = replace(HARBOUR_LOG, sections=(SectionContent(title="S", body=body),))
+    text = write_issue_file(content)
+
+    assert text.endswith(
+        "## S\n\\\n\\ # one\n\\ ## two\n\\ ### three\n#### four\n\\ \\ held\n\\ ```\n\\ ## open\n"
+        "\\ **[a](https://b.example)** · C\n\\\n"
+    )
+    assert read_issue_file(text).content == content
+
+
+def test_a_closed_code_block_is_written_and_read_as_it_is() -> None:
+    body = "```sh\n# install\n## twice\n\\ x\n```"
+    content = replace(HARBOUR_LOG, sections=(SectionContent(title="S", body=body),))
+
+    assert body in write_issue_file(content)
+    assert read_issue_file(write_issue_file(content)).content == content
+
+
+def test_what_a_file_cannot_say_is_refused_rather_than_changed() -> None:
+    with pytest.raises(IssueFileError, match=r"U\+0007"):
+        write_issue_file(replace(HARBOUR_LOG, sections=(SectionContent(title="S", body="ding \x07"),)))
+    with pytest.raises(IssueFileError, match="without changing"):
+        write_issue_file(replace(HARBOUR_LOG, subject=""))
+
+
+def test_an_h1_is_the_title_and_may_end_in_the_date() -> None:
+    reading = read_issue_file("\ufeff# The Harbour Log — 2026-03-31\r\n\r\n## Signal\r\nOne.\r\n")
+
+    assert reading.content == IssueContent(
+        title="The Harbour Log — 2026-03-31",
+        slug="the-harbour-log-2026-03-31",
+        date=datetime.date(2026, 3, 31),
+        subject="The Harbour Log — 2026-03-31",
+        sections=(SectionContent(title="Signal", body="One."),),
+    )
+    assert [(note.line, note.severity) for note in reading.notes] == [(1, Severity.LOOK_AT)] * 2
+
+
+@pytest.mark.parametrize(
+    ("typed", "story"),
+    [
+        (
+            "**[Cranes](https://a.example)** · Quay\nThey are back.",
+            StoryContent(title="Cranes", url="https://a.example", source="Quay", body="They are back."),
+        ),
+        (
+            "**[Cranes](https://a.example)** · Harbour Gazette They are back, and in numbers that nobody saw.",
+            StoryContent(
+                title="Cranes",
+                url="https://a.example",
+                source="Harbour Gazette",
+                body="They are back, and in numbers that nobody saw.",
+            ),
+        ),
+        (
+            "**[Cranes](https://a.example)** · Mast They are back, and in numbers that nobody saw.",
+            StoryContent(
+                title="Cranes",
+                url="https://a.example",
+                source="Mast",
+                body="They are back, and in numbers that nobody saw.",
+            ),
+        ),
+        ("**[Cranes](https://a.example)**", StoryContent(title="Cranes", url="https://a.example")),
+        (
+            "**[Cranes](https://a.example)** · Two Words",
+            StoryContent(title="Cranes", url="https://a.example", source="Two Words"),
+        ),
+        (
+            '### [[Film] Cranes](https://a.example/x_(y) "hover") — Quay ##',
+            StoryContent(title="[Film] Cranes", url="https://a.example/x_(y)", source="Quay"),
+        ),
+        ("### Cranes · then and now · Quay", StoryContent(title="Cranes · then and now", source="Quay")),
+        ("###   Cranes  ", StoryContent(title="Cranes")),
+        ("###", StoryContent(title="")),
+    ],
+)
+def test_stories_are_read_in_the_ways_people_type_them(typed: str, story: StoryContent) -> None:
+    reading = read_issue_file(with_front_matter(f"## News\n\n{typed}\n"), known_sources=["Harbour", "Harbour Gazette"])
+
+    assert list(reading.content.stories()) == [story]
+
+
+def test_a_bold_link_that_begins_a_sentence_is_ordinary_text() -> None:
+    body = "**[Cranes](https://a.example)** are back."
+
+    assert read_issue_file(with_front_matter(f"## News\n{body}")).content.sections[0].body == body
+
+
+def test_a_guessed_source_is_noted_with_its_line() -> None:
+    text = with_front_matter("## News\n**[Cranes](https://a.example)** · Mast They are back, and in numbers unseen.")
+
+    assert read_issue_file(text).notes == (
+        Problem(7, "The source “Mast” was guessed: the first word behind the ·.", Severity.LOOK_AT),
+    )
+
+
+def test_what_a_story_still_lacks_is_noted_with_its_line() -> None:
+    notes = read_issue_file(HARBOUR_LOG_FILE).notes
+
+    assert notes == (
+        Problem(20, "The story “No link yet · really” has no link yet.", Severity.LOOK_AT),
+        Problem(23, "The story “Only a title” has no link, no source and no text yet.", Severity.LOOK_AT),
+    )
+
+
+def test_values_are_taken_as_the_text_that_stands_there() -> None:
+    text = (
+        "---\ntitle: 2026\nsubject: No\nslug: null\npreheader: ~\ncategories: News, Tech\ndate: '2026-03-31'\n---\n## S"
+    )
+    content = read_issue_file(text).content
+
+    assert (content.title, content.subject, content.slug, content.preheader) == ("2026", "No", "2026", "")
+    assert content.categories == ("News", "Tech")
+
+
+def test_all_problems_of_a_file_are_told_at_once_with_their_lines() -> None:
+    text = """\
+---
+title: T
+titel: Typo
+date: 2026-02-30
+slug: no spaces please
+slug: again
+subject: "two\\nlines"
+preheader: [a, b]
+categories: [News, {a: b}]
+---
+Lost words.
+### A story too early
+## News
+### [Cranes](javascript:alert(1)) · Quay
+### [Cranes](https://a.example) and more
+##
+# Second title
+"""
+    assert [(problem.line, problem.sentence.split(".")[0]) for problem in problems_of(text)] == [
+        (3, "“titel” is no field of an issue"),
+        (4, "“2026-02-30” is no date"),
+        (5, "The slug “no spaces please” may have letters a to z, digits, hyphens and underscores only"),
+        (6, "“slug” stands here for a second time"),
+        (7, "The subject holds a line break, which mail programs may misread"),
+        (8, "“preheader” must be one line of text"),
+        (9, "“categories” must be a list of words, such as [News, Tech]"),
+        (11, "Text stands before the first section"),
+        (12, "A story stands before the first section"),
+        (14, "The link “javascript:alert(1)” is not a full web address; it must begin with https:// or http://"),
+        (15, "“and more” stands behind the link"),
+        (16, "This section has no heading"),
+        (17, "A heading with one # is the title and stands once, at the top"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "sentence"),
+    [
+        ("---\ntitle: T\nsubject: a: b\n---\n## S", 3, "not valid YAML"),
+        ("---\ntitle: T\n", 1, "never ends"),
+        ("---\ntitle: T\nsubject: ring \x07\n---\n## S", 3, "control character"),
+        ("---\n- a\n---\n## S", 2, "lines such as"),
+        ("---\ntitle: " + "[" * 5000 + "\n---\n## S", 2, "brackets"),
+        ("---\ndate: 2026-03-31\n---\n## S", 1, "no title"),
+        ("---\ntitle: T\n---\n## S", 1, "no date"),
+        (with_front_matter("## S\nfine\nring \x07\n"), 8, "U+0007"),
+        (with_front_matter("## S\u202e"), 6, "U+202E"),
+        (with_front_matter("## S\n### [a](//evil.example)"), 7, "not a full web address"),
+        (with_front_matter("## S\n### [a](https://a.example b)"), 7, "link cannot be read"),
+        (with_front_matter("# Other\n## S\n"), 6, "differs"),
+        (with_front_matter("## " + "S" * 201), 6, "201 characters long and 200 fit"),
+    ],
+)
+def test_a_bad_file_is_refused_with_the_line_and_what_to_do(text: str, line: int, sentence: str) -> None:
+    problems = problems_of(text)
+
+    assert [problem.line for problem in problems] == [line]
+    assert sentence in problems[0].sentence
+
+
+def test_a_section_swallowed_by_a_code_block_is_noted() -> None:
+    reading = read_issue_file(with_front_matter("## S\n```\n## T\n```\n"))
+
+    assert [note.line for note in reading.notes] == [8]
+
+
+def test_a_fence_that_never_ends_hides_nothing() -> None:
+    content = read_issue_file(with_front_matter("## S\n```\n## T\nx")).content
+
+    assert [section.title for section in content.sections] == ["S", "T"]
