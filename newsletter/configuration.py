@@ -111,7 +111,7 @@ class Configuration(BaseSettings):
     )
     allowed_hosts: Names = Field(
         default=(),
-        description="Further host names that the site answers to, separated by commas; the one of SITE_URL is always in.",
+        description="Further host names that the site answers to, separated by commas; SITE_URL's is always in.",
     )
     trusted_proxies: int = Field(
         default=0,

@@ -141,6 +141,7 @@ class Batch(models.Model):
     recipients = models.PositiveSmallIntegerField(default=0, help_text="How many messages the payload holds.")
     not_before = models.DateTimeField(default=timezone.now)
     lease_until = models.DateTimeField(null=True)
+    claimed_by = models.CharField(max_length=100, blank=True, help_text="The worker that has it: host and process.")
     first_attempt_at = models.DateTimeField(null=True)
     finished_at = models.DateTimeField(null=True)
     reason = models.CharField(max_length=500, blank=True)

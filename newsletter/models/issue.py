@@ -5,8 +5,10 @@ from __future__ import annotations
 import datetime
 from typing import Any, ClassVar
 
+from django.conf import settings
 from django.db import models, transaction
 from django.db.models import F, Q
+from django.urls import reverse
 from django.utils import timezone
 
 from newsletter.models.edition import Edition
@@ -131,10 +133,19 @@ class Issue(models.Model):
     def __str__(self) -> str:
         return self.title
 
+    def get_absolute_url(self) -> str:
+        """Path of its page in the archive."""
+        return reverse("issue", args=[self.newsletter.slug, self.slug])
+
     @property
     def is_editable(self) -> bool:
         """Whether its content may still change: a draft's only."""
         return self.status == IssueStatus.DRAFT
+
+    @property
+    def web_url(self) -> str:
+        """Address of its page in the archive, for mails and feeds."""
+        return f"{settings.SITE_URL}{self.get_absolute_url()}"
 
     def move(self, to: str, *, by: str, reason: str = "", **changes: Any) -> None:
         """Move along one arrow of TRANSITIONS, writing `changes` with it, and record who did it and why.

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import zoneinfo
 
+from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.db import models
+from django.urls import reverse
 
 from subscribers.models import MailingList
 
@@ -30,7 +32,7 @@ class Newsletter(MailingList):
     )
     known_sources = models.TextField(
         blank=True,
-        help_text="Sources that plain-text digests name, one per line. They tell where a source ends and a story begins.",
+        help_text="Sources that plain-text digests name, one per line: they tell where its text begins.",
     )
 
     def sources(self) -> tuple[str, ...]:
@@ -41,3 +43,17 @@ class Newsletter(MailingList):
     def list_id(self) -> str:
         """The list's name for mail programs, which stays when the newsletter is renamed (R-15)."""
         return f"list-{self.pk}"
+
+    def get_absolute_url(self) -> str:
+        """Path of its page, where readers sign up."""
+        return reverse("newsletter", args=[self.slug])
+
+    @property
+    def web_url(self) -> str:
+        """Address of its page for mails and feeds; from the configured site, never from a request (R-160)."""
+        return f"{settings.SITE_URL}{self.get_absolute_url()}"
+
+    @property
+    def archive_url(self) -> str:
+        """Address of the list of its issues."""
+        return f"{settings.SITE_URL}{reverse('archive', args=[self.slug])}"

@@ -1,0 +1,126 @@
+"""What every provider can do and say, in our words. Imports `models` for the names of facts only.
+
+A provider never raises for what the other side answers: each post ends in exactly one `Outcome`, and the step that
+posted decides what follows. Errors are for receipts that cannot be trusted (`ReceiptRefused`).
+"""
+
+from __future__ import annotations
+
+import datetime
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import ClassVar, Protocol
+
+from newsletter.models import Fact
+
+
+class OutcomeKind(enum.Enum):
+    """What is known after one attempt to post (R-107)."""
+
+    ACCEPTED = "accepted"
+    """The provider took every message; `ids` are theirs, in order."""
+    LATER = "later"
+    """Nothing went out, and the same post may succeed after `retry_after`: no connection, or too many requests."""
+    HALT = "halt"
+    """Nothing went out, and nothing will until a person acts: key, domain, quota."""
+    SPLIT = "split"
+    """Nothing went out because of the content of at least one message, or the size of the whole."""
+    UNKNOWN = "unknown"
+    """Perhaps it went out: no answer, half an answer, a server error. Only the same bytes and key may follow."""
+    STUCK = "stuck"
+    """The provider knows the key with other bytes. Perhaps something went out; posting again cannot tell."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What one attempt ended in. `reason` is a sentence for a person; never holds an address or a secret."""
+
+    kind: OutcomeKind
+    ids: tuple[str, ...] = ()
+    reason: str = ""
+    retry_after: float | None = None
+    """Seconds that the provider asked to wait."""
+    rate_limit: float | None = None
+    """Requests a second that the provider allows the whole team, from its own headers."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Message:
+    """One mail to exactly one recipient (R-22). Any of its strings may contain slot tokens."""
+
+    sender: str
+    to: str
+    subject: str
+    html: str
+    text: str
+    reply_to: str = ""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+
+class BounceKind(enum.Enum):
+    """What a bounce says about the mailbox (R-92)."""
+
+    HARD = "hard"
+    """The mailbox does not exist: never write there again."""
+    SOFT = "soft"
+    """Full, away, or not said: the next issue may arrive."""
+    POLICY = "policy"
+    """They refuse us, not the reader: our DNS or reputation. Suppressing would drop innocent people."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """One verified event in our words. `fact` is None for what tells nothing about a mail of ours."""
+
+    kind: str
+    fact: Fact | None
+    at: datetime.datetime
+    provider_id: str = ""
+    recipient: str = ""
+    tags: Mapping[str, str] = field(default_factory=dict)
+    bounce: BounceKind | None = None
+    detail: str = ""
+
+
+class ReceiptRefused(Exception):
+    """A receipt that does not prove who sent it, or cannot be read. Nothing of it may be stored."""
+
+    permanent = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignedReceipt:
+    """A receipt whose signature holds: the provider's id for it, and the body as it was signed."""
+
+    event_id: str
+    body: str
+
+
+class Provider(Protocol):
+    """Carries mail and tells what became of it."""
+
+    name: ClassVar[str]
+    batch_size: ClassVar[int]
+    """The most messages that one post may hold."""
+    key_lifetime: ClassVar[datetime.timedelta]
+    """How long after the first attempt the same key is safe to use again, with a margin for clocks."""
+
+    def encode(self, message: Message) -> bytes:
+        """One message as this provider's bytes; slot tokens in it stay whole."""
+
+    def join(self, messages: list[bytes]) -> bytes:
+        """The body of one post from encoded messages."""
+
+    def post_batch(self, body: bytes, *, key: str, size: int) -> Outcome:
+        """Post exactly these bytes, `size` messages, under this idempotency key. Never raises for an answer."""
+
+    def post_message(self, message: Message, *, key: str) -> Outcome:
+        """Post one mail outside any issue: a confirmation, a test."""
+
+    def verify(self, headers: Mapping[str, str], body: bytes) -> SignedReceipt:
+        """Check the signature over the raw body. Header names are lower case. Raises ReceiptRefused."""
+
+    def parse(self, body: str) -> Event:
+        """Read a verified body. Unknown kinds give an event without a fact. Raises ReceiptRefused if unreadable."""

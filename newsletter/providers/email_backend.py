@@ -1,0 +1,65 @@
+"""Django's mail through the provider in force: confirmations, notices, password resets."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Sequence
+from html import escape
+
+from django.core.mail import EmailMessage, EmailMultiAlternatives
+from django.core.mail.backends.base import BaseEmailBackend
+
+from newsletter.providers import get_provider
+from newsletter.providers.base import Message, Outcome, OutcomeKind
+from subscribers.notices import NoticeError
+
+#: Outcomes after which the same mail may be tried again; the others need a person or a change of the mail.
+RETRYABLE = {OutcomeKind.LATER, OutcomeKind.UNKNOWN, OutcomeKind.HALT}
+
+
+class ProviderEmailBackend(BaseEmailBackend):
+    """One mail per recipient through `post_message`; raises NoticeError unless the provider took it.
+
+    `message.idempotency_key` makes a repeat harmless, `message.tags` come back in receipts; `message.provider_id`
+    is set to the provider's id of the mail.
+    """
+
+    def send_messages(self, email_messages: Sequence[EmailMessage]) -> int:
+        """Send each mail; the number that the provider accepted."""
+        return sum(self._send(message) for message in email_messages)
+
+    def _send(self, email: EmailMessage) -> int:
+        key = getattr(email, "idempotency_key", None) or f"mail:{secrets.token_hex(16)}"
+        recipients = email.recipients()
+        for position, recipient in enumerate(recipients):
+            outcome = get_provider().post_message(
+                _message(email, recipient), key=key if len(recipients) == 1 else f"{key}:{position}"
+            )
+            if outcome.kind is not OutcomeKind.ACCEPTED:
+                self._refuse(outcome)
+            else:
+                email.provider_id = outcome.ids[0]  # type: ignore[attr-defined]
+        return 1 if recipients else 0
+
+    def _refuse(self, outcome: Outcome) -> None:
+        if not self.fail_silently:
+            raise NoticeError(outcome.reason, permanent=outcome.kind not in RETRYABLE)
+
+
+def _message(email: EmailMessage, recipient: str) -> Message:
+    text = str(email.body)
+    return Message(
+        sender=email.from_email,
+        to=recipient,
+        subject=str(email.subject),
+        html=_html(email) or f"<pre>{escape(text)}</pre>",
+        text=text,
+        reply_to=email.reply_to[0] if email.reply_to else "",
+        headers={name: str(value) for name, value in email.extra_headers.items()},
+        tags=getattr(email, "tags", {}),
+    )
+
+
+def _html(email: EmailMessage) -> str:
+    alternatives = email.alternatives if isinstance(email, EmailMultiAlternatives) else []
+    return next((str(content) for content, mimetype in alternatives if mimetype == "text/html"), "")

@@ -1,0 +1,168 @@
+"""Apply: turn stored receipts into facts about deliveries, in sets and in any order. Imports models and providers.
+
+A delivery keeps the first time of each fact, so late, repeated and reordered events end in the same row (R-88).
+Receipts are claimed, applied and marked in one transaction: a crash leaves them new, and applying again is harmless.
+"""
+
+from __future__ import annotations
+
+import datetime
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from django.conf import settings
+from django.db import transaction
+
+from newsletter.models import Delivery, Fact, Receipt, ReceiptState
+from newsletter.models.given import execute_with
+from newsletter.providers.base import BounceKind, Event, Provider, ReceiptRefused
+from subscribers.addresses import AddressError, parse_address
+from subscribers.models import Subscriber, SuppressionReason
+from subscribers.suppression import suppress_addresses
+
+#: Receipts applied per transaction.
+CHUNK = 1_000
+
+# One statement per kind of fact, whatever the number of rows: the earliest time wins.
+KEEP_FIRST_TIME = """
+    UPDATE newsletter_delivery
+    SET {fact}_at = CASE WHEN {fact}_at IS NULL OR given.at < {fact}_at THEN given.at ELSE {fact}_at END,
+        provider_id = CASE newsletter_delivery.provider_id
+            WHEN '' THEN given.provider_id ELSE newsletter_delivery.provider_id END
+    FROM {{given}} WHERE newsletter_delivery.id = given.id
+"""
+MARK = """
+    UPDATE newsletter_receipt SET state = given.state, note = given.note,
+        delivery_id = CASE WHEN given.delivery_id = 0 THEN NULL ELSE given.delivery_id END
+    FROM {given} WHERE newsletter_receipt.id = given.id
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """One receipt with what it says; `event` is None if it cannot be read."""
+
+    receipt: Receipt
+    event: Event | None
+
+
+def apply_receipts(provider: Provider, limit: int = CHUNK) -> bool:
+    """Apply up to `limit` stored receipts of a provider; whether there may be more."""
+    with transaction.atomic():
+        fresh = Receipt.objects.filter(provider=provider.name, state=ReceiptState.NEW).order_by("pk")
+        receipts = list(fresh.select_for_update(skip_locked=True)[:limit])
+        readings = [Reading(receipt, _read(provider, receipt)) for receipt in receipts]
+        _judge(readings)
+        facts = [reading for reading in readings if reading.receipt.state == ReceiptState.APPLIED]
+        _keep_facts(facts)
+        _suppress(reading.event for reading in facts if reading.event)
+        _mark(receipts)
+    return len(receipts) == limit
+
+
+def _read(provider: Provider, receipt: Receipt) -> Event | None:
+    try:
+        return provider.parse(receipt.body)
+    except ReceiptRefused as refusal:
+        receipt.state, receipt.note = ReceiptState.IGNORED, str(refusal)[:300]
+        return None
+
+
+def _judge(readings: list[Reading]) -> None:
+    """Decide for each receipt whether it tells something about a mail of ours, and about which."""
+    addresses = _recipients(readings)
+    for reading in readings:
+        receipt, event = reading.receipt, reading.event
+        if event is None:
+            continue
+        receipt.note = event.detail
+        receipt.delivery_id = _delivery_pk(event)
+        if event.fact is None:
+            receipt.state, receipt.note = ReceiptState.IGNORED, "This kind of event says nothing about a mail."
+        elif event.tags.get("env") != settings.ENVIRONMENT:
+            receipt.state, receipt.note = (
+                ReceiptState.IGNORED,
+                "It belongs to another installation or to no mail of ours.",
+            )
+        elif receipt.delivery_id is None:
+            # Confirmations and tests: no delivery keeps their facts, but a bounce still suppresses.
+            receipt.state = ReceiptState.APPLIED
+        elif receipt.delivery_id not in addresses:
+            receipt.state, receipt.note = ReceiptState.ORPHAN, "There is no such delivery."
+        elif not _is_same(addresses[receipt.delivery_id], event.recipient):
+            receipt.state, receipt.note = ReceiptState.ORPHAN, "The recipient is not the one of this delivery."
+        else:
+            receipt.state = ReceiptState.APPLIED
+
+
+def _recipients(readings: list[Reading]) -> dict[int, str]:
+    """The canonical address behind each delivery that the receipts name; empty for an erased reader."""
+    keys = {key for reading in readings if reading.event and (key := _delivery_pk(reading.event))}
+    owners = dict(Delivery.objects.filter(pk__in=keys).values_list("pk", "subscriber_id"))
+    canonicals = dict(Subscriber.objects.filter(pk__in=owners.values()).values_list("pk", "canonical"))
+    return {key: canonicals.get(owner, "") for key, owner in owners.items()}
+
+
+def _delivery_pk(event: Event) -> int | None:
+    tag = event.tags.get("delivery", "")
+    return int(tag) if tag.isascii() and tag.isdigit() and len(tag) < 19 else None
+
+
+def _is_same(canonical: str, recipient: str) -> bool:
+    """Whether the event is about the reader we wrote to (R-91). Erased readers are taken at the event's word."""
+    return not canonical or _canonical(recipient) == canonical
+
+
+def _canonical(address: str) -> str:
+    try:
+        return parse_address(address).canonical
+    except AddressError:
+        return ""
+
+
+def _keep_facts(readings: list[Reading]) -> None:
+    times: dict[Fact, dict[int, tuple[datetime.datetime, str]]] = defaultdict(dict)
+    for reading in readings:
+        event, key = reading.event, reading.receipt.delivery_id
+        if event is None or event.fact is None or key is None:
+            continue
+        known = times[event.fact].get(key)
+        if known is None or event.at < known[0]:
+            times[event.fact][key] = (event.at, event.provider_id)
+    for fact, rows in times.items():
+        execute_with(
+            KEEP_FIRST_TIME.format(fact=fact.value),
+            {"id": "bigint", "at": "timestamptz", "provider_id": "text"},
+            [(key, at, provider_id) for key, (at, provider_id) in rows.items()],
+        )
+
+
+def _mark(receipts: list[Receipt]) -> None:
+    execute_with(
+        MARK,
+        {"id": "bigint", "state": "text", "note": "text", "delivery_id": "bigint"},
+        [(receipt.pk, receipt.state, receipt.note, receipt.delivery_id or 0) for receipt in receipts],
+    )
+
+
+def _suppress(events: Iterable[Event]) -> None:
+    """Hard bounces, complaints and the provider's own list end all mailing to an address, at once (R-92 to R-94)."""
+    reasons: dict[str, tuple[SuppressionReason, str]] = {}
+    for event in events:
+        reason = _suppression_reason(event)
+        canonical = _canonical(event.recipient) if reason else ""
+        if reason and canonical and reasons.get(canonical, (None,))[0] != SuppressionReason.COMPLAINT:
+            reasons[canonical] = (reason, event.detail)
+    if reasons:
+        suppress_addresses(reasons)
+
+
+def _suppression_reason(event: Event) -> SuppressionReason | None:
+    if event.fact is Fact.COMPLAINED:
+        return SuppressionReason.COMPLAINT
+    if event.fact is Fact.SUPPRESSED:
+        return SuppressionReason.PROVIDER
+    if event.fact is Fact.BOUNCED and event.bounce is BounceKind.HARD:
+        return SuppressionReason.HARD_BOUNCE
+    return None

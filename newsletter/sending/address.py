@@ -1,0 +1,101 @@
+"""Address: the audience becomes deliveries, in chunks, each cut into batches at once. Imports models only."""
+
+from __future__ import annotations
+
+import datetime
+
+from django.db import connection, transaction
+from django.db.models import CharField, Count, Q, Value
+from django.utils import timezone
+
+from newsletter.models import Batch, Delivery, DeliveryStatus, Edition, Issue, IssueStatus
+from newsletter.sending.keys import batch_key
+from subscribers.models import Subscription, SubscriptionState
+
+#: Readers per transaction: small enough that posting starts within seconds, however long the list is.
+CHUNK = 5_000
+
+# One statement for a whole chunk; the ORM has no INSERT … SELECT. The audience is the ORM's own query.
+INSERT_DELIVERIES = """
+    INSERT INTO newsletter_delivery (edition_id, subscriber_id, status, reason, provider_id)
+    {audience} ON CONFLICT DO NOTHING
+"""
+
+
+def address_next(batch_size: int, chunk: int = CHUNK) -> bool:
+    """Address one chunk of the issue that has waited longest; whether there was one."""
+    waiting = Issue.objects.filter(status=IssueStatus.SENDING, addressed_at__isnull=True)
+    issue_pk = waiting.order_by("started_at", "pk").values_list("pk", flat=True).first()
+    if issue_pk is None:
+        return False
+    address_chunk(issue_pk, batch_size, chunk)
+    return True
+
+
+def address_chunk(issue_pk: int, batch_size: int, chunk: int = CHUNK) -> None:
+    """Make the issue's next deliveries and their batches; after the last ones, note who was left out and why.
+
+    The issue's row is locked, so that two workers never address the same readers; its `addressed_through` moves in
+    the same transaction as the rows, so that a crash leaves no reader out and takes none twice.
+    """
+    with transaction.atomic():
+        waiting = Issue.objects.filter(pk=issue_pk, status=IssueStatus.SENDING, addressed_at__isnull=True)
+        issue = waiting.select_for_update().first()
+        if issue is None or issue.edition is None or issue.started_at is None:
+            return
+        audience = audience_of(issue.newsletter_id, issue.started_at).filter(pk__gt=issue.addressed_through)
+        keys = list(audience.order_by("pk").values_list("pk", flat=True)[:chunk])
+        if keys:
+            _insert_deliveries(issue.edition, audience.filter(pk__lte=keys[-1]))
+            _cut_into_batches(issue.edition, batch_size)
+            Issue.objects.filter(pk=issue_pk).update(addressed_through=keys[-1])
+        else:
+            excluded = excluded_from(issue.newsletter_id, issue.started_at)
+            Issue.objects.filter(pk=issue_pk).update(addressed_at=timezone.now(), excluded=excluded)
+
+
+def audience_of(list_pk: int, moment: datetime.datetime):  # type: ignore[no-untyped-def]  # a QuerySet subclass
+    """Memberships that an issue starting at `moment` goes to. Who confirms later gets the next one."""
+    return Subscription.objects.mailable(moment).filter(mailing_list=list_pk, confirmed_at__lte=moment)
+
+
+def excluded_from(list_pk: int, moment: datetime.datetime) -> dict[str, int]:
+    """How many members of the list an issue starting at `moment` does not go to, by reason."""
+    members = Subscription.objects.filter(mailing_list=list_pk, created_at__lte=moment)
+    counts = members.aggregate(
+        waiting_for_confirmation=Count("pk", filter=Q(state=SubscriptionState.PENDING)),
+        unsubscribed=Count("pk", filter=Q(state=SubscriptionState.UNSUBSCRIBED)),
+        suppressed=Count("pk", filter=Q(state=SubscriptionState.SUPPRESSED)),
+        paused=Count("pk", filter=Q(state=SubscriptionState.ACTIVE, paused_until__gt=moment)),
+    )
+    return {reason: count for reason, count in counts.items() if count}
+
+
+def _insert_deliveries(edition: Edition, audience) -> None:  # type: ignore[no-untyped-def]
+    rows = audience.order_by("pk").values_list(
+        Value(edition.pk),
+        "subscriber_id",
+        Value(DeliveryStatus.PENDING, output_field=CharField()),
+        Value("", output_field=CharField()),
+        Value("", output_field=CharField()),
+    )
+    sql, params = rows.query.sql_with_params()
+    with connection.cursor() as cursor:
+        cursor.execute(INSERT_DELIVERIES.format(audience=sql), params)
+
+
+def _cut_into_batches(edition: Edition, size: int) -> None:
+    """Give every delivery that is in no batch yet its batch; the last one of a chunk may be smaller."""
+    last = Batch.objects.filter(edition=edition).order_by("-last_delivery").values_list("last_delivery", flat=True)
+    fresh = Delivery.objects.filter(edition=edition, pk__gt=last.first() or 0)
+    keys = list(fresh.order_by("pk").values_list("pk", flat=True))
+    runs = [keys[start : start + size] for start in range(0, len(keys), size)]
+    Batch.objects.bulk_create(
+        Batch(
+            edition=edition,
+            first_delivery=run[0],
+            last_delivery=run[-1],
+            key=batch_key(edition, run[0], run[-1], epoch=1),
+        )
+        for run in runs
+    )

@@ -1,0 +1,70 @@
+"""Control: pause, resume, cancel, and the end of an issue that is on its way. Imports models only."""
+
+from __future__ import annotations
+
+from django.db.models import Exists, OuterRef, QuerySet
+from django.utils import timezone
+
+from newsletter.models import (
+    OPEN_BATCH_STATES,
+    Batch,
+    BatchState,
+    Delivery,
+    DeliveryStatus,
+    Issue,
+    IssueStatus,
+    WrongStatus,
+)
+
+CANCELLED = "The send was cancelled."
+
+
+def pause_issue(issue: Issue, *, by: str, reason: str) -> None:
+    """Hold back what is not out yet; posts that are under way end. Raises WrongStatus."""
+    issue.move(IssueStatus.PAUSED, by=by, reason=reason, hold_reason=reason)
+
+
+def resume_issue(issue: Issue, *, by: str, reason: str = "") -> None:
+    """Go on where it stopped. Raises WrongStatus."""
+    issue.move(IssueStatus.SENDING, by=by, reason=reason, hold_reason="")
+
+
+def cancel_issue(issue: Issue, *, by: str, reason: str = "") -> None:
+    """Send nobody else this issue. What is out is out; whose mail was on its way is still followed.
+
+    Raises WrongStatus.
+    """
+    issue.move(IssueStatus.CANCELLED, by=by, reason=reason, hold_reason=reason, finished_at=timezone.now())
+    drop_cancelled()
+
+
+def drop_cancelled() -> bool:
+    """Drop the batches of cancelled issues that have not gone out, and name their readers as left out.
+
+    Also a step of the worker: a batch that came back unsent after the cancel is dropped at its next turn.
+    """
+    batches = Batch.objects.filter(state=BatchState.READY, edition__sent_as__status=IssueStatus.CANCELLED)
+    dropped = batches.update(state=BatchState.DROPPED, reason=CANCELLED, finished_at=timezone.now())
+    if dropped:
+        waiting = Delivery.objects.filter(status=DeliveryStatus.PENDING, edition__sent_as__status=IssueStatus.CANCELLED)
+        waiting.update(status=DeliveryStatus.SKIPPED, reason=CANCELLED)
+    return False
+
+
+def finish_issues() -> bool:
+    """Move to sent every issue whose whole audience is addressed and whose batches all have a known outcome.
+
+    A batch that is held keeps its issue open: it is not finished while somebody may or may not have got it.
+    """
+    for issue in _finished():
+        try:
+            issue.move(IssueStatus.SENT, by="worker", finished_at=timezone.now())
+        except WrongStatus:
+            # Paused or cancelled between the look and the move; a resume brings it back here.
+            continue
+    return False
+
+
+def _finished() -> QuerySet[Issue]:
+    unsettled = Batch.objects.filter(edition=OuterRef("edition"), state__in=(*OPEN_BATCH_STATES, BatchState.HELD))
+    return Issue.objects.filter(~Exists(unsettled), status=IssueStatus.SENDING, addressed_at__isnull=False)

@@ -1,0 +1,68 @@
+"""What stands on the outside of an issue's mails: sender and headers, the same for all readers but for slots.
+
+Imports `models` and `rendering`.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from dataclasses import asdict, dataclass
+from email.headerregistry import Address
+from typing import Any
+from urllib.parse import urlsplit
+
+from django.conf import settings
+
+from newsletter.models import Issue, Newsletter
+from newsletter.rendering import SlotContext, slot_token
+
+
+class EnvelopeError(Exception):
+    """The newsletter's sender cannot stand in a mail's header; the sentence says which part and why."""
+
+    permanent = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Envelope:
+    """Sender, reply-to and headers; header values may hold slot tokens."""
+
+    sender: str
+    reply_to: str
+    headers: dict[str, str]
+
+    def as_json(self) -> dict[str, Any]:
+        """As it is stored in the edition."""
+        return asdict(self)
+
+
+def envelope_of(issue: Issue, nonce: str) -> Envelope:
+    """The envelope of an issue whose slots use `nonce`. Raises EnvelopeError."""
+    newsletter = issue.newsletter
+    return Envelope(
+        sender=sender_of(newsletter),
+        reply_to=newsletter.reply_to,
+        headers=_headers(issue, slot_token(nonce, "unsubscribe_url", SlotContext.PLAIN)),
+    )
+
+
+def sender_of(newsletter: Newsletter) -> str:
+    """`Name <address>`, refused where the name could forge a header or pass for an address (R-19, R-21)."""
+    name = newsletter.sender_name
+    if any(unicodedata.category(char) in {"Cc", "Cf", "Zl", "Zp"} for char in name) or "@" in name:
+        raise EnvelopeError("The sender's name holds a line break, an invisible character or an @; please retype it.")
+    return str(Address(display_name=name, addr_spec=newsletter.sender_email))
+
+
+def _headers(issue: Issue, unsubscribe: str) -> dict[str, str]:
+    host = urlsplit(settings.SITE_URL).hostname or "localhost"
+    return {
+        # RFC 8058: one https address that a mail program may POST to without asking, and the word for it.
+        "List-Unsubscribe": f"<{unsubscribe}>",
+        "List-Unsubscribe-Post": "List-Unsubscribe=One-Click",
+        # RFC 2919; without the name, so that it stays when the newsletter is renamed (R-15).
+        "List-Id": f"<{issue.newsletter.list_id}.{host}>",
+        # Gmail counts complaints per field; the last one names the sender (R-17).
+        "Feedback-ID": f"issue-{issue.pk}:{issue.newsletter.list_id}:{settings.ENVIRONMENT}:newsletter",
+        "Precedence": "bulk",
+    }

@@ -1,0 +1,146 @@
+"""Post: send a claimed batch's bytes, and record what is known afterwards. Imports models and providers.
+
+No transaction is open while the post runs. If the process dies between the answer and its record, the batch is in
+doubt, and the same bytes under the same key bring the same answer.
+"""
+
+from __future__ import annotations
+
+import datetime
+import logging
+import random
+from collections.abc import Callable
+
+from django.db import transaction
+from django.utils import timezone
+
+from newsletter.models import Batch, BatchState, Delivery, DeliveryStatus, IssueStatus, WrongStatus
+from newsletter.models.given import execute_with
+from newsletter.providers.base import Outcome, OutcomeKind, Provider
+from newsletter.sending.batch import ClaimedBatch, claim_batch, hold
+from newsletter.sending.keys import batch_key
+from newsletter.sending.readers import UNDER_WAY, deliveries_of
+from newsletter.sending.throttle import Throttle
+
+log = logging.getLogger(__name__)
+
+LONGEST_WAIT = 300.0
+
+RECORD_IDS = """
+    UPDATE newsletter_delivery SET status = 'accepted', reason = '', provider_id = given.provider_id
+    FROM {given} WHERE newsletter_delivery.id = given.id
+"""
+
+
+def post_next(provider: Provider, throttle: Throttle) -> bool:
+    """Post one batch if one is due and the provider's rate allows it; whether one was posted."""
+    if not throttle.is_open():
+        return False
+    claimed = claim_batch(provider)
+    if claimed is None:
+        return False
+    outcome = provider.post_batch(claimed.body, key=claimed.key, size=claimed.size)
+    throttle.note(outcome)
+    record_outcome(claimed, outcome)
+    return True
+
+
+def record_outcome(claimed: ClaimedBatch, outcome: Outcome) -> None:
+    """Write down what is known, once: only while this attempt is the batch's latest."""
+    log.info("batch %s attempt %s: %s %s", claimed.pk, claimed.attempt, outcome.kind.value, outcome.reason)
+    with transaction.atomic():
+        latest = Batch.objects.filter(pk=claimed.pk, state=BatchState.CLAIMED, attempts=claimed.attempt)
+        batch = latest.select_for_update(of=("self",)).select_related("edition__issue").first()
+        if batch is None:
+            # Another worker took over after the lease, or a receipt told first. It used the same key, so its
+            # record says the same or knows more.
+            return
+        batch.lease_until, batch.reason = None, outcome.reason
+        RECORD[outcome.kind](batch, outcome, claimed)
+
+
+def _accept(batch: Batch, outcome: Outcome, claimed: ClaimedBatch) -> None:
+    keys = list(deliveries_of(batch).filter(status__in=UNDER_WAY).values_list("pk", flat=True))
+    if len(keys) != len(outcome.ids):
+        hold(batch, f"The provider named {len(outcome.ids)} mails, but {len(keys)} deliveries wait: rows were changed.")
+        return
+    execute_with(RECORD_IDS, {"id": "bigint", "provider_id": "text"}, zip(keys, outcome.ids, strict=True))
+    _finish(batch, BatchState.ACCEPTED)
+
+
+def _try_later(batch: Batch, outcome: Outcome, claimed: ClaimedBatch) -> None:
+    if claimed.in_doubt:
+        # This attempt did not go out; the one before may have. Only the same bytes may follow.
+        _keep_in_doubt(batch, outcome, claimed)
+        return
+    _make_ready(batch, wait=_wait(outcome, batch.attempts))
+
+
+def _halt(batch: Batch, outcome: Outcome, claimed: ClaimedBatch) -> None:
+    _try_later(batch, outcome, claimed)
+    issue = batch.edition.issue
+    try:
+        issue.move(IssueStatus.PAUSED, by="worker", reason=outcome.reason[:500], hold_reason=outcome.reason[:500])
+    except WrongStatus:
+        # Paused or cancelled meanwhile: it stands still already, which is all that was wanted.
+        log.info("issue %s is not sending any more", issue.pk)
+
+
+def _split(batch: Batch, outcome: Outcome, claimed: ClaimedBatch) -> None:
+    """Two halves under keys of their own find the message at fault in a few posts; alone, it is refused (R-107)."""
+    keys = list(deliveries_of(batch).filter(status__in=UNDER_WAY).values_list("pk", flat=True))
+    if claimed.in_doubt:
+        hold(batch, f"{outcome.reason} An earlier attempt was not answered.")
+    elif len(keys) == 1:
+        Delivery.objects.filter(pk__in=keys).update(status=DeliveryStatus.FAILED, reason=outcome.reason[:200])
+        _finish(batch, BatchState.REFUSED)
+    else:
+        middle = len(keys) // 2
+        Delivery.objects.filter(pk__in=keys).update(status=DeliveryStatus.PENDING)
+        _finish(batch, BatchState.SPLIT)
+        Batch.objects.bulk_create(_half(batch, half) for half in (keys[:middle], keys[middle:]))
+
+
+def _half(batch: Batch, keys: list[int]) -> Batch:
+    key = batch_key(batch.edition, keys[0], keys[-1], epoch=1)
+    return Batch(edition=batch.edition, first_delivery=keys[0], last_delivery=keys[-1], key=key)
+
+
+def _keep_in_doubt(batch: Batch, outcome: Outcome, claimed: ClaimedBatch) -> None:
+    batch.state = BatchState.UNKNOWN
+    batch.not_before = timezone.now() + _wait(outcome, batch.attempts)
+    batch.save()
+    deliveries_of(batch).filter(status__in=UNDER_WAY).update(status=DeliveryStatus.UNKNOWN, reason=outcome.reason[:200])
+
+
+def _stuck(batch: Batch, outcome: Outcome, claimed: ClaimedBatch) -> None:
+    hold(batch, outcome.reason)
+
+
+RECORD: dict[OutcomeKind, Callable[[Batch, Outcome, ClaimedBatch], None]] = {
+    OutcomeKind.ACCEPTED: _accept,
+    OutcomeKind.LATER: _try_later,
+    OutcomeKind.HALT: _halt,
+    OutcomeKind.SPLIT: _split,
+    OutcomeKind.UNKNOWN: _keep_in_doubt,
+    OutcomeKind.STUCK: _stuck,
+}
+
+
+def _make_ready(batch: Batch, *, wait: datetime.timedelta) -> None:
+    """Known not to have gone out: the bytes are dropped, and readers are checked again at the next claim."""
+    batch.state, batch.payload, batch.not_before = BatchState.READY, None, timezone.now() + wait
+    batch.save()
+    deliveries_of(batch).filter(status__in=UNDER_WAY).update(status=DeliveryStatus.PENDING)
+
+
+def _finish(batch: Batch, state: BatchState) -> None:
+    batch.state, batch.payload, batch.finished_at = state, None, timezone.now()
+    batch.save()
+
+
+def _wait(outcome: Outcome, attempts: int) -> datetime.timedelta:
+    """What the provider asked for, else exponential with full jitter: a crowd of workers does not come back at once."""
+    longest = min(LONGEST_WAIT, 2.0 ** min(attempts, 12))
+    jittered = random.uniform(0.2, longest)  # noqa: S311 - spreads load; nobody gains by guessing it
+    return datetime.timedelta(seconds=outcome.retry_after or jittered)

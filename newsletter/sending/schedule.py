@@ -1,0 +1,101 @@
+"""Schedule: when an issue starts, by whom, and every reason why it does not. Imports freeze, preflight and models."""
+
+from __future__ import annotations
+
+import datetime
+import logging
+
+from django.utils import timezone
+
+from newsletter.models import Edition, Issue, IssueStatus, WrongStatus
+from newsletter.preflight import Finding, Severity, check_issue
+from newsletter.rendering import RenderingError
+from newsletter.sending.address import audience_of
+from newsletter.sending.envelope import EnvelopeError
+from newsletter.sending.freeze import freeze_edition
+from newsletter.sending.wall_clock import instant_of
+
+log = logging.getLogger(__name__)
+
+
+class IssueRefused(Exception):
+    """The issue cannot be scheduled or sent as it is; each sentence says what to do."""
+
+    permanent = True
+
+    def __init__(self, *sentences: str) -> None:
+        super().__init__(" ".join(sentences))
+        self.sentences = sentences
+
+
+def schedule_issue(issue: Issue, *, wall: datetime.datetime, zone: str, by: str) -> None:
+    """Freeze the issue and let it start when clocks in `zone` show `wall` (no zone of its own).
+
+    What is frozen now is what goes out. Raises NoSuchTime, IssueRefused or WrongStatus; then nothing has changed.
+    """
+    instant = instant_of(wall, zone)
+    if instant <= timezone.now():
+        raise IssueRefused(f"{wall:%Y-%m-%d %H:%M} in {zone} is over. Choose a time to come, or send it now.")
+    edition = approve(issue)
+    issue.move(IssueStatus.SCHEDULED, by=by, scheduled_at=instant, scheduled_zone=zone, edition=edition, hold_reason="")
+
+
+def unschedule_issue(issue: Issue, *, by: str, reason: str = "") -> None:
+    """Take the schedule off, so that the issue can be edited again. Raises WrongStatus."""
+    issue.move(
+        IssueStatus.DRAFT, by=by, reason=reason, scheduled_at=None, scheduled_zone="", edition=None, hold_reason=reason
+    )
+
+
+def send_now(issue: Issue, *, by: str) -> None:
+    """Freeze the issue and start it; a worker does the rest. Raises IssueRefused or WrongStatus."""
+    edition = approve(issue) if issue.status == IssueStatus.DRAFT else issue.edition
+    issue.move(IssueStatus.SENDING, by=by, edition=edition, started_at=timezone.now(), hold_reason="")
+
+
+def start_due_issues() -> bool:
+    """Start the scheduled issue that is due longest; whether there was one.
+
+    One that may no longer be sent (nobody is left to send it to) goes back to draft with the reason.
+    """
+    issue = Issue.objects.due(timezone.now()).select_related("newsletter", "edition").first()
+    if issue is None:
+        return False
+    try:
+        refuse_without_audience(issue)
+        send_now(issue, by="schedule")
+    except IssueRefused as refusal:
+        log.warning("issue %s was due but not started: %s", issue.pk, refusal)
+        unschedule_issue(issue, by="schedule", reason=str(refusal)[:500])
+    except WrongStatus:
+        # An editor or another worker was faster; the row says what holds now.
+        log.info("issue %s was moved while it was about to start", issue.pk)
+    return True
+
+
+def approve(issue: Issue) -> Edition:
+    """The edition of an issue that passes its checks. Raises IssueRefused with every finding that must be fixed."""
+    try:
+        edition = freeze_edition(issue)
+    except (RenderingError, EnvelopeError) as error:
+        raise IssueRefused(str(error)) from error
+    must_fix = [finding for finding in findings_of(issue) if finding.severity is Severity.MUST_FIX]
+    if must_fix:
+        raise IssueRefused(*(finding.sentence for finding in must_fix))
+    return edition
+
+
+def findings_of(issue: Issue) -> tuple[Finding, ...]:
+    """What pre-flight says about the issue as it stands."""
+    return check_issue(issue, audience=audience_size(issue))
+
+
+def audience_size(issue: Issue) -> int:
+    """How many readers the issue would go to if it started now."""
+    return int(audience_of(issue.newsletter_id, timezone.now()).count())
+
+
+def refuse_without_audience(issue: Issue) -> None:
+    """Raise IssueRefused if nobody would get it."""
+    if not audience_size(issue):
+        raise IssueRefused("Nobody on the list may be mailed now. Add readers, or wait until some have confirmed.")

@@ -1,0 +1,36 @@
+"""Wall time: what an editor's clock shows in a zone, as an instant. Pure.
+
+On the day a clock is set forward some times do not exist, and on the day it is set back some exist twice; Django's
+own conversion shifts them silently. Here they are refused with what is meant (R-126).
+"""
+
+from __future__ import annotations
+
+import datetime
+import zoneinfo
+
+
+class NoSuchTime(Exception):
+    """The wall time does not name one instant in this zone; the sentence says what to choose instead."""
+
+    permanent = True
+
+
+def instant_of(wall: datetime.datetime, zone_name: str) -> datetime.datetime:
+    """The instant, in UTC, at which clocks in `zone_name` show `wall` (no zone, minutes). Raises NoSuchTime."""
+    try:
+        zone = zoneinfo.ZoneInfo(zone_name)
+    except (zoneinfo.ZoneInfoNotFoundError, ValueError) as error:
+        raise NoSuchTime(f"“{zone_name}” is no time zone. Use a name such as Europe/Berlin.") from error
+    first, second = (wall.replace(tzinfo=zone, fold=fold).astimezone(datetime.UTC) for fold in (0, 1))
+    if first == second:
+        return first
+    shown = f"{wall:%Y-%m-%d %H:%M}"
+    if first.astimezone(zone).replace(tzinfo=None) != wall:
+        raise NoSuchTime(
+            f"{shown} does not exist in {zone_name}: clocks are set forward over it. Choose a time before or after."
+        )
+    raise NoSuchTime(
+        f"{shown} comes twice in {zone_name}, because clocks are set back: at {first:%H:%M} and at {second:%H:%M} UTC. "
+        "Choose another time, or give it in UTC."
+    )
