@@ -1,0 +1,113 @@
+"""The cast: few people with names, each in one well-known state, so that tests read as stories.
+
+Ada reads, Ben has not confirmed yet, Cleo has left, Dina reported a mail as spam, Emil's mailbox is gone, Finn is on
+a pause. `mailing_list` is what they (do not) read; pass another to put them on that.
+"""
+
+from __future__ import annotations
+
+import datetime
+import uuid
+from typing import Any
+
+from django.utils import timezone
+
+from subscribers.addresses import parse_address
+from subscribers.models import (
+    MailingList,
+    Subscriber,
+    Subscription,
+    SubscriptionState,
+    SuppressionReason,
+)
+from subscribers.suppression import suppress_addresses
+
+ADA, BEN, CLEO = "ada@example.org", "ben@example.org", "cleo@example.org"
+DINA, EMIL, FINN = "dina@example.org", "emil@example.org", "finn@example.org"
+
+
+def make_mailing_list(slug: str = "harbour-notes", **fields: Any) -> MailingList:
+    """The list of the cast; made once per slug."""
+    defaults = {
+        "name": "Harbour Notes",
+        "description": "Ten stories from the waterfront, every Tuesday morning.",
+        "sender_name": "Harbour Notes",
+        "sender_email": "notes@mail.example.org",
+        "reply_to": "editors@example.org",
+        "postal_address": "Harbour Notes, 4 Quay Street, 20457 Hamburg, Germany",
+    }
+    mailing_list, _ = MailingList.objects.get_or_create(slug=slug, defaults=defaults | fields)
+    return mailing_list
+
+
+def make_reader(
+    address: str,
+    mailing_list: MailingList | None = None,
+    *,
+    state: SubscriptionState = SubscriptionState.ACTIVE,
+    **fields: Any,
+) -> Subscription:
+    """A membership in a state of your choice; without consents: what the tests are about writes its own."""
+    parsed = parse_address(address)
+    subscriber, _ = Subscriber.objects.get_or_create(canonical=parsed.canonical, defaults={"address": parsed.as_given})
+    if state != SubscriptionState.PENDING:
+        fields.setdefault("confirmed_at", timezone.now() - datetime.timedelta(days=30))
+    return Subscription.objects.create(
+        subscriber=subscriber, mailing_list=mailing_list or make_mailing_list(), state=state, **fields
+    )
+
+
+def ada(mailing_list: MailingList | None = None) -> Subscription:
+    """Reads every issue."""
+    return make_reader(ADA, mailing_list)
+
+
+def ben(mailing_list: MailingList | None = None) -> Subscription:
+    """Asked an hour ago and has not confirmed."""
+    asked = timezone.now() - datetime.timedelta(hours=1)
+    return make_reader(BEN, mailing_list, state=SubscriptionState.PENDING, requested_at=asked, request_number=1)
+
+
+def cleo(mailing_list: MailingList | None = None) -> Subscription:
+    """Has unsubscribed."""
+    return make_reader(CLEO, mailing_list, state=SubscriptionState.UNSUBSCRIBED, ended_at=timezone.now())
+
+
+def dina(mailing_list: MailingList | None = None) -> Subscription:
+    """Read, and reported a mail as spam: nothing may go to her."""
+    return _suppressed(make_reader(DINA, mailing_list), SuppressionReason.COMPLAINT)
+
+
+def emil(mailing_list: MailingList | None = None) -> Subscription:
+    """Read, until his mailbox bounced for good."""
+    return _suppressed(make_reader(EMIL, mailing_list), SuppressionReason.HARD_BOUNCE)
+
+
+def finn(mailing_list: MailingList | None = None) -> Subscription:
+    """Reads, but not in the next two weeks."""
+    return make_reader(FINN, mailing_list, paused_until=timezone.now() + datetime.timedelta(weeks=2))
+
+
+def many_readers(count: int, mailing_list: MailingList | None = None) -> list[Subscription]:
+    """`count` active readers, reader-1@example.org and on, in three statements."""
+    target, now = mailing_list or make_mailing_list(), timezone.now()
+    addresses = [f"reader-{number}@example.org" for number in range(1, count + 1)]
+    subscribers = Subscriber.objects.bulk_create(
+        Subscriber(address=address, canonical=address) for address in addresses
+    )
+    return Subscription.objects.bulk_create(
+        Subscription(
+            mailing_list=target,
+            subscriber=subscriber,
+            key=uuid.uuid4(),
+            state=SubscriptionState.ACTIVE,
+            confirmed_at=now,
+        )
+        for subscriber in subscribers
+    )
+
+
+def _suppressed(membership: Subscription, reason: SuppressionReason) -> Subscription:
+    suppress_addresses({membership.subscriber.canonical: (reason, "")})
+    membership.refresh_from_db()
+    return membership

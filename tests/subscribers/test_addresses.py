@@ -1,0 +1,156 @@
+"""The one reader of addresses: what it takes, what it refuses, and that both hold for any input."""
+
+from __future__ import annotations
+
+import email
+import email.policy
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from subscribers.addresses import AddressError, masked, parse_address, sender_line
+
+LONG_LOCAL = "l" * 64
+ACCEPTED = [
+    # as typed, as given, canonical
+    ("ada@example.org", "ada@example.org", "ada@example.org"),
+    ("  ada@example.org\n", "ada@example.org", "ada@example.org"),
+    ("Ada.Lovelace@Example.ORG", "Ada.Lovelace@Example.ORG", "ada.lovelace@example.org"),
+    ("ada+notes@example.org", "ada+notes@example.org", "ada+notes@example.org"),
+    ("a.d.a@example.org", "a.d.a@example.org", "a.d.a@example.org"),
+    ("ada@example.org.", "ada@example.org", "ada@example.org"),
+    ("ada@mail.example.co.uk", "ada@mail.example.co.uk", "ada@mail.example.co.uk"),
+    ("ada@münchen.example", "ada@xn--mnchen-3ya.example", "ada@xn--mnchen-3ya.example"),
+    ("ada@mu\u0308nchen.example", "ada@xn--mnchen-3ya.example", "ada@xn--mnchen-3ya.example"),
+    ("ada@MÜNCHEN.example", "ada@xn--mnchen-3ya.example", "ada@xn--mnchen-3ya.example"),
+    ("ada@xn--mnchen-3ya.example", "ada@xn--mnchen-3ya.example", "ada@xn--mnchen-3ya.example"),
+    ("ada@例え.example", "ada@xn--r8jz45g.example", "ada@xn--r8jz45g.example"),
+    # Odd, but the standard allows them; whoever prints them escapes them for the place (R-154, R-157).
+    ("{{7*7}}@x.example", "{{7*7}}@x.example", "{{7*7}}@x.example"),
+    ("=cmd@x.example", "=cmd@x.example", "=cmd@x.example"),
+    ("o'hara@example.org", "o'hara@example.org", "o'hara@example.org"),
+    ("1@1.example", "1@1.example", "1@1.example"),
+    ("delivered+reader-7@resend.dev", "delivered+reader-7@resend.dev", "delivered+reader-7@resend.dev"),
+    (f"{LONG_LOCAL}@example.org", f"{LONG_LOCAL}@example.org", f"{LONG_LOCAL}@example.org"),
+]
+REFUSED = [
+    "",
+    "   ",
+    "ada",
+    "ada@",
+    "@example.org",
+    "ada@@example.org",
+    "ada@example@org",
+    "ada@example",
+    "ada@localhost",
+    "ada@server.localhost",
+    "ada@mail.local",
+    "ada@site.test",
+    "ada@[127.0.0.1]",
+    "ada@[IPv6:::1]",
+    "ada@127.0.0.1",
+    "ada@2130706433",
+    "ada@①②⑦.⓪.⓪.①",
+    "ada@example.123",
+    "ada@ｅｘａｍｐｌｅ.org",
+    "ada@exam\u202eple.org",
+    "ada@example\u200b.org",
+    "ada@exam ple.org",
+    "ada@-example.org",
+    "ada@example..org",
+    "ada@.example.org",
+    "ada@example.org..",
+    "ada@exa_mple.org",
+    "a da@example.org",
+    ".ada@example.org",
+    "ada.@example.org",
+    "a..da@example.org",
+    '"a,b"@example.org',
+    '"ada"@example.org',
+    "ada\\@example.org",
+    "=?x?q?ada?=foo@example.org",
+    "ada%other.example@example.org",
+    "other.example!ada@example.org",
+    "müller@example.org",
+    "\u212aelvin@example.org",
+    "ada@example.org\x00",
+    "ada\x00@example.org",
+    "ada@example.org\r\nBcc: ben@example.org",
+    "ada\ud800@example.org",
+    "ada@exam\udfffple.org",
+    "Ada <ada@example.org>",
+    "ada@example.org, ben@example.org",
+    "alice@example.org)bob@example.com",
+    "(comment)ada@example.org",
+    "mailto:ada@example.org?subject=x",
+    f"l{LONG_LOCAL}@example.org",
+    f"ada@{'d' * 64}.example",
+    f"ada@{'.'.join(['label'] * 45)}.example",
+    "a" * 1_000_000 + "@example.org",
+]
+
+
+@pytest.mark.parametrize(("typed", "as_given", "canonical"), ACCEPTED)
+def test_an_address_is_kept_as_given_and_compared_in_its_canonical_form(
+    typed: str, as_given: str, canonical: str
+) -> None:
+    address = parse_address(typed)
+    assert (address.as_given, address.canonical) == (as_given, canonical)
+
+
+@pytest.mark.parametrize("typed", REFUSED, ids=lambda typed: ascii(typed)[:40])
+def test_what_mail_servers_cannot_be_trusted_with_is_refused_with_a_sentence(typed: str) -> None:
+    with pytest.raises(AddressError) as refusal:
+        parse_address(typed)
+    sentence = str(refusal.value)
+    assert sentence[0].isupper()
+    assert sentence.endswith(".")
+    assert "@" not in sentence or "name@example.org" in sentence or "the @" in sentence
+
+
+@given(st.text() | st.builds("{}@{}".format, st.text(min_size=1), st.text(min_size=1)))
+def test_any_text_is_an_address_or_refused_and_nothing_else_happens(typed: str) -> None:
+    try:
+        address = parse_address(typed)
+    except AddressError:
+        return
+    assert address.canonical.isascii()
+    assert address.canonical == address.canonical.lower()
+    assert address.canonical.count("@") == 1
+    assert len(address.canonical) <= 254
+    assert parse_address(address.as_given) == address
+
+
+@given(st.emails())
+def test_reading_the_canonical_form_again_changes_nothing(typed: str) -> None:
+    try:
+        address = parse_address(typed)
+    except AddressError:
+        return
+    assert parse_address(address.canonical).canonical == address.canonical
+
+
+@pytest.mark.parametrize(
+    ("address", "shown"),
+    [("ada@example.org", "a•••@example.org"), ("b@example.org", "b•••@example.org")],
+)
+def test_a_masked_address_shows_the_first_letter_and_the_domain_only(address: str, shown: str) -> None:
+    assert masked(address) == shown
+
+
+@given(st.text(max_size=60))
+def test_a_sender_line_reads_back_as_the_same_name_and_address(name: str) -> None:
+    try:
+        line = sender_line(name, "notes@example.org")
+    except AddressError:
+        return
+    message = email.message_from_string(f"From: {line}\n\n", policy=email.policy.default)
+    (sender,) = message["From"].addresses
+    assert (sender.display_name.split(), sender.addr_spec) == (name.split(), "notes@example.org")
+
+
+@pytest.mark.parametrize("name", ["boss@bank.example", "A\r\nBcc: b@example.org", "A\u202eB", "A\u2028B", "A\x00"])
+def test_a_sender_name_cannot_pose_as_something_else(name: str) -> None:
+    with pytest.raises(AddressError):
+        sender_line(name, "notes@example.org")

@@ -1,0 +1,85 @@
+"""Addresses that must not be mailed: kept as fingerprints, on every list, whatever happens to the rows of people."""
+
+from __future__ import annotations
+
+import pytest
+from django.core import serializers
+from pytest_django import DjangoAssertNumQueries
+
+from subscribers.models import Consent, ConsentKind, Subscriber, Subscription, Suppression
+from subscribers.models import SubscriptionState as State
+from subscribers.models import SuppressionReason as Reason
+from subscribers.suppression import is_suppressed, suppress_addresses, suppressed_among, suppression_of
+from tests.people import ADA, BEN, CLEO, ada, ben, cleo, make_mailing_list, many_readers
+
+pytestmark = pytest.mark.django_db
+
+
+def test_a_suppressed_reader_leaves_every_list_with_a_proof_for_each() -> None:
+    here, there = ada(), ada(make_mailing_list("tide-tables"))
+    assert suppress_addresses({ADA: (Reason.HARD_BOUNCE, "550 5.1.1 no such user")}) == 2
+    for membership in (here, there):
+        membership.refresh_from_db()
+        assert membership.state == State.SUPPRESSED
+        assert membership.ended_at is not None
+        assert [consent.kind for consent in membership.consents.all()] == [ConsentKind.SUPPRESSED]
+    assert suppression_of(ADA) is not None
+    assert suppression_of(ADA).detail == "550 5.1.1 no such user"  # type: ignore[union-attr]
+
+
+def test_suppressing_twice_changes_nothing_more() -> None:
+    ada()
+    cause = {ADA: (Reason.COMPLAINT, "")}
+    assert suppress_addresses(cause) == 1
+    assert suppress_addresses(cause) == 0
+    assert (Suppression.objects.count(), Consent.objects.count()) == (1, 1)
+
+
+def test_a_complaint_outweighs_an_earlier_bounce_and_not_the_other_way_round() -> None:
+    suppress_addresses({ADA: (Reason.HARD_BOUNCE, "bounce")})
+    suppress_addresses({ADA: (Reason.COMPLAINT, "abuse")})
+    suppress_addresses({ADA: (Reason.HARD_BOUNCE, "bounce again")})
+    kept = Suppression.objects.get()
+    assert (kept.reason, kept.detail) == (Reason.COMPLAINT, "abuse")
+
+
+def test_a_waiting_request_ends_and_a_departure_stays_a_departure() -> None:
+    waiting, gone = ben(), cleo()
+    suppress_addresses({BEN: (Reason.MANUAL, ""), CLEO: (Reason.MANUAL, "")})
+    waiting.refresh_from_db()
+    gone.refresh_from_db()
+    assert (waiting.state, gone.state) == (State.SUPPRESSED, State.UNSUBSCRIBED)
+    assert suppressed_among([ADA, BEN, CLEO]) == {BEN, CLEO}
+
+
+def test_a_suppression_outlives_the_person_and_holds_no_address() -> None:
+    membership = ada()
+    suppress_addresses({ADA: (Reason.COMPLAINT, "")})
+    Subscription.objects.filter(pk=membership.pk).delete()
+    Subscriber.objects.all().delete()
+    assert is_suppressed(ADA)
+    assert "ada" not in serializers.serialize("json", Suppression.objects.all())
+
+
+def test_an_address_that_nobody_reads_with_can_be_suppressed_too() -> None:
+    assert suppress_addresses({"stranger@example.org": (Reason.MANUAL, "asked by phone")}) == 0
+    assert is_suppressed("stranger@example.org")
+    assert not is_suppressed(ADA)
+
+
+def test_a_hundred_readers_are_checked_in_one_query(
+    django_assert_num_queries: DjangoAssertNumQueries,
+) -> None:
+    many_readers(100)
+    suppress_addresses({"reader-7@example.org": (Reason.HARD_BOUNCE, "")})
+    with django_assert_num_queries(1):
+        assert suppressed_among([f"reader-{n}@example.org" for n in range(1, 101)]) == {"reader-7@example.org"}
+
+
+def test_the_work_of_suppressing_grows_with_chunks_not_with_people(
+    django_assert_max_num_queries: DjangoAssertNumQueries,
+) -> None:
+    many_readers(300)
+    with django_assert_max_num_queries(20):
+        suppress_addresses({f"reader-{n}@example.org": (Reason.HARD_BOUNCE, "") for n in range(1, 301)})
+    assert Subscription.objects.filter(state=State.SUPPRESSED).count() == 300

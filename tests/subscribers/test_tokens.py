@@ -1,0 +1,96 @@
+"""Links in mails: each opens its own door only, tells nothing, and works for as long as the mail is kept."""
+
+from __future__ import annotations
+
+import base64
+import uuid
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pytest_django import Settings
+
+from subscribers.tokens import (
+    ConfirmationToken,
+    LinkSigner,
+    Purpose,
+    confirm_url,
+    decline_url,
+    preferences_url,
+    read_confirmation,
+    read_key,
+    unsubscribe_url,
+)
+
+KEY = uuid.UUID("6f1c2a34-5b6d-4e7f-8a9b-0c1d2e3f4a5b")
+URLS: dict[Purpose, str] = {
+    Purpose.UNSUBSCRIBE: unsubscribe_url(KEY),
+    Purpose.PREFERENCES: preferences_url(KEY),
+    Purpose.DECLINE: decline_url(KEY),
+    Purpose.CONFIRM: confirm_url(KEY, 1),
+}
+
+
+def token_of(url: str) -> str:
+    return url.rpartition("/")[2]
+
+
+def opens(purpose: Purpose, token: str) -> bool:
+    if purpose is Purpose.CONFIRM:
+        return read_confirmation(token) is not None
+    return read_key(purpose, token) is not None
+
+
+@pytest.mark.parametrize("door", Purpose)
+@pytest.mark.parametrize("made_for", Purpose)
+def test_a_token_opens_the_door_it_was_made_for_and_no_other(made_for: Purpose, door: Purpose) -> None:
+    assert opens(door, token_of(URLS[made_for])) == (made_for is door)
+
+
+def test_links_start_at_the_configured_site_and_are_short_ascii(settings: Settings) -> None:
+    settings.SITE_URL = "https://xn--mnchen-3ya.example"
+    url = unsubscribe_url(KEY)
+    assert url.startswith("https://xn--mnchen-3ya.example/unsubscribe/")
+    assert len(token_of(url)) == 43
+    assert url.isascii()
+    assert len(url) < 300
+
+
+def test_a_batch_of_links_equals_links_made_one_by_one() -> None:
+    keys = [uuid.uuid4() for _ in range(3)]
+    signer = LinkSigner(Purpose.UNSUBSCRIBE)
+    assert [signer.url(key) for key in keys] == [unsubscribe_url(key) for key in keys]
+
+
+def test_a_token_names_the_membership_by_its_key_alone() -> None:
+    payload = base64.urlsafe_b64decode(token_of(unsubscribe_url(KEY)) + "=")[:16]
+    assert uuid.UUID(bytes=payload) == KEY
+
+
+def test_a_confirmation_token_names_the_request_that_it_answers() -> None:
+    assert read_confirmation(token_of(confirm_url(KEY, 3))) == ConfirmationToken(key=KEY, request_number=3)
+
+
+def test_links_made_with_an_earlier_secret_still_work_while_it_is_kept(settings: Settings) -> None:
+    token = token_of(unsubscribe_url(KEY))
+    old, settings.SECRET_KEY = settings.SECRET_KEY, "another-secret-" + "x" * 50
+    assert read_key(Purpose.UNSUBSCRIBE, token) is None
+    settings.SECRET_KEY_FALLBACKS = [old]
+    assert read_key(Purpose.UNSUBSCRIBE, token) == KEY
+
+
+@given(st.integers(0, 42), st.characters())
+def test_a_token_with_one_character_changed_is_forged(position: int, character: str) -> None:
+    token = token_of(unsubscribe_url(KEY))
+    changed = token[:position] + character + token[position + 1 :]
+    assert read_key(Purpose.UNSUBSCRIBE, changed) == (KEY if changed == token else None)
+
+
+@given(st.text() | st.binary().map(lambda raw: base64.urlsafe_b64encode(raw).decode()))
+def test_any_other_text_is_no_token(text: str) -> None:
+    assert not any(opens(purpose, text) for purpose in Purpose)
+
+
+@pytest.mark.parametrize("ending", ["=", "==", "\n", " ", "\x00", "/", "A"])
+def test_a_token_has_one_spelling(ending: str) -> None:
+    assert read_key(Purpose.UNSUBSCRIBE, token_of(unsubscribe_url(KEY)) + ending) is None
