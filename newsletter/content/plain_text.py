@@ -1,0 +1,38 @@
+"""Plain text as Markdown that shows exactly that text. Pure; imports markdown-it."""
+
+from __future__ import annotations
+
+import functools
+import re
+
+from markdown_it import MarkdownIt
+
+# Escaped anywhere in a line; and at its beginning, where they would start a list, a heading or a rule.
+_MARKS = re.compile(r"[\\`*_\[\]<>&~]")
+_MARKS_AT_START = re.compile(r"^(\d{0,9})([-+#=.)])")
+
+
+def plain_to_markdown(paragraph: str) -> str:
+    """Return Markdown that renders as the one line `paragraph`, character by character.
+
+    Nearly all prose is its own Markdown and comes back unchanged; only where a character would be taken for a
+    mark are the marks escaped. Spaces around the line are dropped.
+    """
+    text = paragraph.strip()
+    if _is_its_own_markdown(text):
+        return text
+    return _MARKS_AT_START.sub(r"\1\\\2", _MARKS.sub(r"\\\g<0>", text))
+
+
+def _is_its_own_markdown(text: str) -> bool:
+    tokens = _commonmark().parse(text)
+    if [token.type for token in tokens] != ["paragraph_open", "inline", "paragraph_close"]:
+        return not text
+    return all(child.type == "text" for child in tokens[1].children or ()) and text == "".join(
+        child.content for child in tokens[1].children or ()
+    )
+
+
+@functools.cache
+def _commonmark() -> MarkdownIt:
+    return MarkdownIt("commonmark", {"html": False})
