@@ -1,0 +1,132 @@
+"""The calls on what the team has: suppressions, domains, usage. Imports `acceptance`, `team` and below."""
+
+from __future__ import annotations
+
+import sqlite3
+import uuid
+from typing import Any
+
+from newsletter.sandbox.acceptance import used_this_month, used_today
+from newsletter.sandbox.exchange import Request, Response, json_response
+from newsletter.sandbox.moments import next_day, next_month, written
+from newsletter.sandbox.paging import read_page
+from newsletter.sandbox.refusals import refusal
+from newsletter.sandbox.team import Team
+
+MAX_NAMES = 100
+#: Monthly quota that GET /usage tells when none is set; Resend's plans always have one.
+_PLENTY = 3_000_000
+
+
+class Account:
+    """`/suppressions`, `/domains` and `/usage`."""
+
+    def __init__(self, team: Team) -> None:
+        self._team = team
+
+    def list_suppressions(self, request: Request) -> Response:
+        """GET /suppressions, `?origin=` picks one."""
+        team = self._team
+        origin = request.query.get("origin")
+        if origin not in (None, "bounce", "complaint", "manual"):
+            raise refusal("validation_error", "The `origin` must be bounce, complaint or manual.")
+        page = read_page(request, team.suppressions.number_of)
+        rows, more = team.suppressions.page(page, team.clock(), origin)
+        return json_response({"object": "list", "has_more": more, "data": [_suppression(row) for row in rows]})
+
+    def add_suppression(self, request: Request) -> Response:
+        """POST /suppressions: an address that is listed already answers its entry."""
+        return json_response(self._add(request.json_object().get("email")), 201)
+
+    def add_suppressions(self, request: Request) -> Response:
+        """POST /suppressions/batch/add."""
+        return json_response({"data": [self._add(name) for name in _names(request.json_object(), "emails")]}, 201)
+
+    def get_suppression(self, _request: Request, name: str) -> Response:
+        """GET /suppressions/{id or address}."""
+        row = self._team.suppressions.find(name, self._team.clock())
+        if row is None:
+            raise refusal("not_found", "Suppression not found")
+        return json_response({"object": "suppression", **_suppression(row)})
+
+    def remove_suppression(self, _request: Request, name: str) -> Response:
+        """DELETE /suppressions/{id or address}."""
+        removed = self._remove(name)
+        if removed is None:
+            raise refusal("not_found", "Suppression not found")
+        return json_response(removed)
+
+    def remove_suppressions(self, request: Request) -> Response:
+        """POST /suppressions/batch/remove: by `ids` or `emails`; those that are not listed are left out."""
+        body = request.json_object()
+        removed = [self._remove(name) for name in _names(body, "ids" if "ids" in body else "emails")]
+        return json_response({"data": [entry for entry in removed if entry]})
+
+    def list_domains(self, _request: Request) -> Response:
+        """GET /domains: the verified ones."""
+        names = sorted(self._team.options.verified_domains or ())
+        return json_response({"object": "list", "has_more": False, "data": [_domain(name) for name in names]})
+
+    def usage(self, _request: Request) -> Response:
+        """GET /usage."""
+        team, options, now = self._team, self._team.options, self._team.clock()
+        daily = _used(used_today(team, now), options.daily_quota, next_day(now))
+        monthly = _used(used_this_month(team, now), options.monthly_quota or _PLENTY, next_month(now))
+        nothing = {"used": 0, "limit": None}
+        return json_response(
+            {
+                "object": "usage",
+                "emails": {"daily": daily, "monthly": monthly},
+                "contacts": nothing,
+                "segments": nothing,
+                "broadcasts": nothing,
+                "ai_credits": {**nothing, "next_increase_at": None},
+                "automation_runs": {"used": 0, "limit": 0, "resets_at": next_month(now)},
+                "domains": {"used": len(options.verified_domains or ()), "limit": None},
+                "rate_limit": {"limit": options.rate_limit, "duration": "1000ms"},
+            }
+        )
+
+    def _add(self, address: object) -> dict[str, object]:
+        if not isinstance(address, str) or "@" not in address:
+            raise refusal("missing_required_field", "Missing `email` field.")
+        row = self._team.suppressions.add(address, "manual", self._team.clock())
+        return {"object": "suppression", "id": row["id"]}
+
+    def _remove(self, name: str) -> dict[str, object] | None:
+        removed = self._team.suppressions.remove(name, self._team.clock())
+        return None if removed is None else {"object": "suppression", "id": removed, "deleted": True}
+
+
+def _suppression(row: sqlite3.Row) -> dict[str, Any]:
+    return {
+        "id": row["id"],
+        "email": row["address"],
+        "origin": row["origin"],
+        "source_id": row["source"],
+        "created_at": written(row["since"]),
+    }
+
+
+def _domain(name: str) -> dict[str, Any]:
+    return {
+        "id": str(uuid.uuid5(uuid.NAMESPACE_DNS, name)),
+        "name": name,
+        "status": "verified",
+        "created_at": written(0),
+        "region": "eu-west-1",
+        "open_tracking": False,
+        "click_tracking": False,
+        "capabilities": {"sending": "enabled", "receiving": "disabled"},
+    }
+
+
+def _used(used: int, limit: int | None, resets_at: str) -> dict[str, Any]:
+    return {"used": used, "limit": limit, "sent": used, "received": 0, "resets_at": resets_at}
+
+
+def _names(body: dict[str, object], field: str) -> list[str]:
+    names = body.get(field)
+    if not isinstance(names, list) or not 1 <= len(names) <= MAX_NAMES:
+        raise refusal("validation_error", f"The `{field}` field must be an array of 1 to {MAX_NAMES} items.")
+    return [str(name) for name in names]

@@ -1,0 +1,163 @@
+"""The SQLite database behind the sandbox: its tables, and transactions. Imports the standard library only.
+
+In memory by default, in a file when the ledger is to survive a restart. One connection with one lock: the work in it
+is a few milliseconds for a batch, and a single writer keeps the ledger beyond doubt.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+_TABLES = """
+-- Each accepted request body once; a batch holds a hundred mails that differ little.
+CREATE TABLE IF NOT EXISTS bodies (
+    id INTEGER PRIMARY KEY,
+    zstd BLOB NOT NULL
+);
+CREATE TABLE IF NOT EXISTS mails (
+    id INTEGER PRIMARY KEY,
+    uid TEXT NOT NULL UNIQUE,
+    body INTEGER NOT NULL REFERENCES bodies,
+    position INTEGER,               -- in the batch; NULL for a single mail
+    created_at REAL NOT NULL,
+    scheduled_at REAL,
+    canceled_at REAL,
+    envelope TEXT NOT NULL          -- JSON: addresses, subject, headers, tags
+);
+CREATE TABLE IF NOT EXISTS recipients (
+    mail INTEGER NOT NULL REFERENCES mails,
+    address TEXT NOT NULL,
+    field TEXT NOT NULL
+);
+CREATE INDEX IF NOT EXISTS recipients_by_mail ON recipients (mail);
+CREATE INDEX IF NOT EXISTS recipients_by_address ON recipients (address);
+-- What happens to a mail is decided when it is accepted, and comes true at happens_at.
+CREATE TABLE IF NOT EXISTS events (
+    id INTEGER PRIMARY KEY,
+    svix_id TEXT NOT NULL UNIQUE,
+    mail INTEGER NOT NULL REFERENCES mails,
+    type TEXT NOT NULL,
+    happens_at REAL NOT NULL,
+    detail TEXT NOT NULL,           -- JSON that the payload has beyond the envelope
+    state TEXT NOT NULL CHECK (state IN ('silent', 'pending', 'posting', 'delivered', 'failed')),
+    copies INTEGER NOT NULL,        -- how often the receiver is to get it
+    tries INTEGER NOT NULL DEFAULT 0,
+    refused INTEGER NOT NULL DEFAULT 0,
+    next_try_at REAL NOT NULL,
+    last_answer TEXT NOT NULL DEFAULT ''
+);
+CREATE INDEX IF NOT EXISTS events_by_mail ON events (mail);
+CREATE INDEX IF NOT EXISTS events_to_post ON events (next_try_at) WHERE state IN ('pending', 'posting');
+CREATE TABLE IF NOT EXISTS calls (
+    id INTEGER PRIMARY KEY,
+    at REAL NOT NULL,
+    path TEXT NOT NULL,
+    key TEXT,
+    body_sha256 TEXT NOT NULL,
+    status INTEGER NOT NULL,        -- 0: no answer left
+    fault TEXT NOT NULL
+);
+CREATE INDEX IF NOT EXISTS calls_by_key ON calls (key);
+CREATE TABLE IF NOT EXISTS keys (
+    key TEXT PRIMARY KEY,
+    path TEXT NOT NULL,
+    body_sha256 TEXT NOT NULL,
+    body INTEGER NOT NULL REFERENCES bodies,
+    answer BLOB NOT NULL,
+    created_at REAL NOT NULL
+);
+CREATE TABLE IF NOT EXISTS suppressions (
+    number INTEGER PRIMARY KEY,
+    id TEXT NOT NULL UNIQUE,
+    address TEXT NOT NULL UNIQUE,
+    origin TEXT NOT NULL CHECK (origin IN ('bounce', 'complaint', 'manual')),
+    source TEXT,                    -- id of the mail
+    since REAL NOT NULL             -- a bounce lists the address when it happens
+);
+CREATE TABLE IF NOT EXISTS usage (
+    day TEXT PRIMARY KEY,
+    recipients INTEGER NOT NULL
+);
+"""
+
+
+class Stopping(Exception):
+    """The server stops: what was under way is left undone."""
+
+
+class Database:
+    """The one connection. `changed` is notified after every transaction that wrote."""
+
+    def __init__(self, path: Path | None) -> None:
+        self._connection = sqlite3.connect(
+            path or ":memory:", check_same_thread=False, isolation_level=None, cached_statements=256
+        )
+        self._connection.row_factory = sqlite3.Row
+        self.changed = threading.Condition(threading.RLock())
+        self._depth = 0
+        self._closed = False
+        with self.changed:
+            self._connection.execute("PRAGMA journal_mode = WAL")
+            # Killed processes lose nothing; only a power cut could, and a sandbox can live with that.
+            self._connection.execute("PRAGMA synchronous = OFF")
+            self._connection.executescript(_TABLES)
+
+    @contextmanager
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        """All or nothing; inside another transaction it is part of that one. Raises Stopping once closed."""
+        with self.changed:
+            self._check_open()
+            if self._depth == 0:
+                self._connection.execute("BEGIN IMMEDIATE")
+            self._depth += 1
+            try:
+                yield self._connection
+            except BaseException:
+                self._depth -= 1
+                if self._depth == 0:
+                    self._connection.execute("ROLLBACK")
+                raise
+            self._depth -= 1
+            if self._depth == 0:
+                self._connection.execute("COMMIT")
+                self.changed.notify_all()
+
+    def rows(self, sql: str, *values: object) -> list[sqlite3.Row]:
+        """All rows of a query."""
+        with self.changed:
+            self._check_open()
+            return self._connection.execute(sql, values).fetchall()
+
+    def row(self, sql: str, *values: object) -> sqlite3.Row | None:
+        """The first row of a query."""
+        with self.changed:
+            self._check_open()
+            row: sqlite3.Row | None = self._connection.execute(sql, values).fetchone()
+            return row
+
+    def one(self, sql: str, *values: object) -> sqlite3.Row:
+        """The row of a query that must have one; LookupError if it has none."""
+        row = self.row(sql, *values)
+        if row is None:
+            raise LookupError(f"No row for {sql!r}.")
+        return row
+
+    def number(self, sql: str, *values: object) -> int:
+        """The one number that a query answers; NULL is 0."""
+        row = self.row(sql, *values)
+        return int(row[0] or 0) if row else 0
+
+    def close(self) -> None:
+        """Close the connection; an in-memory ledger is gone."""
+        with self.changed:
+            self._closed = True
+            self._connection.close()
+            self.changed.notify_all()
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise Stopping

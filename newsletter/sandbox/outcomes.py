@@ -1,0 +1,140 @@
+"""What happens to a mail after it was accepted, by the address. Pure; imports `options` only.
+
+Test addresses: resend.com/docs/dashboard/emails/send-test-emails. Every other address is delivered, unless it belongs
+to one of the shares of the options.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import html
+import re
+from dataclasses import dataclass, field
+
+from newsletter.sandbox.options import SandboxOptions
+
+Json = dict[str, object]
+
+#: Seconds after the mail was accepted (times `webhook_time_scale`): people take longer than servers.
+DELIVERED_AFTER = 1.0
+BOUNCED_AFTER = 2.0
+OPENED_AFTER = 20.0
+CLICKED_AFTER = 30.0
+COMPLAINED_AFTER = 60.0
+
+#: Never sent by Resend; receivers must take types that they do not know.
+UNKNOWN_TYPE = "email.unheard_of"
+
+PERMANENT_BOUNCE: Json = {
+    "bounce": {
+        "type": "Permanent",
+        "subType": "General",
+        "message": "The recipient's email provider sent a hard bounce message.",
+        "diagnosticCode": ["smtp; 550 5.1.1 user unknown"],
+    }
+}
+TRANSIENT_BOUNCE: Json = {
+    "bounce": {
+        "type": "Transient",
+        "subType": "MailboxFull",
+        "message": "The recipient's inbox was full.",
+        "diagnosticCode": ["smtp; 452 4.2.2 mailbox full"],
+    }
+}
+_SUPPRESSED_REASONS = {"bounce": "previous_bounce", "complaint": "previous_complaint"}
+
+_LINK = re.compile(r"""<a\b[^>]*?\bhref\s*=\s*(["'])(https?://.*?)\1[^>]*>(.*?)</a>""", re.IGNORECASE | re.DOTALL)
+_LEAVING = re.compile(r"unsubscri|preferences|opt.?out", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedEvent:
+    """One event to come: its type, seconds after acceptance (unscaled), what its payload has beyond the envelope."""
+
+    type: str
+    after: float
+    detail: Json = field(default_factory=dict)
+
+    @property
+    def origin(self) -> str | None:
+        """Why the address goes onto the suppression list, if it does. A transient bounce is no reason."""
+        if self.type == "email.complained":
+            return "complaint"
+        bounce = self.detail.get("bounce")
+        return "bounce" if isinstance(bounce, dict) and bounce.get("type") == "Permanent" else None
+
+
+def plan_events(address: str, contents: str, suppressed: str | None, options: SandboxOptions) -> list[PlannedEvent]:
+    """What will happen to a mail to `address` (bare, in lower case), in order.
+
+    `contents` is its HTML, from which a link is clicked; `suppressed` the origin of the suppression, if listed.
+    """
+    outcome = "suppressed" if suppressed else _outcome(address, options)
+    if outcome == "suppressed":
+        return [PlannedEvent("email.suppressed", 0.0, _suppressed_detail(suppressed))]
+    sent = PlannedEvent("email.sent", 0.0)
+    if outcome == "bounced":
+        return [sent, PlannedEvent("email.bounced", BOUNCED_AFTER, PERMANENT_BOUNCE)]
+    delivered = PlannedEvent("email.delivered", DELIVERED_AFTER)
+    if outcome == "complained":
+        return [sent, delivered, PlannedEvent("email.complained", COMPLAINED_AFTER)]
+    return [sent, delivered, *_reading(address, contents, options)]
+
+
+def _outcome(address: str, options: SandboxOptions) -> str:
+    local, _at, domain = address.rpartition("@")
+    name = local.partition("+")[0]
+    if domain == "resend.dev" and name in {"delivered", "bounced", "complained", "suppressed"}:
+        return name
+    if belongs(address, "bounce", options.bounce_share):
+        return "bounced"
+    return "complained" if belongs(address, "complaint", options.complaint_share) else "delivered"
+
+
+def _reading(address: str, contents: str, options: SandboxOptions) -> list[PlannedEvent]:
+    """Opens and clicks. Clickers come from the same end of the hash as openers, so that who clicks also opened."""
+    clicks = belongs(address, "reading", options.click_share)
+    if not clicks and not belongs(address, "reading", options.open_share):
+        return []
+    opened = PlannedEvent("email.opened", OPENED_AFTER)
+    link = pick_link(contents, address) if clicks else None
+    return [opened, PlannedEvent("email.clicked", CLICKED_AFTER, click_detail(link))] if link else [opened]
+
+
+def belongs(address: str, purpose: str, share: float) -> bool:
+    """Whether an address is in a share: the same answer in every run, independent between purposes."""
+    digest = hashlib.sha256(f"{purpose}:{address}".encode()).digest()
+    return int.from_bytes(digest[:8], "big") < share * 2**64
+
+
+def links_of(contents: str) -> list[str]:
+    """The http(s) links of a mail that a curious reader may click: none that unsubscribes or changes preferences."""
+    return [
+        html.unescape(link)
+        for _quote, link, label in _LINK.findall(contents)
+        if not _LEAVING.search(link) and not _LEAVING.search(label)
+    ]
+
+
+def pick_link(contents: str, address: str) -> str | None:
+    """The link that this reader clicks, always the same; None if there is none to click."""
+    links = links_of(contents)
+    digest = hashlib.sha256(f"link:{address}".encode()).digest()
+    return links[int.from_bytes(digest[:4], "big") % len(links)] if links else None
+
+
+def click_detail(link: str) -> Json:
+    """What a click has; its `timestamp` is set when the payload is built."""
+    agent = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
+    return {"click": {"ipAddress": "192.0.2.1", "link": link, "userAgent": agent}}
+
+
+def _suppressed_detail(origin: str | None) -> Json:
+    return {
+        "suppressed": {
+            "type": "OnAccountSuppressionList",
+            "message": "The email was not sent because the recipient is on the suppression list.",
+            "reason": _SUPPRESSED_REASONS.get(origin or "", "previous_bounce"),
+            "diagnosticCode": [],
+        }
+    }

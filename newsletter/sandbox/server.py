@@ -1,0 +1,262 @@
+"""The HTTP edge of the sandbox: sockets, threads, which room answers. Imports all rooms; nothing in here imports it."""
+
+from __future__ import annotations
+
+import contextlib
+import http
+import http.server
+import logging
+import os
+import socket
+import socketserver
+import struct
+import threading
+import time
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any, Self, cast
+from urllib.parse import parse_qsl, urlsplit
+
+from newsletter.sandbox.api import Api
+from newsletter.sandbox.control import Control, changed_options
+from newsletter.sandbox.database import Stopping
+from newsletter.sandbox.exchange import Ending, Request, Response, json_response
+from newsletter.sandbox.faults import Fault
+from newsletter.sandbox.inbox import Inbox
+from newsletter.sandbox.ledger import Ledger
+from newsletter.sandbox.options import SandboxOptions
+from newsletter.sandbox.refusals import Refusal, refusal
+from newsletter.sandbox.team import Team
+from newsletter.sandbox.webhooks import WebhookWorkers
+
+log = logging.getLogger(__name__)
+
+HOST = "127.0.0.1"
+#: Names under which a browser on this machine may ask for pages and steer; any other is a rebound DNS name.
+_LOOPBACK_NAMES = frozenset({"127.0.0.1", "localhost", "[::1]"})
+_STOP_SECONDS = 5.0
+_DRAINED_BYTES = 1 << 16
+
+
+class SandboxServer:
+    """A sandbox in this process: `with SandboxServer(SandboxOptions(port=0)) as sandbox: … sandbox.url …`.
+
+    Everything that can be done over HTTP under `/sandbox/` has a method or attribute here. OSError if the port is taken.
+    """
+
+    def __init__(self, options: SandboxOptions | None = None, *, clock: Callable[[], float] = time.time) -> None:
+        self._team = Team(options or SandboxOptions(), clock)
+        try:
+            self._http = _HttpServer(self._team)
+        except OSError as error:
+            self._team.database.close()
+            raise OSError(f"Port {self._team.options.port} cannot be used: {error.strerror}.") from error
+        self._workers = WebhookWorkers(self._team)
+        self._thread = threading.Thread(target=self._http.serve_forever, args=(0.05,), name="sandbox", daemon=True)
+
+    @property
+    def url(self) -> str:
+        """`http://127.0.0.1:8026`, without a slash at the end."""
+        return f"http://{HOST}:{self._http.server_address[1]}"
+
+    @property
+    def ledger(self) -> Ledger:
+        """What was accepted."""
+        return self._team.ledger
+
+    @property
+    def team(self) -> Team:
+        """All stores, for tests that look closer."""
+        return self._team
+
+    def start(self) -> Self:
+        """Serve in threads of this process; returns at once."""
+        self._thread.start()
+        self._workers.start()
+        return self
+
+    def stop(self) -> None:
+        """Stop serving and posting, and close the ledger. Events that were not posted yet stay in a ledger file."""
+        self._team.stopping.set()
+        if self._thread.is_alive():
+            self._http.shutdown()
+            self._thread.join(_STOP_SECONDS)
+            self._workers.join(_STOP_SECONDS)
+        self._http.server_close()
+        self._http.close_connections()
+        self._team.database.close()
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def plan(self, *faults: Fault | str) -> None:
+        """Plan faults for the next calls; a text is a fault by its name."""
+        self._team.faults.plan(*(Fault(fault) if isinstance(fault, str) else fault for fault in faults))
+
+    def configure(self, **changes: Any) -> None:
+        """Change options while running, such as `webhook_url`. ValueError says what is wrong."""
+        try:
+            self._team.options = changed_options(self._team.options, changes)
+        except Refusal as error:
+            raise ValueError(error.message) from error
+
+    def wait_for_webhooks(self, timeout: float = 10.0) -> None:
+        """Wait until every event has been posted or given up, also those still to come; TimeoutError says how many
+        are left. A scheduled mail keeps it waiting."""
+        with self._team.database.changed:
+            if not self._team.database.changed.wait_for(lambda: not self._team.events.waiting(), timeout):
+                raise TimeoutError(f"{self._team.events.waiting()} events were not posted within {timeout} s.")
+
+
+class _HttpServer(socketserver.ThreadingMixIn, socketserver.TCPServer):
+    """One thread for each connection; connections are kept alive."""
+
+    allow_reuse_address = True
+    daemon_threads = True
+    # A stopping server closes the connections itself instead of waiting for idle clients.
+    block_on_close = False
+    request_queue_size = 128
+
+    def __init__(self, team: Team) -> None:
+        self.team = team
+        self.api, self.control, self.inbox = Api(team), Control(team), Inbox(team)
+        self._connections: set[socket.socket] = set()
+        super().__init__((HOST, team.options.port), _Connection)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        self._connections.add(request)
+        super().process_request(request, client_address)
+
+    def shutdown_request(self, request: Any) -> None:
+        self._connections.discard(request)
+        super().shutdown_request(request)
+
+    def close_connections(self) -> None:
+        """End what clients keep alive, so that their threads end too."""
+        for connection in list(self._connections):
+            with contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+
+    def answer(self, request: Request) -> Response:
+        """Let the right room answer."""
+        if request.path.startswith("/sandbox/"):
+            return self.control.answer(request)
+        return self.inbox.answer(request) if self.inbox.has(request) else self.api.answer(request)
+
+
+class _Connection(http.server.BaseHTTPRequestHandler):
+    """Requests of one connection, one after the other."""
+
+    protocol_version = "HTTP/1.1"
+    server_version = "newsletter-sandbox"
+    sys_version = ""
+    disable_nagle_algorithm = True
+
+    @property
+    def _http(self) -> _HttpServer:
+        return cast(_HttpServer, self.server)
+
+    def _serve(self) -> None:
+        try:
+            request = self._read()
+        except Refusal as error:
+            self.close_connection = True
+            self._write(json_response(error.body, error.status))
+            return
+        if request is None:
+            # The client went away in the middle of its request: nothing was asked.
+            self.close_connection = True
+            return
+        try:
+            self._write(self._http.answer(request))
+        except (Stopping, ConnectionError):
+            self.close_connection = True
+        except Exception:
+            log.exception("The sandbox failed to answer %s %s", request.method, request.path)
+            failure = refusal("application_error")
+            self._write(json_response(failure.body, failure.status))
+
+    do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = do_OPTIONS = _serve
+
+    def _read(self) -> Request | None:
+        parts = urlsplit(self.path)
+        headers = {name.lower(): value for name, value in self.headers.items()}
+        self._check_origin(parts.path, headers)
+        body = self._read_body(headers)
+        if body is None:
+            return None
+        method = "GET" if self.command == "HEAD" else self.command
+        query = dict(parse_qsl(parts.query, keep_blank_values=True))
+        return Request(method, parts.path, query, headers, body)
+
+    def _check_origin(self, path: str, headers: dict[str, str]) -> None:
+        """Keep other sites' pages from reading and steering the sandbox through a browser on this machine."""
+        host = headers.get("host", "")
+        name = host.rpartition(":")[0] if host.rpartition(":")[2].isdigit() else host
+        if name not in _LOOPBACK_NAMES:
+            raise refusal("invalid_permission", "The sandbox is only there for this machine.")
+        origin = headers.get("origin")
+        if origin is not None and self.command != "GET" and origin != f"http://{host}":
+            raise refusal("invalid_permission", "Forms of other sites cannot steer the sandbox.")
+
+    def _read_body(self, headers: dict[str, str]) -> bytes | None:
+        """The whole body; None if the client went away before its end."""
+        length = headers.get("content-length", "0")
+        if "transfer-encoding" in headers or not (length.isascii() and length.isdigit()):
+            raise refusal("validation_error", "The request needs a Content-Length.", status=400)
+        size = int(length)
+        if size > self._http.team.options.max_body_bytes:
+            self._drain(size)
+            raise refusal("validation_error", "The request body is too large.", status=413)
+        body = self.rfile.read(size)
+        return body if len(body) == size else None
+
+    def _drain(self, size: int) -> None:
+        # A client that is still sending would see a reset instead of the answer.
+        while size > 0:
+            part = self.rfile.read(min(size, _DRAINED_BYTES))
+            if not part:
+                return
+            size -= len(part)
+
+    def _write(self, response: Response) -> None:
+        if response.ending is Ending.RESET:
+            self._reset()
+            return
+        if response.ending is Ending.SILENCE:
+            self._http.team.stopping.wait(response.seconds)
+            self.close_connection = True
+            return
+        body = response.body
+        if response.ending is Ending.CUT:
+            body = body[: len(body) // 2]
+            self.close_connection = True
+        head = self._head(response)
+        self.wfile.write(head if self.command == "HEAD" else head + body)
+
+    def _head(self, response: Response) -> bytes:
+        """Status line and headers; a cut body is announced with its whole length."""
+        headers = {
+            "date": self.date_time_string(),
+            "content-type": response.content_type,
+            "content-length": str(len(response.body)),
+            **response.headers,
+            **({"connection": "close"} if self.close_connection else {}),
+        }
+        lines = [f"HTTP/1.1 {response.status} {http.HTTPStatus(response.status).phrase}"]
+        lines += [f"{name}: {value}" for name, value in headers.items()]
+        return "\r\n".join([*lines, "", ""]).encode("latin-1")
+
+    def _reset(self) -> None:
+        """Close at once with a TCP reset: no linger, and the descriptor itself, which `makefile` would keep open."""
+        self.close_connection = True
+        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        os.close(self.connection.detach())
+
+    def log_message(self, format: str, *args: Any) -> None:
+        log.debug(format, *args)

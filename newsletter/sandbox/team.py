@@ -1,0 +1,56 @@
+"""One team at the provider: whatever Resend shares within a team, in one place. Imports the stores below it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+from newsletter.sandbox.bodies import Bodies
+from newsletter.sandbox.database import Database, Stopping
+from newsletter.sandbox.events import Events
+from newsletter.sandbox.faults import FaultQueue
+from newsletter.sandbox.idempotency import IdempotencyKeys
+from newsletter.sandbox.ledger import Ledger, LedgerMail
+from newsletter.sandbox.limiter import RateLimiter
+from newsletter.sandbox.options import SandboxOptions
+from newsletter.sandbox.outcomes import PlannedEvent
+from newsletter.sandbox.suppressions import Suppressions
+from newsletter.sandbox.validation import Mail
+
+
+class Team:
+    """Options, clock and stores. `options` may be replaced while the server runs."""
+
+    def __init__(self, options: SandboxOptions, clock: Callable[[], float]) -> None:
+        self.options = options
+        self.clock = clock
+        self.database = Database(options.ledger)
+        self.bodies = Bodies(self.database)
+        self.ledger = Ledger(self.database, self.bodies)
+        self.events = Events(self.database)
+        self.suppressions = Suppressions(self.database)
+        self.keys = IdempotencyKeys(self.database, self.bodies)
+        self.limiter = RateLimiter(clock)
+        self.faults = FaultQueue()
+        self.stopping = threading.Event()
+
+    def pause(self, seconds: float) -> None:
+        """Wait, in real time; raises Stopping when the server stops meanwhile."""
+        if seconds and self.stopping.wait(seconds):
+            raise Stopping
+
+    def happen(self, mail: LedgerMail, event: PlannedEvent) -> None:
+        """Let something happen to an accepted mail now, as the buttons of the inbox do."""
+        self.plan(mail.number, mail.id, mail.address, [event], self.clock())
+
+    def plan(self, number: int, uid: str, address: str, planned: list[PlannedEvent], start: float) -> None:
+        """Write down what will happen to a mail; bounces and complaints list the address from that moment on."""
+        with self.database.transaction():
+            for event, moment in self.events.plan(number, planned, start, self.options):
+                if event.origin:
+                    self.suppressions.add(address, event.origin, moment, uid)
+
+
+def addresses_of(mails: list[Mail]) -> list[str]:
+    """The bare addresses of everybody who gets one of these mails."""
+    return [address for mail in mails for address, _field in mail.recipients]
