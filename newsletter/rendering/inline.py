@@ -11,7 +11,6 @@ import threading
 from typing import Any
 
 import cssutils
-from lxml.etree import LxmlError  # type: ignore[import-untyped]
 from premailer import Premailer
 
 from newsletter.rendering.errors import RenderingError
@@ -40,7 +39,7 @@ def inline_css(html: str, css: str) -> str:
     )
     try:
         return str(premailer.transform(pretty_print=False))
-    except (LxmlError, ValueError) as error:
+    except Exception as error:  # lxml's and premailer's errors have no common family
         raise RenderingError(f"The styles could not be put into the HTML: {error}.") from error
 
 

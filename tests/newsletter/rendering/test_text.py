@@ -1,0 +1,48 @@
+"""Lines of the text part: short enough for mail, and never broken where it hurts."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from newsletter.rendering.text import MAX_LINE_OCTETS, WIDTH, underline, wrap_text
+
+
+def test_a_paragraph_is_wrapped_at_72_columns() -> None:
+    wrapped = wrap_text("Every reader gets each issue once. " * 12)
+    assert max(len(line) for line in wrapped.splitlines()) <= WIDTH
+    assert wrapped.split() == ("Every reader gets each issue once. " * 12).split()
+
+
+def test_an_address_is_never_broken() -> None:
+    address = "https://www.example.com/" + "a-very-long-path/" * 20
+    assert address in wrap_text(f"Some words before it ({address}) and some more words after it, enough to wrap.")
+
+
+def test_list_items_and_quotes_hang_under_their_mark() -> None:
+    assert wrap_text("- " + "word " * 20).splitlines()[1].startswith("  word")
+    assert wrap_text("12. " + "word " * 20).splitlines()[1].startswith("    word")
+    assert wrap_text("> " + "word " * 20).splitlines()[1].startswith("> word")
+
+
+def test_code_is_not_wrapped() -> None:
+    code = "    " + "x = compute(1, 2, 3) and " * 4
+    assert wrap_text(code) == code.rstrip()
+
+
+@pytest.mark.parametrize("text", ["文" * 2_000, "a" * 5_000, "    " + "é" * 2_000, "> " * 3 + "字" * 900])
+def test_prose_without_spaces_still_fits_a_line_of_mail(text: str) -> None:
+    wrapped = wrap_text(text)
+    assert max(len(line.encode()) for line in wrapped.split("\n")) <= MAX_LINE_OCTETS
+    assert "".join(wrapped.replace(">", "").split()) == "".join(text.replace(">", "").split())
+
+
+def test_a_heading_is_underlined_as_long_as_it_is() -> None:
+    assert underline("Deep Dives") == "Deep Dives\n----------"
+    assert underline("Été", "=") == "Été\n==="
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"], exclude_characters=">"), max_size=400))
+def test_wrapping_loses_no_letter(text: str) -> None:
+    assert "".join(wrap_text(text).split()) == "".join(text.split())
