@@ -7,6 +7,7 @@ import unicodedata
 from collections.abc import Iterator
 from typing import Literal
 
+from newsletter.content.document import IssueContent, SectionContent, StoryContent
 from newsletter.content.links import web_link_problem
 
 FieldName = Literal[
@@ -54,6 +55,42 @@ def body_fault(line: str) -> str | None:
     """What is wrong with a line (or more) of running text, as a sentence; None if all is well."""
     bad = _NOT_IN_A_BODY.search(line)
     return f"The text holds {_named(bad[0])}, which mail cannot carry. Delete it there." if bad else None
+
+
+def content_faults(content: IssueContent) -> Iterator[str]:
+    """Everything in `content` that must not be stored, as sentences that say where and what to do."""
+    if not content.title.strip():
+        yield "The issue has no title. Write one."
+    envelope: tuple[tuple[FieldName, str], ...] = (
+        ("title", content.title),
+        ("slug", content.slug or "?"),
+        ("subject", content.subject),
+        ("preheader", content.preheader),
+    )
+    for name, value in envelope:
+        yield from field_faults(name, value)
+    for category in content.categories:
+        yield from field_faults("category", category)
+    for section in content.sections:
+        yield from (f"Section “{section.title}”: {fault}" for fault in _section_faults(section))
+
+
+def _section_faults(section: SectionContent) -> Iterator[str]:
+    if not section.title.strip():
+        yield "The section has no heading. Write one."
+    yield from field_faults("section heading", section.title)
+    if fault := body_fault(section.body):
+        yield fault
+    for number, story in enumerate(section.stories, start=1):
+        yield from (f"Story {number}, “{story.title}”: {fault}" for fault in _story_faults(story))
+
+
+def _story_faults(story: StoryContent) -> Iterator[str]:
+    yield from field_faults("story title", story.title)
+    yield from field_faults("link", story.url)
+    yield from field_faults("source", story.source)
+    if fault := body_fault(story.body):
+        yield fault
 
 
 def slug_from(title: str) -> str:

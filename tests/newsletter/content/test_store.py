@@ -1,0 +1,207 @@
+"""Content goes into the tables and comes out as it was, and only drafts change."""
+
+from __future__ import annotations
+
+import datetime
+from dataclasses import replace
+
+import pytest
+from django.utils import timezone
+from hypothesis import HealthCheck, given, settings
+from pytest_django import DjangoAssertNumQueries
+
+from newsletter.content.document import IssueContent, SectionContent, StoryContent
+from newsletter.content.fields import LIMITS
+from newsletter.content.problems import IssueReading
+from newsletter.content.store import (
+    ContentIsUnfit,
+    IssueIsClosed,
+    Outcome,
+    StaleRevision,
+    import_issue,
+    load_content,
+    save_content,
+)
+from newsletter.models import Category, Issue, IssueStatus, Newsletter, Section, Story
+from tests.newsletter.content.issues import issues
+from tests.publications import CRANE, GAUGE, HARBOUR_LOG_41, make_draft, make_newsletter
+
+pytestmark = pytest.mark.django_db
+
+
+@settings(deadline=None, max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(issues)
+def test_whatever_can_be_stored_comes_out_as_it_went_in(db: None, content: IssueContent) -> None:
+    issue = make_draft(content, newsletter=make_newsletter())
+    try:
+        assert load_content(issue) == content
+    finally:
+        issue.delete()
+
+
+def test_loading_takes_the_same_few_queries_however_many_stories(
+    django_assert_num_queries: DjangoAssertNumQueries,
+) -> None:
+    many = tuple(replace(CRANE, title=f"Story {number}") for number in range(31))
+    sections = tuple(SectionContent(title=f"Part {number}", stories=many) for number in range(3))
+    issue = make_draft(sections=sections)
+
+    with django_assert_num_queries(3):
+        assert len(list(load_content(issue).stories())) == 93
+
+
+def test_saving_what_is_there_already_is_no_new_revision() -> None:
+    issue = make_draft()
+
+    assert issue.revision == 1
+    assert save_content(issue, HARBOUR_LOG_41, by="ada") is False
+    assert issue.revision == 1
+
+
+def test_any_change_is_a_new_revision_and_replaces_the_whole_content() -> None:
+    issue = make_draft()
+    changed = replace(
+        HARBOUR_LOG_41,
+        title="Another title",
+        subject="Another title",
+        categories=("Tech", "Culture"),
+        sections=(SectionContent(title="Only", stories=(GAUGE, CRANE)),),
+    )
+
+    assert save_content(issue, changed, by="ada") is True
+    assert issue.revision == 2
+    assert issue.title == "Another title"
+    assert load_content(issue) == changed
+    assert (Section.objects.count(), Story.objects.count()) == (1, 2)
+    assert sorted(Category.objects.values_list("name", flat=True)) == ["Culture", "News", "Tech"]
+
+
+def test_a_subject_equal_to_the_title_follows_it_when_the_title_changes() -> None:
+    issue = make_draft(subject=HARBOUR_LOG_41.title)
+
+    Issue.objects.filter(pk=issue.pk).update(title="New title")
+    issue.refresh_from_db()
+
+    assert load_content(issue).subject == "New title"
+
+
+def test_line_ends_of_browsers_are_no_change() -> None:
+    issue = make_draft(sections=(SectionContent(title="S", body="one\ntwo"),))
+    typed = replace(HARBOUR_LOG_41, sections=(SectionContent(title="S", body="one\r\ntwo"),))
+
+    assert save_content(issue, typed, by="ada") is False
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"subject": "two\nlines"}, "The subject holds a line break"),
+        ({"title": " "}, "no title"),
+        ({"slug": "a slug"}, "slug"),
+        ({"categories": ("x" * 61,)}, "category is 61 characters long"),
+        ({"sections": (SectionContent(title=""),)}, "no heading"),
+        ({"sections": (SectionContent(title="S", body="\x00"),)}, "Section “S”: The text holds"),
+        (
+            {"sections": (SectionContent(title="S", stories=(StoryContent(title="T", url="javascript:x"),)),)},
+            "Section “S”: Story 1, “T”: The link “javascript:x” is not a full web address",
+        ),
+    ],
+)
+def test_what_must_not_be_stored_is_refused_and_changes_nothing(changes: dict[str, object], sentence: str) -> None:
+    issue = make_draft()
+
+    with pytest.raises(ContentIsUnfit, match=sentence):
+        save_content(issue, replace(HARBOUR_LOG_41, **changes), by="ada")  # type: ignore[arg-type]
+
+    assert load_content(Issue.objects.get()) == HARBOUR_LOG_41
+    assert Issue.objects.get().revision == 1
+
+
+def test_a_slug_that_another_issue_has_is_refused_with_a_sentence() -> None:
+    make_draft(slug="taken")
+    issue = make_draft()
+
+    with pytest.raises(ContentIsUnfit, match="has the slug “taken”"):
+        save_content(issue, replace(HARBOUR_LOG_41, slug="taken"), by="ada")
+
+
+def test_an_editor_who_started_from_an_older_revision_overwrites_nothing() -> None:
+    issue = make_draft()
+    save_content(issue, replace(HARBOUR_LOG_41, preheader="Ben was here"), by="ben", based_on=1)
+
+    with pytest.raises(StaleRevision):
+        save_content(issue, replace(HARBOUR_LOG_41, preheader="Ada too"), by="ada", based_on=1)
+
+    assert load_content(issue).preheader == "Ben was here"
+
+
+def test_an_issue_past_draft_never_changes() -> None:
+    issue = make_draft()
+    Issue.objects.filter(pk=issue.pk).update(status=IssueStatus.SCHEDULED, scheduled_at=timezone.now())
+    changed = replace(HARBOUR_LOG_41, preheader="Too late")
+
+    with pytest.raises(IssueIsClosed, match="is scheduled, so its content stays"):
+        save_content(issue, changed, by="ada")
+    with pytest.raises(IssueIsClosed):
+        import_issue(issue.newsletter, IssueReading(changed))
+
+    assert load_content(Issue.objects.get()) == HARBOUR_LOG_41
+
+
+def test_importing_creates_then_changes_nothing_then_updates_the_one_draft() -> None:
+    newsletter = make_newsletter()
+    changed = IssueReading(replace(HARBOUR_LOG_41, date=datetime.date(2026, 7, 1)))
+
+    first = import_issue(newsletter, IssueReading(HARBOUR_LOG_41))
+    second = import_issue(newsletter, IssueReading(HARBOUR_LOG_41))
+    third = import_issue(newsletter, changed)
+
+    assert [result.outcome for result in (first, second, third)] == [
+        Outcome.CREATED,
+        Outcome.UNCHANGED,
+        Outcome.UPDATED,
+    ]
+    assert {result.issue.pk for result in (first, second, third)} == {Issue.objects.get().pk}
+    assert third.issue.revision == 2
+    assert load_content(third.issue) == changed.content
+
+
+def test_importing_the_same_file_again_says_unchanged_even_when_the_issue_is_scheduled() -> None:
+    issue = make_draft()
+    Issue.objects.filter(pk=issue.pk).update(status=IssueStatus.SCHEDULED, scheduled_at=timezone.now())
+
+    assert import_issue(issue.newsletter, IssueReading(HARBOUR_LOG_41)).outcome == Outcome.UNCHANGED
+
+
+def test_two_newsletters_may_have_issues_of_the_same_slug() -> None:
+    import_issue(make_newsletter(), IssueReading(HARBOUR_LOG_41))
+    import_issue(make_newsletter("quay-notes"), IssueReading(HARBOUR_LOG_41))
+
+    assert Issue.objects.count() == 2
+    assert Category.objects.count() == 4
+
+
+def test_an_import_that_must_not_be_stored_leaves_no_empty_issue_behind() -> None:
+    with pytest.raises(ContentIsUnfit):
+        import_issue(make_newsletter(), IssueReading(replace(HARBOUR_LOG_41, subject="\x07")))
+
+    assert not Issue.objects.exists()
+
+
+def test_the_limits_of_fields_are_those_of_the_columns() -> None:
+    columns = {
+        "title": Issue._meta.get_field("title"),
+        "slug": Issue._meta.get_field("slug"),
+        "subject": Issue._meta.get_field("subject"),
+        "preheader": Issue._meta.get_field("preheader"),
+        "category": Category._meta.get_field("name"),
+        "section heading": Section._meta.get_field("title"),
+        "story title": Story._meta.get_field("title"),
+        "link": Story._meta.get_field("url"),
+        "source": Story._meta.get_field("source"),
+    }
+    assert {name: field.max_length for name, field in columns.items()} == LIMITS
+
+
+def test_a_newsletter_lists_its_known_sources() -> None:
+    assert Newsletter(known_sources="Mast\r\n\r\n Harbour Gazette \r\n").sources() == ("Mast", "Harbour Gazette")
