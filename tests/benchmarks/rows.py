@@ -1,0 +1,43 @@
+"""What a benchmark returns, and how time is taken: CPU seconds of this process, the median of several runs."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One line of the table."""
+
+    name: str
+    figure: float
+    unit: str
+    goal: str = ""
+
+
+def cpu_seconds(step: Callable[[], object]) -> float:
+    """CPU time of one call."""
+    started = time.process_time()
+    step()
+    return time.process_time() - started
+
+
+def median_cpu_seconds(step: Callable[[], object], *, runs: int = 15) -> float:
+    """Median CPU time of `runs` calls, after one that is not counted."""
+    step()
+    return statistics.median(cpu_seconds(step) for _ in range(runs))
+
+
+def table(rows: list[Row]) -> str:
+    """The rows as aligned text."""
+    figures = [f"{row.figure:,.0f}" if row.figure >= 1_000 else f"{row.figure:,.1f}" for row in rows]
+    name, figure = max(len(row.name) for row in rows), max(map(len, figures))
+    unit = max(len(row.unit) for row in rows)
+    lines = (
+        f"{row.name:<{name}}  {shown:>{figure}} {row.unit:<{unit}}  {row.goal}"
+        for row, shown in zip(rows, figures, strict=True)
+    )
+    return "\n".join(line.rstrip() for line in lines)
