@@ -108,8 +108,9 @@ def _date_in(envelope: Envelope, problems: ProblemList) -> datetime.date | None:
 
 def _slug_for(title: str, date: datetime.date | None, envelope: Envelope, problems: ProblemList) -> str:
     slug = slug_from(title) or (date.isoformat() if date else "")
-    problems.look_at(
-        envelope.line_of("title"),
-        f"The slug “{slug}” was made from the title. A later file with another title makes another issue.",
-    )
+    if slug:
+        problems.look_at(
+            envelope.line_of("title"),
+            f"The slug “{slug}” was made from the title. A later file with another title makes another issue.",
+        )
     return slug

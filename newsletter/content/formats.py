@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection
-from typing import Literal
+from typing import Literal, get_args
 
 from newsletter.content.digest import is_digest_heading, read_digest
 from newsletter.content.issue_file import read_issue_file
@@ -12,6 +12,7 @@ from newsletter.content.lines import text_lines
 from newsletter.content.problems import IssueFileError, IssueReading, Problem
 
 Format = Literal["markdown", "digest"]
+FORMATS: tuple[Format, ...] = get_args(Format)
 _NEITHER = (
     "This is no issue that can be read: it has neither front matter between --- lines, nor headings with ## before "
     "or # behind their words."
@@ -30,6 +31,16 @@ def read_issue(text: str, known_sources: Collection[str] = (), *, as_format: For
     if chosen == "digest":
         return read_digest(text, known_sources=known_sources)
     raise IssueFileError([Problem(1, _NEITHER)])
+
+
+def text_of(data: bytes) -> str:
+    """The text of a file's bytes. Raises IssueFileError, with the line, where they are not UTF-8."""
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        sentence = "This line is not UTF-8 text. Save the file again, with UTF-8 as its encoding."
+        raise IssueFileError([Problem(line, sentence)]) from error
 
 
 def format_of(text: str) -> Format | None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from newsletter.content.digest import read_digest
 from newsletter.content.document import IssueContent, SectionContent, StoryContent
-from newsletter.content.formats import format_of, read_issue
+from newsletter.content.formats import format_of, read_issue, text_of
 from newsletter.content.issue_file import read_issue_file, write_issue_file
 from newsletter.content.markdown import markdown_to_text
 from newsletter.content.plain_text import plain_to_markdown
@@ -201,6 +201,12 @@ def test_either_format_is_read_by_one_function() -> None:
     assert read_issue("# T 2026-03-31\n## S\nx").content.title == "T 2026-03-31"
     with pytest.raises(IssueFileError, match="no issue that can be read"):
         read_issue("just words")
+
+
+def test_bytes_that_are_no_utf_8_are_refused_with_their_line() -> None:
+    assert text_of("Kräne · ’".encode()) == "Kräne · ’"
+    with pytest.raises(IssueFileError, match="Line 2: This line is not UTF-8"):
+        text_of(b"fine\nKr\xe4ne")
 
 
 @pytest.mark.skipif(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from django.utils import timezone
@@ -23,8 +24,9 @@ from newsletter.content.store import (
     save_content,
 )
 from newsletter.models import Category, Issue, IssueStatus, Newsletter, Section, Story
+from tests.newsletter.content.harbour_notes import CRANE, GAUGE, ISSUE_41, make_draft
 from tests.newsletter.content.issues import issues
-from tests.publications import CRANE, GAUGE, HARBOUR_LOG_41, make_draft, make_newsletter
+from tests.publications import make_newsletter
 
 pytestmark = pytest.mark.django_db
 
@@ -54,14 +56,14 @@ def test_saving_what_is_there_already_is_no_new_revision() -> None:
     issue = make_draft()
 
     assert issue.revision == 1
-    assert save_content(issue, HARBOUR_LOG_41, by="ada") is False
+    assert save_content(issue, ISSUE_41, by="ada") is False
     assert issue.revision == 1
 
 
 def test_any_change_is_a_new_revision_and_replaces_the_whole_content() -> None:
     issue = make_draft()
     changed = replace(
-        HARBOUR_LOG_41,
+        ISSUE_41,
         title="Another title",
         subject="Another title",
         categories=("Tech", "Culture"),
@@ -77,7 +79,7 @@ def test_any_change_is_a_new_revision_and_replaces_the_whole_content() -> None:
 
 
 def test_a_subject_equal_to_the_title_follows_it_when_the_title_changes() -> None:
-    issue = make_draft(subject=HARBOUR_LOG_41.title)
+    issue = make_draft(subject=ISSUE_41.title)
 
     Issue.objects.filter(pk=issue.pk).update(title="New title")
     issue.refresh_from_db()
@@ -87,7 +89,7 @@ def test_a_subject_equal_to_the_title_follows_it_when_the_title_changes() -> Non
 
 def test_line_ends_of_browsers_are_no_change() -> None:
     issue = make_draft(sections=(SectionContent(title="S", body="one\ntwo"),))
-    typed = replace(HARBOUR_LOG_41, sections=(SectionContent(title="S", body="one\r\ntwo"),))
+    typed = replace(ISSUE_41, sections=(SectionContent(title="S", body="one\r\ntwo"),))
 
     assert save_content(issue, typed, by="ada") is False
 
@@ -107,13 +109,13 @@ def test_line_ends_of_browsers_are_no_change() -> None:
         ),
     ],
 )
-def test_what_must_not_be_stored_is_refused_and_changes_nothing(changes: dict[str, object], sentence: str) -> None:
+def test_what_must_not_be_stored_is_refused_and_changes_nothing(changes: dict[str, Any], sentence: str) -> None:
     issue = make_draft()
 
     with pytest.raises(ContentIsUnfit, match=sentence):
-        save_content(issue, replace(HARBOUR_LOG_41, **changes), by="ada")  # type: ignore[arg-type]
+        save_content(issue, replace(ISSUE_41, **changes), by="ada")
 
-    assert load_content(Issue.objects.get()) == HARBOUR_LOG_41
+    assert load_content(Issue.objects.get()) == ISSUE_41
     assert Issue.objects.get().revision == 1
 
 
@@ -122,15 +124,15 @@ def test_a_slug_that_another_issue_has_is_refused_with_a_sentence() -> None:
     issue = make_draft()
 
     with pytest.raises(ContentIsUnfit, match="has the slug “taken”"):
-        save_content(issue, replace(HARBOUR_LOG_41, slug="taken"), by="ada")
+        save_content(issue, replace(ISSUE_41, slug="taken"), by="ada")
 
 
 def test_an_editor_who_started_from_an_older_revision_overwrites_nothing() -> None:
     issue = make_draft()
-    save_content(issue, replace(HARBOUR_LOG_41, preheader="Ben was here"), by="ben", based_on=1)
+    save_content(issue, replace(ISSUE_41, preheader="Ben was here"), by="ben", based_on=1)
 
     with pytest.raises(StaleRevision):
-        save_content(issue, replace(HARBOUR_LOG_41, preheader="Ada too"), by="ada", based_on=1)
+        save_content(issue, replace(ISSUE_41, preheader="Ada too"), by="ada", based_on=1)
 
     assert load_content(issue).preheader == "Ben was here"
 
@@ -138,22 +140,22 @@ def test_an_editor_who_started_from_an_older_revision_overwrites_nothing() -> No
 def test_an_issue_past_draft_never_changes() -> None:
     issue = make_draft()
     Issue.objects.filter(pk=issue.pk).update(status=IssueStatus.SCHEDULED, scheduled_at=timezone.now())
-    changed = replace(HARBOUR_LOG_41, preheader="Too late")
+    changed = replace(ISSUE_41, preheader="Too late")
 
     with pytest.raises(IssueIsClosed, match="is scheduled, so its content stays"):
         save_content(issue, changed, by="ada")
     with pytest.raises(IssueIsClosed):
         import_issue(issue.newsletter, IssueReading(changed))
 
-    assert load_content(Issue.objects.get()) == HARBOUR_LOG_41
+    assert load_content(Issue.objects.get()) == ISSUE_41
 
 
 def test_importing_creates_then_changes_nothing_then_updates_the_one_draft() -> None:
     newsletter = make_newsletter()
-    changed = IssueReading(replace(HARBOUR_LOG_41, date=datetime.date(2026, 7, 1)))
+    changed = IssueReading(replace(ISSUE_41, date=datetime.date(2026, 7, 1)))
 
-    first = import_issue(newsletter, IssueReading(HARBOUR_LOG_41))
-    second = import_issue(newsletter, IssueReading(HARBOUR_LOG_41))
+    first = import_issue(newsletter, IssueReading(ISSUE_41))
+    second = import_issue(newsletter, IssueReading(ISSUE_41))
     third = import_issue(newsletter, changed)
 
     assert [result.outcome for result in (first, second, third)] == [
@@ -170,12 +172,12 @@ def test_importing_the_same_file_again_says_unchanged_even_when_the_issue_is_sch
     issue = make_draft()
     Issue.objects.filter(pk=issue.pk).update(status=IssueStatus.SCHEDULED, scheduled_at=timezone.now())
 
-    assert import_issue(issue.newsletter, IssueReading(HARBOUR_LOG_41)).outcome == Outcome.UNCHANGED
+    assert import_issue(issue.newsletter, IssueReading(ISSUE_41)).outcome == Outcome.UNCHANGED
 
 
 def test_two_newsletters_may_have_issues_of_the_same_slug() -> None:
-    import_issue(make_newsletter(), IssueReading(HARBOUR_LOG_41))
-    import_issue(make_newsletter("quay-notes"), IssueReading(HARBOUR_LOG_41))
+    import_issue(make_newsletter(), IssueReading(ISSUE_41))
+    import_issue(make_newsletter("quay-notes"), IssueReading(ISSUE_41))
 
     assert Issue.objects.count() == 2
     assert Category.objects.count() == 4
@@ -183,7 +185,7 @@ def test_two_newsletters_may_have_issues_of_the_same_slug() -> None:
 
 def test_an_import_that_must_not_be_stored_leaves_no_empty_issue_behind() -> None:
     with pytest.raises(ContentIsUnfit):
-        import_issue(make_newsletter(), IssueReading(replace(HARBOUR_LOG_41, subject="\x07")))
+        import_issue(make_newsletter(), IssueReading(replace(ISSUE_41, subject="\x07")))
 
     assert not Issue.objects.exists()
 

@@ -1,0 +1,77 @@
+"""Bring an issue in from a file: Markdown with front matter, or a plain-text digest."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from newsletter.content.formats import FORMATS, read_issue, text_of
+from newsletter.content.problems import IssueFileError, Problem, Severity
+from newsletter.content.store import ContentError, ImportResult, import_issue, load_content
+from newsletter.management.choose import add_newsletter_option, chosen_newsletter
+
+
+class Command(BaseCommand):
+    """`import_issue FILE`: exit status 1 with every problem as `file:line: sentence`, and then nothing has changed."""
+
+    help = "Import an issue from a file. Doing it again updates the draft; an issue past draft is never touched."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        """The file, and what it is when that is not plain."""
+        parser.add_argument("file", help="a file, or - for standard input")
+        parser.add_argument("--format", choices=FORMATS, help="default: told by the file's first heading")
+        add_newsletter_option(parser)
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Read, store, report."""
+        newsletter = chosen_newsletter(options["newsletter"])
+        name = options["file"]
+        try:
+            reading = read_issue(text_of(_bytes_of(name)), newsletter.sources(), as_format=options["format"])
+            result = import_issue(newsletter, reading)
+        except IssueFileError as error:
+            self._list(name, error.problems)
+            raise CommandError(_refusal(error), returncode=1) from error
+        except ContentError as error:
+            raise CommandError(f"{name} was not imported. {error}", returncode=1) from error
+        self.stdout.write(_report(result))
+        self._list(name, reading.notes)
+
+    def _list(self, name: str, problems: tuple[Problem, ...]) -> None:
+        for problem in problems:
+            mark = "" if problem.severity == Severity.MUST_FIX else "note: "
+            self.stderr.write(f"{name}:{problem.line}: {mark}{problem.sentence}")
+
+
+def _bytes_of(name: str) -> bytes:
+    if name == "-":
+        return sys.stdin.buffer.read()
+    try:
+        return Path(name).read_bytes()
+    except OSError as error:
+        raise CommandError(f"{name} cannot be read: {error.strerror}.") from error
+
+
+def _refusal(error: IssueFileError) -> str:
+    count = sum(1 for problem in error.problems if problem.severity == Severity.MUST_FIX)
+    return f"{_counted(count, 'problem', 'problems')} to fix; nothing was imported."
+
+
+def _report(result: ImportResult) -> str:
+    content = load_content(result.issue)
+    counts = [
+        _counted(len(content.sections), "section", "sections"),
+        _counted(len(list(content.stories())), "story", "stories"),
+        _counted(len(content.categories), "category", "categories"),
+    ]
+    return (
+        f"{result.outcome.capitalize()}: “{content.title}” ({content.slug}) of {result.issue.newsletter.name}, "
+        f"revision {result.issue.revision}, with {counts[0]}, {counts[1]} and {counts[2]}."
+    )
+
+
+def _counted(count: int, one: str, many: str) -> str:
+    return f"{count} {one if count == 1 else many}"

@@ -1,0 +1,123 @@
+"""Issues come in from files and go out to files by command."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.utils import timezone
+
+from newsletter.content.issue_file import write_issue_file
+from newsletter.content.store import load_content
+from newsletter.models import Issue, IssueStatus
+from tests.newsletter.content.harbour_notes import ISSUE_41, make_draft
+from tests.publications import make_newsletter
+
+pytestmark = pytest.mark.django_db
+DIGEST = "The Harbour Log — 2026-07-01#\n\nDeep dives#\n\nCranes · Mast They are back.\n\nTides · Quay They are late.\n"
+
+
+def run(*arguments: str) -> tuple[str, str]:
+    out, err = io.StringIO(), io.StringIO()
+    call_command(*arguments, stdout=out, stderr=err)
+    return out.getvalue(), err.getvalue()
+
+
+def refusal_of(*arguments: str) -> tuple[str, str]:
+    err = io.StringIO()
+    with pytest.raises(CommandError) as caught:
+        call_command(*arguments, stderr=err)
+    assert caught.value.returncode == 1
+    return str(caught.value), err.getvalue()
+
+
+def test_a_digest_comes_in_with_a_report_of_counts_and_guesses(tmp_path: Path) -> None:
+    make_newsletter(known_sources="Mast")
+    file = tmp_path / "digest.txt"
+    file.write_text(DIGEST, encoding="utf-8")
+
+    out, err = run("import_issue", str(file))
+
+    assert out == (
+        "Created: “The Harbour Log — 2026-07-01” (the-harbour-log-2026-07-01) of Harbour Notes, "
+        "revision 1, with 1 section, 2 stories and 0 categories.\n"
+    )
+    assert err == f"{file}:7: note: The source “Quay” was guessed: no known source stands behind the ·.\n"
+    assert run("import_issue", str(file))[0].startswith("Unchanged: ")
+
+
+def test_a_bad_file_lists_every_problem_and_changes_nothing(tmp_path: Path) -> None:
+    make_newsletter()
+    file = tmp_path / "issue.md"
+    file.write_text("---\ntitel: T\n---\n## News\n### [A](ftp://a.example) · B\n", encoding="utf-8")
+
+    sentence, listed = refusal_of("import_issue", str(file))
+
+    assert sentence == "4 problems to fix; nothing was imported."
+    assert [line.split(": ")[0] for line in listed.splitlines()] == [
+        f"{file}:1",
+        f"{file}:1",
+        f"{file}:2",
+        f"{file}:5",
+        f"{file}:5",
+    ]
+    assert not Issue.objects.exists()
+
+
+def test_a_file_in_another_encoding_is_refused_with_its_line(tmp_path: Path) -> None:
+    make_newsletter()
+    file = tmp_path / "issue.md"
+    file.write_bytes("# Häfen 2026-07-01\n".encode("latin-1"))
+
+    assert "issue.md:1: This line is not UTF-8" in refusal_of("import_issue", str(file))[1]
+
+
+def test_a_sent_issue_is_never_touched_by_an_import(tmp_path: Path) -> None:
+    issue = make_draft()
+    Issue.objects.filter(pk=issue.pk).update(status=IssueStatus.SCHEDULED, scheduled_at=timezone.now())
+    file = tmp_path / "issue.md"
+    file.write_text(write_issue_file(ISSUE_41).replace("Two stories", "Three stories"), encoding="utf-8")
+
+    assert "is scheduled, so its content stays as it is" in refusal_of("import_issue", str(file))[0]
+    assert load_content(Issue.objects.get()) == ISSUE_41
+
+
+def test_an_exported_issue_imports_as_the_same_issue(tmp_path: Path) -> None:
+    make_draft()
+    file = tmp_path / "issue.md"
+
+    assert run("export_issue", "issue-41", "--output", str(file))[0].startswith("Exported “Harbour Notes")
+    assert run("import_issue", str(file))[0].startswith("Unchanged: ")
+    assert run("export_issue", "issue-41")[0] == file.read_text(encoding="utf-8") == write_issue_file(ISSUE_41)
+
+
+def test_the_format_can_be_named_when_the_file_does_not_tell(tmp_path: Path) -> None:
+    make_newsletter()
+    file = tmp_path / "words.txt"
+    file.write_text("just words", encoding="utf-8")
+
+    assert "no issue that can be read" in refusal_of("import_issue", str(file))[1]
+    assert "No line ends in #" in refusal_of("import_issue", str(file), "--format", "digest")[1]
+
+
+def test_with_two_newsletters_the_command_asks_which(tmp_path: Path) -> None:
+    file = tmp_path / "digest.txt"
+    file.write_text(DIGEST, encoding="utf-8")
+    assert "no newsletter yet" in refusal_of("import_issue", str(file))[0]
+
+    make_newsletter()
+    make_newsletter("quay-notes")
+    assert "Say which with --newsletter: harbour-notes, quay-notes." in refusal_of("import_issue", str(file))[0]
+    assert "There is no newsletter “mast”" in refusal_of("import_issue", str(file), "--newsletter", "mast")[0]
+
+    run("import_issue", str(file), "--newsletter", "quay-notes")
+    assert Issue.objects.get().newsletter.slug == "quay-notes"
+
+
+def test_what_is_not_there_is_named(tmp_path: Path) -> None:
+    make_newsletter()
+
+    assert "cannot be read: No such file" in refusal_of("import_issue", str(tmp_path / "gone.md"))[0]
+    assert "Harbour Notes has no issue “gone”" in refusal_of("export_issue", "gone")[0]
