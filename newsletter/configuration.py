@@ -13,11 +13,13 @@ import hmac
 import ipaddress
 import os
 import sys
+import textwrap
 from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
 from pydantic import BeforeValidator, Field, SecretStr, ValidationError, ValidationInfo, field_validator
+from pydantic_core import PydanticUndefined
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
@@ -130,6 +132,7 @@ class Configuration(BaseSettings):
         parts = urlsplit(value)
         if parts.scheme not in {"http", "https"} or not parts.hostname or parts.path.strip("/") or parts.query:
             raise ValueError("must look like https://digest.example.org: scheme and host, no path")
+        # UnicodeError is a ValueError: a host that no DNS name can be is a fault like any other.
         host = parts.hostname.encode("idna").decode("ascii")
         port = f":{parts.port}" if parts.port else ""
         return f"{parts.scheme}://{host}{port}"
@@ -252,3 +255,31 @@ def _fault_sentence(fault: dict[str, object]) -> str:
     name = str(location[0]).upper() if isinstance(location, tuple) and location else ""
     message = "is missing" if fault["type"] == "missing" else str(fault["msg"]).removeprefix("Value error, ")
     return f"{name}: {message}" if name else message
+
+
+def env_example() -> str:
+    """The text of `.env.example`: every setting with its description; the optional ones commented out."""
+    lines = ["# Copy this file to .env and fill in the first three. Written by: manage.py show_settings --write"]
+    for name, field in Configuration.model_fields.items():
+        lines.append("")
+        lines += textwrap.wrap(field.description or "", 98, initial_indent="# ", subsequent_indent="# ")
+        value = _shown_default(name)
+        example = (field.examples or [""])[0]
+        lines.append(f"{name.upper()}={example}" if field.is_required() else f"# {name.upper()}={value}")
+    return "\n".join(lines) + "\n"
+
+
+def settings_table() -> str:
+    """Every setting as a Markdown table, for the README."""
+    rows = ["| setting | default | what it does |", "|---|---|---|"]
+    for name, field in Configuration.model_fields.items():
+        default = "**needed**" if field.is_required() else f"`{_shown_default(name)}`" if _shown_default(name) else ""
+        rows.append(f"| `{name.upper()}` | {default} | {field.description} |")
+    return "\n".join(rows)
+
+
+def _shown_default(name: str) -> str:
+    default = Configuration.model_fields[name].get_default()
+    if isinstance(default, bool):
+        return str(default).lower()
+    return "" if isinstance(default, SecretStr | tuple) or default is PydanticUndefined else str(default)

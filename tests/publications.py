@@ -1,58 +1,89 @@
-"""What is published in tests: the Harbour Log, and issues of it in the state a story needs."""
+"""A publication for tests: the newsletter “Harbour Notes”, issues of it, and their way to readers."""
 
 from __future__ import annotations
 
 import datetime
-from dataclasses import replace
 from typing import Any
+
+from django.utils import timezone
 
 from newsletter.content.document import IssueContent, SectionContent, StoryContent
 from newsletter.content.store import save_content
-from newsletter.models import Issue, Newsletter
-
-CRANE = StoryContent(
-    title="The crane that learned to wait",
-    url="https://gazette.example/crane",
-    source="Harbour Gazette",
-    body="It stands still in gusts now, and *nobody* misses the noise.",
-)
-GAUGE = StoryContent(
-    title="One gauge, two tides", url="https://mast.example/gauge", source="Mast", body="The old one was upside down."
-)
-HARBOUR_LOG_41 = IssueContent(
-    title="The Harbour Log — 2026-06-30",
-    slug="harbour-log-41",
-    date=datetime.date(2026, 6, 30),
-    subject="A crane that waits, and a gauge that lies",
-    preheader="Two stories from the waterfront",
-    categories=("News", "Tech"),
-    sections=(
-        SectionContent(title="Signal of the week", body="Ports are getting *quieter*."),
-        SectionContent(title="Deep dives", stories=(CRANE, GAUGE)),
-    ),
-)
+from newsletter.models import Issue, IssueStatus, Newsletter
+from newsletter.providers.base import Provider
+from newsletter.sending.address import address_next
+from newsletter.sending.freeze import freeze_edition
+from newsletter.sending.post import post_next
+from newsletter.sending.throttle import Throttle
 
 
-def make_newsletter(slug: str = "harbour-log", **fields: Any) -> Newsletter:
-    """A newsletter that lacks nothing that sending asks for; made once per slug."""
+def make_newsletter(slug: str = "harbour-notes", **fields: Any) -> Newsletter:
+    """The newsletter; made once per slug."""
     defaults = {
-        "name": "The Harbour Log",
-        "description": "Thirty-one stories from the waterfront, every week.",
-        "sender_name": "The Harbour Log",
-        "sender_email": "log@mail.example.org",
+        "name": "Harbour Notes",
+        "description": "Ten stories from the waterfront, every Tuesday morning.",
+        "sender_name": "Harbour Notes",
+        "sender_email": "notes@mail.example.org",
         "reply_to": "editors@example.org",
-        "postal_address": "The Harbour Log, 4 Quay Street, 20457 Hamburg, Germany",
-        "known_sources": "Harbour Gazette\nMast",
+        "postal_address": "Harbour Notes\n4 Quay Street\n20457 Hamburg, Germany",
+        "time_zone": "Europe/Berlin",
     }
     newsletter, _ = Newsletter.objects.get_or_create(slug=slug, defaults=defaults | fields)
     return newsletter
 
 
-def make_draft(content: IssueContent = HARBOUR_LOG_41, newsletter: Newsletter | None = None, **changes: Any) -> Issue:
-    """A draft with this content; `changes` replace fields of the content."""
-    content = replace(content, **changes)
-    issue = Issue.objects.create(
-        newsletter=newsletter or make_newsletter(), title=content.title, slug=content.slug, date=content.date
+def story(number: int) -> StoryContent:
+    """A complete story."""
+    return StoryContent(
+        title=f"Quay {number} gets a taller crane",
+        url=f"https://harbour.example/cranes/{number}",
+        source="Harbour Daily",
+        body=f"The crane at quay {number} lifts *forty* tonnes. Nobody had asked for it – until the ferries grew.",
     )
-    save_content(issue, content, by="tests")
+
+
+def content(slug: str = "issue-1", *, stories: int = 3, **changes: Any) -> IssueContent:
+    """A complete small issue."""
+    fields: dict[str, Any] = {
+        "title": "Taller cranes",
+        "slug": slug,
+        "date": datetime.date(2026, 11, 20),
+        "subject": "Taller cranes, quieter ferries",
+        "preheader": "And why the lock keeper smiles.",
+        "categories": ("News", "Tech"),
+        "sections": (
+            SectionContent(title="Signal of the day", body="The harbour grows **upwards**."),
+            SectionContent(title="Deep dives", stories=tuple(story(number) for number in range(1, stories + 1))),
+            SectionContent(title="The pattern", body="Height is the new breadth."),
+        ),
+    }
+    return IssueContent(**{**fields, **changes})
+
+
+def make_issue(slug: str = "issue-1", newsletter: Newsletter | None = None, **changes: Any) -> Issue:
+    """A draft with a complete content."""
+    written = content(slug, **changes)
+    issue = Issue.objects.create(newsletter=newsletter or make_newsletter(), slug=slug, title=written.title)
+    save_content(issue, written, by="tests")
     return issue
+
+
+def start_sending(issue: Issue) -> Issue:
+    """Move an issue on its way without asking anybody, as Send now does."""
+    edition = freeze_edition(issue)
+    issue.move(IssueStatus.SENDING, by="tests", edition=edition, started_at=timezone.now())
+    return issue
+
+
+def address_everybody(batch_size: int = 100, chunk: int = 5_000) -> None:
+    """Address whatever waits to be."""
+    while address_next(batch_size, chunk):
+        pass
+
+
+def post_everything(provider: Provider) -> int:
+    """Post every batch that is due, without waiting for the provider's rate; how many posts that took."""
+    posts = 0
+    while post_next(provider, Throttle(clock=lambda: float("inf"))):
+        posts += 1
+    return posts

@@ -1,0 +1,55 @@
+# Two commands do all the set-up: `make demo` shows the system at work, `make test` proves it.
+# They need Python 3.11 or newer, make and a network; everything is installed into .venv.
+
+PYTHON ?= python3
+BIN := .venv/bin
+ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-sqlite test-postgresql lint format bench lock clean
+
+help: ## list the commands
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
+
+demo: .venv/base.stamp ## run everything here with sample content; ARGS=--once sends one issue, reports and ends
+	@$(BIN)/python manage.py demo $(ARGS)
+
+test: test-sqlite test-postgresql ## run every test, on SQLite and on PostgreSQL
+
+test-sqlite: .venv/dev.stamp
+	$(BIN)/python -m pytest -n auto $(ARGS)
+
+test-postgresql: .venv/dev.stamp
+	$(BIN)/python -m tests.postgresql $(BIN)/python -m pytest -n auto -m "not browser" $(ARGS)
+
+lint: .venv/dev.stamp ## style, types and import contracts
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: .venv/dev.stamp ## put the code in shape
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: .venv/dev.stamp ## measure, and print a table
+	$(BIN)/python -m tests.benchmarks
+
+lock: .venv/dev.stamp ## renew the pins in requirements/*.txt
+	cd requirements && ../$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --upgrade base.in -o base.txt
+	cd requirements && ../$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --upgrade dev.in -o dev.txt
+
+clean: ## remove what these commands made
+	rm -rf .venv var
+
+.venv/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; say which: make PYTHON=python3.12 …")'
+	$(PYTHON) -m venv .venv
+
+.venv/base.stamp: requirements/base.txt | .venv/bin/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/base.txt
+	@touch $@
+
+.venv/dev.stamp: requirements/dev.txt | .venv/bin/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
+	@touch $@

@@ -1,0 +1,124 @@
+"""The processes of a small installation – sandbox, web, worker – started, watched and stopped together.
+
+Imports nothing of the project: a process is told where it is by its environment. Tests use it to kill workers.
+"""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+from urllib.parse import urlsplit
+
+#: Seconds that a process may take to answer its first request, or to end after being asked to.
+PATIENCE = 30.0
+
+
+class ProcessFailed(Exception):
+    """A process of the installation ended or never answered; the sentence names its log."""
+
+
+class Installation:
+    """Sandbox, web server and workers of one environment. Use as a context: leaving it stops all of them."""
+
+    def __init__(self, environment: Mapping[str, str], logs: Path, root: Path) -> None:
+        self._environment = dict(environment)
+        self._logs = logs
+        self._root = root
+        self._running: dict[str, subprocess.Popen[bytes]] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def start_sandbox(self, *arguments: str) -> None:
+        """The provider; returns when it answers."""
+        url = self._environment["SANDBOX_URL"]
+        self._start("sandbox", "manage.py", "sandbox", "--port", str(urlsplit(url).port), *arguments)
+        self._wait_for("sandbox", f"{url}/")
+
+    def start_web(self) -> None:
+        """The web server; returns when it answers."""
+        url = self._environment["SITE_URL"]
+        address = urlsplit(url).netloc
+        self._start(
+            "web", "-m", "gunicorn", "newsletter.wsgi", "--bind", address, "--threads", "4", "--no-control-socket"
+        )
+        self._wait_for("web", f"{url}/robots.txt")
+
+    def start_worker(self, name: str = "worker") -> subprocess.Popen[bytes]:
+        """One worker; several may run under different names."""
+        return self._start(name, "manage.py", "worker")
+
+    def kill(self, name: str) -> None:
+        """End a process at once, as a crash would."""
+        process = self._running.pop(name)
+        process.kill()
+        process.wait()
+
+    def check(self) -> None:
+        """Raise ProcessFailed if any of them ended by itself."""
+        for name, process in self._running.items():
+            if process.poll() is not None:
+                raise ProcessFailed(f"The {name} ended with status {process.returncode}.\n{self._last_lines(name)}")
+
+    def stop(self) -> None:
+        """Ask all of them to end, the last started first, and wait; one that does not listen is killed."""
+        for process in reversed(self._running.values()):
+            process.send_signal(signal.SIGTERM)
+        for process in self._running.values():
+            try:
+                process.wait(PATIENCE)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+        self._running.clear()
+
+    def _start(self, name: str, *arguments: str) -> subprocess.Popen[bytes]:
+        with (self._logs / f"{name}.log").open("ab") as log:
+            process = subprocess.Popen(  # noqa: S603 - our own interpreter with our own arguments
+                [sys.executable, *arguments],
+                cwd=self._root,
+                env=self._environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                # A group of its own, so that Ctrl-C reaches the parent, which stops them in order.
+                start_new_session=True,
+            )
+        self._running[name] = process
+        return process
+
+    def _wait_for(self, name: str, url: str) -> None:
+        deadline = time.monotonic() + PATIENCE
+        while time.monotonic() < deadline:
+            self.check()
+            if _answers(url):
+                return
+            time.sleep(0.05)
+        raise ProcessFailed(f"The {name} did not answer within {PATIENCE:.0f} s.\n{self._last_lines(name)}")
+
+    def _last_lines(self, name: str) -> str:
+        path = self._logs / f"{name}.log"
+        return f"The end of {path}:\n" + "\n".join(path.read_text(errors="replace").splitlines()[-15:])
+
+
+def _answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=5):  # noqa: S310 - our own address on 127.0.0.1
+            return True
+    except urllib.error.HTTPError:
+        return True
+    except OSError:
+        return False

@@ -1,0 +1,64 @@
+"""Freezing: once for all readers, the same again while nothing changes, never changed afterwards."""
+
+from __future__ import annotations
+
+import pytest
+
+from newsletter.content.store import save_content
+from newsletter.models import Edition, EditionIsFrozen, Issue
+from newsletter.sending.envelope import EnvelopeError
+from newsletter.sending.freeze import freeze_edition
+from tests.publications import content
+
+
+def test_an_edition_holds_all_that_readers_share_and_slots_where_they_differ(issue: Issue) -> None:
+    edition = freeze_edition(issue)
+    assert edition.subject == "Taller cranes, quieter ferries"
+    assert "Quay 3 gets a taller crane" in edition.html
+    assert "Quay 3 gets a taller crane" in edition.text
+    assert f"zq{edition.nonce}x" in edition.html
+    assert edition.content["sections"][1]["stories"][0]["url"] == "https://harbour.example/cranes/1"
+    assert [link["url"] for link in edition.links] == [f"https://harbour.example/cranes/{n}" for n in (1, 2, 3)]
+
+
+def test_freezing_an_unchanged_issue_gives_the_same_edition(issue: Issue) -> None:
+    assert freeze_edition(issue).pk == freeze_edition(issue).pk
+
+
+def test_a_change_gives_another_edition_and_leaves_the_first(issue: Issue) -> None:
+    first = freeze_edition(issue)
+    save_content(issue, content(preheader="Another line."), by="tests")
+    second = freeze_edition(issue)
+    assert (first.sha256 != second.sha256, Edition.objects.count()) == (True, 2)
+
+
+def test_a_frozen_edition_cannot_be_changed(issue: Issue) -> None:
+    edition = freeze_edition(issue)
+    edition.subject = "Something else"
+    with pytest.raises(EditionIsFrozen):
+        edition.save()
+    with pytest.raises(EditionIsFrozen):
+        Edition.objects.filter(pk=edition.pk).update(subject="Something else")
+
+
+def test_the_headers_say_where_to_leave_with_one_click(issue: Issue) -> None:
+    headers = freeze_edition(issue).envelope["headers"]
+    assert headers["List-Unsubscribe"].startswith("<zq")
+    assert headers["List-Unsubscribe-Post"] == "List-Unsubscribe=One-Click"
+    assert headers["List-Id"] == f"<list-{issue.newsletter_id}.127.0.0.1>"
+    assert headers["Feedback-ID"].count(":") == 3
+
+
+def test_the_list_id_stays_when_the_newsletter_is_renamed(issue: Issue) -> None:
+    before = freeze_edition(issue).envelope["headers"]["List-Id"]
+    issue.newsletter.name = "Quay Notes"
+    issue.newsletter.save()
+    assert freeze_edition(issue).envelope["headers"]["List-Id"] == before
+
+
+@pytest.mark.parametrize("name", ["Notes\r\nBcc: x@example.org", "Notes\u2028", "Notes\u202e", "boss@example.org"])
+def test_a_sender_name_that_could_forge_a_header_is_refused(issue: Issue, name: str) -> None:
+    issue.newsletter.sender_name = name
+    with pytest.raises(EnvelopeError):
+        freeze_edition(issue)
+    assert not Edition.objects.exists()

@@ -1,0 +1,42 @@
+"""Wall time in zones, on the days when clocks are changed."""
+
+from __future__ import annotations
+
+import datetime
+
+import pytest
+
+from newsletter.sending.wall_clock import NoSuchTime, instant_of
+
+
+def wall(text: str) -> datetime.datetime:
+    return datetime.datetime.fromisoformat(text)
+
+
+def test_a_wall_time_is_the_instant_at_which_clocks_there_show_it() -> None:
+    assert instant_of(wall("2026-07-01T07:00"), "Europe/Berlin").isoformat() == "2026-07-01T05:00:00+00:00"
+    assert instant_of(wall("2026-12-01T07:00"), "Europe/Berlin").isoformat() == "2026-12-01T06:00:00+00:00"
+
+
+@pytest.mark.parametrize(
+    ("text", "zone"),
+    [
+        ("2027-03-28T02:30", "Europe/Berlin"),
+        ("2026-10-04T02:15", "Australia/Lord_Howe"),
+        ("2011-12-30T12:00", "Pacific/Apia"),
+    ],
+)
+def test_a_time_that_clocks_skip_is_refused(text: str, zone: str) -> None:
+    with pytest.raises(NoSuchTime, match="does not exist"):
+        instant_of(wall(text), zone)
+
+
+def test_a_time_that_comes_twice_is_refused_with_both_instants() -> None:
+    with pytest.raises(NoSuchTime, match=r"00:30 and at 01:30 UTC"):
+        instant_of(wall("2026-10-25T02:30"), "Europe/Berlin")
+
+
+@pytest.mark.parametrize("zone", ["Mars/Olympus", "", "../etc/passwd", "Europe"])
+def test_a_zone_that_nobody_keeps_is_refused(zone: str) -> None:
+    with pytest.raises(NoSuchTime, match="no time zone"):
+        instant_of(wall("2026-07-01T07:00"), zone)

@@ -1,0 +1,149 @@
+"""The configuration: every fault at once, by name; no secret in any text; documents that agree with the class."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from newsletter.configuration import (
+    PROJECT_ROOT,
+    Configuration,
+    ConfigurationError,
+    env_example,
+    read_configuration,
+    settings_table,
+)
+
+GOOD = {
+    "SITE_URL": "https://digest.example.org",
+    "SECRET_KEY": "marked-secret-" + "k" * 50,
+    "SUPPRESSION_SECRET": "marked-secret-" + "s" * 32,
+}
+
+
+@pytest.fixture
+def environment(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    for name in Configuration.model_fields:
+        monkeypatch.delenv(name.upper(), raising=False)
+    for name, value in GOOD.items():
+        monkeypatch.setenv(name, value)
+    return monkeypatch
+
+
+def faults() -> list[str]:
+    with pytest.raises(ConfigurationError) as caught:
+        read_configuration()
+    return caught.value.faults
+
+
+def test_three_settings_are_enough_to_start_with_the_sandbox(environment: pytest.MonkeyPatch) -> None:
+    configuration = read_configuration()
+    assert configuration.provider_url == "http://127.0.0.1:8026"
+    assert configuration.webhook_secrets[0].startswith("whsec_")
+
+
+def test_all_faults_are_named_at_once(environment: pytest.MonkeyPatch) -> None:
+    environment.delenv("SUPPRESSION_SECRET")
+    for name, value in {
+        "SITE_URL": "http://digest.example.org",
+        "SECRET_KEY": "short",
+        "DATABASE_URL": "mysql://x",
+        "PROVIDER": "resend",
+        "RESEND_WEBHOOK_SECRETS": "whsec_!!!",
+        "DEBUG": "perhaps",
+        "TRUSTED_PROXIES": "-1",
+        "ENVIRONMENT": "Über",
+    }.items():
+        environment.setenv(name, value)
+    named = {fault.split(":")[0] for fault in faults()}
+    assert named == {
+        "SITE_URL",
+        "SECRET_KEY",
+        "SUPPRESSION_SECRET",
+        "DATABASE_URL",
+        "RESEND_API_KEY",
+        "RESEND_WEBHOOK_SECRETS",
+        "DEBUG",
+        "TRUSTED_PROXIES",
+        "ENVIRONMENT",
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("SITE_URL", "digest.example.org"),
+        ("SITE_URL", "https://digest.example.org/news"),
+        ("SITE_URL", "ftp://digest.example.org"),
+        ("SITE_URL", "https://[::1"),
+        ("SITE_URL", "https://" + "a" * 70 + ".example"),
+        ("SANDBOX_URL", "http://sandbox.example.org"),
+        ("DATABASE_URL", "sqlite:///"),
+        ("DATABASE_URL", "postgresql://host"),
+        ("RESEND_WEBHOOK_SECRETS", "whsec_"),
+        ("RESEND_WEBHOOK_SECRETS", "whsec_c2hvcnQ="),
+        ("TRUSTED_PROXIES", "many"),
+        ("LOG_LEVEL", "loud"),
+    ],
+)
+def test_a_wrong_value_is_refused_by_name(environment: pytest.MonkeyPatch, name: str, value: str) -> None:
+    environment.setenv(name, value)
+    (fault,) = faults()
+    assert fault.startswith(f"{name}: ")
+
+
+def test_a_host_with_umlauts_is_written_as_mail_programs_need_it(environment: pytest.MonkeyPatch) -> None:
+    environment.setenv("SITE_URL", "https://münchen.example/")
+    assert read_configuration().site_url == "https://xn--mnchen-3ya.example"
+
+
+def test_secrets_never_print(environment: pytest.MonkeyPatch) -> None:
+    configuration = read_configuration()
+    assert "marked-secret" not in f"{configuration!r} {configuration} {configuration.model_dump()}"
+    environment.setenv("SECRET_KEY", "marked-secret")
+    assert "marked-secret" not in " ".join(faults())
+
+
+def test_resend_needs_its_key_and_the_webhooks_secret(environment: pytest.MonkeyPatch) -> None:
+    environment.setenv("PROVIDER", "resend")
+    assert [fault.split(":")[0] for fault in faults()] == ["RESEND_API_KEY", "RESEND_WEBHOOK_SECRETS"]
+    environment.setenv("RESEND_API_KEY", "re_123")
+    environment.setenv("RESEND_WEBHOOK_SECRETS", "whsec_" + "c" * 32 + ", whsec_" + "d" * 32)
+    assert len(read_configuration().webhook_secrets) == 2
+
+
+def test_a_settings_file_is_read_and_the_environment_wins(environment: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    file = tmp_path / "settings"
+    file.write_text("ENVIRONMENT=from-file\nTRUSTED_PROXIES=2\n")
+    environment.setenv("ENVIRONMENT", "from-outside")
+    configuration = read_configuration(file)
+    assert (configuration.environment, configuration.trusted_proxies) == ("from-outside", 2)
+
+
+def test_a_process_without_settings_ends_with_the_list_and_no_traceback(tmp_path: Path) -> None:
+    ended = subprocess.run(
+        [sys.executable, "manage.py", "check"],
+        cwd=PROJECT_ROOT,
+        env={"NEWSLETTER_ENV_FILE": str(tmp_path / "none")},
+        capture_output=True,
+        text=True,
+    )
+    assert ended.returncode == 1
+    assert "Traceback" not in ended.stderr
+    for name in GOOD:
+        assert f"{name}: is missing" in ended.stderr
+
+
+def test_the_example_file_is_the_one_that_the_class_writes() -> None:
+    assert (PROJECT_ROOT / ".env.example").read_text() == env_example(), "Run: manage.py show_settings --write"
+
+
+def test_the_readme_lists_every_setting_as_the_class_documents_it() -> None:
+    assert settings_table() in (PROJECT_ROOT / "README.md").read_text(), "Run: manage.py show_settings --write"
+
+
+def test_every_setting_is_documented() -> None:
+    assert all(field.description for field in Configuration.model_fields.values())

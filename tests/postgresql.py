@@ -1,0 +1,81 @@
+"""A PostgreSQL server for one run of the tests: `python -m tests.postgresql COMMAND…`.
+
+Starts a throw-away cluster on a free port of 127.0.0.1, runs the command with TEST_DATABASE_URL pointing to it, and
+removes it. If TEST_DATABASE_URL is set already, that server is used. Without PostgreSQL's programs the run is
+skipped with the reason, or fails where CI is set.
+"""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+def server_programs() -> Path | None:
+    """The folder with initdb and pg_ctl: on the PATH, or where Debian keeps them."""
+    found = shutil.which("initdb")
+    folders = [Path(found).parent] if found else sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
+    return next((folder for folder in folders if (folder / "pg_ctl").exists()), None)
+
+
+@contextmanager
+def cluster(programs: Path) -> Iterator[str]:
+    """A running server; gives its URL. Tests need speed, not durability, so it does not wait for the disk."""
+    with tempfile.TemporaryDirectory(prefix="newsletter-tests-") as folder:
+        data, port = Path(folder) / "data", _free_port()
+        options = (
+            f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories= -c fsync=off -c max_connections=60"
+        )
+        as_user = _unprivileged(Path(folder))
+        _run([programs / "initdb", "-D", data, "-U", "tests", "-A", "trust", "-E", "UTF8", "--no-sync"], as_user)
+        _run([programs / "pg_ctl", "-D", data, "-o", options, "-l", data / "log", "-w", "start"], as_user)
+        try:
+            yield f"postgresql://tests@127.0.0.1:{port}/postgres"
+        finally:
+            _run([programs / "pg_ctl", "-D", data, "-m", "immediate", "-w", "stop"], as_user)
+
+
+def _unprivileged(folder: Path) -> str | None:
+    """The account to run as: PostgreSQL refuses root, so root hands the folder to the package's own account."""
+    if os.geteuid() != 0:
+        return None
+    shutil.chown(folder, "postgres")
+    folder.chmod(0o755)
+    return pwd.getpwnam("postgres").pw_name
+
+
+def _run(command: list[str | Path], as_user: str | None) -> None:
+    environment = {"PATH": os.environ["PATH"], "LC_ALL": "C.UTF-8"}
+    subprocess.run(
+        command, check=True, user=as_user, env=environment, cwd="/", stdout=subprocess.DEVNULL, stdin=subprocess.DEVNULL
+    )
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def main(command: list[str]) -> int:
+    """Run the command against PostgreSQL; its exit status."""
+    if os.environ.get("TEST_DATABASE_URL"):
+        return subprocess.call(command)
+    programs = server_programs()
+    if programs is None:
+        print("Not run on PostgreSQL: its server programs (initdb, pg_ctl) are not installed here.")
+        return 1 if os.environ.get("CI") else 0
+    with cluster(programs) as url:
+        return subprocess.call(command, env={**os.environ, "TEST_DATABASE_URL": url})
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

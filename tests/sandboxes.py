@@ -1,0 +1,35 @@
+"""A sandbox for one test, and the provider that talks to it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+from django.conf import settings
+
+from newsletter.providers import get_provider
+from newsletter.providers.base import Provider
+from newsletter.sandbox import SandboxOptions, SandboxServer
+
+
+@contextmanager
+def running_sandbox(webhook_url: str | None = None, **options: object) -> Iterator[SandboxServer]:
+    """A sandbox with the project's key, generous limits and quick webhooks; any option may be given."""
+    defaults: dict[str, object] = {
+        "port": 0,
+        "api_key": "re_sandbox",
+        "rate_limit": 1000,
+        "webhook_url": webhook_url,
+        "webhook_secrets": tuple(settings.WEBHOOK_SECRETS),
+        "webhook_time_scale": 0.001,
+    }
+    with SandboxServer(SandboxOptions(**{**defaults, **options})) as sandbox:  # type: ignore[arg-type]
+        yield sandbox
+
+
+def provider_of(sandbox: SandboxServer, monkeypatch: pytest.MonkeyPatch) -> Provider:
+    """The project's own provider, pointed at this sandbox."""
+    monkeypatch.setattr(settings, "PROVIDER_URL", sandbox.url)
+    monkeypatch.setattr(settings, "PROVIDER_API_KEY", "re_sandbox")
+    return get_provider()
