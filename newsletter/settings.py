@@ -105,7 +105,6 @@ TIME_ZONE = "UTC"
 USE_TZ = True
 
 STATIC_URL = "static/"
-STATIC_ROOT = PROJECT_ROOT / "var" / "static"
 # Files are served straight from the apps, so that no collecting step stands between a clone and a page.
 WHITENOISE_USE_FINDERS = True
 WHITENOISE_MAX_AGE = 3600

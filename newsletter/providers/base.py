@@ -107,6 +107,9 @@ class Provider(Protocol):
     key_lifetime: ClassVar[datetime.timedelta]
     """How long after the first attempt the same key is safe to use again, with a margin for clocks."""
 
+    def __hash__(self) -> int:
+        """By identity: what is encoded for one provider is kept for it."""
+
     def encode(self, message: Message) -> bytes:
         """One message as this provider's bytes; slot tokens in it stay whole."""
 

@@ -8,15 +8,14 @@ from newsletter.models import Receipt
 from newsletter.providers.base import SignedReceipt
 
 
-def store_receipt(provider: str, signed: SignedReceipt) -> bool:
-    """Keep a verified event, once; whether it was new. A repeat of the same event id changes nothing (R-85).
+def store_receipt(provider: str, signed: SignedReceipt) -> None:
+    """Keep a verified event, once: a repeat of the same event id changes nothing (R-85).
 
     PostgreSQL cannot hold NUL; it is taken out of the copy, after the signature was checked over the original.
     """
     body = signed.body.replace("\x00", "").replace("\\u0000", "")
     receipt = Receipt(provider=provider, event_id=signed.event_id, kind=_kind(body), body=body)
-    created = Receipt.objects.bulk_create([receipt], ignore_conflicts=True)
-    return bool(created)
+    Receipt.objects.bulk_create([receipt], ignore_conflicts=True)
 
 
 def _kind(body: str) -> str:

@@ -143,15 +143,15 @@ def test_a_signed_body_is_taken_as_it_stands() -> None:
 
 def test_while_a_secret_is_rotated_either_signature_counts() -> None:
     body = b"{}"
-    assert receipts_provider().verify(signed(body, secret=OLD_SECRET), body)
+    assert receipts_provider().verify(signed(body, secret=OLD_SECRET), body).body == "{}"
     headers = signed(body)
     headers["svix-signature"] = f"v1,!!! v2,x {headers['svix-signature']} v1,"
-    assert receipts_provider().verify(headers, body)
+    assert receipts_provider().verify(headers, body).body == "{}"
 
 
 @pytest.mark.parametrize("offset", [-299, 299])
 def test_a_clock_that_is_a_little_off_is_forgiven(offset: int) -> None:
-    assert receipts_provider().verify(signed(b"{}", at=time.time() + offset), b"{}")
+    assert receipts_provider().verify(signed(b"{}", at=time.time() + offset), b"{}").body == "{}"
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,132 @@
+"""An installation seen from outside: its own database, its own processes, real HTTP between them.
+
+`Outside` prepares one for a test. Run as a program inside the installation's environment it seeds the database or
+reports what is in it: `python -m tests.outside seed 2000`, `python -m tests.outside report`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+import urllib.request
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from newsletter.configuration import PROJECT_ROOT
+from newsletter.demo.home import free_port
+from newsletter.demo.processes import Installation
+
+
+class Outside:
+    """One installation: `processes` to start and kill, `run` for programs inside it, `ledger` as the judge."""
+
+    def __init__(self, folder: Path, database_url: str) -> None:
+        self.environment = {
+            "PATH": os.environ["PATH"],
+            "NEWSLETTER_ENV_FILE": os.devnull,
+            "SITE_URL": f"http://127.0.0.1:{free_port(0)}",
+            "SANDBOX_URL": f"http://127.0.0.1:{free_port(0)}",
+            "SECRET_KEY": "outside-" + "k" * 50,
+            "SUPPRESSION_SECRET": "outside-" + "s" * 32,
+            "DATABASE_URL": database_url,
+            "ENVIRONMENT": "outside",
+            "PYTHONPATH": str(PROJECT_ROOT),
+        }
+        self.processes = Installation(self.environment, folder, PROJECT_ROOT)
+
+    def run(self, *arguments: str) -> str:
+        """Run a program of the project inside the installation; what it printed. A failure shows its errors."""
+        done = subprocess.run(
+            [sys.executable, *arguments], cwd=PROJECT_ROOT, env=self.environment, capture_output=True, text=True
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    def report(self) -> dict[str, Any]:
+        """The counts of the only issue, and its status."""
+        result: dict[str, Any] = json.loads(self.run("-m", "tests.outside", "report"))
+        return result
+
+    def sandbox(self, path: str, body: object = None) -> dict[str, Any]:
+        """Ask or steer the sandbox."""
+        data = None if body is None else json.dumps(body).encode()
+        headers = {"Content-Type": "application/json"} if data else {}
+        request = urllib.request.Request(self.environment["SANDBOX_URL"] + path, data=data, headers=headers)
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            result: dict[str, Any] = json.load(answer)
+        return result
+
+    def messages(self) -> int:
+        """How many mails the sandbox has accepted."""
+        return int(self.sandbox("/sandbox/ledger")["messages"])
+
+
+def wait_until(condition: Callable[[], bool], what: str, seconds: float = 60.0) -> None:
+    """Return as soon as it holds; fail with what was waited for."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"Waited {seconds:.0f} s in vain until {what}."
+        time.sleep(0.02)
+
+
+@contextmanager
+def outside(folder: Path) -> Iterator[Outside]:
+    """An installation on the database that the tests run on: a SQLite file, or a database of its own."""
+    with _database(folder) as url:
+        installation = Outside(folder, url)
+        installation.run("manage.py", "migrate", "--verbosity", "0")
+        with installation.processes:
+            yield installation
+
+
+@contextmanager
+def _database(folder: Path) -> Iterator[str]:
+    server = os.environ.get("TEST_DATABASE_URL", "")
+    if not server:
+        yield f"sqlite:///{folder}/outside.sqlite3"
+        return
+    import psycopg
+
+    name = f"outside_{uuid.uuid4().hex[:12]}"
+    with psycopg.connect(server, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name}")
+        yield server.rpartition("/")[0] + f"/{name}"
+        connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+def _seed(readers: int) -> None:
+    from newsletter.sending.schedule import send_now
+    from subscribers.imports import import_confirmed
+    from tests.publications import make_issue
+
+    issue = make_issue(stories=31)
+    addresses = (f"reader-{number}@readers.example" for number in range(readers))
+    import_confirmed(issue.newsletter, addresses, proof="Made for a test.")
+    send_now(issue, by="tests")
+
+
+def _report() -> None:
+    from dataclasses import asdict
+
+    from newsletter.models import Issue
+    from newsletter.receipts.statistics import report_of
+
+    issue = Issue.objects.get()
+    print(json.dumps({"status": issue.status, **asdict(report_of(issue))}))
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "newsletter.settings")
+    import django
+
+    django.setup()
+    if sys.argv[1] == "seed":
+        _seed(int(sys.argv[2]))
+    else:
+        _report()
