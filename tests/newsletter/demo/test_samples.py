@@ -1,0 +1,78 @@
+"""The demo's issues show what the system is for: whole digests, in both formats, with links that lead nowhere real."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import newsletter.demo
+from newsletter.content.document import IssueContent
+from newsletter.content.formats import read_issue
+from newsletter.content.issue_file import write_issue_file
+from newsletter.content.markdown import link_targets
+from newsletter.content.problems import IssueReading
+
+SAMPLES = Path(newsletter.demo.__file__).parent / "samples"
+
+
+def read_sample(name: str) -> IssueReading:
+    known = (SAMPLES / "known-sources.txt").read_text(encoding="utf-8").splitlines()
+    return read_issue((SAMPLES / name).read_text(encoding="utf-8"), known)
+
+
+def shape_of(content: IssueContent) -> list[tuple[str, int]]:
+    return [(section.title, len(section.stories)) for section in content.sections]
+
+
+def links_of(content: IssueContent) -> list[str]:
+    bodies = [section.body for section in content.sections] + [story.body for story in content.stories()]
+    in_text = [link for body in bodies for link in link_targets(body)]
+    return [*in_text, *(story.url for story in content.stories() if story.url)]
+
+
+def test_the_digest_is_a_signal_31_stories_and_a_pattern_and_nothing_in_it_is_guessed() -> None:
+    reading = read_sample("issue-41.txt")
+
+    assert shape_of(reading.content) == [
+        ("Signal of the week", 0),
+        ("Deep dives", 31),
+        ("Patterns across the waterfront", 0),
+    ]
+    assert reading.content.categories == ("News", "Engineering")
+    assert reading.notes == ()
+    assert all(story.source and story.body for story in reading.content.stories())
+
+
+def test_the_markdown_issue_is_complete_and_in_canonical_form() -> None:
+    reading = read_sample("issue-42.md")
+
+    assert [stories for _, stories in shape_of(reading.content)] == [0, 31, 0]
+    assert reading.notes == ()
+    assert write_issue_file(reading.content) == (SAMPLES / "issue-42.md").read_text(encoding="utf-8")
+
+
+def test_the_draft_lacks_one_link_and_one_text() -> None:
+    reading = read_sample("issue-43-draft.md")
+
+    assert [stories for _, stories in shape_of(reading.content)] == [0, 8, 0]
+    assert [note.sentence for note in reading.notes] == [
+        "The story “Sluices that open for a song” has no link yet.",
+        "The story “Ropes that retire themselves” has no text yet.",
+    ]
+
+
+def test_every_link_leads_to_a_name_that_is_reserved_for_examples() -> None:
+    for name in ("issue-42.md", "issue-43-draft.md"):
+        links = links_of(read_sample(name).content)
+
+        assert len(set(links)) == len(links)
+        assert all((urlsplit(link).hostname or "").endswith(".example") for link in links)
+
+
+def test_the_stories_are_as_long_as_those_of_a_real_digest_and_no_two_are_alike() -> None:
+    stories = [*read_sample("issue-41.txt").content.stories(), *read_sample("issue-42.md").content.stories()]
+    words = [len(f"{story.title} {story.source} {story.body}".split()) for story in stories]
+
+    assert min(words) >= 70
+    assert max(words) <= 110
+    assert len({story.title for story in stories}) == len({story.body for story in stories}) == 62
