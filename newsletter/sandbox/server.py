@@ -41,7 +41,7 @@ _DRAINED_BYTES = 1 << 16
 class SandboxServer:
     """A sandbox in this process: `with SandboxServer(SandboxOptions(port=0)) as sandbox: … sandbox.url …`.
 
-    Everything that can be done over HTTP under `/sandbox/` has a method or attribute here. OSError if the port is taken.
+    Everything that can be done over HTTP under `/sandbox/` has a method or attribute here. OSError: the port is taken.
     """
 
     def __init__(self, options: SandboxOptions | None = None, *, clock: Callable[[], float] = time.time) -> None:
@@ -52,7 +52,7 @@ class SandboxServer:
             self._team.database.close()
             raise OSError(f"Port {self._team.options.port} cannot be used: {error.strerror}.") from error
         self._workers = WebhookWorkers(self._team)
-        self._thread = threading.Thread(target=self._http.serve_forever, args=(0.05,), name="sandbox", daemon=True)
+        self._thread = threading.Thread(target=self._http.serve_forever, args=(0.02,), name="sandbox", daemon=True)
 
     @property
     def url(self) -> str:
@@ -77,7 +77,7 @@ class SandboxServer:
 
     def stop(self) -> None:
         """Stop serving and posting, and close the ledger. Events that were not posted yet stay in a ledger file."""
-        self._team.stopping.set()
+        self._team.stop()
         if self._thread.is_alive():
             self._http.shutdown()
             self._thread.join(_STOP_SECONDS)

@@ -34,6 +34,12 @@ class Team:
         self.faults = FaultQueue()
         self.stopping = threading.Event()
 
+    def stop(self) -> None:
+        """Tell everybody who waits that the server stops."""
+        self.stopping.set()
+        with self.database.changed:
+            self.database.changed.notify_all()
+
     def pause(self, seconds: float) -> None:
         """Wait, in real time; raises Stopping when the server stops meanwhile."""
         if seconds and self.stopping.wait(seconds):

@@ -151,4 +151,5 @@ class WebhookWorkers:
         with team.database.changed:
             next_try_at = team.events.next_try_at()
             wait = _IDLE_SECONDS if next_try_at is None else next_try_at - team.clock()
-            team.database.changed.wait(min(max(wait, _SHORTEST_SLEEP), _IDLE_SECONDS))
+            if not team.stopping.is_set():
+                team.database.changed.wait(min(max(wait, _SHORTEST_SLEEP), _IDLE_SECONDS))

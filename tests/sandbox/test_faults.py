@@ -1,0 +1,151 @@
+"""Planned faults, and that the ledger tells the truth about each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import urllib3
+
+from newsletter.sandbox import Fault, SandboxServer
+from newsletter.sandbox.faults import KINDS
+from tests.sandbox.conftest import StartSandbox
+from tests.sandbox.peers import ADA, BEN, CLEO, Caller, Receiver, mail
+
+CallerOf = Callable[[SandboxServer], Caller]
+
+
+def send_and_fail(caller: Caller, key: str = "issue-1") -> None:
+    with pytest.raises(urllib3.exceptions.HTTPError):
+        caller.send(mail(ADA), mail(BEN), key=key)
+
+
+@pytest.mark.parametrize("kind", ["reset", "silence"])
+def test_before_the_commit_nothing_is_accepted_and_the_key_is_free(
+    sandbox: SandboxServer, caller: Caller, kind: str
+) -> None:
+    sandbox.plan(Fault(kind, seconds=0.01))
+    send_and_fail(caller)
+    assert sandbox.ledger.summary()["messages"] == 0
+    assert caller.send(mail(CLEO), key="issue-1").status == 200
+    assert [call["status"] for call in sandbox.ledger.calls()] == [0, 200]
+
+
+@pytest.mark.parametrize("kind", ["reset", "silence"])
+def test_after_the_commit_all_is_accepted_and_the_key_tells(sandbox: SandboxServer, caller: Caller, kind: str) -> None:
+    sandbox.plan(Fault(kind, after_commit=True, seconds=0.01))
+    send_and_fail(caller)
+    assert sandbox.ledger.summary()["messages"] == 2
+    again = caller.send(mail(ADA), mail(BEN), key="issue-1")
+    assert len(again.json()["data"]) == 2
+    summary = sandbox.ledger.summary()
+    assert (summary["messages"], summary["repeated_recipients"]) == (2, {})
+    assert summary["keys"]["issue-1"]["statuses"] == [0, 200]
+
+
+@pytest.mark.parametrize(("after_commit", "messages"), [(False, 0), (True, 2)])
+def test_an_html_502_says_nothing_about_what_happened(
+    sandbox: SandboxServer, caller: Caller, after_commit: bool, messages: int
+) -> None:
+    sandbox.plan(Fault("html_502", after_commit=after_commit))
+    answer = caller.send(mail(ADA), mail(BEN), key="issue-1")
+    assert (answer.status, answer.headers["content-type"]) == (502, "text/html; charset=utf-8")
+    assert sandbox.ledger.summary()["messages"] == messages
+    caller.send(mail(ADA), mail(BEN), key="issue-1")
+    assert sandbox.ledger.summary()["messages"] == 2
+
+
+def test_a_refusal_may_come_after_the_commit(sandbox: SandboxServer, caller: Caller) -> None:
+    sandbox.plan(Fault("application_error", after_commit=True))
+    assert caller.send(mail(), key="issue-1").status == 500
+    assert sandbox.ledger.summary()["messages"] == 1
+    assert caller.send(mail(), key="issue-1").status == 200
+    assert sandbox.ledger.summary()["messages"] == 1
+
+
+def test_a_truncated_answer_ends_in_the_middle(sandbox: SandboxServer, caller: Caller) -> None:
+    sandbox.plan("truncated")
+    with pytest.raises(urllib3.exceptions.ProtocolError, match="IncompleteRead"):
+        caller.send(mail(), key="issue-1")
+    assert sandbox.ledger.summary()["messages"] == 1
+
+
+@pytest.mark.parametrize(
+    ("kind", "count", "different"),
+    [("missing_id", 1, 1), ("extra_id", 3, 3), ("duplicate_id", 2, 1), ("null_id", 3, 3)],
+)
+def test_ids_can_be_wrong_once_and_right_when_asked_again(
+    sandbox: SandboxServer, caller: Caller, kind: str, count: int, different: int
+) -> None:
+    sandbox.plan(kind)
+    ids = [entry["id"] for entry in caller.send(mail(ADA), mail(BEN), key="issue-1").json()["data"]]
+    assert (len(ids), len(set(ids))) == (count, different)
+    assert (None in ids) == (kind == "null_id")
+    right = caller.send(mail(ADA), mail(BEN), key="issue-1").json()["data"]
+    assert len({entry["id"] for entry in right}) == 2
+    assert sandbox.ledger.summary()["messages"] == 2
+
+
+def test_faults_strike_in_order_one_call_each(sandbox: SandboxServer, caller: Caller) -> None:
+    sandbox.plan("none", Fault("service_unavailable", times=2), Fault("rate_limit_exceeded"))
+    assert [caller.send(mail()).status for _ in range(5)] == [200, 503, 503, 429, 200]
+
+
+def test_a_fault_waits_for_its_call(sandbox: SandboxServer, caller: Caller) -> None:
+    sandbox.plan(Fault("service_unavailable", on="GET /emails"))
+    assert caller.send(mail()).status == 200
+    assert caller.call("GET", "/usage").status == 200
+    assert caller.call("GET", "/emails").status == 503
+    assert caller.call("GET", "/emails").status == 200
+
+
+def test_faults_are_planned_listed_and_forgotten_over_http(caller: Caller) -> None:
+    planned = caller.call("POST", "/sandbox/faults", [{"kind": "reset"}, {"kind": "latency", "seconds": 2}])
+    assert (planned.status, planned.json()) == (201, {"planned": 2})
+    waiting = caller.call("GET", "/sandbox/faults").json()["faults"]
+    assert [fault["kind"] for fault in waiting] == ["reset", "latency"]
+    caller.call("POST", "/sandbox/faults", {"kind": "daily_quota_exceeded"})
+    assert len(caller.call("GET", "/sandbox/faults").json()["faults"]) == 3
+    assert caller.call("DELETE", "/sandbox/faults").json() == {"faults": []}
+    assert caller.send(mail()).status == 200
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        {"kind": "earthquake"},
+        {"kind": "reset", "times": 0},
+        {"kind": "reset", "often": 1},
+        {"kind": "reset", "seconds": "x"},
+        {"kind": "reset", "on": 5},
+        {"kind": "not_found", "status": 500},
+        {},
+        "reset",
+        7,
+    ],
+)
+def test_what_is_no_fault_is_refused_with_the_reason(caller: Caller, fault: object) -> None:
+    answer = caller.call("POST", "/sandbox/faults", fault)
+    assert (answer.status, answer.json()["name"]) == (422, "validation_error")
+
+
+def test_every_kind_of_fault_can_be_planned() -> None:
+    assert {Fault(kind).kind for kind in KINDS} == KINDS
+
+
+def test_a_webhook_can_come_before_the_answer(
+    posting_sandbox: SandboxServer, posting_caller: Caller, receiver: Receiver
+) -> None:
+    posting_sandbox.plan("webhook_first")
+    uid = posting_caller.send(mail()).json()["data"][0]["id"]
+    came = [received.event for received in receiver.received]
+    assert "email.sent" in [event["type"] for event in came]
+    assert {event["data"]["email_id"] for event in came} == {uid}
+
+
+def test_a_stopping_sandbox_does_not_wait_for_its_faults(start_sandbox: StartSandbox, caller_of: CallerOf) -> None:
+    sandbox = start_sandbox()
+    caller = caller_of(sandbox)
+    sandbox.plan(Fault("silence", seconds=600))
+    sandbox.team.stopping.set()
+    send_and_fail(caller)
