@@ -11,6 +11,30 @@ from django.urls import reverse
 
 from subscribers.models import MailingList
 
+#: First parts of paths that are not a newsletter's; a test holds them against every address of the site.
+RESERVED_SLUGS = frozenset(
+    {
+        "accounts",
+        "admin",
+        "api",
+        "confirm",
+        "decline",
+        "feed",
+        "healthz",
+        "issues",
+        "login",
+        "logout",
+        "media",
+        "metrics",
+        "preferences",
+        "readyz",
+        "static",
+        "subscribe",
+        "unsubscribe",
+        "webhooks",
+    }
+)
+
 
 def check_time_zone(name: str) -> None:
     """Refuse what is no IANA time zone, such as a bare offset."""
@@ -34,6 +58,14 @@ class Newsletter(MailingList):
         blank=True,
         help_text="Sources that plain-text digests name, one per line: they tell where its text begins.",
     )
+
+    def clean(self) -> None:
+        """Refuse a slug whose page would lie under another page of the site."""
+        super().clean()
+        if self.slug.lower() in RESERVED_SLUGS:
+            raise ValidationError(
+                {"slug": f"“{self.slug}” is the address of another page of this site. Choose another."}
+            )
 
     def sources(self) -> tuple[str, ...]:
         """The known sources, as the digest reader takes them."""
