@@ -1,9 +1,20 @@
-"""Addresses of the public web of issues."""
+"""Addresses of the public web of issues. Imports the views."""
 
 from django.urls import path
 
+from newsletter.web.crawlers import robots, sitemap
+from newsletter.web.feed import atom_feed
+from newsletter.web.pages import archive_page, home, issue_page, newsletter_page
 from newsletter.web.webhooks import ResendWebhook
 
 urlpatterns = [
     path("webhooks/resend/", ResendWebhook.as_view(), name="resend-webhook"),
+    path("", home, name="home"),
+    path("robots.txt", robots, name="robots"),
+    path("sitemap.xml", sitemap, name="sitemap"),
+    # A newsletter may have any name that is not in RESERVED_SLUGS, so these stay last.
+    path("<slug:newsletter>/", newsletter_page, name="newsletter"),
+    path("<slug:newsletter>/feed.atom", atom_feed, name="feed"),
+    path("<slug:newsletter>/issues/", archive_page, name="archive"),
+    path("<slug:newsletter>/issues/<slug:issue>/", issue_page, name="issue"),
 ]

@@ -1,0 +1,30 @@
+"""The sign-up form as pages that everybody shares show it. Imports subscribers' form."""
+
+from __future__ import annotations
+
+import time
+
+from newsletter.models import Newsletter
+from subscribers.forms import SignupForm, make_stamp
+from subscribers.pages import signup_words
+
+#: Seconds for which all visitors get the same form; small beside the hours for which it may be sent.
+STEP = 15 * 60
+
+
+class SharedSignupForm(SignupForm):
+    """A form whose time stamp moves in steps: with a new one at each request, no copy of a page could be kept."""
+
+    @property
+    def fresh_stamp(self) -> str:
+        """The stamp of the step that we are in."""
+        return make_stamp(self.mailing_list, shown_at=time.time() // STEP * STEP)
+
+
+def signup_box(newsletter: Newsletter) -> dict[str, object]:
+    """What `subscribers/signup_form.html` needs."""
+    return {
+        "form": SharedSignupForm(newsletter),
+        "mailing_list": newsletter,
+        "words": signup_words(newsletter),
+    }
