@@ -114,13 +114,18 @@ def import_issue(newsletter: Newsletter, reading: IssueReading, *, by: str = "im
     return ImportResult(issue, Outcome.CREATED if created else Outcome.UPDATED)
 
 
-def _fit(content: IssueContent) -> IssueContent:
-    """`content` with `\\n` at its line ends, if it may be stored; else ContentIsUnfit."""
+def with_plain_line_ends(content: IssueContent) -> IssueContent:
+    """`content` with `\\n` at the end of each line of its bodies, however they were typed."""
     sections = (
         replace(section, body=_plain(section.body), stories=tuple(_plain_story(story) for story in section.stories))
         for section in content.sections
     )
-    content = replace(content, sections=tuple(sections))
+    return replace(content, sections=tuple(sections))
+
+
+def _fit(content: IssueContent) -> IssueContent:
+    """`content` as it is stored, if it may be; else ContentIsUnfit."""
+    content = with_plain_line_ends(content)
     if faults := tuple(content_faults(content)):
         raise ContentIsUnfit(faults)
     return content
