@@ -5,14 +5,15 @@ from __future__ import annotations
 import datetime
 import logging
 
+from django.db import transaction
 from django.utils import timezone
 
 from newsletter.models import Edition, Issue, IssueStatus, WrongStatus
 from newsletter.preflight import Finding, Severity, check_issue
 from newsletter.rendering import RenderingError
 from newsletter.sending.address import audience_of
-from newsletter.sending.envelope import EnvelopeError
-from newsletter.sending.freeze import freeze_edition
+from newsletter.sending.envelope import EnvelopeError, sender_of
+from newsletter.sending.freeze import freeze_edition, render
 from newsletter.sending.wall_clock import instant_of
 
 log = logging.getLogger(__name__)
@@ -74,20 +75,26 @@ def start_due_issues() -> bool:
 
 
 def approve(issue: Issue) -> Edition:
-    """The edition of an issue that passes its checks. Raises IssueRefused with every finding that must be fixed."""
-    try:
-        edition = freeze_edition(issue)
-    except (RenderingError, EnvelopeError) as error:
-        raise IssueRefused(str(error)) from error
-    must_fix = [finding for finding in findings_of(issue) if finding.severity is Severity.MUST_FIX]
-    if must_fix:
-        raise IssueRefused(*(finding.sentence for finding in must_fix))
+    """The edition of an issue that passes its checks, as frozen. Raises IssueRefused; then no edition was stored."""
+    with transaction.atomic():
+        try:
+            edition = freeze_edition(issue)
+        except (RenderingError, EnvelopeError) as error:
+            raise IssueRefused(str(error)) from error
+        findings = check_issue(issue, audience=audience_size(issue), rendered=edition)
+        must_fix = [finding for finding in findings if finding.severity is Severity.MUST_FIX]
+        if must_fix:
+            raise IssueRefused(*(finding.sentence for finding in must_fix))
     return edition
 
 
 def findings_of(issue: Issue) -> tuple[Finding, ...]:
-    """What pre-flight says about the issue as it stands."""
-    return check_issue(issue, audience=audience_size(issue))
+    """What pre-flight says about the issue as it stands; a rendering that fails is a finding itself."""
+    try:
+        rendered, faults = render(issue), ()
+    except RenderingError as error:
+        rendered, faults = None, (Finding(Severity.MUST_FIX, "rendering", "", str(error)),)
+    return (*faults, *check_issue(issue, audience=audience_size(issue), rendered=rendered))
 
 
 def audience_size(issue: Issue) -> int:
