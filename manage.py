@@ -5,13 +5,19 @@ import os
 import sys
 
 
-def main() -> None:
+def main(arguments: list[str]) -> None:
     """Run one management command."""
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "newsletter.settings")
+    if arguments[1:2] == ["demo"]:
+        # The demo has settings of its own, and they must stand before Django reads any.
+        from newsletter.demo.home import DemoHome
+
+        home = DemoHome(once="--once" in arguments)
+        os.environ.update(home.prepare(reset="--reset" in arguments))
     from django.core.management import execute_from_command_line
 
-    execute_from_command_line(sys.argv)
+    execute_from_command_line(arguments)
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv)

@@ -38,7 +38,13 @@ class Outside:
             "ENVIRONMENT": "outside",
             "PYTHONPATH": str(PROJECT_ROOT),
         }
-        self.processes = Installation(self.environment, folder, PROJECT_ROOT)
+        self.processes = Installation(
+            site_url=self.environment["SITE_URL"],
+            sandbox_url=self.environment["SANDBOX_URL"],
+            logs=folder,
+            root=PROJECT_ROOT,
+            environment=self.environment,
+        )
 
     def run(self, *arguments: str) -> str:
         """Run a program of the project inside the installation; what it printed. A failure shows its errors."""

@@ -29,16 +29,6 @@ class DemoHome:
         """Everything the demo writes is in here."""
         return PROJECT_ROOT / "var" / "demo" / ("once" if self.once else "site")
 
-    @property
-    def database(self) -> Path:
-        """The demo's own SQLite file."""
-        return self.folder / "newsletter.sqlite3"
-
-    @property
-    def ledger(self) -> Path:
-        """Where the sandbox keeps what it accepted, so that its inbox outlives a restart."""
-        return self.folder / "sandbox.sqlite3"
-
     def prepare(self, *, reset: bool = False) -> dict[str, str]:
         """Make the folder and return the whole environment of the demo's processes.
 
@@ -52,7 +42,7 @@ class DemoHome:
             ENV_FILE_VARIABLE: str(self.folder / "no-other-settings"),
             "SITE_URL": f"http://127.0.0.1:{free_port(WEB_PORT)}",
             "SANDBOX_URL": f"http://127.0.0.1:{free_port(SANDBOX_PORT)}",
-            "DATABASE_URL": f"sqlite:///{self.database}",
+            "DATABASE_URL": f"sqlite:///{self.folder}/newsletter.sqlite3",
             "ENVIRONMENT": "demo",
             "PROVIDER": "sandbox",
             "RESEND_API_KEY": "",

@@ -28,10 +28,14 @@ class ProcessFailed(Exception):
 class Installation:
     """Sandbox, web server and workers of one environment. Use as a context: leaving it stops all of them."""
 
-    def __init__(self, environment: Mapping[str, str], logs: Path, root: Path) -> None:
-        self._environment = dict(environment)
-        self._logs = logs
+    def __init__(
+        self, *, site_url: str, sandbox_url: str, logs: Path, root: Path, environment: Mapping[str, str] | None = None
+    ) -> None:
+        """`environment` is that of its processes, None for the caller's own; `logs` is a folder that exists."""
+        self.site_url, self.sandbox_url = site_url, sandbox_url
+        self.logs = logs
         self._root = root
+        self._environment = environment
         self._running: dict[str, subprocess.Popen[bytes]] = {}
 
     def __enter__(self) -> Self:
@@ -44,18 +48,16 @@ class Installation:
 
     def start_sandbox(self, *arguments: str) -> None:
         """The provider; returns when it answers."""
-        url = self._environment["SANDBOX_URL"]
-        self._start("sandbox", "manage.py", "sandbox", "--port", str(urlsplit(url).port), *arguments)
-        self._wait_for("sandbox", f"{url}/")
+        self._start("sandbox", "manage.py", "sandbox", "--port", str(urlsplit(self.sandbox_url).port), *arguments)
+        self._wait_for("sandbox", f"{self.sandbox_url}/")
 
     def start_web(self) -> None:
         """The web server; returns when it answers."""
-        url = self._environment["SITE_URL"]
-        address = urlsplit(url).netloc
+        address = urlsplit(self.site_url).netloc
         self._start(
             "web", "-m", "gunicorn", "newsletter.wsgi", "--bind", address, "--threads", "4", "--no-control-socket"
         )
-        self._wait_for("web", f"{url}/robots.txt")
+        self._wait_for("web", f"{self.site_url}/robots.txt")
 
     def start_worker(self, name: str = "worker") -> subprocess.Popen[bytes]:
         """One worker; several may run under different names."""
@@ -86,7 +88,7 @@ class Installation:
         self._running.clear()
 
     def _start(self, name: str, *arguments: str) -> subprocess.Popen[bytes]:
-        with (self._logs / f"{name}.log").open("ab") as log:
+        with (self.logs / f"{name}.log").open("ab") as log:
             process = subprocess.Popen(  # noqa: S603 - our own interpreter with our own arguments
                 [sys.executable, *arguments],
                 cwd=self._root,
@@ -110,7 +112,7 @@ class Installation:
         raise ProcessFailed(f"The {name} did not answer within {PATIENCE:.0f} s.\n{self._last_lines(name)}")
 
     def _last_lines(self, name: str) -> str:
-        path = self._logs / f"{name}.log"
+        path = self.logs / f"{name}.log"
         return f"The end of {path}:\n" + "\n".join(path.read_text(errors="replace").splitlines()[-15:])
 
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from tests.benchmarks import freeze, personalise
+from tests.benchmarks import freeze, personalise, sending
 from tests.benchmarks.rows import Row, table
 
-BENCHMARKS = (freeze.measure, personalise.measure)
+BENCHMARKS = (freeze.measure, personalise.measure, sending.measure)
 
 
 def main() -> None:

@@ -43,4 +43,4 @@ def test_a_worker_killed_in_the_middle_of_a_send_loses_and_repeats_nobody(tmp_pa
         report = installation.report()
     assert (ledger["messages"], ledger["recipients"], ledger["repeated_recipients"]) == (READERS, READERS, {})
     assert report["accepted"] == report["audience"] == READERS
-    assert all(len(key["bodies"]) == 1 for key in ledger["keys"].values()), "one hash per key, ever (R-102)"
+    assert all(len(key["body_sha256"]) == 1 for key in ledger["keys"].values()), "one hash per key, ever (R-102)"

@@ -1,0 +1,42 @@
+"""manage.py demo: the whole system at work with sample content; `manage.py` has prepared its environment before."""
+
+from __future__ import annotations
+
+import signal
+from types import FrameType
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from newsletter.demo.home import DemoHome
+from newsletter.demo.processes import ProcessFailed
+from newsletter.demo.run import DemoFailed, once, serve
+
+
+class Command(BaseCommand):
+    """Run the demo until Ctrl-C, or once."""
+
+    help = "Shows the system at work on this machine, with a database, readers and a provider of its own."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        """Two switches; both are read by manage.py, too, before the settings are."""
+        parser.add_argument("--once", action="store_true", help="send one issue to 500 readers, report, and end")
+        parser.add_argument("--reset", action="store_true", help="start over with a fresh database")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Run it; a failure ends with a sentence and status 1."""
+        if settings.ENVIRONMENT != "demo":
+            raise CommandError("The demo runs on its own database only. Start it with: make demo")
+        signal.signal(signal.SIGTERM, _interrupt)
+        home = DemoHome(once=options["once"])
+        try:
+            (once if options["once"] else serve)(home.folder, self.stdout.write)
+        except (DemoFailed, ProcessFailed) as failure:
+            raise CommandError(str(failure)) from failure
+        except KeyboardInterrupt:
+            self.stdout.write("\nStopped.")
+
+
+def _interrupt(signum: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt

@@ -1,0 +1,113 @@
+"""Test mails: an issue as it stands, to a few people who want to see it first. Imports freeze, providers and models.
+
+They are outside of every count: no delivery, no edition, links that do nothing, and no header to unsubscribe with.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+
+from django.conf import settings
+
+from newsletter.models import Edition, Issue, Newsletter
+from newsletter.providers import get_provider
+from newsletter.providers.base import Message, OutcomeKind, Provider
+from newsletter.rendering import RenderedIssue, RenderingError, SlotTemplate
+from newsletter.sending.envelope import EnvelopeError, sender_of
+from newsletter.sending.freeze import render
+from subscribers.addresses import AddressError, parse_address
+from subscribers.suppression import suppressed_among
+
+MOST_ADDRESSES = 5
+PREFIX = "[TEST] "
+
+
+class TestMailRefused(Exception):
+    """Not every test mail went out; each sentence says which did not, and why. `sent` are those that did."""
+
+    permanent = True
+    __test__ = False  # its name is no test's
+
+    def __init__(self, *sentences: str, sent: Sequence[str] = ()) -> None:
+        super().__init__(" ".join(sentences))
+        self.sentences = sentences
+        self.sent = tuple(sent)
+
+
+def sample_values(newsletter: Newsletter) -> dict[str, str]:
+    """What fills the slots where there is no reader: addresses that lead to the public page and change nothing."""
+    sample = f"{newsletter.web_url}#only-a-sample"
+    return {"unsubscribe_url": sample, "preferences_url": sample}
+
+
+def send_test(issue: Issue, addresses: Sequence[str]) -> tuple[str, ...]:
+    """Send the issue to up to MOST_ADDRESSES people as a test; the addresses that it went to.
+
+    What goes out is the frozen edition where there is one, else the draft as it is saved. Raises TestMailRefused;
+    where an address or the issue is at fault, before anything has gone out.
+    """
+    recipients = _checked(addresses)
+    try:
+        rendering = issue.edition or render(issue)
+        sender = sender_of(issue.newsletter)
+    except (RenderingError, EnvelopeError) as error:
+        raise TestMailRefused(str(error)) from error
+    provider, sent, refused = get_provider(), [], []
+    for address in recipients:
+        problem = _post(provider, _message(issue, rendering, sender=sender, to=address))
+        if problem:
+            refused.append(f"{address}: {problem}")
+        else:
+            sent.append(address)
+    if refused:
+        raise TestMailRefused(*refused, sent=sent)
+    return tuple(sent)
+
+
+def _checked(addresses: Sequence[str]) -> list[str]:
+    """The addresses as they are mailed, each person once. Raises TestMailRefused with everything that is wrong."""
+    recipients, wrong = {}, []
+    for raw in addresses:
+        try:
+            address = parse_address(raw)
+            recipients[address.canonical] = address.as_given
+        except AddressError as error:
+            wrong.append(f"“{raw}”: {error}")
+    suppressed = suppressed_among(set(recipients))
+    wrong += [f"{recipients[canonical]} must not be mailed: it bounced or complained." for canonical in suppressed]
+    if not addresses:
+        wrong.append("Name at least one address.")
+    if len(recipients) > MOST_ADDRESSES:
+        wrong.append(f"A test goes to {MOST_ADDRESSES} addresses at most; you named {len(recipients)}.")
+    if wrong:
+        raise TestMailRefused(*wrong)
+    return list(recipients.values())
+
+
+def _message(issue: Issue, rendering: RenderedIssue | Edition, *, sender: str, to: str) -> Message:
+    values = sample_values(issue.newsletter)
+    html, text = (
+        SlotTemplate.split(part.encode(), rendering.nonce).fill(values).decode()
+        for part in (rendering.html, rendering.text)
+    )
+    return Message(
+        sender=sender,
+        reply_to=issue.newsletter.reply_to,
+        to=to,
+        subject=f"{PREFIX}{rendering.subject}",
+        html=html,
+        text=text,
+        # Without a delivery its receipts are counted nowhere; a bounce still keeps us from writing there again.
+        tags={"kind": "test", "env": settings.ENVIRONMENT},
+    )
+
+
+def _post(provider: Provider, message: Message) -> str:
+    """Send one; why it did not go out, empty if it did."""
+    outcome = provider.post_message(message, key=f"{settings.ENVIRONMENT}:test:{uuid.uuid4().hex}")
+    if outcome.kind is OutcomeKind.ACCEPTED:
+        return ""
+    if outcome.kind in {OutcomeKind.UNKNOWN, OutcomeKind.STUCK}:
+        return f"it is not known whether it went out; look into that mailbox before you try again. {outcome.reason}"
+    return f"it was not sent. {outcome.reason}"

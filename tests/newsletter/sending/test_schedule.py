@@ -1,0 +1,224 @@
+"""Scheduling and starting: what was approved is what goes out, once, when its time has come."""
+
+from __future__ import annotations
+
+import datetime
+import threading
+from typing import Any
+
+import pytest
+from django.db import IntegrityError, connection, transaction
+from django.utils import timezone
+
+from newsletter.content.store import IssueIsClosed, save_content
+from newsletter.models import TRANSITIONS, Edition, Issue, IssueStatus, IssueTransition, WrongStatus
+from newsletter.preflight import Severity
+from newsletter.sending.control import cancel_issue, finish_issues, pause_issue, resume_issue
+from newsletter.sending.freeze import freeze_edition
+from newsletter.sending.schedule import (
+    IssueRefused,
+    findings_of,
+    schedule_issue,
+    send_now,
+    start_due_issues,
+    unschedule_issue,
+)
+from newsletter.sending.wall_clock import NoSuchTime
+from subscribers.models import Subscription, SubscriptionState
+from tests import people
+from tests.publications import content, make_issue
+
+TOMORROW = datetime.datetime.now(datetime.UTC).replace(tzinfo=None, second=0, microsecond=0) + datetime.timedelta(
+    days=1
+)
+
+
+@pytest.fixture
+def ready(issue: Issue) -> Issue:
+    """A complete draft with one reader."""
+    people.ada(issue.newsletter)
+    return issue
+
+
+def schedule(issue: Issue, wall: datetime.datetime = TOMORROW, zone: str = "UTC") -> None:
+    schedule_issue(issue, wall=wall, zone=zone, by="Edda")
+
+
+def make_due() -> None:
+    Issue.objects.filter(status=IssueStatus.SCHEDULED).update(scheduled_at=timezone.now())
+
+
+def test_a_scheduled_issue_starts_when_its_time_has_come_and_not_before(ready: Issue) -> None:
+    schedule(ready)
+    assert not start_due_issues()
+    make_due()
+    assert start_due_issues()
+    ready.refresh_from_db()
+    assert ready.status == IssueStatus.SENDING
+
+
+def test_what_was_approved_is_what_goes_out(ready: Issue) -> None:
+    schedule(ready)
+    approved = ready.edition
+    with pytest.raises(IssueIsClosed):
+        save_content(ready, content(title="Something else"), by="tests")
+    make_due()
+    start_due_issues()
+    ready.refresh_from_db()
+    assert ready.edition == approved
+
+
+def test_a_time_in_the_past_is_refused(ready: Issue) -> None:
+    with pytest.raises(IssueRefused, match="is over"):
+        schedule(ready, wall=TOMORROW - datetime.timedelta(days=2))
+
+
+def test_a_time_that_does_not_exist_is_refused_and_changes_nothing(ready: Issue) -> None:
+    with pytest.raises(NoSuchTime):
+        schedule(ready, wall=datetime.datetime(2031, 3, 30, 2, 30), zone="Europe/Berlin")
+    ready.refresh_from_db()
+    assert (ready.status, Edition.objects.count()) == (IssueStatus.DRAFT, 0)
+
+
+def test_every_finding_that_must_be_fixed_is_named_and_nothing_is_frozen(issue: Issue) -> None:
+    issue.newsletter.postal_address = ""
+    issue.newsletter.save()
+    with pytest.raises(IssueRefused) as refused:
+        send_now(issue, by="Edda")
+    assert len(refused.value.sentences) == 2  # nobody to send to, no postal address
+    assert not Edition.objects.exists()
+
+
+def test_a_rendering_that_fails_is_a_finding(ready: Issue, monkeypatch: pytest.MonkeyPatch) -> None:
+    from newsletter.rendering import RenderingError
+
+    def fail(*_: object, **__: object) -> None:
+        raise RenderingError("The template is broken.")
+
+    monkeypatch.setattr("newsletter.sending.freeze.render_issue", fail)
+    assert findings_of(ready)[0].sentence == "The template is broken."
+    assert findings_of(ready)[0].severity is Severity.MUST_FIX
+    with pytest.raises(IssueRefused, match="broken"):
+        send_now(ready, by="Edda")
+
+
+def test_a_schedule_can_be_taken_off_and_the_issue_edited_again(ready: Issue) -> None:
+    schedule(ready)
+    unschedule_issue(ready, by="Edda")
+    assert (ready.status, ready.edition, ready.scheduled_at) == (IssueStatus.DRAFT, None, None)
+    assert save_content(ready, content(title="Better"), by="Edda")
+
+
+def test_an_issue_that_is_due_without_readers_goes_back_to_draft_with_the_reason(ready: Issue) -> None:
+    schedule(ready)
+    Subscription.objects.update(state=SubscriptionState.UNSUBSCRIBED)
+    make_due()
+    start_due_issues()
+    ready.refresh_from_db()
+    assert ready.status == IssueStatus.DRAFT
+    assert "Nobody on the list" in ready.hold_reason
+
+
+def test_send_now_works_for_a_scheduled_issue_too(ready: Issue) -> None:
+    schedule(ready)
+    send_now(ready, by="Edda")
+    assert ready.status == IssueStatus.SENDING
+
+
+def test_pressed_twice_it_starts_once(ready: Issue) -> None:
+    send_now(ready, by="Edda")
+    again = Issue.objects.get(pk=ready.pk)
+    with pytest.raises(WrongStatus, match="This issue is sending"):
+        send_now(again, by="Edda")
+    assert IssueTransition.objects.count() == 1
+
+
+def test_a_stale_object_does_not_move_an_issue_that_has_moved(ready: Issue) -> None:
+    stale = Issue.objects.get(pk=ready.pk)
+    send_now(ready, by="Edda")
+    with pytest.raises(WrongStatus):
+        schedule(stale)
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.skipif("connection.vendor != 'postgresql'", reason="SQLite lets one connection write at a time")
+def test_of_two_who_press_at_the_same_moment_one_wins() -> None:
+    issue = make_issue()
+    people.ada(issue.newsletter)
+    barrier, results = threading.Barrier(2), list[str]()
+
+    def press() -> None:
+        mine = Issue.objects.get(pk=issue.pk)
+        barrier.wait()
+        try:
+            send_now(mine, by="Edda")
+            results.append("started")
+        except WrongStatus:
+            results.append("refused")
+        finally:
+            connection.close()
+
+    threads = [threading.Thread(target=press) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(results) == ["refused", "started"]
+
+
+def in_status(issue: Issue, status: str) -> Issue:
+    """Put an issue into any state, past all arrows, as a test's starting point."""
+    changes: dict[str, Any] = {"status": status, "edition": freeze_edition(issue)}
+    now = timezone.now()
+    changes |= {"scheduled_at": now, "started_at": now, "addressed_at": now, "finished_at": now}
+    Issue.objects.filter(pk=issue.pk).update(**changes)
+    issue.refresh_from_db()
+    return issue
+
+
+@pytest.mark.parametrize("source", IssueStatus.values)
+@pytest.mark.parametrize("target", IssueStatus.values)
+def test_an_issue_moves_along_the_arrows_of_the_table_and_no_others(issue: Issue, source: str, target: str) -> None:
+    in_status(issue, source)
+    if target in TRANSITIONS[source]:
+        issue.move(target, by="Edda", reason="Because.")
+        step = IssueTransition.objects.get()
+        assert (issue.status, step.source, step.target, step.by) == (target, source, target, "Edda")
+    else:
+        with pytest.raises(WrongStatus):
+            issue.move(target, by="Edda")
+        assert not IssueTransition.objects.exists()
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        {"status": "lost"},
+        {"status": IssueStatus.SCHEDULED},
+        {"status": IssueStatus.SENDING},
+        {"status": IssueStatus.SENT},
+    ],
+    ids=str,
+)
+def test_the_database_refuses_rows_that_must_not_be(issue: Issue, bad: dict[str, str]) -> None:
+    with pytest.raises(IntegrityError), transaction.atomic():
+        Issue.objects.filter(pk=issue.pk).update(**bad)
+
+
+def test_pause_and_resume_keep_the_reason_for_as_long_as_it_holds(ready: Issue) -> None:
+    send_now(ready, by="Edda")
+    pause_issue(ready, by="Edda", reason="A wrong link.")
+    assert ready.hold_reason == "A wrong link."
+    finish_issues()
+    ready.refresh_from_db()
+    assert ready.status == IssueStatus.PAUSED
+    resume_issue(ready, by="Edda")
+    assert ready.hold_reason == ""
+
+
+def test_a_cancelled_send_is_over(ready: Issue) -> None:
+    send_now(ready, by="Edda")
+    cancel_issue(ready, by="Edda", reason="Wrong issue.")
+    assert ready.finished_at
+    with pytest.raises(WrongStatus, match="cancelled"):
+        resume_issue(ready, by="Edda")
