@@ -89,12 +89,14 @@ def approve(issue: Issue) -> Edition:
 
 
 def findings_of(issue: Issue) -> tuple[Finding, ...]:
-    """What pre-flight says about the issue as it stands; a rendering that fails is a finding itself."""
+    """What pre-flight says about the issue as it stands; a rendering or sender that fails is a finding itself."""
+    audience = audience_size(issue)
     try:
-        rendered, faults = render(issue), ()
-    except RenderingError as error:
-        rendered, faults = None, (Finding(Severity.MUST_FIX, "rendering", "", str(error)),)
-    return (*faults, *check_issue(issue, audience=audience_size(issue), rendered=rendered))
+        sender_of(issue.newsletter)
+        return check_issue(issue, audience=audience, rendered=render(issue))
+    except (RenderingError, EnvelopeError) as error:
+        fault = Finding(Severity.MUST_FIX, "rendering", "", str(error))
+        return (fault, *check_issue(issue, audience=audience, rendered=None))
 
 
 def audience_size(issue: Issue) -> int:
