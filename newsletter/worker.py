@@ -20,6 +20,7 @@ from newsletter.sending.reconcile import settle_proven
 from newsletter.sending.schedule import start_due_issues
 from newsletter.sending.throttle import Throttle
 from subscribers.notices import send_due_notices
+from subscribers.signups import answer_signups
 
 log = logging.getLogger(__name__)
 
@@ -35,6 +36,7 @@ def steps_of(provider: Provider, throttle: Throttle) -> list[Step]:
     Confirmation mails come first: a person waits for them, and no issue may hold them up (R-122).
     """
     return [
+        answer_signups,
         send_due_notices,
         start_due_issues,
         partial(address_next, provider.batch_size),

@@ -77,6 +77,10 @@ class Subscriber(models.Model):
         return self.address
 
 
+#: How long a request may be confirmed after it was made (R-32).
+REQUEST_LIFETIME = datetime.timedelta(days=7)
+
+
 class SubscriptionState(models.TextChoices):
     """Where a membership of a list stands; `consent` holds the arrows between them."""
 
@@ -139,6 +143,14 @@ class Subscription(models.Model):
 
     def __str__(self) -> str:
         return f"{self.subscriber} · {self.mailing_list}"
+
+    def request_has_expired(self, moment: datetime.datetime) -> bool:
+        """Whether it is too late at `moment` to confirm; judged by the stored time, not by the link (R-34)."""
+        return self.requested_at is None or moment - self.requested_at > REQUEST_LIFETIME
+
+    def is_paused(self, moment: datetime.datetime) -> bool:
+        """Whether issues pass this reader by at `moment`."""
+        return self.paused_until is not None and self.paused_until > moment
 
 
 class SuppressionReason(models.TextChoices):
@@ -313,21 +325,26 @@ class Notice(models.Model):
         return f"{self.get_kind_display()} · {self.created_at:%Y-%m-%d %H:%M}"
 
 
-class SignupAttempt(models.Model):
-    """One press of a sign-up button, whoever's address was typed. Kept for a day.
+class Signup(models.Model):
+    """One press of a sign-up button, whoever's address was typed: all that the web does with it (R-37).
 
-    It lets the next page send the link again without asking for the address, and counts what one network does.
-    Written for every address alike, so that no difference in work tells who is on the list (R-37).
+    The worker answers it, and it is kept for a day: so that the next page can send the link again without asking
+    for the address, and to count what one network does.
     """
 
     key = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
-    mailing_list = models.ForeignKey(MailingList, on_delete=models.CASCADE, related_name="signup_attempts")
+    mailing_list = models.ForeignKey(MailingList, on_delete=models.CASCADE, related_name="signups")
     address = models.CharField(max_length=320)
+    evidence = models.JSONField(help_text="Where and how, for the proof.")
     network = models.CharField(max_length=43, blank=True, help_text="IPv4 address, or the /64 of an IPv6 one.")
-    created_at = models.DateTimeField(default=timezone.now)
+    created_at = models.DateTimeField(default=timezone.now, db_index=True)
+    due_at = models.DateTimeField(null=True, default=timezone.now, help_text="Empty: it is answered.")
 
     class Meta:
-        indexes = [models.Index(fields=["network", "created_at"], name="signup_attempt_network")]
+        indexes = [
+            models.Index(fields=["network", "created_at"], name="signup_network"),
+            models.Index(fields=["due_at"], condition=Q(due_at__isnull=False), name="signup_to_answer"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.mailing_list} · {self.created_at:%Y-%m-%d %H:%M}"

@@ -5,12 +5,14 @@ Nothing else in the project changes `Subscription.state`.
 
 from __future__ import annotations
 
+import datetime
 import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 from django.db import transaction
+from django.utils import timezone
 
 from subscribers.models import Consent, ConsentKind, ConsentText, Notice, Subscription, SubscriptionQuerySet
 from subscribers.models import SubscriptionState as State
@@ -53,6 +55,8 @@ class Evidence:
     ip: str | None = None
     user_agent: str = ""
     detail: str = ""
+    at: datetime.datetime | None = None
+    """When it was, if not now."""
 
 
 def move(
@@ -92,6 +96,7 @@ def record_consents(
             Consent(
                 subscription=membership,
                 kind=kind,
+                created_at=evidence.at or timezone.now(),
                 address=membership.subscriber.address,
                 canonical=membership.subscriber.canonical,
                 list_name=membership.mailing_list.name,

@@ -1,0 +1,95 @@
+"""What readers type and press. Imports `addresses` and `models`.
+
+Against robots, without a puzzle and without JavaScript (R-41, R-42): a field that people do not see, and a signed time
+stamp of when the form was shown. Both only raise the price of mischief; what holds is that a sign-up sends at most a
+few mails to an address, and makes nobody active.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from django import forms
+from django.core import signing
+
+from subscribers.addresses import LONGEST_ADDRESS, Address, AddressError, parse_address
+from subscribers.consent import PAUSES
+from subscribers.models import MailingList
+
+#: Seconds between showing a form and sending it. Scripts post at once; half a second is faster than any hand, and
+#: the answer to it is the form again, so that nobody is locked out.
+FASTEST, SLOWEST = 0.5, 2 * 60 * 60
+
+TOO_FAST = "That was faster than a hand can be. Please press the button once more."
+TOO_SLOW = "This page was open for a long time. Please press the button once more."
+
+
+def make_stamp(mailing_list: MailingList, shown_at: float | None = None) -> str:
+    """A signed note of when this list's form was shown (seconds since 1970; now if not given)."""
+    shown = time.time() if shown_at is None else shown_at
+    return _signer(mailing_list).sign(f"{shown:.3f}")
+
+
+def _signer(mailing_list: MailingList) -> signing.Signer:
+    return signing.Signer(salt=f"subscribers.signup.{mailing_list.slug}")
+
+
+class SignupForm(forms.Form):
+    """One address; who is behind it decides by mail. `address` is set once the form is valid."""
+
+    email = forms.CharField(required=False)
+    website = forms.CharField(required=False)
+    stamp = forms.CharField(required=False)
+
+    address: Address
+
+    def __init__(self, mailing_list: MailingList, data: Any = None) -> None:
+        super().__init__(data)
+        self.mailing_list = mailing_list
+
+    def clean_email(self) -> str:
+        """Read the address; the error is a sentence for the person."""
+        try:
+            self.address = parse_address(self.cleaned_data["email"])
+        except AddressError as error:
+            raise forms.ValidationError(str(error)) from error
+        return self.address.as_given
+
+    def clean_stamp(self) -> str:
+        """Check how long ago the form was shown."""
+        stamp: str = self.cleaned_data["stamp"]
+        try:
+            age = time.time() - float(_signer(self.mailing_list).unsign(stamp))
+        except (signing.BadSignature, ValueError) as error:
+            raise forms.ValidationError(TOO_SLOW) from error
+        if age < FASTEST:
+            raise forms.ValidationError(TOO_FAST)
+        if age > SLOWEST:
+            raise forms.ValidationError(TOO_SLOW)
+        return stamp
+
+    @property
+    def typed(self) -> str:
+        """What the person typed, to be shown again; no more of it than an address can be long."""
+        return str(self.data.get("email", ""))[:LONGEST_ADDRESS]
+
+    @property
+    def fresh_stamp(self) -> str:
+        """The stamp for the form that is being shown now."""
+        return make_stamp(self.mailing_list)
+
+    @property
+    def is_from_a_robot(self) -> bool:
+        """Whether the field that people do not see was filled in."""
+        return bool(self.cleaned_data.get("website"))
+
+
+class PauseForm(forms.Form):
+    """For how long a reader wants to rest."""
+
+    weeks = forms.TypedChoiceField(
+        choices=[(weeks, f"{weeks} weeks") for weeks in PAUSES],
+        coerce=int,
+        error_messages={"required": "Choose for how long.", "invalid_choice": "Choose 2, 4 or 8 weeks."},
+    )

@@ -1,0 +1,130 @@
+"""Sign-ups: kept alike for everybody, answered once by the worker, and forgotten after a day."""
+
+from __future__ import annotations
+
+import datetime
+
+import pytest
+from django.db.models import F
+
+from subscribers import signups
+from subscribers.addresses import parse_address
+from subscribers.models import Consent, MailingList, Notice, Signup, Subscriber, Subscription, SuppressionReason
+from subscribers.models import SubscriptionState as State
+from subscribers.notices import send_due_notices
+from subscribers.signups import SIGNUPS_AN_HOUR, TooManySignups, answer_signups, note_signup
+from subscribers.suppression import suppress_addresses
+from subscribers.transitions import Evidence
+from tests.people import make_mailing_list
+
+pytestmark = pytest.mark.django_db
+
+GUS = "gus@example.org"
+HERE = Evidence(form="signup", text="You ask for Harbour Notes.", ip="192.0.2.7")
+
+
+def sign_up(address: str = GUS, network: str = "", mailing_list: MailingList | None = None) -> Signup:
+    return note_signup(mailing_list or make_mailing_list(), parse_address(address), HERE, network=network)
+
+
+def time_passes(delta: datetime.timedelta) -> None:
+    Signup.objects.update(created_at=F("created_at") - delta, due_at=F("due_at") - delta)
+
+
+def test_a_signup_is_answered_by_the_worker_with_the_proof_of_its_moment() -> None:
+    signup = sign_up()
+    assert not Subscriber.objects.exists()
+    answer_signups()
+    assert Subscription.objects.get().state == State.PENDING
+    proof = Consent.objects.get()
+    assert (proof.created_at, proof.ip, proof.form) == (signup.created_at, "192.0.2.7", "signup")
+
+
+def test_a_signup_is_answered_once() -> None:
+    sign_up()
+    for _ in range(3):
+        answer_signups()
+    assert Notice.objects.count() == 1
+
+
+def test_a_step_answers_no_more_than_asked_and_says_that_there_is_more() -> None:
+    for number in range(3):
+        sign_up(f"reader-{number}@example.org")
+    assert answer_signups(limit=2)
+    assert Subscriber.objects.count() == 2
+    assert not answer_signups(limit=2)
+    assert Subscriber.objects.count() == 3
+
+
+def test_a_signup_that_fails_is_named_in_the_log_and_holds_up_nobody(caplog: pytest.LogCaptureFixture) -> None:
+    broken = make_mailing_list("broken", sender_name="two\nlines")
+    sign_up(mailing_list=broken)
+    sign_up("hana@example.org")
+    answer_signups()
+    assert Subscriber.objects.get().canonical == "hana@example.org"
+    assert "cannot be answered" in caplog.text
+    assert GUS not in caplog.text
+    MailingList.objects.filter(pk=broken.pk).update(sender_name="One line")
+    answer_signups()
+    assert Subscriber.objects.count() == 1
+    time_passes(signups.PAUSE)
+    answer_signups()
+    assert Subscriber.objects.count() == 2
+
+
+def test_a_signup_that_fails_for_a_day_is_given_up() -> None:
+    sign_up(mailing_list=make_mailing_list("broken", sender_name="two\nlines"))
+    time_passes(datetime.timedelta(hours=25))
+    answer_signups()
+    answer_signups()
+    assert not Signup.objects.exists()
+
+
+def test_what_was_typed_into_forms_is_forgotten_after_a_day() -> None:
+    sign_up()
+    answer_signups()
+    time_passes(datetime.timedelta(hours=23))
+    answer_signups()
+    assert Signup.objects.count() == 1
+    time_passes(datetime.timedelta(hours=2))
+    answer_signups()
+    assert not Signup.objects.exists()
+
+
+def test_a_signup_that_nobody_has_answered_yet_is_not_forgotten() -> None:
+    sign_up()
+    time_passes(datetime.timedelta(days=2))
+    answer_signups()
+    assert Notice.objects.count() == 1
+
+
+def test_an_address_that_must_not_be_mailed_is_forgotten_with_its_signup() -> None:
+    suppress_addresses({GUS: (SuppressionReason.COMPLAINT, "")})
+    sign_up()
+    answer_signups()
+    time_passes(datetime.timedelta(days=2))
+    answer_signups()
+    for model in (Signup, Subscriber, Subscription, Notice, Consent):
+        assert not model._default_manager.exists()
+
+
+def test_a_machine_that_signs_up_many_addresses_is_stopped_and_others_are_not() -> None:
+    for number in range(SIGNUPS_AN_HOUR):
+        sign_up(f"reader-{number}@example.org", network="192.0.2.7")
+    with pytest.raises(TooManySignups):
+        sign_up(network="192.0.2.7")
+    sign_up(network="192.0.2.8")
+    sign_up(network="")
+    time_passes(datetime.timedelta(hours=1))
+    sign_up(network="192.0.2.7")
+    assert Signup.objects.count() == SIGNUPS_AN_HOUR + 3
+
+
+def test_hundreds_of_signups_with_one_address_send_it_no_more_than_three_mails(mailoutbox: list[object]) -> None:
+    for _round in range(6):
+        for _ in range(50):
+            sign_up()
+        answer_signups()
+        send_due_notices()
+    assert 1 <= len(mailoutbox) <= 3
+    assert Notice.objects.count() == 3
