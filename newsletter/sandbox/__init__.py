@@ -2,6 +2,17 @@
 
 It stands in for Resend in development, in the demo and as the peer of the tests. It knows nothing of the rest of
 the project: standard library, orjson and zstandard only.
+
+The way of a call, and the rooms that it passes::
+
+    server ──► api ──► sending ──► acceptance ──► ledger, events, suppressions, idempotency   (one transaction)
+    sockets    key     key held    quota,             │
+               rate    validation  outcomes           └──► webhooks: signed posts, retries
+               faults
+           ├─► control     /sandbox/…: ledger, faults, replay
+           └─► inbox       pages to read the mails and to let something happen to them
+
+Stores share one SQLite `database` and belong to one `team`; `faults` spoil answers, never the ledger.
 """
 
 from newsletter.sandbox.faults import Fault

@@ -90,21 +90,19 @@ class Stopping(Exception):
 
 
 class Database:
-    """The one connection. `changed` is notified after every transaction that wrote."""
+    """The one connection. `changed` is notified after every transaction that wrote.
+
+    OSError if the file cannot be opened or is no ledger.
+    """
 
     def __init__(self, path: Path | None) -> None:
-        self._connection = sqlite3.connect(
-            path or ":memory:", check_same_thread=False, isolation_level=None, cached_statements=256
-        )
-        self._connection.row_factory = sqlite3.Row
         self.changed = threading.Condition(threading.RLock())
         self._depth = 0
         self._closed = False
-        with self.changed:
-            self._connection.execute("PRAGMA journal_mode = WAL")
-            # Killed processes lose nothing; only a power cut could, and a sandbox can live with that.
-            self._connection.execute("PRAGMA synchronous = OFF")
-            self._connection.executescript(_TABLES)
+        try:
+            self._connection = _connect(path)
+        except (sqlite3.Error, OSError) as error:
+            raise OSError(f"The ledger {path} cannot be opened: {error}.") from error
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
@@ -161,3 +159,19 @@ class Database:
     def _check_open(self) -> None:
         if self._closed:
             raise Stopping
+
+
+def _connect(path: Path | None) -> sqlite3.Connection:
+    if path is not None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    connection = sqlite3.connect(path or ":memory:", check_same_thread=False, isolation_level=None)
+    try:
+        connection.row_factory = sqlite3.Row
+        connection.execute("PRAGMA journal_mode = WAL")
+        # Killed processes lose nothing; only a power cut could, and a sandbox can live with that.
+        connection.execute("PRAGMA synchronous = OFF")
+        connection.executescript(_TABLES)
+    except sqlite3.Error:
+        connection.close()
+        raise
+    return connection

@@ -84,6 +84,8 @@ class SandboxOptions:
                 raise ValueError(f"{name} is a share and must be between 0 and 1, not {getattr(self, name)}.")
         if not 0 <= self.port <= 65535:
             raise ValueError(f"port must be between 0 and 65535, not {self.port}.")
+        if not self.api_key or not self.sending_key:
+            raise ValueError("api_key and sending_key must not be empty.")
         if self.rate_limit < 1 or self.webhook_workers < 1:
             raise ValueError("rate_limit and webhook_workers must be 1 or more.")
         if self.webhook_time_scale <= 0 or self.webhook_timeout <= 0:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import closing
+from typing import Any
 
 import pytest
 import urllib3
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from newsletter.sandbox import Fault, SandboxServer
+from newsletter.sandbox import Fault, SandboxOptions, SandboxServer
 from newsletter.sandbox.faults import KINDS
 from tests.sandbox.conftest import StartSandbox
 from tests.sandbox.peers import ADA, BEN, CLEO, Caller, Receiver, mail
@@ -149,3 +153,31 @@ def test_a_stopping_sandbox_does_not_wait_for_its_faults(start_sandbox: StartSan
     sandbox.plan(Fault("silence", seconds=600))
     sandbox.team.stopping.set()
     send_and_fail(caller)
+
+
+SPOILERS = st.builds(
+    Fault,
+    kind=st.sampled_from(["reset", "html_502", "truncated", "application_error", "service_unavailable", "none"]),
+    after_commit=st.booleans(),
+)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(SPOILERS, max_size=12))
+def test_a_client_that_repeats_the_same_bytes_under_the_same_key_sends_each_mail_once(faults: list[Fault]) -> None:
+    with SandboxServer(SandboxOptions(port=0, rate_limit=10_000)) as sandbox, closing(Caller(sandbox.url)) as caller:
+        sandbox.plan(*faults)
+        for number in range(3):
+            tags = [{"name": "delivery", "value": str(number)}]
+            while not was_answered(caller, mail(tags=tags), key=f"batch-{number}"):
+                pass
+        judged = sandbox.ledger.by_tag("delivery")
+        assert (judged["messages"], judged["repeated_values"]) == (3, {})
+        assert all(len(key["body_sha256"]) == 1 for key in sandbox.ledger.summary()["keys"].values())
+
+
+def was_answered(caller: Caller, one: dict[str, Any], key: str) -> bool:
+    try:
+        return caller.send(one, key=key).status == 200
+    except urllib3.exceptions.HTTPError:
+        return False

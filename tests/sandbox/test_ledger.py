@@ -6,8 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import orjson
+import pytest
 
-from newsletter.sandbox import Fault, SandboxServer
+from newsletter.sandbox import Fault, SandboxOptions, SandboxServer
 from tests.sandbox.conftest import StartSandbox
 from tests.sandbox.peers import ADA, BEN, CLEO, Caller, mail
 
@@ -102,3 +103,15 @@ def test_a_batch_of_large_mails_takes_little_room(sandbox: SandboxServer, caller
     assert stored < 100_000
     (found,) = sandbox.ledger.mails_to("reader42@readers.test", sandbox.team.clock())
     assert sandbox.ledger.contents(found)["html"] == mails[42]["html"]
+
+
+def test_a_ledger_that_cannot_be_opened_is_told(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("These are notes and no database. " * 50)
+    for path in (tmp_path / "notes.txt", tmp_path, tmp_path / "notes.txt" / "ledger.sqlite3"):
+        with pytest.raises(OSError, match=r"The ledger .* cannot be opened"):
+            SandboxServer(SandboxOptions(port=0, ledger=path))
+
+
+def test_the_folder_of_a_ledger_is_made(start_sandbox: StartSandbox, tmp_path: Path) -> None:
+    start_sandbox(ledger=tmp_path / "var" / "demo" / "ledger.sqlite3")
+    assert (tmp_path / "var" / "demo" / "ledger.sqlite3").exists()
