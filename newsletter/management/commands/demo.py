@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import signal
 from types import FrameType
 from typing import Any
@@ -29,6 +30,8 @@ class Command(BaseCommand):
         if settings.ENVIRONMENT != "demo":
             raise CommandError("The demo runs on its own database only. Start it with: make demo")
         signal.signal(signal.SIGTERM, _interrupt)
+        # The processes keep their own logs; here only the story is told.
+        logging.getLogger().setLevel(logging.WARNING)
         home = DemoHome(once=options["once"])
         try:
             (once if options["once"] else serve)(home.folder, self.stdout.write)

@@ -1,0 +1,158 @@
+"""One story from signup to archive, through HTTP only: three processes, real webhooks, nobody looks into the database."""
+
+from __future__ import annotations
+
+import json
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from newsletter.content.issue_file import write_issue_file
+from tests.outside import Outside, outside, wait_until
+from tests.publications import content
+from tests.visitor import Page, Visitor
+
+pytestmark = pytest.mark.processes
+
+ADA, GONE = "ada@readers.example", "bounced+ida@resend.dev"
+PASSWORD = "quay-side-lantern-7"
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[Outside]:
+    with outside(tmp_path) as installation:
+        installation.environment["DJANGO_SUPERUSER_PASSWORD"] = PASSWORD
+        installation.run(
+            "manage.py", "createsuperuser", "--noinput", "--username", "edda", "--email", "edda@example.org"
+        )
+        installation.processes.start_sandbox("--webhook-time-scale", "0.01", "--rate-limit", "200")
+        installation.processes.start_web()
+        installation.processes.start_worker()
+        yield installation
+
+
+def test_from_signup_to_archive(site: Outside) -> None:
+    edda = log_in(site)
+    make_newsletter(site, edda)
+
+    for address in (ADA, GONE):
+        sign_up_and_confirm(site, address)
+    publish(site, edda, slug="issue-1", readers=2)
+    first = mail_to(site, ADA, "Taller cranes")
+
+    # The mailbox at the provider's test address bounces: from now on nothing goes there.
+    wait_until(lambda: "suppressed" in state_of(site, edda, GONE), "the bounce has suppressed the address")
+    publish(site, edda, slug="issue-2", readers=1)
+    mail_to(site, ADA, "Taller cranes", count=2)
+
+    leave_with_one_click(first)
+    wait_until(lambda: "unsubscribed" in state_of(site, edda, ADA), "Ada has left")
+    page = edda.get(f"{issue_url(site, edda, 'issue-2')}send-now/")
+    assert "0 readers" in page.words
+
+    look_into_the_archive(site)
+
+
+def log_in(site: Outside) -> Visitor:
+    edda = Visitor()
+    page = edda.get(f"{site.environment['SITE_URL']}/admin/login/?next=/admin/")
+    page = edda.submit(page, username="edda", password=PASSWORD)
+    assert "Log out" in page.words
+    return edda
+
+
+def make_newsletter(site: Outside, edda: Visitor) -> None:
+    page = edda.get(f"{site.environment['SITE_URL']}/admin/newsletter/newsletter/add/")
+    page = edda.submit(
+        page,
+        button="Save",
+        name="Harbour Notes",
+        slug="harbour-notes",
+        sender_name="Harbour Notes",
+        sender_email="notes@mail.example.org",
+        postal_address="4 Quay Street\n20457 Hamburg",
+        time_zone="Europe/Berlin",
+        language="en",
+    )
+    assert "was added successfully" in page.words
+
+
+def sign_up_and_confirm(site: Outside, address: str) -> None:
+    reader = Visitor()
+    page = reader.get(f"{site.environment['SITE_URL']}/harbour-notes/")
+    page = reader.submit(page, button="Subscribe", email=address)
+    assert "Check your mail" in page.words
+    mail = mail_to(site, address, "onfirm")
+    link = next(word for word in mail["text"].split() if "/confirm/" in word)
+    page = reader.get(link)
+    assert "One last step" in page.words
+    page = reader.submit(page, button="Yes, subscribe me")
+    assert page.status == 200
+    assert not reader.cookies, "readers get no cookies"
+
+
+def publish(site: Outside, edda: Visitor, *, slug: str, readers: int) -> None:
+    page = edda.get(f"{site.environment['SITE_URL']}/admin/newsletter/issue/import/")
+    page = edda.submit(page, button="Import", text=write_issue_file(content(slug, title=f"Title of {slug}")))
+    assert page.status == 200
+    page = edda.get(f"{issue_url(site, edda, slug)}send-now/")
+    assert f"{readers} reader" in page.words
+    page = edda.submit(page, button="Send to")
+    report = f"{issue_url(site, edda, slug)}report/"
+    wait_until(lambda: "Sent" in edda.get(report).words, f"{slug} is sent")
+
+
+def issue_url(site: Outside, edda: Visitor, slug: str) -> str:
+    """Where the pages of an issue begin in the admin, found through the list."""
+    listed = edda.get(f"{site.environment['SITE_URL']}/admin/newsletter/issue/")
+    return listed.link(f"Title of {slug}").rpartition("change/")[0]
+
+
+def state_of(site: Outside, edda: Visitor, address: str) -> str:
+    """What the admin's list says about a reader."""
+    page = edda.get(f"{site.environment['SITE_URL']}/admin/subscribers/subscriber/?q={address}")
+    return page.words.lower()
+
+
+def mail_to(site: Outside, address: str, subject: str, *, count: int = 1) -> dict[str, Any]:
+    """The newest mail to an address with these words in its subject, read through the provider's API."""
+
+    def found() -> list[dict[str, Any]]:
+        mails = ask_provider(site, "/emails?limit=100")["data"]
+        return [mail for mail in mails if mail["to"] == [address] and subject in mail["subject"]]
+
+    wait_until(lambda: len(found()) >= count, f"{count} mails “{subject}” have come")
+    assert len(found()) == count
+    return ask_provider(site, f"/emails/{found()[0]['id']}")
+
+
+def ask_provider(site: Outside, path: str) -> dict[str, Any]:
+    headers = {"Authorization": "Bearer re_sandbox", "User-Agent": "tests"}
+    request = urllib.request.Request(site.environment["SANDBOX_URL"] + path, headers=headers)
+    with urllib.request.urlopen(request, timeout=30) as answer:
+        result: dict[str, Any] = json.load(answer)
+    return result
+
+
+def leave_with_one_click(mail: dict[str, Any]) -> None:
+    link = next(word for word in mail["text"].split() if "/unsubscribe/" in word)
+    program = Visitor()
+    page = program.post(link, {"List-Unsubscribe": "One-Click"})
+    assert (page.status, page.url, len(program.cookies)) == (200, link, 0)
+
+
+def look_into_the_archive(site: Outside) -> None:
+    stranger = Visitor()
+    url = site.environment["SITE_URL"]
+    listed = stranger.get(f"{url}/harbour-notes/issues/")
+    assert f"{url}/harbour-notes/issues/issue-1/" in listed.links()
+    page: Page = stranger.get(f"{url}/harbour-notes/issues/issue-1/")
+    assert "Quay 3 gets a taller crane" in page.words
+    assert ADA not in page.text
+    assert "/unsubscribe/" not in page.text
+    assert "Taller cranes" in stranger.get(f"{url}/harbour-notes/feed.atom").text
+    assert stranger.get(f"{url}/harbour-notes/issues/issue-9/").status == 404
+    assert not stranger.cookies
