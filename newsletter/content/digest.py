@@ -36,7 +36,7 @@ from dataclasses import dataclass, field
 
 from newsletter.content.document import SectionContent, StoryContent
 from newsletter.content.envelope import Envelope, date_in, finish_issue, without_repeats
-from newsletter.content.fields import FieldName, body_fault, field_faults, slug_from
+from newsletter.content.fields import LIMITS, FieldName, body_fault, field_faults, slug_from
 from newsletter.content.lines import text_lines
 from newsletter.content.plain_text import plain_to_markdown
 from newsletter.content.problems import IssueReading, ProblemList
@@ -183,9 +183,10 @@ def _holds_stories(lines: Sequence[_StoryLine | None]) -> bool:
 def _story_line(text: str, known_sources: Collection[str]) -> _StoryLine | None:
     places = [match.start() for match in re.finditer(re.escape(SEPARATOR), text)]
     for place in places:
-        behind = text[place + len(SEPARATOR) :]
-        if known_source(behind, known_sources) is not None:
-            return _StoryLine(text[:place].strip(), split_source(behind, known_sources))
+        start = place + len(SEPARATOR)
+        # A source is short: looking no further keeps lines with thousands of dots from taking quadratic time.
+        if known_source(text[start : start + LIMITS["source"] + 1], known_sources) is not None:
+            return _StoryLine(text[:place].strip(), split_source(text[start:], known_sources))
     if not places:
         return None
     return _StoryLine(text[: places[0]].strip(), split_source(text[places[0] + len(SEPARATOR) :], ()))

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 
 from newsletter.content.document import StoryContent
 
-_TRIMMED = re.compile(r"[ \t]*((?:\\.|[^\\])*?)[ \t]*", re.DOTALL)
 _CLOSING_HASHES = re.compile(r"(?:^|[ \t])#+$")
 _IN_BRACKETS = r"(?:\\.|[^\\\[\]])*"
 _IN_PARENTHESES = r"(?:\\.|[^\\\s()<>])*"
@@ -101,8 +100,10 @@ def unescape(text: str) -> str:
 
 def trimmed(text: str) -> str:
     r"""`text` without spaces around it, except a last space that a backslash holds."""
-    match = _TRIMMED.fullmatch(text)
-    return match[1] if match else text.strip(" \t")  # no match: it ends in a lone backslash
+    text = text.lstrip(" \t")
+    short = text.rstrip(" \t")
+    backslashes = len(short) - len(short.rstrip("\\"))
+    return text[: len(short) + 1] if backslashes % 2 else short
 
 
 def _without_closing_hashes(text: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 import datetime
+import time
 from pathlib import Path
 
 import pytest
@@ -249,3 +250,11 @@ def test_the_sample_without_known_sources_names_every_guess_by_its_line() -> Non
 
     assert [note.line for note in notes] == [n for n, line in enumerate(text.splitlines(), start=1) if " · " in line]
     assert "The source “Brett” was guessed" in notes[14].sentence
+
+
+def test_a_hostile_line_takes_no_quadratic_time() -> None:
+    started = time.process_time()
+    read_digest(digest_of("News#\n\n" + "a · " * 100_000), known_sources=["Mast", "Quay"])
+    read_issue_file("# T 2026-03-31\n## S\n### " + " " * 100_000 + "x\n" + "```x\n" * 50_000)
+
+    assert time.process_time() - started < 10  # under two seconds; a quadratic reader needs minutes
