@@ -11,6 +11,7 @@ from __future__ import annotations
 import datetime
 import enum
 import uuid
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from django.db import transaction
@@ -220,7 +221,19 @@ def _last_confirmation(membership: Subscription) -> Notice | None:
 
 def unsubscribe(key: uuid.UUID, evidence: Evidence) -> bool:
     """End the membership with this key, at once (R-10). False if there was nothing to end; repeating is harmless."""
-    return _leave(_known(key), evidence)
+    return unsubscribe_all(_known(key), evidence) > 0
+
+
+def unsubscribe_all(memberships: SubscriptionQuerySet, evidence: Evidence) -> int:
+    """End these memberships, each with its proof; how many there were to end."""
+    now = timezone.now()
+    return len(move(memberships, ConsentKind.UNSUBSCRIBED, evidence, ended_at=now, paused_until=None))
+
+
+def allow_signups_again(subscriber_keys: Iterable[int]) -> int:
+    """Take “this was not me” off these people: somebody may ask them by mail again. How many it stood on."""
+    declined = Subscriber.objects.filter(pk__in=list(subscriber_keys), declined_at__isnull=False)
+    return declined.update(declined_at=None)
 
 
 def decline(key: uuid.UUID, evidence: Evidence) -> None:
@@ -229,16 +242,11 @@ def decline(key: uuid.UUID, evidence: Evidence) -> None:
     Lists that they read are left alone, but for this one: who reads it by now is unsubscribed, and no more.
     """
     with transaction.atomic():
-        if _leave(_known(key).filter(state=State.ACTIVE), evidence):
+        if unsubscribe_all(_known(key).filter(state=State.ACTIVE), evidence):
             return
         now = timezone.now()
         move(_known(key), ConsentKind.DECLINED, evidence, ended_at=now)
         Subscriber.objects.filter(subscriptions__key=key, declined_at__isnull=True).update(declined_at=now)
-
-
-def _leave(memberships: SubscriptionQuerySet, evidence: Evidence) -> bool:
-    now = timezone.now()
-    return bool(move(memberships, ConsentKind.UNSUBSCRIBED, evidence, ended_at=now, paused_until=None))
 
 
 # --- Resting -------------------------------------------------------------------------------------------------------

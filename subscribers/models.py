@@ -59,6 +59,11 @@ class MailingList(models.Model):
     def __str__(self) -> str:
         return self.name
 
+    @property
+    def postal_line(self) -> str:
+        """The postal address on one line, for the foot of a page."""
+        return ", ".join(line.strip(" ,") for line in self.postal_address.splitlines() if line.strip(" ,"))
+
 
 class Subscriber(models.Model):
     """A person's address. `canonical` decides whether two addresses are the same person's (R-43)."""

@@ -3,6 +3,8 @@
 None of them needs a cookie, so none sets one, and all POSTs are exempt from CSRF checks on purpose: behind a token, the
 token is the credential, and RFC 8058 forbids asking for more (R-5); the sign-up form uses no right that a visitor
 has – it only ever sends a mail that asks (R-60).
+
+Pages behind a token answer every method but POST with the page: a 405 would put the working link into the log (R-162).
 """
 
 from __future__ import annotations
@@ -95,7 +97,6 @@ def _signup_page(request: HttpRequest, form: SignupForm, *, status: int = 200) -
 
 @csrf_exempt
 @private
-@reader_methods
 def confirm_request(request: HttpRequest, token: str) -> HttpResponse:
     """GET shows a button and POST acts: programs that look through mails follow every link (R-31)."""
     named = read_confirmation(token)
@@ -117,7 +118,6 @@ def confirm_request(request: HttpRequest, token: str) -> HttpResponse:
 
 @csrf_exempt
 @private
-@reader_methods
 def decline_request(request: HttpRequest, token: str) -> HttpResponse:
     """“This was not me”, from the confirmation mail: by hand, or by the mail program's own unsubscribe button."""
     key = read_key(Purpose.DECLINE, token)
@@ -141,7 +141,6 @@ def decline_request(request: HttpRequest, token: str) -> HttpResponse:
 
 @csrf_exempt
 @private
-@reader_methods
 def leave(request: HttpRequest, token: str) -> HttpResponse:
     """The end of a membership: a page with one button, and the one-click POST of RFC 8058 on the same address.
 
@@ -166,7 +165,6 @@ def leave(request: HttpRequest, token: str) -> HttpResponse:
 
 @csrf_exempt
 @private
-@reader_methods
 def preferences(request: HttpRequest, token: str) -> HttpResponse:
     """Rest or leave. Shows the address masked and nothing else: a forwarded mail must not tell who got it (R-52)."""
     key = read_key(Purpose.PREFERENCES, token)
@@ -187,8 +185,8 @@ def preferences(request: HttpRequest, token: str) -> HttpResponse:
         if form.is_valid():
             weeks = form.cleaned_data["weeks"]
             done = "paused" if consent.pause(key, weeks, evidence_of(request, "preferences")) else ""
-    status = 400 if form.errors else 200
-    return _page(request, "subscribers/preferences.html", _membership(key), status=status, form=form, done=done)
+    # Errors are shown with status 200: Django logs the path of every 400, and this path is a working link (R-162).
+    return _page(request, "subscribers/preferences.html", _membership(key), form=form, done=done)
 
 
 # --- What several pages need ---------------------------------------------------------------------------------------
@@ -198,16 +196,14 @@ def _membership(key: uuid.UUID) -> Subscription | None:
     return Subscription.objects.select_related("subscriber", "mailing_list").filter(key=key).first()
 
 
-def _page(
-    request: HttpRequest, template: str, membership: Subscription | None, *, status: int = 200, **context: object
-) -> HttpResponse:
+def _page(request: HttpRequest, template: str, membership: Subscription | None, **context: object) -> HttpResponse:
     """A page about one membership, which may be gone; its address is shown masked."""
     about: dict[str, object] = {"membership": membership}
     if membership:
         about["mailing_list"] = membership.mailing_list
         about["masked_address"] = masked(membership.subscriber.address)
         about["is_paused"] = membership.is_paused(timezone.now())
-    return render(request, template, about | context, status=status)
+    return render(request, template, about | context)
 
 
 def _ask_again(request: HttpRequest, membership: Subscription, where: str) -> HttpResponse:

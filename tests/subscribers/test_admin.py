@@ -1,0 +1,210 @@
+"""What editors can see and do about readers – and what nobody can do by hand."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import Permission, User
+from django.test import Client
+from django.urls import reverse
+
+from subscribers import consent
+from subscribers.addresses import parse_address
+from subscribers.models import Consent, ConsentKind, Notice, Subscriber, Subscription, Suppression
+from subscribers.models import SubscriptionState as State
+from subscribers.models import SuppressionReason as Reason
+from subscribers.suppression import is_suppressed, suppress_addresses
+from subscribers.transitions import Evidence
+from tests.people import ADA, BEN, ada, ben, cleo, dina, finn, make_mailing_list
+
+pytestmark = pytest.mark.django_db
+
+GUS = "gus@example.org"
+MODELS = ["subscriber", "subscription", "suppression", "consent", "notice"]
+
+
+@pytest.fixture
+def editor(client: Client) -> Client:
+    """The browser of Ida, who may do everything."""
+    client.force_login(User.objects.create_superuser("ida", "ida@example.org", "a long password"))
+    return client
+
+
+def asked(address: str = GUS) -> Subscription:
+    evidence = Evidence(form="signup", text="You ask for Harbour Notes.", source="/subscribe/harbour-notes/")
+    consent.request_subscription(make_mailing_list(), parse_address(address), evidence)
+    return Subscription.objects.get(subscriber__canonical=address)
+
+
+def list_of(model: str) -> str:
+    return reverse(f"admin:subscribers_{model}_changelist")
+
+
+def page_of(row: Any) -> str:
+    return reverse(f"admin:subscribers_{row._meta.model_name}_change", args=[row.pk])
+
+
+def text_of(response: Any) -> str:
+    assert response.status_code == 200
+    return str(response.content.decode())
+
+
+def act(editor: Client, row: Any, action: str, **fields: str) -> Any:
+    data = {"action": action, "_selected_action": str(row.pk), **fields}
+    return editor.post(list_of(row._meta.model_name), data, follow=True)
+
+
+def test_every_list_and_every_row_opens(editor: Client) -> None:
+    gus = asked()
+    for person in (ada, ben, cleo, dina, finn):
+        person()
+    rows: list[Any] = [
+        gus.subscriber,
+        gus,
+        Suppression.objects.get(),
+        Consent.objects.latest("pk"),
+        Notice.objects.get(),
+    ]
+    for row in rows:
+        text_of(editor.get(page_of(row)))
+        text_of(editor.get(list_of(row._meta.model_name)))
+
+
+def test_a_person_shows_where_they_stand_and_everything_that_led_there(editor: Client) -> None:
+    gus = asked()
+    consent.unsubscribe(gus.key, Evidence(form="one-click"))
+    page = text_of(editor.get(page_of(gus.subscriber)))
+    for sentence in (
+        "Harbour Notes",
+        "Unsubscribed",
+        "Asked to subscribe",
+        "one-click",
+        "Please confirm: Harbour Notes",
+    ):
+        assert sentence in page
+
+
+def test_a_proof_shows_the_words_that_the_person_read(editor: Client) -> None:
+    asked()
+    assert "You ask for Harbour Notes." in text_of(editor.get(page_of(Consent.objects.get())))
+
+
+def test_a_person_is_found_by_a_part_of_the_address(editor: Client) -> None:
+    ada()
+    ben()
+    page = text_of(editor.get(list_of("subscriber"), {"q": "ada@"}))
+    assert ADA in page
+    assert BEN not in page
+
+
+@pytest.mark.parametrize("model", ["subscriber", "subscription", "consent", "notice"])
+def test_nobody_adds_or_deletes_readers_proofs_or_mails_by_hand(editor: Client, model: str) -> None:
+    row = {"subscription": asked(), "subscriber": Subscriber.objects.get()}.get(model) or (
+        Consent.objects.get() if model == "consent" else Notice.objects.get()
+    )
+    assert editor.get(reverse(f"admin:subscribers_{model}_add")).status_code == 403
+    assert editor.post(reverse(f"admin:subscribers_{model}_delete", args=[row.pk]), {"post": "yes"}).status_code == 403
+
+
+@pytest.mark.parametrize("field", ["state", "state_pill", "confirmed_at", "confirmed_at_0", "paused_until", "key"])
+def test_nobody_becomes_a_reader_by_a_posted_field(editor: Client, field: str) -> None:
+    waiting = ben()
+    answer = editor.post(page_of(waiting), {field: State.ACTIVE, "_save": "Save"})
+    assert answer.status_code == 403
+    waiting.refresh_from_db()
+    assert (waiting.state, waiting.confirmed_at) == (State.PENDING, None)
+
+
+def test_the_links_of_a_waiting_mail_are_not_shown(editor: Client) -> None:
+    asked()
+    notice = Notice.objects.get()
+    page = text_of(editor.get(page_of(notice))) + text_of(editor.get(page_of(notice.subscription.subscriber)))
+    assert "/confirm/" not in page
+    assert "/decline/" not in page
+
+
+@pytest.mark.parametrize("of_person", [True, False])
+def test_an_editor_unsubscribes_after_a_question_and_it_is_written_down(editor: Client, of_person: bool) -> None:
+    reader = ada()
+    row = reader.subscriber if of_person else reader
+    assert "1 membership will end" in text_of(act(editor, row, "unsubscribe"))
+    reader.refresh_from_db()
+    assert reader.state == State.ACTIVE
+    assert "1 memberships have ended" in text_of(act(editor, row, "unsubscribe", confirmed="yes"))
+    reader.refresh_from_db()
+    assert reader.state == State.UNSUBSCRIBED
+    proof = reader.consents.get()
+    assert (proof.kind, proof.form, proof.detail) == (ConsentKind.UNSUBSCRIBED, "admin", "By ida, in the admin.")
+
+
+def test_who_declined_by_mistake_can_be_allowed_to_sign_up_again(editor: Client) -> None:
+    gus = asked()
+    consent.decline(gus.key, Evidence(form="decline"))
+    act(editor, gus.subscriber, "allow_signups_again")
+    assert Subscriber.objects.get().declined_at is None
+    gus.refresh_from_db()
+    assert gus.state == State.UNSUBSCRIBED
+
+
+def test_an_address_is_suppressed_by_typing_it_and_only_its_fingerprint_is_kept(editor: Client) -> None:
+    reader = ada()
+    url = reverse("admin:subscribers_suppression_add")
+    page = text_of(editor.post(url, {"address": "ADA@example.org", "detail": "Asked by phone"}, follow=True))
+    assert ADA not in page.lower()
+    assert is_suppressed(ADA)
+    assert Suppression.objects.get().reason == Reason.MANUAL
+    reader.refresh_from_db()
+    assert reader.state == State.SUPPRESSED
+
+
+def test_suppressing_an_address_twice_keeps_the_first_reason(editor: Client) -> None:
+    suppress_addresses({ADA: (Reason.COMPLAINT, "")})
+    url = reverse("admin:subscribers_suppression_add")
+    assert editor.post(url, {"address": ADA, "detail": ""}).status_code == 302
+    assert Suppression.objects.get().reason == Reason.COMPLAINT
+
+
+def test_a_bad_address_is_named_at_its_field(editor: Client) -> None:
+    url = reverse("admin:subscribers_suppression_add")
+    assert "Enter an email address like" in text_of(editor.post(url, {"address": "nobody", "detail": ""}))
+
+
+def test_a_suppression_is_found_by_typing_the_address(editor: Client) -> None:
+    suppress_addresses({ADA: (Reason.COMPLAINT, "told us"), BEN: (Reason.HARD_BOUNCE, "no such user")})
+    page = text_of(editor.get(list_of("suppression"), {"q": "Ada@example.org"}))
+    assert "told us" in page
+    assert "no such user" not in page
+    assert "no such user" not in text_of(editor.get(list_of("suppression"), {"q": "ada"}))
+
+
+def test_taking_a_suppression_off_lets_the_person_sign_up_and_puts_nobody_back(editor: Client) -> None:
+    reader = dina()
+    row = Suppression.objects.get()
+    url = reverse("admin:subscribers_suppression_delete", args=[row.pk])
+    assert "Are you sure" in text_of(editor.get(url))
+    assert "can sign up again" in text_of(editor.post(url, {"post": "yes"}, follow=True))
+    assert not Suppression.objects.exists()
+    reader.refresh_from_db()
+    assert reader.state == State.SUPPRESSED
+
+
+def test_who_may_only_look_can_end_nothing(client: Client) -> None:
+    reader = ada()
+    looker = User.objects.create_user("leo", password="a long password", is_staff=True)
+    looker.user_permissions.set(Permission.objects.filter(codename__in=["view_subscriber", "view_subscription"]))
+    client.force_login(looker)
+    text_of(client.get(list_of("subscriber")))
+    act(client, reader.subscriber, "unsubscribe", confirmed="yes")
+    reader.refresh_from_db()
+    assert reader.state == State.ACTIVE
+
+
+def test_a_name_that_could_forge_a_header_cannot_be_entered() -> None:
+    mailing_list = make_mailing_list()
+    mailing_list.sender_name = "boss@bank.example"
+    mailing_list.name = "two\nlines"
+    mailing_list.sender_email = "notes@localhost"
+    with pytest.raises(Exception, match="holds no @") as refusal:
+        mailing_list.full_clean()
+    assert set(refusal.value.message_dict) == {"sender_name", "name", "sender_email"}  # type: ignore[attr-defined]
