@@ -77,6 +77,7 @@ class Migration(migrations.Migration):
             ],
             options={
                 'ordering': ['-date', '-pk'],
+                'permissions': [('send_issue', 'Can schedule, send, pause and cancel issues')],
             },
         ),
         migrations.AddField(

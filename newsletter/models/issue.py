@@ -109,6 +109,7 @@ class Issue(models.Model):
 
     class Meta:
         ordering = ["-date", "-pk"]
+        permissions = [("send_issue", "Can schedule, send, pause and cancel issues")]
         constraints = [
             models.UniqueConstraint(fields=["newsletter", "slug"], name="issue_slug_once_per_newsletter"),
             models.CheckConstraint(condition=Q(status__in=IssueStatus.values), name="issue_status_known"),

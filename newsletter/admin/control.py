@@ -1,0 +1,205 @@
+"""The decisions about an issue that is scheduled or on its way, and about batches in doubt. Imports sending.
+
+Each is one page: GET says what it means, POST does it. Pressing twice is harmless: the second press is told what
+holds now.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Protocol
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404
+from django.views.decorators.http import require_http_methods
+
+from newsletter.admin.pages import Need, Page, editor_of, home_of, issue_page, page_url, tell_and_go
+from newsletter.models import TRANSITIONS, Batch, BatchState, Issue, IssueStatus, WrongStatus
+from newsletter.receipts.statistics import report_of
+from newsletter.sending.control import cancel_issue, pause_issue, resume_issue
+from newsletter.sending.reconcile import NotInDoubt, count_as_sent, send_again
+from newsletter.sending.schedule import unschedule_issue
+
+
+class IssueVerb(Protocol):
+    """What a decision does."""
+
+    def __call__(self, issue: Issue, *, by: str, reason: str) -> None:
+        """Move the issue. Raises WrongStatus."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """One way on for an issue. `meaning` are the sentences that stand on its page."""
+
+    path: str
+    title: str
+    button: str
+    target: IssueStatus
+    verb: IssueVerb
+    meaning: Callable[[Issue], tuple[str, ...]]
+    done: str
+    is_final: bool = False
+
+
+def _meaning_of_unschedule(issue: Issue) -> tuple[str, ...]:
+    return ("It becomes a draft again and can be edited. Nothing has gone out.",)
+
+
+def _meaning_of_pause(issue: Issue) -> tuple[str, ...]:
+    return (
+        "What is not out yet is held back from now on; a post that is under way ends first.",
+        "Messages that were handed over cannot be recalled. You can resume at any time.",
+    )
+
+
+def _meaning_of_resume(issue: Issue) -> tuple[str, ...]:
+    why = f"It was paused because: {issue.hold_reason}" if issue.hold_reason else "It was paused by hand."
+    return (why, "Sending goes on where it stopped. Nobody gets it twice.")
+
+
+def _meaning_of_cancel(issue: Issue) -> tuple[str, ...]:
+    report = report_of(issue)
+    out = report.accepted + report.under_way + report.unknown
+    return (
+        f"{out:,} mails are out or on their way and stay so; what becomes of them is still followed.",
+        "Nobody else gets this issue, and it leaves the archive. There is no way back: a correction is a new issue.",
+    )
+
+
+DECISIONS = (
+    Decision(
+        path="unschedule",
+        title="Take off the schedule",
+        button="Take it off the schedule",
+        target=IssueStatus.DRAFT,
+        verb=unschedule_issue,
+        meaning=_meaning_of_unschedule,
+        done="The issue is a draft again.",
+    ),
+    Decision(
+        path="pause",
+        title="Pause",
+        button="Pause sending",
+        target=IssueStatus.PAUSED,
+        verb=pause_issue,
+        meaning=_meaning_of_pause,
+        done="Sending is paused.",
+    ),
+    Decision(
+        path="resume",
+        title="Resume",
+        button="Resume sending",
+        target=IssueStatus.SENDING,
+        verb=resume_issue,
+        meaning=_meaning_of_resume,
+        done="Sending goes on.",
+    ),
+    Decision(
+        path="cancel",
+        title="Cancel the rest",
+        button="Cancel the rest for good",
+        target=IssueStatus.CANCELLED,
+        verb=cancel_issue,
+        meaning=_meaning_of_cancel,
+        done="The rest is cancelled. What is out is out.",
+        is_final=True,
+    ),
+)
+
+
+def _page_of(decision: Decision) -> Page:
+    @require_http_methods(["GET", "HEAD", "POST"])
+    def decide(request: HttpRequest, issue: Issue) -> HttpResponse:
+        if request.method == "POST":
+            return _do(request, issue, decision)
+        if not _is_open(issue, decision):
+            sentence = f"This issue is {issue.get_status_display().lower()}; there is nothing to decide here."
+            return tell_and_go(request, sentence, home_of(issue), level=messages.WARNING)
+        return issue_page(
+            request,
+            issue,
+            "decide",
+            title=f"{decision.title}: {issue.title}",
+            step="schedule" if issue.status == IssueStatus.SCHEDULED else "report",
+            heading=decision.title,
+            button=decision.button,
+            is_final=decision.is_final,
+            meaning=decision.meaning(issue),
+            asks_reason=True,
+            back=page_url(issue, "schedule" if issue.status == IssueStatus.SCHEDULED else "report"),
+        )
+
+    return Page(decision.path, decide, Need.SEND)
+
+
+def _is_open(issue: Issue, decision: Decision) -> bool:
+    # A draft may become sending too, but on the page that names the audience.
+    resumes_nothing = decision.target == IssueStatus.SENDING and issue.status != IssueStatus.PAUSED
+    return decision.target in TRANSITIONS[issue.status] and not resumes_nothing
+
+
+def _do(request: HttpRequest, issue: Issue, decision: Decision) -> HttpResponse:
+    reason = " ".join(request.POST.get("reason", "").split())[:500]
+    try:
+        if not _is_open(issue, decision):
+            raise WrongStatus(f"This issue is {issue.get_status_display().lower()} already; nothing was changed.")
+        decision.verb(issue, by=editor_of(request), reason=reason or f"{decision.title}, by {editor_of(request)}.")
+    except WrongStatus as wrong:
+        issue.refresh_from_db()
+        return tell_and_go(request, str(wrong), home_of(issue), level=messages.WARNING)
+    return tell_and_go(request, decision.done, home_of(issue))
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def decide_batch(request: HttpRequest, issue: Issue, batch_pk: int, *, goes_again: bool) -> HttpResponse:
+    """A person's word on a batch of which nobody else knows whether it went out (R-112)."""
+    batch = get_object_or_404(Batch.objects.select_related("edition"), pk=batch_pk, edition__issue=issue)
+    if request.method == "POST":
+        return _do_batch(request, issue, batch, goes_again=goes_again)
+    if batch.state != BatchState.HELD:
+        return tell_and_go(request, NOT_HELD, page_url(issue, "report"), level=messages.WARNING)
+    return issue_page(
+        request,
+        issue,
+        "decide",
+        title=f"Batch {batch.pk}: {issue.title}",
+        step="report",
+        heading=f"Send batch {batch.pk} again" if goes_again else f"Count batch {batch.pk} as sent",
+        button="Send again; readers may get it twice" if goes_again else "Count as sent",
+        is_final=True,
+        meaning=(batch.reason, *(_AGAIN if goes_again else _AS_SENT)),
+        asks_reason=False,
+        back=page_url(issue, "report"),
+    )
+
+
+NOT_HELD = "This batch is not held any more; its outcome is known."
+_AGAIN = (
+    "It is posted anew to those of its readers who may still be mailed.",
+    "If it did go out the first time, each of them gets this issue twice.",
+)
+_AS_SENT = (
+    "Its readers count as reached. If it did not go out, they never get this issue.",
+    "Look into your provider's log before you decide: it may tell whether it arrived there.",
+)
+
+
+def _do_batch(request: HttpRequest, issue: Issue, batch: Batch, *, goes_again: bool) -> HttpResponse:
+    report = page_url(issue, "report")
+    try:
+        (send_again if goes_again else count_as_sent)(batch, by=editor_of(request))
+    except NotInDoubt as refusal:
+        return tell_and_go(request, str(refusal), report, level=messages.WARNING)
+    done = "goes out again." if goes_again else "counts as sent."
+    return tell_and_go(request, f"Batch {batch.pk} {done}", report)
+
+
+PAGES = (
+    *map(_page_of, DECISIONS),
+    Page("batches/<int:batch_pk>/count-as-sent", partial(decide_batch, goes_again=False), Need.SEND),
+    Page("batches/<int:batch_pk>/send-again", partial(decide_batch, goes_again=True), Need.SEND),
+)

@@ -1,0 +1,176 @@
+"""Issues in the admin: the list, the compose page, and the way to every other page of an issue."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from django.contrib import admin
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import get_object_or_404
+from django.urls import URLPattern, path
+
+from newsletter.admin import check, control, files, issue_list, preview, report, schedule, test_mails
+from newsletter.admin.compose import ComposeForm
+from newsletter.admin.moments import from_now
+from newsletter.admin.pages import Need, Page, page_url, steps_of, tell_and_go
+from newsletter.content.store import load_content, save_content
+from newsletter.models import Issue, Newsletter
+
+if TYPE_CHECKING:
+    IssueModelAdmin = admin.ModelAdmin[Issue]
+else:
+    IssueModelAdmin = admin.ModelAdmin
+
+PAGES = (*preview.PAGES, *check.PAGES, *test_mails.PAGES, *schedule.PAGES, *control.PAGES, *report.PAGES, *files.PAGES)
+
+
+class IssueAdmin(IssueModelAdmin):
+    """Stock admin for list, permissions and history; our own form, and a page for each step of an issue's way."""
+
+    form = ComposeForm
+    fields = (
+        *("newsletter", "title", "date", "slug", "subject", "preheader"),
+        *("category_names", "based_on", "replace_revision"),
+    )
+    add_form_template = change_form_template = "admin/newsletter/issue/compose.html"
+    change_list_template = "admin/newsletter/issue/list.html"
+    list_display = ("name", "status_pill", "when", "newsletter", "readers", "delivered", "clicked", "next_step")
+    list_filter = ("status", "newsletter")
+    list_select_related = ("newsletter",)
+    search_fields = ("title", "subject", "sections__stories__title")
+    search_help_text = "In titles, subjects and stories."
+    # Nothing is ever done to many issues at once: each way out of draft has a page that says what it means.
+    actions = None
+    save_on_top = False
+
+    def get_urls(self) -> list[URLPattern]:
+        """The pages of an issue, before the admin's own, which would catch them."""
+        pages = [path(f"<int:pk>/{page.path}/", self._opened(page), name=page.name) for page in PAGES]
+        importing = path("import/", self.admin_site.admin_view(self.import_view), name="newsletter_issue_import")
+        return [importing, *pages, *super().get_urls()]
+
+    def import_view(self, request: HttpRequest) -> HttpResponse:
+        """The import form; it makes new drafts and changes old ones, so both must be allowed."""
+        if not (self.has_add_permission(request) and self.has_change_permission(request)):
+            raise PermissionDenied
+        return files.import_file(request)
+
+    def _opened(self, page: Page) -> Any:
+        def open_page(request: HttpRequest, pk: int, **named: Any) -> HttpResponse:
+            issue = get_object_or_404(Issue.objects.select_related("newsletter", "edition"), pk=pk)
+            if not self._may(request, issue, page.needs):
+                raise PermissionDenied
+            return page.view(request, issue, **named)
+
+        return self.admin_site.admin_view(open_page)
+
+    def _may(self, request: HttpRequest, issue: Issue, need: Need) -> bool:
+        return {
+            Need.VIEW: self.has_view_permission,
+            Need.CHANGE: self.has_change_permission,
+            Need.SEND: self.has_send_permission,
+        }[need](request, issue)
+
+    def has_send_permission(self, request: HttpRequest, obj: Issue | None = None) -> bool:
+        """Whether this person may decide that mail goes out, and stop it."""
+        return self.has_view_permission(request, obj) and request.user.has_perm("newsletter.send_issue")
+
+    def has_delete_permission(self, request: HttpRequest, obj: Issue | None = None) -> bool:
+        """Drafts may go; what is, or was, on its way to readers stays."""
+        return super().has_delete_permission(request, obj) and (obj is None or obj.is_editable)
+
+    # The list
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[issue_list.IssueChangeList]:
+        """With the counts of the page."""
+        return issue_list.IssueChangeList
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
+        """Under the name that people have for it."""
+        return super().changelist_view(request, {"title": "Issues", **(extra_context or {})})
+
+    @admin.display(description="Issue", ordering="title")
+    def name(self, issue: issue_list.ListedIssue) -> str:
+        """Title and stories."""
+        return issue_list.name_of(issue)
+
+    @admin.display(description="Status", ordering="status")
+    def status_pill(self, issue: Issue) -> str:
+        """Where it stands."""
+        return issue_list.status_of(issue)
+
+    @admin.display(description="When")
+    def when(self, issue: Issue) -> str:
+        """The time that matters."""
+        return issue_list.when_of(issue)
+
+    @admin.display(description="Readers")
+    def readers(self, issue: issue_list.ListedIssue) -> str:
+        """Everybody it was addressed to."""
+        return issue_list.count_of(issue, "readers")
+
+    @admin.display(description="Delivered")
+    def delivered(self, issue: issue_list.ListedIssue) -> str:
+        """Everybody it has reached."""
+        return issue_list.count_of(issue, "delivered")
+
+    @admin.display(description="Clicked")
+    def clicked(self, issue: issue_list.ListedIssue) -> str:
+        """Everybody who followed a link."""
+        return issue_list.count_of(issue, "clicked")
+
+    @admin.display(description="Next")
+    def next_step(self, issue: Issue) -> str:
+        """The main action."""
+        return issue_list.action_of(issue)
+
+    # Composing
+
+    def render_change_form(self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
+        """The compose page, or the content to read where it can no longer change and nobody is half-way in it."""
+        issue: Issue | None = kwargs.get("obj")
+        form = context["adminform"].form
+        stored = Issue.objects.filter(pk=issue.pk).first() if issue else None
+        is_open = issue is None or issue.is_editable
+        may_change = self.has_change_permission(request, issue) if issue else True
+        context |= {
+            "issue": issue,
+            "title": issue.title if issue else "New issue",
+            "steps": steps_of(issue, "change") if issue else [],
+            "has_no_newsletter": issue is None and not Newsletter.objects.exists(),
+            "is_form": (is_open and may_change) or form.is_bound,
+            "content": load_content(issue) if issue else None,
+            "stored_title": stored.title if stored else "",
+            "saved": from_now(stored.updated_at) if stored else "",
+            "may_change": may_change,
+            "may_send": request.user.has_perm("newsletter.send_issue"),
+            "may_delete": bool(issue) and self.has_delete_permission(request, issue),
+        }
+        return super().render_change_form(request, context, *args, **kwargs)
+
+    def save_model(self, request: HttpRequest, obj: Issue, form: ComposeForm, change: bool) -> None:
+        """Store what was written, the same way as a file's import does."""
+        if not change:
+            obj.save()
+        based_on = form.cleaned_data.get("replace_revision") or form.cleaned_data["based_on"]
+        save_content(obj, form.content(), by=request.user.get_username(), based_on=based_on)
+
+    def construct_change_message(self, request: HttpRequest, form: Any, formsets: Any, add: bool = False) -> Any:
+        """What the history says: the fields of the envelope, and the rows as one."""
+        message = super().construct_change_message(request, form, formsets, add)
+        if not add and form.rows.has_changed():
+            message.append({"changed": {"fields": ["sections and stories"]}})
+        return message
+
+    def response_add(self, request: HttpRequest, obj: Issue, post_url_continue: str | None = None) -> HttpResponse:
+        """Stay with the issue."""
+        return self._saved(request, obj)
+
+    def response_change(self, request: HttpRequest, obj: Issue) -> HttpResponse:
+        """Stay with the issue, or go on to its checks."""
+        return self._saved(request, obj)
+
+    def _saved(self, request: HttpRequest, issue: Issue) -> HttpResponseRedirect:
+        page = "check" if "_check" in request.POST else "change"
+        return tell_and_go(request, f"“{issue.title}” is saved.", page_url(issue, page))

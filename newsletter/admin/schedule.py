@@ -1,0 +1,234 @@
+"""Schedule: who gets an issue and when, said back in words before it counts; and sending it at once. Imports sending.
+
+Deciding takes two pages: the first asks, the second shows the moment and the number of readers and acts on POST.
+"""
+
+from __future__ import annotations
+
+import datetime
+from dataclasses import dataclass
+from typing import Any
+
+from django import forms
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse
+from django.utils import timezone
+from django.views.decorators.http import require_http_methods
+
+from newsletter.admin.check import placed_findings
+from newsletter.admin.moments import from_now, in_zone, zone_names, zone_of
+from newsletter.admin.pages import Need, Page, editor_of, home_of, issue_page, page_url, tell_and_go
+from newsletter.models import Issue, IssueStatus, WrongStatus
+from newsletter.sending.address import excluded_from
+from newsletter.sending.schedule import IssueRefused, audience_size, schedule_issue, send_now
+from newsletter.sending.wall_clock import NoSuchTime, instant_of
+
+#: More readers than this are confirmed by typing their number (R-133).
+TYPED_ABOVE = 1_000
+
+EXCLUSIONS = {
+    "waiting_for_confirmation": "waiting for confirmation",
+    "unsubscribed": "unsubscribed",
+    "suppressed": "not to be mailed",
+    "paused": "on a pause",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Audience:
+    """How many readers an issue would go to now, and who of the list would be left out."""
+
+    count: int
+    left_out: tuple[tuple[int, str], ...]
+
+    @property
+    def is_typed(self) -> bool:
+        """Whether the number has to be typed."""
+        return self.count > TYPED_ABOVE
+
+
+def audience_for(issue: Issue) -> Audience:
+    """The audience as it is now."""
+    left_out = excluded_from(issue.newsletter_id, timezone.now())
+    return Audience(
+        audience_size(issue), tuple((count, EXCLUSIONS.get(reason, reason)) for reason, count in left_out.items())
+    )
+
+
+class MomentForm(forms.Form):
+    """A date, a time and a zone; after `is_valid`, `wall` and `instant` are the moment that they name."""
+
+    date = forms.DateField(widget=forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d"))
+    time = forms.TimeField(widget=forms.TimeInput(attrs={"type": "time"}, format="%H:%M"))
+    zone = forms.ChoiceField(label="Time zone")
+    wall: datetime.datetime
+    instant: datetime.datetime
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["zone"].choices = [(name, name.replace("_", " ")) for name in zone_names()]  # type: ignore[attr-defined]
+
+    def clean(self) -> dict[str, Any]:
+        """Refuse times that do not exist or exist twice, and times that are over (R-126)."""
+        given = self.cleaned_data
+        if not {"date", "time", "zone"} <= given.keys():
+            return given
+        self.wall = datetime.datetime.combine(given["date"], given["time"])
+        try:
+            self.instant = instant_of(self.wall, given["zone"])
+        except NoSuchTime as refusal:
+            self.add_error("time", str(refusal))
+            return given
+        if self.instant <= timezone.now():
+            self.add_error("time", "That moment is over. Choose one to come, or send it now.")
+        return given
+
+
+class CountForm(forms.Form):
+    """The number of readers, typed by the person who decides when there are many."""
+
+    typed = forms.CharField(
+        required=False, max_length=20, widget=forms.TextInput(attrs={"inputmode": "numeric", "autocomplete": "off"})
+    )
+
+    def __init__(self, data: Any, audience: Audience) -> None:
+        super().__init__(data)
+        self.audience = audience
+        self.fields["typed"].label = f"Type {audience.count} to confirm"
+
+    def clean_typed(self) -> str:
+        """The number must be the one that holds now, not the one of a page opened an hour ago."""
+        typed = "".join(character for character in self.cleaned_data["typed"] if character.isdigit())
+        if self.audience.is_typed and typed != str(self.audience.count):
+            raise forms.ValidationError(
+                f"It would go to {self.audience.count:,} readers now. Type {self.audience.count} if that is right."
+            )
+        return typed
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def show_schedule(request: HttpRequest, issue: Issue) -> HttpResponse:
+    """Ask for the moment; then say it back; then, with `confirm`, schedule the issue."""
+    if issue.status == IssueStatus.SCHEDULED:
+        return _show_scheduled(request, issue)
+    if not issue.is_editable:
+        sentence = f"This issue is {issue.get_status_display().lower()}; there is nothing to schedule any more."
+        return tell_and_go(request, sentence, home_of(issue), level=messages.WARNING)
+    if request.method != "POST":
+        return _ask(request, issue, MomentForm(initial=_suggested(issue)))
+    form, audience = MomentForm(request.POST), audience_for(issue)
+    if not form.is_valid():
+        return _ask(request, issue, form)
+    confirms = "confirm" in request.POST
+    count = CountForm(request.POST if confirms else None, audience)
+    if not confirms or not count.is_valid():
+        return _say_back(request, issue, form, count)
+    return _schedule(request, issue, form)
+
+
+def _schedule(request: HttpRequest, issue: Issue, form: MomentForm) -> HttpResponse:
+    zone = form.cleaned_data["zone"]
+    try:
+        schedule_issue(issue, wall=form.wall, zone=zone, by=editor_of(request))
+    except (NoSuchTime, IssueRefused) as refusal:
+        return _ask(request, issue, form, refusal=getattr(refusal, "sentences", (str(refusal),)))
+    except WrongStatus as wrong:
+        return _moved_meanwhile(request, issue, wrong)
+    sentence = f"“{issue.title}” goes out {from_now(form.instant)}: {in_zone(form.instant, zone)}, {zone}."
+    return tell_and_go(request, sentence, page_url(issue, "schedule"))
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def show_send_now(request: HttpRequest, issue: Issue) -> HttpResponse:
+    """Say who would get the issue at once; on POST, start it."""
+    audience = audience_for(issue)
+    count = CountForm(request.POST if request.method == "POST" else None, audience)
+    if issue.status not in (IssueStatus.DRAFT, IssueStatus.SCHEDULED):
+        sentence = f"This issue is {issue.get_status_display().lower()} already."
+        return tell_and_go(request, sentence, home_of(issue), level=messages.WARNING)
+    refusal: tuple[str, ...] = ()
+    if count.is_valid():
+        try:
+            send_now(issue, by=editor_of(request))
+        except IssueRefused as error:
+            refusal = error.sentences
+        except WrongStatus as wrong:
+            return _moved_meanwhile(request, issue, wrong)
+        else:
+            sentence = f"“{issue.title}” is on its way to {audience.count:,} readers."
+            return tell_and_go(request, sentence, page_url(issue, "report"))
+    return issue_page(
+        request,
+        issue,
+        "send_now",
+        title=f"Send now: {issue.title}",
+        step="schedule",
+        audience=audience,
+        count=count,
+        refusal=refusal,
+        blocking=placed_findings(issue).must_fix,
+    )
+
+
+def _ask(request: HttpRequest, issue: Issue, form: MomentForm, refusal: tuple[str, ...] = ()) -> HttpResponse:
+    return issue_page(
+        request,
+        issue,
+        "schedule",
+        title=f"Schedule: {issue.title}",
+        step="schedule",
+        form=form,
+        refusal=refusal,
+        audience=audience_for(issue),
+        blocking=placed_findings(issue).must_fix,
+    )
+
+
+def _say_back(request: HttpRequest, issue: Issue, form: MomentForm, count: CountForm) -> HttpResponse:
+    return issue_page(
+        request,
+        issue,
+        "schedule_confirm",
+        title=f"Schedule: {issue.title}",
+        step="schedule",
+        form=form,
+        count=count,
+        audience=count.audience,
+        zone=form.cleaned_data["zone"],
+        in_words=in_zone(form.instant, form.cleaned_data["zone"]),
+        in_utc=in_zone(form.instant, "UTC"),
+        from_now=from_now(form.instant),
+    )
+
+
+def _show_scheduled(request: HttpRequest, issue: Issue) -> HttpResponse:
+    assert issue.scheduled_at is not None  # noqa: S101 - the database holds it for every scheduled issue
+    return issue_page(
+        request,
+        issue,
+        "scheduled",
+        title=f"Scheduled: {issue.title}",
+        step="schedule",
+        audience=audience_for(issue),
+        in_words=in_zone(issue.scheduled_at, issue.scheduled_zone),
+        in_utc=in_zone(issue.scheduled_at, "UTC"),
+        from_now=from_now(issue.scheduled_at),
+    )
+
+
+def _suggested(issue: Issue) -> dict[str, Any]:
+    """Seven in the morning of the issue's date, or of tomorrow, where its readers are at home."""
+    zone = issue.newsletter.time_zone
+    tomorrow = timezone.now().astimezone(zone_of(zone)).date() + datetime.timedelta(days=1)
+    return {"date": max(issue.date, tomorrow), "time": datetime.time(7), "zone": zone}
+
+
+def _moved_meanwhile(request: HttpRequest, issue: Issue, wrong: WrongStatus) -> HttpResponse:
+    issue.refresh_from_db()
+    return tell_and_go(request, str(wrong), home_of(issue), level=messages.WARNING)
+
+
+PAGES = (
+    Page("schedule", show_schedule, Need.SEND),
+    Page("send-now", show_send_now, Need.SEND),
+)
