@@ -64,6 +64,11 @@ class LookOnlyAdmin(ReaderModelAdmin):
     # Counting every row of a long list for one line of text costs more than the page.
     show_full_result_count = False
 
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
+        """The list, called what it is: there is nothing to change in it."""
+        title = str(self.opts.verbose_name_plural).capitalize()
+        return super().changelist_view(request, {"title": title, **(extra_context or {})})
+
     def has_add_permission(self, request: HttpRequest) -> bool:
         """Never."""
         return False
@@ -87,6 +92,9 @@ def end_once_confirmed(
 ) -> HttpResponse | None:
     """Ask before ending memberships, because no editor can undo it; end them when the answer is yes."""
     open_ones = memberships.filter(state__in=(SubscriptionState.PENDING, SubscriptionState.ACTIVE))
+    if not open_ones.exists():
+        messages.info(request, "All of these have ended already.")
+        return None
     if "confirmed" in request.POST:
         count = consent.unsubscribe_all(memberships, by_editor(request))
         messages.success(request, f"{count} memberships have ended. The others had ended before.")

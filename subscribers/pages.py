@@ -32,8 +32,11 @@ def signup_words(mailing_list: MailingList) -> str:
 
 
 def confirm_words(mailing_list: MailingList) -> str:
-    """What a person agrees to with the button of the confirmation page."""
-    return f"Confirm that this address wants {mailing_list.name}. You can leave at any time with one click."
+    """What a person agrees to with the button of the confirmation page; shown there and stored as proof."""
+    return (
+        f"With the button you agree that {mailing_list.name} is sent to this address. "
+        "You can leave at any time with one click."
+    )
 
 
 def evidence_of(request: HttpRequest, form: str, words: str = "") -> Evidence:

@@ -106,14 +106,14 @@ def confirm_request(request: HttpRequest, token: str) -> HttpResponse:
     membership = confirmation.membership
     if membership is None:
         return _link_leads_nowhere(request)
-    if request.method == "POST" and request.POST.get("action") == "again":
+    words, action = confirm_words(membership.mailing_list), request.POST.get("action")
+    if action == "again":
         return _ask_again(request, membership, "confirm-again")
-    if request.method == "POST" and request.POST.get("action") == "confirm":
-        words = confirm_words(membership.mailing_list)
+    if action == "confirm":
         confirmation = consent.confirm(named, evidence_of(request, "confirm", words))
         if confirmation.status is ConfirmationStatus.OPEN:
             return _page(request, "subscribers/confirmed.html", membership)
-    return _page(request, "subscribers/confirm.html", membership, status_name=confirmation.status.name)
+    return _page(request, "subscribers/confirm.html", membership, status_name=confirmation.status.name, words=words)
 
 
 @csrf_exempt

@@ -295,10 +295,15 @@ def test_looking_at_a_confirmation_link_changes_nothing_and_the_button_confirms(
     assert "Already confirmed" in text_of(client.post(path, {"action": "confirm"}))
 
 
-def test_the_proof_of_a_confirmation_holds_no_working_link(client: Client) -> None:
+def test_the_proof_of_a_confirmation_holds_what_was_read_and_no_working_link(client: Client) -> None:
     gus = asked()
-    client.post(path_of(confirm_url(gus.key, 1)), {"action": "confirm"})
-    assert gus.consents.get(kind=ConsentKind.CONFIRMED).source == "/confirm/…"
+    path = path_of(confirm_url(gus.key, 1))
+    shown = text_of(client.get(path))
+    client.post(path, {"action": "confirm"})
+    proof = gus.consents.get(kind=ConsentKind.CONFIRMED)
+    assert proof.source == "/confirm/…"
+    assert proof.text is not None
+    assert proof.text.text in shown
 
 
 def test_an_expired_link_offers_a_new_mail(client: Client) -> None:
