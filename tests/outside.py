@@ -1,7 +1,7 @@
 """An installation seen from outside: its own database, its own processes, real HTTP between them.
 
 `Outside` prepares one for a test. Run as a program inside the installation's environment it seeds the database or
-reports what is in it: `python -m tests.outside seed 2000`, `python -m tests.outside report`.
+reports what is in it: `python -m tests.outside seed 2000`, `… newsletter`, `… report`.
 """
 
 from __future__ import annotations
@@ -134,5 +134,9 @@ if __name__ == "__main__":
     django.setup()
     if sys.argv[1] == "seed":
         _seed(int(sys.argv[2]))
+    elif sys.argv[1] == "newsletter":
+        from tests.publications import make_newsletter
+
+        make_newsletter()
     else:
         _report()

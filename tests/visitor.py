@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import http.client
 import http.cookiejar
 import urllib.error
 import urllib.request
 from collections.abc import Mapping
+from email.message import Message
 from urllib.parse import urlencode, urljoin
 
 from lxml import html as lxml_html  # type: ignore[import-untyped]
@@ -15,7 +15,7 @@ from lxml import html as lxml_html  # type: ignore[import-untyped]
 class Page:
     """What came back for one request, redirects followed."""
 
-    def __init__(self, url: str, status: int, headers: http.client.HTTPMessage, body: bytes) -> None:
+    def __init__(self, url: str, status: int, headers: Message[str, str], body: bytes) -> None:
         self.url, self.status, self.headers, self.body = url, status, headers, body
 
     @property
@@ -36,7 +36,7 @@ class Page:
         """The link with these words in it, absolute."""
         for node in lxml_html.fromstring(self.text).xpath("//a[@href]"):
             if words in node.text_content():
-                return urljoin(self.url, node.get("href"))
+                return str(urljoin(self.url, node.get("href")))
         raise AssertionError(f"No link “{words}” on {self.url}: {self.words[:500]}")
 
 

@@ -50,8 +50,10 @@ def unschedule_issue(issue: Issue, *, by: str, reason: str = "") -> None:
 
 def send_now(issue: Issue, *, by: str) -> None:
     """Freeze the issue and start it; a worker does the rest. Raises IssueRefused or WrongStatus."""
-    edition = approve(issue) if issue.status == IssueStatus.DRAFT else issue.edition
-    issue.move(IssueStatus.SENDING, by=by, edition=edition, started_at=timezone.now(), hold_reason="")
+    with transaction.atomic():
+        lock(issue)
+        edition = approve(issue) if issue.status == IssueStatus.DRAFT else issue.edition
+        issue.move(IssueStatus.SENDING, by=by, edition=edition, started_at=timezone.now(), hold_reason="")
 
 
 def start_due_issues() -> bool:
@@ -72,6 +74,14 @@ def start_due_issues() -> bool:
         # An editor or another worker was faster; the row says what holds now.
         log.info("issue %s was moved while it was about to start", issue.pk)
     return True
+
+
+def lock(issue: Issue) -> None:
+    """Keep every save and every other move of this issue waiting until the transaction ends.
+
+    Otherwise somebody could save between freezing and moving, and the issue would say more than what goes out.
+    """
+    issue.refresh_from_db(from_queryset=Issue.objects.select_for_update())
 
 
 def approve(issue: Issue) -> Edition:

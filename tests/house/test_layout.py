@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import itertools
 import re
 import subprocess
 from pathlib import Path
@@ -48,7 +49,7 @@ def test_the_states_in_the_readme_are_the_arrows_of_the_table() -> None:
     arrows: set[tuple[str, str]] = set()
     for part in row.split("|")[2].replace("`", "").split("·"):
         stops = [[name.strip() for name in stop.split(",")] for stop in re.split(r"→|⇄", part)]
-        for sources, targets in zip(stops, stops[1:], strict=False):
+        for sources, targets in itertools.pairwise(stops):
             arrows |= {(source, target) for source in sources for target in targets}
             if "⇄" in part:
                 arrows |= {(target, source) for source in sources for target in targets}
