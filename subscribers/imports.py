@@ -123,8 +123,10 @@ def _add(mailing_list: MailingList, newcomers: list[Subscriber], proof: str, res
     ]
     # Somebody may sign up in this very moment: their own membership stays, and is not ours to make active.
     Subscription.objects.bulk_create(wanted, ignore_conflicts=True)
-    keys = [membership.key for membership in wanted]
-    added = list(Subscription.objects.filter(key__in=keys).select_related("subscriber", "mailing_list"))
+    stored = dict(Subscription.objects.filter(key__in=[row.key for row in wanted]).values_list("key", "pk"))
+    for row in wanted:
+        row.pk = stored.get(row.key)
+    added = [row for row in wanted if row.pk]
     record_consents(ConsentKind.IMPORTED, added, Evidence(form="import", text=proof))
     result.added += len(added)
     result.already += len(wanted) - len(added)
