@@ -95,7 +95,8 @@ TEMPLATES = [
         },
     },
 ]
-MJML_TEMPLATES = PROJECT_ROOT / "templates" / "mjml"
+# The compose page sends seven fields a row; Django's limit of 1,000 would lose the words of a long issue.
+DATA_UPLOAD_MAX_NUMBER_FIELDS = 5_000
 
 DATABASES = {"default": database_settings(CONFIGURATION.database_url)}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"

@@ -34,11 +34,16 @@ class Command(BaseCommand):
         logging.getLogger().setLevel(logging.WARNING)
         home = DemoHome(once=options["once"])
         try:
-            (once if options["once"] else serve)(home.folder, self.stdout.write)
+            (once if options["once"] else serve)(home.folder, self._say)
         except (DemoFailed, ProcessFailed) as failure:
             raise CommandError(str(failure)) from failure
         except KeyboardInterrupt:
             self.stdout.write("\nStopped.")
+
+    def _say(self, sentence: str) -> None:
+        self.stdout.write(sentence)
+        # Also where the output goes into a file or a pipe: a demo that says nothing for a minute looks broken.
+        self.stdout.flush()
 
 
 def _interrupt(signum: int, frame: FrameType | None) -> None:
