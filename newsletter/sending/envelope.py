@@ -1,13 +1,11 @@
 """What stands on the outside of an issue's mails: sender and headers, the same for all readers but for slots.
 
-Imports `models` and `rendering`.
+Imports `models`, `rendering` and `subscribers`.
 """
 
 from __future__ import annotations
 
-import unicodedata
 from dataclasses import asdict, dataclass
-from email.headerregistry import Address
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -15,6 +13,7 @@ from django.conf import settings
 
 from newsletter.models import Issue, Newsletter
 from newsletter.rendering import SlotContext, slot_token
+from subscribers.addresses import AddressError, sender_line
 
 
 class EnvelopeError(Exception):
@@ -48,10 +47,10 @@ def envelope_of(issue: Issue, nonce: str) -> Envelope:
 
 def sender_of(newsletter: Newsletter) -> str:
     """`Name <address>`, refused where the name could forge a header or pass for an address (R-19, R-21)."""
-    name = newsletter.sender_name
-    if any(unicodedata.category(char) in {"Cc", "Cf", "Zl", "Zp"} for char in name) or "@" in name:
-        raise EnvelopeError("The sender's name holds a line break, an invisible character or an @; please retype it.")
-    return str(Address(display_name=name, addr_spec=newsletter.sender_email))
+    try:
+        return sender_line(newsletter.sender_name, newsletter.sender_email)
+    except AddressError as error:
+        raise EnvelopeError(str(error)) from error
 
 
 def _headers(issue: Issue, unsubscribe: str) -> dict[str, str]:
