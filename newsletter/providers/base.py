@@ -1,4 +1,4 @@
-"""What every provider can do and say, in our words. Imports `models` for the names of facts only.
+"""What every provider can do and say, in our words. Imports `models` for the names of facts, and `subscribers`.
 
 A provider never raises for what the other side answers: each post ends in exactly one `Outcome`, and the step that
 posted decides what follows. Errors are for receipts that cannot be trusted (`ReceiptRefused`).
@@ -8,11 +8,40 @@ from __future__ import annotations
 
 import datetime
 import enum
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar, Protocol
 
 from newsletter.models import Fact
+from subscribers.addresses import UNFIT_FOR_HEADERS
+
+#: The only headers we set besides those that a provider makes from a message's fields (R-18), in lower case.
+HEADERS = frozenset(
+    {
+        "list-unsubscribe",
+        "list-unsubscribe-post",
+        "list-id",
+        "list-archive",
+        "list-owner",
+        "list-help",
+        "list-post",
+        "feedback-id",
+        "auto-submitted",
+        "precedence",
+        "x-auto-response-suppress",
+        "x-entity-ref-id",
+        "in-reply-to",
+        "references",
+    }
+)
+TAG = re.compile(r"[A-Za-z0-9_-]{1,256}")
+
+
+class MessageRefused(ValueError):
+    """A message that must not be built: a header that is not ours to set, a line break in one, a tag with text."""
+
+    permanent = True
 
 
 class OutcomeKind(enum.Enum):
@@ -47,7 +76,11 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Message:
-    """One mail to exactly one recipient (R-22). Any of its strings may contain slot tokens."""
+    """One mail to exactly one recipient (R-22). Any of its strings may contain slot tokens.
+
+    Making one checks what stands on its outside, since the JSON that it becomes has no check of its own (R-18, R-19,
+    R-24). Raises MessageRefused.
+    """
 
     sender: str
     to: str
@@ -57,6 +90,25 @@ class Message:
     reply_to: str = ""
     headers: Mapping[str, str] = field(default_factory=dict)
     tags: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Refuse a message that could forge a header."""
+        if fault := next(_faults(self), ""):
+            raise MessageRefused(fault)
+
+
+def _faults(message: Message) -> Iterator[str]:
+    lines = [message.sender, message.to, message.reply_to, message.subject, *message.headers.values()]
+    if any(UNFIT_FOR_HEADERS.search(line) for line in lines):
+        yield "A line break or an invisible character stands in an address, the subject or a header."
+    for name in message.headers:
+        if name.lower() not in HEADERS:
+            yield f"The header {name!r} is not ours to set."
+    for name, value in message.tags.items():
+        if not TAG.fullmatch(name) or not TAG.fullmatch(value):
+            yield f"The tag {name!r} holds more than letters, digits, _ and -."
+    if not (message.to and message.subject and message.html and message.text):
+        yield "A recipient, a subject, HTML and text are needed in every mail."
 
 
 class BounceKind(enum.Enum):

@@ -6,11 +6,12 @@ import secrets
 from collections.abc import Sequence
 from html import escape
 
+from django.conf import settings
 from django.core.mail import EmailMessage, EmailMultiAlternatives
 from django.core.mail.backends.base import BaseEmailBackend
 
 from newsletter.providers import get_provider
-from newsletter.providers.base import Message, Outcome, OutcomeKind
+from newsletter.providers.base import Message, MessageRefused, OutcomeKind
 from subscribers.notices import NoticeError
 
 #: Outcomes after which the same mail may be tried again; the others need a person or a change of the mail.
@@ -25,29 +26,42 @@ class ProviderEmailBackend(BaseEmailBackend):
     """
 
     def send_messages(self, email_messages: Sequence[EmailMessage]) -> int:
-        """Send each mail; the number that the provider accepted."""
+        """Send each mail; how many of them the provider accepted for all their recipients."""
         return sum(self._send(message) for message in email_messages)
 
-    def _send(self, email: EmailMessage) -> int:
+    def _send(self, email: EmailMessage) -> bool:
         key = getattr(email, "idempotency_key", None) or f"mail:{secrets.token_hex(16)}"
         recipients = email.recipients()
-        for position, recipient in enumerate(recipients):
-            outcome = get_provider().post_message(
-                _message(email, recipient), key=key if len(recipients) == 1 else f"{key}:{position}"
-            )
-            if outcome.kind is not OutcomeKind.ACCEPTED:
-                self._refuse(outcome)
-            else:
-                email.provider_id = outcome.ids[0]  # type: ignore[attr-defined]
-        return 1 if recipients else 0
+        if not recipients:
+            return False
+        keys = [key] if len(recipients) == 1 else [f"{key}:{position}" for position in range(len(recipients))]
+        try:
+            email.provider_id = [  # type: ignore[attr-defined]
+                _post(_message(email, recipient), key) for recipient, key in zip(recipients, keys, strict=True)
+            ][-1]
+        except NoticeError:
+            if not self.fail_silently:
+                raise
+            return False
+        return True
 
-    def _refuse(self, outcome: Outcome) -> None:
-        if not self.fail_silently:
-            raise NoticeError(outcome.reason, permanent=outcome.kind not in RETRYABLE)
+
+def _post(message: Message, key: str) -> str:
+    outcome = get_provider().post_message(message, key=key)
+    if outcome.kind is not OutcomeKind.ACCEPTED:
+        raise NoticeError(outcome.reason, permanent=outcome.kind not in RETRYABLE)
+    return outcome.ids[0]
 
 
 def _message(email: EmailMessage, recipient: str) -> Message:
     text = str(email.body)
+    try:
+        return _built(email, recipient, text)
+    except MessageRefused as refusal:
+        raise NoticeError(str(refusal), permanent=True) from refusal
+
+
+def _built(email: EmailMessage, recipient: str, text: str) -> Message:
     return Message(
         sender=email.from_email,
         to=recipient,
@@ -56,7 +70,8 @@ def _message(email: EmailMessage, recipient: str) -> Message:
         text=text,
         reply_to=email.reply_to[0] if email.reply_to else "",
         headers={name: str(value) for name, value in email.extra_headers.items()},
-        tags=getattr(email, "tags", {}),
+        # Without the name of this installation its receipts would be taken for another's.
+        tags={**getattr(email, "tags", {}), "env": settings.ENVIRONMENT},
     )
 
 

@@ -1,4 +1,4 @@
-"""Freeze: an issue's content becomes an edition, once for all readers. Imports content, rendering, models."""
+"""Freeze: an issue's content becomes an edition, once for all readers. Imports content, rendering, providers."""
 
 from __future__ import annotations
 
@@ -10,8 +10,10 @@ from django.db import transaction
 
 from newsletter.content.store import load_content
 from newsletter.models import Edition, Issue, Newsletter
+from newsletter.providers.base import MessageRefused
 from newsletter.rendering import Masthead, RenderedIssue, render_issue
-from newsletter.sending.envelope import Envelope, envelope_of
+from newsletter.sending.envelope import Envelope, EnvelopeError, envelope_of
+from newsletter.sending.message import message_of
 
 
 def masthead_of(newsletter: Newsletter) -> Masthead:
@@ -42,7 +44,7 @@ def freeze_edition(issue: Issue) -> Edition:
     envelope = envelope_of(issue, rendered.nonce)
     sha256 = _sha256(rendered, envelope)
     with transaction.atomic():
-        edition, _ = Edition.objects.get_or_create(
+        edition, created = Edition.objects.get_or_create(
             issue=issue,
             sha256=sha256,
             defaults={
@@ -56,7 +58,17 @@ def freeze_edition(issue: Issue) -> Edition:
                 "content": orjson.loads(orjson.dumps(content)),
             },
         )
+        if created:
+            _try_out(edition)
     return edition
+
+
+def _try_out(edition: Edition) -> None:
+    """Build the edition's message once, so that what no provider may be given shows now and not at the first post."""
+    try:
+        message_of(edition)
+    except MessageRefused as refusal:
+        raise EnvelopeError(str(refusal)) from refusal
 
 
 def _sha256(rendered: RenderedIssue, envelope: Envelope) -> str:

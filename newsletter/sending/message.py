@@ -17,7 +17,7 @@ from subscribers.tokens import LinkSigner, Purpose
 def message_template(edition_pk: int, sha256: str, provider: Provider) -> SlotTemplate:
     """The edition's message, encoded and split at its slots once per process. `sha256` makes the cache honest."""
     edition = Edition.objects.get(pk=edition_pk, sha256=sha256)
-    return SlotTemplate.split(provider.encode(_message(edition)), edition.nonce, outer=as_json_string)
+    return SlotTemplate.split(provider.encode(message_of(edition)), edition.nonce, outer=as_json_string)
 
 
 class ReaderValues:
@@ -37,7 +37,9 @@ class ReaderValues:
         }
 
 
-def _message(edition: Edition) -> Message:
+def message_of(edition: Edition) -> Message:
+    """The one message of the edition, with tokens where readers differ. Raises MessageRefused."""
+
     def plain(slot: str) -> str:
         return slot_token(edition.nonce, slot, SlotContext.PLAIN)
 

@@ -1,0 +1,102 @@
+"""Django's mail through the provider: one mail a recipient, no second one under the same key, no failure in silence."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from django.core.mail import EmailMessage, EmailMultiAlternatives, get_connection
+
+from newsletter.sandbox import Fault, SandboxServer
+from subscribers.notices import NoticeError
+from tests.sandboxes import provider_of, running_sandbox
+
+BACKEND = "newsletter.providers.email_backend.ProviderEmailBackend"
+
+
+@pytest.fixture
+def sandbox(monkeypatch: pytest.MonkeyPatch) -> Iterator[SandboxServer]:
+    with running_sandbox() as server:
+        provider_of(server, monkeypatch)
+        yield server
+
+
+def mail(*to: str, **attributes: object) -> EmailMultiAlternatives:
+    message = EmailMultiAlternatives(
+        "Confirm", "Plain & simple", "Harbour Notes <notes@mail.example.org>", list(to) or ["ada@example.org"],
+        headers={"Auto-Submitted": "auto-generated"},
+    )  # fmt: skip
+    message.attach_alternative("<p>Plain &amp; simple</p>", "text/html")
+    for name, value in attributes.items():
+        setattr(message, name, value)
+    return message
+
+
+def send(message: EmailMessage, **options: bool) -> int:
+    return int(get_connection(BACKEND, **options).send_messages([message]) or 0)
+
+
+def stored(sandbox: SandboxServer, address: str = "ada@example.org") -> dict[str, object]:
+    ledger = sandbox.ledger
+    (found,) = ledger.mails_to(address, 2e9)
+    return dict(ledger.contents(found))
+
+
+def test_a_mail_arrives_with_both_parts_its_headers_and_its_tags(sandbox: SandboxServer) -> None:
+    message = mail(tags={"notice": "7"})
+    assert send(message) == 1
+    contents = stored(sandbox)
+    assert (contents["text"], contents["html"]) == ("Plain & simple", "<p>Plain &amp; simple</p>")
+    assert contents["headers"] == {"Auto-Submitted": "auto-generated"}
+    assert contents["tags"] == [{"name": "notice", "value": "7"}, {"name": "env", "value": "tests"}]
+    assert getattr(message, "provider_id", "")
+
+
+def test_the_same_key_brings_no_second_mail(sandbox: SandboxServer) -> None:
+    for _ in range(2):
+        send(mail(idempotency_key="notice:1"))
+    assert sandbox.ledger.summary()["messages"] == 1
+
+
+def test_each_recipient_gets_a_mail_of_their_own(sandbox: SandboxServer) -> None:
+    send(mail("ada@example.org", "ben@example.org", idempotency_key="notice:2"))
+    assert sandbox.ledger.summary()["recipients"] == 2
+
+
+def test_a_mail_without_html_gets_some(sandbox: SandboxServer) -> None:
+    send(EmailMessage("Reset", "1 < 2", "notes@mail.example.org", ["ada@example.org"]))
+    assert stored(sandbox)["html"] == "<pre>1 &lt; 2</pre>"
+
+
+@pytest.mark.parametrize(
+    ("fault", "permanent"),
+    [
+        (Fault("rate_limit_exceeded"), False),
+        (Fault("service_unavailable"), False),
+        (Fault("reset"), False),
+        (Fault("invalid_api_key"), False),
+        (Fault("validation_error", status=422), True),
+    ],
+    ids=lambda value: getattr(value, "kind", None),
+)
+def test_a_refusal_says_whether_the_same_mail_may_be_tried_again(
+    sandbox: SandboxServer, fault: Fault, permanent: bool
+) -> None:
+    sandbox.plan(fault)
+    with pytest.raises(NoticeError) as refused:
+        send(mail())
+    assert refused.value.permanent is permanent
+
+
+def test_a_mail_that_could_forge_a_header_is_refused_for_good(sandbox: SandboxServer) -> None:
+    message = mail()
+    message.extra_headers["Bcc"] = "ben@example.org"
+    with pytest.raises(NoticeError) as refused:
+        send(message)
+    assert refused.value.permanent
+    assert sandbox.ledger.summary()["messages"] == 0
+
+
+def test_only_who_asks_for_silence_gets_it(sandbox: SandboxServer) -> None:
+    sandbox.plan(Fault("service_unavailable"))
+    assert send(mail(), fail_silently=True) == 0
