@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -146,7 +147,7 @@ def _rows(content: IssueContent) -> Iterator[dict[str, str]]:
 
 def _sections(rows: list[dict[str, Any]]) -> Iterator[SectionContent]:
     heads = [index for index, row in enumerate(rows) if row["kind"] == SECTION]
-    for start, end in zip(heads, [*heads[1:], len(rows)], strict=True):
+    for start, end in itertools.pairwise([*heads, len(rows)]):
         stories = tuple(
             StoryContent(title=row["title"], url=row["url"], source=row["source"], body=_body(row))
             for row in rows[start + 1 : end]

@@ -1,0 +1,52 @@
+"""The editors: Edda may do everything, Will writes, Sue sends, Lou may only look, Norm works here and may nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from django.contrib.auth.models import Permission, User
+from django.test import Client
+
+from newsletter.models import Issue
+from tests.people import ada, cleo
+from tests.publications import make_issue, make_newsletter
+
+PERMISSIONS = {
+    "will": ("view_issue", "add_issue", "change_issue"),
+    "sue": ("view_issue", "send_issue"),
+    "lou": ("view_issue",),
+    "norm": (),
+}
+
+
+@pytest.fixture
+def signed_in(db: None) -> Callable[[str], Client]:
+    """A browser in which one of the editors is signed in."""
+
+    def sign_in(name: str) -> Client:
+        user = User.objects.create_user(name, f"{name}@example.org", is_staff=True, is_superuser=name == "edda")
+        wanted = Permission.objects.filter(codename__in=PERMISSIONS.get(name, ()))
+        user.user_permissions.set(wanted)
+        client = Client()
+        client.force_login(user)
+        return client
+
+    return sign_in
+
+
+@pytest.fixture
+def edda(signed_in: Callable[[str], Client]) -> Client:
+    return signed_in("edda")
+
+
+@pytest.fixture
+def issue(db: None) -> Issue:
+    return make_issue()
+
+
+@pytest.fixture
+def read_by_ada(db: None) -> None:
+    """One active reader, and one who has left."""
+    ada(make_newsletter())
+    cleo(make_newsletter())

@@ -1,0 +1,57 @@
+"""What tests do on the pages of the admin: read them, and send the compose form as a browser would."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.test import Client
+from django.urls import reverse
+from lxml import html as lxml_html  # type: ignore[import-untyped]
+
+from newsletter.content.document import IssueContent
+from newsletter.models import Issue
+
+
+def page_of(issue: Issue, name: str = "change", *arguments: object) -> str:
+    """Address of one of the issue's pages."""
+    return reverse(f"admin:newsletter_issue_{name}", args=[issue.pk, *arguments])
+
+
+def words_on(response: Any) -> str:
+    """What a person reads on a page, in one line."""
+    tree = lxml_html.fromstring(response.content.decode())
+    for hidden in tree.xpath("//template | //script"):
+        hidden.getparent().remove(hidden)
+    return " ".join(" ".join(tree.itertext()).split())
+
+
+def form_data(client: Client, url: str, form: str = "//form[@id='issue_form']") -> dict[str, str]:
+    """Everything that a browser without JavaScript would send if the page's form were submitted untouched."""
+    tree = lxml_html.fromstring(client.get(url).content.decode())
+    for template in tree.xpath("//template"):
+        template.getparent().remove(template)
+    node = tree.xpath(form)[0]
+    texts = {area.name for area in node.xpath(".//textarea")}
+    sent = {name: node.fields[name] for name in node.fields.keys() if node.fields[name] is not None}  # noqa: SIM118
+    # Browsers drop the line break that follows the opening tag; this parser keeps it.
+    return {name: value.removeprefix("\n") if name in texts else value for name, value in sent.items()}
+
+
+def rows_data(rows: list[dict[str, str]]) -> dict[str, str]:
+    """The fields of new rows, as our script sends them."""
+    data = {"rows-TOTAL_FORMS": str(len(rows)), "rows-INITIAL_FORMS": "0"}
+    for index, row in enumerate(rows):
+        data |= {f"rows-{index}-{name}": value for name, value in ({"ORDER": str(index + 1)} | row).items()}
+    return data
+
+
+def envelope_data(content: IssueContent) -> dict[str, str]:
+    """The fields above the rows."""
+    return {
+        "title": content.title,
+        "slug": content.slug,
+        "date": content.date.isoformat(),
+        "subject": content.subject,
+        "preheader": content.preheader,
+        "category_names": ", ".join(content.categories),
+    }

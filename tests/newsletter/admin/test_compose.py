@@ -1,0 +1,218 @@
+"""Composing: one page, one way into the tables, and nothing that was typed is ever lost."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+from hypothesis import given
+from hypothesis import strategies as st
+
+from newsletter.admin.rows import row_formset, rows_of
+from newsletter.content.document import IssueContent, SectionContent, StoryContent
+from newsletter.content.store import load_content, save_content
+from newsletter.models import Issue, IssueStatus
+from newsletter.sending.control import cancel_issue
+from tests.newsletter.admin.pages import envelope_data, form_data, page_of, rows_data, words_on
+from tests.publications import content, make_issue, make_newsletter, start_sending
+
+ADD = reverse("admin:newsletter_issue_add")
+
+
+def titles_of(issue: Issue) -> list[str]:
+    return [story.title for story in load_content(issue).stories()]
+
+
+def test_a_new_issue_is_stored_as_it_was_written(edda: Client) -> None:
+    newsletter, written = make_newsletter(), content()
+    data = envelope_data(written) | rows_data(rows_of(written)) | {"newsletter": newsletter.pk, "based_on": 0}
+    answer = edda.post(ADD, data, follow=True)
+    issue = Issue.objects.get()
+    assert load_content(issue) == written
+    assert issue.revision == 1
+    assert "is saved" in words_on(answer)
+
+
+def test_an_issue_without_a_slug_gets_one_from_its_title(edda: Client) -> None:
+    data = envelope_data(content(slug="", title="Locks & Weirs")) | rows_data([])
+    edda.post(ADD, data | {"newsletter": make_newsletter().pk, "based_on": 0})
+    assert Issue.objects.get().slug == "locks-and-weirs"
+
+
+def test_saving_an_untouched_page_changes_nothing(edda: Client, issue: Issue) -> None:
+    before, revision = load_content(issue), issue.revision
+    answer = edda.post(page_of(issue), form_data(edda, page_of(issue)))
+    issue.refresh_from_db()
+    assert answer.status_code == 302
+    assert (load_content(issue), issue.revision) == (before, revision)
+
+
+def test_without_javascript_a_position_number_moves_a_story_up(edda: Client, issue: Issue) -> None:
+    data = form_data(edda, page_of(issue))
+    data["rows-4-ORDER"] = "3"  # rows: section, section, story 1, 2, 3, section
+    edda.post(page_of(issue), data)
+    assert titles_of(issue) == [f"Quay {number} gets a taller crane" for number in (3, 1, 2)]
+
+
+def test_without_javascript_a_position_number_moves_a_story_down(edda: Client, issue: Issue) -> None:
+    edda.post(page_of(issue), form_data(edda, page_of(issue)) | {"rows-2-ORDER": "5"})
+    assert titles_of(issue) == [f"Quay {number} gets a taller crane" for number in (2, 3, 1)]
+
+
+def test_without_javascript_a_spare_row_becomes_a_story_of_the_last_section(edda: Client, issue: Issue) -> None:
+    edda.post(page_of(issue), form_data(edda, page_of(issue)) | {"rows-6-title": "A ferry that waits"})
+    assert load_content(issue).sections[-1].stories == (StoryContent(title="A ferry that waits"),)
+
+
+def test_a_removed_heading_leaves_its_stories_to_the_section_above(edda: Client, issue: Issue) -> None:
+    edda.post(page_of(issue), form_data(edda, page_of(issue)) | {"rows-1-DELETE": "on"})
+    first, _ = load_content(issue).sections
+    assert (first.title, len(first.stories)) == ("Signal of the day", 3)
+
+
+def test_a_removed_story_is_gone_after_saving(edda: Client, issue: Issue) -> None:
+    edda.post(page_of(issue), form_data(edda, page_of(issue)) | {"rows-3-DELETE": "on"})
+    assert len(titles_of(issue)) == 2
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "sentence"),
+    [
+        ("rows-2-title", "Cranes\x0b again", "The story title holds"),
+        ("rows-2-title", "Cranes \u202e again", "right-to-left override"),
+        ("rows-2-url", "javascript:alert(1)", "is not a full web address"),
+        ("rows-2-source", "x" * 101, "100 fit"),
+        ("rows-2-body", "bell \x07", "mail cannot carry"),
+        ("rows-1-title", "", "Give this section a heading"),
+        ("title", "Two\u2028lines", "The title holds"),
+        ("slug", "no spaces", "valid “slug”"),
+        ("category_names", "News, " + "x" * 61, "60 fit"),
+        ("date", "yesterday", "valid date"),
+    ],
+)
+def test_a_fault_is_named_at_its_field_and_nothing_typed_is_lost(
+    edda: Client, issue: Issue, field: str, value: str, sentence: str
+) -> None:
+    before = load_content(issue)
+    sent = form_data(edda, page_of(issue)) | {"rows-3-body": "Words that must survive.", field: value}
+    answer = edda.post(page_of(issue), sent)
+    assert sentence in words_on(answer)
+    assert "Words that must survive." in answer.content.decode()
+    assert load_content(issue) == before
+
+
+def test_the_rows_come_back_in_the_order_that_was_sent_when_one_has_a_fault(edda: Client, issue: Issue) -> None:
+    sent = form_data(edda, page_of(issue)) | {"rows-4-ORDER": "3", "rows-2-url": "nowhere"}
+    shown = edda.post(page_of(issue), sent).content.decode()
+    assert shown.index("Quay 3 gets") < shown.index("Quay 1 gets")
+
+
+def test_a_story_above_every_section_is_refused_at_its_row(edda: Client, issue: Issue) -> None:
+    answer = edda.post(page_of(issue), form_data(edda, page_of(issue)) | {"rows-2-ORDER": "1"})
+    assert "A story stands below a section" in words_on(answer)
+
+
+def test_a_slug_that_is_taken_is_refused_with_its_name(edda: Client, issue: Issue) -> None:
+    make_issue("issue-2")
+    answer = edda.post(page_of(issue), form_data(edda, page_of(issue)) | {"slug": "issue-2"})
+    assert "has the slug “issue-2”" in words_on(answer)
+
+
+def test_a_stale_save_is_refused_and_the_text_stays_in_the_form(edda: Client, issue: Issue) -> None:
+    sent = form_data(edda, page_of(issue)) | {"rows-2-body": "Mine."}
+    theirs = content(title="Theirs")
+    save_content(issue, theirs, by="will")
+    answer = edda.post(page_of(issue), sent)
+    assert "Somebody else saved this issue" in words_on(answer)
+    assert "Mine." in answer.content.decode()
+    assert load_content(issue) == theirs
+
+
+def test_a_stale_save_may_replace_the_revision_that_was_looked_at_and_no_later_one(edda: Client, issue: Issue) -> None:
+    sent = form_data(edda, page_of(issue)) | {"title": "Mine"}
+    save_content(issue, content(title="Theirs"), by="will")
+    agreed = sent | {"replace_revision": str(issue.revision)}
+    save_content(issue, content(title="Theirs again"), by="will")
+    assert "Somebody else saved" in words_on(edda.post(page_of(issue), agreed))
+    edda.post(page_of(issue), sent | {"replace_revision": str(issue.revision)})
+    issue.refresh_from_db()
+    assert issue.title == "Mine"
+
+
+def test_a_save_that_comes_after_the_start_is_refused_and_the_text_stays(edda: Client, issue: Issue) -> None:
+    sent = form_data(edda, page_of(issue)) | {"rows-2-body": "Too late, but not lost."}
+    before = load_content(issue)
+    start_sending(issue)
+    answer = edda.post(page_of(issue), sent)
+    assert "This issue is sending now" in words_on(answer)
+    assert "Too late, but not lost." in answer.content.decode()
+    assert load_content(issue) == before
+
+
+@pytest.mark.parametrize("status", [IssueStatus.SENDING, IssueStatus.CANCELLED])
+def test_past_draft_the_content_is_read_only_with_the_reason(edda: Client, issue: Issue, status: IssueStatus) -> None:
+    start_sending(issue)
+    if status == IssueStatus.CANCELLED:
+        cancel_issue(issue, by="tests")
+    shown = edda.get(page_of(issue))
+    assert "its content no longer changes" in words_on(shown)
+    assert "Quay 1 gets a taller crane" in words_on(shown)
+    assert 'id="issue_form"' not in shown.content.decode()
+
+
+def test_an_editor_who_may_only_look_sees_no_form_and_cannot_post_one(
+    signed_in: Callable[[str], Client], issue: Issue
+) -> None:
+    lou = signed_in("lou")
+    assert 'id="issue_form"' not in lou.get(page_of(issue)).content.decode()
+    assert lou.post(page_of(issue), {"title": "Hers"}).status_code == 403
+
+
+def test_posting_fields_of_the_model_that_the_form_does_not_have_changes_nothing(edda: Client, issue: Issue) -> None:
+    other = make_newsletter("other-notes")
+    forged = {"status": "sent", "revision": "99", "hold_reason": "x", "edition": "1", "newsletter": str(other.pk)}
+    edda.post(page_of(issue), form_data(edda, page_of(issue)) | forged | {"title": "Changed"})
+    issue.refresh_from_db()
+    assert (issue.title, issue.status, issue.revision, issue.hold_reason) == ("Changed", "draft", 2, "")
+    assert issue.newsletter_id != other.pk
+
+
+def test_only_drafts_can_be_deleted(edda: Client, issue: Issue) -> None:
+    started = start_sending(make_issue("issue-2"))
+    assert edda.post(page_of(started, "delete"), {"post": "yes"}).status_code == 403
+    edda.post(page_of(issue, "delete"), {"post": "yes"})
+    assert list(Issue.objects.all()) == [started]
+
+
+def test_an_issue_of_two_hundred_rows_fits_through_the_form(edda: Client) -> None:
+    written = content(stories=200)
+    data = envelope_data(written) | rows_data(rows_of(written))
+    edda.post(ADD, data | {"newsletter": make_newsletter().pk, "based_on": 0})
+    assert load_content(Issue.objects.get()) == written
+
+
+words = st.text(st.characters(codec="utf-8", categories=["L", "N", "P", "S"]), min_size=1, max_size=20)
+bodies = st.lists(words, max_size=4).map("\n\n".join)
+stories = st.builds(
+    StoryContent,
+    title=words,
+    url=st.sampled_from(["", "https://a.example/x?y=1&z=“2”"]),
+    source=words | st.just(""),
+    body=bodies,
+)
+issues = st.lists(
+    st.builds(SectionContent, title=words, body=bodies, stories=st.lists(stories, max_size=4).map(tuple)), max_size=4
+)
+
+
+@given(sections=issues)
+def test_content_survives_the_way_into_rows_and_back(sections: list[SectionContent]) -> None:
+    written = IssueContent(title="T", slug="t", date=datetime.date(2026, 11, 20), subject="T", sections=tuple(sections))
+    data: dict[str, Any] = rows_data(rows_of(written))
+    formset = row_formset(data, None)
+    assert formset.is_valid(), formset.errors
+    assert formset.sections() == written.sections

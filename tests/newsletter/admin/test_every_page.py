@@ -1,0 +1,120 @@
+"""Every page of the admin opens for those who may, and for nobody else."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.contrib import admin
+from django.contrib.auth.models import Group, User
+from django.db.models import Model
+from django.test import Client
+from django.urls import reverse
+
+from newsletter.admin.issues import PAGES
+from newsletter.admin.pages import Page
+from newsletter.models import Batch, BatchState, Issue, Newsletter, Receipt
+from subscribers.models import Suppression
+from tests.newsletter.admin.pages import page_of
+from tests.publications import address_everybody, start_sending
+
+MODELS = list(admin.site._registry)
+#: Everything else is written by the system, and only looked at.
+ADDED_BY_HAND = {Issue, Newsletter, Suppression, User, Group}
+#: For each page of an issue that anybody may be kept from, who may open it: Will writes, Sue sends, Lou looks.
+OPEN_TO = {"view": {"will", "sue", "lou"}, "change": {"will"}, "send": {"sue"}}
+
+
+def named(model: type[Model]) -> str:
+    return f"{model._meta.app_label}.{model._meta.model_name}"
+
+
+@pytest.fixture
+def something_of_everything(issue: Issue, read_by_ada: None) -> None:
+    start_sending(issue)
+    address_everybody()
+    Receipt.objects.create(provider="resend", event_id="msg_1", kind="email.sent", body='{"a": 1}')
+
+
+def address_of(model: type[Model], page: str, *arguments: Any) -> str:
+    return reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_{page}", args=arguments)
+
+
+def url_of(page: Page, issue: Issue, batch_pk: int) -> str:
+    arguments: dict[str, object] = {"pk": issue.pk}
+    if "<slug:look>" in page.path:
+        arguments["look"] = "desktop"
+    if "<int:batch_pk>" in page.path:
+        arguments["batch_pk"] = batch_pk
+    return reverse(f"admin:{page.name}", kwargs=arguments)
+
+
+@pytest.mark.parametrize("model", MODELS, ids=named)
+def test_list_add_and_change_pages_open_for_a_superuser(
+    model: type[Model], something_of_everything: None, edda: Client
+) -> None:
+    assert edda.get(address_of(model, "changelist")).status_code == 200
+    assert edda.get(address_of(model, "add")).status_code == (200 if model in ADDED_BY_HAND else 403)
+    row = model._default_manager.first()
+    if row is not None:
+        assert edda.get(address_of(model, "change", row.pk)).status_code == 200
+
+
+@pytest.mark.parametrize("model", MODELS, ids=named)
+def test_list_add_and_change_pages_are_closed_to_staff_without_permission(
+    model: type[Model], something_of_everything: None, signed_in: Callable[[str], Client]
+) -> None:
+    norm = signed_in("norm")
+    assert norm.get(address_of(model, "changelist")).status_code == 403
+    assert norm.get(address_of(model, "add")).status_code == 403
+    row = model._default_manager.first()
+    if row is not None:
+        assert norm.get(address_of(model, "change", row.pk)).status_code == 403
+
+
+@pytest.mark.parametrize("name", ["will", "sue", "lou", "norm"])
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.path))
+def test_a_page_of_an_issue_opens_for_those_who_may_and_nobody_else(
+    page: Page, name: str, issue: Issue, read_by_ada: None, signed_in: Callable[[str], Client]
+) -> None:
+    start_sending(issue)
+    address_everybody()
+    held = Batch.objects.get()
+    Batch.objects.update(state=BatchState.HELD, payload=b"frozen")
+    url = url_of(page, issue, held.pk)
+    allowed = name in OPEN_TO[page.needs.value]
+    assert (signed_in(name).get(url).status_code != 403) is allowed
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.path))
+def test_no_page_of_an_issue_opens_without_signing_in(page: Page, issue: Issue) -> None:
+    answer = Client().get(url_of(page, issue, 1))
+    assert answer.status_code == 302
+    assert "/login/" in answer["Location"]
+
+
+@pytest.mark.parametrize("path", ["pause", "cancel", "schedule", "send_now", "test", "preview_unsaved"])
+def test_a_post_without_the_csrf_token_does_nothing(path: str, issue: Issue, edda: Client) -> None:
+    strict = Client(enforce_csrf_checks=True)
+    strict.cookies = edda.cookies
+    assert strict.post(page_of(issue, path), {"confirm": "1"}).status_code == 403
+
+
+def test_pages_carry_the_strict_policy_and_no_inline_script_or_style(
+    something_of_everything: None, issue: Issue, edda: Client
+) -> None:
+    lists = [address_of(model, "changelist") for model in MODELS]
+    for url in (*lists, page_of(issue), page_of(issue, "report"), reverse("admin:newsletter_issue_import")):
+        answer = edda.get(url)
+        assert "unsafe" not in answer["Content-Security-Policy"]
+        body = answer.content.decode()
+        assert "<style" not in body
+        assert " style=" not in body
+        assert " onclick=" not in body
+
+
+def test_the_admin_is_named_and_leads_to_the_site(edda: Client) -> None:
+    body = edda.get(reverse("admin:index")).content.decode()
+    assert '<a href="/admin/">Newsletter</a>' in body
+    assert '<a href="/">View site</a>' in body

@@ -1,0 +1,117 @@
+"""Import and export: problems with their lines, nothing replaced unseen, the same file again."""
+
+from __future__ import annotations
+
+import pytest
+from django.core.files.uploadedfile import SimpleUploadedFile
+from django.test import Client
+from django.urls import reverse
+
+from newsletter.content.issue_file import write_issue_file
+from newsletter.content.store import load_content, save_content
+from newsletter.models import Issue, Newsletter
+from tests.newsletter.admin.pages import form_data, page_of, words_on
+from tests.publications import content, make_newsletter, start_sending
+
+IMPORT = reverse("admin:newsletter_issue_import")
+DIGEST = """Harbour Log — 2026-11-20#
+
+Signal of the day#
+The harbour grows upwards.
+
+Deep dives#
+Taller cranes · Daily The crane lifts forty tonnes.
+"""
+
+
+@pytest.fixture
+def newsletter(db: None) -> Newsletter:
+    return make_newsletter()
+
+
+def test_a_pasted_file_becomes_a_draft_and_the_report_counts_it(edda: Client, newsletter: Newsletter) -> None:
+    written = content()
+    answer = edda.post(IMPORT, {"newsletter": newsletter.pk, "text": write_issue_file(written)})
+    assert load_content(Issue.objects.get()) == written
+    assert "A new draft was made" in words_on(answer)
+    assert "Stories 3" in words_on(answer)
+
+
+def test_an_uploaded_digest_names_the_sources_that_were_guessed(edda: Client, newsletter: Newsletter) -> None:
+    file = SimpleUploadedFile("digest.txt", DIGEST.encode())
+    answer = edda.post(IMPORT, {"newsletter": newsletter.pk, "file": file})
+    assert "The source “Daily” was guessed" in words_on(answer)
+    assert [story.source for story in load_content(Issue.objects.get()).stories()] == ["Daily"]
+
+
+def test_problems_stand_with_their_lines_and_the_text_is_kept(edda: Client, newsletter: Newsletter) -> None:
+    bad = "---\ntitle: Cranes\ndate: yesterday\nmood: calm\n---\n\n## News\n\n### [Broken](no link here\n"
+    answer = edda.post(IMPORT, {"newsletter": newsletter.pk, "text": bad})
+    shown = words_on(answer)
+    assert "problems to fix; nothing was imported" in shown
+    assert "3 “yesterday” is no date" in shown
+    assert "4 “mood” is no field" in shown
+    assert "### [Broken](no link here" in answer.content.decode()
+    assert not Issue.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("data", "sentence"),
+    [
+        (b"\xff\xfe\x00", "is not UTF-8 text"),
+        (b"x" * 1_000_001, "larger than an issue can be"),
+        (b"", "Choose a file, or paste"),
+    ],
+)
+def test_a_file_that_cannot_be_read_is_refused(
+    edda: Client, newsletter: Newsletter, data: bytes, sentence: str
+) -> None:
+    file = SimpleUploadedFile("issue.md", data)
+    answer = edda.post(IMPORT, {"newsletter": newsletter.pk, "file": file})
+    words = words_on(answer)
+    assert sentence in words or (not data and "file is empty" in words)
+    assert not Issue.objects.exists()
+
+
+def test_a_changed_draft_is_replaced_only_after_a_look(edda: Client, issue: Issue) -> None:
+    file = write_issue_file(content(title="From the file"))
+    sent = {"newsletter": issue.newsletter_id, "text": file}
+    asked = edda.post(IMPORT, sent)
+    assert "There is a draft with this slug already" in words_on(asked)
+    assert "From the file" in asked.content.decode()
+    issue.refresh_from_db()
+    assert issue.title == "Taller cranes"
+    revision = issue.revision
+    save_content(issue, content(title="Edited meanwhile"), by="will")
+    assert "There is a draft" in words_on(edda.post(IMPORT, sent | {"replace": revision}))
+    edda.post(IMPORT, sent | {"replace": issue.revision})
+    issue.refresh_from_db()
+    assert issue.title == "From the file"
+
+
+def test_the_same_file_again_changes_nothing(edda: Client, issue: Issue) -> None:
+    sent = {"newsletter": issue.newsletter_id, "text": write_issue_file(load_content(issue))}
+    assert "Nothing new" in words_on(edda.post(IMPORT, sent))
+    assert Issue.objects.get().revision == issue.revision
+
+
+def test_a_file_never_touches_an_issue_past_draft(edda: Client, issue: Issue) -> None:
+    start_sending(issue)
+    sent = {"newsletter": issue.newsletter_id, "text": write_issue_file(content(title="Too late"))}
+    assert "its content stays as it is" in words_on(edda.post(IMPORT, sent))
+    assert load_content(issue).title == "Taller cranes"
+
+
+def test_an_export_imports_as_the_same_issue(edda: Client, issue: Issue) -> None:
+    answer = edda.get(page_of(issue, "export"))
+    assert answer["Content-Disposition"] == 'attachment; filename="issue-1.md"'
+    assert answer.content.decode() == write_issue_file(load_content(issue))
+
+
+def test_without_a_newsletter_the_way_leads_to_making_one(edda: Client) -> None:
+    assert "Make a newsletter first" in words_on(edda.get(IMPORT, follow=True))
+
+
+def test_the_form_can_be_sent_as_it_comes(edda: Client, newsletter: Newsletter) -> None:
+    untouched = form_data(edda, IMPORT, "//form[@enctype]")
+    assert "Choose a file, or paste" in words_on(edda.post(IMPORT, untouched))

@@ -1,0 +1,170 @@
+"""The editors' pages in a real browser: no complaint about the policy, no sideways scroll, rows by key and by hand."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+from playwright.sync_api import BrowserContext, Dialog, Page, sync_playwright
+
+from newsletter.content.store import load_content
+from newsletter.models import Issue
+from tests.newsletter.admin.pages import page_of
+from tests.people import ada
+from tests.publications import address_everybody, make_issue, make_newsletter, start_sending
+
+CHROMIUM = next((found for name in ("chromium", "chromium-browser") if (found := shutil.which(name))), "")
+QUIET = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.skipif(not CHROMIUM and not os.environ.get("CI"), reason="no Chromium is installed here"),
+]
+
+
+@contextmanager
+def browsing(live_server: Any, client: Client, **options: Any) -> Iterator[BrowserContext]:
+    """A browser in which the client's editor is signed in. Django's tables are out of reach while it is open."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
+        context = browser.new_context(base_url=live_server.url, **options)
+        context.add_cookies([{"name": "sessionid", "value": client.cookies["sessionid"].value, "url": live_server.url}])
+        yield context
+        browser.close()
+
+
+def watched(context: BrowserContext, complaints: list[str]) -> Page:
+    """A page whose errors, the policy's among them, are collected."""
+    page = context.new_page()
+    page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    return page
+
+
+def titles(page: Page) -> list[str]:
+    return [title.strip() for title in page.locator("[data-rows] [data-shows=title]").all_inner_texts()]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"viewport": {"width": 1440, "height": 900}},
+        {"viewport": {"width": 390, "height": 844}, "color_scheme": "dark"},
+    ],
+    ids=["desk", "phone in the dark"],
+)
+def test_no_page_breaks_the_policy_or_scrolls_sideways(live_server: Any, edda: Client, options: dict[str, Any]) -> None:
+    draft, started = make_issue(), start_sending(make_issue("issue-2"))
+    ada(make_newsletter())
+    address_everybody()
+    urls = [page_of(draft, name) for name in ("change", "preview", "check", "test", "schedule", "send_now", "delete")]
+    urls += [page_of(started, name) for name in ("change", "preview", "report", "pause", "cancel")]
+    urls += [reverse(f"admin:newsletter_issue_{name}") for name in ("changelist", "add", "import")]
+    complaints: list[str] = []
+    with browsing(live_server, edda, **options) as context:
+        page = watched(context, complaints)
+        for url in urls:
+            answer = page.goto(url)
+            page.wait_for_load_state("load")
+            if answer is None or answer.status != 200:
+                complaints.append(f"{url} did not open")
+            if page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth"):
+                complaints.append(f"{url} scrolls sideways")
+    assert complaints == []
+
+
+def test_rows_move_by_key_and_by_hand_and_are_stored_in_that_order(live_server: Any, edda: Client) -> None:
+    issue = make_issue()
+    complaints: list[str] = []
+    with browsing(live_server, edda, viewport={"width": 1440, "height": 1400}) as context:
+        page = watched(context, complaints)
+        page.goto(page_of(issue))
+        move_by_key(page)
+        drag_by_hand(page)
+        page.get_by_role("button", name="Add story").first.click()
+        page.keyboard.type("A ferry that waits")
+        page.get_by_role("button", name="Save draft").click()
+        page.get_by_text("” is saved.").wait_for()
+    assert complaints == []
+    by_section = {
+        section.title: [story.title.removesuffix(" gets a taller crane") for story in section.stories]
+        for section in load_content(Issue.objects.get()).sections
+    }
+    assert by_section == {
+        "Deep dives": ["Quay 3", "Quay 2", "Quay 1"],
+        "Signal of the day": [],
+        "The pattern": ["A ferry that waits"],
+    }
+
+
+def move_by_key(page: Page) -> None:
+    page.locator("summary", has_text="Quay 1").press("Alt+ArrowDown")
+    assert [title[:6] for title in titles(page)[2:5]] == ["Quay 2", "Quay 1", "Quay 3"]
+    assert page.evaluate("document.activeElement.textContent").count("Quay 1") == 1
+    assert page.locator("[data-says]").inner_text().endswith("moved to 4 of 6.")
+    # A section takes its stories along.
+    page.locator("summary", has_text="Deep dives").press("Alt+ArrowUp")
+    assert [title[:6] for title in titles(page)] == ["Deep d", "Quay 2", "Quay 1", "Quay 3", "Signal", "The pa"]
+
+
+def drag_by_hand(page: Page) -> None:
+    grip = page.locator("[data-row]", has_text="Quay 3").locator("[data-grip]").bounding_box()
+    target = page.locator("[data-row]", has_text="Quay 2").bounding_box()
+    assert grip is not None
+    assert target is not None
+    page.mouse.move(grip["x"] + 8, grip["y"] + 8)
+    page.mouse.down()
+    page.mouse.move(target["x"] + 20, target["y"] + 4, steps=5)
+    page.mouse.up()
+    assert [title[:6] for title in titles(page)[1:4]] == ["Quay 3", "Quay 2", "Quay 1"]
+
+
+def test_a_pasted_story_fills_its_fields_and_leaving_asks_first(live_server: Any, edda: Client) -> None:
+    issue = make_issue()
+    with browsing(live_server, edda, viewport={"width": 1440, "height": 1400}) as context:
+        page = context.new_page()
+        page.goto(page_of(issue))
+        page.get_by_role("button", name="Add story").first.click()
+        pasted = "[A ferry that waits](https://ferry.example/waits) · Ferry Post\n\nIt waits for the last bus."
+        page.evaluate(
+            """text => {
+                const data = new DataTransfer();
+                data.setData("text/plain", text);
+                const paste = new ClipboardEvent("paste", { clipboardData: data, bubbles: true, cancelable: true });
+                document.activeElement.dispatchEvent(paste);
+            }""",
+            pasted,
+        )
+        row = page.locator("[data-rows] > [data-row]").last
+        fields = [row.locator(f"[name$=-{name}]").input_value() for name in ("title", "url", "source", "body")]
+        asked: list[str] = []
+
+        def accept(dialog: Dialog) -> None:
+            asked.append(dialog.type)
+            dialog.accept()
+
+        page.on("dialog", accept)
+        page.goto(reverse("admin:index"))
+    assert fields == ["A ferry that waits", "https://ferry.example/waits", "Ferry Post", "It waits for the last bus."]
+    assert asked == ["beforeunload"]
+
+
+def test_a_report_keeps_itself_fresh_and_ends_with_the_send(live_server: Any, edda: Client) -> None:
+    ada(make_newsletter())
+    issue = start_sending(make_issue())
+    address_everybody()
+    with browsing(live_server, edda) as context:
+        page = context.new_page()
+        page.goto(page_of(issue, "report"))
+        other = context.new_page()
+        other.goto(page_of(issue, "cancel"))
+        other.get_by_role("button", name="Cancel the rest for good").click()
+        page.locator(".issue-bar .pill", has_text="Cancelled").wait_for(timeout=15_000)
+        assert page.locator("[data-poll]").get_attribute("data-poll") == "0"

@@ -1,0 +1,111 @@
+"""Deliveries, batches, receipts, editions: to be looked at, found, and never altered."""
+
+from __future__ import annotations
+
+import pytest
+from django.db import connection
+from django.db.models import Model
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
+
+from newsletter.models import Batch, Delivery, Edition, Issue, Receipt
+from subscribers.models import Subscriber
+from tests.newsletter.admin.pages import words_on
+from tests.people import many_readers
+from tests.publications import address_everybody, make_issue, make_newsletter, start_sending
+
+DELIVERIES = reverse("admin:newsletter_delivery_changelist")
+
+
+@pytest.fixture(autouse=True)
+def _sent(issue: Issue, read_by_ada: None) -> None:
+    many_readers(3, make_newsletter())
+    start_sending(issue)
+    address_everybody()
+
+
+def test_an_exact_address_finds_its_deliveries_however_it_is_spelled(edda: Client) -> None:
+    found = words_on(edda.get(DELIVERIES, {"q": " Ada@Example.org "}))
+    assert "ada@example.org" in found
+    assert "reader-1@example.org" not in found
+    assert "ada@example.org" not in words_on(edda.get(DELIVERIES, {"q": "ada@"})).replace("value", "")
+
+
+def test_the_delivery_of_an_erased_reader_is_still_listed_and_opens(edda: Client) -> None:
+    reader = Subscriber.objects.get(canonical="reader-1@example.org")
+    delivery = Delivery.objects.get(subscriber=reader)
+    Subscriber.objects.filter(pk=reader.pk).delete()
+    assert "(erased)" in words_on(edda.get(DELIVERIES))
+    assert "(erased)" in words_on(edda.get(reverse("admin:newsletter_delivery_change", args=[delivery.pk])))
+
+
+def test_unknown_filters_are_refused(edda: Client) -> None:
+    for query in ({"_connector": "OR"}, {"subscriber__address__startswith": "a"}, {"order_by": "subscriber"}):
+        assert edda.get(DELIVERIES, query).status_code in (302, 400)
+
+
+def test_the_body_of_a_receipt_is_indented_and_escaped(edda: Client) -> None:
+    receipt = Receipt.objects.create(
+        provider="resend", event_id="msg_1", kind="email.sent", body='{"to":["<script>alert(1)</script>"]}'
+    )
+    shown = edda.get(reverse("admin:newsletter_receipt_change", args=[receipt.pk])).content.decode()
+    assert "<script>alert" not in shown
+    assert "&lt;script&gt;alert(1)" in shown
+    assert "{\n  &quot;to&quot;: [" in shown
+
+
+def test_a_receipt_that_is_no_json_is_shown_as_it_came(edda: Client) -> None:
+    receipt = Receipt.objects.create(provider="resend", event_id="msg_1", kind="?", body="<not json>")
+    shown = words_on(edda.get(reverse("admin:newsletter_receipt_change", args=[receipt.pk])))
+    assert "<not json>" in shown
+
+
+def test_the_bytes_of_a_batch_are_not_shown(edda: Client) -> None:
+    Batch.objects.update(payload=b"ada@example.org", payload_sha256="f" * 64)
+    shown = words_on(edda.get(reverse("admin:newsletter_batch_change", args=[Batch.objects.get().pk])))
+    assert "f" * 64 in shown
+    assert "ada@example.org" not in shown
+
+
+@pytest.mark.parametrize("model", [Delivery, Batch, Edition, Receipt])
+def test_nobody_adds_changes_or_deletes_them_by_hand(edda: Client, model: type[Model]) -> None:
+    if model is Receipt:
+        Receipt.objects.create(provider="resend", event_id="msg_1", kind="email.sent", body="{}")
+    name, row = model._meta.model_name, model._default_manager.first()
+    assert row is not None
+    before = list(model._default_manager.values())
+    assert edda.post(reverse(f"admin:newsletter_{name}_add"), {}).status_code == 403
+    for page in ("change", "delete"):
+        assert edda.post(reverse(f"admin:newsletter_{name}_{page}", args=[row.pk]), {"post": "yes"}).status_code == 403
+    assert list(model._default_manager.values()) == before
+
+
+def test_lists_take_as_many_queries_for_ten_rows_as_for_two(edda: Client) -> None:
+    def queries_of(name: str) -> int:
+        url = reverse(f"admin:newsletter_{name}_changelist")
+        edda.get(url)
+        with CaptureQueriesContext(
+            connection,
+        ) as captured:
+            assert edda.get(url).status_code == 200
+        return len(captured)
+
+    names = ("issue", "delivery", "batch", "edition", "receipt")
+    before = {name: queries_of(name) for name in names}
+    for number in range(2, 6):
+        start_sending(make_issue(f"issue-{number}"))
+        make_issue(f"draft-{number}")
+        Receipt.objects.create(provider="resend", event_id=f"msg_{number}", kind="email.sent", body="{}")
+    address_everybody(batch_size=2)
+    assert {name: queries_of(name) for name in names} == before
+
+
+def test_the_list_of_issues_shows_state_time_numbers_and_the_next_step(edda: Client) -> None:
+    make_issue("issue-2", title="A draft")
+    shown = words_on(edda.get(reverse("admin:newsletter_issue_changelist")))
+    assert "A draft 3 stories Draft Edited just now" in shown
+    assert "Europe/Berlin" in shown
+    assert "Edit" in shown
+    assert "Sending Started just now" in shown
+    assert "Harbour Notes 4 0 0 Watch" in shown

@@ -1,0 +1,103 @@
+"""Test mails: to a few, marked, harmless, and outside of every count."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import pytest
+
+from newsletter.content.document import SectionContent
+from newsletter.content.store import save_content
+from newsletter.models import Delivery, Edition, Issue
+from newsletter.providers.base import Provider
+from newsletter.receipts.statistics import report_of
+from newsletter.sandbox import Fault, SandboxServer
+from newsletter.sending.test_mail import TestMailRefused, send_test
+from subscribers.models import SuppressionReason
+from subscribers.suppression import suppress_addresses
+from tests.publications import content, start_sending
+
+pytestmark = pytest.mark.django_db
+
+
+def mails_to_edda(sandbox: SandboxServer) -> list[dict[str, Any]]:
+    ledger = sandbox.ledger
+    return [ledger.contents(mail) for mail in ledger.mails_to("edda@example.org", time.time())]
+
+
+def test_a_test_is_marked_and_its_links_are_samples(issue: Issue, provider: Provider, sandbox: SandboxServer) -> None:
+    assert send_test(issue, ["edda@example.org"]) == ("edda@example.org",)
+    (mail,) = mails_to_edda(sandbox)
+    assert mail["subject"] == "[TEST] Taller cranes, quieter ferries"
+    assert "List-Unsubscribe" not in mail.get("headers", {})
+    for part in ("html", "text"):
+        assert "/unsubscribe/" not in mail[part]
+        assert "http://127.0.0.1:8000/harbour-notes/#only-a-sample" in mail[part]
+
+
+def test_a_test_is_counted_nowhere(issue: Issue, provider: Provider) -> None:
+    send_test(issue, ["edda@example.org"])
+    assert not Delivery.objects.exists()
+    assert not Edition.objects.exists()
+    assert report_of(issue).audience == 0
+
+
+def test_past_draft_the_frozen_edition_is_what_is_tested(
+    issue: Issue, provider: Provider, sandbox: SandboxServer
+) -> None:
+    start_sending(issue)
+    Issue.objects.filter(pk=issue.pk).update(subject="Changed behind its back")
+    send_test(Issue.objects.get(pk=issue.pk), ["edda@example.org"])
+    assert [mail["subject"] for mail in mails_to_edda(sandbox)] == ["[TEST] Taller cranes, quieter ferries"]
+
+
+def test_one_wrong_address_stops_all_and_each_is_named(
+    issue: Issue, provider: Provider, sandbox: SandboxServer
+) -> None:
+    with pytest.raises(TestMailRefused) as refused:
+        send_test(issue, ["edda@example.org", "will at example", "sue@@example.org"])
+    assert len(refused.value.sentences) == 2
+    assert "“will at example”" in str(refused.value)
+    assert sandbox.ledger.counts()["messages"] == 0
+
+
+@pytest.mark.parametrize(
+    ("addresses", "sentence"),
+    [
+        ([], "at least one address"),
+        ([f"editor-{number}@example.org" for number in range(6)], "5 addresses at most; you named 6"),
+    ],
+)
+def test_too_few_and_too_many_are_refused(issue: Issue, addresses: list[str], sentence: str) -> None:
+    with pytest.raises(TestMailRefused, match=sentence):
+        send_test(issue, addresses)
+
+
+def test_the_same_person_gets_it_once(issue: Issue, provider: Provider) -> None:
+    assert len(send_test(issue, ["edda@example.org", "Edda@Example.org"])) == 1
+
+
+def test_a_suppressed_address_gets_no_test(issue: Issue, provider: Provider, sandbox: SandboxServer) -> None:
+    suppress_addresses({"dina@example.org": (SuppressionReason.COMPLAINT, "")})
+    with pytest.raises(TestMailRefused, match="must not be mailed"):
+        send_test(issue, ["dina@example.org"])
+    assert sandbox.ledger.counts()["messages"] == 0
+
+
+def test_an_issue_that_cannot_be_rendered_says_why(issue: Issue, provider: Provider) -> None:
+    huge = SectionContent(title="Long", body="A very long text. " * 8_000)
+    save_content(issue, content(sections=(huge,)), by="tests")
+    with pytest.raises(TestMailRefused, match="102"):
+        send_test(issue, ["edda@example.org"])
+
+
+def test_what_was_refused_and_what_is_not_known_are_told_apart(
+    issue: Issue, provider: Provider, sandbox: SandboxServer
+) -> None:
+    sandbox.plan(Fault("validation_error", status=422), Fault("reset", after_commit=True), Fault("none"))
+    with pytest.raises(TestMailRefused) as refused:
+        send_test(issue, ["a@example.org", "b@example.org", "c@example.org"])
+    assert refused.value.sentences[0].startswith("a@example.org: it was not sent.")
+    assert refused.value.sentences[1].startswith("b@example.org: it is not known whether it went out")
+    assert refused.value.sent == ("c@example.org",)
