@@ -13,7 +13,7 @@ from django.utils.html import format_html
 
 from newsletter.admin.moments import from_now, in_zone
 from newsletter.admin.pages import page_url, pill_of
-from newsletter.models import PUBLISHED, Delivery, Issue, IssueStatus, Story
+from newsletter.models import Delivery, Issue, IssueStatus, Story
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,9 +73,9 @@ if TYPE_CHECKING:
 
 
 def name_of(issue: ListedIssue) -> str:
-    """Its title and how many stories it has."""
+    """Its title, where it belongs, and how many stories it has."""
     stories = "1 story" if issue.story_count == 1 else f"{issue.story_count} stories"
-    return format_html('{}<span class="under">{}</span>', issue.title, stories)
+    return format_html('{}<span class="under">{} · {}</span>', issue.title, issue.newsletter.name, stories)
 
 
 def status_of(issue: Issue) -> str:
@@ -113,9 +113,8 @@ def action_of(issue: Issue) -> str:
     """The one thing to do with it next."""
     label, page = {
         IssueStatus.DRAFT: ("Edit", "change"),
-        IssueStatus.SCHEDULED: ("Review", "schedule"),
+        IssueStatus.SCHEDULED: ("Review", "preview"),
         IssueStatus.SENDING: ("Watch", "report"),
         IssueStatus.PAUSED: ("Watch", "report"),
     }.get(IssueStatus(issue.status), ("Report", "report"))
-    assert page != "report" or issue.status in PUBLISHED  # noqa: S101
     return format_html('<a href="{}" aria-label="{} {}">{}</a>', page_url(issue, page), label, issue.title, label)

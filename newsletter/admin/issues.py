@@ -13,7 +13,7 @@ from django.urls import URLPattern, path
 from newsletter.admin import check, control, files, issue_list, preview, report, schedule, test_mails
 from newsletter.admin.compose import ComposeForm
 from newsletter.admin.moments import from_now
-from newsletter.admin.pages import Need, Page, page_url, steps_of, tell_and_go
+from newsletter.admin.pages import SEND_PERMISSION, Need, Page, page_url, steps_of, tell_and_go
 from newsletter.content.store import load_content, save_content
 from newsletter.models import Issue, Newsletter
 
@@ -35,7 +35,7 @@ class IssueAdmin(IssueModelAdmin):
     )
     add_form_template = change_form_template = "admin/newsletter/issue/compose.html"
     change_list_template = "admin/newsletter/issue/list.html"
-    list_display = ("name", "status_pill", "when", "newsletter", "readers", "delivered", "clicked", "next_step")
+    list_display = ("name", "status_pill", "when", "readers", "delivered", "clicked", "next_step")
     list_filter = ("status", "newsletter")
     list_select_related = ("newsletter",)
     search_fields = ("title", "subject", "sections__stories__title")
@@ -74,7 +74,7 @@ class IssueAdmin(IssueModelAdmin):
 
     def has_send_permission(self, request: HttpRequest, obj: Issue | None = None) -> bool:
         """Whether this person may decide that mail goes out, and stop it."""
-        return self.has_view_permission(request, obj) and request.user.has_perm("newsletter.send_issue")
+        return self.has_view_permission(request, obj) and request.user.has_perm(SEND_PERMISSION)
 
     def has_delete_permission(self, request: HttpRequest, obj: Issue | None = None) -> bool:
         """Drafts may go; what is, or was, on its way to readers stays."""
@@ -92,7 +92,7 @@ class IssueAdmin(IssueModelAdmin):
 
     @admin.display(description="Issue", ordering="title")
     def name(self, issue: issue_list.ListedIssue) -> str:
-        """Title and stories."""
+        """Title, newsletter and stories."""
         return issue_list.name_of(issue)
 
     @admin.display(description="Status", ordering="status")
@@ -137,14 +137,14 @@ class IssueAdmin(IssueModelAdmin):
         context |= {
             "issue": issue,
             "title": issue.title if issue else "New issue",
-            "steps": steps_of(issue, "change") if issue else [],
+            "steps": steps_of(issue, "change", request) if issue else [],
             "has_no_newsletter": issue is None and not Newsletter.objects.exists(),
             "is_form": (is_open and may_change) or form.is_bound,
             "content": load_content(issue) if issue else None,
             "stored_title": stored.title if stored else "",
             "saved": from_now(stored.updated_at) if stored else "",
             "may_change": may_change,
-            "may_send": request.user.has_perm("newsletter.send_issue"),
+            "may_send": request.user.has_perm(SEND_PERMISSION),
             "may_delete": bool(issue) and self.has_delete_permission(request, issue),
         }
         return super().render_change_form(request, context, *args, **kwargs)

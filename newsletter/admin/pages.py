@@ -60,13 +60,15 @@ def home_of(issue: Issue) -> str:
     return page_url(issue, "report" if issue.status in PUBLISHED else "change")
 
 
-def steps_of(issue: Issue, current: str) -> list[Step]:
-    """The tabs that mean something in the issue's state, in the order of its way."""
+def steps_of(issue: Issue, current: str, request: HttpRequest) -> list[Step]:
+    """The tabs that mean something in the issue's state and open for this person, in the order of its way."""
     labels = {"change": "Compose" if issue.is_editable else "Content", "preview": "Preview"}
     if issue.status in PUBLISHED:
         labels["report"] = "Report"
     else:
-        labels |= {"check": "Check", "schedule": "Schedule"}
+        labels["check"] = "Check"
+        if request.user.has_perm(SEND_PERMISSION):
+            labels["schedule"] = "Schedule"
     return [Step(label, page_url(issue, page), page == current) for page, label in labels.items()]
 
 
@@ -76,7 +78,7 @@ def issue_page(request: HttpRequest, issue: Issue, page: str, *, title: str, ste
         "title": title,
         "opts": Issue._meta,
         "issue": issue,
-        "steps": steps_of(issue, step),
+        "steps": steps_of(issue, step, request),
         "may_change": request.user.has_perm(CHANGE_PERMISSION),
         "may_send": request.user.has_perm(SEND_PERMISSION),
         **context,

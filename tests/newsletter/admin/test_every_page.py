@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Callable
 from typing import Any
 
@@ -11,13 +12,16 @@ from django.contrib.auth.models import Group, User
 from django.db.models import Model
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
+from lxml import html as lxml_html  # type: ignore[import-untyped]
 
 from newsletter.admin.issues import PAGES
 from newsletter.admin.pages import Page
 from newsletter.models import Batch, BatchState, Issue, Newsletter, Receipt
+from newsletter.sending.schedule import schedule_issue
 from subscribers.models import Suppression
 from tests.newsletter.admin.pages import page_of
-from tests.publications import address_everybody, start_sending
+from tests.publications import address_everybody, make_issue, start_sending
 
 MODELS = list(admin.site._registry)
 #: Everything else is written by the system, and only looked at.
@@ -92,6 +96,29 @@ def test_no_page_of_an_issue_opens_without_signing_in(page: Page, issue: Issue) 
     answer = Client().get(url_of(page, issue, 1))
     assert answer.status_code == 302
     assert "/login/" in answer["Location"]
+
+
+@pytest.mark.parametrize("name", ["edda", "will", "sue", "lou"])
+def test_no_page_of_an_issue_has_a_link_that_is_closed_to_who_sees_it(
+    name: str, issue: Issue, read_by_ada: None, signed_in: Callable[[str], Client]
+) -> None:
+    scheduled, started = make_issue("issue-2"), start_sending(make_issue("issue-3"))
+    later = timezone.now() + datetime.timedelta(days=1)
+    schedule_issue(scheduled, wall=later.replace(tzinfo=None), zone="UTC", by="tests")
+    address_everybody()
+    Batch.objects.update(state=BatchState.HELD, payload=b"frozen")
+    client = signed_in(name)
+    links = links_on(client, reverse("admin:newsletter_issue_changelist"))
+    for one in (issue, scheduled, started):
+        for page in ("change", "preview", "check", "report"):
+            links |= links_on(client, page_of(one, page))
+    assert len(links) > 10
+    assert {link for link in links if client.get(link).status_code in (403, 404)} == set()
+
+
+def links_on(client: Client, url: str) -> set[str]:
+    tree = lxml_html.fromstring(client.get(url, follow=True).content.decode())
+    return {href for href in tree.xpath("//main//a/@href") if href.startswith("/admin/")}
 
 
 @pytest.mark.parametrize("path", ["pause", "cancel", "schedule", "send_now", "test", "preview_unsaved"])

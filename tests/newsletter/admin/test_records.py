@@ -104,8 +104,8 @@ def test_lists_take_as_many_queries_for_ten_rows_as_for_two(edda: Client) -> Non
 def test_the_list_of_issues_shows_state_time_numbers_and_the_next_step(edda: Client) -> None:
     make_issue("issue-2", title="A draft")
     shown = words_on(edda.get(reverse("admin:newsletter_issue_changelist")))
-    assert "A draft 3 stories Draft Edited just now" in shown
+    assert "A draft Harbour Notes · 3 stories Draft Edited just now" in shown
     assert "Europe/Berlin" in shown
     assert "Edit" in shown
     assert "Sending Started just now" in shown
-    assert "Harbour Notes 4 0 0 Watch" in shown
+    assert "Europe/Berlin 4 0 0 Watch" in shown
