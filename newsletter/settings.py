@@ -17,6 +17,7 @@ def database_settings(url: str) -> dict[str, Any]:
         return {
             "ENGINE": "django.db.backends.sqlite3",
             "NAME": PROJECT_ROOT / url.removeprefix("sqlite:///"),
+            "CONN_MAX_AGE": 60,
             "OPTIONS": {
                 # WAL lets the web read while the worker writes. IMMEDIATE takes the write lock at the start of a
                 # transaction, where SQLite waits for it; a lock taken half-way fails at once instead.

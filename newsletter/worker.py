@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
 from functools import partial
 
-from django.db import OperationalError, close_old_connections
+from django.db import close_old_connections
 
 from newsletter.providers import get_provider
 from newsletter.providers.base import Provider
 from newsletter.receipts.apply import apply_receipts
 from newsletter.sending.address import address_next
-from newsletter.sending.batch import release_claims_of_the_dead
+from newsletter.sending.batch import release_claims_of_the_dead, worker_name
 from newsletter.sending.control import drop_cancelled, finish_issues
 from newsletter.sending.post import post_next
-from newsletter.sending.reconcile import settle_proven
+from newsletter.sending.reconcile import hold_the_hopeless, settle_proven
 from newsletter.sending.schedule import start_due_issues
 from newsletter.sending.throttle import Throttle
 from subscribers.notices import send_due_notices
@@ -24,8 +25,8 @@ from subscribers.signups import answer_signups
 
 log = logging.getLogger(__name__)
 
-#: Seconds between looks while there is nothing to do.
-IDLE = 0.5
+#: Seconds between looks while there is nothing to do, and the longest rest of a step that fails.
+IDLE, LONGEST_REST = 0.5, 60.0
 
 Step = Callable[[], bool]
 
@@ -43,6 +44,7 @@ def steps_of(provider: Provider, throttle: Throttle) -> list[Step]:
         partial(post_next, provider, throttle),
         partial(apply_receipts, provider),
         settle_proven,
+        partial(hold_the_hopeless, provider),
         drop_cancelled,
         finish_issues,
     ]
@@ -51,33 +53,56 @@ def steps_of(provider: Provider, throttle: Throttle) -> list[Step]:
 def work(stop: threading.Event) -> None:
     """Do what is due until `stop` is set. May be killed at any moment; the next start goes on."""
     provider, throttle = get_provider(), Throttle()
-    released = release_claims_of_the_dead()
-    log.info("worker started; %s batches of workers that are gone are taken over", released)
-    steps = steps_of(provider, throttle)
+    steps = [Stepper(step) for step in steps_of(provider, throttle)]
+    log.info("worker %s started", worker_name())
+    Stepper(take_over)()
     while not stop.is_set():
         close_old_connections()
         if not run_round(steps):
-            stop.wait(min(IDLE, throttle.delay()) or IDLE)
+            stop.wait(min(IDLE, throttle.delay() or IDLE))
 
 
 def work_until_idle() -> None:
-    """Do what is due until nothing is; for tests and for `manage.py worker --until-idle`."""
+    """Do what is due until nothing is; for `manage.py worker --until-idle`."""
     provider, throttle = get_provider(), Throttle()
-    steps = steps_of(provider, throttle)
+    steps = [Stepper(step) for step in steps_of(provider, throttle)]
     while run_round(steps) or throttle.delay():
         threading.Event().wait(throttle.delay())
 
 
-def run_round(steps: list[Step]) -> bool:
+def run_round(steps: Sequence[Step]) -> bool:
     """Give every step its turn; whether any of them has more to do."""
-    return sum(run_step(step) for step in steps) > 0
+    return sum(step() for step in steps) > 0
 
 
-def run_step(step: Step) -> bool:
-    """One step; a database that is briefly gone or locked costs this turn only (R-138)."""
-    try:
-        return step()
-    except OperationalError:
-        log.exception("the database did not answer; trying again")
-        close_old_connections()
-        return False
+def take_over() -> bool:
+    """Free what workers of this machine left behind that run no more."""
+    log.info("%s batches of workers that are gone are taken over", release_claims_of_the_dead())
+    return False
+
+
+class Stepper:
+    """A step that cannot end the worker: what it raises is logged, and it rests for a while, longer each time.
+
+    So a database that is gone, or a fault in one step, costs that step's turns and not the others' (R-138). Nothing is
+    lost: each step starts from what the database says.
+    """
+
+    def __init__(self, step: Step, clock: Callable[[], float] = time.monotonic) -> None:
+        self._step, self._clock = step, clock
+        self._failures, self._rests_until = 0, 0.0
+
+    def __call__(self) -> bool:
+        """Run the step if it does not rest; whether there is more."""
+        if self._clock() < self._rests_until:
+            return False
+        try:
+            more = self._step()
+        except Exception:
+            self._failures += 1
+            rest = min(LONGEST_REST, 2.0 ** (self._failures - 1))
+            self._rests_until = self._clock() + rest
+            log.exception("a step failed; it is tried again in %.0f s", rest)
+            return False
+        self._failures = 0
+        return more

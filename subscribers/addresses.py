@@ -109,6 +109,7 @@ def sender_line(name: str, address: str) -> str:
     """`Name <address>` for a From header, quoted where the name needs it (R-21). Raises AddressError."""
     if UNFIT_FOR_HEADERS.search(name) or "@" in name:
         raise AddressError("A sender's name holds no @, line breaks or invisible characters.")
+    address = parse_address(address).as_given
     try:
         return str(HeaderAddress(display_name=name, addr_spec=address))
     except (MessageError, ValueError, IndexError) as error:

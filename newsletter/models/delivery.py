@@ -10,6 +10,7 @@ from django.db.models import F, Q
 from django.utils import timezone
 
 from newsletter.models.edition import Edition
+from newsletter.models.issue import IssueStatus
 from subscribers.models import Subscriber
 
 
@@ -87,20 +88,20 @@ class Delivery(models.Model):
 class BatchState(models.TextChoices):
     """Where one provider call stands."""
 
-    READY = "ready", "Ready"  # nothing of it is out; may be frozen anew
-    CLAIMED = (
-        "claimed",
-        "With a worker",
-    )  # bytes and key are stored; a crash leaves it here until the lease ends
+    # Nothing of it is out; it may be frozen anew.
+    READY = "ready", "Ready"
+    # Bytes and key are stored; a crash leaves it here until the lease ends.
+    CLAIMED = "claimed", "With a worker"
     ACCEPTED = "accepted", "Accepted"
     REFUSED = "refused", "Refused"
-    SPLIT = "split", "Split"  # known not to have gone out whole; two smaller batches replace it
-    UNKNOWN = (
-        "unknown",
-        "Not known",
-    )  # posted without an answer; the same bytes are posted again under the same key
-    HELD = "held", "Held"  # still unknown when the provider forgets keys; waits for a receipt or a person
-    DROPPED = "dropped", "Dropped"  # nobody in it may be mailed any more, or the send was cancelled
+    # Known not to have gone out whole; two smaller batches replace it.
+    SPLIT = "split", "Split"
+    # Posted without an answer; the same bytes are posted again under the same key.
+    UNKNOWN = "unknown", "Not known"
+    # Still unknown, and must not be posted again; waits for a receipt or a person.
+    HELD = "held", "Held"
+    # Nobody in it may be mailed any more, or the send was cancelled.
+    DROPPED = "dropped", "Dropped"
 
 
 #: States that a worker may still have to act on.
@@ -110,14 +111,20 @@ OPEN_BATCH_STATES = (BatchState.READY, BatchState.CLAIMED, BatchState.UNKNOWN)
 class BatchQuerySet(models.QuerySet["Batch"]):
     """Questions about batches."""
 
+    def free(self, moment: datetime.datetime) -> BatchQuerySet:
+        """Open batches that are in nobody's hands, or in those of a worker whose lease is over."""
+        free = Q(lease_until__isnull=True) | Q(lease_until__lte=moment)
+        return self.filter(free, state__in=OPEN_BATCH_STATES)
+
     def claimable(self, moment: datetime.datetime) -> BatchQuerySet:
-        """Open batches of issues that are being sent, due now, and in nobody's hands."""
-        return self.filter(
-            Q(lease_until__isnull=True) | Q(lease_until__lte=moment),
-            state__in=OPEN_BATCH_STATES,
-            not_before__lte=moment,
-            edition__sent_as__status="sending",
-        ).order_by("not_before", "pk")
+        """Free batches of issues that are being sent, due now, the longest due first."""
+        due = self.free(moment).filter(not_before__lte=moment, edition__sent_as__status=IssueStatus.SENDING)
+        return due.order_by("not_before", "pk")
+
+    def in_doubt(self, moment: datetime.datetime) -> BatchQuerySet:
+        """Free batches of issues that are being sent which may have gone out, due or not."""
+        sending = Q(edition__sent_as__status=IssueStatus.SENDING)
+        return self.free(moment).filter(sending).exclude(state=BatchState.READY).order_by("first_attempt_at", "pk")
 
 
 class Batch(models.Model):
@@ -132,7 +139,10 @@ class Batch(models.Model):
     last_delivery = models.BigIntegerField()
     state = models.CharField(max_length=8, choices=BatchState.choices, default=BatchState.READY)
     epoch = models.PositiveSmallIntegerField(
-        default=1, help_text="Counts the freezings; a new one only where nothing went out."
+        default=1, help_text="Counts the freezings; a new one only where nothing went out, or a person said so."
+    )
+    may_be_out = models.BooleanField(
+        default=False, help_text="A person sent it again, although an earlier post may have reached its readers."
     )
     attempts = models.PositiveIntegerField(default=0)
     key = models.CharField(max_length=256, unique=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+from collections.abc import Collection
 from typing import Any, ClassVar
 
 from django.conf import settings
@@ -148,20 +149,18 @@ class Issue(models.Model):
         """Address of its page in the archive, for mails and feeds."""
         return f"{settings.SITE_URL}{self.get_absolute_url()}"
 
-    def move(self, to: str, *, by: str, reason: str = "", **changes: Any) -> None:
+    def move(self, to: str, *, by: str, only_from: Collection[str] = (), reason: str = "", **changes: Any) -> None:
         """Move along one arrow of TRANSITIONS, writing `changes` with it, and record who did it and why.
 
-        The update holds only if the row still is where the arrow starts, so of two that press at once one wins
-        and the other gets WrongStatus (R-116). `changes` are field values of this row.
+        `only_from` names the states that the verb means, where several arrows lead to `to`: a resume must not start
+        a draft. The row is locked and looked at first, so of two that press at once one wins and the other gets
+        WrongStatus (R-116). `changes` are field values of this row.
         """
-        sources = [source for source, targets in TRANSITIONS.items() if to in targets]
         with transaction.atomic():
             row = Issue.objects.select_for_update().filter(pk=self.pk).values_list("status", flat=True).first()
-            moved = Issue.objects.filter(pk=self.pk, status__in=sources).update(
-                status=to, updated_at=timezone.now(), **changes
-            )
-            if not moved or row is None:
+            if row is None or to not in TRANSITIONS[row] or (only_from and row not in only_from):
                 raise WrongStatus(_refusal(row, to))
+            Issue.objects.filter(pk=self.pk).update(status=to, updated_at=timezone.now(), **changes)
             IssueTransition.objects.create(issue=self, source=row, target=to, by=by, reason=reason)
         self.refresh_from_db()
 
@@ -173,7 +172,7 @@ def _refusal(status: str | None, to: str) -> str:
 
 
 class IssueTransition(models.Model):
-    """One step an issue took: the history of its states, append-only."""
+    """One step an issue took. Together they are the history of its states; nothing changes or removes them."""
 
     issue = models.ForeignKey(Issue, on_delete=models.CASCADE, related_name="transitions")
     source = models.CharField(max_length=10, choices=IssueStatus.choices)

@@ -37,8 +37,11 @@ FROZEN_BODY = "frozen"
 #: Errors that mean that no byte of the request has left.
 NOT_SENT = (urllib3.exceptions.NewConnectionError, urllib3.exceptions.ConnectTimeoutError)
 
-#: Error names that stop all sending until a person acts, whatever their status.
+#: Error names that stop all sending until a person acts, whatever their status: the key, the quota, or something
+#: that every message of the newsletter has, so that no other message would fare better.
 HALTING = {
+    "invalid_from_address",
+    "invalid_idempotency_key",
     "missing_api_key",
     "restricted_api_key",
     "invalid_api_key",
@@ -48,6 +51,9 @@ HALTING = {
     "daily_quota_exceeded",
     "monthly_quota_exceeded",
 }
+
+#: Fields that all messages of an issue share; a complaint about one of them is no reader's fault.
+SHARED_FIELD = re.compile(r"[`'\"](?:from|reply_to|headers|tags|subject|html|text)\b")
 
 FACTS = {
     "email.sent": Fact.SENT,
@@ -66,7 +72,18 @@ TOLERANCE = 300
 SVIX_ID = re.compile(r"[A-Za-z0-9_-]{1,128}\Z")
 SVIX_TIMESTAMP = re.compile(r"[0-9]{1,12}\Z")
 #: Enhanced status codes about the sender or the message rather than the mailbox (RFC 3463: X.7 policy, X.4 routing).
-POLICY_CODE = re.compile(r"\b[45]\.(?:7|4)\.\d{1,3}\b")
+POLICY_CODE = re.compile(r"(?<![\d.])[45]\.(?:7|4)\.\d{1,3}(?![\d.])")
+#: Kinds of permanent bounces that are about the mailbox; others are about the mail, such as its size or content.
+MAILBOX_BOUNCES = {"", "General", "NoEmail", "Suppressed", "Undetermined"}
+#: Our columns keep this much of a provider's id.
+LONGEST_ID = 64
+ADDRESS = re.compile(r"[^\s<>()\[\],;:\"'`]+@[^\s<>()\[\],;:\"'`]+")
+#: Years that an event can be from; a clock that says anything else is wrong.
+YEARS = range(2000, 2100)
+
+
+class Redirected(Exception):
+    """The address of the API answers with another address. Following it would hand our key and readers to that."""
 
 
 class PooledClient(resend.HTTPClient):
@@ -96,7 +113,13 @@ class PooledClient(resend.HTTPClient):
         if body is not None:
             sent["Content-Type"] = "application/json"
         response = self._pool.request(method.upper(), url, body=body, headers=sent, redirect=False)
+        if 300 <= response.status < 400:
+            raise Redirected(response.status)
         return response.data, response.status, response.headers
+
+    def close(self) -> None:
+        """Give the pool's connections back."""
+        self._pool.clear()
 
 
 def _body(json: Any) -> bytes | None:
@@ -120,6 +143,10 @@ class ResendProvider:
         self._api_key = api_key
         self._client = PooledClient()
         self._secrets = [base64.b64decode(secret.removeprefix("whsec_")) for secret in webhook_secrets]
+
+    def close(self) -> None:
+        """Give its connections back."""
+        self._client.close()
 
     # Posts
 
@@ -154,14 +181,14 @@ class ResendProvider:
         resend.default_http_client = self._client
         try:
             answer = call()
+            rate_limit = _number(answer.get("http_headers"), "ratelimit-limit")
+            return Outcome(kind=OutcomeKind.ACCEPTED, ids=ids(answer), rate_limit=rate_limit)
         except ResendError as error:
             return outcome_of_error(error)
-        rate_limit = _number(answer.get("http_headers"), "ratelimit-limit")
-        try:
-            return Outcome(kind=OutcomeKind.ACCEPTED, ids=ids(answer), rate_limit=rate_limit)
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            reason = f"Resend said yes, but its answer does not name every mail ({error})."
-            return Outcome(kind=OutcomeKind.UNKNOWN, reason=reason, rate_limit=rate_limit)
+        except Exception as error:
+            # An answer came, and it is none that the API documents: what it means is not known (R-105).
+            reason = f"Resend's answer cannot be read ({_clean(f'{type(error).__name__}: {error}')})."
+            return Outcome(kind=OutcomeKind.UNKNOWN, reason=reason)
 
     # Receipts
 
@@ -194,14 +221,14 @@ class ResendProvider:
             at = datetime.datetime.fromisoformat(str(event["created_at"]))
         except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError, ValueError) as error:
             raise ReceiptRefused(f"The event cannot be read: {error}") from error
-        if not isinstance(data, dict):
-            raise ReceiptRefused("The event cannot be read: its data is no object.")
+        if not isinstance(data, dict) or at.year not in YEARS:
+            raise ReceiptRefused("The event cannot be read: its data is no object, or its time is absurd.")
         bounce, detail = _bounce(data.get("bounce")) if kind == "email.bounced" else (None, _detail(kind, data))
         return Event(
             kind=kind[:64],
             fact=FACTS.get(kind),
             at=at if at.tzinfo else at.replace(tzinfo=datetime.UTC),
-            provider_id=str(data.get("email_id") or "")[:64],
+            provider_id=_clean(data.get("email_id") or "")[:LONGEST_ID],
             recipient=_first(data.get("to")),
             tags=_tags(data.get("tags")),
             bounce=bounce,
@@ -211,39 +238,58 @@ class ResendProvider:
 
 def outcome_of_error(error: ResendError) -> Outcome:
     """What a refusal or failure means for the mails in the post; one row of R-107 each."""
-    status, name = int(error.code), error.error_type
-    said = f"Resend answered {status} {name}: {_clean(error.message)}"
-    wait, limit = _number(error.headers, "retry-after"), _number(error.headers, "ratelimit-limit")
+    status, name, message = _status(error.code), _clean(error.error_type), _clean(error.message)
     if name == "HttpClientError":
         return _transport_outcome(error)
-    if name in HALTING or status in {401, 403, 405, 404, 451}:
-        return Outcome(kind=OutcomeKind.HALT, reason=said, retry_after=wait, rate_limit=limit)
+    return Outcome(
+        kind=_kind(status, name, message),
+        reason=f"Resend answered {status} {name}: {message}",
+        retry_after=_number(error.headers, "retry-after") or (1.0 if status == 429 else None),
+        rate_limit=_number(error.headers, "ratelimit-limit"),
+    )
+
+
+def _kind(status: int, name: str, message: str) -> OutcomeKind:
+    if name in HALTING or status in {401, 403, 404, 405, 451}:
+        return OutcomeKind.HALT
     if status == 429:
-        return Outcome(kind=OutcomeKind.LATER, reason=said, retry_after=wait or 1.0, rate_limit=limit)
+        return OutcomeKind.LATER
     if name == "invalid_idempotent_request":
-        return Outcome(kind=OutcomeKind.STUCK, reason=said)
-    if status == 400 and "api key" in error.message.lower():
-        # Resend's answer to a key it does not know (seen by two third parties); the content is not at fault.
-        return Outcome(kind=OutcomeKind.HALT, reason=said)
-    if status in {400, 413, 422}:
-        return Outcome(kind=OutcomeKind.SPLIT, reason=said, rate_limit=limit)
-    if 300 <= status < 400:
-        return Outcome(kind=OutcomeKind.HALT, reason=f"{said} The address of the API is wrong.")
-    # 409 concurrent_idempotent_requests among them: the first post is still running.
-    return Outcome(kind=OutcomeKind.UNKNOWN, reason=said, retry_after=wait, rate_limit=limit)
+        return OutcomeKind.STUCK
+    if status == 400 and "api key" in message.lower():
+        # Resend's answer to a key that it does not know (seen by two third parties).
+        return OutcomeKind.HALT
+    if status in {400, 422}:
+        return OutcomeKind.HALT if SHARED_FIELD.search(message) else OutcomeKind.SPLIT
+    if status == 413:
+        return OutcomeKind.SPLIT
+    # 5xx, and 409 concurrent_idempotent_requests: the first post is still running.
+    return OutcomeKind.UNKNOWN
+
+
+def _status(code: object) -> int:
+    text = str(code)
+    return int(text) if text.isascii() and text.isdigit() and len(text) == 3 else 500
 
 
 def _transport_outcome(error: ResendError) -> Outcome:
     # The SDK wraps whatever the client raised; the original is only in the context.
     cause = error.__context__
-    certificate = isinstance(cause, urllib3.exceptions.SSLError) and isinstance(
-        cause.__context__ or cause.args[0], ssl.SSLCertVerificationError
-    )
-    if isinstance(cause, NOT_SENT) or certificate:
+    if isinstance(cause, Redirected):
+        return Outcome(kind=OutcomeKind.HALT, reason=f"The address of the API is wrong: it redirects ({cause}).")
+    if isinstance(cause, NOT_SENT) or _is_certificate_fault(cause):
         return Outcome(kind=OutcomeKind.LATER, reason=f"No connection to the provider ({type(cause).__name__}).")
     return Outcome(
         kind=OutcomeKind.UNKNOWN, reason=f"The connection broke before an answer came ({type(cause).__name__})."
     )
+
+
+def _is_certificate_fault(cause: BaseException | None) -> bool:
+    """Whether the other side could not prove who it is: then nothing was sent to it."""
+    if not isinstance(cause, urllib3.exceptions.SSLError):
+        return False
+    reasons = (cause.__context__, cause.__cause__, *cause.args)
+    return any(isinstance(reason, ssl.SSLCertVerificationError) for reason in reasons)
 
 
 def _fields(message: Message) -> dict[str, Any]:
@@ -266,6 +312,8 @@ def _ids(ids: list[object], size: int) -> tuple[str, ...]:
     named = tuple(value for value in ids if isinstance(value, str) and value)
     if len(named) != size or len(ids) != size or len(set(named)) != size:
         raise ValueError(f"{len(set(named))} ids for {size} mails")
+    if any(len(value) > LONGEST_ID for value in named):
+        raise ValueError("an id is longer than any that Resend documents")
     return named
 
 
@@ -280,19 +328,20 @@ def _number(headers: Mapping[str, str] | None, name: str) -> float | None:
 
 
 def _clean(text: object) -> str:
-    """Someone else's text, safe to store and show: no control characters, at most 300 long."""
-    return "".join(char if char.isprintable() else " " for char in str(text))[:300].strip()
+    """Someone else's text, safe to store, log and show: no address, no control characters, at most 300 long."""
+    printable = "".join(char if char.isprintable() else " " for char in str(text)[:2000])
+    return ADDRESS.sub("(an address)", printable)[:300].strip()
 
 
 def _first(to: object) -> str:
     value = to[0] if isinstance(to, list) and to else to
-    return _clean(value) if isinstance(value, str) else ""
+    return value[:320] if isinstance(value, str) else ""
 
 
 def _tags(tags: object) -> dict[str, str]:
     """Tags come back as an object; Resend's own ingester types them as a list, so both are read."""
     if isinstance(tags, list):
-        tags = {item.get("name"): item.get("value") for item in tags if isinstance(item, dict)}
+        tags = {str(item.get("name")): item.get("value") for item in tags if isinstance(item, dict)}
     return {str(name): _clean(value) for name, value in tags.items()} if isinstance(tags, dict) else {}
 
 
@@ -303,9 +352,9 @@ def _bounce(bounce: object) -> tuple[BounceKind, str]:
     codes = bounce.get("diagnosticCode")
     diagnostics = " ".join(str(code) for code in codes) if isinstance(codes, list) else str(codes or "")
     said = f"{bounce.get('message') or ''} {diagnostics}".strip()
-    if POLICY_CODE.search(said) or bounce.get("subType") in {"ContentRejected", "MessageRejected"}:
+    if POLICY_CODE.search(said):
         return BounceKind.POLICY, said
-    permanent = bounce.get("type") == "Permanent" and bounce.get("subType") not in {"MailboxFull", "MessageTooLarge"}
+    permanent = bounce.get("type") == "Permanent" and str(bounce.get("subType") or "") in MAILBOX_BOUNCES
     return (BounceKind.HARD if permanent else BounceKind.SOFT), said
 
 

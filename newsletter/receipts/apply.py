@@ -7,6 +7,7 @@ Receipts are claimed, applied and marked in one transaction: a crash leaves them
 from __future__ import annotations
 
 import datetime
+import logging
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -20,6 +21,8 @@ from newsletter.providers.base import BounceKind, Event, Provider, ReceiptRefuse
 from subscribers.addresses import AddressError, parse_address
 from subscribers.models import Subscriber, SuppressionReason
 from subscribers.suppression import suppress_addresses
+
+log = logging.getLogger(__name__)
 
 #: Receipts applied per transaction.
 CHUNK = 1_000
@@ -49,8 +52,11 @@ class Reading:
 
 def apply_receipts(provider: Provider, limit: int = CHUNK) -> bool:
     """Apply up to `limit` stored receipts of a provider; whether there may be more."""
+    fresh = Receipt.objects.filter(provider=provider.name, state=ReceiptState.NEW).order_by("pk")
+    if not fresh.exists():
+        # A look costs nothing; a transaction would take SQLite's only write lock at each turn of an idle worker.
+        return False
     with transaction.atomic():
-        fresh = Receipt.objects.filter(provider=provider.name, state=ReceiptState.NEW).order_by("pk")
         receipts = list(fresh.select_for_update(skip_locked=True)[:limit])
         readings = [Reading(receipt, _read(provider, receipt)) for receipt in receipts]
         _judge(readings)
@@ -65,8 +71,16 @@ def _read(provider: Provider, receipt: Receipt) -> Event | None:
     try:
         return provider.parse(receipt.body)
     except ReceiptRefused as refusal:
-        receipt.state, receipt.note = ReceiptState.IGNORED, str(refusal)[:300]
-        return None
+        _note(receipt, ReceiptState.IGNORED, str(refusal))
+    except Exception as error:
+        # A stranger's event must not keep all others waiting; it stays in the inbox with what went wrong.
+        log.exception("receipt %s cannot be read", receipt.pk)
+        _note(receipt, ReceiptState.IGNORED, f"It cannot be read ({type(error).__name__}); the log says why.")
+    return None
+
+
+def _note(receipt: Receipt, state: ReceiptState, note: str) -> None:
+    receipt.state, receipt.note = state, note[:300]
 
 
 def _judge(readings: list[Reading]) -> None:
@@ -76,24 +90,20 @@ def _judge(readings: list[Reading]) -> None:
         receipt, event = reading.receipt, reading.event
         if event is None:
             continue
-        receipt.note = event.detail
         receipt.delivery_id = _delivery_pk(event)
         if event.fact is None:
-            receipt.state, receipt.note = ReceiptState.IGNORED, "This kind of event says nothing about a mail."
+            _note(receipt, ReceiptState.IGNORED, "This kind of event says nothing about a mail.")
         elif event.tags.get("env") != settings.ENVIRONMENT:
-            receipt.state, receipt.note = (
-                ReceiptState.IGNORED,
-                "It belongs to another installation or to no mail of ours.",
-            )
+            _note(receipt, ReceiptState.IGNORED, "It belongs to another installation or to no mail of ours.")
         elif receipt.delivery_id is None:
             # Confirmations and tests: no delivery keeps their facts, but a bounce still suppresses.
-            receipt.state = ReceiptState.APPLIED
+            _note(receipt, ReceiptState.APPLIED, event.detail)
         elif receipt.delivery_id not in addresses:
-            receipt.state, receipt.note = ReceiptState.ORPHAN, "There is no such delivery."
+            _note(receipt, ReceiptState.ORPHAN, "There is no such delivery.")
         elif not _is_same(addresses[receipt.delivery_id], event.recipient):
-            receipt.state, receipt.note = ReceiptState.ORPHAN, "The recipient is not the one of this delivery."
+            _note(receipt, ReceiptState.ORPHAN, "The recipient is not the one of this delivery.")
         else:
-            receipt.state = ReceiptState.APPLIED
+            _note(receipt, ReceiptState.APPLIED, event.detail)
 
 
 def _recipients(readings: list[Reading]) -> dict[int, str]:
@@ -130,6 +140,9 @@ def _keep_facts(readings: list[Reading]) -> None:
         known = times[event.fact].get(key)
         if known is None or event.at < known[0]:
             times[event.fact][key] = (event.at, event.provider_id)
+    keys = {key for rows in times.values() for key in rows}
+    # Locked in the order of their keys, as the step that records outcomes does: two orders would block each other.
+    list(Delivery.objects.filter(pk__in=keys).order_by("pk").select_for_update().values_list("pk"))
     for fact, rows in times.items():
         execute_with(
             KEEP_FIRST_TIME.format(fact=fact.value),

@@ -11,9 +11,10 @@ from newsletter.providers.base import SignedReceipt
 def store_receipt(provider: str, signed: SignedReceipt) -> None:
     """Keep a verified event, once: a repeat of the same event id changes nothing (R-85).
 
-    PostgreSQL cannot hold NUL; it is taken out of the copy, after the signature was checked over the original.
+    PostgreSQL cannot hold NUL; it is taken out of the copy, after the signature was checked over the original. Its
+    escape in JSON stays: as text it does no harm, and cutting it out could break what surrounds it.
     """
-    body = signed.body.replace("\x00", "").replace("\\u0000", "")
+    body = signed.body.replace("\x00", "")
     receipt = Receipt(provider=provider, event_id=signed.event_id, kind=_kind(body), body=body)
     Receipt.objects.bulk_create([receipt], ignore_conflicts=True)
 
@@ -24,4 +25,5 @@ def _kind(body: str) -> str:
         event = orjson.loads(body)
     except orjson.JSONDecodeError:
         return ""
-    return str(event.get("type", ""))[:64] if isinstance(event, dict) else ""
+    kind = str(event.get("type", "")) if isinstance(event, dict) else ""
+    return "".join(char for char in kind if char.isprintable())[:64]

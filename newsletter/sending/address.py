@@ -1,11 +1,11 @@
-"""Address: the audience becomes deliveries, in chunks, each cut into batches at once. Imports models only."""
+"""Address: the audience becomes deliveries, in chunks, each cut into batches. Imports models and `subscribers`."""
 
 from __future__ import annotations
 
 import datetime
 
 from django.db import connection, transaction
-from django.db.models import CharField, Count, Q, Value
+from django.db.models import CharField, Count, Exists, OuterRef, Q, Value
 from django.utils import timezone
 
 from newsletter.models import Batch, Delivery, DeliveryStatus, Edition, Issue, IssueStatus
@@ -50,7 +50,7 @@ def address_chunk(issue_pk: int, batch_size: int, chunk: int = CHUNK) -> None:
             _cut_into_batches(issue.edition, batch_size)
             Issue.objects.filter(pk=issue_pk).update(addressed_through=keys[-1])
         else:
-            excluded = excluded_from(issue.newsletter_id, issue.started_at)
+            excluded = excluded_from(issue.newsletter_id, issue.started_at, edition=issue.edition)
             Issue.objects.filter(pk=issue_pk).update(addressed_at=timezone.now(), excluded=excluded)
 
 
@@ -59,9 +59,13 @@ def audience_of(list_pk: int, moment: datetime.datetime):  # type: ignore[no-unt
     return Subscription.objects.mailable(moment).filter(mailing_list=list_pk, confirmed_at__lte=moment)
 
 
-def excluded_from(list_pk: int, moment: datetime.datetime) -> dict[str, int]:
-    """How many members of the list an issue starting at `moment` does not go to, by reason."""
-    members = Subscription.objects.filter(mailing_list=list_pk, created_at__lte=moment)
+def excluded_from(list_pk: int, moment: datetime.datetime, *, edition: Edition | None = None) -> dict[str, int]:
+    """How many members of the list an issue that starts at `moment` does not go to, by reason.
+
+    Who has a delivery of `edition` is not among them, even if they left since: they are counted there.
+    """
+    addressed = Delivery.objects.filter(edition=edition, subscriber=OuterRef("subscriber"))
+    members = Subscription.objects.filter(~Exists(addressed), mailing_list=list_pk, created_at__lte=moment)
     counts = members.aggregate(
         waiting_for_confirmation=Count("pk", filter=Q(state=SubscriptionState.PENDING)),
         unsubscribed=Count("pk", filter=Q(state=SubscriptionState.UNSUBSCRIBED)),

@@ -8,28 +8,39 @@ from __future__ import annotations
 
 import datetime
 import hashlib
+import logging
 import os
 import socket
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 import zstandard
-from django.db import transaction
-from django.db.models import Count
+from django.db import DatabaseError, transaction
 from django.utils import timezone
 
 from newsletter.models import Batch, BatchState, Delivery, DeliveryStatus
+from newsletter.models.delivery import BatchQuerySet
 from newsletter.providers.base import Provider
 from newsletter.sending.keys import batch_key
 from newsletter.sending.message import ReaderValues, message_template
-from newsletter.sending.readers import UNDER_WAY, Reader, deliveries_of, readers_of
+from newsletter.sending.readers import UNDER_WAY, Reader, readers_of
+from newsletter.sending.reconcile import KEY_EXPIRED, hold, settle_if_proven
 
-#: How long one post may take before another worker takes the batch over; longer than the timeouts of a post.
+log = logging.getLogger(__name__)
+
+#: How long a worker may keep a batch. One whose lease is over before it has begun to post does not begin, and one
+#: whose post takes longer may be overtaken: by the same bytes under the same key.
 LEASE = datetime.timedelta(seconds=90)
 
-TOO_LATE = "No answer came before the provider forgets the key; posting again could reach readers twice."
+#: How long a batch that cannot be built waits until it is tried again, so that it keeps no other from going out.
+SET_ASIDE = datetime.timedelta(minutes=5)
+
 READER_LEFT = "A reader left while it was not known whether this batch went out; the same bytes would still reach them."
 NOBODY_LEFT = "Nobody in it may be mailed any more."
+MAY_HAVE_IT = " An earlier post may have reached them."
+
+#: What a claim does not read: the edition's texts are split in memory once per process.
+LARGE = tuple(f"edition__{name}" for name in ("html", "text", "content", "links", "envelope"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +54,11 @@ class ClaimedBatch:
     size: int
     in_doubt: bool
     """Whether an earlier attempt may have gone out; then a refusal of this one proves nothing about that one."""
+    lease_until: datetime.datetime
+
+    def is_still_ours(self) -> bool:
+        """Whether the lease holds. A machine that slept since the claim must not post: the key may be forgotten."""
+        return timezone.now() < self.lease_until
 
 
 def worker_name() -> str:
@@ -50,20 +66,21 @@ def worker_name() -> str:
     return f"{socket.gethostname()}:{os.getpid()}"
 
 
-def claim_batch(provider: Provider) -> ClaimedBatch | None:
-    """The next batch that is due, its bytes frozen; None if there is none.
+def claim_batch(provider: Provider, *, doubtful_first: bool = False) -> ClaimedBatch | None:
+    """The next batch to post, its bytes frozen; None if there is none.
 
-    A batch that must not be posted (everybody left, its key expired) is settled on the way and the next is taken.
+    A batch that must not be posted (everybody left, its key expired, a receipt told) is settled on the way, one that
+    cannot be built is set aside, and the next is taken. While the provider does not answer, `doubtful_first` tries
+    what is in doubt already, so that an outage does not put one batch after the other in doubt.
     """
-    while True:
+    while _next_batch(doubtful_first=doubtful_first).exists():
         with transaction.atomic():
-            now = timezone.now()
-            batch = _next_batch(now)
+            batch = _next_batch(doubtful_first=doubtful_first).select_for_update(of=("self",), skip_locked=True).first()
             if batch is None:
                 return None
-            in_doubt = batch.state != BatchState.READY
-            if _is_fit_again(batch, provider, now) if in_doubt else _freeze(batch, provider, now):
-                return _claim(batch, now, in_doubt=in_doubt)
+            if claimed := _claim_or_set_aside(batch, provider):
+                return claimed
+    return None
 
 
 def release_claims_of_the_dead() -> int:
@@ -88,30 +105,55 @@ def _is_running(pid: int) -> bool:
     return pid != os.getpid()
 
 
-def _next_batch(now: datetime.datetime) -> Batch | None:
-    due = Batch.objects.claimable(now).select_related("edition__issue")
-    # The edition's texts are large and already split in memory; they are read once per process, not per batch.
-    large = ("edition__html", "edition__text", "edition__content", "edition__links", "edition__envelope")
-    return due.select_for_update(of=("self",), skip_locked=True).defer(*large).first()
+def _next_batch(*, doubtful_first: bool) -> BatchQuerySet:
+    now = timezone.now()
+    doubtful = Batch.objects.in_doubt(now)
+    batches = doubtful if doubtful_first and doubtful.exists() else Batch.objects.claimable(now)
+    return batches.select_related("edition__issue").defer(*LARGE)
 
 
-def _claim(batch: Batch, now: datetime.datetime, *, in_doubt: bool) -> ClaimedBatch:
+def _claim_or_set_aside(batch: Batch, provider: Provider) -> ClaimedBatch | None:
+    try:
+        with transaction.atomic():
+            return _claim(batch, provider)
+    except DatabaseError:
+        raise
+    except Exception as error:
+        # Whatever is wrong with this batch, the others must not wait for it (R-134).
+        log.exception("batch %s cannot be built", batch.pk)
+        reason = f"This batch cannot be built ({type(error).__name__}); the log says why. It is tried again."
+        Batch.objects.filter(pk=batch.pk).update(lease_until=timezone.now() + SET_ASIDE, reason=reason)
+        return None
+
+
+def _claim(batch: Batch, provider: Provider) -> ClaimedBatch | None:
+    now = timezone.now()
+    in_doubt = batch.state != BatchState.READY
+    if batch.attempts and settle_if_proven(batch):
+        return None
+    if not (_is_fit_again(batch, provider, now) if in_doubt else _freeze(batch, provider, now)):
+        return None
     batch.state = BatchState.CLAIMED
     batch.attempts += 1
     batch.lease_until = now + LEASE
     batch.claimed_by = worker_name()
     batch.first_attempt_at = batch.first_attempt_at or now
     batch.save()
-    body = zstandard.decompress(bytes(batch.payload or b""))
     return ClaimedBatch(
-        pk=batch.pk, attempt=batch.attempts, key=batch.key, body=body, size=batch.recipients, in_doubt=in_doubt
+        pk=batch.pk,
+        attempt=batch.attempts,
+        key=batch.key,
+        body=zstandard.decompress(bytes(batch.payload or b"")),
+        size=batch.recipients,
+        in_doubt=in_doubt,
+        lease_until=batch.lease_until,
     )
 
 
 def _is_fit_again(batch: Batch, provider: Provider, now: datetime.datetime) -> bool:
     """Whether a batch that may have gone out can be posted once more; if not, it is held (R-108, R-112)."""
     if batch.first_attempt_at and now - batch.first_attempt_at > provider.key_lifetime:
-        hold(batch, TOO_LATE)
+        hold(batch, KEY_EXPIRED)
         return False
     if any(reader.obstacle for reader in readers_of(batch, UNDER_WAY, now)):
         hold(batch, READER_LEFT)
@@ -119,17 +161,10 @@ def _is_fit_again(batch: Batch, provider: Provider, now: datetime.datetime) -> b
     return True
 
 
-def hold(batch: Batch, reason: str) -> None:
-    """Nothing may be done about this batch until a receipt or a person tells whether it went out."""
-    batch.state, batch.reason, batch.lease_until = BatchState.HELD, reason[:500], None
-    batch.save()
-    deliveries_of(batch).filter(status__in=UNDER_WAY).update(status=DeliveryStatus.UNKNOWN, reason=reason[:200])
-
-
 def _freeze(batch: Batch, provider: Provider, now: datetime.datetime) -> bool:
     """Give the batch its bytes for those who may still be mailed; False, and dropped, if nobody may."""
     readers = readers_of(batch, (DeliveryStatus.PENDING,), now)
-    _leave_out(reader for reader in readers if reader.obstacle)
+    _leave_out((reader for reader in readers if reader.obstacle), doubt=MAY_HAVE_IT if batch.may_be_out else "")
     included = [reader for reader in readers if not reader.obstacle]
     if not included:
         batch.state, batch.reason, batch.finished_at = BatchState.DROPPED, NOBODY_LEFT, now
@@ -154,15 +189,9 @@ def _body(batch: Batch, readers: list[Reader], provider: Provider) -> bytes:
     return provider.join([template.fill(values.of(reader)) for reader in readers])
 
 
-def _leave_out(readers: Iterable[Reader]) -> None:
+def _leave_out(readers: Iterable[Reader], *, doubt: str) -> None:
     by_reason: dict[str, list[int]] = {}
     for reader in readers:
-        by_reason.setdefault(reader.obstacle, []).append(reader.delivery_pk)
+        by_reason.setdefault(f"{reader.obstacle}{doubt}", []).append(reader.delivery_pk)
     for reason, keys in by_reason.items():
         Delivery.objects.filter(pk__in=keys).update(status=DeliveryStatus.SKIPPED, reason=reason)
-
-
-def count_by_state(edition_pk: int) -> dict[str, int]:
-    """How many batches of an edition are in each state."""
-    rows = Batch.objects.filter(edition=edition_pk).values_list("state").annotate(count=Count("pk"))
-    return dict(rows)

@@ -1,7 +1,8 @@
-"""Control: pause, resume, cancel, and the end of an issue that is on its way. Imports models only."""
+"""Control: pause, resume, cancel, and the end of an issue that is on its way. Imports models and `address`."""
 
 from __future__ import annotations
 
+from django.db import transaction
 from django.db.models import Exists, OuterRef, QuerySet
 from django.utils import timezone
 
@@ -15,6 +16,7 @@ from newsletter.models import (
     IssueStatus,
     WrongStatus,
 )
+from newsletter.sending.address import audience_of
 
 CANCELLED = "The send was cancelled."
 
@@ -26,7 +28,7 @@ def pause_issue(issue: Issue, *, by: str, reason: str) -> None:
 
 def resume_issue(issue: Issue, *, by: str, reason: str = "") -> None:
     """Go on where it stopped. Raises WrongStatus."""
-    issue.move(IssueStatus.SENDING, by=by, reason=reason, hold_reason="")
+    issue.move(IssueStatus.SENDING, only_from=(IssueStatus.PAUSED,), by=by, reason=reason, hold_reason="")
 
 
 def cancel_issue(issue: Issue, *, by: str, reason: str = "") -> None:
@@ -34,8 +36,18 @@ def cancel_issue(issue: Issue, *, by: str, reason: str = "") -> None:
 
     Raises WrongStatus.
     """
-    issue.move(IssueStatus.CANCELLED, by=by, reason=reason, hold_reason=reason, finished_at=timezone.now())
-    drop_cancelled()
+    with transaction.atomic():
+        issue.move(IssueStatus.CANCELLED, by=by, reason=reason, hold_reason=reason, finished_at=timezone.now())
+        if unaddressed := _count_unaddressed(issue):
+            issue.excluded = {**issue.excluded, "cancelled_before_their_turn": unaddressed}
+            issue.save(update_fields=["excluded"])
+        drop_cancelled()
+
+
+def _count_unaddressed(issue: Issue) -> int:
+    if issue.addressed_at or issue.started_at is None:
+        return 0
+    return int(audience_of(issue.newsletter_id, issue.started_at).filter(pk__gt=issue.addressed_through).count())
 
 
 def drop_cancelled() -> bool:
@@ -44,10 +56,13 @@ def drop_cancelled() -> bool:
     Also a step of the worker: a batch that came back unsent after the cancel is dropped at its next turn.
     """
     batches = Batch.objects.filter(state=BatchState.READY, edition__sent_as__status=IssueStatus.CANCELLED)
-    dropped = batches.update(state=BatchState.DROPPED, reason=CANCELLED, finished_at=timezone.now())
-    if dropped:
+    if not batches.exists():
+        return False
+    with transaction.atomic():
+        # Readers first: the same rows are found again if anything fails in between.
         waiting = Delivery.objects.filter(status=DeliveryStatus.PENDING, edition__sent_as__status=IssueStatus.CANCELLED)
         waiting.update(status=DeliveryStatus.SKIPPED, reason=CANCELLED)
+        batches.update(state=BatchState.DROPPED, reason=CANCELLED, finished_at=timezone.now())
     return False
 
 

@@ -13,7 +13,7 @@ from django.conf import settings
 
 from newsletter.models import Issue, Newsletter
 from newsletter.rendering import SlotContext, slot_token
-from subscribers.addresses import AddressError, sender_line
+from subscribers.addresses import AddressError, parse_address, sender_line
 
 
 class EnvelopeError(Exception):
@@ -40,7 +40,7 @@ def envelope_of(issue: Issue, nonce: str) -> Envelope:
     newsletter = issue.newsletter
     return Envelope(
         sender=sender_of(newsletter),
-        reply_to=newsletter.reply_to,
+        reply_to=reply_to_of(newsletter),
         headers=_headers(issue, slot_token(nonce, "unsubscribe_url", SlotContext.PLAIN)),
     )
 
@@ -49,6 +49,14 @@ def sender_of(newsletter: Newsletter) -> str:
     """`Name <address>`, refused where the name could forge a header or pass for an address (R-19, R-21)."""
     try:
         return sender_line(newsletter.sender_name, newsletter.sender_email)
+    except AddressError as error:
+        raise EnvelopeError(str(error)) from error
+
+
+def reply_to_of(newsletter: Newsletter) -> str:
+    """Where answers go; empty where they go to the sender."""
+    try:
+        return parse_address(newsletter.reply_to).as_given if newsletter.reply_to else ""
     except AddressError as error:
         raise EnvelopeError(str(error)) from error
 

@@ -1,4 +1,4 @@
-"""Post: send a claimed batch's bytes, and record what is known afterwards. Imports models and providers.
+"""Post: send a claimed batch's bytes, and record what is known afterwards. Imports models, providers and neighbours.
 
 No transaction is open while the post runs. If the process dies between the answer and its record, the batch is in
 doubt, and the same bytes under the same key bring the same answer.
@@ -12,14 +12,16 @@ import random
 from collections.abc import Callable
 
 from django.db import transaction
+from django.db.models import Q
 from django.utils import timezone
 
-from newsletter.models import Batch, BatchState, Delivery, DeliveryStatus, IssueStatus, WrongStatus
+from newsletter.models import Batch, BatchState, Delivery, DeliveryStatus, Issue, IssueStatus, WrongStatus
 from newsletter.models.given import execute_with
 from newsletter.providers.base import Outcome, OutcomeKind, Provider
-from newsletter.sending.batch import ClaimedBatch, claim_batch, hold
+from newsletter.sending.batch import LARGE, ClaimedBatch, claim_batch
 from newsletter.sending.keys import batch_key
 from newsletter.sending.readers import UNDER_WAY, deliveries_of
+from newsletter.sending.reconcile import hold
 from newsletter.sending.throttle import Throttle
 
 log = logging.getLogger(__name__)
@@ -36,33 +38,43 @@ def post_next(provider: Provider, throttle: Throttle) -> bool:
     """Post one batch if one is due and the provider's rate allows it; whether one was posted."""
     if not throttle.is_open():
         return False
-    claimed = claim_batch(provider)
+    claimed = claim_batch(provider, doubtful_first=throttle.is_struggling)
     if claimed is None:
         return False
-    outcome = provider.post_batch(claimed.body, key=claimed.key, size=claimed.size)
-    throttle.note(outcome)
-    record_outcome(claimed, outcome)
+    if claimed.is_still_ours():
+        outcome = provider.post_batch(claimed.body, key=claimed.key, size=claimed.size)
+        throttle.note(outcome)
+        record_outcome(claimed, outcome)
     return True
 
 
 def record_outcome(claimed: ClaimedBatch, outcome: Outcome) -> None:
-    """Write down what is known, once: only while this attempt is the batch's latest."""
+    """Write down what is known, once: only while this attempt is the batch's latest, or if it was the one that proves.
+
+    Another worker may have taken over after the lease, with the same bytes under the same key. Its record says the
+    same or knows more, but for ids: those settle the batch whoever brings them.
+    """
     log.info("batch %s attempt %s: %s %s", claimed.pk, claimed.attempt, outcome.kind.value, outcome.reason)
+    is_latest = Q(state=BatchState.CLAIMED, attempts=claimed.attempt)
+    is_open = Q(state__in=(BatchState.CLAIMED, BatchState.UNKNOWN, BatchState.HELD), key=claimed.key)
     with transaction.atomic():
-        latest = Batch.objects.filter(pk=claimed.pk, state=BatchState.CLAIMED, attempts=claimed.attempt)
-        batch = latest.select_for_update(of=("self",)).select_related("edition__issue").first()
+        found = Batch.objects.filter(is_open if outcome.kind is OutcomeKind.ACCEPTED else is_latest, pk=claimed.pk)
+        batch = found.select_for_update(of=("self",)).select_related("edition__issue").defer(*LARGE).first()
         if batch is None:
-            # Another worker took over after the lease, or a receipt told first. It used the same key, so its
-            # record says the same or knows more.
             return
-        batch.lease_until, batch.reason = None, outcome.reason
+        batch.lease_until, batch.reason = None, outcome.reason[:500]
         RECORD[outcome.kind](batch, outcome, claimed)
 
 
 def _accept(batch: Batch, outcome: Outcome, claimed: ClaimedBatch) -> None:
-    keys = list(deliveries_of(batch).filter(status__in=UNDER_WAY).values_list("pk", flat=True))
+    # In the order of their keys, as the step that applies receipts locks them: two orders would block each other.
+    under_way = deliveries_of(batch).filter(status__in=UNDER_WAY).select_for_update()
+    keys = list(under_way.values_list("pk", flat=True))
     if len(keys) != len(outcome.ids):
-        hold(batch, f"The provider named {len(outcome.ids)} mails, but {len(keys)} deliveries wait: rows were changed.")
+        hold(
+            _saved(batch),
+            f"The provider named {len(outcome.ids)} mails, but {len(keys)} deliveries wait: rows were changed.",
+        )
         return
     execute_with(RECORD_IDS, {"id": "bigint", "provider_id": "text"}, zip(keys, outcome.ids, strict=True))
     _finish(batch, BatchState.ACCEPTED)
@@ -78,9 +90,12 @@ def _try_later(batch: Batch, outcome: Outcome, claimed: ClaimedBatch) -> None:
 
 def _halt(batch: Batch, outcome: Outcome, claimed: ClaimedBatch) -> None:
     _try_later(batch, outcome, claimed)
-    issue = batch.edition.issue
+    _pause(batch.edition.issue, outcome.reason)
+
+
+def _pause(issue: Issue, reason: str) -> None:
     try:
-        issue.move(IssueStatus.PAUSED, by="worker", reason=outcome.reason[:500], hold_reason=outcome.reason[:500])
+        issue.move(IssueStatus.PAUSED, by="worker", reason=reason[:500], hold_reason=reason[:500])
     except WrongStatus:
         # Paused or cancelled meanwhile: it stands still already, which is all that was wanted.
         log.info("issue %s is not sending any more", issue.pk)
@@ -90,10 +105,9 @@ def _split(batch: Batch, outcome: Outcome, claimed: ClaimedBatch) -> None:
     """Two halves under keys of their own find the message at fault in a few posts; alone, it is refused (R-107)."""
     keys = list(deliveries_of(batch).filter(status__in=UNDER_WAY).values_list("pk", flat=True))
     if claimed.in_doubt:
-        hold(batch, f"{outcome.reason} An earlier attempt was not answered.")
+        hold(_saved(batch), f"{outcome.reason} An earlier attempt was not answered.")
     elif len(keys) == 1:
-        Delivery.objects.filter(pk__in=keys).update(status=DeliveryStatus.FAILED, reason=outcome.reason[:200])
-        _finish(batch, BatchState.REFUSED)
+        _refuse(batch, keys, outcome)
     else:
         middle = len(keys) // 2
         Delivery.objects.filter(pk__in=keys).update(status=DeliveryStatus.PENDING)
@@ -101,9 +115,26 @@ def _split(batch: Batch, outcome: Outcome, claimed: ClaimedBatch) -> None:
         Batch.objects.bulk_create(_half(batch, half) for half in (keys[:middle], keys[middle:]))
 
 
+def _refuse(batch: Batch, keys: list[int], outcome: Outcome) -> None:
+    Delivery.objects.filter(pk__in=keys).update(status=DeliveryStatus.FAILED, reason=outcome.reason[:200])
+    _finish(batch, BatchState.REFUSED)
+    batches = Batch.objects.filter(edition=batch.edition_id)
+    is_first = batches.filter(state=BatchState.REFUSED).count() < 2
+    if not is_first and not batches.filter(state=BatchState.ACCEPTED).exists():
+        # Two alone were refused and nobody was accepted: it is not the readers. Going on would refuse everybody.
+        _pause(batch.edition.issue, f"Nothing is accepted. {outcome.reason}")
+
+
 def _half(batch: Batch, keys: list[int]) -> Batch:
-    key = batch_key(batch.edition, keys[0], keys[-1], epoch=1)
-    return Batch(edition=batch.edition, first_delivery=keys[0], last_delivery=keys[-1], key=key)
+    return Batch(
+        edition=batch.edition,
+        first_delivery=keys[0],
+        last_delivery=keys[-1],
+        key=batch_key(batch.edition, keys[0], keys[-1], epoch=1),
+        may_be_out=batch.may_be_out,
+        # Before all others, so that a fault is found, or found to be everybody's, within a few posts.
+        not_before=batch.not_before - datetime.timedelta(days=1),
+    )
 
 
 def _keep_in_doubt(batch: Batch, outcome: Outcome, claimed: ClaimedBatch) -> None:
@@ -114,7 +145,7 @@ def _keep_in_doubt(batch: Batch, outcome: Outcome, claimed: ClaimedBatch) -> Non
 
 
 def _stuck(batch: Batch, outcome: Outcome, claimed: ClaimedBatch) -> None:
-    hold(batch, outcome.reason)
+    hold(_saved(batch), outcome.reason)
 
 
 RECORD: dict[OutcomeKind, Callable[[Batch, Outcome, ClaimedBatch], None]] = {
@@ -134,13 +165,21 @@ def _make_ready(batch: Batch, *, wait: datetime.timedelta) -> None:
     deliveries_of(batch).filter(status__in=UNDER_WAY).update(status=DeliveryStatus.PENDING)
 
 
+def _saved(batch: Batch) -> Batch:
+    batch.save()
+    return batch
+
+
 def _finish(batch: Batch, state: BatchState) -> None:
     batch.state, batch.payload, batch.finished_at = state, None, timezone.now()
     batch.save()
 
 
 def _wait(outcome: Outcome, attempts: int) -> datetime.timedelta:
-    """What the provider asked for, else exponential with full jitter: a crowd of workers does not come back at once."""
+    """What the provider asked for, else exponential with full jitter: a crowd of workers does not come back at once.
+
+    At most five minutes, whatever was asked: asking again costs little, and a reader waits (R-118).
+    """
     longest = min(LONGEST_WAIT, 2.0 ** min(attempts, 12))
     jittered = random.uniform(0.2, longest)  # noqa: S311 - spreads load; nobody gains by guessing it
-    return datetime.timedelta(seconds=outcome.retry_after or jittered)
+    return datetime.timedelta(seconds=min(outcome.retry_after or jittered, LONGEST_WAIT))

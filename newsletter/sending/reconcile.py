@@ -1,40 +1,79 @@
-"""Reconcile: settle batches whose outcome is not known, from what receipts prove or a person decides.
+"""Reconcile: batches in doubt, settled by what receipts prove, held where nothing may be tried, decided by a person.
 
-Imports models only.
+Imports models, providers and `readers`.
 """
 
 from __future__ import annotations
 
 from django.db import transaction
-from django.db.models import Exists, OuterRef, Q
+from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 
-from newsletter.models import Batch, BatchState, Delivery, DeliveryStatus, Fact
+from newsletter.models import Batch, BatchState, Delivery, DeliveryStatus, Edition, Fact, IssueStatus
+from newsletter.providers.base import Provider
 from newsletter.sending.readers import UNDER_WAY, deliveries_of
 
-IN_DOUBT = (BatchState.UNKNOWN, BatchState.HELD)
+#: Batches looked at in one turn of a step.
+CHUNK = 100
 
-_ANY_FACT = Q()
+KEY_EXPIRED = "No answer came before the provider forgets the key; posting again could reach readers twice."
+CANCELLED_IN_DOUBT = "The send was cancelled while it was not known whether this batch went out."
+PROVEN = "A receipt proves that it went out."
+
+#: Deliveries whose batch may have gone out: those in its bytes, and those that a person chose to send again.
+UNSETTLED = (*UNDER_WAY, DeliveryStatus.PENDING)
+
+HAS_A_FACT = Q()
 for _fact in Fact:
-    _ANY_FACT |= Q(**{f"{_fact.value}_at__isnull": False})
+    HAS_A_FACT |= Q(**{f"{_fact.value}_at__isnull": False})
 
 
 class NotInDoubt(Exception):
-    """The batch's outcome is known already; there is nothing to decide."""
+    """There is nothing to decide about this batch, or this cannot be decided any more; the sentence says which."""
 
     permanent = True
 
 
-def settle_proven(limit: int = 100) -> bool:
+def settle_proven() -> bool:
     """Accept batches in doubt of which any mail has a receipt: a strict post goes out whole or not at all (R-109)."""
-    proven = Delivery.objects.filter(
-        _ANY_FACT, edition=OuterRef("edition"), pk__gte=OuterRef("first_delivery"), pk__lte=OuterRef("last_delivery")
-    ).filter(status__in=UNDER_WAY)
-    stale = Q(state__in=IN_DOUBT) | Q(state=BatchState.CLAIMED, lease_until__lt=timezone.now())
-    found = Batch.objects.filter(stale, Exists(proven))[:limit]
+    proof = Delivery.objects.filter(
+        HAS_A_FACT, edition=OuterRef("edition"), pk__gte=OuterRef("first_delivery"), pk__lte=OuterRef("last_delivery")
+    )
+    open_again = Q(state=BatchState.READY, attempts__gt=0)
+    stale = Q(state__in=(BatchState.UNKNOWN, BatchState.HELD)) | Q(
+        state=BatchState.CLAIMED, lease_until__lt=timezone.now()
+    )
+    found = list(Batch.objects.filter(stale | open_again).filter(Exists(proof))[:CHUNK])
+    return sum(_settle(batch, PROVEN) for batch in found) == CHUNK
+
+
+def settle_if_proven(batch: Batch) -> bool:
+    """Accept this batch if any of its mails has a receipt; whether it has."""
+    return deliveries_of(batch).filter(HAS_A_FACT).exists() and _settle(batch, PROVEN)
+
+
+def hold_the_hopeless(provider: Provider) -> bool:
+    """Hold batches in doubt that nobody will post again: their key has expired, or their send was cancelled."""
+    now = timezone.now()
+    expired = Q(first_attempt_at__lt=now - provider.key_lifetime)
+    cancelled = Q(edition__sent_as__status=IssueStatus.CANCELLED)
+    doubtful = Batch.objects.free(now).exclude(state=BatchState.READY)
+    found = list(doubtful.filter(expired | cancelled).select_related("edition__sent_as")[:CHUNK])
     for batch in found:
-        _settle(batch, "A receipt proves that it went out.")
-    return False
+        is_cancelled = batch.edition.sent_as.status == IssueStatus.CANCELLED
+        hold(batch, CANCELLED_IN_DOUBT if is_cancelled else KEY_EXPIRED)
+    return len(found) == CHUNK
+
+
+def hold(batch: Batch, reason: str) -> None:
+    """Nothing may be done about this batch until a receipt or a person tells whether it went out."""
+    with transaction.atomic():
+        held = Batch.objects.filter(pk=batch.pk, state=batch.state, attempts=batch.attempts).update(
+            state=BatchState.HELD, reason=reason[:500], lease_until=None
+        )
+        if held:
+            under_way = deliveries_of(batch).filter(status__in=UNDER_WAY)
+            under_way.update(status=DeliveryStatus.UNKNOWN, reason=reason[:200])
 
 
 def count_as_sent(batch: Batch, *, by: str) -> None:
@@ -48,23 +87,30 @@ def send_again(batch: Batch, *, by: str) -> None:
 
     Raises NotInDoubt.
     """
+    on_its_way = (IssueStatus.SENDING, IssueStatus.PAUSED)
     with transaction.atomic():
-        changed = Batch.objects.filter(pk=batch.pk, state=BatchState.HELD).update(
+        changed = Batch.objects.filter(pk=batch.pk, state=BatchState.HELD, edition__in=_editions_of(on_its_way)).update(
             state=BatchState.READY,
             payload=None,
+            may_be_out=True,
             not_before=timezone.now(),
             reason=f"Sent again by {by}, who accepted that readers may get it twice.",
         )
         if not changed:
-            raise NotInDoubt("This batch is not held any more; look at its outcome.")
+            raise NotInDoubt("This batch cannot be sent again: it is not held any more, or its issue is over.")
         deliveries_of(batch).filter(status__in=UNDER_WAY).update(status=DeliveryStatus.PENDING, reason="")
 
 
+def _editions_of(statuses: tuple[str, ...]) -> QuerySet[Edition]:
+    return Edition.objects.filter(sent_as__status__in=statuses)
+
+
 def _settle(batch: Batch, reason: str) -> bool:
+    """Write down that it went out, unless somebody has touched it since; whether that was so."""
     with transaction.atomic():
         changed = Batch.objects.filter(pk=batch.pk, state=batch.state, attempts=batch.attempts).update(
             state=BatchState.ACCEPTED, payload=None, lease_until=None, reason=reason, finished_at=timezone.now()
         )
         if changed:
-            deliveries_of(batch).filter(status__in=UNDER_WAY).update(status=DeliveryStatus.ACCEPTED, reason="")
+            deliveries_of(batch).filter(status__in=UNSETTLED).update(status=DeliveryStatus.ACCEPTED, reason="")
     return bool(changed)

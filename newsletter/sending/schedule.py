@@ -49,11 +49,18 @@ def unschedule_issue(issue: Issue, *, by: str, reason: str = "") -> None:
 
 
 def send_now(issue: Issue, *, by: str) -> None:
-    """Freeze the issue and start it; a worker does the rest. Raises IssueRefused or WrongStatus."""
+    """Freeze the issue and start it; a worker does the rest. Raises IssueRefused or WrongStatus.
+
+    `issue` is as the person saw it: one that has been scheduled or taken off the schedule since is not started, since
+    something else would go out than they looked at.
+    """
+    seen = issue.status
     with transaction.atomic():
         lock(issue)
+        if issue.status != seen:
+            raise WrongStatus(f"This issue is {issue.get_status_display().lower()} by now. Look at it again.")
         edition = approve(issue) if issue.status == IssueStatus.DRAFT else issue.edition
-        issue.move(IssueStatus.SENDING, by=by, edition=edition, started_at=timezone.now(), hold_reason="")
+        _start(issue, by=by, edition=edition)
 
 
 def start_due_issues() -> bool:
@@ -61,19 +68,32 @@ def start_due_issues() -> bool:
 
     One that may no longer be sent (nobody is left to send it to) goes back to draft with the reason.
     """
-    issue = Issue.objects.due(timezone.now()).select_related("newsletter", "edition").first()
+    issue = Issue.objects.due(timezone.now()).select_related("newsletter").first()
     if issue is None:
         return False
-    try:
-        refuse_without_audience(issue)
-        send_now(issue, by="schedule")
-    except IssueRefused as refusal:
-        log.warning("issue %s was due but not started: %s", issue.pk, refusal)
-        unschedule_issue(issue, by="schedule", reason=str(refusal)[:500])
-    except WrongStatus:
-        # An editor or another worker was faster; the row says what holds now.
-        log.info("issue %s was moved while it was about to start", issue.pk)
+    with transaction.atomic():
+        lock(issue)
+        if not Issue.objects.due(timezone.now()).filter(pk=issue.pk).exists():
+            # An editor or another worker was faster; the row says what holds now.
+            return True
+        try:
+            refuse_without_audience(issue)
+            _start(issue, by="schedule", edition=issue.edition)
+        except IssueRefused as refusal:
+            log.warning("issue %s was due but not started: %s", issue.pk, refusal)
+            unschedule_issue(issue, by="schedule", reason=str(refusal)[:500])
     return True
+
+
+def _start(issue: Issue, *, by: str, edition: Edition | None) -> None:
+    issue.move(
+        IssueStatus.SENDING,
+        only_from=(IssueStatus.DRAFT, IssueStatus.SCHEDULED),
+        by=by,
+        edition=edition,
+        started_at=timezone.now(),
+        hold_reason="",
+    )
 
 
 def lock(issue: Issue) -> None:

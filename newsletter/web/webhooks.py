@@ -45,7 +45,7 @@ class ResendWebhook(View):
 
 def _length(request: HttpRequest) -> int:
     declared = request.headers.get("Content-Length", "")
-    return int(declared) if declared.isdigit() else len(request.body)
+    return int(declared) if declared.isascii() and declared.isdigit() else len(request.body)
 
 
 def _answer(status: int, text: str) -> HttpResponse:

@@ -64,7 +64,10 @@ def opened(browser: Browser, complaints: list[str], *, phone: bool = False) -> P
     else:
         context = browser.new_context(viewport={"width": 1440, "height": 900})
     page = context.new_page()
-    page.on("console", lambda message: complaints.append(f"{message.text} {message.location}") if message.type == "error" else None)
+    page.on(
+        "console",
+        lambda message: complaints.append(f"{message.text} {message.location}") if message.type == "error" else None,
+    )
     page.on("pageerror", lambda error: complaints.append(str(error)))
     return page
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
+import http.server
+import threading
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -15,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from newsletter.models import Fact
-from newsletter.providers.base import BounceKind, Event, OutcomeKind, ReceiptRefused
+from newsletter.providers.base import BounceKind, Event, Outcome, OutcomeKind, ReceiptRefused
 from newsletter.providers.resend import ResendProvider
 from newsletter.sandbox import Fault, SandboxServer
 from tests.newsletter.providers.contract import ProviderContract, message, new_key
@@ -54,7 +56,7 @@ ANSWERS = [
     (Fault("rate_limit_exceeded"), OutcomeKind.LATER, 0),
     (Fault("concurrent_idempotent_requests"), OutcomeKind.UNKNOWN, 0),
     (Fault("invalid_idempotent_request"), OutcomeKind.STUCK, 0),
-    (Fault("invalid_idempotency_key"), OutcomeKind.SPLIT, 0),
+    (Fault("invalid_idempotency_key"), OutcomeKind.HALT, 0),
     (Fault("missing_required_field"), OutcomeKind.SPLIT, 0),
     (Fault("invalid_parameter"), OutcomeKind.SPLIT, 0),
     (Fault("validation_error", status=422), OutcomeKind.SPLIT, 0),
@@ -114,6 +116,96 @@ def test_the_frozen_bytes_travel_unchanged(provider: ResendProvider, sandbox: Sa
     assert provider.post_batch(body, key=key, size=1).kind is OutcomeKind.ACCEPTED
     call = next(call for call in sandbox.ledger.calls() if call["key"] == key)
     assert hashlib.sha256(body).hexdigest() in str(call)
+
+
+class Odd(http.server.BaseHTTPRequestHandler):
+    """A server that gives the answer the test asks for, whatever it is asked."""
+
+    status, body, kind = 200, b"", "application/json"
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.send_response(self.status)
+        self.send_header("Content-Type", self.kind)
+        self.send_header("Location", "http://127.0.0.1:1/")
+        self.send_header("Content-Length", str(len(self.body)))
+        self.end_headers()
+        self.wfile.write(self.body)
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Say nothing."""
+
+
+def answered(status: int, body: bytes, kind: str = "application/json") -> Outcome:
+    """What the provider makes of this answer to a batch of one."""
+    handler = type("Handler", (Odd,), {"status": status, "body": body, "kind": kind})
+    with http.server.HTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.handle_request)
+        thread.start()
+        url = f"http://127.0.0.1:{server.server_address[1]}"
+        provider = ResendProvider(url=url, api_key="re_x", webhook_secrets=(SECRET,))
+        outcome = provider.post_batch(b"[{}]", key=new_key(), size=1)
+        provider.close()
+        thread.join()
+    return outcome
+
+
+#: Bodies that say yes without naming one mail.
+ODD_YES = (
+    *(b"", b"{", b"[]", b'"ok"', b"null", b"7", b"{}"),
+    *(b'{"data": null}', b'{"data": {}}', b'{"data": [null]}', b'{"data": ["x"]}', b'{"data": [{"id": 7}]}'),
+    *(b'{"data": [{"id": ""}]}', b'{"data": [{"id": "' + b"x" * 65 + b'"}]}'),
+)
+
+
+@pytest.mark.parametrize("body", ODD_YES, ids=repr)
+def test_a_yes_that_cannot_be_read_is_unknown_and_never_an_error(body: bytes) -> None:
+    assert answered(200, body).kind is OutcomeKind.UNKNOWN
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"statusCode": "many", "name": "validation_error", "message": "x"}',
+        b'{"statusCode": 422, "name": ["a"], "message": {"b": 1}}',
+        b'{"statusCode": 400, "name": null, "message": null}',
+        b"[1, 2]",
+        b'"no"',
+    ],
+    ids=repr,
+)
+@pytest.mark.parametrize("status", [400, 422, 500])
+def test_a_no_that_cannot_be_read_is_an_outcome_too(status: int, body: bytes) -> None:
+    assert answered(status, body).kind in OutcomeKind
+
+
+@pytest.mark.parametrize("status", [301, 302, 307, 308])
+@pytest.mark.parametrize("kind", ["text/html", "application/json"])
+def test_a_redirect_is_never_followed_and_stops_the_issue(status: int, kind: str) -> None:
+    outcome = answered(status, b"{}", kind)
+    assert outcome.kind is OutcomeKind.HALT
+    assert "redirects" in outcome.reason
+
+
+@pytest.mark.parametrize(
+    ("message", "kind"),
+    [
+        ("Invalid `from` field. The email address needs to follow the format.", OutcomeKind.HALT),
+        ("Invalid `reply_to` field.", OutcomeKind.HALT),
+        ("Invalid `headers` field.", OutcomeKind.HALT),
+        ("Invalid `to` field. The email address needs to follow the format.", OutcomeKind.SPLIT),
+        ("Missing `to` field.", OutcomeKind.SPLIT),
+    ],
+)
+def test_a_complaint_about_what_all_messages_share_is_no_readers_fault(message: str, kind: OutcomeKind) -> None:
+    body = orjson.dumps({"statusCode": 422, "name": "validation_error", "message": message})
+    assert answered(422, body).kind is kind
+
+
+def test_a_reason_holds_no_address() -> None:
+    message = "You can only send to your own email address (owner@example.org)."
+    body = orjson.dumps({"statusCode": 403, "name": "validation_error", "message": message})
+    assert answered(403, body).reason.endswith("your own email address ((an address)).")
 
 
 # Receipts
@@ -238,7 +330,10 @@ def test_a_kind_that_nobody_knows_is_an_event_without_a_fact(kind: str) -> None:
         ({"type": "Permanent", "message": "550 5.7.515 Access denied"}, BounceKind.POLICY),
         ({"type": "Permanent", "diagnosticCode": ["smtp; 550 5.7.1 blocked"]}, BounceKind.POLICY),
         ({"type": "Permanent", "diagnosticCode": ["smtp; 550 5.4.1 relay access denied"]}, BounceKind.POLICY),
-        ({"type": "Permanent", "subType": "ContentRejected"}, BounceKind.POLICY),
+        ({"type": "Permanent", "subType": "ContentRejected"}, BounceKind.SOFT),
+        ({"type": "Permanent", "subType": "AttachmentRejected"}, BounceKind.SOFT),
+        ({"type": "Permanent", "message": "smtp; 550 5.1.1 unknown (from 10.4.7.23)"}, BounceKind.HARD),
+        ({"type": "Permanent", "subType": ["NoEmail"]}, BounceKind.SOFT),
         ("nonsense", BounceKind.SOFT),
         (None, BounceKind.SOFT),
     ],

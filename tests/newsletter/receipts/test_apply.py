@@ -15,7 +15,7 @@ from hypothesis.extra.django import TestCase
 
 from newsletter.models import Delivery, DeliveryStatus, Edition, Fact, Issue, Receipt, ReceiptState
 from newsletter.providers import get_provider
-from newsletter.providers.base import SignedReceipt
+from newsletter.providers.base import Event, SignedReceipt
 from newsletter.receipts.apply import apply_receipts
 from newsletter.receipts.inbox import store_receipt
 from newsletter.receipts.statistics import report_of
@@ -145,11 +145,51 @@ def test_an_unreadable_body_does_not_stop_the_others(delivery: Delivery) -> None
     assert states() == [ReceiptState.IGNORED, ReceiptState.APPLIED]
 
 
-def test_an_event_with_nul_is_stored_without_it(delivery: Delivery) -> None:
-    receive("email.bounced", delivery, bounce={"type": "Transient", "message": "full\x00 up"})
+def test_an_escaped_nul_breaks_nothing_and_shows_nowhere(delivery: Delivery) -> None:
+    receive("email.bounced", delivery, bounce={"type": "Transient", "message": "full\x00 up, \\u0000 they say"})
+    apply()
+    receipt = Receipt.objects.get()
+    assert receipt.state == ReceiptState.APPLIED
+    assert receipt.note == "full  up, \\u0000 they say"
+
+
+def test_a_subject_that_speaks_of_an_escape_costs_no_receipt(delivery: Delivery) -> None:
+    receive("email.complained", delivery, subject="What \\u0000 does")
     apply()
     assert states() == [ReceiptState.APPLIED]
-    assert "\\u0000" not in Receipt.objects.get().body
+
+
+def test_what_no_provider_would_send_keeps_no_receipt_waiting(
+    delivery: Delivery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    provider = get_provider()
+    real_parse = provider.parse
+
+    def parse(body: str) -> Event:
+        if "poison" in body:
+            raise RuntimeError("Nobody thought of this.")
+        return real_parse(body)
+
+    monkeypatch.setattr(provider, "parse", parse)
+    receive("email.delivered", delivery, poison=True)
+    receive("email.delivered", delivery)
+    apply()
+    assert states() == [ReceiptState.IGNORED, ReceiptState.APPLIED]
+
+
+@pytest.mark.parametrize("created_at", ["0001-01-01T00:00:00+10:00", "9999-12-31T23:59:59-10:00", "yesterday"])
+def test_an_absurd_time_is_no_fact(delivery: Delivery, created_at: str) -> None:
+    tags = {"delivery": str(delivery.pk), "env": "tests"}
+    body = {"type": "email.delivered", "created_at": created_at, "data": {"to": [people.ADA], "tags": tags}}
+    store_receipt("resend", SignedReceipt(event_id="msg_t", body=orjson.dumps(body).decode()))
+    apply()
+    delivery.refresh_from_db()
+    assert (states(), delivery.delivered_at) == ([ReceiptState.IGNORED], None)
+
+
+def test_a_raw_nul_is_taken_out_of_the_copy(delivery: Delivery) -> None:
+    store_receipt("resend", SignedReceipt(event_id="msg_raw", body='{"type": "email.sent\x00"}'))
+    assert "\x00" not in Receipt.objects.get().body
 
 
 def test_a_hard_bounce_suppresses_the_address_on_every_list(delivery: Delivery) -> None:

@@ -2,20 +2,35 @@
 
 from __future__ import annotations
 
+import datetime
+import threading
+
 import pytest
+from django.db import connection
+from django.db.models import QuerySet
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from newsletter.models import Batch, BatchState, Delivery, DeliveryStatus, Issue, IssueStatus
+from newsletter.models import Batch, BatchState, Delivery, DeliveryStatus, Edition, Issue, IssueStatus
 from newsletter.providers.base import Outcome, OutcomeKind, Provider
 from newsletter.receipts.statistics import report_of
 from newsletter.sandbox import Fault, SandboxServer
+from newsletter.sending.address import address_next
 from newsletter.sending.batch import claim_batch
-from newsletter.sending.control import cancel_issue, finish_issues, resume_issue
-from newsletter.sending.post import record_outcome
-from newsletter.sending.reconcile import NotInDoubt, count_as_sent, send_again, settle_proven
-from newsletter.sending.throttle import Throttle
+from newsletter.sending.control import cancel_issue, finish_issues, pause_issue, resume_issue
+from newsletter.sending.post import post_next, record_outcome
+from newsletter.sending.reconcile import (
+    CANCELLED_IN_DOUBT,
+    NotInDoubt,
+    count_as_sent,
+    hold_the_hopeless,
+    send_again,
+    settle_proven,
+)
+from newsletter.sending.throttle import LONGEST_PAUSE, Throttle
+from subscribers.models import Subscription, SubscriptionState
 from tests import people
-from tests.publications import address_everybody, post_everything, start_sending
+from tests.publications import address_everybody, make_issue, post_everything, start_sending
 
 
 @pytest.fixture
@@ -199,6 +214,191 @@ def test_a_person_can_send_a_held_batch_again_under_a_new_key(
         send_again(held, by="Edda")
 
 
+@pytest.mark.parametrize("name", ["invalid_from_address", "invalid_idempotency_key"])
+def test_a_fault_that_all_messages_share_pauses_the_issue_and_refuses_nobody(
+    under_way: Issue, provider: Provider, sandbox: SandboxServer, name: str
+) -> None:
+    sandbox.plan(Fault(name, times=100))
+    assert post_everything(provider) == 1
+    under_way.refresh_from_db()
+    assert (under_way.status, report_of(under_way).waiting) == (IssueStatus.PAUSED, 7)
+
+
+def test_when_nobody_at_all_is_accepted_it_stops_after_the_second_reader(
+    under_way: Issue, provider: Provider, sandbox: SandboxServer
+) -> None:
+    sandbox.plan(Fault("validation_error", status=422, times=100))
+    assert post_everything(provider) < 6
+    under_way.refresh_from_db()
+    report = report_of(under_way)
+    assert (under_way.status, report.refused, report.waiting) == (IssueStatus.PAUSED, 2, 5)
+    assert "Nothing is accepted" in under_way.hold_reason
+    sandbox.team.faults.clear()
+    resume_issue(under_way, by="Edda")
+    post_everything(provider)
+    assert report_of(under_way).accepted == 5
+
+
+def test_an_outage_puts_one_batch_in_doubt_and_not_one_after_the_other(
+    issue: Issue, provider: Provider, sandbox: SandboxServer
+) -> None:
+    people.many_readers(60, issue.newsletter)
+    start_sending(issue)
+    address_everybody(batch_size=2)
+    sandbox.plan(Fault("html_502", times=1000))
+    seconds = [0.0]
+    throttle = Throttle(clock=lambda: seconds[0])
+    while seconds[0] < 600:
+        seconds[0] += 0.5
+        post_next(provider, throttle)
+    assert states().count(BatchState.UNKNOWN) == 1
+    assert sandbox.ledger.summary()["calls"] < 20
+    sandbox.team.faults.clear()
+    while seconds[0] < 1200 and report_of(issue).accepted < 60:
+        seconds[0] += 0.5
+        post_next(provider, throttle)
+    assert mails(sandbox) == (60, 60)
+
+
+def test_a_batch_that_cannot_be_built_keeps_no_other_waiting(
+    under_way: Issue, provider: Provider, sandbox: SandboxServer
+) -> None:
+    edition = Edition.objects.get(sent_as=under_way)
+    # As if it had been frozen by an earlier release, and today's rules refuse one of its headers.
+    changed = {**edition.envelope, "headers": {**edition.envelope["headers"], "X-Campaign": "1"}}
+    QuerySet(Edition).filter(pk=edition.pk).update(envelope=changed)
+    other = start_sending(make_issue("issue-2", under_way.newsletter))
+    address_everybody(batch_size=3)
+    post_everything(provider)
+    assert (report_of(other).accepted, report_of(under_way).waiting) == (7, 7)
+    assert "cannot be built (MessageRefused)" in Batch.objects.filter(edition=edition)[0].reason
+
+
+@pytest.mark.parametrize("crashed", [False, True], ids=["no answer", "crashed worker"])
+def test_doubt_in_a_cancelled_issue_is_held_and_named(under_way: Issue, provider: Provider, crashed: bool) -> None:
+    claimed = claim_batch(provider)
+    assert claimed is not None
+    if not crashed:
+        record_outcome(claimed, Outcome(kind=OutcomeKind.UNKNOWN, reason="No answer."))
+    cancel_issue(under_way, by="Edda")
+    Batch.objects.filter(state=BatchState.CLAIMED).update(lease_until=timezone.now())
+    hold_the_hopeless(provider)
+    held = Batch.objects.get(pk=claimed.pk)
+    assert (held.state, held.reason) == (BatchState.HELD, CANCELLED_IN_DOUBT)
+    with pytest.raises(NotInDoubt):
+        send_again(held, by="Edda")
+    count_as_sent(held, by="Edda")
+
+
+def test_doubt_in_a_paused_issue_is_held_when_the_key_expires(under_way: Issue, provider: Provider) -> None:
+    claimed = claim_batch(provider)
+    assert claimed is not None
+    record_outcome(claimed, Outcome(kind=OutcomeKind.UNKNOWN, reason="No answer."))
+    pause_issue(under_way, by="Edda", reason="Lunch.")
+    Batch.objects.filter(pk=claimed.pk).update(first_attempt_at=timezone.now() - provider.key_lifetime)
+    hold_the_hopeless(provider)
+    assert Batch.objects.get(pk=claimed.pk).state == BatchState.HELD
+
+
+def test_a_proof_that_comes_after_the_decision_to_send_again_stops_it(
+    under_way: Issue, provider: Provider, sandbox: SandboxServer
+) -> None:
+    sandbox.plan(Fault("reset", after_commit=True))
+    post_everything(provider)
+    Batch.objects.filter(state=BatchState.UNKNOWN).update(first_attempt_at=timezone.now() - provider.key_lifetime)
+    hold_the_hopeless(provider)
+    held = Batch.objects.get(state=BatchState.HELD)
+    send_again(held, by="Edda")
+    Delivery.objects.filter(pk=held.first_delivery).update(delivered_at=timezone.now())
+    post_everything(provider)
+    assert mails(sandbox) == (7, 7)
+    assert states() == [BatchState.ACCEPTED] * 3
+
+
+def test_who_left_before_it_is_sent_again_is_told_apart_from_who_never_got_it(
+    under_way: Issue, provider: Provider, sandbox: SandboxServer
+) -> None:
+    held = held_batch(under_way, provider, sandbox)
+    send_again(held, by="Edda")
+    first = Delivery.objects.get(pk=held.first_delivery)
+    Subscription.objects.filter(subscriber=first.subscriber_id).update(state=SubscriptionState.UNSUBSCRIBED)
+    post_everything(provider)
+    first.refresh_from_db()
+    assert first.reason == "The reader left the newsletter. An earlier post may have reached them."
+
+
+def test_an_answer_that_comes_late_settles_a_batch_that_was_held(under_way: Issue, provider: Provider) -> None:
+    late = claim_batch(provider)
+    assert late is not None
+    answer = provider.post_batch(late.body, key=late.key, size=late.size)
+    Batch.objects.filter(pk=late.pk).update(
+        lease_until=timezone.now(), first_attempt_at=timezone.now() - provider.key_lifetime
+    )
+    hold_the_hopeless(provider)
+    record_outcome(late, answer)
+    assert Batch.objects.get(pk=late.pk).state == BatchState.ACCEPTED
+    assert report_of(under_way).accepted == 3
+
+
+def test_a_machine_that_slept_since_the_claim_does_not_post(
+    under_way: Issue, provider: Provider, sandbox: SandboxServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("newsletter.sending.batch.LEASE", -datetime.timedelta(seconds=1))
+    post_next(provider, Throttle())
+    assert mails(sandbox) == (0, 0)
+
+
+def test_recording_an_outcome_does_not_read_the_editions_texts(under_way: Issue, provider: Provider) -> None:
+    claim_batch(provider)
+    claimed = claim_batch(provider)
+    assert claimed is not None
+    with CaptureQueriesContext(connection) as queries:
+        record_outcome(claimed, Outcome(kind=OutcomeKind.UNKNOWN, reason="No answer."))
+    assert not any('"newsletter_edition"."html"' in query["sql"] for query in queries)
+
+
+def test_a_cancel_is_whole_or_not_at_all(under_way: Issue, monkeypatch: pytest.MonkeyPatch) -> None:
+    def crash() -> bool:
+        raise RuntimeError("The power is gone.")
+
+    monkeypatch.setattr("newsletter.sending.control.drop_cancelled", crash)
+    with pytest.raises(RuntimeError):
+        cancel_issue(under_way, by="Edda")
+    under_way.refresh_from_db()
+    assert (under_way.status, report_of(under_way).waiting) == (IssueStatus.SENDING, 7)
+
+
+def test_a_cancel_while_addressing_counts_everybody(issue: Issue) -> None:
+    people.many_readers(5, issue.newsletter)
+    start_sending(issue)
+    address_next(2, chunk=2)
+    cancel_issue(issue, by="Edda")
+    assert report_of(issue).skipped == 2
+    assert issue.excluded == {"cancelled_before_their_turn": 3}
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.skipif("connection.vendor != 'postgresql'", reason="SQLite lets one connection write at a time")
+def test_six_workers_at_once_claim_each_batch_once(issue: Issue, provider: Provider) -> None:
+    people.many_readers(40, issue.newsletter)
+    start_sending(issue)
+    address_everybody(batch_size=2)
+    claimed, barrier = list[int](), threading.Barrier(6)
+
+    def work() -> None:
+        barrier.wait()
+        while batch := claim_batch(provider):
+            claimed.append(batch.pk)
+        connection.close()
+
+    threads = [threading.Thread(target=work) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert (len(claimed), len(set(claimed))) == (20, 20)
+
+
 def test_a_worker_that_wakes_up_late_cannot_write_over_a_newer_attempt(under_way: Issue, provider: Provider) -> None:
     late = claim_batch(provider)
     assert late is not None
@@ -228,6 +428,24 @@ def test_a_rate_limit_closes_the_throttle_for_as_long_as_was_asked() -> None:
     assert (throttle.is_open(), throttle.delay()) == (False, 7.0)
     now[0] += 7.0
     assert throttle.is_open()
+
+
+def test_a_provider_that_asks_for_a_day_is_asked_again_after_minutes() -> None:
+    throttle = Throttle(clock=lambda: 0.0)
+    throttle.note(Outcome(kind=OutcomeKind.LATER, retry_after=86_400.0))
+    assert throttle.delay() == LONGEST_PAUSE
+
+
+def test_each_post_without_an_answer_doubles_the_pause_until_one_comes() -> None:
+    throttle = Throttle(clock=lambda: 0.0)
+    pauses = []
+    for _ in range(12):
+        throttle.note(Outcome(kind=OutcomeKind.UNKNOWN, rate_limit=10.0))
+        pauses.append(throttle.delay())
+    assert pauses[:4] == [1.0, 2.0, 4.0, 8.0]
+    assert (pauses[-1], throttle.is_struggling) == (LONGEST_PAUSE, True)
+    throttle.note(Outcome(kind=OutcomeKind.ACCEPTED))
+    assert (throttle.delay(), throttle.is_struggling) == (0.125, False)
 
 
 def test_the_pace_stays_a_fifth_below_the_limit_that_the_provider_names() -> None:

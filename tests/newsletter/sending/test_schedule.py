@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import threading
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from django.utils import timezone
 from newsletter.content.store import IssueIsClosed, save_content
 from newsletter.models import TRANSITIONS, Edition, Issue, IssueStatus, IssueTransition, WrongStatus
 from newsletter.preflight import Severity
+from newsletter.sending import schedule as schedule_module
 from newsletter.sending.control import cancel_issue, finish_issues, pause_issue, resume_issue
 from newsletter.sending.freeze import freeze_edition
 from newsletter.sending.schedule import (
@@ -128,7 +130,7 @@ def test_send_now_works_for_a_scheduled_issue_too(ready: Issue) -> None:
 def test_pressed_twice_it_starts_once(ready: Issue) -> None:
     send_now(ready, by="Edda")
     again = Issue.objects.get(pk=ready.pk)
-    with pytest.raises(WrongStatus, match="This issue is sending"):
+    with pytest.raises(WrongStatus, match="sending, so it cannot"):
         send_now(again, by="Edda")
     assert IssueTransition.objects.count() == 1
 
@@ -138,6 +140,73 @@ def test_a_stale_object_does_not_move_an_issue_that_has_moved(ready: Issue) -> N
     send_now(ready, by="Edda")
     with pytest.raises(WrongStatus):
         schedule(stale)
+
+
+def meanwhile(monkeypatch: pytest.MonkeyPatch, act: Callable[[Issue], None]) -> None:
+    """Let somebody act on the issue after the worker has found it due and before it holds the row."""
+    real_lock = schedule_module.lock
+
+    def act_then_lock(issue: Issue) -> None:
+        monkeypatch.setattr(schedule_module, "lock", real_lock)
+        act(Issue.objects.get(pk=issue.pk))
+        real_lock(issue)
+
+    monkeypatch.setattr(schedule_module, "lock", act_then_lock)
+
+
+def test_an_issue_taken_off_the_schedule_at_the_last_moment_does_not_start(
+    ready: Issue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    schedule(ready)
+    make_due()
+    meanwhile(monkeypatch, lambda issue: unschedule_issue(issue, by="Edda"))
+    start_due_issues()
+    ready.refresh_from_db()
+    assert ready.status == IssueStatus.DRAFT
+
+
+def test_an_issue_moved_to_another_day_at_the_last_moment_keeps_its_new_time(
+    ready: Issue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def move_on(issue: Issue) -> None:
+        unschedule_issue(issue, by="Edda")
+        save_content(issue, content(subject="Corrected"), by="Edda")
+        schedule(issue)
+
+    schedule(ready)
+    make_due()
+    meanwhile(monkeypatch, move_on)
+    start_due_issues()
+    ready.refresh_from_db()
+    assert ready.status == IssueStatus.SCHEDULED
+    assert ready.edition is not None
+    assert ready.edition.subject == "Corrected"
+
+
+def test_a_second_worker_does_not_undo_a_pause(ready: Issue, monkeypatch: pytest.MonkeyPatch) -> None:
+    def start_and_pause(issue: Issue) -> None:
+        send_now(issue, by="another worker")
+        pause_issue(issue, by="Edda", reason="A wrong link.")
+
+    schedule(ready)
+    make_due()
+    meanwhile(monkeypatch, start_and_pause)
+    start_due_issues()
+    ready.refresh_from_db()
+    assert (ready.status, ready.hold_reason) == (IssueStatus.PAUSED, "A wrong link.")
+
+
+def test_what_was_looked_at_is_what_send_now_starts(ready: Issue) -> None:
+    schedule(ready)
+    seen = Issue.objects.get(pk=ready.pk)
+    unschedule_issue(ready, by="Emma")
+    with pytest.raises(WrongStatus, match="draft by now"):
+        send_now(seen, by="Edda")
+
+
+def test_a_draft_cannot_be_resumed(ready: Issue) -> None:
+    with pytest.raises(WrongStatus):
+        resume_issue(ready, by="Edda")
 
 
 @pytest.mark.django_db(transaction=True)

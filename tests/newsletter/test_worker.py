@@ -1,0 +1,90 @@
+"""The worker: every step has its turn, none ends the others, and an idle one leaves the database alone."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+from django.db import DatabaseError, connection
+from django.test.utils import CaptureQueriesContext
+
+from newsletter.models import Issue, IssueStatus
+from newsletter.providers import get_provider
+from newsletter.sending.schedule import send_now
+from newsletter.sending.throttle import Throttle
+from newsletter.worker import LONGEST_REST, Stepper, run_round, steps_of, work, work_until_idle
+from tests import people
+from tests.publications import make_issue
+from tests.sandboxes import provider_of, running_sandbox
+
+
+class Faulty:
+    """A step that fails a few times, then works."""
+
+    def __init__(self, failures: int, error: Exception) -> None:
+        self.failures, self.error, self.turns = failures, error, 0
+
+    def __call__(self) -> bool:
+        self.turns += 1
+        if self.turns <= self.failures:
+            raise self.error
+        return True
+
+
+@pytest.mark.parametrize("error", [DatabaseError("read-only"), ValueError("odd"), TypeError("odd")], ids=repr)
+def test_a_step_that_fails_rests_and_is_tried_again(error: Exception) -> None:
+    seconds = [0.0]
+    faulty = Faulty(2, error)
+    step = Stepper(faulty, clock=lambda: seconds[0])
+    assert [step(), step(), faulty.turns] == [False, False, 1], "it rests for a second"
+    seconds[0] = 1.0
+    assert [step(), faulty.turns] == [False, 2]
+    seconds[0] = 2.0
+    assert [step(), faulty.turns] == [False, 2], "it rests for two"
+    seconds[0] = 3.0
+    assert step()
+
+
+def test_the_rest_has_an_end() -> None:
+    seconds = [0.0]
+    faulty = Faulty(50, ValueError("odd"))
+    step = Stepper(faulty, clock=lambda: seconds[0])
+    for _ in range(50):
+        step()
+        seconds[0] += LONGEST_REST
+    assert step()
+
+
+def test_one_faulty_step_costs_the_others_nothing() -> None:
+    healthy = Faulty(0, ValueError())
+    assert run_round([Stepper(Faulty(9, ValueError("odd"))), Stepper(healthy)])
+    assert healthy.turns == 1
+
+
+@pytest.mark.django_db
+def test_an_idle_worker_writes_nothing() -> None:
+    steps = steps_of(get_provider(), Throttle())
+    run_round(steps)
+    with CaptureQueriesContext(connection) as queries:
+        run_round(steps)
+    writes = [query["sql"] for query in queries if query["sql"].split()[0] in {"UPDATE", "INSERT", "DELETE", "BEGIN"}]
+    assert writes == []
+
+
+@pytest.mark.django_db
+def test_a_worker_takes_an_issue_from_start_to_sent(monkeypatch: pytest.MonkeyPatch) -> None:
+    issue = make_issue()
+    people.many_readers(3, issue.newsletter)
+    send_now(issue, by="Edda")
+    with running_sandbox() as sandbox:
+        provider_of(sandbox, monkeypatch)
+        work_until_idle()
+        assert sandbox.ledger.summary()["messages"] == 3
+    assert Issue.objects.get().status == IssueStatus.SENT
+
+
+@pytest.mark.django_db
+def test_a_worker_that_is_told_to_stop_stops() -> None:
+    stop = threading.Event()
+    stop.set()
+    work(stop)
