@@ -20,7 +20,7 @@ test-sqlite: .venv/dev.stamp
 	$(BIN)/python -m pytest -n auto $(ARGS)
 
 test-postgresql: .venv/dev.stamp
-	$(BIN)/python -m tests.postgresql $(BIN)/python -m pytest -n auto -m "not browser" $(ARGS)
+	$(BIN)/python -m tests.postgresql $(BIN)/python -m pytest -n auto -m "not browser and not own_database" $(ARGS)
 
 lint: .venv/dev.stamp ## style, types and import contracts
 	$(BIN)/ruff check .

@@ -104,9 +104,13 @@ def when_of(issue: Issue) -> str:
     return format_html('{} {}<span class="under">{} · {}</span>', verb, from_now(moment), clock, zone)
 
 
-def count_of(issue: ListedIssue, name: str) -> str:
-    """One number of its tally, or a dash while it has none."""
-    return f"{getattr(issue.tally, name):,}" if issue.tally else "–"
+def readers_of(issue: ListedIssue) -> str:
+    """How many it was addressed to, and below how many it has reached and how many followed a link."""
+    tally = issue.tally
+    if tally is None:
+        return "–"
+    under = f"{tally.delivered:,} delivered · {tally.clicked:,} clicked"
+    return format_html('{}<span class="under">{}</span>', f"{tally.readers:,}", under)
 
 
 def action_of(issue: Issue) -> str:

@@ -35,7 +35,7 @@ class IssueAdmin(IssueModelAdmin):
     )
     add_form_template = change_form_template = "admin/newsletter/issue/compose.html"
     change_list_template = "admin/newsletter/issue/list.html"
-    list_display = ("name", "status_pill", "when", "readers", "delivered", "clicked", "next_step")
+    list_display = ("name", "status_pill", "when", "readers", "next_step")
     list_filter = ("status", "newsletter")
     list_select_related = ("newsletter",)
     search_fields = ("title", "subject", "sections__stories__title")
@@ -107,18 +107,8 @@ class IssueAdmin(IssueModelAdmin):
 
     @admin.display(description="Readers")
     def readers(self, issue: issue_list.ListedIssue) -> str:
-        """Everybody it was addressed to."""
-        return issue_list.count_of(issue, "readers")
-
-    @admin.display(description="Delivered")
-    def delivered(self, issue: issue_list.ListedIssue) -> str:
-        """Everybody it has reached."""
-        return issue_list.count_of(issue, "delivered")
-
-    @admin.display(description="Clicked")
-    def clicked(self, issue: issue_list.ListedIssue) -> str:
-        """Everybody who followed a link."""
-        return issue_list.count_of(issue, "clicked")
+        """Everybody it was addressed to, and what is known of them."""
+        return issue_list.readers_of(issue)
 
     @admin.display(description="Next")
     def next_step(self, issue: Issue) -> str:

@@ -30,7 +30,7 @@ def test_a_worker_killed_in_the_middle_of_a_send_loses_and_repeats_nobody(tmp_pa
 
         # Second kill: the provider has the batch and its answer is on the way, so the worker cannot know.
         before = installation.messages()
-        installation.sandbox("/sandbox/faults", [{"kind": "silence", "after_commit": True, "seconds": 20}])
+        installation.sandbox("/sandbox/faults", [{"kind": "silence", "after_commit": True, "seconds": 4}])
         installation.processes.start_worker()
         wait_until(lambda: installation.messages() > before, "a batch is out without an answer")
         installation.processes.kill("worker")

@@ -108,4 +108,4 @@ def test_the_list_of_issues_shows_state_time_numbers_and_the_next_step(edda: Cli
     assert "Europe/Berlin" in shown
     assert "Edit" in shown
     assert "Sending Started just now" in shown
-    assert "Europe/Berlin 4 0 0 Watch" in shown
+    assert "0 delivered · 0 clicked Watch" in shown

@@ -132,6 +132,7 @@ def test_all_addresses_are_different_and_nobodys() -> None:
 
 
 @pytest.mark.processes
+@pytest.mark.own_database
 def test_the_whole_job_runs_once_and_says_so() -> None:
     environment = {name: value for name, value in os.environ.items() if name not in {"DJANGO_SETTINGS_MODULE"}}
     done = subprocess.run(
