@@ -1,4 +1,7 @@
-"""One mail of an edition as a provider's bytes, with slots for what differs. Imports models, providers, rendering."""
+"""One mail of an edition as a provider's bytes, with slots for what differs.
+
+Imports models, providers, rendering and `subscribers.tokens`.
+"""
 
 from __future__ import annotations
 
