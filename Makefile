@@ -35,9 +35,9 @@ format: .venv/dev.stamp ## put the code in shape
 bench: .venv/dev.stamp ## measure, and print a table
 	$(BIN)/python -m tests.benchmarks
 
-lock: .venv/dev.stamp ## renew the pins in requirements/*.txt
-	cd requirements && ../$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --upgrade base.in -o base.txt
-	cd requirements && ../$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --upgrade dev.in -o dev.txt
+lock: .venv/dev.stamp ## renew the pins; nothing younger than a week, so that a stolen release is found out first
+	cd requirements && ../$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --upgrade --exclude-newer "7 days" base.in -o base.txt
+	cd requirements && ../$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --upgrade --exclude-newer "7 days" dev.in -o dev.txt
 
 clean: ## remove what these commands made
 	rm -rf .venv var
