@@ -10,6 +10,16 @@ from django.db import connection
 from django.db.backends.sqlite3 import base as sqlite
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip, with the reason, what needs several connections that write at the same time."""
+    if connection.vendor == "postgresql":
+        return
+    reason = "SQLite lets one connection write at a time; `make test-postgresql` runs this"
+    for item in items:
+        if item.get_closest_marker("postgresql"):
+            item.add_marker(pytest.mark.skip(reason=reason))
+
+
 @pytest.fixture(autouse=True, scope="session")
 def _flush_reaches_append_only_tables() -> Iterator[None]:
     """SQLite empties tables between transactional tests with DELETE, which append-only tables refuse."""

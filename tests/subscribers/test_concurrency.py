@@ -23,17 +23,11 @@ from subscribers.transitions import Evidence
 from tests.people import make_mailing_list, many_readers
 from tests.subscribers.post_office import BACKEND, counter
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.postgresql]
 
 GUS = "gus@example.org"
 HERE = Evidence(form="signup", text="You ask for Harbour Notes.")
 Result = TypeVar("Result")
-
-
-@pytest.fixture(autouse=True)
-def _two_can_write() -> None:
-    if connection.vendor != "postgresql":
-        pytest.skip("SQLite lets one write at a time; PostgreSQL runs this (TEST_DATABASE_URL).")
 
 
 def at_once(act: Callable[[], Result], times: int = 8) -> list[Result]:

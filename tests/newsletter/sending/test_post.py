@@ -378,7 +378,7 @@ def test_a_cancel_while_addressing_counts_everybody(issue: Issue) -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-@pytest.mark.skipif("connection.vendor != 'postgresql'", reason="SQLite lets one connection write at a time")
+@pytest.mark.postgresql
 def test_six_workers_at_once_claim_each_batch_once(issue: Issue, provider: Provider) -> None:
     people.many_readers(40, issue.newsletter)
     start_sending(issue)

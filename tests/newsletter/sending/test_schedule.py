@@ -210,7 +210,7 @@ def test_a_draft_cannot_be_resumed(ready: Issue) -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-@pytest.mark.skipif("connection.vendor != 'postgresql'", reason="SQLite lets one connection write at a time")
+@pytest.mark.postgresql
 def test_of_two_who_press_at_the_same_moment_one_wins() -> None:
     issue = make_issue()
     people.ada(issue.newsletter)
