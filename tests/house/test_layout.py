@@ -111,7 +111,7 @@ def test_every_direct_dependency_is_pinned() -> None:
 
 def test_no_tracked_file_names_a_path_of_somebodys_machine() -> None:
     tracked = subprocess.run(
-        ["git", "grep", "-lIE", r"(/home/[a-z]+/|/Users/[A-Za-z]+/|/root/\.)", "--", ".", ":!tests/house"],
+        ["git", "grep", "-lIE", r"(/home/[a-z]+/|/Users/[A-Za-z]+/)", "--", ".", ":!tests/house"],
         cwd=PROJECT_ROOT,
         capture_output=True,
         text=True,
