@@ -6,10 +6,12 @@ BIN := .venv/bin
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-sqlite test-postgresql lint format bench lock clean
+.PHONY: help install demo test test-sqlite test-postgresql lint format bench lock clean
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
+
+install: .venv/base.stamp ## make .venv with the pinned packages
 
 demo: .venv/base.stamp ## run everything here with sample content; ARGS=--once sends one issue, reports and ends
 	@$(BIN)/python manage.py demo $(ARGS)

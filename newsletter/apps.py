@@ -1,5 +1,7 @@
 """The publishing app as Django knows it."""
 
+from importlib import import_module
+
 from django.apps import AppConfig
 
 
@@ -8,3 +10,7 @@ class NewsletterConfig(AppConfig):
 
     name = "newsletter"
     default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        """Register the system checks."""
+        import_module("newsletter.checks")

@@ -28,6 +28,7 @@ PROJECT_ROOT = Path(__file__).resolve().parent.parent
 ENV_FILE_VARIABLE = "NEWSLETTER_ENV_FILE"
 
 RESEND_API_URL = "https://api.resend.com"
+DEFAULT_DATABASE = "sqlite:///var/newsletter.sqlite3"
 
 
 def is_loopback(host: str | None) -> bool:
@@ -77,8 +78,8 @@ class Configuration(BaseSettings):
         description="Keys the list of addresses that must not be mailed; 32 characters or more. "
         "Never change it: with another value nobody on that list is recognised.",
     )
-    database_url: str = Field(
-        default="sqlite:///var/newsletter.sqlite3",
+    database_url: SecretStr = Field(
+        default=SecretStr(DEFAULT_DATABASE),
         description="Where everything is kept: sqlite:///path or postgresql://user:password@host:port/name.",
     )
     environment: str = Field(
@@ -106,11 +107,6 @@ class Configuration(BaseSettings):
         description="Signing secrets of the webhook (whsec_…), separated by commas: the current one and, while it "
         "is being rotated, the previous. Needed with PROVIDER=resend.",
     )
-    service_from: str = Field(
-        default="",
-        description="Sender of mails to editors, such as password resets: Name <address@your.domain>. "
-        "Empty: no such mails.",
-    )
     allowed_hosts: Names = Field(
         default=(),
         description="Further host names that the site answers to, separated by commas; SITE_URL's is always in.",
@@ -133,7 +129,8 @@ class Configuration(BaseSettings):
         if parts.scheme not in {"http", "https"} or not parts.hostname or parts.path.strip("/") or parts.query:
             raise ValueError("must look like https://digest.example.org: scheme and host, no path")
         # UnicodeError is a ValueError: a host that no DNS name can be is a fault like any other.
-        host = parts.hostname.encode("idna").decode("ascii")
+        is_ipv6 = ":" in parts.hostname
+        host = f"[{parts.hostname}]" if is_ipv6 else parts.hostname.encode("idna").decode("ascii")
         port = f":{parts.port}" if parts.port else ""
         return f"{parts.scheme}://{host}{port}"
 
@@ -167,13 +164,23 @@ class Configuration(BaseSettings):
 
     @field_validator("database_url")
     @classmethod
-    def _is_a_known_database(cls, value: str) -> str:
-        parts = urlsplit(value)
-        if parts.scheme == "sqlite" and value.startswith("sqlite:///") and len(value) > len("sqlite:///"):
+    def _is_a_known_database(cls, value: SecretStr) -> SecretStr:
+        url = value.get_secret_value()
+        try:
+            parts = urlsplit(url)
+            has_a_port = parts.port is None or parts.port > 0
+        except ValueError:
+            # Never with its own words: they would name a part of the password.
+            has_a_port = False
+            parts = urlsplit("")
+        if parts.scheme == "sqlite" and url.startswith("sqlite:///") and len(url) > len("sqlite:///"):
             return value
-        if parts.scheme in {"postgres", "postgresql"} and parts.path.strip("/"):
+        if has_a_port and parts.scheme in {"postgres", "postgresql"} and parts.path.strip("/"):
             return value
-        raise ValueError("must be sqlite:///path/to/file or postgresql://user:password@host:port/name")
+        raise ValueError(
+            "must be sqlite:///path/to/file or postgresql://user:password@host:port/name; "
+            "write / : @ in a password as %2F %3A %40"
+        )
 
     @field_validator("resend_api_key")
     @classmethod
@@ -259,7 +266,10 @@ def _fault_sentence(fault: dict[str, object]) -> str:
 
 def env_example() -> str:
     """The text of `.env.example`: every setting with its description; the optional ones commented out."""
-    lines = ["# Copy this file to .env and fill in the first three. Written by: manage.py show_settings --write"]
+    lines = [
+        "# Copy this file to .env and fill in the three that are not commented out.",
+        "# Written by: manage.py show_settings --write",
+    ]
     for name, field in Configuration.model_fields.items():
         lines.append("")
         lines += textwrap.wrap(field.description or "", 98, initial_indent="# ", subsequent_indent="# ")
@@ -282,4 +292,6 @@ def _shown_default(name: str) -> str:
     default = Configuration.model_fields[name].get_default()
     if isinstance(default, bool):
         return str(default).lower()
+    if name == "database_url":
+        return DEFAULT_DATABASE
     return "" if isinstance(default, SecretStr | tuple) or default is PydanticUndefined else str(default)

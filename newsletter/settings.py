@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 from csp.constants import NONE, SELF
 
@@ -14,9 +14,12 @@ def database_settings(url: str) -> dict[str, Any]:
     """Django's DATABASES entry for a DATABASE_URL."""
     parts = urlsplit(url)
     if parts.scheme == "sqlite":
+        file = PROJECT_ROOT / url.removeprefix("sqlite:///")
+        # SQLite makes the file, but not the folder that it is in.
+        file.parent.mkdir(parents=True, exist_ok=True)
         return {
             "ENGINE": "django.db.backends.sqlite3",
-            "NAME": PROJECT_ROOT / url.removeprefix("sqlite:///"),
+            "NAME": file,
             "CONN_MAX_AGE": 60,
             "OPTIONS": {
                 # WAL lets the web read while the worker writes. IMMEDIATE takes the write lock at the start of a
@@ -35,6 +38,8 @@ def database_settings(url: str) -> dict[str, Any]:
         "PORT": str(parts.port or ""),
         "CONN_MAX_AGE": 60,
         "CONN_HEALTH_CHECKS": True,
+        # What libpq reads, such as ?sslmode=require.
+        "OPTIONS": dict(parse_qsl(parts.query)),
     }
 
 
@@ -99,7 +104,7 @@ TEMPLATES = [
 # The compose page sends seven fields a row; Django's limit of 1,000 would lose the words of a long issue.
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 5_000
 
-DATABASES = {"default": database_settings(CONFIGURATION.database_url)}
+DATABASES = {"default": database_settings(CONFIGURATION.database_url.get_secret_value())}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 LANGUAGE_CODE = "en"
@@ -135,10 +140,11 @@ SESSION_COOKIE_NAME, CSRF_COOKIE_NAME = (
     ("__Host-sessionid", "__Host-csrftoken") if IS_ENCRYPTED else ("sessionid", "csrftoken")
 )
 CSRF_COOKIE_HTTPONLY = True
+# Not every web server believes a proxy on another machine about X-Forwarded-Proto; our own address is ours anyway.
+CSRF_TRUSTED_ORIGINS = [SITE_URL]
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if CONFIGURATION.trusted_proxies else None
 
 EMAIL_BACKEND = "newsletter.providers.email_backend.ProviderEmailBackend"
-DEFAULT_FROM_EMAIL = CONFIGURATION.service_from
 
 LOGGING = {
     "version": 1,

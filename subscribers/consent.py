@@ -25,6 +25,7 @@ from subscribers.models import (
     MailingList,
     Notice,
     NoticeKind,
+    NoticeState,
     Subscriber,
     Subscription,
     SubscriptionQuerySet,
@@ -116,11 +117,16 @@ def _verdict(membership: Subscription) -> Asked:
     """Which mail a request for this membership may cause; ENOUGH for none."""
     is_active = membership.state == State.ACTIVE
     kind = NoticeKind.ALREADY_SUBSCRIBED if is_active else NoticeKind.CONFIRMATION
-    earlier = Notice.objects.filter(subscription=membership, kind=kind)
+    # A mail that the provider refused reached nobody: a fault of ours must not bar anybody.
+    earlier = Notice.objects.filter(subscription=membership, kind=kind).exclude(state=NoticeState.FAILED)
     today = earlier.filter(created_at__gt=timezone.now() - DAY).count()
     if is_active:
         return Asked.ALREADY_SUBSCRIBED if today < ALREADY_SUBSCRIBED_A_DAY else Asked.ENOUGH
-    unanswered = earlier.filter(created_at__gt=membership.confirmed_at or membership.created_at).count()
+    since = max(
+        membership.confirmed_at or membership.created_at,
+        membership.subscriber.signups_allowed_at or membership.created_at,
+    )
+    unanswered = earlier.filter(created_at__gte=since).count()
     if today >= CONFIRMATIONS_A_DAY or unanswered >= CONFIRMATIONS_WITHOUT_ANSWER:
         return Asked.ENOUGH
     return Asked.CONFIRMATION
@@ -231,9 +237,12 @@ def unsubscribe_all(memberships: SubscriptionQuerySet, evidence: Evidence) -> in
 
 
 def allow_signups_again(subscriber_keys: Iterable[int]) -> int:
-    """Take “this was not me” off these people: somebody may ask them by mail again. How many it stood on."""
-    declined = Subscriber.objects.filter(pk__in=list(subscriber_keys), declined_at__isnull=False)
-    return declined.update(declined_at=None)
+    """Let confirmation mails go to these people again: after “this was not me”, and after too many without an answer.
+
+    How many people that were.
+    """
+    people = Subscriber.objects.filter(pk__in=list(subscriber_keys))
+    return people.update(declined_at=None, signups_allowed_at=timezone.now())
 
 
 def decline(key: uuid.UUID, evidence: Evidence) -> None:

@@ -71,6 +71,9 @@ class Subscriber(models.Model):
     address = models.CharField(max_length=320, help_text="As the reader typed it; mail goes to this form.")
     canonical = models.CharField(max_length=320, unique=True, editable=False)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
+    signups_allowed_at = models.DateTimeField(
+        null=True, editable=False, help_text="Confirmation mails without an answer are counted from here."
+    )
     declined_at = models.DateTimeField(
         null=True,
         blank=True,

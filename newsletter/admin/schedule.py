@@ -91,6 +91,9 @@ class CountForm(forms.Form):
         required=False, max_length=20, widget=forms.TextInput(attrs={"inputmode": "numeric", "autocomplete": "off"})
     )
 
+    #: The revision that the page showed; what was saved since is not what was confirmed.
+    revision = forms.IntegerField(required=False, widget=forms.HiddenInput)
+
     def __init__(self, data: Any, audience: Audience) -> None:
         super().__init__(data)
         self.audience = audience
@@ -123,13 +126,13 @@ def show_schedule(request: HttpRequest, issue: Issue) -> HttpResponse:
     count = CountForm(request.POST if confirms else None, audience)
     if not confirms or not count.is_valid():
         return _say_back(request, issue, form, count)
-    return _schedule(request, issue, form)
+    return _schedule(request, issue, form, count.cleaned_data["revision"])
 
 
-def _schedule(request: HttpRequest, issue: Issue, form: MomentForm) -> HttpResponse:
+def _schedule(request: HttpRequest, issue: Issue, form: MomentForm, revision: int | None) -> HttpResponse:
     zone = form.cleaned_data["zone"]
     try:
-        schedule_issue(issue, wall=form.wall, zone=zone, by=editor_of(request))
+        schedule_issue(issue, wall=form.wall, zone=zone, by=editor_of(request), revision=revision)
     except (NoSuchTime, IssueRefused) as refusal:
         return _ask(request, issue, form, refusal=getattr(refusal, "sentences", (str(refusal),)))
     except WrongStatus as wrong:
@@ -149,13 +152,14 @@ def show_send_now(request: HttpRequest, issue: Issue) -> HttpResponse:
     refusal: tuple[str, ...] = ()
     if count.is_valid():
         try:
-            send_now(issue, by=editor_of(request))
+            send_now(issue, by=editor_of(request), revision=count.cleaned_data["revision"])
         except IssueRefused as error:
             refusal = error.sentences
         except WrongStatus as wrong:
             return _moved_meanwhile(request, issue, wrong)
         else:
-            sentence = f"“{issue.title}” is on its way to {audience.count:,} readers."
+            readers = "1 reader" if audience.count == 1 else f"{audience.count:,} readers"
+            sentence = f"“{issue.title}” is on its way to {readers}."
             return tell_and_go(request, sentence, page_url(issue, "report"))
     return issue_page(
         request,

@@ -48,7 +48,6 @@ class DemoHome:
             "RESEND_API_KEY": "",
             "RESEND_WEBHOOK_SECRETS": "",
             "SECRET_KEY_FALLBACKS": "",
-            "SERVICE_FROM": "",
             "ALLOWED_HOSTS": "localhost",
             "TRUSTED_PROXIES": "0",
             "DEBUG": "false",

@@ -12,6 +12,7 @@ from typing import Any
 
 from django.conf import settings
 from django.core.management import call_command
+from django.db import transaction
 
 from newsletter.configuration import PROJECT_ROOT
 from newsletter.demo import sample
@@ -24,6 +25,9 @@ Say = Callable[[str], None]
 
 #: Seconds that the whole send with its receipts may take before the demo says that something is wrong.
 PATIENCE = 180.0
+
+#: The issue that has been sent by the time somebody looks.
+HISTORY = "issue-41"
 
 #: The sandbox sends events a hundred times faster than people open mails.
 SANDBOX = ("--open-share", "0.5", "--click-share", "0.2", "--webhook-time-scale", "0.01")
@@ -39,16 +43,16 @@ def serve(folder: Path, say: Say) -> None:
     call_command("migrate", verbosity=0)
     password = secrets.token_urlsafe(9)
     newsletter = sample.make_newsletter()
-    first = not newsletter.issues.exists()
-    if first:
-        _fill(newsletter)
+    if not newsletter.issues.exists():
+        with transaction.atomic():
+            _fill(newsletter)
     sample.set_editor_password(password)
     with _installation(folder) as installation:
         installation.start_sandbox(*SANDBOX, "--ledger", str(folder / "sandbox.sqlite3"))
         installation.start_web()
         installation.start_worker()
-        if first:
-            send_now(newsletter.issues.get(slug="issue-41"), by="demo")
+        for unsent in newsletter.issues.filter(slug=HISTORY, status=IssueStatus.DRAFT):
+            send_now(unsent, by="demo")
         say(_welcome(password, newsletter.slug))
         while True:
             installation.check()

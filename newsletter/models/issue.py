@@ -40,7 +40,7 @@ TRANSITIONS: dict[str, frozenset[str]] = {
     IssueStatus.CANCELLED: frozenset(),
 }
 
-#: States in which an issue is, or was, on its way to readers: in the archive, and never edited again.
+#: States in which an issue is, or was, on its way to readers, and is never edited again.
 PUBLISHED = (IssueStatus.SENDING, IssueStatus.PAUSED, IssueStatus.SENT, IssueStatus.CANCELLED)
 
 

@@ -29,16 +29,21 @@ class IssueRefused(Exception):
         self.sentences = sentences
 
 
-def schedule_issue(issue: Issue, *, wall: datetime.datetime, zone: str, by: str) -> None:
+def schedule_issue(issue: Issue, *, wall: datetime.datetime, zone: str, by: str, revision: int | None = None) -> None:
     """Freeze the issue and let it start when clocks in `zone` show `wall` (no zone of its own).
 
-    What is frozen now is what goes out. Raises NoSuchTime, IssueRefused or WrongStatus; then nothing has changed.
+    What is frozen now is what goes out; `revision` is the one that the person looked at, and no other is frozen.
+    Raises NoSuchTime, IssueRefused or WrongStatus; then nothing has changed.
     """
     instant = instant_of(wall, zone)
     if instant <= timezone.now():
         raise IssueRefused(f"{wall:%Y-%m-%d %H:%M} in {zone} is over. Choose a time to come, or send it now.")
-    edition = approve(issue)
-    issue.move(IssueStatus.SCHEDULED, by=by, scheduled_at=instant, scheduled_zone=zone, edition=edition, hold_reason="")
+    with transaction.atomic():
+        lock(issue, revision=revision)
+        edition = approve(issue)
+        issue.move(
+            IssueStatus.SCHEDULED, by=by, scheduled_at=instant, scheduled_zone=zone, edition=edition, hold_reason=""
+        )
 
 
 def unschedule_issue(issue: Issue, *, by: str, reason: str = "") -> None:
@@ -48,15 +53,15 @@ def unschedule_issue(issue: Issue, *, by: str, reason: str = "") -> None:
     )
 
 
-def send_now(issue: Issue, *, by: str) -> None:
+def send_now(issue: Issue, *, by: str, revision: int | None = None) -> None:
     """Freeze the issue and start it; a worker does the rest. Raises IssueRefused or WrongStatus.
 
-    `issue` is as the person saw it: one that has been scheduled or taken off the schedule since is not started, since
-    something else would go out than they looked at.
+    `issue` and `revision` are as the person saw them: one that has been scheduled, taken off the schedule or saved
+    since is not started, since something else would go out than they looked at.
     """
     seen = issue.status
     with transaction.atomic():
-        lock(issue)
+        lock(issue, revision=revision)
         if issue.status != seen:
             raise WrongStatus(f"This issue is {issue.get_status_display().lower()} by now. Look at it again.")
         edition = approve(issue) if issue.status == IssueStatus.DRAFT else issue.edition
@@ -96,12 +101,18 @@ def _start(issue: Issue, *, by: str, edition: Edition | None) -> None:
     )
 
 
-def lock(issue: Issue) -> None:
+def lock(issue: Issue, *, revision: int | None = None) -> None:
     """Keep every save and every other move of this issue waiting until the transaction ends.
 
     Otherwise somebody could save between freezing and moving, and the issue would say more than what goes out.
+    Raises IssueRefused if it is not at `revision` any more.
     """
     issue.refresh_from_db(from_queryset=Issue.objects.select_for_update())
+    if revision not in (None, issue.revision):
+        raise IssueRefused(
+            f"The issue was saved while you looked at it: you saw revision {revision}, and it is at "
+            f"{issue.revision} now. Nothing was sent or scheduled. Look at it again, and confirm that."
+        )
 
 
 def approve(issue: Issue) -> Edition:

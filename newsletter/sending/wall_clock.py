@@ -21,7 +21,10 @@ def instant_of(wall: datetime.datetime, zone_name: str) -> datetime.datetime:
     if zone_name not in zoneinfo.available_timezones():
         raise NoSuchTime(f"“{zone_name}” is no time zone. Use a name such as Europe/Berlin.")
     zone = zoneinfo.ZoneInfo(zone_name)
-    first, second = (wall.replace(tzinfo=zone, fold=fold).astimezone(datetime.UTC) for fold in (0, 1))
+    try:
+        first, second = (wall.replace(tzinfo=zone, fold=fold).astimezone(datetime.UTC) for fold in (0, 1))
+    except OverflowError as error:
+        raise NoSuchTime(f"The year {wall.year} is too far away. Choose a day in the next years.") from error
     if first == second:
         return first
     shown = f"{wall:%Y-%m-%d %H:%M}"

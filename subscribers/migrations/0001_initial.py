@@ -47,6 +47,7 @@ class Migration(migrations.Migration):
                 ('address', models.CharField(help_text='As the reader typed it; mail goes to this form.', max_length=320)),
                 ('canonical', models.CharField(editable=False, max_length=320, unique=True)),
                 ('created_at', models.DateTimeField(default=django.utils.timezone.now, editable=False)),
+                ('signups_allowed_at', models.DateTimeField(editable=False, help_text='Confirmation mails without an answer are counted from here.', null=True)),
                 ('declined_at', models.DateTimeField(blank=True, editable=False, help_text='Said “this was not me”: no confirmation mail goes there, whoever types the address.', null=True)),
             ],
         ),

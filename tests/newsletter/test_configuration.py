@@ -16,6 +16,7 @@ from newsletter.configuration import (
     read_configuration,
     settings_table,
 )
+from newsletter.settings import database_settings
 
 GOOD = {
     "SITE_URL": "https://digest.example.org",
@@ -83,6 +84,7 @@ def test_all_faults_are_named_at_once(environment: pytest.MonkeyPatch) -> None:
         ("SANDBOX_URL", "http://sandbox.example.org"),
         ("DATABASE_URL", "sqlite:///"),
         ("DATABASE_URL", "postgresql://host"),
+        ("DATABASE_URL", "postgresql://news:pa/ss@db:5432/news"),
         ("RESEND_WEBHOOK_SECRETS", "whsec_"),
         ("RESEND_WEBHOOK_SECRETS", "whsec_c2hvcnQ="),
         ("TRUSTED_PROXIES", "many"),
@@ -101,10 +103,26 @@ def test_a_host_with_umlauts_is_written_as_mail_programs_need_it(environment: py
 
 
 def test_secrets_never_print(environment: pytest.MonkeyPatch) -> None:
+    environment.setenv("DATABASE_URL", "postgresql://news:marked-secret@127.0.0.1/news")
     configuration = read_configuration()
     assert "marked-secret" not in f"{configuration!r} {configuration} {configuration.model_dump()}"
     environment.setenv("SECRET_KEY", "marked-secret")
     assert "marked-secret" not in " ".join(faults())
+
+
+def test_the_sites_address_may_be_a_number_of_this_machine(environment: pytest.MonkeyPatch) -> None:
+    environment.setenv("SITE_URL", "http://[::1]:8000")
+    assert read_configuration().site_url == "http://[::1]:8000"
+
+
+def test_what_libpq_reads_reaches_it() -> None:
+    entry = database_settings("postgresql://news:p%40ss@db.example:5433/news?sslmode=require")
+    assert (entry["PASSWORD"], entry["PORT"], entry["OPTIONS"]) == ("p@ss", "5433", {"sslmode": "require"})
+
+
+def test_the_folder_of_a_sqlite_file_is_made(tmp_path: Path) -> None:
+    database_settings(f"sqlite:///{tmp_path}/new/folder/news.sqlite3")
+    assert (tmp_path / "new" / "folder").is_dir()
 
 
 def test_resend_needs_its_key_and_the_webhooks_secret(environment: pytest.MonkeyPatch) -> None:

@@ -15,7 +15,7 @@ import pytest
 from django.conf import settings
 from django.core.management import CommandError, call_command
 
-from newsletter.management.commands.sandbox import read_options
+from newsletter.management.commands.sandbox import read_options, webhook_url
 from tests.sandbox.peers import SECRET, Caller, Receiver, mail
 
 MANAGE = Path(__file__).resolve().parents[2] / "manage.py"
@@ -70,3 +70,16 @@ def test_events_are_signed_with_the_secrets_of_the_site_by_default() -> None:
 def test_a_share_beyond_one_is_refused_with_the_reason() -> None:
     with pytest.raises(CommandError, match="click_share is a share"):
         call_command("sandbox", "--port", "0", "--click-share", "5")
+
+
+def test_events_that_name_readers_are_not_posted_off_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(settings, "SITE_URL", "https://digest.example.org")
+    with pytest.raises(CommandError, match="not on this machine"):
+        call_command("sandbox", "--port", "0")
+    assert webhook_url("http://127.0.0.1:9/") == "http://127.0.0.1:9/"
+
+
+def test_beside_the_real_provider_it_does_not_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(settings, "PROVIDER", "resend")
+    with pytest.raises(CommandError, match="PROVIDER is not sandbox"):
+        call_command("sandbox", "--port", "0")

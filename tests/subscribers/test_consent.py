@@ -18,6 +18,7 @@ from subscribers.models import (
     ConsentKind,
     Notice,
     NoticeKind,
+    NoticeState,
     Subscriber,
     Subscription,
     Suppression,
@@ -127,6 +128,22 @@ def test_nobody_can_cause_more_than_three_mails_a_day_and_five_without_an_answer
         time_passes(datetime.timedelta(hours=25))
     assert outcomes[:5] == [Asked.CONFIRMATION] * 3 + [Asked.ENOUGH] * 2
     assert outcomes.count(Asked.CONFIRMATION) == Notice.objects.count() == 5
+
+
+def test_a_mail_that_the_provider_refused_bars_nobody() -> None:
+    for _ in range(3):
+        ask()
+        Notice.objects.update(state=NoticeState.FAILED)
+    assert ask() is Asked.CONFIRMATION
+
+
+def test_an_editor_can_let_mails_go_to_somebody_whom_strangers_have_used_up() -> None:
+    for _ in range(6):
+        ask()
+        time_passes(datetime.timedelta(hours=25))
+    assert ask() is Asked.ENOUGH
+    assert consent.allow_signups_again([Subscriber.objects.get().pk]) == 1
+    assert ask() is Asked.CONFIRMATION
 
 
 def test_a_confirmation_sets_the_count_of_unanswered_mails_back() -> None:

@@ -1,4 +1,4 @@
-"""`manage.py sandbox`: run the local provider until it is told to stop. Imports `newsletter.sandbox` only."""
+"""`manage.py sandbox`: run the local provider until it is told to stop. Imports the sandbox and the configuration."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
+from newsletter.configuration import is_loopback
 from newsletter.sandbox import SandboxOptions, SandboxServer
 
 _SHARES = ("open", "click", "bounce", "complaint")
@@ -32,7 +33,7 @@ class Command(BaseCommand):
         parser.add_argument(
             "--port", type=int, default=urlsplit(settings.SANDBOX_URL).port or 8026, help="0: a free one"
         )
-        parser.add_argument("--webhook-url", default=f"{settings.SITE_URL}/webhooks/resend/", help="where events go")
+        parser.add_argument("--webhook-url", help="where events go (default: this site, if it is on this machine)")
         parser.add_argument(
             "--webhook-secret", action="append", help="signs the events; give two while the secret is rotated"
         )
@@ -49,6 +50,12 @@ class Command(BaseCommand):
 
     def handle(self, *_args: Any, **options: Any) -> None:
         """Serve until SIGTERM or SIGINT."""
+        if settings.PROVIDER != "sandbox":
+            raise CommandError(
+                "PROVIDER is not sandbox, so mail does not come here, and events from here would be signed as if they "
+                "were the real provider's. Nothing was started. Set PROVIDER=sandbox to use it."
+            )
+        options["webhook_url"] = webhook_url(options["webhook_url"])
         stop = threading.Event()
         try:
             server = SandboxServer(read_options(options))
@@ -66,6 +73,22 @@ class Command(BaseCommand):
             for number, handler in handlers.items():
                 signal.signal(number, handler)
         self.stdout.write("The sandbox has stopped.")
+
+
+def webhook_url(given: str | None) -> str:
+    """Where events are posted: as given, else to this site. Events name readers, so they stay on this machine.
+
+    Raises CommandError if the site is elsewhere and nobody said that events shall go there.
+    """
+    if given is not None:
+        return given
+    if not is_loopback(urlsplit(settings.SITE_URL).hostname):
+        raise CommandError(
+            "SITE_URL is not on this machine, and events of the sandbox would be posted there. Nothing was started. "
+            'For a first try set SITE_URL=http://127.0.0.1:8000; or say where events shall go: --webhook-url "" is '
+            "nowhere."
+        )
+    return f"{settings.SITE_URL}/webhooks/resend/"
 
 
 def read_options(options: dict[str, Any]) -> SandboxOptions:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import threading
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -202,6 +203,19 @@ def test_what_was_looked_at_is_what_send_now_starts(ready: Issue) -> None:
     unschedule_issue(ready, by="Emma")
     with pytest.raises(WrongStatus, match="draft by now"):
         send_now(seen, by="Edda")
+
+
+@pytest.mark.parametrize("now", [True, False], ids=["send now", "schedule"])
+def test_what_was_saved_since_somebody_looked_is_not_what_they_confirmed(ready: Issue, now: bool) -> None:
+    seen = ready.revision
+    save_content(ready, content(subject="Words nobody approved"), by="Emma")
+    press: Callable[..., None] = partial(schedule_issue, ready, wall=TOMORROW, zone="UTC")
+    if now:
+        press = partial(send_now, ready)
+    with pytest.raises(IssueRefused, match="saved while you looked"):
+        press(by="Edda", revision=seen)
+    assert Issue.objects.get().status == IssueStatus.DRAFT
+    send_now(ready, by="Edda", revision=ready.revision)
 
 
 def test_a_draft_cannot_be_resumed(ready: Issue) -> None:

@@ -40,3 +40,11 @@ def test_a_time_that_comes_twice_is_refused_with_both_instants() -> None:
 def test_a_zone_that_nobody_keeps_is_refused(zone: str) -> None:
     with pytest.raises(NoSuchTime, match="no time zone"):
         instant_of(wall("2026-07-01T07:00"), zone)
+
+
+@pytest.mark.parametrize(
+    ("text", "zone"), [("9999-12-31T23:30", "America/New_York"), ("0001-01-01T00:30", "Asia/Tokyo")]
+)
+def test_a_day_at_the_edge_of_the_calendar_is_refused(text: str, zone: str) -> None:
+    with pytest.raises(NoSuchTime, match="too far away"):
+        instant_of(wall(text), zone)
