@@ -97,7 +97,8 @@ def end_once_confirmed(
         return None
     if "confirmed" in request.POST:
         count = consent.unsubscribe_all(memberships, by_editor(request))
-        messages.success(request, f"{count} memberships have ended. The others had ended before.")
+        ended = "1 membership has ended." if count == 1 else f"{count:,} memberships have ended."
+        messages.success(request, ended)
         return None
     context = {
         **page.admin_site.each_context(request),

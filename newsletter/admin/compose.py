@@ -12,7 +12,7 @@ from django import forms
 from newsletter.admin.rows import row_formset
 from newsletter.content.document import IssueContent
 from newsletter.content.fields import FieldName, field_faults, slug_from
-from newsletter.content.store import load_content
+from newsletter.content.store import load_content, with_plain_line_ends
 from newsletter.models import Issue, Newsletter
 
 if TYPE_CHECKING:
@@ -118,13 +118,21 @@ class ComposeForm(IssueForm):
                 f"This issue is {status} now, so its content cannot change. Nothing was saved. "
                 "Your text is still here: copy what you need before you leave this page.",
             )
-        elif row.revision not in (self.cleaned_data.get("based_on"), self.cleaned_data.get("replace_revision")):
+        elif row.revision not in (
+            self.cleaned_data.get("based_on"),
+            self.cleaned_data.get("replace_revision"),
+        ) and not self._is_stored_in(row):
             self.newer_revision = row.revision
             self.add_error(
                 None,
-                "Somebody else saved this issue while you were writing, so nothing was saved. Your text is still "
-                "here. Look at theirs in another tab, put in what is missing, then tick the box and save.",
+                "This issue was saved meanwhile, by somebody else or in another tab, so nothing was saved now. Your "
+                "text is still here. Look at the other in a new tab, put in what is missing, then tick the box and "
+                "save.",
             )
+
+    def _is_stored_in(self, row: Issue) -> bool:
+        """Whether the row says already what was typed: somebody pressed Save twice."""
+        return not self.errors and load_content(row) == with_plain_line_ends(self.content())
 
     def _refuse_taken_slug(self) -> None:
         newsletter, slug = self.cleaned_data.get("newsletter"), self.cleaned_data.get("slug")

@@ -6,6 +6,7 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin, messages
+from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.views.decorators.http import require_http_methods, require_safe
@@ -39,6 +40,8 @@ class ImportForm(forms.Form):
     def clean(self) -> dict[str, Any]:
         """Exactly one text, of a size that an issue can have."""
         file, pasted = self.cleaned_data.get("file"), self.cleaned_data.get("text", "")
+        if file and pasted.strip():
+            self.add_error("text", "You chose a file and pasted a text, too. Take one of them out.")
         if file and file.size > LARGEST_FILE:
             self.add_error("file", "This file is larger than an issue can be (1 MB). Choose another one.")
         elif not file and not pasted.strip() and "text" not in self.errors:
@@ -64,10 +67,12 @@ def import_file(request: HttpRequest) -> HttpResponse:
     try:
         text = form.text_to_read()
         reading = read_issue(text, newsletter.sources())
-        older = _older_draft(newsletter, reading.content)
-        if older and form.cleaned_data["replace"] != older.revision:
-            return _import_page(request, _with_text(form, text), older=older)
-        result = import_issue(newsletter, reading, by=editor_of(request))
+        with transaction.atomic():
+            # Locked, so that nobody saves between the look at what stands there and the replacing of it.
+            older = _older_draft(newsletter, reading.content)
+            if older and form.cleaned_data["replace"] != older.revision:
+                return _import_page(request, _with_text(form, text), older=older)
+            result = import_issue(newsletter, reading, by=editor_of(request))
     except IssueFileError as error:
         return _import_page(request, form, problems=error.problems)
     except ContentError as error:
@@ -90,7 +95,7 @@ def export_file(request: HttpRequest, issue: Issue) -> HttpResponse:
 
 def _older_draft(newsletter: Newsletter, content: IssueContent) -> Issue | None:
     """The draft that the import would write over with other words."""
-    issue = Issue.objects.filter(newsletter=newsletter, slug=content.slug).first()
+    issue = Issue.objects.select_for_update().filter(newsletter=newsletter, slug=content.slug).first()
     if issue is None or not issue.is_editable or load_content(issue) == with_plain_line_ends(content):
         return None
     return issue

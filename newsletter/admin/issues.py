@@ -77,8 +77,10 @@ class IssueAdmin(IssueModelAdmin):
         return self.has_view_permission(request, obj) and request.user.has_perm(SEND_PERMISSION)
 
     def has_delete_permission(self, request: HttpRequest, obj: Issue | None = None) -> bool:
-        """Drafts may go; what is, or was, on its way to readers stays."""
-        return super().has_delete_permission(request, obj) and (obj is None or obj.is_editable)
+        """Drafts may go, but for those that were scheduled once: their editions and their history stay."""
+        if obj is not None and (not obj.is_editable or obj.transitions.exists() or obj.editions.exists()):
+            return False
+        return super().has_delete_permission(request, obj)
 
     # The list
 

@@ -10,7 +10,7 @@ from django.contrib import admin
 from django.http import HttpRequest
 
 from newsletter.admin.moments import zone_names
-from newsletter.models import Newsletter
+from newsletter.models import IssueStatus, Newsletter
 
 if TYPE_CHECKING:
     NewsletterModelAdmin = admin.ModelAdmin[Newsletter]
@@ -43,6 +43,11 @@ class NewsletterAdmin(NewsletterModelAdmin):
         ("Who writes to them", {"fields": ("sender_name", "sender_email", "reply_to", "postal_address")}),
         ("Publishing", {"fields": ("time_zone", "known_sources")}),
     )
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Newsletter | None = None) -> tuple[str, ...]:
+        """The slug stays once an issue is out: links to it are in readers' mails."""
+        is_out = obj is not None and obj.issues.exclude(status__in=(IssueStatus.DRAFT, IssueStatus.SCHEDULED)).exists()
+        return ("slug",) if is_out else ()
 
     def get_prepopulated_fields(self, request: HttpRequest, obj: Newsletter | None = None) -> dict[str, Sequence[str]]:
         """The slug follows the name while it is new; later, links to it are out in the world."""

@@ -47,6 +47,8 @@ def field_faults(name: FieldName, value: str) -> Iterator[str]:
         yield f"The {name} is {len(value)} characters long and {LIMITS[name]} fit. Shorten it."
     if name == "slug" and value and not _SLUG.fullmatch(value):
         yield f"The slug “{value}” may have letters a to z, digits, hyphens and underscores only. Rename it."
+    if name == "category" and "," in value:
+        yield f"The category “{value}” holds a comma, which separates categories. Take it out, or make two of it."
     if name == "link" and value and (problem := web_link_problem(value)):
         yield f"The link “{value}” {problem}. Correct it, or leave it out until you have it."
 

@@ -84,9 +84,10 @@ def save_content(issue: Issue, content: IssueContent, *, by: str, based_on: int 
     content = _fit(content)
     with transaction.atomic():
         row = Issue.objects.select_for_update().get(pk=issue.pk)
-        _refuse_unless_editable(row, based_on)
-        _refuse_taken_slug(row, content.slug)
         changed = load_content(row) != content
+        # Who saves what is stored already (a second click) overwrites nobody.
+        _refuse_unless_editable(row, based_on if changed else None)
+        _refuse_taken_slug(row, content.slug)
         if changed:
             _replace(row, content)
     issue.refresh_from_db()

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import itertools
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from django.conf import settings
 from django.core.paginator import EmptyPage, Page, Paginator
@@ -17,6 +16,7 @@ from newsletter.models import Issue, Newsletter
 from newsletter.models.issue import IssueQuerySet
 from newsletter.rendering.context import writing_direction
 from newsletter.web.archive import (
+    PublicIssue,
     changed_at,
     neighbours,
     published_issues,
@@ -67,11 +67,19 @@ def archive_page(request: HttpRequest, newsletter: str) -> HttpResponse:
         **_frame(publication, f"{publication.archive_url}{_query(year, page.number)}"),
         "years": years,
         "year": year,
-        "issues_by_year": [(of, list(group)) for of, group in itertools.groupby(shown, lambda issue: issue.date.year)],
+        "issues_by_year": _by_year(shown),
         "newer": _query(year, page.number - 1) or "?" if page.has_previous() else "",
         "older": _query(year, page.number + 1) if page.has_next() else "",
     }
     return dated(render(request, "newsletter/archive.html", context), changed_at(publication))
+
+
+def _by_year(issues: Iterable[PublicIssue]) -> list[tuple[int, list[PublicIssue]]]:
+    """The issues of a page under the years that they are dated, each year once, the latest first."""
+    years: dict[int, list[PublicIssue]] = {}
+    for issue in issues:
+        years.setdefault(issue.date.year, []).append(issue)
+    return sorted(years.items(), reverse=True)
 
 
 @public_page

@@ -131,7 +131,7 @@ def test_an_editor_unsubscribes_after_a_question_and_it_is_written_down(editor: 
     assert "1 membership will end" in text_of(act(editor, row, "unsubscribe"))
     reader.refresh_from_db()
     assert reader.state == State.ACTIVE
-    assert "1 memberships have ended" in text_of(act(editor, row, "unsubscribe", confirmed="yes"))
+    assert "1 membership has ended." in text_of(act(editor, row, "unsubscribe", confirmed="yes"))
     reader.refresh_from_db()
     assert reader.state == State.UNSUBSCRIBED
     proof = reader.consents.get()

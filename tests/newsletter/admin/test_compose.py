@@ -17,6 +17,7 @@ from newsletter.content.document import IssueContent, SectionContent, StoryConte
 from newsletter.content.store import load_content, save_content
 from newsletter.models import Issue, IssueStatus
 from newsletter.sending.control import cancel_issue
+from newsletter.sending.freeze import freeze_edition
 from tests.newsletter.admin.pages import envelope_data, form_data, page_of, rows_data, words_on
 from tests.publications import content, make_issue, make_newsletter, start_sending
 
@@ -127,9 +128,32 @@ def test_a_stale_save_is_refused_and_the_text_stays_in_the_form(edda: Client, is
     theirs = content(title="Theirs")
     save_content(issue, theirs, by="will")
     answer = edda.post(page_of(issue), sent)
-    assert "Somebody else saved this issue" in words_on(answer)
+    assert "This issue was saved meanwhile" in words_on(answer)
     assert "Mine." in answer.content.decode()
     assert load_content(issue) == theirs
+
+
+def test_a_second_click_on_save_is_no_clash_with_oneself(edda: Client, issue: Issue) -> None:
+    sent = form_data(edda, page_of(issue)) | {"title": "Mine"}
+    for _ in range(2):
+        assert edda.post(page_of(issue), sent).status_code == 302
+    issue.refresh_from_db()
+    assert (issue.title, issue.revision) == ("Mine", 2)
+
+
+def test_a_draft_that_was_scheduled_once_is_not_deleted_with_its_history(edda: Client, issue: Issue) -> None:
+    change = reverse("admin:newsletter_issue_change", args=[issue.pk])
+    assert "Delete this draft" in words_on(edda.get(change))
+    freeze_edition(issue)
+    assert "Delete this draft" not in words_on(edda.get(change))
+    assert edda.post(reverse("admin:newsletter_issue_delete", args=[issue.pk]), {"post": "yes"}).status_code == 403
+
+
+def test_the_slug_of_a_newsletter_stays_once_an_issue_is_out(edda: Client, issue: Issue) -> None:
+    page = reverse("admin:newsletter_newsletter_change", args=[issue.newsletter_id])
+    assert 'name="slug"' in edda.get(page).content.decode()
+    start_sending(issue)
+    assert 'name="slug"' not in edda.get(page).content.decode()
 
 
 def test_a_stale_save_may_replace_the_revision_that_was_looked_at_and_no_later_one(edda: Client, issue: Issue) -> None:
@@ -137,7 +161,7 @@ def test_a_stale_save_may_replace_the_revision_that_was_looked_at_and_no_later_o
     save_content(issue, content(title="Theirs"), by="will")
     agreed = sent | {"replace_revision": str(issue.revision)}
     save_content(issue, content(title="Theirs again"), by="will")
-    assert "Somebody else saved" in words_on(edda.post(page_of(issue), agreed))
+    assert "saved meanwhile" in words_on(edda.post(page_of(issue), agreed))
     edda.post(page_of(issue), sent | {"replace_revision": str(issue.revision)})
     issue.refresh_from_db()
     assert issue.title == "Mine"

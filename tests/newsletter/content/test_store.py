@@ -127,6 +127,11 @@ def test_a_slug_that_another_issue_has_is_refused_with_a_sentence() -> None:
         save_content(issue, replace(ISSUE_41, slug="taken"), by="ada")
 
 
+def test_a_category_with_a_comma_is_refused_because_forms_would_make_two_of_it() -> None:
+    with pytest.raises(ContentIsUnfit, match="holds a comma"):
+        save_content(make_draft(), replace(ISSUE_41, categories=("Food, drink",)), by="ada")
+
+
 def test_an_editor_who_started_from_an_older_revision_overwrites_nothing() -> None:
     issue = make_draft()
     save_content(issue, replace(ISSUE_41, preheader="Ben was here"), by="ben", based_on=1)

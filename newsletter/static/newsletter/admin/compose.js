@@ -188,10 +188,16 @@ if (form) {
   // Leaving with unsaved words asks first; looking at the preview is not leaving.
   let touched = form.querySelector(".errornote") !== null;
   form.addEventListener("input", () => { touched = true; });
+  let sent = false;
   form.addEventListener("submit", (event) => {
     renumber();
-    if (!event.submitter || !("preview" in event.submitter.dataset)) touched = false;
+    if (event.submitter && "preview" in event.submitter.dataset) return;
+    // A second click while the first is on its way would only bring the answer that it is saved already.
+    if (sent) event.preventDefault();
+    sent = true;
+    touched = false;
   });
+  window.addEventListener("pageshow", () => { sent = false; });
   window.addEventListener("beforeunload", (event) => { if (touched) event.preventDefault(); });
 
   // Spare rows are for browsers that cannot add any.
