@@ -6,7 +6,6 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin, messages
-from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.views.decorators.http import require_http_methods, require_safe
@@ -16,7 +15,7 @@ from newsletter.content.document import IssueContent
 from newsletter.content.formats import read_issue, text_of
 from newsletter.content.issue_file import write_issue_file
 from newsletter.content.problems import IssueFileError, IssueReading, Problem, Severity
-from newsletter.content.store import ContentError, import_issue, load_content, with_plain_line_ends
+from newsletter.content.store import NO_REVISION, ContentError, import_issue, load_content, with_plain_line_ends
 from newsletter.models import Issue, Newsletter
 
 #: Bytes; the longest digest is a fiftieth of it.
@@ -67,16 +66,17 @@ def import_file(request: HttpRequest) -> HttpResponse:
     try:
         text = form.text_to_read()
         reading = read_issue(text, newsletter.sources())
-        with transaction.atomic():
-            # Locked, so that nobody saves between the look at what stands there and the replacing of it.
-            older = _older_draft(newsletter, reading.content)
-            if older and form.cleaned_data["replace"] != older.revision:
-                return _import_page(request, _with_text(form, text), older=older)
-            result = import_issue(newsletter, reading, by=editor_of(request))
     except IssueFileError as error:
         return _import_page(request, form, problems=error.problems)
+    older = _older_draft(newsletter, reading.content)
+    if older and form.cleaned_data["replace"] != older.revision:
+        return _import_page(request, _with_text(form, text), older=older)
+    # Whoever saves or adds the issue after this look finds their words kept, even where there was no row to lock.
+    seen = older.revision if older else NO_REVISION
+    try:
+        result = import_issue(newsletter, reading, by=editor_of(request), based_on=seen)
     except ContentError as error:
-        return _import_page(request, form, problems=(Problem(1, str(error)),))
+        return _import_page(request, _with_text(form, text), problems=(Problem(1, str(error)),))
     return _imported_page(request, result.issue, str(result.outcome), reading)
 
 
@@ -95,7 +95,7 @@ def export_file(request: HttpRequest, issue: Issue) -> HttpResponse:
 
 def _older_draft(newsletter: Newsletter, content: IssueContent) -> Issue | None:
     """The draft that the import would write over with other words."""
-    issue = Issue.objects.select_for_update().filter(newsletter=newsletter, slug=content.slug).first()
+    issue = Issue.objects.filter(newsletter=newsletter, slug=content.slug).first()
     if issue is None or not issue.is_editable or load_content(issue) == with_plain_line_ends(content):
         return None
     return issue

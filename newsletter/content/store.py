@@ -18,6 +18,9 @@ from newsletter.models import Category, Issue, IssueCategory, Newsletter, Sectio
 
 log = logging.getLogger(__name__)
 
+#: The revision of an issue that is not there: what is based on it makes a new one, and replaces none.
+NO_REVISION = -1
+
 
 class ContentError(Exception):
     """The content was not stored, and nothing has changed. The message says why, for the person who pressed save."""
@@ -77,7 +80,7 @@ def save_content(issue: Issue, content: IssueContent, *, by: str, based_on: int 
     """Make `content` the whole content of the draft `issue`; say whether that changed anything.
 
     `by` names the editor or step for the log. `based_on` is the revision that the editor started from: when
-    somebody else has saved since, StaleRevision is raised instead of overwriting their work. Line ends become
+    somebody else has saved other words since, StaleRevision is raised instead of overwriting them. Line ends become
     `\\n`, as browsers send `\\r\\n`. Raises IssueIsClosed past draft and ContentIsUnfit for what must not be
     stored (R-19, R-62). All or nothing, and the `revision` counts up only if something changed.
     """
@@ -98,11 +101,14 @@ def save_content(issue: Issue, content: IssueContent, *, by: str, based_on: int 
     return changed
 
 
-def import_issue(newsletter: Newsletter, reading: IssueReading, *, by: str = "import") -> ImportResult:
+def import_issue(
+    newsletter: Newsletter, reading: IssueReading, *, by: str = "import", based_on: int | None = None
+) -> ImportResult:
     """Make the file's content an issue of `newsletter`: a new draft, or the next revision of the draft of its slug.
 
     Doing it again changes nothing. An issue past draft is left as it is: IssueIsClosed, unless the file says what
-    it says already. Raises ContentError, and then has changed nothing.
+    it says already. `based_on` is the revision that the importer has seen, NO_REVISION if there was no such issue:
+    when another stands there by now, StaleRevision is raised. Raises ContentError, and then has changed nothing.
     """
     content = _fit(reading.content)
     with transaction.atomic():
@@ -111,7 +117,7 @@ def import_issue(newsletter: Newsletter, reading: IssueReading, *, by: str = "im
         )
         if not created and load_content(issue) == content:
             return ImportResult(issue, Outcome.UNCHANGED)
-        save_content(issue, content, by=by)
+        save_content(issue, content, by=by, based_on=None if created else based_on)
     return ImportResult(issue, Outcome.CREATED if created else Outcome.UPDATED)
 
 
@@ -156,8 +162,8 @@ def _refuse_unless_editable(row: Issue, based_on: int | None) -> None:
         )
     if based_on is not None and based_on != row.revision:
         raise StaleRevision(
-            f"“{row.title}” was saved by somebody else while you were writing. Your text was not stored: copy it, "
-            "reload the page, and put in what is missing."
+            f"“{row.title}” was saved meanwhile, by somebody else or in another tab, so nothing was stored now. Look "
+            "at what stands there, put in what is missing, and try again."
         )
 
 

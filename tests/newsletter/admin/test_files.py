@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 from django.urls import reverse
 
+from newsletter.admin import files
 from newsletter.content.issue_file import write_issue_file
 from newsletter.content.store import load_content, save_content
 from newsletter.models import Issue, Newsletter
 from tests.newsletter.admin.pages import form_data, page_of, words_on
-from tests.publications import content, make_newsletter, start_sending
+from tests.publications import content, make_issue, make_newsletter, start_sending
 
 IMPORT = reverse("admin:newsletter_issue_import")
 DIGEST = """Harbour Log — 2026-11-20#
@@ -87,6 +90,34 @@ def test_a_changed_draft_is_replaced_only_after_a_look(edda: Client, issue: Issu
     edda.post(IMPORT, sent | {"replace": issue.revision})
     issue.refresh_from_db()
     assert issue.title == "From the file"
+
+
+@pytest.mark.parametrize("was_there", [True, False])
+def test_words_that_are_saved_while_a_file_is_imported_are_kept(
+    edda: Client, newsletter: Newsletter, monkeypatch: pytest.MonkeyPatch, was_there: bool
+) -> None:
+    sent = {"newsletter": newsletter.pk, "text": write_issue_file(content(title="From the file"))}
+    if was_there:
+        sent["replace"] = make_issue().revision
+    look = files._older_draft
+
+    def look_before_will_saves(*asked: Any) -> Issue | None:
+        older = look(*asked)
+        save_content(Issue.objects.first() or make_issue(), content(title="Typed meanwhile"), by="will")
+        return older
+
+    monkeypatch.setattr(files, "_older_draft", look_before_will_saves)
+    answer = edda.post(IMPORT, sent)
+    assert "was saved meanwhile" in words_on(answer)
+    assert "From the file" in answer.content.decode()
+    assert Issue.objects.get().title == "Typed meanwhile"
+
+
+def test_a_file_and_a_pasted_text_at_once_are_refused(edda: Client, newsletter: Newsletter) -> None:
+    file = SimpleUploadedFile("issue.md", write_issue_file(content("from-file")).encode())
+    sent = {"newsletter": newsletter.pk, "file": file, "text": write_issue_file(content("from-text"))}
+    assert "You chose a file and pasted a text, too" in words_on(edda.post(IMPORT, sent))
+    assert not Issue.objects.exists()
 
 
 def test_the_same_file_again_changes_nothing(edda: Client, issue: Issue) -> None:

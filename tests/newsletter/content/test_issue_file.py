@@ -246,6 +246,11 @@ Lost words.
 @pytest.mark.parametrize(
     ("text", "line", "sentence"),
     [
+        (
+            "---\ntitle: T 2026-03-31\ncategories: ['Food, drink']\n---\n## S",
+            3,
+            "The category “Food, drink” holds a comma",
+        ),
         ("---\ntitle: T\nsubject: a: b\n---\n## S", 3, "not valid YAML"),
         ("---\ntitle: T\n", 1, "never ends"),
         ("---\ntitle: T\nsubject: ring \x07\n---\n## S", 3, "control character"),

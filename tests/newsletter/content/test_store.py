@@ -15,6 +15,7 @@ from newsletter.content.document import IssueContent, SectionContent, StoryConte
 from newsletter.content.fields import LIMITS
 from newsletter.content.problems import IssueReading
 from newsletter.content.store import (
+    NO_REVISION,
     ContentIsUnfit,
     IssueIsClosed,
     Outcome,
@@ -178,6 +179,17 @@ def test_importing_the_same_file_again_says_unchanged_even_when_the_issue_is_sch
     Issue.objects.filter(pk=issue.pk).update(status=IssueStatus.SCHEDULED, scheduled_at=timezone.now())
 
     assert import_issue(issue.newsletter, IssueReading(ISSUE_41)).outcome == Outcome.UNCHANGED
+
+
+def test_an_import_replaces_only_the_revision_that_was_seen() -> None:
+    issue = make_draft()
+    changed = IssueReading(replace(ISSUE_41, preheader="From a file"))
+
+    for seen in (NO_REVISION, issue.revision + 1):
+        with pytest.raises(StaleRevision, match="was saved meanwhile"):
+            import_issue(issue.newsletter, changed, based_on=seen)
+    assert load_content(issue) == ISSUE_41
+    assert import_issue(issue.newsletter, changed, based_on=issue.revision).outcome == Outcome.UPDATED
 
 
 def test_two_newsletters_may_have_issues_of_the_same_slug() -> None:
