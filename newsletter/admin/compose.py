@@ -101,7 +101,7 @@ class ComposeForm(IssueForm):
         self.initial["based_on"] = self.instance.revision
 
     def clean(self) -> dict[str, Any]:
-        """Refuse what would overwrite somebody else's words, an issue that is past draft, and a slug that is taken."""
+        """Refuse what would overwrite other words, an issue that is past draft, and a slug that is taken."""
         super().clean()
         if self.instance.pk:
             self._refuse_stale()
@@ -136,6 +136,13 @@ class ComposeForm(IssueForm):
 
     def _refuse_taken_slug(self) -> None:
         newsletter, slug = self.cleaned_data.get("newsletter"), self.cleaned_data.get("slug")
-        taken = Issue.objects.filter(newsletter=newsletter, slug=slug).exclude(pk=self.instance.pk)
-        if newsletter and slug and taken.exists():
+        if not newsletter or not slug:
+            return
+        if not self.instance.pk:
+            # Of two clicks on Save, the second waits here until the first has made the issue, and then finds it.
+            Newsletter.objects.select_for_update(of=("self",), no_key=True).get(pk=newsletter.pk)
+        other = Issue.objects.filter(newsletter=newsletter, slug=slug).exclude(pk=self.instance.pk).first()
+        if other and not self.instance.pk and other.is_editable and self._is_stored_in(other):
+            self.instance = other
+        elif other:
             self.add_error("slug", f"Another issue of {newsletter} has the slug “{slug}”. Choose another one.")

@@ -78,9 +78,9 @@ class IssueAdmin(IssueModelAdmin):
 
     def has_delete_permission(self, request: HttpRequest, obj: Issue | None = None) -> bool:
         """Drafts may go, but for those that were scheduled once: their editions and their history stay."""
-        if obj is not None and (not obj.is_editable or obj.transitions.exists() or obj.editions.exists()):
-            return False
-        return super().has_delete_permission(request, obj)
+        return super().has_delete_permission(request, obj) and (
+            obj is None or (obj.is_editable and not _was_scheduled(obj))
+        )
 
     # The list
 
@@ -138,12 +138,13 @@ class IssueAdmin(IssueModelAdmin):
             "may_change": may_change,
             "may_send": request.user.has_perm(SEND_PERMISSION),
             "may_delete": bool(issue) and self.has_delete_permission(request, issue),
+            "was_scheduled": issue is not None and self.has_delete_permission(request) and _was_scheduled(issue),
         }
         return super().render_change_form(request, context, *args, **kwargs)
 
     def save_model(self, request: HttpRequest, obj: Issue, form: ComposeForm, change: bool) -> None:
         """Store what was written, the same way as a file's import does."""
-        if not change:
+        if obj.pk is None:
             obj.save()
         based_on = form.cleaned_data.get("replace_revision") or form.cleaned_data["based_on"]
         save_content(obj, form.content(), by=request.user.get_username(), based_on=based_on)
@@ -166,3 +167,8 @@ class IssueAdmin(IssueModelAdmin):
     def _saved(self, request: HttpRequest, issue: Issue) -> HttpResponseRedirect:
         page = "check" if "_check" in request.POST else "change"
         return tell_and_go(request, f"“{issue.title}” is saved.", page_url(issue, page))
+
+
+def _was_scheduled(issue: Issue) -> bool:
+    """Whether something of it must be kept: an edition that was frozen, or a step in the history of its states."""
+    return issue.editions.exists() or issue.transitions.exists()

@@ -29,6 +29,9 @@ class NewsletterForm(NewsletterModelForm):
         super().__init__(*args, **kwargs)
         names = sorted({*zone_names(), self.instance.time_zone})
         self.fields["time_zone"].choices = [(name, name.replace("_", " ")) for name in names]  # type: ignore[attr-defined]
+        if "slug" in self.fields and _is_linked_to(self.instance):
+            self.fields["slug"].disabled = True  # whatever is posted for it is passed over
+            self.fields["slug"].help_text = "It stays as it is: mails and other sites link to issues under it."
 
 
 class NewsletterAdmin(NewsletterModelAdmin):
@@ -44,11 +47,6 @@ class NewsletterAdmin(NewsletterModelAdmin):
         ("Publishing", {"fields": ("time_zone", "known_sources")}),
     )
 
-    def get_readonly_fields(self, request: HttpRequest, obj: Newsletter | None = None) -> tuple[str, ...]:
-        """The slug stays once an issue is out: links to it are in readers' mails."""
-        is_out = obj is not None and obj.issues.exclude(status__in=(IssueStatus.DRAFT, IssueStatus.SCHEDULED)).exists()
-        return ("slug",) if is_out else ()
-
     def get_prepopulated_fields(self, request: HttpRequest, obj: Newsletter | None = None) -> dict[str, Sequence[str]]:
         """The slug follows the name while it is new; later, links to it are out in the world."""
         return {} if obj else {"slug": ("name",)}
@@ -57,3 +55,8 @@ class NewsletterAdmin(NewsletterModelAdmin):
     def sender(self, newsletter: Newsletter) -> str:
         """Name and address in the From line."""
         return f"{newsletter.sender_name} <{newsletter.sender_email}>"
+
+
+def _is_linked_to(newsletter: Newsletter) -> bool:
+    """Whether mails with its address in them are out, or may go out at any moment."""
+    return newsletter.pk is not None and newsletter.issues.exclude(status=IssueStatus.DRAFT).exists()

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -18,10 +19,16 @@ from newsletter.content.store import load_content, save_content
 from newsletter.models import Issue, IssueStatus
 from newsletter.sending.control import cancel_issue
 from newsletter.sending.freeze import freeze_edition
+from newsletter.sending.schedule import unschedule_issue
 from tests.newsletter.admin.pages import envelope_data, form_data, page_of, rows_data, words_on
 from tests.publications import content, make_issue, make_newsletter, start_sending
 
 ADD = reverse("admin:newsletter_issue_add")
+
+
+def schedule(issue: Issue) -> None:
+    tomorrow = timezone.now() + datetime.timedelta(days=1)
+    issue.move(IssueStatus.SCHEDULED, by="sue", edition=freeze_edition(issue), scheduled_at=tomorrow)
 
 
 def titles_of(issue: Issue) -> list[str]:
@@ -141,19 +148,44 @@ def test_a_second_click_on_save_is_no_clash_with_oneself(edda: Client, issue: Is
     assert (issue.title, issue.revision) == ("Mine", 2)
 
 
+@pytest.mark.parametrize("slug", ["", "issue-1"])
+def test_a_second_click_on_the_first_save_leads_to_the_issue_that_the_first_one_made(edda: Client, slug: str) -> None:
+    written = content(slug=slug)
+    data = envelope_data(written) | rows_data(rows_of(written)) | {"newsletter": make_newsletter().pk, "based_on": 0}
+    first, second = edda.post(ADD, data), edda.post(ADD, data)
+    assert second.status_code == 302
+    assert second["Location"] == first["Location"] == page_of(Issue.objects.get())
+    assert Issue.objects.get().revision == 1
+
+
+def test_a_new_issue_with_other_words_never_takes_the_place_of_one_with_its_slug(edda: Client, issue: Issue) -> None:
+    before, written = load_content(issue), content(title="Others")
+    data = envelope_data(written) | rows_data(rows_of(written)) | {"newsletter": issue.newsletter_id, "based_on": 0}
+    assert "has the slug “issue-1”" in words_on(edda.post(ADD, data))
+    assert load_content(Issue.objects.get()) == before
+
+
 def test_a_draft_that_was_scheduled_once_is_not_deleted_with_its_history(edda: Client, issue: Issue) -> None:
-    change = reverse("admin:newsletter_issue_change", args=[issue.pk])
-    assert "Delete this draft" in words_on(edda.get(change))
-    freeze_edition(issue)
-    assert "Delete this draft" not in words_on(edda.get(change))
-    assert edda.post(reverse("admin:newsletter_issue_delete", args=[issue.pk]), {"post": "yes"}).status_code == 403
+    assert "Delete this draft" in words_on(edda.get(page_of(issue)))
+    schedule(issue)
+    unschedule_issue(issue, by="sue", reason="Not yet.")
+    shown = words_on(edda.get(page_of(issue)))
+    assert "This draft was scheduled once" in shown
+    assert "Delete this draft" not in shown
+    assert edda.post(page_of(issue, "delete"), {"post": "yes"}).status_code == 403
+    assert issue.transitions.count() == 2
 
 
-def test_the_slug_of_a_newsletter_stays_once_an_issue_is_out(edda: Client, issue: Issue) -> None:
-    page = reverse("admin:newsletter_newsletter_change", args=[issue.newsletter_id])
-    assert 'name="slug"' in edda.get(page).content.decode()
-    start_sending(issue)
-    assert 'name="slug"' not in edda.get(page).content.decode()
+def test_a_newsletter_keeps_its_slug_once_an_issue_is_past_draft(edda: Client, issue: Issue) -> None:
+    newsletter = issue.newsletter
+    page = reverse("admin:newsletter_newsletter_change", args=[newsletter.pk])
+    for slug in ("quay-notes", "dock-notes"):
+        edda.post(page, form_data(edda, page, "//form[@id='newsletter_form']") | {"slug": slug})
+        newsletter.refresh_from_db()
+        if slug == "quay-notes":
+            schedule(issue)  # from here on, the mail that was approved has its address in it
+    assert newsletter.slug == "quay-notes"
+    assert "mails and other sites link to issues under it" in words_on(edda.get(page))
 
 
 def test_a_stale_save_may_replace_the_revision_that_was_looked_at_and_no_later_one(edda: Client, issue: Issue) -> None:

@@ -188,16 +188,17 @@ if (form) {
   // Leaving with unsaved words asks first; looking at the preview is not leaving.
   let touched = form.querySelector(".errornote") !== null;
   form.addEventListener("input", () => { touched = true; });
-  let sent = false;
+  // A second click while the first is on its way is passed over; for a moment only, since a save can be stopped.
+  const MOMENT = 3000;
+  let sentAt = -Infinity;
   form.addEventListener("submit", (event) => {
     renumber();
     if (event.submitter && "preview" in event.submitter.dataset) return;
-    // A second click while the first is on its way would only bring the answer that it is saved already.
-    if (sent) event.preventDefault();
-    sent = true;
+    if (event.timeStamp - sentAt < MOMENT) { event.preventDefault(); return; }
+    sentAt = event.timeStamp;
     touched = false;
   });
-  window.addEventListener("pageshow", () => { sent = false; });
+  window.addEventListener("pageshow", () => { sentAt = -Infinity; });
   window.addEventListener("beforeunload", (event) => { if (touched) event.preventDefault(); });
 
   // Spare rows are for browsers that cannot add any.
