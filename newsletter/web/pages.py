@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from django.conf import settings
 from django.core.paginator import EmptyPage, Page, Paginator
@@ -16,7 +17,6 @@ from newsletter.models import Issue, Newsletter
 from newsletter.models.issue import IssueQuerySet
 from newsletter.rendering.context import writing_direction
 from newsletter.web.archive import (
-    PublicIssue,
     changed_at,
     neighbours,
     published_issues,
@@ -56,30 +56,23 @@ def newsletter_page(request: HttpRequest, newsletter: str) -> HttpResponse:
 
 @public_page
 def archive_page(request: HttpRequest, newsletter: str) -> HttpResponse:
-    """All public issues, newest first, under their years; `?year=` shows one year, `?page=` goes back."""
+    """All public issues, the latest date first, under their years; `?year=` shows one year, `?page=` goes back."""
     publication = get_object_or_404(Newsletter, slug=newsletter)
     years = published_years(publication)
     year = _chosen_year(request, years)
-    issues = published_issues(publication)
+    # By the date that stands on each, as the headings are: an old issue that is sent late joins its own year.
+    issues = published_issues(publication).order_by("-date", "-started_at", "-pk")
     page = _chosen_page(request, issues.filter(date__year=year) if year else issues)
     shown = read_issues(publication, page.object_list)
     context = {
         **_frame(publication, f"{publication.archive_url}{_query(year, page.number)}"),
         "years": years,
         "year": year,
-        "issues_by_year": _by_year(shown),
+        "issues_by_year": [(of, list(group)) for of, group in itertools.groupby(shown, lambda issue: issue.date.year)],
         "newer": _query(year, page.number - 1) or "?" if page.has_previous() else "",
         "older": _query(year, page.number + 1) if page.has_next() else "",
     }
     return dated(render(request, "newsletter/archive.html", context), changed_at(publication))
-
-
-def _by_year(issues: Iterable[PublicIssue]) -> list[tuple[int, list[PublicIssue]]]:
-    """The issues of a page under the years that they are dated, each year once, the latest first."""
-    years: dict[int, list[PublicIssue]] = {}
-    for issue in issues:
-        years.setdefault(issue.date.year, []).append(issue)
-    return sorted(years.items(), reverse=True)
 
 
 @public_page

@@ -97,6 +97,15 @@ def test_issues_stand_under_their_years_and_a_year_can_be_chosen(client: Client)
     assert see(client, ARCHIVE + "?year=2026").xpath("//article//a/@href") == [f"{ARCHIVE}early/"]
 
 
+def test_an_old_issue_that_is_published_late_joins_its_own_year(client: Client) -> None:
+    for slug, year in (("first", 2026), ("looking-back", 2024), ("second", 2026)):
+        start_sending(make_issue(slug, date=datetime.date(year, 5, 1)))
+    archive_list = see(client, ARCHIVE)
+    assert words(archive_list, "//h2") == ["2026", "2024"]
+    paths = [f"{ARCHIVE}{slug}/" for slug in ("second", "first", "looking-back")]
+    assert archive_list.xpath("//article//a/@href") == paths
+
+
 @pytest.mark.parametrize(
     "query",
     ["page=0", "page=2", "page=-1", "page=1e9", "page=" + "9" * 5000, "page=%00", "year=1999", "year=%ED%A0%80"],
