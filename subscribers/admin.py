@@ -97,15 +97,17 @@ def end_once_confirmed(
         return None
     if "confirmed" in request.POST:
         count = consent.unsubscribe_all(memberships, by_editor(request))
-        ended = "1 membership has ended." if count == 1 else f"{count:,} memberships have ended."
-        messages.success(request, ended)
+        messages.success(request, f"{_have_ended(count)}.")
         return None
+    select_across = request.POST.get("select_across") == "1"
     context = {
         **page.admin_site.each_context(request),
         "title": "Unsubscribe?",
         "opts": page.opts,
         "count": open_ones.count(),
-        "chosen": list(chosen.values_list("pk", flat=True)),
+        # “Select all” is asked again, not listed: a form holds fewer fields than a mailing list has members.
+        "select_across": select_across,
+        "chosen": list((chosen[:1] if select_across else chosen).values_list("pk", flat=True)),
         "checkbox": ACTION_CHECKBOX_NAME,
     }
     return TemplateResponse(request, "admin/subscribers/unsubscribe.html", context)
@@ -281,7 +283,7 @@ class SuppressionAdmin(ReaderModelAdmin):
         stored = suppression_of(canonical)
         obj.pk = stored.pk if stored else None
         obj.refresh_from_db()
-        messages.info(request, f"{ended} memberships have ended with it.")
+        messages.info(request, f"{_have_ended(ended)} with it.")
 
     def delete_model(self, request: HttpRequest, obj: Any) -> None:
         """Take one off, and say what that does not do."""
@@ -364,6 +366,10 @@ class NoticeAdmin(LookOnlyAdmin):
     def state_pill(self, notice: Notice) -> str:
         """The state in its colour."""
         return pill(notice.state, notice.get_state_display())
+
+
+def _have_ended(count: int) -> str:
+    return "1 membership has ended" if count == 1 else f"{count:,} memberships have ended"
 
 
 def _pause_of(membership: Subscription) -> str:

@@ -8,6 +8,7 @@ import pytest
 from django.contrib.auth.models import Permission, User
 from django.test import Client
 from django.urls import reverse
+from lxml import html  # type: ignore[import-untyped]
 
 from subscribers import consent
 from subscribers.addresses import parse_address
@@ -16,7 +17,7 @@ from subscribers.models import SubscriptionState as State
 from subscribers.models import SuppressionReason as Reason
 from subscribers.suppression import is_suppressed, suppress_addresses
 from subscribers.transitions import Evidence
-from tests.people import ADA, BEN, ada, ben, cleo, dina, finn, make_mailing_list
+from tests.people import ADA, BEN, ada, ben, cleo, dina, finn, make_mailing_list, make_reader
 
 pytestmark = pytest.mark.django_db
 
@@ -138,6 +139,23 @@ def test_an_editor_unsubscribes_after_a_question_and_it_is_written_down(editor: 
     assert (proof.kind, proof.form, proof.detail) == (ConsentKind.UNSUBSCRIBED, "admin", "By ida, in the admin.")
 
 
+def test_all_of_a_list_can_be_unsubscribed_however_long_it_is(editor: Client, settings: Any) -> None:
+    settings.DATA_UPLOAD_MAX_NUMBER_FIELDS = 10
+    for number in range(30):
+        make_reader(f"reader-{number}@example.org")
+    gus = asked()
+    url = f"{list_of('subscription')}?state__exact=active"
+    everybody = {"action": "unsubscribe", "select_across": "1", "index": "0"}
+    page = text_of(editor.post(url, everybody | {"_selected_action": [str(Subscription.objects.latest("-pk").pk)]}))
+    assert "30 memberships will end" in page
+    fields = [dict(field.items()) for field in html.fromstring(page).xpath("//form[.//@name='confirmed']//input")]
+    answer = {field["name"]: field["value"] for field in fields}
+    assert "30 memberships have ended." in text_of(editor.post(url, answer, follow=True))
+    gus.refresh_from_db()
+    assert gus.state == State.PENDING
+    assert not Subscription.objects.filter(state=State.ACTIVE).exists()
+
+
 def test_who_declined_by_mistake_can_be_allowed_to_sign_up_again(editor: Client) -> None:
     gus = asked()
     consent.decline(gus.key, Evidence(form="decline"))
@@ -152,6 +170,7 @@ def test_an_address_is_suppressed_by_typing_it_and_only_its_fingerprint_is_kept(
     url = reverse("admin:subscribers_suppression_add")
     page = text_of(editor.post(url, {"address": "ADA@example.org", "detail": "Asked by phone"}, follow=True))
     assert ADA not in page.lower()
+    assert "1 membership has ended with it." in page
     assert is_suppressed(ADA)
     assert Suppression.objects.get().reason == Reason.MANUAL
     reader.refresh_from_db()
