@@ -70,6 +70,12 @@ class Subscriber(models.Model):
 
     address = models.CharField(max_length=320, help_text="As the reader typed it; mail goes to this form.")
     canonical = models.CharField(max_length=320, unique=True, editable=False)
+    first_name = models.CharField(
+        max_length=60,
+        blank=True,
+        validators=[check_header_text],
+        help_text="As they gave it; issues may greet them by it.",
+    )
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     signups_allowed_at = models.DateTimeField(
         null=True, editable=False, help_text="Confirmation mails without an answer are counted from here."

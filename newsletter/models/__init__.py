@@ -2,8 +2,10 @@
 
 from newsletter.models.delivery import OPEN_BATCH_STATES, Batch, BatchState, Delivery, DeliveryStatus, Fact
 from newsletter.models.edition import Edition, EditionIsFrozen
+from newsletter.models.feed import Feed, FeedItem, FeedItemState
 from newsletter.models.issue import (
     PUBLISHED,
+    SECTION_KINDS,
     TRANSITIONS,
     Category,
     Issue,
@@ -15,11 +17,14 @@ from newsletter.models.issue import (
     WrongStatus,
 )
 from newsletter.models.newsletter import Newsletter
+from newsletter.models.preflight import LinkCheck, LinkState, PreflightRun
 from newsletter.models.receipt import Receipt, ReceiptState
+from newsletter.models.revision import Revision, RevisionIsKept
 
 __all__ = [
     "OPEN_BATCH_STATES",
     "PUBLISHED",
+    "SECTION_KINDS",
     "TRANSITIONS",
     "Batch",
     "BatchState",
@@ -29,13 +34,21 @@ __all__ = [
     "Edition",
     "EditionIsFrozen",
     "Fact",
+    "Feed",
+    "FeedItem",
+    "FeedItemState",
     "Issue",
     "IssueCategory",
     "IssueStatus",
     "IssueTransition",
+    "LinkCheck",
+    "LinkState",
     "Newsletter",
+    "PreflightRun",
     "Receipt",
     "ReceiptState",
+    "Revision",
+    "RevisionIsKept",
     "Section",
     "Story",
     "WrongStatus",

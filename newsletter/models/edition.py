@@ -35,10 +35,19 @@ class Edition(models.Model):
     html = models.TextField()
     text = models.TextField()
     nonce = models.CharField(max_length=32)
+    merges = models.JSONField(
+        default=dict, help_text="What stands in slots of merge fields: slot name to field and fallback."
+    )
     envelope = models.JSONField()
     links = models.JSONField(default=list, help_text="Every link an editor set: url, label, place.")
     content = models.JSONField(help_text="The issue as it was frozen.")
     sha256 = models.CharField(max_length=64)
+    source_sha256 = models.CharField(
+        max_length=64,
+        blank=True,
+        default="",
+        help_text="Of everything it was rendered from: while that stays, nothing is rendered again.",
+    )
     created_at = models.DateTimeField(default=timezone.now)
 
     objects = EditionQuerySet.as_manager()
@@ -47,6 +56,7 @@ class Edition(models.Model):
         constraints = [
             models.UniqueConstraint(fields=["issue", "sha256"], name="edition_once_per_rendering"),
         ]
+        indexes = [models.Index(fields=["issue", "source_sha256"], name="edition_by_source")]
 
     def __str__(self) -> str:
         return f"{self.subject} · {self.sha256[:12]}"

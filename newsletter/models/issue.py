@@ -94,6 +94,12 @@ class Issue(models.Model):
         related_name="sent_as",
         help_text="The edition that goes out. Set once, so that an issue never goes out in two.",
     )
+    manifest = models.JSONField(
+        null=True, editable=False, help_text="The manifest under which it was started: what, to how many, to whom."
+    )
+    manifest_sha256 = models.CharField(
+        max_length=64, blank=True, editable=False, help_text="The manifest that a person approved; no other is started."
+    )
     started_at = models.DateTimeField(null=True, editable=False)
     addressed_through = models.BigIntegerField(
         default=0, editable=False, help_text="The last subscription that got its delivery row."
@@ -221,18 +227,28 @@ class IssueCategory(models.Model):
         return str(self.category)
 
 
+#: The kinds of `content.document.SectionKind`, which may not be imported from here; a test holds them together.
+SECTION_KINDS = ("section", "callout", "quote", "button", "image", "links", "divider", "contents", "sponsor")
+
+
 class Section(models.Model):
-    """A headed part of an issue: text, stories, or text followed by stories."""
+    """A part of an issue: a headed section, or a block such as a call-out or a picture. Stories may follow it."""
 
     issue = models.ForeignKey(Issue, on_delete=models.CASCADE, related_name="sections")
     position = models.PositiveSmallIntegerField()
-    title = models.CharField(max_length=200)
+    kind = models.CharField(max_length=10, choices=[(kind, kind) for kind in SECTION_KINDS], default=SECTION_KINDS[0])
+    title = models.CharField(max_length=200, blank=True)
     body = models.TextField(blank=True)
+    url = models.CharField(max_length=2000, blank=True)
+    source = models.CharField(max_length=100, blank=True)
+    image = models.CharField(max_length=2000, blank=True)
+    alt = models.CharField(max_length=300, blank=True)
 
     class Meta:
         ordering = ["position"]
         constraints = [
             models.UniqueConstraint(fields=["issue", "position"], name="section_position_once"),
+            models.CheckConstraint(condition=Q(kind__in=SECTION_KINDS), name="section_kind_known"),
         ]
 
     def __str__(self) -> str:

@@ -6,6 +6,7 @@ import zoneinfo
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
+from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.urls import reverse
 
@@ -53,6 +54,15 @@ class Newsletter(MailingList):
         default="UTC",
         validators=[check_time_zone],
         help_text="Schedules are meant in this zone.",
+    )
+    theme = models.CharField(
+        max_length=40, default="plain", help_text="How its issues look; docs/write-a-theme.md tells how to add one."
+    )
+    logo_url = models.CharField(
+        "logo", max_length=2000, blank=True, help_text="https address of a picture that stands for the name in mails."
+    )
+    logo_width = models.PositiveSmallIntegerField(
+        default=140, validators=[MinValueValidator(16), MaxValueValidator(552)], help_text="In pixels, at most 552."
     )
     known_sources = models.TextField(
         blank=True,

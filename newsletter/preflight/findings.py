@@ -14,6 +14,15 @@ __all__ = ["Check", "Finding", "Inspection", "Rendered", "Sender", "Severity"]
 
 
 @dataclass(frozen=True, slots=True)
+class Fix:
+    """A way to put a finding right that cannot do harm: `content` is the whole issue with it put right."""
+
+    label: str
+    """What it does, as words on a button: `Set the date to 2026-11-24`."""
+    content: IssueContent
+
+
+@dataclass(frozen=True, slots=True)
 class Finding:
     """One thing that a check found. What must be fixed blocks sending; the rest deserves a look."""
 
@@ -23,6 +32,7 @@ class Finding:
     """Where it stands, for people: `Deep dives, story 3`. Empty for the issue as a whole."""
     sentence: str
     """What it is and what to do about it."""
+    fix: Fix | None = None
 
 
 class Rendered(Protocol):

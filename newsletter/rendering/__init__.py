@@ -2,12 +2,13 @@
 
 from newsletter.rendering.errors import RenderingError, SlotError
 from newsletter.rendering.issue import render_issue
-from newsletter.rendering.shapes import Link, Masthead, RenderedIssue
+from newsletter.rendering.shapes import Link, Masthead, Merge, RenderedIssue
 from newsletter.rendering.slots import SlotContext, SlotTemplate, as_json_string, as_utf8, slot_token
 
 __all__ = [
     "Link",
     "Masthead",
+    "Merge",
     "RenderedIssue",
     "RenderingError",
     "SlotContext",

@@ -16,6 +16,10 @@ class Masthead:
     """One or more lines, shown in the footer of both parts (CAN-SPAM, R-14)."""
     sender_name: str = ""
     description: str = ""
+    logo_url: str = ""
+    """https address of a picture that stands for the name; empty: the name is written."""
+    logo_width: int = 140
+    """In pixels."""
     language: str = "en"
     """BCP 47 tag of what editors write; sets `lang` and the writing direction."""
 
@@ -31,6 +35,15 @@ class Link:
     """Where it stands, for people: `Deep Dives, story 3`."""
 
 
+@dataclass(frozen=True, slots=True)
+class Merge:
+    """A slot that a merge field made: which value of the reader fills it, and what where they have none."""
+
+    slot: str
+    field: str
+    fallback: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RenderedIssue:
     """An issue rendered once for all readers: `html` and `text` hold slot tokens made with `nonce`."""
@@ -41,5 +54,7 @@ class RenderedIssue:
     nonce: str
     slots: tuple[str, ...]
     """Names of the slots used in either part, sorted."""
+    merges: tuple[Merge, ...] = ()
+    """The slots among them that merge fields made."""
     links: tuple[Link, ...]
     """Every link that editors wrote, in reading order, repeated where it is repeated."""

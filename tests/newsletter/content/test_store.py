@@ -11,7 +11,7 @@ from django.utils import timezone
 from hypothesis import HealthCheck, given, settings
 from pytest_django import DjangoAssertNumQueries
 
-from newsletter.content.document import IssueContent, SectionContent, StoryContent
+from newsletter.content.document import IssueContent, SectionContent, SectionKind, StoryContent
 from newsletter.content.fields import LIMITS
 from newsletter.content.problems import IssueReading
 from newsletter.content.store import (
@@ -24,7 +24,7 @@ from newsletter.content.store import (
     load_content,
     save_content,
 )
-from newsletter.models import Category, Issue, IssueStatus, Newsletter, Section, Story
+from newsletter.models import SECTION_KINDS, Category, Issue, IssueStatus, Newsletter, Section, Story
 from tests.newsletter.content.harbour_notes import CRANE, GAUGE, ISSUE_41, make_draft
 from tests.newsletter.content.issues import issues
 from tests.publications import make_newsletter
@@ -224,3 +224,7 @@ def test_the_limits_of_fields_are_those_of_the_columns() -> None:
 
 def test_a_newsletter_lists_its_known_sources() -> None:
     assert Newsletter(known_sources="Mast\r\n\r\n Harbour Gazette \r\n").sources() == ("Mast", "Harbour Gazette")
+
+
+def test_the_tables_know_the_same_kinds_of_section_as_the_content() -> None:
+    assert set(SECTION_KINDS) == {kind.value for kind in SectionKind}
