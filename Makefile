@@ -6,7 +6,7 @@ BIN := .venv/bin
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-sqlite test-postgresql lint format bench lock clean
+.PHONY: help install demo test test-sqlite test-postgresql lint format fidelity bench lock mjml-tables caniemail clean
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -34,15 +34,24 @@ format: .venv/dev.stamp ## put the code in shape
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: .venv/dev.stamp ## measure, and print a table
+fidelity: .venv/dev.stamp tests/fidelity/node_modules/.stamp ## compare pixels with the official MJML compiler; needs node 18 or newer
+	$(BIN)/python -m pytest -m fidelity tests/fidelity $(ARGS)
+
+bench: .venv/dev.stamp tests/fidelity/node_modules/.stamp ## measure, and print a table
 	$(BIN)/python -m tests.benchmarks
 
 lock: .venv/dev.stamp ## renew the pins; nothing younger than a week, so that a stolen release is found out first
 	cd requirements && ../$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --upgrade --exclude-newer "7 days" base.in -o base.txt
 	cd requirements && ../$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --upgrade --exclude-newer "7 days" dev.in -o dev.txt
 
+mjml-tables: tests/fidelity/node_modules/.stamp ## renew what the validator knows, from the pinned npm packages
+	node tests/fidelity/dump_tables.mjs > newsletter/rendering/mjml_tables.py
+
+caniemail: tests/fidelity/node_modules/.stamp ## renew what mail programs can show, from the pinned npm package
+	node tests/fidelity/reduce_caniemail.mjs > newsletter/preflight/caniemail.json
+
 clean: ## remove what these commands made
-	rm -rf .venv var
+	rm -rf .venv var tests/fidelity/node_modules
 
 .venv/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; say which: make PYTHON=python3.12 …")'
@@ -54,4 +63,8 @@ clean: ## remove what these commands made
 
 .venv/dev.stamp: requirements/dev.txt | .venv/bin/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
+	@touch $@
+
+tests/fidelity/node_modules/.stamp: tests/fidelity/package-lock.json
+	cd tests/fidelity && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
 	@touch $@
