@@ -111,6 +111,11 @@ class Configuration(BaseSettings):
         default=(),
         description="Further host names that the site answers to, separated by commas; SITE_URL's is always in.",
     )
+    fetch_allowed_hosts: Names = Field(
+        default=(),
+        description="Hosts inside your network that feeds and links may be fetched from, separated by commas. "
+        "Everything else is fetched from the public internet only.",
+    )
     trusted_proxies: int = Field(
         default=0,
         ge=0,

@@ -54,6 +54,7 @@ SECRET_KEY_FALLBACKS = [key.get_secret_value() for key in CONFIGURATION.secret_k
 SUPPRESSION_SECRET = CONFIGURATION.suppression_secret.get_secret_value()
 ENVIRONMENT = CONFIGURATION.environment
 TRUSTED_PROXIES = CONFIGURATION.trusted_proxies
+FETCH_ALLOWED_HOSTS = CONFIGURATION.fetch_allowed_hosts
 
 PROVIDER = CONFIGURATION.provider
 PROVIDER_URL = CONFIGURATION.provider_url
