@@ -16,9 +16,10 @@ from django.views.decorators.http import require_POST, require_safe
 from newsletter.admin.compose import IssueForm
 from newsletter.admin.pages import Need, Page, issue_page, page_url
 from newsletter.models import Edition, Issue
-from newsletter.rendering import RenderedIssue, RenderingError, SlotTemplate, render_issue
-from newsletter.sending.freeze import masthead_of, render
-from newsletter.sending.test_mail import sample_values
+from newsletter.rendering import RenderedIssue, RenderingError, SlotTemplate
+from newsletter.sending.freeze import merges_as_json, render
+from newsletter.sending.message import sample_values
+from newsletter.sending.source import with_content
 
 #: Opaque origin, no scripts, no forms; links open in a window of their own, which is an ordinary one.
 FRAME_POLICY = (
@@ -92,8 +93,7 @@ def show_unsaved(request: HttpRequest, issue: Issue) -> HttpResponse:
         return _frame_of_problem("The text has problems. Save it to see them, each at its place.")
     stored = Issue.objects.select_related("newsletter").get(pk=issue.pk)
     try:
-        content = form.content()
-        rendering = render_issue(content, masthead_of(stored.newsletter), web_url=stored.web_url)
+        rendering = with_content(stored, form.content()).render()
     except RenderingError as error:
         return _frame_of_problem(str(error))
     return _frame(rendering, stored, LOOKS["desktop"])
@@ -106,7 +106,8 @@ def rendering_of(issue: Issue) -> RenderedIssue | Edition:
 
 def _frame(rendering: RenderedIssue | Edition, issue: Issue, look: Look) -> HttpResponse:
     part = rendering.text if look.is_text else _in_scheme(rendering.html, is_dark=look.is_dark)
-    filled = SlotTemplate.split(part.encode(), rendering.nonce).fill(sample_values(issue.newsletter))
+    merges = rendering.merges if isinstance(rendering, Edition) else merges_as_json(rendering.merges)
+    filled = SlotTemplate.split(part.encode(), rendering.nonce).fill(sample_values(issue.newsletter, merges))
     return _framed(filled, "text/plain" if look.is_text else "text/html")
 
 

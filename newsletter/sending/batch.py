@@ -185,7 +185,7 @@ def _freeze(batch: Batch, provider: Provider, now: datetime.datetime) -> bool:
 
 def _body(batch: Batch, readers: list[Reader], provider: Provider) -> bytes:
     template = message_template(batch.edition_id, batch.edition.sha256, provider)
-    values = ReaderValues()
+    values = ReaderValues(batch.edition.merges)
     return provider.join([template.fill(values.of(reader)) for reader in readers])
 
 

@@ -1,65 +1,83 @@
-"""Freeze: an issue's content becomes an edition, once for all readers. Imports content, rendering, providers."""
+"""Freeze: an issue's content becomes an edition, once for all readers. Imports source, envelope, message and models.
+
+issue ─► source ─► digest ─┬─► the edition that was frozen from the same source
+                           └─► render ─► edition, not stored yet ─► stored by freeze_edition
+"""
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from dataclasses import asdict
 
 import orjson
-from django.db import transaction
 
-from newsletter.content.store import load_content
-from newsletter.models import Edition, Issue, Newsletter
+from newsletter.models import Edition, Issue
 from newsletter.providers.base import MessageRefused
-from newsletter.rendering import Masthead, RenderedIssue, render_issue
+from newsletter.rendering import Merge, RenderedIssue
 from newsletter.sending.envelope import Envelope, EnvelopeError, envelope_of
 from newsletter.sending.message import message_of
-
-
-def masthead_of(newsletter: Newsletter) -> Masthead:
-    """What the newsletter contributes to each of its issues."""
-    return Masthead(
-        name=newsletter.name,
-        description=newsletter.description,
-        language=newsletter.language,
-        postal_address=newsletter.postal_address,
-        sender_name=newsletter.sender_name,
-        site_url=newsletter.web_url,
-        archive_url=newsletter.archive_url,
-    )
+from newsletter.sending.source import Source, source_digest, source_of
 
 
 def render(issue: Issue) -> RenderedIssue:
-    """The issue as it stands now, for preview, checks and freezing. Raises RenderingError."""
-    return render_issue(load_content(issue), masthead_of(issue.newsletter), web_url=issue.web_url)
+    """The issue as it stands now, for looks at it that need no envelope. Raises RenderingError."""
+    return source_of(issue).render()
 
 
 def freeze_edition(issue: Issue) -> Edition:
-    """The edition of the issue's present content; the same one again while nothing has changed.
+    """The edition of the issue's present content, stored; the same one again, unrendered, while nothing has changed.
 
     Raises RenderingError or EnvelopeError before anything is stored, so a fault shows before the first mail.
     """
-    content = load_content(issue)
-    rendered = render_issue(content, masthead_of(issue.newsletter), web_url=issue.web_url)
+    edition = prepare_edition(issue)
+    if edition.pk is not None:
+        return edition
+    # The same bytes may be there from another source: before an update, or because somebody else froze them just now.
+    Edition.objects.bulk_create([edition], ignore_conflicts=True)
+    return Edition.objects.get(issue=issue, sha256=edition.sha256)
+
+
+def prepare_edition(issue: Issue) -> Edition:
+    """The edition that the issue has or would have; one that is not frozen yet is rendered, and not stored.
+
+    So what freezing would give can be looked at, checked and hashed without leaving a trace. Raises RenderingError
+    or EnvelopeError.
+    """
+    source = source_of(issue)
+    digest = source_digest(issue, source)
+    frozen = Edition.objects.filter(issue=issue, source_sha256=digest).order_by("-pk").first()
+    return frozen or _render_edition(issue, source, digest)
+
+
+def edition_hash(issue: Issue) -> str:
+    """The SHA-256 that the issue's edition has or would have. Raises RenderingError or EnvelopeError."""
+    return prepare_edition(issue).sha256
+
+
+def merges_as_json(merges: Iterable[Merge]) -> dict[str, dict[str, str]]:
+    """As they are stored in the edition, and as whatever fills slots takes them."""
+    return {merge.slot: {"field": merge.field, "fallback": merge.fallback} for merge in merges}
+
+
+def _render_edition(issue: Issue, source: Source, digest: str) -> Edition:
+    rendered = source.render()
     envelope = envelope_of(issue, rendered.nonce)
-    sha256 = _sha256(rendered, envelope)
-    with transaction.atomic():
-        edition, created = Edition.objects.get_or_create(
-            issue=issue,
-            sha256=sha256,
-            defaults={
-                "revision": issue.revision,
-                "subject": rendered.subject,
-                "html": rendered.html,
-                "text": rendered.text,
-                "nonce": rendered.nonce,
-                "envelope": envelope.as_json(),
-                "links": [asdict(link) for link in rendered.links],
-                "content": orjson.loads(orjson.dumps(content)),
-            },
-        )
-        if created:
-            _try_out(edition)
+    edition = Edition(
+        issue=issue,
+        revision=issue.revision,
+        subject=rendered.subject,
+        html=rendered.html,
+        text=rendered.text,
+        nonce=rendered.nonce,
+        merges=merges_as_json(rendered.merges),
+        envelope=envelope.as_json(),
+        links=[asdict(link) for link in rendered.links],
+        content=orjson.loads(orjson.dumps(source.content)),
+        sha256=_sha256(rendered, envelope),
+        source_sha256=digest,
+    )
+    _try_out(edition)
     return edition
 
 
@@ -72,5 +90,6 @@ def _try_out(edition: Edition) -> None:
 
 
 def _sha256(rendered: RenderedIssue, envelope: Envelope) -> str:
-    frozen = [rendered.subject, rendered.html, rendered.text, rendered.nonce, envelope.as_json()]
+    merges = [asdict(merge) for merge in rendered.merges]
+    frozen = [rendered.subject, rendered.html, rendered.text, rendered.nonce, merges, envelope.as_json()]
     return hashlib.sha256(orjson.dumps(frozen, option=orjson.OPT_SORT_KEYS)).hexdigest()

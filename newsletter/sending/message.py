@@ -1,15 +1,16 @@
-"""One mail of an edition as a provider's bytes, with slots for what differs.
+"""One mail of an edition as a provider's bytes, with slots for what differs, and what fills them.
 
 Imports models, providers, rendering and `subscribers.tokens`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 
 from django.conf import settings
 
-from newsletter.models import Edition
+from newsletter.models import Edition, Newsletter
 from newsletter.providers.base import Message, Provider
 from newsletter.rendering import SlotContext, SlotTemplate, as_json_string, slot_token
 from newsletter.sending.readers import Reader
@@ -23,12 +24,25 @@ def message_template(edition_pk: int, sha256: str, provider: Provider) -> SlotTe
     return SlotTemplate.split(provider.encode(message_of(edition)), edition.nonce, outer=as_json_string)
 
 
-class ReaderValues:
-    """Fills the slots for one reader after the other; made once per batch, because keying the signatures costs."""
+#: What stands in the slots of a merge field, for one reader; empty where they have no such value. Names of
+#: `content.merge_fields.MERGE_FIELDS`.
+FIELD_VALUES: dict[str, Callable[[Reader], str]] = {
+    # On one line, whatever an import has brought: a name must not make paragraphs of its own.
+    "first_name": lambda reader: " ".join(reader.first_name.split()),
+    "email": lambda reader: reader.address,
+}
 
-    def __init__(self) -> None:
+
+class ReaderValues:
+    """Fills the slots for one reader after the other; made once per batch, because keying the signatures costs.
+
+    `merges` is the edition's: for each slot of a merge field its field and fallback.
+    """
+
+    def __init__(self, merges: Mapping[str, Mapping[str, str]]) -> None:
         self._unsubscribe = LinkSigner(Purpose.UNSUBSCRIBE)
         self._preferences = LinkSigner(Purpose.PREFERENCES)
+        self._merges = merges
 
     def of(self, reader: Reader) -> dict[str, str]:
         """The value of every slot of an issue's message."""
@@ -37,7 +51,36 @@ class ReaderValues:
             "delivery": str(reader.delivery_pk),
             "unsubscribe_url": self._unsubscribe.url(reader.subscription_key),
             "preferences_url": self._preferences.url(reader.subscription_key),
+            **merge_values(self._merges, reader),
         }
+
+
+def merge_values(merges: Mapping[str, Mapping[str, str]], reader: Reader | None) -> dict[str, str]:
+    """What stands in the slots of merge fields: the reader's own value, or the fallback; always that for nobody."""
+    return {slot: (reader and _value_of(merge["field"], reader)) or merge["fallback"] for slot, merge in merges.items()}
+
+
+def _value_of(field: str, reader: Reader) -> str:
+    # An edition may be older than the list of fields: one that is gone leaves its fallback.
+    value = FIELD_VALUES.get(field)
+    return value(reader) if value else ""
+
+
+def sample_values(
+    newsletter: Newsletter, merges: Mapping[str, Mapping[str, str]], reader: Reader | None = None
+) -> dict[str, str]:
+    """What fills the slots of a look or a test: addresses that lead to the public page and change nothing.
+
+    Merge fields show the values of `reader`, or their fallbacks.
+    """
+    sample = f"{newsletter.web_url}#only-a-sample"
+    return {
+        "to": reader.address if reader else "reader@example.org",
+        "delivery": "0",
+        "unsubscribe_url": sample,
+        "preferences_url": sample,
+        **merge_values(merges, reader),
+    }
 
 
 def message_of(edition: Edition) -> Message:

@@ -31,6 +31,8 @@ class Reader:
 
     delivery_pk: int
     address: str
+    first_name: str = ""
+    """As they gave it; empty for most."""
     subscription_key: uuid.UUID
     obstacle: str
 
@@ -50,24 +52,28 @@ def readers_of(batch: Batch, statuses: Sequence[str], now: datetime.datetime) ->
     found = {subscription.subscriber_id: subscription for subscription in subscriptions}
     suppressed = suppressed_among({subscription.subscriber.canonical for subscription in found.values()})
     return [
-        _reader(delivery_pk, found[subscriber_pk], suppressed, now)
+        as_reader(
+            found[subscriber_pk], delivery_pk=delivery_pk, obstacle=_obstacle(found[subscriber_pk], suppressed, now)
+        )
         if subscriber_pk in found
         else Reader(delivery_pk=delivery_pk, address="", subscription_key=uuid.UUID(int=0), obstacle=ERASED)
         for delivery_pk, subscriber_pk in owned.items()
     ]
 
 
-def _reader(delivery_pk: int, found: Subscription, suppressed: set[str], now: datetime.datetime) -> Reader:
+def as_reader(found: Subscription, *, delivery_pk: int = 0, obstacle: str = "") -> Reader:
+    """The member as a recipient; without a delivery, as previews show an issue to them."""
     return Reader(
         delivery_pk=delivery_pk,
         address=found.subscriber.address,
+        first_name=found.subscriber.first_name,
         subscription_key=found.key,
-        obstacle=SUPPRESSED if found.subscriber.canonical in suppressed else _obstacle(found, now),
+        obstacle=obstacle,
     )
 
 
-def _obstacle(found: Subscription, now: datetime.datetime) -> str:
-    if found.state == SubscriptionState.SUPPRESSED:
+def _obstacle(found: Subscription, suppressed: set[str], now: datetime.datetime) -> str:
+    if found.state == SubscriptionState.SUPPRESSED or found.subscriber.canonical in suppressed:
         return SUPPRESSED
     if found.state != SubscriptionState.ACTIVE:
         return LEFT

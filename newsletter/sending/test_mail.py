@@ -1,6 +1,7 @@
 """Test mails: an issue as it stands, to a few people who want to see it first. Imports freeze, providers and models.
 
-They are outside of every count: no delivery, no edition, links that do nothing, and no header to unsubscribe with.
+They are outside of every count: no delivery, no edition, links that do nothing, no header to unsubscribe with, and
+the fallbacks of merge fields, since they are written to nobody's name.
 """
 
 from __future__ import annotations
@@ -10,12 +11,13 @@ from collections.abc import Sequence
 
 from django.conf import settings
 
-from newsletter.models import Edition, Issue, Newsletter
+from newsletter.models import Edition, Issue
 from newsletter.providers import get_provider
 from newsletter.providers.base import Message, OutcomeKind, Provider
-from newsletter.rendering import RenderedIssue, RenderingError, SlotTemplate
-from newsletter.sending.envelope import EnvelopeError, sender_of
-from newsletter.sending.freeze import render
+from newsletter.rendering import RenderingError, SlotTemplate
+from newsletter.sending.envelope import EnvelopeError
+from newsletter.sending.freeze import prepare_edition
+from newsletter.sending.message import sample_values
 from subscribers.addresses import AddressError, parse_address
 from subscribers.suppression import suppressed_among
 
@@ -35,12 +37,6 @@ class TestMailRefused(Exception):
         self.sent = tuple(sent)
 
 
-def sample_values(newsletter: Newsletter) -> dict[str, str]:
-    """What fills the slots where there is no reader: addresses that lead to the public page and change nothing."""
-    sample = f"{newsletter.web_url}#only-a-sample"
-    return {"unsubscribe_url": sample, "preferences_url": sample}
-
-
 def send_test(issue: Issue, addresses: Sequence[str]) -> tuple[str, ...]:
     """Send the issue to up to MOST_ADDRESSES people as a test; the addresses that it went to.
 
@@ -49,13 +45,12 @@ def send_test(issue: Issue, addresses: Sequence[str]) -> tuple[str, ...]:
     """
     recipients = _checked(addresses)
     try:
-        rendering = issue.edition or render(issue)
-        sender = sender_of(issue.newsletter)
+        edition = issue.edition or prepare_edition(issue)
     except (RenderingError, EnvelopeError) as error:
         raise TestMailRefused(str(error)) from error
     provider, sent, refused = get_provider(), [], []
     for address in recipients:
-        problem = _post(provider, _message(issue, rendering, sender=sender, to=address))
+        problem = _post(provider, _message(issue, edition, to=address))
         if problem:
             refused.append(f"{address}: {problem}")
         else:
@@ -85,17 +80,16 @@ def _checked(addresses: Sequence[str]) -> list[str]:
     return list(recipients.values())
 
 
-def _message(issue: Issue, rendering: RenderedIssue | Edition, *, sender: str, to: str) -> Message:
-    values = sample_values(issue.newsletter)
+def _message(issue: Issue, edition: Edition, *, to: str) -> Message:
+    values = sample_values(issue.newsletter, edition.merges)
     html, text = (
-        SlotTemplate.split(part.encode(), rendering.nonce).fill(values).decode()
-        for part in (rendering.html, rendering.text)
+        SlotTemplate.split(part.encode(), edition.nonce).fill(values).decode() for part in (edition.html, edition.text)
     )
     return Message(
-        sender=sender,
-        reply_to=issue.newsletter.reply_to,
+        sender=edition.envelope["sender"],
+        reply_to=edition.envelope["reply_to"],
         to=to,
-        subject=f"{PREFIX}{rendering.subject}",
+        subject=f"{PREFIX}{edition.subject}",
         html=html,
         text=text,
         # Without a delivery its receipts are counted nowhere; a bounce still keeps us from writing there again.

@@ -98,7 +98,7 @@ def test_a_rendering_that_fails_is_a_finding(ready: Issue, monkeypatch: pytest.M
     def fail(*_: object, **__: object) -> None:
         raise RenderingError("The template is broken.")
 
-    monkeypatch.setattr("newsletter.sending.freeze.render_issue", fail)
+    monkeypatch.setattr("newsletter.sending.source.render_issue", fail)
     assert findings_of(ready)[0].sentence == "The template is broken."
     assert findings_of(ready)[0].severity is Severity.MUST_FIX
     with pytest.raises(IssueRefused, match="broken"):

@@ -1,0 +1,128 @@
+"""Merge fields on their way to readers: each gets their own value, escaped for the place where it stands."""
+
+from __future__ import annotations
+
+import html
+import time
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from lxml import html as lxml_html  # type: ignore[import-untyped]
+
+from newsletter.content.merge_fields import MERGE_FIELDS
+from newsletter.models import Issue
+from newsletter.providers.base import Provider
+from newsletter.rendering import Merge, RenderedIssue, SlotContext, render_issue, slot_token
+from newsletter.sandbox import SandboxServer
+from newsletter.sending.message import FIELD_VALUES, merge_values
+from newsletter.sending.readers import as_reader
+from newsletter.sending.test_mail import send_test
+from subscribers.models import Subscriber
+from tests.people import ADA, ada, make_reader
+from tests.publications import address_everybody, post_everything, start_sending
+
+HOSTILE = [
+    "{{ 7*7 }}",
+    '"><img src=x onerror=alert(1)>',
+    "Zoë 🦊",
+    "שרה כהן",
+    "zq0123456789abxhunsubscribe_urlxqz",
+    'a\\u0000"b',
+]
+
+
+@pytest.fixture
+def greeted(issue: Issue, monkeypatch: pytest.MonkeyPatch) -> Issue:
+    """An issue whose mails say “Hello NAME!” where it says “Signal of the day”."""
+
+    def render_with_a_greeting(*args: Any, **kwargs: Any) -> RenderedIssue:
+        rendered = render_issue(*args, **kwargs)
+
+        def with_greeting(part: str, context: SlotContext) -> str:
+            return part.replace("Signal of the day", f"Hello {slot_token(rendered.nonce, 'm1', context)}!")
+
+        return replace(
+            rendered,
+            html=with_greeting(rendered.html, SlotContext.HTML),
+            text=with_greeting(rendered.text, SlotContext.PLAIN),
+            merges=(Merge("m1", "first_name", "there"),),
+        )
+
+    monkeypatch.setattr("newsletter.sending.source.render_issue", render_with_a_greeting)
+    return issue
+
+
+def mail_to(sandbox: SandboxServer, address: str) -> dict[str, Any]:
+    (mail,) = sandbox.ledger.mails_to(address, time.time())
+    return sandbox.ledger.contents(mail)
+
+
+def name_ada(name: str) -> None:
+    Subscriber.objects.filter(address=ADA).update(first_name=name)
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_a_name_arrives_as_it_was_given_and_as_nothing_else(
+    name: str, greeted: Issue, provider: Provider, sandbox: SandboxServer
+) -> None:
+    ada(greeted.newsletter)
+    name_ada(name)
+    start_sending(greeted)
+    address_everybody()
+    post_everything(provider)
+    mail = mail_to(sandbox, ADA)
+    assert f"Hello {html.escape(name)}!" in mail["html"]
+    tree = lxml_html.fromstring(mail["html"])
+    assert f"Hello {name}!" in tree.text_content()
+    assert not tree.xpath("//img")
+    assert f"Hello {name}!" in mail["text"]
+
+
+def test_each_reader_gets_their_own_name_and_who_gave_none_the_fallback(
+    greeted: Issue, provider: Provider, sandbox: SandboxServer
+) -> None:
+    ada(greeted.newsletter)
+    make_reader("nameless@example.org", greeted.newsletter)
+    name_ada("Ada")
+    start_sending(greeted)
+    address_everybody()
+    post_everything(provider)
+    assert "Hello Ada!" in mail_to(sandbox, ADA)["html"]
+    assert "Hello there!" in mail_to(sandbox, "nameless@example.org")["html"]
+
+
+def test_a_batch_asks_for_names_with_its_readers_and_not_one_by_one(
+    greeted: Issue, provider: Provider, django_assert_max_num_queries: Any
+) -> None:
+    for number in range(30):
+        make_reader(f"reader-{number}@example.org", greeted.newsletter)
+    start_sending(greeted)
+    address_everybody()
+    with django_assert_max_num_queries(30):
+        post_everything(provider)
+
+
+def test_a_test_mail_greets_nobody_by_name(greeted: Issue, provider: Provider, sandbox: SandboxServer) -> None:
+    ada(greeted.newsletter)
+    name_ada("Ada")
+    send_test(greeted, [ADA])
+    assert "Hello there!" in mail_to(sandbox, ADA)["html"]
+
+
+@pytest.mark.django_db
+def test_a_field_that_is_no_more_leaves_its_fallback() -> None:
+    merges = {"m1": {"field": "shoe_size", "fallback": "well shod"}}
+    assert merge_values(merges, as_reader(ada())) == {"m1": "well shod"}
+
+
+@pytest.mark.django_db
+def test_a_name_stands_on_one_line() -> None:
+    reader = ada()
+    reader.subscriber.first_name = "Ada\r\n\r\nBuy now"
+    merges = {"m1": {"field": "first_name", "fallback": "there"}}
+    assert merge_values(merges, as_reader(reader)) == {"m1": "Ada Buy now"}
+
+
+def test_every_field_that_editors_may_write_has_a_value() -> None:
+    assert FIELD_VALUES.keys() == MERGE_FIELDS.keys()
