@@ -1,4 +1,4 @@
-"""Markdown to safe HTML and to readable plain text. Pure: may import markdown-it, nh3 and `links`.
+"""Markdown to safe HTML and to readable plain text. Pure: may import markdown-it, nh3, `links` and `merge_fields`.
 
 What a body may say: paragraphs, emphasis, links, lists, quotes, code, rules and small headings. HTML shows as
 it was typed and an image as its alternative text, so that nothing is lost in silence.
@@ -13,6 +13,8 @@ Choices, each made because the HTML is read in a mail first and on the archive p
   "ASP.NET" or "main.py" into a link to a stranger's site.
 * A link whose address is not http, https or mailto keeps its words and loses its target;
   `link_targets` names it, so that import and pre-flight can speak up.
+* A merge field counts in running text only: in code, in an address, behind a backslash or with marks inside it, it
+  stays as it was typed.
 * A line break inside a paragraph is written as a space: mrml drops white space that holds a newline
   between two inline tags and would glue the words together.
 """
@@ -22,8 +24,10 @@ from __future__ import annotations
 import functools
 import html
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Literal
+from urllib.parse import unquote
 
 import nh3
 from markdown_it import MarkdownIt
@@ -32,6 +36,7 @@ from markdown_it.token import Token
 from markdown_it.tree import SyntaxTreeNode
 
 from newsletter.content.links import is_allowed_in_text
+from newsletter.content.merge_fields import Merge, replace_merge_fields
 
 ALLOWED_TAGS = {"p", "a", "em", "strong", "code", "pre", "ul", "ol", "li", "blockquote", "br", "h3", "hr"}
 ALLOWED_ATTRIBUTES: dict[str, set[str]] = {"*": set(), "a": {"href"}, "ol": {"start"}}
@@ -44,16 +49,30 @@ _VOID = re.compile(r"<(br|hr)>")
 
 Place = Literal["story", "section"]
 
+MARK = "\ufffc"
+"""Stands in RunningText for what is no plain word there: code, a mark, a character behind a backslash."""
 
-def markdown_to_html(text: str, *, under: Place = "story") -> str:
+
+@dataclass(frozen=True, slots=True)
+class RunningText:
+    """The words of one paragraph, heading or list item as they were typed, and the addresses it links to."""
+
+    line: int
+    """Where it begins in the text, from 1."""
+    words: str
+    addresses: tuple[str, ...]
+
+
+def markdown_to_html(text: str, *, under: Place = "story", merge: Merge | None = None) -> str:
     """Return `text` as sanitised HTML that is also well-formed XML, ready for a mail template or a page.
 
-    `under` says whose body it is, which decides what headings become (see the module's docstring).
-    Empty or blank text gives an empty string. Never raises, whatever the text.
+    `under` says whose body it is, which decides what headings become (see the module's docstring). `merge` gives what
+    stands in the place of merge fields; without it they stay as typed. Empty or blank text gives an empty string.
+    Never raises, whatever the text.
     """
-    tokens = _parse(text, under)
+    tokens = _parse(text, under, merge)
     if tokens is None:
-        return _as_typed(text)
+        return _as_typed(text if merge is None else replace_merge_fields(text, merge))
     rendered = _parser().renderer.render(tokens, _parser().options, {})
     safe = nh3.clean(
         _printable(rendered),
@@ -65,14 +84,15 @@ def markdown_to_html(text: str, *, under: Place = "story") -> str:
     return _VOID.sub(r"<\1 />", safe).replace("&nbsp;", "&#160;").strip()
 
 
-def markdown_to_text(text: str) -> str:
+def markdown_to_text(text: str, merge: Merge | None = None) -> str:
     """Return `text` as plain text for the text part of a mail: links as `words (address)`, lists and quotes marked.
 
-    Lines are not wrapped. Empty or blank text gives an empty string. Never raises, whatever the text.
+    `merge` gives what stands in the place of merge fields. Lines are not wrapped. Empty or blank text gives an empty
+    string. Never raises, whatever the text.
     """
-    tokens = _parse(text, "story")
+    tokens = _parse(text, "story", merge)
     if tokens is None:
-        return _printable(text).strip()
+        return _printable(text if merge is None else replace_merge_fields(text, merge)).strip()
     return _printable(_blocks(SyntaxTreeNode(tokens))).strip("\n")
 
 
@@ -81,6 +101,13 @@ def link_targets(text: str) -> tuple[str, ...]:
     tokens = _parser().parse(_printable(text), {"as_written": True})
     inline = (child for token in tokens for child in token.children or ())
     return tuple(str(child.attrs.get("href", "")) for child in inline if child.type == "link_open")
+
+
+def running_text(text: str) -> tuple[RunningText, ...]:
+    """The words in which merge fields count, block by block, for checks of them."""
+    found: list[RunningText] = []
+    _parser().parse(_printable(text), {"as_written": True, "running": found})
+    return tuple(found)
 
 
 # Parsing: CommonMark's tokens, with everything readers must not get already taken out.
@@ -95,6 +122,8 @@ def _parser() -> MarkdownIt:
     markdown.linkify.set({"fuzzy_link": False, "fuzzy_email": False})
     markdown.linkify.add("//", None).add("ftp:", None)
     markdown.linkify.pretest = _may_hold_an_address
+    # Before characters behind a backslash join the text around them: `\\{first_name|there}` is no merge field.
+    markdown.core.ruler.before("text_join", "merge_fields", _merge_fields)
     markdown.core.ruler.push("for_readers", _for_readers)
     return markdown
 
@@ -107,6 +136,48 @@ def _any_address(_url: str) -> bool:
 def _may_hold_an_address(text: str) -> bool:
     """A cheap test before linkify's patterns: without it, they cost four fifths of the time of a parse."""
     return "://" in text or "mailto:" in text.lower()
+
+
+def _merge_fields(state: StateCore) -> None:
+    merge, running = state.env.get("merge"), state.env.get("running")
+    if merge is None and running is None:
+        return
+    for token in state.tokens:
+        children = token.children or []
+        if running is not None and children:
+            running.append(_as_running_text(token, children))
+        if merge is not None:
+            for child in _texts(children):
+                child.content = replace_merge_fields(child.content, merge)
+
+
+def _texts(children: Sequence[Token]) -> Iterator[Token]:
+    """The tokens of running text, those in an image's words included; the words of a bare address are none."""
+    is_address = False
+    for child in children:
+        if child.type in {"link_open", "link_close"}:
+            is_address = child.type == "link_open" and child.markup in {"linkify", "autolink"}
+        elif child.type == "image":
+            yield from _texts(child.children or [])
+        elif child.type == "text" and not is_address:
+            yield child
+
+
+def _as_running_text(token: Token, children: Sequence[Token]) -> RunningText:
+    texts = {id(child) for child in _texts(children)}
+    words, addresses = [], []
+    for child in children:
+        if child.type in {"softbreak", "hardbreak"}:
+            words.append("\n")
+        elif child.type == "image":
+            words.append(child.content)
+            addresses.append(unquote(str(child.attrs.get("src", ""))))
+        elif id(child) in texts:
+            words.append(child.content)
+        else:
+            words.append(f"{MARK}{child.markup}" if child.tag in {"em", "strong"} else MARK)
+            addresses += [unquote(str(child.attrs.get("href", "")))] if child.type == "link_open" else []
+    return RunningText((token.map or [0])[0] + 1, "".join(words), tuple(addresses))
 
 
 def _for_readers(state: StateCore) -> None:
@@ -145,9 +216,9 @@ def _text(words: str) -> Token:
     return Token("text", "", 0, content=words)
 
 
-def _parse(text: str, under: Place) -> list[Token] | None:
+def _parse(text: str, under: Place, merge: Merge | None) -> list[Token] | None:
     """The tokens of `text`, or None when it is nested too deeply to be shown as Markdown."""
-    tokens = _parser().parse(_printable(text), {})
+    tokens = _parser().parse(_printable(text), {"merge": merge})
     if any(token.level >= MAX_NESTING - 2 for token in tokens):
         return None
     for index, token in enumerate(tokens):

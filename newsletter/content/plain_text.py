@@ -1,4 +1,4 @@
-"""Plain text as Markdown that shows exactly that text. Pure; imports markdown-it."""
+"""Plain text as Markdown that shows exactly that text. Pure; imports markdown-it and what merge fields look like."""
 
 from __future__ import annotations
 
@@ -7,8 +7,11 @@ import re
 
 from markdown_it import MarkdownIt
 
+from newsletter.content.merge_faults import merge_field_faults
+from newsletter.content.merge_fields import merge_fields_in
+
 # Escaped anywhere in a line; and at its beginning, where they would start a list, a heading or a rule.
-_MARKS = re.compile(r"[\\`*_\[\]<>&~]")
+_MARKS = re.compile(r"[\\`*_\[\]<>&~{]")
 _MARKS_AT_START = re.compile(r"^(\d{0,9})([-+#=.)])")
 
 
@@ -19,7 +22,7 @@ def plain_to_markdown(paragraph: str) -> str:
     mark are the marks escaped. Spaces around the line are dropped.
     """
     text = paragraph.strip()
-    if _is_its_own_markdown(text):
+    if _is_its_own_markdown(text) and not _looks_like_a_field(text):
         return text
     return _MARKS_AT_START.sub(r"\1\\\2", _MARKS.sub(r"\\\g<0>", text))
 
@@ -31,6 +34,11 @@ def _is_its_own_markdown(text: str) -> bool:
     return all(child.type == "text" for child in tokens[1].children or ()) and text == "".join(
         child.content for child in tokens[1].children or ()
     )
+
+
+def _looks_like_a_field(text: str) -> bool:
+    """Whether braces of the text, which nobody typed for us, would be filled or refused."""
+    return any(merge_fields_in(text)) or any(merge_field_faults(text))
 
 
 @functools.cache

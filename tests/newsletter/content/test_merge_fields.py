@@ -1,0 +1,140 @@
+"""Merge fields: filled in running text only, and everything that only looks like one is named with its line."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from newsletter.content.markdown import markdown_to_html, markdown_to_text
+from newsletter.content.merge_faults import merge_field_faults, one_line_merge_faults
+from newsletter.content.merge_fields import MergeField, fallback_of, merge_fields_in
+from newsletter.content.plain_text import plain_to_markdown
+
+
+def named(field: MergeField) -> str:
+    return f"[{field.name}:{field.fallback}]"
+
+
+def faults_of(text: str) -> list[tuple[int, str]]:
+    return list(merge_field_faults(text))
+
+
+def test_a_field_is_filled_in_paragraphs_lists_emphasis_and_the_words_of_links() -> None:
+    body = "Hello {first_name|there},\n\n- **for {first_name|you}**\n- [write, {first_name|friend}](https://a.example)"
+
+    assert markdown_to_html(body, merge=named) == (
+        "<p>Hello [first_name:there],</p>\n<ul>\n<li><strong>for [first_name:you]</strong></li>\n"
+        '<li><a href="https://a.example">write, [first_name:friend]</a></li>\n</ul>'
+    )
+    assert markdown_to_text(body, fallback_of) == ("Hello there,\n\n- for you\n- write, friend (https://a.example)")
+    assert faults_of(body) == []
+
+
+def test_without_somebody_to_fill_them_fields_stay_as_they_were_typed() -> None:
+    assert markdown_to_html("Hello {first_name|there}") == "<p>Hello {first_name|there}</p>"
+    assert markdown_to_text("Hello {first_name|there}") == "Hello {first_name|there}"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "`{first_name|there}`",
+        "```\n{first_name|there}\n```",
+        "    {first_name|there}",
+        "\\{first_name|there}",
+        "https://a.example/{first_name|there}",
+        "<https://a.example/{first_name|there}>",
+    ],
+)
+def test_in_code_in_an_address_and_behind_a_backslash_a_field_is_only_words(body: str) -> None:
+    assert "[first_name" not in markdown_to_html(body, merge=named)
+    assert "[first_name" not in markdown_to_text(body, named)
+
+
+def test_what_fills_a_field_is_text_and_never_markup() -> None:
+    html = markdown_to_html("{first_name|there}", merge=lambda _field: "<img src=x onerror=a> **b** {email|x}")
+
+    assert html == "<p>&lt;img src=x onerror=a&gt; **b** {email|x}</p>"
+
+
+def test_a_body_that_is_nested_too_deeply_has_its_fields_filled_as_well() -> None:
+    assert "[first_name:you]" in markdown_to_html("> " * 60 + "for {first_name|you}", merge=named)
+
+
+@pytest.mark.parametrize(
+    ("body", "line", "sentence"),
+    [
+        ("One.\n\nTwo {firstname|you}", 3, "There is no merge field “firstname”. Write {first_name|there}."),
+        ("{First Name|you}", 1, "Write {first_name|there}"),
+        ("{shoe_size|42}", 1, "There is no merge field “shoe_size”; there are {first_name|there} and {email|"),
+        ("a\nb {first_name}", 2, "“{first_name}” lacks the words for readers who gave none"),
+        ("{first_name|}", 1, "1 to 60 plain characters"),
+        ("{first_name|*you*}", 1, "without marks"),
+        ("{first_name|a|b}", 1, "another |"),
+        ("{first_name|" + "x" * 61 + "}", 1, "1 to 60"),
+        ("- a\n- Dear {{ subscriber.name }}", 2, "“{{ subscriber.name }}” would go out as it stands"),
+        ("{% if reader %}x", 1, "templates are not run here"),
+        ("Hello *|FNAME|*!", 1, "Write {first_name|there} for a value of the reader"),
+        ("Mail *|EMAIL|*", 1, "Write {email|your address}"),
+        ("x\n\n[here](https://a.example/?to={email|x})", 3, "a link is the same for every reader"),
+    ],
+)
+def test_what_cannot_be_filled_is_named_with_its_line_and_what_to_write(body: str, line: int, sentence: str) -> None:
+    [(found_line, found)] = [fault for fault in faults_of(body) if sentence in fault[1]]
+
+    assert found_line == line
+    assert found.endswith(".")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "`{{ name }}` and\n\n```\n{% if x %} *|FNAME|*\n```",
+        "\\{{ name }} and \\{firstname|x} and \\*|FNAME|\\*",
+        'Sets such as {a, b} and {x}, an empty {}, a JSON {"a": 1}.',
+        "{first_name|mon ami} and {email|your address}",
+    ],
+)
+def test_code_escapes_and_ordinary_braces_are_nobodys_fields(body: str) -> None:
+    assert faults_of(body) == []
+
+
+@pytest.mark.parametrize("value", ["For {first_name|you}", "{first_name}", "Hi {{ first_name }}", "*|FNAME|*, news"])
+def test_a_field_in_a_title_or_subject_is_refused(value: str) -> None:
+    [sentence] = one_line_merge_faults("subject", value)
+    assert sentence.startswith("The subject holds “")
+
+
+@pytest.mark.parametrize("value", ["What {{ mustaches }} are", "{a|b} and {c}", "100 % {sure}"])
+def test_a_title_may_hold_other_braces(value: str) -> None:
+    assert list(one_line_merge_faults("story title", value)) == []
+
+
+PIECES = ("{first_name|you}", "{first_name}", "{x|y}", "{{ a }}", "{% b %}", "*|FNAME|*", "{", "}", "|", "*", "_", "`")
+OTHERS = ("\\", "[", "](https://a.example)", " ", "\n", "\n\n", "```", "a", "{first_name|", "}}")
+pieces = st.lists(st.sampled_from(PIECES + OTHERS), max_size=12).map("".join)
+
+
+@given(pieces)
+def test_every_field_of_a_text_without_faults_is_filled_or_stands_as_words_on_purpose(body: str) -> None:
+    filled: list[MergeField] = []
+
+    def collect(field: MergeField) -> str:
+        filled.append(field)
+        return ""
+
+    markdown_to_text(body, collect)
+    for line, sentence in merge_field_faults(body):
+        assert 1 <= line <= body.count("\n") + 1
+        assert sentence.endswith(".")
+    assert len(filled) <= len(list(merge_fields_in(body)))
+
+
+@given(pieces)
+def test_plain_text_is_taken_literally_whatever_fields_it_seems_to_hold(text: str) -> None:
+    line = " ".join(text.split())
+    markdown = plain_to_markdown(line)
+
+    assert markdown_to_text(markdown, named) == line
+    assert faults_of(markdown) == []
