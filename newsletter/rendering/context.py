@@ -9,9 +9,10 @@ from html.parser import HTMLParser
 
 from markupsafe import Markup
 
-from newsletter.content.document import IssueContent, SectionContent, StoryContent
+from newsletter.content.document import IssueContent, SectionContent, SectionKind, StoryContent
 from newsletter.content.links import web_link_problem
-from newsletter.content.markdown import markdown_to_html, markdown_to_text
+from newsletter.content.markdown import Place, markdown_to_html, markdown_to_text
+from newsletter.content.merge_fields import Merge, fallback_of
 from newsletter.rendering.errors import RenderingError
 from newsletter.rendering.shapes import Link
 
@@ -33,17 +34,43 @@ class StoryView:
     source: str
     html: Markup
     text: str
+    anchor: str
+    """Id of its heading: `story-3`."""
 
 
 @dataclass(frozen=True, slots=True)
-class SectionView:
-    """A section as templates see it. The lead is the first section when it has words and no stories."""
+class EntryView:
+    """One line of a table of contents: a section, and the stories in it."""
 
+    title: str
+    anchor: str
+    stories: tuple[EntryView, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SectionView:
+    """A part of an issue as templates see it. The lead is the first part when it has words and no stories."""
+
+    kind: str
+    block: str
+    """Which block shows it: the kind; for a section `lead`, `text` or `stories`."""
+    anchor: str
+    """Id of its heading: `section-2`."""
     title: str
     html: Markup
     text: str
-    stories: tuple[StoryView, ...]
-    is_lead: bool
+    url: str = ""
+    source: str = ""
+    image: str = ""
+    alt: str = ""
+    stories: tuple[StoryView, ...] = ()
+    entries: tuple[EntryView, ...] = ()
+    """Of a table of contents: what follows it."""
+
+    @property
+    def is_lead(self) -> bool:
+        """Whether it opens the issue."""
+        return self.block == "lead"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,16 +85,32 @@ class IssueView:
     story_count: int
     minutes: int
 
+    @property
+    def has_contents(self) -> bool:
+        """Whether it brings a table of contents of its own."""
+        return any(section.kind == SectionKind.CONTENTS for section in self.sections)
 
-def view_issue(content: IssueContent) -> IssueView:
+
+@dataclass(frozen=True, slots=True)
+class MergesByPart:
+    """What stands for a merge field in each of the two parts."""
+
+    html: Merge
+    text: Merge
+
+
+AS_FALLBACKS = MergesByPart(fallback_of, fallback_of)
+
+
+def view_issue(content: IssueContent, merges: MergesByPart = AS_FALLBACKS) -> IssueView:
     """Turn Markdown into HTML and text, once, and work out what the masthead says about the issue."""
-    sections = tuple(_view_sections(content))
+    sections = tuple(_view_sections(content, merges))
     words = sum(len(part.split()) for section in sections for part in _texts(section))
     return IssueView(
         title=_line(content.title),
         date=f"{content.date:%A}, {content.date.day} {content.date:%B %Y}",
         categories=tuple(_line(category) for category in content.categories),
-        preheader=_line(content.preheader) or _opening(sections),
+        preheader=_line(content.preheader) or _opening(content),
         sections=sections,
         story_count=sum(len(section.stories) for section in sections),
         minutes=max(1, round(words / WORDS_PER_MINUTE)),
@@ -77,12 +120,15 @@ def view_issue(content: IssueContent) -> IssueView:
 def editor_links(issue: IssueView) -> Iterator[Link]:
     """Every link that editors wrote, in reading order."""
     for section in issue.sections:
-        yield from _links_in(section.html, section.title)
+        place = section.title or section.kind.capitalize()
+        if section.url:
+            yield Link(section.url, section.title or section.source or section.alt, place)
+        yield from _links_in(section.html, place)
         for position, story in enumerate(section.stories, start=1):
-            place = f"{section.title}, story {position}"
+            at = f"{place}, story {position}"
             if story.url:
-                yield Link(story.url, story.title, place)
-            yield from _links_in(story.html, place)
+                yield Link(story.url, story.title, at)
+            yield from _links_in(story.html, at)
 
 
 def writing_direction(language: str) -> str:
@@ -90,36 +136,78 @@ def writing_direction(language: str) -> str:
     return "rtl" if language.partition("-")[0].lower() in _RIGHT_TO_LEFT else "ltr"
 
 
-def _view_sections(content: IssueContent) -> Iterator[SectionView]:
+def _view_sections(content: IssueContent, merges: MergesByPart) -> Iterator[SectionView]:
+    entries = tuple(_entries(content))
     number = 0
     for index, section in enumerate(content.sections):
-        stories = tuple(_view_story(story, number + offset) for offset, story in enumerate(section.stories, start=1))
+        stories = tuple(
+            _view_story(story, number + offset, merges) for offset, story in enumerate(section.stories, start=1)
+        )
         number += len(stories)
+        title = _line(section.title)
         yield SectionView(
-            title=_line(section.title),
-            html=Markup(markdown_to_html(section.body, under="section")),  # noqa: S704  # sanitised by content
-            text=markdown_to_text(section.body),
+            kind=section.kind.value,
+            block=_block_of(index, section),
+            anchor=entries[index].anchor,
+            title=title,
+            html=_html(section.body, merges, under="section" if title else "story"),
+            text=markdown_to_text(section.body, merge=merges.text),
+            url=_checked(section.url, f"The link of “{title or section.kind.value}”"),
+            source=_line(section.source),
+            image=_checked(section.image, f"The picture of “{title or section.kind.value}”"),
+            alt=_line(section.alt),
             stories=stories,
-            is_lead=_is_lead(index, section),
+            entries=_listed(entries[index + 1 :]) if section.kind is SectionKind.CONTENTS else (),
         )
 
 
-def _is_lead(index: int, section: SectionContent) -> bool:
-    return index == 0 and not section.stories and bool(section.body.strip())
+def _block_of(index: int, section: SectionContent) -> str:
+    if section.kind is not SectionKind.SECTION:
+        return section.kind.value
+    if section.stories:
+        return "stories"
+    return "lead" if index == 0 and section.body.strip() else "text"
 
 
-def _view_story(story: StoryContent, number: int) -> StoryView:
-    problem = web_link_problem(story.url) if story.url else None
-    if problem:
-        raise RenderingError(f"The link of story {number}, “{_line(story.title)}”, {problem}: {story.url!r}.")
+def _entries(content: IssueContent) -> Iterator[EntryView]:
+    """Every part of the issue with its stories, under the anchors that they get."""
+    number = 0
+    for position, section in enumerate(content.sections, start=1):
+        stories = tuple(
+            EntryView(_line(story.title), f"story-{number + offset}")
+            for offset, story in enumerate(section.stories, start=1)
+        )
+        number += len(stories)
+        is_headed = section.kind in (SectionKind.SECTION, SectionKind.LINKS)
+        yield EntryView(_line(section.title) if is_headed else "", f"section-{position}", stories)
+
+
+def _listed(entries: tuple[EntryView, ...]) -> tuple[EntryView, ...]:
+    """What a table of contents names: parts with a heading or with stories."""
+    return tuple(entry for entry in entries if entry.title or entry.stories)
+
+
+def _view_story(story: StoryContent, number: int, merges: MergesByPart) -> StoryView:
     return StoryView(
         number=number,
         title=_line(story.title),
-        url=story.url,
+        url=_checked(story.url, f"The link of story {number}, “{_line(story.title)}”"),
         source=_line(story.source),
-        html=Markup(markdown_to_html(story.body)),  # noqa: S704  # sanitised by content
-        text=markdown_to_text(story.body),
+        html=_html(story.body, merges, under="story"),
+        text=markdown_to_text(story.body, merge=merges.text),
+        anchor=f"story-{number}",
     )
+
+
+def _html(body: str, merges: MergesByPart, *, under: Place) -> Markup:
+    return Markup(markdown_to_html(body, under=under, merge=merges.html))  # noqa: S704  # sanitised by content
+
+
+def _checked(url: str, called: str) -> str:
+    problem = web_link_problem(url) if url else None
+    if problem:
+        raise RenderingError(f"{called} {problem}: {url!r}.")
+    return url
 
 
 def _texts(section: SectionView) -> Iterator[str]:
@@ -128,12 +216,21 @@ def _texts(section: SectionView) -> Iterator[str]:
         yield from (story.title, story.text)
 
 
-def _opening(sections: tuple[SectionView, ...]) -> str:
+def _opening(content: IssueContent) -> str:
     """The first words of an issue: what stands behind the subject when editors wrote nothing for that place."""
-    words = _line(" ".join(next((text for section in sections for text in _texts(section) if text), "").split()))
+    texts = (text for section in content.sections for text in _first_texts(section))
+    words = _line(" ".join(next((text for text in texts if text), "").split()))
     if len(words) <= PREHEADER_LENGTH:
         return words
     return re.sub(r"\W*\s\S*$", "", words[:PREHEADER_LENGTH]) + "…"
+
+
+def _first_texts(section: SectionContent) -> Iterator[str]:
+    """Merge fields stand as their fallbacks here: a list of mails is no place for a reader's own values."""
+    if section.kind is not SectionKind.SPONSOR:
+        yield markdown_to_text(section.body, merge=fallback_of)
+    for story in section.stories:
+        yield from (story.title, markdown_to_text(story.body, merge=fallback_of))
 
 
 def _line(text: str) -> str:

@@ -1,6 +1,6 @@
 """The pipeline: issue and masthead in, both parts with slots out. Pure: no database, no network, no clock.
 
-content + masthead ─► nonce ─► Jinja ─► MJML ─► rewrite ─► mrml ─► premailer ─► proof
+content + masthead + theme ─► nonce ─► Jinja ─► MJML ─► rewrite ─► mrml ─► premailer ─► proof
                                  └────► text part ───────────────────────────► proof
 """
 
@@ -8,82 +8,114 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Mapping
 
 import orjson
+from markupsafe import Markup
 
 from newsletter.content.document import IssueContent
 from newsletter.content.links import web_link_problem
 from newsletter.rendering.compile import compile_mjml
-from newsletter.rendering.context import IssueView, editor_links, view_issue, writing_direction
+from newsletter.rendering.context import IssueView, MergesByPart, editor_links, view_issue, writing_direction
 from newsletter.rendering.errors import RenderingError
 from newsletter.rendering.inline import inline_css
+from newsletter.rendering.merge_slots import MergeSlots
 from newsletter.rendering.proof import REQUIRED_SLOTS, proof_html, proof_text, slots_used
 from newsletter.rendering.shapes import Masthead, RenderedIssue
 from newsletter.rendering.slots import SlotContext, slot_token
-from newsletter.rendering.templates import fill_template, stylesheet, templates_digest
+from newsletter.rendering.templates import fill_template, stylesheet, templates_digest, theme_context
+from newsletter.rendering.theme import PLAIN, Theme
+
+# Keeps mail programs from showing the masthead behind a short preheader.
+_FILLER = Markup("&#847;&#8204;&#160;") * 60
 
 # What a mail header cannot carry, or what turns words around in a list of mails (R-19).
 _NOT_IN_SUBJECT = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 
 
-def render_issue(content: IssueContent, masthead: Masthead, *, web_url: str) -> RenderedIssue:
-    """Render an issue once for all its readers. `web_url` is where it can be read on the web.
+def render_issue(content: IssueContent, masthead: Masthead, *, web_url: str, theme: Theme = PLAIN) -> RenderedIssue:
+    """Render an issue once for all its readers, as `theme` looks. `web_url` is where it can be read on the web.
 
     The same input gives the same bytes. RenderingError says, in a sentence for the editor, why it cannot be done.
     """
-    canonical = _canonical_bytes(content, masthead, web_url)
+    canonical = _canonical_bytes(content, masthead, web_url, theme)
     nonce = hashlib.sha256(templates_digest() + canonical).hexdigest()[:12]
     if f"zq{nonce}".encode() in canonical:
         raise RenderingError("This issue contains its own slot marker, which is no accident. Change any word of it.")
     _check_addresses(masthead, web_url)
-    issue = view_issue(content)
-    html = _render_html(issue, masthead, web_url, nonce)
-    text = _render_text(issue, masthead, web_url, nonce)
+    merges = MergeSlots(nonce)
+    issue = view_issue(content, MergesByPart(merges.html, merges.text))
+    context = _context(issue, masthead, web_url, theme)
+    html = _render_html(context, theme, nonce)
+    text = _render_text(context, theme, nonce)
+    slots = slots_used(html, text, nonce=nonce)
     return RenderedIssue(
         subject=_checked_subject(content.subject or content.title),
         html=html,
         text=text,
         nonce=nonce,
-        slots=slots_used(html, text, nonce=nonce),
+        slots=slots,
+        merges=tuple(merge for merge in merges.made if merge.slot in slots),
         links=tuple(editor_links(issue)),
     )
 
 
-def _render_html(issue: IssueView, masthead: Masthead, web_url: str, nonce: str) -> str:
-    source = fill_template("issue/issue.mjml", _context(issue, masthead, web_url, nonce, SlotContext.HTML))
-    html = inline_css(compile_mjml(source), stylesheet("issue/style.css"))
+def _render_html(context: Mapping[str, object], theme: Theme, nonce: str) -> str:
+    html = inline_css(
+        compile_mjml(write_mjml(context, theme, nonce)), stylesheet("style.css", theme, str(context["direction"]))
+    )
     proof_html(html, nonce)
     return html
 
 
-def _render_text(issue: IssueView, masthead: Masthead, web_url: str, nonce: str) -> str:
-    text = fill_template("issue/body.txt", _context(issue, masthead, web_url, nonce, SlotContext.PLAIN))
+def write_mjml(context: Mapping[str, object], theme: Theme, nonce: str) -> str:
+    """The MJML document, as the templates write it."""
+    return fill_template("issue/issue.mjml", theme, {**context, **_tokens(nonce, SlotContext.HTML)})
+
+
+def _render_text(context: Mapping[str, object], theme: Theme, nonce: str) -> str:
+    text = fill_template("issue/body.txt", theme, {**context, **_tokens(nonce, SlotContext.PLAIN)})
     proof_text(text, nonce)
     return text
 
 
-def _context(
-    issue: IssueView, masthead: Masthead, web_url: str, nonce: str, slot_context: SlotContext
-) -> dict[str, object]:
+def _tokens(nonce: str, context: SlotContext) -> dict[str, str]:
+    return {slot: slot_token(nonce, slot, context) for slot in REQUIRED_SLOTS}
+
+
+def _context(issue: IssueView, masthead: Masthead, web_url: str, theme: Theme) -> dict[str, object]:
+    direction = writing_direction(masthead.language)
     return {
+        **theme_context(theme),
         "issue": issue,
         "masthead": masthead,
-        "direction": writing_direction(masthead.language),
+        "postal_lines": postal_lines(masthead),
+        "direction": direction,
+        "start": "right" if direction == "rtl" else "left",
         "web_url": web_url,
-        **{slot: slot_token(nonce, slot, slot_context) for slot in REQUIRED_SLOTS},
+        "filler": _FILLER,
+        "head_css": Markup(stylesheet("head.css", theme, direction)),  # noqa: S704  # checked when the MJML is read
     }
 
 
-def _canonical_bytes(content: IssueContent, masthead: Masthead, web_url: str) -> bytes:
-    """Everything the rendering depends on beside the templates, as bytes that are the same on every machine."""
+def postal_lines(masthead: Masthead) -> tuple[str, ...]:
+    """Who sends and where they are, line by line; nothing without an address (R-14)."""
+    lines = masthead.postal_address.splitlines()
+    is_another = masthead.sender_name and masthead.sender_name != masthead.name
+    return (masthead.sender_name, *lines) if lines and is_another else tuple(lines)
+
+
+def _canonical_bytes(content: IssueContent, masthead: Masthead, web_url: str, theme: Theme) -> bytes:
+    """Everything the rendering depends on beside the shipped templates, as bytes the same on every machine."""
     try:
-        return orjson.dumps([content, masthead, web_url], option=orjson.OPT_SORT_KEYS)
+        return orjson.dumps([content, masthead, web_url, theme.name, theme.sha256], option=orjson.OPT_SORT_KEYS)
     except orjson.JSONEncodeError as error:
         raise RenderingError(f"The issue holds text that is not valid Unicode: {error}.") from error
 
 
 def _check_addresses(masthead: Masthead, web_url: str) -> None:
-    for url in (masthead.site_url, masthead.archive_url, web_url):
+    logo = (masthead.logo_url,) if masthead.logo_url else ()
+    for url in (masthead.site_url, masthead.archive_url, web_url, *logo):
         problem = web_link_problem(url)
         if problem:
             raise RenderingError(f"An address of the newsletter itself {problem}: {url!r}.")

@@ -1,26 +1,92 @@
-"""The templates: Jinja2, compiled once per process from `templates/mjml/`. Imports jinja2, palette, text, errors."""
+"""The templates: Jinja2 over the shipped blocks and a theme's own. Imports jinja2, theme, text, errors.
+
+The sources are read once, so nothing that a template says can reach the file system. What a theme of the
+operator's own brings runs in a sandbox with neither functions nor methods (R-152), in a child process (`fenced`).
+"""
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 from collections.abc import Mapping
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
+from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined, TemplateError, TemplateSyntaxError, select_autoescape
+from jinja2 import Environment, FunctionLoader, StrictUndefined, TemplateError, TemplateSyntaxError, select_autoescape
+from jinja2.runtime import LoopContext
+from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from newsletter.rendering.errors import RenderingError
-from newsletter.rendering.palette import DARK, LIGHT
 from newsletter.rendering.text import underline, wrap_text
+from newsletter.rendering.theme import STYLES, Theme
 
 TEMPLATES = Path(__file__).resolve().parents[2] / "templates" / "mjml"
 
+_FILTERS = frozenset({"abs", "capitalize", "default", "e", "escape", "first", "int", "join", "last", "length", "lower"})
+_FILTERS |= {"replace", "round", "title", "trim", "upper", "wordcount"}
+_TESTS = frozenset({"defined", "divisibleby", "even", "none", "number", "odd", "string", "undefined"})
+_OF_LOOPS = frozenset({"first", "last", "index", "index0", "length"})
+
 
 @cache
-def environment(directory: Path = TEMPLATES) -> Environment:
-    """The Jinja environment: undefined names are errors, and all but `.txt` and `.css` is escaped for HTML."""
-    made = Environment(
-        loader=FileSystemLoader(directory),
+def shipped_sources() -> Mapping[str, str]:
+    """Name and source of each shipped template, themes left out: `blocks/story.mjml`, `issue/style.css`…"""
+    paths = (path for folder in ("issue", "blocks") for path in (TEMPLATES / folder).iterdir() if path.is_file())
+    return {path.relative_to(TEMPLATES).as_posix(): path.read_text(encoding="utf-8") for path in sorted(paths)}
+
+
+@cache
+def templates_digest() -> bytes:
+    """SHA-256 over the names and sources of all shipped templates; themes have one of their own."""
+    return hashlib.sha256(repr(sorted(shipped_sources().items())).encode()).digest()
+
+
+def block_names() -> tuple[str, ...]:
+    """The blocks that a theme may replace, sorted: `blocks/button.mjml`…"""
+    return tuple(sorted(name for name in shipped_sources() if name.startswith("blocks/")))
+
+
+def fill_template(name: str, theme: Theme, context: Mapping[str, object]) -> str:
+    """One template with its values. RenderingError names the template, and the line where one is known."""
+    try:
+        return _environment(theme).get_template(name).render(context)
+    except TemplateSyntaxError as error:
+        raise RenderingError(
+            f"The template {error.name or name} is faulty: {error.message}.", line=error.lineno
+        ) from error
+    except (TemplateError, ArithmeticError, LookupError, TypeError, ValueError) as error:
+        at, line = _place_of(error, name)
+        raise RenderingError(f"The template {at} cannot be filled: {error}.", line=line) from error
+
+
+@lru_cache(maxsize=64)
+def stylesheet(name: str, theme: Theme, direction: str) -> str:
+    """`style.css` or `head.css`, the theme's rules behind the common ones: the same for every issue, so filled once."""
+    start, end = ("right", "left") if direction == "rtl" else ("left", "right")
+    context = {**theme_context(theme), "start": start, "end": end}
+    sheets = [f"issue/{name}", *(own for own, _ in theme.sources if own == name)]
+    return "\n".join(fill_template(sheet, theme, context) for sheet in sheets)
+
+
+def theme_context(theme: Theme) -> dict[str, object]:
+    """What every template may use of the theme: plain values."""
+    return {
+        "theme": {"masthead": theme.masthead, "radius": theme.radius},
+        "light": theme.light,
+        "dark": theme.dark,
+        "fonts": theme.fonts,
+        "size": theme.measures,
+        "words": theme.words,
+    }
+
+
+@lru_cache(maxsize=32)
+def _environment(theme: Theme) -> Environment:
+    """The theme's environment: undefined names are errors, and all but `.txt` and `.css` is escaped for HTML."""
+    sources = {**shipped_sources(), **dict(theme.sources)}
+    made = (_Sandbox if theme.needs_fence else Environment)(
+        loader=FunctionLoader(lambda name: (sources[name], name, None) if name in sources else None),
         autoescape=select_autoescape(enabled_extensions=(), disabled_extensions=("txt", "css"), default=True),
         undefined=StrictUndefined,
         auto_reload=False,
@@ -29,34 +95,45 @@ def environment(directory: Path = TEMPLATES) -> Environment:
         keep_trailing_newline=True,
     )
     made.globals.clear()
-    made.globals.update(light=LIGHT, dark=DARK)
+    made.filters = {name: made.filters[name] for name in _FILTERS}
     made.filters.update(wrapped=wrap_text, underlined=underline)
+    made.tests = {name: made.tests[name] for name in _TESTS}
     return made
 
 
-@cache
-def templates_digest(directory: Path = TEMPLATES) -> bytes:
-    """SHA-256 over the names and sources of all templates and the palette."""
-    digest = hashlib.sha256(repr((LIGHT, DARK)).encode())
-    for path in sorted(path for path in directory.rglob("*") if path.is_file()):
-        source = path.read_bytes()
-        digest.update(f"\0{path.relative_to(directory).as_posix()}\0{len(source)}\0".encode() + source)
-    return digest.digest()
+class _Sandbox(ImmutableSandboxedEnvironment):
+    """For templates that were not shipped: values may be read, and nothing may be called (R-152)."""
+
+    def getattr(self, obj: Any, attribute: str) -> Any:
+        """A field of one of our values, or a key; never a method, which every text has too."""
+        if isinstance(obj, LoopContext) and attribute in _OF_LOOPS:
+            return getattr(obj, attribute)
+        if dataclasses.is_dataclass(obj) and attribute in {field.name for field in dataclasses.fields(obj)}:
+            return getattr(obj, attribute)
+        return self.getitem(obj, attribute)
+
+    def getitem(self, obj: Any, argument: Any) -> Any:
+        """What a list or table holds there."""
+        try:
+            return obj[argument]
+        except (LookupError, TypeError):
+            return self.undefined(obj=obj, name=str(argument))
+
+    def is_safe_callable(self, obj: Any) -> bool:
+        return False
 
 
-def fill_template(name: str, context: Mapping[str, object]) -> str:
-    """One template with its values. RenderingError for a missing value or a template that is not well-formed."""
-    try:
-        return environment().get_template(name).render(context)
-    except TemplateSyntaxError as error:
-        raise RenderingError(
-            f"The template {error.name or name} is faulty: {error.message}.", line=error.lineno
-        ) from error
-    except TemplateError as error:
-        raise RenderingError(f"The template {name} cannot be filled: {error.message}.") from error
+def _place_of(error: Exception, name: str) -> tuple[str, int | None]:
+    """The innermost template in which the error arose, and its line there."""
+    place: tuple[str, int | None] = (name, None)
+    trace = error.__traceback__
+    while trace is not None:  # Jinja gives the frames of templates the template's name and lines
+        file = trace.tb_frame.f_code.co_filename
+        if _is_template(file):
+            place = (file, trace.tb_lineno)
+        trace = trace.tb_next
+    return place
 
 
-@cache
-def stylesheet(name: str) -> str:
-    """A stylesheet with the palette's colours: the same for every issue, so filled once."""
-    return fill_template(name, {})
+def _is_template(file: str) -> bool:
+    return file in shipped_sources() or file in STYLES

@@ -1,20 +1,27 @@
-"""The theme: how a newsletter's issues look, as plain values read from `theme.toml`. Imports palette and errors."""
+"""The theme: how a newsletter's issues look, as plain values read from a folder. Imports theme_file, palette, sizes."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import functools
+import hashlib
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from newsletter.rendering.palette import DARK, LIGHT, Palette
+from newsletter.rendering.palette import Pairing, Palette, pairings_of
+from newsletter.rendering.theme_file import FILE, ThemeError, ThemeFault, Words, read_theme_file
+from newsletter.rendering.typography import DENSITIES, Fonts, Measures
 
+SHIPPED_THEMES = Path(__file__).resolve().parents[2] / "templates" / "mjml" / "themes"
+LARGEST_FILE = 64_000
+"""Octets of one file of a theme."""
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Fonts:
-    """Font stacks of fonts that readers' systems have; nothing is ever loaded."""
+STYLES = ("style.css", "head.css")
+"""Rules written into elements, and rules kept in the head; a theme's stand behind the common ones."""
 
-    body: str = "-apple-system, BlinkMacSystemFont, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
-    heading: str = "-apple-system, BlinkMacSystemFont, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
-    code: str = "ui-monospace, Menlo, Consolas, monospace"
+_NAME = re.compile(r"[a-z][a-z0-9-]{0,39}")
+_OWN_TEMPLATE = re.compile(r"style\.css|head\.css|blocks/[a-z-]+\.mjml")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,16 +40,102 @@ class Theme:
     is_shipped: bool
     """A theme of the operator's own is rendered in a child process (R-153)."""
     sha256: str
+    description: str = ""
+    masthead: str = "start"
+    """Where the masthead's words stand: start or center."""
+    radius: int = 0
+    """Corners of boxes, buttons and pictures, in pixels."""
+    words: Words = field(default_factory=Words)
+    sources: tuple[tuple[str, str], ...] = ()
+    """Its own templates as they were read: (`style.css` or `blocks/….mjml`, source), sorted."""
+
+    @property
+    def measures(self) -> Measures:
+        """The sizes of its density."""
+        return DENSITIES[self.density]
+
+    @property
+    def needs_fence(self) -> bool:
+        """Whether templates that were not shipped are run for it (R-152, R-153)."""
+        return bool(self.sources) and not self.is_shipped
 
 
-PLAIN = Theme(
-    name="plain",
-    label="Plain",
-    light=LIGHT,
-    dark=DARK,
-    fonts=Fonts(),
-    density="regular",
-    folder=None,
-    is_shipped=True,
-    sha256="",
-)
+def load_theme(name: str, folders: Sequence[Path] = ()) -> Theme:
+    """The theme `name`, shipped or from one of `folders`, as its files are now. ThemeError lists all that is wrong.
+
+    Files that did not change are not read again: an edited theme is seen at once, and a load costs some `stat` calls.
+    """
+    found = [folder / name for folder in (SHIPPED_THEMES, *folders) if name in _names_in(folder)]
+    if not found:
+        known = ", ".join(theme_names(folders))
+        raise ThemeError(name, [ThemeFault(name, None, f"There is no theme of this name. There are {known}.")])
+    if len(found) > 1:
+        raise ThemeError(name, [ThemeFault(name, None, "Another theme has this name already. Rename its folder.")])
+    return _load(found[0], tuple(_signature(found[0])))
+
+
+def theme_names(folders: Sequence[Path] = ()) -> tuple[str, ...]:
+    """Names of all themes, the shipped ones first; each group sorted."""
+    shipped = _names_in(SHIPPED_THEMES)
+    own = {name for folder in folders for name in _names_in(folder)}
+    return (*sorted(shipped), *sorted(own - shipped))
+
+
+def pairings(theme: Theme) -> tuple[Pairing, ...]:
+    """Every (what, text colour, ground) that can meet in the theme; `what` reads `quiet on tint, dark`."""
+    return tuple(
+        Pairing(f"{pairing.what}, {scheme}", pairing.text, pairing.ground)
+        for scheme, palette in (("light", theme.light), ("dark", theme.dark))
+        for pairing in pairings_of(palette)
+    )
+
+
+def _names_in(folder: Path) -> set[str]:
+    if not folder.is_dir():
+        return set()
+    return {path.name for path in folder.iterdir() if _NAME.fullmatch(path.name) and (path / FILE).is_file()}
+
+
+def _signature(folder: Path) -> Iterator[tuple[str, int, int]]:
+    """What changes when a file of the theme does: name, time and size of each."""
+    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+        status = path.stat()
+        yield path.relative_to(folder).as_posix(), status.st_mtime_ns, status.st_size
+
+
+@functools.lru_cache(maxsize=32)
+def _load(folder: Path, signature: tuple[tuple[str, int, int], ...]) -> Theme:
+    files = {name: _read(folder, name) for name, _, _ in signature if name == FILE or _OWN_TEMPLATE.fullmatch(name)}
+    look = read_theme_file(folder.name, files.pop(FILE))
+    sources = tuple(sorted(files.items()))
+    digest = hashlib.sha256(repr((folder.name, look, sources)).encode())
+    return Theme(
+        name=folder.name,
+        label=look.label,
+        description=look.description,
+        light=look.light,
+        dark=look.dark,
+        fonts=look.fonts,
+        density=look.density,
+        masthead=look.masthead,
+        radius=look.radius,
+        words=look.words,
+        sources=sources,
+        folder=folder if sources else None,
+        is_shipped=folder.parent == SHIPPED_THEMES,
+        sha256=digest.hexdigest(),
+    )
+
+
+def _read(folder: Path, name: str) -> str:
+    path = folder / name
+    if path.stat().st_size > LARGEST_FILE:
+        raise ThemeError(folder.name, [ThemeFault(name, None, f"The file is larger than {LARGEST_FILE // 1000} KB.")])
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        line = error.object[: error.start].count(b"\n") + 1
+        raise ThemeError(folder.name, [ThemeFault(name, line, "The file is not UTF-8.")]) from error
+
+
+PLAIN = load_theme("plain")

@@ -2,84 +2,130 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+import dataclasses
+from typing import Any
 
 import pytest
 
 from newsletter.rendering import templates
 from newsletter.rendering.errors import RenderingError
-from newsletter.rendering.palette import DARK, LIGHT, Palette
-from newsletter.rendering.templates import environment, fill_template, stylesheet, templates_digest
+from newsletter.rendering.templates import block_names, fill_template, stylesheet, templates_digest
+from newsletter.rendering.theme import PLAIN, Theme
+from tests.newsletter.rendering.digests import MASTHEAD
 
 
-@pytest.fixture
-def own_templates(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setattr(templates, "environment", lambda: environment(tmp_path))
-    return tmp_path
+def theme_with(source: str, name: str = "blocks/text.mjml", *, is_shipped: bool = True) -> Theme:
+    """Plain, with one template of its own."""
+    return dataclasses.replace(PLAIN, name="own", is_shipped=is_shipped, sources=((name, source),))
 
 
-def test_a_missing_value_is_an_error_and_not_a_hole(own_templates: Path) -> None:
-    (own_templates / "a.mjml").write_text("Dear {{ nme }}")
-    with pytest.raises(RenderingError, match=r"a\.mjml cannot be filled: 'nme' is undefined"):
-        fill_template("a.mjml", {"name": "Ada"})
+def filled(source: str, name: str = "blocks/text.mjml", *, is_shipped: bool = True, **context: Any) -> str:
+    return fill_template(name, theme_with(source, name, is_shipped=is_shipped), context)
 
 
-def test_a_broken_template_is_an_error_with_its_line(own_templates: Path) -> None:
-    (own_templates / "broken.mjml").write_text("a\nb\n{% if x %}\n{% endfor %}")
-    with pytest.raises(RenderingError, match=r"broken\.mjml is faulty: .*endfor") as caught:
-        fill_template("broken.mjml", {})
+def test_a_missing_value_is_an_error_and_not_a_hole() -> None:
+    with pytest.raises(RenderingError, match=r"blocks/text\.mjml cannot be filled: 'nme' is undefined"):
+        filled("Dear {{ nme }}", name_of_reader="Ada")
+
+
+def test_the_line_of_a_missing_value_is_named_in_the_template_that_asks_for_it() -> None:
+    sources = (("blocks/story.mjml", "a\n\n{{ x }}"), ("blocks/text.mjml", '\n{% include "blocks/story.mjml" %}'))
+    theme = dataclasses.replace(PLAIN, sources=sources)
+    with pytest.raises(RenderingError, match=r"blocks/story\.mjml cannot be filled: 'x' is undefined") as caught:
+        fill_template("blocks/text.mjml", theme, {})
+    assert caught.value.line == 3
+
+
+def test_a_broken_template_is_an_error_with_its_line() -> None:
+    with pytest.raises(RenderingError, match=r"blocks/text\.mjml is faulty: .*endfor") as caught:
+        filled("a\nb\n{% if x %}\n{% endfor %}")
     assert caught.value.line == 4
 
 
-def test_a_template_that_does_not_exist_is_an_error(own_templates: Path) -> None:
+def test_a_template_that_does_not_exist_is_an_error() -> None:
     with pytest.raises(RenderingError, match=r"gone\.mjml cannot be filled"):
-        fill_template("gone.mjml", {})
+        fill_template("gone.mjml", PLAIN, {})
 
 
-def test_values_are_escaped_in_mjml_and_not_in_text(own_templates: Path) -> None:
-    (own_templates / "a.mjml").write_text("{{ x }}")
-    (own_templates / "a.txt").write_text("{{ x }}")
-    assert fill_template("a.mjml", {"x": "<a>"}) == "&lt;a&gt;"
-    assert fill_template("a.txt", {"x": "<a>"}) == "<a>"
+def test_values_are_escaped_in_mjml_and_not_in_text() -> None:
+    assert filled("{{ x }}", x="<a>") == "&lt;a&gt;"
+    assert filled("{{ x }}", "issue/body.txt", x="<a>") == "<a>"
 
 
-def test_a_value_is_not_run_as_a_template(own_templates: Path) -> None:
-    (own_templates / "a.txt").write_text("{{ x }}")
-    assert fill_template("a.txt", {"x": "{{ 7*7 }}"}) == "{{ 7*7 }}"
+def test_a_value_is_not_run_as_a_template() -> None:
+    assert filled("{{ x }}", x="{{ 7*7 }}") == "{{ 7*7 }}"
 
 
-def test_a_changed_template_changes_the_digest_that_nonces_are_made_of(tmp_path: Path) -> None:
-    digests: list[bytes] = []
-    for name, source in (("a", "x"), ("b", "x"), ("b", "y")):
-        folder = tmp_path / str(len(digests))
-        folder.mkdir()
-        (folder / name).write_text(source)
-        digests.append(templates_digest(folder))
-    assert len(set(digests)) == 3
+@pytest.mark.parametrize(
+    "source",
+    [
+        "{{ x.upper() }}",
+        "{{ x.__class__ }}",
+        "{{ ''.__class__.__mro__ }}",
+        "{{ '%s'.format(x) }}",
+        "{{ x.format }}",
+        "{{ masthead.__init__ }}",
+        "{{ masthead['__class__'] }}",
+        "{{ masthead.__dataclass_fields__ }}",
+        "{{ masthead|attr('name') }}",
+        "{{ x|safe }}",
+        "{{ x|format }}",
+        "{{ [x]|map('upper')|join }}",
+        "{{ lipsum() }}",
+        "{{ range(3) }}",
+        "{{ cycler('a') }}",
+        "{{ x['format'] }}",
+        "{{ theme.items }}",
+        "{{ self._TemplateReference__context }}",
+        "{{ loop }}",
+        "{% for a in [1] %}{{ loop.cycle('a') }}{% endfor %}",
+        "{% macro m() %}{% endmacro %}{{ m() }}",
+        "{% include 'themes/plain/theme.toml' %}",
+        "{% include '../../manage.py' %}",
+        "{% include '/etc/passwd' %}",
+        "{% import 'os' as os %}",
+        "{% for letter in 'a'.join %}{% endfor %}",
+    ],
+)
+def test_a_template_of_an_operators_own_reads_values_and_calls_nothing(source: str) -> None:
+    with pytest.raises(RenderingError):
+        filled(source, is_shipped=False, x="Ada", masthead=MASTHEAD)
+
+
+def test_a_template_of_an_operators_own_may_use_values_loops_and_the_listed_filters() -> None:
+    source = "{% for word in words %}{{ loop.index }}:{{ word|upper }}{% if not loop.last %}, {% endif %}{% endfor %}"
+    own = filled(source + " {{ masthead.name }}", is_shipped=False, words=("a", "b"), masthead=MASTHEAD)
+    assert own == "1:A, 2:B The Harbour Digest"
+
+
+def test_a_changed_template_changes_the_digest_that_nonces_are_made_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    digests = set()
+    for sources in ({"a": "x"}, {"b": "x"}, {"b": "y"}):
+        monkeypatch.setattr(templates, "shipped_sources", lambda sources=sources: sources)
+        digests.add(templates_digest.__wrapped__())
+    assert len(digests) == 3
+
+
+def test_every_block_has_a_file_that_themes_may_replace() -> None:
+    names = "button callout contents divider footer image lead links masthead quote sponsor stories story text"
+    assert block_names() == tuple(f"blocks/{name}.mjml" for name in names.split())
 
 
 def test_stylesheets_have_no_remark_left_and_nothing_unfilled() -> None:
-    css = stylesheet("issue/style.css")
-    assert "/*" not in css
-    assert "{{" not in css
-    assert LIGHT.link in css
-    assert DARK.link in css
+    for name, colour in (("style.css", PLAIN.light.link), ("head.css", PLAIN.dark.link)):
+        css = stylesheet(name, PLAIN, "ltr")
+        assert "/*" not in css
+        assert "{{" not in css
+        assert colour in css
 
 
-def _luminance(colour: str) -> float:
-    """Relative luminance, WCAG 2.2."""
-    channels = [int(colour[start : start + 2], 16) / 255 for start in (1, 3, 5)]
-    linear = [value / 12.92 if value <= 0.04045 else ((value + 0.055) / 1.055) ** 2.4 for value in channels]
-    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+def test_a_themes_rules_stand_behind_the_common_ones() -> None:
+    own = theme_with("h1 { color: {{ light.accent }} }", "style.css")
+    assert stylesheet("style.css", own, "ltr") == (
+        stylesheet("style.css", PLAIN, "ltr") + f"\nh1 {{ color: {PLAIN.light.accent} }}"
+    )
 
 
-def _contrast(one: str, other: str) -> float:
-    lighter, darker = sorted((_luminance(one), _luminance(other)), reverse=True)
-    return (lighter + 0.05) / (darker + 0.05)
-
-
-@pytest.mark.parametrize("palette", [LIGHT, DARK], ids=["light", "dark"])
-@pytest.mark.parametrize("ground", ["paper", "tint"])
-@pytest.mark.parametrize("text", ["ink", "quiet", "link", "accent"])
-def test_every_text_colour_can_be_read_on_every_ground(palette: Palette, ground: str, text: str) -> None:
-    assert _contrast(getattr(palette, text), getattr(palette, ground)) >= 4.5
+def test_bars_stand_where_lines_begin() -> None:
+    assert "border-left: 3px" in stylesheet("style.css", PLAIN, "ltr")
+    assert "border-right: 3px" in stylesheet("style.css", PLAIN, "rtl")
