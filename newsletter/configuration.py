@@ -14,11 +14,12 @@ import ipaddress
 import os
 import sys
 import textwrap
+from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
-from pydantic import BeforeValidator, Field, SecretStr, ValidationError, ValidationInfo, field_validator
+from pydantic import BeforeValidator, DirectoryPath, Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_core import PydanticUndefined
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
@@ -107,6 +108,16 @@ class Configuration(BaseSettings):
         description="Signing secrets of the webhook (whsec_…), separated by commas: the current one and, while it "
         "is being rotated, the previous. Needed with PROVIDER=resend.",
     )
+    price_per_thousand: Decimal | None = Field(
+        default=None,
+        ge=0,
+        max_digits=12,
+        decimal_places=4,
+        description="What your provider charges for a thousand mails, such as 0.40: dry runs tell what an issue costs.",
+    )
+    price_currency: str = Field(
+        default="USD", pattern=r"^[A-Z]{3}$", description="The currency of that price, by its three letters."
+    )
     allowed_hosts: Names = Field(
         default=(),
         description="Further host names that the site answers to, separated by commas; SITE_URL's is always in.",
@@ -121,6 +132,10 @@ class Configuration(BaseSettings):
         ge=0,
         le=5,
         description="How many reverse proxies stand in front and append to X-Forwarded-For. 0: the header is ignored.",
+    )
+    themes_dir: DirectoryPath | None = Field(
+        default=None,
+        description="Folder with themes of your own, one folder each; docs/write-a-theme.md tells how to write one.",
     )
     debug: bool = Field(default=False, description="Show details of errors in the browser. Never on a public site.")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
@@ -299,4 +314,6 @@ def _shown_default(name: str) -> str:
         return str(default).lower()
     if name == "database_url":
         return DEFAULT_DATABASE
-    return "" if isinstance(default, SecretStr | tuple) or default is PydanticUndefined else str(default)
+    if default is None or default is PydanticUndefined or isinstance(default, SecretStr | tuple):
+        return ""
+    return str(default)

@@ -55,12 +55,16 @@ SUPPRESSION_SECRET = CONFIGURATION.suppression_secret.get_secret_value()
 ENVIRONMENT = CONFIGURATION.environment
 TRUSTED_PROXIES = CONFIGURATION.trusted_proxies
 FETCH_ALLOWED_HOSTS = CONFIGURATION.fetch_allowed_hosts
+# Where themes are looked for, beside the shipped ones.
+THEME_FOLDERS = (CONFIGURATION.themes_dir.resolve(),) if CONFIGURATION.themes_dir else ()
 
 PROVIDER = CONFIGURATION.provider
 PROVIDER_URL = CONFIGURATION.provider_url
 PROVIDER_API_KEY = CONFIGURATION.provider_key
 WEBHOOK_SECRETS = CONFIGURATION.webhook_secrets
 SANDBOX_URL = CONFIGURATION.sandbox_url
+PRICE_PER_THOUSAND = CONFIGURATION.price_per_thousand
+PRICE_CURRENCY = CONFIGURATION.price_currency
 
 ALLOWED_HOSTS = [SITE_HOST, *CONFIGURATION.allowed_hosts]
 INSTALLED_APPS = [
