@@ -1,0 +1,245 @@
+"""Reading feeds: RSS, Atom and JSON Feed as entries that may become stories. Pure; imports feedparser and `html_text`.
+
+What a feed says is a stranger's: HTML becomes Markdown, links that are not of the web go, and a document that
+declares entities is not parsed at all (R-156: a few lines of them can unfold to gigabytes, or name a local file).
+"""
+
+from __future__ import annotations
+
+import calendar
+import datetime
+import io
+import re
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+from urllib.parse import urljoin
+
+import feedparser  # type: ignore[import-untyped]
+import orjson
+
+from newsletter.content.fields import LIMITS
+from newsletter.content.html_text import html_to_line, html_to_markdown, one_line, shortened
+from newsletter.content.link_key import link_key
+from newsletter.content.links import web_link_problem
+from newsletter.content.plain_text import plain_to_markdown
+
+#: What servers are asked for, feeds first.
+FEED_TYPES = (
+    "application/atom+xml, application/rss+xml, application/feed+json, application/json;q=0.9, "
+    "application/xml;q=0.9, text/xml;q=0.9, */*;q=0.5"
+)
+MOST_ENTRIES = 200
+LONGEST_SUMMARY = 1_000
+LONGEST_GUID = 1_000
+#: Words of the summary that stand for a title, where an entry has none.
+TITLE_WORDS = 12
+
+_ENTITY = re.compile(rb"<!ENTITY", re.IGNORECASE)
+_ALTERNATE = re.compile(r"<link\b[^>]*>", re.IGNORECASE)
+_FEED_LINK = re.compile(r"type\s*=\s*[\"']?application/(?:rss\+xml|atom\+xml|feed\+json)", re.IGNORECASE)
+_HREF = re.compile(r"href\s*=\s*[\"']?([^\"'\s>]+)", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FeedEntry:
+    """One entry: `title` and `source` in one line, `summary` in Markdown, `url` absolute; each fits its field."""
+
+    guid: str
+    """The feed's own name for the entry; empty where it has none, or gives the same to several."""
+    title: str
+    url: str
+    source: str
+    summary: str
+    published: datetime.datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class FeedReading:
+    """What a feed says: its own title, and its entries in its order, each page once."""
+
+    title: str
+    items: tuple[FeedEntry, ...]
+
+
+class FeedError(Exception):
+    """These bytes are no feed that can be read. The message says why, as a sentence for the editor."""
+
+    permanent = True
+
+
+def read_feed(data: bytes, url: str, *, charset: str = "") -> FeedReading:
+    """The feed in `data`, as fetched from `url`; `charset` is what the Content-Type named.
+
+    At most MOST_ENTRIES entries, the first of those that lead to the same page; entries without a web link are passed
+    over. Raises FeedError, and nothing else, whatever the bytes.
+    """
+    plain = data.replace(b"\0", b"")  # so that UTF-16 and UTF-32 hide nothing
+    if _ENTITY.search(plain):
+        raise FeedError("This feed declares entities of its own, which can be used to attack whoever reads it.")
+    read = _read_json if _looks_like_json(plain) else _read_xml
+    title, found = read(data, url, charset)
+    entries = (entry for entry in found if entry is not None)
+    return FeedReading(title, tuple(_with_trusted_guids(list(_each_page_once(entries)))))
+
+
+def _each_page_once(entries: Iterator[FeedEntry]) -> Iterator[FeedEntry]:
+    seen: set[str] = set()
+    for entry in entries:
+        key = link_key(entry.url)
+        if key not in seen:
+            seen.add(key)
+            yield entry
+        if len(seen) >= MOST_ENTRIES:
+            return
+
+
+def _with_trusted_guids(entries: list[FeedEntry]) -> Iterator[FeedEntry]:
+    """The entries, without the names that stand for several: some feeds give all of theirs the same."""
+    times = Counter(entry.guid for entry in entries)
+    for entry in entries:
+        yield replace(entry, guid="") if times[entry.guid] > 1 else entry
+
+
+# RSS and Atom
+
+
+def _read_xml(data: bytes, url: str, charset: str) -> tuple[str, Iterator[FeedEntry | None]]:
+    headers = {"content-location": url}
+    if charset:
+        headers["content-type"] = f"application/xml; charset={charset}"
+    try:
+        # A stream: feedparser takes bytes that look like an address or a path for one, and opens it.
+        parsed = feedparser.parse(io.BytesIO(data), response_headers=headers, sanitize_html=False)
+    except Exception as error:  # its hand-written parser of broken XML raises whatever it trips over
+        raise FeedError("This feed is too broken to be read.") from error
+    if not parsed.get("version") and not parsed.get("entries"):
+        raise FeedError(_no_feed_sentence(data, url))
+    title = _line(parsed.feed, "title", LIMITS["source"])
+    return title, (_xml_entry(entry, url, title) for entry in parsed.entries)
+
+
+def _xml_entry(entry: Any, base_url: str, feed_title: str) -> FeedEntry | None:
+    contents = [content.get("value", "") for content in entry.get("content", [])]
+    html = next((text for text in (entry.get("summary", ""), *contents) if text.strip()), "")
+    origin = entry.get("source")
+    return _entry(
+        guid=entry.get("id", ""),
+        url=entry.get("link", ""),
+        base_url=base_url,
+        title=_line(entry, "title", LIMITS["story title"]),
+        source=(_line(origin, "title", LIMITS["source"]) if origin else "") or feed_title,
+        summary=html_to_markdown(html, base_url=base_url, longest=LONGEST_SUMMARY),
+        published=_moment(entry.get("published_parsed") or entry.get("updated_parsed")),
+    )
+
+
+def _line(node: Any, name: str, longest: int) -> str:
+    """A field in one line; its HTML taken off where the feed says or shows that it is HTML."""
+    text = str(node.get(name, "") or "")
+    kind = (node.get(f"{name}_detail") or {}).get("type", "text/plain")
+    return shortened(one_line(text) if kind == "text/plain" else html_to_line(text), longest)
+
+
+def _moment(given: Any) -> datetime.datetime | None:
+    try:
+        return datetime.datetime.fromtimestamp(calendar.timegm(given), datetime.UTC) if given else None
+    except (ValueError, OverflowError, OSError, TypeError):
+        return None
+
+
+def _no_feed_sentence(data: bytes, url: str) -> str:
+    """What these bytes are instead, and where the feed is if they say so, as web pages do."""
+    text = data[:200_000].decode("utf-8", "replace")
+    for link in _ALTERNATE.findall(text):
+        address = _HREF.search(link)
+        if _FEED_LINK.search(link) and address:
+            found = _resolved(address[1].replace("&amp;", "&"), url)
+            if found:
+                return f"This is a web page, not a feed; it says that its feed is at {shortened(found, 150)}"
+    return "There is no feed at this address: what it sends is neither RSS nor Atom nor JSON Feed."
+
+
+# JSON Feed (jsonfeed.org, versions 1 and 1.1)
+
+
+def _looks_like_json(data: bytes) -> bool:
+    return data.removeprefix(b"\xef\xbb\xbf").lstrip()[:1] == b"{"
+
+
+def _read_json(data: bytes, url: str, charset: str) -> tuple[str, Iterator[FeedEntry | None]]:
+    try:
+        feed = orjson.loads(data.removeprefix(b"\xef\xbb\xbf"))
+    except orjson.JSONDecodeError as error:
+        raise FeedError("This feed is JSON that cannot be read.") from error
+    if not _text(feed, "version").startswith("https://jsonfeed.org/version/1"):
+        raise FeedError("This is JSON, but no JSON Feed: it does not say so in its “version”.")
+    items = feed.get("items")
+    title = shortened(one_line(_text(feed, "title")), LIMITS["source"])
+    return title, (_json_entry(item, url, title) for item in (items if isinstance(items, list) else []))
+
+
+def _json_entry(item: Any, base_url: str, feed_title: str) -> FeedEntry | None:
+    if not isinstance(item, dict):
+        return None
+    text = _text(item, "summary") or _text(item, "content_text")
+    paragraphs = (plain_to_markdown(one_line(part)) for part in shortened(text, LONGEST_SUMMARY).splitlines())
+    summary = "\n\n".join(part for part in paragraphs if part)
+    return _entry(
+        guid=_text(item, "id"),
+        url=_text(item, "url") or _text(item, "external_url"),
+        base_url=base_url,
+        title=shortened(one_line(_text(item, "title")), LIMITS["story title"]),
+        source=feed_title,
+        summary=summary or html_to_markdown(_text(item, "content_html"), base_url=base_url, longest=LONGEST_SUMMARY),
+        published=_iso_moment(_text(item, "date_published") or _text(item, "date_modified")),
+    )
+
+
+def _text(node: Any, name: str) -> str:
+    """A field if it is text; numbers, which some feeds use as ids, count."""
+    value = node.get(name, "") if isinstance(node, dict) else ""
+    return str(value) if isinstance(value, str | int) else ""
+
+
+def _iso_moment(text: str) -> datetime.datetime | None:
+    try:
+        moment = datetime.datetime.fromisoformat(text)
+        return (moment if moment.tzinfo else moment.replace(tzinfo=datetime.UTC)).astimezone(datetime.UTC)
+    except (ValueError, OverflowError):
+        return None
+
+
+# Both
+
+
+def _entry(
+    *, guid: str, url: str, base_url: str, title: str, source: str, summary: str, published: datetime.datetime | None
+) -> FeedEntry | None:
+    """The entry, if it leads anywhere."""
+    link = _resolved(url, base_url)
+    if not link:
+        return None
+    return FeedEntry(
+        guid=guid.strip() if len(guid.strip()) <= LONGEST_GUID and guid.isprintable() else "",
+        title=title or _first_words(summary) or shortened(link, LIMITS["story title"]),
+        url=link,
+        source=source,
+        summary=summary,
+        published=published,
+    )
+
+
+def _resolved(url: str, base_url: str) -> str:
+    """`url` as an absolute address of the web; empty for everything else, `javascript:` among it."""
+    try:
+        link = urljoin(base_url, url.strip()) if url.strip() else ""
+    except ValueError:
+        return ""
+    return link if link and len(link) <= LIMITS["link"] and web_link_problem(link) is None else ""
+
+
+def _first_words(summary: str) -> str:
+    words = re.sub(r"\[([^\]]*)\]\([^)]*\)|[*\\]", r"\1", summary).removeprefix("- ").split()
+    return " ".join(words[:TITLE_WORDS]) + ("…" if len(words) > TITLE_WORDS else "")

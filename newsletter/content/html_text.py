@@ -1,0 +1,198 @@
+"""HTML that strangers wrote, as Markdown or plain words: text, web links, emphasis and lists; nothing else stays.
+
+Pure; imports lxml and `links`. Scripts, styles and forms go with their content; links that are not of the web keep
+their words and lose their target (R-148, R-156). What comes out is Markdown, which is sanitised again when it is shown.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import urljoin
+
+from lxml import html as lxml_html  # type: ignore[import-untyped]
+from lxml.etree import LxmlError, strip_elements  # type: ignore[import-untyped]
+
+from newsletter.content.links import web_link_problem
+from newsletter.content.plain_text import plain_to_markdown
+
+#: Deeper than this, only the words count: nobody wrote that by hand.
+DEEPEST = 40
+_DROPPED_LIST = (
+    "script style noscript template iframe object embed svg math form input select textarea button head title"
+)
+_DROPPED = frozenset(_DROPPED_LIST.split())
+_BLOCKS_LIST = (
+    "address article aside blockquote body center dd div dl dt figcaption figure footer h1 h2 h3 h4 h5 h6 header hr "
+    "html li main nav ol p pre section table tbody td tfoot th thead tr ul"
+)
+_BLOCKS = frozenset(_BLOCKS_LIST.split())
+_HEADINGS = frozenset({"h1", "h2", "h3", "h4", "h5", "h6"})
+_EMPHASIS = {"b": "**", "strong": "**", "i": "*", "em": "*"}
+_MARKS = re.compile(r"[\\`*]|(?<![^\W_])_|_(?![^\W_])|<(?=[a-zA-Z/!?])|\](?=\()|&(?=#?\w+;)")
+_BRACKETS = re.compile(r"(?<!\\)[\[\]]")
+_STARTS_A_BLOCK = re.compile(r"^(?:(?:\d{1,9}[.)]|[-+]|#{1,6})(?=\s|$)|>|--+|==+|~~~)")
+_STOPS = ".,:;!?"
+# Controls, direction marks and invisible spaces. The joiners U+200C and U+200D stay: scripts and emoji need them.
+_NOT_SHOWN = re.compile(
+    "[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f\xad\u061c\u180e\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f"
+    "\ud800-\udfff\ufeff\ufff9-\ufffb\ufffe\uffff]"
+)
+_SENTENCE_END = re.compile(r"[.!?…][\"'”’)\]]*\s")
+
+
+def html_to_markdown(html: str, *, base_url: str = "", longest: int = 1_000) -> str:
+    """The text of `html` as Markdown of at most `longest` characters, cut between paragraphs or sentences.
+
+    Relative links are resolved against `base_url`. Never raises, whatever the text.
+    """
+    kept: list[str] = []
+    room = longest
+    for block, words in _blocks_of(html, base_url):
+        if len(block) > room:
+            if not kept:
+                kept.append(plain_to_markdown(shortened(words, longest)))
+            break
+        kept.append(block)
+        room -= len(block) + 2
+    return _spaced(kept)
+
+
+def html_to_line(html: str) -> str:
+    """The words of `html` in one line."""
+    tree = _parsed(html)
+    return one_line(" ".join(words for _, words in _blocks(tree, "", 0))) if tree is not None else ""
+
+
+def one_line(text: str) -> str:
+    """`text` with single spaces, and without characters that no field of an issue may hold (R-19)."""
+    return " ".join(_NOT_SHOWN.sub("", text).split())
+
+
+def shortened(words: str, longest: int) -> str:
+    """The one line `words`, cut to `longest` characters: behind a sentence, else behind a word with an ellipsis."""
+    if len(words) <= longest:
+        return words
+    ends = [found.end() for found in _SENTENCE_END.finditer(words, 0, longest)]
+    if ends and ends[-1] > longest // 2:
+        return words[: ends[-1]].strip()
+    whole_words = words[: longest - 1].rpartition(" ")[0].rstrip(" ,;:–—-")
+    return f"{whole_words or words[: longest - 1]}…"
+
+
+def _parsed(html: str) -> Any:
+    """The tree of `html`; None where there is nothing in it."""
+    text = _NOT_SHOWN.sub("", html)
+    if not text.strip():
+        return None
+    parser = lxml_html.HTMLParser(encoding="utf-8", remove_comments=True, remove_pis=True)
+    try:
+        tree = lxml_html.fromstring(f"<div>{text}</div>".encode(), parser=parser)
+    except (LxmlError, ValueError):
+        return None
+    strip_elements(tree, *_DROPPED, with_tail=False)
+    return tree
+
+
+def _blocks_of(html: str, base_url: str) -> Iterator[tuple[str, str]]:
+    tree = _parsed(html)
+    if tree is not None:
+        yield from _blocks(tree, base_url, 0)
+
+
+def _blocks(node: Any, base_url: str, depth: int) -> Iterator[tuple[str, str]]:
+    """Each paragraph, heading or list item below `node`: as Markdown, and as its bare words."""
+    line: list[tuple[str, str]] = [(_escaped(node.text or ""), node.text or "")]
+    for child in node:
+        name = _name(child)
+        if name in _BLOCKS and depth < DEEPEST:
+            yield from _block(line, node)
+            line = []
+            yield from _blocks(child, base_url, depth + 1)
+        elif name == "br":
+            yield from _block(line, node)
+            line = []
+        else:
+            line.append((_inline(child, base_url, depth + 1), child.text_content()))
+        line.append((_escaped(child.tail or ""), child.tail or ""))
+    yield from _block(line, node)
+
+
+def _block(line: list[tuple[str, str]], node: Any) -> Iterator[tuple[str, str]]:
+    words = one_line("".join(bare for _, bare in line))
+    if not words:
+        return
+    text = one_line("".join(markdown for markdown, _ in line))
+    marked = _STARTS_A_BLOCK.sub(_backslash, text)
+    if _name(node) in _HEADINGS:
+        yield f"**{words.replace('*', '')}**", words
+    elif _name(node) == "li":
+        yield f"- {marked}", words
+    else:
+        yield marked, words
+
+
+def _inline(node: Any, base_url: str, depth: int) -> str:
+    """The Markdown of what stands inside a line."""
+    if depth >= DEEPEST:
+        return _escaped(node.text_content())
+    parts = [_escaped(node.text or "")]
+    for child in node:
+        parts.append(" " if _name(child) == "br" else _inline(child, base_url, depth + 1))
+        parts.append(_escaped(child.tail or ""))
+    text = "".join(parts)
+    name = _name(node)
+    if name in _EMPHASIS:
+        return _emphasised(text, _EMPHASIS[name])
+    if name == "a" and (url := _web_link(node.get("href") or "", base_url)):
+        return _linked(text, url)
+    return f" {text} " if name in _BLOCKS else text
+
+
+def _emphasised(text: str, mark: str) -> str:
+    """`text` between marks that touch its words; stops behind it stay outside, where Markdown sees the mark's end."""
+    inner = text.strip()
+    core = inner.rstrip(_STOPS)
+    if not core or "*" in inner:
+        return text
+    return text.replace(inner, f"{mark}{core}{mark}{inner[len(core) :]}", 1)
+
+
+def _linked(text: str, url: str) -> str:
+    inner = text.strip()
+    if not inner or "](" in inner:
+        return text
+    return text.replace(inner, f"[{_BRACKETS.sub(_backslash, inner)}]({url})", 1)
+
+
+def _backslash(found: re.Match[str]) -> str:
+    """What was found, its last character escaped."""
+    return f"{found[0][:-1]}\\{found[0][-1]}"
+
+
+def _web_link(href: str, base_url: str) -> str:
+    """The address of a link if it is one of the web and fits into Markdown as it is; else nothing."""
+    try:
+        url = urljoin(base_url, href.strip())
+    except ValueError:
+        return ""
+    return "" if web_link_problem(url) or re.search(r"[<>()\[\]]", url) else url
+
+
+def _name(node: Any) -> str:
+    return str(node.tag).lower()
+
+
+def _escaped(text: str) -> str:
+    """`text` with the characters escaped that Markdown would take for marks where they stand, and no others."""
+    return _MARKS.sub(_backslash, text)
+
+
+def _spaced(blocks: list[str]) -> str:
+    """Blocks with a blank line between them, items of a list without."""
+    text = ""
+    for block in blocks:
+        is_item = block.startswith("- ") and text.rpartition("\n")[2].startswith("- ")
+        text += ("\n" if is_item else "\n\n" if text else "") + block
+    return text

@@ -1,0 +1,162 @@
+"""Reading a web page for what it says of itself: title, source and description, as a story. Pure; imports lxml.
+
+Looked at, in this order: Open Graph, Twitter's cards, JSON-LD, and what HTML has had from the beginning.
+"""
+
+from __future__ import annotations
+
+import codecs
+import re
+from collections.abc import Iterable, Iterator
+from typing import Any
+from urllib.parse import urlsplit
+
+import orjson
+from lxml import html as lxml_html  # type: ignore[import-untyped]
+from lxml.etree import LxmlError  # type: ignore[import-untyped]
+
+from newsletter.content.document import StoryContent
+from newsletter.content.fields import LIMITS
+from newsletter.content.html_text import html_to_line, one_line, shortened
+from newsletter.content.plain_text import plain_to_markdown
+
+LONGEST_DESCRIPTION = 1_000
+
+_META_CHARSET = re.compile(rb"<meta[^>]+charset\s*=\s*[\"']?([a-zA-Z0-9_:-]+)", re.IGNORECASE)
+_MARKS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
+# Python knows these by name, but no page is written in them; UTF-7 hides markup (WHATWG Encoding).
+_NO_ENCODING_OF_PAGES = frozenset({"idna", "punycode", "raw-unicode-escape", "undefined", "unicode-escape", "utf-7"})
+#: What publishers call a page that is one story (schema.org).
+_STORY_TYPES = re.compile(r"(Article|BlogPosting|Report|Recipe|Event|Product|VideoObject|PodcastEpisode|WebPage)$")
+_BETWEEN_TITLE_AND_SITE = re.compile(r"\s+[|·•–—-]\s+")
+
+
+class WebPageError(Exception):
+    """The page says nothing that a story could be made of. The message says so, as a sentence for the editor."""
+
+    permanent = True
+
+
+def read_web_page(data: bytes, url: str, *, charset: str = "") -> StoryContent:
+    """The story that the HTML in `data` tells of itself; `charset` is what the Content-Type named, if it did.
+
+    Every field fits its column; the description becomes the text. Raises WebPageError, and nothing else, whatever
+    the bytes: for a page without a title.
+    """
+    page = _parsed(_decoded(data, charset))
+    if page is None:
+        raise WebPageError("There is no text at this address that could become a story.")
+    meta, linked = _meta(page), _linked_data(page)
+    site = _first([meta.get("og:site_name"), _name_of(linked.get("publisher")), meta.get("application-name")])
+    source = site or _host(url)
+    title = _first([meta.get("og:title"), meta.get("twitter:title"), linked.get("headline"), linked.get("name")])
+    title = title or _without_site(_words_of(page, "title"), site) or _words_of(page, "h1")
+    if not title:
+        raise WebPageError("This page names no title, so there is no story to make of it. Write it by hand.")
+    told = [meta.get("og:description"), meta.get("twitter:description"), linked.get("description")]
+    description = _first([*told, meta.get("description")])
+    return StoryContent(
+        title=shortened(title, LIMITS["story title"]),
+        url=url,
+        source=shortened(source, LIMITS["source"]),
+        body=plain_to_markdown(shortened(description, LONGEST_DESCRIPTION)),
+    )
+
+
+def _decoded(data: bytes, charset: str) -> str:
+    """The text of a page, in the encoding that is named best; what does not fit is marked, not fatal."""
+    declared = _META_CHARSET.search(data, 0, 4096)
+    candidates = [encoding for mark, encoding in _MARKS if data.startswith(mark)]
+    candidates += [charset, declared[1].decode("ascii") if declared else ""]
+    for encoding in filter(None, candidates):
+        try:
+            if codecs.lookup(encoding).name not in _NO_ENCODING_OF_PAGES:
+                return data.decode(encoding, "replace")
+        except (LookupError, ValueError):
+            continue  # not an encoding of text, whatever the server calls it
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError:
+        return data.decode("cp1252", "replace")
+
+
+def _parsed(text: str) -> Any:
+    # Bytes again: a text that declares its encoding is refused by the parser, which wants to be the one to decode.
+    clean = text.replace("\0", "").encode("utf-8", "replace")
+    if not clean.strip():
+        return None
+    try:
+        return lxml_html.document_fromstring(clean, parser=lxml_html.HTMLParser(encoding="utf-8"))
+    except (LxmlError, ValueError):
+        return None
+
+
+def _meta(page: Any) -> dict[str, str]:
+    """The first content of each name or property, in lower case."""
+    found: dict[str, str] = {}
+    for node in page.iter("meta"):
+        for attribute in ("property", "name"):
+            name = (node.get(attribute) or "").strip().lower()
+            if name and (node.get("content") or "").strip():
+                found.setdefault(name, node.get("content"))
+    return found
+
+
+def _linked_data(page: Any) -> dict[str, Any]:
+    """The first JSON-LD object that describes a story; empty if there is none."""
+    for script in page.iter("script"):
+        if (script.get("type") or "").strip().lower() != "application/ld+json":
+            continue
+        try:
+            given = orjson.loads(script.text_content())
+        except orjson.JSONDecodeError:
+            continue  # broken in many pages; the rest of the page still speaks
+        for thing in _things(given):
+            kinds = thing.get("@type")
+            if any(isinstance(kind, str) and _STORY_TYPES.search(kind) for kind in _as_list(kinds)):
+                return thing
+    return {}
+
+
+def _things(given: Any) -> Iterator[dict[str, Any]]:
+    for thing in _as_list(given):
+        if isinstance(thing, dict):
+            yield thing
+            yield from (part for part in _as_list(thing.get("@graph")) if isinstance(part, dict))
+
+
+def _as_list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+def _name_of(publisher: Any) -> Any:
+    return publisher.get("name") if isinstance(publisher, dict) else publisher
+
+
+def _first(values: Iterable[Any]) -> str:
+    """The first that is text and says something, in one line; HTML in it, which some sites escape, taken off."""
+    lines = (html_to_line(value) if "<" in value or "&" in value else one_line(value) for value in _texts(values))
+    return next((line for line in lines if line), "")
+
+
+def _texts(values: Iterable[Any]) -> Iterator[str]:
+    return (value for value in values if isinstance(value, str))
+
+
+def _words_of(page: Any, tag: str) -> str:
+    return next((words for node in page.iter(tag) if (words := one_line(node.text_content()))), "")
+
+
+def _without_site(title: str, site: str) -> str:
+    """`Headline – Site` without the site, which stands beside it anyway."""
+    ends = list(_BETWEEN_TITLE_AND_SITE.finditer(title))
+    if ends and site and title[ends[-1].end() :].casefold() == site.casefold():
+        return title[: ends[-1].start()]
+    return title
+
+
+def _host(url: str) -> str:
+    try:
+        return (urlsplit(url).hostname or "").removeprefix("www.")
+    except ValueError:
+        return ""

@@ -1,0 +1,52 @@
+"""Two spellings of one page have one key; two pages have two."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from newsletter.content.link_key import link_key, link_sha256
+
+PAGE = "https://quay.example/cranes/3"
+
+
+@pytest.mark.parametrize(
+    "spelling",
+    [
+        "http://quay.example/cranes/3",
+        "https://QUAY.example/cranes/3/",
+        "https://quay.example:443/cranes/3",
+        "https://quay.example./cranes/3#photo",
+        "https://quay.example/cranes/3?utm_source=rss&utm_medium=feed",
+        "https://quay.example/cranes/3?fbclid=Iw&MC_CID=1&gclid=2",
+        " https://quay.example/cranes/3 ",
+    ],
+)
+def test_spellings_of_one_page_have_one_key(spelling: str) -> None:
+    assert link_key(spelling) == link_key(PAGE)
+    assert link_sha256(spelling) == link_sha256(PAGE)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        "https://www.quay.example/cranes/3",
+        "https://quay.example/cranes/33",
+        "https://quay.example/Cranes/3",
+        "https://quay.example:8443/cranes/3",
+        "https://quay.example/cranes/3?page=2",
+        "https://quay.example/cranes/3?utm=2",
+    ],
+)
+def test_other_pages_have_other_keys(other: str) -> None:
+    assert link_key(other) != link_key(PAGE)
+
+
+def test_the_order_of_parameters_does_not_matter() -> None:
+    assert link_key(f"{PAGE}?b=2&a=1&utm_id=9") == link_key(f"{PAGE}?a=1&b=2")
+
+
+@given(st.one_of(st.text(), st.text().map("https://{}".format), st.text().map("https://quay.example/{}".format)))
+def test_whatever_is_given_has_a_key(url: str) -> None:
+    assert len(link_sha256(url)) == 64
