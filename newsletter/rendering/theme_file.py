@@ -36,11 +36,11 @@ class ThemeFault:
 
 
 class ThemeError(RenderingError):
-    """A theme cannot be used; `faults` are all that is wrong with it. Reading it again fails the same way."""
+    """A theme cannot be used; `theme_faults` are all that is wrong with it. Reading it again fails the same way."""
 
     def __init__(self, name: str, faults: Sequence[ThemeFault]) -> None:
         super().__init__(f"The theme “{name}” cannot be used. " + " ".join(str(fault) for fault in faults))
-        self.faults = tuple(faults)
+        self.theme_faults = tuple(faults)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
