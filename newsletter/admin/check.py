@@ -15,7 +15,7 @@ from newsletter.content.document import IssueContent
 from newsletter.content.store import load_content
 from newsletter.models import Issue
 from newsletter.preflight import Finding, Severity
-from newsletter.sending.schedule import findings_of
+from newsletter.sending.check import findings_of
 
 #: What each family of checks is about, for people, in the order of the page.
 FAMILY_NAMES = {

@@ -4,34 +4,95 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from newsletter.preflight.findings import Finding, Inspection, Rendered, Severity
+from newsletter.preflight.findings import Finding, Inspection, Rendered, must_fix
+from newsletter.preflight.mail_page import Element, MailPage, mail_page, size_in_pixels, words_of
+from newsletter.preflight.places import HTML_PART, NEWSLETTER, TEXT_PART
 from newsletter.rendering import SlotContext, slot_token
+from newsletter.rendering.palette import contrast
 
 FAMILY = "compliance"
 WAY_OUT = "unsubscribe_url"
+#: Below this contrast words are as good as the colour of their ground, and below this size they are dots.
+SEEN_FROM_CONTRAST, SEEN_FROM_PIXELS = 1.5, 6
 
 
 def check_compliance(inspection: Inspection) -> Iterator[Finding]:
-    """Must be fixed: no sender, no postal address, a part without its unsubscribe link (CAN-SPAM, R-14)."""
+    """Must be fixed: no sender, no postal address, a part without it or without a way out that shows (R-14)."""
     sender = inspection.sender
     if not sender.name.strip():
-        yield _must_fix("Newsletter", "The newsletter has no sender name. Enter the name that readers know it by.")
+        yield must_fix(FAMILY, NEWSLETTER, "The newsletter has no sender name. Enter the name that readers know it by.")
     if not sender.email.strip():
-        yield _must_fix("Newsletter", "The newsletter has no sender address. Enter one on your verified domain.")
+        yield must_fix(FAMILY, NEWSLETTER, "The newsletter has no sender address. Enter one on your verified domain.")
     if not sender.postal_address.strip():
-        yield _must_fix(
-            "Newsletter", "The newsletter has no postal address. The law asks for one in every mail: enter yours."
+        yield must_fix(
+            FAMILY,
+            NEWSLETTER,
+            "The newsletter has no postal address. The law asks for one in every mail: enter yours.",
         )
     if inspection.rendered:
-        yield from _check_way_out(inspection.rendered)
+        yield from _check_html(inspection.rendered, sender.postal_address)
+        yield from _check_text(inspection.rendered, sender.postal_address)
 
 
-def _check_way_out(rendered: Rendered) -> Iterator[Finding]:
-    if slot_token(rendered.nonce, WAY_OUT, SlotContext.HTML) not in rendered.html:
-        yield _must_fix("HTML part", "The HTML part has no unsubscribe link. Put it back into the template.")
+def _check_html(rendered: Rendered, postal_address: str) -> Iterator[Finding]:
+    page = mail_page(rendered.html)
+    token = slot_token(rendered.nonce, WAY_OUT, SlotContext.HTML)
+    ways = [link for link in page.root.iter("a") if token in (link.get("href") or "")]
+    if not ways:
+        yield must_fix(FAMILY, HTML_PART, "The HTML part has no unsubscribe link. Put it back into the template.")
+    elif not any(_shows(page, link) for link in ways):
+        yield must_fix(
+            FAMILY,
+            HTML_PART,
+            "The unsubscribe link of the HTML part cannot be seen: it is hidden, without words, tiny, or of the colour "
+            "of its ground. Readers who do not find it report the mail as spam: show it in the template.",
+        )
+    if missing := _missing_line(postal_address, _seen_words(page)):
+        yield must_fix(
+            FAMILY,
+            HTML_PART,
+            f"The HTML part does not show the postal address (“{missing}”). The law asks for it: put it back into the "
+            "template.",
+        )
+
+
+def _check_text(rendered: Rendered, postal_address: str) -> Iterator[Finding]:
     if slot_token(rendered.nonce, WAY_OUT, SlotContext.PLAIN) not in rendered.text:
-        yield _must_fix("Text part", "The text part has no unsubscribe link. Put it back into the template.")
+        yield must_fix(FAMILY, TEXT_PART, "The text part has no unsubscribe link. Put it back into the template.")
+    if missing := _missing_line(postal_address, " ".join(rendered.text.split())):
+        yield must_fix(
+            FAMILY,
+            TEXT_PART,
+            f"The text part does not have the postal address (“{missing}”). The law asks for it: put it back into the "
+            "template.",
+        )
 
 
-def _must_fix(place: str, sentence: str) -> Finding:
-    return Finding(Severity.MUST_FIX, FAMILY, place, sentence)
+def _shows(page: MailPage, link: Element) -> bool:
+    if page.is_hidden(link) or not words_of(link) or size_in_pixels(page, link) < SEEN_FROM_PIXELS:
+        return False
+    return contrast(page.ink_of(link), page.ground_of(link)) >= SEEN_FROM_CONTRAST
+
+
+def _seen_words(page: MailPage) -> str:
+    """Everything that shows, in one line."""
+    texts: list[str] = []
+    for element in page.elements("p", "div", "td", "span", "a", "li", "address", "strong", "em"):
+        if size_in_pixels(page, element) < SEEN_FROM_PIXELS:
+            continue
+        if contrast(page.ink_of(element), page.ground_of(element)) < SEEN_FROM_CONTRAST:
+            continue
+        texts.append(element.text or "")
+        texts.extend(child.tail or "" for child in element)
+    return " ".join(" ".join(texts).split())
+
+
+def _missing_line(postal_address: str, words: str) -> str:
+    """The first line of the address that is not among the words; empty if all are, or there is none to look for."""
+    lines = (" ".join(line.split()) for line in postal_address.splitlines())
+    return next((line for line in lines if line and line not in words), "")
+
+
+def passed_compliance(_inspection: Inspection) -> str:
+    """What to say where nothing was found."""
+    return "Sender, postal address and a visible unsubscribe link are in both parts, as the law wants them"

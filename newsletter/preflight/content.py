@@ -1,81 +1,151 @@
-"""Checks of what editors wrote: every story whole, every link usable, nothing twice. Pure."""
+"""Checks of what editors wrote: every part whole, nothing twice, nothing that would show as code. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
-from newsletter.content.document import IssueContent, SectionContent, StoryContent
-from newsletter.content.links import is_allowed_in_text, web_link_problem
-from newsletter.content.markdown import link_targets
-from newsletter.preflight.findings import Finding, Inspection, Severity
+from newsletter.content.document import IssueContent, SectionContent, SectionKind, StoryContent
+from newsletter.content.link_key import link_key
+from newsletter.content.merge_faults import merge_field_faults, one_line_merge_faults
+from newsletter.preflight.findings import Finding, Inspection, PastIssue, fix_of, look_at, must_fix
+from newsletter.preflight.places import (
+    PREHEADER,
+    SUBJECT,
+    WHOLE_ISSUE,
+    placed_bodies,
+    placed_sections,
+    placed_stories,
+)
 
 FAMILY = "content"
 LONG_STORY_WORDS = 120
+LONG_ISSUE_WORDS = 5_000
+
+#: What a part of each kind cannot do without, and how to ask for it. Sections need a heading, or text below it.
+NEEDS: dict[SectionKind, tuple[tuple[str, str], ...]] = {
+    SectionKind.CALLOUT: (("body", "The call-out has no text. Write some, or remove it."),),
+    SectionKind.QUOTE: (("body", "The quote has no words. Write them, or remove it."),),
+    SectionKind.BUTTON: (
+        ("title", "The button has no words on it. Say what it does."),
+        ("url", "The button leads nowhere. Give it a link."),
+    ),
+    SectionKind.IMAGE: (
+        ("image", "The picture has no address. Give it one, or remove the part."),
+        ("alt", "The picture has no alternative text. Say what it shows, for readers who do not see it."),
+    ),
+    SectionKind.LINKS: (("body", "The list of links is empty. Write one link a line, or remove it."),),
+    SectionKind.SPONSOR: (("source", "Nobody is named as the sponsor. Readers have to see who pays: say who."),),
+}
 
 
 def check_content(inspection: Inspection) -> Iterator[Finding]:
-    """Must be fixed: no stories, a story without title, link or text, a link that leads nowhere."""
+    """Must be fixed: no stories, a story without title, link or text, a part that lacks what it is made for."""
     content = inspection.content
     if not any(content.stories()):
-        yield _must_fix("", "The issue has no stories. Add at least one.")
-    for section in content.sections:
-        yield from _check_links_in(section.body, section.title)
-        for place, story in _placed(section):
-            yield from _check_story(story, place)
+        yield must_fix(FAMILY, WHOLE_ISSUE, "The issue has no stories. Add at least one.")
+    for place, section in placed_sections(content):
+        yield from _check_section(section, place)
+    for place, story in placed_stories(content):
+        yield from _check_story(story, place)
     yield from _check_repeats(content)
-    if content.date != inspection.send_day:
-        yield _look_at(
-            "",
-            f"The issue is dated {content.date.isoformat()} and would go out on {inspection.send_day.isoformat()}. "
-            "Change the date if readers would wonder.",
-        )
+    yield from _check_past(content, inspection.past)
+    yield from _check_merge_fields(content)
+    yield from _check_length(content)
+    yield from _check_date(inspection)
+
+
+def _check_section(section: SectionContent, place: str) -> Iterator[Finding]:
+    for field, sentence in NEEDS.get(section.kind, ()):
+        if not getattr(section, field).strip():
+            yield must_fix(FAMILY, place, sentence)
+    if section.kind is SectionKind.SECTION and not section.body.strip() and not section.stories:
+        yield look_at(FAMILY, place, "The section is empty: readers see its heading only. Fill it, or remove it.")
 
 
 def _check_story(story: StoryContent, place: str) -> Iterator[Finding]:
-    called = f"The story “{story.title}”" if story.title else "The story"
+    called = f"The story “{story.title}”" if story.title.strip() else "The story"
     if not story.title.strip():
-        yield _must_fix(place, "The story has no title. Write one, or remove the story.")
+        yield must_fix(FAMILY, place, "The story has no title. Write one, or remove the story.")
     if not story.url:
-        yield _must_fix(place, f"{called} has no link. Add the address of its source.")
-    elif problem := web_link_problem(story.url):
-        yield _must_fix(place, f"The link “{story.url}” {problem}. Correct it.")
+        yield must_fix(FAMILY, place, f"{called} has no link. Add the address of its source.")
     if not story.body.strip():
-        yield _must_fix(place, f"{called} has no text. Write some, or remove the story.")
-    yield from _check_links_in(story.body, place)
+        yield must_fix(FAMILY, place, f"{called} has no text. Write some, or remove the story.")
     words = len(story.body.split())
     if words > LONG_STORY_WORDS:
-        yield _look_at(place, f"{called} has {words} words. Digests read best below {LONG_STORY_WORDS}.")
-
-
-def _check_links_in(body: str, place: str) -> Iterator[Finding]:
-    for target in link_targets(body):
-        if not is_allowed_in_text(target):
-            yield _must_fix(
-                place, f"The link to “{target}” in the text leads nowhere. Give it a full address with https://."
-            )
+        yield look_at(FAMILY, place, f"{called} has {words} words. Digests read best below {LONG_STORY_WORDS}.")
 
 
 def _check_repeats(content: IssueContent) -> Iterator[Finding]:
     """Stories whose title or link an earlier one has already."""
     titles: dict[str, str] = {}
-    urls: dict[str, str] = {}
-    for section in content.sections:
-        for place, story in _placed(section):
-            title, url = " ".join(story.title.casefold().split()), story.url.rstrip("/")
-            if url and urls.setdefault(url, place) != place:
-                yield _look_at(place, f"The link {story.url} is that of {urls[url]} already. Keep one of the two.")
-            elif title and titles.setdefault(title, place) != place:
-                yield _look_at(place, f"The title “{story.title}” is that of {titles[title]} already.")
+    links: dict[str, str] = {}
+    for place, story in placed_stories(content):
+        title, link = title_key(story.title), link_key(story.url)
+        if link and links.setdefault(link, place) != place:
+            yield look_at(FAMILY, place, f"The link {story.url} is that of {links[link]} already. Keep one of the two.")
+        elif title and titles.setdefault(title, place) != place:
+            yield look_at(FAMILY, place, f"The title “{story.title}” is that of {titles[title]} already.")
 
 
-def _placed(section: SectionContent) -> Iterator[tuple[str, StoryContent]]:
-    for number, story in enumerate(section.stories, start=1):
-        yield f"{section.title}, story {number}", story
+def _check_past(content: IssueContent, past: tuple[PastIssue, ...]) -> Iterator[Finding]:
+    """Stories that one of the last issues had."""
+    links = {link_key(link): issue for issue in reversed(past) for link in issue.links}
+    titles = {title_key(title): issue for issue in reversed(past) for title in issue.titles}
+    for place, story in placed_stories(content):
+        by_link, by_title = links.get(link_key(story.url)), titles.get(title_key(story.title))
+        if story.url and by_link:
+            yield look_at(FAMILY, place, f"Readers had this link already, in {_named(by_link)}. Is there news?")
+        elif story.title.strip() and by_title:
+            yield look_at(FAMILY, place, f"Readers had a story of this title already, in {_named(by_title)}.")
 
 
-def _must_fix(place: str, sentence: str) -> Finding:
-    return Finding(Severity.MUST_FIX, FAMILY, place, sentence)
+def _named(issue: PastIssue) -> str:
+    return f"“{issue.title}” of {issue.date.isoformat()}"
 
 
-def _look_at(place: str, sentence: str) -> Finding:
-    return Finding(Severity.LOOK_AT, FAMILY, place, sentence)
+def _check_merge_fields(content: IssueContent) -> Iterator[Finding]:
+    """Merge fields that nobody could fill, and code of templates: readers would see both as they stand (R-152)."""
+    for place, body in placed_bodies(content):
+        for line, sentence in merge_field_faults(body):
+            yield must_fix(FAMILY, place, f"Line {line}: {sentence}" if "\n" in body else sentence)
+    lines = [(SUBJECT, "subject", content.subject), (PREHEADER, "preheader", content.preheader)]
+    lines += [(place, "heading", section.title) for place, section in placed_sections(content)]
+    lines += [(place, "title", story.title) for place, story in placed_stories(content)]
+    for place, name, value in lines:
+        for sentence in one_line_merge_faults(name, value):
+            yield must_fix(FAMILY, place, sentence)
+
+
+def _check_length(content: IssueContent) -> Iterator[Finding]:
+    words = sum(len(body.split()) for _, body in placed_bodies(content))
+    if words > LONG_ISSUE_WORDS:
+        yield look_at(
+            FAMILY,
+            WHOLE_ISSUE,
+            f"The issue has {words:,} words, half an hour of reading. Consider to make two of it.",
+        )
+
+
+def _check_date(inspection: Inspection) -> Iterator[Finding]:
+    content, day = inspection.content, inspection.send_day
+    if content.date != day:
+        yield look_at(
+            FAMILY,
+            WHOLE_ISSUE,
+            f"The issue is dated {content.date.isoformat()} and would go out on {day.isoformat()}. "
+            "Change the date if readers would wonder.",
+            fix_of(f"Set the date to {day.isoformat()}", content, replace(content, date=day)),
+        )
+
+
+def title_key(title: str) -> str:
+    """What two titles have in common that say the same."""
+    return " ".join(title.casefold().split())
+
+
+def passed_content(inspection: Inspection) -> str:
+    """What to say where nothing was found."""
+    count = sum(1 for _ in inspection.content.stories())
+    stories = "The one story is" if count == 1 else f"All {count} stories are"
+    return f"{stories} whole, and nothing stands twice, here or in the last issues"

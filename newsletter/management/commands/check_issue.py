@@ -11,7 +11,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from newsletter.management.choose import add_newsletter_option, chosen_issue
 from newsletter.preflight import Finding, Severity
-from newsletter.sending.schedule import findings_of
+from newsletter.sending.check import findings_of
 
 
 class Command(BaseCommand):

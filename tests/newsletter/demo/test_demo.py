@@ -21,7 +21,7 @@ from newsletter.demo.run import DemoFailed, judge
 from newsletter.models import IssueStatus
 from newsletter.preflight import Severity
 from newsletter.receipts.statistics import IssueReport
-from newsletter.sending.schedule import findings_of
+from newsletter.sending.check import findings_of
 
 REPORT = IssueReport(
     audience=500, waiting=0, under_way=0, accepted=500, refused=0, unknown=0, skipped=0, delivered=493, delayed=0,

@@ -1,0 +1,116 @@
+"""Where things stand in an issue, in the words that findings use. Pure; may import content."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from newsletter.content.document import IssueContent, SectionContent, StoryContent
+from newsletter.content.markdown import link_targets
+
+WHOLE_ISSUE = ""
+SUBJECT, PREHEADER = "Subject", "Preheader"
+NEWSLETTER, THEME = "Newsletter", "Theme"
+HTML_PART, TEXT_PART = "HTML part", "Text part"
+
+
+@dataclass(frozen=True, slots=True)
+class PlacedLink:
+    """An address that the issue names. `is_image` where a picture is loaded from it."""
+
+    url: str
+    place: str
+    is_image: bool = False
+
+
+def place_of_section(section: SectionContent, number: int) -> str:
+    """`Deep dives`; for a part without words of its own, such as a divider, `Part 3 (divider)`."""
+    return section.title.strip() or f"Part {number} ({section.kind.value})"
+
+
+def place_of_story(section_place: str, number: int) -> str:
+    """`Deep dives, story 3`."""
+    return f"{section_place}, story {number}"
+
+
+def placed_sections(content: IssueContent) -> Iterator[tuple[str, SectionContent]]:
+    """Every part of the issue with its place."""
+    for number, section in enumerate(content.sections, start=1):
+        yield place_of_section(section, number), section
+
+
+def placed_stories(content: IssueContent) -> Iterator[tuple[str, StoryContent]]:
+    """Every story with its place."""
+    for place, section in placed_sections(content):
+        for number, story in enumerate(section.stories, start=1):
+            yield place_of_story(place, number), story
+
+
+def places_of(content: IssueContent) -> Iterator[str]:
+    """Every place in the order of the rows on the compose page."""
+    for place, section in placed_sections(content):
+        yield place
+        yield from (place_of_story(place, number) for number, _ in enumerate(section.stories, start=1))
+
+
+def placed_bodies(content: IssueContent) -> Iterator[tuple[str, str]]:
+    """Every Markdown text that is not empty, with its place."""
+    for place, section in placed_sections(content):
+        if section.body.strip():
+            yield place, section.body
+        for number, story in enumerate(section.stories, start=1):
+            if story.body.strip():
+                yield place_of_story(place, number), story.body
+
+
+def placed_links(content: IssueContent) -> Iterator[PlacedLink]:
+    """Every address that editors wrote, in reading order, repeated where it is repeated."""
+    for place, section in placed_sections(content):
+        if section.url:
+            yield PlacedLink(section.url, place)
+        if section.image:
+            yield PlacedLink(section.image, place, is_image=True)
+        yield from (PlacedLink(url, place) for url in _targets(section.body))
+        for number, story in enumerate(section.stories, start=1):
+            story_place = place_of_story(place, number)
+            if story.url:
+                yield PlacedLink(story.url, story_place)
+            yield from (PlacedLink(url, story_place) for url in _targets(story.body))
+
+
+def with_link_replaced(content: IssueContent, old: str, new: str) -> IssueContent | None:
+    """`content` with `new` wherever it links to `old`; None where that cannot be done without touching more.
+
+    In a text, the address is replaced as it is typed; then the text must link to just the same as before otherwise.
+    """
+    sections = []
+    for section in content.sections:
+        body = _body_with(section.body, old, new)
+        stories = [_story_with(story, old, new) for story in section.stories]
+        if body is None or None in stories:
+            return None
+        whole = tuple(story for story in stories if story is not None)
+        url, image = (new if address == old else address for address in (section.url, section.image))
+        sections.append(replace(section, body=body, url=url, image=image, stories=whole))
+    return replace(content, sections=tuple(sections))
+
+
+def _story_with(story: StoryContent, old: str, new: str) -> StoryContent | None:
+    body = _body_with(story.body, old, new)
+    return None if body is None else replace(story, body=body, url=new if story.url == old else story.url)
+
+
+def _body_with(body: str, old: str, new: str) -> str | None:
+    targets = _targets(body)
+    if old not in targets:
+        return body
+    replaced = body.replace(old, new)
+    wanted = tuple(new if target == old else target for target in targets)
+    is_exact = body.count(old) == targets.count(old) and _targets(replaced) == wanted
+    return replaced if is_exact else None
+
+
+def _targets(body: str) -> tuple[str, ...]:
+    # Parsing costs, and most stories link nowhere in their text.
+    may_link = "](" in body or "://" in body or "mailto:" in body or "]:" in body
+    return link_targets(body) if may_link else ()
