@@ -156,6 +156,8 @@ class Provider(Protocol):
     name: ClassVar[str]
     batch_size: ClassVar[int]
     """The most messages that one post may hold."""
+    posts_per_second: ClassVar[float]
+    """What its documentation allows, to say beforehand how long a send takes; its answers tell the rate in force."""
     key_lifetime: ClassVar[datetime.timedelta]
     """How long after the first attempt the same key is safe to use again, with a margin for clocks."""
 

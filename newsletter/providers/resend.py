@@ -135,6 +135,8 @@ class ResendProvider:
 
     name: ClassVar[str] = "resend"
     batch_size: ClassVar[int] = 100
+    # For a whole team, as documented in September 2026.
+    posts_per_second: ClassVar[float] = 10.0
     # Resend keeps keys for 24 hours; one less allows for clocks.
     key_lifetime: ClassVar[datetime.timedelta] = datetime.timedelta(hours=23)
 

@@ -30,12 +30,16 @@ def freeze_edition(issue: Issue) -> Edition:
 
     Raises RenderingError or EnvelopeError before anything is stored, so a fault shows before the first mail.
     """
-    edition = prepare_edition(issue)
-    if edition.pk is not None:
+    return store_edition(prepare_edition(issue))
+
+
+def store_edition(edition: Edition) -> Edition:
+    """Freeze a prepared edition; the one of the same bytes where there is one."""
+    if not edition._state.adding:
         return edition
-    # The same bytes may be there from another source: before an update, or because somebody else froze them just now.
+    # From another source: before an update, or because somebody else froze the same words just now.
     Edition.objects.bulk_create([edition], ignore_conflicts=True)
-    return Edition.objects.get(issue=issue, sha256=edition.sha256)
+    return Edition.objects.get(issue=edition.issue_id, sha256=edition.sha256)
 
 
 def prepare_edition(issue: Issue) -> Edition:

@@ -9,15 +9,15 @@ from pathlib import Path
 from typing import Any
 
 import orjson
+from django.conf import settings
 
 from newsletter import content as content_package
 from newsletter import rendering as rendering_package
 from newsletter.content.document import IssueContent
 from newsletter.content.store import load_content
 from newsletter.models import Issue, Newsletter
-from newsletter.rendering import Masthead, RenderedIssue, RenderingError, render_issue
+from newsletter.rendering import Masthead, RenderedIssue, RenderingError, Theme, load_theme, render_issue
 from newsletter.rendering.templates import templates_digest
-from newsletter.rendering.theme import PLAIN, Theme
 from newsletter.sending.envelope import envelope_of
 
 #: Libraries that put bytes into an edition: another version of one of them may render the same issue otherwise.
@@ -39,7 +39,7 @@ class Source:
 
     def render(self) -> RenderedIssue:
         """Both parts with slots. Raises RenderingError."""
-        return render_issue(self.content, self.masthead, web_url=self.web_url)
+        return render_issue(self.content, self.masthead, web_url=self.web_url, theme=self.theme)
 
 
 def source_of(issue: Issue) -> Source:
@@ -70,12 +70,7 @@ def masthead_of(newsletter: Newsletter) -> Masthead:
 
 def theme_of(newsletter: Newsletter) -> Theme:
     """The theme that the newsletter names. One that is gone is never replaced by another look: RenderingError."""
-    if newsletter.theme == PLAIN.name:
-        return PLAIN
-    raise RenderingError(
-        f"{newsletter.name} is set to the theme “{newsletter.theme}”, which is not there. "
-        "Choose another in the newsletter's settings, or bring that one back."
-    )
+    return load_theme(newsletter.theme, settings.THEME_FOLDERS)
 
 
 def source_digest(issue: Issue, source: Source) -> str:

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import shutil
+from pathlib import Path
+from typing import Any
+
 import pytest
 
 from newsletter.content.store import save_content
 from newsletter.models import Edition, EditionIsFrozen, Issue, Newsletter
 from newsletter.rendering import RenderingError
+from newsletter.rendering.theme import SHIPPED_THEMES
 from newsletter.sending.envelope import EnvelopeError
 from newsletter.sending.freeze import edition_hash, freeze_edition, prepare_edition
 from tests.publications import content
@@ -80,6 +85,19 @@ def test_the_same_bytes_from_another_source_are_the_same_edition(issue: Issue, m
     assert freeze_edition(issue) == first
 
 
+def test_a_theme_that_was_edited_is_rendered_anew(issue: Issue, tmp_path: Path, settings: Any) -> None:
+    own = tmp_path / "quay"
+    shutil.copytree(SHIPPED_THEMES / "plain", own)
+    settings.THEME_FOLDERS = (tmp_path,)
+    Newsletter.objects.update(theme="quay")
+    issue = Issue.objects.get(pk=issue.pk)
+    first = freeze_edition(issue)
+    (own / "style.css").write_text("h1 { color: #112233 }")
+    second = freeze_edition(issue)
+    assert first.source_sha256 != second.source_sha256
+    assert "#112233" in second.html
+
+
 def test_an_edition_can_be_looked_at_before_it_is_frozen(issue: Issue) -> None:
     prepared = prepare_edition(issue)
     assert prepared._state.adding
@@ -89,7 +107,7 @@ def test_an_edition_can_be_looked_at_before_it_is_frozen(issue: Issue) -> None:
 
 def test_a_theme_that_is_gone_is_said_and_no_other_look_goes_out(issue: Issue) -> None:
     Newsletter.objects.update(theme="velvet")
-    with pytest.raises(RenderingError, match="“velvet”, which is not there"):
+    with pytest.raises(RenderingError, match="no theme of this name"):
         freeze_edition(Issue.objects.get(pk=issue.pk))
     assert not Edition.objects.exists()
 

@@ -4,23 +4,23 @@ from __future__ import annotations
 
 import html
 import time
-from dataclasses import replace
 from typing import Any
 
 import pytest
 from lxml import html as lxml_html  # type: ignore[import-untyped]
 
+from newsletter.content.document import SectionContent
 from newsletter.content.merge_fields import MERGE_FIELDS
+from newsletter.content.store import save_content
 from newsletter.models import Issue
 from newsletter.providers.base import Provider
-from newsletter.rendering import Merge, RenderedIssue, SlotContext, render_issue, slot_token
 from newsletter.sandbox import SandboxServer
 from newsletter.sending.message import FIELD_VALUES, merge_values
 from newsletter.sending.readers import as_reader
 from newsletter.sending.test_mail import send_test
 from subscribers.models import Subscriber
 from tests.people import ADA, ada, make_reader
-from tests.publications import address_everybody, post_everything, start_sending
+from tests.publications import address_everybody, content, post_everything, start_sending
 
 HOSTILE = [
     "{{ 7*7 }}",
@@ -33,23 +33,10 @@ HOSTILE = [
 
 
 @pytest.fixture
-def greeted(issue: Issue, monkeypatch: pytest.MonkeyPatch) -> Issue:
-    """An issue whose mails say “Hello NAME!” where it says “Signal of the day”."""
-
-    def render_with_a_greeting(*args: Any, **kwargs: Any) -> RenderedIssue:
-        rendered = render_issue(*args, **kwargs)
-
-        def with_greeting(part: str, context: SlotContext) -> str:
-            return part.replace("Signal of the day", f"Hello {slot_token(rendered.nonce, 'm1', context)}!")
-
-        return replace(
-            rendered,
-            html=with_greeting(rendered.html, SlotContext.HTML),
-            text=with_greeting(rendered.text, SlotContext.PLAIN),
-            merges=(Merge("m1", "first_name", "there"),),
-        )
-
-    monkeypatch.setattr("newsletter.sending.source.render_issue", render_with_a_greeting)
+def greeted(issue: Issue) -> Issue:
+    """An issue that greets its readers."""
+    greeting = SectionContent(title="Signal of the day", body="Hello {first_name|there}!")
+    save_content(issue, content(sections=(greeting, *content().sections[1:])), by="tests")
     return issue
 
 
