@@ -37,15 +37,15 @@ format: .venv/dev.stamp ## put the code in shape
 fidelity: .venv/dev.stamp tests/fidelity/node_modules/.stamp ## compare pixels with the official MJML compiler; needs node 18 or newer
 	$(BIN)/python -m pytest -m fidelity tests/fidelity $(ARGS)
 
-bench: .venv/dev.stamp tests/fidelity/node_modules/.stamp ## measure, and print a table
+bench: .venv/dev.stamp $(if $(shell command -v npm),tests/fidelity/node_modules/.stamp) ## measure, and print a table
 	$(BIN)/python -m tests.benchmarks
 
 lock: .venv/dev.stamp ## renew the pins; nothing younger than a week, so that a stolen release is found out first
 	cd requirements && ../$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --upgrade --exclude-newer "7 days" base.in -o base.txt
 	cd requirements && ../$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --upgrade --exclude-newer "7 days" dev.in -o dev.txt
 
-mjml-tables: tests/fidelity/node_modules/.stamp ## renew what the validator knows, from the pinned npm packages
-	node tests/fidelity/dump_tables.mjs > newsletter/rendering/mjml_tables.py
+mjml-tables: .venv/dev.stamp tests/fidelity/node_modules/.stamp ## renew what the validator knows, from the pinned npm packages
+	node tests/fidelity/dump_tables.mjs | $(BIN)/ruff format --stdin-filename mjml_tables.py - > newsletter/rendering/mjml_tables.py
 
 caniemail: tests/fidelity/node_modules/.stamp ## renew what mail programs can show, from the pinned npm package
 	node tests/fidelity/reduce_caniemail.mjs > newsletter/preflight/caniemail.json

@@ -15,6 +15,7 @@ from newsletter.rendering.source import rewrite_mjml
 _COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)
 _LEAK = re.compile(r"</?(mj(?:ml|-[a-z-]*))\b", re.IGNORECASE)
 _CORRUPT_ATTRIBUTE = re.compile(r"<[a-zA-Z][^<>]*?(\\(?:u\{[0-9a-f]+\}|[nrt\"\\]))[^<>]*>")
+_STRANGERS_PICTURE = re.compile(r"https://(?:i\.imgur\.com|www\.mailjet\.com/images)/[\w./-]+")
 _POSITION = re.compile(r"position (\d+):\d+")
 
 
@@ -23,6 +24,7 @@ def compile_mjml(source: str) -> str:
     html = run_mrml(rewrite_mjml(source))
     refuse_leaks(html)
     refuse_corrupt_attributes(html)
+    refuse_strangers_pictures(html, source)
     return html
 
 
@@ -54,6 +56,16 @@ def refuse_corrupt_attributes(html: str) -> None:
     corrupt = _CORRUPT_ATTRIBUTE.search(html)
     if corrupt:
         raise RenderingError(f"An attribute was damaged in rendering: “{corrupt[1]}” in {corrupt[0][:80]}.")
+
+
+def refuse_strangers_pictures(html: str, source: str) -> None:
+    """MJML's own arrows and icons lie with companies that would learn who opens the mail; nobody asked for them."""
+    for address in _STRANGERS_PICTURE.findall(html):
+        if address not in source:
+            raise RenderingError(
+                f"The mail would load {address}, which MJML brings along. Name pictures of your own: icon-wrapped-url "
+                "and icon-unwrapped-url on <mj-accordion>, left-icon and right-icon on <mj-carousel>."
+            )
 
 
 def _line_of(message: str, source: str) -> int | None:

@@ -1,40 +1,30 @@
-"""MJML source: read strictly, written back in the only form that mrml renders faithfully. Imports errors only.
+"""MJML source: read strictly, judged, and written back in the only form that mrml renders faithfully.
 
-mrml 6.0.1 has no validator and corrupts silently (see the tests of this module for each case). So the source is
-read by a strict XML parser, its structure is checked against a small table, and it is written again with
-attributes as ASCII, words kept apart, and zeros with a unit.
+Imports mjml_rules and errors. mrml 6.0.1 has no validator and corrupts silently (see the tests of this module for
+each case). So a strict XML parser reads the source once; each element is judged by the rules, and written again
+with attributes as ASCII, words kept apart, and zeros with a unit.
 """
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum, auto
 from html.entities import html5
 from xml.parsers import expat
 
-from newsletter.rendering.errors import RenderingError
+from newsletter.rendering.errors import MjmlFault, RenderingError
+from newsletter.rendering.mjml_rules import FRAGMENT, attribute_faults, is_component, place_fault
+from newsletter.rendering.mjml_tables import ENDING_TAGS
 
 MAX_DEPTH = 100
 """mrml recurses per level and ends the process at about 8,000 (its pull request 694)."""
 
-_IN_COLUMN = frozenset({"mj-text", "mj-image", "mj-button", "mj-divider", "mj-spacer", "mj-table", "mj-raw"})
-_LAYOUT = frozenset({"mj-body", "mj-wrapper", "mj-section", "mj-group", "mj-column"})
-_HEAD = frozenset({"mj-attributes", "mj-breakpoint", "mj-preview", "mj-raw", "mj-style", "mj-title"})
-_CHILDREN: dict[str, frozenset[str]] = {
-    "": frozenset({"mjml"}),
-    "mjml": frozenset({"mj-head", "mj-body"}),
-    "mj-head": _HEAD,
-    "mj-attributes": _IN_COLUMN
-    | {"mj-all", "mj-class", "mj-body", "mj-wrapper", "mj-section", "mj-group", "mj-column"},
-    "mj-body": frozenset({"mj-wrapper", "mj-section", "mj-raw"}),
-    "mj-wrapper": frozenset({"mj-section", "mj-raw"}),
-    "mj-section": frozenset({"mj-column", "mj-group", "mj-raw"}),
-    "mj-group": frozenset({"mj-column", "mj-raw"}),
-    "mj-column": _IN_COLUMN,
-}
 _HOLDS_TEXT = frozenset({"mj-title", "mj-preview", "mj-style"})
-_EMPTY = frozenset({"mj-image", "mj-divider", "mj-spacer", "mj-breakpoint", "mj-all", "mj-class"})
+_EMPTY = frozenset(
+    {"mj-image", "mj-carousel-image", "mj-divider", "mj-spacer", "mj-breakpoint", "mj-all", "mj-class", "mj-font"}
+)
+_HAS_ALT = frozenset({"mj-image", "mj-carousel-image", "mj-social-element"})
 _VOID_HTML = frozenset({"br", "hr", "img", "wbr", "meta", "link", "col"})
 _XML_ENTITIES = frozenset({"amp", "lt", "gt", "quot", "apos"})
 
@@ -42,22 +32,64 @@ _NAMED_ENTITY = re.compile(r"&([A-Za-z][A-Za-z0-9]*);")
 _WHITESPACE = re.compile(r"[ \t\r\n\f]+")
 _NOT_PLAIN_ASCII = re.compile(r"[^ !#-%'-;=?-\[\]-~]")
 _BARE_ZERO = re.compile(r"(?<!\S)0(?!\S)")
+_COMMENTED_TAG = re.compile(r"<(/?)([A-Za-z][\w:-]*)[^<>]*?(/?)>")
+
+
+@dataclass(frozen=True, slots=True)
+class SyntaxFault:
+    """Where a source stops being XML: expat's code, the byte it stopped at, and the tags open there with lines."""
+
+    code: int
+    line: int
+    offset: int
+    open_tags: tuple[tuple[str, int], ...]
+
+    @property
+    def reason(self) -> str:
+        """expat's own words."""
+        return expat.ErrorString(self.code) or "syntax error"
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What one pass over a source found: it is whole when there is no fault of either kind."""
+
+    written: str
+    faults: tuple[MjmlFault, ...]
+    syntax: SyntaxFault | None
 
 
 def rewrite_mjml(source: str) -> str:
-    """The same MJML, checked and made safe for mrml; RenderingError with the line where it is not well-formed."""
+    """The same MJML, checked and made safe for mrml; RenderingError with every fault found, each with its line."""
+    reading = read_mjml(encode_mjml(source))
+    faults = reading.faults
+    if reading.syntax:
+        sentence = f"it is not well-formed from here on: {reading.syntax.reason}"
+        faults = (*faults, MjmlFault(reading.syntax.line, sentence))
+    if faults:
+        raise RenderingError.of_faults(faults)
+    return reading.written
+
+
+def encode_mjml(source: str) -> bytes:
+    """UTF-8, with HTML's named entities as characters; lines stay where they are."""
     try:
-        encoded = _NAMED_ENTITY.sub(_without_name, source).encode()
+        return _NAMED_ENTITY.sub(_without_name, source).encode()
     except UnicodeEncodeError as error:
         raise RenderingError(f"The MJML holds text that is not valid Unicode: {error.reason}.") from error
+
+
+def read_mjml(encoded: bytes, *, root: str = "mjml") -> Reading:
+    """Read, judge and rewrite in one pass. Stops early only where the source is not XML."""
     parser = expat.ParserCreate("utf-8")
-    rewriter = _Rewriter(parser)
+    reader = _Reader(parser, root)
+    syntax = None
     try:
         parser.Parse(encoded, True)
     except expat.ExpatError as error:
-        reason = expat.ErrorString(error.code)
-        raise RenderingError(f"The MJML is not well-formed: {reason}.", line=error.lineno) from error
-    return "".join(rewriter.written)
+        open_tags = tuple((element.tag, element.line) for element in reader.open[1:])
+        syntax = SyntaxFault(error.code, error.lineno, parser.ErrorByteIndex, open_tags)
+    return Reading("".join(reader.written), tuple(reader.faults), syntax)
 
 
 def ascii_attribute(value: str) -> str:
@@ -77,22 +109,33 @@ class _Kind(Enum):
     HTML = auto()
     TEXT = auto()
     NOTHING = auto()
+    ANYTHING = auto()
+    """Refused itself, so that nothing is said about what it holds."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Element:
     tag: str
     kind: _Kind
+    line: int
+    has: set[str] = field(default_factory=set)
+    """Children of which there may be one only."""
+    comments: list[tuple[int, str]] = field(default_factory=list)
+    """Conditional comments inside, with their lines."""
 
 
-class _Rewriter:
-    """Handlers of one parse: `written` grows as elements are read."""
+class _Reader:
+    """Handlers of one parse: `written` and `faults` grow as elements are read."""
 
-    def __init__(self, parser: expat.XMLParserType) -> None:
+    def __init__(self, parser: expat.XMLParserType, root: str) -> None:
         self.written: list[str] = []
+        self.faults: list[MjmlFault] = []
+        self.open = [_Element("", _Kind.COMPONENTS, 0)]
         self._parser = parser
-        self._open = [_Element("", _Kind.COMPONENTS)]
+        self._root = root
         self._pre_depth = 0
+        self._is_too_deep = False
+        self._alt_classes: set[str] = set()
         parser.buffer_text = True
         parser.ordered_attributes = True
         parser.StartElementHandler = self._start
@@ -100,29 +143,43 @@ class _Rewriter:
         parser.CharacterDataHandler = self._text
         parser.CommentHandler = self._comment
         parser.StartDoctypeDeclHandler = self._doctype
+        parser.ProcessingInstructionHandler = self._instruction
 
     def _start(self, tag: str, attributes: list[str]) -> None:
-        parent = self._open[-1]
-        self._check_place(tag, parent)
-        element = _Element(tag, _kind_of(tag, parent.tag))
-        self._open.append(element)
+        parent = self.open[-1]
+        fault = self._place_fault(tag, parent)
+        if fault:
+            self._refuse(fault)
+        kind = _kind_of(tag, parent, is_refused=fault is not None)
+        self.open.append(_Element(tag, kind, self._parser.CurrentLineNumber))
         self._pre_depth += tag == "pre"
-        pairs = zip(attributes[::2], attributes[1::2], strict=True)
-        written = "".join(f' {name}="{ascii_attribute(_with_unit(tag, name, value))}"' for name, value in pairs)
-        self.written.append(f"<{tag}{written}{' /' if element.kind is _Kind.NOTHING else ''}>")
+        pairs = dict(zip(attributes[::2], attributes[1::2], strict=True))
+        if is_component(tag):
+            for sentence in attribute_faults(tag, pairs):
+                self._refuse(sentence)
+            self._adapt(tag, parent, pairs)
+        written = "".join([f' {name}="{ascii_attribute(value)}"' for name, value in pairs.items()])
+        # mrml knows HTML's void tags in small letters only
+        self.written.append(f"<{tag.lower()}{written} />" if kind is _Kind.NOTHING else f"<{tag}{written}>")
 
     def _end(self, tag: str) -> None:
-        element = self._open.pop()
+        element = self.open.pop()
         self._pre_depth -= tag == "pre"
+        if tag == "mjml" and "mj-body" not in element.has:
+            self._refuse("<mjml> has no <mj-body>, so the mail would be empty")
+        if element.comments:
+            self._check_comments(element)
         if element.kind is not _Kind.NOTHING:
             self.written.append(f"</{tag}>")
 
     def _text(self, text: str) -> None:
-        parent = self._open[-1]
+        parent = self.open[-1]
         if parent.kind in (_Kind.COMPONENTS, _Kind.NOTHING):
             # One space between tags of the head is an error to mrml; between components text leaks out raw.
-            if text.strip():
-                self._refuse(f"text stands directly inside <{parent.tag}>: “{text.strip()[:40]}”")
+            words = text.strip()
+            if words and parent.tag != FRAGMENT:
+                line = self._parser.CurrentLineNumber - text.lstrip().count("\n")
+                self._refuse(f"text stands directly inside <{parent.tag}>: “{words[:40]}”", line)
         elif parent.tag == "mj-style":
             if "<" in text or "&" in text:
                 self._refuse("the CSS of <mj-style> holds < or &, which cannot be written in MJML")
@@ -139,43 +196,109 @@ class _Rewriter:
         return _WHITESPACE.sub(" ", escaped)  # mrml drops a newline between two inline tags and glues the words
 
     def _comment(self, comment: str) -> None:
-        is_conditional = comment.startswith(("[if ", "<![endif]"))
-        if is_conditional and self._open[-1].kind is _Kind.HTML:
-            self.written.append(f"<!--{comment}-->")
+        if not comment.startswith(("[if ", "<![endif]")):
+            return
+        if self.open[-1].kind is not _Kind.HTML:
+            self._refuse("a conditional comment stands between components, where it is dropped; put it into <mj-raw>")
+            return
+        holder = next((element for element in reversed(self.open) if is_component(element.tag)), self.open[1])
+        holder.comments.append((self._parser.CurrentLineNumber, comment))
+        self.written.append(f"<!--{comment}-->")
 
     def _doctype(self, *_: object) -> None:
-        self._refuse("MJML has no document type declaration")
+        # Raised at once, before its entities can grow.
+        line = self._parser.CurrentLineNumber
+        raise RenderingError.of_faults((MjmlFault(line, "MJML has no document type declaration; leave it out"),))
 
-    def _check_place(self, tag: str, parent: _Element) -> None:
-        if len(self._open) > MAX_DEPTH:
-            self._refuse(f"elements are nested more than {MAX_DEPTH} deep")
-        if parent.kind is _Kind.COMPONENTS:
-            if tag not in _CHILDREN[parent.tag]:
-                self._refuse(f"<{tag}> may not stand {f'in <{parent.tag}>' if parent.tag else 'in place of <mjml>'}")
-        elif parent.kind is not _Kind.HTML:
-            self._refuse(f"<{parent.tag}> may not hold other elements, but holds <{tag}>")
-        elif tag.lower().startswith("mj"):
-            self._refuse(f"<{tag}> may not stand among HTML")
+    def _instruction(self, target: str, _data: str) -> None:
+        self._refuse(f"<?{target} …?> is a processing instruction, which MJML has not; leave it out")
 
-    def _refuse(self, reason: str) -> None:
-        raise RenderingError(f"The MJML cannot be rendered: {reason}.", line=self._parser.CurrentLineNumber)
+    def _place_fault(self, tag: str, parent: _Element) -> str | None:
+        if len(self.open) > MAX_DEPTH:
+            is_first, self._is_too_deep = not self._is_too_deep, True
+            return f"elements are nested more than {MAX_DEPTH} deep" if is_first else None
+        match parent.kind:
+            case _Kind.COMPONENTS if not parent.tag and tag == self._root:
+                return None
+            case _Kind.COMPONENTS if parent.tag == FRAGMENT and not tag.lower().startswith("mj"):
+                return None
+            case _Kind.COMPONENTS:
+                return place_fault(tag, parent.tag) or _second(tag, parent)
+            case _Kind.NOTHING if parent.tag == "mj-class":
+                return place_fault(tag, parent.tag)
+            case _Kind.TEXT | _Kind.NOTHING:
+                return f"<{parent.tag}> may not hold other elements, but holds <{tag}>"
+            case _Kind.HTML if tag.lower().startswith("mj"):
+                return f"<{tag}> may not stand among HTML"
+        return None
+
+    def _adapt(self, tag: str, parent: _Element, pairs: dict[str, str]) -> None:
+        """Change attributes, in place, to what gives with mrml what MJML means by them."""
+        for name, value in pairs.items():
+            if name.startswith("padding") or name.endswith("padding"):
+                # padding="0 24px" makes mrml ignore the whole padding in its widths (its pull request 644)
+                pairs[name] = _BARE_ZERO.sub("0px", value)
+        if pairs.get("full-width") in ("false", ""):
+            del pairs["full-width"]  # mrml reads any value as full width
+        if tag == "mj-class" and "alt" in pairs:
+            self._alt_classes.add(pairs.get("name", ""))
+        has_alt = "alt" in pairs or not self._alt_classes.isdisjoint(pairs.get("mj-class", "").split())
+        if tag in _HAS_ALT and parent.tag != "mj-attributes" and not has_alt:
+            pairs["alt"] = ""  # MJML's default; without it screen readers read the address of the picture
+
+    def _check_comments(self, element: _Element) -> None:
+        """mrml takes what follows for HTML when conditional comments of one element do not close what they open."""
+        stack: list[str] = []
+        for line, comment in element.comments:
+            for slash, tag, empty in _COMMENTED_TAG.findall(comment.removesuffix("<![endif]")):
+                if tag.startswith("mj-"):
+                    self._refuse(f"<{tag}> in a conditional comment is not rendered; only HTML may stand there", line)
+                elif slash and (not stack or stack.pop() != tag):
+                    self._refuse(_unbalanced(f"close <{tag}>, which they did not open", element), line)
+                    return
+                elif not slash and not empty and tag.lower() not in _VOID_HTML:
+                    stack.append(tag)
+        line = element.comments[-1][0]
+        if stack:
+            self._refuse(_unbalanced(f"open <{stack[-1]}> and do not close it", element), line)
+        opened = sum(comment.startswith("[if ") for _, comment in element.comments)
+        closed = sum(comment.endswith("<![endif]") for _, comment in element.comments)
+        if opened != closed:
+            self._refuse(f"the conditional comments in <{element.tag}> are not all ended with <![endif]-->", line)
+
+    def _refuse(self, sentence: str, line: int | None = None) -> None:
+        self.faults.append(MjmlFault(line or self._parser.CurrentLineNumber, sentence))
 
 
-def _kind_of(tag: str, parent: str) -> _Kind:
-    if parent == "mj-attributes" or tag in _EMPTY or tag in _VOID_HTML:
+def _kind_of(tag: str, parent: _Element, *, is_refused: bool) -> _Kind:
+    if is_refused and not is_component(tag):
+        return _Kind.ANYTHING
+    if parent.tag == "mj-attributes" or tag in _EMPTY or tag.lower() in _VOID_HTML:
         return _Kind.NOTHING
-    if tag in _CHILDREN:
+    if tag in _HOLDS_TEXT:
+        return _Kind.TEXT
+    if tag == FRAGMENT or (is_component(tag) and tag not in ENDING_TAGS):
         return _Kind.COMPONENTS
-    return _Kind.TEXT if tag in _HOLDS_TEXT else _Kind.HTML
+    return _Kind.ANYTHING if parent.kind is _Kind.ANYTHING and not is_component(tag) else _Kind.HTML
+
+
+def _second(tag: str, parent: _Element) -> str | None:
+    if tag not in ("mjml", "mj-head", "mj-body"):
+        return None
+    if tag in parent.has:
+        return f"<{tag}> may stand only once"
+    parent.has.add(tag)
+    return None
+
+
+def _unbalanced(what: str, element: _Element) -> str:
+    return (
+        f"the conditional comments in <{element.tag}> {what}; what stands between two elements would not be "
+        "rendered, so write opening and closing tags, and what is between them, into one <mj-raw>"
+    )
 
 
 def _without_name(match: re.Match[str]) -> str:
     """A named HTML entity as its character; XML's own five, and unknown names, stay for the parser to judge."""
     name = match[1]
     return match[0] if name in _XML_ENTITIES else html5.get(f"{name};", match[0])
-
-
-def _with_unit(tag: str, name: str, value: str) -> str:
-    """`padding="0 24px"` makes mrml ignore the whole padding in its widths; `0px` does not (its request 644)."""
-    is_padding = tag.startswith("mj-") and (name.startswith("padding") or name.endswith("padding"))
-    return _BARE_ZERO.sub("0px", value) if is_padding else value

@@ -155,8 +155,8 @@ def test_html_that_mrml_would_nest_anew_is_refused() -> None:
 @pytest.mark.parametrize(
     ("body", "reason"),
     [
-        ("<mj-txt>hi</mj-txt>", "<mj-txt> may not stand in <mj-column>"),
-        ("<MJ-TEXT>hi</MJ-TEXT>", "<MJ-TEXT> may not stand in <mj-column>"),
+        ("<mj-txt>hi</mj-txt>", "<mj-txt> is no tag of MJML; did you mean <mj-text>?"),
+        ("<MJ-TEXT>hi</MJ-TEXT>", "<MJ-TEXT> is no tag of MJML; did you mean <mj-text>?"),
         ("<p>hi</p>", "<p> may not stand in <mj-column>"),
         ("just words", "text stands directly inside <mj-column>: “just words”"),
         ("<mj-section></mj-section>", "<mj-section> may not stand in <mj-column>"),
