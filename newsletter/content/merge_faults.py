@@ -66,7 +66,7 @@ def _field_fault(found: re.Match[str]) -> str | None:
     meant = _meant(found["name"])
     if any(field.name == found["name"] for field in merge_fields_in(found[0])) and MARK not in found[0]:
         return None
-    if meant == found["name"]:
+    if meant and meant == found["name"]:
         return (
             f"“{typed}” cannot be filled: behind the | stand 1 to 60 plain characters, without marks such as * or "
             f"another |. Write {_written(meant)}."

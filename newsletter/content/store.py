@@ -1,4 +1,4 @@
-"""Issue content in and out of the tables. The one module of `content` that knows Django and the models."""
+"""Issue content in and out of the tables: the one way in, which keeps a revision. Imports models and revisions."""
 
 from __future__ import annotations
 
@@ -11,12 +11,15 @@ from django.db import transaction
 from django.db.models import F, Prefetch
 from django.utils import timezone
 
-from newsletter.content.document import IssueContent, SectionContent, StoryContent
+from newsletter.content.document import IssueContent, SectionContent, SectionKind, StoryContent
 from newsletter.content.fields import content_faults
 from newsletter.content.problems import IssueReading
+from newsletter.content.revisions import keep_revision, keep_what_stood_before
 from newsletter.models import Category, Issue, IssueCategory, Newsletter, Section, Story
 
 log = logging.getLogger(__name__)
+
+_SECTION_COLUMNS = ("kind", "title", "body", "url", "source", "image", "alt")
 
 #: The revision of an issue that is not there: what is based on it makes a new one, and replaces none.
 NO_REVISION = -1
@@ -76,23 +79,27 @@ def load_content(issue: Issue) -> IssueContent:
     )
 
 
-def save_content(issue: Issue, content: IssueContent, *, by: str, based_on: int | None = None) -> bool:
-    """Make `content` the whole content of the draft `issue`; say whether that changed anything.
+def save_content(issue: Issue, content: IssueContent, *, by: str, based_on: int | None = None, note: str = "") -> bool:
+    """Make `content` the whole content of the draft `issue`, keep it as a revision, and say whether anything changed.
 
-    `by` names the editor or step for the log. `based_on` is the revision that the editor started from: when
-    somebody else has saved other words since, StaleRevision is raised instead of overwriting them. Line ends become
-    `\\n`, as browsers send `\\r\\n`. Raises IssueIsClosed past draft and ContentIsUnfit for what must not be
-    stored (R-19, R-62). All or nothing, and the `revision` counts up only if something changed.
+    `by` names the editor or step, and `note` what the save was where it was no ordinary one. `based_on` is the
+    revision that the editor started from: when somebody else has saved other words since, StaleRevision is raised
+    instead of overwriting them. Line ends become `\\n`, as browsers send `\\r\\n`. Raises IssueIsClosed past draft and
+    ContentIsUnfit for what must not be stored (R-19, R-62). All or nothing, and the `revision` counts up only if
+    something changed.
     """
     content = _fit(content)
     with transaction.atomic():
         row = Issue.objects.select_for_update().get(pk=issue.pk)
-        changed = load_content(row) != content
+        stored = load_content(row)
+        changed = stored != content
         # Who saves what is stored already (a second click) overwrites nobody.
         _refuse_unless_editable(row, based_on if changed else None)
         _refuse_taken_slug(row, content.slug)
         if changed:
+            keep_what_stood_before(row, stored)
             _replace(row, content)
+            keep_revision(row, row.revision + 1, content, by=by, note=note)
     issue.refresh_from_db()
     if changed:
         log.info(
@@ -102,7 +109,12 @@ def save_content(issue: Issue, content: IssueContent, *, by: str, based_on: int 
 
 
 def import_issue(
-    newsletter: Newsletter, reading: IssueReading, *, by: str = "import", based_on: int | None = None
+    newsletter: Newsletter,
+    reading: IssueReading,
+    *,
+    by: str = "import",
+    based_on: int | None = None,
+    note: str = "Imported from a file",
 ) -> ImportResult:
     """Make the file's content an issue of `newsletter`: a new draft, or the next revision of the draft of its slug.
 
@@ -117,7 +129,7 @@ def import_issue(
         )
         if not created and load_content(issue) == content:
             return ImportResult(issue, Outcome.UNCHANGED)
-        save_content(issue, content, by=by, based_on=None if created else based_on)
+        save_content(issue, content, by=by, based_on=None if created else based_on, note=note)
     return ImportResult(issue, Outcome.CREATED if created else Outcome.UPDATED)
 
 
@@ -151,7 +163,16 @@ def _section_content(section: Section) -> SectionContent:
         StoryContent(title=story.title, url=story.url, source=story.source, body=story.body)
         for story in section.stories.all()
     )
-    return SectionContent(title=section.title, body=section.body, stories=tuple(stories))
+    return SectionContent(
+        kind=SectionKind(section.kind),
+        title=section.title,
+        body=section.body,
+        url=section.url,
+        source=section.source,
+        image=section.image,
+        alt=section.alt,
+        stories=tuple(stories),
+    )
 
 
 def _refuse_unless_editable(row: Issue, based_on: int | None) -> None:
@@ -185,7 +206,7 @@ def _replace(row: Issue, content: IssueContent) -> None:
     )
     row.sections.all().delete()
     sections = Section.objects.bulk_create(
-        Section(issue=row, position=position, title=section.title, body=section.body)
+        Section(issue=row, position=position, **{name: getattr(section, name) for name in _SECTION_COLUMNS})
         for position, section in enumerate(content.sections, start=1)
     )
     Story.objects.bulk_create(

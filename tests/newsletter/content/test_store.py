@@ -218,6 +218,8 @@ def test_the_limits_of_fields_are_those_of_the_columns() -> None:
         "story title": Story._meta.get_field("title"),
         "link": Story._meta.get_field("url"),
         "source": Story._meta.get_field("source"),
+        "image": Section._meta.get_field("image"),
+        "description": Section._meta.get_field("alt"),
     }
     assert {name: field.max_length for name, field in columns.items()} == LIMITS
 
