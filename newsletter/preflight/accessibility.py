@@ -9,13 +9,12 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Iterator
-
-from lxml import etree  # type: ignore[import-untyped]
+from functools import lru_cache
 
 from newsletter.content.links import is_allowed_in_text
 from newsletter.preflight.colours import READABLE_LARGE
 from newsletter.preflight.findings import Finding, Inspection, look_at
-from newsletter.preflight.mail_page import Element, MailPage, is_bold, mail_page, size_in_pixels, words_of
+from newsletter.preflight.mail_page import Colours, Element, Look, MailPage, mail_page, words_of
 from newsletter.preflight.places import HTML_PART, NEWSLETTER, THEME, placed_links, placed_sections, placed_stories
 from newsletter.rendering.context import writing_direction
 from newsletter.rendering.palette import READABLE, contrast
@@ -174,33 +173,35 @@ def _places_of_links(inspection: Inspection) -> dict[str, str]:
 
 def _check_contrast(page: MailPage, *, is_dark: bool) -> Iterator[Finding]:
     """Each pair of colours that is too close, once, with the words that show it."""
-    weak: dict[tuple[str, str], list[str]] = defaultdict(list)
-    for element in page.elements(etree.Element):
-        words = " ".join(text for text in _own_texts(element))
-        if not words or element.tag in ("title", "style", "script"):
-            continue
-        ink, ground = page.ink_of(element, is_dark=is_dark), page.ground_of(element, is_dark=is_dark)
-        if contrast(ink, ground) < _wanted(page, element):
-            weak[ink, ground].append(words)
+    weak: dict[Colours, str] = {}
+    for element in page.elements():
+        look = page.looks[element]
+        pair = look.dark if is_dark else look.light
+        if pair not in weak and _contrast(pair) < _wanted(look) and (words := _own_words(element)):
+            weak[pair] = words
     screens = "dark" if is_dark else "light"
-    for (ink, ground), texts in weak.items():
+    for pair, words in weak.items():
         yield look_at(
             FAMILY,
             THEME,
-            f"On {screens} screens “{_short(texts[0], 40)}” is hard to read: {ink} on {ground} has a contrast of "
-            f"{contrast(ink, ground):.1f}, and {READABLE} is needed. Change one of the colours in the theme.",
+            f"On {screens} screens “{_short(words, 40)}” is hard to read: {pair.ink} on {pair.ground} has a contrast "
+            f"of {_contrast(pair):.1f}, and {READABLE} is needed. Change one of the colours in the theme.",
         )
 
 
-def _own_texts(element: Element) -> Iterator[str]:
-    for text in (element.text, *(child.tail for child in element)):
-        if text and text.strip():
-            yield " ".join(text.split())
+@lru_cache(maxsize=512)
+def _contrast(pair: Colours) -> float:
+    return contrast(pair.ink, pair.ground)
 
 
-def _wanted(page: MailPage, element: Element) -> float:
-    size = size_in_pixels(page, element)
-    is_large = size >= 24 or (size >= 18.66 and is_bold(page, element))
+def _own_words(element: Element) -> str:
+    """The words that stand in the element itself, not in others within it."""
+    texts = (element.text, *(child.tail for child in element))
+    return " ".join(" ".join(text for text in texts if text).split())
+
+
+def _wanted(look: Look) -> float:
+    is_large = look.pixels >= 24 or (look.pixels >= 18.66 and look.is_bold)
     return READABLE_LARGE if is_large else READABLE
 
 

@@ -91,7 +91,7 @@ def features_used(page: MailPage) -> frozenset[str]:
     used = set(_of_rules(css))
     for element in page.root.iter(etree.Element):
         used.update(_of_element(element))
-    for style in {element.get("style", "") for element in page.inline}:
+    for style in {style for element in page.root.iter() if (style := element.get("style"))}:
         used.update(_of_declarations(style.lower()))
     return frozenset(used)
 

@@ -101,7 +101,7 @@ def _without(feature: str, data: ClientData) -> dict[str, list[str]]:
 
 
 def _in_words(lacking: Mapping[str, list[str]], data: ClientData) -> str:
-    """`Gmail (about 26 % of opens) and Outlook for Windows (of Outlook's about 4 % of opens)`."""
+    """`Gmail (about 26 % of opens) and Outlook for Windows (Outlook: about 4 % of opens)`."""
     names = []
     for family in sorted(lacking, key=lambda family: -data.shares[family]):
         name, share = data.families[family], f"about {data.shares[family]:.0f} % of opens"
@@ -110,7 +110,7 @@ def _in_words(lacking: Mapping[str, list[str]], data: ClientData) -> str:
             names.append(f"{name} ({share})")
         else:
             platforms = _joined([data.platforms[platform] for platform in lacking[family]])
-            names.append(f"{name} for {platforms} (some of its {share})")
+            names.append(f"{name} for {platforms} ({name}: {share})")
     return _joined(names)
 
 

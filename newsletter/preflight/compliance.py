@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from newsletter.preflight.findings import Finding, Inspection, Rendered, must_fix
-from newsletter.preflight.mail_page import Element, MailPage, mail_page, size_in_pixels, words_of
+from newsletter.preflight.mail_page import Element, Look, MailPage, mail_page, words_of
 from newsletter.preflight.places import HTML_PART, NEWSLETTER, TEXT_PART
 from newsletter.rendering import SlotContext, slot_token
 from newsletter.rendering.palette import contrast
@@ -69,21 +69,23 @@ def _check_text(rendered: Rendered, postal_address: str) -> Iterator[Finding]:
 
 
 def _shows(page: MailPage, link: Element) -> bool:
-    if page.is_hidden(link) or not words_of(link) or size_in_pixels(page, link) < SEEN_FROM_PIXELS:
-        return False
-    return contrast(page.ink_of(link), page.ground_of(link)) >= SEEN_FROM_CONTRAST
+    return bool(words_of(link)) and _is_seen(page.looks[link])
+
+
+def _is_seen(look: Look) -> bool:
+    is_large_enough = look.pixels >= SEEN_FROM_PIXELS
+    return not look.is_hidden and is_large_enough and contrast(*look.light) >= SEEN_FROM_CONTRAST
 
 
 def _seen_words(page: MailPage) -> str:
     """Everything that shows, in one line."""
     texts: list[str] = []
-    for element in page.elements("p", "div", "td", "span", "a", "li", "address", "strong", "em"):
-        if size_in_pixels(page, element) < SEEN_FROM_PIXELS:
-            continue
-        if contrast(page.ink_of(element), page.ground_of(element)) < SEEN_FROM_CONTRAST:
-            continue
-        texts.append(element.text or "")
-        texts.extend(child.tail or "" for child in element)
+    for element, look in page.looks.items():
+        # Text behind an element belongs to what that stands in, which may be hidden where the element is not.
+        if element.text and _is_seen(look):
+            texts.append(element.text)
+        if element.tail and (above := element.getparent()) is not None and _is_seen(page.looks[above]):
+            texts.append(element.tail)
     return " ".join(" ".join(texts).split())
 
 
