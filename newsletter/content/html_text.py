@@ -61,8 +61,7 @@ def html_to_markdown(html: str, *, base_url: str = "", longest: int = 1_000) -> 
 
 def html_to_line(html: str) -> str:
     """The words of `html` in one line."""
-    tree = _parsed(html)
-    return one_line(" ".join(words for _, words in _blocks(tree, "", 0))) if tree is not None else ""
+    return " ".join(words for _, words in _blocks_of(html, ""))
 
 
 def one_line(text: str) -> str:
@@ -126,7 +125,7 @@ def _block(line: list[tuple[str, str]], node: Any) -> Iterator[tuple[str, str]]:
     text = one_line("".join(markdown for markdown, _ in line))
     marked = _STARTS_A_BLOCK.sub(_backslash, text)
     if _name(node) in _HEADINGS:
-        yield f"**{words.replace('*', '')}**", words
+        yield _emphasised(_escaped(words.replace("*", "")), "**"), words
     elif _name(node) == "li":
         yield f"- {marked}", words
     else:
