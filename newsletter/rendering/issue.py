@@ -15,6 +15,7 @@ from markupsafe import Markup
 
 from newsletter.content.document import IssueContent
 from newsletter.content.links import web_link_problem
+from newsletter.content.merge_fields import fallback_of
 from newsletter.rendering.compile import compile_mjml
 from newsletter.rendering.context import IssueView, MergesByPart, editor_links, view_issue, writing_direction
 from newsletter.rendering.errors import RenderingError
@@ -38,10 +39,7 @@ def render_issue(content: IssueContent, masthead: Masthead, *, web_url: str, the
 
     The same input gives the same bytes. RenderingError says, in a sentence for the editor, why it cannot be done.
     """
-    canonical = _canonical_bytes(content, masthead, web_url, theme)
-    nonce = hashlib.sha256(templates_digest() + canonical).hexdigest()[:12]
-    if f"zq{nonce}".encode() in canonical:
-        raise RenderingError("This issue contains its own slot marker, which is no accident. Change any word of it.")
+    nonce = _nonce(content, masthead, web_url, theme)
     _check_addresses(masthead, web_url)
     merges = MergeSlots(nonce)
     issue = view_issue(content, MergesByPart(merges.html, merges.text))
@@ -60,16 +58,30 @@ def render_issue(content: IssueContent, masthead: Masthead, *, web_url: str, the
     )
 
 
+def mjml_of(content: IssueContent, masthead: Masthead, *, web_url: str, theme: Theme = PLAIN) -> str:
+    """The MJML that `render_issue` makes of an issue, before it is compiled: for checks of templates."""
+    nonce = _nonce(content, masthead, web_url, theme)
+    issue = view_issue(content, MergesByPart(MergeSlots(nonce).html, fallback_of))
+    return _write_mjml(_context(issue, masthead, web_url, theme), theme, nonce)
+
+
+def _nonce(content: IssueContent, masthead: Masthead, web_url: str, theme: Theme) -> str:
+    """Twelve hex digits that follow from everything the rendering depends on, and stand nowhere in it."""
+    canonical = _canonical_bytes(content, masthead, web_url, theme)
+    nonce = hashlib.sha256(templates_digest() + canonical).hexdigest()[:12]
+    if f"zq{nonce}".encode() in canonical:
+        raise RenderingError("This issue contains its own slot marker, which is no accident. Change any word of it.")
+    return nonce
+
+
 def _render_html(context: Mapping[str, object], theme: Theme, nonce: str) -> str:
-    html = inline_css(
-        compile_mjml(write_mjml(context, theme, nonce)), stylesheet("style.css", theme, str(context["direction"]))
-    )
+    css = stylesheet("style.css", theme, str(context["direction"]))
+    html = inline_css(compile_mjml(_write_mjml(context, theme, nonce)), css)
     proof_html(html, nonce)
     return html
 
 
-def write_mjml(context: Mapping[str, object], theme: Theme, nonce: str) -> str:
-    """The MJML document, as the templates write it."""
+def _write_mjml(context: Mapping[str, object], theme: Theme, nonce: str) -> str:
     return fill_template("issue/issue.mjml", theme, {**context, **_tokens(nonce, SlotContext.HTML)})
 
 

@@ -11,7 +11,7 @@ STACKS = {
     "book-serif": "Georgia, Cambria, 'Times New Roman', serif",
     "old-serif": "'Iowan Old Style', 'Palatino Linotype', Palatino, 'Book Antiqua', Georgia, serif",
     "slab-serif": "Rockwell, 'Rockwell Nova', 'Roboto Slab', 'DejaVu Serif', Georgia, serif",
-    "mono": "ui-monospace, Menlo, Consolas, 'DejaVu Sans Mono', monospace",
+    "mono": "ui-monospace, Menlo, Consolas, monospace",
 }
 """Stacks of fonts that readers' systems have, under the names that `theme.toml` may use. Nothing is ever loaded."""
 
