@@ -19,8 +19,8 @@ from newsletter.admin.check import placed_findings
 from newsletter.admin.moments import from_now, in_zone, zone_names, zone_of
 from newsletter.admin.pages import Need, Page, editor_of, home_of, issue_page, page_url, tell_and_go
 from newsletter.models import Issue, IssueStatus, WrongStatus
-from newsletter.sending.address import excluded_from
-from newsletter.sending.schedule import IssueRefused, audience_size, schedule_issue, send_now
+from newsletter.sending.check import audience_for as readers_of_the_list
+from newsletter.sending.schedule import IssueRefused, schedule_issue, send_now
 from newsletter.sending.wall_clock import NoSuchTime, instant_of
 
 #: More readers than this are confirmed by typing their number (R-133).
@@ -49,10 +49,8 @@ class Audience:
 
 def audience_for(issue: Issue) -> Audience:
     """The audience as it is now."""
-    left_out = excluded_from(issue.newsletter_id, timezone.now())
-    return Audience(
-        audience_size(issue), tuple((count, EXCLUSIONS.get(reason, reason)) for reason, count in left_out.items())
-    )
+    now = readers_of_the_list(issue)
+    return Audience(now.count, tuple((count, EXCLUSIONS.get(reason, reason)) for reason, count in now.left_out.items()))
 
 
 class MomentForm(forms.Form):

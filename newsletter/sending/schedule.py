@@ -1,4 +1,4 @@
-"""Schedule: when an issue starts, by whom, and every reason why it does not. Imports freeze, preflight and models."""
+"""Schedule: when an issue starts, by whom, and every reason why it does not. Imports freeze, manifest and preflight."""
 
 from __future__ import annotations
 
@@ -9,14 +9,18 @@ from django.db import transaction
 from django.utils import timezone
 
 from newsletter.models import Edition, Issue, IssueStatus, WrongStatus
-from newsletter.preflight import Finding, Severity, check_issue
+from newsletter.preflight import Occasion, Verdict
 from newsletter.rendering import RenderingError
-from newsletter.sending.address import audience_of
-from newsletter.sending.envelope import EnvelopeError, sender_of
-from newsletter.sending.freeze import freeze_edition, render
+from newsletter.sending.check import check_edition, judge_edition
+from newsletter.sending.envelope import EnvelopeError
+from newsletter.sending.freeze import prepare_edition, store_edition
+from newsletter.sending.manifest import Approval, Manifest, manifest_of
 from newsletter.sending.wall_clock import instant_of
 
 log = logging.getLogger(__name__)
+
+#: States from which an issue may be started.
+STARTABLE = (IssueStatus.DRAFT, IssueStatus.SCHEDULED)
 
 
 class IssueRefused(Exception):
@@ -29,10 +33,34 @@ class IssueRefused(Exception):
         self.sentences = sentences
 
 
-def schedule_issue(issue: Issue, *, wall: datetime.datetime, zone: str, by: str, revision: int | None = None) -> None:
+def dry_run(issue: Issue) -> Manifest:
+    """What a send of the issue would do if it started now. Nothing is sent, stored or moved.
+
+    Raises IssueRefused with every reason for which it could not start.
+    """
+    if issue.status not in STARTABLE:
+        raise IssueRefused(
+            f"This issue is {issue.get_status_display().lower()}; there is nothing to rehearse any more."
+        )
+    edition = _prepared(issue)
+    _refuse_faults(judge_edition(issue, edition, occasion=Occasion.SEND))
+    return manifest_of(issue, edition, moment=timezone.now())
+
+
+def schedule_issue(
+    issue: Issue,
+    *,
+    wall: datetime.datetime,
+    zone: str,
+    by: str,
+    revision: int | None = None,
+    approved: Approval | None = None,
+    same_readers: bool = False,
+) -> None:
     """Freeze the issue and let it start when clocks in `zone` show `wall` (no zone of its own).
 
-    What is frozen now is what goes out; `revision` is the one that the person looked at, and no other is frozen.
+    What is frozen now is what goes out; `revision` and `approved` are what the person looked at, and nothing else is
+    frozen. Readers may join and leave until it starts; with `same_readers` it starts for those of now, or not at all.
     Raises NoSuchTime, IssueRefused or WrongStatus; then nothing has changed.
     """
     instant = instant_of(wall, zone)
@@ -40,38 +68,56 @@ def schedule_issue(issue: Issue, *, wall: datetime.datetime, zone: str, by: str,
         raise IssueRefused(f"{wall:%Y-%m-%d %H:%M} in {zone} is over. Choose a time to come, or send it now.")
     with transaction.atomic():
         lock(issue, revision=revision)
-        edition = approve(issue)
+        edition = approve(issue, occasion=Occasion.SCHEDULE, by=by)
+        manifest = manifest_of(issue, edition, moment=timezone.now())
+        if approved:
+            _refuse(approved.differences(manifest) if same_readers else approved.content_differences(manifest))
         issue.move(
-            IssueStatus.SCHEDULED, by=by, scheduled_at=instant, scheduled_zone=zone, edition=edition, hold_reason=""
+            IssueStatus.SCHEDULED,
+            by=by,
+            scheduled_at=instant,
+            scheduled_zone=zone,
+            edition=edition,
+            hold_reason="",
+            manifest=manifest.as_json(),
+            manifest_sha256=manifest.sha256 if same_readers else "",
         )
 
 
 def unschedule_issue(issue: Issue, *, by: str, reason: str = "") -> None:
     """Take the schedule off, so that the issue can be edited again. Raises WrongStatus."""
     issue.move(
-        IssueStatus.DRAFT, by=by, reason=reason, scheduled_at=None, scheduled_zone="", edition=None, hold_reason=reason
+        IssueStatus.DRAFT,
+        by=by,
+        reason=reason,
+        scheduled_at=None,
+        scheduled_zone="",
+        edition=None,
+        hold_reason=reason,
+        manifest=None,
+        manifest_sha256="",
     )
 
 
-def send_now(issue: Issue, *, by: str, revision: int | None = None) -> None:
+def send_now(issue: Issue, *, by: str, revision: int | None = None, approved: Approval | None = None) -> None:
     """Freeze the issue and start it; a worker does the rest. Raises IssueRefused or WrongStatus.
 
-    `issue` and `revision` are as the person saw them: one that has been scheduled, taken off the schedule or saved
-    since is not started, since something else would go out than they looked at.
+    `issue`, `revision` and `approved` are as the person saw them: one that has been scheduled, taken off the schedule
+    or saved since, or whose readers are others now, is not started, since they looked at something else.
     """
     seen = issue.status
     with transaction.atomic():
         lock(issue, revision=revision)
         if issue.status != seen:
             raise WrongStatus(f"This issue is {issue.get_status_display().lower()} by now. Look at it again.")
-        edition = approve(issue) if issue.status == IssueStatus.DRAFT else issue.edition
-        _start(issue, by=by, edition=edition)
+        _start(issue, occasion=Occasion.SEND, by=by, approved=approved)
 
 
 def start_due_issues() -> bool:
     """Start the scheduled issue that is due longest; whether there was one.
 
-    One that may no longer be sent (nobody is left to send it to) goes back to draft with the reason.
+    One that may no longer be sent (nobody is left to send it to, or not those for whom it was approved) goes back to
+    draft with the reason.
     """
     issue = Issue.objects.due(timezone.now()).select_related("newsletter").first()
     if issue is None:
@@ -82,23 +128,41 @@ def start_due_issues() -> bool:
             # An editor or another worker was faster; the row says what holds now.
             return True
         try:
-            refuse_without_audience(issue)
-            _start(issue, by="schedule", edition=issue.edition)
+            _start(issue, occasion=Occasion.START, by="schedule", approved=Approval.stored_on(issue))
         except IssueRefused as refusal:
             log.warning("issue %s was due but not started: %s", issue.pk, refusal)
             unschedule_issue(issue, by="schedule", reason=str(refusal)[:500])
     return True
 
 
-def _start(issue: Issue, *, by: str, edition: Edition | None) -> None:
+def _start(issue: Issue, *, occasion: Occasion, by: str, approved: Approval | None) -> None:
+    """Check the locked issue and move it on its way, with the manifest of that. Raises IssueRefused or WrongStatus.
+
+    The manifest is taken and compared in the transaction that starts the issue. After it, readers can only become
+    fewer: who leaves before their batch is frozen is skipped, and their delivery says why. A confirmation that was on
+    its way into the database at this very moment may still be addressed; the report counts everybody who was.
+    """
+    if issue.status not in STARTABLE:
+        raise WrongStatus(f"This issue is {issue.get_status_display().lower()}, so it cannot be started.")
+    edition, moment = approve(issue, occasion=occasion, by=by), timezone.now()
+    manifest = manifest_of(issue, edition, moment=moment)
+    if approved:
+        _refuse(approved.differences(manifest))
     issue.move(
         IssueStatus.SENDING,
-        only_from=(IssueStatus.DRAFT, IssueStatus.SCHEDULED),
+        only_from=STARTABLE,
         by=by,
         edition=edition,
-        started_at=timezone.now(),
+        started_at=moment,
         hold_reason="",
+        manifest=manifest.as_json(),
+        manifest_sha256=approved.sha256 if approved else "",
     )
+
+
+def _refuse(differences: tuple[str, ...]) -> None:
+    if differences:
+        raise IssueRefused(*differences, "Nothing was sent or scheduled. Look at it again, and confirm that.")
 
 
 def lock(issue: Issue, *, revision: int | None = None) -> None:
@@ -115,37 +179,21 @@ def lock(issue: Issue, *, revision: int | None = None) -> None:
         )
 
 
-def approve(issue: Issue) -> Edition:
-    """The edition of an issue that passes its checks, as frozen. Raises IssueRefused; then no edition was stored."""
-    with transaction.atomic():
-        try:
-            edition = freeze_edition(issue)
-        except (RenderingError, EnvelopeError) as error:
-            raise IssueRefused(str(error)) from error
-        findings = check_issue(issue, audience=audience_size(issue), rendered=edition)
-        must_fix = [finding for finding in findings if finding.severity is Severity.MUST_FIX]
-        if must_fix:
-            raise IssueRefused(*(finding.sentence for finding in must_fix))
-    return edition
+def approve(issue: Issue, *, occasion: Occasion, by: str) -> Edition:
+    """The edition of an issue that passes its checks, frozen. Raises IssueRefused; then no edition was stored."""
+    edition = _prepared(issue)
+    _refuse_faults(check_edition(issue, edition, occasion=occasion, by=by))
+    return store_edition(edition)
 
 
-def findings_of(issue: Issue) -> tuple[Finding, ...]:
-    """What pre-flight says about the issue as it stands; a rendering or sender that fails is a finding itself."""
-    audience = audience_size(issue)
+def _prepared(issue: Issue) -> Edition:
+    """What was frozen when the issue was scheduled, else what would be now."""
     try:
-        sender_of(issue.newsletter)
-        return check_issue(issue, audience=audience, rendered=render(issue))
+        return issue.edition or prepare_edition(issue)
     except (RenderingError, EnvelopeError) as error:
-        fault = Finding(Severity.MUST_FIX, "rendering", "", str(error))
-        return (fault, *check_issue(issue, audience=audience, rendered=None))
+        raise IssueRefused(str(error)) from error
 
 
-def audience_size(issue: Issue) -> int:
-    """How many readers the issue would go to if it started now."""
-    return int(audience_of(issue.newsletter_id, timezone.now()).count())
-
-
-def refuse_without_audience(issue: Issue) -> None:
-    """Raise IssueRefused if nobody would get it."""
-    if not audience_size(issue):
-        raise IssueRefused("Nobody on the list may be mailed now. Add readers, or wait until some have confirmed.")
+def _refuse_faults(verdict: Verdict) -> None:
+    if verdict.blocking:
+        raise IssueRefused(*(finding.sentence for finding in verdict.blocking))

@@ -8,7 +8,7 @@ from django.test import Client
 from newsletter.content.document import SectionContent
 from newsletter.content.store import load_content, save_content
 from newsletter.models import Edition, Issue
-from newsletter.rendering.palette import DARK
+from newsletter.rendering import PLAIN
 from tests.newsletter.admin.pages import form_data, page_of, words_on
 from tests.publications import content, start_sending
 
@@ -48,7 +48,7 @@ def test_dark_is_dark_and_light_is_light_whatever_the_editor_uses(edda: Client, 
     assert "@media all" in dark
     assert "@media not all" in light
     assert "prefers-color-scheme" not in dark + light
-    assert DARK.paper in dark
+    assert PLAIN.dark.paper in dark
 
 
 def test_an_unknown_look_is_not_found(edda: Client, issue: Issue) -> None:

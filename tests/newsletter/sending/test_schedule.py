@@ -16,11 +16,11 @@ from newsletter.content.store import IssueIsClosed, save_content
 from newsletter.models import TRANSITIONS, Edition, Issue, IssueStatus, IssueTransition, WrongStatus
 from newsletter.preflight import Severity
 from newsletter.sending import schedule as schedule_module
+from newsletter.sending.check import findings_of
 from newsletter.sending.control import cancel_issue, finish_issues, pause_issue, resume_issue
 from newsletter.sending.freeze import freeze_edition
 from newsletter.sending.schedule import (
     IssueRefused,
-    findings_of,
     schedule_issue,
     send_now,
     start_due_issues,

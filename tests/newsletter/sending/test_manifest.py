@@ -1,0 +1,327 @@
+"""The manifest: the same while nothing changes, and in the way of a send that would be another one."""
+
+from __future__ import annotations
+
+import datetime
+from decimal import Decimal
+from typing import Any
+
+import orjson
+import pytest
+from django.utils import timezone
+from hypothesis import given
+from hypothesis import strategies as st
+
+from newsletter.content.document import SectionContent
+from newsletter.content.store import save_content
+from newsletter.models import Batch, Edition, Issue, IssueStatus, IssueTransition, Newsletter
+from newsletter.sending.manifest import (
+    Approval,
+    Manifest,
+    ManifestUnreadable,
+    count_batches,
+    estimate_for,
+    read_manifest,
+)
+from newsletter.sending.schedule import (
+    IssueRefused,
+    dry_run,
+    schedule_issue,
+    send_now,
+    start_due_issues,
+    unschedule_issue,
+)
+from subscribers.models import Subscription, SubscriptionState
+from tests import people
+from tests.publications import address_everybody, content, make_issue
+
+TOMORROW = datetime.datetime.now(datetime.UTC).replace(tzinfo=None, second=0, microsecond=0) + datetime.timedelta(
+    days=1
+)
+
+
+@pytest.fixture
+def ready(issue: Issue) -> Issue:
+    """A complete draft that the whole cast would be asked about: Ada gets it, the others do not."""
+    for member in (people.ada, people.ben, people.cleo, people.dina, people.emil, people.finn):
+        member(issue.newsletter)
+    return issue
+
+
+def one_leaves() -> None:
+    Subscription.objects.filter(subscriber__address=people.ADA).update(state=SubscriptionState.UNSUBSCRIBED)
+
+
+def one_joins(issue: Issue) -> None:
+    people.make_reader("new@example.org", issue.newsletter)
+
+
+def two_join(issue: Issue) -> None:
+    one_joins(issue)
+    people.make_reader("newer@example.org", issue.newsletter)
+
+
+def one_goes_and_one_comes(issue: Issue) -> None:
+    one_leaves()
+    one_joins(issue)
+
+
+def schedule(issue: Issue, **options: Any) -> None:
+    schedule_issue(issue, wall=TOMORROW, zone="UTC", by="Edda", **options)
+
+
+def make_due() -> None:
+    Issue.objects.filter(status=IssueStatus.SCHEDULED).update(scheduled_at=timezone.now())
+
+
+def test_it_says_what_goes_out_to_how_many_and_who_is_left_out_and_why(ready: Issue) -> None:
+    manifest = dry_run(ready)
+    assert (manifest.newsletter, manifest.issue, manifest.revision) == ("harbour-notes", "issue-1", 1)
+    assert manifest.subject == "Taller cranes, quieter ferries"
+    assert manifest.sender == "Harbour Notes <notes@mail.example.org>"
+    assert (manifest.readers, manifest.batches) == (1, 1)
+    assert manifest.excluded == {"waiting_for_confirmation": 1, "unsubscribed": 1, "suppressed": 2, "paused": 1}
+    assert manifest.html_bytes > 5_000 > manifest.text_bytes > 500
+    assert next((link.url, link.place, link.count) for link in manifest.links) == (
+        "https://harbour.example/cranes/1",
+        "Deep dives, story 1",
+        1,
+    )
+
+
+def test_two_dry_runs_of_an_unchanged_issue_are_the_same_byte_for_byte_and_leave_no_trace(ready: Issue) -> None:
+    first, second = dry_run(ready), dry_run(Issue.objects.get(pk=ready.pk))
+    assert first.as_text() == second.as_text()
+    assert not Edition.objects.exists()
+    assert not IssueTransition.objects.exists()
+    send_now(ready, by="Edda")
+    assert ready.edition is not None
+    assert ready.edition.sha256 == first.edition
+
+
+def test_no_address_of_a_reader_stands_in_it(ready: Issue) -> None:
+    assert people.ADA not in dry_run(ready).as_text()
+
+
+def test_a_link_that_stands_twice_is_listed_once_with_its_number(ready: Issue) -> None:
+    body = "[One](https://ferry.example/) and [two](https://ferry.example/)."
+    save_content(ready, content(sections=(*content().sections, SectionContent(title="More", body=body))), by="tests")
+    assert [(link.label, link.count) for link in dry_run(ready).links if "ferry" in link.url] == [("One", 2)]
+
+
+def test_it_survives_being_written_and_read(ready: Issue) -> None:
+    manifest = dry_run(ready)
+    assert read_manifest(orjson.loads(manifest.as_text())) == manifest
+    assert Approval.read(manifest.as_text()) == Approval.of(manifest)
+    assert Approval.read(f" {manifest.sha256}\n") == Approval(sha256=manifest.sha256)
+
+
+@pytest.mark.parametrize("text", ["", "abc", "{}", "[]", "null", '{"sha256": 1}', "f" * 63, "{"])
+def test_what_is_no_manifest_is_refused_with_a_sentence(text: str) -> None:
+    with pytest.raises(ManifestUnreadable, match="manifest"):
+        Approval.read(text)
+
+
+def test_a_manifest_that_was_changed_by_hand_is_refused(ready: Issue) -> None:
+    changed = dry_run(ready).as_json() | {"readers": 100}
+    with pytest.raises(ManifestUnreadable, match="was changed"):
+        read_manifest(changed)
+
+
+@pytest.mark.parametrize("readers", [1, 99, 100, 101, 4_999, 5_000, 5_001, 12_345])
+def test_without_a_chunk_in_the_way_batches_are_as_full_as_they_can_be(readers: int) -> None:
+    assert count_batches(readers, 100) == -(-readers // 100)
+
+
+def test_the_number_of_batches_is_the_one_that_addressing_cuts(ready: Issue, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("newsletter.sending.manifest.CHUNK", 20)
+    people.many_readers(47, ready.newsletter)
+    send_now(ready, by="Edda")
+    address_everybody(batch_size=8, chunk=20)
+    assert Batch.objects.count() == count_batches(48, 8) == 3 + 3 + 1
+
+
+def test_the_estimate_keeps_a_share_for_confirmation_mails(settings: Any) -> None:
+    from newsletter.providers import get_provider
+
+    settings.PRICE_PER_THOUSAND = None
+    estimate = estimate_for(120_000, get_provider())
+    assert (estimate.posts_per_second, estimate.seconds, estimate.minutes) == (10.0, 150, 3)
+    assert (estimate.price_per_thousand, estimate.cost) == (None, None)
+
+
+def test_the_cost_follows_from_the_price_to_the_cent(settings: Any) -> None:
+    from newsletter.providers import get_provider
+
+    settings.PRICE_PER_THOUSAND, settings.PRICE_CURRENCY = Decimal("0.40"), "EUR"
+    estimate = estimate_for(12_412, get_provider())
+    assert (estimate.cost, estimate.currency) == ("4.96", "EUR")
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        (one_joins, "1 reader more than when it was approved: 2, not 1"),
+        (two_join, "2 readers more"),
+        (one_goes_and_one_comes, "1 readers as before, but not the same"),
+        (lambda issue: save_content(issue, content(subject="Other words"), by="Emma"), "is “Other words” now"),
+        (lambda issue: save_content(issue, content(preheader="Other"), by="Emma"), "in its words or in its look"),
+        (lambda issue: Newsletter.objects.update(sender_name="Quay Notes"), "The sender was Harbour Notes <"),
+        (lambda issue: save_content(issue, content(stories=5), by="Emma"), "2 came in, and 0 went out"),
+    ],
+    ids=["joined", "two joined", "swapped", "subject", "words", "sender", "links"],
+)
+def test_a_send_that_is_not_the_approved_one_is_refused_and_says_what_differs(
+    ready: Issue, change: Any, sentence: str
+) -> None:
+    approved = Approval.of(dry_run(ready))
+    change(ready)
+    ready = Issue.objects.get(pk=ready.pk)
+    with pytest.raises(IssueRefused) as refused:
+        send_now(ready, by="Edda", approved=approved)
+    assert sentence in str(refused.value)
+    ready.refresh_from_db()
+    assert (ready.status, ready.manifest) == (IssueStatus.DRAFT, None)
+    with pytest.raises(IssueRefused, match="does not hold any more"):
+        send_now(ready, by="Edda", approved=Approval(sha256=approved.sha256))
+    send_now(ready, by="Edda", approved=Approval.of(dry_run(ready)))
+
+
+def test_the_manifest_of_another_issue_starts_nothing(ready: Issue) -> None:
+    other = make_issue("issue-2")
+    with pytest.raises(IssueRefused, match="made for the issue “issue-2”"):
+        send_now(ready, by="Edda", approved=Approval.of(dry_run(other)))
+
+
+def test_who_asks_to_subscribe_and_has_not_confirmed_stops_nobody(ready: Issue) -> None:
+    approved = Approval.of(dry_run(ready))
+    people.make_reader("curious@example.org", ready.newsletter, state=SubscriptionState.PENDING)
+    send_now(ready, by="Edda", approved=approved)
+    assert ready.status == IssueStatus.SENDING
+
+
+def test_every_start_records_its_manifest_and_an_approved_one_its_digest(ready: Issue) -> None:
+    manifest = dry_run(ready)
+    send_now(ready, by="Edda", approved=Approval.of(manifest))
+    assert read_manifest(ready.manifest) == manifest
+    assert ready.manifest_sha256 == manifest.sha256
+
+
+def test_readers_may_join_an_issue_that_is_scheduled_and_the_start_records_them(ready: Issue) -> None:
+    schedule(ready, approved=Approval.of(dry_run(ready)))
+    one_joins(ready)
+    make_due()
+    start_due_issues()
+    ready.refresh_from_db()
+    assert ready.status == IssueStatus.SENDING
+    assert read_manifest(ready.manifest).readers == 2
+    assert ready.manifest_sha256 == ""
+
+
+def test_who_joins_while_somebody_schedules_is_in_nobodys_way(ready: Issue) -> None:
+    approved = Approval.of(dry_run(ready))
+    one_joins(ready)
+    schedule(ready, approved=approved)
+    assert ready.status == IssueStatus.SCHEDULED
+
+
+@pytest.mark.parametrize("same_readers", [True, False])
+def test_other_words_are_never_scheduled_under_an_approval(ready: Issue, same_readers: bool) -> None:
+    approved = Approval.of(dry_run(ready))
+    save_content(ready, content(subject="Other words"), by="Emma")
+    with pytest.raises(IssueRefused, match="is “Other words” now"):
+        schedule(ready, approved=approved, same_readers=same_readers)
+
+
+def test_an_issue_for_these_readers_only_goes_back_to_draft_when_they_are_others(ready: Issue) -> None:
+    schedule(ready, same_readers=True)
+    one_joins(ready)
+    make_due()
+    start_due_issues()
+    ready.refresh_from_db()
+    assert ready.status == IssueStatus.DRAFT
+    assert "1 reader more than when it was approved: 2, not 1" in ready.hold_reason
+    assert (ready.manifest, ready.manifest_sha256) == (None, "")
+
+
+def test_an_issue_for_these_readers_only_starts_when_they_still_are(ready: Issue) -> None:
+    schedule(ready, same_readers=True)
+    promised = ready.manifest_sha256
+    make_due()
+    start_due_issues()
+    ready.refresh_from_db()
+    assert (ready.status, ready.manifest_sha256) == (IssueStatus.SENDING, promised)
+
+
+def test_with_the_schedule_its_manifest_is_taken_off(ready: Issue) -> None:
+    schedule(ready, same_readers=True)
+    unschedule_issue(ready, by="Edda")
+    assert (ready.manifest, ready.manifest_sha256) == (None, "")
+
+
+def test_a_stored_manifest_of_another_version_still_decides(ready: Issue) -> None:
+    schedule(ready, same_readers=True)
+    Issue.objects.update(manifest={"version": 0})
+    one_joins(ready)
+    make_due()
+    start_due_issues()
+    ready.refresh_from_db()
+    assert "does not hold any more" in ready.hold_reason
+
+
+def test_a_scheduled_issue_is_rehearsed_as_it_was_frozen(ready: Issue) -> None:
+    schedule(ready)
+    assert ready.edition is not None
+    Newsletter.objects.update(name="Renamed")
+    assert dry_run(Issue.objects.get(pk=ready.pk)).edition == ready.edition.sha256
+
+
+def test_an_issue_that_cannot_be_sent_is_refused_with_every_reason(issue: Issue) -> None:
+    Newsletter.objects.update(postal_address="")
+    with pytest.raises(IssueRefused) as refused:
+        dry_run(Issue.objects.get(pk=issue.pk))
+    assert len(refused.value.sentences) == 2
+
+
+def test_an_issue_that_is_on_its_way_is_not_rehearsed(ready: Issue) -> None:
+    send_now(ready, by="Edda")
+    with pytest.raises(IssueRefused, match="nothing to rehearse"):
+        dry_run(ready)
+
+
+def test_nobody_left_on_a_scheduled_issue_is_a_reason_not_to_start_it_at_once(ready: Issue) -> None:
+    schedule(ready)
+    one_leaves()
+    with pytest.raises(IssueRefused, match="Nobody on the list"):
+        send_now(ready, by="Edda")
+
+
+def test_a_dry_run_asks_a_fixed_number_of_questions(ready: Issue, django_assert_max_num_queries: Any) -> None:
+    people.many_readers(250, ready.newsletter)
+    with django_assert_max_num_queries(16):
+        dry_run(ready)
+
+
+texts = st.text(st.characters(codec="utf-8"), max_size=20)
+manifests = st.builds(
+    Manifest,
+    newsletter=texts,
+    issue=texts,
+    edition=texts,
+    subject=texts,
+    sender=texts,
+    readers=st.integers(0, 10**7),
+    revision=st.integers(0, 10**6),
+    html_bytes=st.integers(0, 10**6),
+    text_bytes=st.integers(0, 10**6),
+    batches=st.integers(0, 10**5),
+    links=st.just(()),
+    excluded=st.dictionaries(texts, st.integers(0, 10**6), max_size=3),
+)
+
+
+@given(manifests, manifests)
+def test_a_refusal_always_says_something_and_an_equal_manifest_nothing(one: Manifest, other: Manifest) -> None:
+    assert Approval.of(one).differences(one) == ()
+    assert bool(Approval.of(one).differences(other)) is (one.sha256 != other.sha256)
+    assert read_manifest(orjson.loads(one.as_text())) == one
