@@ -144,7 +144,7 @@ class _Placed:
 Pairs = dict[int, int]
 """Indexes into the new version by indexes into the old one."""
 
-Key = str | tuple[str, str]
+Key = str | tuple[str, str] | StoryContent | SectionContent
 
 
 def _placed_stories(content: IssueContent) -> Iterator[_Placed]:
@@ -155,6 +155,7 @@ def _placed_stories(content: IssueContent) -> Iterator[_Placed]:
 
 def _story_pairs(old: Sequence[_Placed], new: Sequence[_Placed]) -> Pairs:
     found: Pairs = {}
+    _pair_equal([placed.story for placed in old], [placed.story for placed in new], found)
     _pair_equal([placed.story.url for placed in old], [placed.story.url for placed in new], found)
     _pair_equal([placed.story.title for placed in old], [placed.story.title for placed in new], found)
     _pair_alike([_story_words(placed.story) for placed in old], [_story_words(placed.story) for placed in new], found)
@@ -169,6 +170,7 @@ def _section_pairs(
     stories: Pairs,
 ) -> Pairs:
     found: Pairs = {}
+    _pair_equal(old.sections, new.sections, found)
     _pair_equal([_heading(section) for section in old.sections], [_heading(section) for section in new.sections], found)
     shared = Counter((old_stories[was].section, new_stories[now].section) for was, now in stories.items())
     for (was, now), _ in shared.most_common():
