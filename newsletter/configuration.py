@@ -141,6 +141,16 @@ class Configuration(BaseSettings):
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         default="INFO", description="How much the processes write to their log."
     )
+    log_format: Literal["auto", "json", "text"] = Field(
+        default="auto",
+        description="How log lines look: json for programs, text for people, auto for text in a terminal and json "
+        "everywhere else.",
+    )
+    metrics_token: SecretStr = Field(
+        default=SecretStr(""),
+        description="Lets Prometheus read /metrics from another machine: it sends this as a bearer token; 20 "
+        "characters or more. Without it /metrics answers on this machine only.",
+    )
 
     @field_validator("site_url", "sandbox_url")
     @classmethod
@@ -218,6 +228,13 @@ class Configuration(BaseSettings):
             raise ValueError("each must be whsec_ followed by at least 24 bytes in Base64, as Resend shows it")
         return value
 
+    @field_validator("metrics_token")
+    @classmethod
+    def _is_hard_to_guess(cls, value: SecretStr) -> SecretStr:
+        if 0 < len(value.get_secret_value()) < 20:
+            raise ValueError("must have 20 characters or more, or be left out")
+        return value
+
     @property
     def provider_url(self) -> str:
         """Origin of the API that posts go to."""
@@ -275,6 +292,13 @@ def configuration_or_exit() -> Configuration:
             f"The settings are not usable, so nothing was started:\n{faults}\n"
             f"Set them in the environment or in {env_file.name}; .env.example explains each."
         )
+
+
+def tracing_is_wanted() -> bool:
+    """Whether any of OpenTelemetry's own variables is set; what they mean is read by OpenTelemetry itself."""
+    if os.environ.get("OTEL_SDK_DISABLED", "").lower() == "true":
+        return False
+    return any(name.startswith("OTEL_") and value for name, value in os.environ.items())
 
 
 def _fault_sentence(fault: dict[str, object]) -> str:

@@ -1,4 +1,4 @@
-"""Django's settings, derived from the configuration. Imports `newsletter.configuration` only."""
+"""Django's settings, derived from the configuration. Imports `newsletter.configuration` and `logs`."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 from csp.constants import NONE, SELF
 
 from newsletter.configuration import PROJECT_ROOT, Configuration, configuration_or_exit
+from newsletter.logs import logging_settings
 
 
 def database_settings(url: str) -> dict[str, Any]:
@@ -55,6 +56,7 @@ SUPPRESSION_SECRET = CONFIGURATION.suppression_secret.get_secret_value()
 ENVIRONMENT = CONFIGURATION.environment
 TRUSTED_PROXIES = CONFIGURATION.trusted_proxies
 FETCH_ALLOWED_HOSTS = CONFIGURATION.fetch_allowed_hosts
+METRICS_TOKEN = CONFIGURATION.metrics_token.get_secret_value()
 # Where themes are looked for, beside the shipped ones.
 THEME_FOLDERS = (CONFIGURATION.themes_dir.resolve(),) if CONFIGURATION.themes_dir else ()
 
@@ -80,6 +82,8 @@ INSTALLED_APPS = [
     "csp",
 ]
 MIDDLEWARE = [
+    # Before the check of the Host header: probes name a machine, not the site.
+    "newsletter.watch.probes.ProbeMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "csp.middleware.CSPMiddleware",
@@ -151,10 +155,4 @@ SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if CONFIGURATION.t
 
 EMAIL_BACKEND = "newsletter.providers.email_backend.ProviderEmailBackend"
 
-LOGGING = {
-    "version": 1,
-    "disable_existing_loggers": False,
-    "formatters": {"line": {"format": "{asctime} {levelname} {name} {message}", "style": "{"}},
-    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
-    "root": {"handlers": ["stderr"], "level": CONFIGURATION.log_level},
-}
+LOGGING = logging_settings(CONFIGURATION.log_level, CONFIGURATION.log_format)

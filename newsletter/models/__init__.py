@@ -3,6 +3,7 @@
 from newsletter.models.delivery import OPEN_BATCH_STATES, Batch, BatchState, Delivery, DeliveryStatus, Fact
 from newsletter.models.edition import Edition, EditionIsFrozen
 from newsletter.models.feed import Feed, FeedItem, FeedItemState
+from newsletter.models.heartbeat import WorkerHeartbeat
 from newsletter.models.issue import (
     PUBLISHED,
     SECTION_KINDS,
@@ -51,5 +52,6 @@ __all__ = [
     "RevisionIsKept",
     "Section",
     "Story",
+    "WorkerHeartbeat",
     "WrongStatus",
 ]

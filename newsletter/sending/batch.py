@@ -48,6 +48,7 @@ class ClaimedBatch:
     """A batch in this worker's hands. `attempt` fences: an outcome counts only while it is the latest attempt's."""
 
     pk: int
+    issue_pk: int
     attempt: int
     key: str
     body: bytes
@@ -141,6 +142,7 @@ def _claim(batch: Batch, provider: Provider) -> ClaimedBatch | None:
     batch.save()
     return ClaimedBatch(
         pk=batch.pk,
+        issue_pk=batch.edition.issue_id,
         attempt=batch.attempts,
         key=batch.key,
         body=zstandard.decompress(bytes(batch.payload or b"")),

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
+from structlog.contextvars import bound_contextvars
 
 from newsletter.models import Batch, BatchState, Delivery, DeliveryStatus, Issue, IssueStatus, WrongStatus
 from newsletter.models.given import execute_with
@@ -23,6 +24,7 @@ from newsletter.sending.keys import batch_key
 from newsletter.sending.readers import UNDER_WAY, deliveries_of
 from newsletter.sending.reconcile import hold
 from newsletter.sending.throttle import Throttle
+from newsletter.tracing import span
 
 log = logging.getLogger(__name__)
 
@@ -42,10 +44,18 @@ def post_next(provider: Provider, throttle: Throttle) -> bool:
     if claimed is None:
         return False
     if claimed.is_still_ours():
-        outcome = provider.post_batch(claimed.body, key=claimed.key, size=claimed.size)
-        throttle.note(outcome)
-        record_outcome(claimed, outcome)
+        with bound_contextvars(batch=claimed.pk, issue=claimed.issue_pk):
+            outcome = _post(claimed, provider)
+            throttle.note(outcome)
+            record_outcome(claimed, outcome)
     return True
+
+
+def _post(claimed: ClaimedBatch, provider: Provider) -> Outcome:
+    with span("post", batch=claimed.pk, issue=claimed.issue_pk, attempt=claimed.attempt, mails=claimed.size) as work:
+        outcome = provider.post_batch(claimed.body, key=claimed.key, size=claimed.size)
+        work.note(outcome=outcome.kind.value)
+    return outcome
 
 
 def record_outcome(claimed: ClaimedBatch, outcome: Outcome) -> None:

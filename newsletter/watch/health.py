@@ -1,0 +1,55 @@
+"""Health: what keeps this process from serving requests, as sentences. Imports providers only.
+
+No sentence holds an address, a path or what a driver said: probes are answered to anybody.
+"""
+
+from __future__ import annotations
+
+from django.core.exceptions import ImproperlyConfigured
+from django.db import DatabaseError, connection
+from django.db.migrations.executor import MigrationExecutor
+
+from newsletter.providers import get_provider
+
+
+def obstacles() -> list[str]:
+    """Why requests cannot be served; empty if they can."""
+    return [obstacle for obstacle in (database_obstacle(), configuration_obstacle()) if obstacle]
+
+
+def database_obstacle() -> str:
+    """Whether the database answers and has our tables, as a sentence; empty if so."""
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1")
+        pending = migrations_to_apply()
+    except DatabaseError as error:
+        return f"The database does not answer ({type(error).__name__})."
+    return f"{pending} migrations are not applied: run manage.py migrate." if pending else ""
+
+
+def configuration_obstacle() -> str:
+    """Whether mail can be sent with these settings, as a sentence; empty if so."""
+    try:
+        get_provider()
+    except (ImproperlyConfigured, ValueError) as error:
+        return f"The provider cannot be set up ({type(error).__name__}): look at the settings."
+    return ""
+
+
+def migrations_to_apply() -> int:
+    """How many migrations of the code are missing in the database. Raises DatabaseError.
+
+    Once all are there they stay there, so that is remembered: probes come every few seconds, and the code of a
+    running process does not change.
+    """
+    global _all_are_applied
+    if _all_are_applied:
+        return 0
+    executor = MigrationExecutor(connection)
+    pending = len(executor.migration_plan(executor.loader.graph.leaf_nodes()))
+    _all_are_applied = pending == 0
+    return pending
+
+
+_all_are_applied = False
