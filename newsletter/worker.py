@@ -1,4 +1,7 @@
-"""The worker: the loop over all steps. Imports sending and receipts; `manage.py worker` and the demo run it."""
+"""The worker: the loop over all steps. Imports watch, sending, receipts, gathering.
+
+`manage.py worker` and the demo run it.
+"""
 
 from __future__ import annotations
 
@@ -8,8 +11,10 @@ import time
 from collections.abc import Callable, Sequence
 from functools import partial
 
-from django.db import close_old_connections
+from django.db import close_old_connections, connections
+from structlog.contextvars import bind_contextvars, bound_contextvars
 
+from newsletter.gathering.poll import poll_next_feed
 from newsletter.providers import get_provider
 from newsletter.providers.base import Provider
 from newsletter.receipts.apply import apply_receipts
@@ -20,6 +25,8 @@ from newsletter.sending.post import post_next
 from newsletter.sending.reconcile import hold_the_hopeless, settle_proven
 from newsletter.sending.schedule import start_due_issues
 from newsletter.sending.throttle import Throttle
+from newsletter.tracing import span
+from newsletter.watch.heartbeat import Heartbeat
 from subscribers.notices import send_due_notices
 from subscribers.signups import answer_signups
 
@@ -27,6 +34,8 @@ log = logging.getLogger(__name__)
 
 #: Seconds between looks while there is nothing to do, and the longest rest of a step that fails.
 IDLE, LONGEST_REST = 0.5, 60.0
+#: Seconds between looks for errands, and how long a worker that stops waits for the one that runs.
+ERRANDS_IDLE, ERRANDS_END = 2.0, 15.0
 
 Step = Callable[[], bool]
 
@@ -50,23 +59,49 @@ def steps_of(provider: Provider, throttle: Throttle) -> list[Step]:
     ]
 
 
+def errands_of() -> list[Step]:
+    """What takes a worker out on the net. It has a loop of its own: no mail waits for a stranger's slow server."""
+    return [poll_next_feed]
+
+
 def work(stop: threading.Event) -> None:
     """Do what is due until `stop` is set. May be killed at any moment; the next start goes on."""
-    provider, throttle = get_provider(), Throttle()
-    steps = [Stepper(step) for step in steps_of(provider, throttle)]
-    log.info("worker %s started", worker_name())
-    Stepper(take_over)()
-    while not stop.is_set():
-        close_old_connections()
-        if not run_round(steps):
-            stop.wait(min(IDLE, throttle.delay() or IDLE))
+    provider, throttle, heartbeat = get_provider(), Throttle(), Heartbeat(worker_name())
+    steps = [Stepper(heartbeat.beat)]
+    steps += [Stepper(step, on_work=heartbeat.note) for step in steps_of(provider, throttle)]
+    with bound_contextvars(worker=worker_name()):
+        log.info("worker %s started", worker_name())
+        Stepper(take_over)()
+        errands = threading.Thread(target=run_errands, args=[stop], name="errands", daemon=True)
+        errands.start()
+        while not stop.is_set():
+            close_old_connections()
+            if not run_round(steps):
+                stop.wait(min(IDLE, throttle.delay() or IDLE))
+        errands.join(ERRANDS_END)
+        heartbeat.end()
+
+
+def run_errands(stop: threading.Event) -> None:
+    """Run errands until `stop` is set, on a database connection of this thread's own."""
+    bind_contextvars(worker=worker_name())
+    errands = [Stepper(errand) for errand in errands_of()]
+    try:
+        while not stop.is_set():
+            close_old_connections()
+            if not run_round(errands):
+                stop.wait(ERRANDS_IDLE)
+    finally:
+        connections.close_all()
 
 
 def work_until_idle() -> None:
     """Do what is due until nothing is; for `manage.py worker --until-idle`."""
     provider, throttle = get_provider(), Throttle()
     steps = [Stepper(step) for step in steps_of(provider, throttle)]
-    while run_round(steps) or throttle.delay():
+    errands = [Stepper(errand) for errand in errands_of()]
+    # Mail first, always: errands have their turn when no mail is left.
+    while run_round(steps) or throttle.delay() or run_round(errands):
         threading.Event().wait(throttle.delay())
 
 
@@ -88,8 +123,16 @@ class Stepper:
     lost: each step starts from what the database says.
     """
 
-    def __init__(self, step: Step, clock: Callable[[], float] = time.monotonic) -> None:
-        self._step, self._clock = step, clock
+    def __init__(
+        self,
+        step: Step,
+        clock: Callable[[], float] = time.monotonic,
+        *,
+        on_work: Callable[[str], None] = lambda name: None,
+    ) -> None:
+        """`on_work` hears the step's name each time that it has found something to do and there is more."""
+        self._step, self._clock, self._on_work = step, clock, on_work
+        self.name = name_of(step)
         self._failures, self._rests_until = 0, 0.0
 
     def __call__(self) -> bool:
@@ -97,12 +140,24 @@ class Stepper:
         if self._clock() < self._rests_until:
             return False
         try:
-            more = self._step()
+            with span(self.name) as work:
+                more = self._step()
+                if not more:
+                    # An idle worker looks twenty times a second; nobody wants to see that.
+                    work.drop()
         except Exception:
             self._failures += 1
             rest = min(LONGEST_REST, 2.0 ** (self._failures - 1))
             self._rests_until = self._clock() + rest
-            log.exception("a step failed; it is tried again in %.0f s", rest)
+            log.exception("the step %s failed; it is tried again in %.0f s", self.name, rest)
             return False
         self._failures = 0
+        if more:
+            self._on_work(self.name)
         return more
+
+
+def name_of(step: Step) -> str:
+    """What a step is called in logs, spans and heartbeats: its function's name."""
+    function = step.func if isinstance(step, partial) else step
+    return str(getattr(function, "__name__", type(function).__name__))

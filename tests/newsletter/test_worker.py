@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 
 import pytest
 from django.db import DatabaseError, connection
 from django.test.utils import CaptureQueriesContext
 
+from newsletter import worker
 from newsletter.models import Issue, IssueStatus
 from newsletter.providers import get_provider
 from newsletter.sending.schedule import send_now
 from newsletter.sending.throttle import Throttle
-from newsletter.worker import LONGEST_REST, Stepper, run_round, steps_of, work, work_until_idle
+from newsletter.worker import LONGEST_REST, Stepper, run_errands, run_round, steps_of, work, work_until_idle
 from tests import people
 from tests.publications import make_issue
 from tests.sandboxes import provider_of, running_sandbox
@@ -81,6 +83,64 @@ def test_a_worker_takes_an_issue_from_start_to_sent(monkeypatch: pytest.MonkeyPa
         work_until_idle()
         assert sandbox.ledger.summary()["messages"] == 3
     assert Issue.objects.get().status == IssueStatus.SENT
+
+
+@pytest.mark.django_db
+def test_errands_are_run_until_told_to_stop_and_one_that_fails_costs_the_others_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    stop, ran = threading.Event(), []
+
+    def errand() -> bool:
+        ran.append(threading.current_thread().name)
+        if len(ran) == 3:
+            stop.set()
+        return True
+
+    monkeypatch.setattr(worker, "errands_of", lambda: [Faulty(9, ValueError("odd")), errand])
+    thread = threading.Thread(target=run_errands, args=[stop], name="errands")
+    thread.start()
+    thread.join(10)
+    assert ran == ["errands"] * 3
+
+
+@pytest.mark.django_db
+def test_mail_does_not_wait_for_an_errand(monkeypatch: pytest.MonkeyPatch) -> None:
+    stop, under_way, over = threading.Event(), threading.Event(), threading.Event()
+
+    def slow_errand() -> bool:
+        under_way.set()
+        return not over.wait(10)
+
+    def post() -> bool:
+        if under_way.is_set():
+            stop.set()
+            over.set()
+        return True
+
+    monkeypatch.setattr(worker, "errands_of", lambda: [slow_errand])
+    monkeypatch.setattr(worker, "steps_of", lambda provider, throttle: [post])
+    work(stop)
+    assert over.is_set(), "the step had its turn while the errand was under way"
+
+
+@pytest.mark.django_db
+def test_a_worker_until_idle_looks_at_feeds_when_no_mail_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    order: list[str] = []
+
+    def turns(name: str, *more: bool) -> Callable[[], bool]:
+        left = iter(more)
+
+        def turn() -> bool:
+            order.append(name)
+            return next(left)
+
+        return turn
+
+    monkeypatch.setattr(worker, "steps_of", lambda provider, throttle: [turns("mail", True, True, False, False)])
+    monkeypatch.setattr(worker, "errands_of", lambda: [turns("feed", True, False)])
+    work_until_idle()
+    assert order == ["mail", "mail", "mail", "feed", "mail", "feed"]
 
 
 @pytest.mark.django_db
