@@ -11,7 +11,7 @@ import enum
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import ClassVar, Protocol
+from typing import ClassVar, Protocol, runtime_checkable
 
 from newsletter.models import Fact
 from subscribers.addresses import UNFIT_FOR_HEADERS
@@ -181,3 +181,24 @@ class Provider(Protocol):
 
     def parse(self, body: str) -> Event:
         """Read a verified body. Unknown kinds give an event without a fact. Raises ReceiptRefused if unreadable."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckUp:
+    """What a provider answers when it is asked whether it would take our mail now. Nothing is sent for it."""
+
+    is_well: bool
+    sentence: str
+    """What was found, for a person; never holds an address or a secret."""
+    clock_skew: float | None = None
+    """Seconds by which its clock is ahead of ours; None if it did not tell the time."""
+    domains: Mapping[str, str] | None = None
+    """Its word on each sending domain, such as `verified`; None if the key may not ask."""
+
+
+@runtime_checkable
+class CanCheckUp(Protocol):
+    """A provider that can be asked cheaply whether it would take our mail."""
+
+    def check_up(self) -> CheckUp:
+        """Ask, within seconds. Never raises for an answer, or for none."""

@@ -13,6 +13,7 @@ import hmac
 import re
 import ssl
 from collections.abc import Callable, Mapping
+from email.utils import parsedate_to_datetime
 from typing import Any, ClassVar, cast
 
 import orjson
@@ -23,6 +24,7 @@ from resend.exceptions import ResendError
 from newsletter.models import Fact
 from newsletter.providers.base import (
     BounceKind,
+    CheckUp,
     Event,
     Message,
     Outcome,
@@ -78,6 +80,8 @@ MAILBOX_BOUNCES = {"", "General", "NoEmail", "Suppressed", "Undetermined"}
 #: Our columns keep this much of a provider's id.
 LONGEST_ID = 64
 ADDRESS = re.compile(r"[^\s<>()\[\],;:\"'`]+@[^\s<>()\[\],;:\"'`]+")
+#: Seconds that Resend may take when it is only asked how it is.
+CHECK_UP_TIMEOUT = 5.0
 #: Years that an event can be from; a clock that says anything else is wrong.
 YEARS = range(2000, 2100)
 
@@ -192,6 +196,17 @@ class ResendProvider:
             reason = f"Resend's answer cannot be read ({_clean(f'{type(error).__name__}: {error}')})."
             return Outcome(kind=OutcomeKind.UNKNOWN, reason=reason)
 
+    def check_up(self) -> CheckUp:
+        """GET /domains: a full key is told their state; a sending key is refused by name, which proves it is known."""
+        headers = {"Authorization": f"Bearer {self._api_key}", "User-Agent": "newsletter"}
+        try:
+            answer = urllib3.request(
+                "GET", f"{self._url}/domains", headers=headers, timeout=CHECK_UP_TIMEOUT, retries=False, redirect=False
+            )
+        except urllib3.exceptions.HTTPError as error:
+            return CheckUp(is_well=False, sentence=f"Resend does not answer ({type(error).__name__}).")
+        return _check_up_of(answer.status, answer.data, answer.headers)
+
     # Receipts
 
     def verify(self, headers: Mapping[str, str], body: bytes) -> SignedReceipt:
@@ -236,6 +251,38 @@ class ResendProvider:
             bounce=bounce,
             detail=_clean(detail),
         )
+
+
+def _check_up_of(status: int, body: bytes, headers: Mapping[str, str]) -> CheckUp:
+    try:
+        said = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        said = None
+    said = said if isinstance(said, dict) else {}
+    name, skew = str(said.get("name", ""))[:64], _clock_skew(headers)
+    if status == 200:
+        listed = [item for item in said.get("data") or () if isinstance(item, dict)]
+        domains = {str(item.get("name"))[:255]: str(item.get("status"))[:32] for item in listed}
+        return CheckUp(is_well=True, sentence="Resend answers and knows the key.", clock_skew=skew, domains=domains)
+    if name == "restricted_api_key":
+        return CheckUp(is_well=True, sentence="Resend answers; the key may send, and may not ask.", clock_skew=skew)
+    if status == 429:
+        return CheckUp(
+            is_well=True, sentence="Resend answers, but has had too many requests just now.", clock_skew=skew
+        )
+    is_refused = status in {400, 401, 403} or name in HALTING
+    what = "does not accept the key" if is_refused else "answers, but not as it should"
+    return CheckUp(is_well=False, sentence=f"Resend {what} ({status} {name}).".replace(" )", ")"), clock_skew=skew)
+
+
+def _clock_skew(headers: Mapping[str, str]) -> float | None:
+    """Seconds by which the clock of the answer's Date header is ahead of ours."""
+    try:
+        said = parsedate_to_datetime(headers["date"])
+    except (KeyError, ValueError):
+        return None
+    said = said if said.tzinfo else said.replace(tzinfo=datetime.UTC)
+    return (said - datetime.datetime.now(datetime.UTC)).total_seconds()
 
 
 def outcome_of_error(error: ResendError) -> Outcome:
