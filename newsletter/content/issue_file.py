@@ -17,6 +17,13 @@ The shape, as the writer gives it:
     ### [Title](https://source.example/x) · Source
     Text of a story.
 
+    ## · Ada {quote}
+    Words of hers. A block has its kind in braces, and before them what a story's line has.
+
+    ## {image}
+    ![What the picture shows](https://pictures.example/x.png)
+    The line below it.
+
 Read as well: the title as an H1, stories as `**[Title](address)** · Source` with their text on the next or on
 the same line, a missing slug, subject or date (the title may end in it), CRLF and a byte order mark.
 
@@ -29,13 +36,13 @@ nothing to the reader and are written as they are. Levels #### and deeper are or
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from newsletter.content.document import IssueContent, SectionContent, StoryContent
+from newsletter.content.document import IssueContent, SectionContent, SectionKind, StoryContent
 from newsletter.content.envelope import Envelope, finish_issue
-from newsletter.content.fields import FieldName, body_fault, field_faults
+from newsletter.content.fields import FIELDS_OF_KIND, FieldName, body_faults, field_faults, section_faults
 from newsletter.content.front_matter import read_front_matter, write_front_matter
 from newsletter.content.lines import fenced_lines, read_body, text_lines, write_body
 from newsletter.content.problems import IssueFileError, IssueReading, Problem, ProblemList
@@ -43,16 +50,22 @@ from newsletter.content.sources import known_source, split_source
 from newsletter.content.story_line import (
     StoryLine,
     StoryLineError,
+    read_block_line,
     read_bold_story_line,
     read_heading,
+    read_image_line,
+    read_kind,
     read_story_line,
     unescape,
-    write_heading,
+    write_image_line,
+    write_section_line,
     write_story_line,
 )
 
 _HEADING = re.compile(r"(#{1,3})(?:[ \t]+(.*)|[ \t]*)")
 _LONGEST_GUESSED_SOURCE = 40
+_HOVER_TEXT = "The words in quotes behind the link are left out: mail does not show them."
+_KINDS = {kind.value: kind for kind in SectionKind}
 
 
 def read_issue_file(text: str, *, known_sources: Iterable[str] = ()) -> IssueReading:
@@ -92,16 +105,28 @@ class _Part:
     kind: Literal["start", "title", "section", "story"]
     number: int
     words: str = ""
+    block: SectionKind = SectionKind.SECTION
     story: StoryLine = field(default_factory=lambda: StoryLine(title="", url="", rest=""))
     is_bold_line: bool = False
     lines: list[str] = field(default_factory=list)
     fenced: list[bool] = field(default_factory=list)
 
+    def image(self) -> tuple[str, str]:
+        """Address and description of the picture in its first line, which is taken out; empty where there is none."""
+        first = self._first_line()
+        image = read_image_line(self.lines[first]) if first < len(self.lines) and not self.fenced[first] else None
+        if image:
+            self.lines[first] = ""
+        return image or ("", "")
+
     def body(self, problems: ProblemList) -> str:
-        for below, line in enumerate(self.lines, start=1):
-            if fault := body_fault(line):
-                problems.must_fix(self.number + below, fault)
-        return read_body(self.lines, self.fenced)
+        body, first = read_body(self.lines, self.fenced), self._first_line()
+        for line, fault in body_faults(body):
+            problems.must_fix(self.number + first + line, fault)
+        return body
+
+    def _first_line(self) -> int:
+        return next((index for index, line in enumerate(self.lines) if line.strip()), len(self.lines))
 
 
 def _parts(lines: Sequence[str], start: int, problems: ProblemList) -> list[_Part]:
@@ -126,13 +151,30 @@ def _part_beginning(line: str, number: int, problems: ProblemList) -> _Part | No
     if heading is None:
         return None
     words = heading[2] or ""
-    if len(heading[1]) < 3:
-        return _Part("title" if len(heading[1]) == 1 else "section", number, words=read_heading(words))
+    if len(heading[1]) == 1:
+        return _Part("title", number, words=read_heading(words))
     try:
+        if len(heading[1]) == 2:
+            return _section_beginning(words, number, problems)
         return _Part("story", number, story=read_story_line(words))
     except StoryLineError as error:
         problems.must_fix(number, str(error))
-        return _Part("story", number)
+        return _Part("section" if len(heading[1]) == 2 else "story", number, words="?")
+
+
+def _section_beginning(line: str, number: int, problems: ProblemList) -> _Part:
+    words, name = read_kind(line)
+    if name is None or name == SectionKind.SECTION:
+        return _Part("section", number, words=read_heading(words))
+    if name not in _KINDS:
+        known = ", ".join(f"{{{kind}}}" for kind in _KINDS)
+        problems.must_fix(
+            number,
+            f"There is no kind of block named “{name}”; there are {known}. "
+            "If these words belong to the heading, put a backslash before the brace.",
+        )
+        return _Part("section", number, words="?")
+    return _Part("section", number, block=_KINDS[name], story=read_block_line(words))
 
 
 def _read_title(parts: Sequence[_Part], envelope: Envelope, problems: ProblemList) -> None:
@@ -175,6 +217,8 @@ def _read_sections(
 
 
 def _section(part: _Part, stories: tuple[StoryContent, ...], problems: ProblemList) -> SectionContent:
+    if part.block != SectionKind.SECTION:
+        return _block_of(part, stories, problems)
     if not part.words.strip():
         problems.must_fix(part.number, "This section has no heading. Write words behind the ##.")
     _check(problems, part.number, "section heading", part.words)
@@ -182,6 +226,28 @@ def _section(part: _Part, stories: tuple[StoryContent, ...], problems: ProblemLi
     if not body and not stories:
         problems.look_at(part.number, f"The section “{part.words}” is empty.")
     return SectionContent(title=part.words, body=body, stories=stories)
+
+
+def _block_of(part: _Part, stories: tuple[StoryContent, ...], problems: ProblemList) -> SectionContent:
+    has_image = "image" in FIELDS_OF_KIND[part.block].fields
+    image, alt = part.image() if has_image else ("", "")
+    block = SectionContent(
+        kind=part.block,
+        title=part.story.title,
+        body=part.body(problems),
+        url=part.story.url,
+        source=unescape(part.story.rest),
+        image=image,
+        alt=alt,
+        stories=stories,
+    )
+    told_with_their_line = {fault for _, fault in body_faults(block.body)}
+    for _, fault in section_faults(block):
+        if fault not in told_with_their_line:
+            problems.must_fix(part.number, fault)
+    if part.story.has_hover_text:
+        problems.look_at(part.number, _HOVER_TEXT)
+    return block
 
 
 def _story(part: _Part, known_sources: Sequence[str], problems: ProblemList) -> StoryContent:
@@ -193,7 +259,7 @@ def _story(part: _Part, known_sources: Sequence[str], problems: ProblemList) -> 
     _check(problems, part.number, "source", story.source)
     _check(problems, part.number, "link", story.url)
     if part.story.has_hover_text:
-        problems.look_at(part.number, "The words in quotes behind the link are left out: mail does not show them.")
+        problems.look_at(part.number, _HOVER_TEXT)
     missing = [what for what in ("title", "url", "source", "body") if not getattr(story, what)]
     if missing:
         problems.look_at(part.number, f"The story “{story.title}” has {_listed(missing)} yet.")
@@ -226,9 +292,14 @@ def _listed(missing: Sequence[str]) -> str:
 
 
 def _written_section(section: SectionContent) -> str:
-    blocks = [_block(f"## {write_heading(section.title)}", section.body)]
-    blocks += [_block(_written_story_line(story), story.body) for story in section.stories]
-    return "\n".join(blocks)
+    parts = [_written_part(_written_section_line(section), section.body, _begins_or_shows(section))]
+    parts += [_written_part(_written_story_line(story), story.body, _begins_a_part) for story in section.stories]
+    return "\n".join(parts)
+
+
+def _written_section_line(section: SectionContent) -> str:
+    line = f"## {write_section_line(section)}"
+    return f"{line}\n{write_image_line(section.image, section.alt)}" if section.image or section.alt else line
 
 
 def _written_story_line(story: StoryContent) -> str:
@@ -236,9 +307,16 @@ def _written_story_line(story: StoryContent) -> str:
     return f"### {line}" if line else "###"
 
 
-def _block(heading: str, body: str) -> str:
-    below = write_body(body, means_something=_begins_a_part)
+def _written_part(heading: str, body: str, means_something: Callable[[str], bool]) -> str:
+    below = write_body(body, means_something=means_something)
     return f"{heading}\n{below}\n" if below else f"{heading}\n"
+
+
+def _begins_or_shows(section: SectionContent) -> Callable[[str], bool]:
+    """What means something in the body of a section: where it may have a picture, a line that shows one does, too."""
+    if "image" not in FIELDS_OF_KIND[section.kind].fields:
+        return _begins_a_part
+    return lambda line: _begins_a_part(line) or read_image_line(line) is not None
 
 
 def _begins_a_part(line: str) -> bool:

@@ -1,6 +1,7 @@
-r"""The lines that begin a section or a story in an issue's file, read and written. Pure.
+r"""The lines that begin a section, a block or a story in an issue's file, read and written. Pure.
 
-Titles and sources are plain text. A backslash before punctuation or a space makes that character ordinary,
+A block is a section's line with its kind in braces at the end, `## Title {callout}`; before them stands what a story's
+line has. Titles and sources are plain text. A backslash before punctuation or a space makes that character ordinary,
 as in Markdown: `\[`, `\]`, `\\`. The writer sets it only where the reader would see a mark otherwise.
 """
 
@@ -9,7 +10,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from newsletter.content.document import StoryContent
+from newsletter.content.document import SectionContent, SectionKind, StoryContent
 
 _CLOSING_HASHES = re.compile(r"(?:^|[ \t])#+$")
 _IN_BRACKETS = r"(?:\\.|[^\\\[\]])*"
@@ -21,10 +22,16 @@ _LINK = re.compile(
 )
 _SOURCE_AFTER_LINK = re.compile(r"[ \t]+[·•|–—-](?:[ \t]+(?P<rest>.*))?", re.DOTALL)
 _SOURCE_AFTER_TITLE = re.compile(r"(?P<title>.*[^ \t])[ \t]+·[ \t]+(?P<rest>[^ \t].*)", re.DOTALL)
+_KIND = re.compile(r"(?:\A|(?P<before>.*)[ \t])\{(?P<kind>[a-z][a-z -]*)\}", re.DOTALL | re.IGNORECASE)
+_SOURCE_ALONE = re.compile(r"·[ \t]+(?P<rest>[^ \t].*)", re.DOTALL)
+_IMAGE = re.compile(
+    r"!\[(?P<alt>(?:\\.|[^\\\[\]])*)\]"
+    rf"\([ \t]*(?:<(?P<angle>(?:\\.|[^\\<>])*)>|(?P<bare>(?:\\.|[^\\\s()<>]|\({_IN_PARENTHESES}\))*))[ \t]*\)[ \t]*"
+)
 _ESCAPED = re.compile(r"\\([!-/:-@\[-`{-~ ·])")
 
 # What the writer puts a backslash before, so that reading does not take it for a mark or trim it.
-_MARKS_IN_HEADING = re.compile(r"\\|\A | \Z|#\Z")
+_MARKS_IN_HEADING = re.compile(r"\\|\A | \Z|#\Z|(?<![^ \t])\{(?=[A-Za-z][A-Za-z -]*\}\Z)")
 _MARKS_IN_LINK_TITLE = re.compile(r"[\\\[\]]|\A | \Z")
 _MARKS_IN_BARE_TITLE = re.compile(r"[\\\[\]·]|\A | \Z|#\Z")
 _MARKS_IN_SOURCE = re.compile(r"[\\·]|\A | \Z|#\Z")
@@ -55,6 +62,44 @@ def read_heading(text: str) -> str:
 def write_heading(title: str) -> str:
     """The words of a section heading so that `read_heading` gives `title` again."""
     return _marked(_MARKS_IN_HEADING, title)
+
+
+def read_kind(text: str) -> tuple[str, str | None]:
+    """What stands behind `##`, split into the words and the kind that is named in braces at their end, if one is."""
+    text = _without_closing_hashes(trimmed(text))
+    kind = _KIND.fullmatch(text)
+    return (trimmed(kind["before"] or ""), kind["kind"].lower()) if kind else (text, None)
+
+
+def read_block_line(text: str) -> StoryLine:
+    """Read the words of a block: those of a story, or ` · Source` alone. Raises StoryLineError."""
+    if alone := _SOURCE_ALONE.fullmatch(text):
+        return StoryLine(title="", url="", rest=alone["rest"])
+    return read_story_line(text)
+
+
+def write_section_line(section: SectionContent) -> str:
+    """What stands behind the `##` of a section or block, so that reading it gives the same fields again."""
+    if section.kind == SectionKind.SECTION:
+        return write_heading(section.title)
+    if section.source and not (section.title or section.url):
+        line = f"· {_marked(_MARKS_IN_SOURCE, section.source)}"
+    else:
+        line = write_story_line(StoryContent(title=section.title, url=section.url, source=section.source))
+    return f"{line} {{{section.kind}}}".lstrip(" ")
+
+
+def read_image_line(line: str) -> tuple[str, str] | None:
+    """Address and description of the picture `![description](address)`; None where the line is no such thing."""
+    image = _IMAGE.fullmatch(line)
+    if image is None:
+        return None
+    return unescape(image["bare"] if image["angle"] is None else image["angle"]), unescape(trimmed(image["alt"]))
+
+
+def write_image_line(address: str, description: str) -> str:
+    """The line of a picture, so that `read_image_line` gives both again."""
+    return f"![{_marked(_MARKS_IN_LINK_TITLE, description)}]({_address(address)})"
 
 
 def read_story_line(text: str) -> StoryLine:

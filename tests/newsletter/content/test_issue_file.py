@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 from hypothesis import given, settings
 
-from newsletter.content.document import IssueContent, SectionContent, StoryContent
+from newsletter.content.document import IssueContent, SectionContent, SectionKind, StoryContent
 from newsletter.content.issue_file import read_issue_file, write_issue_file
 from newsletter.content.problems import IssueFileError, Problem, Severity
 from tests.newsletter.content.issues import issues
@@ -64,6 +64,52 @@ Text.
 """
 
 
+BLOCKS = (
+    SectionContent(kind=SectionKind.CONTENTS, title="In this issue"),
+    SectionContent(kind=SectionKind.CALLOUT, title="Closed on Monday", body="The lock, not the café."),
+    SectionContent(kind=SectionKind.QUOTE, source="Ada", url="https://a.example/said", body="Ports are quiet."),
+    SectionContent(kind=SectionKind.BUTTON, title="Read on", url="https://a.example/on"),
+    SectionContent(
+        kind=SectionKind.IMAGE,
+        image="https://pictures.example/gauge_(old).png",
+        alt="A gauge [upside down]",
+        url="https://a.example/gauge",
+        body="Seen in *June*.",
+    ),
+    SectionContent(kind=SectionKind.LINKS, title="Elsewhere", body="- [One](https://one.example)"),
+    SectionContent(kind=SectionKind.DIVIDER, stories=(StoryContent(title="Only a title"),)),
+    SectionContent(
+        kind=SectionKind.SPONSOR, source="Rope & Sons", title="Ropes", url="https://rope.example", body="Soft."
+    ),
+)
+BLOCKS_FILE = """\
+
+## In this issue {contents}
+
+## Closed on Monday {callout}
+The lock, not the café.
+
+## [](https://a.example/said) · Ada {quote}
+Ports are quiet.
+
+## [Read on](https://a.example/on) {button}
+
+## [](https://a.example/gauge) {image}
+![A gauge \\[upside down\\]](<https://pictures.example/gauge_(old).png>)
+Seen in *June*.
+
+## Elsewhere {links}
+- [One](https://one.example)
+
+## {divider}
+
+### Only a title
+
+## [Ropes](https://rope.example) · Rope & Sons {sponsor}
+Soft.
+"""
+
+
 def problems_of(text: str) -> list[Problem]:
     with pytest.raises(IssueFileError) as caught:
         read_issue_file(text)
@@ -86,6 +132,66 @@ def test_what_was_written_reads_back_as_it_was_and_is_written_the_same_again(con
 
 def test_the_canonical_form_reads_well() -> None:
     assert write_issue_file(HARBOUR_LOG) == HARBOUR_LOG_FILE
+
+
+def test_blocks_have_their_kind_in_braces_and_read_well() -> None:
+    content = replace(HARBOUR_LOG, sections=BLOCKS)
+
+    assert write_issue_file(content).partition("\n---\n")[2] == BLOCKS_FILE
+    assert read_issue_file(write_issue_file(content)).content == content
+
+
+@pytest.mark.parametrize(
+    ("typed", "section"),
+    [
+        ("## · Ada {quote}\nHers.", SectionContent(kind=SectionKind.QUOTE, source="Ada", body="Hers.")),
+        (
+            "## Mind the step {Callout} ##\nReally.",
+            SectionContent(kind=SectionKind.CALLOUT, title="Mind the step", body="Really."),
+        ),
+        ("##   {divider}  ", SectionContent(kind=SectionKind.DIVIDER)),
+        ("## News {section}\nText.", SectionContent(title="News", body="Text.")),
+        (
+            "## {image}\n\n  \n![x]( https://a.example/x )",
+            SectionContent(kind=SectionKind.IMAGE, image="https://a.example/x", alt="x"),
+        ),
+        ("## Two sets {a, b}\nText.", SectionContent(title="Two sets {a, b}", body="Text.")),
+        ("## What \\{quote} means\nText.", SectionContent(title="What {quote} means", body="Text.")),
+        ("## About \\{quote}\nText.", SectionContent(title="About {quote}", body="Text.")),
+        ("## News\n![x](https://a.example/x)", SectionContent(title="News", body="![x](https://a.example/x)")),
+    ],
+)
+def test_blocks_are_read_as_people_type_them(typed: str, section: SectionContent) -> None:
+    assert read_issue_file(with_front_matter(typed)).content.sections == (section,)
+
+
+@pytest.mark.parametrize(
+    ("typed", "line", "sentence"),
+    [
+        ("## Old {qoute}\nText.", 6, "no kind of block named “qoute”; there are {section}, {callout}"),
+        ("## A\nText.\n## {button}", 8, "The button leads nowhere"),
+        ("## Press {button}\nand text", 6, "A button has no text of its own"),
+        ("## [x](https://a.example) {callout}\ntext", 6, "A call-out has no link of its own"),
+        ("## {image}\n![](https://a.example/x.png)", 6, "The image has no description"),
+        ("## {image}\n![x](http://a.example/x.png)", 6, "is not at an https:// address"),
+        ("## [broken](https://a.example words {quote}\nx", 6, "The link cannot be read"),
+        ("## · Ada {quote}\n\nHello\n{first_name}", 9, "lacks the words for readers"),
+        ("## A\n\nHello\n{{ name }}", 9, "templates are not run here"),
+        ("## For {first_name|you}\nx", 6, "merge field has its place in texts only"),
+    ],
+)
+def test_what_a_block_lacks_or_cannot_have_is_named_with_its_line(typed: str, line: int, sentence: str) -> None:
+    [problem] = [found for found in problems_of(with_front_matter(typed)) if sentence in found.sentence]
+
+    assert problem.line == line
+
+
+def test_a_picture_in_the_text_of_a_sponsor_is_held_so_that_it_stays_there() -> None:
+    sponsor = SectionContent(kind=SectionKind.SPONSOR, source="Rope & Sons", body="![a](https://a.example/x)\nText.")
+    text = write_issue_file(replace(HARBOUR_LOG, sections=(sponsor,)))
+
+    assert "\n\\ ![a](https://a.example/x)\nText." in text
+    assert read_issue_file(text).content.sections == (sponsor,)
 
 
 def test_body_lines_that_look_like_structure_are_held_by_a_backslash_and_come_back() -> None:

@@ -1,0 +1,96 @@
+"""Every save that changes something is kept, and can be read again however old it is."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from newsletter.content.problems import IssueReading
+from newsletter.content.revisions import UnreadableRevision, content_of, latest_revision
+from newsletter.content.store import StaleRevision, import_issue, load_content, save_content
+from newsletter.models import Issue, Revision, RevisionIsKept
+from tests.newsletter.content.harbour_notes import ISSUE_41, make_draft
+from tests.newsletter.content.test_issue_file import BLOCKS
+from tests.publications import make_newsletter
+
+pytestmark = pytest.mark.django_db
+
+SECOND = replace(ISSUE_41, preheader="Only one story, really")
+
+
+def kept(issue: Issue) -> list[tuple[int, str, str]]:
+    return list(issue.revisions.order_by("number").values_list("number", "by", "note"))
+
+
+def test_each_save_keeps_the_whole_issue_with_who_saved_it_and_why() -> None:
+    issue = make_draft()
+    save_content(issue, SECOND, by="ada", note="Restored revision 3")
+
+    assert kept(issue) == [(1, "tests", ""), (2, "ada", "Restored revision 3")]
+    assert [content_of(revision) for revision in issue.revisions.order_by("number")] == [ISSUE_41, SECOND]
+    assert latest_revision(issue) == issue.revisions.get(number=2)
+
+
+def test_a_save_that_changes_nothing_keeps_nothing() -> None:
+    issue = make_draft()
+    save_content(issue, ISSUE_41, by="ada")
+
+    assert kept(issue) == [(1, "tests", "")]
+
+
+def test_a_save_that_is_refused_keeps_nothing() -> None:
+    issue = make_draft()
+    with pytest.raises(StaleRevision):
+        save_content(issue, SECOND, by="ada", based_on=7)
+
+    assert kept(issue) == [(1, "tests", "")]
+
+
+def test_every_kind_of_block_is_stored_and_kept() -> None:
+    issue = make_draft(sections=BLOCKS)
+
+    assert load_content(issue).sections == BLOCKS
+    assert content_of(issue.revisions.get()).sections == BLOCKS
+
+
+def test_an_import_says_that_it_was_one() -> None:
+    newsletter = make_newsletter()
+    import_issue(newsletter, IssueReading(ISSUE_41), by="ada")
+    issue = import_issue(newsletter, IssueReading(SECOND), by="ben").issue
+
+    assert kept(issue) == [(1, "ada", "Imported from a file"), (2, "ben", "Imported from a file")]
+
+
+def test_an_issue_older_than_its_revisions_keeps_what_stood_there_before_the_next_save() -> None:
+    issue = make_draft()
+    Revision.objects.all().delete()
+    save_content(issue, SECOND, by="ada")
+
+    assert kept(issue) == [(1, "", "As it stood before its revisions were kept"), (2, "ada", "")]
+    assert content_of(issue.revisions.get(number=1)) == ISSUE_41
+
+
+def test_a_revision_from_before_blocks_reads_as_it_was_meant() -> None:
+    issue = make_draft()
+    old = issue.revisions.get()
+    for section in old.content["sections"]:
+        for key in ("kind", "url", "source", "image", "alt"):
+            del section[key]
+
+    assert content_of(old) == ISSUE_41
+
+
+def test_a_revision_that_nobody_can_read_says_so() -> None:
+    with pytest.raises(UnreadableRevision, match="Revision 3 cannot be read"):
+        content_of(Revision(number=3, content={"sections": [{"kind": "hologram"}]}))
+
+
+def test_a_revision_is_never_changed() -> None:
+    revision = make_draft().revisions.get()
+    revision.note = "Something else"
+
+    with pytest.raises(RevisionIsKept):
+        revision.save()
+    with pytest.raises(RevisionIsKept):
+        Revision.objects.update(note="Something else")
