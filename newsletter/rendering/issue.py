@@ -1,4 +1,4 @@
-"""The pipeline: issue and masthead in, both parts with slots out. Pure: no database, no network, no clock.
+"""The pipeline: issue, masthead and theme in, both parts with slots out. Pure: no database, network or clock.
 
 content + masthead + theme ─► nonce ─► Jinja ─► MJML ─► rewrite ─► mrml ─► premailer ─► proof
                                  └────► text part ───────────────────────────► proof
@@ -34,11 +34,8 @@ _FILLER = Markup("&#847;&#8204;&#160;") * 60
 _NOT_IN_SUBJECT = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 
 
-def render_issue(content: IssueContent, masthead: Masthead, *, web_url: str, theme: Theme = PLAIN) -> RenderedIssue:
-    """Render an issue once for all its readers, as `theme` looks. `web_url` is where it can be read on the web.
-
-    The same input gives the same bytes. RenderingError says, in a sentence for the editor, why it cannot be done.
-    """
+def render_here(content: IssueContent, masthead: Masthead, *, web_url: str, theme: Theme) -> RenderedIssue:
+    """Both parts, in this process, whoever wrote the theme; see `render.render_issue`."""
     nonce = _nonce(content, masthead, web_url, theme)
     _check_addresses(masthead, web_url)
     merges = MergeSlots(nonce)
@@ -59,7 +56,7 @@ def render_issue(content: IssueContent, masthead: Masthead, *, web_url: str, the
 
 
 def mjml_of(content: IssueContent, masthead: Masthead, *, web_url: str, theme: Theme = PLAIN) -> str:
-    """The MJML that `render_issue` makes of an issue, before it is compiled: for checks of templates."""
+    """The MJML that `render_here` makes of an issue, before it is compiled: for checks of templates."""
     nonce = _nonce(content, masthead, web_url, theme)
     issue = view_issue(content, MergesByPart(MergeSlots(nonce).html, fallback_of))
     return _write_mjml(_context(issue, masthead, web_url, theme), theme, nonce)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -22,6 +22,8 @@ STYLES = ("style.css", "head.css")
 
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,39}")
 _OWN_TEMPLATE = re.compile(r"style\.css|head\.css|blocks/[a-z-]+\.mjml")
+_NOT_IN_STYLES = re.compile(r"@import|@font-face|url\s*\(|expression\s*\(|image-set\s*\(", re.IGNORECASE)
+_JINJA = re.compile(r"\{%.*?%\}|\{#.*?#\}|\{\{.*?\}\}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,13 +67,19 @@ def load_theme(name: str, folders: Sequence[Path] = ()) -> Theme:
 
     Files that did not change are not read again: an edited theme is seen at once, and a load costs some `stat` calls.
     """
+    folder = folder_of(name, folders)
+    return _load(folder, tuple(_signature(folder)))
+
+
+def folder_of(name: str, folders: Sequence[Path] = ()) -> Path:
+    """Where the theme `name` is kept. ThemeError where there is none, or more than one."""
     found = [folder / name for folder in (SHIPPED_THEMES, *folders) if name in _names_in(folder)]
     if not found:
         known = ", ".join(theme_names(folders))
         raise ThemeError(name, [ThemeFault(name, None, f"There is no theme of this name. There are {known}.")])
     if len(found) > 1:
         raise ThemeError(name, [ThemeFault(name, None, "Another theme has this name already. Rename its folder.")])
-    return _load(found[0], tuple(_signature(found[0])))
+    return found[0]
 
 
 def theme_names(folders: Sequence[Path] = ()) -> tuple[str, ...]:
@@ -88,6 +96,11 @@ def pairings(theme: Theme) -> tuple[Pairing, ...]:
         for scheme, palette in (("light", theme.light), ("dark", theme.dark))
         for pairing in pairings_of(palette)
     )
+
+
+def unread_files(folder: Path, blocks: Collection[str]) -> list[str]:
+    """Files of a theme's folder that nothing reads: misspelled blocks, for most of them."""
+    return [name for name, _, _ in _signature(folder) if name not in {FILE, *STYLES, *blocks}]
 
 
 def _names_in(folder: Path) -> set[str]:
@@ -108,6 +121,8 @@ def _load(folder: Path, signature: tuple[tuple[str, int, int], ...]) -> Theme:
     files = {name: _read(folder, name) for name, _, _ in signature if name == FILE or _OWN_TEMPLATE.fullmatch(name)}
     look = read_theme_file(folder.name, files.pop(FILE))
     sources = tuple(sorted(files.items()))
+    if faults := [fault for name, source in sources if name in STYLES for fault in _style_faults(name, source)]:
+        raise ThemeError(folder.name, faults)
     digest = hashlib.sha256(repr((folder.name, look, sources)).encode())
     return Theme(
         name=folder.name,
@@ -125,6 +140,15 @@ def _load(folder: Path, signature: tuple[tuple[str, int, int], ...]) -> Theme:
         is_shipped=folder.parent == SHIPPED_THEMES,
         sha256=digest.hexdigest(),
     )
+
+
+def _style_faults(name: str, source: str) -> Iterator[ThemeFault]:
+    """A mail loads nothing: neither sheets nor pictures nor fonts come in through its styles."""
+    for number, line in enumerate(source.split("\n"), start=1):
+        if found := _NOT_IN_STYLES.search(line):
+            yield ThemeFault(name, number, f"“{found[0]}” has no place in a mail's styles: it would load something.")
+        if "<" in _JINJA.sub("", line):
+            yield ThemeFault(name, number, "“<” cannot be written in the styles of a mail.")
 
 
 def _read(folder: Path, name: str) -> str:

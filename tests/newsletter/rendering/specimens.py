@@ -1,110 +1,26 @@
-"""A specimen of each block, and one issue with all of them: for goldens, pictures and the official compiler."""
+"""The specimen in every shipped theme: for goldens, pictures and the official compiler."""
 
 from __future__ import annotations
 
 import dataclasses
-import datetime
 from functools import cache
 
-from newsletter.content.document import IssueContent, SectionContent, SectionKind, StoryContent
+from newsletter.content.document import IssueContent
 from newsletter.rendering import Masthead, Theme, load_theme, theme_names
 from newsletter.rendering.issue import mjml_of
+from newsletter.rendering.specimen import BLOCKS, MASTHEAD, PICTURE, WEB_URL, alone, specimen
 
-PICTURE = "https://pictures.example/slipway.png"
-"""No such host exists; tests that look at pages answer for it."""
-
-MASTHEAD = Masthead(
-    name="The Slipway",
-    site_url="https://slipway.example/",
-    archive_url="https://slipway.example/issues/",
-    postal_address="Slipway Press\n4 Boat Lane\nKinsale P17 XX00, Ireland",
-    sender_name="Cleo at The Slipway",
-    description="Small boats, mended well.",
-)
-WEB_URL = "https://slipway.example/issues/12/"
-
-STORIES = (
-    StoryContent(
-        title="A plank steamed for an hour bends without a crack",
-        url="https://news.example/steam",
-        source="Timber Notes",
-        body="Three yards timed it with the same oak. The rule of *an hour for each inch* held, but **only for green "
-        "wood**: what had dried for a year broke at the second rib.",
-    ),
-    StoryContent(
-        title="The quiet return of the copper rivet",
-        url="https://news.example/rivet",
-        source="Quayside",
-        body="Glue is quicker, and nobody can take it apart. A rivet costs a minute and lasts as long as the boat; "
-        "see the [table of sizes](https://news.example/sizes), or measure with `gauge --metric`.",
-    ),
-)
-
-BLOCKS = {
-    "lead": SectionContent(
-        title="Worth knowing first",
-        body="Hello {first_name|reader}: the old slip at Kinsale is open again, and **anybody may haul out for a day** "
-        "at no cost. Bring [your own blocks](https://slipway.example/blocks); theirs are spoken for until June.",
-    ),
-    "contents": SectionContent(kind=SectionKind.CONTENTS),
-    "stories": SectionContent(title="From the yards", body="Two that we tried ourselves.", stories=STORIES),
-    "callout": SectionContent(
-        kind=SectionKind.CALLOUT,
-        title="Tides to mind",
-        body="Springs on the 14th: the slip is dry from *ten to noon* only. [The whole table](https://slipway.example/t).",
-    ),
-    "quote": SectionContent(
-        kind=SectionKind.QUOTE,
-        body="A boat is never finished, only launched.",
-        source="Ines, boatbuilder",
-        url="https://slipway.example/ines",
-    ),
-    "image": SectionContent(
-        kind=SectionKind.IMAGE,
-        image=PICTURE,
-        alt="A blue rowing boat on the slip at low water",
-        body="The *Marguerite*, hauled out on Sunday.",
-        url="https://slipway.example/marguerite",
-    ),
-    "text": SectionContent(
-        title="How we mend a seam",
-        body="Rake it, dry it, drive the cotton, and pay it with putty:\n\n- two strands, never one\n- from the keel up"
-        "\n\n> Drive until it rings.\n\n### Afterwards\n\n1. Wait a day.\n2. Paint.\n\n"
-        "```\nseam = length * 1.2\n```\n\n---\n\nThen launch.",
-    ),
-    "button": SectionContent(
-        kind=SectionKind.BUTTON, title="Book a day on the slip", url="https://slipway.example/book?a=1&b=2"
-    ),
-    "links": SectionContent(
-        kind=SectionKind.LINKS,
-        title="Also read",
-        body="- [Varnish in damp weather](https://news.example/varnish) – wait\n- [Oars, measured](https://news.example/oars)",
-    ),
-    "divider": SectionContent(kind=SectionKind.DIVIDER),
-    "sponsor": SectionContent(
-        kind=SectionKind.SPONSOR,
-        source="Boje & Daughters",
-        title="Rope by the metre",
-        url="https://rope.example/",
-        body="Hemp, flax and the modern kinds, cut while you wait. *Readers pay no postage.*",
-        image=PICTURE,
-        alt="Coils of rope on a shelf",
-    ),
-}
-"""A section for each block but masthead, story and footer, which every issue has."""
-
-
-def specimen(*names: str) -> IssueContent:
-    """An issue of the blocks named, in this order; of all when none is."""
-    return IssueContent(
-        title="Seams, steam and a slip",
-        slug="12",
-        date=datetime.date(2026, 5, 14),
-        subject="Seams, steam and a slip",
-        preheader="The old slip is open again.",
-        categories=("Wood", "Water"),
-        sections=tuple(BLOCKS[name] for name in names or BLOCKS),
-    )
+__all__ = [
+    "BLOCKS",
+    "MASTHEAD",
+    "PICTURE",
+    "WEB_URL",
+    "alone",
+    "right_to_left",
+    "shipped_themes",
+    "specimen",
+    "specimens",
+]
 
 
 def right_to_left() -> tuple[IssueContent, Masthead]:
@@ -118,7 +34,7 @@ def specimens() -> list[tuple[str, str]]:
     return [
         (f"{theme.name}/{name}", mjml_of(content, MASTHEAD, web_url=WEB_URL, theme=theme))
         for theme in shipped_themes()
-        for name, content in {**{name: specimen(name) for name in BLOCKS}, "issue": specimen()}.items()
+        for name, content in {**{name: alone(name) for name in BLOCKS}, "issue": specimen()}.items()
     ]
 
 

@@ -1,0 +1,42 @@
+"""Check a theme and print everything that is wrong with it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from newsletter.rendering import SlotTemplate, load_theme
+from newsletter.rendering.specimen import sample_values
+from newsletter.rendering.theme_check import check_theme, render_specimen
+
+
+class Command(BaseCommand):
+    """`check_theme NAME`: exit status 1 if an issue could not go out in it."""
+
+    help = "Check a theme: its file, colours, styles and blocks, and an issue with every block rendered through it."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        """The theme, and where to write what it looks like."""
+        parser.add_argument("name", help="the theme's name: that of its folder")
+        parser.add_argument("--write-preview", metavar="FILE.html", type=Path, help="write an issue with every block")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Check, print, and write the preview."""
+        name, preview = options["name"], options["write_preview"]
+        faults = check_theme(name, settings.THEME_FOLDERS)
+        for fault in faults:
+            self.stdout.write(str(fault))
+        if faults:
+            raise CommandError(f"The theme “{name}” cannot be used: {len(faults)} to fix.", returncode=1)
+        theme = load_theme(name, settings.THEME_FOLDERS)
+        rendered = render_specimen(theme)
+        self.stdout.write(
+            f"{theme.label}: nothing to fix. Every block in one issue: {len(rendered.html) / 1000:.0f} KB."
+        )
+        if preview:
+            filled = SlotTemplate.split(rendered.html.encode(), rendered.nonce).fill(sample_values(rendered))
+            preview.write_bytes(filled)
+            self.stdout.write(f"Written to {preview}.")

@@ -1,0 +1,304 @@
+"""Themes: what a folder says is what issues look like, and whatever is wrong with it is named at once."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from newsletter.rendering import RenderingError, Theme, ThemeError, load_theme, pairings, render_issue, theme_names
+from newsletter.rendering.palette import contrast
+from newsletter.rendering.theme import PLAIN, SHIPPED_THEMES
+from newsletter.rendering.theme_check import SPECIMEN_LIMIT, check_theme, render_specimen
+from newsletter.rendering.theme_file import read_theme_file
+from tests.newsletter.rendering.digests import MASTHEAD, WEB_URL, write_digest
+from tests.newsletter.rendering.specimens import shipped_themes
+
+SHIPPED = (SHIPPED_THEMES / "plain" / "theme.toml").read_text(encoding="utf-8")
+
+BLOCK = "<mj-section>\n<mj-column><mj-text>{}</mj-text></mj-column></mj-section>"
+
+MakeTheme = Callable[..., Path]
+
+
+@pytest.fixture
+def make_theme(tmp_path: Path) -> MakeTheme:
+    """Writes the theme `own`: plain's theme.toml and the files given; returns the folder of themes."""
+
+    def make(files: dict[str, str] | None = None, *, name: str = "own", toml: str = SHIPPED) -> Path:
+        for path, source in {"theme.toml": toml, **(files or {})}.items():
+            file = tmp_path / name / path
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(source, encoding="utf-8")
+        return tmp_path
+
+    return make
+
+
+def faults_of(toml: str) -> list[str]:
+    with pytest.raises(ThemeError) as caught:
+        read_theme_file("own", toml)
+    return [str(fault) for fault in caught.value.theme_faults]
+
+
+def line_of(words: str, source: str = SHIPPED) -> int:
+    return source[: source.index(words)].count("\n") + 1
+
+
+# What ships
+
+
+@pytest.mark.parametrize("theme", shipped_themes(), ids=lambda theme: theme.name)
+def test_a_shipped_theme_has_nothing_to_fix(theme: Theme) -> None:
+    assert check_theme(theme.name) == ()
+
+
+def test_three_themes_ship_and_differ_in_all_that_one_sees() -> None:
+    themes = shipped_themes()
+    assert [theme.name for theme in themes] == ["gazette", "plain", "workbench"]
+    for looks in (
+        {theme.density for theme in themes},
+        {theme.fonts for theme in themes},
+        {theme.light for theme in themes},
+        {theme.dark for theme in themes},
+        {theme.description for theme in themes},
+        {theme.sha256 for theme in themes},
+    ):
+        assert len(looks) == 3
+
+
+@pytest.mark.parametrize("theme", shipped_themes(), ids=lambda theme: theme.name)
+def test_a_digest_of_31_stories_stays_below_60_kb_in_every_theme(theme: Theme) -> None:
+    rendered = render_issue(write_digest(), MASTHEAD, web_url=WEB_URL, theme=theme)
+    assert len(rendered.html.encode()) <= 60_000
+    assert sum(len(style) for style in re.findall(r"<style.*?</style>", rendered.html, re.DOTALL)) < 8_192
+
+
+def test_black_and_white_are_as_far_apart_as_colours_can_be() -> None:
+    assert contrast("#000000", "#ffffff") == pytest.approx(21)
+    assert contrast("#777777", "#ffffff") == pytest.approx(4.48, abs=0.005)  # WebAIM's well-known example
+    assert contrast("#123456", "#123456") == 1
+
+
+@pytest.mark.parametrize("theme", shipped_themes(), ids=lambda theme: theme.name)
+def test_every_text_colour_can_be_read_on_every_ground_by_day_and_by_night(theme: Theme) -> None:
+    found = pairings(theme)
+    assert {pairing.what for pairing in found} >= {"quiet on tint, light", "button_text on button, dark"}
+    assert min(pairing.contrast for pairing in found) >= 4.5
+
+
+# What theme.toml may say
+
+
+def test_colours_left_out_follow_others() -> None:
+    toml = re.sub(r"^(callout|sponsor) = .*\n", "", SHIPPED, flags=re.MULTILINE)
+    light = read_theme_file("own", toml).light
+    assert (light.callout, light.sponsor, light.head, light.button) == (
+        light.tint,
+        light.tint,
+        light.paper,
+        light.accent,
+    )
+
+
+def test_a_stack_of_fonts_may_be_named_or_written_out() -> None:
+    toml = SHIPPED.replace('body = "system-sans"', 'body = "\'My Font\', Georgia, serif"\nheading = "mono"')
+    fonts = read_theme_file("own", toml).fonts
+    assert fonts.body == fonts.label == "'My Font', Georgia, serif"
+    assert fonts.heading == "ui-monospace, Menlo, Consolas, monospace"
+
+
+def test_an_issue_says_its_own_words_as_the_theme_says_them(make_theme: MakeTheme) -> None:
+    toml = SHIPPED + '\n[words]\nsponsor = "Anzeige"\ncontents = "In dieser Ausgabe"\nunsubscribe = "Abbestellen"\n'
+    rendered = render_specimen(load_theme("own", [make_theme(toml=toml)]))
+    for part in (rendered.html, rendered.text):
+        assert "Anzeige · Boje" in part.replace("&amp;", "&").replace("\u00a0", " ")
+        assert "In dieser Ausgabe" in part
+        assert "Abbestellen" in part
+        assert "Sponsor" not in part
+
+
+@pytest.mark.parametrize(
+    ("change", "line", "sentence"),
+    [
+        (
+            ('density = "regular"', 'density = "roomy"'),
+            "density",
+            "“density” is “roomy”, which is none of compact",
+        ),
+        (('masthead = "start"', 'masthead = "left"'), "masthead", "“masthead” is “left”, which is none of start and"),
+        (("radius = 6", "radius = 60"), "radius", "“radius” must be a whole number of pixels from 0 to 24"),
+        (("radius = 6", "radius = true"), "radius", "“radius” must be a whole number"),
+        (("radius = 6", "raduis = 6"), "radius", "“raduis” has no meaning here; there are label, description"),
+        (('label = "Plain"', 'label = ""'), "label", "“label” must be there"),
+        (('body = "system-sans"', 'body = "Comic Sans"'), "body", "“Comic Sans” is no stack of fonts"),
+        (('body = "system-sans"', 'body = "x</style>, serif"'), "body", "is no stack of fonts"),
+        (('body = "system-sans"', 'boddy = "mono"'), "body", "“boddy” has no meaning in [fonts]; there are body"),
+        (('paper = "#ffffff"', 'paper = "white"'), "paper", "“paper” is “white”; a colour is # and six digits"),
+        (('paper = "#ffffff"', 'paper = "#fff"'), "paper", "“paper” is “#fff”"),
+        (('paper = "#ffffff"', "paper = 0xffffff"), "paper", "“paper” must be words between quotes"),
+        (('paper = "#ffffff"\n', ""), "[light]", "[light] has no paper"),
+        (
+            ('quiet = "#5a5c6e"', 'quiet = "#8a8c9e"'),
+            "quiet",
+            "In [light], quiet on paper cannot be read well: #8a",
+        ),
+        (('callout = "#eef0fd"', 'callout = "#4353c4"'), "ink = ", "In [light], ink on callout cannot be read well"),
+        (('accent = "#4353c4"', 'accent = "#4353c4"\nbutton = "#dddddd"'), "accent", "button_text on button cannot"),
+        (("[light]", "light = 3\n[lihgt]"), "[light]", "“lihgt” has no meaning here"),
+    ],
+)
+def test_a_fault_is_named_with_its_line(change: tuple[str, str], line: str, sentence: str) -> None:
+    toml = SHIPPED.replace(*change, 1)
+    faults = faults_of(toml)
+    assert any(sentence in fault for fault in faults), faults
+    if line != "accent" and "lihgt" not in toml and change[1]:
+        assert any(f"theme.toml, line {line_of(line)}: " in fault for fault in faults), faults
+
+
+def test_all_faults_are_named_at_once_in_their_order() -> None:
+    toml = SHIPPED.replace("radius = 6", 'radius = "x"').replace("#15161d", "#15161").replace('"Plain"', "7", 1)
+    faults = faults_of(toml)
+    assert [fault.partition(":")[0] for fault in faults] == [
+        f"theme.toml, line {line_of(words)}" for words in ('label = "P', "radius", 'paper = "#15161d"')
+    ]
+
+
+def test_what_is_no_toml_is_a_fault_with_its_line() -> None:
+    assert faults_of("label = 'a'\n= 3")[0].startswith("theme.toml, line 2: This is not valid TOML: ")
+    assert faults_of("label = 'a") == ['theme.toml: This is not valid TOML: Expected "\'".']
+
+
+@given(st.text(alphabet="[]=\"'# \nabclightdrk0123ff-", max_size=200))
+def test_whatever_stands_in_the_file_is_a_theme_or_a_list_of_faults(toml: str) -> None:
+    assert faults_of(toml)
+
+
+# Where themes are
+
+
+def test_an_own_theme_stands_behind_the_shipped_ones(make_theme: MakeTheme) -> None:
+    folder = make_theme()
+    assert theme_names([folder]) == ("gazette", "plain", "workbench", "own")
+    theme = load_theme("own", [folder])
+    assert (theme.name, theme.is_shipped, theme.needs_fence, theme.folder) == ("own", False, False, None)
+    assert theme.light == PLAIN.light
+
+
+def test_an_own_theme_cannot_take_the_name_of_a_shipped_one(make_theme: MakeTheme) -> None:
+    folder = make_theme(name="plain")
+    with pytest.raises(ThemeError, match="Another theme has this name already"):
+        load_theme("plain", [folder])
+
+
+@pytest.mark.parametrize("name", ["gone", "../plain", "/etc", "", ".", "Plain"])
+def test_a_theme_that_is_not_there_is_an_error_that_names_those_that_are(name: str) -> None:
+    with pytest.raises(ThemeError, match="There are gazette, plain, workbench"):
+        load_theme(name)
+
+
+def test_an_edited_theme_is_seen_without_a_restart(make_theme: MakeTheme) -> None:
+    folder = make_theme()
+    before = load_theme("own", [folder])
+    assert load_theme("own", [folder]) is before
+    file = folder / "own" / "theme.toml"
+    file.write_text(SHIPPED.replace("#4353c4", "#4453c4"), encoding="utf-8")
+    os.utime(file, ns=(0, 0))
+    after = load_theme("own", [folder])
+    assert after.light.accent == "#4453c4"
+    assert after.sha256 != before.sha256
+
+
+def test_another_theme_gives_another_nonce_and_other_bytes() -> None:
+    issues = [render_issue(write_digest(2), MASTHEAD, web_url=WEB_URL, theme=theme) for theme in shipped_themes()]
+    assert len({issue.nonce for issue in issues}) == len({issue.html for issue in issues}) == 3
+
+
+# Templates of an operator's own
+
+
+def test_own_blocks_and_styles_are_used_and_rendered_elsewhere(make_theme: MakeTheme) -> None:
+    folder = make_theme(
+        {
+            "blocks/divider.mjml": BLOCK.replace("{}", "<p>~ {{ words.story }} ~</p>"),
+            "style.css": "h1 { color: {{ light.accent }} }",
+            "head.css": ".own { color: {{ dark.accent }} }",
+        }
+    )
+    theme = load_theme("own", [folder])
+    assert theme.needs_fence
+    assert check_theme("own", [folder]) == ()
+    html = render_specimen(theme).html
+    assert "~ story ~" in html
+    assert re.search(r"<h1 style=\"[^\"]*color:#4353c4", html)
+    assert ".own { color: #93a1ff }" in html
+
+
+def test_an_own_block_that_takes_too_much_is_stopped(make_theme: MakeTheme) -> None:
+    folder = make_theme({"blocks/divider.mjml": "{{ 'a' * 10 ** 10 }}"})
+    with pytest.raises(RenderingError, match="needed more than 256 MB"):
+        render_specimen(load_theme("own", [folder]), "divider")
+
+
+def test_every_fault_of_every_block_is_named_with_file_and_line(make_theme: MakeTheme) -> None:
+    folder = make_theme(
+        {
+            "blocks/quote.mjml": "<mj-section>\n<mj-column>\n<mj-txt>a</mj-txt>\n</mj-column></mj-section>",
+            "blocks/button.mjml": "\n<mj-section><mj-column>",
+            "blocks/buton.mjml": "",
+            "styles.css": "",
+        }
+    )
+    faults = [str(fault) for fault in check_theme("own", [folder])]
+    for start in (
+        "blocks/quote.mjml, line 3: ",
+        "blocks/button.mjml, line 2: ",
+        "blocks/buton.mjml: N",
+        "styles.css: N",
+    ):
+        assert any(fault.startswith(start) for fault in faults), (start, faults)
+
+
+def test_what_only_shows_when_it_is_filled_is_named_for_each_block(make_theme: MakeTheme) -> None:
+    folder = make_theme(
+        {
+            "blocks/quote.mjml": BLOCK.replace("{}", "{{ section.saidby }}"),
+            "blocks/divider.mjml": "{% if %}",
+        }
+    )
+    faults = {fault.file: fault for fault in check_theme("own", [folder])}
+    assert faults["blocks/quote.mjml"].line == 2
+    assert "no attribute 'saidby'" in faults["blocks/quote.mjml"].sentence
+    assert faults["blocks/divider.mjml"].line == 1
+
+
+def test_a_footer_without_a_way_out_is_refused(make_theme: MakeTheme) -> None:
+    folder = make_theme({"blocks/footer.mjml": BLOCK.format("Bye")})
+    assert any("no place for preferences_url, unsubscribe_url" in str(fault) for fault in check_theme("own", [folder]))
+
+
+@pytest.mark.parametrize(
+    "css", ["@import 'x.css';", "h1 { background: URL (x.png) }", "@font-face { src: local(x) }", "</style><script>"]
+)
+def test_styles_that_would_load_something_are_refused(make_theme: MakeTheme, css: str) -> None:
+    folder = make_theme({"style.css": f"h1 {{ margin: 0 }}\n{css}"})
+    with pytest.raises(ThemeError, match=r"style\.css, line 2: "):
+        load_theme("own", [folder])
+
+
+def test_rules_that_make_every_issue_heavy_are_refused(make_theme: MakeTheme) -> None:
+    css = "p, li, a, td, div { " + "; ".join(f"x-{number}: {'y' * 90}" for number in range(3)) + " }"
+    faults = check_theme("own", [make_theme({"style.css": css})])
+    assert [f"may have {SPECIMEN_LIMIT // 1000}" in fault.sentence for fault in faults] == [True]
+
+
+def test_a_file_that_is_too_large_or_no_text_is_a_fault(make_theme: MakeTheme) -> None:
+    folder = make_theme({"style.css": "a" * 70_000})
+    assert "larger than 64 KB" in str(check_theme("own", [folder])[0])
+    (folder / "own" / "style.css").write_bytes(b"h1 {}\n\xff")
+    assert str(check_theme("own", [folder])[0]) == "style.css, line 2: The file is not UTF-8."
