@@ -2,82 +2,160 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
-from django.views.decorators.http import require_safe
+from django.views.decorators.http import require_POST, require_safe
 
-from newsletter.admin.pages import Need, Page, issue_page, page_url
+from newsletter.admin.pages import Need, Page, editor_of, issue_page, page_url, tell_and_go
 from newsletter.content.document import IssueContent
-from newsletter.content.store import load_content
-from newsletter.models import Issue
-from newsletter.preflight import Finding, Severity
-from newsletter.sending.check import findings_of
+from newsletter.content.store import ContentError, load_content
+from newsletter.models import Issue, PreflightRun
+from newsletter.preflight import Finding, Occasion, Verdict, request_link_checks
+from newsletter.preflight.places import HTML_PART, NEWSLETTER, PREHEADER, SUBJECT, TEXT_PART, THEME, places_of
+from newsletter.sending.check import SuggestionIsGone, check_issue, judge_as_it_stands, use_suggestion
 
-#: What each family of checks is about, for people, in the order of the page.
-FAMILY_NAMES = {
-    "rendering": "It can be rendered, in both parts",
-    "content": "Stories are whole, links lead somewhere, nothing stands twice",
-    "envelope": "Subject, preheader and sender fit what inboxes show",
-    "compliance": "Unsubscribe link and postal address are where the law wants them",
-    "size": "It is small enough to be shown whole",
-    "audience": "Somebody gets it",
+#: Runs that the page shows.
+SHOWN_RUNS = 8
+
+OCCASIONS = {
+    Occasion.CHECK: "Checked",
+    Occasion.SCHEDULE: "Checked to schedule it",
+    Occasion.SEND: "Checked to send it",
+    Occasion.START: "Checked when it was due",
 }
 
 
 @dataclass(frozen=True, slots=True)
 class PlacedFinding:
-    """A finding, and the address of the row where it can be put right; empty where it is in no row."""
+    """A finding, where it can be put right or seen (empty: nowhere), and what can be done about it by a click."""
 
     place: str
     sentence: str
     url: str
+    preview_url: str = ""
+    key: str = ""
+    suggestion: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Findings:
-    """Everything pre-flight says, in the three groups of the page; of what passed, only the names."""
+    """Everything pre-flight says, in the three groups of the page; what passed, in words."""
 
     must_fix: tuple[PlacedFinding, ...]
     look_at: tuple[PlacedFinding, ...]
     passed: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One run of the past, for people."""
+
+    row: PreflightRun
+    occasion: str
+    is_same: bool
+    """Whether it looked at the same edition and found the same as now."""
+
+
 @require_safe
 def show_check(request: HttpRequest, issue: Issue) -> HttpResponse:
-    """The findings about the issue as it is saved."""
-    title = f"Check: {issue.title}"
-    return issue_page(request, issue, "check", title=title, step="check", findings=placed_findings(issue))
-
-
-def placed_findings(issue: Issue) -> Findings:
-    """What pre-flight says about the issue, with places."""
-    found, urls = findings_of(issue), _urls(issue, load_content(issue))
-    with_findings = {finding.family for finding in found}
-    return Findings(
-        must_fix=_placed((one for one in found if one.severity is Severity.MUST_FIX), urls),
-        look_at=_placed((one for one in found if one.severity is not Severity.MUST_FIX), urls),
-        passed=tuple(name for family, name in FAMILY_NAMES.items() if family not in with_findings),
+    """The findings about the issue as it is saved; links that nobody has looked at for a day are looked at again."""
+    waiting = request_link_checks(load_content(issue)) if issue.is_editable else 0
+    verdict = check_issue(issue, by=editor_of(request))
+    return issue_page(
+        request,
+        issue,
+        "check",
+        title=f"Check: {issue.title}",
+        step="check",
+        findings=_grouped(issue, verdict),
+        waiting=waiting,
+        sha256=verdict.sha256,
+        runs=_runs(issue, verdict),
     )
 
 
-def _placed(group: Iterable[Finding], urls: Mapping[str, str]) -> tuple[PlacedFinding, ...]:
-    return tuple(PlacedFinding(one.place, one.sentence, urls.get(one.place, "")) for one in group)
+@require_POST
+def use_it(request: HttpRequest, issue: Issue) -> HttpResponse:
+    """Put one finding right as the page suggests, if the issue is still the one that was looked at."""
+    revision = request.POST.get("revision", "")
+    try:
+        if not revision.isdecimal():
+            raise SuggestionIsGone("The page was incomplete. Nothing was changed; press the button again.")
+        done = use_suggestion(issue, request.POST.get("finding", ""), revision=int(revision[:9]), by=editor_of(request))
+    except (SuggestionIsGone, ContentError) as refusal:
+        return tell_and_go(request, str(refusal), page_url(issue, "check"), level=messages.WARNING)
+    return tell_and_go(request, f"Done: {done}. The issue is saved.", page_url(issue, "check"))
+
+
+@require_POST
+def look_again(request: HttpRequest, issue: Issue) -> HttpResponse:
+    """Have all links looked at anew, however fresh the last look is."""
+    waiting = request_link_checks(load_content(issue), anew=True)
+    links = "1 link is" if waiting == 1 else f"{waiting} links are"
+    sentence = f"{links} looked at again by the worker. Come back in a minute." if waiting else "There are no links."
+    return tell_and_go(request, sentence, page_url(issue, "check"))
+
+
+def placed_findings(issue: Issue) -> Findings:
+    """What pre-flight says about the issue, with places. Nothing is kept."""
+    return _grouped(issue, judge_as_it_stands(issue))
+
+
+def _grouped(issue: Issue, verdict: Verdict) -> Findings:
+    urls, previews = _urls(issue, load_content(issue)), _previews(issue)
+    return Findings(
+        must_fix=_placed(verdict.must_fix, urls, previews),
+        look_at=_placed(verdict.look_at, urls, previews),
+        passed=verdict.passed,
+    )
+
+
+def _placed(
+    group: Iterable[Finding], urls: Mapping[str, str], previews: Mapping[str, str]
+) -> tuple[PlacedFinding, ...]:
+    return tuple(
+        PlacedFinding(
+            place=one.place,
+            sentence=one.sentence,
+            url=urls.get(one.place, ""),
+            preview_url=previews.get(one.place, ""),
+            key=one.key,
+            suggestion=one.fix.label if one.fix else "",
+        )
+        for one in group
+    )
 
 
 def _urls(issue: Issue, content: IssueContent) -> dict[str, str]:
     """Where each place of the issue, in the words that findings use, can be put right."""
     compose = page_url(issue, "change")
-    rows = itertools.chain.from_iterable(
-        (section.title, *(f"{section.title}, story {number}" for number, _ in enumerate(section.stories, start=1)))
-        for section in content.sections
+    newsletter = reverse("admin:newsletter_newsletter_change", args=[issue.newsletter_id])
+    fields = {SUBJECT: f"{compose}#id_subject", PREHEADER: f"{compose}#id_preheader"}
+    rows = {place: f"{compose}#row-{row}" for row, place in enumerate(places_of(content))}
+    return fields | {NEWSLETTER: newsletter, THEME: newsletter} | rows
+
+
+def _previews(issue: Issue) -> dict[str, str]:
+    """Where each place that no editor writes can be seen."""
+    preview = page_url(issue, "preview")
+    return {HTML_PART: preview, THEME: preview, TEXT_PART: f"{preview}?as=text"}
+
+
+def _runs(issue: Issue, verdict: Verdict) -> tuple[Run, ...]:
+    """The last runs, newest first."""
+    now = (verdict.sha256, verdict.findings_sha256)
+    return tuple(
+        Run(row, OCCASIONS.get(Occasion(row.occasion), "Checked"), (row.sha256, row.findings_sha256) == now)
+        for row in issue.preflight_runs.order_by("-pk")[:SHOWN_RUNS]
     )
-    fields = {"Subject": f"{compose}#id_subject", "Preheader": f"{compose}#id_preheader"}
-    newsletter = {"Newsletter": reverse("admin:newsletter_newsletter_change", args=[issue.newsletter_id])}
-    return fields | newsletter | {place: f"{compose}#row-{row}" for row, place in enumerate(rows)}
 
 
-PAGES = (Page("check", show_check, Need.VIEW),)
+PAGES = (
+    Page("check", show_check, Need.VIEW),
+    Page("check/suggestion", use_it, Need.CHANGE),
+    Page("check/links", look_again, Need.CHANGE),
+)

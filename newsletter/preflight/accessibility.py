@@ -40,7 +40,7 @@ def check_accessibility(inspection: Inspection) -> Iterator[Finding]:
     page = mail_page(inspection.rendered.html)
     yield from _check_document(page)
     yield from _check_pictures(page, inspection)
-    yield from _check_headings(page)
+    yield from _check_headings(page, inspection)
     yield from _check_tables(page)
     yield from _check_links(page, inspection)
     yield from _check_contrast(page, is_dark=False)
@@ -98,7 +98,9 @@ def _words_of_link_around(picture: Element) -> str:
     return words_of(link) if link is not None else ""
 
 
-def _check_headings(page: MailPage) -> Iterator[Finding]:
+def _check_headings(page: MailPage, inspection: Inspection) -> Iterator[Finding]:
+    places = {section.title: place for place, section in placed_sections(inspection.content)}
+    places |= {story.title: place for place, story in placed_stories(inspection.content)}
     headings = [(int(element.tag[1]), words_of(element)) for element in page.elements(*HEADINGS)]
     first = sum(1 for level, _ in headings if level == 1)
     if first != 1:
@@ -109,7 +111,7 @@ def _check_headings(page: MailPage) -> Iterator[Finding]:
         if before and level > before + 1:
             yield look_at(
                 FAMILY,
-                words,
+                places.get(words, THEME),
                 f"The heading “{_short(words)}” is of level {level} and follows one of level {before}, so one seems "
                 "to be missing.",
             )

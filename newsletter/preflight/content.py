@@ -6,37 +6,14 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from newsletter.content.document import IssueContent, SectionContent, SectionKind, StoryContent
+from newsletter.content.fields import body_faults, field_faults, section_faults
 from newsletter.content.link_key import link_key
-from newsletter.content.merge_faults import merge_field_faults, one_line_merge_faults
 from newsletter.preflight.findings import Finding, Inspection, PastIssue, fix_of, look_at, must_fix
-from newsletter.preflight.places import (
-    PREHEADER,
-    SUBJECT,
-    WHOLE_ISSUE,
-    placed_bodies,
-    placed_sections,
-    placed_stories,
-)
+from newsletter.preflight.places import WHOLE_ISSUE, placed_bodies, placed_sections, placed_stories
 
 FAMILY = "content"
 LONG_STORY_WORDS = 120
 LONG_ISSUE_WORDS = 5_000
-
-#: What a part of each kind cannot do without, and how to ask for it. Sections need a heading, or text below it.
-NEEDS: dict[SectionKind, tuple[tuple[str, str], ...]] = {
-    SectionKind.CALLOUT: (("body", "The call-out has no text. Write some, or remove it."),),
-    SectionKind.QUOTE: (("body", "The quote has no words. Write them, or remove it."),),
-    SectionKind.BUTTON: (
-        ("title", "The button has no words on it. Say what it does."),
-        ("url", "The button leads nowhere. Give it a link."),
-    ),
-    SectionKind.IMAGE: (
-        ("image", "The picture has no address. Give it one, or remove the part."),
-        ("alt", "The picture has no alternative text. Say what it shows, for readers who do not see it."),
-    ),
-    SectionKind.LINKS: (("body", "The list of links is empty. Write one link a line, or remove it."),),
-    SectionKind.SPONSOR: (("source", "Nobody is named as the sponsor. Readers have to see who pays: say who."),),
-}
 
 
 def check_content(inspection: Inspection) -> Iterator[Finding]:
@@ -50,15 +27,13 @@ def check_content(inspection: Inspection) -> Iterator[Finding]:
         yield from _check_story(story, place)
     yield from _check_repeats(content)
     yield from _check_past(content, inspection.past)
-    yield from _check_merge_fields(content)
     yield from _check_length(content)
     yield from _check_date(inspection)
 
 
 def _check_section(section: SectionContent, place: str) -> Iterator[Finding]:
-    for field, sentence in NEEDS.get(section.kind, ()):
-        if not getattr(section, field).strip():
-            yield must_fix(FAMILY, place, sentence)
+    for _, fault in section_faults(section):
+        yield must_fix(FAMILY, place, fault)
     if section.kind is SectionKind.SECTION and not section.body.strip() and not section.stories:
         yield look_at(FAMILY, place, "The section is empty: readers see its heading only. Fill it, or remove it.")
 
@@ -71,6 +46,10 @@ def _check_story(story: StoryContent, place: str) -> Iterator[Finding]:
         yield must_fix(FAMILY, place, f"{called} has no link. Add the address of its source.")
     if not story.body.strip():
         yield must_fix(FAMILY, place, f"{called} has no text. Write some, or remove the story.")
+    for fault in (*field_faults("story title", story.title), *field_faults("source", story.source)):
+        yield must_fix(FAMILY, place, fault)
+    for line, fault in body_faults(story.body):
+        yield must_fix(FAMILY, place, f"Line {line}: {fault}" if "\n" in story.body else fault)
     words = len(story.body.split())
     if words > LONG_STORY_WORDS:
         yield look_at(FAMILY, place, f"{called} has {words} words. Digests read best below {LONG_STORY_WORDS}.")
@@ -102,19 +81,6 @@ def _check_past(content: IssueContent, past: tuple[PastIssue, ...]) -> Iterator[
 
 def _named(issue: PastIssue) -> str:
     return f"“{issue.title}” of {issue.date.isoformat()}"
-
-
-def _check_merge_fields(content: IssueContent) -> Iterator[Finding]:
-    """Merge fields that nobody could fill, and code of templates: readers would see both as they stand (R-152)."""
-    for place, body in placed_bodies(content):
-        for line, sentence in merge_field_faults(body):
-            yield must_fix(FAMILY, place, f"Line {line}: {sentence}" if "\n" in body else sentence)
-    lines = [(SUBJECT, "subject", content.subject), (PREHEADER, "preheader", content.preheader)]
-    lines += [(place, "heading", section.title) for place, section in placed_sections(content)]
-    lines += [(place, "title", story.title) for place, story in placed_stories(content)]
-    for place, name, value in lines:
-        for sentence in one_line_merge_faults(name, value):
-            yield must_fix(FAMILY, place, sentence)
 
 
 def _check_length(content: IssueContent) -> Iterator[Finding]:

@@ -22,9 +22,11 @@ ENOUGH_TO_TELL = 3
 def check_links(inspection: Inspection) -> Iterator[Finding]:
     """Must be fixed: an address that is none, and a page that is gone (404, 410). All else is for a person to judge."""
     links = list(_each_once(inspection))
-    in_fields = _addresses_in_fields(inspection)
+    stories = {story.url for story in inspection.content.stories()}
+    in_fields = {address for section in inspection.content.sections for address in (section.url, section.image)}
     for link in links:
-        yield from _check_syntax(link, is_field=link.url in in_fields)
+        if link.url not in in_fields:  # those are checked with the other fields of their part
+            yield from _check_syntax(link, is_story=link.url in stories)
     usable = [link for link in links if is_web_link(link.url)]
     looks = {link.url: inspection.links[link.url] for link in usable if link.url in inspection.links}
     waiting = len(usable) - len(looks)
@@ -57,15 +59,9 @@ def _each_once(inspection: Inspection) -> Iterator[PlacedLink]:
             yield link
 
 
-def _addresses_in_fields(inspection: Inspection) -> set[str]:
-    """Addresses that stand in a field of their own, where none but those of the web may stand."""
-    stories = {story.url for story in inspection.content.stories()}
-    return stories | {address for section in inspection.content.sections for address in (section.url, section.image)}
-
-
-def _check_syntax(link: PlacedLink, *, is_field: bool) -> Iterator[Finding]:
+def _check_syntax(link: PlacedLink, *, is_story: bool) -> Iterator[Finding]:
     problem = web_link_problem(link.url)
-    if problem and is_field:
+    if problem and is_story:
         yield must_fix(FAMILY, link.place, f"The link “{link.url}” {problem}. Correct it.")
     elif not is_allowed_in_text(link.url):
         yield must_fix(
@@ -147,4 +143,6 @@ def _nothing_answers(looks: Mapping[str, LinkLook]) -> bool:
 def passed_links(inspection: Inspection) -> str:
     """What to say where nothing was found."""
     count = len({link.url for link in placed_links(inspection.content)})
+    if not count:
+        return "There are no links that could lead nowhere"
     return "The link leads to a page that answers" if count == 1 else f"All {count} links lead to pages that answer"

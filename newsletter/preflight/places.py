@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from newsletter.content.document import IssueContent, SectionContent, StoryContent
+from newsletter.content.fields import LABELS
 from newsletter.content.markdown import link_targets
 
 WHOLE_ISSUE = ""
@@ -24,8 +25,8 @@ class PlacedLink:
 
 
 def place_of_section(section: SectionContent, number: int) -> str:
-    """`Deep dives`; for a part without words of its own, such as a divider, `Part 3 (divider)`."""
-    return section.title.strip() or f"Part {number} ({section.kind.value})"
+    """`Deep dives`; for a part without a title, `Divider, part 3`."""
+    return section.title.strip() or f"{LABELS[section.kind].capitalize()}, part {number}"
 
 
 def place_of_story(section_place: str, number: int) -> str:

@@ -53,6 +53,19 @@ class Verdict:
         return tuple(finding for finding in self.findings if finding.severity is not Severity.MUST_FIX)
 
     @property
+    def as_json(self) -> list[dict[str, str]]:
+        """The findings with stable keys, as they are kept and as programs get them."""
+        return [
+            {"severity": one.severity.value, "family": one.family, "place": one.place, "sentence": one.sentence}
+            for one in self.findings
+        ]
+
+    @property
+    def findings_sha256(self) -> str:
+        """The same for the same findings."""
+        return hashlib.sha256(orjson.dumps(self.as_json, option=orjson.OPT_SORT_KEYS)).hexdigest()
+
+    @property
     def blocking(self) -> tuple[Finding, ...]:
         """What keeps the issue from going on, on this occasion."""
         if self.occasion is Occasion.START:
@@ -82,23 +95,14 @@ def judge_issue(
 
 def keep_verdict(issue: Issue, verdict: Verdict, *, by: str) -> None:
     """Keep what was found, by whom and when; the same result for the same edition and occasion is kept once."""
-    said = [
-        {
-            "severity": finding.severity.value,
-            "family": finding.family,
-            "place": finding.place,
-            "sentence": finding.sentence,
-        }
-        for finding in verdict.findings
-    ]
     PreflightRun.objects.bulk_create(
         [
             PreflightRun(
                 issue=issue,
                 revision=issue.revision,
                 sha256=verdict.sha256,
-                findings=said,
-                findings_sha256=hashlib.sha256(orjson.dumps(said, option=orjson.OPT_SORT_KEYS)).hexdigest(),
+                findings=verdict.as_json,
+                findings_sha256=verdict.findings_sha256,
                 must_fix=len(verdict.must_fix),
                 look_at=len(verdict.look_at),
                 occasion=verdict.occasion.value,

@@ -4,12 +4,19 @@ from __future__ import annotations
 
 from django.utils import timezone
 
+from newsletter.content.store import save_content
 from newsletter.models import Edition, Issue
 from newsletter.preflight import Audience, Finding, Occasion, Verdict, judge_issue, keep_verdict
 from newsletter.rendering import RenderingError
 from newsletter.sending.address import audience_of, excluded_from
 from newsletter.sending.envelope import EnvelopeError
 from newsletter.sending.freeze import prepare_edition
+
+
+class SuggestionIsGone(Exception):
+    """The suggestion that somebody pressed is not what pre-flight suggests now; nothing was changed."""
+
+    permanent = True
 
 
 def check_issue(issue: Issue, *, by: str) -> Verdict:
@@ -43,6 +50,24 @@ def judge_edition(issue: Issue, edition: Edition, *, occasion: Occasion = Occasi
 def findings_of(issue: Issue) -> tuple[Finding, ...]:
     """What pre-flight finds about the issue as it stands, leaving no trace."""
     return judge_as_it_stands(issue).findings
+
+
+def use_suggestion(issue: Issue, key: str, *, revision: int, by: str) -> str:
+    """Save the issue with the finding `key` put right; what was done, in words.
+
+    `revision` is the one that the findings were about: on any other nothing is changed, since what was suggested then
+    might undo what somebody wrote since. Raises SuggestionIsGone, or ContentError as saving does.
+    """
+    if issue.revision != revision:
+        raise SuggestionIsGone(
+            f"The issue was saved meanwhile: the suggestion was about revision {revision}, and it is at "
+            f"{issue.revision} now. Nothing was changed. Here is what the checks say about it now."
+        )
+    fix = next((finding.fix for finding in findings_of(issue) if finding.key == key), None)
+    if fix is None:
+        raise SuggestionIsGone("There is nothing to put right there any more. Nothing was changed.")
+    save_content(issue, fix.content, by=by, based_on=revision, note=f"Suggestion used: {fix.label}"[:200])
+    return fix.label
 
 
 def audience_for(issue: Issue) -> Audience:

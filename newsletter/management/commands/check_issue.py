@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from newsletter.content.store import load_content
 from newsletter.management.choose import add_newsletter_option, chosen_issue
-from newsletter.preflight import Finding, Severity
-from newsletter.sending.check import findings_of
+from newsletter.models import Issue
+from newsletter.preflight import Finding, Severity, Verdict, check_next_links, request_link_checks
+from newsletter.sending.check import check_issue
 
 
 class Command(BaseCommand):
@@ -23,20 +24,37 @@ class Command(BaseCommand):
         """The issue, and for whom to print."""
         parser.add_argument("slug", help="the issue's slug")
         parser.add_argument("--json", action="store_true", help="print the findings as JSON, for programs")
+        parser.add_argument("--links", action="store_true", help="look at all links now, and wait for what they answer")
         add_newsletter_option(parser)
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Check and print."""
         issue = chosen_issue(options["slug"], options["newsletter"])
-        findings = findings_of(issue)
-        self.stdout.write(_as_json(findings) if options["json"] else _as_lines(findings))
-        blocking = sum(1 for finding in findings if finding.severity is Severity.MUST_FIX)
-        if blocking:
-            raise CommandError(f"“{issue.title}” cannot be sent: {blocking} to fix.", returncode=1)
+        request_link_checks(load_content(issue), anew=options["links"])
+        while options["links"] and check_next_links():
+            pass
+        verdict = check_issue(issue, by="check_issue")
+        self.stdout.write(_as_json(issue, verdict) if options["json"] else _as_lines(verdict.findings))
+        if verdict.must_fix:
+            raise CommandError(f"“{issue.title}” cannot be sent: {len(verdict.must_fix)} to fix.", returncode=1)
 
 
-def _as_json(findings: Sequence[Finding]) -> str:
-    return json.dumps([asdict(finding) for finding in findings], ensure_ascii=False, indent=2)
+def _as_json(issue: Issue, verdict: Verdict) -> str:
+    """For programs: these keys stay."""
+    told = {
+        "newsletter": issue.newsletter.slug,
+        "issue": issue.slug,
+        "revision": issue.revision,
+        "edition": verdict.sha256,
+        "must_fix": len(verdict.must_fix),
+        "look_at": len(verdict.look_at),
+        "findings": [
+            said | {"suggestion": finding.fix.label if finding.fix else None}
+            for said, finding in zip(verdict.as_json, verdict.findings, strict=True)
+        ],
+        "passed": list(verdict.passed),
+    }
+    return json.dumps(told, ensure_ascii=False, indent=2)
 
 
 def _as_lines(findings: Sequence[Finding]) -> str:

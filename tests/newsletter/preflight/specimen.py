@@ -36,8 +36,10 @@ CRANE = StoryContent(
 GAUGE = StoryContent(
     title="One gauge, two tides", url="https://mast.example/gauge", source="Mast", body="The old one was upside down."
 )
-EVERY_MARK = "A *soft*, **loud** and `exact` word, [a link](https://ropes.example/).\n\n> Quoted.\n\n- one\n- two\n\n1. first\n\n"
-EVERY_MARK += "```\ncode\n```\n\n### Smaller\n\nThe end.\n\n---\n\nReally. Write to <mailto:notes@mail.example.org>."
+EVERY_MARK = "A *soft*, **loud** and `exact` word, [a link](https://ropes.example/).\n\n> Quoted.\n\n- one\n- two\n\n"
+EVERY_MARK += (
+    "1. first\n\n```\ncode\n```\n\n### Smaller\n\nThe end.\n\n---\n\nReally. Write to <mailto:notes@mail.example.org>."
+)
 
 PLAIN_ISSUE = IssueContent(
     title="Harbour Notes — 2026-06-30",

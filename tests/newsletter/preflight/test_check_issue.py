@@ -18,7 +18,8 @@ from newsletter.content.formats import read_issue
 from newsletter.content.store import import_issue
 from newsletter.models import Issue, IssueStatus, Newsletter
 from newsletter.preflight import check_issue
-from newsletter.sending.schedule import IssueRefused, findings_of, send_now
+from newsletter.sending.check import findings_of
+from newsletter.sending.schedule import IssueRefused, send_now
 from tests.newsletter.content.harbour_notes import ISSUE_41, make_draft
 from tests.people import ada
 from tests.publications import make_newsletter

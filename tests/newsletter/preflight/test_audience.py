@@ -1,0 +1,43 @@
+"""Audience: somebody gets it, and not twice on the same day by mistake."""
+
+from __future__ import annotations
+
+import datetime
+from typing import Any
+
+from newsletter.preflight import Audience
+from newsletter.preflight.findings import LastSend
+from tests.newsletter.preflight.finding import Short, findings_of_family, inspected, short
+from tests.newsletter.preflight.specimen import NOON
+
+HOUR = datetime.timedelta(hours=1)
+
+
+def audience_findings(**changes: Any) -> list[Short]:
+    return short(findings_of_family("audience", inspected(**changes)))
+
+
+def last_send(hours_ago: int, readers: int = 500) -> LastSend:
+    return LastSend(title="Harbour Notes 40", started=NOON - hours_ago * HOUR, readers=readers)
+
+
+def test_an_issue_for_nobody_must_be_fixed() -> None:
+    assert audience_findings(audience=Audience(count=0)) == [("must_fix", "audience", "")]
+
+
+def test_a_list_with_many_dead_addresses_deserves_a_look() -> None:
+    assert audience_findings(audience=Audience(count=95, left_out={"suppressed": 5})) == []
+    assert audience_findings(audience=Audience(count=94, left_out={"suppressed": 6})) == [("look_at", "audience", "")]
+    assert audience_findings(audience=Audience(count=3, left_out={"suppressed": 2})) == []
+
+
+def test_a_second_issue_within_twelve_hours_deserves_a_look_and_says_when_the_first_was() -> None:
+    (finding,) = findings_of_family("audience", inspected(last_send=last_send(11)))
+    assert "“Harbour Notes 40” at 01:00 on 2026-06-30" in finding.sentence
+    assert audience_findings(last_send=last_send(12)) == []
+
+
+def test_half_the_readers_of_last_time_deserve_a_look() -> None:
+    assert audience_findings(last_send=last_send(200, 1_000)) == [("look_at", "audience", "")]
+    assert audience_findings(last_send=last_send(200, 999)) == []
+    assert audience_findings(last_send=last_send(200, 10), audience=Audience(count=4)) == []

@@ -1,0 +1,104 @@
+"""Content: every part whole, nothing twice, nothing that would show as code."""
+
+from __future__ import annotations
+
+import datetime
+from dataclasses import replace
+
+import pytest
+
+from newsletter.content.document import SectionContent, SectionKind, StoryContent
+from newsletter.preflight.findings import PastIssue
+from tests.newsletter.preflight.finding import Short, findings_of_family, inspected, short, with_stories
+from tests.newsletter.preflight.specimen import CRANE, DAY, GAUGE, PLAIN_ISSUE
+
+LAST_WEEK = PastIssue(
+    title="Harbour Notes 40",
+    date=datetime.date(2026, 6, 23),
+    titles=("One gauge, two tides",),
+    links=("http://gazette.example/crane/?utm_source=mail",),
+)
+
+
+def content_findings(*stories: StoryContent) -> list[Short]:
+    return short(findings_of_family("content", inspected(with_stories(*stories))))
+
+
+def test_a_whole_issue_has_no_findings() -> None:
+    assert findings_of_family("content", inspected(PLAIN_ISSUE)) == []
+
+
+def test_an_issue_without_stories_must_be_fixed() -> None:
+    content = replace(PLAIN_ISSUE, sections=(SectionContent(title="Signal", body="x"),))
+    assert short(findings_of_family("content", inspected(content))) == [("must_fix", "content", "")]
+
+
+@pytest.mark.parametrize(
+    ("story", "says"),
+    [
+        (replace(CRANE, title=" "), "no title"),
+        (replace(CRANE, url=""), "“The crane that learned to wait” has no link"),
+        (replace(CRANE, body=" \n"), "“The crane that learned to wait” has no text"),
+        (replace(CRANE, body="Dear {{ name }}, look."), "templates are not run here"),
+        (replace(CRANE, body="Fine.\n\nDear {first_name}, look."), "Line 3: "),
+        (replace(CRANE, title="For {first_name|you}"), "merge field has its place in texts only"),
+    ],
+)
+def test_a_story_that_is_not_whole_must_be_fixed_and_is_named_by_its_place(story: StoryContent, says: str) -> None:
+    (finding,) = findings_of_family("content", inspected(with_stories(GAUGE, story)))
+    assert (finding.severity.value, finding.place) == ("must_fix", "Deep dives, story 2")
+    assert says in finding.sentence
+
+
+@pytest.mark.parametrize(
+    ("part", "place"),
+    [
+        (SectionContent(kind=SectionKind.BUTTON, title="Go", url=""), "Go"),
+        (SectionContent(kind=SectionKind.QUOTE, source="Ida"), "Quote, part 1"),
+        (SectionContent(kind=SectionKind.IMAGE, image="https://p.example/a.jpg"), "Image, part 1"),
+        (SectionContent(kind=SectionKind.SPONSOR, body="Buy ropes."), "Sponsor, part 1"),
+        (SectionContent(kind=SectionKind.LINKS, title="Elsewhere"), "Elsewhere"),
+        (SectionContent(kind=SectionKind.CALLOUT, title="Open day"), "Open day"),
+    ],
+)
+def test_a_block_without_what_it_is_made_for_must_be_fixed(part: SectionContent, place: str) -> None:
+    content = replace(PLAIN_ISSUE, sections=(part, *PLAIN_ISSUE.sections))
+    assert short(findings_of_family("content", inspected(content))) == [("must_fix", "content", place)]
+
+
+def test_an_empty_section_deserves_a_look() -> None:
+    content = replace(PLAIN_ISSUE, sections=(*PLAIN_ISSUE.sections, SectionContent(title="Later")))
+    assert short(findings_of_family("content", inspected(content))) == [("look_at", "content", "Later")]
+
+
+def test_a_story_twice_deserves_one_look_at_the_later_place() -> None:
+    twins = (CRANE, replace(GAUGE, url=f"{CRANE.url}/?utm_medium=mail"), replace(CRANE, url="https://other.example"))
+    later = [("look_at", "content", f"Deep dives, story {number}") for number in (2, 3)]
+    assert content_findings(*twins) == later
+    assert content_findings(CRANE, CRANE) == later[:1]
+
+
+def test_a_story_of_the_last_issues_is_named_with_the_issue_that_had_it() -> None:
+    findings = findings_of_family("content", inspected(with_stories(CRANE, GAUGE), past=(LAST_WEEK,)))
+    assert [finding.place for finding in findings] == ["Deep dives, story 1", "Deep dives, story 2"]
+    assert all("“Harbour Notes 40” of 2026-06-23" in finding.sentence for finding in findings)
+
+
+def test_the_newest_of_the_last_issues_is_named() -> None:
+    newer = replace(LAST_WEEK, title="Harbour Notes 41")
+    (finding,) = findings_of_family("content", inspected(with_stories(CRANE), past=(newer, LAST_WEEK)))
+    assert "Harbour Notes 41" in finding.sentence
+
+
+def test_a_long_story_and_a_long_issue_deserve_a_look() -> None:
+    assert content_findings(replace(CRANE, body="word " * 120)) == []
+    assert content_findings(replace(CRANE, body="word " * 121)) == [("look_at", "content", "Deep dives, story 1")]
+    assert content_findings(replace(CRANE, body="word " * 5_001))[-1] == ("look_at", "content", "")
+
+
+def test_another_date_than_the_day_of_sending_can_be_set_by_the_suggestion() -> None:
+    next_day = datetime.datetime(2026, 7, 1, 8, tzinfo=datetime.UTC)
+    (finding,) = findings_of_family("content", inspected(moment=next_day))
+    assert finding.fix is not None
+    assert finding.fix.label == "Set the date to 2026-07-01"
+    assert finding.fix.content == replace(PLAIN_ISSUE, date=DAY + datetime.timedelta(days=1))

@@ -1,0 +1,108 @@
+"""Deliverability: what filters and inboxes judge a mail by before anybody reads it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from newsletter.content.document import SectionContent, SectionKind
+from newsletter.preflight.findings import Finding
+from tests.newsletter.preflight.finding import findings_of_family, inspected, mail, short, with_stories
+from tests.newsletter.preflight.specimen import CRANE, PLAIN_ISSUE, inspection_of
+
+
+def deliverability(**changes: Any) -> list[Finding]:
+    return findings_of_family("deliverability", inspected(replace(PLAIN_ISSUE, **changes)))
+
+
+@pytest.mark.parametrize(
+    ("subject", "expected"),
+    [
+        ("", ["must_fix"]),
+        ("  ", ["must_fix"]),
+        ("x" * 60, []),
+        ("x" * 61, ["look_at"]),
+        ("x" * 201, ["must_fix", "look_at"]),
+        ("two\r\nlines", ["must_fix"]),
+        ("txt.\u202eexe", ["must_fix"]),
+        ("Dear {first_name|you}", ["must_fix"]),
+        ("RE: your boat", ["look_at"]),
+        ("Fwd: your boat", ["look_at"]),
+        ("Regarding your boat", []),
+        ("🚢🚢", ["look_at"]),
+        ("LAST CHANCE TO MOOR", ["look_at"]),
+        ("NASA and the tides", []),
+        ("Is it true?!", ["look_at"]),
+        ("Is it true?", []),
+    ],
+)
+def test_the_subject_is_there_short_plain_and_honest(subject: str, expected: list[str]) -> None:
+    assert short(deliverability(subject=subject)) == [(one, "deliverability", "Subject") for one in expected]
+
+
+@pytest.mark.parametrize(
+    ("subject", "better"),
+    [("RE: your boat", "Your boat"), ("Fw: Re: AW: news", "News"), ("Tides rise!!!", "Tides rise!")],
+)
+def test_a_subject_that_plays_a_trick_can_be_put_right(subject: str, better: str) -> None:
+    (finding,) = deliverability(subject=subject)
+    assert finding.fix is not None
+    assert finding.fix.content.subject == better
+
+
+def test_nothing_is_left_of_a_subject_that_only_claims_to_answer() -> None:
+    assert [finding.fix for finding in deliverability(subject="Re:")] == [None]
+
+
+def test_a_missing_preheader_can_be_the_first_sentence() -> None:
+    (finding,) = deliverability(preheader="")
+    assert (finding.severity.value, finding.place) == ("look_at", "Preheader")
+    assert finding.fix is not None
+    assert finding.fix.content.preheader == "Ports are getting quieter."
+
+
+def test_a_preheader_that_repeats_the_subject_deserves_a_look() -> None:
+    assert short(deliverability(preheader=f"{PLAIN_ISSUE.subject}!")) == [("look_at", "deliverability", "Preheader")]
+
+
+def test_a_broken_preheader_must_be_fixed() -> None:
+    assert short(deliverability(preheader="a\nb")) == [("must_fix", "deliverability", "Preheader")]
+
+
+def test_shouting_in_a_title_is_named_by_its_place() -> None:
+    content = with_stories(replace(CRANE, title="CRANES ARE WAITING NOW"))
+    (finding,) = findings_of_family("deliverability", inspected(content))
+    assert (finding.severity.value, finding.place) == ("look_at", "Deep dives, story 1")
+
+
+def test_an_issue_of_pictures_deserves_a_look() -> None:
+    picture = SectionContent(kind=SectionKind.IMAGE, image="https://p.example/a.jpg", alt="The lock")
+    assert short(deliverability(sections=(picture, *PLAIN_ISSUE.sections))) == [("look_at", "deliverability", "")]
+    words = SectionContent(title="Signal", body="word " * 30)
+    assert deliverability(sections=(picture, words, *PLAIN_ISSUE.sections)) == []
+
+
+def test_a_shortened_link_hides_where_it_leads() -> None:
+    (finding,) = findings_of_family("deliverability", inspected(with_stories(replace(CRANE, url="https://bit.ly/x1"))))
+    assert (finding.severity.value, finding.place) == ("look_at", "Deep dives, story 1")
+    assert "bit.ly" in finding.sentence
+
+
+def test_a_picture_inside_the_mail_deserves_a_look() -> None:
+    findings = findings_of_family("deliverability", mail('<img src="data:image/png;base64,AA">', "Deep dives"))
+    assert ("look_at", "deliverability", "HTML part") in short(findings)
+
+
+def test_a_mail_without_its_text_part_must_be_fixed() -> None:
+    assert short(findings_of_family("deliverability", mail("<p>Hello</p>", " \n"))) == [
+        ("must_fix", "deliverability", "Text part")
+    ]
+
+
+def test_a_text_part_that_says_less_than_the_html_deserves_a_look() -> None:
+    whole = inspection_of(PLAIN_ISSUE).rendered
+    assert whole is not None
+    findings = findings_of_family("deliverability", mail(whole.html, whole.text.replace(CRANE.title, "…")))
+    assert [(one.place, CRANE.title in one.sentence) for one in findings] == [("Text part", True)]
