@@ -1,4 +1,7 @@
-"""Last look at both finished parts, before anybody gets them. Imports slots, text and errors."""
+"""Last look at both finished parts, before anybody gets them. Imports slots, text and errors.
+
+How much they weigh is for pre-flight to judge, which can name the part that is too heavy.
+"""
 
 from __future__ import annotations
 
@@ -7,12 +10,6 @@ import re
 from newsletter.rendering.errors import RenderingError
 from newsletter.rendering.slots import SlotContext, token_pattern
 from newsletter.rendering.text import MAX_LINE_OCTETS
-
-HTML_LIMIT = 102_000
-"""Octets that Gmail shows before it cuts a mail and hides its footer, unsubscribe link included (R-26)."""
-
-SLOT_ALLOWANCE = 300
-"""Octets counted for each slot, the longest an unsubscribe address may be (R-3)."""
 
 REQUIRED_SLOTS = frozenset({"unsubscribe_url", "preferences_url"})
 
@@ -25,7 +22,6 @@ def proof_html(html: str, nonce: str) -> None:
         raise RenderingError("The HTML lost its document type; mail programs would lay it out in quirks mode.")
     _check_conditionals(html)
     _check_tokens(html, nonce, SlotContext.HTML, "HTML")
-    _check_weight(html, nonce)
 
 
 def proof_text(text: str, nonce: str) -> None:
@@ -67,13 +63,3 @@ def _check_tokens(part: str, nonce: str, context: SlotContext, name: str) -> Non
     missing = REQUIRED_SLOTS.difference(slot for _, slot in tokens)
     if missing:
         raise RenderingError(f"The {name} part has no place for {', '.join(sorted(missing))}; every mail needs it.")
-
-
-def _check_weight(html: str, nonce: str) -> None:
-    fixed, tokens = re.subn(token_pattern(nonce), "", html)
-    weight = len(fixed.encode()) + tokens * SLOT_ALLOWANCE
-    if weight > HTML_LIMIT:
-        raise RenderingError(
-            f"The HTML of this issue has {weight / 1000:.0f} KB. Gmail cuts mails at {HTML_LIMIT // 1000} KB and hides "
-            "the footer with the unsubscribe link: shorten the issue, or split it in two."
-        )

@@ -293,11 +293,6 @@ def test_a_subject_that_could_forge_a_header_is_refused(hidden: str) -> None:
         render(write_issue(subject=f"Hello{hidden}Bcc: ben@example.org"))
 
 
-def test_an_issue_too_long_for_gmail_is_refused_with_its_size() -> None:
-    with pytest.raises(RenderingError, match=r"has \d+ KB. Gmail cuts mails at 102 KB"):
-        render(write_digest(stories=120))
-
-
 @settings(max_examples=40, deadline=None)
 @given(st.text(max_size=60), st.text(max_size=60), st.text(max_size=200))
 def test_whatever_editors_type_is_rendered_whole_or_refused_in_a_sentence(title: str, source: str, body: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -16,7 +17,7 @@ from newsletter.sandbox import Fault, SandboxServer
 from newsletter.sending.test_mail import TestMailRefused, send_test
 from subscribers.models import SuppressionReason
 from subscribers.suppression import suppress_addresses
-from tests.publications import content, start_sending
+from tests.publications import content, start_sending, story
 
 pytestmark = pytest.mark.django_db
 
@@ -86,9 +87,9 @@ def test_a_suppressed_address_gets_no_test(issue: Issue, provider: Provider, san
 
 
 def test_an_issue_that_cannot_be_rendered_says_why(issue: Issue, provider: Provider) -> None:
-    huge = SectionContent(title="Long", body="A very long text. " * 8_000)
-    save_content(issue, content(sections=(huge,)), by="tests")
-    with pytest.raises(TestMailRefused, match="102"):
+    long = replace(story(1), url=f"https://harbour.example/{'a' * 1_000}")
+    save_content(issue, content(sections=(SectionContent(title="Long", stories=(long,)),)), by="tests")
+    with pytest.raises(TestMailRefused, match="mail allows 998"):
         send_test(issue, ["edda@example.org"])
 
 
