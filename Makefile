@@ -19,10 +19,10 @@ demo: .venv/base.stamp ## run everything here with sample content; ARGS=--once s
 test: test-sqlite test-postgresql ## run every test, on SQLite and on PostgreSQL
 
 test-sqlite: .venv/dev.stamp
-	$(BIN)/python -m pytest -n auto -m "not postgresql" $(ARGS)
+	$(BIN)/python -m pytest -n auto -m "not postgresql and not fidelity" $(ARGS)
 
 test-postgresql: .venv/dev.stamp
-	$(BIN)/python -m tests.postgresql $(BIN)/python -m pytest -n auto -m "not browser and not own_database" $(ARGS)
+	$(BIN)/python -m tests.postgresql $(BIN)/python -m pytest -n auto -m "not browser and not own_database and not fidelity" $(ARGS)
 
 lint: .venv/dev.stamp ## style, types and import contracts
 	$(BIN)/ruff check .

@@ -24,6 +24,8 @@ _HOLDS_TEXT = frozenset({"mj-title", "mj-preview", "mj-style"})
 _EMPTY = frozenset(
     {"mj-image", "mj-carousel-image", "mj-divider", "mj-spacer", "mj-breakpoint", "mj-all", "mj-class", "mj-font"}
 )
+_ONCE = frozenset({"mj-head", "mj-body", "mj-accordion-title", "mj-accordion-text"})
+"""mrml renders the last of several, or tears the document apart."""
 _HAS_ALT = frozenset({"mj-image", "mj-carousel-image", "mj-social-element"})
 _VOID_HTML = frozenset({"br", "hr", "img", "wbr", "meta", "link", "col"})
 _XML_ENTITIES = frozenset({"amp", "lt", "gt", "quot", "apos"})
@@ -283,10 +285,10 @@ def _kind_of(tag: str, parent: _Element, *, is_refused: bool) -> _Kind:
 
 
 def _second(tag: str, parent: _Element) -> str | None:
-    if tag not in ("mjml", "mj-head", "mj-body"):
+    if tag not in _ONCE:
         return None
     if tag in parent.has:
-        return f"<{tag}> may stand only once"
+        return f"<{tag}> may stand only once in <{parent.tag}>"
     parent.has.add(tag)
     return None
 

@@ -52,7 +52,9 @@ def missing() -> str:
 def official_compiler() -> Iterator[OfficialCompiler]:
     """Start the compiler, and end it afterwards."""
     command = ["node", str(HERE / "official.mjs")]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, encoding="utf-8") as process:
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, encoding="utf-8"
+    ) as process:
         assert process.stdin is not None
         assert process.stdout is not None
         yield OfficialCompiler(process.stdin, process.stdout)

@@ -49,6 +49,13 @@ REFUSED_SOURCES = {
     "document type": ("<!DOCTYPE mjml><mjml></mjml>", 1, "no document type declaration; leave it out"),
     "no body": ("<mjml>\n</mjml>", 2, "has no <mj-body>"),
     "two bodies": (page("<mj-raw /></mj-body><mj-body>"), 2, "<mj-body> may stand only once"),
+    "two titles": (
+        document(
+            ACCORDION.format("", "").replace("</mj-accordion-title>", "</mj-accordion-title><mj-accordion-title />")
+        ),
+        4,
+        "<mj-accordion-title> may stand only once",
+    ),
     "unclosed mj tag": (document("<mj-text>a"), 4, "<mj-text> is not closed before </mj-column>"),
     "unclosed p": (document("<mj-text><p>a</mj-text>"), 4, "<p> is not closed before </mj-text>"),
     "unclosed li": (document("<mj-text><ul><li>a</ul></mj-text>"), 4, "<li> is not closed before </ul>"),
