@@ -13,9 +13,11 @@ from django.conf import settings
 from django.db.models import Max, Q
 from django.db.models.fields.json import KeyTextTransform
 from django.urls import reverse
+from django.utils import timezone
 from pydantic import TypeAdapter, ValidationError
 
 from newsletter.content.document import IssueContent
+from newsletter.content.store import load_content
 from newsletter.models import PUBLISHED, Edition, Issue, Newsletter
 from newsletter.models.issue import IssueQuerySet
 from newsletter.rendering import RenderingError
@@ -76,6 +78,25 @@ def read_issue(newsletter: Newsletter, issue: Issue) -> PublicIssue:
         pk=issue.pk,
         path=reverse("issue", args=[newsletter.slug, issue.slug]),
         published_at=issue.started_at,
+        date=reading.date,
+        view=reading.view,
+    )
+
+
+def read_draft(newsletter: Newsletter, issue: Issue) -> PublicIssue:
+    """Any issue as its page will show it: as it was frozen, else as it is saved. Raises UnreadableEdition."""
+    if issue.edition:
+        reading = _read_edition(issue.edition)
+    else:
+        content = load_content(issue)
+        try:
+            reading = _Reading(content.date, view_issue(content))
+        except RenderingError as error:
+            raise UnreadableEdition(str(error)) from error
+    return PublicIssue(
+        pk=issue.pk,
+        path=reverse("issue", args=[newsletter.slug, issue.slug]),
+        published_at=issue.started_at or issue.scheduled_at or timezone.now(),
         date=reading.date,
         view=reading.view,
     )

@@ -6,29 +6,42 @@ import itertools
 import re
 from collections.abc import Sequence
 
+from csp.constants import NONE, SELF
+from csp.decorators import csp
 from django.conf import settings
 from django.core.paginator import EmptyPage, Page, Paginator
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.utils.cache import add_never_cache_headers
 from django.utils.http import urlencode
+from django.views.decorators.clickjacking import xframe_options_sameorigin
+from django.views.decorators.http import require_safe
 
 from newsletter.models import Issue, Newsletter
 from newsletter.models.issue import IssueQuerySet
 from newsletter.rendering.context import writing_direction
 from newsletter.web.archive import (
+    UnreadableEdition,
     changed_at,
     neighbours,
     published_issues,
     published_years,
+    read_draft,
     read_issue,
     read_issues,
 )
-from newsletter.web.public_page import dated, public_page
+from newsletter.web.public_page import POLICY, dated, public_page
 from newsletter.web.signup_box import signup_box
 from newsletter.web.structured_data import describe_issue
 
 LATEST, ISSUES_A_PAGE, MOST_NEWSLETTERS = 5, 20, 100
+
+#: As public pages, but that only we may embed it and nothing can be sent from it.
+DRAFT_POLICY = POLICY | {
+    "form-action": [NONE],
+    "frame-ancestors": [SELF],
+    "sandbox": ["allow-popups", "allow-popups-to-escape-sandbox"],
+}
 
 _PAGE = re.compile(r"[1-9][0-9]{0,4}")
 
@@ -89,6 +102,33 @@ def issue_page(request: HttpRequest, newsletter: str, issue: str) -> HttpRespons
         "structured_data": describe_issue(publication, shown),
     }
     return dated(render(request, "newsletter/issue.html", context), changed_at(publication))
+
+
+@xframe_options_sameorigin
+@csp(DRAFT_POLICY)
+@require_safe
+def draft_page(request: HttpRequest, newsletter: str, issue: str) -> HttpResponse:
+    """An issue as its page will look, for editors, in the frame of its preview. There is none for anybody else."""
+    if not (request.user.is_active and request.user.is_staff and request.user.has_perm("newsletter.view_issue")):
+        raise Http404
+    publication = get_object_or_404(Newsletter, slug=newsletter)
+    row = get_object_or_404(Issue.objects.filter(newsletter=publication).select_related("edition"), slug=issue)
+    try:
+        shown = read_draft(publication, row)
+    except UnreadableEdition as error:
+        response = HttpResponse(str(error), content_type="text/plain; charset=utf-8")
+    else:
+        context = {
+            **_frame(publication, shown.url),
+            "issue": shown,
+            "structured_data": describe_issue(publication, shown),
+            "opens_elsewhere": True,
+        }
+        response = render(request, "newsletter/issue.html", context)
+        response["Cross-Origin-Opener-Policy"] = "unsafe-none"  # as for every page in a sandbox: see public_page
+    response["Cache-Control"] = "no-store"
+    response["X-Robots-Tag"] = "noindex, nofollow"
+    return response
 
 
 def _front(request: HttpRequest, newsletter: Newsletter) -> HttpResponse:

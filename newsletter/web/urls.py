@@ -4,7 +4,7 @@ from django.urls import path
 
 from newsletter.web.crawlers import robots, sitemap
 from newsletter.web.feed import atom_feed
-from newsletter.web.pages import archive_page, home, issue_page, newsletter_page
+from newsletter.web.pages import archive_page, draft_page, home, issue_page, newsletter_page
 from newsletter.web.webhooks import ResendWebhook
 
 urlpatterns = [
@@ -17,4 +17,5 @@ urlpatterns = [
     path("<slug:newsletter>/feed.atom", atom_feed, name="feed"),
     path("<slug:newsletter>/issues/", archive_page, name="archive"),
     path("<slug:newsletter>/issues/<slug:issue>/", issue_page, name="issue"),
+    path("<slug:newsletter>/issues/<slug:issue>/draft/", draft_page, name="draft"),
 ]

@@ -1,0 +1,73 @@
+"""The previews in a real browser: every frame is shown, none breaks its policy, and forced dark is dark."""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import Any
+
+import pytest
+from django.test import Client
+from playwright.sync_api import Frame, Page
+
+from tests.newsletter.admin.pages import page_of
+from tests.newsletter.admin.test_in_a_browser import CHROMIUM, browsing, watched
+from tests.people import ada
+from tests.publications import make_issue, make_newsletter
+
+LOOKS = ("side-by-side", "desktop", "phone", "dark", "forced-dark", "no-pictures", "text", "web", "headers")
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.skipif(not CHROMIUM and not os.environ.get("CI"), reason="no Chromium is installed here"),
+]
+
+
+def ground_of(frame: Frame) -> int:
+    """How light the largest ground of the mail is, 0 to 255."""
+    colours = frame.evaluate(
+        "[...document.querySelectorAll('body, table, td, div')].filter(one => one.offsetHeight > 200)"
+        ".map(one => getComputedStyle(one).backgroundColor)"
+    )
+    grounds = [[int(part) for part in re.findall(r"\d+", colour)] for colour in colours if "rgba" not in colour]
+    return max(sum(ground[:3]) // 3 for ground in grounds)
+
+
+def shown_frames(page: Page) -> list[Frame]:
+    frames = [frame for frame in page.frames if frame != page.main_frame]
+    for frame in frames:
+        frame.wait_for_load_state("load")
+    return frames
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"viewport": {"width": 1440, "height": 900}},
+        {"viewport": {"width": 390, "height": 844}, "color_scheme": "dark"},
+    ],
+    ids=["desk", "phone in the dark"],
+)
+def test_every_look_is_shown_and_breaks_no_policy(live_server: Any, edda: Client, options: dict[str, Any]) -> None:
+    ada(make_newsletter())
+    issue = make_issue()
+    complaints: list[str] = []
+    grounds: dict[str, int] = {}
+    with browsing(live_server, edda, **options) as context:
+        page = watched(context, complaints)
+        for look in LOOKS:
+            page.goto(f"{page_of(issue, 'preview')}?as={look}")
+            frames = shown_frames(page)
+            if len(frames) != (2 if look == "side-by-side" else 1):
+                complaints.append(f"{look} has {len(frames)} frames")
+            words = "Taller cranes" if look == "headers" else "Quay 1 gets a taller crane"
+            complaints += [f"{look} is empty" for frame in frames if words not in frame.inner_text("body")]
+            if page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth"):
+                complaints.append(f"{look} scrolls sideways")
+            grounds[look] = ground_of(frames[0]) if look in ("desktop", "dark", "forced-dark", "no-pictures") else 0
+    assert complaints == []
+    assert grounds["desktop"] > 200
+    assert grounds["no-pictures"] > 200
+    assert grounds["dark"] < 80
+    assert grounds["forced-dark"] < 80
