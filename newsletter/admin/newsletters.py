@@ -1,48 +1,120 @@
-"""Newsletters in the admin. Imports models."""
+"""Newsletters in the admin, and the feeds that each follows. Imports content, models and themes."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from django import forms
+from django.conf import settings
 from django.contrib import admin
+from django.core.exceptions import ValidationError
 from django.http import HttpRequest
+from django.utils import timezone
 
-from newsletter.admin.moments import zone_names
-from newsletter.models import IssueStatus, Newsletter
+from newsletter.admin.moments import from_now, zone_names
+from newsletter.content.links import web_link_problem
+from newsletter.models import Feed, IssueStatus, Newsletter
+from newsletter.rendering import ThemeError, load_theme, theme_names
+
+THEME_HELP = "Drafts change at once, frozen issues stay as they are. Themes of your own: docs/write-a-theme.md."
 
 if TYPE_CHECKING:
     NewsletterModelAdmin = admin.ModelAdmin[Newsletter]
     NewsletterModelForm = forms.ModelForm[Newsletter]
+    FeedModelForm = forms.ModelForm[Feed]
+    FeedTabularInline = admin.TabularInline[Feed, Newsletter]
 else:
     NewsletterModelAdmin = admin.ModelAdmin
     NewsletterModelForm = forms.ModelForm
+    FeedModelForm = forms.ModelForm
+    FeedTabularInline = admin.TabularInline
 
 
 class NewsletterForm(NewsletterModelForm):
     """Every field of a newsletter and of its mailing list, the zone to be chosen rather than typed."""
 
     time_zone = forms.ChoiceField(help_text="Schedules are meant in this zone.", initial="UTC")
+    theme = forms.ChoiceField(widget=forms.RadioSelect, initial="plain", help_text=THEME_HELP)
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         names = sorted({*zone_names(), self.instance.time_zone})
         self.fields["time_zone"].choices = [(name, name.replace("_", " ")) for name in names]  # type: ignore[attr-defined]
+        self.fields["theme"].choices = list(_theme_choices(self.instance.theme))  # type: ignore[attr-defined]
+        self.fields["logo_url"].validators.append(_check_logo)
         if "slug" in self.fields and _is_linked_to(self.instance):
             self.fields["slug"].disabled = True  # whatever is posted for it is passed over
             self.fields["slug"].help_text = "It stays as it is: mails and other sites link to issues under it."
+
+
+class FeedForm(FeedModelForm):
+    """A feed. One that gets another address, or is switched on again, starts anew."""
+
+    def clean_url(self) -> str:
+        """A full address of the web; whether there is a feed is found out by the worker."""
+        url = str(self.cleaned_data["url"]).strip()
+        if problem := web_link_problem(url):
+            raise forms.ValidationError(f"This address {problem}.")
+        return url
+
+    def save(self, commit: bool = True) -> Feed:
+        """Forget what was known of another address, and look at once."""
+        if {"url", "is_active"} & set(self.changed_data):
+            self.instance.next_poll_at = timezone.now()
+        if "url" in self.changed_data:
+            self.instance.etag = self.instance.last_modified = self.instance.title = self.instance.problem = ""
+            self.instance.failures = 0
+        return super().save(commit)
+
+
+class FeedInline(FeedTabularInline):
+    """The feeds that editors of the newsletter pick stories from. Who may change the newsletter may change them."""
+
+    model = Feed
+    form = FeedForm
+    extra = 1
+    fields = ("url", "source", "section", "is_active", "looked_at")
+    readonly_fields = ("looked_at",)
+
+    @admin.display(description="Last look")
+    def looked_at(self, feed: Feed) -> str:
+        """When it was, and what went wrong."""
+        if feed.polled_at is None:
+            return "Not yet"
+        return f"{from_now(feed.polled_at)}. {feed.problem}".strip(" .") + "."
+
+    def has_view_permission(self, request: HttpRequest, obj: Newsletter | None = None) -> bool:
+        """As for the newsletter."""
+        return request.user.has_perm("newsletter.view_newsletter") or self._may_change(request)
+
+    def has_add_permission(self, request: HttpRequest, obj: Newsletter | None = None) -> bool:
+        """As for the newsletter."""
+        return self._may_change(request)
+
+    def has_change_permission(self, request: HttpRequest, obj: Newsletter | None = None) -> bool:
+        """As for the newsletter."""
+        return self._may_change(request)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Newsletter | None = None) -> bool:
+        """As for the newsletter; what it brought goes with it, but not what was made of that."""
+        return self._may_change(request)
+
+    def _may_change(self, request: HttpRequest) -> bool:
+        return request.user.has_perm("newsletter.change_newsletter")
 
 
 class NewsletterAdmin(NewsletterModelAdmin):
     """A publication and the list that it is sent to."""
 
     form = NewsletterForm
+    inlines = (FeedInline,)
     list_display = ("name", "sender", "time_zone", "language")
     search_fields = ("name", "slug")
     actions = None
     fieldsets = (
         ("What readers see", {"fields": ("name", "slug", "description", "language")}),
+        ("How issues look", {"fields": ("theme", "logo_url", "logo_width")}),
         ("Who writes to them", {"fields": ("sender_name", "sender_email", "reply_to", "postal_address")}),
         ("Publishing", {"fields": ("time_zone", "known_sources")}),
     )
@@ -55,6 +127,28 @@ class NewsletterAdmin(NewsletterModelAdmin):
     def sender(self, newsletter: Newsletter) -> str:
         """Name and address in the From line."""
         return f"{newsletter.sender_name} <{newsletter.sender_email}>"
+
+
+def _check_logo(url: str) -> None:
+    """Programs show pictures of encrypted addresses only."""
+    problem = web_link_problem(url) or ("" if url.startswith("https://") else "does not start with https://")
+    if problem:
+        raise ValidationError(f"The address of the logo {problem}.")
+
+
+def _theme_choices(chosen: str) -> Iterator[tuple[str, str]]:
+    """Every theme with what it is like; one that cannot be used says why, and stays in the list while it is chosen."""
+    names = theme_names(settings.THEME_FOLDERS)
+    for name in names:
+        try:
+            theme = load_theme(name, settings.THEME_FOLDERS)
+        except ThemeError as error:
+            if name == chosen:
+                yield name, str(error)
+        else:
+            yield name, f"{theme.label} – {theme.description}"
+    if chosen not in names:
+        yield chosen, f"{chosen} – this theme is gone; choose another, or bring it back"
 
 
 def _is_linked_to(newsletter: Newsletter) -> bool:

@@ -15,6 +15,7 @@ from playwright.sync_api import BrowserContext, Dialog, Page, sync_playwright
 
 from newsletter.content.store import load_content
 from newsletter.models import Issue
+from tests.feeds import make_items
 from tests.newsletter.admin.pages import page_of
 from tests.people import ada
 from tests.publications import address_everybody, make_issue, make_newsletter, start_sending
@@ -63,8 +64,10 @@ def titles(page: Page) -> list[str]:
 def test_no_page_breaks_the_policy_or_scrolls_sideways(live_server: Any, edda: Client, options: dict[str, Any]) -> None:
     draft, started = make_issue(), start_sending(make_issue("issue-2"))
     ada(make_newsletter())
+    make_items(1, 2, 3)
     address_everybody()
     urls = [page_of(draft, name) for name in ("change", "preview", "check", "test", "schedule", "send_now", "delete")]
+    urls += [page_of(draft, name) for name in ("feeds", "link")]
     urls += [page_of(started, name) for name in ("change", "preview", "report", "pause", "cancel")]
     urls += [reverse(f"admin:newsletter_issue_{name}") for name in ("changelist", "add", "import")]
     complaints: list[str] = []

@@ -1,0 +1,236 @@
+"""Stories from elsewhere: picked from feeds or made of a link, and nobody's words overwritten by it."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from django.conf import settings
+from django.contrib.auth.models import Permission, User
+from django.test import Client
+from django.urls import reverse
+from django.utils import timezone
+
+from newsletter.content.store import load_content
+from newsletter.models import Feed, FeedItem, FeedItemState, Issue, Newsletter
+from tests.feeds import make_items
+from tests.newsletter.admin.pages import form_data, page_of, words_on
+from tests.publications import make_issue, make_newsletter, start_sending
+from tests.publisher import Answer, Publisher, publishing
+
+PAGE = b'<title>Quay 3</title><meta property="og:site_name" content="Harbour Daily">'
+HTML = {"Content-Type": "text/html"}
+
+
+@pytest.fixture
+def site(monkeypatch: pytest.MonkeyPatch) -> Iterator[Publisher]:
+    monkeypatch.setattr(settings, "FETCH_ALLOWED_HOSTS", ("127.0.0.1",))
+    with publishing() as publisher:
+        publisher.pages["/3"] = Answer(PAGE, headers=HTML)
+        yield publisher
+
+
+def last_story(issue: Issue) -> tuple[str, str, str]:
+    section = next(section for section in reversed(load_content(issue).sections) if section.stories)
+    return section.title, section.stories[-1].title, section.stories[-1].url
+
+
+# From feeds
+
+
+def test_new_items_are_listed_with_what_is_known_of_them(edda: Client, issue: Issue) -> None:
+    make_items(1)
+    Feed.objects.update(problem="The server answered with status 503.", polled_at=timezone.now())
+    shown = words_on(edda.get(page_of(issue, "feeds")))
+    assert "Quay 1 Harbour Daily, just now Crane 1 lifts." in shown
+    assert "looked at just now Problem The server answered with status 503." in shown
+    assert "Follow feeds" not in shown
+
+
+def test_what_is_ticked_becomes_drafts_in_the_section_that_is_chosen(edda: Client, issue: Issue) -> None:
+    first, _, third = make_items(1, 2, 3)
+    sent = {"do": "add", "item": [first.pk, third.pk], "section": "The pattern"}
+    answer = edda.post(page_of(issue, "feeds"), sent, follow=True)
+    assert "2 stories were added as drafts." in words_on(answer)
+    assert [story.title for story in load_content(issue).sections[-1].stories] == ["Quay 1", "Quay 3"]
+    assert FeedItem.objects.get(title="Quay 2").state == FeedItemState.NEW
+
+
+def test_without_a_choice_stories_go_where_their_feed_says(edda: Client, issue: Issue) -> None:
+    (item,) = make_items(1)
+    edda.post(page_of(issue, "feeds"), {"do": "add", "item": item.pk})
+    assert last_story(issue)[:2] == ("News", "Quay 1")
+
+
+def test_a_new_section_can_be_named(edda: Client, issue: Issue) -> None:
+    (item,) = make_items(1)
+    sent = {"do": "add", "item": item.pk, "section": "+"}
+    refused = edda.post(page_of(issue, "feeds"), sent | {"new_section": " "})
+    assert "Give the new section a heading" in words_on(refused)
+    assert f'value="{item.pk}" id="item-{item.pk}" checked' in refused.content.decode(), "what was ticked stays ticked"
+    edda.post(page_of(issue, "feeds"), sent | {"new_section": "Ferries"})
+    assert last_story(issue)[:2] == ("Ferries", "Quay 1")
+
+
+def test_what_is_dismissed_is_not_offered_again(edda: Client, issue: Issue) -> None:
+    first, _ = make_items(1, 2)
+    answer = edda.post(page_of(issue, "feeds"), {"do": "dismiss", "item": first.pk}, follow=True)
+    assert "1 story was dismissed" in words_on(answer)
+    assert [item.title for item in answer.context["items"]] == ["Quay 2"]
+
+
+@pytest.mark.parametrize("do", ["add", "dismiss"])
+def test_nothing_ticked_is_said(edda: Client, issue: Issue, do: str) -> None:
+    make_items(1)
+    sent = {"do": do, "item": ["", "x", "9" * 40]}
+    assert "Tick the stories" in words_on(edda.post(page_of(issue, "feeds"), sent, follow=True))
+
+
+def test_what_somebody_else_has_used_meanwhile_is_said(edda: Client, issue: Issue) -> None:
+    first, second = make_items(1, 2)
+    FeedItem.objects.filter(pk=first.pk).update(state=FeedItemState.USED)
+    both = {"do": "add", "item": [first.pk, second.pk]}
+    answer = edda.post(page_of(issue, "feeds"), both, follow=True)
+    assert "1 story was added as drafts. 1 others were used or dismissed meanwhile." in words_on(answer)
+    assert "Nothing was added: somebody else" in words_on(edda.post(page_of(issue, "feeds"), both, follow=True))
+
+
+def test_look_now_makes_the_feeds_due(edda: Client, issue: Issue) -> None:
+    make_items(1)
+    Feed.objects.update(next_poll_at=timezone.now() + datetime.timedelta(days=1))
+    answer = edda.post(page_of(issue, "feeds"), {"do": "look"}, follow=True)
+    assert "The worker looks at 1 feed now." in words_on(answer)
+    assert Feed.objects.get().next_poll_at <= timezone.now()
+
+
+def test_without_feeds_the_way_to_them_is_shown_to_who_may_go_it(
+    issue: Issue, edda: Client, signed_in: Callable[[str], Client]
+) -> None:
+    assert "Follow feeds" in words_on(edda.get(page_of(issue, "feeds")))
+    assert "Somebody who may change the newsletter" in words_on(signed_in("will").get(page_of(issue, "feeds")))
+
+
+def test_an_issue_past_draft_takes_no_stories(edda: Client, issue: Issue, site: Publisher) -> None:
+    (item,) = make_items(1)
+    start_sending(issue)
+    assert "its content stays as it is" in words_on(edda.get(page_of(issue, "feeds")))
+    assert "its content stays as it is" in words_on(edda.get(page_of(issue, "link")))
+    answer = edda.post(page_of(issue, "feeds"), {"do": "add", "item": item.pk})
+    assert "Nothing was added." in words_on(answer)
+    answer = edda.post(page_of(issue, "link"), {"url": f"{site.url}/3"})
+    assert "Nothing was added." in words_on(answer)
+    assert FeedItem.objects.get().state == FeedItemState.NEW
+
+
+# From a link
+
+
+def test_a_link_becomes_a_story(edda: Client, issue: Issue, site: Publisher) -> None:
+    answer = edda.post(page_of(issue, "link"), {"url": f" {site.url}/3 ", "section": ""}, follow=True)
+    assert "“Quay 3” was added as a draft." in words_on(answer)
+    assert last_story(issue) == ("Deep dives", "Quay 3", f"{site.url}/3")
+
+
+def test_a_link_that_tells_nothing_can_be_added_alone(edda: Client, issue: Issue, site: Publisher) -> None:
+    sent = {"url": f"{site.url}/gone", "new_section": "Ferries"}
+    refused = edda.post(page_of(issue, "link"), sent)
+    assert "No story could be made of this link. The server answered with status 404" in words_on(refused)
+    assert f"{site.url}/gone" in refused.content.decode(), "what was typed is still there"
+    edda.post(page_of(issue, "link"), sent | {"bare": ""})
+    assert last_story(issue) == ("Ferries", "", f"{site.url}/gone")
+
+
+@pytest.mark.parametrize(
+    ("url", "sentence"),
+    [
+        ("", "This field is required"),
+        ("quay.example/3", "is not a full web address"),
+        ("javascript:alert(1)", "is not a full web address"),
+        ("http://127.0.0.1:9/", "is not on the public internet"),
+        ("http://2130706433/", "is not on the public internet"),
+    ],
+)
+def test_a_link_that_leads_nowhere_is_refused(edda: Client, issue: Issue, url: str, sentence: str) -> None:
+    revision = issue.revision
+    assert sentence in words_on(edda.post(page_of(issue, "link"), {"url": url}))
+    issue.refresh_from_db()
+    assert issue.revision == revision
+
+
+def test_a_link_that_stands_in_an_issue_already_is_added_and_said(edda: Client, issue: Issue, site: Publisher) -> None:
+    edda.post(page_of(issue, "link"), {"url": f"{site.url}/3"})
+    next_issue = make_issue("issue-2", title="Quieter ferries")
+    answer = edda.post(page_of(next_issue, "link"), {"url": f"{site.url}/3#photo"}, follow=True)
+    assert "Its link stands in “Taller cranes” already" in words_on(answer)
+    assert last_story(next_issue)[1] == "Quay 3"
+
+
+def test_the_compose_page_leads_to_both(edda: Client, issue: Issue) -> None:
+    body = edda.get(page_of(issue)).content.decode()
+    assert page_of(issue, "feeds") in body
+    assert page_of(issue, "link") in body
+
+
+# Feeds of a newsletter
+
+
+def newsletter_url(newsletter: Newsletter) -> str:
+    return reverse("admin:newsletter_newsletter_change", args=[newsletter.pk])
+
+
+def follow(client: Client, newsletter: Newsletter, **fields: str) -> Any:
+    url = newsletter_url(newsletter)
+    sent = form_data(client, url, "//form[@id='newsletter_form']")
+    return client.post(url, sent | {f"feeds-0-{name}": value for name, value in fields.items()}, follow=True)
+
+
+def test_a_newsletter_follows_a_feed_and_the_worker_looks_at_once(edda: Client) -> None:
+    newsletter = make_newsletter()
+    follow(edda, newsletter, url=" https://quay.example/feed ", section="News")
+    feed = Feed.objects.get()
+    assert (feed.url, feed.section, feed.is_active) == ("https://quay.example/feed", "News", True)
+    assert feed.next_poll_at <= timezone.now()
+
+
+@pytest.mark.parametrize("url", ["quay.example/feed", "file:///etc/passwd", "javascript:alert(1)"])
+def test_a_feed_needs_an_address_of_the_web(edda: Client, url: str) -> None:
+    assert "is not a full web address" in words_on(follow(edda, make_newsletter(), url=url))
+    assert not Feed.objects.exists()
+
+
+def test_a_feed_with_another_address_starts_anew(edda: Client) -> None:
+    newsletter = make_newsletter()
+    later = timezone.now() + datetime.timedelta(days=1)
+    Feed.objects.create(
+        newsletter=newsletter,
+        url="https://quay.example/old",
+        etag='"1"',
+        problem="Gone.",
+        failures=9,
+        next_poll_at=later,
+    )
+    follow(edda, newsletter, source="Harbour Daily")
+    feed = Feed.objects.get()
+    assert (feed.source, feed.failures, feed.next_poll_at) == ("Harbour Daily", 9, later)
+    follow(edda, newsletter, url="https://quay.example/new")
+    feed = Feed.objects.get()
+    assert (feed.etag, feed.problem, feed.failures) == ("", "", 0)
+    assert feed.next_poll_at <= timezone.now()
+
+
+@pytest.mark.django_db
+def test_who_may_change_the_newsletter_may_change_its_feeds_and_who_may_look_sees_them() -> None:
+    newsletter = make_newsletter()
+    Feed.objects.create(newsletter=newsletter, url="https://quay.example/feed")
+    shown = {}
+    for name, codename in (("nora", "change_newsletter"), ("vera", "view_newsletter")):
+        user = User.objects.create_user(name, is_staff=True)
+        user.user_permissions.set(Permission.objects.filter(codename=codename))
+        client = Client()
+        client.force_login(user)
+        shown[name] = client.get(newsletter_url(newsletter)).content.decode()
+    assert 'name="feeds-0-url"' in shown["nora"]
+    assert 'name="feeds-0-url"' not in shown["vera"]
+    assert "https://quay.example/feed" in shown["vera"]
