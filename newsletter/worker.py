@@ -15,6 +15,7 @@ from django.db import close_old_connections, connections
 from structlog.contextvars import bind_contextvars, bound_contextvars
 
 from newsletter.gathering.poll import poll_next_feed
+from newsletter.preflight import check_next_links
 from newsletter.providers import get_provider
 from newsletter.providers.base import Provider
 from newsletter.receipts.apply import apply_receipts
@@ -61,7 +62,7 @@ def steps_of(provider: Provider, throttle: Throttle) -> list[Step]:
 
 def errands_of() -> list[Step]:
     """What takes a worker out on the net. It has a loop of its own: no mail waits for a stranger's slow server."""
-    return [poll_next_feed]
+    return [poll_next_feed, check_next_links]
 
 
 def work(stop: threading.Event) -> None:

@@ -1,0 +1,112 @@
+"""Accessibility: everybody can read the mail, with eyes or a screen reader, on light and on dark screens."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from newsletter.content.document import SectionContent
+from newsletter.rendering.theme import load_theme, theme_names
+from tests.newsletter.preflight.finding import findings_of_family, mail, short, with_stories
+from tests.newsletter.preflight.specimen import CRANE, EVERY_KIND, GAUGE, PLAIN_ISSUE, inspection_of, mail_of
+
+HEAD = "<head><title>Harbour Notes</title></head>"
+
+
+def page(body: str, *, head: str = HEAD, attributes: str = 'lang="en"') -> str:
+    return f"<!DOCTYPE html><html {attributes}>{head}<body><h1>Harbour Notes</h1>{body}</body></html>"
+
+
+def sentences(html: str) -> list[str]:
+    return [finding.sentence for finding in findings_of_family("accessibility", mail(html))]
+
+
+@pytest.mark.parametrize("theme", theme_names())
+@pytest.mark.parametrize("content", [PLAIN_ISSUE, EVERY_KIND], ids=["plain", "every kind"])
+def test_shipped_themes_pass_with_every_kind_of_part(theme: str, content: object) -> None:
+    inspection = inspection_of(content, load_theme(theme))  # type: ignore[arg-type]
+    assert findings_of_family("accessibility", inspection) == []
+
+
+@pytest.mark.parametrize("theme", theme_names())
+def test_shipped_themes_pass_in_a_language_from_right_to_left(theme: str) -> None:
+    rendered = mail_of(PLAIN_ISSUE, load_theme(theme), "ar")
+    assert findings_of_family("accessibility", replace(inspection_of(PLAIN_ISSUE), rendered=rendered)) == []
+
+
+@pytest.mark.parametrize(
+    ("html", "says"),
+    [
+        (page("", attributes=""), "does not say its language"),
+        (page("", head="<head><title> </title></head>"), "has no title"),
+        (page("", attributes='lang="he" dir="ltr"'), "written from right to left"),
+        (page('<img src="https://p.example/a.png">'), "has no alternative text"),
+        (page('<a href="https://a.example"><img src="https://p.example/a.png" alt=""></a>'), "is a link without words"),
+        (page("<h1>Another</h1>"), "2 main headings"),
+        (page("<h3>Deep</h3>"), "“Deep” is of level 3 and follows one of level 1"),
+        (page("<table><tr><td>x</td></tr></table>"), "would be read out row by row"),
+        (page('<a href="https://a.example">Click here!</a>'), "“Click here!” do not say where"),
+        (page('<a href="https://a.example/long">https://a.example/long</a>'), "shows its bare address"),
+        (page('<a href="https://a.example"></a>'), "has no words"),
+        (page('<a href="https://a.example">Tides</a> <a href="https://b.example">tides</a>'), "Two links say “tides”"),
+        (page('<p style="color:#999999">Faint</p>'), "On light screens “Faint” is hard to read: #999999 on #ffffff"),
+    ],
+)
+def test_what_keeps_somebody_from_reading_is_said(html: str, says: str) -> None:
+    (sentence,) = {sentence.replace("On dark", "On light") for sentence in sentences(html)}
+    assert says in sentence
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        '<img src="https://p.example/line.png" alt="">',
+        '<table role="presentation"><tr><td>x</td></tr></table><table><tr><th>Tide</th></tr></table>',
+        '<a href="#part-2">here</a>',
+        '<a href="https://a.example">Tides</a> <a href="https://a.example">Tides</a>',
+        '<div style="display:none;color:#fefefe">Preheader</div>',
+        '<p style="color:#8a8a8a;font-size:24px">Large</p>',
+        '<div style="background:#222 url(x.png)"><p style="color:rgb(250, 250, 250)">On dark ground</p></div>',
+        '<table role="none" bgcolor="black"><tr><td style="color:white">On a ground of old</td></tr></table>',
+    ],
+)
+def test_what_is_right_on_purpose_is_passed(body: str) -> None:
+    assert sentences(page(body)) == []
+
+
+def test_dark_rules_count_on_dark_screens_only_and_the_stronger_one_wins() -> None:
+    rules = """<style>@media (prefers-color-scheme: dark) {
+        .paper { background-color: #111111 !important }
+        .paper p { color: #eeeeee !important }
+        p.faint { color: #222222 !important }
+        p { color: #000000 !important }
+        [data-x] :unknown-thing { color: red !important }
+    }</style>"""
+    head = HEAD.replace("</head>", f"{rules}</head>")
+    body = '<div class="paper" style="background-color:#ffffff;color:#111111">{}</div>'
+    assert sentences(page(body.format('<p style="color:#111111">Words</p>'), head=head)) == []
+    (sentence,) = sentences(page(body.format('<p class="faint" style="color:#111111">Words</p>'), head=head))
+    assert sentence.startswith("On dark screens “Words” is hard to read: #222222 on #111111")
+
+
+def test_a_rule_that_an_inline_style_outdoes_changes_nothing() -> None:
+    rules = "<style>@media (prefers-color-scheme: dark) { p { color: #fefefe } }</style>"
+    head = HEAD.replace("</head>", f"{rules}</head>")
+    assert sentences(page('<p style="color:#111111">Words</p>', head=head)) == []
+
+
+def test_a_link_that_says_nothing_is_named_by_its_place() -> None:
+    content = with_stories(GAUGE, replace(CRANE, body="Read [more](https://more.example/) today."))
+    assert short(findings_of_family("accessibility", inspection_of(content))) == [
+        ("look_at", "accessibility", "Deep dives, story 2")
+    ]
+
+
+def test_a_heading_that_skips_a_level_is_named_by_its_place() -> None:
+    lead = SectionContent(title="Signal", body="Words.")
+    content = replace(PLAIN_ISSUE, sections=(lead, *PLAIN_ISSUE.sections[1:]))
+    html = mail_of(content).html
+    deeper = html.replace("<h2", "<h4").replace("</h2>", "</h4>")
+    findings = findings_of_family("accessibility", mail(deeper, content=content))
+    assert {finding.place for finding in findings} == {"Signal"}

@@ -1,0 +1,82 @@
+"""Clients: what mail programs cannot show, beyond what our own themes ask of them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from newsletter.content.document import SectionContent, SectionKind
+from newsletter.preflight.client_features import features_used
+from newsletter.preflight.clients import client_data, known_features
+from newsletter.preflight.mail_page import mail_page
+from newsletter.rendering.theme import load_theme, theme_names
+from tests.newsletter.preflight.finding import findings_of_family, mail
+from tests.newsletter.preflight.specimen import EVERY_KIND, PLAIN_ISSUE, inspection_of, mail_of
+
+
+def used(html: str) -> frozenset[str]:
+    return features_used(mail_page(f"<html><head></head><body>{html}</body></html>"))
+
+
+def test_the_data_says_where_it_is_from_and_covers_what_is_named() -> None:
+    data = client_data()
+    assert data.date >= "2026-05-13"
+    assert set(data.shares) <= set(data.families)
+    assert 0 < sum(data.shares.values()) <= 100
+    assert all(len(letters) == len(data.clients) for letters in data.support.values())
+    assert data.baseline <= data.support.keys()
+
+
+@pytest.mark.parametrize("theme", theme_names())
+@pytest.mark.parametrize("language", ["en", "ar"])
+def test_the_baseline_holds_what_the_shipped_themes_use(theme: str, language: str) -> None:
+    needed = known_features(mail_page(mail_of(EVERY_KIND, load_theme(theme), language).html))
+    missing = sorted(needed - client_data().baseline)
+    assert not missing, f"If {theme} is right to use these, add them to client_baseline.toml: {missing}"
+
+
+@pytest.mark.parametrize(
+    ("html", "features"),
+    [
+        ('<p style="display:flex;gap:4px">x</p>', {"css-display-flex", "css-gap", "css-unit-px"}),
+        ('<p style="margin-left:1rem;border-top-left-radius:2em">x</p>', {"css-margin", "css-border-radius"}),
+        ('<p style="color:var(--ink);width:calc(1px + 1vw)">x</p>', {"css-variables", "css-unit-calc", "css-unit-vw"}),
+        ('<p style="background:linear-gradient(#fff, #000)">x</p>', {"css-linear-gradient", "css-background"}),
+        ("<style>@media (hover) { a:hover > b { color: red } }</style>", {"css-at-media-hover", "css-selector-child"}),
+        ("<style>a::before { inset: 0 }</style>", {"css-pseudo-element-before", "css-inset"}),
+        ("<style>@import 'x.css'; @font-face { font-family: x }</style>", {"css-at-import", "css-at-font-face"}),
+        ('<img src="https://p.example/a.WEBP?w=1" srcset="https://p.example/b.avif 2x">', {"image-webp", "image-avif"}),
+        ('<img src="data:image/gif;base64,R0">', {"image-base64"}),
+        ('<a href="mailto:a@b.example" target="_blank">x</a>', {"html-mailto-links", "html-target"}),
+        (
+            '<input type="checkbox"><article>x</article><ol></ol>',
+            {"html-input-checkbox", "html-semantics", "html-lists"},
+        ),
+    ],
+)
+def test_features_are_found_where_they_are_used(html: str, features: set[str]) -> None:
+    found = used(html)
+    assert features <= found
+    assert features <= client_data().support.keys()
+
+
+def test_what_is_written_for_outlook_alone_is_not_counted() -> None:
+    assert "css-display-grid" not in used('<!--[if mso]><p style="display:grid">x</p><![endif]-->')
+    assert not any(feature.startswith("css-mso") for feature in used('<p style="mso-line-height-rule:exactly">x</p>'))
+
+
+def test_a_feature_beyond_the_baseline_names_the_programs_and_their_share() -> None:
+    (finding,) = findings_of_family("clients", mail('<html><body><p style="display:grid">x</p></body></html>'))
+    assert (finding.severity.value, finding.place) == ("look_at", "Theme")
+    assert "“display:grid” is not supported in" in finding.sentence
+    assert "Outlook for Windows" in finding.sentence
+    assert "(Outlook: about 4 % of opens)" in finding.sentence
+
+
+def test_a_picture_of_a_rare_kind_is_named_by_its_place() -> None:
+    picture = SectionContent(kind=SectionKind.IMAGE, image="https://p.example/lock.avif", alt="The lock")
+    content = replace(PLAIN_ISSUE, sections=(*PLAIN_ISSUE.sections, picture))
+    (finding,) = findings_of_family("clients", inspection_of(content))
+    assert finding.place == "Image, part 3"
+    assert "Outlook for Windows" in finding.sentence

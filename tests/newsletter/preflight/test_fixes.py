@@ -1,0 +1,97 @@
+"""Suggestions are safe: each removes its finding, breaks nothing else, and does nothing the second time."""
+
+from __future__ import annotations
+
+import datetime
+from dataclasses import replace
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from newsletter.content.document import IssueContent, SectionContent, StoryContent
+from newsletter.content.fields import content_faults
+from newsletter.preflight import Finding, Inspection, Severity, run_checks
+from newsletter.preflight.findings import LinkHop, LinkLook
+from newsletter.preflight.places import placed_links
+from tests.newsletter.preflight.finding import inspected
+from tests.newsletter.preflight.specimen import DAY, PLAIN_ISSUE
+
+WORDS = st.text(st.sampled_from("aB!? .…🚢é:"), max_size=40)
+SUBJECTS = st.one_of(WORDS, st.builds("{}{}".format, st.sampled_from(["RE: ", "fw:re:", "Aw: "]), WORDS))
+ADDRESSES = st.sampled_from(
+    [
+        "http://a.example/x",
+        "http://a.example/x/y",
+        "https://b.example/",
+        "https://c.example/?a=1&b=2",
+        "http://d.example",
+    ]
+)
+BODIES = st.lists(
+    st.one_of(
+        WORDS,
+        st.builds("[{}]({})".format, st.sampled_from(["Words", "*More* words", "`code`"]), ADDRESSES),
+        st.builds("<{}>".format, ADDRESSES),
+        st.builds("`{}`".format, ADDRESSES),
+        ADDRESSES,
+    ),
+    max_size=4,
+).map(" and ".join)
+STORIES = st.builds(StoryContent, title=WORDS, url=ADDRESSES, body=BODIES)
+ISSUES = st.builds(
+    lambda subject, preheader, body, stories: replace(
+        PLAIN_ISSUE,
+        subject=subject,
+        preheader=preheader,
+        sections=(SectionContent(title="Signal", body=body), SectionContent(title="Dives", stories=tuple(stories))),
+    ),
+    SUBJECTS,
+    st.one_of(st.just(""), WORDS),
+    BODIES,
+    st.lists(STORIES, max_size=3),
+)
+LOOKS = st.one_of(
+    st.builds(LinkLook, status=st.just(200), has_https=st.booleans()),
+    st.builds(
+        lambda end, status: LinkLook(status=200, final_url=end, hops=(LinkHop("http://a.example/x", status),)),
+        st.sampled_from(["https://new.example/", "https://b.example/", "javascript:alert(1)"]),
+        st.sampled_from([301, 302, 308]),
+    ),
+)
+
+
+@st.composite
+def inspections(draw: Any) -> Inspection:
+    content: IssueContent = draw(ISSUES)
+    urls = sorted({link.url for link in placed_links(content)})
+    day = DAY + datetime.timedelta(days=draw(st.integers(0, 1)))
+    moment = datetime.datetime(day.year, day.month, day.day, tzinfo=datetime.UTC)
+    return replace(inspected(content, moment=moment), links={url: draw(LOOKS) for url in urls})
+
+
+def must_fix(findings: tuple[Finding, ...]) -> set[str]:
+    return {finding.sentence for finding in findings if finding.severity is Severity.MUST_FIX}
+
+
+@settings(max_examples=60, deadline=None)
+@given(inspections())
+def test_a_fix_removes_its_finding_and_adds_nothing_that_must_be_fixed(inspection: Inspection) -> None:
+    findings = run_checks(inspection)
+    for finding in findings:
+        if finding.fix is None:
+            continue
+        fixed = finding.fix.content
+        # Where a link leads now has been looked at too: it is where the old one ended.
+        looks = {link.url: LinkLook(status=200) for link in placed_links(fixed)} | dict(inspection.links)
+        after = run_checks(replace(inspection, content=fixed, links=looks))
+        assert fixed != inspection.content
+        assert finding.sentence not in {one.sentence for one in after}
+        assert must_fix(after) <= must_fix(findings)
+        assert set(content_faults(fixed)) <= set(content_faults(inspection.content))
+
+
+@settings(max_examples=40, deadline=None)
+@given(inspections())
+def test_the_same_findings_suggest_the_same_again(inspection: Inspection) -> None:
+    assert run_checks(inspection) == run_checks(inspection)
