@@ -1,0 +1,185 @@
+"""The doctor: why an issue does not move, in sentences, and what to do about it. Imports symptoms, progress, health.
+
+Beside what the rows tell, it looks at the settings, the disk and the database, and asks the provider how it is.
+"""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Iterator
+from pathlib import Path
+from shutil import disk_usage
+
+from django.conf import settings
+from django.db import DatabaseError, connection
+from django.utils import timezone
+
+from newsletter.configuration import is_loopback
+from newsletter.models import Issue, IssueStatus
+from newsletter.providers import get_provider
+from newsletter.providers.base import CanCheckUp, CheckUp, Provider
+from newsletter.watch.duration import duration
+from newsletter.watch.health import migrations_to_apply
+from newsletter.watch.progress import progress_of
+from newsletter.watch.symptoms import Grade, Symptom, lost_worker_symptoms, symptoms
+
+#: Seconds that our clock and the provider's may differ; webhooks are refused at 300 (R-131).
+LARGEST_SKEW = 60.0
+
+#: Bytes free where SQLite writes: below the first it may fail at any moment, below the second somebody should know.
+FULL, NEARLY_FULL = 100_000_000, 1_000_000_000
+
+ORDER = list(Grade)
+
+
+def examine(issue: Issue | None = None, *, provider: Provider | None = None) -> list[Symptom]:
+    """Everything that keeps mail from moving, the worst first; with an issue, what it is waiting for, too."""
+    try:
+        pending = migrations_to_apply()
+    except DatabaseError as error:
+        sentence = f"The database does not answer ({type(error).__name__}); nothing else can be looked at."
+        advice = "See that it runs and that DATABASE_URL is right."
+        return [Symptom(name="database", grade=Grade.BROKEN, sentence=sentence, advice=advice)]
+    if pending:
+        sentence = f"{pending} migrations are not applied, so nothing can work as it should."
+        return [Symptom(name="migrations", grade=Grade.BROKEN, sentence=sentence, advice="Run manage.py migrate.")]
+    found = [
+        *(issue_symptoms(issue) if issue else ()),
+        *symptoms(),
+        *provider_symptoms(provider or get_provider()),
+        *settings_symptoms(),
+        *disk_symptoms(),
+    ]
+    return sorted(found, key=lambda symptom: ORDER.index(symptom.grade))
+
+
+# --- One issue -----------------------------------------------------------------------------------------------------
+
+
+def issue_symptoms(issue: Issue) -> Iterator[Symptom]:
+    """Where the issue stands and what it waits for. What `symptoms` tells of all issues is not repeated."""
+    now, status = timezone.now(), IssueStatus(issue.status)
+    if status is IssueStatus.DRAFT:
+        fell_back = f" It went back to draft: {issue.hold_reason}" if issue.hold_reason else ""
+        grade = Grade.LOOK if issue.hold_reason else Grade.FINE
+        yield _about(
+            issue, grade, f"It is a draft: nobody has scheduled or sent it.{fell_back}", "Schedule or send it."
+        )
+    elif status is IssueStatus.SCHEDULED and issue.scheduled_at and issue.scheduled_at > now:
+        left = duration((issue.scheduled_at - now).total_seconds())
+        yield _about(issue, Grade.FINE, f"It is scheduled and starts in {left}, at {_clock(issue.scheduled_at)}.")
+    elif status is IssueStatus.SENDING:
+        yield from _sending_symptoms(issue, now)
+        yield from lost_worker_symptoms(issue, now)
+    elif status in (IssueStatus.SENT, IssueStatus.CANCELLED):
+        when = f" at {_clock(issue.finished_at)}" if issue.finished_at else ""
+        yield _about(issue, Grade.FINE, f"It is {status.label.lower()}{when}. There is nothing left to send.")
+
+
+def _sending_symptoms(issue: Issue, now: datetime.datetime) -> Iterator[Symptom]:
+    progress = progress_of(issue, now=now)
+    report = progress.report
+    if not progress.is_addressed:
+        yield _about(issue, Grade.FINE, f"Its audience is being addressed: {report.audience:,} readers so far.")
+    if progress.retry_reason and progress.next_try_at:
+        wait = (progress.next_try_at - now).total_seconds()
+        when = f"in {duration(wait)}, at {_clock(progress.next_try_at)}" if wait > 0 else "as soon as a worker is free"
+        sentence = f"The provider did not take {progress.retrying:,} mails: {progress.retry_reason} Next try {when}."
+        yield _about(
+            issue, Grade.LOOK, sentence, "Nothing to do if it passes; the same bytes go out under the same key."
+        )
+    if progress.rate:
+        left = f", about {duration(progress.seconds_left)} left" if progress.seconds_left else ""
+        share = "" if progress.percent is None else f" {progress.percent} % done,"
+        yield _about(issue, Grade.FINE, f"It moves:{share} {progress.rate:.1f} mails a second{left}.")
+    elif progress.is_addressed and report.waiting + report.under_way and not progress.retry_reason:
+        to_go = report.waiting + report.under_way
+        yield _about(
+            issue, Grade.LOOK, f"{to_go:,} mails wait, and none was accepted in the last minute.", "See below."
+        )
+
+
+def _about(issue: Issue, grade: Grade, sentence: str, advice: str = "") -> Symptom:
+    return Symptom(name="issue", grade=grade, sentence=sentence, advice=advice, issue=issue)
+
+
+def _clock(moment: datetime.datetime) -> str:
+    return f"{moment.astimezone(datetime.UTC):%Y-%m-%d %H:%M} UTC"
+
+
+# --- The installation ----------------------------------------------------------------------------------------------
+
+
+def provider_symptoms(provider: Provider) -> Iterator[Symptom]:
+    """Whether the provider answers, takes our key, has our clock, and trusts our domain."""
+    if not isinstance(provider, CanCheckUp):
+        sentence = f"The provider {provider.name} cannot be asked without sending; its first refusal will tell."
+        yield Symptom(name="provider", grade=Grade.FINE, sentence=sentence)
+        return
+    answer = provider.check_up()
+    advice = "" if answer.is_well else "See its status page, PROVIDER and the key in the settings. Nothing is lost."
+    grade = Grade.FINE if answer.is_well else Grade.BROKEN
+    yield Symptom(name="provider", grade=grade, sentence=answer.sentence, advice=advice)
+    if answer.clock_skew is not None and abs(answer.clock_skew) > LARGEST_SKEW:
+        side = "behind" if answer.clock_skew > 0 else "ahead of"
+        yield Symptom(
+            name="clock",
+            grade=Grade.BROKEN,
+            sentence=f"Our clock is {duration(abs(answer.clock_skew))} {side} the provider's.",
+            advice="Let the machine keep its time (NTP): from 5 minutes on, every webhook is refused.",
+        )
+    yield from _domain_symptoms(answer)
+
+
+def _domain_symptoms(answer: CheckUp) -> Iterator[Symptom]:
+    for name, status in (answer.domains or {}).items():
+        if status == "verified":
+            yield Symptom(name="domain", grade=Grade.FINE, sentence=f"The provider has verified {name}.")
+        else:
+            sentence = f"The provider says of {name}: {status.replace('_', ' ')}."
+            advice = "Compare its DNS records with those that the provider shows."
+            yield Symptom(name="domain", grade=Grade.LOOK, sentence=sentence, advice=advice)
+    if not answer.domains:
+        yield Symptom(
+            name="domain",
+            grade=Grade.FINE,
+            sentence="Not looked at: SPF, DKIM and DMARC of the sending domain.",
+            advice="The provider's page of the domain shows whether they hold.",
+        )
+
+
+def settings_symptoms() -> Iterator[Symptom]:
+    """Settings that are wrong on a public site."""
+    is_public = not is_loopback(settings.SITE_HOST)
+    if settings.DEBUG and is_public:
+        sentence = "DEBUG is on, and the site is public: errors show settings and readers to everybody."
+        yield Symptom(name="debug", grade=Grade.BROKEN, sentence=sentence, advice="Set DEBUG=false and restart.")
+    if is_public and not settings.IS_ENCRYPTED:
+        sentence = "SITE_URL is http: every link in every mail can be read and changed on its way."
+        yield Symptom(name="https", grade=Grade.BROKEN, sentence=sentence, advice="Set SITE_URL to https://…")
+    if settings.PROVIDER == "sandbox" and is_public:
+        sentence = "PROVIDER is sandbox: no mail leaves this machine."
+        advice = "Set PROVIDER and its key when you want to send for real."
+        yield Symptom(name="sandbox", grade=Grade.LOOK, sentence=sentence, advice=advice)
+
+
+def disk_symptoms() -> Iterator[Symptom]:
+    """How much room the database file has; a server's disk is its own business."""
+    file = database_file()
+    if file is None:
+        return
+    free = disk_usage(file.parent).free
+    if free < NEARLY_FULL:
+        yield Symptom(
+            name="disk",
+            grade=Grade.BROKEN if free < FULL else Grade.LOOK,
+            sentence=f"Only {free / 1e6:,.0f} MB are free on the disk that the database is on.",
+            advice="Make room: SQLite stops writing when it is full, and nothing is sent then.",
+        )
+
+
+def database_file() -> Path | None:
+    """Where SQLite writes; None on a server or in memory."""
+    name = str(connection.settings_dict["NAME"])
+    is_a_file = connection.vendor == "sqlite" and not name.startswith("file:") and name != ":memory:"
+    return Path(name).absolute() if is_a_file else None

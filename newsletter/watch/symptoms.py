@@ -1,0 +1,217 @@
+"""Symptoms: what the rows tell about things that do not move, each as a sentence with what to do. Imports heartbeat.
+
+Only the database is asked, in a few queries, so that every page of the admin may show them.
+"""
+
+from __future__ import annotations
+
+import datetime
+import enum
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from django.conf import settings
+from django.db.models import Count, Max, Min, Sum
+from django.utils import timezone
+
+from newsletter.models import Batch, BatchState, Issue, IssueStatus, Receipt, ReceiptState
+from newsletter.providers import get_provider
+from newsletter.sending.readers import deliveries_of
+from newsletter.sending.reconcile import HAS_A_FACT
+from newsletter.watch.duration import duration
+from newsletter.watch.heartbeat import workers
+from subscribers.models import Notice, NoticeState
+
+#: How long a schedule, a receipt or a confirmation may wait for a worker before somebody should look.
+PATIENCE = datetime.timedelta(minutes=5)
+
+#: How long mails may be accepted without any webhook: providers tell within seconds (R-98).
+SILENCE = datetime.timedelta(minutes=30)
+
+#: How far back webhooks are looked for; what was silent longer ago is no news.
+LATELY = datetime.timedelta(days=3)
+
+
+class Grade(enum.Enum):
+    """How bad it is."""
+
+    BROKEN = "broken"
+    """Something does not work, and will not until a person acts."""
+    LOOK = "look"
+    """A person should know, or decide."""
+    FINE = "fine"
+    """As it should be."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Symptom:
+    """One thing that was found. `name` is short and stable, for programs; `issue` is whose, if it is one issue's."""
+
+    name: str
+    grade: Grade
+    sentence: str
+    advice: str = ""
+    issue: Issue | None = None
+
+
+def symptoms() -> list[Symptom]:
+    """Everything that the rows tell about the whole installation, the worst first."""
+    now = timezone.now()
+    found = [
+        *worker_symptoms(),
+        *overdue_symptoms(now),
+        *paused_symptoms(),
+        *held_symptoms(),
+        *webhook_symptoms(now),
+        *receipt_symptoms(now),
+        *notice_symptoms(now),
+    ]
+    order = list(Grade)
+    return sorted(found, key=lambda symptom: order.index(symptom.grade))
+
+
+def worker_symptoms() -> Iterator[Symptom]:
+    """Whether anybody does the work."""
+    states = workers()
+    alive = [state for state in states if state.is_alive]
+    if alive:
+        latest = min(state.seconds for state in alive)
+        number = "One worker runs" if len(alive) == 1 else f"{len(alive)} workers run"
+        yield Symptom(name="worker", grade=Grade.FINE, sentence=f"{number}, last seen {duration(latest)} ago.")
+        return
+    last = min((state.seconds for state in states), default=None)
+    ago = f" The last one was seen {duration(last)} ago and did not stop in order." if last is not None else ""
+    yield Symptom(
+        name="worker",
+        grade=Grade.BROKEN,
+        sentence=f"No worker runs: nothing is sent, and no webhook is applied.{ago}",
+        advice="Start one with manage.py worker, and let a supervisor such as systemd keep it running.",
+    )
+
+
+def overdue_symptoms(now: datetime.datetime) -> Iterator[Symptom]:
+    """Schedules whose time has come and which nobody started."""
+    for issue in Issue.objects.due(now - PATIENCE).select_related("newsletter")[:10]:
+        late = duration((now - (issue.scheduled_at or now)).total_seconds())
+        yield Symptom(
+            name="overdue",
+            grade=Grade.BROKEN,
+            sentence=f"“{issue.title}” should have started {late} ago.",
+            advice="It starts as soon as a worker runs. Take it off the schedule if it is too late for it.",
+            issue=issue,
+        )
+
+
+def paused_symptoms() -> Iterator[Symptom]:
+    """Sends that stand still: broken if a worker stopped them, since it had a reason."""
+    for issue in (
+        Issue.objects.filter(status=IssueStatus.PAUSED).order_by("started_at").select_related("newsletter")[:10]
+    ):
+        last = issue.transitions.filter(target=IssueStatus.PAUSED).last()
+        by = last.by if last else ""
+        yield Symptom(
+            name="paused",
+            grade=Grade.BROKEN if by == "worker" else Grade.LOOK,
+            sentence=f"“{issue.title}” is paused{f' by {by}' if by else ''}: {issue.hold_reason or 'no reason given.'}",
+            advice="Once the reason is gone, resume it on its report page; nobody gets it twice.",
+            issue=issue,
+        )
+
+
+def held_symptoms() -> Iterator[Symptom]:
+    """Batches of which nobody knows whether they went out."""
+    moving = (IssueStatus.SENDING, IssueStatus.PAUSED, IssueStatus.CANCELLED)
+    held = Batch.objects.filter(state=BatchState.HELD, edition__sent_as__status__in=moving).order_by()
+    groups = held.values("edition__sent_as").annotate(count=Count("pk"), mails=Sum("recipients"))
+    by_issue = {group["edition__sent_as"]: (group["count"], group["mails"]) for group in groups}
+    for issue in Issue.objects.filter(pk__in=by_issue).select_related("newsletter"):
+        count, mails = by_issue[issue.pk]
+        batches = "One batch" if count == 1 else f"{count} batches"
+        yield Symptom(
+            name="held",
+            grade=Grade.LOOK,
+            sentence=f"{batches} of “{issue.title}” ({mails:,} readers) may or may not have gone out, and are held.",
+            advice="Look into the provider's log, then decide on the report page; a webhook may still settle it.",
+            issue=issue,
+        )
+
+
+def webhook_symptoms(now: datetime.datetime) -> Iterator[Symptom]:
+    """Whether the provider tells us what becomes of mails (R-98)."""
+    if not getattr(get_provider(), "has_receipts", True):
+        return
+    if not settings.WEBHOOK_SECRETS:
+        sentence = "No signing secret for webhooks is set, so none can be believed."
+        yield Symptom(name="webhooks", grade=Grade.BROKEN, sentence=sentence, advice="Set RESEND_WEBHOOK_SECRETS.")
+        return
+    last = Receipt.objects.order_by("-pk").values_list("received_at", flat=True).first()
+    if silent := _silent_since(now, last):
+        when = f"The last webhook came {duration((now - last).total_seconds())} ago" if last else "No webhook ever came"
+        yield Symptom(
+            name="webhooks",
+            grade=Grade.BROKEN,
+            sentence=f"{when}, but mails were accepted {duration((now - silent).total_seconds())} ago. "
+            "Bounces and complaints are not being recorded.",
+            advice=f"Look at the provider's webhook page: the endpoint is {settings.SITE_URL}/webhooks/resend/, and it "
+            "may be switched off after failures. A wrong signing secret shows in our log as “webhook refused”.",
+        )
+    elif last:
+        ago = duration((now - last).total_seconds())
+        yield Symptom(name="webhooks", grade=Grade.FINE, sentence=f"The last webhook came {ago} ago.")
+
+
+def _silent_since(now: datetime.datetime, last: datetime.datetime | None) -> datetime.datetime | None:
+    """When the batch was accepted that should have been followed by a webhook long ago; None if all is well."""
+    lately = Batch.objects.filter(
+        state=BatchState.ACCEPTED,
+        edition__sent_as__started_at__gte=now - LATELY,
+        finished_at__lte=now - SILENCE,
+    )
+    batch = (lately.filter(finished_at__gt=last) if last else lately).order_by("-finished_at").defer("payload").first()
+    # A webhook may be faster than the record of what it is about.
+    if batch is None or deliveries_of(batch).filter(HAS_A_FACT).exists():
+        return None
+    return batch.finished_at
+
+
+def receipt_symptoms(now: datetime.datetime) -> Iterator[Symptom]:
+    """Whether webhooks are applied as they come."""
+    waiting = Receipt.objects.filter(state=ReceiptState.NEW).aggregate(count=Count("pk"), oldest=Min("received_at"))
+    if waiting["oldest"] and now - waiting["oldest"] > PATIENCE:
+        age = duration((now - waiting["oldest"]).total_seconds())
+        yield Symptom(
+            name="receipts",
+            grade=Grade.BROKEN,
+            sentence=f"{waiting['count']:,} webhooks are stored and not applied, the oldest for {age}.",
+            advice="See that a worker runs; if one does, its log says why the step apply_receipts fails.",
+        )
+
+
+def notice_symptoms(now: datetime.datetime) -> Iterator[Symptom]:
+    """Whether people who sign up get their mail."""
+    waiting = Notice.objects.filter(state=NoticeState.PENDING, not_before__lte=now - PATIENCE).order_by()
+    found = waiting.aggregate(count=Count("pk"), oldest=Min("not_before"), attempts=Max("attempts"))
+    if found["count"]:
+        age = duration((now - found["oldest"]).total_seconds())
+        yield Symptom(
+            name="confirmations",
+            grade=Grade.BROKEN,
+            sentence=f"{found['count']:,} confirmation mails wait, the oldest for {age}.",
+            advice="See that a worker runs and that the provider takes mail: manage.py doctor asks it.",
+        )
+
+
+def lost_worker_symptoms(issue: Issue, now: datetime.datetime) -> Iterator[Symptom]:
+    """Batches in the hands of a worker that is gone: they come back when its lease ends."""
+    alive = [state.name for state in workers() if state.is_alive]
+    lost = Batch.objects.filter(edition=issue.edition_id, state=BatchState.CLAIMED, lease_until__gt=now)
+    until = lost.exclude(claimed_by__in=alive).aggregate(until=Max("lease_until"))["until"]
+    if until and alive:
+        yield Symptom(
+            name="lease",
+            grade=Grade.LOOK,
+            sentence="A worker that is gone left batches behind; another may take them in "
+            f"{duration((until - now).total_seconds())}.",
+            advice="Nothing to do: they are posted again with the same bytes and under the same key.",
+            issue=issue,
+        )
