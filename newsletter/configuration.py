@@ -12,6 +12,7 @@ import hashlib
 import hmac
 import ipaddress
 import os
+import re
 import sys
 import textwrap
 from decimal import Decimal
@@ -27,6 +28,8 @@ PROJECT_ROOT = Path(__file__).resolve().parent.parent
 
 #: The variable that names another file than `.env`; the demo uses it for its own.
 ENV_FILE_VARIABLE = "NEWSLETTER_ENV_FILE"
+
+HOST_NAME = re.compile(r"[A-Za-z0-9._-]{1,253}|\[?[0-9A-Fa-f:]{2,45}\]?")
 
 RESEND_API_URL = "https://api.resend.com"
 DEFAULT_DATABASE = "sqlite:///var/newsletter.sqlite3"
@@ -89,9 +92,10 @@ class Configuration(BaseSettings):
         description="Name of this installation; goes out as a tag, so that another installation in the same "
         "Resend team does not take our events for its own.",
     )
-    provider: Literal["sandbox", "resend"] = Field(
+    provider: Literal["sandbox", "resend", "smtp"] = Field(
         default="sandbox",
-        description="Who carries the mail: sandbox (manage.py sandbox, nothing leaves this machine) or resend.",
+        description="Who carries the mail: sandbox (manage.py sandbox, nothing leaves this machine), resend, or smtp "
+        "(any mail server).",
     )
     sandbox_url: str = Field(
         default="http://127.0.0.1:8026",
@@ -117,6 +121,35 @@ class Configuration(BaseSettings):
     )
     price_currency: str = Field(
         default="USD", pattern=r"^[A-Z]{3}$", description="The currency of that price, by its three letters."
+    )
+    smtp_host: str = Field(
+        default="",
+        validate_default=True,
+        description="Name of the mail server that takes our mail. Needed with PROVIDER=smtp.",
+    )
+    smtp_port: int = Field(
+        default=587,
+        ge=1,
+        le=65535,
+        description="Its port: 587 with SMTP_TLS=starttls, 465 with implicit, 25 with none.",
+    )
+    smtp_user: str = Field(default="", description="Login at the mail server; without one nobody logs in.")
+    smtp_tls: Literal["starttls", "implicit", "none"] = Field(
+        default="starttls",
+        description="How the connection is encrypted: starttls or implicit, both with the server's certificate "
+        "checked, or none.",
+    )
+    smtp_password: SecretStr = Field(
+        default=SecretStr(""),
+        validate_default=True,
+        description="Password for SMTP_USER.",
+    )
+    smtp_timeout: int = Field(
+        default=60,
+        ge=5,
+        le=600,
+        description="Seconds to wait for an answer of the mail server. A mail whose last answer does not come in time "
+        "may be out: it is held for a person, and not sent twice.",
     )
     allowed_hosts: Names = Field(
         default=(),
@@ -233,6 +266,25 @@ class Configuration(BaseSettings):
     def _is_hard_to_guess(cls, value: SecretStr) -> SecretStr:
         if 0 < len(value.get_secret_value()) < 20:
             raise ValueError("must have 20 characters or more, or be left out")
+        return value
+
+    @field_validator("smtp_host")
+    @classmethod
+    def _is_a_host_for_smtp(cls, value: str, info: ValidationInfo) -> str:
+        if info.data.get("provider") == "smtp" and not value:
+            raise ValueError("is needed with PROVIDER=smtp: the name of your mail server")
+        if value and not HOST_NAME.fullmatch(value):
+            raise ValueError("must be the name of a host, such as mail.example.org, without a port")
+        return value
+
+    @field_validator("smtp_password")
+    @classmethod
+    def _is_not_sent_in_the_clear(cls, value: SecretStr, info: ValidationInfo) -> SecretStr:
+        in_the_clear = info.data.get("smtp_tls") == "none" and not is_loopback(info.data.get("smtp_host"))
+        if value.get_secret_value() and in_the_clear:
+            raise ValueError("would cross the network in the clear with SMTP_TLS=none; use starttls or implicit")
+        if bool(value.get_secret_value()) != bool(info.data.get("smtp_user")):
+            raise ValueError("belongs to SMTP_USER: set both, or neither")
         return value
 
     @property

@@ -154,5 +154,9 @@ CSRF_TRUSTED_ORIGINS = [SITE_URL]
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if CONFIGURATION.trusted_proxies else None
 
 EMAIL_BACKEND = "newsletter.providers.email_backend.ProviderEmailBackend"
+# What the smtp provider connects to.
+EMAIL_HOST, EMAIL_PORT, EMAIL_TIMEOUT = CONFIGURATION.smtp_host, CONFIGURATION.smtp_port, CONFIGURATION.smtp_timeout
+EMAIL_HOST_USER, EMAIL_HOST_PASSWORD = CONFIGURATION.smtp_user, CONFIGURATION.smtp_password.get_secret_value()
+EMAIL_USE_TLS, EMAIL_USE_SSL = CONFIGURATION.smtp_tls == "starttls", CONFIGURATION.smtp_tls == "implicit"
 
 LOGGING = logging_settings(CONFIGURATION.log_level, CONFIGURATION.log_format)

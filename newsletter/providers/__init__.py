@@ -1,18 +1,21 @@
 """Who carries the mail. One file knows one provider, sending and receipts together; may import `models`."""
 
-from functools import lru_cache
+from collections.abc import Callable, Mapping
 
 from django.conf import settings
 
+from newsletter.providers import resend, smtp
 from newsletter.providers.base import Provider
-from newsletter.providers.resend import ResendProvider
 
-
-@lru_cache(maxsize=1)
-def _provider(url: str, api_key: str, secrets: tuple[str, ...]) -> Provider:
-    return ResendProvider(url=url, api_key=api_key, webhook_secrets=secrets)
+#: What makes each provider, by the name that PROVIDER has for it. The sandbox speaks Resend's protocol, so it is the
+#: same provider at another address.
+PROVIDERS: Mapping[str, Callable[[], Provider]] = {
+    "sandbox": resend.from_settings,
+    "resend": resend.from_settings,
+    "smtp": smtp.from_settings,
+}
 
 
 def get_provider() -> Provider:
-    """The provider in force. The sandbox speaks Resend's protocol, so it is the same provider at another address."""
-    return _provider(settings.PROVIDER_URL, settings.PROVIDER_API_KEY, tuple(settings.WEBHOOK_SECRETS))
+    """The provider in force; the same one as long as its settings are the same."""
+    return PROVIDERS[settings.PROVIDER]()

@@ -9,7 +9,7 @@ from __future__ import annotations
 import datetime
 import enum
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar, Protocol, runtime_checkable
 
@@ -36,6 +36,13 @@ HEADERS = frozenset(
     }
 )
 TAG = re.compile(r"[A-Za-z0-9_-]{1,256}")
+ADDRESS = re.compile(r"[^\s<>()\[\],;:\"'`]+@[^\s<>()\[\],;:\"'`]+")
+
+
+def cleaned(text: object) -> str:
+    """Someone else's text, safe to store, log and show: no address, no control characters, at most 300 long."""
+    printable = "".join(char if char.isprintable() else " " for char in str(text)[:2000])
+    return ADDRESS.sub("(an address)", printable)[:300].strip()
 
 
 class MessageRefused(ValueError):
@@ -59,6 +66,34 @@ class OutcomeKind(enum.Enum):
     """Perhaps it went out: no answer, half an answer, a server error. Only the same bytes and key may follow."""
     STUCK = "stuck"
     """The provider knows the key with other bytes. Perhaps something went out; posting again cannot tell."""
+    PARTIAL = "partial"
+    """The provider takes messages one by one, and they did not all end the same way; `results` has each."""
+
+
+class Fate(enum.Enum):
+    """What is known about one message of a post whose messages go out one by one."""
+
+    ACCEPTED = "accepted"
+    """The provider has it, and it must not be posted again."""
+    REFUSED = "refused"
+    """It did not go out, and would not the next time."""
+    LATER = "later"
+    """It did not go out; the same message may be taken after a while."""
+    NOT_TRIED = "not tried"
+    """Its turn did not come, or the post broke before it was whole: it did not go out."""
+    HALTED = "halted"
+    """It did not go out, and no other message would either until a person acts."""
+    UNKNOWN = "unknown"
+    """It was sent whole and its answer is missing: it may be out, and is never posted again by itself."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MessageResult:
+    """What became of one message: `id` with ACCEPTED, else `reason`, a sentence without an address."""
+
+    fate: Fate
+    id: str = ""
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,11 +102,28 @@ class Outcome:
 
     kind: OutcomeKind
     ids: tuple[str, ...] = ()
+    results: tuple[MessageResult, ...] = ()
+    """With PARTIAL: one for each message, in order."""
     reason: str = ""
     retry_after: float | None = None
     """Seconds that the provider asked to wait."""
     rate_limit: float | None = None
     """Requests a second that the provider allows the whole team, from its own headers."""
+
+
+def outcome_of_each(results: Sequence[MessageResult], *, rate_limit: float | None = None) -> Outcome:
+    """What a post of at least one message ended in, where each has a result of its own."""
+    fates = {result.fate for result in results}
+    ids: tuple[str, ...] = ()
+    if fates == {Fate.ACCEPTED}:
+        kind, ids = OutcomeKind.ACCEPTED, tuple(result.id for result in results)
+    elif fates <= {Fate.HALTED, Fate.NOT_TRIED}:
+        kind = OutcomeKind.HALT if Fate.HALTED in fates else OutcomeKind.LATER
+    else:
+        kind = OutcomeKind.PARTIAL
+    each = tuple(results) if kind is OutcomeKind.PARTIAL else ()
+    reason = next((result.reason for result in results if result.reason), "")
+    return Outcome(kind=kind, ids=ids, results=each, reason=reason, rate_limit=rate_limit)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -159,7 +211,12 @@ class Provider(Protocol):
     posts_per_second: ClassVar[float]
     """What its documentation allows, to say beforehand how long a send takes; its answers tell the rate in force."""
     key_lifetime: ClassVar[datetime.timedelta]
-    """How long after the first attempt the same key is safe to use again, with a margin for clocks."""
+    """How long after the first attempt the same key is safe to use again, with a margin for clocks.
+
+    Zero for a provider that knows no keys: what may have gone out is never posted again by itself.
+    """
+    has_receipts: ClassVar[bool]
+    """Whether it tells by webhook what became of a mail."""
 
     def __hash__(self) -> int:
         """By identity: what is encoded for one provider is kept for it."""

@@ -14,11 +14,13 @@ import re
 import ssl
 from collections.abc import Callable, Mapping
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
 from typing import Any, ClassVar, cast
 
 import orjson
 import resend
 import urllib3
+from django.conf import settings
 from resend.exceptions import ResendError
 
 from newsletter.models import Fact
@@ -31,6 +33,7 @@ from newsletter.providers.base import (
     OutcomeKind,
     ReceiptRefused,
     SignedReceipt,
+    cleaned,
 )
 
 #: A message under this name carries a whole body that was encoded before; see PooledClient.
@@ -79,7 +82,6 @@ POLICY_CODE = re.compile(r"(?<![\d.])[45]\.(?:7|4)\.\d{1,3}(?![\d.])")
 MAILBOX_BOUNCES = {"", "General", "NoEmail", "Suppressed", "Undetermined"}
 #: Our columns keep this much of a provider's id.
 LONGEST_ID = 64
-ADDRESS = re.compile(r"[^\s<>()\[\],;:\"'`]+@[^\s<>()\[\],;:\"'`]+")
 #: Seconds that Resend may take when it is only asked how it is.
 CHECK_UP_TIMEOUT = 5.0
 #: Years that an event can be from; a clock that says anything else is wrong.
@@ -143,6 +145,7 @@ class ResendProvider:
     posts_per_second: ClassVar[float] = 10.0
     # Resend keeps keys for 24 hours; one less allows for clocks (R-108).
     key_lifetime: ClassVar[datetime.timedelta] = datetime.timedelta(hours=23)
+    has_receipts: ClassVar[bool] = True
 
     def __init__(self, *, url: str, api_key: str, webhook_secrets: tuple[str, ...]) -> None:
         self._url = url.rstrip("/")
@@ -193,7 +196,7 @@ class ResendProvider:
             return outcome_of_error(error)
         except Exception as error:
             # An answer came, and it is none that the API documents: what it means is not known (R-105).
-            reason = f"Resend's answer cannot be read ({_clean(f'{type(error).__name__}: {error}')})."
+            reason = f"Resend's answer cannot be read ({cleaned(f'{type(error).__name__}: {error}')})."
             return Outcome(kind=OutcomeKind.UNKNOWN, reason=reason)
 
     def check_up(self) -> CheckUp:
@@ -245,12 +248,22 @@ class ResendProvider:
             kind=kind[:64],
             fact=FACTS.get(kind),
             at=at if at.tzinfo else at.replace(tzinfo=datetime.UTC),
-            provider_id=_clean(data.get("email_id") or "")[:LONGEST_ID],
+            provider_id=cleaned(data.get("email_id") or "")[:LONGEST_ID],
             recipient=_first(data.get("to")),
             tags=_tags(data.get("tags")),
             bounce=bounce,
-            detail=_clean(detail),
+            detail=cleaned(detail),
         )
+
+
+@lru_cache(maxsize=1)
+def _provider(url: str, api_key: str, secrets: tuple[str, ...]) -> ResendProvider:
+    return ResendProvider(url=url, api_key=api_key, webhook_secrets=secrets)
+
+
+def from_settings() -> ResendProvider:
+    """The provider as the settings say, one for all that ask while they stay the same."""
+    return _provider(settings.PROVIDER_URL, settings.PROVIDER_API_KEY, tuple(settings.WEBHOOK_SECRETS))
 
 
 def _check_up_of(status: int, body: bytes, headers: Mapping[str, str]) -> CheckUp:
@@ -287,7 +300,7 @@ def _clock_skew(headers: Mapping[str, str]) -> float | None:
 
 def outcome_of_error(error: ResendError) -> Outcome:
     """What a refusal or failure means for the mails in the post; one row of R-107 each."""
-    status, name, message = _status(error.code), _clean(error.error_type), _clean(error.message)
+    status, name, message = _status(error.code), cleaned(error.error_type), cleaned(error.message)
     if name == "HttpClientError":
         return _transport_outcome(error)
     return Outcome(
@@ -376,12 +389,6 @@ def _number(headers: Mapping[str, str] | None, name: str) -> float | None:
     return min(value, 86_400.0) if value > 0 else None
 
 
-def _clean(text: object) -> str:
-    """Someone else's text, safe to store, log and show: no address, no control characters, at most 300 long."""
-    printable = "".join(char if char.isprintable() else " " for char in str(text)[:2000])
-    return ADDRESS.sub("(an address)", printable)[:300].strip()
-
-
 def _first(to: object) -> str:
     value = to[0] if isinstance(to, list) and to else to
     return value[:320] if isinstance(value, str) else ""
@@ -391,7 +398,7 @@ def _tags(tags: object) -> dict[str, str]:
     """Tags come back as an object; Resend's own ingester types them as a list, so both are read."""
     if isinstance(tags, list):
         tags = {str(item.get("name")): item.get("value") for item in tags if isinstance(item, dict)}
-    return {str(name): _clean(value) for name, value in tags.items()} if isinstance(tags, dict) else {}
+    return {str(name): cleaned(value) for name, value in tags.items()} if isinstance(tags, dict) else {}
 
 
 def _bounce(bounce: object) -> tuple[BounceKind, str]:

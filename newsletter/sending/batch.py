@@ -24,7 +24,7 @@ from newsletter.providers.base import Provider
 from newsletter.sending.keys import batch_key
 from newsletter.sending.message import ReaderValues, message_template
 from newsletter.sending.readers import UNDER_WAY, Reader, readers_of
-from newsletter.sending.reconcile import KEY_EXPIRED, hold, settle_if_proven
+from newsletter.sending.reconcile import hold, settle_if_proven, too_late
 
 log = logging.getLogger(__name__)
 
@@ -154,8 +154,9 @@ def _claim(batch: Batch, provider: Provider) -> ClaimedBatch | None:
 
 def _is_fit_again(batch: Batch, provider: Provider, now: datetime.datetime) -> bool:
     """Whether a batch that may have gone out can be posted once more; if not, it is held (R-108, R-112)."""
-    if batch.first_attempt_at and now - batch.first_attempt_at > provider.key_lifetime:
-        hold(batch, KEY_EXPIRED)
+    expired = batch.first_attempt_at and now - batch.first_attempt_at > provider.key_lifetime
+    if expired or not provider.key_lifetime:
+        hold(batch, too_late(provider))
         return False
     if any(reader.obstacle for reader in readers_of(batch, UNDER_WAY, now)):
         hold(batch, READER_LEFT)

@@ -10,15 +10,16 @@ import datetime
 import logging
 import random
 from collections.abc import Callable
+from itertools import groupby
 
 from django.db import transaction
-from django.db.models import Q
+from django.db.models import Q, Sum
 from django.utils import timezone
 from structlog.contextvars import bound_contextvars
 
 from newsletter.models import Batch, BatchState, Delivery, DeliveryStatus, Issue, IssueStatus, WrongStatus
 from newsletter.models.given import execute_with
-from newsletter.providers.base import Outcome, OutcomeKind, Provider
+from newsletter.providers.base import Fate, MessageResult, Outcome, OutcomeKind, Provider
 from newsletter.sending.batch import LARGE, ClaimedBatch, claim_batch
 from newsletter.sending.keys import batch_key
 from newsletter.sending.readers import UNDER_WAY, deliveries_of
@@ -29,6 +30,12 @@ from newsletter.tracing import span
 log = logging.getLogger(__name__)
 
 LONGEST_WAIT = 300.0
+
+#: How often a reader's mail is refused for now until that counts for good; with the waits between, about eight hours.
+MOST_TRIES = 200
+
+#: What is known not to have been posted, or posted for sure, stays known when the batch was held meanwhile.
+KNOWN = {OutcomeKind.PARTIAL, OutcomeKind.LATER, OutcomeKind.HALT, OutcomeKind.SPLIT}
 
 RECORD_IDS = """
     UPDATE newsletter_delivery SET status = 'accepted', reason = '', provider_id = given.provider_id
@@ -62,10 +69,12 @@ def record_outcome(claimed: ClaimedBatch, outcome: Outcome) -> None:
     """Write down what is known, once: only while this attempt is the batch's latest, or if it was the one that proves.
 
     Another worker may have taken over after the lease, with the same bytes under the same key. Its record says the
-    same or knows more, but for ids: those settle the batch whoever brings them.
+    same or knows more, but for ids: those settle the batch whoever brings them. A batch that was only held since then
+    has not been posted again, so that what is known of its latest attempt still tells all.
     """
     log.info("batch %s attempt %s: %s %s", claimed.pk, claimed.attempt, outcome.kind.value, outcome.reason)
-    is_latest = Q(state=BatchState.CLAIMED, attempts=claimed.attempt)
+    untouched = (BatchState.CLAIMED, BatchState.HELD) if outcome.kind in KNOWN else (BatchState.CLAIMED,)
+    is_latest = Q(state__in=untouched, attempts=claimed.attempt)
     is_open = Q(state__in=(BatchState.CLAIMED, BatchState.UNKNOWN, BatchState.HELD), key=claimed.key)
     with transaction.atomic():
         found = Batch.objects.filter(is_open if outcome.kind is OutcomeKind.ACCEPTED else is_latest, pk=claimed.pk)
@@ -128,11 +137,15 @@ def _split(batch: Batch, outcome: Outcome, claimed: ClaimedBatch) -> None:
 def _refuse(batch: Batch, keys: list[int], outcome: Outcome) -> None:
     Delivery.objects.filter(pk__in=keys).update(status=DeliveryStatus.FAILED, reason=outcome.reason[:200])
     _finish(batch, BatchState.REFUSED)
+    _pause_if_nobody_is_accepted(batch, outcome.reason)
+
+
+def _pause_if_nobody_is_accepted(batch: Batch, reason: str) -> None:
+    """Two were refused and nobody was accepted: it is not the readers. Going on would refuse everybody."""
     batches = Batch.objects.filter(edition=batch.edition_id)
-    is_first = batches.filter(state=BatchState.REFUSED).count() < 2
-    if not is_first and not batches.filter(state=BatchState.ACCEPTED).exists():
-        # Two alone were refused and nobody was accepted: it is not the readers. Going on would refuse everybody.
-        _pause(batch.edition.issue, f"Nothing is accepted. {outcome.reason}")
+    refused = batches.filter(state=BatchState.REFUSED).aggregate(readers=Sum("recipients"))["readers"] or 0
+    if refused > 1 and not batches.filter(state=BatchState.ACCEPTED).exists():
+        _pause(batch.edition.issue, f"Nothing is accepted. {reason}")
 
 
 def _half(batch: Batch, keys: list[int]) -> Batch:
@@ -154,6 +167,90 @@ def _keep_in_doubt(batch: Batch, outcome: Outcome, claimed: ClaimedBatch) -> Non
     deliveries_of(batch).filter(status__in=UNDER_WAY).update(status=DeliveryStatus.UNKNOWN, reason=outcome.reason[:200])
 
 
+def _record_each(batch: Batch, outcome: Outcome, claimed: ClaimedBatch) -> None:
+    """Messages that ended differently: neighbours with the same end become a batch of their own."""
+    under_way = deliveries_of(batch).filter(status__in=UNDER_WAY).select_for_update()
+    keys = list(under_way.values_list("pk", flat=True))
+    if claimed.in_doubt or len(keys) != len(outcome.results):
+        told = f"The provider told about {len(outcome.results)} of {len(keys)} mails."
+        hold(_saved(batch), f"{outcome.reason} {'An earlier attempt was not answered.' if claimed.in_doubt else told}")
+        return
+    ends = [(key, _given_up(result, batch.attempts)) for key, result in zip(keys, outcome.results, strict=True)]
+    _mark_each(ends)
+    runs = [list(run) for _fate, run in groupby(ends, key=lambda end: end[1].fate)]
+    if len(runs) == 1:
+        _end(batch, runs[0], outcome).save()
+    else:
+        Batch.objects.bulk_create(_end(_run_of(batch, run), run, outcome) for run in runs)
+        _finish(batch, BatchState.SPLIT)
+    if any(result.fate is Fate.REFUSED for _key, result in ends):
+        _pause_if_nobody_is_accepted(batch, outcome.reason)
+
+
+def _given_up(result: MessageResult, attempts: int) -> MessageResult:
+    if result.fate is Fate.LATER and attempts >= MOST_TRIES:
+        return MessageResult(fate=Fate.REFUSED, reason=f"Refused for now {attempts} times. {result.reason}")
+    return result
+
+
+#: Where a message's end leads its delivery; those that can be tried again are as if they never had been.
+STATUS_AFTER = {
+    Fate.REFUSED: DeliveryStatus.FAILED,
+    Fate.UNKNOWN: DeliveryStatus.UNKNOWN,
+    Fate.LATER: DeliveryStatus.PENDING,
+    Fate.NOT_TRIED: DeliveryStatus.PENDING,
+    Fate.HALTED: DeliveryStatus.PENDING,
+}
+
+
+def _mark_each(ends: list[tuple[int, MessageResult]]) -> None:
+    accepted = [(key, result.id) for key, result in ends if result.fate is Fate.ACCEPTED]
+    execute_with(RECORD_IDS, {"id": "bigint", "provider_id": "text"}, accepted)
+    others: dict[tuple[DeliveryStatus, str], list[int]] = {}
+    for key, result in ends:
+        if result.fate in STATUS_AFTER:
+            status = STATUS_AFTER[result.fate]
+            reason = "" if status is DeliveryStatus.PENDING else result.reason[:200]
+            others.setdefault((status, reason), []).append(key)
+    for (status, reason), keys in others.items():
+        Delivery.objects.filter(pk__in=keys).update(status=status, reason=reason)
+
+
+def _run_of(batch: Batch, run: list[tuple[int, MessageResult]]) -> Batch:
+    """A batch for a part of another. What it may have to prove later are the bytes of the post that it was in."""
+    first, last = run[0][0], run[-1][0]
+    return Batch(
+        edition=batch.edition,
+        first_delivery=first,
+        last_delivery=last,
+        key=batch_key(batch.edition, first, last, epoch=1),
+        may_be_out=batch.may_be_out,
+        attempts=batch.attempts,
+        first_attempt_at=batch.first_attempt_at,
+        payload=batch.payload,
+        payload_sha256=batch.payload_sha256,
+    )
+
+
+def _end(batch: Batch, run: list[tuple[int, MessageResult]], outcome: Outcome) -> Batch:
+    """The batch of these messages, as their common end leaves it; to be saved."""
+    fate, batch.reason, batch.recipients = run[0][1].fate, run[0][1].reason[:500], len(run)
+    if fate is Fate.UNKNOWN:
+        batch.state = BatchState.HELD
+    elif fate in (Fate.ACCEPTED, Fate.REFUSED):
+        batch.state = BatchState.ACCEPTED if fate is Fate.ACCEPTED else BatchState.REFUSED
+        batch.payload, batch.finished_at = None, timezone.now()
+    else:
+        batch.state, batch.payload, batch.first_attempt_at = BatchState.READY, None, None
+        batch.not_before = timezone.now()
+        if fate is Fate.LATER:
+            batch.not_before += _wait(outcome, batch.attempts)
+        else:
+            # This attempt did not come to them, so it does not count, and they need not wait.
+            batch.attempts -= 1
+    return batch
+
+
 def _stuck(batch: Batch, outcome: Outcome, claimed: ClaimedBatch) -> None:
     hold(_saved(batch), outcome.reason)
 
@@ -165,6 +262,7 @@ RECORD: dict[OutcomeKind, Callable[[Batch, Outcome, ClaimedBatch], None]] = {
     OutcomeKind.SPLIT: _split,
     OutcomeKind.UNKNOWN: _keep_in_doubt,
     OutcomeKind.STUCK: _stuck,
+    OutcomeKind.PARTIAL: _record_each,
 }
 
 
@@ -172,7 +270,7 @@ def _make_ready(batch: Batch, *, wait: datetime.timedelta) -> None:
     """Known not to have gone out: the bytes are dropped, and readers are checked again at the next claim."""
     batch.state, batch.payload, batch.not_before = BatchState.READY, None, timezone.now() + wait
     batch.save()
-    deliveries_of(batch).filter(status__in=UNDER_WAY).update(status=DeliveryStatus.PENDING)
+    deliveries_of(batch).filter(status__in=UNDER_WAY).update(status=DeliveryStatus.PENDING, reason="")
 
 
 def _saved(batch: Batch) -> Batch:

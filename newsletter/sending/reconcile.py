@@ -17,6 +17,7 @@ from newsletter.sending.readers import UNDER_WAY, deliveries_of
 CHUNK = 100
 
 KEY_EXPIRED = "No answer came before the provider forgets the key; posting again could reach readers twice."
+NOT_REPEATABLE = "It was being sent when the worker ended, and this provider would not notice that it is sent twice."
 CANCELLED_IN_DOUBT = "The send was cancelled while it was not known whether this batch went out."
 PROVEN = "A receipt proves that it went out."
 
@@ -55,14 +56,20 @@ def settle_if_proven(batch: Batch) -> bool:
 def hold_the_hopeless(provider: Provider) -> bool:
     """Hold batches in doubt that nobody will post again: their key has expired, or their send was cancelled."""
     now = timezone.now()
-    expired = Q(first_attempt_at__lt=now - provider.key_lifetime)
+    # Without keys no clock is asked: one that was set back would make the doubtful fit again.
+    expired = Q(first_attempt_at__lt=now - provider.key_lifetime) if provider.key_lifetime else ~Q(pk=None)
     cancelled = Q(edition__sent_as__status=IssueStatus.CANCELLED)
     doubtful = Batch.objects.free(now).exclude(state=BatchState.READY)
     found = list(doubtful.filter(expired | cancelled).select_related("edition__sent_as")[:CHUNK])
     for batch in found:
         is_cancelled = batch.edition.sent_as.status == IssueStatus.CANCELLED
-        hold(batch, CANCELLED_IN_DOUBT if is_cancelled else KEY_EXPIRED)
+        hold(batch, CANCELLED_IN_DOUBT if is_cancelled else too_late(provider))
     return len(found) == CHUNK
+
+
+def too_late(provider: Provider) -> str:
+    """Why this provider must not be given a doubtful batch again."""
+    return KEY_EXPIRED if provider.key_lifetime else NOT_REPEATABLE
 
 
 def hold(batch: Batch, reason: str) -> None:

@@ -27,11 +27,13 @@ class ResendWebhook(View):
 
     def post(self, request: HttpRequest) -> HttpResponse:
         """200 only once the event is stored; the provider repeats everything else."""
+        provider = get_provider()
+        if not provider.has_receipts:
+            return _answer(404, "The provider in force sends no webhooks.")
         if request.content_type != "application/json":
             return _answer(415, "Send JSON.")
         if _length(request) > LARGEST_BODY:
             return _answer(413, "The event is too large.")
-        provider = get_provider()
         try:
             signed = provider.verify({name.lower(): value for name, value in request.headers.items()}, request.body)
         except ReceiptRefused as refusal:

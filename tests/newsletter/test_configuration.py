@@ -87,6 +87,9 @@ def test_all_faults_are_named_at_once(environment: pytest.MonkeyPatch) -> None:
         ("DATABASE_URL", "postgresql://news:pa/ss@db:5432/news"),
         ("RESEND_WEBHOOK_SECRETS", "whsec_"),
         ("RESEND_WEBHOOK_SECRETS", "whsec_c2hvcnQ="),
+        ("SMTP_HOST", "smtp://mail.example.org:587"),
+        ("SMTP_TLS", "perhaps"),
+        ("SMTP_TIMEOUT", "1"),
         ("TRUSTED_PROXIES", "many"),
         ("LOG_LEVEL", "loud"),
     ],
@@ -131,6 +134,22 @@ def test_resend_needs_its_key_and_the_webhooks_secret(environment: pytest.Monkey
     environment.setenv("RESEND_API_KEY", "re_123")
     environment.setenv("RESEND_WEBHOOK_SECRETS", "whsec_" + "c" * 32 + ", whsec_" + "d" * 32)
     assert len(read_configuration().webhook_secrets) == 2
+
+
+def test_smtp_needs_its_host_and_sends_no_password_in_the_clear(environment: pytest.MonkeyPatch) -> None:
+    environment.setenv("PROVIDER", "smtp")
+    assert [fault.split(":")[0] for fault in faults()] == ["SMTP_HOST"]
+    environment.setenv("SMTP_HOST", "mail.example.org")
+    assert read_configuration().smtp_port == 587
+    environment.setenv("SMTP_PASSWORD", "marked-secret")
+    assert faults() == ["SMTP_PASSWORD: belongs to SMTP_USER: set both, or neither"]
+    environment.setenv("SMTP_USER", "notes")
+    environment.setenv("SMTP_TLS", "none")
+    (fault,) = faults()
+    assert "in the clear" in fault
+    assert "marked-secret" not in fault
+    environment.setenv("SMTP_HOST", "127.0.0.1")
+    assert read_configuration().smtp_user == "notes"
 
 
 def test_a_settings_file_is_read_and_the_environment_wins(environment: pytest.MonkeyPatch, tmp_path: Path) -> None:

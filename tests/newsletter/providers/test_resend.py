@@ -20,7 +20,8 @@ from newsletter.models import Fact
 from newsletter.providers.base import BounceKind, Event, Outcome, OutcomeKind, ReceiptRefused
 from newsletter.providers.resend import ResendProvider
 from newsletter.sandbox import Fault, SandboxServer
-from tests.newsletter.providers.contract import ProviderContract, message, new_key
+from newsletter.sandbox.paging import Page
+from tests.newsletter.providers.contract import OtherSide, ProviderContract, message, new_key
 from tests.sandboxes import running_sandbox
 
 SECRET = "whsec_" + base64.b64encode(b"s" * 32).decode()
@@ -36,6 +37,29 @@ def sandbox() -> Iterator[SandboxServer]:
 @pytest.fixture
 def provider(sandbox: SandboxServer) -> ResendProvider:
     return ResendProvider(url=sandbox.url, api_key="re_sandbox", webhook_secrets=(SECRET, OLD_SECRET))
+
+
+class ResendsSide:
+    """The sandbox, as the contract steers it."""
+
+    def __init__(self, sandbox: SandboxServer) -> None:
+        self._sandbox = sandbox
+        self.stop = sandbox.stop
+
+    def recipients(self) -> list[str]:
+        mails, _more = self._sandbox.ledger.page(Page(limit=100), 2e9)
+        return sorted(mail.address for mail in mails)
+
+    def lose_the_next_answer(self) -> None:
+        self._sandbox.plan(Fault("reset", after_commit=True))
+
+    def shut_us_out(self) -> None:
+        self._sandbox.plan(Fault("invalid_api_key"))
+
+
+@pytest.fixture
+def other_side(sandbox: SandboxServer) -> OtherSide:
+    return ResendsSide(sandbox)
 
 
 class TestContract(ProviderContract):

@@ -1,0 +1,274 @@
+"""A strict mail server for tests: real SMTP on this machine, planned faults at every stage, a ledger as the judge."""
+
+from __future__ import annotations
+
+import base64
+import socket
+import socketserver
+import ssl
+import struct
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import pytest
+from django.conf import settings
+
+from newsletter.providers import get_provider
+from newsletter.providers.smtp import SmtpProvider
+
+DROP, SILENCE = "drop", "silence"
+
+
+@dataclass(slots=True)
+class MailFault:
+    """What happens at a stage instead of its answer: a reply line, DROP or SILENCE; to one recipient, or to anybody.
+
+    Stages: connect, ehlo, auth, mail, rcpt, data, body (half of it has come), end (whole, and not taken), taken (in
+    the ledger, but for its answer).
+    """
+
+    stage: str
+    reply: str
+    to: str = ""
+    times: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class TakenMail:
+    """One mail that the server took."""
+
+    sender: str
+    recipient: str
+    content: bytes
+    encrypted: bool
+
+
+@dataclass(slots=True)
+class MailServer:
+    """Listens on `port`. `violations` are whatever a strict server would not stand."""
+
+    tls: ssl.SSLContext | None = None
+    implicit: bool = False
+    login: tuple[str, str] | None = None
+    largest: int = 1_000_000
+    faults: list[MailFault] = field(default_factory=list)
+    mails: list[TakenMail] = field(default_factory=list)
+    violations: list[str] = field(default_factory=list)
+    connections: int = 0
+    closing: threading.Event = field(default_factory=threading.Event)
+    taken: threading.Condition = field(default_factory=threading.Condition)
+    port: int = 0
+
+    def plan(self, *faults: MailFault) -> None:
+        """Let these happen, each as often as it says."""
+        self.faults.extend(faults)
+
+    def recipients(self) -> list[str]:
+        """Who got a mail, sorted, each as often as they got one."""
+        return sorted(mail.recipient for mail in self.mails)
+
+    def wait_for(self, count: int, seconds: float = 30.0) -> None:
+        """Return as soon as so many mails are taken."""
+        with self.taken:
+            assert self.taken.wait_for(lambda: len(self.mails) >= count, seconds), f"{len(self.mails)} of {count} came"
+
+    def fault_at(self, stage: str, recipient: str = "") -> str:
+        """The planned reply for this stage, used up once."""
+        for fault in self.faults:
+            if fault.stage == stage and fault.to in ("", recipient) and fault.times > 0:
+                fault.times -= 1
+                return fault.reply
+        return ""
+
+
+class _Dropped(Exception):
+    """The connection is to be cut."""
+
+
+class _Listener(socketserver.ThreadingTCPServer):
+    daemon_threads = True
+    allow_reuse_address = True
+    mail_server: MailServer
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Connections that break are what many tests are about."""
+
+
+class _Session(socketserver.BaseRequestHandler):
+    server: _Listener
+    request: socket.socket
+
+    def handle(self) -> None:
+        self.mail_server = self.server.mail_server
+        self.mail_server.connections += 1
+        self.buffer, self.sender, self.recipient = b"", "", ""
+        self.logged_in = self.mail_server.login is None
+        try:
+            if self.mail_server.implicit:
+                self._encrypt()
+            self._say(self.mail_server.fault_at("connect") or "220 mail.test ready")
+            while self._command(self._line()):
+                pass
+        except (_Dropped, OSError):
+            # A reset, so that the other side notices at once.
+            self.request.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        finally:
+            self.request.close()
+
+    def _encrypt(self) -> None:
+        assert self.mail_server.tls is not None
+        self.request = self.mail_server.tls.wrap_socket(self.request, server_side=True)
+
+    @property
+    def encrypted(self) -> bool:
+        return isinstance(self.request, ssl.SSLSocket)
+
+    def _say(self, reply: str) -> None:
+        if reply == DROP:
+            raise _Dropped
+        if reply == SILENCE:
+            self.mail_server.closing.wait(60)
+            raise _Dropped
+        if self.buffer:
+            # The other side spoke before it was answered.
+            self.mail_server.violations.append("pipelining, which is not offered")
+        self.request.sendall(reply.encode() + b"\r\n")
+
+    def _fill(self) -> None:
+        received = self.request.recv(1 << 16)
+        if not received:
+            raise _Dropped
+        self.buffer += received
+
+    def _line(self) -> bytes:
+        while b"\r\n" not in self.buffer:
+            self._fill()
+        line, _, self.buffer = self.buffer.partition(b"\r\n")
+        return line
+
+    def _command(self, line: bytes) -> bool:
+        verb, _, rest = line.decode("ascii").partition(" ")
+        answer = getattr(self, f"_on_{verb.lower()}", None)
+        if answer is None:
+            self.mail_server.violations.append(f"unknown command {verb}")
+            self._say("500 5.5.1 unknown command")
+            return True
+        return bool(answer(rest))
+
+    def _on_ehlo(self, rest: str) -> bool:
+        offers = [f"SIZE {self.mail_server.largest}"]
+        if self.mail_server.tls and not self.encrypted:
+            offers.append("STARTTLS")
+        if self.mail_server.login and (self.encrypted or not self.mail_server.tls):
+            offers.append("AUTH PLAIN")
+        lines = ["mail.test", *offers]
+        written = "\r\n".join(f"250{' ' if line is lines[-1] else '-'}{line}" for line in lines)
+        self._say(self.mail_server.fault_at("ehlo") or written)
+        return True
+
+    def _on_helo(self, rest: str) -> bool:
+        self._say(self.mail_server.fault_at("ehlo") or "250 mail.test")
+        return True
+
+    def _on_starttls(self, rest: str) -> bool:
+        self._say("220 2.0.0 go ahead")
+        self._encrypt()
+        return True
+
+    def _on_auth(self, rest: str) -> bool:
+        _, _, initial = rest.partition(" ")
+        user, password = base64.b64decode(initial).decode().split("\0")[1:]
+        self.logged_in = (user, password) == self.mail_server.login
+        reply = "235 2.7.0 welcome" if self.logged_in else "535 5.7.8 wrong user or password"
+        self._say(self.mail_server.fault_at("auth") or reply)
+        return True
+
+    def _on_mail(self, rest: str) -> bool:
+        self.sender = rest.partition("<")[2].partition(">")[0]
+        size = int(rest.upper().partition("SIZE=")[2] or 0)
+        reply = "250 2.1.0 sender ok"
+        if not self.logged_in:
+            reply = "530 5.7.0 log in first"
+        elif size > self.mail_server.largest:
+            reply = "552 5.3.4 too large"
+        self._say(self.mail_server.fault_at("mail") or reply)
+        return True
+
+    def _on_rcpt(self, rest: str) -> bool:
+        self.recipient = rest.partition("<")[2].partition(">")[0]
+        self._say(self.mail_server.fault_at("rcpt", self.recipient) or "250 2.1.5 recipient ok")
+        return True
+
+    def _on_data(self, rest: str) -> bool:
+        refusal = self.mail_server.fault_at("data", self.recipient)
+        self._say(refusal or "354 go on")
+        if not refusal:
+            self._body()
+        return True
+
+    def _body(self) -> None:
+        half = self.mail_server.fault_at("body", self.recipient)
+        while b"\r\n.\r\n" not in self.buffer:
+            self._fill()
+            if half:
+                raise _Dropped
+        content, _, self.buffer = self.buffer.partition(b"\r\n.\r\n")
+        if reply := self.mail_server.fault_at("end", self.recipient):
+            self._say(reply)
+            return
+        self._take(content + b"\r\n")
+        self._say(self.mail_server.fault_at("taken", self.recipient) or "250 2.0.0 taken")
+
+    def _take(self, content: bytes) -> None:
+        content = content.replace(b"\r\n..", b"\r\n.")
+        lines = content.split(b"\r\n")
+        if any(b"\n" in line or b"\r" in line or len(line) > 998 or not line.isascii() for line in lines):
+            self.mail_server.violations.append("a bare line end, an 8-bit byte or a line of more than 998 octets")
+        with self.mail_server.taken:
+            self.mail_server.mails.append(TakenMail(self.sender, self.recipient, content, self.encrypted))
+            self.mail_server.taken.notify_all()
+
+    def _on_rset(self, rest: str) -> bool:
+        self.sender = self.recipient = ""
+        self._say("250 2.0.0 ok")
+        return True
+
+    def _on_quit(self, rest: str) -> bool:
+        self._say("221 2.0.0 bye")
+        return False
+
+
+@contextmanager
+def running_mail_server(**options: object) -> Iterator[MailServer]:
+    """A mail server until the block ends; its options are MailServer's."""
+    server = MailServer(**options)  # type: ignore[arg-type]
+    listener = _Listener(("127.0.0.1", 0), _Session)
+    listener.mail_server = server
+    server.port = int(listener.server_address[1])
+    thread = threading.Thread(target=listener.serve_forever, args=(0.02,), daemon=True)
+    thread.start()
+    try:
+        yield server
+    finally:
+        server.closing.set()
+        listener.shutdown()
+        listener.server_close()
+        thread.join()
+
+
+def connect_to(server: MailServer, monkeypatch: pytest.MonkeyPatch, **changes: object) -> SmtpProvider:
+    """The project's own provider, pointed at this server without encryption."""
+    defaults: dict[str, object] = {
+        "PROVIDER": "smtp",
+        "EMAIL_HOST": "127.0.0.1",
+        "EMAIL_PORT": server.port,
+        "EMAIL_USE_TLS": False,
+        "EMAIL_TIMEOUT": 10,
+    }
+    for name, value in (defaults | changes).items():
+        monkeypatch.setattr(settings, name, value)
+    provider = get_provider()
+    assert isinstance(provider, SmtpProvider)
+    return provider
