@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from html.parser import HTMLParser
 
@@ -86,6 +87,11 @@ class IssueView:
     minutes: int
 
     @property
+    def entries(self) -> tuple[EntryView, ...]:
+        """A table of contents of the whole issue but its lead, for pages."""
+        return _entries(section for section in self.sections if not section.is_lead)
+
+    @property
     def has_contents(self) -> bool:
         """Whether it brings a table of contents of its own."""
         return any(section.kind == SectionKind.CONTENTS for section in self.sections)
@@ -104,7 +110,7 @@ AS_FALLBACKS = MergesByPart(fallback_of, fallback_of)
 
 def view_issue(content: IssueContent, merges: MergesByPart = AS_FALLBACKS) -> IssueView:
     """Turn Markdown into HTML and text, once, and work out what the masthead says about the issue."""
-    sections = tuple(_view_sections(content, merges))
+    sections = tuple(_with_contents(tuple(_view_sections(content, merges))))
     words = sum(len(part.split()) for section in sections for part in _texts(section))
     return IssueView(
         title=_line(content.title),
@@ -137,54 +143,54 @@ def writing_direction(language: str) -> str:
 
 
 def _view_sections(content: IssueContent, merges: MergesByPart) -> Iterator[SectionView]:
-    entries = tuple(_entries(content))
     number = 0
-    for index, section in enumerate(content.sections):
+    for position, section in enumerate(content.sections, start=1):
+        title, called = _line(section.title), _line(section.title) or section.kind.value
         stories = tuple(
             _view_story(story, number + offset, merges) for offset, story in enumerate(section.stories, start=1)
         )
         number += len(stories)
-        title = _line(section.title)
         yield SectionView(
             kind=section.kind.value,
-            block=_block_of(index, section),
-            anchor=entries[index].anchor,
+            block=_block_of(section, is_first=position == 1),
+            anchor=f"section-{position}",
             title=title,
             html=_html(section.body, merges, under="section" if title else "story"),
             text=markdown_to_text(section.body, merge=merges.text),
-            url=_checked(section.url, f"The link of “{title or section.kind.value}”"),
+            url=_checked(section.url, f"The link of “{called}”"),
             source=_line(section.source),
-            image=_checked(section.image, f"The picture of “{title or section.kind.value}”"),
+            image=_checked(section.image, f"The picture of “{called}”"),
             alt=_line(section.alt),
             stories=stories,
-            entries=_listed(entries[index + 1 :]) if section.kind is SectionKind.CONTENTS else (),
         )
 
 
-def _block_of(index: int, section: SectionContent) -> str:
+def _with_contents(sections: tuple[SectionView, ...]) -> Iterator[SectionView]:
+    """Each table of contents gets what follows it."""
+    for position, section in enumerate(sections, start=1):
+        is_table = section.kind == SectionKind.CONTENTS
+        yield dataclasses.replace(section, entries=_entries(sections[position:])) if is_table else section
+
+
+def _entries(sections: Iterable[SectionView]) -> tuple[EntryView, ...]:
+    """What a table of contents names: parts with a heading of their own, and stories."""
+    entries = (
+        EntryView(
+            section.title if section.kind in (SectionKind.SECTION, SectionKind.LINKS) else "",
+            section.anchor,
+            tuple(EntryView(story.title, story.anchor) for story in section.stories),
+        )
+        for section in sections
+    )
+    return tuple(entry for entry in entries if entry.title or entry.stories)
+
+
+def _block_of(section: SectionContent, *, is_first: bool) -> str:
     if section.kind is not SectionKind.SECTION:
         return section.kind.value
     if section.stories:
         return "stories"
-    return "lead" if index == 0 and section.body.strip() else "text"
-
-
-def _entries(content: IssueContent) -> Iterator[EntryView]:
-    """Every part of the issue with its stories, under the anchors that they get."""
-    number = 0
-    for position, section in enumerate(content.sections, start=1):
-        stories = tuple(
-            EntryView(_line(story.title), f"story-{number + offset}")
-            for offset, story in enumerate(section.stories, start=1)
-        )
-        number += len(stories)
-        is_headed = section.kind in (SectionKind.SECTION, SectionKind.LINKS)
-        yield EntryView(_line(section.title) if is_headed else "", f"section-{position}", stories)
-
-
-def _listed(entries: tuple[EntryView, ...]) -> tuple[EntryView, ...]:
-    """What a table of contents names: parts with a heading or with stories."""
-    return tuple(entry for entry in entries if entry.title or entry.stories)
+    return "lead" if is_first and section.body.strip() else "text"
 
 
 def _view_story(story: StoryContent, number: int, merges: MergesByPart) -> StoryView:

@@ -24,7 +24,7 @@ MAX_AGE = 300
 POLICY: dict[str, Any] = {
     "default-src": [NONE],
     "style-src": [SELF],
-    "img-src": [SELF, "data:"],
+    "img-src": [SELF, "data:", "https:"],  # pictures of an issue stay where its editors keep them
     "form-action": [SELF],
     "base-uri": [NONE],
     "frame-ancestors": [NONE],

@@ -1,0 +1,54 @@
+"""A newsletter's page: how its issues look is chosen from what there is, and said in words."""
+
+from __future__ import annotations
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+
+from newsletter.models import Newsletter
+from newsletter.rendering.theme import SHIPPED_THEMES
+from tests.newsletter.admin.pages import form_data, words_on
+from tests.publications import make_newsletter
+
+FORM = "//form[@id='newsletter_form']"
+
+
+@pytest.fixture
+def url(db: None) -> str:
+    return reverse("admin:newsletter_newsletter_change", args=[make_newsletter().pk])
+
+
+def test_every_theme_is_offered_with_what_it_is_like(edda: Client, url: str) -> None:
+    page = words_on(edda.get(url))
+    for said in ("How issues look", "Plain – Sans-serif on white", "Gazette – Serif on warm", "Workbench – Compact"):
+        assert said in page
+
+
+def test_a_chosen_theme_and_a_logo_are_kept(edda: Client, url: str) -> None:
+    chosen = {"theme": "gazette", "logo_url": "https://pictures.example/logo.png", "logo_width": "200"}
+    response = edda.post(url, form_data(edda, url, FORM) | chosen)
+    assert response.status_code == 302, words_on(response)
+    newsletter = Newsletter.objects.get()
+    assert (newsletter.theme, newsletter.logo_url, newsletter.logo_width) == ("gazette", chosen["logo_url"], 200)
+
+
+@pytest.mark.parametrize("logo", ["http://pictures.example/logo.png", "logo.png", "javascript:alert(1)"])
+def test_a_logo_that_programs_would_not_show_is_refused(edda: Client, url: str, logo: str) -> None:
+    assert "The address of the logo" in words_on(edda.post(url, form_data(edda, url, FORM) | {"logo_url": logo}))
+
+
+def test_a_theme_that_is_gone_is_said_to_be(edda: Client, url: str) -> None:
+    Newsletter.objects.update(theme="lost")
+    assert "lost – this theme is gone" in words_on(edda.get(url))
+
+
+def test_an_own_theme_is_offered_and_a_faulty_one_is_not(edda: Client, url: str, tmp_path: Path, settings: Any) -> None:
+    toml = (SHIPPED_THEMES / "plain" / "theme.toml").read_text(encoding="utf-8")
+    for name, source in (("ours", toml.replace("Plain", "Ours")), ("broken", toml + "x = 1")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "theme.toml").write_text(source, encoding="utf-8")
+    settings.THEME_FOLDERS = (tmp_path,)
+    page = words_on(edda.get(url))
+    assert "Ours – " in page
+    assert "broken" not in page

@@ -1,0 +1,91 @@
+"""Every kind of block on the page of an issue and in the feed: as what it is, and pictures asked for politely."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+from django.test import Client
+
+from newsletter.rendering.specimen import BLOCKS, PICTURE, specimen
+from tests.newsletter.web.published import html_of, parse_xml, publish, see, words
+
+pytestmark = pytest.mark.django_db
+
+TITLES = [story.title for story in BLOCKS["stories"].stories]
+ISSUE, FEED = "/harbour-notes/issues/issue-1/", "/harbour-notes/feed.atom"
+
+
+def test_every_block_is_on_the_page_as_what_it_is(client: Client) -> None:
+    publish(sections=specimen().sections)
+    page = see(client, ISSUE)
+    assert words(page, "//article//section[@class='story']/h3/a") == [
+        story.title for story in BLOCKS["stories"].stories
+    ]
+    assert words(page, "//article//aside/h2") == ["Tides to mind", "Rope by the metre"]
+    assert words(page, "//article//figure/blockquote") == ["A boat is never finished, only launched."]
+    assert words(page, "//article//figure/figcaption") == [
+        "— Ines, boatbuilder",
+        "The Marguerite, hauled out on Sunday.",
+    ]
+    assert words(page, "//article//a[@class='button']") == ["Book a day on the slip"]
+    assert words(page, "//article//a[@class='button']/@href") == ["https://slipway.example/book?a=1&b=2"]
+    assert page.xpath("//article/hr")
+    assert words(page, "//article//section[h2='Also read']//li/a") == ["Varnish in damp weather", "Oars, measured"]
+
+
+def test_a_sponsor_is_named_as_one_and_so_is_its_link(client: Client) -> None:
+    publish(sections=specimen().sections)
+    assert words(see(client, ISSUE), "//aside[contains(@class, 'sponsor')]/p[1]") == ["Sponsor · Boje & Daughters"]
+    assert words(see(client, ISSUE), "//a[@rel='sponsored']/@href") == ["https://rope.example/"]
+
+
+def test_a_merge_field_stands_as_its_fallback_where_everybody_reads(client: Client) -> None:
+    publish(sections=specimen().sections)
+    for path in (ISSUE, FEED):
+        body = client.get(path).content.decode()
+        assert "Hello reader: the old slip" in body
+        assert "{first_name" not in body
+
+
+def test_pictures_wait_until_they_are_seen_and_learn_nothing_of_the_page(client: Client) -> None:
+    publish(sections=specimen().sections)
+    pictures = see(client, ISSUE).xpath("//article//img")
+    assert [picture.get("src") for picture in pictures] == [PICTURE, PICTURE]
+    assert [picture.get("alt") for picture in pictures] == [BLOCKS["image"].alt, BLOCKS["sponsor"].alt]
+    assert {(picture.get("loading"), picture.get("referrerpolicy")) for picture in pictures} == {
+        ("lazy", "no-referrer")
+    }
+    policy = client.get(ISSUE)["Content-Security-Policy"]
+    assert "img-src 'self' data: https:" in policy
+    assert "script-src" not in policy
+
+
+def test_a_table_of_contents_leads_to_what_follows_it_and_stands_once(client: Client) -> None:
+    publish(sections=specimen("lead", "contents", "stories", "text", "links", "callout").sections)
+    page = see(client, ISSUE)
+    assert page.xpath("//details") == []
+    assert words(page, "//nav[h2='In this issue']//a") == [
+        "From the yards",
+        *TITLES,
+        "How we mend a seam",
+        "Also read",
+    ]
+    for target in page.xpath("//nav[h2='In this issue']//a/@href"):
+        assert page.get_element_by_id(target.removeprefix("#")) is not None
+
+
+def test_the_headings_of_a_page_are_in_order(client: Client) -> None:
+    publish(sections=specimen().sections)
+    levels = [int(heading.tag[1]) for heading in see(client, ISSUE).xpath("//h1 | //h2 | //h3 | //h4")]
+    assert levels[0] == 1
+    assert all(below - above <= 1 for above, below in itertools.pairwise(levels))
+
+
+def test_every_block_is_in_the_feed(client: Client) -> None:
+    publish(sections=specimen().sections)
+    entry = parse_xml(client.get(FEED)).find("{*}entry/{*}content").text
+    text = " ".join(html_of(f"<meta charset='utf-8'><div>{entry}</div>".encode()).text_content().split())
+    for said in ("A boat is never finished", "— Ines", "Tides to mind", "Book a day", "Sponsor · Boje", "Rope by the"):
+        assert said in text
+    assert PICTURE in entry
