@@ -63,7 +63,7 @@ def as_text(logger: WrappedLogger, method: str, event: EventDict) -> str:
     when, level = fields.pop("timestamp", ""), str(fields.pop("level", "")).upper()
     name, said = fields.pop("logger", ""), fields.pop("event", "")
     trace = "\n".join(str(fields.pop(part)) for part in ("exception", "stack") if part in fields)
-    context = "".join(f" {one_line(str(key))}={one_line(str(value))}" for key, value in fields.items())
+    context = "".join(f" {one_line(str(key))}={one_line(str(value))}" for key, value in sorted(fields.items()))
     line = f"{when} {level:<7} {name} {one_line(str(said))}{context}"
     return line + "".join(f"\n    | {one_line(part)}" for part in trace.splitlines())
 
