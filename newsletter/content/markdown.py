@@ -46,6 +46,8 @@ endless nesting (mrml at about 8,000 levels, RUSTSEC-2026-0213 for ammonia)."""
 
 _NOT_IN_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
 _VOID = re.compile(r"<(br|hr)>")
+_PLAIN = re.compile(r"[^\W\d_][\w .,:;?'\"()%/+’‘“”–—…-]*")
+"""One paragraph of words in which no character means anything to Markdown or HTML: most stories are just that."""
 
 Place = Literal["story", "section"]
 
@@ -70,6 +72,8 @@ def markdown_to_html(text: str, *, under: Place = "story", merge: Merge | None =
     stands in the place of merge fields; without it they stay as typed. Empty or blank text gives an empty string.
     Never raises, whatever the text.
     """
+    if _is_plain(text):
+        return f"<p>{text.rstrip()}</p>"
     tokens = _parse(text, under, merge)
     if tokens is None:
         return _as_typed(text if merge is None else replace_merge_fields(text, merge))
@@ -90,6 +94,8 @@ def markdown_to_text(text: str, merge: Merge | None = None) -> str:
     `merge` gives what stands in the place of merge fields. Lines are not wrapped. Empty or blank text gives an empty
     string. Never raises, whatever the text.
     """
+    if _is_plain(text):
+        return text.rstrip()
     tokens = _parse(text, "story", merge)
     if tokens is None:
         return _printable(text if merge is None else replace_merge_fields(text, merge)).strip()
@@ -210,6 +216,11 @@ def _readable(children: list[Token]) -> Iterator[Token]:
             case _:
                 yield child
         wordless = False
+
+
+def _is_plain(text: str) -> bool:
+    """Whether parsing would find one paragraph of words and nothing else."""
+    return _PLAIN.fullmatch(text) is not None and "_" not in text and ":/" not in text
 
 
 def _text(words: str) -> Token:

@@ -8,7 +8,8 @@ with attributes as ASCII, words kept apart, and zeros with a unit.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass
 from enum import Enum, auto
 from html.entities import html5
 from xml.parsers import expat
@@ -28,10 +29,15 @@ _ONCE = frozenset({"mj-head", "mj-body", "mj-accordion-title", "mj-accordion-tex
 """mrml renders the last of several, or tears the document apart."""
 _HAS_ALT = frozenset({"mj-image", "mj-carousel-image", "mj-social-element"})
 _VOID_HTML = frozenset({"br", "hr", "img", "wbr", "meta", "link", "col"})
+_PLAIN_HTML = frozenset(
+    {"a", "p", "b", "i", "em", "strong", "code", "pre", "span", "div", "ul", "ol", "li", "blockquote"}
+)
+_PLAIN_HTML |= {"h1", "h2", "h3", "h4", "table", "tbody", "thead", "tr", "td", "th", "sup", "sub", "small", "del", "u"}
 _XML_ENTITIES = frozenset({"amp", "lt", "gt", "quot", "apos"})
 
 _NAMED_ENTITY = re.compile(r"&([A-Za-z][A-Za-z0-9]*);")
 _WHITESPACE = re.compile(r"[ \t\r\n\f]+")
+_NEEDS_CARE = re.compile(r"[^ !#-%'-;=?-\[\]-~]|  ")
 _NOT_PLAIN_ASCII = re.compile(r"[^ !#-%'-;=?-\[\]-~]")
 _BARE_ZERO = re.compile(r"(?<!\S)0(?!\S)")
 _COMMENTED_TAG = re.compile(r"<(/?)([A-Za-z][\w:-]*)[^<>]*?(/?)>")
@@ -100,6 +106,8 @@ def ascii_attribute(value: str) -> str:
     mrml writes attributes with Rust's `{:?}`, which puts backslashes before quotes and turns newlines, no-break
     spaces, joiners and the like into visible escapes. Numeric entities pass through it unchanged.
     """
+    if not _NEEDS_CARE.search(value):
+        return value
     collapsed = _WHITESPACE.sub(" ", value)
     return _NOT_PLAIN_ASCII.sub(lambda match: f"&#{ord(match[0])};", collapsed)
 
@@ -120,9 +128,9 @@ class _Element:
     tag: str
     kind: _Kind
     line: int
-    has: set[str] = field(default_factory=set)
-    """Children of which there may be one only."""
-    comments: list[tuple[int, str]] = field(default_factory=list)
+    once: frozenset[str] = frozenset()
+    """Children read so far of which there may be one only."""
+    comments: tuple[tuple[int, str], ...] = ()
     """Conditional comments inside, with their lines."""
 
 
@@ -149,6 +157,9 @@ class _Reader:
 
     def _start(self, tag: str, attributes: list[str]) -> None:
         parent = self.open[-1]
+        if parent.kind is _Kind.HTML and tag in _PLAIN_HTML and len(self.open) <= MAX_DEPTH:
+            self._open_html(tag, attributes)
+            return
         fault = self._place_fault(tag, parent)
         if fault:
             self._refuse(fault)
@@ -160,14 +171,21 @@ class _Reader:
             for sentence in attribute_faults(tag, pairs):
                 self._refuse(sentence)
             self._adapt(tag, parent, pairs)
-        written = "".join([f' {name}="{ascii_attribute(value)}"' for name, value in pairs.items()])
+        written = _written(pairs.items())
         # mrml knows HTML's void tags in small letters only
         self.written.append(f"<{tag.lower()}{written} />" if kind is _Kind.NOTHING else f"<{tag}{written}>")
+
+    def _open_html(self, tag: str, attributes: list[str]) -> None:
+        """The short way for most of a mail: an HTML element among HTML."""
+        self.open.append(_Element(tag, _Kind.HTML, self._parser.CurrentLineNumber))
+        self._pre_depth += tag == "pre"
+        pairs = zip(attributes[::2], attributes[1::2], strict=True)
+        self.written.append(f"<{tag}{_written(pairs)}>")
 
     def _end(self, tag: str) -> None:
         element = self.open.pop()
         self._pre_depth -= tag == "pre"
-        if tag == "mjml" and "mj-body" not in element.has:
+        if tag == "mjml" and "mj-body" not in element.once:
             self._refuse("<mjml> has no <mj-body>, so the mail would be empty")
         if element.comments:
             self._check_comments(element)
@@ -193,6 +211,8 @@ class _Reader:
 
     def _html_text(self, text: str) -> str:
         escaped = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+        if "\n" not in text:
+            return escaped
         if self._pre_depth:
             return escaped.replace("\n", "&#10;")
         return _WHITESPACE.sub(" ", escaped)  # mrml drops a newline between two inline tags and glues the words
@@ -204,7 +224,7 @@ class _Reader:
             self._refuse("a conditional comment stands between components, where it is dropped; put it into <mj-raw>")
             return
         holder = next((element for element in reversed(self.open) if is_component(element.tag)), self.open[1])
-        holder.comments.append((self._parser.CurrentLineNumber, comment))
+        holder.comments += ((self._parser.CurrentLineNumber, comment),)
         self.written.append(f"<!--{comment}-->")
 
     def _doctype(self, *_: object) -> None:
@@ -272,6 +292,10 @@ class _Reader:
         self.faults.append(MjmlFault(line or self._parser.CurrentLineNumber, sentence))
 
 
+def _written(attributes: Iterable[tuple[str, str]]) -> str:
+    return "".join([f' {name}="{ascii_attribute(value)}"' for name, value in attributes])
+
+
 def _kind_of(tag: str, parent: _Element, *, is_refused: bool) -> _Kind:
     if is_refused and not is_component(tag):
         return _Kind.ANYTHING
@@ -287,9 +311,9 @@ def _kind_of(tag: str, parent: _Element, *, is_refused: bool) -> _Kind:
 def _second(tag: str, parent: _Element) -> str | None:
     if tag not in _ONCE:
         return None
-    if tag in parent.has:
+    if tag in parent.once:
         return f"<{tag}> may stand only once in <{parent.tag}>"
-    parent.has.add(tag)
+    parent.once |= {tag}
     return None
 
 

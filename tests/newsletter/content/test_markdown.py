@@ -6,9 +6,10 @@ import re
 from xml.etree import ElementTree
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
+from newsletter.content import markdown
 from newsletter.content.markdown import ALLOWED_TAGS, link_targets, markdown_to_html, markdown_to_text
 
 MARKDOWN_PIECES = (
@@ -171,3 +172,17 @@ First paragraph of two lines, linked (https://a.example/x) and mail (ada@harbour
 
 https://b.example"""
     )
+
+
+@given(
+    st.text(
+        st.one_of(st.sampled_from("abz ZÄß漢19 .,;:?'\"()%/+-’“”–…_@"), st.characters(categories=["L", "N", "M", "P"]))
+    )
+)
+@example("Well: mailto:ada@x.example, at 9:00 - or http:/x")
+@example("Ends in spaces  ")
+def test_words_without_marks_come_out_as_if_they_had_been_parsed(text: str) -> None:
+    short_way = markdown_to_html(text), markdown_to_text(text)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(markdown, "_is_plain", lambda _: False)
+        assert short_way == (markdown_to_html(text), markdown_to_text(text))
