@@ -64,6 +64,7 @@ class Run:
 def show_check(request: HttpRequest, issue: Issue) -> HttpResponse:
     """The findings about the issue as it is saved; links that nobody has looked at for a day are looked at again."""
     waiting = request_link_checks(load_content(issue)) if issue.is_editable else 0
+    earlier = list(issue.preflight_runs.order_by("-pk")[:SHOWN_RUNS])
     verdict = check_issue(issue, by=editor_of(request))
     return issue_page(
         request,
@@ -74,7 +75,7 @@ def show_check(request: HttpRequest, issue: Issue) -> HttpResponse:
         findings=_grouped(issue, verdict),
         waiting=waiting,
         sha256=verdict.sha256,
-        runs=_runs(issue, verdict),
+        runs=_runs(earlier, verdict),
     )
 
 
@@ -145,12 +146,12 @@ def _previews(issue: Issue) -> dict[str, str]:
     return {HTML_PART: preview, THEME: preview, TEXT_PART: f"{preview}?as=text"}
 
 
-def _runs(issue: Issue, verdict: Verdict) -> tuple[Run, ...]:
-    """The last runs, newest first."""
+def _runs(earlier: Iterable[PreflightRun], verdict: Verdict) -> tuple[Run, ...]:
+    """The runs before this one, newest first."""
     now = (verdict.sha256, verdict.findings_sha256)
     return tuple(
         Run(row, OCCASIONS.get(Occasion(row.occasion), "Checked"), (row.sha256, row.findings_sha256) == now)
-        for row in issue.preflight_runs.order_by("-pk")[:SHOWN_RUNS]
+        for row in earlier
     )
 
 

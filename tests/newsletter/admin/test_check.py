@@ -1,19 +1,25 @@
-"""Check: what is wrong, how bad it is, and the way to it."""
+"""Check: what is wrong, how bad it is, the way to it, and one click where that can put it right."""
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 from django.test import Client
+from django.utils import timezone
+from lxml import html as lxml_html  # type: ignore[import-untyped]
 
-from newsletter.admin.check import FAMILY_NAMES
+from newsletter.admin.check import OCCASIONS
 from newsletter.content.document import SectionContent, StoryContent
-from newsletter.content.store import save_content
-from newsletter.models import Issue
-from newsletter.preflight import FAMILIES
-from tests.newsletter.admin.pages import page_of, words_on
-from tests.publications import content, story
+from newsletter.content.store import load_content, save_content
+from newsletter.models import Issue, LinkCheck, LinkState, PreflightRun
+from newsletter.preflight import Occasion
+from tests.newsletter.admin.pages import form_data, page_of, words_on
+from tests.publications import content, start_sending, story
+
+SUGGESTION = "//form[contains(@action, '/check/suggestion/')]"
 
 
 @pytest.fixture
@@ -21,6 +27,12 @@ def faulty(issue: Issue) -> Issue:
     stories = (story(1), StoryContent(title="A story without a link", body="Words."))
     sections = (SectionContent(title="Signal", body="Words."), SectionContent(title="Dives", stories=stories))
     save_content(issue, content(sections=sections), by="tests")
+    return issue
+
+
+@pytest.fixture
+def without_preheader(issue: Issue) -> Issue:
+    save_content(issue, content(preheader="", date=timezone.localdate()), by="tests")
     return issue
 
 
@@ -39,14 +51,96 @@ def test_an_issue_without_faults_may_go_on_to_its_schedule(edda: Client, issue: 
     assert page_of(issue, "schedule") in answer.content.decode()
 
 
+def test_what_passed_is_said_in_words(edda: Client, issue: Issue, read_by_ada: None) -> None:
+    save_content(issue, content(date=timezone.localdate()), by="tests")
+    words = words_on(edda.get(page_of(issue, "check")))
+    assert "All 3 stories are whole" in words
+    assert "1 reader gets it" in words
+
+
 def test_nobody_to_send_it_to_is_a_fault(edda: Client, issue: Issue) -> None:
     assert "thing to fix" in words_on(edda.get(page_of(issue, "check")))
 
 
-def test_who_may_only_look_is_not_offered_to_change_anything(faulty: Issue, signed_in: Callable[[str], Client]) -> None:
-    assert "Go there" not in words_on(signed_in("lou").get(page_of(faulty, "check")))
+def test_who_may_only_look_is_not_offered_to_change_anything(
+    faulty: Issue, without_preheader: Issue, signed_in: Callable[[str], Client]
+) -> None:
+    words = words_on(signed_in("lou").get(page_of(without_preheader, "check")))
+    assert "There is no preheader" in words
+    for offer in ("Go there", "Use suggestion", "Check the links again"):
+        assert offer not in words
 
 
-def test_every_family_of_checks_has_a_name_for_people() -> None:
-    families = {check.__name__.removeprefix("check_") for check in FAMILIES}
-    assert families | {"rendering"} == set(FAMILY_NAMES)
+def test_a_suggestion_is_one_click_and_says_what_it_did(
+    edda: Client, without_preheader: Issue, read_by_ada: None
+) -> None:
+    page = page_of(without_preheader, "check")
+    answer = edda.post(page_of(without_preheader, "check_suggestion"), form_data(edda, page, SUGGESTION), follow=True)
+    assert "Done: Use “The harbour grows upwards.”. The issue is saved." in words_on(answer)
+    assert "There is no preheader" not in words_on(answer)
+    assert Issue.objects.get().preheader == "The harbour grows upwards."
+
+
+def test_a_suggestion_on_a_page_that_is_out_of_date_changes_nothing(
+    edda: Client, without_preheader: Issue, read_by_ada: None
+) -> None:
+    data = form_data(edda, page_of(without_preheader, "check"), SUGGESTION)
+    save_content(without_preheader, replace(load_content(without_preheader), title="Newer words"), by="will")
+    answer = edda.post(page_of(without_preheader, "check_suggestion"), data, follow=True)
+    assert "The issue was saved meanwhile" in words_on(answer)
+    assert Issue.objects.get().preheader == ""
+
+
+@pytest.mark.parametrize("data", [{}, {"revision": "x", "finding": "y"}, {"revision": "9" * 40, "finding": "\0"}])
+def test_an_odd_request_for_a_suggestion_changes_nothing(data: dict[str, str], edda: Client, issue: Issue) -> None:
+    before = issue.revision
+    assert edda.post(page_of(issue, "check_suggestion"), data).status_code == 302
+    assert Issue.objects.get().revision == before
+
+
+def test_opening_the_page_has_the_links_looked_at_and_a_button_does_it_anew(
+    edda: Client, issue: Issue, read_by_ada: None
+) -> None:
+    assert "3 of 3 links are still being looked at" in words_on(edda.get(page_of(issue, "check")))
+    LinkCheck.objects.update(state=LinkState.CHECKED, status=200, checked_at=timezone.now())
+    assert "All 3 links lead to pages that answer" in words_on(edda.get(page_of(issue, "check")))
+    again = edda.post(page_of(issue, "check_links"), follow=True)
+    assert "3 links are looked at again by the worker" in words_on(again)
+    assert LinkCheck.objects.filter(state=LinkState.WAITING).count() == 3
+
+
+def test_pages_that_change_something_answer_to_a_button_only(edda: Client, issue: Issue) -> None:
+    assert edda.get(page_of(issue, "check_suggestion")).status_code == 405
+    assert edda.get(page_of(issue, "check_links")).status_code == 405
+
+
+def test_earlier_checks_are_told_with_who_ran_them_and_whether_anything_changed(
+    edda: Client, issue: Issue, read_by_ada: None
+) -> None:
+    assert "Earlier checks" not in words_on(edda.get(page_of(issue, "check")))
+    PreflightRun.objects.update(by="will", at=timezone.now() - datetime.timedelta(hours=1))
+    words = words_on(edda.get(page_of(issue, "check")))
+    assert f"Checked by will, on revision {issue.revision}" in words
+    assert "(the same result as now)" in words
+
+
+def test_a_failing_rendering_is_a_fault_on_the_page(edda: Client, issue: Issue, read_by_ada: None) -> None:
+    long = replace(story(1), url=f"https://harbour.example/{'a' * 1_000}")
+    save_content(issue, content(sections=(SectionContent(title="Long", stories=(long,)),)), by="tests")
+    assert "mail allows 998" in words_on(edda.get(page_of(issue, "check")))
+
+
+def test_an_issue_on_its_way_is_shown_as_it_went_out_and_its_links_are_left_alone(
+    edda: Client, issue: Issue, read_by_ada: None
+) -> None:
+    start_sending(issue)
+    assert edda.get(page_of(issue, "check")).status_code == 200
+    assert not LinkCheck.objects.exists()
+
+
+def test_every_occasion_has_words_and_every_form_a_token(edda: Client, without_preheader: Issue) -> None:
+    assert set(OCCASIONS) == set(Occasion)
+    tree = lxml_html.fromstring(edda.get(page_of(without_preheader, "check")).content.decode())
+    forms = tree.xpath("//main//form[@method='post']")
+    assert len(forms) >= 2
+    assert all(form.xpath(".//input[@name='csrfmiddlewaretoken']") for form in forms)
