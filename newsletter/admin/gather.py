@@ -30,9 +30,12 @@ NEW_SECTION = "+"
 class SectionForm(forms.Form):
     """Which section of the issue stories go to. After `is_valid`, `section()` is its heading; empty: no choice."""
 
-    section = forms.ChoiceField(required=False, label="Put them into")
+    section = forms.ChoiceField(required=False, label="Section")
     new_section = forms.CharField(
-        required=False, max_length=LIMITS["section heading"], label="Heading of the new section"
+        required=False,
+        max_length=LIMITS["section heading"],
+        label="Heading of the new section",
+        help_text="Only where stories go into a new one.",
     )
 
     def __init__(self, issue: Issue, *args: Any, without_choice: str, **kwargs: Any) -> None:
@@ -138,8 +141,9 @@ def _add(request: HttpRequest, issue: Issue, form: SectionForm) -> HttpResponse 
     if not added:
         sentence = "Nothing was added: somebody else has used or dismissed these stories meanwhile."
         return tell_and_go(request, sentence, page_url(issue, "feeds"), level=messages.WARNING)
-    others = f" {len(ticked) - added} others were used or dismissed meanwhile." if added < len(ticked) else ""
-    return tell_and_go(request, f"{_stories(added)} added as drafts.{others}", page_url(issue, "change"))
+    missing = len(set(ticked)) - added
+    others = f" {_stories(missing)} used or dismissed by somebody else meanwhile." if missing else ""
+    return tell_and_go(request, f"{_stories(added)} added to the draft.{others}", page_url(issue, "change"))
 
 
 def _dismiss(request: HttpRequest, issue: Issue, form: SectionForm) -> HttpResponse:
@@ -214,7 +218,7 @@ def add_link(request: HttpRequest, issue: Issue) -> HttpResponse:
 def _add_story(request: HttpRequest, issue: Issue, placed: Placed) -> HttpResponse:
     stands_in = links_of(issue.newsletter).get(link_sha256(placed.story.url))
     add_stories(issue, [placed], by=editor_of(request))
-    sentence = f"“{placed.story.title or placed.story.url}” was added as a draft."
+    sentence = f"“{placed.story.title or placed.story.url}” was added to the draft."
     if stands_in is None:
         return tell_and_go(request, sentence, page_url(issue, "change"))
     sentence += f" Its link stands in “{stands_in}” already: is it new to your readers?"

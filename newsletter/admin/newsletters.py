@@ -42,7 +42,8 @@ class NewsletterForm(NewsletterModelForm):
         names = sorted({*zone_names(), self.instance.time_zone})
         self.fields["time_zone"].choices = [(name, name.replace("_", " ")) for name in names]  # type: ignore[attr-defined]
         self.fields["theme"].choices = list(_theme_choices(self.instance.theme))  # type: ignore[attr-defined]
-        self.fields["logo_url"].validators.append(_check_logo)
+        if "logo_url" in self.fields:  # the admin leaves the fields out for those who may only look
+            self.fields["logo_url"].validators.append(_check_logo)
         if "slug" in self.fields and _is_linked_to(self.instance):
             self.fields["slug"].disabled = True  # whatever is posted for it is passed over
             self.fields["slug"].help_text = "It stays as it is: mails and other sites link to issues under it."

@@ -19,10 +19,9 @@ from urllib.parse import urljoin
 import feedparser  # type: ignore[import-untyped]
 import orjson
 
-from newsletter.content.fields import LIMITS
+from newsletter.content.fields import LIMITS, field_faults
 from newsletter.content.html_text import html_to_line, html_to_markdown, one_line, shortened
 from newsletter.content.link_key import link_key
-from newsletter.content.links import web_link_problem
 from newsletter.content.plain_text import plain_to_markdown
 
 #: What servers are asked for, feeds first.
@@ -237,7 +236,7 @@ def _resolved(url: str, base_url: str) -> str:
         link = urljoin(base_url, url.strip()) if url.strip() else ""
     except ValueError:
         return ""
-    return link if link and len(link) <= LIMITS["link"] and web_link_problem(link) is None else ""
+    return link if link and not any(field_faults("link", link)) else ""
 
 
 def _first_words(summary: str) -> str:

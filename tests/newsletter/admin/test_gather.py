@@ -53,7 +53,7 @@ def test_what_is_ticked_becomes_drafts_in_the_section_that_is_chosen(edda: Clien
     first, _, third = make_items(1, 2, 3)
     sent = {"do": "add", "item": [first.pk, third.pk], "section": "The pattern"}
     answer = edda.post(page_of(issue, "feeds"), sent, follow=True)
-    assert "2 stories were added as drafts." in words_on(answer)
+    assert "2 stories were added to the draft." in words_on(answer)
     assert [story.title for story in load_content(issue).sections[-1].stories] == ["Quay 1", "Quay 3"]
     assert FeedItem.objects.get(title="Quay 2").state == FeedItemState.NEW
 
@@ -93,7 +93,9 @@ def test_what_somebody_else_has_used_meanwhile_is_said(edda: Client, issue: Issu
     FeedItem.objects.filter(pk=first.pk).update(state=FeedItemState.USED)
     both = {"do": "add", "item": [first.pk, second.pk]}
     answer = edda.post(page_of(issue, "feeds"), both, follow=True)
-    assert "1 story was added as drafts. 1 others were used or dismissed meanwhile." in words_on(answer)
+    assert "1 story was added to the draft. 1 story was used or dismissed by somebody else meanwhile." in words_on(
+        answer
+    )
     assert "Nothing was added: somebody else" in words_on(edda.post(page_of(issue, "feeds"), both, follow=True))
 
 
@@ -129,7 +131,7 @@ def test_an_issue_past_draft_takes_no_stories(edda: Client, issue: Issue, site: 
 
 def test_a_link_becomes_a_story(edda: Client, issue: Issue, site: Publisher) -> None:
     answer = edda.post(page_of(issue, "link"), {"url": f" {site.url}/3 ", "section": ""}, follow=True)
-    assert "“Quay 3” was added as a draft." in words_on(answer)
+    assert "“Quay 3” was added to the draft." in words_on(answer)
     assert last_story(issue) == ("Deep dives", "Quay 3", f"{site.url}/3")
 
 

@@ -195,7 +195,13 @@ def test_what_is_no_feed_is_refused_with_what_to_do(data: bytes, sentence: str) 
 PIECES = [
     *(b'<rss version="2.0">', b"<channel>", b"<item>", b"</item>", b"<title>", b"</title>", b"<link>", b"</link>"),
     *(b"<guid>", b"<pubDate>", b"Mon, 99 Foo 99999 99:99:99 +9999", b"<description>", b"&lt;", b"&#99999999;", b"&#0;"),
-    *(b"<feed xmlns='http://www.w3.org/2005/Atom'>", b"<entry>", b"<link href='http://['/>", b"https://quay.example/a"),
+    *(
+        b"<feed xmlns='http://www.w3.org/2005/Atom'>",
+        b"<entry>",
+        b"<link href='http://['/>",
+        b"https://quay.example/a",
+        b"&#xD800;",
+    ),
     *(b"<!DOCTYPE [", b'<?xml version="1.0" encoding="utf-7"?>', b"\x00", b"\xff\xfe", b"<content mode='base64'>"),
     *(b'{"version":"https://jsonfeed.org/version/1","items":[', b'{"url":"http://a"},', b"]}", b"<![CDATA["),
     *(b"<source>", b"<georss:point>", b"<content type='xhtml'>", b"<div>", b"\xe4"),
