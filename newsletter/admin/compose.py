@@ -5,15 +5,19 @@ Saving goes through `save_content`, exactly as a file's import does: there is on
 
 from __future__ import annotations
 
+import datetime
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from django import forms
 
 from newsletter.admin.rows import row_formset
+from newsletter.content.difference import Change, difference
 from newsletter.content.document import IssueContent
 from newsletter.content.fields import FieldName, field_faults, slug_from
+from newsletter.content.revisions import UnreadableRevision, content_of, latest_revision
 from newsletter.content.store import load_content, with_plain_line_ends
-from newsletter.models import Issue, Newsletter
+from newsletter.models import Issue, Newsletter, Revision
 
 if TYPE_CHECKING:
     IssueModelForm = forms.ModelForm[Issue]
@@ -88,13 +92,43 @@ class IssueForm(IssueModelForm):
         return slug_from(self.cleaned_data.get("title") or "") or (date.isoformat() if date else "")
 
 
+@dataclass(frozen=True, slots=True)
+class Newer:
+    """What somebody else has saved meanwhile, beside what was typed here."""
+
+    revision: int
+    by: str
+    saved_at: datetime.datetime
+    to_yours: tuple[Change, ...] | None
+    """From what stands there to what was typed; None while faults keep that from being read."""
+    by_them: tuple[Change, ...] | None
+    """What they changed since this page was opened; None if that is not known any more."""
+
+
+def newer_than(based_on: int | None, row: Issue, typed: IssueContent | None) -> Newer:
+    """The saved version of `row`, compared with what was typed and with what the person started from."""
+    stored, saved = load_content(row), latest_revision(row)
+    start = Revision.objects.filter(issue=row, number=based_on).first() if based_on else None
+    try:
+        by_them = difference(content_of(start), stored) if start else None
+    except UnreadableRevision:
+        by_them = None
+    return Newer(
+        revision=row.revision,
+        by=saved.by if saved else "",
+        saved_at=saved.saved_at if saved else row.updated_at,
+        to_yours=difference(stored, with_plain_line_ends(typed)) if typed else None,
+        by_them=by_them,
+    )
+
+
 class ComposeForm(IssueForm):
     """The form that saves: it also knows which revision the person started from, and refuses to overwrite another."""
 
     based_on = forms.IntegerField(widget=forms.HiddenInput, initial=0)
     replace_revision = forms.IntegerField(widget=forms.HiddenInput, required=False)
-    #: The revision that somebody else has saved meanwhile; the page offers to replace it.
-    newer_revision: int | None = None
+    #: What somebody else has saved meanwhile; the page shows the difference and offers to replace it.
+    newer: Newer | None = None
 
     def __init__(self, data: Any = None, files: Any = None, **kwargs: Any) -> None:
         super().__init__(data, files, **kwargs)
@@ -122,12 +156,12 @@ class ComposeForm(IssueForm):
             self.cleaned_data.get("based_on"),
             self.cleaned_data.get("replace_revision"),
         ) and not self._is_stored_in(row):
-            self.newer_revision = row.revision
+            typed = None if self.errors else self.content()
+            self.newer = newer_than(self.cleaned_data.get("based_on"), row, typed)
             self.add_error(
                 None,
                 "This issue was saved meanwhile, by somebody else or in another tab, so nothing was saved now. Your "
-                "text is still here. Look at the other in a new tab, put in what is missing, then tick the box and "
-                "save.",
+                "text is still here. Below stands what differs: put in what is missing, then tick the box and save.",
             )
 
     def _is_stored_in(self, row: Issue) -> bool:

@@ -11,6 +11,7 @@ from django.template.response import TemplateResponse
 from django.views.decorators.http import require_http_methods, require_safe
 
 from newsletter.admin.pages import Need, Page, editor_of, page_url, tell_and_go
+from newsletter.content.difference import Change, difference
 from newsletter.content.document import IssueContent
 from newsletter.content.formats import read_issue, text_of
 from newsletter.content.issue_file import write_issue_file
@@ -70,7 +71,8 @@ def import_file(request: HttpRequest) -> HttpResponse:
         return _import_page(request, form, problems=error.problems)
     older = _older_draft(newsletter, reading.content)
     if older and form.cleaned_data["replace"] != older.revision:
-        return _import_page(request, _with_text(form, text), older=older)
+        changes = difference(load_content(older), with_plain_line_ends(reading.content))
+        return _import_page(request, _with_text(form, text), older=older, changes=changes)
     # Whoever saves or adds the issue after this look finds their words kept, even where there was no row to lock.
     seen = older.revision if older else NO_REVISION
     try:
@@ -107,7 +109,12 @@ def _with_text(form: ImportForm, text: str) -> ImportForm:
 
 
 def _import_page(
-    request: HttpRequest, form: ImportForm, *, problems: tuple[Problem, ...] = (), older: Issue | None = None
+    request: HttpRequest,
+    form: ImportForm,
+    *,
+    problems: tuple[Problem, ...] = (),
+    older: Issue | None = None,
+    changes: tuple[Change, ...] = (),
 ) -> HttpResponse:
     ordered = sorted(problems, key=lambda problem: (problem.severity != Severity.MUST_FIX, problem.line))
     return _page(
@@ -116,6 +123,7 @@ def _import_page(
         title="Import an issue",
         form=form,
         older=older,
+        changes=changes,
         must_fix=[problem for problem in ordered if problem.severity == Severity.MUST_FIX],
         look_at=[problem for problem in ordered if problem.severity != Severity.MUST_FIX],
     )

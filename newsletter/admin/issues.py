@@ -10,7 +10,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404
 from django.urls import URLPattern, path
 
-from newsletter.admin import check, control, files, gather, issue_list, preview, report, schedule, test_mails
+from newsletter.admin import check, control, files, gather, issue_list, preview, report, revisions, schedule, test_mails
 from newsletter.admin.compose import ComposeForm
 from newsletter.admin.moments import from_now
 from newsletter.admin.pages import SEND_PERMISSION, Need, Page, page_url, steps_of, tell_and_go
@@ -31,6 +31,7 @@ PAGES = (
     *report.PAGES,
     *files.PAGES,
     *gather.PAGES,
+    *revisions.PAGES,
 )
 
 

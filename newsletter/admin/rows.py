@@ -1,36 +1,122 @@
-"""The rows of the compose page: sections and stories in one list, as forms and as content. Imports content only."""
+"""The rows of the compose page: sections, blocks and stories in one list, as forms and as content. Imports content."""
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from django import forms
 from django.forms.formsets import DELETION_FIELD_NAME, ORDERING_FIELD_NAME, BaseFormSet, formset_factory
 
-from newsletter.content.document import IssueContent, SectionContent, StoryContent
-from newsletter.content.fields import LIMITS, FieldName, body_fault, field_faults
+from newsletter.content.document import IssueContent, SectionContent, SectionKind, StoryContent
+from newsletter.content.fields import (
+    FIELDS_OF_KIND,
+    LABELS,
+    LIMITS,
+    FieldName,
+    SectionField,
+    body_faults,
+    field_faults,
+    section_faults,
+)
 
-SECTION, STORY = "section", "story"
+SECTION, STORY = SectionKind.SECTION.value, "story"
 #: Empty rows at the end, for browsers without JavaScript; ours takes them away and offers buttons.
 SPARE_ROWS = 3
 MOST_ROWS = 500
 
+FIELDS: tuple[SectionField, ...] = ("title", "url", "source", "image", "alt", "body")
+FIELDS_OF_STORY: tuple[SectionField, ...] = ("title", "url", "source", "body")
+_NAMES_OF_STORY: dict[SectionField, FieldName] = {"title": "story title", "url": "link", "source": "source"}
+_LABELS: dict[SectionField, str] = {
+    "title": "Title",
+    "url": "Link",
+    "source": "Source",
+    "image": "Address of the picture",
+    "alt": "What the picture shows",
+    "body": "Text",
+}
+_LABELS_OF_KIND: Mapping[tuple[str, SectionField], str] = {
+    (SectionKind.SECTION, "title"): "Heading",
+    (SectionKind.CALLOUT, "title"): "Heading (optional)",
+    (SectionKind.LINKS, "title"): "Heading (optional)",
+    (SectionKind.CONTENTS, "title"): "Heading (optional)",
+    (SectionKind.BUTTON, "title"): "Words on the button",
+    (SectionKind.QUOTE, "source"): "Who said it",
+    (SectionKind.QUOTE, "url"): "Where (a link, optional)",
+    (SectionKind.QUOTE, "body"): "The words",
+    (SectionKind.IMAGE, "url"): "Where it leads (a link, optional)",
+    (SectionKind.IMAGE, "body"): "Line below it (optional)",
+    (SectionKind.LINKS, "body"): "The links, one “- [Title](https://…)” on each line",
+    (SectionKind.SPONSOR, "source"): "Who pays",
+    (SectionKind.SPONSOR, "image"): "Address of a picture (optional)",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class RowKind:
+    """What a row can be, as people choose it: `label` in a menu, and the labels of the fields that it has."""
+
+    value: str
+    label: str
+    fields: dict[str, str]
+
+    @property
+    def is_block(self) -> bool:
+        """Whether it is neither a story nor a section: one of the kinds that a menu offers."""
+        return self.value not in (STORY, SECTION)
+
+
+def row_kinds() -> tuple[RowKind, ...]:
+    """Every kind of row: the story, the section, and the blocks."""
+    story = RowKind(STORY, "Story", {field: _label(STORY, field) for field in FIELDS_OF_STORY})
+    return (story, *(_row_kind(kind) for kind in SectionKind))
+
+
+def _row_kind(kind: SectionKind) -> RowKind:
+    own = FIELDS_OF_KIND[kind].fields
+    return RowKind(
+        kind.value, LABELS[kind].capitalize(), {field: _label(kind, field) for field in FIELDS if field in own}
+    )
+
+
+def _label(kind: str, field: SectionField) -> str:
+    return _LABELS_OF_KIND.get((kind, field), _LABELS[field])
+
 
 class RowForm(forms.Form):
-    """One row: a section's heading and text, or a story of the section above it."""
+    """One row: a section or block with its own fields, or a story of the one above it."""
 
-    kind = forms.ChoiceField(choices=[(STORY, "Story"), (SECTION, "Section")], initial=STORY, required=False)
+    kind = forms.ChoiceField(choices=[(kind.value, kind.label) for kind in row_kinds()], initial=STORY, required=False)
     title = forms.CharField(required=False)
     url = forms.CharField(required=False, label="Link", widget=forms.TextInput(attrs={"inputmode": "url"}))
     source = forms.CharField(required=False)
+    image = forms.CharField(required=False, label=_LABELS["image"], widget=forms.TextInput(attrs={"inputmode": "url"}))
+    alt = forms.CharField(required=False, label=_LABELS["alt"])
     body = forms.CharField(required=False, strip=False, label="Text", widget=forms.Textarea(attrs={"rows": 4}))
 
     @property
+    def chosen_kind(self) -> str:
+        """The kind, as it stands in the form."""
+        return str(self["kind"].value() or STORY)
+
+    @property
     def is_section(self) -> bool:
-        """Whether the row, as it stands in the form, heads a section."""
-        return bool(self["kind"].value() == SECTION)
+        """Whether the row, as it stands in the form, is a section with a heading."""
+        return self.chosen_kind == SECTION
+
+    @property
+    def is_block(self) -> bool:
+        """Whether it is neither a section nor a story."""
+        return self.chosen_kind not in (SECTION, STORY)
+
+    @property
+    def kind_label(self) -> str:
+        """What people call its kind."""
+        return str(dict(self.fields["kind"].choices).get(self.chosen_kind, "Story"))  # type: ignore[attr-defined]
 
     @property
     def is_spare(self) -> bool:
@@ -52,24 +138,23 @@ class RowForm(forms.Form):
         if self.cleaned_data.get(DELETION_FIELD_NAME):
             return self.cleaned_data
         self.cleaned_data["kind"] = self.cleaned_data.get("kind") or STORY
-        is_section = self.cleaned_data["kind"] == SECTION
-        names: dict[str, FieldName] = {"title": "section heading" if is_section else "story title"}
-        names |= {"url": "link", "source": "source"}
-        for field, name in names.items():
-            for fault in field_faults(name, self.cleaned_data.get(field) or ""):
-                self.add_error(field, fault)
-        if unfit := body_fault(self.cleaned_data.get("body", "").replace("\r\n", "\n").replace("\r", "\n")):
-            self.add_error("body", unfit)
-        if is_section:
-            self._clean_section()
+        faults = self._story_faults() if self.cleaned_data["kind"] == STORY else section_faults(self._section())
+        for field, fault in faults:
+            self.add_error(field, fault)
         return self.cleaned_data
 
-    def _clean_section(self) -> None:
-        if not self.cleaned_data.get("title") and "title" not in self.errors:
-            self.add_error("title", "Give this section a heading, or remove its row.")
-        if self.cleaned_data.get("url") or self.cleaned_data.get("source"):
-            self.add_error("kind", "A section has no link or source of its own. Empty both, or make this a story.")
+    def _section(self) -> SectionContent:
+        return _section_of(self.cleaned_data | {"body": _plain(self.cleaned_data.get("body", ""))})
 
+    def _story_faults(self) -> Iterator[tuple[str, str]]:
+        for field, name in _NAMES_OF_STORY.items():
+            yield from ((field, fault) for fault in field_faults(name, self.cleaned_data.get(field) or ""))
+        yield from (("body", fault) for _, fault in body_faults(_plain(self.cleaned_data.get("body", ""))))
+        if self.cleaned_data.get("image") or self.cleaned_data.get("alt"):
+            yield "image", "A story has no picture. Empty its address and description, or add an image of its own."
+
+
+_LONGEST: dict[SectionField, FieldName] = {**_NAMES_OF_STORY, "image": "image", "alt": "description"}
 
 if TYPE_CHECKING:
     RowForms = BaseFormSet[RowForm]
@@ -85,8 +170,20 @@ class RowFormSet(RowForms):
         super().add_fields(form, index)
         form.fields[ORDERING_FIELD_NAME].label = "Position"
         form.fields[DELETION_FIELD_NAME].label = "Remove on save"
-        for field, name in (("title", "story title"), ("url", "link"), ("source", "source")):
-            form.fields[field].widget.attrs["maxlength"] = LIMITS[name]  # type: ignore[index]
+        for field, name in _LONGEST.items():
+            form.fields[field].widget.attrs["maxlength"] = LIMITS[name]
+        for field in FIELDS:
+            form.fields[field].label = _label(form.chosen_kind, field)
+
+    @property
+    def kinds(self) -> tuple[RowKind, ...]:
+        """What can be added."""
+        return row_kinds()
+
+    @property
+    def kinds_as_json(self) -> str:
+        """For our script: each kind with its label and the labels of its fields."""
+        return json.dumps({kind.value: {"label": kind.label, "fields": kind.fields} for kind in row_kinds()})
 
     def clean(self) -> None:
         """Every story stands below a section; the first one that does not says so."""
@@ -134,37 +231,41 @@ def rows_of(content: IssueContent) -> list[dict[str, str]]:
 
 def _rows(content: IssueContent) -> Iterator[dict[str, str]]:
     for section in content.sections:
-        yield {"kind": SECTION, "title": section.title, "body": section.body}
+        yield {"kind": section.kind.value} | {field: getattr(section, field) for field in FIELDS}
         for story in section.stories:
-            yield {
-                "kind": STORY,
-                "title": story.title,
-                "url": story.url,
-                "source": story.source,
-                "body": story.body,
-            }
+            yield {"kind": STORY} | {field: getattr(story, field) for field in FIELDS_OF_STORY}
 
 
 def _sections(rows: list[dict[str, Any]]) -> Iterator[SectionContent]:
-    heads = [index for index, row in enumerate(rows) if row["kind"] == SECTION]
+    heads = [index for index, row in enumerate(rows) if row["kind"] != STORY]
     for start, end in itertools.pairwise([*heads, len(rows)]):
-        stories = tuple(
-            StoryContent(title=row["title"], url=row["url"], source=row["source"], body=_body(row))
-            for row in rows[start + 1 : end]
-        )
-        yield SectionContent(title=rows[start]["title"], body=_body(rows[start]), stories=stories)
+        yield _section_of(rows[start], tuple(_story_of(row) for row in rows[start + 1 : end]))
+
+
+def _section_of(row: dict[str, Any], stories: tuple[StoryContent, ...] = ()) -> SectionContent:
+    own = {field: row.get(field) or "" for field in FIELDS} | {"body": _body(row)}
+    return SectionContent(kind=SectionKind(row["kind"]), stories=stories, **own)
+
+
+def _story_of(row: dict[str, Any]) -> StoryContent:
+    return StoryContent(title=row["title"], url=row["url"], source=row["source"], body=_body(row))
 
 
 def _body(row: dict[str, Any]) -> str:
-    return row["body"] if row["body"].strip() else ""
+    body = row.get("body") or ""
+    return body if body.strip() else ""
+
+
+def _plain(body: str) -> str:
+    return body.replace("\r\n", "\n").replace("\r", "\n")
 
 
 def _is_passed_over(form: RowForm) -> bool:
     row = form.cleaned_data if hasattr(form, "cleaned_data") else {}
     if row.get(DELETION_FIELD_NAME):
         return True
-    says_something = any(str(row.get(field) or "").strip() for field in ("title", "url", "source", "body"))
-    return not says_something and row.get("kind") != SECTION and not form.errors
+    says_something = any(str(row.get(field) or "").strip() for field in FIELDS)
+    return not says_something and row.get("kind", STORY) == STORY and not form.errors
 
 
 def _place(form: RowForm) -> tuple[float, int]:

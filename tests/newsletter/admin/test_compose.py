@@ -95,7 +95,7 @@ def test_a_removed_story_is_gone_after_saving(edda: Client, issue: Issue) -> Non
         ("rows-2-url", "javascript:alert(1)", "is not a full web address"),
         ("rows-2-source", "x" * 101, "100 fit"),
         ("rows-2-body", "bell \x07", "mail cannot carry"),
-        ("rows-1-title", "", "Give this section a heading"),
+        ("rows-1-title", "", "The section has no heading"),
         ("title", "Two\u2028lines", "The title holds"),
         ("slug", "no spaces", "valid “slug”"),
         ("category_names", "News, " + "x" * 61, "60 fit"),

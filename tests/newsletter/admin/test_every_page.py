@@ -51,6 +51,8 @@ def url_of(page: Page, issue: Issue, batch_pk: int) -> str:
         arguments["look"] = "desktop"
     if "<int:batch_pk>" in page.path:
         arguments["batch_pk"] = batch_pk
+    if "<int:number>" in page.path:
+        arguments["number"] = 1
     return reverse(f"admin:{page.name}", kwargs=arguments)
 
 
@@ -110,7 +112,7 @@ def test_no_page_of_an_issue_has_a_link_that_is_closed_to_who_sees_it(
     client = signed_in(name)
     links = links_on(client, reverse("admin:newsletter_issue_changelist"))
     for one in (issue, scheduled, started):
-        for page in ("change", "preview", "check", "report"):
+        for page in ("change", "preview", "check", "report", "revisions", "compare"):
             links |= links_on(client, page_of(one, page))
     assert len(links) > 10
     assert {link for link in links if client.get(link).status_code in (403, 404)} == set()

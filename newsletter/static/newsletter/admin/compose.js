@@ -8,39 +8,59 @@ if (form) {
   const total = form.querySelector("[name=rows-TOTAL_FORMS]");
   const pattern = form.querySelector("[data-new-row]");
   const says = form.querySelector("[data-says]");
+  const kinds = JSON.parse(list.dataset.kinds);
+  const FIELDS = ["title", "url", "source", "image", "alt", "body"];
 
   const rows = () => [...list.children];
   const field = (row, name) => row.querySelector(`[name$="-${name}"]`);
-  const isSection = (row) => field(row, "kind").value === "section";
+  const kindOf = (row) => field(row, "kind").value;
+  const isStory = (row) => kindOf(row) === "story";
+  const isBlock = (row) => !isStory(row) && kindOf(row) !== "section";
   const isRemoved = (row) => field(row, "DELETE").checked;
   const say = (sentence) => { says.textContent = sentence; };
-  const named = (row) => field(row, "title").value || (isSection(row) ? "section" : "story");
+  const named = (row) => field(row, "title").value || kinds[kindOf(row)].label;
 
-  // A section and the stories below it move together.
+  // A section or block and the stories below it move together.
   function block(row) {
     const moved = [row];
-    if (isSection(row)) {
-      for (let next = row.nextElementSibling; next && !isSection(next); next = next.nextElementSibling) moved.push(next);
+    if (!isStory(row)) {
+      for (let next = row.nextElementSibling; next && isStory(next); next = next.nextElementSibling) moved.push(next);
     }
     return moved;
+  }
+
+  // A row shows the fields of its kind, and whatever else holds words or a complaint: nothing that counts is hidden.
+  function showFields(row) {
+    const own = kinds[kindOf(row)].fields;
+    FIELDS.forEach((name) => {
+      const holder = field(row, name).closest(".field");
+      holder.hidden = !(name in own || field(row, name).value || holder.classList.contains("has-error"));
+      if (name in own) holder.querySelector("label").textContent = `${own[name]}:`;
+    });
   }
 
   function describe(row) {
     const words = field(row, "body").value.split(/\s+/).filter(Boolean).length;
     row.querySelector("[data-words]").textContent = words === 1 ? "1 word" : `${words} words`;
-    row.querySelector("[data-shows=title]").textContent = field(row, "title").value || "(no title yet)";
-    row.querySelector("[data-shows=source]").textContent = isSection(row) ? "" : field(row, "source").value;
+    const label = kinds[kindOf(row)].label;
+    const title = field(row, "title").value;
+    row.querySelector("[data-shows=title]").textContent = title || (isBlock(row) ? label : "(no title yet)");
+    row.querySelector("[data-shows=source]").textContent = field(row, "source").value;
+    const kind = row.querySelector("[data-shows=kind]");
+    kind.textContent = label;
+    kind.hidden = !(isBlock(row) && title);
   }
 
   function renumber() {
     let stories = 0;
     rows().forEach((row, index) => {
       field(row, "ORDER").value = index + 1;
-      row.classList.toggle("row-section", isSection(row));
-      row.classList.toggle("row-story", !isSection(row));
-      const counts = !isSection(row) && !isRemoved(row);
+      row.classList.toggle("row-section", kindOf(row) === "section");
+      row.classList.toggle("row-block", isBlock(row));
+      row.classList.toggle("row-story", isStory(row));
+      const counts = isStory(row) && !isRemoved(row);
       if (counts) stories += 1;
-      row.querySelector("[data-number]").textContent = counts ? stories : isSection(row) ? "§" : "–";
+      row.querySelector("[data-number]").textContent = counts ? stories : isStory(row) ? "–" : isBlock(row) ? "◆" : "§";
     });
     form.querySelector("[data-story-count]").textContent = stories;
   }
@@ -51,16 +71,16 @@ if (form) {
     let target;
     if (direction < 0) {
       target = moved[0].previousElementSibling;
-      while (target && isSection(row) && !isSection(target)) target = target.previousElementSibling;
+      while (target && !isStory(row) && isStory(target)) target = target.previousElementSibling;
     } else {
       target = moved[moved.length - 1].nextElementSibling;
     }
-    const wouldLead = !isSection(row) && (target === all[0] && direction < 0 && isSection(target));
+    const wouldLead = isStory(row) && target === all[0] && direction < 0;
     if (!target || wouldLead) {
       say(`${named(row)} stays: it is at the ${direction < 0 ? "top" : "end"}.`);
       return;
     }
-    if (direction < 0) target.before(...moved); else block(target).at(isSection(row) ? -1 : 0).after(...moved);
+    if (direction < 0) target.before(...moved); else block(target).at(isStory(row) ? 0 : -1).after(...moved);
     changed(row);
   }
 
@@ -81,15 +101,16 @@ if (form) {
     if (after) after.after(row); else list.append(row);
     prepare(row);
     row.querySelector("details").open = true;
-    if (kind === "section") row.querySelector("label[for$=title]").textContent = "Heading:";
     renumber();
     touched = true;
-    field(row, "title").focus();
+    const first = FIELDS.map((name) => field(row, name)).find((input) => !input.closest(".field").hidden);
+    (first || row.querySelector("summary")).focus();
+    say(`${kinds[kind].label} added.`);
   }
 
   // A story needs a section above it, so the first one brings its section along.
   function addAtEnd(kind) {
-    if (kind === "story" && !rows().some(isSection)) add("section");
+    if (kind === "story" && rows().every(isStory)) add("section");
     add(kind);
   }
 
@@ -107,7 +128,7 @@ if (form) {
   function fillFromPaste(event, row) {
     const text = event.clipboardData.getData("text/plain").trim();
     const story = /^(?:#+ |\*\*)?\[([^\]]+)\]\((https?:\/\/\S+?)\)(?:\*\*)?(?: +[·•|–—-] +([^\n]+))?(?:\n\s*([\s\S]+))?$/.exec(text);
-    if (!story || isSection(row)) return;
+    if (!story || !isStory(row)) return;
     event.preventDefault();
     ["title", "url", "source", "body"].forEach((name, index) => {
       if (story[index + 1]) field(row, name).value = story[index + 1].trim();
@@ -121,7 +142,20 @@ if (form) {
     row.querySelectorAll("[data-with-script]").forEach((part) => { part.hidden = false; });
     row.querySelectorAll("[data-without-script]").forEach((part) => { part.hidden = true; });
     row.classList.toggle("is-removed", isRemoved(row));
+    row.querySelector("[data-remove]").before(menuForRow());
     describe(row);
+    showFields(row);
+  }
+
+  function menuForRow() {
+    const menu = form.querySelector("[data-menu]").cloneNode(true);
+    menu.open = false;
+    menu.querySelector("summary").textContent = "Add block below";
+    menu.querySelectorAll("button").forEach((button) => {
+      button.dataset.add = button.dataset.append;
+      delete button.dataset.append;
+    });
+    return menu;
   }
 
   // Dragging by the grip, with mouse, pen or finger.
@@ -134,7 +168,7 @@ if (form) {
       if (!below || moved.includes(below) || below.parentElement !== list) return;
       const box = below.getBoundingClientRect();
       if (step.clientY < box.top + box.height / 2) {
-        if (below === list.firstElementChild && !isSection(row)) return;
+        if (below === list.firstElementChild && isStory(row)) return;
         below.before(...moved);
       } else {
         below.after(...moved);
@@ -159,7 +193,7 @@ if (form) {
     if (event.target.closest("[data-grip]")) event.preventDefault();
     if (!row || !button) return;
     if (button.dataset.move) { move(row, Number(button.dataset.move)); button.focus(); }
-    if (button.dataset.add) add(button.dataset.add, row);
+    if (button.dataset.add) { closeMenu(button); add(button.dataset.add, row); }
     if ("remove" in button.dataset) toggleRemoved(row);
   });
   list.addEventListener("keydown", (event) => {
@@ -177,11 +211,27 @@ if (form) {
     if (event.target.matches('[name$="-title"]')) fillFromPaste(event, event.target.closest("[data-row]"));
   });
   list.addEventListener("input", (event) => describe(event.target.closest("[data-row]")));
+  list.addEventListener("change", (event) => {
+    if (!event.target.matches('[name$="-kind"]')) return;
+    const row = event.target.closest("[data-row]");
+    describe(row);
+    showFields(row);
+    renumber();
+  });
+  function closeMenu(within) { const menu = within.closest("[data-menu]"); if (menu) menu.open = false; }
+  form.addEventListener("keydown", (event) => {
+    const menu = event.key === "Escape" && event.target.closest("[data-menu][open]");
+    if (menu) { menu.open = false; menu.querySelector("summary").focus(); }
+  });
+  form.addEventListener("focusout", (event) => {
+    const menu = event.target.closest("[data-menu]");
+    if (menu && event.relatedTarget && !menu.contains(event.relatedTarget)) menu.open = false;
+  });
   form.addEventListener("click", (event) => {
     const { append, expand, collapse } = event.target.dataset;
-    if (append) addAtEnd(append);
+    if (append) { closeMenu(event.target); addAtEnd(append); }
     if (expand !== undefined || collapse !== undefined) {
-      list.querySelectorAll("details").forEach((one) => { one.open = expand !== undefined; });
+      list.querySelectorAll("[data-row] > details").forEach((one) => { one.open = expand !== undefined; });
     }
   });
 
@@ -209,7 +259,6 @@ if (form) {
   form.querySelectorAll("[data-with-script]").forEach((part) => { part.hidden = false; });
   form.querySelectorAll("[data-without-script]").forEach((part) => { part.hidden = true; });
   rows().forEach(prepare);
-  rows().filter(isSection).forEach((row) => { row.querySelector("label[for$=title]").textContent = "Heading:"; });
   renumber();
 
   // A finding leads to its row, which the browser finds and focuses by itself; here it is opened.
