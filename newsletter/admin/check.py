@@ -10,6 +10,7 @@ from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.views.decorators.http import require_POST, require_safe
 
+from newsletter.admin.moments import in_zone
 from newsletter.admin.pages import Need, Page, editor_of, issue_page, page_url, tell_and_go
 from newsletter.content.document import IssueContent
 from newsletter.content.store import ContentError, load_content
@@ -55,6 +56,7 @@ class Run:
     """One run of the past, for people."""
 
     row: PreflightRun
+    when: str
     occasion: str
     is_same: bool
     """Whether it looked at the same edition and found the same as now."""
@@ -75,7 +77,7 @@ def show_check(request: HttpRequest, issue: Issue) -> HttpResponse:
         findings=_grouped(issue, verdict),
         waiting=waiting,
         sha256=verdict.sha256,
-        runs=_runs(earlier, verdict),
+        runs=_runs(earlier, verdict, issue.newsletter.time_zone),
     )
 
 
@@ -146,11 +148,16 @@ def _previews(issue: Issue) -> dict[str, str]:
     return {HTML_PART: preview, THEME: preview, TEXT_PART: f"{preview}?as=text"}
 
 
-def _runs(earlier: Iterable[PreflightRun], verdict: Verdict) -> tuple[Run, ...]:
-    """The runs before this one, newest first."""
+def _runs(earlier: Iterable[PreflightRun], verdict: Verdict, zone: str) -> tuple[Run, ...]:
+    """The runs before this one, newest first, on the clocks of `zone`."""
     now = (verdict.sha256, verdict.findings_sha256)
     return tuple(
-        Run(row, OCCASIONS.get(Occasion(row.occasion), "Checked"), (row.sha256, row.findings_sha256) == now)
+        Run(
+            row=row,
+            when=in_zone(row.at, zone, short=True),
+            occasion=OCCASIONS[Occasion(row.occasion)],
+            is_same=(row.sha256, row.findings_sha256) == now,
+        )
         for row in earlier
     )
 

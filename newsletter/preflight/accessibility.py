@@ -214,7 +214,7 @@ def _short(words: str, most: int = 80) -> str:
 def passed_accessibility(inspection: Inspection) -> str:
     """What to say where nothing was found."""
     if inspection.rendered is None:
-        return "Whether everybody can read it is known once it can be rendered"
+        return ""
     stories = any(placed_stories(inspection.content))
     links = "links say where they lead, " if stories else ""
     return f"Screen readers find language, title and headings, {links}and contrast is enough, light and dark"

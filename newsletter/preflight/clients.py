@@ -118,6 +118,8 @@ def _joined(names: list[str]) -> str:
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 
-def passed_clients(_inspection: Inspection) -> str:
+def passed_clients(inspection: Inspection) -> str:
     """What to say where nothing was found."""
+    if inspection.rendered is None:
+        return ""
     return f"It asks no more of mail programs than our own themes do (Can I email, {client_data().date})"

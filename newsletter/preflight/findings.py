@@ -167,7 +167,7 @@ class Family:
     name: str
     check: Check
     passed: Callable[[Inspection], str]
-    """What to say where nothing was found."""
+    """What to say where nothing was found; nothing where nothing could be looked at."""
 
 
 def must_fix(family: str, place: str, sentence: str, fix: Fix | None = None) -> Finding:

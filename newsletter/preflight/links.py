@@ -131,9 +131,8 @@ def _use(url: str, link: PlacedLink, inspection: Inspection) -> Fix | None:
 
 
 def _still_waiting(waiting: int, total: int) -> str:
-    if total == 1:
-        return "The link is still being looked at. Come back in a minute."
-    return f"{waiting} of {total} links are still being looked at. Come back in a minute."
+    which = "The link is" if total == 1 else f"{waiting} of {total} links {'is' if waiting == 1 else 'are'}"
+    return f"{which} still being looked at. Come back in a minute."
 
 
 def _nothing_answers(looks: Mapping[str, LinkLook]) -> bool:

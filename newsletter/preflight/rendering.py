@@ -16,6 +16,6 @@ def check_rendering(inspection: Inspection) -> Iterator[Finding]:
         yield must_fix(FAMILY, WHOLE_ISSUE, inspection.unrendered)
 
 
-def passed_rendering(_inspection: Inspection) -> str:
+def passed_rendering(inspection: Inspection) -> str:
     """What to say where nothing was found."""
-    return "It can be rendered, in both parts"
+    return "" if inspection.rendered is None else "It can be rendered, in both parts"

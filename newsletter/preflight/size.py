@@ -112,6 +112,6 @@ def _start_of_footer(html: str, nonce: str) -> int:
 def passed_size(inspection: Inspection) -> str:
     """What to say where nothing was found."""
     if inspection.rendered is None:
-        return "Its weight is known once it can be rendered"
+        return ""
     weight = weight_of(inspection.rendered.html, inspection.rendered.nonce)
     return f"It weighs {weight / 1000:.0f} KB of the {MOST_BYTES // 1000} that Gmail shows whole"

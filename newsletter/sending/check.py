@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from django.utils import timezone
 
-from newsletter.content.store import save_content
+from newsletter.content.store import load_content, save_content
 from newsletter.models import Edition, Issue
-from newsletter.preflight import Audience, Finding, Occasion, Verdict, judge_issue, keep_verdict
+from newsletter.preflight import Audience, Finding, Occasion, Verdict, judge_issue, keep_verdict, request_link_checks
 from newsletter.rendering import RenderingError
 from newsletter.sending.address import audience_of, excluded_from
 from newsletter.sending.envelope import EnvelopeError
@@ -27,7 +27,12 @@ def check_issue(issue: Issue, *, by: str) -> Verdict:
 
 
 def check_edition(issue: Issue, edition: Edition, *, occasion: Occasion, by: str) -> Verdict:
-    """What pre-flight says about an edition, frozen or as it would be, kept. What is `blocking` must not go on."""
+    """What pre-flight says about an edition, frozen or as it would be, kept. What is `blocking` must not go on.
+
+    Who schedules without a look at the checks has the links looked at until the issue starts.
+    """
+    if occasion is Occasion.SCHEDULE:
+        request_link_checks(load_content(issue))
     verdict = judge_edition(issue, edition, occasion=occasion)
     keep_verdict(issue, verdict, by=by)
     return verdict

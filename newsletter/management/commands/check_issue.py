@@ -49,7 +49,7 @@ def _as_json(issue: Issue, verdict: Verdict) -> str:
         "must_fix": len(verdict.must_fix),
         "look_at": len(verdict.look_at),
         "findings": [
-            said | {"suggestion": finding.fix.label if finding.fix else None}
+            {**said, "suggestion": finding.fix.label if finding.fix else None}
             for said, finding in zip(verdict.as_json, verdict.findings, strict=True)
         ],
         "passed": list(verdict.passed),

@@ -69,7 +69,7 @@ def test_an_issue_that_lacks_nothing_has_no_findings() -> None:
         (("must_fix", "links", "Deep dives, story 3"), "“/nowhere” in the text leads nowhere"),
         (("must_fix", "links", "Deep dives, story 4"), "leads to a page that is gone (HTTP 404)"),
         (("look_at", "links", "Deep dives, story 2"), "refuses programs such as this check (HTTP 403)"),
-        (("look_at", "links", ""), "1 of 3 links are still being looked at"),
+        (("look_at", "links", ""), "1 of 3 links is still being looked at"),
         (("look_at", "deliverability", "Subject"), "begins with “RE:”"),
         (("look_at", "deliverability", "Subject"), "written in capitals"),
         (("look_at", "deliverability", "Preheader"), "There is no preheader"),
@@ -109,7 +109,15 @@ def test_every_finding_is_a_whole_sentence_for_a_person_and_has_a_key_of_its_own
 def test_every_family_says_in_words_what_passed() -> None:
     for inspection in (inspection_of(EVERY_KIND), replace(inspection_of(PLAIN_ISSUE), rendered=None), BROKEN):
         said = [family.passed(inspection) for family in FAMILIES]
-        assert all(sentence[0].isalnum() and not sentence.endswith(".") for sentence in said)
+        assert all(sentence == "" or (sentence[0].isalnum() and sentence[-1] != ".") for sentence in said)
+
+
+def test_what_could_not_be_looked_at_has_not_passed() -> None:
+    known = {family.name for family in FAMILIES if family.passed(inspection_of(PLAIN_ISSUE))}
+    unrendered = replace(inspection_of(PLAIN_ISSUE), rendered=None)
+    assert known - {family.name for family in FAMILIES if family.passed(unrendered)} == {
+        *("rendering", "compliance", "size", "accessibility", "clients")
+    }
 
 
 def test_without_a_rendering_everything_else_is_still_checked() -> None:
