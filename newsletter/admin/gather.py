@@ -108,7 +108,9 @@ def show_feeds(request: HttpRequest, issue: Issue) -> HttpResponse:
     form = SectionForm(issue, data, without_choice="Where each feed says, else the last section with stories")
     refusal = ""
     if data is not None:
-        action = {"add": _add, "dismiss": _dismiss, "look": _look}.get(data.get("do", ""), _look)
+        action = {"add": _add, "dismiss": _dismiss, "dismiss_all": _dismiss_all, "look": _look}.get(
+            data.get("do", ""), _look
+        )
         try:
             answer = action(request, issue, form)
         except ContentError as error:
@@ -148,9 +150,16 @@ def _add(request: HttpRequest, issue: Issue, form: SectionForm) -> HttpResponse 
 
 def _dismiss(request: HttpRequest, issue: Issue, form: SectionForm) -> HttpResponse:
     ticked = _ticked(request)
-    if not ticked:
-        return _say_nothing_ticked(request, issue)
-    dismissed = dismiss_items(issue.newsletter, ticked)
+    return _dismissed(request, issue, ticked) if ticked else _say_nothing_ticked(request, issue)
+
+
+def _dismiss_all(request: HttpRequest, issue: Issue, form: SectionForm) -> HttpResponse:
+    """Dismiss what this person has seen on the page, and nothing that came later."""
+    return _dismissed(request, issue, _numbers(request.POST.get("listed", "").split()))
+
+
+def _dismissed(request: HttpRequest, issue: Issue, item_pks: list[int]) -> HttpResponse:
+    dismissed = dismiss_items(issue.newsletter, item_pks)
     return tell_and_go(request, f"{_stories(dismissed)} dismissed: not offered again.", page_url(issue, "feeds"))
 
 
@@ -167,7 +176,12 @@ def _say_nothing_ticked(request: HttpRequest, issue: Issue) -> HttpResponse:
 
 
 def _ticked(request: HttpRequest) -> list[int]:
-    return [int(pk) for pk in request.POST.getlist("item") if pk.isascii() and pk.isdigit() and len(pk) < 19]
+    return _numbers(request.POST.getlist("item"))
+
+
+def _numbers(texts: list[str]) -> list[int]:
+    """Those of the texts that can be the number of a row."""
+    return [int(text) for text in texts if text.isascii() and text.isdigit() and len(text) < 19]
 
 
 def _stories(count: int) -> str:

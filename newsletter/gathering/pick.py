@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from django.db import transaction
 from django.db.models import QuerySet
 from django.db.models.functions import Coalesce
+from django.utils import timezone
 
 from newsletter.content.document import IssueContent, SectionContent, SectionKind, StoryContent
 from newsletter.content.link_key import link_sha256
 from newsletter.content.store import load_content, save_content
 from newsletter.models import FeedItem, FeedItemState, Issue, Newsletter, Story
 
-#: Items that are offered at once.
-MOST_OFFERED = 200
+#: Items that are offered at once, and for how long after they were found: nobody looks for last season's news.
+MOST_OFFERED, OFFERED_FOR = 200, datetime.timedelta(days=60)
 #: Where stories go in an issue that has no section yet.
 FIRST_SECTION = "Stories"
 
@@ -29,8 +31,11 @@ class Placed:
 
 
 def items_to_pick(newsletter: Newsletter) -> list[FeedItem]:
-    """The newest items that nobody has used or dismissed, and that stand in no issue of the newsletter yet."""
-    items = _new_items(newsletter).select_related("feed")
+    """The newest items that nobody has used or dismissed, and that stand in no issue of the newsletter yet.
+
+    Those that were found more than OFFERED_FOR ago are passed over.
+    """
+    items = _new_items(newsletter).filter(found_at__gte=timezone.now() - OFFERED_FOR).select_related("feed")
     standing = links_of(newsletter)
     offered = items.order_by(Coalesce("published_at", "found_at").desc(), "-pk")
     return [item for item in offered[: 2 * MOST_OFFERED] if item.link_sha256 not in standing][:MOST_OFFERED]

@@ -81,6 +81,15 @@ def test_what_is_dismissed_is_not_offered_again(edda: Client, issue: Issue) -> N
     assert [item.title for item in answer.context["items"]] == ["Quay 2"]
 
 
+def test_all_that_was_listed_is_dismissed_and_nothing_that_came_later(edda: Client, issue: Issue) -> None:
+    make_items(1, 2)
+    sent = form_data(edda, page_of(issue, "feeds"), "//main//form[@novalidate]")
+    make_items(3, feed=Feed.objects.get())
+    answer = edda.post(page_of(issue, "feeds"), sent | {"do": "dismiss_all"}, follow=True)
+    assert "2 stories were dismissed" in words_on(answer)
+    assert [item.title for item in answer.context["items"]] == ["Quay 3"]
+
+
 @pytest.mark.parametrize("do", ["add", "dismiss"])
 def test_nothing_ticked_is_said(edda: Client, issue: Issue, do: str) -> None:
     make_items(1)

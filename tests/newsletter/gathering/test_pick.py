@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 import pytest
+from django.utils import timezone
 from hypothesis import given
 
 from newsletter.content.document import IssueContent, SectionContent, SectionKind, StoryContent
 from newsletter.content.store import IssueIsClosed, load_content, save_content
-from newsletter.gathering.pick import Placed, add_items, add_stories, dismiss_items, items_to_pick, with_stories
+from newsletter.gathering.pick import (
+    OFFERED_FOR,
+    Placed,
+    add_items,
+    add_stories,
+    dismiss_items,
+    items_to_pick,
+    with_stories,
+)
 from newsletter.models import FeedItem, FeedItemState, Issue
 from tests.feeds import make_items
 from tests.newsletter.content.issues import issues
@@ -28,6 +37,13 @@ def stories_by_section(issue: Issue) -> dict[str, list[str]]:
 def test_the_newest_items_are_offered_first() -> None:
     make_items(1, 2, 3)
     assert offered() == ["Quay 3", "Quay 2", "Quay 1"]
+
+
+@pytest.mark.django_db
+def test_what_was_found_long_ago_is_not_offered_any_more() -> None:
+    make_items(1, 2)
+    FeedItem.objects.filter(title="Quay 1").update(found_at=timezone.now() - OFFERED_FOR)
+    assert offered() == ["Quay 2"]
 
 
 @pytest.mark.django_db

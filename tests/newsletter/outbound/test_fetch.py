@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import gzip
 import shutil
+import socketserver
 import ssl
 import subprocess
 import threading
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from io import BufferedIOBase
 from pathlib import Path
 
@@ -387,6 +389,62 @@ def test_an_answer_that_cannot_be_read_is_a_failure_that_may_pass(site: Publishe
     error, _ = took(Limits(), f"{site.url}/broken", neighbour())
     assert "cannot be read" in str(error)
     assert error.retryable
+
+
+class RawServer(socketserver.ThreadingTCPServer):
+    """Answers every request with the same bytes, whether they are HTTP or not."""
+
+    daemon_threads = True
+    allow_reuse_address = True
+    answer = b""
+
+
+class RawHandler(socketserver.StreamRequestHandler):
+    server: RawServer
+
+    def handle(self) -> None:
+        while self.rfile.readline().strip():
+            pass
+        self.wfile.write(self.server.answer)
+
+
+@pytest.fixture(scope="module")
+def raw() -> Iterator[RawServer]:
+    with RawServer(("127.0.0.1", 0), RawHandler) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()
+
+
+HEADERS = [
+    *("Content-Length: 5", "Content-Length: -1", "Content-Length: 9" + "9" * 5_000, "Content-Length: x", "Location: /"),
+    *("Transfer-Encoding: chunked", "Content-Encoding: gzip", "Content-Encoding: zstd, br", "Location: http://[", "Ä"),
+    *(
+        "Content-Type: text/html; charset",
+        "Set-Cookie: \x00",
+        ": nameless",
+        "X: " + "y" * 70_000,
+        "Location: \xff\ud7ff",
+    ),
+]
+answers = st.builds(
+    lambda start, headers, body: "\r\n".join([start, *headers, "", ""]).encode("utf-8", "replace") + body,
+    st.sampled_from(
+        ["HTTP/1.1 200 OK", "HTTP/1.0 302 x", "HTTP/1.1 999", "HTTP/1.1 100 Continue", "HTTP/9 abc", "SSH-2.0"]
+    ),
+    st.lists(st.sampled_from(HEADERS), max_size=4),
+    st.one_of(st.binary(max_size=40), st.just(b"5\r\nhello\r\n0\r\n\r\n"), st.just(gzip.compress(b"hello"))),
+)
+
+
+@given(st.one_of(st.binary(), answers))
+def test_whatever_a_server_sends_is_an_answer_or_a_failure(raw: RawServer, answer: bytes) -> None:
+    raw.answer = answer
+    with suppress(FetchError):
+        fetched = fetch(f"http://127.0.0.1:{raw.server_address[1]}/", neighbour())
+        assert len(fetched.body) <= Limits().bytes
 
 
 # Certificates
