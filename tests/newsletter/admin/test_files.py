@@ -81,7 +81,8 @@ def test_a_changed_draft_is_replaced_only_after_a_look(edda: Client, issue: Issu
     sent = {"newsletter": issue.newsletter_id, "text": file}
     asked = edda.post(IMPORT, sent)
     assert "There is a draft with this slug already" in words_on(asked)
-    assert "From the file" in asked.content.decode()
+    assert "<ins>From the file</ins>" in asked.content.decode()
+    assert "<del>Taller cranes</del>" in asked.content.decode()
     issue.refresh_from_db()
     assert issue.title == "Taller cranes"
     revision = issue.revision
