@@ -6,7 +6,7 @@ BIN := .venv/bin
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-sqlite test-postgresql lint format fidelity bench lock mjml-tables caniemail clean
+.PHONY: help install demo test test-sqlite test-postgresql lint format golden fidelity bench lock mjml-tables caniemail clean
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -33,6 +33,10 @@ lint: .venv/dev.stamp ## style, types and import contracts
 format: .venv/dev.stamp ## put the code in shape
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+golden: .venv/dev.stamp ## write the HTML and take the pictures of all themes anew; look at the difference before committing it
+	$(BIN)/python -m tests.newsletter.rendering.golden
+	$(BIN)/python -m tests.newsletter.rendering.pictures
 
 fidelity: .venv/dev.stamp tests/fidelity/node_modules/.stamp ## compare pixels with the official MJML compiler; needs node 18 or newer
 	$(BIN)/python -m pytest -m fidelity tests/fidelity $(ARGS)

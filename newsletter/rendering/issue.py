@@ -40,7 +40,7 @@ def render_here(content: IssueContent, masthead: Masthead, *, web_url: str, them
     _check_addresses(masthead, web_url)
     merges = MergeSlots(nonce)
     issue = view_issue(content, MergesByPart(merges.html, merges.text))
-    context = _context(issue, masthead, web_url, theme)
+    context = template_context(issue, masthead, web_url, theme)
     html = _render_html(context, theme, nonce)
     text = _render_text(context, theme, nonce)
     slots = slots_used(html, text, nonce=nonce)
@@ -59,7 +59,7 @@ def mjml_of(content: IssueContent, masthead: Masthead, *, web_url: str, theme: T
     """The MJML that `render_here` makes of an issue, before it is compiled: for checks of templates."""
     nonce = _nonce(content, masthead, web_url, theme)
     issue = view_issue(content, MergesByPart(MergeSlots(nonce).html, fallback_of))
-    return _write_mjml(_context(issue, masthead, web_url, theme), theme, nonce)
+    return _write_mjml(template_context(issue, masthead, web_url, theme), theme, nonce)
 
 
 def _nonce(content: IssueContent, masthead: Masthead, web_url: str, theme: Theme) -> str:
@@ -92,7 +92,8 @@ def _tokens(nonce: str, context: SlotContext) -> dict[str, str]:
     return {slot: slot_token(nonce, slot, context) for slot in REQUIRED_SLOTS}
 
 
-def _context(issue: IssueView, masthead: Masthead, web_url: str, theme: Theme) -> dict[str, object]:
+def template_context(issue: IssueView, masthead: Masthead, web_url: str, theme: Theme) -> dict[str, object]:
+    """What the templates of both parts may use, but for the slots: plain values, frozen dataclasses and safe HTML."""
     direction = writing_direction(masthead.language)
     return {
         **theme_context(theme),

@@ -1,0 +1,48 @@
+"""The HTML that each block becomes in each shipped theme. `make golden` writes it anew; look at the difference then.
+
+The files hold what mail programs get for the block alone, after MJML and with its styles, one tag a line.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from newsletter.rendering import Theme
+from newsletter.rendering.compile import compile_mjml
+from newsletter.rendering.context import view_issue
+from newsletter.rendering.inline import inline_css
+from newsletter.rendering.issue import template_context
+from newsletter.rendering.templates import block_names, fill_template, stylesheet
+from tests.newsletter.rendering.specimens import BLOCKS, MASTHEAD, WEB_URL, shipped_themes, specimen
+
+FOLDER = Path(__file__).parent / "golden"
+
+
+def goldens() -> Iterator[tuple[Path, str]]:
+    """File and content, for each block in each shipped theme. `story` is in `stories`."""
+    for theme in shipped_themes():
+        for name in block_names():
+            if name != "blocks/story.mjml":
+                yield FOLDER / theme.name / f"{Path(name).stem}.html", block_html(name, theme)
+
+
+def block_html(name: str, theme: Theme) -> str:
+    """The block by itself, as it stands in the body of a mail."""
+    issue = view_issue(specimen())
+    sections = dict(zip(BLOCKS, issue.sections, strict=True))
+    context = template_context(issue, MASTHEAD, WEB_URL, theme) | {
+        "section": sections.get(Path(name).stem),
+        "unsubscribe_url": "https://slipway.example/unsubscribe",
+        "preferences_url": "https://slipway.example/preferences",
+    }
+    head, block = (fill_template(template, theme, context) for template in ("issue/head.mjml", name))
+    html = compile_mjml(f'<mjml lang="en" dir="ltr">{head}<mj-body width="600px">{block}</mj-body></mjml>')
+    body = inline_css(html, stylesheet("style.css", theme, "ltr")).partition("<body")[2]
+    return body.partition("</div>")[2].rpartition("</div>")[0].replace("><", ">\n<").strip() + "\n"
+
+
+if __name__ == "__main__":
+    for path, html in goldens():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(html, encoding="utf-8")

@@ -1,0 +1,69 @@
+"""Each theme in a real browser: as somebody has seen it, without scrolling sideways, readable by day and by night."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator
+from functools import cache
+
+import pytest
+from PIL import Image
+from playwright.sync_api import Browser
+
+from newsletter.rendering import Theme, render_issue
+from tests.newsletter.rendering import pictures
+from tests.newsletter.rendering.pictures import SHOTS, Shot, browsing, differs, html_in, opened, photograph
+from tests.newsletter.rendering.specimens import WEB_URL, right_to_left, shipped_themes
+from tests.newsletter.rendering.test_look import WORST_CONTRAST
+
+pytestmark = [pytest.mark.browser, pytest.mark.skipif(pictures.MAY_SKIP, reason=pictures.WHY_NOT)]
+
+written = cache(html_in)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with browsing() as started:
+        yield started
+
+
+@pytest.mark.parametrize("shot", SHOTS, ids=str)
+def test_a_theme_looks_as_it_did_when_somebody_looked_at_it(browser: Browser, shot: Shot) -> None:
+    with opened(browser, written(shot.theme), shot.width, shot.scheme) as page:
+        taken = photograph(page)
+        contrast, words = page.evaluate(WORST_CONTRAST)
+        assert page.evaluate("document.documentElement.scrollWidth") <= shot.width
+    assert contrast >= 4.5, f"“{words}” has a contrast of {contrast:.2f}"
+    with Image.open(shot.file) as stored:
+        difference = differs(taken, stored)
+    if difference:
+        taken.save(shot.file.with_suffix(".new.png"))
+    assert not difference, f"{shot}: {difference}. If the change is meant: make golden, and look at the pictures."
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda theme: dataclasses.replace(theme, light=dataclasses.replace(theme.light, callout="#eefdf0")),
+        lambda theme: dataclasses.replace(theme, light=dataclasses.replace(theme.light, link="#9f2f3f")),
+        lambda theme: dataclasses.replace(theme, masthead="center"),
+    ],
+    ids=["a ground", "links", "the masthead"],
+)
+def test_a_wrong_colour_or_a_moved_block_is_noticed(browser: Browser, change: Callable[[Theme], Theme]) -> None:
+    shot = next(shot for shot in SHOTS if str(shot) == "plain-600-light")
+    with opened(browser, html_in(change(shot.theme)), shot.width, shot.scheme) as page:
+        taken = photograph(page)
+    with Image.open(shot.file) as stored:
+        assert differs(taken, stored)
+
+
+@pytest.mark.parametrize("theme", shipped_themes(), ids=lambda theme: theme.name)
+def test_nothing_has_to_be_scrolled_sideways_in_either_direction_of_writing(browser: Browser, theme: Theme) -> None:
+    content, masthead = right_to_left()
+    mirrored = render_issue(content, masthead, web_url=WEB_URL, theme=theme).html
+    for html in (written(theme), mirrored):
+        with opened(browser, html, 320, "light") as page:
+            assert page.evaluate("document.documentElement.scrollWidth") <= 320
+            page.set_viewport_size({"width": 600, "height": 800})
+            assert page.evaluate("document.documentElement.scrollWidth") <= 600
