@@ -262,6 +262,7 @@ def _connected(fetching: _Fetch, target: _Target, numbers: list[str]) -> HTTPCon
             if isinstance(error, ssl.SSLError) or fetching.left < 0.01:
                 break
         else:
+            connection.timeout = fetching.limits.seconds + 1  # from here on the deadline decides, not each read
             return connection
     if isinstance(failure, ssl.SSLError):
         raise fetching.failed(f"The certificate of {target.shown} is not valid, or it speaks no TLS.") from failure

@@ -315,6 +315,22 @@ def test_an_answer_that_drips_is_cut_off_in_time(site: Publisher, pour: object, 
     assert seconds < 2
 
 
+def test_a_server_may_think_for_nearly_as_long_as_the_deadline_is(site: Publisher) -> None:
+    def think(stream: BufferedIOBase, closing: threading.Event) -> None:
+        closing.wait(0.35)
+        stream.write(b"here")
+
+    site.pages["/thinks"] = Answer(headers={"Content-Length": "4"}, pour=think)
+    assert fetch(f"{site.url}/thinks", neighbour(), limits=Limits(seconds=0.6)).body == b"here"
+
+
+def test_a_server_that_says_nothing_is_cut_off_in_time(site: Publisher) -> None:
+    site.pages["/silent"] = Answer(pour=lambda stream, closing: closing.wait(30))
+    error, seconds = took(SHORT, f"{site.url}/silent", neighbour())
+    assert "within 0.4 seconds" in str(error)
+    assert seconds < 2
+
+
 def test_headers_that_drip_are_cut_off_in_time(site: Publisher, monkeypatch: pytest.MonkeyPatch) -> None:
     # The line break that ends the headers never comes: the body is a header that goes on.
     site.pages["/headers"] = Answer(headers={"X": "y"}, pour=drip)
