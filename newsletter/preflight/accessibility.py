@@ -129,7 +129,7 @@ def _check_tables(page: MailPage) -> Iterator[Finding]:
         yield look_at(
             FAMILY,
             THEME,
-            f'{count} of the layout would be read out row by row. Give role="presentation" to it in the template.',
+            f'{count} of the layout would be read out row by row. Put role="presentation" on each in the template.',
         )
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import datetime
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Protocol
 
 from newsletter.content.document import IssueContent
@@ -182,11 +183,12 @@ def look_at(family: str, place: str, sentence: str, fix: Fix | None = None) -> F
 
 def fix_of(label: str, before: IssueContent, after: IssueContent) -> Fix | None:
     """`after` as a fix, unless it changes nothing or could not be stored."""
-    if after == before or not set(_faults(after)) <= set(_faults(before)):
+    if after == before or not frozenset(content_faults(after)) <= _faults_before(before):
         return None
     return Fix(label, after)
 
 
-def _faults(content: IssueContent) -> Iterable[str]:
-    faults: Iterator[str] = content_faults(content)
-    return faults
+@lru_cache(maxsize=2)
+def _faults_before(content: IssueContent) -> frozenset[str]:
+    """What is wrong with the content that all fixes of a run start from."""
+    return frozenset(content_faults(content))

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import datetime
 import hashlib
-from collections.abc import Collection, Mapping
+import logging
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
@@ -26,10 +27,12 @@ from newsletter.preflight.findings import LinkHop, LinkLook
 from newsletter.preflight.links import is_web_link
 from newsletter.preflight.places import placed_links
 
+log = logging.getLogger(__name__)
+
 #: Links that one turn looks at, side by side.
 LINKS_PER_TURN = 8
 #: Waiting links among which a turn looks for as many different hosts.
-CANDIDATES = 200
+CANDIDATES = 1_000
 FRESH_FOR = datetime.timedelta(days=1)
 #: Longer than a look can take: three requests of five seconds, and those for https.
 CLAIMED_FOR = datetime.timedelta(minutes=2)
@@ -117,11 +120,18 @@ def check_next_links() -> bool:
 
 
 def look_at_link(url: str, visitor: Visitor) -> Answer:
-    """What the address answers. Never raises: no answer is an answer too."""
+    """What the address answers. Never raises: no answer is an answer too, and one odd link must not stop the others."""
     try:
-        answer = _ask(url, visitor)
+        return _look(url, visitor)
     except FetchError as error:
         return Answer(reason=str(error), hops=tuple((hop.url, hop.status) for hop in error.hops))
+    except Exception:
+        log.exception("the link %s could not be looked at", url)
+        return Answer(reason="Looking at it failed here; the log says why.")
+
+
+def _look(url: str, visitor: Visitor) -> Answer:
+    answer = _ask(url, visitor)
     has_https = _answers_alike(url, answer, visitor) if _is_plain_http(url) else None
     return Answer(
         status=answer.status,
@@ -166,7 +176,7 @@ def _claim(now: datetime.datetime) -> _Claim:
     waiting = LinkCheck.objects.filter(state=LinkState.WAITING)
     busy = {_host(url) for url in waiting.filter(claimed_until__gt=now).values_list("url", flat=True)}
     free = Q(claimed_until__isnull=True) | Q(claimed_until__lte=now)
-    candidates = list(waiting.filter(free).order_by("requested_at", "pk")[:CANDIDATES])
+    candidates = list(waiting.filter(free).order_by("requested_at", "pk").only("url")[:CANDIDATES])
     claim = _Claim()
     for check in candidates:
         host = _host(check.url)
@@ -198,9 +208,3 @@ def _sha256(url: str) -> str:
 
 def _host(url: str) -> str:
     return (urlsplit(url).hostname or "").lower()
-
-
-def still_waiting(content: IssueContent) -> Collection[str]:
-    """Addresses of `content` that nobody has looked at yet."""
-    waiting = LinkCheck.objects.filter(url_sha256__in=_hashes_of(content), state=LinkState.WAITING)
-    return list(waiting.values_list("url", flat=True))

@@ -75,7 +75,7 @@ class MailPage:
 @lru_cache(maxsize=4)
 def mail_page(html: str) -> MailPage:
     """Parse an HTML part; the same one again for the same text, since several families look at it."""
-    root = lxml_html.document_fromstring(html or "<html></html>")
+    root = lxml_html.document_fromstring(html if html.strip() else "<html></html>")
     styled = (element for element in root.iter(etree.Element) if element.get("style"))
     inline = {element: declarations(element.get("style")) for element in styled}
     looks: dict[Element, Look] = {}

@@ -148,6 +148,23 @@ def test_https_is_proved_by_the_same_answer(
     assert link_checks.look_at_link("http://a.example/", visitor()).has_https is has_https
 
 
+def test_a_link_that_breaks_our_own_code_is_told_of_and_stops_no_other(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fetch(url: str, visitor: Visitor, **options: Any) -> Fetched:
+        if "odd" in url:
+            raise UnicodeError("nobody thought of this")
+        return Fetched(status=200, url=url, hops=(), headers={}, body=b"")
+
+    monkeypatch.setattr(link_checks, "fetch", fetch)
+    content = linking_to("https://odd.example/", "https://even.example/")
+    request_link_checks(content)
+    look_at_all()
+    looks = looks_at(content)
+    assert (looks["https://odd.example/"].status, looks["https://even.example/"].status) == (None, 200)
+    assert "nobody thought of this" in caplog.text
+
+
 def test_https_is_proved_where_the_site_leads_there_itself(monkeypatch: pytest.MonkeyPatch) -> None:
     def fetch(url: str, visitor: Visitor, **options: Any) -> Fetched:
         return Fetched(status=200, url="https://a.example/x", hops=(), headers={}, body=b"")
