@@ -3,7 +3,11 @@
 from django.contrib import admin
 from django.urls import URLPattern, URLResolver, include, path
 
+from newsletter.admin.dashboard import show_dashboard
+
 urlpatterns: list[URLPattern | URLResolver] = [
+    # Before the admin's own first page, which it shows with something above it; it keeps that page's name.
+    path("admin/", admin.site.admin_view(show_dashboard)),
     path("admin/", admin.site.urls),
     path("", include("subscribers.urls")),
     path("", include("newsletter.web.urls")),

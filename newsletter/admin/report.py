@@ -1,43 +1,30 @@
-"""The report of an issue, also while it is being sent: counts, reasons, doubts, history. Imports receipts."""
+"""The report of an issue, also while it is being sent: counts, speed, reasons, doubts, log. Imports watch, receipts."""
 
 from __future__ import annotations
 
+import datetime
 import hashlib
-from dataclasses import dataclass
 
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.template.loader import render_to_string
+from django.utils import timezone
 from django.utils.cache import get_conditional_response
 from django.views.decorators.http import require_safe
 
-from newsletter.admin.moments import from_now, in_zone
+from newsletter.admin.moments import in_zone, zone_of
 from newsletter.admin.pages import Need, Page, home_of, issue_page, page_url, tell_and_go
 from newsletter.admin.schedule import EXCLUSIONS
 from newsletter.models import PUBLISHED, Batch, BatchState, Issue, IssueStatus
-from newsletter.receipts.statistics import IssueReport, reasons_of, report_of
+from newsletter.receipts.statistics import IssueReport, reasons_of
+from newsletter.watch.progress import Progress, log_of, progress_of
+from newsletter.watch.wording import duration
 
-#: Seconds between two looks of a page that watches a send.
-POLL_SECONDS = 2
+#: Seconds between two looks of a page that watches a send, and from how many readers on it looks less often: the
+#: numbers are counted from the rows each time.
+POLL_SECONDS, POLL_SECONDS_OF_MANY, MANY = 2, 10, 100_000
 #: States in which the numbers are still about to change by themselves, at the speed of sending.
 WATCHED = (IssueStatus.SENDING, IssueStatus.PAUSED)
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """How far a send has come. `percent` is None until the whole audience is addressed."""
-
-    done: int
-    audience: int
-    percent: int | None
-
-
-def progress_of(issue: Issue, report: IssueReport) -> Progress:
-    """Mails with a known outcome, of everybody who was addressed so far."""
-    done = report.accepted + report.refused + report.skipped
-    if issue.addressed_at is None:
-        return Progress(done, report.audience, None)
-    return Progress(done, report.audience, 100 * done // report.audience if report.audience else 100)
 
 
 @require_safe
@@ -47,30 +34,30 @@ def show_report(request: HttpRequest, issue: Issue) -> HttpResponse:
         sentence = "There is no report yet: this issue has not been sent."
         return tell_and_go(request, sentence, home_of(issue), level=messages.INFO)
     zone = issue.scheduled_zone or issue.newsletter.time_zone
-    finished = issue.finished_at
+    finished, progress = issue.finished_at, progress_of(issue)
     return issue_page(
         request,
         issue,
         "report",
         title=f"Report: {issue.title}",
         step="report",
-        numbers=_numbers(issue),
+        numbers=_numbers(issue, progress),
         zone=zone,
         started=in_zone(issue.started_at, zone),
+        started_by=issue.transitions.filter(target=IssueStatus.SENDING).values_list("by", flat=True).first(),
         finished=in_zone(finished, zone) if finished else "",
         held=Batch.objects.filter(edition=issue.edition_id, state=BatchState.HELD).order_by("pk"),
         reasons=reasons_of(issue),
         excluded=[(EXCLUSIONS.get(reason, reason), count) for reason, count in issue.excluded.items()],
-        history=[(step, in_zone(step.at, zone, short=True), from_now(step.at)) for step in issue.transitions.all()],
         poll_url=page_url(issue, "report_numbers"),
-        poll_seconds=POLL_SECONDS if issue.status in WATCHED else 0,
+        poll_seconds=_poll_seconds(issue, progress.report.audience),
     )
 
 
 @require_safe
 def show_numbers(request: HttpRequest, issue: Issue) -> HttpResponse:
     """Only the part of the report that changes while a send runs; 304 while it does not (by ETag)."""
-    body = _numbers(issue).encode()
+    body = _numbers(issue, progress_of(issue)).encode()
     etag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
     unchanged = get_conditional_response(request, etag=etag)
     response = unchanged or HttpResponse(body, content_type="text/html; charset=utf-8")
@@ -79,10 +66,39 @@ def show_numbers(request: HttpRequest, issue: Issue) -> HttpResponse:
     return response
 
 
-def _numbers(issue: Issue) -> str:
-    report = report_of(issue)
-    context = {"issue": issue, "report": report, "progress": progress_of(issue, report), "shares": _shares(report)}
+def _poll_seconds(issue: Issue, audience: int) -> int:
+    """0 in a state in which nothing changes any more by our own doing."""
+    if issue.status not in WATCHED:
+        return 0
+    return POLL_SECONDS if audience < MANY else POLL_SECONDS_OF_MANY
+
+
+def _numbers(issue: Issue, progress: Progress) -> str:
+    zone = issue.scheduled_zone or issue.newsletter.time_zone
+    context = {
+        "issue": issue,
+        "progress": progress,
+        "report": progress.report,
+        "shares": _shares(progress.report),
+        "left": duration(progress.seconds_left) if progress.seconds_left else "",
+        "ends_at": _end_of(progress, zone),
+        "next_try": f"{progress.next_try_at.astimezone(zone_of(zone)):%H:%M}" if progress.next_try_at else "",
+        "log": [(entry, _second_of(entry.at, zone)) for entry in log_of(issue)],
+    }
     return render_to_string("admin/newsletter/issue/report_numbers.html", context)
+
+
+def _second_of(moment: datetime.datetime, zone: str) -> str:
+    local = moment.astimezone(zone_of(zone))
+    return f"{local:%a} {local.day} {local:%b, %H:%M:%S}"
+
+
+def _end_of(progress: Progress, zone: str) -> str:
+    """When it will be over, to the minute: a page that says the same is not sent again."""
+    if not progress.seconds_left:
+        return ""
+    end = timezone.now() + datetime.timedelta(seconds=progress.seconds_left)
+    return f"{end.astimezone(zone_of(zone)):%H:%M}"
 
 
 def _shares(report: IssueReport) -> dict[str, float]:

@@ -18,10 +18,10 @@ from newsletter.configuration import is_loopback
 from newsletter.models import Issue, IssueStatus
 from newsletter.providers import get_provider
 from newsletter.providers.base import CanCheckUp, CheckUp, Provider
-from newsletter.watch.duration import duration
 from newsletter.watch.health import migrations_to_apply
 from newsletter.watch.progress import progress_of
 from newsletter.watch.symptoms import Grade, Symptom, lost_worker_symptoms, symptoms
+from newsletter.watch.wording import counted, duration
 
 #: Seconds that our clock and the provider's may differ; webhooks are refused at 300 (R-131).
 LARGEST_SKEW = 60.0
@@ -41,7 +41,7 @@ def examine(issue: Issue | None = None, *, provider: Provider | None = None) -> 
         advice = "See that it runs and that DATABASE_URL is right."
         return [Symptom(name="database", grade=Grade.BROKEN, sentence=sentence, advice=advice)]
     if pending:
-        sentence = f"{pending} migrations are not applied, so nothing can work as it should."
+        sentence = f"{counted(pending, 'migration')} to apply; until then nothing can work as it should."
         return [Symptom(name="migrations", grade=Grade.BROKEN, sentence=sentence, advice="Run manage.py migrate.")]
     found = [
         *(issue_symptoms(issue) if issue else ()),
@@ -80,11 +80,15 @@ def _sending_symptoms(issue: Issue, now: datetime.datetime) -> Iterator[Symptom]
     progress = progress_of(issue, now=now)
     report = progress.report
     if not progress.is_addressed:
-        yield _about(issue, Grade.FINE, f"Its audience is being addressed: {report.audience:,} readers so far.")
+        yield _about(
+            issue, Grade.FINE, f"Its audience is being addressed: {counted(report.audience, 'reader')} so far."
+        )
     if progress.retry_reason and progress.next_try_at:
         wait = (progress.next_try_at - now).total_seconds()
         when = f"in {duration(wait)}, at {_clock(progress.next_try_at)}" if wait > 0 else "as soon as a worker is free"
-        sentence = f"The provider did not take {progress.retrying:,} mails: {progress.retry_reason} Next try {when}."
+        sentence = (
+            f"The provider did not take {counted(progress.retrying, 'mail')}: {progress.retry_reason} Next try {when}."
+        )
         yield _about(
             issue, Grade.LOOK, sentence, "Nothing to do if it passes; the same bytes go out under the same key."
         )
@@ -95,7 +99,7 @@ def _sending_symptoms(issue: Issue, now: datetime.datetime) -> Iterator[Symptom]
     elif progress.is_addressed and report.waiting + report.under_way and not progress.retry_reason:
         to_go = report.waiting + report.under_way
         yield _about(
-            issue, Grade.LOOK, f"{to_go:,} mails wait, and none was accepted in the last minute.", "See below."
+            issue, Grade.LOOK, f"{counted(to_go, 'mail')} to go, and none accepted in the last minute.", "See below."
         )
 
 

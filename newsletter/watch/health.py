@@ -1,4 +1,4 @@
-"""Health: what keeps this process from serving requests, as sentences. Imports providers only.
+"""Health: what keeps this process from serving requests, as sentences. Imports providers.
 
 No sentence holds an address, a path or what a driver said: probes are answered to anybody.
 """
@@ -10,6 +10,7 @@ from django.db import DatabaseError, connection
 from django.db.migrations.executor import MigrationExecutor
 
 from newsletter.providers import get_provider
+from newsletter.watch.wording import counted
 
 
 def obstacles() -> list[str]:
@@ -25,7 +26,7 @@ def database_obstacle() -> str:
         pending = migrations_to_apply()
     except DatabaseError as error:
         return f"The database does not answer ({type(error).__name__})."
-    return f"{pending} migrations are not applied: run manage.py migrate." if pending else ""
+    return f"{counted(pending, 'migration')} to apply: run manage.py migrate." if pending else ""
 
 
 def configuration_obstacle() -> str:

@@ -15,6 +15,7 @@ from django.utils import timezone
 
 from newsletter.models import OPEN_BATCH_STATES, Batch, BatchState, Issue, IssueStatus
 from newsletter.receipts.statistics import IssueReport, report_of
+from newsletter.watch.wording import counted
 
 #: Seconds over which the rate is measured.
 RATE_WINDOW = 60.0
@@ -155,7 +156,6 @@ def _odd_batches(issue: Issue) -> Iterator[Entry]:
     for group in groups:
         # A repeat that is under way is in a worker's hands; what it was is told by the reason.
         what = TELLING.get(group["state"], "being tried again")
-        who = f"Batch {group['first']}" if group["count"] == 1 else f"{group['count']:,} batches"
-        readers = "1 reader" if group["mails"] == 1 else f"{group['mails']:,} readers"
+        who = f"Batch {group['first']}" if group["count"] == 1 else counted(group["count"], "batch", "batches")
         reason = f": {group['reason']}" if group["reason"] else "."
-        yield Entry(at=group["at"], sentence=f"{who} ({readers}) {what}{reason}")
+        yield Entry(at=group["at"], sentence=f"{who} ({counted(group['mails'], 'reader')}) {what}{reason}")

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from newsletter.models import Issue, IssueStatus
-from newsletter.watch.duration import duration
 from newsletter.watch.heartbeat import WorkerState, workers
 from newsletter.watch.progress import Progress, progress_of
+from newsletter.watch.wording import counted, duration
 
 #: Characters of a progress bar.
 BAR = 40
@@ -71,7 +71,7 @@ def _issue_lines(issue: Issue) -> Iterator[str]:
     if progress.retry_reason and progress.next_try_at:
         yield f"  next try {progress.next_try_at:%H:%M:%S} UTC: {progress.retry_reason}"
     if report.held_batches:
-        yield f"  {report.held_batches} held: {progress.held:,} readers wait for a receipt or your decision"
+        yield f"  {report.held_batches} held: {counted(progress.held, 'reader')} waiting for a receipt or your decision"
     yield ""
 
 

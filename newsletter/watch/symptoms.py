@@ -18,8 +18,8 @@ from newsletter.models import Batch, BatchState, Issue, IssueStatus, Receipt, Re
 from newsletter.providers import get_provider
 from newsletter.sending.readers import deliveries_of
 from newsletter.sending.reconcile import HAS_A_FACT
-from newsletter.watch.duration import duration
 from newsletter.watch.heartbeat import workers
+from newsletter.watch.wording import counted, duration
 from subscribers.models import Notice, NoticeState
 
 #: How long a schedule, a receipt or a confirmation may wait for a worker before somebody should look.
@@ -76,7 +76,7 @@ def worker_symptoms() -> Iterator[Symptom]:
     alive = [state for state in states if state.is_alive]
     if alive:
         latest = min(state.seconds for state in alive)
-        number = "One worker runs" if len(alive) == 1 else f"{len(alive)} workers run"
+        number = counted(len(alive), "worker runs", "workers run")
         yield Symptom(name="worker", grade=Grade.FINE, sentence=f"{number}, last seen {duration(latest)} ago.")
         return
     last = min((state.seconds for state in states), default=None)
@@ -126,11 +126,11 @@ def held_symptoms() -> Iterator[Symptom]:
     by_issue = {group["edition__sent_as"]: (group["count"], group["mails"]) for group in groups}
     for issue in Issue.objects.filter(pk__in=by_issue).select_related("newsletter"):
         count, mails = by_issue[issue.pk]
-        batches = "One batch" if count == 1 else f"{count} batches"
+        batches = counted(count, "batch", "batches")
         yield Symptom(
             name="held",
             grade=Grade.LOOK,
-            sentence=f"{batches} of “{issue.title}” ({mails:,} readers) may or may not have gone out, and are held.",
+            sentence=f"{batches} of “{issue.title}” ({counted(mails, 'reader')}) may or may not be out, and wait.",
             advice="Look into the provider's log, then decide on the report page; a webhook may still settle it.",
             issue=issue,
         )
@@ -182,7 +182,7 @@ def receipt_symptoms(now: datetime.datetime) -> Iterator[Symptom]:
         yield Symptom(
             name="receipts",
             grade=Grade.BROKEN,
-            sentence=f"{waiting['count']:,} webhooks are stored and not applied, the oldest for {age}.",
+            sentence=f"{counted(waiting['count'], 'webhook')} stored and not applied, the oldest for {age}.",
             advice="See that a worker runs; if one does, its log says why the step apply_receipts fails.",
         )
 
@@ -196,7 +196,7 @@ def notice_symptoms(now: datetime.datetime) -> Iterator[Symptom]:
         yield Symptom(
             name="confirmations",
             grade=Grade.BROKEN,
-            sentence=f"{found['count']:,} confirmation mails wait, the oldest for {age}.",
+            sentence=f"{counted(found['count'], 'confirmation mail')} not sent yet, the oldest for {age}.",
             advice="See that a worker runs and that the provider takes mail: manage.py doctor asks it.",
         )
 

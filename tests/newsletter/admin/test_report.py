@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import datetime
+
 import pytest
 from django.test import Client
 from django.utils import timezone
 
-from newsletter.models import Delivery, DeliveryStatus, Issue
+from newsletter.models import Batch, BatchState, Delivery, DeliveryStatus, Issue
 from newsletter.sending.control import pause_issue
 from tests.newsletter.admin.pages import page_of, words_on
 from tests.people import many_readers
@@ -66,3 +68,49 @@ def test_the_page_watches_while_it_sends_and_not_when_all_is_over(edda: Client, 
 
 def test_a_draft_has_no_report_and_says_so(edda: Client, issue: Issue) -> None:
     assert "There is no report yet" in words_on(edda.get(page_of(issue, "report"), follow=True))
+
+
+def test_a_send_says_how_fast_it_goes_and_when_it_is_over(edda: Client, on_its_way: Issue) -> None:
+    Issue.objects.update(started_at=timezone.now() - datetime.timedelta(minutes=5))
+    first = Delivery.objects.order_by("pk").first()
+    assert first is not None
+    Delivery.objects.filter(pk=first.pk).update(status=DeliveryStatus.ACCEPTED)
+    Batch.objects.create(
+        **{"edition_id": on_its_way.edition_id, "first_delivery": first.pk, "last_delivery": first.pk, "key": "one"},
+        **{"state": BatchState.ACCEPTED, "recipients": 6, "finished_at": timezone.now()},
+    )
+    shown = words_on(edda.get(page_of(on_its_way, "report")))
+    assert "0.1 a second · about 2 min left (" in shown
+    assert "by tests" in shown
+    assert "Retrying 0" in shown
+
+
+def test_a_send_says_what_is_tried_again_and_when(edda: Client, on_its_way: Issue) -> None:
+    Batch.objects.update(
+        attempts=1,
+        recipients=10,
+        reason="Too many requests.",
+        not_before=datetime.datetime(2100, 1, 1, 6, tzinfo=datetime.UTC),
+    )
+    shown = words_on(edda.get(page_of(on_its_way, "report")))
+    assert "Retrying 10 Too many requests. Next try 07:00." in shown, "on the clocks of the newsletter's zone"
+    assert "(10 readers) to be tried again: Too many requests." in shown
+
+
+def test_the_log_is_fresh_with_the_numbers_and_on_the_newsletters_clocks(edda: Client, on_its_way: Issue) -> None:
+    pause_issue(on_its_way, by="Sue", reason="A look")
+    on_its_way.transitions.filter(target="paused").update(at=datetime.datetime(2100, 7, 1, 6, tzinfo=datetime.UTC))
+    assert "Log Thu 1 Jul, 08:00:00 Paused: A look – Sue" in words_on(edda.get(page_of(on_its_way, "report_numbers")))
+
+
+def test_a_large_send_is_looked_at_less_often(edda: Client, on_its_way: Issue, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert 'data-poll="2"' in edda.get(page_of(on_its_way, "report")).content.decode()
+    monkeypatch.setattr("newsletter.admin.report.MANY", 10)
+    assert 'data-poll="10"' in edda.get(page_of(on_its_way, "report")).content.decode()
+
+
+def test_a_send_that_stands_still_is_not_sent_again(edda: Client, on_its_way: Issue) -> None:
+    pause_issue(on_its_way, by="Sue", reason="A look")
+    first = edda.get(page_of(on_its_way, "report_numbers"))
+    again = edda.get(page_of(on_its_way, "report_numbers"), headers={"If-None-Match": first["ETag"]})
+    assert (again.status_code, again.content) == (304, b"")

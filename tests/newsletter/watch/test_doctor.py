@@ -62,7 +62,7 @@ def broken(issue: Issue | None = None) -> set[str]:
 
 def test_a_healthy_installation_has_nothing_to_complain_of(worker: None) -> None:
     assert {symptom.grade for symptom in examine()} == {Grade.FINE}
-    assert only("worker").sentence.startswith("One worker runs")
+    assert only("worker").sentence.startswith("1 worker runs")
     assert only("provider").sentence == "Resend answers and knows the key."
     assert only("domain").sentence == "The provider has verified mail.example.org."
 
@@ -206,7 +206,7 @@ def test_a_send_that_moves_says_how_fast(worker: None, issue: Issue, batches: li
 
 
 def test_a_send_that_stands_still_says_so(worker: None, issue: Issue) -> None:
-    assert only("issue", issue).sentence == "10 mails wait, and none was accepted in the last minute."
+    assert only("issue", issue).sentence == "10 mails to go, and none accepted in the last minute."
 
 
 def test_an_audience_that_is_being_addressed(worker: None, issue: Issue) -> None:
@@ -267,7 +267,7 @@ def receipt(**fields: Any) -> None:
 
 def test_receipts_that_pile_up(worker: None) -> None:
     receipt(state=ReceiptState.NEW, received_at=ago(minutes=12))
-    assert only("receipts").sentence == "1 webhooks are stored and not applied, the oldest for 12 min."
+    assert only("receipts").sentence == "1 webhook stored and not applied, the oldest for 12 min."
 
 
 def test_confirmations_that_wait(worker: None) -> None:
@@ -275,7 +275,7 @@ def test_confirmations_that_wait(worker: None) -> None:
     Notice.objects.create(
         kind=NoticeKind.CONFIRMATION, subscription=membership, recipient="b", not_before=ago(minutes=12)
     )
-    assert "confirmation mails wait, the oldest for 12 min" in only("confirmations").sentence
+    assert "1 confirmation mail not sent yet, the oldest for 12 min" in only("confirmations").sentence
 
 
 @pytest.mark.parametrize(("free", "grade"), [(50_000_000, Grade.BROKEN), (500_000_000, Grade.LOOK), (5e9, None)])

@@ -12,8 +12,8 @@ from django.test.utils import CaptureQueriesContext
 
 from newsletter.models import Batch, BatchState, Delivery, DeliveryStatus, Issue
 from newsletter.sending.control import cancel_issue, pause_issue
-from newsletter.watch.duration import duration
 from newsletter.watch.progress import log_of, progress_of
+from newsletter.watch.wording import duration
 from tests.newsletter.watch.conftest import a_worker, ago, set_batch
 from tests.publications import make_issue
 

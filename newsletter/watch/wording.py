@@ -1,4 +1,4 @@
-"""Spans of time as a person says them. Pure."""
+"""Spans of time and counts as a person says them. Pure."""
 
 from __future__ import annotations
 
@@ -14,3 +14,8 @@ def duration(seconds: float) -> str:
     if hours < 48:
         return f"{hours} h {rest} min" if rest else f"{hours} h"
     return f"{round(hours / 24)} days"
+
+
+def counted(count: int, one: str, many: str = "") -> str:
+    """`1 reader`, `12,412 readers`; `many` where it is not `one` with an s."""
+    return f"{count:,} {one if count == 1 else many or f'{one}s'}"
