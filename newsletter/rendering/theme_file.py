@@ -175,9 +175,9 @@ def _palette(reading: _Reading, scheme: str) -> Palette | None:
 
 
 def _blamed(what: str, given: dict[str, str]) -> str:
-    """The key whose line to show for a pair: the text's where it is written there, else what it falls back on."""
-    text = what.partition(" ")[0]
-    return text if text in given else FALLBACKS[text]
+    """The key whose line to show for a pair: the one of the two that is written there, else what they fall back on."""
+    text, _, ground = what.split(" ")
+    return next(key for key in (text, ground, FALLBACKS.get(ground, text), FALLBACKS.get(text, text)) if key in given)
 
 
 def _fonts(reading: _Reading) -> Fonts:
