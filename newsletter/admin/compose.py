@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from django import forms
 
+from newsletter.admin.moments import from_now
 from newsletter.admin.rows import row_formset
 from newsletter.content.difference import Change, difference
 from newsletter.content.document import IssueContent
@@ -103,6 +104,11 @@ class Newer:
     """From what stands there to what was typed; None while faults keep that from being read."""
     by_them: tuple[Change, ...] | None
     """What they changed since this page was opened; None if that is not known any more."""
+
+    @property
+    def ago(self) -> str:
+        """When it was saved, as people say it."""
+        return from_now(self.saved_at)
 
 
 def newer_than(based_on: int | None, row: Issue, typed: IssueContent | None) -> Newer:

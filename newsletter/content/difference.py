@@ -245,7 +245,7 @@ def _section_changes(old: IssueContent, new: IssueContent, pairs: Pairs) -> Iter
     for index, section in enumerate(new.sections):
         label, place = LABELS[section.kind], f"Part {index + 1}"
         if index not in came_from:
-            fields = _field_changes(_section_rows(SectionContent(), section))
+            fields = _field_changes(_section_rows(SectionContent(kind=section.kind), section))
             yield Change(ChangeKind.ADDED, label, _name_of(section), place, fields=fields)
             continue
         was = came_from[index]
@@ -253,7 +253,7 @@ def _section_changes(old: IssueContent, new: IssueContent, pairs: Pairs) -> Iter
         yield from _became(label, _name_of(section), place, f"part {was + 1}" if was in moved else "", fields)
     for index, section in enumerate(old.sections):
         if index not in pairs:
-            fields = _field_changes(_section_rows(section, SectionContent()))
+            fields = _field_changes(_section_rows(section, SectionContent(kind=section.kind)))
             yield Change(
                 ChangeKind.REMOVED, LABELS[section.kind], _name_of(section), f"Part {index + 1}", fields=fields
             )

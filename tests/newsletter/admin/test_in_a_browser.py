@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from django.test import Client
 from django.urls import reverse
-from playwright.sync_api import BrowserContext, Dialog, Page, sync_playwright
+from playwright.sync_api import BrowserContext, Dialog, Locator, Page, sync_playwright
 
 from newsletter.content.store import load_content
 from newsletter.models import Issue
@@ -66,7 +66,10 @@ def test_no_page_breaks_the_policy_or_scrolls_sideways(live_server: Any, edda: C
     ada(make_newsletter())
     make_items(1, 2, 3)
     address_everybody()
-    urls = [page_of(draft, name) for name in ("change", "preview", "check", "test", "schedule", "send_now", "delete")]
+    urls = [
+        page_of(draft, name)
+        for name in ("change", "revisions", "compare", "preview", "check", "test", "schedule", "send_now", "delete")
+    ]
     urls += [page_of(draft, name) for name in ("feeds", "link")]
     urls += [page_of(started, name) for name in ("change", "preview", "report", "pause", "cancel")]
     urls += [reverse(f"admin:newsletter_issue_{name}") for name in ("changelist", "add", "import")]
@@ -127,6 +130,42 @@ def drag_by_hand(page: Page) -> None:
     page.mouse.move(target["x"] + 20, target["y"] + 4, steps=5)
     page.mouse.up()
     assert [title[:6] for title in titles(page)[1:4]] == ["Quay 3", "Quay 2", "Quay 1"]
+
+
+def test_blocks_are_added_from_a_menu_and_show_the_fields_of_their_kind(live_server: Any, edda: Client) -> None:
+    issue = make_issue()
+    complaints: list[str] = []
+    with browsing(live_server, edda, viewport={"width": 1440, "height": 1400}) as context:
+        page = watched(context, complaints)
+        page.goto(page_of(issue))
+        page.locator("[data-menu] > summary").first.press("Enter")
+        page.get_by_role("button", name="Quote").first.press("Enter")
+        quote = page.locator("[data-rows] > [data-row]").last
+        assert labels_of(quote) == ["Kind:", "Where (a link, optional):", "Who said it:", "The words:"]
+        assert page.evaluate("document.activeElement.name").endswith("-url")
+        quote.locator("[name$=-body]").fill("Ports are quiet.")
+        quote.locator("[name$=-source]").fill("Ada")
+        # Another kind keeps what was typed in sight, whether it has the field or not.
+        quote.locator("[name$=-kind]").select_option("callout")
+        assert labels_of(quote) == ["Kind:", "Heading (optional):", "Who said it:", "Text:"]
+        quote.locator("[name$=-kind]").select_option("quote")
+        quote.locator("[data-menu] > summary").click()
+        quote.get_by_role("button", name="Divider").click()
+        # A story may stand below a block, and goes with it.
+        page.get_by_role("button", name="Add story").first.click()
+        page.keyboard.type("A ferry that waits")
+        page.locator("summary", has_text="Divider").press("Alt+ArrowUp")
+        assert titles(page)[-3:] == ["Divider", "A ferry that waits", "Quote"]
+        page.get_by_role("button", name="Save draft").click()
+        page.get_by_text("” is saved.").wait_for()
+    assert complaints == []
+    *_, divider, last = load_content(Issue.objects.get()).sections
+    assert (divider.kind, [story.title for story in divider.stories]) == ("divider", ["A ferry that waits"])
+    assert (last.kind, last.body, last.source) == ("quote", "Ports are quiet.", "Ada")
+
+
+def labels_of(row: Locator) -> list[str]:
+    return [label.inner_text() for label in row.locator(".field label").all() if label.is_visible()]
 
 
 def test_a_pasted_story_fills_its_fields_and_leaving_asks_first(live_server: Any, edda: Client) -> None:

@@ -112,7 +112,7 @@ def test_a_new_block_is_told_by_its_kind_and_counted_as_a_block() -> None:
     changes = difference(ISSUE_41, with_sections(SIGNAL, quote, DEEP_DIVES))
 
     assert [(change.kind, change.what, change.name) for change in changes] == [(ChangeKind.ADDED, "quote", "Quote")]
-    assert [field.label for field in changes[0].fields] == ["Kind", "Source", "Text"]
+    assert [field.label for field in changes[0].fields] == ["Source", "Text"]
     assert summary_of(changes) == "1 block added"
 
 
