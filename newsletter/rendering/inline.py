@@ -59,6 +59,9 @@ class _OfflinePremailer(Premailer):  # type: ignore[misc]
     def _parse_css_string(self, css_body: str, validate: bool = True) -> Any:
         return cssutils.CSSParser(fetcher=_fetch_nothing, validate=validate).parseString(css_body)
 
+    def _style_to_basic_html_attributes(self, *_: Any, **__: Any) -> None:
+        """All five attributes that this would write are switched off; reading every style for them cost a tenth."""
+
 
 def _fetch_nothing(_url: str) -> tuple[None, bytes]:
     return None, b""
@@ -74,4 +77,8 @@ def _with_mjml_styles_ignored(html: str) -> str:
 
     Styles with a media attribute are passed over by premailer anyway, and would keep the mark.
     """
-    return _COMMENT_OR_STYLE.sub(lambda match: match[1] or '<style data-premailer="ignore"', html)
+    end = html.find("</head>")
+    if html.find("<style", end) >= 0:
+        end = len(html)
+    # Styles stand in the head, and most of a mail is behind it
+    return _COMMENT_OR_STYLE.sub(lambda match: match[1] or '<style data-premailer="ignore"', html[:end]) + html[end:]

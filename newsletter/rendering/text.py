@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
 WIDTH = 72
 MAX_LINE_OCTETS = 998
@@ -10,6 +11,7 @@ MAX_LINE_OCTETS = 998
 
 _LEAD = re.compile(r"(?P<quotes>(?:> ?)*)(?P<indent> *)(?P<mark>(?:- |\d+\. )?)")
 _LONGEST_WORD = 200
+_LONG_WORD = re.compile(rf"[^ ]{{{_LONGEST_WORD + 1}}}")
 
 
 def wrap_text(text: str, indent: int = 0) -> str:
@@ -36,22 +38,25 @@ def _wrap_line(line: str, width: int) -> list[str]:
     quotes, indent, mark = lead.group("quotes", "indent", "mark") if lead else ("", "", "")
     first = f"{quotes}{indent}{mark}"
     rest = quotes + " " * (len(indent) + len(mark))
-    words = [piece for word in line[len(first) :].split(" ") for piece in _pieces(word)]
-    return _fill_lines(words, first, rest, width) or [line]
+    words = line[len(first) :]
+    if _LONG_WORD.search(words):
+        words = " ".join(piece for word in words.split(" ") for piece in _pieces(word))
+    return list(_fill_lines(words, first, rest, width))
 
 
-def _fill_lines(words: list[str], first: str, rest: str, width: int) -> list[str]:
-    """Greedy filling, as textwrap does it, but fast enough to be no matter in a freeze."""
-    lines: list[str] = []
-    current = first
-    empty = True
-    for word in words:
-        if not empty and len(current) + 1 + len(word) > width:
-            lines.append(current)
-            current, empty = rest, True
-        current = current + word if empty else f"{current} {word}"
-        empty = False
-    return lines if empty else [*lines, current]
+def _fill_lines(words: str, first: str, rest: str, width: int) -> Iterator[str]:
+    """Greedy filling, as textwrap does it, but a line and not a word at a time: it is no matter in a freeze."""
+    lead, start = first, 0
+    while len(words) - start > width - len(lead):
+        room = start + max(0, width - len(lead))
+        end = words.rfind(" ", start, room + 1)
+        if end < 0:
+            end = words.find(" ", room)  # a word too long for any line has one of its own
+        if end < 0:
+            break
+        yield lead + words[start:end]
+        lead, start = rest, end + 1
+    yield lead + words[start:]
 
 
 def _pieces(word: str) -> list[str]:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from tests.benchmarks import freeze, personalise, sending
+from tests.benchmarks import freeze, mjml, personalise, sending
 from tests.benchmarks.rows import Row, table
 
-BENCHMARKS = (freeze.measure, personalise.measure, sending.measure)
+BENCHMARKS = (freeze.measure, mjml.measure, personalise.measure, sending.measure)
 
 
 def main() -> None:

@@ -13,7 +13,7 @@ from tests.newsletter.rendering.digests import MASTHEAD, WEB_URL, write_digest
 
 def measure() -> list[Row]:
     """Time of the first freeze of a process and of later ones, and the size of what comes out."""
-    issues = (_anew(write_digest(), number) for number in itertools.count())
+    issues = (anew(write_digest(), number) for number in itertools.count())
     first = cpu_seconds(lambda: _freeze(next(issues)))
     warm = median_cpu_seconds(lambda: _freeze(next(issues)), runs=25)
     rendered = _freeze(next(issues))
@@ -29,7 +29,7 @@ def _freeze(content: IssueContent) -> RenderedIssue:
     return render_issue(content, MASTHEAD, web_url=WEB_URL)
 
 
-def _anew(content: IssueContent, number: int) -> IssueContent:
+def anew(content: IssueContent, number: int) -> IssueContent:
     """The same issue with other words in every body, so that nothing remembered from a run before can help."""
     sections = tuple(
         dataclasses.replace(

@@ -87,3 +87,8 @@ def test_a_document_without_content_is_an_error_of_rendering() -> None:
 def test_a_stylesheet_is_parsed_once_and_gives_the_same_again() -> None:
     css = "h1 { color: #0a0b0c }"
     assert inline_css(DOCUMENT, css) == inline_css(DOCUMENT, css)
+
+
+def test_a_style_among_the_words_is_kept_as_it_is_like_those_of_the_head() -> None:
+    html = "<!doctype html><html><head></head><body><style>p { color: red }</style><p>a</p></body></html>"
+    assert "<p>a</p>" in inline_css(html, "b { color: blue }")

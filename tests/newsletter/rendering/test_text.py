@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -46,3 +48,12 @@ def test_a_heading_is_underlined_as_long_as_it_is() -> None:
 @given(st.text(st.characters(exclude_categories=["Cs"], exclude_characters=">"), max_size=400))
 def test_wrapping_loses_no_letter(text: str) -> None:
     assert "".join(wrap_text(text).split()) == "".join(text.split())
+
+
+@given(st.sampled_from(["", "> ", "- ", "> 12. ", "> " * 40]), st.lists(st.text("ab", max_size=90), max_size=30))
+def test_a_line_holds_as_many_words_as_fit_and_loses_none(mark: str, words: list[str]) -> None:
+    lines = wrap_text(mark + " ".join(words)).splitlines()
+    assert " ".join(lines).replace(">", "").split() == (mark + " ".join(words)).replace(">", "").split()
+    for line, following in itertools.pairwise(lines):
+        first_word = following.lstrip("> ").partition(" ")[0]
+        assert len(line) + 1 + len(first_word) > WIDTH
