@@ -10,7 +10,19 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404
 from django.urls import URLPattern, path
 
-from newsletter.admin import check, control, files, gather, issue_list, preview, report, revisions, schedule, test_mails
+from newsletter.admin import (
+    check,
+    control,
+    dry_run,
+    files,
+    gather,
+    issue_list,
+    preview,
+    report,
+    revisions,
+    schedule,
+    test_mails,
+)
 from newsletter.admin.compose import ComposeForm
 from newsletter.admin.moments import from_now
 from newsletter.admin.pages import SEND_PERMISSION, Need, Page, page_url, steps_of, tell_and_go
@@ -27,6 +39,7 @@ PAGES = (
     *check.PAGES,
     *test_mails.PAGES,
     *schedule.PAGES,
+    *dry_run.PAGES,
     *control.PAGES,
     *report.PAGES,
     *files.PAGES,

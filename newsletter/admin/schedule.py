@@ -1,11 +1,14 @@
 """Schedule: who gets an issue and when, said back in words before it counts; and sending it at once. Imports sending.
 
-Deciding takes two pages: the first asks, the second shows the moment and the number of readers and acts on POST.
+Deciding takes two pages: the first asks, the second shows the moment and the number of readers and acts on POST. It
+carries the manifest of what it showed, and nothing else is sent or scheduled under it.
 """
 
 from __future__ import annotations
 
 import datetime
+import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,8 +22,10 @@ from newsletter.admin.check import placed_findings
 from newsletter.admin.moments import from_now, in_zone, zone_names, zone_of
 from newsletter.admin.pages import Need, Page, editor_of, home_of, issue_page, page_url, tell_and_go
 from newsletter.models import Issue, IssueStatus, WrongStatus
+from newsletter.providers import get_provider
 from newsletter.sending.check import audience_for as readers_of_the_list
-from newsletter.sending.schedule import IssueRefused, schedule_issue, send_now
+from newsletter.sending.manifest import Approval, Estimate, Manifest, ManifestUnreadable, estimate_for
+from newsletter.sending.schedule import IssueRefused, dry_run, schedule_issue, send_now
 from newsletter.sending.wall_clock import NoSuchTime, instant_of
 
 #: More readers than this are confirmed by typing their number (R-133).
@@ -40,6 +45,8 @@ class Audience:
 
     count: int
     left_out: tuple[tuple[int, str], ...]
+    estimate: Estimate | None = None
+    """How long it takes and what it costs."""
 
     @property
     def is_typed(self) -> bool:
@@ -50,7 +57,12 @@ class Audience:
 def audience_for(issue: Issue) -> Audience:
     """The audience as it is now."""
     now = readers_of_the_list(issue)
-    return Audience(now.count, tuple((count, EXCLUSIONS.get(reason, reason)) for reason, count in now.left_out.items()))
+    return Audience(now.count, in_words(now.left_out), estimate_for(now.count, get_provider()))
+
+
+def in_words(left_out: Mapping[str, int]) -> tuple[tuple[int, str], ...]:
+    """How many are left out, with the reason as people say it."""
+    return tuple((count, EXCLUSIONS.get(reason, reason)) for reason, count in left_out.items())
 
 
 class MomentForm(forms.Form):
@@ -59,6 +71,11 @@ class MomentForm(forms.Form):
     date = forms.DateField(widget=forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d"))
     time = forms.TimeField(widget=forms.TimeInput(attrs={"type": "time"}, format="%H:%M"))
     zone = forms.ChoiceField(label="Time zone")
+    same_readers = forms.BooleanField(
+        required=False,
+        label="Only if the readers are still the same",
+        help_text="If somebody joins or leaves before it starts, it goes back to draft and says so.",
+    )
     wall: datetime.datetime
     instant: datetime.datetime
 
@@ -83,7 +100,7 @@ class MomentForm(forms.Form):
 
 
 class CountForm(forms.Form):
-    """The number of readers, typed by the person who decides when there are many."""
+    """What the person who decides has seen; with many readers, their number is typed."""
 
     typed = forms.CharField(
         required=False, max_length=20, widget=forms.TextInput(attrs={"inputmode": "numeric", "autocomplete": "off"})
@@ -91,6 +108,8 @@ class CountForm(forms.Form):
 
     #: The revision that the page showed; what was saved since is not what was confirmed.
     revision = forms.IntegerField(required=False, widget=forms.HiddenInput)
+    #: The manifest that the page showed, whole, so that a refusal can say what differs.
+    manifest = forms.CharField(required=False, max_length=500_000, widget=forms.HiddenInput)
 
     def __init__(self, data: Any, audience: Audience) -> None:
         super().__init__(data)
@@ -105,6 +124,14 @@ class CountForm(forms.Form):
                 f"It would go to {self.audience.count:,} readers now. Type {self.audience.count} if that is right."
             )
         return typed
+
+    def clean_manifest(self) -> Approval | None:
+        """What was approved; None where a page sent nothing."""
+        given = self.cleaned_data["manifest"]
+        try:
+            return Approval.read(given) if given else None
+        except ManifestUnreadable as error:
+            raise forms.ValidationError(f"{error} Nothing was sent or scheduled; look at this page again.") from error
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -124,13 +151,21 @@ def show_schedule(request: HttpRequest, issue: Issue) -> HttpResponse:
     count = CountForm(request.POST if confirms else None, audience)
     if not confirms or not count.is_valid():
         return _say_back(request, issue, form, count)
-    return _schedule(request, issue, form, count.cleaned_data["revision"])
+    return _schedule(request, issue, form, count)
 
 
-def _schedule(request: HttpRequest, issue: Issue, form: MomentForm, revision: int | None) -> HttpResponse:
+def _schedule(request: HttpRequest, issue: Issue, form: MomentForm, count: CountForm) -> HttpResponse:
     zone = form.cleaned_data["zone"]
     try:
-        schedule_issue(issue, wall=form.wall, zone=zone, by=editor_of(request), revision=revision)
+        schedule_issue(
+            issue,
+            wall=form.wall,
+            zone=zone,
+            by=editor_of(request),
+            revision=count.cleaned_data["revision"],
+            approved=count.cleaned_data["manifest"],
+            same_readers=form.cleaned_data["same_readers"],
+        )
     except (NoSuchTime, IssueRefused) as refusal:
         return _ask(request, issue, form, refusal=getattr(refusal, "sentences", (str(refusal),)))
     except WrongStatus as wrong:
@@ -149,16 +184,20 @@ def show_send_now(request: HttpRequest, issue: Issue) -> HttpResponse:
         return tell_and_go(request, sentence, home_of(issue), level=messages.WARNING)
     refusal: tuple[str, ...] = ()
     if count.is_valid():
+        seen = count.cleaned_data
         try:
-            send_now(issue, by=editor_of(request), revision=count.cleaned_data["revision"])
+            send_now(issue, by=editor_of(request), revision=seen["revision"], approved=seen["manifest"])
         except IssueRefused as error:
             refusal = error.sentences
+            # What the page shows next is what holds now, not what was refused.
+            issue.refresh_from_db()
         except WrongStatus as wrong:
             return _moved_meanwhile(request, issue, wrong)
         else:
             readers = "1 reader" if audience.count == 1 else f"{audience.count:,} readers"
             sentence = f"“{issue.title}” is on its way to {readers}."
             return tell_and_go(request, sentence, page_url(issue, "report"))
+    manifest = _rehearsed(issue)
     return issue_page(
         request,
         issue,
@@ -167,9 +206,23 @@ def show_send_now(request: HttpRequest, issue: Issue) -> HttpResponse:
         step="schedule",
         audience=audience,
         count=count,
+        manifest=manifest,
+        manifest_json=_as_json(manifest),
         refusal=refusal,
-        blocking=placed_findings(issue).must_fix,
+        blocking=placed_findings(issue).must_fix if manifest is None else (),
     )
+
+
+def _rehearsed(issue: Issue) -> Manifest | None:
+    """What a send would do now; None where something must be fixed first, which the page lists."""
+    try:
+        return dry_run(issue)
+    except IssueRefused:
+        return None
+
+
+def _as_json(manifest: Manifest | None) -> str:
+    return json.dumps(manifest.as_json()) if manifest else ""
 
 
 def _ask(request: HttpRequest, issue: Issue, form: MomentForm, refusal: tuple[str, ...] = ()) -> HttpResponse:
@@ -187,6 +240,10 @@ def _ask(request: HttpRequest, issue: Issue, form: MomentForm, refusal: tuple[st
 
 
 def _say_back(request: HttpRequest, issue: Issue, form: MomentForm, count: CountForm) -> HttpResponse:
+    try:
+        manifest = dry_run(issue)
+    except IssueRefused as refusal:
+        return _ask(request, issue, form, refusal=refusal.sentences)
     return issue_page(
         request,
         issue,
@@ -195,7 +252,10 @@ def _say_back(request: HttpRequest, issue: Issue, form: MomentForm, count: Count
         step="schedule",
         form=form,
         count=count,
+        manifest=manifest,
+        manifest_json=_as_json(manifest),
         audience=count.audience,
+        same_readers=form.cleaned_data["same_readers"],
         zone=form.cleaned_data["zone"],
         in_words=in_zone(form.instant, form.cleaned_data["zone"]),
         in_utc=in_zone(form.instant, "UTC"),
@@ -212,6 +272,7 @@ def _show_scheduled(request: HttpRequest, issue: Issue) -> HttpResponse:
         title=f"Scheduled: {issue.title}",
         step="schedule",
         audience=audience_for(issue),
+        same_readers=bool(issue.manifest_sha256),
         in_words=in_zone(issue.scheduled_at, issue.scheduled_zone),
         in_utc=in_zone(issue.scheduled_at, "UTC"),
         from_now=from_now(issue.scheduled_at),

@@ -258,9 +258,10 @@ def _audience_differences(approved: Manifest, now: Manifest) -> Iterator[str]:
     more = now.readers - approved.readers
     if more:
         change = f"{abs(more):,} {'reader' if abs(more) == 1 else 'readers'} {'more' if more > 0 else 'fewer'}"
-        yield f"There are {change} than when it was approved: {now.readers:,}, not {approved.readers:,}."
+        verb = "is" if abs(more) == 1 else "are"
+        yield f"There {verb} {change} than when it was approved: {now.readers:,}, not {approved.readers:,}."
     elif approved.readers_sha256 != now.readers_sha256:
-        yield f"There are {now.readers:,} readers as before, but not the same: as many left as joined."
+        yield "There are as many readers as before, but not the same: as many left as joined."
     if not more and approved.batches != now.batches:
         yield f"It would go out in {now.batches:,} batches, not in {approved.batches:,}."
 

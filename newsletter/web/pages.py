@@ -14,7 +14,6 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.utils.cache import add_never_cache_headers
 from django.utils.http import urlencode
-from django.views.decorators.clickjacking import xframe_options_sameorigin
 from django.views.decorators.http import require_safe
 
 from newsletter.models import Issue, Newsletter
@@ -104,15 +103,17 @@ def issue_page(request: HttpRequest, newsletter: str, issue: str) -> HttpRespons
     return dated(render(request, "newsletter/issue.html", context), changed_at(publication))
 
 
-@xframe_options_sameorigin
 @csp(DRAFT_POLICY)
 @require_safe
-def draft_page(request: HttpRequest, newsletter: str, issue: str) -> HttpResponse:
-    """An issue as its page will look, for editors, in the frame of its preview. There is none for anybody else."""
+def draft_page(request: HttpRequest, **slugs: str) -> HttpResponse:
+    """An issue as its page will look, for editors, in the frame of its preview. There is none for anybody else.
+
+    `slugs` are those of its newsletter and of the issue.
+    """
     if not (request.user.is_active and request.user.is_staff and request.user.has_perm("newsletter.view_issue")):
         raise Http404
-    publication = get_object_or_404(Newsletter, slug=newsletter)
-    row = get_object_or_404(Issue.objects.filter(newsletter=publication).select_related("edition"), slug=issue)
+    publication = get_object_or_404(Newsletter, slug=slugs["newsletter"])
+    row = get_object_or_404(Issue.objects.filter(newsletter=publication).select_related("edition"), slug=slugs["issue"])
     try:
         shown = read_draft(publication, row)
     except UnreadableEdition as error:
@@ -126,6 +127,7 @@ def draft_page(request: HttpRequest, newsletter: str, issue: str) -> HttpRespons
         }
         response = render(request, "newsletter/issue.html", context)
         response["Cross-Origin-Opener-Policy"] = "unsafe-none"  # as for every page in a sandbox: see public_page
+    response["X-Frame-Options"] = "SAMEORIGIN"
     response["Cache-Control"] = "no-store"
     response["X-Robots-Tag"] = "noindex, nofollow"
     return response

@@ -132,7 +132,7 @@ def test_without_a_reader_fallbacks_are_shown(edda: Client, greeted: Issue) -> N
 def test_a_readers_mail_has_their_name_as_words_and_links_that_do_nothing(
     edda: Client, greeted: Issue, hostile_ada: Subscription, look: str
 ) -> None:
-    shown = edda.get(page_of(greeted, "preview_frame", look), {"reader": hostile_ada.pk}).content.decode()
+    shown = edda.get(page_of(greeted, "preview_frame", look), {"reader": str(hostile_ada.pk)}).content.decode()
     assert "Hello &quot;&gt;&lt;img src=x onerror=alert(1)&gt;!" in shown
     assert "<img" not in shown
     assert "/unsubscribe/" not in shown
@@ -146,7 +146,7 @@ def test_a_reader_is_found_by_a_part_of_the_address_and_stays_while_looks_change
     found = edda.get(page_of(greeted, "preview"), {"search": "EXAMPLE.org"})
     assert ADA in words_on(found)
     assert "cleo@" not in words_on(found)
-    page = edda.get(page_of(greeted, "preview"), {"as": "dark", "reader": hostile_ada.pk}).content.decode()
+    page = edda.get(page_of(greeted, "preview"), {"as": "dark", "reader": str(hostile_ada.pk)}).content.decode()
     assert f'src="{page_of(greeted, "preview_frame", "dark")}?reader={hostile_ada.pk}"' in page
     assert f"?as=text&amp;reader={hostile_ada.pk}" in page
 
@@ -159,7 +159,7 @@ def test_nobody_is_not_found(edda: Client, issue: Issue, pk: str) -> None:
 def test_only_readers_to_whom_it_would_go_can_be_picked(edda: Client, issue: Issue) -> None:
     elsewhere = make_reader("other@example.org", make_mailing_list("other-notes"))
     for member in (cleo(issue.newsletter), elsewhere):
-        answer = edda.get(page_of(issue, "preview_frame", "desktop"), {"reader": member.pk})
+        answer = edda.get(page_of(issue, "preview_frame", "desktop"), {"reader": str(member.pk)})
         assert answer.status_code == 404
 
 
@@ -171,7 +171,7 @@ def test_who_may_not_see_readers_sees_no_picker_and_nobodys_mail(
     assert "As this reader" not in words_on(page)
     assert ADA not in words_on(page)
     for name, arguments in (("preview", ()), ("preview_frame", ("desktop",))):
-        assert lou.get(page_of(greeted, name, *arguments), {"reader": hostile_ada.pk}).status_code == 403
+        assert lou.get(page_of(greeted, name, *arguments), {"reader": str(hostile_ada.pk)}).status_code == 403
 
 
 # The web page

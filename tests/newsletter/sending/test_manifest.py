@@ -17,6 +17,7 @@ from newsletter.content.store import save_content
 from newsletter.models import Batch, Edition, Issue, IssueStatus, IssueTransition, Newsletter
 from newsletter.sending.manifest import (
     Approval,
+    Estimate,
     Manifest,
     ManifestUnreadable,
     count_batches,
@@ -163,7 +164,7 @@ def test_the_cost_follows_from_the_price_to_the_cent(settings: Any) -> None:
     [
         (one_joins, "1 reader more than when it was approved: 2, not 1"),
         (two_join, "2 readers more"),
-        (one_goes_and_one_comes, "1 readers as before, but not the same"),
+        (one_goes_and_one_comes, "as many readers as before, but not the same"),
         (lambda issue: save_content(issue, content(subject="Other words"), by="Emma"), "is “Other words” now"),
         (lambda issue: save_content(issue, content(preheader="Other"), by="Emma"), "in its words or in its look"),
         (lambda issue: Newsletter.objects.update(sender_name="Quay Notes"), "The sender was Harbour Notes <"),
@@ -303,8 +304,17 @@ def test_a_dry_run_asks_a_fixed_number_of_questions(ready: Issue, django_assert_
 
 
 texts = st.text(st.characters(codec="utf-8"), max_size=20)
+estimates = st.builds(
+    Estimate,
+    seconds=st.integers(0, 10**6),
+    posts_per_second=st.floats(0.5, 100),
+    price_per_thousand=st.none() | st.just("0.40"),
+    cost=st.none() | st.just("4.96"),
+    currency=texts,
+)
 manifests = st.builds(
     Manifest,
+    estimate=estimates,
     newsletter=texts,
     issue=texts,
     edition=texts,
