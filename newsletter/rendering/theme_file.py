@@ -175,9 +175,10 @@ def _palette(reading: _Reading, scheme: str) -> Palette | None:
 
 
 def _blamed(what: str, given: dict[str, str]) -> str:
-    """The key whose line to show for a pair: the one of the two that is written there, else what they fall back on."""
+    """The key whose line to show for a pair: one of the two that is written there, else what they fall back on."""
     text, _, ground = what.split(" ")
-    return next(key for key in (text, ground, FALLBACKS.get(ground, text), FALLBACKS.get(text, text)) if key in given)
+    fallen = sorted((FALLBACKS.get(text, text), FALLBACKS.get(ground, ground)), key="paper".__eq__)  # never blame paper
+    return next(key for key in (text, ground, *fallen) if key in given)
 
 
 def _fonts(reading: _Reading) -> Fonts:
