@@ -59,7 +59,7 @@ def test_what_comes_next_and_what_went_out_last(edda: Client, issue: Issue) -> N
     pause_issue(sent, by="Sue", reason="A look")
     words = shown(edda)
     assert "Active readers 1" in words
-    assert "Waiting for their confirmation 1" in words
+    assert "To be confirmed 1" in words
     assert "Scheduled Taller cranes Harbour Notes" in words
     assert "in 13 hours" in words
     assert "Quieter ferries" in words
