@@ -106,6 +106,11 @@ class Configuration(BaseSettings):
         validate_default=True,
         description="Resend's API key (re_…) with sending access. Needed with PROVIDER=resend.",
     )
+    resend_read_key: SecretStr = Field(
+        default=SecretStr(""),
+        description="A second API key of Resend's (re_…) with full access, used for reading only: with it a batch "
+        "whose answer was lost is looked up in Resend's list of mails. Without it a receipt or a person settles it.",
+    )
     resend_webhook_secrets: Secrets = Field(
         default=(),
         validate_default=True,
@@ -252,6 +257,13 @@ class Configuration(BaseSettings):
             raise ValueError("is needed with PROVIDER=resend, and starts with re_")
         return value
 
+    @field_validator("resend_read_key")
+    @classmethod
+    def _is_a_key(cls, value: SecretStr) -> SecretStr:
+        if value.get_secret_value() and not value.get_secret_value().startswith("re_"):
+            raise ValueError("starts with re_")
+        return value
+
     @field_validator("resend_webhook_secrets")
     @classmethod
     def _are_signing_secrets(cls, value: tuple[SecretStr, ...], info: ValidationInfo) -> tuple[SecretStr, ...]:
@@ -296,6 +308,11 @@ class Configuration(BaseSettings):
     def provider_key(self) -> str:
         """The API key in force; the sandbox needs none of the operator's."""
         return self.resend_api_key.get_secret_value() if self.provider == "resend" else "re_sandbox"
+
+    @property
+    def provider_read_key(self) -> str:
+        """The key that reads what the provider has taken; empty if there is none."""
+        return self.resend_read_key.get_secret_value() if self.provider == "resend" else "re_sandbox"
 
     @property
     def webhook_secrets(self) -> list[str]:

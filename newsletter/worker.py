@@ -22,6 +22,7 @@ from newsletter.receipts.apply import apply_receipts
 from newsletter.sending.address import address_next
 from newsletter.sending.batch import release_claims_of_the_dead, worker_name
 from newsletter.sending.control import drop_cancelled, finish_issues
+from newsletter.sending.look_up import look_up_next
 from newsletter.sending.post import post_next
 from newsletter.sending.reconcile import hold_the_hopeless, settle_proven
 from newsletter.sending.schedule import start_due_issues
@@ -62,7 +63,7 @@ def steps_of(provider: Provider, throttle: Throttle) -> list[Step]:
 
 def errands_of() -> list[Step]:
     """What takes a worker out on the net. It has a loop of its own: no mail waits for a stranger's slow server."""
-    return [poll_next_feed, check_next_links]
+    return [poll_next_feed, check_next_links, partial(look_up_next, get_provider())]
 
 
 def work(stop: threading.Event) -> None:

@@ -17,6 +17,7 @@ from newsletter.models.issue import (
     Story,
     WrongStatus,
 )
+from newsletter.models.look_up import LookUp, Verdict
 from newsletter.models.newsletter import Newsletter
 from newsletter.models.preflight import LinkCheck, LinkState, PreflightRun
 from newsletter.models.receipt import Receipt, ReceiptState
@@ -44,6 +45,7 @@ __all__ = [
     "IssueTransition",
     "LinkCheck",
     "LinkState",
+    "LookUp",
     "Newsletter",
     "PreflightRun",
     "Receipt",
@@ -52,6 +54,7 @@ __all__ = [
     "RevisionIsKept",
     "Section",
     "Story",
+    "Verdict",
     "WorkerHeartbeat",
     "WrongStatus",
 ]

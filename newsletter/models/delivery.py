@@ -153,6 +153,7 @@ class Batch(models.Model):
     lease_until = models.DateTimeField(null=True)
     claimed_by = models.CharField(max_length=100, blank=True, help_text="The worker that has it: host and process.")
     first_attempt_at = models.DateTimeField(null=True)
+    last_attempt_at = models.DateTimeField(null=True)
     finished_at = models.DateTimeField(null=True)
     reason = models.CharField(max_length=500, blank=True)
 

@@ -259,3 +259,41 @@ class CanCheckUp(Protocol):
 
     def check_up(self) -> CheckUp:
         """Ask, within seconds. Never raises for an answer, or for none."""
+
+
+class LookUpFailed(Exception):
+    """The provider's list could not be read; `permanent` where asking again will not help. A sentence for a person."""
+
+    def __init__(self, sentence: str, *, permanent: bool) -> None:
+        super().__init__(sentence)
+        self.permanent = permanent
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sight:
+    """One page of the provider's list, newest first, compared with the messages of a batch."""
+
+    found: Mapping[int, str]
+    """The provider's ids of the batch's mails on this page, by the place of the message in the body."""
+    mails_read: int
+    cursor: str
+    """Where the next page begins."""
+    oldest: datetime.datetime | None
+    """When the oldest mail of the page was made; None if the page is empty."""
+    more: bool
+    """Whether the list goes on."""
+
+
+@runtime_checkable
+class CanLookUp(Protocol):
+    """A provider that keeps a list of what it has taken, and may be asked."""
+
+    @property
+    def can_look_up(self) -> bool:
+        """Whether the settings let it read that list."""
+
+    def look_up(self, body: bytes, *, since: datetime.datetime, until: datetime.datetime, after: str) -> Sight:
+        """Compare one page with the messages of a frozen body; only mails made from `since` to `until` count.
+
+        `after` is the cursor of the page before, empty for the newest page. Raises LookUpFailed.
+        """

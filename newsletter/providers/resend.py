@@ -1,4 +1,6 @@
-"""Resend: posts, receipts, and everything that is known of its API. The only module that imports `resend`.
+"""Resend: posts, and everything that is known of its API. The only module that imports `resend`.
+
+Its webhooks are read in `resend_receipts`, its list of mails in `resend_list`.
 
 Sources: Resend's API reference and error page, resend 2.51. The SDK's classes do not tell errors apart
 (one class for three kinds of 429); the HTTP status and the error's name do.
@@ -8,8 +10,6 @@ from __future__ import annotations
 
 import base64
 import datetime
-import hashlib
-import hmac
 import re
 import ssl
 from collections.abc import Callable, Mapping
@@ -23,18 +23,19 @@ import urllib3
 from django.conf import settings
 from resend.exceptions import ResendError
 
-from newsletter.models import Fact
 from newsletter.providers.base import (
-    BounceKind,
     CheckUp,
     Event,
+    LookUpFailed,
     Message,
     Outcome,
     OutcomeKind,
-    ReceiptRefused,
+    Sight,
     SignedReceipt,
     cleaned,
 )
+from newsletter.providers.resend_list import ResendList
+from newsletter.providers.resend_receipts import read_event, verified
 
 #: A message under this name carries a whole body that was encoded before; see PooledClient.
 FROZEN_BODY = "frozen"
@@ -60,32 +61,10 @@ HALTING = {
 #: Fields that all messages of an issue share; a complaint about one of them is no reader's fault.
 SHARED_FIELD = re.compile(r"[`'\"](?:from|reply_to|headers|tags|subject|html|text)\b")
 
-FACTS = {
-    "email.sent": Fact.SENT,
-    "email.delivery_delayed": Fact.DELAYED,
-    "email.delivered": Fact.DELIVERED,
-    "email.opened": Fact.OPENED,
-    "email.clicked": Fact.CLICKED,
-    "email.failed": Fact.FAILED,
-    "email.suppressed": Fact.SUPPRESSED,
-    "email.bounced": Fact.BOUNCED,
-    "email.complained": Fact.COMPLAINED,
-}
-
-#: Seconds that a webhook's own time may differ from ours, both ways (Svix).
-TOLERANCE = 300
-SVIX_ID = re.compile(r"[A-Za-z0-9_-]{1,128}\Z")
-SVIX_TIMESTAMP = re.compile(r"[0-9]{1,12}\Z")
-#: Enhanced status codes about the sender or the message rather than the mailbox (RFC 3463: X.7 policy, X.4 routing).
-POLICY_CODE = re.compile(r"(?<![\d.])[45]\.(?:7|4)\.\d{1,3}(?![\d.])")
-#: Kinds of permanent bounces that are about the mailbox; others are about the mail, such as its size or content.
-MAILBOX_BOUNCES = {"", "General", "NoEmail", "Suppressed", "Undetermined"}
 #: Our columns keep this much of a provider's id.
 LONGEST_ID = 64
 #: Seconds that Resend may take when it is only asked how it is.
 CHECK_UP_TIMEOUT = 5.0
-#: Years that an event can be from; a clock that says anything else is wrong.
-YEARS = range(2000, 2100)
 
 
 class Redirected(Exception):
@@ -147,8 +126,10 @@ class ResendProvider:
     key_lifetime: ClassVar[datetime.timedelta] = datetime.timedelta(hours=23)
     has_receipts: ClassVar[bool] = True
 
-    def __init__(self, *, url: str, api_key: str, webhook_secrets: tuple[str, ...]) -> None:
+    def __init__(self, *, url: str, api_key: str, webhook_secrets: tuple[str, ...], read_key: str = "") -> None:
+        """`read_key` has full access and is used for reading only; without it nothing can be looked up."""
         self._url = url.rstrip("/")
+        self._list = ResendList(self._url, read_key) if read_key else None
         self._api_key = api_key
         self._client = PooledClient()
         self._secrets = [base64.b64decode(secret.removeprefix("whsec_")) for secret in webhook_secrets]
@@ -210,60 +191,39 @@ class ResendProvider:
             return CheckUp(is_well=False, sentence=f"Resend does not answer ({type(error).__name__}).")
         return _check_up_of(answer.status, answer.data, answer.headers)
 
+    # What it has taken
+
+    @property
+    def can_look_up(self) -> bool:
+        """Whether there is a key to read with."""
+        return self._list is not None
+
+    def look_up(self, body: bytes, *, since: datetime.datetime, until: datetime.datetime, after: str) -> Sight:
+        """One page of GET /emails. Raises LookUpFailed."""
+        if self._list is None:
+            raise LookUpFailed("RESEND_READ_KEY is not set, so Resend's list cannot be read.", permanent=True)
+        return self._list.look_up(body, since=since, until=until, after=after)
+
     # Receipts
 
     def verify(self, headers: Mapping[str, str], body: bytes) -> SignedReceipt:
-        """Svix's scheme by hand: the SDK's check takes one secret only and ignores the signature's version.
-
-        Headers svix-id, svix-timestamp, svix-signature. A wrong entry in the list does not hide a right one (R-79).
-        """
-        event_id, timestamp = headers.get("svix-id", ""), headers.get("svix-timestamp", "")
-        if not SVIX_ID.match(event_id) or not SVIX_TIMESTAMP.match(timestamp):
-            raise ReceiptRefused("The webhook's id or time is missing or malformed.")
-        now = datetime.datetime.now(datetime.UTC).timestamp()
-        if abs(now - int(timestamp)) > TOLERANCE:
-            raise ReceiptRefused("The webhook was signed too long ago, or in the future.")
-        signed = f"{event_id}.{timestamp}.".encode() + body
-        expected = [base64.b64encode(hmac.digest(secret, signed, hashlib.sha256)) for secret in self._secrets]
-        given = [part[3:] for part in headers.get("svix-signature", "").split(" ")[:10] if part.startswith("v1,")]
-        if not any(hmac.compare_digest(good, entry.encode()) for good in expected for entry in given):
-            raise ReceiptRefused("The webhook's signature does not match.")
-        try:
-            return SignedReceipt(event_id=event_id, body=body.decode("utf-8"))
-        except UnicodeDecodeError as error:
-            raise ReceiptRefused("The webhook's body is no UTF-8.") from error
+        """Svix's scheme, with the current and the previous secret. Raises ReceiptRefused."""
+        return verified(self._secrets, headers, body)
 
     def parse(self, body: str) -> Event:
-        """Read one event leniently: Resend adds fields and kinds, and its own examples break its own schema."""
-        try:
-            event = orjson.loads(body)
-            kind, data = str(event["type"]), event.get("data") or {}
-            at = datetime.datetime.fromisoformat(str(event["created_at"]))
-        except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError, ValueError) as error:
-            raise ReceiptRefused(f"The event cannot be read: {error}") from error
-        if not isinstance(data, dict) or at.year not in YEARS:
-            raise ReceiptRefused("The event cannot be read: its data is no object, or its time is absurd.")
-        bounce, detail = _bounce(data.get("bounce")) if kind == "email.bounced" else (None, _detail(kind, data))
-        return Event(
-            kind=kind[:64],
-            fact=FACTS.get(kind),
-            at=at if at.tzinfo else at.replace(tzinfo=datetime.UTC),
-            provider_id=cleaned(data.get("email_id") or "")[:LONGEST_ID],
-            recipient=_first(data.get("to")),
-            tags=_tags(data.get("tags")),
-            bounce=bounce,
-            detail=cleaned(detail),
-        )
+        """Read one event. Raises ReceiptRefused."""
+        return read_event(body)
 
 
 @lru_cache(maxsize=1)
-def _provider(url: str, api_key: str, secrets: tuple[str, ...]) -> ResendProvider:
-    return ResendProvider(url=url, api_key=api_key, webhook_secrets=secrets)
+def _provider(url: str, api_key: str, read_key: str, secrets: tuple[str, ...]) -> ResendProvider:
+    return ResendProvider(url=url, api_key=api_key, read_key=read_key, webhook_secrets=secrets)
 
 
 def from_settings() -> ResendProvider:
     """The provider as the settings say, one for all that ask while they stay the same."""
-    return _provider(settings.PROVIDER_URL, settings.PROVIDER_API_KEY, tuple(settings.WEBHOOK_SECRETS))
+    secrets = tuple(settings.WEBHOOK_SECRETS)
+    return _provider(settings.PROVIDER_URL, settings.PROVIDER_API_KEY, settings.PROVIDER_READ_KEY, secrets)
 
 
 def _check_up_of(status: int, body: bytes, headers: Mapping[str, str]) -> CheckUp:
@@ -387,37 +347,3 @@ def _number(headers: Mapping[str, str] | None, name: str) -> float | None:
     except (KeyError, ValueError, TypeError):
         return None
     return min(value, 86_400.0) if value > 0 else None
-
-
-def _first(to: object) -> str:
-    value = to[0] if isinstance(to, list) and to else to
-    return value[:320] if isinstance(value, str) else ""
-
-
-def _tags(tags: object) -> dict[str, str]:
-    """Tags come back as an object; Resend's own ingester types them as a list, so both are read."""
-    if isinstance(tags, list):
-        tags = {str(item.get("name")): item.get("value") for item in tags if isinstance(item, dict)}
-    return {str(name): cleaned(value) for name, value in tags.items()} if isinstance(tags, dict) else {}
-
-
-def _bounce(bounce: object) -> tuple[BounceKind, str]:
-    """The kind of a bounce and what was said. Only a permanent one about the mailbox is hard (R-92)."""
-    if not isinstance(bounce, dict):
-        return BounceKind.SOFT, ""
-    codes = bounce.get("diagnosticCode")
-    diagnostics = " ".join(str(code) for code in codes) if isinstance(codes, list) else str(codes or "")
-    said = f"{bounce.get('message') or ''} {diagnostics}".strip()
-    if POLICY_CODE.search(said):
-        return BounceKind.POLICY, said
-    permanent = bounce.get("type") == "Permanent" and str(bounce.get("subType") or "") in MAILBOX_BOUNCES
-    return (BounceKind.HARD if permanent else BounceKind.SOFT), said
-
-
-def _detail(kind: str, data: Mapping[str, Any]) -> str:
-    """The one thing that an event of this kind adds: why it failed, which link was clicked."""
-    part = data.get(kind.removeprefix("email."))
-    inner = data.get("click") if kind == "email.clicked" else part
-    if not isinstance(inner, dict):
-        return ""
-    return str(inner.get("link") or inner.get("reason") or inner.get("message") or "")

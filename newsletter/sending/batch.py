@@ -138,7 +138,7 @@ def _claim(batch: Batch, provider: Provider) -> ClaimedBatch | None:
     batch.attempts += 1
     batch.lease_until = now + LEASE
     batch.claimed_by = worker_name()
-    batch.first_attempt_at = batch.first_attempt_at or now
+    batch.first_attempt_at, batch.last_attempt_at = batch.first_attempt_at or now, now
     batch.save()
     return ClaimedBatch(
         pk=batch.pk,

@@ -45,12 +45,12 @@ def settle_proven() -> bool:
         state=BatchState.CLAIMED, lease_until__lt=timezone.now()
     )
     found = list(Batch.objects.filter(stale | open_again).filter(Exists(proof))[:CHUNK])
-    return sum(_settle(batch, PROVEN) for batch in found) == CHUNK
+    return sum(settle(batch, PROVEN) for batch in found) == CHUNK
 
 
 def settle_if_proven(batch: Batch) -> bool:
     """Accept this batch if any of its mails has a receipt; whether it has."""
-    return deliveries_of(batch).filter(HAS_A_FACT).exists() and _settle(batch, PROVEN)
+    return deliveries_of(batch).filter(HAS_A_FACT).exists() and settle(batch, PROVEN)
 
 
 def hold_the_hopeless(provider: Provider) -> bool:
@@ -85,7 +85,7 @@ def hold(batch: Batch, reason: str) -> None:
 
 def count_as_sent(batch: Batch, *, by: str) -> None:
     """A person decides that a held batch went out. Raises NotInDoubt."""
-    if batch.state != BatchState.HELD or not _settle(batch, f"Counted as sent by {by}."):
+    if batch.state != BatchState.HELD or not settle(batch, f"Counted as sent by {by}."):
         raise NotInDoubt("This batch is not held any more; look at its outcome.")
 
 
@@ -112,7 +112,7 @@ def _editions_of(statuses: tuple[str, ...]) -> QuerySet[Edition]:
     return Edition.objects.filter(sent_as__status__in=statuses)
 
 
-def _settle(batch: Batch, reason: str) -> bool:
+def settle(batch: Batch, reason: str) -> bool:
     """Write down that it went out, unless somebody has touched it since; whether that was so."""
     with transaction.atomic():
         changed = Batch.objects.filter(pk=batch.pk, state=batch.state, attempts=batch.attempts).update(

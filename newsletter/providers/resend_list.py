@@ -1,0 +1,131 @@
+"""What Resend has taken, read from its list with a key of its own. Imports `base`, never the SDK.
+
+The SDK keeps its key in a module, so that reading beside a post would swap the post's key; these are two plain GETs.
+Sources: GET /emails (newest first, `after` is the id of the last mail seen) and GET /emails/{id} (with its tags).
+"""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote, urlencode
+
+import orjson
+import urllib3
+
+from newsletter.providers.base import LookUpFailed, Sight, cleaned
+
+PAGE = 100
+
+#: The mails of one strict post are made together; one of them that is proved proves those that were made with it.
+SAME_POST = datetime.timedelta(seconds=60)
+
+#: Tags by which a mail is known as this installation's, this edition's, this delivery's.
+NAMING_TAGS = ("delivery", "edition", "env")
+
+USER_AGENT = "newsletter-reconcile"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListedMail:
+    """One row of the list."""
+
+    id: str
+    recipient: str
+    subject: str
+    created_at: datetime.datetime
+
+
+class ResendList:
+    """Reads; `read_key` needs full access, since a key with sending access may only send."""
+
+    def __init__(self, url: str, read_key: str) -> None:
+        self._url, self._read_key = url, read_key
+        self._pool = urllib3.PoolManager(retries=False, timeout=urllib3.Timeout(connect=5, read=30))
+
+    def look_up(self, body: bytes, *, since: datetime.datetime, until: datetime.datetime, after: str) -> Sight:
+        """Compare one page of the list, older than the mail `after`, with the messages of a frozen body.
+
+        Raises LookUpFailed.
+        """
+        members = _members(body)
+        query = {"limit": str(PAGE), **({"after": after} if after else {})}
+        answer = self._get(f"/emails?{urlencode(query)}")
+        try:
+            mails, more = [_listed(row) for row in answer["data"]], bool(answer["has_more"])
+        except (KeyError, TypeError, ValueError, IndexError) as error:
+            raise LookUpFailed(f"Resend's list cannot be read ({type(error).__name__}).", permanent=False) from error
+        alike = [
+            mail for mail in mails if since <= mail.created_at <= until and (mail.recipient, mail.subject) in members
+        ]
+        return Sight(
+            found=dict(self._proved(alike, members)),
+            mails_read=len(mails),
+            cursor=mails[-1].id if mails else after,
+            oldest=min((mail.created_at for mail in mails), default=None),
+            more=more and bool(mails),
+        )
+
+    def _proved(
+        self, alike: list[ListedMail], members: Mapping[tuple[str, str], tuple[int, dict[str, str]]]
+    ) -> Iterator[tuple[int, str]]:
+        """Those of the mails that look alike which are the batch's, as (place, id)."""
+        proved_at: datetime.datetime | None = None
+        for mail in alike:
+            place, tags = members[mail.recipient, mail.subject]
+            is_of_one_post = proved_at is not None and abs(mail.created_at - proved_at) <= SAME_POST
+            if not is_of_one_post:
+                if self._naming_tags(mail.id) != tags:
+                    continue
+                proved_at = mail.created_at
+            yield place, mail.id
+
+    def _naming_tags(self, mail_id: str) -> dict[str, str]:
+        tags = self._get(f"/emails/{quote(mail_id, safe='')}").get("tags") or {}
+        if isinstance(tags, list):
+            tags = {tag.get("name"): tag.get("value") for tag in tags if isinstance(tag, dict)}
+        return {name: str(tags[name]) for name in NAMING_TAGS if name in tags}
+
+    def _get(self, path: str) -> dict[str, Any]:
+        headers = {
+            "Authorization": f"Bearer {self._read_key}", "Accept": "application/json", "User-Agent": USER_AGENT,
+        }  # fmt: skip
+        try:
+            response = self._pool.request("GET", f"{self._url}{path}", headers=headers, redirect=False)
+            answer = orjson.loads(response.data)
+        except (urllib3.exceptions.HTTPError, orjson.JSONDecodeError) as error:
+            raise LookUpFailed(f"Resend's list does not answer ({type(error).__name__}).", permanent=False) from error
+        if not isinstance(answer, dict):
+            raise LookUpFailed("Resend's list cannot be read.", permanent=False)
+        if response.status == 200:
+            return answer
+        name, message = cleaned(answer.get("name")), cleaned(answer.get("message"))
+        if response.status in (401, 403) or "api key" in message.lower():
+            sentence = f"Resend does not let us read ({name}): RESEND_READ_KEY needs full access."
+            raise LookUpFailed(sentence, permanent=True)
+        is_passing = response.status == 429 or response.status >= 500
+        raise LookUpFailed(f"Resend's list answers {response.status} {name}: {message}", permanent=not is_passing)
+
+
+def _members(body: bytes) -> dict[tuple[str, str], tuple[int, dict[str, str]]]:
+    """{(recipient, subject): (place, naming tags)} of the messages in a frozen body. Raises LookUpFailed."""
+    messages = orjson.loads(body)
+    if not isinstance(messages, list):
+        raise LookUpFailed("This batch was not posted by Resend, so its list cannot know it.", permanent=True)
+    members = {}
+    for place, message in enumerate(messages):
+        tags = {tag["name"]: tag["value"] for tag in message["tags"] if tag["name"] in NAMING_TAGS}
+        members[message["to"][0].lower(), message["subject"]] = (place, tags)
+    return members
+
+
+def _listed(row: Mapping[str, Any]) -> ListedMail:
+    created_at = datetime.datetime.fromisoformat(str(row["created_at"]))
+    return ListedMail(
+        id=str(row["id"]),
+        recipient=str(row["to"][0]).lower(),
+        subject=str(row["subject"]),
+        created_at=created_at if created_at.tzinfo else created_at.replace(tzinfo=datetime.UTC),
+    )

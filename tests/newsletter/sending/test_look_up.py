@@ -1,0 +1,308 @@
+"""Batches in doubt against the provider's own list: what went out is found, what is posted anew is proved absent."""
+
+from __future__ import annotations
+
+import datetime
+import io
+import time
+from collections.abc import Iterator
+
+import pytest
+from django.conf import settings
+from django.core.management import CommandError, call_command
+from django.db.models import F
+
+from newsletter.models import Batch, BatchState, Delivery, DeliveryStatus, Issue, IssueStatus, LookUp, Verdict
+from newsletter.providers import get_provider, resend_list
+from newsletter.providers.base import LookUpFailed, Provider
+from newsletter.sandbox import Fault, SandboxOptions, SandboxServer
+from newsletter.sending import look_up as look_up_module
+from newsletter.sending.control import cancel_issue, drop_cancelled, finish_issues
+from newsletter.sending.look_up import begin, doubtful, look_up_next, looking_up, next_look_up
+from newsletter.sending.reconcile import count_as_sent, hold_the_hopeless
+from subscribers.models import Subscription, SubscriptionState
+from tests import people
+from tests.newsletter.providers.contract import message, new_key
+from tests.publications import address_everybody, make_issue, post_everything, start_sending
+
+DAY = datetime.timedelta(days=1)
+READERS = [f"reader-{number}@example.org" for number in range(1, 8)]
+
+
+class Clock:
+    """The provider's clock, which a test may move."""
+
+    def __init__(self) -> None:
+        self.ahead = 0.0
+
+    def __call__(self) -> float:
+        return time.time() + self.ahead
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def sandbox(clock: Clock) -> Iterator[SandboxServer]:
+    options = SandboxOptions(port=0, api_key="re_full", sending_key="re_sending", rate_limit=1000)
+    with SandboxServer(options, clock=clock) as server:
+        yield server
+
+
+@pytest.fixture
+def provider(sandbox: SandboxServer, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> Provider:
+    """It is yesterday. Posts with a key that may only send, reads with another; has sent one mail the day before."""
+    monkeypatch.setattr(settings, "PROVIDER_URL", sandbox.url)
+    monkeypatch.setattr(settings, "PROVIDER_API_KEY", "re_sending")
+    monkeypatch.setattr(settings, "PROVIDER_READ_KEY", "re_full")
+    monkeypatch.setattr(look_up_module, "PACE", datetime.timedelta(0))
+    provider = get_provider()
+    clock.ahead = -2 * DAY.total_seconds()
+    provider.post_message(message("zoe@example.org"), key=new_key())
+    clock.ahead = -DAY.total_seconds()
+    return provider
+
+
+@pytest.fixture
+def under_way(issue: Issue) -> Issue:
+    """An issue for seven readers, in batches of three."""
+    people.many_readers(len(READERS), issue.newsletter)
+    start_sending(issue)
+    address_everybody(batch_size=3)
+    return issue
+
+
+def recipients(sandbox: SandboxServer) -> list[str]:
+    """Everybody who was sent the issue, as often as they were."""
+    return sorted(mail.address for reader in READERS for mail in sandbox.ledger.mails_to(reader, 2e9))
+
+
+def a_day_passes(clock: Clock, provider: Provider) -> Batch:
+    """It is today: the key is forgotten, and the only batch in doubt is held."""
+    clock.ahead = 0.0
+    Batch.objects.update(first_attempt_at=F("first_attempt_at") - DAY, last_attempt_at=F("last_attempt_at") - DAY)
+    hold_the_hopeless(provider)
+    return Batch.objects.get(state=BatchState.HELD)
+
+
+def reconcile(*arguments: str) -> str:
+    """What `manage.py reconcile` says."""
+    said = io.StringIO()
+    call_command("reconcile", *arguments, stdout=said)
+    return said.getvalue()
+
+
+def test_a_batch_whose_answer_was_lost_is_found_in_the_list_and_accepted(
+    under_way: Issue, provider: Provider, sandbox: SandboxServer, clock: Clock
+) -> None:
+    sandbox.plan(Fault("reset", after_commit=True))
+    post_everything(provider)
+    held = a_day_passes(clock, provider)
+    assert "It went out: 3 of its 3 mails" in reconcile(under_way.slug)
+    finish_issues()
+    under_way.refresh_from_db()
+    assert under_way.status == IssueStatus.SENT
+    assert recipients(sandbox) == READERS
+    ids = {mail.id for reader in READERS for mail in sandbox.ledger.mails_to(reader, 2e9)}
+    assert set(Delivery.objects.values_list("provider_id", flat=True)) == ids
+    record = LookUp.objects.get()
+    assert (record.batch_id, record.verdict, record.by) == (held.pk, Verdict.FOUND, "manage.py reconcile")
+
+
+def test_a_batch_that_never_arrived_is_proved_absent_and_sent_once_under_a_new_key(
+    under_way: Issue, provider: Provider, sandbox: SandboxServer, clock: Clock
+) -> None:
+    sandbox.plan(Fault("reset"))
+    post_everything(provider)
+    held = a_day_passes(clock, provider)
+    look_up_next(provider)
+    proof = LookUp.objects.get()
+    assert (proof.verdict, proof.batch_id, proof.by) == (Verdict.ABSENT, held.pk, "worker")
+    assert post_everything(provider) == 1
+    assert recipients(sandbox) == READERS
+    again = Batch.objects.get(pk=held.pk)
+    assert (again.state, again.epoch) == (BatchState.ACCEPTED, 2)
+    assert again.key != held.key
+
+
+def test_who_left_meanwhile_is_not_in_what_is_sent_after_the_proof(
+    under_way: Issue, provider: Provider, sandbox: SandboxServer, clock: Clock
+) -> None:
+    sandbox.plan(Fault("reset"))
+    post_everything(provider)
+    held = a_day_passes(clock, provider)
+    leaver = Delivery.objects.get(pk=held.first_delivery).subscriber
+    Subscription.objects.filter(subscriber=leaver).update(state=SubscriptionState.UNSUBSCRIBED)
+    look_up_next(provider)
+    post_everything(provider)
+    assert recipients(sandbox) == sorted(set(READERS) - {leaver.address})
+
+
+def test_a_list_that_does_not_reach_back_proves_nothing_and_nothing_is_sent(
+    under_way: Issue, provider: Provider, sandbox: SandboxServer, clock: Clock
+) -> None:
+    sandbox.plan(Fault("reset"))
+    post_everything(provider)
+    held = a_day_passes(clock, provider)
+    with sandbox.team.database.transaction() as tx:
+        # As a provider does that keeps its list for a day.
+        tx.execute("DELETE FROM recipients")
+        tx.execute("DELETE FROM events")
+        tx.execute("DELETE FROM mails")
+    assert "proves nothing" in reconcile()
+    held.refresh_from_db()
+    assert (held.state, "proves nothing" in held.reason) == (BatchState.HELD, True)
+    assert post_everything(provider) == 0
+    assert "Batches still in doubt: 1." in reconcile(), "and it is not looked up twice for nothing"
+    assert LookUp.objects.count() == 1
+    assert "proves nothing" in reconcile("--again")
+    count_as_sent(held, by="Edda")
+
+
+def test_a_batch_of_which_only_some_is_there_waits_for_a_person(
+    under_way: Issue, provider: Provider, sandbox: SandboxServer, clock: Clock
+) -> None:
+    sandbox.plan(Fault("reset", after_commit=True))
+    post_everything(provider)
+    held = a_day_passes(clock, provider)
+    with sandbox.team.database.transaction() as tx:
+        tx.execute("UPDATE mails SET envelope = replace(envelope, 'reader-2@', 'nobody@')")
+    look_up_next(provider)
+    held.refresh_from_db()
+    assert held.state == BatchState.HELD
+    assert held.reason.startswith("Only 2 of its 3 mails are in the provider's list")
+    assert LookUp.objects.get().verdict == Verdict.PARTLY
+
+
+def test_the_same_mail_of_another_installation_is_not_taken_for_ours(
+    under_way: Issue, provider: Provider, sandbox: SandboxServer, clock: Clock
+) -> None:
+    sandbox.plan(Fault("reset", after_commit=True))
+    post_everything(provider)
+    a_day_passes(clock, provider)
+    with sandbox.team.database.transaction() as tx:
+        tx.execute("""UPDATE mails SET envelope = replace(envelope, '"env":"tests"', '"env":"staging"')""")
+    look_up_next(provider)
+    assert LookUp.objects.get().verdict == Verdict.ABSENT
+
+
+def test_a_long_list_is_read_a_page_a_turn_and_a_killed_worker_goes_on_where_it_was(
+    under_way: Issue, provider: Provider, sandbox: SandboxServer, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(resend_list, "PAGE", 2)
+    sandbox.plan(Fault("reset", after_commit=True))
+    post_everything(provider)
+    a_day_passes(clock, provider)
+    read = []
+    while not LookUp.objects.exclude(verdict=Verdict.OPEN).exists():
+        look_up_next(provider)
+        read.append(LookUp.objects.get().mails_read)
+    # The four others, accepted later, then the three: five turns are too many, and each begins anew from the row.
+    assert read == [2, 4, 6, 8]
+    assert LookUp.objects.get().verdict == Verdict.FOUND
+
+
+def test_reading_begins_above_the_batch_and_not_with_todays_mails(
+    under_way: Issue, provider: Provider, sandbox: SandboxServer, clock: Clock
+) -> None:
+    sandbox.plan(Fault("reset", after_commit=True))
+    post_everything(provider)
+    a_day_passes(clock, provider)
+    start_sending(make_issue("issue-2", under_way.newsletter))
+    address_everybody()
+    post_everything(provider)
+    look_up_next(provider)
+    look_up = LookUp.objects.get()
+    assert (look_up.verdict, look_up.mails_read) == (Verdict.FOUND, 8), "seven, and zoe's"
+
+
+def test_a_key_that_may_only_send_is_named_and_settles_nothing(
+    under_way: Issue, provider: Provider, sandbox: SandboxServer, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sandbox.plan(Fault("reset", after_commit=True))
+    post_everything(provider)
+    held = a_day_passes(clock, provider)
+    monkeypatch.setattr(settings, "PROVIDER_READ_KEY", "re_sending")
+    assert "RESEND_READ_KEY needs full access" in reconcile()
+    held.refresh_from_db()
+    assert (held.state, LookUp.objects.get().verdict) == (BatchState.HELD, Verdict.UNPROVEN)
+
+
+def test_without_a_key_to_read_with_the_command_says_what_to_set(
+    under_way: Issue, provider: Provider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(settings, "PROVIDER_READ_KEY", "")
+    with pytest.raises(CommandError, match="set RESEND_READ_KEY"):
+        reconcile()
+    assert looking_up(get_provider()) is None
+    assert look_up_next(get_provider()) is False
+
+
+def test_a_list_that_does_not_answer_is_asked_again_and_loses_nothing(
+    under_way: Issue, provider: Provider, sandbox: SandboxServer, clock: Clock
+) -> None:
+    sandbox.plan(Fault("reset", after_commit=True))
+    post_everything(provider)
+    a_day_passes(clock, provider)
+    for kind in ("rate_limit_exceeded", "html_502", "reset", "service_unavailable", "truncated"):
+        sandbox.plan(Fault(kind, on="GET /emails"))
+        with pytest.raises(LookUpFailed):
+            look_up_next(provider)
+    look_up_next(provider)
+    assert LookUp.objects.get().verdict == Verdict.FOUND
+
+
+def test_what_was_tried_minutes_ago_is_not_looked_up_yet(under_way: Issue, provider: Provider, clock: Clock) -> None:
+    clock.ahead = 0.0
+    Batch.objects.filter(pk=Batch.objects.order_by("pk")[0].pk).update(state=BatchState.READY)
+    assert not doubtful().exists()
+    assert next_look_up(doubtful(), by="tests") is None
+
+
+def test_what_a_receipt_settles_meanwhile_makes_the_look_up_moot(
+    under_way: Issue, provider: Provider, sandbox: SandboxServer, clock: Clock
+) -> None:
+    sandbox.plan(Fault("reset"))
+    post_everything(provider)
+    held = a_day_passes(clock, provider)
+    look_up = begin(held, by="tests")
+    # Between the page and the verdict: the row in memory is older than the database.
+    count_as_sent(Batch.objects.get(pk=held.pk), by="Edda")
+    reader = looking_up(provider)
+    assert reader is not None
+    assert look_up_module.read_page(look_up, reader).verdict == Verdict.MOOT
+    assert Batch.objects.get(pk=held.pk).state == BatchState.ACCEPTED
+    assert post_everything(provider) == 0
+
+
+def test_a_cancelled_issue_that_is_proved_absent_is_left_out(
+    under_way: Issue, provider: Provider, sandbox: SandboxServer, clock: Clock
+) -> None:
+    sandbox.plan(Fault("reset"))
+    post_everything(provider)
+    cancel_issue(under_way, by="Edda")
+    a_day_passes(clock, provider)
+    look_up_next(provider)
+    drop_cancelled()
+    assert post_everything(provider) == 0
+    assert Delivery.objects.filter(status=DeliveryStatus.SKIPPED).count() == 3
+
+
+def test_nothing_leads_out_of_doubt_to_another_post_but_a_person_or_a_recorded_proof(
+    under_way: Issue, provider: Provider, sandbox: SandboxServer, clock: Clock
+) -> None:
+    sandbox.plan(Fault("reset"))
+    post_everything(provider)
+    held = a_day_passes(clock, provider)
+    for _ in range(3):
+        hold_the_hopeless(provider)
+        post_everything(provider)
+        held.refresh_from_db()
+        assert (held.state, held.epoch) == (BatchState.HELD, 1)
+    look_up_next(provider)
+    held.refresh_from_db()
+    assert held.state == BatchState.READY
+    proof = held.look_ups.get()
+    assert (proof.verdict, proof.finished_at is not None) == (Verdict.ABSENT, True)
