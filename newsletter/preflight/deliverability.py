@@ -35,8 +35,10 @@ SHORTENERS = frozenset(
     ).split()
 )
 
-_REPLY = re.compile(r"\s*(?:(?:re|fw|fwd|aw|wg|sv|vs|tr|rv)\s*(?:\[\d+\])?\s*:\s*)+", re.IGNORECASE)
+# A space behind the colon tells an answer from a name such as re:Invent.
+_REPLY = re.compile(r"\s*(?:(?:re|fw|fwd|aw|wg|sv|vs|tr|rv)\s*(?:\[\d+\])?\s*:(?:\s+|$))+", re.IGNORECASE)
 _MARKS = re.compile(r"[!?]{2,}|[$€£]{2,}")
+_NO_LETTER = re.compile(r"[\W_]+")
 _LETTERS = re.compile(r"[^\W\d_]")
 _SENTENCE_END = re.compile(r"(?<=[.!?…])\s")
 _DATA_ADDRESS = re.compile(r"(?:src|href|background)\s*=\s*[\"']?\s*data:|url\(\s*[\"']?data:", re.IGNORECASE)
@@ -188,9 +190,10 @@ def _check_parts(content: IssueContent, rendered: Rendered) -> Iterator[Finding]
 
 
 def _is_shouting(text: str) -> bool:
-    """Whether several words are all in capitals; one may be a name such as NASA."""
-    words = [word for word in re.findall(r"[^\W\d_]{2,}", text) if word.upper() != word.lower()]
-    return len(words) >= 3 and sum(word.isupper() for word in words) / len(words) > 0.6
+    """Whether most words are all in capitals, and more than one of them is too long for an abbreviation."""
+    words = re.findall(r"[^\W\d_]{2,}", text)
+    loud = [word for word in words if word.isupper()]
+    return len(loud) >= 3 and len(loud) / len(words) > 0.6 and sum(len(word) > 3 for word in loud) > 1
 
 
 def _host(url: str) -> str:
@@ -202,7 +205,7 @@ def _host(url: str) -> str:
 
 def _plain(text: str) -> str:
     """The letters and digits of a text: what is left of it whatever its line breaks and marks are."""
-    return "".join(character for character in text.casefold() if character.isalnum())
+    return _NO_LETTER.sub("", text.casefold())
 
 
 def _shortened(text: str, most: int) -> str:

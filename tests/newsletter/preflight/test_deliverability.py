@@ -34,6 +34,8 @@ def deliverability(**changes: Any) -> list[Finding]:
         ("🚢🚢", ["look_at"]),
         ("LAST CHANCE TO MOOR", ["look_at"]),
         ("NASA and the tides", []),
+        ("AWS EKS GPU costs", []),
+        ("re:Invent in short", []),
         ("Is it true?!", ["look_at"]),
         ("Is it true?", []),
     ],

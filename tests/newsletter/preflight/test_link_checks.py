@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import datetime
+import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
 import pytest
+from django.db import connection
 from django.utils import timezone
 
 from newsletter.content.document import IssueContent
@@ -175,3 +177,30 @@ def test_https_is_proved_where_the_site_leads_there_itself(monkeypatch: pytest.M
 
 def visitor() -> Visitor:
     return Visitor(user_agent="tests")
+
+
+@pytest.mark.postgresql
+@pytest.mark.django_db(transaction=True)
+def test_two_workers_never_look_at_the_same_link(monkeypatch: pytest.MonkeyPatch) -> None:
+    looked: list[str] = []
+    both = threading.Barrier(2)
+
+    def look_at_link(url: str, visitor: Visitor) -> link_checks.Answer:
+        looked.append(url)
+        return link_checks.Answer(status=200, final_url=url)
+
+    def work() -> None:
+        both.wait(10)
+        look_at_all()
+        connection.close()
+
+    monkeypatch.setattr(link_checks, "look_at_link", look_at_link)
+    urls = {f"https://{number}.example/" for number in range(60)}
+    request_link_checks(linking_to(*urls))
+    workers = [threading.Thread(target=work) for _ in range(2)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join(30)
+    look_at_all()
+    assert sorted(looked) == sorted(urls)
