@@ -14,6 +14,7 @@ from newsletter.admin import (
     check,
     control,
     dry_run,
+    editions,
     files,
     gather,
     issue_list,
@@ -36,6 +37,7 @@ else:
 
 PAGES = (
     *preview.PAGES,
+    *editions.PAGES,
     *check.PAGES,
     *test_mails.PAGES,
     *schedule.PAGES,
