@@ -275,5 +275,14 @@ def resume(key: uuid.UUID, evidence: Evidence) -> bool:
     return bool(move(paused, ConsentKind.RESUMED, evidence, paused_until=None))
 
 
+def keep_first_name(key: uuid.UUID, first_name: str) -> bool:
+    """Keep the name that the reader gave; an empty one takes the old one away. False if they are gone.
+
+    It proves nothing and asks for nothing, so no consent is written, and no log names it.
+    """
+    person = Subscriber.objects.filter(subscriptions__key=key)
+    return bool(person.update(first_name=first_name))
+
+
 def _known(key: uuid.UUID) -> SubscriptionQuerySet:
     return Subscription.objects.filter(key=key)

@@ -1,4 +1,4 @@
-"""What readers type and press. Imports `addresses` and `models`.
+"""What readers type and press. Imports `addresses`, `names` and `models`.
 
 Against robots, without a puzzle and without JavaScript (R-41, R-42): a field that people do not see, and a signed time
 stamp of when the form was shown. Both only raise the price of mischief; what holds is that a sign-up sends at most a
@@ -16,6 +16,7 @@ from django.core import signing
 from subscribers.addresses import LONGEST_ADDRESS, Address, AddressError, parse_address
 from subscribers.consent import PAUSES
 from subscribers.models import MailingList
+from subscribers.names import LONGEST_FIRST_NAME, NameRefused, read_first_name
 
 #: Seconds between showing a form and sending it. Scripts post at once; half a second is faster than any hand, and
 #: the answer to it is the form again, so that nobody is locked out.
@@ -83,6 +84,27 @@ class SignupForm(forms.Form):
     def is_from_a_robot(self) -> bool:
         """Whether the field that people do not see was filled in."""
         return bool(self.cleaned_data.get("website"))
+
+
+class FirstNameForm(forms.Form):
+    """The name that issues may greet a reader by. Only asked behind a link from their own mailbox.
+
+    At the sign-up, where anybody may type anybody's address, a name would be a stranger's words in our mails (R-58).
+    """
+
+    first_name = forms.CharField(required=False)
+
+    def clean_first_name(self) -> str:
+        """Read the name; the error is a sentence for the person."""
+        try:
+            return read_first_name(self.cleaned_data["first_name"])
+        except NameRefused as error:
+            raise forms.ValidationError(str(error)) from error
+
+    @property
+    def typed(self) -> str:
+        """What the person typed, to be shown again."""
+        return str(self.data.get("first_name", ""))[: 2 * LONGEST_FIRST_NAME]
 
 
 class PauseForm(forms.Form):

@@ -21,7 +21,7 @@ from django.views.decorators.http import require_http_methods
 from subscribers import consent
 from subscribers.addresses import Address, masked, parse_address
 from subscribers.consent import ConfirmationStatus
-from subscribers.forms import PauseForm, SignupForm
+from subscribers.forms import FirstNameForm, PauseForm, SignupForm
 from subscribers.models import MailingList, Signup, Subscription
 from subscribers.pages import confirm_words, evidence_of, network_of, private, signup_words
 from subscribers.signups import TooManySignups, note_signup
@@ -109,11 +109,16 @@ def confirm_request(request: HttpRequest, token: str) -> HttpResponse:
     words, action = confirm_words(membership.mailing_list), request.POST.get("action")
     if action == "again":
         return _ask_again(request, membership, "confirm-again")
-    if action == "confirm":
+    naming = FirstNameForm(request.POST if action == "confirm" else None)
+    if action == "confirm" and naming.is_valid():
         confirmation = consent.confirm(named, evidence_of(request, "confirm", words))
         if confirmation.status is ConfirmationStatus.OPEN:
+            if naming.cleaned_data["first_name"]:
+                consent.keep_first_name(membership.key, naming.cleaned_data["first_name"])
             return _page(request, "subscribers/confirmed.html", membership)
-    return _page(request, "subscribers/confirm.html", membership, status_name=confirmation.status.name, words=words)
+    # Errors are shown with status 200, as on the preferences page.
+    about = {"status_name": confirmation.status.name, "words": words, "naming": naming}
+    return _page(request, "subscribers/confirm.html", membership, **about)
 
 
 @csrf_exempt
@@ -166,7 +171,7 @@ def leave(request: HttpRequest, token: str) -> HttpResponse:
 @csrf_exempt
 @private
 def preferences(request: HttpRequest, token: str) -> HttpResponse:
-    """Rest or leave. Shows the address masked and nothing else: a forwarded mail must not tell who got it (R-52)."""
+    """Rest, be named, or leave. The address is masked, the rest unsaid: a forwarded mail must not tell whose it is (R-52)."""
     key = read_key(Purpose.PREFERENCES, token)
     membership = _membership(key) if key else None
     if key is None or membership is None:
@@ -177,8 +182,11 @@ def preferences(request: HttpRequest, token: str) -> HttpResponse:
         return _page(request, "subscribers/unsubscribed.html", membership)
     if action == "again":
         return _ask_again(request, membership, "preferences")
-    done, form = "", PauseForm()
-    if action == "resume":
+    done, form, naming = "", PauseForm(), FirstNameForm()
+    if action in {"name", "forget-name"}:
+        naming = FirstNameForm(request.POST if action == "name" else {})
+        done = "named" if naming.is_valid() and _keep_name(key, naming, forget=action == "forget-name") else ""
+    elif action == "resume":
         done = "resumed" if consent.resume(key, evidence_of(request, "preferences")) else ""
     elif action == "pause":
         form = PauseForm(request.POST)
@@ -186,7 +194,14 @@ def preferences(request: HttpRequest, token: str) -> HttpResponse:
             weeks = form.cleaned_data["weeks"]
             done = "paused" if consent.pause(key, weeks, evidence_of(request, "preferences")) else ""
     # Errors are shown with status 200: Django logs the path of every 400, and this path is a working link (R-162).
-    return _page(request, "subscribers/preferences.html", _membership(key), form=form, done=done)
+    about = {"form": form, "naming": naming, "done": done}
+    return _page(request, "subscribers/preferences.html", _membership(key), **about)
+
+
+def _keep_name(key: uuid.UUID, naming: FirstNameForm, *, forget: bool) -> bool:
+    """Keep the name, or none. An empty field is no wish to lose it: the page never shows the one that is kept."""
+    name = naming.cleaned_data["first_name"]
+    return bool(name or forget) and consent.keep_first_name(key, name)
 
 
 # --- What several pages need ---------------------------------------------------------------------------------------
