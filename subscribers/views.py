@@ -171,7 +171,7 @@ def leave(request: HttpRequest, token: str) -> HttpResponse:
 @csrf_exempt
 @private
 def preferences(request: HttpRequest, token: str) -> HttpResponse:
-    """Rest, be named, or leave. The address is masked, the rest unsaid: a forwarded mail must not tell whose it is (R-52)."""
+    """Rest, be named, or leave. Shows a masked address only: a forwarded mail must not tell who got it (R-52)."""
     key = read_key(Purpose.PREFERENCES, token)
     membership = _membership(key) if key else None
     if key is None or membership is None:
