@@ -18,6 +18,7 @@ from html import escape
 
 from newsletter.content.document import IssueContent
 from newsletter.rendering import render_issue
+from newsletter.rendering.compile import compile_mjml
 from newsletter.rendering.issue import mjml_of
 from tests.benchmarks.freeze import anew
 from tests.benchmarks.rows import Row, cpu_seconds
@@ -43,7 +44,7 @@ def measure() -> list[Row]:
 def _compare(official: OfficialCompiler, size: int) -> list[Row]:
     content = write_digest(size)
     turns = range(WARMING + RUNS)
-    ours, lean, common = (
+    ours, compiling, lean, common = (
         statistics.median(times[WARMING:])
         for times in zip(*(_one_turn(official, anew(content, turn)) for turn in turns), strict=True)
     )
@@ -52,17 +53,20 @@ def _compare(official: OfficialCompiler, size: int) -> list[Row]:
         Row(f"{name}: our whole freeze", ours, "ms CPU"),
         Row(f"{name}: official compiler alone, our MJML", lean, "ms CPU"),
         Row(f"{name}: official compiler alone, a section a story", common, "ms CPU"),
-        Row(f"{name}: times faster, our MJML", lean / ours, "x", GOAL),
-        Row(f"{name}: times faster, a section a story", common / ours, "x", GOAL),
+        Row(f"{name}: our compiler alone, a section a story", compiling, "ms CPU"),
+        Row(f"{name}: our freeze is faster, our MJML", lean / ours, "x", GOAL),
+        Row(f"{name}: our freeze is faster, a section a story", common / ours, "x", GOAL),
+        Row(f"{name}: our compiler is faster, a section a story", common / compiling, "x", GOAL),
     ]
 
 
-def _one_turn(official: OfficialCompiler, content: IssueContent) -> tuple[float, float, float]:
-    """Milliseconds of our freeze, of the official compiler on our MJML, and on a section for each story."""
+def _one_turn(official: OfficialCompiler, content: IssueContent) -> tuple[float, float, float, float]:
+    """Milliseconds: our freeze, our compiler on common MJML, the official one on our MJML and on common MJML."""
     lean, common = mjml_of(content, MASTHEAD, web_url=WEB_URL), section_for_each_story(content)
     other = anew(content, -1)  # what mjml_of has seen must not help
     ours = cpu_seconds(lambda: render_issue(other, MASTHEAD, web_url=WEB_URL)) * 1e3
-    return ours, official.compile(lean).cpu_ms, official.compile(common).cpu_ms
+    compiling = cpu_seconds(lambda: compile_mjml(common)) * 1e3
+    return ours, compiling, official.compile(lean).cpu_ms, official.compile(common).cpu_ms
 
 
 def section_for_each_story(content: IssueContent) -> str:

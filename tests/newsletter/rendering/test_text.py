@@ -50,7 +50,10 @@ def test_wrapping_loses_no_letter(text: str) -> None:
     assert "".join(wrap_text(text).split()) == "".join(text.split())
 
 
-@given(st.sampled_from(["", "> ", "- ", "> 12. ", "> " * 40]), st.lists(st.text("ab", min_size=1, max_size=90), max_size=30))
+WORDS = st.lists(st.text("ab", min_size=1, max_size=90), max_size=30)
+
+
+@given(st.sampled_from(["", "> ", "- ", "> 12. ", "> " * 40]), WORDS)
 def test_a_line_holds_as_many_words_as_fit_and_loses_none(mark: str, words: list[str]) -> None:
     lines = wrap_text(mark + " ".join(words)).splitlines()
     assert " ".join(lines).replace(">", "").split() == (mark + " ".join(words)).replace(">", "").split()
