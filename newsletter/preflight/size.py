@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from html import unescape
-from itertools import pairwise
+from html import escape, unescape
 
+from newsletter.content.document import IssueContent
 from newsletter.preflight.findings import Finding, Inspection, Rendered, look_at, must_fix
-from newsletter.preflight.places import HTML_PART, placed_sections, placed_stories
+from newsletter.preflight.places import HTML_PART, place_of_story, placed_sections, placed_stories
 from newsletter.rendering.slots import token_pattern
 
 FAMILY = "size"
@@ -52,25 +52,54 @@ def weight_of(html: str, nonce: str) -> int:
 
 
 def weights_of_places(inspection: Inspection, rendered: Rendered) -> dict[str, int]:
-    """Octets from the heading of each section and story that has one to the next of its rank, by place.
+    """Octets of each section, its stories included, and of each story, by place.
 
-    Headings are looked for in reading order, so that the same words in a table of contents are not taken for one.
+    A section reaches to the next one; a story to the next heading or the end of the text block that it stands in.
     """
     html, nonce = rendered.html, rendered.nonce
-    headings = [(found.start(), _words(found[1])) for found in _HEADING.finditer(html)]
-    end = _start_of_footer(html, nonce)
-    sections = _starts([(place, section.title) for place, section in placed_sections(inspection.content)], headings)
-    stories = _starts([(place, story.title) for place, story in placed_stories(inspection.content)], headings)
-    bounds = sorted({start for _, start in sections} | {start for _, start in stories} | {end})
-    weights = {
-        place: weight_of(html[start:stop], nonce)
-        for (place, start), (_, stop) in pairwise([*sections, ("", end)])
-        if stop > start
-    }
-    for place, start in stories:
-        stop = next((bound for bound in bounds if bound > start), len(html))
+    sections, stories = _starts(inspection.content, html)
+    ends = sorted([*sections.values(), *stories.values(), _start_of_footer(html, nonce)])
+    weights = {}
+    for place, start in sections.items():
+        stop = next((end for end in ends if end > start and end not in stories.values()), len(html))
         weights[place] = weight_of(html[start:stop], nonce)
+    for place, start in stories.items():
+        stop = next((end for end in ends if end > start), len(html))
+        weights[place] = weight_of(html[start:stop].partition("</div>")[0], nonce)
     return weights
+
+
+def _starts(content: IssueContent, html: str) -> tuple[dict[str, int], dict[str, int]]:
+    """Where each section and each story begins: at its heading, or at the picture or link of a part without one.
+
+    All are looked for in reading order, so that the same words in a table of contents are not taken for a heading.
+    What shows none of them, such as a divider, counts with what is above it.
+    """
+    headings = [(found.start(), _words(found[1])) for found in _HEADING.finditer(html)]
+    sections: dict[str, int] = {}
+    stories: dict[str, int] = {}
+    position = -1
+    for place, section in placed_sections(content):
+        start = _heading_after(position, section.title, headings)
+        if start is None:
+            start = _address_after(position, (section.image, section.url), html)
+        if start is not None:
+            sections[place] = position = start
+        for number, story in enumerate(section.stories, start=1):
+            start = _heading_after(position, story.title, headings)
+            if start is not None:
+                stories[place_of_story(place, number)] = position = start
+    return sections, stories
+
+
+def _heading_after(position: int, title: str, headings: list[tuple[int, str]]) -> int | None:
+    words = " ".join(title.split())
+    return next((start for start, heading in headings if words and start > position and words in heading), None)
+
+
+def _address_after(position: int, addresses: tuple[str, ...], html: str) -> int | None:
+    found = (html.find(escape(address), position + 1) for address in addresses if address)
+    return min((start for start in found if start >= 0), default=None)
 
 
 def _heaviest(inspection: Inspection, rendered: Rendered, weight: int) -> str:
@@ -87,17 +116,6 @@ def _heaviest(inspection: Inspection, rendered: Rendered, weight: int) -> str:
         return f"{sentence}."
     story, title = max(stories, key=lambda placed: weights[placed[0]])
     return f"{sentence}; the heaviest story is {story}, “{title}”, with {weights[story]:,}."
-
-
-def _starts(wanted: list[tuple[str, str]], headings: list[tuple[int, str]]) -> list[tuple[str, int]]:
-    found, position = [], -1
-    for place, title in wanted:
-        words = " ".join(title.split())
-        start = next((start for start, heading in headings if words and start > position and words in heading), None)
-        if start is not None:
-            found.append((place, start))
-            position = start
-    return found
 
 
 def _words(markup: str) -> str:
