@@ -1,0 +1,200 @@
+"""Every block in every theme, in both parts: all words arrive, headings are in order, and Outlook gets its due."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+
+import pytest
+
+from newsletter.content.document import SectionContent, SectionKind
+from newsletter.rendering import Merge, RenderingError, SlotContext, Theme, render_issue, slot_token
+from newsletter.rendering.validate import validate_mjml, validate_template
+from tests.newsletter.rendering.specimens import (
+    BLOCKS,
+    MASTHEAD,
+    PICTURE,
+    WEB_URL,
+    right_to_left,
+    shipped_themes,
+    specimen,
+    specimens,
+)
+from tests.newsletter.rendering.test_issue import Page, write_issue
+
+IN_EVERY_THEME = pytest.mark.parametrize("theme", shipped_themes(), ids=lambda theme: theme.name)
+
+
+def render(*sections: SectionContent, theme: Theme) -> tuple[Page, str]:
+    rendered = render_issue(write_issue(*sections), MASTHEAD, web_url=WEB_URL, theme=theme)
+    return Page(rendered.html), rendered.text
+
+
+@IN_EVERY_THEME
+def test_every_word_of_every_block_is_in_both_parts(theme: Theme) -> None:
+    rendered = render_issue(specimen(), MASTHEAD, web_url=WEB_URL, theme=theme)
+    for part in (Page(rendered.html).text, " ".join(rendered.text.split())):
+        for said in (
+            "The Slipway",
+            "Seams, steam and a slip",
+            "anybody may haul out for a day",
+            "In this issue",
+            "A plank steamed for an hour bends without a crack",
+            "Timber Notes",
+            "Tides to mind",
+            "ten to noon",
+            "A boat is never finished, only launched.",
+            "— Ines, boatbuilder",
+            "The Marguerite, hauled out on Sunday.",
+            "two strands, never one",
+            "seam = length * 1.2",
+            "Book a day on the slip",
+            "Varnish in damp weather",
+            "Sponsor · Boje & Daughters",
+            "Rope by the metre",
+            "Readers pay no postage.",
+            "Kinsale P17 XX00, Ireland",
+        ):
+            assert said in part, said
+    for url in ("https://slipway.example/ines", "https://slipway.example/book?a=1&b=2", "https://rope.example/"):
+        assert url in rendered.text
+        assert url in [link["href"] for link in Page(rendered.html).all("a")]
+    assert f"[{BLOCKS['image'].alt}]" in rendered.text
+
+
+@IN_EVERY_THEME
+def test_headings_are_in_order_tables_are_for_layout_and_pictures_have_words(theme: Theme) -> None:
+    page = Page(render_issue(specimen(), MASTHEAD, web_url=WEB_URL, theme=theme).html)
+    levels = [int(tag[1]) for tag, _ in page.elements if re.fullmatch("h[1-6]", tag)]
+    assert levels == [1, 2, 2, 2, 3, 3, 2, 2, 3, 2, 2]
+    assert all(table["role"] == "presentation" for table in page.all("table"))
+    assert [(picture["alt"], picture["src"]) for picture in page.all("img")] == [
+        (BLOCKS["image"].alt, PICTURE),
+        (BLOCKS["sponsor"].alt, PICTURE),
+    ]
+    assert all(picture["width"] for picture in page.all("img"))
+
+
+@IN_EVERY_THEME
+def test_each_entry_of_the_contents_leads_to_a_heading(theme: Theme) -> None:
+    page = Page(render_issue(specimen(), MASTHEAD, web_url=WEB_URL, theme=theme).html)
+    targets = [link["href"] or "" for link in page.all("a") if (link["href"] or "").startswith("#")]
+    ids = {attributes.get("id") for tag, attributes in page.elements if tag in ("h2", "h3")}
+    assert len(targets) == 5
+    assert {target.removeprefix("#") for target in targets} <= ids
+
+
+@IN_EVERY_THEME
+def test_a_logo_stands_for_the_name_and_says_it(theme: Theme) -> None:
+    masthead = dataclasses.replace(MASTHEAD, logo_url=PICTURE, logo_width=200)
+    page = Page(render_issue(specimen("lead"), masthead, web_url=WEB_URL, theme=theme).html)
+    logo = page.all("img")[0]
+    assert (logo["alt"], logo["src"], logo["width"]) == ("The Slipway", PICTURE, "200")
+
+
+def test_a_logo_that_is_no_web_address_is_refused() -> None:
+    masthead = dataclasses.replace(MASTHEAD, logo_url="javascript:alert(1)")
+    with pytest.raises(RenderingError, match="address of the newsletter itself"):
+        render_issue(specimen("lead"), masthead, web_url=WEB_URL)
+
+
+@IN_EVERY_THEME
+def test_every_dark_rule_is_there_for_outlooks_apps_too(theme: Theme) -> None:
+    html = render_issue(specimen(), MASTHEAD, web_url=WEB_URL, theme=theme).html
+    dark = html.partition("(prefers-color-scheme: dark)")[2].partition("\n}")[0]
+    grounds = re.findall(r"^ +(\S.*) \{ background-color: (#\w+)", dark, re.MULTILINE)
+    colours = re.findall(r"^ +(\S.*) \{ color: (#\w+)", dark, re.MULTILINE)
+    assert len(grounds) >= 6
+    assert len(colours) >= 8
+    for mark, rules in (("[data-ogsb] ", grounds), ("[data-ogsc] ", colours)):
+        for selector, colour in rules:
+            if selector != "body":
+                assert mark + selector.replace(", ", f", {mark}") + " { " in html
+                assert colour in html.partition("[data-ogsb]")[2]
+
+
+@IN_EVERY_THEME
+def test_everything_runs_the_other_way_where_people_write_so(theme: Theme) -> None:
+    content, masthead = right_to_left()
+    html = render_issue(content, masthead, web_url=WEB_URL, theme=theme).html
+    body = html.partition("<body")[2]
+    assert "direction:ltr" not in body
+    assert "border-left" not in body
+    assert 'align="left"' not in body
+
+
+@pytest.mark.parametrize(("name", "source"), specimens(), ids=lambda value: value if len(value) < 40 else "")
+def test_the_mjml_of_every_block_is_without_fault(name: str, source: str) -> None:
+    assert validate_mjml(source) == ()
+
+
+@IN_EVERY_THEME
+def test_every_template_is_well_formed_without_its_jinja(theme: Theme) -> None:
+    for _, source in theme.sources:
+        if source.lstrip().startswith("<"):
+            assert validate_template(source) == ()
+
+
+# What a section of one kind may do
+
+
+@pytest.mark.parametrize("kind", [kind for kind in SectionKind if kind is not SectionKind.SECTION])
+def test_stories_may_follow_every_kind(kind: SectionKind) -> None:
+    before = next(section for section in BLOCKS.values() if section.kind is kind)
+    page, text = render(dataclasses.replace(before, stories=BLOCKS["stories"].stories), theme=shipped_themes()[1])
+    for part in (page.text, " ".join(text.split())):
+        assert part.count("The quiet return of the copper rivet · Quayside") == 1
+        if before.title:
+            assert part.count(before.title) == 1
+
+
+def test_a_callout_without_a_heading_has_none_and_keeps_the_order() -> None:
+    page, _ = render(
+        SectionContent(kind=SectionKind.CALLOUT, body="# Loud\n\nWords"), BLOCKS["text"], theme=shipped_themes()[1]
+    )
+    assert [tag for tag, _ in page.elements if re.fullmatch("h[1-6]", tag)] == ["h1", "h2", "h3"]
+
+
+@pytest.mark.parametrize("field", ["url", "image"])
+def test_an_address_of_a_block_that_is_none_of_the_web_is_refused(field: str) -> None:
+    faulty = dataclasses.replace(BLOCKS["image"], **{field: "javascript:alert(1)"})  # type: ignore[arg-type]
+    with pytest.raises(RenderingError, match=r"of “image”"):
+        render(faulty, theme=shipped_themes()[1])
+
+
+def test_links_of_blocks_are_listed_with_their_words_and_place() -> None:
+    sections = (BLOCKS["quote"], BLOCKS["button"], BLOCKS["image"], BLOCKS["sponsor"])
+    rendered = render_issue(write_issue(*sections), MASTHEAD, web_url=WEB_URL)
+    assert [(link.label, link.place) for link in rendered.links] == [
+        ("Ines, boatbuilder", "Quote"),
+        ("Book a day on the slip", "Book a day on the slip"),
+        ("A blue rowing boat on the slip at low water", "Image"),
+        ("Rope by the metre", "Rope by the metre"),
+    ]
+
+
+# Merge fields
+
+
+def test_each_field_with_its_fallback_becomes_one_slot_in_both_parts() -> None:
+    body = "Dear {first_name|reader}, or {first_name|friend}; again {first_name|reader}."
+    rendered = render_issue(write_issue(SectionContent(title="Hello", body=body)), MASTHEAD, web_url=WEB_URL)
+    assert rendered.merges == (Merge("m1", "first_name", "reader"), Merge("m2", "first_name", "friend"))
+    assert set(rendered.slots) == {"m1", "m2", "preferences_url", "unsubscribe_url"}
+    for part, context in ((rendered.html, SlotContext.HTML), (rendered.text, SlotContext.PLAIN)):
+        assert part.count(slot_token(rendered.nonce, "m1", context)) == 2
+        assert part.count(slot_token(rendered.nonce, "m2", context)) == 1
+
+
+def test_an_opening_line_behind_the_subject_holds_no_slot() -> None:
+    content = dataclasses.replace(specimen("lead"), preheader="")
+    html = render_issue(content, MASTHEAD, web_url=WEB_URL).html
+    assert "Hello reader: the old slip" in html.partition("overflow:hidden")[2].partition("</div>")[0]
+
+
+def test_code_that_looks_like_a_field_stays_code() -> None:
+    rendered = render_issue(
+        write_issue(SectionContent(title="Hello", body="`{first_name|reader}`")), MASTHEAD, web_url=WEB_URL
+    )
+    assert rendered.merges == ()
+    assert "{first_name|reader}" in Page(rendered.html).text
