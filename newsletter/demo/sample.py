@@ -13,7 +13,7 @@ from newsletter.content.store import import_issue
 from newsletter.models import Issue, Newsletter
 from newsletter.sending.schedule import schedule_issue
 from subscribers.imports import import_confirmed
-from subscribers.models import Subscription
+from subscribers.models import Subscriber, Subscription
 
 SAMPLES = Path(__file__).parent / "samples"
 EDITOR = "demo-editor"
@@ -49,8 +49,13 @@ def import_sample(newsletter: Newsletter, name: str) -> Issue:
 
 
 def make_readers(newsletter: Newsletter) -> None:
-    """500 readers. Some live at the provider's test addresses, where mail bounces or is reported as spam."""
+    """500 readers, half of them with a first name. At the provider's test addresses, mail bounces or is called spam."""
     import_confirmed(newsletter, reader_addresses(), proof="Made up for the demo; nobody is behind these addresses.")
+    people = list(Subscriber.objects.filter(canonical__endswith="@readers.example", first_name=""))
+    named = people[::2]  # the others never said, as readers do
+    for person in named:
+        person.first_name = person.canonical.partition(".")[0].capitalize()
+    Subscriber.objects.bulk_update(named, ["first_name"], batch_size=200)
 
 
 def reader_addresses() -> list[str]:

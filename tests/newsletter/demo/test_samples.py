@@ -27,7 +27,12 @@ def shape_of(content: IssueContent) -> list[tuple[str, int]]:
 def links_of(content: IssueContent) -> list[str]:
     bodies = [section.body for section in content.sections] + [story.body for story in content.stories()]
     in_text = [link for body in bodies for link in link_targets(body)]
-    return [*in_text, *(story.url for story in content.stories() if story.url)]
+    blocks = [section.url for section in content.sections if section.url]
+    return [*in_text, *blocks, *(story.url for story in content.stories() if story.url)]
+
+
+def kinds_of(content: IssueContent) -> list[str]:
+    return [section.kind.value for section in content.sections]
 
 
 def test_the_digest_is_a_signal_31_stories_and_a_pattern_and_nothing_in_it_is_guessed() -> None:
@@ -46,7 +51,11 @@ def test_the_digest_is_a_signal_31_stories_and_a_pattern_and_nothing_in_it_is_gu
 def test_the_markdown_issue_is_complete_and_in_canonical_form() -> None:
     reading = read_sample("issue-42.md")
 
-    assert [stories for _, stories in shape_of(reading.content)] == [0, 31, 0]
+    assert sum(stories for _, stories in shape_of(reading.content)) == 31
+    assert kinds_of(reading.content) == [
+        *("section", "quote", "section", "section"),
+        *("divider", "callout", "button", "links"),
+    ]
     assert reading.notes == ()
     assert write_issue_file(reading.content) == (SAMPLES / "issue-42.md").read_text(encoding="utf-8")
 
@@ -54,7 +63,8 @@ def test_the_markdown_issue_is_complete_and_in_canonical_form() -> None:
 def test_the_draft_lacks_one_link_and_one_text() -> None:
     reading = read_sample("issue-43-draft.md")
 
-    assert [stories for _, stories in shape_of(reading.content)] == [0, 8, 0]
+    assert sum(stories for _, stories in shape_of(reading.content)) == 8
+    assert kinds_of(reading.content) == ["section", "contents", "section", "section", "callout"]
     assert [note.sentence for note in reading.notes] == [
         "The story “Sluices that open for a song” has no link yet.",
         "The story “Ropes that retire themselves” has no text yet.",
