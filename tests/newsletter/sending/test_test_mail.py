@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import time
 from dataclasses import replace
 from typing import Any
 
 import pytest
+from django.urls import resolve
 
 from newsletter.content.document import SectionContent
 from newsletter.content.store import save_content
@@ -35,6 +37,14 @@ def test_a_test_is_marked_and_its_links_are_samples(issue: Issue, provider: Prov
     for part in ("html", "text"):
         assert "/unsubscribe/" not in mail[part]
         assert "http://127.0.0.1:8000/harbour-notes/#only-a-sample" in mail[part]
+
+
+def test_no_link_of_a_test_changes_anything(issue: Issue, provider: Provider, sandbox: SandboxServer) -> None:
+    send_test(issue, ["edda@example.org"])
+    (mail,) = mails_to_edda(sandbox)
+    ours = re.findall(r"http://127\.0\.0\.1:8000(/[^\s\"#?<>]*)", mail["html"] + mail["text"])
+    assert {resolve(path).url_name for path in ours} <= {"newsletter", "archive", "issue"}
+    assert len(ours) >= 4
 
 
 def test_a_test_is_counted_nowhere(issue: Issue, provider: Provider) -> None:
