@@ -18,7 +18,9 @@ from newsletter.rendering.errors import RenderingError
 _COMMENT_OR_STYLE = re.compile(r"(<!--.*?-->)|<style\b(?![^>]*\bmedia=)", re.DOTALL)
 _GEOMETRY = ["width", "height", "bgcolor", "align", "valign"]
 _parsing = threading.Lock()
-_parsed: dict[tuple[str, int], Any] = {}  # our own stylesheets only: a handful
+_parsed: dict[tuple[str, int], Any] = {}
+_MOST_PARSED = 32
+"""A sheet for each theme and direction of writing; a theme that is being edited makes new ones."""
 
 
 def inline_css(html: str, css: str) -> str:
@@ -53,8 +55,10 @@ class _OfflinePremailer(Premailer):  # type: ignore[misc]
         key = css_body, ruleset_index
         with _parsing:
             if key not in _parsed:
+                if len(_parsed) >= _MOST_PARSED:
+                    del _parsed[next(iter(_parsed))]
                 _parsed[key] = super()._parse_style_rules(css_body, ruleset_index)
-        return _parsed[key]
+            return _parsed[key]
 
     def _parse_css_string(self, css_body: str, validate: bool = True) -> Any:
         return cssutils.CSSParser(fetcher=_fetch_nothing, validate=validate).parseString(css_body)

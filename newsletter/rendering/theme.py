@@ -68,7 +68,10 @@ def load_theme(name: str, folders: Sequence[Path] = ()) -> Theme:
     Files that did not change are not read again: an edited theme is seen at once, and a load costs some `stat` calls.
     """
     folder = folder_of(name, folders)
-    return _load(folder, tuple(_signature(folder)))
+    try:
+        return _load(folder, tuple(_signature(folder)))
+    except OSError as error:  # a file that may not be read, or that an editor is replacing just now
+        raise ThemeError(name, [ThemeFault(name, None, f"It could not be read: {error.strerror}.")]) from error
 
 
 def folder_of(name: str, folders: Sequence[Path] = ()) -> Path:

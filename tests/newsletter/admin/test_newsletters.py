@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,8 @@ from django.urls import reverse
 
 from newsletter.models import Newsletter
 from newsletter.rendering.theme import SHIPPED_THEMES
-from tests.newsletter.admin.pages import form_data, words_on
-from tests.publications import make_newsletter
+from tests.newsletter.admin.pages import form_data, page_of, words_on
+from tests.publications import make_issue, make_newsletter
 
 FORM = "//form[@id='newsletter_form']"
 
@@ -55,3 +56,20 @@ def test_an_own_theme_is_offered_and_a_faulty_one_is_not(edda: Client, url: str,
     page = words_on(edda.get(url))
     assert "Ours – " in page
     assert "broken" not in page
+
+
+def test_an_issue_is_previewed_as_an_edited_theme_looks_now(
+    edda: Client, url: str, tmp_path: Path, settings: Any
+) -> None:
+    file = tmp_path / "lagoon" / "theme.toml"
+    file.parent.mkdir()
+    settings.THEME_FOLDERS = (tmp_path,)
+    Newsletter.objects.update(theme="lagoon")
+    issue = make_issue()
+    toml = (SHIPPED_THEMES / "plain" / "theme.toml").read_text(encoding="utf-8")
+    for accent in ("#0f766e", "#0f756d"):
+        file.write_text(toml.replace("#4353c4", accent), encoding="utf-8")
+        os.utime(file, ns=(0, int(accent[1:], 16)))
+        assert f"color:{accent}" in edda.get(page_of(issue, "preview_frame", "desktop")).content.decode()
+    file.write_text(toml.replace("#4353c4", "#ffffff"), encoding="utf-8")
+    assert "cannot be read well" in edda.get(page_of(issue, "preview_frame", "desktop")).content.decode()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import os
 import re
 from collections.abc import Callable
@@ -11,6 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from newsletter.content.formats import read_issue
+from newsletter.demo.sample import SAMPLES
 from newsletter.rendering import RenderingError, Theme, ThemeError, load_theme, pairings, render_issue, theme_names
 from newsletter.rendering.palette import contrast
 from newsletter.rendering.theme import PLAIN, SHIPPED_THEMES
@@ -302,3 +305,28 @@ def test_a_file_that_is_too_large_or_no_text_is_a_fault(make_theme: MakeTheme) -
     assert "larger than 64 KB" in str(check_theme("own", [folder])[0])
     (folder / "own" / "style.css").write_bytes(b"h1 {}\n\xff")
     assert str(check_theme("own", [folder])[0]) == "style.css, line 2: The file is not UTF-8."
+
+
+def test_a_theme_that_cannot_be_read_is_a_fault_and_no_crash(
+    make_theme: MakeTheme, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> str:
+        raise PermissionError(13, "Permission denied")
+
+    folder = make_theme()
+    monkeypatch.setattr(Path, "read_text", refuse)
+    assert [str(fault) for fault in check_theme("own", [folder])] == ["own: It could not be read: Permission denied."]
+
+
+# What is written goes out in every theme
+
+
+@pytest.mark.parametrize("theme", shipped_themes(), ids=lambda theme: theme.name)
+@pytest.mark.parametrize("sample", sorted(SAMPLES.glob("issue-*")), ids=lambda path: path.name)
+def test_the_demos_samples_can_be_sent_in_every_theme(theme: Theme, sample: Path) -> None:
+    known = (SAMPLES / "known-sources.txt").read_text(encoding="utf-8").splitlines()
+    content = read_issue(sample.read_text(encoding="utf-8"), known).content
+    rendered = render_issue(content, MASTHEAD, web_url=WEB_URL, theme=theme)
+    assert len(rendered.html.encode()) <= 70_000
+    for story in content.stories():
+        assert story.title in html.unescape(rendered.html)
