@@ -10,7 +10,7 @@ import socket
 from dataclasses import dataclass
 from pathlib import Path
 
-from newsletter.configuration import ENV_FILE_VARIABLE, PROJECT_ROOT
+from newsletter.configuration import ENV_FILE_VARIABLE, PROJECT_ROOT, Configuration
 
 WEB_PORT, SANDBOX_PORT = 8000, 8026
 
@@ -39,15 +39,13 @@ class DemoHome:
             for path in self.folder.glob("*.sqlite3*"):
                 path.unlink()
         return {
+            **dict.fromkeys((name.upper() for name in Configuration.model_fields), ""),  # empty: the default
             ENV_FILE_VARIABLE: str(self.folder / "no-other-settings"),
             "SITE_URL": f"http://127.0.0.1:{free_port(WEB_PORT)}",
             "SANDBOX_URL": f"http://127.0.0.1:{free_port(SANDBOX_PORT)}",
             "DATABASE_URL": f"sqlite:///{self.folder}/newsletter.sqlite3",
             "ENVIRONMENT": "demo",
             "PROVIDER": "sandbox",
-            "RESEND_API_KEY": "",
-            "RESEND_WEBHOOK_SECRETS": "",
-            "SECRET_KEY_FALLBACKS": "",
             "ALLOWED_HOSTS": "localhost",
             "TRUSTED_PROXIES": "0",
             "DEBUG": "false",
