@@ -1,6 +1,6 @@
 """Where the demo lives: a folder with its own database and secrets, and the environment that points to them.
 
-Runs before Django does, so it imports nothing of the project but the name of the variable for the settings file.
+Runs before Django does, so it imports nothing of the project but the configuration.
 """
 
 from __future__ import annotations
