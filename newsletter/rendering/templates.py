@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import re
 from collections.abc import Mapping
 from functools import cache, lru_cache
 from pathlib import Path
@@ -23,6 +24,7 @@ from newsletter.rendering.theme import STYLES, Theme
 
 TEMPLATES = Path(__file__).resolve().parents[2] / "templates" / "mjml"
 
+_ESCAPING = re.compile(r"\{%[-+]?\s*autoescape")
 _FILTERS = frozenset({"abs", "capitalize", "default", "e", "escape", "first", "int", "join", "last", "length", "lower"})
 _FILTERS |= {"replace", "round", "title", "trim", "upper", "wordcount"}
 _TESTS = frozenset({"defined", "divisibleby", "even", "none", "number", "odd", "string", "undefined"})
@@ -55,6 +57,8 @@ def fill_template(name: str, theme: Theme, context: Mapping[str, object]) -> str
         raise RenderingError(
             f"The template {error.name or name} is faulty: {error.message}.", line=error.lineno
         ) from error
+    except RecursionError as error:
+        raise RenderingError(f"The template {name} cannot be filled: a template includes itself.") from error
     except (TemplateError, ArithmeticError, LookupError, TypeError, ValueError) as error:
         at, line = _place_of(error, name)
         raise RenderingError(f"The template {at} cannot be filled: {error}.", line=line) from error
@@ -103,6 +107,13 @@ def _environment(theme: Theme) -> Environment:
 
 class _Sandbox(ImmutableSandboxedEnvironment):
     """For templates that were not shipped: values may be read, and nothing may be called (R-152)."""
+
+    def preprocess(self, source: str, name: str | None = None, filename: str | None = None) -> str:
+        """Values are escaped, always; Jinja has a tag to switch that off."""
+        if found := _ESCAPING.search(source):
+            line = source.count("\n", 0, found.start()) + 1
+            raise TemplateSyntaxError("escaping cannot be switched off", line, name, filename)
+        return super().preprocess(source, name, filename)
 
     def getattr(self, obj: Any, attribute: str) -> Any:
         """A field of one of our values, or a key; never a method, which every text has too."""

@@ -85,6 +85,13 @@ def test_a_value_is_not_run_as_a_template() -> None:
         "{% include '/etc/passwd' %}",
         "{% import 'os' as os %}",
         "{% for letter in 'a'.join %}{% endfor %}",
+        "{% autoescape false %}{{ x }}{% endautoescape %}",
+        "{%-  autoescape false %}{{ x }}{% endautoescape %}",
+        "{% include 'blocks/text.mjml' %}",
+        "{% from 'blocks/text.mjml' import x %}{{ x() }}",
+        "{% call x() %}{% endcall %}",
+        "{% set ns = namespace(a=1) %}",
+        "{{ [masthead]|join(attribute='__class__') }}",
     ],
 )
 def test_a_template_of_an_operators_own_reads_values_and_calls_nothing(source: str) -> None:
