@@ -33,6 +33,8 @@ class MailFault:
     reply: str
     to: str = ""
     times: int = 1
+    after: int = 0
+    """How often that stage passes before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +79,11 @@ class MailServer:
     def fault_at(self, stage: str, recipient: str = "") -> str:
         """The planned reply for this stage, used up once."""
         for fault in self.faults:
-            if fault.stage == stage and fault.to in ("", recipient) and fault.times > 0:
+            if fault.stage != stage or fault.to not in ("", recipient):
+                continue
+            if fault.after:
+                fault.after -= 1
+            elif fault.times:
                 fault.times -= 1
                 return fault.reply
         return ""

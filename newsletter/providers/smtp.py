@@ -27,6 +27,7 @@ from django.core.mail.backends.smtp import EmailBackend
 from django.utils import timezone
 
 from newsletter.providers.base import (
+    CheckUp,
     Event,
     Fate,
     Message,
@@ -45,6 +46,9 @@ PATIENCE = 45.0
 #: The server sets the pace by how fast it answers; posts follow each other without a rest.
 POSTS_A_SECOND = 100.0
 
+#: Seconds that the server may take when it is only asked how it is.
+CHECK_UP_TIMEOUT = 5.0
+
 #: Refusals in a row, with nobody accepted, after which it is hardly the readers' addresses: the rest is not tried.
 TELLING_REFUSALS = 2
 
@@ -60,6 +64,7 @@ ENDS_THE_POST = {Fate.NOT_TRIED, Fate.HALTED, Fate.UNKNOWN}
 #: No line is folded that fits (RFC 5322 §2.1.1): some mail programs do not find a link on a line of its own.
 ON_THE_WIRE = compat32.clone(linesep="\r\n", max_line_length=998)
 
+NOT_ASCII = "has letters that mail servers cannot deliver to yet."
 NO_RECEIPTS = "Mail that goes out by SMTP is followed by no webhooks."
 NOT_WHOLE = "The connection broke before the mail was whole, so it did not go out"
 NO_ANSWER = "The mail was sent and the connection broke before the server answered. Its log knows whether it took it"
@@ -124,6 +129,14 @@ class SmtpProvider:
         (result,) = outcome.results
         return Outcome(kind=SINGLE[result.fate], reason=result.reason)
 
+    def check_up(self) -> CheckUp:
+        """Connect, log in, and hang up."""
+        try:
+            with Connection.open(timeout=CHECK_UP_TIMEOUT):
+                return CheckUp(is_well=True, sentence="The mail server lets us in.")
+        except NoConnection as fault:
+            return CheckUp(is_well=False, sentence=str(fault))
+
     def verify(self, headers: Mapping[str, str], body: bytes) -> SignedReceipt:
         """Nothing can prove that it comes from here. Raises ReceiptRefused."""
         raise ReceiptRefused(NO_RECEIPTS)
@@ -182,6 +195,9 @@ def _id(tags: Mapping[str, str], name: str) -> str:
 
 def _address(header: str, value: str) -> str:
     name, address = parseaddr(value)
+    if not address.isascii():
+        # A mail with it is not sent at all; see Connection.send.
+        return _words(header, value)
     if name.isascii():
         return formataddr((name, address))
     return f"{Header(name, 'utf-8', header_name=header).encode()} <{address}>"
@@ -240,14 +256,14 @@ class Connection:
         self._backend, self._smtp = backend, smtp
 
     @classmethod
-    def open(cls) -> Self:
-        """Connect as Django's EMAIL_* settings say. Raises NoConnection."""
-        backend = EmailBackend()
+    def open(cls, timeout: float | None = None) -> Self:
+        """Connect as Django's EMAIL_* settings say, `timeout` seconds may be given instead. Raises NoConnection."""
+        backend = EmailBackend(timeout=timeout)
         try:
             backend.open()
             smtp = cast(smtplib.SMTP, backend.connection)
             smtp.ehlo_or_helo_if_needed()
-        except OSError as error:
+        except (OSError, UnicodeError) as error:
             # smtplib's errors are OSErrors, too.
             _close(backend)
             _refuse_connection(error)
@@ -261,6 +277,10 @@ class Connection:
 
     def send(self, mail: Mail) -> MessageResult:
         """One mail to its one reader. Never raises: whatever happens is the result."""
+        if not mail.sender.isascii():
+            return MessageResult(fate=Fate.HALTED, reason=f"The sender's address {NOT_ASCII}")
+        if not mail.recipient.isascii():
+            return MessageResult(fate=Fate.REFUSED, reason=f"The address {NOT_ASCII}")
         try:
             if refusal := self._offer(mail):
                 # Forget this mail, so that the next can begin. If even that fails, the next one will say so.
@@ -330,8 +350,11 @@ def _close(backend: EmailBackend) -> None:
         backend.close()
 
 
-def _refuse_connection(error: OSError) -> NoReturn:
+def _refuse_connection(error: OSError | UnicodeError) -> NoReturn:
     """Say why there is no connection, and whether a person must act. Raises NoConnection."""
+    if isinstance(error, UnicodeError):
+        sentence = "SMTP_HOST, SMTP_USER or SMTP_PASSWORD has letters that cannot be sent to a mail server."
+        raise NoConnection(OutcomeKind.HALT, sentence) from None
     if isinstance(error, smtplib.SMTPNotSupportedError):
         sentence = f"The mail server does not offer what the settings ask for: {cleaned(error)} Look at SMTP_TLS."
         raise NoConnection(OutcomeKind.HALT, sentence) from error

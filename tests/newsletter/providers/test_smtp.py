@@ -274,6 +274,38 @@ def test_a_login_that_fails_stops_everything_unless_only_for_now(
     assert "quay" not in outcome.reason
 
 
+@pytest.mark.parametrize("setting", ["EMAIL_HOST", "EMAIL_HOST_PASSWORD"])
+def test_letters_that_cannot_be_sent_to_a_server_are_the_settings_fault(
+    monkeypatch: pytest.MonkeyPatch, setting: str
+) -> None:
+    with running_mail_server(login=("notes", "quay 4")) as server:
+        changes = {**LOGIN, setting: "grün" if setting.endswith("PASSWORD") else "quay..example"}
+        outcome = post(connect_to(server, monkeypatch, **changes), ADA)
+    assert (outcome.kind, "letters" in outcome.reason) == (OutcomeKind.HALT, True)
+    assert "grün" not in outcome.reason
+
+
+def test_an_address_that_smtp_cannot_carry_is_refused_and_the_others_get_it(
+    provider: SmtpProvider, mail_server: MailServer
+) -> None:
+    assert fates(post(provider, ADA, "grün@example.org", BEN)) == [A, R, A]
+    assert mail_server.recipients() == [ADA, BEN]
+    outcome = provider.post_message(message(sender="Grün <grün@mail.example.org>"), key=new_key())
+    assert outcome.kind is OutcomeKind.HALT
+
+
+@pytest.mark.parametrize(
+    ("faults", "is_well"), [([], True), ([MailFault("connect", "554 5.7.1 you are blocked")], False)]
+)
+def test_a_check_up_says_whether_the_server_lets_us_in_and_sends_nothing(
+    provider: SmtpProvider, mail_server: MailServer, faults: list[MailFault], is_well: bool
+) -> None:
+    mail_server.plan(*faults)
+    checked = provider.check_up()
+    assert (checked.is_well, bool(checked.sentence)) == (is_well, True)
+    assert mail_server.mails == []
+
+
 # What a mail looks like
 
 

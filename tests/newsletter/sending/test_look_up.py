@@ -15,8 +15,10 @@ from django.db.models import F
 from newsletter.models import Batch, BatchState, Delivery, DeliveryStatus, Issue, IssueStatus, LookUp, Verdict
 from newsletter.providers import get_provider, resend_list
 from newsletter.providers.base import LookUpFailed, Provider
+from newsletter.providers.smtp import SmtpProvider
 from newsletter.sandbox import Fault, SandboxOptions, SandboxServer
 from newsletter.sending import look_up as look_up_module
+from newsletter.sending.batch import claim_batch
 from newsletter.sending.control import cancel_issue, drop_cancelled, finish_issues
 from newsletter.sending.look_up import begin, doubtful, look_up_next, looking_up, next_look_up
 from newsletter.sending.reconcile import count_as_sent, hold_the_hopeless
@@ -306,3 +308,15 @@ def test_nothing_leads_out_of_doubt_to_another_post_but_a_person_or_a_recorded_p
     assert held.state == BatchState.READY
     proof = held.look_ups.get()
     assert (proof.verdict, proof.finished_at is not None) == (Verdict.ABSENT, True)
+
+
+def test_what_another_provider_had_posted_is_not_searched_for_in_this_ones_list(
+    under_way: Issue, provider: Provider, clock: Clock
+) -> None:
+    assert claim_batch(SmtpProvider()) is not None
+    Batch.objects.filter(state=BatchState.CLAIMED).update(lease_until=None, state=BatchState.UNKNOWN)
+    held = a_day_passes(clock, provider)
+    look_up_next(provider)
+    assert "was not posted by Resend" in held.look_ups.get().sentence
+    held.refresh_from_db()
+    assert held.state == BatchState.HELD

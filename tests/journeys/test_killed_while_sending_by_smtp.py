@@ -1,0 +1,43 @@
+"""At most once under SIGKILL: a worker that speaks SMTP dies between a mail and its answer, and nobody gets two."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from newsletter.providers.smtp import SmtpProvider
+from tests.mail_server import SILENCE, MailFault, running_mail_server
+from tests.outside import outside, wait_until
+
+READERS = 60
+BATCH = SmtpProvider.batch_size
+
+pytestmark = pytest.mark.processes
+
+
+def test_a_killed_worker_leaves_one_batch_to_a_person_and_everybody_else_gets_it_once(tmp_path: Path) -> None:
+    with outside(tmp_path) as installation, running_mail_server() as server:
+        installation.environment |= {
+            "PROVIDER": "smtp", "SMTP_HOST": "127.0.0.1", "SMTP_PORT": str(server.port), "SMTP_TLS": "none",
+        }  # fmt: skip
+        installation.run("-m", "tests.outside", "seed", str(READERS))
+
+        # The server takes the fifth mail of the third batch and does not answer; the worker dies waiting.
+        before = 2 * BATCH + 4
+        server.plan(MailFault("taken", SILENCE, after=before))
+        installation.processes.start_worker()
+        server.wait_for(before + 1)
+        installation.processes.kill("worker")
+
+        installation.processes.start_worker()
+        server.wait_for(READERS - (BATCH - 5))
+        wait_until(lambda: installation.report()["accepted"] == READERS - BATCH, "all other batches are accepted")
+        report = installation.report()
+        recipients = server.recipients()
+
+    assert len(recipients) == len(set(recipients)), "nobody twice"
+    assert (report["status"], report["held_batches"], report["unknown"]) == ("sending", 1, BATCH)
+    unreached = {f"reader-{number}@readers.example" for number in range(READERS)} - set(recipients)
+    assert len(unreached) == BATCH - 5, "they are among those that are held and named"
+    assert server.violations == []
