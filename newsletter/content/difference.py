@@ -25,7 +25,7 @@ _TOKEN = re.compile(r"\w+\s*|[^\w\s]+\s*|\s+")
 _WORD = re.compile(r"\w+")
 _LIKENESS = 0.5
 """How much of their words two texts must share to be taken for versions of one another."""
-_MOST_TOKENS = 4_000
+_MOST_TOKENS = 3_000
 _LONGEST_RUN, _KEPT_OF_RUN = 160, 60
 
 

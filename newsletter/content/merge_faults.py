@@ -17,7 +17,10 @@ _OTHER_NAMES = {"name": "first_name", "fname": "first_name", "user": "first_name
 _FALLBACKS = {"first_name": "there", "email": "your address"}
 _WITH_FALLBACK = re.compile(r"\{[ \t]*(?P<name>\w[\w .-]{0,40}?)[ \t]*\|(?P<fallback>[^{}\n]*)\}")
 _WITHOUT_FALLBACK = re.compile(r"\{[ \t]*(?P<name>\w[\w .-]{0,40}?)[ \t]*\}")
-_TEMPLATE = re.compile(rf"\{{\{{.*?\}}\}}|\{{%.*?%\}}|\*\|(?:(?!\|{MARK}?\*).)+\|{MARK}?\*")
+# Bounded, so that no text of thousands of braces takes quadratic time.
+_TEMPLATE = re.compile(
+    rf"\{{\{{[^{{}}\n]{{1,200}}\}}\}}|\{{%[^{{}}\n]{{0,200}}?%\}}|\*\|(?:(?!\|{MARK}?\*)[^\n]){{1,100}}\|{MARK}?\*"
+)
 _WORD = re.compile(r"\w+")
 
 
