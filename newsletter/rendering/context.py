@@ -166,8 +166,8 @@ def _view_sections(content: IssueContent, merges: MergesByPart) -> Iterator[Sect
 
 
 def _with_contents(sections: tuple[SectionView, ...]) -> Iterator[SectionView]:
-    """Each table of contents gets what follows it."""
-    for position, section in enumerate(sections, start=1):
+    """Each table of contents gets what follows it, stories of its own included."""
+    for position, section in enumerate(sections):
         is_table = section.kind == SectionKind.CONTENTS
         yield dataclasses.replace(section, entries=_entries(sections[position:])) if is_table else section
 

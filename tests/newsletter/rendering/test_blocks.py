@@ -173,6 +173,23 @@ def test_links_of_blocks_are_listed_with_their_words_and_place() -> None:
     ]
 
 
+@pytest.mark.parametrize("name", BLOCKS)
+def test_parts_of_the_text_stand_two_lines_apart_and_never_more(name: str) -> None:
+    untitled = dataclasses.replace(BLOCKS[name], title="" if name != "button" else "Press")
+    for section in (BLOCKS[name], untitled, dataclasses.replace(untitled, body="Words below.")):
+        text = render_issue(
+            write_issue(section, BLOCKS["text"], section, BLOCKS["links"]), MASTHEAD, web_url=WEB_URL
+        ).text
+        assert "\n\n\n\n" not in text
+        assert text.count("\n\n\n") == 5
+
+
+def test_a_table_of_contents_with_nothing_to_name_is_left_out() -> None:
+    page, text = render(BLOCKS["text"], BLOCKS["contents"], theme=shipped_themes()[1])
+    assert "In this issue" not in page.text
+    assert "In this issue" not in text
+
+
 # Merge fields
 
 
