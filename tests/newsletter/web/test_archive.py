@@ -1,0 +1,32 @@
+"""The archive reads what was frozen, however old it is."""
+
+from __future__ import annotations
+
+import pytest
+
+from newsletter.web.archive import UnreadableEdition, read_issue
+from tests.publications import make_issue, start_sending
+
+pytestmark = pytest.mark.django_db
+
+
+def test_an_edition_from_before_blocks_reads_as_it_was_meant() -> None:
+    issue = start_sending(make_issue())
+    now = read_issue(issue.newsletter, issue)
+    assert issue.edition is not None
+    for section in issue.edition.content["sections"]:
+        for key in ("kind", "url", "source", "image", "alt"):
+            del section[key]
+    issue.edition.sha256 = "before blocks"  # what was read is remembered by its hash
+
+    assert read_issue(issue.newsletter, issue).view == now.view
+
+
+def test_an_edition_from_a_later_version_is_named_instead_of_shown_half() -> None:
+    issue = start_sending(make_issue())
+    assert issue.edition is not None
+    issue.edition.content["sections"][0]["kind"] = "hologram"
+    issue.edition.sha256 = "from later"
+
+    with pytest.raises(UnreadableEdition, match=f"issue {issue.pk} cannot be read"):
+        read_issue(issue.newsletter, issue)
