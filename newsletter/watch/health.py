@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from django.core.exceptions import ImproperlyConfigured
 from django.db import DatabaseError, connection
-from django.db.migrations.executor import MigrationExecutor
+from django.db.migrations.loader import MigrationLoader
 
 from newsletter.providers import get_provider
 from newsletter.watch.wording import counted
@@ -47,8 +47,8 @@ def migrations_to_apply() -> int:
     global _all_are_applied
     if _all_are_applied:
         return 0
-    executor = MigrationExecutor(connection)
-    pending = len(executor.migration_plan(executor.loader.graph.leaf_nodes()))
+    loader = MigrationLoader(connection)
+    pending = len(loader.graph.nodes.keys() - loader.applied_migrations.keys())
     _all_are_applied = pending == 0
     return pending
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
+import yaml
 from django.db import OperationalError, connection
 from django.db.migrations.recorder import MigrationRecorder
 from django.test import Client
 from prometheus_client.parser import text_string_to_metric_families
 
+from newsletter.configuration import PROJECT_ROOT
 from newsletter.models import BatchState, Issue, Receipt
 from newsletter.watch import health
 from tests.newsletter.watch.conftest import a_worker, ago, set_batch
@@ -35,7 +38,7 @@ def test_it_is_ready_when_the_database_has_all_its_tables() -> None:
 
 @pytest.mark.django_db
 def test_it_is_not_ready_while_a_migration_is_missing() -> None:
-    MigrationRecorder(connection).record_unapplied("newsletter", "0003_worker_heartbeat")
+    MigrationRecorder(connection).record_unapplied("newsletter", "0001_initial")
     answer = Client().get("/readyz")
     assert answer.status_code == 503
     assert "manage.py migrate" in answer.json()["reasons"][0]
@@ -92,6 +95,12 @@ def test_the_numbers_are_those_of_the_rows(issue: Issue, batches: list[Any]) -> 
     assert 15 < found["newsletter_worker_heartbeat_age_seconds", "host:7"] < 80
 
 
+def test_a_send_that_ended_within_the_minute_is_still_in_the_rate(issue: Issue, batches: list[Any]) -> None:
+    set_batch(batches[0], state=BatchState.ACCEPTED, finished_at=ago(seconds=20))
+    Issue.objects.update(status="sent", finished_at=ago(seconds=19))
+    assert numbers()["newsletter_accepted_mails_per_second",] == pytest.approx(2 / 60)
+
+
 @pytest.mark.django_db
 def test_an_empty_installation_has_every_number() -> None:
     found = numbers()
@@ -133,6 +142,20 @@ def test_the_token_opens_the_numbers_from_anywhere(settings: Any) -> None:
     right = {"Authorization": f"Bearer {settings.METRICS_TOKEN}"}
     assert Client().get("/metrics", **away, headers=right).status_code == 200
     assert Client().get("/metrics", **away, headers={"Authorization": f"Bearer {'é' * 20}"}).status_code == 404
+
+
+@pytest.mark.django_db
+def test_the_docs_name_every_number_and_no_other() -> None:
+    a_worker()
+    Receipt.objects.create(provider="resend", event_id="msg_1", body="{}")
+    named = set(re.findall(r"newsletter_[a-z_]+", (PROJECT_ROOT / "docs/run-it.md").read_text()))
+    assert named == {sample for sample, *_ in numbers()}
+
+
+def test_the_alert_rules_in_the_docs_can_be_read() -> None:
+    (rules,) = re.findall(r"```yaml\n(.*?)```", (PROJECT_ROOT / "docs/run-it.md").read_text(), re.DOTALL)
+    (group,) = yaml.safe_load(rules)["groups"]
+    assert all({"alert", "expr", "annotations"} <= set(rule) for rule in group["rules"])
 
 
 def test_probes_are_only_read() -> None:
