@@ -109,7 +109,7 @@ class _Session(socketserver.BaseRequestHandler):
     def handle(self) -> None:
         self.mail_server = self.server.mail_server
         self.mail_server.connections += 1
-        self.buffer, self.sender, self.recipient = b"", "", ""
+        self.buffer, self.sender, self.recipient, self.is_open = b"", "", "", False
         self.logged_in = self.mail_server.login is None
         try:
             if self.mail_server.implicit:
@@ -199,6 +199,9 @@ class _Session(socketserver.BaseRequestHandler):
             reply = "530 5.7.0 log in first"
         elif size > self.mail_server.largest:
             reply = "552 5.3.4 too large"
+        if self.is_open:
+            self.mail_server.violations.append("a mail within a mail")
+        self.is_open = True
         self._say(self.mail_server.fault_at("mail") or reply)
         return True
 
@@ -221,6 +224,7 @@ class _Session(socketserver.BaseRequestHandler):
             if half:
                 raise _Dropped
         content, _, self.buffer = self.buffer.partition(b"\r\n.\r\n")
+        self.is_open = False
         if reply := self.mail_server.fault_at("end", self.recipient):
             self._say(reply)
             return
@@ -228,6 +232,9 @@ class _Session(socketserver.BaseRequestHandler):
         self._say(self.mail_server.fault_at("taken", self.recipient) or "250 2.0.0 taken")
 
     def _take(self, content: bytes) -> None:
+        lines = content.split(b"\r\n")
+        if any(line.startswith(b".") and not line.startswith(b"..") for line in lines):
+            self.mail_server.violations.append("a dot that is not doubled")
         content = content.replace(b"\r\n..", b"\r\n.")
         lines = content.split(b"\r\n")
         if any(b"\n" in line or b"\r" in line or len(line) > 998 or not line.isascii() for line in lines):
@@ -237,7 +244,7 @@ class _Session(socketserver.BaseRequestHandler):
             self.mail_server.taken.notify_all()
 
     def _on_rset(self, rest: str) -> bool:
-        self.sender = self.recipient = ""
+        self.sender, self.recipient, self.is_open = "", "", False
         self._say("250 2.0.0 ok")
         return True
 

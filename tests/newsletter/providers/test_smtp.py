@@ -322,7 +322,7 @@ def test_a_mail_has_both_parts_its_headers_and_an_id_that_names_its_delivery(
     mail = message(
         sender="Hafenblätter – Söhne <notes@mail.example.org>",
         reply_to="editors@example.org",
-        text="Cranes.\n.\nFrom the quay – “grüße”\n" + "lock " * 400,
+        text="Cranes.\n.\n.hidden\n..twice\nFrom the quay – “grüße”\n" + "lock " * 400,
         html="<p>Grüße</p>\n.\n" + "<b>quay</b>" * 400,
         headers={"List-Unsubscribe": unsubscribe, "Feedback-ID": "issue-1:notes:tests:newsletter"},
         tags={"delivery": "12", "edition": "7", "env": "tests"},

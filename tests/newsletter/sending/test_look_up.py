@@ -256,11 +256,28 @@ def test_a_list_that_does_not_answer_is_asked_again_and_loses_nothing(
     assert LookUp.objects.get().verdict == Verdict.FOUND
 
 
-def test_what_was_tried_minutes_ago_is_not_looked_up_yet(under_way: Issue, provider: Provider, clock: Clock) -> None:
-    clock.ahead = 0.0
-    Batch.objects.filter(pk=Batch.objects.order_by("pk")[0].pk).update(state=BatchState.READY)
-    assert not doubtful().exists()
+def test_what_was_tried_minutes_ago_is_not_looked_up_yet(
+    under_way: Issue, provider: Provider, sandbox: SandboxServer
+) -> None:
+    sandbox.plan(Fault("reset"))
+    post_everything(provider)
+    assert Batch.objects.filter(state=BatchState.UNKNOWN).count() == 1
     assert next_look_up(doubtful(), by="tests") is None
+    assert "too fresh to be looked up: 1." in reconcile()
+    Batch.objects.update(last_attempt_at=F("last_attempt_at") - look_up_module.SETTLING)
+    assert next_look_up(doubtful(), by="tests") is not None
+
+
+def test_a_mail_from_long_before_is_not_taken_for_this_post(
+    under_way: Issue, provider: Provider, sandbox: SandboxServer, clock: Clock
+) -> None:
+    sandbox.plan(Fault("reset", after_commit=True))
+    post_everything(provider)
+    a_day_passes(clock, provider)
+    with sandbox.team.database.transaction() as tx:
+        tx.execute("UPDATE mails SET created_at = created_at - 3600")
+    look_up_next(provider)
+    assert LookUp.objects.get().verdict == Verdict.ABSENT
 
 
 def test_what_a_receipt_settles_meanwhile_makes_the_look_up_moot(

@@ -144,9 +144,9 @@ def test_what_a_slow_worker_knows_settles_a_batch_that_was_held_meanwhile(
 ) -> None:
     slow = claim_batch(provider)
     assert slow is not None
-    for reader in READERS[cut:]:
-        mail_server.plan(MailFault("mail", "451 4.3.0 try again", reader))
+    mail_server.plan(*[MailFault("rcpt", DROP, reader) for reader in READERS[cut:]])
     outcome = provider.post_batch(slow.body, key=slow.key, size=slow.size)
+    assert len(mail_server.mails) == cut
     Batch.objects.update(lease_until=timezone.now())
     hold_the_hopeless(provider)
     assert Batch.objects.get().state == BatchState.HELD
