@@ -34,6 +34,8 @@ SETTLING = datetime.timedelta(minutes=15)
 #: Between two pages: reading shares the provider's limit with posting.
 PACE = datetime.timedelta(seconds=1)
 
+MOOT = "It was settled or posted again meanwhile."
+
 IN_DOUBT = (BatchState.UNKNOWN, BatchState.HELD)
 
 
@@ -72,6 +74,7 @@ def next_look_up(batches: QuerySet[Batch], *, by: str) -> LookUp | None:
 
     A batch is looked up once for each time that it came into doubt; `begin` looks again.
     """
+    _close_moot()
     rested = timezone.now() - PACE
     unfinished = LookUp.objects.filter(verdict=Verdict.OPEN, batch__in=batches).select_related("batch__edition")
     if unfinished.exists():
@@ -79,6 +82,14 @@ def next_look_up(batches: QuerySet[Batch], *, by: str) -> LookUp | None:
     known = LookUp.objects.filter(batch=OuterRef("pk"), attempts=OuterRef("attempts"))
     batch = batches.filter(~Exists(known)).defer("payload", *LARGE).order_by("pk").first()
     return begin(batch, by=by) if batch else None
+
+
+def _close_moot() -> None:
+    """End what nobody needs to know any more: a receipt or a person was quicker."""
+    settled = LookUp.objects.filter(verdict=Verdict.OPEN).exclude(batch__state__in=IN_DOUBT)
+    if settled.exists():
+        # A look costs nothing; an update takes SQLite's only write lock, at each turn of an idle worker.
+        settled.update(verdict=Verdict.MOOT, sentence=MOOT, finished_at=timezone.now())
 
 
 def begin(batch: Batch, *, by: str, from_the_top: bool = False) -> LookUp:
@@ -110,6 +121,11 @@ def _younger_mail(until: datetime.datetime) -> str:
     return ""
 
 
+def is_reading(batches: QuerySet[Batch]) -> bool:
+    """Whether a look-up of any of these batches has pages left, due or not."""
+    return LookUp.objects.filter(verdict=Verdict.OPEN, batch__in=batches).exists()
+
+
 def read_page(look_up: LookUp, reader: CanLookUp) -> LookUp:
     """Read the next page and write down what it says; the look-up as it is then.
 
@@ -117,7 +133,7 @@ def read_page(look_up: LookUp, reader: CanLookUp) -> LookUp:
     """
     batch = look_up.batch
     if batch.state not in IN_DOUBT or batch.attempts != look_up.attempts:
-        _conclude(look_up, Conclusion(verdict=Verdict.MOOT, sentence="It was settled or posted again meanwhile."))
+        _conclude(look_up, Conclusion(verdict=Verdict.MOOT, sentence=MOOT))
         return look_up
     body = zstandard.decompress(bytes(batch.payload or b""))
     try:

@@ -12,6 +12,7 @@ from django.conf import settings
 from django.core.management import CommandError, call_command
 from django.db.models import F
 
+from newsletter.management.commands import reconcile as reconcile_command
 from newsletter.models import Batch, BatchState, Delivery, DeliveryStatus, Issue, IssueStatus, LookUp, Verdict
 from newsletter.providers import get_provider, resend_list
 from newsletter.providers.base import LookUpFailed, Provider
@@ -294,6 +295,37 @@ def test_what_a_receipt_settles_meanwhile_makes_the_look_up_moot(
     assert look_up_module.read_page(look_up, reader).verdict == Verdict.MOOT
     assert Batch.objects.get(pk=held.pk).state == BatchState.ACCEPTED
     assert post_everything(provider) == 0
+
+
+def test_the_command_reads_to_the_end_at_its_pace(
+    under_way: Issue, provider: Provider, sandbox: SandboxServer, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(resend_list, "PAGE", 3)
+    sandbox.plan(Fault("reset", after_commit=True))
+    post_everything(provider)
+    held = a_day_passes(clock, provider)
+    reader = looking_up(provider)
+    assert reader is not None
+    # A worker has read the first page a moment ago.
+    look_up_module.read_page(begin(held, by="worker"), reader)
+    pace = datetime.timedelta(seconds=0.05)
+    for module in (look_up_module, reconcile_command):
+        monkeypatch.setattr(module, "PACE", pace)
+    said = reconcile()
+    assert "6 mails read …" in said
+    assert "Batches still in doubt: 0." in said
+
+
+def test_a_look_up_that_nobody_needs_any_more_is_closed(
+    under_way: Issue, provider: Provider, sandbox: SandboxServer, clock: Clock
+) -> None:
+    sandbox.plan(Fault("reset", after_commit=True))
+    post_everything(provider)
+    held = a_day_passes(clock, provider)
+    begin(held, by="tests")
+    count_as_sent(held, by="Edda")
+    look_up_next(provider)
+    assert LookUp.objects.get().verdict == Verdict.MOOT
 
 
 def test_a_cancelled_issue_that_is_proved_absent_is_left_out(
