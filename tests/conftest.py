@@ -9,15 +9,26 @@ import pytest
 from django.db import connection
 from django.db.backends.sqlite3 import base as sqlite
 
+DATABASE_FIXTURES = frozenset({"db", "transactional_db", "django_db_reset_sequences", "live_server"})
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skip, with the reason, what needs several connections that write at the same time."""
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """On PostgreSQL, only what meets a database; on SQLite, skip what needs connections that write at one time."""
     if connection.vendor == "postgresql":
+        without = [item for item in items if not _meets_a_database(item)]
+        config.hook.pytest_deselected(items=without)
+        items[:] = [item for item in items if _meets_a_database(item)]
         return
     reason = "SQLite lets one connection write at a time; `make test-postgresql` runs this"
     for item in items:
         if item.get_closest_marker("postgresql"):
             item.add_marker(pytest.mark.skip(reason=reason))
+
+
+def _meets_a_database(item: pytest.Item) -> bool:
+    fixtures = frozenset(getattr(item, "fixturenames", ()))
+    marked = any(item.get_closest_marker(name) for name in ("django_db", "postgresql", "processes"))
+    return marked or bool(DATABASE_FIXTURES & fixtures)
 
 
 @pytest.fixture(autouse=True, scope="session")
