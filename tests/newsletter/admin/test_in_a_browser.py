@@ -73,6 +73,7 @@ def test_no_page_breaks_the_policy_or_scrolls_sideways(live_server: Any, edda: C
     urls += [page_of(draft, name) for name in ("feeds", "link")]
     urls += [page_of(started, name) for name in ("change", "preview", "report", "pause", "cancel")]
     urls += [reverse(f"admin:newsletter_issue_{name}") for name in ("changelist", "add", "import")]
+    urls.append(reverse("admin:index"))
     complaints: list[str] = []
     with browsing(live_server, edda, **options) as context:
         page = watched(context, complaints)
