@@ -149,7 +149,7 @@ def _odd_batches(issue: Issue) -> Iterator[Entry]:
             count=Count("pk"),
             mails=Sum("recipients"),
             first=Min("pk"),
-            at=Max(Coalesce("finished_at", "first_attempt_at", "not_before")),
+            at=Max(Coalesce("finished_at", "last_attempt_at", "first_attempt_at", "not_before")),
         )
         .order_by("-at")[:100]
     )
