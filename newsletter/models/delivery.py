@@ -144,6 +144,9 @@ class Batch(models.Model):
     may_be_out = models.BooleanField(
         default=False, help_text="A person sent it again, although an earlier post may have reached its readers."
     )
+    provider = models.CharField(
+        max_length=32, blank=True, help_text="Who has its bytes; nobody else gets them while it is in doubt."
+    )
     attempts = models.PositiveIntegerField(default=0)
     key = models.CharField(max_length=256, unique=True)
     payload = models.BinaryField(null=True, editable=False)

@@ -82,6 +82,11 @@ class Issue(models.Model):
         default=0, editable=False, help_text="Counts the saves that changed something."
     )
     hold_reason = models.CharField(max_length=500, blank=True, editable=False, help_text="Why it is paused.")
+    waits_for_provider = models.BooleanField(
+        default=False,
+        editable=False,
+        help_text="It was paused because no provider takes mail; it goes on when one does.",
+    )
 
     scheduled_at = models.DateTimeField(null=True, blank=True, editable=False)
     scheduled_zone = models.CharField(max_length=64, blank=True, editable=False)

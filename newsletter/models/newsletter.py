@@ -64,6 +64,18 @@ class Newsletter(MailingList):
     logo_width = models.PositiveSmallIntegerField(
         default=140, validators=[MinValueValidator(16), MaxValueValidator(552)], help_text="In pixels, at most 552."
     )
+    hourly_limit = models.PositiveIntegerField(
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(1)],
+        help_text="The most mails that go out within an hour. Empty: as fast as the provider allows.",
+    )
+    warm_up_since = models.DateField(
+        "warm-up since",
+        null=True,
+        blank=True,
+        help_text="First day of a new sending domain: for a week, fewer mails a day go out, so that it earns a name.",
+    )
     known_sources = models.TextField(
         blank=True,
         help_text="Sources that plain-text digests name, one per line: they tell where its text begins.",

@@ -1,0 +1,39 @@
+"""The flow of mail to a provider, as all workers share it: one row per team. Imports nothing of the project."""
+
+from __future__ import annotations
+
+from django.db import models
+from django.utils import timezone
+
+
+class ProviderFlow(models.Model):
+    """How fast one team of a provider takes mail now, and whether it takes any.
+
+    `account` follows from the key or login, without telling it: another key begins with a clean row. Workers take
+    turns by conditional updates of `last_at`; whoever read an older one has lost.
+    """
+
+    provider = models.CharField(max_length=32)
+    account = models.CharField(max_length=64)
+    rate = models.FloatField(null=True, help_text="Posts a second for the whole team, as the provider last said.")
+    last_at = models.DateTimeField(null=True, help_text="When the last slot was taken; a reserved one may lie ahead.")
+    rests_until = models.DateTimeField(null=True, help_text="Nothing is posted before.")
+    failures = models.PositiveIntegerField(default=0, help_text="Posts in a row without an answer that helps.")
+    minute_from = models.DateTimeField(null=True, help_text="When the minute began in which posts are counted.")
+    minute_posts = models.PositiveIntegerField(default=0)
+    minute_failures = models.PositiveIntegerField(default=0)
+    broken_at = models.DateTimeField(null=True, help_text="When it was given up on, until a single post succeeds.")
+    probing_until = models.DateTimeField(null=True, help_text="Until then one worker has the single post that tries.")
+    quota_until = models.DateTimeField(null=True, help_text="Its quota is used up until then.")
+    halted_at = models.DateTimeField(null=True, help_text="Since then nothing goes out until a person acts.")
+    reason = models.CharField(max_length=500, blank=True, help_text="Why it rests, is given up on, or stopped.")
+    created_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        verbose_name = "flow"
+        constraints = [
+            models.UniqueConstraint(fields=["provider", "account"], name="flow_once_per_team"),
+        ]
+
+    def __str__(self) -> str:
+        return f"flow of {self.provider}"
