@@ -3,6 +3,9 @@
 from importlib import import_module
 
 from django.apps import AppConfig
+from django.conf import settings
+
+from newsletter import drill
 
 
 class NewsletterConfig(AppConfig):
@@ -12,5 +15,6 @@ class NewsletterConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        """Register the system checks."""
+        """Register the system checks, and arm the process if it takes part in a drill."""
         import_module("newsletter.checks")
+        drill.arm(drill.read_drill(settings.DRILL))

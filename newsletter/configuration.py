@@ -1,6 +1,6 @@
 """What an operator may set, read once from the environment: one class, every field documented.
 
-Imports nothing of the project. `newsletter.settings` turns it into Django's settings; `.env.example` and the
+Imports `drill` only. `newsletter.settings` turns it into Django's settings; `.env.example` and the
 README's table are written from it (`manage.py show_settings`), and a test holds them together.
 """
 
@@ -23,6 +23,8 @@ from urllib.parse import urlsplit
 from pydantic import BeforeValidator, DirectoryPath, Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_core import PydanticUndefined
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from newsletter import drill
 
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
 
@@ -202,6 +204,11 @@ class Configuration(BaseSettings):
         port = f":{parts.port}" if parts.port else ""
         return f"{parts.scheme}://{host}{port}"
 
+    drill: str = Field(
+        default="",
+        description="For tests of this system: where a process kills itself, such as claim-committed:3:kill. Only with "
+        "PROVIDER=sandbox and ENVIRONMENT=test or development.",
+    )
     @field_validator("site_url")
     @classmethod
     def _is_encrypted_in_public(cls, value: str) -> str:
@@ -293,6 +300,14 @@ class Configuration(BaseSettings):
     @classmethod
     def _is_not_sent_in_the_clear(cls, value: SecretStr, info: ValidationInfo) -> SecretStr:
         in_the_clear = info.data.get("smtp_tls") == "none" and not is_loopback(info.data.get("smtp_host"))
+    @field_validator("drill")
+    @classmethod
+    def _is_no_danger_to_readers(cls, value: str, info: ValidationInfo) -> str:
+        is_harmless = info.data.get("provider") == "sandbox" and info.data.get("environment") in drill.ENVIRONMENTS
+        if drill.read_drill(value) and not is_harmless:
+            raise ValueError("is for tests: only with PROVIDER=sandbox and ENVIRONMENT=test or development")
+        return value
+
         if value.get_secret_value() and in_the_clear:
             raise ValueError("would cross the network in the clear with SMTP_TLS=none; use starttls or implicit")
         if bool(value.get_secret_value()) != bool(info.data.get("smtp_user")):

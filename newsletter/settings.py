@@ -56,6 +56,7 @@ SUPPRESSION_SECRET = CONFIGURATION.suppression_secret.get_secret_value()
 ENVIRONMENT = CONFIGURATION.environment
 TRUSTED_PROXIES = CONFIGURATION.trusted_proxies
 FETCH_ALLOWED_HOSTS = CONFIGURATION.fetch_allowed_hosts
+DRILL = CONFIGURATION.drill
 METRICS_TOKEN = CONFIGURATION.metrics_token.get_secret_value()
 # Where themes are looked for, beside the shipped ones.
 THEME_FOLDERS = (CONFIGURATION.themes_dir.resolve(),) if CONFIGURATION.themes_dir else ()

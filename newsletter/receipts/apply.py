@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from django.conf import settings
 from django.db import transaction
 
+from newsletter.drill import Point, reached
 from newsletter.models import Delivery, Fact, Receipt, ReceiptState
 from newsletter.models.given import execute_with
 from newsletter.providers.base import BounceKind, Event, Provider, ReceiptRefused
@@ -64,6 +65,8 @@ def apply_receipts(provider: Provider, limit: int = CHUNK) -> bool:
         _keep_facts(facts)
         _suppress(reading.event for reading in facts if reading.event)
         _mark(receipts)
+        reached(Point.RECEIPTS_UNCOMMITTED)
+    reached(Point.RECEIPTS_COMMITTED)
     return len(receipts) == limit
 
 

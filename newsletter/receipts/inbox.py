@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import orjson
 
+from newsletter.drill import Point, reached
 from newsletter.models import Receipt
 from newsletter.providers.base import SignedReceipt
 
@@ -16,7 +17,9 @@ def store_receipt(provider: str, signed: SignedReceipt) -> None:
     """
     body = signed.body.replace("\x00", "")
     receipt = Receipt(provider=provider, event_id=signed.event_id, kind=_kind(body), body=body)
+    reached(Point.RECEIPT_UNSTORED)
     Receipt.objects.bulk_create([receipt], ignore_conflicts=True)
+    reached(Point.RECEIPT_STORED)
 
 
 def _kind(body: str) -> str:

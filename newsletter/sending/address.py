@@ -8,6 +8,7 @@ from django.db import connection, transaction
 from django.db.models import CharField, Count, Exists, OuterRef, Q, Value
 from django.utils import timezone
 
+from newsletter.drill import Point, reached
 from newsletter.models import Batch, Delivery, DeliveryStatus, Edition, Issue, IssueStatus
 from newsletter.sending.keys import batch_key
 from subscribers.models import Subscription, SubscriptionState
@@ -52,6 +53,8 @@ def address_chunk(issue_pk: int, batch_size: int, chunk: int = CHUNK) -> None:
         else:
             excluded = excluded_from(issue.newsletter_id, issue.started_at, edition=issue.edition)
             Issue.objects.filter(pk=issue_pk).update(addressed_at=timezone.now(), excluded=excluded)
+        reached(Point.CHUNK_UNCOMMITTED)
+    reached(Point.CHUNK_COMMITTED)
 
 
 def audience_of(list_pk: int, moment: datetime.datetime):  # type: ignore[no-untyped-def]  # a QuerySet subclass

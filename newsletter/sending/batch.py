@@ -18,6 +18,7 @@ import zstandard
 from django.db import DatabaseError, transaction
 from django.utils import timezone
 
+from newsletter.drill import Point, reached
 from newsletter.models import Batch, BatchState, Delivery, DeliveryStatus
 from newsletter.models.delivery import BatchQuerySet
 from newsletter.providers.base import Provider
@@ -141,6 +142,7 @@ def _claim(batch: Batch, provider: Provider) -> ClaimedBatch | None:
     batch.first_attempt_at, batch.last_attempt_at = batch.first_attempt_at or now, now
     batch.save()
     return ClaimedBatch(
+    reached(Point.CLAIM_UNCOMMITTED)
         pk=batch.pk,
         issue_pk=batch.edition.issue_id,
         attempt=batch.attempts,

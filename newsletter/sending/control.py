@@ -6,6 +6,7 @@ from django.db import transaction
 from django.db.models import Exists, OuterRef, QuerySet
 from django.utils import timezone
 
+from newsletter.drill import Point, reached
 from newsletter.models import (
     OPEN_BATCH_STATES,
     Batch,
@@ -73,10 +74,13 @@ def finish_issues() -> bool:
     """
     for issue in _finished():
         try:
-            issue.move(IssueStatus.SENT, by="worker", finished_at=timezone.now())
+            with transaction.atomic():
+                issue.move(IssueStatus.SENT, by="worker", finished_at=timezone.now())
+                reached(Point.FINISH_UNCOMMITTED)
         except WrongStatus:
             # Paused or cancelled between the look and the move; a resume brings it back here.
             continue
+        reached(Point.FINISH_COMMITTED)
     return False
 
 

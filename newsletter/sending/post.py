@@ -17,6 +17,7 @@ from django.db.models import Q, Sum
 from django.utils import timezone
 from structlog.contextvars import bound_contextvars
 
+from newsletter.drill import Point, reached
 from newsletter.models import Batch, BatchState, Delivery, DeliveryStatus, Issue, IssueStatus, WrongStatus
 from newsletter.models.given import execute_with
 from newsletter.providers.base import Fate, MessageResult, Outcome, OutcomeKind, Provider
@@ -50,6 +51,7 @@ def post_next(provider: Provider, throttle: Throttle) -> bool:
     claimed = claim_batch(provider, doubtful_first=throttle.is_struggling)
     if claimed is None:
         return False
+    reached(Point.CLAIM_COMMITTED)
     if claimed.is_still_ours():
         with bound_contextvars(batch=claimed.pk, issue=claimed.issue_pk):
             outcome = _post(claimed, provider)
@@ -83,6 +85,8 @@ def record_outcome(claimed: ClaimedBatch, outcome: Outcome) -> None:
             return
         batch.lease_until, batch.reason = None, outcome.reason[:500]
         RECORD[outcome.kind](batch, outcome, claimed)
+        reached(Point.OUTCOME_UNCOMMITTED)
+    reached(Point.OUTCOME_COMMITTED)
 
 
 def _accept(batch: Batch, outcome: Outcome, claimed: ClaimedBatch) -> None:

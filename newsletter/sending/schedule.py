@@ -8,6 +8,7 @@ import logging
 from django.db import transaction
 from django.utils import timezone
 
+from newsletter.drill import Point, reached
 from newsletter.models import Edition, Issue, IssueStatus, WrongStatus
 from newsletter.preflight import Occasion, Verdict
 from newsletter.rendering import RenderingError
@@ -82,6 +83,8 @@ def schedule_issue(
             manifest=manifest.as_json(),
             manifest_sha256=manifest.sha256 if same_readers else "",
         )
+        reached(Point.FREEZE_UNCOMMITTED)
+    reached(Point.FREEZE_COMMITTED)
 
 
 def unschedule_issue(issue: Issue, *, by: str, reason: str = "") -> None:
@@ -111,6 +114,8 @@ def send_now(issue: Issue, *, by: str, revision: int | None = None, approved: Ap
         if issue.status != seen:
             raise WrongStatus(f"This issue is {issue.get_status_display().lower()} by now. Look at it again.")
         _start(issue, occasion=Occasion.SEND, by=by, approved=approved)
+        reached(Point.START_UNCOMMITTED)
+    reached(Point.START_COMMITTED)
 
 
 def start_due_issues() -> bool:
@@ -132,6 +137,8 @@ def start_due_issues() -> bool:
         except IssueRefused as refusal:
             log.warning("issue %s was due but not started: %s", issue.pk, refusal)
             unschedule_issue(issue, by="schedule", reason=str(refusal)[:500])
+        reached(Point.START_UNCOMMITTED)
+    reached(Point.START_COMMITTED)
     return True
 
 
