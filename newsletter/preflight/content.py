@@ -36,6 +36,10 @@ def _check_section(section: SectionContent, place: str) -> Iterator[Finding]:
         yield must_fix(FAMILY, place, fault)
     if section.kind is SectionKind.SECTION and not section.body.strip() and not section.stories:
         yield look_at(FAMILY, place, "The section is empty: readers see its heading only. Fill it, or remove it.")
+    if section.kind is SectionKind.QUOTE and section.url and not section.source.strip():
+        yield look_at(
+            FAMILY, place, "The quote has a link and no name to carry it, so readers miss it. Say who said it."
+        )
 
 
 def _check_story(story: StoryContent, place: str) -> Iterator[Finding]:

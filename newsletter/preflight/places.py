@@ -13,6 +13,7 @@ WHOLE_ISSUE = ""
 SUBJECT, PREHEADER = "Subject", "Preheader"
 NEWSLETTER, THEME = "Newsletter", "Theme"
 HTML_PART, TEXT_PART = "HTML part", "Text part"
+_NOT_OF_THE_ISSUE = frozenset({SUBJECT, PREHEADER, NEWSLETTER, THEME, HTML_PART, TEXT_PART})
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,9 +36,14 @@ def place_of_story(section_place: str, number: int) -> str:
 
 
 def placed_sections(content: IssueContent) -> Iterator[tuple[str, SectionContent]]:
-    """Every part of the issue with its place."""
+    """Every part with a place that is no other’s: `News`, and for a second part of that title `News, part 4`."""
+    taken = set(_NOT_OF_THE_ISSUE)
     for number, section in enumerate(content.sections, start=1):
-        yield place_of_section(section, number), section
+        place = place_of_section(section, number)
+        if place in taken:
+            place = f"{place}, part {number}"
+        taken.add(place)
+        yield place, section
 
 
 def placed_stories(content: IssueContent) -> Iterator[tuple[str, StoryContent]]:

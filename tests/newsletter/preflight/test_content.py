@@ -9,6 +9,7 @@ import pytest
 
 from newsletter.content.document import SectionContent, SectionKind, StoryContent
 from newsletter.preflight.findings import PastIssue
+from newsletter.preflight.places import places_of
 from tests.newsletter.preflight.finding import Short, findings_of_family, inspected, short, with_stories
 from tests.newsletter.preflight.specimen import CRANE, DAY, GAUGE, PLAIN_ISSUE
 
@@ -102,3 +103,24 @@ def test_another_date_than_the_day_of_sending_can_be_set_by_the_suggestion() -> 
     assert finding.fix is not None
     assert finding.fix.label == "Set the date to 2026-07-01"
     assert finding.fix.content == replace(PLAIN_ISSUE, date=DAY + datetime.timedelta(days=1))
+
+
+def test_parts_of_one_title_have_places_of_their_own_and_are_held_against_each_other() -> None:
+    twice = tuple(SectionContent(title="News", stories=(CRANE,)) for _ in range(2))
+    content = replace(PLAIN_ISSUE, sections=(*twice, SectionContent(title="Subject")))
+    assert list(places_of(content)) == [
+        *("News", "News, story 1", "News, part 2", "News, part 2, story 1", "Subject, part 3")
+    ]
+    findings = findings_of_family("content", inspected(content))
+    assert short(findings)[0] == ("look_at", "content", "Subject, part 3")
+    assert short(findings)[1] == ("look_at", "content", "News, part 2, story 1")
+    assert "is that of News, story 1 already" in findings[1].sentence
+
+
+def test_the_link_of_a_quote_needs_a_name_to_carry_it() -> None:
+    quote = SectionContent(kind=SectionKind.QUOTE, body="A quay is a promise.", url="https://ropes.example/ida")
+    content = replace(PLAIN_ISSUE, sections=(*PLAIN_ISSUE.sections, quote))
+    (finding,) = findings_of_family("content", inspected(content))
+    assert (finding.severity.value, finding.place) == ("look_at", "Quote, part 3")
+    named = replace(content, sections=(*PLAIN_ISSUE.sections, replace(quote, source="Ida")))
+    assert findings_of_family("content", inspected(named)) == []
