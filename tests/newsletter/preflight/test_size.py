@@ -51,3 +51,18 @@ def test_a_table_of_contents_is_not_taken_for_the_sections_it_names() -> None:
     assert inspection.rendered is not None
     named = replace(inspection, content=replace(EVERY_KIND, sections=(SectionContent(title="Nowhere"),)))
     assert weights_of_places(named, inspection.rendered) == {}
+
+
+def test_a_greeting_in_the_lead_is_not_taken_for_the_footer() -> None:
+    lead = SectionContent(title="Signal of the week", body="Hello {first_name|reader}: " + "many words here " * 200)
+    greeting = replace(PLAIN_ISSUE, sections=(lead, PLAIN_ISSUE.sections[1]))
+    plain = replace(
+        greeting, sections=(replace(lead, body=lead.body.replace("{first_name|reader}", "")), *greeting.sections[1:])
+    )
+    weights = []
+    for content in (greeting, plain):
+        inspection = inspection_of(content)
+        assert inspection.rendered is not None
+        weights.append(weights_of_places(inspection, inspection.rendered))
+    assert weights[0]["Signal of the week"] - weights[1]["Signal of the week"] == LONGEST_VALUE
+    assert weights[0]["Deep dives"] == weights[1]["Deep dives"]
