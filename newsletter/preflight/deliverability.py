@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from newsletter.content.document import IssueContent
 from newsletter.content.fields import LIMITS, field_faults
 from newsletter.content.markdown import markdown_to_text
+from newsletter.content.merge_fields import fallback_of
 from newsletter.preflight.findings import Finding, Fix, Inspection, Rendered, fix_of, look_at, must_fix
 from newsletter.preflight.places import (
     HTML_PART,
@@ -125,7 +126,7 @@ def _check_preheader(content: IssueContent) -> Iterator[Finding]:
 
 def _with_preheader(content: IssueContent) -> Fix | None:
     """The first sentence of the issue as its preheader, where there is one that tells something of its own."""
-    text = next((markdown_to_text(body) for _, body in placed_bodies(content)), "")
+    text = next((markdown_to_text(body, merge=fallback_of) for _, body in placed_bodies(content)), "")
     sentence = _shortened(_SENTENCE_END.split(" ".join(text.split()), maxsplit=1)[0], SHOWN_OF_PREHEADER)
     if not _LETTERS.search(sentence) or _plain(sentence) == _plain(content.subject):
         return None

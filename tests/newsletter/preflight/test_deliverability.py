@@ -65,6 +65,13 @@ def test_a_missing_preheader_can_be_the_first_sentence() -> None:
     assert finding.fix.content.preheader == "Ports are getting quieter."
 
 
+def test_a_greeting_in_the_suggested_preheader_stands_as_for_a_reader_without_a_name() -> None:
+    lead = replace(PLAIN_ISSUE.sections[0], body="Hello {first_name|reader}, ports are getting quieter. More below.")
+    (finding,) = deliverability(preheader="", sections=(lead, *PLAIN_ISSUE.sections[1:]))
+    assert finding.fix is not None
+    assert finding.fix.content.preheader == "Hello reader, ports are getting quieter."
+
+
 def test_a_preheader_that_repeats_the_subject_deserves_a_look() -> None:
     assert short(deliverability(preheader=f"{PLAIN_ISSUE.subject}!")) == [("look_at", "deliverability", "Preheader")]
 
