@@ -215,3 +215,12 @@ def test_code_that_looks_like_a_field_stays_code() -> None:
     )
     assert rendered.merges == ()
     assert "{first_name|reader}" in Page(rendered.html).text
+
+
+@IN_EVERY_THEME
+def test_the_link_of_a_sponsor_is_never_lost(theme: Theme) -> None:
+    bare = dataclasses.replace(BLOCKS["sponsor"], image="", alt="")
+    for sponsor in (bare, dataclasses.replace(bare, title="")):
+        page, text = render(sponsor, theme=theme)
+        assert "https://rope.example/" in {link.get("href") for link in page.all("a")}
+        assert "https://rope.example/" in text

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 
 import pytest
@@ -37,6 +38,12 @@ def test_every_block_is_on_the_page_as_what_it_is(client: Client) -> None:
 def test_a_sponsor_is_named_as_one_and_so_is_its_link(client: Client) -> None:
     publish(sections=specimen().sections)
     assert words(see(client, ISSUE), "//aside[contains(@class, 'sponsor')]/p[1]") == ["Sponsor · Boje & Daughters"]
+    assert words(see(client, ISSUE), "//a[@rel='sponsored']/@href") == ["https://rope.example/"]
+
+
+def test_a_sponsor_without_a_title_is_linked_by_its_name(client: Client) -> None:
+    publish(sections=(*specimen("stories").sections, dataclasses.replace(BLOCKS["sponsor"], title="")))
+    assert words(see(client, ISSUE), "//a[@rel='sponsored']") == ["Boje & Daughters"]
     assert words(see(client, ISSUE), "//a[@rel='sponsored']/@href") == ["https://rope.example/"]
 
 
