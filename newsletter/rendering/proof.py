@@ -13,7 +13,10 @@ from newsletter.rendering.text import MAX_LINE_OCTETS
 
 REQUIRED_SLOTS = frozenset({"unsubscribe_url", "preferences_url"})
 
-_CONDITIONAL = re.compile(r"<!--\[if |<!\[endif\]-->")
+# A whole tag first: editors' words stand in its attributes as they are, and may speak of conditional comments.
+_TAG_OR_CONDITIONAL = re.compile(
+    r"""</?[a-zA-Z](?:[^<>"']|"[^"]*"|'[^']*')*>|(?P<conditional><!--\[if |<!\[endif\]-->)"""
+)
 
 
 def proof_html(html: str, nonce: str) -> None:
@@ -44,7 +47,9 @@ def slots_used(*parts: str, nonce: str) -> tuple[str, ...]:
 
 def _check_conditionals(html: str) -> None:
     is_open = False
-    for match in _CONDITIONAL.finditer(html):
+    for match in _TAG_OR_CONDITIONAL.finditer(html):
+        if not match["conditional"]:
+            continue
         opens = match[0].startswith("<!--[if")
         if opens == is_open:
             raise RenderingError("The conditional comments for Outlook are not balanced; it would show a broken page.")

@@ -61,3 +61,10 @@ def test_a_line_that_is_too_long_is_named_by_its_number() -> None:
     with pytest.raises(RenderingError) as caught:
         proof_text(f"{TEXT}\n{'a' * 999}", NONCE)
     assert caught.value.line == 4
+
+
+def test_words_about_conditional_comments_are_none() -> None:
+    said = "<img alt=\"How <!--[if mso]> works\" title='<![endif]-->'>"
+    proof_html(HTML.replace("<body>", f"<body>{said}"), NONCE)
+    with pytest.raises(RenderingError, match="not balanced"):
+        proof_html(HTML.replace("<body>", f"<body>{said}<![endif]-->"), NONCE)
