@@ -163,7 +163,9 @@ class ResendProvider:
 
     def join(self, messages: list[bytes]) -> bytes:
         """A JSON array of encoded messages."""
-        return b"[" + b",".join(messages) + b"]"
+        # The brackets go into the one join: around it they would copy the six megabytes of a batch twice more.
+        pieces = [piece for message in messages for piece in (b",", message)]
+        return b"".join((b"[", *pieces[1:], b"]"))
 
     def post_batch(self, body: bytes, *, key: str, size: int) -> Outcome:
         """POST /emails/batch in strict mode: all messages are taken or none."""

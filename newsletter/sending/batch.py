@@ -133,7 +133,8 @@ def _claim(batch: Batch, provider: Provider) -> ClaimedBatch | None:
     in_doubt = batch.state != BatchState.READY
     if batch.attempts and settle_if_proven(batch):
         return None
-    if not (_is_fit_again(batch, provider, now) if in_doubt else _freeze(batch, provider, now)):
+    body = _same_again(batch, provider, now) if in_doubt else _freeze(batch, provider, now)
+    if body is None:
         return None
     batch.state = BatchState.CLAIMED
     batch.attempts += 1
@@ -147,34 +148,34 @@ def _claim(batch: Batch, provider: Provider) -> ClaimedBatch | None:
         issue_pk=batch.edition.issue_id,
         attempt=batch.attempts,
         key=batch.key,
-        body=zstandard.decompress(bytes(batch.payload or b"")),
+        body=body,
         size=batch.recipients,
         in_doubt=in_doubt,
         lease_until=batch.lease_until,
     )
 
 
-def _is_fit_again(batch: Batch, provider: Provider, now: datetime.datetime) -> bool:
-    """Whether a batch that may have gone out can be posted once more; if not, it is held (R-108, R-112)."""
+def _same_again(batch: Batch, provider: Provider, now: datetime.datetime) -> bytes | None:
+    """The stored bytes of a batch that may have gone out; None, and held, if they may not follow (R-108, R-112)."""
     expired = batch.first_attempt_at and now - batch.first_attempt_at > provider.key_lifetime
     if expired or not provider.key_lifetime:
         hold(batch, too_late(provider))
-        return False
+        return None
     if any(reader.obstacle for reader in readers_of(batch, UNDER_WAY, now)):
         hold(batch, READER_LEFT)
-        return False
-    return True
+        return None
+    return zstandard.decompress(bytes(batch.payload or b""))
 
 
-def _freeze(batch: Batch, provider: Provider, now: datetime.datetime) -> bool:
-    """Give the batch its bytes for those who may still be mailed; False, and dropped, if nobody may."""
+def _freeze(batch: Batch, provider: Provider, now: datetime.datetime) -> bytes | None:
+    """Give the batch its bytes for those who may still be mailed; None, and dropped, if nobody may."""
     readers = readers_of(batch, (DeliveryStatus.PENDING,), now)
     _leave_out((reader for reader in readers if reader.obstacle), doubt=MAY_HAVE_IT if batch.may_be_out else "")
     included = [reader for reader in readers if not reader.obstacle]
     if not included:
         batch.state, batch.reason, batch.finished_at = BatchState.DROPPED, NOBODY_LEFT, now
         batch.save()
-        return False
+        return None
     if batch.attempts:
         # Tried before, and known not to have gone out. Its readers may differ now, so its bytes may, and other
         # bytes need another key.
@@ -185,7 +186,7 @@ def _freeze(batch: Batch, provider: Provider, now: datetime.datetime) -> bool:
     batch.payload, batch.payload_sha256 = zstandard.compress(body, 1), hashlib.sha256(body).hexdigest()
     batch.recipients = len(included)
     Delivery.objects.filter(pk__in=[reader.delivery_pk for reader in included]).update(status=DeliveryStatus.BATCHED)
-    return True
+    return body
 
 
 def _body(batch: Batch, readers: list[Reader], provider: Provider) -> bytes:
