@@ -191,6 +191,11 @@ class Configuration(BaseSettings):
         description="Lets Prometheus read /metrics from another machine: it sends this as a bearer token; 20 "
         "characters or more. Without it /metrics answers on this machine only.",
     )
+    drill: str = Field(
+        default="",
+        description="For tests of this system: where a process kills itself, such as claim-committed:3:kill. Only with "
+        "PROVIDER=sandbox and ENVIRONMENT=test or development.",
+    )
 
     @field_validator("site_url", "sandbox_url")
     @classmethod
@@ -204,11 +209,6 @@ class Configuration(BaseSettings):
         port = f":{parts.port}" if parts.port else ""
         return f"{parts.scheme}://{host}{port}"
 
-    drill: str = Field(
-        default="",
-        description="For tests of this system: where a process kills itself, such as claim-committed:3:kill. Only with "
-        "PROVIDER=sandbox and ENVIRONMENT=test or development.",
-    )
     @field_validator("site_url")
     @classmethod
     def _is_encrypted_in_public(cls, value: str) -> str:
@@ -287,6 +287,14 @@ class Configuration(BaseSettings):
             raise ValueError("must have 20 characters or more, or be left out")
         return value
 
+    @field_validator("drill")
+    @classmethod
+    def _is_no_danger_to_readers(cls, value: str, info: ValidationInfo) -> str:
+        is_harmless = info.data.get("provider") == "sandbox" and info.data.get("environment") in drill.ENVIRONMENTS
+        if drill.read_drill(value) and not is_harmless:
+            raise ValueError("is for tests: only with PROVIDER=sandbox and ENVIRONMENT=test or development")
+        return value
+
     @field_validator("smtp_host")
     @classmethod
     def _is_a_host_for_smtp(cls, value: str, info: ValidationInfo) -> str:
@@ -300,14 +308,6 @@ class Configuration(BaseSettings):
     @classmethod
     def _is_not_sent_in_the_clear(cls, value: SecretStr, info: ValidationInfo) -> SecretStr:
         in_the_clear = info.data.get("smtp_tls") == "none" and not is_loopback(info.data.get("smtp_host"))
-    @field_validator("drill")
-    @classmethod
-    def _is_no_danger_to_readers(cls, value: str, info: ValidationInfo) -> str:
-        is_harmless = info.data.get("provider") == "sandbox" and info.data.get("environment") in drill.ENVIRONMENTS
-        if drill.read_drill(value) and not is_harmless:
-            raise ValueError("is for tests: only with PROVIDER=sandbox and ENVIRONMENT=test or development")
-        return value
-
         if value.get_secret_value() and in_the_clear:
             raise ValueError("would cross the network in the clear with SMTP_TLS=none; use starttls or implicit")
         if bool(value.get_secret_value()) != bool(info.data.get("smtp_user")):
