@@ -142,8 +142,8 @@ def _claim(batch: Batch, provider: Provider) -> ClaimedBatch | None:
     batch.claimed_by = worker_name()
     batch.first_attempt_at, batch.last_attempt_at = batch.first_attempt_at or now, now
     batch.save()
-    return ClaimedBatch(
     reached(Point.CLAIM_UNCOMMITTED)
+    return ClaimedBatch(
         pk=batch.pk,
         issue_pk=batch.edition.issue_id,
         attempt=batch.attempts,
