@@ -129,6 +129,19 @@ class Configuration(BaseSettings):
     price_currency: str = Field(
         default="USD", pattern=r"^[A-Z]{3}$", description="The currency of that price, by its three letters."
     )
+    undo_seconds: int = Field(
+        default=60,
+        ge=0,
+        le=3600,
+        description="How long Send now can be undone: nothing is posted before. 0: posting starts at once.",
+    )
+    overdue_minutes: int = Field(
+        default=60,
+        ge=5,
+        le=10_080,
+        description="A schedule that is found later than this, since no worker ran or the database was restored from "
+        "a backup, waits for a person; so do sends that were under way.",
+    )
     smtp_host: str = Field(
         default="",
         validate_default=True,

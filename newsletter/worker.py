@@ -9,7 +9,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
-from functools import partial
+from functools import partial, wraps
 
 from django.db import close_old_connections, connections
 from structlog.contextvars import bind_contextvars, bound_contextvars
@@ -19,13 +19,16 @@ from newsletter.preflight import check_next_links
 from newsletter.providers import get_provider
 from newsletter.providers.base import Provider
 from newsletter.receipts.apply import apply_receipts
+from newsletter.sending.absence import hold_what_was_under_way
 from newsletter.sending.address import address_next
 from newsletter.sending.batch import release_claims_of_the_dead, worker_name
+from newsletter.sending.brake import brake_sends
 from newsletter.sending.control import drop_cancelled, finish_issues
 from newsletter.sending.look_up import look_up_next
 from newsletter.sending.post import post_next
 from newsletter.sending.reconcile import hold_the_hopeless, settle_proven
-from newsletter.sending.schedule import start_due_issues
+from newsletter.sending.schedule import renew_instants, start_due_issues
+from newsletter.sending.slots import plan_slots, start_due_slots
 from newsletter.sending.throttle import Throttle
 from newsletter.tracing import span
 from newsletter.watch.heartbeat import Heartbeat
@@ -38,6 +41,8 @@ log = logging.getLogger(__name__)
 IDLE, LONGEST_REST = 0.5, 60.0
 #: Seconds between looks for errands, and how long a worker that stops waits for the one that runs.
 ERRANDS_IDLE, ERRANDS_END = 2.0, 15.0
+#: Seconds between two looks of a step that need not look after each post.
+SELDOM = 1.0
 
 Step = Callable[[], bool]
 
@@ -50,10 +55,13 @@ def steps_of(provider: Provider, throttle: Throttle) -> list[Step]:
     return [
         answer_signups,
         send_due_notices,
+        seldom(plan_slots),
+        start_due_slots,
         start_due_issues,
         partial(address_next, provider.batch_size),
         partial(post_next, provider, throttle),
         partial(apply_receipts, provider),
+        seldom(brake_sends),
         settle_proven,
         partial(hold_the_hopeless, provider),
         drop_cancelled,
@@ -112,8 +120,25 @@ def run_round(steps: Sequence[Step]) -> bool:
     return sum(step() for step in steps) > 0
 
 
+def seldom(step: Step, seconds: float = SELDOM, clock: Callable[[], float] = time.monotonic) -> Step:
+    """`step`, but at most once in so many seconds: between two posts it would only cost time."""
+    due_at = clock()
+
+    @wraps(step)
+    def step_if_due() -> bool:
+        nonlocal due_at
+        if clock() < due_at:
+            return False
+        due_at = clock() + seconds
+        return step()
+
+    return step_if_due
+
+
 def take_over() -> bool:
-    """Free what workers of this machine left behind that run no more."""
+    """Free what workers of this machine left behind that run no more, and look at what the time away has changed."""
+    hold_what_was_under_way()
+    renew_instants()
     log.info("%s batches of workers that are gone are taken over", release_claims_of_the_dead())
     return False
 

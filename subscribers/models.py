@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import uuid
+import zoneinfo
 from typing import ClassVar
 
 from django.core.exceptions import ValidationError
@@ -25,6 +26,12 @@ def check_sender_name(value: str) -> None:
     check_header_text(value)
     if "@" in value:
         raise ValidationError("A sender's name holds no @.")
+
+
+def check_time_zone(name: str) -> None:
+    """Refuse what is no IANA time zone, such as a bare offset."""
+    if name not in zoneinfo.available_timezones():
+        raise ValidationError(f"“{name}” is no time zone. Use a name such as Europe/Berlin.")
 
 
 def check_address(value: str) -> None:
@@ -75,6 +82,12 @@ class Subscriber(models.Model):
         blank=True,
         validators=[check_header_text],
         help_text="As they gave it; issues may greet them by it.",
+    )
+    time_zone = models.CharField(
+        max_length=64,
+        blank=True,
+        validators=[check_time_zone],
+        help_text="Where they are, if they said so: issues may come by their own clock.",
     )
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     signups_allowed_at = models.DateTimeField(

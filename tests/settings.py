@@ -12,6 +12,7 @@ os.environ.update(
     PROVIDER="sandbox",
     ALLOWED_HOSTS="testserver,localhost",
     LOG_LEVEL="WARNING",
+    UNDO_SECONDS="0",
 )
 
 from newsletter.settings import *  # noqa: F403

@@ -17,11 +17,13 @@ from django.shortcuts import get_object_or_404
 from django.views.decorators.http import require_http_methods
 
 from newsletter.admin.pages import Need, Page, editor_of, home_of, issue_page, page_url, tell_and_go
-from newsletter.models import TRANSITIONS, Batch, BatchState, Issue, IssueStatus, WrongStatus
+from newsletter.models import Batch, BatchState, Issue, IssueStatus, WrongStatus
 from newsletter.receipts.statistics import report_of
-from newsletter.sending.control import cancel_issue, pause_issue, resume_issue
+from newsletter.sending.control import ReasonNeeded, cancel_issue, pause_issue, resume_issue
 from newsletter.sending.reconcile import NotInDoubt, count_as_sent, send_again
+from newsletter.sending.retry import RETRIABLE, count_failed, retry_failed
 from newsletter.sending.schedule import unschedule_issue
+from newsletter.sending.undo import undo_send
 
 
 class IssueVerb(Protocol):
@@ -33,16 +35,17 @@ class IssueVerb(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
-    """One way on for an issue. `meaning` are the sentences that stand on its page."""
+    """One way on for an issue in one of the states `sources`. `meaning` are the sentences that stand on its page."""
 
     path: str
     title: str
     button: str
-    target: IssueStatus
+    sources: tuple[IssueStatus, ...]
     verb: IssueVerb
     meaning: Callable[[Issue], tuple[str, ...]]
     done: str
     is_final: bool = False
+    needs_reason: Callable[[Issue], bool] = lambda issue: False
 
 
 def _meaning_of_unschedule(issue: Issue) -> tuple[str, ...]:
@@ -61,6 +64,22 @@ def _meaning_of_resume(issue: Issue) -> tuple[str, ...]:
     return (why, "Sending goes on where it stopped. Nobody gets it twice.")
 
 
+def _meaning_of_undo(issue: Issue) -> tuple[str, ...]:
+    return (
+        "It becomes a draft again, as if it had not been sent. That works while nothing of it was posted.",
+        "If the first mails are on their way by now, nothing is changed, and you are told so.",
+    )
+
+
+def _meaning_of_retry(issue: Issue) -> tuple[str, ...]:
+    failed = count_failed(issue)
+    return (
+        f"{failed:,} {'reader was' if failed == 1 else 'readers were'} refused by the provider, so they have nothing "
+        "of this issue. They are tried once more, as far as they may still be mailed.",
+        "Nobody else gets anything: not who has it, and not who may have it.",
+    )
+
+
 def _meaning_of_cancel(issue: Issue) -> tuple[str, ...]:
     report = report_of(issue)
     out = report.accepted + report.under_way + report.unknown
@@ -75,7 +94,7 @@ DECISIONS = (
         path="unschedule",
         title="Take off the schedule",
         button="Take it off the schedule",
-        target=IssueStatus.DRAFT,
+        sources=(IssueStatus.SCHEDULED,),
         verb=unschedule_issue,
         meaning=_meaning_of_unschedule,
         done="The issue is a draft again.",
@@ -84,7 +103,7 @@ DECISIONS = (
         path="pause",
         title="Pause",
         button="Pause sending",
-        target=IssueStatus.PAUSED,
+        sources=(IssueStatus.SENDING,),
         verb=pause_issue,
         meaning=_meaning_of_pause,
         done="Sending is paused.",
@@ -93,16 +112,35 @@ DECISIONS = (
         path="resume",
         title="Resume",
         button="Resume sending",
-        target=IssueStatus.SENDING,
+        sources=(IssueStatus.PAUSED,),
         verb=resume_issue,
         meaning=_meaning_of_resume,
         done="Sending goes on.",
+        needs_reason=lambda issue: issue.is_braked,
+    ),
+    Decision(
+        path="undo",
+        title="Undo Send now",
+        button="Undo: make it a draft again",
+        sources=(IssueStatus.SENDING,),
+        verb=undo_send,
+        meaning=_meaning_of_undo,
+        done="Undone. Nothing was sent, and it is a draft again.",
+    ),
+    Decision(
+        path="retry-failed",
+        title="Try the refused again",
+        button="Try them again",
+        sources=RETRIABLE,
+        verb=retry_failed,
+        meaning=_meaning_of_retry,
+        done="Who was refused is tried again.",
     ),
     Decision(
         path="cancel",
         title="Cancel the rest",
         button="Cancel the rest for good",
-        target=IssueStatus.CANCELLED,
+        sources=(IssueStatus.SENDING, IssueStatus.PAUSED),
         verb=cancel_issue,
         meaning=_meaning_of_cancel,
         done="The rest is cancelled. What is out is out.",
@@ -116,38 +154,42 @@ def _page_of(decision: Decision) -> Page:
     def decide(request: HttpRequest, issue: Issue) -> HttpResponse:
         if request.method == "POST":
             return _do(request, issue, decision)
-        if not _is_open(issue, decision):
+        if issue.status not in decision.sources:
             sentence = f"This issue is {issue.get_status_display().lower()}; there is nothing to decide here."
             return tell_and_go(request, sentence, home_of(issue), level=messages.WARNING)
-        return issue_page(
-            request,
-            issue,
-            "decide",
-            title=f"{decision.title}: {issue.title}",
-            step="schedule" if issue.status == IssueStatus.SCHEDULED else "report",
-            heading=decision.title,
-            button=decision.button,
-            is_final=decision.is_final,
-            meaning=decision.meaning(issue),
-            asks_reason=True,
-            back=page_url(issue, "schedule" if issue.status == IssueStatus.SCHEDULED else "report"),
-        )
+        return _ask(request, issue, decision)
 
     return Page(decision.path, decide, Need.SEND)
 
 
-def _is_open(issue: Issue, decision: Decision) -> bool:
-    # A draft may become sending too, but on the page that names the audience.
-    resumes_nothing = decision.target == IssueStatus.SENDING and issue.status != IssueStatus.PAUSED
-    return decision.target in TRANSITIONS[issue.status] and not resumes_nothing
+def _ask(request: HttpRequest, issue: Issue, decision: Decision, problem: str = "") -> HttpResponse:
+    step = "schedule" if issue.status == IssueStatus.SCHEDULED else "report"
+    return issue_page(
+        request,
+        issue,
+        "decide",
+        title=f"{'Error: ' if problem else ''}{decision.title}: {issue.title}",
+        step=step,
+        heading=decision.title,
+        button=decision.button,
+        is_final=decision.is_final,
+        meaning=decision.meaning(issue),
+        asks_reason=True,
+        needs_reason=decision.needs_reason(issue),
+        problem=problem,
+        back=page_url(issue, step),
+    )
 
 
 def _do(request: HttpRequest, issue: Issue, decision: Decision) -> HttpResponse:
     reason = " ".join(request.POST.get("reason", "").split())[:500]
     try:
-        if not _is_open(issue, decision):
+        if issue.status not in decision.sources:
             raise WrongStatus(f"This issue is {issue.get_status_display().lower()} already; nothing was changed.")
-        decision.verb(issue, by=editor_of(request), reason=reason or f"{decision.title}, by {editor_of(request)}.")
+        said = reason if decision.needs_reason(issue) else reason or f"{decision.title}, by {editor_of(request)}."
+        decision.verb(issue, by=editor_of(request), reason=said)
+    except ReasonNeeded as needed:
+        return _ask(request, issue, decision, str(needed))
     except WrongStatus as wrong:
         issue.refresh_from_db()
         return tell_and_go(request, str(wrong), home_of(issue), level=messages.WARNING)

@@ -100,6 +100,8 @@ def when_of(issue: Issue) -> str:
     }[IssueStatus(issue.status)]
     if moment is None:
         return "–"
+    if issue.status == IssueStatus.SCHEDULED and issue.hold_reason:
+        verb = "Waits for you: was due"
     clock = in_zone(moment, zone, short=True)
     return format_html('{} {}<span class="under">{} · {}</span>', verb, from_now(moment), clock, zone)
 

@@ -17,6 +17,7 @@ from newsletter.admin.pages import Need, Page, home_of, issue_page, page_url, te
 from newsletter.admin.schedule import EXCLUSIONS
 from newsletter.models import PUBLISHED, Batch, BatchState, Issue, IssueStatus
 from newsletter.receipts.statistics import IssueReport, reasons_of
+from newsletter.sending.retry import RETRIABLE, count_failed
 from newsletter.watch.progress import Progress, log_of, progress_of
 from newsletter.watch.wording import duration
 
@@ -48,6 +49,8 @@ def show_report(request: HttpRequest, issue: Issue) -> HttpResponse:
         finished=in_zone(finished, zone) if finished else "",
         held=Batch.objects.filter(edition=issue.edition_id, state=BatchState.HELD).order_by("pk"),
         reasons=reasons_of(issue),
+        undo_until=_second_of(issue.posts_from, zone) if _can_be_undone(issue) and issue.posts_from else "",
+        failed=count_failed(issue) if issue.status in RETRIABLE else 0,
         excluded=[(EXCLUSIONS.get(reason, reason), count) for reason, count in issue.excluded.items()],
         poll_url=page_url(issue, "report_numbers"),
         poll_seconds=_poll_seconds(issue, progress.report.audience),
@@ -66,6 +69,10 @@ def show_numbers(request: HttpRequest, issue: Issue) -> HttpResponse:
     return response
 
 
+def _can_be_undone(issue: Issue) -> bool:
+    return issue.status == IssueStatus.SENDING and bool(issue.posts_from and issue.posts_from > timezone.now())
+
+
 def _poll_seconds(issue: Issue, audience: int) -> int:
     """0 in a state in which nothing changes any more by our own doing."""
     if issue.status not in WATCHED:
@@ -77,6 +84,7 @@ def _numbers(issue: Issue, progress: Progress) -> str:
     zone = issue.scheduled_zone or issue.newsletter.time_zone
     context = {
         "issue": issue,
+        "can_be_undone": _can_be_undone(issue),
         "progress": progress,
         "report": progress.report,
         "shares": _shares(progress.report),

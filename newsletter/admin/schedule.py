@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from django import forms
+from django.conf import settings
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
@@ -195,7 +196,8 @@ def show_send_now(request: HttpRequest, issue: Issue) -> HttpResponse:
             return _moved_meanwhile(request, issue, wrong)
         else:
             readers = "1 reader" if audience.count == 1 else f"{audience.count:,} readers"
-            sentence = f"“{issue.title}” is on its way to {readers}."
+            undo = f" You can undo that for {settings.UNDO_SECONDS} seconds." if issue.posts_from else ""
+            sentence = f"“{issue.title}” is on its way to {readers}.{undo}"
             return tell_and_go(request, sentence, page_url(issue, "report"))
     manifest = _rehearsed(issue)
     return issue_page(
@@ -206,6 +208,7 @@ def show_send_now(request: HttpRequest, issue: Issue) -> HttpResponse:
         step="schedule",
         audience=audience,
         count=count,
+        undo_seconds=settings.UNDO_SECONDS,
         manifest=manifest,
         manifest_json=_as_json(manifest),
         refusal=refusal,

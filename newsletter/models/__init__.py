@@ -23,6 +23,7 @@ from newsletter.models.newsletter import Newsletter
 from newsletter.models.preflight import LinkCheck, LinkState, PreflightRun
 from newsletter.models.receipt import Receipt, ReceiptState
 from newsletter.models.revision import Revision, RevisionIsKept
+from newsletter.models.slot import Slot, SlotRun, Weekday
 
 __all__ = [
     "OPEN_BATCH_STATES",
@@ -55,8 +56,11 @@ __all__ = [
     "Revision",
     "RevisionIsKept",
     "Section",
+    "Slot",
+    "SlotRun",
     "Story",
     "Verdict",
+    "Weekday",
     "WorkerHeartbeat",
     "WrongStatus",
 ]

@@ -72,6 +72,14 @@ class Delivery(models.Model):
             models.UniqueConstraint(fields=["edition", "subscriber"], name="delivery_once_per_reader_and_edition"),
             models.CheckConstraint(condition=Q(status__in=DeliveryStatus.values), name="delivery_status_known"),
         ]
+        indexes = [
+            # What may stop a send is counted every few seconds while it runs.
+            models.Index(
+                fields=["edition"],
+                condition=Q(bounced_at__isnull=False) | Q(complained_at__isnull=False),
+                name="delivery_gone_wrong",
+            ),
+        ]
 
     def __str__(self) -> str:
         return f"delivery {self.pk}"

@@ -32,10 +32,12 @@ TRANSITIONS: dict[str, frozenset[str]] = {
     IssueStatus.DRAFT: frozenset({IssueStatus.SCHEDULED, IssueStatus.SENDING}),
     # Back to draft: the schedule was taken off. To sending: its time came, or somebody pressed Send now.
     IssueStatus.SCHEDULED: frozenset({IssueStatus.DRAFT, IssueStatus.SENDING}),
-    IssueStatus.SENDING: frozenset({IssueStatus.PAUSED, IssueStatus.SENT, IssueStatus.CANCELLED}),
+    # Back to draft: Send now was undone before anything of it was posted.
+    IssueStatus.SENDING: frozenset({IssueStatus.PAUSED, IssueStatus.SENT, IssueStatus.CANCELLED, IssueStatus.DRAFT}),
     # Paused never becomes sent by itself: a resume that finds nothing left to do ends as sent (R-121).
     IssueStatus.PAUSED: frozenset({IssueStatus.SENDING, IssueStatus.CANCELLED}),
-    IssueStatus.SENT: frozenset(),
+    # Who was refused is tried again, because a person said so.
+    IssueStatus.SENT: frozenset({IssueStatus.SENDING}),
     # What is out is out; there is no way back from a cancelled send, corrections are a new issue (R-136).
     IssueStatus.CANCELLED: frozenset(),
 }
@@ -54,13 +56,20 @@ class IssueQuerySet(models.QuerySet["Issue"]):
     """Questions about issues."""
 
     def due(self, moment: datetime.datetime) -> IssueQuerySet:
-        """Scheduled issues whose time has come, the longest waiting first."""
-        return self.filter(status=IssueStatus.SCHEDULED, scheduled_at__lte=moment).order_by("scheduled_at", "pk")
+        """Scheduled issues whose time has come, the longest waiting first; not those that wait for a person."""
+        due = self.filter(status=IssueStatus.SCHEDULED, scheduled_at__lte=moment, hold_reason="")
+        return due.order_by("scheduled_at", "pk")
 
     def public(self) -> IssueQuerySet:
-        """Issues that readers may see on the web, newest first. A cancelled send is withdrawn from there."""
+        """Issues that readers may see on the web, newest first.
+
+        A cancelled send is withdrawn from there, and one that can still be undone has not come yet.
+        """
+        may_be_undone = Q(status=IssueStatus.SENDING, posts_from__gt=timezone.now())
         return self.filter(
-            status__in=(IssueStatus.SENDING, IssueStatus.PAUSED, IssueStatus.SENT), edition__isnull=False
+            ~may_be_undone,
+            status__in=(IssueStatus.SENDING, IssueStatus.PAUSED, IssueStatus.SENT),
+            edition__isnull=False,
         ).order_by("-started_at", "-pk")
 
 
@@ -81,7 +90,7 @@ class Issue(models.Model):
     revision = models.PositiveIntegerField(
         default=0, editable=False, help_text="Counts the saves that changed something."
     )
-    hold_reason = models.CharField(max_length=500, blank=True, editable=False, help_text="Why it is paused.")
+    hold_reason = models.CharField(max_length=500, blank=True, editable=False, help_text="Why it is paused or waits.")
     waits_for_provider = models.BooleanField(
         default=False,
         editable=False,
@@ -90,6 +99,15 @@ class Issue(models.Model):
 
     scheduled_at = models.DateTimeField(null=True, blank=True, editable=False)
     scheduled_zone = models.CharField(max_length=64, blank=True, editable=False)
+    scheduled_wall = models.CharField(
+        max_length=16, blank=True, editable=False, help_text="What clocks there show then: 2027-03-30T07:00."
+    )
+    is_local = models.BooleanField(
+        default=False, editable=False, help_text="Each reader gets it when their own clock shows that time."
+    )
+    ready_revision = models.PositiveIntegerField(
+        null=True, editable=False, help_text="The revision that may go out at the newsletter's next slot."
+    )
 
     edition = models.OneToOneField(
         Edition,
@@ -106,6 +124,15 @@ class Issue(models.Model):
         max_length=64, blank=True, editable=False, help_text="The manifest that a person approved; no other is started."
     )
     started_at = models.DateTimeField(null=True, editable=False)
+    posts_from = models.DateTimeField(
+        null=True, editable=False, help_text="Nothing is posted before; until then Send now can be undone."
+    )
+    is_braked = models.BooleanField(
+        default=False, editable=False, help_text="It was paused because too many mails went wrong."
+    )
+    tolerated = models.JSONField(
+        default=dict, editable=False, help_text="Shares of mails gone wrong with which a person resumed it."
+    )
     addressed_through = models.BigIntegerField(
         default=0, editable=False, help_text="The last subscription that got its delivery row."
     )

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import zoneinfo
-
 from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.urls import reverse
 
-from subscribers.models import MailingList
+from subscribers.models import MailingList, check_time_zone
 
 #: First parts of paths that are not a newsletter's; a test holds them against every address of the site.
 RESERVED_SLUGS = frozenset(
@@ -35,12 +33,6 @@ RESERVED_SLUGS = frozenset(
         "webhooks",
     }
 )
-
-
-def check_time_zone(name: str) -> None:
-    """Refuse what is no IANA time zone, such as a bare offset."""
-    if name not in zoneinfo.available_timezones():
-        raise ValidationError(f"“{name}” is no time zone. Use a name such as Europe/Berlin.")
 
 
 class Newsletter(MailingList):

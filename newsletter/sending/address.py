@@ -1,4 +1,4 @@
-"""Address: the audience becomes deliveries, in chunks, each cut into batches. Imports models and `subscribers`."""
+"""Address: the audience becomes deliveries, in chunks, each cut into batches. Imports waves and `subscribers`."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from django.utils import timezone
 from newsletter.drill import Point, reached
 from newsletter.models import Batch, Delivery, DeliveryStatus, Edition, Issue, IssueStatus
 from newsletter.sending.keys import batch_key
+from newsletter.sending.waves import LocalTime, readers_by_zone
 from subscribers.models import Subscription, SubscriptionState
 
 #: Readers per transaction: small enough that posting starts within seconds, however long the list is.
@@ -47,14 +48,25 @@ def address_chunk(issue_pk: int, batch_size: int, chunk: int = CHUNK) -> None:
         audience = audience_of(issue.newsletter_id, issue.started_at).filter(pk__gt=issue.addressed_through)
         keys = list(audience.order_by("pk").values_list("pk", flat=True)[:chunk])
         if keys:
-            _insert_deliveries(issue.edition, audience.filter(pk__lte=keys[-1]))
-            _cut_into_batches(issue.edition, batch_size)
+            _address(issue, issue.edition, audience.filter(pk__lte=keys[-1]), batch_size)
             Issue.objects.filter(pk=issue_pk).update(addressed_through=keys[-1])
         else:
             excluded = excluded_from(issue.newsletter_id, issue.started_at, edition=issue.edition)
             Issue.objects.filter(pk=issue_pk).update(addressed_at=timezone.now(), excluded=excluded)
         reached(Point.CHUNK_UNCOMMITTED)
     reached(Point.CHUNK_COMMITTED)
+
+
+def _address(issue: Issue, edition: Edition, readers, batch_size: int) -> None:  # type: ignore[no-untyped-def]
+    """Make the deliveries of these readers and cut them into batches; where each has their own time, wave by wave."""
+    earliest, local = issue.posts_from or timezone.now(), LocalTime.of(issue)
+    if local:
+        for instant, zones in local.by_instant(readers_by_zone(readers)).items():
+            _insert_deliveries(edition, readers.filter(subscriber__time_zone__in=zones))
+            _cut_into_batches(edition, batch_size, not_before=max(earliest, instant))
+    # Also who moved to another zone at this very moment, and is in none of the waves above.
+    _insert_deliveries(edition, readers)
+    _cut_into_batches(edition, batch_size, not_before=earliest)
 
 
 def audience_of(list_pk: int, moment: datetime.datetime):  # type: ignore[no-untyped-def]  # a QuerySet subclass
@@ -91,7 +103,7 @@ def _insert_deliveries(edition: Edition, audience) -> None:  # type: ignore[no-u
         cursor.execute(INSERT_DELIVERIES.format(audience=sql), params)
 
 
-def _cut_into_batches(edition: Edition, size: int) -> None:
+def _cut_into_batches(edition: Edition, size: int, *, not_before: datetime.datetime) -> None:
     """Give every delivery that is in no batch yet its batch; the last one of a chunk may be smaller."""
     last = Batch.objects.filter(edition=edition).order_by("-last_delivery").values_list("last_delivery", flat=True)
     fresh = Delivery.objects.filter(edition=edition, pk__gt=last.first() or 0)
@@ -103,6 +115,7 @@ def _cut_into_batches(edition: Edition, size: int) -> None:
             first_delivery=run[0],
             last_delivery=run[-1],
             key=batch_key(edition, run[0], run[-1], epoch=1),
+            not_before=not_before,
         )
         for run in runs
     )

@@ -1,6 +1,8 @@
-"""Control: pause, resume, cancel, and the end of an issue that is on its way. Imports models and `address`."""
+"""Control: pause, resume, cancel, and the end of an issue that is on its way. Imports `address` and `brake`."""
 
 from __future__ import annotations
+
+from typing import Any
 
 from django.db import transaction
 from django.db.models import Exists, OuterRef, QuerySet
@@ -18,8 +20,18 @@ from newsletter.models import (
     WrongStatus,
 )
 from newsletter.sending.address import audience_of
+from newsletter.sending.brake import toll_of
 
 CANCELLED = "The send was cancelled."
+
+
+class ReasonNeeded(Exception):
+    """A send that was paused because too much went wrong goes on only for a reason that somebody gives (R-125)."""
+
+    permanent = True
+
+    def __init__(self) -> None:
+        super().__init__("Say why it may go on: it was paused because too many mails went wrong.")
 
 
 def pause_issue(issue: Issue, *, by: str, reason: str) -> None:
@@ -28,8 +40,16 @@ def pause_issue(issue: Issue, *, by: str, reason: str) -> None:
 
 
 def resume_issue(issue: Issue, *, by: str, reason: str = "") -> None:
-    """Go on where it stopped. Raises WrongStatus."""
-    issue.move(IssueStatus.SENDING, only_from=(IssueStatus.PAUSED,), by=by, reason=reason, hold_reason="")
+    """Go on where it stopped. Raises WrongStatus, and ReasonNeeded if too much went wrong with it.
+
+    What has gone wrong by now is put up with: only more of it pauses the send again.
+    """
+    changes: dict[str, Any] = {}
+    if Issue.objects.filter(pk=issue.pk, is_braked=True).exists():
+        if not reason.strip():
+            raise ReasonNeeded
+        changes = {"is_braked": False, "tolerated": toll_of(issue).shares()}
+    issue.move(IssueStatus.SENDING, only_from=(IssueStatus.PAUSED,), by=by, reason=reason, hold_reason="", **changes)
 
 
 def cancel_issue(issue: Issue, *, by: str, reason: str = "") -> None:

@@ -16,6 +16,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import cache
 from typing import Any, Self
 
 import orjson
@@ -27,6 +28,7 @@ from newsletter.providers import get_provider
 from newsletter.providers.base import Provider
 from newsletter.sending.address import CHUNK, audience_of, excluded_from
 from newsletter.sending.throttle import SHARE
+from newsletter.sending.waves import LocalTime
 
 VERSION = 1
 
@@ -175,11 +177,15 @@ class Approval:
         return tuple(_content_differences(self.manifest, now)) if self.manifest else self.differences(now)
 
 
-def manifest_of(issue: Issue, edition: Edition, *, moment: datetime.datetime) -> Manifest:
-    """What starting `issue` with `edition`, which need not be stored, at `moment` would do. Two queries."""
+def manifest_of(
+    issue: Issue, edition: Edition, *, moment: datetime.datetime, local: LocalTime | None = None
+) -> Manifest:
+    """What starting `issue` with `edition`, which need not be stored, at `moment` would do. Two queries.
+
+    With `local`, each reader gets it at their own time.
+    """
     provider = get_provider()
-    readers, readers_sha256 = _count_readers(issue.newsletter_id, moment)
-    batches = count_batches(readers, provider.batch_size)
+    readers, readers_sha256, batches = _count_readers(issue.newsletter_id, moment, provider.batch_size, local)
     return Manifest(
         newsletter=issue.newsletter.slug,
         issue=issue.slug,
@@ -216,14 +222,19 @@ def count_batches(readers: int, size: int) -> int:
     return chunks * math.ceil(CHUNK / size) + math.ceil(rest / size)
 
 
-def _count_readers(list_pk: int, moment: datetime.datetime) -> tuple[int, str]:
-    """How many, and their digest: one query, read as a stream, so that both are of the same moment."""
-    keys = audience_of(list_pk, moment).order_by("pk").values_list("key", flat=True)
+def _count_readers(list_pk: int, moment: datetime.datetime, size: int, local: LocalTime | None) -> tuple[int, str, int]:
+    """How many, their digest, and their batches: one query, read as a stream, so that all are of the same moment."""
+    readers = audience_of(list_pk, moment).order_by("pk")
+    # The wave of a reader; where everybody gets it at once, no zone is read, and there is one.
+    columns, wave_of = (("key", "subscriber__time_zone"), cache(local.instant_in)) if local else (("key", "state"), str)
+    rows = readers.values_list(*columns).iterator(chunk_size=5_000)
     digest, count = hashlib.sha256(), 0
-    for key in keys.iterator(chunk_size=5_000):
+    groups: Counter[Any] = Counter()
+    for key, zone in rows:
         digest.update(key.bytes)
+        groups[count // CHUNK, wave_of(zone)] += 1
         count += 1
-    return count, digest.hexdigest()
+    return count, digest.hexdigest(), sum(math.ceil(readers / size) for readers in groups.values())
 
 
 def _link_table(links: list[dict[str, str]]) -> tuple[ListedLink, ...]:

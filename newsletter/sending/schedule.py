@@ -4,24 +4,39 @@ from __future__ import annotations
 
 import datetime
 import logging
+from typing import Any
 
+from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
 from newsletter.drill import Point, reached
-from newsletter.models import Edition, Issue, IssueStatus, WrongStatus
+from newsletter.models import Edition, Issue, IssueStatus, IssueTransition, WrongStatus
 from newsletter.preflight import Occasion, Verdict
 from newsletter.rendering import RenderingError
+from newsletter.sending.address import audience_of
 from newsletter.sending.check import check_edition, judge_edition
 from newsletter.sending.envelope import EnvelopeError
 from newsletter.sending.freeze import prepare_edition, store_edition
 from newsletter.sending.manifest import Approval, Manifest, manifest_of
-from newsletter.sending.wall_clock import instant_of
+from newsletter.sending.wall_clock import instant_of, nearest_instant_of
+from newsletter.sending.waves import LocalTime, Wave, readers_by_zone
 
 log = logging.getLogger(__name__)
 
 #: States from which an issue may be started.
 STARTABLE = (IssueStatus.DRAFT, IssueStatus.SCHEDULED)
+
+#: What a row says that is on no schedule.
+NO_SCHEDULE: dict[str, Any] = {
+    "scheduled_at": None,
+    "scheduled_zone": "",
+    "scheduled_wall": "",
+    "is_local": False,
+    "edition": None,
+    "manifest": None,
+    "manifest_sha256": "",
+}
 
 
 class IssueRefused(Exception):
@@ -34,10 +49,11 @@ class IssueRefused(Exception):
         self.sentences = sentences
 
 
-def dry_run(issue: Issue) -> Manifest:
+def dry_run(issue: Issue, *, local: LocalTime | None = None) -> Manifest:
     """What a send of the issue would do if it started now. Nothing is sent, stored or moved.
 
-    Raises IssueRefused with every reason for which it could not start.
+    With `local`, each reader would get it at their own time. Raises IssueRefused with every reason for which it
+    could not start.
     """
     if issue.status not in STARTABLE:
         raise IssueRefused(
@@ -45,7 +61,7 @@ def dry_run(issue: Issue) -> Manifest:
         )
     edition = _prepared(issue)
     _refuse_faults(judge_edition(issue, edition, occasion=Occasion.SEND))
-    return manifest_of(issue, edition, moment=timezone.now())
+    return manifest_of(issue, edition, moment=timezone.now(), local=local)
 
 
 def schedule_issue(
@@ -57,20 +73,25 @@ def schedule_issue(
     revision: int | None = None,
     approved: Approval | None = None,
     same_readers: bool = False,
+    is_local: bool = False,
 ) -> None:
     """Freeze the issue and let it start when clocks in `zone` show `wall` (no zone of its own).
+
+    With `is_local` each reader gets it when their own clock shows that; `zone` is that of readers who named none.
 
     What is frozen now is what goes out; `revision` and `approved` are what the person looked at, and nothing else is
     frozen. Readers may join and leave until it starts; with `same_readers` it starts for those of now, or not at all.
     Raises NoSuchTime, IssueRefused or WrongStatus; then nothing has changed.
     """
-    instant = instant_of(wall, zone)
+    instant, local = instant_of(wall, zone), LocalTime(wall=wall, zone=zone) if is_local else None
     if instant <= timezone.now():
         raise IssueRefused(f"{wall:%Y-%m-%d %H:%M} in {zone} is over. Choose a time to come, or send it now.")
+    if local:
+        instant = first_instant(issue, local)
     with transaction.atomic():
         lock(issue, revision=revision)
         edition = approve(issue, occasion=Occasion.SCHEDULE, by=by)
-        manifest = manifest_of(issue, edition, moment=timezone.now())
+        manifest = manifest_of(issue, edition, moment=timezone.now(), local=local)
         if approved:
             _refuse(approved.differences(manifest) if same_readers else approved.content_differences(manifest))
         issue.move(
@@ -78,6 +99,8 @@ def schedule_issue(
             by=by,
             scheduled_at=instant,
             scheduled_zone=zone,
+            scheduled_wall=wall.isoformat(timespec="minutes"),
+            is_local=is_local,
             edition=edition,
             hold_reason="",
             manifest=manifest.as_json(),
@@ -87,18 +110,27 @@ def schedule_issue(
     reached(Point.FREEZE_COMMITTED)
 
 
+def waves_of(issue: Issue, local: LocalTime) -> tuple[Wave, ...]:
+    """The waves in which the readers of now would get it, the earliest first; at least one."""
+    return local.waves(readers_by_zone(audience_of(issue.newsletter_id, timezone.now())) or {"": 0})
+
+
+def first_instant(issue: Issue, local: LocalTime) -> datetime.datetime:
+    """When the first wave starts. Raises IssueRefused if it should have started already."""
+    first = waves_of(issue, local)[0]
+    if first.starts_at <= timezone.now():
+        where = first.zones[0] or local.zone
+        raise IssueRefused(
+            f"{local.wall:%Y-%m-%d %H:%M} is over where {first.readers:,} of your readers are ({where}). Choose a "
+            "later time, or send it to everybody at one moment."
+        )
+    return first.starts_at
+
+
 def unschedule_issue(issue: Issue, *, by: str, reason: str = "") -> None:
     """Take the schedule off, so that the issue can be edited again. Raises WrongStatus."""
     issue.move(
-        IssueStatus.DRAFT,
-        by=by,
-        reason=reason,
-        scheduled_at=None,
-        scheduled_zone="",
-        edition=None,
-        hold_reason=reason,
-        manifest=None,
-        manifest_sha256="",
+        IssueStatus.DRAFT, only_from=(IssueStatus.SCHEDULED,), by=by, reason=reason, hold_reason=reason, **NO_SCHEDULE
     )
 
 
@@ -106,14 +138,15 @@ def send_now(issue: Issue, *, by: str, revision: int | None = None, approved: Ap
     """Freeze the issue and start it; a worker does the rest. Raises IssueRefused or WrongStatus.
 
     `issue`, `revision` and `approved` are as the person saw them: one that has been scheduled, taken off the schedule
-    or saved since, or whose readers are others now, is not started, since they looked at something else.
+    or saved since, or whose readers are others now, is not started, since they looked at something else. Nothing is
+    posted before UNDO_SECONDS are over: until then it can be undone.
     """
     seen = issue.status
     with transaction.atomic():
         lock(issue, revision=revision)
         if issue.status != seen:
             raise WrongStatus(f"This issue is {issue.get_status_display().lower()} by now. Look at it again.")
-        _start(issue, occasion=Occasion.SEND, by=by, approved=approved)
+        start_issue(issue, occasion=Occasion.SEND, by=by, approved=approved)
         reached(Point.START_UNCOMMITTED)
     reached(Point.START_COMMITTED)
 
@@ -122,7 +155,7 @@ def start_due_issues() -> bool:
     """Start the scheduled issue that is due longest; whether there was one.
 
     One that may no longer be sent (nobody is left to send it to, or not those for whom it was approved) goes back to
-    draft with the reason.
+    draft with the reason. One that is found too late waits for a person (R-130): nobody wants it at three at night.
     """
     issue = Issue.objects.due(timezone.now()).select_related("newsletter").first()
     if issue is None:
@@ -132,8 +165,11 @@ def start_due_issues() -> bool:
         if not Issue.objects.due(timezone.now()).filter(pk=issue.pk).exists():
             # An editor or another worker was faster; the row says what holds now.
             return True
+        if _is_overdue(issue):
+            _wait_for_a_person(issue)
+            return True
         try:
-            _start(issue, occasion=Occasion.START, by="schedule", approved=Approval.stored_on(issue))
+            start_issue(issue, occasion=Occasion.START, by="schedule", approved=Approval.stored_on(issue))
         except IssueRefused as refusal:
             log.warning("issue %s was due but not started: %s", issue.pk, refusal)
             unschedule_issue(issue, by="schedule", reason=str(refusal)[:500])
@@ -142,7 +178,42 @@ def start_due_issues() -> bool:
     return True
 
 
-def _start(issue: Issue, *, occasion: Occasion, by: str, approved: Approval | None) -> None:
+def _is_overdue(issue: Issue) -> bool:
+    late = timezone.now() - (issue.scheduled_at or timezone.now())
+    return late > datetime.timedelta(minutes=settings.OVERDUE_MINUTES)
+
+
+def _wait_for_a_person(issue: Issue) -> None:
+    reason = (
+        f"It should have started on {issue.scheduled_at:%Y-%m-%d at %H:%M} UTC, and was found only "
+        f"{timezone.now():%Y-%m-%d at %H:%M} UTC. Nothing was sent. Send it now if that is still right, or take it "
+        "off the schedule and choose another time. If the database was restored from a backup, look first whether it "
+        "went out already."
+    )
+    log.warning("issue %s is overdue and waits for a person", issue.pk)
+    Issue.objects.filter(pk=issue.pk).update(hold_reason=reason, updated_at=timezone.now())
+    IssueTransition.objects.create(
+        issue=issue, source=issue.status, target=issue.status, by="schedule", reason=f"Waits for a person. {reason}"
+    )
+
+
+def renew_instants() -> None:
+    """Compute the start of every scheduled issue anew: the rules of a zone may have changed since (R-128)."""
+    for issue in Issue.objects.filter(status=IssueStatus.SCHEDULED).exclude(scheduled_wall=""):
+        wall, local = datetime.datetime.fromisoformat(issue.scheduled_wall), LocalTime.of(issue)
+        instant = waves_of(issue, local)[0].starts_at if local else nearest_instant_of(wall, issue.scheduled_zone)
+        before = issue.scheduled_at
+        scheduled = Issue.objects.filter(pk=issue.pk, status=IssueStatus.SCHEDULED, scheduled_at=before)
+        if before and instant != before and scheduled.update(scheduled_at=instant):
+            reason = (
+                f"Starts at {instant:%Y-%m-%d %H:%M} UTC, not at {before:%Y-%m-%d %H:%M} UTC: clocks or readers moved."
+            )
+            IssueTransition.objects.create(
+                issue=issue, source=issue.status, target=issue.status, by="schedule", reason=reason
+            )
+
+
+def start_issue(issue: Issue, *, occasion: Occasion, by: str, approved: Approval | None) -> None:
     """Check the locked issue and move it on its way, with the manifest of that. Raises IssueRefused or WrongStatus.
 
     The manifest is taken and compared in the transaction that starts the issue. After it, readers can only become
@@ -152,7 +223,10 @@ def _start(issue: Issue, *, occasion: Occasion, by: str, approved: Approval | No
     if issue.status not in STARTABLE:
         raise WrongStatus(f"This issue is {issue.get_status_display().lower()}, so it cannot be started.")
     edition, moment = approve(issue, occasion=occasion, by=by), timezone.now()
-    manifest = manifest_of(issue, edition, moment=moment)
+    # Who presses Send now means everybody, at once; and may still think again.
+    local = None if occasion is Occasion.SEND else LocalTime.of(issue)
+    undo = settings.UNDO_SECONDS if occasion is Occasion.SEND else 0
+    manifest = manifest_of(issue, edition, moment=moment, local=local)
     if approved:
         _refuse(approved.differences(manifest))
     issue.move(
@@ -161,6 +235,9 @@ def _start(issue: Issue, *, occasion: Occasion, by: str, approved: Approval | No
         by=by,
         edition=edition,
         started_at=moment,
+        posts_from=moment + datetime.timedelta(seconds=undo) if undo else None,
+        is_local=local is not None,
+        ready_revision=None,
         hold_reason="",
         manifest=manifest.as_json(),
         manifest_sha256=approved.sha256 if approved else "",

@@ -16,9 +16,22 @@ class NoSuchTime(Exception):
     permanent = True
 
 
+def is_a_zone(name: str) -> bool:
+    """Whether this is the name of an IANA time zone."""
+    return name in zoneinfo.available_timezones()
+
+
+def nearest_instant_of(wall: datetime.datetime, zone_name: str) -> datetime.datetime:
+    """The same for a time that no person chose for this day and zone: it always names one instant (R-127).
+
+    A time that clocks are set forward over comes as much later as they are set; one that comes twice, the first time.
+    """
+    return wall.replace(tzinfo=zoneinfo.ZoneInfo(zone_name), fold=0).astimezone(datetime.UTC)
+
+
 def instant_of(wall: datetime.datetime, zone_name: str) -> datetime.datetime:
     """The instant, in UTC, at which clocks in `zone_name` show `wall` (no zone, minutes). Raises NoSuchTime."""
-    if zone_name not in zoneinfo.available_timezones():
+    if not is_a_zone(zone_name):
         raise NoSuchTime(f"“{zone_name}” is no time zone. Use a name such as Europe/Berlin.")
     zone = zoneinfo.ZoneInfo(zone_name)
     try:

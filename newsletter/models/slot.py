@@ -1,0 +1,74 @@
+"""Slots: the hours of the week at which a newsletter comes out, and what became of each of them."""
+
+from __future__ import annotations
+
+import datetime
+
+from django.db import models
+from django.db.models import Q
+
+from newsletter.models.issue import Issue
+from newsletter.models.newsletter import Newsletter
+
+
+class Weekday(models.IntegerChoices):
+    """As Python counts them."""
+
+    MONDAY = 0, "Monday"
+    TUESDAY = 1, "Tuesday"
+    WEDNESDAY = 2, "Wednesday"
+    THURSDAY = 3, "Thursday"
+    FRIDAY = 4, "Friday"
+    SATURDAY = 5, "Saturday"
+    SUNDAY = 6, "Sunday"
+
+
+class Slot(models.Model):
+    """“Tuesdays 07:00”, as clocks in the newsletter's zone show it: the draft that is marked ready goes out then."""
+
+    newsletter = models.ForeignKey(Newsletter, on_delete=models.CASCADE, related_name="slots")
+    weekday = models.PositiveSmallIntegerField(choices=Weekday.choices)
+    time = models.TimeField(default=datetime.time(7))
+    is_active = models.BooleanField("active", default=True, help_text="Whether issues go out then.")
+    title = models.CharField(
+        max_length=150,
+        blank=True,
+        help_text="Title of the draft that is made for each one; {date} stands for its day. Empty: none is made.",
+    )
+    sections = models.TextField(blank=True, help_text="Titles of the sections of that draft, one per line.")
+
+    class Meta:
+        ordering = ["weekday", "time"]
+        constraints = [
+            models.UniqueConstraint(fields=["newsletter", "weekday", "time"], name="slot_once_per_newsletter"),
+            models.CheckConstraint(condition=Q(weekday__lte=Weekday.SUNDAY), name="slot_weekday_known"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{Weekday(self.weekday).label}s {self.time:%H:%M}"
+
+
+class SlotRun(models.Model):
+    """One occurrence of a slot, planned or over. There is one for each day, however often a clock shows its time."""
+
+    slot = models.ForeignKey(Slot, on_delete=models.CASCADE, related_name="runs")
+    date = models.DateField(help_text="The day, in the newsletter's zone.")
+    starts_at = models.DateTimeField(help_text="The instant, as the zone's rules are known now.")
+    issue = models.ForeignKey(
+        Issue, on_delete=models.SET_NULL, null=True, related_name="slot_runs", help_text="Made for it, or sent in it."
+    )
+    finished_at = models.DateTimeField(null=True)
+    outcome = models.CharField(max_length=500, blank=True)
+
+    class Meta:
+        ordering = ["-date"]
+        constraints = [
+            models.UniqueConstraint(fields=["slot", "date"], name="slot_run_once_per_day"),
+            models.UniqueConstraint(fields=["slot"], condition=Q(finished_at__isnull=True), name="slot_run_one_ahead"),
+        ]
+        indexes = [
+            models.Index(fields=["starts_at"], condition=Q(finished_at__isnull=True), name="slot_run_due"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.slot}, {self.date}"

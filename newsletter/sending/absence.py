@@ -1,0 +1,46 @@
+"""Absence: what was under way when the system was away for long waits for a person. Imports models only.
+
+A database that was restored from a backup looks the same as one whose workers were off: its last sign of life is old.
+Its sends may have ended long ago, and the provider has forgotten the keys by which it would notice a repeat (R-137).
+"""
+
+from __future__ import annotations
+
+import datetime
+import logging
+
+from django.conf import settings
+from django.db.models import Max
+from django.utils import timezone
+
+from newsletter.models import Issue, IssueStatus, WorkerHeartbeat, WrongStatus
+
+log = logging.getLogger(__name__)
+
+
+def hold_what_was_under_way() -> int:
+    """Pause every send if the last worker was seen more than OVERDUE_MINUTES ago; how many.
+
+    To be called when a worker starts, before it gives a sign of life of its own. Workers that were stopped in order
+    leave no sign, and then nothing is known and nothing is held.
+    """
+    last = WorkerHeartbeat.objects.aggregate(last=Max("seen_at"))["last"]
+    now = timezone.now()
+    if last is None or now - last <= datetime.timedelta(minutes=settings.OVERDUE_MINUTES):
+        return 0
+    reason = (
+        f"No worker ran between {last:%Y-%m-%d %H:%M} and {now:%Y-%m-%d %H:%M} UTC, or the database was restored from "
+        "a backup of then. In that case readers may have this issue already: compare with your provider's log. "
+        "Resume it if they have not, cancel the rest if they have."
+    )
+    return sum(_hold(issue, reason) for issue in Issue.objects.filter(status=IssueStatus.SENDING))
+
+
+def _hold(issue: Issue, reason: str) -> bool:
+    try:
+        issue.move(IssueStatus.PAUSED, only_from=(IssueStatus.SENDING,), by="worker", reason=reason, hold_reason=reason)
+    except WrongStatus:
+        # Another worker that starts now was faster.
+        return False
+    log.warning("issue %s waits for a person: nobody was here for long", issue.pk)
+    return True

@@ -1,0 +1,104 @@
+"""Brake: a send of which too much goes wrong is paused by itself, with the numbers. Imports models and `reconcile`."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from django.db.models import Count, Q, Sum
+
+from newsletter.models import Batch, BatchState, Delivery, Issue, IssueStatus, WrongStatus
+
+log = logging.getLogger(__name__)
+
+#: Fewer mails than this prove nothing: one bounce of three is no trend (R-124).
+SMALLEST_SAMPLE = 200
+
+#: From these shares on a send is paused, of all mails that went out (R-124; Gmail and Yahoo block at 0.3 %).
+LIMITS = {"bounced": 0.04, "complained": 0.003, "unknown": 0.01}
+
+#: From this share on people should know.
+COMPLAINTS_TO_WARN = 0.001
+
+#: One answer that was lost for good is bad luck; several say that something is wrong.
+SMALLEST_DOUBT = 2
+
+WORDS = {
+    "bounced": "bounced for good",
+    "complained": "were reported as spam",
+    "unknown": "may or may not have gone out",
+}
+
+ADVICE = {
+    "bounced": "Find out where these addresses came from before more are mailed.",
+    "complained": "Providers block senders for that. Ask yourself who did not want this issue.",
+    "unknown": "Look at the provider's log, and decide about the batches that are held.",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Toll:
+    """How many mails of an issue went out, and how many of them went wrong in each way."""
+
+    sample: int
+    bounced: int
+    complained: int
+    unknown: int
+
+    def shares(self) -> dict[str, float]:
+        """Each way to go wrong as a share of the sample, 0 to 1."""
+        return {name: getattr(self, name) / self.sample if self.sample else 0.0 for name in LIMITS}
+
+    def worries(self, tolerated: dict[str, float]) -> Iterator[str]:
+        """A sentence for each share over its limit and worse than what a person has tolerated."""
+        if self.sample < SMALLEST_SAMPLE:
+            return
+        for name, share in self.shares().items():
+            if share > LIMITS[name] and share > tolerated.get(name, 0.0):
+                yield (
+                    f"{getattr(self, name):,} of {self.sample:,} mails {WORDS[name]}: {100 * share:.2g} %, and the "
+                    f"limit is {100 * LIMITS[name]:g} %. {ADVICE[name]}"
+                )
+
+
+def toll_of(issue: Issue) -> Toll:
+    """Counted from the batches and from an index of what went wrong: two queries, quick for any size."""
+    batches = Batch.objects.filter(edition=issue.edition_id)
+    sums = batches.aggregate(
+        out=Sum("recipients", filter=Q(state__in=(BatchState.ACCEPTED, BatchState.HELD))),
+        held=Sum("recipients", filter=Q(state=BatchState.HELD)),
+        doubts=Count("pk", filter=Q(state=BatchState.HELD)),
+    )
+    wrong = Delivery.objects.filter(Q(bounced_at__isnull=False) | Q(complained_at__isnull=False))
+    counts = wrong.filter(edition=issue.edition_id).aggregate(
+        bounced=Count("pk", filter=Q(bounced_at__isnull=False)),
+        complained=Count("pk", filter=Q(complained_at__isnull=False)),
+    )
+    # What is tried again is not lost yet; only what nobody may try any more counts.
+    unknown = sums["held"] or 0 if sums["doubts"] >= SMALLEST_DOUBT else 0
+    return Toll(sample=sums["out"] or 0, unknown=unknown, **counts)
+
+
+def brake_sends() -> bool:
+    """Pause every send of which too much goes wrong, with the reason. Only a person lets it go on (R-125)."""
+    for issue in Issue.objects.filter(status=IssueStatus.SENDING, edition__isnull=False):
+        reason = " ".join(toll_of(issue).worries(issue.tolerated))
+        if reason:
+            _brake(issue, reason)
+    return False
+
+
+def _brake(issue: Issue, reason: str) -> None:
+    log.warning("issue %s is paused by itself: %s", issue.pk, reason)
+    try:
+        issue.move(
+            IssueStatus.PAUSED,
+            only_from=(IssueStatus.SENDING,),
+            by="worker",
+            reason=reason[:500],
+            hold_reason=reason[:500],
+            is_braked=True,
+        )
+    except WrongStatus:
+        log.info("issue %s is not sending any more", issue.pk)

@@ -1,0 +1,76 @@
+"""Waves: an issue that each reader gets when their own clock shows its time. Imports wall_clock and `subscribers`.
+
+    wall time + each reader's zone ─► instant of that zone ─► batches that are not posted before it
+
+Clocks on earth are at most 26 hours apart, so that is the longest that the waves of an issue take.
+"""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Self
+
+from django.db.models import Count
+
+from newsletter.models import Issue
+from newsletter.sending.wall_clock import is_a_zone, nearest_instant_of
+from subscribers.models import Subscription
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wave:
+    """Readers whose clocks show the time at one instant; `zones` are the most frequent first, empty for none given."""
+
+    starts_at: datetime.datetime
+    readers: int
+    zones: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LocalTime:
+    """What a clock shows (no zone of its own), and the zone of readers who named none."""
+
+    wall: datetime.datetime
+    zone: str
+
+    @classmethod
+    def of(cls, issue: Issue) -> Self | None:
+        """That of a scheduled or started issue; None if everybody gets it at one instant."""
+        if not issue.is_local:
+            return None
+        return cls(wall=datetime.datetime.fromisoformat(issue.scheduled_wall), zone=issue.scheduled_zone)
+
+    def instant_in(self, zone: str) -> datetime.datetime:
+        """When readers in `zone` get it. A zone that is unknown by now counts as none."""
+        return nearest_instant_of(self.wall, zone if is_a_zone(zone) else self.zone)
+
+    def by_instant(self, zones: Iterable[str]) -> dict[datetime.datetime, list[str]]:
+        """The zones that share an instant, the earliest instant first."""
+        groups: dict[datetime.datetime, list[str]] = {}
+        for zone in zones:
+            groups.setdefault(self.instant_in(zone), []).append(zone)
+        return dict(sorted(groups.items()))
+
+    def waves(self, readers_by_zone: dict[str, int]) -> tuple[Wave, ...]:
+        """The waves in which so many readers of each zone get it, the earliest first."""
+        return tuple(
+            Wave(
+                starts_at=instant,
+                readers=sum(readers_by_zone[zone] for zone in zones),
+                zones=tuple(sorted(zones, key=lambda zone: (-readers_by_zone[zone], zone))),
+            )
+            for instant, zones in self.by_instant(readers_by_zone).items()
+        )
+
+
+def readers_by_zone(audience) -> dict[str, int]:  # type: ignore[no-untyped-def]  # a QuerySet subclass
+    """How many of an audience are in each zone; those who named none are under the empty name. One query."""
+    zones = audience.order_by().values_list("subscriber__time_zone").annotate(readers=Count("pk"))
+    return {str(zone): int(readers) for zone, readers in zones}
+
+
+def has_zones(list_pk: int) -> bool:
+    """Whether anybody on the list named a zone; else waves are no use to them."""
+    return Subscription.objects.filter(mailing_list=list_pk).exclude(subscriber__time_zone="").exists()
