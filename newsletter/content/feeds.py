@@ -22,6 +22,7 @@ import orjson
 from newsletter.content.fields import LIMITS, field_faults
 from newsletter.content.html_text import html_to_line, html_to_markdown, one_line, shortened
 from newsletter.content.link_key import link_key
+from newsletter.content.merge_faults import without_merge_fields
 from newsletter.content.plain_text import plain_to_markdown
 
 #: What servers are asked for, feeds first.
@@ -222,9 +223,9 @@ def _entry(
         return None
     return FeedEntry(
         guid=guid.strip() if len(guid.strip()) <= LONGEST_GUID and guid.isprintable() else "",
-        title=title or _first_words(summary) or shortened(link, LIMITS["story title"]),
+        title=without_merge_fields(title or shortened(_first_words(summary) or link, LIMITS["story title"])),
         url=link,
-        source=source,
+        source=without_merge_fields(source),
         summary=summary,
         published=published,
     )

@@ -19,6 +19,8 @@ from newsletter.content.plain_text import plain_to_markdown
 
 #: Deeper than this, only the words count: nobody wrote that by hand.
 DEEPEST = 40
+#: Characters of a document that are looked at; a few hundred of its words are ever kept.
+MOST_READ = 200_000
 _DROPPED_LIST = (
     "script style noscript template iframe object embed svg math form input select textarea button head title"
 )
@@ -30,7 +32,8 @@ _BLOCKS_LIST = (
 _BLOCKS = frozenset(_BLOCKS_LIST.split())
 _HEADINGS = frozenset({"h1", "h2", "h3", "h4", "h5", "h6"})
 _EMPHASIS = {"b": "**", "strong": "**", "i": "*", "em": "*"}
-_MARKS = re.compile(r"[\\`*]|(?<![^\W_])_|_(?![^\W_])|<(?=[a-zA-Z/!?])|\](?=\()|&(?=#?\w+;)")
+# The last one begins a merge field: nobody wrote these words for our readers, so none of them is filled.
+_MARKS = re.compile(r"[\\`*]|(?<![^\W_])_|_(?![^\W_])|<(?=[a-zA-Z/!?])|\](?=\()|&(?=#?\w+;)|\{(?=[{%]|[ \t]*(?:\w|$))")
 _BRACKETS = re.compile(r"(?<!\\)[\[\]]")
 _STARTS_A_BLOCK = re.compile(r"^(?:(?:\d{1,9}[.)]|[-+]|#{1,6})(?=\s|$)|>|--+|==+|~~~)")
 _STOPS = ".,:;!?"
@@ -82,7 +85,7 @@ def shortened(words: str, longest: int) -> str:
 
 def _parsed(html: str) -> Any:
     """The tree of `html`; None where there is nothing in it."""
-    text = _NOT_SHOWN.sub("", html)
+    text = _NOT_SHOWN.sub("", html[:MOST_READ])
     if not text.strip():
         return None
     parser = lxml_html.HTMLParser(encoding="utf-8", remove_comments=True, remove_pis=True)

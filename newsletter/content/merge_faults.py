@@ -22,6 +22,7 @@ _TEMPLATE = re.compile(
     rf"\{{\{{[^{{}}\n]{{1,200}}\}}\}}|\{{%[^{{}}\n]{{0,200}}?%\}}|\*\|(?:(?!\|{MARK}?\*)[^\n]){{1,100}}\|{MARK}?\*"
 )
 _WORD = re.compile(r"\w+")
+_ROUND = str.maketrans("{}", "()")
 
 
 def merge_field_faults(text: str) -> Iterator[tuple[int, str]]:
@@ -45,6 +46,13 @@ def one_line_merge_faults(name: str, value: str) -> Iterator[str]:
             f"The {name} holds “{found[0]}”, and a merge field has its place in texts only. "
             f"Write the {name} so that it fits every reader."
         )
+
+
+def without_merge_fields(line: str) -> str:
+    """A stranger's line for a title: in round brackets where it holds what would be refused there, else as it is."""
+    if not any(one_line_merge_faults("title", line)):
+        return line
+    return line.translate(_ROUND).replace("*|", "(").replace("|*", ")")
 
 
 def _faults_of(block: RunningText) -> Iterator[tuple[int, str]]:

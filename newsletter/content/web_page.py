@@ -18,6 +18,7 @@ from lxml.etree import LxmlError  # type: ignore[import-untyped]
 from newsletter.content.document import StoryContent
 from newsletter.content.fields import LIMITS
 from newsletter.content.html_text import html_to_line, one_line, shortened
+from newsletter.content.merge_faults import without_merge_fields
 from newsletter.content.plain_text import plain_to_markdown
 
 LONGEST_DESCRIPTION = 1_000
@@ -56,9 +57,9 @@ def read_web_page(data: bytes, url: str, *, charset: str = "") -> StoryContent:
     told = [meta.get("og:description"), meta.get("twitter:description"), linked.get("description")]
     description = _first([*told, meta.get("description")])
     return StoryContent(
-        title=shortened(title, LIMITS["story title"]),
+        title=without_merge_fields(shortened(title, LIMITS["story title"])),
         url=url,
-        source=shortened(source, LIMITS["source"]),
+        source=without_merge_fields(shortened(source, LIMITS["source"])),
         body=plain_to_markdown(shortened(description, LONGEST_DESCRIPTION)),
     )
 
