@@ -5,7 +5,8 @@ from __future__ import annotations
 import http
 
 from newsletter.content.document import StoryContent
-from newsletter.content.web_page import WebPageError, read_web_page
+from newsletter.content.web_page import WebPageError
+from newsletter.gathering.reading import read_strangers_page
 from newsletter.outbound import FetchError, Visitor, fetch
 
 HTML_TYPES = frozenset({"text/html", "application/xhtml+xml", ""})
@@ -37,6 +38,6 @@ def story_from_link(url: str, visitor: Visitor) -> StoryContent:
             )
         if page.content_type not in HTML_TYPES:
             raise LinkUnreadable(f"This is no web page, but {page.content_type}.", permanent=True)
-        return read_web_page(page.body, page.url, charset=page.charset)
+        return read_strangers_page(page.body, page.url, charset=page.charset)
     except (FetchError, WebPageError) as error:
         raise LinkUnreadable(str(error), permanent=error.permanent) from error

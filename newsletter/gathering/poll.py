@@ -15,8 +15,9 @@ from django.db import transaction
 from django.db.models import QuerySet
 from django.utils import timezone
 
-from newsletter.content.feeds import FEED_TYPES, FeedEntry, FeedError, FeedReading, read_feed
+from newsletter.content.feeds import FEED_TYPES, FeedEntry, FeedError, FeedReading
 from newsletter.content.link_key import link_sha256
+from newsletter.gathering.reading import read_strangers_feed
 from newsletter.models import Feed, FeedItem, Newsletter
 from newsletter.outbound import Fetched, FetchError, fetch, site_visitor
 
@@ -79,7 +80,7 @@ def _look_at(feed: Feed) -> _News:
         return _News(answer, None)
     if answer.status != http.HTTPStatus.OK:
         raise FeedError(_status_sentence(answer.status))
-    return _News(answer, read_feed(answer.body, answer.url, charset=answer.charset))
+    return _News(answer, read_strangers_feed(answer.body, answer.url, charset=answer.charset))
 
 
 def _status_sentence(status: int) -> str:

@@ -1,0 +1,50 @@
+"""Reading what strangers published: large documents cost what they may, whatever is in them."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from newsletter.content.feeds import FeedError, read_feed
+from newsletter.content.web_page import WebPageError, read_web_page
+from newsletter.gathering import reading
+from newsletter.gathering.reading import read_strangers_feed, read_strangers_page
+
+URL = "https://quay.example/news"
+ITEM = (
+    "<item><title>Quay {0}</title><link>/quay/{0}</link><description>&lt;p&gt;Größe {0}&lt;/p&gt;</description>"
+    "<pubDate>Thu, 19 Nov 2026 07:30:00 +0100</pubDate></item>"
+)
+FEED = f"<rss version='2.0'><channel><title>Quays</title>{{}}{ITEM.format(1)}</channel></rss>"
+LARGE = FEED.format("".join(ITEM.format(number) for number in range(2, 400))).encode("cp1252")
+PAGE = "<title>Taller cranes</title><p {}>They grow.</p>"
+MANY_ATTRIBUTES = " ".join(f"a{number}='1'" for number in range(120_000))
+BASES_WITHIN_EACH_OTHER = "".join(f"<a xml:base='{number}/'>" for number in range(20_000))
+
+
+def test_a_large_feed_says_the_same_as_without_a_fence() -> None:
+    assert len(LARGE) > reading.SMALL
+    assert read_strangers_feed(LARGE, URL, charset="cp1252") == read_feed(LARGE, URL, charset="cp1252")
+
+
+def test_a_large_page_says_the_same_as_without_a_fence() -> None:
+    large = PAGE.format("title='" + "x" * reading.SMALL + "'").encode()
+    assert read_strangers_page(large, URL) == read_web_page(large, URL)
+
+
+def test_what_cannot_be_read_says_why_through_the_fence() -> None:
+    with pytest.raises(FeedError, match="neither RSS nor Atom"):
+        read_strangers_feed(b" " * reading.SMALL + b"harbour", URL)
+
+
+def test_a_feed_that_would_keep_the_worker_busy_for_hours_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reading, "FEED_LIMITS", dataclasses.replace(reading.FEED_LIMITS, cpu=1))
+    with pytest.raises(FeedError, match="takes too long to read"):
+        read_strangers_feed(FEED.format(BASES_WITHIN_EACH_OTHER).encode(), URL)
+
+
+def test_a_page_that_would_keep_the_editor_waiting_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reading, "PAGE_LIMITS", dataclasses.replace(reading.PAGE_LIMITS, cpu=1))
+    with pytest.raises(WebPageError, match="takes too long to read"):
+        read_strangers_page(PAGE.format(MANY_ATTRIBUTES * 2).encode(), URL)
