@@ -40,12 +40,13 @@ def _check_html(rendered: Rendered, postal_address: str) -> Iterator[Finding]:
     ways = [link for link in page.root.iter("a") if token in (link.get("href") or "")]
     if not ways:
         yield must_fix(FAMILY, HTML_PART, "The HTML part has no unsubscribe link. Put it back into the template.")
-    elif not any(_shows(page, link) for link in ways):
+    elif not any(_shows(page, link) for link in ways) or _is_gone_at_times(page, ways):
         yield must_fix(
             FAMILY,
             HTML_PART,
-            "The unsubscribe link of the HTML part cannot be seen: it is hidden, without words, tiny, or of the colour "
-            "of its ground. Readers who do not find it report the mail as spam: show it in the template.",
+            "The unsubscribe link of the HTML part cannot be seen, at least on some screens: it is hidden, without "
+            "words, tiny, or of the colour of its ground, by day or by night. Readers who do not find it report the "
+            "mail as spam: show it in the template.",
         )
     if missing := _missing_line(postal_address, _seen_words(page)):
         yield must_fix(
@@ -72,9 +73,15 @@ def _shows(page: MailPage, link: Element) -> bool:
     return bool(words_of(link)) and _is_seen(page.looks[link])
 
 
+def _is_gone_at_times(page: MailPage, ways: list[Element]) -> bool:
+    """Whether some screens hide the only way out. Of several, each may be meant for other screens."""
+    return len(ways) == 1 and page.looks[ways[0]].is_hidden_somewhere
+
+
 def _is_seen(look: Look) -> bool:
     is_large_enough = look.pixels >= SEEN_FROM_PIXELS
-    return not look.is_hidden and is_large_enough and contrast(*look.light) >= SEEN_FROM_CONTRAST
+    is_told_apart = min(contrast(*look.light), contrast(*look.dark)) >= SEEN_FROM_CONTRAST
+    return not look.is_hidden and is_large_enough and is_told_apart
 
 
 def _seen_words(page: MailPage) -> str:

@@ -1,14 +1,14 @@
 """The HTML part as mail programs read it: its elements, and how each of them looks in the end. Pure; imports lxml.
 
-Styles are those that the mail carries inline, as an MJML mail does; for dark screens the rules of its
-`@media (prefers-color-scheme: dark)` are laid over them, in the order that CSS gives them. What is inherited is handed
-down in one walk through the tree, so that a check of all elements costs no more than looking at each.
+Most styles are those that the mail carries inline, as an MJML mail does. The rules of its head are laid over them in
+the order that CSS gives them, and for dark screens those of `@media (prefers-color-scheme: dark)` over both. What is
+inherited is handed down in one walk through the tree, so that checking all elements costs no more than a look at each.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, NamedTuple, TypeAlias
@@ -25,12 +25,16 @@ Element: TypeAlias = Any
 
 Styles = Mapping[Element, Mapping[str, str]]
 
-_DARK = re.compile(r"@media[^{}]*prefers-color-scheme:\s*dark[^{}]*\{((?:[^{}]*\{[^{}]*\})*)[^{}]*\}", re.IGNORECASE)
+_AT_RULE = re.compile(r"@([^{};]*)\{((?:[^{}]*\{[^{}]*\})*)[^{}]*\}")
+_DARK = re.compile(r"prefers-color-scheme:\s*dark", re.IGNORECASE)
 _RULE = re.compile(r"([^{}]+)\{([^{}]*)\}")
 _COMMENT = re.compile(r"/\*.*?\*/", re.DOTALL)
 _HIDING = (("display", "none"), ("visibility", "hidden"), ("mso-hide", "all"), ("opacity", "0"))
+_OF_VIEW = frozenset(dict(_HIDING))
+_OF_WORDS = frozenset({"color", "background", "background-color", "font-size", "font-weight"})
 _NO_LENGTH = re.compile(r"0+(\.0*)?(px|em|rem|pt|%)?")
-_IN_PIXELS = re.compile(r"(\d+(?:\.\d+)?)(?:px)?")
+_SIZE = re.compile(r"(\d*\.?\d+)(px|em|rem|pt|%)?")
+_PIXELS_IN = {"px": 1.0, "rem": 16.0, "pt": 4 / 3}
 _NEVER_SEEN = frozenset({"head", "style", "script", "title", "template"})
 _BOLD_TAGS = frozenset({"b", "strong", "h1", "h2", "h3", "h4", "th"})
 
@@ -52,9 +56,18 @@ class Look(NamedTuple):
     is_bold: bool
     is_hidden: bool
     """Kept from view, by itself or with what it stands in: as preheaders are."""
+    is_hidden_somewhere: bool
+    """Kept from view on some screens at least: phones, or dark ones."""
 
 
-UNSTYLED = Look(Colours("#000000", "#ffffff"), Colours("#000000", "#ffffff"), 16.0, is_bold=False, is_hidden=False)
+UNSTYLED = Look(
+    Colours("#000000", "#ffffff"),
+    Colours("#000000", "#ffffff"),
+    16.0,
+    is_bold=False,
+    is_hidden=False,
+    is_hidden_somewhere=False,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +91,17 @@ def mail_page(html: str) -> MailPage:
     root = lxml_html.document_fromstring(html if html.strip() else "<html></html>")
     styled = (element for element in root.iter(etree.Element) if element.get("style"))
     inline = {element: declarations(element.get("style")) for element in styled}
+    sheet = _read_sheet(root)
+    light = _laid_over(root, inline, sheet.everywhere)
+    dark = _laid_over(root, inline, [*sheet.everywhere, *sheet.dark])
+    hidden = {
+        element
+        for _, xpath, declared, _ in (*sheet.dark, *sheet.elsewhere)
+        if _hides(declared)
+        for element in xpath(root)
+    }
     looks: dict[Element, Look] = {}
-    _hand_down(root, UNSTYLED, inline, _darkened(root, inline), looks)
+    _hand_down(root, UNSTYLED, _Styles(light, dark, hidden), looks)
     return MailPage(root, looks)
 
 
@@ -106,19 +128,45 @@ def declarations(style: str) -> dict[str, str]:
     return {name.strip().lower(): value.replace("!important", "").strip().lower() for name, _, value in pairs}
 
 
-def _hand_down(element: Element, above: Look, inline: Styles, dark: Styles, looks: dict[Element, Look]) -> None:
-    style, dark_style = inline.get(element, {}), dark.get(element, {})
+class _Rule(NamedTuple):
+    """One selector of a rule of the head, and what it declares."""
+
+    specificity: tuple[int, int, int]
+    xpath: etree.XPath
+    declared: dict[str, str]
+    is_important: frozenset[str]
+
+
+class _Sheet(NamedTuple):
+    """The rules of the head, by the screens that they are for."""
+
+    everywhere: list[_Rule]
+    dark: list[_Rule]
+    elsewhere: list[_Rule]
+
+
+class _Styles(NamedTuple):
+    """What is declared for each element, all rules considered."""
+
+    light: Styles
+    dark: Styles
+    hidden_somewhere: Set[Element]
+
+
+def _hand_down(element: Element, above: Look, styles: _Styles, looks: dict[Element, Look]) -> None:
+    style, dark_style = styles.light.get(element, {}), styles.dark.get(element, {})
     look = Look(
         light=_colours(element, style, above.light),
         dark=_colours(element, dark_style, above.dark),
         pixels=_pixels(style, above.pixels),
         is_bold=_is_bold(element, style, above.is_bold),
         is_hidden=above.is_hidden or element.tag in _NEVER_SEEN or _hides(style),
+        is_hidden_somewhere=above.is_hidden_somewhere or element in styles.hidden_somewhere,
     )
     looks[element] = look
     for child in element:
         if isinstance(child.tag, str):  # comments have none
-            _hand_down(child, look, inline, dark, looks)
+            _hand_down(child, look, styles, looks)
 
 
 def _colours(element: Element, style: Mapping[str, str], above: Colours) -> Colours:
@@ -129,8 +177,11 @@ def _colours(element: Element, style: Mapping[str, str], above: Colours) -> Colo
 
 
 def _pixels(style: Mapping[str, str], above: float) -> float:
-    found = _IN_PIXELS.fullmatch(style.get("font-size", ""))
-    return float(found[1]) if found else above
+    found = _SIZE.fullmatch(style.get("font-size", ""))
+    if found is None:
+        return above
+    number, unit = float(found[1]), found[2] or "px"
+    return number * _PIXELS_IN[unit] if unit in _PIXELS_IN else above * number / (100 if unit == "%" else 1)
 
 
 def _is_bold(element: Element, style: Mapping[str, str], above: bool) -> bool:
@@ -155,29 +206,46 @@ def _ground(element: Element, style: Mapping[str, str]) -> str | None:
     return parse_colour(element.get("bgcolor", ""))
 
 
-def _darkened(root: Element, inline: Mapping[Element, Mapping[str, str]]) -> dict[Element, dict[str, str]]:
-    """The inline styles with the dark rules over them, weak ones first, so that the strong have the last word."""
-    dark = {element: dict(style) for element, style in inline.items()}
-    for _, xpath, declared, is_important in sorted(_dark_rules(root), key=lambda rule: rule[:1]):
-        for element in xpath(root):
-            style = dark.setdefault(element, {})
-            for name, value in declared.items():
-                if name in is_important or name not in inline.get(element, {}):
-                    style[name] = value
-                    if name.startswith("background"):
-                        style.pop("background" if name == "background-color" else "background-color", None)
-    return dark
+def _laid_over(root: Element, inline: Styles, rules: list[_Rule]) -> dict[Element, dict[str, str]]:
+    """The styles with the rules over them, weak ones first and important ones last."""
+    styles = {element: dict(style) for element, style in inline.items()}
+    found = [(rule, rule.xpath(root)) for rule in sorted(rules, key=lambda rule: rule.specificity)]
+    for is_important in (False, True):
+        for rule, elements in found:
+            names = [name for name in rule.declared if (name in rule.is_important) is is_important]
+            for element in elements if names else ():
+                style, given = styles.setdefault(element, {}), inline.get(element, {})
+                for name in names:
+                    if is_important or name not in given:
+                        _declare(style, name, rule.declared[name])
+    return styles
 
 
-def _dark_rules(root: Element) -> Iterator[tuple[tuple[int, int, int], etree.XPath, dict[str, str], frozenset[str]]]:
-    for block in _DARK.finditer(stylesheets(root)):
-        for selectors, body in _RULE.findall(block[1]):
-            declared = declarations(body)
-            important = frozenset(
-                part.partition(":")[0].strip().lower() for part in body.split(";") if "!important" in part
-            )
-            for specificity, xpath in _compiled(selectors.strip()):
-                yield specificity, xpath, declared, important
+def _declare(style: dict[str, str], name: str, value: str) -> None:
+    style[name] = value
+    if name.startswith("background"):
+        style.pop("background" if name == "background-color" else "background-color", None)
+
+
+def _read_sheet(root: Element) -> _Sheet:
+    css = stylesheets(root)
+    sheet = _Sheet(list(_rules(_AT_RULE.sub("", css))), [], [])
+    for block in _AT_RULE.finditer(css):
+        (sheet.dark if _DARK.search(block[1]) else sheet.elsewhere).extend(_rules(block[2]))
+    return sheet
+
+
+def _rules(css: str) -> Iterator[_Rule]:
+    """Those rules that change how words look, or whether they show."""
+    for selectors, body in _RULE.findall(css):
+        declared = declarations(body)
+        important = frozenset(
+            part.partition(":")[0].strip().lower() for part in body.split(";") if "!important" in part
+        )
+        if not (declared.keys() & _OF_WORDS or important & _OF_VIEW or _hides(declared)):
+            continue
+        for specificity, xpath in _compiled(selectors.strip()):
+            yield _Rule(specificity, xpath, declared, important)
 
 
 @lru_cache(maxsize=256)

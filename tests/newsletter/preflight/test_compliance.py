@@ -101,3 +101,42 @@ def test_the_postal_address_must_be_in_both_parts_and_seen() -> None:
     hidden = RENDERED.html.replace("4 Quay Street", '<span style="display:none">4 Quay Street</span>')
     assert places_with(html=hidden) == [("must_fix", "HTML part")]
     assert places_with(text=RENDERED.text.replace("4 Quay Street", "")) == [("must_fix", "Text part")]
+
+
+def with_sheet(css: str) -> str:
+    """The mail with one more style sheet at the end of its head."""
+    return RENDERED.html.replace("</head>", f"<style>{css}</style></head>", 1)
+
+
+@pytest.mark.parametrize(
+    "css",
+    [
+        ".footer { display: none !important } .paper .footer { display: block }",
+        "@media (max-width: 479px) { .footer { display: none !important } }",
+        "@media (prefers-color-scheme: dark) { .ways { visibility: hidden } }",
+        "@media (prefers-color-scheme: dark) { .paper .ways a { color: #15161d !important } }",
+        ".paper .ways a { color: #fff !important }",
+        ".ways a { font-size: 0.1em !important }",
+    ],
+)
+def test_a_way_out_that_the_head_hides_must_be_fixed(css: str) -> None:
+    assert ("must_fix", "HTML part") in places_with(html=with_sheet(css))
+
+
+@pytest.mark.parametrize(
+    "css",
+    [
+        "@media (max-width: 479px) { .ways a { display: block !important } .contents { display: none !important } }",
+        ".footer { display: none }\n.footer { display: block !important }",
+        "[data-ogsc] .footer { display: none !important }",
+        ".paper .ways a { color: #777 !important }",
+    ],
+)
+def test_other_rules_of_the_head_hide_nothing(css: str) -> None:
+    assert places_with(html=with_sheet(css)) == []
+
+
+def test_of_two_ways_out_each_may_be_for_its_own_screens() -> None:
+    second = f'<p class="small"><a href="{WAY_OUT}">Unsubscribe</a></p></body>'
+    html = with_sheet("@media (max-width: 479px) { .ways { display: none !important } }").replace("</body>", second)
+    assert places_with(html=html) == []
