@@ -5,11 +5,14 @@ Pure: the looking is done by `link_checks`, and its results come with the Inspec
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterator, Mapping, Set
 
 from newsletter.content.links import is_allowed_in_text, web_link_problem
-from newsletter.preflight.findings import Finding, Fix, Inspection, LinkLook, fix_of, look_at, must_fix
-from newsletter.preflight.places import WHOLE_ISSUE, PlacedLink, placed_links, with_link_replaced
+from newsletter.preflight.findings import Finding, Fix, Inspection, LinkLook, Rendered, fix_of, look_at, must_fix
+from newsletter.preflight.mail_page import mail_page
+from newsletter.preflight.places import THEME, WHOLE_ISSUE, PlacedLink, placed_links, with_link_replaced
+from newsletter.rendering.slots import token_pattern
 
 FAMILY = "links"
 GONE = frozenset({404, 410})
@@ -27,6 +30,8 @@ def check_links(inspection: Inspection) -> Iterator[Finding]:
     for link in links:
         if link.url not in in_fields:  # those are checked with the other fields of their part
             yield from _check_syntax(link, is_story=link.url in stories)
+    if inspection.rendered:
+        yield from _check_template(inspection.rendered, {link.url for link in links})
     usable = [link for link in links if is_web_link(link.url)]
     looks = {link.url: inspection.links[link.url] for link in usable if link.url in inspection.links}
     waiting = len(usable) - len(looks)
@@ -71,6 +76,28 @@ def _check_syntax(link: PlacedLink, *, is_story: bool) -> Iterator[Finding]:
         )
 
 
+def _check_template(rendered: Rendered, written: Set[str]) -> Iterator[Finding]:
+    """Addresses that no editor wrote: those in the blocks of a theme, where only a whole address leads anywhere."""
+    page = mail_page(rendered.html)
+    goals = {f"#{goal}" for element in page.looks if (goal := element.get("id") or element.get("name"))}
+    told = set(written)
+    for element in page.elements("a", "img"):
+        is_image = element.tag == "img"
+        url = element.get("src" if is_image else "href") or ""
+        if not url or url in told or re.search(token_pattern(rendered.nonce), url):
+            continue
+        told.add(url)
+        if is_image and web_link_problem(url) and not url.lower().startswith("data:"):
+            yield must_fix(FAMILY, THEME, f"The picture “{url}” is not a full web address. Give it one with https://.")
+        elif url.startswith("#"):
+            if url not in goals:
+                yield look_at(
+                    FAMILY, THEME, f"The link to {url} leads to no place in the mail. Give the place that id."
+                )
+        elif not is_image and not is_allowed_in_text(url):
+            yield must_fix(FAMILY, THEME, f"The link to “{url}” leads nowhere. Give it a full address with https://.")
+
+
 def _check_answer(link: PlacedLink, look: LinkLook, inspection: Inspection) -> Iterator[Finding]:
     what = "picture" if link.is_image else "link"
     if look.status is None:
@@ -98,18 +125,19 @@ def _refusal(what: str, url: str, status: int) -> str:
 
 
 def _check_redirect(link: PlacedLink, look: LinkLook, inspection: Inspection) -> Iterator[Finding]:
-    """A redirect that only puts the address right is not worth a word, unless it moved for good and can be replaced."""
+    """Where a link ends is always told; that it should be replaced, only where all of the way moved for good."""
+    what = "picture" if link.is_image else "link"
     is_permanent = all(hop.status in PERMANENT for hop in look.hops)
     if is_permanent and is_web_link(look.final_url):
         yield look_at(
             FAMILY,
             link.place,
-            f"The link {link.url} has moved for good to {look.final_url}. Link there at once.",
+            f"The {what} {link.url} has moved for good to {look.final_url}. Link there at once.",
             _use(look.final_url, link, inspection),
         )
     else:
         yield look_at(
-            FAMILY, link.place, f"The link {link.url} leads on to {look.final_url}. Make sure that this is the page."
+            FAMILY, link.place, f"The {what} {link.url} leads on to {look.final_url}. Make sure that this is the page."
         )
 
 
@@ -141,7 +169,7 @@ def _nothing_answers(looks: Mapping[str, LinkLook]) -> bool:
 
 def passed_links(inspection: Inspection) -> str:
     """What to say where nothing was found."""
-    count = len({link.url for link in placed_links(inspection.content)})
+    count = len({link.url for link in placed_links(inspection.content) if is_web_link(link.url)})
     if not count:
         return "There are no links that could lead nowhere"
     return "The link leads to a page that answers" if count == 1 else f"All {count} links lead to pages that answer"

@@ -8,8 +8,10 @@ import pytest
 
 from newsletter.content.document import SectionContent, SectionKind
 from newsletter.preflight.findings import Finding, LinkHop, LinkLook
-from tests.newsletter.preflight.finding import findings_of_family, inspected, short, with_stories
-from tests.newsletter.preflight.specimen import CRANE, GAUGE, PLAIN_ISSUE
+from newsletter.preflight.links import passed_links
+from newsletter.rendering import SlotContext, slot_token
+from tests.newsletter.preflight.finding import Mail, findings_of_family, inspected, mail, short, with_stories
+from tests.newsletter.preflight.specimen import CRANE, GAUGE, PLAIN_ISSUE, inspection_of
 
 ANSWERS = LinkLook(status=200, final_url=CRANE.url)
 
@@ -112,3 +114,40 @@ def test_pictures_are_looked_at_too() -> None:
     (finding,) = findings_of_family("links", replace(inspected(content), links=looks))
     assert finding.place == "Image, part 3"
     assert finding.sentence.startswith("The picture https://p.example/lock.jpg leads to a page that is gone")
+
+
+@pytest.mark.parametrize(
+    ("html", "expected"),
+    [
+        ('<a href="/archive">Archive</a>', "must_fix"),
+        ('<a href="javascript:alert(1)">Archive</a>', "must_fix"),
+        ('<img src="logo.png" alt="Us">', "must_fix"),
+        ('<a href="#gone">Down</a>', "look_at"),
+        ('<a href="#here">Down</a><h2 id="here">Here</h2>', None),
+        ('<a href="https://site.example/">Site</a><a href="mailto:a@site.example">Us</a>', None),
+        ('<img src="https://site.example/logo.png" alt="Us">', None),
+        (f'<a href="{slot_token(Mail.nonce, "unsubscribe_url", SlotContext.HTML)}">Leave</a>', None),
+    ],
+)
+def test_addresses_in_the_blocks_of_a_theme_must_lead_somewhere(html: str, expected: str | None) -> None:
+    findings = findings_of_family("links", replace(mail(html), links=inspection_of(PLAIN_ISSUE).links))
+    assert short(findings) == ([(expected, "links", "Theme")] if expected else [])
+
+
+def test_a_link_of_an_editor_is_told_of_once() -> None:
+    content = with_stories(CRANE, replace(GAUGE, body="See [there](/nowhere)."))
+    assert short(
+        findings_of_family(
+            "links",
+            replace(
+                mail('<a href="/nowhere">there</a>'),
+                content=content,
+                links={story.url: ANSWERS for story in (CRANE, GAUGE)},
+            ),
+        )
+    ) == [("must_fix", "links", "Deep dives, story 2")]
+
+
+def test_mail_addresses_are_no_pages_that_answer() -> None:
+    content = with_stories(replace(CRANE, url="", body="Write to [us](mailto:notes@mail.example.org)."))
+    assert passed_links(inspected(content)) == "There are no links that could lead nowhere"
