@@ -100,8 +100,18 @@ def test_a_shortened_link_hides_where_it_leads() -> None:
 
 
 def test_a_picture_inside_the_mail_deserves_a_look() -> None:
-    findings = findings_of_family("deliverability", mail('<img src="data:image/png;base64,AA">', "Deep dives"))
-    assert ("look_at", "deliverability", "HTML part") in short(findings)
+    for html in (
+        '<img src="data:image/png;base64,AA">',
+        "<p style=\"background: url('data:image/png;base64,AA')\">x</p>",
+    ):
+        findings = findings_of_family("deliverability", mail(html, "Deep dives"))
+        assert ("look_at", "deliverability", "HTML part") in short(findings)
+
+
+def test_a_text_about_pictures_inside_mails_carries_none() -> None:
+    html = '<p>Write <code>&lt;img src="data:image/png;base64,AA"&gt;</code> or url(data:image/png), if you must.</p>'
+    findings = findings_of_family("deliverability", mail(html, "Deep dives"))
+    assert ("look_at", "deliverability", "HTML part") not in short(findings)
 
 
 def test_a_mail_without_its_text_part_must_be_fixed() -> None:
