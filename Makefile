@@ -6,7 +6,7 @@ BIN := .venv/bin
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-sqlite test-postgresql lint format golden fidelity bench lock mjml-tables caniemail clean
+.PHONY: help install demo test test-sqlite test-postgresql test-faults lint format golden fidelity bench lock mjml-tables caniemail clean
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -19,10 +19,13 @@ demo: .venv/base.stamp ## run everything here with sample content; ARGS=--once s
 test: test-sqlite test-postgresql ## run every test, on SQLite and on PostgreSQL
 
 test-sqlite: .venv/dev.stamp
-	$(BIN)/python -m pytest -n auto -m "not postgresql and not fidelity" $(ARGS)
+	$(BIN)/python -m pytest -n auto -m "not postgresql and not fidelity and not faults" $(ARGS)
 
 test-postgresql: .venv/dev.stamp
-	$(BIN)/python -m tests.postgresql $(BIN)/python -m pytest -n auto -m "not browser and not own_database and not fidelity" $(ARGS)
+	$(BIN)/python -m tests.postgresql $(BIN)/python -m pytest -n auto -m "not browser and not own_database and not fidelity and not faults" $(ARGS)
+
+test-faults: .venv/dev.stamp ## kill workers at every point, cut their connections, turn their clocks; writes docs/faults.md
+	$(BIN)/python -m tests.postgresql $(BIN)/python -m pytest tests/faults -n 2 -m faults --faults-table=docs/faults.md $(ARGS)
 
 lint: .venv/dev.stamp ## style, types and import contracts
 	$(BIN)/ruff check .

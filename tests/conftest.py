@@ -27,7 +27,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 def _meets_a_database(item: pytest.Item) -> bool:
     fixtures = frozenset(getattr(item, "fixturenames", ()))
-    marked = any(item.get_closest_marker(name) for name in ("django_db", "postgresql", "processes"))
+    marked = any(item.get_closest_marker(name) for name in ("django_db", "postgresql", "processes", "faults"))
     return marked or bool(DATABASE_FIXTURES & fixtures)
 
 

@@ -64,6 +64,8 @@ SHARED_FIELD = re.compile(r"[`'\"](?:from|reply_to|headers|tags|subject|html|tex
 
 #: Our columns keep this much of a provider's id.
 LONGEST_ID = 64
+#: Seconds that a post may take; the lease of a batch is longer.
+TIMEOUT = urllib3.Timeout(connect=5, read=60)
 #: Seconds that Resend may take when it is only asked how it is.
 CHECK_UP_TIMEOUT = 5.0
 
@@ -81,7 +83,7 @@ class PooledClient(resend.HTTPClient):
 
     def __init__(self, connections: int = 8) -> None:
         self._pool = urllib3.PoolManager(
-            maxsize=connections, block=True, retries=False, timeout=urllib3.Timeout(connect=5, read=60)
+            maxsize=connections, block=True, retries=False, timeout=TIMEOUT
         )
 
     def request(

@@ -1,0 +1,99 @@
+"""The judge: compares what the provider took with what we wrote down, knowing nothing of how sending works.
+
+Shares no code with the system (R-177): it reads the tables with plain SQL, and the provider's ledger as numbers.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections import Counter
+from collections.abc import Mapping
+from contextlib import closing
+from dataclasses import dataclass
+from typing import Any
+
+import psycopg
+
+Row = tuple[Any, ...]
+
+DELIVERIES = """
+    SELECT d.id, d.status, d.reason, s.canonical, d.delivered_at IS NOT NULL
+    FROM newsletter_delivery d LEFT JOIN subscribers_subscriber s ON s.id = d.subscriber_id
+"""
+BATCHES = "SELECT first_delivery, last_delivery, state, reason FROM newsletter_batch"
+RECEIPTS = "SELECT event_id, state FROM newsletter_receipt"
+STATUS = "SELECT status FROM newsletter_issue"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judgement:
+    """What came out, as numbers; `faults` are sentences, and none of them may be there."""
+
+    accepted: int
+    duplicates: int
+    lost: int
+    unknown: int
+    faults: tuple[str, ...]
+
+
+def rows_of(database: str, sql: str) -> list[Row]:
+    """The rows of a query, read from outside."""
+    if database.startswith("sqlite:///"):
+        with closing(sqlite3.connect(database.removeprefix("sqlite:///"), timeout=20)) as connection:
+            return connection.execute(sql).fetchall()
+    with psycopg.connect(database) as postgres:
+        return postgres.execute(sql.encode()).fetchall()
+
+
+def make_due(database: str) -> None:
+    """Let the time of the scheduled issue be now: nobody waits an hour for a test."""
+    sql = "UPDATE newsletter_issue SET scheduled_at = {now} WHERE status = 'scheduled'"
+    if database.startswith("sqlite:///"):
+        with closing(sqlite3.connect(database.removeprefix("sqlite:///"), timeout=20)) as connection, connection:
+            connection.execute(sql.format(now="strftime('%Y-%m-%d %H:%M:%f', 'now')"))
+        return
+    with psycopg.connect(database) as postgres:
+        postgres.execute(sql.format(now="now()").encode())
+
+
+def judge(database: str, summary: Mapping[str, Any], by_delivery: Mapping[str, int], readers: set[str]) -> Judgement:
+    """Compare. `summary` is the ledger's, `by_delivery` its mails for each delivery, `readers` who was to get it."""
+    deliveries = rows_of(database, DELIVERIES)
+    batches = rows_of(database, BATCHES)
+    in_ledger = {int(pk) for pk in by_delivery}
+    twice = len(summary["repeated_recipients"]) or sum(1 for count in by_delivery.values() if count > 1)
+    faults: list[str] = []
+    unknown, lost = 0, len(readers - {row[3] for row in deliveries})
+    for pk, status, reason, _address, _delivered in deliveries:
+        if status == "unknown":
+            unknown += 1
+            if not reason or not _is_held_with_a_reason(pk, batches):
+                faults.append(f"delivery {pk} is unknown, and nothing says why")
+        elif status in ("skipped", "failed"):
+            if not reason:
+                faults.append(f"delivery {pk} is {status} without a reason")
+            if pk in in_ledger:
+                faults.append(f"delivery {pk} is {status}, and it was sent")
+        elif pk not in in_ledger:
+            lost += 1
+    faults += [f"delivery {pk} was sent, and nobody knows it" for pk in in_ledger - {row[0] for row in deliveries}]
+    faults += [
+        f"{count} deliveries for one reader" for count in Counter(row[3] for row in deliveries).values() if count > 1
+    ]
+    faults += [
+        f"key {key} came with other bytes" for key, told in summary["keys"].items() if len(told["body_sha256"]) > 1
+    ]
+    accepted = sum(1 for row in deliveries if row[1] == "accepted")
+    return Judgement(accepted=accepted, duplicates=twice, lost=lost, unknown=unknown, faults=tuple(faults))
+
+
+def _is_held_with_a_reason(pk: int, batches: list[Row]) -> bool:
+    mine = [(state, reason) for first, last, state, reason in batches if first <= pk <= last and state != "split"]
+    return len(mine) == 1 and mine[0][0] in ("held", "unknown") and bool(mine[0][1])
+
+
+def receipts_lost(database: str, events: int) -> int:
+    """How many of the provider's events have not come, or have come and not been applied."""
+    applied = {event for event, state in rows_of(database, RECEIPTS) if state == "applied"}
+    told = sum(1 for row in rows_of(database, DELIVERIES) if row[4])
+    return max(events - len(applied), events - told)

@@ -1,0 +1,159 @@
+"""A play: an issue goes out while a fault strikes, until everything has come to its end; then the judge speaks."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import shutil
+import signal
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import cache
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from typing import Any
+
+import psycopg
+
+from newsletter.configuration import PROJECT_ROOT
+from newsletter.sandbox import SandboxServer
+from tests.faults import stage
+from tests.faults.judge import STATUS, Judgement, judge, make_due, rows_of
+from tests.faults.stage import READERS, Stage
+
+SQLITE, POSTGRESQL = "SQLite", "PostgreSQL"
+
+
+@cache
+def _forks() -> Any:
+    """The server that forks processes; it finds this project by PYTHONPATH."""
+    os.environ["PYTHONPATH"] = str(PROJECT_ROOT)
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["tests.faults.ready", "tests.faults.stage"])
+    return context
+
+
+def shared_number(kind: str = "i") -> Any:
+    """A number that processes share, 0 at first."""
+    return _forks().Value(kind, 0)
+
+
+class Play:
+    """One issue on one database, and the processes that work on it. Leaving it kills what still runs."""
+
+    def __init__(self, scene: Stage, sandbox: SandboxServer) -> None:
+        self.scene, self.sandbox = scene, sandbox
+        self.running: list[BaseProcess] = []
+
+    def start(self, role: Callable[..., None], *arguments: object, **changes: Any) -> BaseProcess:
+        """Start a process; `changes` are fields of its stage."""
+        process: BaseProcess = _forks().Process(target=role, args=(replace(self.scene, **changes), *arguments))
+        process.start()
+        self.running.append(process)
+        return process
+
+    def run(self, role: Callable[..., None], *arguments: object, **changes: Any) -> int:
+        """Run a process to its end, by itself or by a signal; its exit status."""
+        process = self.start(role, *arguments, **changes)
+        process.join(90)
+        assert process.exitcode is not None, f"It did not end. {self.last_words()}"
+        return process.exitcode
+
+    def publish(self) -> None:
+        """Let an editor schedule the issue, and its time come."""
+        assert self.run(stage.publish) == 0, self.last_words()
+        self.running.clear()
+        make_due(self.scene.database)
+
+    def replace_the_dead(self) -> int:
+        """Start a worker for each that was killed, as a service manager does; how many that were."""
+        dead = [process for process in self.running if process.exitcode is not None]
+        for process in dead:
+            assert process.exitcode == -signal.SIGKILL, f"It ended with {process.exitcode}. {self.last_words()}"
+            self.running.remove(process)
+            self.start(stage.work)
+        return len(dead)
+
+    def is_sent(self) -> bool:
+        """Whether the issue is."""
+        return rows_of(self.scene.database, STATUS) == [("sent",)]
+
+    def wait_for(self, condition: Callable[[], bool], what: str, seconds: float = 90.0) -> None:
+        """Wait until it holds, looking ten times a second; fails with the processes' last words."""
+        deadline = time.monotonic() + seconds
+        while not condition():
+            assert time.monotonic() < deadline, f"Waited {seconds:.0f} s in vain until {what}. {self.last_words()}"
+            time.sleep(0.1)
+
+    def judgement(self, readers: int = READERS) -> Judgement:
+        """What the judge says now."""
+        everybody = {f"reader-{number}@readers.example" for number in range(readers)}
+        ledger = self.sandbox.ledger
+        return judge(self.scene.database, ledger.summary(), ledger.tag_values("delivery"), everybody)
+
+    def last_words(self) -> str:
+        """The end of the processes' logs."""
+        texts = [path.read_text(errors="replace")[-1500:] for path in sorted(self.scene.logs.glob("*.log"))]
+        return "\n".join(["", *texts])
+
+    def kill_all(self) -> None:
+        """End everything that still runs."""
+        for process in self.running:
+            process.kill()
+        for process in self.running:
+            process.join()
+        self.running.clear()
+
+
+@contextmanager
+def play(
+    prepared: str, folder: Path, sandbox: SandboxServer, *, provider_url: str = "", **fields: Any
+) -> Iterator[Play]:
+    """A play on a copy of a prepared database."""
+    with copy_of(prepared, folder) as database:
+        scene = Stage(database=database, provider_url=provider_url or sandbox.url, logs=folder, **fields)
+        on_it = Play(scene, sandbox)
+        try:
+            yield on_it
+        finally:
+            on_it.kill_all()
+
+
+@contextmanager
+def prepared_database(kind: str, folder: Path, readers: int = READERS) -> Iterator[str]:
+    """A database with tables, a draft and its readers, to make copies of."""
+    server = os.environ.get("TEST_DATABASE_URL", "")
+    name = f"faults_{uuid.uuid4().hex[:12]}"
+    url = f"sqlite:///{folder}/prepared.sqlite3" if kind == SQLITE else f"{server.rpartition('/')[0]}/{name}"
+    if kind == POSTGRESQL:
+        _admin(f"CREATE DATABASE {name}")
+    process = _forks().Process(target=stage.prepare, args=(Stage(database=url, provider_url="", logs=folder), readers))
+    process.start()
+    process.join()
+    words = "".join(path.read_text()[-3000:] for path in folder.glob("*.log"))
+    assert process.exitcode == 0, words
+    yield url
+    if kind == POSTGRESQL:
+        _admin(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@contextmanager
+def copy_of(prepared: str, folder: Path) -> Iterator[str]:
+    """A copy for one play."""
+    if prepared.startswith("sqlite:///"):
+        shutil.copy(prepared.removeprefix("sqlite:///"), folder / "play.sqlite3")
+        yield f"sqlite:///{folder}/play.sqlite3"
+        return
+    server, _, template = prepared.rpartition("/")
+    name = f"faults_{uuid.uuid4().hex[:12]}"
+    _admin(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY FILE_COPY")
+    yield f"{server}/{name}"
+    _admin(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+def _admin(statement: str) -> None:
+    with psycopg.connect(os.environ["TEST_DATABASE_URL"], autocommit=True) as connection:
+        connection.execute(statement.encode())

@@ -1,0 +1,154 @@
+"""What runs in the processes that faults strike: an editor, workers, a web server, each in a process of its own.
+
+`multiprocessing`'s fork server loads this module once and forks each process from it, so that starting one takes
+milliseconds and not the second that Django needs. Everything that waits for minutes in the field waits for
+hundredths of a second here; nothing else differs from `manage.py worker`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import os
+import sys
+import threading
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+from wsgiref.simple_server import WSGIRequestHandler, make_server
+
+import urllib3
+from django.conf import settings
+from django.core.management import call_command
+from django.core.wsgi import get_wsgi_application
+from django.db import connections
+from django.utils import timezone
+
+from newsletter import drill, worker
+from newsletter.models import Issue, IssueStatus
+from newsletter.providers import resend
+from newsletter.receipts.apply import apply_receipts
+from newsletter.sending.address import address_next
+from newsletter.sending.schedule import schedule_issue
+from newsletter.settings import database_settings
+from subscribers.imports import import_confirmed
+from tests.publications import make_issue
+
+READERS, BATCH, CHUNK = 240, 20, 80
+#: Posts that the issue takes if nothing goes wrong.
+BATCHES = READERS // BATCH
+#: Receipts applied per transaction.
+RECEIPTS = 50
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stage:
+    """Where a process plays, and what strikes it there."""
+
+    database: str
+    provider_url: str
+    logs: Path
+    drill: str = ""
+    """`point:hit:action`, as the setting DRILL has it."""
+    hits: Any = None
+    """A number that processes share: the drill strikes at the hit-th time of all of them together."""
+    ahead: Any = None
+    """Seconds by which the clock is ahead, shared, so that it can be set while the process runs."""
+    patience: float = 5.0
+    """Seconds that a post waits for an answer."""
+    lease: float = 90.0
+    rooms: dict[str, int] = field(default_factory=dict)
+
+
+def enter(stage: Stage) -> None:
+    """Set this process up: its database, its provider, its clock, its drill."""
+    log = (stage.logs / f"{os.getpid()}.log").open("a")
+    os.dup2(log.fileno(), sys.stdout.fileno())
+    os.dup2(log.fileno(), sys.stderr.fileno())
+    prepared = connections.configure_settings({"default": database_settings(stage.database)})
+    connections.settings["default"] = prepared["default"]
+    with contextlib.suppress(AttributeError):
+        del connections["default"]
+    settings.PROVIDER_URL = stage.provider_url
+    _hasten(stage)
+    if stage.ahead is not None:
+        patch.object(timezone, "now", partial(_now, stage.ahead)).start()
+    drill.arm(_drill_of(stage))
+
+
+def _drill_of(stage: Stage) -> drill.Drill | None:
+    read = drill.read_drill(stage.drill)
+    if read is None or stage.hits is None:
+        return read
+    return drill.Drill(point=read.point, hit=read.hit, action=read.action, count=partial(_count, stage.hits))
+
+
+def _count(hits: Any) -> int:
+    # Without its lock a process killed while it holds it would keep all others waiting for ever: it is killed after.
+    with hits.get_lock():
+        hits.value += 1
+        return int(hits.value)
+
+
+def _now(ahead: Any) -> datetime.datetime:
+    return datetime.datetime.now(datetime.UTC) + datetime.timedelta(seconds=ahead.value)
+
+
+def _hasten(stage: Stage) -> None:
+    """Small batches and chunks, so that there are many; short waits, so that there is an end."""
+    resend.ResendProvider.batch_size = stage.rooms.get("batch", BATCH)
+    timeout, lease = urllib3.Timeout(connect=1, read=stage.patience), datetime.timedelta(seconds=stage.lease)
+    steps = {
+        "address_next": partial(address_next, chunk=stage.rooms.get("chunk", CHUNK)),
+        "apply_receipts": partial(apply_receipts, limit=RECEIPTS),
+    }
+    rooms: dict[str, dict[str, Any]] = {
+        "worker": {"IDLE": 0.1, "LONGEST_REST": 0.1, "ERRANDS_IDLE": 0.1, **steps},
+        "providers.resend": {"TIMEOUT": timeout},
+        "sending.post": {"LONGEST_WAIT": 0.05},
+        "sending.throttle": {"LONGEST_PAUSE": 0.05},
+        "sending.batch": {"LEASE": lease},
+        "sending.look_up": {"LEASE": lease},
+    }
+    for room, changes in rooms.items():
+        # Fails for a name that is not there any more.
+        patch.multiple(f"newsletter.{room}", **changes).start()
+
+
+def prepare(stage: Stage, readers: int = READERS) -> None:
+    """Make the tables, an issue that is a draft, and its readers."""
+    enter(stage)
+    call_command("migrate", verbosity=0)
+    issue = make_issue(stories=2)
+    addresses = (f"reader-{number}@readers.example" for number in range(readers))
+    import_confirmed(issue.newsletter, addresses, proof="Made for a test.")
+    connections.close_all()
+
+
+def publish(stage: Stage) -> None:
+    """Be the editor who schedules the issue; one who finds it scheduled goes home."""
+    enter(stage)
+    issue = Issue.objects.get()
+    if issue.status == IssueStatus.DRAFT:
+        later = timezone.now().replace(tzinfo=None) + datetime.timedelta(hours=1)
+        schedule_issue(issue, wall=later, zone="UTC", by="tests")
+
+
+def work(stage: Stage) -> None:
+    """Be a worker, until killed."""
+    enter(stage)
+    worker.work(threading.Event())
+
+
+def serve(stage: Stage, port: int) -> None:
+    """Be the web server, until killed."""
+    enter(stage)
+    with make_server("127.0.0.1", port, get_wsgi_application(), handler_class=_Quiet) as server:
+        server.serve_forever()
+
+
+class _Quiet(WSGIRequestHandler):
+    def log_message(self, format: str, *args: Any) -> None:
+        """Its log would be longer than everything else."""

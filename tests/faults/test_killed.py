@@ -1,0 +1,138 @@
+"""A process is killed at every named point of an issue's way, in its first, middle and last batch, and nobody notices.
+
+The whole matrix is `make test-faults`; the first test here is the short one that `make test` runs.
+"""
+
+from __future__ import annotations
+
+import signal
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from newsletter.demo.home import free_port
+from newsletter.drill import Point
+from newsletter.sandbox import SandboxServer
+from tests.faults import stage
+from tests.faults.conftest import Record
+from tests.faults.judge import Judgement, receipts_lost
+from tests.faults.play import Play, play, shared_number
+from tests.faults.stage import BATCHES, CHUNK, READERS, RECEIPTS
+from tests.sandboxes import running_sandbox
+
+#: Reached once in the way of an issue.
+ONCE = ("freeze-", "start-", "finish-")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Case:
+    """Somebody is killed at `point`, when `workers` processes together reach it for the `hit`-th time."""
+
+    point: Point
+    hit: int
+    workers: int
+
+    @property
+    def drill(self) -> str:
+        """As the setting DRILL has it."""
+        return f"{self.point.value}:{self.hit}:kill"
+
+    def __str__(self) -> str:
+        return f"{self.point.value}-{self.hit}-{self.workers}w"
+
+
+def hits_of(point: Point) -> list[int]:
+    """The first time that it is reached, one in the middle, and the last."""
+    name = point.value
+    if name.startswith(ONCE):
+        return [1]
+    if name.startswith("receipt-"):
+        return [1, READERS // 2, READERS]
+    times = {"chunk": READERS // CHUNK + 1, "receipts": -(-READERS // RECEIPTS)}.get(name.partition("-")[0], BATCHES)
+    return [1, times // 2, times]
+
+
+CASES = [Case(point=point, hit=hit, workers=workers) for point in Point for hit in hits_of(point) for workers in (1, 4)]
+OF_RECEIPTS = [case for case in CASES if case.point.value.startswith("receipt")]
+OF_THE_ISSUE = [case for case in CASES if case not in OF_RECEIPTS]
+
+
+def kill(on_it: Play, case: Case) -> Judgement:
+    """The issue goes out, somebody is killed and replaced, and all comes to its end."""
+    drill = {"drill": case.drill, "hits": shared_number()}
+    if case.point.value.startswith("freeze-"):
+        assert on_it.run(stage.publish, **drill) == -signal.SIGKILL, on_it.last_words()
+        drill = {}
+    on_it.publish()
+    for _ in range(case.workers):
+        on_it.start(stage.work, **drill)
+    if drill:
+        on_it.wait_for(lambda: on_it.replace_the_dead() > 0, f"somebody dies at {case.point.value}")
+    on_it.wait_for(on_it.is_sent, "the issue is sent")
+    return on_it.judgement()
+
+
+@pytest.mark.processes
+@pytest.mark.own_database
+def test_a_worker_killed_at_the_most_delicate_points_loses_and_repeats_nobody(
+    sqlite_prepared: str, tmp_path: Path
+) -> None:
+    for point, hit, workers in (
+        (Point.CLAIM_COMMITTED, 1, 1),
+        (Point.REQUEST_HALF_SENT, BATCHES // 2, 4),
+        (Point.ANSWER_BEGUN, BATCHES // 2, 1),
+        (Point.OUTCOME_UNCOMMITTED, BATCHES, 1),
+    ):
+        case = Case(point=point, hit=hit, workers=workers)
+        folder = tmp_path / str(case)
+        folder.mkdir()
+        with running_sandbox() as sandbox, play(sqlite_prepared, folder, sandbox) as on_it:
+            everybody = Judgement(accepted=READERS, duplicates=0, lost=0, unknown=0, faults=())
+            assert kill(on_it, case) == everybody, str(case)
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("case", OF_THE_ISSUE, ids=str)
+def test_whoever_is_killed_everybody_gets_the_issue_once(
+    prepared: str, tmp_path: Path, sandbox: SandboxServer, case: Case, record: Record
+) -> None:
+    with play(prepared, tmp_path, sandbox) as on_it:
+        judgement = kill(on_it, case)
+    record(f"killed at {case.point.value}", judgement)
+    assert judgement.accepted == READERS
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("case", OF_RECEIPTS, ids=str)
+def test_whoever_is_killed_over_a_receipt_no_receipt_is_lost(
+    prepared: str, tmp_path: Path, case: Case, record: Record
+) -> None:
+    port = free_port(0)
+    address = f"http://127.0.0.1:{port}/webhooks/resend/"
+    with (
+        running_sandbox(address, webhook_events=frozenset({"email.delivered"})) as sandbox,
+        play(prepared, tmp_path, sandbox) as on_it,
+    ):
+        kill_over_a_receipt(on_it, case, port)
+        on_it.wait_for(on_it.is_sent, "the issue is sent")
+        on_it.wait_for(lambda: receipts_lost(on_it.scene.database, READERS) == 0, "all receipts are applied")
+        judgement = on_it.judgement()
+    record(f"killed at {case.point.value}", judgement)
+    assert judgement.accepted == READERS
+
+
+def kill_over_a_receipt(on_it: Play, case: Case, port: int) -> None:
+    """The web server that stores receipts is killed and replaced, or the worker that applies them."""
+    drill = {"drill": case.drill, "hits": shared_number()}
+    is_of_the_web = case.point in (Point.RECEIPT_UNSTORED, Point.RECEIPT_STORED)
+    on_it.publish()
+    web = on_it.start(stage.serve, port, **(drill if is_of_the_web else {}))
+    for _ in range(case.workers):
+        on_it.start(stage.work, **({} if is_of_the_web else drill))
+    if is_of_the_web:
+        on_it.wait_for(lambda: web.exitcode == -signal.SIGKILL, f"the web server dies at {case.point.value}")
+        on_it.running.remove(web)
+        on_it.start(stage.serve, port)
+    else:
+        on_it.wait_for(lambda: on_it.replace_the_dead() > 0, f"a worker dies at {case.point.value}")
