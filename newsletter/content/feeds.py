@@ -36,7 +36,10 @@ LONGEST_GUID = 1_000
 #: Words of the summary that stand for a title, where an entry has none.
 TITLE_WORDS = 12
 
-_ENTITY = re.compile(rb"<!ENTITY", re.IGNORECASE)
+# Any character behind the bracket: the EBCDIC encodings differ in that one.
+_ENTITY = re.compile(r"<.ENTITY", re.IGNORECASE)
+_ENCODING = re.compile(rb"<\?xml[^>]{0,200}?encoding\s*=\s*[\"']([\w.:-]{1,40})", re.IGNORECASE)
+_EBCDIC = "<?xm".encode("cp037")
 _ALTERNATE = re.compile(r"<link\b[^>]*>", re.IGNORECASE)
 _FEED_LINK = re.compile(r"type\s*=\s*[\"']?application/(?:rss\+xml|atom\+xml|feed\+json)", re.IGNORECASE)
 _HREF = re.compile(r"href\s*=\s*[\"']?([^\"'\s>]+)", re.IGNORECASE)
@@ -76,12 +79,31 @@ def read_feed(data: bytes, url: str, *, charset: str = "") -> FeedReading:
     over. Raises FeedError, and nothing else, whatever the bytes.
     """
     plain = data.replace(b"\0", b"")  # so that UTF-16 and UTF-32 hide nothing
-    if _ENTITY.search(plain):
+    if _declares_entities(plain, charset):
         raise FeedError("This feed declares entities of its own, which can be used to attack whoever reads it.")
     read = _read_json if _looks_like_json(plain) else _read_xml
     title, found = read(data, url, charset)
     entries = (entry for entry in found if entry is not None)
     return FeedReading(title, tuple(_with_trusted_guids(list(_each_page_once(entries)))))
+
+
+def _declares_entities(data: bytes, charset: str) -> bool:
+    """Whether an entity is declared in any encoding in which the parser may read the document.
+
+    Most spell it as ASCII does; UTF-7 and EBCDIC, which it knows as well, do not.
+    """
+    declared = _ENCODING.search(data, 0, 1_000)
+    encodings = {"latin-1", charset, declared[1].decode("ascii") if declared else ""}
+    if data.startswith(_EBCDIC):
+        encodings.add("cp037")
+    return any(_ENTITY.search(_decoded(data, encoding)) for encoding in encodings if encoding)
+
+
+def _decoded(data: bytes, encoding: str) -> str:
+    try:
+        return data.decode(encoding, "ignore")
+    except (LookupError, ValueError):
+        return ""  # none that the parser could use either
 
 
 def _each_page_once(entries: Iterator[FeedEntry]) -> Iterator[FeedEntry]:

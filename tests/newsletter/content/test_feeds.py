@@ -147,6 +147,18 @@ def test_a_feed_with_entities_of_its_own_is_not_parsed(document: str, encoding: 
         read_feed(document.encode(encoding), URL)
 
 
+@pytest.mark.parametrize("encoding", ["utf-7", "cp037", "cp500"])
+@pytest.mark.parametrize("is_told", [True, False])
+def test_nor_in_an_encoding_that_hides_them(encoding: str, is_told: bool) -> None:
+    """The parser reads these, whether the server or the document names them."""
+    document = LAUGHS.replace('"1.0"?', f'"1.0" encoding="{encoding}"?')
+    data = document.encode(encoding)
+    if encoding == "utf-7":  # which may spell each character in its own way
+        data = document.partition("?>")[0].encode() + b"?>" + document.partition("?>")[2].replace("<", "+ADw-").encode()
+    with pytest.raises(FeedError, match="entities of its own"):
+        read_feed(data, URL, charset=encoding if is_told else "")
+
+
 @pytest.mark.parametrize("link", ["javascript:alert(1)", "data:text/html,x", "mailto:a@b.example", ""])
 def test_an_entry_without_a_link_of_the_web_is_passed_over(link: str) -> None:
     data = rss(f"<title>Odd</title><link>{link}</link>", item(2))
