@@ -6,7 +6,7 @@ BIN := .venv/bin
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-sqlite test-postgresql test-faults lint format golden fidelity bench lock mjml-tables caniemail clean
+.PHONY: help install demo test test-sqlite test-postgresql test-faults test-scale lint format golden fidelity bench lock mjml-tables caniemail clean
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -19,13 +19,16 @@ demo: .venv/base.stamp ## run everything here with sample content; ARGS=--once s
 test: test-sqlite test-postgresql ## run every test, on SQLite and on PostgreSQL
 
 test-sqlite: .venv/dev.stamp
-	$(BIN)/python -m pytest -n auto -m "not postgresql and not fidelity and not faults" $(ARGS)
+	$(BIN)/python -m pytest -n auto -m "not postgresql and not fidelity and not faults and not scale" $(ARGS)
 
 test-postgresql: .venv/dev.stamp
-	$(BIN)/python -m tests.postgresql $(BIN)/python -m pytest -n auto -m "not browser and not own_database and not fidelity and not faults" $(ARGS)
+	$(BIN)/python -m tests.postgresql $(BIN)/python -m pytest -n auto -m "not browser and not own_database and not fidelity and not faults and not scale" $(ARGS)
 
 test-faults: .venv/dev.stamp ## kill workers at every point, cut their connections, turn their clocks; writes docs/faults.md
 	$(BIN)/python -m tests.postgresql $(BIN)/python -m pytest tests/faults -n 2 -m faults --faults-table=docs/faults.md $(ARGS)
+
+test-scale: .venv/dev.stamp ## kill Celery workers on real brokers; SCALE_READERS=100000 for the run of docs/scale-out.md
+	$(BIN)/python -m tests.postgresql $(BIN)/python -m pytest tests/journeys/test_fleet.py -m scale $(ARGS)
 
 lint: .venv/dev.stamp ## style, types and import contracts
 	$(BIN)/ruff check .
@@ -49,6 +52,7 @@ bench: .venv/dev.stamp $(if $(shell command -v npm),tests/fidelity/node_modules/
 
 lock: .venv/dev.stamp ## renew the pins; nothing younger than a week, so that a stolen release is found out first
 	cd requirements && ../$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --upgrade --exclude-newer "7 days" base.in -o base.txt
+	cd requirements && ../$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --upgrade --exclude-newer "7 days" celery.in -o celery.txt
 	cd requirements && ../$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --upgrade --exclude-newer "7 days" dev.in -o dev.txt
 
 mjml-tables: .venv/dev.stamp tests/fidelity/node_modules/.stamp ## renew what the validator knows, from the pinned npm packages

@@ -1,7 +1,7 @@
 """What an operator may set, read once from the environment: one class, every field documented.
 
-Imports `drill` only. `newsletter.settings` turns it into Django's settings; `.env.example` and the
-README's table are written from it (`manage.py show_settings`), and a test holds them together.
+Imports `drill` only. `newsletter.settings` turns it into Django's settings; `settings_text` writes
+`.env.example` and the README's table from it, and a test holds them together.
 """
 
 from __future__ import annotations
@@ -14,14 +14,12 @@ import ipaddress
 import os
 import re
 import sys
-import textwrap
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
 from pydantic import BeforeValidator, DirectoryPath, Field, SecretStr, ValidationError, ValidationInfo, field_validator
-from pydantic_core import PydanticUndefined
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from newsletter import drill
@@ -93,6 +91,12 @@ class Configuration(BaseSettings):
         pattern=r"^[a-z0-9_-]{1,32}$",
         description="Name of this installation; goes out as a tag, so that another installation in the same "
         "Resend team does not take our events for its own.",
+    )
+    broker_url: SecretStr = Field(
+        default=SecretStr(""),
+        description="Only for workers on more than one machine: amqp://user:password@host:port/vhost (RabbitMQ) or "
+        "redis://:password@host:port/number. Each installation needs a vhost or number of its own. docs/scale-out.md "
+        "tells when.",
     )
     provider: Literal["sandbox", "resend", "smtp"] = Field(
         default="sandbox",
@@ -250,6 +254,19 @@ class Configuration(BaseSettings):
             raise ValueError("must have 32 characters or more")
         return value
 
+    @field_validator("broker_url")
+    @classmethod
+    def _is_a_known_broker(cls, value: SecretStr, info: ValidationInfo) -> SecretStr:
+        url = value.get_secret_value()
+        if not url:
+            return value
+        if not url.startswith(("amqp://", "amqps://", "redis://", "rediss://")):
+            raise ValueError("must start with amqp://, amqps://, redis:// or rediss://")
+        database = info.data.get("database_url")
+        if database and database.get_secret_value().startswith("sqlite:"):
+            raise ValueError("needs PostgreSQL as DATABASE_URL: an SQLite file is for one machine")
+        return value
+
     @field_validator("database_url")
     @classmethod
     def _is_a_known_database(cls, value: SecretStr) -> SecretStr:
@@ -403,38 +420,3 @@ def _fault_sentence(fault: dict[str, object]) -> str:
     name = str(location[0]).upper() if isinstance(location, tuple) and location else ""
     message = "is missing" if fault["type"] == "missing" else str(fault["msg"]).removeprefix("Value error, ")
     return f"{name}: {message}" if name else message
-
-
-def env_example() -> str:
-    """The text of `.env.example`: every setting with its description; the optional ones commented out."""
-    lines = [
-        "# Copy this file to .env and fill in the three that are not commented out.",
-        "# Written by: manage.py show_settings --write",
-    ]
-    for name, field in Configuration.model_fields.items():
-        lines.append("")
-        lines += textwrap.wrap(field.description or "", 98, initial_indent="# ", subsequent_indent="# ")
-        value = _shown_default(name)
-        example = (field.examples or [""])[0]
-        lines.append(f"{name.upper()}={example}" if field.is_required() else f"# {name.upper()}={value}")
-    return "\n".join(lines) + "\n"
-
-
-def settings_table() -> str:
-    """Every setting as a Markdown table, for the README."""
-    rows = ["| setting | default | what it does |", "|---|---|---|"]
-    for name, field in Configuration.model_fields.items():
-        default = "**needed**" if field.is_required() else f"`{_shown_default(name)}`" if _shown_default(name) else ""
-        rows.append(f"| `{name.upper()}` | {default} | {field.description} |")
-    return "\n".join(rows)
-
-
-def _shown_default(name: str) -> str:
-    default = Configuration.model_fields[name].get_default()
-    if isinstance(default, bool):
-        return str(default).lower()
-    if name == "database_url":
-        return DEFAULT_DATABASE
-    if default is None or default is PydanticUndefined or isinstance(default, SecretStr | tuple):
-        return ""
-    return str(default)

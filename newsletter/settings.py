@@ -61,6 +61,8 @@ METRICS_TOKEN = CONFIGURATION.metrics_token.get_secret_value()
 # Where themes are looked for, beside the shipped ones.
 THEME_FOLDERS = (CONFIGURATION.themes_dir.resolve(),) if CONFIGURATION.themes_dir else ()
 
+BROKER_URL = CONFIGURATION.broker_url.get_secret_value()
+
 PROVIDER = CONFIGURATION.provider
 PROVIDER_URL = CONFIGURATION.provider_url
 PROVIDER_API_KEY = CONFIGURATION.provider_key

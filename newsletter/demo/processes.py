@@ -5,6 +5,7 @@ Imports nothing of the project: a process is told where it is by its environment
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -48,25 +49,25 @@ class Installation:
 
     def start_sandbox(self, *arguments: str) -> None:
         """The provider; returns when it answers."""
-        self._start("sandbox", "manage.py", "sandbox", "--port", str(urlsplit(self.sandbox_url).port), *arguments)
+        self.start("sandbox", "manage.py", "sandbox", "--port", str(urlsplit(self.sandbox_url).port), *arguments)
         self._wait_for("sandbox", f"{self.sandbox_url}/")
 
     def start_web(self) -> None:
         """The web server; returns when it answers."""
         address = urlsplit(self.site_url).netloc
-        self._start(
+        self.start(
             "web", "-m", "gunicorn", "newsletter.wsgi", "--bind", address, "--threads", "4", "--no-control-socket"
         )
         self._wait_for("web", f"{self.site_url}/robots.txt")
 
     def start_worker(self, name: str = "worker") -> subprocess.Popen[bytes]:
         """One worker; several may run under different names."""
-        return self._start(name, "manage.py", "worker")
+        return self.start(name, "manage.py", "worker")
 
     def kill(self, name: str) -> None:
-        """End a process at once, as a crash would."""
+        """End a process and its children at once, as a crash would."""
         process = self._running.pop(name)
-        process.kill()
+        os.killpg(process.pid, signal.SIGKILL)
         process.wait()
 
     def check(self) -> None:
@@ -87,7 +88,8 @@ class Installation:
                 process.wait()
         self._running.clear()
 
-    def _start(self, name: str, *arguments: str) -> subprocess.Popen[bytes]:
+    def start(self, name: str, *arguments: str) -> subprocess.Popen[bytes]:
+        """One Python program of the project."""
         with (self.logs / f"{name}.log").open("ab") as log:
             process = subprocess.Popen(  # noqa: S603 - our own interpreter with our own arguments
                 [sys.executable, *arguments],

@@ -92,7 +92,7 @@ def test_the_models_have_their_migrations() -> None:
     call_command("makemigrations", "--check", "--dry-run", verbosity=0)
 
 
-@pytest.mark.parametrize("name", ["base", "dev"])
+@pytest.mark.parametrize("name", ["base", "celery", "dev"])
 def test_the_pins_have_hashes_and_name_no_index(name: str) -> None:
     text = (PROJECT_ROOT / f"requirements/{name}.txt").read_text()
     pins = re.findall(r"^[a-z0-9_.\[\]-]+==", text, re.MULTILINE | re.IGNORECASE)

@@ -12,11 +12,10 @@ from newsletter.configuration import (
     PROJECT_ROOT,
     Configuration,
     ConfigurationError,
-    env_example,
     read_configuration,
-    settings_table,
 )
 from newsletter.settings import database_settings
+from newsletter.settings_text import env_example, settings_table
 
 GOOD = {
     "SITE_URL": "https://digest.example.org",

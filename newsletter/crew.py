@@ -1,0 +1,92 @@
+"""The crew: one process of a fleet. It runs the worker's steps when it is woken. Imports worker and watch.
+
+`newsletter.celery` wakes it; what it does is the same as in `manage.py worker`, which wakes itself.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterable, Mapping, Sequence
+
+from django.db import close_old_connections, connections
+from structlog.contextvars import bind_contextvars
+
+from newsletter.providers import get_provider
+from newsletter.sending.batch import release_claims_of_the_dead, worker_name
+from newsletter.sending.throttle import Throttle
+from newsletter.watch.heartbeat import BEAT, Heartbeat
+from newsletter.worker import (
+    IDLE,
+    Step,
+    Stepper,
+    errands_of,
+    name_of,
+    run_round,
+    steps_of,
+    take_over,
+)
+
+#: Steps with a queue of their own, by name; every other step moves issues. A person waits for a confirmation mail, so
+#: no issue may hold one up (R-122), and receipts come in crowds while an issue goes out.
+NOTICES = frozenset({"answer_signups", "send_due_notices"})
+RECEIPTS = frozenset({"apply_receipts", "settle_proven", "hold_the_hopeless"})
+
+
+class Crew:
+    """The steps of one process, by the kind of work. Made after the fork: connections are nobody else's."""
+
+    def __init__(self) -> None:
+        """Says to the log which process it is."""
+        provider = get_provider()
+        self._throttle = Throttle()
+        self._heartbeat = Heartbeat(worker_name())
+        self._ended = threading.Event()
+        bind_contextvars(worker=worker_name())
+        steps = steps_of(provider, self._throttle)
+        self._steps: Mapping[str, Sequence[Stepper]] = {
+            "notices": self._watched(step for step in steps if name_of(step) in NOTICES),
+            "issues": self._watched(step for step in steps if name_of(step) not in NOTICES | RECEIPTS),
+            "receipts": self._watched(step for step in steps if name_of(step) in RECEIPTS),
+            "errands": self._watched(errands_of()),
+        }
+
+    def _watched(self, steps: Iterable[Step]) -> list[Stepper]:
+        return [Stepper(step, on_work=self._heartbeat.note) for step in steps]
+
+    def work_for(self, seconds: float, kind: str) -> bool:
+        """Do what is due of one kind until nothing is, for so long at most; whether there is more."""
+        ends_at = time.monotonic() + seconds
+        while time.monotonic() < ends_at:
+            close_old_connections()
+            if run_round(self._steps[kind]):
+                continue
+            delay = self._throttle.delay() if kind == "issues" else 0.0
+            if not delay:
+                return False
+            self._ended.wait(min(IDLE, delay))
+        return True
+
+    def live(self) -> None:
+        """Take over from the dead, and say that it lives until it ends: the body of a thread.
+
+        An idle process is woken too seldom to say so by itself. No connection is kept between two beats, since a fleet
+        has enough of them; and none is opened in the main thread before Celery has closed what a fork inherits.
+        """
+        Stepper(take_over)()
+        beat, release = Stepper(self._heartbeat.beat), Stepper(self._release)
+        while not self._ended.is_set():
+            beat()
+            release()
+            connections.close_all()
+            self._ended.wait(BEAT)
+
+    def _release(self) -> bool:
+        """Batches of a process that was killed go on within seconds, by whoever is alive on its machine."""
+        return release_claims_of_the_dead() > 0
+
+    def end(self) -> None:
+        """The process ends in order."""
+        self._ended.set()
+        self._heartbeat.end()
+        connections.close_all()

@@ -1,0 +1,117 @@
+"""Real brokers for tests: Redis and RabbitMQ from Debian's packages, on free ports of 127.0.0.1, in throw-away folders.
+
+Where a program is missing the test is skipped with the reason, or fails where CI is set.
+"""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+import socket
+import subprocess
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from newsletter.demo.home import free_port
+from tests.outside import wait_until
+
+#: Debian's own script on the PATH lets root and one account in only; this is the one behind it.
+RABBITMQ_PROGRAMS = Path("/usr/lib/rabbitmq/bin")
+
+
+@contextmanager
+def redis_broker() -> Iterator[str]:
+    """A Redis that keeps nothing; gives its URL."""
+    program, port = _needed(shutil.which("redis-server"), "redis-server"), free_port(0)
+    with _folder() as folder:
+        command = [program, "--port", str(port), "--bind", "127.0.0.1", "--dir", str(folder)]
+        with _running([*command, "--save", "", "--appendonly", "no"], folder, {}):
+            wait_until(lambda: _answers(port), "Redis answers", 20)
+            yield f"redis://127.0.0.1:{port}/0"
+
+
+@contextmanager
+def rabbitmq_broker() -> Iterator[str]:
+    """A RabbitMQ node of its own, with an Erlang port mapper of its own; gives its URL."""
+    script = RABBITMQ_PROGRAMS / "rabbitmq-server"
+    program = _needed(str(script) if script.exists() else shutil.which("rabbitmq-server"), "rabbitmq-server")
+    port, mapper = free_port(0), free_port(0)
+    with _folder() as folder:
+        settings = {
+            "HOME": str(folder),
+            "RABBITMQ_NODENAME": f"newsletter-{port}@localhost",
+            "RABBITMQ_NODE_IP_ADDRESS": "127.0.0.1",
+            "RABBITMQ_NODE_PORT": str(port),
+            "RABBITMQ_DIST_PORT": str(free_port(0)),
+            "RABBITMQ_MNESIA_BASE": str(folder / "mnesia"),
+            "RABBITMQ_LOG_BASE": str(folder / "log"),
+            "RABBITMQ_ENABLED_PLUGINS_FILE": str(folder / "plugins"),
+            "RABBITMQ_PID_FILE": str(folder / "pid"),
+            "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "-kernel inet_dist_use_interface {127,0,0,1}",
+            "ERL_EPMD_ADDRESS": "127.0.0.1",
+            "ERL_EPMD_PORT": str(mapper),
+        }
+        try:
+            with _running([program], folder, settings):
+                wait_until(lambda: _answers(port), "RabbitMQ answers", 60)
+                yield f"amqp://guest:guest@127.0.0.1:{port}//"
+        finally:
+            # The node starts it as a daemon, so it has to be told; on this port there is no other.
+            subprocess.run(["epmd", "-port", str(mapper), "-kill"], capture_output=True)
+
+
+def _needed(program: str | None, name: str) -> str:
+    if program:
+        return program
+    reason = f"{name} is not installed here"
+    if os.environ.get("CI"):
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
+@contextmanager
+def _folder() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix="newsletter-broker-") as name:
+        yield Path(name)
+
+
+@contextmanager
+def _running(command: list[str], folder: Path, settings: Mapping[str, str]) -> Iterator[None]:
+    user = _unprivileged(folder)
+    environment = {"PATH": os.environ["PATH"], "LC_ALL": "C.UTF-8", **settings}
+    with (folder / "output.log").open("wb") as log:
+        process = subprocess.Popen(
+            command, user=user, group=user, env=environment, cwd="/", stdin=subprocess.DEVNULL, stdout=log, stderr=log
+        )
+    try:
+        yield
+    finally:
+        process.terminate()
+        try:
+            process.wait(30)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def _unprivileged(folder: Path) -> int | None:
+    """The account to run as: no server runs as root, so root hands the folder to an account without any rights."""
+    if os.geteuid() != 0:
+        return None
+    account = pwd.getpwnam("nobody").pw_uid
+    os.chown(folder, account, -1)
+    folder.chmod(0o755)
+    return account
+
+
+def _answers(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=1).close()
+    except OSError:
+        return False
+    return True
