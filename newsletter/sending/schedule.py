@@ -156,18 +156,31 @@ def start_due_issues() -> bool:
 
     One that may no longer be sent (nobody is left to send it to, or not those for whom it was approved) goes back to
     draft with the reason. One that is found too late waits for a person (R-130): nobody wants it at three at night.
+    One that fails keeps no other waiting; when nothing else is due, its error is raised.
     """
-    issue = Issue.objects.due(timezone.now()).select_related("newsletter").first()
-    if issue is None:
-        return False
+    failure: Exception | None = None
+    for issue in Issue.objects.due(timezone.now()).select_related("newsletter"):
+        try:
+            _start_due_issue(issue)
+        except Exception as error:
+            log.exception("issue %s is due and could not be started; it is tried again", issue.pk)
+            failure = error
+        else:
+            return True
+    if failure:
+        raise failure
+    return False
+
+
+def _start_due_issue(issue: Issue) -> None:
     with transaction.atomic():
         lock(issue)
         if not Issue.objects.due(timezone.now()).filter(pk=issue.pk).exists():
             # An editor or another worker was faster; the row says what holds now.
-            return True
+            return
         if _is_overdue(issue):
             _wait_for_a_person(issue)
-            return True
+            return
         try:
             start_issue(issue, occasion=Occasion.START, by="schedule", approved=Approval.stored_on(issue))
         except IssueRefused as refusal:
@@ -175,7 +188,6 @@ def start_due_issues() -> bool:
             unschedule_issue(issue, by="schedule", reason=str(refusal)[:500])
         reached(Point.START_UNCOMMITTED)
     reached(Point.START_COMMITTED)
-    return True
 
 
 def _is_overdue(issue: Issue) -> bool:

@@ -122,6 +122,28 @@ def test_an_issue_that_is_due_without_readers_goes_back_to_draft_with_the_reason
     assert "Nobody on the list" in ready.hold_reason
 
 
+def test_an_issue_that_cannot_be_started_keeps_no_other_waiting(ready: Issue, monkeypatch: pytest.MonkeyPatch) -> None:
+    other = make_issue("issue-2", title="Quieter ferries")
+    for one in (ready, other):
+        schedule(one)
+    make_due()
+    approve = schedule_module.approve
+
+    def fail_for_the_first(issue: Issue, *given: Any, **named: Any) -> Any:
+        if issue == ready:
+            raise RuntimeError("a fault of ours")
+        return approve(issue, *given, **named)
+
+    monkeypatch.setattr(schedule_module, "approve", fail_for_the_first)
+    assert start_due_issues()
+    other.refresh_from_db()
+    assert other.status == IssueStatus.SENDING
+    with pytest.raises(RuntimeError, match="a fault of ours"):
+        start_due_issues()
+    ready.refresh_from_db()
+    assert ready.status == IssueStatus.SCHEDULED
+
+
 def test_send_now_works_for_a_scheduled_issue_too(ready: Issue) -> None:
     schedule(ready)
     send_now(ready, by="Edda")
