@@ -19,7 +19,7 @@ from newsletter.content.link_key import link_sha256
 from newsletter.content.markdown import markdown_to_text
 from newsletter.content.store import ContentError, load_content
 from newsletter.gathering.page import LinkUnreadable, story_from_link
-from newsletter.gathering.pick import Placed, add_items, add_stories, dismiss_items, items_to_pick, links_of
+from newsletter.gathering.pick import Placed, add_items, add_story, dismiss_items, items_to_pick, links_of
 from newsletter.gathering.poll import look_now
 from newsletter.models import Feed, FeedItem, Issue
 from newsletter.outbound import site_visitor
@@ -231,7 +231,7 @@ def add_link(request: HttpRequest, issue: Issue) -> HttpResponse:
 
 def _add_story(request: HttpRequest, issue: Issue, placed: Placed) -> HttpResponse:
     stands_in = links_of(issue.newsletter).get(link_sha256(placed.story.url))
-    add_stories(issue, [placed], by=editor_of(request))
+    add_story(issue, placed, by=editor_of(request))
     sentence = f"“{placed.story.title or placed.story.url}” was added to the draft."
     if stands_in is None:
         return tell_and_go(request, sentence, page_url(issue, "change"))

@@ -12,14 +12,18 @@ from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from newsletter.content.document import IssueContent, SectionContent, SectionKind, StoryContent
-from newsletter.content.link_key import link_sha256
-from newsletter.content.store import load_content, save_content
+from newsletter.content.link_key import link_key, link_sha256
+from newsletter.content.store import ContentError, load_content, save_content
 from newsletter.models import FeedItem, FeedItemState, Issue, Newsletter, Story
 
 #: Items that are offered at once, and for how long after they were found: nobody looks for last season's news.
 MOST_OFFERED, OFFERED_FOR = 200, datetime.timedelta(days=60)
 #: Where stories go in an issue that has no section yet.
 FIRST_SECTION = "Stories"
+
+
+class StandsAlready(ContentError):
+    """The draft has a story with this link already; none was added."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +66,19 @@ def add_items(issue: Issue, item_pks: Sequence[int], *, section: str, by: str) -
             add_stories(issue, [Placed(section or item.feed.section, _story(item)) for item in items], by=by)
             chosen.filter(pk__in=by_pk).update(state=FeedItemState.USED, issue=issue)
     return len(items)
+
+
+def add_story(issue: Issue, placed: Placed, *, by: str) -> None:
+    """The same as `add_stories` for one, whose link must be new to the draft: a second click adds nothing.
+
+    Raises StandsAlready, or ContentError, and then has changed nothing.
+    """
+    with transaction.atomic():
+        row = Issue.objects.select_for_update().get(pk=issue.pk)
+        for story in load_content(row).stories():
+            if link_key(story.url) == link_key(placed.story.url):
+                raise StandsAlready(f"This link stands in the draft already, under “{story.title or story.url}”.")
+        add_stories(issue, [placed], by=by)
 
 
 def add_stories(issue: Issue, placed: Sequence[Placed], *, by: str) -> None:

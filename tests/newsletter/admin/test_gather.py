@@ -178,6 +178,14 @@ def test_a_link_that_stands_in_an_issue_already_is_added_and_said(edda: Client, 
     assert last_story(next_issue)[1] == "Quay 3"
 
 
+def test_a_second_click_adds_no_second_story(edda: Client, issue: Issue, site: Publisher) -> None:
+    edda.post(page_of(issue, "link"), {"url": f"{site.url}/3"})
+    before = load_content(issue)
+    again = edda.post(page_of(issue, "link"), {"url": f"{site.url}/3#photo"})
+    assert "Nothing was added. This link stands in the draft already, under “Quay 3”." in words_on(again)
+    assert load_content(issue) == before
+
+
 def test_the_compose_page_leads_to_both(edda: Client, issue: Issue) -> None:
     body = edda.get(page_of(issue)).content.decode()
     assert page_of(issue, "feeds") in body
