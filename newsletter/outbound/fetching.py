@@ -179,7 +179,8 @@ def _joined(fetching: _Fetch, url: str, location: str) -> str:
     with suppress(UnicodeError):
         location = location.encode("latin-1").decode()
     try:
-        return urljoin(url, location.strip())
+        # A space is none of an address, but servers send it and browsers follow.
+        return urljoin(url, location.strip().replace(" ", "%20"))
     except ValueError as error:
         raise fetching.refused("It redirects to something that is no address.") from error
 

@@ -353,6 +353,12 @@ def test_a_resolver_that_hangs_is_not_waited_for() -> None:
     assert seconds < 2
 
 
+def test_a_redirect_with_a_space_is_followed_as_browsers_do(site: Publisher) -> None:
+    site.pages["/moved"] = redirect("/tall cranes")
+    site.pages["/tall%20cranes"] = Answer(b"They grow.")
+    assert fetch(f"{site.url}/moved", neighbour()).body == b"They grow."
+
+
 def test_redirects_share_one_deadline(site: Publisher) -> None:
     def slow(stream: BufferedIOBase, closing: threading.Event) -> None:
         closing.wait(0.25)
