@@ -97,6 +97,7 @@ class Database:
 
     def __init__(self, path: Path | None) -> None:
         self.changed = threading.Condition(threading.RLock())
+        self._written_before = 0
         self._depth = 0
         self._closed = False
         try:
@@ -111,6 +112,7 @@ class Database:
             self._check_open()
             if self._depth == 0:
                 self._connection.execute("BEGIN IMMEDIATE")
+                self._written_before = self._connection.total_changes
             self._depth += 1
             try:
                 yield self._connection
@@ -122,7 +124,9 @@ class Database:
             self._depth -= 1
             if self._depth == 0:
                 self._connection.execute("COMMIT")
-                self.changed.notify_all()
+                # Only then: threads that look for work and find none would wake each other for ever.
+                if self._connection.total_changes != self._written_before:
+                    self.changed.notify_all()
 
     def rows(self, sql: str, *values: object) -> list[sqlite3.Row]:
         """All rows of a query."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import orjson
 import pytest
 
 from newsletter.sandbox import SandboxServer
+from newsletter.sandbox.database import Database
 from newsletter.sandbox.events import RETRY_SECONDS
 from tests.sandbox.conftest import StartSandbox
 from tests.sandbox.peers import ADA, BEN, NEXT_SECRET, SECRET, Caller, Clock, Receiver, mail, verify, wait_until
@@ -261,3 +263,26 @@ def test_bodies_are_what_was_signed(posting_sandbox: SandboxServer, posting_call
     posting_sandbox.wait_for_webhooks()
     assert orjson.loads(receiver.received[0].body) == receiver.received[0].verified()
     assert receiver.received[0].event["data"]["subject"] == "Grüße · “quoted” 📬"
+
+
+def test_a_transaction_that_wrote_nothing_wakes_nobody() -> None:
+    database = Database(None)
+    woken = threading.Event()
+    listening = threading.Event()
+
+    def listen() -> None:
+        with database.changed:
+            listening.set()
+            if database.changed.wait(timeout=5):
+                woken.set()
+
+    listener = threading.Thread(target=listen)
+    listener.start()
+    listening.wait(timeout=5)
+    with database.transaction() as tx:
+        tx.execute("UPDATE events SET state = 'posting' WHERE id = -1")
+    assert not woken.wait(timeout=0.2)
+    with database.transaction() as tx:
+        tx.execute("INSERT INTO bodies (zstd) VALUES (x'00')")
+    assert woken.wait(timeout=5)
+    listener.join()
