@@ -28,7 +28,9 @@ _EMPTY = frozenset(
 _ONCE = frozenset({"mj-head", "mj-body", "mj-accordion-title", "mj-accordion-text"})
 """mrml renders the last of several, or tears the document apart."""
 _HAS_ALT = frozenset({"mj-image", "mj-carousel-image", "mj-social-element"})
-_VOID_HTML = frozenset({"br", "hr", "img", "wbr", "meta", "link", "col"})
+_VOID_HTML = frozenset({"br", "hr", "img", "wbr", "meta", "link", "col", "area", "input", "param", "source", "track"})
+_NOT_IN_MAIL = frozenset({"script", "iframe", "frame", "frameset", "object", "embed", "applet", "base"})
+"""Programs take them out, or hold the whole mail for dangerous."""
 _PLAIN_HTML = frozenset(
     {"a", "p", "b", "i", "em", "strong", "code", "pre", "span", "div", "ul", "ol", "li", "blockquote"}
 )
@@ -171,6 +173,8 @@ class _Reader:
             for sentence in attribute_faults(tag, pairs):
                 self._refuse(sentence)
             self._adapt(tag, parent, pairs)
+        else:
+            self._check_handlers(tag, attributes)
         written = _written(pairs.items())
         # mrml knows HTML's void tags in small letters only
         self.written.append(f"<{tag.lower()}{written} />" if kind is _Kind.NOTHING else f"<{tag}{written}>")
@@ -179,8 +183,14 @@ class _Reader:
         """The short way for most of a mail: an HTML element among HTML."""
         self.open.append(_Element(tag, _Kind.HTML, self._parser.CurrentLineNumber))
         self._pre_depth += tag == "pre"
+        self._check_handlers(tag, attributes)
         pairs = zip(attributes[::2], attributes[1::2], strict=True)
         self.written.append(f"<{tag}{_written(pairs)}>")
+
+    def _check_handlers(self, tag: str, attributes: list[str]) -> None:
+        for name in attributes[::2]:
+            if name[:2].lower() == "on":
+                self._refuse(f"{name} of <{tag}> would run a script, which no mail does; leave it out")
 
     def _end(self, tag: str) -> None:
         element = self.open.pop()
@@ -252,6 +262,8 @@ class _Reader:
                 return f"<{parent.tag}> may not hold other elements, but holds <{tag}>"
             case _Kind.HTML if tag.lower().startswith("mj"):
                 return f"<{tag}> may not stand among HTML"
+            case _Kind.HTML if tag.lower() in _NOT_IN_MAIL:
+                return f"<{tag}> has no place in a mail, and mail programs hold it for dangerous; leave it out"
         return None
 
     def _adapt(self, tag: str, parent: _Element, pairs: dict[str, str]) -> None:

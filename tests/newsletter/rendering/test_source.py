@@ -231,3 +231,23 @@ def test_whatever_stands_in_a_column_is_rendered_or_refused_but_never_breaks(bod
     except RenderingError:
         return
     assert "<mj-" not in re.sub(r"<!--.*?-->", "", html, flags=re.DOTALL)
+
+
+@pytest.mark.parametrize("tag", ["script", "iframe", "object", "embed", "base", "SCRIPT"])
+def test_what_programs_hold_for_dangerous_is_refused(tag: str) -> None:
+    for holder in ("mj-text", "mj-raw"):
+        with pytest.raises(RenderingError, match=rf"<{tag}> has no place in a mail.*\(line 3\)"):
+            rewrite_mjml(document(f"<{holder}>a<{tag}></{tag}></{holder}>"))
+
+
+@pytest.mark.parametrize("element", ['<p onclick="x()">a</p>', '<img src="https://a.example/b" ONERROR="x" />'])
+def test_scripts_in_attributes_are_refused(element: str) -> None:
+    with pytest.raises(RenderingError, match="would run a script"):
+        rewrite_mjml(document(f"<mj-text>{element}</mj-text>"))
+
+
+@pytest.mark.parametrize("tag", ["input", "source", "area", "param", "track"])
+def test_every_void_tag_of_html_is_written_as_mrml_reads_it(tag: str) -> None:
+    with pytest.raises(ValueError, match="unexpected"):
+        raw(document(f"<mj-text>a<{tag}></{tag}>b</mj-text>"))
+    assert f"a<{tag} />b" in compile_mjml(document(f"<mj-text>a<{tag}></{tag}>b</mj-text>"))
