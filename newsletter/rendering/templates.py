@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FunctionLoader, StrictUndefined, TemplateError, TemplateSyntaxError, select_autoescape
+from jinja2.exceptions import SecurityError
 from jinja2.runtime import LoopContext
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
@@ -55,7 +56,7 @@ def fill_template(name: str, theme: Theme, context: Mapping[str, object]) -> str
         return _environment(theme).get_template(name).render(context)
     except TemplateSyntaxError as error:
         raise RenderingError(
-            f"The template {error.name or name} is faulty: {error.message}.", line=error.lineno
+            f"The template {error.name or name} is faulty: {(error.message or '').rstrip('.')}.", line=error.lineno
         ) from error
     except RecursionError as error:
         raise RenderingError(f"The template {name} cannot be filled: a template includes itself.") from error
@@ -128,7 +129,11 @@ class _Sandbox(ImmutableSandboxedEnvironment):
         try:
             return obj[argument]
         except (LookupError, TypeError):
-            return self.undefined(obj=obj, name=str(argument))
+            return self.undefined(f"nothing there is called “{argument}”")
+
+    def call(self, /, *_: Any, **__: Any) -> Any:
+        """Refused in words for whoever wrote the template, whatever it is that would be called."""
+        raise SecurityError("nothing can be called here, neither functions such as range(…) nor methods")
 
     def is_safe_callable(self, obj: Any) -> bool:
         return False

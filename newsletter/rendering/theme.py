@@ -23,7 +23,10 @@ STYLES = ("style.css", "head.css")
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,39}")
 _OWN_TEMPLATE = re.compile(r"style\.css|head\.css|blocks/[a-z-]+\.mjml")
 _NOT_IN_STYLES = re.compile(r"@import|@font-face|url\s*\(|expression\s*\(|image-set\s*\(", re.IGNORECASE)
-_JINJA = re.compile(r"\{%.*?%\}|\{#.*?#\}|\{\{.*?\}\}")
+_HIDDEN = re.compile(r"(^|/)\.|~$")
+"""What systems and editors leave behind: `.DS_Store`, `.git`, `theme.toml~`."""
+_JINJA = re.compile(r"\{%.*?%\}|\{#.*?#\}|\{\{.*?\}\}", re.DOTALL)
+_NOT_A_BRACE = re.compile(r"/\*.*?\*/|\"[^\"\n]*\"|'[^'\n]*'|[^{}\n]", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,10 +116,13 @@ def _names_in(folder: Path) -> set[str]:
 
 
 def _signature(folder: Path) -> Iterator[tuple[str, int, int]]:
-    """What changes when a file of the theme does: name, time and size of each."""
+    """What changes when a file of the theme does: name, time and size of each. Hidden files are nobody's theme."""
     for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+        name = path.relative_to(folder).as_posix()
+        if _HIDDEN.search(name):
+            continue
         status = path.stat()
-        yield path.relative_to(folder).as_posix(), status.st_mtime_ns, status.st_size
+        yield name, status.st_mtime_ns, status.st_size
 
 
 @functools.lru_cache(maxsize=32)
@@ -152,6 +158,27 @@ def _style_faults(name: str, source: str) -> Iterator[ThemeFault]:
             yield ThemeFault(name, number, f"“{found[0]}” has no place in a mail's styles: it would load something.")
         if "<" in _JINJA.sub("", line):
             yield ThemeFault(name, number, "“<” cannot be written in the styles of a mail.")
+    yield from _brace_faults(name, source)
+
+
+def _brace_faults(name: str, source: str) -> Iterator[ThemeFault]:
+    """A brace too few or too many: programs would pass over the rules behind it, without a word."""
+    bare = _JINJA.sub(_line_ends, source)
+    opened: list[int] = []
+    line = 1
+    for mark in _NOT_A_BRACE.sub(_line_ends, bare):
+        if mark == "{":
+            opened.append(line)
+        elif mark == "}" and not opened:
+            yield ThemeFault(name, line, "“}” closes nothing that is open.")
+        elif mark == "}":
+            opened.pop()
+        line += mark == "\n"
+    yield from (ThemeFault(name, start, "“{” is never closed.") for start in opened)
+
+
+def _line_ends(match: re.Match[str]) -> str:
+    return "\n" * match[0].count("\n")
 
 
 def _read(folder: Path, name: str) -> str:

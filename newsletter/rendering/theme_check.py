@@ -6,7 +6,9 @@ Imports theme, validate, render and specimen.
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from pydantic import TypeAdapter
@@ -91,15 +93,25 @@ def try_blocks(theme: bytes) -> bytes:
 
 def _try_blocks(theme: Theme, render: Callable[..., RenderedIssue]) -> tuple[ThemeFault, ...]:
     """Each block by itself; a fault that shows in several is named once."""
-    found: dict[str, ThemeFault] = {}
+    found: dict[str, list[ThemeFault]] = defaultdict(list)
     for name in BLOCKS:
         try:
             render(alone(name), MASTHEAD, web_url=WEB_URL, theme=theme)
         except RenderingError as error:
-            found.setdefault(str(error), _fault_of(error, name))
-    return tuple(found.values())
+            found[str(error)].append(_fault_of(error, name))
+    return tuple(_named_once(faults) for faults in found.values())
+
+
+def _named_once(faults: list[ThemeFault]) -> ThemeFault:
+    """One fault for several blocks; what shows with each of them is a fault of what every issue has around them."""
+    first = faults[0]
+    is_around = len(faults) == len(BLOCKS) and first.file in BLOCKS
+    return replace(first, file="masthead or footer") if is_around else first
 
 
 def _fault_of(error: RenderingError, block: str) -> ThemeFault:
+    """The fault with its file and line, which the sentence then need not say once more."""
     named = _TEMPLATE.match(str(error))
-    return ThemeFault(named[1], error.line, str(error)) if named else ThemeFault(block, None, str(error))
+    if named is None:
+        return ThemeFault(block, None, str(error))
+    return ThemeFault(named[1], error.line, str(error).removesuffix(f" (line {error.line})"))

@@ -38,5 +38,8 @@ class Command(BaseCommand):
         )
         if preview:
             filled = SlotTemplate.split(rendered.html.encode(), rendered.nonce).fill(sample_values(rendered))
-            preview.write_bytes(filled)
+            try:
+                preview.write_bytes(filled)
+            except OSError as error:
+                raise CommandError(f"The preview could not be written to {preview}: {error.strerror}.") from error
             self.stdout.write(f"Written to {preview}.")

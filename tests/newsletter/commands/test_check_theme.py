@@ -56,3 +56,53 @@ def test_a_shipped_theme_can_be_checked_too() -> None:
 def test_a_theme_that_is_not_there_fails_with_those_that_are() -> None:
     with pytest.raises(CommandError):
         check("lost")
+
+
+def test_what_systems_and_editors_leave_behind_is_no_fault(folder: Path) -> None:
+    for name in (".DS_Store", "theme.toml~", ".git/HEAD"):
+        (folder / "lagoon" / name).parent.mkdir(exist_ok=True)
+        (folder / "lagoon" / name).write_bytes(b"\xff")
+    assert check("lagoon").startswith("Lagoon: nothing to fix.")
+
+
+def test_a_preview_that_cannot_be_written_is_said_in_a_sentence(folder: Path) -> None:
+    with pytest.raises(CommandError, match=r"could not be written to .*No such file"):
+        check("lagoon", "--write-preview", str(folder / "nowhere" / "look.html"))
+
+
+@pytest.mark.parametrize(
+    ("file", "source", "fault"),
+    [
+        ("style.css", "h2 { color: red\np { color: red }", "style.css, line 1: “{” is never closed."),
+        ("head.css", "h2 { color: red }\n\n}", "head.css, line 3: “}” closes nothing that is open."),
+        (
+            "style.css",
+            "h2 { color: {{ light.nope }} }",
+            "style.css, line 1: The template style.css cannot be filled: nothing there is called “nope”.",
+        ),
+        (
+            "blocks/divider.mjml",
+            "<mj-section><mj-column><mj-text>{{ range(9) }}</mj-text></mj-column></mj-section>",
+            "blocks/divider.mjml, line 1: The template blocks/divider.mjml cannot be filled: nothing can be called "
+            "here, neither functions such as range(…) nor methods.",
+        ),
+        (
+            "blocks/footer.mjml",
+            "<mj-section><mj-column><mj-text>Bye</mj-text></mj-column></mj-section>",
+            "masthead or footer: The HTML part has no place for preferences_url, unsubscribe_url; every mail needs it.",
+        ),
+    ],
+)
+def test_a_fault_is_told_once_in_words_and_where_it_is(folder: Path, file: str, source: str, fault: str) -> None:
+    (folder / "lagoon" / "blocks").mkdir()
+    (folder / "lagoon" / file).write_text(source, encoding="utf-8")
+    out = StringIO()
+    with pytest.raises(CommandError, match="1 to fix"):
+        call_command("check_theme", "lagoon", stdout=out)
+    assert out.getvalue() == f"{fault}\n"
+
+
+def test_braces_in_comments_words_and_jinja_are_none_of_the_styles(folder: Path) -> None:
+    css = "/* } */ h2 { content: \"}\" }\n{% for side in ['{'] %}\n.x { color: {{ light.ink }} }\n{% endfor %}\n"
+    (folder / "lagoon" / "style.css").write_text(css, encoding="utf-8")
+    assert check("lagoon").startswith("Lagoon: nothing to fix.")

@@ -276,7 +276,7 @@ def test_what_only_shows_when_it_is_filled_is_named_for_each_block(make_theme: M
     )
     faults = {fault.file: fault for fault in check_theme("own", [folder])}
     assert faults["blocks/quote.mjml"].line == 2
-    assert "no attribute 'saidby'" in faults["blocks/quote.mjml"].sentence
+    assert "nothing there is called “saidby”" in faults["blocks/quote.mjml"].sentence
     assert faults["blocks/divider.mjml"].line == 1
 
 
