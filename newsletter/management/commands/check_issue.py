@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
@@ -34,7 +33,7 @@ class Command(BaseCommand):
         while options["links"] and check_next_links():
             pass
         verdict = check_issue(issue, by="check_issue")
-        self.stdout.write(_as_json(issue, verdict) if options["json"] else _as_lines(verdict.findings))
+        self.stdout.write(_as_json(issue, verdict) if options["json"] else _as_lines(verdict))
         if verdict.must_fix:
             raise CommandError(f"“{issue.title}” cannot be sent: {len(verdict.must_fix)} to fix.", returncode=1)
 
@@ -57,10 +56,10 @@ def _as_json(issue: Issue, verdict: Verdict) -> str:
     return json.dumps(told, ensure_ascii=False, indent=2)
 
 
-def _as_lines(findings: Sequence[Finding]) -> str:
-    if not findings:
-        return "Nothing to fix and nothing to look at."
-    return "\n".join(_as_line(finding) for finding in findings)
+def _as_lines(verdict: Verdict) -> str:
+    passed = (f"passed    {sentence}." for sentence in verdict.passed)
+    findings = [_as_line(finding) for finding in verdict.findings] or ["Nothing to fix and nothing to look at."]
+    return "\n".join((*findings, *passed))
 
 
 def _as_line(finding: Finding) -> str:
