@@ -21,6 +21,7 @@ from typing import Any, Self
 
 import orjson
 from django.conf import settings
+from django.db import connection
 from pydantic import TypeAdapter, ValidationError
 
 from newsletter.models import Edition, Issue
@@ -35,6 +36,13 @@ VERSION = 1
 #: What may change without anything else going out, or to anybody else: the digest leaves it out. So a stranger who
 #: asks to subscribe, and has not confirmed, stops nobody's send.
 BESIDE = frozenset({"revision", "excluded", "estimate"})
+
+# PostgreSQL's own hash over the keys in order: 16 bytes a reader in its memory, at most 1 GB.
+DIGEST = """
+    SELECT count(*),
+        encode(sha256(coalesce(string_agg(uuid_send(reader.key), ''::bytea ORDER BY reader.id), ''::bytea)), 'hex')
+    FROM ({readers}) AS reader (id, key)
+"""
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
@@ -223,8 +231,11 @@ def count_batches(readers: int, size: int) -> int:
 
 
 def _count_readers(list_pk: int, moment: datetime.datetime, size: int, local: LocalTime | None) -> tuple[int, str, int]:
-    """How many, their digest, and their batches: one query, read as a stream, so that all are of the same moment."""
+    """How many, their digest, and their batches: one query, so that all are of the same moment."""
     readers = audience_of(list_pk, moment).order_by("pk")
+    if local is None and connection.vendor == "postgresql":
+        count, sha256 = _digest_in_postgresql(readers)
+        return count, sha256, count_batches(count, size)
     # The wave of a reader; where everybody gets it at once, no zone is read, and there is one.
     columns, wave_of = (("key", "subscriber__time_zone"), cache(local.instant_in)) if local else (("key", "state"), str)
     rows = readers.values_list(*columns).iterator(chunk_size=5_000)
@@ -235,6 +246,15 @@ def _count_readers(list_pk: int, moment: datetime.datetime, size: int, local: Lo
         groups[count // CHUNK, wave_of(zone)] += 1
         count += 1
     return count, digest.hexdigest(), sum(math.ceil(readers / size) for readers in groups.values())
+
+
+def _digest_in_postgresql(readers: Any) -> tuple[int, str]:
+    """How many, and the same digest as over the stream: the first post must not wait until a million keys came here."""
+    sql, params = readers.values_list("pk", "key").query.sql_with_params()
+    with connection.cursor() as cursor:
+        cursor.execute(DIGEST.format(readers=sql), params)
+        count, sha256 = cursor.fetchone()
+    return count, sha256
 
 
 def _link_table(links: list[dict[str, str]]) -> tuple[ListedLink, ...]:

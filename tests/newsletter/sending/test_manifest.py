@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import hashlib
 from decimal import Decimal
 from typing import Any
 
@@ -47,6 +48,16 @@ def ready(issue: Issue) -> Issue:
     for member in (people.ada, people.ben, people.cleo, people.dina, people.emil, people.finn):
         member(issue.newsletter)
     return issue
+
+
+@pytest.mark.django_db
+def test_the_readers_are_known_by_the_sha256_of_their_keys_in_order_on_every_database(ready: Issue) -> None:
+    for number in range(3):
+        people.make_reader(f"reader-{number}@example.org", ready.newsletter)
+    keys = Subscription.objects.mailable(timezone.now()).order_by("pk").values_list("key", flat=True)
+    manifest = dry_run(ready)
+    assert manifest.readers == len(keys) == 4
+    assert manifest.readers_sha256 == hashlib.sha256(b"".join(key.bytes for key in keys)).hexdigest()
 
 
 def one_leaves() -> None:
