@@ -45,17 +45,6 @@ def rows_of(database: str, sql: str) -> list[Row]:
         return postgres.execute(sql.encode()).fetchall()
 
 
-def make_due(database: str) -> None:
-    """Let the time of the scheduled issue be now: nobody waits an hour for a test."""
-    sql = "UPDATE newsletter_issue SET scheduled_at = {now} WHERE status = 'scheduled'"
-    if database.startswith("sqlite:///"):
-        with closing(sqlite3.connect(database.removeprefix("sqlite:///"), timeout=20)) as connection, connection:
-            connection.execute(sql.format(now="strftime('%Y-%m-%d %H:%M:%f', 'now')"))
-        return
-    with psycopg.connect(database) as postgres:
-        postgres.execute(sql.format(now="now()").encode())
-
-
 def judge(database: str, summary: Mapping[str, Any], by_delivery: Mapping[str, int], readers: set[str]) -> Judgement:
     """Compare. `summary` is the ledger's, `by_delivery` its mails for each delivery, `readers` who was to get it."""
     deliveries = rows_of(database, DELIVERIES)

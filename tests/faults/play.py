@@ -21,7 +21,7 @@ import psycopg
 from newsletter.configuration import PROJECT_ROOT
 from newsletter.sandbox import SandboxServer
 from tests.faults import stage
-from tests.faults.judge import STATUS, Judgement, judge, make_due, rows_of
+from tests.faults.judge import STATUS, Judgement, judge, rows_of
 from tests.faults.stage import READERS, Stage
 
 SQLITE, POSTGRESQL = "SQLite", "PostgreSQL"
@@ -63,10 +63,9 @@ class Play:
         return process.exitcode
 
     def publish(self) -> None:
-        """Let an editor schedule the issue, and its time come."""
+        """Let an editor schedule the issue; it is due at once."""
         assert self.run(stage.publish) == 0, self.last_words()
         self.running.clear()
-        make_due(self.scene.database)
 
     def replace_the_dead(self) -> int:
         """Start a worker for each that was killed, as a service manager does; how many that were."""

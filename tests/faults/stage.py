@@ -74,7 +74,7 @@ def enter(stage: Stage) -> None:
     settings.PROVIDER_URL = stage.provider_url
     _hasten(stage)
     if stage.ahead is not None:
-        patch.object(timezone, "now", partial(_now, stage.ahead)).start()
+        patch.object(timezone, "now", lambda: _clock(stage.ahead.value)).start()
     drill.arm(_drill_of(stage))
 
 
@@ -92,8 +92,8 @@ def _count(hits: Any) -> int:
         return int(hits.value)
 
 
-def _now(ahead: Any) -> datetime.datetime:
-    return datetime.datetime.now(datetime.UTC) + datetime.timedelta(seconds=ahead.value)
+def _clock(ahead: float) -> datetime.datetime:
+    return datetime.datetime.now(datetime.UTC) + datetime.timedelta(seconds=ahead)
 
 
 def _hasten(stage: Stage) -> None:
@@ -118,8 +118,9 @@ def _hasten(stage: Stage) -> None:
 
 
 def prepare(stage: Stage, readers: int = READERS) -> None:
-    """Make the tables, an issue that is a draft, and its readers."""
+    """Make the tables, an issue that is a draft, and readers who came two hours ago."""
     enter(stage)
+    patch.object(timezone, "now", partial(_clock, -7200.0)).start()
     call_command("migrate", verbosity=0)
     issue = make_issue(stories=2)
     addresses = (f"reader-{number}@readers.example" for number in range(readers))
@@ -128,11 +129,15 @@ def prepare(stage: Stage, readers: int = READERS) -> None:
 
 
 def publish(stage: Stage) -> None:
-    """Be the editor who schedules the issue; one who finds it scheduled goes home."""
+    """Be the editor who schedules the issue; one who finds it scheduled goes home.
+
+    Their clock is an hour behind, so that the time they choose, which must be to come, has come for everybody else.
+    """
     enter(stage)
+    patch.object(timezone, "now", partial(_clock, -3600.0)).start()
     issue = Issue.objects.get()
     if issue.status == IssueStatus.DRAFT:
-        later = timezone.now().replace(tzinfo=None) + datetime.timedelta(hours=1)
+        later = timezone.now().replace(tzinfo=None, second=0, microsecond=0) + datetime.timedelta(minutes=59)
         schedule_issue(issue, wall=later, zone="UTC", by="tests")
 
 
