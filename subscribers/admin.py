@@ -122,7 +122,7 @@ class SubscriberAdmin(LookOnlyAdmin):
     search_fields = ("canonical",)
     search_help_text = "An address, or a part of one."
     ordering = ("-pk",)
-    fields = ("address", "first_name", "standing", "created_at", "declined_at", "timeline")
+    fields = ("address", "first_name", "time_zone", "standing", "created_at", "declined_at", "timeline")
     readonly_fields = ("standing", "timeline")
     actions = ("unsubscribe", "allow_signups_again")
 

@@ -284,5 +284,11 @@ def keep_first_name(key: uuid.UUID, first_name: str) -> bool:
     return bool(person.update(first_name=first_name))
 
 
+def keep_time_zone(key: uuid.UUID, time_zone: str) -> bool:
+    """Keep where the reader said they are; an empty one takes the old one away. False if they are gone."""
+    person = Subscriber.objects.filter(subscriptions__key=key)
+    return bool(person.update(time_zone=time_zone))
+
+
 def _known(key: uuid.UUID) -> SubscriptionQuerySet:
     return Subscription.objects.filter(key=key)

@@ -8,6 +8,8 @@ few mails to an address, and makes nobody active.
 from __future__ import annotations
 
 import time
+import zoneinfo
+from functools import cache
 from typing import Any
 
 from django import forms
@@ -105,6 +107,31 @@ class FirstNameForm(forms.Form):
     def typed(self) -> str:
         """What the person typed, to be shown again."""
         return str(self.data.get("first_name", ""))[: 2 * LONGEST_FIRST_NAME]
+
+
+class TimeZoneForm(forms.Form):
+    """Where a reader is, so that issues may come by their own clock."""
+
+    time_zone = forms.CharField(required=False)
+
+    def clean_time_zone(self) -> str:
+        """A zone of the list, or none."""
+        zone: str = self.cleaned_data["time_zone"]
+        if zone and zone not in self.zones:
+            raise forms.ValidationError("Choose a time zone of the list.")
+        return zone
+
+    @property
+    def zones(self) -> tuple[str, ...]:
+        """Every zone that is named after a place."""
+        return _zones_of_places()
+
+
+@cache
+def _zones_of_places() -> tuple[str, ...]:
+    # Each look walks through the files of all zones.
+    names = (name for name in zoneinfo.available_timezones() if "/" in name and not name.startswith("Etc/"))
+    return tuple(sorted(names))
 
 
 class PauseForm(forms.Form):

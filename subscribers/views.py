@@ -21,7 +21,7 @@ from django.views.decorators.http import require_http_methods
 from subscribers import consent
 from subscribers.addresses import Address, masked, parse_address
 from subscribers.consent import ConfirmationStatus
-from subscribers.forms import FirstNameForm, PauseForm, SignupForm
+from subscribers.forms import FirstNameForm, PauseForm, SignupForm, TimeZoneForm
 from subscribers.models import MailingList, Signup, Subscription
 from subscribers.pages import confirm_words, evidence_of, network_of, private, signup_words
 from subscribers.signups import TooManySignups, note_signup
@@ -171,7 +171,7 @@ def leave(request: HttpRequest, token: str) -> HttpResponse:
 @csrf_exempt
 @private
 def preferences(request: HttpRequest, token: str) -> HttpResponse:
-    """Rest, be named, or leave. Shows a masked address only: a forwarded mail must not tell who got it (R-52)."""
+    """Rest, be named, placed, or go. Shows a masked address only: a forwarded mail must not tell who got it (R-52)."""
     key = read_key(Purpose.PREFERENCES, token)
     membership = _membership(key) if key else None
     if key is None or membership is None:
@@ -182,10 +182,14 @@ def preferences(request: HttpRequest, token: str) -> HttpResponse:
         return _page(request, "subscribers/unsubscribed.html", membership)
     if action == "again":
         return _ask_again(request, membership, "preferences")
-    done, form, naming = "", PauseForm(), FirstNameForm()
+    done, form, naming, placing = "", PauseForm(), FirstNameForm(), TimeZoneForm()
     if action in {"name", "forget-name"}:
         naming = FirstNameForm(request.POST if action == "name" else {})
         done = "named" if naming.is_valid() and _keep_name(key, naming, forget=action == "forget-name") else ""
+    elif action == "zone":
+        placing = TimeZoneForm(request.POST)
+        if placing.is_valid():
+            done = "placed" if consent.keep_time_zone(key, placing.cleaned_data["time_zone"]) else ""
     elif action == "resume":
         done = "resumed" if consent.resume(key, evidence_of(request, "preferences")) else ""
     elif action == "pause":
@@ -194,7 +198,7 @@ def preferences(request: HttpRequest, token: str) -> HttpResponse:
             weeks = form.cleaned_data["weeks"]
             done = "paused" if consent.pause(key, weeks, evidence_of(request, "preferences")) else ""
     # Errors are shown with status 200: Django logs the path of every 400, and this path is a working link (R-162).
-    about = {"form": form, "naming": naming, "done": done}
+    about = {"form": form, "naming": naming, "placing": placing, "done": done}
     return _page(request, "subscribers/preferences.html", _membership(key), **about)
 
 

@@ -16,13 +16,15 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404
 from django.views.decorators.http import require_http_methods
 
+from newsletter.admin.moments import in_zone
 from newsletter.admin.pages import Need, Page, editor_of, home_of, issue_page, page_url, tell_and_go
 from newsletter.models import Batch, BatchState, Issue, IssueStatus, WrongStatus
 from newsletter.receipts.statistics import report_of
 from newsletter.sending.control import ReasonNeeded, cancel_issue, pause_issue, resume_issue
 from newsletter.sending.reconcile import NotInDoubt, count_as_sent, send_again
 from newsletter.sending.retry import RETRIABLE, count_failed, retry_failed
-from newsletter.sending.schedule import unschedule_issue
+from newsletter.sending.schedule import IssueRefused, unschedule_issue
+from newsletter.sending.slots import mark_ready, next_run, unmark_ready
 from newsletter.sending.undo import undo_send
 
 
@@ -80,6 +82,26 @@ def _meaning_of_retry(issue: Issue) -> tuple[str, ...]:
     )
 
 
+def _meaning_of_ready(issue: Issue) -> tuple[str, ...]:
+    run = next_run(issue.newsletter)
+    if run is None:
+        when = (
+            "This newsletter has no slot yet: add one on its page, such as Tuesdays 07:00. Until then nothing happens."
+        )
+    else:
+        zone = issue.newsletter.time_zone
+        when = f"The next slot is {run.slot}: {in_zone(run.starts_at, zone)} ({zone})."
+    return (
+        when,
+        "It goes out then as it is now. If somebody saves it again, it has to be marked again.",
+        "If several drafts are ready, the one that was made for the slot goes first, then the one of the oldest date.",
+    )
+
+
+def _meaning_of_not_ready(issue: Issue) -> tuple[str, ...]:
+    return ("No slot takes it. It stays a draft until you mark it ready again, schedule it or send it.",)
+
+
 def _meaning_of_cancel(issue: Issue) -> tuple[str, ...]:
     report = report_of(issue)
     out = report.accepted + report.under_way + report.unknown
@@ -117,6 +139,24 @@ DECISIONS = (
         meaning=_meaning_of_resume,
         done="Sending goes on.",
         needs_reason=lambda issue: issue.is_braked,
+    ),
+    Decision(
+        path="ready",
+        title="Ready for the next slot",
+        button="Mark it ready",
+        sources=(IssueStatus.DRAFT,),
+        verb=mark_ready,
+        meaning=_meaning_of_ready,
+        done="It is ready for the next slot.",
+    ),
+    Decision(
+        path="not-ready",
+        title="Not ready",
+        button="Take the mark off",
+        sources=(IssueStatus.DRAFT,),
+        verb=unmark_ready,
+        meaning=_meaning_of_not_ready,
+        done="It waits for no slot any more.",
     ),
     Decision(
         path="undo",
@@ -163,7 +203,7 @@ def _page_of(decision: Decision) -> Page:
 
 
 def _ask(request: HttpRequest, issue: Issue, decision: Decision, problem: str = "") -> HttpResponse:
-    step = "schedule" if issue.status == IssueStatus.SCHEDULED else "report"
+    step = "schedule" if issue.status in (IssueStatus.DRAFT, IssueStatus.SCHEDULED) else "report"
     return issue_page(
         request,
         issue,
@@ -188,8 +228,8 @@ def _do(request: HttpRequest, issue: Issue, decision: Decision) -> HttpResponse:
             raise WrongStatus(f"This issue is {issue.get_status_display().lower()} already; nothing was changed.")
         said = reason if decision.needs_reason(issue) else reason or f"{decision.title}, by {editor_of(request)}."
         decision.verb(issue, by=editor_of(request), reason=said)
-    except ReasonNeeded as needed:
-        return _ask(request, issue, decision, str(needed))
+    except (ReasonNeeded, IssueRefused) as refusal:
+        return _ask(request, issue, decision, str(refusal))
     except WrongStatus as wrong:
         issue.refresh_from_db()
         return tell_and_go(request, str(wrong), home_of(issue), level=messages.WARNING)

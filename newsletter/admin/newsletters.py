@@ -1,4 +1,4 @@
-"""Newsletters in the admin, and the feeds that each follows. Imports content, models and themes."""
+"""Newsletters in the admin, their slots, and the feeds that they follow. Imports content, models and themes."""
 
 from __future__ import annotations
 
@@ -9,13 +9,16 @@ from django import forms
 from django.conf import settings
 from django.contrib import admin
 from django.core.exceptions import ValidationError
+from django.db import models
 from django.http import HttpRequest
 from django.utils import timezone
 
 from newsletter.admin.moments import from_now, zone_names
+from newsletter.admin.pages import SEND_PERMISSION
 from newsletter.content.links import web_link_problem
-from newsletter.models import Feed, IssueStatus, Newsletter
+from newsletter.models import Feed, IssueStatus, Newsletter, Slot
 from newsletter.rendering import ThemeError, load_theme, theme_names
+from subscribers.models import check_header_text
 
 THEME_HELP = "Drafts change at once, frozen issues stay as they are. Themes of your own: docs/write-a-theme.md."
 
@@ -24,11 +27,15 @@ if TYPE_CHECKING:
     NewsletterModelForm = forms.ModelForm[Newsletter]
     FeedModelForm = forms.ModelForm[Feed]
     FeedTabularInline = admin.TabularInline[Feed, Newsletter]
+    SlotModelForm = forms.ModelForm[Slot]
+    SlotTabularInline = admin.TabularInline[Slot, Newsletter]
 else:
     NewsletterModelAdmin = admin.ModelAdmin
     NewsletterModelForm = forms.ModelForm
     FeedModelForm = forms.ModelForm
     FeedTabularInline = admin.TabularInline
+    SlotModelForm = forms.ModelForm
+    SlotTabularInline = admin.TabularInline
 
 
 class NewsletterForm(NewsletterModelForm):
@@ -105,11 +112,60 @@ class FeedInline(FeedTabularInline):
         return request.user.has_perm("newsletter.change_newsletter")
 
 
+class SlotForm(SlotModelForm):
+    """A slot and the draft that is made for it."""
+
+    def clean_title(self) -> str:
+        """What may stand in a subject: the draft's is made of it."""
+        title = str(self.cleaned_data["title"])
+        check_header_text(title)
+        return title
+
+
+class SlotInline(SlotTabularInline):
+    """The hours at which issues go out by themselves. To set them is to send, so it takes the right to send too."""
+
+    model = Slot
+    form = SlotForm
+    extra = 1
+    fields = ("weekday", "time", "is_active", "title", "sections", "what_happens")
+    readonly_fields = ("what_happens",)
+    verbose_name_plural = "slots: the draft that is marked ready goes out then"
+    formfield_overrides = {models.TextField: {"widget": forms.Textarea(attrs={"rows": 2, "cols": 24})}}
+
+    @admin.display(description="Next and last")
+    def what_happens(self, slot: Slot) -> str:
+        """When it comes next, and what became of it the last time."""
+        runs = list(slot.runs.all()[:2])
+        ahead = [f"Next on {run.date:%Y-%m-%d}." for run in runs if run.finished_at is None]
+        last = [f"{run.date:%Y-%m-%d}: {run.outcome}" for run in runs if run.finished_at is not None]
+        return " ".join([*ahead, *last[:1]]) or "Not yet planned: a worker does that."
+
+    def has_view_permission(self, request: HttpRequest, obj: Newsletter | None = None) -> bool:
+        """As for the newsletter."""
+        return request.user.has_perm("newsletter.view_newsletter") or self._may_change(request)
+
+    def has_add_permission(self, request: HttpRequest, obj: Newsletter | None = None) -> bool:
+        """Who may change the newsletter and send."""
+        return self._may_change(request)
+
+    def has_change_permission(self, request: HttpRequest, obj: Newsletter | None = None) -> bool:
+        """Who may change the newsletter and send."""
+        return self._may_change(request)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Newsletter | None = None) -> bool:
+        """Who may change the newsletter and send. Drafts that were made for it stay."""
+        return self._may_change(request)
+
+    def _may_change(self, request: HttpRequest) -> bool:
+        return request.user.has_perms(("newsletter.change_newsletter", SEND_PERMISSION))
+
+
 class NewsletterAdmin(NewsletterModelAdmin):
     """A publication and the list that it is sent to."""
 
     form = NewsletterForm
-    inlines = (FeedInline,)
+    inlines = (SlotInline, FeedInline)
     list_display = ("name", "sender", "time_zone", "language")
     search_fields = ("name", "slug")
     actions = None

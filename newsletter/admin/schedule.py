@@ -26,8 +26,10 @@ from newsletter.models import Issue, IssueStatus, WrongStatus
 from newsletter.providers import get_provider
 from newsletter.sending.check import audience_for as readers_of_the_list
 from newsletter.sending.manifest import Approval, Estimate, Manifest, ManifestUnreadable, estimate_for
-from newsletter.sending.schedule import IssueRefused, dry_run, schedule_issue, send_now
+from newsletter.sending.schedule import IssueRefused, dry_run, first_instant, schedule_issue, send_now, waves_of
+from newsletter.sending.slots import next_run
 from newsletter.sending.wall_clock import NoSuchTime, instant_of
+from newsletter.sending.waves import LocalTime, Wave, has_zones
 
 #: More readers than this are confirmed by typing their number (R-133).
 TYPED_ABOVE = 1_000
@@ -77,8 +79,19 @@ class MomentForm(forms.Form):
         label="Only if the readers are still the same",
         help_text="If somebody joins or leaves before it starts, it goes back to draft and says so.",
     )
+    is_local = forms.BooleanField(
+        required=False,
+        label="At this time where each reader is",
+        help_text="Readers who named their time zone get it when their own clock shows this time, in waves over at "
+        "most 26 hours; everybody else in the zone above.",
+    )
     wall: datetime.datetime
     instant: datetime.datetime
+
+    @property
+    def local(self) -> LocalTime | None:
+        """Each reader's own time, if that was chosen; after `is_valid`."""
+        return LocalTime(wall=self.wall, zone=self.cleaned_data["zone"]) if self.cleaned_data["is_local"] else None
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -166,12 +179,15 @@ def _schedule(request: HttpRequest, issue: Issue, form: MomentForm, count: Count
             revision=count.cleaned_data["revision"],
             approved=count.cleaned_data["manifest"],
             same_readers=form.cleaned_data["same_readers"],
+            is_local=form.cleaned_data["is_local"],
         )
     except (NoSuchTime, IssueRefused) as refusal:
         return _ask(request, issue, form, refusal=getattr(refusal, "sentences", (str(refusal),)))
     except WrongStatus as wrong:
         return _moved_meanwhile(request, issue, wrong)
-    sentence = f"“{issue.title}” goes out {from_now(form.instant)}: {in_zone(form.instant, zone)}, {zone}."
+    start = issue.scheduled_at or form.instant
+    waves = ", the first readers" if issue.is_local else ""
+    sentence = f"“{issue.title}” goes out {from_now(start)}: {in_zone(start, zone)}, {zone}{waves}."
     return tell_and_go(request, sentence, page_url(issue, "schedule"))
 
 
@@ -236,6 +252,9 @@ def _ask(request: HttpRequest, issue: Issue, form: MomentForm, refusal: tuple[st
         title=f"Schedule: {issue.title}",
         step="schedule",
         form=form,
+        has_zones=has_zones(issue.newsletter_id),
+        run=next_run(issue.newsletter),
+        is_ready=issue.ready_revision == issue.revision,
         refusal=refusal,
         audience=audience_for(issue),
         blocking=placed_findings(issue).must_fix,
@@ -244,7 +263,9 @@ def _ask(request: HttpRequest, issue: Issue, form: MomentForm, refusal: tuple[st
 
 def _say_back(request: HttpRequest, issue: Issue, form: MomentForm, count: CountForm) -> HttpResponse:
     try:
-        manifest = dry_run(issue)
+        manifest = dry_run(issue, local=form.local)
+        if form.local:
+            first_instant(issue, form.local)
     except IssueRefused as refusal:
         return _ask(request, issue, form, refusal=refusal.sentences)
     return issue_page(
@@ -258,6 +279,7 @@ def _say_back(request: HttpRequest, issue: Issue, form: MomentForm, count: Count
         manifest=manifest,
         manifest_json=_as_json(manifest),
         audience=count.audience,
+        waves=_waves(issue, form.local),
         same_readers=form.cleaned_data["same_readers"],
         zone=form.cleaned_data["zone"],
         in_words=in_zone(form.instant, form.cleaned_data["zone"]),
@@ -276,10 +298,17 @@ def _show_scheduled(request: HttpRequest, issue: Issue) -> HttpResponse:
         step="schedule",
         audience=audience_for(issue),
         same_readers=bool(issue.manifest_sha256),
+        waves=_waves(issue, LocalTime.of(issue)),
         in_words=in_zone(issue.scheduled_at, issue.scheduled_zone),
         in_utc=in_zone(issue.scheduled_at, "UTC"),
         from_now=from_now(issue.scheduled_at),
     )
+
+
+def _waves(issue: Issue, local: LocalTime | None) -> list[tuple[str, Wave]]:
+    """The waves with their moments in the newsletter's own zone; none where everybody gets it at once."""
+    zone = issue.newsletter.time_zone
+    return [(in_zone(wave.starts_at, zone), wave) for wave in waves_of(issue, local)] if local else []
 
 
 def _suggested(issue: Issue) -> dict[str, Any]:

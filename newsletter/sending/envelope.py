@@ -50,7 +50,7 @@ def sender_of(newsletter: Newsletter) -> str:
     try:
         return sender_line(newsletter.sender_name, newsletter.sender_email)
     except AddressError as error:
-        raise EnvelopeError(str(error)) from error
+        raise EnvelopeError(f"The newsletter has no sender that can be used. {error}") from error
 
 
 def reply_to_of(newsletter: Newsletter) -> str:
@@ -58,7 +58,7 @@ def reply_to_of(newsletter: Newsletter) -> str:
     try:
         return parse_address(newsletter.reply_to).as_given if newsletter.reply_to else ""
     except AddressError as error:
-        raise EnvelopeError(str(error)) from error
+        raise EnvelopeError(f"The newsletter's reply-to address cannot be used. {error}") from error
 
 
 def _headers(issue: Issue, unsubscribe: str) -> dict[str, str]:

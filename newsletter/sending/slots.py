@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 NOBODY_READY = "No draft was marked ready, so nothing went out."
 
 
-def mark_ready(issue: Issue, *, by: str, revision: int | None = None) -> None:
+def mark_ready(issue: Issue, *, by: str, reason: str = "", revision: int | None = None) -> None:
     """Let this draft, as it is now, go out at its newsletter's next slot. What is saved later takes that back.
 
     Raises IssueRefused if it could not be sent as it is, or was saved since `revision`; WrongStatus past draft.
@@ -37,14 +37,14 @@ def mark_ready(issue: Issue, *, by: str, revision: int | None = None) -> None:
     dry_run(issue)
     with transaction.atomic():
         lock(issue, revision=revision)
-        _keep_ready(issue, issue.revision, by=by, reason="Marked ready for the next slot.")
+        _keep_ready(issue, issue.revision, by=by, reason=reason or "Marked ready for the next slot.")
 
 
-def unmark_ready(issue: Issue, *, by: str) -> None:
-    """Let no slot take this draft."""
+def unmark_ready(issue: Issue, *, by: str, reason: str = "") -> None:
+    """Let no slot take this draft. Raises WrongStatus past draft."""
     with transaction.atomic():
         lock(issue)
-        _keep_ready(issue, None, by=by, reason="Not ready any more.")
+        _keep_ready(issue, None, by=by, reason=reason or "Not ready any more.")
 
 
 def _keep_ready(issue: Issue, revision: int | None, *, by: str, reason: str) -> None:

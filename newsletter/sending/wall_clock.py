@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime
 import zoneinfo
+from functools import cache
 
 
 class NoSuchTime(Exception):
@@ -18,7 +19,13 @@ class NoSuchTime(Exception):
 
 def is_a_zone(name: str) -> bool:
     """Whether this is the name of an IANA time zone."""
-    return name in zoneinfo.available_timezones()
+    return name in _zones()
+
+
+@cache
+def _zones() -> set[str]:
+    # Each look walks through the files of all zones.
+    return zoneinfo.available_timezones()
 
 
 def nearest_instant_of(wall: datetime.datetime, zone_name: str) -> datetime.datetime:

@@ -1,0 +1,119 @@
+"""The last word is a person's: undo, resume with a reason, try again, waves and slots, each on its page."""
+
+from __future__ import annotations
+
+import datetime
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+from django.utils import timezone
+from pytest_django import Settings
+
+from newsletter.models import Batch, BatchState, Delivery, DeliveryStatus, Issue, IssueStatus, Slot, Weekday
+from newsletter.sending.freeze import freeze_edition
+from newsletter.sending.schedule import send_now
+from newsletter.sending.slots import plan_slots
+from subscribers.models import Subscriber
+from tests.newsletter.admin.pages import page_of, words_on
+from tests.publications import address_everybody, start_sending
+
+pytestmark = pytest.mark.usefixtures("read_by_ada")
+
+
+def status_of(issue: Issue) -> str:
+    issue.refresh_from_db()
+    return issue.status
+
+
+def test_send_now_can_be_undone_with_one_press_on_the_report(edda: Client, issue: Issue, settings: Settings) -> None:
+    settings.UNDO_SECONDS = 60
+    send_now(issue, by="edda")
+    report = edda.get(page_of(issue, "report"))
+    assert "Nothing is out yet" in words_on(report)
+    assert f'action="{page_of(issue, "undo")}"' in report.content.decode()
+    assert "it is a draft again" in words_on(edda.post(page_of(issue, "undo"), follow=True))
+    assert status_of(issue) == IssueStatus.DRAFT
+
+
+def test_an_undo_that_comes_too_late_changes_nothing_and_says_so(edda: Client, issue: Issue) -> None:
+    start_sending(issue)
+    address_everybody()
+    Batch.objects.update(attempts=1)
+    assert "cannot be undone any more" in words_on(edda.post(page_of(issue, "undo"), follow=True))
+    assert status_of(issue) == IssueStatus.SENDING
+
+
+def test_a_send_that_paused_itself_asks_for_a_reason(edda: Client, issue: Issue) -> None:
+    start_sending(issue)
+    issue.move(IssueStatus.PAUSED, by="worker", hold_reason="9 of 200 mails bounced.", is_braked=True)
+    page = page_of(issue, "resume")
+    assert "9 of 200 mails bounced" in words_on(edda.get(page))
+    assert "Say why it may go on" in words_on(edda.post(page))
+    assert status_of(issue) == IssueStatus.PAUSED
+    edda.post(page, {"reason": "An old list."})
+    assert status_of(issue) == IssueStatus.SENDING
+
+
+def test_the_refused_are_counted_and_tried_again(edda: Client, issue: Issue) -> None:
+    start_sending(issue)
+    address_everybody()
+    Batch.objects.update(state=BatchState.REFUSED, attempts=1)
+    Delivery.objects.update(status=DeliveryStatus.FAILED)
+    assert "1 reader was refused" in words_on(edda.get(page_of(issue, "report")))
+    assert "1 reader was refused" in words_on(edda.get(page_of(issue, "retry_failed")))
+    edda.post(page_of(issue, "retry_failed"))
+    assert Delivery.objects.get().status == DeliveryStatus.PENDING
+
+
+def test_a_draft_is_marked_ready_for_the_next_slot(edda: Client, issue: Issue) -> None:
+    Slot.objects.create(newsletter=issue.newsletter, weekday=Weekday.TUESDAY, time=datetime.time(7))
+    plan_slots()
+    assert "The next slot is Tuesdays 07:00" in words_on(edda.get(page_of(issue, "schedule")))
+    assert "It goes out then as it is now" in words_on(edda.get(page_of(issue, "ready")))
+    edda.post(page_of(issue, "ready"))
+    issue.refresh_from_db()
+    assert issue.ready_revision == issue.revision
+    assert "Ready for a slot" in words_on(edda.get(page_of(issue, "schedule")))
+    edda.post(page_of(issue, "not_ready"))
+    issue.refresh_from_db()
+    assert issue.ready_revision is None
+
+
+def test_slots_are_set_on_the_page_of_the_newsletter(edda: Client, issue: Issue) -> None:
+    url = reverse("admin:newsletter_newsletter_change", args=[issue.newsletter.pk])
+    Slot.objects.create(newsletter=issue.newsletter, weekday=Weekday.TUESDAY, time=datetime.time(7))
+    assert "Not yet planned" in words_on(edda.get(url))
+    plan_slots()
+    assert "Next on 2" in words_on(edda.get(url))
+
+
+def test_the_waves_are_said_back_before_they_count(edda: Client, issue: Issue) -> None:
+    assert "where each reader is" not in words_on(edda.get(page_of(issue, "schedule")))
+    Subscriber.objects.filter(address="ada@example.org").update(time_zone="Asia/Tokyo")
+    assert "where each reader is" in words_on(edda.get(page_of(issue, "schedule")))
+    day = (timezone.now() + datetime.timedelta(days=3)).date().isoformat()
+    moment = {"date": day, "time": "07:00", "zone": "Europe/Berlin", "is_local": "on"}
+    said = edda.post(page_of(issue, "schedule"), moment)
+    assert "in 1 wave" in words_on(said)
+    assert "Asia/Tokyo" in words_on(said)
+    manifest = said.context["manifest_json"]
+    confirmed = moment | {"confirm": "1", "revision": str(issue.revision), "manifest": manifest}
+    assert "the first readers" in words_on(edda.post(page_of(issue, "schedule"), confirmed, follow=True))
+    issue.refresh_from_db()
+    assert issue.is_local
+
+
+def test_a_schedule_that_waits_says_so_on_its_page_and_in_the_list(edda: Client, issue: Issue) -> None:
+    moment = timezone.now() - datetime.timedelta(hours=5)
+    issue.move(
+        IssueStatus.SCHEDULED,
+        by="edda",
+        scheduled_at=moment,
+        scheduled_zone="UTC",
+        hold_reason="Found too late.",
+    )
+    issue.edition = freeze_edition(issue)
+    issue.save()
+    assert "Waits for you: Found too late." in words_on(edda.get(page_of(issue, "schedule")))
+    assert "Waits for you" in words_on(edda.get(reverse("admin:newsletter_issue_changelist")))

@@ -1,0 +1,107 @@
+"""A send of which too much goes wrong is paused by itself, says why, and goes on only for a reason."""
+
+from __future__ import annotations
+
+import pytest
+from django.utils import timezone
+
+from newsletter.models import Batch, BatchState, Delivery, DeliveryStatus, Issue, IssueStatus
+from newsletter.sending.brake import brake_sends, toll_of
+from newsletter.sending.control import ReasonNeeded, pause_issue, resume_issue
+from tests import people
+from tests.publications import address_everybody, start_sending
+
+
+def out_to(issue: Issue, readers: int, *, waiting: int = 100) -> Issue:
+    """An issue that `readers` have, while the last batch still waits."""
+    people.many_readers(readers + waiting, issue.newsletter)
+    start_sending(issue)
+    address_everybody()
+    last = Delivery.objects.order_by("pk")[readers - 1].pk
+    Delivery.objects.filter(pk__lte=last).update(status=DeliveryStatus.ACCEPTED)
+    for batch in Batch.objects.filter(last_delivery__lte=last):
+        batch.recipients = batch.last_delivery - batch.first_delivery + 1
+        batch.state = BatchState.ACCEPTED
+        batch.save()
+    return issue
+
+
+def went_wrong(fact: str, count: int) -> None:
+    keys = list(Delivery.objects.filter(**{f"{fact}_at": None}).order_by("pk").values_list("pk", flat=True)[:count])
+    Delivery.objects.filter(pk__in=keys).update(**{f"{fact}_at": timezone.now()})
+
+
+def status_after_a_look(issue: Issue) -> str:
+    brake_sends()
+    issue.refresh_from_db()
+    return issue.status
+
+
+@pytest.mark.parametrize(
+    ("fact", "fine", "too_many"), [("bounced", 8, 9), ("complained", 0, 1)], ids=["bounces", "complaints"]
+)
+def test_it_stops_above_the_limit_and_not_at_it(issue: Issue, fact: str, fine: int, too_many: int) -> None:
+    out_to(issue, 200)
+    went_wrong(fact, fine)
+    assert status_after_a_look(issue) == IssueStatus.SENDING
+    went_wrong(fact, too_many - fine)
+    assert status_after_a_look(issue) == IssueStatus.PAUSED
+    assert f"{too_many} of 200 mails" in issue.hold_reason
+    assert issue.transitions.get(target="paused").by == "worker"
+
+
+def test_one_bounce_of_three_is_no_trend(issue: Issue) -> None:
+    out_to(issue, 3, waiting=0)
+    Batch.objects.update(state=BatchState.ACCEPTED, recipients=3)
+    went_wrong("bounced", 1)
+    assert status_after_a_look(issue) == IssueStatus.SENDING
+
+
+def test_one_batch_that_is_held_is_bad_luck_and_two_stop_the_send(issue: Issue) -> None:
+    out_to(issue, 300)
+    held = Batch.objects.filter(state=BatchState.ACCEPTED).order_by("pk")
+    Batch.objects.filter(pk=held[0].pk).update(state=BatchState.HELD, payload=b"frozen")
+    assert status_after_a_look(issue) == IssueStatus.SENDING
+    Batch.objects.filter(pk=held[0].pk).update(state=BatchState.HELD, payload=b"frozen")  # the next one
+    assert status_after_a_look(issue) == IssueStatus.PAUSED
+    assert "may or may not have gone out" in issue.hold_reason
+
+
+@pytest.fixture
+def braked(issue: Issue) -> Issue:
+    out_to(issue, 200)
+    went_wrong("bounced", 9)
+    brake_sends()
+    issue.refresh_from_db()
+    return issue
+
+
+def test_it_goes_on_only_for_a_reason_that_is_kept_with_the_name(braked: Issue) -> None:
+    with pytest.raises(ReasonNeeded):
+        resume_issue(braked, by="Edda", reason=" ")
+    resume_issue(braked, by="Edda", reason="An old list; the rest is fresh.")
+    step = braked.transitions.last()
+    assert step is not None
+    assert (braked.status, step.by, step.reason) == (IssueStatus.SENDING, "Edda", "An old list; the rest is fresh.")
+
+
+def test_the_same_numbers_do_not_stop_it_again_and_worse_ones_do(braked: Issue) -> None:
+    resume_issue(braked, by="Edda", reason="An old list; the rest is fresh.")
+    assert status_after_a_look(braked) == IssueStatus.SENDING
+    went_wrong("bounced", 1)
+    assert status_after_a_look(braked) == IssueStatus.PAUSED
+
+
+def test_a_pause_by_hand_needs_no_reason_to_end(issue: Issue) -> None:
+    out_to(issue, 200)
+    pause_issue(issue, by="Edda", reason="")
+    resume_issue(issue, by="Edda")
+    assert issue.status == IssueStatus.SENDING
+
+
+def test_counting_costs_two_queries_whatever_the_size(
+    issue: Issue, django_assert_num_queries: pytest.FixtureRequest
+) -> None:
+    out_to(issue, 200)
+    with django_assert_num_queries(2):  # type: ignore[operator]
+        assert toll_of(issue).sample == 200

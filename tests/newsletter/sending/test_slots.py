@@ -1,0 +1,195 @@
+"""Slots: the ready draft goes out at its hour, once for each day, whatever clocks do."""
+
+from __future__ import annotations
+
+import datetime
+import zoneinfo
+
+import pytest
+from django.db import IntegrityError, transaction
+from django.utils import timezone
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from newsletter.content.store import load_content, save_content
+from newsletter.models import IssueStatus, Newsletter, Slot, SlotRun, Weekday, WrongStatus
+from newsletter.sending.schedule import IssueRefused
+from newsletter.sending.slots import (
+    NOBODY_READY,
+    instant_on,
+    mark_ready,
+    plan_slots,
+    start_due_slots,
+    unmark_ready,
+)
+from tests import people
+from tests.publications import content, make_issue, make_newsletter
+
+ZONES = ("Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "America/Santiago", "Africa/Casablanca", "UTC")
+
+
+@pytest.fixture
+def slot(db: None) -> Slot:
+    """Tuesdays 07:00 in Berlin, read by Ada."""
+    people.ada(make_newsletter())
+    return Slot.objects.create(newsletter=make_newsletter(), weekday=Weekday.TUESDAY, time=datetime.time(7))
+
+
+def come(slot: Slot, *, late: datetime.timedelta = datetime.timedelta(0)) -> SlotRun:
+    """Let the slot's planned run be due, and give the worker its turn."""
+    plan_slots()
+    berlin = zoneinfo.ZoneInfo(slot.newsletter.time_zone)
+    now = (timezone.now() - late - datetime.timedelta(minutes=1)).astimezone(berlin)
+    Slot.objects.filter(pk=slot.pk).update(weekday=now.weekday(), time=now.time())
+    run = slot.runs.get(finished_at__isnull=True)
+    slot.refresh_from_db()
+    SlotRun.objects.filter(pk=run.pk).update(date=now.date(), starts_at=instant_on(slot, now.date()))
+    assert start_due_slots()
+    run.refresh_from_db()
+    return run
+
+
+def test_the_ready_draft_goes_out_at_its_slot(slot: Slot) -> None:
+    issue = make_issue()
+    mark_ready(issue, by="Edda")
+    run = come(slot)
+    issue.refresh_from_db()
+    assert (issue.status, run.issue, run.outcome) == (IssueStatus.SENDING, issue, "“Taller cranes” went out.")
+    assert not start_due_slots()
+
+
+def test_the_next_run_is_planned_on_the_next_day_of_the_week(slot: Slot) -> None:
+    plan_slots()
+    plan_slots()
+    run = SlotRun.objects.get()
+    local = run.starts_at.astimezone(zoneinfo.ZoneInfo("Europe/Berlin"))
+    assert (run.date.weekday(), local.date(), local.time()) == (Weekday.TUESDAY, run.date, datetime.time(7))
+    assert timezone.now() < run.starts_at <= timezone.now() + datetime.timedelta(days=8)
+
+
+def test_a_draft_is_made_of_the_slots_title_and_sections(slot: Slot) -> None:
+    slot.title, slot.sections = "Harbour Notes, {date}", "Signal of the day\n\nDeep dives"
+    slot.save()
+    plan_slots()
+    run = SlotRun.objects.get()
+    assert run.issue is not None
+    made = load_content(run.issue)
+    assert made.title == f"Harbour Notes, {run.date.day} {run.date:%B %Y}"
+    assert [section.title for section in made.sections] == ["Signal of the day", "Deep dives"]
+
+
+def test_without_a_ready_draft_nothing_goes_out_and_the_run_says_so(slot: Slot) -> None:
+    issue = make_issue()
+    assert come(slot).outcome == NOBODY_READY
+    issue.refresh_from_db()
+    assert issue.status == IssueStatus.DRAFT
+
+
+def test_what_was_saved_after_the_mark_is_not_ready(slot: Slot) -> None:
+    issue = make_issue()
+    mark_ready(issue, by="Edda")
+    save_content(issue, content(subject="Half a sente"), by="Emma")
+    assert come(slot).outcome == NOBODY_READY
+
+
+def test_a_mark_can_be_taken_off(slot: Slot) -> None:
+    issue = make_issue()
+    mark_ready(issue, by="Edda")
+    unmark_ready(issue, by="Edda")
+    assert come(slot).outcome == NOBODY_READY
+
+
+def test_the_draft_that_was_made_for_the_slot_goes_before_older_ones(slot: Slot) -> None:
+    older, own = make_issue("issue-1"), make_issue("issue-2")
+    plan_slots()
+    SlotRun.objects.update(issue=own)
+    mark_ready(older, by="Edda")
+    mark_ready(own, by="Edda")
+    assert come(slot).issue == own
+
+
+def test_an_issue_that_fails_its_checks_at_the_slot_waits_with_the_reason(slot: Slot) -> None:
+    issue = make_issue()
+    mark_ready(issue, by="Edda")
+    Newsletter.objects.update(postal_address="")
+    run = come(slot)
+    issue.refresh_from_db()
+    assert (issue.status, issue.ready_revision) == (IssueStatus.DRAFT, None)
+    assert issue.hold_reason == run.outcome
+    assert "could not go out at its slot" in run.outcome
+
+
+def test_a_slot_that_is_found_too_late_waits_for_a_person(slot: Slot) -> None:
+    issue = make_issue()
+    mark_ready(issue, by="Edda")
+    run = come(slot, late=datetime.timedelta(hours=3))
+    issue.refresh_from_db()
+    assert issue.status == IssueStatus.DRAFT
+    assert "minutes late, so nothing was sent" in run.outcome
+
+
+def test_what_cannot_be_sent_cannot_be_marked(slot: Slot) -> None:
+    Newsletter.objects.update(postal_address="")
+    with pytest.raises(IssueRefused):
+        mark_ready(make_issue(), by="Edda")
+
+
+def test_an_issue_on_its_way_waits_for_no_slot(slot: Slot) -> None:
+    issue = make_issue()
+    mark_ready(issue, by="Edda")
+    come(slot)
+    issue.refresh_from_db()
+    with pytest.raises(WrongStatus):
+        mark_ready(issue, by="Edda")
+
+
+def test_a_day_has_one_run_even_if_the_clock_is_set_back_behind_it(slot: Slot) -> None:
+    run = come(slot)
+    plan_slots()
+    assert slot.runs.get(finished_at__isnull=True).date > run.date
+    with pytest.raises(IntegrityError), transaction.atomic():
+        SlotRun.objects.create(slot=slot, date=run.date, starts_at=timezone.now())
+
+
+def test_a_slot_that_is_moved_or_switched_off_takes_its_plan_along(slot: Slot) -> None:
+    plan_slots()
+    Slot.objects.update(weekday=Weekday.FRIDAY)
+    plan_slots()
+    assert SlotRun.objects.get().date.weekday() == Weekday.FRIDAY
+    Slot.objects.update(time=datetime.time(9, 30))
+    plan_slots()
+    run = SlotRun.objects.get()
+    assert run.starts_at.astimezone(zoneinfo.ZoneInfo("Europe/Berlin")).time() == datetime.time(9, 30)
+    Slot.objects.update(is_active=False)
+    plan_slots()
+    assert not SlotRun.objects.exists()
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    zone=st.sampled_from(ZONES),
+    day=st.dates(datetime.date(2026, 1, 1), datetime.date(2031, 12, 31)),
+    time=st.times().map(lambda time: time.replace(second=0, microsecond=0)),
+)
+def test_the_hour_stays_the_whole_year_but_where_clocks_skip_it(
+    zone: str, day: datetime.date, time: datetime.time
+) -> None:
+    slot = Slot(newsletter=Newsletter(time_zone=zone), weekday=day.weekday(), time=time)
+    shown = instant_on(slot, day).astimezone(zoneinfo.ZoneInfo(zone)).replace(tzinfo=None)
+    wanted = datetime.datetime.combine(day, time)
+    assert shown == wanted or datetime.timedelta(0) < shown - wanted <= datetime.timedelta(hours=1)
+
+
+@pytest.mark.parametrize(
+    ("day", "time", "instant"),
+    [
+        (datetime.date(2027, 3, 28), datetime.time(2, 30), "2027-03-28T01:30"),  # skipped: an hour later
+        (datetime.date(2026, 10, 25), datetime.time(2, 30), "2026-10-25T00:30"),  # twice: the first
+    ],
+    ids=["missing", "double"],
+)
+def test_hours_that_clocks_skip_or_repeat_name_one_instant(
+    day: datetime.date, time: datetime.time, instant: str
+) -> None:
+    slot = Slot(newsletter=Newsletter(time_zone="Europe/Berlin"), weekday=day.weekday(), time=time)
+    assert instant_on(slot, day).strftime("%Y-%m-%dT%H:%M") == instant

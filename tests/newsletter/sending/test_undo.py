@@ -1,0 +1,100 @@
+"""Send now can be taken back while provably nothing was posted, and then it is as if it had never been pressed."""
+
+from __future__ import annotations
+
+import datetime
+import time
+
+import pytest
+from django.utils import timezone
+from pytest_django import Settings
+
+from newsletter.content.store import save_content
+from newsletter.models import Batch, Delivery, Issue, IssueStatus, WrongStatus
+from newsletter.providers.base import Provider
+from newsletter.sandbox import SandboxServer
+from newsletter.sending.batch import claim_batch
+from newsletter.sending.schedule import schedule_issue, send_now, start_due_issues
+from newsletter.sending.undo import undo_send
+from tests import people
+from tests.publications import address_everybody, content, post_everything
+
+
+@pytest.fixture
+def sent_now(issue: Issue, settings: Settings) -> Issue:
+    """Just now, to Ada, with a minute to think again."""
+    settings.UNDO_SECONDS = 60
+    people.ada(issue.newsletter)
+    send_now(issue, by="Edda")
+    address_everybody()
+    return issue
+
+
+def let_the_minute_pass() -> None:
+    Batch.objects.update(not_before=timezone.now())
+
+
+def test_nothing_is_posted_and_nothing_is_public_while_it_can_be_undone(sent_now: Issue, provider: Provider) -> None:
+    assert sent_now.status == IssueStatus.SENDING
+    assert Delivery.objects.count() == 1
+    assert claim_batch(provider) is None
+    assert not Issue.objects.public().exists()
+    Issue.objects.update(posts_from=timezone.now() - datetime.timedelta(seconds=1))
+    assert Issue.objects.public().exists()
+
+
+def test_undone_it_is_a_draft_whose_history_keeps_both(sent_now: Issue, provider: Provider) -> None:
+    undo_send(sent_now, by="Edda", reason="A wrong link.")
+    assert (sent_now.status, sent_now.edition, sent_now.started_at) == (IssueStatus.DRAFT, None, None)
+    assert not Delivery.objects.exists()
+    assert not Batch.objects.exists()
+    assert [step.target for step in sent_now.transitions.all()] == ["sending", "draft"]
+    let_the_minute_pass()
+    assert post_everything(provider) == 0
+
+
+def test_what_was_undone_can_be_mended_and_sent_once(
+    sent_now: Issue, sandbox: SandboxServer, provider: Provider, settings: Settings
+) -> None:
+    undo_send(sent_now, by="Edda")
+    save_content(sent_now, content(subject="Corrected"), by="Edda")
+    settings.UNDO_SECONDS = 0
+    send_now(sent_now, by="Edda")
+    address_everybody()
+    assert post_everything(provider) == 1
+    (mail,) = sandbox.ledger.mails_to(people.ADA, time.time())
+    assert sandbox.ledger.contents(mail)["subject"] == "Corrected"
+
+
+def test_the_same_words_reach_everybody_after_an_undo(sent_now: Issue, provider: Provider) -> None:
+    undo_send(sent_now, by="Edda")
+    send_now(sent_now, by="Edda")
+    address_everybody()
+    let_the_minute_pass()
+    assert post_everything(provider) == 1
+
+
+def test_once_a_worker_has_a_batch_it_is_too_late(sent_now: Issue, provider: Provider) -> None:
+    let_the_minute_pass()
+    assert claim_batch(provider)
+    with pytest.raises(WrongStatus, match="cannot be undone any more"):
+        undo_send(sent_now, by="Edda")
+    sent_now.refresh_from_db()
+    assert sent_now.status == IssueStatus.SENDING
+    assert Delivery.objects.count() == 1
+
+
+def test_a_draft_has_nothing_to_undo(issue: Issue) -> None:
+    with pytest.raises(WrongStatus, match="nothing to undo"):
+        undo_send(issue, by="Edda")
+
+
+def test_a_schedule_starts_without_waiting_since_there_was_time_to_think(issue: Issue, settings: Settings) -> None:
+    settings.UNDO_SECONDS = 60
+    people.ada(issue.newsletter)
+    later = timezone.now() + datetime.timedelta(days=1)
+    schedule_issue(issue, wall=later.replace(tzinfo=None), zone="UTC", by="Edda")
+    Issue.objects.update(scheduled_at=timezone.now())
+    start_due_issues()
+    issue.refresh_from_db()
+    assert (issue.status, issue.posts_from) == (IssueStatus.SENDING, None)
