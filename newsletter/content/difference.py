@@ -25,7 +25,8 @@ _TOKEN = re.compile(r"\w+\s*|[^\w\s]+\s*|\s+")
 _WORD = re.compile(r"\w+")
 _LIKENESS = 0.5
 """How much of their words two texts must share to be taken for versions of one another."""
-_MOST_TOKENS = 3_000
+_MOST_TOKENS, _MOST_REPEATS = 3_000, 100
+"""Beyond these – in one text, and of each word of it in the other, on average – a comparison takes seconds to hours."""
 _LONGEST_RUN, _KEPT_OF_RUN = 160, 60
 
 
@@ -102,7 +103,7 @@ def word_spans(old: str, new: str) -> tuple[Span, ...]:
     if old == new:
         return (Span(SpanKind.SAME, old),) if old else ()
     before, after = _TOKEN.findall(old), _TOKEN.findall(new)
-    if max(len(before), len(after)) > _MOST_TOKENS:  # the comparison below would take seconds
+    if _takes_too_long(before, after):
         return _joined([Span(SpanKind.REMOVED, old), Span(SpanKind.ADDED, new)])
     matcher = difflib.SequenceMatcher(None, before, after, autojunk=False)
     spans: list[Span] = []
@@ -116,6 +117,13 @@ def word_spans(old: str, new: str) -> tuple[Span, ...]:
     if shared * 4 < max(len(old), len(new)):  # hardly a word stayed: one text for the other reads better
         return _joined([Span(SpanKind.REMOVED, old), Span(SpanKind.ADDED, new)])
     return _joined(spans)
+
+
+def _takes_too_long(before: Sequence[str], after: Sequence[str]) -> bool:
+    if max(len(before), len(after)) > _MOST_TOKENS:
+        return True
+    counts = Counter(after)
+    return sum(counts[token] for token in before) > _MOST_REPEATS * min(len(before), len(after))
 
 
 def shortened(spans: Sequence[Span]) -> tuple[Span, ...]:

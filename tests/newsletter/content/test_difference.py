@@ -138,6 +138,11 @@ def test_a_very_long_text_is_compared_within_a_blink() -> None:
     assert word_spans(f"{long}a", f"{long}b")[0] == Span(SpanKind.REMOVED, f"{long}a")
 
 
+def test_words_that_repeat_and_repeat_are_compared_within_a_blink() -> None:
+    old, new = "a " * 2_900, "b a " * 1_450
+    assert word_spans(old, new) == (Span(SpanKind.REMOVED, old), Span(SpanKind.ADDED, new))
+
+
 texts = st.lists(st.sampled_from(["one ", "two ", "three", ". ", "\n", "“", "naïve", "  "]), max_size=30).map("".join)
 
 
