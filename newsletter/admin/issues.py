@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
+from django.middleware.csrf import get_token
 from django.shortcuts import get_object_or_404
 from django.urls import URLPattern, path
 
@@ -73,7 +74,8 @@ class IssueAdmin(IssueModelAdmin):
         """The pages of an issue, before the admin's own, which would catch them."""
         pages = [path(f"<int:pk>/{page.path}/", self._opened(page), name=page.name) for page in PAGES]
         importing = path("import/", self.admin_site.admin_view(self.import_view), name="newsletter_issue_import")
-        return [importing, *pages, *super().get_urls()]
+        token = path("token/", self.admin_site.admin_view(show_token), name="newsletter_issue_token")
+        return [importing, token, *pages, *super().get_urls()]
 
     def import_view(self, request: HttpRequest) -> HttpResponse:
         """The import form; it makes new drafts and changes old ones, so both must be allowed."""
@@ -167,11 +169,24 @@ class IssueAdmin(IssueModelAdmin):
         }
         return super().render_change_form(request, context, *args, **kwargs)
 
+    def changeform_view(self, request: HttpRequest, object_id: str | None = None, *args: Any, **kwargs: Any) -> Any:
+        """The compose page; what was typed in an issue that somebody has deleted meanwhile stands in a new one."""
+        is_gone = request.method == "POST" and object_id and self.get_object(request, object_id) is None
+        if is_gone and self.has_add_permission(request):
+            object_id = None
+            messages.warning(
+                request,
+                "This issue was deleted while you were writing, and its revisions with it. Your text is still here: "
+                "choose its newsletter, and saving makes a new issue of it.",
+            )
+        return super().changeform_view(request, object_id, *args, **kwargs)
+
     def save_model(self, request: HttpRequest, obj: Issue, form: ComposeForm, change: bool) -> None:
         """Store what was written, the same way as a file's import does."""
+        based_on = form.cleaned_data.get("replace_revision") or form.cleaned_data["based_on"]
         if obj.pk is None:
             obj.save()
-        based_on = form.cleaned_data.get("replace_revision") or form.cleaned_data["based_on"]
+            based_on = None
         save_content(obj, form.content(), by=request.user.get_username(), based_on=based_on)
 
     def construct_change_message(self, request: HttpRequest, form: Any, formsets: Any, add: bool = False) -> Any:
@@ -192,6 +207,11 @@ class IssueAdmin(IssueModelAdmin):
     def _saved(self, request: HttpRequest, issue: Issue) -> HttpResponseRedirect:
         page = "check" if "_check" in request.POST else "change"
         return tell_and_go(request, f"“{issue.title}” is saved.", page_url(issue, page))
+
+
+def show_token(request: HttpRequest) -> HttpResponse:
+    """The CSRF token of now, for a page that has stood open for hours; who is logged out is led to the log-in."""
+    return JsonResponse({"token": get_token(request)})
 
 
 def _was_scheduled(issue: Issue) -> bool:

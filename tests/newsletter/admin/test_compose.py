@@ -340,3 +340,28 @@ def test_content_survives_the_way_into_rows_and_back(parts: list[SectionContent]
     formset = row_formset(data, None)
     assert formset.is_valid(), formset.errors
     assert formset.sections() == written.sections
+
+
+def test_what_was_typed_in_an_issue_that_was_deleted_meanwhile_can_be_saved_as_a_new_one(
+    edda: Client, issue: Issue
+) -> None:
+    newsletter, written = issue.newsletter, load_content(issue)
+    typed = form_data(edda, page_of(issue)) | {"preheader": "Typed for an hour"}
+    typed.pop("newsletter")  # it cannot be changed, and browsers do not send such fields
+    issue.delete()
+
+    answer = edda.post(page_of(issue), typed)
+    assert answer.status_code == 200
+    assert not Issue.objects.exists()
+    assert "This issue was deleted while you were writing" in words_on(answer)
+
+    page = lxml_html.fromstring(answer.content.decode())
+    assert page.xpath("string(//input[@name='preheader']/@value)") == "Typed for an hour"
+    edda.post(page_of(issue), typed | {"newsletter": newsletter.pk})
+    assert load_content(Issue.objects.get()) == replace(written, preheader="Typed for an hour")
+
+
+def test_the_token_of_an_open_page_is_for_editors_only(edda: Client) -> None:
+    url = reverse("admin:newsletter_issue_token")
+    assert edda.get(url).json()["token"]
+    assert Client().get(url).status_code == 302

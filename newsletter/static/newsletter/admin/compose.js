@@ -241,13 +241,33 @@ if (form) {
   // A second click while the first is on its way is passed over; for a moment only, since a save can be stopped.
   const MOMENT = 3000;
   let sentAt = -Infinity;
-  form.addEventListener("submit", (event) => {
+  let isClear = false;
+  form.addEventListener("submit", async (event) => {
     renumber();
     if (event.submitter && "preview" in event.submitter.dataset) return;
-    if (event.timeStamp - sentAt < MOMENT) { event.preventDefault(); return; }
+    if (isClear) { isClear = false; touched = false; return; }
+    event.preventDefault();
+    if (event.timeStamp - sentAt < MOMENT) return;
     sentAt = event.timeStamp;
-    touched = false;
+    const problem = await whatStops();
+    form.querySelectorAll("[data-unsent]").forEach((note) => { note.hidden = note.dataset.unsent !== problem; });
+    if (problem) { sentAt = -Infinity; return; }
+    isClear = true;
+    form.requestSubmit(event.submitter);
   });
+
+  // The log-in page takes no words with it, and after a log-in elsewhere the page's token is void: so look first.
+  async function whatStops() {
+    try {
+      const answer = await fetch(form.dataset.token, { redirect: "manual", cache: "no-store" });
+      if (answer.type === "opaqueredirect") return "signed-out";
+      if (!answer.ok) return "no-answer";
+      form.querySelector("[name=csrfmiddlewaretoken]").value = (await answer.json()).token;
+      return "";
+    } catch {
+      return "no-answer";
+    }
+  }
   window.addEventListener("pageshow", () => { sentAt = -Infinity; });
   window.addEventListener("beforeunload", (event) => { if (touched) event.preventDefault(); });
 
