@@ -10,6 +10,7 @@ from newsletter.content.fields import body_faults, field_faults, section_faults
 from newsletter.content.link_key import link_key
 from newsletter.preflight.findings import Finding, Inspection, PastIssue, fix_of, look_at, must_fix
 from newsletter.preflight.places import WHOLE_ISSUE, placed_bodies, placed_sections, placed_stories
+from newsletter.rendering.context import WORDS_PER_MINUTE
 
 FAMILY = "content"
 LONG_STORY_WORDS = 120
@@ -93,7 +94,8 @@ def _check_length(content: IssueContent) -> Iterator[Finding]:
         yield look_at(
             FAMILY,
             WHOLE_ISSUE,
-            f"The issue has {words:,} words, half an hour of reading. Consider to make two of it.",
+            f"The issue has {words:,} words, {words / WORDS_PER_MINUTE:.0f} minutes of reading. Consider making two of "
+            "it.",
         )
 
 

@@ -8,6 +8,8 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from newsletter.preflight.findings import Severity
+from newsletter.preflight.of_theme import theme_findings
 from newsletter.rendering import SlotTemplate, load_theme
 from newsletter.rendering.specimen import sample_values
 from newsletter.rendering.theme_check import check_theme, render_specimen
@@ -16,7 +18,7 @@ from newsletter.rendering.theme_check import check_theme, render_specimen
 class Command(BaseCommand):
     """`check_theme NAME`: exit status 1 if an issue could not go out in it."""
 
-    help = "Check a theme: its file, colours, styles and blocks, and an issue with every block rendered through it."
+    help = "Check a theme: its file, colours, styles and blocks, and what pre-flight says about every block in it."
 
     def add_arguments(self, parser: CommandParser) -> None:
         """The theme, and where to write what it looks like."""
@@ -27,12 +29,14 @@ class Command(BaseCommand):
         """Check, print, and write the preview."""
         name, preview = options["name"], options["write_preview"]
         faults = check_theme(name, settings.THEME_FOLDERS)
-        for fault in faults:
-            self.stdout.write(str(fault))
-        if faults:
-            raise CommandError(f"The theme “{name}” cannot be used: {len(faults)} to fix.", returncode=1)
+        self._refuse(name, [str(fault) for fault in faults])
         theme = load_theme(name, settings.THEME_FOLDERS)
         rendered = render_specimen(theme)
+        findings = theme_findings(rendered)
+        for finding in findings:
+            if finding.severity is not Severity.MUST_FIX:
+                self.stdout.write(f"Worth a look: {finding.sentence}")
+        self._refuse(name, [one.sentence for one in findings if one.severity is Severity.MUST_FIX])
         self.stdout.write(
             f"{theme.label}: nothing to fix. Every block in one issue: {len(rendered.html) / 1000:.0f} KB."
         )
@@ -43,3 +47,10 @@ class Command(BaseCommand):
             except OSError as error:
                 raise CommandError(f"The preview could not be written to {preview}: {error.strerror}.") from error
             self.stdout.write(f"Written to {preview}.")
+
+    def _refuse(self, name: str, faults: list[str]) -> None:
+        """Print the faults and end, if there are any."""
+        for fault in faults:
+            self.stdout.write(fault)
+        if faults:
+            raise CommandError(f"The theme “{name}” cannot be used: {len(faults)} to fix.", returncode=1)

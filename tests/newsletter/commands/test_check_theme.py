@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 from django.core.management import CommandError, call_command
 
-from newsletter.rendering.theme import SHIPPED_THEMES
+from newsletter.preflight.of_theme import theme_findings
+from newsletter.rendering.theme import SHIPPED_THEMES, load_theme, theme_names
+from newsletter.rendering.theme_check import render_specimen
 
 
 @pytest.fixture
@@ -106,3 +108,26 @@ def test_braces_in_comments_words_and_jinja_are_none_of_the_styles(folder: Path)
     css = "/* } */ h2 { content: \"}\" }\n{% for side in ['{'] %}\n.x { color: {{ light.ink }} }\n{% endfor %}\n"
     (folder / "lagoon" / "style.css").write_text(css, encoding="utf-8")
     assert check("lagoon").startswith("Lagoon: nothing to fix.")
+
+
+def test_a_theme_in_which_pre_flight_would_hold_every_issue_back_fails(folder: Path) -> None:
+    (folder / "lagoon" / "blocks").mkdir()
+    footer = (
+        '<mj-section><mj-column><mj-text><h4>Bye</h4><a href="/archive">All of it</a> '
+        '<a href="{{ preferences_url }}">Preferences</a> <a href="{{ unsubscribe_url }}" style="display:none">Leave</a>'
+        "</mj-text></mj-column></mj-section>"
+    )
+    (folder / "lagoon" / "blocks" / "footer.mjml").write_text(footer, encoding="utf-8")
+    out = StringIO()
+    with pytest.raises(CommandError, match="3 to fix"):
+        call_command("check_theme", "lagoon", stdout=out)
+    said = out.getvalue().splitlines()
+    for line, words in zip(
+        said, ("Worth a look: The heading “Bye”", "/archive", "unsubscribe link", "postal address"), strict=True
+    ):
+        assert words in line
+
+
+@pytest.mark.parametrize("name", theme_names())
+def test_pre_flight_has_nothing_to_say_about_the_shipped_themes(name: str) -> None:
+    assert theme_findings(render_specimen(load_theme(name))) == ()
