@@ -45,6 +45,15 @@ def is_loopback(host: str | None) -> bool:
         return False
 
 
+#: What PROVIDER may name.
+PROVIDER_NAMES = frozenset({"sandbox", "resend", "smtp"})
+
+
+def _route_of(info: ValidationInfo) -> list[str]:
+    """The providers in their order, as far as PROVIDER could be read."""
+    return str(info.data.get("provider", "")).split(",")
+
+
 def _split_commas(value: object) -> object:
     return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
 
@@ -98,10 +107,11 @@ class Configuration(BaseSettings):
         "redis://:password@host:port/number. Each installation needs a vhost or number of its own. docs/scale-out.md "
         "tells when.",
     )
-    provider: Literal["sandbox", "resend", "smtp"] = Field(
+    provider: str = Field(
         default="sandbox",
         description="Who carries the mail: sandbox (manage.py sandbox, nothing leaves this machine), resend, or smtp "
-        "(any mail server).",
+        "(any mail server). Two in their order, such as resend,smtp: the second carries what the first is known not to "
+        "have taken while that does not work.",
     )
     sandbox_url: str = Field(
         default="http://127.0.0.1:8026",
@@ -214,6 +224,16 @@ class Configuration(BaseSettings):
         "PROVIDER=sandbox and ENVIRONMENT=test or development.",
     )
 
+    @field_validator("provider")
+    @classmethod
+    def _is_a_route(cls, value: str) -> str:
+        names = [name.strip() for name in value.split(",")]
+        if not set(names) <= PROVIDER_NAMES or len(set(names)) != len(names):
+            raise ValueError("must be sandbox, resend or smtp, or different ones of them in their order: resend,smtp")
+        if {"sandbox", "resend"} <= set(names):
+            raise ValueError("has sandbox and resend, which are one provider at two addresses; choose one of them")
+        return ",".join(names)
+
     @field_validator("site_url", "sandbox_url")
     @classmethod
     def _is_an_origin(cls, value: str) -> str:
@@ -290,7 +310,7 @@ class Configuration(BaseSettings):
     @field_validator("resend_api_key")
     @classmethod
     def _is_there_for_resend(cls, value: SecretStr, info: ValidationInfo) -> SecretStr:
-        if info.data.get("provider") == "resend" and not value.get_secret_value().startswith("re_"):
+        if "resend" in _route_of(info) and not value.get_secret_value().startswith("re_"):
             raise ValueError("is needed with PROVIDER=resend, and starts with re_")
         return value
 
@@ -304,7 +324,7 @@ class Configuration(BaseSettings):
     @field_validator("resend_webhook_secrets")
     @classmethod
     def _are_signing_secrets(cls, value: tuple[SecretStr, ...], info: ValidationInfo) -> tuple[SecretStr, ...]:
-        if info.data.get("provider") == "resend" and not value:
+        if "resend" in _route_of(info) and not value:
             raise ValueError("is needed with PROVIDER=resend: the signing secret of the webhook you made there")
         if not all(_is_webhook_secret(secret.get_secret_value()) for secret in value):
             raise ValueError("each must be whsec_ followed by at least 24 bytes in Base64, as Resend shows it")
@@ -328,7 +348,7 @@ class Configuration(BaseSettings):
     @field_validator("smtp_host")
     @classmethod
     def _is_a_host_for_smtp(cls, value: str, info: ValidationInfo) -> str:
-        if info.data.get("provider") == "smtp" and not value:
+        if "smtp" in _route_of(info) and not value:
             raise ValueError("is needed with PROVIDER=smtp: the name of your mail server")
         if value and not HOST_NAME.fullmatch(value):
             raise ValueError("must be the name of a host, such as mail.example.org, without a port")
@@ -347,22 +367,22 @@ class Configuration(BaseSettings):
     @property
     def provider_url(self) -> str:
         """Origin of the API that posts go to."""
-        return RESEND_API_URL if self.provider == "resend" else self.sandbox_url
+        return RESEND_API_URL if "resend" in self.provider else self.sandbox_url
 
     @property
     def provider_key(self) -> str:
         """The API key in force; the sandbox needs none of the operator's."""
-        return self.resend_api_key.get_secret_value() if self.provider == "resend" else "re_sandbox"
+        return self.resend_api_key.get_secret_value() if "resend" in self.provider else "re_sandbox"
 
     @property
     def provider_read_key(self) -> str:
         """The key that reads what the provider has taken; empty if there is none."""
-        return self.resend_read_key.get_secret_value() if self.provider == "resend" else "re_sandbox"
+        return self.resend_read_key.get_secret_value() if "resend" in self.provider else "re_sandbox"
 
     @property
     def webhook_secrets(self) -> list[str]:
         """Secrets that verify webhooks; the sandbox's follows from SECRET_KEY, so that it needs no setting."""
-        if self.provider == "resend":
+        if "resend" in self.provider:
             return [secret.get_secret_value() for secret in self.resend_webhook_secrets]
         digest = hmac.digest(self.secret_key.get_secret_value().encode(), b"sandbox webhook", hashlib.sha256)
         return ["whsec_" + base64.b64encode(digest).decode("ascii")]

@@ -12,12 +12,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from django.db import close_old_connections, connections
 from structlog.contextvars import bind_contextvars
 
-from newsletter.providers import get_provider
+from newsletter.providers import get_route
 from newsletter.sending.batch import release_claims_of_the_dead, worker_name
-from newsletter.sending.throttle import Throttle
+from newsletter.sending.post import seconds_until_post
 from newsletter.watch.heartbeat import BEAT, Heartbeat
 from newsletter.worker import (
     IDLE,
+    SHORTEST_REST,
     Step,
     Stepper,
     errands_of,
@@ -38,12 +39,11 @@ class Crew:
 
     def __init__(self) -> None:
         """Says to the log which process it is."""
-        provider = get_provider()
-        self._throttle = Throttle()
+        self._route = get_route()
         self._heartbeat = Heartbeat(worker_name())
         self._ended = threading.Event()
         bind_contextvars(worker=worker_name())
-        steps = steps_of(provider, self._throttle)
+        steps = steps_of(self._route)
         self._steps: Mapping[str, Sequence[Stepper]] = {
             "notices": self._watched(step for step in steps if name_of(step) in NOTICES),
             "issues": self._watched(step for step in steps if name_of(step) not in NOTICES | RECEIPTS),
@@ -61,10 +61,10 @@ class Crew:
             close_old_connections()
             if run_round(self._steps[kind]):
                 continue
-            delay = self._throttle.delay() if kind == "issues" else 0.0
-            if not delay:
+            delay = seconds_until_post(self._route) if kind == "issues" else None
+            if delay is None:
                 return False
-            self._ended.wait(min(IDLE, delay))
+            self._ended.wait(min(IDLE, max(SHORTEST_REST, delay)))
         return True
 
     def live(self) -> None:

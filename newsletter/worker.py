@@ -9,15 +9,14 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
-from functools import partial, wraps
+from functools import partial
 
-from django.db import close_old_connections, connections
+from django.db import DatabaseError, close_old_connections, connections
 from structlog.contextvars import bind_contextvars, bound_contextvars
 
 from newsletter.gathering.poll import poll_next_feed
 from newsletter.preflight import check_next_links
-from newsletter.providers import get_provider
-from newsletter.providers.base import Provider
+from newsletter.providers import Route, get_route
 from newsletter.receipts.apply import apply_receipts
 from newsletter.sending.absence import hold_what_was_under_way
 from newsletter.sending.address import address_next
@@ -25,11 +24,11 @@ from newsletter.sending.batch import release_claims_of_the_dead, worker_name
 from newsletter.sending.brake import brake_sends
 from newsletter.sending.control import drop_cancelled, finish_issues
 from newsletter.sending.look_up import look_up_next
-from newsletter.sending.post import post_next
+from newsletter.sending.post import post_next, seconds_until_post
 from newsletter.sending.reconcile import hold_the_hopeless, settle_proven
 from newsletter.sending.schedule import renew_instants, start_due_issues
 from newsletter.sending.slots import plan_slots, start_due_slots
-from newsletter.sending.throttle import Throttle
+from newsletter.sending.standstill import pause_or_go_on
 from newsletter.tracing import span
 from newsletter.watch.heartbeat import Heartbeat
 from subscribers.notices import send_due_notices
@@ -39,6 +38,8 @@ log = logging.getLogger(__name__)
 
 #: Seconds between looks while there is nothing to do, and the longest rest of a step that fails.
 IDLE, LONGEST_REST = 0.5, 60.0
+#: Seconds that a worker rests at least when it found nothing that it may do.
+SHORTEST_REST = 0.01
 #: Seconds between looks for errands, and how long a worker that stops waits for the one that runs.
 ERRANDS_IDLE, ERRANDS_END = 2.0, 15.0
 #: Seconds between two looks of a step that need not look after each post.
@@ -47,7 +48,7 @@ SELDOM = 1.0
 Step = Callable[[], bool]
 
 
-def steps_of(provider: Provider, throttle: Throttle) -> list[Step]:
+def steps_of(route: Route) -> list[Step]:
     """Everything a worker does, in the order of an issue's way. Each does a bounded piece and says if there is more.
 
     Confirmation mails come first: a person waits for them, and no issue may hold them up (R-122).
@@ -58,12 +59,13 @@ def steps_of(provider: Provider, throttle: Throttle) -> list[Step]:
         seldom(plan_slots),
         start_due_slots,
         start_due_issues,
-        partial(address_next, provider.batch_size),
-        partial(post_next, provider, throttle),
-        partial(apply_receipts, provider),
+        partial(address_next, route[0].batch_size),
+        seldom(partial(pause_or_go_on, route)),
+        partial(post_next, route),
+        *(partial(apply_receipts, provider) for provider in route if provider.has_receipts),
         seldom(brake_sends),
         settle_proven,
-        partial(hold_the_hopeless, provider),
+        partial(hold_the_hopeless, route),
         drop_cancelled,
         finish_issues,
     ]
@@ -71,14 +73,14 @@ def steps_of(provider: Provider, throttle: Throttle) -> list[Step]:
 
 def errands_of() -> list[Step]:
     """What takes a worker out on the net. It has a loop of its own: no mail waits for a stranger's slow server."""
-    return [poll_next_feed, check_next_links, partial(look_up_next, get_provider())]
+    return [poll_next_feed, check_next_links, partial(look_up_next, get_route())]
 
 
 def work(stop: threading.Event) -> None:
     """Do what is due until `stop` is set. May be killed at any moment; the next start goes on."""
-    provider, throttle, heartbeat = get_provider(), Throttle(), Heartbeat(worker_name())
+    route, heartbeat = get_route(), Heartbeat(worker_name())
     steps = [Stepper(heartbeat.beat)]
-    steps += [Stepper(step, on_work=heartbeat.note) for step in steps_of(provider, throttle)]
+    steps += [Stepper(step, on_work=heartbeat.note) for step in steps_of(route)]
     with bound_contextvars(worker=worker_name()):
         log.info("worker %s started", worker_name())
         Stepper(take_over)()
@@ -87,9 +89,18 @@ def work(stop: threading.Event) -> None:
         while not stop.is_set():
             close_old_connections()
             if not run_round(steps):
-                stop.wait(min(IDLE, throttle.delay() or IDLE))
+                stop.wait(rest_of(route))
         errands.join(ERRANDS_END)
         heartbeat.end()
+
+
+def rest_of(route: Route) -> float:
+    """Seconds until the next look: no longer than a batch that is due waits for its slot."""
+    try:
+        seconds = seconds_until_post(route)
+    except DatabaseError:
+        return IDLE
+    return IDLE if seconds is None else min(IDLE, max(SHORTEST_REST, seconds))
 
 
 def run_errands(stop: threading.Event) -> None:
@@ -107,12 +118,12 @@ def run_errands(stop: threading.Event) -> None:
 
 def work_until_idle() -> None:
     """Do what is due until nothing is; for `manage.py worker --until-idle`."""
-    provider, throttle = get_provider(), Throttle()
-    steps = [Stepper(step) for step in steps_of(provider, throttle)]
+    route = get_route()
+    steps = [Stepper(step) for step in steps_of(route)]
     errands = [Stepper(errand) for errand in errands_of()]
     # Mail first, always: errands have their turn when no mail is left.
-    while run_round(steps) or throttle.delay() or run_round(errands):
-        threading.Event().wait(throttle.delay())
+    while run_round(steps) or seconds_until_post(route) is not None or run_round(errands):
+        threading.Event().wait(rest_of(route))
 
 
 def run_round(steps: Sequence[Step]) -> bool:
@@ -124,7 +135,6 @@ def seldom(step: Step, seconds: float = SELDOM, clock: Callable[[], float] = tim
     """`step`, but at most once in so many seconds: between two posts it would only cost time."""
     due_at = clock()
 
-    @wraps(step)
     def step_if_due() -> bool:
         nonlocal due_at
         if clock() < due_at:
@@ -132,6 +142,7 @@ def seldom(step: Step, seconds: float = SELDOM, clock: Callable[[], float] = tim
         due_at = clock() + seconds
         return step()
 
+    step_if_due.__name__ = name_of(step)
     return step_if_due
 
 

@@ -18,6 +18,7 @@ from newsletter.admin.pages import SEND_PERMISSION
 from newsletter.content.links import web_link_problem
 from newsletter.models import Feed, IssueStatus, Newsletter, Slot
 from newsletter.rendering import ThemeError, load_theme, theme_names
+from newsletter.sending.allowance import WARM_UP, warm_up_day
 from subscribers.models import check_header_text
 
 THEME_HELP = "Drafts change at once, frozen issues stay as they are. Themes of your own: docs/write-a-theme.md."
@@ -174,11 +175,25 @@ class NewsletterAdmin(NewsletterModelAdmin):
         ("How issues look", {"fields": ("theme", "logo_url", "logo_width")}),
         ("Who writes to them", {"fields": ("sender_name", "sender_email", "reply_to", "postal_address")}),
         ("Publishing", {"fields": ("time_zone", "known_sources")}),
+        ("How fast it sends", {"fields": ("hourly_limit", "warm_up_since", "warm_up")}),
     )
+    readonly_fields = ("warm_up",)
 
     def get_prepopulated_fields(self, request: HttpRequest, obj: Newsletter | None = None) -> dict[str, Sequence[str]]:
         """The slug follows the name while it is new; later, links to it are out in the world."""
         return {} if obj else {"slug": ("name",)}
+
+    @admin.display(description="Warm-up")
+    def warm_up(self, newsletter: Newsletter) -> str:
+        """Where it stands today, and what its days allow."""
+        caps = " · ".join(f"{cap:,}" for cap in WARM_UP)
+        plan = f"At most so many mails on the first days: {caps}. From then on there is no limit."
+        if newsletter.pk is None or newsletter.warm_up_since is None:
+            return plan
+        day = warm_up_day(newsletter, timezone.now())
+        if day is None:
+            return f"Behind it. {plan}"
+        return f"Day {day.number} of {len(WARM_UP)}: {day.used:,} of {day.cap:,} mails are out today. {plan}"
 
     @admin.display(description="Sender")
     def sender(self, newsletter: Newsletter) -> str:

@@ -24,6 +24,7 @@ from newsletter.admin.moments import from_now, in_zone, zone_names, zone_of
 from newsletter.admin.pages import Need, Page, editor_of, home_of, issue_page, page_url, tell_and_go
 from newsletter.models import Issue, IssueStatus, WrongStatus
 from newsletter.providers import get_provider
+from newsletter.sending.allowance import time_for
 from newsletter.sending.check import audience_for as readers_of_the_list
 from newsletter.sending.manifest import Approval, Estimate, Manifest, ManifestUnreadable, estimate_for
 from newsletter.sending.schedule import IssueRefused, dry_run, first_instant, schedule_issue, send_now, waves_of
@@ -60,7 +61,8 @@ class Audience:
 def audience_for(issue: Issue) -> Audience:
     """The audience as it is now."""
     now = readers_of_the_list(issue)
-    return Audience(now.count, in_words(now.left_out), estimate_for(now.count, get_provider()))
+    limits = time_for(issue.newsletter, now.count, start=timezone.now())
+    return Audience(now.count, in_words(now.left_out), estimate_for(now.count, get_provider(), limits=limits))
 
 
 def in_words(left_out: Mapping[str, int]) -> tuple[tuple[int, str], ...]:

@@ -3,7 +3,7 @@
 from newsletter.models.delivery import OPEN_BATCH_STATES, Batch, BatchState, Delivery, DeliveryStatus, Fact
 from newsletter.models.edition import Edition, EditionIsFrozen
 from newsletter.models.feed import Feed, FeedItem, FeedItemState
-from newsletter.models.flow import ProviderFlow
+from newsletter.models.flow import ProviderFlow, Standing
 from newsletter.models.heartbeat import WorkerHeartbeat
 from newsletter.models.issue import (
     PUBLISHED,
@@ -58,6 +58,7 @@ __all__ = [
     "Section",
     "Slot",
     "SlotRun",
+    "Standing",
     "Story",
     "Verdict",
     "Weekday",

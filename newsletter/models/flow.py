@@ -2,8 +2,26 @@
 
 from __future__ import annotations
 
+import datetime
+import enum
+
 from django.db import models
 from django.utils import timezone
+
+
+class Standing(enum.Enum):
+    """Whether a provider takes mail."""
+
+    OPEN = "open"
+    """It does, in turn."""
+    RESTING = "resting"
+    """It asked for a short rest, or a post went wrong a moment ago; nobody else needs to take over."""
+    BROKEN = "broken"
+    """Too many posts went wrong. After a rest a single one tries."""
+    SPENT = "spent"
+    """Its quota is used up until a moment that is known."""
+    HALTED = "halted"
+    """It refuses us as a whole until a person acts, or the key is another."""
 
 
 class ProviderFlow(models.Model):
@@ -37,3 +55,17 @@ class ProviderFlow(models.Model):
 
     def __str__(self) -> str:
         return f"flow of {self.provider}"
+
+    def standing_at(self, moment: datetime.datetime) -> Standing:
+        """Whether it takes mail then. A broken one is open once its rest is over and nobody else tries it."""
+        if self.halted_at:
+            return Standing.HALTED
+        if _is_ahead(self.quota_until, moment):
+            return Standing.SPENT
+        if self.broken_at and (_is_ahead(self.rests_until, moment) or _is_ahead(self.probing_until, moment)):
+            return Standing.BROKEN
+        return Standing.RESTING if _is_ahead(self.rests_until, moment) else Standing.OPEN
+
+
+def _is_ahead(until: datetime.datetime | None, moment: datetime.datetime) -> bool:
+    return until is not None and until > moment

@@ -15,7 +15,15 @@ PROVIDERS: Mapping[str, Callable[[], Provider]] = {
     "smtp": smtp.from_settings,
 }
 
+#: The providers in their order: the first that takes mail has it.
+Route = tuple[Provider, ...]
+
+
+def get_route() -> Route:
+    """The providers in force, as PROVIDER names them; the same ones as long as their settings are the same."""
+    return tuple(PROVIDERS[name]() for name in settings.PROVIDER.split(","))
+
 
 def get_provider() -> Provider:
-    """The provider in force; the same one as long as its settings are the same."""
-    return PROVIDERS[settings.PROVIDER]()
+    """The first of the route: the one that carries mail while nothing is wrong."""
+    return get_route()[0]

@@ -13,6 +13,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar, Protocol, runtime_checkable
 
+from django.utils.crypto import salted_hmac
+
 from newsletter.models import Fact
 from subscribers.addresses import UNFIT_FOR_HEADERS
 
@@ -70,6 +72,17 @@ class OutcomeKind(enum.Enum):
     """The provider takes messages one by one, and they did not all end the same way; `results` has each."""
 
 
+class Extent(enum.Enum):
+    """How far a HALT reaches."""
+
+    ISSUE = "issue"
+    """What the mails of this issue share is at fault, such as its sender: other issues may fare better."""
+    TEAM = "team"
+    """Everything of the account is refused until a person acts, or its key is another."""
+    QUOTA = "quota"
+    """Everything of the account is refused for `retry_after` seconds; then it goes on by itself."""
+
+
 class Fate(enum.Enum):
     """What is known about one message of a post whose messages go out one by one."""
 
@@ -105,6 +118,8 @@ class Outcome:
     results: tuple[MessageResult, ...] = ()
     """With PARTIAL: one for each message, in order."""
     reason: str = ""
+    extent: Extent = Extent.ISSUE
+    """With HALT."""
     retry_after: float | None = None
     """Seconds that the provider asked to wait."""
     rate_limit: float | None = None
@@ -202,6 +217,11 @@ class SignedReceipt:
     body: str
 
 
+def account_of(*parts: object) -> str:
+    """The name of an account, the same for the same key, login and address; it tells nothing about them."""
+    return salted_hmac("newsletter.providers.account", "\0".join(map(str, parts)), algorithm="sha256").hexdigest()[:32]
+
+
 class Provider(Protocol):
     """Carries mail and tells what became of it."""
 
@@ -217,6 +237,10 @@ class Provider(Protocol):
     """
     has_receipts: ClassVar[bool]
     """Whether it tells by webhook what became of a mail."""
+
+    @property
+    def account(self) -> str:
+        """Whose limits and quotas its posts count towards, at most 64 characters: `account_of` the key and address."""
 
     def __hash__(self) -> int:
         """By identity: what is encoded for one provider is kept for it."""

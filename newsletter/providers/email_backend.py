@@ -10,8 +10,9 @@ from django.conf import settings
 from django.core.mail import EmailMessage, EmailMultiAlternatives
 from django.core.mail.backends.base import BaseEmailBackend
 
-from newsletter.providers import get_provider
+from newsletter.providers import get_route
 from newsletter.providers.base import Message, MessageRefused, OutcomeKind
+from newsletter.providers.flow import post_message
 from subscribers.notices import NoticeError
 
 #: Outcomes after which the same mail may be tried again; the others need a person or a change of the mail.
@@ -47,7 +48,7 @@ class ProviderEmailBackend(BaseEmailBackend):
 
 
 def _post(message: Message, key: str) -> str:
-    outcome = get_provider().post_message(message, key=key)
+    outcome = post_message(get_route(), message, key=key)
     if outcome.kind is not OutcomeKind.ACCEPTED:
         raise NoticeError(outcome.reason, permanent=outcome.kind not in RETRYABLE)
     return outcome.ids[0]

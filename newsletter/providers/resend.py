@@ -1,6 +1,6 @@
 """Resend: posts, and everything that is known of its API. The only module that imports `resend`.
 
-Its webhooks are read in `resend_receipts`, its list of mails in `resend_list`.
+Its refusals are read in `resend_answers`, its webhooks in `resend_receipts`, its list of mails in `resend_list`.
 
 Sources: Resend's API reference and error page, resend 2.51. The SDK's classes do not tell errors apart
 (one class for three kinds of 429); the HTTP status and the error's name do.
@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import base64
 import datetime
-import re
 import ssl
 from collections.abc import Callable, Iterator, Mapping
 from email.utils import parsedate_to_datetime
@@ -27,14 +26,17 @@ from newsletter.drill import Point, reached
 from newsletter.providers.base import (
     CheckUp,
     Event,
+    Extent,
     LookUpFailed,
     Message,
     Outcome,
     OutcomeKind,
     Sight,
     SignedReceipt,
+    account_of,
     cleaned,
 )
+from newsletter.providers.resend_answers import HALTING, number_in, outcome_of_refusal
 from newsletter.providers.resend_list import ResendList
 from newsletter.providers.resend_receipts import read_event, verified
 
@@ -43,24 +45,6 @@ FROZEN_BODY = "frozen"
 
 #: Errors that mean that no byte of the request has left.
 NOT_SENT = (urllib3.exceptions.NewConnectionError, urllib3.exceptions.ConnectTimeoutError)
-
-#: Error names that stop all sending until a person acts, whatever their status: the key, the quota, or something
-#: that every message of the newsletter has, so that no other message would fare better.
-HALTING = {
-    "invalid_from_address",
-    "invalid_idempotency_key",
-    "missing_api_key",
-    "restricted_api_key",
-    "invalid_api_key",
-    "suspended_api_key",
-    "invalid_permission",
-    "email_above_quota",
-    "daily_quota_exceeded",
-    "monthly_quota_exceeded",
-}
-
-#: Fields that all messages of an issue share; a complaint about one of them is no reader's fault.
-SHARED_FIELD = re.compile(r"[`'\"](?:from|reply_to|headers|tags|subject|html|text)\b")
 
 #: Our columns keep this much of a provider's id.
 LONGEST_ID = 64
@@ -82,9 +66,7 @@ class PooledClient(resend.HTTPClient):
     """
 
     def __init__(self, connections: int = 8) -> None:
-        self._pool = urllib3.PoolManager(
-            maxsize=connections, block=True, retries=False, timeout=TIMEOUT
-        )
+        self._pool = urllib3.PoolManager(maxsize=connections, block=True, retries=False, timeout=TIMEOUT)
 
     def request(
         self,
@@ -153,6 +135,11 @@ class ResendProvider:
         self._client = PooledClient()
         self._secrets = [base64.b64decode(secret.removeprefix("whsec_")) for secret in webhook_secrets]
 
+    @property
+    def account(self) -> str:
+        """The key's; whether two keys are one team's, nobody tells us."""
+        return account_of(self._url, self._api_key)
+
     def close(self) -> None:
         """Give its connections back."""
         self._client.close()
@@ -192,7 +179,7 @@ class ResendProvider:
         resend.default_http_client = self._client
         try:
             answer = call()
-            rate_limit = _number(answer.get("http_headers"), "ratelimit-limit")
+            rate_limit = number_in(answer.get("http_headers"), "ratelimit-limit")
             return Outcome(kind=OutcomeKind.ACCEPTED, ids=ids(answer), rate_limit=rate_limit)
         except ResendError as error:
             return outcome_of_error(error)
@@ -284,30 +271,7 @@ def outcome_of_error(error: ResendError) -> Outcome:
     status, name, message = _status(error.code), cleaned(error.error_type), cleaned(error.message)
     if name == "HttpClientError":
         return _transport_outcome(error)
-    return Outcome(
-        kind=_kind(status, name, message),
-        reason=f"Resend answered {status} {name}: {message}",
-        retry_after=_number(error.headers, "retry-after") or (1.0 if status == 429 else None),
-        rate_limit=_number(error.headers, "ratelimit-limit"),
-    )
-
-
-def _kind(status: int, name: str, message: str) -> OutcomeKind:
-    if name in HALTING or status in {401, 403, 404, 405, 451}:
-        return OutcomeKind.HALT
-    if status == 429:
-        return OutcomeKind.LATER
-    if name == "invalid_idempotent_request":
-        return OutcomeKind.STUCK
-    if status == 400 and "api key" in message.lower():
-        # Resend's answer to a key that it does not know (seen by two third parties).
-        return OutcomeKind.HALT
-    if status in {400, 422}:
-        return OutcomeKind.HALT if SHARED_FIELD.search(message) else OutcomeKind.SPLIT
-    if status == 413:
-        return OutcomeKind.SPLIT
-    # 5xx, and 409 concurrent_idempotent_requests: the first post is still running.
-    return OutcomeKind.UNKNOWN
+    return outcome_of_refusal(status, name, message, error.headers)
 
 
 def _status(code: object) -> int:
@@ -319,7 +283,11 @@ def _transport_outcome(error: ResendError) -> Outcome:
     # The SDK wraps whatever the client raised; the original is only in the context.
     cause = error.__context__
     if isinstance(cause, Redirected):
-        return Outcome(kind=OutcomeKind.HALT, reason=f"The address of the API is wrong: it redirects ({cause}).")
+        return Outcome(
+            kind=OutcomeKind.HALT,
+            extent=Extent.TEAM,
+            reason=f"The address of the API is wrong: it redirects ({cause}).",
+        )
     if isinstance(cause, NOT_SENT) or _is_certificate_fault(cause):
         return Outcome(kind=OutcomeKind.LATER, reason=f"No connection to the provider ({type(cause).__name__}).")
     return Outcome(
@@ -358,13 +326,3 @@ def _ids(ids: list[object], size: int) -> tuple[str, ...]:
     if any(len(value) > LONGEST_ID for value in named):
         raise ValueError("an id is longer than any that Resend documents")
     return named
-
-
-def _number(headers: Mapping[str, str] | None, name: str) -> float | None:
-    """A header as a sane positive number of at most a day; None if it is missing or absurd (R-118)."""
-    lowered = {key.lower(): value for key, value in (headers or {}).items()}
-    try:
-        value = float(lowered[name])
-    except (KeyError, ValueError, TypeError):
-        return None
-    return min(value, 86_400.0) if value > 0 else None

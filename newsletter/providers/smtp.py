@@ -23,12 +23,14 @@ from email.utils import format_datetime, formataddr, parseaddr
 from typing import Any, ClassVar, NoReturn, Self, cast
 
 import orjson
+from django.conf import settings
 from django.core.mail.backends.smtp import EmailBackend
 from django.utils import timezone
 
 from newsletter.providers.base import (
     CheckUp,
     Event,
+    Extent,
     Fate,
     Message,
     MessageResult,
@@ -36,6 +38,7 @@ from newsletter.providers.base import (
     OutcomeKind,
     ReceiptRefused,
     SignedReceipt,
+    account_of,
     cleaned,
     outcome_of_each,
 )
@@ -92,6 +95,12 @@ class SmtpProvider:
     key_lifetime: ClassVar[datetime.timedelta] = datetime.timedelta(0)
     has_receipts: ClassVar[bool] = False
 
+    @property
+    def account(self) -> str:
+        """The login's at the server."""
+        login = (settings.EMAIL_HOST_USER, settings.EMAIL_HOST_PASSWORD)
+        return account_of(settings.EMAIL_HOST, settings.EMAIL_PORT, *login)
+
     def encode(self, message: Message) -> bytes:
         """The message as JSON. It becomes a mail when it is posted: transfer encodings would tear slots apart."""
         return orjson.dumps(
@@ -119,7 +128,7 @@ class SmtpProvider:
             with Connection.open() as connection:
                 return outcome_of_each(list(_results(connection, mails)), rate_limit=POSTS_A_SECOND)
         except NoConnection as fault:
-            return Outcome(kind=fault.kind, reason=str(fault))
+            return Outcome(kind=fault.kind, extent=Extent.TEAM, reason=str(fault))
 
     def post_message(self, message: Message, *, key: str) -> Outcome:
         """Post one mail. A repeat under the same key is a second mail, with the same Message-ID."""

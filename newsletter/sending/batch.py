@@ -13,15 +13,18 @@ import os
 import socket
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import partial
 
 import zstandard
 from django.db import DatabaseError, transaction
+from django.db.models import Q
 from django.utils import timezone
 
 from newsletter.drill import Point, reached
 from newsletter.models import Batch, BatchState, Delivery, DeliveryStatus
 from newsletter.models.delivery import BatchQuerySet
 from newsletter.providers.base import Provider
+from newsletter.sending.allowance import room_left_now, used_up
 from newsletter.sending.keys import batch_key
 from newsletter.sending.message import ReaderValues, message_template
 from newsletter.sending.readers import UNDER_WAY, Reader, readers_of
@@ -68,21 +71,30 @@ def worker_name() -> str:
     return f"{socket.gethostname()}:{os.getpid()}"
 
 
-def claim_batch(provider: Provider, *, doubtful_first: bool = False) -> ClaimedBatch | None:
-    """The next batch to post, its bytes frozen; None if there is none.
+def claim_batch(
+    provider: Provider, *, doubtful_first: bool = False, only_doubtful: bool = False
+) -> ClaimedBatch | None:
+    """The next batch for this provider to post, its bytes frozen; None if there is none.
 
     A batch that must not be posted (everybody left, its key expired, a receipt told) is settled on the way, one that
     cannot be built is set aside, and the next is taken. While the provider does not answer, `doubtful_first` tries
-    what is in doubt already, so that an outage does not put one batch after the other in doubt.
+    what is in doubt already, so that an outage does not put one batch after the other in doubt; `only_doubtful` takes
+    nothing else, for a provider whose turn it is not. What is in doubt at one provider is never given to another.
     """
-    while _next_batch(doubtful_first=doubtful_first).exists():
+    waiting = partial(_next_batch, provider, doubtful_first=doubtful_first, only_doubtful=only_doubtful)
+    while waiting().exists():
         with transaction.atomic():
-            batch = _next_batch(doubtful_first=doubtful_first).select_for_update(of=("self",), skip_locked=True).first()
+            batch = waiting().select_for_update(of=("self",), skip_locked=True).first()
             if batch is None:
                 return None
             if claimed := _claim_or_set_aside(batch, provider):
                 return claimed
     return None
+
+
+def has_waiting(provider: Provider, *, doubtful_first: bool, only_doubtful: bool) -> bool:
+    """Whether `claim_batch` would find a batch to look at."""
+    return _next_batch(provider, doubtful_first=doubtful_first, only_doubtful=only_doubtful).exists()
 
 
 def release_claims_of_the_dead() -> int:
@@ -107,10 +119,18 @@ def _is_running(pid: int) -> bool:
     return pid != os.getpid()
 
 
-def _next_batch(*, doubtful_first: bool) -> BatchQuerySet:
+def _next_batch(provider: Provider, *, doubtful_first: bool, only_doubtful: bool) -> BatchQuerySet:
     now = timezone.now()
-    doubtful = Batch.objects.in_doubt(now)
-    batches = doubtful if doubtful_first and doubtful.exists() else Batch.objects.claimable(now)
+    # Bytes from before providers were noted down may be anybody's.
+    is_its_own = Q(provider__in=(provider.name, "")) & ~Q(state=BatchState.READY)
+    doubtful = Batch.objects.in_doubt(now).filter(is_its_own)
+    if doubtful_first and doubtful.exists():
+        batches = doubtful
+    elif only_doubtful:
+        batches = Batch.objects.claimable(now).filter(is_its_own)
+    else:
+        has_room = Q(state=BatchState.READY) & ~Q(edition__issue__newsletter__in=used_up(now))
+        batches = Batch.objects.claimable(now).filter(is_its_own | has_room)
     return batches.select_related("edition__issue").defer(*LARGE)
 
 
@@ -176,6 +196,11 @@ def _freeze(batch: Batch, provider: Provider, now: datetime.datetime) -> bytes |
         batch.state, batch.reason, batch.finished_at = BatchState.DROPPED, NOBODY_LEFT, now
         batch.save()
         return None
+    room = room_left_now(batch.edition.issue.newsletter_id, now)
+    if (most := min(provider.batch_size, len(included) if room is None else room)) < len(included):
+        if most:
+            _cut(batch, [reader.delivery_pk for reader in included], most, provider)
+        return None
     if batch.attempts:
         # Tried before, and known not to have gone out. Its readers may differ now, so its bytes may, and other
         # bytes need another key.
@@ -184,9 +209,33 @@ def _freeze(batch: Batch, provider: Provider, now: datetime.datetime) -> bytes |
         batch.first_attempt_at = None
     body = _body(batch, included, provider)
     batch.payload, batch.payload_sha256 = zstandard.compress(body, 1), hashlib.sha256(body).hexdigest()
-    batch.recipients = len(included)
+    batch.recipients, batch.provider = len(included), provider.name
     Delivery.objects.filter(pk__in=[reader.delivery_pk for reader in included]).update(status=DeliveryStatus.BATCHED)
     return body
+
+
+def _cut(batch: Batch, keys: list[int], most: int, provider: Provider) -> None:
+    """Smaller batches in the place of one that is too large for its provider, or for what may go out now."""
+    if most == provider.batch_size:
+        runs = [keys[start : start + most] for start in range(0, len(keys), most)]
+        batch.reason = f"Cut, since {provider.name} takes {most} mails at a time."
+    else:
+        runs = [keys[:most], keys[most:]]
+        batch.reason = f"Cut, since {most} more mails of the newsletter may go out now."
+    batch.state, batch.payload, batch.finished_at = BatchState.SPLIT, None, timezone.now()
+    batch.save()
+    Batch.objects.bulk_create(
+        Batch(
+            edition=batch.edition,
+            first_delivery=run[0],
+            last_delivery=run[-1],
+            key=batch_key(batch.edition, run[0], run[-1], epoch=1),
+            may_be_out=batch.may_be_out,
+            attempts=batch.attempts,
+            not_before=batch.not_before,
+        )
+        for run in runs
+    )
 
 
 def _body(batch: Batch, readers: list[Reader], provider: Provider) -> bytes:

@@ -19,6 +19,7 @@ from newsletter.models import (
     IssueStatus,
     WrongStatus,
 )
+from newsletter.providers.flow import lift_halts
 from newsletter.sending.address import audience_of
 from newsletter.sending.brake import toll_of
 
@@ -40,16 +41,19 @@ def pause_issue(issue: Issue, *, by: str, reason: str) -> None:
 
 
 def resume_issue(issue: Issue, *, by: str, reason: str = "") -> None:
-    """Go on where it stopped. Raises WrongStatus, and ReasonNeeded if too much went wrong with it.
+    """Go on where it stopped; a provider that refused us is tried again, for every send.
 
-    What has gone wrong by now is put up with: only more of it pauses the send again.
+    What has gone wrong by now is put up with: only more of it pauses the send again. Raises WrongStatus, and
+    ReasonNeeded if too much went wrong with it.
     """
-    changes: dict[str, Any] = {}
+    changes: dict[str, Any] = {"hold_reason": "", "waits_for_provider": False}
     if Issue.objects.filter(pk=issue.pk, is_braked=True).exists():
         if not reason.strip():
             raise ReasonNeeded
-        changes = {"is_braked": False, "tolerated": toll_of(issue).shares()}
-    issue.move(IssueStatus.SENDING, only_from=(IssueStatus.PAUSED,), by=by, reason=reason, hold_reason="", **changes)
+        changes |= {"is_braked": False, "tolerated": toll_of(issue).shares()}
+    with transaction.atomic():
+        issue.move(IssueStatus.SENDING, only_from=(IssueStatus.PAUSED,), by=by, reason=reason, **changes)
+        lift_halts(by=by)
 
 
 def cancel_issue(issue: Issue, *, by: str, reason: str = "") -> None:

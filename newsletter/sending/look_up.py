@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import zstandard
@@ -47,17 +48,17 @@ class Conclusion:
     sentence: str
 
 
-def looking_up(provider: Provider) -> CanLookUp | None:
-    """The provider, if it keeps a list that the settings let us read."""
-    return provider if isinstance(provider, CanLookUp) and provider.can_look_up else None
+def looking_up(route: Sequence[Provider]) -> CanLookUp | None:
+    """The first provider of the route that keeps a list which the settings let us read."""
+    return next((each for each in route if isinstance(each, CanLookUp) and each.can_look_up), None)
 
 
-def look_up_next(provider: Provider) -> bool:
+def look_up_next(route: Sequence[Provider]) -> bool:
     """Read one page for one batch in doubt, if one is due; False, since the next page is due only after a rest.
 
     Raises LookUpFailed where asking again may help.
     """
-    reader = looking_up(provider)
+    reader = looking_up(route)
     if reader and (look_up := next_look_up(doubtful(), by="worker")):
         read_page(look_up, reader)
     return False

@@ -27,8 +27,9 @@ from pydantic import TypeAdapter, ValidationError
 from newsletter.models import Edition, Issue
 from newsletter.providers import get_provider
 from newsletter.providers.base import Provider
+from newsletter.providers.flow import SHARE
 from newsletter.sending.address import CHUNK, audience_of, excluded_from
-from newsletter.sending.throttle import SHARE
+from newsletter.sending.allowance import time_for
 from newsletter.sending.waves import LocalTime
 
 VERSION = 1
@@ -75,6 +76,13 @@ class Estimate:
     cost: str | None
     """None where no price is set."""
     currency: str
+    is_held_back: bool = False
+    """Whether the newsletter's own limit or warm-up, and not the provider, decides how long it takes."""
+
+    @property
+    def days(self) -> int:
+        """On how many days mails go out, as far as whole days tell."""
+        return math.ceil(self.seconds / 86_400)
 
     @property
     def minutes(self) -> int:
@@ -208,15 +216,20 @@ def manifest_of(
         readers_sha256=readers_sha256,
         excluded=excluded_from(issue.newsletter_id, moment),
         batches=batches,
-        estimate=estimate_for(readers, provider),
+        estimate=estimate_for(readers, provider, limits=time_for(issue.newsletter, readers, start=moment)),
     )
 
 
-def estimate_for(readers: int, provider: Provider) -> Estimate:
-    """How long it takes `provider` to carry an issue to so many, and what it costs at the price that is set."""
+def estimate_for(readers: int, provider: Provider, *, limits: datetime.timedelta = datetime.timedelta(0)) -> Estimate:
+    """How long it takes `provider` to carry an issue to so many, and what it costs at the price that is set.
+
+    `limits` is how long the newsletter's own limits stretch it (`allowance.time_for`).
+    """
     price: Decimal | None = settings.PRICE_PER_THOUSAND
+    seconds = math.ceil(count_batches(readers, provider.batch_size) / (provider.posts_per_second * SHARE))
     return Estimate(
-        seconds=math.ceil(count_batches(readers, provider.batch_size) / (provider.posts_per_second * SHARE)),
+        seconds=max(seconds, math.ceil(limits.total_seconds())),
+        is_held_back=limits.total_seconds() > seconds,
         posts_per_second=provider.posts_per_second,
         price_per_thousand=None if price is None else str(price),
         cost=None if price is None else str((price * readers / 1000).quantize(Decimal("0.01"))),

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import datetime
 import logging
+import math
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import groupby
 
 from django.db import transaction
@@ -20,17 +21,16 @@ from structlog.contextvars import bound_contextvars
 from newsletter.drill import Point, reached
 from newsletter.models import Batch, BatchState, Delivery, DeliveryStatus, Issue, IssueStatus, WrongStatus
 from newsletter.models.given import execute_with
-from newsletter.providers.base import Fate, MessageResult, Outcome, OutcomeKind, Provider
-from newsletter.sending.batch import LARGE, ClaimedBatch, claim_batch
+from newsletter.providers.base import Extent, Fate, MessageResult, Outcome, OutcomeKind, Provider
+from newsletter.providers.flow import LONGEST_REST, looks_along, note_outcome, take_slot
+from newsletter.sending.batch import LARGE, ClaimedBatch, claim_batch, has_waiting
 from newsletter.sending.keys import batch_key
 from newsletter.sending.readers import UNDER_WAY, deliveries_of
 from newsletter.sending.reconcile import hold
-from newsletter.sending.throttle import Throttle
+from newsletter.sending.standstill import pause_or_go_on
 from newsletter.tracing import span
 
 log = logging.getLogger(__name__)
-
-LONGEST_WAIT = 300.0
 
 #: How often a reader's mail is refused for now until that counts for good; with the waits between, about eight hours.
 MOST_TRIES = 200
@@ -44,20 +44,48 @@ RECORD_IDS = """
 """
 
 
-def post_next(provider: Provider, throttle: Throttle) -> bool:
-    """Post one batch if one is due and the provider's rate allows it; whether one was posted."""
-    if not throttle.is_open():
-        return False
-    claimed = claim_batch(provider, doubtful_first=throttle.is_struggling)
-    if claimed is None:
-        return False
-    reached(Point.CLAIM_COMMITTED)
-    if claimed.is_still_ours():
-        with bound_contextvars(batch=claimed.pk, issue=claimed.issue_pk):
-            outcome = _post(claimed, provider)
-            throttle.note(outcome)
-            record_outcome(claimed, outcome)
-    return True
+def post_next(route: Sequence[Provider]) -> bool:
+    """Post one batch if one is due and a provider of the route may have it now; whether one was posted.
+
+    New batches go to the first that takes mail. The others are asked only for their own that are in doubt, since those
+    may be posted again nowhere else.
+    """
+    for provider, seen, is_its_turn in looks_along(route):
+        if seen.seconds > 0:
+            continue
+        claimed = claim_batch(provider, doubtful_first=seen.is_struggling, only_doubtful=not is_its_turn)
+        if claimed is not None:
+            reached(Point.CLAIM_COMMITTED)
+            with bound_contextvars(batch=claimed.pk, issue=claimed.issue_pk):
+                post_claimed(claimed, provider, route)
+            return True
+    return False
+
+
+def post_claimed(claimed: ClaimedBatch, provider: Provider, route: Sequence[Provider]) -> None:
+    """Wait for a slot, post, and record. A batch whose slot does not come goes back, known not to have gone out."""
+    slot = take_slot(provider)
+    if slot is None:
+        record_outcome(claimed, Outcome(kind=OutcomeKind.LATER, reason="Others were faster; it waits for its turn."))
+    elif claimed.is_still_ours():
+        outcome = _post(claimed, provider)
+        note_outcome(slot, outcome)
+        record_outcome(claimed, outcome)
+        if outcome.kind is OutcomeKind.HALT:
+            pause_or_go_on(route)
+
+
+def seconds_until_post(route: Sequence[Provider]) -> float | None:
+    """Until a batch that waits may be posted; None if none waits, or if only a person or a day can help."""
+    looks = list(looks_along(route))
+    anybodys_turn = any(is_its_turn for _provider, _seen, is_its_turn in looks)
+    seconds = [
+        seen.seconds
+        for provider, seen, is_its_turn in looks
+        if has_waiting(provider, doubtful_first=seen.is_struggling, only_doubtful=anybodys_turn and not is_its_turn)
+    ]
+    soonest = min(seconds, default=math.inf)
+    return soonest if soonest <= LONGEST_REST else None
 
 
 def _post(claimed: ClaimedBatch, provider: Provider) -> Outcome:
@@ -112,8 +140,10 @@ def _try_later(batch: Batch, outcome: Outcome, claimed: ClaimedBatch) -> None:
 
 
 def _halt(batch: Batch, outcome: Outcome, claimed: ClaimedBatch) -> None:
+    """What is the issue's fault pauses it; what is the provider's is for `pause_or_go_on`, as another may take over."""
     _try_later(batch, outcome, claimed)
-    _pause(batch.edition.issue, outcome.reason)
+    if outcome.extent is Extent.ISSUE:
+        _pause(batch.edition.issue, outcome.reason)
 
 
 def _pause(issue: Issue, reason: str) -> None:
@@ -292,6 +322,6 @@ def _wait(outcome: Outcome, attempts: int) -> datetime.timedelta:
 
     At most five minutes, whatever was asked: asking again costs little, and a reader waits (R-118).
     """
-    longest = min(LONGEST_WAIT, 2.0 ** min(attempts, 12))
+    longest = min(LONGEST_REST, 2.0 ** min(attempts, 12))
     jittered = random.uniform(0.2, longest)  # noqa: S311 - spreads load; nobody gains by guessing it
-    return datetime.timedelta(seconds=min(outcome.retry_after or jittered, LONGEST_WAIT))
+    return datetime.timedelta(seconds=min(outcome.retry_after or jittered, LONGEST_REST))

@@ -5,6 +5,8 @@ Imports models, providers and `readers`.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from django.db import transaction
 from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
@@ -53,18 +55,33 @@ def settle_if_proven(batch: Batch) -> bool:
     return deliveries_of(batch).filter(HAS_A_FACT).exists() and settle(batch, PROVEN)
 
 
-def hold_the_hopeless(provider: Provider) -> bool:
-    """Hold batches in doubt that nobody will post again: their key has expired, or their send was cancelled."""
+def hold_the_hopeless(route: Sequence[Provider]) -> bool:
+    """Hold batches in doubt that nobody will post again.
+
+    Their key has expired, their send was cancelled, or the provider that may have them is not in the route any more:
+    another one would not know their keys.
+    """
     now = timezone.now()
-    # Without keys no clock is asked: one that was set back would make the doubtful fit again.
-    expired = Q(first_attempt_at__lt=now - provider.key_lifetime) if provider.key_lifetime else ~Q(pk=None)
-    cancelled = Q(edition__sent_as__status=IssueStatus.CANCELLED)
+    hopeless = Q(edition__sent_as__status=IssueStatus.CANCELLED)
+    hopeless |= ~Q(provider__in=["", *(provider.name for provider in route)])
+    for provider in route:
+        # Without keys no clock is asked: one that was set back would make the doubtful fit again.
+        expired = Q(first_attempt_at__lt=now - provider.key_lifetime) if provider.key_lifetime else ~Q(pk=None)
+        hopeless |= expired & Q(provider__in=(provider.name, *([""] if provider is route[0] else [])))
     doubtful = Batch.objects.free(now).exclude(state=BatchState.READY)
-    found = list(doubtful.filter(expired | cancelled).select_related("edition__sent_as")[:CHUNK])
+    found = list(doubtful.filter(hopeless).select_related("edition__sent_as")[:CHUNK])
     for batch in found:
-        is_cancelled = batch.edition.sent_as.status == IssueStatus.CANCELLED
-        hold(batch, CANCELLED_IN_DOUBT if is_cancelled else too_late(provider))
+        hold(batch, _why_hopeless(batch, route))
     return len(found) == CHUNK
+
+
+def _why_hopeless(batch: Batch, route: Sequence[Provider]) -> str:
+    if batch.edition.sent_as.status == IssueStatus.CANCELLED:
+        return CANCELLED_IN_DOUBT
+    for provider in route:
+        if batch.provider in (provider.name, ""):
+            return too_late(provider)
+    return f"It may be out by {batch.provider}, which is not in PROVIDER any more, and nobody else can tell."
 
 
 def too_late(provider: Provider) -> str:

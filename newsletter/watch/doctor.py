@@ -16,7 +16,7 @@ from django.utils import timezone
 
 from newsletter.configuration import is_loopback
 from newsletter.models import Issue, IssueStatus
-from newsletter.providers import get_provider
+from newsletter.providers import get_route
 from newsletter.providers.base import CanCheckUp, CheckUp, Provider
 from newsletter.watch.health import migrations_to_apply
 from newsletter.watch.progress import progress_of
@@ -43,10 +43,11 @@ def examine(issue: Issue | None = None, *, provider: Provider | None = None) -> 
     if pending:
         sentence = f"{counted(pending, 'migration')} to apply; until then nothing can work as it should."
         return [Symptom(name="migrations", grade=Grade.BROKEN, sentence=sentence, advice="Run manage.py migrate.")]
+    route = (provider,) if provider else get_route()
     found = [
         *(issue_symptoms(issue) if issue else ()),
         *symptoms(),
-        *provider_symptoms(provider or get_provider()),
+        *(symptom for each in route for symptom in provider_symptoms(each)),
         *settings_symptoms(),
         *disk_symptoms(),
     ]
@@ -161,7 +162,7 @@ def settings_symptoms() -> Iterator[Symptom]:
     if is_public and not settings.IS_ENCRYPTED:
         sentence = "SITE_URL is http: every link in every mail can be read and changed on its way."
         yield Symptom(name="https", grade=Grade.BROKEN, sentence=sentence, advice="Set SITE_URL to https://…")
-    if settings.PROVIDER == "sandbox" and is_public:
+    if "sandbox" in settings.PROVIDER.split(",") and is_public:
         sentence = "PROVIDER is sandbox: no mail leaves this machine."
         advice = "Set PROVIDER and its key when you want to send for real."
         yield Symptom(name="sandbox", grade=Grade.LOOK, sentence=sentence, advice=advice)

@@ -14,8 +14,9 @@ from django.conf import settings
 from django.db.models import Count, Max, Min, Sum
 from django.utils import timezone
 
-from newsletter.models import Batch, BatchState, Issue, IssueStatus, Receipt, ReceiptState
-from newsletter.providers import get_provider
+from newsletter.models import Batch, BatchState, Issue, IssueStatus, Receipt, ReceiptState, Standing
+from newsletter.providers import get_route
+from newsletter.providers.flow import troubles
 from newsletter.sending.readers import deliveries_of
 from newsletter.sending.reconcile import HAS_A_FACT
 from newsletter.watch.heartbeat import workers
@@ -60,6 +61,7 @@ def symptoms() -> list[Symptom]:
     found = [
         *worker_symptoms(),
         *overdue_symptoms(now),
+        *flow_symptoms(now),
         *paused_symptoms(),
         *held_symptoms(),
         *webhook_symptoms(now),
@@ -102,6 +104,39 @@ def overdue_symptoms(now: datetime.datetime) -> Iterator[Symptom]:
         )
 
 
+#: What a provider that takes no mail means, and what to do, by how it stands.
+FLOW_ADVICE: dict[Standing, tuple[str, str]] = {
+    Standing.HALTED: (
+        "refuses everything of ours:",
+        "Mend what it says. With another key mail goes on by itself; otherwise resume an issue, or send a test mail.",
+    ),
+    Standing.SPENT: (
+        "takes no more mails today:",
+        "Nothing to do: it goes on by itself. A larger plan at the provider goes on at once when you resume an issue.",
+    ),
+    Standing.BROKEN: (
+        "does not answer as it should:",
+        "Nothing to do if it passes: a single post tries again, and all others follow it. Look at its status page.",
+    ),
+}
+
+
+def flow_symptoms(now: datetime.datetime) -> Iterator[Symptom]:
+    """Providers that take no mail, and who carries it instead."""
+    route = get_route()
+    found = troubles(route)
+    names = {trouble.provider for trouble in found}
+    instead = next((provider.name for provider in route if provider.name not in names), "")
+    for trouble in found:
+        meaning, advice = FLOW_ADVICE[trouble.standing]
+        wait = (trouble.until - now).total_seconds() if trouble.until else 0.0
+        again = f" It is tried again in {duration(wait)}." if wait > 0 else ""
+        carried = f" Meanwhile {instead} carries new batches." if instead else ""
+        grade = Grade.BROKEN if trouble.standing is Standing.HALTED else Grade.LOOK
+        sentence = f"The provider {trouble.provider} {meaning} {trouble.reason}{again}{carried}"
+        yield Symptom(name="flow", grade=grade, sentence=sentence, advice=advice)
+
+
 def paused_symptoms() -> Iterator[Symptom]:
     """Sends that stand still: broken if a worker stopped them, since it had a reason."""
     for issue in (
@@ -138,7 +173,7 @@ def held_symptoms() -> Iterator[Symptom]:
 
 def webhook_symptoms(now: datetime.datetime) -> Iterator[Symptom]:
     """Whether the provider tells us what becomes of mails (R-98)."""
-    if not getattr(get_provider(), "has_receipts", True):
+    if not any(provider.has_receipts for provider in get_route()):
         return
     if not settings.WEBHOOK_SECRETS:
         sentence = "No signing secret for webhooks is set, so none can be believed."

@@ -9,7 +9,7 @@ from django.utils.decorators import method_decorator
 from django.views import View
 from django.views.decorators.csrf import csrf_exempt
 
-from newsletter.providers import get_provider
+from newsletter.providers import get_route
 from newsletter.providers.base import ReceiptRefused
 from newsletter.receipts.inbox import store_receipt
 
@@ -27,9 +27,9 @@ class ResendWebhook(View):
 
     def post(self, request: HttpRequest) -> HttpResponse:
         """200 only once the event is stored; the provider repeats everything else."""
-        provider = get_provider()
-        if not provider.has_receipts:
-            return _answer(404, "The provider in force sends no webhooks.")
+        provider = next((each for each in get_route() if each.name == "resend"), None)
+        if provider is None:
+            return _answer(404, "No provider in force sends webhooks here.")
         if request.content_type != "application/json":
             return _answer(415, "Send JSON.")
         if _length(request) > LARGEST_BODY:

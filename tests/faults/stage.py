@@ -107,8 +107,8 @@ def _hasten(stage: Stage) -> None:
     rooms: dict[str, dict[str, Any]] = {
         "worker": {"IDLE": 0.1, "LONGEST_REST": 0.1, "ERRANDS_IDLE": 0.1, **steps},
         "providers.resend": {"TIMEOUT": timeout},
-        "sending.post": {"LONGEST_WAIT": 0.05},
-        "sending.throttle": {"LONGEST_PAUSE": 0.05},
+        "sending.post": {"LONGEST_REST": 0.05},
+        "providers.flow": {"LONGEST_REST": 0.05, "PROBE": datetime.timedelta(seconds=1)},
         "sending.batch": {"LEASE": lease},
         "sending.look_up": {"LEASE": lease},
     }

@@ -43,13 +43,12 @@ from newsletter.sending.control import cancel_issue, drop_cancelled, finish_issu
 from newsletter.sending.look_up import look_up_next
 from newsletter.sending.post import post_next
 from newsletter.sending.reconcile import hold_the_hopeless, settle_proven
-from newsletter.sending.throttle import Throttle
 from subscribers.consent import confirm, unsubscribe
 from subscribers.models import Subscription, SubscriptionState
 from subscribers.tokens import ConfirmationToken
 from subscribers.transitions import Evidence
 from tests import people
-from tests.publications import make_issue, start_sending
+from tests.publications import let_it_flow, make_issue, start_sending
 
 #: What may go wrong with a post; silence is a reset that takes longer.
 FAULTS = [
@@ -269,15 +268,19 @@ class Publication(RuleBasedStateMachine):
     def _step(self, name: str) -> bool:
         steps: dict[str, Callable[[], bool]] = {
             "address": lambda: address_next(3, 4),
-            "post": lambda: post_next(self.provider, Throttle(clock=lambda: float("inf"))),
+            "post": self._post,
             "apply": lambda: apply_receipts(self.provider, limit=5),
             "settle": settle_proven,
-            "hold": lambda: hold_the_hopeless(self.provider),
+            "hold": lambda: hold_the_hopeless((self.provider,)),
             "drop": drop_cancelled,
             "finish": finish_issues,
-            "look up": lambda: look_up_next(self.provider),
+            "look up": lambda: look_up_next((self.provider,)),
         }
         return steps[name]()
+
+    def _post(self) -> bool:
+        let_it_flow()
+        return post_next((self.provider,))
 
     def _one_of(self, data: st.DataObject, state: SubscriptionState) -> Subscription | None:
         keys = Subscription.objects.filter(state=state).order_by("pk").values_list("pk", flat=True)

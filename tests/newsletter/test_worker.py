@@ -11,9 +11,8 @@ from django.test.utils import CaptureQueriesContext
 
 from newsletter import worker
 from newsletter.models import Issue, IssueStatus
-from newsletter.providers import get_provider
+from newsletter.providers import get_route
 from newsletter.sending.schedule import send_now
-from newsletter.sending.throttle import Throttle
 from newsletter.worker import LONGEST_REST, Stepper, run_errands, run_round, steps_of, work, work_until_idle
 from tests import people
 from tests.publications import make_issue
@@ -65,7 +64,7 @@ def test_one_faulty_step_costs_the_others_nothing() -> None:
 
 @pytest.mark.django_db
 def test_an_idle_worker_writes_nothing() -> None:
-    steps = steps_of(get_provider(), Throttle())
+    steps = steps_of(get_route())
     run_round(steps)
     with CaptureQueriesContext(connection) as queries:
         run_round(steps)
@@ -119,7 +118,7 @@ def test_mail_does_not_wait_for_an_errand(monkeypatch: pytest.MonkeyPatch) -> No
         return True
 
     monkeypatch.setattr(worker, "errands_of", lambda: [slow_errand])
-    monkeypatch.setattr(worker, "steps_of", lambda provider, throttle: [post])
+    monkeypatch.setattr(worker, "steps_of", lambda route: [post])
     work(stop)
     assert over.is_set(), "the step had its turn while the errand was under way"
 
@@ -137,7 +136,7 @@ def test_a_worker_until_idle_looks_at_feeds_when_no_mail_is_left(monkeypatch: py
 
         return turn
 
-    monkeypatch.setattr(worker, "steps_of", lambda provider, throttle: [turns("mail", True, True, False, False)])
+    monkeypatch.setattr(worker, "steps_of", lambda route: [turns("mail", True, True, False, False)])
     monkeypatch.setattr(worker, "errands_of", lambda: [turns("feed", True, False)])
     work_until_idle()
     assert order == ["mail", "mail", "mail", "feed", "mail", "feed"]

@@ -8,7 +8,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from newsletter.models import Batch, BatchState, Verdict
-from newsletter.providers import get_provider
+from newsletter.providers import get_route
 from newsletter.providers.base import CanLookUp, LookUpFailed
 from newsletter.sending.look_up import PACE, SETTLING, begin, doubtful, is_reading, looking_up, next_look_up, read_page
 from newsletter.sending.reconcile import settle_proven
@@ -34,7 +34,7 @@ class Command(BaseCommand):
         slug = options["slug"]
         while settle_proven():
             pass
-        reader = looking_up(get_provider())
+        reader = looking_up(get_route())
         if reader is None:
             raise CommandError(CANNOT)
         if options["again"]:

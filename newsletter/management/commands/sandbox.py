@@ -50,7 +50,7 @@ class Command(BaseCommand):
 
     def handle(self, *_args: Any, **options: Any) -> None:
         """Serve until SIGTERM or SIGINT."""
-        if settings.PROVIDER != "sandbox":
+        if "sandbox" not in settings.PROVIDER.split(","):
             raise CommandError(
                 "PROVIDER is not sandbox, so mail does not come here, and events from here would be signed as if they "
                 "were the real provider's. Nothing was started. Set PROVIDER=sandbox to use it."

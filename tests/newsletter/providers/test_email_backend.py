@@ -11,6 +11,8 @@ from newsletter.sandbox import Fault, SandboxServer
 from subscribers.notices import NoticeError
 from tests.sandboxes import provider_of, running_sandbox
 
+pytestmark = pytest.mark.django_db
+
 BACKEND = "newsletter.providers.email_backend.ProviderEmailBackend"
 
 

@@ -14,7 +14,7 @@ from django.db.models import F
 
 from newsletter.management.commands import reconcile as reconcile_command
 from newsletter.models import Batch, BatchState, Delivery, DeliveryStatus, Issue, IssueStatus, LookUp, Verdict
-from newsletter.providers import get_provider, resend_list
+from newsletter.providers import get_provider, get_route, resend_list
 from newsletter.providers.base import LookUpFailed, Provider
 from newsletter.providers.smtp import SmtpProvider
 from newsletter.sandbox import Fault, SandboxOptions, SandboxServer
@@ -86,7 +86,7 @@ def a_day_passes(clock: Clock, provider: Provider) -> Batch:
     """It is today: the key is forgotten, and the only batch in doubt is held."""
     clock.ahead = 0.0
     Batch.objects.update(first_attempt_at=F("first_attempt_at") - DAY, last_attempt_at=F("last_attempt_at") - DAY)
-    hold_the_hopeless(provider)
+    hold_the_hopeless((provider,))
     return Batch.objects.get(state=BatchState.HELD)
 
 
@@ -120,7 +120,7 @@ def test_a_batch_that_never_arrived_is_proved_absent_and_sent_once_under_a_new_k
     sandbox.plan(Fault("reset"))
     post_everything(provider)
     held = a_day_passes(clock, provider)
-    look_up_next(provider)
+    look_up_next((provider,))
     proof = LookUp.objects.get()
     assert (proof.verdict, proof.batch_id, proof.by) == (Verdict.ABSENT, held.pk, "worker")
     assert post_everything(provider) == 1
@@ -138,7 +138,7 @@ def test_who_left_meanwhile_is_not_in_what_is_sent_after_the_proof(
     held = a_day_passes(clock, provider)
     leaver = Delivery.objects.get(pk=held.first_delivery).subscriber
     Subscription.objects.filter(subscriber=leaver).update(state=SubscriptionState.UNSUBSCRIBED)
-    look_up_next(provider)
+    look_up_next((provider,))
     post_everything(provider)
     assert recipients(sandbox) == sorted(set(READERS) - {leaver.address})
 
@@ -172,7 +172,7 @@ def test_a_batch_of_which_only_some_is_there_waits_for_a_person(
     held = a_day_passes(clock, provider)
     with sandbox.team.database.transaction() as tx:
         tx.execute("UPDATE mails SET envelope = replace(envelope, 'reader-2@', 'nobody@')")
-    look_up_next(provider)
+    look_up_next((provider,))
     held.refresh_from_db()
     assert held.state == BatchState.HELD
     assert held.reason.startswith("Only 2 of its 3 mails are in the provider's list")
@@ -187,7 +187,7 @@ def test_the_same_mail_of_another_installation_is_not_taken_for_ours(
     a_day_passes(clock, provider)
     with sandbox.team.database.transaction() as tx:
         tx.execute("""UPDATE mails SET envelope = replace(envelope, '"env":"tests"', '"env":"staging"')""")
-    look_up_next(provider)
+    look_up_next((provider,))
     assert LookUp.objects.get().verdict == Verdict.ABSENT
 
 
@@ -200,7 +200,7 @@ def test_a_long_list_is_read_a_page_a_turn_and_a_killed_worker_goes_on_where_it_
     a_day_passes(clock, provider)
     read = []
     while not LookUp.objects.exclude(verdict=Verdict.OPEN).exists():
-        look_up_next(provider)
+        look_up_next((provider,))
         read.append(LookUp.objects.get().mails_read)
     # The four others, accepted later, then the three: five turns are too many, and each begins anew from the row.
     assert read == [2, 4, 6, 8]
@@ -216,7 +216,7 @@ def test_reading_begins_above_the_batch_and_not_with_todays_mails(
     start_sending(make_issue("issue-2", under_way.newsletter))
     address_everybody()
     post_everything(provider)
-    look_up_next(provider)
+    look_up_next((provider,))
     look_up = LookUp.objects.get()
     assert (look_up.verdict, look_up.mails_read) == (Verdict.FOUND, 8), "seven, and zoe's"
 
@@ -239,8 +239,8 @@ def test_without_a_key_to_read_with_the_command_says_what_to_set(
     monkeypatch.setattr(settings, "PROVIDER_READ_KEY", "")
     with pytest.raises(CommandError, match="set RESEND_READ_KEY"):
         reconcile()
-    assert looking_up(get_provider()) is None
-    assert look_up_next(get_provider()) is False
+    assert looking_up(get_route()) is None
+    assert look_up_next(get_route()) is False
 
 
 def test_a_list_that_does_not_answer_is_asked_again_and_loses_nothing(
@@ -252,8 +252,8 @@ def test_a_list_that_does_not_answer_is_asked_again_and_loses_nothing(
     for kind in ("rate_limit_exceeded", "html_502", "reset", "service_unavailable", "truncated"):
         sandbox.plan(Fault(kind, on="GET /emails"))
         with pytest.raises(LookUpFailed):
-            look_up_next(provider)
-    look_up_next(provider)
+            look_up_next((provider,))
+    look_up_next((provider,))
     assert LookUp.objects.get().verdict == Verdict.FOUND
 
 
@@ -277,7 +277,7 @@ def test_a_mail_from_long_before_is_not_taken_for_this_post(
     a_day_passes(clock, provider)
     with sandbox.team.database.transaction() as tx:
         tx.execute("UPDATE mails SET created_at = created_at - 3600")
-    look_up_next(provider)
+    look_up_next((provider,))
     assert LookUp.objects.get().verdict == Verdict.ABSENT
 
 
@@ -290,7 +290,7 @@ def test_what_a_receipt_settles_meanwhile_makes_the_look_up_moot(
     look_up = begin(held, by="tests")
     # Between the page and the verdict: the row in memory is older than the database.
     count_as_sent(Batch.objects.get(pk=held.pk), by="Edda")
-    reader = looking_up(provider)
+    reader = looking_up((provider,))
     assert reader is not None
     assert look_up_module.read_page(look_up, reader).verdict == Verdict.MOOT
     assert Batch.objects.get(pk=held.pk).state == BatchState.ACCEPTED
@@ -304,7 +304,7 @@ def test_the_command_reads_to_the_end_at_its_pace(
     sandbox.plan(Fault("reset", after_commit=True))
     post_everything(provider)
     held = a_day_passes(clock, provider)
-    reader = looking_up(provider)
+    reader = looking_up((provider,))
     assert reader is not None
     # A worker has read the first page a moment ago.
     look_up_module.read_page(begin(held, by="worker"), reader)
@@ -324,7 +324,7 @@ def test_a_look_up_that_nobody_needs_any_more_is_closed(
     held = a_day_passes(clock, provider)
     begin(held, by="tests")
     count_as_sent(held, by="Edda")
-    look_up_next(provider)
+    look_up_next((provider,))
     assert LookUp.objects.get().verdict == Verdict.MOOT
 
 
@@ -335,7 +335,7 @@ def test_a_cancelled_issue_that_is_proved_absent_is_left_out(
     post_everything(provider)
     cancel_issue(under_way, by="Edda")
     a_day_passes(clock, provider)
-    look_up_next(provider)
+    look_up_next((provider,))
     drop_cancelled()
     assert post_everything(provider) == 0
     assert Delivery.objects.filter(status=DeliveryStatus.SKIPPED).count() == 3
@@ -348,11 +348,11 @@ def test_nothing_leads_out_of_doubt_to_another_post_but_a_person_or_a_recorded_p
     post_everything(provider)
     held = a_day_passes(clock, provider)
     for _ in range(3):
-        hold_the_hopeless(provider)
+        hold_the_hopeless((provider,))
         post_everything(provider)
         held.refresh_from_db()
         assert (held.state, held.epoch) == (BatchState.HELD, 1)
-    look_up_next(provider)
+    look_up_next((provider,))
     held.refresh_from_db()
     assert held.state == BatchState.READY
     proof = held.look_ups.get()
@@ -365,7 +365,7 @@ def test_what_another_provider_had_posted_is_not_searched_for_in_this_ones_list(
     assert claim_batch(SmtpProvider()) is not None
     Batch.objects.filter(state=BatchState.CLAIMED).update(lease_until=None, state=BatchState.UNKNOWN)
     held = a_day_passes(clock, provider)
-    look_up_next(provider)
+    look_up_next((provider,))
     assert "was not posted by Resend" in held.look_ups.get().sentence
     held.refresh_from_db()
     assert held.state == BatchState.HELD

@@ -86,7 +86,7 @@ def test_a_batch_asks_for_names_with_its_readers_and_not_one_by_one(
         make_reader(f"reader-{number}@example.org", greeted.newsletter)
     start_sending(greeted)
     address_everybody()
-    with django_assert_max_num_queries(30):
+    with django_assert_max_num_queries(45):
         post_everything(provider)
 
 

@@ -113,7 +113,7 @@ def test_a_batch_that_a_backup_shows_as_claimed_long_ago_is_held_and_not_posted(
     claim_batch(provider)
     long_ago = timezone.now() - datetime.timedelta(days=2)
     Batch.objects.update(first_attempt_at=long_ago, last_attempt_at=long_ago, lease_until=long_ago)
-    hold_the_hopeless(provider)
+    hold_the_hopeless((provider,))
     assert post_everything(provider) == 0
     assert Batch.objects.get().state == BatchState.HELD
 

@@ -126,7 +126,9 @@ def test_a_worker_that_is_killed_in_the_middle_repeats_nobody_and_its_readers_ar
     assert report_of(under_way).unknown == len(READERS)
 
 
-@pytest.mark.parametrize("step", [post_everything, hold_the_hopeless], ids=["claiming", "holding"])
+@pytest.mark.parametrize(
+    "step", [post_everything, lambda provider: hold_the_hopeless((provider,))], ids=["claiming", "holding"]
+)
 def test_a_clock_that_was_set_back_makes_nothing_fit_to_be_sent_again(
     under_way: Issue, provider: Provider, mail_server: MailServer, step: Callable[[Provider], object]
 ) -> None:
@@ -148,7 +150,7 @@ def test_what_a_slow_worker_knows_settles_a_batch_that_was_held_meanwhile(
     outcome = provider.post_batch(slow.body, key=slow.key, size=slow.size)
     assert len(mail_server.mails) == cut
     Batch.objects.update(lease_until=timezone.now())
-    hold_the_hopeless(provider)
+    hold_the_hopeless((provider,))
     assert Batch.objects.get().state == BatchState.HELD
     record_outcome(slow, outcome)
     mail_server.faults.clear()
@@ -162,7 +164,7 @@ def test_a_decision_of_a_person_outranks_what_a_slow_worker_says_later(under_way
     slow = claim_batch(provider)
     assert slow is not None
     Batch.objects.update(lease_until=timezone.now())
-    hold_the_hopeless(provider)
+    hold_the_hopeless((provider,))
     count_as_sent(Batch.objects.get(), by="Edda")
     record_outcome(slow, Outcome(kind=OutcomeKind.LATER, reason="No connection."))
     assert report_of(under_way).accepted == len(READERS)

@@ -13,6 +13,7 @@ from django.utils import timezone
 
 from newsletter.models import Batch, BatchState, Delivery, DeliveryStatus, Edition, Issue, IssueStatus
 from newsletter.providers.base import Outcome, OutcomeKind, Provider
+from newsletter.providers.flow import LONGEST_REST
 from newsletter.receipts.statistics import report_of
 from newsletter.sandbox import Fault, SandboxServer
 from newsletter.sending.address import address_next
@@ -27,10 +28,9 @@ from newsletter.sending.reconcile import (
     send_again,
     settle_proven,
 )
-from newsletter.sending.throttle import LONGEST_PAUSE, Throttle
 from subscribers.models import Subscription, SubscriptionState
 from tests import people
-from tests.publications import address_everybody, make_issue, post_everything, start_sending
+from tests.publications import address_everybody, let_time_pass, make_issue, post_everything, start_sending
 
 
 @pytest.fixture
@@ -246,17 +246,14 @@ def test_an_outage_puts_one_batch_in_doubt_and_not_one_after_the_other(
     start_sending(issue)
     address_everybody(batch_size=2)
     sandbox.plan(Fault("html_502", times=1000))
-    seconds = [0.0]
-    throttle = Throttle(clock=lambda: seconds[0])
-    while seconds[0] < 600:
-        seconds[0] += 0.5
-        post_next(provider, throttle)
+    for _half_a_second in range(1200):
+        let_time_pass(0.5)
+        post_next((provider,))
     assert states().count(BatchState.UNKNOWN) == 1
     assert sandbox.ledger.summary()["calls"] < 20
     sandbox.team.faults.clear()
-    while seconds[0] < 1200 and report_of(issue).accepted < 60:
-        seconds[0] += 0.5
-        post_next(provider, throttle)
+    let_time_pass(LONGEST_REST)
+    post_everything(provider)
     assert mails(sandbox) == (60, 60)
 
 
@@ -282,7 +279,7 @@ def test_doubt_in_a_cancelled_issue_is_held_and_named(under_way: Issue, provider
         record_outcome(claimed, Outcome(kind=OutcomeKind.UNKNOWN, reason="No answer."))
     cancel_issue(under_way, by="Edda")
     Batch.objects.filter(state=BatchState.CLAIMED).update(lease_until=timezone.now())
-    hold_the_hopeless(provider)
+    hold_the_hopeless((provider,))
     held = Batch.objects.get(pk=claimed.pk)
     assert (held.state, held.reason) == (BatchState.HELD, CANCELLED_IN_DOUBT)
     with pytest.raises(NotInDoubt):
@@ -296,7 +293,7 @@ def test_doubt_in_a_paused_issue_is_held_when_the_key_expires(under_way: Issue, 
     record_outcome(claimed, Outcome(kind=OutcomeKind.UNKNOWN, reason="No answer."))
     pause_issue(under_way, by="Edda", reason="Lunch.")
     Batch.objects.filter(pk=claimed.pk).update(first_attempt_at=timezone.now() - provider.key_lifetime)
-    hold_the_hopeless(provider)
+    hold_the_hopeless((provider,))
     assert Batch.objects.get(pk=claimed.pk).state == BatchState.HELD
 
 
@@ -306,7 +303,7 @@ def test_a_proof_that_comes_after_the_decision_to_send_again_stops_it(
     sandbox.plan(Fault("reset", after_commit=True))
     post_everything(provider)
     Batch.objects.filter(state=BatchState.UNKNOWN).update(first_attempt_at=timezone.now() - provider.key_lifetime)
-    hold_the_hopeless(provider)
+    hold_the_hopeless((provider,))
     held = Batch.objects.get(state=BatchState.HELD)
     send_again(held, by="Edda")
     Delivery.objects.filter(pk=held.first_delivery).update(delivered_at=timezone.now())
@@ -334,7 +331,7 @@ def test_an_answer_that_comes_late_settles_a_batch_that_was_held(under_way: Issu
     Batch.objects.filter(pk=late.pk).update(
         lease_until=timezone.now(), first_attempt_at=timezone.now() - provider.key_lifetime
     )
-    hold_the_hopeless(provider)
+    hold_the_hopeless((provider,))
     record_outcome(late, answer)
     assert Batch.objects.get(pk=late.pk).state == BatchState.ACCEPTED
     assert report_of(under_way).accepted == 3
@@ -344,7 +341,7 @@ def test_a_machine_that_slept_since_the_claim_does_not_post(
     under_way: Issue, provider: Provider, sandbox: SandboxServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("newsletter.sending.batch.LEASE", -datetime.timedelta(seconds=1))
-    post_next(provider, Throttle())
+    post_next((provider,))
     assert mails(sandbox) == (0, 0)
 
 
@@ -418,37 +415,3 @@ def test_cancel_leaves_out_the_rest_and_names_it(under_way: Issue, provider: Pro
     report = report_of(under_way)
     assert (report.accepted, report.skipped, report.adds_up) == (3, 4, True)
     assert mails(sandbox) == (3, 3)
-
-
-def test_a_rate_limit_closes_the_throttle_for_as_long_as_was_asked() -> None:
-    now = [100.0]
-    throttle = Throttle(clock=lambda: now[0])
-    assert throttle.is_open()
-    throttle.note(Outcome(kind=OutcomeKind.LATER, retry_after=7.0))
-    assert (throttle.is_open(), throttle.delay()) == (False, 7.0)
-    now[0] += 7.0
-    assert throttle.is_open()
-
-
-def test_a_provider_that_asks_for_a_day_is_asked_again_after_minutes() -> None:
-    throttle = Throttle(clock=lambda: 0.0)
-    throttle.note(Outcome(kind=OutcomeKind.LATER, retry_after=86_400.0))
-    assert throttle.delay() == LONGEST_PAUSE
-
-
-def test_each_post_without_an_answer_doubles_the_pause_until_one_comes() -> None:
-    throttle = Throttle(clock=lambda: 0.0)
-    pauses = []
-    for _ in range(12):
-        throttle.note(Outcome(kind=OutcomeKind.UNKNOWN, rate_limit=10.0))
-        pauses.append(throttle.delay())
-    assert pauses[:4] == [1.0, 2.0, 4.0, 8.0]
-    assert (pauses[-1], throttle.is_struggling) == (LONGEST_PAUSE, True)
-    throttle.note(Outcome(kind=OutcomeKind.ACCEPTED))
-    assert (throttle.delay(), throttle.is_struggling) == (0.125, False)
-
-
-def test_the_pace_stays_a_fifth_below_the_limit_that_the_provider_names() -> None:
-    throttle = Throttle(clock=lambda: 0.0)
-    throttle.note(Outcome(kind=OutcomeKind.ACCEPTED, rate_limit=10.0))
-    assert throttle.delay() == pytest.approx(0.125)

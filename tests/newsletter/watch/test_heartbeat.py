@@ -66,7 +66,7 @@ def test_the_worker_beats_while_it_works_and_leaves_in_order(monkeypatch: pytest
         seen.append(WorkerHeartbeat.objects.count())
         return False
 
-    monkeypatch.setattr(worker, "steps_of", lambda provider, throttle: [look])
+    monkeypatch.setattr(worker, "steps_of", lambda route: [look])
     monkeypatch.setattr(worker, "errands_of", list)
     # It would close the connection that holds this test's transaction.
     monkeypatch.setattr(worker, "close_old_connections", lambda: None)

@@ -91,4 +91,4 @@ def test_an_event_that_could_not_be_stored_is_not_answered_with_200(monkeypatch:
 def test_a_provider_without_webhooks_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(settings, "PROVIDER", "smtp")
     answer = post()
-    assert (answer.status_code, answer.content) == (404, b"The provider in force sends no webhooks.")
+    assert (answer.status_code, answer.content) == (404, b"No provider in force sends webhooks here.")
