@@ -38,7 +38,7 @@ def retry_failed(issue: Issue, *, by: str, reason: str = "") -> None:
     An issue that was sent is sending again until they are through. Raises WrongStatus if there is nobody to retry.
     """
     with transaction.atomic():
-        row = Issue.objects.select_for_update().select_related("edition").get(pk=issue.pk)
+        row = Issue.objects.select_for_update(of=("self",)).select_related("edition").get(pk=issue.pk)
         if row.status not in RETRIABLE or row.edition is None:
             raise WrongStatus(f"This issue is {row.get_status_display().lower()}, so nobody is tried again.")
         again = sum(_again(batch, row.edition) for batch in _refused(row.edition))

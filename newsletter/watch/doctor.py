@@ -15,7 +15,7 @@ from django.db import DatabaseError, connection
 from django.utils import timezone
 
 from newsletter.configuration import is_loopback
-from newsletter.models import Issue, IssueStatus
+from newsletter.models import OPEN_BATCH_STATES, Batch, Issue, IssueStatus
 from newsletter.providers import get_route
 from newsletter.providers.base import CanCheckUp, CheckUp, Provider
 from newsletter.watch.health import migrations_to_apply
@@ -97,11 +97,23 @@ def _sending_symptoms(issue: Issue, now: datetime.datetime) -> Iterator[Symptom]
         left = f", about {duration(progress.seconds_left)} left" if progress.seconds_left else ""
         share = "" if progress.percent is None else f" {progress.percent} % done,"
         yield _about(issue, Grade.FINE, f"It moves:{share} {progress.rate:.1f} mails a second{left}.")
+    elif next_at := _starts_later(issue, now):
+        seconds = (next_at - now).total_seconds()
+        yield _about(
+            issue, Grade.FINE, f"The next mails go out in {duration(seconds)}, at {_clock(next_at)}, as it was decided."
+        )
     elif progress.is_addressed and report.waiting + report.under_way and not progress.retry_reason:
         to_go = report.waiting + report.under_way
         yield _about(
             issue, Grade.LOOK, f"{counted(to_go, 'mail')} to go, and none accepted in the last minute.", "See below."
         )
+
+
+def _starts_later(issue: Issue, now: datetime.datetime) -> datetime.datetime | None:
+    """When its first batch may go out, if that is to come: it can still be undone, or waits for its readers' hour."""
+    fresh = Batch.objects.filter(edition=issue.edition_id, state__in=OPEN_BATCH_STATES).order_by("not_before")
+    first = fresh.values_list("not_before", flat=True).first()
+    return first if first and first > now else None
 
 
 def _about(issue: Issue, grade: Grade, sentence: str, advice: str = "") -> Symptom:

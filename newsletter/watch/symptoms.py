@@ -61,6 +61,7 @@ def symptoms() -> list[Symptom]:
     found = [
         *worker_symptoms(),
         *overdue_symptoms(now),
+        *waiting_symptoms(),
         *flow_symptoms(now),
         *paused_symptoms(),
         *held_symptoms(),
@@ -100,6 +101,19 @@ def overdue_symptoms(now: datetime.datetime) -> Iterator[Symptom]:
             grade=Grade.BROKEN,
             sentence=f"“{issue.title}” should have started {late} ago.",
             advice="It starts as soon as a worker runs. Take it off the schedule if it is too late for it.",
+            issue=issue,
+        )
+
+
+def waiting_symptoms() -> Iterator[Symptom]:
+    """Issues that were due and were not sent, because only a person can say whether that is still right."""
+    waiting = Issue.objects.filter(status=IssueStatus.SCHEDULED).exclude(hold_reason="")
+    for issue in waiting.order_by("scheduled_at", "pk").select_related("newsletter")[:10]:
+        yield Symptom(
+            name="waiting",
+            grade=Grade.BROKEN,
+            sentence=f"“{issue.title}” waits for you: {issue.hold_reason}",
+            advice="Decide on its schedule page.",
             issue=issue,
         )
 

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import datetime
+import threading
 import time
+from collections.abc import Callable
+from functools import partial
 
 import pytest
+from django.db import connection
 from django.utils import timezone
 from pytest_django import Settings
 
 from newsletter.content.store import save_content
-from newsletter.models import Batch, Delivery, Issue, IssueStatus, WrongStatus
+from newsletter.models import Batch, BatchState, Delivery, DeliveryStatus, Issue, IssueStatus, WrongStatus
 from newsletter.providers.base import Provider
 from newsletter.sandbox import SandboxServer
 from newsletter.sending.batch import claim_batch
 from newsletter.sending.schedule import schedule_issue, send_now, start_due_issues
 from newsletter.sending.undo import undo_send
 from tests import people
-from tests.publications import address_everybody, content, post_everything
+from tests.publications import address_everybody, content, make_issue, post_everything, start_sending
 
 
 @pytest.fixture
@@ -98,3 +102,48 @@ def test_a_schedule_starts_without_waiting_since_there_was_time_to_think(issue: 
     start_due_issues()
     issue.refresh_from_db()
     assert (issue.status, issue.posts_from) == (IssueStatus.SENDING, None)
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.postgresql
+def test_of_an_undo_and_a_claim_at_the_same_moment_one_wins(provider: Provider) -> None:
+    for number in range(5):
+        issue = make_issue(f"issue-{number}")
+        people.make_reader(f"reader-{number}@example.org")
+        start_sending(issue)
+        address_everybody()
+        barrier, results = threading.Barrier(2), dict[str, bool]()
+        run_together(
+            partial(claim_one, barrier, results, provider),
+            partial(undo_one, barrier, results, issue),
+        )
+        assert results["claimed"] is not results["undone"]
+        Batch.objects.filter(state=BatchState.CLAIMED).update(state=BatchState.ACCEPTED, payload=None)
+        Delivery.objects.update(status=DeliveryStatus.ACCEPTED)
+
+
+def run_together(*works: Callable[[], None]) -> None:
+    threads = [threading.Thread(target=work) for work in works]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+
+def claim_one(barrier: threading.Barrier, results: dict[str, bool], provider: Provider) -> None:
+    try:
+        barrier.wait()
+        results["claimed"] = claim_batch(provider) is not None
+    finally:
+        connection.close()
+
+
+def undo_one(barrier: threading.Barrier, results: dict[str, bool], issue: Issue) -> None:
+    try:
+        barrier.wait()
+        undo_send(issue, by="Edda")
+        results["undone"] = True
+    except WrongStatus:
+        results["undone"] = False
+    finally:
+        connection.close()

@@ -336,3 +336,15 @@ def test_the_command_speaks_to_programs(worker: None, issue: Issue) -> None:
     rows = json.loads(out.getvalue())
     assert [row["issue"] for row in rows if row["name"] == "issue"] == ["issue-1"]
     assert {row["grade"] for row in rows} <= {"broken", "look", "fine"}
+
+
+def test_a_schedule_that_waits_for_a_person(worker: None) -> None:
+    issue = scheduled(ago(minutes=300))
+    Issue.objects.update(hold_reason="It was found five hours late.")
+    assert only("waiting", issue).sentence == "“Taller cranes” waits for you: It was found five hours late."
+    assert broken(issue) == {"waiting"}
+
+
+def test_a_send_whose_hour_is_still_to_come(worker: None, issue: Issue, batches: list[Batch]) -> None:
+    Batch.objects.update(not_before=timezone.now() + datetime.timedelta(hours=3))
+    assert "The next mails go out in" in " ".join(symptom.sentence for symptom in found("issue", issue))
