@@ -15,7 +15,8 @@ from newsletter.content.merge_fields import MERGE_FIELDS, merge_fields_in
 
 _OTHER_NAMES = {"name": "first_name", "fname": "first_name", "user": "first_name", "mail": "email"}
 _FALLBACKS = {"first_name": "there", "email": "your address"}
-_WITH_FALLBACK = re.compile(r"\{[ \t]*(?P<name>\w[\w .-]{0,40}?)[ \t]*\|(?P<fallback>[^{}\n]*)\}")
+# A field that a line break cuts is none, so it is found here: readers would get its braces.
+_WITH_FALLBACK = re.compile(r"\{\s*(?P<name>\w[\w\s.-]{0,40}?)\s*\|(?P<fallback>[^{}]*)\}")
 _WITHOUT_FALLBACK = re.compile(r"\{[ \t]*(?P<name>\w[\w .-]{0,40}?)[ \t]*\}")
 # Bounded, so that no text of thousands of braces takes quadratic time.
 _TEMPLATE = re.compile(
@@ -73,19 +74,19 @@ def _faults_of(block: RunningText) -> Iterator[tuple[int, str]]:
 
 
 def _field_fault(found: re.Match[str]) -> str | None:
-    typed = found[0].replace(MARK, "")
-    meant = _meant(found["name"])
-    if any(field.name == found["name"] for field in merge_fields_in(found[0])) and MARK not in found[0]:
+    typed, name = (" ".join(words.replace(MARK, "").split()) for words in (found[0], found["name"]))
+    meant = _meant(name)
+    if any(field.name == name for field in merge_fields_in(found[0])) and MARK not in found[0]:
         return None
-    if meant and meant == found["name"]:
+    if meant and meant == name:
         return (
-            f"“{typed}” cannot be filled: behind the | stand 1 to 60 plain characters, without marks such as * or "
-            f"another |. Write {_written(meant)}."
+            f"“{typed}” cannot be filled: behind the | stand 1 to 60 plain characters on the same line, without marks "
+            f"such as * or another |. Write {_written(meant)}."
         )
     if meant:
-        return f"There is no merge field “{found['name']}”. Write {_written(meant)}."
+        return f"There is no merge field “{name}”. Write {_written(meant)}."
     return (
-        f"There is no merge field “{found['name']}”; there are {_all_names()}. "
+        f"There is no merge field “{name}”; there are {_all_names()}. "
         "If the braces are meant as they stand, put a backslash before the first."
     )
 
