@@ -47,8 +47,8 @@ golden: .venv/dev.stamp ## write the HTML and take the pictures of all themes an
 fidelity: .venv/dev.stamp tests/fidelity/node_modules/.stamp ## compare pixels with the official MJML compiler; needs node 18 or newer
 	$(BIN)/python -m pytest -m fidelity tests/fidelity $(ARGS)
 
-bench: .venv/dev.stamp $(if $(shell command -v npm),tests/fidelity/node_modules/.stamp) ## measure, and print a table
-	$(BIN)/python -m tests.benchmarks
+bench: .venv/dev.stamp $(if $(shell command -v npm),tests/fidelity/node_modules/.stamp) ## measure, and print a table; ARGS=--large with a million readers
+	$(BIN)/python -m tests.benchmarks $(ARGS)
 
 lock: .venv/dev.stamp ## renew the pins; nothing younger than a week, so that a stolen release is found out first
 	cd requirements && ../$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --upgrade --exclude-newer "7 days" base.in -o base.txt

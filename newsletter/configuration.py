@@ -93,7 +93,8 @@ class Configuration(BaseSettings):
     )
     database_url: SecretStr = Field(
         default=SecretStr(DEFAULT_DATABASE),
-        description="Where everything is kept: sqlite:///path or postgresql://user:password@host:port/name.",
+        description="Where everything is kept: sqlite:///path or postgresql://user:password@host:port/name. "
+        "Add ?pgbouncer=true where pgbouncer pools transactions in between.",
     )
     environment: str = Field(
         default="production",

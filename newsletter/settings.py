@@ -30,6 +30,7 @@ def database_settings(url: str) -> dict[str, Any]:
                 "timeout": 20,
             },
         }
+    options = dict(parse_qsl(parts.query))
     return {
         "ENGINE": "django.db.backends.postgresql",
         "NAME": unquote(parts.path.strip("/")),
@@ -39,8 +40,10 @@ def database_settings(url: str) -> dict[str, Any]:
         "PORT": str(parts.port or ""),
         "CONN_MAX_AGE": 60,
         "CONN_HEALTH_CHECKS": True,
+        # A pool of transactions gives each of them another connection, so that a cursor would be lost between two.
+        "DISABLE_SERVER_SIDE_CURSORS": options.pop("pgbouncer", "") == "true",
         # What libpq reads, such as ?sslmode=require.
-        "OPTIONS": dict(parse_qsl(parts.query)),
+        "OPTIONS": options,
     }
 
 

@@ -1,11 +1,20 @@
-"""`python -m tests.benchmarks`: run every benchmark and print one table."""
+"""`python -m tests.benchmarks`: run every benchmark and print one table; `--large` with an audience of a million."""
 
 from __future__ import annotations
 
-from tests.benchmarks import freeze, mjml, personalise, sending
+import sys
+from functools import partial
+
+from tests.benchmarks import fleet, freeze, mjml, personalise, sending
 from tests.benchmarks.rows import Row, table
 
-BENCHMARKS = (freeze.measure, mjml.measure, personalise.measure, sending.measure)
+BENCHMARKS = (
+    freeze.measure,
+    mjml.measure,
+    personalise.measure,
+    sending.measure,
+    partial(fleet.measure, large="--large" in sys.argv[1:]),
+)
 
 
 def main() -> None:

@@ -7,10 +7,10 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
 from tests.benchmarks.rows import Row
+from tests.benchmarks.sink import running_sink
 from tests.postgresql import cluster, server_programs
 
 READERS = 5_000
@@ -41,15 +41,6 @@ def _measured(database: str, url: str) -> list[Row]:
     ]
 
 
-@contextmanager
-def _sink() -> Iterator[str]:
-    command = [sys.executable, "-m", "tests.benchmarks.sink"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        yield f"http://127.0.0.1:{process.stdout.readline().strip()}"
-        process.terminate()
-
-
 def _cpu(work: Callable[[], object]) -> float:
     before = time.process_time()
     work()
@@ -76,7 +67,7 @@ def _run() -> None:
     addresses = (f"reader-{number}@readers.example" for number in range(READERS))
     import_confirmed(issue.newsletter, addresses, proof="Made for a measurement.")
     start_sending(issue)
-    with _sink() as url:
+    with running_sink() as url:
         settings.PROVIDER_URL = url
         provider = get_provider()
         addressing = _cpu(address_everybody)

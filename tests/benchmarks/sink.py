@@ -1,13 +1,21 @@
-"""A provider that takes everything and remembers nothing, in a process of its own: `python -m tests.benchmarks.sink`.
+"""A provider that takes everything and remembers how much, in a process of its own: `python -m tests.benchmarks.sink`.
 
-Its work is not what is measured, so it does as little as an answer with one id per message allows.
+Its work is not what is measured, so it does as little as an answer with one id per message allows. GET tells how many
+messages and bytes came, and when the first did (seconds since 1970).
 """
 
 from __future__ import annotations
 
 import itertools
 import json
-from http.server import BaseHTTPRequestHandler, HTTPServer
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
 
 MESSAGE_START = b'{"from":'
 
@@ -16,13 +24,26 @@ class Sink(BaseHTTPRequestHandler):
     """Answers each batch with fresh ids."""
 
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
     numbers = itertools.count()
+    seen = {"messages": 0, "bytes": 0, "first_at": 0.0}
 
     def do_POST(self) -> None:
         """Read, count, answer."""
         body = self.rfile.read(int(self.headers["Content-Length"]))
-        ids = [{"id": f"sink-{next(self.numbers)}"} for _ in range(body.count(MESSAGE_START))]
-        answer = json.dumps({"data": ids}).encode()
+        count = body.count(MESSAGE_START)
+        ids = [{"id": f"sink-{next(self.numbers)}"} for _ in range(count)]
+        self.seen["messages"] += count
+        self.seen["bytes"] += len(body)
+        self.seen["first_at"] = self.seen["first_at"] or time.time()
+        self._answer({"data": ids})
+
+    def do_GET(self) -> None:
+        """What came."""
+        self._answer(self.seen)
+
+    def _answer(self, value: Any) -> None:
+        answer = json.dumps(value).encode()
         self.send_response(200)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(answer)))
@@ -34,7 +55,24 @@ class Sink(BaseHTTPRequestHandler):
         """Say nothing."""
 
 
+@contextmanager
+def running_sink() -> Iterator[str]:
+    """A sink for as long as the context is open; gives its address."""
+    command = [sys.executable, "-m", "tests.benchmarks.sink"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        yield f"http://127.0.0.1:{process.stdout.readline().strip()}"
+        process.terminate()
+
+
+def seen_by(url: str) -> dict[str, float]:
+    """What came to the sink at this address."""
+    with urllib.request.urlopen(url, timeout=10) as answer:
+        result: dict[str, float] = json.load(answer)
+    return result
+
+
 if __name__ == "__main__":
-    with HTTPServer(("127.0.0.1", 0), Sink) as server:
+    with ThreadingHTTPServer(("127.0.0.1", 0), Sink) as server:
         print(server.server_address[1], flush=True)
         server.serve_forever()

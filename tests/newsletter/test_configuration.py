@@ -122,6 +122,28 @@ def test_what_libpq_reads_reaches_it() -> None:
     assert (entry["PASSWORD"], entry["PORT"], entry["OPTIONS"]) == ("p@ss", "5433", {"sslmode": "require"})
 
 
+def test_behind_pgbouncer_no_cursor_outlives_its_transaction() -> None:
+    pooled = database_settings("postgresql://news@pool.example:6432/news?pgbouncer=true&sslmode=require")
+    assert (pooled["DISABLE_SERVER_SIDE_CURSORS"], pooled["OPTIONS"]) == (True, {"sslmode": "require"})
+    assert database_settings("postgresql://news@db.example/news")["DISABLE_SERVER_SIDE_CURSORS"] is False
+
+
+@pytest.mark.parametrize("url", ["memory://", "http://broker.example", "amqp:broker"])
+def test_a_broker_is_rabbitmq_or_redis(environment: pytest.MonkeyPatch, url: str) -> None:
+    environment.setenv("DATABASE_URL", "postgresql://news@db.example/news")
+    environment.setenv("BROKER_URL", url)
+    with pytest.raises(ConfigurationError, match="BROKER_URL: must start with amqp://"):
+        read_configuration()
+
+
+def test_a_broker_needs_a_database_for_more_than_one_machine(environment: pytest.MonkeyPatch) -> None:
+    environment.setenv("BROKER_URL", "redis://127.0.0.1:6379/0")
+    with pytest.raises(ConfigurationError, match="BROKER_URL: needs PostgreSQL"):
+        read_configuration()
+    environment.setenv("DATABASE_URL", "postgresql://news@db.example/news")
+    assert read_configuration().broker_url.get_secret_value().startswith("redis://")
+
+
 def test_the_folder_of_a_sqlite_file_is_made(tmp_path: Path) -> None:
     database_settings(f"sqlite:///{tmp_path}/new/folder/news.sqlite3")
     assert (tmp_path / "new" / "folder").is_dir()

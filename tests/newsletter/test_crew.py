@@ -1,0 +1,30 @@
+"""The crew: a process of a fleet runs every step of the worker, each under one kind of work."""
+
+from __future__ import annotations
+
+import pytest
+
+from newsletter.crew import NOTICES, RECEIPTS, Crew
+from newsletter.providers import get_provider
+from newsletter.sending.throttle import Throttle
+from newsletter.worker import name_of, steps_of
+from subscribers.addresses import parse_address
+from subscribers.models import Notice
+from subscribers.signups import note_signup
+from subscribers.transitions import Evidence
+from tests.publications import make_newsletter
+
+
+def test_the_steps_with_a_queue_of_their_own_are_steps_of_the_worker() -> None:
+    names = {name_of(step) for step in steps_of(get_provider(), Throttle())}
+    assert names > NOTICES | RECEIPTS
+    assert not NOTICES & RECEIPTS
+
+
+@pytest.mark.django_db
+def test_confirmation_mails_go_out_without_the_other_kinds_of_work() -> None:
+    note_signup(make_newsletter(), parse_address("new@example.org"), Evidence(form="tests"))
+    assert not Crew().work_for(5, "issues")
+    assert not Notice.objects.exists()
+    Crew().work_for(5, "notices")
+    assert Notice.objects.get().recipient == "new@example.org"
