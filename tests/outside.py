@@ -29,6 +29,7 @@ class Outside:
     def __init__(self, folder: Path, database_url: str) -> None:
         self.environment = {
             "PATH": os.environ["PATH"],
+            "UNDO_SECONDS": "0",
             "NEWSLETTER_ENV_FILE": os.devnull,
             "SITE_URL": f"http://127.0.0.1:{free_port(0)}",
             "SANDBOX_URL": f"http://127.0.0.1:{free_port(0)}",
