@@ -5,8 +5,7 @@ from __future__ import annotations
 import pytest
 
 from newsletter.crew import NOTICES, RECEIPTS, Crew
-from newsletter.providers import get_provider
-from newsletter.sending.throttle import Throttle
+from newsletter.providers import get_route
 from newsletter.worker import name_of, steps_of
 from subscribers.addresses import parse_address
 from subscribers.models import Notice
@@ -16,7 +15,7 @@ from tests.publications import make_newsletter
 
 
 def test_the_steps_with_a_queue_of_their_own_are_steps_of_the_worker() -> None:
-    names = {name_of(step) for step in steps_of(get_provider(), Throttle())}
+    names = {name_of(step) for step in steps_of(get_route())}
     assert names > NOTICES | RECEIPTS
     assert not NOTICES & RECEIPTS
 
