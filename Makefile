@@ -24,7 +24,7 @@ test-sqlite: .venv/dev.stamp
 test-postgresql: .venv/dev.stamp
 	$(BIN)/python -m tests.postgresql $(BIN)/python -m pytest -n auto -m "not browser and not own_database and not fidelity and not faults and not scale" $(ARGS)
 
-test-faults: .venv/dev.stamp ## kill workers at every point, cut their connections, turn their clocks; writes docs/faults.md
+test-faults: .venv/dev.stamp ## kill processes at every point of an issue's way; writes docs/faults.md
 	$(BIN)/python -m tests.postgresql $(BIN)/python -m pytest tests/faults -n 2 -m faults --faults-table=docs/faults.md $(ARGS)
 
 test-scale: .venv/dev.stamp ## kill Celery workers on real brokers; SCALE_READERS=100000 for the run of docs/scale-out.md
