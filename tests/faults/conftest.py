@@ -18,8 +18,9 @@ from tests.sandboxes import running_sandbox
 HEAD = """# What the faults came to
 
 Each line is a point on an issue's way at which a process was killed with SIGKILL: the editor's, a worker, or the web
-server. Afterwards it was started again, and a judge that shares no code with the system compared the provider's ledger with our tables. *Held* are readers of whom it cannot be
-known whether the mail went out; each of them is in a batch that says why, and waits for a receipt or a person.
+server. Afterwards it was started again, and a judge that shares no code with the system compared the provider's ledger
+with our tables. *Held* are readers of whom it cannot be known whether the mail went out; each of them is in a batch
+that says why, and waits for a receipt or a person.
 
 Written by `make test-faults` on {day}: {plays} plays, {failed} failed.
 
