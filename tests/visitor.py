@@ -28,6 +28,11 @@ class Page:
         """What a person reads: the text without markup, white space folded."""
         return " ".join(lxml_html.fromstring(self.text).text_content().split())
 
+    def words_in(self, path: str) -> str:
+        """The same, of what an XPath finds."""
+        found = lxml_html.fromstring(self.text).xpath(path)
+        return " ".join(" ".join(node.text_content().split()) for node in found)
+
     def links(self) -> list[str]:
         """Every link, absolute."""
         return [urljoin(self.url, link) for link in lxml_html.fromstring(self.text).xpath("//a/@href")]

@@ -117,15 +117,19 @@ def compose_by_keyboard(site: Outside, page: Page) -> None:
     fill_row(rows.nth(1), "First story", "https://harbour.example/first", "One crane was missed.")
     page.get_by_role("button", name="Add story").first.press("Enter")
     fill_row(rows.nth(2), "Second story", "https://harbour.example/second", "It had been counted as a church.")
-    rows.nth(2).locator("summary").press("Alt+ArrowUp")
+    heading_of(rows.nth(2)).press("Alt+ArrowUp")
     expect(rows.nth(1)).to_contain_text("Second story")
     page.get_by_role("button", name="Save draft").press("Enter")
     expect(page.get_by_text("Revision 1")).to_be_visible()
 
 
+def heading_of(row: Locator) -> Locator:
+    return row.locator("summary[id^=row-]")
+
+
 def fill_row(row: Locator, title: str, url: str, body: str) -> None:
     if not row.locator("[name$=-title]").is_visible():
-        row.locator("summary").press("Enter")
+        heading_of(row).press("Enter")
     row.locator("[name$=-title]").fill(title)
     if url:
         row.locator("[name$=-url]").fill(url)
