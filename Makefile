@@ -6,7 +6,7 @@ BIN := .venv/bin
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-sqlite test-postgresql test-faults test-scale lint format golden fidelity bench lock mjml-tables caniemail clean
+.PHONY: help install demo test test-sqlite test-postgresql test-journeys test-faults test-scale lint format golden fidelity bench lock mjml-tables caniemail clean
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -16,13 +16,17 @@ install: .venv/base.stamp ## make .venv with the pinned packages
 demo: .venv/base.stamp ## run everything here with sample content; ARGS=--once sends one issue, reports and ends
 	@$(BIN)/python manage.py demo $(ARGS)
 
-test: test-sqlite test-postgresql ## run every test, on SQLite and on PostgreSQL
+test: test-sqlite test-postgresql ## run the tests, on SQLite and on PostgreSQL; those that start processes are in test-journeys
 
 test-sqlite: .venv/dev.stamp
-	$(BIN)/python -m pytest -n auto -m "not postgresql and not fidelity and not faults and not scale" $(ARGS)
+	$(BIN)/python -m pytest -n auto -m "not postgresql and not processes and not fidelity and not faults and not scale" $(ARGS)
 
 test-postgresql: .venv/dev.stamp
-	$(BIN)/python -m tests.postgresql $(BIN)/python -m pytest -n auto -m "not browser and not own_database and not fidelity and not faults and not scale" $(ARGS)
+	$(BIN)/python -m tests.postgresql $(BIN)/python -m pytest -n auto -m "not browser and not processes and not own_database and not fidelity and not faults and not scale" $(ARGS)
+
+test-journeys: .venv/dev.stamp ## start real processes and drive them over HTTP, kill them, look at the ledger; on both databases
+	$(BIN)/python -m pytest -n 2 -m "processes and not postgresql and not faults and not scale" $(ARGS)
+	$(BIN)/python -m tests.postgresql $(BIN)/python -m pytest -n 2 -m "processes and not browser and not own_database and not faults and not scale" $(ARGS)
 
 test-faults: .venv/dev.stamp ## kill processes at every point of an issue's way; writes docs/faults.md
 	$(BIN)/python -m tests.postgresql $(BIN)/python -m pytest tests/faults -n 2 -m faults --faults-table=docs/faults.md $(ARGS)
