@@ -98,14 +98,17 @@ def begin(batch: Batch, *, by: str, from_the_top: bool = False) -> LookUp:
 
     Reading starts just above the batch's time, or at the newest mail.
     """
-    first, last = batch.first_attempt_at or batch.not_before, batch.last_attempt_at or timezone.now()
-    until = last + LEASE + CLOCKS
+    attempts = (batch.first_attempt_at or batch.not_before, batch.last_attempt_at or timezone.now())
+    # A clock that was set back between two attempts must not leave no time to look in: then nothing would be found,
+    # and the readers would get it twice. What is found is proved by its tags, so a longer time costs only pages.
+    started = batch.edition.issue.started_at or attempts[0]
+    until = max(attempts) + LEASE + CLOCKS
     look_up, _ = LookUp.objects.get_or_create(
         batch=batch,
         verdict=Verdict.OPEN,
         defaults={
             "attempts": batch.attempts,
-            "since": first - CLOCKS,
+            "since": min(*attempts, started) - CLOCKS,
             "until": until,
             "cursor": "" if from_the_top else _younger_mail(until),
             "by": by[:150],

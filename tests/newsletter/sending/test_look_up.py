@@ -369,3 +369,14 @@ def test_what_another_provider_had_posted_is_not_searched_for_in_this_ones_list(
     assert "was not posted by Resend" in held.look_ups.get().sentence
     held.refresh_from_db()
     assert held.state == BatchState.HELD
+
+
+def test_a_clock_that_was_set_back_between_two_attempts_proves_nobody_absent(
+    under_way: Issue, provider: Provider, sandbox: SandboxServer, clock: Clock
+) -> None:
+    sandbox.plan(Fault("reset", after_commit=True))
+    post_everything(provider)
+    held = a_day_passes(clock, provider)
+    Batch.objects.filter(pk=held.pk).update(first_attempt_at=F("last_attempt_at") + datetime.timedelta(hours=2))
+    assert "It went out: 3 of its 3 mails" in reconcile(under_way.slug)
+    assert recipients(sandbox) == READERS
