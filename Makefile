@@ -16,12 +16,12 @@ install: .venv/base.stamp ## make .venv with the pinned packages
 demo: .venv/base.stamp ## run everything here with sample content; ARGS=--once sends one issue, reports and ends
 	@$(BIN)/python manage.py demo $(ARGS)
 
-test: test-sqlite test-postgresql ## run the tests, on SQLite and on PostgreSQL; those that start processes are in test-journeys
+test: test-sqlite ## run the tests on SQLite; the other targets are for PostgreSQL, real processes, faults and scale
 
 test-sqlite: .venv/dev.stamp
 	$(BIN)/python -m pytest -n auto -m "not postgresql and not processes and not fidelity and not faults and not scale" $(ARGS)
 
-test-postgresql: .venv/dev.stamp
+test-postgresql: .venv/dev.stamp ## run what meets a database on PostgreSQL, which is started for it
 	$(BIN)/python -m tests.postgresql $(BIN)/python -m pytest -n auto -m "not browser and not processes and not own_database and not fidelity and not faults and not scale" $(ARGS)
 
 test-journeys: .venv/dev.stamp ## start real processes and drive them over HTTP, kill them, look at the ledger; on both databases
