@@ -52,7 +52,8 @@ def serve(folder: Path, say: Say) -> None:
         installation.start_web()
         installation.start_worker()
         for unsent in newsletter.issues.filter(slug=HISTORY, status=IssueStatus.DRAFT):
-            send_now(unsent, by="demo")
+            # A newcomer looks at once, and wants to see an issue that is out.
+            send_now(unsent, by="demo", may_undo=False)
         say(_welcome(password, newsletter.slug))
         while True:
             installation.check()

@@ -134,19 +134,26 @@ def unschedule_issue(issue: Issue, *, by: str, reason: str = "") -> None:
     )
 
 
-def send_now(issue: Issue, *, by: str, revision: int | None = None, approved: Approval | None = None) -> None:
+def send_now(
+    issue: Issue,
+    *,
+    by: str,
+    revision: int | None = None,
+    approved: Approval | None = None,
+    may_undo: bool = True,
+) -> None:
     """Freeze the issue and start it; a worker does the rest. Raises IssueRefused or WrongStatus.
 
     `issue`, `revision` and `approved` are as the person saw them: one that has been scheduled, taken off the schedule
     or saved since, or whose readers are others now, is not started, since they looked at something else. Nothing is
-    posted before UNDO_SECONDS are over: until then it can be undone.
+    posted before UNDO_SECONDS are over: until then it can be undone, unless nobody is there who could (`may_undo`).
     """
     seen = issue.status
     with transaction.atomic():
         lock(issue, revision=revision)
         if issue.status != seen:
             raise WrongStatus(f"This issue is {issue.get_status_display().lower()} by now. Look at it again.")
-        start_issue(issue, occasion=Occasion.SEND, by=by, approved=approved)
+        start_issue(issue, occasion=Occasion.SEND, by=by, approved=approved, may_undo=may_undo)
         reached(Point.START_UNCOMMITTED)
     reached(Point.START_COMMITTED)
 
@@ -225,7 +232,9 @@ def renew_instants() -> None:
             )
 
 
-def start_issue(issue: Issue, *, occasion: Occasion, by: str, approved: Approval | None) -> None:
+def start_issue(
+    issue: Issue, *, occasion: Occasion, by: str, approved: Approval | None, may_undo: bool = False
+) -> None:
     """Check the locked issue and move it on its way, with the manifest of that. Raises IssueRefused or WrongStatus.
 
     The manifest is taken and compared in the transaction that starts the issue. After it, readers can only become
@@ -237,7 +246,7 @@ def start_issue(issue: Issue, *, occasion: Occasion, by: str, approved: Approval
     edition, moment = approve(issue, occasion=occasion, by=by), timezone.now()
     # Who presses Send now means everybody, at once; and may still think again.
     local = None if occasion is Occasion.SEND else LocalTime.of(issue)
-    undo = settings.UNDO_SECONDS if occasion is Occasion.SEND else 0
+    undo = settings.UNDO_SECONDS if may_undo else 0
     manifest = manifest_of(issue, edition, moment=moment, local=local)
     if approved:
         _refuse(approved.differences(manifest))

@@ -147,3 +147,14 @@ def undo_one(barrier: threading.Barrier, results: dict[str, bool], issue: Issue)
         results["undone"] = False
     finally:
         connection.close()
+
+
+def test_a_send_that_nobody_is_there_to_undo_is_posted_at_once(
+    issue: Issue, settings: Settings, provider: Provider
+) -> None:
+    settings.UNDO_SECONDS = 60
+    people.ada(issue.newsletter)
+    send_now(issue, by="demo", may_undo=False)
+    address_everybody()
+    assert Issue.objects.public().exists()
+    assert post_everything(provider) == 1
