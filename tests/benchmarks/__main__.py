@@ -5,12 +5,13 @@ from __future__ import annotations
 import sys
 from functools import partial
 
-from tests.benchmarks import fleet, freeze, mjml, personalise, sending
+from tests.benchmarks import fleet, freeze, mjml, personalise, preflight, sending
 from tests.benchmarks.rows import Row, table
 
 BENCHMARKS = (
     freeze.measure,
     mjml.measure,
+    preflight.measure,
     personalise.measure,
     sending.measure,
     partial(fleet.measure, large="--large" in sys.argv[1:]),

@@ -1,0 +1,20 @@
+"""Pre-flight: every check on one rendered digest of 31 stories, the parsing of its HTML included."""
+
+from __future__ import annotations
+
+from newsletter.preflight import run_checks
+from newsletter.preflight.mail_page import mail_page
+from tests.benchmarks.rows import Row, median_cpu_seconds
+from tests.newsletter.preflight.specimen import inspection_of
+from tests.newsletter.rendering.digests import write_digest
+
+
+def measure() -> list[Row]:
+    """Time of all families together, nothing remembered from a run before."""
+    inspection = inspection_of(write_digest())
+
+    def check() -> None:
+        mail_page.cache_clear()
+        run_checks(inspection)
+
+    return [Row("pre-flight of 31 stories, all families", median_cpu_seconds(check, runs=15) * 1e3, "ms CPU", "<= 30")]
