@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from functools import partial
 
@@ -20,6 +21,7 @@ BENCHMARKS = (
 
 def main() -> None:
     """Measure all, then print."""
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tests.settings")
     rows: list[Row] = [row for measure in BENCHMARKS for row in measure()]
     print(table(rows))
 

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from newsletter.preflight import run_checks
-from newsletter.preflight.mail_page import mail_page
 from tests.benchmarks.rows import Row, median_cpu_seconds
-from tests.newsletter.preflight.specimen import inspection_of
-from tests.newsletter.rendering.digests import write_digest
 
 
 def measure() -> list[Row]:
     """Time of all families together, nothing remembered from a run before."""
+    import django
+
+    # Some families look into the database's models, which can be imported from here on only.
+    django.setup()
+    from newsletter.preflight import run_checks
+    from newsletter.preflight.mail_page import mail_page
+    from tests.newsletter.preflight.specimen import inspection_of
+    from tests.newsletter.rendering.digests import write_digest
+
     inspection = inspection_of(write_digest())
 
     def check() -> None:
