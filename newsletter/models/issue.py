@@ -57,7 +57,8 @@ class IssueQuerySet(models.QuerySet["Issue"]):
 
     def due(self, moment: datetime.datetime) -> IssueQuerySet:
         """Scheduled issues whose time has come, the longest waiting first; not those that wait for a person."""
-        due = self.filter(status=IssueStatus.SCHEDULED, scheduled_at__lte=moment, hold_reason="")
+        is_its_turn = Q(hold_reason="") | Q(next_try_at__lte=moment)
+        due = self.filter(is_its_turn, status=IssueStatus.SCHEDULED, scheduled_at__lte=moment)
         return due.order_by("scheduled_at", "pk")
 
     def public(self) -> IssueQuerySet:
@@ -91,6 +92,9 @@ class Issue(models.Model):
         default=0, editable=False, help_text="Counts the saves that changed something."
     )
     hold_reason = models.CharField(max_length=500, blank=True, editable=False, help_text="Why it is paused or waits.")
+    next_try_at = models.DateTimeField(
+        null=True, editable=False, help_text="Its start failed, as hold_reason says; it is tried again then."
+    )
     waits_for_provider = models.BooleanField(
         default=False,
         editable=False,

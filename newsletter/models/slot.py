@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+from typing import ClassVar
 
 from django.db import models
 from django.db.models import Q
@@ -36,6 +37,9 @@ class Slot(models.Model):
         help_text="Title of the draft that is made for each one; {date} stands for its day. Empty: none is made.",
     )
     sections = models.TextField(blank=True, help_text="Titles of the sections of that draft, one per line.")
+    problem = models.CharField(
+        max_length=300, blank=True, editable=False, help_text="Why its next day cannot be planned; empty if it can."
+    )
 
     class Meta:
         ordering = ["weekday", "time"]
@@ -48,6 +52,19 @@ class Slot(models.Model):
         return f"{Weekday(self.weekday).label}s {self.time:%H:%M}"
 
 
+class SlotRunQuerySet(models.QuerySet["SlotRun"]):
+    """Questions about runs."""
+
+    def ahead(self) -> SlotRunQuerySet:
+        """Runs that are planned or due, the next one first."""
+        return self.filter(finished_at__isnull=True, slot__is_active=True).order_by("starts_at", "pk")
+
+    def due(self, moment: datetime.datetime) -> SlotRunQuerySet:
+        """Runs whose time has come, the longest waiting first; one that failed has its turn later."""
+        is_its_turn = Q(next_try_at__isnull=True) | Q(next_try_at__lte=moment)
+        return self.ahead().filter(is_its_turn, starts_at__lte=moment)
+
+
 class SlotRun(models.Model):
     """One occurrence of a slot, planned or over. There is one for each day, however often a clock shows its time."""
 
@@ -58,7 +75,12 @@ class SlotRun(models.Model):
         Issue, on_delete=models.SET_NULL, null=True, related_name="slot_runs", help_text="Made for it, or sent in it."
     )
     finished_at = models.DateTimeField(null=True)
-    outcome = models.CharField(max_length=500, blank=True)
+    outcome = models.CharField(
+        max_length=500, blank=True, help_text="What became of it; while it is ahead, what went wrong so far."
+    )
+    next_try_at = models.DateTimeField(null=True, help_text="Its start failed; it is tried again then.")
+
+    objects: ClassVar[SlotRunQuerySet] = SlotRunQuerySet.as_manager()  # type: ignore[assignment]
 
     class Meta:
         ordering = ["-date"]

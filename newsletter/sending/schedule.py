@@ -7,7 +7,7 @@ import logging
 from typing import Any
 
 from django.conf import settings
-from django.db import transaction
+from django.db import InterfaceError, OperationalError, transaction
 from django.utils import timezone
 
 from newsletter.drill import Point, reached
@@ -27,6 +27,12 @@ log = logging.getLogger(__name__)
 #: States from which an issue may be started.
 STARTABLE = (IssueStatus.DRAFT, IssueStatus.SCHEDULED)
 
+#: How long a start that failed waits until it is tried again.
+TRY_AGAIN = datetime.timedelta(minutes=1)
+
+#: What is wrong with everything, and nobody's fault: the step as a whole is tried again.
+DATABASE_IS_GONE = (OperationalError, InterfaceError)
+
 #: What a row says that is on no schedule.
 NO_SCHEDULE: dict[str, Any] = {
     "scheduled_at": None,
@@ -36,6 +42,7 @@ NO_SCHEDULE: dict[str, Any] = {
     "edition": None,
     "manifest": None,
     "manifest_sha256": "",
+    "next_try_at": None,
 }
 
 
@@ -103,6 +110,9 @@ def schedule_issue(
             is_local=is_local,
             edition=edition,
             hold_reason="",
+            next_try_at=None,
+            # It goes out at this time and not at a slot, also if it is taken off the schedule again.
+            ready_revision=None,
             manifest=manifest.as_json(),
             manifest_sha256=manifest.sha256 if same_readers else "",
         )
@@ -163,20 +173,33 @@ def start_due_issues() -> bool:
 
     One that may no longer be sent (nobody is left to send it to, or not those for whom it was approved) goes back to
     draft with the reason. One that is found too late waits for a person (R-130): nobody wants it at three at night.
-    One that fails keeps no other waiting; when nothing else is due, its error is raised.
+    One that fails keeps no other waiting: it says so, and is tried again until it is too late for it.
     """
-    failure: Exception | None = None
-    for issue in Issue.objects.due(timezone.now()).select_related("newsletter"):
-        try:
-            _start_due_issue(issue)
-        except Exception as error:
-            log.exception("issue %s is due and could not be started; it is tried again", issue.pk)
-            failure = error
-        else:
-            return True
-    if failure:
-        raise failure
-    return False
+    issue = Issue.objects.due(timezone.now()).select_related("newsletter").first()
+    if issue is None:
+        return False
+    try:
+        _start_due_issue(issue)
+    except DATABASE_IS_GONE:
+        raise
+    except Exception as error:
+        log.exception("issue %s is due and could not be started; it is tried again", issue.pk)
+        _try_again_later(issue.pk, error)
+    return True
+
+
+def _try_again_later(issue_pk: int, error: Exception) -> None:
+    reason = (
+        f"It was due and could not be started ({type(error).__name__}); the worker's log says why. It is tried again "
+        "every minute. Nothing was sent."
+    )
+    with transaction.atomic():
+        issue = Issue.objects.select_for_update().get(pk=issue_pk)
+        if issue.status != IssueStatus.SCHEDULED:
+            return
+        if issue.hold_reason != reason:
+            _note(issue, reason)
+        Issue.objects.filter(pk=issue_pk).update(hold_reason=reason, next_try_at=timezone.now() + TRY_AGAIN)
 
 
 def _start_due_issue(issue: Issue) -> None:
@@ -203,16 +226,22 @@ def _is_overdue(issue: Issue) -> bool:
 
 
 def _wait_for_a_person(issue: Issue) -> None:
+    found = "could not be started until" if issue.next_try_at else "was found only"
     reason = (
-        f"It should have started on {issue.scheduled_at:%Y-%m-%d at %H:%M} UTC, and was found only "
+        f"It should have started on {issue.scheduled_at:%Y-%m-%d at %H:%M} UTC, and {found} "
         f"{timezone.now():%Y-%m-%d at %H:%M} UTC. Nothing was sent. Send it now if that is still right, or take it "
         "off the schedule and choose another time. If the database was restored from a backup, look first whether it "
         "went out already."
     )
     log.warning("issue %s is overdue and waits for a person", issue.pk)
-    Issue.objects.filter(pk=issue.pk).update(hold_reason=reason, updated_at=timezone.now())
+    Issue.objects.filter(pk=issue.pk).update(hold_reason=reason, next_try_at=None, updated_at=timezone.now())
+    _note(issue, f"Waits for a person. {reason}")
+
+
+def _note(issue: Issue, reason: str) -> None:
+    """Write into the history what happened to the schedule of an issue that stays where it is."""
     IssueTransition.objects.create(
-        issue=issue, source=issue.status, target=issue.status, by="schedule", reason=f"Waits for a person. {reason}"
+        issue=issue, source=issue.status, target=issue.status, by="schedule", reason=reason[:500]
     )
 
 
@@ -224,12 +253,8 @@ def renew_instants() -> None:
         before = issue.scheduled_at
         scheduled = Issue.objects.filter(pk=issue.pk, status=IssueStatus.SCHEDULED, scheduled_at=before)
         if before and instant != before and scheduled.update(scheduled_at=instant):
-            reason = (
-                f"Starts at {instant:%Y-%m-%d %H:%M} UTC, not at {before:%Y-%m-%d %H:%M} UTC: clocks or readers moved."
-            )
-            IssueTransition.objects.create(
-                issue=issue, source=issue.status, target=issue.status, by="schedule", reason=reason
-            )
+            clocks = f"Starts at {instant:%Y-%m-%d %H:%M} UTC, not at {before:%Y-%m-%d %H:%M} UTC"
+            _note(issue, f"{clocks}: clocks or readers moved.")
 
 
 def start_issue(
@@ -260,6 +285,7 @@ def start_issue(
         is_local=local is not None,
         ready_revision=None,
         hold_reason="",
+        next_try_at=None,
         manifest=manifest.as_json(),
         manifest_sha256=approved.sha256 if approved else "",
     )

@@ -7,8 +7,11 @@ Slot ─► SlotRun for its next day (and a draft for it) ─► its time comes 
 from __future__ import annotations
 
 import datetime
+import itertools
 import logging
 import zoneinfo
+from collections.abc import Callable, Collection, Iterable
+from functools import partial
 
 from django.conf import settings
 from django.db import transaction
@@ -19,12 +22,15 @@ from newsletter.content.document import IssueContent, SectionContent
 from newsletter.content.store import ContentError, save_content
 from newsletter.models import Issue, IssueStatus, IssueTransition, Newsletter, Slot, SlotRun, WrongStatus
 from newsletter.preflight import Occasion
-from newsletter.sending.schedule import IssueRefused, dry_run, lock, start_issue
+from newsletter.sending.schedule import DATABASE_IS_GONE, TRY_AGAIN, IssueRefused, dry_run, lock, start_issue
 from newsletter.sending.wall_clock import nearest_instant_of
 
 log = logging.getLogger(__name__)
 
 NOBODY_READY = "No draft was marked ready, so nothing went out."
+
+
+# --- The mark ------------------------------------------------------------------------------------------------------
 
 
 def mark_ready(issue: Issue, *, by: str, reason: str = "", revision: int | None = None) -> None:
@@ -56,30 +62,89 @@ def _keep_ready(issue: Issue, revision: int | None, *, by: str, reason: str) -> 
     issue.refresh_from_db()
 
 
+# --- Looking ahead -------------------------------------------------------------------------------------------------
+
+
+def outlook(newsletter: Newsletter | None = None) -> list[tuple[SlotRun, Issue | None]]:
+    """What would go out at each run that is planned, the next one first; None where nothing is ready. Two queries."""
+    ahead = SlotRun.objects.ahead().select_related("slot__newsletter")
+    runs = list(ahead.filter(slot__newsletter=newsletter) if newsletter else ahead)
+    ready = _ready_drafts({run.slot.newsletter_id for run in runs})
+    promised = {run.issue_id for run in runs}
+    seen = []
+    for run in runs:
+        issue = _choice(run, ready, promised)
+        ready = [one for one in ready if one != issue]
+        seen.append((run, issue))
+    return seen
+
+
 def next_run(newsletter: Newsletter) -> SlotRun | None:
     """The next occurrence of any of its slots."""
-    ahead = SlotRun.objects.filter(slot__newsletter=newsletter, slot__is_active=True, finished_at__isnull=True)
-    return ahead.select_related("slot").order_by("starts_at").first()
+    return SlotRun.objects.ahead().filter(slot__newsletter=newsletter).select_related("slot").first()
+
+
+def run_of(issue: Issue) -> SlotRun | None:
+    """The run that would take this draft, or will if it is marked ready: its own, else the next that nobody has."""
+    seen = outlook(issue.newsletter)
+    taken = (run for run, other in seen if other == issue or run.issue_id == issue.pk)
+    return next(taken, None) or next((run for run, other in seen if other is None), None)
+
+
+def _ready_drafts(newsletters: Collection[int]) -> list[Issue]:
+    drafts = Issue.objects.filter(newsletter__in=newsletters, status=IssueStatus.DRAFT, ready_revision=F("revision"))
+    return list(drafts.select_related("newsletter").order_by("date", "pk"))
+
+
+def _choice(run: SlotRun, ready: Iterable[Issue], promised: Collection[int | None]) -> Issue | None:
+    """The draft that was made for the run if it is ready, else the oldest that is and was made for no other."""
+    drafts = [issue for issue in ready if issue.newsletter_id == run.slot.newsletter_id]
+    own = next((issue for issue in drafts if issue.pk == run.issue_id), None)
+    return own or next((issue for issue in drafts if issue.pk not in promised), None)
+
+
+# --- Planning ------------------------------------------------------------------------------------------------------
 
 
 def plan_slots() -> bool:
-    """Keep one run planned for each active slot, at the instant that its zone's rules of now give it."""
+    """Keep one run planned for each active slot, at the instant that its zone's rules of now give it.
+
+    A slot that cannot be planned says why, and keeps no other from it.
+    """
     for run in SlotRun.objects.filter(finished_at__isnull=True).select_related("slot__newsletter"):
-        _renew(run)
+        _try_to(partial(_renew, run), run.slot)
     ahead = SlotRun.objects.filter(slot=OuterRef("pk"), finished_at__isnull=True)
     for slot in Slot.objects.filter(~Exists(ahead), is_active=True).select_related("newsletter"):
-        plan_next(slot)
+        _try_to(partial(plan_next, slot), slot)
     return False
 
 
+def _try_to(plan: Callable[[], object], slot: Slot) -> None:
+    problem = ""
+    try:
+        with transaction.atomic():
+            plan()
+    except DATABASE_IS_GONE:
+        raise
+    except Exception as error:
+        problem = f"Its next day could not be planned ({type(error).__name__}: {error}). It is tried again."[:300]
+        if problem != slot.problem:
+            log.exception("slot %s cannot be planned; it is tried again", slot.pk)
+    if problem != slot.problem:
+        Slot.objects.filter(pk=slot.pk).update(problem=problem)
+
+
 def _renew(run: SlotRun) -> None:
-    if not run.slot.is_active or run.date.weekday() != run.slot.weekday:
-        # Somebody switched the slot off or moved it. A draft that was made for the run stays.
-        run.delete()
-        return
-    instant = instant_on(run.slot, run.date)
-    if instant != run.starts_at:
-        SlotRun.objects.filter(pk=run.pk, finished_at__isnull=True).update(starts_at=instant)
+    """Follow a slot that was moved or switched off. One that was moved to an hour that is over comes next week.
+
+    A draft that was made for a run that is given up stays.
+    """
+    planned, now = SlotRun.objects.filter(pk=run.pk, finished_at__isnull=True), timezone.now()
+    is_gone = not run.slot.is_active or run.date.weekday() != run.slot.weekday
+    if is_gone or instant_on(run.slot, run.date) <= now < run.starts_at:
+        planned.delete()
+    elif (instant := instant_on(run.slot, run.date)) != run.starts_at:
+        planned.update(starts_at=instant)
 
 
 def plan_next(slot: Slot) -> SlotRun:
@@ -97,8 +162,7 @@ def plan_next(slot: Slot) -> SlotRun:
     with transaction.atomic():
         run, is_new = SlotRun.objects.get_or_create(slot=slot, date=day, defaults={"starts_at": instant_on(slot, day)})
         if is_new and slot.title:
-            run.issue = _draft_for(slot, day)
-            run.save(update_fields=["issue"])
+            _make_draft(run)
     return run
 
 
@@ -107,33 +171,62 @@ def instant_on(slot: Slot, day: datetime.date) -> datetime.datetime:
     return nearest_instant_of(datetime.datetime.combine(day, slot.time), slot.newsletter.time_zone)
 
 
-def _draft_for(slot: Slot, day: datetime.date) -> Issue | None:
+def _make_draft(run: SlotRun) -> None:
+    slot, day = run.slot, run.date
     title = slot.title.replace("{date}", f"{day.day} {day:%B %Y}")
-    slug = day.isoformat()
-    if Issue.objects.filter(newsletter=slot.newsletter, slug=slug).exists():
-        slug = f"{slug}-{slot.time:%H%M}"
+    slug = _free_slug(slot, day)
     sections = tuple(SectionContent(title=line.strip()) for line in slot.sections.splitlines() if line.strip())
     content = IssueContent(title=title, slug=slug, date=day, subject=title, sections=sections)
     try:
         with transaction.atomic():
-            issue = Issue.objects.create(newsletter=slot.newsletter, slug=slug, title=title, date=day)
-            save_content(issue, content, by=f"slot {slot}", note="Made for its slot")
+            run.issue = Issue.objects.create(newsletter=slot.newsletter, slug=slug, title=title, date=day)
+            save_content(run.issue, content, by=f"slot {slot}", note="Made for its slot")
     except ContentError as error:
         log.warning("no draft was made for slot %s: %s", slot.pk, error)
-        return None
-    return issue
+        run.issue = None
+        run.outcome = f"No draft could be made for it: {error} Mend the slot's title or sections."[:500]
+    run.save(update_fields=["issue", "outcome"])
+
+
+def _free_slug(slot: Slot, day: datetime.date) -> str:
+    """The day, with the hour and a number as far as others have it already."""
+    others = Issue.objects.filter(newsletter=slot.newsletter, slug__startswith=day.isoformat())
+    taken = set(others.values_list("slug", flat=True))
+    at = f"{day}-{slot.time:%H%M}"
+    names = itertools.chain([day.isoformat(), at], (f"{at}-{number}" for number in itertools.count(2)))
+    return next(name for name in names if name not in taken)
+
+
+# --- Starting ------------------------------------------------------------------------------------------------------
 
 
 def start_due_slots() -> bool:
-    """Start what is ready for the run that is due longest, or write down why none does; whether there was one."""
-    due = SlotRun.objects.filter(finished_at__isnull=True, starts_at__lte=timezone.now(), slot__is_active=True)
-    run_pk = due.order_by("starts_at", "pk").values_list("pk", flat=True).first()
+    """Start what is ready for the run that is due longest, or write down why none does; whether there was one.
+
+    A run that fails keeps no other waiting: it says so, and is tried again until it is too late for it.
+    """
+    run_pk = SlotRun.objects.due(timezone.now()).values_list("pk", flat=True).first()
     if run_pk is None:
         return False
+    try:
+        _start_due_slot(run_pk)
+    except DATABASE_IS_GONE:
+        raise
+    except Exception as error:
+        log.exception("run %s of a slot could not be started; it is tried again", run_pk)
+        reason = f"It was due and could not be started ({type(error).__name__}); the worker's log says why. "
+        failed = SlotRun.objects.filter(pk=run_pk, finished_at__isnull=True)
+        failed.update(next_try_at=timezone.now() + TRY_AGAIN, outcome=f"{reason}It is tried again every minute.")
+    return True
+
+
+def _start_due_slot(run_pk: int) -> None:
     with transaction.atomic():
-        run = due.select_for_update(of=("self",)).select_related("slot__newsletter").filter(pk=run_pk).first()
+        due = SlotRun.objects.due(timezone.now()).filter(pk=run_pk)
+        run = due.select_for_update(of=("self",)).select_related("slot__newsletter").first()
         if run is None:
-            return True
+            # Another worker was faster.
+            return
         # The rules of the zone may have changed since it was planned.
         if instant_on(run.slot, run.date) <= timezone.now():
             run.outcome, run.finished_at = _run(run)[:500], timezone.now()
@@ -141,12 +234,13 @@ def start_due_slots() -> bool:
             run.save()
         else:
             _renew(run)
-    return True
 
 
 def _run(run: SlotRun) -> str:
     """Start the issue of this run; what became of it, as a sentence."""
-    issue = _ready_for(run)
+    others = SlotRun.objects.ahead().exclude(pk=run.pk).filter(slot__newsletter=run.slot.newsletter)
+    promised = set(others.values_list("issue", flat=True))
+    issue = _choice(run, _ready_drafts([run.slot.newsletter_id]), promised)
     if issue is None:
         _hold_draft(run.issue_id, f"Its slot ({run}) came, and it was not marked ready. Send or schedule it by hand.")
         return NOBODY_READY
@@ -164,13 +258,6 @@ def _run(run: SlotRun) -> str:
     except WrongStatus as wrong:
         return str(wrong)
     return f"“{issue.title}” went out."
-
-
-def _ready_for(run: SlotRun) -> Issue | None:
-    """The draft that was made for the run if it is ready, else the oldest that is."""
-    drafts = Issue.objects.filter(newsletter=run.slot.newsletter_id, status=IssueStatus.DRAFT)
-    ready = list(drafts.filter(ready_revision=F("revision")).select_related("newsletter").order_by("date", "pk"))
-    return next((issue for issue in ready if issue.pk == run.issue_id), ready[0] if ready else None)
 
 
 def _hold_draft(issue_pk: int | None, reason: str) -> str:

@@ -137,11 +137,49 @@ def test_an_issue_that_cannot_be_started_keeps_no_other_waiting(ready: Issue, mo
     monkeypatch.setattr(schedule_module, "approve", fail_for_the_first)
     assert start_due_issues()
     other.refresh_from_db()
-    assert other.status == IssueStatus.SENDING
-    with pytest.raises(RuntimeError, match="a fault of ours"):
-        start_due_issues()
+    # First the one that fails, then the other, and then nothing for a minute.
+    assert start_due_issues()
+    assert not start_due_issues()
+    other.refresh_from_db()
     ready.refresh_from_db()
-    assert ready.status == IssueStatus.SCHEDULED
+    assert (other.status, ready.status) == (IssueStatus.SENDING, IssueStatus.SCHEDULED)
+    assert "could not be started (RuntimeError)" in ready.hold_reason
+
+
+def test_an_issue_that_failed_to_start_is_tried_again_and_told_once(
+    ready: Issue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    schedule(ready)
+    make_due()
+    with monkeypatch.context() as broken:
+        broken.setattr(schedule_module, "approve", failing)
+        for _ in range(3):
+            Issue.objects.update(next_try_at=timezone.now())
+            start_due_issues()
+    assert ready.transitions.filter(reason__contains="could not be started").count() == 1
+    Issue.objects.update(next_try_at=timezone.now())
+    start_due_issues()
+    ready.refresh_from_db()
+    assert (ready.status, ready.hold_reason, ready.next_try_at) == (IssueStatus.SENDING, "", None)
+
+
+def test_an_issue_that_fails_to_start_for_too_long_waits_for_a_person(
+    ready: Issue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    schedule(ready)
+    Issue.objects.update(scheduled_at=timezone.now() - datetime.timedelta(minutes=59))
+    with monkeypatch.context() as broken:
+        broken.setattr(schedule_module, "approve", failing)
+        start_due_issues()
+    Issue.objects.update(scheduled_at=timezone.now() - datetime.timedelta(minutes=61), next_try_at=timezone.now())
+    start_due_issues()
+    ready.refresh_from_db()
+    assert "could not be started until" in ready.hold_reason
+    assert not start_due_issues()
+
+
+def failing(*given: Any, **named: Any) -> Any:
+    raise RuntimeError("a fault of ours")
 
 
 def test_send_now_works_for_a_scheduled_issue_too(ready: Issue) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import zoneinfo
+from typing import Any
 
 import pytest
 from django.db import IntegrityError, transaction
@@ -12,12 +13,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from newsletter.content.store import load_content, save_content
-from newsletter.models import IssueStatus, Newsletter, Slot, SlotRun, Weekday, WrongStatus
-from newsletter.sending.schedule import IssueRefused
+from newsletter.models import Issue, IssueStatus, Newsletter, Slot, SlotRun, Weekday, WrongStatus
+from newsletter.sending import schedule as schedule_module
+from newsletter.sending import slots as slots_module
+from newsletter.sending.schedule import IssueRefused, schedule_issue, unschedule_issue
 from newsletter.sending.slots import (
     NOBODY_READY,
     instant_on,
     mark_ready,
+    outlook,
     plan_slots,
     start_due_slots,
     unmark_ready,
@@ -193,3 +197,177 @@ def test_hours_that_clocks_skip_or_repeat_name_one_instant(
 ) -> None:
     slot = Slot(newsletter=Newsletter(time_zone="Europe/Berlin"), weekday=day.weekday(), time=time)
     assert instant_on(slot, day).strftime("%Y-%m-%dT%H:%M") == instant
+
+
+# --- One slot is not another's trouble -------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def two_slots(slot: Slot, monkeypatch: pytest.MonkeyPatch) -> tuple[SlotRun, SlotRun]:
+    """Two newsletters whose slots are due, each with a ready draft. What the first one starts fails."""
+    other = make_newsletter("quay-notes", name="Quay Notes")
+    people.ada(other)
+    second = Slot.objects.create(newsletter=other, weekday=Weekday.TUESDAY, time=datetime.time(7))
+    for newsletter in (slot.newsletter, other):
+        mark_ready(make_issue("issue-1", newsletter), by="Edda")
+    plan_slots()
+    runs = tuple(make_due(one, minutes) for one, minutes in ((slot, 2), (second, 1)))
+    start = slots_module.start_issue
+
+    def start_or_fail(issue: Issue, **how: Any) -> None:
+        if issue.newsletter_id == slot.newsletter_id:
+            raise KeyError("a fault in the program")
+        start(issue, **how)
+
+    monkeypatch.setattr(slots_module, "start_issue", start_or_fail)
+    return runs  # type: ignore[return-value]
+
+
+def make_due(slot: Slot, minutes: int) -> SlotRun:
+    """Its planned run should have started so many minutes ago."""
+    moment = timezone.now().astimezone(zoneinfo.ZoneInfo(slot.newsletter.time_zone))
+    moment -= datetime.timedelta(minutes=minutes)
+    Slot.objects.filter(pk=slot.pk).update(weekday=moment.weekday(), time=moment.time())
+    run = slot.runs.get(finished_at__isnull=True)
+    SlotRun.objects.filter(pk=run.pk).update(date=moment.date(), starts_at=moment)
+    run.refresh_from_db()
+    return run
+
+
+def take_turns(times: int = 4) -> None:
+    for _ in range(times):
+        start_due_slots()
+
+
+def test_a_slot_that_fails_keeps_no_other_waiting(two_slots: tuple[SlotRun, SlotRun]) -> None:
+    failing, fine = two_slots
+    take_turns()
+    fine.refresh_from_db()
+    failing.refresh_from_db()
+    assert fine.outcome == "“Taller cranes” went out."
+    assert failing.finished_at is None
+    assert "could not be started (KeyError)" in failing.outcome
+
+
+def test_a_slot_that_failed_is_tried_again_after_a_minute_and_not_at_every_turn(
+    two_slots: tuple[SlotRun, SlotRun], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failing, _fine = two_slots
+    take_turns()
+    assert not start_due_slots()
+    monkeypatch.setattr(slots_module, "start_issue", schedule_module.start_issue)
+    SlotRun.objects.filter(pk=failing.pk).update(next_try_at=timezone.now())
+    take_turns()
+    failing.refresh_from_db()
+    assert failing.outcome == "“Taller cranes” went out."
+
+
+def test_a_slot_that_fails_for_too_long_leaves_its_draft_to_a_person(two_slots: tuple[SlotRun, SlotRun]) -> None:
+    failing, _fine = two_slots
+    take_turns()
+    run = make_due(failing.slot, 61)
+    SlotRun.objects.filter(pk=run.pk).update(next_try_at=None)
+    take_turns()
+    run.refresh_from_db()
+    assert run.finished_at
+    assert run.issue
+    assert "minutes late, so nothing was sent" in run.issue.hold_reason
+
+
+def test_a_slot_that_cannot_be_planned_keeps_no_other_from_it_and_says_so(slot: Slot) -> None:
+    gone = make_newsletter("quay-notes", name="Quay Notes", time_zone="Mars/Olympus")
+    broken = Slot.objects.create(newsletter=gone, weekday=Weekday.MONDAY, time=datetime.time(7))
+    plan_slots()
+    assert slot.runs.exists()
+    broken.refresh_from_db()
+    assert "could not be planned" in broken.problem
+    Newsletter.objects.filter(pk=gone.pk).update(time_zone="UTC")
+    plan_slots()
+    plan_slots()
+    broken.refresh_from_db()
+    assert (broken.problem, broken.runs.count()) == ("", 1)
+
+
+def test_a_draft_is_made_though_its_slugs_are_taken(slot: Slot) -> None:
+    slot.title = "Harbour Notes, {date}"
+    slot.save()
+    plan_slots()
+    first = SlotRun.objects.get()
+    for slug in (f"{first.date}-0700", f"{first.date}-0700-2"):
+        make_issue(slug)
+    SlotRun.objects.all().delete()
+    plan_slots()
+    made = SlotRun.objects.get().issue
+    assert made is not None
+    assert made.slug == f"{first.date}-0700-3"
+
+
+def test_a_draft_that_cannot_be_made_is_told_and_its_slot_comes_all_the_same(slot: Slot) -> None:
+    slot.title, slot.sections = "Harbour Notes", "x" * 300
+    slot.save()
+    plan_slots()
+    run = SlotRun.objects.get()
+    assert run.issue is None
+    assert "No draft could be made for it" in run.outcome
+
+
+# --- Which draft goes out --------------------------------------------------------------------------------------------
+
+
+def test_a_draft_that_was_made_for_friday_does_not_go_out_on_tuesday(slot: Slot) -> None:
+    friday = Slot.objects.create(newsletter=slot.newsletter, weekday=Weekday.FRIDAY, time=datetime.time(7))
+    issue = make_issue()
+    plan_slots()
+    friday.runs.update(issue=issue)
+    mark_ready(issue, by="Edda")
+    assert come(slot).outcome == NOBODY_READY
+    issue.refresh_from_db()
+    assert (issue.status, issue.ready_revision) == (IssueStatus.DRAFT, issue.revision)
+
+
+def test_what_each_slot_would_send_is_known_beforehand(slot: Slot) -> None:
+    friday = Slot.objects.create(newsletter=slot.newsletter, weekday=Weekday.FRIDAY, time=datetime.time(7))
+    for_friday, other = make_issue("issue-2"), make_issue("issue-1")
+    plan_slots()
+    friday.runs.update(issue=for_friday)
+    assert {issue for _run, issue in outlook()} == {None}
+    for issue in (for_friday, other):
+        mark_ready(issue, by="Edda")
+    assert {run.slot: issue for run, issue in outlook()} == {slot: other, friday: for_friday}
+
+
+def test_a_draft_that_was_scheduled_instead_waits_for_no_slot_afterwards(slot: Slot) -> None:
+    issue = make_issue()
+    mark_ready(issue, by="Edda")
+    schedule_issue(issue, wall=datetime.datetime(2037, 7, 1, 7), zone="UTC", by="Edda")
+    unschedule_issue(issue, by="Edda")
+    assert come(slot).outcome == NOBODY_READY
+    issue.refresh_from_db()
+    assert issue.status == IssueStatus.DRAFT
+
+
+def test_a_slot_that_is_moved_to_an_hour_that_is_over_comes_next_week_and_not_at_once(slot: Slot) -> None:
+    issue = make_issue()
+    mark_ready(issue, by="Edda")
+    plan_slots()
+    now = timezone.now().astimezone(zoneinfo.ZoneInfo("Europe/Berlin"))
+    soon, before = now + datetime.timedelta(minutes=5), now - datetime.timedelta(minutes=5)
+    if not soon.date() == now.date() == before.date():
+        pytest.skip("It is midnight in Berlin.")
+    Slot.objects.update(weekday=now.weekday(), time=soon.time())
+    SlotRun.objects.update(date=now.date(), starts_at=soon)
+    Slot.objects.update(time=before.time())
+    assert not start_due_slots()
+    plan_slots()
+    assert not start_due_slots()
+    assert SlotRun.objects.get().date == now.date() + datetime.timedelta(days=7)
+
+
+def test_a_run_that_is_over_is_not_forgotten_when_its_slot_is_moved(slot: Slot) -> None:
+    plan_slots()
+    stale = SlotRun.objects.get()
+    come(slot)
+    Slot.objects.update(weekday=(stale.date.weekday() + 3) % 7)
+    stale.slot.refresh_from_db()
+    slots_module._renew(stale)
+    assert SlotRun.objects.filter(pk=stale.pk, finished_at__isnull=False).exists()
