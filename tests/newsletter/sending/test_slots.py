@@ -212,7 +212,7 @@ def two_slots(slot: Slot, monkeypatch: pytest.MonkeyPatch) -> tuple[SlotRun, Slo
         mark_ready(make_issue("issue-1", newsletter), by="Edda")
     plan_slots()
     runs = tuple(make_due(one, minutes) for one, minutes in ((slot, 2), (second, 1)))
-    start = slots_module.start_issue
+    start = schedule_module.start_issue
 
     def start_or_fail(issue: Issue, **how: Any) -> None:
         if issue.newsletter_id == slot.newsletter_id:
