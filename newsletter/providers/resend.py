@@ -1,6 +1,6 @@
 """Resend: posts, and everything that is known of its API. The only module that imports `resend`.
 
-Its refusals are read in `resend_answers`, its webhooks in `resend_receipts`, its list of mails in `resend_list`.
+Its answers are judged in `resend_answers`, its webhooks in `resend_receipts`, its list of mails in `resend_list`.
 
 Sources: Resend's API reference and error page, resend 2.51. The SDK's classes do not tell errors apart
 (one class for three kinds of 429); the HTTP status and the error's name do.
@@ -36,7 +36,7 @@ from newsletter.providers.base import (
     account_of,
     cleaned,
 )
-from newsletter.providers.resend_answers import HALTING, number_in, outcome_of_refusal
+from newsletter.providers.resend_answers import HALTING, AnswersBefore, number_in, outcome_of_refusal
 from newsletter.providers.resend_list import ResendList
 from newsletter.providers.resend_receipts import read_event, verified
 
@@ -90,6 +90,9 @@ class PooledClient(resend.HTTPClient):
         reached(Point.ANSWER_BEGUN)
         answer = response.data
         reached(Point.ANSWER_READ)
+        if response.status >= 300:
+            # Were it given twice, the second would be read as the answer to the next post: nobody listens any more.
+            self.close()
         if 300 <= response.status < 400:
             raise Redirected(response.status)
         return answer, response.status, response.headers
@@ -133,6 +136,7 @@ class ResendProvider:
         self._list = ResendList(self._url, read_key) if read_key else None
         self._api_key = api_key
         self._client = PooledClient()
+        self._before = AnswersBefore()
         self._secrets = [base64.b64decode(secret.removeprefix("whsec_")) for secret in webhook_secrets]
 
     @property
@@ -162,6 +166,7 @@ class ResendProvider:
         return self._attempt(
             lambda: resend.Batch.send(frozen, {"idempotency_key": key, "batch_validation": "strict"}),
             lambda answer: _ids([item.get("id") for item in answer["data"]], size),
+            key,
         )
 
     def post_message(self, message: Message, *, key: str) -> Outcome:
@@ -170,17 +175,23 @@ class ResendProvider:
         return self._attempt(
             lambda: resend.Emails.send(params, {"idempotency_key": key}),
             lambda answer: _ids([answer.get("id")], 1),
+            key,
         )
 
-    def _attempt(self, call: Callable[[], Any], ids: Callable[[Any], tuple[str, ...]]) -> Outcome:
+    def _attempt(self, call: Callable[[], Any], ids: Callable[[Any], tuple[str, ...]], key: str) -> Outcome:
         # The SDK keeps key, address and client in its module; they are set at each call so that two providers in
         # one process (tests, a change of settings) never use each other's.
         resend.api_key, resend.api_url = self._api_key, self._url
         resend.default_http_client = self._client
         try:
             answer = call()
-            rate_limit = number_in(answer.get("http_headers"), "ratelimit-limit")
-            return Outcome(kind=OutcomeKind.ACCEPTED, ids=ids(answer), rate_limit=rate_limit)
+            named, rate_limit = ids(answer), number_in(answer.get("http_headers"), "ratelimit-limit")
+            if self._before.is_anothers(named, key):
+                self.close()
+                return Outcome(
+                    kind=OutcomeKind.UNKNOWN, reason="The answer to another post came instead of this one's."
+                )
+            return Outcome(kind=OutcomeKind.ACCEPTED, ids=named, rate_limit=rate_limit)
         except ResendError as error:
             return outcome_of_error(error)
         except Exception as error:

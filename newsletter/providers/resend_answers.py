@@ -1,4 +1,4 @@
-"""What Resend's refusals mean: the status, the error's name and the headers, as an outcome. Imports `base`.
+"""What Resend's answers mean: refusals as an outcome, names of mails as those of one post. Imports `base`.
 
 Sources: Resend's API reference and error page; SDKs and recordings where these are silent. Names that are not known
 are judged by their status.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime
 import re
+import threading
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
 
@@ -31,6 +32,29 @@ HALTING = {
 
 #: Fields that all messages of an issue share; a complaint about one of them is no reader's fault.
 SHARED_FIELD = re.compile(r"[`'\"](?:from|reply_to|headers|tags|subject|html|text)\b")
+
+#: Posts of which the answer is remembered; more than a process has connections on which an old one may linger.
+REMEMBERED = 256
+
+
+class AnswersBefore:
+    """To which post the answers belong that came lately.
+
+    Something between us and Resend may give an answer twice. The second waits on the connection and is read as the
+    answer to the next post, of which it proves nothing: nobody may have that.
+    """
+
+    def __init__(self) -> None:
+        self._keys: dict[str, str] = {}
+        self._lock = threading.Lock()
+
+    def is_anothers(self, ids: tuple[str, ...], key: str) -> bool:
+        """Whether these names were given to another post than that of `key`; from now on they are that of `key`."""
+        with self._lock:
+            known = self._keys.setdefault(ids[0], key)
+            if len(self._keys) > REMEMBERED:
+                del self._keys[next(iter(self._keys))]
+        return known != key
 
 
 def outcome_of_refusal(status: int, name: str, message: str, headers: Mapping[str, str] | None) -> Outcome:

@@ -21,6 +21,7 @@ from newsletter.providers.base import BounceKind, Event, Outcome, OutcomeKind, R
 from newsletter.providers.resend import ResendProvider
 from newsletter.sandbox import Fault, SandboxServer
 from newsletter.sandbox.paging import Page
+from tests.faults.proxy import proxy_to
 from tests.newsletter.providers.contract import OtherSide, ProviderContract, message, new_key
 from tests.sandboxes import running_sandbox
 
@@ -122,6 +123,29 @@ def test_an_answer_with_too_few_ids_is_not_taken_for_an_acceptance(
     sandbox.plan(Fault("duplicate_id"))
     body = provider.join([provider.encode(message("ada@example.org")), provider.encode(message("ben@example.org"))])
     assert provider.post_batch(body, key=new_key(), size=2).kind is OutcomeKind.UNKNOWN
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [(None, OutcomeKind.UNKNOWN), (Fault("validation_error", status=422), OutcomeKind.ACCEPTED)],
+    ids=["an-acceptance", "a-refusal"],
+)
+def test_an_answer_that_comes_twice_is_not_taken_for_that_to_the_next_post(
+    sandbox: SandboxServer, first: Fault | None, second: OutcomeKind
+) -> None:
+    sandbox.plan(*([first] if first else []))
+    with proxy_to(sandbox.url, {1: "duplicate-late"}) as proxy:
+        provider = ResendProvider(url=proxy.url, api_key="re_sandbox", webhook_secrets=(SECRET,))
+        bodies = [provider.join([provider.encode(message(name))]) for name in ("ada@example.org", "ben@example.org")]
+        provider.post_batch(bodies[0], key=new_key(), size=1)
+        key = new_key()
+        outcome = provider.post_batch(bodies[1], key=key, size=1)
+        assert outcome.kind is second
+        again = provider.post_batch(bodies[1], key=key, size=1)
+        provider.close()
+    assert again.kind is OutcomeKind.ACCEPTED
+    mails, _more = sandbox.ledger.page(Page(limit=9), 2e9)
+    assert [mail.address for mail in mails if mail.id in again.ids] == ["ben@example.org"]
 
 
 def test_the_limit_and_the_wait_are_learnt_from_the_providers_headers() -> None:
