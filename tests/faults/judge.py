@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
@@ -17,7 +17,7 @@ import psycopg
 Row = tuple[Any, ...]
 
 DELIVERIES = """
-    SELECT d.id, d.status, d.reason, s.canonical, d.delivered_at IS NOT NULL
+    SELECT d.id, d.status, d.reason, s.canonical, d.delivered_at IS NOT NULL, d.provider_id
     FROM newsletter_delivery d LEFT JOIN subscribers_subscriber s ON s.id = d.subscriber_id
 """
 BATCHES = "SELECT first_delivery, last_delivery, state, reason FROM newsletter_batch"
@@ -45,15 +45,18 @@ def rows_of(database: str, sql: str) -> list[Row]:
         return postgres.execute(sql.encode()).fetchall()
 
 
-def judge(database: str, summary: Mapping[str, Any], by_delivery: Mapping[str, int], readers: set[str]) -> Judgement:
-    """Compare. `summary` is the ledger's, `by_delivery` its mails for each delivery, `readers` who was to get it."""
+def judge(
+    database: str, summary: Mapping[str, Any], in_ledger: Mapping[int, Sequence[str]], readers: set[str]
+) -> Judgement:
+    """Compare. `summary` is the ledger's, `in_ledger` its mails for each delivery, `readers` who was to get it."""
     deliveries = rows_of(database, DELIVERIES)
     batches = rows_of(database, BATCHES)
-    in_ledger = {int(pk) for pk in by_delivery}
-    twice = len(summary["repeated_recipients"]) or sum(1 for count in by_delivery.values() if count > 1)
+    twice = len(summary["repeated_recipients"]) or sum(1 for mails in in_ledger.values() if len(mails) > 1)
     faults: list[str] = []
     unknown, lost = 0, len(readers - {row[3] for row in deliveries})
-    for pk, status, reason, _address, _delivered in deliveries:
+    for pk, status, reason, _address, _delivered, name in deliveries:
+        if name and name not in in_ledger.get(pk, ()):
+            faults.append(f"delivery {pk} has the name of another mail")
         if status == "unknown":
             unknown += 1
             if not reason or not _is_held_with_a_reason(pk, batches):
@@ -65,7 +68,9 @@ def judge(database: str, summary: Mapping[str, Any], by_delivery: Mapping[str, i
                 faults.append(f"delivery {pk} is {status}, and it was sent")
         elif pk not in in_ledger:
             lost += 1
-    faults += [f"delivery {pk} was sent, and nobody knows it" for pk in in_ledger - {row[0] for row in deliveries}]
+    faults += [
+        f"delivery {pk} was sent, and nobody knows it" for pk in in_ledger.keys() - {row[0] for row in deliveries}
+    ]
     faults += [
         f"{count} deliveries for one reader" for count in Counter(row[3] for row in deliveries).values() if count > 1
     ]

@@ -26,6 +26,9 @@ from tests.faults.stage import READERS, Stage
 
 SQLITE, POSTGRESQL = "SQLite", "PostgreSQL"
 
+#: What the provider took: for which of our deliveries, and what it calls it.
+MAILS = "SELECT json_extract(envelope, '$.tags.delivery'), uid FROM mails"
+
 
 @cache
 def _forks() -> Any:
@@ -90,8 +93,13 @@ class Play:
     def judgement(self, readers: int = READERS) -> Judgement:
         """What the judge says now."""
         everybody = {f"reader-{number}@readers.example" for number in range(readers)}
-        ledger = self.sandbox.ledger
-        return judge(self.scene.database, ledger.summary(), ledger.tag_values("delivery"), everybody)
+        return judge(self.scene.database, self.sandbox.ledger.summary(), self._mails(), everybody)
+
+    def _mails(self) -> dict[int, list[str]]:
+        mails: dict[int, list[str]] = {}
+        for delivery, mail in self.sandbox.team.database.rows(MAILS):
+            mails.setdefault(int(delivery), []).append(mail)
+        return mails
 
     def last_words(self) -> str:
         """The end of the processes' logs."""

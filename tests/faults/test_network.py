@@ -1,0 +1,58 @@
+"""The net between a worker and the provider breaks in every way: afterwards everybody has the issue once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from newsletter.demo.home import free_port
+from newsletter.sandbox import SandboxServer
+from tests.faults import stage
+from tests.faults.conftest import Record
+from tests.faults.judge import rows_of
+from tests.faults.play import play
+from tests.faults.proxy import FAULTS, proxy_to
+from tests.faults.stage import BATCHES, READERS
+from tests.sandboxes import running_sandbox
+
+pytestmark = pytest.mark.faults
+
+ATTEMPTS = "SELECT coalesce(sum(attempts), 0) FROM newsletter_batch"
+#: The first post, two in the middle one after the other, and the last one if nothing else goes wrong.
+STRUCK = (1, BATCHES // 2, BATCHES // 2 + 1, BATCHES)
+
+
+@pytest.mark.parametrize("workers", [1, 4], ids="{}w".format)
+@pytest.mark.parametrize("fault", FAULTS)
+def test_whatever_becomes_of_the_first_a_middle_and_the_last_answer_everybody_gets_the_issue_once(
+    prepared: str, tmp_path: Path, sandbox: SandboxServer, fault: str, workers: int, record: Record
+) -> None:
+    with (
+        proxy_to(sandbox.url, dict.fromkeys(STRUCK, fault)) as proxy,
+        play(prepared, tmp_path, sandbox, provider_url=proxy.url, patience=1.0) as on_it,
+    ):
+        on_it.publish()
+        for _ in range(workers):
+            on_it.start(stage.work)
+        on_it.wait_for(on_it.is_sent, "the issue is sent")
+        judgement = on_it.judgement()
+        assert proxy.spoilt == len(STRUCK)
+    record(f"network: {fault}", judgement)
+    assert judgement.accepted == READERS
+
+
+def test_a_provider_that_refuses_connections_is_waited_for(prepared: str, tmp_path: Path, record: Record) -> None:
+    port = free_port(0)
+    with (
+        running_sandbox() as sandbox,
+        play(prepared, tmp_path, sandbox, provider_url=f"http://127.0.0.1:{port}") as on_it,
+    ):
+        on_it.publish()
+        on_it.start(stage.work)
+        on_it.wait_for(lambda: rows_of(on_it.scene.database, ATTEMPTS)[0][0] > 5, "many connections are refused")
+        with proxy_to(sandbox.url, {}, port=port):
+            on_it.wait_for(on_it.is_sent, "the issue is sent")
+        judgement = on_it.judgement()
+    record("network: refused", judgement)
+    assert judgement.accepted == READERS
