@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
 import threading
 from functools import lru_cache
 from typing import Any
@@ -22,9 +23,10 @@ django.setup()
 from celery import Celery, signals
 from celery.beat import ScheduleEntry, Scheduler
 from django.conf import settings
-from django.core.exceptions import ImproperlyConfigured
 
 from newsletter.crew import Crew
+
+log = logging.getLogger(__name__)
 
 #: Kinds of work, each with a queue of its own: no issue holds up a confirmation mail (R-122), and no stranger's slow
 #: server holds up an issue.
@@ -36,11 +38,19 @@ PULSE = 1.0
 #: Seconds that one task works before it lets others have its process. It pulses its queue again if more is due.
 STRETCH = 5.0
 
-#: Seconds after which Redis gives a task to another worker that was never finished. Tasks end far sooner.
-VISIBILITY_TIMEOUT = 300
+#: Seconds after which a task costs its process. Ten mails to a slow mail server take minutes, and a process that is
+#: killed among them leaves all ten to a person.
+LONGEST_TASK = 900
+
+#: Seconds after which Redis gives a task to another worker that was never finished. By then it has ended.
+VISIBILITY_TIMEOUT = LONGEST_TASK + 60
 
 #: What Celery says about every single pulse.
 CHATTER = ("celery.beat", "celery.worker.strategy", "celery.app.trace")
+
+if not settings.BROKER_URL:
+    # Celery would look for a broker of its own choice on this machine.
+    sys.exit("BROKER_URL is empty, so nothing was started. Set it, or run `manage.py worker`, which needs no broker.")
 
 app = Celery("newsletter", broker=settings.BROKER_URL)
 app.conf.update(
@@ -50,7 +60,9 @@ app.conf.update(
     worker_prefetch_multiplier=1,
     task_ignore_result=True,
     # A step that hangs costs its process, and the lease of its batch ends by itself.
-    task_time_limit=VISIBILITY_TIMEOUT - 60,
+    task_time_limit=LONGEST_TASK,
+    # Four by default, which the imports of a machine under load exceed; then all of its processes start anew, for ever.
+    worker_proc_alive_timeout=60.0,
     worker_max_memory_per_child=200_000,  # KB
     worker_enable_remote_control=False,
     worker_cancel_long_running_tasks_on_connection_loss=False,
@@ -72,8 +84,6 @@ app.conf.update(
 @lru_cache(maxsize=1)
 def crew() -> Crew:
     """This process's steps; made after the fork, so that no connection is shared."""
-    if not settings.BROKER_URL:
-        raise ImproperlyConfigured("BROKER_URL is empty. Set it, or run `manage.py worker`, which needs no broker.")
     return Crew()
 
 
@@ -110,15 +120,27 @@ class Pulses(Scheduler):
     """Beat without a memory: what is due stands in the database, so nothing has to outlive it. Two of them do no harm.
 
     It adds no pulse where one waits already: workers that are all busy, or gone for a day, come back to one pulse and
-    not to a hundred thousand.
+    not to a hundred thousand. While the broker is away it waits for it: there is nothing else to do.
     """
 
     def apply_async(self, entry: ScheduleEntry, producer: Any = None, advance: bool = True, **options: Any) -> Any:
         """Send the entry's pulse if its queue is empty."""
-        queue = entry.options["queue"]
-        if producer.channel.queue_declare(queue=queue, durable=True, auto_delete=False).message_count:
-            return self.reserve(entry)
-        return super().apply_async(entry, producer=producer, advance=advance, **options)
+
+        def count_waiting() -> int:
+            declared = producer.channel.queue_declare(queue=entry.options["queue"], durable=True, auto_delete=False)
+            return int(declared.message_count)
+
+        # Celery renews a connection that broke when it publishes, and at no other time: whoever asks before that has
+        # to renew it, or a RabbitMQ that was restarted would never get a pulse again.
+        count = producer.connection.ensure(
+            producer, count_waiting, errback=say_that_the_broker_is_away, interval_start=0, interval_max=5
+        )
+        return None if count() else super().apply_async(entry, producer=producer, advance=advance, **options)
+
+
+def say_that_the_broker_is_away(error: Exception, seconds: float) -> None:
+    """One line for each attempt to reach it."""
+    log.warning("the broker does not answer (%s): no pulses until it does, no mail is lost", type(error).__name__)
 
 
 @signals.worker_process_init.connect

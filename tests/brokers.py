@@ -25,9 +25,9 @@ RABBITMQ_PROGRAMS = Path("/usr/lib/rabbitmq/bin")
 
 
 @contextmanager
-def redis_broker() -> Iterator[str]:
-    """A Redis that keeps nothing; gives its URL."""
-    program, port = _needed(shutil.which("redis-server"), "redis-server"), free_port(0)
+def redis_broker(port: int = 0) -> Iterator[str]:
+    """A Redis that keeps nothing, on this port or a free one; gives its URL."""
+    program, port = _needed(shutil.which("redis-server"), "redis-server"), port or free_port(0)
     with _folder() as folder:
         command = [program, "--port", str(port), "--bind", "127.0.0.1", "--dir", str(folder)]
         with _running([*command, "--save", "", "--appendonly", "no"], folder, {}):
@@ -36,11 +36,11 @@ def redis_broker() -> Iterator[str]:
 
 
 @contextmanager
-def rabbitmq_broker() -> Iterator[str]:
-    """A RabbitMQ node of its own, with an Erlang port mapper of its own; gives its URL."""
+def rabbitmq_broker(port: int = 0) -> Iterator[str]:
+    """A RabbitMQ node of its own on this port or a free one, with an Erlang port mapper of its own; gives its URL."""
     script = RABBITMQ_PROGRAMS / "rabbitmq-server"
     program = _needed(str(script) if script.exists() else shutil.which("rabbitmq-server"), "rabbitmq-server")
-    port, mapper = free_port(0), free_port(0)
+    port, mapper = port or free_port(0), free_port(0)
     with _folder() as folder:
         settings = {
             "HOME": str(folder),

@@ -1,7 +1,7 @@
 """An installation seen from outside: its own database, its own processes, real HTTP between them.
 
 `Outside` prepares one for a test. Run as a program inside the installation's environment it seeds the database or
-reports what is in it: `python -m tests.outside seed 2000`, `… newsletter`, `… report`.
+reports what is in it: `python -m tests.outside seed 2000`, `… newsletter`, `… signup ada`, `… report`.
 """
 
 from __future__ import annotations
@@ -118,6 +118,15 @@ def _seed(readers: int) -> None:
     send_now(issue, by="tests")
 
 
+def _sign_up(name: str) -> None:
+    from newsletter.models import Newsletter
+    from subscribers.addresses import parse_address
+    from subscribers.signups import note_signup
+    from subscribers.transitions import Evidence
+
+    note_signup(Newsletter.objects.get(), parse_address(f"{name}@readers.example"), Evidence(form="tests"))
+
+
 def _report() -> None:
     from dataclasses import asdict
 
@@ -139,5 +148,7 @@ if __name__ == "__main__":
         from tests.publications import make_newsletter
 
         make_newsletter()
+    elif sys.argv[1] == "signup":
+        _sign_up(*sys.argv[2:])
     else:
         _report()

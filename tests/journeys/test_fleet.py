@@ -10,12 +10,13 @@ from typing import Any
 
 import pytest
 
+from newsletter.demo.home import free_port
 from tests.brokers import rabbitmq_broker, redis_broker
 from tests.outside import Outside, outside, wait_until
 
 pytestmark = [pytest.mark.processes, pytest.mark.postgresql]
 
-Broker = Callable[[], AbstractContextManager[str]]
+Broker = Callable[..., AbstractContextManager[str]]
 
 #: Kinds of work that both workers do.
 QUEUES = "notices,issues,receipts,errands"
@@ -76,6 +77,24 @@ def assert_everybody_got_it_once(result: dict[str, Any], readers: int) -> None:
 def test_a_celery_worker_killed_while_beat_goes_on_loses_and_repeats_nobody(tmp_path: Path) -> None:
     result = send_with_kills(tmp_path, redis_broker, readers=1_500, kills=1, rate_limit=40)
     assert_everybody_got_it_once(result, 1_500)
+
+
+@pytest.mark.parametrize("broker", [rabbitmq_broker, pytest.param(redis_broker, marks=pytest.mark.scale)])
+def test_a_broker_that_was_restarted_gets_pulses_again(tmp_path: Path, broker: Broker) -> None:
+    port = free_port(0)
+    with outside(tmp_path) as installation:
+        installation.run("-m", "tests.outside", "newsletter")
+        installation.processes.start_sandbox("--webhook-url", "")
+        with broker(port) as broker_url:
+            fleet = Fleet(installation, broker_url)
+            fleet.start_worker("only")
+            fleet.start_beat()
+            installation.run("-m", "tests.outside", "signup", "ada")
+            wait_until(lambda: installation.messages() == 1, "the confirmation is sent")
+        with broker(port):
+            installation.run("-m", "tests.outside", "signup", "ben")
+            wait_until(lambda: installation.messages() == 2, "the next one is sent, though the broker was away")
+            installation.processes.check()
 
 
 @pytest.mark.scale
