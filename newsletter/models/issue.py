@@ -34,8 +34,9 @@ TRANSITIONS: dict[str, frozenset[str]] = {
     IssueStatus.SCHEDULED: frozenset({IssueStatus.DRAFT, IssueStatus.SENDING}),
     # Back to draft: Send now was undone before anything of it was posted.
     IssueStatus.SENDING: frozenset({IssueStatus.PAUSED, IssueStatus.SENT, IssueStatus.CANCELLED, IssueStatus.DRAFT}),
-    # Paused never becomes sent by itself: a resume that finds nothing left to do ends as sent.
-    IssueStatus.PAUSED: frozenset({IssueStatus.SENDING, IssueStatus.CANCELLED}),
+    # Paused never becomes sent by itself: a resume that finds nothing left to do ends as sent. Back to draft:
+    # as above.
+    IssueStatus.PAUSED: frozenset({IssueStatus.SENDING, IssueStatus.CANCELLED, IssueStatus.DRAFT}),
     # Who was refused is tried again, because a person said so.
     IssueStatus.SENT: frozenset({IssueStatus.SENDING}),
     # What is out is out; there is no way back from a cancelled send, corrections are a new issue.

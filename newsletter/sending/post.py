@@ -63,16 +63,26 @@ def post_next(route: Sequence[Provider]) -> bool:
 
 
 def post_claimed(claimed: ClaimedBatch, provider: Provider, route: Sequence[Provider]) -> None:
-    """Wait for a slot, post, and record. A batch whose slot does not come goes back, known not to have gone out."""
+    """Wait for a slot, post, and record.
+
+    A batch whose slot does not come, or whose send is stopped meanwhile, goes back, known not to have gone out.
+    """
     slot = take_slot(provider)
     if slot is None:
         record_outcome(claimed, Outcome(kind=OutcomeKind.LATER, reason="Others were faster; it waits for its turn."))
+    elif _was_stopped(claimed):
+        # A slot may take seconds to come, and each worker may have a batch that waits for one (R-120).
+        record_outcome(claimed, Outcome(kind=OutcomeKind.LATER, reason="The send was stopped before it went out."))
     elif claimed.is_still_ours():
         outcome = _post(claimed, provider)
         note_outcome(slot, outcome)
         record_outcome(claimed, outcome)
         if outcome.kind is OutcomeKind.HALT:
             pause_or_go_on(route)
+
+
+def _was_stopped(claimed: ClaimedBatch) -> bool:
+    return not Issue.objects.filter(pk=claimed.issue_pk, status=IssueStatus.SENDING).exists()
 
 
 def seconds_until_post(route: Sequence[Provider]) -> float | None:

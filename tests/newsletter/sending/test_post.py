@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import datetime
 import threading
+import time
+from typing import Any
 
 import pytest
 from django.db import connection
@@ -13,9 +15,10 @@ from django.utils import timezone
 
 from newsletter.models import Batch, BatchState, Delivery, DeliveryStatus, Edition, Issue, IssueStatus
 from newsletter.providers.base import Outcome, OutcomeKind, Provider
-from newsletter.providers.flow import LONGEST_REST
+from newsletter.providers.flow import LONGEST_REST, take_slot
 from newsletter.receipts.statistics import report_of
 from newsletter.sandbox import Fault, SandboxServer
+from newsletter.sending import post as post_module
 from newsletter.sending.address import address_next
 from newsletter.sending.batch import claim_batch
 from newsletter.sending.control import cancel_issue, finish_issues, pause_issue, resume_issue
@@ -415,3 +418,21 @@ def test_cancel_leaves_out_the_rest_and_names_it(under_way: Issue, provider: Pro
     report = report_of(under_way)
     assert (report.accepted, report.skipped, report.adds_up) == (3, 4, True)
     assert mails(sandbox) == (3, 3)
+
+
+@pytest.mark.parametrize("stop", [pause_issue, cancel_issue], ids=["pause", "cancel"])
+def test_a_batch_that_waits_for_its_slot_when_the_send_is_stopped_does_not_go_out(
+    issue: Issue, sandbox: SandboxServer, provider: Provider, stop: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    people.ada(issue.newsletter)
+    start_sending(issue)
+    address_everybody()
+
+    def stopped_while_it_waits(provider: Provider) -> Any:
+        stop(issue, by="Edda", reason="A wrong link.")
+        return take_slot(provider)
+
+    monkeypatch.setattr(post_module, "take_slot", stopped_while_it_waits)
+    post_everything(provider)
+    assert not sandbox.ledger.mails_to(people.ADA, time.time())
+    assert Delivery.objects.get().status == DeliveryStatus.PENDING

@@ -18,8 +18,9 @@ from newsletter.models import Batch, BatchState, Delivery, DeliveryStatus, Issue
 from newsletter.providers.base import Provider
 from newsletter.sandbox import SandboxServer
 from newsletter.sending.batch import claim_batch
+from newsletter.sending.control import pause_issue
 from newsletter.sending.schedule import schedule_issue, send_now, start_due_issues
-from newsletter.sending.undo import undo_send
+from newsletter.sending.undo import nothing_is_out, undo_send
 from tests import people
 from tests.publications import address_everybody, content, make_issue, post_everything, start_sending
 
@@ -158,3 +159,38 @@ def test_a_send_that_nobody_is_there_to_undo_is_posted_at_once(
     address_everybody()
     assert Issue.objects.public().exists()
     assert post_everything(provider) == 1
+
+
+def test_a_pause_in_the_same_minute_does_not_take_the_undo_away(sent_now: Issue, provider: Provider) -> None:
+    pause_issue(sent_now, by="Edda", reason="Wait!")
+    undo_send(sent_now, by="Edda")
+    assert (sent_now.status, sent_now.hold_reason) == (IssueStatus.DRAFT, "")
+    let_the_minute_pass()
+    assert post_everything(provider) == 0
+
+
+def test_a_paused_send_of_which_mails_are_out_cannot_be_undone(sent_now: Issue, provider: Provider) -> None:
+    let_the_minute_pass()
+    post_everything(provider)
+    pause_issue(sent_now, by="Edda", reason="Wait!")
+    assert not nothing_is_out(sent_now)
+    with pytest.raises(WrongStatus, match="cannot be undone any more"):
+        undo_send(sent_now, by="Edda")
+    sent_now.refresh_from_db()
+    assert sent_now.status == IssueStatus.PAUSED
+
+
+def test_it_can_be_undone_for_as_long_as_no_worker_was_there(sent_now: Issue) -> None:
+    Issue.objects.update(posts_from=timezone.now() - datetime.timedelta(hours=2))
+    let_the_minute_pass()
+    assert nothing_is_out(sent_now)
+    undo_send(sent_now, by="Edda")
+    assert sent_now.status == IssueStatus.DRAFT
+
+
+def test_of_two_tabs_the_second_is_told_that_it_is_a_draft(sent_now: Issue) -> None:
+    other_tab = Issue.objects.get(pk=sent_now.pk)
+    undo_send(sent_now, by="Edda")
+    with pytest.raises(WrongStatus, match="is draft; there is nothing to undo"):
+        undo_send(other_tab, by="Edda")
+    assert sent_now.transitions.count() == 2
