@@ -42,8 +42,8 @@ IDLE, LONGEST_REST = 0.5, 60.0
 SHORTEST_REST = 0.01
 #: Seconds between looks for errands, and how long a worker that stops waits for the one that runs.
 ERRANDS_IDLE, ERRANDS_END = 2.0, 15.0
-#: Seconds between two looks of a step that need not look after each post.
-SELDOM = 1.0
+#: Seconds between two looks of a step that need not look after each post, and of one that looks at all readers.
+SELDOM, MINUTE = 1.0, 60.0
 
 Step = Callable[[], bool]
 
@@ -57,6 +57,7 @@ def steps_of(route: Route) -> list[Step]:
         answer_signups,
         send_due_notices,
         seldom(plan_slots),
+        seldom(renew_instants, MINUTE),
         start_due_slots,
         start_due_issues,
         partial(address_next, route[0].batch_size),

@@ -8,6 +8,7 @@ from typing import Any
 
 from django.conf import settings
 from django.db import InterfaceError, OperationalError, transaction
+from django.db.models import Q
 from django.utils import timezone
 
 from newsletter.drill import Point, reached
@@ -26,6 +27,9 @@ log = logging.getLogger(__name__)
 
 #: States from which an issue may be started.
 STARTABLE = (IssueStatus.DRAFT, IssueStatus.SCHEDULED)
+
+#: No reader's hour comes longer than this before anybody else's, with an hour for clocks that skip it.
+LONGEST_WAY = datetime.timedelta(hours=27)
 
 #: How long a start that failed waits until it is tried again.
 TRY_AGAIN = datetime.timedelta(minutes=1)
@@ -245,16 +249,33 @@ def _note(issue: Issue, reason: str) -> None:
     )
 
 
-def renew_instants() -> None:
-    """Compute the start of every scheduled issue anew: the rules of a zone may have changed since (R-128)."""
-    for issue in Issue.objects.filter(status=IssueStatus.SCHEDULED).exclude(scheduled_wall=""):
-        wall, local = datetime.datetime.fromisoformat(issue.scheduled_wall), LocalTime.of(issue)
-        instant = waves_of(issue, local)[0].starts_at if local else nearest_instant_of(wall, issue.scheduled_zone)
-        before = issue.scheduled_at
-        scheduled = Issue.objects.filter(pk=issue.pk, status=IssueStatus.SCHEDULED, scheduled_at=before)
-        if before and instant != before and scheduled.update(scheduled_at=instant):
+def renew_instants() -> bool:
+    """Compute the start of scheduled issues anew: the rules of a zone, or the readers' zones, may be others (R-128).
+
+    Also a step of the worker: readers may have joined whose hour comes before everybody else's.
+    """
+    soon = timezone.now() + LONGEST_WAY
+    scheduled = Issue.objects.filter(Q(is_local=False) | Q(scheduled_at__lte=soon), status=IssueStatus.SCHEDULED)
+    for issue in scheduled.exclude(scheduled_wall="").select_related("newsletter"):
+        instant, before = _instant_by_now(issue), issue.scheduled_at
+        unmoved = Issue.objects.filter(pk=issue.pk, status=IssueStatus.SCHEDULED, scheduled_at=before)
+        if before and instant != before and unmoved.update(scheduled_at=instant):
             clocks = f"Starts at {instant:%Y-%m-%d %H:%M} UTC, not at {before:%Y-%m-%d %H:%M} UTC"
             _note(issue, f"{clocks}: clocks or readers moved.")
+    return False
+
+
+def _instant_by_now(issue: Issue) -> datetime.datetime | None:
+    """When the issue starts, as far as it is known now; a start whose time has come stays as it is.
+
+    Readers whose hour is over get it with the first wave to come. They must not make the issue overdue for all.
+    """
+    wall, local, now = datetime.datetime.fromisoformat(issue.scheduled_wall), LocalTime.of(issue), timezone.now()
+    if local is None:
+        return nearest_instant_of(wall, issue.scheduled_zone)
+    if issue.scheduled_at is None or issue.scheduled_at <= now:
+        return issue.scheduled_at
+    return next((wave.starts_at for wave in waves_of(issue, local) if wave.starts_at > now), issue.scheduled_at)
 
 
 def start_issue(

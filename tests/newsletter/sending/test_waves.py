@@ -11,10 +11,19 @@ from django.utils import timezone
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from newsletter import worker
 from newsletter.models import Batch, BatchState, Delivery, Issue, IssueStatus
+from newsletter.providers import get_route
 from newsletter.providers.base import Provider
 from newsletter.sending.control import cancel_issue, finish_issues, pause_issue, resume_issue
-from newsletter.sending.schedule import IssueRefused, dry_run, schedule_issue, send_now, start_due_issues
+from newsletter.sending.schedule import (
+    IssueRefused,
+    dry_run,
+    renew_instants,
+    schedule_issue,
+    send_now,
+    start_due_issues,
+)
 from newsletter.sending.wall_clock import nearest_instant_of
 from newsletter.sending.waves import LocalTime
 from subscribers.models import Subscriber
@@ -134,3 +143,44 @@ def test_all_waves_of_the_world_are_over_in_26_hours(wall: datetime.datetime) ->
     assert instants == sorted(instants)
     # A time that clocks skip comes up to an hour later there.
     assert instants[-1] - instants[0] <= datetime.timedelta(hours=27)
+
+
+# --- The list moves between schedule and start -----------------------------------------------------------------------
+
+
+def scheduled_for(world: Issue, wall: datetime.datetime) -> Issue:
+    schedule_issue(world, wall=wall, zone=BERLIN, by="Edda", is_local=True)
+    return world
+
+
+def test_a_reader_who_joins_far_in_the_east_brings_the_start_forward(world: Issue) -> None:
+    wall = timezone.now().replace(tzinfo=None, second=0, microsecond=0) + datetime.timedelta(hours=22)
+    scheduled_for(world, wall)
+    people.make_reader("kiri@example.org")
+    Subscriber.objects.filter(address="kiri@example.org").update(time_zone="Pacific/Kiritimati")
+    renew_instants()
+    world.refresh_from_db()
+    assert world.scheduled_at == nearest_instant_of(wall, "Pacific/Kiritimati")
+
+
+def test_a_reader_whose_hour_is_over_already_holds_up_nobody(world: Issue) -> None:
+    """It starts with the first wave to come, and they get it with that one; it is not found hours too late."""
+    Subscriber.objects.filter(time_zone="Pacific/Auckland").update(time_zone="")
+    tokyo = timezone.now().astimezone(zoneinfo.ZoneInfo("Asia/Tokyo")).replace(tzinfo=None, second=0, microsecond=0)
+    scheduled_for(world, tokyo + datetime.timedelta(hours=1))
+    before = world.scheduled_at
+    people.make_reader("kiri@example.org")
+    Subscriber.objects.filter(address="kiri@example.org").update(time_zone="Pacific/Kiritimati")
+    renew_instants()
+    world.refresh_from_db()
+    assert (world.scheduled_at, world.hold_reason) == (before, "")
+    Issue.objects.update(scheduled_at=timezone.now())
+    assert start_due_issues()
+    address_everybody()
+    late = Delivery.objects.get(subscriber__address="kiri@example.org")
+    assert Batch.objects.get(first_delivery__lte=late.pk, last_delivery__gte=late.pk).not_before <= timezone.now()
+
+
+def test_a_worker_looks_for_new_zones_while_it_runs() -> None:
+    names = {worker.name_of(step) for step in worker.steps_of(get_route())}
+    assert "renew_instants" in names
