@@ -17,6 +17,7 @@ from newsletter.admin.pages import Need, Page, home_of, issue_page, page_url, te
 from newsletter.admin.schedule import EXCLUSIONS
 from newsletter.models import PUBLISHED, Batch, BatchState, Issue, IssueStatus
 from newsletter.receipts.statistics import IssueReport, reasons_of
+from newsletter.sending.brake import warning_of
 from newsletter.sending.retry import RETRIABLE, count_failed
 from newsletter.watch.progress import Progress, log_of, progress_of
 from newsletter.watch.wording import duration
@@ -50,6 +51,7 @@ def show_report(request: HttpRequest, issue: Issue) -> HttpResponse:
         held=Batch.objects.filter(edition=issue.edition_id, state=BatchState.HELD).order_by("pk"),
         reasons=reasons_of(issue),
         undo_until=_second_of(issue.posts_from, zone) if _can_be_undone(issue) and issue.posts_from else "",
+        warning=warning_of(issue),
         failed=count_failed(issue) if issue.status in RETRIABLE else 0,
         excluded=[(EXCLUSIONS.get(reason, reason), count) for reason, count in issue.excluded.items()],
         poll_url=page_url(issue, "report_numbers"),

@@ -188,6 +188,11 @@ class BounceKind(enum.Enum):
     POLICY = "policy"
     """They refuse us, not the reader: our DNS or reputation. Suppressing would drop innocent people."""
 
+    @property
+    def note(self) -> str:
+        """How the note of its receipt begins, by which bounces of a kind are counted."""
+        return f"{self.value} bounce:"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:

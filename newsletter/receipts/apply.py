@@ -100,13 +100,18 @@ def _judge(readings: list[Reading]) -> None:
             _note(receipt, ReceiptState.IGNORED, "It belongs to another installation or to no mail of ours.")
         elif receipt.delivery_id is None:
             # Confirmations and tests: no delivery keeps their facts, but a bounce still suppresses.
-            _note(receipt, ReceiptState.APPLIED, event.detail)
+            _note(receipt, ReceiptState.APPLIED, _told(event))
         elif receipt.delivery_id not in addresses:
             _note(receipt, ReceiptState.ORPHAN, "There is no such delivery.")
         elif not _is_same(addresses[receipt.delivery_id], event.recipient):
             _note(receipt, ReceiptState.ORPHAN, "The recipient is not the one of this delivery.")
         else:
-            _note(receipt, ReceiptState.APPLIED, event.detail)
+            _note(receipt, ReceiptState.APPLIED, _told(event))
+
+
+def _told(event: Event) -> str:
+    """What the event adds, as a note: of a bounce first its kind, by which the brake counts (R-124)."""
+    return f"{event.bounce.note} {event.detail}".strip() if event.bounce else event.detail
 
 
 def _recipients(readings: list[Reading]) -> dict[int, str]:

@@ -1,14 +1,17 @@
-"""Brake: a send of which too much goes wrong is paused by itself, with the numbers. Imports models and `reconcile`."""
+"""Brake: a send of which too much goes wrong is paused by itself, with the numbers. Imports models and `base`."""
 
 from __future__ import annotations
 
+import datetime
 import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from django.db.models import Count, Q, Sum
+from django.utils import timezone
 
-from newsletter.models import Batch, BatchState, Delivery, Issue, IssueStatus, WrongStatus
+from newsletter.models import Batch, BatchState, Delivery, Issue, IssueStatus, Receipt, WrongStatus
+from newsletter.providers.base import BounceKind
 
 log = logging.getLogger(__name__)
 
@@ -20,6 +23,10 @@ LIMITS = {"bounced": 0.04, "complained": 0.003, "unknown": 0.01}
 
 #: From this share on people should know.
 COMPLAINTS_TO_WARN = 0.001
+
+#: More bounces than this that are about us and not a reader, within so long, pause a send of any size (R-124): a DNS
+#: record or our reputation is at fault, and each further mail makes it worse.
+MOST_POLICY_BOUNCES, POLICY_WINDOW = 20, datetime.timedelta(minutes=5)
 
 #: One answer that was lost for good is bad luck; several say that something is wrong.
 SMALLEST_DOUBT = 2
@@ -63,7 +70,10 @@ class Toll:
 
 
 def toll_of(issue: Issue) -> Toll:
-    """Counted from the batches and from an index of what went wrong: two queries, quick for any size."""
+    """Counted from the batches and from an index of what went wrong: two queries, quick for any size.
+
+    Bounces for good are told apart from full mailboxes by their receipts, and only if all together are too many.
+    """
     batches = Batch.objects.filter(edition=issue.edition_id)
     sums = batches.aggregate(
         out=Sum("recipients", filter=Q(state__in=(BatchState.ACCEPTED, BatchState.HELD))),
@@ -75,18 +85,58 @@ def toll_of(issue: Issue) -> Toll:
         bounced=Count("pk", filter=Q(bounced_at__isnull=False)),
         complained=Count("pk", filter=Q(complained_at__isnull=False)),
     )
+    sample, bounced = sums["out"] or 0, counts["bounced"]
+    if bounced > LIMITS["bounced"] * sample:
+        bounced = _count_bounced(issue, BounceKind.HARD)
     # What is tried again is not lost yet; only what nobody may try any more counts.
     unknown = sums["held"] or 0 if sums["doubts"] >= SMALLEST_DOUBT else 0
-    return Toll(sample=sums["out"] or 0, unknown=unknown, **counts)
+    return Toll(sample=sample, bounced=bounced, complained=counts["complained"], unknown=unknown)
+
+
+def _count_bounced(issue: Issue, kind: BounceKind, **more: object) -> int:
+    """How many mails of the issue bounced in this way, by what their receipts say."""
+    returned = Delivery.objects.filter(edition=issue.edition_id, bounced_at__isnull=False)
+    receipts = Receipt.objects.filter(delivery_id__in=returned.values("pk"), note__startswith=kind.note, **more)
+    return receipts.aggregate(mails=Count("delivery_id", distinct=True))["mails"] or 0
+
+
+def warning_of(issue: Issue) -> str:
+    """What people should know before it stops a send; empty if there is nothing, or if it has stopped for it."""
+    if issue.edition_id is None or issue.is_braked:
+        return ""
+    toll = toll_of(issue)
+    share = toll.shares()["complained"]
+    if toll.sample < SMALLEST_SAMPLE or share <= COMPLAINTS_TO_WARN:
+        return ""
+    return (
+        f"{toll.complained:,} of {toll.sample:,} mails {WORDS['complained']}: {100 * share:.2g} %, and above "
+        f"{100 * LIMITS['complained']:g} % the send is paused. {ADVICE['complained']}"
+    )
 
 
 def brake_sends() -> bool:
     """Pause every send of which too much goes wrong, with the reason. Only a person lets it go on (R-125)."""
     for issue in Issue.objects.filter(status=IssueStatus.SENDING, edition__isnull=False):
-        reason = " ".join(toll_of(issue).worries(issue.tolerated))
+        reason = " ".join((*toll_of(issue).worries(issue.tolerated), *_refused_because_of_us(issue)))
         if reason:
             _brake(issue, reason)
     return False
+
+
+def _refused_because_of_us(issue: Issue) -> Iterator[str]:
+    """A sentence if mailbox providers refuse us. What came before a person resumed the send is behind it."""
+    lately, returned = timezone.now() - POLICY_WINDOW, Delivery.objects.filter(edition=issue.edition_id)
+    if returned.filter(bounced_at__isnull=False)[: MOST_POLICY_BOUNCES + 1].count() <= MOST_POLICY_BOUNCES:
+        return
+    resumed = issue.transitions.filter(target=IssueStatus.SENDING).last()
+    since = max(lately, resumed.at) if resumed else lately
+    count = _count_bounced(issue, BounceKind.POLICY, received_at__gt=since)
+    if count > MOST_POLICY_BOUNCES:
+        minutes = POLICY_WINDOW.total_seconds() / 60
+        yield (
+            f"{count:,} mails of the last {minutes:.0f} minutes were refused because of us and not of the readers. "
+            "Look at SPF, DKIM and DMARC of the sender's domain, and at what the bounces say, before more go out."
+        )
 
 
 def _brake(issue: Issue, reason: str) -> None:

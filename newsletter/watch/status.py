@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from newsletter.models import Issue, IssueStatus
+from newsletter.sending.brake import warning_of
 from newsletter.watch.heartbeat import WorkerState, workers
 from newsletter.watch.progress import Progress, progress_of
 from newsletter.watch.wording import counted, duration
@@ -31,6 +32,7 @@ def as_data(issues: list[Issue]) -> dict[str, Any]:
                 "is_alive": state.is_alive,
                 "seconds_since_seen": round(state.seconds, 1),
                 "doing": state.doing,
+                "woken_for": None if state.woken_for is None else sorted(state.woken_for),
             }
             for state in workers()
         ],
@@ -68,6 +70,8 @@ def _issue_lines(issue: Issue) -> Iterator[str]:
     )
     if issue.hold_reason:
         yield f"  {issue.get_status_display().lower()}: {issue.hold_reason}"
+    if warning := warning_of(issue):
+        yield f"  warning: {warning}"
     if progress.retry_reason and progress.next_try_at:
         yield f"  next try {progress.next_try_at:%H:%M:%S} UTC: {progress.retry_reason}"
     if report.held_batches:
@@ -80,7 +84,13 @@ def _worker_lines(states: list[WorkerState]) -> Iterator[str]:
         yield "No worker runs. Start one: manage.py worker"
     for state in states:
         seen = f"seen {duration(state.seconds)} ago" if state.is_alive else f"silent for {duration(state.seconds)}"
-        yield f"Worker {state.name}: {seen}{f', last did {state.doing}' if state.doing else ''}"
+        yield f"Worker {state.name}: {seen}{_woken(state)}{f', last did {state.doing}' if state.doing else ''}"
+
+
+def _woken(state: WorkerState) -> str:
+    if state.woken_for is None or not state.is_alive:
+        return ""
+    return f", woken for {', '.join(sorted(state.woken_for))}" if state.woken_for else ", not woken lately"
 
 
 def _issue_data(issue: Issue) -> dict[str, Any]:
@@ -100,6 +110,7 @@ def _issue_data(issue: Issue) -> dict[str, Any]:
     return data | {
         **{name: getattr(progress.report, name) for name in names},
         "held_batches": progress.report.held_batches,
+        "warning": warning_of(issue),
         "retrying": progress.retrying,
         "next_try_at": _iso(progress.next_try_at),
         "percent": progress.percent,

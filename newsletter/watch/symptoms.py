@@ -17,9 +17,10 @@ from django.utils import timezone
 from newsletter.models import Batch, BatchState, Issue, IssueStatus, Receipt, ReceiptState, Standing
 from newsletter.providers import get_route
 from newsletter.providers.flow import troubles
+from newsletter.sending.brake import warning_of
 from newsletter.sending.readers import deliveries_of
 from newsletter.sending.reconcile import HAS_A_FACT
-from newsletter.watch.heartbeat import workers
+from newsletter.watch.heartbeat import KINDS, workers
 from newsletter.watch.wording import counted, duration
 from subscribers.models import Notice, NoticeState
 
@@ -28,6 +29,9 @@ PATIENCE = datetime.timedelta(minutes=5)
 
 #: How long mails may be accepted without any webhook: providers tell within seconds (R-98).
 SILENCE = datetime.timedelta(minutes=30)
+
+#: Seconds that a process of a fleet may run until the first pulses have come.
+YOUTH = 120.0
 
 #: How far back webhooks are looked for; what was silent longer ago is no news.
 LATELY = datetime.timedelta(days=3)
@@ -60,11 +64,13 @@ def symptoms() -> list[Symptom]:
     now = timezone.now()
     found = [
         *worker_symptoms(),
+        *pulse_symptoms(),
         *overdue_symptoms(now),
         *waiting_symptoms(),
         *flow_symptoms(now),
         *paused_symptoms(),
         *held_symptoms(),
+        *complaint_symptoms(now),
         *webhook_symptoms(now),
         *receipt_symptoms(now),
         *notice_symptoms(now),
@@ -90,6 +96,32 @@ def worker_symptoms() -> Iterator[Symptom]:
         sentence=f"No worker runs: nothing is sent, and no webhook is applied.{ago}",
         advice="Start one with manage.py worker, and let a supervisor such as systemd keep it running.",
     )
+
+
+def pulse_symptoms() -> Iterator[Symptom]:
+    """Whether the processes of a fleet are woken, for each kind of work; a worker that wakes itself does all kinds."""
+    alive = [state for state in workers() if state.is_alive]
+    woken = [state.woken_for for state in alive if state.woken_for is not None]
+    has_young = any(state.running < YOUTH for state in alive)
+    if not woken or len(woken) < len(alive) or has_young:
+        return
+    asleep = [kind for kind in KINDS if not any(kind in kinds for kinds in woken)]
+    if len(asleep) == len(KINDS):
+        yield Symptom(
+            name="pulses",
+            grade=Grade.BROKEN,
+            sentence="Workers run, but no pulse wakes them: nothing is sent, and no webhook is applied.",
+            advice="See that the broker (BROKER_URL) answers, and that one beat runs: celery --app newsletter.celery "
+            "beat. Until then manage.py worker does all the work without them.",
+        )
+        return
+    for kind in asleep:
+        yield Symptom(
+            name="pulses",
+            grade=Grade.BROKEN,
+            sentence=f"No worker is woken for {kind}: {KINDS[kind]}.",
+            advice=f"Start a Celery worker with --queues {kind}, or see why the one that had it takes so long.",
+        )
 
 
 def overdue_symptoms(now: datetime.datetime) -> Iterator[Symptom]:
@@ -183,6 +215,20 @@ def held_symptoms() -> Iterator[Symptom]:
             advice="Look into the provider's log, then decide on the report page; a webhook may still settle it.",
             issue=issue,
         )
+
+
+def complaint_symptoms(now: datetime.datetime) -> Iterator[Symptom]:
+    """Sends of the last days that more readers call spam than a sender can afford (R-124)."""
+    lately = Issue.objects.filter(edition__isnull=False, started_at__gte=now - LATELY).order_by("-started_at")
+    for issue in lately.select_related("newsletter")[:10]:
+        if warning := warning_of(issue):
+            yield Symptom(
+                name="complaints",
+                grade=Grade.LOOK,
+                sentence=f"“{issue.title}”: {warning}",
+                advice="Gmail reports no complaints one by one: look at its Postmaster Tools, too.",
+                issue=issue,
+            )
 
 
 def webhook_symptoms(now: datetime.datetime) -> Iterator[Symptom]:

@@ -150,7 +150,7 @@ def test_an_escaped_nul_breaks_nothing_and_shows_nowhere(delivery: Delivery) -> 
     apply()
     receipt = Receipt.objects.get()
     assert receipt.state == ReceiptState.APPLIED
-    assert receipt.note == "full  up, \\u0000 they say"
+    assert receipt.note == "soft bounce: full  up, \\u0000 they say"
 
 
 def test_a_subject_that_speaks_of_an_escape_costs_no_receipt(delivery: Delivery) -> None:

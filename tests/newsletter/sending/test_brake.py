@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import datetime
+
 import pytest
 from django.utils import timezone
 
-from newsletter.models import Batch, BatchState, Delivery, DeliveryStatus, Issue, IssueStatus
-from newsletter.sending.brake import brake_sends, toll_of
+from newsletter.models import Batch, BatchState, Delivery, DeliveryStatus, Issue, IssueStatus, Receipt, ReceiptState
+from newsletter.providers.base import BounceKind
+from newsletter.sending.brake import brake_sends, toll_of, warning_of
 from newsletter.sending.control import ReasonNeeded, pause_issue, resume_issue
+from newsletter.watch.status import as_lines
+from newsletter.watch.symptoms import symptoms
 from tests import people
 from tests.publications import address_everybody, start_sending
 
@@ -26,9 +31,33 @@ def out_to(issue: Issue, readers: int, *, waiting: int = 100) -> Issue:
     return issue
 
 
+def bounced_with(kind: BounceKind, count: int, *, minutes_ago: float = 0) -> None:
+    """So many of the mails bounced, and the webhooks said how."""
+    at = timezone.now() - datetime.timedelta(minutes=minutes_ago)
+    keys = list(Delivery.objects.filter(bounced_at=None).order_by("pk").values_list("pk", flat=True)[:count])
+    Delivery.objects.filter(pk__in=keys).update(bounced_at=at)
+    Receipt.objects.bulk_create(
+        Receipt(
+            provider="resend",
+            event_id=f"msg_{kind.value}_{key}",
+            kind="email.bounced",
+            body="{}",
+            state=ReceiptState.APPLIED,
+            note=f"{kind.note} 550 no",
+            delivery_id=key,
+            received_at=at,
+        )
+        for key in keys
+    )
+
+
 def went_wrong(fact: str, count: int) -> None:
-    keys = list(Delivery.objects.filter(**{f"{fact}_at": None}).order_by("pk").values_list("pk", flat=True)[:count])
-    Delivery.objects.filter(pk__in=keys).update(**{f"{fact}_at": timezone.now()})
+    """So many more of the mails went wrong; those that bounced, for good."""
+    if fact == "bounced":
+        bounced_with(BounceKind.HARD, count)
+        return
+    keys = list(Delivery.objects.filter(complained_at=None).order_by("pk").values_list("pk", flat=True)[:count])
+    Delivery.objects.filter(pk__in=keys).update(complained_at=timezone.now())
 
 
 def status_after_a_look(issue: Issue) -> str:
@@ -105,3 +134,55 @@ def test_counting_costs_two_queries_whatever_the_size(
     out_to(issue, 200)
     with django_assert_num_queries(2):  # type: ignore[operator]
         assert toll_of(issue).sample == 200
+
+
+def test_full_mailboxes_are_no_reason_to_stop(issue: Issue) -> None:
+    out_to(issue, 200)
+    bounced_with(BounceKind.SOFT, 40)
+    bounced_with(BounceKind.HARD, 8)
+    assert status_after_a_look(issue) == IssueStatus.SENDING
+    bounced_with(BounceKind.HARD, 1)
+    assert status_after_a_look(issue) == IssueStatus.PAUSED
+    assert "9 of 200 mails bounced for good" in issue.hold_reason
+
+
+def test_who_refuses_us_rather_than_a_reader_stops_the_send_at_more_than_twenty_in_five_minutes(issue: Issue) -> None:
+    out_to(issue, 600)
+    bounced_with(BounceKind.POLICY, 30, minutes_ago=6)
+    bounced_with(BounceKind.POLICY, 20)
+    assert status_after_a_look(issue) == IssueStatus.SENDING
+    bounced_with(BounceKind.POLICY, 1)
+    assert status_after_a_look(issue) == IssueStatus.PAUSED
+    assert "21 mails of the last 5 minutes were refused because of us" in issue.hold_reason
+    assert issue.is_braked
+
+
+def test_what_refused_us_before_a_person_resumed_does_not_stop_it_again(issue: Issue) -> None:
+    out_to(issue, 600)
+    bounced_with(BounceKind.POLICY, 21)
+    assert status_after_a_look(issue) == IssueStatus.PAUSED
+    resume_issue(issue, by="Edda", reason="The SPF record is mended.")
+    assert status_after_a_look(issue) == IssueStatus.SENDING
+    bounced_with(BounceKind.POLICY, 21)
+    assert status_after_a_look(issue) == IssueStatus.PAUSED
+
+
+def test_complaints_are_a_warning_before_they_stop_a_send(issue: Issue) -> None:
+    out_to(issue, 1_000)
+    went_wrong("complained", 1)
+    assert not warning_of(issue)
+    went_wrong("complained", 1)
+    assert status_after_a_look(issue) == IssueStatus.SENDING
+    assert "2 of 1,000 mails were reported as spam: 0.2 %" in warning_of(issue)
+    (symptom,) = [symptom for symptom in symptoms() if symptom.name == "complaints"]
+    assert "2 of 1,000" in symptom.sentence
+    assert any("warning: 2 of 1,000" in line for line in as_lines([issue]))
+    went_wrong("complained", 2)
+    assert status_after_a_look(issue) == IssueStatus.PAUSED
+    assert warning_of(issue) == "", "the reason of the pause says it"
+
+
+def test_one_complaint_of_a_few_is_no_warning(issue: Issue) -> None:
+    out_to(issue, 100)
+    went_wrong("complained", 1)
+    assert not warning_of(issue)
