@@ -25,12 +25,13 @@ from celery.beat import ScheduleEntry, Scheduler
 from django.conf import settings
 
 from newsletter.crew import Crew
+from newsletter.watch.heartbeat import KINDS
 
 log = logging.getLogger(__name__)
 
-#: Kinds of work, each with a queue of its own: no issue holds up a confirmation mail (R-122), and no stranger's slow
-#: server holds up an issue.
-QUEUES = ("notices", "issues", "receipts", "errands")
+#: A queue for each kind of work: no issue holds up a confirmation mail (R-122), and no stranger's slow server holds up
+#: an issue.
+QUEUES = tuple(KINDS)
 
 #: Seconds between two pulses of a queue.
 PULSE = 1.0

@@ -15,7 +15,7 @@ from structlog.contextvars import bind_contextvars
 from newsletter.providers import get_route
 from newsletter.sending.batch import release_claims_of_the_dead, worker_name
 from newsletter.sending.post import seconds_until_post
-from newsletter.watch.heartbeat import BEAT, Heartbeat
+from newsletter.watch.heartbeat import BEAT, KINDS, Heartbeat
 from newsletter.worker import (
     IDLE,
     SHORTEST_REST,
@@ -34,13 +34,18 @@ NOTICES = frozenset({"answer_signups", "send_due_notices"})
 RECEIPTS = frozenset({"apply_receipts", "settle_proven", "hold_the_hopeless"})
 
 
+#: Seconds for which a pulse counts as fresh: beat sends one a second for each kind, and one task may take a minute.
+LATELY = 90.0
+
+
 class Crew:
     """The steps of one process, by the kind of work. Made after the fork: connections are nobody else's."""
 
     def __init__(self) -> None:
         """Says to the log which process it is."""
         self._route = get_route()
-        self._heartbeat = Heartbeat(worker_name())
+        self._at_work, self._woken_at = "", dict.fromkeys(KINDS, -LATELY)
+        self._heartbeat = Heartbeat(worker_name(), woken_for=self.woken_for)
         self._ended = threading.Event()
         bind_contextvars(worker=worker_name())
         steps = steps_of(self._route)
@@ -56,6 +61,13 @@ class Crew:
 
     def work_for(self, seconds: float, kind: str) -> bool:
         """Do what is due of one kind until nothing is, for so long at most; whether there is more."""
+        self._at_work, self._woken_at[kind] = kind, time.monotonic()
+        try:
+            return self._work(seconds, kind)
+        finally:
+            self._at_work = ""
+
+    def _work(self, seconds: float, kind: str) -> bool:
         ends_at = time.monotonic() + seconds
         while time.monotonic() < ends_at:
             close_old_connections()
@@ -66,6 +78,11 @@ class Crew:
                 return False
             self._ended.wait(min(IDLE, max(SHORTEST_REST, delay)))
         return True
+
+    def woken_for(self) -> list[str]:
+        """The kinds of work that pulses have lately come for, in their order; for the heartbeat."""
+        since = time.monotonic() - LATELY
+        return [kind for kind in KINDS if kind == self._at_work or self._woken_at[kind] > since]
 
     def live(self) -> None:
         """Take over from the dead, and say that it lives until it ends: the body of a thread.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from django.db import DatabaseError
@@ -18,6 +18,14 @@ BEAT = 5.0
 #: A worker that has been silent for so long has ended. One post may take 65 s, and none is longer.
 SILENT_AFTER = datetime.timedelta(minutes=2)
 
+#: Kinds of work that the processes of a fleet are woken for, with what stands still where nobody does it.
+KINDS: dict[str, str] = {
+    "notices": "no confirmation mail is sent",
+    "issues": "no issue starts or moves",
+    "receipts": "no webhook is applied",
+    "errands": "no feed, link or batch in doubt is looked at",
+}
+
 #: After this, nobody asks any more what became of a worker.
 FORGOTTEN_AFTER = datetime.timedelta(days=1)
 
@@ -30,6 +38,8 @@ class WorkerState:
     seconds: float
     running: float
     doing: str
+    woken_for: frozenset[str] | None = None
+    """The kinds of work that a process of a fleet was lately woken for; None for a worker that wakes itself."""
 
     @property
     def is_alive(self) -> bool:
@@ -38,10 +48,19 @@ class WorkerState:
 
 
 class Heartbeat:
-    """The signs of life of one process. `beat` is a step: it never has more to do."""
+    """The signs of life of one process. `beat` is a step: it never has more to do.
 
-    def __init__(self, name: str, clock: Callable[[], float] = time.monotonic) -> None:
-        self._name, self._clock = name[:100], clock
+    `woken_for` is asked at each beat by a process of a fleet, for the kinds of work that it was lately woken for.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        clock: Callable[[], float] = time.monotonic,
+        *,
+        woken_for: Callable[[], Iterable[str]] | None = None,
+    ) -> None:
+        self._name, self._clock, self._woken_for = name[:100], clock, woken_for
         self._started_at = timezone.now()
         self._due_at = clock()
         self._doing = ""
@@ -51,9 +70,8 @@ class Heartbeat:
         if self._clock() < self._due_at:
             return False
         is_first = not WorkerHeartbeat.objects.filter(name=self._name).exists()
-        row = WorkerHeartbeat(
-            name=self._name, started_at=self._started_at, seen_at=timezone.now(), doing=self._doing[:60]
-        )
+        doing = self._doing if self._woken_for is None else f"{','.join(self._woken_for())}: {self._doing}"
+        row = WorkerHeartbeat(name=self._name, started_at=self._started_at, seen_at=timezone.now(), doing=doing[:60])
         WorkerHeartbeat.objects.bulk_create(
             [row],
             update_conflicts=True,
@@ -87,14 +105,17 @@ def forget_the_gone() -> int:
 def workers() -> list[WorkerState]:
     """Every worker that has a row, the living first; one query."""
     now = timezone.now()
-    states = [
-        WorkerState(
-            name=row.name,
-            # Another machine's clock may run ahead of ours by a little.
-            seconds=max(0.0, (now - row.seen_at).total_seconds()),
-            running=max(0.0, (row.seen_at - row.started_at).total_seconds()),
-            doing=row.doing,
-        )
-        for row in WorkerHeartbeat.objects.all()
-    ]
+    states = [_state(row, now) for row in WorkerHeartbeat.objects.all()]
     return sorted(states, key=lambda state: (not state.is_alive, state.name))
+
+
+def _state(row: WorkerHeartbeat, now: datetime.datetime) -> WorkerState:
+    kinds, is_of_a_fleet, doing = row.doing.rpartition(": ")
+    return WorkerState(
+        name=row.name,
+        # Another machine's clock may run ahead of ours by a little.
+        seconds=max(0.0, (now - row.seen_at).total_seconds()),
+        running=max(0.0, (row.seen_at - row.started_at).total_seconds()),
+        doing=doing,
+        woken_for=frozenset(kinds.split(",")) & KINDS.keys() if is_of_a_fleet else None,
+    )

@@ -30,3 +30,14 @@ def test_confirmation_mails_go_out_without_the_other_kinds_of_work(monkeypatch: 
     assert not Notice.objects.exists()
     Crew().work_for(5, "notices")
     assert Notice.objects.get().recipient == "new@example.org"
+
+
+@pytest.mark.django_db
+def test_the_heartbeat_names_the_kinds_of_work_that_pulses_came_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(crew, "close_old_connections", lambda: None)
+    woken, sleeping = Crew(), Crew()
+    woken.work_for(5, "receipts")
+    woken.work_for(5, "issues")
+    assert (woken.woken_for(), sleeping.woken_for()) == (["issues", "receipts"], [])
+    monkeypatch.setattr(crew, "LATELY", 0.0)
+    assert woken.woken_for() == [], "pulses that came long ago do not count"

@@ -38,9 +38,13 @@ def ago(**span: float) -> datetime.datetime:
     return timezone.now() - datetime.timedelta(**span)
 
 
-def a_worker(name: str = "host:1", *, seen: datetime.datetime | None = None, doing: str = "") -> WorkerHeartbeat:
+def a_worker(
+    name: str = "host:1", *, seen: datetime.datetime | None = None, doing: str = "", minutes: float = 0
+) -> WorkerHeartbeat:
+    """A row of a worker that had run for so many minutes when it was last seen."""
     seen = seen or timezone.now()
-    return WorkerHeartbeat.objects.create(name=name, started_at=seen, seen_at=seen, doing=doing)
+    started = seen - datetime.timedelta(minutes=minutes)
+    return WorkerHeartbeat.objects.create(name=name, started_at=started, seen_at=seen, doing=doing)
 
 
 def set_batch(batch: Batch, **fields: Any) -> None:

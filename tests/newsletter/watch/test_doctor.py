@@ -77,6 +77,30 @@ def test_a_worker_that_fell_silent() -> None:
     assert "The last one was seen 10 min ago" in only("worker").sentence
 
 
+def test_a_fleet_that_nothing_wakes() -> None:
+    a_worker("host:1", doing=": post_next", minutes=9)
+    a_worker("host:2", doing=": ", minutes=9)
+    assert broken() == {"pulses"}
+    assert only("pulses").sentence.startswith("Workers run, but no pulse wakes them: nothing is sent")
+    assert "BROKER_URL" in only("pulses").advice
+
+
+def test_a_fleet_without_a_worker_for_issues() -> None:
+    a_worker("host:1", doing="notices,errands: send_due_notices", minutes=9)
+    a_worker("host:2", doing="receipts: ", minutes=9)
+    assert only("pulses").sentence == "No worker is woken for issues: no issue starts or moves."
+    assert "--queues issues" in only("pulses").advice
+
+
+@pytest.mark.parametrize(
+    ("doing", "minutes"),
+    [("notices,issues,receipts,errands: post_next", 9), ("notices: ", 1), ("post_next", 9), ("", 9)],
+)
+def test_workers_that_are_woken_too_young_or_wake_themselves(doing: str, minutes: int) -> None:
+    a_worker("host:1", doing=doing, minutes=minutes)
+    assert broken() == set()
+
+
 def test_a_provider_that_does_not_answer(worker: None, settings: Any) -> None:
     settings.PROVIDER_URL = "http://127.0.0.1:9"
     assert broken() == {"provider"}

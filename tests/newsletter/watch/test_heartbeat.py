@@ -11,6 +11,7 @@ from django.test.utils import CaptureQueriesContext
 from newsletter import worker
 from newsletter.models import WorkerHeartbeat
 from newsletter.watch.heartbeat import BEAT, Heartbeat, workers
+from newsletter.watch.status import as_lines
 from newsletter.worker import Stepper, work
 from tests.newsletter.watch.conftest import a_worker, ago
 
@@ -33,6 +34,15 @@ def test_a_worker_writes_one_row_and_not_at_every_turn() -> None:
     assert (again.pk, again.doing) == (first.pk, "post_next")
     assert again.seen_at > first.seen_at
     assert again.started_at == first.started_at
+
+
+def test_a_process_of_a_fleet_says_what_it_was_woken_for() -> None:
+    heart = Heartbeat("host:1", woken_for=lambda: ["issues", "receipts"])
+    heart.note("post_next")
+    heart.beat()
+    (state,) = workers()
+    assert (state.woken_for, state.doing) == (frozenset({"issues", "receipts"}), "post_next")
+    assert "woken for issues, receipts, last did post_next" in as_lines([])[-1]
 
 
 def test_a_worker_that_is_stopped_leaves_no_row() -> None:
