@@ -60,8 +60,21 @@ class Look:
     standing: Standing
     seconds: float
     """Until a post of an issue may leave; infinite if that is not for the time to tell."""
-    is_struggling: bool
-    """Whether the last post brought no answer that helps."""
+    rate: float = FIRST_RATE
+    """Posts a second, as the provider last said."""
+    failures: int = 0
+    """Posts in a row that brought no answer that helps."""
+    is_broken: bool = False
+
+    @property
+    def is_struggling(self) -> bool:
+        """Whether the last post brought no answer that helps."""
+        return self.is_broken or self.failures > 0
+
+    @property
+    def shown_standing(self) -> Standing:
+        """The standing for people: what is broken stays it until a post succeeds, though one may try."""
+        return Standing.BROKEN if self.is_broken and self.standing is Standing.OPEN else self.standing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,12 +90,14 @@ def look(provider: Provider) -> Look:
     """Whether a post may leave, without taking anything; one query."""
     found = _rows().filter(provider=provider.name, account=provider.account).first()
     if found is None:
-        return Look(standing=Standing.OPEN, seconds=0.0, is_struggling=False)
+        return Look(standing=Standing.OPEN, seconds=0.0)
     standing = found.standing_at(found.clock)
     return Look(
         standing=standing,
         seconds=_seconds_until_open(found, found.clock, standing),
-        is_struggling=bool(found.failures or found.broken_at),
+        rate=found.rate or FIRST_RATE,
+        failures=found.failures,
+        is_broken=found.broken_at is not None,
     )
 
 

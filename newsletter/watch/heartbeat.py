@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from django.db import DatabaseError
+from django.db.models import Q
 from django.utils import timezone
 
 from newsletter.models import WorkerHeartbeat
@@ -80,7 +81,7 @@ class Heartbeat:
         )
         self._due_at = self._clock() + BEAT
         if is_first:
-            forget_the_gone()
+            forget_the_gone(self._name)
         return False
 
     def note(self, step: str) -> None:
@@ -96,9 +97,14 @@ class Heartbeat:
             return
 
 
-def forget_the_gone() -> int:
-    """Remove the rows of workers that ended long ago without saying so; how many."""
-    gone, _ = WorkerHeartbeat.objects.filter(seen_at__lt=timezone.now() - FORGOTTEN_AFTER).delete()
+def forget_the_gone(newcomer: str) -> int:
+    """Remove the rows of workers that ended long ago without saying so, and those in whose place this one came.
+
+    Returns how many. A worker that falls again and again on one machine must not leave a row each time.
+    """
+    now, host = timezone.now(), newcomer.rpartition(":")[0]
+    was_here = Q(name__startswith=f"{host}:", seen_at__lt=now - SILENT_AFTER)
+    gone, _ = WorkerHeartbeat.objects.filter(was_here | Q(seen_at__lt=now - FORGOTTEN_AFTER)).delete()
     return gone
 
 

@@ -1,4 +1,5 @@
-"""Numbers for Prometheus, read from the rows at each scrape: right however many processes run. Imports heartbeat.
+"""Numbers for Prometheus, read from the rows at each scrape: right however many processes run. Imports heartbeat,
+providers.
 
 No label ever holds an address, a title or anything else that people wrote.
 """
@@ -27,7 +28,10 @@ from newsletter.models import (
     IssueStatus,
     Receipt,
     ReceiptState,
+    Standing,
 )
+from newsletter.providers import get_route
+from newsletter.providers.flow import SHARE, look
 from newsletter.watch.heartbeat import workers
 from subscribers.models import Notice, NoticeState
 
@@ -48,7 +52,7 @@ def metrics_text() -> bytes:
 
 
 class DatabaseCollector(Collector):
-    """Asks the database at each scrape: ten queries, over indexes and the mails of issues under way."""
+    """Asks the database at each scrape: ten queries and one a provider, over indexes and mails of issues under way."""
 
     def describe(self) -> Iterable[Metric]:
         """Nothing beforehand: registering must not query."""
@@ -62,6 +66,7 @@ class DatabaseCollector(Collector):
         yield _deliveries()
         yield from _receipts(now)
         yield from _notices(now)
+        yield from _providers()
         yield from _workers()
 
 
@@ -137,6 +142,24 @@ def _notices(now: datetime.datetime) -> Iterator[Metric]:
     yield _gauge(
         "oldest_waiting_notice_seconds", "How long the oldest of them has waited.", _age(waiting["oldest"], now)
     )
+
+
+def _providers() -> Iterator[Metric]:
+    """The flow of each provider of the route; labels are their names and the standings, and nothing else."""
+    seen = [(provider.name, look(provider)) for provider in get_route()]
+    standings = GaugeMetricFamily(
+        "newsletter_provider_standing", "1 for how each provider stands, else 0.", labels=["provider", "standing"]
+    )
+    for name, each in seen:
+        for standing in Standing:
+            standings.add_metric([name, standing.value], float(standing is each.shown_standing))
+    yield standings
+    waits = [(name, each.seconds) for name, each in seen]
+    yield _gauges("provider_wait_seconds", "Until a post may leave; +Inf where a person must act.", "provider", waits)
+    rates = [(name, each.rate * SHARE) for name, each in seen]
+    yield _gauges("provider_posts_per_second", "How many posts of issues may leave.", "provider", rates)
+    failures = [(name, float(each.failures)) for name, each in seen]
+    yield _gauges("provider_failures", "Posts in a row without an answer that helps.", "provider", failures)
 
 
 def _workers() -> Iterator[Metric]:

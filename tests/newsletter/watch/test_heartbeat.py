@@ -68,6 +68,15 @@ def test_a_new_worker_forgets_those_who_died_long_ago() -> None:
     assert set(WorkerHeartbeat.objects.values_list("name", flat=True)) == {"dead:2", "host:1"}
 
 
+def test_a_new_worker_takes_the_place_of_those_that_fell_on_its_machine() -> None:
+    for number in range(9):
+        a_worker(f"host:{number + 10}", seen=ago(minutes=3 + number))
+    a_worker("host:7", seen=ago(seconds=20))
+    a_worker("host-2:7", seen=ago(minutes=3))
+    Heartbeat("host:1").beat()
+    assert set(WorkerHeartbeat.objects.values_list("name", flat=True)) == {"host:1", "host:7", "host-2:7"}
+
+
 def test_the_worker_beats_while_it_works_and_leaves_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
     stop, seen = threading.Event(), []
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from typing import Any
 
@@ -13,7 +14,8 @@ from django.test import Client
 from prometheus_client.parser import text_string_to_metric_families
 
 from newsletter.configuration import PROJECT_ROOT
-from newsletter.models import BatchState, Issue, Receipt
+from newsletter.models import BatchState, Issue, ProviderFlow, Receipt
+from newsletter.providers import get_route
 from newsletter.watch import health
 from tests.newsletter.watch.conftest import a_worker, ago, set_batch
 
@@ -105,8 +107,34 @@ def test_a_send_that_ended_within_the_minute_is_still_in_the_rate(issue: Issue, 
 def test_an_empty_installation_has_every_number() -> None:
     found = numbers()
     assert found["newsletter_batches", "unknown"] == 0
+    assert found["newsletter_provider_standing", "resend", "open"] == 1
     assert found["newsletter_schedules_overdue",] == 0
     assert found["newsletter_notices_waiting",] == 0
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("row", "standing", "wait"),
+    [
+        ({}, "open", 0),
+        ({"rests_until": 40, "failures": 2}, "resting", 40),
+        ({"rests_until": 40, "broken_at": -9, "failures": 5}, "broken", 40),
+        ({"rests_until": -4, "broken_at": -9, "failures": 5}, "broken", 0),
+        ({"quota_until": 4000}, "spent", 4000),
+        ({"halted_at": -9}, "halted", math.inf),
+    ],
+    ids=str,
+)
+def test_how_each_provider_stands(row: dict[str, int], standing: str, wait: float) -> None:
+    (provider,) = get_route()
+    moments = {name: ago(seconds=-value) if name != "failures" else value for name, value in row.items()}
+    ProviderFlow.objects.create(provider=provider.name, account=provider.account, rate=5.0, **moments)
+    found = numbers()
+    standings = {key[2] for key, value in found.items() if key[0] == "newsletter_provider_standing" and value == 1}
+    assert standings == {standing}
+    assert found["newsletter_provider_wait_seconds", "resend"] == pytest.approx(wait, abs=30)
+    assert found["newsletter_provider_posts_per_second", "resend"] == pytest.approx(4.0), "a fifth is kept back"
+    assert found["newsletter_provider_failures", "resend"] == row.get("failures", 0)
 
 
 def test_no_number_names_a_reader_or_a_title(issue: Issue, batches: list[Any]) -> None:
