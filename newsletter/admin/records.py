@@ -83,8 +83,10 @@ class DeliveryAdmin(RecordAdmin):
             canonical = parse_address(search_term).canonical
         except AddressError:
             return (queryset.filter(provider_id=search_term.strip()) if search_term.strip() else queryset), False
-        readers = Subscriber.objects.filter(canonical=canonical).values("pk")
-        return queryset.filter(subscriber_id__in=readers), False
+        # Both keys are named, as in the index: one look for each edition, however many deliveries there are.
+        readers = list(Subscriber.objects.filter(canonical=canonical).values_list("pk", flat=True))
+        editions = list(Edition.objects.values_list("pk", flat=True))
+        return queryset.filter(edition__in=editions, subscriber__in=readers), False
 
     @admin.display(description="Reader")
     def reader(self, delivery: Any) -> str:

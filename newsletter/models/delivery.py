@@ -45,15 +45,26 @@ class Fact(models.TextChoices):
 class Delivery(models.Model):
     """One edition for one subscriber. Made before anything is sent, so that a restart knows what is left."""
 
-    edition = models.ForeignKey(Edition, on_delete=models.PROTECT, related_name="deliveries")
-    # No database constraint to the subscriber: it costs the snapshot of a large audience a factor of three, and an
-    # erased reader must leave the counts as they are.
-    subscriber = models.ForeignKey(
-        Subscriber, on_delete=models.DO_NOTHING, db_constraint=False, related_name="deliveries"
+    # Neither key has a constraint or an index of its own in the database: both would cost the snapshot of a large
+    # audience more than all else. The edition is held by the batch, which is made in the same transaction and has the
+    # constraint; an erased reader must leave the counts as they are. The rule that each gets it once is the index.
+    edition = models.ForeignKey(
+        Edition, on_delete=models.PROTECT, db_constraint=False, db_index=False, related_name="deliveries"
     )
-    status = models.CharField(max_length=8, choices=DeliveryStatus.choices, default=DeliveryStatus.PENDING)
-    reason = models.CharField(max_length=200, blank=True, help_text="Why it was left out or refused.")
-    provider_id = models.CharField(max_length=64, blank=True)
+    subscriber = models.ForeignKey(
+        Subscriber, on_delete=models.DO_NOTHING, db_constraint=False, db_index=False, related_name="deliveries"
+    )
+    # Defaults of the database, too: addressing names nothing but the two keys.
+    status = models.CharField(
+        max_length=8,
+        choices=DeliveryStatus.choices,
+        default=DeliveryStatus.PENDING,
+        db_default=DeliveryStatus.PENDING,
+    )
+    reason = models.CharField(
+        max_length=200, blank=True, default="", db_default="", help_text="Why it was left out or refused."
+    )
+    provider_id = models.CharField(max_length=64, blank=True, default="", db_default="")
 
     sent_at = models.DateTimeField(null=True)
     delayed_at = models.DateTimeField(null=True)
@@ -142,31 +153,46 @@ class Batch(models.Model):
     R-102). `payload` is compressed JSON; it is removed once the outcome is known.
     """
 
+    # As with deliveries, addressing names only what differs: the defaults are the database's, too.
     edition = models.ForeignKey(Edition, on_delete=models.PROTECT, related_name="batches")
     first_delivery = models.BigIntegerField()
     last_delivery = models.BigIntegerField()
-    state = models.CharField(max_length=8, choices=BatchState.choices, default=BatchState.READY)
+    state = models.CharField(
+        max_length=8, choices=BatchState.choices, default=BatchState.READY, db_default=BatchState.READY
+    )
     epoch = models.PositiveSmallIntegerField(
-        default=1, help_text="Counts the freezings; a new one only where nothing went out, or a person said so."
+        default=1,
+        db_default=1,
+        help_text="Counts the freezings; a new one only where nothing went out, or a person said so.",
     )
     may_be_out = models.BooleanField(
-        default=False, help_text="A person sent it again, although an earlier post may have reached its readers."
+        default=False,
+        db_default=False,
+        help_text="A person sent it again, although an earlier post may have reached its readers.",
     )
     provider = models.CharField(
-        max_length=32, blank=True, help_text="Who has its bytes; nobody else gets them while it is in doubt."
+        max_length=32,
+        blank=True,
+        default="",
+        db_default="",
+        help_text="Who has its bytes; nobody else gets them while it is in doubt.",
     )
-    attempts = models.PositiveIntegerField(default=0)
+    attempts = models.PositiveIntegerField(default=0, db_default=0)
     key = models.CharField(max_length=256, unique=True)
     payload = models.BinaryField(null=True, editable=False)
-    payload_sha256 = models.CharField(max_length=64, blank=True)
-    recipients = models.PositiveSmallIntegerField(default=0, help_text="How many messages the payload holds.")
+    payload_sha256 = models.CharField(max_length=64, blank=True, default="", db_default="")
+    recipients = models.PositiveSmallIntegerField(
+        default=0, db_default=0, help_text="How many messages the payload holds."
+    )
     not_before = models.DateTimeField(default=timezone.now)
     lease_until = models.DateTimeField(null=True)
-    claimed_by = models.CharField(max_length=100, blank=True, help_text="The worker that has it: host and process.")
+    claimed_by = models.CharField(
+        max_length=100, blank=True, default="", db_default="", help_text="The worker that has it: host and process."
+    )
     first_attempt_at = models.DateTimeField(null=True)
     last_attempt_at = models.DateTimeField(null=True)
     finished_at = models.DateTimeField(null=True)
-    reason = models.CharField(max_length=500, blank=True)
+    reason = models.CharField(max_length=500, blank=True, default="", db_default="")
 
     objects: ClassVar[BatchQuerySet] = BatchQuerySet.as_manager()  # type: ignore[assignment]
 
