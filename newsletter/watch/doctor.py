@@ -6,6 +6,7 @@ Beside what the rows tell, it looks at the settings, the disk and the database, 
 from __future__ import annotations
 
 import datetime
+import importlib
 from collections.abc import Iterator
 from pathlib import Path
 from shutil import disk_usage
@@ -25,6 +26,9 @@ from newsletter.watch.wording import counted, duration
 
 #: Seconds that our clock and the provider's may differ; webhooks are refused at 300 (R-131).
 LARGEST_SKEW = 60.0
+
+#: Seconds that the broker has for its answer.
+BROKER_TIMEOUT = 3
 
 #: Bytes free where SQLite writes: below the first it may fail at any moment, below the second somebody should know.
 FULL, NEARLY_FULL = 100_000_000, 1_000_000_000
@@ -47,6 +51,7 @@ def examine(issue: Issue | None = None, *, provider: Provider | None = None) -> 
     found = [
         *(issue_symptoms(issue) if issue else ()),
         *symptoms(),
+        *broker_symptoms(),
         *(symptom for each in route for symptom in provider_symptoms(each)),
         *settings_symptoms(),
         *disk_symptoms(),
@@ -125,6 +130,33 @@ def _clock(moment: datetime.datetime) -> str:
 
 
 # --- The installation ----------------------------------------------------------------------------------------------
+
+
+def broker_symptoms() -> Iterator[Symptom]:
+    """Whether the broker of a fleet answers; nothing where there is none."""
+    if not settings.BROKER_URL:
+        return
+    try:
+        kombu = importlib.import_module("kombu")
+    except ImportError:
+        sentence = "BROKER_URL is set, but Celery is not installed here, so the broker cannot be asked."
+        advice = "Install requirements/celery.txt where workers and beat run."
+        yield Symptom(name="broker", grade=Grade.LOOK, sentence=sentence, advice=advice)
+        return
+    patience = {"socket_connect_timeout": BROKER_TIMEOUT, "socket_timeout": BROKER_TIMEOUT}
+    options = patience if settings.BROKER_URL.startswith("redis") else {}
+    try:
+        with kombu.Connection(settings.BROKER_URL, connect_timeout=BROKER_TIMEOUT, transport_options=options) as broker:
+            broker.ensure_connection(max_retries=1, interval_start=0)
+    except Exception as error:
+        # Each kind of broker has errors of its own; what they say may hold its password.
+        sentence = f"The broker does not answer ({type(error.__cause__ or error).__name__}): no pulse wakes the Celery workers."
+        advice = (
+            "See that it runs and that BROKER_URL is right. Until then manage.py worker does all the work without it."
+        )
+        yield Symptom(name="broker", grade=Grade.BROKEN, sentence=sentence, advice=advice)
+    else:
+        yield Symptom(name="broker", grade=Grade.FINE, sentence="The broker answers.")
 
 
 def provider_symptoms(provider: Provider) -> Iterator[Symptom]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import io
 import json
+import sys
 from collections import namedtuple
 from collections.abc import Iterator
 from email.utils import format_datetime
@@ -24,6 +25,7 @@ from newsletter.watch import doctor
 from newsletter.watch.doctor import examine
 from newsletter.watch.symptoms import Grade, Symptom
 from subscribers.models import Notice, NoticeKind
+from tests.brokers import redis_broker
 from tests.newsletter.watch.conftest import a_worker, ago, set_batch
 from tests.people import ben
 from tests.publications import make_issue, make_newsletter
@@ -90,6 +92,27 @@ def test_a_fleet_without_a_worker_for_issues() -> None:
     a_worker("host:2", doing="receipts: ", minutes=9)
     assert only("pulses").sentence == "No worker is woken for issues: no issue starts or moves."
     assert "--queues issues" in only("pulses").advice
+
+
+@pytest.mark.parametrize("scheme", ["redis", "amqp"])
+def test_a_broker_that_does_not_answer(worker: None, settings: Any, scheme: str) -> None:
+    settings.BROKER_URL = f"{scheme}://somebody:marked@127.0.0.1:9/0"
+    assert broken() == {"broker"}
+    assert "ConnectionRefusedError" in only("broker").sentence or "ConnectionError" in only("broker").sentence
+    assert "marked" not in repr(only("broker"))
+
+
+def test_a_broker_that_answers(worker: None, settings: Any) -> None:
+    with redis_broker() as settings.BROKER_URL:
+        assert only("broker").grade is Grade.FINE
+
+
+def test_a_machine_without_celery_cannot_ask_the_broker(
+    worker: None, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.BROKER_URL = "amqp://127.0.0.1:9//"
+    monkeypatch.setitem(sys.modules, "kombu", None)
+    assert "requirements/celery.txt" in only("broker").advice
 
 
 @pytest.mark.parametrize(
