@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Protocol
 
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404
 from django.views.decorators.http import require_http_methods
 
+from newsletter.admin.check import placed_findings
 from newsletter.admin.moments import in_zone
 from newsletter.admin.pages import Need, Page, editor_of, home_of, issue_page, page_url, tell_and_go
 from newsletter.models import Batch, BatchState, Issue, IssueStatus, WrongStatus
@@ -24,29 +24,27 @@ from newsletter.sending.control import ReasonNeeded, cancel_issue, pause_issue, 
 from newsletter.sending.reconcile import NotInDoubt, count_as_sent, send_again
 from newsletter.sending.retry import RETRIABLE, count_failed, retry_failed
 from newsletter.sending.schedule import IssueRefused, unschedule_issue
-from newsletter.sending.slots import mark_ready, next_run, unmark_ready
-from newsletter.sending.undo import undo_send
-
-
-class IssueVerb(Protocol):
-    """What a decision does."""
-
-    def __call__(self, issue: Issue, *, by: str, reason: str) -> None:
-        """Move the issue. Raises WrongStatus."""
+from newsletter.sending.slots import mark_ready, next_run, run_of, unmark_ready
+from newsletter.sending.undo import UNDOABLE, undo_send
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
-    """One way on for an issue in one of the states `sources`. `meaning` are the sentences that stand on its page."""
+    """One way on for an issue in one of the states `sources`. `meaning` are the sentences that stand on its page.
+
+    `verb` takes the issue, `by` and `reason`, and raises WrongStatus, IssueRefused or ReasonNeeded.
+    """
 
     path: str
     title: str
     button: str
     sources: tuple[IssueStatus, ...]
-    verb: IssueVerb
+    verb: Callable[..., None]
     meaning: Callable[[Issue], tuple[str, ...]]
     done: str
     is_final: bool = False
+    is_about_words: bool = False
+    """Whether it is about the words as they were when its page was shown; `verb` takes their `revision`, too."""
     needs_reason: Callable[[Issue], bool] = lambda issue: False
 
 
@@ -68,7 +66,7 @@ def _meaning_of_resume(issue: Issue) -> tuple[str, ...]:
 
 def _meaning_of_undo(issue: Issue) -> tuple[str, ...]:
     return (
-        "It becomes a draft again, as if it had not been sent. That works while nothing of it was posted.",
+        "It becomes a draft again, as if it had not been started. That works while nothing of it was posted.",
         "If the first mails are on their way by now, nothing is changed, and you are told so.",
     )
 
@@ -83,14 +81,15 @@ def _meaning_of_retry(issue: Issue) -> tuple[str, ...]:
 
 
 def _meaning_of_ready(issue: Issue) -> tuple[str, ...]:
-    run = next_run(issue.newsletter)
-    if run is None:
+    run, zone = run_of(issue), issue.newsletter.time_zone
+    if run:
+        when = f"Its slot is {run.slot}: {in_zone(run.starts_at, zone)} ({zone})."
+    elif next_run(issue.newsletter):
+        when = "Other drafts have the next slots of this newsletter. It goes out after them."
+    else:
         when = (
             "This newsletter has no slot yet: add one on its page, such as Tuesdays 07:00. Until then nothing happens."
         )
-    else:
-        zone = issue.newsletter.time_zone
-        when = f"The next slot is {run.slot}: {in_zone(run.starts_at, zone)} ({zone})."
     return (
         when,
         "It goes out then as it is now. If somebody saves it again, it has to be marked again.",
@@ -147,7 +146,8 @@ DECISIONS = (
         sources=(IssueStatus.DRAFT,),
         verb=mark_ready,
         meaning=_meaning_of_ready,
-        done="It is ready for the next slot.",
+        is_about_words=True,
+        done="It is ready for its slot.",
     ),
     Decision(
         path="not-ready",
@@ -160,9 +160,9 @@ DECISIONS = (
     ),
     Decision(
         path="undo",
-        title="Undo Send now",
+        title="Undo the start",
         button="Undo: make it a draft again",
-        sources=(IssueStatus.SENDING,),
+        sources=UNDOABLE,
         verb=undo_send,
         meaning=_meaning_of_undo,
         done="Undone. Nothing was sent, and it is a draft again.",
@@ -202,17 +202,23 @@ def _page_of(decision: Decision) -> Page:
     return Page(decision.path, decide, Need.SEND)
 
 
-def _ask(request: HttpRequest, issue: Issue, decision: Decision, problem: str = "") -> HttpResponse:
+def _ask(
+    request: HttpRequest, issue: Issue, decision: Decision, *, problem: str = "", refusal: tuple[str, ...] = ()
+) -> HttpResponse:
+    """The page. `problem` is with the reason that was given, `refusal` with the issue."""
     step = "schedule" if issue.status in (IssueStatus.DRAFT, IssueStatus.SCHEDULED) else "report"
     return issue_page(
         request,
         issue,
         "decide",
-        title=f"{'Error: ' if problem else ''}{decision.title}: {issue.title}",
+        title=f"{'Error: ' if problem or refusal else ''}{decision.title}: {issue.title}",
         step=step,
         heading=decision.title,
         button=decision.button,
         is_final=decision.is_final,
+        is_about_words=decision.is_about_words,
+        blocking=placed_findings(issue).must_fix if decision.is_about_words else (),
+        refusal=refusal,
         meaning=decision.meaning(issue),
         asks_reason=True,
         needs_reason=decision.needs_reason(issue),
@@ -227,13 +233,25 @@ def _do(request: HttpRequest, issue: Issue, decision: Decision) -> HttpResponse:
         if issue.status not in decision.sources:
             raise WrongStatus(f"This issue is {issue.get_status_display().lower()} already; nothing was changed.")
         said = reason if decision.needs_reason(issue) else reason or f"{decision.title}, by {editor_of(request)}."
-        decision.verb(issue, by=editor_of(request), reason=said)
-    except (ReasonNeeded, IssueRefused) as refusal:
-        return _ask(request, issue, decision, str(refusal))
+        seen = {"revision": _revision_seen(request)} if decision.is_about_words else {}
+        decision.verb(issue, by=editor_of(request), reason=said, **seen)
+    except ReasonNeeded as needed:
+        return _ask(request, issue, decision, problem=str(needed))
+    except IssueRefused as refused:
+        return _ask(request, issue, decision, refusal=refused.sentences)
     except WrongStatus as wrong:
         issue.refresh_from_db()
         return tell_and_go(request, str(wrong), home_of(issue), level=messages.WARNING)
     return tell_and_go(request, decision.done, home_of(issue))
+
+
+def _revision_seen(request: HttpRequest) -> int:
+    given = request.POST.get("revision", "")
+    if not (given.isascii() and given.isdecimal() and len(given) < 10):
+        raise IssueRefused(
+            "The page did not say which revision of the issue it showed. Look at it again, and confirm that."
+        )
+    return int(given)
 
 
 @require_http_methods(["GET", "HEAD", "POST"])

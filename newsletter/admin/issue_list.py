@@ -102,6 +102,10 @@ def when_of(issue: Issue) -> str:
         return "–"
     if issue.status == IssueStatus.SCHEDULED and issue.hold_reason:
         verb = "Waits for you: was due"
+    elif issue.status == IssueStatus.DRAFT and issue.hold_reason:
+        verb = "Waits for you: edited"
+    elif issue.status == IssueStatus.DRAFT and issue.ready_revision == issue.revision:
+        verb = "Ready for its slot: edited"
     clock = in_zone(moment, zone, short=True)
     return format_html('{} {}<span class="under">{} · {}</span>', verb, from_now(moment), clock, zone)
 

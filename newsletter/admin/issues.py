@@ -29,7 +29,8 @@ from newsletter.admin.compose import ComposeForm
 from newsletter.admin.moments import from_now
 from newsletter.admin.pages import SEND_PERMISSION, Need, Page, page_url, steps_of, tell_and_go
 from newsletter.content.store import load_content, save_content
-from newsletter.models import Issue, Newsletter
+from newsletter.models import Issue, IssueStatus, Newsletter
+from newsletter.sending.slots import run_of
 
 if TYPE_CHECKING:
     IssueModelAdmin = admin.ModelAdmin[Issue]
@@ -104,9 +105,9 @@ class IssueAdmin(IssueModelAdmin):
         return self.has_view_permission(request, obj) and request.user.has_perm(SEND_PERMISSION)
 
     def has_delete_permission(self, request: HttpRequest, obj: Issue | None = None) -> bool:
-        """Drafts may go, but for those that were scheduled once: their editions and their history stay."""
+        """Drafts may go, but for those that were scheduled or started once: what was approved, and by whom, stays."""
         return super().has_delete_permission(request, obj) and (
-            obj is None or (obj.is_editable and not _was_scheduled(obj))
+            obj is None or (obj.is_editable and not _was_approved(obj))
         )
 
     # The list
@@ -153,6 +154,7 @@ class IssueAdmin(IssueModelAdmin):
         stored = Issue.objects.filter(pk=issue.pk).first() if issue else None
         is_open = issue is None or issue.is_editable
         may_change = self.has_change_permission(request, issue) if issue else True
+        is_ready = issue is not None and issue.ready_revision == issue.revision
         context |= {
             "issue": issue,
             "title": issue.title if issue else "New issue",
@@ -165,7 +167,9 @@ class IssueAdmin(IssueModelAdmin):
             "may_change": may_change,
             "may_send": request.user.has_perm(SEND_PERMISSION),
             "may_delete": bool(issue) and self.has_delete_permission(request, issue),
-            "was_scheduled": issue is not None and self.has_delete_permission(request) and _was_scheduled(issue),
+            "was_approved": issue is not None and self.has_delete_permission(request) and _was_approved(issue),
+            "run": run_of(issue) if issue and is_ready else None,
+            "is_ready": is_ready,
         }
         return super().render_change_form(request, context, *args, **kwargs)
 
@@ -214,6 +218,10 @@ def show_token(request: HttpRequest) -> HttpResponse:
     return JsonResponse({"token": get_token(request)})
 
 
-def _was_scheduled(issue: Issue) -> bool:
-    """Whether something of it must be kept: an edition that was frozen, or a step in the history of its states."""
-    return issue.editions.exists() or issue.transitions.exists()
+def _was_approved(issue: Issue) -> bool:
+    """Whether something of it must be kept: an edition that was frozen, or a step that led out of draft.
+
+    A mark for the next slot, or that it was taken off, is a note on a draft: it goes with it.
+    """
+    left_draft = issue.transitions.exclude(source=IssueStatus.DRAFT, target=IssueStatus.DRAFT)
+    return issue.editions.exists() or left_draft.exists()

@@ -28,12 +28,15 @@ from newsletter.sending.allowance import time_for
 from newsletter.sending.check import audience_for as readers_of_the_list
 from newsletter.sending.manifest import Approval, Estimate, Manifest, ManifestUnreadable, estimate_for
 from newsletter.sending.schedule import IssueRefused, dry_run, first_instant, schedule_issue, send_now, waves_of
-from newsletter.sending.slots import next_run
+from newsletter.sending.slots import next_run, run_of
 from newsletter.sending.wall_clock import NoSuchTime, instant_of
 from newsletter.sending.waves import LocalTime, Wave, has_zones
 
 #: More readers than this are confirmed by typing their number (R-133).
 TYPED_ABOVE = 1_000
+
+#: What is said of a confirmation that does not bring what was confirmed.
+NOT_SHOWN = "The page did not say what it showed, so nothing was sent or scheduled. Look at it again, and confirm that."
 
 EXCLUSIONS = {
     "waiting_for_confirmation": "waiting for confirmation",
@@ -41,6 +44,12 @@ EXCLUSIONS = {
     "suppressed": "not to be mailed",
     "paused": "on a pause",
 }
+
+
+SCHEDULED_ALREADY = (
+    "This issue is scheduled already, as it says here, and nothing was changed. To choose another time, take it off "
+    "the schedule first."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,9 +132,9 @@ class CountForm(forms.Form):
     )
 
     #: The revision that the page showed; what was saved since is not what was confirmed.
-    revision = forms.IntegerField(required=False, widget=forms.HiddenInput)
+    revision = forms.IntegerField(widget=forms.HiddenInput, error_messages={"required": NOT_SHOWN})
     #: The manifest that the page showed, whole, so that a refusal can say what differs.
-    manifest = forms.CharField(required=False, max_length=500_000, widget=forms.HiddenInput)
+    manifest = forms.CharField(max_length=500_000, widget=forms.HiddenInput, error_messages={"required": NOT_SHOWN})
 
     def __init__(self, data: Any, audience: Audience) -> None:
         super().__init__(data)
@@ -141,11 +150,10 @@ class CountForm(forms.Form):
             )
         return typed
 
-    def clean_manifest(self) -> Approval | None:
-        """What was approved; None where a page sent nothing."""
-        given = self.cleaned_data["manifest"]
+    def clean_manifest(self) -> Approval:
+        """What was approved."""
         try:
-            return Approval.read(given) if given else None
+            return Approval.read(self.cleaned_data["manifest"])
         except ManifestUnreadable as error:
             raise forms.ValidationError(f"{error} Nothing was sent or scheduled; look at this page again.") from error
 
@@ -154,6 +162,8 @@ class CountForm(forms.Form):
 def show_schedule(request: HttpRequest, issue: Issue) -> HttpResponse:
     """Ask for the moment; then say it back; then, with `confirm`, schedule the issue."""
     if issue.status == IssueStatus.SCHEDULED:
+        if request.method == "POST":
+            return tell_and_go(request, SCHEDULED_ALREADY, page_url(issue, "schedule"), level=messages.WARNING)
         return _show_scheduled(request, issue)
     if not issue.is_editable:
         sentence = f"This issue is {issue.get_status_display().lower()}; there is nothing to schedule any more."
@@ -255,7 +265,7 @@ def _ask(request: HttpRequest, issue: Issue, form: MomentForm, refusal: tuple[st
         step="schedule",
         form=form,
         has_zones=has_zones(issue.newsletter_id),
-        run=next_run(issue.newsletter),
+        run=run_of(issue) or next_run(issue.newsletter),
         is_ready=issue.ready_revision == issue.revision,
         refusal=refusal,
         audience=audience_for(issue),

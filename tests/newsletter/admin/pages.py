@@ -27,7 +27,12 @@ def words_on(response: Any) -> str:
 
 def form_data(client: Client, url: str, form: str = "//form[@id='issue_form']") -> dict[str, str]:
     """Everything that a browser without JavaScript would send if the page's form were submitted untouched."""
-    tree = lxml_html.fromstring(client.get(url).content.decode())
+    return form_on(client.get(url), form)
+
+
+def form_on(response: Any, form: str) -> dict[str, str]:
+    """The same of a page that was answered already."""
+    tree = lxml_html.fromstring(response.content.decode())
     for template in tree.xpath("//template"):
         template.getparent().remove(template)
     node = tree.xpath(form)[0]
@@ -35,6 +40,17 @@ def form_data(client: Client, url: str, form: str = "//form[@id='issue_form']") 
     sent = {name: node.fields[name] for name in node.fields.keys() if node.fields[name] is not None}  # noqa: SIM118
     # Browsers drop the line break that follows the opening tag; this parser keeps it.
     return {name: value.removeprefix("\n") if name in texts else value for name, value in sent.items()}
+
+
+def confirm(client: Client, issue: Issue, page: str, *, given: dict[str, str] | None = None, **changes: str) -> Any:
+    """Press the main button of a page of the issue as it is shown, with `changes`; where that leads to.
+
+    `given` leads to a page that asks once more, as a schedule does.
+    """
+    url = page_of(issue, page)
+    shown = client.post(url, given) if given else client.get(url)
+    sent = form_on(shown, "//main//form[.//button[@type='submit']]") | ({"confirm": "1"} if given else {})
+    return client.post(url, sent | changes, follow=True)
 
 
 def rows_data(rows: list[dict[str, str]]) -> dict[str, str]:

@@ -240,7 +240,7 @@ def test_a_draft_that_was_scheduled_once_is_not_deleted_with_its_history(edda: C
     schedule(issue)
     unschedule_issue(issue, by="sue", reason="Not yet.")
     shown = words_on(edda.get(page_of(issue)))
-    assert "This draft was scheduled once" in shown
+    assert "This draft was scheduled or started once" in shown
     assert "Delete this draft" not in shown
     assert edda.post(page_of(issue, "delete"), {"post": "yes"}).status_code == 403
     assert issue.transitions.count() == 2

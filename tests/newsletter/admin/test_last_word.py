@@ -10,13 +10,14 @@ from django.urls import reverse
 from django.utils import timezone
 from pytest_django import Settings
 
+from newsletter.content.store import save_content
 from newsletter.models import Batch, BatchState, Delivery, DeliveryStatus, Issue, IssueStatus, Slot, Weekday
 from newsletter.sending.freeze import freeze_edition
 from newsletter.sending.schedule import send_now
 from newsletter.sending.slots import plan_slots
 from subscribers.models import Subscriber
-from tests.newsletter.admin.pages import page_of, words_on
-from tests.publications import address_everybody, start_sending
+from tests.newsletter.admin.pages import confirm, form_data, page_of, words_on
+from tests.publications import address_everybody, content, start_sending
 
 pytestmark = pytest.mark.usefixtures("read_by_ada")
 
@@ -71,13 +72,59 @@ def test_a_draft_is_marked_ready_for_the_next_slot(edda: Client, issue: Issue) -
     plan_slots()
     assert "The next slot is Tuesdays 07:00" in words_on(edda.get(page_of(issue, "schedule")))
     assert "It goes out then as it is now" in words_on(edda.get(page_of(issue, "ready")))
-    edda.post(page_of(issue, "ready"))
+    confirm(edda, issue, "ready")
     issue.refresh_from_db()
     assert issue.ready_revision == issue.revision
     assert "Ready for a slot" in words_on(edda.get(page_of(issue, "schedule")))
+    assert "goes out at its slot (Tuesdays 07:00" in words_on(edda.get(page_of(issue)))
+    assert "Ready for its slot" in words_on(edda.get(reverse("admin:newsletter_issue_changelist")))
     edda.post(page_of(issue, "not_ready"))
     issue.refresh_from_db()
     assert issue.ready_revision is None
+
+
+def test_what_somebody_saved_meanwhile_is_not_marked_under_the_old_page(edda: Client, issue: Issue) -> None:
+    shown = form_data(edda, page_of(issue, "ready"), "//main//form")
+    save_content(issue, content(subject="Half a sente"), by="Emma")
+    assert "The issue was saved while you looked at it" in words_on(edda.post(page_of(issue, "ready"), shown))
+    issue.refresh_from_db()
+    assert issue.ready_revision is None
+
+
+@pytest.mark.parametrize("given", ["", "two", "²", "9" * 5_000])
+def test_a_mark_that_does_not_say_what_was_seen_is_refused(edda: Client, issue: Issue, given: str) -> None:
+    refused = edda.post(page_of(issue, "ready"), {"revision": given})
+    assert "did not say which revision" in words_on(refused)
+    issue.refresh_from_db()
+    assert issue.ready_revision is None
+
+
+def test_what_cannot_go_out_cannot_be_marked_and_says_why(edda: Client, issue: Issue) -> None:
+    save_content(issue, content(sections=()), by="tests")
+    shown = edda.get(page_of(issue, "ready"))
+    assert "The issue has no stories" in words_on(shown)
+    assert "disabled" in shown.content.decode()
+
+
+def test_a_draft_that_was_only_marked_can_be_deleted(edda: Client, issue: Issue) -> None:
+    confirm(edda, issue, "ready")
+    edda.post(page_of(issue, "not_ready"))
+    assert issue.transitions.count() == 2
+    assert "Delete this draft" in words_on(edda.get(page_of(issue)))
+    edda.post(page_of(issue, "delete"), {"post": "yes"})
+    assert not Issue.objects.exists()
+
+
+def test_a_draft_whose_start_was_undone_keeps_its_history(edda: Client, issue: Issue) -> None:
+    send_now(issue, by="edda")
+    edda.post(page_of(issue, "undo"))
+    assert "scheduled or started once" in words_on(edda.get(page_of(issue)))
+
+
+def test_a_draft_that_missed_its_slot_says_so_where_it_is_composed_and_in_the_list(edda: Client, issue: Issue) -> None:
+    Issue.objects.update(hold_reason="Its slot came, and it was not marked ready.")
+    assert "Waits for you: Its slot came" in words_on(edda.get(page_of(issue)))
+    assert "Waits for you" in words_on(edda.get(reverse("admin:newsletter_issue_changelist")))
 
 
 def test_slots_are_set_on_the_page_of_the_newsletter(edda: Client, issue: Issue) -> None:
