@@ -150,10 +150,9 @@ def broker_symptoms() -> Iterator[Symptom]:
             broker.ensure_connection(max_retries=1, interval_start=0)
     except Exception as error:
         # Each kind of broker has errors of its own; what they say may hold its password.
-        sentence = f"The broker does not answer ({type(error.__cause__ or error).__name__}): no pulse wakes the Celery workers."
-        advice = (
-            "See that it runs and that BROKER_URL is right. Until then manage.py worker does all the work without it."
-        )
+        what = type(error.__cause__ or error).__name__
+        sentence = f"The broker does not answer ({what}): no pulse wakes the Celery workers."
+        advice = "See that it runs and that BROKER_URL is right. Until then manage.py worker does all work without it."
         yield Symptom(name="broker", grade=Grade.BROKEN, sentence=sentence, advice=advice)
     else:
         yield Symptom(name="broker", grade=Grade.FINE, sentence="The broker answers.")
