@@ -227,6 +227,14 @@ def account_of(*parts: object) -> str:
     return salted_hmac("newsletter.providers.account", "\0".join(map(str, parts)), algorithm="sha256").hexdigest()[:32]
 
 
+def carrier_of(provider: Provider) -> str:
+    """Who has a batch's bytes, at most 32 characters: the provider and, in short, the account.
+
+    Another account of the same provider would not know the key under which they were posted.
+    """
+    return f"{provider.name}:{provider.account[:12]}"
+
+
 class Provider(Protocol):
     """Carries mail and tells what became of it."""
 
@@ -304,6 +312,8 @@ class Sight:
 
     found: Mapping[int, str]
     """The provider's ids of the batch's mails on this page, by the place of the message in the body."""
+    untold: int
+    """Mails of the page to a reader of the batch under its subject of which it is not told whose they are."""
     mails_read: int
     cursor: str
     """Where the next page begins."""
@@ -321,8 +331,11 @@ class CanLookUp(Protocol):
     def can_look_up(self) -> bool:
         """Whether the settings let it read that list."""
 
-    def look_up(self, body: bytes, *, since: datetime.datetime, until: datetime.datetime, after: str) -> Sight:
-        """Compare one page with the messages of a frozen body; only mails made from `since` to `until` count.
+    def look_up(self, body: bytes, *, after: str) -> Sight:
+        """Compare one page with the messages of a frozen body, by what only they bear and never by the time.
 
         `after` is the cursor of the page before, empty for the newest page. Raises LookUpFailed.
         """
+
+    def made_at(self, mail_id: str) -> datetime.datetime | None:
+        """When it made a mail, by its own clock; None if it knows none of this id. Raises LookUpFailed."""

@@ -217,11 +217,18 @@ class ResendProvider:
         """Whether there is a key to read with."""
         return self._list is not None
 
-    def look_up(self, body: bytes, *, since: datetime.datetime, until: datetime.datetime, after: str) -> Sight:
+    def look_up(self, body: bytes, *, after: str) -> Sight:
         """One page of GET /emails. Raises LookUpFailed."""
+        return self._readable().look_up(body, after=after)
+
+    def made_at(self, mail_id: str) -> datetime.datetime | None:
+        """The time in GET /emails/{id}; None for 404. Raises LookUpFailed."""
+        return self._readable().made_at(mail_id)
+
+    def _readable(self) -> ResendList:
         if self._list is None:
             raise LookUpFailed("RESEND_READ_KEY is not set, so Resend's list cannot be read.", permanent=True)
-        return self._list.look_up(body, since=since, until=until, after=after)
+        return self._list
 
     # Receipts
 

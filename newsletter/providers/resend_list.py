@@ -7,7 +7,7 @@ Sources: GET /emails (newest first, `after` is the id of the last mail seen) and
 from __future__ import annotations
 
 import datetime
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -45,7 +45,7 @@ class ResendList:
         self._url, self._read_key = url, read_key
         self._pool = urllib3.PoolManager(retries=False, timeout=urllib3.Timeout(connect=5, read=30))
 
-    def look_up(self, body: bytes, *, since: datetime.datetime, until: datetime.datetime, after: str) -> Sight:
+    def look_up(self, body: bytes, *, after: str) -> Sight:
         """Compare one page of the list, older than the mail `after`, with the messages of a frozen body.
 
         Raises LookUpFailed.
@@ -53,42 +53,56 @@ class ResendList:
         members = _members(body)
         query = {"limit": str(PAGE), **({"after": after} if after else {})}
         answer = self._get(f"/emails?{urlencode(query)}")
+        if not answer:
+            raise LookUpFailed(
+                "Resend's list does not know the mail any more at which reading stopped.", permanent=True
+            )
         try:
             mails, more = [_listed(row) for row in answer["data"]], bool(answer["has_more"])
-        except (KeyError, TypeError, ValueError, IndexError) as error:
+        except (KeyError, TypeError, ValueError) as error:
             raise LookUpFailed(f"Resend's list cannot be read ({type(error).__name__}).", permanent=False) from error
-        alike = [
-            mail for mail in mails if since <= mail.created_at <= until and (mail.recipient, mail.subject) in members
-        ]
+        alike = [mail for mail in mails if (mail.recipient, mail.subject) in members]
+        found, untold = self._proved(alike, members)
         return Sight(
-            found=dict(self._proved(alike, members)),
+            found=found,
+            untold=untold,
             mails_read=len(mails),
             cursor=mails[-1].id if mails else after,
             oldest=min((mail.created_at for mail in mails), default=None),
             more=more and bool(mails),
         )
 
+    def made_at(self, mail_id: str) -> datetime.datetime | None:
+        """When a mail was made; None if there is none of this id. Raises LookUpFailed."""
+        mail = self._mail(mail_id)
+        try:
+            return _moment(mail["created_at"]) if mail else None
+        except (KeyError, ValueError) as error:
+            raise LookUpFailed(f"Resend's mail cannot be read ({type(error).__name__}).", permanent=False) from error
+
     def _proved(
         self, alike: list[ListedMail], members: Mapping[tuple[str, str], tuple[int, dict[str, str]]]
-    ) -> Iterator[tuple[int, str]]:
-        """Those of the mails that look alike which are the batch's, as (place, id)."""
+    ) -> tuple[dict[int, str], int]:
+        """Those of the mails that look alike which are the batch's, by place, and of how many that is not told."""
         proved_at: datetime.datetime | None = None
+        found, untold = {}, 0
         for mail in alike:
             place, tags = members[mail.recipient, mail.subject]
             is_of_one_post = proved_at is not None and abs(mail.created_at - proved_at) <= SAME_POST
             if not is_of_one_post:
-                if self._naming_tags(mail.id) != tags:
+                told = _tags(self._mail(mail.id))
+                if {name: told.get(name) for name in tags} != tags:
+                    untold += not told
                     continue
                 proved_at = mail.created_at
-            yield place, mail.id
+            found[place] = mail.id
+        return found, untold
 
-    def _naming_tags(self, mail_id: str) -> dict[str, str]:
-        tags = self._get(f"/emails/{quote(mail_id, safe='')}").get("tags") or {}
-        if isinstance(tags, list):
-            tags = {tag.get("name"): tag.get("value") for tag in tags if isinstance(tag, dict)}
-        return {name: str(tags[name]) for name in NAMING_TAGS if name in tags}
+    def _mail(self, mail_id: str) -> dict[str, Any]:
+        return self._get(f"/emails/{quote(mail_id, safe='')}")
 
     def _get(self, path: str) -> dict[str, Any]:
+        """The answer; empty for what is not there. Raises LookUpFailed."""
         headers = {
             "Authorization": f"Bearer {self._read_key}", "Accept": "application/json", "User-Agent": USER_AGENT,
         }  # fmt: skip
@@ -101,6 +115,8 @@ class ResendList:
             raise LookUpFailed("Resend's list cannot be read.", permanent=False)
         if response.status == 200:
             return answer
+        if response.status == 404:
+            return {}
         name, message = cleaned(answer.get("name")), cleaned(answer.get("message"))
         if response.status in (401, 403) or "api key" in message.lower():
             sentence = f"Resend does not let us read ({name}): RESEND_READ_KEY needs full access."
@@ -116,16 +132,35 @@ def _members(body: bytes) -> dict[tuple[str, str], tuple[int, dict[str, str]]]:
         raise LookUpFailed("This batch was not posted by Resend, so its list cannot know it.", permanent=True)
     members = {}
     for place, message in enumerate(messages):
-        tags = {tag["name"]: tag["value"] for tag in message["tags"] if tag["name"] in NAMING_TAGS}
-        members[message["to"][0].lower(), message["subject"]] = (place, tags)
+        tags = {name: value for name, value in _tags(message).items() if name in NAMING_TAGS}
+        members[message["to"][0].lower(), _plain(message["subject"])] = (place, tags)
     return members
 
 
 def _listed(row: Mapping[str, Any]) -> ListedMail:
-    created_at = datetime.datetime.fromisoformat(str(row["created_at"]))
+    """A row of the list; whatever else the team sends may lack what ours always have."""
+    to = row.get("to") or ""
     return ListedMail(
         id=str(row["id"]),
-        recipient=str(row["to"][0]).lower(),
-        subject=str(row["subject"]),
-        created_at=created_at if created_at.tzinfo else created_at.replace(tzinfo=datetime.UTC),
+        recipient=str(to[0] if isinstance(to, list) else to).lower(),
+        subject=_plain(row.get("subject") or ""),
+        created_at=_moment(row["created_at"]),
     )
+
+
+def _plain(subject: object) -> str:
+    """A subject without what may differ on the way: it only chooses the mails whose tags are asked for."""
+    return " ".join(str(subject).split())
+
+
+def _tags(mail: Mapping[str, Any]) -> dict[str, str]:
+    """The tags of a mail, which Resend tells as an object or as a list; empty if it tells none."""
+    tags = mail.get("tags") or {}
+    if isinstance(tags, list):
+        tags = {tag.get("name"): tag.get("value") for tag in tags if isinstance(tag, dict)}
+    return {str(name): str(value) for name, value in tags.items()} if isinstance(tags, dict) else {}
+
+
+def _moment(said: object) -> datetime.datetime:
+    moment = datetime.datetime.fromisoformat(str(said))
+    return moment if moment.tzinfo else moment.replace(tzinfo=datetime.UTC)

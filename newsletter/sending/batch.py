@@ -23,7 +23,7 @@ from django.utils import timezone
 from newsletter.drill import Point, reached
 from newsletter.models import Batch, BatchState, Delivery, DeliveryStatus
 from newsletter.models.delivery import BatchQuerySet
-from newsletter.providers.base import Provider
+from newsletter.providers.base import Provider, carrier_of
 from newsletter.sending.allowance import room_left_now, used_up
 from newsletter.sending.keys import batch_key
 from newsletter.sending.message import ReaderValues, message_template
@@ -122,7 +122,7 @@ def _is_running(pid: int) -> bool:
 def _next_batch(provider: Provider, *, doubtful_first: bool, only_doubtful: bool) -> BatchQuerySet:
     now = timezone.now()
     # Bytes from before providers were noted down may be anybody's.
-    is_its_own = Q(provider__in=(provider.name, "")) & ~Q(state=BatchState.READY)
+    is_its_own = Q(provider__in=(carrier_of(provider), "")) & ~Q(state=BatchState.READY)
     doubtful = Batch.objects.in_doubt(now).filter(is_its_own)
     if doubtful_first and doubtful.exists():
         batches = doubtful
@@ -209,7 +209,7 @@ def _freeze(batch: Batch, provider: Provider, now: datetime.datetime) -> bytes |
         batch.first_attempt_at = None
     body = _body(batch, included, provider)
     batch.payload, batch.payload_sha256 = zstandard.compress(body, 1), hashlib.sha256(body).hexdigest()
-    batch.recipients, batch.provider = len(included), provider.name
+    batch.recipients, batch.provider = len(included), carrier_of(provider)
     Delivery.objects.filter(pk__in=[reader.delivery_pk for reader in included]).update(status=DeliveryStatus.BATCHED)
     return body
 

@@ -1,14 +1,16 @@
 """Look up: batches in doubt, searched for in the provider's own list, a page a turn. Imports models, providers, `post`.
 
-A batch whose mails are there went out. One of which nothing is there, although the list was read beyond its time,
-did not, and may be posted again under a new key: the finished `LookUp` is the proof of it (R-109, R-110).
+A batch whose mails are there went out: their tags say so, whatever the clocks say. One of which nothing is there did
+not, and may be posted again under a new key – if the list was read from its newest mail to beyond the batch's time,
+and if a mail that was accepted about then proves that it is our team's list and that the clocks agreed. The finished
+`LookUp` is the proof (R-109, R-110).
 """
 
 from __future__ import annotations
 
 import datetime
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import zstandard
@@ -34,6 +36,9 @@ SETTLING = datetime.timedelta(minutes=15)
 
 #: Between two pages: reading shares the provider's limit with posting.
 PACE = datetime.timedelta(seconds=1)
+
+#: Accepted batches before and after one in doubt that are asked for a mail of theirs; counted as sent they have none.
+WITNESSES = 3
 
 MOOT = "It was settled or posted again meanwhile."
 
@@ -98,31 +103,46 @@ def begin(batch: Batch, *, by: str, from_the_top: bool = False) -> LookUp:
 
     Reading starts just above the batch's time, or at the newest mail.
     """
-    attempts = (batch.first_attempt_at or batch.not_before, batch.last_attempt_at or timezone.now())
-    # A clock that was set back between two attempts must not leave no time to look in: then nothing would be found,
-    # and the readers would get it twice. What is found is proved by its tags, so a longer time costs only pages.
-    started = batch.edition.issue.started_at or attempts[0]
-    until = max(attempts) + LEASE + CLOCKS
+    now, (since, until) = timezone.now(), _time_of(batch)
+    # A clock that was set back between two attempts must not leave no time to look in.
+    since = min(since, (batch.edition.issue.started_at or since) - CLOCKS)
+    cursor = "" if from_the_top else _younger_mail(batch, until)
     look_up, _ = LookUp.objects.get_or_create(
         batch=batch,
         verdict=Verdict.OPEN,
         defaults={
             "attempts": batch.attempts,
-            "since": min(*attempts, started) - CLOCKS,
-            "until": until,
-            "cursor": "" if from_the_top else _younger_mail(until),
+            "since": since,
+            "until": until if cursor else max(until, now),
+            "cursor": cursor,
             "by": by[:150],
+            "started_at": now,
         },
     )
     return look_up
 
 
-def _younger_mail(until: datetime.datetime) -> str:
-    """A mail of ours that the list has above all that matter: reading begins there and not with today's."""
-    later = Batch.objects.filter(state=BatchState.ACCEPTED, first_attempt_at__gt=until).order_by("first_attempt_at")
-    for batch in later.defer("payload")[:1]:
-        return deliveries_of(batch).exclude(provider_id="").values_list("provider_id", flat=True).first() or ""
+def _time_of(batch: Batch) -> tuple[datetime.datetime, datetime.datetime]:
+    """Between which moments its mails were made, if they were and the clocks agree."""
+    attempts = (batch.first_attempt_at or batch.not_before, batch.last_attempt_at or timezone.now())
+    return min(attempts) - CLOCKS, max(attempts) + LEASE + CLOCKS
+
+
+def _younger_mail(batch: Batch, until: datetime.datetime) -> str:
+    """A mail of ours that the list has above those of the batch: reading begins there and not with today's.
+
+    Only to find it sooner: what is not found below it is looked for from the newest mail on.
+    """
+    accepted = Batch.objects.filter(state=BatchState.ACCEPTED, provider=batch.provider, first_attempt_at__gt=until)
+    for later in accepted.order_by("first_attempt_at").defer("payload")[:1]:
+        return _mail_of(later)
     return ""
+
+
+def _mail_of(batch: Batch) -> str:
+    """The provider's id of one of its mails; empty if none was told."""
+    named = deliveries_of(batch).exclude(provider_id="")
+    return named.values_list("provider_id", flat=True).first() or ""
 
 
 def is_reading(batches: QuerySet[Batch]) -> bool:
@@ -141,13 +161,16 @@ def read_page(look_up: LookUp, reader: CanLookUp) -> LookUp:
         return look_up
     body = zstandard.decompress(bytes(batch.payload or b""))
     try:
-        sight = reader.look_up(body, since=look_up.since, until=look_up.until, after=look_up.cursor)
+        sight = reader.look_up(body, after=look_up.cursor)
+        conclusion = _judge(look_up, sight, reader) if _keep(look_up, sight) else None
     except LookUpFailed as failure:
         if not failure.permanent:
+            # Others have their turn before it.
+            LookUp.objects.filter(pk=look_up.pk).update(read_at=timezone.now())
             raise
         _conclude(look_up, Conclusion(verdict=Verdict.UNPROVEN, sentence=str(failure)))
         return look_up
-    if _keep(look_up, sight) and (conclusion := _judge(look_up, sight)):
+    if conclusion:
         _conclude(look_up, conclusion)
     return look_up
 
@@ -162,17 +185,22 @@ def _keep(look_up: LookUp, sight: Sight) -> bool:
     return bool(unread.update(**kept))
 
 
-def _judge(look_up: LookUp, sight: Sight) -> Conclusion | None:
+def _judge(look_up: LookUp, sight: Sight, reader: CanLookUp) -> Conclusion | None:
     """What is proved by now; None while the list has to be read on."""
     found, size = len(look_up.found), look_up.batch.recipients
     told = f"{found} of its {size} mails are in the provider's list, of which {look_up.mails_read} were read"
     if found == size:
         return Conclusion(verdict=Verdict.FOUND, sentence=f"It went out: {told}.")
+    if sight.untold and not found:
+        sentence = "Mails like its own are in the provider's list without their tags. A person must decide."
+        return Conclusion(verdict=Verdict.UNPROVEN, sentence=sentence)
+    if sight.more and sight.found:
+        return None
     if sight.oldest is not None and sight.oldest < look_up.since:
         if found:
             sentence = f"Only {told}, although a post goes out whole or not at all. A person must decide."
             return Conclusion(verdict=Verdict.PARTLY, sentence=sentence)
-        return Conclusion(verdict=Verdict.ABSENT, sentence=f"It did not go out: {told}, back to before its first post.")
+        return _judge_absence(look_up, reader, f"It did not go out: {told}, back to before its first post.")
     if sight.more:
         return None
     if found:
@@ -180,6 +208,40 @@ def _judge(look_up: LookUp, sight: Sight) -> Conclusion | None:
         return Conclusion(verdict=Verdict.FOUND, sentence=f"It went out: {told}; the list does not reach back further.")
     sentence = "The provider's list does not reach back to before its first post, so it proves nothing."
     return Conclusion(verdict=Verdict.UNPROVEN, sentence=sentence)
+
+
+def _judge_absence(look_up: LookUp, reader: CanLookUp, sentence: str) -> Conclusion | None:
+    """Whether nothing found means nothing sent; None if the list has to be read once more, from its newest mail on."""
+    if look_up.until < look_up.started_at:
+        look_up.cursor, look_up.until = "", timezone.now()
+        look_up.save(update_fields=["cursor", "until"])
+        return None
+    if doubt := _doubt_about(look_up.batch, reader):
+        return Conclusion(verdict=Verdict.UNPROVEN, sentence=f"Nothing of it is in the provider's list. {doubt}")
+    return Conclusion(verdict=Verdict.ABSENT, sentence=sentence)
+
+
+def _doubt_about(batch: Batch, reader: CanLookUp) -> str:
+    """Why this list may not be the one that the batch would be in; empty if an accepted mail of then proves it."""
+    for witness, mail_id in _witnesses(batch):
+        made_at, (since, until) = reader.made_at(mail_id), _time_of(witness)
+        if made_at is None:
+            return "But neither is one that was accepted: RESEND_READ_KEY may be another team's."
+        if not since <= made_at <= until:
+            return "But our clock and the provider's did not agree when it was posted."
+        return ""
+    return "But no mail was accepted about then, by which it could be told that the list is that of our team."
+
+
+def _witnesses(batch: Batch) -> Iterator[tuple[Batch, str]]:
+    """Accepted batches of the same account with a mail of each, the nearest in time first."""
+    posted_at = batch.first_attempt_at or batch.not_before
+    accepted = Batch.objects.filter(state=BatchState.ACCEPTED, provider=batch.provider).defer("payload")
+    before = accepted.filter(first_attempt_at__lte=posted_at).order_by("-first_attempt_at")[:WITNESSES]
+    after = accepted.filter(first_attempt_at__gt=posted_at).order_by("first_attempt_at")[:WITNESSES]
+    for witness in sorted([*before, *after], key=lambda other: abs((other.first_attempt_at or posted_at) - posted_at)):
+        if mail_id := _mail_of(witness):
+            yield witness, mail_id
 
 
 def _conclude(look_up: LookUp, conclusion: Conclusion) -> None:

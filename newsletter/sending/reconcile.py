@@ -12,7 +12,7 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 
 from newsletter.models import Batch, BatchState, Delivery, DeliveryStatus, Edition, Fact, IssueStatus
-from newsletter.providers.base import Provider
+from newsletter.providers.base import Provider, carrier_of
 from newsletter.sending.readers import UNDER_WAY, deliveries_of
 
 #: Batches looked at in one turn of a step.
@@ -58,16 +58,16 @@ def settle_if_proven(batch: Batch) -> bool:
 def hold_the_hopeless(route: Sequence[Provider]) -> bool:
     """Hold batches in doubt that nobody will post again.
 
-    Their key has expired, their send was cancelled, or the provider that may have them is not in the route any more:
-    another one would not know their keys.
+    Their key has expired, their send was cancelled, or the provider that may have them is not in the route any more,
+    or not with the same account: another one would not know their keys.
     """
     now = timezone.now()
     hopeless = Q(edition__sent_as__status=IssueStatus.CANCELLED)
-    hopeless |= ~Q(provider__in=["", *(provider.name for provider in route)])
+    hopeless |= ~Q(provider__in=["", *map(carrier_of, route)])
     for provider in route:
         # Without keys no clock is asked: one that was set back would make the doubtful fit again.
         expired = Q(first_attempt_at__lt=now - provider.key_lifetime) if provider.key_lifetime else ~Q(pk=None)
-        hopeless |= expired & Q(provider__in=(provider.name, *([""] if provider is route[0] else [])))
+        hopeless |= expired & Q(provider__in=(carrier_of(provider), *([""] if provider is route[0] else [])))
     doubtful = Batch.objects.free(now).exclude(state=BatchState.READY)
     found = list(doubtful.filter(hopeless).select_related("edition__sent_as")[:CHUNK])
     for batch in found:
@@ -79,9 +79,12 @@ def _why_hopeless(batch: Batch, route: Sequence[Provider]) -> str:
     if batch.edition.sent_as.status == IssueStatus.CANCELLED:
         return CANCELLED_IN_DOUBT
     for provider in route:
-        if batch.provider in (provider.name, ""):
+        if batch.provider in (carrier_of(provider), ""):
             return too_late(provider)
-    return f"It may be out by {batch.provider}, which is not in PROVIDER any more, and nobody else can tell."
+    name = batch.provider.partition(":")[0]
+    if name in [provider.name for provider in route]:
+        return f"It may be out by {name} under another key or login, and this one may be another team's."
+    return f"It may be out by {name}, which is not in PROVIDER any more, and nobody else can tell."
 
 
 def too_late(provider: Provider) -> str:

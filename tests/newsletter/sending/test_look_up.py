@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
 import io
 import time
@@ -15,7 +16,8 @@ from django.db.models import F
 from newsletter.management.commands import reconcile as reconcile_command
 from newsletter.models import Batch, BatchState, Delivery, DeliveryStatus, Issue, IssueStatus, LookUp, Verdict
 from newsletter.providers import get_provider, get_route, resend_list
-from newsletter.providers.base import LookUpFailed, Provider
+from newsletter.providers.base import LookUpFailed, Provider, Sight
+from newsletter.providers.resend import ResendProvider
 from newsletter.providers.smtp import SmtpProvider
 from newsletter.sandbox import Fault, SandboxOptions, SandboxServer
 from newsletter.sending import look_up as look_up_module
@@ -84,10 +86,14 @@ def recipients(sandbox: SandboxServer) -> list[str]:
 
 def a_day_passes(clock: Clock, provider: Provider) -> Batch:
     """It is today: the key is forgotten, and the only batch in doubt is held."""
+    a_day_passes_for_all(clock, provider)
+    return Batch.objects.get(state=BatchState.HELD)
+
+
+def a_day_passes_for_all(clock: Clock, provider: Provider) -> None:
     clock.ahead = 0.0
     Batch.objects.update(first_attempt_at=F("first_attempt_at") - DAY, last_attempt_at=F("last_attempt_at") - DAY)
     hold_the_hopeless((provider,))
-    return Batch.objects.get(state=BatchState.HELD)
 
 
 def reconcile(*arguments: str) -> str:
@@ -269,7 +275,7 @@ def test_what_was_tried_minutes_ago_is_not_looked_up_yet(
     assert next_look_up(doubtful(), by="tests") is not None
 
 
-def test_a_mail_from_long_before_is_not_taken_for_this_post(
+def test_a_mail_with_the_batchs_tags_is_its_own_whatever_the_clocks_say(
     under_way: Issue, provider: Provider, sandbox: SandboxServer, clock: Clock
 ) -> None:
     sandbox.plan(Fault("reset", after_commit=True))
@@ -278,7 +284,7 @@ def test_a_mail_from_long_before_is_not_taken_for_this_post(
     with sandbox.team.database.transaction() as tx:
         tx.execute("UPDATE mails SET created_at = created_at - 3600")
     look_up_next((provider,))
-    assert LookUp.objects.get().verdict == Verdict.ABSENT
+    assert LookUp.objects.get().verdict == Verdict.FOUND
 
 
 def test_what_a_receipt_settles_meanwhile_makes_the_look_up_moot(
@@ -380,3 +386,100 @@ def test_a_clock_that_was_set_back_between_two_attempts_proves_nobody_absent(
     Batch.objects.filter(pk=held.pk).update(first_attempt_at=F("last_attempt_at") + datetime.timedelta(hours=2))
     assert "It went out: 3 of its 3 mails" in reconcile(under_way.slug)
     assert recipients(sandbox) == READERS
+
+
+def test_a_clock_that_was_behind_at_the_post_proves_nobody_absent(
+    under_way: Issue, provider: Provider, sandbox: SandboxServer, clock: Clock
+) -> None:
+    sandbox.plan(Fault("reset", after_commit=True))
+    post_everything(provider)
+    held = a_day_passes(clock, provider)
+    # It was right again for the others, of which reading would begin.
+    two_hours = datetime.timedelta(hours=2)
+    Batch.objects.filter(pk=held.pk).update(
+        first_attempt_at=F("first_attempt_at") - two_hours, last_attempt_at=F("last_attempt_at") - two_hours
+    )
+    Issue.objects.update(started_at=F("started_at") - DAY - two_hours)
+    first = Batch.objects.exclude(pk=held.pk).order_by("pk")[0]
+    Batch.objects.filter(pk=first.pk).update(first_attempt_at=F("first_attempt_at") - datetime.timedelta(minutes=30))
+    with sandbox.team.database.transaction() as tx:
+        # That one's mails are older than those of the batch in doubt.
+        tx.execute("UPDATE mails SET created_at = created_at - 1800 WHERE envelope LIKE '%reader-4@%'")
+        tx.execute("UPDATE mails SET created_at = created_at - 1800 WHERE envelope LIKE '%reader-5@%'")
+        tx.execute("UPDATE mails SET created_at = created_at - 1800 WHERE envelope LIKE '%reader-6@%'")
+    assert "It went out: 3 of its 3 mails" in reconcile()
+    assert recipients(sandbox) == READERS
+
+
+def test_a_clock_that_was_ahead_at_the_post_proves_nobody_absent(
+    under_way: Issue, provider: Provider, sandbox: SandboxServer, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(resend_list, "PAGE", 2)
+    Issue.objects.update(started_at=F("started_at") - DAY)
+    clock.ahead -= 7200.0
+    sandbox.plan(Fault("reset", after_commit=True))
+    post_everything(provider)
+    held = a_day_passes(clock, provider)
+    reconcile()
+    held.refresh_from_db()
+    assert held.state == BatchState.HELD
+    assert "clock" in held.reason
+    assert post_everything(provider) == 0
+
+
+def test_the_list_of_another_team_proves_nobody_absent(
+    under_way: Issue, provider: Provider, sandbox: SandboxServer, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sandbox.plan(Fault("reset", after_commit=True))
+    post_everything(provider)
+    held = a_day_passes(clock, provider)
+    options = SandboxOptions(port=0, api_key="re_full", rate_limit=1000)
+    with SandboxServer(options, clock=clock) as strangers:
+        other = ResendProvider(url=strangers.url, api_key="re_full", read_key="re_full", webhook_secrets=())
+        for hours in (48, 1):
+            clock.ahead = -hours * 3600.0
+            other.post_message(message("zoe@example.org"), key=new_key())
+        clock.ahead = 0.0
+        look_up_next((other,))
+    held.refresh_from_db()
+    assert (held.state, LookUp.objects.get().verdict) == (BatchState.HELD, Verdict.UNPROVEN)
+    assert "another team" in held.reason
+
+
+def test_mails_that_look_alike_and_bear_no_tags_are_for_a_person(
+    under_way: Issue, provider: Provider, sandbox: SandboxServer, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sandbox.plan(Fault("reset", after_commit=True))
+    post_everything(provider)
+    held = a_day_passes(clock, provider)
+    reader = looking_up((provider,))
+    assert isinstance(reader, ResendProvider)
+    look_up = reader.look_up
+
+    def look_up_without_tags(body: bytes, *, after: str) -> Sight:
+        sight = look_up(body, after=after)
+        return dataclasses.replace(sight, found={}, untold=len(sight.found))
+
+    monkeypatch.setattr(reader, "look_up", look_up_without_tags)
+    look_up_next((reader,))
+    held.refresh_from_db()
+    assert (held.state, LookUp.objects.get().verdict) == (BatchState.HELD, Verdict.UNPROVEN)
+    assert "without their tags" in held.reason
+
+
+def test_one_list_that_fails_keeps_no_other_batch_waiting(
+    under_way: Issue, provider: Provider, sandbox: SandboxServer, clock: Clock
+) -> None:
+    sandbox.plan(Fault("reset", after_commit=True), Fault("reset", after_commit=True))
+    post_everything(provider)
+    a_day_passes_for_all(clock, provider)
+    for held in Batch.objects.filter(state=BatchState.HELD):
+        begin(held, by="tests")
+    first = next_look_up(doubtful(), by="tests")
+    sandbox.plan(Fault("html_502", on="GET /emails"))
+    with pytest.raises(LookUpFailed):
+        look_up_next((provider,))
+    second = next_look_up(doubtful(), by="tests")
+    assert first is not None
+    assert second is not None
+    assert first.pk != second.pk

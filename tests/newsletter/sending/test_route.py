@@ -9,8 +9,9 @@ import pytest
 from django.utils import timezone
 
 from newsletter.models import Batch, BatchState, Issue, IssueStatus, ProviderFlow, Standing
-from newsletter.providers.base import Outcome, OutcomeKind, Provider
+from newsletter.providers.base import Outcome, OutcomeKind, Provider, carrier_of
 from newsletter.providers.flow import look
+from newsletter.providers.resend import ResendProvider
 from newsletter.receipts.statistics import report_of
 from newsletter.sandbox import Fault, SandboxServer
 from newsletter.sending.batch import claim_batch
@@ -65,7 +66,8 @@ def test_the_second_carries_new_batches_in_its_own_size_while_the_first_is_broke
     post_all(route)
     assert (len(mail_server.recipients()), sandbox.ledger.summary()["messages"]) == (30, 0)
     assert max(Batch.objects.filter(state=BatchState.ACCEPTED).values_list("recipients", flat=True)) <= 10
-    assert set(Batch.objects.filter(state=BatchState.ACCEPTED).values_list("provider", flat=True)) == {"smtp"}
+    accepted = Batch.objects.filter(state=BatchState.ACCEPTED)
+    assert set(accepted.values_list("provider", flat=True)) == {carrier_of(route[1])}
     assert report_of(under_way).adds_up
 
 
@@ -78,7 +80,7 @@ def test_a_batch_in_doubt_at_the_first_never_goes_to_the_second(
     break_flow(route[0])
     post_all(route)
     doubtful.refresh_from_db()
-    assert (doubtful.state, doubtful.provider, doubtful.epoch) == (BatchState.UNKNOWN, "resend", 1)
+    assert (doubtful.state, doubtful.provider, doubtful.epoch) == (BatchState.UNKNOWN, carrier_of(route[0]), 1)
     assert len(mail_server.recipients()) == 15
     let_time_pass(300)
     post_all(route)
@@ -168,3 +170,19 @@ def test_one_who_resumes_one_send_after_a_months_quota_lets_all_go_on(
     resume_issue(under_way, by="Edda", reason="The plan is larger now.")
     pause_or_go_on(only)
     assert {issue.status for issue in Issue.objects.all()} == {IssueStatus.SENDING}
+
+
+def test_doubt_under_a_key_that_is_another_now_is_held_since_another_team_would_send_it_twice(
+    under_way: Issue, route: tuple[Provider, ...], sandbox: SandboxServer
+) -> None:
+    claimed = claim_batch(route[0])
+    assert claimed is not None
+    record_outcome(claimed, Outcome(kind=OutcomeKind.UNKNOWN, reason="No answer."))
+    other = (ResendProvider(url=sandbox.url, api_key="re_of_another_team", webhook_secrets=()),)
+    Batch.objects.update(not_before=timezone.now())
+    taken = claim_batch(other[0])
+    assert taken is not None
+    assert taken.pk != claimed.pk
+    hold_the_hopeless(other)
+    held = Batch.objects.get(pk=claimed.pk)
+    assert (held.state, "under another key" in held.reason) == (BatchState.HELD, True)
