@@ -98,7 +98,10 @@ def _meaning_of_ready(issue: Issue) -> tuple[str, ...]:
 
 
 def _meaning_of_not_ready(issue: Issue) -> tuple[str, ...]:
-    return ("No slot takes it. It stays a draft until you mark it ready again, schedule it or send it.",)
+    return (
+        "No slot takes it, and it is not named any more among what needs attention.",
+        "It stays a draft until you mark it ready again, schedule it or send it.",
+    )
 
 
 def _meaning_of_cancel(issue: Issue) -> tuple[str, ...]:
@@ -151,12 +154,12 @@ DECISIONS = (
     ),
     Decision(
         path="not-ready",
-        title="Not ready",
-        button="Take the mark off",
+        title="Leave it a draft",
+        button="Leave it a draft",
         sources=(IssueStatus.DRAFT,),
         verb=unmark_ready,
         meaning=_meaning_of_not_ready,
-        done="It waits for no slot any more.",
+        done="It stays a draft, and waits for nothing.",
     ),
     Decision(
         path="undo",

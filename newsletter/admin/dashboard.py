@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -11,7 +12,8 @@ from django.http import HttpRequest, HttpResponse
 from newsletter.admin.issue_list import Tally, tallies_of
 from newsletter.admin.moments import from_now, in_zone
 from newsletter.admin.pages import home_of, page_url, pill_of
-from newsletter.models import PUBLISHED, Issue, IssueStatus
+from newsletter.models import PUBLISHED, Issue, IssueStatus, SlotRun
+from newsletter.sending.slots import outlook
 from newsletter.watch.progress import progress_of
 from newsletter.watch.symptoms import Symptom, symptoms
 from subscribers.models import Subscription, SubscriptionState
@@ -21,6 +23,20 @@ VIEW_PERMISSION = "newsletter.view_issue"
 
 #: How many of the next and of the last issues are shown.
 SOME = 5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Coming:
+    """What goes out next: a scheduled issue, or a slot with the draft that is ready for it, if one is."""
+
+    at: datetime.datetime
+    title: str
+    url: str
+    newsletter: str
+    label: str
+    pill: str
+    when: str
+    distance: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +58,7 @@ class Dashboard:
 
     symptoms: list[tuple[Symptom, str]]
     """Each with the address of the page on which something can be done, empty if there is none."""
-    next: list[Row]
+    next: list[Coming]
     last: list[Row]
     active: int
     pending: int
@@ -72,19 +88,39 @@ def _link_of(symptom: Symptom) -> str:
     return home_of(issue) if issue is not None else ""
 
 
-def _next() -> list[Row]:
+def _next() -> list[Coming]:
     found = Issue.objects.filter(status=IssueStatus.SCHEDULED).order_by("scheduled_at", "pk")
-    return [
-        Row(
-            issue=issue,
-            url=page_url(issue, "preview"),
-            pill=pill_of(issue.status),
-            when=f"{in_zone(issue.scheduled_at, issue.scheduled_zone)} ({issue.scheduled_zone})",
-            distance=from_now(issue.scheduled_at),
-        )
-        for issue in found.select_related("newsletter")[:SOME]
-        if issue.scheduled_at
-    ]
+    scheduled = [_scheduled(issue) for issue in found.select_related("newsletter")[:SOME]]
+    return sorted([*scheduled, *(_slot(run, issue) for run, issue in outlook())], key=lambda coming: coming.at)[:SOME]
+
+
+def _scheduled(issue: Issue) -> Coming:
+    assert issue.scheduled_at is not None  # noqa: S101 - the database holds it for every scheduled issue
+    return Coming(
+        at=issue.scheduled_at,
+        title=issue.title,
+        url=page_url(issue, "preview"),
+        newsletter=issue.newsletter.name,
+        label="Waits for you" if issue.hold_reason else issue.get_status_display(),
+        pill=pill_of(issue.status),
+        when=f"{in_zone(issue.scheduled_at, issue.scheduled_zone)} ({issue.scheduled_zone})",
+        distance=from_now(issue.scheduled_at),
+    )
+
+
+def _slot(run: SlotRun, issue: Issue | None) -> Coming:
+    """With its draft, also where that is not ready yet; else with its name."""
+    draft, zone = issue or run.issue, run.slot.newsletter.time_zone
+    return Coming(
+        at=run.starts_at,
+        title=draft.title if draft else "No draft is ready for it",
+        url=page_url(draft, "change") if draft else "",
+        newsletter=run.slot.newsletter.name,
+        label="Ready" if issue else "Not ready",
+        pill="pill pill-good" if issue else "pill pill-warn",
+        when=f"slot {run.slot}: {in_zone(run.starts_at, zone)} ({zone})",
+        distance=from_now(run.starts_at),
+    )
 
 
 def _last() -> list[Row]:

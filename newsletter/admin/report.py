@@ -6,6 +6,7 @@ import datetime
 import hashlib
 
 from django.contrib import messages
+from django.db.models import Q
 from django.http import HttpRequest, HttpResponse
 from django.template.loader import render_to_string
 from django.utils import timezone
@@ -19,14 +20,19 @@ from newsletter.models import PUBLISHED, Batch, BatchState, Issue, IssueStatus
 from newsletter.receipts.statistics import IssueReport, reasons_of
 from newsletter.sending.brake import warning_of
 from newsletter.sending.retry import RETRIABLE, count_failed
+from newsletter.sending.schedule import STARTABLE
+from newsletter.sending.undo import nothing_is_out
 from newsletter.watch.progress import Progress, log_of, progress_of
 from newsletter.watch.wording import duration
+from subscribers.models import Subscription
 
 #: Seconds between two looks of a page that watches a send, and from how many readers on it looks less often: the
 #: numbers are counted from the rows each time.
 POLL_SECONDS, POLL_SECONDS_OF_MANY, MANY = 2, 10, 100_000
 #: States in which the numbers are still about to change by themselves, at the speed of sending.
 WATCHED = (IssueStatus.SENDING, IssueStatus.PAUSED)
+#: The steps of its history by which an issue was started, and not resumed.
+STARTED = Q(target=IssueStatus.SENDING, source__in=STARTABLE)
 
 
 @require_safe
@@ -46,11 +52,13 @@ def show_report(request: HttpRequest, issue: Issue) -> HttpResponse:
         numbers=_numbers(issue, progress),
         zone=zone,
         started=in_zone(issue.started_at, zone),
-        started_by=issue.transitions.filter(target=IssueStatus.SENDING).values_list("by", flat=True).first(),
+        started_by=issue.transitions.filter(STARTED).values_list("by", flat=True).last(),
         finished=in_zone(finished, zone) if finished else "",
         held=Batch.objects.filter(edition=issue.edition_id, state=BatchState.HELD).order_by("pk"),
         reasons=reasons_of(issue),
-        undo_until=_second_of(issue.posts_from, zone) if _can_be_undone(issue) and issue.posts_from else "",
+        can_be_undone=nothing_is_out(issue),
+        undo_until=_second_of(issue.posts_from, zone) if _waits_for_undo(issue) and issue.posts_from else "",
+        joined=_count_joined(issue) if issue.status in WATCHED else 0,
         warning=warning_of(issue),
         failed=count_failed(issue) if issue.status in RETRIABLE else 0,
         excluded=[(EXCLUSIONS.get(reason, reason), count) for reason, count in issue.excluded.items()],
@@ -71,8 +79,13 @@ def show_numbers(request: HttpRequest, issue: Issue) -> HttpResponse:
     return response
 
 
-def _can_be_undone(issue: Issue) -> bool:
+def _waits_for_undo(issue: Issue) -> bool:
     return issue.status == IssueStatus.SENDING and bool(issue.posts_from and issue.posts_from > timezone.now())
+
+
+def _count_joined(issue: Issue) -> int:
+    """Who confirmed since the start, and so gets the next issue."""
+    return Subscription.objects.filter(mailing_list=issue.newsletter_id, confirmed_at__gt=issue.started_at).count()
 
 
 def _poll_seconds(issue: Issue, audience: int) -> int:
@@ -86,7 +99,8 @@ def _numbers(issue: Issue, progress: Progress) -> str:
     zone = issue.scheduled_zone or issue.newsletter.time_zone
     context = {
         "issue": issue,
-        "can_be_undone": _can_be_undone(issue),
+        "can_be_undone": nothing_is_out(issue),
+        "waits_for_undo": _waits_for_undo(issue),
         "progress": progress,
         "report": progress.report,
         "shares": _shares(progress.report),

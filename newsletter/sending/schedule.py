@@ -46,6 +46,7 @@ NO_SCHEDULE: dict[str, Any] = {
     "edition": None,
     "manifest": None,
     "manifest_sha256": "",
+    "hold_reason": "",
     "next_try_at": None,
 }
 
@@ -142,10 +143,8 @@ def first_instant(issue: Issue, local: LocalTime) -> datetime.datetime:
 
 
 def unschedule_issue(issue: Issue, *, by: str, reason: str = "") -> None:
-    """Take the schedule off, so that the issue can be edited again. Raises WrongStatus."""
-    issue.move(
-        IssueStatus.DRAFT, only_from=(IssueStatus.SCHEDULED,), by=by, reason=reason, hold_reason=reason, **NO_SCHEDULE
-    )
+    """Take the schedule off, so that the issue can be edited again. Nothing waits for it then. Raises WrongStatus."""
+    issue.move(IssueStatus.DRAFT, only_from=(IssueStatus.SCHEDULED,), by=by, reason=reason, **NO_SCHEDULE)
 
 
 def send_now(
@@ -219,7 +218,9 @@ def _start_due_issue(issue: Issue) -> None:
             start_issue(issue, occasion=Occasion.START, by="schedule", approved=Approval.stored_on(issue))
         except IssueRefused as refusal:
             log.warning("issue %s was due but not started: %s", issue.pk, refusal)
-            unschedule_issue(issue, by="schedule", reason=str(refusal)[:500])
+            reason = f"It was due, and did not start. {refusal}"[:500]
+            unschedule_issue(issue, by="schedule", reason=reason)
+            Issue.objects.filter(pk=issue.pk).update(hold_reason=reason)
         reached(Point.START_UNCOMMITTED)
     reached(Point.START_COMMITTED)
 

@@ -47,10 +47,10 @@ def mark_ready(issue: Issue, *, by: str, reason: str = "", revision: int | None 
 
 
 def unmark_ready(issue: Issue, *, by: str, reason: str = "") -> None:
-    """Let no slot take this draft. Raises WrongStatus past draft."""
+    """Let no slot take this draft, nor have it wait for a person. Raises WrongStatus past draft."""
     with transaction.atomic():
         lock(issue)
-        _keep_ready(issue, None, by=by, reason=reason or "Not ready any more.")
+        _keep_ready(issue, None, by=by, reason=reason or "Left as a draft.")
 
 
 def _keep_ready(issue: Issue, revision: int | None, *, by: str, reason: str) -> None:
@@ -67,7 +67,7 @@ def _keep_ready(issue: Issue, revision: int | None, *, by: str, reason: str) -> 
 
 def outlook(newsletter: Newsletter | None = None) -> list[tuple[SlotRun, Issue | None]]:
     """What would go out at each run that is planned, the next one first; None where nothing is ready. Two queries."""
-    ahead = SlotRun.objects.ahead().select_related("slot__newsletter")
+    ahead = SlotRun.objects.ahead().select_related("slot__newsletter", "issue")
     runs = list(ahead.filter(slot__newsletter=newsletter) if newsletter else ahead)
     ready = _ready_drafts({run.slot.newsletter_id for run in runs})
     promised = {run.issue_id for run in runs}

@@ -51,7 +51,6 @@ def undo_send(issue: Issue, *, by: str, reason: str = "") -> None:
             addressed_through=0,
             addressed_at=None,
             excluded={},
-            hold_reason="",
             waits_for_provider=False,
             **NO_SCHEDULE,
         )

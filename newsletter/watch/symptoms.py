@@ -11,10 +11,20 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from django.conf import settings
-from django.db.models import Count, Max, Min, Sum
+from django.db.models import Count, Exists, Max, Min, OuterRef, Sum
 from django.utils import timezone
 
-from newsletter.models import Batch, BatchState, Issue, IssueStatus, Receipt, ReceiptState, Standing
+from newsletter.models import (
+    Batch,
+    BatchState,
+    Issue,
+    IssueStatus,
+    Receipt,
+    ReceiptState,
+    Slot,
+    SlotRun,
+    Standing,
+)
 from newsletter.providers import get_route
 from newsletter.providers.flow import troubles
 from newsletter.sending.brake import warning_of
@@ -33,7 +43,7 @@ SILENCE = datetime.timedelta(minutes=30)
 #: Seconds that a process of a fleet may run until the first pulses have come.
 YOUTH = 120.0
 
-#: How far back webhooks are looked for; what was silent longer ago is no news.
+#: How far back webhooks and slots are looked for; what was silent longer ago is no news.
 LATELY = datetime.timedelta(days=3)
 
 
@@ -67,6 +77,7 @@ def symptoms() -> list[Symptom]:
         *pulse_symptoms(),
         *overdue_symptoms(now),
         *waiting_symptoms(),
+        *slot_symptoms(now),
         *flow_symptoms(now),
         *paused_symptoms(),
         *held_symptoms(),
@@ -138,15 +149,47 @@ def overdue_symptoms(now: datetime.datetime) -> Iterator[Symptom]:
 
 
 def waiting_symptoms() -> Iterator[Symptom]:
-    """Issues that were due and were not sent, because only a person can say whether that is still right."""
-    waiting = Issue.objects.filter(status=IssueStatus.SCHEDULED).exclude(hold_reason="")
-    for issue in waiting.order_by("scheduled_at", "pk").select_related("newsletter")[:10]:
+    """Issues that were due and were not sent: only a person can say whether that is still right, or what is wrong."""
+    waiting = Issue.objects.filter(status__in=(IssueStatus.SCHEDULED, IssueStatus.DRAFT)).exclude(hold_reason="")
+    for issue in waiting.order_by("-updated_at", "pk").select_related("newsletter")[:10]:
+        is_tried_again = issue.next_try_at is not None
         yield Symptom(
             name="waiting",
             grade=Grade.BROKEN,
-            sentence=f"“{issue.title}” waits for you: {issue.hold_reason}",
-            advice="Decide on its schedule page.",
+            sentence=f"“{issue.title}” {'did not start' if is_tried_again else 'waits for you'}: {issue.hold_reason}",
+            advice="Look into the worker's log, or send it by hand."
+            if is_tried_again
+            else "Decide on its schedule page.",
             issue=issue,
+        )
+
+
+def slot_symptoms(now: datetime.datetime) -> Iterator[Symptom]:
+    """Slots that cannot be planned or started, and those that came without anything to send."""
+    for slot in Slot.objects.filter(is_active=True).exclude(problem="").select_related("newsletter")[:10]:
+        yield Symptom(
+            name="slot",
+            grade=Grade.BROKEN,
+            sentence=f"The slot {slot} of {slot.newsletter.name} is not planned. {slot.problem}",
+            advice="Look at the time zone and the slots of the newsletter; the worker's log says more.",
+        )
+    failing = SlotRun.objects.ahead().filter(next_try_at__isnull=False)
+    for run in failing.select_related("slot__newsletter", "issue")[:10]:
+        yield Symptom(
+            name="slot",
+            grade=Grade.BROKEN,
+            sentence=f"The slot {run} of {run.slot.newsletter.name} did not start. {run.outcome}",
+            advice="The worker's log says why. Once it is too late for it, the draft waits for you.",
+            issue=run.issue,
+        )
+    came_since = Issue.objects.filter(newsletter=OuterRef("slot__newsletter"), started_at__gte=OuterRef("starts_at"))
+    empty = SlotRun.objects.filter(~Exists(came_since), issue__isnull=True, finished_at__gte=now - LATELY)
+    for run in empty.select_related("slot__newsletter").order_by("-starts_at")[:10]:
+        yield Symptom(
+            name="slot",
+            grade=Grade.LOOK,
+            sentence=f"The slot {run} of {run.slot.newsletter.name} has come: {run.outcome}",
+            advice="Send or schedule an issue by hand, or mark one ready for the next slot.",
         )
 
 

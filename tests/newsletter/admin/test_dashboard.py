@@ -13,9 +13,11 @@ from django.urls import reverse
 from django.utils import timezone
 from lxml import html as lxml_html  # type: ignore[import-untyped]
 
-from newsletter.models import Batch, BatchState, Issue, WorkerHeartbeat
+from newsletter.models import Batch, BatchState, Issue, Newsletter, Slot, SlotRun, Weekday, WorkerHeartbeat
 from newsletter.sending.control import pause_issue
-from newsletter.sending.schedule import schedule_issue
+from newsletter.sending.schedule import schedule_issue, start_due_issues, unschedule_issue
+from newsletter.sending.slots import NOBODY_READY, mark_ready, plan_slots
+from subscribers.models import Subscription
 from tests.newsletter.admin.pages import page_of, words_on
 from tests.people import ben, many_readers
 from tests.publications import address_everybody, make_issue, make_newsletter, start_sending
@@ -106,3 +108,57 @@ def test_it_asks_as_much_of_a_large_list_as_of_a_small_one(edda: Client) -> None
     few = queries()
     many_readers(500, make_newsletter())
     assert queries() == few
+
+
+# --- Slots -----------------------------------------------------------------------------------------------------------
+
+
+def tuesdays(newsletter: Newsletter) -> Slot:
+    return Slot.objects.create(newsletter=newsletter, weekday=Weekday.TUESDAY, time=datetime.time(7))
+
+
+def test_the_next_slot_stands_there_with_its_draft_or_that_none_is_ready(edda: Client, issue: Issue) -> None:
+    tuesdays(issue.newsletter)
+    plan_slots()
+    assert "Not ready No draft is ready for it Harbour Notes · slot Tuesdays 07:00" in shown(edda)
+    mark_ready(issue, by="edda")
+    assert "Ready Taller cranes Harbour Notes · slot Tuesdays 07:00: Tuesday, " in shown(edda)
+
+
+def test_a_slot_that_came_with_nothing_to_send_needs_attention_until_something_is_sent(
+    edda: Client, issue: Issue
+) -> None:
+    now = timezone.now()
+    run = SlotRun.objects.create(slot=tuesdays(issue.newsletter), date=now.date(), starts_at=now, finished_at=now)
+    SlotRun.objects.update(outcome=NOBODY_READY)
+    told = f"Look The slot {run} of Harbour Notes has come: No draft was marked ready"
+    assert told in shown(edda)
+    start_sending(issue)
+    assert told not in shown(edda)
+
+
+def test_slots_that_fail_need_attention(edda: Client, issue: Issue) -> None:
+    slot, now = tuesdays(issue.newsletter), timezone.now()
+    run = SlotRun.objects.create(slot=slot, date=now.date(), starts_at=now, next_try_at=now, outcome="KeyError.")
+    Slot.objects.update(problem="It has no zone.")
+    words = shown(edda)
+    assert "Broken The slot Tuesdays 07:00 of Harbour Notes is not planned. It has no zone." in words
+    assert f"Broken The slot {run} of Harbour Notes did not start. KeyError." in words
+
+
+def test_an_issue_that_went_back_to_draft_when_it_was_due_needs_attention(edda: Client, issue: Issue) -> None:
+    schedule_issue(issue, wall=datetime.datetime(2037, 7, 1, 7), zone="UTC", by="edda")
+    Subscription.objects.update(state="unsubscribed", ended_at=timezone.now())
+    Issue.objects.update(scheduled_at=timezone.now())
+    start_due_issues()
+    told = "“Taller cranes” waits for you: It was due, and did not start. Nobody on the list"
+    assert told in shown(edda)
+    assert "Leave it a draft" in words_on(edda.get(page_of(issue, "schedule")))
+    edda.post(page_of(issue, "not_ready"))
+    assert told not in shown(edda)
+
+
+def test_a_draft_that_a_person_took_off_the_schedule_waits_for_nothing(edda: Client, issue: Issue) -> None:
+    schedule_issue(issue, wall=datetime.datetime(2037, 7, 1, 7), zone="UTC", by="edda")
+    unschedule_issue(issue, by="edda", reason="Not yet.")
+    assert "waits for you" not in shown(edda)

@@ -8,10 +8,12 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
-from newsletter.models import Batch, BatchState, Delivery, DeliveryStatus, Issue
-from newsletter.sending.control import pause_issue
+from newsletter.models import Batch, BatchState, Delivery, DeliveryStatus, Issue, IssueStatus
+from newsletter.sending.control import pause_issue, resume_issue
+from newsletter.sending.schedule import send_now
+from newsletter.sending.undo import undo_send
 from tests.newsletter.admin.pages import page_of, words_on
-from tests.people import many_readers
+from tests.people import make_reader, many_readers
 from tests.publications import address_everybody, make_newsletter, start_sending
 
 pytestmark = pytest.mark.usefixtures("read_by_ada")
@@ -114,3 +116,35 @@ def test_a_send_that_stands_still_is_not_sent_again(edda: Client, on_its_way: Is
     first = edda.get(page_of(on_its_way, "report_numbers"))
     again = edda.get(page_of(on_its_way, "report_numbers"), headers={"If-None-Match": first["ETag"]})
     assert (again.status_code, again.content) == (304, b"")
+
+
+def test_a_start_can_be_taken_back_for_as_long_as_nothing_is_out(edda: Client, on_its_way: Issue) -> None:
+    report = page_of(on_its_way, "report")
+    assert "No worker has posted any of it so far" in words_on(edda.get(report))
+    on_its_way.move(IssueStatus.PAUSED, by="edda")
+    assert f'action="{page_of(on_its_way, "undo")}"' in edda.get(report).content.decode()
+    before = version_of(edda, on_its_way)
+    Batch.objects.update(attempts=1)
+    assert "Nothing is out yet" not in words_on(edda.get(report))
+    assert version_of(edda, on_its_way) != before
+
+
+def version_of(client: Client, issue: Issue) -> str:
+    """What makes an open page load itself anew."""
+    return client.get(page_of(issue, "report_numbers")).content.decode().split('data-version="')[1].split('"')[0]
+
+
+def test_who_joins_while_it_is_sent_is_told_to_get_the_next_issue(edda: Client, on_its_way: Issue) -> None:
+    assert "joined since" not in words_on(edda.get(page_of(on_its_way, "report")))
+    make_reader("late@example.org", confirmed_at=timezone.now())
+    shown = words_on(edda.get(page_of(on_its_way, "report")))
+    assert "1 reader has joined since it started. They get the next issue." in shown
+
+
+def test_who_started_it_is_who_started_it_last_and_not_who_resumed_it(edda: Client, issue: Issue) -> None:
+    start_sending(issue)
+    undo_send(issue, by="Sue")
+    send_now(issue, by="Will")
+    pause_issue(issue, by="Sue", reason="A look.")
+    resume_issue(issue, by="Sue")
+    assert "by Will" in words_on(edda.get(page_of(issue, "report")))
