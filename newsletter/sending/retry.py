@@ -5,7 +5,11 @@ Refused is known: nothing of it went out. What is not known is never tried again
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
+from itertools import groupby
+
 from django.db import transaction
+from django.db.models import Max, QuerySet
 from django.utils import timezone
 
 from newsletter.models import (
@@ -41,9 +45,11 @@ def retry_failed(issue: Issue, *, by: str, reason: str = "") -> None:
         row = Issue.objects.select_for_update(of=("self",)).select_related("edition").get(pk=issue.pk)
         if row.status not in RETRIABLE or row.edition is None:
             raise WrongStatus(f"This issue is {row.get_status_display().lower()}, so nobody is tried again.")
-        again = sum(_again(batch, row.edition) for batch in _refused(row.edition))
-        if not again:
+        batches = _batches_again(row.edition)
+        if not batches:
             raise WrongStatus("Nobody is left who was refused; look at the report again.")
+        Batch.objects.bulk_create(batches)
+        again = sum(_refused_of(batch).update(status=DeliveryStatus.PENDING, reason="") for batch in batches)
         told = f"{again:,} {'reader who was' if again == 1 else 'readers who were'} refused: tried again. {reason}"
         if row.status == IssueStatus.SENT:
             issue.move(IssueStatus.SENDING, only_from=RETRIABLE, by=by, reason=told[:500], finished_at=None)
@@ -54,26 +60,52 @@ def retry_failed(issue: Issue, *, by: str, reason: str = "") -> None:
     issue.refresh_from_db()
 
 
-def _refused(edition: Edition) -> list[Batch]:
-    """The latest refused batch of each range. Ranges never overlap otherwise, so none holds a reader of another."""
-    refused = Batch.objects.filter(edition=edition, state=BatchState.REFUSED)
-    latest = {(batch.first_delivery, batch.last_delivery): batch for batch in refused.order_by("epoch", "pk")}
-    return [latest[bounds] for bounds in sorted(latest)]
+def _refused_of(batch: Batch) -> QuerySet[Delivery]:
+    return deliveries_of(batch).filter(~HAS_A_FACT, status=DeliveryStatus.FAILED)
 
 
-def _again(batch: Batch, edition: Edition) -> int:
-    """Make the batch that follows a refused one; how many readers it is for."""
-    failed = deliveries_of(batch).filter(~HAS_A_FACT, status=DeliveryStatus.FAILED)
-    count = failed.update(status=DeliveryStatus.PENDING, reason="")
-    if count:
-        first, last, epoch = batch.first_delivery, batch.last_delivery, batch.epoch + 1
-        Batch.objects.create(
-            edition=edition,
-            first_delivery=first,
-            last_delivery=last,
-            epoch=epoch,
-            key=batch_key(edition, first, last, epoch=epoch),
-            may_be_out=batch.may_be_out,
-            not_before=timezone.now(),
-        )
-    return count
+def _batches_again(edition: Edition) -> list[Batch]:
+    """Batches for all who were refused: of neighbours that were refused together, and of nobody else.
+
+    Nobody else, since a receipt for any of its readers settles a batch.
+    """
+    failed = Delivery.objects.filter(~HAS_A_FACT, edition=edition, status=DeliveryStatus.FAILED).order_by("pk")
+    waiting = list(failed.values_list("pk", flat=True))
+    epochs = _latest_epochs(edition)
+    refused = Batch.objects.filter(edition=edition, state=BatchState.REFUSED).defer("payload").order_by("-pk")
+    batches = []
+    # The innermost first: who was refused again stands in a part of the batch that was tried again.
+    for batch in sorted(refused, key=lambda batch: batch.last_delivery - batch.first_delivery):
+        start, end = bisect_left(waiting, batch.first_delivery), bisect_right(waiting, batch.last_delivery)
+        runs = _runs(batch, waiting[start:end])
+        del waiting[start:end]
+        batches += [_batch_of(run, batch, edition, epochs.get((run[0], run[-1]), 0) + 1) for run in runs]
+    return batches
+
+
+def _latest_epochs(edition: Edition) -> dict[tuple[int, int], int]:
+    """The highest epoch of each range of deliveries that ever was a batch: a key is never used twice."""
+    ranges = Batch.objects.filter(edition=edition).order_by().values_list("first_delivery", "last_delivery")
+    return {(first, last): epoch for first, last, epoch in ranges.annotate(latest=Max("epoch"))}
+
+
+def _runs(batch: Batch, failed: list[int]) -> list[list[int]]:
+    """The failed deliveries of a batch, cut where one that did not fail stands between them."""
+    if len(failed) < 2:
+        return [failed] if failed else []
+    chosen = set(failed)
+    owned = deliveries_of(batch).values_list("pk", flat=True)
+    return [list(run) for is_failed, run in groupby(owned, key=chosen.__contains__) if is_failed]
+
+
+def _batch_of(run: list[int], refused: Batch, edition: Edition, epoch: int) -> Batch:
+    first, last = run[0], run[-1]
+    return Batch(
+        edition=edition,
+        first_delivery=first,
+        last_delivery=last,
+        epoch=epoch,
+        key=batch_key(edition, first, last, epoch=epoch),
+        may_be_out=refused.may_be_out,
+        not_before=timezone.now(),
+    )

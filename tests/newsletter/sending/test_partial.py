@@ -17,6 +17,7 @@ from newsletter.sending.batch import claim_batch, release_claims_of_the_dead
 from newsletter.sending.control import cancel_issue, finish_issues, resume_issue
 from newsletter.sending.post import record_outcome
 from newsletter.sending.reconcile import NOT_REPEATABLE, count_as_sent, hold_the_hopeless, send_again
+from newsletter.sending.retry import count_failed, retry_failed
 from tests import people
 from tests.mail_server import DROP, MailFault, MailServer, connect_to, running_mail_server
 from tests.publications import address_everybody, post_everything, start_sending
@@ -244,3 +245,26 @@ def test_readers_that_wait_for_a_busy_mailbox_are_left_out_when_the_send_is_canc
     cancel_issue(under_way, by="Edda")
     report = report_of(under_way)
     assert (report.accepted, report.skipped, report.adds_up) == (6, 1, True)
+
+
+def test_who_is_refused_again_is_tried_again_without_those_who_have_it_by_now(
+    under_way: Issue, provider: Provider, mail_server: MailServer
+) -> None:
+    refusals = [MailFault("rcpt", "550 5.7.1 not today", READERS[place]) for place in (3, 4, 5)]
+    mail_server.plan(*refusals)
+    post_everything(provider)
+    assert count_failed(under_way) == 3
+    mail_server.plan(MailFault("rcpt", "550 5.7.1 not today", READERS[5]))
+    retry_failed(under_way, by="Edda")
+    post_everything(provider)
+    assert count_failed(under_way) == 1
+    retry_failed(under_way, by="Edda")
+    again = Batch.objects.filter(state=BatchState.READY).get()
+    assert again.first_delivery == again.last_delivery, "nobody else's receipt may settle it"
+    post_everything(provider)
+    assert mail_server.recipients() == READERS
+    report = report_of(under_way)
+    assert (report.accepted, report.adds_up) == (7, True)
+    finish_issues()
+    under_way.refresh_from_db()
+    assert under_way.status == IssueStatus.SENT
