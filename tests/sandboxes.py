@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import pytest
@@ -14,7 +15,9 @@ from newsletter.sandbox import SandboxOptions, SandboxServer
 
 
 @contextmanager
-def running_sandbox(webhook_url: str | None = None, **options: object) -> Iterator[SandboxServer]:
+def running_sandbox(
+    webhook_url: str | None = None, *, clock: Callable[[], float] = time.time, **options: object
+) -> Iterator[SandboxServer]:
     """A sandbox with the project's key, generous limits and quick webhooks; any option may be given."""
     defaults: dict[str, object] = {
         "port": 0,
@@ -24,7 +27,8 @@ def running_sandbox(webhook_url: str | None = None, **options: object) -> Iterat
         "webhook_secrets": tuple(settings.WEBHOOK_SECRETS),
         "webhook_time_scale": 0.001,
     }
-    with SandboxServer(SandboxOptions(**{**defaults, **options})) as sandbox:  # type: ignore[arg-type]
+    chosen = SandboxOptions(**{**defaults, **options})  # type: ignore[arg-type]
+    with SandboxServer(chosen, clock=clock) as sandbox:
         yield sandbox
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from newsletter.drill import Point
 from newsletter.sandbox import SandboxServer
 from tests.faults.judge import Judgement
 from tests.faults.play import POSTGRESQL, SQLITE, prepared_database
@@ -17,16 +18,32 @@ from tests.sandboxes import running_sandbox
 
 HEAD = """# What the faults came to
 
-Each line is a point on an issue's way at which a process was killed with SIGKILL: the editor's, a worker, or the web
-server. Afterwards it was started again, and a judge that shares no code with the system compared the provider's ledger
-with our tables. *Held* are readers of whom it cannot be known whether the mail went out; each of them is in a batch
-that says why, and waits for a receipt or a person.
+Each line is a fault that struck real processes while an issue was on its way to its readers, at the first of the
+provider's posts, in the middle and at the last wherever that makes a difference, on SQLite and on PostgreSQL, with one
+worker and with four. Afterwards everything was started again, and a judge that shares no code with the system compared
+the provider's ledger with our tables.
+
+- *Killed at* a point: SIGKILL to whoever reaches it – the editor's process, a worker, the web server. The points are
+  named in `newsletter/drill.py`.
+- *Asleep at* a point: the worker is stopped there, as a machine that sleeps; another takes over once the lease is over;
+  then the first wakes up and goes on where it was.
+- *Network*: a proxy between worker and provider spoils answers *before* or *after* the provider has done its work. The
+  30 s of silence, the lease and the waits between attempts are shortened.
+- *Clock*: it jumps while posts are taken and not answered.
+- *Database*: it goes away, takes nothing more, is full, or is put back as it was when half of the issue was out.
+
+*Held* are readers of whom it cannot be known whether the mail went out; each of them is in a batch that says why, and
+waits for a receipt or a person. *Readers* are those whom the tables call accepted or held when the play ends: in a send
+that waits for a person after a backup was put back, the others wait, too, and nobody got it twice.
 
 Written by `make test-faults` on {day}: {plays} plays, {failed} failed.
 
 | fault | plays | readers | duplicates | lost | held, with the reason |
 |---|--:|--:|--:|--:|--:|
 """
+
+#: What the first word of a fault may be, in the order of the table.
+KINDS = ("killed", "asleep", "network:", "clock:", "database:")
 
 Record = Callable[[str, Judgement], None]
 
@@ -90,13 +107,10 @@ def _in_order(plays: list[dict[str, Any]]) -> list[str]:
     return sorted({play["fault"] for play in plays}, key=_rank)
 
 
-def _rank(fault: str) -> tuple[int, str]:
-    from newsletter.drill import Point
-
-    points = [point.value for point in Point]
-    words = fault.split()
-    place = next((points.index(word) for word in words if word in points), len(points))
-    return (place if fault.startswith("killed") else len(points) + place, fault)
+def _rank(fault: str) -> tuple[int, int, str]:
+    points, words = [point.value for point in Point], fault.split()
+    kind = KINDS.index(words[0]) if words[0] in KINDS else len(KINDS)
+    return kind, next((points.index(word) for word in words if word in points), len(points)), fault
 
 
 def _line(fault: str, plays: list[dict[str, Any]]) -> str:

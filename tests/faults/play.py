@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import shutil
 import signal
+import sqlite3
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import replace
-from functools import cache
+from functools import cache, partial
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ from tests.faults.stage import READERS, Stage
 
 SQLITE, POSTGRESQL = "SQLite", "PostgreSQL"
 
+SIGNS_OF_LIFE = "SELECT name, seen_at FROM newsletter_workerheartbeat"
 #: What the provider took: for which of our deliveries, and what it calls it.
 MAILS = "SELECT json_extract(envelope, '$.tags.delivery'), uid FROM mails"
 
@@ -90,6 +91,20 @@ class Play:
             assert time.monotonic() < deadline, f"Waited {seconds:.0f} s in vain until {what}. {self.last_words()}"
             time.sleep(0.1)
 
+    def let_all_have_turns(self) -> None:
+        """Wait until every process that works here has given three signs of life: two rounds of all steps between."""
+        for _ in range(3):
+            before = self._signs_of_life()
+            self.wait_for(partial(self._is_everybody_alive_since, before), "everybody had a turn")
+
+    def _is_everybody_alive_since(self, before: dict[str, object]) -> bool:
+        now = self._signs_of_life()
+        return all(now.get(name) != at for name, at in before.items())
+
+    def _signs_of_life(self) -> dict[str, object]:
+        seen = {name.rpartition(":")[2]: at for name, at in rows_of(self.scene.database, SIGNS_OF_LIFE)}
+        return {str(process.pid): seen.get(str(process.pid)) for process in self.running if process.exitcode is None}
+
     def judgement(self, readers: int = READERS) -> Judgement:
         """What the judge says now."""
         everybody = {f"reader-{number}@readers.example" for number in range(readers)}
@@ -151,7 +166,12 @@ def prepared_database(kind: str, folder: Path, readers: int = READERS) -> Iterat
 def copy_of(prepared: str, folder: Path) -> Iterator[str]:
     """A copy for one play."""
     if prepared.startswith("sqlite:///"):
-        shutil.copy(prepared.removeprefix("sqlite:///"), folder / "play.sqlite3")
+        with (
+            closing(sqlite3.connect(prepared.removeprefix("sqlite:///"))) as source,
+            closing(sqlite3.connect(folder / "play.sqlite3")) as target,
+        ):
+            # Unlike a copy of the file, it has what a process that was killed left in the log beside it.
+            source.backup(target)
         yield f"sqlite:///{folder}/play.sqlite3"
         return
     server, _, template = prepared.rpartition("/")

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import datetime
 import os
+import resource
 import sys
 import threading
 from dataclasses import dataclass, field
@@ -31,6 +32,7 @@ from newsletter.models import Issue, IssueStatus
 from newsletter.providers import resend
 from newsletter.receipts.apply import apply_receipts
 from newsletter.sending.address import address_next
+from newsletter.sending.control import resume_issue
 from newsletter.sending.schedule import schedule_issue
 from newsletter.settings import database_settings
 from subscribers.imports import import_confirmed
@@ -59,6 +61,10 @@ class Stage:
     patience: float = 5.0
     """Seconds that a post waits for an answer."""
     lease: float = 90.0
+    may_look_up: bool = True
+    """Whether there is a key to read the provider's list with."""
+    largest_file: int = 0
+    """Bytes that a file may have; writing beyond that fails, as on a full disk. 0: no limit."""
     rooms: dict[str, int] = field(default_factory=dict)
 
 
@@ -72,6 +78,10 @@ def enter(stage: Stage) -> None:
     with contextlib.suppress(AttributeError):
         del connections["default"]
     settings.PROVIDER_URL = stage.provider_url
+    if not stage.may_look_up:
+        settings.PROVIDER_READ_KEY = ""
+    if stage.largest_file:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (stage.largest_file, resource.RLIM_INFINITY))
     _hasten(stage)
     if stage.ahead is not None:
         patch.object(timezone, "now", lambda: _clock(stage.ahead.value)).start()
@@ -110,7 +120,8 @@ def _hasten(stage: Stage) -> None:
         "sending.post": {"LONGEST_REST": 0.05},
         "providers.flow": {"LONGEST_REST": 0.05, "PROBE": datetime.timedelta(seconds=1)},
         "sending.batch": {"LEASE": lease},
-        "sending.look_up": {"LEASE": lease},
+        "sending.look_up": {"LEASE": lease, "PACE": datetime.timedelta(seconds=0.1)},
+        "watch.heartbeat": {"BEAT": 0.2},
     }
     for room, changes in rooms.items():
         # Fails for a name that is not there any more.
@@ -139,6 +150,12 @@ def publish(stage: Stage) -> None:
     if issue.status == IssueStatus.DRAFT:
         later = timezone.now().replace(tzinfo=None, second=0, microsecond=0) + datetime.timedelta(minutes=59)
         schedule_issue(issue, wall=later, zone="UTC", by="tests")
+
+
+def resume(stage: Stage) -> None:
+    """Be the person who looked at a send that was paused, and lets it go on."""
+    enter(stage)
+    resume_issue(Issue.objects.get(), by="tests", reason="Looked at the provider's log.")
 
 
 def work(stage: Stage) -> None:

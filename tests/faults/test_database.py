@@ -1,0 +1,140 @@
+"""The database goes away, takes nothing more, is full, or comes back as it was before: nobody gets the issue twice."""
+
+from __future__ import annotations
+
+import os
+import random
+import resource
+import signal
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from newsletter.drill import Point
+from newsletter.sandbox import SandboxServer
+from tests.faults import stage
+from tests.faults.conftest import Record
+from tests.faults.judge import STATUS, rows_of
+from tests.faults.play import Play, copy_of, play, shared_number
+from tests.faults.stage import BATCHES, READERS
+from tests.sandboxes import running_sandbox
+
+pytestmark = pytest.mark.faults
+
+#: Longer than Resend keeps keys.
+A_DAY = 25 * 3600.0
+#: A batch whose outcome cannot be written stays with its worker until the lease is over, which is longer than a post.
+SHORT: dict[str, Any] = {"lease": 2.0, "patience": 1.0}
+
+
+def on_the_server(statement: str) -> None:
+    """Be the database's administrator."""
+    with psycopg.connect(os.environ["TEST_DATABASE_URL"], autocommit=True) as connection:
+        connection.execute(statement.encode())
+
+
+def end_connections(name: str, turn: int) -> None:
+    """All of them, as a server that is restarted."""
+    on_the_server(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'")
+
+
+def turn_read_only(name: str, turn: int) -> None:
+    """Every other time, as a server after a failover that is not the first one yet."""
+    on_the_server(f"ALTER DATABASE {name} SET default_transaction_read_only = {'off' if turn % 2 else 'on'}")
+    end_connections(name, turn)
+
+
+@pytest.mark.parametrize("workers", [1, 4], ids="{}w".format)
+@pytest.mark.parametrize("strike", [end_connections, turn_read_only])
+def test_a_database_that_goes_away_again_and_again_costs_nobody_the_issue(
+    postgresql_prepared: str, tmp_path: Path, strike: Callable[[str, int], None], workers: int, record: Record
+) -> None:
+    # A slow provider, so that the posts are spread over all strikes.
+    with running_sandbox(rate_limit=5) as sandbox, play(postgresql_prepared, tmp_path, sandbox, **SHORT) as on_it:
+        name = on_it.scene.database.rpartition("/")[2]
+        on_it.publish()
+        for _ in range(workers):
+            on_it.start(stage.work)
+        for turn in range(12):
+            strike(name, turn)
+            time.sleep(random.uniform(0.05, 0.4))  # how long the workers are left alone, not a wait for anything
+        on_it.wait_for(on_it.is_sent, "the issue is sent")
+        judgement = on_it.judgement()
+    record(f"database: {'connections ended' if strike is end_connections else 'read-only'}, again and again", judgement)
+    assert judgement.accepted == READERS
+
+
+@pytest.mark.parametrize("room", [0, 100_000, 300_000], ids="{}-bytes-left".format)
+def test_a_disk_that_is_full_costs_nobody_the_issue(
+    sqlite_prepared: str, tmp_path: Path, sandbox: SandboxServer, room: int, record: Record
+) -> None:
+    with play(sqlite_prepared, tmp_path, sandbox, **SHORT) as on_it:
+        on_it.publish()
+        size = max(path.stat().st_size for path in tmp_path.glob("play.sqlite3*"))
+        worker = on_it.start(stage.work, largest_file=size + room)
+        on_it.wait_for(lambda: "disk" in on_it.last_words(), "the disk is full")
+        assert not on_it.is_sent()
+        resource.prlimit(worker.pid or 0, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+        on_it.wait_for(on_it.is_sent, "the issue is sent")
+        judgement = on_it.judgement()
+    record("database: disk full", judgement)
+    assert judgement.accepted == READERS
+
+
+def die_half_way(on_it: Play, point: Point) -> None:
+    """Let the only worker be killed at its middle batch."""
+    worker = on_it.start(stage.work, drill=f"{point.value}:{BATCHES // 2}:kill")
+    on_it.wait_for(lambda: worker.exitcode == -signal.SIGKILL, f"the worker dies at {point.value}")
+    on_it.kill_all()
+
+
+@pytest.mark.parametrize("point", [Point.CLAIM_COMMITTED, Point.OUTCOME_COMMITTED], ids=lambda point: point.value)
+def test_a_backup_put_back_at_once_sends_the_same_bytes_under_the_same_keys(
+    prepared: str, tmp_path: Path, sandbox: SandboxServer, point: Point, record: Record
+) -> None:
+    (tmp_path / "backup").mkdir()
+    with play(prepared, tmp_path, sandbox) as on_it:
+        on_it.publish()
+        die_half_way(on_it, point)
+        with copy_of(on_it.scene.database, tmp_path / "backup") as backup:
+            on_it.start(stage.work)
+            on_it.wait_for(on_it.is_sent, "the issue is sent")
+            on_it.kill_all()
+            on_it.scene = replace(on_it.scene, database=backup)
+            on_it.start(stage.work)
+            on_it.wait_for(on_it.is_sent, "the issue is sent once more")
+            judgement = on_it.judgement()
+            on_it.kill_all()
+    record("database: a backup put back at once (same keys, same bytes)", judgement)
+    assert judgement.accepted == READERS
+
+
+@pytest.mark.parametrize("point", [Point.CLAIM_COMMITTED, Point.OUTCOME_COMMITTED], ids=lambda point: point.value)
+def test_a_backup_put_back_when_the_keys_are_forgotten_waits_for_a_person(
+    prepared: str, tmp_path: Path, point: Point, record: Record
+) -> None:
+    (tmp_path / "backup").mkdir()
+    ahead = shared_number("d")
+    with (
+        running_sandbox(clock=lambda: time.time() + ahead.value) as sandbox,
+        play(prepared, tmp_path, sandbox, ahead=ahead) as on_it,
+    ):
+        on_it.publish()
+        die_half_way(on_it, point)
+        with copy_of(on_it.scene.database, tmp_path / "backup") as backup:
+            on_it.start(stage.work)
+            on_it.wait_for(on_it.is_sent, "the issue is sent")
+            on_it.kill_all()
+            ahead.value, on_it.scene = A_DAY, replace(on_it.scene, database=backup)
+            on_it.start(stage.work)
+            on_it.wait_for(lambda: rows_of(backup, STATUS) == [("paused",)], "the send is paused")
+            on_it.let_all_have_turns()
+            judgement = on_it.judgement()
+            on_it.kill_all()
+        assert sandbox.ledger.summary()["messages"] == READERS
+    record("database: a backup put back a day later (paused)", judgement)
