@@ -84,6 +84,8 @@ class Slot:
     flow_pk: int
     rate: float | None
     is_struggling: bool
+    waited: float
+    """Seconds that it took to come."""
 
 
 def look(provider: Provider) -> Look:
@@ -121,8 +123,15 @@ def take_slot(provider: Provider, *, share: float = SHARE, patience: float = PAT
             return None
         if _take(flow, at, now):
             time.sleep(wait)
-            return Slot(flow_pk=flow.pk, rate=flow.rate, is_struggling=bool(flow.failures or flow.broken_at))
+            is_struggling = bool(flow.failures or flow.broken_at)
+            return Slot(flow_pk=flow.pk, rate=flow.rate, is_struggling=is_struggling, waited=wait)
     return None
+
+
+def give_back(slot: Slot) -> None:
+    """Leave the post to others: a broken flow need not wait for a single post that never was."""
+    if slot.is_struggling:
+        ProviderFlow.objects.filter(pk=slot.flow_pk).update(probing_until=None)
 
 
 def _rows() -> Any:

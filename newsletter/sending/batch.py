@@ -97,6 +97,12 @@ def has_waiting(provider: Provider, *, doubtful_first: bool, only_doubtful: bool
     return _next_batch(provider, doubtful_first=doubtful_first, only_doubtful=only_doubtful).exists()
 
 
+def has_lost_readers(claimed: ClaimedBatch) -> bool:
+    """Whether any reader in its bytes may not be mailed any more; four queries."""
+    batch = Batch.objects.select_related("edition__issue").defer("payload", *LARGE).get(pk=claimed.pk)
+    return any(reader.obstacle for reader in readers_of(batch, UNDER_WAY, timezone.now()))
+
+
 def release_claims_of_the_dead() -> int:
     """Free the batches of workers of this machine that run no more, so that a restart need not wait for leases.
 

@@ -22,8 +22,8 @@ from newsletter.drill import Point, reached
 from newsletter.models import Batch, BatchState, Delivery, DeliveryStatus, Issue, IssueStatus, WrongStatus
 from newsletter.models.given import execute_with
 from newsletter.providers.base import Extent, Fate, MessageResult, Outcome, OutcomeKind, Provider
-from newsletter.providers.flow import LONGEST_REST, looks_along, note_outcome, take_slot
-from newsletter.sending.batch import LARGE, ClaimedBatch, claim_batch, has_waiting
+from newsletter.providers.flow import LONGEST_REST, Slot, give_back, looks_along, note_outcome, take_slot
+from newsletter.sending.batch import LARGE, ClaimedBatch, claim_batch, has_lost_readers, has_waiting
 from newsletter.sending.keys import batch_key
 from newsletter.sending.readers import UNDER_WAY, deliveries_of
 from newsletter.sending.reconcile import hold
@@ -34,6 +34,12 @@ log = logging.getLogger(__name__)
 
 #: How often a reader's mail is refused for now until that counts for good; with the waits between, about eight hours.
 MOST_TRIES = 200
+
+#: Seconds until a batch has its next turn that did not come to its post: nothing is wrong with it.
+SOON = 1.0
+
+#: Seconds of waiting for a slot in which readers may have left: they are looked at once more.
+LONG_WAIT = 0.1
 
 #: What is known not to have been posted, or posted for sure, stays known when the batch was held meanwhile.
 KNOWN = {OutcomeKind.PARTIAL, OutcomeKind.LATER, OutcomeKind.HALT, OutcomeKind.SPLIT}
@@ -65,24 +71,37 @@ def post_next(route: Sequence[Provider]) -> bool:
 def post_claimed(claimed: ClaimedBatch, provider: Provider, route: Sequence[Provider]) -> None:
     """Wait for a slot, post, and record.
 
-    A batch whose slot does not come, or whose send is stopped meanwhile, goes back, known not to have gone out.
+    A batch whose slot does not come, or that must not be posted any more when it comes, goes back: known not to have
+    gone out.
     """
     slot = take_slot(provider)
+    obstacle = _obstacle_to(claimed, slot)
+    if slot is None or obstacle:
+        if slot:
+            give_back(slot)
+        record_outcome(claimed, Outcome(kind=OutcomeKind.LATER, reason=obstacle, retry_after=SOON))
+        return
+    outcome = _post(claimed, provider)
+    note_outcome(slot, outcome)
+    record_outcome(claimed, outcome)
+    if outcome.kind is OutcomeKind.HALT:
+        pause_or_go_on(route)
+
+
+def _obstacle_to(claimed: ClaimedBatch, slot: Slot | None) -> str:
+    """Why this batch must not be posted now; empty if nothing stands against it.
+
+    A slot may take seconds to come, and each worker may have a batch that waits for one (R-111, R-120).
+    """
     if slot is None:
-        record_outcome(claimed, Outcome(kind=OutcomeKind.LATER, reason="Others were faster; it waits for its turn."))
-    elif _was_stopped(claimed):
-        # A slot may take seconds to come, and each worker may have a batch that waits for one (R-120).
-        record_outcome(claimed, Outcome(kind=OutcomeKind.LATER, reason="The send was stopped before it went out."))
-    elif claimed.is_still_ours():
-        outcome = _post(claimed, provider)
-        note_outcome(slot, outcome)
-        record_outcome(claimed, outcome)
-        if outcome.kind is OutcomeKind.HALT:
-            pause_or_go_on(route)
-
-
-def _was_stopped(claimed: ClaimedBatch) -> bool:
-    return not Issue.objects.filter(pk=claimed.issue_pk, status=IssueStatus.SENDING).exists()
+        return "Others were faster; it waits for its turn."
+    if not claimed.is_still_ours():
+        return "Its worker was held up for so long that another may have it."
+    if not Issue.objects.filter(pk=claimed.issue_pk, status=IssueStatus.SENDING).exists():
+        return "The send was stopped before it went out."
+    if slot.waited >= LONG_WAIT and has_lost_readers(claimed):
+        return "A reader left before it went out; it is frozen anew without them."
+    return ""
 
 
 def seconds_until_post(route: Sequence[Provider]) -> float | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
 import threading
 import time
@@ -436,3 +437,53 @@ def test_a_batch_that_waits_for_its_slot_when_the_send_is_stopped_does_not_go_ou
     post_everything(provider)
     assert not sandbox.ledger.mails_to(people.ADA, time.time())
     assert Delivery.objects.get().status == DeliveryStatus.PENDING
+
+
+def test_who_leaves_while_a_batch_waits_for_its_slot_is_left_out_and_nobody_else(
+    issue: Issue, sandbox: SandboxServer, provider: Provider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ada = people.ada(issue.newsletter)
+    people.make_reader("zoe@example.org", issue.newsletter)
+    start_sending(issue)
+    address_everybody()
+
+    def left_while_it_waits(provider: Provider) -> Any:
+        Subscription.objects.filter(pk=ada.pk).update(state=SubscriptionState.UNSUBSCRIBED, ended_at=timezone.now())
+        slot = take_slot(provider)
+        return slot and dataclasses.replace(slot, waited=2.0)
+
+    monkeypatch.setattr(post_module, "take_slot", left_while_it_waits)
+    post_everything(provider)
+    let_time_pass(2)
+    post_everything(provider)
+    assert not sandbox.ledger.mails_to(people.ADA, time.time())
+    assert len(sandbox.ledger.mails_to("zoe@example.org", time.time())) == 1
+    assert report_of(issue).skipped == 1
+
+
+@pytest.mark.parametrize("others", [0, 9])
+def test_a_batch_whose_slot_others_took_has_its_turn_a_second_later(
+    issue: Issue, provider: Provider, monkeypatch: pytest.MonkeyPatch, others: int
+) -> None:
+    people.ada(issue.newsletter)
+    start_sending(issue)
+    address_everybody()
+    Batch.objects.update(attempts=others)
+    monkeypatch.setattr(post_module, "take_slot", lambda provider: None)
+    assert post_next((provider,))
+    batch = Batch.objects.get()
+    assert batch.state == BatchState.READY
+    assert (batch.not_before - timezone.now()).total_seconds() <= 1
+
+
+def test_a_batch_that_a_worker_slept_over_goes_back_as_not_posted(
+    issue: Issue, sandbox: SandboxServer, provider: Provider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    people.ada(issue.newsletter)
+    start_sending(issue)
+    address_everybody()
+    claimed = claim_batch(provider)
+    assert claimed is not None
+    late = dataclasses.replace(claimed, lease_until=timezone.now())
+    post_module.post_claimed(late, provider, (provider,))
+    assert (Batch.objects.get().state, mails(sandbox)) == (BatchState.READY, (0, 0))
