@@ -31,6 +31,9 @@ ENV_FILE_VARIABLE = "NEWSLETTER_ENV_FILE"
 
 HOST_NAME = re.compile(r"[A-Za-z0-9._-]{1,253}|\[?[0-9A-Fa-f:]{2,45}\]?")
 
+#: An address or @domain, in ASCII as mail programs send it.
+RECIPIENT = re.compile(r"[^@\s,]{0,64}@[A-Za-z0-9.-]{1,253}")
+
 RESEND_API_URL = "https://api.resend.com"
 DEFAULT_DATABASE = "sqlite:///var/newsletter.sqlite3"
 
@@ -100,7 +103,8 @@ class Configuration(BaseSettings):
         default="production",
         pattern=r"^[a-z0-9_-]{1,32}$",
         description="Name of this installation; goes out as a tag, so that another installation in the same "
-        "Resend team does not take our events for its own.",
+        "Resend team does not take our events for its own. One that does not begin with production is a rehearsal, "
+        "and writes only to ALLOWED_RECIPIENTS.",
     )
     broker_url: SecretStr = Field(
         default=SecretStr(""),
@@ -185,6 +189,13 @@ class Configuration(BaseSettings):
         le=600,
         description="Seconds to wait for an answer of the mail server. A mail whose last answer does not come in time "
         "may be out: it is held for a person, and not sent twice.",
+    )
+    allowed_recipients: Names = Field(
+        default=(),
+        validate_default=True,
+        description="Addresses and @domains that may be written to, separated by commas, such as "
+        "me@example.org,@example.net; nobody else gets mail. Empty: everybody. Needed for a rehearsal (see "
+        "ENVIRONMENT) whose provider takes mail off this machine; * says that it means everybody.",
     )
     allowed_hosts: Names = Field(
         default=(),
@@ -364,6 +375,21 @@ class Configuration(BaseSettings):
         if bool(value.get_secret_value()) != bool(info.data.get("smtp_user")):
             raise ValueError("belongs to SMTP_USER: set both, or neither")
         return value
+
+    @field_validator("allowed_recipients")
+    @classmethod
+    def _keep_rehearsals_from_readers(cls, value: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        # What could not be read has a fault of its own.
+        environment, host = str(info.data.get("environment") or "production"), info.data.get("smtp_host")
+        leaves = "resend" in _route_of(info) or ("smtp" in _route_of(info) and host and not is_loopback(host))
+        if leaves and not value and not environment.startswith("production"):
+            raise ValueError(
+                f"is needed, since ENVIRONMENT is {environment} and not production, and the provider would carry mail "
+                "to real readers: name who may be written to, or * for everybody"
+            )
+        if wrong := [name for name in value if name != "*" and not RECIPIENT.fullmatch(name)]:
+            raise ValueError(f"holds “{wrong[0][:60]}”, which is no address and no @domain")
+        return tuple(name.lower() for name in value)
 
     @property
     def provider_url(self) -> str:

@@ -57,6 +57,8 @@ SECRET_KEY = CONFIGURATION.secret_key.get_secret_value()
 SECRET_KEY_FALLBACKS = [key.get_secret_value() for key in CONFIGURATION.secret_key_fallbacks]
 SUPPRESSION_SECRET = CONFIGURATION.suppression_secret.get_secret_value()
 ENVIRONMENT = CONFIGURATION.environment
+# Empty: everybody.
+ALLOWED_RECIPIENTS = () if "*" in CONFIGURATION.allowed_recipients else CONFIGURATION.allowed_recipients
 TRUSTED_PROXIES = CONFIGURATION.trusted_proxies
 FETCH_ALLOWED_HOSTS = CONFIGURATION.fetch_allowed_hosts
 DRILL = CONFIGURATION.drill

@@ -43,6 +43,7 @@ EXCLUSIONS = {
     "unsubscribed": "unsubscribed",
     "suppressed": "not to be mailed",
     "paused": "on a pause",
+    "out_of_reach": "not among ALLOWED_RECIPIENTS",
 }
 
 

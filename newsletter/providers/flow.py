@@ -24,6 +24,7 @@ from django.db.models.functions import Now
 
 from newsletter.models import ProviderFlow, Standing
 from newsletter.providers.base import Extent, Message, Outcome, OutcomeKind, Provider
+from newsletter.providers.reach import OUT_OF_REACH, may_write_to
 
 log = logging.getLogger(__name__)
 
@@ -307,6 +308,8 @@ def troubles(route: Sequence[Provider]) -> list[Trouble]:
 
 def post_message(route: Sequence[Provider], message: Message, *, key: str) -> Outcome:
     """Post one mail that a person waits for, in its slot, through the first provider of the route that takes mail."""
+    if not may_write_to(message.to):
+        return Outcome(kind=OutcomeKind.SPLIT, reason=OUT_OF_REACH)
     for provider, _seen, is_its_turn in looks_along(route):
         if is_its_turn and (slot := take_slot(provider, share=NEARLY_ALL, patience=2 * PATIENCE)):
             outcome = provider.post_message(message, key=key)

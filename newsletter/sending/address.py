@@ -11,6 +11,7 @@ from django.utils import timezone
 from newsletter.drill import Point, reached
 from newsletter.models import Delivery, Edition, Issue, IssueStatus
 from newsletter.models.given import execute_with
+from newsletter.providers.reach import is_limited, members_in_reach
 from newsletter.sending.keys import batch_key
 from newsletter.sending.waves import LocalTime, readers_by_zone
 from subscribers.models import Subscription, SubscriptionState
@@ -81,7 +82,8 @@ def _address(issue: Issue, edition: Edition, readers, batch_size: int) -> None: 
 
 def audience_of(list_pk: int, moment: datetime.datetime):  # type: ignore[no-untyped-def]  # a QuerySet subclass
     """Memberships that an issue starting at `moment` goes to. Who confirms later gets the next one."""
-    return Subscription.objects.mailable(moment).filter(mailing_list=list_pk, confirmed_at__lte=moment)
+    mailable = Subscription.objects.mailable(moment).filter(members_in_reach())
+    return mailable.filter(mailing_list=list_pk, confirmed_at__lte=moment)
 
 
 def excluded_from(list_pk: int, moment: datetime.datetime, *, edition: Edition | None = None) -> dict[str, int]:
@@ -96,8 +98,17 @@ def excluded_from(list_pk: int, moment: datetime.datetime, *, edition: Edition |
         unsubscribed=Count("pk", filter=Q(state=SubscriptionState.UNSUBSCRIBED)),
         suppressed=Count("pk", filter=Q(state=SubscriptionState.SUPPRESSED)),
         paused=Count("pk", filter=Q(state=SubscriptionState.ACTIVE, paused_until__gt=moment)),
+        **_out_of_reach(moment),
     )
     return {reason: count for reason, count in counts.items() if count}
+
+
+def _out_of_reach(moment: datetime.datetime) -> dict[str, Count]:
+    """Who would be mailed by an installation that may write to everybody."""
+    if not is_limited():
+        return {}
+    mailable = Q(state=SubscriptionState.ACTIVE) & ~Q(paused_until__gt=moment)
+    return {"out_of_reach": Count("pk", filter=mailable & ~members_in_reach())}
 
 
 def _insert_deliveries(edition: Edition, audience) -> list[int]:  # type: ignore[no-untyped-def]

@@ -205,3 +205,52 @@ def test_the_readme_lists_every_setting_as_the_class_documents_it() -> None:
 
 def test_every_setting_is_documented() -> None:
     assert all(field.description for field in Configuration.model_fields.values())
+
+
+# --- Rehearsals (R-135) ----------------------------------------------------------------------------------------------
+
+RESEND = {
+    "PROVIDER": "resend",
+    "RESEND_API_KEY": "re_real",
+    "RESEND_WEBHOOK_SECRETS": "whsec_" + "QUJD" * 8,
+}
+SMTP = {"PROVIDER": "smtp", "SMTP_HOST": "mail.example.org"}
+
+
+@pytest.mark.parametrize("provider", [RESEND, SMTP, RESEND | SMTP | {"PROVIDER": "smtp,resend"}], ids=str)
+def test_a_rehearsal_that_could_reach_real_readers_does_not_start(
+    environment: pytest.MonkeyPatch, provider: dict[str, str]
+) -> None:
+    for name, value in (provider | {"ENVIRONMENT": "staging"}).items():
+        environment.setenv(name, value)
+    (fault,) = faults()
+    assert fault.startswith("ALLOWED_RECIPIENTS: is needed, since ENVIRONMENT is staging")
+    environment.setenv("ALLOWED_RECIPIENTS", "Me@Example.org, @example.net")
+    assert read_configuration().allowed_recipients == ("me@example.org", "@example.net")
+    environment.setenv("ALLOWED_RECIPIENTS", "*")
+    assert read_configuration().allowed_recipients == ("*",)
+
+
+@pytest.mark.parametrize(
+    "harmless",
+    [
+        RESEND | {"ENVIRONMENT": "production"},
+        RESEND | {"ENVIRONMENT": "production-2"},
+        SMTP | {"ENVIRONMENT": "staging", "SMTP_HOST": "127.0.0.1"},
+        {"ENVIRONMENT": "staging"},
+    ],
+    ids=str,
+)
+def test_production_and_what_stays_on_this_machine_need_no_list(
+    environment: pytest.MonkeyPatch, harmless: dict[str, str]
+) -> None:
+    for name, value in harmless.items():
+        environment.setenv(name, value)
+    assert read_configuration().allowed_recipients == ()
+
+
+@pytest.mark.parametrize("name", ["example.org", "a b@example.org", "**", "@", "ada@"])
+def test_what_is_no_recipient_is_refused(environment: pytest.MonkeyPatch, name: str) -> None:
+    environment.setenv("ALLOWED_RECIPIENTS", f"me@example.org,{name}")
+    (fault,) = faults()
+    assert "which is no address and no @domain" in fault
