@@ -22,6 +22,7 @@ from newsletter.sending.brake import warning_of
 from newsletter.sending.retry import RETRIABLE, count_failed
 from newsletter.sending.schedule import STARTABLE
 from newsletter.sending.undo import nothing_is_out
+from newsletter.watch.hindrances import hindrances_of
 from newsletter.watch.progress import Progress, log_of, progress_of
 from newsletter.watch.wording import duration
 from subscribers.models import Subscription
@@ -106,10 +107,18 @@ def _numbers(issue: Issue, progress: Progress) -> str:
         "shares": _shares(progress.report),
         "left": duration(progress.seconds_left) if progress.seconds_left else "",
         "ends_at": _end_of(progress, zone),
-        "next_try": f"{progress.next_try_at.astimezone(zone_of(zone)):%H:%M}" if progress.next_try_at else "",
+        "hindrances": hindrances_of(issue),
+        "next_try": _next_try_of(issue, progress, zone),
         "log": [(entry, _second_of(entry.at, zone)) for entry in log_of(issue)],
     }
     return render_to_string("admin/newsletter/issue/report_numbers.html", context)
+
+
+def _next_try_of(issue: Issue, progress: Progress, zone: str) -> str:
+    """When the first refused batch is posted again; nothing is while it is paused."""
+    if progress.next_try_at is None or issue.status != IssueStatus.SENDING:
+        return ""
+    return f"{progress.next_try_at.astimezone(zone_of(zone)):%H:%M}"
 
 
 def _second_of(moment: datetime.datetime, zone: str) -> str:

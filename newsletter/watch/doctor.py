@@ -1,4 +1,5 @@
-"""The doctor: why an issue does not move, in sentences, and what to do about it. Imports symptoms, progress, health.
+"""The doctor: why an issue does not move, in sentences, and what to do about it. Imports symptoms, hindrances,
+progress, health.
 
 Beside what the rows tell, it looks at the settings, the disk and the database, and asks the provider how it is.
 """
@@ -20,9 +21,10 @@ from newsletter.models import OPEN_BATCH_STATES, Batch, Issue, IssueStatus
 from newsletter.providers import get_route
 from newsletter.providers.base import CanCheckUp, CheckUp, Provider
 from newsletter.watch.health import migrations_to_apply
+from newsletter.watch.hindrances import hindrances_of, pace_symptoms
 from newsletter.watch.progress import progress_of
 from newsletter.watch.symptoms import Grade, Symptom, lost_worker_symptoms, symptoms
-from newsletter.watch.wording import counted, duration
+from newsletter.watch.wording import counted, duration, ended
 
 #: Seconds that our clock and the provider's may differ; webhooks are refused at 300 (R-131).
 LARGEST_SKEW = 60.0
@@ -34,6 +36,8 @@ BROKER_TIMEOUT = 3
 FULL, NEARLY_FULL = 100_000_000, 1_000_000_000
 
 ORDER = list(Grade)
+
+AWAY = "See its status page, PROVIDER and the key in the settings. Nothing is lost."
 
 
 def examine(issue: Issue | None = None, *, provider: Provider | None = None) -> list[Symptom]:
@@ -79,7 +83,8 @@ def issue_symptoms(issue: Issue) -> Iterator[Symptom]:
         yield from lost_worker_symptoms(issue, now)
     elif status in (IssueStatus.SENT, IssueStatus.CANCELLED):
         when = f" at {_clock(issue.finished_at)}" if issue.finished_at else ""
-        yield _about(issue, Grade.FINE, f"It is {status.label.lower()}{when}. There is nothing left to send.")
+        end = "sent" if status is IssueStatus.SENT else "cancelled"
+        yield _about(issue, Grade.FINE, f"It was {end}{when}. There is nothing left to send.")
 
 
 def _sending_symptoms(issue: Issue, now: datetime.datetime) -> Iterator[Symptom]:
@@ -92,12 +97,11 @@ def _sending_symptoms(issue: Issue, now: datetime.datetime) -> Iterator[Symptom]
     if progress.retry_reason and progress.next_try_at:
         wait = (progress.next_try_at - now).total_seconds()
         when = f"in {duration(wait)}, at {_clock(progress.next_try_at)}" if wait > 0 else "as soon as a worker is free"
-        sentence = (
-            f"The provider did not take {counted(progress.retrying, 'mail')}: {progress.retry_reason} Next try {when}."
+        said = (
+            f"The provider did not take {counted(progress.retrying, 'mail')}: {ended(progress.retry_reason)} "
+            f"Next try {when}."
         )
-        yield _about(
-            issue, Grade.LOOK, sentence, "Nothing to do if it passes; the same bytes go out under the same key."
-        )
+        yield _about(issue, Grade.LOOK, said, "Nothing to do if it passes; the same bytes go out under the same key.")
     if progress.rate:
         left = f", about {duration(progress.seconds_left)} left" if progress.seconds_left else ""
         share = "" if progress.percent is None else f" {progress.percent} % done,"
@@ -108,10 +112,10 @@ def _sending_symptoms(issue: Issue, now: datetime.datetime) -> Iterator[Symptom]
             issue, Grade.FINE, f"The next mails go out in {duration(seconds)}, at {_clock(next_at)}, as it was decided."
         )
     elif progress.is_addressed and report.waiting + report.under_way and not progress.retry_reason:
-        to_go = report.waiting + report.under_way
-        yield _about(
-            issue, Grade.LOOK, f"{counted(to_go, 'mail')} to go, and none accepted in the last minute.", "See below."
-        )
+        to_go = counted(report.waiting + report.under_way, "mail")
+        why = "See below." if hindrances_of(issue) else "See the log of the workers: every step that fails says why."
+        yield _about(issue, Grade.LOOK, f"{to_go} to go, and none accepted in the last minute.", why)
+    yield from pace_symptoms(issue, now)
 
 
 def _starts_later(issue: Issue, now: datetime.datetime) -> datetime.datetime | None:
@@ -165,7 +169,9 @@ def provider_symptoms(provider: Provider) -> Iterator[Symptom]:
         yield Symptom(name="provider", grade=Grade.FINE, sentence=sentence)
         return
     answer = provider.check_up()
-    advice = "" if answer.is_well else "See its status page, PROVIDER and the key in the settings. Nothing is lost."
+    is_local = provider.name == "resend" and "sandbox" in settings.PROVIDER.split(",")
+    away = "PROVIDER is sandbox: run manage.py sandbox." if is_local else AWAY
+    advice = "" if answer.is_well else away
     grade = Grade.FINE if answer.is_well else Grade.BROKEN
     yield Symptom(name="provider", grade=grade, sentence=answer.sentence, advice=advice)
     if answer.clock_skew is not None and abs(answer.clock_skew) > LARGEST_SKEW:

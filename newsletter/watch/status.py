@@ -9,6 +9,7 @@ from typing import Any
 from newsletter.models import Issue, IssueStatus
 from newsletter.sending.brake import warning_of
 from newsletter.watch.heartbeat import WorkerState, workers
+from newsletter.watch.hindrances import hindrances_of
 from newsletter.watch.progress import Progress, progress_of
 from newsletter.watch.wording import counted, duration
 
@@ -49,7 +50,7 @@ def time_left(progress: Progress) -> str:
     """`about 9 min left`; empty if nobody can tell."""
     if progress.seconds_left is None:
         return ""
-    return f"about {duration(progress.seconds_left)} left" if progress.seconds_left else "done in a moment"
+    return f"about {duration(progress.seconds_left)} left" if progress.seconds_left >= 1 else "done in a moment"
 
 
 def _issue_lines(issue: Issue) -> Iterator[str]:
@@ -72,8 +73,10 @@ def _issue_lines(issue: Issue) -> Iterator[str]:
         yield f"  {issue.get_status_display().lower()}: {issue.hold_reason}"
     if warning := warning_of(issue):
         yield f"  warning: {warning}"
-    if progress.retry_reason and progress.next_try_at:
+    if progress.retry_reason and progress.next_try_at and issue.status == IssueStatus.SENDING:
         yield f"  next try {progress.next_try_at:%H:%M:%S} UTC: {progress.retry_reason}"
+    for symptom in hindrances_of(issue):
+        yield f"  does not move: {symptom.sentence}"
     if report.held_batches:
         yield f"  {report.held_batches} held: {counted(progress.held, 'reader')} waiting for a receipt or your decision"
     yield ""
@@ -111,6 +114,7 @@ def _issue_data(issue: Issue) -> dict[str, Any]:
         **{name: getattr(progress.report, name) for name in names},
         "held_batches": progress.report.held_batches,
         "warning": warning_of(issue),
+        "hindrances": [symptom.sentence for symptom in hindrances_of(issue)],
         "retrying": progress.retrying,
         "next_try_at": _iso(progress.next_try_at),
         "percent": progress.percent,

@@ -31,7 +31,7 @@ from newsletter.sending.brake import warning_of
 from newsletter.sending.readers import deliveries_of
 from newsletter.sending.reconcile import HAS_A_FACT
 from newsletter.watch.heartbeat import KINDS, workers
-from newsletter.watch.wording import counted, duration
+from newsletter.watch.wording import counted, duration, ended
 from subscribers.models import Notice, NoticeState
 
 #: How long a schedule, a receipt or a confirmation may wait for a worker before somebody should look.
@@ -222,22 +222,29 @@ def flow_symptoms(now: datetime.datetime) -> Iterator[Symptom]:
         again = f" It is tried again in {duration(wait)}." if wait > 0 else ""
         carried = f" Meanwhile {instead} carries new batches." if instead else ""
         grade = Grade.BROKEN if trouble.standing is Standing.HALTED else Grade.LOOK
-        sentence = f"The provider {trouble.provider} {meaning} {trouble.reason}{again}{carried}"
-        yield Symptom(name="flow", grade=grade, sentence=sentence, advice=advice)
+        said = f"The provider {trouble.provider} {meaning} {ended(trouble.reason)}{again}{carried}"
+        yield Symptom(name="flow", grade=grade, sentence=said, advice=advice)
+
+
+RESUME = "Once the reason is gone, resume it on its report page; nobody gets it twice."
+GOES_ON = "It goes on by itself as soon as a provider takes mail again; nobody gets it twice."
 
 
 def paused_symptoms() -> Iterator[Symptom]:
-    """Sends that stand still: broken if a worker stopped them, since it had a reason."""
+    """Sends that stand still: broken if a worker stopped them for a reason that a person has to end."""
     for issue in (
         Issue.objects.filter(status=IssueStatus.PAUSED).order_by("started_at").select_related("newsletter")[:10]
     ):
         last = issue.transitions.filter(target=IssueStatus.PAUSED).last()
         by = last.by if last else ""
+        # What keeps the provider from taking mail has a symptom of its own, which says how bad that is.
+        is_broken = by == "worker" and not issue.waits_for_provider
+        why = ended(issue.hold_reason) or "no reason given."
         yield Symptom(
             name="paused",
-            grade=Grade.BROKEN if by == "worker" else Grade.LOOK,
-            sentence=f"“{issue.title}” is paused{f' by {by}' if by else ''}: {issue.hold_reason or 'no reason given.'}",
-            advice="Once the reason is gone, resume it on its report page; nobody gets it twice.",
+            grade=Grade.BROKEN if is_broken else Grade.LOOK,
+            sentence=f"“{issue.title}” is paused{f' by {by}' if by else ''}: {why}",
+            advice=GOES_ON if issue.waits_for_provider else RESUME,
             issue=issue,
         )
 
