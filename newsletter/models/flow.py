@@ -24,6 +24,16 @@ class Standing(enum.Enum):
     """It refuses us as a whole until a person acts, or the key is another."""
 
 
+#: How far ahead each moment of a flow can lie. One that lies further is from before the clock was set back, and means
+#: nothing any more: it must not stop a send for as long as that.
+FURTHEST = {
+    "last_at": datetime.timedelta(minutes=1),
+    "rests_until": datetime.timedelta(minutes=6),
+    "probing_until": datetime.timedelta(minutes=6),
+    "quota_until": datetime.timedelta(days=2),
+}
+
+
 class ProviderFlow(models.Model):
     """How fast one team of a provider takes mail now, and whether it takes any.
 
@@ -60,12 +70,14 @@ class ProviderFlow(models.Model):
         """Whether it takes mail then. A broken one is open once its rest is over and nobody else tries it."""
         if self.halted_at:
             return Standing.HALTED
-        if _is_ahead(self.quota_until, moment):
+        if self.ahead("quota_until", moment):
             return Standing.SPENT
-        if self.broken_at and (_is_ahead(self.rests_until, moment) or _is_ahead(self.probing_until, moment)):
+        rests = self.ahead("rests_until", moment)
+        if self.broken_at and (rests or self.ahead("probing_until", moment)):
             return Standing.BROKEN
-        return Standing.RESTING if _is_ahead(self.rests_until, moment) else Standing.OPEN
+        return Standing.RESTING if rests else Standing.OPEN
 
-
-def _is_ahead(until: datetime.datetime | None, moment: datetime.datetime) -> bool:
-    return until is not None and until > moment
+    def ahead(self, name: str, moment: datetime.datetime) -> datetime.datetime | None:
+        """The moment of that name if it lies ahead of `moment`, and no further than it can."""
+        until: datetime.datetime | None = getattr(self, name)
+        return until if until is not None and moment < until <= moment + FURTHEST[name] else None

@@ -31,6 +31,9 @@ log = logging.getLogger(__name__)
 #: Posts a second before the provider has said its limit; Resend's lowest documented one.
 FIRST_RATE = 2.0
 
+#: Posts a second below which no limit is believed: a mail would wait for longer than anybody means.
+LOWEST_RATE = 0.1
+
 #: What issues may use of the limit: a fifth is kept back for mails that a person waits for (R-117). Those take slots
 #: of the same row, closer together; the rest is for clocks and networks.
 SHARE, NEARLY_ALL = 0.8, 0.95
@@ -117,8 +120,7 @@ def take_slot(provider: Provider, *, share: float = SHARE, patience: float = PAT
         now = flow.clock
         if flow.standing_at(now) not in IN_ITS_TURN:
             return None
-        turn = flow.last_at + _gap(flow, share) if flow.last_at else now
-        at = max(now, turn, flow.rests_until or now)
+        at = max(now, _turn(flow, now, share), flow.ahead("rests_until", now) or now)
         wait = (at - now).total_seconds()
         if wait > patience:
             return None
@@ -140,19 +142,19 @@ def _rows() -> Any:
     return ProviderFlow.objects.annotate(clock=Now())
 
 
-def _gap(flow: ProviderFlow, share: float) -> datetime.timedelta:
-    return datetime.timedelta(seconds=1 / ((flow.rate or FIRST_RATE) * share))
+def _turn(flow: ProviderFlow, now: datetime.datetime, share: float) -> datetime.datetime:
+    """When the next slot is due, by the last one; what lies further ahead than slots do is no slot."""
+    gap = datetime.timedelta(seconds=1 / (max(flow.rate or FIRST_RATE, LOWEST_RATE) * share))
+    last = flow.last_at if flow.last_at and flow.last_at <= now else flow.ahead("last_at", now)
+    return last + gap if last else now
 
 
 def _seconds_until_open(flow: ProviderFlow, now: datetime.datetime, standing: Standing) -> float:
     if standing is Standing.HALTED:
         return math.inf
-    moments = [until for until in (flow.rests_until, flow.quota_until) if until]
-    if flow.broken_at and flow.probing_until:
-        moments.append(flow.probing_until)
-    if flow.last_at:
-        moments.append(flow.last_at + _gap(flow, SHARE))
-    return max(0.0, *((moment - now).total_seconds() for moment in moments)) if moments else 0.0
+    names = ["rests_until", "quota_until", *(["probing_until"] if flow.broken_at else [])]
+    moments = [until for name in names if (until := flow.ahead(name, now))]
+    return max((moment - now).total_seconds() for moment in (now, _turn(flow, now, SHARE), *moments))
 
 
 def _take(flow: ProviderFlow, at: datetime.datetime, now: datetime.datetime) -> bool:
@@ -182,10 +184,13 @@ def note_outcome(slot: Slot, outcome: Outcome) -> None:
         changes["rate"] = outcome.rate_limit
     if slot.is_struggling:
         changes |= {"failures": 0, "broken_at": None, "probing_until": None, "reason": ""}
+    flow = ProviderFlow.objects.filter(pk=slot.flow_pk)
     if outcome.kind in (OutcomeKind.HALT, OutcomeKind.LATER):
-        changes |= _rest(outcome, _rows().get(pk=slot.flow_pk).clock)
-    if changes:
-        ProviderFlow.objects.filter(pk=slot.flow_pk).update(**changes)
+        with transaction.atomic():
+            row = _rows().select_for_update().get(pk=slot.flow_pk)
+            flow.update(**{**changes, **_rest(outcome, row, row.clock)})
+    elif changes:
+        flow.update(**changes)
 
 
 def is_failure(outcome: Outcome) -> bool:
@@ -194,7 +199,7 @@ def is_failure(outcome: Outcome) -> bool:
     return outcome.kind is OutcomeKind.UNKNOWN or is_silent
 
 
-def _rest(outcome: Outcome, now: datetime.datetime) -> dict[str, object]:
+def _rest(outcome: Outcome, flow: ProviderFlow, now: datetime.datetime) -> dict[str, object]:
     """What an answer that is no acceptance asks of everybody."""
     reason = outcome.reason[:500]
     if outcome.kind is OutcomeKind.HALT and outcome.extent is Extent.TEAM:
@@ -202,8 +207,9 @@ def _rest(outcome: Outcome, now: datetime.datetime) -> dict[str, object]:
     if outcome.kind is OutcomeKind.HALT and outcome.extent is Extent.QUOTA and outcome.retry_after:
         return {"quota_until": now + datetime.timedelta(seconds=outcome.retry_after), "reason": reason}
     if outcome.kind is OutcomeKind.LATER and outcome.retry_after:
-        wait = datetime.timedelta(seconds=min(outcome.retry_after, LONGEST_REST))
-        return {"rests_until": now + wait, "reason": reason}
+        until = now + datetime.timedelta(seconds=min(outcome.retry_after, LONGEST_REST))
+        # Another may have been asked to wait for longer a moment ago.
+        return {"rests_until": max(until, flow.ahead("rests_until", now) or until), "reason": reason}
     return {}
 
 
@@ -220,7 +226,7 @@ def _note_failure(slot: Slot, outcome: Outcome) -> None:
             flow.broken_at = now
         rest = outcome.retry_after or backoff(flow.failures, is_broken=flow.broken_at is not None)
         until = now + datetime.timedelta(seconds=min(rest, LONGEST_REST))
-        flow.rests_until = max(until, flow.rests_until or until)
+        flow.rests_until = max(until, flow.ahead("rests_until", now) or until)
         flow.probing_until, flow.reason = None, outcome.reason[:500]
         flow.save(
             update_fields=[

@@ -205,6 +205,33 @@ def test_a_person_lifts_a_halt_and_a_route_stands_still_only_if_nobody_takes_mai
     assert (standstill((provider,)), troubles((provider,))) == ("", [])
 
 
+def test_who_was_asked_to_wait_for_a_second_does_not_shorten_the_minutes_that_another_was(provider: Provider) -> None:
+    learn(provider, TAKEN)
+    ProviderFlow.objects.update(last_at=None)
+    first, second = take_slot(provider), take_slot(provider)
+    assert first is not None
+    assert second is not None
+    note_outcome(first, Outcome(kind=OutcomeKind.LATER, retry_after=120.0, reason="Too many."))
+    note_outcome(second, Outcome(kind=OutcomeKind.LATER, retry_after=1.0, reason="Too many."))
+    assert look(provider).seconds > 100
+
+
+@pytest.mark.parametrize("name", ["last_at", "rests_until", "probing_until"])
+def test_a_database_clock_that_was_set_back_stops_nobody(provider: Provider, name: str) -> None:
+    learn(provider, *[SILENT] * (TELLING_FAILURES if name == "probing_until" else 0), TAKEN)
+    ProviderFlow.objects.update(last_at=None, rests_until=None, probing_until=None)
+    if name == "probing_until":
+        ProviderFlow.objects.update(broken_at=timezone.now() + datetime.timedelta(hours=1))
+    ProviderFlow.objects.update(**{name: timezone.now() + datetime.timedelta(hours=1)})
+    assert look(provider).seconds == 0
+    assert take_slot(provider) is not None
+
+
+def test_a_limit_that_nobody_can_mean_does_not_stop_a_send_for_hours(provider: Provider) -> None:
+    learn(provider, Outcome(kind=OutcomeKind.ACCEPTED, rate_limit=0.0001))
+    assert 0 < look(provider).seconds < 60
+
+
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.postgresql
 def test_four_workers_take_each_slot_once() -> None:
