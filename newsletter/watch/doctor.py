@@ -9,18 +9,17 @@ from __future__ import annotations
 import datetime
 import importlib
 from collections.abc import Iterator
-from pathlib import Path
 from shutil import disk_usage
 
 from django.conf import settings
-from django.db import DatabaseError, connection
+from django.db import DatabaseError
 from django.utils import timezone
 
 from newsletter.configuration import is_loopback
 from newsletter.models import OPEN_BATCH_STATES, Batch, Issue, IssueStatus
 from newsletter.providers import get_route
 from newsletter.providers.base import CanCheckUp, CheckUp, Provider
-from newsletter.watch.health import migrations_to_apply
+from newsletter.watch.health import READ_ONLY, database_file, migrations_to_apply, takes_no_writes
 from newsletter.watch.hindrances import hindrances_of, pace_symptoms
 from newsletter.watch.progress import progress_of
 from newsletter.watch.symptoms import Grade, Symptom, lost_worker_symptoms, symptoms
@@ -43,7 +42,7 @@ AWAY = "See its status page, PROVIDER and the key in the settings. Nothing is lo
 def examine(issue: Issue | None = None, *, provider: Provider | None = None) -> list[Symptom]:
     """Everything that keeps mail from moving, the worst first; with an issue, what it is waiting for, too."""
     try:
-        pending = migrations_to_apply()
+        pending, is_read_only = migrations_to_apply(), takes_no_writes()
     except DatabaseError as error:
         sentence = f"The database does not answer ({type(error).__name__}); nothing else can be looked at."
         advice = "See that it runs and that DATABASE_URL is right."
@@ -53,6 +52,7 @@ def examine(issue: Issue | None = None, *, provider: Provider | None = None) -> 
         return [Symptom(name="migrations", grade=Grade.BROKEN, sentence=sentence, advice="Run manage.py migrate.")]
     route = (provider,) if provider else get_route()
     found = [
+        *(read_only_symptoms() if is_read_only else ()),
         *(issue_symptoms(issue) if issue else ()),
         *symptoms(),
         *broker_symptoms(),
@@ -61,6 +61,15 @@ def examine(issue: Issue | None = None, *, provider: Provider | None = None) -> 
         *disk_symptoms(),
     ]
     return sorted(found, key=lambda symptom: ORDER.index(symptom.grade))
+
+
+def read_only_symptoms() -> Iterator[Symptom]:
+    """Nothing can be claimed or recorded. Workers cannot say that they live, either."""
+    advice = (
+        "See whether DATABASE_URL leads to a standby after a failover, whether default_transaction_read_only is set, "
+        "or whether the file may be written. Workers go on by themselves afterwards; no mail is lost or repeated."
+    )
+    yield Symptom(name="database", grade=Grade.BROKEN, sentence=READ_ONLY, advice=advice)
 
 
 # --- One issue -----------------------------------------------------------------------------------------------------
@@ -230,10 +239,3 @@ def disk_symptoms() -> Iterator[Symptom]:
             sentence=f"Only {free / 1e6:,.0f} MB are free on the disk that the database is on.",
             advice="Make room: SQLite stops writing when it is full, and nothing is sent then.",
         )
-
-
-def database_file() -> Path | None:
-    """Where SQLite writes; None on a server or in memory."""
-    name = str(connection.settings_dict["NAME"])
-    is_a_file = connection.vendor == "sqlite" and not name.startswith("file:") and name != ":memory:"
-    return Path(name).absolute() if is_a_file else None

@@ -5,12 +5,17 @@ No sentence holds an address, a path or what a driver said: probes are answered 
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
 from django.core.exceptions import ImproperlyConfigured
 from django.db import DatabaseError, connection
 from django.db.migrations.loader import MigrationLoader
 
 from newsletter.providers import get_provider
 from newsletter.watch.wording import counted
+
+READ_ONLY = "The database takes no writes: it is read-only, or a standby."
 
 
 def obstacles() -> list[str]:
@@ -24,9 +29,28 @@ def database_obstacle() -> str:
         with connection.cursor() as cursor:
             cursor.execute("SELECT 1")
         pending = migrations_to_apply()
+        if takes_no_writes():
+            return READ_ONLY
     except DatabaseError as error:
         return f"The database does not answer ({type(error).__name__})."
     return f"{counted(pending, 'migration')} to apply: run manage.py migrate." if pending else ""
+
+
+def takes_no_writes() -> bool:
+    """Whether the database is read-only, such as a standby after a failover. Raises DatabaseError."""
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT current_setting('transaction_read_only')")
+            return bool(cursor.fetchone() == ("on",))
+    file = database_file()
+    return file is not None and not (os.access(file, os.W_OK) and os.access(file.parent, os.W_OK))
+
+
+def database_file() -> Path | None:
+    """Where SQLite writes; None on a server or in memory."""
+    name = str(connection.settings_dict["NAME"])
+    is_a_file = connection.vendor == "sqlite" and not name.startswith("file:") and name != ":memory:"
+    return Path(name).absolute() if is_a_file else None
 
 
 def configuration_obstacle() -> str:

@@ -14,14 +14,15 @@ from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
-from django.db import OperationalError
+from django.db import OperationalError, connection
+from django.test import Client
 from django.utils import timezone
 
 from newsletter.models import Batch, BatchState, Delivery, Issue, IssueStatus, Receipt, ReceiptState
 from newsletter.providers.base import CheckUp
 from newsletter.sandbox import SandboxServer
 from newsletter.sending.control import pause_issue
-from newsletter.watch import doctor
+from newsletter.watch import doctor, health
 from newsletter.watch.doctor import examine
 from newsletter.watch.symptoms import Grade, Symptom
 from subscribers.models import Notice, NoticeKind
@@ -395,3 +396,24 @@ def test_a_schedule_that_waits_for_a_person(worker: None) -> None:
 def test_a_send_whose_hour_is_still_to_come(worker: None, issue: Issue, batches: list[Batch]) -> None:
     Batch.objects.update(not_before=timezone.now() + datetime.timedelta(hours=3))
     assert "The next mails go out in" in " ".join(symptom.sentence for symptom in found("issue", issue))
+
+
+@pytest.mark.postgresql
+def test_a_database_that_is_read_only_comes_before_the_workers_that_cannot_write(client: Client) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SET TRANSACTION READ ONLY")
+    first = examine()[0]
+    assert (first.name, first.grade) == ("database", Grade.BROKEN)
+    assert "takes no writes" in first.sentence
+    answer = client.get("/readyz")
+    assert (answer.status_code, answer.json()["reasons"]) == (503, [first.sentence])
+
+
+def test_a_database_file_that_may_not_be_written(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    file = tmp_path / "newsletter.sqlite3"
+    with monkeypatch.context() as patched:
+        patched.setattr(connection, "vendor", "sqlite")
+        patched.setattr(health, "database_file", lambda: file)
+        assert health.takes_no_writes(), "it is not there"
+        file.touch()
+        assert not health.takes_no_writes()
