@@ -151,7 +151,7 @@ def prepared_database(kind: str, folder: Path, readers: int = READERS) -> Iterat
     name = f"faults_{uuid.uuid4().hex[:12]}"
     url = f"sqlite:///{folder}/prepared.sqlite3" if kind == SQLITE else f"{server.rpartition('/')[0]}/{name}"
     if kind == POSTGRESQL:
-        _admin(f"CREATE DATABASE {name}")
+        on_the_server(f"CREATE DATABASE {name}")
     process = _forks().Process(target=stage.prepare, args=(Stage(database=url, provider_url="", logs=folder), readers))
     process.start()
     process.join()
@@ -159,7 +159,7 @@ def prepared_database(kind: str, folder: Path, readers: int = READERS) -> Iterat
     assert process.exitcode == 0, words
     yield url
     if kind == POSTGRESQL:
-        _admin(f"DROP DATABASE {name} WITH (FORCE)")
+        on_the_server(f"DROP DATABASE {name} WITH (FORCE)")
 
 
 @contextmanager
@@ -176,11 +176,12 @@ def copy_of(prepared: str, folder: Path) -> Iterator[str]:
         return
     server, _, template = prepared.rpartition("/")
     name = f"faults_{uuid.uuid4().hex[:12]}"
-    _admin(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY FILE_COPY")
+    on_the_server(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY FILE_COPY")
     yield f"{server}/{name}"
-    _admin(f"DROP DATABASE {name} WITH (FORCE)")
+    on_the_server(f"DROP DATABASE {name} WITH (FORCE)")
 
 
-def _admin(statement: str) -> None:
+def on_the_server(statement: str) -> None:
+    """Be the administrator of PostgreSQL."""
     with psycopg.connect(os.environ["TEST_DATABASE_URL"], autocommit=True) as connection:
         connection.execute(statement.encode())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import random
 import resource
 import signal
@@ -12,7 +11,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import psycopg
 import pytest
 
 from newsletter.drill import Point
@@ -20,7 +18,7 @@ from newsletter.sandbox import SandboxServer
 from tests.faults import stage
 from tests.faults.conftest import Record
 from tests.faults.judge import STATUS, rows_of
-from tests.faults.play import Play, copy_of, play, shared_number
+from tests.faults.play import Play, copy_of, on_the_server, play, shared_number
 from tests.faults.stage import BATCHES, READERS
 from tests.sandboxes import running_sandbox
 
@@ -30,12 +28,6 @@ pytestmark = pytest.mark.faults
 A_DAY = 25 * 3600.0
 #: A batch whose outcome cannot be written stays with its worker until the lease is over, which is longer than a post.
 SHORT: dict[str, Any] = {"lease": 2.0, "patience": 1.0}
-
-
-def on_the_server(statement: str) -> None:
-    """Be the database's administrator."""
-    with psycopg.connect(os.environ["TEST_DATABASE_URL"], autocommit=True) as connection:
-        connection.execute(statement.encode())
 
 
 def end_connections(name: str, turn: int) -> None:
@@ -86,21 +78,29 @@ def test_a_disk_that_is_full_costs_nobody_the_issue(
     assert judgement.accepted == READERS
 
 
-def die_half_way(on_it: Play, point: Point) -> None:
-    """Let the only worker be killed at its middle batch."""
-    worker = on_it.start(stage.work, drill=f"{point.value}:{BATCHES // 2}:kill")
+#: When backups are made: while readers are still being addressed, with a batch in a worker's hands, and between two.
+HALF_WAY = pytest.mark.parametrize(
+    ("point", "hit"),
+    [(Point.CHUNK_COMMITTED, 2), (Point.CLAIM_COMMITTED, BATCHES // 2), (Point.OUTCOME_COMMITTED, BATCHES // 2)],
+    ids=["addressing", "claimed", "between-two"],
+)
+
+
+def die_half_way(on_it: Play, point: Point, hit: int) -> None:
+    """Let the only worker be killed there, so that nobody writes while the backup is made."""
+    worker = on_it.start(stage.work, drill=f"{point.value}:{hit}:kill")
     on_it.wait_for(lambda: worker.exitcode == -signal.SIGKILL, f"the worker dies at {point.value}")
     on_it.kill_all()
 
 
-@pytest.mark.parametrize("point", [Point.CLAIM_COMMITTED, Point.OUTCOME_COMMITTED], ids=lambda point: point.value)
+@HALF_WAY
 def test_a_backup_put_back_at_once_sends_the_same_bytes_under_the_same_keys(
-    prepared: str, tmp_path: Path, sandbox: SandboxServer, point: Point, record: Record
+    prepared: str, tmp_path: Path, sandbox: SandboxServer, point: Point, hit: int, record: Record
 ) -> None:
     (tmp_path / "backup").mkdir()
     with play(prepared, tmp_path, sandbox) as on_it:
         on_it.publish()
-        die_half_way(on_it, point)
+        die_half_way(on_it, point, hit)
         with copy_of(on_it.scene.database, tmp_path / "backup") as backup:
             on_it.start(stage.work)
             on_it.wait_for(on_it.is_sent, "the issue is sent")
@@ -125,7 +125,7 @@ def test_a_backup_put_back_when_the_keys_are_forgotten_waits_for_a_person(
         play(prepared, tmp_path, sandbox, ahead=ahead) as on_it,
     ):
         on_it.publish()
-        die_half_way(on_it, point)
+        die_half_way(on_it, point, BATCHES // 2)
         with copy_of(on_it.scene.database, tmp_path / "backup") as backup:
             on_it.start(stage.work)
             on_it.wait_for(on_it.is_sent, "the issue is sent")

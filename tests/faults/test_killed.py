@@ -73,7 +73,6 @@ def kill(on_it: Play, case: Case) -> Judgement:
     return on_it.judgement()
 
 
-@pytest.mark.processes
 @pytest.mark.own_database
 def test_a_worker_killed_at_the_most_delicate_points_loses_and_repeats_nobody(
     sqlite_prepared: str, tmp_path: Path

@@ -15,7 +15,7 @@ from newsletter.sandbox import SandboxServer
 from tests.faults import stage
 from tests.faults.conftest import Record
 from tests.faults.judge import rows_of
-from tests.faults.play import Play, play
+from tests.faults.play import Play, on_the_server, play
 from tests.faults.stage import BATCHES, READERS
 
 pytestmark = pytest.mark.faults
@@ -69,7 +69,12 @@ def test_a_worker_that_slept_past_its_lease_changes_nothing_when_it_wakes(
     assert judgement.accepted == READERS
 
 
-@pytest.mark.parametrize("point", [Point.CLAIM_UNCOMMITTED, Point.OUTCOME_UNCOMMITTED], ids=lambda point: point.value)
+IN_A_TRANSACTION = pytest.mark.parametrize(
+    "point", [Point.CLAIM_UNCOMMITTED, Point.OUTCOME_UNCOMMITTED], ids=lambda point: point.value
+)
+
+
+@IN_A_TRANSACTION
 def test_a_worker_asleep_in_a_transaction_holds_up_its_own_batch_only(
     postgresql_prepared: str, tmp_path: Path, sandbox: SandboxServer, point: Point, record: Record
 ) -> None:
@@ -83,4 +88,25 @@ def test_a_worker_asleep_in_a_transaction_holds_up_its_own_batch_only(
         on_it.wait_for(on_it.is_sent, "the issue is sent")
         judgement = on_it.judgement()
     record(f"asleep at {point.value}", judgement)
+    assert judgement.accepted == READERS
+
+
+@IN_A_TRANSACTION
+def test_a_server_that_ends_idle_transactions_frees_what_a_worker_fell_asleep_with(
+    postgresql_prepared: str, tmp_path: Path, sandbox: SandboxServer, point: Point, record: Record
+) -> None:
+    """As docs/scale-out.md advises, for machines that vanish without a word."""
+    with play(postgresql_prepared, tmp_path, sandbox, lease=2.0, patience=1.0) as on_it:
+        name = on_it.scene.database.rpartition("/")[2]
+        on_the_server(f"ALTER DATABASE {name} SET idle_in_transaction_session_timeout = '1s'")
+        on_it.publish()
+        sleeper = fall_asleep(on_it, point)
+        on_it.start(stage.work)
+        on_it.wait_for(on_it.is_sent, "the other worker has finished")
+        before = rows_of(on_it.scene.database, OUTCOMES)
+        wake(sleeper)
+        on_it.let_all_have_turns()
+        assert rows_of(on_it.scene.database, OUTCOMES) == before
+        judgement = on_it.judgement()
+    record(f"asleep at {point.value}, ended by the server", judgement)
     assert judgement.accepted == READERS
