@@ -16,7 +16,7 @@ install: .venv/base.stamp ## make .venv with the pinned packages
 demo: .venv/base.stamp ## run everything here with sample content; ARGS=--once sends one issue, reports and ends
 	@$(BIN)/python manage.py demo $(ARGS)
 
-test: test-sqlite ## run the tests on SQLite; the other targets are for PostgreSQL, real processes, faults and scale
+test: test-sqlite ## run the tests on SQLite, a few kills included; the other targets are for PostgreSQL, real processes, faults and scale
 
 test-sqlite: .venv/dev.stamp
 	$(BIN)/python -m pytest -n auto -m "not postgresql and not processes and not fidelity and not faults and not scale" $(ARGS)
@@ -28,7 +28,7 @@ test-journeys: .venv/dev.stamp ## start real processes and drive them over HTTP,
 	$(BIN)/python -m pytest -n 2 -m "processes and not postgresql and not faults and not scale" $(ARGS)
 	$(BIN)/python -m tests.postgresql $(BIN)/python -m pytest -n 2 -m "processes and not browser and not own_database and not faults and not scale" $(ARGS)
 
-test-faults: .venv/dev.stamp ## kill processes at every point of an issue's way; writes docs/faults.md
+test-faults: .venv/dev.stamp ## kill and stop processes at every point of an issue's way, break net, clock and database; writes docs/faults.md
 	$(BIN)/python -m tests.postgresql $(BIN)/python -m pytest tests/faults -n 2 -m faults --faults-table=docs/faults.md $(ARGS)
 
 test-scale: .venv/dev.stamp ## kill Celery workers on real brokers; SCALE_READERS=100000 for the run of docs/scale-out.md
