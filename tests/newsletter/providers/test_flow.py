@@ -251,15 +251,18 @@ def test_four_workers_take_each_slot_once() -> None:
 
 
 @pytest.mark.processes
-@pytest.mark.parametrize("limit", [5, pytest.param(2, marks=pytest.mark.faults)])
-def test_two_workers_share_a_strict_limit_without_a_refusal(tmp_path: Path, limit: int) -> None:
+@pytest.mark.parametrize(
+    ("limit", "workers"),
+    [(5, 2), pytest.param(2, 2, marks=pytest.mark.faults), pytest.param(10, 4, marks=pytest.mark.faults)],
+)
+def test_workers_share_a_strict_limit_without_a_refusal(tmp_path: Path, limit: int, workers: int) -> None:
     readers = 100 * limit * 2
     with outside(tmp_path) as installation:
         installation.environment["UNDO_SECONDS"] = "0"
         installation.run("-m", "tests.outside", "seed", str(readers))
         installation.processes.start_sandbox("--webhook-url", "", "--rate-limit", str(limit))
-        for name in ("worker", "second worker"):
-            installation.processes.start_worker(name)
+        for number in range(workers):
+            installation.processes.start_worker(f"worker {number}")
         wait_until(lambda: installation.messages() == readers, "everybody has it")
         ledger = installation.sandbox("/sandbox/ledger")
     assert (ledger["messages"], ledger["recipients"]) == (readers, readers)
