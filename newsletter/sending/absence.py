@@ -10,10 +10,14 @@ import datetime
 import logging
 
 from django.conf import settings
-from django.db.models import Max
+from django.db import transaction
+from django.db.models import Max, Q
 from django.utils import timezone
 
-from newsletter.models import Issue, IssueStatus, WorkerHeartbeat, WrongStatus
+from newsletter.models import Issue, IssueStatus, IssueTransition, WorkerHeartbeat, WrongStatus
+
+#: Sends that go on without a person as soon as a provider takes mail.
+IS_ABOUT_TO_GO_ON = Q(status=IssueStatus.PAUSED, waits_for_provider=True)
 
 log = logging.getLogger(__name__)
 
@@ -33,7 +37,21 @@ def hold_what_was_under_way() -> int:
         "a backup of then. In that case readers may have this issue already: compare with your provider's log. "
         "Resume it if they have not, cancel the rest if they have."
     )
-    return sum(_hold(issue, reason) for issue in Issue.objects.filter(status=IssueStatus.SENDING))
+    held = sum(_hold(issue, reason) for issue in Issue.objects.filter(status=IssueStatus.SENDING))
+    return held + sum(_keep(issue, reason) for issue in Issue.objects.filter(IS_ABOUT_TO_GO_ON))
+
+
+def _keep(issue: Issue, reason: str) -> bool:
+    """What was only waiting for a provider must not go on by itself either, once one takes mail."""
+    with transaction.atomic():
+        kept = Issue.objects.filter(IS_ABOUT_TO_GO_ON, pk=issue.pk).update(
+            waits_for_provider=False, hold_reason=reason[:500]
+        )
+        if kept:
+            IssueTransition.objects.create(
+                issue=issue, source=issue.status, target=issue.status, by="worker", reason=reason[:500]
+            )
+    return bool(kept)
 
 
 def _hold(issue: Issue, reason: str) -> bool:

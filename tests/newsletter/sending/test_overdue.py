@@ -24,6 +24,7 @@ from newsletter.sending.schedule import (
     start_due_issues,
     unschedule_issue,
 )
+from newsletter.sending.standstill import pause_or_go_on
 from tests import people
 from tests.publications import address_everybody, post_everything, start_sending
 
@@ -98,6 +99,18 @@ def test_a_send_in_a_restored_database_waits_and_says_what_to_compare(under_way:
     assert post_everything(provider) == 0
     resume_issue(under_way, by="Edda")
     assert post_everything(provider) == 1
+
+
+def test_a_send_that_waited_for_its_provider_in_a_restored_database_does_not_go_on_by_itself(
+    under_way: Issue, provider: Provider
+) -> None:
+    Issue.objects.update(status=IssueStatus.PAUSED, waits_for_provider=True, hold_reason="The quota is used up.")
+    last_seen(datetime.timedelta(days=3))
+    assert hold_what_was_under_way() == 1
+    pause_or_go_on((provider,))
+    under_way.refresh_from_db()
+    assert under_way.status == IssueStatus.PAUSED
+    assert "restored from a backup" in under_way.hold_reason
 
 
 @pytest.mark.parametrize("ago", [datetime.timedelta(minutes=3), None], ids=["a short stop", "stopped in order"])
