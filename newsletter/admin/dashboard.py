@@ -11,8 +11,9 @@ from django.http import HttpRequest, HttpResponse
 
 from newsletter.admin.issue_list import Tally, tallies_of
 from newsletter.admin.moments import from_now, in_zone
-from newsletter.admin.pages import home_of, page_url, pill_of
+from newsletter.admin.pages import SEND_PERMISSION, home_of, page_url, pill_of
 from newsletter.models import PUBLISHED, Issue, IssueStatus, SlotRun
+from newsletter.sending.schedule import STARTABLE
 from newsletter.sending.slots import outlook
 from newsletter.watch.progress import progress_of
 from newsletter.watch.symptoms import Symptom, symptoms
@@ -68,14 +69,15 @@ def show_dashboard(request: HttpRequest) -> HttpResponse:
     """Stock Django's first page, with ours above it for those who may see issues."""
     index: Callable[..., HttpResponse] = admin.site.index
     may_see = request.user.is_active and request.user.has_perm(VIEW_PERMISSION)
-    return index(request, {"dashboard": dashboard() if may_see else None})
+    may_send = request.user.has_perm(SEND_PERMISSION)
+    return index(request, {"dashboard": dashboard(may_send=may_send) if may_see else None})
 
 
-def dashboard() -> Dashboard:
+def dashboard(*, may_send: bool) -> Dashboard:
     """Read from the rows, in a dozen queries whatever the size of the lists."""
     readers = Subscription.objects.all()
     return Dashboard(
-        symptoms=[(symptom, _link_of(symptom)) for symptom in symptoms()],
+        symptoms=[(symptom, _link_of(symptom, may_send)) for symptom in symptoms()],
         next=_next(),
         last=_last(),
         active=readers.filter(state=SubscriptionState.ACTIVE).count(),
@@ -83,9 +85,12 @@ def dashboard() -> Dashboard:
     )
 
 
-def _link_of(symptom: Symptom) -> str:
+def _link_of(symptom: Symptom, may_send: bool) -> str:
+    """Where it is decided, if this person may decide it; else where the issue is looked at."""
     issue = symptom.issue
-    return home_of(issue) if issue is not None else ""
+    if issue is None:
+        return ""
+    return page_url(issue, "schedule") if may_send and issue.status in STARTABLE else home_of(issue)
 
 
 def _next() -> list[Coming]:

@@ -132,15 +132,18 @@ class SlotInline(SlotTabularInline):
     fields = ("weekday", "time", "is_active", "title", "sections", "what_happens")
     readonly_fields = ("what_happens",)
     verbose_name_plural = "slots: the draft that is marked ready goes out then"
-    formfield_overrides = {models.TextField: {"widget": forms.Textarea(attrs={"rows": 2, "cols": 24})}}
+    formfield_overrides = {
+        models.TextField: {"widget": forms.Textarea(attrs={"rows": 2, "cols": 24})},
+        models.TimeField: {"widget": forms.TimeInput(attrs={"type": "time"}, format="%H:%M")},
+    }
 
     @admin.display(description="Next and last")
     def what_happens(self, slot: Slot) -> str:
-        """When it comes next, and what became of it the last time."""
+        """When it comes next, what is wrong with that, and what became of it the last time."""
         runs = list(slot.runs.all()[:2])
-        ahead = [f"Next on {run.date:%Y-%m-%d}." for run in runs if run.finished_at is None]
+        ahead = [f"Next on {run.date:%Y-%m-%d}. {run.outcome}" for run in runs if run.finished_at is None]
         last = [f"{run.date:%Y-%m-%d}: {run.outcome}" for run in runs if run.finished_at is not None]
-        return " ".join([*ahead, *last[:1]]) or "Not yet planned: a worker does that."
+        return " ".join(filter(None, [slot.problem, *ahead, *last[:1]])) or "Not yet planned: a worker does that."
 
     def has_view_permission(self, request: HttpRequest, obj: Newsletter | None = None) -> bool:
         """As for the newsletter."""

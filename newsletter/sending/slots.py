@@ -127,7 +127,10 @@ def _try_to(plan: Callable[[], object], slot: Slot) -> None:
     except DATABASE_IS_GONE:
         raise
     except Exception as error:
-        problem = f"Its next day could not be planned ({type(error).__name__}: {error}). It is tried again."[:300]
+        problem = f"Its next day could not be planned ({type(error).__name__}); the worker's log says why."
+        if isinstance(error, zoneinfo.ZoneInfoNotFoundError):
+            zone = slot.newsletter.time_zone
+            problem = f"Its next day could not be planned: this machine knows no time zone “{zone}”. Choose another."
         if problem != slot.problem:
             log.exception("slot %s cannot be planned; it is tried again", slot.pk)
     if problem != slot.problem:

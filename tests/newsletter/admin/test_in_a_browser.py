@@ -14,7 +14,8 @@ from django.urls import reverse
 from playwright.sync_api import BrowserContext, Dialog, Locator, Page, Route, sync_playwright
 
 from newsletter.content.store import load_content
-from newsletter.models import Issue
+from newsletter.models import Issue, Slot, Weekday
+from newsletter.sending.slots import plan_slots
 from tests.feeds import make_items
 from tests.newsletter.admin.pages import page_of
 from tests.people import ada
@@ -70,13 +71,17 @@ def test_no_page_breaks_the_policy_or_scrolls_sideways(live_server: Any, edda: C
     draft, started = make_issue(), start_sending(make_issue("issue-2"))
     ada(make_newsletter())
     make_items(1, 2, 3)
+    Slot.objects.create(newsletter=draft.newsletter, weekday=Weekday.TUESDAY, title="Harbour Notes, {date}")
+    plan_slots()
     address_everybody()
     urls = [
         page_of(draft, name)
         for name in ("change", "revisions", "compare", "preview", "check", "test", "schedule", "send_now", "delete")
     ]
     urls += [page_of(draft, name) for name in ("feeds", "link")]
-    urls += [page_of(started, name) for name in ("change", "preview", "report", "pause", "cancel")]
+    urls += [page_of(started, name) for name in ("change", "preview", "report", "pause", "cancel", "undo")]
+    urls += [page_of(draft, name) for name in ("ready", "not_ready")]
+    urls.append(reverse("admin:newsletter_newsletter_change", args=[draft.newsletter.pk]))
     urls += [reverse(f"admin:newsletter_issue_{name}") for name in ("changelist", "add", "import")]
     urls.append(reverse("admin:index"))
     complaints: list[str] = []
@@ -89,6 +94,8 @@ def test_no_page_breaks_the_policy_or_scrolls_sideways(live_server: Any, edda: C
                 complaints.append(f"{url} did not open")
             if page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth"):
                 complaints.append(f"{url} scrolls sideways")
+            if page.locator("[hidden]:visible").count():
+                complaints.append(f"{url} shows what is hidden")
     assert complaints == []
 
 

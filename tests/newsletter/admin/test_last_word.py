@@ -70,7 +70,7 @@ def test_the_refused_are_counted_and_tried_again(edda: Client, issue: Issue) -> 
 def test_a_draft_is_marked_ready_for_the_next_slot(edda: Client, issue: Issue) -> None:
     Slot.objects.create(newsletter=issue.newsletter, weekday=Weekday.TUESDAY, time=datetime.time(7))
     plan_slots()
-    assert "The next slot is Tuesdays 07:00" in words_on(edda.get(page_of(issue, "schedule")))
+    assert "The next slot for it is Tuesdays 07:00" in words_on(edda.get(page_of(issue, "schedule")))
     assert "It goes out then as it is now" in words_on(edda.get(page_of(issue, "ready")))
     confirm(edda, issue, "ready")
     issue.refresh_from_db()
@@ -133,6 +133,8 @@ def test_slots_are_set_on_the_page_of_the_newsletter(edda: Client, issue: Issue)
     assert "Not yet planned" in words_on(edda.get(url))
     plan_slots()
     assert "Next on 2" in words_on(edda.get(url))
+    Slot.objects.update(problem="This machine knows no time zone “Mars/Olympus”.")
+    assert "This machine knows no time zone “Mars/Olympus”. Next on 2" in words_on(edda.get(url))
 
 
 def test_the_waves_are_said_back_before_they_count(edda: Client, issue: Issue) -> None:
