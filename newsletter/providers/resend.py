@@ -12,7 +12,6 @@ import base64
 import datetime
 import ssl
 from collections.abc import Callable, Iterator, Mapping
-from email.utils import parsedate_to_datetime
 from functools import lru_cache
 from typing import Any, ClassVar, cast
 
@@ -36,6 +35,7 @@ from newsletter.providers.base import (
     account_of,
     cleaned,
 )
+from newsletter.providers.clock import ClockWatch, skew_of
 from newsletter.providers.resend_answers import HALTING, AnswersBefore, number_in, outcome_of_refusal
 from newsletter.providers.resend_list import ResendList
 from newsletter.providers.resend_receipts import read_event, verified
@@ -67,6 +67,7 @@ class PooledClient(resend.HTTPClient):
 
     def __init__(self, connections: int = 8) -> None:
         self._pool = urllib3.PoolManager(maxsize=connections, block=True, retries=False, timeout=TIMEOUT)
+        self._clock_watch = ClockWatch()
 
     def request(
         self,
@@ -87,6 +88,7 @@ class PooledClient(resend.HTTPClient):
         response = self._pool.request(
             method.upper(), url, body=pieces, headers=sent, redirect=False, preload_content=False
         )
+        self._clock_watch.look(response.headers)
         reached(Point.ANSWER_BEGUN)
         answer = response.data
         reached(Point.ANSWER_READ)
@@ -258,7 +260,7 @@ def _check_up_of(status: int, body: bytes, headers: Mapping[str, str]) -> CheckU
     except orjson.JSONDecodeError:
         said = None
     said = said if isinstance(said, dict) else {}
-    name, skew = str(said.get("name", ""))[:64], _clock_skew(headers)
+    name, skew = str(said.get("name", ""))[:64], skew_of(headers)
     if status == 200:
         listed = [item for item in said.get("data") or () if isinstance(item, dict)]
         domains = {str(item.get("name"))[:255]: str(item.get("status"))[:32] for item in listed}
@@ -272,16 +274,6 @@ def _check_up_of(status: int, body: bytes, headers: Mapping[str, str]) -> CheckU
     is_refused = status in {400, 401, 403} or name in HALTING
     what = "does not accept the key" if is_refused else "answers, but not as it should"
     return CheckUp(is_well=False, sentence=f"Resend {what} ({status} {name}).".replace(" )", ")"), clock_skew=skew)
-
-
-def _clock_skew(headers: Mapping[str, str]) -> float | None:
-    """Seconds by which the clock of the answer's Date header is ahead of ours."""
-    try:
-        said = parsedate_to_datetime(headers["date"])
-    except (KeyError, ValueError):
-        return None
-    said = said if said.tzinfo else said.replace(tzinfo=datetime.UTC)
-    return (said - datetime.datetime.now(datetime.UTC)).total_seconds()
 
 
 def outcome_of_error(error: ResendError) -> Outcome:

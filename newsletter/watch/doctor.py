@@ -19,14 +19,12 @@ from newsletter.configuration import is_loopback
 from newsletter.models import OPEN_BATCH_STATES, Batch, Issue, IssueStatus
 from newsletter.providers import get_route
 from newsletter.providers.base import CanCheckUp, CheckUp, Provider
+from newsletter.providers.clock import LARGEST_SKEW
 from newsletter.watch.health import READ_ONLY, database_file, migrations_to_apply, takes_no_writes
 from newsletter.watch.hindrances import hindrances_of, pace_symptoms
 from newsletter.watch.progress import progress_of
 from newsletter.watch.symptoms import Grade, Symptom, lost_worker_symptoms, symptoms
 from newsletter.watch.wording import counted, duration, ended
-
-#: Seconds that our clock and the provider's may differ; webhooks are refused at 300 (R-131).
-LARGEST_SKEW = 60.0
 
 #: Seconds that the broker has for its answer.
 BROKER_TIMEOUT = 3
