@@ -107,6 +107,8 @@ class MessageResult:
     fate: Fate
     id: str = ""
     reason: str = ""
+    extent: Extent = Extent.ISSUE
+    """With HALTED."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,8 +139,9 @@ def outcome_of_each(results: Sequence[MessageResult], *, rate_limit: float | Non
     else:
         kind = OutcomeKind.PARTIAL
     each = tuple(results) if kind is OutcomeKind.PARTIAL else ()
+    extent = next((result.extent for result in results if result.fate is Fate.HALTED), Extent.ISSUE)
     reason = next((result.reason for result in results if result.reason), "")
-    return Outcome(kind=kind, ids=ids, results=each, reason=reason, rate_limit=rate_limit)
+    return Outcome(kind=kind, ids=ids, results=each, reason=reason, extent=extent, rate_limit=rate_limit)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -332,13 +332,10 @@ class Connection:
 
 def _refused(code: int, said: bytes, *, permanent: Fate, for_now: Fate) -> MessageResult:
     if code in LOGIN_NEEDED:
-        fate = Fate.HALTED
-    elif 500 <= code < 600:
-        fate = permanent
-    else:
-        # 4xx; an answer that is none ends the post, as nothing behind it can be understood either.
-        fate = for_now if 400 <= code < 500 else Fate.NOT_TRIED
-    return MessageResult(fate=fate, reason=_sentence(code, said))
+        return MessageResult(fate=Fate.HALTED, reason=_sentence(code, said), extent=Extent.TEAM)
+    # 4xx; an answer that is none ends the post, as nothing behind it can be understood either.
+    otherwise = for_now if 400 <= code < 500 else Fate.NOT_TRIED
+    return MessageResult(fate=permanent if 500 <= code < 600 else otherwise, reason=_sentence(code, said))
 
 
 def _sentence(code: int, said: bytes | str) -> str:

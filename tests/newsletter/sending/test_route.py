@@ -20,7 +20,7 @@ from newsletter.sending.post import post_next, record_outcome
 from newsletter.sending.reconcile import hold_the_hopeless
 from newsletter.sending.standstill import pause_or_go_on
 from tests import people
-from tests.mail_server import MailServer, connect_to, running_mail_server
+from tests.mail_server import MailFault, MailServer, connect_to, running_mail_server
 from tests.publications import address_everybody, let_time_pass, make_issue, start_sending
 from tests.sandboxes import provider_of
 
@@ -186,3 +186,25 @@ def test_doubt_under_a_key_that_is_another_now_is_held_since_another_team_would_
     hold_the_hopeless(other)
     held = Batch.objects.get(pk=claimed.pk)
     assert (held.state, "under another key" in held.reason) == (BatchState.HELD, True)
+
+
+def test_a_mail_server_that_wants_a_login_after_all_leaves_the_rest_to_the_next(
+    under_way: Issue, route: tuple[Provider, ...], sandbox: SandboxServer, mail_server: MailServer
+) -> None:
+    mail_server.plan(MailFault("mail", "530 5.7.0 authentication required", after=1, times=99))
+    turned = (route[1], route[0])
+    post_all(turned)
+    under_way.refresh_from_db()
+    assert (under_way.status, look(route[1]).standing) == (IssueStatus.SENDING, Standing.HALTED)
+    assert len(mail_server.recipients()) == 1
+    assert sandbox.ledger.summary()["recipients"] == 29
+    assert report_of(under_way).accepted == 30
+
+
+def test_a_sender_that_the_mail_server_refuses_pauses_the_issue_and_goes_to_nobody_else(
+    under_way: Issue, route: tuple[Provider, ...], sandbox: SandboxServer, mail_server: MailServer
+) -> None:
+    mail_server.plan(MailFault("mail", "550 5.7.1 sender not allowed", times=99))
+    post_all((route[1], route[0]))
+    under_way.refresh_from_db()
+    assert (under_way.status, sandbox.ledger.summary()["messages"]) == (IssueStatus.PAUSED, 0)
