@@ -36,6 +36,10 @@ log = logging.getLogger(__name__)
 #: whose post takes longer may be overtaken: by the same bytes under the same key.
 LEASE = datetime.timedelta(seconds=90)
 
+#: Attempts after which a batch in doubt is not taken first any more while the provider does not answer: if it is this
+#: one that gets no answer, the others must not wait for it. Of two in doubt each has twice as many, and so on.
+MOST_PROBES = 5
+
 #: How long a batch that cannot be built waits until it is tried again, so that it keeps no other from going out.
 SET_ASIDE = datetime.timedelta(minutes=5)
 
@@ -78,8 +82,9 @@ def claim_batch(
 
     A batch that must not be posted (everybody left, its key expired, a receipt told) is settled on the way, one that
     cannot be built is set aside, and the next is taken. While the provider does not answer, `doubtful_first` tries
-    what is in doubt already, so that an outage does not put one batch after the other in doubt; `only_doubtful` takes
-    nothing else, for a provider whose turn it is not. What is in doubt at one provider is never given to another.
+    what is in doubt already, so that an outage does not put one batch after the other in doubt, each of them a few
+    times; `only_doubtful` takes nothing else, for a provider whose turn it is not. What is in doubt at one provider is
+    never given to another.
     """
     waiting = partial(_next_batch, provider, doubtful_first=doubtful_first, only_doubtful=only_doubtful)
     while waiting().exists():
@@ -129,15 +134,18 @@ def _next_batch(provider: Provider, *, doubtful_first: bool, only_doubtful: bool
     now = timezone.now()
     # Bytes from before providers were noted down may be anybody's.
     is_its_own = Q(provider__in=(carrier_of(provider), "")) & ~Q(state=BatchState.READY)
-    doubtful = Batch.objects.in_doubt(now).filter(is_its_own)
-    if doubtful_first and doubtful.exists():
-        batches = doubtful
+    if doubtful_first and (probes := _probes(Batch.objects.in_doubt(now).filter(is_its_own))).exists():
+        batches = probes
     elif only_doubtful:
         batches = Batch.objects.claimable(now).filter(is_its_own)
     else:
         has_room = Q(state=BatchState.READY) & ~Q(edition__issue__newsletter__in=used_up(now))
         batches = Batch.objects.claimable(now).filter(is_its_own | has_room)
     return batches.select_related("edition__issue").defer(*LARGE)
+
+
+def _probes(doubtful: BatchQuerySet) -> BatchQuerySet:
+    return doubtful.filter(attempts__lt=MOST_PROBES * doubtful.count())
 
 
 def _claim_or_set_aside(batch: Batch, provider: Provider) -> ClaimedBatch | None:

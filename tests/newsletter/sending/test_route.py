@@ -8,9 +8,9 @@ from collections.abc import Iterator
 import pytest
 from django.utils import timezone
 
-from newsletter.models import Batch, BatchState, Issue, IssueStatus, ProviderFlow, Standing
+from newsletter.models import Batch, BatchState, Delivery, Issue, IssueStatus, ProviderFlow, Standing
 from newsletter.providers.base import Outcome, OutcomeKind, Provider, carrier_of
-from newsletter.providers.flow import look
+from newsletter.providers.flow import LONGEST_REST, look
 from newsletter.providers.resend import ResendProvider
 from newsletter.receipts.statistics import report_of
 from newsletter.sandbox import Fault, SandboxServer
@@ -208,3 +208,24 @@ def test_a_sender_that_the_mail_server_refuses_pauses_the_issue_and_goes_to_nobo
     post_all((route[1], route[0]))
     under_way.refresh_from_db()
     assert (under_way.status, sandbox.ledger.summary()["messages"]) == (IssueStatus.PAUSED, 0)
+
+
+def test_one_batch_that_never_gets_an_answer_does_not_hold_up_all_others(
+    under_way: Issue, route: tuple[Provider, ...], sandbox: SandboxServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    only = route[:1]
+    post_batch = only[0].post_batch
+
+    def chokes_on_the_first(body: bytes, *, key: str, size: int) -> Outcome:
+        if b"reader-1@" in body:
+            return Outcome(kind=OutcomeKind.UNKNOWN, reason="Resend answered 502.")
+        return post_batch(body, key=key, size=size)
+
+    monkeypatch.setattr(only[0], "post_batch", chokes_on_the_first)
+    posts = 0
+    while posts < 12 and sandbox.ledger.summary()["recipients"] < 15:
+        let_time_pass(LONGEST_REST)
+        posts += post_next(only)
+    assert sandbox.ledger.summary()["recipients"] == 15
+    assert posts <= 7
+    assert Batch.objects.get(state=BatchState.UNKNOWN).first_delivery == Delivery.objects.order_by("pk")[0].pk
