@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 from django.conf import settings
 from django.db import models, transaction
 from django.db.models import F, Q
+from django.db.models.functions import Now
 from django.urls import reverse
 from django.utils import timezone
 
@@ -56,7 +57,7 @@ class WrongStatus(Exception):
 class IssueQuerySet(models.QuerySet["Issue"]):
     """Questions about issues."""
 
-    def due(self, moment: datetime.datetime) -> IssueQuerySet:
+    def due(self, moment: datetime.datetime | Now) -> IssueQuerySet:
         """Scheduled issues whose time has come, the longest waiting first; not those that wait for a person."""
         is_its_turn = Q(hold_reason="") | Q(next_try_at__lte=moment)
         due = self.filter(is_its_turn, status=IssueStatus.SCHEDULED, scheduled_at__lte=moment)

@@ -7,6 +7,7 @@ from typing import ClassVar
 
 from django.db import models
 from django.db.models import Q
+from django.db.models.functions import Now
 
 from newsletter.models.issue import Issue
 from newsletter.models.newsletter import Newsletter
@@ -59,7 +60,7 @@ class SlotRunQuerySet(models.QuerySet["SlotRun"]):
         """Runs that are planned or due, the next one first."""
         return self.filter(finished_at__isnull=True, slot__is_active=True).order_by("starts_at", "pk")
 
-    def due(self, moment: datetime.datetime) -> SlotRunQuerySet:
+    def due(self, moment: datetime.datetime | Now) -> SlotRunQuerySet:
         """Runs whose time has come, the longest waiting first; one that failed has its turn later."""
         is_its_turn = Q(next_try_at__isnull=True) | Q(next_try_at__lte=moment)
         return self.ahead().filter(is_its_turn, starts_at__lte=moment)

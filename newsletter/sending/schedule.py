@@ -9,6 +9,7 @@ from typing import Any
 from django.conf import settings
 from django.db import InterfaceError, OperationalError, transaction
 from django.db.models import Q
+from django.db.models.functions import Now
 from django.utils import timezone
 
 from newsletter.drill import Point, reached
@@ -172,13 +173,13 @@ def send_now(
 
 
 def start_due_issues() -> bool:
-    """Start the scheduled issue that is due longest; whether there was one.
+    """Start the scheduled issue that is due longest; whether there was one. The database's clock decides (R-131).
 
     One that may no longer be sent (nobody is left to send it to, or not those for whom it was approved) goes back to
     draft with the reason. One that is found too late waits for a person (R-130): nobody wants it at three at night.
     One that fails keeps no other waiting: it says so, and is tried again until it is too late for it.
     """
-    issue = Issue.objects.due(timezone.now()).select_related("newsletter").first()
+    issue = Issue.objects.due(Now()).select_related("newsletter").first()
     if issue is None:
         return False
     try:
@@ -208,7 +209,7 @@ def _try_again_later(issue_pk: int, error: Exception) -> None:
 def _start_due_issue(issue: Issue) -> None:
     with transaction.atomic():
         lock(issue)
-        if not Issue.objects.due(timezone.now()).filter(pk=issue.pk).exists():
+        if not Issue.objects.due(Now()).filter(pk=issue.pk).exists():
             # An editor or another worker was faster; the row says what holds now.
             return
         if _is_overdue(issue):
@@ -226,8 +227,8 @@ def _start_due_issue(issue: Issue) -> None:
 
 
 def _is_overdue(issue: Issue) -> bool:
-    late = timezone.now() - (issue.scheduled_at or timezone.now())
-    return late > datetime.timedelta(minutes=settings.OVERDUE_MINUTES)
+    in_time = Now() - datetime.timedelta(minutes=settings.OVERDUE_MINUTES)
+    return Issue.objects.filter(pk=issue.pk, scheduled_at__lt=in_time).exists()
 
 
 def _wait_for_a_person(issue: Issue) -> None:

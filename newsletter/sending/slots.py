@@ -12,10 +12,12 @@ import logging
 import zoneinfo
 from collections.abc import Callable, Collection, Iterable
 from functools import partial
+from typing import Any
 
 from django.conf import settings
 from django.db import transaction
 from django.db.models import Exists, F, OuterRef
+from django.db.models.functions import Now
 from django.utils import timezone
 
 from newsletter.content.document import IssueContent, SectionContent
@@ -206,9 +208,10 @@ def _free_slug(slot: Slot, day: datetime.date) -> str:
 def start_due_slots() -> bool:
     """Start what is ready for the run that is due longest, or write down why none does; whether there was one.
 
+    The database's clock decides (R-131).
     A run that fails keeps no other waiting: it says so, and is tried again until it is too late for it.
     """
-    run_pk = SlotRun.objects.due(timezone.now()).values_list("pk", flat=True).first()
+    run_pk = SlotRun.objects.due(Now()).values_list("pk", flat=True).first()
     if run_pk is None:
         return False
     try:
@@ -225,21 +228,23 @@ def start_due_slots() -> bool:
 
 def _start_due_slot(run_pk: int) -> None:
     with transaction.atomic():
-        due = SlotRun.objects.due(timezone.now()).filter(pk=run_pk)
+        # A queryset with an annotation has no type that can be written.
+        due: Any = SlotRun.objects.due(Now()).annotate(clock=Now()).filter(pk=run_pk)
         run = due.select_for_update(of=("self",)).select_related("slot__newsletter").first()
         if run is None:
             # Another worker was faster.
             return
         # The rules of the zone may have changed since it was planned.
-        if instant_on(run.slot, run.date) <= timezone.now():
-            run.outcome, run.finished_at = _run(run)[:500], timezone.now()
+        if instant_on(run.slot, run.date) <= run.clock:
+            run.outcome, run.finished_at = _run(run, run.clock)[:500], run.clock
             log.info("slot %s: %s", run.slot_id, run.outcome)
             run.save()
         else:
-            _renew(run)
+            run.starts_at = instant_on(run.slot, run.date)
+            run.save(update_fields=["starts_at"])
 
 
-def _run(run: SlotRun) -> str:
+def _run(run: SlotRun, now: datetime.datetime) -> str:
     """Start the issue of this run; what became of it, as a sentence."""
     others = SlotRun.objects.ahead().exclude(pk=run.pk).filter(slot__newsletter=run.slot.newsletter)
     promised = set(others.values_list("issue", flat=True))
@@ -248,7 +253,7 @@ def _run(run: SlotRun) -> str:
         _hold_draft(run.issue_id, f"Its slot ({run}) came, and it was not marked ready. Send or schedule it by hand.")
         return NOBODY_READY
     run.issue = issue
-    late = timezone.now() - run.starts_at
+    late = now - run.starts_at
     if late > datetime.timedelta(minutes=settings.OVERDUE_MINUTES):
         reason = f"Its slot ({run}) was found {late.total_seconds() / 60:,.0f} minutes late, so nothing was sent."
         return _hold_draft(issue.pk, f"{reason} Send it now if that is still right, or mark it ready for the next.")

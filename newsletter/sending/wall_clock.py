@@ -48,9 +48,11 @@ def instant_of(wall: datetime.datetime, zone_name: str) -> datetime.datetime:
     if first == second:
         return first
     shown = f"{wall:%Y-%m-%d %H:%M}"
-    if first.astimezone(zone).replace(tzinfo=None) != wall:
+    if (later := first.astimezone(zone)).replace(tzinfo=None) != wall:
+        earlier = second.astimezone(zone)
         raise NoSuchTime(
-            f"{shown} does not exist in {zone_name}: clocks are set forward over it. Choose a time before or after."
+            f"{shown} does not exist in {zone_name}: clocks are set forward over it. Choose a time before or after, "
+            f"such as {earlier:%Y-%m-%d %H:%M} or {later:%Y-%m-%d %H:%M}."
         )
     raise NoSuchTime(
         f"{shown} comes twice in {zone_name}, because clocks are set back: at {first:%H:%M} and at {second:%H:%M} UTC. "

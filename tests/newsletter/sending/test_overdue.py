@@ -174,3 +174,17 @@ def test_a_pause_holds_from_the_very_next_batch(issue: Issue, provider: Provider
     assert claim_batch(provider)
     pause_issue(issue, by="Edda", reason="A wrong link.")
     assert claim_batch(provider) is None
+
+
+@pytest.mark.parametrize("hours", [-2, 2], ids=["behind", "ahead"])
+def test_the_clock_of_a_worker_that_is_wrong_starts_nothing_early_and_holds_nothing(
+    scheduled: Issue, monkeypatch: pytest.MonkeyPatch, hours: int
+) -> None:
+    real = timezone.now
+    for minutes, status in ((60, IssueStatus.SCHEDULED), (-1, IssueStatus.SENDING)):
+        Issue.objects.update(scheduled_at=real() + datetime.timedelta(minutes=minutes))
+        with monkeypatch.context() as broken:
+            broken.setattr(timezone, "now", lambda: real() + datetime.timedelta(hours=hours))
+            start_due_issues()
+        scheduled.refresh_from_db()
+        assert (scheduled.status, scheduled.hold_reason) == (status, "")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import itertools
 import zoneinfo
 from typing import Any
 
@@ -371,3 +372,65 @@ def test_a_run_that_is_over_is_not_forgotten_when_its_slot_is_moved(slot: Slot) 
     stale.slot.refresh_from_db()
     slots_module._renew(stale)
     assert SlotRun.objects.filter(pk=stale.pk, finished_at__isnull=False).exists()
+
+
+# --- Clocks ----------------------------------------------------------------------------------------------------------
+
+TWENTY_ZONES = (
+    *ZONES,
+    *("America/Sao_Paulo", "America/St_Johns", "Asia/Amman", "Asia/Kathmandu", "Asia/Tehran", "Asia/Tokyo"),
+    *("Atlantic/Azores", "Australia/Adelaide", "Europe/Dublin", "Europe/London", "Pacific/Apia"),
+    *("Pacific/Auckland", "Pacific/Chatham", "Pacific/Kiritimati"),
+)
+
+
+@pytest.mark.parametrize("zone", TWENTY_ZONES)
+def test_seven_in_the_morning_stays_seven_for_five_years(zone: str) -> None:
+    slot = Slot(newsletter=Newsletter(time_zone=zone), weekday=Weekday.TUESDAY, time=datetime.time(7))
+    tuesdays = [datetime.date(2026, 1, 6) + datetime.timedelta(weeks=week) for week in range(5 * 52)]
+    instants = [instant_on(slot, day) for day in tuesdays]
+    assert {instant.astimezone(zoneinfo.ZoneInfo(zone)).time() for instant in instants} == {datetime.time(7)}
+    assert [instant.astimezone(zoneinfo.ZoneInfo(zone)).date() for instant in instants] == tuesdays
+
+
+def test_a_year_of_tuesdays_has_one_run_each_though_the_clock_goes_back_and_forth(
+    slot: Slot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = timezone.now()
+    monkeypatch.setattr(timezone, "now", lambda: clock)
+    for _ in range(53):
+        plan_slots()
+        run = slot.runs.get(finished_at__isnull=True)
+        for hours in (0, -1, 0):
+            clock = run.starts_at + datetime.timedelta(hours=hours, minutes=1)
+            plan_slots()
+            assert slot.runs.filter(finished_at__isnull=True).count() == 1
+        SlotRun.objects.filter(pk=run.pk).update(finished_at=clock)
+    days = list(slot.runs.order_by("date").values_list("date", flat=True))
+    assert [later - earlier for earlier, later in itertools.pairwise(days)] == [datetime.timedelta(weeks=1)] * 52
+
+
+@pytest.mark.parametrize("hours", [-2, 2], ids=["behind", "ahead"])
+def test_the_clock_of_a_worker_that_is_wrong_decides_nothing(
+    slot: Slot, monkeypatch: pytest.MonkeyPatch, hours: int
+) -> None:
+    """A slot that is due starts in time, and one that is not due does not start."""
+    mark_ready(make_issue(), by="Edda")
+    plan_slots()
+    due = make_due(slot, 1)
+    wrong = timezone.now() + datetime.timedelta(hours=hours)
+    with monkeypatch.context() as broken:
+        broken.setattr(timezone, "now", lambda: wrong)
+        take_turns()
+    due.refresh_from_db()
+    assert due.outcome == "“Taller cranes” went out."
+    ahead = SlotRun.objects.create(slot=slot, date=due.date + datetime.timedelta(days=1), starts_at=soon())
+    with monkeypatch.context() as broken:
+        broken.setattr(timezone, "now", lambda: wrong)
+        assert not start_due_slots()
+    ahead.refresh_from_db()
+    assert ahead.finished_at is None
+
+
+def soon() -> datetime.datetime:
+    return timezone.now() + datetime.timedelta(hours=1)

@@ -19,16 +19,18 @@ def test_a_wall_time_is_the_instant_at_which_clocks_there_show_it() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "zone"),
+    ("text", "zone", "choices"),
     [
-        ("2027-03-28T02:30", "Europe/Berlin"),
-        ("2026-10-04T02:15", "Australia/Lord_Howe"),
-        ("2011-12-30T12:00", "Pacific/Apia"),
+        ("2027-03-28T02:30", "Europe/Berlin", "2027-03-28 01:30 or 2027-03-28 03:30"),
+        ("2026-10-04T02:15", "Australia/Lord_Howe", "2026-10-04 01:45 or 2026-10-04 02:45"),
+        ("2011-12-30T12:00", "Pacific/Apia", "2011-12-29 12:00 or 2011-12-31 12:00"),
     ],
 )
-def test_a_time_that_clocks_skip_is_refused(text: str, zone: str) -> None:
-    with pytest.raises(NoSuchTime, match="does not exist"):
+def test_a_time_that_clocks_skip_is_refused_with_choices_that_exist(text: str, zone: str, choices: str) -> None:
+    with pytest.raises(NoSuchTime, match=f"does not exist.* such as {choices}"):
         instant_of(wall(text), zone)
+    for choice in choices.split(" or "):
+        assert instant_of(wall(choice), zone).tzinfo is datetime.UTC
 
 
 def test_a_time_that_comes_twice_is_refused_with_both_instants() -> None:
