@@ -311,11 +311,18 @@ def _show_scheduled(request: HttpRequest, issue: Issue) -> HttpResponse:
         step="schedule",
         audience=audience_for(issue),
         same_readers=bool(issue.manifest_sha256),
+        changes=_changes_of(issue),
         waves=_waves(issue, LocalTime.of(issue)),
         in_words=in_zone(issue.scheduled_at, issue.scheduled_zone),
         in_utc=in_zone(issue.scheduled_at, "UTC"),
         from_now=from_now(issue.scheduled_at),
     )
+
+
+def _changes_of(issue: Issue) -> list[tuple[str, str]]:
+    """What happened to the schedule since it was made, the newest first, on the clocks of its zone (R-128)."""
+    notes = issue.transitions.filter(source=IssueStatus.SCHEDULED, target=IssueStatus.SCHEDULED).order_by("-pk")
+    return [(in_zone(note.at, issue.scheduled_zone, short=True), note.reason) for note in notes[:5]]
 
 
 def _waves(issue: Issue, local: LocalTime | None) -> list[tuple[str, Wave]]:

@@ -14,6 +14,7 @@ from django.utils import timezone
 from newsletter.admin import schedule
 from newsletter.content.store import save_content
 from newsletter.models import Delivery, Issue, IssueStatus, IssueTransition
+from newsletter.sending import schedule as sending_schedule
 from tests.newsletter.admin.pages import confirm, form_data, form_on, page_of, words_on
 from tests.people import many_readers
 from tests.publications import address_everybody, content, make_newsletter
@@ -203,3 +204,15 @@ def test_of_twenty_presses_at_once_one_starts_and_the_others_are_told(edda: Clie
     assert IssueTransition.objects.filter(target=IssueStatus.SENDING).count() == 1
     address_everybody()
     assert Delivery.objects.count() == 1
+
+
+def test_a_start_that_moved_by_itself_is_told_on_the_page_of_the_schedule(
+    edda: Client, issue: Issue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    confirm(edda, issue, "schedule", given=SUMMER)
+    assert "What happened since" not in words_on(edda.get(page_of(issue, "schedule")))
+    an_hour_later = datetime.datetime(2037, 7, 1, 6, tzinfo=datetime.UTC)
+    monkeypatch.setattr(sending_schedule, "nearest_instant_of", lambda wall, zone: an_hour_later)
+    sending_schedule.renew_instants()
+    shown = words_on(edda.get(page_of(issue, "schedule")))
+    assert "Starts at 2037-07-01 06:00 UTC, not at 2037-07-01 05:00 UTC: clocks or readers moved." in shown
