@@ -66,7 +66,7 @@ def _meaning_of_resume(issue: Issue) -> tuple[str, ...]:
 
 def _meaning_of_undo(issue: Issue) -> tuple[str, ...]:
     return (
-        "It becomes a draft again, as if it had not been started. That works while nothing of it was posted.",
+        "It becomes a draft again, as if it had not been started. That works while nothing of it is out.",
         "If the first mails are on their way by now, nothing is changed, and you are told so.",
     )
 

@@ -40,7 +40,7 @@ def test_send_now_can_be_undone_with_one_press_on_the_report(edda: Client, issue
 def test_an_undo_that_comes_too_late_changes_nothing_and_says_so(edda: Client, issue: Issue) -> None:
     start_sending(issue)
     address_everybody()
-    Batch.objects.update(attempts=1)
+    Batch.objects.update(state=BatchState.CLAIMED, attempts=1, payload=b"frozen")
     assert "cannot be undone any more" in words_on(edda.post(page_of(issue, "undo"), follow=True))
     assert status_of(issue) == IssueStatus.SENDING
 

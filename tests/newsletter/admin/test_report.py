@@ -120,11 +120,11 @@ def test_a_send_that_stands_still_is_not_sent_again(edda: Client, on_its_way: Is
 
 def test_a_start_can_be_taken_back_for_as_long_as_nothing_is_out(edda: Client, on_its_way: Issue) -> None:
     report = page_of(on_its_way, "report")
-    assert "No worker has posted any of it so far" in words_on(edda.get(report))
+    assert "None of it has gone out so far" in words_on(edda.get(report))
     on_its_way.move(IssueStatus.PAUSED, by="edda")
     assert f'action="{page_of(on_its_way, "undo")}"' in edda.get(report).content.decode()
     before = version_of(edda, on_its_way)
-    Batch.objects.update(attempts=1)
+    Batch.objects.update(state=BatchState.CLAIMED, payload=b"frozen")
     assert "Nothing is out yet" not in words_on(edda.get(report))
     assert version_of(edda, on_its_way) != before
 

@@ -16,6 +16,7 @@ from pytest_django import Settings
 from newsletter.content.store import save_content
 from newsletter.models import Batch, BatchState, Delivery, DeliveryStatus, Issue, IssueStatus, WrongStatus
 from newsletter.providers.base import Provider
+from newsletter.providers.flow import lift_halts
 from newsletter.sandbox import SandboxServer
 from newsletter.sending.batch import claim_batch
 from newsletter.sending.control import pause_issue
@@ -186,6 +187,46 @@ def test_it_can_be_undone_for_as_long_as_no_worker_was_there(sent_now: Issue) ->
     assert nothing_is_out(sent_now)
     undo_send(sent_now, by="Edda")
     assert sent_now.status == IssueStatus.DRAFT
+
+
+def test_a_send_that_the_provider_refused_can_be_undone_mended_and_sent(
+    sent_now: Issue, sandbox: SandboxServer, provider: Provider
+) -> None:
+    let_the_minute_pass()
+    sandbox.configure(api_key="re_another")
+    post_everything(provider)
+    sent_now.refresh_from_db()
+    assert sent_now.status == IssueStatus.PAUSED
+    undo_send(sent_now, by="Edda")
+    sandbox.configure(api_key="re_sandbox")
+    lift_halts(by="Edda")
+    save_content(sent_now, content(subject="Corrected"), by="Edda")
+    send_now(sent_now, by="Edda")
+    address_everybody()
+    let_the_minute_pass()
+    post_everything(provider)
+    assert len(sandbox.ledger.mails_to(people.ADA, time.time())) == 1
+
+
+@pytest.mark.parametrize("state", [BatchState.CLAIMED, BatchState.UNKNOWN, BatchState.HELD, BatchState.ACCEPTED])
+def test_what_is_or_may_be_out_cannot_be_undone(sent_now: Issue, state: BatchState) -> None:
+    Batch.objects.update(state=state, payload=b"frozen")
+    with pytest.raises(WrongStatus, match="cannot be undone any more"):
+        undo_send(sent_now, by="Edda")
+
+
+def test_what_a_person_sent_again_in_doubt_cannot_be_undone(sent_now: Issue) -> None:
+    Batch.objects.update(may_be_out=True)
+    assert not nothing_is_out(sent_now)
+    with pytest.raises(WrongStatus, match="cannot be undone any more"):
+        undo_send(sent_now, by="Edda")
+
+
+def test_a_receipt_outranks_a_batch_that_seems_not_to_be_out(sent_now: Issue) -> None:
+    Delivery.objects.update(delivered_at=timezone.now())
+    with pytest.raises(WrongStatus, match="cannot be undone any more"):
+        undo_send(sent_now, by="Edda")
+    assert Delivery.objects.count() == 1
 
 
 def test_of_two_tabs_the_second_is_told_that_it_is_a_draft(sent_now: Issue) -> None:
