@@ -1,0 +1,162 @@
+"""What docs/deploy and the docs tell an operator to run is there: commands, queues, settings, files."""
+
+from __future__ import annotations
+
+import configparser
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from celery.bin.beat import beat
+from celery.bin.worker import worker
+from django.core.management import get_commands
+
+from newsletter.configuration import PROJECT_ROOT, Configuration
+from newsletter.watch.heartbeat import KINDS
+
+DEPLOY = PROJECT_ROOT / "docs" / "deploy"
+DOCKERFILE = (DEPLOY / "Dockerfile").read_text(encoding="utf-8")
+DOCUMENTS = [PROJECT_ROOT / "README.md", *sorted((PROJECT_ROOT / "docs").glob("*.md"))]
+UNITS = sorted((DEPLOY / "systemd").glob("*.service"))
+
+#: What a service may hold, of the Compose specification, as far as we use it.
+KNOWN_KEYS = {
+    "build", "command", "depends_on", "env_file", "environment", "healthcheck", "image", "ports", "restart", "shm_size",
+    "stop_grace_period", "volumes",
+}  # fmt: skip
+
+#: Seconds that one post may take; a worker that is stopped gets longer.
+LONGEST_POST = 65
+
+
+def services() -> dict[str, dict[str, Any]]:
+    found: dict[str, dict[str, Any]] = yaml.safe_load((DEPLOY / "compose.yaml").read_text(encoding="utf-8"))["services"]
+    return found
+
+
+def ours() -> dict[str, dict[str, Any]]:
+    """The services that run our image, with the command that it has by itself where they name none."""
+    found = {name: service for name, service in services().items() if service["image"] == "newsletter"}
+    return {name: {"command": image_command(), **service} for name, service in found.items()}
+
+
+def image_command() -> list[str]:
+    (command,) = re.findall(r"^CMD (\[.*\])$", DOCKERFILE, re.MULTILINE)
+    words: list[str] = yaml.safe_load(command)
+    return words
+
+
+def check_command(words: list[str]) -> set[str]:
+    """Fail if one of our programs does not know these words; the queues that a Celery worker takes."""
+    program, *rest = [Path(words[0]).name, *words[1:]]
+    if program == "python":
+        assert rest[0] == "manage.py"
+        assert rest[1] in get_commands()
+        return set()
+    if program == "gunicorn":
+        assert rest[0] == "newsletter.wsgi"
+        return set()
+    assert program == "celery"
+    words = [part for word in rest for part in word.split("=", 1)]
+    assert words[:2] == ["--app", "newsletter.celery"]
+    command = {"worker": worker, "beat": beat}[words[2]]
+    known = {option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)}
+    assert {word for word in words[3:] if word.startswith("-")} <= known
+    return set(words[words.index("--queues") + 1].split(",")) if "--queues" in words else set()
+
+
+def test_the_compose_file_has_a_worker_for_each_kind_of_work() -> None:
+    queues = [check_command(service["command"]) for service in ours().values()]
+    assert set().union(*queues) == KINDS.keys()
+    assert sum(len(each) for each in queues) == len(KINDS), "confirmations do not wait behind an issue (R-122)"
+
+
+def test_the_compose_file_sets_what_is_read() -> None:
+    fields = {name.upper() for name in Configuration.model_fields}
+    for name, service in ours().items():
+        assert set(service["environment"]) <= fields, name
+        assert (DEPLOY / service["env_file"]).resolve() == PROJECT_ROOT / ".env"
+        assert (DEPLOY / service["build"]["context"]).resolve() == PROJECT_ROOT
+        assert (PROJECT_ROOT / service["build"]["dockerfile"]).is_file()
+
+
+def test_the_compose_file_waits_for_what_it_can_wait_for() -> None:
+    everything = services()
+    for name, service in everything.items():
+        assert set(service) <= KNOWN_KEYS, name
+        for needed, how in service.get("depends_on", {}).items():
+            if how["condition"] == "service_healthy":
+                assert "healthcheck" in everything[needed], f"{name} would never start"
+            else:
+                assert how["condition"] == "service_completed_successfully"
+                assert everything[needed]["restart"] == "no"
+
+
+@pytest.mark.processes
+@pytest.mark.own_database
+def test_the_image_holds_all_that_a_process_needs(tmp_path: Path) -> None:
+    for copied in re.findall(r"^COPY (.+)$", DOCKERFILE, re.MULTILINE):
+        *sources, target = copied.split()
+        for source in sources:
+            place = tmp_path / target / ("" if (PROJECT_ROOT / source).is_dir() else source.rpartition("/")[2])
+            copy = shutil.copytree if (PROJECT_ROOT / source).is_dir() else shutil.copy
+            place.parent.mkdir(parents=True, exist_ok=True)
+            copy(PROJECT_ROOT / source, place)
+    environment = {
+        "PATH": os.environ["PATH"],
+        "NEWSLETTER_ENV_FILE": os.devnull,
+        "SITE_URL": "https://digest.example.org",
+        "SECRET_KEY": "image-" + "k" * 50,
+        "SUPPRESSION_SECRET": "image-" + "s" * 32,
+        "DATABASE_URL": f"sqlite:///{tmp_path}/image.sqlite3",
+        "TRUSTED_PROXIES": "1",
+    }
+    for arguments in (["check", "--deploy"], ["migrate", "--verbosity", "0"], ["check_theme", "plain"]):
+        done = subprocess.run(
+            [sys.executable, "manage.py", *arguments], cwd=tmp_path, env=environment, capture_output=True, text=True
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_what_the_image_copies_is_let_in() -> None:
+    let_in = re.findall(r"^!(.+)$", (DEPLOY / "Dockerfile.dockerignore").read_text(encoding="utf-8"), re.MULTILINE)
+    sources = [word for line in re.findall(r"^COPY (.+)$", DOCKERFILE, re.MULTILINE) for word in line.split()[:-1]]
+    assert sources
+    assert {source.split("/")[0] for source in sources} == set(let_in)
+
+
+@pytest.mark.parametrize("unit", UNITS, ids=lambda unit: str(unit.stem))
+def test_each_unit_runs_a_program_of_ours_and_is_given_the_time_of_a_post(unit: Path) -> None:
+    parser = configparser.RawConfigParser(strict=False)
+    parser.optionxform = str  # type: ignore[assignment,method-assign]
+    parser.read(unit, encoding="utf-8")
+    service = parser["Service"]
+    words = shlex.split(service["ExecStart"])
+    assert words[0].startswith(service["WorkingDirectory"] + "/.venv/bin/")
+    assert check_command(words) in (set(), {"%i"})
+    assert service["Restart"] == "always"
+    if {"worker"} & set(words):
+        assert int(service["TimeoutStopSec"]) > LONGEST_POST
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda document: str(document.name))
+def test_each_command_in_the_docs_is_there(document: Path) -> None:
+    text = document.read_text(encoding="utf-8")
+    targets = set(re.findall(r"^([a-z-]+):", (PROJECT_ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+    assert set(re.findall(r"manage\.py ([a-z_]+)", text)) <= set(get_commands())
+    assert set(re.findall(r"^(?:.*`)?make ([a-z][a-z-]+)", text, re.MULTILINE)) <= targets
+    for line in re.findall(r"^(?:\S*/)?(celery .+)$", text, re.MULTILINE):
+        check_command(shlex.split(line))
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda document: str(document.name))
+def test_each_file_that_the_docs_point_to_is_there(document: Path) -> None:
+    for link in re.findall(r"\]\((?!https?:|mailto:)([^)#\s]+)[^)]*\)", document.read_text(encoding="utf-8")):
+        assert (document.parent / link).exists(), link
