@@ -16,7 +16,7 @@ FROM newsletter_delivery_before;
 ALTER TABLE newsletter_delivery ADD UNIQUE (id, edition_id), ADD UNIQUE (edition_id, subscriber_id);
 CREATE INDEX ON newsletter_delivery (edition_id) WHERE bounced_at IS NOT NULL OR complained_at IS NOT NULL;
 -- Nothing is lost if nobody makes the next partition in time: it comes here.
-CREATE TABLE newsletter_delivery_rest PARTITION OF newsletter_delivery DEFAULT;
+CREATE TABLE newsletter_delivery_rest PARTITION OF newsletter_delivery DEFAULT WITH (fillfactor = 50);
 DO $$
 DECLARE next_edition bigint;
 BEGIN

@@ -6,11 +6,11 @@ import datetime
 from typing import ClassVar
 
 from django.db import models
-from django.db.models import F, Q
+from django.db.models import ExpressionWrapper, F, Q
 from django.utils import timezone
 
 from newsletter.models.edition import Edition
-from newsletter.models.issue import IssueStatus
+from newsletter.models.issue import Issue, IssueStatus
 from subscribers.models import Subscriber
 
 
@@ -126,6 +126,13 @@ class BatchState(models.TextChoices):
 #: States that a worker may still have to act on.
 OPEN_BATCH_STATES = (BatchState.READY, BatchState.CLAIMED, BatchState.UNKNOWN)
 
+#: Batches that may have gone out, once or more, and are not settled.
+HAS_BEEN_TRIED = Q(state__in=(*OPEN_BATCH_STATES, BatchState.HELD), attempts__gt=0)
+
+#: The edition, to be compared without an index. PostgreSQL has no statistics of one that is being addressed and takes
+#: it for empty: it would read all of it to find the deliveries of one batch, and sort all its batches to find the next.
+UNINDEXED_EDITION = ExpressionWrapper(F("edition_id") + 0, output_field=models.BigIntegerField())
+
 
 class BatchQuerySet(models.QuerySet["Batch"]):
     """Questions about batches."""
@@ -137,13 +144,18 @@ class BatchQuerySet(models.QuerySet["Batch"]):
 
     def claimable(self, moment: datetime.datetime) -> BatchQuerySet:
         """Free batches of issues that are being sent, due now, the longest due first."""
-        due = self.free(moment).filter(not_before__lte=moment, edition__sent_as__status=IssueStatus.SENDING)
-        return due.order_by("not_before", "pk")
+        return self.free(moment).of_sends().filter(not_before__lte=moment).order_by("not_before", "pk")
 
     def in_doubt(self, moment: datetime.datetime) -> BatchQuerySet:
         """Free batches of issues that are being sent which may have gone out, due or not."""
-        sending = Q(edition__sent_as__status=IssueStatus.SENDING)
-        return self.free(moment).filter(sending).exclude(state=BatchState.READY).order_by("first_attempt_at", "pk")
+        doubtful = self.free(moment).of_sends().exclude(state=BatchState.READY).filter(attempts__gt=0)
+        return doubtful.order_by("first_attempt_at", "pk")
+
+    def of_sends(self) -> BatchQuerySet:
+        """Those of issues that are being sent."""
+        sending = Issue.objects.filter(status=IssueStatus.SENDING, edition__isnull=False)
+        editions = list(sending.values_list("edition", flat=True))
+        return self.alias(of=UNINDEXED_EDITION).filter(of__in=editions)
 
 
 class Batch(models.Model):
@@ -211,6 +223,8 @@ class Batch(models.Model):
         indexes = [
             # Workers look for the next open batch; finished ones are not in here.
             models.Index(fields=["not_before", "id"], condition=Q(state__in=OPEN_BATCH_STATES), name="batch_open"),
+            # Steps look at each turn for what may have gone out; these are few, however many have not been tried.
+            models.Index(fields=["id"], condition=HAS_BEEN_TRIED, name="batch_tried"),
         ]
 
     def __str__(self) -> str:

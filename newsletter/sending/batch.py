@@ -21,7 +21,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from newsletter.drill import Point, reached
-from newsletter.models import Batch, BatchState, Delivery, DeliveryStatus
+from newsletter.models import Batch, BatchState, Delivery, DeliveryStatus, Edition
 from newsletter.models.delivery import BatchQuerySet
 from newsletter.providers.base import Provider, carrier_of
 from newsletter.sending.allowance import room_left_now, used_up
@@ -87,11 +87,13 @@ def claim_batch(
     never given to another.
     """
     waiting = partial(_next_batch, provider, doubtful_first=doubtful_first, only_doubtful=only_doubtful)
-    while waiting().exists():
+    while _is_any(waiting()):
         with transaction.atomic():
-            batch = waiting().select_for_update(of=("self",), skip_locked=True).first()
-            if batch is None:
+            # Found by itself, then read with its issue: a join might start from the edition, and sort all its batches.
+            found = waiting().only("pk").select_for_update(of=("self",), skip_locked=True).first()
+            if found is None:
                 return None
+            batch = Batch.objects.select_related("edition__issue").defer(*LARGE).get(pk=found.pk)
             if claimed := _claim_or_set_aside(batch, provider):
                 return claimed
     return None
@@ -99,7 +101,12 @@ def claim_batch(
 
 def has_waiting(provider: Provider, *, doubtful_first: bool, only_doubtful: bool) -> bool:
     """Whether `claim_batch` would find a batch to look at."""
-    return _next_batch(provider, doubtful_first=doubtful_first, only_doubtful=only_doubtful).exists()
+    return _is_any(_next_batch(provider, doubtful_first=doubtful_first, only_doubtful=only_doubtful))
+
+
+def _is_any(batches: BatchQuerySet) -> bool:
+    """Asked in their order, which is the index's; `exists` has none, and could read all finished batches first."""
+    return batches.values_list("pk").first() is not None
 
 
 def has_lost_readers(claimed: ClaimedBatch) -> bool:
@@ -139,9 +146,10 @@ def _next_batch(provider: Provider, *, doubtful_first: bool, only_doubtful: bool
     elif only_doubtful:
         batches = Batch.objects.claimable(now).filter(is_its_own)
     else:
-        has_room = Q(state=BatchState.READY) & ~Q(edition__issue__newsletter__in=used_up(now))
+        without_room = Edition.objects.filter(issue__newsletter__in=used_up(now))
+        has_room = Q(state=BatchState.READY) & ~Q(edition__in=without_room)
         batches = Batch.objects.claimable(now).filter(is_its_own | has_room)
-    return batches.select_related("edition__issue").defer(*LARGE)
+    return batches
 
 
 def _probes(doubtful: BatchQuerySet) -> BatchQuerySet:

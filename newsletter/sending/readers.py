@@ -1,6 +1,6 @@
 """The readers of a batch: whom its deliveries are for, and what stands against mailing them now.
 
-Imports models and `subscribers`.
+Imports models, providers and `subscribers`.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ from typing import NamedTuple
 from django.db.models import QuerySet
 
 from newsletter.models import Batch, Delivery, DeliveryStatus
+from newsletter.models.delivery import UNINDEXED_EDITION
+from newsletter.providers.reach import OUT_OF_REACH, is_in_reach
 from subscribers.models import Subscription, SubscriptionState
 from subscribers.suppression import suppressed_among
 
@@ -40,8 +42,8 @@ class Reader:
 
 def deliveries_of(batch: Batch) -> QuerySet[Delivery]:
     """Every delivery that the batch owns, in the order of its payload."""
-    first, last = batch.first_delivery, batch.last_delivery
-    return Delivery.objects.filter(edition=batch.edition_id, pk__gte=first, pk__lte=last).order_by("pk")
+    owned = Delivery.objects.filter(pk__gte=batch.first_delivery, pk__lte=batch.last_delivery)
+    return owned.alias(of=UNINDEXED_EDITION).filter(of=batch.edition_id).order_by("pk")
 
 
 def readers_of(batch: Batch, statuses: Sequence[str], now: datetime.datetime) -> list[Reader]:
@@ -106,6 +108,8 @@ def as_reader(found: Subscription) -> Reader:
 
 
 def _obstacle(found: Membership, suppressed: set[str], now: datetime.datetime) -> str:
+    if not is_in_reach(found.canonical):
+        return OUT_OF_REACH
     if found.state == SubscriptionState.SUPPRESSED or found.canonical in suppressed:
         return SUPPRESSED
     if found.state != SubscriptionState.ACTIVE:

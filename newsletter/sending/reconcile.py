@@ -12,6 +12,7 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 
 from newsletter.models import Batch, BatchState, Delivery, DeliveryStatus, Edition, Fact, IssueStatus
+from newsletter.models.delivery import HAS_BEEN_TRIED, UNINDEXED_EDITION
 from newsletter.providers.base import Provider, carrier_of
 from newsletter.sending.readers import UNDER_WAY, deliveries_of
 
@@ -39,14 +40,14 @@ class NotInDoubt(Exception):
 
 def settle_proven() -> bool:
     """Accept batches in doubt of which any mail has a receipt: a strict post goes out whole or not at all (R-109)."""
-    proof = Delivery.objects.filter(
-        HAS_A_FACT, edition=OuterRef("edition"), pk__gte=OuterRef("first_delivery"), pk__lte=OuterRef("last_delivery")
-    )
+    owned = Delivery.objects.filter(pk__gte=OuterRef("first_delivery"), pk__lte=OuterRef("last_delivery"))
+    proof = owned.alias(of=UNINDEXED_EDITION).filter(HAS_A_FACT, of=OuterRef("edition"))
     open_again = Q(state=BatchState.READY, attempts__gt=0)
     stale = Q(state__in=(BatchState.UNKNOWN, BatchState.HELD)) | Q(
         state=BatchState.CLAIMED, lease_until__lt=timezone.now()
     )
-    found = list(Batch.objects.filter(stale | open_again).filter(Exists(proof))[:CHUNK])
+    tried = Batch.objects.filter(HAS_BEEN_TRIED, stale | open_again)
+    found = list(tried.filter(Exists(proof))[:CHUNK])
     return sum(settle(batch, PROVEN) for batch in found) == CHUNK
 
 
@@ -68,7 +69,7 @@ def hold_the_hopeless(route: Sequence[Provider]) -> bool:
         # Without keys no clock is asked: one that was set back would make the doubtful fit again.
         expired = Q(first_attempt_at__lt=now - provider.key_lifetime) if provider.key_lifetime else ~Q(pk=None)
         hopeless |= expired & Q(provider__in=(carrier_of(provider), *([""] if provider is route[0] else [])))
-    doubtful = Batch.objects.free(now).exclude(state=BatchState.READY)
+    doubtful = Batch.objects.free(now).filter(HAS_BEEN_TRIED).exclude(state=BatchState.READY)
     found = list(doubtful.filter(hopeless).select_related("edition__sent_as")[:CHUNK])
     for batch in found:
         hold(batch, _why_hopeless(batch, route))
