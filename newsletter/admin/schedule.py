@@ -35,6 +35,9 @@ from newsletter.sending.waves import LocalTime, Wave, has_zones
 #: More readers than this are confirmed by typing their number (R-133).
 TYPED_ABOVE = 1_000
 
+#: How many zones of a wave are named.
+SOME_ZONES = 3
+
 #: What is said of a confirmation that does not bring what was confirmed.
 NOT_SHOWN = "The page did not say what it showed, so nothing was sent or scheduled. Look at it again, and confirm that."
 
@@ -325,10 +328,17 @@ def _changes_of(issue: Issue) -> list[tuple[str, str]]:
     return [(in_zone(note.at, issue.scheduled_zone, short=True), note.reason) for note in notes[:5]]
 
 
-def _waves(issue: Issue, local: LocalTime | None) -> list[tuple[str, Wave]]:
-    """The waves with their moments in the newsletter's own zone; none where everybody gets it at once."""
+def _waves(issue: Issue, local: LocalTime | None) -> list[tuple[str, str, int]]:
+    """When, where and to how many; the moment is the newsletter's own. None where everybody gets it at once."""
     zone = issue.newsletter.time_zone
-    return [(in_zone(wave.starts_at, zone), wave) for wave in waves_of(issue, local)] if local else []
+    waves = waves_of(issue, local) if local else ()
+    return [(in_zone(wave.starts_at, zone), _places_of(wave), wave.readers) for wave in waves]
+
+
+def _places_of(wave: Wave) -> str:
+    """The cities after which its largest zones are named."""
+    cities = [zone.rpartition("/")[2].replace("_", " ") or "everybody else" for zone in wave.zones]
+    return ", ".join(cities[:SOME_ZONES]) + (" and others" if len(cities) > SOME_ZONES else "")
 
 
 def _suggested(issue: Issue) -> dict[str, Any]:
