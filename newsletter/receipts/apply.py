@@ -9,7 +9,7 @@ from __future__ import annotations
 import datetime
 import logging
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from django.conf import settings
@@ -27,6 +27,9 @@ log = logging.getLogger(__name__)
 
 #: Receipts applied per transaction.
 CHUNK = 1_000
+
+#: Facts that tell nothing about what a reader has: of a mail that was given up they say nothing about the next one.
+ON_THE_WAY = (Fact.SENT, Fact.DELAYED, Fact.FAILED)
 
 # One statement per kind of fact, whatever the number of rows: the earliest time wins.
 KEEP_FIRST_TIME = """
@@ -88,7 +91,8 @@ def _note(receipt: Receipt, state: ReceiptState, note: str) -> None:
 
 def _judge(readings: list[Reading]) -> None:
     """Decide for each receipt whether it tells something about a mail of ours, and about which."""
-    addresses = _recipients(readings)
+    named = _named_by(readings)
+    addresses, given_up = _recipients(named), _given_up(readings, named)
     for reading in readings:
         receipt, event = reading.receipt, reading.event
         if event is None:
@@ -103,6 +107,8 @@ def _judge(readings: list[Reading]) -> None:
             _note(receipt, ReceiptState.APPLIED, _told(event))
         elif receipt.delivery_id not in addresses:
             _note(receipt, ReceiptState.ORPHAN, "There is no such delivery.")
+        elif event.fact in ON_THE_WAY and event.provider_id in given_up:
+            _note(receipt, ReceiptState.IGNORED, "Its mail failed, and another went out in its place.")
         elif not _is_same(addresses[receipt.delivery_id], event.recipient):
             _note(receipt, ReceiptState.ORPHAN, "The recipient is not the one of this delivery.")
         else:
@@ -114,12 +120,25 @@ def _told(event: Event) -> str:
     return f"{event.bounce.note} {event.detail}".strip() if event.bounce else event.detail
 
 
-def _recipients(readings: list[Reading]) -> dict[int, str]:
-    """The canonical address behind each delivery that the receipts name; empty for an erased reader."""
+def _named_by(readings: list[Reading]) -> dict[int, Delivery]:
+    """The deliveries that the receipts name, with their subscriber's key and their mail's id only."""
     keys = {key for reading in readings if reading.event and (key := _delivery_pk(reading.event))}
-    owners = dict(Delivery.objects.filter(pk__in=keys).values_list("pk", "subscriber_id"))
-    canonicals = dict(Subscriber.objects.filter(pk__in=owners.values()).values_list("pk", "canonical"))
-    return {key: canonicals.get(owner, "") for key, owner in owners.items()}
+    return {row.pk: row for row in Delivery.objects.filter(pk__in=keys).only("subscriber_id", "provider_id")}
+
+
+def _recipients(named: Mapping[int, Delivery]) -> dict[int, str]:
+    """The canonical address behind each delivery; empty for an erased reader."""
+    owners = {row.subscriber_id for row in named.values()}
+    canonicals = dict(Subscriber.objects.filter(pk__in=owners).values_list("pk", "canonical"))
+    return {key: canonicals.get(row.subscriber_id, "") for key, row in named.items()}
+
+
+def _given_up(readings: list[Reading], named: Mapping[int, Delivery]) -> set[str]:
+    """The mails that failed and in whose place others go out; asked only where an event is not of a known mail."""
+    events = [reading.event for reading in readings if reading.event and reading.event.fact in ON_THE_WAY]
+    told = [(named.get(_delivery_pk(event) or 0), event.provider_id) for event in events]
+    others = {row.pk for row, mail_id in told if row and row.provider_id != mail_id}
+    return Receipt.objects.given_up_mails(others) if others else set()
 
 
 def _delivery_pk(event: Event) -> int | None:

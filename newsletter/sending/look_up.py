@@ -18,7 +18,7 @@ from django.db import transaction
 from django.db.models import Exists, F, OuterRef, QuerySet
 from django.utils import timezone
 
-from newsletter.models import Batch, BatchState, DeliveryStatus, LookUp, Verdict
+from newsletter.models import Batch, BatchState, DeliveryStatus, LookUp, Receipt, Verdict
 from newsletter.models.given import execute_with
 from newsletter.providers.base import CanLookUp, LookUpFailed, Provider, Sight
 from newsletter.sending.batch import LARGE, LEASE
@@ -178,11 +178,17 @@ def read_page(look_up: LookUp, reader: CanLookUp) -> LookUp:
 def _keep(look_up: LookUp, sight: Sight) -> bool:
     """Write down how far it has come; False if another worker has read this page."""
     before = look_up.mails_read
-    look_up.found = {**look_up.found, **{str(place): mail_id for place, mail_id in sight.found.items()}}
+    look_up.found = {**look_up.found, **{str(place): mail_id for place, mail_id in _still_wanted(look_up.batch, sight)}}
     look_up.mails_read, look_up.cursor, look_up.read_at = before + sight.mails_read, sight.cursor, timezone.now()
     unread = LookUp.objects.filter(pk=look_up.pk, verdict=Verdict.OPEN, mails_read=before)
     kept = {name: getattr(look_up, name) for name in ("found", "mails_read", "cursor", "read_at")}
     return bool(unread.update(**kept))
+
+
+def _still_wanted(batch: Batch, sight: Sight) -> Iterator[tuple[int, str]]:
+    """What was found, but for mails that failed and in whose place the batch was posted."""
+    given_up = Receipt.objects.given_up_mails(list(deliveries_of(batch).values_list("pk", flat=True)))
+    return ((place, mail_id) for place, mail_id in sight.found.items() if mail_id not in given_up)
 
 
 def _judge(look_up: LookUp, sight: Sight, reader: CanLookUp) -> Conclusion | None:

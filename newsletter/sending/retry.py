@@ -1,6 +1,7 @@
 """Retry: another try for the readers whose mail was refused, because a person said so. Imports models and `keys`.
 
-Refused is known: nothing of it went out. What is not known is never tried again here (R-112).
+Refused is known: nothing of it went out. So is what the provider took and could not send after all, as for a quota
+(R-95). What is not known is never tried again here (R-112).
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from bisect import bisect_left, bisect_right
 from itertools import groupby
 
 from django.db import transaction
-from django.db.models import Max, QuerySet
+from django.db.models import Max, Q
 from django.utils import timezone
 
 from newsletter.models import (
@@ -18,9 +19,11 @@ from newsletter.models import (
     Delivery,
     DeliveryStatus,
     Edition,
+    Fact,
     Issue,
     IssueStatus,
     IssueTransition,
+    Receipt,
     WrongStatus,
 )
 from newsletter.sending.keys import batch_key
@@ -30,10 +33,20 @@ from newsletter.sending.reconcile import HAS_A_FACT
 #: From where refused readers can be tried again. A paused issue stays paused; they go out once it is resumed.
 RETRIABLE = (IssueStatus.SENDING, IssueStatus.PAUSED, IssueStatus.SENT)
 
+#: Facts after which a mail that failed may have reached its reader, or must not be sent.
+TELLING = Q()
+for _fact in set(Fact) - {Fact.SENT, Fact.DELAYED, Fact.FAILED}:
+    TELLING |= Q(**{f"{_fact.value}_at__isnull": False})
+
+#: Readers who did not get it, for sure: refused, or taken and failed.
+DID_NOT_GET_IT = (Q(status=DeliveryStatus.FAILED) & ~HAS_A_FACT) | (
+    Q(status=DeliveryStatus.ACCEPTED, failed_at__isnull=False) & ~TELLING
+)
+
 
 def count_failed(issue: Issue) -> int:
     """How many readers a retry would try again, as far as they may still be mailed when their turn comes."""
-    return Delivery.objects.filter(~HAS_A_FACT, edition=issue.edition_id, status=DeliveryStatus.FAILED).count()
+    return Delivery.objects.filter(DID_NOT_GET_IT, edition=issue.edition_id).count()
 
 
 def retry_failed(issue: Issue, *, by: str, reason: str = "") -> None:
@@ -49,7 +62,7 @@ def retry_failed(issue: Issue, *, by: str, reason: str = "") -> None:
         if not batches:
             raise WrongStatus("Nobody is left who was refused; look at the report again.")
         Batch.objects.bulk_create(batches)
-        again = sum(_refused_of(batch).update(status=DeliveryStatus.PENDING, reason="") for batch in batches)
+        again = sum(_begin_anew(batch) for batch in batches)
         told = f"{again:,} {'reader who was' if again == 1 else 'readers who were'} refused: tried again. {reason}"
         if row.status == IssueStatus.SENT:
             issue.move(IssueStatus.SENDING, only_from=RETRIABLE, by=by, reason=told[:500], finished_at=None)
@@ -60,22 +73,27 @@ def retry_failed(issue: Issue, *, by: str, reason: str = "") -> None:
     issue.refresh_from_db()
 
 
-def _refused_of(batch: Batch) -> QuerySet[Delivery]:
-    return deliveries_of(batch).filter(~HAS_A_FACT, status=DeliveryStatus.FAILED)
+def _begin_anew(batch: Batch) -> int:
+    """Its deliveries as if nothing had been posted; how many. What is told of mails that failed stays with these."""
+    failed = deliveries_of(batch).filter(DID_NOT_GET_IT)
+    Receipt.objects.all().give_up_mails(failed.filter(status=DeliveryStatus.ACCEPTED))
+    return failed.update(
+        status=DeliveryStatus.PENDING, reason="", provider_id="", sent_at=None, delayed_at=None, failed_at=None
+    )
 
 
 def _batches_again(edition: Edition) -> list[Batch]:
-    """Batches for all who were refused: of neighbours that were refused together, and of nobody else.
+    """Batches for all who did not get it: of neighbours that failed together, and of nobody else.
 
     Nobody else, since a receipt for any of its readers settles a batch.
     """
-    failed = Delivery.objects.filter(~HAS_A_FACT, edition=edition, status=DeliveryStatus.FAILED).order_by("pk")
+    failed = Delivery.objects.filter(DID_NOT_GET_IT, edition=edition).order_by("pk")
     waiting = list(failed.values_list("pk", flat=True))
     epochs = _latest_epochs(edition)
-    refused = Batch.objects.filter(edition=edition, state=BatchState.REFUSED).defer("payload").order_by("-pk")
+    over = Batch.objects.filter(edition=edition, state__in=(BatchState.REFUSED, BatchState.ACCEPTED)).order_by("-pk")
     batches = []
     # The innermost first: who was refused again stands in a part of the batch that was tried again.
-    for batch in sorted(refused, key=lambda batch: batch.last_delivery - batch.first_delivery):
+    for batch in sorted(over.defer("payload"), key=lambda batch: batch.last_delivery - batch.first_delivery):
         start, end = bisect_left(waiting, batch.first_delivery), bisect_right(waiting, batch.last_delivery)
         runs = _runs(batch, waiting[start:end])
         del waiting[start:end]
@@ -98,7 +116,7 @@ def _runs(batch: Batch, failed: list[int]) -> list[list[int]]:
     return [list(run) for is_failed, run in groupby(owned, key=chosen.__contains__) if is_failed]
 
 
-def _batch_of(run: list[int], refused: Batch, edition: Edition, epoch: int) -> Batch:
+def _batch_of(run: list[int], before: Batch, edition: Edition, epoch: int) -> Batch:
     first, last = run[0], run[-1]
     return Batch(
         edition=edition,
@@ -106,6 +124,6 @@ def _batch_of(run: list[int], refused: Batch, edition: Edition, epoch: int) -> B
         last_delivery=last,
         epoch=epoch,
         key=batch_key(edition, first, last, epoch=epoch),
-        may_be_out=refused.may_be_out,
+        may_be_out=before.may_be_out,
         not_before=timezone.now(),
     )

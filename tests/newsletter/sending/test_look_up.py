@@ -12,19 +12,22 @@ import pytest
 from django.conf import settings
 from django.core.management import CommandError, call_command
 from django.db.models import F
+from django.utils import timezone
 
 from newsletter.management.commands import reconcile as reconcile_command
-from newsletter.models import Batch, BatchState, Delivery, DeliveryStatus, Issue, IssueStatus, LookUp, Verdict
+from newsletter.models import Batch, BatchState, Delivery, DeliveryStatus, Issue, IssueStatus, LookUp, Receipt, Verdict
 from newsletter.providers import get_provider, get_route, resend_list
 from newsletter.providers.base import LookUpFailed, Provider, Sight
 from newsletter.providers.resend import ResendProvider
 from newsletter.providers.smtp import SmtpProvider
 from newsletter.sandbox import Fault, SandboxOptions, SandboxServer
 from newsletter.sending import look_up as look_up_module
+from newsletter.sending import post as post_module
 from newsletter.sending.batch import claim_batch
 from newsletter.sending.control import cancel_issue, drop_cancelled, finish_issues
 from newsletter.sending.look_up import begin, doubtful, look_up_next, looking_up, next_look_up
 from newsletter.sending.reconcile import count_as_sent, hold_the_hopeless
+from newsletter.sending.retry import retry_failed
 from subscribers.models import Subscription, SubscriptionState
 from tests import people
 from tests.newsletter.providers.contract import message, new_key
@@ -63,6 +66,8 @@ def provider(sandbox: SandboxServer, clock: Clock, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(settings, "PROVIDER_API_KEY", "re_sending")
     monkeypatch.setattr(settings, "PROVIDER_READ_KEY", "re_full")
     monkeypatch.setattr(look_up_module, "PACE", datetime.timedelta(0))
+    # However slow the machine is, what is in doubt is not posted again before the test has looked at it.
+    monkeypatch.setattr(post_module, "_wait", lambda outcome, attempts: datetime.timedelta(minutes=5))
     provider = get_provider()
     clock.ahead = -2 * DAY.total_seconds()
     provider.post_message(message("zoe@example.org"), key=new_key())
@@ -483,3 +488,22 @@ def test_one_list_that_fails_keeps_no_other_batch_waiting(
     assert first is not None
     assert second is not None
     assert first.pk != second.pk
+
+
+def test_a_mail_that_failed_is_not_taken_for_the_one_in_its_place(
+    under_way: Issue, provider: Provider, sandbox: SandboxServer, clock: Clock
+) -> None:
+    post_everything(provider)
+    failed = Delivery.objects.order_by("pk")[0]
+    Delivery.objects.filter(pk=failed.pk).update(failed_at=timezone.now())
+    Receipt.objects.create(
+        provider="resend", event_id="msg_1", kind="email.failed", body="{}", note="quota", delivery_id=failed.pk
+    )
+    retry_failed(under_way, by="Edda")
+    sandbox.plan(Fault("reset"))
+    post_everything(provider)
+    a_day_passes(clock, provider)
+    look_up_next((provider,))
+    assert LookUp.objects.get().verdict == Verdict.ABSENT
+    post_everything(provider)
+    assert recipients(sandbox) == sorted([*READERS, READERS[0]])

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import json
 import time
+import uuid
 
 import pytest
 from django.utils import timezone
 
 from newsletter.models import Batch, BatchState, Delivery, DeliveryStatus, Issue, IssueStatus, WrongStatus
-from newsletter.providers.base import Provider
-from newsletter.sandbox import SandboxServer
+from newsletter.providers.base import Provider, SignedReceipt
+from newsletter.providers.flow import LONGEST_REST
+from newsletter.receipts.apply import apply_receipts
+from newsletter.receipts.inbox import store_receipt
+from newsletter.sandbox import Fault, SandboxServer
 from newsletter.sending.control import finish_issues, pause_issue
+from newsletter.sending.reconcile import settle_proven
 from newsletter.sending.retry import count_failed, retry_failed
 from subscribers.models import Subscription, SubscriptionState
 from tests import people
-from tests.publications import address_everybody, post_everything, start_sending
+from tests.publications import address_everybody, let_time_pass, post_everything, start_sending
 
 
 @pytest.fixture
@@ -97,3 +103,91 @@ def test_a_paused_issue_stays_paused(refused: Issue, provider: Provider) -> None
 def test_a_draft_has_nobody_to_try_again(issue: Issue) -> None:
     with pytest.raises(WrongStatus, match="nobody is tried again"):
         retry_failed(issue, by="Edda")
+
+
+@pytest.fixture
+def given_up(issue: Issue, provider: Provider) -> Delivery:
+    """Three readers whose mail was accepted; for the second one the provider had no quota left."""
+    people.many_readers(3, issue.newsletter)
+    start_sending(issue)
+    address_everybody()
+    post_everything(provider)
+    delivery = Delivery.objects.order_by("pk")[1]
+    tell("email.failed", delivery, provider, failed={"reason": "reached_daily_quota"})
+    delivery.refresh_from_db()
+    assert (delivery.status, delivery.failed_at is not None) == (DeliveryStatus.ACCEPTED, True)
+    return delivery
+
+
+def tell(kind: str, delivery: Delivery, provider: Provider, **data: object) -> None:
+    """A webhook about the mail that this row knows."""
+    body = {
+        "type": kind,
+        "created_at": timezone.now().isoformat(),
+        "data": {
+            "email_id": delivery.provider_id,
+            "to": [delivery.subscriber.address],
+            "tags": {"delivery": str(delivery.pk), "env": "tests"},
+            **data,
+        },
+    }
+    signed = SignedReceipt(event_id=f"msg_{uuid.uuid4().hex}", body=json.dumps(body))
+    store_receipt(provider.name, signed)
+    apply_receipts(provider)
+
+
+def copies(sandbox: SandboxServer) -> list[int]:
+    return [len(sandbox.ledger.mails_to(f"reader-{number}@example.org", time.time())) for number in (1, 2, 3)]
+
+
+def test_whose_mail_failed_after_it_was_taken_is_tried_again_alone(
+    given_up: Delivery, sandbox: SandboxServer, provider: Provider
+) -> None:
+    issue = Issue.objects.get()
+    assert count_failed(issue) == 1
+    retry_failed(issue, by="Edda", reason="The plan is larger now.")
+    assert post_everything(provider) == 1
+    assert copies(sandbox) == [1, 2, 1]
+    again = Delivery.objects.get(pk=given_up.pk)
+    assert (again.status, again.failed_at) == (DeliveryStatus.ACCEPTED, None)
+    assert again.provider_id not in ("", given_up.provider_id)
+    assert count_failed(issue) == 0
+    tell("email.delivered", again, provider)
+    again.refresh_from_db()
+    assert again.delivered_at is not None
+
+
+def test_late_news_of_the_mail_that_failed_say_nothing_about_the_one_in_its_place(
+    given_up: Delivery, sandbox: SandboxServer, provider: Provider
+) -> None:
+    retry_failed(Issue.objects.get(), by="Edda")
+    sandbox.plan(Fault("reset"))
+    post_everything(provider)
+    doubtful = Batch.objects.get(state=BatchState.UNKNOWN)
+    tell("email.sent", given_up, provider)
+    tell("email.failed", given_up, provider)
+    settle_proven()
+    doubtful.refresh_from_db()
+    assert doubtful.state == BatchState.UNKNOWN, "nobody has told that it went out"
+    let_time_pass(LONGEST_REST)
+    post_everything(provider)
+    tell("email.delivery_delayed", given_up, provider)
+    again = Delivery.objects.get(pk=given_up.pk)
+    assert (again.sent_at, again.delayed_at, again.failed_at) == (None, None, None)
+    assert copies(sandbox) == [1, 2, 1]
+
+
+def test_what_a_reader_says_about_the_mail_that_failed_still_counts(given_up: Delivery, provider: Provider) -> None:
+    retry_failed(Issue.objects.get(), by="Edda")
+    tell("email.complained", given_up, provider)
+    assert post_everything(provider) == 0
+    assert Subscription.objects.get(subscriber=given_up.subscriber).state == SubscriptionState.SUPPRESSED
+
+
+def test_who_was_reached_although_the_mail_is_said_to_have_failed_is_not_mailed_twice(
+    given_up: Delivery, provider: Provider
+) -> None:
+    tell("email.delivered", given_up, provider)
+    assert count_failed(Issue.objects.get()) == 0
+    with pytest.raises(WrongStatus, match="Nobody is left"):
+        retry_failed(Issue.objects.get(), by="Edda")
