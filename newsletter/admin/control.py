@@ -75,7 +75,8 @@ def _meaning_of_retry(issue: Issue) -> tuple[str, ...]:
     failed = count_failed(issue)
     return (
         f"{failed:,} {'reader was' if failed == 1 else 'readers were'} refused by the provider, at once or after "
-        "it had taken their mail, so they have nothing of this issue. They are tried once more, as far as they may still be mailed.",
+        "it had taken their mail, so they have nothing of this issue. They are tried once more, as far as they may "
+        "still be mailed.",
         "Nobody else gets anything: not who has it, and not who may have it.",
     )
 
