@@ -25,14 +25,13 @@ from newsletter.worker import (
     name_of,
     run_round,
     steps_of,
-    take_over,
+    take_over_first,
 )
 
 #: Steps with a queue of their own, by name; every other step moves issues. A person waits for a confirmation mail, so
 #: no issue may hold one up (R-122), and receipts come in crowds while an issue goes out.
 NOTICES = frozenset({"answer_signups", "send_due_notices"})
 RECEIPTS = frozenset({"apply_receipts", "settle_proven", "hold_the_hopeless"})
-
 
 #: Seconds for which a pulse counts as fresh: beat sends one a second for each kind, and one task may take a minute.
 LATELY = 90.0
@@ -46,7 +45,7 @@ class Crew:
         self._route = get_route()
         self._at_work, self._woken_at = "", dict.fromkeys(KINDS, -LATELY)
         self._heartbeat = Heartbeat(worker_name(), woken_for=self.woken_for)
-        self._ended = threading.Event()
+        self._has_taken_over, self._ended = threading.Event(), threading.Event()
         bind_contextvars(worker=worker_name())
         steps = steps_of(self._route)
         self._steps: Mapping[str, Sequence[Stepper]] = {
@@ -60,7 +59,12 @@ class Crew:
         return [Stepper(step, on_work=self._heartbeat.note) for step in steps]
 
     def work_for(self, seconds: float, kind: str) -> bool:
-        """Do what is due of one kind until nothing is, for so long at most; whether there is more."""
+        """Do what is due of one kind until nothing is, for so long at most; whether there is more.
+
+        Nothing before it has taken over: a pulse comes every second.
+        """
+        if not self._has_taken_over.is_set():
+            return False
         self._at_work, self._woken_at[kind] = kind, time.monotonic()
         try:
             return self._work(seconds, kind)
@@ -84,13 +88,18 @@ class Crew:
         since = time.monotonic() - LATELY
         return [kind for kind in KINDS if kind == self._at_work or self._woken_at[kind] > since]
 
+    def take_over(self) -> None:
+        """Look at what the dead left and what the time away has changed; from then on there is work."""
+        take_over_first(self._ended)
+        self._has_taken_over.set()
+
     def live(self) -> None:
         """Take over from the dead, and say that it lives until it ends: the body of a thread.
 
         An idle process is woken too seldom to say so by itself. No connection is kept between two beats, since a fleet
         has enough of them; and none is opened in the main thread before Celery has closed what a fork inherits.
         """
-        Stepper(take_over)()
+        self.take_over()
         beat, release = Stepper(self._heartbeat.beat), Stepper(self._release)
         while not self._ended.is_set():
             beat()

@@ -84,7 +84,7 @@ def work(stop: threading.Event) -> None:
     steps += [Stepper(step, on_work=heartbeat.note) for step in steps_of(route)]
     with bound_contextvars(worker=worker_name()):
         log.info("worker %s started", worker_name())
-        Stepper(take_over)()
+        take_over_first(stop)
         errands = threading.Thread(target=run_errands, args=[stop], name="errands", daemon=True)
         errands.start()
         while not stop.is_set():
@@ -147,6 +147,19 @@ def seldom(step: Step, seconds: float = SELDOM, clock: Callable[[], float] = tim
     return step_if_due
 
 
+def take_over_first(stop: threading.Event) -> None:
+    """Take over before anything else, however long the database is away, or until `stop` is set.
+
+    A post or a sign of life before that would hide that nobody was here for long (R-137): after a machine has started,
+    its worker is often faster than its database.
+    """
+    first = Stepper(take_over)
+    first()
+    while first.is_failing and not stop.wait(IDLE):
+        close_old_connections()
+        first()
+
+
 def take_over() -> bool:
     """Free what workers of this machine left behind that run no more, and look at what the time away has changed."""
     hold_what_was_under_way()
@@ -173,6 +186,11 @@ class Stepper:
         self._step, self._clock, self._on_work = step, clock, on_work
         self.name = name_of(step)
         self._failures, self._rests_until = 0, 0.0
+
+    @property
+    def is_failing(self) -> bool:
+        """Whether the step failed the last time."""
+        return self._failures > 0
 
     def __call__(self) -> bool:
         """Run the step if it does not rest; whether there is more."""

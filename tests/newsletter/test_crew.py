@@ -15,6 +15,13 @@ from subscribers.transitions import Evidence
 from tests.publications import make_newsletter
 
 
+def a_crew() -> Crew:
+    """A process that has taken over."""
+    made = Crew()
+    made.take_over()
+    return made
+
+
 def test_the_steps_with_a_queue_of_their_own_are_steps_of_the_worker() -> None:
     names = {name_of(step) for step in steps_of(get_route())}
     assert names > NOTICES | RECEIPTS
@@ -26,16 +33,28 @@ def test_confirmation_mails_go_out_without_the_other_kinds_of_work(monkeypatch: 
     # It would close the connection that holds this test's transaction.
     monkeypatch.setattr(crew, "close_old_connections", lambda: None)
     note_signup(make_newsletter(), parse_address("new@example.org"), Evidence(form="tests"))
-    assert not Crew().work_for(5, "issues")
+    assert not a_crew().work_for(5, "issues")
     assert not Notice.objects.exists()
-    Crew().work_for(5, "notices")
+    a_crew().work_for(5, "notices")
     assert Notice.objects.get().recipient == "new@example.org"
+
+
+@pytest.mark.django_db
+def test_a_pulse_that_comes_before_the_process_has_taken_over_does_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(crew, "close_old_connections", lambda: None)
+    note_signup(make_newsletter(), parse_address("new@example.org"), Evidence(form="tests"))
+    early = Crew()
+    assert not early.work_for(5, "notices")
+    assert not Notice.objects.exists()
+    early.take_over()
+    early.work_for(5, "notices")
+    assert Notice.objects.exists()
 
 
 @pytest.mark.django_db
 def test_the_heartbeat_names_the_kinds_of_work_that_pulses_came_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(crew, "close_old_connections", lambda: None)
-    woken, sleeping = Crew(), Crew()
+    woken, sleeping = a_crew(), a_crew()
     woken.work_for(5, "receipts")
     woken.work_for(5, "issues")
     assert (woken.woken_for(), sleeping.woken_for()) == (["issues", "receipts"], [])

@@ -143,6 +143,29 @@ def test_a_worker_until_idle_looks_at_feeds_when_no_mail_is_left(monkeypatch: py
 
 
 @pytest.mark.django_db
+def test_nothing_is_posted_before_a_worker_has_taken_over_though_the_database_was_away(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    stop, order = threading.Event(), []
+    faulty = Faulty(1, DatabaseError("the system is starting up"))
+
+    def take_over() -> bool:
+        faulty()
+        order.append("take over")
+        return False
+
+    def post() -> bool:
+        order.append("post")
+        stop.set()
+        return False
+
+    monkeypatch.setattr(worker, "take_over", take_over)
+    monkeypatch.setattr(worker, "steps_of", lambda route: [post])
+    work(stop)
+    assert (faulty.turns, order) == (2, ["take over", "post"])
+
+
+@pytest.mark.django_db
 def test_a_worker_that_is_told_to_stop_stops() -> None:
     stop = threading.Event()
     stop.set()
