@@ -5,7 +5,9 @@ from __future__ import annotations
 import datetime
 
 import pytest
-from django.db import IntegrityError
+from django.db import IntegrityError, connection, transaction
+from django.db.models import ProtectedError
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from newsletter.models import Batch, Delivery, Edition, Issue
@@ -22,6 +24,13 @@ def ranges() -> list[tuple[int, int]]:
 def owned() -> list[int]:
     """How many deliveries each batch owns."""
     return [Delivery.objects.filter(pk__gte=first, pk__lte=last).count() for first, last in ranges()]
+
+
+def delete_at_once(edition: Edition) -> None:
+    """As the database sees it, asking no model, and not only at the end of the transaction."""
+    with connection.cursor() as cursor:
+        cursor.execute("DELETE FROM newsletter_edition WHERE id = %s", [edition.pk])
+    connection.check_constraints()
 
 
 def test_the_audience_is_who_is_active_now_and_the_others_are_counted_with_the_reason(issue: Issue) -> None:
@@ -102,3 +111,51 @@ def test_the_database_refuses_a_second_delivery_of_an_edition_to_a_reader(issue:
     Delivery.objects.create(edition=edition, subscriber=reader.subscriber)
     with pytest.raises(IntegrityError):
         Delivery.objects.create(edition=edition, subscriber=reader.subscriber)
+
+
+def test_whose_membership_was_made_anew_meanwhile_is_not_addressed_twice_and_stops_nobody(issue: Issue) -> None:
+    first, *_others = people.many_readers(4, issue.newsletter)
+    start_sending(issue)
+    address_next(batch_size=2, chunk=2)
+    address, joined = first.subscriber.address, first.confirmed_at
+    first.delete()
+    people.make_reader(address, issue.newsletter, confirmed_at=joined)
+    address_everybody(batch_size=2, chunk=2)
+    assert Delivery.objects.count() == 4
+    assert owned() == [2, 2]
+
+
+def test_an_addressed_row_is_as_the_models_would_have_made_it(issue: Issue) -> None:
+    people.ada(issue.newsletter)
+    start_sending(issue)
+    address_everybody()
+    for row in (Delivery.objects.get(), Batch.objects.get()):
+        named = {"id", "edition", "subscriber", "first_delivery", "last_delivery", "key", "not_before"}
+        for field in row._meta.concrete_fields:
+            if field.name not in named:
+                assert getattr(row, field.attname) == field.get_default(), field
+
+
+def test_a_large_chunk_takes_as_many_queries_as_a_small_one(issue: Issue) -> None:
+    people.many_readers(250, issue.newsletter)
+    start_sending(issue)
+    counts = []
+    for chunk in (10, 200):
+        with CaptureQueriesContext(connection) as queries:
+            address_next(batch_size=10, chunk=chunk)
+        counts.append(len(queries))
+    assert counts[0] == counts[1]
+    assert Delivery.objects.count() == 210
+
+
+def test_no_edition_goes_from_under_its_deliveries(issue: Issue) -> None:
+    people.ada(issue.newsletter)
+    edition = start_sending(issue).edition
+    address_everybody()
+    assert edition is not None
+    with pytest.raises(ProtectedError):
+        edition.delete()
+    # Deliveries have no constraint of the database; the batch, made in the same transaction, has it for them.
+    Issue.objects.update(edition=None)
+    with pytest.raises(IntegrityError), transaction.atomic():
+        delete_at_once(edition)
