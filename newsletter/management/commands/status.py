@@ -6,7 +6,8 @@ import json
 import time
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandParser
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import DatabaseError
 
 from newsletter.management.choose import add_newsletter_option, chosen_issue
 from newsletter.models import Issue, IssueStatus
@@ -36,8 +37,14 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         """Print."""
         while True:
-            issues = self._issues(options)
-            self._print(issues, is_json=options["json"], clears=options["watch"] and self.stdout.isatty())
+            try:
+                issues = self._issues(options)
+                self._print(issues, is_json=options["json"], clears=options["watch"] and self.stdout.isatty())
+            except DatabaseError as error:
+                # What the driver says may name the server and the account.
+                raise CommandError(
+                    f"The database cannot be read ({type(error).__name__}); manage.py doctor says more."
+                ) from error
             if not options["watch"] or not any(issue.status in UNDER_WAY for issue in issues):
                 return
             try:

@@ -6,8 +6,8 @@ import io
 import json
 
 import pytest
-from django.core.management import call_command
-from django.db import connection
+from django.core.management import CommandError, call_command
+from django.db import OperationalError, connection
 from django.test.utils import CaptureQueriesContext
 
 from newsletter.models import Batch, BatchState, Delivery, DeliveryStatus, Issue
@@ -135,3 +135,12 @@ def test_watching_ends_when_nothing_is_under_way(issue: Issue) -> None:
 )
 def test_a_span_of_time_is_said_as_people_say_it(seconds: float, said: str) -> None:
     assert duration(seconds) == said
+
+
+def test_the_status_without_a_database_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse() -> list[Issue]:
+        raise OperationalError("marked")
+
+    monkeypatch.setattr("newsletter.management.commands.status.under_way", refuse)
+    with pytest.raises(CommandError, match="The database cannot be read .OperationalError.; manage.py doctor"):
+        call_command("status")
