@@ -142,5 +142,5 @@ def test_the_status_without_a_database_is_a_sentence(monkeypatch: pytest.MonkeyP
         raise OperationalError("marked")
 
     monkeypatch.setattr("newsletter.management.commands.status.under_way", refuse)
-    with pytest.raises(CommandError, match="The database cannot be read .OperationalError.; manage.py doctor"):
+    with pytest.raises(CommandError, match=r"The database cannot be read \(OperationalError\); manage\.py doctor"):
         call_command("status")
