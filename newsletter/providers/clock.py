@@ -28,7 +28,7 @@ def skew_of(headers: Mapping[str, str]) -> float | None:
     """
     try:
         said = parsedate_to_datetime(headers["date"])
-    except (KeyError, ValueError):
+    except (KeyError, ValueError, OverflowError):
         return None
     said = said if said.tzinfo else said.replace(tzinfo=datetime.UTC)
     return (said - datetime.datetime.now(datetime.UTC)).total_seconds()

@@ -186,20 +186,22 @@ class ResendProvider:
         resend.api_key, resend.api_url = self._api_key, self._url
         resend.default_http_client = self._client
         try:
-            answer = call()
-            named, rate_limit = ids(answer), number_in(answer.get("http_headers"), "ratelimit-limit")
-            if self._before.is_anothers(named, key):
-                self.close()
-                return Outcome(
-                    kind=OutcomeKind.UNKNOWN, reason="The answer to another post came instead of this one's."
-                )
-            return Outcome(kind=OutcomeKind.ACCEPTED, ids=named, rate_limit=rate_limit)
-        except ResendError as error:
-            return outcome_of_error(error)
+            return self._answered(call, ids, key)
         except Exception as error:
             # An answer came, and it is none that the API documents: what it means is not known (R-105).
             reason = f"Resend's answer cannot be read ({cleaned(f'{type(error).__name__}: {error}')})."
             return Outcome(kind=OutcomeKind.UNKNOWN, reason=reason)
+
+    def _answered(self, call: Callable[[], Any], ids: Callable[[Any], tuple[str, ...]], key: str) -> Outcome:
+        try:
+            answer = call()
+        except ResendError as error:
+            return outcome_of_error(error)
+        named, rate_limit = ids(answer), number_in(answer.get("http_headers"), "ratelimit-limit")
+        if self._before.is_anothers(named, key):
+            self.close()
+            return Outcome(kind=OutcomeKind.UNKNOWN, reason="The answer to another post came instead of this one's.")
+        return Outcome(kind=OutcomeKind.ACCEPTED, ids=named, rate_limit=rate_limit)
 
     def check_up(self) -> CheckUp:
         """GET /domains: a full key is told their state; a sending key is refused by name, which proves it is known."""

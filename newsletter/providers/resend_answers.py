@@ -115,7 +115,7 @@ def _seconds_to_wait(headers: Mapping[str, str] | None) -> float | None:
     said = {key.lower(): value for key, value in (headers or {}).items()}.get("retry-after")
     try:
         moment = parsedate_to_datetime(said or "")
-    except ValueError:
+    except (ValueError, OverflowError):
         return number_in(headers, "retry-after")
     left = (moment.replace(tzinfo=moment.tzinfo or datetime.UTC) - datetime.datetime.now(datetime.UTC)).total_seconds()
     return min(left, 86_400.0) if left > 0 else None

@@ -178,7 +178,15 @@ def test_a_refusal_of_the_key_stops_the_team_and_one_of_the_sender_its_issue(
 
 @pytest.mark.parametrize(
     ("said", "least", "most"),
-    [("7", 7, 7), ("1000000000", 86_400, 86_400), ("-5", 1, 1), ("NaN", 1, 1), ("soon", 1, 1), (None, 1, 1)],
+    [
+        ("7", 7, 7),
+        ("1000000000", 86_400, 86_400),
+        ("-5", 1, 1),
+        ("NaN", 1, 1),
+        ("soon", 1, 1),
+        ("Mon, 01 Feb 2027 00:00:00 +99999999999", 1, 1),
+        (None, 1, 1),
+    ],
 )
 def test_absurd_times_to_wait_are_clamped(said: str | None, least: float, most: float) -> None:
     headers = {} if said is None else {"Retry-After": said}
