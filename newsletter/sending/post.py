@@ -288,6 +288,7 @@ def _run_of(batch: Batch, run: list[tuple[int, MessageResult]]) -> Batch:
         last_delivery=last,
         key=batch_key(batch.edition, first, last, epoch=1),
         may_be_out=batch.may_be_out,
+        provider=batch.provider,
         attempts=batch.attempts,
         first_attempt_at=batch.first_attempt_at,
         payload=batch.payload,

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import datetime
+import zoneinfo
+from concurrent.futures import ThreadPoolExecutor
 
+import pytest
+from django.db import connection
 from django.db.models import F
 from django.utils import timezone
 
@@ -11,7 +15,8 @@ from newsletter.models import Batch, BatchState, Issue, Newsletter
 from newsletter.providers.base import Provider
 from newsletter.receipts.statistics import report_of
 from newsletter.sandbox import SandboxServer
-from newsletter.sending.allowance import WARM_UP, cap_of, time_for
+from newsletter.sending.allowance import WARM_UP, cap_of, time_for, warm_up_day
+from newsletter.sending.batch import claim_batch
 from tests import people
 from tests.publications import address_everybody, make_issue, make_newsletter, post_everything, start_sending
 
@@ -72,3 +77,35 @@ def test_the_time_that_limits_take_is_told_beforehand(db: None) -> None:
     newsletter.hourly_limit, newsletter.warm_up_since = None, START.date()
     assert time_for(newsletter, 150, start=START) == datetime.timedelta(0)
     assert 1 < time_for(newsletter, 700, start=START) / datetime.timedelta(days=1) < 2
+
+
+def test_a_days_mails_are_counted_from_midnight_where_the_newsletter_is(db: None, provider: Provider) -> None:
+    under_way("harbour-notes", 3)
+    address_everybody()
+    post_everything(provider)
+    zone = zoneinfo.ZoneInfo("Pacific/Apia")
+    Batch.objects.update(first_attempt_at=datetime.datetime(2026, 11, 3, 12, 0, tzinfo=zone))
+    newsletter = Newsletter.objects.get()
+    newsletter.time_zone, newsletter.warm_up_since = zone.key, datetime.date(2026, 11, 2)
+    for moment, number, used in (("2026-11-03 23:59", 2, 3), ("2026-11-04 00:01", 3, 0)):
+        day = warm_up_day(newsletter, datetime.datetime.fromisoformat(moment).replace(tzinfo=zone))
+        assert day is not None
+        assert (day.number, day.used) == (number, used)
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.postgresql
+def test_four_workers_at_once_use_the_room_once(provider: Provider) -> None:
+    under_way("harbour-notes", 24, hourly_limit=7)
+    address_everybody(batch_size=2)
+
+    def claim(_number: int) -> int:
+        try:
+            claimed = claim_batch(provider)
+            return claimed.size if claimed else 0
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(4) as workers:
+        sizes = list(workers.map(claim, range(12)))
+    assert sum(sizes) == 7

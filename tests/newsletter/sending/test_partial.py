@@ -10,7 +10,7 @@ import pytest
 from django.utils import timezone
 
 from newsletter.models import Batch, BatchState, Delivery, DeliveryStatus, Issue, IssueStatus
-from newsletter.providers.base import Fate, MessageResult, Outcome, OutcomeKind, Provider
+from newsletter.providers.base import Fate, MessageResult, Outcome, OutcomeKind, Provider, carrier_of
 from newsletter.receipts.statistics import report_of
 from newsletter.sending import post as post_module
 from newsletter.sending.batch import claim_batch, release_claims_of_the_dead
@@ -79,6 +79,8 @@ def test_each_message_goes_the_way_of_its_own_result(
     post_everything(provider)
     report = report_of(under_way)
     assert report.adds_up
+    over = Batch.objects.filter(state__in=(BatchState.ACCEPTED, BatchState.HELD))
+    assert set(over.values_list("provider", flat=True)) == {carrier_of(provider)}
     # The two behind the unknown one were not tried and went out in the next post; the greylisted one waits.
     assert (report.accepted, report.refused, report.unknown, report.waiting) == (4, 1, 1, 1)
     refused = Delivery.objects.get(status=DeliveryStatus.FAILED)
