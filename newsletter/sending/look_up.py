@@ -232,7 +232,7 @@ def _doubt_about(batch: Batch, reader: CanLookUp) -> str:
     for witness, mail_id in _witnesses(batch):
         made_at, (since, until) = reader.made_at(mail_id), _time_of(witness)
         if made_at is None:
-            return "But neither is one that was accepted: RESEND_READ_KEY may be another team's."
+            return "But neither is one that was accepted: the list may be another team's, or has forgotten it."
         if not since <= made_at <= until:
             return "But our clock and the provider's did not agree when it was posted."
         return ""
