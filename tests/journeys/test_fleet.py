@@ -37,8 +37,8 @@ class Fleet:
         self._installation = installation
         installation.environment |= {"BROKER_URL": broker_url, "UNDO_SECONDS": "0"}
 
-    def start_beat(self) -> None:
-        self._start("beat", "beat")
+    def start_beat(self, name: str = "beat") -> None:
+        self._start(name, "beat")
 
     def start_worker(self, name: str) -> None:
         quiet = ("--without-gossip", "--without-mingle", "--without-heartbeat")
@@ -64,6 +64,7 @@ def send_with_kills(folder: Path, broker: Broker, *, readers: int, kills: int, r
         for name in names:
             fleet.start_worker(name)
         fleet.start_beat()
+        fleet.start_beat("second-beat")  # by mistake: two of them do no harm
         for number in range(kills):
             share = readers * (number + 1) // (kills + 1)
             wait_until(lambda share=share: installation.messages() >= share, f"{share:,} are out", 600)  # type: ignore[misc]
