@@ -13,7 +13,7 @@ import random
 from collections.abc import Callable, Sequence
 from itertools import groupby
 
-from django.db import transaction
+from django.db import DatabaseError, transaction
 from django.db.models import Q, Sum
 from django.utils import timezone
 from structlog.contextvars import bound_contextvars
@@ -34,6 +34,8 @@ log = logging.getLogger(__name__)
 
 #: How often a reader's mail is refused for now until that counts for good; with the waits between, about eight hours.
 MOST_TRIES = 200
+
+DATABASE_FAILED = "The database failed before it went out."
 
 #: Seconds until a batch has its next turn that did not come to its post: nothing is wrong with it.
 SOON = 1.0
@@ -74,8 +76,13 @@ def post_claimed(claimed: ClaimedBatch, provider: Provider, route: Sequence[Prov
     A batch whose slot does not come, or that must not be posted any more when it comes, goes back: known not to have
     gone out.
     """
-    slot = take_slot(provider)
-    obstacle = _obstacle_to(claimed, slot)
+    try:
+        slot = take_slot(provider)
+        obstacle = _obstacle_to(claimed, slot)
+    except DatabaseError:
+        # That nothing was posted is known only if it is written down: else it would be in doubt, by SMTP for good.
+        record_outcome(claimed, Outcome(kind=OutcomeKind.LATER, reason=DATABASE_FAILED, retry_after=SOON))
+        raise
     if slot is None or obstacle:
         if slot:
             give_back(slot)

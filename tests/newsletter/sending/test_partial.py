@@ -7,6 +7,7 @@ import datetime
 from collections.abc import Callable, Iterator
 
 import pytest
+from django.db import OperationalError
 from django.utils import timezone
 
 from newsletter.models import Batch, BatchState, Delivery, DeliveryStatus, Issue, IssueStatus
@@ -15,7 +16,7 @@ from newsletter.receipts.statistics import report_of
 from newsletter.sending import post as post_module
 from newsletter.sending.batch import claim_batch, release_claims_of_the_dead
 from newsletter.sending.control import cancel_issue, finish_issues, resume_issue
-from newsletter.sending.post import record_outcome
+from newsletter.sending.post import post_next, record_outcome
 from newsletter.sending.reconcile import NOT_REPEATABLE, count_as_sent, hold_the_hopeless, send_again
 from newsletter.sending.retry import count_failed, retry_failed
 from tests import people
@@ -270,3 +271,19 @@ def test_who_is_refused_again_is_tried_again_without_those_who_have_it_by_now(
     finish_issues()
     under_way.refresh_from_db()
     assert under_way.status == IssueStatus.SENT
+
+
+def test_a_database_that_fails_before_a_post_leaves_nobody_in_doubt(
+    under_way: Issue, provider: Provider, mail_server: MailServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def locked(provider: Provider) -> None:
+        raise OperationalError("database is locked")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(post_module, "take_slot", locked)
+        with pytest.raises(OperationalError):
+            post_next((provider,))
+    assert Batch.objects.get().state == BatchState.READY
+    make_due()
+    post_everything(provider)
+    assert mail_server.recipients() == READERS
