@@ -15,6 +15,7 @@ from django.utils import timezone
 
 from newsletter.admin.moments import from_now, zone_names
 from newsletter.admin.pages import SEND_PERMISSION
+from newsletter.content.fields import field_faults
 from newsletter.content.links import web_link_problem
 from newsletter.models import Feed, IssueStatus, Newsletter, Slot
 from newsletter.rendering import ThemeError, load_theme, theme_names
@@ -121,6 +122,14 @@ class SlotForm(SlotModelForm):
         title = str(self.cleaned_data["title"])
         check_header_text(title)
         return title
+
+    def clean_sections(self) -> str:
+        """Headings that an issue may have: a draft with others could not be made."""
+        sections = str(self.cleaned_data["sections"])
+        for line in filter(None, map(str.strip, sections.splitlines())):
+            for fault in field_faults("section heading", line):
+                raise forms.ValidationError(f"“{line[:40]}”: {fault}")
+        return sections
 
 
 class SlotInline(SlotTabularInline):

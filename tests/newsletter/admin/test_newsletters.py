@@ -10,7 +10,7 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
-from newsletter.models import Newsletter
+from newsletter.models import Newsletter, Slot, Weekday
 from newsletter.rendering.theme import SHIPPED_THEMES
 from tests.newsletter.admin.pages import form_data, page_of, words_on
 from tests.publications import make_issue, make_newsletter
@@ -73,3 +73,42 @@ def test_an_issue_is_previewed_as_an_edited_theme_looks_now(
         assert f"color:{accent}" in edda.get(page_of(issue, "preview_frame", "desktop")).content.decode()
     file.write_text(toml.replace("#4353c4", "#ffffff"), encoding="utf-8")
     assert "cannot be read well" in edda.get(page_of(issue, "preview_frame", "desktop")).content.decode()
+
+
+# --- Slots -----------------------------------------------------------------------------------------------------------
+
+
+def slot_data(number: int, **fields: str) -> dict[str, str]:
+    given = {"weekday": str(Weekday.TUESDAY), "time": "07:00", "is_active": "on", **fields}
+    return {"slots-TOTAL_FORMS": str(number + 1)} | {f"slots-{number}-{name}": value for name, value in given.items()}
+
+
+def test_a_slot_is_added_as_a_clock_shows_it(edda: Client, url: str) -> None:
+    response = edda.post(url, form_data(edda, url, FORM) | slot_data(0, title="Notes, {date}", sections="One\nTwo"))
+    assert response.status_code == 302, words_on(response)
+    slot = Slot.objects.get()
+    assert (str(slot), slot.sections.split()) == ("Tuesdays 07:00", ["One", "Two"])
+    assert 'value="07:00"' in edda.get(url).content.decode()
+
+
+@pytest.mark.parametrize(
+    ("fields", "sentence"),
+    [
+        ({"sections": "One\n" + "x" * 201}, "“xxxx"),
+        ({"title": "Notes\u202e"}, "invisible"),
+        ({"time": "25:00"}, "Enter a valid time"),
+        ({"weekday": "7"}, "Select a valid choice"),
+    ],
+    ids=["long heading", "invisible", "no time", "no day"],
+)
+def test_a_slot_that_could_make_no_draft_is_refused_at_its_field(
+    edda: Client, url: str, fields: dict[str, str], sentence: str
+) -> None:
+    assert sentence in words_on(edda.post(url, form_data(edda, url, FORM) | slot_data(0, **fields)))
+    assert not Slot.objects.exists()
+
+
+def test_the_same_hour_twice_is_refused(edda: Client, url: str) -> None:
+    twice = slot_data(0) | slot_data(1)
+    assert "duplicate" in words_on(edda.post(url, form_data(edda, url, FORM) | twice))
+    assert not Slot.objects.exists()
