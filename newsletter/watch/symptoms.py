@@ -17,6 +17,7 @@ from django.utils import timezone
 from newsletter.models import (
     Batch,
     BatchState,
+    Edition,
     Issue,
     IssueStatus,
     Receipt,
@@ -149,13 +150,18 @@ def overdue_symptoms(now: datetime.datetime) -> Iterator[Symptom]:
 
 
 def waiting_symptoms() -> Iterator[Symptom]:
-    """Issues that were due and were not sent: only a person can say whether that is still right, or what is wrong."""
+    """Issues that were due and were not sent: only a person can say whether that is still right, or what is wrong.
+
+    A draft that nobody had approved when its slot came is no fault of anything.
+    """
     waiting = Issue.objects.filter(status__in=(IssueStatus.SCHEDULED, IssueStatus.DRAFT)).exclude(hold_reason="")
-    for issue in waiting.order_by("-updated_at", "pk").select_related("newsletter")[:10]:
+    found = list(waiting.order_by("-updated_at", "pk").select_related("newsletter")[:10])
+    approved = set(Edition.objects.filter(issue__in=found).values_list("issue", flat=True))
+    for issue in found:
         is_tried_again = issue.next_try_at is not None
         yield Symptom(
             name="waiting",
-            grade=Grade.BROKEN,
+            grade=Grade.BROKEN if issue.status == IssueStatus.SCHEDULED or issue.pk in approved else Grade.LOOK,
             sentence=f"“{issue.title}” {'did not start' if is_tried_again else 'waits for you'}: {issue.hold_reason}",
             advice="Look into the worker's log, or send it by hand."
             if is_tried_again

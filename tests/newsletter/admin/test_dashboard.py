@@ -151,7 +151,7 @@ def test_an_issue_that_went_back_to_draft_when_it_was_due_needs_attention(edda: 
     Subscription.objects.update(state="unsubscribed", ended_at=timezone.now())
     Issue.objects.update(scheduled_at=timezone.now())
     start_due_issues()
-    told = "“Taller cranes” waits for you: It was due, and did not start. Nobody on the list"
+    told = "Broken “Taller cranes” waits for you: It was due, and did not start. Nobody on the list"
     assert told in shown(edda)
     assert "Leave it a draft" in words_on(edda.get(page_of(issue, "schedule")))
     edda.post(page_of(issue, "not_ready"))
@@ -162,3 +162,10 @@ def test_a_draft_that_a_person_took_off_the_schedule_waits_for_nothing(edda: Cli
     schedule_issue(issue, wall=datetime.datetime(2037, 7, 1, 7), zone="UTC", by="edda")
     unschedule_issue(issue, by="edda", reason="Not yet.")
     assert "waits for you" not in shown(edda)
+
+
+def test_a_draft_that_nobody_had_approved_when_its_slot_came_is_named_and_nothing_is_broken(
+    edda: Client, issue: Issue
+) -> None:
+    Issue.objects.update(hold_reason="Its slot came, and it was not marked ready.")
+    assert "Look “Taller cranes” waits for you: Its slot came" in shown(edda)
