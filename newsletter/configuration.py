@@ -1,6 +1,6 @@
-"""What an operator may set, read once from the environment: one class, every field documented.
+"""What an operator may set: one class, every field documented. Imports `drill` only.
 
-Imports `drill` only. `newsletter.settings` turns it into Django's settings; `settings_text` writes
+`newsletter.environment` reads it, `newsletter.settings` turns it into Django's settings; `settings_text` writes
 `.env.example` and the README's table from it, and a test holds them together.
 """
 
@@ -11,23 +11,18 @@ import binascii
 import hashlib
 import hmac
 import ipaddress
-import os
 import re
-import sys
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
-from pydantic import BeforeValidator, DirectoryPath, Field, SecretStr, ValidationError, ValidationInfo, field_validator
+from pydantic import BeforeValidator, DirectoryPath, Field, SecretStr, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from newsletter import drill
 
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
-
-#: The variable that names another file than `.env`; the demo uses it for its own.
-ENV_FILE_VARIABLE = "NEWSLETTER_ENV_FILE"
 
 HOST_NAME = re.compile(r"[A-Za-z0-9._-]{1,253}|\[?[0-9A-Fa-f:]{2,45}\]?")
 
@@ -420,50 +415,3 @@ def _is_webhook_secret(value: str) -> bool:
         return value.startswith("whsec_") and len(base64.b64decode(value[6:], validate=True)) >= 24
     except binascii.Error:
         return False
-
-
-class ConfigurationError(Exception):
-    """The environment is not usable; `faults` names every wrong or missing setting, one sentence each."""
-
-    def __init__(self, faults: list[str]) -> None:
-        super().__init__("\n".join(faults))
-        self.faults = faults
-
-
-def read_configuration(env_file: Path | None = None) -> Configuration:
-    """The configuration from the environment and `env_file` (the environment wins), or all of its faults.
-
-    Raises ConfigurationError.
-    """
-    try:
-        return Configuration(_env_file=env_file)
-    except ValidationError as error:
-        faults = [_fault_sentence(dict(fault)) for fault in error.errors(include_input=False, include_url=False)]
-        raise ConfigurationError(faults) from error
-
-
-def configuration_or_exit() -> Configuration:
-    """The configuration, or the end of the process with a list of all faults and no traceback."""
-    env_file = Path(os.environ.get(ENV_FILE_VARIABLE, PROJECT_ROOT / ".env"))
-    try:
-        return read_configuration(env_file)
-    except ConfigurationError as error:
-        faults = "\n".join(f"  {fault}" for fault in error.faults)
-        sys.exit(
-            f"The settings are not usable, so nothing was started:\n{faults}\n"
-            f"Set them in the environment or in {env_file.name}; .env.example explains each."
-        )
-
-
-def tracing_is_wanted() -> bool:
-    """Whether any of OpenTelemetry's own variables is set; what they mean is read by OpenTelemetry itself."""
-    if os.environ.get("OTEL_SDK_DISABLED", "").lower() == "true":
-        return False
-    return any(name.startswith("OTEL_") and value for name, value in os.environ.items())
-
-
-def _fault_sentence(fault: dict[str, object]) -> str:
-    location = fault["loc"]
-    name = str(location[0]).upper() if isinstance(location, tuple) and location else ""
-    message = "is missing" if fault["type"] == "missing" else str(fault["msg"]).removeprefix("Value error, ")
-    return f"{name}: {message}" if name else message

@@ -1,4 +1,4 @@
-"""Django's settings, derived from the configuration. Imports `newsletter.configuration` and `logs`."""
+"""Django's settings, derived from the configuration. Imports `configuration`, `environment` and `logs`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 from csp.constants import NONE, SELF
 
-from newsletter.configuration import PROJECT_ROOT, Configuration, configuration_or_exit
+from newsletter.configuration import PROJECT_ROOT, Configuration
+from newsletter.environment import configuration_or_exit
 from newsletter.logs import logging_settings
 
 

@@ -1,7 +1,7 @@
 """Spans around steps and posts, where OpenTelemetry is installed and asked for; else next to nothing happens.
 
 Install the extra (`pip install '.[otel]'` or its two packages) and set any OTEL_ variable, such as
-OTEL_EXPORTER_OTLP_ENDPOINT. Imports `newsletter.configuration`, and opentelemetry only then.
+OTEL_EXPORTER_OTLP_ENDPOINT. Imports `newsletter.environment`, and opentelemetry only then.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any, Protocol
 
-from newsletter.configuration import tracing_is_wanted
+from newsletter.environment import tracing_is_wanted
 
 log = logging.getLogger(__name__)
 

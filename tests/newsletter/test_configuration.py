@@ -8,12 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from newsletter.configuration import (
-    PROJECT_ROOT,
-    Configuration,
-    ConfigurationError,
-    read_configuration,
-)
+from newsletter.configuration import PROJECT_ROOT, Configuration
+from newsletter.environment import ConfigurationError, read_configuration
 from newsletter.settings import database_settings
 from newsletter.settings_text import env_example, settings_table
 

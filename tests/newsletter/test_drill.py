@@ -7,8 +7,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from newsletter.configuration import Configuration, ConfigurationError, read_configuration
+from newsletter.configuration import Configuration
 from newsletter.drill import Action, Crash, Drill, Point, arm, reached, read_drill
+from newsletter.environment import ConfigurationError, read_configuration
 
 GOOD = {
     "SITE_URL": "http://127.0.0.1:8000",

@@ -11,7 +11,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from newsletter import tracing
-from newsletter.configuration import tracing_is_wanted
+from newsletter.environment import tracing_is_wanted
 from newsletter.providers.base import Provider
 from newsletter.tracing import NO_SPAN, find_tracer, span
 from newsletter.worker import Stepper, run_round, steps_of
