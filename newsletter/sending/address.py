@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import datetime
+from collections.abc import Iterable
+from itertools import groupby
 
 from django.db import connection, transaction
-from django.db.models import Count, Exists, Max, OuterRef, Q, Value
+from django.db.models import Case, Count, Exists, Max, OuterRef, Q, Value, When
 from django.utils import timezone
 
 from newsletter.drill import Point, reached
@@ -13,16 +15,19 @@ from newsletter.models import Delivery, Edition, Issue, IssueStatus
 from newsletter.models.given import execute_with
 from newsletter.providers.reach import is_limited, members_in_reach
 from newsletter.sending.keys import batch_key
-from newsletter.sending.waves import LocalTime, readers_by_zone
+from newsletter.sending.waves import LocalTime
 from subscribers.models import Subscription, SubscriptionState
 
 #: Readers per transaction: a tenth of a second's work, so that posting starts at once, however long the list is.
 CHUNK = 20_000
 
+#: Behind every wave: there are at most 26 hours of them, in steps of a quarter of an hour.
+NO_WAVE = 1_000
+
 # The ORM has no INSERT … SELECT; the audience is its own query. What is not named here is a default of the database.
 INSERT_DELIVERIES = """
     INSERT INTO newsletter_delivery (edition_id, subscriber_id) {audience}
-    ON CONFLICT (edition_id, subscriber_id) DO NOTHING RETURNING id
+    ON CONFLICT (edition_id, subscriber_id) DO NOTHING RETURNING id, subscriber_id
 """
 INSERT_BATCHES = """
     INSERT INTO newsletter_batch (edition_id, first_delivery, last_delivery, key, not_before)
@@ -73,12 +78,24 @@ def address_chunk(issue_pk: int, batch_size: int, chunk: int = CHUNK) -> None:
 def _address(issue: Issue, edition: Edition, readers, batch_size: int) -> None:  # type: ignore[no-untyped-def]
     """Make the deliveries of these readers and cut them into batches; where each has their own time, wave by wave."""
     earliest, local = issue.posts_from or timezone.now(), LocalTime.of(issue)
-    if local:
-        for instant, zones in local.by_instant(readers_by_zone(readers)).items():
-            keys = _insert_deliveries(edition, readers.filter(subscriber__time_zone__in=zones))
-            _cut_into_batches(edition, keys, batch_size, not_before=max(earliest, instant))
-    # Also who moved to another zone at this very moment, and is in none of the waves above.
-    _cut_into_batches(edition, _insert_deliveries(edition, readers), batch_size, not_before=earliest)
+    if local is None:
+        made = _insert_deliveries(edition, readers.order_by("pk"))
+        _cut_into_batches(edition, [key for key, _subscriber in made], batch_size, not_before=earliest)
+        return
+    zones = dict(readers.values_list("subscriber", "subscriber__time_zone"))
+    waves = local.by_instant(set(zones.values()))
+    instants = {zone: instant for instant, names in waves.items() for zone in names}
+    made = _insert_deliveries(edition, readers.order_by(_rank_among(waves.values()), "pk"))
+    # Neighbours of one wave; who moved to another zone at this very moment stands between others, alone.
+    for instant, run in groupby(made, key=lambda row: instants.get(zones.get(row[1], ""), earliest)):
+        keys = [key for key, _subscriber in run]
+        _cut_into_batches(edition, keys, batch_size, not_before=max(earliest, instant))
+
+
+def _rank_among(waves: Iterable[list[str]]) -> Case:
+    """The place of a reader's zone among the waves; behind all of them for one that is in none."""
+    ranks = enumerate(waves)
+    return Case(*(When(subscriber__time_zone__in=zones, then=rank) for rank, zones in ranks), default=NO_WAVE)
 
 
 def audience_of(list_pk: int, moment: datetime.datetime):  # type: ignore[no-untyped-def]  # a QuerySet subclass
@@ -119,13 +136,13 @@ def _take_statistics() -> None:
             cursor.execute("ANALYZE (SKIP_LOCKED) newsletter_batch, newsletter_delivery")
 
 
-def _insert_deliveries(edition: Edition, audience) -> list[int]:  # type: ignore[no-untyped-def]
-    """Make a delivery for everybody who has none; the keys of the new ones, in order."""
-    readers = audience.order_by("pk").values_list(Value(edition.pk), "subscriber_id")
+def _insert_deliveries(edition: Edition, audience) -> list[tuple[int, int]]:  # type: ignore[no-untyped-def]
+    """Make a delivery for everybody who has none, in the order of the audience; the new keys in order, and whose."""
+    readers = audience.values_list(Value(edition.pk), "subscriber_id")
     sql, params = readers.query.sql_with_params()
     with connection.cursor() as cursor:
         cursor.execute(INSERT_DELIVERIES.format(audience=sql), params)
-        return sorted(key for (key,) in cursor.fetchall())
+        return sorted(cursor.fetchall())
 
 
 def _cut_into_batches(edition: Edition, keys: list[int], size: int, *, not_before: datetime.datetime) -> None:

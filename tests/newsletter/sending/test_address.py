@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import datetime
+from collections.abc import Iterable
+from itertools import pairwise
 
 import pytest
 from django.db import IntegrityError, connection, transaction
-from django.db.models import ProtectedError
+from django.db.models import Case, ProtectedError
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from newsletter.models import Batch, Delivery, Edition, Issue, IssueStatus
+from newsletter.sending import address
 from newsletter.sending.address import address_chunk, address_next
 from newsletter.sending.control import cancel_issue
+from subscribers.models import Subscriber
 from tests import people
 from tests.publications import address_everybody, make_issue, start_sending
 
@@ -146,6 +150,30 @@ def test_a_large_chunk_takes_as_many_queries_as_a_small_one(issue: Issue) -> Non
         counts.append(len(queries))
     assert counts[0] == counts[1]
     assert Delivery.objects.count() == 210
+
+
+def test_who_moves_between_two_looks_at_their_zone_is_addressed_once_and_alone(
+    issue: Issue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    berlin, tokyo = "Europe/Berlin", "Asia/Tokyo"
+    for name, zone in {"ada": berlin, "ben": berlin, "cleo": tokyo, "dina": tokyo}.items():
+        member = people.make_reader(f"{name}@example.org", issue.newsletter)
+        Subscriber.objects.filter(pk=member.subscriber_id).update(time_zone=zone)
+    start_sending(issue)
+    Issue.objects.update(is_local=True, scheduled_zone=berlin, scheduled_wall="2199-11-20T07:00")
+    seen = address._rank_among
+
+    def move_cleo(waves: Iterable[list[str]]) -> Case:
+        Subscriber.objects.filter(address=people.CLEO).update(time_zone="Pacific/Auckland")
+        return seen(waves)
+
+    monkeypatch.setattr(address, "_rank_among", move_cleo)
+    address_everybody()
+    rows = Batch.objects.order_by("first_delivery").values_list("first_delivery", "last_delivery", "not_before")
+    hours = [moment.astimezone(datetime.UTC).hour for _first, _last, moment in rows]
+    # Dina's morning in Tokyo, Berlin's, and Tokyo's for Cleo too, who was there when her zone was read.
+    assert (owned(), hours) == ([1, 2, 1], [22, 6, 22])
+    assert all(last < first for (_, last, _), (first, _, _) in pairwise(rows))
 
 
 def test_no_edition_goes_from_under_its_deliveries(issue: Issue) -> None:
