@@ -176,8 +176,16 @@ def _try_later(batch: Batch, outcome: Outcome, claimed: ClaimedBatch) -> None:
 
 
 def _halt(batch: Batch, outcome: Outcome, claimed: ClaimedBatch) -> None:
-    """What is the issue's fault pauses it; what is the provider's is for `pause_or_go_on`, as another may take over."""
-    _try_later(batch, outcome, claimed)
+    """What is the issue's fault pauses it; what is the provider's is for `pause_or_go_on`, as another may take over.
+
+    The pause or the flow says until when; a wait of the batch's own would keep it from who takes over, and would leave
+    it behind once a person lets the rest go on.
+    """
+    is_bounded = outcome.extent is not Extent.QUOTA or outcome.retry_after is not None
+    if is_bounded and not claimed.in_doubt:
+        _make_ready(batch, wait=datetime.timedelta(0))
+    else:
+        _try_later(batch, outcome, claimed)
     if outcome.extent is Extent.ISSUE:
         _pause(batch.edition.issue, outcome.reason)
 

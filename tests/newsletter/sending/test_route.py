@@ -156,6 +156,18 @@ def test_a_days_quota_pauses_every_send_until_midnight_and_then_they_go_on_by_th
     assert report_of(under_way).accepted == 30
 
 
+def test_one_who_resumes_after_a_days_quota_leaves_no_batch_behind(
+    under_way: Issue, route: tuple[Provider, ...], sandbox: SandboxServer
+) -> None:
+    only = route[:1]
+    sandbox.plan(Fault("daily_quota_exceeded"))
+    assert post_next(only)
+    under_way.refresh_from_db()
+    resume_issue(under_way, by="Edda", reason="The plan is larger now.")
+    post_all(only)
+    assert report_of(under_way).accepted == 30
+
+
 def test_one_who_resumes_one_send_after_a_months_quota_lets_all_go_on(
     under_way: Issue, route: tuple[Provider, ...], sandbox: SandboxServer
 ) -> None:
