@@ -31,8 +31,9 @@ log = logging.getLogger(__name__)
 #: Between our clock and the provider's, both ways.
 CLOCKS = datetime.timedelta(minutes=15)
 
-#: After an attempt its bytes may still be on their way, and the list may be behind.
-SETTLING = datetime.timedelta(minutes=15)
+#: After an attempt its bytes may still be on their way, and the list may be behind: the more so when a provider is in
+#: trouble, which is when posts come into doubt.
+SETTLING = datetime.timedelta(hours=1)
 
 #: Between two pages: reading shares the provider's limit with posting.
 PACE = datetime.timedelta(seconds=1)
@@ -41,8 +42,6 @@ PACE = datetime.timedelta(seconds=1)
 WITNESSES = 3
 
 MOOT = "It was settled or posted again meanwhile."
-
-IN_DOUBT = (BatchState.UNKNOWN, BatchState.HELD)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,8 +69,11 @@ def look_up_next(route: Sequence[Provider]) -> bool:
 
 
 def doubtful(slug: str = "") -> QuerySet[Batch]:
-    """Batches that may have gone out and that nobody posts at the moment, of one issue or of all."""
-    quiet = Batch.objects.filter(state__in=IN_DOUBT, last_attempt_at__lte=timezone.now() - SETTLING)
+    """Batches that may have gone out and that nobody may post again, of one issue or of all.
+
+    What may be posted under its key is not looked up: that reaches nobody twice, while a list may be behind.
+    """
+    quiet = Batch.objects.filter(state=BatchState.HELD, last_attempt_at__lte=timezone.now() - SETTLING)
     return quiet.filter(edition__sent_as__slug=slug) if slug else quiet
 
 
@@ -92,7 +94,7 @@ def next_look_up(batches: QuerySet[Batch], *, by: str) -> LookUp | None:
 
 def _close_moot() -> None:
     """End what nobody needs to know any more: a receipt or a person was quicker."""
-    settled = LookUp.objects.filter(verdict=Verdict.OPEN).exclude(batch__state__in=IN_DOUBT)
+    settled = LookUp.objects.filter(verdict=Verdict.OPEN).exclude(batch__state=BatchState.HELD)
     if settled.exists():
         # A look costs nothing; an update takes SQLite's only write lock, at each turn of an idle worker.
         settled.update(verdict=Verdict.MOOT, sentence=MOOT, finished_at=timezone.now())
@@ -156,7 +158,7 @@ def read_page(look_up: LookUp, reader: CanLookUp) -> LookUp:
     Raises LookUpFailed where asking again may help; what was read so far is kept.
     """
     batch = look_up.batch
-    if batch.state not in IN_DOUBT or batch.attempts != look_up.attempts:
+    if batch.state != BatchState.HELD or batch.attempts != look_up.attempts:
         _conclude(look_up, Conclusion(verdict=Verdict.MOOT, sentence=MOOT))
         return look_up
     body = zstandard.decompress(bytes(batch.payload or b""))
@@ -260,7 +262,7 @@ def _conclude(look_up: LookUp, conclusion: Conclusion) -> None:
             verdict is Verdict.ABSENT and not _post_anew(batch, conclusion.sentence)
         ):
             verdict = Verdict.MOOT
-        if verdict is Verdict.PARTLY or (verdict is Verdict.UNPROVEN and batch.state == BatchState.HELD):
+        if verdict in (Verdict.PARTLY, Verdict.UNPROVEN):
             hold(batch, conclusion.sentence if verdict is Verdict.PARTLY else f"{batch.reason} {conclusion.sentence}")
         look_up.verdict, look_up.sentence, look_up.finished_at = verdict, conclusion.sentence[:500], timezone.now()
         look_up.save(update_fields=["verdict", "sentence", "finished_at"])

@@ -59,8 +59,13 @@ class Command(BaseCommand):
     def _say_what_is_left(self, slug: str) -> None:
         left = Batch.objects.filter(state__in=(BatchState.UNKNOWN, BatchState.HELD))
         left = left.filter(edition__sent_as__slug=slug) if slug else left
+        tried = left.filter(state=BatchState.UNKNOWN).count()
+        if tried:
+            self.stdout.write(
+                f"Batches that are still tried again under their key, which reaches nobody twice: {tried}."
+            )
         minutes = SETTLING.total_seconds() / 60
-        fresh = left.count() - doubtful(slug).count()
+        fresh = left.count() - tried - doubtful(slug).count()
         if fresh:
             self.stdout.write(f"Batches tried less than {minutes:.0f} minutes ago, too fresh to be looked up: {fresh}.")
         self.stdout.write(f"Batches still in doubt: {left.count()}.")

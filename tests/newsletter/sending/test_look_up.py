@@ -23,10 +23,10 @@ from newsletter.providers.smtp import SmtpProvider
 from newsletter.sandbox import Fault, SandboxOptions, SandboxServer
 from newsletter.sending import look_up as look_up_module
 from newsletter.sending import post as post_module
-from newsletter.sending.batch import claim_batch
+from newsletter.sending.batch import READER_LEFT, claim_batch
 from newsletter.sending.control import cancel_issue, drop_cancelled, finish_issues
 from newsletter.sending.look_up import begin, doubtful, look_up_next, looking_up, next_look_up
-from newsletter.sending.reconcile import count_as_sent, hold_the_hopeless
+from newsletter.sending.reconcile import count_as_sent, hold, hold_the_hopeless
 from newsletter.sending.retry import retry_failed
 from subscribers.models import Subscription, SubscriptionState
 from tests import people
@@ -273,7 +273,8 @@ def test_what_was_tried_minutes_ago_is_not_looked_up_yet(
 ) -> None:
     sandbox.plan(Fault("reset"))
     post_everything(provider)
-    assert Batch.objects.filter(state=BatchState.UNKNOWN).count() == 1
+    assert "still tried again under their key, which reaches nobody twice: 1." in reconcile()
+    hold(Batch.objects.get(state=BatchState.UNKNOWN), READER_LEFT)
     assert next_look_up(doubtful(), by="tests") is None
     assert "too fresh to be looked up: 1." in reconcile()
     Batch.objects.update(last_attempt_at=F("last_attempt_at") - look_up_module.SETTLING)
@@ -507,3 +508,27 @@ def test_a_mail_that_failed_is_not_taken_for_the_one_in_its_place(
     assert LookUp.objects.get().verdict == Verdict.ABSENT
     post_everything(provider)
     assert recipients(sandbox) == sorted([*READERS, READERS[0]])
+
+
+def test_what_is_still_tried_under_its_key_is_not_posted_under_another_because_a_list_is_behind(
+    under_way: Issue, provider: Provider, sandbox: SandboxServer, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hours = datetime.timedelta(hours=3)
+    clock.ahead = -hours.total_seconds()
+    sandbox.plan(Fault("reset", after_commit=True))
+    post_everything(provider)
+    doubtful_one = Batch.objects.get(state=BatchState.UNKNOWN)
+    Batch.objects.update(first_attempt_at=F("first_attempt_at") - hours, last_attempt_at=F("last_attempt_at") - hours)
+    clock.ahead = 0.0
+    look_up = ResendProvider.look_up
+
+    def behind(self: ResendProvider, body: bytes, *, after: str) -> Sight:
+        return dataclasses.replace(look_up(self, body, after=after), found={})
+
+    monkeypatch.setattr(ResendProvider, "look_up", behind)
+    look_up_next((provider,))
+    doubtful_one.refresh_from_db()
+    assert doubtful_one.state == BatchState.UNKNOWN
+    Batch.objects.update(not_before=timezone.now())
+    post_everything(provider)
+    assert recipients(sandbox) == READERS
