@@ -98,8 +98,8 @@ def test_a_server_that_ends_idle_transactions_frees_what_a_worker_fell_asleep_wi
     """As docs/scale-out.md advises, for machines that vanish without a word."""
     with play(postgresql_prepared, tmp_path, sandbox, lease=2.0, patience=1.0) as on_it:
         name = on_it.scene.database.rpartition("/")[2]
-        on_the_server(f"ALTER DATABASE {name} SET idle_in_transaction_session_timeout = '1s'")
         on_it.publish()
+        on_the_server(f"ALTER DATABASE {name} SET idle_in_transaction_session_timeout = '2s'")
         sleeper = fall_asleep(on_it, point)
         on_it.start(stage.work)
         on_it.wait_for(on_it.is_sent, "the other worker has finished")
