@@ -109,7 +109,7 @@ def test_a_broker_that_was_restarted_gets_pulses_again(tmp_path: Path, broker: B
             wait_until(lambda: installation.messages() == 1, "the confirmation is sent")
         with broker(port):
             installation.run("-m", "tests.outside", "signup", "ben")
-            wait_until(lambda: installation.messages() == 2, "the next one is sent, though the broker was away")
+            wait_until(lambda: installation.messages() == 2, "the next one is sent, though the broker was away", 150)
             installation.processes.check()
 
 
