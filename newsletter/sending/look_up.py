@@ -158,10 +158,11 @@ def read_page(look_up: LookUp, reader: CanLookUp) -> LookUp:
     Raises LookUpFailed where asking again may help; what was read so far is kept.
     """
     batch = look_up.batch
-    if batch.state != BatchState.HELD or batch.attempts != look_up.attempts:
+    # The bytes may be read later than the row, and be gone.
+    if batch.state != BatchState.HELD or batch.attempts != look_up.attempts or not batch.payload:
         _conclude(look_up, Conclusion(verdict=Verdict.MOOT, sentence=MOOT))
         return look_up
-    body = zstandard.decompress(bytes(batch.payload or b""))
+    body = zstandard.decompress(bytes(batch.payload))
     try:
         sight = reader.look_up(body, after=look_up.cursor)
         conclusion = _judge(look_up, sight, reader) if _keep(look_up, sight) else None

@@ -309,6 +309,21 @@ def test_what_a_receipt_settles_meanwhile_makes_the_look_up_moot(
     assert post_everything(provider) == 0
 
 
+def test_the_bytes_of_a_batch_that_is_settled_meanwhile_are_not_missed(
+    under_way: Issue, provider: Provider, sandbox: SandboxServer, clock: Clock
+) -> None:
+    sandbox.plan(Fault("reset", after_commit=True))
+    post_everything(provider)
+    a_day_passes(clock, provider)
+    # As the worker finds it: without its bytes, which are read when they are needed.
+    look_up = next_look_up(doubtful(), by="tests")
+    assert look_up is not None
+    count_as_sent(Batch.objects.get(state=BatchState.HELD), by="Edda")
+    reader = looking_up((provider,))
+    assert reader is not None
+    assert look_up_module.read_page(look_up, reader).verdict == Verdict.MOOT
+
+
 def test_the_command_reads_to_the_end_at_its_pace(
     under_way: Issue, provider: Provider, sandbox: SandboxServer, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
