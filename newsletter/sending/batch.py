@@ -87,10 +87,10 @@ def claim_batch(
     never given to another.
     """
     waiting = partial(_next_batch, provider, doubtful_first=doubtful_first, only_doubtful=only_doubtful)
-    while _is_any(waiting()):
+    while _is_any(batches := waiting()):
         with transaction.atomic():
             # Found by itself, then read with its issue: a join might start from the edition, and sort all its batches.
-            found = waiting().only("pk").select_for_update(of=("self",), skip_locked=True).first()
+            found = batches.only("pk").select_for_update(of=("self",), skip_locked=True).first()
             if found is None:
                 return None
             batch = Batch.objects.select_related("edition__issue").defer(*LARGE).get(pk=found.pk)
