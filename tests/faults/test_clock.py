@@ -14,12 +14,17 @@ from tests.faults.conftest import Record
 from tests.faults.judge import STATUS, rows_of
 from tests.faults.play import Play, play, shared_number
 from tests.faults.proxy import proxy_to
-from tests.faults.stage import BATCHES, READERS
+from tests.faults.stage import BATCH, BATCHES, READERS
 
 pytestmark = pytest.mark.faults
 
 HOUR = 3600.0
 UNSETTLED = "SELECT count(*) FROM newsletter_batch WHERE state IN ('ready', 'claimed', 'unknown')"
+NOT_LOOKED_UP = """
+    SELECT count(*) FROM newsletter_batch b WHERE b.state = 'held' AND NOT EXISTS (
+        SELECT 1 FROM newsletter_lookup l WHERE l.batch_id = b.id AND l.attempts = b.attempts AND l.verdict <> 'open'
+    )
+"""
 
 
 @contextmanager
@@ -44,16 +49,24 @@ def nothing_is_left_to_do(on_it: Play) -> bool:
     return rows_of(on_it.scene.database, UNSETTLED) == [(0,)]
 
 
+def is_looked_up(on_it: Play) -> bool:
+    """Whether nothing is held that could still be found in the provider's list."""
+    return rows_of(on_it.scene.database, NOT_LOOKED_UP) == [(0,)]
+
+
 @pytest.mark.parametrize("workers", [1, 4], ids="{}w".format)
 def test_after_a_day_is_skipped_the_providers_list_tells_what_went_out(
     prepared: str, tmp_path: Path, sandbox: SandboxServer, workers: int, record: Record
 ) -> None:
     with unanswered(prepared, tmp_path, sandbox, workers) as on_it:
         on_it.scene.ahead.value = 24 * HOUR
-        on_it.wait_for(lambda: nothing_is_left_to_do(on_it) and on_it.is_sent(), "the issue is sent")
+        on_it.wait_for(lambda: nothing_is_left_to_do(on_it) and is_looked_up(on_it), "the list has told all it can")
         judgement = on_it.judgement()
     record("clock: +24 h", judgement)
-    assert judgement.accepted == READERS
+    # In a worker's hands and not yet posted when the clock jumped: not in the list, and a list of another time than
+    # ours proves nothing.
+    assert judgement.unknown <= workers * BATCH
+    assert judgement.accepted + judgement.unknown == READERS
 
 
 @pytest.mark.parametrize("workers", [1, 4], ids="{}w".format)
