@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import pytest
 from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from newsletter.models import Batch, Delivery, DeliveryStatus, Issue
+from newsletter.sending.control import cancel_issue
 from newsletter.sending.readers import deliveries_of
 from tests import people
 from tests.publications import address_everybody, start_sending
@@ -50,3 +52,12 @@ def test_an_outcome_finds_room_beside_its_delivery_and_touches_no_index(addresse
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_stat_get_xact_tuples_hot_updated('newsletter_delivery'::regclass)")
         assert cursor.fetchone()[0] > 270
+
+
+def test_a_cancel_locks_the_batches_before_their_readers_as_a_claim_does(addressed: Issue) -> None:
+    with CaptureQueriesContext(connection) as queries:
+        cancel_issue(addressed, by="tests")
+    changes = [query["sql"] for query in queries if '"newsletter_batch"' in query["sql"] or "UPDATE" in query["sql"]]
+    locked = next(place for place, sql in enumerate(changes) if 'FOR UPDATE OF "newsletter_batch"' in sql)
+    named = next(place for place, sql in enumerate(changes) if 'UPDATE "newsletter_delivery"' in sql)
+    assert locked < named
