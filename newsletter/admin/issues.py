@@ -67,6 +67,8 @@ class IssueAdmin(IssueModelAdmin):
     list_select_related = ("newsletter",)
     search_fields = ("title", "subject", "sections__stories__title")
     search_help_text = "In titles, subjects and stories."
+    # The deliveries of every issue on the page are counted, and an issue may have a million.
+    list_per_page = 25
     # Nothing is ever done to many issues at once: each way out of draft has a page that says what it means.
     actions = None
     save_on_top = False
