@@ -85,7 +85,8 @@ class ResendList:
     ) -> tuple[dict[int, str], int]:
         """Those of the mails that look alike which are the batch's, by place, and of how many that is not told."""
         proved_at: datetime.datetime | None = None
-        found, untold = {}, 0
+        found: dict[int, str] = {}
+        untold = 0
         for mail in alike:
             place, tags = members[mail.recipient, mail.subject]
             is_of_one_post = proved_at is not None and abs(mail.created_at - proved_at) <= SAME_POST
@@ -95,7 +96,8 @@ class ResendList:
                     untold += not told
                     continue
                 proved_at = mail.created_at
-            found[place] = mail.id
+            # The newest of a reader's mails: an older one failed, and this one is in its place.
+            found.setdefault(place, mail.id)
         return found, untold
 
     def _mail(self, mail_id: str) -> dict[str, Any]:

@@ -506,9 +506,21 @@ def test_one_list_that_fails_keeps_no_other_batch_waiting(
     assert first.pk != second.pk
 
 
+@pytest.mark.parametrize(
+    ("fault", "verdict", "posts"),
+    [(Fault("reset"), Verdict.ABSENT, 1), (Fault("reset", after_commit=True), Verdict.FOUND, 0)],
+    ids=["absent", "there"],
+)
 def test_a_mail_that_failed_is_not_taken_for_the_one_in_its_place(
-    under_way: Issue, provider: Provider, sandbox: SandboxServer, clock: Clock
+    under_way: Issue,
+    provider: Provider,
+    sandbox: SandboxServer,
+    clock: Clock,
+    fault: Fault,
+    verdict: Verdict,
+    posts: int,
 ) -> None:
+    """Both bear the same tags, and both stand on one page of the list."""
     post_everything(provider)
     failed = Delivery.objects.order_by("pk")[0]
     Delivery.objects.filter(pk=failed.pk).update(failed_at=timezone.now())
@@ -516,12 +528,12 @@ def test_a_mail_that_failed_is_not_taken_for_the_one_in_its_place(
         provider="resend", event_id="msg_1", kind="email.failed", body="{}", note="quota", delivery_id=failed.pk
     )
     retry_failed(under_way, by="Edda")
-    sandbox.plan(Fault("reset"))
+    sandbox.plan(fault)
     post_everything(provider)
     a_day_passes(clock, provider)
     look_up_next((provider,))
-    assert LookUp.objects.get().verdict == Verdict.ABSENT
-    post_everything(provider)
+    assert LookUp.objects.get().verdict == verdict
+    assert post_everything(provider) == posts
     assert recipients(sandbox) == sorted([*READERS, READERS[0]])
 
 
