@@ -9,14 +9,14 @@ from __future__ import annotations
 import datetime
 import logging
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from django.conf import settings
 from django.db import transaction
 
 from newsletter.drill import Point, reached
-from newsletter.models import Delivery, Fact, Receipt, ReceiptState
+from newsletter.models import Delivery, DeliveryStatus, Fact, Receipt, ReceiptState
 from newsletter.models.given import execute_with
 from newsletter.providers.base import BounceKind, Event, Provider, ReceiptRefused
 from subscribers.addresses import AddressError, parse_address
@@ -28,8 +28,11 @@ log = logging.getLogger(__name__)
 #: Receipts applied per transaction.
 CHUNK = 1_000
 
-#: Facts that tell nothing about what a reader has: of a mail that was given up they say nothing about the next one.
-ON_THE_WAY = (Fact.SENT, Fact.DELAYED, Fact.FAILED)
+#: Facts by which a reader has the mail.
+REACHED = (Fact.DELIVERED, Fact.OPENED, Fact.CLICKED)
+
+REPLACED = "Its mail failed, and another goes out in its place."
+ARRIVED_AFTER_ALL = "The mail that was said to have failed arrived after all."
 
 # One statement per kind of fact, whatever the number of rows: the earliest time wins.
 KEEP_FIRST_TIME = """
@@ -63,7 +66,7 @@ def apply_receipts(provider: Provider, limit: int = CHUNK) -> bool:
     with transaction.atomic():
         receipts = list(fresh.select_for_update(skip_locked=True)[:limit])
         readings = [Reading(receipt, _read(provider, receipt)) for receipt in receipts]
-        _judge(readings)
+        _leave_out(_judge(readings))
         facts = [reading for reading in readings if reading.receipt.state == ReceiptState.APPLIED]
         _keep_facts(facts)
         _suppress(reading.event for reading in facts if reading.event)
@@ -89,10 +92,14 @@ def _note(receipt: Receipt, state: ReceiptState, note: str) -> None:
     receipt.state, receipt.note = state, note[:300]
 
 
-def _judge(readings: list[Reading]) -> None:
-    """Decide for each receipt whether it tells something about a mail of ours, and about which."""
+def _judge(readings: list[Reading]) -> set[int]:
+    """Decide for each receipt whether it tells something about a mail of ours, and about which.
+
+    Returns the deliveries whose mail was given up and has arrived.
+    """
     named = _named_by(readings)
     addresses, given_up = _recipients(named), _given_up(readings, named)
+    arrived: set[int] = set()
     for reading in readings:
         receipt, event = reading.receipt, reading.event
         if event is None:
@@ -107,12 +114,23 @@ def _judge(readings: list[Reading]) -> None:
             _note(receipt, ReceiptState.APPLIED, _told(event))
         elif receipt.delivery_id not in addresses:
             _note(receipt, ReceiptState.ORPHAN, "There is no such delivery.")
-        elif event.fact in ON_THE_WAY and event.provider_id in given_up:
-            _note(receipt, ReceiptState.IGNORED, "Its mail failed, and another went out in its place.")
         elif not _is_same(addresses[receipt.delivery_id], event.recipient):
             _note(receipt, ReceiptState.ORPHAN, "The recipient is not the one of this delivery.")
+        elif event.provider_id in given_up:
+            # As a fact it would prove that the mail in its place went out, and with it those of all neighbours.
+            arrived |= {receipt.delivery_id} if event.fact in REACHED else set()
+            receipt.delivery_id = None
+            _note(receipt, ReceiptState.APPLIED, f"{REPLACED} {_told(event)}".strip())
         else:
             _note(receipt, ReceiptState.APPLIED, _told(event))
+    return arrived
+
+
+def _leave_out(arrived: Collection[int]) -> None:
+    """Who has got it after all needs no other mail, unless that is on its way already."""
+    if arrived:
+        waiting = Delivery.objects.filter(pk__in=arrived, status=DeliveryStatus.PENDING)
+        waiting.update(status=DeliveryStatus.SKIPPED, reason=ARRIVED_AFTER_ALL)
 
 
 def _told(event: Event) -> str:
@@ -135,7 +153,7 @@ def _recipients(named: Mapping[int, Delivery]) -> dict[int, str]:
 
 def _given_up(readings: list[Reading], named: Mapping[int, Delivery]) -> set[str]:
     """The mails that failed and in whose place others go out; asked only where an event is not of a known mail."""
-    events = [reading.event for reading in readings if reading.event and reading.event.fact in ON_THE_WAY]
+    events = [reading.event for reading in readings if reading.event]
     told = [(named.get(_delivery_pk(event) or 0), event.provider_id) for event in events]
     others = {row.pk for row, mail_id in told if row and row.provider_id != mail_id}
     return Receipt.objects.given_up_mails(others) if others else set()

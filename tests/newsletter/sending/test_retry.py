@@ -12,7 +12,7 @@ from django.utils import timezone
 from newsletter.models import Batch, BatchState, Delivery, DeliveryStatus, Issue, IssueStatus, WrongStatus
 from newsletter.providers.base import Provider, SignedReceipt
 from newsletter.providers.flow import LONGEST_REST
-from newsletter.receipts.apply import apply_receipts
+from newsletter.receipts.apply import ARRIVED_AFTER_ALL, apply_receipts
 from newsletter.receipts.inbox import store_receipt
 from newsletter.sandbox import Fault, SandboxServer
 from newsletter.sending.control import finish_issues, pause_issue
@@ -182,6 +182,29 @@ def test_what_a_reader_says_about_the_mail_that_failed_still_counts(given_up: De
     tell("email.complained", given_up, provider)
     assert post_everything(provider) == 0
     assert Subscription.objects.get(subscriber=given_up.subscriber).state == SubscriptionState.SUPPRESSED
+
+
+def test_who_has_the_mail_that_failed_after_all_gets_no_other(
+    given_up: Delivery, sandbox: SandboxServer, provider: Provider
+) -> None:
+    retry_failed(Issue.objects.get(), by="Edda")
+    tell("email.delivered", given_up, provider)
+    assert post_everything(provider) == 0
+    assert copies(sandbox) == [1, 1, 1]
+    left_out = Delivery.objects.get(pk=given_up.pk)
+    assert (left_out.status, left_out.reason) == (DeliveryStatus.SKIPPED, ARRIVED_AFTER_ALL)
+
+
+@pytest.mark.parametrize("kind", ["email.delivered", "email.opened", "email.complained"])
+def test_nothing_that_is_told_of_a_mail_that_failed_proves_the_one_in_its_place(
+    given_up: Delivery, sandbox: SandboxServer, provider: Provider, kind: str
+) -> None:
+    retry_failed(Issue.objects.get(), by="Edda")
+    sandbox.plan(Fault("reset"))
+    post_everything(provider)
+    tell(kind, given_up, provider)
+    settle_proven()
+    assert Batch.objects.filter(state=BatchState.UNKNOWN).exists(), "its neighbours would get nothing"
 
 
 def test_who_was_reached_although_the_mail_is_said_to_have_failed_is_not_mailed_twice(
