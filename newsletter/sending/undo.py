@@ -12,16 +12,18 @@ from newsletter.sending.schedule import NO_SCHEDULE
 #: States in which an issue was started and may not be out yet.
 UNDOABLE = (IssueStatus.SENDING, IssueStatus.PAUSED)
 
-#: Batches of which nothing is out, tried or not. The parts of one that was split have states of their own.
+#: Batches of which nothing is out, tried or not. The parts of one that was split have states of their own. What was
+#: looked up was in doubt once, and its look-up is the only proof that it is not out: that is kept.
 NOT_OUT = Q(
     state__in=(BatchState.READY, BatchState.REFUSED, BatchState.SPLIT, BatchState.DROPPED),
     may_be_out=False,
+    look_ups__isnull=True,
 )
 NOT_OUT_DELIVERY = Q(status__in=(DeliveryStatus.PENDING, DeliveryStatus.FAILED, DeliveryStatus.SKIPPED)) & ~HAS_A_FACT
 
 TOO_LATE = (
-    "The first mails are on their way, so this cannot be undone any more. You can pause it, or cancel the rest: "
-    "what is out stays out."
+    "The first mails are on their way, or had to be looked for at the provider, so this cannot be undone any more. You "
+    "can pause it, or cancel the rest: what is out stays out."
 )
 
 

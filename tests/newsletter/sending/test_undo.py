@@ -14,7 +14,17 @@ from django.utils import timezone
 from pytest_django import Settings
 
 from newsletter.content.store import save_content
-from newsletter.models import Batch, BatchState, Delivery, DeliveryStatus, Issue, IssueStatus, WrongStatus
+from newsletter.models import (
+    Batch,
+    BatchState,
+    Delivery,
+    DeliveryStatus,
+    Issue,
+    IssueStatus,
+    LookUp,
+    Verdict,
+    WrongStatus,
+)
 from newsletter.providers.base import Provider
 from newsletter.providers.flow import lift_halts
 from newsletter.sandbox import SandboxServer
@@ -88,6 +98,17 @@ def test_once_a_worker_has_a_batch_it_is_too_late(sent_now: Issue, provider: Pro
     sent_now.refresh_from_db()
     assert sent_now.status == IssueStatus.SENDING
     assert Delivery.objects.count() == 1
+
+
+def test_what_was_looked_up_was_in_doubt_and_keeps_its_proof(sent_now: Issue) -> None:
+    now = timezone.now()
+    LookUp.objects.create(
+        batch=Batch.objects.get(), attempts=1, since=now, until=now, by="Edda", verdict=Verdict.ABSENT, finished_at=now
+    )
+    assert not nothing_is_out(sent_now)
+    with pytest.raises(WrongStatus, match="had to be looked for"):
+        undo_send(sent_now, by="Edda")
+    assert LookUp.objects.exists()
 
 
 def test_a_draft_has_nothing_to_undo(issue: Issue) -> None:
