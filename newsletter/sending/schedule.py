@@ -203,7 +203,7 @@ def _try_again_later(issue_pk: int, error: Exception) -> None:
             return
         if issue.hold_reason != reason:
             _note(issue, reason)
-        Issue.objects.filter(pk=issue_pk).update(hold_reason=reason, next_try_at=timezone.now() + TRY_AGAIN)
+        Issue.objects.filter(pk=issue_pk).update(hold_reason=reason, next_try_at=Now() + TRY_AGAIN)
 
 
 def _start_due_issue(issue: Issue) -> None:

@@ -222,7 +222,7 @@ def start_due_slots() -> bool:
         log.exception("run %s of a slot could not be started; it is tried again", run_pk)
         reason = f"It was due and could not be started ({type(error).__name__}); the worker's log says why. "
         failed = SlotRun.objects.filter(pk=run_pk, finished_at__isnull=True)
-        failed.update(next_try_at=timezone.now() + TRY_AGAIN, outcome=f"{reason}It is tried again every minute.")
+        failed.update(next_try_at=Now() + TRY_AGAIN, outcome=f"{reason}It is tried again every minute.")
     return True
 
 

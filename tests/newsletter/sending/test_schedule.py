@@ -178,6 +178,24 @@ def test_an_issue_that_fails_to_start_for_too_long_waits_for_a_person(
     assert not start_due_issues()
 
 
+@pytest.mark.parametrize("hours", [-2, 2], ids=["behind", "ahead"])
+def test_a_failed_start_waits_its_minute_whatever_the_workers_clock_says(
+    ready: Issue, monkeypatch: pytest.MonkeyPatch, hours: int
+) -> None:
+    """Behind, it would fail at each turn and keep all others waiting; ahead, it would wait for hours."""
+    schedule(ready)
+    make_due()
+    real = timezone.now
+    with monkeypatch.context() as broken:
+        broken.setattr(schedule_module, "approve", failing)
+        broken.setattr(timezone, "now", lambda: real() + datetime.timedelta(hours=hours))
+        assert start_due_issues()
+        assert not start_due_issues()
+    ready.refresh_from_db()
+    assert ready.next_try_at is not None
+    assert ready.next_try_at - real() < datetime.timedelta(minutes=2)
+
+
 def failing(*given: Any, **named: Any) -> Any:
     raise RuntimeError("a fault of ours")
 

@@ -263,6 +263,22 @@ def test_a_slot_that_failed_is_tried_again_after_a_minute_and_not_at_every_turn(
     assert failing.outcome == "“Taller cranes” went out."
 
 
+@pytest.mark.parametrize("hours", [-2, 2], ids=["behind", "ahead"])
+def test_a_slot_that_failed_waits_its_minute_whatever_the_workers_clock_says(
+    two_slots: tuple[SlotRun, SlotRun], monkeypatch: pytest.MonkeyPatch, hours: int
+) -> None:
+    failing, fine = two_slots
+    real = timezone.now
+    with monkeypatch.context() as broken:
+        broken.setattr(timezone, "now", lambda: real() + datetime.timedelta(hours=hours))
+        take_turns()
+    fine.refresh_from_db()
+    failing.refresh_from_db()
+    assert fine.finished_at
+    assert failing.next_try_at
+    assert failing.next_try_at - real() < datetime.timedelta(minutes=2)
+
+
 def test_a_slot_that_fails_for_too_long_leaves_its_draft_to_a_person(two_slots: tuple[SlotRun, SlotRun]) -> None:
     failing, _fine = two_slots
     take_turns()
