@@ -82,9 +82,11 @@ def _why_hopeless(batch: Batch, route: Sequence[Provider]) -> str:
     for provider in route:
         if batch.provider in (carrier_of(provider), ""):
             return too_late(provider)
-    name = batch.provider.partition(":")[0]
+    name, _, account = batch.provider.partition(":")
     if name in [provider.name for provider in route]:
-        return f"It may be out by {name} under another key or login, and this one may be another team's."
+        # Versions that did not note the account yet may have left some behind.
+        under = "another key or login" if account else "a key or login that was not noted"
+        return f"It may be out by {name} under {under}, and this one may be another team's."
     return f"It may be out by {name}, which is not in PROVIDER any more, and nobody else can tell."
 
 

@@ -200,6 +200,21 @@ def test_doubt_under_a_key_that_is_another_now_is_held_since_another_team_would_
     assert (held.state, "under another key" in held.reason) == (BatchState.HELD, True)
 
 
+def test_doubt_from_before_accounts_were_noted_is_held_and_posted_by_nobody(
+    under_way: Issue, route: tuple[Provider, ...], sandbox: SandboxServer
+) -> None:
+    claimed = claim_batch(route[0])
+    assert claimed is not None
+    record_outcome(claimed, Outcome(kind=OutcomeKind.UNKNOWN, reason="No answer."))
+    Batch.objects.filter(pk=claimed.pk).update(provider="resend", not_before=timezone.now())
+    post_all(route)
+    hold_the_hopeless(route)
+    held = Batch.objects.get(pk=claimed.pk)
+    assert (held.state, held.attempts) == (BatchState.HELD, 1)
+    assert "a key or login that was not noted" in held.reason
+    assert report_of(under_way).accepted == 30 - held.recipients
+
+
 def test_a_mail_server_that_wants_a_login_after_all_leaves_the_rest_to_the_next(
     under_way: Issue, route: tuple[Provider, ...], sandbox: SandboxServer, mail_server: MailServer
 ) -> None:
