@@ -106,11 +106,17 @@ def _scheduled(issue: Issue) -> Coming:
         title=issue.title,
         url=page_url(issue, "preview"),
         newsletter=issue.newsletter.name,
-        label="Waits for you" if issue.hold_reason else issue.get_status_display(),
+        label=_label_of(issue),
         pill=pill_of(issue.status),
         when=f"{in_zone(issue.scheduled_at, issue.scheduled_zone)} ({issue.scheduled_zone})",
         distance=from_now(issue.scheduled_at),
     )
+
+
+def _label_of(issue: Issue) -> str:
+    if issue.next_try_at:
+        return "Tried again"
+    return "Waits for you" if issue.hold_reason else str(issue.get_status_display())
 
 
 def _slot(run: SlotRun, issue: Issue | None) -> Coming:

@@ -101,7 +101,7 @@ def when_of(issue: Issue) -> str:
     if moment is None:
         return "–"
     if issue.status == IssueStatus.SCHEDULED and issue.hold_reason:
-        verb = "Waits for you: was due"
+        verb = "Tried again: was due" if issue.next_try_at else "Waits for you: was due"
     elif issue.status == IssueStatus.DRAFT and issue.hold_reason:
         verb = "Waits for you: edited"
     elif issue.status == IssueStatus.DRAFT and issue.ready_revision == issue.revision:

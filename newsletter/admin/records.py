@@ -122,7 +122,7 @@ class BatchAdmin(RecordAdmin):
     list_filter = ("state",)
     ordering = ("-pk",)
     fields = (
-        *("edition_link", "state_pill", "reason", "recipients", "deliveries", "attempts", "epoch", "key"),
+        *("edition_link", "state_pill", "reason", "recipients", "deliveries", "provider", "attempts", "epoch", "key"),
         *("payload_sha256", "not_before", "lease_until", "claimed_by", "first_attempt_at", "finished_at"),
     )
     readonly_fields = ("edition_link", "state_pill", "deliveries")

@@ -166,3 +166,7 @@ def test_a_schedule_that_waits_says_so_on_its_page_and_in_the_list(edda: Client,
     issue.save()
     assert "Waits for you: Found too late." in words_on(edda.get(page_of(issue, "schedule")))
     assert "Waits for you" in words_on(edda.get(reverse("admin:newsletter_issue_changelist")))
+    Issue.objects.update(hold_reason="The worker's log says why.", next_try_at=timezone.now())
+    assert "Did not start: The worker's log says why." in words_on(edda.get(page_of(issue, "schedule")))
+    assert "Tried again" in words_on(edda.get(reverse("admin:newsletter_issue_changelist")))
+    assert "Tried again" in words_on(edda.get(reverse("admin:index")))
