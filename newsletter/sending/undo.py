@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from django.db import transaction
-from django.db.models import Q
+from django.db.models import Exists, OuterRef, Q
 
-from newsletter.models import Batch, BatchState, Delivery, DeliveryStatus, Issue, IssueStatus, WrongStatus
+from newsletter.models import Batch, BatchState, Delivery, DeliveryStatus, Issue, IssueStatus, LookUp, WrongStatus
 from newsletter.sending.reconcile import HAS_A_FACT
 from newsletter.sending.schedule import NO_SCHEDULE
 
@@ -17,8 +17,7 @@ UNDOABLE = (IssueStatus.SENDING, IssueStatus.PAUSED)
 NOT_OUT = Q(
     state__in=(BatchState.READY, BatchState.REFUSED, BatchState.SPLIT, BatchState.DROPPED),
     may_be_out=False,
-    look_ups__isnull=True,
-)
+) & ~Exists(LookUp.objects.filter(batch=OuterRef("pk")))
 NOT_OUT_DELIVERY = Q(status__in=(DeliveryStatus.PENDING, DeliveryStatus.FAILED, DeliveryStatus.SKIPPED)) & ~HAS_A_FACT
 
 TOO_LATE = (
