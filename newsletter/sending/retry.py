@@ -33,6 +33,9 @@ from newsletter.sending.reconcile import HAS_A_FACT
 #: From where refused readers can be tried again. A paused issue stays paused; they go out once it is resumed.
 RETRIABLE = (IssueStatus.SENDING, IssueStatus.PAUSED, IssueStatus.SENT)
 
+#: Deliveries that begin anew in one statement.
+CHUNK = 1_000
+
 #: Facts after which a mail that failed may have reached its reader, or must not be sent.
 TELLING = Q()
 for _fact in set(Fact) - {Fact.SENT, Fact.DELAYED, Fact.FAILED}:
@@ -58,11 +61,12 @@ def retry_failed(issue: Issue, *, by: str, reason: str = "") -> None:
         row = Issue.objects.select_for_update(of=("self",)).select_related("edition").get(pk=issue.pk)
         if row.status not in RETRIABLE or row.edition is None:
             raise WrongStatus(f"This issue is {row.get_status_display().lower()}, so nobody is tried again.")
-        batches = _batches_again(row.edition)
-        if not batches:
+        runs = _runs_again(row.edition)
+        if not runs:
             raise WrongStatus("Nobody is left who was refused; look at the report again.")
-        Batch.objects.bulk_create(batches)
-        again = sum(_begin_anew(batch) for batch in batches)
+        Batch.objects.bulk_create(batch for batch, _keys in runs)
+        keys = [key for _batch, run in runs for key in run]
+        again = sum(_begin_anew(keys[start : start + CHUNK]) for start in range(0, len(keys), CHUNK))
         told = f"{again:,} {'reader who was' if again == 1 else 'readers who were'} refused: tried again. {reason}"
         if row.status == IssueStatus.SENT:
             issue.move(IssueStatus.SENDING, only_from=RETRIABLE, by=by, reason=told[:500], finished_at=None)
@@ -73,17 +77,17 @@ def retry_failed(issue: Issue, *, by: str, reason: str = "") -> None:
     issue.refresh_from_db()
 
 
-def _begin_anew(batch: Batch) -> int:
-    """Its deliveries as if nothing had been posted; how many. What is told of mails that failed stays with these."""
-    failed = deliveries_of(batch).filter(DID_NOT_GET_IT)
+def _begin_anew(keys: list[int]) -> int:
+    """These deliveries as if nothing had been posted; how many. What is told of mails that failed stays with these."""
+    failed = Delivery.objects.filter(DID_NOT_GET_IT, pk__in=keys)
     Receipt.objects.all().give_up_mails(failed.filter(status=DeliveryStatus.ACCEPTED))
     return failed.update(
         status=DeliveryStatus.PENDING, reason="", provider_id="", sent_at=None, delayed_at=None, failed_at=None
     )
 
 
-def _batches_again(edition: Edition) -> list[Batch]:
-    """Batches for all who did not get it: of neighbours that failed together, and of nobody else.
+def _runs_again(edition: Edition) -> list[tuple[Batch, list[int]]]:
+    """Batches for all who did not get it, with their deliveries: neighbours that failed together, and nobody else.
 
     Nobody else, since a receipt for any of its readers settles a batch.
     """
@@ -91,14 +95,14 @@ def _batches_again(edition: Edition) -> list[Batch]:
     waiting = list(failed.values_list("pk", flat=True))
     epochs = _latest_epochs(edition)
     over = Batch.objects.filter(edition=edition, state__in=(BatchState.REFUSED, BatchState.ACCEPTED)).order_by("-pk")
-    batches = []
+    again = []
     # The innermost first: who was refused again stands in a part of the batch that was tried again.
     for batch in sorted(over.defer("payload"), key=lambda batch: batch.last_delivery - batch.first_delivery):
         start, end = bisect_left(waiting, batch.first_delivery), bisect_right(waiting, batch.last_delivery)
         runs = _runs(batch, waiting[start:end])
         del waiting[start:end]
-        batches += [_batch_of(run, batch, edition, epochs.get((run[0], run[-1]), 0) + 1) for run in runs]
-    return batches
+        again += [(_batch_of(run, batch, edition, epochs.get((run[0], run[-1]), 0) + 1), run) for run in runs]
+    return again
 
 
 def _latest_epochs(edition: Edition) -> dict[tuple[int, int], int]:

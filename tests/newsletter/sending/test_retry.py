@@ -8,6 +8,7 @@ import uuid
 
 import pytest
 from django.utils import timezone
+from pytest_django import DjangoAssertNumQueries
 
 from newsletter.models import Batch, BatchState, Delivery, DeliveryStatus, Issue, IssueStatus, WrongStatus
 from newsletter.providers.base import Provider, SignedReceipt
@@ -103,6 +104,19 @@ def test_a_paused_issue_stays_paused(refused: Issue, provider: Provider) -> None
 def test_a_draft_has_nobody_to_try_again(issue: Issue) -> None:
     with pytest.raises(WrongStatus, match="nobody is tried again"):
         retry_failed(issue, by="Edda")
+
+
+def test_it_takes_as_many_queries_for_fifty_as_for_five(
+    issue: Issue, django_assert_max_num_queries: DjangoAssertNumQueries
+) -> None:
+    people.many_readers(50, issue.newsletter)
+    start_sending(issue)
+    address_everybody(batch_size=1)
+    Batch.objects.update(state=BatchState.REFUSED, attempts=1, recipients=1)
+    Delivery.objects.update(status=DeliveryStatus.FAILED)
+    with django_assert_max_num_queries(15):
+        retry_failed(issue, by="Edda")
+    assert Delivery.objects.filter(status=DeliveryStatus.PENDING).count() == 50
 
 
 @pytest.fixture
