@@ -68,6 +68,11 @@ def make_issue(slug: str = "issue-1", newsletter: Newsletter | None = None, **ch
     return issue
 
 
+def just_now() -> datetime.datetime:
+    """A moment that is over by every clock: SQLite's tells whole milliseconds only, and ours may be ahead of that."""
+    return timezone.now() - datetime.timedelta(seconds=1)
+
+
 def start_sending(issue: Issue) -> Issue:
     """Move an issue on its way without asking anybody, as Send now does."""
     edition = freeze_edition(issue)

@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 from django.test import Client
-from django.utils import timezone
 
 from newsletter.content.store import save_content
 from newsletter.models import Edition, Issue, IssueStatus
@@ -15,7 +14,7 @@ from newsletter.sending.manifest import read_manifest
 from newsletter.sending.schedule import dry_run, send_now, start_due_issues
 from tests.newsletter.admin.pages import form_data, page_of, words_on
 from tests.people import make_reader
-from tests.publications import content
+from tests.publications import content, just_now
 
 pytestmark = pytest.mark.usefixtures("read_by_ada")
 
@@ -108,7 +107,7 @@ def test_a_schedule_for_these_readers_is_said_back_and_kept(edda: Client, issue:
     edda.post(page_of(issue, "schedule"), confirmation_of(edda, issue, same_readers="on"))
     assert "only if the readers are still the 1 of then" in words_on(edda.get(page_of(issue, "schedule")))
     joined(issue)
-    Issue.objects.update(scheduled_at=timezone.now())
+    Issue.objects.update(scheduled_at=just_now())
     start_due_issues()
     issue.refresh_from_db()
     assert issue.status == IssueStatus.DRAFT

@@ -32,7 +32,7 @@ from newsletter.sending.freeze import freeze_edition
 from newsletter.sending.schedule import IssueRefused, schedule_issue, send_now, start_due_issues
 from tests.newsletter.content.harbour_notes import CRANE, ISSUE_41, make_draft
 from tests.people import ada, dina
-from tests.publications import make_newsletter
+from tests.publications import just_now, make_newsletter
 from tests.publisher import publishing
 
 pytestmark = pytest.mark.django_db
@@ -206,7 +206,7 @@ def test_scheduling_and_starting_are_kept_with_their_occasion() -> None:
     issue = issue_for_today()
     tomorrow = datetime.datetime.combine(issue.date + datetime.timedelta(days=1), datetime.time(7))
     schedule_issue(issue, wall=tomorrow, zone=ZONE, by="ada")
-    Issue.objects.update(scheduled_at=timezone.now())
+    Issue.objects.update(scheduled_at=just_now())
     start_due_issues()
     assert Issue.objects.get().status == IssueStatus.SENDING
     kept = PreflightRun.objects.order_by("pk").values_list("occasion", "by")
@@ -228,7 +228,7 @@ def test_a_postal_address_that_is_gone_when_a_schedule_starts_holds_the_issue_ba
     issue = issue_for_today()
     tomorrow = datetime.datetime.combine(issue.date + datetime.timedelta(days=1), datetime.time(7))
     schedule_issue(issue, wall=tomorrow, zone=ZONE, by="ada")
-    Issue.objects.update(scheduled_at=timezone.now())
+    Issue.objects.update(scheduled_at=just_now())
     Newsletter.objects.update(postal_address="")
     start_due_issues()
     held = Issue.objects.get()

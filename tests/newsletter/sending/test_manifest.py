@@ -35,7 +35,7 @@ from newsletter.sending.schedule import (
 )
 from subscribers.models import Subscription, SubscriptionState
 from tests import people
-from tests.publications import address_everybody, content, make_issue
+from tests.publications import address_everybody, content, just_now, make_issue
 
 TOMORROW = datetime.datetime.now(datetime.UTC).replace(tzinfo=None, second=0, microsecond=0) + datetime.timedelta(
     days=1
@@ -83,7 +83,7 @@ def schedule(issue: Issue, **options: Any) -> None:
 
 
 def make_due() -> None:
-    Issue.objects.filter(status=IssueStatus.SCHEDULED).update(scheduled_at=timezone.now())
+    Issue.objects.filter(status=IssueStatus.SCHEDULED).update(scheduled_at=just_now())
 
 
 def test_it_says_what_goes_out_to_how_many_and_who_is_left_out_and_why(ready: Issue) -> None:

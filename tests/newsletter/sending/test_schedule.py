@@ -29,7 +29,7 @@ from newsletter.sending.schedule import (
 from newsletter.sending.wall_clock import NoSuchTime
 from subscribers.models import Subscription, SubscriptionState
 from tests import people
-from tests.publications import content, make_issue
+from tests.publications import content, just_now, make_issue
 
 TOMORROW = datetime.datetime.now(datetime.UTC).replace(tzinfo=None, second=0, microsecond=0) + datetime.timedelta(
     days=1
@@ -48,7 +48,7 @@ def schedule(issue: Issue, wall: datetime.datetime = TOMORROW, zone: str = "UTC"
 
 
 def make_due() -> None:
-    Issue.objects.filter(status=IssueStatus.SCHEDULED).update(scheduled_at=timezone.now())
+    Issue.objects.filter(status=IssueStatus.SCHEDULED).update(scheduled_at=just_now())
 
 
 def test_a_scheduled_issue_starts_when_its_time_has_come_and_not_before(ready: Issue) -> None:
@@ -154,10 +154,10 @@ def test_an_issue_that_failed_to_start_is_tried_again_and_told_once(
     with monkeypatch.context() as broken:
         broken.setattr(schedule_module, "approve", failing)
         for _ in range(3):
-            Issue.objects.update(next_try_at=timezone.now())
+            Issue.objects.update(next_try_at=just_now())
             start_due_issues()
     assert ready.transitions.filter(reason__contains="could not be started").count() == 1
-    Issue.objects.update(next_try_at=timezone.now())
+    Issue.objects.update(next_try_at=just_now())
     start_due_issues()
     ready.refresh_from_db()
     assert (ready.status, ready.hold_reason, ready.next_try_at) == (IssueStatus.SENDING, "", None)
@@ -171,7 +171,7 @@ def test_an_issue_that_fails_to_start_for_too_long_waits_for_a_person(
     with monkeypatch.context() as broken:
         broken.setattr(schedule_module, "approve", failing)
         start_due_issues()
-    Issue.objects.update(scheduled_at=timezone.now() - datetime.timedelta(minutes=61), next_try_at=timezone.now())
+    Issue.objects.update(scheduled_at=timezone.now() - datetime.timedelta(minutes=61), next_try_at=just_now())
     start_due_issues()
     ready.refresh_from_db()
     assert "could not be started until" in ready.hold_reason

@@ -28,7 +28,7 @@ from newsletter.sending.slots import (
     unmark_ready,
 )
 from tests import people
-from tests.publications import content, make_issue, make_newsletter
+from tests.publications import content, just_now, make_issue, make_newsletter
 
 ZONES = ("Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "America/Santiago", "Africa/Casablanca", "UTC")
 
@@ -257,7 +257,7 @@ def test_a_slot_that_failed_is_tried_again_after_a_minute_and_not_at_every_turn(
     take_turns()
     assert not start_due_slots()
     monkeypatch.setattr(slots_module, "start_issue", schedule_module.start_issue)
-    SlotRun.objects.filter(pk=failing.pk).update(next_try_at=timezone.now())
+    SlotRun.objects.filter(pk=failing.pk).update(next_try_at=just_now())
     take_turns()
     failing.refresh_from_db()
     assert failing.outcome == "“Taller cranes” went out."

@@ -33,7 +33,7 @@ from newsletter.sending.control import pause_issue
 from newsletter.sending.schedule import schedule_issue, send_now, start_due_issues
 from newsletter.sending.undo import nothing_is_out, undo_send
 from tests import people
-from tests.publications import address_everybody, content, make_issue, post_everything, start_sending
+from tests.publications import address_everybody, content, just_now, make_issue, post_everything, start_sending
 
 
 @pytest.fixture
@@ -121,7 +121,7 @@ def test_a_schedule_starts_without_waiting_since_there_was_time_to_think(issue: 
     people.ada(issue.newsletter)
     later = timezone.now() + datetime.timedelta(days=1)
     schedule_issue(issue, wall=later.replace(tzinfo=None), zone="UTC", by="Edda")
-    Issue.objects.update(scheduled_at=timezone.now())
+    Issue.objects.update(scheduled_at=just_now())
     start_due_issues()
     issue.refresh_from_db()
     assert (issue.status, issue.posts_from) == (IssueStatus.SENDING, None)

@@ -28,7 +28,7 @@ from newsletter.sending.wall_clock import nearest_instant_of
 from newsletter.sending.waves import LocalTime
 from subscribers.models import Subscriber
 from tests import people
-from tests.publications import address_everybody, post_everything
+from tests.publications import address_everybody, just_now, post_everything
 
 SEVEN = datetime.datetime.combine(timezone.now().date() + datetime.timedelta(days=3), datetime.time(7))
 #: A part of all zones, with the first and the last of the world.
@@ -48,7 +48,7 @@ def world(issue: Issue) -> Issue:
 
 def start(issue: Issue) -> Issue:
     schedule_issue(issue, wall=SEVEN, zone=BERLIN, by="Edda", is_local=True)
-    Issue.objects.update(scheduled_at=timezone.now())
+    Issue.objects.update(scheduled_at=just_now())
     start_due_issues()
     address_everybody()
     issue.refresh_from_db()
@@ -65,7 +65,7 @@ def test_it_starts_with_the_first_wave_and_each_wave_has_its_batches(world: Issu
     schedule_issue(world, wall=SEVEN, zone=BERLIN, by="Edda", is_local=True)
     assert world.scheduled_at == nearest_instant_of(SEVEN, "Pacific/Auckland")
     planned = (world.manifest or {})["batches"]
-    Issue.objects.update(scheduled_at=timezone.now())
+    Issue.objects.update(scheduled_at=just_now())
     start_due_issues()
     address_everybody()
     assert planned == Batch.objects.count() == 4
@@ -174,7 +174,7 @@ def test_a_reader_whose_hour_is_over_already_holds_up_nobody(world: Issue) -> No
     renew_instants()
     world.refresh_from_db()
     assert (world.scheduled_at, world.hold_reason) == (before, "")
-    Issue.objects.update(scheduled_at=timezone.now())
+    Issue.objects.update(scheduled_at=just_now())
     assert start_due_issues()
     address_everybody()
     late = Delivery.objects.get(subscriber__address="kiri@example.org")
