@@ -1,4 +1,4 @@
-"""Retry: another try for the readers whose mail was refused, because a person said so. Imports models and `keys`.
+"""Retry: another try for the readers whose mail was refused, because a person said so. Imports models and neighbours.
 
 Refused is known: nothing of it went out. So is what the provider took and could not send after all, as for a quota
 (R-95). What is not known is never tried again here (R-112).

@@ -1,4 +1,6 @@
-"""Standstill: sends that no provider can carry are paused with the reason, and go on once one can. Imports models.
+"""Standstill: sends that no provider can carry are paused with the reason, and go on once one can.
+
+Imports models and providers.
 
 A key that is refused or a quota that is used up stops every send of the team, not one after the other. What ends it –
 a person who resumes one of them, another key, the next day – lets all of them go on that were stopped by it.
