@@ -16,16 +16,16 @@ install: .venv/base.stamp ## make .venv with the pinned packages
 demo: .venv/base.stamp ## run everything here with sample content; ARGS=--once sends one issue, reports and ends
 	@$(BIN)/python manage.py demo $(ARGS)
 
-test: test-sqlite ## run the tests on SQLite, a few kills included; the other targets are for PostgreSQL, real processes, faults and scale
+test: test-sqlite ## run the tests on SQLite, a few kills included; the other targets are for PostgreSQL, browser, processes, faults and scale
 
 test-sqlite: .venv/dev.stamp
-	$(BIN)/python -m pytest -n auto -m "not postgresql and not processes and not fidelity and not faults and not scale" $(ARGS)
+	$(BIN)/python -m pytest -n auto -m "not postgresql and not processes and not browser and not fidelity and not faults and not scale" $(ARGS)
 
 test-postgresql: .venv/dev.stamp ## run what meets a database on PostgreSQL, which is started for it
 	$(BIN)/python -m tests.postgresql $(BIN)/python -m pytest -n auto -m "not browser and not processes and not own_database and not fidelity and not faults and not scale" $(ARGS)
 
-test-journeys: .venv/dev.stamp ## start real processes and drive them over HTTP, kill them, look at the ledger; on both databases
-	$(BIN)/python -m pytest -n 2 -m "processes and not postgresql and not faults and not scale" $(ARGS)
+test-journeys: .venv/dev.stamp ## drive real processes over HTTP and in a browser, kill them, look at the ledger; on both databases
+	$(BIN)/python -m pytest -n 2 -m "(processes or browser) and not postgresql and not faults and not scale" $(ARGS)
 	$(BIN)/python -m tests.postgresql $(BIN)/python -m pytest -n 2 -m "processes and not browser and not own_database and not faults and not scale" $(ARGS)
 
 test-faults: .venv/dev.stamp ## kill and stop processes at every point of an issue's way, break net, clock and database; writes docs/faults.md
