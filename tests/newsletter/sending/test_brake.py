@@ -67,7 +67,7 @@ def status_after_a_look(issue: Issue) -> str:
 
 
 @pytest.mark.parametrize(
-    ("fact", "fine", "too_many"), [("bounced", 8, 9), ("complained", 0, 1)], ids=["bounces", "complaints"]
+    ("fact", "fine", "too_many"), [("bounced", 8, 9), ("complained", 2, 3)], ids=["bounces", "complaints"]
 )
 def test_it_stops_above_the_limit_and_not_at_it(issue: Issue, fact: str, fine: int, too_many: int) -> None:
     out_to(issue, 200)
@@ -186,3 +186,12 @@ def test_one_complaint_of_a_few_is_no_warning(issue: Issue) -> None:
     out_to(issue, 100)
     went_wrong("complained", 1)
     assert not warning_of(issue)
+
+
+def test_two_complaints_in_a_small_list_warn_and_do_not_stop_it(issue: Issue) -> None:
+    out_to(issue, 300)
+    went_wrong("complained", 1)
+    assert not warning_of(issue), "one of 300 is 0.3 %, and one person"
+    went_wrong("complained", 1)
+    assert status_after_a_look(issue) == IssueStatus.SENDING
+    assert "2 of 300 mails were reported as spam: 0.67 %" in warning_of(issue)
