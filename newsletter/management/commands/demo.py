@@ -14,6 +14,8 @@ from newsletter.demo.home import DemoHome
 from newsletter.demo.processes import ProcessFailed
 from newsletter.demo.run import DemoFailed, once, serve
 
+ENDING = (signal.SIGINT, signal.SIGTERM)
+
 
 class Command(BaseCommand):
     """Run the demo until Ctrl-C, or once."""
@@ -29,7 +31,7 @@ class Command(BaseCommand):
         """Run it; a failure ends with a sentence and status 1."""
         if settings.ENVIRONMENT != "demo":
             raise CommandError("The demo runs on its own database only. Start it with: make demo")
-        signal.signal(signal.SIGTERM, _interrupt)
+        end_at_the_first_signal()
         # The processes keep their own logs; here only the story is told.
         logging.getLogger().setLevel(logging.WARNING)
         home = DemoHome(once=options["once"])
@@ -46,5 +48,14 @@ class Command(BaseCommand):
         self.stdout.flush()
 
 
+def end_at_the_first_signal() -> None:
+    """Let Ctrl-C or SIGTERM end the demo in order."""
+    for number in ENDING:
+        signal.signal(number, _interrupt)
+
+
 def _interrupt(signum: int, frame: FrameType | None) -> None:
+    # A second one would cut the stopping short, and leave processes behind that keep their ports.
+    for number in ENDING:
+        signal.signal(number, signal.SIG_IGN)
     raise KeyboardInterrupt

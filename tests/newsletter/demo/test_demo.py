@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from newsletter.configuration import PROJECT_ROOT, Configuration
 from newsletter.demo import sample
 from newsletter.demo.home import DemoHome, free_port
 from newsletter.demo.run import DemoFailed, judge
+from newsletter.management.commands.demo import ENDING, end_at_the_first_signal
 from newsletter.models import IssueStatus
 from newsletter.preflight import Severity
 from newsletter.receipts.statistics import IssueReport
@@ -129,6 +131,19 @@ def test_all_addresses_are_different_and_nobodys() -> None:
     addresses = sample.reader_addresses()
     assert len(set(addresses)) == sample.READERS
     assert all(address.endswith((".example", "@resend.dev")) for address in addresses)
+
+
+def test_a_second_ctrl_c_does_not_cut_the_stopping_short() -> None:
+    before = {number: signal.getsignal(number) for number in ENDING}
+    try:
+        end_at_the_first_signal()
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGTERM)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 @pytest.mark.processes
