@@ -78,8 +78,28 @@ class FeedForm(FeedModelForm):
         return super().save(commit)
 
 
-class FeedInline(FeedTabularInline):
-    """The feeds that editors of the newsletter pick stories from. Who may change the newsletter may change them."""
+class PartOfNewsletter:
+    """Permissions of rows that belong to a newsletter: who may see it sees them, who may change it changes them.
+
+    What was made of a row that goes, such as stories and drafts, stays.
+    """
+
+    #: What it takes to add, change and delete them.
+    to_change: tuple[str, ...] = ("newsletter.change_newsletter",)
+
+    def has_view_permission(self, request: HttpRequest, obj: Newsletter | None = None) -> bool:
+        """As for the newsletter."""
+        return request.user.has_perm("newsletter.view_newsletter") or self.has_change_permission(request)
+
+    def has_change_permission(self, request: HttpRequest, obj: Newsletter | None = None) -> bool:
+        """Who has all that it takes."""
+        return request.user.has_perms(self.to_change)
+
+    has_add_permission = has_delete_permission = has_change_permission
+
+
+class FeedInline(PartOfNewsletter, FeedTabularInline):
+    """The feeds that editors of the newsletter pick stories from."""
 
     model = Feed
     form = FeedForm
@@ -93,25 +113,6 @@ class FeedInline(FeedTabularInline):
         if feed.polled_at is None:
             return "Not yet"
         return f"{from_now(feed.polled_at)}. {feed.problem}".strip(" .") + "."
-
-    def has_view_permission(self, request: HttpRequest, obj: Newsletter | None = None) -> bool:
-        """As for the newsletter."""
-        return request.user.has_perm("newsletter.view_newsletter") or self._may_change(request)
-
-    def has_add_permission(self, request: HttpRequest, obj: Newsletter | None = None) -> bool:
-        """As for the newsletter."""
-        return self._may_change(request)
-
-    def has_change_permission(self, request: HttpRequest, obj: Newsletter | None = None) -> bool:
-        """As for the newsletter."""
-        return self._may_change(request)
-
-    def has_delete_permission(self, request: HttpRequest, obj: Newsletter | None = None) -> bool:
-        """As for the newsletter; what it brought goes with it, but not what was made of that."""
-        return self._may_change(request)
-
-    def _may_change(self, request: HttpRequest) -> bool:
-        return request.user.has_perm("newsletter.change_newsletter")
 
 
 class SlotForm(SlotModelForm):
@@ -132,9 +133,10 @@ class SlotForm(SlotModelForm):
         return sections
 
 
-class SlotInline(SlotTabularInline):
+class SlotInline(PartOfNewsletter, SlotTabularInline):
     """The hours at which issues go out by themselves. To set them is to send, so it takes the right to send too."""
 
+    to_change = (*PartOfNewsletter.to_change, SEND_PERMISSION)
     model = Slot
     form = SlotForm
     extra = 1
@@ -153,25 +155,6 @@ class SlotInline(SlotTabularInline):
         ahead = [f"Next on {run.date:%Y-%m-%d}. {run.outcome}" for run in runs if run.finished_at is None]
         last = [f"{run.date:%Y-%m-%d}: {run.outcome}" for run in runs if run.finished_at is not None]
         return " ".join(filter(None, [slot.problem, *ahead, *last[:1]])) or "Not yet planned: a worker does that."
-
-    def has_view_permission(self, request: HttpRequest, obj: Newsletter | None = None) -> bool:
-        """As for the newsletter."""
-        return request.user.has_perm("newsletter.view_newsletter") or self._may_change(request)
-
-    def has_add_permission(self, request: HttpRequest, obj: Newsletter | None = None) -> bool:
-        """Who may change the newsletter and send."""
-        return self._may_change(request)
-
-    def has_change_permission(self, request: HttpRequest, obj: Newsletter | None = None) -> bool:
-        """Who may change the newsletter and send."""
-        return self._may_change(request)
-
-    def has_delete_permission(self, request: HttpRequest, obj: Newsletter | None = None) -> bool:
-        """Who may change the newsletter and send. Drafts that were made for it stay."""
-        return self._may_change(request)
-
-    def _may_change(self, request: HttpRequest) -> bool:
-        return request.user.has_perms(("newsletter.change_newsletter", SEND_PERMISSION))
 
 
 class NewsletterAdmin(NewsletterModelAdmin):

@@ -14,7 +14,7 @@ from newsletter.drill import Point
 from newsletter.sandbox import SandboxServer
 from tests.faults import stage
 from tests.faults.conftest import Record
-from tests.faults.judge import rows_of
+from tests.faults.judge import Judgement, rows_of
 from tests.faults.play import Play, on_the_server, play
 from tests.faults.stage import BATCHES, READERS
 
@@ -51,6 +51,17 @@ def wake(process: BaseProcess) -> None:
     os.kill(process.pid or 0, signal.SIGCONT)
 
 
+def finish_without(on_it: Play, sleeper: BaseProcess) -> Judgement:
+    """Another worker finishes the send; the sleeper wakes after that and changes nothing."""
+    on_it.start(stage.work)
+    on_it.wait_for(on_it.is_sent, "the other worker has finished")
+    before = rows_of(on_it.scene.database, OUTCOMES)
+    wake(sleeper)
+    on_it.let_all_have_turns()
+    assert rows_of(on_it.scene.database, OUTCOMES) == before
+    return on_it.judgement()
+
+
 @pytest.mark.parametrize("point", WITH_A_BATCH, ids=lambda point: point.value)
 def test_a_worker_that_slept_past_its_lease_changes_nothing_when_it_wakes(
     prepared: str, tmp_path: Path, sandbox: SandboxServer, point: Point, record: Record
@@ -58,13 +69,7 @@ def test_a_worker_that_slept_past_its_lease_changes_nothing_when_it_wakes(
     with play(prepared, tmp_path, sandbox, lease=2.0, patience=1.0) as on_it:
         on_it.publish()
         sleeper = fall_asleep(on_it, point)
-        on_it.start(stage.work)
-        on_it.wait_for(on_it.is_sent, "the other worker has finished")
-        before = rows_of(on_it.scene.database, OUTCOMES)
-        wake(sleeper)
-        on_it.let_all_have_turns()
-        assert rows_of(on_it.scene.database, OUTCOMES) == before
-        judgement = on_it.judgement()
+        judgement = finish_without(on_it, sleeper)
     record(f"asleep at {point.value}", judgement)
     assert judgement.accepted == READERS
 
@@ -101,12 +106,6 @@ def test_a_server_that_ends_idle_transactions_frees_what_a_worker_fell_asleep_wi
         on_it.publish()
         on_the_server(f"ALTER DATABASE {name} SET idle_in_transaction_session_timeout = '2s'")
         sleeper = fall_asleep(on_it, point)
-        on_it.start(stage.work)
-        on_it.wait_for(on_it.is_sent, "the other worker has finished")
-        before = rows_of(on_it.scene.database, OUTCOMES)
-        wake(sleeper)
-        on_it.let_all_have_turns()
-        assert rows_of(on_it.scene.database, OUTCOMES) == before
-        judgement = on_it.judgement()
+        judgement = finish_without(on_it, sleeper)
     record(f"asleep at {point.value}, ended by the server", judgement)
     assert judgement.accepted == READERS
