@@ -5,7 +5,7 @@ from importlib import import_module
 from django.apps import AppConfig
 from django.conf import settings
 
-from newsletter import drill
+from newsletter.config import failpoints
 
 
 class NewsletterConfig(AppConfig):
@@ -15,6 +15,6 @@ class NewsletterConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        """Register the system checks, and arm the process if it takes part in a drill."""
-        import_module("newsletter.checks")
-        drill.arm(drill.read_drill(settings.DRILL))
+        """Register the system checks, and arm the process if it takes part in a failpoint."""
+        import_module("newsletter.config.checks")
+        failpoints.arm(failpoints.read_failpoint(settings.FAILPOINT))

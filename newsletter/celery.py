@@ -1,4 +1,4 @@
-"""Celery, for more than one machine: pulses wake workers, which run the steps of `worker`. Imports crew and settings.
+"""Celery, for more than one machine: pulses wake workers, which run the steps of `worker`.
 
     beat ──pulse a second──► broker ──► a free worker ──► the same steps as `manage.py worker` ──► database
 
@@ -24,8 +24,8 @@ from celery import Celery, signals
 from celery.beat import ScheduleEntry, Scheduler
 from django.conf import settings
 
-from newsletter.crew import Crew
-from newsletter.watch.heartbeat import KINDS
+from newsletter.background import BackgroundProcess
+from newsletter.monitoring.heartbeat import KINDS
 
 log = logging.getLogger(__name__)
 
@@ -34,7 +34,7 @@ log = logging.getLogger(__name__)
 QUEUES = tuple(KINDS)
 
 #: Seconds between two pulses of a queue.
-PULSE = 1.0
+TICK = 1.0
 
 #: Seconds that one task works before it lets others have its process. It pulses its queue again if more is due.
 STRETCH = 5.0
@@ -74,22 +74,22 @@ app.conf.update(
     ),
     task_create_missing_queues=True,
     timezone="UTC",
-    beat_scheduler="newsletter.celery:Pulses",
-    beat_max_loop_interval=PULSE,
+    beat_scheduler="newsletter.celery:TickScheduler",
+    beat_max_loop_interval=TICK,
     beat_schedule={
-        queue: {"task": f"newsletter.{queue}", "schedule": PULSE, "options": {"queue": queue}} for queue in QUEUES
+        queue: {"task": f"newsletter.{queue}", "schedule": TICK, "options": {"queue": queue}} for queue in QUEUES
     },
 )
 
 
 @lru_cache(maxsize=1)
-def crew() -> Crew:
+def background() -> BackgroundProcess:
     """This process's steps; made after the fork, so that no connection is shared."""
-    return Crew()
+    return BackgroundProcess()
 
 
 def _look(queue: str) -> None:
-    if crew().work_for(STRETCH, queue):
+    if background().work_for(STRETCH, queue):
         app.send_task(f"newsletter.{queue}", queue=queue)
 
 
@@ -105,7 +105,7 @@ def issues() -> None:
     _look("issues")
 
 
-@app.task(name="newsletter.receipts")
+@app.task(name="newsletter.events")
 def receipts() -> None:
     """Apply receipts, and settle what they prove."""
     _look("receipts")
@@ -117,7 +117,7 @@ def errands() -> None:
     _look("errands")
 
 
-class Pulses(Scheduler):
+class TickScheduler(Scheduler):
     """Beat without a memory: what is due stands in the database, so nothing has to outlive it. Two of them do no harm.
 
     It adds no pulse where one waits already: workers that are all busy, or gone for a day, come back to one pulse and
@@ -147,13 +147,13 @@ def say_that_the_broker_is_away(error: Exception, seconds: float) -> None:
 @signals.worker_process_init.connect
 def begin(**_: Any) -> None:
     """A process of a worker starts."""
-    threading.Thread(target=crew().live, name="heartbeat", daemon=True).start()
+    threading.Thread(target=background().live, name="heartbeat", daemon=True).start()
 
 
 @signals.worker_process_shutdown.connect
 def end(**_: Any) -> None:
     """A process of a worker ends in order."""
-    crew().end()
+    background().end()
 
 
 @signals.setup_logging.connect

@@ -1,4 +1,4 @@
-"""Django's settings, derived from the configuration. Imports `configuration`, `environment` and `logs`."""
+"""Django's settings, derived from the configuration."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 from csp.constants import NONE, SELF
 
-from newsletter.configuration import PROJECT_ROOT, Configuration
-from newsletter.environment import configuration_or_exit
-from newsletter.logs import logging_settings
+from newsletter.config.configuration import PROJECT_ROOT, Configuration
+from newsletter.config.environment import configuration_or_exit
+from newsletter.config.logs import logging_settings
 
 
 def database_settings(url: str) -> dict[str, Any]:
@@ -62,7 +62,7 @@ ENVIRONMENT = CONFIGURATION.environment
 ALLOWED_RECIPIENTS = () if "*" in CONFIGURATION.allowed_recipients else CONFIGURATION.allowed_recipients
 TRUSTED_PROXIES = CONFIGURATION.trusted_proxies
 FETCH_ALLOWED_HOSTS = CONFIGURATION.fetch_allowed_hosts
-DRILL = CONFIGURATION.drill
+FAILPOINT = CONFIGURATION.failpoint
 METRICS_TOKEN = CONFIGURATION.metrics_token.get_secret_value()
 # Where themes are looked for, beside the shipped ones.
 THEME_FOLDERS = (CONFIGURATION.themes_dir.resolve(),) if CONFIGURATION.themes_dir else ()
@@ -94,7 +94,7 @@ INSTALLED_APPS = [
 ]
 MIDDLEWARE = [
     # Before the check of the Host header: probes name a machine, not the site.
-    "newsletter.watch.probes.ProbeMiddleware",
+    "newsletter.monitoring.probes.ProbeMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "csp.middleware.CSPMiddleware",

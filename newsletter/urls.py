@@ -1,4 +1,4 @@
-"""Every address of the site. May import anything."""
+"""Every address of the site."""
 
 from django.contrib import admin
 from django.urls import URLPattern, URLResolver, include, path

@@ -1,4 +1,4 @@
-"""The worker: the loop over all steps. Imports watch, sending, receipts, gathering.
+"""The worker: the loop over all steps.
 
 `manage.py worker` and the demo run it.
 """
@@ -14,23 +14,23 @@ from functools import partial
 from django.db import DatabaseError, close_old_connections, connections
 from structlog.contextvars import bind_contextvars, bound_contextvars
 
+from newsletter.config.tracing import span
+from newsletter.events.apply import apply_events
 from newsletter.gathering.poll import poll_next_feed
+from newsletter.monitoring.heartbeat import Heartbeat
 from newsletter.preflight import check_next_links
 from newsletter.providers import Route, get_route
-from newsletter.receipts.apply import apply_receipts
-from newsletter.sending.absence import hold_what_was_under_way
-from newsletter.sending.address import address_next
-from newsletter.sending.batch import release_claims_of_the_dead, worker_name
-from newsletter.sending.brake import brake_sends
+from newsletter.sending.auto_pause import auto_pause_sends
+from newsletter.sending.batch import release_stale_claims, worker_name
 from newsletter.sending.control import drop_cancelled, finish_issues
-from newsletter.sending.look_up import look_up_next
+from newsletter.sending.downtime import hold_after_downtime
+from newsletter.sending.expand import expand_next
 from newsletter.sending.post import post_next, seconds_until_post
-from newsletter.sending.reconcile import hold_the_hopeless, settle_proven
+from newsletter.sending.provider_outage import follow_provider_outages
+from newsletter.sending.provider_search import search_next
+from newsletter.sending.reconcile import hold_expired, settle_proven
+from newsletter.sending.recurring import plan_occurrences, start_due_occurrences
 from newsletter.sending.schedule import renew_instants, start_due_issues
-from newsletter.sending.slots import plan_slots, start_due_slots
-from newsletter.sending.standstill import pause_or_go_on
-from newsletter.tracing import span
-from newsletter.watch.heartbeat import Heartbeat
 from subscribers.notices import send_due_notices
 from subscribers.signups import answer_signups
 
@@ -56,17 +56,17 @@ def steps_of(route: Route) -> list[Step]:
     return [
         answer_signups,
         send_due_notices,
-        seldom(plan_slots),
+        seldom(plan_occurrences),
         seldom(renew_instants, MINUTE),
-        start_due_slots,
+        start_due_occurrences,
         start_due_issues,
-        partial(address_next, route[0].batch_size),
-        seldom(partial(pause_or_go_on, route)),
+        partial(expand_next, route[0].batch_size),
+        seldom(partial(follow_provider_outages, route)),
         partial(post_next, route),
-        *(partial(apply_receipts, provider) for provider in route if provider.has_receipts),
-        seldom(brake_sends),
+        *(partial(apply_events, provider) for provider in route if provider.has_events),
+        seldom(auto_pause_sends),
         settle_proven,
-        partial(hold_the_hopeless, route),
+        partial(hold_expired, route),
         drop_cancelled,
         finish_issues,
     ]
@@ -74,7 +74,7 @@ def steps_of(route: Route) -> list[Step]:
 
 def errands_of() -> list[Step]:
     """What takes a worker out on the net. It has a loop of its own: no mail waits for a stranger's slow server."""
-    return [poll_next_feed, check_next_links, partial(look_up_next, get_route())]
+    return [poll_next_feed, check_next_links, partial(search_next, get_route())]
 
 
 def work(stop: threading.Event) -> None:
@@ -162,9 +162,9 @@ def take_over_first(stop: threading.Event) -> None:
 
 def take_over() -> bool:
     """Free what workers of this machine left behind that run no more, and look at what the time away has changed."""
-    hold_what_was_under_way()
+    hold_after_downtime()
     renew_instants()
-    log.info("%s batches of workers that are gone are taken over", release_claims_of_the_dead())
+    log.info("%s batches of workers that are gone are taken over", release_stale_claims())
     return False
 
 

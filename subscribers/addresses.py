@@ -1,4 +1,4 @@
-"""The one reader of mail addresses: form, import, admin and receipts all ask here. Imports email-validator only.
+"""The one reader of mail addresses: form, import, admin and receipts all ask here.
 
 `as_given` is where mail goes, `canonical` decides whether two addresses are the same person's (R-43).
 """

@@ -1,4 +1,4 @@
-"""What editors see of readers: looking, ending, suppressing. Imports `consent`, `suppression` and the models.
+"""What editors see of readers: looking, ending, suppressing.
 
 Nobody becomes active here: the only ways in are a person's own confirmation and an import with its proof (R-55).
 Proofs and mails are for looking at; bodies of waiting mails stay hidden, because they hold links that confirm.

@@ -1,4 +1,4 @@
-"""What readers can do with their membership, each with its proof. Imports `notices`, `suppression`, `transitions`.
+"""What readers can do with their membership, each with its proof.
 
     request ──► confirm ──► pause, resume          unsubscribe ──► request again (a new consent is a new way in)
        └──────► decline: “this was not me”

@@ -1,6 +1,6 @@
 """The keyed hash under which an address that must not be mailed is remembered.
 
-Imports Django's settings only. A plain hash of an address can be guessed by trying; a keyed one cannot (R-48).
+A plain hash of an address can be guessed by trying; a keyed one cannot (R-48).
 """
 
 import hashlib

@@ -1,4 +1,4 @@
-"""What readers type and press. Imports `addresses`, `names` and `models`.
+"""What readers type and press.
 
 Against robots, without a puzzle and without JavaScript (R-41, R-42): a field that people do not see, and a signed time
 stamp of when the form was shown. Both only raise the price of mischief; what holds is that a sign-up sends at most a

@@ -1,4 +1,4 @@
-"""Taking over readers who confirmed elsewhere, in sets. Imports `suppression`, `transitions`, `models`, `addresses`."""
+"""Taking over readers who confirmed elsewhere, in sets."""
 
 from __future__ import annotations
 

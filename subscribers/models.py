@@ -1,4 +1,4 @@
-"""The tables of readers and their consent; imports nothing of the project but `addresses` and `fingerprints`."""
+"""The tables of readers and their consent."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""First names as readers give them: what may greet somebody, and what only poses as a name. Imports `addresses`."""
+"""First names as readers give them: what may greet somebody, and what only poses as a name."""
 
 from __future__ import annotations
 

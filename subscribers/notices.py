@@ -1,4 +1,4 @@
-"""The outbox of mails to one person about their membership. Imports `suppression`, `tokens` and `models`.
+"""The outbox of mails to one person about their membership.
 
 A notice is written whole, with its idempotency key, in the transaction of what caused it; nothing is sent inside a
 web request (R-37). The worker's step sends it: the same bytes under the same key at every attempt, for as long as

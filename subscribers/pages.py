@@ -1,7 +1,4 @@
-"""What reader pages share: the words people agree to, who is asking, and headers of pages behind a token.
-
-Imports `transitions` and `models`.
-"""
+"""What reader pages share: the words people agree to, who is asking, and headers of pages behind a token."""
 
 from __future__ import annotations
 

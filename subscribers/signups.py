@@ -1,4 +1,4 @@
-"""Sign-ups: what the web keeps when a button is pressed, and how the worker answers it. Imports `consent`.
+"""Sign-ups: what the web keeps when a button is pressed, and how the worker answers it.
 
 The web looks nobody up. It keeps one row, whoever the address belongs to, so neither its answer nor the time it takes
 can tell who is on a list (R-37). What follows – a mail that asks, a note, or nothing – the worker decides.

@@ -1,4 +1,4 @@
-"""Addresses that must not be mailed, on any list. Imports `transitions`, `models` and `fingerprints`."""
+"""Addresses that must not be mailed, on any list."""
 
 from __future__ import annotations
 

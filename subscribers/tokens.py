@@ -1,4 +1,4 @@
-"""The signed tokens of links in mails: each opens one door for one membership. Imports settings only.
+"""The signed tokens of links in mails: each opens one door for one membership.
 
 A token is an opaque payload and 16 bytes of HMAC-SHA256 under a key of its purpose, in unpadded base64url. So a
 genuine link is known without the database – also when the membership is gone (R-9, R-11) –, tells nothing about

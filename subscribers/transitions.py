@@ -1,4 +1,4 @@
-"""The arrows between the states of a membership, and the one step along them, with its proof. Imports `models`.
+"""The arrows between the states of a membership, and the one step along them, with its proof.
 
 Nothing else in the project changes `Subscription.state`.
 """

@@ -1,4 +1,4 @@
-"""Addresses of the reader pages. Imports `views`.
+"""Addresses of the reader pages.
 
 Token paths end without a slash and answer with one too, without a redirect: RFC 8058 forbids a redirect, and some
 mail programs add the slash (R-4).

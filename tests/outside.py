@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from newsletter.configuration import PROJECT_ROOT
+from newsletter.config.configuration import PROJECT_ROOT
 from newsletter.demo.home import free_port
 from newsletter.demo.processes import Installation
 
@@ -131,7 +131,7 @@ def _report() -> None:
     from dataclasses import asdict
 
     from newsletter.models import Issue
-    from newsletter.receipts.statistics import report_of
+    from newsletter.reports.statistics import report_of
 
     issue = Issue.objects.get()
     print(json.dumps({"status": issue.status, **asdict(report_of(issue))}))

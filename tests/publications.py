@@ -10,9 +10,9 @@ from django.utils import timezone
 
 from newsletter.content.document import IssueContent, SectionContent, StoryContent
 from newsletter.content.store import save_content
-from newsletter.models import Batch, Issue, IssueStatus, Newsletter, ProviderFlow
+from newsletter.models import Batch, Issue, IssueStatus, Newsletter, ProviderThrottle
 from newsletter.providers.base import Provider
-from newsletter.sending.address import address_next
+from newsletter.sending.expand import expand_next
 from newsletter.sending.freeze import freeze_edition
 from newsletter.sending.post import post_next
 
@@ -82,19 +82,21 @@ def start_sending(issue: Issue) -> Issue:
 
 def address_everybody(batch_size: int = 100, chunk: int = 5_000) -> None:
     """Address whatever waits to be."""
-    while address_next(batch_size, chunk):
+    while expand_next(batch_size, chunk):
         pass
 
 
 def let_it_flow() -> None:
     """As if nothing had gone wrong lately. What is halted or spent stays so."""
-    ProviderFlow.objects.update(last_at=None, rests_until=None, probing_until=None, failures=0, broken_at=None)
+    ProviderThrottle.objects.update(
+        last_at=None, rests_until=None, probing_until=None, failures=0, circuit_opened_at=None
+    )
 
 
 def let_time_pass(seconds: float) -> None:
     """As if so many seconds were over for all flows and batches."""
-    for flow in ProviderFlow.objects.all():
-        for name in ("last_at", "rests_until", "minute_from", "broken_at", "probing_until", "quota_until"):
+    for flow in ProviderThrottle.objects.all():
+        for name in ("last_at", "rests_until", "minute_from", "circuit_opened_at", "probing_until", "quota_until"):
             if moment := getattr(flow, name):
                 setattr(flow, name, moment - datetime.timedelta(seconds=seconds))
         flow.save()

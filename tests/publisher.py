@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from io import BufferedIOBase
 
-from newsletter.outbound import Visitor
+from newsletter.outbound import FetchPolicy
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +107,7 @@ def publishing(tls: ssl.SSLContext | None = None) -> Iterator[Publisher]:
         publisher.stop()
 
 
-def neighbour(**fields: object) -> Visitor:
+def neighbour(**fields: object) -> FetchPolicy:
     """A visitor for whom this machine is allowed."""
     defaults: dict[str, object] = {"user_agent": "newsletter (+tests)", "allowed_hosts": frozenset({"127.0.0.1"})}
-    return Visitor(**(defaults | fields))  # type: ignore[arg-type]
+    return FetchPolicy(**(defaults | fields))  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""Check: what pre-flight found in an issue, in three groups, each with the way to its place. Imports sending."""
+"""Check: what pre-flight found in an issue, in three groups, each with the way to its place."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.views.decorators.http import require_POST, require_safe
 
-from newsletter.admin.moments import in_zone
 from newsletter.admin.pages import Need, Page, editor_of, issue_page, page_url, tell_and_go
+from newsletter.admin.time_format import in_zone
 from newsletter.content.document import IssueContent
 from newsletter.content.store import ContentError, load_content
 from newsletter.models import Issue, PreflightRun
-from newsletter.preflight import Finding, Occasion, Verdict, request_link_checks
+from newsletter.preflight import Finding, Occasion, PreflightResult, request_link_checks
 from newsletter.preflight.places import HTML_PART, NEWSLETTER, PREHEADER, SUBJECT, TEXT_PART, THEME, places_of
 from newsletter.sending.check import SuggestionIsGone, check_issue, judge_as_it_stands, use_suggestion
 
@@ -67,17 +67,17 @@ def show_check(request: HttpRequest, issue: Issue) -> HttpResponse:
     """The findings about the issue as it is saved; links that nobody has looked at for a day are looked at again."""
     waiting = request_link_checks(load_content(issue)) if issue.is_editable else 0
     earlier = list(issue.preflight_runs.order_by("-pk")[:SHOWN_RUNS])
-    verdict = check_issue(issue, by=editor_of(request))
+    result = check_issue(issue, by=editor_of(request))
     return issue_page(
         request,
         issue,
         "check",
         title=f"Check: {issue.title}",
         step="check",
-        findings=_grouped(issue, verdict),
+        findings=_grouped(issue, result),
         waiting=waiting,
-        sha256=verdict.sha256,
-        runs=_runs(earlier, verdict, issue.newsletter.time_zone),
+        sha256=result.sha256,
+        runs=_runs(earlier, result, issue.newsletter.time_zone),
     )
 
 
@@ -108,12 +108,12 @@ def placed_findings(issue: Issue) -> Findings:
     return _grouped(issue, judge_as_it_stands(issue))
 
 
-def _grouped(issue: Issue, verdict: Verdict) -> Findings:
+def _grouped(issue: Issue, result: PreflightResult) -> Findings:
     urls, previews = _urls(issue, load_content(issue)), _previews(issue)
     return Findings(
-        must_fix=_placed(verdict.must_fix, urls, previews),
-        look_at=_placed(verdict.look_at, urls, previews),
-        passed=verdict.passed,
+        must_fix=_placed(result.must_fix, urls, previews),
+        look_at=_placed(result.look_at, urls, previews),
+        passed=result.passed,
     )
 
 
@@ -148,9 +148,9 @@ def _previews(issue: Issue) -> dict[str, str]:
     return {HTML_PART: preview, THEME: preview, TEXT_PART: f"{preview}?as=text"}
 
 
-def _runs(earlier: Iterable[PreflightRun], verdict: Verdict, zone: str) -> tuple[Run, ...]:
+def _runs(earlier: Iterable[PreflightRun], result: PreflightResult, zone: str) -> tuple[Run, ...]:
     """The runs before this one, newest first, on the clocks of `zone`."""
-    now = (verdict.sha256, verdict.findings_sha256)
+    now = (result.sha256, result.findings_sha256)
     return tuple(
         Run(
             row=row,

@@ -1,4 +1,4 @@
-"""The compose form: an issue's envelope and rows, checked and put together as content. Imports content and models.
+"""The compose form: an issue's envelope and rows, checked and put together as content.
 
 Saving goes through `save_content`, exactly as a file's import does: there is one way into the tables.
 """
@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from django import forms
 
-from newsletter.admin.moments import from_now
 from newsletter.admin.rows import row_formset
+from newsletter.admin.time_format import from_now
 from newsletter.content.difference import Change, difference
 from newsletter.content.document import IssueContent
 from newsletter.content.fields import FieldName, field_faults, slug_from

@@ -1,4 +1,4 @@
-"""The decisions about an issue that is scheduled or on its way, and about batches in doubt. Imports sending.
+"""The decisions about an issue that is scheduled or on its way, and about batches in doubt.
 
 Each is one page: GET says what it means, POST does it. Pressing twice is harmless: the second press is told what
 holds now.
@@ -16,15 +16,15 @@ from django.shortcuts import get_object_or_404
 from django.views.decorators.http import require_http_methods
 
 from newsletter.admin.check import placed_findings
-from newsletter.admin.moments import in_zone
 from newsletter.admin.pages import Need, Page, editor_of, home_of, issue_page, page_url, tell_and_go
-from newsletter.models import Batch, BatchState, Issue, IssueStatus, WrongStatus
-from newsletter.receipts.statistics import report_of
+from newsletter.admin.time_format import in_zone
+from newsletter.models import Batch, BatchState, InvalidTransition, Issue, IssueStatus
+from newsletter.reports.statistics import report_of
 from newsletter.sending.control import ReasonNeeded, cancel_issue, pause_issue, resume_issue
 from newsletter.sending.reconcile import NotInDoubt, count_as_sent, send_again
+from newsletter.sending.recurring import mark_ready, next_occurrence, occurrence_of, unmark_ready
 from newsletter.sending.retry import RETRIABLE, count_failed, retry_failed
 from newsletter.sending.schedule import IssueRefused, unschedule_issue
-from newsletter.sending.slots import mark_ready, next_run, run_of, unmark_ready
 from newsletter.sending.undo import UNDOABLE, undo_send
 
 
@@ -32,7 +32,7 @@ from newsletter.sending.undo import UNDOABLE, undo_send
 class Decision:
     """One way on for an issue in one of the states `sources`. `meaning` are the sentences that stand on its page.
 
-    `verb` takes the issue, `by` and `reason`, and raises WrongStatus, IssueRefused or ReasonNeeded.
+    `verb` takes the issue, `by` and `reason`, and raises InvalidTransition, IssueRefused or ReasonNeeded.
     """
 
     path: str
@@ -82,10 +82,10 @@ def _meaning_of_retry(issue: Issue) -> tuple[str, ...]:
 
 
 def _meaning_of_ready(issue: Issue) -> tuple[str, ...]:
-    run, zone = run_of(issue), issue.newsletter.time_zone
+    run, zone = occurrence_of(issue), issue.newsletter.time_zone
     if run:
-        when = f"Its slot is {run.slot}: {in_zone(run.starts_at, zone)} ({zone})."
-    elif next_run(issue.newsletter):
+        when = f"Its slot is {run.schedule}: {in_zone(run.starts_at, zone)} ({zone})."
+    elif next_occurrence(issue.newsletter):
         when = "Other drafts have the next slots of this newsletter. It goes out after them."
     else:
         when = (
@@ -235,7 +235,7 @@ def _do(request: HttpRequest, issue: Issue, decision: Decision) -> HttpResponse:
     reason = " ".join(request.POST.get("reason", "").split())[:500]
     try:
         if issue.status not in decision.sources:
-            raise WrongStatus(f"This issue is {issue.get_status_display().lower()} already; nothing was changed.")
+            raise InvalidTransition(f"This issue is {issue.get_status_display().lower()} already; nothing was changed.")
         said = reason if decision.needs_reason(issue) else reason or f"{decision.title}, by {editor_of(request)}."
         seen = {"revision": _revision_seen(request)} if decision.is_about_words else {}
         decision.verb(issue, by=editor_of(request), reason=said, **seen)
@@ -243,7 +243,7 @@ def _do(request: HttpRequest, issue: Issue, decision: Decision) -> HttpResponse:
         return _ask(request, issue, decision, problem=str(needed))
     except IssueRefused as refused:
         return _ask(request, issue, decision, refusal=refused.sentences)
-    except WrongStatus as wrong:
+    except InvalidTransition as wrong:
         issue.refresh_from_db()
         return tell_and_go(request, str(wrong), home_of(issue), level=messages.WARNING)
     return tell_and_go(request, decision.done, home_of(issue))

@@ -1,4 +1,4 @@
-"""The first page of the admin: what needs attention, what comes next, what went out last. Imports watch, models."""
+"""The first page of the admin: what needs attention, what comes next, what went out last."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from django.contrib import admin
 from django.http import HttpRequest, HttpResponse
 
 from newsletter.admin.issue_list import Tally, tallies_of
-from newsletter.admin.moments import from_now, in_zone
 from newsletter.admin.pages import SEND_PERMISSION, home_of, page_url, pill_of
-from newsletter.models import PUBLISHED, Issue, IssueStatus, SlotRun
+from newsletter.admin.time_format import from_now, in_zone
+from newsletter.models import PUBLISHED, Issue, IssueStatus, Occurrence
+from newsletter.monitoring.diagnostics import Diagnostic, diagnostics
+from newsletter.monitoring.progress import progress_of
+from newsletter.sending.recurring import outlook
 from newsletter.sending.schedule import STARTABLE
-from newsletter.sending.slots import outlook
-from newsletter.watch.progress import progress_of
-from newsletter.watch.symptoms import Symptom, symptoms
 from subscribers.models import Subscription, SubscriptionState
 
 #: Who sees it: whoever may look at issues.
@@ -57,7 +57,7 @@ class Row:
 class Dashboard:
     """What the page shows."""
 
-    symptoms: list[tuple[Symptom, str]]
+    diagnostics: list[tuple[Diagnostic, str]]
     """Each with the address of the page on which something can be done, empty if there is none."""
     next: list[Coming]
     last: list[Row]
@@ -77,7 +77,7 @@ def dashboard(*, may_send: bool) -> Dashboard:
     """Read from the rows, in a dozen queries whatever the size of the lists."""
     readers = Subscription.objects.all()
     return Dashboard(
-        symptoms=[(symptom, _link_of(symptom, may_send)) for symptom in symptoms()],
+        diagnostics=[(diagnostic, _link_of(diagnostic, may_send)) for diagnostic in diagnostics()],
         next=_next(),
         last=_last(),
         active=readers.filter(state=SubscriptionState.ACTIVE).count(),
@@ -85,9 +85,9 @@ def dashboard(*, may_send: bool) -> Dashboard:
     )
 
 
-def _link_of(symptom: Symptom, may_send: bool) -> str:
+def _link_of(diagnostic: Diagnostic, may_send: bool) -> str:
     """Where it is decided, if this person may decide it; else where the issue is looked at."""
-    issue = symptom.issue
+    issue = diagnostic.issue
     if issue is None:
         return ""
     return page_url(issue, "schedule") if may_send and issue.status in STARTABLE else home_of(issue)
@@ -119,17 +119,17 @@ def _label_of(issue: Issue) -> str:
     return "Waits for you" if issue.hold_reason else str(issue.get_status_display())
 
 
-def _slot(run: SlotRun, issue: Issue | None) -> Coming:
+def _slot(run: Occurrence, issue: Issue | None) -> Coming:
     """With its draft, also where that is not ready yet; else with its name."""
-    draft, zone = issue or run.issue, run.slot.newsletter.time_zone
+    draft, zone = issue or run.issue, run.schedule.newsletter.time_zone
     return Coming(
         at=run.starts_at,
         title=draft.title if draft else "No draft is ready for it",
         url=page_url(draft, "change") if draft else "",
-        newsletter=run.slot.newsletter.name,
+        newsletter=run.schedule.newsletter.name,
         label="Ready" if issue else "Not ready",
         pill="pill pill-good" if issue else "pill pill-warn",
-        when=f"slot {run.slot}: {in_zone(run.starts_at, zone)} ({zone})",
+        when=f"slot {run.schedule}: {in_zone(run.starts_at, zone)} ({zone})",
         distance=from_now(run.starts_at),
     )
 

@@ -1,4 +1,4 @@
-"""Dry run: what a send would do, or did when it was started, to read and to take along as JSON. Imports sending."""
+"""Dry run: what a send would do, or did when it was started, to read and to take along as JSON."""
 
 from __future__ import annotations
 

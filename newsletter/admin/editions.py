@@ -1,4 +1,4 @@
-"""Editions of an issue beside each other, and beside its draft: what changed in words, size, links. Imports sending."""
+"""Editions of an issue beside each other, and beside its draft: what changed in words, size, links."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.views.decorators.http import require_safe
 from pydantic import TypeAdapter, ValidationError
 
-from newsletter.admin.moments import in_zone
 from newsletter.admin.pages import Need, Page, issue_page
+from newsletter.admin.time_format import in_zone
 from newsletter.content.difference import Change, difference, summary_of
 from newsletter.content.document import IssueContent
 from newsletter.models import Edition, Issue

@@ -1,4 +1,4 @@
-"""Issue files in the admin: import by upload or paste, and export. Imports content and models."""
+"""Issue files in the admin: import by upload or paste, and export."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Stories from elsewhere, on pages of an issue: picked from feeds, or made of a link. Imports gathering, outbound."""
+"""Stories from elsewhere, on pages of an issue: picked from feeds, or made of a link."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.views.decorators.http import require_http_methods
 
-from newsletter.admin.moments import from_now
 from newsletter.admin.pages import Need, Page, editor_of, issue_page, page_url, tell_and_go
+from newsletter.admin.time_format import from_now
 from newsletter.content.document import SectionKind, StoryContent
 from newsletter.content.fields import LIMITS, field_faults
 from newsletter.content.link_key import link_sha256
@@ -22,7 +22,7 @@ from newsletter.gathering.page import LinkUnreadable, story_from_link
 from newsletter.gathering.pick import Placed, add_items, add_story, dismiss_items, items_to_pick, links_of
 from newsletter.gathering.poll import look_now
 from newsletter.models import Feed, FeedItem, Issue
-from newsletter.outbound import site_visitor
+from newsletter.outbound import site_fetch_policy
 
 NEW_SECTION = "+"
 
@@ -211,7 +211,9 @@ def add_link(request: HttpRequest, issue: Issue) -> HttpResponse:
     if form.is_valid():
         url = form.cleaned_data["url"]
         try:
-            story = StoryContent(title="", url=url) if "bare" in request.POST else story_from_link(url, site_visitor())
+            story = (
+                StoryContent(title="", url=url) if "bare" in request.POST else story_from_link(url, site_fetch_policy())
+            )
             return _add_story(request, issue, Placed(form.section_heading(), story))
         except LinkUnreadable as error:
             unreadable = str(error)

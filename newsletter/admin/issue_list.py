@@ -1,4 +1,4 @@
-"""The list of issues: what stands in its columns, counted for the whole page at once. Imports models."""
+"""The list of issues: what stands in its columns, counted for the whole page at once."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from django.db.models import Count, Q
 from django.http import HttpRequest
 from django.utils.html import format_html
 
-from newsletter.admin.moments import from_now, in_zone
 from newsletter.admin.pages import page_url, pill_of
+from newsletter.admin.time_format import from_now, in_zone
 from newsletter.models import Delivery, Issue, IssueStatus, Story
 
 
@@ -110,7 +110,7 @@ def when_of(issue: Issue) -> str:
     return format_html('{} {}<span class="under">{} · {}</span>', verb, from_now(moment), clock, zone)
 
 
-def readers_of(issue: ListedIssue) -> str:
+def recipients_of(issue: ListedIssue) -> str:
     """How many it was addressed to, and below how many it has reached and how many followed a link."""
     tally = issue.tally
     if tally is None:

@@ -26,11 +26,11 @@ from newsletter.admin import (
     test_mails,
 )
 from newsletter.admin.compose import ComposeForm
-from newsletter.admin.moments import from_now
 from newsletter.admin.pages import SEND_PERMISSION, Need, Page, page_url, steps_of, tell_and_go
+from newsletter.admin.time_format import from_now
 from newsletter.content.store import load_content, save_content
 from newsletter.models import Issue, IssueStatus, Newsletter
-from newsletter.sending.slots import run_of
+from newsletter.sending.recurring import occurrence_of
 
 if TYPE_CHECKING:
     IssueModelAdmin = admin.ModelAdmin[Issue]
@@ -140,7 +140,7 @@ class IssueAdmin(IssueModelAdmin):
     @admin.display(description="Readers")
     def readers(self, issue: issue_list.ListedIssue) -> str:
         """Everybody it was addressed to, and what is known of them."""
-        return issue_list.readers_of(issue)
+        return issue_list.recipients_of(issue)
 
     @admin.display(description="Next")
     def next_step(self, issue: Issue) -> str:
@@ -170,7 +170,7 @@ class IssueAdmin(IssueModelAdmin):
             "may_send": request.user.has_perm(SEND_PERMISSION),
             "may_delete": bool(issue) and self.has_delete_permission(request, issue),
             "was_approved": issue is not None and self.has_delete_permission(request) and _was_approved(issue),
-            "run": run_of(issue) if issue and is_ready else None,
+            "run": occurrence_of(issue) if issue and is_ready else None,
             "is_ready": is_ready,
         }
         return super().render_change_form(request, context, *args, **kwargs)

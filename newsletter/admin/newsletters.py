@@ -1,4 +1,4 @@
-"""Newsletters in the admin, their slots, and the feeds that they follow. Imports content, models and themes."""
+"""Newsletters in the admin, their slots, and the feeds that they follow."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from django.db import models
 from django.http import HttpRequest
 from django.utils import timezone
 
-from newsletter.admin.moments import from_now, zone_names
 from newsletter.admin.pages import SEND_PERMISSION
+from newsletter.admin.time_format import from_now, zone_names
 from newsletter.content.fields import field_faults
 from newsletter.content.links import web_link_problem
-from newsletter.models import Feed, IssueStatus, Newsletter, Slot
+from newsletter.models import Feed, IssueStatus, Newsletter, RecurringSchedule
 from newsletter.rendering import ThemeError, load_theme, theme_names
-from newsletter.sending.allowance import WARM_UP, warm_up_day
+from newsletter.sending.limits import WARM_UP, warm_up_day
 from subscribers.models import check_header_text
 
 THEME_HELP = "Drafts change at once, frozen issues stay as they are. Themes of your own: docs/write-a-theme.md."
@@ -29,15 +29,15 @@ if TYPE_CHECKING:
     NewsletterModelForm = forms.ModelForm[Newsletter]
     FeedModelForm = forms.ModelForm[Feed]
     FeedTabularInline = admin.TabularInline[Feed, Newsletter]
-    SlotModelForm = forms.ModelForm[Slot]
-    SlotTabularInline = admin.TabularInline[Slot, Newsletter]
+    RecurringScheduleModelForm = forms.ModelForm[RecurringSchedule]
+    RecurringScheduleTabularInline = admin.TabularInline[RecurringSchedule, Newsletter]
 else:
     NewsletterModelAdmin = admin.ModelAdmin
     NewsletterModelForm = forms.ModelForm
     FeedModelForm = forms.ModelForm
     FeedTabularInline = admin.TabularInline
-    SlotModelForm = forms.ModelForm
-    SlotTabularInline = admin.TabularInline
+    RecurringScheduleModelForm = forms.ModelForm
+    RecurringScheduleTabularInline = admin.TabularInline
 
 
 class NewsletterForm(NewsletterModelForm):
@@ -115,7 +115,7 @@ class FeedInline(PartOfNewsletter, FeedTabularInline):
         return f"{from_now(feed.polled_at)}. {feed.problem}".strip(" .") + "."
 
 
-class SlotForm(SlotModelForm):
+class RecurringScheduleForm(RecurringScheduleModelForm):
     """A slot and the draft that is made for it."""
 
     def clean_title(self) -> str:
@@ -133,12 +133,12 @@ class SlotForm(SlotModelForm):
         return sections
 
 
-class SlotInline(PartOfNewsletter, SlotTabularInline):
+class RecurringScheduleInline(PartOfNewsletter, RecurringScheduleTabularInline):
     """The hours at which issues go out by themselves. To set them is to send, so it takes the right to send too."""
 
     to_change = (*PartOfNewsletter.to_change, SEND_PERMISSION)
-    model = Slot
-    form = SlotForm
+    model = RecurringSchedule
+    form = RecurringScheduleForm
     extra = 1
     fields = ("weekday", "time", "is_active", "title", "sections", "what_happens")
     readonly_fields = ("what_happens",)
@@ -149,9 +149,9 @@ class SlotInline(PartOfNewsletter, SlotTabularInline):
     }
 
     @admin.display(description="Next and last")
-    def what_happens(self, slot: Slot) -> str:
+    def what_happens(self, slot: RecurringSchedule) -> str:
         """When it comes next, what is wrong with that, and what became of it the last time."""
-        runs = list(slot.runs.all()[:2])
+        runs = list(slot.occurrences.all()[:2])
         ahead = [f"Next on {run.date:%Y-%m-%d}. {run.outcome}" for run in runs if run.finished_at is None]
         last = [f"{run.date:%Y-%m-%d}: {run.outcome}" for run in runs if run.finished_at is not None]
         return " ".join(filter(None, [slot.problem, *ahead, *last[:1]])) or "Not yet planned: a worker does that."
@@ -161,7 +161,7 @@ class NewsletterAdmin(NewsletterModelAdmin):
     """A publication and the list that it is sent to."""
 
     form = NewsletterForm
-    inlines = (SlotInline, FeedInline)
+    inlines = (RecurringScheduleInline, FeedInline)
     list_display = ("name", "sender", "time_zone", "language")
     search_fields = ("name", "slug")
     actions = None

@@ -1,4 +1,4 @@
-"""What the pages of one issue share: who may open them, and what stands on each. Imports models only."""
+"""What the pages of one issue share: who may open them, and what stands on each."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Preview: how readers will see an issue, each look in a frame that can do nothing. Imports looks, sending and models.
+"""Preview: how readers will see an issue, each look in a frame that can do nothing.
 
 A frame has its own address and its own content security policy: frames made of `srcdoc` or `blob:` would inherit
 the admin's, which forbids the inline styles that mails are made of.
@@ -18,17 +18,17 @@ from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_POST, require_safe
 
+from newsletter.admin.client_emulation import in_dark, in_forced_dark, in_light, without_pictures
 from newsletter.admin.compose import IssueForm
-from newsletter.admin.looks import in_dark, in_forced_dark, in_light, without_pictures
 from newsletter.admin.pages import Need, Page, issue_page, page_url
 from newsletter.models import Edition, Issue
 from newsletter.providers.base import Message
-from newsletter.rendering import RenderedIssue, RenderingError, SlotTemplate
-from newsletter.sending.address import audience_of
+from newsletter.rendering import PlaceholderTemplate, RenderedIssue, RenderingError
 from newsletter.sending.envelope import EnvelopeError
+from newsletter.sending.expand import audience_of
 from newsletter.sending.freeze import merges_as_json, prepare_edition, render
 from newsletter.sending.message import message_of, sample_values
-from newsletter.sending.readers import Reader, as_reader
+from newsletter.sending.recipients import Recipient, as_recipient
 from newsletter.sending.source import with_content
 
 #: Opaque origin, no scripts, no forms; links open in a window of their own, which is an ordinary one.
@@ -141,7 +141,7 @@ def rendering_of(issue: Issue) -> RenderedIssue | Edition:
 # Whose mail it is
 
 
-def _chosen_reader(request: HttpRequest, issue: Issue) -> Reader | None:
+def _chosen_reader(request: HttpRequest, issue: Issue) -> Recipient | None:
     """The reader that `?reader=` names, if this person may see readers; only one to whom the issue would go."""
     if not request.GET.get("reader"):
         return None
@@ -149,7 +149,7 @@ def _chosen_reader(request: HttpRequest, issue: Issue) -> Reader | None:
         raise PermissionDenied
     readers = audience_of(issue.newsletter_id, timezone.now()).select_related("subscriber")
     key = request.GET["reader"]
-    return as_reader(get_object_or_404(readers, pk=int(key) if key.isdecimal() and len(key) < 19 else 0))
+    return as_recipient(get_object_or_404(readers, pk=int(key) if key.isdecimal() and len(key) < 19 else 0))
 
 
 def _found_readers(request: HttpRequest, issue: Issue) -> dict[str, Any]:
@@ -178,7 +178,7 @@ def _frame_url(request: HttpRequest, issue: Issue, look: Look) -> str:
 # What stands in a frame
 
 
-def _frame(rendering: RenderedIssue | Edition, issue: Issue, look: Look, reader: Reader | None) -> HttpResponse:
+def _frame(rendering: RenderedIssue | Edition, issue: Issue, look: Look, reader: Recipient | None) -> HttpResponse:
     values = sample_values(issue.newsletter, _merges_of(rendering), reader)
     if look.show is None:
         return _framed_text(_filled(rendering.text, rendering.nonce, values))
@@ -190,10 +190,10 @@ def _merges_of(rendering: RenderedIssue | Edition) -> Mapping[str, Mapping[str, 
 
 
 def _filled(part: str, nonce: str, values: Mapping[str, str]) -> str:
-    return SlotTemplate.split(part.encode(), nonce).fill(values).decode()
+    return PlaceholderTemplate.split(part.encode(), nonce).fill(values).decode()
 
 
-def _headers(issue: Issue, reader: Reader | None) -> str:
+def _headers(issue: Issue, reader: Recipient | None) -> str:
     """The mail's outside, line by line. Raises RenderingError or EnvelopeError."""
     edition = issue.edition or prepare_edition(issue)
     message = message_of(edition)

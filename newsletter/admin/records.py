@@ -1,4 +1,4 @@
-"""What the system has written down, to look at: deliveries, batches, receipts, editions. Imports models.
+"""What the system has written down, to look at: deliveries, batches, receipts, editions.
 
 Nobody adds, changes or deletes any of it by hand; the promise rests on these rows.
 """
@@ -15,7 +15,7 @@ from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html
 
-from newsletter.models import Batch, BatchState, Delivery, DeliveryStatus, Edition, Fact, Receipt, ReceiptState
+from newsletter.models import Batch, BatchState, Delivery, DeliveryStatus, Edition, Event, EventState, Fact
 from subscribers.addresses import AddressError, parse_address
 from subscribers.models import Subscriber
 
@@ -30,8 +30,8 @@ PILLS = {
     DeliveryStatus.UNKNOWN: "warn",
     BatchState.REFUSED: "bad",
     BatchState.HELD: "warn",
-    ReceiptState.APPLIED: "good",
-    ReceiptState.ORPHAN: "warn",
+    EventState.APPLIED: "good",
+    EventState.ORPHAN: "warn",
 }
 
 
@@ -153,7 +153,7 @@ class BatchAdmin(RecordAdmin):
         return f"{batch.first_delivery} to {batch.last_delivery}"
 
 
-class ReceiptAdmin(RecordAdmin):
+class EventAdmin(RecordAdmin):
     """The provider's events, as they came."""
 
     list_display = ("kind", "received_at", "state_pill", "note", "delivery_link")
@@ -166,15 +166,15 @@ class ReceiptAdmin(RecordAdmin):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         """Lists do without the bodies."""
-        return Receipt.objects.defer("body") if _is_list(request) else Receipt.objects.all()
+        return Event.objects.defer("body") if _is_list(request) else Event.objects.all()
 
     @admin.display(description="State", ordering="state")
-    def state_pill(self, receipt: Receipt) -> str:
+    def state_pill(self, receipt: Event) -> str:
         """What became of it."""
         return _pill(receipt.state, receipt.get_state_display())
 
     @admin.display(description="Delivery")
-    def delivery_link(self, receipt: Receipt) -> str:
+    def delivery_link(self, receipt: Event) -> str:
         """The mail that it is about."""
         if receipt.delivery_id is None:
             return "–"
@@ -182,7 +182,7 @@ class ReceiptAdmin(RecordAdmin):
         return format_html('<a href="{}">delivery {}</a>', url, receipt.delivery_id)
 
     @admin.display(description="Body")
-    def pretty_body(self, receipt: Receipt) -> str:
+    def pretty_body(self, receipt: Event) -> str:
         """The event, indented to be read."""
         try:
             body = orjson.dumps(orjson.loads(receipt.body), option=orjson.OPT_INDENT_2).decode()

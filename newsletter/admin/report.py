@@ -1,4 +1,4 @@
-"""The report of an issue, also while it is being sent: counts, speed, reasons, doubts, log. Imports watch, receipts."""
+"""The report of an issue, also while it is being sent: counts, speed, reasons, doubts, log."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from django.utils import timezone
 from django.utils.cache import get_conditional_response
 from django.views.decorators.http import require_safe
 
-from newsletter.admin.moments import in_zone, zone_of
 from newsletter.admin.pages import Need, Page, home_of, issue_page, page_url, tell_and_go
 from newsletter.admin.schedule import EXCLUSIONS
+from newsletter.admin.time_format import in_zone, zone_of
 from newsletter.models import PUBLISHED, Batch, BatchState, Issue, IssueStatus
-from newsletter.receipts.statistics import IssueReport, reasons_of
-from newsletter.sending.brake import warning_of
+from newsletter.monitoring.blockers import blockers_of
+from newsletter.monitoring.progress import Progress, log_of, progress_of
+from newsletter.monitoring.wording import duration
+from newsletter.reports.statistics import IssueReport, reasons_of
+from newsletter.sending.auto_pause import warning_of
 from newsletter.sending.retry import RETRIABLE, count_failed
 from newsletter.sending.schedule import STARTABLE
 from newsletter.sending.undo import nothing_is_out
-from newsletter.watch.hindrances import hindrances_of
-from newsletter.watch.progress import Progress, log_of, progress_of
-from newsletter.watch.wording import duration
 from subscribers.models import Subscription
 
 #: Seconds between two looks of a page that watches a send, and from how many readers on it looks less often: the
@@ -107,7 +107,7 @@ def _numbers(issue: Issue, progress: Progress) -> str:
         "shares": _shares(progress.report),
         "left": duration(progress.seconds_left) if progress.seconds_left else "",
         "ends_at": _end_of(progress, zone),
-        "hindrances": hindrances_of(issue),
+        "blockers": blockers_of(issue),
         "next_try": _next_try_of(issue, progress, zone),
         "log": [(entry, _second_of(entry.at, zone)) for entry in log_of(issue)],
     }

@@ -1,4 +1,4 @@
-"""Revisions of an issue: look at one, compare two, bring an old one back. Imports content and models."""
+"""Revisions of an issue: look at one, compare two, bring an old one back."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from django.core.paginator import Paginator
 from django.http import Http404, HttpRequest, HttpResponse
 from django.views.decorators.http import require_http_methods, require_safe
 
-from newsletter.admin.moments import from_now, in_zone
 from newsletter.admin.pages import CHANGE_PERMISSION, Need, Page, editor_of, issue_page, page_url, tell_and_go
+from newsletter.admin.time_format import from_now, in_zone
 from newsletter.content.difference import difference, summary_of
 from newsletter.content.document import IssueContent
 from newsletter.content.revisions import UnreadableRevision, content_of

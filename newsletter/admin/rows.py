@@ -1,4 +1,4 @@
-"""The rows of the compose page: sections, blocks and stories in one list, as forms and as content. Imports content."""
+"""The rows of the compose page: sections, blocks and stories in one list, as forms and as content."""
 
 from __future__ import annotations
 

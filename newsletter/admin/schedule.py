@@ -1,4 +1,4 @@
-"""Schedule: who gets an issue and when, said back in words before it counts; and sending it at once. Imports sending.
+"""Schedule: who gets an issue and when, said back in words before it counts; and sending it at once.
 
 Deciding takes two pages: the first asks, the second shows the moment and the number of readers and acts on POST. It
 carries the manifest of what it showed, and nothing else is sent or scheduled under it.
@@ -20,15 +20,15 @@ from django.utils import timezone
 from django.views.decorators.http import require_http_methods
 
 from newsletter.admin.check import placed_findings
-from newsletter.admin.moments import from_now, in_zone, zone_names, zone_of
 from newsletter.admin.pages import Need, Page, editor_of, home_of, issue_page, page_url, tell_and_go
-from newsletter.models import Issue, IssueStatus, WrongStatus
+from newsletter.admin.time_format import from_now, in_zone, zone_names, zone_of
+from newsletter.models import InvalidTransition, Issue, IssueStatus
 from newsletter.providers import get_provider
-from newsletter.sending.allowance import time_for
 from newsletter.sending.check import audience_for as readers_of_the_list
+from newsletter.sending.limits import time_for
 from newsletter.sending.manifest import Approval, Estimate, Manifest, ManifestUnreadable, estimate_for
+from newsletter.sending.recurring import next_occurrence, occurrence_of
 from newsletter.sending.schedule import IssueRefused, dry_run, first_instant, schedule_issue, send_now, waves_of
-from newsletter.sending.slots import next_run, run_of
 from newsletter.sending.wall_clock import NoSuchTime, instant_of
 from newsletter.sending.waves import LocalTime, Wave, has_zones
 
@@ -46,7 +46,7 @@ EXCLUSIONS = {
     "unsubscribed": "unsubscribed",
     "suppressed": "not to be mailed",
     "paused": "on a pause",
-    "out_of_reach": "not among ALLOWED_RECIPIENTS",
+    "not_allowed": "not among ALLOWED_RECIPIENTS",
 }
 
 
@@ -199,7 +199,7 @@ def _schedule(request: HttpRequest, issue: Issue, form: MomentForm, count: Count
         )
     except (NoSuchTime, IssueRefused) as refusal:
         return _ask(request, issue, form, refusal=getattr(refusal, "sentences", (str(refusal),)))
-    except WrongStatus as wrong:
+    except InvalidTransition as wrong:
         return _moved_meanwhile(request, issue, wrong)
     start = issue.scheduled_at or form.instant
     waves = ", the first readers" if issue.is_local else ""
@@ -224,7 +224,7 @@ def show_send_now(request: HttpRequest, issue: Issue) -> HttpResponse:
             refusal = error.sentences
             # What the page shows next is what holds now, not what was refused.
             issue.refresh_from_db()
-        except WrongStatus as wrong:
+        except InvalidTransition as wrong:
             return _moved_meanwhile(request, issue, wrong)
         else:
             readers = "1 reader" if audience.count == 1 else f"{audience.count:,} readers"
@@ -269,7 +269,7 @@ def _ask(request: HttpRequest, issue: Issue, form: MomentForm, refusal: tuple[st
         step="schedule",
         form=form,
         has_zones=has_zones(issue.newsletter_id),
-        run=run_of(issue) or next_run(issue.newsletter),
+        run=occurrence_of(issue) or next_occurrence(issue.newsletter),
         is_ready=issue.ready_revision == issue.revision,
         refusal=refusal,
         audience=audience_for(issue),
@@ -348,7 +348,7 @@ def _suggested(issue: Issue) -> dict[str, Any]:
     return {"date": max(issue.date, tomorrow), "time": datetime.time(7), "zone": zone}
 
 
-def _moved_meanwhile(request: HttpRequest, issue: Issue, wrong: WrongStatus) -> HttpResponse:
+def _moved_meanwhile(request: HttpRequest, issue: Issue, wrong: InvalidTransition) -> HttpResponse:
     issue.refresh_from_db()
     return tell_and_go(request, str(wrong), home_of(issue), level=messages.WARNING)
 

@@ -1,4 +1,4 @@
-"""The page that sends a test of an issue to a few addresses. Imports sending."""
+"""The page that sends a test of an issue to a few addresses."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The difference between two versions of an issue, in words that people read. Pure; imports the document and fields.
+"""The difference between two versions of an issue, in words that people read. Pure.
 
 Stories are found again by their link, else by their title, else by words that are mostly the same; sections by their
 kind and title, else by the stories they share, else by their words. What is found elsewhere has moved; what is

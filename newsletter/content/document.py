@@ -1,6 +1,6 @@
 """What an issue says, as plain values: the one shape that files, admin, tables and rendering exchange.
 
-Pure data; imports nothing of the project.
+Pure data.
 """
 
 from __future__ import annotations

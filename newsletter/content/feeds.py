@@ -1,4 +1,4 @@
-"""Reading feeds: RSS, Atom and JSON Feed as entries that may become stories. Pure; imports feedparser and `html_text`.
+"""Reading feeds: RSS, Atom and JSON Feed as entries that may become stories. Pure.
 
 What a feed says is a stranger's: HTML becomes Markdown, links that are not of the web go, and a document that
 declares entities is not parsed at all (R-156: a few lines of them can unfold to gigabytes, or name a local file).

@@ -1,6 +1,6 @@
 """HTML that strangers wrote, as Markdown or plain words: text, web links, emphasis and lists; nothing else stays.
 
-Pure; imports lxml and `links`. Scripts, styles and forms go with their content; links that are not of the web keep
+Pure. Scripts, styles and forms go with their content; links that are not of the web keep
 their words and lose their target (R-148, R-156). What comes out is Markdown, which is sanitised again when it is shown.
 """
 

@@ -1,4 +1,4 @@
-"""When two links lead to the same page: one key for both. Pure; imports the standard library only."""
+"""When two links lead to the same page: one key for both. Pure."""
 
 from __future__ import annotations
 

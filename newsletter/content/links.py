@@ -1,4 +1,4 @@
-"""Which addresses a link may have. Pure; imports the standard library only."""
+"""Which addresses a link may have. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is wrong with merge fields, and with what only looks like one, as sentences. Pure; imports Markdown and fields.
+"""What is wrong with merge fields, and with what only looks like one, as sentences. Pure.
 
 There is no template language: `{{ name }}` goes out as it was typed, so whoever meant a name by it is told (R-152).
 """

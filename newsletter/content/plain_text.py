@@ -1,4 +1,4 @@
-"""Plain text as Markdown that shows exactly that text. Pure; imports markdown-it and what merge fields look like."""
+"""Plain text as Markdown that shows exactly that text. Pure."""
 
 from __future__ import annotations
 

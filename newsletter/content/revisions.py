@@ -1,4 +1,4 @@
-"""Revisions of an issue: the whole content after each save, kept and read again. Imports models and the document."""
+"""Revisions of an issue: the whole content after each save, kept and read again."""
 
 from __future__ import annotations
 

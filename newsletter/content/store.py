@@ -1,4 +1,4 @@
-"""Issue content in and out of the tables: the one way in, which keeps a revision. Imports models and revisions."""
+"""Issue content in and out of the tables: the one way in, which keeps a revision."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reading a web page for what it says of itself: title, source and description, as a story. Pure; imports lxml.
+"""Reading a web page for what it says of itself: title, source and description, as a story. Pure.
 
 Looked at, in this order: Open Graph, Twitter's cards, JSON-LD, and what HTML has had from the beginning.
 """

@@ -10,8 +10,8 @@ import socket
 from dataclasses import dataclass
 from pathlib import Path
 
-from newsletter.configuration import PROJECT_ROOT, Configuration
-from newsletter.environment import ENV_FILE_VARIABLE
+from newsletter.config.configuration import PROJECT_ROOT, Configuration
+from newsletter.config.environment import ENV_FILE_VARIABLE
 
 WEB_PORT, SANDBOX_PORT = 8000, 8026
 

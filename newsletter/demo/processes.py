@@ -1,6 +1,6 @@
 """The processes of a small installation – sandbox, web, worker – started, watched and stopped together.
 
-Imports nothing of the project: a process is told where it is by its environment. Tests use it to kill workers.
+Tests use it to kill workers.
 """
 
 from __future__ import annotations

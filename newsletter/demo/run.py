@@ -1,4 +1,4 @@
-"""Running the demo: everything at once until Ctrl-C, or one send from file to report. Imports sample and processes."""
+"""Running the demo: everything at once until Ctrl-C, or one send from file to report."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from django.conf import settings
 from django.core.management import call_command
 from django.db import transaction
 
-from newsletter.configuration import PROJECT_ROOT
+from newsletter.config.configuration import PROJECT_ROOT
 from newsletter.demo import sample
 from newsletter.demo.processes import Installation
-from newsletter.models import Edition, Issue, IssueStatus, Newsletter, Receipt, ReceiptState
-from newsletter.receipts.statistics import IssueReport, report_of
+from newsletter.models import Edition, Event, EventState, Issue, IssueStatus, Newsletter
+from newsletter.reports.statistics import IssueReport, report_of
 from newsletter.sending.schedule import send_now
 
 Say = Callable[[str], None]
@@ -128,7 +128,7 @@ def _reports(issue: Issue) -> Iterator[IssueReport]:
 def _everything_arrived() -> bool:
     """Whether the sandbox has posted all its events and every one of them has been applied."""
     # In this order: an event that has been posted is in the inbox by then.
-    return _ask("/sandbox/webhooks")["pending"] == 0 and not Receipt.objects.filter(state=ReceiptState.NEW).exists()
+    return _ask("/sandbox/webhooks")["pending"] == 0 and not Event.objects.filter(state=EventState.NEW).exists()
 
 
 def judge(report: IssueReport, ledger: dict[str, Any], webhooks: dict[str, Any], say: Say) -> None:

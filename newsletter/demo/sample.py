@@ -1,4 +1,4 @@
-"""The demo's content: a newsletter, its issues from files, readers who never existed. Imports content and sending."""
+"""The demo's content: a newsletter, its issues from files, readers who never existed."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Stories from elsewhere: follows feeds, reads pages, puts what editors pick into drafts. Imports outbound, content."""
+"""Stories from elsewhere: follows feeds, reads pages, puts what editors pick into drafts."""

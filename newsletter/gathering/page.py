@@ -1,4 +1,4 @@
-"""A story from a link: fetches the page and reads what it says of itself. Imports outbound, content; no database."""
+"""A story from a link: fetches the page and reads what it says of itself."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import http
 from newsletter.content.document import StoryContent
 from newsletter.content.web_page import WebPageError
 from newsletter.gathering.reading import read_strangers_page
-from newsletter.outbound import FetchError, Visitor, fetch
+from newsletter.outbound import FetchError, FetchPolicy, fetch
 
 HTML_TYPES = frozenset({"text/html", "application/xhtml+xml", ""})
 
@@ -25,7 +25,7 @@ class LinkUnreadable(Exception):
         return not self.permanent
 
 
-def story_from_link(url: str, visitor: Visitor) -> StoryContent:
+def story_from_link(url: str, visitor: FetchPolicy) -> StoryContent:
     """The story that the page at `url` tells of itself, with the address where redirects end.
 
     Takes five seconds at most, so that a person can wait for it. Raises LinkUnreadable.

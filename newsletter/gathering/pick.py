@@ -1,4 +1,4 @@
-"""Picking: which items of feeds are offered, and how what is picked comes into a draft. Imports content and models."""
+"""Picking: which items of feeds are offered, and how what is picked comes into a draft."""
 
 from __future__ import annotations
 

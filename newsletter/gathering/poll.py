@@ -19,7 +19,7 @@ from newsletter.content.feeds import FEED_TYPES, FeedEntry, FeedError, FeedReadi
 from newsletter.content.link_key import link_sha256
 from newsletter.gathering.reading import read_strangers_feed
 from newsletter.models import Feed, FeedItem, Newsletter
-from newsletter.outbound import Fetched, FetchError, fetch, site_visitor
+from newsletter.outbound import Fetched, FetchError, fetch, site_fetch_policy
 
 log = logging.getLogger(__name__)
 
@@ -75,7 +75,7 @@ def _claim_due_feed() -> Feed | None:
 
 
 def _look_at(feed: Feed) -> _News:
-    answer = fetch(feed.url, site_visitor(), accept=FEED_TYPES, etag=feed.etag, last_modified=feed.last_modified)
+    answer = fetch(feed.url, site_fetch_policy(), accept=FEED_TYPES, etag=feed.etag, last_modified=feed.last_modified)
     if answer.status == http.HTTPStatus.NOT_MODIFIED:
         return _News(answer, None)
     if answer.status != http.HTTPStatus.OK:

@@ -1,4 +1,4 @@
-"""Reading what strangers published, the large of it in a process that may die. Imports content, rendering's fence.
+"""Reading what strangers published, the large of it in a process that may die.
 
 What makes a small document slow makes a large one endless: a tag of 100,000 attributes, or as many bases within each
 other, keep the parsers busy for hours (R-153, R-156). Nothing inside a process stops them.
@@ -16,13 +16,13 @@ from newsletter.content.document import StoryContent
 from newsletter.content.feeds import FeedError, FeedReading, read_feed
 from newsletter.content.web_page import WebPageError, read_web_page
 from newsletter.rendering import RenderingError
-from newsletter.rendering.fenced import FenceLimits, run_fenced
+from newsletter.rendering.limited_process import ProcessLimits, run_limited
 
 #: Bytes that the worst document needs less than a second for; up to there it is read right here.
 SMALL = 32_000
 #: Ten times what five honest megabytes take; nobody waits for a feed, but a person does for a page.
-FEED_LIMITS = FenceLimits(memory=2_000_000_000, cpu=60, wall=90.0, output=3_000_000)
-PAGE_LIMITS = FenceLimits(memory=2_000_000_000, cpu=5, wall=8.0, output=100_000)
+FEED_LIMITS = ProcessLimits(memory=2_000_000_000, cpu=60, wall=90.0, output=3_000_000)
+PAGE_LIMITS = ProcessLimits(memory=2_000_000_000, cpu=5, wall=8.0, output=100_000)
 
 _FEED, _STORY = TypeAdapter(FeedReading), TypeAdapter(StoryContent)
 _DONE, _REFUSED = b"+", b"-"
@@ -73,11 +73,13 @@ def answer_page(request: bytes) -> bytes:
         return _REFUSED + str(error).encode()
 
 
-def _answer_of(job: Callable[[bytes], bytes], data: bytes, url: str, charset: str, limits: FenceLimits) -> bytes | None:
+def _answer_of(
+    job: Callable[[bytes], bytes], data: bytes, url: str, charset: str, limits: ProcessLimits
+) -> bytes | None:
     """What the child answers; None if it had to be stopped."""
     request = orjson.dumps({"data": base64.b64encode(data).decode(), "url": url, "charset": charset})
     try:
-        return run_fenced(job, request, limits=limits)
+        return run_limited(job, request, limits=limits)
     except RenderingError:
         return None
 

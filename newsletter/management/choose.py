@@ -1,4 +1,4 @@
-"""Which newsletter and which issue a command means. May import models."""
+"""Which newsletter and which issue a command means."""
 
 from __future__ import annotations
 

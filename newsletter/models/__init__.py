@@ -1,35 +1,36 @@
-"""The tables: newsletter, issue, edition, delivery and batch, receipt. Imports `subscribers` only."""
+"""The tables: newsletter, issue, edition, delivery and batch, receipt."""
 
 from newsletter.models.delivery import OPEN_BATCH_STATES, Batch, BatchState, Delivery, DeliveryStatus, Fact
 from newsletter.models.edition import Edition, EditionIsFrozen
+from newsletter.models.event import Event, EventState
 from newsletter.models.feed import Feed, FeedItem, FeedItemState
-from newsletter.models.flow import ProviderFlow, Standing
 from newsletter.models.heartbeat import WorkerHeartbeat
 from newsletter.models.issue import (
     PUBLISHED,
     SECTION_KINDS,
     TRANSITIONS,
     Category,
+    InvalidTransition,
     Issue,
     IssueCategory,
     IssueStatus,
     IssueTransition,
     Section,
     Story,
-    WrongStatus,
 )
-from newsletter.models.look_up import LookUp, Verdict
 from newsletter.models.newsletter import Newsletter
 from newsletter.models.preflight import LinkCheck, LinkState, PreflightRun
-from newsletter.models.receipt import Receipt, ReceiptState
+from newsletter.models.provider_search import ProviderSearch, SearchResult
+from newsletter.models.recurring_schedule import Occurrence, RecurringSchedule, Weekday
 from newsletter.models.revision import Revision, RevisionIsKept
-from newsletter.models.slot import Slot, SlotRun, Weekday
+from newsletter.models.throttle import Availability, ProviderThrottle
 
 __all__ = [
     "OPEN_BATCH_STATES",
     "PUBLISHED",
     "SECTION_KINDS",
     "TRANSITIONS",
+    "Availability",
     "Batch",
     "BatchState",
     "Category",
@@ -37,31 +38,30 @@ __all__ = [
     "DeliveryStatus",
     "Edition",
     "EditionIsFrozen",
+    "Event",
+    "EventState",
     "Fact",
     "Feed",
     "FeedItem",
     "FeedItemState",
+    "InvalidTransition",
     "Issue",
     "IssueCategory",
     "IssueStatus",
     "IssueTransition",
     "LinkCheck",
     "LinkState",
-    "LookUp",
     "Newsletter",
+    "Occurrence",
     "PreflightRun",
-    "ProviderFlow",
-    "Receipt",
-    "ReceiptState",
+    "ProviderSearch",
+    "ProviderThrottle",
+    "RecurringSchedule",
     "Revision",
     "RevisionIsKept",
+    "SearchResult",
     "Section",
-    "Slot",
-    "SlotRun",
-    "Standing",
     "Story",
-    "Verdict",
     "Weekday",
     "WorkerHeartbeat",
-    "WrongStatus",
 ]

@@ -48,7 +48,7 @@ TRANSITIONS: dict[str, frozenset[str]] = {
 PUBLISHED = (IssueStatus.SENDING, IssueStatus.PAUSED, IssueStatus.SENT, IssueStatus.CANCELLED)
 
 
-class WrongStatus(Exception):
+class InvalidTransition(Exception):
     """The issue is not in a state from which it could move there; the sentence says in which it is."""
 
     permanent = True
@@ -139,10 +139,10 @@ class Issue(models.Model):
     tolerated = models.JSONField(
         default=dict, editable=False, help_text="Shares of mails gone wrong with which a person resumed it."
     )
-    addressed_through = models.BigIntegerField(
+    expanded_through = models.BigIntegerField(
         default=0, editable=False, help_text="The last subscription that got its delivery row."
     )
-    addressed_at = models.DateTimeField(null=True, editable=False)
+    expanded_at = models.DateTimeField(null=True, editable=False)
     excluded = models.JSONField(
         default=dict, editable=False, help_text="How many members of the list were left out, by reason."
     )
@@ -167,7 +167,7 @@ class Issue(models.Model):
                 name="issue_under_way_has_its_edition",
             ),
             models.CheckConstraint(
-                condition=~Q(status=IssueStatus.SENT) | Q(finished_at__isnull=False, addressed_at__isnull=False),
+                condition=~Q(status=IssueStatus.SENT) | Q(finished_at__isnull=False, expanded_at__isnull=False),
                 name="issue_sent_is_finished",
             ),
         ]
@@ -198,12 +198,12 @@ class Issue(models.Model):
 
         `only_from` names the states that the verb means, where several arrows lead to `to`: a resume must not start
         a draft. The row is locked and looked at first, so of two that press at once one wins and the other gets
-        WrongStatus (R-116). `changes` are field values of this row.
+        InvalidTransition (R-116). `changes` are field values of this row.
         """
         with transaction.atomic():
             row = Issue.objects.select_for_update().filter(pk=self.pk).values_list("status", flat=True).first()
             if row is None or to not in TRANSITIONS[row] or (only_from and row not in only_from):
-                raise WrongStatus(_refusal(row, to))
+                raise InvalidTransition(_refusal(row, to))
             Issue.objects.filter(pk=self.pk).update(status=to, updated_at=timezone.now(), **changes)
             IssueTransition.objects.create(issue=self, source=row, target=to, by=by, reason=reason)
         self.refresh_from_db()

@@ -1,16 +1,16 @@
-"""Fetches what others publish, with the guards of R-155: feeds, pages, links. Imports nothing of the project."""
+"""Fetches what others publish, with the guards of R-155: feeds, pages, links."""
 
+from newsletter.outbound.fetch_policy import FetchPolicy, site_fetch_policy
 from newsletter.outbound.fetching import Fetched, FetchError, FetchFailed, FetchRefused, Hop, Limits, fetch
-from newsletter.outbound.visitor import Visitor, site_visitor
 
 __all__ = [
     "FetchError",
     "FetchFailed",
+    "FetchPolicy",
     "FetchRefused",
     "Fetched",
     "Hop",
     "Limits",
-    "Visitor",
     "fetch",
-    "site_visitor",
+    "site_fetch_policy",
 ]

@@ -25,7 +25,7 @@ _SPECIAL_IPV4 = tuple(
     for network in (
         "0.0.0.0/8",  # this network; Linux takes 0.0.0.0 for itself
         "10.0.0.0/8",
-        "100.64.0.0/10",  # carrier-grade NAT; one cloud's metadata is at 100.100.100.200
+        "100.64.0.0/10",  # carrier-severity NAT; one cloud's metadata is at 100.100.100.200
         "127.0.0.0/8",
         "168.63.129.16/32",  # a cloud's metadata at a public number
         "169.254.0.0/16",  # link-local; the metadata of most clouds is at 169.254.169.254

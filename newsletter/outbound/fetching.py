@@ -24,7 +24,7 @@ from urllib3.response import BaseHTTPResponse
 from urllib3.util import Url, parse_url
 
 from newsletter.outbound.addresses import is_public
-from newsletter.outbound.visitor import Visitor, trusted_authorities
+from newsletter.outbound.fetch_policy import FetchPolicy, trusted_authorities
 
 Method = Literal["GET", "HEAD"]
 
@@ -103,7 +103,7 @@ class FetchFailed(FetchError):
 class _Fetch:
     """What all requests of one fetch share."""
 
-    visitor: Visitor
+    visitor: FetchPolicy
     limits: Limits
     method: Method
     headers: dict[str, str]
@@ -144,7 +144,7 @@ class _Target:
 
 def fetch(
     url: str,
-    visitor: Visitor,
+    visitor: FetchPolicy,
     *,
     accept: str = "*/*",
     limits: Limits = Limits(),
@@ -270,7 +270,7 @@ def _connected(fetching: _Fetch, target: _Target, numbers: list[str]) -> HTTPCon
     raise fetching.failed(f"{target.shown} cannot be reached.") from failure
 
 
-def _connection(target: _Target, number: str, timeout: float, visitor: Visitor) -> HTTPConnection:
+def _connection(target: _Target, number: str, timeout: float, visitor: FetchPolicy) -> HTTPConnection:
     if target.scheme == "http":
         return HTTPConnection(number, target.port, timeout=timeout)
     return HTTPSConnection(

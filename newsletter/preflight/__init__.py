@@ -1,6 +1,6 @@
-"""Pre-flight: findings about an issue, its rendering and its audience. May import content, outbound, rendering, models.
+"""Pre-flight: findings about an issue, its rendering and its audience.
 
-    issue, rendering, audience ─► gather ─► Inspection ─► each of FAMILIES ─► findings ─► Verdict ─► PreflightRun
+    issue, rendering, audience ─► gather ─► Inspection ─► each of FAMILIES ─► findings ─► PreflightResult ─► PreflightRun
                                      ▲
     request ─► link_checks ──────────┘   looked at in a worker's errands
 
@@ -10,7 +10,7 @@ Each family is one module and one pure function on an Inspection. To add a check
 from newsletter.preflight.families import FAMILIES, run_checks
 from newsletter.preflight.findings import Audience, Family, Finding, Fix, Inspection, Rendered, Sender, Severity
 from newsletter.preflight.link_checks import check_next_links, request_link_checks
-from newsletter.preflight.record import Occasion, Verdict, judge_issue, keep_verdict
+from newsletter.preflight.record import Occasion, PreflightResult, judge_issue, keep_verdict
 
 __all__ = [
     "FAMILIES",
@@ -20,10 +20,10 @@ __all__ = [
     "Fix",
     "Inspection",
     "Occasion",
+    "PreflightResult",
     "Rendered",
     "Sender",
     "Severity",
-    "Verdict",
     "check_next_links",
     "judge_issue",
     "keep_verdict",

@@ -1,4 +1,4 @@
-"""Which features of HTML and CSS a mail uses, in the names that Can I email gives them. Pure; imports lxml.
+"""Which features of HTML and CSS a mail uses, in the names that Can I email gives them. Pure.
 
 What stands in conditional comments is not counted: it is written for the one program that reads it.
 """

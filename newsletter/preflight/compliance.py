@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from newsletter.preflight.findings import Finding, Inspection, Rendered, must_fix
 from newsletter.preflight.mail_page import Element, Look, MailPage, mail_page, words_of
 from newsletter.preflight.places import HTML_PART, NEWSLETTER, TEXT_PART
-from newsletter.rendering import SlotContext, slot_token
+from newsletter.rendering import PlaceholderContext, placeholder_token
 from newsletter.rendering.palette import contrast
 
 FAMILY = "compliance"
@@ -36,7 +36,7 @@ def check_compliance(inspection: Inspection) -> Iterator[Finding]:
 
 def _check_html(rendered: Rendered, postal_address: str) -> Iterator[Finding]:
     page = mail_page(rendered.html)
-    token = slot_token(rendered.nonce, WAY_OUT, SlotContext.HTML)
+    token = placeholder_token(rendered.nonce, WAY_OUT, PlaceholderContext.HTML)
     ways = [link for link in page.root.iter("a") if token in (link.get("href") or "")]
     if not ways:
         yield must_fix(FAMILY, HTML_PART, "The HTML part has no unsubscribe link. Put it back into the template.")
@@ -58,7 +58,7 @@ def _check_html(rendered: Rendered, postal_address: str) -> Iterator[Finding]:
 
 
 def _check_text(rendered: Rendered, postal_address: str) -> Iterator[Finding]:
-    if slot_token(rendered.nonce, WAY_OUT, SlotContext.PLAIN) not in rendered.text:
+    if placeholder_token(rendered.nonce, WAY_OUT, PlaceholderContext.PLAIN) not in rendered.text:
         yield must_fix(FAMILY, TEXT_PART, "The text part has no unsubscribe link. Put it back into the template.")
     if missing := _missing_line(postal_address, " ".join(rendered.text.split())):
         yield must_fix(

@@ -1,4 +1,4 @@
-"""What the checks look at, and what they find. Plain values; may import content's and rendering's."""
+"""What the checks look at, and what they find. Plain values."""
 
 from __future__ import annotations
 

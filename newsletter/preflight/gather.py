@@ -1,4 +1,4 @@
-"""Everything that the checks look at, fetched once: ten queries, whatever the issue. Imports content and models."""
+"""Everything that the checks look at, fetched once: ten queries, whatever the issue."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Looking at links: who asks, what is known, and the step that looks. Imports outbound, content and models.
+"""Looking at links: who asks, what is known, and the step that looks.
 
 request_link_checks ─► rows that wait ─► check_next_links (a worker's errand) ─► LinkCheck ─► looks_at ─► Inspection
 
@@ -22,7 +22,7 @@ from django.utils import timezone
 
 from newsletter.content.document import IssueContent
 from newsletter.models import LinkCheck, LinkState
-from newsletter.outbound import Fetched, FetchError, Limits, Visitor, fetch, site_visitor
+from newsletter.outbound import Fetched, FetchError, FetchPolicy, Limits, fetch, site_fetch_policy
 from newsletter.preflight.findings import LinkHop, LinkLook
 from newsletter.preflight.links import is_web_link
 from newsletter.preflight.places import placed_links
@@ -111,7 +111,7 @@ def check_next_links() -> bool:
     claim = _claim(timezone.now())
     if not claim.checks:
         return False
-    visitor = site_visitor()
+    visitor = site_fetch_policy()
     with ThreadPoolExecutor(max_workers=LINKS_PER_TURN, thread_name_prefix="links") as pool:
         answers = pool.map(lambda check: look_at_link(check.url, visitor), claim.checks)
         for check, answer in zip(claim.checks, answers, strict=True):
@@ -119,7 +119,7 @@ def check_next_links() -> bool:
     return not claim.is_last
 
 
-def look_at_link(url: str, visitor: Visitor) -> Answer:
+def look_at_link(url: str, visitor: FetchPolicy) -> Answer:
     """What the address answers. Never raises: no answer is an answer too, and one odd link must not stop the others."""
     try:
         return _look(url, visitor)
@@ -130,7 +130,7 @@ def look_at_link(url: str, visitor: Visitor) -> Answer:
         return Answer(reason="Looking at it failed here; the log says why.")
 
 
-def _look(url: str, visitor: Visitor) -> Answer:
+def _look(url: str, visitor: FetchPolicy) -> Answer:
     answer = _ask(url, visitor)
     has_https = _answers_alike(url, answer, visitor) if _is_plain_http(url) else None
     return Answer(
@@ -141,7 +141,7 @@ def _look(url: str, visitor: Visitor) -> Answer:
     )
 
 
-def _ask(url: str, visitor: Visitor) -> Fetched:
+def _ask(url: str, visitor: FetchPolicy) -> Fetched:
     """HEAD, which costs the other side little; GET where HEAD is not answered well, as many servers do not."""
     try:
         answer = fetch(url, visitor, method="HEAD")
@@ -156,7 +156,7 @@ def _is_plain_http(url: str) -> bool:
     return url.lower().startswith("http://")
 
 
-def _answers_alike(url: str, answer: Fetched, visitor: Visitor) -> bool:
+def _answers_alike(url: str, answer: Fetched, visitor: FetchPolicy) -> bool:
     """Whether https gives the same page: the site leads there by itself, or both give the same bytes."""
     secure = f"https://{url[len('http://') :]}"
     if answer.status >= 400:

@@ -12,7 +12,7 @@ from newsletter.content.links import is_allowed_in_text, web_link_problem
 from newsletter.preflight.findings import Finding, Fix, Inspection, LinkLook, Rendered, fix_of, look_at, must_fix
 from newsletter.preflight.mail_page import mail_page
 from newsletter.preflight.places import THEME, WHOLE_ISSUE, PlacedLink, placed_links, with_link_replaced
-from newsletter.rendering.slots import token_pattern
+from newsletter.rendering.placeholders import token_pattern
 
 FAMILY = "links"
 GONE = frozenset({404, 410})

@@ -1,4 +1,4 @@
-"""The HTML part as mail programs read it: its elements, and how each of them looks in the end. Pure; imports lxml.
+"""The HTML part as mail programs read it: its elements, and how each of them looks in the end. Pure.
 
 Most styles are those that the mail carries inline, as an MJML mail does. The rules of its head are laid over them in
 the order that CSS gives them, and for dark screens those of `@media (prefers-color-scheme: dark)` over both. What is

@@ -1,4 +1,4 @@
-"""Where things stand in an issue, in the words that findings use. Pure; may import content."""
+"""Where things stand in an issue, in the words that findings use. Pure."""
 
 from __future__ import annotations
 

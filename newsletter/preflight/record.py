@@ -1,4 +1,4 @@
-"""Running pre-flight and keeping what it found, with the hash of what it looked at. Imports the families and models."""
+"""Running pre-flight and keeping what it found, with the hash of what it looked at."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ HOLDS_BACK_AT_START = frozenset({"rendering", "compliance", "size", "audience"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Verdict:
+class PreflightResult:
     """What pre-flight says about an issue: findings, and in words what passed."""
 
     occasion: Occasion
@@ -81,7 +81,7 @@ def judge_issue(
     occasion: Occasion = Occasion.CHECK,
     sha256: str = "",
     unrendered: str = "",
-) -> Verdict:
+) -> PreflightResult:
     """Run all checks on the issue as it is stored. Nothing is kept.
 
     `rendered` is what would go out, fresh or frozen, and `sha256` that of its edition; where it cannot be rendered,
@@ -90,22 +90,22 @@ def judge_issue(
     inspection = gather_inspection(issue, audience=audience, rendered=rendered, unrendered=unrendered)
     findings = run_checks(inspection)
     passed = tuple(_passed(inspection, findings))
-    return Verdict(occasion=occasion, findings=findings, passed=passed, sha256=sha256)
+    return PreflightResult(occasion=occasion, findings=findings, passed=passed, sha256=sha256)
 
 
-def keep_verdict(issue: Issue, verdict: Verdict, *, by: str) -> None:
+def keep_verdict(issue: Issue, result: PreflightResult, *, by: str) -> None:
     """Keep what was found, by whom and when; the same result for the same edition and occasion is kept once."""
     PreflightRun.objects.bulk_create(
         [
             PreflightRun(
                 issue=issue,
                 revision=issue.revision,
-                sha256=verdict.sha256,
-                findings=verdict.as_json,
-                findings_sha256=verdict.findings_sha256,
-                must_fix=len(verdict.must_fix),
-                look_at=len(verdict.look_at),
-                occasion=verdict.occasion.value,
+                sha256=result.sha256,
+                findings=result.as_json,
+                findings_sha256=result.findings_sha256,
+                must_fix=len(result.must_fix),
+                look_at=len(result.look_at),
+                occasion=result.occasion.value,
                 by=by,
                 at=timezone.now(),
             )

@@ -9,7 +9,7 @@ from html import escape, unescape
 from newsletter.content.document import IssueContent
 from newsletter.preflight.findings import Finding, Inspection, Rendered, look_at, must_fix
 from newsletter.preflight.places import HTML_PART, place_of_story, placed_sections, placed_stories
-from newsletter.rendering.slots import SlotContext, slot_token, token_pattern
+from newsletter.rendering.placeholders import PlaceholderContext, placeholder_token, token_pattern
 
 FAMILY = "size"
 MOST_BYTES = 102_000
@@ -124,7 +124,7 @@ def _words(markup: str) -> str:
 
 def _start_of_footer(html: str, nonce: str) -> int:
     # Not the first slot: a greeting in the lead is one, too.
-    found = html.find(slot_token(nonce, "unsubscribe_url", SlotContext.HTML))
+    found = html.find(placeholder_token(nonce, "unsubscribe_url", PlaceholderContext.HTML))
     return found if found >= 0 else len(html)
 
 

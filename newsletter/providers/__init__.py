@@ -1,11 +1,12 @@
-"""Who carries the mail. One file knows one provider, sending and receipts together; may import `models`."""
+"""Who carries the mail. One file knows one provider, sending and receipts together."""
 
 from collections.abc import Callable, Mapping
 
 from django.conf import settings
 
-from newsletter.providers import resend, smtp
+from newsletter.providers import smtp
 from newsletter.providers.base import Provider
+from newsletter.providers.resend import provider as resend
 
 #: What makes each provider, by the name that PROVIDER has for it. The sandbox speaks Resend's protocol, so it is the
 #: same provider at another address.

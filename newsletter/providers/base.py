@@ -1,7 +1,7 @@
-"""What every provider can do and say, in our words. Imports `models` for the names of facts, and `subscribers`.
+"""What every provider can do and say, in our words.
 
 A provider never raises for what the other side answers: each post ends in exactly one `Outcome`, and the step that
-posted decides what follows. Errors are for receipts that cannot be trusted (`ReceiptRefused`).
+posted decides what follows. Errors are for receipts that cannot be trusted (`EventRejected`).
 """
 
 from __future__ import annotations
@@ -198,7 +198,7 @@ class BounceKind(enum.Enum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Event:
+class ParsedEvent:
     """One verified event in our words. `fact` is None for what tells nothing about a mail of ours."""
 
     kind: str
@@ -211,14 +211,14 @@ class Event:
     detail: str = ""
 
 
-class ReceiptRefused(Exception):
+class EventRejected(Exception):
     """A receipt that does not prove who sent it, or cannot be read. Nothing of it may be stored."""
 
     permanent = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SignedReceipt:
+class SignedEvent:
     """A receipt whose signature holds: the provider's id for it, and the body as it was signed."""
 
     event_id: str
@@ -251,7 +251,7 @@ class Provider(Protocol):
 
     Zero for a provider that knows no keys: what may have gone out is never posted again by itself.
     """
-    has_receipts: ClassVar[bool]
+    has_events: ClassVar[bool]
     """Whether it tells by webhook what became of a mail."""
 
     @property
@@ -273,15 +273,15 @@ class Provider(Protocol):
     def post_message(self, message: Message, *, key: str) -> Outcome:
         """Post one mail outside any issue: a confirmation, a test."""
 
-    def verify(self, headers: Mapping[str, str], body: bytes) -> SignedReceipt:
-        """Check the signature over the raw body. Header names are lower case. Raises ReceiptRefused."""
+    def verify(self, headers: Mapping[str, str], body: bytes) -> SignedEvent:
+        """Check the signature over the raw body. Header names are lower case. Raises EventRejected."""
 
-    def parse(self, body: str) -> Event:
-        """Read a verified body. Unknown kinds give an event without a fact. Raises ReceiptRefused if unreadable."""
+    def parse(self, body: str) -> ParsedEvent:
+        """Read a verified body. Unknown kinds give an event without a fact. Raises EventRejected if unreadable."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CheckUp:
+class ConnectionCheck:
     """What a provider answers when it is asked whether it would take our mail now. Nothing is sent for it."""
 
     is_well: bool
@@ -294,14 +294,14 @@ class CheckUp:
 
 
 @runtime_checkable
-class CanCheckUp(Protocol):
+class SupportsConnectionCheck(Protocol):
     """A provider that can be asked cheaply whether it would take our mail."""
 
-    def check_up(self) -> CheckUp:
+    def check_connection(self) -> ConnectionCheck:
         """Ask, within seconds. Never raises for an answer, or for none."""
 
 
-class LookUpFailed(Exception):
+class ProviderSearchFailed(Exception):
     """The provider's list could not be read; `permanent` where asking again will not help. A sentence for a person."""
 
     def __init__(self, sentence: str, *, permanent: bool) -> None:
@@ -310,7 +310,7 @@ class LookUpFailed(Exception):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Sight:
+class SearchPage:
     """One page of the provider's list, newest first, compared with the messages of a batch."""
 
     found: Mapping[int, str]
@@ -327,18 +327,18 @@ class Sight:
 
 
 @runtime_checkable
-class CanLookUp(Protocol):
+class SupportsSearch(Protocol):
     """A provider that keeps a list of what it has taken, and may be asked."""
 
     @property
-    def can_look_up(self) -> bool:
+    def supports_search(self) -> bool:
         """Whether the settings let it read that list."""
 
-    def look_up(self, body: bytes, *, after: str) -> Sight:
+    def look_up(self, body: bytes, *, after: str) -> SearchPage:
         """Compare one page with the messages of a frozen body, by what only they bear and never by the time.
 
-        `after` is the cursor of the page before, empty for the newest page. Raises LookUpFailed.
+        `after` is the cursor of the page before, empty for the newest page. Raises ProviderSearchFailed.
         """
 
     def made_at(self, mail_id: str) -> datetime.datetime | None:
-        """When it made a mail, by its own clock; None if it knows none of this id. Raises LookUpFailed."""
+        """When it made a mail, by its own clock; None if it knows none of this id. Raises ProviderSearchFailed."""

@@ -1,4 +1,4 @@
-"""The clock: how far ours is from a provider's, by the Date of its answers, and an alarm in the log. Imports nothing.
+"""The clock: how far ours is from a provider's, by the Date of its answers, and an alarm in the log.
 
 Leases and keys bear a wrong clock. Webhooks do not: they are signed with their time, and five minutes off they are
 refused (R-131).

@@ -12,7 +12,7 @@ from django.core.mail.backends.base import BaseEmailBackend
 
 from newsletter.providers import get_route
 from newsletter.providers.base import Message, MessageRefused, OutcomeKind
-from newsletter.providers.flow import post_message
+from newsletter.providers.throttle import post_message
 from subscribers.notices import NoticeError
 
 #: Outcomes after which the same mail may be tried again; the others need a person or a change of the mail.

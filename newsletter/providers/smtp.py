@@ -28,16 +28,16 @@ from django.core.mail.backends.smtp import EmailBackend
 from django.utils import timezone
 
 from newsletter.providers.base import (
-    CheckUp,
-    Event,
+    ConnectionCheck,
+    EventRejected,
     Extent,
     Fate,
     Message,
     MessageResult,
     Outcome,
     OutcomeKind,
-    ReceiptRefused,
-    SignedReceipt,
+    ParsedEvent,
+    SignedEvent,
     account_of,
     cleaned,
     outcome_of_each,
@@ -50,7 +50,7 @@ PATIENCE = 45.0
 POSTS_A_SECOND = 100.0
 
 #: Seconds that the server may take when it is only asked how it is.
-CHECK_UP_TIMEOUT = 5.0
+CONNECTION_CHECK_TIMEOUT = 5.0
 
 #: Refusals in a row, with nobody accepted, after which it is hardly the readers' addresses: the rest is not tried.
 TELLING_REFUSALS = 2
@@ -93,7 +93,7 @@ class SmtpProvider:
     # Ten mails in half a second, as servers nearby do; a guess, since none says how fast it will be.
     posts_per_second: ClassVar[float] = 2.0
     key_lifetime: ClassVar[datetime.timedelta] = datetime.timedelta(0)
-    has_receipts: ClassVar[bool] = False
+    has_events: ClassVar[bool] = False
 
     @property
     def account(self) -> str:
@@ -138,21 +138,21 @@ class SmtpProvider:
         (result,) = outcome.results
         return Outcome(kind=SINGLE[result.fate], reason=result.reason)
 
-    def check_up(self) -> CheckUp:
+    def check_connection(self) -> ConnectionCheck:
         """Connect, log in, and hang up."""
         try:
-            with Connection.open(timeout=CHECK_UP_TIMEOUT):
-                return CheckUp(is_well=True, sentence="The mail server lets us in.")
+            with Connection.open(timeout=CONNECTION_CHECK_TIMEOUT):
+                return ConnectionCheck(is_well=True, sentence="The mail server lets us in.")
         except NoConnection as fault:
-            return CheckUp(is_well=False, sentence=str(fault))
+            return ConnectionCheck(is_well=False, sentence=str(fault))
 
-    def verify(self, headers: Mapping[str, str], body: bytes) -> SignedReceipt:
-        """Nothing can prove that it comes from here. Raises ReceiptRefused."""
-        raise ReceiptRefused(NO_RECEIPTS)
+    def verify(self, headers: Mapping[str, str], body: bytes) -> SignedEvent:
+        """Nothing can prove that it comes from here. Raises EventRejected."""
+        raise EventRejected(NO_RECEIPTS)
 
-    def parse(self, body: str) -> Event:
-        """Nothing can be read. Raises ReceiptRefused."""
-        raise ReceiptRefused(NO_RECEIPTS)
+    def parse(self, body: str) -> ParsedEvent:
+        """Nothing can be read. Raises EventRejected."""
+        raise EventRejected(NO_RECEIPTS)
 
 
 #: What the result of a single mail means to who posted it.

@@ -1,9 +1,15 @@
-"""Pure: issue content in, edition out. May import content's documents, links and Markdown; never Django."""
+"""Pure: issue content in, edition out."""
 
-from newsletter.rendering.errors import RenderingError, SlotError
+from newsletter.rendering.errors import PlaceholderError, RenderingError
+from newsletter.rendering.placeholders import (
+    PlaceholderContext,
+    PlaceholderTemplate,
+    as_json_string,
+    as_utf8,
+    placeholder_token,
+)
 from newsletter.rendering.render import render_issue
 from newsletter.rendering.shapes import Link, Masthead, Merge, RenderedIssue
-from newsletter.rendering.slots import SlotContext, SlotTemplate, as_json_string, as_utf8, slot_token
 from newsletter.rendering.theme import PLAIN, Theme, load_theme, pairings, theme_names
 from newsletter.rendering.theme_file import ThemeError, ThemeFault
 
@@ -12,11 +18,11 @@ __all__ = [
     "Link",
     "Masthead",
     "Merge",
+    "PlaceholderContext",
+    "PlaceholderError",
+    "PlaceholderTemplate",
     "RenderedIssue",
     "RenderingError",
-    "SlotContext",
-    "SlotError",
-    "SlotTemplate",
     "Theme",
     "ThemeError",
     "ThemeFault",
@@ -24,7 +30,7 @@ __all__ = [
     "as_utf8",
     "load_theme",
     "pairings",
+    "placeholder_token",
     "render_issue",
-    "slot_token",
     "theme_names",
 ]

@@ -1,4 +1,4 @@
-"""MJML in, HTML out, or an error: mrml with a fence around each way it fails. Imports mjml, source, errors.
+"""MJML in, HTML out, or an error: mrml with a fence around each way it fails.
 
 mrml gives no line numbers, renders some faults as raw MJML, and can panic; see the functions below.
 """

@@ -1,4 +1,4 @@
-"""What the templates see: an issue as plain strings and safe HTML. Imports the content's words and shapes."""
+"""What the templates see: an issue as plain strings and safe HTML."""
 
 from __future__ import annotations
 

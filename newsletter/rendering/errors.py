@@ -1,4 +1,4 @@
-"""What can go wrong between an issue and its edition. Imports nothing."""
+"""What can go wrong between an issue and its edition."""
 
 from __future__ import annotations
 
@@ -46,5 +46,5 @@ class RenderingError(Exception):
         return error
 
 
-class SlotError(RenderingError):
-    """A reader's values do not fit the slots of a message."""
+class PlaceholderError(RenderingError):
+    """A reader's values do not fit the placeholders of a message."""

@@ -1,4 +1,4 @@
-"""Author CSS into style attributes, with premailer. Imports premailer, cssutils and errors.
+"""Author CSS into style attributes, with premailer.
 
 Each option below keeps premailer 3.10 from breaking what MJML made; the tests show what happens without it.
 """

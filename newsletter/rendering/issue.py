@@ -1,4 +1,4 @@
-"""The pipeline: issue, masthead and theme in, both parts with slots out. Pure: no database, network or clock.
+"""The pipeline: issue, masthead and theme in, both parts with placeholders out. Pure: no database, network or clock.
 
 content + masthead + theme ─► nonce ─► Jinja ─► MJML ─► rewrite ─► mrml ─► premailer ─► proof
                                  └────► text part ───────────────────────────► proof
@@ -20,10 +20,15 @@ from newsletter.rendering.compile import compile_mjml
 from newsletter.rendering.context import IssueView, MergesByPart, editor_links, view_issue, writing_direction
 from newsletter.rendering.errors import RenderingError
 from newsletter.rendering.inline import inline_css
-from newsletter.rendering.merge_slots import MergeSlots
-from newsletter.rendering.proof import REQUIRED_SLOTS, proof_html, proof_text, slots_used
+from newsletter.rendering.merge_placeholders import MergePlaceholders
+from newsletter.rendering.output_checks import (
+    REQUIRED_PLACEHOLDERS,
+    check_output_html,
+    check_output_text,
+    placeholders_used,
+)
+from newsletter.rendering.placeholders import PlaceholderContext, placeholder_token
 from newsletter.rendering.shapes import Masthead, RenderedIssue
-from newsletter.rendering.slots import SlotContext, slot_token
 from newsletter.rendering.templates import fill_template, stylesheet, templates_digest, theme_context
 from newsletter.rendering.theme import PLAIN, Theme
 
@@ -38,19 +43,19 @@ def render_here(content: IssueContent, masthead: Masthead, *, web_url: str, them
     """Both parts, in this process, whoever wrote the theme; see `render.render_issue`."""
     nonce = _nonce(content, masthead, web_url, theme)
     _check_addresses(masthead, web_url)
-    merges = MergeSlots(nonce)
+    merges = MergePlaceholders(nonce)
     issue = view_issue(content, MergesByPart(merges.html, merges.text))
     context = template_context(issue, masthead, web_url, theme)
     html = _render_html(context, theme, nonce)
     text = _render_text(context, theme, nonce)
-    slots = slots_used(html, text, nonce=nonce)
+    placeholders = placeholders_used(html, text, nonce=nonce)
     return RenderedIssue(
         subject=_checked_subject(content.subject or content.title),
         html=html,
         text=text,
         nonce=nonce,
-        slots=slots,
-        merges=tuple(merge for merge in merges.made if merge.slot in slots),
+        placeholders=placeholders,
+        merges=tuple(merge for merge in merges.made if merge.placeholder in placeholders),
         links=tuple(editor_links(issue)),
     )
 
@@ -58,7 +63,7 @@ def render_here(content: IssueContent, masthead: Masthead, *, web_url: str, them
 def mjml_of(content: IssueContent, masthead: Masthead, *, web_url: str, theme: Theme = PLAIN) -> str:
     """The MJML that `render_here` makes of an issue, before it is compiled: for checks of templates."""
     nonce = _nonce(content, masthead, web_url, theme)
-    issue = view_issue(content, MergesByPart(MergeSlots(nonce).html, fallback_of))
+    issue = view_issue(content, MergesByPart(MergePlaceholders(nonce).html, fallback_of))
     return _write_mjml(template_context(issue, masthead, web_url, theme), theme, nonce)
 
 
@@ -67,33 +72,35 @@ def _nonce(content: IssueContent, masthead: Masthead, web_url: str, theme: Theme
     canonical = _canonical_bytes(content, masthead, web_url, theme)
     nonce = hashlib.sha256(templates_digest() + canonical).hexdigest()[:12]
     if f"zq{nonce}".encode() in canonical:
-        raise RenderingError("This issue contains its own slot marker, which is no accident. Change any word of it.")
+        raise RenderingError(
+            "This issue contains its own placeholder marker, which is no accident. Change any word of it."
+        )
     return nonce
 
 
 def _render_html(context: Mapping[str, object], theme: Theme, nonce: str) -> str:
     css = stylesheet("style.css", theme, str(context["direction"]))
     html = inline_css(compile_mjml(_write_mjml(context, theme, nonce)), css)
-    proof_html(html, nonce)
+    check_output_html(html, nonce)
     return html
 
 
 def _write_mjml(context: Mapping[str, object], theme: Theme, nonce: str) -> str:
-    return fill_template("issue/issue.mjml", theme, {**context, **_tokens(nonce, SlotContext.HTML)})
+    return fill_template("issue/issue.mjml", theme, {**context, **_tokens(nonce, PlaceholderContext.HTML)})
 
 
 def _render_text(context: Mapping[str, object], theme: Theme, nonce: str) -> str:
-    text = fill_template("issue/body.txt", theme, {**context, **_tokens(nonce, SlotContext.PLAIN)})
-    proof_text(text, nonce)
+    text = fill_template("issue/body.txt", theme, {**context, **_tokens(nonce, PlaceholderContext.PLAIN)})
+    check_output_text(text, nonce)
     return text
 
 
-def _tokens(nonce: str, context: SlotContext) -> dict[str, str]:
-    return {slot: slot_token(nonce, slot, context) for slot in REQUIRED_SLOTS}
+def _tokens(nonce: str, context: PlaceholderContext) -> dict[str, str]:
+    return {placeholder: placeholder_token(nonce, placeholder, context) for placeholder in REQUIRED_PLACEHOLDERS}
 
 
 def template_context(issue: IssueView, masthead: Masthead, web_url: str, theme: Theme) -> dict[str, object]:
-    """What the templates of both parts may use, but for the slots: plain values, frozen dataclasses and safe HTML."""
+    """What the templates of both parts may use, but for the placeholders: plain values, frozen dataclasses and safe HTML."""
     direction = writing_direction(masthead.language)
     return {
         **theme_context(theme),

@@ -1,4 +1,4 @@
-"""Rules for one MJML element: its place, its attributes, their values. Imports mjml_tables.
+"""Rules for one MJML element: its place, its attributes, their values.
 
 MJML's own rules come from the tables. On top stand the places and attributes that mrml 6.0.1 drops, hides or
 breaks on although MJML allows them; each is refused with what to write instead.

@@ -1,4 +1,4 @@
-"""The colours of an issue, each for light and for dark screens, and how far apart they are. Imports nothing."""
+"""The colours of an issue, each for light and for dark screens, and how far apart they are."""
 
 from __future__ import annotations
 

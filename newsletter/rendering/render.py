@@ -1,6 +1,6 @@
 """The way in: an issue is rendered here, or in a child process where a theme brings templates of its own.
 
-Imports issue and fenced. What crosses over is JSON of plain values, in both directions.
+What crosses over is JSON of plain values, in both directions.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from pydantic import TypeAdapter
 
 from newsletter.content.document import IssueContent
 from newsletter.rendering.errors import RenderingError
-from newsletter.rendering.fenced import run_fenced
 from newsletter.rendering.issue import render_here
+from newsletter.rendering.limited_process import run_limited
 from newsletter.rendering.shapes import Masthead, RenderedIssue
 from newsletter.rendering.theme import PLAIN, Theme
 
@@ -39,10 +39,10 @@ def render_issue(content: IssueContent, masthead: Masthead, *, web_url: str, the
     The same input gives the same bytes. RenderingError says, in a sentence for the editor, why it cannot be done.
     A theme with templates of an operator's own may take 2 seconds and 256 MB, in a child process (R-153).
     """
-    if not theme.needs_fence:
+    if not theme.needs_limits:
         return render_here(content, masthead, web_url=web_url, theme=theme)
     request = RenderRequest(content=content, masthead=masthead, web_url=web_url, theme=theme)
-    return _RENDERED.validate_json(run_fenced(render_request, as_json(request)))
+    return _RENDERED.validate_json(run_limited(render_request, as_json(request)))
 
 
 def render_request(request: bytes) -> bytes:

@@ -1,4 +1,4 @@
-"""What goes into rendering beside the issue, and what comes out: plain values. Imports nothing of the project."""
+"""What goes into rendering beside the issue, and what comes out: plain values."""
 
 from __future__ import annotations
 
@@ -37,24 +37,24 @@ class Link:
 
 @dataclass(frozen=True, slots=True)
 class Merge:
-    """A slot that a merge field made: which value of the reader fills it, and what where they have none."""
+    """A placeholder that a merge field made: which value of the reader fills it, and what where they have none."""
 
-    slot: str
+    placeholder: str
     field: str
     fallback: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RenderedIssue:
-    """An issue rendered once for all readers: `html` and `text` hold slot tokens made with `nonce`."""
+    """An issue rendered once for all readers: `html` and `text` hold placeholder tokens made with `nonce`."""
 
     subject: str
     html: str
     text: str
     nonce: str
-    slots: tuple[str, ...]
-    """Names of the slots used in either part, sorted."""
+    placeholders: tuple[str, ...]
+    """Names of the placeholders used in either part, sorted."""
     merges: tuple[Merge, ...] = ()
-    """The slots among them that merge fields made."""
+    """The placeholders among them that merge fields made."""
     links: tuple[Link, ...]
     """Every link that editors wrote, in reading order, repeated where it is repeated."""

@@ -1,6 +1,6 @@
 """MJML source: read strictly, judged, and written back in the only form that mrml renders faithfully.
 
-Imports mjml_rules and errors. mrml 6.0.1 has no validator and corrupts silently (see the tests of this module for
+ mrml 6.0.1 has no validator and corrupts silently (see the tests of this module for
 each case). So a strict XML parser reads the source once; each element is judged by the rules, and written again
 with attributes as ASCII, words kept apart, and zeros with a unit.
 """

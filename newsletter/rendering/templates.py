@@ -1,4 +1,4 @@
-"""The templates: Jinja2 over the shipped blocks and a theme's own. Imports jinja2, theme, text, errors.
+"""The templates: Jinja2 over the shipped blocks and a theme's own.
 
 The sources are read once, so nothing that a template says can reach the file system. What a theme of the
 operator's own brings runs in a sandbox with neither functions nor methods (R-152), in a child process (`fenced`).
@@ -90,7 +90,7 @@ def theme_context(theme: Theme) -> dict[str, object]:
 def _environment(theme: Theme) -> Environment:
     """The theme's environment: undefined names are errors, and all but `.txt` and `.css` is escaped for HTML."""
     sources = {**shipped_sources(), **dict(theme.sources)}
-    made = (_Sandbox if theme.needs_fence else Environment)(
+    made = (_Sandbox if theme.needs_limits else Environment)(
         loader=FunctionLoader(lambda name: (sources[name], name, None) if name in sources else None),
         autoescape=select_autoescape(enabled_extensions=(), disabled_extensions=("txt", "css"), default=True),
         undefined=StrictUndefined,

@@ -1,4 +1,4 @@
-"""The text part's lines: wrapping that keeps addresses, lists and quotes whole. Imports the standard library only."""
+"""The text part's lines: wrapping that keeps addresses, lists and quotes whole."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The theme: how a newsletter's issues look, as plain values read from a folder. Imports theme_file, palette, sizes."""
+"""The theme: how a newsletter's issues look, as plain values read from a folder."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class Theme:
         return DENSITIES[self.density]
 
     @property
-    def needs_fence(self) -> bool:
+    def needs_limits(self) -> bool:
         """Whether templates that were not shipped are run for it (R-152, R-153)."""
         return bool(self.sources) and not self.is_shipped
 

@@ -1,7 +1,4 @@
-"""Everything that is wrong with a theme, at once: each file, and each block of a specimen rendered through it.
-
-Imports theme, validate, render and specimen.
-"""
+"""Everything that is wrong with a theme, at once: each file, and each block of a sample_issue rendered through it."""
 
 from __future__ import annotations
 
@@ -14,18 +11,18 @@ from pathlib import Path
 from pydantic import TypeAdapter
 
 from newsletter.rendering.errors import RenderingError
-from newsletter.rendering.fenced import run_fenced
 from newsletter.rendering.issue import render_here
+from newsletter.rendering.limited_process import run_limited
 from newsletter.rendering.render import as_json, render_issue
+from newsletter.rendering.sample_issue import BLOCKS, MASTHEAD, WEB_URL, alone, sample_issue
 from newsletter.rendering.shapes import RenderedIssue
-from newsletter.rendering.specimen import BLOCKS, MASTHEAD, WEB_URL, alone, specimen
 from newsletter.rendering.templates import block_names
 from newsletter.rendering.theme import Theme, folder_of, load_theme, unread_files
 from newsletter.rendering.theme_file import ThemeError, ThemeFault
 from newsletter.rendering.validate import validate_template
 
-SPECIMEN_LIMIT = 60_000
-"""Octets that the specimen may have: with more, a digest of thirty stories would come near Gmail's cut."""
+SAMPLE_ISSUE_LIMIT = 60_000
+"""Octets that the sample_issue may have: with more, a digest of thirty stories would come near Gmail's cut."""
 
 _THEME = TypeAdapter(Theme)
 _FAULTS = TypeAdapter(tuple[ThemeFault, ...])
@@ -39,12 +36,12 @@ def check_theme(name: str, folders: Sequence[Path] = ()) -> tuple[ThemeFault, ..
         theme = load_theme(name, folders)
     except ThemeError as error:
         return error.theme_faults
-    return (*unread, *_template_faults(theme)) or tuple(_specimen_faults(theme))
+    return (*unread, *_template_faults(theme)) or tuple(_sample_issue_faults(theme))
 
 
-def render_specimen(theme: Theme, block: str = "") -> RenderedIssue:
+def render_sample_issue(theme: Theme, block: str = "") -> RenderedIssue:
     """The issue with every block, or with one, as the theme looks. Raises RenderingError."""
-    content = alone(block) if block else specimen()
+    content = alone(block) if block else sample_issue()
     return render_issue(content, MASTHEAD, web_url=WEB_URL, theme=theme)
 
 
@@ -61,27 +58,27 @@ def _template_faults(theme: Theme) -> Iterator[ThemeFault]:
             yield from (ThemeFault(name, fault.line, f"{fault.sentence}.") for fault in validate_template(source))
 
 
-def _specimen_faults(theme: Theme) -> Iterator[ThemeFault]:
-    """What the whole specimen shows; where it fails, what each block does by itself, so that none hides the next."""
+def _sample_issue_faults(theme: Theme) -> Iterator[ThemeFault]:
+    """What the whole sample_issue shows; where it fails, what each block does by itself, so that none hides the next."""
     try:
-        weight = len(render_specimen(theme).html.encode())
+        weight = len(render_sample_issue(theme).html.encode())
     except RenderingError as error:
         yield from _faults_by_block(theme) or [_fault_of(error, "all blocks")]
         return
-    if weight > SPECIMEN_LIMIT:
+    if weight > SAMPLE_ISSUE_LIMIT:
         yield ThemeFault(
             "style.css",
             None,
-            f"The specimen has {weight / 1000:.0f} KB and may have {SPECIMEN_LIMIT // 1000}. Rules are written into "
+            f"The sample_issue has {weight / 1000:.0f} KB and may have {SAMPLE_ISSUE_LIMIT // 1000}. Rules are written into "
             "every element that they mean: use fewer.",
         )
 
 
 def _faults_by_block(theme: Theme) -> tuple[ThemeFault, ...]:
-    if not theme.needs_fence:
+    if not theme.needs_limits:
         return _try_blocks(theme, render_here)
     try:
-        return _FAULTS.validate_json(run_fenced(try_blocks, as_json(theme)))
+        return _FAULTS.validate_json(run_limited(try_blocks, as_json(theme)))
     except RenderingError:  # one of them takes too much: each in a child of its own tells which
         return _try_blocks(theme, render_issue)
 

@@ -1,4 +1,4 @@
-"""theme.toml: read strictly, all its faults at once and each with its line. Imports palette, typography and errors."""
+"""theme.toml: read strictly, all its faults at once and each with its line."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Fonts and sizes of an issue: named stacks, and one set of measures for each density. Imports nothing."""
+"""Fonts and sizes of an issue: named stacks, and one set of measures for each density."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every fault of an MJML source or block template at once, with lines. Imports source, mjml_rules, errors.
+"""Every fault of an MJML source or block template at once, with lines.
 
 A parser stops at the first thing that is not XML. To find what comes after, the place is mended - in a copy that is
 never rendered, without moving a line - and the copy is read again.

@@ -1,4 +1,4 @@
-"""Accepting mails: one transaction for body, mails, events, suppressions, quota and key. Imports `team` and below.
+"""Accepting mails: one transaction for body, mails, events, suppressions, quota and key.
 
 Either all of a call is in the ledger and its answer is kept under its key, or nothing is. What happens to the answer
 afterwards changes neither.
@@ -10,10 +10,10 @@ from dataclasses import dataclass
 
 import orjson
 
-from newsletter.sandbox.moments import day
 from newsletter.sandbox.outcomes import UNKNOWN_TYPE, PlannedEvent, plan_events
 from newsletter.sandbox.refusals import refusal
 from newsletter.sandbox.team import Team, addresses_of
+from newsletter.sandbox.time_format import day
 from newsletter.sandbox.validation import Mail
 
 

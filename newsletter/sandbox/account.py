@@ -1,4 +1,4 @@
-"""The calls on what the team has: suppressions, domains, usage. Imports `acceptance`, `team` and below."""
+"""The calls on what the team has: suppressions, domains, usage."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from typing import Any
 
 from newsletter.sandbox.acceptance import used_this_month, used_today
 from newsletter.sandbox.exchange import Request, Response, json_response
-from newsletter.sandbox.moments import next_day, next_month, written
 from newsletter.sandbox.paging import read_page
 from newsletter.sandbox.refusals import refusal
 from newsletter.sandbox.team import Team
+from newsletter.sandbox.time_format import next_day, next_month, written
 
 MAX_NAMES = 100
 #: Monthly quota that GET /usage tells when none is set; Resend's plans always have one.

@@ -1,6 +1,6 @@
 """Resend's API: who may call what, how often, and what a planned fault makes of it.
 
-Imports `sending`, `mailbox`, `account` (the calls), `team` and below. The checks come in the order of `_work`.
+The checks come in the order of `_work`.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Accepted request bodies, each kept once and compressed. Imports `database` only.
+"""Accepted request bodies, each kept once and compressed.
 
 A batch of a hundred mails of 60 KB is six megabytes of nearly equal text: zstd makes some 50 KB of it, in about a
 millisecond, and single mails are read out of it when somebody looks.

@@ -1,4 +1,4 @@
-"""Steering the sandbox over HTTP: `/sandbox/…`. Imports `team` and below.
+"""Steering the sandbox over HTTP: `/sandbox/…`.
 
 GET    /sandbox/ledger               what was accepted; ?tag=NAME judges by the values of a tag
 GET    /sandbox/ledger/mails         accepted mails, newest first (?limit, ?after, ?before, ?to=part of an address)
@@ -18,12 +18,12 @@ from typing import Any
 from newsletter.sandbox.exchange import Request, Response, find_handler, json_response, route
 from newsletter.sandbox.faults import read_faults
 from newsletter.sandbox.ledger import LedgerMail
-from newsletter.sandbox.moments import written
 from newsletter.sandbox.options import EMAIL_EVENTS, SandboxOptions
 from newsletter.sandbox.outcomes import PlannedEvent
 from newsletter.sandbox.paging import read_page
 from newsletter.sandbox.refusals import Refusal, refusal
 from newsletter.sandbox.team import Team
+from newsletter.sandbox.time_format import written
 
 #: Read when the server starts; changing them later would do nothing.
 _FIXED = frozenset({"port", "ledger", "webhook_workers"})

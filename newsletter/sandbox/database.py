@@ -1,4 +1,4 @@
-"""The SQLite database behind the sandbox: its tables, and transactions. Imports the standard library only.
+"""The SQLite database behind the sandbox: its tables, and transactions.
 
 In memory by default, in a file when the ledger is to survive a restart. One connection with one lock: the work in it
 is a few milliseconds for a batch, and a single writer keeps the ledger beyond doubt.

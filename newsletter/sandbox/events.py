@@ -1,4 +1,4 @@
-"""What happened to the mails, and what the receiver of webhooks was told of it. Imports `database` and below.
+"""What happened to the mails, and what the receiver of webhooks was told of it.
 
 An event is written when its mail is accepted and comes true at `happens_at`. The same row is the queue of webhooks:
 `pending` until somebody takes it (`posting`), then `delivered`, or back to `pending` for the next try, or `failed`.
@@ -16,9 +16,9 @@ from typing import Any
 import orjson
 
 from newsletter.sandbox.database import Database
-from newsletter.sandbox.moments import written
 from newsletter.sandbox.options import SandboxOptions
 from newsletter.sandbox.outcomes import UNKNOWN_TYPE, PlannedEvent
+from newsletter.sandbox.time_format import written
 from newsletter.sandbox.validation import message_id
 
 #: Seconds before each try (times `webhook_time_scale`): resend.com/docs/dashboard/webhooks/retries-and-replays.

@@ -1,4 +1,4 @@
-"""The values that cross the HTTP edge, and the table of paths. Imports `refusals` only."""
+"""The values that cross the HTTP edge, and the table of paths."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What goes wrong next: a queue of planned faults, one per call. Imports `exchange` and `refusals` only.
+"""What goes wrong next: a queue of planned faults, one per call.
 
 Tests plan faults in the process (`SandboxServer.plan`) or over HTTP (`POST /sandbox/faults`). R-173 of the project's
 requirements; the ledger then tells what was accepted all the same.

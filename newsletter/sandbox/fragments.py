@@ -1,4 +1,4 @@
-"""The parts of the inbox's pages: rows, links, headers, events. Pure; imports `ledger` for types, `pages` and below."""
+"""The parts of the inbox's pages: rows, links, headers, events. Pure."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import Any
 from urllib.parse import urlencode
 
 from newsletter.sandbox.ledger import LedgerMail
-from newsletter.sandbox.moments import written
 from newsletter.sandbox.pages import Html, escaped, fill, joined, linked
 from newsletter.sandbox.plaintext import text_of
+from newsletter.sandbox.time_format import written
 
 _PARTS = {"html": "HTML", "text": "Text", "headers": "Headers"}
 _TONES = {

@@ -1,4 +1,4 @@
-"""Idempotency keys: what was answered to each, for 24 hours. Imports `database`, `bodies` and `refusals`.
+"""Idempotency keys: what was answered to each, for 24 hours.
 
 Rules: resend.com/docs/dashboard/emails/idempotency-keys. What Resend does not say is decided here, always so that a
 careful client is right to rely on it, and a careless one is found out:

@@ -1,4 +1,4 @@
-"""The pages that show the accepted mails, and the buttons that let something happen to them. Imports `pages`, `team`.
+"""The pages that show the accepted mails, and the buttons that let something happen to them.
 
 A mail is foreign text: every value is escaped, and its HTML is shown in a frame of its own that may run nothing.
 """

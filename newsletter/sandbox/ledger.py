@@ -1,6 +1,5 @@
 """What was accepted, and every call that tried: the judge of duplicates and losses.
 
-Imports `bodies`, `database`, `moments`, `paging` and `validation`.
 Each accepted mail is in here once per acceptance. Whatever a fault made of the answer, the ledger tells the truth.
 """
 
@@ -16,8 +15,8 @@ import orjson
 
 from newsletter.sandbox.bodies import Bodies
 from newsletter.sandbox.database import Database
-from newsletter.sandbox.moments import day, written
 from newsletter.sandbox.paging import Page
+from newsletter.sandbox.time_format import day, written
 from newsletter.sandbox.validation import Mail, bare_address, message_id
 
 #: The last thing that came true about a mail. Ends that stick come first: a late open does not undo a complaint.

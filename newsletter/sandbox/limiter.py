@@ -1,4 +1,4 @@
-"""How many calls the team may make in one second. Imports `refusals` only."""
+"""How many calls the team may make in one second."""
 
 from __future__ import annotations
 

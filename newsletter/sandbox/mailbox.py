@@ -1,4 +1,4 @@
-"""The calls on mails that were sent: list, get, reschedule, cancel. Imports `team` and below."""
+"""The calls on mails that were sent: list, get, reschedule, cancel."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from typing import Any
 
 from newsletter.sandbox.exchange import Request, Response, json_response
 from newsletter.sandbox.ledger import LedgerMail
-from newsletter.sandbox.moments import written
 from newsletter.sandbox.paging import read_page
 from newsletter.sandbox.plaintext import text_of
 from newsletter.sandbox.refusals import refusal
 from newsletter.sandbox.team import Team
+from newsletter.sandbox.time_format import written
 from newsletter.sandbox.validation import is_uuid, read_schedule
 
 

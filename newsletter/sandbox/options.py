@@ -1,4 +1,4 @@
-"""What can be set on the sandbox. Imports the standard library only."""
+"""What can be set on the sandbox."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What happens to a mail after it was accepted, by the address. Pure; imports `options` only.
+"""What happens to a mail after it was accepted, by the address. Pure.
 
 Test addresses: resend.com/docs/dashboard/emails/send-test-emails. Every other address is delivered, unless it belongs
 to one of the shares of the options.

@@ -1,4 +1,4 @@
-"""Pages of Resend's lists: `limit`, `after` and `before`. Imports `exchange` and `refusals` only.
+"""Pages of Resend's lists: `limit`, `after` and `before`.
 
 Rules: resend.com/docs/api-reference/pagination. Lists are newest first; the cursor is the id of an object and is not
 part of the page.

@@ -1,4 +1,4 @@
-"""The refusals of Resend's API by name. Imports the standard library only.
+"""The refusals of Resend's API by name.
 
 Names and statuses: resend.com/docs/api-reference/errors in its newest and its older copies; clients have to
 understand both.

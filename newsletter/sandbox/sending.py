@@ -1,4 +1,4 @@
-"""The two calls that send: POST /emails and POST /emails/batch. Imports `acceptance`, `team` and below."""
+"""The two calls that send: POST /emails and POST /emails/batch."""
 
 from __future__ import annotations
 

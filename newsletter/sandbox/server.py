@@ -1,4 +1,4 @@
-"""The HTTP edge of the sandbox: sockets, threads, which room answers. Imports all rooms; nothing in here imports it."""
+"""The HTTP edge of the sandbox: sockets, threads, which room answers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Addresses that the team must not mail. Imports `database` and `paging`.
+"""Addresses that the team must not mail.
 
 Rules: Resend's suppression list is one for the team, across domains; bounces, complaints and people add to it.
 """

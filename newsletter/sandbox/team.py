@@ -1,4 +1,4 @@
-"""One team at the provider: whatever Resend shares within a team, in one place. Imports the stores below it."""
+"""One team at the provider: whatever Resend shares within a team, in one place."""
 
 from __future__ import annotations
 

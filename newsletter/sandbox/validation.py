@@ -1,4 +1,4 @@
-"""Request bodies into mails, refusing what Resend refuses. Pure; imports `options`, `refusals` and `moments`.
+"""Request bodies into mails, refusing what Resend refuses. Pure.
 
 Rules and messages: Resend's API reference (send email, send batch emails, tags, errors). Fields that it does not know
 are ignored, as Resend ignores them.
@@ -11,9 +11,9 @@ import uuid
 from dataclasses import dataclass
 from typing import cast
 
-from newsletter.sandbox.moments import read_moment
 from newsletter.sandbox.options import SandboxOptions
 from newsletter.sandbox.refusals import Refusal, refusal
+from newsletter.sandbox.time_format import read_moment
 
 MAX_BATCH = 100
 MAX_RECIPIENTS = 50

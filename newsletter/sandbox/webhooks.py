@@ -1,6 +1,6 @@
 """Posting events to the receiver: signed as Svix signs, several at a time, again until they are taken.
 
-Imports `team` and below. Rules: resend.com/docs/dashboard/webhooks and Svix's "verifying payloads manually".
+Rules: resend.com/docs/dashboard/webhooks and Svix's "verifying payloads manually".
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Batch: claim one, re-check its readers, freeze its bytes – in one transaction, before the first byte leaves.
 
-Imports models, providers and its neighbours. Once `claim_batch` has returned, a crash at any point leaves the batch
+ Once `claim_batch` has returned, a crash at any point leaves the batch
 with its bytes and key in the database, and whoever claims it next posts exactly those again.
 """
 
@@ -20,14 +20,14 @@ from django.db import DatabaseError, transaction
 from django.db.models import Q
 from django.utils import timezone
 
-from newsletter.drill import Point, reached
+from newsletter.config.failpoints import Point, reached
 from newsletter.models import Batch, BatchState, Delivery, DeliveryStatus, Edition
 from newsletter.models.delivery import BatchQuerySet
 from newsletter.providers.base import Provider, carrier_of
-from newsletter.sending.allowance import room_left_now, used_up
 from newsletter.sending.keys import batch_key
-from newsletter.sending.message import ReaderValues, message_template
-from newsletter.sending.readers import UNDER_WAY, Reader, readers_of
+from newsletter.sending.limits import exhausted_newsletters, lock_remaining
+from newsletter.sending.message import RecipientValues, message_template
+from newsletter.sending.recipients import UNDER_WAY, Recipient, recipients_of
 from newsletter.sending.reconcile import hold, settle_if_proven, too_late
 
 log = logging.getLogger(__name__)
@@ -109,13 +109,13 @@ def _is_any(batches: BatchQuerySet) -> bool:
     return batches.values_list("pk").first() is not None
 
 
-def has_lost_readers(claimed: ClaimedBatch) -> bool:
+def has_lost_recipients(claimed: ClaimedBatch) -> bool:
     """Whether any reader in its bytes may not be mailed any more; four queries."""
     batch = Batch.objects.select_related("edition__issue").defer("payload", *LARGE).get(pk=claimed.pk)
-    return any(reader.obstacle for reader in readers_of(batch, UNDER_WAY, timezone.now()))
+    return any(reader.obstacle for reader in recipients_of(batch, UNDER_WAY, timezone.now()))
 
 
-def release_claims_of_the_dead() -> int:
+def release_stale_claims() -> int:
     """Free the batches of workers of this machine that run no more, so that a restart need not wait for leases.
 
     Returns how many. They stay in doubt: their bytes are posted again under the same key.
@@ -146,7 +146,7 @@ def _next_batch(provider: Provider, *, doubtful_first: bool, only_doubtful: bool
     elif only_doubtful:
         batches = Batch.objects.claimable(now).filter(is_its_own)
     else:
-        without_room = Edition.objects.filter(issue__newsletter__in=used_up(now))
+        without_room = Edition.objects.filter(issue__newsletter__in=exhausted_newsletters(now))
         has_room = Q(state=BatchState.READY) & ~Q(edition__in=without_room)
         batches = Batch.objects.claimable(now).filter(is_its_own | has_room)
     return batches
@@ -203,7 +203,7 @@ def _same_again(batch: Batch, provider: Provider, now: datetime.datetime) -> byt
     if expired or not provider.key_lifetime:
         hold(batch, too_late(provider))
         return None
-    if any(reader.obstacle for reader in readers_of(batch, UNDER_WAY, now)):
+    if any(reader.obstacle for reader in recipients_of(batch, UNDER_WAY, now)):
         hold(batch, READER_LEFT)
         return None
     return zstandard.decompress(bytes(batch.payload or b""))
@@ -211,14 +211,14 @@ def _same_again(batch: Batch, provider: Provider, now: datetime.datetime) -> byt
 
 def _freeze(batch: Batch, provider: Provider, now: datetime.datetime) -> bytes | None:
     """Give the batch its bytes for those who may still be mailed; None, and dropped, if nobody may."""
-    readers = readers_of(batch, (DeliveryStatus.PENDING,), now)
+    readers = recipients_of(batch, (DeliveryStatus.PENDING,), now)
     _leave_out((reader for reader in readers if reader.obstacle), doubt=MAY_HAVE_IT if batch.may_be_out else "")
     included = [reader for reader in readers if not reader.obstacle]
     if not included:
         batch.state, batch.reason, batch.finished_at = BatchState.DROPPED, NOBODY_LEFT, now
         batch.save()
         return None
-    room = room_left_now(batch.edition.issue.newsletter_id, now)
+    room = lock_remaining(batch.edition.issue.newsletter_id, now)
     if (most := min(provider.batch_size, len(included) if room is None else room)) < len(included):
         if most:
             _cut(batch, [reader.delivery_pk for reader in included], most, provider)
@@ -260,13 +260,13 @@ def _cut(batch: Batch, keys: list[int], most: int, provider: Provider) -> None:
     )
 
 
-def _body(batch: Batch, readers: list[Reader], provider: Provider) -> bytes:
+def _body(batch: Batch, readers: list[Recipient], provider: Provider) -> bytes:
     template = message_template(batch.edition_id, batch.edition.sha256, provider)
-    values = ReaderValues(batch.edition.merges)
+    values = RecipientValues(batch.edition.merges)
     return provider.join([template.fill(values.of(reader)) for reader in readers])
 
 
-def _leave_out(readers: Iterable[Reader], *, doubt: str) -> None:
+def _leave_out(readers: Iterable[Recipient], *, doubt: str) -> None:
     by_reason: dict[str, list[int]] = {}
     for reader in readers:
         by_reason.setdefault(f"{reader.obstacle}{doubt}", []).append(reader.delivery_pk)

@@ -1,4 +1,4 @@
-"""Check: pre-flight on what would go out. Imports freeze, address and preflight."""
+"""Check: pre-flight on what would go out."""
 
 from __future__ import annotations
 
@@ -6,10 +6,18 @@ from django.utils import timezone
 
 from newsletter.content.store import load_content, save_content
 from newsletter.models import Edition, Issue
-from newsletter.preflight import Audience, Finding, Occasion, Verdict, judge_issue, keep_verdict, request_link_checks
+from newsletter.preflight import (
+    Audience,
+    Finding,
+    Occasion,
+    PreflightResult,
+    judge_issue,
+    keep_verdict,
+    request_link_checks,
+)
 from newsletter.rendering import RenderingError
-from newsletter.sending.address import audience_of, excluded_from
 from newsletter.sending.envelope import EnvelopeError
+from newsletter.sending.expand import audience_of, excluded_from
 from newsletter.sending.freeze import prepare_edition
 
 
@@ -19,26 +27,26 @@ class SuggestionIsGone(Exception):
     permanent = True
 
 
-def check_issue(issue: Issue, *, by: str) -> Verdict:
+def check_issue(issue: Issue, *, by: str) -> PreflightResult:
     """What pre-flight says about the issue as it stands, kept for its history; a failing rendering is a finding."""
-    verdict = judge_as_it_stands(issue)
-    keep_verdict(issue, verdict, by=by)
-    return verdict
+    result = judge_as_it_stands(issue)
+    keep_verdict(issue, result, by=by)
+    return result
 
 
-def check_edition(issue: Issue, edition: Edition, *, occasion: Occasion, by: str) -> Verdict:
+def check_edition(issue: Issue, edition: Edition, *, occasion: Occasion, by: str) -> PreflightResult:
     """What pre-flight says about an edition, frozen or as it would be, kept. What is `blocking` must not go on.
 
     Who schedules without a look at the checks has the links looked at until the issue starts.
     """
     if occasion is Occasion.SCHEDULE:
         request_link_checks(load_content(issue))
-    verdict = judge_edition(issue, edition, occasion=occasion)
-    keep_verdict(issue, verdict, by=by)
-    return verdict
+    result = judge_edition(issue, edition, occasion=occasion)
+    keep_verdict(issue, result, by=by)
+    return result
 
 
-def judge_as_it_stands(issue: Issue) -> Verdict:
+def judge_as_it_stands(issue: Issue) -> PreflightResult:
     """The same as `check_issue`, leaving no trace."""
     try:
         edition = issue.edition or prepare_edition(issue)
@@ -47,7 +55,7 @@ def judge_as_it_stands(issue: Issue) -> Verdict:
     return judge_edition(issue, edition)
 
 
-def judge_edition(issue: Issue, edition: Edition, *, occasion: Occasion = Occasion.CHECK) -> Verdict:
+def judge_edition(issue: Issue, edition: Edition, *, occasion: Occasion = Occasion.CHECK) -> PreflightResult:
     """The same as `check_edition`, leaving no trace."""
     return judge_issue(issue, edition, audience=audience_for(issue), occasion=occasion, sha256=edition.sha256)
 

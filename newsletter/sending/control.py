@@ -1,4 +1,4 @@
-"""Control: pause, resume, cancel, and the end of an issue that is on its way. Imports `address` and `brake`."""
+"""Control: pause, resume, cancel, and the end of an issue that is on its way."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from django.db import transaction
 from django.db.models import Exists, OuterRef, QuerySet
 from django.utils import timezone
 
-from newsletter.drill import Point, reached
+from newsletter.config.failpoints import Point, reached
 from newsletter.models import (
     OPEN_BATCH_STATES,
     Batch,
     BatchState,
     Delivery,
     DeliveryStatus,
+    InvalidTransition,
     Issue,
     IssueStatus,
-    WrongStatus,
 )
-from newsletter.providers.flow import lift_halts
-from newsletter.sending.address import audience_of
-from newsletter.sending.brake import toll_of
+from newsletter.providers.throttle import clear_suspensions
+from newsletter.sending.auto_pause import send_health_of
+from newsletter.sending.expand import audience_of
 
 CANCELLED = "The send was cancelled."
 
@@ -36,30 +36,30 @@ class ReasonNeeded(Exception):
 
 
 def pause_issue(issue: Issue, *, by: str, reason: str) -> None:
-    """Hold back what is not out yet; posts that are under way end. Raises WrongStatus."""
+    """Hold back what is not out yet; posts that are under way end. Raises InvalidTransition."""
     issue.move(IssueStatus.PAUSED, by=by, reason=reason, hold_reason=reason)
 
 
 def resume_issue(issue: Issue, *, by: str, reason: str = "") -> None:
     """Go on where it stopped; a provider that refused us is tried again, for every send.
 
-    What has gone wrong by now is put up with: only more of it pauses the send again. Raises WrongStatus, and
+    What has gone wrong by now is put up with: only more of it pauses the send again. Raises InvalidTransition, and
     ReasonNeeded if too much went wrong with it.
     """
     changes: dict[str, Any] = {"hold_reason": "", "waits_for_provider": False}
     if Issue.objects.filter(pk=issue.pk, is_braked=True).exists():
         if not reason.strip():
             raise ReasonNeeded
-        changes |= {"is_braked": False, "tolerated": toll_of(issue).shares()}
+        changes |= {"is_braked": False, "tolerated": send_health_of(issue).shares()}
     with transaction.atomic():
         issue.move(IssueStatus.SENDING, only_from=(IssueStatus.PAUSED,), by=by, reason=reason, **changes)
-        lift_halts(by=by)
+        clear_suspensions(by=by)
 
 
 def cancel_issue(issue: Issue, *, by: str, reason: str = "") -> None:
     """Send nobody else this issue. What is out is out; whose mail was on its way is still followed.
 
-    Raises WrongStatus.
+    Raises InvalidTransition.
     """
     with transaction.atomic():
         issue.move(IssueStatus.CANCELLED, by=by, reason=reason, hold_reason=reason, finished_at=timezone.now())
@@ -70,9 +70,9 @@ def cancel_issue(issue: Issue, *, by: str, reason: str = "") -> None:
 
 
 def _count_unaddressed(issue: Issue) -> int:
-    if issue.addressed_at or issue.started_at is None:
+    if issue.expanded_at or issue.started_at is None:
         return 0
-    return int(audience_of(issue.newsletter_id, issue.started_at).filter(pk__gt=issue.addressed_through).count())
+    return int(audience_of(issue.newsletter_id, issue.started_at).filter(pk__gt=issue.expanded_through).count())
 
 
 def drop_cancelled() -> bool:
@@ -103,7 +103,7 @@ def finish_issues() -> bool:
             with transaction.atomic():
                 issue.move(IssueStatus.SENT, by="worker", finished_at=timezone.now())
                 reached(Point.FINISH_UNCOMMITTED)
-        except WrongStatus:
+        except InvalidTransition:
             # Paused or cancelled between the look and the move; a resume brings it back here.
             continue
         reached(Point.FINISH_COMMITTED)
@@ -112,4 +112,4 @@ def finish_issues() -> bool:
 
 def _finished() -> QuerySet[Issue]:
     unsettled = Batch.objects.filter(edition=OuterRef("edition"), state__in=(*OPEN_BATCH_STATES, BatchState.HELD))
-    return Issue.objects.filter(~Exists(unsettled), status=IssueStatus.SENDING, addressed_at__isnull=False)
+    return Issue.objects.filter(~Exists(unsettled), status=IssueStatus.SENDING, expanded_at__isnull=False)

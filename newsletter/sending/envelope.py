@@ -1,7 +1,4 @@
-"""What stands on the outside of an issue's mails: sender and headers, the same for all readers but for slots.
-
-Imports `models`, `rendering` and `subscribers`.
-"""
+"""What stands on the outside of an issue's mails: sender and headers, the same for all readers but for slots."""
 
 from __future__ import annotations
 
@@ -12,7 +9,7 @@ from urllib.parse import urlsplit
 from django.conf import settings
 
 from newsletter.models import Issue, Newsletter
-from newsletter.rendering import SlotContext, slot_token
+from newsletter.rendering import PlaceholderContext, placeholder_token
 from subscribers.addresses import AddressError, parse_address, sender_line
 
 
@@ -41,7 +38,7 @@ def envelope_of(issue: Issue, nonce: str) -> Envelope:
     return Envelope(
         sender=sender_of(newsletter),
         reply_to=reply_to_of(newsletter),
-        headers=_headers(issue, slot_token(nonce, "unsubscribe_url", SlotContext.PLAIN)),
+        headers=_headers(issue, placeholder_token(nonce, "unsubscribe_url", PlaceholderContext.PLAIN)),
     )
 
 

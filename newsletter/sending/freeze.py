@@ -1,4 +1,4 @@
-"""Freeze: an issue's content becomes an edition, once for all readers. Imports source, envelope, message and models.
+"""Freeze: an issue's content becomes an edition, once for all readers.
 
 issue ─► source ─► digest ─┬─► the edition that was frozen from the same source
                            └─► render ─► edition, not stored yet ─► stored by freeze_edition
@@ -61,7 +61,7 @@ def edition_hash(issue: Issue) -> str:
 
 def merges_as_json(merges: Iterable[Merge]) -> dict[str, dict[str, str]]:
     """As they are stored in the edition, and as whatever fills slots takes them."""
-    return {merge.slot: {"field": merge.field, "fallback": merge.fallback} for merge in merges}
+    return {merge.placeholder: {"field": merge.field, "fallback": merge.fallback} for merge in merges}
 
 
 def _render_edition(issue: Issue, source: Source, digest: str) -> Edition:

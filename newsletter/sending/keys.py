@@ -1,4 +1,4 @@
-"""The name under which a provider remembers a post. Imports models and settings only."""
+"""The name under which a provider remembers a post."""
 
 from django.conf import settings
 

@@ -1,4 +1,4 @@
-"""The manifest: what a send would do, written down before it does it. Imports models, providers and `address`.
+"""The manifest: what a send would do, written down before it does it.
 
     edition + audience at a moment ─► Manifest ─► canonical JSON ─► SHA-256 ─► Approval ─► held against the send itself
 
@@ -27,9 +27,9 @@ from pydantic import TypeAdapter, ValidationError
 from newsletter.models import Edition, Issue
 from newsletter.providers import get_provider
 from newsletter.providers.base import Provider
-from newsletter.providers.flow import SHARE
-from newsletter.sending.address import CHUNK, audience_of, excluded_from
-from newsletter.sending.allowance import time_for
+from newsletter.providers.throttle import SHARE
+from newsletter.sending.expand import CHUNK, audience_of, excluded_from
+from newsletter.sending.limits import time_for
 from newsletter.sending.waves import LocalTime
 
 VERSION = 1

@@ -1,7 +1,4 @@
-"""One mail of an edition as a provider's bytes, with slots for what differs, and what fills them.
-
-Imports models, providers, rendering and `subscribers.tokens`.
-"""
+"""One mail of an edition as a provider's bytes, with slots for what differs, and what fills them."""
 
 from __future__ import annotations
 
@@ -12,28 +9,28 @@ from django.conf import settings
 
 from newsletter.models import Edition, Newsletter
 from newsletter.providers.base import Message, Provider
-from newsletter.rendering import SlotContext, SlotTemplate, as_json_string, slot_token
-from newsletter.sending.readers import Reader
+from newsletter.rendering import PlaceholderContext, PlaceholderTemplate, as_json_string, placeholder_token
+from newsletter.sending.recipients import Recipient
 from subscribers.tokens import LinkSigner, Purpose
 
 
 @lru_cache(maxsize=8)
-def message_template(edition_pk: int, sha256: str, provider: Provider) -> SlotTemplate:
+def message_template(edition_pk: int, sha256: str, provider: Provider) -> PlaceholderTemplate:
     """The edition's message, encoded and split at its slots once per process. `sha256` makes the cache honest."""
     edition = Edition.objects.get(pk=edition_pk, sha256=sha256)
-    return SlotTemplate.split(provider.encode(message_of(edition)), edition.nonce, outer=as_json_string)
+    return PlaceholderTemplate.split(provider.encode(message_of(edition)), edition.nonce, outer=as_json_string)
 
 
 #: What stands in the slots of a merge field, for one reader; empty where they have no such value. Names of
 #: `content.merge_fields.MERGE_FIELDS`.
-FIELD_VALUES: dict[str, Callable[[Reader], str]] = {
+FIELD_VALUES: dict[str, Callable[[Recipient], str]] = {
     # On one line, whatever an import has brought: a name must not make paragraphs of its own.
     "first_name": lambda reader: " ".join(reader.first_name.split()),
     "email": lambda reader: reader.address,
 }
 
 
-class ReaderValues:
+class RecipientValues:
     """Fills the slots for one reader after the other; made once per batch, because keying the signatures costs.
 
     `merges` is the edition's: for each slot of a merge field its field and fallback.
@@ -44,7 +41,7 @@ class ReaderValues:
         self._preferences = LinkSigner(Purpose.PREFERENCES)
         self._merges = merges
 
-    def of(self, reader: Reader) -> dict[str, str]:
+    def of(self, reader: Recipient) -> dict[str, str]:
         """The value of every slot of an issue's message."""
         return {
             "to": reader.address,
@@ -55,19 +52,19 @@ class ReaderValues:
         }
 
 
-def merge_values(merges: Mapping[str, Mapping[str, str]], reader: Reader | None) -> dict[str, str]:
+def merge_values(merges: Mapping[str, Mapping[str, str]], reader: Recipient | None) -> dict[str, str]:
     """What stands in the slots of merge fields: the reader's own value, or the fallback; always that for nobody."""
     return {slot: (reader and _value_of(merge["field"], reader)) or merge["fallback"] for slot, merge in merges.items()}
 
 
-def _value_of(field: str, reader: Reader) -> str:
+def _value_of(field: str, reader: Recipient) -> str:
     # An edition may be older than the list of fields: one that is gone leaves its fallback.
     value = FIELD_VALUES.get(field)
     return value(reader) if value else ""
 
 
 def sample_values(
-    newsletter: Newsletter, merges: Mapping[str, Mapping[str, str]], reader: Reader | None = None
+    newsletter: Newsletter, merges: Mapping[str, Mapping[str, str]], reader: Recipient | None = None
 ) -> dict[str, str]:
     """What fills the slots of a look or a test: addresses that lead to the public page and change nothing.
 
@@ -87,7 +84,7 @@ def message_of(edition: Edition) -> Message:
     """The one message of the edition, with tokens where readers differ. Raises MessageRefused."""
 
     def plain(slot: str) -> str:
-        return slot_token(edition.nonce, slot, SlotContext.PLAIN)
+        return placeholder_token(edition.nonce, slot, PlaceholderContext.PLAIN)
 
     return Message(
         sender=edition.envelope["sender"],

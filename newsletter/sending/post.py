@@ -1,4 +1,4 @@
-"""Post: send a claimed batch's bytes, and record what is known afterwards. Imports models, providers and neighbours.
+"""Post: send a claimed batch's bytes, and record what is known afterwards.
 
 No transaction is open while the post runs. If the process dies between the answer and its record, the batch is in
 doubt, and the same bytes under the same key bring the same answer.
@@ -18,17 +18,17 @@ from django.db.models import Q, Sum
 from django.utils import timezone
 from structlog.contextvars import bound_contextvars
 
-from newsletter.drill import Point, reached
-from newsletter.models import Batch, BatchState, Delivery, DeliveryStatus, Issue, IssueStatus, WrongStatus
-from newsletter.models.given import execute_with
+from newsletter.config.failpoints import Point, reached
+from newsletter.config.tracing import span
+from newsletter.models import Batch, BatchState, Delivery, DeliveryStatus, InvalidTransition, Issue, IssueStatus
+from newsletter.models.bulk_sql import execute_with_rows
 from newsletter.providers.base import Extent, Fate, MessageResult, Outcome, OutcomeKind, Provider
-from newsletter.providers.flow import LONGEST_REST, Slot, give_back, looks_along, note_outcome, take_slot
-from newsletter.sending.batch import LARGE, ClaimedBatch, claim_batch, has_lost_readers, has_waiting
+from newsletter.providers.throttle import LONGEST_REST, Permit, give_back, looks_along, note_outcome, take_permit
+from newsletter.sending.batch import LARGE, ClaimedBatch, claim_batch, has_lost_recipients, has_waiting
 from newsletter.sending.keys import batch_key
-from newsletter.sending.readers import UNDER_WAY, deliveries_of
+from newsletter.sending.provider_outage import follow_provider_outages
+from newsletter.sending.recipients import UNDER_WAY, deliveries_of
 from newsletter.sending.reconcile import hold
-from newsletter.sending.standstill import pause_or_go_on
-from newsletter.tracing import span
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +40,7 @@ DATABASE_FAILED = "The database failed before it went out."
 #: Seconds until a batch has its next turn that did not come to its post: nothing is wrong with it.
 SOON = 1.0
 
-#: Seconds of waiting for a slot in which readers may have left: they are looked at once more.
+#: Seconds of waiting for a permit in which readers may have left: they are looked at once more.
 LONG_WAIT = 0.1
 
 #: What is known not to have been posted, or posted for sure, stays known when the batch was held meanwhile.
@@ -71,42 +71,42 @@ def post_next(route: Sequence[Provider]) -> bool:
 
 
 def post_claimed(claimed: ClaimedBatch, provider: Provider, route: Sequence[Provider]) -> None:
-    """Wait for a slot, post, and record.
+    """Wait for a permit, post, and record.
 
-    A batch whose slot does not come, or that must not be posted any more when it comes, goes back: known not to have
+    A batch whose permit does not come, or that must not be posted any more when it comes, goes back: known not to have
     gone out.
     """
     try:
-        slot = take_slot(provider)
-        obstacle = _obstacle_to(claimed, slot)
+        permit = take_permit(provider)
+        obstacle = _obstacle_to(claimed, permit)
     except DatabaseError:
         # That nothing was posted is known only if it is written down: else it would be in doubt, by SMTP for good.
         record_outcome(claimed, Outcome(kind=OutcomeKind.LATER, reason=DATABASE_FAILED, retry_after=SOON))
         raise
-    if slot is None or obstacle:
-        if slot:
-            give_back(slot)
+    if permit is None or obstacle:
+        if permit:
+            give_back(permit)
         record_outcome(claimed, Outcome(kind=OutcomeKind.LATER, reason=obstacle, retry_after=SOON))
         return
     outcome = _post(claimed, provider)
-    note_outcome(slot, outcome)
+    note_outcome(permit, outcome)
     record_outcome(claimed, outcome)
     if outcome.kind is OutcomeKind.HALT:
-        pause_or_go_on(route)
+        follow_provider_outages(route)
 
 
-def _obstacle_to(claimed: ClaimedBatch, slot: Slot | None) -> str:
+def _obstacle_to(claimed: ClaimedBatch, permit: Permit | None) -> str:
     """Why this batch must not be posted now; empty if nothing stands against it.
 
-    A slot may take seconds to come, and each worker may have a batch that waits for one (R-111, R-120).
+    A permit may take seconds to come, and each worker may have a batch that waits for one (R-111, R-120).
     """
-    if slot is None:
+    if permit is None:
         return "Others were faster; it waits for its turn."
     if not claimed.is_still_ours():
         return "Its worker was held up for so long that another may have it."
     if not Issue.objects.filter(pk=claimed.issue_pk, status=IssueStatus.SENDING).exists():
         return "The send was stopped before it went out."
-    if slot.waited >= LONG_WAIT and has_lost_readers(claimed):
+    if permit.waited >= LONG_WAIT and has_lost_recipients(claimed):
         return "A reader left before it went out; it is frozen anew without them."
     return ""
 
@@ -163,7 +163,7 @@ def _accept(batch: Batch, outcome: Outcome, claimed: ClaimedBatch) -> None:
             f"The provider named {len(outcome.ids)} mails, but {len(keys)} deliveries wait: rows were changed.",
         )
         return
-    execute_with(RECORD_IDS, {"id": "bigint", "provider_id": "text"}, zip(keys, outcome.ids, strict=True))
+    execute_with_rows(RECORD_IDS, {"id": "bigint", "provider_id": "text"}, zip(keys, outcome.ids, strict=True))
     _finish(batch, BatchState.ACCEPTED)
 
 
@@ -176,7 +176,7 @@ def _try_later(batch: Batch, outcome: Outcome, claimed: ClaimedBatch) -> None:
 
 
 def _halt(batch: Batch, outcome: Outcome, claimed: ClaimedBatch) -> None:
-    """What is the issue's fault pauses it; what is the provider's is for `pause_or_go_on`, as another may take over.
+    """What is the issue's fault pauses it; what is the provider's is for `follow_provider_outages`, as another may take over.
 
     The pause or the flow says until when; a wait of the batch's own would keep it from who takes over, and would leave
     it behind once a person lets the rest go on.
@@ -193,7 +193,7 @@ def _halt(batch: Batch, outcome: Outcome, claimed: ClaimedBatch) -> None:
 def _pause(issue: Issue, reason: str) -> None:
     try:
         issue.move(IssueStatus.PAUSED, by="worker", reason=reason[:500], hold_reason=reason[:500])
-    except WrongStatus:
+    except InvalidTransition:
         # Paused or cancelled meanwhile: it stands still already, which is all that was wanted.
         log.info("issue %s is not sending any more", issue.pk)
 
@@ -283,7 +283,7 @@ STATUS_AFTER = {
 
 def _mark_each(ends: list[tuple[int, MessageResult]]) -> None:
     accepted = [(key, result.id) for key, result in ends if result.fate is Fate.ACCEPTED]
-    execute_with(RECORD_IDS, {"id": "bigint", "provider_id": "text"}, accepted)
+    execute_with_rows(RECORD_IDS, {"id": "bigint", "provider_id": "text"}, accepted)
     others: dict[tuple[DeliveryStatus, str], list[int]] = {}
     for key, result in ends:
         if result.fate in STATUS_AFTER:

@@ -1,7 +1,4 @@
-"""Reconcile: batches in doubt, settled by what receipts prove, held where nothing may be tried, decided by a person.
-
-Imports models, providers and `readers`.
-"""
+"""Reconcile: batches in doubt, settled by what receipts prove, held where nothing may be tried, decided by a person."""
 
 from __future__ import annotations
 
@@ -14,7 +11,7 @@ from django.utils import timezone
 from newsletter.models import Batch, BatchState, Delivery, DeliveryStatus, Edition, Fact, IssueStatus
 from newsletter.models.delivery import HAS_BEEN_TRIED, UNINDEXED_EDITION
 from newsletter.providers.base import Provider, carrier_of
-from newsletter.sending.readers import UNDER_WAY, deliveries_of
+from newsletter.sending.recipients import UNDER_WAY, deliveries_of
 
 #: Batches looked at in one turn of a step.
 CHUNK = 100
@@ -56,7 +53,7 @@ def settle_if_proven(batch: Batch) -> bool:
     return deliveries_of(batch).filter(HAS_A_FACT).exists() and settle(batch, PROVEN)
 
 
-def hold_the_hopeless(route: Sequence[Provider]) -> bool:
+def hold_expired(route: Sequence[Provider]) -> bool:
     """Hold batches in doubt that nobody will post again.
 
     Their key has expired, their send was cancelled, or the provider that may have them is not in the route any more,
@@ -72,11 +69,11 @@ def hold_the_hopeless(route: Sequence[Provider]) -> bool:
     doubtful = Batch.objects.free(now).filter(HAS_BEEN_TRIED).exclude(state=BatchState.READY)
     found = list(doubtful.filter(hopeless).select_related("edition__sent_as")[:CHUNK])
     for batch in found:
-        hold(batch, _why_hopeless(batch, route))
+        hold(batch, _why_expired(batch, route))
     return len(found) == CHUNK
 
 
-def _why_hopeless(batch: Batch, route: Sequence[Provider]) -> str:
+def _why_expired(batch: Batch, route: Sequence[Provider]) -> str:
     if batch.edition.sent_as.status == IssueStatus.CANCELLED:
         return CANCELLED_IN_DOUBT
     for provider in route:

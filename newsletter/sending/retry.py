@@ -1,4 +1,4 @@
-"""Retry: another try for the readers whose mail was refused, because a person said so. Imports models and neighbours.
+"""Retry: another try for the readers whose mail was refused, because a person said so.
 
 Refused is known: nothing of it went out. So is what the provider took and could not send after all, as for a quota
 (R-95). What is not known is never tried again here (R-112).
@@ -19,15 +19,15 @@ from newsletter.models import (
     Delivery,
     DeliveryStatus,
     Edition,
+    Event,
     Fact,
+    InvalidTransition,
     Issue,
     IssueStatus,
     IssueTransition,
-    Receipt,
-    WrongStatus,
 )
 from newsletter.sending.keys import batch_key
-from newsletter.sending.readers import deliveries_of
+from newsletter.sending.recipients import deliveries_of
 from newsletter.sending.reconcile import HAS_A_FACT
 
 #: From where refused readers can be tried again. A paused issue stays paused; they go out once it is resumed.
@@ -55,15 +55,15 @@ def count_failed(issue: Issue) -> int:
 def retry_failed(issue: Issue, *, by: str, reason: str = "") -> None:
     """Put everybody who was refused into a batch of a new key; who left since is skipped when it is frozen.
 
-    An issue that was sent is sending again until they are through. Raises WrongStatus if there is nobody to retry.
+    An issue that was sent is sending again until they are through. Raises InvalidTransition if there is nobody to retry.
     """
     with transaction.atomic():
         row = Issue.objects.select_for_update(of=("self",)).select_related("edition").get(pk=issue.pk)
         if row.status not in RETRIABLE or row.edition is None:
-            raise WrongStatus(f"This issue is {row.get_status_display().lower()}, so nobody is tried again.")
+            raise InvalidTransition(f"This issue is {row.get_status_display().lower()}, so nobody is tried again.")
         runs = _runs_again(row.edition)
         if not runs:
-            raise WrongStatus("Nobody is left who was refused; look at the report again.")
+            raise InvalidTransition("Nobody is left who was refused; look at the report again.")
         Batch.objects.bulk_create(batch for batch, _keys in runs)
         keys = [key for _batch, run in runs for key in run]
         again = sum(_begin_anew(keys[start : start + CHUNK]) for start in range(0, len(keys), CHUNK))
@@ -80,7 +80,7 @@ def retry_failed(issue: Issue, *, by: str, reason: str = "") -> None:
 def _begin_anew(keys: list[int]) -> int:
     """These deliveries as if nothing had been posted; how many. What is told of mails that failed stays with these."""
     failed = Delivery.objects.filter(DID_NOT_GET_IT, pk__in=keys)
-    Receipt.objects.all().give_up_mails(failed.filter(status=DeliveryStatus.ACCEPTED))
+    Event.objects.all().give_up_mails(failed.filter(status=DeliveryStatus.ACCEPTED))
     return failed.update(
         status=DeliveryStatus.PENDING, reason="", provider_id="", sent_at=None, delayed_at=None, failed_at=None
     )

@@ -1,4 +1,4 @@
-"""Schedule: when an issue starts, by whom, and every reason why it does not. Imports freeze, manifest and preflight."""
+"""Schedule: when an issue starts, by whom, and every reason why it does not."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from django.db.models import Q
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from newsletter.drill import Point, reached
-from newsletter.models import Edition, Issue, IssueStatus, IssueTransition, WrongStatus
-from newsletter.preflight import Occasion, Verdict
+from newsletter.config.failpoints import Point, reached
+from newsletter.models import Edition, InvalidTransition, Issue, IssueStatus, IssueTransition
+from newsletter.preflight import Occasion, PreflightResult
 from newsletter.rendering import RenderingError
-from newsletter.sending.address import audience_of
 from newsletter.sending.check import check_edition, judge_edition
 from newsletter.sending.envelope import EnvelopeError
+from newsletter.sending.expand import audience_of
 from newsletter.sending.freeze import prepare_edition, store_edition
 from newsletter.sending.manifest import Approval, Manifest, manifest_of
 from newsletter.sending.wall_clock import instant_of, nearest_instant_of
-from newsletter.sending.waves import LocalTime, Wave, readers_by_zone
+from newsletter.sending.waves import LocalTime, Wave, recipients_by_zone
 
 log = logging.getLogger(__name__)
 
@@ -94,7 +94,7 @@ def schedule_issue(
 
     What is frozen now is what goes out; `revision` and `approved` are what the person looked at, and nothing else is
     frozen. Readers may join and leave until it starts; with `same_readers` it starts for those of now, or not at all.
-    Raises NoSuchTime, IssueRefused or WrongStatus; then nothing has changed.
+    Raises NoSuchTime, IssueRefused or InvalidTransition; then nothing has changed.
     """
     instant, local = instant_of(wall, zone), LocalTime(wall=wall, zone=zone) if is_local else None
     if instant <= timezone.now():
@@ -128,7 +128,7 @@ def schedule_issue(
 
 def waves_of(issue: Issue, local: LocalTime) -> tuple[Wave, ...]:
     """The waves in which the readers of now would get it, the earliest first; at least one."""
-    return local.waves(readers_by_zone(audience_of(issue.newsletter_id, timezone.now())) or {"": 0})
+    return local.waves(recipients_by_zone(audience_of(issue.newsletter_id, timezone.now())) or {"": 0})
 
 
 def first_instant(issue: Issue, local: LocalTime) -> datetime.datetime:
@@ -144,7 +144,7 @@ def first_instant(issue: Issue, local: LocalTime) -> datetime.datetime:
 
 
 def unschedule_issue(issue: Issue, *, by: str, reason: str = "") -> None:
-    """Take the schedule off, so that the issue can be edited again. Nothing waits for it then. Raises WrongStatus."""
+    """Take the schedule off, so that the issue can be edited again. Nothing waits for it then. Raises InvalidTransition."""
     issue.move(IssueStatus.DRAFT, only_from=(IssueStatus.SCHEDULED,), by=by, reason=reason, **NO_SCHEDULE)
 
 
@@ -156,7 +156,7 @@ def send_now(
     approved: Approval | None = None,
     may_undo: bool = True,
 ) -> None:
-    """Freeze the issue and start it; a worker does the rest. Raises IssueRefused or WrongStatus.
+    """Freeze the issue and start it; a worker does the rest. Raises IssueRefused or InvalidTransition.
 
     `issue`, `revision` and `approved` are as the person saw them: one that has been scheduled, taken off the schedule
     or saved since, or whose readers are others now, is not started, since they looked at something else. Nothing is
@@ -166,7 +166,7 @@ def send_now(
     with transaction.atomic():
         lock(issue, revision=revision)
         if issue.status != seen:
-            raise WrongStatus(f"This issue is {issue.get_status_display().lower()} by now. Look at it again.")
+            raise InvalidTransition(f"This issue is {issue.get_status_display().lower()} by now. Look at it again.")
         start_issue(issue, occasion=Occasion.SEND, by=by, approved=approved, may_undo=may_undo)
         reached(Point.START_UNCOMMITTED)
     reached(Point.START_COMMITTED)
@@ -283,14 +283,14 @@ def _instant_by_now(issue: Issue) -> datetime.datetime | None:
 def start_issue(
     issue: Issue, *, occasion: Occasion, by: str, approved: Approval | None, may_undo: bool = False
 ) -> None:
-    """Check the locked issue and move it on its way, with the manifest of that. Raises IssueRefused or WrongStatus.
+    """Check the locked issue and move it on its way, with the manifest of that. Raises IssueRefused or InvalidTransition.
 
     The manifest is taken and compared in the transaction that starts the issue. After it, readers can only become
     fewer: who leaves before their batch is frozen is skipped, and their delivery says why. A confirmation that was on
     its way into the database at this very moment may still be addressed; the report counts everybody who was.
     """
     if issue.status not in STARTABLE:
-        raise WrongStatus(f"This issue is {issue.get_status_display().lower()}, so it cannot be started.")
+        raise InvalidTransition(f"This issue is {issue.get_status_display().lower()}, so it cannot be started.")
     edition, moment = approve(issue, occasion=occasion, by=by), timezone.now()
     # Who presses Send now means everybody, at once; and may still think again.
     local = None if occasion is Occasion.SEND else LocalTime.of(issue)
@@ -348,6 +348,6 @@ def _prepared(issue: Issue) -> Edition:
         raise IssueRefused(str(error)) from error
 
 
-def _refuse_faults(verdict: Verdict) -> None:
-    if verdict.blocking:
-        raise IssueRefused(*(finding.sentence for finding in verdict.blocking))
+def _refuse_faults(result: PreflightResult) -> None:
+    if result.blocking:
+        raise IssueRefused(*(finding.sentence for finding in result.blocking))

@@ -1,4 +1,4 @@
-"""The source of an edition: everything it is rendered from, known by one digest. Imports content, rendering, models."""
+"""The source of an edition: everything it is rendered from, known by one digest."""
 
 from __future__ import annotations
 

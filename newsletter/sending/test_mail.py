@@ -1,4 +1,4 @@
-"""Test mails: an issue as it stands, to a few people who want to see it first. Imports freeze, providers and models.
+"""Test mails: an issue as it stands, to a few people who want to see it first.
 
 They are outside of every count: no delivery, no edition, links that do nothing, no header to unsubscribe with, and
 the fallbacks of merge fields, since they are written to nobody's name.
@@ -14,8 +14,8 @@ from django.conf import settings
 from newsletter.models import Edition, Issue
 from newsletter.providers import Route, get_route
 from newsletter.providers.base import Message, OutcomeKind
-from newsletter.providers.flow import lift_halts, post_message
-from newsletter.rendering import RenderingError, SlotTemplate
+from newsletter.providers.throttle import clear_suspensions, post_message
+from newsletter.rendering import PlaceholderTemplate, RenderingError
 from newsletter.sending.envelope import EnvelopeError
 from newsletter.sending.freeze import prepare_edition
 from newsletter.sending.message import sample_values
@@ -50,7 +50,7 @@ def send_test(issue: Issue, addresses: Sequence[str]) -> tuple[str, ...]:
     except (RenderingError, EnvelopeError) as error:
         raise TestMailRefused(str(error)) from error
     # A person looks whether mail goes out: a provider that refused us is asked again.
-    lift_halts(by="a test mail")
+    clear_suspensions(by="a test mail")
     route, sent, refused = get_route(), [], []
     for address in recipients:
         problem = _post(route, _message(issue, edition, to=address))
@@ -86,7 +86,8 @@ def _checked(addresses: Sequence[str]) -> list[str]:
 def _message(issue: Issue, edition: Edition, *, to: str) -> Message:
     values = sample_values(issue.newsletter, edition.merges)
     html, text = (
-        SlotTemplate.split(part.encode(), edition.nonce).fill(values).decode() for part in (edition.html, edition.text)
+        PlaceholderTemplate.split(part.encode(), edition.nonce).fill(values).decode()
+        for part in (edition.html, edition.text)
     )
     return Message(
         sender=edition.envelope["sender"],

@@ -1,11 +1,20 @@
-"""Undo: take back an issue that was started, while provably nothing of it is out. Imports reconcile and schedule."""
+"""Undo: take back an issue that was started, while provably nothing of it is out."""
 
 from __future__ import annotations
 
 from django.db import transaction
 from django.db.models import Exists, OuterRef, Q
 
-from newsletter.models import Batch, BatchState, Delivery, DeliveryStatus, Issue, IssueStatus, LookUp, WrongStatus
+from newsletter.models import (
+    Batch,
+    BatchState,
+    Delivery,
+    DeliveryStatus,
+    InvalidTransition,
+    Issue,
+    IssueStatus,
+    ProviderSearch,
+)
 from newsletter.sending.reconcile import HAS_A_FACT
 from newsletter.sending.schedule import NO_SCHEDULE
 
@@ -17,7 +26,7 @@ UNDOABLE = (IssueStatus.SENDING, IssueStatus.PAUSED)
 NOT_OUT = Q(
     state__in=(BatchState.READY, BatchState.REFUSED, BatchState.SPLIT, BatchState.DROPPED),
     may_be_out=False,
-) & ~Exists(LookUp.objects.filter(batch=OuterRef("pk")))
+) & ~Exists(ProviderSearch.objects.filter(batch=OuterRef("pk")))
 NOT_OUT_DELIVERY = Q(status__in=(DeliveryStatus.PENDING, DeliveryStatus.FAILED, DeliveryStatus.SKIPPED)) & ~HAS_A_FACT
 
 TOO_LATE = (
@@ -36,16 +45,16 @@ def undo_send(issue: Issue, *, by: str, reason: str = "") -> None:
 
     Every batch is locked before it is looked at. A worker that claims one at the same moment either has it already,
     which refuses the undo, or finds no batch any more. What was tried and refused is no obstacle: else an issue with
-    a wrong sender could only be cancelled. Raises WrongStatus; then nothing has changed.
+    a wrong sender could only be cancelled. Raises InvalidTransition; then nothing has changed.
     """
     with transaction.atomic():
         row = Issue.objects.select_for_update().get(pk=issue.pk)
         if row.status not in UNDOABLE:
-            raise WrongStatus(f"This issue is {row.get_status_display().lower()}; there is nothing to undo.")
+            raise InvalidTransition(f"This issue is {row.get_status_display().lower()}; there is nothing to undo.")
         batches, deliveries = (rows.objects.filter(edition=row.edition_id) for rows in (Batch, Delivery))
         list(batches.order_by("pk").select_for_update().values_list("pk"))
         if batches.filter(~NOT_OUT).exists() or deliveries.filter(~NOT_OUT_DELIVERY).exists():
-            raise WrongStatus(TOO_LATE)
+            raise InvalidTransition(TOO_LATE)
         batches.delete()
         deliveries.delete()
         issue.move(
@@ -55,8 +64,8 @@ def undo_send(issue: Issue, *, by: str, reason: str = "") -> None:
             reason=reason or "The start was undone before anything was out.",
             started_at=None,
             posts_from=None,
-            addressed_through=0,
-            addressed_at=None,
+            expanded_through=0,
+            expanded_at=None,
             excluded={},
             waits_for_provider=False,
             **NO_SCHEDULE,

@@ -1,4 +1,4 @@
-"""Waves: an issue that each reader gets when their own clock shows its time. Imports wall_clock and `subscribers`.
+"""Waves: an issue that each reader gets when their own clock shows its time.
 
     wall time + each reader's zone ─► instant of that zone ─► batches that are not posted before it
 
@@ -53,19 +53,19 @@ class LocalTime:
             groups.setdefault(self.instant_in(zone), []).append(zone)
         return dict(sorted(groups.items()))
 
-    def waves(self, readers_by_zone: dict[str, int]) -> tuple[Wave, ...]:
+    def waves(self, recipients_by_zone: dict[str, int]) -> tuple[Wave, ...]:
         """The waves in which so many readers of each zone get it, the earliest first."""
         return tuple(
             Wave(
                 starts_at=instant,
-                readers=sum(readers_by_zone[zone] for zone in zones),
-                zones=tuple(sorted(zones, key=lambda zone: (-readers_by_zone[zone], zone))),
+                readers=sum(recipients_by_zone[zone] for zone in zones),
+                zones=tuple(sorted(zones, key=lambda zone: (-recipients_by_zone[zone], zone))),
             )
-            for instant, zones in self.by_instant(readers_by_zone).items()
+            for instant, zones in self.by_instant(recipients_by_zone).items()
         )
 
 
-def readers_by_zone(audience) -> dict[str, int]:  # type: ignore[no-untyped-def]  # a QuerySet subclass
+def recipients_by_zone(audience) -> dict[str, int]:  # type: ignore[no-untyped-def]  # a QuerySet subclass
     """How many of an audience are in each zone; those who named none are under the empty name. One query."""
     zones = audience.order_by().values_list("subscriber__time_zone").annotate(readers=Count("pk"))
     return {str(zone): int(readers) for zone, readers in zones}

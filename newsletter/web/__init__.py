@@ -1,1 +1,1 @@
-"""What the public web sees of issues: archive, feed, and the webhook. Thin; may import sending and receipts."""
+"""What the public web sees of issues: archive, feed, and the webhook."""

@@ -1,4 +1,4 @@
-"""What readers find in the archive: issues as they were frozen, each read once. Imports models and rendering."""
+"""What readers find in the archive: issues as they were frozen, each read once."""
 
 from __future__ import annotations
 

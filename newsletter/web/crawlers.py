@@ -1,4 +1,4 @@
-"""What is said to search engines: robots.txt and the sitemap. Imports models and public_page."""
+"""What is said to search engines: robots.txt and the sitemap."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The Atom feed: every issue whole. Imports archive and public_page; writing the XML is pure."""
+"""The Atom feed: every issue whole."""
 
 from __future__ import annotations
 

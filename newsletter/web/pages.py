@@ -1,4 +1,4 @@
-"""The pages of a newsletter: its front, its archive and its issues. Thin; imports archive and public_page."""
+"""The pages of a newsletter: its front, its archive and its issues."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a page is served to everybody: readable only, the same for all, and cheap to ask for again. Imports Django."""
+"""How a page is served to everybody: readable only, the same for all, and cheap to ask for again."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The sign-up form as pages that everybody shares show it. Imports subscribers' form."""
+"""The sign-up form as pages that everybody shares show it."""
 
 from __future__ import annotations
 

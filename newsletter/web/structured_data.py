@@ -1,4 +1,4 @@
-"""What an issue page tells search engines about itself, as JSON-LD. Imports archive."""
+"""What an issue page tells search engines about itself, as JSON-LD."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Addresses of the public web of issues. Imports the views."""
+"""Addresses of the public web of issues."""
 
 from django.urls import path
 

@@ -1,4 +1,4 @@
-"""The address that a provider's webhooks go to: verify, store, answer. Imports providers and receipts."""
+"""The address that a provider's webhooks go to: verify, store, answer."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from django.utils.decorators import method_decorator
 from django.views import View
 from django.views.decorators.csrf import csrf_exempt
 
+from newsletter.events.inbox import store_event
 from newsletter.providers import get_route
-from newsletter.providers.base import ReceiptRefused
-from newsletter.receipts.inbox import store_receipt
+from newsletter.providers.base import EventRejected
 
 log = logging.getLogger(__name__)
 
@@ -36,12 +36,12 @@ class ResendWebhook(View):
             return _answer(413, "The event is too large.")
         try:
             signed = provider.verify({name.lower(): value for name, value in request.headers.items()}, request.body)
-        except ReceiptRefused as refusal:
+        except EventRejected as refusal:
             # One fixed answer, whatever was wrong. Resend tries again, which helps while a secret is being rotated.
             log.warning("webhook refused: %s", refusal)
             return _answer(400, "The signature could not be verified.")
         # If the insert fails, Django answers 500 and the provider sends the event again: nothing is lost.
-        store_receipt(provider.name, signed)
+        store_event(provider.name, signed)
         return _answer(200, "ok")
 
 

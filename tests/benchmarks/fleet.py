@@ -127,7 +127,7 @@ def _prepare(size: int) -> dict[str, float]:
     from django.db import connection
 
     from newsletter.providers import get_provider
-    from newsletter.sending.address import address_next
+    from newsletter.sending.expand import expand_next
     from newsletter.sending.post import post_next
     from newsletter.sending.schedule import send_now
     from tests.publications import make_issue
@@ -142,7 +142,7 @@ def _prepare(size: int) -> dict[str, float]:
     send_now(issue, by="bench")
     started = time.time() - pressed_at
     provider = get_provider()
-    address_next(provider.batch_size)
+    expand_next(provider.batch_size)
     assert post_next((provider,))
     return {"send_now": started, "pressed_at": pressed_at}
 
@@ -150,14 +150,14 @@ def _prepare(size: int) -> dict[str, float]:
 def _address() -> dict[str, float]:
     """The rest of the audience, by the worker's own step."""
     from newsletter.models import Delivery, Issue
-    from newsletter.sending.address import CHUNK
+    from newsletter.sending.expand import CHUNK
     from tests.publications import address_everybody
 
     before = Delivery.objects.count()
     started = time.perf_counter()
     address_everybody(chunk=CHUNK)
     seconds = time.perf_counter() - started
-    assert Issue.objects.get().addressed_at
+    assert Issue.objects.get().expanded_at
     return {"rows": Delivery.objects.count() - before, "seconds": seconds, "memory": _memory()}
 
 

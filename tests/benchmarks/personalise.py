@@ -6,7 +6,7 @@ import itertools
 
 import orjson
 
-from newsletter.rendering import SlotContext, SlotTemplate, as_json_string, slot_token
+from newsletter.rendering import PlaceholderContext, PlaceholderTemplate, as_json_string, placeholder_token
 from tests.benchmarks.rows import Row, median_cpu_seconds
 
 NONCE = "0123456789ab"
@@ -19,19 +19,24 @@ SLOTS = ("unsubscribe_url", "preferences_url", "name", "address", "city")
 def measure() -> list[Row]:
     """Messages a second on one core, each reader with values of their own."""
     html = _write_html()
-    message = {"to": [slot_token(NONCE, "address", SlotContext.PLAIN)], "html": html}
+    message = {"to": [placeholder_token(NONCE, "address", PlaceholderContext.PLAIN)], "html": html}
     return [
-        Row("personalise, 60 KB, 5 slots", _per_second(SlotTemplate.split(html.encode(), NONCE)), "messages/s", GOAL),
+        Row(
+            "personalise, 60 KB, 5 slots",
+            _per_second(PlaceholderTemplate.split(html.encode(), NONCE)),
+            "messages/s",
+            GOAL,
+        ),
         Row(
             "personalise, the same in JSON",
-            _per_second(SlotTemplate.split(orjson.dumps(message), NONCE, outer=as_json_string)),
+            _per_second(PlaceholderTemplate.split(orjson.dumps(message), NONCE, outer=as_json_string)),
             "messages/s",
             GOAL,
         ),
     ]
 
 
-def _per_second(template: SlotTemplate) -> float:
+def _per_second(template: PlaceholderTemplate) -> float:
     readers = [_values(number) for number in range(READERS)]
 
     def fill_all() -> None:
@@ -42,7 +47,7 @@ def _per_second(template: SlotTemplate) -> float:
 
 
 def _write_html() -> str:
-    tokens = itertools.cycle(slot_token(NONCE, slot, SlotContext.HTML) for slot in SLOTS)
+    tokens = itertools.cycle(placeholder_token(NONCE, slot, PlaceholderContext.HTML) for slot in SLOTS)
     paragraph = '<p style="margin:0 0 12px">Each reader gets each issue once — “never twice, never not at all”.</p>\n'
     gap = paragraph * (SIZE // len(SLOTS) // len(paragraph.encode()) + 1)
     return "".join(f"{gap}{next(tokens)}" for _ in SLOTS)

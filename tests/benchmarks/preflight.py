@@ -13,7 +13,7 @@ def measure() -> list[Row]:
     django.setup()
     from newsletter.preflight import run_checks
     from newsletter.preflight.mail_page import mail_page
-    from tests.newsletter.preflight.specimen import inspection_of
+    from tests.newsletter.preflight.sample_issue import inspection_of
     from tests.newsletter.rendering.digests import write_digest
 
     inspection = inspection_of(write_digest())

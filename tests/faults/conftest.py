@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from newsletter.drill import Point
+from newsletter.config.failpoints import Point
 from newsletter.sandbox import SandboxServer
 from tests.faults.judge import Judgement
 from tests.faults.play import POSTGRESQL, SQLITE, prepared_database
@@ -24,7 +24,7 @@ worker and with four. Afterwards everything was started again, and a judge that 
 the provider's ledger with our tables.
 
 - *Killed at* a point: SIGKILL to whoever reaches it – the editor's process, a worker, the web server. The points are
-  named in `newsletter/drill.py`.
+  named in `newsletter/config/failpoints.py`.
 - *Asleep at* a point: the worker is stopped there, as a machine that sleeps; another takes over once the lease is over;
   then the first wakes up and goes on where it was.
 - *Network*: a proxy between worker and provider spoils answers *before* or *after* the provider has done its work. The

@@ -21,7 +21,7 @@ DELIVERIES = """
     FROM newsletter_delivery d LEFT JOIN subscribers_subscriber s ON s.id = d.subscriber_id
 """
 BATCHES = "SELECT first_delivery, last_delivery, state, reason FROM newsletter_batch"
-RECEIPTS = "SELECT event_id, state FROM newsletter_receipt"
+RECEIPTS = "SELECT event_id, state FROM newsletter_event"
 STATUS = "SELECT status FROM newsletter_issue"
 
 

@@ -18,7 +18,7 @@ from typing import Any
 
 import psycopg
 
-from newsletter.configuration import PROJECT_ROOT
+from newsletter.config.configuration import PROJECT_ROOT
 from newsletter.sandbox import SandboxServer
 from tests.faults import stage
 from tests.faults.judge import STATUS, Judgement, judge, rows_of

@@ -27,7 +27,9 @@ from hypothesis.stateful import (
     rule,
 )
 
-from newsletter.drill import Action, Crash, Drill, Point, arm
+from newsletter.config.failpoints import Action, Crash, Failpoint, Point, arm
+from newsletter.events.apply import apply_events
+from newsletter.events.inbox import store_event
 from newsletter.models import (
     OPEN_BATCH_STATES,
     Batch,
@@ -35,22 +37,20 @@ from newsletter.models import (
     Delivery,
     DeliveryStatus,
     Fact,
+    InvalidTransition,
     IssueStatus,
-    WrongStatus,
 )
-from newsletter.providers.base import SignedReceipt
-from newsletter.providers.resend import ResendProvider
-from newsletter.receipts.apply import apply_receipts
-from newsletter.receipts.inbox import store_receipt
-from newsletter.receipts.statistics import report_of
+from newsletter.providers.base import SignedEvent
+from newsletter.providers.resend.provider import ResendProvider
+from newsletter.reports.statistics import report_of
 from newsletter.sandbox import Fault, SandboxOptions, SandboxServer
-from newsletter.sending.address import address_next
-from newsletter.sending.batch import release_claims_of_the_dead
+from newsletter.sending.batch import release_stale_claims
 from newsletter.sending.control import cancel_issue, drop_cancelled, finish_issues, pause_issue, resume_issue
-from newsletter.sending.look_up import look_up_next
+from newsletter.sending.expand import expand_next
 from newsletter.sending.post import post_next
-from newsletter.sending.readers import deliveries_of
-from newsletter.sending.reconcile import NotInDoubt, count_as_sent, hold_the_hopeless, send_again, settle_proven
+from newsletter.sending.provider_search import search_next
+from newsletter.sending.recipients import deliveries_of
+from newsletter.sending.reconcile import NotInDoubt, count_as_sent, hold_expired, send_again, settle_proven
 from newsletter.sending.retry import retry_failed
 from subscribers.consent import confirm, unsubscribe
 from subscribers.models import Subscription, SubscriptionState
@@ -109,7 +109,7 @@ class Publication(RuleBasedStateMachine):
         self.left: dict[str, int] = {}
         self.frozen: dict[str, int] = {}
         self.ranks: dict[int, int] = {}
-        self.told: list[SignedReceipt] = []
+        self.told: list[SignedEvent] = []
         self.newcomers = 0
 
     def teardown(self) -> None:
@@ -185,7 +185,7 @@ class Publication(RuleBasedStateMachine):
     @rule()
     def the_editor_tries_the_refused_again(self) -> None:
         # Refused with a sentence where nobody is to be tried, or the send is over.
-        with contextlib.suppress(WrongStatus):
+        with contextlib.suppress(InvalidTransition):
             retry_failed(self.issue, by="tests")
 
     @precondition(lambda self: Batch.objects.filter(state=BatchState.HELD).exists())
@@ -205,7 +205,7 @@ class Publication(RuleBasedStateMachine):
 
     @rule(point=st.sampled_from(PLACES), name=st.sampled_from(["post", "address", "apply", "finish"]))
     def a_worker_dies(self, point: Point, name: str) -> None:
-        arm(Drill(point=point, hit=1, action=Action.RAISE))
+        arm(Failpoint(point=point, hit=1, action=Action.RAISE))
         try:
             self._step(name)
         except Crash:
@@ -215,7 +215,7 @@ class Publication(RuleBasedStateMachine):
 
     @rule()
     def a_worker_starts(self) -> None:
-        release_claims_of_the_dead()
+        release_stale_claims()
 
     # The provider and the world
 
@@ -229,14 +229,14 @@ class Publication(RuleBasedStateMachine):
         if not mails:
             return
         _key, address, mail, delivery = mails[data.draw(st.integers(0, len(mails) - 1))]
-        signed = SignedReceipt(event_id=f"msg_{len(self.told)}", body=_event(kind, mail, address, delivery))
+        signed = SignedEvent(event_id=f"msg_{len(self.told)}", body=_event(kind, mail, address, delivery))
         self.told.append(signed)
-        store_receipt("resend", signed)
+        store_event("resend", signed)
 
     @precondition(lambda self: self.told)
     @rule(data=st.data())
     def an_event_comes_again(self, data: st.DataObject) -> None:
-        store_receipt("resend", data.draw(st.sampled_from(self.told)))
+        store_event("resend", data.draw(st.sampled_from(self.told)))
 
     @rule(minutes=st.sampled_from([1, 6, 20, 90, 12 * 60, 24 * 60 + 1]))
     def time_passes(self, minutes: int) -> None:
@@ -294,14 +294,14 @@ class Publication(RuleBasedStateMachine):
 
     def _step(self, name: str) -> bool:
         steps: dict[str, Callable[[], bool]] = {
-            "address": lambda: address_next(3, 4),
+            "address": lambda: expand_next(3, 4),
             "post": self._post,
-            "apply": lambda: apply_receipts(self.provider, limit=5),
+            "apply": lambda: apply_events(self.provider, limit=5),
             "settle": settle_proven,
-            "hold": lambda: hold_the_hopeless((self.provider,)),
+            "hold": lambda: hold_expired((self.provider,)),
             "drop": drop_cancelled,
             "finish": finish_issues,
-            "look up": lambda: look_up_next((self.provider,)),
+            "look up": lambda: search_next((self.provider,)),
         }
         return steps[name]()
 
@@ -331,7 +331,7 @@ class Publication(RuleBasedStateMachine):
         for _ in range(40):
             if self._status() == IssueStatus.PAUSED:
                 resume_issue(self.issue, by="tests")
-            release_claims_of_the_dead()
+            release_stale_claims()
             for name in ("address", "post", "apply", "settle", "hold", "drop", "finish"):
                 while self._step(name):
                     pass
@@ -341,7 +341,7 @@ class Publication(RuleBasedStateMachine):
             Clock.theirs += 600
 
     def _is_addressed(self) -> bool:
-        return self._status() == IssueStatus.CANCELLED or self.issue.addressed_at is not None
+        return self._status() == IssueStatus.CANCELLED or self.issue.expanded_at is not None
 
     def _everybody_is_accounted_for(self) -> None:
         with_the_provider = {row[3] for row in self._mails()}

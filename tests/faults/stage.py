@@ -27,12 +27,13 @@ from django.core.wsgi import get_wsgi_application
 from django.db import connections
 from django.utils import timezone
 
-from newsletter import drill, worker
+from newsletter import worker
+from newsletter.config import failpoints
+from newsletter.events.apply import apply_events
 from newsletter.models import Issue, IssueStatus
 from newsletter.providers import resend
-from newsletter.receipts.apply import apply_receipts
-from newsletter.sending.address import address_next
 from newsletter.sending.control import resume_issue
+from newsletter.sending.expand import expand_next
 from newsletter.sending.schedule import schedule_issue
 from newsletter.settings import database_settings
 from subscribers.imports import import_confirmed
@@ -52,16 +53,16 @@ class Stage:
     database: str
     provider_url: str
     logs: Path
-    drill: str = ""
-    """`point:hit:action`, as the setting DRILL has it."""
+    failpoint: str = ""
+    """`point:hit:action`, as the setting FAILPOINT has it."""
     hits: Any = None
-    """A number that processes share: the drill strikes at the hit-th time of all of them together."""
+    """A number that processes share: the failpoint strikes at the hit-th time of all of them together."""
     ahead: Any = None
     """Seconds by which the clock is ahead, shared, so that it can be set while the process runs."""
     patience: float = 5.0
     """Seconds that a post waits for an answer."""
     lease: float = 90.0
-    may_look_up: bool = True
+    may_search: bool = True
     """Whether there is a key to read the provider's list with."""
     largest_file: int = 0
     """Bytes that a file may have; writing beyond that fails, as on a full disk. 0: no limit."""
@@ -69,7 +70,7 @@ class Stage:
 
 
 def enter(stage: Stage) -> None:
-    """Set this process up: its database, its provider, its clock, its drill."""
+    """Set this process up: its database, its provider, its clock, its failpoint."""
     log = (stage.logs / f"{os.getpid()}.log").open("a")
     os.dup2(log.fileno(), sys.stdout.fileno())
     os.dup2(log.fileno(), sys.stderr.fileno())
@@ -78,21 +79,21 @@ def enter(stage: Stage) -> None:
     with contextlib.suppress(AttributeError):
         del connections["default"]
     settings.PROVIDER_URL = stage.provider_url
-    if not stage.may_look_up:
+    if not stage.may_search:
         settings.PROVIDER_READ_KEY = ""
     if stage.largest_file:
         resource.setrlimit(resource.RLIMIT_FSIZE, (stage.largest_file, resource.RLIM_INFINITY))
     _hasten(stage)
     if stage.ahead is not None:
         patch.object(timezone, "now", lambda: _clock(stage.ahead.value)).start()
-    drill.arm(_drill_of(stage))
+    failpoints.arm(_drill_of(stage))
 
 
-def _drill_of(stage: Stage) -> drill.Drill | None:
-    read = drill.read_drill(stage.drill)
+def _drill_of(stage: Stage) -> failpoints.Failpoint | None:
+    read = failpoints.read_failpoint(stage.failpoint)
     if read is None or stage.hits is None:
         return read
-    return drill.Drill(point=read.point, hit=read.hit, action=read.action, count=partial(_count, stage.hits))
+    return failpoints.Failpoint(point=read.point, hit=read.hit, action=read.action, count=partial(_count, stage.hits))
 
 
 def _count(hits: Any) -> int:
@@ -111,17 +112,17 @@ def _hasten(stage: Stage) -> None:
     resend.ResendProvider.batch_size = stage.rooms.get("batch", BATCH)
     timeout, lease = urllib3.Timeout(connect=1, read=stage.patience), datetime.timedelta(seconds=stage.lease)
     steps = {
-        "address_next": partial(address_next, chunk=stage.rooms.get("chunk", CHUNK)),
-        "apply_receipts": partial(apply_receipts, limit=RECEIPTS),
+        "expand_next": partial(expand_next, chunk=stage.rooms.get("chunk", CHUNK)),
+        "apply_events": partial(apply_events, limit=RECEIPTS),
     }
     rooms: dict[str, dict[str, Any]] = {
         "worker": {"IDLE": 0.1, "LONGEST_REST": 0.1, "ERRANDS_IDLE": 0.1, **steps},
-        "providers.resend": {"TIMEOUT": timeout},
+        "providers.resend.provider": {"TIMEOUT": timeout},
         "sending.post": {"LONGEST_REST": 0.05},
-        "providers.flow": {"LONGEST_REST": 0.05, "PROBE": datetime.timedelta(seconds=1)},
+        "providers.throttle": {"LONGEST_REST": 0.05, "PROBE": datetime.timedelta(seconds=1)},
         "sending.batch": {"LEASE": lease},
-        "sending.look_up": {"LEASE": lease, "PACE": datetime.timedelta(seconds=0.1)},
-        "watch.heartbeat": {"BEAT": 0.2},
+        "sending.provider_search": {"LEASE": lease, "PACE": datetime.timedelta(seconds=0.1)},
+        "monitoring.heartbeat": {"BEAT": 0.2},
     }
     for room, changes in rooms.items():
         # Fails for a name that is not there any more.

@@ -22,7 +22,7 @@ HOUR = 3600.0
 UNSETTLED = "SELECT count(*) FROM newsletter_batch WHERE state IN ('ready', 'claimed', 'unknown')"
 NOT_LOOKED_UP = """
     SELECT count(*) FROM newsletter_batch b WHERE b.state = 'held' AND NOT EXISTS (
-        SELECT 1 FROM newsletter_lookup l WHERE l.batch_id = b.id AND l.attempts = b.attempts AND l.verdict <> 'open'
+        SELECT 1 FROM newsletter_lookup l WHERE l.batch_id = b.id AND l.attempts = b.attempts AND l.result <> 'open'
     )
 """
 
@@ -73,7 +73,7 @@ def test_after_a_day_is_skipped_the_providers_list_tells_what_went_out(
 def test_after_a_day_is_skipped_what_nobody_can_look_up_is_held_and_named(
     prepared: str, tmp_path: Path, sandbox: SandboxServer, workers: int, record: Record
 ) -> None:
-    with unanswered(prepared, tmp_path, sandbox, workers, may_look_up=False) as on_it:
+    with unanswered(prepared, tmp_path, sandbox, workers, may_search=False) as on_it:
         on_it.scene.ahead.value = 24 * HOUR
         on_it.wait_for(lambda: nothing_is_left_to_do(on_it), "nothing is left to do")
         judgement = on_it.judgement()

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from newsletter.drill import Point
+from newsletter.config.failpoints import Point
 from newsletter.sandbox import SandboxServer
 from tests.faults import stage
 from tests.faults.conftest import Record
@@ -88,7 +88,7 @@ HALF_WAY = pytest.mark.parametrize(
 
 def die_half_way(on_it: Play, point: Point, hit: int) -> None:
     """Let the only worker be killed there, so that nobody writes while the backup is made."""
-    worker = on_it.start(stage.work, drill=f"{point.value}:{hit}:kill")
+    worker = on_it.start(stage.work, failpoint=f"{point.value}:{hit}:kill")
     on_it.wait_for(lambda: worker.exitcode == -signal.SIGKILL, f"the worker dies at {point.value}")
     on_it.kill_all()
 

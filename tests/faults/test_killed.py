@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from newsletter.config.failpoints import Point
 from newsletter.demo.home import free_port
-from newsletter.drill import Point
 from newsletter.sandbox import SandboxServer
 from tests.faults import stage
 from tests.faults.conftest import Record
@@ -34,8 +34,8 @@ class Case:
     workers: int
 
     @property
-    def drill(self) -> str:
-        """As the setting DRILL has it."""
+    def failpoint(self) -> str:
+        """As the setting FAILPOINT has it."""
         return f"{self.point.value}:{self.hit}:kill"
 
     def __str__(self) -> str:
@@ -60,14 +60,14 @@ OF_THE_ISSUE = [case for case in CASES if case not in OF_RECEIPTS]
 
 def kill(on_it: Play, case: Case) -> Judgement:
     """The issue goes out, somebody is killed and replaced, and all comes to its end."""
-    drill = {"drill": case.drill, "hits": shared_number()}
+    failpoint = {"failpoint": case.failpoint, "hits": shared_number()}
     if case.point.value.startswith("freeze-"):
-        assert on_it.run(stage.publish, **drill) == -signal.SIGKILL, on_it.last_words()
-        drill = {}
+        assert on_it.run(stage.publish, **failpoint) == -signal.SIGKILL, on_it.last_words()
+        failpoint = {}
     on_it.publish()
     for _ in range(case.workers):
-        on_it.start(stage.work, **drill)
-    if drill:
+        on_it.start(stage.work, **failpoint)
+    if failpoint:
         on_it.wait_for(lambda: on_it.replace_the_dead() > 0, f"somebody dies at {case.point.value}")
     on_it.wait_for(on_it.is_sent, "the issue is sent")
     return on_it.judgement()
@@ -123,12 +123,12 @@ def test_whoever_is_killed_over_a_receipt_no_receipt_is_lost(
 
 def kill_over_a_receipt(on_it: Play, case: Case, port: int) -> None:
     """The web server that stores receipts is killed and replaced, or the worker that applies them."""
-    drill = {"drill": case.drill, "hits": shared_number()}
-    is_of_the_web = case.point in (Point.RECEIPT_UNSTORED, Point.RECEIPT_STORED)
+    failpoint = {"failpoint": case.failpoint, "hits": shared_number()}
+    is_of_the_web = case.point in (Point.EVENT_UNSTORED, Point.EVENT_STORED)
     on_it.publish()
-    web = on_it.start(stage.serve, port, **(drill if is_of_the_web else {}))
+    web = on_it.start(stage.serve, port, **(failpoint if is_of_the_web else {}))
     for _ in range(case.workers):
-        on_it.start(stage.work, **({} if is_of_the_web else drill))
+        on_it.start(stage.work, **({} if is_of_the_web else failpoint))
     if is_of_the_web:
         on_it.wait_for(lambda: web.exitcode == -signal.SIGKILL, f"the web server dies at {case.point.value}")
         on_it.running.remove(web)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from newsletter.drill import Point
+from newsletter.config.failpoints import Point
 from newsletter.sandbox import SandboxServer
 from tests.faults import stage
 from tests.faults.conftest import Record
@@ -35,7 +35,7 @@ ACCEPTED = "SELECT count(*) FROM newsletter_batch WHERE state = 'accepted'"
 
 def fall_asleep(on_it: Play, point: Point) -> BaseProcess:
     """Start a worker that stands still at this point of its middle batch."""
-    sleeper = on_it.start(stage.work, drill=f"{point.value}:{BATCHES // 2}:stop")
+    sleeper = on_it.start(stage.work, failpoint=f"{point.value}:{BATCHES // 2}:stop")
     on_it.wait_for(lambda: is_asleep(sleeper), f"a worker stands still at {point.value}")
     return sleeper
 

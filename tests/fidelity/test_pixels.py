@@ -11,7 +11,7 @@ from playwright.sync_api import Page, Route, sync_playwright
 
 from newsletter.rendering.compile import compile_mjml
 from tests.fidelity.official import OfficialCompiler, missing, official_compiler
-from tests.newsletter.rendering.specimens import specimens
+from tests.newsletter.rendering.sample_issues import sample_issues
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 WIDTHS = (600, 375)
@@ -42,7 +42,7 @@ def page() -> Iterator[Page]:
         browser.close()
 
 
-@pytest.mark.parametrize(("name", "source"), specimens(), ids=[name for name, _ in specimens()])
+@pytest.mark.parametrize(("name", "source"), sample_issues(), ids=[name for name, _ in sample_issues()])
 def test_a_specimen_looks_the_same_from_both_compilers(
     official: OfficialCompiler, page: Page, name: str, source: str
 ) -> None:
@@ -54,7 +54,7 @@ def test_a_specimen_looks_the_same_from_both_compilers(
 
 
 def test_the_comparison_notices_a_single_pixel(official: OfficialCompiler, page: Page) -> None:
-    name, source = specimens()[0]
+    name, source = sample_issues()[0]
     html = official.compile(source).html
     dot = '<i style="position:absolute;left:300px;top:9px;width:1px;height:1px;background:#f00"></i></body>'
     assert _photograph(page, html, 600) == _photograph(page, html, 600), name

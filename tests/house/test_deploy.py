@@ -18,8 +18,8 @@ from celery.bin.beat import beat
 from celery.bin.worker import worker
 from django.core.management import get_commands
 
-from newsletter.configuration import PROJECT_ROOT, Configuration
-from newsletter.watch.heartbeat import KINDS
+from newsletter.config.configuration import PROJECT_ROOT, Configuration
+from newsletter.monitoring.heartbeat import KINDS
 
 DEPLOY = PROJECT_ROOT / "docs" / "deploy"
 DOCKERFILE = (DEPLOY / "Dockerfile").read_text(encoding="utf-8")

@@ -10,7 +10,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from newsletter.content.store import load_content
 from newsletter.management.choose import add_newsletter_option, chosen_issue
 from newsletter.models import Issue
-from newsletter.preflight import Finding, Severity, Verdict, check_next_links, request_link_checks
+from newsletter.preflight import Finding, PreflightResult, Severity, check_next_links, request_link_checks
 from newsletter.sending.check import check_issue
 
 
@@ -32,33 +32,33 @@ class Command(BaseCommand):
         request_link_checks(load_content(issue), anew=options["links"])
         while options["links"] and check_next_links():
             pass
-        verdict = check_issue(issue, by="check_issue")
-        self.stdout.write(_as_json(issue, verdict) if options["json"] else _as_lines(verdict))
-        if verdict.must_fix:
-            raise CommandError(f"“{issue.title}” cannot be sent: {len(verdict.must_fix)} to fix.", returncode=1)
+        result = check_issue(issue, by="check_issue")
+        self.stdout.write(_as_json(issue, result) if options["json"] else _as_lines(result))
+        if result.must_fix:
+            raise CommandError(f"“{issue.title}” cannot be sent: {len(result.must_fix)} to fix.", returncode=1)
 
 
-def _as_json(issue: Issue, verdict: Verdict) -> str:
+def _as_json(issue: Issue, result: PreflightResult) -> str:
     """For programs: these keys stay."""
     told = {
         "newsletter": issue.newsletter.slug,
         "issue": issue.slug,
         "revision": issue.revision,
-        "edition": verdict.sha256,
-        "must_fix": len(verdict.must_fix),
-        "look_at": len(verdict.look_at),
+        "edition": result.sha256,
+        "must_fix": len(result.must_fix),
+        "look_at": len(result.look_at),
         "findings": [
             {**said, "suggestion": finding.fix.label if finding.fix else None}
-            for said, finding in zip(verdict.as_json, verdict.findings, strict=True)
+            for said, finding in zip(result.as_json, result.findings, strict=True)
         ],
-        "passed": list(verdict.passed),
+        "passed": list(result.passed),
     }
     return json.dumps(told, ensure_ascii=False, indent=2)
 
 
-def _as_lines(verdict: Verdict) -> str:
-    passed = (f"passed    {sentence}." for sentence in verdict.passed)
-    findings = [_as_line(finding) for finding in verdict.findings] or ["Nothing to fix and nothing to look at."]
+def _as_lines(result: PreflightResult) -> str:
+    passed = (f"passed    {sentence}." for sentence in result.passed)
+    findings = [_as_line(finding) for finding in result.findings] or ["Nothing to fix and nothing to look at."]
     return "\n".join((*findings, *passed))
 
 

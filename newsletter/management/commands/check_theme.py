@@ -10,9 +10,9 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from newsletter.preflight.findings import Severity
 from newsletter.preflight.of_theme import theme_findings
-from newsletter.rendering import SlotTemplate, load_theme
-from newsletter.rendering.specimen import sample_values
-from newsletter.rendering.theme_check import check_theme, render_specimen
+from newsletter.rendering import PlaceholderTemplate, load_theme
+from newsletter.rendering.sample_issue import sample_values
+from newsletter.rendering.theme_check import check_theme, render_sample_issue
 
 
 class Command(BaseCommand):
@@ -31,7 +31,7 @@ class Command(BaseCommand):
         faults = check_theme(name, settings.THEME_FOLDERS)
         self._refuse(name, [str(fault) for fault in faults])
         theme = load_theme(name, settings.THEME_FOLDERS)
-        rendered = render_specimen(theme)
+        rendered = render_sample_issue(theme)
         findings = theme_findings(rendered)
         for finding in findings:
             if finding.severity is not Severity.MUST_FIX:
@@ -41,7 +41,7 @@ class Command(BaseCommand):
             f"{theme.label}: nothing to fix. Every block in one issue: {len(rendered.html) / 1000:.0f} KB."
         )
         if preview:
-            filled = SlotTemplate.split(rendered.html.encode(), rendered.nonce).fill(sample_values(rendered))
+            filled = PlaceholderTemplate.split(rendered.html.encode(), rendered.nonce).fill(sample_values(rendered))
             try:
                 preview.write_bytes(filled)
             except OSError as error:

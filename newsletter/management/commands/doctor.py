@@ -9,10 +9,10 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from newsletter.management.choose import add_newsletter_option, chosen_issue
-from newsletter.watch.doctor import examine
-from newsletter.watch.symptoms import Grade, Symptom
+from newsletter.monitoring.diagnostics import Diagnostic, Severity
+from newsletter.monitoring.doctor import examine
 
-MARKS = {Grade.BROKEN: "broken ", Grade.LOOK: "look at", Grade.FINE: "fine   "}
+MARKS = {Severity.BROKEN: "broken ", Severity.LOOK: "look at", Severity.FINE: "fine   "}
 
 
 class Command(BaseCommand):
@@ -31,29 +31,29 @@ class Command(BaseCommand):
         issue = chosen_issue(options["slug"], options["newsletter"]) if options["slug"] else None
         found = examine(issue)
         self.stdout.write(_as_json(found) if options["json"] else _as_lines(found))
-        broken = sum(symptom.grade is Grade.BROKEN for symptom in found)
+        broken = sum(diagnostic.severity is Severity.BROKEN for diagnostic in found)
         if broken:
             raise CommandError(f"{broken} broken." if broken > 1 else "One thing is broken.", returncode=1)
 
 
-def _as_json(found: Sequence[Symptom]) -> str:
+def _as_json(found: Sequence[Diagnostic]) -> str:
     rows = [
         {
-            "name": symptom.name,
-            "grade": symptom.grade.value,
-            "sentence": symptom.sentence,
-            "advice": symptom.advice,
-            "issue": symptom.issue.slug if symptom.issue else None,
+            "name": diagnostic.name,
+            "severity": diagnostic.severity.value,
+            "sentence": diagnostic.sentence,
+            "advice": diagnostic.advice,
+            "issue": diagnostic.issue.slug if diagnostic.issue else None,
         }
-        for symptom in found
+        for diagnostic in found
     ]
     return json.dumps(rows, ensure_ascii=False, indent=2)
 
 
-def _as_lines(found: Sequence[Symptom]) -> str:
+def _as_lines(found: Sequence[Diagnostic]) -> str:
     lines = []
-    for symptom in found:
-        lines.append(f"{MARKS[symptom.grade]}  {symptom.sentence}")
-        if symptom.advice and symptom.grade is not Grade.FINE:
-            lines.append(f"         → {symptom.advice}")
+    for diagnostic in found:
+        lines.append(f"{MARKS[diagnostic.severity]}  {diagnostic.sentence}")
+        if diagnostic.advice and diagnostic.severity is not Severity.FINE:
+            lines.append(f"         → {diagnostic.advice}")
     return "\n".join(lines)

@@ -7,10 +7,19 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from newsletter.models import Batch, BatchState, Verdict
+from newsletter.models import Batch, BatchState, SearchResult
 from newsletter.providers import get_route
-from newsletter.providers.base import CanLookUp, LookUpFailed
-from newsletter.sending.look_up import PACE, SETTLING, begin, doubtful, is_reading, looking_up, next_look_up, read_page
+from newsletter.providers.base import ProviderSearchFailed, SupportsSearch
+from newsletter.sending.provider_search import (
+    PACE,
+    SETTLING,
+    begin,
+    doubtful,
+    is_reading,
+    looking_up,
+    next_search,
+    read_page,
+)
 from newsletter.sending.reconcile import settle_proven
 
 CANNOT = (
@@ -43,17 +52,17 @@ class Command(BaseCommand):
         self._look_up(slug, reader)
         self._say_what_is_left(slug)
 
-    def _look_up(self, slug: str, reader: CanLookUp) -> None:
-        while (look_up := next_look_up(doubtful(slug), by="manage.py reconcile")) or is_reading(doubtful(slug)):
+    def _look_up(self, slug: str, reader: SupportsSearch) -> None:
+        while (look_up := next_search(doubtful(slug), by="manage.py reconcile")) or is_reading(doubtful(slug)):
             if look_up is None:
                 # A worker has read the last page, and the next is not due yet.
                 threading.Event().wait(PACE.total_seconds())
                 continue
             try:
                 read_page(look_up, reader)
-            except LookUpFailed as failure:
+            except ProviderSearchFailed as failure:
                 raise CommandError(f"{failure} What was read is kept; start it again in a minute.") from failure
-            read = f"{look_up.mails_read} mails read …" if look_up.verdict == Verdict.OPEN else look_up.sentence
+            read = f"{look_up.mails_read} mails read …" if look_up.result == SearchResult.OPEN else look_up.sentence
             self.stdout.write(f"Batch {look_up.batch_id}: {read}")
 
     def _say_what_is_left(self, slug: str) -> None:

@@ -1,4 +1,4 @@
-"""`manage.py sandbox`: run the local provider until it is told to stop. Imports the sandbox and the configuration."""
+"""`manage.py sandbox`: run the local provider until it is told to stop."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
-from newsletter.configuration import is_loopback
+from newsletter.config.configuration import is_loopback
 from newsletter.sandbox import SandboxOptions, SandboxServer
 
 _SHARES = ("open", "click", "bounce", "complaint")

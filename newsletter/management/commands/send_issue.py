@@ -10,7 +10,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from newsletter.management.choose import add_newsletter_option, chosen_issue
-from newsletter.models import Issue, WrongStatus
+from newsletter.models import InvalidTransition, Issue
 from newsletter.sending.manifest import Approval, ManifestUnreadable
 from newsletter.sending.schedule import IssueRefused, schedule_issue, send_now
 from newsletter.sending.wall_clock import NoSuchTime
@@ -58,7 +58,7 @@ class Command(BaseCommand):
             sentence = _act(issue, approved, wall=options["at"], zone=zone, same_readers=options["same_readers"])
         except IssueRefused as refusal:
             raise CommandError("\n".join(refusal.sentences)) from refusal
-        except (ManifestUnreadable, NoSuchTime, WrongStatus) as refusal:
+        except (ManifestUnreadable, NoSuchTime, InvalidTransition) as refusal:
             raise CommandError(str(refusal)) from refusal
         self.stdout.write(sentence)
 

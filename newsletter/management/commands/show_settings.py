@@ -7,8 +7,8 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
 
-from newsletter.configuration import PROJECT_ROOT
-from newsletter.settings_text import env_example, settings_table
+from newsletter.config.configuration import PROJECT_ROOT
+from newsletter.config.settings_text import env_example, settings_table
 
 
 class Command(BaseCommand):

@@ -11,8 +11,8 @@ from django.db import DatabaseError
 
 from newsletter.management.choose import add_newsletter_option, chosen_issue
 from newsletter.models import Issue, IssueStatus
-from newsletter.watch.progress import under_way
-from newsletter.watch.status import as_data, as_lines
+from newsletter.monitoring.progress import under_way
+from newsletter.monitoring.status import as_data, as_lines
 
 #: States that --watch waits to see the end of.
 UNDER_WAY = (IssueStatus.SCHEDULED, IssueStatus.SENDING, IssueStatus.PAUSED)

@@ -13,10 +13,19 @@ from django.urls import reverse
 from django.utils import timezone
 from lxml import html as lxml_html  # type: ignore[import-untyped]
 
-from newsletter.models import Batch, BatchState, Issue, Newsletter, Slot, SlotRun, Weekday, WorkerHeartbeat
+from newsletter.models import (
+    Batch,
+    BatchState,
+    Issue,
+    Newsletter,
+    Occurrence,
+    RecurringSchedule,
+    Weekday,
+    WorkerHeartbeat,
+)
 from newsletter.sending.control import pause_issue
+from newsletter.sending.recurring import NOBODY_READY, mark_ready, plan_occurrences
 from newsletter.sending.schedule import schedule_issue, start_due_issues, unschedule_issue
-from newsletter.sending.slots import NOBODY_READY, mark_ready, plan_slots
 from subscribers.models import Subscription
 from tests.newsletter.admin.pages import page_of, words_on
 from tests.people import ben, many_readers
@@ -113,13 +122,13 @@ def test_it_asks_as_much_of_a_large_list_as_of_a_small_one(edda: Client) -> None
 # --- Slots -----------------------------------------------------------------------------------------------------------
 
 
-def tuesdays(newsletter: Newsletter) -> Slot:
-    return Slot.objects.create(newsletter=newsletter, weekday=Weekday.TUESDAY, time=datetime.time(7))
+def tuesdays(newsletter: Newsletter) -> RecurringSchedule:
+    return RecurringSchedule.objects.create(newsletter=newsletter, weekday=Weekday.TUESDAY, time=datetime.time(7))
 
 
 def test_the_next_slot_stands_there_with_its_draft_or_that_none_is_ready(edda: Client, issue: Issue) -> None:
     tuesdays(issue.newsletter)
-    plan_slots()
+    plan_occurrences()
     assert "Not ready No draft is ready for it Harbour Notes · slot Tuesdays 07:00" in shown(edda)
     mark_ready(issue, by="edda")
     assert "Ready Taller cranes Harbour Notes · slot Tuesdays 07:00: Tuesday, " in shown(edda)
@@ -129,8 +138,10 @@ def test_a_slot_that_came_with_nothing_to_send_needs_attention_until_something_i
     edda: Client, issue: Issue
 ) -> None:
     now = timezone.now()
-    run = SlotRun.objects.create(slot=tuesdays(issue.newsletter), date=now.date(), starts_at=now, finished_at=now)
-    SlotRun.objects.update(outcome=NOBODY_READY)
+    run = Occurrence.objects.create(
+        schedule=tuesdays(issue.newsletter), date=now.date(), starts_at=now, finished_at=now
+    )
+    Occurrence.objects.update(outcome=NOBODY_READY)
     told = f"Look The slot {run} of Harbour Notes has come: No draft was marked ready"
     assert told in shown(edda)
     start_sending(issue)
@@ -139,8 +150,8 @@ def test_a_slot_that_came_with_nothing_to_send_needs_attention_until_something_i
 
 def test_slots_that_fail_need_attention(edda: Client, issue: Issue) -> None:
     slot, now = tuesdays(issue.newsletter), timezone.now()
-    run = SlotRun.objects.create(slot=slot, date=now.date(), starts_at=now, next_try_at=now, outcome="KeyError.")
-    Slot.objects.update(problem="It has no zone.")
+    run = Occurrence.objects.create(schedule=slot, date=now.date(), starts_at=now, next_try_at=now, outcome="KeyError.")
+    RecurringSchedule.objects.update(problem="It has no zone.")
     words = shown(edda)
     assert "Broken The slot Tuesdays 07:00 of Harbour Notes is not planned. It has no zone." in words
     assert f"Broken The slot {run} of Harbour Notes did not start. KeyError." in words

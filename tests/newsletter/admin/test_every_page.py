@@ -17,7 +17,7 @@ from lxml import html as lxml_html  # type: ignore[import-untyped]
 
 from newsletter.admin.issues import PAGES
 from newsletter.admin.pages import Page
-from newsletter.models import Batch, BatchState, Issue, Newsletter, Receipt
+from newsletter.models import Batch, BatchState, Event, Issue, Newsletter
 from newsletter.sending.schedule import schedule_issue
 from subscribers.models import Suppression
 from tests.newsletter.admin.pages import page_of
@@ -38,7 +38,7 @@ def named(model: type[Model]) -> str:
 def something_of_everything(issue: Issue, read_by_ada: None) -> None:
     start_sending(issue)
     address_everybody()
-    Receipt.objects.create(provider="resend", event_id="msg_1", kind="email.sent", body='{"a": 1}')
+    Event.objects.create(provider="resend", event_id="msg_1", kind="email.sent", body='{"a": 1}')
 
 
 def address_of(model: type[Model], page: str, *arguments: Any) -> str:

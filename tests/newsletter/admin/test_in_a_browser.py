@@ -14,8 +14,8 @@ from django.urls import reverse
 from playwright.sync_api import BrowserContext, Dialog, Locator, Page, Route, sync_playwright
 
 from newsletter.content.store import load_content
-from newsletter.models import Issue, Slot, Weekday
-from newsletter.sending.slots import plan_slots
+from newsletter.models import Issue, RecurringSchedule, Weekday
+from newsletter.sending.recurring import plan_occurrences
 from tests.feeds import make_items
 from tests.newsletter.admin.pages import page_of
 from tests.people import ada
@@ -71,8 +71,10 @@ def test_no_page_breaks_the_policy_or_scrolls_sideways(live_server: Any, edda: C
     draft, started = make_issue(), start_sending(make_issue("issue-2"))
     ada(make_newsletter())
     make_items(1, 2, 3)
-    Slot.objects.create(newsletter=draft.newsletter, weekday=Weekday.TUESDAY, title="Harbour Notes, {date}")
-    plan_slots()
+    RecurringSchedule.objects.create(
+        newsletter=draft.newsletter, weekday=Weekday.TUESDAY, title="Harbour Notes, {date}"
+    )
+    plan_occurrences()
     address_everybody()
     urls = [
         page_of(draft, name)

@@ -11,10 +11,19 @@ from django.utils import timezone
 from pytest_django import Settings
 
 from newsletter.content.store import save_content
-from newsletter.models import Batch, BatchState, Delivery, DeliveryStatus, Issue, IssueStatus, Slot, Weekday
+from newsletter.models import (
+    Batch,
+    BatchState,
+    Delivery,
+    DeliveryStatus,
+    Issue,
+    IssueStatus,
+    RecurringSchedule,
+    Weekday,
+)
 from newsletter.sending.freeze import freeze_edition
+from newsletter.sending.recurring import plan_occurrences
 from newsletter.sending.schedule import send_now
-from newsletter.sending.slots import plan_slots
 from subscribers.models import Subscriber
 from tests.newsletter.admin.pages import confirm, form_data, page_of, words_on
 from tests.publications import address_everybody, content, start_sending
@@ -68,8 +77,8 @@ def test_the_refused_are_counted_and_tried_again(edda: Client, issue: Issue) -> 
 
 
 def test_a_draft_is_marked_ready_for_the_next_slot(edda: Client, issue: Issue) -> None:
-    Slot.objects.create(newsletter=issue.newsletter, weekday=Weekday.TUESDAY, time=datetime.time(7))
-    plan_slots()
+    RecurringSchedule.objects.create(newsletter=issue.newsletter, weekday=Weekday.TUESDAY, time=datetime.time(7))
+    plan_occurrences()
     assert "The next slot for it is Tuesdays 07:00" in words_on(edda.get(page_of(issue, "schedule")))
     assert "It goes out then as it is now" in words_on(edda.get(page_of(issue, "ready")))
     confirm(edda, issue, "ready")
@@ -129,11 +138,11 @@ def test_a_draft_that_missed_its_slot_says_so_where_it_is_composed_and_in_the_li
 
 def test_slots_are_set_on_the_page_of_the_newsletter(edda: Client, issue: Issue) -> None:
     url = reverse("admin:newsletter_newsletter_change", args=[issue.newsletter.pk])
-    Slot.objects.create(newsletter=issue.newsletter, weekday=Weekday.TUESDAY, time=datetime.time(7))
+    RecurringSchedule.objects.create(newsletter=issue.newsletter, weekday=Weekday.TUESDAY, time=datetime.time(7))
     assert "Not yet planned" in words_on(edda.get(url))
-    plan_slots()
+    plan_occurrences()
     assert "Next on 2" in words_on(edda.get(url))
-    Slot.objects.update(problem="This machine knows no time zone “Mars/Olympus”.")
+    RecurringSchedule.objects.update(problem="This machine knows no time zone “Mars/Olympus”.")
     assert "This machine knows no time zone “Mars/Olympus”. Next on 2" in words_on(edda.get(url))
 
 

@@ -10,7 +10,7 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
-from newsletter.models import Newsletter, Slot, Weekday
+from newsletter.models import Newsletter, RecurringSchedule, Weekday
 from newsletter.rendering.theme import SHIPPED_THEMES
 from tests.newsletter.admin.pages import form_data, page_of, words_on
 from tests.publications import make_issue, make_newsletter
@@ -80,13 +80,15 @@ def test_an_issue_is_previewed_as_an_edited_theme_looks_now(
 
 def slot_data(number: int, **fields: str) -> dict[str, str]:
     given = {"weekday": str(Weekday.TUESDAY), "time": "07:00", "is_active": "on", **fields}
-    return {"slots-TOTAL_FORMS": str(number + 1)} | {f"slots-{number}-{name}": value for name, value in given.items()}
+    return {"recurring_schedules-TOTAL_FORMS": str(number + 1)} | {
+        f"recurring_schedules-{number}-{name}": value for name, value in given.items()
+    }
 
 
 def test_a_slot_is_added_as_a_clock_shows_it(edda: Client, url: str) -> None:
     response = edda.post(url, form_data(edda, url, FORM) | slot_data(0, title="Notes, {date}", sections="One\nTwo"))
     assert response.status_code == 302, words_on(response)
-    slot = Slot.objects.get()
+    slot = RecurringSchedule.objects.get()
     assert (str(slot), slot.sections.split()) == ("Tuesdays 07:00", ["One", "Two"])
     assert 'value="07:00"' in edda.get(url).content.decode()
 
@@ -105,10 +107,10 @@ def test_a_slot_that_could_make_no_draft_is_refused_at_its_field(
     edda: Client, url: str, fields: dict[str, str], sentence: str
 ) -> None:
     assert sentence in words_on(edda.post(url, form_data(edda, url, FORM) | slot_data(0, **fields)))
-    assert not Slot.objects.exists()
+    assert not RecurringSchedule.objects.exists()
 
 
 def test_the_same_hour_twice_is_refused(edda: Client, url: str) -> None:
     twice = slot_data(0) | slot_data(1)
     assert "duplicate" in words_on(edda.post(url, form_data(edda, url, FORM) | twice))
-    assert not Slot.objects.exists()
+    assert not RecurringSchedule.objects.exists()

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, sync_playwright
 
-from newsletter.configuration import PROJECT_ROOT
+from newsletter.config.configuration import PROJECT_ROOT
 
 SCRIPT = PROJECT_ROOT / "newsletter" / "static" / "newsletter" / "admin" / "paste.js"
 FIXTURES = Path(__file__).parent / "pasted"

@@ -9,7 +9,7 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
-from newsletter.admin.looks import invert_colour
+from newsletter.admin.client_emulation import invert_colour
 from newsletter.admin.preview import LOOKS
 from newsletter.content.document import SectionContent, SectionKind
 from newsletter.content.store import load_content, save_content

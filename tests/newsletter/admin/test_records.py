@@ -9,7 +9,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
-from newsletter.models import Batch, Delivery, Edition, Issue, Receipt
+from newsletter.models import Batch, Delivery, Edition, Event, Issue
 from subscribers.models import Subscriber
 from tests.newsletter.admin.pages import words_on
 from tests.people import many_readers
@@ -46,18 +46,18 @@ def test_unknown_filters_are_refused(edda: Client) -> None:
 
 
 def test_the_body_of_a_receipt_is_indented_and_escaped(edda: Client) -> None:
-    receipt = Receipt.objects.create(
+    receipt = Event.objects.create(
         provider="resend", event_id="msg_1", kind="email.sent", body='{"to":["<script>alert(1)</script>"]}'
     )
-    shown = edda.get(reverse("admin:newsletter_receipt_change", args=[receipt.pk])).content.decode()
+    shown = edda.get(reverse("admin:newsletter_event_change", args=[receipt.pk])).content.decode()
     assert "<script>alert" not in shown
     assert "&lt;script&gt;alert(1)" in shown
     assert "{\n  &quot;to&quot;: [" in shown
 
 
 def test_a_receipt_that_is_no_json_is_shown_as_it_came(edda: Client) -> None:
-    receipt = Receipt.objects.create(provider="resend", event_id="msg_1", kind="?", body="<not json>")
-    shown = words_on(edda.get(reverse("admin:newsletter_receipt_change", args=[receipt.pk])))
+    receipt = Event.objects.create(provider="resend", event_id="msg_1", kind="?", body="<not json>")
+    shown = words_on(edda.get(reverse("admin:newsletter_event_change", args=[receipt.pk])))
     assert "<not json>" in shown
 
 
@@ -68,10 +68,10 @@ def test_the_bytes_of_a_batch_are_not_shown(edda: Client) -> None:
     assert "ada@example.org" not in shown
 
 
-@pytest.mark.parametrize("model", [Delivery, Batch, Edition, Receipt])
+@pytest.mark.parametrize("model", [Delivery, Batch, Edition, Event])
 def test_nobody_adds_changes_or_deletes_them_by_hand(edda: Client, model: type[Model]) -> None:
-    if model is Receipt:
-        Receipt.objects.create(provider="resend", event_id="msg_1", kind="email.sent", body="{}")
+    if model is Event:
+        Event.objects.create(provider="resend", event_id="msg_1", kind="email.sent", body="{}")
     name, row = model._meta.model_name, model._default_manager.first()
     assert row is not None
     before = list(model._default_manager.values())
@@ -91,12 +91,12 @@ def test_lists_take_as_many_queries_for_ten_rows_as_for_two(edda: Client) -> Non
             assert edda.get(url).status_code == 200
         return len(captured)
 
-    names = ("issue", "delivery", "batch", "edition", "receipt")
+    names = ("issue", "delivery", "batch", "edition", "event")
     before = {name: queries_of(name) for name in names}
     for number in range(2, 6):
         start_sending(make_issue(f"issue-{number}"))
         make_issue(f"draft-{number}")
-        Receipt.objects.create(provider="resend", event_id=f"msg_{number}", kind="email.sent", body="{}")
+        Event.objects.create(provider="resend", event_id=f"msg_{number}", kind="email.sent", body="{}")
     address_everybody(batch_size=2)
     assert {name: queries_of(name) for name in names} == before
 

@@ -15,14 +15,14 @@ from zoneinfo import ZoneInfo
 import pytest
 from django.core.management import CommandError, call_command
 
-from newsletter.configuration import PROJECT_ROOT, Configuration
+from newsletter.config.configuration import PROJECT_ROOT, Configuration
 from newsletter.demo import sample
 from newsletter.demo.home import DemoHome, free_port
 from newsletter.demo.run import DemoFailed, judge
 from newsletter.management.commands.demo import ENDING, end_at_the_first_signal
 from newsletter.models import IssueStatus
 from newsletter.preflight import Severity
-from newsletter.receipts.statistics import IssueReport
+from newsletter.reports.statistics import IssueReport
 from newsletter.sending.check import findings_of
 
 REPORT = IssueReport(

@@ -22,13 +22,13 @@ from urllib3.connection import HTTPConnection
 from newsletter.outbound import (
     FetchError,
     FetchFailed,
+    FetchPolicy,
     FetchRefused,
     Hop,
     Limits,
-    Visitor,
     fetch,
     fetching,
-    site_visitor,
+    site_fetch_policy,
 )
 from tests.publisher import Answer, PageHandler, Publisher, neighbour, publishing
 
@@ -56,16 +56,16 @@ def connections(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return opened
 
 
-def stranger(*numbers: str) -> Visitor:
+def stranger(*numbers: str) -> FetchPolicy:
     """A visitor for whom no host is allowed, and every name has these numbers."""
-    return Visitor(user_agent="newsletter (+tests)", resolver=lambda host, port: list(numbers))
+    return FetchPolicy(user_agent="newsletter (+tests)", resolver=lambda host, port: list(numbers))
 
 
 def redirect(to: str, status: int = 302) -> Answer:
     return Answer(status=status, headers={"Location": to})
 
 
-def refusal(url: str, visitor: Visitor) -> str:
+def refusal(url: str, visitor: FetchPolicy) -> str:
     with pytest.raises(FetchRefused) as caught:
         fetch(url, visitor)
     assert caught.value.permanent
@@ -102,7 +102,7 @@ def test_a_fetch_names_itself_and_sends_no_cookie_back(site: Publisher) -> None:
 
 
 def test_the_installation_says_where_to_complain() -> None:
-    assert site_visitor().user_agent == "newsletter (+http://127.0.0.1:8000)"
+    assert site_fetch_policy().user_agent == "newsletter (+http://127.0.0.1:8000)"
 
 
 def test_a_proxy_in_the_environment_is_not_used(site: Publisher, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -209,7 +209,7 @@ def test_a_redirect_is_checked_like_any_address(site: Publisher, target: str) ->
 )
 def test_every_spelling_of_this_machine_is_refused(url: str, connections: list[str]) -> None:
     with pytest.raises(FetchError):
-        fetch(url, Visitor(user_agent="newsletter (+tests)"))
+        fetch(url, FetchPolicy(user_agent="newsletter (+tests)"))
     assert connections == []
 
 
@@ -233,7 +233,7 @@ def test_what_is_no_address_of_a_page_is_refused_before_any_name_is_resolved(url
     def resolver(host: str, port: int) -> Sequence[str]:
         raise AssertionError("resolved")
 
-    assert "no address of a web page" in refusal(url, Visitor(user_agent="tests", resolver=resolver))
+    assert "no address of a web page" in refusal(url, FetchPolicy(user_agent="tests", resolver=resolver))
 
 
 def test_a_password_in_an_address_is_refused() -> None:
@@ -252,7 +252,7 @@ def test_one_number_inside_refuses_the_host_whichever_would_be_taken(
 
 def test_a_name_is_resolved_once_and_that_number_is_connected_to(connections: list[str]) -> None:
     answers = iter([[PUBLIC], ["127.0.0.1"], ["127.0.0.1"]])
-    visitor = Visitor(user_agent="tests", resolver=lambda host, port: next(answers))
+    visitor = FetchPolicy(user_agent="tests", resolver=lambda host, port: next(answers))
     with pytest.raises(FetchFailed, match=r"quay\.example cannot be reached"):
         fetch("http://quay.example/", visitor)
     assert connections == [PUBLIC]
@@ -271,7 +271,7 @@ def test_a_name_that_nobody_has_is_a_failure_that_may_pass() -> None:
         raise OSError("no such host")
 
     with pytest.raises(FetchFailed, match=r"There is no quay\.example") as caught:
-        fetch("http://quay.example/", Visitor(user_agent="tests", resolver=nobody))
+        fetch("http://quay.example/", FetchPolicy(user_agent="tests", resolver=nobody))
     assert caught.value.retryable
 
 
@@ -295,7 +295,7 @@ def pour_on(stream: BufferedIOBase, closing: threading.Event) -> None:
         stream.write(b"x" * 65_536)
 
 
-def took(limits: Limits, url: str, visitor: Visitor) -> tuple[FetchError, float]:
+def took(limits: Limits, url: str, visitor: FetchPolicy) -> tuple[FetchError, float]:
     began = time.monotonic()
     with pytest.raises(FetchError) as caught:
         fetch(url, visitor, limits=limits)
@@ -347,7 +347,7 @@ def test_a_resolver_that_hangs_is_not_waited_for() -> None:
         over.wait(30)
         return [PUBLIC]
 
-    error, seconds = took(SHORT, "http://quay.example/", Visitor(user_agent="tests", resolver=hang))
+    error, seconds = took(SHORT, "http://quay.example/", FetchPolicy(user_agent="tests", resolver=hang))
     over.set()
     assert "within 0.4 seconds" in str(error)
     assert seconds < 2
@@ -500,7 +500,7 @@ def secure_site(certificate: Path) -> Iterator[Publisher]:
         yield publisher
 
 
-def guest(certificate: Path | None) -> Visitor:
+def guest(certificate: Path | None) -> FetchPolicy:
     """Whoever is at 127.0.0.1 under two names, trusting the certificate or only what this machine trusts."""
     return neighbour(
         allowed_hosts=frozenset({"quay.example", "other.example"}),
@@ -540,5 +540,5 @@ def test_whatever_is_typed_gives_an_answer_or_a_sentence(url: str) -> None:
         raise OSError("no such host")
 
     with pytest.raises(FetchError) as caught:
-        fetch(url, Visitor(user_agent="tests", resolver=nobody))
+        fetch(url, FetchPolicy(user_agent="tests", resolver=nobody))
     assert str(caught.value).endswith(".")

@@ -8,7 +8,7 @@ from typing import Any
 
 from newsletter.content.document import IssueContent, SectionContent, StoryContent
 from newsletter.preflight import Finding, Inspection, run_checks
-from tests.newsletter.preflight.specimen import PLAIN_ISSUE, inspection_of
+from tests.newsletter.preflight.sample_issue import PLAIN_ISSUE, inspection_of
 
 Short = tuple[str, str, str]
 

@@ -9,7 +9,7 @@ import pytest
 from newsletter.content.document import SectionContent
 from newsletter.rendering.theme import load_theme, theme_names
 from tests.newsletter.preflight.finding import findings_of_family, mail, short, with_stories
-from tests.newsletter.preflight.specimen import CRANE, EVERY_KIND, GAUGE, PLAIN_ISSUE, inspection_of, mail_of
+from tests.newsletter.preflight.sample_issue import CRANE, EVERY_KIND, GAUGE, PLAIN_ISSUE, inspection_of, mail_of
 
 HEAD = "<head><title>Harbour Notes</title></head>"
 

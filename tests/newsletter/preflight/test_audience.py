@@ -8,7 +8,7 @@ from typing import Any
 from newsletter.preflight import Audience
 from newsletter.preflight.findings import LastSend
 from tests.newsletter.preflight.finding import Short, findings_of_family, inspected, short
-from tests.newsletter.preflight.specimen import NOON
+from tests.newsletter.preflight.sample_issue import NOON
 
 HOUR = datetime.timedelta(hours=1)
 

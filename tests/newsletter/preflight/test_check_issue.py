@@ -71,12 +71,12 @@ def command_says(*arguments: str) -> str:
 
 def test_a_whole_issue_passes_with_its_real_rendering() -> None:
     issue = issue_for_today()
-    verdict = check_issue(issue, by="ada")
-    assert verdict.findings == ()
-    assert len(verdict.passed) == 9
+    result = check_issue(issue, by="ada")
+    assert result.findings == ()
+    assert len(result.passed) == 9
     first, *passed = command_says("issue-41").splitlines()
     assert first == "Nothing to fix and nothing to look at."
-    assert passed == [f"passed    {sentence}." for sentence in verdict.passed]
+    assert passed == [f"passed    {sentence}." for sentence in result.passed]
 
 
 def test_the_demos_draft_fails_exactly_two_checks() -> None:
@@ -145,9 +145,9 @@ def test_a_sender_that_no_mail_could_carry_is_a_finding() -> None:
     Newsletter.objects.update(sender_name="notes@elsewhere.example")
     issue = Issue.objects.get(pk=issue.pk)
 
-    verdict = judge_as_it_stands(issue)
-    assert [(finding.severity.value, finding.family) for finding in verdict.findings] == [("must_fix", "rendering")]
-    assert verdict.sha256 == ""
+    result = judge_as_it_stands(issue)
+    assert [(finding.severity.value, finding.family) for finding in result.findings] == [("must_fix", "rendering")]
+    assert result.sha256 == ""
 
 
 def test_sending_refuses_what_must_be_fixed_and_changes_nothing() -> None:

@@ -12,7 +12,7 @@ from newsletter.preflight.clients import client_data, known_features
 from newsletter.preflight.mail_page import mail_page
 from newsletter.rendering.theme import load_theme, theme_names
 from tests.newsletter.preflight.finding import findings_of_family, mail
-from tests.newsletter.preflight.specimen import EVERY_KIND, PLAIN_ISSUE, inspection_of, mail_of
+from tests.newsletter.preflight.sample_issue import EVERY_KIND, PLAIN_ISSUE, inspection_of, mail_of
 
 
 def used(html: str) -> frozenset[str]:

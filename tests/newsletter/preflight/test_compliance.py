@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from tests.newsletter.preflight.finding import Mail, findings_of_family, inspected, short
-from tests.newsletter.preflight.specimen import PLAIN_ISSUE, SENDER, inspection_of, mail_of
+from tests.newsletter.preflight.sample_issue import PLAIN_ISSUE, SENDER, inspection_of, mail_of
 
 RENDERED = mail_of(PLAIN_ISSUE)
 WAY_OUT = f"zq{RENDERED.nonce}xhunsubscribe_urlxqz"

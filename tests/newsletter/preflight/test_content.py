@@ -11,7 +11,7 @@ from newsletter.content.document import SectionContent, SectionKind, StoryConten
 from newsletter.preflight.findings import PastIssue
 from newsletter.preflight.places import places_of
 from tests.newsletter.preflight.finding import Short, findings_of_family, inspected, short, with_stories
-from tests.newsletter.preflight.specimen import CRANE, DAY, GAUGE, PLAIN_ISSUE
+from tests.newsletter.preflight.sample_issue import CRANE, DAY, GAUGE, PLAIN_ISSUE
 
 LAST_WEEK = PastIssue(
     title="Harbour Notes 40",

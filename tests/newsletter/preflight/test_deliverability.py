@@ -10,7 +10,7 @@ import pytest
 from newsletter.content.document import SectionContent, SectionKind
 from newsletter.preflight.findings import Finding
 from tests.newsletter.preflight.finding import findings_of_family, inspected, mail, short, with_stories
-from tests.newsletter.preflight.specimen import CRANE, PLAIN_ISSUE, inspection_of
+from tests.newsletter.preflight.sample_issue import CRANE, PLAIN_ISSUE, inspection_of
 
 
 def deliverability(**changes: Any) -> list[Finding]:

@@ -15,7 +15,7 @@ from newsletter.preflight import FAMILIES, Audience, Inspection, Sender, run_che
 from newsletter.preflight.findings import LinkLook
 from newsletter.rendering.theme import load_theme, theme_names
 from tests.newsletter.preflight.finding import Mail, Short, short
-from tests.newsletter.preflight.specimen import CRANE, EVERY_KIND, GAUGE, NOON, PLAIN_ISSUE, inspection_of
+from tests.newsletter.preflight.sample_issue import CRANE, EVERY_KIND, GAUGE, NOON, PLAIN_ISSUE, inspection_of
 
 SAMPLES = Path(newsletter.demo.__file__).parent / "samples"
 

@@ -15,7 +15,7 @@ from newsletter.preflight import Finding, Inspection, Severity, run_checks
 from newsletter.preflight.findings import LinkHop, LinkLook
 from newsletter.preflight.places import placed_links
 from tests.newsletter.preflight.finding import inspected
-from tests.newsletter.preflight.specimen import DAY, PLAIN_ISSUE
+from tests.newsletter.preflight.sample_issue import DAY, PLAIN_ISSUE
 
 WORDS = st.text(st.sampled_from("aB!? .…🚢é:"), max_size=40)
 SUBJECTS = st.one_of(WORDS, st.builds("{}{}".format, st.sampled_from(["RE: ", "fw:re:", "Aw: "]), WORDS))

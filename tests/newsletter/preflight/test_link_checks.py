@@ -14,12 +14,12 @@ from django.utils import timezone
 
 from newsletter.content.document import IssueContent
 from newsletter.models import LinkCheck, LinkState
-from newsletter.outbound import Fetched, FetchFailed, Visitor
+from newsletter.outbound import Fetched, FetchFailed, FetchPolicy
 from newsletter.preflight import check_next_links, link_checks, request_link_checks
 from newsletter.preflight.findings import LinkHop
 from newsletter.preflight.link_checks import LINKS_PER_TURN, looks_at
 from tests.newsletter.preflight.finding import with_stories
-from tests.newsletter.preflight.specimen import CRANE, PLAIN_ISSUE
+from tests.newsletter.preflight.sample_issue import CRANE, PLAIN_ISSUE
 from tests.publisher import Answer, Publisher, publishing
 
 pytestmark = pytest.mark.django_db
@@ -128,7 +128,7 @@ def test_a_machine_of_our_own_network_is_never_asked(site: Publisher, settings: 
 
 
 def test_a_server_that_knows_no_head_is_asked_with_get(monkeypatch: pytest.MonkeyPatch) -> None:
-    def fetch(url: str, visitor: Visitor, *, method: str = "GET", **options: Any) -> Fetched:
+    def fetch(url: str, visitor: FetchPolicy, *, method: str = "GET", **options: Any) -> Fetched:
         status = 405 if method == "HEAD" else 200
         return Fetched(status=status, url=url, hops=(), headers={}, body=b"")
 
@@ -140,7 +140,7 @@ def test_a_server_that_knows_no_head_is_asked_with_get(monkeypatch: pytest.Monke
 def test_https_is_proved_by_the_same_answer(
     secure_body: bytes | None, has_https: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fetch(url: str, visitor: Visitor, **options: Any) -> Fetched:
+    def fetch(url: str, visitor: FetchPolicy, **options: Any) -> Fetched:
         body = b"the same" if url.startswith("http://") else secure_body
         if body is None:
             raise FetchFailed("a.example cannot be reached.")
@@ -153,7 +153,7 @@ def test_https_is_proved_by_the_same_answer(
 def test_a_link_that_breaks_our_own_code_is_told_of_and_stops_no_other(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def fetch(url: str, visitor: Visitor, **options: Any) -> Fetched:
+    def fetch(url: str, visitor: FetchPolicy, **options: Any) -> Fetched:
         if "odd" in url:
             raise UnicodeError("nobody thought of this")
         return Fetched(status=200, url=url, hops=(), headers={}, body=b"")
@@ -168,15 +168,15 @@ def test_a_link_that_breaks_our_own_code_is_told_of_and_stops_no_other(
 
 
 def test_https_is_proved_where_the_site_leads_there_itself(monkeypatch: pytest.MonkeyPatch) -> None:
-    def fetch(url: str, visitor: Visitor, **options: Any) -> Fetched:
+    def fetch(url: str, visitor: FetchPolicy, **options: Any) -> Fetched:
         return Fetched(status=200, url="https://a.example/x", hops=(), headers={}, body=b"")
 
     monkeypatch.setattr(link_checks, "fetch", fetch)
     assert link_checks.look_at_link("http://a.example/x", visitor()).has_https is True
 
 
-def visitor() -> Visitor:
-    return Visitor(user_agent="tests")
+def visitor() -> FetchPolicy:
+    return FetchPolicy(user_agent="tests")
 
 
 @pytest.mark.postgresql
@@ -185,7 +185,7 @@ def test_two_workers_never_look_at_the_same_link(monkeypatch: pytest.MonkeyPatch
     looked: list[str] = []
     both = threading.Barrier(2)
 
-    def look_at_link(url: str, visitor: Visitor) -> link_checks.Answer:
+    def look_at_link(url: str, visitor: FetchPolicy) -> link_checks.Answer:
         looked.append(url)
         return link_checks.Answer(status=200, final_url=url)
 

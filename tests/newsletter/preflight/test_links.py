@@ -9,9 +9,9 @@ import pytest
 from newsletter.content.document import SectionContent, SectionKind
 from newsletter.preflight.findings import Finding, LinkHop, LinkLook
 from newsletter.preflight.links import passed_links
-from newsletter.rendering import SlotContext, slot_token
+from newsletter.rendering import PlaceholderContext, placeholder_token
 from tests.newsletter.preflight.finding import Mail, findings_of_family, inspected, mail, short, with_stories
-from tests.newsletter.preflight.specimen import CRANE, GAUGE, PLAIN_ISSUE, inspection_of
+from tests.newsletter.preflight.sample_issue import CRANE, GAUGE, PLAIN_ISSUE, inspection_of
 
 ANSWERS = LinkLook(status=200, final_url=CRANE.url)
 
@@ -126,7 +126,7 @@ def test_pictures_are_looked_at_too() -> None:
         ('<a href="#here">Down</a><h2 id="here">Here</h2>', None),
         ('<a href="https://site.example/">Site</a><a href="mailto:a@site.example">Us</a>', None),
         ('<img src="https://site.example/logo.png" alt="Us">', None),
-        (f'<a href="{slot_token(Mail.nonce, "unsubscribe_url", SlotContext.HTML)}">Leave</a>', None),
+        (f'<a href="{placeholder_token(Mail.nonce, "unsubscribe_url", PlaceholderContext.HTML)}">Leave</a>', None),
     ],
 )
 def test_addresses_in_the_blocks_of_a_theme_must_lead_somewhere(html: str, expected: str | None) -> None:

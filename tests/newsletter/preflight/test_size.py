@@ -9,11 +9,11 @@ import pytest
 from newsletter.content.document import SectionContent
 from newsletter.preflight.places import placed_sections
 from newsletter.preflight.size import LONGEST_VALUE, check_size, weight_of, weights_of_places
-from newsletter.rendering import SlotContext, slot_token
+from newsletter.rendering import PlaceholderContext, placeholder_token
 from tests.newsletter.preflight.finding import Mail, mail, short
-from tests.newsletter.preflight.specimen import EVERY_KIND, PLAIN_ISSUE, inspection_of
+from tests.newsletter.preflight.sample_issue import EVERY_KIND, PLAIN_ISSUE, inspection_of
 
-WAY_OUT = slot_token(Mail.nonce, "unsubscribe_url", SlotContext.HTML)
+WAY_OUT = placeholder_token(Mail.nonce, "unsubscribe_url", PlaceholderContext.HTML)
 
 
 @pytest.mark.parametrize(

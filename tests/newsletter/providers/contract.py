@@ -8,8 +8,8 @@ from typing import Protocol
 
 import pytest
 
-from newsletter.providers.base import Fate, Message, Outcome, OutcomeKind, Provider, ReceiptRefused
-from newsletter.rendering import SlotContext, SlotTemplate, as_json_string, slot_token
+from newsletter.providers.base import EventRejected, Fate, Message, Outcome, OutcomeKind, Provider
+from newsletter.rendering import PlaceholderContext, PlaceholderTemplate, as_json_string, placeholder_token
 
 
 def message(to: str = "ada@example.org", **changes: object) -> Message:
@@ -74,9 +74,9 @@ class ProviderContract:
         self, provider: Provider, other_side: OtherSide
     ) -> None:
         nonce = "0123456789ab"
-        token = slot_token(nonce, "to", SlotContext.PLAIN)
+        token = placeholder_token(nonce, "to", PlaceholderContext.PLAIN)
         encoded = provider.encode(message(token, text=f"Hello {token}", html=f"<p>Hello {token}</p>"))
-        template = SlotTemplate.split(encoded, nonce, outer=as_json_string)
+        template = PlaceholderTemplate.split(encoded, nonce, outer=as_json_string)
         assert len(template.order) == 3
         body = provider.join([template.fill({"to": ADA})])
         assert provider.post_batch(body, key=new_key(), size=1).kind is OutcomeKind.ACCEPTED
@@ -132,5 +132,5 @@ class ProviderContract:
         assert other_side.recipients() == [ADA, BEN]
 
     def test_a_receipt_that_proves_nothing_is_refused(self, provider: Provider) -> None:
-        with pytest.raises(ReceiptRefused):
+        with pytest.raises(EventRejected):
             provider.verify({"content-type": "application/json"}, b"{}")

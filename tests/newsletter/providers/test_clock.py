@@ -8,7 +8,7 @@ from email.utils import format_datetime
 import pytest
 
 from newsletter.providers.clock import ALARM_EVERY, ClockWatch
-from newsletter.providers.resend import ResendProvider
+from newsletter.providers.resend.provider import ResendProvider
 from tests.newsletter.providers.contract import message, new_key
 from tests.publisher import Answer, PageHandler, publishing
 

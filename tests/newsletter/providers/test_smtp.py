@@ -301,7 +301,7 @@ def test_a_check_up_says_whether_the_server_lets_us_in_and_sends_nothing(
     provider: SmtpProvider, mail_server: MailServer, faults: list[MailFault], is_well: bool
 ) -> None:
     mail_server.plan(*faults)
-    checked = provider.check_up()
+    checked = provider.check_connection()
     assert (checked.is_well, bool(checked.sentence)) == (is_well, True)
     assert mail_server.mails == []
 

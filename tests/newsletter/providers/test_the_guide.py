@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from newsletter.configuration import PROJECT_ROOT
+from newsletter.config.configuration import PROJECT_ROOT
 from newsletter.providers.base import Provider
 from tests.newsletter.providers.contract import OtherSide, ProviderContract
 

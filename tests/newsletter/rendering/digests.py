@@ -64,7 +64,7 @@ SENTENCES = (
     "A small group of pilots tried each version first and wrote down what made them hesitate.",
     "Moving validation to the edge of the system removed a whole family of errors from its middle.",
     "The design accepts stale answers for a minute and says so on the screen, instead of pretending.",
-    "Fewer alarms made the remaining ones louder, and the crew began to trust them again.",
+    "Fewer alarms made the remaining ones louder, and the background began to trust them again.",
     "For similar yards the lesson is to measure the waiting, not the work, before buying anything.",
     "It is a reminder that an interface is a promise, and that promises are cheapest to keep when they are short.",
 )

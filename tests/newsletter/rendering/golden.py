@@ -14,7 +14,7 @@ from newsletter.rendering.context import view_issue
 from newsletter.rendering.inline import inline_css
 from newsletter.rendering.issue import template_context
 from newsletter.rendering.templates import block_names, fill_template, stylesheet
-from tests.newsletter.rendering.specimens import BLOCKS, MASTHEAD, WEB_URL, shipped_themes, specimen
+from tests.newsletter.rendering.sample_issues import BLOCKS, MASTHEAD, WEB_URL, sample_issue, shipped_themes
 
 FOLDER = Path(__file__).parent / "golden"
 
@@ -29,7 +29,7 @@ def goldens() -> Iterator[tuple[Path, str]]:
 
 def block_html(name: str, theme: Theme) -> str:
     """The block by itself, as it stands in the body of a mail."""
-    issue = view_issue(specimen())
+    issue = view_issue(sample_issue())
     sections = dict(zip(BLOCKS, issue.sections, strict=True))
     context = template_context(issue, MASTHEAD, WEB_URL, theme) | {
         "section": sections.get(Path(name).stem),

@@ -1,6 +1,6 @@
 """What each theme looks like, as small pictures. `make golden` takes them anew; look at them then.
 
-The whole specimen is photographed at 600 and 375 pixels, by day and by night, in DejaVu's fonts so that machines
+The whole sample_issue is photographed at 600 and 375 pixels, by day and by night, in DejaVu's fonts so that machines
 agree, and kept at a quarter of its size: letters blur into grey there, while colours and places stay.
 """
 
@@ -18,10 +18,10 @@ from typing import Any
 from PIL import Image, ImageChops, ImageDraw, ImageFilter
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from newsletter.rendering import SlotTemplate, Theme
-from newsletter.rendering.specimen import sample_values
-from newsletter.rendering.theme_check import render_specimen
-from tests.newsletter.rendering.specimens import PICTURE, shipped_themes
+from newsletter.rendering import PlaceholderTemplate, Theme
+from newsletter.rendering.sample_issue import sample_values
+from newsletter.rendering.theme_check import render_sample_issue
+from tests.newsletter.rendering.sample_issues import PICTURE, shipped_themes
 
 FOLDER = Path(__file__).parent / "pictures"
 WIDTHS, SCHEMES = (600, 375), ("light", "dark")
@@ -77,9 +77,9 @@ def browsing() -> Iterator[Browser]:
 
 
 def html_in(theme: Theme) -> str:
-    """The whole specimen, its slots filled."""
-    rendered = render_specimen(theme)
-    return SlotTemplate.split(rendered.html.encode(), rendered.nonce).fill(sample_values(rendered)).decode()
+    """The whole sample_issue, its placeholders filled."""
+    rendered = render_sample_issue(theme)
+    return PlaceholderTemplate.split(rendered.html.encode(), rendered.nonce).fill(sample_values(rendered)).decode()
 
 
 @contextmanager

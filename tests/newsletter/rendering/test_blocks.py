@@ -8,17 +8,17 @@ import re
 import pytest
 
 from newsletter.content.document import SectionContent, SectionKind
-from newsletter.rendering import Merge, RenderingError, SlotContext, Theme, render_issue, slot_token
+from newsletter.rendering import Merge, PlaceholderContext, RenderingError, Theme, placeholder_token, render_issue
 from newsletter.rendering.validate import validate_mjml, validate_template
-from tests.newsletter.rendering.specimens import (
+from tests.newsletter.rendering.sample_issues import (
     BLOCKS,
     MASTHEAD,
     PICTURE,
     WEB_URL,
     right_to_left,
+    sample_issue,
+    sample_issues,
     shipped_themes,
-    specimen,
-    specimens,
 )
 from tests.newsletter.rendering.test_issue import Page, write_issue
 
@@ -32,7 +32,7 @@ def render(*sections: SectionContent, theme: Theme) -> tuple[Page, str]:
 
 @IN_EVERY_THEME
 def test_every_word_of_every_block_is_in_both_parts(theme: Theme) -> None:
-    rendered = render_issue(specimen(), MASTHEAD, web_url=WEB_URL, theme=theme)
+    rendered = render_issue(sample_issue(), MASTHEAD, web_url=WEB_URL, theme=theme)
     for part in (Page(rendered.html).text, " ".join(rendered.text.split())):
         for said in (
             "The Slipway",
@@ -64,7 +64,7 @@ def test_every_word_of_every_block_is_in_both_parts(theme: Theme) -> None:
 
 @IN_EVERY_THEME
 def test_headings_are_in_order_tables_are_for_layout_and_pictures_have_words(theme: Theme) -> None:
-    page = Page(render_issue(specimen(), MASTHEAD, web_url=WEB_URL, theme=theme).html)
+    page = Page(render_issue(sample_issue(), MASTHEAD, web_url=WEB_URL, theme=theme).html)
     levels = [int(tag[1]) for tag, _ in page.elements if re.fullmatch("h[1-6]", tag)]
     assert levels == [1, 2, 2, 2, 3, 3, 2, 2, 3, 2, 2]
     assert all(table["role"] == "presentation" for table in page.all("table"))
@@ -77,7 +77,7 @@ def test_headings_are_in_order_tables_are_for_layout_and_pictures_have_words(the
 
 @IN_EVERY_THEME
 def test_each_entry_of_the_contents_leads_to_a_heading(theme: Theme) -> None:
-    page = Page(render_issue(specimen(), MASTHEAD, web_url=WEB_URL, theme=theme).html)
+    page = Page(render_issue(sample_issue(), MASTHEAD, web_url=WEB_URL, theme=theme).html)
     targets = [link["href"] or "" for link in page.all("a") if (link["href"] or "").startswith("#")]
     ids = {attributes.get("id") for tag, attributes in page.elements if tag in ("h2", "h3")}
     assert len(targets) == 5
@@ -87,7 +87,7 @@ def test_each_entry_of_the_contents_leads_to_a_heading(theme: Theme) -> None:
 @IN_EVERY_THEME
 def test_a_logo_stands_for_the_name_and_says_it(theme: Theme) -> None:
     masthead = dataclasses.replace(MASTHEAD, logo_url=PICTURE, logo_width=200)
-    page = Page(render_issue(specimen("lead"), masthead, web_url=WEB_URL, theme=theme).html)
+    page = Page(render_issue(sample_issue("lead"), masthead, web_url=WEB_URL, theme=theme).html)
     logo = page.all("img")[0]
     assert (logo["alt"], logo["src"], logo["width"]) == ("The Slipway", PICTURE, "200")
 
@@ -95,12 +95,12 @@ def test_a_logo_stands_for_the_name_and_says_it(theme: Theme) -> None:
 def test_a_logo_that_is_no_web_address_is_refused() -> None:
     masthead = dataclasses.replace(MASTHEAD, logo_url="javascript:alert(1)")
     with pytest.raises(RenderingError, match="address of the newsletter itself"):
-        render_issue(specimen("lead"), masthead, web_url=WEB_URL)
+        render_issue(sample_issue("lead"), masthead, web_url=WEB_URL)
 
 
 @IN_EVERY_THEME
 def test_every_dark_rule_is_there_for_outlooks_apps_too(theme: Theme) -> None:
-    html = render_issue(specimen(), MASTHEAD, web_url=WEB_URL, theme=theme).html
+    html = render_issue(sample_issue(), MASTHEAD, web_url=WEB_URL, theme=theme).html
     dark = html.partition("(prefers-color-scheme: dark)")[2].partition("\n}")[0]
     grounds = re.findall(r"^ +(\S.*) \{ background-color: (#\w+)", dark, re.MULTILINE)
     colours = re.findall(r"^ +(\S.*) \{ color: (#\w+)", dark, re.MULTILINE)
@@ -123,7 +123,7 @@ def test_everything_runs_the_other_way_where_people_write_so(theme: Theme) -> No
     assert 'align="left"' not in body
 
 
-@pytest.mark.parametrize(("name", "source"), specimens(), ids=lambda value: value if len(value) < 40 else "")
+@pytest.mark.parametrize(("name", "source"), sample_issues(), ids=lambda value: value if len(value) < 40 else "")
 def test_the_mjml_of_every_block_is_without_fault(name: str, source: str) -> None:
     assert validate_mjml(source) == ()
 
@@ -197,14 +197,14 @@ def test_each_field_with_its_fallback_becomes_one_slot_in_both_parts() -> None:
     body = "Dear {first_name|reader}, or {first_name|friend}; again {first_name|reader}."
     rendered = render_issue(write_issue(SectionContent(title="Hello", body=body)), MASTHEAD, web_url=WEB_URL)
     assert rendered.merges == (Merge("m1", "first_name", "reader"), Merge("m2", "first_name", "friend"))
-    assert set(rendered.slots) == {"m1", "m2", "preferences_url", "unsubscribe_url"}
-    for part, context in ((rendered.html, SlotContext.HTML), (rendered.text, SlotContext.PLAIN)):
-        assert part.count(slot_token(rendered.nonce, "m1", context)) == 2
-        assert part.count(slot_token(rendered.nonce, "m2", context)) == 1
+    assert set(rendered.placeholders) == {"m1", "m2", "preferences_url", "unsubscribe_url"}
+    for part, context in ((rendered.html, PlaceholderContext.HTML), (rendered.text, PlaceholderContext.PLAIN)):
+        assert part.count(placeholder_token(rendered.nonce, "m1", context)) == 2
+        assert part.count(placeholder_token(rendered.nonce, "m2", context)) == 1
 
 
 def test_an_opening_line_behind_the_subject_holds_no_slot() -> None:
-    content = dataclasses.replace(specimen("lead"), preheader="")
+    content = dataclasses.replace(sample_issue("lead"), preheader="")
     html = render_issue(content, MASTHEAD, web_url=WEB_URL).html
     assert "Hello reader: the old slip" in html.partition("overflow:hidden")[2].partition("</div>")[0]
 

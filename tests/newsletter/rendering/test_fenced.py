@@ -8,7 +8,7 @@ import orjson
 import pytest
 
 from newsletter.rendering.errors import RenderingError
-from newsletter.rendering.fenced import LIMITS, FenceLimits, Job, run_fenced
+from newsletter.rendering.limited_process import LIMITS, Job, ProcessLimits, run_limited
 from tests.newsletter.rendering import fence_jobs
 
 DEEP = b"<mjml><mj-body><mj-section><mj-column><mj-text>" + b"<b>" * 10_000 + b"</b>" * 10_000
@@ -30,41 +30,42 @@ HARMFUL = {
     "an end without a word": (fence_jobs.leave, b"", "ended with status 7 and no answer"),
     "a file": (fence_jobs.write_a_file, b"", "File too large"),
 }
-SOON: dict[Job, FenceLimits] = {fence_jobs.wait: FenceLimits(wall=1.5)}
+SOON: dict[Job, ProcessLimits] = {fence_jobs.wait: ProcessLimits(wall=1.5)}
 
 
 @pytest.mark.parametrize("harm", HARMFUL)
 def test_harm_ends_in_a_sentence_within_seconds(harm: str) -> None:
     job, request, sentence = HARMFUL[harm]
-    limits = SOON.get(job, FenceLimits(cpu=1, wall=30))  # on a busy machine a second of computing takes its time
+    limits = SOON.get(job, ProcessLimits(cpu=1, wall=30))  # on a busy machine a second of computing takes its time
     started = time.monotonic()
     with pytest.raises(RenderingError, match=sentence):
-        run_fenced(job, request, limits=limits)
+        run_limited(job, request, limits=limits)
     assert time.monotonic() - started < limits.wall + 1
 
 
 def test_a_harmless_template_is_rendered() -> None:
-    assert run_fenced(fence_jobs.fill, "Grüße {{ 6 * 7 }}".encode()) == "Grüße 42".encode()
+    assert run_limited(fence_jobs.fill, "Grüße {{ 6 * 7 }}".encode()) == "Grüße 42".encode()
 
 
 def test_a_document_is_rendered_with_room_to_spare() -> None:
     text = b"<mj-text>words</mj-text>" * 3_000
     source = b"<mjml><mj-body><mj-section><mj-column>" + text + b"</mj-column></mj-section></mj-body></mjml>"
     assert (
-        run_fenced(fence_jobs.compile_document, source, limits=FenceLimits(output=3_000_000)).count(b"words") == 3_000
+        run_limited(fence_jobs.compile_document, source, limits=ProcessLimits(output=3_000_000)).count(b"words")
+        == 3_000
     )
 
 
 def test_a_refusal_arrives_with_its_line_and_faults() -> None:
     with pytest.raises(RenderingError, match="did you mean <mj-section>") as caught:
-        run_fenced(fence_jobs.compile_document, FAULTY)
+        run_limited(fence_jobs.compile_document, FAULTY)
     assert caught.value.line == 3
     assert [fault.line for fault in caught.value.faults] == [3]
 
 
 def test_the_child_knows_no_secret_of_its_parent_and_can_start_no_process(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NEWSLETTER_SECRET", "hidden")
-    told = orjson.loads(run_fenced(fence_jobs.tell_limits, b""))
+    told = orjson.loads(run_limited(fence_jobs.tell_limits, b""))
     assert "NEWSLETTER_SECRET" not in told.pop("environment")
     assert told == {"AS": LIMITS.memory, "NPROC": 0, "CORE": 0}
 
@@ -73,7 +74,7 @@ def test_the_child_knows_no_secret_of_its_parent_and_can_start_no_process(monkey
 def test_a_request_larger_than_a_pipe_reaches_the_child_or_does_no_harm(job: Job) -> None:
     request = b"{# " + b"x" * 900_000 + b" #}done"
     if job is fence_jobs.fill:
-        assert run_fenced(job, request) == b"done"
+        assert run_limited(job, request) == b"done"
     else:
         with pytest.raises(RenderingError, match="status 7"):
-            run_fenced(job, request)
+            run_limited(job, request)

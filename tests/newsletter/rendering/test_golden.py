@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.newsletter.rendering.golden import FOLDER, goldens
-from tests.newsletter.rendering.specimens import shipped_themes
+from tests.newsletter.rendering.sample_issues import shipped_themes
 
 
 @pytest.mark.parametrize("theme", [theme.name for theme in shipped_themes()])

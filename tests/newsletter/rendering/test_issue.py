@@ -20,12 +20,12 @@ from newsletter.content.markdown import markdown_to_text
 from newsletter.rendering import (
     Link,
     Masthead,
+    PlaceholderContext,
+    PlaceholderTemplate,
     RenderedIssue,
     RenderingError,
-    SlotContext,
-    SlotTemplate,
+    placeholder_token,
     render_issue,
-    slot_token,
 )
 from tests.newsletter.rendering.digests import CLOSING, LEAD, MASTHEAD, TITLES, WEB_URL, write_digest
 
@@ -115,9 +115,9 @@ def test_no_line_of_the_text_is_longer_than_mail_allows(digest: RenderedIssue) -
 def test_both_parts_say_how_to_leave_who_sends_and_where_to_read_on(digest: RenderedIssue) -> None:
     page = Page(digest.html)
     targets = [link["href"] for link in page.all("a")]
-    for slot in VALUES:
-        assert slot_token(digest.nonce, slot, SlotContext.HTML) in targets
-        assert slot_token(digest.nonce, slot, SlotContext.PLAIN) in digest.text.split("\n")
+    for placeholder in VALUES:
+        assert placeholder_token(digest.nonce, placeholder, PlaceholderContext.HTML) in targets
+        assert placeholder_token(digest.nonce, placeholder, PlaceholderContext.PLAIN) in digest.text.split("\n")
     assert WEB_URL in targets
     assert WEB_URL in digest.text.split("\n")
     for line in MASTHEAD.postal_address.splitlines():
@@ -129,10 +129,10 @@ def test_both_parts_say_how_to_leave_who_sends_and_where_to_read_on(digest: Rend
 
 def test_a_readers_values_fill_both_parts_and_leave_no_token(digest: RenderedIssue) -> None:
     for part, address in ((digest.html, "a=1&amp;b=2"), (digest.text, "a=1&b=2")):
-        filled = SlotTemplate.split(part.encode(), digest.nonce).fill(VALUES).decode()
+        filled = PlaceholderTemplate.split(part.encode(), digest.nonce).fill(VALUES).decode()
         assert f"https://digest.example.org/u/abc?{address}" in filled
         assert digest.nonce not in filled
-    assert digest.slots == ("preferences_url", "unsubscribe_url")
+    assert digest.placeholders == ("preferences_url", "unsubscribe_url")
 
 
 def test_the_same_input_gives_the_same_bytes_and_any_change_another_nonce(digest: RenderedIssue) -> None:
@@ -154,7 +154,7 @@ def test_an_issue_that_contains_its_own_slot_marker_is_refused(monkeypatch: pyte
 
     monkeypatch.setattr("newsletter.rendering.issue.hashlib.sha256", Forged)
     assert render(one_story(title="zq0123456789ac")).nonce == "0123456789ab"
-    with pytest.raises(RenderingError, match="its own slot marker"):
+    with pytest.raises(RenderingError, match="its own placeholder marker"):
         render(one_story(title="zq0123456789abxhunsubscribe_urlxqz"))
 
 

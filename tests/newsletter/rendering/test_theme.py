@@ -17,10 +17,10 @@ from newsletter.demo.sample import SAMPLES
 from newsletter.rendering import RenderingError, Theme, ThemeError, load_theme, pairings, render_issue, theme_names
 from newsletter.rendering.palette import contrast
 from newsletter.rendering.theme import PLAIN, SHIPPED_THEMES
-from newsletter.rendering.theme_check import SPECIMEN_LIMIT, check_theme, render_specimen
+from newsletter.rendering.theme_check import SAMPLE_ISSUE_LIMIT, check_theme, render_sample_issue
 from newsletter.rendering.theme_file import read_theme_file
 from tests.newsletter.rendering.digests import MASTHEAD, WEB_URL, write_digest
-from tests.newsletter.rendering.specimens import shipped_themes
+from tests.newsletter.rendering.sample_issues import shipped_themes
 
 SHIPPED = (SHIPPED_THEMES / "plain" / "theme.toml").read_text(encoding="utf-8")
 
@@ -118,7 +118,7 @@ def test_a_stack_of_fonts_may_be_named_or_written_out() -> None:
 
 def test_an_issue_says_its_own_words_as_the_theme_says_them(make_theme: MakeTheme) -> None:
     toml = SHIPPED + '\n[words]\nsponsor = "Anzeige"\ncontents = "In dieser Ausgabe"\nunsubscribe = "Abbestellen"\n'
-    rendered = render_specimen(load_theme("own", [make_theme(toml=toml)]))
+    rendered = render_sample_issue(load_theme("own", [make_theme(toml=toml)]))
     for part in (rendered.html, rendered.text):
         assert "Anzeige · Boje" in part.replace("&amp;", "&").replace("\u00a0", " ")
         assert "In dieser Ausgabe" in part
@@ -189,7 +189,7 @@ def test_an_own_theme_stands_behind_the_shipped_ones(make_theme: MakeTheme) -> N
     folder = make_theme()
     assert theme_names([folder]) == ("gazette", "plain", "workbench", "own")
     theme = load_theme("own", [folder])
-    assert (theme.name, theme.is_shipped, theme.needs_fence, theme.folder) == ("own", False, False, None)
+    assert (theme.name, theme.is_shipped, theme.needs_limits, theme.folder) == ("own", False, False, None)
     assert theme.light == PLAIN.light
 
 
@@ -234,9 +234,9 @@ def test_own_blocks_and_styles_are_used_and_rendered_elsewhere(make_theme: MakeT
         }
     )
     theme = load_theme("own", [folder])
-    assert theme.needs_fence
+    assert theme.needs_limits
     assert check_theme("own", [folder]) == ()
-    html = render_specimen(theme).html
+    html = render_sample_issue(theme).html
     assert "~ story ~" in html
     assert re.search(r"<h1 style=\"[^\"]*color:#4353c4", html)
     assert ".own { color: #93a1ff }" in html
@@ -245,7 +245,7 @@ def test_own_blocks_and_styles_are_used_and_rendered_elsewhere(make_theme: MakeT
 def test_an_own_block_that_takes_too_much_is_stopped(make_theme: MakeTheme) -> None:
     folder = make_theme({"blocks/divider.mjml": "{{ 'a' * 10 ** 10 }}"})
     with pytest.raises(RenderingError, match="needed more than 256 MB"):
-        render_specimen(load_theme("own", [folder]), "divider")
+        render_sample_issue(load_theme("own", [folder]), "divider")
 
 
 def test_every_fault_of_every_block_is_named_with_file_and_line(make_theme: MakeTheme) -> None:
@@ -297,7 +297,7 @@ def test_styles_that_would_load_something_are_refused(make_theme: MakeTheme, css
 def test_rules_that_make_every_issue_heavy_are_refused(make_theme: MakeTheme) -> None:
     css = "p, li, a, td, div { " + "; ".join(f"x-{number}: {'y' * 90}" for number in range(3)) + " }"
     faults = check_theme("own", [make_theme({"style.css": css})])
-    assert [f"may have {SPECIMEN_LIMIT // 1000}" in fault.sentence for fault in faults] == [True]
+    assert [f"may have {SAMPLE_ISSUE_LIMIT // 1000}" in fault.sentence for fault in faults] == [True]
 
 
 def test_a_file_that_is_too_large_or_no_text_is_a_fault(make_theme: MakeTheme) -> None:

@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from newsletter.models import Batch, BatchState, Delivery, DeliveryStatus, Issue
 from newsletter.providers.base import Outcome, OutcomeKind, Provider
-from newsletter.sending.batch import ClaimedBatch, claim_batch, release_claims_of_the_dead, worker_name
+from newsletter.sending.batch import ClaimedBatch, claim_batch, release_stale_claims, worker_name
 from newsletter.sending.post import record_outcome
 from subscribers.models import Subscription, SubscriptionState, SuppressionReason
 from subscribers.suppression import suppress_addresses
@@ -165,13 +165,13 @@ def test_a_paused_issue_gives_no_batches(under_way: Issue, provider: Provider) -
 
 def test_claims_of_a_process_that_is_gone_are_free_at_once(under_way: Issue, provider: Provider) -> None:
     claim(provider)
-    assert release_claims_of_the_dead() == 1  # this very process holds it, and a process that starts holds nothing
+    assert release_stale_claims() == 1  # this very process holds it, and a process that starts holds nothing
     Batch.objects.update(
         claimed_by=worker_name().rpartition(":")[0] + ":1", lease_until=timezone.now() + datetime.timedelta(hours=1)
     )
-    assert release_claims_of_the_dead() == 0  # process 1 runs on every machine
+    assert release_stale_claims() == 0  # process 1 runs on every machine
     Batch.objects.update(claimed_by="another-machine:999999")
-    assert release_claims_of_the_dead() == 0
+    assert release_stale_claims() == 0
 
 
 def test_the_database_refuses_a_batch_under_way_without_its_bytes(under_way: Issue) -> None:

@@ -16,7 +16,7 @@ from newsletter.models import Issue
 from newsletter.providers.base import Provider
 from newsletter.sandbox import SandboxServer
 from newsletter.sending.message import FIELD_VALUES, merge_values
-from newsletter.sending.readers import as_reader
+from newsletter.sending.recipients import as_recipient
 from newsletter.sending.test_mail import send_test
 from subscribers.models import Subscriber
 from tests.people import ADA, ada, make_reader
@@ -100,7 +100,7 @@ def test_a_test_mail_greets_nobody_by_name(greeted: Issue, provider: Provider, s
 @pytest.mark.django_db
 def test_a_field_that_is_no_more_leaves_its_fallback() -> None:
     merges = {"m1": {"field": "shoe_size", "fallback": "well shod"}}
-    assert merge_values(merges, as_reader(ada())) == {"m1": "well shod"}
+    assert merge_values(merges, as_recipient(ada())) == {"m1": "well shod"}
 
 
 @pytest.mark.django_db
@@ -108,7 +108,7 @@ def test_a_name_stands_on_one_line() -> None:
     reader = ada()
     reader.subscriber.first_name = "Ada\r\n\r\nBuy now"
     merges = {"m1": {"field": "first_name", "fallback": "there"}}
-    assert merge_values(merges, as_reader(reader)) == {"m1": "Ada Buy now"}
+    assert merge_values(merges, as_recipient(reader)) == {"m1": "Ada Buy now"}
 
 
 def test_every_field_that_editors_may_write_has_a_value() -> None:

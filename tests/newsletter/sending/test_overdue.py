@@ -13,10 +13,11 @@ from newsletter import worker
 from newsletter.models import Batch, BatchState, Issue, IssueStatus, WorkerHeartbeat
 from newsletter.providers.base import Provider
 from newsletter.sending import schedule as schedule_module
-from newsletter.sending.absence import hold_what_was_under_way
 from newsletter.sending.batch import claim_batch
 from newsletter.sending.control import pause_issue, resume_issue
-from newsletter.sending.reconcile import hold_the_hopeless
+from newsletter.sending.downtime import hold_after_downtime
+from newsletter.sending.provider_outage import follow_provider_outages
+from newsletter.sending.reconcile import hold_expired
 from newsletter.sending.schedule import (
     renew_instants,
     schedule_issue,
@@ -24,7 +25,6 @@ from newsletter.sending.schedule import (
     start_due_issues,
     unschedule_issue,
 )
-from newsletter.sending.standstill import pause_or_go_on
 from tests import people
 from tests.publications import address_everybody, post_everything, start_sending
 
@@ -106,8 +106,8 @@ def test_a_send_that_waited_for_its_provider_in_a_restored_database_does_not_go_
 ) -> None:
     Issue.objects.update(status=IssueStatus.PAUSED, waits_for_provider=True, hold_reason="The quota is used up.")
     last_seen(datetime.timedelta(days=3))
-    assert hold_what_was_under_way() == 1
-    pause_or_go_on((provider,))
+    assert hold_after_downtime() == 1
+    follow_provider_outages((provider,))
     under_way.refresh_from_db()
     assert under_way.status == IssueStatus.PAUSED
     assert "restored from a backup" in under_way.hold_reason
@@ -117,7 +117,7 @@ def test_a_send_that_waited_for_its_provider_in_a_restored_database_does_not_go_
 def test_a_worker_that_was_away_for_a_moment_goes_on(under_way: Issue, ago: datetime.timedelta | None) -> None:
     if ago:
         last_seen(ago)
-    assert hold_what_was_under_way() == 0
+    assert hold_after_downtime() == 0
 
 
 def test_a_batch_that_a_backup_shows_as_claimed_long_ago_is_held_and_not_posted(
@@ -126,7 +126,7 @@ def test_a_batch_that_a_backup_shows_as_claimed_long_ago_is_held_and_not_posted(
     claim_batch(provider)
     long_ago = timezone.now() - datetime.timedelta(days=2)
     Batch.objects.update(first_attempt_at=long_ago, last_attempt_at=long_ago, lease_until=long_ago)
-    hold_the_hopeless((provider,))
+    hold_expired((provider,))
     assert post_everything(provider) == 0
     assert Batch.objects.get().state == BatchState.HELD
 

@@ -12,12 +12,12 @@ from django.utils import timezone
 
 from newsletter.models import Batch, BatchState, Delivery, DeliveryStatus, Issue, IssueStatus
 from newsletter.providers.base import Fate, MessageResult, Outcome, OutcomeKind, Provider, carrier_of
-from newsletter.receipts.statistics import report_of
+from newsletter.reports.statistics import report_of
 from newsletter.sending import post as post_module
-from newsletter.sending.batch import claim_batch, release_claims_of_the_dead
+from newsletter.sending.batch import claim_batch, release_stale_claims
 from newsletter.sending.control import cancel_issue, finish_issues, resume_issue
 from newsletter.sending.post import post_next, record_outcome
-from newsletter.sending.reconcile import NOT_REPEATABLE, count_as_sent, hold_the_hopeless, send_again
+from newsletter.sending.reconcile import NOT_REPEATABLE, count_as_sent, hold_expired, send_again
 from newsletter.sending.retry import count_failed, retry_failed
 from tests import people
 from tests.mail_server import DROP, MailFault, MailServer, connect_to, running_mail_server
@@ -122,7 +122,7 @@ def test_a_worker_that_is_killed_in_the_middle_repeats_nobody_and_its_readers_ar
     # Its post went half-way, and the process ended before anything was written down.
     provider.post_batch(claimed.body, key=claimed.key, size=claimed.size)
     Batch.objects.update(claimed_by=Batch.objects.get().claimed_by.rpartition(":")[0] + ":999999999")
-    assert release_claims_of_the_dead() == 1
+    assert release_stale_claims() == 1
     assert post_everything(provider) == 0
     held = Batch.objects.get()
     assert (held.state, held.reason) == (BatchState.HELD, NOT_REPEATABLE)
@@ -131,7 +131,7 @@ def test_a_worker_that_is_killed_in_the_middle_repeats_nobody_and_its_readers_ar
 
 
 @pytest.mark.parametrize(
-    "step", [post_everything, lambda provider: hold_the_hopeless((provider,))], ids=["claiming", "holding"]
+    "step", [post_everything, lambda provider: hold_expired((provider,))], ids=["claiming", "holding"]
 )
 def test_a_clock_that_was_set_back_makes_nothing_fit_to_be_sent_again(
     under_way: Issue, provider: Provider, mail_server: MailServer, step: Callable[[Provider], object]
@@ -154,7 +154,7 @@ def test_what_a_slow_worker_knows_settles_a_batch_that_was_held_meanwhile(
     outcome = provider.post_batch(slow.body, key=slow.key, size=slow.size)
     assert len(mail_server.mails) == cut
     Batch.objects.update(lease_until=timezone.now())
-    hold_the_hopeless((provider,))
+    hold_expired((provider,))
     assert Batch.objects.get().state == BatchState.HELD
     record_outcome(slow, outcome)
     mail_server.faults.clear()
@@ -168,7 +168,7 @@ def test_a_decision_of_a_person_outranks_what_a_slow_worker_says_later(under_way
     slow = claim_batch(provider)
     assert slow is not None
     Batch.objects.update(lease_until=timezone.now())
-    hold_the_hopeless((provider,))
+    hold_expired((provider,))
     count_as_sent(Batch.objects.get(), by="Edda")
     record_outcome(slow, Outcome(kind=OutcomeKind.LATER, reason="No connection."))
     assert report_of(under_way).accepted == len(READERS)
@@ -280,7 +280,7 @@ def test_a_database_that_fails_before_a_post_leaves_nobody_in_doubt(
         raise OperationalError("database is locked")
 
     with monkeypatch.context() as patch:
-        patch.setattr(post_module, "take_slot", locked)
+        patch.setattr(post_module, "take_permit", locked)
         with pytest.raises(OperationalError):
             post_next((provider,))
     assert Batch.objects.get().state == BatchState.READY

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from django.db import IntegrityError, connection, transaction
 
-from newsletter.configuration import PROJECT_ROOT
-from newsletter.models import Batch, Delivery, Edition, Issue, Receipt
+from newsletter.config.configuration import PROJECT_ROOT
+from newsletter.models import Batch, Delivery, Edition, Event, Issue
 from tests import people
 from tests.publications import address_everybody, make_issue, start_sending
 
@@ -40,7 +40,7 @@ def test_partitioned_deliveries_take_old_and_new_issues_and_nobody_twice(issue: 
 def test_partitioned_receipts_keep_one_row_for_an_event() -> None:
     partition()
     for _ in range(2):
-        Receipt.objects.bulk_create(
-            [Receipt(provider="resend", event_id="e-1", kind="k", body="{}")], ignore_conflicts=True
+        Event.objects.bulk_create(
+            [Event(provider="resend", event_id="e-1", kind="k", body="{}")], ignore_conflicts=True
         )
-    assert Receipt.objects.count() == 1
+    assert Event.objects.count() == 1

@@ -16,19 +16,19 @@ from django.utils import timezone
 
 from newsletter.models import Batch, BatchState, Delivery, DeliveryStatus, Edition, Issue, IssueStatus
 from newsletter.providers.base import Outcome, OutcomeKind, Provider
-from newsletter.providers.flow import LONGEST_REST, take_slot
-from newsletter.receipts.statistics import report_of
+from newsletter.providers.throttle import LONGEST_REST, take_permit
+from newsletter.reports.statistics import report_of
 from newsletter.sandbox import Fault, SandboxServer
 from newsletter.sending import post as post_module
-from newsletter.sending.address import address_next
 from newsletter.sending.batch import claim_batch
 from newsletter.sending.control import cancel_issue, finish_issues, pause_issue, resume_issue
+from newsletter.sending.expand import expand_next
 from newsletter.sending.post import post_next, record_outcome
 from newsletter.sending.reconcile import (
     CANCELLED_IN_DOUBT,
     NotInDoubt,
     count_as_sent,
-    hold_the_hopeless,
+    hold_expired,
     send_again,
     settle_proven,
 )
@@ -283,7 +283,7 @@ def test_doubt_in_a_cancelled_issue_is_held_and_named(under_way: Issue, provider
         record_outcome(claimed, Outcome(kind=OutcomeKind.UNKNOWN, reason="No answer."))
     cancel_issue(under_way, by="Edda")
     Batch.objects.filter(state=BatchState.CLAIMED).update(lease_until=timezone.now())
-    hold_the_hopeless((provider,))
+    hold_expired((provider,))
     held = Batch.objects.get(pk=claimed.pk)
     assert (held.state, held.reason) == (BatchState.HELD, CANCELLED_IN_DOUBT)
     with pytest.raises(NotInDoubt):
@@ -297,7 +297,7 @@ def test_doubt_in_a_paused_issue_is_held_when_the_key_expires(under_way: Issue, 
     record_outcome(claimed, Outcome(kind=OutcomeKind.UNKNOWN, reason="No answer."))
     pause_issue(under_way, by="Edda", reason="Lunch.")
     Batch.objects.filter(pk=claimed.pk).update(first_attempt_at=timezone.now() - provider.key_lifetime)
-    hold_the_hopeless((provider,))
+    hold_expired((provider,))
     assert Batch.objects.get(pk=claimed.pk).state == BatchState.HELD
 
 
@@ -307,7 +307,7 @@ def test_a_proof_that_comes_after_the_decision_to_send_again_stops_it(
     sandbox.plan(Fault("reset", after_commit=True))
     post_everything(provider)
     Batch.objects.filter(state=BatchState.UNKNOWN).update(first_attempt_at=timezone.now() - provider.key_lifetime)
-    hold_the_hopeless((provider,))
+    hold_expired((provider,))
     held = Batch.objects.get(state=BatchState.HELD)
     send_again(held, by="Edda")
     Delivery.objects.filter(pk=held.first_delivery).update(delivered_at=timezone.now())
@@ -335,7 +335,7 @@ def test_an_answer_that_comes_late_settles_a_batch_that_was_held(under_way: Issu
     Batch.objects.filter(pk=late.pk).update(
         lease_until=timezone.now(), first_attempt_at=timezone.now() - provider.key_lifetime
     )
-    hold_the_hopeless((provider,))
+    hold_expired((provider,))
     record_outcome(late, answer)
     assert Batch.objects.get(pk=late.pk).state == BatchState.ACCEPTED
     assert report_of(under_way).accepted == 3
@@ -372,7 +372,7 @@ def test_a_cancel_is_whole_or_not_at_all(under_way: Issue, monkeypatch: pytest.M
 def test_a_cancel_while_addressing_counts_everybody(issue: Issue) -> None:
     people.many_readers(5, issue.newsletter)
     start_sending(issue)
-    address_next(2, chunk=2)
+    expand_next(2, chunk=2)
     cancel_issue(issue, by="Edda")
     assert report_of(issue).skipped == 2
     assert issue.excluded == {"cancelled_before_their_turn": 3}
@@ -431,9 +431,9 @@ def test_a_batch_that_waits_for_its_slot_when_the_send_is_stopped_does_not_go_ou
 
     def stopped_while_it_waits(provider: Provider) -> Any:
         stop(issue, by="Edda", reason="A wrong link.")
-        return take_slot(provider)
+        return take_permit(provider)
 
-    monkeypatch.setattr(post_module, "take_slot", stopped_while_it_waits)
+    monkeypatch.setattr(post_module, "take_permit", stopped_while_it_waits)
     post_everything(provider)
     assert not sandbox.ledger.mails_to(people.ADA, time.time())
     assert Delivery.objects.get().status == DeliveryStatus.PENDING
@@ -449,10 +449,10 @@ def test_who_leaves_while_a_batch_waits_for_its_slot_is_left_out_and_nobody_else
 
     def left_while_it_waits(provider: Provider) -> Any:
         Subscription.objects.filter(pk=ada.pk).update(state=SubscriptionState.UNSUBSCRIBED, ended_at=timezone.now())
-        slot = take_slot(provider)
-        return slot and dataclasses.replace(slot, waited=2.0)
+        permit = take_permit(provider)
+        return permit and dataclasses.replace(permit, waited=2.0)
 
-    monkeypatch.setattr(post_module, "take_slot", left_while_it_waits)
+    monkeypatch.setattr(post_module, "take_permit", left_while_it_waits)
     post_everything(provider)
     let_time_pass(2)
     post_everything(provider)
@@ -469,7 +469,7 @@ def test_a_batch_whose_slot_others_took_has_its_turn_a_second_later(
     start_sending(issue)
     address_everybody()
     Batch.objects.update(attempts=others)
-    monkeypatch.setattr(post_module, "take_slot", lambda provider: None)
+    monkeypatch.setattr(post_module, "take_permit", lambda provider: None)
     assert post_next((provider,))
     batch = Batch.objects.get()
     assert batch.state == BatchState.READY

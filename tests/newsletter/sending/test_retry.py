@@ -10,11 +10,11 @@ import pytest
 from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
-from newsletter.models import Batch, BatchState, Delivery, DeliveryStatus, Issue, IssueStatus, WrongStatus
-from newsletter.providers.base import Provider, SignedReceipt
-from newsletter.providers.flow import LONGEST_REST
-from newsletter.receipts.apply import ARRIVED_AFTER_ALL, apply_receipts
-from newsletter.receipts.inbox import store_receipt
+from newsletter.events.apply import ARRIVED_AFTER_ALL, apply_events
+from newsletter.events.inbox import store_event
+from newsletter.models import Batch, BatchState, Delivery, DeliveryStatus, InvalidTransition, Issue, IssueStatus
+from newsletter.providers.base import Provider, SignedEvent
+from newsletter.providers.throttle import LONGEST_REST
 from newsletter.sandbox import Fault, SandboxServer
 from newsletter.sending.control import finish_issues, pause_issue
 from newsletter.sending.reconcile import settle_proven
@@ -82,7 +82,7 @@ def test_who_left_since_is_skipped(refused: Issue, provider: Provider) -> None:
 
 def test_pressed_twice_they_are_tried_once(refused: Issue) -> None:
     retry_failed(refused, by="Edda")
-    with pytest.raises(WrongStatus, match="Nobody is left"):
+    with pytest.raises(InvalidTransition, match="Nobody is left"):
         retry_failed(refused, by="Edda")
 
 
@@ -102,7 +102,7 @@ def test_a_paused_issue_stays_paused(refused: Issue, provider: Provider) -> None
 
 
 def test_a_draft_has_nobody_to_try_again(issue: Issue) -> None:
-    with pytest.raises(WrongStatus, match="nobody is tried again"):
+    with pytest.raises(InvalidTransition, match="nobody is tried again"):
         retry_failed(issue, by="Edda")
 
 
@@ -145,9 +145,9 @@ def tell(kind: str, delivery: Delivery, provider: Provider, **data: object) -> N
             **data,
         },
     }
-    signed = SignedReceipt(event_id=f"msg_{uuid.uuid4().hex}", body=json.dumps(body))
-    store_receipt(provider.name, signed)
-    apply_receipts(provider)
+    signed = SignedEvent(event_id=f"msg_{uuid.uuid4().hex}", body=json.dumps(body))
+    store_event(provider.name, signed)
+    apply_events(provider)
 
 
 def copies(sandbox: SandboxServer) -> list[int]:
@@ -226,5 +226,5 @@ def test_who_was_reached_although_the_mail_is_said_to_have_failed_is_not_mailed_
 ) -> None:
     tell("email.delivered", given_up, provider)
     assert count_failed(Issue.objects.get()) == 0
-    with pytest.raises(WrongStatus, match="Nobody is left"):
+    with pytest.raises(InvalidTransition, match="Nobody is left"):
         retry_failed(Issue.objects.get(), by="Edda")

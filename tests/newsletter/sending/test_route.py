@@ -8,17 +8,17 @@ from collections.abc import Iterator
 import pytest
 from django.utils import timezone
 
-from newsletter.models import Batch, BatchState, Delivery, Issue, IssueStatus, ProviderFlow, Standing
+from newsletter.models import Availability, Batch, BatchState, Delivery, Issue, IssueStatus, ProviderThrottle
 from newsletter.providers.base import Outcome, OutcomeKind, Provider, carrier_of
-from newsletter.providers.flow import LONGEST_REST, look
-from newsletter.providers.resend import ResendProvider
-from newsletter.receipts.statistics import report_of
+from newsletter.providers.resend.provider import ResendProvider
+from newsletter.providers.throttle import LONGEST_REST, look
+from newsletter.reports.statistics import report_of
 from newsletter.sandbox import Fault, SandboxServer
 from newsletter.sending.batch import claim_batch
 from newsletter.sending.control import resume_issue
 from newsletter.sending.post import post_next, record_outcome
-from newsletter.sending.reconcile import hold_the_hopeless
-from newsletter.sending.standstill import pause_or_go_on
+from newsletter.sending.provider_outage import follow_provider_outages
+from newsletter.sending.reconcile import hold_expired
 from tests import people
 from tests.mail_server import MailFault, MailServer, connect_to, running_mail_server
 from tests.publications import address_everybody, let_time_pass, make_issue, start_sending
@@ -46,10 +46,10 @@ def under_way(issue: Issue) -> Issue:
 
 def break_flow(provider: Provider) -> None:
     far = timezone.now() + datetime.timedelta(minutes=4)
-    ProviderFlow.objects.update_or_create(
+    ProviderThrottle.objects.update_or_create(
         provider=provider.name,
         account=provider.account,
-        defaults={"failures": 5, "broken_at": timezone.now(), "rests_until": far, "reason": "No answer."},
+        defaults={"failures": 5, "circuit_opened_at": timezone.now(), "rests_until": far, "reason": "No answer."},
     )
 
 
@@ -96,7 +96,7 @@ def test_what_the_first_is_known_not_to_have_taken_goes_to_the_second_under_a_ne
     sandbox.plan(Fault("invalid_api_key"))
     assert post_next(route)
     refused = Batch.objects.filter(state=BatchState.READY, attempts=1).get()
-    assert look(route[0]).standing is Standing.HALTED
+    assert look(route[0]).standing is Availability.HALTED
     under_way.refresh_from_db()
     assert under_way.status == IssueStatus.SENDING, "somebody else carries it"
     post_all(route)
@@ -133,7 +133,7 @@ def test_doubt_at_a_provider_that_is_not_in_the_route_any_more_is_held(
     claimed = claim_batch(route[0])
     assert claimed is not None
     record_outcome(claimed, Outcome(kind=OutcomeKind.UNKNOWN, reason="No answer."))
-    hold_the_hopeless(route[1:])
+    hold_expired(route[1:])
     held = Batch.objects.get(pk=claimed.pk)
     assert (held.state, "out by resend" in held.reason) == (BatchState.HELD, True)
 
@@ -146,11 +146,11 @@ def test_a_days_quota_pauses_every_send_until_midnight_and_then_they_go_on_by_th
     sandbox.plan(Fault("daily_quota_exceeded"))
     assert post_next(only)
     assert {issue.status for issue in Issue.objects.all()} == {IssueStatus.PAUSED}
-    pause_or_go_on(only)
+    follow_provider_outages(only)
     other.refresh_from_db()
     assert (other.status, "daily_quota_exceeded" in other.hold_reason) == (IssueStatus.PAUSED, True)
     let_time_pass(86_400 + 60)
-    pause_or_go_on(only)
+    follow_provider_outages(only)
     assert {issue.status for issue in Issue.objects.all()} == {IssueStatus.SENDING}
     post_all(only)
     assert report_of(under_way).accepted == 30
@@ -176,11 +176,11 @@ def test_one_who_resumes_one_send_after_a_months_quota_lets_all_go_on(
     sandbox.plan(Fault("monthly_quota_exceeded"))
     assert post_next(only)
     let_time_pass(40 * 86_400)
-    pause_or_go_on(only)
+    follow_provider_outages(only)
     under_way.refresh_from_db()
     assert under_way.status == IssueStatus.PAUSED
     resume_issue(under_way, by="Edda", reason="The plan is larger now.")
-    pause_or_go_on(only)
+    follow_provider_outages(only)
     assert {issue.status for issue in Issue.objects.all()} == {IssueStatus.SENDING}
 
 
@@ -195,7 +195,7 @@ def test_doubt_under_a_key_that_is_another_now_is_held_since_another_team_would_
     taken = claim_batch(other[0])
     assert taken is not None
     assert taken.pk != claimed.pk
-    hold_the_hopeless(other)
+    hold_expired(other)
     held = Batch.objects.get(pk=claimed.pk)
     assert (held.state, "under another key" in held.reason) == (BatchState.HELD, True)
 
@@ -208,7 +208,7 @@ def test_doubt_from_before_accounts_were_noted_is_held_and_posted_by_nobody(
     record_outcome(claimed, Outcome(kind=OutcomeKind.UNKNOWN, reason="No answer."))
     Batch.objects.filter(pk=claimed.pk).update(provider="resend", not_before=timezone.now())
     post_all(route)
-    hold_the_hopeless(route)
+    hold_expired(route)
     held = Batch.objects.get(pk=claimed.pk)
     assert (held.state, held.attempts) == (BatchState.HELD, 1)
     assert "a key or login that was not noted" in held.reason
@@ -222,7 +222,7 @@ def test_a_mail_server_that_wants_a_login_after_all_leaves_the_rest_to_the_next(
     turned = (route[1], route[0])
     post_all(turned)
     under_way.refresh_from_db()
-    assert (under_way.status, look(route[1]).standing) == (IssueStatus.SENDING, Standing.HALTED)
+    assert (under_way.status, look(route[1]).standing) == (IssueStatus.SENDING, Availability.HALTED)
     assert len(mail_server.recipients()) == 1
     assert sandbox.ledger.summary()["recipients"] == 29
     assert report_of(under_way).accepted == 30

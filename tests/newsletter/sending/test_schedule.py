@@ -13,7 +13,7 @@ from django.db import IntegrityError, connection, transaction
 from django.utils import timezone
 
 from newsletter.content.store import IssueIsClosed, save_content
-from newsletter.models import TRANSITIONS, Edition, Issue, IssueStatus, IssueTransition, WrongStatus
+from newsletter.models import TRANSITIONS, Edition, InvalidTransition, Issue, IssueStatus, IssueTransition
 from newsletter.preflight import Severity
 from newsletter.sending import schedule as schedule_module
 from newsletter.sending.check import findings_of
@@ -209,7 +209,7 @@ def test_send_now_works_for_a_scheduled_issue_too(ready: Issue) -> None:
 def test_pressed_twice_it_starts_once(ready: Issue) -> None:
     send_now(ready, by="Edda")
     again = Issue.objects.get(pk=ready.pk)
-    with pytest.raises(WrongStatus, match="sending, so it cannot"):
+    with pytest.raises(InvalidTransition, match="sending, so it cannot"):
         send_now(again, by="Edda")
     assert IssueTransition.objects.count() == 1
 
@@ -217,7 +217,7 @@ def test_pressed_twice_it_starts_once(ready: Issue) -> None:
 def test_a_stale_object_does_not_move_an_issue_that_has_moved(ready: Issue) -> None:
     stale = Issue.objects.get(pk=ready.pk)
     send_now(ready, by="Edda")
-    with pytest.raises(WrongStatus):
+    with pytest.raises(InvalidTransition):
         schedule(stale)
 
 
@@ -279,7 +279,7 @@ def test_what_was_looked_at_is_what_send_now_starts(ready: Issue) -> None:
     schedule(ready)
     seen = Issue.objects.get(pk=ready.pk)
     unschedule_issue(ready, by="Emma")
-    with pytest.raises(WrongStatus, match="draft by now"):
+    with pytest.raises(InvalidTransition, match="draft by now"):
         send_now(seen, by="Edda")
 
 
@@ -297,7 +297,7 @@ def test_what_was_saved_since_somebody_looked_is_not_what_they_confirmed(ready: 
 
 
 def test_a_draft_cannot_be_resumed(ready: Issue) -> None:
-    with pytest.raises(WrongStatus):
+    with pytest.raises(InvalidTransition):
         resume_issue(ready, by="Edda")
 
 
@@ -314,7 +314,7 @@ def test_of_two_who_press_at_the_same_moment_one_wins() -> None:
         try:
             send_now(mine, by="Edda")
             results.append("started")
-        except WrongStatus:
+        except InvalidTransition:
             results.append("refused")
         finally:
             connection.close()
@@ -331,7 +331,7 @@ def in_status(issue: Issue, status: str) -> Issue:
     """Put an issue into any state, past all arrows, as a test's starting point."""
     changes: dict[str, Any] = {"status": status, "edition": freeze_edition(issue)}
     now = timezone.now()
-    changes |= {"scheduled_at": now, "started_at": now, "addressed_at": now, "finished_at": now}
+    changes |= {"scheduled_at": now, "started_at": now, "expanded_at": now, "finished_at": now}
     Issue.objects.filter(pk=issue.pk).update(**changes)
     issue.refresh_from_db()
     return issue
@@ -346,7 +346,7 @@ def test_an_issue_moves_along_the_arrows_of_the_table_and_no_others(issue: Issue
         step = IssueTransition.objects.get()
         assert (issue.status, step.source, step.target, step.by) == (target, source, target, "Edda")
     else:
-        with pytest.raises(WrongStatus):
+        with pytest.raises(InvalidTransition):
             issue.move(target, by="Edda")
         assert not IssueTransition.objects.exists()
 
@@ -381,5 +381,5 @@ def test_a_cancelled_send_is_over(ready: Issue) -> None:
     send_now(ready, by="Edda")
     cancel_issue(ready, by="Edda", reason="Wrong issue.")
     assert ready.finished_at
-    with pytest.raises(WrongStatus, match="cancelled"):
+    with pytest.raises(InvalidTransition, match="cancelled"):
         resume_issue(ready, by="Edda")

@@ -14,7 +14,7 @@ from newsletter.content.document import SectionContent
 from newsletter.content.store import save_content
 from newsletter.models import Delivery, Edition, Issue
 from newsletter.providers.base import Provider
-from newsletter.receipts.statistics import report_of
+from newsletter.reports.statistics import report_of
 from newsletter.sandbox import Fault, SandboxServer
 from newsletter.sending.test_mail import TestMailRefused, send_test
 from subscribers.models import SuppressionReason

@@ -19,14 +19,14 @@ from newsletter.models import (
     BatchState,
     Delivery,
     DeliveryStatus,
+    InvalidTransition,
     Issue,
     IssueStatus,
-    LookUp,
-    Verdict,
-    WrongStatus,
+    ProviderSearch,
+    SearchResult,
 )
 from newsletter.providers.base import Provider
-from newsletter.providers.flow import lift_halts
+from newsletter.providers.throttle import clear_suspensions
 from newsletter.sandbox import SandboxServer
 from newsletter.sending.batch import claim_batch
 from newsletter.sending.control import pause_issue
@@ -93,7 +93,7 @@ def test_the_same_words_reach_everybody_after_an_undo(sent_now: Issue, provider:
 def test_once_a_worker_has_a_batch_it_is_too_late(sent_now: Issue, provider: Provider) -> None:
     let_the_minute_pass()
     assert claim_batch(provider)
-    with pytest.raises(WrongStatus, match="cannot be undone any more"):
+    with pytest.raises(InvalidTransition, match="cannot be undone any more"):
         undo_send(sent_now, by="Edda")
     sent_now.refresh_from_db()
     assert sent_now.status == IssueStatus.SENDING
@@ -102,17 +102,23 @@ def test_once_a_worker_has_a_batch_it_is_too_late(sent_now: Issue, provider: Pro
 
 def test_what_was_looked_up_was_in_doubt_and_keeps_its_proof(sent_now: Issue) -> None:
     now = timezone.now()
-    LookUp.objects.create(
-        batch=Batch.objects.get(), attempts=1, since=now, until=now, by="Edda", verdict=Verdict.ABSENT, finished_at=now
+    ProviderSearch.objects.create(
+        batch=Batch.objects.get(),
+        attempts=1,
+        since=now,
+        until=now,
+        by="Edda",
+        result=SearchResult.ABSENT,
+        finished_at=now,
     )
     assert not nothing_is_out(sent_now)
-    with pytest.raises(WrongStatus, match="had to be looked for"):
+    with pytest.raises(InvalidTransition, match="had to be looked for"):
         undo_send(sent_now, by="Edda")
-    assert LookUp.objects.exists()
+    assert ProviderSearch.objects.exists()
 
 
 def test_a_draft_has_nothing_to_undo(issue: Issue) -> None:
-    with pytest.raises(WrongStatus, match="nothing to undo"):
+    with pytest.raises(InvalidTransition, match="nothing to undo"):
         undo_send(issue, by="Edda")
 
 
@@ -166,7 +172,7 @@ def undo_one(barrier: threading.Barrier, results: dict[str, bool], issue: Issue)
         barrier.wait()
         undo_send(issue, by="Edda")
         results["undone"] = True
-    except WrongStatus:
+    except InvalidTransition:
         results["undone"] = False
     finally:
         connection.close()
@@ -196,7 +202,7 @@ def test_a_paused_send_of_which_mails_are_out_cannot_be_undone(sent_now: Issue, 
     post_everything(provider)
     pause_issue(sent_now, by="Edda", reason="Wait!")
     assert not nothing_is_out(sent_now)
-    with pytest.raises(WrongStatus, match="cannot be undone any more"):
+    with pytest.raises(InvalidTransition, match="cannot be undone any more"):
         undo_send(sent_now, by="Edda")
     sent_now.refresh_from_db()
     assert sent_now.status == IssueStatus.PAUSED
@@ -220,7 +226,7 @@ def test_a_send_that_the_provider_refused_can_be_undone_mended_and_sent(
     assert sent_now.status == IssueStatus.PAUSED
     undo_send(sent_now, by="Edda")
     sandbox.configure(api_key="re_sandbox")
-    lift_halts(by="Edda")
+    clear_suspensions(by="Edda")
     save_content(sent_now, content(subject="Corrected"), by="Edda")
     send_now(sent_now, by="Edda")
     address_everybody()
@@ -232,20 +238,20 @@ def test_a_send_that_the_provider_refused_can_be_undone_mended_and_sent(
 @pytest.mark.parametrize("state", [BatchState.CLAIMED, BatchState.UNKNOWN, BatchState.HELD, BatchState.ACCEPTED])
 def test_what_is_or_may_be_out_cannot_be_undone(sent_now: Issue, state: BatchState) -> None:
     Batch.objects.update(state=state, payload=b"frozen")
-    with pytest.raises(WrongStatus, match="cannot be undone any more"):
+    with pytest.raises(InvalidTransition, match="cannot be undone any more"):
         undo_send(sent_now, by="Edda")
 
 
 def test_what_a_person_sent_again_in_doubt_cannot_be_undone(sent_now: Issue) -> None:
     Batch.objects.update(may_be_out=True)
     assert not nothing_is_out(sent_now)
-    with pytest.raises(WrongStatus, match="cannot be undone any more"):
+    with pytest.raises(InvalidTransition, match="cannot be undone any more"):
         undo_send(sent_now, by="Edda")
 
 
 def test_a_receipt_outranks_a_batch_that_seems_not_to_be_out(sent_now: Issue) -> None:
     Delivery.objects.update(delivered_at=timezone.now())
-    with pytest.raises(WrongStatus, match="cannot be undone any more"):
+    with pytest.raises(InvalidTransition, match="cannot be undone any more"):
         undo_send(sent_now, by="Edda")
     assert Delivery.objects.count() == 1
 
@@ -253,6 +259,6 @@ def test_a_receipt_outranks_a_batch_that_seems_not_to_be_out(sent_now: Issue) ->
 def test_of_two_tabs_the_second_is_told_that_it_is_a_draft(sent_now: Issue) -> None:
     other_tab = Issue.objects.get(pk=sent_now.pk)
     undo_send(sent_now, by="Edda")
-    with pytest.raises(WrongStatus, match="is draft; there is nothing to undo"):
+    with pytest.raises(InvalidTransition, match="is draft; there is nothing to undo"):
         undo_send(other_tab, by="Edda")
     assert sent_now.transitions.count() == 2

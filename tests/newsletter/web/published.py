@@ -19,7 +19,7 @@ def publish(slug: str = "issue-1", newsletter: Newsletter | None = None, *, week
     day = FIRST_DAY + datetime.timedelta(weeks=week)
     issue = start_sending(make_issue(slug, newsletter, **{"date": day, **changes}))
     moment = datetime.datetime.combine(day, datetime.time(6), tzinfo=datetime.UTC)
-    issue.move(IssueStatus.SENT, by="tests", started_at=moment, addressed_at=moment, finished_at=moment)
+    issue.move(IssueStatus.SENT, by="tests", started_at=moment, expanded_at=moment, finished_at=moment)
     return issue
 
 

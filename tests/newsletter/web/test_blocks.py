@@ -8,7 +8,7 @@ import itertools
 import pytest
 from django.test import Client
 
-from newsletter.rendering.specimen import BLOCKS, PICTURE, specimen
+from newsletter.rendering.sample_issue import BLOCKS, PICTURE, sample_issue
 from tests.newsletter.web.published import html_of, parse_xml, publish, see, words
 
 pytestmark = pytest.mark.django_db
@@ -18,7 +18,7 @@ ISSUE, FEED = "/harbour-notes/issues/issue-1/", "/harbour-notes/feed.atom"
 
 
 def test_every_block_is_on_the_page_as_what_it_is(client: Client) -> None:
-    publish(sections=specimen().sections)
+    publish(sections=sample_issue().sections)
     page = see(client, ISSUE)
     assert words(page, "//article//section[@class='story']/h3/a") == [
         story.title for story in BLOCKS["stories"].stories
@@ -36,19 +36,19 @@ def test_every_block_is_on_the_page_as_what_it_is(client: Client) -> None:
 
 
 def test_a_sponsor_is_named_as_one_and_so_is_its_link(client: Client) -> None:
-    publish(sections=specimen().sections)
+    publish(sections=sample_issue().sections)
     assert words(see(client, ISSUE), "//aside[contains(@class, 'sponsor')]/p[1]") == ["Sponsor · Boje & Daughters"]
     assert words(see(client, ISSUE), "//a[@rel='sponsored']/@href") == ["https://rope.example/"]
 
 
 def test_a_sponsor_without_a_title_is_linked_by_its_name(client: Client) -> None:
-    publish(sections=(*specimen("stories").sections, dataclasses.replace(BLOCKS["sponsor"], title="")))
+    publish(sections=(*sample_issue("stories").sections, dataclasses.replace(BLOCKS["sponsor"], title="")))
     assert words(see(client, ISSUE), "//a[@rel='sponsored']") == ["Boje & Daughters"]
     assert words(see(client, ISSUE), "//a[@rel='sponsored']/@href") == ["https://rope.example/"]
 
 
 def test_a_merge_field_stands_as_its_fallback_where_everybody_reads(client: Client) -> None:
-    publish(sections=specimen().sections)
+    publish(sections=sample_issue().sections)
     for path in (ISSUE, FEED):
         body = client.get(path).content.decode()
         assert "Hello reader: the old slip" in body
@@ -56,7 +56,7 @@ def test_a_merge_field_stands_as_its_fallback_where_everybody_reads(client: Clie
 
 
 def test_pictures_wait_until_they_are_seen_and_learn_nothing_of_the_page(client: Client) -> None:
-    publish(sections=specimen().sections)
+    publish(sections=sample_issue().sections)
     pictures = see(client, ISSUE).xpath("//article//img")
     assert [picture.get("src") for picture in pictures] == [PICTURE, PICTURE]
     assert [picture.get("alt") for picture in pictures] == [BLOCKS["image"].alt, BLOCKS["sponsor"].alt]
@@ -69,7 +69,7 @@ def test_pictures_wait_until_they_are_seen_and_learn_nothing_of_the_page(client:
 
 
 def test_a_table_of_contents_leads_to_what_follows_it_and_stands_once(client: Client) -> None:
-    publish(sections=specimen("lead", "contents", "stories", "text", "links", "callout").sections)
+    publish(sections=sample_issue("lead", "contents", "stories", "text", "links", "callout").sections)
     page = see(client, ISSUE)
     assert page.xpath("//details") == []
     assert words(page, "//nav[h2='In this issue']//a") == [
@@ -83,14 +83,14 @@ def test_a_table_of_contents_leads_to_what_follows_it_and_stands_once(client: Cl
 
 
 def test_the_headings_of_a_page_are_in_order(client: Client) -> None:
-    publish(sections=specimen().sections)
+    publish(sections=sample_issue().sections)
     levels = [int(heading.tag[1]) for heading in see(client, ISSUE).xpath("//h1 | //h2 | //h3 | //h4")]
     assert levels[0] == 1
     assert all(below - above <= 1 for above, below in itertools.pairwise(levels))
 
 
 def test_every_block_is_in_the_feed(client: Client) -> None:
-    publish(sections=specimen().sections)
+    publish(sections=sample_issue().sections)
     entry = parse_xml(client.get(FEED)).find("{*}entry/{*}content").text
     text = " ".join(html_of(f"<meta charset='utf-8'><div>{entry}</div>".encode()).text_content().split())
     for said in ("A boat is never finished", "— Ines", "Tides to mind", "Book a day", "Sponsor · Boje", "Rope by the"):

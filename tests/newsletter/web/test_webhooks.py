@@ -12,7 +12,7 @@ from django.conf import settings
 from django.db import DatabaseError
 from django.test import Client
 
-from newsletter.models import Receipt
+from newsletter.models import Event
 from newsletter.web.webhooks import LARGEST_BODY
 
 URL = "/webhooks/resend/"
@@ -36,7 +36,7 @@ def post(body: bytes = BODY, *, content_type: str = "application/json", changes:
 def test_a_signed_event_is_stored_as_it_was_signed_and_answered_with_200() -> None:
     answer = post()
     assert (answer.status_code, answer.content) == (200, b"ok")
-    receipt = Receipt.objects.get()
+    receipt = Event.objects.get()
     assert (receipt.provider, receipt.event_id, receipt.kind) == ("resend", "msg_1", "email.delivered")
     assert receipt.body == BODY.decode()
 
@@ -44,7 +44,7 @@ def test_a_signed_event_is_stored_as_it_was_signed_and_answered_with_200() -> No
 @pytest.mark.django_db
 def test_a_replay_is_answered_with_200_and_stored_once() -> None:
     assert [post().status_code for _ in range(3)] == [200, 200, 200]
-    assert Receipt.objects.count() == 1
+    assert Event.objects.count() == 1
 
 
 @pytest.mark.django_db
@@ -56,7 +56,7 @@ def test_a_replay_is_answered_with_200_and_stored_once() -> None:
 def test_whatever_is_not_proved_gets_one_fixed_answer_and_is_not_stored(changes: dict[str, str]) -> None:
     answer = post(changes=changes)
     assert (answer.status_code, answer.content) == (400, b"The signature could not be verified.")
-    assert not Receipt.objects.exists()
+    assert not Event.objects.exists()
 
 
 @pytest.mark.django_db
@@ -70,7 +70,7 @@ def test_only_json_of_a_sane_size_is_read() -> None:
     assert post(content_type="multipart/form-data; boundary=x").status_code == 415
     assert post(b"[" + b" " * LARGEST_BODY + b"]").status_code == 413
     assert Client().get(URL).status_code == 405
-    assert not Receipt.objects.exists()
+    assert not Event.objects.exists()
 
 
 @pytest.mark.django_db
@@ -84,7 +84,7 @@ def test_an_event_that_could_not_be_stored_is_not_answered_with_200(monkeypatch:
     def fail(*_: object) -> None:
         raise DatabaseError("disk full")
 
-    monkeypatch.setattr("newsletter.web.webhooks.store_receipt", fail)
+    monkeypatch.setattr("newsletter.web.webhooks.store_event", fail)
     assert post().status_code == 500
 
 

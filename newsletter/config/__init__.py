@@ -1,0 +1,1 @@
+"""What an operator may set: the configuration, its environment, logging, system checks, tracing and failpoints."""

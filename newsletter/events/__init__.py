@@ -1,0 +1,1 @@
+"""What providers tell us: kept as it came, applied in sets, counted once."""

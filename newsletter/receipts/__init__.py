@@ -1,1 +1,0 @@
-"""What providers tell us: kept as it came, applied in sets, counted once. May import providers and models."""

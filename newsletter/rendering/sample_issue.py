@@ -1,0 +1,117 @@
+"""A sample_issue issue with every block, for looking at themes and checking them."""
+
+from __future__ import annotations
+
+import datetime
+
+from newsletter.content.document import IssueContent, SectionContent, SectionKind, StoryContent
+from newsletter.rendering.shapes import Masthead, RenderedIssue
+
+PICTURE = "https://pictures.example/slipway.png"
+"""No such host exists: programs show the words for it instead."""
+
+MASTHEAD = Masthead(
+    name="The Slipway",
+    site_url="https://slipway.example/",
+    archive_url="https://slipway.example/issues/",
+    postal_address="Slipway Press\n4 Boat Lane\nKinsale P17 XX00, Ireland",
+    sender_name="Cleo at The Slipway",
+    description="Small boats, mended well.",
+)
+WEB_URL = "https://slipway.example/issues/12/"
+
+STORIES = (
+    StoryContent(
+        title="A plank steamed for an hour bends without a crack",
+        url="https://news.example/steam",
+        source="Timber Notes",
+        body="Three yards timed it with the same oak. The rule of *an hour for each inch* held, but **only for green "
+        "wood**: what had dried for a year broke at the second rib.",
+    ),
+    StoryContent(
+        title="The quiet return of the copper rivet",
+        url="https://news.example/rivet",
+        source="Quayside",
+        body="Glue is quicker, and nobody can take it apart. A rivet costs a minute and lasts as long as the boat; "
+        "see the [table of sizes](https://news.example/sizes), or measure with `gauge --metric`.",
+    ),
+)
+
+BLOCKS = {
+    "lead": SectionContent(
+        title="Worth knowing first",
+        body="Hello {first_name|reader}: the old slip at Kinsale is open again, and **anybody may haul out for a day** "
+        "at no cost. Bring [your own blocks](https://slipway.example/blocks); theirs are spoken for until June.",
+    ),
+    "contents": SectionContent(kind=SectionKind.CONTENTS),
+    "stories": SectionContent(title="From the yards", body="Two that we tried ourselves.", stories=STORIES),
+    "callout": SectionContent(
+        kind=SectionKind.CALLOUT,
+        title="Tides to mind",
+        body="Springs on the 14th: the slip is dry from *ten to noon* only. [The whole table](https://slipway.example/t).",
+    ),
+    "quote": SectionContent(
+        kind=SectionKind.QUOTE,
+        body="A boat is never finished, only launched.",
+        source="Ines, boatbuilder",
+        url="https://slipway.example/ines",
+    ),
+    "image": SectionContent(
+        kind=SectionKind.IMAGE,
+        image=PICTURE,
+        alt="A blue rowing boat on the slip at low water",
+        body="The *Marguerite*, hauled out on Sunday.",
+        url="https://slipway.example/marguerite",
+    ),
+    "text": SectionContent(
+        title="How we mend a seam",
+        body="Rake it, dry it, drive the cotton, and pay it with putty:\n\n- two strands, never one\n- from the keel up"
+        "\n\n> Drive until it rings.\n\n### Afterwards\n\n1. Wait a day.\n2. Paint.\n\n"
+        "```\nseam = length * 1.2\n```\n\n---\n\nThen launch.",
+    ),
+    "button": SectionContent(
+        kind=SectionKind.BUTTON, title="Book a day on the slip", url="https://slipway.example/book?a=1&b=2"
+    ),
+    "links": SectionContent(
+        kind=SectionKind.LINKS,
+        title="Also read",
+        body="- [Varnish in damp weather](https://news.example/varnish) – wait\n- [Oars, measured](https://news.example/oars)",
+    ),
+    "divider": SectionContent(kind=SectionKind.DIVIDER),
+    "sponsor": SectionContent(
+        kind=SectionKind.SPONSOR,
+        source="Boje & Daughters",
+        title="Rope by the metre",
+        url="https://rope.example/",
+        body="Hemp, flax and the modern kinds, cut while you wait. *Readers pay no postage.*",
+        image=PICTURE,
+        alt="Coils of rope on a shelf",
+    ),
+}
+"""A section for each block but masthead, story and footer, which every issue has."""
+
+
+def sample_issue(*names: str) -> IssueContent:
+    """An issue of the blocks named, in this order; of all when none is."""
+    return IssueContent(
+        title="Seams, steam and a slip",
+        slug="12",
+        date=datetime.date(2026, 5, 14),
+        subject="Seams, steam and a slip",
+        preheader="The old slip is open again.",
+        categories=("Wood", "Water"),
+        sections=tuple(BLOCKS[name] for name in names or BLOCKS),
+    )
+
+
+def alone(name: str) -> IssueContent:
+    """An issue of one block. Text that comes first would be the lead, so a line stands above it."""
+    return sample_issue("divider", "text") if name == "text" else sample_issue(name)
+
+
+def sample_values(rendered: RenderedIssue) -> dict[str, str]:
+    """A value for each placeholder: addresses that lead nowhere, and the fallbacks of merge fields."""
+    values = {
+        placeholder: f"https://slipway.example/{placeholder.partition('_')[0]}" for placeholder in rendered.placeholders
+    }
+    return values | {merge.placeholder: merge.fallback for merge in rendered.merges}

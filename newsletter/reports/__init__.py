@@ -1,0 +1,1 @@
+"""What editors read of sends: counts of their deliveries, and the reasons behind them."""

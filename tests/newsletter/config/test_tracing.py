@@ -1,0 +1,123 @@
+"""Spans: nothing where nobody asked, steps and posts where somebody did, and never a word about a reader."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from opentelemetry import trace
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+
+from newsletter.config import tracing
+from newsletter.config.environment import tracing_is_wanted
+from newsletter.config.tracing import NO_SPAN, find_tracer, span
+from newsletter.providers.base import Provider
+from newsletter.worker import Stepper, run_round, steps_of
+from tests.people import many_readers
+from tests.publications import address_everybody, make_issue, start_sending
+from tests.sandboxes import provider_of, running_sandbox
+
+
+@pytest.fixture
+def spans(monkeypatch: pytest.MonkeyPatch) -> InMemorySpanExporter:
+    """Where OpenTelemetry's own SDK puts what has ended."""
+    exporter, provider = InMemorySpanExporter(), TracerProvider()
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    monkeypatch.setattr(tracing, "find_tracer", lambda: provider.get_tracer("newsletter"))
+    return exporter
+
+
+@pytest.fixture
+def _asked_anew() -> Iterator[None]:
+    find_tracer.cache_clear()
+    yield
+    find_tracer.cache_clear()
+
+
+@pytest.fixture
+def provider(monkeypatch: pytest.MonkeyPatch) -> Iterator[Provider]:
+    with running_sandbox() as server:
+        yield provider_of(server, monkeypatch)
+
+
+@pytest.mark.django_db
+def test_a_post_is_a_span_inside_its_step_and_idle_steps_leave_none(
+    spans: InMemorySpanExporter, provider: Provider
+) -> None:
+    issue = make_issue()
+    many_readers(3, issue.newsletter)
+    start_sending(issue)
+    address_everybody()
+    steps = [Stepper(step) for step in steps_of((provider,))]
+    run_round(steps)
+    run_round(steps)
+    post, step = spans.get_finished_spans()
+    assert (post.name, step.name) == ("post", "post_next")
+    assert post.parent is not None
+    assert post.parent.span_id == step.context.span_id
+    told = dict(post.attributes or {})
+    assert told["newsletter.outcome"] == "accepted"
+    assert (told["newsletter.mails"], told["newsletter.issue"]) == (3, issue.pk)
+    assert "@" not in str(told)
+
+
+def test_a_failure_is_told_by_its_class_alone(spans: InMemorySpanExporter) -> None:
+    def fail() -> None:
+        with span("step") as work:
+            work.drop()
+            raise ValueError("ada@example.org")
+
+    with pytest.raises(ValueError, match="ada"):
+        fail()
+    (failed,) = spans.get_finished_spans()
+    assert failed.status.status_code is trace.StatusCode.ERROR
+    assert dict(failed.attributes or {}) == {"newsletter.error": "ValueError"}
+    assert failed.events == ()
+
+
+@pytest.mark.usefixtures("_asked_anew")
+def test_without_variables_nothing_is_imported_and_nothing_is_done(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(name: str) -> None:
+        raise AssertionError(name)
+
+    monkeypatch.setattr(tracing.importlib, "import_module", refuse)  # type: ignore[attr-defined]
+    with span("step", batch=1) as work:
+        assert work is NO_SPAN
+        work.note(outcome="accepted")
+        work.drop()
+
+
+@pytest.mark.usefixtures("_asked_anew")
+def test_variables_without_the_packages_say_so_once_and_cost_no_mail(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def is_missing(name: str) -> None:
+        raise ImportError(name=name)
+
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:4318")
+    monkeypatch.setattr(tracing.importlib, "import_module", is_missing)  # type: ignore[attr-defined]
+    for _ in range(3):
+        with span("step") as work:
+            assert work is NO_SPAN
+    assert len(caplog.records) == 1
+    assert "opentelemetry.trace is not installed" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("variables", "wanted"),
+    [
+        ({}, False),
+        ({"OTEL_SERVICE_NAME": "digest"}, True),
+        ({"OTEL_SERVICE_NAME": ""}, False),
+        ({"OTEL_SERVICE_NAME": "digest", "OTEL_SDK_DISABLED": "true"}, False),
+    ],
+    ids=str,
+)
+def test_opentelemetrys_own_variables_switch_it_on(
+    monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], wanted: bool
+) -> None:
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    assert tracing_is_wanted() is wanted

@@ -1,0 +1,190 @@
+"""Probes: alive without a database, ready only with one, and numbers for those alone who may have them."""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import Any
+
+import pytest
+import yaml
+from django.db import OperationalError, connection
+from django.db.migrations.recorder import MigrationRecorder
+from django.test import Client
+from prometheus_client.parser import text_string_to_metric_families
+
+from newsletter.config.configuration import PROJECT_ROOT
+from newsletter.models import BatchState, Event, Issue, ProviderThrottle
+from newsletter.monitoring import health
+from newsletter.providers import get_route
+from tests.newsletter.monitoring.conftest import a_worker, ago, set_batch
+
+HERE: dict[str, Any] = {"HTTP_HOST": "127.0.0.1:8000", "REMOTE_ADDR": "127.0.0.1"}
+
+
+def test_a_process_that_answers_is_healthy_without_a_database() -> None:
+    answer = Client().get("/healthz")  # no database in this test: it may not be used
+    assert (answer.status_code, answer.json()) == (200, {"status": "ok"})
+    assert answer["Cache-Control"] == "no-store"
+
+
+def test_a_probe_may_name_the_machine_instead_of_the_site() -> None:
+    assert Client().get("/healthz", HTTP_HOST="10.1.2.3:8000").status_code == 200
+
+
+@pytest.mark.django_db
+def test_it_is_ready_when_the_database_has_all_its_tables() -> None:
+    answer = Client().get("/readyz")
+    assert (answer.status_code, answer.json()) == (200, {"status": "ok", "reasons": []})
+
+
+@pytest.mark.django_db
+def test_it_is_not_ready_while_a_migration_is_missing() -> None:
+    MigrationRecorder(connection).record_unapplied("newsletter", "0001_initial")
+    answer = Client().get("/readyz")
+    assert answer.status_code == 503
+    assert "manage.py migrate" in answer.json()["reasons"][0]
+
+
+@pytest.mark.django_db
+def test_it_is_not_ready_without_a_database_and_tells_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse() -> int:
+        raise OperationalError("password authentication failed for user marked at db.internal")
+
+    monkeypatch.setattr(health, "migrations_to_apply", refuse)
+    answer = Client().get("/readyz")
+    assert answer.status_code == 503
+    assert answer.json()["reasons"] == ["The database does not answer (OperationalError)."]
+
+
+@pytest.mark.django_db
+def test_it_is_not_ready_when_no_provider_can_be_set_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse() -> None:
+        raise ValueError("whsec_marked")
+
+    monkeypatch.setattr(health, "get_provider", refuse)
+    answer = Client().get("/readyz")
+    assert answer.status_code == 503
+    assert "marked" not in answer.content.decode()
+
+
+def numbers() -> dict[tuple[str, ...], float]:
+    """Every sample by its name and its labels' values, as Prometheus's own parser reads them."""
+    answer = Client().get("/metrics", **HERE)
+    assert answer.status_code == 200
+    families = text_string_to_metric_families(answer.content.decode())
+    return {(one.name, *one.labels.values()): one.value for family in families for one in family.samples}
+
+
+def test_the_numbers_are_those_of_the_rows(issue: Issue, batches: list[Any]) -> None:
+    set_batch(batches[0], state=BatchState.ACCEPTED, finished_at=ago(seconds=5))
+    set_batch(batches[1], state=BatchState.HELD)
+    set_batch(batches[2], not_before=ago(seconds=90))
+    Issue.objects.update(started_at=ago(seconds=90))
+    Event.objects.create(provider="resend", event_id="msg_1", body="{}", received_at=ago(seconds=30))
+    a_worker("host:7", seen=ago(seconds=20))
+    found = numbers()
+    assert found["newsletter_issues", "sending"] == 1
+    assert found["newsletter_issues", "draft"] == 0
+    assert found["newsletter_batches", "held"] == 1
+    assert found["newsletter_batches", "ready"] == 3
+    assert found["newsletter_deliveries", "pending"] == 10
+    assert 85 < found["newsletter_oldest_open_batch_seconds",] < 150
+    assert found["newsletter_accepted_mails_per_second",] == pytest.approx(2 / 60)
+    assert found["newsletter_receipts_waiting",] == 1
+    assert 25 < found["newsletter_oldest_waiting_receipt_seconds",] < 90
+    assert found["newsletter_workers_alive",] == 1
+    assert 15 < found["newsletter_worker_heartbeat_age_seconds", "host:7"] < 80
+
+
+def test_a_send_that_ended_within_the_minute_is_still_in_the_rate(issue: Issue, batches: list[Any]) -> None:
+    set_batch(batches[0], state=BatchState.ACCEPTED, finished_at=ago(seconds=20))
+    Issue.objects.update(status="sent", finished_at=ago(seconds=19))
+    assert numbers()["newsletter_accepted_mails_per_second",] == pytest.approx(2 / 60)
+
+
+@pytest.mark.django_db
+def test_an_empty_installation_has_every_number() -> None:
+    found = numbers()
+    assert found["newsletter_batches", "unknown"] == 0
+    assert found["newsletter_provider_standing", "resend", "open"] == 1
+    assert found["newsletter_schedules_overdue",] == 0
+    assert found["newsletter_notices_waiting",] == 0
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("row", "standing", "wait"),
+    [
+        ({}, "open", 0),
+        ({"rests_until": 40, "failures": 2}, "resting", 40),
+        ({"rests_until": 40, "circuit_opened_at": -9, "failures": 5}, "broken", 40),
+        ({"rests_until": -4, "circuit_opened_at": -9, "failures": 5}, "broken", 0),
+        ({"quota_until": 4000}, "spent", 4000),
+        ({"suspended_at": -9}, "halted", math.inf),
+    ],
+    ids=str,
+)
+def test_how_each_provider_stands(row: dict[str, int], standing: str, wait: float) -> None:
+    (provider,) = get_route()
+    moments = {name: ago(seconds=-value) if name != "failures" else value for name, value in row.items()}
+    ProviderThrottle.objects.create(provider=provider.name, account=provider.account, rate=5.0, **moments)
+    found = numbers()
+    standings = {key[2] for key, value in found.items() if key[0] == "newsletter_provider_standing" and value == 1}
+    assert standings == {standing}
+    assert found["newsletter_provider_wait_seconds", "resend"] == pytest.approx(wait, abs=30)
+    assert found["newsletter_provider_posts_per_second", "resend"] == pytest.approx(4.0), "a fifth is kept back"
+    assert found["newsletter_provider_failures", "resend"] == row.get("failures", 0)
+
+
+def test_no_number_names_a_reader_or_a_title(issue: Issue, batches: list[Any]) -> None:
+    text = Client().get("/metrics", **HERE).content.decode()
+    assert "@" not in text
+    assert issue.title not in text
+    assert issue.slug not in text
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    "request_from",
+    [
+        {"REMOTE_ADDR": "192.0.2.7"},
+        {"HTTP_HOST": "digest.example.org"},
+        {"HTTP_HOST": "[not an address"},
+        {"HTTP_X_FORWARDED_FOR": "192.0.2.7"},
+        {"HTTP_FORWARDED": "for=192.0.2.7"},
+        {"REMOTE_ADDR": ""},
+        {"HTTP_AUTHORIZATION": "Bearer wrong", "REMOTE_ADDR": "192.0.2.7"},
+        {"HTTP_AUTHORIZATION": "Bearer ", "REMOTE_ADDR": "192.0.2.7"},
+    ],
+    ids=str,
+)
+def test_numbers_are_hidden_from_everybody_else(request_from: dict[str, Any]) -> None:
+    assert Client().get("/metrics", **(HERE | request_from)).status_code == 404
+
+
+@pytest.mark.django_db
+def test_the_token_opens_the_numbers_from_anywhere(settings: Any) -> None:
+    settings.METRICS_TOKEN = "a-token-of-twenty-characters"
+    away: dict[str, Any] = {"HTTP_HOST": "digest.example.org", "REMOTE_ADDR": "192.0.2.7"}
+    right = {"Authorization": f"Bearer {settings.METRICS_TOKEN}"}
+    assert Client().get("/metrics", **away, headers=right).status_code == 200
+    assert Client().get("/metrics", **away, headers={"Authorization": f"Bearer {'é' * 20}"}).status_code == 404
+
+
+@pytest.mark.django_db
+def test_the_docs_name_every_number_and_no_other() -> None:
+    a_worker()
+    Event.objects.create(provider="resend", event_id="msg_1", body="{}")
+    named = set(re.findall(r"newsletter_[a-z_]+", (PROJECT_ROOT / "docs/run-it.md").read_text()))
+    assert named == {sample for sample, *_ in numbers()}
+
+
+def test_the_alert_rules_in_the_docs_can_be_read() -> None:
+    (rules,) = re.findall(r"```yaml\n(.*?)```", (PROJECT_ROOT / "docs/run-it.md").read_text(), re.DOTALL)
+    (group,) = yaml.safe_load(rules)["groups"]
+    assert all({"alert", "expr", "annotations"} <= set(rule) for rule in group["rules"])
+
+
+def test_probes_are_only_read() -> None:
+    assert Client().post("/metrics", **HERE).status_code == 405

@@ -1,0 +1,131 @@
+"""Slots: tokens that survive every encoding, and values that arrive exactly as they are."""
+
+from __future__ import annotations
+
+import json
+from html import escape, unescape
+
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from newsletter.rendering import (
+    PlaceholderContext,
+    PlaceholderError,
+    PlaceholderTemplate,
+    as_json_string,
+    placeholder_token,
+)
+
+NONCE = "0123456789ab"
+HTML = placeholder_token(NONCE, "name", PlaceholderContext.HTML)
+PLAIN = placeholder_token(NONCE, "name", PlaceholderContext.PLAIN)
+
+any_text = st.text(st.characters(exclude_categories=["Cs"]))
+
+
+def fill(template: str, **values: str) -> str:
+    return PlaceholderTemplate.split(template.encode(), NONCE).fill(values).decode()
+
+
+def test_a_token_is_made_of_characters_that_no_encoding_touches() -> None:
+    token = placeholder_token(NONCE, "unsubscribe_url", PlaceholderContext.HTML)
+    assert token == "zq0123456789abxhunsubscribe_urlxqz"
+    assert token.replace("_", "").isalnum()
+    assert token.isascii()
+
+
+@pytest.mark.parametrize("placeholder", ["", "Name", "1st", "na-me", "axqzb", "näme", "a b"])
+def test_a_slot_name_that_could_not_be_found_again_is_refused(placeholder: str) -> None:
+    with pytest.raises(PlaceholderError, match="cannot name a placeholder"):
+        placeholder_token(NONCE, placeholder, PlaceholderContext.PLAIN)
+
+
+def test_values_are_escaped_for_html_and_left_alone_in_plain_text() -> None:
+    value = "\"><img src=x onerror=alert(1)> & 'more'"
+    assert fill(f'<a title="{HTML}">', name=value) == (
+        '<a title="&quot;&gt;&lt;img src=x onerror=alert(1)&gt; &amp; &#x27;more&#x27;">'
+    )
+    assert fill(PLAIN, name=value) == value
+
+
+@pytest.mark.parametrize(
+    "value", ["{{7*7}}", "{{ 7*7 }}@x.example", "{% for %}", "${x}", "%(x)s", "\\1 \\g<0>", "🛶 é"]
+)
+def test_a_value_is_never_run_as_a_template(value: str) -> None:
+    assert unescape(fill(f"a {HTML} b {PLAIN} c", name=value)) == f"a {value} b {value} c"
+
+
+def test_a_value_that_looks_like_a_token_arrives_literally() -> None:
+    other = placeholder_token(NONCE, "other", PlaceholderContext.PLAIN)
+    assert fill(f"{PLAIN}|{other}", name=other, other=PLAIN) == f"{other}|{PLAIN}"
+
+
+def test_tokens_of_another_nonce_are_left_alone() -> None:
+    foreign = placeholder_token("ba9876543210", "name", PlaceholderContext.PLAIN)
+    assert fill(f"{foreign} {PLAIN}", name="Ada") == f"{foreign} Ada"
+
+
+def test_tokens_may_touch_each_other_and_names_may_end_like_the_token_does() -> None:
+    placeholders = ("x", "ax", "axq", "a_x", "x2")
+    template = "".join(placeholder_token(NONCE, placeholder, PlaceholderContext.PLAIN) for placeholder in placeholders)
+    assert fill(template, **{placeholder: f"<{placeholder}>" for placeholder in placeholders}) == "".join(
+        f"<{placeholder}>" for placeholder in placeholders
+    )
+
+
+def test_a_value_is_encoded_once_per_reader_and_context_however_often_it_appears() -> None:
+    calls: list[str] = []
+
+    def counted(value: str) -> bytes:
+        calls.append(value)
+        return value.encode()
+
+    template = PlaceholderTemplate.split((HTML * 3 + PLAIN * 4).encode(), NONCE, outer=counted)
+    assert template.fill({"name": "<Ada>"}) == b"&lt;Ada&gt;" * 3 + b"<Ada>" * 4
+    assert sorted(calls) == ["&lt;Ada&gt;", "<Ada>"]
+
+
+def test_a_reader_without_a_value_gets_nothing_rather_than_a_hole() -> None:
+    with pytest.raises(PlaceholderError, match="no value for the placeholder 'name'"):
+        PlaceholderTemplate.split(PLAIN.encode(), NONCE).fill({"other": "x"})
+
+
+def test_a_value_that_is_no_unicode_is_refused_in_both_encodings() -> None:
+    for outer in ({}, {"outer": as_json_string}):
+        with pytest.raises(PlaceholderError, match="not valid Unicode"):
+            PlaceholderTemplate.split(PLAIN.encode(), NONCE, **outer).fill({"name": "\ud800"})
+
+
+def test_the_slots_of_a_template_are_named() -> None:
+    template = f"{HTML}{placeholder_token(NONCE, 'address', PlaceholderContext.PLAIN)}{PLAIN}"
+    assert PlaceholderTemplate.split(template.encode(), NONCE).placeholders == ("address", "name")
+
+
+@given(any_text, any_text, any_text)
+def test_a_json_message_is_encoded_once_and_filled_in_place(before: str, value: str, after: str) -> None:
+    message = {"to": [PLAIN], "html": f"{before}{HTML}{after}", "headers": {"X": f"<{PLAIN}>"}, PLAIN: 1}
+    template = PlaceholderTemplate.split(orjson.dumps(message), NONCE, outer=as_json_string)
+    filled = json.loads(template.fill({"name": value}))
+    assert filled["to"] == [value]
+    assert filled["html"] == before + escape(value) + after
+    assert filled["headers"] == {"X": f"<{value}>"}
+    assert value in filled
+
+
+@given(any_text)
+def test_an_html_value_reads_back_as_it_was(value: str) -> None:
+    inside = fill(f'"{HTML}"', name=value)[1:-1]
+    assert not set(inside) & set("<>\"'")
+    assert unescape(inside) == value
+
+
+@given(st.lists(st.sampled_from(["name", "city", "url"])), any_text)
+def test_filling_equals_replacing_each_token(placeholders: list[str], gap: str) -> None:
+    values = {"name": "Ada & Co", "city": "Łódź 🛶", "url": "https://x.example/?a=1&b=2"}
+    template = gap + gap.join(
+        placeholder_token(NONCE, placeholder, PlaceholderContext.PLAIN) + gap for placeholder in placeholders
+    )
+    expected = gap + gap.join(values[placeholder] + gap for placeholder in placeholders)
+    assert fill(template, **values) == expected

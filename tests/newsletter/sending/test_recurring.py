@@ -1,0 +1,468 @@
+"""Slots: the ready draft goes out at its hour, once for each day, whatever clocks do."""
+
+from __future__ import annotations
+
+import datetime
+import itertools
+import zoneinfo
+from typing import Any
+
+import pytest
+from django.db import IntegrityError, transaction
+from django.utils import timezone
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from newsletter.content.store import load_content, save_content
+from newsletter.models import InvalidTransition, Issue, IssueStatus, Newsletter, Occurrence, RecurringSchedule, Weekday
+from newsletter.sending import recurring as recurring_module
+from newsletter.sending import schedule as schedule_module
+from newsletter.sending.recurring import (
+    NOBODY_READY,
+    instant_on,
+    mark_ready,
+    outlook,
+    plan_occurrences,
+    start_due_occurrences,
+    unmark_ready,
+)
+from newsletter.sending.schedule import IssueRefused, schedule_issue, unschedule_issue
+from tests import people
+from tests.publications import content, just_now, make_issue, make_newsletter
+
+ZONES = ("Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "America/Santiago", "Africa/Casablanca", "UTC")
+
+
+@pytest.fixture
+def schedule(db: None) -> RecurringSchedule:
+    """Tuesdays 07:00 in Berlin, read by Ada."""
+    people.ada(make_newsletter())
+    return RecurringSchedule.objects.create(
+        newsletter=make_newsletter(), weekday=Weekday.TUESDAY, time=datetime.time(7)
+    )
+
+
+def come(schedule: RecurringSchedule, *, late: datetime.timedelta = datetime.timedelta(0)) -> Occurrence:
+    """Let the schedule's planned occurrence be due, and give the worker its turn."""
+    plan_occurrences()
+    berlin = zoneinfo.ZoneInfo(schedule.newsletter.time_zone)
+    now = (timezone.now() - late - datetime.timedelta(minutes=1)).astimezone(berlin)
+    RecurringSchedule.objects.filter(pk=schedule.pk).update(weekday=now.weekday(), time=now.time())
+    occurrence = schedule.occurrences.get(finished_at__isnull=True)
+    schedule.refresh_from_db()
+    Occurrence.objects.filter(pk=occurrence.pk).update(date=now.date(), starts_at=instant_on(schedule, now.date()))
+    assert start_due_occurrences()
+    occurrence.refresh_from_db()
+    return occurrence
+
+
+def test_the_ready_draft_goes_out_at_its_slot(schedule: RecurringSchedule) -> None:
+    issue = make_issue()
+    mark_ready(issue, by="Edda")
+    occurrence = come(schedule)
+    issue.refresh_from_db()
+    assert (issue.status, occurrence.issue, occurrence.outcome) == (
+        IssueStatus.SENDING,
+        issue,
+        "“Taller cranes” went out.",
+    )
+    assert not start_due_occurrences()
+
+
+def test_the_next_run_is_planned_on_the_next_day_of_the_week(schedule: RecurringSchedule) -> None:
+    plan_occurrences()
+    plan_occurrences()
+    occurrence = Occurrence.objects.get()
+    local = occurrence.starts_at.astimezone(zoneinfo.ZoneInfo("Europe/Berlin"))
+    assert (occurrence.date.weekday(), local.date(), local.time()) == (
+        Weekday.TUESDAY,
+        occurrence.date,
+        datetime.time(7),
+    )
+    assert timezone.now() < occurrence.starts_at <= timezone.now() + datetime.timedelta(days=8)
+
+
+def test_a_draft_is_made_of_the_slots_title_and_sections(schedule: RecurringSchedule) -> None:
+    schedule.title, schedule.sections = "Harbour Notes, {date}", "Signal of the day\n\nDeep dives"
+    schedule.save()
+    plan_occurrences()
+    occurrence = Occurrence.objects.get()
+    assert occurrence.issue is not None
+    made = load_content(occurrence.issue)
+    assert made.title == f"Harbour Notes, {occurrence.date.day} {occurrence.date:%B %Y}"
+    assert [section.title for section in made.sections] == ["Signal of the day", "Deep dives"]
+
+
+def test_without_a_ready_draft_nothing_goes_out_and_the_run_says_so(schedule: RecurringSchedule) -> None:
+    issue = make_issue()
+    assert come(schedule).outcome == NOBODY_READY
+    issue.refresh_from_db()
+    assert issue.status == IssueStatus.DRAFT
+
+
+def test_what_was_saved_after_the_mark_is_not_ready(schedule: RecurringSchedule) -> None:
+    issue = make_issue()
+    mark_ready(issue, by="Edda")
+    save_content(issue, content(subject="Half a sente"), by="Emma")
+    assert come(schedule).outcome == NOBODY_READY
+
+
+def test_a_mark_can_be_taken_off(schedule: RecurringSchedule) -> None:
+    issue = make_issue()
+    mark_ready(issue, by="Edda")
+    unmark_ready(issue, by="Edda")
+    assert come(schedule).outcome == NOBODY_READY
+
+
+def test_the_draft_that_was_made_for_the_slot_goes_before_older_ones(schedule: RecurringSchedule) -> None:
+    older, own = make_issue("issue-1"), make_issue("issue-2")
+    plan_occurrences()
+    Occurrence.objects.update(issue=own)
+    mark_ready(older, by="Edda")
+    mark_ready(own, by="Edda")
+    assert come(schedule).issue == own
+
+
+def test_an_issue_that_fails_its_checks_at_the_slot_waits_with_the_reason(schedule: RecurringSchedule) -> None:
+    issue = make_issue()
+    mark_ready(issue, by="Edda")
+    Newsletter.objects.update(postal_address="")
+    occurrence = come(schedule)
+    issue.refresh_from_db()
+    assert (issue.status, issue.ready_revision) == (IssueStatus.DRAFT, None)
+    assert issue.hold_reason == occurrence.outcome
+    assert "could not go out at its schedule" in occurrence.outcome
+
+
+def test_a_slot_that_is_found_too_late_waits_for_a_person(schedule: RecurringSchedule) -> None:
+    issue = make_issue()
+    mark_ready(issue, by="Edda")
+    occurrence = come(schedule, late=datetime.timedelta(hours=3))
+    issue.refresh_from_db()
+    assert issue.status == IssueStatus.DRAFT
+    assert "minutes late, so nothing was sent" in occurrence.outcome
+
+
+def test_what_cannot_be_sent_cannot_be_marked(schedule: RecurringSchedule) -> None:
+    Newsletter.objects.update(postal_address="")
+    with pytest.raises(IssueRefused):
+        mark_ready(make_issue(), by="Edda")
+
+
+def test_an_issue_on_its_way_waits_for_no_slot(schedule: RecurringSchedule) -> None:
+    issue = make_issue()
+    mark_ready(issue, by="Edda")
+    come(schedule)
+    issue.refresh_from_db()
+    with pytest.raises(InvalidTransition):
+        mark_ready(issue, by="Edda")
+
+
+def test_a_day_has_one_run_even_if_the_clock_is_set_back_behind_it(schedule: RecurringSchedule) -> None:
+    occurrence = come(schedule)
+    plan_occurrences()
+    assert schedule.occurrences.get(finished_at__isnull=True).date > occurrence.date
+    with pytest.raises(IntegrityError), transaction.atomic():
+        Occurrence.objects.create(schedule=schedule, date=occurrence.date, starts_at=timezone.now())
+
+
+def test_a_slot_that_is_moved_or_switched_off_takes_its_plan_along(schedule: RecurringSchedule) -> None:
+    plan_occurrences()
+    RecurringSchedule.objects.update(weekday=Weekday.FRIDAY)
+    plan_occurrences()
+    assert Occurrence.objects.get().date.weekday() == Weekday.FRIDAY
+    RecurringSchedule.objects.update(time=datetime.time(9, 30))
+    plan_occurrences()
+    occurrence = Occurrence.objects.get()
+    assert occurrence.starts_at.astimezone(zoneinfo.ZoneInfo("Europe/Berlin")).time() == datetime.time(9, 30)
+    RecurringSchedule.objects.update(is_active=False)
+    plan_occurrences()
+    assert not Occurrence.objects.exists()
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    zone=st.sampled_from(ZONES),
+    day=st.dates(datetime.date(2026, 1, 1), datetime.date(2031, 12, 31)),
+    time=st.times().map(lambda time: time.replace(second=0, microsecond=0)),
+)
+def test_the_hour_stays_the_whole_year_but_where_clocks_skip_it(
+    zone: str, day: datetime.date, time: datetime.time
+) -> None:
+    schedule = RecurringSchedule(newsletter=Newsletter(time_zone=zone), weekday=day.weekday(), time=time)
+    shown = instant_on(schedule, day).astimezone(zoneinfo.ZoneInfo(zone)).replace(tzinfo=None)
+    wanted = datetime.datetime.combine(day, time)
+    assert shown == wanted or datetime.timedelta(0) < shown - wanted <= datetime.timedelta(hours=1)
+
+
+@pytest.mark.parametrize(
+    ("day", "time", "instant"),
+    [
+        (datetime.date(2027, 3, 28), datetime.time(2, 30), "2027-03-28T01:30"),  # skipped: an hour later
+        (datetime.date(2026, 10, 25), datetime.time(2, 30), "2026-10-25T00:30"),  # twice: the first
+    ],
+    ids=["missing", "double"],
+)
+def test_hours_that_clocks_skip_or_repeat_name_one_instant(
+    day: datetime.date, time: datetime.time, instant: str
+) -> None:
+    schedule = RecurringSchedule(newsletter=Newsletter(time_zone="Europe/Berlin"), weekday=day.weekday(), time=time)
+    assert instant_on(schedule, day).strftime("%Y-%m-%dT%H:%M") == instant
+
+
+# --- One schedule is not another's trouble -------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def two_slots(schedule: RecurringSchedule, monkeypatch: pytest.MonkeyPatch) -> tuple[Occurrence, Occurrence]:
+    """Two newsletters whose schedules are due, each with a ready draft. What the first one starts fails."""
+    other = make_newsletter("quay-notes", name="Quay Notes")
+    people.ada(other)
+    second = RecurringSchedule.objects.create(newsletter=other, weekday=Weekday.TUESDAY, time=datetime.time(7))
+    for newsletter in (schedule.newsletter, other):
+        mark_ready(make_issue("issue-1", newsletter), by="Edda")
+    plan_occurrences()
+    occurrences = tuple(make_due(one, minutes) for one, minutes in ((schedule, 2), (second, 1)))
+    start = schedule_module.start_issue
+
+    def start_or_fail(issue: Issue, **how: Any) -> None:
+        if issue.newsletter_id == schedule.newsletter_id:
+            raise KeyError("a fault in the program")
+        start(issue, **how)
+
+    monkeypatch.setattr(recurring_module, "start_issue", start_or_fail)
+    return occurrences  # type: ignore[return-value]
+
+
+def make_due(schedule: RecurringSchedule, minutes: int) -> Occurrence:
+    """Its planned occurrence should have started so many minutes ago."""
+    moment = timezone.now().astimezone(zoneinfo.ZoneInfo(schedule.newsletter.time_zone))
+    moment -= datetime.timedelta(minutes=minutes)
+    RecurringSchedule.objects.filter(pk=schedule.pk).update(weekday=moment.weekday(), time=moment.time())
+    occurrence = schedule.occurrences.get(finished_at__isnull=True)
+    Occurrence.objects.filter(pk=occurrence.pk).update(date=moment.date(), starts_at=moment)
+    occurrence.refresh_from_db()
+    return occurrence
+
+
+def take_turns(times: int = 4) -> None:
+    for _ in range(times):
+        start_due_occurrences()
+
+
+def test_a_slot_that_fails_keeps_no_other_waiting(two_slots: tuple[Occurrence, Occurrence]) -> None:
+    failing, fine = two_slots
+    take_turns()
+    fine.refresh_from_db()
+    failing.refresh_from_db()
+    assert fine.outcome == "“Taller cranes” went out."
+    assert failing.finished_at is None
+    assert "could not be started (KeyError)" in failing.outcome
+
+
+def test_a_slot_that_failed_is_tried_again_after_a_minute_and_not_at_every_turn(
+    two_slots: tuple[Occurrence, Occurrence], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failing, _fine = two_slots
+    take_turns()
+    assert not start_due_occurrences()
+    monkeypatch.setattr(recurring_module, "start_issue", schedule_module.start_issue)
+    Occurrence.objects.filter(pk=failing.pk).update(next_try_at=just_now())
+    take_turns()
+    failing.refresh_from_db()
+    assert failing.outcome == "“Taller cranes” went out."
+
+
+@pytest.mark.parametrize("hours", [-2, 2], ids=["behind", "ahead"])
+def test_a_slot_that_failed_waits_its_minute_whatever_the_workers_clock_says(
+    two_slots: tuple[Occurrence, Occurrence], monkeypatch: pytest.MonkeyPatch, hours: int
+) -> None:
+    failing, fine = two_slots
+    real = timezone.now
+    with monkeypatch.context() as broken:
+        broken.setattr(timezone, "now", lambda: real() + datetime.timedelta(hours=hours))
+        take_turns()
+    fine.refresh_from_db()
+    failing.refresh_from_db()
+    assert fine.finished_at
+    assert failing.next_try_at
+    assert failing.next_try_at - real() < datetime.timedelta(minutes=2)
+
+
+def test_a_slot_that_fails_for_too_long_leaves_its_draft_to_a_person(two_slots: tuple[Occurrence, Occurrence]) -> None:
+    failing, _fine = two_slots
+    take_turns()
+    occurrence = make_due(failing.schedule, 61)
+    Occurrence.objects.filter(pk=occurrence.pk).update(next_try_at=None)
+    take_turns()
+    occurrence.refresh_from_db()
+    assert occurrence.finished_at
+    assert occurrence.issue
+    assert "minutes late, so nothing was sent" in occurrence.issue.hold_reason
+
+
+def test_a_slot_that_cannot_be_planned_keeps_no_other_from_it_and_says_so(schedule: RecurringSchedule) -> None:
+    gone = make_newsletter("quay-notes", name="Quay Notes", time_zone="Mars/Olympus")
+    broken = RecurringSchedule.objects.create(newsletter=gone, weekday=Weekday.MONDAY, time=datetime.time(7))
+    plan_occurrences()
+    assert schedule.occurrences.exists()
+    broken.refresh_from_db()
+    assert "could not be planned" in broken.problem
+    Newsletter.objects.filter(pk=gone.pk).update(time_zone="UTC")
+    plan_occurrences()
+    plan_occurrences()
+    broken.refresh_from_db()
+    assert (broken.problem, broken.occurrences.count()) == ("", 1)
+
+
+def test_a_draft_is_made_though_its_slugs_are_taken(schedule: RecurringSchedule) -> None:
+    schedule.title = "Harbour Notes, {date}"
+    schedule.save()
+    plan_occurrences()
+    first = Occurrence.objects.get()
+    for slug in (f"{first.date}-0700", f"{first.date}-0700-2"):
+        make_issue(slug)
+    Occurrence.objects.all().delete()
+    plan_occurrences()
+    made = Occurrence.objects.get().issue
+    assert made is not None
+    assert made.slug == f"{first.date}-0700-3"
+
+
+def test_a_draft_that_cannot_be_made_is_told_and_its_slot_comes_all_the_same(schedule: RecurringSchedule) -> None:
+    schedule.title, schedule.sections = "Harbour Notes", "x" * 300
+    schedule.save()
+    plan_occurrences()
+    occurrence = Occurrence.objects.get()
+    assert occurrence.issue is None
+    assert "No draft could be made for it" in occurrence.outcome
+
+
+# --- Which draft goes out --------------------------------------------------------------------------------------------
+
+
+def test_a_draft_that_was_made_for_friday_does_not_go_out_on_tuesday(schedule: RecurringSchedule) -> None:
+    friday = RecurringSchedule.objects.create(
+        newsletter=schedule.newsletter, weekday=Weekday.FRIDAY, time=datetime.time(7)
+    )
+    issue = make_issue()
+    plan_occurrences()
+    friday.occurrences.update(issue=issue)
+    mark_ready(issue, by="Edda")
+    assert come(schedule).outcome == NOBODY_READY
+    issue.refresh_from_db()
+    assert (issue.status, issue.ready_revision) == (IssueStatus.DRAFT, issue.revision)
+
+
+def test_what_each_slot_would_send_is_known_beforehand(schedule: RecurringSchedule) -> None:
+    friday = RecurringSchedule.objects.create(
+        newsletter=schedule.newsletter, weekday=Weekday.FRIDAY, time=datetime.time(7)
+    )
+    for_friday, other = make_issue("issue-2"), make_issue("issue-1")
+    plan_occurrences()
+    friday.occurrences.update(issue=for_friday)
+    assert {issue for _run, issue in outlook()} == {None}
+    for issue in (for_friday, other):
+        mark_ready(issue, by="Edda")
+    assert {occurrence.schedule: issue for occurrence, issue in outlook()} == {schedule: other, friday: for_friday}
+
+
+def test_a_draft_that_was_scheduled_instead_waits_for_no_slot_afterwards(schedule: RecurringSchedule) -> None:
+    issue = make_issue()
+    mark_ready(issue, by="Edda")
+    schedule_issue(issue, wall=datetime.datetime(2037, 7, 1, 7), zone="UTC", by="Edda")
+    unschedule_issue(issue, by="Edda")
+    assert come(schedule).outcome == NOBODY_READY
+    issue.refresh_from_db()
+    assert issue.status == IssueStatus.DRAFT
+
+
+def test_a_slot_that_is_moved_to_an_hour_that_is_over_comes_next_week_and_not_at_once(
+    schedule: RecurringSchedule,
+) -> None:
+    issue = make_issue()
+    mark_ready(issue, by="Edda")
+    plan_occurrences()
+    now = timezone.now().astimezone(zoneinfo.ZoneInfo("Europe/Berlin"))
+    soon, before = now + datetime.timedelta(minutes=5), now - datetime.timedelta(minutes=5)
+    if not soon.date() == now.date() == before.date():
+        pytest.skip("It is midnight in Berlin.")
+    RecurringSchedule.objects.update(weekday=now.weekday(), time=soon.time())
+    Occurrence.objects.update(date=now.date(), starts_at=soon)
+    RecurringSchedule.objects.update(time=before.time())
+    assert not start_due_occurrences()
+    plan_occurrences()
+    assert not start_due_occurrences()
+    assert Occurrence.objects.get().date == now.date() + datetime.timedelta(days=7)
+
+
+def test_a_run_that_is_over_is_not_forgotten_when_its_slot_is_moved(schedule: RecurringSchedule) -> None:
+    plan_occurrences()
+    stale = Occurrence.objects.get()
+    come(schedule)
+    RecurringSchedule.objects.update(weekday=(stale.date.weekday() + 3) % 7)
+    stale.schedule.refresh_from_db()
+    recurring_module._renew(stale)
+    assert Occurrence.objects.filter(pk=stale.pk, finished_at__isnull=False).exists()
+
+
+# --- Clocks ----------------------------------------------------------------------------------------------------------
+
+TWENTY_ZONES = (
+    *ZONES,
+    *("America/Sao_Paulo", "America/St_Johns", "Asia/Amman", "Asia/Kathmandu", "Asia/Tehran", "Asia/Tokyo"),
+    *("Atlantic/Azores", "Australia/Adelaide", "Europe/Dublin", "Europe/London", "Pacific/Apia"),
+    *("Pacific/Auckland", "Pacific/Chatham", "Pacific/Kiritimati"),
+)
+
+
+@pytest.mark.parametrize("zone", TWENTY_ZONES)
+def test_seven_in_the_morning_stays_seven_for_five_years(zone: str) -> None:
+    schedule = RecurringSchedule(newsletter=Newsletter(time_zone=zone), weekday=Weekday.TUESDAY, time=datetime.time(7))
+    tuesdays = [datetime.date(2026, 1, 6) + datetime.timedelta(weeks=week) for week in range(5 * 52)]
+    instants = [instant_on(schedule, day) for day in tuesdays]
+    assert {instant.astimezone(zoneinfo.ZoneInfo(zone)).time() for instant in instants} == {datetime.time(7)}
+    assert [instant.astimezone(zoneinfo.ZoneInfo(zone)).date() for instant in instants] == tuesdays
+
+
+def test_a_year_of_tuesdays_has_one_run_each_though_the_clock_goes_back_and_forth(
+    schedule: RecurringSchedule, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = timezone.now()
+    monkeypatch.setattr(timezone, "now", lambda: clock)
+    for _ in range(53):
+        plan_occurrences()
+        occurrence = schedule.occurrences.get(finished_at__isnull=True)
+        for hours in (0, -1, 0):
+            clock = occurrence.starts_at + datetime.timedelta(hours=hours, minutes=1)
+            plan_occurrences()
+            assert schedule.occurrences.filter(finished_at__isnull=True).count() == 1
+        Occurrence.objects.filter(pk=occurrence.pk).update(finished_at=clock)
+    days = list(schedule.occurrences.order_by("date").values_list("date", flat=True))
+    assert [later - earlier for earlier, later in itertools.pairwise(days)] == [datetime.timedelta(weeks=1)] * 52
+
+
+@pytest.mark.parametrize("hours", [-2, 2], ids=["behind", "ahead"])
+def test_the_clock_of_a_worker_that_is_wrong_decides_nothing(
+    schedule: RecurringSchedule, monkeypatch: pytest.MonkeyPatch, hours: int
+) -> None:
+    """A schedule that is due starts in time, and one that is not due does not start."""
+    mark_ready(make_issue(), by="Edda")
+    plan_occurrences()
+    due = make_due(schedule, 1)
+    wrong = timezone.now() + datetime.timedelta(hours=hours)
+    with monkeypatch.context() as broken:
+        broken.setattr(timezone, "now", lambda: wrong)
+        take_turns()
+    due.refresh_from_db()
+    assert due.outcome == "“Taller cranes” went out."
+    ahead = Occurrence.objects.create(schedule=schedule, date=due.date + datetime.timedelta(days=1), starts_at=soon())
+    with monkeypatch.context() as broken:
+        broken.setattr(timezone, "now", lambda: wrong)
+        assert not start_due_occurrences()
+    ahead.refresh_from_db()
+    assert ahead.finished_at is None
+
+
+def soon() -> datetime.datetime:
+    return timezone.now() + datetime.timedelta(hours=1)
