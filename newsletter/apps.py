@@ -4,8 +4,9 @@ from importlib import import_module
 
 from django.apps import AppConfig
 from django.conf import settings
+from django.utils import translation
 
-from newsletter.config import failpoints
+from newsletter.config import failpoints, translatable
 
 
 class NewsletterConfig(AppConfig):
@@ -15,6 +16,7 @@ class NewsletterConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        """Register the system checks, and arm the process if it takes part in a failpoint."""
+        """Register the system checks, install the translator, and arm the failpoint if one is set."""
         import_module("newsletter.config.checks")
+        translatable.install(translation.gettext, translation.ngettext)
         failpoints.arm(failpoints.read_failpoint(settings.FAILPOINT))

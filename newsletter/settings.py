@@ -128,6 +128,9 @@ DATABASES = {"default": database_settings(CONFIGURATION.database_url.get_secret_
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 LANGUAGE_CODE = "en"
+# Subscriber pages and mails speak the language of their list; the admin speaks the editor's, English or German.
+LANGUAGES = [("en", "English"), ("de", "Deutsch"), ("fr", "Français"), ("es", "Español")]
+LOCALE_PATHS = [PROJECT_ROOT / "newsletter" / "locale"]
 TIME_ZONE = "UTC"
 USE_TZ = True
 

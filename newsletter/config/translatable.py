@@ -1,0 +1,67 @@
+"""Sentences for people, written in modules that know no Django: English text that is translated when it is shown.
+
+Pure rooms (content, rendering, pre-flight, providers) write `translatable("{count} links", count=3)`. The result is a
+string that holds the English sentence, for comparing, logging and storing. Where it is shown – `str()`, a format
+string, a Django template – it is the sentence in the language that is active then. `newsletter.apps` installs
+Django's gettext; without it, it stays English.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Self
+
+Gettext = Callable[[str], str]
+NGettext = Callable[[str, str, int], str]
+
+_gettext: Gettext = str
+_ngettext: NGettext = lambda one, many, count: one if count == 1 else many  # noqa: E731 - the default of a hook
+
+
+def install(gettext: Gettext, ngettext: NGettext) -> None:
+    """Let sentences be translated by these two from now on."""
+    global _gettext, _ngettext
+    _gettext, _ngettext = gettext, ngettext
+
+
+class Translatable(str):
+    """An English sentence that shows itself in the active language.
+
+    `message`, `plural` and `values` are what it is made of, so that it can be stored and made again.
+    """
+
+    message: str
+    plural: str
+    values: dict[str, Any]
+
+    def __new__(cls, message: str, plural: str = "", values: dict[str, Any] | None = None) -> Self:
+        """The English sentence; `values["count"]` chooses between `message` and `plural`."""
+        values = values or {}
+        chosen = plural if plural and values.get("count") != 1 else message
+        made = super().__new__(cls, chosen.format(**values) if values else chosen)
+        made.message, made.plural, made.values = message, plural, values
+        return made
+
+    def __str__(self) -> str:
+        """The sentence in the active language."""
+        count = self.values.get("count", 1)
+        template = _ngettext(self.message, self.plural, count) if self.plural else _gettext(self.message)
+        return template.format(**self.values) if self.values else template
+
+    def __format__(self, spec: str) -> str:
+        """As in `str()`: a format string shows it."""
+        return format(str(self), spec)
+
+    def __reduce__(self) -> tuple[type[Self], tuple[str, str, dict[str, Any]]]:
+        """Pickled as what it is made of."""
+        return type(self), (self.message, self.plural, self.values)
+
+
+def translatable(message: str, /, **values: Any) -> Translatable:
+    """A sentence whose `{names}` are filled from `values`. The message is a literal: `make messages` collects it."""
+    return Translatable(message, "", values)
+
+
+def translatable_plural(message: str, plural: str, /, *, count: int, **values: Any) -> Translatable:
+    """The same for one and for many; `{count}` may stand in both."""
+    return Translatable(message, plural, {"count": count, **values})
