@@ -4,7 +4,7 @@ from importlib import import_module
 
 from django.apps import AppConfig
 from django.conf import settings
-from django.utils import translation
+from django.utils import formats, translation
 
 from newsletter.config import failpoints, translatable
 
@@ -18,5 +18,10 @@ class NewsletterConfig(AppConfig):
     def ready(self) -> None:
         """Register the system checks, install the translator, and arm the failpoint if one is set."""
         import_module("newsletter.config.checks")
-        translatable.install(translation.gettext, translation.ngettext)
+        translatable.install(translation.gettext, translation.ngettext, _separators)
         failpoints.arm(failpoints.read_failpoint(settings.FAILPOINT))
+
+
+def _separators() -> tuple[str, str]:
+    """Those of thousands and of decimals in the active language."""
+    return str(formats.get_format("THOUSAND_SEPARATOR")), str(formats.get_format("DECIMAL_SEPARATOR"))
