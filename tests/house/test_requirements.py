@@ -54,7 +54,7 @@ REQUIREMENTS = read_requirements(PAGE.read_text(encoding="utf-8"))
 
 
 @functools.cache
-def tests_in(path: str) -> frozenset[str]:
+def names_in(path: str) -> frozenset[str]:
     """The names of the tests in this file; none if there is no such file."""
     file = PROJECT_ROOT / path
     if not file.is_file():
@@ -70,7 +70,7 @@ def tests_in(path: str) -> frozenset[str]:
 
 def missing_test(path: str, name: str) -> str:
     """An error message for a test that does not exist, with the most similar name in its file."""
-    similar = difflib.get_close_matches(name, tests_in(path), n=1, cutoff=0.0)
+    similar = difflib.get_close_matches(name, names_in(path), n=1, cutoff=0.0)
     hint = f"the most similar is {similar[0]}" if similar else "the file does not exist or has no tests"
     return f"{path}::{name}: {hint}"
 
@@ -94,7 +94,7 @@ def test_each_requirement_has_a_rule_a_source_and_tests_that_exist(requirement: 
     assert requirement.source, "Name the standard, law or documentation that demands it, or write: Design"
     assert requirement.tests, "Name at least one test that enforces it."
     assert len(set(requirement.tests)) == len(requirement.tests), "Name each test once."
-    missing = [missing_test(path, name) for path, name in requirement.tests if name not in tests_in(path)]
+    missing = [missing_test(path, name) for path, name in requirement.tests if name not in names_in(path)]
     assert not missing, "Correct these names in docs/requirements.md."
 
 
