@@ -1,4 +1,4 @@
-"""What docs/deploy and the docs tell an operator to run is there: commands, queues, settings, files."""
+"""The commands, queues, settings and files that docs/ and docs/deploy name exist."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ DOCKERFILE = (DEPLOY / "Dockerfile").read_text(encoding="utf-8")
 DOCUMENTS = [PROJECT_ROOT / "README.md", *sorted((PROJECT_ROOT / "docs").glob("*.md"))]
 UNITS = sorted((DEPLOY / "systemd").glob("*.service"))
 
-#: What a service may hold, of the Compose specification, as far as we use it.
+#: The keys of a service in the Compose specification that we use.
 KNOWN_KEYS = {
     "build", "command", "depends_on", "env_file", "environment", "healthcheck", "image", "ports", "restart", "shm_size",
     "stop_grace_period", "volumes",
 }  # fmt: skip
 
-#: Seconds that one post may take; a worker that is stopped gets longer.
+#: Seconds that one post may take. A worker that is stopped gets more time than this.
 LONGEST_POST = 65
 
 
@@ -41,8 +41,8 @@ def services() -> dict[str, dict[str, Any]]:
     return found
 
 
-def ours() -> dict[str, dict[str, Any]]:
-    """The services that run our image, with the command that it has by itself where they name none."""
+def own_services() -> dict[str, dict[str, Any]]:
+    """The services that run our image, each with its command or, without one, the command of the image."""
     found = {name: service for name, service in services().items() if service["image"] == "newsletter"}
     return {name: {"command": image_command(), **service} for name, service in found.items()}
 
@@ -54,7 +54,7 @@ def image_command() -> list[str]:
 
 
 def check_command(words: list[str]) -> set[str]:
-    """Fail if one of our programs does not know these words; the queues that a Celery worker takes."""
+    """Fail if the program does not accept these arguments. Return the queues that a Celery worker consumes."""
     program, *rest = [Path(words[0]).name, *words[1:]]
     if program == "python":
         assert rest[0] == "manage.py"
@@ -72,28 +72,28 @@ def check_command(words: list[str]) -> set[str]:
     return set(words[words.index("--queues") + 1].split(",")) if "--queues" in words else set()
 
 
-def test_the_compose_file_has_a_worker_for_each_kind_of_work() -> None:
-    queues = [check_command(service["command"]) for service in ours().values()]
+def test_the_compose_file_has_one_worker_for_each_queue() -> None:
+    queues = [check_command(service["command"]) for service in own_services().values()]
     assert set().union(*queues) == KINDS.keys()
-    assert sum(len(each) for each in queues) == len(KINDS), "confirmations do not wait behind an issue (R-122)"
+    assert sum(len(each) for each in queues) == len(KINDS), "a confirmation mail must not wait for an issue"
 
 
-def test_the_compose_file_sets_what_is_read() -> None:
+def test_the_compose_file_sets_existing_settings() -> None:
     fields = {name.upper() for name in Configuration.model_fields}
-    for name, service in ours().items():
+    for name, service in own_services().items():
         assert set(service["environment"]) <= fields, name
         assert (DEPLOY / service["env_file"]).resolve() == PROJECT_ROOT / ".env"
         assert (DEPLOY / service["build"]["context"]).resolve() == PROJECT_ROOT
         assert (PROJECT_ROOT / service["build"]["dockerfile"]).is_file()
 
 
-def test_the_compose_file_waits_for_what_it_can_wait_for() -> None:
+def test_dependencies_in_the_compose_file_can_be_met() -> None:
     everything = services()
     for name, service in everything.items():
         assert set(service) <= KNOWN_KEYS, name
         for needed, how in service.get("depends_on", {}).items():
             if how["condition"] == "service_healthy":
-                assert "healthcheck" in everything[needed], f"{name} would never start"
+                assert "healthcheck" in everything[needed], f"{name} never starts: {needed} has no healthcheck"
             else:
                 assert how["condition"] == "service_completed_successfully"
                 assert everything[needed]["restart"] == "no"
@@ -101,7 +101,7 @@ def test_the_compose_file_waits_for_what_it_can_wait_for() -> None:
 
 @pytest.mark.processes
 @pytest.mark.own_database
-def test_the_image_holds_all_that_a_process_needs(tmp_path: Path) -> None:
+def test_the_image_contains_all_files_that_a_process_needs(tmp_path: Path) -> None:
     for copied in re.findall(r"^COPY (.+)$", DOCKERFILE, re.MULTILINE):
         *sources, target = copied.split()
         for source in sources:
@@ -125,15 +125,15 @@ def test_the_image_holds_all_that_a_process_needs(tmp_path: Path) -> None:
         assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_what_the_image_copies_is_let_in() -> None:
-    let_in = re.findall(r"^!(.+)$", (DEPLOY / "Dockerfile.dockerignore").read_text(encoding="utf-8"), re.MULTILINE)
+def test_the_dockerignore_file_admits_what_the_image_copies() -> None:
+    admitted = re.findall(r"^!(.+)$", (DEPLOY / "Dockerfile.dockerignore").read_text(encoding="utf-8"), re.MULTILINE)
     sources = [word for line in re.findall(r"^COPY (.+)$", DOCKERFILE, re.MULTILINE) for word in line.split()[:-1]]
     assert sources
-    assert {source.split("/")[0] for source in sources} == set(let_in)
+    assert {source.split("/")[0] for source in sources} == set(admitted)
 
 
 @pytest.mark.parametrize("unit", UNITS, ids=lambda unit: str(unit.stem))
-def test_each_unit_runs_a_program_of_ours_and_is_given_the_time_of_a_post(unit: Path) -> None:
+def test_each_unit_runs_an_existing_command_and_stops_after_the_longest_post(unit: Path) -> None:
     parser = configparser.RawConfigParser(strict=False)
     parser.optionxform = str  # type: ignore[assignment,method-assign]
     parser.read(unit, encoding="utf-8")
@@ -147,7 +147,7 @@ def test_each_unit_runs_a_program_of_ours_and_is_given_the_time_of_a_post(unit: 
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda document: str(document.name))
-def test_each_command_in_the_docs_is_there(document: Path) -> None:
+def test_each_command_in_the_docs_exists(document: Path) -> None:
     text = document.read_text(encoding="utf-8")
     targets = set(re.findall(r"^([a-z-]+):", (PROJECT_ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
     assert set(re.findall(r"manage\.py ([a-z_]+)", text)) <= set(get_commands())
@@ -157,6 +157,6 @@ def test_each_command_in_the_docs_is_there(document: Path) -> None:
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda document: str(document.name))
-def test_each_file_that_the_docs_point_to_is_there(document: Path) -> None:
+def test_each_file_that_the_docs_link_to_exists(document: Path) -> None:
     for link in re.findall(r"\]\((?!https?:|mailto:)([^)#\s]+)[^)]*\)", document.read_text(encoding="utf-8")):
         assert (document.parent / link).exists(), link
