@@ -1,5 +1,5 @@
-# Two commands do all the set-up: `make demo` shows the system at work, `make test` proves it.
-# They need Python 3.11 or newer, make and a network; everything is installed into .venv.
+# `make demo` runs the system with sample content, `make test` runs the tests. Both do the set-up.
+# They need Python 3.11 or newer, make and network access; everything is installed into .venv.
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -11,27 +11,27 @@ ARGS ?=
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
 
-install: .venv/base.stamp ## make .venv with the pinned packages
+install: .venv/base.stamp ## create .venv with the pinned packages
 
-demo: .venv/base.stamp ## run everything here with sample content; ARGS=--once sends one issue, reports and ends
+demo: .venv/base.stamp ## run the whole system with sample content; ARGS=--once sends one issue, prints a report and exits
 	@$(BIN)/python manage.py demo $(ARGS)
 
-test: test-sqlite ## run the tests on SQLite, a few kills included; the other targets are for PostgreSQL, browser, processes, faults and scale
+test: test-sqlite ## run the tests on SQLite; other targets test PostgreSQL, browsers, processes, faults and scale
 
 test-sqlite: .venv/dev.stamp
 	$(BIN)/python -m pytest -n auto -m "not postgresql and not processes and not browser and not fidelity and not faults and not scale" $(ARGS)
 
-test-postgresql: .venv/dev.stamp ## run what meets a database on PostgreSQL, which is started for it
+test-postgresql: .venv/dev.stamp ## run the database tests on a PostgreSQL server that is started for them
 	$(BIN)/python -m tests.postgresql $(BIN)/python -m pytest -n auto -m "not browser and not processes and not own_database and not fidelity and not faults and not scale" $(ARGS)
 
-test-journeys: .venv/dev.stamp ## drive real processes over HTTP and in a browser, kill them, look at the ledger; on both databases
+test-journeys: .venv/dev.stamp ## run real processes over HTTP and in a browser, kill them and compare the ledger; on both databases
 	$(BIN)/python -m pytest -n 2 -m "(processes or browser) and not postgresql and not faults and not scale" $(ARGS)
 	$(BIN)/python -m tests.postgresql $(BIN)/python -m pytest -n 2 -m "processes and not browser and not own_database and not faults and not scale" $(ARGS)
 
-test-faults: .venv/dev.stamp ## kill and stop processes at every point of an issue's way, break net, clock and database; writes docs/faults.md
+test-faults: .venv/dev.stamp ## kill and stop processes at every failpoint, break network, clock and database; writes docs/faults.md
 	$(BIN)/python -m tests.postgresql $(BIN)/python -m pytest tests/faults -n 2 -m faults --faults-table=docs/faults.md $(ARGS)
 
-test-scale: .venv/dev.stamp ## kill Celery workers on real brokers; SCALE_READERS=100000 for the run of docs/scale-out.md
+test-scale: .venv/dev.stamp ## kill Celery workers on real brokers; SCALE_SUBSCRIBERS=100000 for the run of docs/scale-out.md
 	$(BIN)/python -m tests.postgresql $(BIN)/python -m pytest tests/journeys/test_fleet.py -m scale $(ARGS)
 
 lint: .venv/dev.stamp ## style, types and import contracts
@@ -40,36 +40,36 @@ lint: .venv/dev.stamp ## style, types and import contracts
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-format: .venv/dev.stamp ## put the code in shape
+format: .venv/dev.stamp ## format the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-golden: .venv/dev.stamp ## write the HTML and take the pictures of all themes anew; look at the difference before committing it
+golden: .venv/dev.stamp ## render the golden HTML and screenshots of all themes again; review the difference before committing it
 	$(BIN)/python -m tests.newsletter.rendering.golden
 	$(BIN)/python -m tests.newsletter.rendering.pictures
 
 fidelity: .venv/dev.stamp tests/fidelity/node_modules/.stamp ## compare pixels with the official MJML compiler; needs node 18 or newer
 	$(BIN)/python -m pytest -m fidelity tests/fidelity $(ARGS)
 
-bench: .venv/dev.stamp $(if $(shell command -v npm),tests/fidelity/node_modules/.stamp) ## measure, and print a table; ARGS=--large with a million readers
+bench: .venv/dev.stamp $(if $(shell command -v npm),tests/fidelity/node_modules/.stamp) ## run the benchmarks and print a table; ARGS=--large for a million subscribers
 	$(BIN)/python -m tests.benchmarks $(ARGS)
 
-lock: .venv/dev.stamp ## renew the pins; nothing younger than a week, so that a stolen release is found out first
+lock: .venv/dev.stamp ## update the pins; releases younger than a week are skipped, so that a compromised one is detected first
 	cd requirements && ../$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --upgrade --exclude-newer "7 days" base.in -o base.txt
 	cd requirements && ../$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --upgrade --exclude-newer "7 days" celery.in -o celery.txt
 	cd requirements && ../$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --upgrade --exclude-newer "7 days" dev.in -o dev.txt
 
-mjml-tables: .venv/dev.stamp tests/fidelity/node_modules/.stamp ## renew what the validator knows, from the pinned npm packages
+mjml-tables: .venv/dev.stamp tests/fidelity/node_modules/.stamp ## update the tables of the MJML validator from the pinned npm packages
 	node tests/fidelity/dump_tables.mjs | $(BIN)/ruff format --stdin-filename mjml_tables.py - > newsletter/rendering/mjml_tables.py
 
-caniemail: tests/fidelity/node_modules/.stamp ## renew what mail programs can show, from the pinned npm package
+caniemail: tests/fidelity/node_modules/.stamp ## update the data about mail programs from the pinned npm package
 	node tests/fidelity/reduce_caniemail.mjs > newsletter/preflight/caniemail.json
 
-clean: ## remove what these commands made
+clean: ## remove everything that these commands created
 	rm -rf .venv var tests/fidelity/node_modules
 
 .venv/bin/python:
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; say which: make PYTHON=python3.12 …")'
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed. Choose one: make PYTHON=python3.12 …")'
 	$(PYTHON) -m venv .venv
 
 .venv/base.stamp: requirements/base.txt | .venv/bin/python

@@ -21,9 +21,9 @@ Broker = Callable[..., AbstractContextManager[str]]
 #: Kinds of work that both workers do.
 QUEUES = "notices,issues,receipts,errands"
 
-#: `make test-scale SCALE_READERS=100000` is the run that docs/scale-out.md reports. A worker dies every few seconds:
+#: `make test-scale SCALE_SUBSCRIBERS=100000` is the run that docs/scale-out.md reports. A worker dies every few seconds:
 #: two thousand readers take about five on two cores.
-READERS = int(os.environ.get("SCALE_READERS", "20000"))
+READERS = int(os.environ.get("SCALE_SUBSCRIBERS", "20000"))
 KILLS = max(6, READERS // 2_000)
 
 #: Seconds in which who signs up has the confirmation mail, whatever else goes out (R-122).
