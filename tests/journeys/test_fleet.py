@@ -21,8 +21,8 @@ Broker = Callable[..., AbstractContextManager[str]]
 #: Kinds of work that both workers do.
 QUEUES = "notices,issues,receipts,errands"
 
-#: `make test-scale SCALE_SUBSCRIBERS=100000` is the run that docs/scale-out.md reports. A worker dies every few seconds;
-#: two thousand subscribers take about five seconds on two cores.
+#: `make test-scale SCALE_SUBSCRIBERS=100000` is the run that docs/scale-out.md reports. A worker dies every few
+#: seconds. Two thousand subscribers take about five seconds on two cores.
 READERS = int(os.environ.get("SCALE_SUBSCRIBERS", "20000"))
 KILLS = max(6, READERS // 2_000)
 
