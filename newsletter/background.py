@@ -30,7 +30,7 @@ from newsletter.worker import (
 
 #: Steps with a queue of their own, by name; every other step moves issues. A person waits for a confirmation mail, so
 #: no issue may hold one up (R-122), and receipts come in crowds while an issue goes out.
-NOTICES = frozenset({"answer_signups", "send_due_notices"})
+NOTICES = frozenset({"answer_signups", "send_due_transactional_mails"})
 RECEIPTS = frozenset({"apply_events", "settle_proven", "hold_expired"})
 
 #: Seconds for which a pulse counts as fresh: beat sends one a second for each kind, and one task may take a minute.

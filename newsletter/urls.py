@@ -9,6 +9,6 @@ urlpatterns: list[URLPattern | URLResolver] = [
     # Before the admin's own first page, which it shows with something above it; it keeps that page's name.
     path("admin/", admin.site.admin_view(show_dashboard)),
     path("admin/", admin.site.urls),
-    path("", include("subscribers.urls")),
+    path("", include("subscribers.web.urls")),
     path("", include("newsletter.web.urls")),
 ]

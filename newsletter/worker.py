@@ -31,8 +31,8 @@ from newsletter.sending.provider_search import search_next
 from newsletter.sending.reconcile import hold_expired, settle_proven
 from newsletter.sending.recurring import plan_occurrences, start_due_occurrences
 from newsletter.sending.schedule import renew_instants, start_due_issues
-from subscribers.notices import send_due_notices
-from subscribers.signups import answer_signups
+from subscribers.signup.queue import answer_signups
+from subscribers.transactional.outbox import send_due_transactional_mails
 
 log = logging.getLogger(__name__)
 
@@ -55,7 +55,7 @@ def steps_of(route: Route) -> list[Step]:
     """
     return [
         answer_signups,
-        send_due_notices,
+        send_due_transactional_mails,
         seldom(plan_occurrences),
         seldom(renew_instants, MINUTE),
         start_due_occurrences,

@@ -1,4 +1,4 @@
-"""Addresses that must not be mailed, on any list."""
+"""Suppression: keeping addresses from all mail, on any list."""
 
 from __future__ import annotations
 
@@ -7,50 +7,51 @@ from collections.abc import Collection, Iterator, Mapping
 from django.db import transaction
 from django.utils import timezone
 
-from subscribers.fingerprints import fingerprint
 from subscribers.models import (
     LIFTED_BY_CONFIRMATION,
     ConsentKind,
+    Evidence,
     Subscription,
     Suppression,
     SuppressionReason,
+    fingerprint,
+    move_subscriptions,
 )
-from subscribers.transitions import Evidence, move
 
-#: Addresses per statement: far below what SQLite takes as parameters.
+#: Addresses per statement: far below SQLite's limit of parameters.
 CHUNK = 500
 
 Cause = tuple[SuppressionReason, str]
-"""Why an address must not be mailed, and in which words the other side said so."""
+"""Why an address is suppressed, and the provider's or editor's own words."""
 
 
 def suppress_addresses(causes: Mapping[str, Cause]) -> int:
-    """Keep these canonical addresses from all mail, and end their waiting and active memberships on every list.
+    """Suppress these canonical addresses, and end their pending and active subscriptions on every list.
 
-    Repeating it changes nothing. A complaint outweighs an earlier bounce, never the other way round. Returns how
-    many memberships ended. A handful of statements per 500 addresses.
+    A repeat changes nothing. A complaint replaces an earlier bounce, never the other way round. Returns the number of
+    subscriptions that ended. Takes a handful of statements per 500 addresses.
     """
     return sum(_suppress_chunk(chunk) for chunk in _chunks(causes))
 
 
 def _suppress_chunk(causes: Mapping[str, Cause]) -> int:
     with transaction.atomic():
-        # In one order for everybody: two workers that insert the same addresses would else wait for each other.
-        marks = dict(sorted((fingerprint(canonical), cause) for canonical, cause in causes.items()))
-        _outweigh(marks)
+        # Sorted: two workers that insert the same addresses in different orders would deadlock.
+        by_fingerprint = dict(sorted((fingerprint(canonical), cause) for canonical, cause in causes.items()))
+        _replace_lighter(by_fingerprint)
         Suppression.objects.bulk_create(
             [
-                Suppression(fingerprint=mark, reason=reason, detail=detail[:300])
-                for mark, (reason, detail) in marks.items()
+                Suppression(fingerprint=key, reason=reason, detail=detail[:300])
+                for key, (reason, detail) in by_fingerprint.items()
             ],
             ignore_conflicts=True,
         )
-        return sum(_end_memberships(group, reason) for reason, group in _by_reason(causes).items())
+        return sum(_end_subscriptions(group, reason) for reason, group in _by_reason(causes).items())
 
 
-def _outweigh(marks: Mapping[str, Cause]) -> None:
-    """Turn suppressions that a fresh confirmation would lift into lasting ones, where there is a lasting cause now."""
-    lasting = {mark: cause for mark, cause in marks.items() if cause[0] not in LIFTED_BY_CONFIRMATION}
+def _replace_lighter(causes: Mapping[str, Cause]) -> None:
+    """Replace suppressions that a new confirmation would remove, where there is a lasting cause now."""
+    lasting = {key: cause for key, cause in causes.items() if cause[0] not in LIFTED_BY_CONFIRMATION}
     earlier = list(Suppression.objects.filter(fingerprint__in=lasting, reason__in=LIFTED_BY_CONFIRMATION))
     for suppression in earlier:
         suppression.reason, suppression.detail = lasting[suppression.fingerprint]
@@ -59,11 +60,11 @@ def _outweigh(marks: Mapping[str, Cause]) -> None:
     Suppression.objects.bulk_update(earlier, ["reason", "detail", "created_at"])
 
 
-def _end_memberships(canonicals: Collection[str], reason: SuppressionReason) -> int:
-    ended = move(
+def _end_subscriptions(canonicals: Collection[str], reason: SuppressionReason) -> int:
+    ended = move_subscriptions(
         Subscription.objects.filter(subscriber__canonical__in=canonicals),
         ConsentKind.SUPPRESSED,
-        Evidence(form="suppression", detail=str(reason.label)),
+        Evidence(form="suppression", reason=reason),
         ended_at=timezone.now(),
         paused_until=None,
     )
@@ -89,17 +90,17 @@ def suppression_of(canonical: str) -> Suppression | None:
 
 
 def is_suppressed(canonical: str) -> bool:
-    """Whether nothing may be mailed to this address."""
+    """Whether this address must not be mailed."""
     return suppression_of(canonical) is not None
 
 
 def suppressed_among(canonicals: Collection[str]) -> set[str]:
     """Those of these canonical addresses that must not be mailed. One query per 500 addresses."""
-    marks = {fingerprint(canonical): canonical for canonical in canonicals}
-    asked = list(marks)
+    addresses = {fingerprint(canonical): canonical for canonical in canonicals}
+    keys = list(addresses)
     found: set[str] = set()
-    for start in range(0, len(asked), CHUNK):
-        chunk = asked[start : start + CHUNK]
+    for start in range(0, len(keys), CHUNK):
+        chunk = keys[start : start + CHUNK]
         stored = Suppression.objects.filter(fingerprint__in=chunk).values_list("fingerprint", flat=True)
-        found.update(marks[mark] for mark in stored)
+        found.update(addresses[key] for key in stored)
     return found

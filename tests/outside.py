@@ -109,7 +109,7 @@ def _database(folder: Path) -> Iterator[str]:
 
 def _seed(readers: int) -> None:
     from newsletter.sending.schedule import send_now
-    from subscribers.imports import import_confirmed
+    from subscribers.imports.confirmed import import_confirmed
     from tests.publications import make_issue
 
     issue = make_issue(stories=31)
@@ -121,10 +121,10 @@ def _seed(readers: int) -> None:
 def _sign_up(name: str) -> None:
     from newsletter.models import Newsletter
     from subscribers.addresses import parse_address
-    from subscribers.signups import note_signup
-    from subscribers.transitions import Evidence
+    from subscribers.models import Evidence
+    from subscribers.signup.queue import store_signup
 
-    note_signup(Newsletter.objects.get(), parse_address(f"{name}@readers.example"), Evidence(form="tests"))
+    store_signup(Newsletter.objects.get(), parse_address(f"{name}@readers.example"), Evidence(form="tests"))
 
 
 def _report() -> None:

@@ -40,14 +40,14 @@ def make_mailing_list(slug: str = "harbour-notes", **fields: Any) -> MailingList
     return mailing_list
 
 
-def make_reader(
+def make_subscription(
     address: str,
     mailing_list: MailingList | None = None,
     *,
     state: SubscriptionState = SubscriptionState.ACTIVE,
     **fields: Any,
 ) -> Subscription:
-    """A membership in a state of your choice; without consents: what the tests are about writes its own."""
+    """A subscription in a state of your choice; without consents: what the tests are about writes its own."""
     parsed = parse_address(address)
     subscriber, _ = Subscriber.objects.get_or_create(canonical=parsed.canonical, defaults={"address": parsed.as_given})
     if state != SubscriptionState.PENDING:
@@ -59,36 +59,36 @@ def make_reader(
 
 def ada(mailing_list: MailingList | None = None) -> Subscription:
     """Reads every issue."""
-    return make_reader(ADA, mailing_list)
+    return make_subscription(ADA, mailing_list)
 
 
 def ben(mailing_list: MailingList | None = None) -> Subscription:
     """Asked an hour ago and has not confirmed."""
     asked = timezone.now() - datetime.timedelta(hours=1)
-    return make_reader(BEN, mailing_list, state=SubscriptionState.PENDING, requested_at=asked, request_number=1)
+    return make_subscription(BEN, mailing_list, state=SubscriptionState.PENDING, requested_at=asked, request_number=1)
 
 
 def cleo(mailing_list: MailingList | None = None) -> Subscription:
     """Has unsubscribed."""
-    return make_reader(CLEO, mailing_list, state=SubscriptionState.UNSUBSCRIBED, ended_at=timezone.now())
+    return make_subscription(CLEO, mailing_list, state=SubscriptionState.UNSUBSCRIBED, ended_at=timezone.now())
 
 
 def dina(mailing_list: MailingList | None = None) -> Subscription:
     """Read, and reported a mail as spam: nothing may go to her."""
-    return _suppressed(make_reader(DINA, mailing_list), SuppressionReason.COMPLAINT)
+    return _suppressed(make_subscription(DINA, mailing_list), SuppressionReason.COMPLAINT)
 
 
 def emil(mailing_list: MailingList | None = None) -> Subscription:
     """Read, until his mailbox bounced for good."""
-    return _suppressed(make_reader(EMIL, mailing_list), SuppressionReason.HARD_BOUNCE)
+    return _suppressed(make_subscription(EMIL, mailing_list), SuppressionReason.HARD_BOUNCE)
 
 
 def finn(mailing_list: MailingList | None = None) -> Subscription:
     """Reads, but not in the next two weeks."""
-    return make_reader(FINN, mailing_list, paused_until=timezone.now() + datetime.timedelta(weeks=2))
+    return make_subscription(FINN, mailing_list, paused_until=timezone.now() + datetime.timedelta(weeks=2))
 
 
-def many_readers(count: int, mailing_list: MailingList | None = None) -> list[Subscription]:
+def make_subscriptions(count: int, mailing_list: MailingList | None = None) -> list[Subscription]:
     """`count` active readers, reader-1@example.org and on, in three statements."""
     target, now = mailing_list or make_mailing_list(), timezone.now()
     addresses = [f"reader-{number}@example.org" for number in range(1, count + 1)]
@@ -107,7 +107,7 @@ def many_readers(count: int, mailing_list: MailingList | None = None) -> list[Su
     )
 
 
-def _suppressed(membership: Subscription, reason: SuppressionReason) -> Subscription:
-    suppress_addresses({membership.subscriber.canonical: (reason, "")})
-    membership.refresh_from_db()
-    return membership
+def _suppressed(subscription: Subscription, reason: SuppressionReason) -> Subscription:
+    suppress_addresses({subscription.subscriber.canonical: (reason, "")})
+    subscription.refresh_from_db()
+    return subscription

@@ -12,7 +12,7 @@ from newsletter.content.formats import read_issue
 from newsletter.content.store import import_issue
 from newsletter.models import Issue, Newsletter
 from newsletter.sending.schedule import schedule_issue
-from subscribers.imports import import_confirmed
+from subscribers.imports.confirmed import import_confirmed
 from subscribers.models import Subscriber, Subscription
 
 SAMPLES = Path(__file__).parent / "samples"

@@ -33,7 +33,7 @@ from newsletter.providers.throttle import troubles
 from newsletter.sending.auto_pause import warning_of
 from newsletter.sending.recipients import deliveries_of
 from newsletter.sending.reconcile import HAS_A_FACT
-from subscribers.models import Notice, NoticeState
+from subscribers.models import TransactionalMail, TransactionalMailState
 
 #: How long a schedule, a receipt or a confirmation may wait for a worker before somebody should look.
 PATIENCE = datetime.timedelta(minutes=5)
@@ -346,7 +346,9 @@ def event_diagnostics(now: datetime.datetime) -> Iterator[Diagnostic]:
 
 def transactional_diagnostics(now: datetime.datetime) -> Iterator[Diagnostic]:
     """Whether people who sign up get their mail."""
-    waiting = Notice.objects.filter(state=NoticeState.PENDING, not_before__lte=now - PATIENCE).order_by()
+    waiting = TransactionalMail.objects.filter(
+        state=TransactionalMailState.PENDING, not_before__lte=now - PATIENCE
+    ).order_by()
     found = waiting.aggregate(count=Count("pk"), oldest=Min("not_before"), attempts=Max("attempts"))
     if found["count"]:
         age = duration((now - found["oldest"]).total_seconds())

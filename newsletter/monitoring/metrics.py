@@ -32,7 +32,7 @@ from newsletter.models import (
 from newsletter.monitoring.heartbeat import workers
 from newsletter.providers import get_route
 from newsletter.providers.throttle import SHARE, look
-from subscribers.models import Notice, NoticeState
+from subscribers.models import TransactionalMail, TransactionalMailState
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 
@@ -135,7 +135,7 @@ def _receipts(now: datetime.datetime) -> Iterator[Metric]:
 
 
 def _notices(now: datetime.datetime) -> Iterator[Metric]:
-    due = Notice.objects.filter(state=NoticeState.PENDING, not_before__lte=now)
+    due = TransactionalMail.objects.filter(state=TransactionalMailState.PENDING, not_before__lte=now)
     waiting = due.order_by().aggregate(count=Count("pk"), oldest=Min("not_before"))
     yield _gauge("notices_waiting", "Confirmation mails that are due and not yet sent.", waiting["count"])
     yield _gauge(

@@ -13,14 +13,14 @@ from django.core.mail.backends.base import BaseEmailBackend
 from newsletter.providers import get_route
 from newsletter.providers.base import Message, MessageRefused, OutcomeKind
 from newsletter.providers.throttle import post_message
-from subscribers.notices import NoticeError
+from subscribers.transactional.outbox import MailBackendError
 
 #: Outcomes after which the same mail may be tried again; the others need a person or a change of the mail.
 RETRYABLE = {OutcomeKind.LATER, OutcomeKind.UNKNOWN, OutcomeKind.HALT}
 
 
 class ProviderEmailBackend(BaseEmailBackend):
-    """One mail per recipient through `post_message`; raises NoticeError unless the provider took it.
+    """One mail per recipient through `post_message`; raises MailBackendError unless the provider took it.
 
     `message.idempotency_key` makes a repeat harmless, `message.tags` come back in receipts; `message.provider_id`
     is set to the provider's id of the mail.
@@ -40,7 +40,7 @@ class ProviderEmailBackend(BaseEmailBackend):
             email.provider_id = [  # type: ignore[attr-defined]
                 _post(_message(email, recipient), key) for recipient, key in zip(recipients, keys, strict=True)
             ][-1]
-        except NoticeError:
+        except MailBackendError:
             if not self.fail_silently:
                 raise
             return False
@@ -50,7 +50,7 @@ class ProviderEmailBackend(BaseEmailBackend):
 def _post(message: Message, key: str) -> str:
     outcome = post_message(get_route(), message, key=key)
     if outcome.kind is not OutcomeKind.ACCEPTED:
-        raise NoticeError(outcome.reason, permanent=outcome.kind not in RETRYABLE)
+        raise MailBackendError(outcome.reason, permanent=outcome.kind not in RETRYABLE)
     return outcome.ids[0]
 
 
@@ -59,7 +59,7 @@ def _message(email: EmailMessage, recipient: str) -> Message:
     try:
         return _built(email, recipient, text)
     except MessageRefused as refusal:
-        raise NoticeError(str(refusal), permanent=True) from refusal
+        raise MailBackendError(str(refusal), permanent=True) from refusal
 
 
 def _built(email: EmailMessage, recipient: str, text: str) -> Message:

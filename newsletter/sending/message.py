@@ -11,7 +11,7 @@ from newsletter.models import Edition, Newsletter
 from newsletter.providers.base import Message, Provider
 from newsletter.rendering import PlaceholderContext, PlaceholderTemplate, as_json_string, placeholder_token
 from newsletter.sending.recipients import Recipient
-from subscribers.tokens import LinkSigner, Purpose
+from subscribers.consent.tokens import LinkSigner, Purpose
 
 
 @lru_cache(maxsize=8)

@@ -11,7 +11,7 @@ from django.urls import reverse
 
 from newsletter.models import Issue, Newsletter
 from newsletter.web.public_page import public_page
-from subscribers.tokens import Purpose
+from subscribers.consent.tokens import Purpose
 
 #: A wish, not a lock: pages behind these say "noindex" themselves and ask for more than a visit.
 KEEP_OUT = (*(f"/{purpose}/" for purpose in Purpose), "/admin/", "/webhooks/")

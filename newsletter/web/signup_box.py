@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 
 from newsletter.models import Newsletter
-from subscribers.forms import FASTEST, SignupForm, make_stamp
-from subscribers.pages import signup_words
+from subscribers.consent.texts import signup_text
+from subscribers.signup.forms import FASTEST, SignupForm, make_stamp
 
 #: Seconds for which all visitors get the same form; small beside the hours for which it may be sent.
 STEP = 15 * 60
@@ -26,5 +26,5 @@ def signup_box(newsletter: Newsletter) -> dict[str, object]:
     return {
         "form": SharedSignupForm(newsletter),
         "mailing_list": newsletter,
-        "words": signup_words(newsletter),
+        "consent_text": signup_text(newsletter),
     }

@@ -79,7 +79,7 @@ class Migration(migrations.Migration):
                 ('text', models.TextField(blank=True)),
                 ('html', models.TextField(blank=True)),
                 ('headers', models.JSONField(default=dict)),
-                ('idempotency_key', models.CharField(default=subscribers.models.new_notice_key, editable=False, max_length=64, unique=True)),
+                ('idempotency_key', models.CharField(default=subscribers.models.new_idempotency_key, editable=False, max_length=64, unique=True)),
                 ('state', models.CharField(choices=[('pending', 'Waiting'), ('sent', 'Sent'), ('failed', 'Refused'), ('unknown', 'Not known'), ('withdrawn', 'No longer needed')], default='pending', max_length=10)),
                 ('attempts', models.PositiveIntegerField(default=0)),
                 ('created_at', models.DateTimeField(default=django.utils.timezone.now)),

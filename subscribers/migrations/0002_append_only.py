@@ -1,11 +1,10 @@
-"""Makes the tables of consents append-only, in the database itself (R-30).
+"""Makes the tables of consents append-only, by triggers of the database.
 
-A consent is proof only as long as nobody can rewrite it: an UPDATE or DELETE is refused, whoever issues it. Erasure
-(R-50) keeps one way: columns that name a person may be emptied, and links to rows that are erased with them. Nothing
-else of a row may change, and what is empty stays empty.
+A consent is proof only if it cannot be changed: every UPDATE and DELETE is refused. Erasure is the one exception: columns
+that identify a person may be emptied, and references to rows that are erased with them.
 
-SQLite forgets triggers when a later migration rebuilds the table (every AlterField does): such a migration ends
-with `RunPython(refuse_changes, allow_changes)` of this one. A test watches over it.
+SQLite drops triggers when a later migration rebuilds the table, as AlterField does: such a migration starts with
+`RunPython(allow_changes, refuse_changes)` and ends with the reverse. A test checks that the triggers are there.
 """
 
 from django.db import migrations
@@ -56,9 +55,9 @@ def _postgresql(table, columns):
     )
 
 
-def refuse_changes(apps, schema_editor):
+def refuse_changes(apps, schema_editor, tables=TABLES):
     write = {"sqlite": _sqlite, "postgresql": _postgresql}[schema_editor.connection.vendor]
-    for table, columns in TABLES.items():
+    for table, columns in tables.items():
         for statement in write(table, columns):
             schema_editor.execute(statement, params=None)
 

@@ -59,7 +59,7 @@ def _run() -> None:
     from newsletter.models import Batch
     from newsletter.providers import get_provider
     from newsletter.sending.batch import claim_batch
-    from subscribers.imports import import_confirmed
+    from subscribers.imports.confirmed import import_confirmed
     from tests.publications import address_everybody, make_issue, post_everything, start_sending
 
     call_command("migrate", verbosity=0)

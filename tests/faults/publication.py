@@ -52,10 +52,10 @@ from newsletter.sending.provider_search import search_next
 from newsletter.sending.recipients import deliveries_of
 from newsletter.sending.reconcile import NotInDoubt, count_as_sent, hold_expired, send_again, settle_proven
 from newsletter.sending.retry import retry_failed
-from subscribers.consent import confirm, unsubscribe
-from subscribers.models import Subscription, SubscriptionState
-from subscribers.tokens import ConfirmationToken
-from subscribers.transitions import Evidence
+from subscribers.consent.actions import unsubscribe
+from subscribers.consent.double_opt_in import confirm
+from subscribers.consent.tokens import ConfirmationToken
+from subscribers.models import Evidence, Subscription, SubscriptionState
 from tests import people
 from tests.publications import let_it_flow, make_issue, start_sending
 
@@ -128,13 +128,13 @@ class Publication(RuleBasedStateMachine):
 
     @initialize(readers=st.integers(1, 7))
     def readers_are_there(self, readers: int) -> None:
-        people.many_readers(readers, self.issue.newsletter)
+        people.make_subscriptions(readers, self.issue.newsletter)
 
     @rule()
     def somebody_asks(self) -> None:
         self.newcomers += 1
         now = timezone.now()
-        people.make_reader(
+        people.make_subscription(
             f"newcomer-{self.newcomers}@example.org", self.issue.newsletter,
             state=SubscriptionState.PENDING, requested_at=now, request_number=1,
         )  # fmt: skip

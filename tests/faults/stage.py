@@ -36,7 +36,7 @@ from newsletter.sending.control import resume_issue
 from newsletter.sending.expand import expand_next
 from newsletter.sending.schedule import schedule_issue
 from newsletter.settings import database_settings
-from subscribers.imports import import_confirmed
+from subscribers.imports.confirmed import import_confirmed
 from tests.publications import make_issue
 
 READERS, BATCH, CHUNK = 240, 20, 80

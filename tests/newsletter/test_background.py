@@ -9,9 +9,8 @@ from newsletter.background import NOTICES, RECEIPTS, BackgroundProcess
 from newsletter.providers import get_route
 from newsletter.worker import name_of, steps_of
 from subscribers.addresses import parse_address
-from subscribers.models import Notice
-from subscribers.signups import note_signup
-from subscribers.transitions import Evidence
+from subscribers.models import Evidence, TransactionalMail
+from subscribers.signup.queue import store_signup
 from tests.publications import make_newsletter
 
 
@@ -32,23 +31,23 @@ def test_the_steps_with_a_queue_of_their_own_are_steps_of_the_worker() -> None:
 def test_confirmation_mails_go_out_without_the_other_kinds_of_work(monkeypatch: pytest.MonkeyPatch) -> None:
     # It would close the connection that holds this test's transaction.
     monkeypatch.setattr(background, "close_old_connections", lambda: None)
-    note_signup(make_newsletter(), parse_address("new@example.org"), Evidence(form="tests"))
+    store_signup(make_newsletter(), parse_address("new@example.org"), Evidence(form="tests"))
     assert not a_background_process().work_for(5, "issues")
-    assert not Notice.objects.exists()
+    assert not TransactionalMail.objects.exists()
     a_background_process().work_for(5, "notices")
-    assert Notice.objects.get().recipient == "new@example.org"
+    assert TransactionalMail.objects.get().recipient == "new@example.org"
 
 
 @pytest.mark.django_db
 def test_a_pulse_that_comes_before_the_process_has_taken_over_does_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(background, "close_old_connections", lambda: None)
-    note_signup(make_newsletter(), parse_address("new@example.org"), Evidence(form="tests"))
+    store_signup(make_newsletter(), parse_address("new@example.org"), Evidence(form="tests"))
     early = BackgroundProcess()
     assert not early.work_for(5, "notices")
-    assert not Notice.objects.exists()
+    assert not TransactionalMail.objects.exists()
     early.take_over()
     early.work_for(5, "notices")
-    assert Notice.objects.exists()
+    assert TransactionalMail.objects.exists()
 
 
 @pytest.mark.django_db

@@ -15,9 +15,8 @@ from newsletter.providers import get_route
 from newsletter.sending.schedule import send_now
 from newsletter.worker import LONGEST_REST, Stepper, run_errands, run_round, steps_of, work, work_until_idle
 from subscribers.addresses import parse_address
-from subscribers.models import Notice, NoticeState
-from subscribers.signups import note_signup
-from subscribers.transitions import Evidence
+from subscribers.models import Evidence, TransactionalMail, TransactionalMailState
+from subscribers.signup.queue import store_signup
 from tests import people
 from tests.publications import make_issue
 from tests.sandboxes import provider_of, running_sandbox
@@ -79,7 +78,7 @@ def test_an_idle_worker_writes_nothing() -> None:
 @pytest.mark.django_db
 def test_a_worker_takes_an_issue_from_start_to_sent(monkeypatch: pytest.MonkeyPatch) -> None:
     issue = make_issue()
-    people.many_readers(3, issue.newsletter)
+    people.make_subscriptions(3, issue.newsletter)
     send_now(issue, by="Edda")
     with running_sandbox() as sandbox:
         provider_of(sandbox, monkeypatch)
@@ -91,19 +90,21 @@ def test_a_worker_takes_an_issue_from_start_to_sent(monkeypatch: pytest.MonkeyPa
 @pytest.mark.django_db
 def test_who_signs_up_while_an_issue_goes_out_waits_for_one_batch_at_most(monkeypatch: pytest.MonkeyPatch) -> None:
     issue = make_issue()
-    people.many_readers(350, issue.newsletter)
+    people.make_subscriptions(350, issue.newsletter)
     send_now(issue, by="Edda")
     with running_sandbox() as sandbox:
         provider_of(sandbox, monkeypatch)
         steps = steps_of(get_route())
         while sandbox.ledger.summary()["messages"] == 0:
             run_round(steps)
-        note_signup(issue.newsletter, parse_address("new@example.org"), Evidence(form="tests"))
+        store_signup(issue.newsletter, parse_address("new@example.org"), Evidence(form="tests"))
         before = sandbox.ledger.summary()["messages"]
         run_round(steps)
         mails = sandbox.ledger.summary()
         assert mails["messages"] > before
-        assert Notice.objects.filter(state=NoticeState.SENT).exists(), "its step comes before the next post (R-122)"
+        assert TransactionalMail.objects.filter(state=TransactionalMailState.SENT).exists(), (
+            "its step comes before the next post (R-122)"
+        )
         assert mails["messages"] < 350, "the issue is still on its way"
 
 

@@ -10,19 +10,18 @@ from django.test import Client
 from django.urls import reverse
 from lxml import html  # type: ignore[import-untyped]
 
-from subscribers import consent
 from subscribers.addresses import parse_address
-from subscribers.models import Consent, ConsentKind, Notice, Subscriber, Subscription, Suppression
+from subscribers.consent import actions, double_opt_in
+from subscribers.models import Consent, ConsentKind, Evidence, Subscriber, Subscription, Suppression, TransactionalMail
 from subscribers.models import SubscriptionState as State
 from subscribers.models import SuppressionReason as Reason
 from subscribers.suppression import is_suppressed, suppress_addresses
-from subscribers.transitions import Evidence
-from tests.people import ADA, BEN, ada, ben, cleo, dina, finn, make_mailing_list, make_reader
+from tests.people import ADA, BEN, ada, ben, cleo, dina, finn, make_mailing_list, make_subscription
 
 pytestmark = pytest.mark.django_db
 
 GUS = "gus@example.org"
-MODELS = ["subscriber", "subscription", "suppression", "consent", "notice"]
+MODELS = ["subscriber", "subscription", "suppression", "consent", "transactionalmail"]
 
 
 @pytest.fixture
@@ -34,7 +33,7 @@ def editor(client: Client) -> Client:
 
 def asked(address: str = GUS) -> Subscription:
     evidence = Evidence(form="signup", text="You ask for Harbour Notes.", source="/subscribe/harbour-notes/")
-    consent.request_subscription(make_mailing_list(), parse_address(address), evidence)
+    double_opt_in.request_subscription(make_mailing_list(), parse_address(address), evidence)
     return Subscription.objects.get(subscriber__canonical=address)
 
 
@@ -65,7 +64,7 @@ def test_every_list_and_every_row_opens(editor: Client) -> None:
         gus,
         Suppression.objects.get(),
         Consent.objects.latest("pk"),
-        Notice.objects.get(),
+        TransactionalMail.objects.get(),
     ]
     for row in rows:
         text_of(editor.get(page_of(row)))
@@ -74,7 +73,7 @@ def test_every_list_and_every_row_opens(editor: Client) -> None:
 
 def test_a_person_shows_where_they_stand_and_everything_that_led_there(editor: Client) -> None:
     gus = asked()
-    consent.unsubscribe(gus.key, Evidence(form="one-click"))
+    actions.unsubscribe(gus.key, Evidence(form="one-click"))
     page = text_of(editor.get(page_of(gus.subscriber)))
     for sentence in (
         "Harbour Notes",
@@ -99,10 +98,10 @@ def test_a_person_is_found_by_a_part_of_the_address(editor: Client) -> None:
     assert BEN not in page
 
 
-@pytest.mark.parametrize("model", ["subscriber", "subscription", "consent", "notice"])
+@pytest.mark.parametrize("model", ["subscriber", "subscription", "consent", "transactionalmail"])
 def test_nobody_adds_or_deletes_readers_proofs_or_mails_by_hand(editor: Client, model: str) -> None:
     row = {"subscription": asked(), "subscriber": Subscriber.objects.get()}.get(model) or (
-        Consent.objects.get() if model == "consent" else Notice.objects.get()
+        Consent.objects.get() if model == "consent" else TransactionalMail.objects.get()
     )
     assert editor.get(reverse(f"admin:subscribers_{model}_add")).status_code == 403
     assert editor.post(reverse(f"admin:subscribers_{model}_delete", args=[row.pk]), {"post": "yes"}).status_code == 403
@@ -119,8 +118,8 @@ def test_nobody_becomes_a_reader_by_a_posted_field(editor: Client, field: str) -
 
 def test_the_links_of_a_waiting_mail_are_not_shown(editor: Client) -> None:
     asked()
-    notice = Notice.objects.get()
-    page = text_of(editor.get(page_of(notice))) + text_of(editor.get(page_of(notice.subscription.subscriber)))
+    mail = TransactionalMail.objects.get()
+    page = text_of(editor.get(page_of(mail))) + text_of(editor.get(page_of(mail.subscription.subscriber)))
     assert "/confirm/" not in page
     assert "/decline/" not in page
 
@@ -129,10 +128,10 @@ def test_the_links_of_a_waiting_mail_are_not_shown(editor: Client) -> None:
 def test_an_editor_unsubscribes_after_a_question_and_it_is_written_down(editor: Client, of_person: bool) -> None:
     reader = ada()
     row = reader.subscriber if of_person else reader
-    assert "1 membership will end" in text_of(act(editor, row, "unsubscribe"))
+    assert "1 subscription will end" in text_of(act(editor, row, "unsubscribe"))
     reader.refresh_from_db()
     assert reader.state == State.ACTIVE
-    assert "1 membership has ended." in text_of(act(editor, row, "unsubscribe", confirmed="yes"))
+    assert "1 subscription has ended." in text_of(act(editor, row, "unsubscribe", confirmed="yes"))
     reader.refresh_from_db()
     assert reader.state == State.UNSUBSCRIBED
     proof = reader.consents.get()
@@ -142,15 +141,15 @@ def test_an_editor_unsubscribes_after_a_question_and_it_is_written_down(editor: 
 def test_all_of_a_list_can_be_unsubscribed_however_long_it_is(editor: Client, settings: Any) -> None:
     settings.DATA_UPLOAD_MAX_NUMBER_FIELDS = 10
     for number in range(30):
-        make_reader(f"reader-{number}@example.org")
+        make_subscription(f"reader-{number}@example.org")
     gus = asked()
     url = f"{list_of('subscription')}?state__exact=active"
     everybody = {"action": "unsubscribe", "select_across": "1", "index": "0"}
     page = text_of(editor.post(url, everybody | {"_selected_action": [str(Subscription.objects.latest("-pk").pk)]}))
-    assert "30 memberships will end" in page
+    assert "30 subscriptions will end" in page
     fields = [dict(field.items()) for field in html.fromstring(page).xpath("//form[.//@name='confirmed']//input")]
     answer = {field["name"]: field["value"] for field in fields}
-    assert "30 memberships have ended." in text_of(editor.post(url, answer, follow=True))
+    assert "30 subscriptions have ended." in text_of(editor.post(url, answer, follow=True))
     gus.refresh_from_db()
     assert gus.state == State.PENDING
     assert not Subscription.objects.filter(state=State.ACTIVE).exists()
@@ -158,7 +157,7 @@ def test_all_of_a_list_can_be_unsubscribed_however_long_it_is(editor: Client, se
 
 def test_who_declined_by_mistake_can_be_allowed_to_sign_up_again(editor: Client) -> None:
     gus = asked()
-    consent.decline(gus.key, Evidence(form="decline"))
+    actions.decline(gus.key, Evidence(form="decline"))
     act(editor, gus.subscriber, "allow_signups_again")
     assert Subscriber.objects.get().declined_at is None
     gus.refresh_from_db()
@@ -170,7 +169,7 @@ def test_an_address_is_suppressed_by_typing_it_and_only_its_fingerprint_is_kept(
     url = reverse("admin:subscribers_suppression_add")
     page = text_of(editor.post(url, {"address": "ADA@example.org", "detail": "Asked by phone"}, follow=True))
     assert ADA not in page.lower()
-    assert "1 membership has ended with it." in page
+    assert "1 subscription has ended with it." in page
     assert is_suppressed(ADA)
     assert Suppression.objects.get().reason == Reason.MANUAL
     reader.refresh_from_db()

@@ -6,8 +6,7 @@ import pytest
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from subscribers.models import Consent, ConsentKind, ConsentText
-from subscribers.transitions import Evidence, record_consents
+from subscribers.models import Consent, ConsentKind, ConsentText, Evidence, record_consents
 from tests.people import ada
 
 pytestmark = pytest.mark.django_db

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from pytest_django import DjangoAssertNumQueries
 
-from subscribers.imports import ProofMissing, import_confirmed
+from subscribers.imports.confirmed import ImportRefusal, ProofMissing, import_confirmed
 from subscribers.models import Consent, ConsentKind, ConsentText, Subscriber, Subscription
 from subscribers.models import SubscriptionState as State
 from tests.people import ADA, BEN, CLEO, DINA, EMIL, ada, ben, cleo, dina, emil, make_mailing_list
@@ -40,14 +40,18 @@ def test_the_same_import_again_adds_nobody() -> None:
 
 def test_nobody_is_brought_back_by_an_import() -> None:
     standing = [ben(), cleo(), dina(), emil()]
-    states = [membership.state for membership in standing]
+    states = [subscription.state for subscription in standing]
     result = import_confirmed(make_mailing_list(), [BEN, CLEO, DINA, EMIL], proof=PROOF)
     assert result.added == 0
     assert {refusal.address for refusal in result.refused} == {BEN, CLEO, DINA, EMIL}
-    assert all(refusal.reason.endswith(".") for refusal in result.refused)
-    for membership, state in zip(standing, states, strict=True):
-        membership.refresh_from_db()
-        assert membership.state == state
+    assert {refusal.reason for refusal in result.refused} == {
+        ImportRefusal.PENDING,
+        ImportRefusal.UNSUBSCRIBED,
+        ImportRefusal.SUPPRESSED,
+    }
+    for subscription, state in zip(standing, states, strict=True):
+        subscription.refresh_from_db()
+        assert subscription.state == state
 
 
 def test_a_suppressed_address_is_refused_even_where_its_person_is_forgotten() -> None:

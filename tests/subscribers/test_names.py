@@ -9,10 +9,10 @@ from django.urls import reverse
 from hypothesis import given
 from hypothesis import strategies as st
 
-from subscribers.models import Consent, Notice, Subscriber
+from subscribers.consent.tokens import confirm_url, preferences_url
+from subscribers.models import Consent, Subscriber, TransactionalMail
 from subscribers.models import SubscriptionState as State
-from subscribers.names import NameRefused, read_first_name
-from subscribers.tokens import confirm_url, preferences_url
+from subscribers.signup.names import NameRefused, parse_first_name
 from tests.people import ada
 from tests.subscribers.test_views import asked, path_of, text_of
 
@@ -22,7 +22,7 @@ from tests.subscribers.test_views import asked, path_of, text_of
     ["Ada", "José", "Jean-Luc", "O’Brien", "D'Arcy", "J. R.", "نور", "さくら", "Zoë Ann", "ณัฐ", "Nguyễn", "Louis 2"],
 )
 def test_names_of_people_are_kept_as_they_are(name: str) -> None:
-    assert read_first_name(f"  {name} ") == name
+    assert parse_first_name(f"  {name} ") == name
 
 
 @pytest.mark.parametrize(
@@ -46,24 +46,24 @@ def test_names_of_people_are_kept_as_they_are(name: str) -> None:
 )
 def test_what_only_poses_as_a_name_is_refused_with_a_sentence(words: str) -> None:
     with pytest.raises(NameRefused, match=r"\.$"):
-        read_first_name(words)
+        parse_first_name(words)
 
 
 @given(st.text())
 def test_whatever_is_typed_a_kept_name_is_short_and_harmless(words: str) -> None:
     try:
-        name = read_first_name(words)
+        name = parse_first_name(words)
     except NameRefused:
         return
     assert len(name) <= 60
     assert not set(name) & set('{}<>[]|@/:"&=\n\r\0')
-    assert read_first_name(name) == name
+    assert parse_first_name(name) == name
 
 
 @pytest.mark.django_db
 def test_who_confirms_may_say_how_to_be_greeted(client: Client) -> None:
-    membership = asked()
-    link = path_of(confirm_url(membership.key, membership.request_number))
+    subscription = asked()
+    link = path_of(confirm_url(subscription.key, subscription.request_number))
 
     assert "First name (optional)" in text_of(client.get(link))
     assert "You are subscribed" in text_of(client.post(link, {"action": "confirm", "first_name": " Gus "}))
@@ -73,32 +73,32 @@ def test_who_confirms_may_say_how_to_be_greeted(client: Client) -> None:
 
 @pytest.mark.django_db
 def test_a_name_that_is_refused_is_said_at_its_field_and_nothing_is_confirmed_yet(client: Client) -> None:
-    membership = asked()
-    link = path_of(confirm_url(membership.key, membership.request_number))
+    subscription = asked()
+    link = path_of(confirm_url(subscription.key, subscription.request_number))
     answer = client.post(link, {"action": "confirm", "first_name": "win at casino.example"})
-    membership.refresh_from_db()
+    subscription.refresh_from_db()
 
     assert answer.status_code == 200  # a 400 would put the working link into the log
     assert "A first name has letters" in text_of(answer)
-    assert membership.state == State.PENDING
+    assert subscription.state == State.PENDING
     assert Subscriber.objects.get().first_name == ""
 
 
 @pytest.mark.django_db
 def test_no_stranger_can_put_words_into_a_name_or_a_confirmation_mail(client: Client) -> None:
-    membership = asked()
+    subscription = asked()
     Subscriber.objects.update(first_name="Casino")
     asked()
 
-    for notice in Notice.objects.filter(subscription=membership):
-        assert "Casino" not in f"{notice.subject} {notice.text} {notice.html}"
+    for mail in TransactionalMail.objects.filter(subscription=subscription):
+        assert "Casino" not in f"{mail.subject} {mail.text} {mail.html}"
     assert "first_name" not in text_of(client.get("/subscribe/harbour-notes/"))
 
 
 @pytest.mark.django_db
 def test_a_reader_changes_and_takes_back_their_name_without_ever_seeing_the_old_one(client: Client) -> None:
-    membership = ada()
-    link = path_of(preferences_url(membership.key))
+    subscription = ada()
+    link = path_of(preferences_url(subscription.key))
 
     assert "Saved. The next issue knows." in text_of(client.post(link, {"action": "name", "first_name": "Augusta"}))
     assert Subscriber.objects.get().first_name == "Augusta"
@@ -112,10 +112,10 @@ def test_a_reader_changes_and_takes_back_their_name_without_ever_seeing_the_old_
 
 @pytest.mark.django_db
 def test_editors_see_the_name_and_cannot_change_it(client: Client) -> None:
-    membership = ada()
+    subscription = ada()
     Subscriber.objects.update(first_name="Augusta")
     client.force_login(User.objects.create_superuser("edda"))
-    page = reverse("admin:subscribers_subscriber_change", args=[membership.subscriber_id])
+    page = reverse("admin:subscribers_subscriber_change", args=[subscription.subscriber_id])
 
     assert "Augusta" in text_of(client.get(page))
     assert client.post(page, {"first_name": "Other"}).status_code == 403

@@ -7,14 +7,22 @@ import datetime
 import pytest
 from django.db.models import F
 
-from subscribers import signups
 from subscribers.addresses import parse_address
-from subscribers.models import Consent, MailingList, Notice, Signup, Subscriber, Subscription, SuppressionReason
+from subscribers.models import (
+    Consent,
+    Evidence,
+    MailingList,
+    Signup,
+    Subscriber,
+    Subscription,
+    SuppressionReason,
+    TransactionalMail,
+)
 from subscribers.models import SubscriptionState as State
-from subscribers.notices import send_due_notices
-from subscribers.signups import SIGNUPS_AN_HOUR, TooManySignups, answer_signups, note_signup
+from subscribers.signup import queue as signups
+from subscribers.signup.queue import SIGNUPS_AN_HOUR, TooManySignups, answer_signups, store_signup
 from subscribers.suppression import suppress_addresses
-from subscribers.transitions import Evidence
+from subscribers.transactional.outbox import send_due_transactional_mails
 from tests.people import make_mailing_list
 
 pytestmark = pytest.mark.django_db
@@ -24,7 +32,7 @@ HERE = Evidence(form="signup", text="You ask for Harbour Notes.", ip="192.0.2.7"
 
 
 def sign_up(address: str = GUS, network: str = "", mailing_list: MailingList | None = None) -> Signup:
-    return note_signup(mailing_list or make_mailing_list(), parse_address(address), HERE, network=network)
+    return store_signup(mailing_list or make_mailing_list(), parse_address(address), HERE, network=network)
 
 
 def time_passes(delta: datetime.timedelta) -> None:
@@ -44,7 +52,7 @@ def test_a_signup_is_answered_once() -> None:
     sign_up()
     for _ in range(3):
         answer_signups()
-    assert Notice.objects.count() == 1
+    assert TransactionalMail.objects.count() == 1
 
 
 def test_a_step_answers_no_more_than_asked_and_says_that_there_is_more() -> None:
@@ -95,7 +103,7 @@ def test_a_signup_that_nobody_has_answered_yet_is_not_forgotten() -> None:
     sign_up()
     time_passes(datetime.timedelta(days=2))
     answer_signups()
-    assert Notice.objects.count() == 1
+    assert TransactionalMail.objects.count() == 1
 
 
 def test_an_address_that_must_not_be_mailed_is_forgotten_with_its_signup() -> None:
@@ -104,7 +112,7 @@ def test_an_address_that_must_not_be_mailed_is_forgotten_with_its_signup() -> No
     answer_signups()
     time_passes(datetime.timedelta(days=2))
     answer_signups()
-    for model in (Signup, Subscriber, Subscription, Notice, Consent):
+    for model in (Signup, Subscriber, Subscription, TransactionalMail, Consent):
         assert not model._default_manager.exists()
 
 
@@ -125,6 +133,6 @@ def test_hundreds_of_signups_with_one_address_send_it_no_more_than_three_mails(m
         for _ in range(50):
             sign_up()
         answer_signups()
-        send_due_notices()
+        send_due_transactional_mails()
     assert 1 <= len(mailoutbox) <= 3
-    assert Notice.objects.count() == 3
+    assert TransactionalMail.objects.count() == 3

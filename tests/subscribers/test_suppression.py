@@ -10,7 +10,7 @@ from subscribers.models import Consent, ConsentKind, Subscriber, Subscription, S
 from subscribers.models import SubscriptionState as State
 from subscribers.models import SuppressionReason as Reason
 from subscribers.suppression import is_suppressed, suppress_addresses, suppressed_among, suppression_of
-from tests.people import ADA, BEN, CLEO, ada, ben, cleo, make_mailing_list, many_readers
+from tests.people import ADA, BEN, CLEO, ada, ben, cleo, make_mailing_list, make_subscriptions
 
 pytestmark = pytest.mark.django_db
 
@@ -18,11 +18,11 @@ pytestmark = pytest.mark.django_db
 def test_a_suppressed_reader_leaves_every_list_with_a_proof_for_each() -> None:
     here, there = ada(), ada(make_mailing_list("tide-tables"))
     assert suppress_addresses({ADA: (Reason.HARD_BOUNCE, "550 5.1.1 no such user")}) == 2
-    for membership in (here, there):
-        membership.refresh_from_db()
-        assert membership.state == State.SUPPRESSED
-        assert membership.ended_at is not None
-        assert [consent.kind for consent in membership.consents.all()] == [ConsentKind.SUPPRESSED]
+    for subscription in (here, there):
+        subscription.refresh_from_db()
+        assert subscription.state == State.SUPPRESSED
+        assert subscription.ended_at is not None
+        assert [consent.kind for consent in subscription.consents.all()] == [ConsentKind.SUPPRESSED]
     assert suppression_of(ADA) is not None
     assert suppression_of(ADA).detail == "550 5.1.1 no such user"  # type: ignore[union-attr]
 
@@ -53,9 +53,9 @@ def test_a_waiting_request_ends_and_a_departure_stays_a_departure() -> None:
 
 
 def test_a_suppression_outlives_the_person_and_holds_no_address() -> None:
-    membership = ada()
+    subscription = ada()
     suppress_addresses({ADA: (Reason.COMPLAINT, "")})
-    Subscription.objects.filter(pk=membership.pk).delete()
+    Subscription.objects.filter(pk=subscription.pk).delete()
     Subscriber.objects.all().delete()
     assert is_suppressed(ADA)
     assert "ada" not in serializers.serialize("json", Suppression.objects.all())
@@ -70,7 +70,7 @@ def test_an_address_that_nobody_reads_with_can_be_suppressed_too() -> None:
 def test_a_hundred_readers_are_checked_in_one_query(
     django_assert_num_queries: DjangoAssertNumQueries,
 ) -> None:
-    many_readers(100)
+    make_subscriptions(100)
     suppress_addresses({"reader-7@example.org": (Reason.HARD_BOUNCE, "")})
     with django_assert_num_queries(1):
         assert suppressed_among([f"reader-{n}@example.org" for n in range(1, 101)]) == {"reader-7@example.org"}
@@ -79,7 +79,7 @@ def test_a_hundred_readers_are_checked_in_one_query(
 def test_the_work_of_suppressing_grows_with_chunks_not_with_people(
     django_assert_max_num_queries: DjangoAssertNumQueries,
 ) -> None:
-    many_readers(300)
+    make_subscriptions(300)
     with django_assert_max_num_queries(20):
         suppress_addresses({f"reader-{n}@example.org": (Reason.HARD_BOUNCE, "") for n in range(1, 301)})
     assert Subscription.objects.filter(state=State.SUPPRESSED).count() == 300

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from django.test import Client
 
+from subscribers.consent.tokens import preferences_url
 from subscribers.models import Subscriber
-from subscribers.tokens import preferences_url
 from tests.people import ada
 
 pytestmark = pytest.mark.django_db

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pytest_django import Settings
 
-from subscribers.tokens import (
+from subscribers.consent.tokens import (
     ConfirmationToken,
     LinkSigner,
     Purpose,

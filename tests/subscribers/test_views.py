@@ -15,21 +15,20 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from pytest_django import Settings
 
-from subscribers import consent
 from subscribers.addresses import parse_address
-from subscribers.forms import make_stamp
-from subscribers.models import Consent, ConsentKind, Notice, Signup, Subscriber, Subscription
-from subscribers.models import SubscriptionState as State
-from subscribers.notices import send_due_notices
-from subscribers.pages import WORDS_VERSION, signup_words
-from subscribers.signups import SIGNUPS_AN_HOUR, answer_signups
-from subscribers.tokens import (
+from subscribers.consent import actions, double_opt_in
+from subscribers.consent.texts import TEXT_VERSION, signup_text
+from subscribers.consent.tokens import (
     confirm_url,
     decline_url,
     preferences_url,
     unsubscribe_url,
 )
-from subscribers.transitions import Evidence
+from subscribers.models import Consent, ConsentKind, Evidence, Signup, Subscriber, Subscription, TransactionalMail
+from subscribers.models import SubscriptionState as State
+from subscribers.signup.forms import make_stamp
+from subscribers.signup.queue import SIGNUPS_AN_HOUR, answer_signups
+from subscribers.transactional.outbox import send_due_transactional_mails
 from tests.people import ADA, BEN, CLEO, DINA, EMIL, FINN, ada, ben, cleo, dina, emil, finn, make_mailing_list
 
 pytestmark = pytest.mark.django_db
@@ -61,7 +60,7 @@ def text_of(response: Any) -> str:
 
 
 def asked(address: str = GUS) -> Subscription:
-    consent.request_subscription(make_mailing_list(), parse_address(address), HERE)
+    double_opt_in.request_subscription(make_mailing_list(), parse_address(address), HERE)
     return Subscription.objects.get(subscriber__canonical=address)
 
 
@@ -69,7 +68,7 @@ def rows() -> list[object]:
     """Everything that a reader page could change."""
     return [
         list(model._default_manager.order_by("pk").values())
-        for model in (Subscriber, Subscription, Consent, Notice, Signup)
+        for model in (Subscriber, Subscription, Consent, TransactionalMail, Signup)
     ]
 
 
@@ -80,7 +79,7 @@ def test_a_visitor_signs_up_and_is_sent_to_look_into_their_mail(client: Client) 
     make_mailing_list()
     shown = client.get(SIGNUP)
     assert shown.status_code == 200
-    assert signup_words(make_mailing_list()) in text_of(shown)
+    assert signup_text(make_mailing_list()) in text_of(shown)
     answer = client.post(SIGNUP, filled_in(GUS))
     assert answer.status_code == 303
     assert answer["Location"].startswith("/subscribe/harbour-notes/check-mail/?for=")
@@ -97,7 +96,7 @@ def test_the_proof_holds_the_words_that_the_page_showed(client: Client) -> None:
     answer_signups()
     proof = Consent.objects.get()
     assert proof.text is not None
-    assert (proof.text.text, proof.text.version) == (signup_words(make_mailing_list()), WORDS_VERSION)
+    assert (proof.text.text, proof.text.version) == (signup_text(make_mailing_list()), TEXT_VERSION)
     assert (proof.source, proof.ip, proof.user_agent) == (SIGNUP, "127.0.0.1", "Firefox 140")
 
 
@@ -134,7 +133,7 @@ def test_the_link_can_be_sent_again_without_typing_the_address(client: Client) -
     assert again.status_code == 303
     assert GUS in text_of(client.get(again["Location"]))
     answer_signups()
-    assert Notice.objects.count() == 2
+    assert TransactionalMail.objects.count() == 2
 
 
 @pytest.mark.parametrize(
@@ -237,7 +236,9 @@ def test_a_forged_host_never_reaches_a_mail(client: Client, header: str) -> None
     make_mailing_list()
     client.post(SIGNUP, filled_in(GUS), headers={header: "evil.example"})
     answer_signups()
-    assert not any("evil.example" in f"{notice.text}{notice.html}{notice.headers}" for notice in Notice.objects.all())
+    assert not any(
+        "evil.example" in f"{mail.text}{mail.html}{mail.headers}" for mail in TransactionalMail.objects.all()
+    )
 
 
 # --- Who is asking -----------------------------------------------------------------------------------------
@@ -313,12 +314,12 @@ def test_an_expired_link_offers_a_new_mail(client: Client) -> None:
     assert "This link has expired" in text_of(client.post(path, {"action": "confirm"}))
     assert "Check your mail" in text_of(client.post(path, {"action": "again"}))
     gus.refresh_from_db()
-    assert (gus.state, gus.request_number, gus.notices.count()) == (State.PENDING, 2, 2)
+    assert (gus.state, gus.request_number, gus.transactional_mails.count()) == (State.PENDING, 2, 2)
 
 
 def test_a_link_from_before_an_unsubscribe_says_that_it_has_ended(client: Client) -> None:
     gus = asked()
-    consent.unsubscribe(gus.key, HERE)
+    actions.unsubscribe(gus.key, HERE)
     assert "This link has ended" in text_of(client.get(path_of(confirm_url(gus.key, 1))))
 
 
@@ -329,13 +330,13 @@ def test_the_one_click_no_of_a_confirmation_mail_really_declines(client: Client)
     make_mailing_list()
     client.post(SIGNUP, filled_in(GUS))
     answer_signups()
-    path = path_of(Notice.objects.get().headers["List-Unsubscribe"].strip("<>"))
+    path = path_of(TransactionalMail.objects.get().headers["List-Unsubscribe"].strip("<>"))
     answer = client.post(path, ONE_CLICK)
     assert (answer.status_code, answer.content) == (200, b"Unsubscribed.\n")
     assert Subscription.objects.get().state == State.UNSUBSCRIBED
     client.post(SIGNUP, filled_in(GUS))
     answer_signups()
-    assert Notice.objects.count() == 1
+    assert TransactionalMail.objects.count() == 1
 
 
 def test_the_page_behind_no_asks_acts_and_offers_a_way_back(client: Client) -> None:
@@ -346,7 +347,7 @@ def test_the_page_behind_no_asks_acts_and_offers_a_way_back(client: Client) -> N
     assert "Thank you for telling us" in text_of(client.post(path, {"action": "decline"}))
     assert Subscriber.objects.get().declined_at is not None
     assert "Check your mail" in text_of(client.post(path, {"action": "again"}))
-    assert Notice.objects.count() == 2
+    assert TransactionalMail.objects.count() == 2
 
 
 # --- Leaving -----------------------------------------------------------------------------------------------
@@ -384,7 +385,7 @@ def test_one_click_answers_the_same_the_hundredth_time_and_for_an_erased_reader(
     assert len(answers) == 1
 
 
-def test_one_click_with_an_editors_cookies_ends_the_membership_of_the_link_only(client: Client) -> None:
+def test_one_click_with_an_editors_cookies_ends_the_subscription_of_the_link_only(client: Client) -> None:
     editor = User.objects.create_superuser("ida", "ida@example.org", "a long password")
     client.force_login(editor)
     own, reader = asked("ida@example.org"), ada()
@@ -573,7 +574,7 @@ def test_only_the_known_views_are_exempt_from_csrf_checks() -> None:
 def test_the_style_sheet_is_small() -> None:
     from django.contrib.staticfiles import finders
 
-    path = finders.find("subscribers/reader.css")
+    path = finders.find("subscribers/pages.css")
     assert path is not None
     with open(path, "rb") as sheet:
         assert len(sheet.read()) <= 6 * 1024
@@ -583,7 +584,7 @@ def test_the_whole_way_of_a_reader_through_http(client: Client, mailoutbox: list
     make_mailing_list()
     client.post(SIGNUP, filled_in(GUS))
     answer_signups()
-    send_due_notices()
+    send_due_transactional_mails()
     (mail,) = mailoutbox
     confirm = re.search(r"http://127\.0\.0\.1:8000(/confirm/\S+)", mail.body)
     assert confirm is not None

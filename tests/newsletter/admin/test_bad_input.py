@@ -9,7 +9,7 @@ from django.utils import timezone
 from newsletter.models import Delivery, Issue, IssueStatus, Newsletter
 from subscribers.models import Subscriber, Subscription, SubscriptionState
 from tests.newsletter.admin.pages import confirm, form_data, page_of, words_on
-from tests.people import make_reader, many_readers
+from tests.people import make_subscription, make_subscriptions
 from tests.publications import address_everybody, make_newsletter, post_everything, start_sending
 from tests.sandboxes import provider_of, running_sandbox
 
@@ -57,7 +57,7 @@ def test_a_newsletter_that_loses_its_sender_while_somebody_decides(edda: Client,
 
 def test_a_list_that_grows_while_the_issue_is_sent(edda: Client, issue: Issue) -> None:
     confirm(edda, issue, "send_now")
-    make_reader("late@example.org", confirmed_at=timezone.now())
+    make_subscription("late@example.org", confirmed_at=timezone.now())
     address_everybody()
     assert Delivery.objects.count() == 1
     report = words_on(edda.get(page_of(issue, "report")))
@@ -67,7 +67,7 @@ def test_a_list_that_grows_while_the_issue_is_sent(edda: Client, issue: Issue) -
 def test_readers_who_leave_or_are_erased_between_freeze_and_post(
     edda: Client, issue: Issue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    many_readers(2, make_newsletter())
+    make_subscriptions(2, make_newsletter())
     confirm(edda, issue, "send_now")
     address_everybody()
     Subscription.objects.filter(subscriber__address="reader-1@example.org").update(

@@ -28,7 +28,7 @@ from newsletter.sending.recurring import NOBODY_READY, mark_ready, plan_occurren
 from newsletter.sending.schedule import schedule_issue, start_due_issues, unschedule_issue
 from subscribers.models import Subscription
 from tests.newsletter.admin.pages import page_of, words_on
-from tests.people import ben, many_readers
+from tests.people import ben, make_subscriptions
 from tests.publications import address_everybody, make_issue, make_newsletter, start_sending
 
 pytestmark = pytest.mark.usefixtures("read_by_ada")
@@ -115,7 +115,7 @@ def test_it_asks_as_much_of_a_large_list_as_of_a_small_one(edda: Client) -> None
         return len(asked)
 
     few = queries()
-    many_readers(500, make_newsletter())
+    make_subscriptions(500, make_newsletter())
     assert queries() == few
 
 

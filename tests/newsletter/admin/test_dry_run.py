@@ -13,7 +13,7 @@ from newsletter.models import Edition, Issue, IssueStatus
 from newsletter.sending.manifest import read_manifest
 from newsletter.sending.schedule import dry_run, send_now, start_due_issues
 from tests.newsletter.admin.pages import form_data, page_of, words_on
-from tests.people import make_reader
+from tests.people import make_subscription
 from tests.publications import content, just_now
 
 pytestmark = pytest.mark.usefixtures("read_by_ada")
@@ -23,7 +23,7 @@ FORM = "//form[.//input[@name='revision']]"
 
 
 def joined(issue: Issue) -> None:
-    make_reader("new@example.org", issue.newsletter)
+    make_subscription("new@example.org", issue.newsletter)
 
 
 def confirmation_of(edda: Client, issue: Issue, **chosen: str) -> dict[str, Any]:

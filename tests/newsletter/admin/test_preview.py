@@ -18,7 +18,7 @@ from newsletter.rendering import PLAIN
 from newsletter.sending.freeze import prepare_edition
 from subscribers.models import Subscriber, Subscription
 from tests.newsletter.admin.pages import form_data, page_of, words_on
-from tests.people import ADA, ada, cleo, make_mailing_list, make_reader
+from tests.people import ADA, ada, cleo, make_mailing_list, make_subscription
 from tests.publications import content, start_sending
 
 
@@ -157,7 +157,7 @@ def test_nobody_is_not_found(edda: Client, issue: Issue, pk: str) -> None:
 
 
 def test_only_readers_to_whom_it_would_go_can_be_picked(edda: Client, issue: Issue) -> None:
-    elsewhere = make_reader("other@example.org", make_mailing_list("other-notes"))
+    elsewhere = make_subscription("other@example.org", make_mailing_list("other-notes"))
     for member in (cleo(issue.newsletter), elsewhere):
         answer = edda.get(page_of(issue, "preview_frame", "desktop"), {"reader": str(member.pk)})
         assert answer.status_code == 404

@@ -12,7 +12,7 @@ from django.urls import reverse
 from newsletter.models import Batch, Delivery, Edition, Event, Issue
 from subscribers.models import Subscriber
 from tests.newsletter.admin.pages import words_on
-from tests.people import many_readers
+from tests.people import make_subscriptions
 from tests.publications import address_everybody, make_issue, make_newsletter, start_sending
 
 DELIVERIES = reverse("admin:newsletter_delivery_changelist")
@@ -20,7 +20,7 @@ DELIVERIES = reverse("admin:newsletter_delivery_changelist")
 
 @pytest.fixture(autouse=True)
 def _sent(issue: Issue, read_by_ada: None) -> None:
-    many_readers(3, make_newsletter())
+    make_subscriptions(3, make_newsletter())
     start_sending(issue)
     address_everybody()
 

@@ -13,7 +13,7 @@ from newsletter.sending.control import pause_issue, resume_issue
 from newsletter.sending.schedule import send_now
 from newsletter.sending.undo import undo_send
 from tests.newsletter.admin.pages import page_of, words_on
-from tests.people import make_reader, many_readers
+from tests.people import make_subscription, make_subscriptions
 from tests.publications import address_everybody, make_newsletter, start_sending
 
 pytestmark = pytest.mark.usefixtures("read_by_ada")
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.usefixtures("read_by_ada")
 
 @pytest.fixture
 def on_its_way(issue: Issue) -> Issue:
-    many_readers(9, make_newsletter())
+    make_subscriptions(9, make_newsletter())
     start_sending(issue)
     address_everybody()
     return Issue.objects.get(pk=issue.pk)
@@ -136,7 +136,7 @@ def version_of(client: Client, issue: Issue) -> str:
 
 def test_who_joins_while_it_is_sent_is_told_to_get_the_next_issue(edda: Client, on_its_way: Issue) -> None:
     assert "joined since" not in words_on(edda.get(page_of(on_its_way, "report")))
-    make_reader("late@example.org", confirmed_at=timezone.now())
+    make_subscription("late@example.org", confirmed_at=timezone.now())
     shown = words_on(edda.get(page_of(on_its_way, "report")))
     assert "1 reader has joined since it started. They get the next issue." in shown
 

@@ -16,7 +16,7 @@ from newsletter.content.store import save_content
 from newsletter.models import Delivery, Issue, IssueStatus, IssueTransition
 from newsletter.sending import schedule as sending_schedule
 from tests.newsletter.admin.pages import confirm, form_data, form_on, page_of, words_on
-from tests.people import many_readers
+from tests.people import make_subscriptions
 from tests.publications import address_everybody, content, make_newsletter
 
 pytestmark = pytest.mark.usefixtures("read_by_ada")
@@ -113,7 +113,7 @@ def test_send_now_is_refused_with_every_finding(edda: Client, issue: Issue) -> N
 def test_a_large_audience_is_confirmed_by_typing_its_number(
     edda: Client, issue: Issue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    many_readers(4, make_newsletter())
+    make_subscriptions(4, make_newsletter())
     monkeypatch.setattr(schedule, "TYPED_ABOVE", 4)
     assert "Type 5 to confirm" in words_on(edda.get(page_of(issue, "send_now")))
     for typed in ("", "4", "five"):

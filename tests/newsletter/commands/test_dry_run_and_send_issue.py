@@ -12,7 +12,7 @@ from django.core.management import CommandError, call_command
 
 from newsletter.content.store import save_content
 from newsletter.models import Edition, Issue, IssueStatus, Newsletter
-from tests.people import ada, make_reader
+from tests.people import ada, make_subscription
 from tests.publications import content, make_issue, make_newsletter
 
 NEXT_YEAR = f"{datetime.date.today().year + 1}-07-01 07:00"
@@ -81,7 +81,7 @@ def test_anything_else_is_not_sent(issue: Issue) -> None:
 def test_with_the_whole_manifest_a_refusal_says_what_differs(issue: Issue, tmp_path: Path) -> None:
     file = tmp_path / "manifest.json"
     file.write_text(run("dry_run", "issue-1")[0], encoding="utf-8")
-    make_reader("new@example.org", issue.newsletter)
+    make_subscription("new@example.org", issue.newsletter)
     assert "1 reader more than when it was approved" in refusal_of("send_issue", "issue-1", "--manifest", str(file))
 
 

@@ -18,8 +18,8 @@ from structlog.contextvars import bound_contextvars
 from newsletter.config.logs import line_formatter, logging_settings, mask, one_line
 from newsletter.sending.schedule import send_now
 from newsletter.worker import work_until_idle
-from subscribers.tokens import Purpose
-from tests.people import make_reader
+from subscribers.consent.tokens import Purpose
+from tests.people import make_subscription
 from tests.publications import make_issue
 from tests.sandboxes import provider_of, running_sandbox
 
@@ -120,7 +120,7 @@ def test_lines_carry_the_context_they_were_written_in(written: io.StringIO) -> N
 @pytest.mark.django_db
 def test_a_whole_send_with_every_trouble_names_no_reader(written: io.StringIO, monkeypatch: pytest.MonkeyPatch) -> None:
     issue = make_issue()
-    readers = [make_reader(f"{MARK}-{number}@example.org", issue.newsletter) for number in range(3)]
+    readers = [make_subscription(f"{MARK}-{number}@example.org", issue.newsletter) for number in range(3)]
     send_now(issue, by="Edda")
     with running_sandbox() as sandbox:
         provider_of(sandbox, monkeypatch)

@@ -15,7 +15,7 @@ from newsletter.config.environment import tracing_is_wanted
 from newsletter.config.tracing import NO_SPAN, find_tracer, span
 from newsletter.providers.base import Provider
 from newsletter.worker import Stepper, run_round, steps_of
-from tests.people import many_readers
+from tests.people import make_subscriptions
 from tests.publications import address_everybody, make_issue, start_sending
 from tests.sandboxes import provider_of, running_sandbox
 
@@ -47,7 +47,7 @@ def test_a_post_is_a_span_inside_its_step_and_idle_steps_leave_none(
     spans: InMemorySpanExporter, provider: Provider
 ) -> None:
     issue = make_issue()
-    many_readers(3, issue.newsletter)
+    make_subscriptions(3, issue.newsletter)
     start_sending(issue)
     address_everybody()
     steps = [Stepper(step) for step in steps_of((provider,))]

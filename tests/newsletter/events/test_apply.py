@@ -36,7 +36,7 @@ def edition_of(issue: Issue) -> Edition:
 
 def delivery_for(address: str, issue: Issue) -> Delivery:
     """An accepted delivery to a reader."""
-    reader = people.make_reader(address, issue.newsletter)
+    reader = people.make_subscription(address, issue.newsletter)
     return Delivery.objects.create(
         edition=edition_of(issue),
         subscriber=reader.subscriber,

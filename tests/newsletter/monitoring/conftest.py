@@ -10,14 +10,14 @@ from django.utils import timezone
 
 from newsletter.models import Batch, Issue, WorkerHeartbeat
 from newsletter.monitoring import health
-from tests.people import many_readers
+from tests.people import make_subscriptions
 from tests.publications import address_everybody, make_issue, start_sending
 
 
 @pytest.fixture
 def issue(db: None) -> Issue:
     made = make_issue()
-    many_readers(10, made.newsletter)
+    make_subscriptions(10, made.newsletter)
     start_sending(made)
     address_everybody(batch_size=2)
     return Issue.objects.get(pk=made.pk)

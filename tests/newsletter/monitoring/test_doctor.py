@@ -25,7 +25,7 @@ from newsletter.monitoring.doctor import examine
 from newsletter.providers.base import ConnectionCheck
 from newsletter.sandbox import SandboxServer
 from newsletter.sending.control import pause_issue
-from subscribers.models import Notice, NoticeKind
+from subscribers.models import TransactionalMail, TransactionalMailKind
 from tests.brokers import redis_broker
 from tests.newsletter.monitoring.conftest import a_worker, ago, set_batch
 from tests.people import ben
@@ -89,7 +89,7 @@ def test_a_fleet_that_nothing_wakes() -> None:
 
 
 def test_a_fleet_without_a_worker_for_issues() -> None:
-    a_worker("host:1", doing="notices,errands: send_due_notices", minutes=9)
+    a_worker("host:1", doing="notices,errands: send_due_transactional_mails", minutes=9)
     a_worker("host:2", doing="receipts: ", minutes=9)
     assert only("pulses").sentence == "No worker is woken for issues: no issue starts or moves."
     assert "--queues issues" in only("pulses").advice
@@ -320,8 +320,8 @@ def test_receipts_that_pile_up(worker: None) -> None:
 
 def test_confirmations_that_wait(worker: None) -> None:
     membership = ben(make_newsletter())
-    Notice.objects.create(
-        kind=NoticeKind.CONFIRMATION, subscription=membership, recipient="b", not_before=ago(minutes=12)
+    TransactionalMail.objects.create(
+        kind=TransactionalMailKind.CONFIRMATION, subscription=membership, recipient="b", not_before=ago(minutes=12)
     )
     assert "1 confirmation mail not sent yet, the oldest for 12 min" in only("confirmations").sentence
 

@@ -8,7 +8,7 @@ import pytest
 from django.core.mail import EmailMessage, EmailMultiAlternatives, get_connection
 
 from newsletter.sandbox import Fault, SandboxServer
-from subscribers.notices import NoticeError
+from subscribers.transactional.outbox import MailBackendError
 from tests.sandboxes import provider_of, running_sandbox
 
 pytestmark = pytest.mark.django_db
@@ -85,7 +85,7 @@ def test_a_refusal_says_whether_the_same_mail_may_be_tried_again(
     sandbox: SandboxServer, fault: Fault, permanent: bool
 ) -> None:
     sandbox.plan(fault)
-    with pytest.raises(NoticeError) as refused:
+    with pytest.raises(MailBackendError) as refused:
         send(mail())
     assert refused.value.permanent is permanent
 
@@ -93,7 +93,7 @@ def test_a_refusal_says_whether_the_same_mail_may_be_tried_again(
 def test_a_mail_that_could_forge_a_header_is_refused_for_good(sandbox: SandboxServer) -> None:
     message = mail()
     message.extra_headers["Bcc"] = "ben@example.org"
-    with pytest.raises(NoticeError) as refused:
+    with pytest.raises(MailBackendError) as refused:
         send(message)
     assert refused.value.permanent
     assert sandbox.ledger.summary()["messages"] == 0

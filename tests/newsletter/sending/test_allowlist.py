@@ -23,10 +23,10 @@ def rehearsal(issue: Issue, settings: Settings) -> Issue:
     """Ada and everybody at example.net may be written to; ten others are on the list."""
     settings.ALLOWED_RECIPIENTS = (people.ADA, "@example.net")
     people.ada(issue.newsletter)
-    people.make_reader("Team@Example.net", issue.newsletter)
-    people.make_reader("stranger@sub.example.net", issue.newsletter)
-    people.make_reader("team@notexample.net", issue.newsletter)
-    people.many_readers(8, issue.newsletter)
+    people.make_subscription("Team@Example.net", issue.newsletter)
+    people.make_subscription("stranger@sub.example.net", issue.newsletter)
+    people.make_subscription("team@notexample.net", issue.newsletter)
+    people.make_subscriptions(8, issue.newsletter)
     people.finn(issue.newsletter)
     return issue
 

@@ -19,7 +19,7 @@ from tests.publications import address_everybody, start_sending
 
 def out_to(issue: Issue, readers: int, *, waiting: int = 100) -> Issue:
     """An issue that `readers` have, while the last batch still waits."""
-    people.many_readers(readers + waiting, issue.newsletter)
+    people.make_subscriptions(readers + waiting, issue.newsletter)
     start_sending(issue)
     address_everybody()
     last = Delivery.objects.order_by("pk")[readers - 1].pk

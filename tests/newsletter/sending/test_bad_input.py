@@ -39,7 +39,7 @@ def test_a_newsletter_without_a_sender_is_named(issue: Issue) -> None:
 def test_who_joins_while_it_is_sent_gets_the_next_one(issue: Issue, provider: Provider) -> None:
     people.ada(issue.newsletter)
     start_sending(issue)
-    people.make_reader("late@example.org", confirmed_at=timezone.now() + datetime.timedelta(seconds=1))
+    people.make_subscription("late@example.org", confirmed_at=timezone.now() + datetime.timedelta(seconds=1))
     address_everybody()
     assert Delivery.objects.count() == 1
     assert post_everything(provider) == 1
@@ -48,7 +48,7 @@ def test_who_joins_while_it_is_sent_gets_the_next_one(issue: Issue, provider: Pr
 def test_who_unsubscribes_or_is_erased_before_the_post_gets_nothing_and_the_report_says_why(
     issue: Issue, provider: Provider
 ) -> None:
-    people.many_readers(3, issue.newsletter)
+    people.make_subscriptions(3, issue.newsletter)
     start_sending(issue)
     address_everybody()
     Subscription.objects.filter(subscriber__address="reader-1@example.org").update(

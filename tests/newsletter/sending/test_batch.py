@@ -26,7 +26,7 @@ UNANSWERED = Outcome(kind=OutcomeKind.UNKNOWN, reason="No answer.", retry_after=
 def under_way(issue: Issue) -> Issue:
     """An issue for Ada, Ben Two and one more, addressed and ready."""
     for address in (people.ADA, "bo@example.org", "cy@example.org"):
-        people.make_reader(address, issue.newsletter)
+        people.make_subscription(address, issue.newsletter)
     start_sending(issue)
     address_everybody()
     return issue

@@ -49,7 +49,7 @@ def test_the_audience_is_who_is_active_now_and_the_others_are_counted_with_the_r
 
 
 def test_chunks_are_cut_into_batches_that_cover_everybody_once(issue: Issue) -> None:
-    people.many_readers(47, issue.newsletter)
+    people.make_subscriptions(47, issue.newsletter)
     start_sending(issue)
     address_everybody(batch_size=10, chunk=20)
     assert owned() == [10, 10, 10, 10, 7]
@@ -58,7 +58,7 @@ def test_chunks_are_cut_into_batches_that_cover_everybody_once(issue: Issue) -> 
 
 
 def test_each_batch_has_a_key_that_follows_from_what_it_sends_and_to_whom(issue: Issue) -> None:
-    people.many_readers(3, issue.newsletter)
+    people.make_subscriptions(3, issue.newsletter)
     edition = start_sending(issue).edition
     address_everybody(batch_size=2)
     first, second = Batch.objects.order_by("pk")
@@ -68,16 +68,16 @@ def test_each_batch_has_a_key_that_follows_from_what_it_sends_and_to_whom(issue:
 
 
 def test_who_confirms_after_the_start_gets_the_next_issue(issue: Issue) -> None:
-    people.many_readers(2, issue.newsletter)
+    people.make_subscriptions(2, issue.newsletter)
     start_sending(issue)
     expand_next(batch_size=100, chunk=1)
-    people.make_reader(people.ADA, issue.newsletter, confirmed_at=timezone.now() + datetime.timedelta(seconds=1))
+    people.make_subscription(people.ADA, issue.newsletter, confirmed_at=timezone.now() + datetime.timedelta(seconds=1))
     address_everybody()
     assert Delivery.objects.count() == 2
 
 
 def test_addressing_again_makes_nothing_twice(issue: Issue) -> None:
-    people.many_readers(5, issue.newsletter)
+    people.make_subscriptions(5, issue.newsletter)
     start_sending(issue)
     address_everybody(batch_size=2)
     for _ in range(3):
@@ -86,7 +86,7 @@ def test_addressing_again_makes_nothing_twice(issue: Issue) -> None:
 
 
 def test_a_cancelled_issue_is_addressed_no_further(issue: Issue) -> None:
-    people.many_readers(4, issue.newsletter)
+    people.make_subscriptions(4, issue.newsletter)
     start_sending(issue)
     expand_next(batch_size=2, chunk=2)
     cancel_issue(issue, by="tests")
@@ -95,7 +95,7 @@ def test_a_cancelled_issue_is_addressed_no_further(issue: Issue) -> None:
 
 
 def test_two_issues_at_once_keep_their_batches_apart(issue: Issue) -> None:
-    people.many_readers(6, issue.newsletter)
+    people.make_subscriptions(6, issue.newsletter)
     other = make_issue("issue-2", issue.newsletter)
     for each in (issue, other):
         start_sending(each)
@@ -118,12 +118,12 @@ def test_the_database_refuses_a_second_delivery_of_an_edition_to_a_reader(issue:
 
 
 def test_whose_membership_was_made_anew_meanwhile_is_not_addressed_twice_and_stops_nobody(issue: Issue) -> None:
-    first, *_others = people.many_readers(4, issue.newsletter)
+    first, *_others = people.make_subscriptions(4, issue.newsletter)
     start_sending(issue)
     expand_next(batch_size=2, chunk=2)
     address, joined = first.subscriber.address, first.confirmed_at
     first.delete()
-    people.make_reader(address, issue.newsletter, confirmed_at=joined)
+    people.make_subscription(address, issue.newsletter, confirmed_at=joined)
     address_everybody(batch_size=2, chunk=2)
     assert Delivery.objects.count() == 4
     assert owned() == [2, 2]
@@ -141,7 +141,7 @@ def test_an_addressed_row_is_as_the_models_would_have_made_it(issue: Issue) -> N
 
 
 def test_a_large_chunk_takes_as_many_queries_as_a_small_one(issue: Issue) -> None:
-    people.many_readers(250, issue.newsletter)
+    people.make_subscriptions(250, issue.newsletter)
     start_sending(issue)
     counts = []
     for chunk in (10, 200):
@@ -157,7 +157,7 @@ def test_who_moves_between_two_looks_at_their_zone_is_addressed_once_and_alone(
 ) -> None:
     berlin, tokyo = "Europe/Berlin", "Asia/Tokyo"
     for name, zone in {"ada": berlin, "ben": berlin, "cleo": tokyo, "dina": tokyo}.items():
-        member = people.make_reader(f"{name}@example.org", issue.newsletter)
+        member = people.make_subscription(f"{name}@example.org", issue.newsletter)
         Subscriber.objects.filter(pk=member.subscriber_id).update(time_zone=zone)
     start_sending(issue)
     Issue.objects.update(is_local=True, scheduled_zone=berlin, scheduled_wall="2199-11-20T07:00")

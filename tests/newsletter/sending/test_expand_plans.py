@@ -18,7 +18,7 @@ pytestmark = [pytest.mark.postgresql, pytest.mark.django_db]
 
 @pytest.fixture
 def addressed(issue: Issue) -> Issue:
-    people.many_readers(300, issue.newsletter)
+    people.make_subscriptions(300, issue.newsletter)
     start_sending(issue)
     address_everybody(batch_size=10)
     with connection.cursor() as cursor:

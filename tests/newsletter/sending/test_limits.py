@@ -27,7 +27,7 @@ def under_way(slug: str, readers: int, **limits: object) -> Issue:
     newsletter = make_newsletter(slug)
     Newsletter.objects.filter(pk=newsletter.pk).update(**limits)
     for number in range(readers):
-        people.make_reader(f"{slug}-{number}@readers.example", newsletter)
+        people.make_subscription(f"{slug}-{number}@readers.example", newsletter)
     return start_sending(make_issue(newsletter=newsletter))
 
 

@@ -53,7 +53,7 @@ def ready(issue: Issue) -> Issue:
 @pytest.mark.django_db
 def test_the_readers_are_known_by_the_sha256_of_their_keys_in_order_on_every_database(ready: Issue) -> None:
     for number in range(3):
-        people.make_reader(f"reader-{number}@example.org", ready.newsletter)
+        people.make_subscription(f"reader-{number}@example.org", ready.newsletter)
     keys = Subscription.objects.mailable(timezone.now()).order_by("pk").values_list("key", flat=True)
     manifest = dry_run(ready)
     assert manifest.readers == len(keys) == 4
@@ -65,12 +65,12 @@ def one_leaves() -> None:
 
 
 def one_joins(issue: Issue) -> None:
-    people.make_reader("new@example.org", issue.newsletter)
+    people.make_subscription("new@example.org", issue.newsletter)
 
 
 def two_join(issue: Issue) -> None:
     one_joins(issue)
-    people.make_reader("newer@example.org", issue.newsletter)
+    people.make_subscription("newer@example.org", issue.newsletter)
 
 
 def one_goes_and_one_comes(issue: Issue) -> None:
@@ -147,7 +147,7 @@ def test_without_a_chunk_in_the_way_batches_are_as_full_as_they_can_be(readers: 
 
 def test_the_number_of_batches_is_the_one_that_addressing_cuts(ready: Issue, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("newsletter.sending.manifest.CHUNK", 20)
-    people.many_readers(47, ready.newsletter)
+    people.make_subscriptions(47, ready.newsletter)
     send_now(ready, by="Edda")
     address_everybody(batch_size=8, chunk=20)
     assert Batch.objects.count() == count_batches(48, 8) == 3 + 3 + 1
@@ -207,7 +207,7 @@ def test_the_manifest_of_another_issue_starts_nothing(ready: Issue) -> None:
 
 def test_who_asks_to_subscribe_and_has_not_confirmed_stops_nobody(ready: Issue) -> None:
     approved = Approval.of(dry_run(ready))
-    people.make_reader("curious@example.org", ready.newsletter, state=SubscriptionState.PENDING)
+    people.make_subscription("curious@example.org", ready.newsletter, state=SubscriptionState.PENDING)
     send_now(ready, by="Edda", approved=approved)
     assert ready.status == IssueStatus.SENDING
 
@@ -309,7 +309,7 @@ def test_nobody_left_on_a_scheduled_issue_is_a_reason_not_to_start_it_at_once(re
 
 
 def test_a_dry_run_asks_a_fixed_number_of_questions(ready: Issue, django_assert_max_num_queries: Any) -> None:
-    people.many_readers(250, ready.newsletter)
+    people.make_subscriptions(250, ready.newsletter)
     with django_assert_max_num_queries(16):
         dry_run(ready)
 

@@ -19,7 +19,7 @@ from newsletter.sending.message import FIELD_VALUES, merge_values
 from newsletter.sending.recipients import as_recipient
 from newsletter.sending.test_mail import send_test
 from subscribers.models import Subscriber
-from tests.people import ADA, ada, make_reader
+from tests.people import ADA, ada, make_subscription
 from tests.publications import address_everybody, content, post_everything, start_sending
 
 HOSTILE = [
@@ -70,7 +70,7 @@ def test_each_reader_gets_their_own_name_and_who_gave_none_the_fallback(
     greeted: Issue, provider: Provider, sandbox: SandboxServer
 ) -> None:
     ada(greeted.newsletter)
-    make_reader("nameless@example.org", greeted.newsletter)
+    make_subscription("nameless@example.org", greeted.newsletter)
     name_ada("Ada")
     start_sending(greeted)
     address_everybody()
@@ -83,7 +83,7 @@ def test_a_batch_asks_for_names_with_its_readers_and_not_one_by_one(
     greeted: Issue, provider: Provider, django_assert_max_num_queries: Any
 ) -> None:
     for number in range(30):
-        make_reader(f"reader-{number}@example.org", greeted.newsletter)
+        make_subscription(f"reader-{number}@example.org", greeted.newsletter)
     start_sending(greeted)
     address_everybody()
     with django_assert_max_num_queries(45):

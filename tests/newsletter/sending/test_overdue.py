@@ -168,7 +168,7 @@ def test_a_worker_looks_for_what_is_due_at_least_every_two_seconds() -> None:
 
 
 def test_a_pause_holds_from_the_very_next_batch(issue: Issue, provider: Provider) -> None:
-    people.many_readers(3, issue.newsletter)
+    people.make_subscriptions(3, issue.newsletter)
     start_sending(issue)
     address_everybody(batch_size=1)
     assert claim_batch(provider)

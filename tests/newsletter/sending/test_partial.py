@@ -41,7 +41,7 @@ def provider(mail_server: MailServer, monkeypatch: pytest.MonkeyPatch) -> Provid
 @pytest.fixture
 def under_way(issue: Issue) -> Issue:
     """An issue for seven readers, in one batch."""
-    people.many_readers(len(READERS), issue.newsletter)
+    people.make_subscriptions(len(READERS), issue.newsletter)
     start_sending(issue)
     address_everybody(batch_size=10)
     return issue

@@ -31,7 +31,7 @@ def test_no_batch_goes_out_two_seconds_after_a_pause_and_a_resume_goes_on(monkey
 
 def pause_and_resume(sandbox: SandboxServer, provider: Provider) -> None:
     issue = make_issue()
-    people.many_readers(BATCHES, issue.newsletter)
+    people.make_subscriptions(BATCHES, issue.newsletter)
     start_sending(issue)
     address_everybody(batch_size=1)
     stop = threading.Event()

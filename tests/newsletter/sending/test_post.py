@@ -40,7 +40,7 @@ from tests.publications import address_everybody, let_time_pass, make_issue, pos
 @pytest.fixture
 def under_way(issue: Issue) -> Issue:
     """An issue for seven readers, in batches of three."""
-    people.many_readers(7, issue.newsletter)
+    people.make_subscriptions(7, issue.newsletter)
     start_sending(issue)
     address_everybody(batch_size=3)
     return issue
@@ -102,8 +102,8 @@ def test_an_unanswered_post_is_repeated_and_nobody_gets_two(
 def test_one_impossible_address_is_refused_and_the_others_get_it(
     issue: Issue, provider: Provider, sandbox: SandboxServer
 ) -> None:
-    people.many_readers(6, issue.newsletter)
-    people.make_reader("someone@example.com", issue.newsletter)  # Resend refuses this domain
+    people.make_subscriptions(6, issue.newsletter)
+    people.make_subscription("someone@example.com", issue.newsletter)  # Resend refuses this domain
     start_sending(issue)
     address_everybody()
     post_everything(provider)
@@ -246,7 +246,7 @@ def test_when_nobody_at_all_is_accepted_it_stops_after_the_second_reader(
 def test_ten_minutes_of_outage_put_two_batches_in_doubt_and_not_one_after_the_other(
     issue: Issue, provider: Provider, sandbox: SandboxServer
 ) -> None:
-    people.many_readers(60, issue.newsletter)
+    people.make_subscriptions(60, issue.newsletter)
     start_sending(issue)
     address_everybody(batch_size=2)
     sandbox.plan(Fault("html_502", times=1000))
@@ -370,7 +370,7 @@ def test_a_cancel_is_whole_or_not_at_all(under_way: Issue, monkeypatch: pytest.M
 
 
 def test_a_cancel_while_addressing_counts_everybody(issue: Issue) -> None:
-    people.many_readers(5, issue.newsletter)
+    people.make_subscriptions(5, issue.newsletter)
     start_sending(issue)
     expand_next(2, chunk=2)
     cancel_issue(issue, by="Edda")
@@ -381,7 +381,7 @@ def test_a_cancel_while_addressing_counts_everybody(issue: Issue) -> None:
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.postgresql
 def test_six_workers_at_once_claim_each_batch_once(issue: Issue, provider: Provider) -> None:
-    people.many_readers(40, issue.newsletter)
+    people.make_subscriptions(40, issue.newsletter)
     start_sending(issue)
     address_everybody(batch_size=2)
     claimed, barrier = list[int](), threading.Barrier(6)
@@ -443,7 +443,7 @@ def test_who_leaves_while_a_batch_waits_for_its_slot_is_left_out_and_nobody_else
     issue: Issue, sandbox: SandboxServer, provider: Provider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ada = people.ada(issue.newsletter)
-    people.make_reader("zoe@example.org", issue.newsletter)
+    people.make_subscription("zoe@example.org", issue.newsletter)
     start_sending(issue)
     address_everybody()
 

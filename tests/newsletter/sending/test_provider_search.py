@@ -89,7 +89,7 @@ def provider(sandbox: SandboxServer, clock: Clock, monkeypatch: pytest.MonkeyPat
 @pytest.fixture
 def under_way(issue: Issue) -> Issue:
     """An issue for seven readers, in batches of three."""
-    people.many_readers(len(READERS), issue.newsletter)
+    people.make_subscriptions(len(READERS), issue.newsletter)
     start_sending(issue)
     address_everybody(batch_size=3)
     return issue

@@ -27,7 +27,7 @@ from tests.publications import address_everybody, let_time_pass, post_everything
 @pytest.fixture
 def refused(issue: Issue) -> Issue:
     """Four readers in four batches: two refused, one accepted, one of whom nobody knows."""
-    people.many_readers(4, issue.newsletter)
+    people.make_subscriptions(4, issue.newsletter)
     start_sending(issue)
     address_everybody(batch_size=1)
     states = [BatchState.REFUSED, BatchState.REFUSED, BatchState.ACCEPTED, BatchState.HELD]
@@ -109,7 +109,7 @@ def test_a_draft_has_nobody_to_try_again(issue: Issue) -> None:
 def test_it_takes_as_many_queries_for_fifty_as_for_five(
     issue: Issue, django_assert_max_num_queries: DjangoAssertNumQueries
 ) -> None:
-    people.many_readers(50, issue.newsletter)
+    people.make_subscriptions(50, issue.newsletter)
     start_sending(issue)
     address_everybody(batch_size=1)
     Batch.objects.update(state=BatchState.REFUSED, attempts=1, recipients=1)
@@ -122,7 +122,7 @@ def test_it_takes_as_many_queries_for_fifty_as_for_five(
 @pytest.fixture
 def given_up(issue: Issue, provider: Provider) -> Delivery:
     """Three readers whose mail was accepted; for the second one the provider had no quota left."""
-    people.many_readers(3, issue.newsletter)
+    people.make_subscriptions(3, issue.newsletter)
     start_sending(issue)
     address_everybody()
     post_everything(provider)

@@ -38,7 +38,7 @@ def route(sandbox: SandboxServer, mail_server: MailServer, monkeypatch: pytest.M
 
 @pytest.fixture
 def under_way(issue: Issue) -> Issue:
-    people.many_readers(30, issue.newsletter)
+    people.make_subscriptions(30, issue.newsletter)
     start_sending(issue)
     address_everybody(batch_size=15)
     return issue

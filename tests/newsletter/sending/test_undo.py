@@ -138,7 +138,7 @@ def test_a_schedule_starts_without_waiting_since_there_was_time_to_think(issue: 
 def test_of_an_undo_and_a_claim_at_the_same_moment_one_wins(provider: Provider) -> None:
     for number in range(5):
         issue = make_issue(f"issue-{number}")
-        people.make_reader(f"reader-{number}@example.org")
+        people.make_subscription(f"reader-{number}@example.org")
         start_sending(issue)
         address_everybody()
         barrier, results = threading.Barrier(2), dict[str, bool]()

@@ -40,7 +40,7 @@ BERLIN = "Europe/Berlin"
 @pytest.fixture
 def world(issue: Issue) -> Issue:
     """Six readers: two in Tokyo, one in Auckland, one in Honolulu, two who said nothing."""
-    people.many_readers(6, issue.newsletter)
+    people.make_subscriptions(6, issue.newsletter)
     for number, zone in enumerate(("Asia/Tokyo", "Asia/Tokyo", "Pacific/Auckland", "Pacific/Honolulu"), start=1):
         Subscriber.objects.filter(address=f"reader-{number}@example.org").update(time_zone=zone)
     return issue
@@ -156,7 +156,7 @@ def scheduled_for(world: Issue, wall: datetime.datetime) -> Issue:
 def test_a_reader_who_joins_far_in_the_east_brings_the_start_forward(world: Issue) -> None:
     wall = timezone.now().replace(tzinfo=None, second=0, microsecond=0) + datetime.timedelta(hours=22)
     scheduled_for(world, wall)
-    people.make_reader("kiri@example.org")
+    people.make_subscription("kiri@example.org")
     Subscriber.objects.filter(address="kiri@example.org").update(time_zone="Pacific/Kiritimati")
     renew_instants()
     world.refresh_from_db()
@@ -169,7 +169,7 @@ def test_a_reader_whose_hour_is_over_already_holds_up_nobody(world: Issue) -> No
     tokyo = timezone.now().astimezone(zoneinfo.ZoneInfo("Asia/Tokyo")).replace(tzinfo=None, second=0, microsecond=0)
     scheduled_for(world, tokyo + datetime.timedelta(hours=1))
     before = world.scheduled_at
-    people.make_reader("kiri@example.org")
+    people.make_subscription("kiri@example.org")
     Subscriber.objects.filter(address="kiri@example.org").update(time_zone="Pacific/Kiritimati")
     renew_instants()
     world.refresh_from_db()

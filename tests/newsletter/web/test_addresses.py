@@ -13,7 +13,7 @@ from django.urls import URLPattern, URLResolver, get_resolver
 
 from newsletter.models import Newsletter
 from newsletter.models.newsletter import RESERVED_SLUGS
-from subscribers.tokens import Purpose
+from subscribers.consent.tokens import Purpose
 from tests.newsletter.web.published import html_of, parse_xml, publish
 from tests.publications import make_newsletter
 

@@ -1,7 +1,7 @@
-"""The signed tokens of links in mails: each opens one door for one membership.
+"""The signed tokens of links in mails: each opens one door for one subscription.
 
 A token is an opaque payload and 16 bytes of HMAC-SHA256 under a key of its purpose, in unpadded base64url. So a
-genuine link is known without the database – also when the membership is gone (R-9, R-11) –, tells nothing about
+genuine link is known without the database – also when the subscription is gone (R-9, R-11) –, tells nothing about
 anybody (R-35), and fits no other purpose (R-32). Tokens carry no date: what expires is judged by stored times.
 """
 
@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from django.conf import settings
 
 KEY_BYTES, SIGNATURE_BYTES = 16, 16
-#: A confirmation link names the membership and the request that it answers.
+#: A confirmation link names the subscription and the request that it answers.
 REQUEST_NUMBER = struct.Struct(">I")
 
 
@@ -41,7 +41,7 @@ class LinkSigner:
         self._mac = _mac(purpose, settings.SECRET_KEY)
 
     def url(self, key: uuid.UUID) -> str:
-        """Absolute link for the membership with this key: pure ASCII, below 300 characters (R-3)."""
+        """Absolute link for the subscription with this key: pure ASCII, below 300 characters (R-3)."""
         return self._origin + self.token(key.bytes)
 
     def token(self, payload: bytes) -> str:
@@ -53,7 +53,7 @@ class LinkSigner:
 
 
 def unsubscribe_url(key: uuid.UUID) -> str:
-    """Where the membership with this key ends: the page for a person, and the one-click POST (RFC 8058)."""
+    """Where the subscription with this key ends: the page for a person, and the one-click POST (RFC 8058)."""
     return LinkSigner(Purpose.UNSUBSCRIBE).url(key)
 
 
@@ -82,7 +82,7 @@ class ConfirmationToken:
 
 
 def read_key(purpose: Purpose, token: str) -> uuid.UUID | None:
-    """The membership's key from a genuine token of this purpose, else None. The row may be gone."""
+    """The subscription's key from a genuine token of this purpose, else None. The row may be gone."""
     payload = _read(purpose, token, KEY_BYTES)
     return uuid.UUID(bytes=payload) if payload else None
 

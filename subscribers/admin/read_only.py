@@ -1,0 +1,58 @@
+"""What the admin pages of subscribers share: read-only pages and states in colour."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from django.contrib import admin
+from django.db.models import Model
+from django.http import HttpRequest
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django.utils.text import capfirst
+
+from subscribers.models import SubscriptionState, TransactionalMailState
+
+if TYPE_CHECKING:
+    TypedModelAdmin = admin.ModelAdmin[Model]
+else:
+    TypedModelAdmin = admin.ModelAdmin
+
+TONES: dict[str, str] = {
+    SubscriptionState.ACTIVE: "good",
+    SubscriptionState.PENDING: "warn",
+    SubscriptionState.SUPPRESSED: "bad",
+    TransactionalMailState.SENT: "good",
+    TransactionalMailState.UNKNOWN: "warn",
+    TransactionalMailState.FAILED: "bad",
+}
+
+
+def pill(value: str, label: str) -> SafeString:
+    """A state as a word in its colour."""
+    return format_html('<span class="pill pill-{}">{}</span>', TONES.get(value, "plain"), label)
+
+
+class ReadOnlyAdmin(TypedModelAdmin):
+    """Rows to read. Editors with the change permission may run the list's actions."""
+
+    list_per_page = 50
+    # Counting all rows of a long list costs more than the page.
+    show_full_result_count = False
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
+        """The list under its name; Django's title asks to select a row to change."""
+        title = capfirst(self.opts.verbose_name_plural)
+        return super().changelist_view(request, {"title": title, **(extra_context or {})})
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """Never."""
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """For actions of the list, not for a single row."""
+        return obj is None and super().has_change_permission(request)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Never."""
+        return False

@@ -1,0 +1,1 @@
+"""Consent: what subscribers do with their subscriptions, and the signed links by which they do it."""

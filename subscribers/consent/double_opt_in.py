@@ -1,0 +1,241 @@
+"""Requests to subscribe, and their confirmation by mail.
+
+request ──► confirm
+   └──────► decline: “This was not me”
+"""
+
+from __future__ import annotations
+
+import datetime
+import enum
+import uuid
+from dataclasses import dataclass
+
+from django.db import transaction
+from django.utils import timezone
+
+from subscribers.addresses import Address
+from subscribers.consent.actions import by_key
+from subscribers.consent.tokens import (
+    ConfirmationToken,
+    confirm_url,
+    decline_url,
+    preferences_url,
+    unsubscribe_url,
+)
+from subscribers.models import (
+    LIFTED_BY_CONFIRMATION,
+    ConsentKind,
+    Evidence,
+    MailingList,
+    Subscriber,
+    Subscription,
+    Suppression,
+    TransactionalMail,
+    TransactionalMailKind,
+    TransactionalMailState,
+    change_subscriptions,
+    fingerprint,
+    move_subscriptions,
+    record_consents,
+)
+from subscribers.models import SubscriptionState as State
+from subscribers.suppression import suppression_of
+from subscribers.transactional.compose import write_mail
+
+#: The most mails that submissions of a sign-up form can cause to one address, whoever submits it.
+CONFIRMATIONS_A_DAY, UNANSWERED_CONFIRMATIONS, ALREADY_SUBSCRIBED_A_DAY = 3, 5, 1
+DAY = datetime.timedelta(days=1)
+
+
+class RequestResult(enum.Enum):
+    """What a request led to. For logs and tests only: a page must not show who is subscribed."""
+
+    CONFIRMATION = "a confirmation mail"
+    ALREADY_SUBSCRIBED = "a mail that says that the address is subscribed"
+    SUPPRESSED = "nothing: the address is suppressed"
+    DECLINED = "nothing: the subscriber chose “This was not me”"
+    LIMIT_REACHED = "nothing: the limits on mails to one address are reached"
+
+
+def request_subscription(mailing_list: MailingList, address: Address, evidence: Evidence) -> RequestResult:
+    """Ask the owner of an address by mail to confirm. Only the confirmation makes the subscription active.
+
+    A suppressed or declined address is not stored and gets no mail.
+    """
+    if _is_barred(address.canonical):
+        return RequestResult.SUPPRESSED
+    if Subscriber.objects.filter(canonical=address.canonical, declined_at__isnull=False).exists():
+        return RequestResult.DECLINED
+    with transaction.atomic():
+        subscription = _locked_subscription(mailing_list, address)
+        result = _allowed_mail(subscription)
+        if result is RequestResult.ALREADY_SUBSCRIBED:
+            mail = _write_already_subscribed(subscription)
+            record_consents(ConsentKind.REQUESTED, [subscription], evidence, mail=mail)
+        elif result is RequestResult.CONFIRMATION:
+            _ask_for_confirmation(subscription, evidence)
+    return result
+
+
+def request_again(key: uuid.UUID, evidence: Evidence) -> bool:
+    """Ask again by a link from a mail, after an unsubscribe, a decline or an expired request.
+
+    The link proves access to the mailbox, so “This was not me” is taken back; all else needs a new confirmation.
+    False if the subscription no longer exists.
+    """
+    subscription = by_key(key).select_related("subscriber", "mailing_list").first()
+    if subscription is None:
+        return False
+    subscriber = subscription.subscriber
+    with transaction.atomic():
+        Subscriber.objects.filter(pk=subscriber.pk, declined_at__isnull=False).update(declined_at=None)
+        address = Address(as_given=subscriber.address, canonical=subscriber.canonical)
+        request_subscription(subscription.mailing_list, address, evidence)
+    return True
+
+
+def _is_barred(canonical: str) -> bool:
+    """Whether the address has a suppression that a new confirmation does not remove."""
+    suppression = suppression_of(canonical)
+    return suppression is not None and suppression.reason not in LIFTED_BY_CONFIRMATION
+
+
+def _locked_subscription(mailing_list: MailingList, address: Address) -> Subscription:
+    """The subscription of this address, created if missing. Locked, so that mails are counted one request at a time."""
+    subscriber, _ = Subscriber.objects.get_or_create(
+        canonical=address.canonical, defaults={"address": address.as_given}
+    )
+    Subscription.objects.get_or_create(mailing_list=mailing_list, subscriber=subscriber)
+    return (
+        Subscription.objects.select_related("subscriber", "mailing_list")
+        .select_for_update(of=("self",))
+        .get(mailing_list=mailing_list, subscriber=subscriber)
+    )
+
+
+def _allowed_mail(subscription: Subscription) -> RequestResult:
+    """The mail that a request for this subscription may cause, within the limits."""
+    is_active = subscription.state == State.ACTIVE
+    kind = TransactionalMailKind.ALREADY_SUBSCRIBED if is_active else TransactionalMailKind.CONFIRMATION
+    # A mail that was refused reached nobody, so it does not count.
+    earlier = TransactionalMail.objects.filter(subscription=subscription, kind=kind).exclude(
+        state=TransactionalMailState.FAILED
+    )
+    today = earlier.filter(created_at__gt=timezone.now() - DAY).count()
+    if is_active:
+        return RequestResult.ALREADY_SUBSCRIBED if today < ALREADY_SUBSCRIBED_A_DAY else RequestResult.LIMIT_REACHED
+    since = max(
+        subscription.confirmed_at or subscription.created_at,
+        subscription.subscriber.signups_allowed_at or subscription.created_at,
+    )
+    unanswered = earlier.filter(created_at__gte=since).count()
+    if today >= CONFIRMATIONS_A_DAY or unanswered >= UNANSWERED_CONFIRMATIONS:
+        return RequestResult.LIMIT_REACHED
+    return RequestResult.CONFIRMATION
+
+
+def _ask_for_confirmation(subscription: Subscription, evidence: Evidence) -> None:
+    """Write the confirmation mail and make the subscription pending.
+
+    While a request is open it keeps its number, so that the link of each of its mails works. After it has ended or
+    expired, a new number makes the old links invalid.
+    """
+    now = timezone.now()
+    is_pending = subscription.state == State.PENDING
+    if not is_pending or subscription.request_has_expired(now):
+        subscription.request_number += 1
+    step = change_subscriptions if is_pending else move_subscriptions
+    step(
+        Subscription.objects.filter(pk=subscription.pk),
+        ConsentKind.REQUESTED,
+        evidence,
+        mail=_write_confirmation(subscription),
+        requested_at=now,
+        request_number=subscription.request_number,
+        ended_at=None,
+    )
+
+
+def _write_confirmation(subscription: Subscription) -> TransactionalMail:
+    """The confirmation mail. Its one-click unsubscribe declines the request."""
+    decline = decline_url(subscription.key)
+    links = {"confirm_url": confirm_url(subscription.key, subscription.request_number), "decline_url": decline}
+    return write_mail(TransactionalMailKind.CONFIRMATION, subscription, links, one_click_url=decline)
+
+
+def _write_already_subscribed(subscription: Subscription) -> TransactionalMail:
+    """The answer to a sign-up with a subscribed address: only its owner learns that it is subscribed."""
+    unsubscribe = unsubscribe_url(subscription.key)
+    links = {"unsubscribe_url": unsubscribe, "preferences_url": preferences_url(subscription.key)}
+    return write_mail(TransactionalMailKind.ALREADY_SUBSCRIBED, subscription, links, one_click_url=unsubscribe)
+
+
+class ConfirmationStatus(enum.Enum):
+    """What a genuine confirmation link is worth now."""
+
+    OPEN = "can be confirmed"
+    DONE = "is already confirmed"
+    EXPIRED = "was not confirmed in time"
+    ENDED = "was ended by an unsubscribe or replaced by a newer request"
+    GONE = "its subscription no longer exists"
+
+
+@dataclass(frozen=True, slots=True)
+class Confirmation:
+    """The request that a confirmation link belongs to."""
+
+    status: ConfirmationStatus
+    subscription: Subscription | None
+
+
+def read_request(token: ConfirmationToken) -> Confirmation:
+    """The status of the request. Changes nothing."""
+    subscription = by_key(token.key).select_related("subscriber", "mailing_list").first()
+    if subscription is None:
+        return Confirmation(ConfirmationStatus.GONE, None)
+    return Confirmation(_status(subscription, token.request_number), subscription)
+
+
+def _status(subscription: Subscription, request_number: int) -> ConfirmationStatus:
+    if subscription.state == State.ACTIVE:
+        return ConfirmationStatus.DONE
+    if subscription.state != State.PENDING or subscription.request_number != request_number:
+        return ConfirmationStatus.ENDED
+    if subscription.request_has_expired(timezone.now()):
+        return ConfirmationStatus.EXPIRED
+    return ConfirmationStatus.OPEN
+
+
+def confirm(token: ConfirmationToken, evidence: Evidence) -> Confirmation:
+    """Make the subscription of an open request active. OPEN in the result means: confirmed by this call.
+
+    An earlier hard bounce is removed, since the mail arrived. A complaint stays and bars the address.
+    """
+    with transaction.atomic():
+        confirmation = read_request(token)
+        if confirmation.subscription is None or confirmation.status is not ConfirmationStatus.OPEN:
+            return confirmation
+        subscriber = confirmation.subscription.subscriber
+        if _is_barred(subscriber.canonical):
+            return Confirmation(ConfirmationStatus.ENDED, confirmation.subscription)
+        moved = move_subscriptions(
+            by_key(token.key).filter(request_number=token.request_number),
+            ConsentKind.CONFIRMED,
+            evidence,
+            mail=_last_confirmation(confirmation.subscription),
+            confirmed_at=timezone.now(),
+            ended_at=None,
+            paused_until=None,
+        )
+        if not moved:  # another click was first
+            return read_request(token)
+        Suppression.objects.filter(
+            fingerprint=fingerprint(subscriber.canonical), reason__in=LIFTED_BY_CONFIRMATION
+        ).delete()
+    return confirmation
+
+
+def _last_confirmation(subscription: Subscription) -> TransactionalMail | None:
+    mails = TransactionalMail.objects.filter(subscription=subscription, kind=TransactionalMailKind.CONFIRMATION)
+    return mails.order_by("-pk").first()

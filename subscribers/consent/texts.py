@@ -1,0 +1,29 @@
+"""The texts that people agree to, in the language of the list. They are shown on pages and stored as proof."""
+
+from __future__ import annotations
+
+from django.utils import translation
+from django.utils.translation import gettext as _
+
+from subscribers.models import MailingList
+
+#: Goes up whenever a sentence below changes. Consents store the text as it was shown, in its language.
+TEXT_VERSION = "2"
+
+
+def signup_text(mailing_list: MailingList) -> str:
+    """What a person agrees to with the sign-up form."""
+    with translation.override(mailing_list.language):
+        return _(
+            "You subscribe to %(name)s by email. We send you a link to confirm, and use your address for nothing else. "
+            "You can unsubscribe at any time with one click."
+        ) % {"name": mailing_list.name}
+
+
+def confirmation_text(mailing_list: MailingList) -> str:
+    """What a person agrees to with the button of the confirmation page."""
+    with translation.override(mailing_list.language):
+        return _(
+            "By confirming, you agree to receive %(name)s at this address. "
+            "You can unsubscribe at any time with one click."
+        ) % {"name": mailing_list.name}

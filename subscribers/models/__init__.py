@@ -1,0 +1,61 @@
+"""The tables of mailing lists, subscribers and their consent."""
+
+from subscribers.models.consent import Consent, ConsentKind, ConsentText
+from subscribers.models.mailing_list import MailingList
+from subscribers.models.signup import Signup
+from subscribers.models.subscriber import Subscriber
+from subscribers.models.subscription import (
+    REQUEST_LIFETIME,
+    SUBSCRIPTION_MACHINE,
+    Subscription,
+    SubscriptionQuerySet,
+    SubscriptionState,
+)
+from subscribers.models.suppression import (
+    LIFTED_BY_CONFIRMATION,
+    Suppression,
+    SuppressionReason,
+    fingerprint,
+)
+from subscribers.models.transactional_mail import (
+    TRANSACTIONAL_MAIL_MACHINE,
+    TransactionalMail,
+    TransactionalMailKind,
+    TransactionalMailReason,
+    TransactionalMailState,
+    new_idempotency_key,
+)
+from subscribers.models.transitions import Evidence, change_subscriptions, move_subscriptions, record_consents
+from subscribers.models.validators import check_address, check_header_text, check_sender_name, check_time_zone
+
+__all__ = [
+    "LIFTED_BY_CONFIRMATION",
+    "REQUEST_LIFETIME",
+    "SUBSCRIPTION_MACHINE",
+    "TRANSACTIONAL_MAIL_MACHINE",
+    "Consent",
+    "ConsentKind",
+    "ConsentText",
+    "Evidence",
+    "MailingList",
+    "Signup",
+    "Subscriber",
+    "Subscription",
+    "SubscriptionQuerySet",
+    "SubscriptionState",
+    "Suppression",
+    "SuppressionReason",
+    "TransactionalMail",
+    "TransactionalMailKind",
+    "TransactionalMailReason",
+    "TransactionalMailState",
+    "change_subscriptions",
+    "check_address",
+    "check_header_text",
+    "check_sender_name",
+    "check_time_zone",
+    "fingerprint",
+    "move_subscriptions",
+    "new_idempotency_key",
+    "record_consents",
+]

@@ -1,0 +1,101 @@
+"""Consents: the append-only proof of every step of a subscription."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from django.db import models
+from django.db.models import Q
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from subscribers.models.subscription import Subscription
+from subscribers.models.suppression import SuppressionReason
+from subscribers.models.transactional_mail import TransactionalMail
+
+
+class ConsentText(models.Model):
+    """A text that people agreed to, stored once for all who saw it. Append-only."""
+
+    sha256 = models.CharField(max_length=64, unique=True, editable=False)
+    form = models.CharField(max_length=40, help_text=_("The form or mail that showed it."))
+    version = models.CharField(max_length=20)
+    text = models.TextField()
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    def __str__(self) -> str:
+        return f"{self.form} {self.version}"
+
+
+class ConsentKind(models.TextChoices):
+    """The steps of a subscription."""
+
+    REQUESTED = "requested", _("Requested")
+    CONFIRMED = "confirmed", _("Confirmed")
+    IMPORTED = "imported", _("Imported with proof of consent")
+    PAUSED = "paused", _("Paused")
+    RESUMED = "resumed", _("Resumed")
+    UNSUBSCRIBED = "unsubscribed", _("Unsubscribed")
+    DECLINED = "declined", _("Declined: “This was not me”")
+    SUPPRESSED = "suppressed", _("Suppressed")
+
+
+class Consent(models.Model):
+    """The proof of one step of a subscription (GDPR Art. 7(1)).
+
+    Append-only: database triggers refuse to change or delete a row. For erasure, the columns in PERSONAL_COLUMNS can
+    be emptied.
+    """
+
+    PERSONAL_COLUMNS: ClassVar = ("address", "canonical", "source", "ip", "user_agent", "by", "detail")
+
+    subscription = models.ForeignKey(
+        Subscription, on_delete=models.SET_NULL, null=True, related_name="consents", verbose_name=_("subscription")
+    )
+    kind = models.CharField(_("kind"), max_length=12, choices=ConsentKind.choices)
+    created_at = models.DateTimeField(_("created at"), default=timezone.now)
+    address = models.CharField(_("address"), max_length=320, blank=True, help_text=_("As the subscriber typed it."))
+    canonical = models.CharField(_("canonical address"), max_length=320, blank=True)
+    list_name = models.CharField(_("list name"), max_length=100, help_text=_("The name of the list at that time."))
+    form = models.CharField(
+        _("form"), max_length=40, help_text=_("Where the step was taken: a form, a link in a mail, an import.")
+    )
+    text = models.ForeignKey(
+        ConsentText,
+        on_delete=models.PROTECT,
+        null=True,
+        verbose_name=_("text"),
+        help_text=_("The text that the subscriber saw."),
+    )
+    language = models.CharField(_("language"), max_length=10, blank=True)
+    source = models.CharField(_("source"), max_length=300, blank=True, help_text=_("The path of the page."))
+    ip = models.GenericIPAddressField(_("IP address"), null=True)
+    user_agent = models.CharField(_("user agent"), max_length=300, blank=True)
+    transactional_mail = models.ForeignKey(
+        TransactionalMail,
+        on_delete=models.SET_NULL,
+        null=True,
+        related_name="+",
+        verbose_name=_("transactional mail"),
+        help_text=_("The confirmation mail that led to this step."),
+    )
+    by = models.CharField(
+        _("by"), max_length=150, blank=True, help_text=_("The editor’s user name. Empty if the subscriber acted.")
+    )
+    reason = models.CharField(
+        _("reason"),
+        max_length=12,
+        blank=True,
+        choices=SuppressionReason.choices,
+        help_text=_("Why the address was suppressed."),
+    )
+    detail = models.CharField(_("detail"), max_length=300, blank=True)
+
+    class Meta:
+        verbose_name, verbose_name_plural = _("consent"), _("consents")
+        constraints = [
+            models.CheckConstraint(condition=Q(kind__in=ConsentKind.values), name="consent_kind_known"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.get_kind_display()} · {self.created_at:%Y-%m-%d %H:%M}"

@@ -1,0 +1,59 @@
+"""Mailing lists: what people subscribe to, and the sender of its mails."""
+
+from __future__ import annotations
+
+from django.conf import settings
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+from subscribers.models.validators import check_address, check_header_text, check_sender_name
+
+
+class MailingList(models.Model):
+    """A list that people subscribe to, with the sender and the language of its mails and pages."""
+
+    name = models.CharField(_("name"), max_length=100, validators=[check_header_text])
+    slug = models.SlugField(
+        _("slug"), max_length=60, unique=True, help_text=_("Part of the URLs of this list’s pages.")
+    )
+    description = models.CharField(
+        _("description"),
+        max_length=300,
+        blank=True,
+        help_text=_("What subscribers receive and how often. Shown on the sign-up page."),
+    )
+    sender_name = models.CharField(_("sender name"), max_length=100, validators=[check_sender_name])
+    sender_email = models.EmailField(
+        _("sender address"),
+        validators=[check_address],
+        help_text=_("Its domain must be verified with your provider."),
+    )
+    reply_to = models.EmailField(
+        _("reply-to address"),
+        blank=True,
+        validators=[check_address],
+        help_text=_("Where replies go. Default: the sender address."),
+    )
+    postal_address = models.TextField(
+        _("postal address"),
+        blank=True,
+        help_text=_("Your postal address, shown at the end of every mail. Required by law: no issue is sent without."),
+    )
+    language = models.CharField(
+        _("language"),
+        max_length=10,
+        choices=settings.LANGUAGES,
+        default="en",
+        help_text=_("The language of this list’s issues, pages and confirmation mails."),
+    )
+
+    class Meta:
+        verbose_name, verbose_name_plural = _("mailing list"), _("mailing lists")
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def postal_line(self) -> str:
+        """The postal address on one line, for the footer of a page."""
+        return ", ".join(line.strip(" ,") for line in self.postal_address.splitlines() if line.strip(" ,"))

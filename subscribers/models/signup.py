@@ -1,0 +1,36 @@
+"""Sign-ups: what the sign-up page stores for the worker to answer."""
+
+from __future__ import annotations
+
+import uuid
+
+from django.db import models
+from django.db.models import Q
+from django.utils import timezone
+
+from subscribers.models.mailing_list import MailingList
+
+
+class Signup(models.Model):
+    """One submission of a sign-up form, for any address: the page stores it, the worker answers it.
+
+    Kept for a day, so that the next page can send the link again without the address in its URL, and so that
+    sign-ups can be counted per network.
+    """
+
+    key = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
+    mailing_list = models.ForeignKey(MailingList, on_delete=models.CASCADE, related_name="signups")
+    address = models.CharField(max_length=320)
+    evidence = models.JSONField(help_text="The fields of `Evidence`.")
+    network = models.CharField(max_length=43, blank=True, help_text="IPv4 address, or the /64 of an IPv6 address.")
+    created_at = models.DateTimeField(default=timezone.now, db_index=True)
+    due_at = models.DateTimeField(null=True, default=timezone.now, help_text="Empty once it is answered.")
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["network", "created_at"], name="signup_network"),
+            models.Index(fields=["due_at"], condition=Q(due_at__isnull=False), name="signup_to_answer"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.mailing_list} · {self.created_at:%Y-%m-%d %H:%M}"

@@ -1,0 +1,121 @@
+"""Subscriptions: the subscription of one list, its states and the transitions between them."""
+
+from __future__ import annotations
+
+import datetime
+import uuid
+from typing import ClassVar
+
+from django.db import models
+from django.db.models import Q
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from subscribers.models.mailing_list import MailingList
+from subscribers.models.subscriber import Subscriber
+from subscribers.state_machine import StateMachine
+
+#: How long a confirmation link works after the request.
+REQUEST_LIFETIME = datetime.timedelta(days=7)
+
+
+class SubscriptionState(models.TextChoices):
+    """The states of a subscription."""
+
+    PENDING = "pending", _("Pending")
+    ACTIVE = "active", _("Active")
+    UNSUBSCRIBED = "unsubscribed", _("Unsubscribed")
+    SUPPRESSED = "suppressed", _("Suppressed")
+
+
+#: Written through `move_subscriptions` only, which stores a consent for each move.
+SUBSCRIPTION_MACHINE = StateMachine(
+    states=SubscriptionState,
+    table={
+        SubscriptionState.PENDING: (
+            SubscriptionState.ACTIVE,
+            SubscriptionState.UNSUBSCRIBED,
+            SubscriptionState.SUPPRESSED,
+        ),
+        SubscriptionState.ACTIVE: (SubscriptionState.UNSUBSCRIBED, SubscriptionState.SUPPRESSED),
+        # A new request opens a new way in, and only a confirmation ends it: a late click on an old link does nothing.
+        SubscriptionState.UNSUBSCRIBED: (SubscriptionState.PENDING,),
+        SubscriptionState.SUPPRESSED: (SubscriptionState.PENDING,),
+    },
+    # Active at once only by an import with proof of consent.
+    created_as=(SubscriptionState.PENDING, SubscriptionState.ACTIVE),
+)
+
+
+class SubscriptionQuerySet(models.QuerySet["Subscription"]):
+    """Queries about subscriptions."""
+
+    def mailable(self, now: datetime.datetime) -> SubscriptionQuerySet:
+        """Those that may be sent an issue: active and not paused."""
+        return self.filter(Q(paused_until__isnull=True) | Q(paused_until__lte=now), state=SubscriptionState.ACTIVE)
+
+
+class Subscription(models.Model):
+    """The subscription of one subscriber in one list."""
+
+    subscriber = models.ForeignKey(
+        Subscriber, on_delete=models.CASCADE, related_name="subscriptions", verbose_name=_("subscriber")
+    )
+    mailing_list = models.ForeignKey(
+        MailingList, on_delete=models.PROTECT, related_name="subscriptions", verbose_name=_("mailing list")
+    )
+    state = models.CharField(
+        _("state"), max_length=12, choices=SubscriptionState.choices, default=SubscriptionState.PENDING
+    )
+    key = models.UUIDField(
+        _("key"),
+        default=uuid.uuid4,
+        unique=True,
+        editable=False,
+        help_text=_("Identifies the subscription in links of mails."),
+    )
+    created_at = models.DateTimeField(_("created at"), default=timezone.now, editable=False)
+    confirmed_at = models.DateTimeField(_("confirmed at"), null=True, blank=True, editable=False)
+    ended_at = models.DateTimeField(_("ended at"), null=True, blank=True, editable=False)
+    paused_until = models.DateTimeField(_("paused until"), null=True, blank=True, editable=False)
+    requested_at = models.DateTimeField(_("requested at"), null=True, blank=True, editable=False)
+    request_number = models.PositiveIntegerField(
+        _("request number"),
+        default=0,
+        editable=False,
+        help_text=_("Counts the requests. A confirmation link is valid for one of them."),
+    )
+
+    objects: ClassVar[SubscriptionQuerySet] = SubscriptionQuerySet.as_manager()  # type: ignore[assignment]
+
+    class Meta:
+        verbose_name, verbose_name_plural = _("subscription"), _("subscriptions")
+        constraints = [
+            models.UniqueConstraint(
+                fields=["mailing_list", "subscriber"], name="subscription_once_per_person_and_list"
+            ),
+            models.CheckConstraint(condition=Q(state__in=SubscriptionState.values), name="subscription_state_known"),
+            models.CheckConstraint(
+                condition=~Q(state=SubscriptionState.ACTIVE) | Q(confirmed_at__isnull=False),
+                name="subscription_active_only_when_confirmed",
+            ),
+        ]
+        indexes = [
+            # The audience of an issue is read in chunks along the key, active subscriptions of one list only.
+            models.Index(
+                fields=["mailing_list", "id"],
+                condition=Q(state=SubscriptionState.ACTIVE),
+                name="subscription_audience",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.subscriber} · {self.mailing_list}"
+
+    def request_has_expired(self, now: datetime.datetime) -> bool:
+        """Whether it is too late to confirm. The stored time decides: links carry no date."""
+        return self.requested_at is None or now - self.requested_at > REQUEST_LIFETIME
+
+    def is_paused(self, now: datetime.datetime) -> bool:
+        """Whether issues skip this subscription."""
+        return self.paused_until is not None and self.paused_until > now

@@ -1,0 +1,148 @@
+"""How subscriptions change: each step moves or changes rows and stores its proof in the same transaction."""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from django.db import transaction
+from django.utils import timezone
+
+from subscribers.models.consent import Consent, ConsentKind, ConsentText
+from subscribers.models.subscription import (
+    SUBSCRIPTION_MACHINE,
+    Subscription,
+    SubscriptionQuerySet,
+    SubscriptionState,
+)
+from subscribers.models.transactional_mail import TransactionalMail
+
+#: The state that each step leads to, and the only states it may be taken from, if the machine allows more.
+MOVES: dict[ConsentKind, tuple[SubscriptionState, tuple[SubscriptionState, ...]]] = {
+    ConsentKind.REQUESTED: (SubscriptionState.PENDING, ()),
+    ConsentKind.CONFIRMED: (SubscriptionState.ACTIVE, ()),
+    ConsentKind.UNSUBSCRIBED: (SubscriptionState.UNSUBSCRIBED, ()),
+    ConsentKind.DECLINED: (SubscriptionState.UNSUBSCRIBED, (SubscriptionState.PENDING,)),
+    # An unsubscribed subscription stays unsubscribed; the suppression alone keeps mail away.
+    ConsentKind.SUPPRESSED: (SubscriptionState.SUPPRESSED, ()),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """Where and how a step was taken. Only the form is required."""
+
+    form: str
+    """The form, link or import: `signup`, `confirm`, `one-click` …"""
+    text: str = ""
+    """The text that the subscriber saw and agreed to."""
+    version: str = ""
+    language: str = ""
+    source: str = ""
+    ip: str | None = None
+    user_agent: str = ""
+    by: str = ""
+    """The editor who did it."""
+    reason: str = ""
+    """A SuppressionReason, for a suppression."""
+    detail: str = ""
+    at: datetime.datetime | None = None
+    """When the step was taken, if not now."""
+
+
+def move_subscriptions(
+    rows: SubscriptionQuerySet,
+    kind: ConsentKind,
+    evidence: Evidence,
+    *,
+    mail: TransactionalMail | None = None,
+    **changes: Any,
+) -> list[Subscription]:
+    """Take the step `kind` with all of `rows` that may take it, with `changes`, and store a consent for each.
+
+    Returns the moved subscriptions, as they were before. Of two callers at once, the second moves nothing.
+    """
+    target, only_from = MOVES[kind]
+    sources = SUBSCRIPTION_MACHINE.sources(target, only_from=only_from)
+    with transaction.atomic():
+        moving = _lock(rows.filter(state__in=sources))
+        if moving:
+            SUBSCRIPTION_MACHINE.move(_rows(moving), target, only_from=only_from, **changes)
+            record_consents(kind, moving, evidence, mail=mail)
+    return moving
+
+
+def change_subscriptions(
+    rows: SubscriptionQuerySet,
+    kind: ConsentKind,
+    evidence: Evidence,
+    *,
+    mail: TransactionalMail | None = None,
+    **changes: Any,
+) -> list[Subscription]:
+    """The same for a step that leaves the state as it is: `rows` are those that may take it."""
+    with transaction.atomic():
+        changing = _lock(rows)
+        if changing:
+            _rows(changing).update(**changes)
+            record_consents(kind, changing, evidence, mail=mail)
+    return changing
+
+
+def _lock(rows: SubscriptionQuerySet) -> list[Subscription]:
+    return list(rows.select_related("subscriber", "mailing_list").select_for_update(of=("self",)).order_by("pk"))
+
+
+def _rows(subscriptions: list[Subscription]) -> SubscriptionQuerySet:
+    return Subscription.objects.filter(pk__in=[subscription.pk for subscription in subscriptions])
+
+
+def record_consents(
+    kind: ConsentKind,
+    subscriptions: Iterable[Subscription],
+    evidence: Evidence,
+    *,
+    mail: TransactionalMail | None = None,
+) -> None:
+    """Append one consent for each subscription. Subscriber and mailing list must be loaded."""
+    text = _stored_text(evidence)
+    Consent.objects.bulk_create(
+        [
+            Consent(
+                subscription=subscription,
+                kind=kind,
+                created_at=evidence.at or timezone.now(),
+                address=subscription.subscriber.address,
+                canonical=subscription.subscriber.canonical,
+                list_name=subscription.mailing_list.name,
+                form=evidence.form,
+                text=text,
+                language=evidence.language,
+                source=evidence.source,
+                ip=evidence.ip,
+                user_agent=evidence.user_agent,
+                transactional_mail=mail,
+                by=evidence.by,
+                reason=evidence.reason,
+                detail=evidence.detail,
+            )
+            for subscription in subscriptions
+        ],
+        batch_size=1000,
+    )
+
+
+def _stored_text(evidence: Evidence) -> ConsentText | None:
+    """The row of the text: one, however many people saw it."""
+    if not evidence.text:
+        return None
+    parts = (evidence.form, evidence.version, evidence.text)
+    digest = hashlib.sha256("\n".join(parts).encode()).hexdigest()
+    text, _ = ConsentText.objects.get_or_create(
+        sha256=digest,
+        defaults={"form": evidence.form, "version": evidence.version, "text": evidence.text},
+    )
+    return text

@@ -1,0 +1,1 @@
+"""Sign-ups: the form, its rules against abuse, and the worker's answer."""

@@ -1,0 +1,83 @@
+"""The sign-up form, and its rules against bots.
+
+Bots are met without a puzzle and without JavaScript: a hidden field, and a signed time stamp of when the form was
+shown. Both only make abuse more expensive. What protects people is that a sign-up sends at most a few mails to an
+address and makes no subscription active.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from django import forms
+from django.core import signing
+from django.utils.translation import gettext as _
+
+from subscribers.addresses import LONGEST_ADDRESS, Address, AddressError, parse_address
+from subscribers.models import MailingList
+
+#: Seconds between showing and submitting the form. Scripts submit at once; no person does in half a second. The form
+#: is shown again with an error, so that no one is locked out.
+FASTEST, SLOWEST = 0.5, 2 * 60 * 60
+
+
+def make_stamp(mailing_list: MailingList, shown_at: float | None = None) -> str:
+    """A signed time stamp of when this list's form was shown (seconds since 1970; default: now)."""
+    shown = time.time() if shown_at is None else shown_at
+    return _signer(mailing_list).sign(f"{shown:.3f}")
+
+
+def _signer(mailing_list: MailingList) -> signing.Signer:
+    return signing.Signer(salt=f"subscribers.signup.{mailing_list.slug}")
+
+
+class SignupForm(forms.Form):
+    """An address, which is confirmed by mail. `address` is set once the form is valid."""
+
+    email = forms.CharField(required=False)
+    website = forms.CharField(required=False)
+    stamp = forms.CharField(required=False)
+
+    address: Address
+
+    def __init__(self, mailing_list: MailingList, data: Any = None) -> None:
+        super().__init__(data)
+        self.mailing_list = mailing_list
+
+    def clean_email(self) -> str:
+        """Check the address."""
+        try:
+            self.address = parse_address(self.cleaned_data["email"])
+        except AddressError as error:
+            raise forms.ValidationError(str(error)) from error
+        return self.address.as_given
+
+    def clean_stamp(self) -> str:
+        """Check how long ago the form was shown."""
+        stamp: str = self.cleaned_data["stamp"]
+        too_slow = _("This page was open for too long. Press the button again.")
+        try:
+            age = time.time() - float(_signer(self.mailing_list).unsign(stamp))
+        except (signing.BadSignature, ValueError) as error:
+            raise forms.ValidationError(too_slow) from error
+        if age < FASTEST:
+            raise forms.ValidationError(_("The form was submitted too fast. Press the button again."))
+        if age > SLOWEST:
+            raise forms.ValidationError(too_slow)
+        return stamp
+
+    @property
+    def typed(self) -> str:
+        """What was typed, to be shown again with an error; cut to the length of an address."""
+        return str(self.data.get("email", ""))[:LONGEST_ADDRESS]
+
+    @property
+    def fresh_stamp(self) -> str:
+        """The stamp for the form that is being shown."""
+        return make_stamp(self.mailing_list)
+
+    @property
+    def is_from_a_bot(self) -> bool:
+        """Whether the hidden field was filled in."""
+        return bool(self.cleaned_data.get("website"))

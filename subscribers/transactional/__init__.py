@@ -1,0 +1,1 @@
+"""Transactional mails: written with what causes them, sent by the worker."""
