@@ -1,10 +1,12 @@
-"""The readers' app as Django knows it."""
+"""The app configuration of subscribers."""
 
 from django.apps import AppConfig
+from django.utils.translation import gettext_lazy as _
 
 
 class SubscribersConfig(AppConfig):
-    """WHO receives, and their consent."""
+    """Who receives mail, and their consent."""
 
     name = "subscribers"
+    verbose_name = _("Subscribers")
     default_auto_field = "django.db.models.BigAutoField"

@@ -1,8 +1,8 @@
-"""The signed tokens of links in mails: each opens one door for one subscription.
+"""Signed tokens in the links of mails: each is valid for one purpose and one subscription.
 
-A token is an opaque payload and 16 bytes of HMAC-SHA256 under a key of its purpose, in unpadded base64url. So a
-genuine link is known without the database – also when the subscription is gone (R-9, R-11) –, tells nothing about
-anybody (R-35), and fits no other purpose (R-32). Tokens carry no date: what expires is judged by stored times.
+A token is an opaque payload and 16 bytes of HMAC-SHA256 under a key per purpose, in unpadded base64url. A genuine link
+is recognised without the database, even after its subscription was deleted; it reveals nothing about the subscriber.
+Tokens carry no date and no expiry: stored times decide what has expired. Unsubscribe links never expire.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ REQUEST_NUMBER = struct.Struct(">I")
 
 
 class Purpose(enum.StrEnum):
-    """What a link is for; also the first part of its path."""
+    """The purpose of a link; also the first segment of its path."""
 
     UNSUBSCRIBE = "unsubscribe"
     PREFERENCES = "preferences"
@@ -34,18 +34,18 @@ class Purpose(enum.StrEnum):
 
 
 class LinkSigner:
-    """Makes links of one purpose. Make one per batch and call `url` for each reader: about 2 µs a link."""
+    """Signs links of one purpose, in about 2 µs each. Create one per batch."""
 
     def __init__(self, purpose: Purpose) -> None:
         self._origin = f"{settings.SITE_URL}/{purpose}/"
         self._mac = _mac(purpose, settings.SECRET_KEY)
 
     def url(self, key: uuid.UUID) -> str:
-        """Absolute link for the subscription with this key: pure ASCII, below 300 characters (R-3)."""
+        """The absolute URL for the subscription with this key: ASCII, below 300 characters."""
         return self._origin + self.token(key.bytes)
 
     def token(self, payload: bytes) -> str:
-        """The signed token for a payload of 16 bytes or more."""
+        """The signed token of a payload of at least 16 bytes."""
         mac = self._mac.copy()
         mac.update(payload)
         signed = payload + mac.digest()[:SIGNATURE_BYTES]
@@ -53,42 +53,42 @@ class LinkSigner:
 
 
 def unsubscribe_url(key: uuid.UUID) -> str:
-    """Where the subscription with this key ends: the page for a person, and the one-click POST (RFC 8058)."""
+    """The unsubscribe page, which also takes the one-click POST of RFC 8058."""
     return LinkSigner(Purpose.UNSUBSCRIBE).url(key)
 
 
 def preferences_url(key: uuid.UUID) -> str:
-    """Where the reader pauses, resumes or leaves."""
+    """The preferences page."""
     return LinkSigner(Purpose.PREFERENCES).url(key)
 
 
 def decline_url(key: uuid.UUID) -> str:
-    """Where somebody says that it was not them who asked."""
+    """The page to decline a request: “This was not me”."""
     return LinkSigner(Purpose.DECLINE).url(key)
 
 
 def confirm_url(key: uuid.UUID, request_number: int) -> str:
-    """Where the request with this number is confirmed; a later request makes it void."""
+    """The page to confirm the request with this number. A later request invalidates it."""
     signer = LinkSigner(Purpose.CONFIRM)
     return f"{settings.SITE_URL}/{Purpose.CONFIRM}/{signer.token(key.bytes + REQUEST_NUMBER.pack(request_number))}"
 
 
 @dataclass(frozen=True, slots=True)
 class ConfirmationToken:
-    """What a genuine confirmation link names."""
+    """The content of a genuine confirmation link."""
 
     key: uuid.UUID
     request_number: int
 
 
 def read_key(purpose: Purpose, token: str) -> uuid.UUID | None:
-    """The subscription's key from a genuine token of this purpose, else None. The row may be gone."""
+    """The subscription's key, from a genuine token of this purpose. The subscription may no longer exist."""
     payload = _read(purpose, token, KEY_BYTES)
     return uuid.UUID(bytes=payload) if payload else None
 
 
 def read_confirmation(token: str) -> ConfirmationToken | None:
-    """What a genuine confirmation token names, else None."""
+    """The content of a genuine confirmation token, else None."""
     payload = _read(Purpose.CONFIRM, token, KEY_BYTES + REQUEST_NUMBER.size)
     if not payload:
         return None
@@ -97,7 +97,7 @@ def read_confirmation(token: str) -> ConfirmationToken | None:
 
 
 def _read(purpose: Purpose, token: str, size: int) -> bytes | None:
-    """The payload, if the signature under the secret key or one of its earlier values holds; in constant time."""
+    """The payload, if it is signed with the secret key or one of its fallbacks. Compares in constant time."""
     signed = _decode(token)
     if signed is None or len(signed) != size + SIGNATURE_BYTES:
         return None
@@ -111,7 +111,7 @@ def _read(purpose: Purpose, token: str, size: int) -> bytes | None:
 
 
 def _decode(token: str) -> bytes | None:
-    """The bytes of unpadded base64url; None for anything else, also for a second spelling of the same bytes."""
+    """The bytes of canonical unpadded base64url, else None."""
     if len(token) > 128 or not token.isascii():
         return None
     try:
@@ -123,6 +123,7 @@ def _decode(token: str) -> bytes | None:
 
 @functools.lru_cache(maxsize=32)
 def _mac(purpose: Purpose, secret: str) -> hmac.HMAC:
-    """The keyed HMAC of a purpose, ready to be copied: keying it costs more than the rest of a token."""
+    """The keyed HMAC of a purpose, to be copied: keying it costs more than the rest of a token."""
+    # The label is part of all links in mails that were sent: it must never change.
     key = hmac.digest(secret.encode(), b"subscribers.tokens." + purpose.encode(), hashlib.sha256)
     return hmac.new(key, digestmod=hashlib.sha256)
