@@ -13,7 +13,7 @@ TEXT_VERSION = "2"
 
 def signup_text(mailing_list: MailingList) -> str:
     """What a person agrees to with the sign-up form."""
-    with translation.override(mailing_list.language):
+    with translation.override(mailing_list.page_language):
         return _(
             "You subscribe to %(name)s by email. We send you a link to confirm, and use your address for nothing else. "
             "You can unsubscribe at any time with one click."
@@ -22,7 +22,7 @@ def signup_text(mailing_list: MailingList) -> str:
 
 def confirmation_text(mailing_list: MailingList) -> str:
     """What a person agrees to with the button of the confirmation page."""
-    with translation.override(mailing_list.language):
+    with translation.override(mailing_list.page_language):
         return _(
             "By confirming, you agree to receive %(name)s at this address. "
             "You can unsubscribe at any time with one click."

@@ -57,3 +57,8 @@ class MailingList(models.Model):
     def postal_line(self) -> str:
         """The postal address on one line, for the footer of a page."""
         return ", ".join(line.strip(" ,") for line in self.postal_address.splitlines() if line.strip(" ,"))
+
+    @property
+    def page_language(self) -> str:
+        """The language of pages and mails: that of the list, or English if they are not translated into it."""
+        return self.language if self.language in dict(settings.LANGUAGES) else settings.LANGUAGE_CODE

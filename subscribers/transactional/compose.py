@@ -23,7 +23,7 @@ def write_mail(
     mailing_list = subscription.mailing_list
     context = {"mailing_list": mailing_list, "site_url": settings.SITE_URL, **links}
     folder = f"subscribers/email/{kind.value}"
-    with translation.override(mailing_list.language):
+    with translation.override(mailing_list.page_language):
         subject = render_to_string(f"{folder}/subject.txt", context)
         text = render_to_string(f"{folder}/body.txt", context)
         html = render_to_string(f"{folder}/body.html", context)

@@ -24,9 +24,9 @@ def in_list_language(view: View) -> View:
     def localized(request: HttpRequest, mailing_list: MailingList | None, *args: Any, **kwargs: Any) -> HttpResponse:
         if mailing_list is None:
             return view(request, mailing_list, *args, **kwargs)
-        with translation.override(mailing_list.language):
+        with translation.override(mailing_list.page_language):
             response = view(request, mailing_list, *args, **kwargs)
-        response["Content-Language"] = mailing_list.language
+        response["Content-Language"] = mailing_list.page_language
         return response
 
     return localized
