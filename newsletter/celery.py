@@ -1,9 +1,9 @@
-"""Celery, for more than one machine: pulses wake workers, which run the steps of `worker`.
+"""Celery, for more than one machine: ticks wake processes, which run the steps of `newsletter.worker`.
 
-    beat ──pulse a second──► broker ──► a free worker ──► the same steps as `manage.py worker` ──► database
+    beat ──a tick a second──► broker ──► an idle process ──► the same steps as `manage.py worker` ──► database
 
-The database is the truth. A pulse carries nothing and means “look what is due”, so one that is lost is made good by the
-next, and one that comes twice finds less to do. Nothing is scheduled in the broker, and no result is kept.
+The database is the truth. A tick means "run what is due in this queue" and carries nothing else, so the next tick makes
+up for a lost one, and a repeated one finds less to do. Nothing is scheduled in the broker, and no result is kept.
 """
 
 from __future__ import annotations
@@ -24,45 +24,44 @@ from celery import Celery, signals
 from celery.beat import ScheduleEntry, Scheduler
 from django.conf import settings
 
-from newsletter.background import BackgroundProcess
-from newsletter.monitoring.heartbeat import KINDS
+from newsletter.monitoring.heartbeat import Queue
+from newsletter.worker.background import BackgroundProcess
 
 log = logging.getLogger(__name__)
 
-#: A queue for each kind of work: no issue holds up a confirmation mail (R-122), and no stranger's slow server holds up
-#: an issue.
-QUEUES = tuple(KINDS)
+#: The task that a tick starts.
+TASK = "newsletter.run_steps"
 
-#: Seconds between two pulses of a queue.
+#: Seconds between two ticks of a queue.
 TICK = 1.0
 
-#: Seconds that one task works before it lets others have its process. It pulses its queue again if more is due.
+#: Seconds that one task works before it frees its process for other queues. It ticks its queue again if more is due.
 STRETCH = 5.0
 
-#: Seconds after which a task costs its process. Ten mails to a slow mail server take minutes, and a process that is
-#: killed among them leaves all ten to a person.
+#: Seconds after which Celery kills the process of a task. Ten mails to a slow SMTP server take minutes, and a process
+#: that is killed among them leaves all ten on hold.
 LONGEST_TASK = 900
 
-#: Seconds after which Redis gives a task to another worker that was never finished. By then it has ended.
+#: Seconds after which Redis gives an unfinished task to another process. LONGEST_TASK has ended it by then.
 VISIBILITY_TIMEOUT = LONGEST_TASK + 60
 
-#: What Celery says about every single pulse.
+#: Loggers that write a line for each tick.
 CHATTER = ("celery.beat", "celery.worker.strategy", "celery.app.trace")
 
 if not settings.BROKER_URL:
-    # Celery would look for a broker of its own choice on this machine.
-    sys.exit("BROKER_URL is empty, so nothing was started. Set it, or run `manage.py worker`, which needs no broker.")
+    # Celery would connect to a default broker on this machine.
+    sys.exit("BROKER_URL is empty. Set it, or run `manage.py worker`, which needs no broker.")
 
 app = Celery("newsletter", broker=settings.BROKER_URL)
 app.conf.update(
-    # A task is done when it has run, also when its process is killed; measured, see docs/scale-out.md.
+    # A task is acknowledged after it ran, and delivered again if its process was killed; see docs/scale-out.md.
     task_acks_late=True,
     task_reject_on_worker_lost=True,
     worker_prefetch_multiplier=1,
     task_ignore_result=True,
-    # A step that hangs costs its process, and the lease of its batch ends by itself.
+    # A step that hangs costs its process; the lease of its batch expires.
     task_time_limit=LONGEST_TASK,
-    # Four by default, which the imports of a machine under load exceed; then all of its processes start anew, for ever.
+    # The default of 4 seconds is shorter than the imports take on a busy machine: its processes would restart for ever.
     worker_proc_alive_timeout=60.0,
     worker_max_memory_per_child=200_000,  # KB
     worker_enable_remote_control=False,
@@ -77,87 +76,66 @@ app.conf.update(
     beat_scheduler="newsletter.celery:TickScheduler",
     beat_max_loop_interval=TICK,
     beat_schedule={
-        queue: {"task": f"newsletter.{queue}", "schedule": TICK, "options": {"queue": queue}} for queue in QUEUES
+        queue.value: {"task": TASK, "schedule": TICK, "args": [queue.value], "options": {"queue": queue.value}}
+        for queue in Queue
     },
 )
 
 
 @lru_cache(maxsize=1)
 def background() -> BackgroundProcess:
-    """This process's steps; made after the fork, so that no connection is shared."""
+    """The steps of this process. Created after the fork, so that no connection is shared."""
     return BackgroundProcess()
 
 
-def _look(queue: str) -> None:
-    if background().work_for(STRETCH, queue):
-        app.send_task(f"newsletter.{queue}", queue=queue)
-
-
-@app.task(name="newsletter.notices")
-def notices() -> None:
-    """Answer sign-ups, and send mails to one person each."""
-    _look("notices")
-
-
-@app.task(name="newsletter.issues")
-def issues() -> None:
-    """Start, address, post and finish issues."""
-    _look("issues")
-
-
-@app.task(name="newsletter.events")
-def receipts() -> None:
-    """Apply receipts, and settle what they prove."""
-    _look("receipts")
-
-
-@app.task(name="newsletter.errands")
-def errands() -> None:
-    """Feeds, links and look-ups."""
-    _look("errands")
+@app.task(name=TASK)
+def run_steps(queue: str) -> None:
+    """Run what is due in a queue for up to STRETCH seconds, and tick the queue again if there is more."""
+    if background().work_for(STRETCH, Queue(queue)):
+        app.send_task(TASK, args=[queue], queue=queue)
 
 
 class TickScheduler(Scheduler):
-    """Beat without a memory: what is due stands in the database, so nothing has to outlive it. Two of them do no harm.
+    """A beat that keeps no state: what is due is in the database. A second beat does no harm.
 
-    It adds no pulse where one waits already: workers that are all busy, or gone for a day, come back to one pulse and
-    not to a hundred thousand. While the broker is away it waits for it: there is nothing else to do.
+    It adds no tick to a queue that holds one, so that processes that were busy or away for a day find one tick, not a
+    hundred thousand. While the broker is unavailable it waits and reconnects.
     """
 
     def apply_async(self, entry: ScheduleEntry, producer: Any = None, advance: bool = True, **options: Any) -> Any:
-        """Send the entry's pulse if its queue is empty."""
+        """Send the entry's tick if its queue is empty."""
 
         def count_waiting() -> int:
             declared = producer.channel.queue_declare(queue=entry.options["queue"], durable=True, auto_delete=False)
             return int(declared.message_count)
 
-        # Celery renews a connection that broke when it publishes, and at no other time: whoever asks before that has
-        # to renew it, or a RabbitMQ that was restarted would never get a pulse again.
+        # Celery reconnects only when it publishes. Without `ensure` here, counting would fail for ever after a restart
+        # of RabbitMQ, and no tick would be published.
         count = producer.connection.ensure(
-            producer, count_waiting, errback=say_that_the_broker_is_away, interval_start=0, interval_max=5
+            producer, count_waiting, errback=log_broker_error, interval_start=0, interval_max=5
         )
         return None if count() else super().apply_async(entry, producer=producer, advance=advance, **options)
 
 
-def say_that_the_broker_is_away(error: Exception, seconds: float) -> None:
-    """One line for each attempt to reach it."""
-    log.warning("the broker does not answer (%s): no pulses until it does, no mail is lost", type(error).__name__)
+def log_broker_error(error: Exception, seconds: float) -> None:
+    """Log a failed connection attempt. Its text is left out, since it may hold the broker's password."""
+    log.warning("Broker unavailable: ticks are paused, no mail is lost", extra={"error": type(error).__name__})
 
 
 @signals.worker_process_init.connect
 def begin(**_: Any) -> None:
-    """A process of a worker starts."""
+    """Start the heartbeat of a new process."""
     threading.Thread(target=background().live, name="heartbeat", daemon=True).start()
 
 
 @signals.worker_process_shutdown.connect
 def end(**_: Any) -> None:
-    """A process of a worker ends in order."""
+    """End a process in order."""
     background().end()
 
 
 @signals.setup_logging.connect
 def keep_our_logging(**_: Any) -> None:
-    """Django has set up logging already; Celery leaves it alone when anybody listens to this signal."""
+    """Keep Django's logging setup: Celery installs none of its own if this signal has a receiver."""
     for name in CHATTER:
         logging.getLogger(name).setLevel(logging.WARNING)

@@ -1,4 +1,4 @@
-"""The heartbeat: the last sign of life of each worker."""
+"""The heartbeat of each worker process."""
 
 from __future__ import annotations
 
@@ -6,12 +6,16 @@ from django.db import models
 
 
 class WorkerHeartbeat(models.Model):
-    """One worker process that runs, or ran and did not end in order. Written by itself, every few seconds."""
+    """A worker process that runs or died. It writes the row every few seconds, and deletes it when it ends in order."""
 
-    name = models.CharField(max_length=100, unique=True, help_text="Host and process, as batches name it.")
+    name = models.CharField(max_length=100, unique=True, help_text="Host and process id, as in a batch's claim.")
     started_at = models.DateTimeField()
     seen_at = models.DateTimeField()
-    doing = models.CharField(max_length=60, blank=True, help_text="The last step that found something to do.")
+    doing = models.CharField(
+        max_length=60,
+        blank=True,
+        help_text="The last step that did something; of a Celery process “queues: step”, with the queues it serves.",
+    )
 
     class Meta:
         ordering = ["name"]

@@ -26,7 +26,7 @@ from newsletter.models import (
     Occurrence,
     RecurringSchedule,
 )
-from newsletter.monitoring.heartbeat import KINDS, workers
+from newsletter.monitoring.heartbeat import UNSERVED, Queue, workers
 from newsletter.monitoring.wording import counted, duration, ended
 from newsletter.providers import get_route
 from newsletter.providers.throttle import troubles
@@ -96,11 +96,11 @@ def worker_diagnostics() -> Iterator[Diagnostic]:
     states = workers()
     alive = [state for state in states if state.is_alive]
     if alive:
-        latest = min(state.seconds for state in alive)
+        latest = min(state.age for state in alive)
         number = counted(len(alive), "worker runs", "workers run")
         yield Diagnostic(name="worker", severity=Severity.FINE, sentence=f"{number}, last seen {duration(latest)} ago.")
         return
-    last = min((state.seconds for state in states), default=None)
+    last = min((state.age for state in states), default=None)
     ago = f" The last one was seen {duration(last)} ago and did not stop in order." if last is not None else ""
     yield Diagnostic(
         name="worker",
@@ -111,28 +111,29 @@ def worker_diagnostics() -> Iterator[Diagnostic]:
 
 
 def tick_diagnostics() -> Iterator[Diagnostic]:
-    """Whether the processes of a fleet are woken, for each kind of work; a worker that wakes itself does all kinds."""
+    """Whether Celery processes receive the ticks of every queue. `manage.py worker` needs none."""
     alive = [state for state in workers() if state.is_alive]
-    woken = [state.woken_for for state in alive if state.woken_for is not None]
-    has_young = any(state.running < YOUTH for state in alive)
-    if not woken or len(woken) < len(alive) or has_young:
+    active = [state.queues for state in alive if state.queues is not None]
+    has_young = any(state.uptime < YOUTH for state in alive)
+    if not active or len(active) < len(alive) or has_young:
         return
-    asleep = [kind for kind in KINDS if not any(kind in kinds for kinds in woken)]
-    if len(asleep) == len(KINDS):
+    unserved = [queue for queue in Queue if not any(queue in queues for queues in active)]
+    if len(unserved) == len(Queue):
         yield Diagnostic(
-            name="pulses",
+            name="ticks",
             severity=Severity.BROKEN,
-            sentence="Workers run, but no pulse wakes them: nothing is sent, and no webhook is applied.",
-            advice="See that the broker (BROKER_URL) answers, and that one beat runs: celery --app newsletter.celery "
-            "beat. Until then manage.py worker does all the work without them.",
+            sentence="Celery workers run, but the scheduler (celery beat) does not: nothing is sent, and no webhook "
+            "event is applied.",
+            advice="Check that the broker (BROKER_URL) answers, and start the scheduler: "
+            "celery --app newsletter.celery beat. Until then, manage.py worker does all work without it.",
         )
         return
-    for kind in asleep:
+    for queue in unserved:
         yield Diagnostic(
-            name="pulses",
+            name="ticks",
             severity=Severity.BROKEN,
-            sentence=f"No worker is woken for {kind}: {KINDS[kind]}.",
-            advice=f"Start a Celery worker with --queues {kind}, or see why the one that had it takes so long.",
+            sentence=str(UNSERVED[queue]),
+            advice=f"Start a Celery worker with --queues {queue}, or find out why the running one takes so long.",
         )
 
 

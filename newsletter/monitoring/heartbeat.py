@@ -1,8 +1,9 @@
-"""Heartbeats: workers say that they live, and everybody else can see when they stop."""
+"""Heartbeats: each worker process writes a row every few seconds, and a row that grows old shows that it died."""
 
 from __future__ import annotations
 
 import datetime
+import enum
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -10,68 +11,86 @@ from dataclasses import dataclass
 from django.db import DatabaseError
 from django.db.models import Q
 from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
 
 from newsletter.models import WorkerHeartbeat
 
-#: Seconds between two signs of life: one small write each.
+#: Seconds between two heartbeats: one small write each.
 BEAT = 5.0
 
-#: A worker that has been silent for so long has ended. One post may take 65 s, and none is longer.
+#: A worker whose last heartbeat is older than this is dead. The longest step is a post, which may take 65 s.
 SILENT_AFTER = datetime.timedelta(minutes=2)
 
-#: Kinds of work that the processes of a fleet are woken for, with what stands still where nobody does it.
-KINDS: dict[str, str] = {
-    "notices": "no confirmation mail is sent",
-    "issues": "no issue starts or moves",
-    "receipts": "no webhook is applied",
-    "errands": "no feed, link or batch in doubt is looked at",
-}
+#: Rows of dead workers are deleted after this time.
+DELETED_AFTER = datetime.timedelta(days=1)
 
-#: After this, nobody asks any more what became of a worker.
-FORGOTTEN_AFTER = datetime.timedelta(days=1)
+
+class Queue(enum.StrEnum):
+    """The Celery queue of a step, so that one kind of work cannot delay another."""
+
+    TRANSACTIONAL = "transactional"
+    """Confirmation mails and other mails to one person, who waits for them."""
+    SENDING = "sending"
+    """Issues: start, expand, post, finish."""
+    EVENTS = "events"
+    """Provider events, which come in crowds while an issue is sent, and batches whose outcome is unknown."""
+    BACKGROUND = "background"
+    """Jobs that wait for servers of others: feeds, links, provider searches."""
+
+
+#: What to tell an operator about a queue that no Celery process serves.
+UNSERVED = {
+    Queue.TRANSACTIONAL: _("No Celery worker serves the queue “transactional”: confirmation mails are not sent."),
+    Queue.SENDING: _("No Celery worker serves the queue “sending”: issues do not start or continue."),
+    Queue.EVENTS: _("No Celery worker serves the queue “events”: webhook events are not applied."),
+    Queue.BACKGROUND: _(
+        "No Celery worker serves the queue “background”: feeds, links and the provider's log are not checked."
+    ),
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerState:
-    """One worker as the rows tell. `seconds` since it was last seen; `doing` is the step that last did something."""
+    """One worker process, as of its last heartbeat."""
 
     name: str
-    seconds: float
-    running: float
-    doing: str
-    woken_for: frozenset[str] | None = None
-    """The kinds of work that a process of a fleet was lately woken for; None for a worker that wakes itself."""
+    """`host:process-id`, as in `Batch.claimed_by`."""
+    age: float
+    """Seconds since the last heartbeat."""
+    uptime: float
+    """Seconds from its start to the last heartbeat."""
+    last_step: str
+    """The last step that did something; may be empty."""
+    queues: frozenset[str] | None = None
+    """The queues whose ticks a Celery process has received lately; None for `manage.py worker`, which serves all."""
 
     @property
     def is_alive(self) -> bool:
-        """Whether it was seen lately."""
-        return self.seconds < SILENT_AFTER.total_seconds()
+        """Whether its last heartbeat is recent."""
+        return self.age < SILENT_AFTER.total_seconds()
 
 
 class Heartbeat:
-    """The signs of life of one process. `beat` is a step: it never has more to do.
-
-    `woken_for` is asked at each beat by a process of a fleet, for the kinds of work that it was lately woken for.
-    """
+    """The heartbeats of one process. A Celery process passes `queues`, which returns those that it serves."""
 
     def __init__(
         self,
         name: str,
         clock: Callable[[], float] = time.monotonic,
         *,
-        woken_for: Callable[[], Iterable[str]] | None = None,
+        queues: Callable[[], Iterable[str]] | None = None,
     ) -> None:
-        self._name, self._clock, self._woken_for = name[:100], clock, woken_for
+        self._name, self._clock, self._queues = name[:100], clock, queues
         self._started_at = timezone.now()
         self._due_at = clock()
-        self._doing = ""
+        self._last_step = ""
 
     def beat(self) -> bool:
-        """Say “I live” if the last time was BEAT seconds ago: one upsert. Always False."""
+        """Write a heartbeat if the last one is BEAT seconds old: one upsert. A step; returns False."""
         if self._clock() < self._due_at:
             return False
         is_first = not WorkerHeartbeat.objects.filter(name=self._name).exists()
-        doing = self._doing if self._woken_for is None else f"{','.join(self._woken_for())}: {self._doing}"
+        doing = self._last_step if self._queues is None else f"{','.join(self._queues())}: {self._last_step}"
         row = WorkerHeartbeat(name=self._name, started_at=self._started_at, seen_at=timezone.now(), doing=doing[:60])
         WorkerHeartbeat.objects.bulk_create(
             [row],
@@ -81,31 +100,31 @@ class Heartbeat:
         )
         self._due_at = self._clock() + BEAT
         if is_first:
-            forget_the_gone(self._name)
+            delete_stale_rows(self._name)
         return False
 
     def note(self, step: str) -> None:
-        """Remember the step that did something; the next sign of life says so."""
-        self._doing = step
+        """Remember the step that did something, for the next heartbeat."""
+        self._last_step = step
 
     def end(self) -> None:
-        """Leave in order: the row goes, so that nobody waits for a worker that was stopped."""
+        """Delete the row of a process that ends in order."""
         try:
             WorkerHeartbeat.objects.filter(name=self._name).delete()
         except DatabaseError:
-            # The process ends anyway; its silence says the same, later.
+            # The process ends anyway. Its row grows old, which shows the same later.
             return
 
 
-def forget_the_gone(newcomer: str) -> int:
-    """Remove the rows of workers that ended long ago without saying so, and those in whose place this one came.
+def delete_stale_rows(newcomer: str) -> int:
+    """Delete rows of workers that died long ago, and of dead workers on the newcomer's machine; how many.
 
-    Returns how many. A worker that falls again and again on one machine must not leave a row each time.
+    A worker that crashes again and again on one machine must not leave a row each time.
     """
     now, host = timezone.now(), newcomer.rpartition(":")[0]
-    was_here = Q(name__startswith=f"{host}:", seen_at__lt=now - SILENT_AFTER)
-    gone, _ = WorkerHeartbeat.objects.filter(was_here | Q(seen_at__lt=now - FORGOTTEN_AFTER)).delete()
-    return gone
+    is_replaced = Q(name__startswith=f"{host}:", seen_at__lt=now - SILENT_AFTER)
+    deleted, _rows = WorkerHeartbeat.objects.filter(is_replaced | Q(seen_at__lt=now - DELETED_AFTER)).delete()
+    return deleted
 
 
 def workers() -> list[WorkerState]:
@@ -116,12 +135,12 @@ def workers() -> list[WorkerState]:
 
 
 def _state(row: WorkerHeartbeat, now: datetime.datetime) -> WorkerState:
-    kinds, is_of_a_fleet, doing = row.doing.rpartition(": ")
+    queues, is_celery, last_step = row.doing.rpartition(": ")
     return WorkerState(
         name=row.name,
-        # Another machine's clock may run ahead of ours by a little.
-        seconds=max(0.0, (now - row.seen_at).total_seconds()),
-        running=max(0.0, (row.seen_at - row.started_at).total_seconds()),
-        doing=doing,
-        woken_for=frozenset(kinds.split(",")) & KINDS.keys() if is_of_a_fleet else None,
+        # Another machine's clock may be slightly ahead.
+        age=max(0.0, (now - row.seen_at).total_seconds()),
+        uptime=max(0.0, (row.seen_at - row.started_at).total_seconds()),
+        last_step=last_step,
+        queues=frozenset(queues.split(",")) & frozenset(Queue) if is_celery else None,
     )

@@ -165,7 +165,7 @@ def _workers() -> Iterator[Metric]:
     states = workers()
     alive = sum(state.is_alive for state in states)
     yield _gauge("workers_alive", "Workers that were seen within the last two minutes.", alive)
-    ages = [(state.name, state.seconds) for state in states]
+    ages = [(state.name, state.age) for state in states]
     yield _gauges("worker_heartbeat_age_seconds", "Seconds since each worker was last seen.", "worker", ages)
 
 

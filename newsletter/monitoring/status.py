@@ -31,9 +31,9 @@ def as_data(issues: list[Issue]) -> dict[str, Any]:
             {
                 "name": state.name,
                 "is_alive": state.is_alive,
-                "seconds_since_seen": round(state.seconds, 1),
-                "doing": state.doing,
-                "woken_for": None if state.woken_for is None else sorted(state.woken_for),
+                "seconds_since_seen": round(state.age, 1),
+                "last_step": state.last_step,
+                "queues": None if state.queues is None else sorted(state.queues),
             }
             for state in workers()
         ],
@@ -86,14 +86,15 @@ def _worker_lines(states: list[WorkerState]) -> Iterator[str]:
     if not states:
         yield "No worker runs. Start one: manage.py worker"
     for state in states:
-        seen = f"seen {duration(state.seconds)} ago" if state.is_alive else f"silent for {duration(state.seconds)}"
-        yield f"Worker {state.name}: {seen}{_woken(state)}{f', last did {state.doing}' if state.doing else ''}"
+        seen = f"seen {duration(state.age)} ago" if state.is_alive else f"silent for {duration(state.age)}"
+        last_step = f", last step {state.last_step}" if state.last_step else ""
+        yield f"Worker {state.name}: {seen}{_queues(state)}{last_step}"
 
 
-def _woken(state: WorkerState) -> str:
-    if state.woken_for is None or not state.is_alive:
+def _queues(state: WorkerState) -> str:
+    if state.queues is None or not state.is_alive:
         return ""
-    return f", woken for {', '.join(sorted(state.woken_for))}" if state.woken_for else ", not woken lately"
+    return f", serves {', '.join(sorted(state.queues))}" if state.queues else ", receives no ticks"
 
 
 def _issue_data(issue: Issue) -> dict[str, Any]:

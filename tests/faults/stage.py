@@ -116,7 +116,8 @@ def _hasten(stage: Stage) -> None:
         "apply_events": partial(apply_events, limit=RECEIPTS),
     }
     rooms: dict[str, dict[str, Any]] = {
-        "worker": {"IDLE": 0.1, "LONGEST_REST": 0.1, "ERRANDS_IDLE": 0.1, **steps},
+        "worker.loop": {"IDLE": 0.1, "LONGEST_BACKOFF": 0.1, "BACKGROUND_IDLE": 0.1},
+        "worker.steps": steps,
         "providers.resend.provider": {"TIMEOUT": timeout},
         "sending.post": {"LONGEST_REST": 0.05},
         "providers.throttle": {"LONGEST_REST": 0.05, "PROBE": datetime.timedelta(seconds=1)},

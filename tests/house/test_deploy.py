@@ -19,7 +19,7 @@ from celery.bin.worker import worker
 from django.core.management import get_commands
 
 from newsletter.config.configuration import PROJECT_ROOT, Configuration
-from newsletter.monitoring.heartbeat import KINDS
+from newsletter.monitoring.heartbeat import Queue
 
 DEPLOY = PROJECT_ROOT / "docs" / "deploy"
 DOCKERFILE = (DEPLOY / "Dockerfile").read_text(encoding="utf-8")
@@ -72,10 +72,10 @@ def check_command(words: list[str]) -> set[str]:
     return set(words[words.index("--queues") + 1].split(",")) if "--queues" in words else set()
 
 
-def test_the_compose_file_has_one_worker_for_each_queue() -> None:
+def test_the_compose_file_has_a_worker_for_each_kind_of_work() -> None:
     queues = [check_command(service["command"]) for service in own_services().values()]
-    assert set().union(*queues) == KINDS.keys()
-    assert sum(len(each) for each in queues) == len(KINDS), "a confirmation mail must not wait for an issue"
+    assert set().union(*queues) == set(Queue)
+    assert sum(len(each) for each in queues) == len(Queue), "confirmations do not wait behind an issue (R-122)"
 
 
 def test_the_compose_file_sets_existing_settings() -> None:

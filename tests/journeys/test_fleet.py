@@ -19,7 +19,7 @@ pytestmark = [pytest.mark.processes, pytest.mark.postgresql]
 Broker = Callable[..., AbstractContextManager[str]]
 
 #: Kinds of work that both workers do.
-QUEUES = "notices,issues,receipts,errands"
+QUEUES = "transactional,sending,events,background"
 
 #: `make test-scale SCALE_SUBSCRIBERS=100000` is the run that docs/scale-out.md reports. A worker dies every few
 #: seconds. Two thousand subscribers take about five seconds on two cores.

@@ -14,7 +14,7 @@ from newsletter.config import tracing
 from newsletter.config.environment import tracing_is_wanted
 from newsletter.config.tracing import NO_SPAN, find_tracer, span
 from newsletter.providers.base import Provider
-from newsletter.worker import Stepper, run_round, steps_of
+from newsletter.worker.loop import MAIL_QUEUES, run_each, runners_of
 from tests.people import make_subscriptions
 from tests.publications import address_everybody, make_issue, start_sending
 from tests.sandboxes import provider_of, running_sandbox
@@ -50,11 +50,11 @@ def test_a_post_is_a_span_inside_its_step_and_idle_steps_leave_none(
     make_subscriptions(3, issue.newsletter)
     start_sending(issue)
     address_everybody()
-    steps = [Stepper(step) for step in steps_of((provider,))]
-    run_round(steps)
-    run_round(steps)
+    runners = runners_of(*MAIL_QUEUES)
+    run_each(runners)
+    run_each(runners)
     post, step = spans.get_finished_spans()
-    assert (post.name, step.name) == ("post", "post_next")
+    assert (post.name, step.name) == ("post", "post_batch")
     assert post.parent is not None
     assert post.parent.span_id == step.context.span_id
     told = dict(post.attributes or {})

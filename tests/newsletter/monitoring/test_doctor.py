@@ -80,19 +80,20 @@ def test_a_worker_that_fell_silent() -> None:
     assert "The last one was seen 10 min ago" in only("worker").sentence
 
 
-def test_a_fleet_that_nothing_wakes() -> None:
-    a_worker("host:1", doing=": post_next", minutes=9)
+def test_celery_workers_without_a_scheduler() -> None:
+    a_worker("host:1", doing=": post_batch", minutes=9)
     a_worker("host:2", doing=": ", minutes=9)
-    assert broken() == {"pulses"}
-    assert only("pulses").sentence.startswith("Workers run, but no pulse wakes them: nothing is sent")
-    assert "BROKER_URL" in only("pulses").advice
+    assert broken() == {"ticks"}
+    assert only("ticks").sentence.startswith("Celery workers run, but the scheduler (celery beat) does not")
+    assert "BROKER_URL" in only("ticks").advice
 
 
-def test_a_fleet_without_a_worker_for_issues() -> None:
-    a_worker("host:1", doing="notices,errands: send_due_transactional_mails", minutes=9)
-    a_worker("host:2", doing="receipts: ", minutes=9)
-    assert only("pulses").sentence == "No worker is woken for issues: no issue starts or moves."
-    assert "--queues issues" in only("pulses").advice
+def test_celery_workers_of_which_none_serves_the_sending_queue() -> None:
+    a_worker("host:1", doing="transactional,background: send_transactional", minutes=9)
+    a_worker("host:2", doing="events: ", minutes=9)
+    expected = "No Celery worker serves the queue “sending”: issues do not start or continue."
+    assert only("ticks").sentence == expected
+    assert "--queues sending" in only("ticks").advice
 
 
 @pytest.mark.parametrize("scheme", ["redis", "amqp"])
@@ -118,9 +119,9 @@ def test_a_machine_without_celery_cannot_ask_the_broker(
 
 @pytest.mark.parametrize(
     ("doing", "minutes"),
-    [("notices,issues,receipts,errands: post_next", 9), ("notices: ", 1), ("post_next", 9), ("", 9)],
+    [("transactional,sending,events,background: post_batch", 9), ("transactional: ", 1), ("post_batch", 9), ("", 9)],
 )
-def test_workers_that_are_woken_too_young_or_wake_themselves(doing: str, minutes: int) -> None:
+def test_workers_that_get_ticks_or_are_too_young_or_need_none(doing: str, minutes: int) -> None:
     a_worker("host:1", doing=doing, minutes=minutes)
     assert broken() == set()
 

@@ -99,13 +99,13 @@ def test_the_log_tells_every_decision_and_odd_batches_by_their_reason(issue: Iss
 def test_the_status_shows_each_issue_under_way_and_the_workers(issue: Issue, batches: list[Batch]) -> None:
     accept(batches[0], seconds_ago=1)
     set_batch(batches[1], attempts=1, reason="Too many requests.", not_before=ago(seconds=-30))
-    a_worker("host:7", seen=ago(seconds=3), doing="post_next")
+    a_worker("host:7", seen=ago(seconds=3), doing="post_batch")
     shown = printed()
     assert "Harbour Notes: “Taller cranes” – sending" in shown
     assert "[########................................]  20 %  2 of 10 accepted" in shown
     assert "retrying 2" in shown
     assert "Too many requests." in shown
-    assert "Worker host:7: seen 3 s ago, last did post_next" in shown
+    assert "Worker host:7: seen 3 s ago, last step post_batch" in shown
 
 
 @pytest.mark.django_db

@@ -11,9 +11,7 @@ from django.utils import timezone
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from newsletter import worker
 from newsletter.models import Batch, BatchState, Delivery, Issue, IssueStatus
-from newsletter.providers import get_route
 from newsletter.providers.base import Provider
 from newsletter.sending.control import cancel_issue, finish_issues, pause_issue, resume_issue
 from newsletter.sending.schedule import (
@@ -179,8 +177,3 @@ def test_a_reader_whose_hour_is_over_already_holds_up_nobody(world: Issue) -> No
     address_everybody()
     late = Delivery.objects.get(subscriber__address="kiri@example.org")
     assert Batch.objects.get(first_delivery__lte=late.pk, last_delivery__gte=late.pk).not_before <= timezone.now()
-
-
-def test_a_worker_looks_for_new_zones_while_it_runs() -> None:
-    names = {worker.name_of(step) for step in worker.steps_of(get_route())}
-    assert "renew_instants" in names

@@ -1,0 +1,219 @@
+"""The loop: runs the steps in rounds. `manage.py worker` and the demo use it."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Sequence
+
+from django.db import DatabaseError, close_old_connections, connections
+from structlog.contextvars import bind_contextvars, bound_contextvars
+
+from newsletter.config.tracing import span
+from newsletter.monitoring.heartbeat import Heartbeat, Queue
+from newsletter.sending.batch import release_stale_claims, worker_name
+from newsletter.sending.downtime import hold_after_downtime
+from newsletter.sending.schedule import renew_instants
+from newsletter.worker.steps import STEPS, Step
+
+log = logging.getLogger(__name__)
+
+#: Longest and shortest wait between two rounds when a round found nothing to do, in seconds.
+IDLE, SHORTEST_WAIT = 0.5, 0.01
+
+#: Seconds that a step rests after it found nothing to do, while other steps have work.
+REST = 0.25
+
+#: Longest wait until a failing step is retried, in seconds.
+LONGEST_BACKOFF = 60.0
+
+#: Seconds between two rounds of idle background jobs, and how long a stopping worker waits for the job that runs.
+BACKGROUND_IDLE, BACKGROUND_END = 2.0, 15.0
+
+#: The steps that `manage.py worker` runs in its main thread.
+MAIL_QUEUES = tuple(queue for queue in Queue if queue is not Queue.BACKGROUND)
+
+
+class StepRunner:
+    """Runs one step when it is due.
+
+    An error is logged, and the step backs off: 1, 2, 4 … LONGEST_BACKOFF seconds. So a database that is away, or a
+    fault in one step, never ends the worker and costs the other steps nothing. No work is lost, since each step starts
+    from the state in the database.
+    """
+
+    def __init__(
+        self,
+        step: Step,
+        *,
+        on_work: Callable[[str], None] = lambda name: None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`on_work` is called with the step's name each time that the step did something and has more to do."""
+        self.step = step
+        self._on_work, self._clock = on_work, clock
+        self._failures = 0
+        self._not_before = self._rests_until = clock()
+
+    @property
+    def is_failing(self) -> bool:
+        """Whether the last run raised an error."""
+        return self._failures > 0
+
+    @property
+    def is_resting(self) -> bool:
+        """Whether the step found nothing to do within the last REST seconds."""
+        return self._clock() < self._rests_until
+
+    def run(self) -> bool:
+        """Run the step, also if it rests, but neither before `every` seconds nor while it backs off.
+
+        Returns whether there is more to do.
+        """
+        now = self._clock()
+        if now < self._not_before:
+            return False
+        self._not_before = now + self.step.every
+        with bound_contextvars(step=self.step.name):
+            try:
+                more = self._run_in_span()
+            except Exception:
+                self._back_off()
+                return False
+        self._failures = 0
+        if more:
+            self._on_work(self.step.name)
+        # A step with an interval needs no rest, which could make it run later than the interval asks for.
+        rest = 0.0 if more or self.step.every else REST
+        self._rests_until = self._clock() + rest
+        return more
+
+    def _run_in_span(self) -> bool:
+        with span(self.step.name) as work:
+            more = self.step.run()
+            if not more:
+                # Idle runs would fill the tracing system.
+                work.drop()
+        return more
+
+    def _back_off(self) -> None:
+        seconds = min(LONGEST_BACKOFF, 2.0 ** min(self._failures, 10))
+        self._failures += 1
+        self._not_before = max(self._not_before, self._clock() + seconds)
+        log.exception("Step %s failed", self.step.name, extra={"retry_seconds": seconds})
+
+    def seconds_until_due(self) -> float | None:
+        """Seconds until work that waits may be done, None if no work waits. If some does, the step ends its rest."""
+        seconds = self.step.due_in()
+        if seconds is None:
+            return None
+        now = self._clock()
+        self._rests_until = now
+        return max(seconds, self._not_before - now)
+
+
+class Rounds:
+    """Runs some steps in their order, round after round."""
+
+    def __init__(self, runners: Sequence[StepRunner]) -> None:
+        self._runners = runners
+
+    def run(self) -> float | None:
+        """Run one round. Returns seconds to wait before the next one: 0 if there is more to do, None if nothing waits.
+
+        Steps that rest are left out while others have work. Raises DatabaseError.
+        """
+        resting = [runner for runner in self._runners if runner.is_resting]
+        if run_each([runner for runner in self._runners if runner not in resting]):
+            return 0.0
+        waits = [seconds for runner in self._runners if (seconds := runner.seconds_until_due()) is not None]
+        if waits:
+            return min(IDLE, max(SHORTEST_WAIT, min(waits)))
+        return 0.0 if run_each(resting) else None
+
+
+def run_each(runners: Sequence[StepRunner]) -> bool:
+    """Run every step once; whether any of them has more to do."""
+    return sum(runner.run() for runner in runners) > 0
+
+
+def runners_of(*queues: Queue, on_work: Callable[[str], None] = lambda name: None) -> list[StepRunner]:
+    """Runners of all steps of these queues, in order."""
+    return [StepRunner(step, on_work=on_work) for step in STEPS if step.queue in queues]
+
+
+def work(stop: threading.Event) -> None:
+    """Run the steps until `stop` is set. May be killed at any line: the next start continues from the database."""
+    heartbeat = Heartbeat(worker_name())
+    with bound_contextvars(worker=worker_name()):
+        log.info("Worker started")
+        take_over_first(stop)
+        background = threading.Thread(target=run_background_jobs, args=[stop], name="background", daemon=True)
+        background.start()
+        beat = StepRunner(Step("heartbeat", Queue.TRANSACTIONAL, 0, heartbeat.beat))
+        rounds = Rounds([beat, *runners_of(*MAIL_QUEUES, on_work=heartbeat.note)])
+        while not stop.is_set():
+            close_old_connections()
+            if wait := _run_round(rounds):
+                stop.wait(wait)
+        background.join(BACKGROUND_END)
+        heartbeat.end()
+        log.info("Worker stopped")
+
+
+def _run_round(rounds: Rounds) -> float:
+    """Run a round; seconds to wait before the next one."""
+    try:
+        seconds = rounds.run()
+    except DatabaseError:
+        # The steps have logged the same error, and back off.
+        return IDLE
+    return IDLE if seconds is None else seconds
+
+
+def run_background_jobs(stop: threading.Event) -> None:
+    """Run the background steps until `stop` is set, on a database connection of this thread."""
+    bind_contextvars(worker=worker_name())
+    rounds = Rounds(runners_of(Queue.BACKGROUND))
+    try:
+        while not stop.is_set():
+            close_old_connections()
+            if rounds.run() is None:
+                stop.wait(BACKGROUND_IDLE)
+    finally:
+        connections.close_all()
+
+
+def work_until_idle() -> None:
+    """Run the steps until none has anything to do: `manage.py worker --until-idle`."""
+    mail, background = Rounds(runners_of(*MAIL_QUEUES)), Rounds(runners_of(Queue.BACKGROUND))
+    never = threading.Event()
+    while True:
+        # Background jobs have their turn only when no mail is left to send.
+        seconds = mail.run()
+        if seconds is None and background.run() is None:
+            return
+        if seconds:
+            never.wait(seconds)
+
+
+def take_over_first(stop: threading.Event) -> None:
+    """Take over before any other work, and retry until it succeeds or `stop` is set.
+
+    A post or heartbeat before that would hide a long downtime. After a boot the worker often starts before the database
+    does, so the first attempts may fail.
+    """
+    runner = StepRunner(Step("take_over", Queue.SENDING, 0, take_over))
+    runner.run()
+    while runner.is_failing and not stop.wait(IDLE):
+        close_old_connections()
+        runner.run()
+
+
+def take_over() -> bool:
+    """Hold what a downtime made doubtful, and release the batches that dead workers of this machine had claimed."""
+    hold_after_downtime()
+    renew_instants()
+    log.info("Released claims of dead workers", extra={"batches": release_stale_claims()})
+    return False

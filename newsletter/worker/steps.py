@@ -1,0 +1,98 @@
+"""The steps: everything that workers do, as one list in the order of an issue's way."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from newsletter.events.apply import apply_events
+from newsletter.gathering.poll import poll_next_feed
+from newsletter.monitoring.heartbeat import Queue
+from newsletter.preflight import check_next_links
+from newsletter.providers import get_route
+from newsletter.sending.auto_pause import auto_pause_sends
+from newsletter.sending.control import drop_cancelled, finish_issues
+from newsletter.sending.expand import expand_next
+from newsletter.sending.post import post_next, seconds_until_post
+from newsletter.sending.provider_outage import follow_provider_outages
+from newsletter.sending.provider_search import search_next
+from newsletter.sending.reconcile import hold_expired, settle_proven
+from newsletter.sending.recurring import plan_occurrences, start_due_occurrences
+from newsletter.sending.schedule import renew_instants, start_due_issues
+from subscribers.transactional.outbox import send_due_transactional_mails
+from subscribers.signup.queue import answer_signups
+
+
+def nothing_waits() -> float | None:
+    """The `due_in` of a step whose work never waits for a set time."""
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A bounded piece of work that may be killed at any line, and that many workers may do at the same time."""
+
+    name: str
+    """Its name in logs, spans and heartbeats."""
+    queue: Queue
+    """The Celery queue whose ticks run it. `manage.py worker` runs the background queue in a thread of its own."""
+    every: float
+    """Seconds between two runs, at least; 0: it runs in each round."""
+    run: Callable[[], bool]
+    """Does the work. Returns whether there is more to do at once."""
+    due_in: Callable[[], float | None] = nothing_waits
+    """Seconds until waiting work may be done, such as a batch that needs a permit; None if no work waits."""
+
+
+def _expand() -> bool:
+    return expand_next(get_route()[0].batch_size)
+
+
+def _follow_outages() -> bool:
+    return follow_provider_outages(get_route())
+
+
+def _post() -> bool:
+    return post_next(get_route())
+
+
+def _post_is_due_in() -> float | None:
+    return seconds_until_post(get_route())
+
+
+def _apply() -> bool:
+    # A sum and not `any`, so that the events of each provider have their turn.
+    return sum(apply_events(provider) for provider in get_route() if provider.has_events) > 0
+
+
+def _hold_expired() -> bool:
+    return hold_expired(get_route())
+
+
+def _search() -> bool:
+    return search_next(get_route())
+
+
+#: Every step. Transactional mail comes first: a subscriber waits for the confirmation mail, and no issue delays it.
+STEPS: tuple[Step, ...] = (
+    Step("answer_signups", Queue.TRANSACTIONAL, 0, answer_signups),
+    Step("send_transactional", Queue.TRANSACTIONAL, 0, send_due_transactional_mails),
+    Step("plan_occurrences", Queue.SENDING, 1, plan_occurrences),
+    # Reads the time zones of all subscribers.
+    Step("renew_instants", Queue.SENDING, 60, renew_instants),
+    Step("start_occurrences", Queue.SENDING, 0, start_due_occurrences),
+    Step("start_issues", Queue.SENDING, 0, start_due_issues),
+    Step("expand_audience", Queue.SENDING, 0, _expand),
+    Step("follow_outages", Queue.SENDING, 1, _follow_outages),
+    Step("post_batch", Queue.SENDING, 0, _post, _post_is_due_in),
+    Step("apply_events", Queue.EVENTS, 0, _apply),
+    Step("auto_pause", Queue.SENDING, 1, auto_pause_sends),
+    Step("settle_proven", Queue.EVENTS, 0, settle_proven),
+    Step("hold_expired", Queue.EVENTS, 0, _hold_expired),
+    Step("drop_cancelled", Queue.SENDING, 0, drop_cancelled),
+    Step("finish_issues", Queue.SENDING, 0, finish_issues),
+    # These wait for servers of others, so that no mail may wait for them.
+    Step("poll_feeds", Queue.BACKGROUND, 0, poll_next_feed),
+    Step("check_links", Queue.BACKGROUND, 0, check_next_links),
+    Step("search_provider", Queue.BACKGROUND, 0, _search),
+)

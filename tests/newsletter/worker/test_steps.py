@@ -1,0 +1,29 @@
+"""The steps: one list, in the order of an issue's way, that the loop and Celery read."""
+
+from __future__ import annotations
+
+from newsletter.models import WorkerHeartbeat
+from newsletter.monitoring.heartbeat import Queue
+from newsletter.worker import STEPS
+
+
+def test_each_step_has_a_name_of_its_own_that_fits_into_a_heartbeat() -> None:
+    names = [step.name for step in STEPS]
+    assert len(set(names)) == len(names)
+    longest = WorkerHeartbeat._meta.get_field("doing").max_length or 0
+    assert max(len(f"{','.join(Queue)}: {name}") for name in names) <= longest
+
+
+def test_every_queue_has_steps() -> None:
+    assert {step.queue for step in STEPS} == set(Queue)
+
+
+def test_the_steps_stand_in_the_order_of_an_issues_way() -> None:
+    way = ["answer_signups", "start_issues", "expand_audience", "post_batch", "apply_events", "finish_issues"]
+    names = [step.name for step in STEPS]
+    assert sorted(way, key=names.index) == way
+
+
+def test_time_zones_of_new_subscribers_are_read_once_a_minute_and_outages_once_a_second() -> None:
+    every = {step.name: step.every for step in STEPS}
+    assert (every["renew_instants"], every["follow_outages"], every["post_batch"]) == (60, 1, 0)
