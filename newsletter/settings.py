@@ -17,15 +17,15 @@ def database_settings(url: str) -> dict[str, Any]:
     parts = urlsplit(url)
     if parts.scheme == "sqlite":
         file = PROJECT_ROOT / url.removeprefix("sqlite:///")
-        # SQLite makes the file, but not the folder that it is in.
+        # SQLite creates the file, but not its directory.
         file.parent.mkdir(parents=True, exist_ok=True)
         return {
             "ENGINE": "django.db.backends.sqlite3",
             "NAME": file,
             "CONN_MAX_AGE": 60,
             "OPTIONS": {
-                # WAL lets the web read while the worker writes. IMMEDIATE takes the write lock at the start of a
-                # transaction, where SQLite waits for it; a lock taken half-way fails at once instead.
+                # WAL lets the web server read while the worker writes. IMMEDIATE takes the write lock at the start of a
+                # transaction, where SQLite waits for `timeout`; a lock taken later would fail at once.
                 "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
                 "transaction_mode": "IMMEDIATE",
                 "timeout": 20,
@@ -41,9 +41,9 @@ def database_settings(url: str) -> dict[str, Any]:
         "PORT": str(parts.port or ""),
         "CONN_MAX_AGE": 60,
         "CONN_HEALTH_CHECKS": True,
-        # A pool of transactions gives each of them another connection, so that a cursor would be lost between two.
+        # With pgbouncer each transaction may use another connection, so that a cursor would not outlive its own.
         "DISABLE_SERVER_SIDE_CURSORS": options.pop("pgbouncer", "") == "true",
-        # What libpq reads, such as ?sslmode=require.
+        # Options of libpq, such as ?sslmode=require.
         "OPTIONS": options,
     }
 
@@ -58,13 +58,13 @@ SECRET_KEY = CONFIGURATION.secret_key.get_secret_value()
 SECRET_KEY_FALLBACKS = [key.get_secret_value() for key in CONFIGURATION.secret_key_fallbacks]
 SUPPRESSION_SECRET = CONFIGURATION.suppression_secret.get_secret_value()
 ENVIRONMENT = CONFIGURATION.environment
-# Empty: everybody.
+# Empty: all addresses are allowed.
 ALLOWED_RECIPIENTS = () if "*" in CONFIGURATION.allowed_recipients else CONFIGURATION.allowed_recipients
 TRUSTED_PROXIES = CONFIGURATION.trusted_proxies
 FETCH_ALLOWED_HOSTS = CONFIGURATION.fetch_allowed_hosts
 FAILPOINT = CONFIGURATION.failpoint
 METRICS_TOKEN = CONFIGURATION.metrics_token.get_secret_value()
-# Where themes are looked for, beside the shipped ones.
+# Directories of themes in addition to the built-in ones.
 THEME_FOLDERS = (CONFIGURATION.themes_dir.resolve(),) if CONFIGURATION.themes_dir else ()
 
 BROKER_URL = CONFIGURATION.broker_url.get_secret_value()
@@ -93,7 +93,7 @@ INSTALLED_APPS = [
     "csp",
 ]
 MIDDLEWARE = [
-    # Before the check of the Host header: probes name a machine, not the site.
+    # Before the check of the Host header, since probes send the name of a machine instead of the site's.
     "newsletter.monitoring.probes.ProbeMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
@@ -122,7 +122,7 @@ TEMPLATES = [
         },
     },
 ]
-# The compose page sends seven fields a row; Django's limit of 1,000 would lose the words of a long issue.
+# The compose page sends seven fields per row; Django's limit of 1,000 would reject a long issue.
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 5_000
 
 DATABASES = {"default": database_settings(CONFIGURATION.database_url.get_secret_value())}
@@ -137,7 +137,7 @@ TIME_ZONE = "UTC"
 USE_TZ = True
 
 STATIC_URL = "static/"
-# Files are served straight from the apps, so that no collecting step stands between a clone and a page.
+# Static files are served from the apps, so that collectstatic is not needed.
 WHITENOISE_USE_FINDERS = True
 WHITENOISE_MAX_AGE = 3600
 
@@ -165,12 +165,12 @@ SESSION_COOKIE_NAME, CSRF_COOKIE_NAME = (
     ("__Host-sessionid", "__Host-csrftoken") if IS_ENCRYPTED else ("sessionid", "csrftoken")
 )
 CSRF_COOKIE_HTTPONLY = True
-# Not every web server believes a proxy on another machine about X-Forwarded-Proto; our own address is ours anyway.
+# Some web servers ignore X-Forwarded-Proto from a proxy on another machine, so the site's own origin is trusted.
 CSRF_TRUSTED_ORIGINS = [SITE_URL]
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if CONFIGURATION.trusted_proxies else None
 
 EMAIL_BACKEND = "newsletter.providers.email_backend.ProviderEmailBackend"
-# What the smtp provider connects to.
+# The server of the SMTP provider.
 EMAIL_HOST, EMAIL_PORT, EMAIL_TIMEOUT = CONFIGURATION.smtp_host, CONFIGURATION.smtp_port, CONFIGURATION.smtp_timeout
 EMAIL_HOST_USER, EMAIL_HOST_PASSWORD = CONFIGURATION.smtp_user, CONFIGURATION.smtp_password.get_secret_value()
 EMAIL_USE_TLS, EMAIL_USE_SSL = CONFIGURATION.smtp_tls == "starttls", CONFIGURATION.smtp_tls == "implicit"

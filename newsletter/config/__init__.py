@@ -1,1 +1,1 @@
-"""What an operator may set: the configuration, its environment, logging, system checks, tracing and failpoints."""
+"""What an operator may set – configuration, environment, logging, tracing, failpoints – and translatable sentences."""

@@ -1,4 +1,4 @@
-"""The environment: read once, here and nowhere else."""
+"""The environment: read here and in no other module."""
 
 from __future__ import annotations
 
@@ -7,55 +7,67 @@ import sys
 from pathlib import Path
 
 from pydantic import ValidationError
+from pydantic_settings import DotEnvSettingsSource, EnvSettingsSource
 
-from newsletter.config.configuration import PROJECT_ROOT, Configuration
+from newsletter.config.configuration import PROJECT_ROOT, RENAMED, Configuration
 
-#: The variable that names another file than `.env`; the demo uses it for its own.
+#: The variable that names a settings file other than `.env`. The demo uses it.
 ENV_FILE_VARIABLE = "NEWSLETTER_ENV_FILE"
 
 
 class ConfigurationError(Exception):
-    """The environment is not usable; `faults` names every wrong or missing setting, one sentence each."""
+    """The settings are invalid. `errors` has one sentence per setting, which starts with its name."""
 
-    def __init__(self, faults: list[str]) -> None:
-        super().__init__("\n".join(faults))
-        self.faults = faults
+    def __init__(self, errors: list[str]) -> None:
+        super().__init__("\n".join(errors))
+        self.errors = errors
 
 
 def read_configuration(env_file: Path | None = None) -> Configuration:
-    """The configuration from the environment and `env_file` (the environment wins), or all of its faults.
+    """Read the environment and `env_file`; the environment takes precedence.
 
-    Raises ConfigurationError.
+    Raises ConfigurationError with all errors at once.
     """
+    errors = _renamed_settings(env_file)
     try:
-        return Configuration(_env_file=env_file)
+        configuration = Configuration(_env_file=env_file)
     except ValidationError as error:
-        faults = [_fault_sentence(dict(fault)) for fault in error.errors(include_input=False, include_url=False)]
-        raise ConfigurationError(faults) from error
+        invalid = [_sentence(dict(each)) for each in error.errors(include_input=False, include_url=False)]
+        raise ConfigurationError(errors + invalid) from error
+    if errors:
+        raise ConfigurationError(errors)
+    return configuration
 
 
 def configuration_or_exit() -> Configuration:
-    """The configuration, or the end of the process with a list of all faults and no traceback."""
+    """The configuration. If it is invalid, the process exits with a list of all errors and without a traceback."""
     env_file = Path(os.environ.get(ENV_FILE_VARIABLE, PROJECT_ROOT / ".env"))
     try:
         return read_configuration(env_file)
     except ConfigurationError as error:
-        faults = "\n".join(f"  {fault}" for fault in error.faults)
+        errors = "\n".join(f"  {each}" for each in error.errors)
         sys.exit(
-            f"The settings are not usable, so nothing was started:\n{faults}\n"
-            f"Set them in the environment or in {env_file.name}; .env.example explains each."
+            f"These settings are invalid:\n{errors}\n"
+            f"Correct them in the environment or in {env_file.name}. .env.example documents every setting."
         )
 
 
-def tracing_is_wanted() -> bool:
-    """Whether any of OpenTelemetry's own variables is set; what they mean is read by OpenTelemetry itself."""
+def is_tracing_enabled() -> bool:
+    """Whether any of OpenTelemetry's own variables is set. OpenTelemetry itself reads their values."""
     if os.environ.get("OTEL_SDK_DISABLED", "").lower() == "true":
         return False
     return any(name.startswith("OTEL_") and value for name, value in os.environ.items())
 
 
-def _fault_sentence(fault: dict[str, object]) -> str:
-    location = fault["loc"]
+def _renamed_settings(env_file: Path | None) -> list[str]:
+    """A sentence for each setting that is still set under its former name."""
+    sources = (EnvSettingsSource(Configuration), DotEnvSettingsSource(Configuration, env_file=env_file))
+    names = {name.upper() for source in sources for name in source.env_vars}
+    return [f"{old}: was renamed to {new}; set {new} instead" for old, new in RENAMED.items() if old in names]
+
+
+def _sentence(error: dict[str, object]) -> str:
+    location = error["loc"]
     name = str(location[0]).upper() if isinstance(location, tuple) and location else ""
-    message = "is missing" if fault["type"] == "missing" else str(fault["msg"]).removeprefix("Value error, ")
+    message = "is missing" if error["type"] == "missing" else str(error["msg"]).removeprefix("Value error, ")
     return f"{name}: {message}" if name else message

@@ -1,6 +1,6 @@
-"""Failpoint: named points on an issue's way at which a process can be told to die, to prove that nothing is lost by it.
+"""Failpoints: named points at which a test kills or stops a process, to prove that no mail is lost or repeated.
 
-Off, which it is outside of tests, a point costs one comparison.
+A process without a failpoint pays one comparison at each point.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ import signal
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-#: Names of installations that may be drilled; a real one never is.
+#: Values of ENVIRONMENT under which a failpoint may be set. None of them can be production.
 ENVIRONMENTS = ("development", "test")
 
 
 class Point(enum.Enum):
-    """Where a process may be told to die, in the order of an issue's way."""
+    """The points, in the order of an issue's way."""
 
     FREEZE_UNCOMMITTED = "freeze-uncommitted"
     FREEZE_COMMITTED = "freeze-committed"
@@ -34,10 +34,10 @@ class Point(enum.Enum):
     ANSWER_READ = "answer-read"
     OUTCOME_UNCOMMITTED = "outcome-uncommitted"
     OUTCOME_COMMITTED = "outcome-committed"
-    EVENT_UNSTORED = "receipt-unstored"
-    EVENT_STORED = "receipt-stored"
-    EVENTS_UNCOMMITTED = "receipts-uncommitted"
-    EVENTS_COMMITTED = "receipts-committed"
+    EVENT_UNSTORED = "event-unstored"
+    EVENT_STORED = "event-stored"
+    EVENTS_UNCOMMITTED = "events-uncommitted"
+    EVENTS_COMMITTED = "events-committed"
     FINISH_UNCOMMITTED = "finish-uncommitted"
     FINISH_COMMITTED = "finish-committed"
 
@@ -46,22 +46,23 @@ class Action(enum.Enum):
     """What happens at the point."""
 
     KILL = "kill"
-    """SIGKILL: the process is gone at once, as in a power cut."""
+    """SIGKILL: the process ends at once, as in a power cut."""
     STOP = "stop"
-    """SIGSTOP: it stands still until it gets SIGCONT, as a machine that sleeps."""
+    """SIGSTOP: the process stops until SIGCONT, as on a machine that sleeps."""
     RAISE = "raise"
-    """`Crash` is raised: nothing of the step that runs goes on, and the process lives."""
+    """`Crash` is raised: the step ends, and the process lives."""
 
 
 class Crash(BaseException):
-    """The end of a step in a failpoint. No `except Exception` keeps it, as nothing keeps a kill."""
+    """Ends a step at a failpoint. No `except Exception` catches it, as none can catch a kill."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failpoint:
-    """At the `hit`-th time that `point` is reached, `action` happens, once. `count` counts the times from 1.
+    """`action` happens once, the `hit`-th time that `point` is reached.
 
-    The count is this process's own, unless another is given: then several processes can share one.
+    `count` returns how often it was reached, from 1. By default it counts for this process; a test may pass a count
+    that several processes share.
     """
 
     point: Point
@@ -69,8 +70,8 @@ class Failpoint:
     action: Action
     count: Callable[[], int] = field(default_factory=lambda: itertools.count(1).__next__)
 
-    def strike(self) -> None:
-        """Count, and act if it is time."""
+    def trigger(self) -> None:
+        """Count, and act if this is the `hit`-th time."""
         if self.count() != self.hit:
             return
         if self.action is Action.RAISE:
@@ -82,21 +83,21 @@ _armed: Failpoint | None = None
 
 
 def reached(point: Point) -> None:
-    """Say that this point has been reached. Does nothing, unless the process is armed for it."""
+    """Mark a point in the code. Does nothing unless a failpoint is armed for it."""
     if _armed is not None and _armed.point is point:
-        _armed.strike()
+        _armed.trigger()
 
 
 def arm(failpoint: Failpoint | None) -> None:
-    """Let this process act so from now on; None: never."""
+    """Set the failpoint of this process; None: remove it."""
     global _armed
     _armed = failpoint
 
 
 def read_failpoint(text: str) -> Failpoint | None:
-    """A failpoint from `point:hit:action`, such as `claim-committed:3:kill`; None from an empty text.
+    """Parse `point:hit:action`, such as `claim-committed:3:kill`. None if the text is empty.
 
-    Raises ValueError with a sentence.
+    Raises ValueError with a sentence for the operator.
     """
     if not text:
         return None
@@ -106,7 +107,7 @@ def read_failpoint(text: str) -> Failpoint | None:
         failpoint = Failpoint(point=Point(point), hit=int(hit), action=Action(action))
     except ValueError as error:
         points, actions = (", ".join(one.value for one in kind) for kind in (Point, Action))
-        raise ValueError(f"must look like claim-committed:3:kill; points are {points}; actions {actions}") from error
+        raise ValueError(f"must be point:number:action; points are {points}; actions are {actions}") from error
     if failpoint.hit < 1:
-        raise ValueError("counts from 1")
+        raise ValueError("must have a number of 1 or more, such as claim-committed:1:kill")
     return failpoint

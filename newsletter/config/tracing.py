@@ -1,6 +1,6 @@
-"""Spans around steps and posts, where OpenTelemetry is installed and asked for; else next to nothing happens.
+"""Tracing: spans around steps and posts, if OpenTelemetry is installed and configured; otherwise close to no cost.
 
-Install the extra (`pip install '.[otel]'` or its two packages) and set any OTEL_ variable, such as
+To enable it, install the extra (`pip install '.[otel]'` or its two packages) and set any OTEL_ variable, such as
 OTEL_EXPORTER_OTLP_ENDPOINT.
 """
 
@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any, Protocol
 
-from newsletter.config.environment import tracing_is_wanted
+from newsletter.config.environment import is_tracing_enabled
 
 log = logging.getLogger(__name__)
 
@@ -21,29 +21,29 @@ Value = str | int | float | bool
 
 
 class Span(Protocol):
-    """What a piece of work may say about itself."""
+    """A span that is open."""
 
     def note(self, **attributes: Value) -> None:
-        """Write down what became known. Never an address or a title."""
+        """Add attributes. They must not hold an address or a title."""
 
     def drop(self) -> None:
-        """Leave no trace: there was nothing to do."""
+        """Discard the span, since there was nothing to do."""
 
 
 class _NoSpan:
-    """Nobody is watching."""
+    """The span of a process without tracing."""
 
     __slots__ = ()
 
     def note(self, **attributes: Value) -> None:
-        """Nothing."""
+        pass
 
     def drop(self) -> None:
-        """Nothing."""
+        pass
 
 
 class _OpenSpan:
-    """A span of OpenTelemetry's. One that is never ended is never exported: so it is dropped."""
+    """A span of OpenTelemetry's. It is dropped by never ending it, since only ended spans are exported."""
 
     __slots__ = ("is_dropped", "otel")
 
@@ -51,11 +51,9 @@ class _OpenSpan:
         self.otel, self.is_dropped = otel, False
 
     def note(self, **attributes: Value) -> None:
-        """Keep them under our name."""
         self.otel.set_attributes({f"newsletter.{name}": value for name, value in attributes.items()})
 
     def drop(self) -> None:
-        """Do not end it."""
         self.is_dropped = True
 
 
@@ -64,7 +62,7 @@ NO_SPAN = _NoSpan()
 
 @contextmanager
 def span(name: str, **attributes: Value) -> Iterator[Span]:
-    """Do a piece of work under a span; spans inside it become its children. An exception is recorded and raised on."""
+    """Open a span; spans inside it become its children. An exception is recorded by its class and raised on."""
     tracer = find_tracer()
     if tracer is None:
         yield NO_SPAN
@@ -73,7 +71,7 @@ def span(name: str, **attributes: Value) -> Iterator[Span]:
     opened.note(**attributes)
     trace = importlib.import_module("opentelemetry.trace")
     try:
-        # Only its class is recorded: what it says may hold an address (R-162).
+        # OpenTelemetry would record the exception's text, which may hold an address.
         with trace.use_span(opened.otel, end_on_exit=False, record_exception=False, set_status_on_exception=False):
             yield opened
     except Exception as error:
@@ -88,26 +86,26 @@ def span(name: str, **attributes: Value) -> Iterator[Span]:
 
 @lru_cache(maxsize=1)
 def find_tracer() -> Any:
-    """The tracer of this process, None if nobody asked for one or OpenTelemetry is not installed."""
-    if not tracing_is_wanted():
+    """The tracer of this process; None if tracing is not configured or OpenTelemetry is not installed."""
+    if not is_tracing_enabled():
         return None
     try:
         trace = importlib.import_module("opentelemetry.trace")
         if type(trace.get_tracer_provider()).__name__ == "ProxyTracerProvider":
             _start_exporting(trace)
     except ImportError as error:
-        log.warning("OTEL_ variables are set, but %s is not installed: no spans are written", error.name)
+        log.warning("OTEL_ variables are set, but %s is not installed; no spans are exported", error.name)
         return None
     return trace.get_tracer("newsletter")
 
 
 def _start_exporting(trace: Any) -> None:
-    """A provider of our own, where nobody (such as opentelemetry-instrument) has set one; it reads OTEL_ itself."""
+    """Set up an exporter, unless another program such as opentelemetry-instrument has; it reads the OTEL_ variables."""
     sdk = importlib.import_module("opentelemetry.sdk.trace")
     export = importlib.import_module("opentelemetry.sdk.trace.export")
     resources = importlib.import_module("opentelemetry.sdk.resources")
     otlp = importlib.import_module("opentelemetry.exporter.otlp.proto.http.trace_exporter")
-    # What OTEL_SERVICE_NAME says wins over ours.
+    # OTEL_SERVICE_NAME takes precedence over this name.
     resource = resources.Resource({"service.name": "newsletter"}).merge(resources.OTELResourceDetector().detect())
     provider = sdk.TracerProvider(resource=resource)
     provider.add_span_processor(export.BatchSpanProcessor(otlp.OTLPSpanExporter()))

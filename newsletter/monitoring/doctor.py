@@ -14,7 +14,7 @@ from django.conf import settings
 from django.db import DatabaseError
 from django.utils import timezone
 
-from newsletter.config.configuration import is_loopback
+from newsletter.config.validation import is_loopback
 from newsletter.models import OPEN_BATCH_STATES, Batch, Issue, IssueStatus
 from newsletter.monitoring.blockers import blockers_of, pace_diagnostics
 from newsletter.monitoring.diagnostics import Diagnostic, Severity, diagnostics, lost_worker_diagnostics

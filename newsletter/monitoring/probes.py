@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from django.conf import settings
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
 
-from newsletter.config.configuration import is_loopback
+from newsletter.config.validation import is_loopback
 from newsletter.monitoring.health import obstacles
 from newsletter.monitoring.metrics import CONTENT_TYPE, metrics_text
 

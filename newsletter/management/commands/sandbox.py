@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
-from newsletter.config.configuration import is_loopback
+from newsletter.config.validation import is_loopback
 from newsletter.sandbox import SandboxOptions, SandboxServer
 
 _SHARES = ("open", "click", "bounce", "complaint")

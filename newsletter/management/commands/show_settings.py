@@ -1,4 +1,4 @@
-"""manage.py show_settings: prints every setting with its documentation, or writes it where it is kept."""
+"""manage.py show_settings: prints the documentation of every setting, or writes it to the files that hold it."""
 
 from __future__ import annotations
 
@@ -12,16 +12,14 @@ from newsletter.config.settings_text import env_example, settings_table
 
 
 class Command(BaseCommand):
-    """Print the documentation of all settings; never their values."""
+    """Print the documentation of all settings, never their values."""
 
-    help = "Prints the documentation of every setting; --write renews .env.example and the table in README.md."
+    help = "Prints the documentation of every setting. With --write, updates .env.example and the table in README.md."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        """One switch."""
-        parser.add_argument("--write", action="store_true", help="renew .env.example and README.md")
+        parser.add_argument("--write", action="store_true", help="update .env.example and README.md")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Print, or write."""
         if not options["write"]:
             self.stdout.write(env_example())
             return
@@ -29,4 +27,4 @@ class Command(BaseCommand):
         readme = PROJECT_ROOT / "README.md"
         table = re.compile(r"\| setting \|.*?(?=\n\n)", re.DOTALL)
         readme.write_text(table.sub(lambda found: settings_table(), readme.read_text()))
-        self.stdout.write("Renewed .env.example and the table in README.md.")
+        self.stdout.write("Updated .env.example and the table in README.md.")

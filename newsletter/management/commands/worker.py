@@ -1,4 +1,4 @@
-"""manage.py worker: starts, addresses, posts and follows issues until it is stopped."""
+"""manage.py worker: runs all steps – start, expand, post, apply events … – until it is stopped."""
 
 from __future__ import annotations
 
@@ -13,25 +13,24 @@ from newsletter.worker import work, work_until_idle
 
 
 class Command(BaseCommand):
-    """Run the worker. It may be stopped or killed at any moment; the next start goes on where it was."""
+    """Run the worker. It may be killed at any time: the next start continues from the database."""
 
-    help = "Sends what is due and applies receipts, until stopped with Ctrl-C or SIGTERM."
+    help = "Sends scheduled issues and transactional mail, and applies webhook events, until stopped."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        """One switch."""
-        parser.add_argument("--until-idle", action="store_true", help="end as soon as nothing is left to do")
+        parser.add_argument("--until-idle", action="store_true", help="exit as soon as nothing is left to do")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Loop until told to stop; the step that runs is finished first."""
+        """Run until SIGINT or SIGTERM; the current step is finished first."""
         if options["until_idle"]:
             work_until_idle()
             return
         stop = threading.Event()
 
-        def stop_soon(signum: int, frame: FrameType | None) -> None:
+        def request_stop(signum: int, frame: FrameType | None) -> None:
             stop.set()
 
         for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, stop_soon)
-        self.stdout.write("Worker running. Stop it with Ctrl-C; it may also be killed.")
+            signal.signal(number, request_stop)
+        self.stdout.write("Worker started. Press Ctrl-C to stop it.")
         work(stop)

@@ -1,4 +1,4 @@
-"""The configuration: every fault at once, by name; no secret in any text; documents that agree with the class."""
+"""The configuration: all errors at once, by name; no secret in any text; generated documents that are up to date."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from newsletter.config.configuration import PROJECT_ROOT, Configuration
+from newsletter.config.configuration import PROJECT_ROOT, RENAMED, Configuration
 from newsletter.config.environment import ConfigurationError, read_configuration
 from newsletter.config.settings_text import env_example, settings_table
 from newsletter.settings import database_settings
@@ -29,19 +29,19 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     return monkeypatch
 
 
-def faults() -> list[str]:
+def errors() -> list[str]:
     with pytest.raises(ConfigurationError) as caught:
         read_configuration()
-    return caught.value.faults
+    return caught.value.errors
 
 
-def test_three_settings_are_enough_to_start_with_the_sandbox(environment: pytest.MonkeyPatch) -> None:
+def test_three_settings_are_enough_for_the_sandbox(environment: pytest.MonkeyPatch) -> None:
     configuration = read_configuration()
     assert configuration.provider_url == "http://127.0.0.1:8026"
     assert configuration.webhook_secrets[0].startswith("whsec_")
 
 
-def test_all_faults_are_named_at_once(environment: pytest.MonkeyPatch) -> None:
+def test_all_errors_are_reported_at_once(environment: pytest.MonkeyPatch) -> None:
     environment.delenv("SUPPRESSION_SECRET")
     for name, value in {
         "SITE_URL": "http://digest.example.org",
@@ -54,7 +54,7 @@ def test_all_faults_are_named_at_once(environment: pytest.MonkeyPatch) -> None:
         "ENVIRONMENT": "Über",
     }.items():
         environment.setenv(name, value)
-    named = {fault.split(":")[0] for fault in faults()}
+    named = {error.split(":")[0] for error in errors()}
     assert named == {
         "SITE_URL",
         "SECRET_KEY",
@@ -89,87 +89,87 @@ def test_all_faults_are_named_at_once(environment: pytest.MonkeyPatch) -> None:
         ("LOG_LEVEL", "loud"),
     ],
 )
-def test_a_wrong_value_is_refused_by_name(environment: pytest.MonkeyPatch, name: str, value: str) -> None:
+def test_an_invalid_value_is_refused_by_name(environment: pytest.MonkeyPatch, name: str, value: str) -> None:
     environment.setenv(name, value)
-    (fault,) = faults()
-    assert fault.startswith(f"{name}: ")
+    (error,) = errors()
+    assert error.startswith(f"{name}: ")
 
 
-def test_a_host_with_umlauts_is_written_as_mail_programs_need_it(environment: pytest.MonkeyPatch) -> None:
+def test_an_internationalised_host_name_is_encoded_in_ascii(environment: pytest.MonkeyPatch) -> None:
     environment.setenv("SITE_URL", "https://münchen.example/")
     assert read_configuration().site_url == "https://xn--mnchen-3ya.example"
 
 
-def test_secrets_never_print(environment: pytest.MonkeyPatch) -> None:
+def test_secrets_appear_in_no_output_and_no_error(environment: pytest.MonkeyPatch) -> None:
     environment.setenv("DATABASE_URL", "postgresql://news:marked-secret@127.0.0.1/news")
     configuration = read_configuration()
     assert "marked-secret" not in f"{configuration!r} {configuration} {configuration.model_dump()}"
     environment.setenv("SECRET_KEY", "marked-secret")
-    assert "marked-secret" not in " ".join(faults())
+    assert "marked-secret" not in " ".join(errors())
 
 
-def test_the_sites_address_may_be_a_number_of_this_machine(environment: pytest.MonkeyPatch) -> None:
+def test_the_site_url_may_be_a_loopback_address(environment: pytest.MonkeyPatch) -> None:
     environment.setenv("SITE_URL", "http://[::1]:8000")
     assert read_configuration().site_url == "http://[::1]:8000"
 
 
-def test_what_libpq_reads_reaches_it() -> None:
+def test_options_in_the_database_url_reach_libpq() -> None:
     entry = database_settings("postgresql://news:p%40ss@db.example:5433/news?sslmode=require")
     assert (entry["PASSWORD"], entry["PORT"], entry["OPTIONS"]) == ("p@ss", "5433", {"sslmode": "require"})
 
 
-def test_behind_pgbouncer_no_cursor_outlives_its_transaction() -> None:
+def test_server_side_cursors_are_disabled_behind_pgbouncer() -> None:
     pooled = database_settings("postgresql://news@pool.example:6432/news?pgbouncer=true&sslmode=require")
     assert (pooled["DISABLE_SERVER_SIDE_CURSORS"], pooled["OPTIONS"]) == (True, {"sslmode": "require"})
     assert database_settings("postgresql://news@db.example/news")["DISABLE_SERVER_SIDE_CURSORS"] is False
 
 
 @pytest.mark.parametrize("url", ["memory://", "http://broker.example", "amqp:broker"])
-def test_a_broker_is_rabbitmq_or_redis(environment: pytest.MonkeyPatch, url: str) -> None:
+def test_the_broker_must_be_rabbitmq_or_redis(environment: pytest.MonkeyPatch, url: str) -> None:
     environment.setenv("DATABASE_URL", "postgresql://news@db.example/news")
     environment.setenv("BROKER_URL", url)
     with pytest.raises(ConfigurationError, match="BROKER_URL: must start with amqp://"):
         read_configuration()
 
 
-def test_a_broker_needs_a_database_for_more_than_one_machine(environment: pytest.MonkeyPatch) -> None:
+def test_a_broker_requires_postgresql(environment: pytest.MonkeyPatch) -> None:
     environment.setenv("BROKER_URL", "redis://127.0.0.1:6379/0")
-    with pytest.raises(ConfigurationError, match="BROKER_URL: needs PostgreSQL"):
+    with pytest.raises(ConfigurationError, match="BROKER_URL: requires PostgreSQL"):
         read_configuration()
     environment.setenv("DATABASE_URL", "postgresql://news@db.example/news")
     assert read_configuration().broker_url.get_secret_value().startswith("redis://")
 
 
-def test_the_folder_of_a_sqlite_file_is_made(tmp_path: Path) -> None:
+def test_the_directory_of_the_sqlite_file_is_created(tmp_path: Path) -> None:
     database_settings(f"sqlite:///{tmp_path}/new/folder/news.sqlite3")
     assert (tmp_path / "new" / "folder").is_dir()
 
 
-def test_resend_needs_its_key_and_the_webhooks_secret(environment: pytest.MonkeyPatch) -> None:
+def test_resend_requires_its_api_key_and_the_webhook_secret(environment: pytest.MonkeyPatch) -> None:
     environment.setenv("PROVIDER", "resend")
-    assert [fault.split(":")[0] for fault in faults()] == ["RESEND_API_KEY", "RESEND_WEBHOOK_SECRETS"]
+    assert [error.split(":")[0] for error in errors()] == ["RESEND_API_KEY", "RESEND_WEBHOOK_SECRETS"]
     environment.setenv("RESEND_API_KEY", "re_123")
     environment.setenv("RESEND_WEBHOOK_SECRETS", "whsec_" + "c" * 32 + ", whsec_" + "d" * 32)
     assert len(read_configuration().webhook_secrets) == 2
 
 
-def test_smtp_needs_its_host_and_sends_no_password_in_the_clear(environment: pytest.MonkeyPatch) -> None:
+def test_smtp_requires_a_host_and_sends_no_password_in_plain_text(environment: pytest.MonkeyPatch) -> None:
     environment.setenv("PROVIDER", "smtp")
-    assert [fault.split(":")[0] for fault in faults()] == ["SMTP_HOST"]
+    assert [error.split(":")[0] for error in errors()] == ["SMTP_HOST"]
     environment.setenv("SMTP_HOST", "mail.example.org")
     assert read_configuration().smtp_port == 587
     environment.setenv("SMTP_PASSWORD", "marked-secret")
-    assert faults() == ["SMTP_PASSWORD: belongs to SMTP_USER: set both, or neither"]
+    assert errors() == ["SMTP_PASSWORD: belongs to SMTP_USER: set both or neither"]
     environment.setenv("SMTP_USER", "notes")
     environment.setenv("SMTP_TLS", "none")
-    (fault,) = faults()
-    assert "in the clear" in fault
-    assert "marked-secret" not in fault
+    (error,) = errors()
+    assert "in plain text" in error
+    assert "marked-secret" not in error
     environment.setenv("SMTP_HOST", "127.0.0.1")
     assert read_configuration().smtp_user == "notes"
 
 
-def test_a_settings_file_is_read_and_the_environment_wins(environment: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_the_environment_overrides_the_settings_file(environment: pytest.MonkeyPatch, tmp_path: Path) -> None:
     file = tmp_path / "settings"
     file.write_text("ENVIRONMENT=from-file\nTRUSTED_PROXIES=2\n")
     environment.setenv("ENVIRONMENT", "from-outside")
@@ -177,7 +177,7 @@ def test_a_settings_file_is_read_and_the_environment_wins(environment: pytest.Mo
     assert (configuration.environment, configuration.trusted_proxies) == ("from-outside", 2)
 
 
-def test_a_process_without_settings_ends_with_the_list_and_no_traceback(tmp_path: Path) -> None:
+def test_a_process_with_missing_settings_exits_with_the_list_and_no_traceback(tmp_path: Path) -> None:
     ended = subprocess.run(
         [sys.executable, "manage.py", "check"],
         cwd=PROJECT_ROOT,
@@ -191,19 +191,39 @@ def test_a_process_without_settings_ends_with_the_list_and_no_traceback(tmp_path
         assert f"{name}: is missing" in ended.stderr
 
 
-def test_the_example_file_is_the_one_that_the_class_writes() -> None:
+def test_the_example_file_is_up_to_date() -> None:
     assert (PROJECT_ROOT / ".env.example").read_text() == env_example(), "Run: manage.py show_settings --write"
 
 
-def test_the_readme_lists_every_setting_as_the_class_documents_it() -> None:
+def test_the_table_in_the_readme_is_up_to_date() -> None:
     assert settings_table() in (PROJECT_ROOT / "README.md").read_text(), "Run: manage.py show_settings --write"
 
 
-def test_every_setting_is_documented() -> None:
+def test_every_setting_has_a_description() -> None:
     assert all(field.description for field in Configuration.model_fields.values())
 
 
-# --- Rehearsals (R-135) ----------------------------------------------------------------------------------------------
+@pytest.mark.parametrize(("old", "new"), RENAMED.items())
+def test_a_renamed_setting_stops_the_start_and_names_the_new_one(
+    environment: pytest.MonkeyPatch, tmp_path: Path, old: str, new: str
+) -> None:
+    file = tmp_path / "settings"
+    file.write_text(f"{old}=anything\n")
+    with pytest.raises(ConfigurationError) as caught:
+        read_configuration(file)
+    assert caught.value.errors == [f"{old}: was renamed to {new}; set {new} instead"]
+    environment.setenv(old, "anything")
+    environment.delenv("SECRET_KEY")
+    assert errors() == [f"{old}: was renamed to {new}; set {new} instead", "SECRET_KEY: is missing"]
+
+
+def test_a_former_name_is_no_name_of_another_setting() -> None:
+    fields = {name.upper() for name in Configuration.model_fields}
+    assert not fields & RENAMED.keys()
+    assert set(RENAMED.values()) <= fields
+
+
+# Rehearsals
 
 RESEND = {
     "PROVIDER": "resend",
@@ -214,13 +234,13 @@ SMTP = {"PROVIDER": "smtp", "SMTP_HOST": "mail.example.org"}
 
 
 @pytest.mark.parametrize("provider", [RESEND, SMTP, RESEND | SMTP | {"PROVIDER": "smtp,resend"}], ids=str)
-def test_a_rehearsal_that_could_reach_real_readers_does_not_start(
+def test_a_rehearsal_with_a_real_provider_requires_an_allowlist(
     environment: pytest.MonkeyPatch, provider: dict[str, str]
 ) -> None:
     for name, value in (provider | {"ENVIRONMENT": "staging"}).items():
         environment.setenv(name, value)
-    (fault,) = faults()
-    assert fault.startswith("ALLOWED_RECIPIENTS: is needed, since ENVIRONMENT is staging")
+    (error,) = errors()
+    assert error.startswith("ALLOWED_RECIPIENTS: is required because ENVIRONMENT=staging is a rehearsal")
     environment.setenv("ALLOWED_RECIPIENTS", "Me@Example.org, @example.net")
     assert read_configuration().allowed_recipients == ("me@example.org", "@example.net")
     environment.setenv("ALLOWED_RECIPIENTS", "*")
@@ -228,7 +248,7 @@ def test_a_rehearsal_that_could_reach_real_readers_does_not_start(
 
 
 @pytest.mark.parametrize(
-    "harmless",
+    "safe",
     [
         RESEND | {"ENVIRONMENT": "production"},
         RESEND | {"ENVIRONMENT": "production-2"},
@@ -237,16 +257,18 @@ def test_a_rehearsal_that_could_reach_real_readers_does_not_start(
     ],
     ids=str,
 )
-def test_production_and_what_stays_on_this_machine_need_no_list(
-    environment: pytest.MonkeyPatch, harmless: dict[str, str]
+def test_production_and_providers_on_this_machine_require_no_allowlist(
+    environment: pytest.MonkeyPatch, safe: dict[str, str]
 ) -> None:
-    for name, value in harmless.items():
+    for name, value in safe.items():
         environment.setenv(name, value)
     assert read_configuration().allowed_recipients == ()
 
 
 @pytest.mark.parametrize("name", ["example.org", "a b@example.org", "**", "@", "ada@"])
-def test_what_is_no_recipient_is_refused(environment: pytest.MonkeyPatch, name: str) -> None:
+def test_an_entry_of_the_allowlist_that_is_no_address_and_no_domain_is_refused(
+    environment: pytest.MonkeyPatch, name: str
+) -> None:
     environment.setenv("ALLOWED_RECIPIENTS", f"me@example.org,{name}")
-    (fault,) = faults()
-    assert "which is no address and no @domain" in fault
+    (error,) = errors()
+    assert "which is neither an address nor an @domain" in error

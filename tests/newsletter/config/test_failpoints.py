@@ -1,4 +1,4 @@
-"""The failpoint: nothing happens unless a process is armed, and only an installation of tests can be."""
+"""Failpoints: they do nothing unless one is armed, which only an installation for tests allows."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     return monkeypatch
 
 
-def test_a_process_that_is_not_armed_passes_every_point() -> None:
+def test_a_process_without_a_failpoint_passes_every_point() -> None:
     for point in Point:
         reached(point)
 
 
-def test_the_third_time_at_its_point_ends_the_step_and_the_fourth_does_not() -> None:
+def test_a_failpoint_triggers_at_the_given_time_and_only_once() -> None:
     arm(read_failpoint("claim-committed:3:raise"))
     reached(Point.CLAIM_COMMITTED)
     reached(Point.CLAIM_COMMITTED)
@@ -50,11 +50,11 @@ def test_the_third_time_at_its_point_ends_the_step_and_the_fourth_does_not() -> 
     reached(Point.CLAIM_COMMITTED)
 
 
-def test_a_crash_is_kept_by_no_handler_of_ordinary_errors() -> None:
+def test_a_crash_is_not_caught_by_handlers_of_ordinary_errors() -> None:
     assert not issubclass(Crash, Exception)
 
 
-def test_several_processes_may_share_a_count() -> None:
+def test_several_processes_can_share_a_count() -> None:
     shared = itertools.count(7).__next__
     arm(Failpoint(point=Point.ANSWER_READ, hit=8, action=Action.RAISE, count=shared))
     reached(Point.ANSWER_READ)
@@ -63,22 +63,24 @@ def test_several_processes_may_share_a_count() -> None:
 
 
 @pytest.mark.parametrize("text", ["claim", "claim-committed:x:kill", "claim-committed:0:kill", "answer-read:1:explode"])
-def test_a_drill_that_cannot_be_meant_is_refused_with_what_can(text: str, environment: pytest.MonkeyPatch) -> None:
+def test_an_invalid_failpoint_is_refused(text: str, environment: pytest.MonkeyPatch) -> None:
     environment.setenv("FAILPOINT", text)
     with pytest.raises(ConfigurationError) as caught:
         read_configuration()
-    assert caught.value.faults[0].startswith("FAILPOINT: ")
+    assert caught.value.errors[0].startswith("FAILPOINT: ")
 
 
-def test_an_installation_of_tests_may_be_drilled(environment: pytest.MonkeyPatch) -> None:
+def test_an_installation_for_tests_may_set_a_failpoint(environment: pytest.MonkeyPatch) -> None:
     assert read_configuration().failpoint == "claim-committed:3:kill"
 
 
 @pytest.mark.parametrize(
     ("name", "value"), [("ENVIRONMENT", "production"), ("PROVIDER", "resend"), ("PROVIDER", "smtp")]
 )
-def test_an_installation_with_readers_is_never_drilled(name: str, value: str, environment: pytest.MonkeyPatch) -> None:
+def test_an_installation_with_real_subscribers_cannot_set_a_failpoint(
+    name: str, value: str, environment: pytest.MonkeyPatch
+) -> None:
     environment.setenv(name, value)
     with pytest.raises(ConfigurationError) as caught:
         read_configuration()
-    assert any("FAILPOINT: is for tests" in fault for fault in caught.value.faults)
+    assert any("FAILPOINT: is for tests" in error for error in caught.value.errors)

@@ -1,4 +1,4 @@
-"""The log: what happened and where, never whom; one line an event, whatever a stranger writes into it."""
+"""Logging: what happened and where, no personal data, and one line per event whatever it contains."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from tests.people import make_subscription
 from tests.publications import make_issue
 from tests.sandboxes import provider_of, running_sandbox
 
-#: Stands in every address of the send below, and may stand in no line.
+#: Part of every address in the send below. No line may contain it.
 MARK = "markedreader"
 
 
 @pytest.fixture(params=[True, False], ids=["json", "text"])
 def written(request: pytest.FixtureRequest) -> Iterator[io.StringIO]:
-    """Everything that is logged at any level, as our formatter writes it."""
+    """All log lines of all levels, as the formatter writes them."""
     out = io.StringIO()
     handler = logging.StreamHandler(out)
     handler.setFormatter(line_formatter(is_json=request.param))
@@ -43,7 +43,7 @@ def written(request: pytest.FixtureRequest) -> Iterator[io.StringIO]:
 
 
 @pytest.mark.parametrize(
-    ("said", "kept"),
+    ("text", "masked"),
     [
         ("to ada@example.org failed", "to (an address) failed"),
         ("to <Ada.L+news@mail.example.org>, again", "to <(an address)>, again"),
@@ -64,8 +64,8 @@ def written(request: pytest.FixtureRequest) -> Iterator[io.StringIO]:
         ),
     ],
 )
-def test_what_must_not_be_kept_is_masked(said: str, kept: str) -> None:
-    assert mask(said) == kept
+def test_personal_data_and_secrets_are_masked(text: str, masked: str) -> None:
+    assert mask(text) == masked
 
 
 @pytest.mark.parametrize("purpose", list(Purpose))
@@ -74,26 +74,26 @@ def test_the_token_of_every_link_is_masked(purpose: Purpose) -> None:
 
 
 @given(local=st.from_regex(r"[a-z0-9.+_-]{1,20}", fullmatch=True), around=st.text(" ,;<>()\"'", max_size=3))
-def test_no_address_survives_whatever_stands_around_it(local: str, around: str) -> None:
+def test_an_address_is_masked_whatever_surrounds_it(local: str, around: str) -> None:
     assert f"{local}@example.org" not in mask(f"mail{around} {around}{local}@example.org{around}")
 
 
 @given(st.text(max_size=200))
-def test_a_text_stays_one_line_and_plain_text_stays_itself(said: str) -> None:
-    assert one_line(said).isprintable()
-    assert one_line(said).splitlines() in ([one_line(said)], [])
-    if said.isprintable():
-        assert one_line(said) == said
+def test_a_text_becomes_one_line_and_a_printable_text_does_not_change(text: str) -> None:
+    assert one_line(text).isprintable()
+    assert one_line(text).splitlines() in ([one_line(text)], [])
+    if text.isprintable():
+        assert one_line(text) == text
 
 
-def test_a_line_cannot_be_forged(written: io.StringIO) -> None:
+def test_untrusted_text_cannot_forge_a_line(written: io.StringIO) -> None:
     forged = "curl\n2026-01-01T00:00:00Z INFO root worker fine\r\x1b[2J\u2028{}"
     logging.getLogger("web").warning("refused: %s", forged, extra={"agent": forged})
     assert len(written.getvalue().splitlines()) == 1
     assert "\x1b" not in written.getvalue()
 
 
-def test_a_traceback_is_marked_line_by_line_and_masked(written: io.StringIO) -> None:
+def test_each_line_of_a_traceback_is_marked_and_masked(written: io.StringIO) -> None:
     try:
         raise ValueError("for ada@example.org\n2026-01-01T00:00:00Z INFO root fine")
     except ValueError:
@@ -104,21 +104,24 @@ def test_a_traceback_is_marked_line_by_line_and_masked(written: io.StringIO) -> 
     assert all(line.startswith(("    | ", "{")) for line in lines[1:])
 
 
-def test_lines_carry_the_context_they_were_written_in(written: io.StringIO) -> None:
+def test_a_line_carries_its_context_and_the_extra_fields(written: io.StringIO) -> None:
     with bound_contextvars(batch=12, issue=3, worker="host:7"):
-        logging.getLogger("newsletter.sending.post").info("accepted")
+        logging.getLogger("newsletter.sending.post").info("accepted", extra={"batches": 2, "other": "no"})
     line = written.getvalue()
     if line.startswith("{"):
-        told = json.loads(line)
-        assert (told["batch"], told["issue"], told["worker"], told["event"]) == (12, 3, "host:7", "accepted")
-        assert (told["level"], told["logger"]) == ("info", "newsletter.sending.post")
-        assert told["timestamp"].endswith("Z")
+        fields = json.loads(line)
+        assert (fields["batch"], fields["issue"], fields["worker"], fields["event"]) == (12, 3, "host:7", "accepted")
+        assert (fields["level"], fields["logger"]) == ("info", "newsletter.sending.post")
+        assert fields["timestamp"].endswith("Z")
+        assert (fields["batches"], "other" in fields) == (2, False)
     else:
-        assert re.fullmatch(r"\S+Z INFO    newsletter\.sending\.post accepted batch=12 issue=3 worker=host:7\n", line)
+        assert re.fullmatch(
+            r"\S+Z INFO    newsletter\.sending\.post accepted batch=12 batches=2 issue=3 worker=host:7\n", line
+        )
 
 
 @pytest.mark.django_db
-def test_a_whole_send_with_every_trouble_names_no_reader(written: io.StringIO, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_log_of_a_whole_send_names_no_subscriber(written: io.StringIO, monkeypatch: pytest.MonkeyPatch) -> None:
     issue = make_issue()
     readers = [make_subscription(f"{MARK}-{number}@example.org", issue.newsletter) for number in range(3)]
     send_now(issue, by="Edda")
@@ -137,11 +140,11 @@ def test_a_whole_send_with_every_trouble_names_no_reader(written: io.StringIO, m
 
 
 @pytest.mark.parametrize(("log_format", "is_json"), [("json", True), ("text", False)])
-def test_the_format_may_be_chosen(log_format: Any, is_json: bool) -> None:
+def test_the_format_can_be_set(log_format: Any, is_json: bool) -> None:
     assert logging_settings("INFO", log_format)["formatters"]["line"]["is_json"] is is_json
 
 
-def test_text_is_for_terminals_and_json_for_everything_else(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_auto_is_text_in_a_terminal_and_json_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
     for is_terminal in (True, False):
         monkeypatch.setattr("sys.stderr.isatty", lambda is_terminal=is_terminal: is_terminal)
         assert logging_settings("INFO")["formatters"]["line"]["is_json"] is not is_terminal

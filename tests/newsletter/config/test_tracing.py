@@ -1,4 +1,4 @@
-"""Spans: nothing where nobody asked, steps and posts where somebody did, and never a word about a reader."""
+"""Tracing: no cost while it is off, a span for each step and post while it is on, and no personal data."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from newsletter.config import tracing
-from newsletter.config.environment import tracing_is_wanted
+from newsletter.config.environment import is_tracing_enabled
 from newsletter.config.tracing import NO_SPAN, find_tracer, span
 from newsletter.providers.base import Provider
 from newsletter.worker.loop import MAIL_QUEUES, run_each, runners_of
@@ -22,7 +22,7 @@ from tests.sandboxes import provider_of, running_sandbox
 
 @pytest.fixture
 def spans(monkeypatch: pytest.MonkeyPatch) -> InMemorySpanExporter:
-    """Where OpenTelemetry's own SDK puts what has ended."""
+    """Ended spans, as OpenTelemetry's SDK exports them."""
     exporter, provider = InMemorySpanExporter(), TracerProvider()
     provider.add_span_processor(SimpleSpanProcessor(exporter))
     monkeypatch.setattr(tracing, "find_tracer", lambda: provider.get_tracer("newsletter"))
@@ -30,7 +30,7 @@ def spans(monkeypatch: pytest.MonkeyPatch) -> InMemorySpanExporter:
 
 
 @pytest.fixture
-def _asked_anew() -> Iterator[None]:
+def _no_cached_tracer() -> Iterator[None]:
     find_tracer.cache_clear()
     yield
     find_tracer.cache_clear()
@@ -43,7 +43,7 @@ def provider(monkeypatch: pytest.MonkeyPatch) -> Iterator[Provider]:
 
 
 @pytest.mark.django_db
-def test_a_post_is_a_span_inside_its_step_and_idle_steps_leave_none(
+def test_a_post_is_a_span_inside_its_step_and_idle_steps_leave_no_span(
     spans: InMemorySpanExporter, provider: Provider
 ) -> None:
     issue = make_issue()
@@ -57,13 +57,13 @@ def test_a_post_is_a_span_inside_its_step_and_idle_steps_leave_none(
     assert (post.name, step.name) == ("post", "post_batch")
     assert post.parent is not None
     assert post.parent.span_id == step.context.span_id
-    told = dict(post.attributes or {})
-    assert told["newsletter.outcome"] == "accepted"
-    assert (told["newsletter.mails"], told["newsletter.issue"]) == (3, issue.pk)
-    assert "@" not in str(told)
+    attributes = dict(post.attributes or {})
+    assert attributes["newsletter.outcome"] == "accepted"
+    assert (attributes["newsletter.mails"], attributes["newsletter.issue"]) == (3, issue.pk)
+    assert "@" not in str(attributes)
 
 
-def test_a_failure_is_told_by_its_class_alone(spans: InMemorySpanExporter) -> None:
+def test_a_failure_is_recorded_by_its_class_only(spans: InMemorySpanExporter) -> None:
     def fail() -> None:
         with span("step") as work:
             work.drop()
@@ -77,8 +77,8 @@ def test_a_failure_is_told_by_its_class_alone(spans: InMemorySpanExporter) -> No
     assert failed.events == ()
 
 
-@pytest.mark.usefixtures("_asked_anew")
-def test_without_variables_nothing_is_imported_and_nothing_is_done(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.usefixtures("_no_cached_tracer")
+def test_without_variables_opentelemetry_is_not_imported(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(name: str) -> None:
         raise AssertionError(name)
 
@@ -89,8 +89,8 @@ def test_without_variables_nothing_is_imported_and_nothing_is_done(monkeypatch: 
         work.drop()
 
 
-@pytest.mark.usefixtures("_asked_anew")
-def test_variables_without_the_packages_say_so_once_and_cost_no_mail(
+@pytest.mark.usefixtures("_no_cached_tracer")
+def test_missing_packages_are_logged_once_and_stop_no_step(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def is_missing(name: str) -> None:
@@ -106,7 +106,7 @@ def test_variables_without_the_packages_say_so_once_and_cost_no_mail(
 
 
 @pytest.mark.parametrize(
-    ("variables", "wanted"),
+    ("variables", "enabled"),
     [
         ({}, False),
         ({"OTEL_SERVICE_NAME": "digest"}, True),
@@ -115,9 +115,9 @@ def test_variables_without_the_packages_say_so_once_and_cost_no_mail(
     ],
     ids=str,
 )
-def test_opentelemetrys_own_variables_switch_it_on(
-    monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], wanted: bool
+def test_opentelemetrys_own_variables_enable_tracing(
+    monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], enabled: bool
 ) -> None:
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
-    assert tracing_is_wanted() is wanted
+    assert is_tracing_enabled() is enabled

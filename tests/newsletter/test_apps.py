@@ -1,19 +1,19 @@
-"""System checks: settings that are each right and together wrong."""
+"""System checks: combinations of settings that are valid one by one but not together."""
 
 from __future__ import annotations
 
 from django.test import override_settings
 
-from newsletter.config.checks import check_proxies
+from newsletter.apps import check_proxies
 
 
-def test_an_https_site_without_a_trusted_proxy_is_warned_about() -> None:
+def test_an_https_site_without_a_trusted_proxy_gets_a_warning() -> None:
     with override_settings(IS_ENCRYPTED=True, TRUSTED_PROXIES=0):
         (warning,) = check_proxies(None)
     assert warning.id == "newsletter.W001"
 
 
-def test_an_https_site_behind_a_proxy_and_a_site_on_this_machine_are_fine() -> None:
+def test_an_https_site_behind_a_proxy_and_a_local_site_get_no_warning() -> None:
     with override_settings(IS_ENCRYPTED=True, TRUSTED_PROXIES=1):
         assert check_proxies(None) == []
     with override_settings(IS_ENCRYPTED=False, TRUSTED_PROXIES=0):

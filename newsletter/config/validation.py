@@ -1,0 +1,217 @@
+"""Validation of settings: one function per rule, each raising ValueError with what is wrong and how to fix it.
+
+Values of secrets never appear in an error.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import ipaddress
+import re
+from typing import Annotated
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BeforeValidator, SecretStr, ValidationInfo
+from pydantic_settings import NoDecode
+
+from newsletter.config import failpoints
+
+#: Names that PROVIDER may hold.
+PROVIDER_NAMES = frozenset({"sandbox", "resend", "smtp"})
+
+HOST_NAME = re.compile(r"[A-Za-z0-9._-]{1,253}|\[?[0-9A-Fa-f:]{2,45}\]?")
+
+#: An address or @domain, in ASCII.
+RECIPIENT = re.compile(r"[^@\s,]{0,64}@[A-Za-z0-9.-]{1,253}")
+
+
+def is_loopback(host: str | None) -> bool:
+    """Whether `host` is this machine. Names other than localhost are not resolved and count as another machine."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host or "").is_loopback
+    except ValueError:
+        return False
+
+
+def _providers(info: ValidationInfo) -> list[str]:
+    """The names in PROVIDER; [""] if it was invalid, which is an error of its own."""
+    return str(info.data.get("provider", "")).split(",")
+
+
+def split_commas(value: object) -> object:
+    """The parts of a comma-separated text, without spaces and empty parts."""
+    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+
+def provider_route(value: str) -> str:
+    """One provider name, or several in the order of failover."""
+    names = [name.strip() for name in value.split(",")]
+    if not set(names) <= PROVIDER_NAMES or len(set(names)) != len(names):
+        raise ValueError(
+            f"must be sandbox, resend or smtp, or several of them in order such as resend,smtp; it is “{value[:60]}”"
+        )
+    if {"sandbox", "resend"} <= set(names):
+        raise ValueError("must not contain both sandbox and resend, which are one provider at two URLs; remove one")
+    return ",".join(names)
+
+
+def origin(value: str) -> str:
+    """Scheme, host and port of a URL, with the host in ASCII."""
+    parts = urlsplit(value)
+    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.path.strip("/") or parts.query:
+        raise ValueError(f"must be a scheme and a host, such as https://digest.example.org; it is “{value[:60]}”")
+    # An impossible host name raises UnicodeError, which is a ValueError.
+    is_ipv6 = ":" in parts.hostname
+    host = f"[{parts.hostname}]" if is_ipv6 else parts.hostname.encode("idna").decode("ascii")
+    port = f":{parts.port}" if parts.port else ""
+    return f"{parts.scheme}://{host}{port}"
+
+
+def https_in_public(value: str) -> str:
+    """A URL that uses https unless it points to this machine."""
+    if value.startswith("http://") and not is_loopback(urlsplit(value).hostname):
+        raise ValueError("must start with https://; http is allowed for 127.0.0.1 only")
+    return value
+
+
+def on_this_machine(value: str) -> str:
+    """The URL of a server on this machine."""
+    if not is_loopback(urlsplit(value).hostname):
+        raise ValueError("must be a URL of this machine, such as http://127.0.0.1:8026")
+    return value
+
+
+def signing_key(value: SecretStr) -> SecretStr:
+    """A secret that Django accepts as SECRET_KEY without a warning."""
+    if len(value.get_secret_value()) < 50:
+        raise ValueError("must have at least 50 characters")
+    return value
+
+
+def hashing_key(value: SecretStr) -> SecretStr:
+    """A secret as long as the hash that it keys."""
+    if len(value.get_secret_value()) < 32:
+        raise ValueError("must have at least 32 characters")
+    return value
+
+
+def database(value: SecretStr) -> SecretStr:
+    """The URL of an SQLite file or a PostgreSQL database."""
+    url = value.get_secret_value()
+    try:
+        parts = urlsplit(url)
+        has_valid_port = parts.port is None or parts.port > 0
+    except ValueError:
+        # The error's own text would contain a part of the password.
+        has_valid_port = False
+        parts = urlsplit("")
+    if parts.scheme == "sqlite" and url.startswith("sqlite:///") and len(url) > len("sqlite:///"):
+        return value
+    if has_valid_port and parts.scheme in {"postgres", "postgresql"} and parts.path.strip("/"):
+        return value
+    raise ValueError(
+        "must be sqlite:///path/to/file or postgresql://user:password@host:port/name; "
+        "write / : @ in a password as %2F %3A %40"
+    )
+
+
+def broker(value: SecretStr, info: ValidationInfo) -> SecretStr:
+    """The URL of RabbitMQ or Redis, together with PostgreSQL."""
+    url = value.get_secret_value()
+    if not url:
+        return value
+    if not url.startswith(("amqp://", "amqps://", "redis://", "rediss://")):
+        raise ValueError("must start with amqp://, amqps://, redis:// or rediss://")
+    database_url = info.data.get("database_url")
+    if database_url and database_url.get_secret_value().startswith("sqlite:"):
+        raise ValueError("requires PostgreSQL in DATABASE_URL: several machines cannot share an SQLite file")
+    return value
+
+
+def resend_key(value: SecretStr) -> SecretStr:
+    """A key of Resend's, or empty."""
+    if value.get_secret_value() and not value.get_secret_value().startswith("re_"):
+        raise ValueError("must start with re_, as Resend's API keys do")
+    return value
+
+
+def needed_for_resend(value: SecretStr, info: ValidationInfo) -> SecretStr:
+    """Not empty with PROVIDER=resend."""
+    if "resend" in _providers(info) and not value.get_secret_value():
+        raise ValueError("is required with PROVIDER=resend: an API key with sending access")
+    return value
+
+
+def webhook_secrets(value: tuple[SecretStr, ...], info: ValidationInfo) -> tuple[SecretStr, ...]:
+    """Signing secrets as Resend issues them; at least one with PROVIDER=resend."""
+    if "resend" in _providers(info) and not value:
+        raise ValueError("is required with PROVIDER=resend: the signing secret that Resend shows for the webhook")
+    if not all(_is_webhook_secret(secret.get_secret_value()) for secret in value):
+        raise ValueError("must hold secrets of the form whsec_ followed by Base64 of at least 24 bytes")
+    return value
+
+
+def _is_webhook_secret(value: str) -> bool:
+    try:
+        return value.startswith("whsec_") and len(base64.b64decode(value[6:], validate=True)) >= 24
+    except binascii.Error:
+        return False
+
+
+def smtp_host(value: str, info: ValidationInfo) -> str:
+    """A host name or IP address; not empty with PROVIDER=smtp."""
+    if "smtp" in _providers(info) and not value:
+        raise ValueError("is required with PROVIDER=smtp: the host name of the SMTP server")
+    if value and not HOST_NAME.fullmatch(value):
+        raise ValueError(f"must be a host name without a port, such as mail.example.org; it is “{value[:60]}”")
+    return value
+
+
+def smtp_password(value: SecretStr, info: ValidationInfo) -> SecretStr:
+    """A password that comes with a user and is encrypted on its way."""
+    is_plain_text = info.data.get("smtp_tls") == "none" and not is_loopback(info.data.get("smtp_host"))
+    if value.get_secret_value() and is_plain_text:
+        raise ValueError("would be sent in plain text with SMTP_TLS=none; set SMTP_TLS to starttls or implicit")
+    if bool(value.get_secret_value()) != bool(info.data.get("smtp_user")):
+        raise ValueError("belongs to SMTP_USER: set both or neither")
+    return value
+
+
+def recipient_allowlist(value: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+    """Addresses, @domains and *; not empty for a rehearsal whose provider delivers real mail."""
+    # An invalid ENVIRONMENT is an error of its own.
+    environment, host = str(info.data.get("environment") or "production"), info.data.get("smtp_host")
+    is_real = "resend" in _providers(info) or ("smtp" in _providers(info) and host and not is_loopback(host))
+    if is_real and not value and not environment.startswith("production"):
+        raise ValueError(
+            f"is required because ENVIRONMENT={environment} is a rehearsal and its provider delivers real mail: list "
+            "the addresses and @domains that may get mail, or set * to allow all"
+        )
+    if wrong := [name for name in value if name != "*" and not RECIPIENT.fullmatch(name)]:
+        raise ValueError(f"contains “{wrong[0][:60]}”, which is neither an address nor an @domain")
+    return tuple(name.lower() for name in value)
+
+
+def bearer_token(value: SecretStr) -> SecretStr:
+    """A token that cannot be guessed, or empty."""
+    if 0 < len(value.get_secret_value()) < 20:
+        raise ValueError("must have at least 20 characters, or be empty")
+    return value
+
+
+def failpoint(value: str, info: ValidationInfo) -> str:
+    """A failpoint, in an installation that cannot mail real subscribers."""
+    is_safe = info.data.get("provider") == "sandbox" and info.data.get("environment") in failpoints.ENVIRONMENTS
+    if failpoints.read_failpoint(value) and not is_safe:
+        raise ValueError("is for tests: it requires PROVIDER=sandbox and ENVIRONMENT=test or development")
+    return value
+
+
+#: Comma-separated values.
+Secrets = Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(split_commas)]
+Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(split_commas)]
+
+Origin = Annotated[str, AfterValidator(origin)]
