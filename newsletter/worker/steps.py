@@ -19,8 +19,8 @@ from newsletter.sending.provider_search import search_next
 from newsletter.sending.reconcile import hold_expired, settle_proven
 from newsletter.sending.recurring import plan_occurrences, start_due_occurrences
 from newsletter.sending.schedule import renew_instants, start_due_issues
-from subscribers.transactional.outbox import send_due_transactional_mails
 from subscribers.signup.queue import answer_signups
+from subscribers.transactional.outbox import send_due_transactional_mails
 
 
 def nothing_waits() -> float | None:

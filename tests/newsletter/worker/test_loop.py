@@ -233,7 +233,9 @@ def test_a_confirmation_mail_waits_for_one_batch_of_an_issue_at_most(
         rounds.run()
         mails = sandbox.ledger.summary()
         assert mails["messages"] > before
-        assert TransactionalMail.objects.filter(state=TransactionalMailState.SENT).exists(), "its step runs before the next post"
+        assert TransactionalMail.objects.filter(state=TransactionalMailState.SENT).exists(), (
+            "its step runs before the next post"
+        )
         assert mails["messages"] < 350, "the issue is still being sent"
 
 
