@@ -116,7 +116,7 @@ def _import_page(
     older: Issue | None = None,
     changes: tuple[Change, ...] = (),
 ) -> HttpResponse:
-    ordered = sorted(problems, key=lambda problem: (problem.severity != Severity.MUST_FIX, problem.line))
+    ordered = sorted(problems, key=lambda problem: (problem.severity != Severity.ERROR, problem.line))
     return _page(
         request,
         "import",
@@ -124,8 +124,8 @@ def _import_page(
         form=form,
         older=older,
         changes=changes,
-        must_fix=[problem for problem in ordered if problem.severity == Severity.MUST_FIX],
-        look_at=[problem for problem in ordered if problem.severity != Severity.MUST_FIX],
+        must_fix=[problem for problem in ordered if problem.severity == Severity.ERROR],
+        look_at=[problem for problem in ordered if problem.severity != Severity.ERROR],
     )
 
 

@@ -10,10 +10,10 @@ from newsletter.content.document import IssueContent
 
 
 class Severity(enum.StrEnum):
-    """Whether something stops the work or only deserves a look."""
+    """An error stops the work; a warning does not."""
 
-    MUST_FIX = "must_fix"
-    LOOK_AT = "look_at"
+    ERROR = "error"
+    WARNING = "warning"
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +22,7 @@ class Problem:
 
     line: int
     sentence: str
-    severity: Severity = Severity.MUST_FIX
+    severity: Severity = Severity.ERROR
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,19 +51,19 @@ class ProblemList:
 
     def must_fix(self, line: int, sentence: str) -> None:
         """Record what makes the file unusable."""
-        self.found.append(Problem(line, sentence, Severity.MUST_FIX))
+        self.found.append(Problem(line, sentence, Severity.ERROR))
 
     def look_at(self, line: int, sentence: str) -> None:
         """Record a guess, or something that is missing but may come later."""
-        self.found.append(Problem(line, sentence, Severity.LOOK_AT))
+        self.found.append(Problem(line, sentence, Severity.WARNING))
 
     def has_at(self, line: int) -> bool:
         """Whether something at `line` must be fixed already."""
-        return any(problem.line == line and problem.severity == Severity.MUST_FIX for problem in self.found)
+        return any(problem.line == line and problem.severity == Severity.ERROR for problem in self.found)
 
     def notes(self) -> tuple[Problem, ...]:
         """What was found, in the order of lines, once nothing in it must be fixed; else raise IssueFileError."""
         ordered = sorted(self.found, key=lambda problem: problem.line)
-        if any(problem.severity == Severity.MUST_FIX for problem in ordered):
+        if any(problem.severity == Severity.ERROR for problem in ordered):
             raise IssueFileError(ordered)
         return tuple(ordered)

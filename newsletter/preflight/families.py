@@ -29,4 +29,4 @@ FAMILIES: tuple[Family, ...] = (
 def run_checks(inspection: Inspection) -> tuple[Finding, ...]:
     """What all families find, what must be fixed first, else in the order of FAMILIES."""
     findings = [finding for family in FAMILIES for finding in family.check(inspection)]
-    return tuple(sorted(findings, key=lambda finding: finding.severity is not Severity.MUST_FIX))
+    return tuple(sorted(findings, key=lambda finding: finding.severity is not Severity.ERROR))

@@ -173,12 +173,12 @@ class Family:
 
 def must_fix(family: str, place: str, sentence: str, fix: Fix | None = None) -> Finding:
     """A finding that blocks sending."""
-    return Finding(Severity.MUST_FIX, family, place, sentence, fix)
+    return Finding(Severity.ERROR, family, place, sentence, fix)
 
 
 def look_at(family: str, place: str, sentence: str, fix: Fix | None = None) -> Finding:
     """A finding that can be right on purpose."""
-    return Finding(Severity.LOOK_AT, family, place, sentence, fix)
+    return Finding(Severity.WARNING, family, place, sentence, fix)
 
 
 def fix_of(label: str, before: IssueContent, after: IssueContent) -> Fix | None:

@@ -45,12 +45,12 @@ class PreflightResult:
     @property
     def must_fix(self) -> tuple[Finding, ...]:
         """What blocks sending."""
-        return tuple(finding for finding in self.findings if finding.severity is Severity.MUST_FIX)
+        return tuple(finding for finding in self.findings if finding.severity is Severity.ERROR)
 
     @property
     def look_at(self) -> tuple[Finding, ...]:
         """What deserves a look."""
-        return tuple(finding for finding in self.findings if finding.severity is not Severity.MUST_FIX)
+        return tuple(finding for finding in self.findings if finding.severity is not Severity.ERROR)
 
     @property
     def as_json(self) -> list[dict[str, str]]:

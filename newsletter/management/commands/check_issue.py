@@ -63,6 +63,6 @@ def _as_lines(result: PreflightResult) -> str:
 
 
 def _as_line(finding: Finding) -> str:
-    mark = "must fix" if finding.severity is Severity.MUST_FIX else "look at "
+    mark = "must fix" if finding.severity is Severity.ERROR else "look at "
     place = f"{finding.place}: " if finding.place else ""
     return f"{mark}  {finding.family}: {place}{finding.sentence}"

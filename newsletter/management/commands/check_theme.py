@@ -34,9 +34,9 @@ class Command(BaseCommand):
         rendered = render_sample_issue(theme)
         findings = theme_findings(rendered)
         for finding in findings:
-            if finding.severity is not Severity.MUST_FIX:
+            if finding.severity is not Severity.ERROR:
                 self.stdout.write(f"Worth a look: {finding.sentence}")
-        self._refuse(name, [one.sentence for one in findings if one.severity is Severity.MUST_FIX])
+        self._refuse(name, [one.sentence for one in findings if one.severity is Severity.ERROR])
         self.stdout.write(
             f"{theme.label}: nothing to fix. Every block in one issue: {len(rendered.html) / 1000:.0f} KB."
         )

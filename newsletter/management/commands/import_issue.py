@@ -42,7 +42,7 @@ class Command(BaseCommand):
 
     def _list(self, name: str, problems: tuple[Problem, ...]) -> None:
         for problem in problems:
-            mark = "" if problem.severity == Severity.MUST_FIX else "note: "
+            mark = "" if problem.severity == Severity.ERROR else "note: "
             self.stderr.write(f"{name}:{problem.line}: {mark}{problem.sentence}")
 
 
@@ -56,7 +56,7 @@ def _bytes_of(name: str) -> bytes:
 
 
 def _refusal(error: IssueFileError) -> str:
-    count = sum(1 for problem in error.problems if problem.severity == Severity.MUST_FIX)
+    count = sum(1 for problem in error.problems if problem.severity == Severity.ERROR)
     return f"{_counted(count, 'problem', 'problems')} to fix; nothing was imported."
 
 

@@ -102,7 +102,7 @@ def test_guesses_and_doubts_are_told_with_their_lines() -> None:
         (22, "The story “Silent” has no text yet."),
         (24, "The category “News” is named twice; it counts once."),
     ]
-    assert all(note.severity == Severity.LOOK_AT for note in reading.notes)
+    assert all(note.severity == Severity.WARNING for note in reading.notes)
 
 
 def test_without_known_sources_every_source_is_the_first_word_and_told_as_a_guess() -> None:
@@ -163,7 +163,7 @@ def test_a_long_line_or_a_story_that_ends_in_a_sharp_is_no_heading() -> None:
     ],
 )
 def test_a_bad_digest_is_refused_with_the_line_and_what_to_do(text: str, line: int, sentence: str) -> None:
-    problems = [problem for problem in digest_problems(text) if problem.severity == Severity.MUST_FIX]
+    problems = [problem for problem in digest_problems(text) if problem.severity == Severity.ERROR]
 
     assert [problem.line for problem in problems] == [line]
     assert sentence in problems[0].sentence

@@ -113,7 +113,7 @@ Soft.
 def problems_of(text: str) -> list[Problem]:
     with pytest.raises(IssueFileError) as caught:
         read_issue_file(text)
-    return [problem for problem in caught.value.problems if problem.severity == Severity.MUST_FIX]
+    return [problem for problem in caught.value.problems if problem.severity == Severity.ERROR]
 
 
 def with_front_matter(body: str) -> str:
@@ -231,7 +231,7 @@ def test_an_h1_is_the_title_and_may_end_in_the_date() -> None:
         subject="The Harbour Log — 2026-03-31",
         sections=(SectionContent(title="Signal", body="One."),),
     )
-    assert [(note.line, note.severity) for note in reading.notes] == [(1, Severity.LOOK_AT)] * 2
+    assert [(note.line, note.severity) for note in reading.notes] == [(1, Severity.WARNING)] * 2
 
 
 @pytest.mark.parametrize(
@@ -289,7 +289,7 @@ def test_a_guessed_source_is_noted_with_its_line() -> None:
     text = with_front_matter("## News\n**[Cranes](https://a.example)** · Mast They are back, and in numbers unseen.")
 
     assert read_issue_file(text).notes == (
-        Problem(7, "The source “Mast” was guessed: the first word behind the ·.", Severity.LOOK_AT),
+        Problem(7, "The source “Mast” was guessed: the first word behind the ·.", Severity.WARNING),
     )
 
 
@@ -297,8 +297,8 @@ def test_what_a_story_still_lacks_is_noted_with_its_line() -> None:
     notes = read_issue_file(HARBOUR_LOG_FILE).notes
 
     assert notes == (
-        Problem(20, "The story “No link yet · really” has no link yet.", Severity.LOOK_AT),
-        Problem(23, "The story “Only a title” has no link, no source and no text yet.", Severity.LOOK_AT),
+        Problem(20, "The story “No link yet · really” has no link yet.", Severity.WARNING),
+        Problem(23, "The story “Only a title” has no link, no source and no text yet.", Severity.WARNING),
     )
 
 

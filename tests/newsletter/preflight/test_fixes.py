@@ -71,7 +71,7 @@ def inspections(draw: Any) -> Inspection:
 
 
 def must_fix(findings: tuple[Finding, ...]) -> set[str]:
-    return {finding.sentence for finding in findings if finding.severity is Severity.MUST_FIX}
+    return {finding.sentence for finding in findings if finding.severity is Severity.ERROR}
 
 
 @settings(max_examples=60, deadline=None)

@@ -100,7 +100,7 @@ def test_a_rendering_that_fails_is_a_finding(ready: Issue, monkeypatch: pytest.M
 
     monkeypatch.setattr("newsletter.sending.source.render_issue", fail)
     assert findings_of(ready)[0].sentence == "The template is broken."
-    assert findings_of(ready)[0].severity is Severity.MUST_FIX
+    assert findings_of(ready)[0].severity is Severity.ERROR
     with pytest.raises(IssueRefused, match="broken"):
         send_now(ready, by="Edda")
 
