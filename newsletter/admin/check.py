@@ -1,4 +1,4 @@
-"""Check: what pre-flight found in an issue, in three groups, each with the way to its place."""
+"""The check page of an issue: its findings by severity, each with a link to its place."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy, ngettext
 from django.views.decorators.http import require_POST, require_safe
 
 from newsletter.admin.pages import Need, Page, editor_of, issue_page, page_url, tell_and_go
@@ -15,56 +17,63 @@ from newsletter.admin.time_format import in_zone
 from newsletter.content.document import IssueContent
 from newsletter.content.store import ContentError, load_content
 from newsletter.models import Issue, PreflightRun
-from newsletter.preflight import Finding, Occasion, PreflightResult, request_link_checks
+from newsletter.preflight import Finding, Occasion, PreflightResult, recorded_findings, request_link_checks
 from newsletter.preflight.places import HTML_PART, NEWSLETTER, PREHEADER, SUBJECT, TEXT_PART, THEME, places_of
-from newsletter.sending.check import SuggestionIsGone, check_issue, judge_as_it_stands, use_suggestion
+from newsletter.sending.check import SuggestionOutdated, check_issue, preflight_issue, use_suggestion
 
-#: Runs that the page shows.
+#: The number of earlier runs that the page shows.
 SHOWN_RUNS = 8
 
 OCCASIONS = {
-    Occasion.CHECK: "Checked",
-    Occasion.SCHEDULE: "Checked to schedule it",
-    Occasion.SEND: "Checked to send it",
-    Occasion.START: "Checked when it was due",
+    Occasion.CHECK: gettext_lazy("Checked"),
+    Occasion.SCHEDULE: gettext_lazy("Checked when scheduled"),
+    Occasion.SEND: gettext_lazy("Checked before sending"),
+    Occasion.START: gettext_lazy("Checked at the scheduled time"),
 }
 
 
 @dataclass(frozen=True, slots=True)
 class PlacedFinding:
-    """A finding, where it can be put right or seen (empty: nowhere), and what can be done about it by a click."""
+    """A finding with the page where it can be fixed, the page where it can be seen, and the button of its fix.
+
+    Each is empty if there is none.
+    """
 
     place: str
-    sentence: str
-    url: str
+    message: str
+    url: str = ""
+    is_in_newsletter: bool = False
+    """Whether `url` is the page of the newsletter, which takes a permission of its own."""
     preview_url: str = ""
     key: str = ""
     suggestion: str = ""
 
 
 @dataclass(frozen=True, slots=True)
-class Findings:
-    """Everything pre-flight says, in the three groups of the page; what passed, in words."""
+class FindingGroups:
+    """The result of pre-flight in the three groups of the page."""
 
-    must_fix: tuple[PlacedFinding, ...]
-    look_at: tuple[PlacedFinding, ...]
+    errors: tuple[PlacedFinding, ...]
+    warnings: tuple[PlacedFinding, ...]
     passed: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
-    """One run of the past, for people."""
+class EarlierRun:
+    """An earlier run as the page shows it."""
 
     row: PreflightRun
-    when: str
+    time: str
     occasion: str
+    counts: str
+    findings: tuple[Finding, ...]
     is_same: bool
-    """Whether it looked at the same edition and found the same as now."""
+    """Whether its edition and its findings are the present ones."""
 
 
 @require_safe
 def show_check(request: HttpRequest, issue: Issue) -> HttpResponse:
-    """The findings about the issue as it is saved; links that nobody has looked at for a day are looked at again."""
+    """The findings about the issue as it is saved. Requests checks of links without a result from the last day."""
     waiting = request_link_checks(load_content(issue)) if issue.is_editable else 0
     earlier = list(issue.preflight_runs.order_by("-pk")[:SHOWN_RUNS])
     result = check_issue(issue, by=editor_of(request))
@@ -72,9 +81,10 @@ def show_check(request: HttpRequest, issue: Issue) -> HttpResponse:
         request,
         issue,
         "check",
-        title=f"Check: {issue.title}",
+        title=_("Check: %(issue)s") % {"issue": issue.title},
         step="check",
         findings=_grouped(issue, result),
+        heading=_counts(len(result.errors), len(result.warnings)),
         waiting=waiting,
         sha256=result.sha256,
         runs=_runs(earlier, result, issue.newsletter.time_zone),
@@ -82,37 +92,43 @@ def show_check(request: HttpRequest, issue: Issue) -> HttpResponse:
 
 
 @require_POST
-def use_it(request: HttpRequest, issue: Issue) -> HttpResponse:
-    """Put one finding right as the page suggests, if the issue is still the one that was looked at."""
+def apply_suggestion(request: HttpRequest, issue: Issue) -> HttpResponse:
+    """Save the fix of one finding if the issue is still at the revision that was checked."""
     revision = request.POST.get("revision", "")
     try:
         if not revision.isdecimal():
-            raise SuggestionIsGone("The page was incomplete. Nothing was changed; press the button again.")
-        done = use_suggestion(issue, request.POST.get("finding", ""), revision=int(revision[:9]), by=editor_of(request))
-    except (SuggestionIsGone, ContentError) as refusal:
-        return tell_and_go(request, str(refusal), page_url(issue, "check"), level=messages.WARNING)
-    return tell_and_go(request, f"Done: {done}. The issue is saved.", page_url(issue, "check"))
+            raise SuggestionOutdated(_("The request was incomplete. Nothing was changed: use the suggestion again."))
+        label = use_suggestion(
+            issue, request.POST.get("finding", ""), revision=int(revision[:9]), by=editor_of(request)
+        )
+    except (SuggestionOutdated, ContentError) as error:
+        return tell_and_go(request, str(error), page_url(issue, "check"), level=messages.WARNING)
+    message = _("Suggestion used: %(suggestion)s. The issue was saved.") % {"suggestion": label}
+    return tell_and_go(request, message, page_url(issue, "check"))
 
 
 @require_POST
-def look_again(request: HttpRequest, issue: Issue) -> HttpResponse:
-    """Have all links looked at anew, however fresh the last look is."""
-    waiting = request_link_checks(load_content(issue), anew=True)
-    links = "1 link is" if waiting == 1 else f"{waiting} links are"
-    sentence = f"{links} looked at again by the worker. Come back in a minute." if waiting else "There are no links."
-    return tell_and_go(request, sentence, page_url(issue, "check"))
+def recheck_links(request: HttpRequest, issue: Issue) -> HttpResponse:
+    """Request checks of all links, even if they have been checked recently."""
+    waiting = request_link_checks(load_content(issue), force=True)
+    message = ngettext(
+        "%(count)s link is being checked. Run the checks again in a minute.",
+        "%(count)s links are being checked. Run the checks again in a minute.",
+        waiting,
+    ) % {"count": waiting}
+    return tell_and_go(request, message if waiting else _("The issue has no links."), page_url(issue, "check"))
 
 
-def placed_findings(issue: Issue) -> Findings:
-    """What pre-flight says about the issue, with places. Nothing is kept."""
-    return _grouped(issue, judge_as_it_stands(issue))
+def placed_findings(issue: Issue) -> FindingGroups:
+    """The result of pre-flight with places, without recording the run."""
+    return _grouped(issue, preflight_issue(issue))
 
 
-def _grouped(issue: Issue, result: PreflightResult) -> Findings:
+def _grouped(issue: Issue, result: PreflightResult) -> FindingGroups:
     urls, previews = _urls(issue, load_content(issue)), _previews(issue)
-    return Findings(
-        must_fix=_placed(result.must_fix, urls, previews),
-        look_at=_placed(result.look_at, urls, previews),
+    return FindingGroups(
+        errors=_placed(result.errors, urls, previews),
+        warnings=_placed(result.warnings, urls, previews),
         passed=result.passed,
     )
 
@@ -122,19 +138,20 @@ def _placed(
 ) -> tuple[PlacedFinding, ...]:
     return tuple(
         PlacedFinding(
-            place=one.place,
-            sentence=one.sentence,
-            url=urls.get(one.place, ""),
-            preview_url=previews.get(one.place, ""),
-            key=one.key,
-            suggestion=one.fix.label if one.fix else "",
+            place=finding.place,
+            message=finding.message,
+            url=urls.get(finding.place, ""),
+            is_in_newsletter=finding.place in (NEWSLETTER, THEME),
+            preview_url=previews.get(finding.place, ""),
+            key=finding.key,
+            suggestion=finding.fix.label if finding.fix else "",
         )
-        for one in group
+        for finding in group
     )
 
 
 def _urls(issue: Issue, content: IssueContent) -> dict[str, str]:
-    """Where each place of the issue, in the words that findings use, can be put right."""
+    """The page on which each place can be changed."""
     compose = page_url(issue, "change")
     newsletter = reverse("admin:newsletter_newsletter_change", args=[issue.newsletter_id])
     fields = {SUBJECT: f"{compose}#id_subject", PREHEADER: f"{compose}#id_preheader"}
@@ -143,20 +160,34 @@ def _urls(issue: Issue, content: IssueContent) -> dict[str, str]:
 
 
 def _previews(issue: Issue) -> dict[str, str]:
-    """Where each place that no editor writes can be seen."""
+    """The preview of each place that is made by a template."""
     preview = page_url(issue, "preview")
     return {HTML_PART: preview, THEME: preview, TEXT_PART: f"{preview}?as=text"}
 
 
-def _runs(earlier: Iterable[PreflightRun], result: PreflightResult, zone: str) -> tuple[Run, ...]:
-    """The runs before this one, newest first, on the clocks of `zone`."""
-    now = (result.sha256, result.findings_sha256)
+def _counts(errors: int, warnings: int) -> str:
+    """`2 errors, 1 warning`."""
+    if not errors and not warnings:
+        return _("No errors or warnings")
+    counts = []
+    if errors:
+        counts.append(ngettext("%(count)s error", "%(count)s errors", errors) % {"count": errors})
+    if warnings:
+        counts.append(ngettext("%(count)s warning", "%(count)s warnings", warnings) % {"count": warnings})
+    return ", ".join(counts)
+
+
+def _runs(earlier: Iterable[PreflightRun], result: PreflightResult, zone: str) -> tuple[EarlierRun, ...]:
+    """The runs before this one, newest first, with times in `zone`."""
+    present = (result.sha256, result.findings_sha256)
     return tuple(
-        Run(
+        EarlierRun(
             row=row,
-            when=in_zone(row.at, zone, short=True),
-            occasion=OCCASIONS[Occasion(row.occasion)],
-            is_same=(row.sha256, row.findings_sha256) == now,
+            time=in_zone(row.at, zone, short=True),
+            occasion=str(OCCASIONS[Occasion(row.occasion)]),
+            counts=_counts(row.errors, row.warnings),
+            findings=recorded_findings(row),
+            is_same=(row.sha256, row.findings_sha256) == present,
         )
         for row in earlier
     )
@@ -164,6 +195,6 @@ def _runs(earlier: Iterable[PreflightRun], result: PreflightResult, zone: str) -
 
 PAGES = (
     Page("check", show_check, Need.VIEW),
-    Page("check/suggestion", use_it, Need.CHANGE),
-    Page("check/links", look_again, Need.CHANGE),
+    Page("check/suggestion", apply_suggestion, Need.CHANGE),
+    Page("check/links", recheck_links, Need.CHANGE),
 )

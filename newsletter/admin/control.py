@@ -221,7 +221,7 @@ def _ask(
         button=decision.button,
         is_final=decision.is_final,
         is_about_words=decision.is_about_words,
-        blocking=placed_findings(issue).must_fix if decision.is_about_words else (),
+        blocking=placed_findings(issue).errors if decision.is_about_words else (),
         refusal=refusal,
         meaning=decision.meaning(issue),
         asks_reason=True,

@@ -17,6 +17,7 @@ from newsletter.admin.pages import SEND_PERMISSION
 from newsletter.admin.time_format import from_now, zone_names
 from newsletter.content.fields import field_faults
 from newsletter.content.links import web_link_problem
+from newsletter.gathering.problems import problem_message
 from newsletter.models import Feed, IssueStatus, Newsletter, RecurringSchedule
 from newsletter.rendering import ThemeError, load_theme, theme_names
 from newsletter.sending.limits import WARM_UP, warm_up_day
@@ -112,7 +113,7 @@ class FeedInline(PartOfNewsletter, FeedTabularInline):
         """When it was, and what went wrong."""
         if feed.polled_at is None:
             return "Not yet"
-        return f"{from_now(feed.polled_at)}. {feed.problem}".strip(" .") + "."
+        return f"{from_now(feed.polled_at)}. {problem_message(feed)}".strip(" .") + "."
 
 
 class RecurringScheduleForm(RecurringScheduleModelForm):

@@ -75,7 +75,7 @@ def audience_for(issue: Issue) -> Audience:
     """The audience as it is now."""
     now = readers_of_the_list(issue)
     limits = time_for(issue.newsletter, now.count, start=timezone.now())
-    return Audience(now.count, in_words(now.left_out), estimate_for(now.count, get_provider(), limits=limits))
+    return Audience(now.count, in_words(now.excluded), estimate_for(now.count, get_provider(), limits=limits))
 
 
 def in_words(left_out: Mapping[str, int]) -> tuple[tuple[int, str], ...]:
@@ -244,7 +244,7 @@ def show_send_now(request: HttpRequest, issue: Issue) -> HttpResponse:
         manifest=manifest,
         manifest_json=_as_json(manifest),
         refusal=refusal,
-        blocking=placed_findings(issue).must_fix if manifest is None else (),
+        blocking=placed_findings(issue).errors if manifest is None else (),
     )
 
 
@@ -273,7 +273,7 @@ def _ask(request: HttpRequest, issue: Issue, form: MomentForm, refusal: tuple[st
         is_ready=issue.ready_revision == issue.revision,
         refusal=refusal,
         audience=audience_for(issue),
-        blocking=placed_findings(issue).must_fix,
+        blocking=placed_findings(issue).errors,
     )
 
 

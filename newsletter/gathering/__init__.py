@@ -1,1 +1,1 @@
-"""Stories from elsewhere: follows feeds, reads pages, puts what editors pick into drafts."""
+"""Stories from other sources: polls feeds, reads web pages, adds what editors pick to drafts."""

@@ -1,4 +1,4 @@
-"""Picking: which items of feeds are offered, and how what is picked comes into a draft."""
+"""Offers feed items to editors, and adds the stories that they pick to a draft."""
 
 from __future__ import annotations
 
@@ -9,114 +9,122 @@ from dataclasses import dataclass, replace
 from django.db import transaction
 from django.db.models import QuerySet
 from django.db.models.functions import Coalesce
-from django.utils import timezone
+from django.utils import timezone, translation
+from django.utils.translation import gettext_lazy
 
+from newsletter.config.translatable import translatable
 from newsletter.content.document import IssueContent, SectionContent, SectionKind, StoryContent
 from newsletter.content.link_key import link_key, link_sha256
 from newsletter.content.store import ContentError, load_content, save_content
 from newsletter.models import FeedItem, FeedItemState, Issue, Newsletter, Story
 
-#: Items that are offered at once, and for how long after they were found: nobody looks for last season's news.
+#: The number of items that are offered at once, and how long after they were found.
 MOST_OFFERED, OFFERED_FOR = 200, datetime.timedelta(days=60)
-#: Where stories go in an issue that has no section yet.
-FIRST_SECTION = "Stories"
+#: The heading of the section for stories in an issue without sections.
+FIRST_SECTION = gettext_lazy("Stories")
 
 
-class StandsAlready(ContentError):
-    """The draft has a story with this link already; none was added."""
+class DuplicateLink(ContentError):
+    """The draft already has a story with this link. None was added."""
 
 
 @dataclass(frozen=True, slots=True)
-class Placed:
-    """A story, and the heading of the section it goes to; empty: the last one that is there."""
+class StoryPlacement:
+    """A story and the heading of its section. Without a heading, the story goes to the last section."""
 
     section: str
     story: StoryContent
 
 
 def items_to_pick(newsletter: Newsletter) -> list[FeedItem]:
-    """The newest items that nobody has used or dismissed, and that stand in no issue of the newsletter yet.
+    """The newest items that are not used, dismissed, or part of an issue of the newsletter.
 
-    Those that were found more than OFFERED_FOR ago are passed over.
+    Items that were found more than OFFERED_FOR ago are left out.
     """
     items = _new_items(newsletter).filter(found_at__gte=timezone.now() - OFFERED_FOR).select_related("feed")
-    standing = links_of(newsletter)
+    in_issues = links_of(newsletter)
     offered = items.order_by(Coalesce("published_at", "found_at").desc(), "-pk")
-    return [item for item in offered[: 2 * MOST_OFFERED] if item.link_sha256 not in standing][:MOST_OFFERED]
+    return [item for item in offered[: 2 * MOST_OFFERED] if item.link_sha256 not in in_issues][:MOST_OFFERED]
 
 
 def links_of(newsletter: Newsletter) -> dict[str, str]:
-    """Each link that stands in an issue of the newsletter, as `link_sha256`, and the title of the newest of these."""
+    """The title of the newest issue with each link in the issues of the newsletter, by `link_sha256`."""
     stories = Story.objects.filter(section__issue__newsletter=newsletter).exclude(url="")
     rows = stories.order_by("section__issue__date").values_list("url", "section__issue__title")
     return {link_sha256(url): title for url, title in rows}
 
 
 def add_items(issue: Issue, item_pks: Sequence[int], *, section: str, by: str) -> int:
-    """Put the items into the draft `issue`, in the order of `item_pks`, and mark them as used; how many that were.
+    """Add the items to the draft `issue`, in the order of `item_pks`, and mark them as used; their number.
 
-    `section` is the heading they go to; empty: each where its feed says. Items that somebody else has used or
-    dismissed meanwhile are passed over. Raises ContentError, and then has changed nothing.
+    `section` is a heading; if it is empty, each item goes to the section of its feed. Items that were used or dismissed
+    in the meantime are skipped. Raises ContentError; then nothing is changed.
     """
     with transaction.atomic():
         chosen = _new_items(issue.newsletter).filter(pk__in=item_pks).select_related("feed")
         by_pk = {item.pk: item for item in chosen.select_for_update(of=("self",))}
         items = [by_pk[pk] for pk in dict.fromkeys(item_pks) if pk in by_pk]
         if items:
-            add_stories(issue, [Placed(section or item.feed.section, _story(item)) for item in items], by=by)
+            add_stories(issue, [StoryPlacement(section or item.feed.section, _story(item)) for item in items], by=by)
             chosen.filter(pk__in=by_pk).update(state=FeedItemState.USED, issue=issue)
     return len(items)
 
 
-def add_story(issue: Issue, placed: Placed, *, by: str) -> None:
-    """The same as `add_stories` for one, whose link must be new to the draft: a second click adds nothing.
+def add_story(issue: Issue, placement: StoryPlacement, *, by: str) -> None:
+    """As `add_stories`, for one story with a link that is new to the draft, so that a second click adds nothing.
 
-    Raises StandsAlready, or ContentError, and then has changed nothing.
+    Raises DuplicateLink, or ContentError; then nothing is changed.
     """
     with transaction.atomic():
         row = Issue.objects.select_for_update().get(pk=issue.pk)
         for story in load_content(row).stories():
-            if link_key(story.url) == link_key(placed.story.url):
-                raise StandsAlready(f"This link stands in the draft already, under “{story.title or story.url}”.")
-        add_stories(issue, [placed], by=by)
+            if link_key(story.url) == link_key(placement.story.url):
+                raise DuplicateLink(
+                    translatable(
+                        "The draft already contains this link, in the story “{story}”.", story=story.title or story.url
+                    )
+                )
+        add_stories(issue, [placement], by=by)
 
 
-def add_stories(issue: Issue, placed: Sequence[Placed], *, by: str) -> None:
-    """Append the stories to what stands in the draft `issue` at this moment: it overwrites nobody's words.
+def add_stories(issue: Issue, placements: Sequence[StoryPlacement], *, by: str) -> None:
+    """Append the stories to the current content of the draft `issue`, so that no other change is overwritten.
 
-    Raises ContentError, and then has changed nothing.
+    Raises ContentError; then nothing is changed.
     """
     with transaction.atomic():
         row = Issue.objects.select_for_update().get(pk=issue.pk)
-        save_content(row, with_stories(load_content(row), placed), by=by)
+        with translation.override(issue.newsletter.language):  # of the heading that it may add
+            content = with_stories(load_content(row), placements)
+        save_content(row, content, by=by)
     issue.refresh_from_db()
 
 
 def dismiss_items(newsletter: Newsletter, item_pks: Iterable[int]) -> int:
-    """Offer these items no more; how many that were."""
+    """Dismiss these items; the number of those that were new."""
     return _new_items(newsletter).filter(pk__in=list(item_pks)).update(state=FeedItemState.DISMISSED)
 
 
-def with_stories(content: IssueContent, placed: Iterable[Placed]) -> IssueContent:
-    """`content` with each story at the end of its section; a section that is not there yet comes last."""
+def with_stories(content: IssueContent, placements: Iterable[StoryPlacement]) -> IssueContent:
+    """`content` with each story at the end of its section. A new section is added at the end."""
     sections = list(content.sections)
-    for one in placed:
-        place = _place_of(one.section, sections)
-        if place is None:
-            sections.append(SectionContent(title=one.section or FIRST_SECTION, stories=(one.story,)))
+    for placement in placements:
+        index = _section_index(placement.section, sections)
+        if index is None:
+            title = placement.section or str(FIRST_SECTION)
+            sections.append(SectionContent(title=title, stories=(placement.story,)))
         else:
-            sections[place] = replace(sections[place], stories=(*sections[place].stories, one.story))
+            sections[index] = replace(sections[index], stories=(*sections[index].stories, placement.story))
     return replace(content, sections=tuple(sections))
 
 
-def _place_of(title: str, sections: Sequence[SectionContent]) -> int | None:
-    """Where the section of that heading stands; for no heading the last that has stories, else the last of all."""
-    headed = [place for place, section in enumerate(sections) if section.kind == SectionKind.SECTION]
+def _section_index(title: str, sections: Sequence[SectionContent]) -> int | None:
+    """The section with that heading; without a heading, the last section with stories, else the last section."""
+    indexes = [index for index, section in enumerate(sections) if section.kind == SectionKind.SECTION]
     if title:
-        same = (place for place in headed if sections[place].title.casefold() == title.casefold())
-        return next(same, None)
-    with_some = [place for place in headed if sections[place].stories]
-    return next(reversed(with_some or headed), None)
+        return next((index for index in indexes if sections[index].title.casefold() == title.casefold()), None)
+    used = [index for index in indexes if sections[index].stories]
+    return next(reversed(used or indexes), None)
 
 
 def _new_items(newsletter: Newsletter) -> QuerySet[FeedItem]:

@@ -1,7 +1,7 @@
-"""Looking at feeds: the step of the worker that takes one feed that is due and keeps what is new in it.
+"""Polls feeds: the background step that fetches one due feed and stores its new entries.
 
-A feed is claimed by moving its next look ahead, so that of several workers one looks; if that one dies, another looks
-when the claim has run out. Nothing is fetched inside a transaction.
+A worker claims a feed by moving its next poll ahead, so that only one of several workers fetches it. The claim of a
+killed worker expires. No transaction is open during the fetch.
 """
 
 from __future__ import annotations
@@ -17,56 +17,59 @@ from django.utils import timezone
 
 from newsletter.content.feeds import FEED_TYPES, FeedEntry, FeedError, FeedReading
 from newsletter.content.link_key import link_sha256
-from newsletter.gathering.reading import read_strangers_feed
+from newsletter.gathering.problems import FeedProblem, problem_of, problem_of_status
+from newsletter.gathering.reading import read_untrusted_feed
 from newsletter.models import Feed, FeedItem, Newsletter
 from newsletter.outbound import Fetched, FetchError, fetch, site_fetch_policy
 
 log = logging.getLogger(__name__)
 
-#: Between two looks; after failures it doubles with each, up to a day.
+#: The time between two polls. It doubles with each failure, up to a day.
 INTERVAL, LONGEST_INTERVAL = datetime.timedelta(minutes=30), datetime.timedelta(days=1)
-#: After this another worker may look at a claimed feed. A look takes seconds.
-CLAIM = datetime.timedelta(minutes=5)
+#: Another worker may poll a claimed feed after this time. A poll takes seconds.
+CLAIM_EXPIRES_AFTER = datetime.timedelta(minutes=5)
 
 
 @dataclass(frozen=True, slots=True)
-class _News:
-    """What a look at a feed found: nothing new (`reading` is None), or its entries."""
+class _FetchedFeed:
+    """The response of a feed, and its entries; `reading` is None if the feed is not modified."""
 
-    answer: Fetched
+    response: Fetched
     reading: FeedReading | None
 
 
 def poll_next_feed() -> bool:
-    """Look at one feed that is due, and keep its new items; whether there was one.
+    """Poll one due feed and store its new items; whether there was a due feed. A background step.
 
-    What goes wrong is kept as the feed's `problem`, a sentence for the editor, and tried again later, less and less
-    often.
+    A failure is stored as the `problem` of the feed, and retried with growing intervals.
     """
     feed = _claim_due_feed()
     if feed is None:
         return False
     try:
-        news = _look_at(feed)
+        fetched = _fetch_feed(feed)
     except (FetchError, FeedError) as error:
-        _keep_problem(feed, str(error))
+        _store_problem(feed, problem_of(error))
     else:
-        _keep_news(feed, news)
+        if isinstance(fetched, FeedProblem):
+            _store_problem(feed, fetched)
+        else:
+            _store_feed(feed, fetched)
     return True
 
 
-def look_now(newsletter: Newsletter) -> int:
-    """Make the newsletter's feeds due, so that the worker looks at them within seconds; how many there are."""
+def poll_now(newsletter: Newsletter) -> int:
+    """Make the newsletter's feeds due, so that the worker polls them within seconds; the number of feeds."""
     return Feed.objects.filter(newsletter=newsletter, is_active=True).update(next_poll_at=timezone.now())
 
 
 def _claim_due_feed() -> Feed | None:
-    """A feed whose time has come, its next look moved ahead; None if none is due or another worker was faster."""
+    """A due feed with its next poll moved ahead; None if no feed is due, or another worker claimed it first."""
     now = timezone.now()
     feed = Feed.objects.filter(is_active=True, next_poll_at__lte=now).order_by("next_poll_at").first()
     if feed is None:
         return None
-    claimed_until = now + CLAIM
+    claimed_until = now + CLAIM_EXPIRES_AFTER
     claimed = Feed.objects.filter(pk=feed.pk, is_active=True, next_poll_at=feed.next_poll_at)
     if not claimed.update(next_poll_at=claimed_until):
         return None
@@ -74,59 +77,57 @@ def _claim_due_feed() -> Feed | None:
     return feed
 
 
-def _look_at(feed: Feed) -> _News:
-    answer = fetch(feed.url, site_fetch_policy(), accept=FEED_TYPES, etag=feed.etag, last_modified=feed.last_modified)
-    if answer.status == http.HTTPStatus.NOT_MODIFIED:
-        return _News(answer, None)
-    if answer.status != http.HTTPStatus.OK:
-        raise FeedError(_status_sentence(answer.status))
-    return _News(answer, read_strangers_feed(answer.body, answer.url, charset=answer.charset))
+def _fetch_feed(feed: Feed) -> _FetchedFeed | FeedProblem:
+    response = fetch(feed.url, site_fetch_policy(), accept=FEED_TYPES, etag=feed.etag, last_modified=feed.last_modified)
+    if response.status == http.HTTPStatus.NOT_MODIFIED:
+        return _FetchedFeed(response, None)
+    if response.status != http.HTTPStatus.OK:
+        return problem_of_status(response.status)
+    return _FetchedFeed(response, read_untrusted_feed(response.body, response.url, charset=response.charset))
 
 
-def _status_sentence(status: int) -> str:
-    if status in (http.HTTPStatus.NOT_FOUND, http.HTTPStatus.GONE):
-        return f"There is no feed at this address any more (status {status}). Look for the new one at the publisher."
-    if status in (http.HTTPStatus.UNAUTHORIZED, http.HTTPStatus.FORBIDDEN):
-        return f"The publisher lets nobody read this feed without signing in (status {status})."
-    return f"The publisher's server answered with status {status} instead of the feed."
-
-
-def _keep_problem(feed: Feed, sentence: str) -> None:
+def _store_problem(feed: Feed, problem: FeedProblem) -> None:
     failures = feed.failures + 1
-    rest = min(LONGEST_INTERVAL, INTERVAL * 2 ** min(failures, 10))
+    delay = min(LONGEST_INTERVAL, INTERVAL * 2 ** min(failures, 10))
     now = timezone.now()
     _still_claimed(feed).update(
-        failures=min(failures, 1_000), problem=sentence[:300], polled_at=now, next_poll_at=now + rest
+        failures=min(failures, 1_000),
+        problem=problem.code,
+        problem_detail=problem.detail,
+        polled_at=now,
+        next_poll_at=now + delay,
     )
-    log.info("feed %s could not be read, for the %s. time: %s", feed.url, failures, sentence)
+    log.info("Feed %s failed (%s), consecutive failures: %s.", feed.url, problem.code, failures)
 
 
-def _keep_news(feed: Feed, news: _News) -> None:
+def _store_feed(feed: Feed, fetched: _FetchedFeed) -> None:
     now = timezone.now()
-    changes: dict[str, object] = {"failures": 0, "problem": "", "polled_at": now, "next_poll_at": now + INTERVAL}
-    if news.reading is not None:
+    changes: dict[str, object] = {"failures": 0, "problem": "", "problem_detail": {}}
+    changes |= {"polled_at": now, "next_poll_at": now + INTERVAL}
+    if fetched.reading is not None:
+        headers = fetched.response.headers
         changes |= {
-            "title": news.reading.title,
-            "etag": _that_fits(news.answer.headers.get("etag", ""), 300),
-            "last_modified": _that_fits(news.answer.headers.get("last-modified", ""), 100),
+            "title": fetched.reading.title,
+            "etag": _validator(headers.get("etag", ""), 300),
+            "last_modified": _validator(headers.get("last-modified", ""), 100),
         }
     with transaction.atomic():
-        # Whoever changed the address or asked for another look meanwhile gets that look; this one is dropped.
-        if _still_claimed(feed).update(**changes) and news.reading is not None:
-            _keep_items(feed, news.reading)
+        # If the address was changed or another poll was requested meanwhile, this result is dropped.
+        if _still_claimed(feed).update(**changes) and fetched.reading is not None:
+            _store_items(feed, fetched.reading)
 
 
 def _still_claimed(feed: Feed) -> QuerySet[Feed]:
     return Feed.objects.filter(pk=feed.pk, url=feed.url, next_poll_at=feed.next_poll_at)
 
 
-def _that_fits(value: str, longest: int) -> str:
-    """A validator goes back exactly as it came or not at all."""
+def _validator(value: str, longest: int) -> str:
+    """The value if it can be stored; else empty, since a validator must be returned unchanged."""
     return value if len(value) <= longest and value.isprintable() else ""
 
 
-def _keep_items(feed: Feed, reading: FeedReading) -> None:
-    """Store the entries that are new: neither their link nor, in this feed, their own name is known (R-156)."""
+def _store_items(feed: Feed, reading: FeedReading) -> None:
+    """Store the new entries: those with an unknown link and, within this feed, an unknown guid."""
     guids = [entry.guid for entry in reading.items if entry.guid]
     known = set(FeedItem.objects.filter(feed=feed, guid__in=guids).values_list("guid", flat=True))
     items = [_item(feed, entry) for entry in reading.items if entry.guid not in known]

@@ -1,36 +1,48 @@
-"""Feeds that a newsletter follows, and what they brought: candidates for stories."""
+"""Feeds that a newsletter follows, and their entries, from which editors pick stories."""
 
 from __future__ import annotations
 
 from django.db import models
 from django.db.models import Q
 from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
 
 from newsletter.models.issue import Issue
 from newsletter.models.newsletter import Newsletter
 
 
 class Feed(models.Model):
-    """An RSS, Atom or JSON feed from which editors of a newsletter pick stories."""
+    """An RSS, Atom or JSON feed from which the editors of a newsletter pick stories."""
 
     newsletter = models.ForeignKey(Newsletter, on_delete=models.CASCADE, related_name="feeds")
-    url = models.CharField("address", max_length=1000)
+    url = models.CharField(_("address"), max_length=1000)
     source = models.CharField(
-        max_length=100, blank=True, help_text="What its stories name as their source. Empty: the feed's own title."
+        _("source"),
+        max_length=100,
+        blank=True,
+        help_text=_("The source of its stories. Leave empty to use the title of the feed."),
     )
     section = models.CharField(
-        max_length=200, blank=True, help_text="The section that its stories go to. Empty: chosen when they are added."
+        _("section"),
+        max_length=200,
+        blank=True,
+        help_text=_("The section for its stories. Leave empty to choose one when stories are added."),
     )
-    is_active = models.BooleanField("active", default=True, help_text="Whether it is looked at.")
-    title = models.CharField(max_length=300, blank=True, editable=False, help_text="The feed's own title.")
+    is_active = models.BooleanField(_("active"), default=True, help_text=_("Whether the feed is fetched."))
+    title = models.CharField(max_length=300, blank=True, editable=False, help_text="From the feed itself.")
     etag = models.CharField(max_length=300, blank=True, editable=False)
     last_modified = models.CharField(max_length=100, blank=True, editable=False)
     polled_at = models.DateTimeField(null=True, editable=False)
     next_poll_at = models.DateTimeField(default=timezone.now, editable=False)
     failures = models.PositiveSmallIntegerField(default=0, editable=False)
-    problem = models.CharField(max_length=300, blank=True, editable=False, help_text="Why the last look failed.")
+    problem = models.CharField(
+        max_length=300, blank=True, editable=False, help_text="Why the last fetch failed, as a code."
+    )
+    problem_detail = models.JSONField(default=dict, editable=False, help_text="The values of the problem.")
 
     class Meta:
+        verbose_name = _("feed")
+        verbose_name_plural = _("feeds")
         ordering = ["pk"]
         constraints = [models.UniqueConstraint(fields=["newsletter", "url"], name="feed_once_per_newsletter")]
         indexes = [models.Index(fields=["next_poll_at"], condition=Q(is_active=True), name="feed_due")]
@@ -40,19 +52,19 @@ class Feed(models.Model):
 
 
 class FeedItemState(models.TextChoices):
-    """What an editor did with an item."""
+    """Whether an editor has used or dismissed an item."""
 
-    NEW = "new", "New"
-    USED = "used", "Used"
-    DISMISSED = "dismissed", "Dismissed"
+    NEW = "new", _("New")
+    USED = "used", _("Used")
+    DISMISSED = "dismissed", _("Dismissed")
 
 
 class FeedItem(models.Model):
-    """One entry of a feed. A link comes once per newsletter, whichever of its feeds bring it (R-156)."""
+    """One entry of a feed. A newsletter has one item per link, even if several of its feeds contain it."""
 
     feed = models.ForeignKey(Feed, on_delete=models.CASCADE, related_name="items")
     newsletter = models.ForeignKey(Newsletter, on_delete=models.CASCADE, related_name="feed_items")
-    link_sha256 = models.CharField(max_length=64, help_text="Of the link without what only tracks.")
+    link_sha256 = models.CharField(max_length=64, help_text="Of the link without tracking parameters.")
     guid = models.CharField(max_length=1000, blank=True)
     title = models.CharField(max_length=300)
     url = models.CharField(max_length=2000)

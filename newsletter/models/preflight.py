@@ -1,24 +1,25 @@
-"""What pre-flight found, kept with the hash of what it looked at; and what is known of the links it meets."""
+"""Recorded pre-flight runs, and the results of link checks."""
 
 from __future__ import annotations
 
 from django.db import models
 from django.db.models import Q
 from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
 
 from newsletter.models.issue import Issue
 
 
 class PreflightRun(models.Model):
-    """One run of all checks on one rendering. A run that finds the same again is not stored again."""
+    """One run of all checks on one edition. A run with the same result as an earlier one is not stored again."""
 
     issue = models.ForeignKey(Issue, on_delete=models.CASCADE, related_name="preflight_runs")
     revision = models.PositiveIntegerField()
-    sha256 = models.CharField(max_length=64, blank=True, help_text="Of the edition; empty where none can be rendered.")
-    findings = models.JSONField(help_text="Each with severity, family, place, sentence.")
+    sha256 = models.CharField(max_length=64, blank=True, help_text="Of the edition. Empty if it cannot be rendered.")
+    findings = models.JSONField(help_text="A list of objects: severity, family, code, place, message.")
     findings_sha256 = models.CharField(max_length=64)
-    must_fix = models.PositiveIntegerField()
-    look_at = models.PositiveIntegerField()
+    errors = models.PositiveIntegerField()
+    warnings = models.PositiveIntegerField()
     occasion = models.CharField(max_length=20, help_text="Why it ran: check, schedule, send, start.")
     by = models.CharField(max_length=150)
     at = models.DateTimeField(default=timezone.now)
@@ -32,30 +33,33 @@ class PreflightRun(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.must_fix} to fix, {self.look_at} to look at"
+        return f"{self.errors} errors, {self.warnings} warnings"
 
 
 class LinkState(models.TextChoices):
-    """Whether a link has been looked at."""
+    """Whether a link has been checked."""
 
-    WAITING = "waiting", "Waiting"
-    CHECKED = "checked", "Checked"
+    WAITING = "waiting", _("Waiting")
+    CHECKED = "checked", _("Checked")
 
 
 class LinkCheck(models.Model):
-    """What a look at one address found. Shared by all issues that link there."""
+    """The last check of one address, shared by all issues that contain it."""
 
     url = models.TextField()
     url_sha256 = models.CharField(max_length=64, unique=True)
     state = models.CharField(max_length=8, choices=LinkState.choices, default=LinkState.WAITING)
     requested_at = models.DateTimeField(default=timezone.now)
-    claimed_until = models.DateTimeField(null=True, help_text="A worker is looking; after this another may.")
+    claimed_until = models.DateTimeField(null=True, help_text="The worker that checks it loses its claim then.")
     checked_at = models.DateTimeField(null=True)
-    status = models.PositiveSmallIntegerField(null=True, help_text="HTTP status of the last answer; none without one.")
-    final_url = models.TextField(blank=True, help_text="Where redirects end.")
-    hops = models.JSONField(default=list, help_text="Each redirect on the way: url and status.")
-    reason = models.CharField(max_length=300, blank=True, help_text="Why there was no answer, as a sentence.")
-    has_https = models.BooleanField(null=True, help_text="For http addresses: whether https answers the same.")
+    status = models.PositiveSmallIntegerField(
+        null=True, help_text="HTTP status of the last response. Empty if there was none."
+    )
+    final_url = models.TextField(blank=True, help_text="The address after all redirects.")
+    hops = models.JSONField(default=list, help_text="A list of redirects: url and status.")
+    reason = models.CharField(max_length=300, blank=True, help_text="Why there was no response, as a code.")
+    reason_detail = models.JSONField(default=dict, help_text="The values of the reason, such as host.")
+    has_https = models.BooleanField(null=True, help_text="For http addresses: whether https returns the same page.")
 
     class Meta:
         constraints = [models.CheckConstraint(condition=Q(state__in=LinkState.values), name="link_state_known")]

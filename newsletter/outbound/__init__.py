@@ -1,16 +1,19 @@
-"""Fetches what others publish, with the guards of R-155: feeds, pages, links."""
+"""Guarded fetches of feeds, pages and links that others publish."""
 
+from newsletter.outbound.errors import FetchError, FetchFailed, FetchReason, FetchRefused, Hop, fetch_message
 from newsletter.outbound.fetch_policy import FetchPolicy, site_fetch_policy
-from newsletter.outbound.fetching import Fetched, FetchError, FetchFailed, FetchRefused, Hop, Limits, fetch
+from newsletter.outbound.fetching import Fetched, Limits, fetch
 
 __all__ = [
     "FetchError",
     "FetchFailed",
     "FetchPolicy",
+    "FetchReason",
     "FetchRefused",
     "Fetched",
     "Hop",
     "Limits",
     "fetch",
+    "fetch_message",
     "site_fetch_policy",
 ]

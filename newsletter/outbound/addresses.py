@@ -1,16 +1,16 @@
-"""Which addresses of the internet are public, so that no link can lead a fetch into this network. Pure.
+"""Which IP addresses are public, so that no link can lead a fetch into the local network. Pure.
 
-Python's `is_global` is not enough: 3.11 counts NAT64's `64:ff9b::7f00:1`, which may end at 127.0.0.1, as global, and
-its tables change with patch releases. So IPv6 is what IANA gives out (2000::/3) less what tunnels or stands in for
-something else, and IPv4 is everything less the registry of special purposes. Sources: IANA's IPv4 and IPv6
-Special-Purpose Address Registries, R-155.
+Python's `is_global` is not enough: 3.11 counts the NAT64 address `64:ff9b::7f00:1`, which may lead to 127.0.0.1, as
+global, and its tables change with patch releases. Public are the IPv6 addresses that IANA allocates (2000::/3), except
+tunnels and other special ones, and all IPv4 addresses except the special ones. Source: the IANA IPv4 and IPv6
+Special-Purpose Address Registries.
 """
 
 from __future__ import annotations
 
 import ipaddress
 
-_GIVEN_OUT_IPV6 = ipaddress.IPv6Network("2000::/3")
+_ALLOCATED_IPV6 = ipaddress.IPv6Network("2000::/3")
 _SPECIAL_IPV6 = tuple(
     ipaddress.IPv6Network(network)
     for network in (
@@ -23,32 +23,32 @@ _SPECIAL_IPV6 = tuple(
 _SPECIAL_IPV4 = tuple(
     ipaddress.IPv4Network(network)
     for network in (
-        "0.0.0.0/8",  # this network; Linux takes 0.0.0.0 for itself
+        "0.0.0.0/8",  # this network; Linux treats 0.0.0.0 as itself
         "10.0.0.0/8",
-        "100.64.0.0/10",  # carrier-severity NAT; one cloud's metadata is at 100.100.100.200
+        "100.64.0.0/10",  # carrier-grade NAT; one cloud has its metadata at 100.100.100.200
         "127.0.0.0/8",
-        "168.63.129.16/32",  # a cloud's metadata at a public number
+        "168.63.129.16/32",  # metadata of a cloud, at a public address
         "169.254.0.0/16",  # link-local; the metadata of most clouds is at 169.254.169.254
         "172.16.0.0/12",
         "192.0.0.0/24",  # protocol assignments
         "192.0.2.0/24",  # documentation
-        "192.88.99.0/24",  # relays of 6to4
+        "192.88.99.0/24",  # 6to4 relays
         "192.168.0.0/16",
-        "198.18.0.0/15",  # benchmarks
+        "198.18.0.0/15",  # benchmarking
         "198.51.100.0/24",  # documentation
         "203.0.113.0/24",  # documentation
         "224.0.0.0/4",  # multicast
-        "240.0.0.0/4",  # reserved, and the broadcast
+        "240.0.0.0/4",  # reserved, and broadcast
     )
 )
 
 
 def is_public(address: str) -> bool:
-    """Whether `address`, an IPv4 or IPv6 number, is a machine of the public internet; no for anything else."""
+    """Whether `address` is an IPv4 or IPv6 address of the public internet. False for anything else."""
     try:
-        number = ipaddress.ip_address(address)
+        parsed = ipaddress.ip_address(address)
     except ValueError:
         return False
-    if isinstance(number, ipaddress.IPv4Address):
-        return not any(number in network for network in _SPECIAL_IPV4)
-    return number in _GIVEN_OUT_IPV6 and not any(number in network for network in _SPECIAL_IPV6)
+    if isinstance(parsed, ipaddress.IPv4Address):
+        return not any(parsed in network for network in _SPECIAL_IPV4)
+    return parsed in _ALLOCATED_IPV6 and not any(parsed in network for network in _SPECIAL_IPV6)

@@ -1,4 +1,4 @@
-"""Who fetches: the name we give, the hosts inside our network that may be visited, and how names are resolved."""
+"""The rules of a fetch: user agent, allowed hosts of the local network, name resolution, trusted certificates."""
 
 from __future__ import annotations
 
@@ -10,30 +10,30 @@ from dataclasses import dataclass
 
 from django.conf import settings
 
-#: A host name and a port in; the numbers of its machines out, best first. Raises OSError where there are none.
+#: Takes a host name and a port, returns its IP addresses, best first. Raises OSError if there are none.
 Resolver = Callable[[str, int], Sequence[str]]
 
 
 def resolve(host: str, port: int) -> list[str]:
-    """The addresses of `host` as the system knows them. Raises OSError, or UnicodeError for what no name can be."""
+    """The IP addresses of `host` by the resolver of the system. Raises OSError, or UnicodeError for an invalid name."""
     found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     return list(dict.fromkeys(str(entry[4][0]) for entry in found))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FetchPolicy:
-    """What a fetch needs to know of this installation."""
+    """The rules of a fetch for this installation."""
 
     user_agent: str
     allowed_hosts: frozenset[str] = frozenset()
-    """Names, in lower case, that may be fetched from although they are inside the network."""
+    """Host names, in lower case, that may be fetched from although they are not public."""
     resolver: Resolver = resolve
     tls: ssl.SSLContext | None = None
-    """Whom to trust; None: the authorities that this machine trusts."""
+    """None: trust the certificate authorities of this machine."""
 
 
 def site_fetch_policy() -> FetchPolicy:
-    """The visitor that the settings describe; its name says where to complain."""
+    """The rules from the settings. The user agent contains the address of the site, for complaints."""
     return FetchPolicy(
         user_agent=f"newsletter (+{settings.SITE_URL})",
         allowed_hosts=frozenset(host.lower() for host in settings.FETCH_ALLOWED_HOSTS),
@@ -42,5 +42,5 @@ def site_fetch_policy() -> FetchPolicy:
 
 @functools.cache
 def trusted_authorities() -> ssl.SSLContext:
-    """The authorities that this machine trusts. Read once: it takes longer than a connection."""
+    """The certificate authorities that this machine trusts. Read once: that takes longer than a connection."""
     return ssl.create_default_context()

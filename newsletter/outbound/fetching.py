@@ -1,7 +1,8 @@
-"""One guarded fetch: resolve once, check, connect to what was checked, follow a few redirects, stop in time.
+"""One guarded fetch: resolve the name once, check the addresses, connect to one of them, follow a few redirects.
 
-The guards are those of R-155, and each holds for every redirect again. The deadline is for the whole fetch, names and
-redirects included; a server that drips its answer byte by byte is cut off like one that says nothing.
+The guards hold for every redirect, too. They prevent server-side request forgery: only http and https, only addresses
+of the public internet, no credentials, no proxies from the environment. The deadline is for the whole fetch, name
+resolution and redirects included; a server that sends its response byte by byte is cut off like a silent one.
 """
 
 from __future__ import annotations
@@ -11,11 +12,11 @@ import re
 import ssl
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from socket import SHUT_RDWR, socket
-from typing import Literal
+from typing import Any, Literal
 from urllib.parse import urljoin
 
 from urllib3.connection import HTTPConnection, HTTPSConnection
@@ -24,27 +25,20 @@ from urllib3.response import BaseHTTPResponse
 from urllib3.util import Url, parse_url
 
 from newsletter.outbound.addresses import is_public
+from newsletter.outbound.errors import FetchFailed, FetchReason, FetchRefused, Hop
 from newsletter.outbound.fetch_policy import FetchPolicy, trusted_authorities
 
 Method = Literal["GET", "HEAD"]
 
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 PORTS = {"http": 80, "https": 443}
-_UNUSABLE = re.compile(r"[\s\\\x00-\x1f\x7f]")
+_INVALID_CHARACTERS = re.compile(r"[\s\\\x00-\x1f\x7f]")
 _CHUNK = 65_536
 
 
 @dataclass(frozen=True, slots=True)
-class Hop:
-    """A redirect on the way: the address that was asked, and the HTTP status it answered with."""
-
-    url: str
-    status: int
-
-
-@dataclass(frozen=True, slots=True)
 class Limits:
-    """How far a fetch goes: seconds in all, bytes before and after decompression, redirects."""
+    """The limits of a fetch: seconds in all, bytes before and after decompression, number of redirects."""
 
     seconds: float = 5.0
     bytes: int = 5_000_000
@@ -53,82 +47,59 @@ class Limits:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fetched:
-    """An answer, whatever its status. `url` is where redirects ended; the names of `headers` are in lower case."""
+    """A response of any status. `url` is where redirects ended; the names of `headers` are in lower case."""
 
     status: int
     url: str
     hops: tuple[Hop, ...]
     headers: Mapping[str, str]
     body: bytes
-    """Decompressed; empty after HEAD, a 304, or where no body was wanted."""
+    """Decompressed. Empty after HEAD, with status 304, or if no body was requested."""
 
     @property
     def content_type(self) -> str:
-        """The media type without its parameters, in lower case; empty if none was named."""
+        """The media type without parameters, in lower case; empty if there is none."""
         return self.headers.get("content-type", "").partition(";")[0].strip().lower()
 
     @property
     def charset(self) -> str:
-        """The encoding that the Content-Type names; empty if it names none."""
+        """The encoding that the Content-Type declares; empty if there is none."""
         found = re.search(r"charset\s*=\s*[\"']?([^\s\"';]+)", self.headers.get("content-type", ""), re.IGNORECASE)
         return found[1] if found else ""
 
 
-class FetchError(Exception):
-    """There is no answer to use. The message says why, as a sentence; `hops` are the redirects that led there."""
-
-    permanent = False
-
-    def __init__(self, sentence: str, hops: Sequence[Hop] = ()) -> None:
-        super().__init__(sentence)
-        self.hops = tuple(hops)
-
-    @property
-    def retryable(self) -> bool:
-        """Whether the same fetch may go well another time."""
-        return not self.permanent
-
-
-class FetchRefused(FetchError):
-    """A guard says no: the address, where it leads, or the size of what it sends."""
-
-    permanent = True
-
-
-class FetchFailed(FetchError):
-    """The network or the server did not answer in a way that can be read."""
-
-
 @dataclass(slots=True)
 class _Fetch:
-    """What all requests of one fetch share."""
+    """The state that all requests of one fetch share."""
 
-    visitor: FetchPolicy
+    policy: FetchPolicy
     limits: Limits
     method: Method
     headers: dict[str, str]
     with_body: bool
     hops: list[Hop] = field(default_factory=list)
-    began: float = field(default_factory=time.monotonic)
+    started: float = field(default_factory=time.monotonic)
 
     @property
     def left(self) -> float:
-        """Seconds until the deadline; never 0, which would mean to a socket not to wait at all."""
-        return max(self.began + self.limits.seconds - time.monotonic(), 0.001)
+        """Seconds until the deadline. Never 0: that makes a socket non-blocking."""
+        return max(self.started + self.limits.seconds - time.monotonic(), 0.001)
 
-    def refused(self, sentence: str) -> FetchRefused:
-        return FetchRefused(sentence, self.hops)
+    def refused(self, reason: FetchReason, **detail: Any) -> FetchRefused:
+        return FetchRefused(reason, self.hops, **detail)
 
-    def failed(self, sentence: str) -> FetchFailed:
-        return FetchFailed(sentence, self.hops)
+    def failed(self, reason: FetchReason, target: _Target) -> FetchFailed:
+        return FetchFailed(reason, self.hops, host=target.shown)
 
-    def too_slow(self, host: str) -> FetchFailed:
-        return self.failed(f"{host} did not finish its answer within {self.limits.seconds:g} seconds.")
+    def timed_out(self, target: _Target) -> FetchFailed:
+        return FetchFailed(
+            FetchReason.TIMEOUT, self.hops, host=target.shown, seconds=_plain_number(self.limits.seconds)
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class _Target:
-    """One address, taken apart. `host` is a name in ASCII or a number without brackets."""
+    """The parts of an address. `host` is an ASCII name, or an IP address without brackets."""
 
     scheme: str
     host: str
@@ -138,13 +109,13 @@ class _Target:
 
     @property
     def shown(self) -> str:
-        """The host as it fits into a sentence."""
+        """The host, shortened for messages."""
         return self.host if len(self.host) <= 80 else f"{self.host[:79]}…"
 
 
 def fetch(
     url: str,
-    visitor: FetchPolicy,
+    policy: FetchPolicy,
     *,
     accept: str = "*/*",
     limits: Limits = Limits(),
@@ -153,108 +124,106 @@ def fetch(
     method: Method = "GET",
     with_body: bool = True,
 ) -> Fetched:
-    """Ask for `url` and follow its redirects; the answer, whatever its status.
+    """Request `url` and follow its redirects. Returns the response, whatever its status.
 
-    With the `etag` or `last_modified` of an earlier answer a server may say 304, nothing new. Without a body
-    (`with_body=False`) the connection is dropped after the headers. Sends no cookies and no credentials, uses no
-    proxy. Raises FetchRefused where a guard says no (R-155) and FetchFailed where nothing usable came back in time.
+    With the `etag` or `last_modified` of an earlier response, the server may return 304 (not modified). Without a body
+    (`with_body=False`), the connection is closed after the headers. Sends no cookies and no credentials, uses no
+    proxy. Raises FetchRefused if a guard refuses, and FetchFailed if there is no usable response in time.
     """
-    wanted = {"User-Agent": visitor.user_agent, "Accept": accept, "Accept-Encoding": "gzip", "Connection": "close"}
-    known = {"If-None-Match": etag, "If-Modified-Since": last_modified}
-    headers = wanted | {name: value for name, value in known.items() if value}
-    fetching = _Fetch(visitor, limits, method, headers, with_body)
+    always = {"User-Agent": policy.user_agent, "Accept": accept, "Accept-Encoding": "gzip", "Connection": "close"}
+    validators = {"If-None-Match": etag, "If-Modified-Since": last_modified}
+    headers = always | {name: value for name, value in validators.items() if value}
+    fetching = _Fetch(policy, limits, method, headers, with_body)
     while True:
-        answer = _ask(fetching, url)
-        location = answer.headers.get("location", "")
-        if answer.status not in REDIRECTS or not location:
-            return answer
-        fetching.hops.append(Hop(url, answer.status))
+        response = _request(fetching, url)
+        location = response.headers.get("location", "")
+        if response.status not in REDIRECTS or not location:
+            return response
+        fetching.hops.append(Hop(url, response.status))
         if len(fetching.hops) > limits.redirects:
-            raise fetching.refused(f"It redirects more than {limits.redirects} times.")
+            raise fetching.refused(FetchReason.TOO_MANY_REDIRECTS, limit=limits.redirects)
         url = _joined(fetching, url, location)
 
 
 def _joined(fetching: _Fetch, url: str, location: str) -> str:
-    # Headers are read as Latin-1; what servers put there is UTF-8, if it is not ASCII.
+    # Headers are decoded as Latin-1, but servers write UTF-8.
     with suppress(UnicodeError):
         location = location.encode("latin-1").decode()
     try:
-        # A space is none of an address, but servers send it and browsers follow.
+        # Addresses contain no spaces, but servers send them and browsers follow.
         return urljoin(url, location.strip().replace(" ", "%20"))
     except ValueError as error:
-        raise fetching.refused("It redirects to something that is no address.") from error
+        raise fetching.refused(FetchReason.INVALID_REDIRECT) from error
 
 
-def _ask(fetching: _Fetch, url: str) -> Fetched:
-    """One request to one address that was checked; redirects are not followed here."""
+def _request(fetching: _Fetch, url: str) -> Fetched:
+    """One request to one checked address, without redirects."""
     target = _target_of(fetching, url)
-    numbers = _checked_numbers(fetching, target)
-    with closing(_connected(fetching, target, numbers)) as connection:
-        assert connection.sock is not None  # noqa: S101 - tells the type checker what connecting has done
+    addresses = _checked_addresses(fetching, target)
+    with closing(_connected(fetching, target, addresses)) as connection:
+        assert connection.sock is not None  # noqa: S101 - for the type checker: it is connected
         with _cut_off_in(fetching.left, connection.sock) as is_late:
             try:
-                answer = _exchange(fetching, connection, target, url)
+                response = _exchange(fetching, connection, target, url)
             except (HTTPError, http.client.HTTPException, OSError, ValueError) as error:
                 if is_late.is_set():
-                    raise fetching.too_slow(target.shown) from error
-                raise fetching.failed(f"{target.shown} broke off, or its answer cannot be read.") from error
+                    raise fetching.timed_out(target) from error
+                raise fetching.failed(FetchReason.INVALID_RESPONSE, target) from error
             if is_late.is_set():
-                raise fetching.too_slow(target.shown)
-    return answer
+                raise fetching.timed_out(target)
+    return response
 
 
 def _target_of(fetching: _Fetch, url: str) -> _Target:
     try:
-        parts: Url | None = None if _UNUSABLE.search(url.strip()) else parse_url(url.strip())
+        parts: Url | None = None if _INVALID_CHARACTERS.search(url.strip()) else parse_url(url.strip())
     except LocationParseError:
         parts = None
     if parts is None or parts.scheme not in PORTS or not parts.host:
-        raise fetching.refused("This is no address of a web page: it must begin with https:// or http:// and a name.")
+        raise fetching.refused(FetchReason.INVALID_ADDRESS)
     if parts.auth is not None:
-        raise fetching.refused("This address holds a user name or a password, which are never sent. Take them out.")
+        raise fetching.refused(FetchReason.CREDENTIALS)
     host = parts.host.strip("[]")
     netloc = parts.host if parts.port is None else f"{parts.host}:{parts.port}"
     return _Target(parts.scheme, host, parts.port or PORTS[parts.scheme], netloc, parts.request_uri)
 
 
-def _checked_numbers(fetching: _Fetch, target: _Target) -> list[str]:
-    """The numbers of the target, all of them public; one that is not refuses the fetch, whichever we would take."""
-    numbers = _resolved(fetching, target)
-    if target.host.lower() not in fetching.visitor.allowed_hosts and not all(is_public(number) for number in numbers):
-        raise fetching.refused(
-            f"{target.shown} is not on the public internet, so nothing is fetched from there. If it is yours, the "
-            "operator can name it in FETCH_ALLOWED_HOSTS."
-        )
-    return numbers
+def _checked_addresses(fetching: _Fetch, target: _Target) -> list[str]:
+    """The IP addresses of the target. Refuses the fetch if one of them is not public, used or not."""
+    addresses = _resolved(fetching, target)
+    is_allowed = target.host.lower() in fetching.policy.allowed_hosts
+    if not is_allowed and not all(is_public(address) for address in addresses):
+        raise fetching.refused(FetchReason.PRIVATE_HOST, host=target.shown)
+    return addresses
 
 
 def _resolved(fetching: _Fetch, target: _Target) -> list[str]:
-    """The numbers of the target. In a thread, since the system's resolver cannot be told when to give up."""
-    found: list[list[str] | Exception] = []
+    """The IP addresses of the target. Resolved in a thread, since the resolver of the system has no timeout."""
+    results: list[list[str] | Exception] = []
 
-    def look_up() -> None:
+    def resolve() -> None:
         try:
-            found.append(list(fetching.visitor.resolver(target.host, target.port)))
+            results.append(list(fetching.policy.resolver(target.host, target.port)))
         except (OSError, UnicodeError) as error:
-            found.append(error)
+            results.append(error)
 
-    looking = threading.Thread(target=look_up, daemon=True, name="resolver")
-    looking.start()
-    looking.join(fetching.left)
-    if not found:
-        raise fetching.too_slow(target.shown)
-    if isinstance(found[0], Exception) or not found[0]:
-        cause = found[0] if isinstance(found[0], Exception) else None
-        raise fetching.failed(f"There is no {target.shown}: no server goes by this name.") from cause
-    return found[0]
+    thread = threading.Thread(target=resolve, daemon=True, name="resolver")
+    thread.start()
+    thread.join(fetching.left)
+    if not results:
+        raise fetching.timed_out(target)
+    if isinstance(results[0], Exception) or not results[0]:
+        cause = results[0] if isinstance(results[0], Exception) else None
+        raise fetching.failed(FetchReason.HOST_NOT_FOUND, target) from cause
+    return results[0]
 
 
-def _connected(fetching: _Fetch, target: _Target, numbers: list[str]) -> HTTPConnection:
-    """A connection to the first of the checked numbers that answers; name and certificate stay the target's."""
+def _connected(fetching: _Fetch, target: _Target, addresses: list[str]) -> HTTPConnection:
+    """A connection to the first of the checked addresses that responds, with the target's name for its certificate."""
     failure: Exception | None = None
-    for number in numbers:
-        # Opening and the handshake of TLS may each take the time out, so each gets half of what is left.
-        connection = _connection(target, number, fetching.left / 2, fetching.visitor)
+    for address in addresses:
+        # Connecting and the TLS handshake may each use the whole timeout, so each gets half of the remaining time.
+        connection = _connection(target, address, fetching.left / 2, fetching.policy)
         try:
             connection.connect()
         except (HTTPError, OSError, ValueError) as error:
@@ -263,37 +232,37 @@ def _connected(fetching: _Fetch, target: _Target, numbers: list[str]) -> HTTPCon
             if isinstance(error, ssl.SSLError) or fetching.left < 0.01:
                 break
         else:
-            connection.timeout = fetching.limits.seconds + 1  # from here on the deadline decides, not each read
+            connection.timeout = fetching.limits.seconds + 1  # from here on the timer ends the connection
             return connection
     if isinstance(failure, ssl.SSLError):
-        raise fetching.failed(f"The certificate of {target.shown} is not valid, or it speaks no TLS.") from failure
-    raise fetching.failed(f"{target.shown} cannot be reached.") from failure
+        raise fetching.failed(FetchReason.CERTIFICATE, target) from failure
+    raise fetching.failed(FetchReason.UNREACHABLE, target) from failure
 
 
-def _connection(target: _Target, number: str, timeout: float, visitor: FetchPolicy) -> HTTPConnection:
+def _connection(target: _Target, address: str, timeout: float, policy: FetchPolicy) -> HTTPConnection:
     if target.scheme == "http":
-        return HTTPConnection(number, target.port, timeout=timeout)
+        return HTTPConnection(address, target.port, timeout=timeout)
     return HTTPSConnection(
-        number,
+        address,
         target.port,
         timeout=timeout,
         server_hostname=target.host,
-        ssl_context=visitor.tls or trusted_authorities(),
+        ssl_context=policy.tls or trusted_authorities(),
     )
 
 
 @contextmanager
 def _cut_off_in(seconds: float, sock: socket) -> Iterator[threading.Event]:
-    """Ends the connection when time is up, however busy it is; the event says that this has happened.
+    """Close the connection when the time is up, and set the event.
 
-    A socket's own timeout is for one read: it starts anew with each byte that drips in.
+    The timeout of a socket is not enough: it starts again with each byte that arrives.
     """
     is_late = threading.Event()
 
     def cut_off() -> None:
         is_late.set()
         with suppress(OSError):
-            socket.shutdown(sock, SHUT_RDWR)  # below TLS, whose state belongs to the reading thread
+            socket.shutdown(sock, SHUT_RDWR)  # of the plain socket: the TLS state belongs to the reading thread
 
     timer = threading.Timer(seconds, cut_off)
     timer.daemon = True
@@ -308,28 +277,34 @@ def _exchange(fetching: _Fetch, connection: HTTPConnection, target: _Target, url
     headers = {"Host": target.netloc} | fetching.headers
     connection.request(fetching.method, target.request_uri, headers=headers, preload_content=False)
     with closing(connection.getresponse()) as response:
-        wants_body = fetching.with_body and response.status not in REDIRECTS
+        has_body = fetching.with_body and response.status not in REDIRECTS
         return Fetched(
             status=response.status,
             url=url,
             hops=tuple(fetching.hops),
             headers={name.lower(): value for name, value in response.headers.items()},
-            body=_body(fetching, response, target) if wants_body else b"",
+            body=_body(fetching, response, target) if has_body else b"",
         )
 
 
 def _body(fetching: _Fetch, response: BaseHTTPResponse, target: _Target) -> bytes:
-    """The body, decompressed piece by piece, so that a small bomb is noticed while it is small."""
-    most = fetching.limits.bytes
+    """The body, decompressed in chunks, so that a decompression bomb is noticed in time."""
+    limit = fetching.limits.bytes
     body = bytearray()
-    announced = response.headers.get("content-length", "")
-    is_large = fetching.method == "GET" and announced.isascii() and announced.isdigit() and int(announced[:20]) > most
-    pieces = iter(()) if is_large else response.stream(_CHUNK, decode_content=True)
-    for piece in pieces:
-        body += piece
-        is_large = len(body) > most or response.tell() > most
+    declared = response.headers.get("content-length", "")
+    is_large = fetching.method == "GET" and declared.isascii() and declared.isdigit() and int(declared[:20]) > limit
+    chunks = iter(()) if is_large else response.stream(_CHUNK, decode_content=True)
+    for chunk in chunks:
+        body += chunk
+        is_large = len(body) > limit or response.tell() > limit
         if is_large:
             break
     if is_large:
-        raise fetching.refused(f"{target.shown} sends more than {most / 1_000_000:g} MB, which is too much.")
+        megabytes = _plain_number(limit / 1_000_000)
+        raise fetching.refused(FetchReason.TOO_LARGE, host=target.shown, megabytes=megabytes)
     return bytes(body)
+
+
+def _plain_number(value: float) -> float:
+    """`5` for 5.0, for messages."""
+    return int(value) if value == int(value) else value

@@ -1,20 +1,30 @@
 """Pre-flight: findings about an issue, its rendering and its audience.
 
-    issue, rendering, audience ─► gather ─► Inspection ─► each of FAMILIES ─► findings ─► PreflightResult ─► PreflightRun
+    issue, rendering, audience ─► gather ─► Inspection ─► FAMILIES ─► findings ─► PreflightResult ─► PreflightRun
                                      ▲
-    request ─► link_checks ──────────┘   looked at in a worker's errands
+    request ─► link_checks ──────────┘   runs in the background
 
-Each family is one module and one pure function on an Inspection. To add a check, see docs/add-a-preflight-check.md.
+Each family is one module with one pure function that takes an Inspection. To add a check, see
+docs/add-a-preflight-check.md.
 """
 
 from newsletter.preflight.families import FAMILIES, run_checks
-from newsletter.preflight.findings import Audience, Family, Finding, Fix, Inspection, Rendered, Sender, Severity
+from newsletter.preflight.findings import (
+    AudienceSnapshot,
+    Family,
+    Finding,
+    Fix,
+    Inspection,
+    Rendered,
+    Sender,
+    Severity,
+)
 from newsletter.preflight.link_checks import check_next_links, request_link_checks
-from newsletter.preflight.record import Occasion, PreflightResult, judge_issue, keep_verdict
+from newsletter.preflight.record import Occasion, PreflightResult, record_run, recorded_findings, run_preflight
 
 __all__ = [
     "FAMILIES",
-    "Audience",
+    "AudienceSnapshot",
     "Family",
     "Finding",
     "Fix",
@@ -25,8 +35,9 @@ __all__ = [
     "Sender",
     "Severity",
     "check_next_links",
-    "judge_issue",
-    "keep_verdict",
+    "record_run",
+    "recorded_findings",
     "request_link_checks",
     "run_checks",
+    "run_preflight",
 ]

@@ -1,7 +1,7 @@
-"""Checks that everybody can read the mail, with eyes or a screen reader, on light and on dark screens. Pure.
+"""Checks that the mail is readable with a screen reader, and in light and dark mode. Pure.
 
-The sources are WCAG 2.2 and the Email Markup Consortium's reports: language, title, alternatives of pictures, headings
-in order, tables without a meaning, links that say where they lead, contrast.
+They follow WCAG 2.2 and the reports of the Email Markup Consortium: language, title, alternative texts, order of
+headings, layout tables, link texts, contrast.
 """
 
 from __future__ import annotations
@@ -11,18 +11,20 @@ from collections import defaultdict
 from collections.abc import Iterator
 from functools import lru_cache
 
+from newsletter.config.translatable import translatable, translatable_plural
 from newsletter.content.links import is_allowed_in_text
-from newsletter.preflight.colours import READABLE_LARGE
-from newsletter.preflight.findings import Finding, Inspection, look_at
-from newsletter.preflight.mail_page import Colours, Element, Look, MailPage, mail_page, words_of
+from newsletter.preflight.findings import Finding, Inspection, warning
+from newsletter.preflight.mail_page import Colours, ComputedStyle, Element, MailPage, mail_page, text_of
 from newsletter.preflight.places import HTML_PART, NEWSLETTER, THEME, placed_links, placed_sections, placed_stories
 from newsletter.rendering.context import writing_direction
 from newsletter.rendering.palette import READABLE, contrast
 
 FAMILY = "accessibility"
 HEADINGS = ("h1", "h2", "h3", "h4", "h5", "h6")
-#: Words that say nothing to those who jump from link to link. Whole labels only.
-SAY_NOTHING = frozenset(
+#: WCAG 2.2, 1.4.3: enough for text of 24 px, or of 18.66 px in bold.
+READABLE_LARGE = 3.0
+#: Link texts that mean nothing out of context. Compared with the whole text of a link.
+MEANINGLESS_TEXTS = frozenset(
     (  # noqa: SIM905 - words
         "here|click here|click|this|link|this link|more|read more|learn more|see more|details|go|continue|hier|"
         "hier klicken|mehr|mehr lesen|weiterlesen|ici|cliquez ici|en savoir plus|lire la suite|aquí|haz clic aquí|"
@@ -34,12 +36,12 @@ _ADDRESS = re.compile(r"(https?://|www\.)\S+", re.IGNORECASE)
 
 
 def check_accessibility(inspection: Inspection) -> Iterator[Finding]:
-    """Nothing here blocks; all of it keeps somebody from reading."""
+    """Warnings only."""
     if inspection.rendered is None:
         return
     page = mail_page(inspection.rendered.html)
     yield from _check_document(page)
-    yield from _check_pictures(page, inspection)
+    yield from _check_images(page, inspection)
     yield from _check_headings(page, inspection)
     yield from _check_tables(page)
     yield from _check_links(page, inspection)
@@ -50,86 +52,112 @@ def check_accessibility(inspection: Inspection) -> Iterator[Finding]:
 def _check_document(page: MailPage) -> Iterator[Finding]:
     language = (page.root.get("lang") or "").strip()
     if not language:
-        yield look_at(
+        yield warning(
             FAMILY,
+            "no_language",
             NEWSLETTER,
-            "The mail does not say its language, so screen readers may speak it with the wrong voice. Choose one.",
+            translatable(
+                "The mail does not declare its language, so screen readers may read it with the wrong voice. Choose a "
+                "language."
+            ),
         )
     titles = [title for title in page.root.iter("title") if (title.text or "").strip()]
     if not titles:
-        yield look_at(FAMILY, THEME, "The mail has no title, which screen readers say first. Put it into the template.")
-    direction = writing_direction(language)
-    given = {element.get("dir") for element in page.root.iter("html", "body", "div") if element.get("dir")}
-    if direction == "rtl" and "rtl" not in given:
-        yield look_at(
+        yield warning(
             FAMILY,
+            "no_title",
             THEME,
-            "The language is written from right to left, and the mail is not. Set dir in the template.",
+            translatable("The mail has no title, which screen readers read first. Add it to the template."),
+        )
+    directions = {element.get("dir") for element in page.root.iter("html", "body", "div") if element.get("dir")}
+    if writing_direction(language) == "rtl" and "rtl" not in directions:
+        yield warning(
+            FAMILY,
+            "wrong_direction",
+            THEME,
+            translatable("The language is written from right to left, but the mail is not. Set dir in the template."),
         )
 
 
-def _check_pictures(page: MailPage, inspection: Inspection) -> Iterator[Finding]:
+def _check_images(page: MailPage, inspection: Inspection) -> Iterator[Finding]:
     places = {section.image: place for place, section in placed_sections(inspection.content) if section.image}
-    for picture in page.elements("img"):
-        source = picture.get("src") or ""
+    for image in page.elements("img"):
+        source = image.get("src") or ""
         place = places.get(source, THEME)
-        if picture.get("alt") is None:
-            yield look_at(
+        link = next(image.iterancestors("a"), None)
+        if image.get("alt") is None:
+            yield warning(
                 FAMILY,
+                "no_alternative_text",
                 place,
-                f"The picture {_short(source)} has no alternative text. Say what it shows.",
+                translatable("The image {url} has no alternative text. Describe the image.", url=_short(source)),
             )
-        elif not _words_of_link_around(picture) and _link_around(picture) is not None:
-            yield look_at(
+        elif link is not None and not text_of(link):
+            yield warning(
                 FAMILY,
+                "image_link_without_text",
                 place,
-                f"The picture {_short(source)} is a link without words: nobody who does not see it learns where it "
-                "leads. Say it in its alternative text.",
+                translatable(
+                    "The image {url} is a link without text, so screen readers cannot name its target. Describe the "
+                    "target in its alternative text.",
+                    url=_short(source),
+                ),
             )
-
-
-def _link_around(element: Element) -> Element | None:
-    return next(element.iterancestors("a"), None)
-
-
-def _words_of_link_around(picture: Element) -> str:
-    """The words of the link that a picture stands in, its own alternative text among them."""
-    link = _link_around(picture)
-    return words_of(link) if link is not None else ""
 
 
 def _check_headings(page: MailPage, inspection: Inspection) -> Iterator[Finding]:
     places = {section.title: place for place, section in placed_sections(inspection.content)}
     places |= {story.title: place for place, story in placed_stories(inspection.content)}
-    headings = [(int(element.tag[1]), words_of(element)) for element in page.elements(*HEADINGS)]
-    first = sum(1 for level, _ in headings if level == 1)
-    if first != 1:
-        said = "no main heading" if first == 0 else f"{first} main headings"
-        yield look_at(FAMILY, THEME, f"The mail has {said} (h1). Screen readers expect one, with the issue's title.")
-    before = 0
-    for level, words in headings:
-        if before and level > before + 1:
-            yield look_at(
+    headings = [(int(element.tag[1]), text_of(element)) for element in page.elements(*HEADINGS)]
+    main = sum(1 for level, _ in headings if level == 1)
+    if main != 1:
+        yield warning(
+            FAMILY,
+            "main_headings",
+            THEME,
+            translatable_plural(
+                "The mail has {count} main heading (h1). Screen readers expect exactly one, with the title of the "
+                "issue.",
+                "The mail has {count} main headings (h1). Screen readers expect exactly one, with the title of the "
+                "issue.",
+                count=main,
+            ),
+        )
+    previous = 0
+    for level, text in headings:
+        if previous and level > previous + 1:
+            yield warning(
                 FAMILY,
-                places.get(words, THEME),
-                f"The heading “{_short(words)}” is of level {level} and follows one of level {before}, so one seems "
-                "to be missing.",
+                "skipped_heading_level",
+                places.get(text, THEME),
+                translatable(
+                    "The heading “{heading}” has level {level} but follows a heading of level {previous}. Do not skip "
+                    "a level.",
+                    heading=_short(text),
+                    level=level,
+                    previous=previous,
+                ),
             )
-        before = level
+        previous = level
 
 
 def _check_tables(page: MailPage) -> Iterator[Finding]:
-    bare = [
+    tables = [
         table
         for table in page.root.iter("table")
         if table.get("role") not in ("presentation", "none") and next(table.iter("th"), None) is None
     ]
-    if bare:
-        count = "A table" if len(bare) == 1 else f"{len(bare)} tables"
-        yield look_at(
+    if tables:
+        yield warning(
             FAMILY,
+            "layout_tables",
             THEME,
-            f'{count} of the layout would be read out row by row. Put role="presentation" on each in the template.',
+            translatable_plural(
+                'Screen readers read 1 layout table row by row. Put role="presentation" on it in the template.',
+                'Screen readers read {count} layout tables row by row. Put role="presentation" on them in the '
+                "template.",
+                count=len(tables),
+            ),
         )
 
 
@@ -137,33 +165,54 @@ def _check_links(page: MailPage, inspection: Inspection) -> Iterator[Finding]:
     places = _places_of_links(inspection)
     targets: dict[str, list[str]] = defaultdict(list)
     for link in page.elements("a"):
-        url, words = link.get("href") or "", words_of(link)
+        url, text = link.get("href") or "", text_of(link)
         if not url or url.startswith("#"):
             continue
-        place = places.get(url, HTML_PART)
-        if not words:
-            if next(link.iter("img"), None) is None:  # pictures were told of as such
-                yield look_at(FAMILY, place, f"The link to {_short(url)} has no words. Write where it leads.")
-        elif words.casefold().strip(" .…!→»>") in SAY_NOTHING:
-            yield look_at(
-                FAMILY,
-                place,
-                f"The words “{words}” do not say where the link leads. Link words that do.",
-            )
-        elif _ADDRESS.fullmatch(words):
-            yield look_at(
-                FAMILY,
-                place,
-                f"The link {_short(words)} shows its bare address, which screen readers spell out. Link words instead.",
-            )
-        elif url not in targets[words.casefold()] and is_allowed_in_text(url):
-            targets[words.casefold()].append(url)
-            if len(targets[words.casefold()]) == 2:
-                yield look_at(
+        place, known = places.get(url, HTML_PART), targets[text.casefold()]
+        if finding := _check_link_text(link, url, text, place):
+            yield finding
+        elif text and url not in known and is_allowed_in_text(url):
+            known.append(url)
+            if len(known) == 2:
+                yield warning(
                     FAMILY,
+                    "ambiguous_link_text",
                     place,
-                    f"Two links say “{_short(words)}” and lead to different pages. Reword one of them.",
+                    translatable(
+                        "Two links with the text “{text}” have different targets. Change one of the texts.",
+                        text=_short(text),
+                    ),
                 )
+
+
+def _check_link_text(link: Element, url: str, text: str, place: str) -> Finding | None:
+    if not text:
+        if next(link.iter("img"), None) is not None:  # _check_images reports it
+            return None
+        return warning(
+            FAMILY,
+            "link_without_text",
+            place,
+            translatable("The link to {url} has no text. Describe its target.", url=_short(url)),
+        )
+    if text.casefold().strip(" .…!→»>") in MEANINGLESS_TEXTS:
+        return warning(
+            FAMILY,
+            "meaningless_link_text",
+            place,
+            translatable("The link text “{text}” does not describe the target. Use one that does.", text=text),
+        )
+    if _ADDRESS.fullmatch(text):
+        return warning(
+            FAMILY,
+            "address_as_link_text",
+            place,
+            translatable(
+                "The text of the link {url} is its address, which screen readers spell out. Use words instead.",
+                url=_short(text),
+            ),
+        )
+    return None
 
 
 def _places_of_links(inspection: Inspection) -> dict[str, str]:
@@ -174,47 +223,64 @@ def _places_of_links(inspection: Inspection) -> dict[str, str]:
 
 
 def _check_contrast(page: MailPage, *, is_dark: bool) -> Iterator[Finding]:
-    """Each pair of colours that is too close, once, with the words that show it."""
+    """Each pair of colours with too little contrast, once, with the text that uses it first."""
     weak: dict[Colours, str] = {}
     for element in page.elements():
-        look = page.looks[element]
-        pair = look.dark if is_dark else look.light
-        if pair not in weak and _contrast(pair) < _wanted(look) and (words := _own_words(element)):
-            weak[pair] = words
-    screens = "dark" if is_dark else "light"
-    for pair, words in weak.items():
-        yield look_at(
+        style = page.styles[element]
+        pair = style.dark if is_dark else style.light
+        if pair not in weak and _contrast(pair) < _required_contrast(style) and (text := _own_text(element)):
+            weak[pair] = text
+    for pair, text in weak.items():
+        values = {
+            "text": _short(text, 40),
+            "colour": pair.text,
+            "background": pair.background,
+            "contrast": round(_contrast(pair), 1),
+            "required": READABLE,
+        }
+        yield warning(
             FAMILY,
+            "low_contrast_dark" if is_dark else "low_contrast",
             THEME,
-            f"On {screens} screens “{_short(words, 40)}” is hard to read: {pair.ink} on {pair.ground} has a contrast "
-            f"of {_contrast(pair):.1f}, and {READABLE} is needed. Change one of the colours in the theme.",
+            translatable(
+                "“{text}” is hard to read in dark mode: {colour} on {background} has a contrast of {contrast}, and "
+                "{required} is required. Change one of the colours in the theme.",
+                **values,
+            )
+            if is_dark
+            else translatable(
+                "“{text}” is hard to read in light mode: {colour} on {background} has a contrast of {contrast}, and "
+                "{required} is required. Change one of the colours in the theme.",
+                **values,
+            ),
         )
 
 
 @lru_cache(maxsize=512)
 def _contrast(pair: Colours) -> float:
-    return contrast(pair.ink, pair.ground)
+    return contrast(pair.text, pair.background)
 
 
-def _own_words(element: Element) -> str:
-    """The words that stand in the element itself, not in others within it."""
+def _own_text(element: Element) -> str:
+    """The text of the element itself, without that of its children."""
     texts = (element.text, *(child.tail for child in element))
     return " ".join(" ".join(text for text in texts if text).split())
 
 
-def _wanted(look: Look) -> float:
-    is_large = look.pixels >= 24 or (look.pixels >= 18.66 and look.is_bold)
+def _required_contrast(style: ComputedStyle) -> float:
+    is_large = style.font_size >= 24 or (style.font_size >= 18.66 and style.is_bold)
     return READABLE_LARGE if is_large else READABLE
 
 
-def _short(words: str, most: int = 80) -> str:
-    return words if len(words) <= most else f"{words[: most - 1]}…"
+def _short(text: str, limit: int = 80) -> str:
+    return text if len(text) <= limit else f"{text[: limit - 1]}…"
 
 
 def passed_accessibility(inspection: Inspection) -> str:
-    """What to say where nothing was found."""
+    """The sentence to show if there are no findings."""
     if inspection.rendered is None:
         return ""
-    stories = any(placed_stories(inspection.content))
-    links = "links say where they lead, " if stories else ""
-    return f"Screen readers find language, title and headings, {links}and contrast is enough, light and dark"
+    return translatable(
+        "Language, title, headings and link texts suit screen readers, and the contrast is sufficient in light and "
+        "dark mode."
+    )

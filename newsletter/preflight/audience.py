@@ -1,67 +1,95 @@
-"""Checks of who would get the issue, and when they got the last one. Pure."""
+"""Checks of the recipients of the issue, and of the time since the last issue. Pure."""
 
 from __future__ import annotations
 
 import datetime
 from collections.abc import Iterator
 
-from newsletter.preflight.findings import Audience, Finding, Inspection, LastSend, look_at, must_fix
+from newsletter.config.translatable import translatable, translatable_plural
+from newsletter.preflight.findings import AudienceSnapshot, Finding, Inspection, LastSend, error, warning
 from newsletter.preflight.places import WHOLE_ISSUE
 
 FAMILY = "audience"
-SOON = datetime.timedelta(hours=12)
-#: Mailbox providers begin to turn mail away when much of a list is dead; one in twenty is a sign of it.
-MANY_SUPPRESSED = 0.05
-ENOUGH_TO_COMPARE = 20
-"""Readers below which a share says nothing."""
+MIN_DISTANCE = datetime.timedelta(hours=12)
+#: Mailbox providers reject mail from senders who keep many dead addresses on their lists.
+MAX_SUPPRESSED_SHARE = 0.05
+MIN_AUDIENCE_TO_COMPARE = 20
+"""Smaller audiences are not compared: their shares mean nothing."""
 
 
 def check_audience(inspection: Inspection) -> Iterator[Finding]:
-    """Must be fixed: nobody would get it."""
+    """Error: the issue has no recipients."""
     audience = inspection.audience
     if audience.count == 0:
-        yield must_fix(
+        yield error(
             FAMILY,
+            "no_recipients",
             WHOLE_ISSUE,
-            "Nobody on the list may be mailed now. Add readers, or wait until some have confirmed.",
+            translatable(
+                "The mailing list has no active subscribers. Add subscribers, or wait until new ones have confirmed."
+            ),
         )
     yield from _check_suppressed(audience)
     if inspection.last_send:
-        yield from _check_last_send(inspection.last_send, inspection.moment, audience.count)
+        yield from _check_last_send(inspection.last_send, inspection.sends_at, audience.count)
 
 
-def _check_suppressed(audience: Audience) -> Iterator[Finding]:
-    suppressed = audience.left_out.get("suppressed", 0)
-    known = audience.count + suppressed
-    if known >= ENOUGH_TO_COMPARE and suppressed / known > MANY_SUPPRESSED:
-        yield look_at(
+def _check_suppressed(audience: AudienceSnapshot) -> Iterator[Finding]:
+    suppressed = audience.excluded.get("suppressed", 0)
+    total = audience.count + suppressed
+    if total >= MIN_AUDIENCE_TO_COMPARE and suppressed / total > MAX_SUPPRESSED_SHARE:
+        yield warning(
             FAMILY,
+            "many_suppressed",
             WHOLE_ISSUE,
-            f"{suppressed:,} of {known:,} readers get nothing, since their mailbox is gone or they complained. That is "
-            f"{suppressed / known:.0%} of the list: find out where these addresses came from.",
+            translatable(
+                "{suppressed:,} of {total:,} subscribers ({share} %) are suppressed after bounces or complaints. Find "
+                "out where their addresses came from.",
+                suppressed=suppressed,
+                total=total,
+                share=round(100 * suppressed / total),
+            ),
         )
 
 
-def _check_last_send(last: LastSend, moment: datetime.datetime, count: int) -> Iterator[Finding]:
-    if last.started <= moment < last.started + SOON:
-        yield look_at(
+def _check_last_send(last: LastSend, sends_at: datetime.datetime, count: int) -> Iterator[Finding]:
+    if last.started <= sends_at < last.started + MIN_DISTANCE:
+        yield warning(
             FAMILY,
+            "sent_recently",
             WHOLE_ISSUE,
-            f"The same readers got “{last.title}” at {last.started:%H:%M} on {last.started:%Y-%m-%d}, less than "
-            f"{SOON // datetime.timedelta(hours=1)} hours before. Make sure that this is meant.",
+            translatable(
+                "“{issue}” was sent to this mailing list at {time} ({zone}), less than {hours} hours before. Make sure "
+                "that this is intended.",
+                issue=last.title,
+                time=f"{last.started:%Y-%m-%d %H:%M}",
+                zone=str(last.started.tzinfo),
+                hours=MIN_DISTANCE // datetime.timedelta(hours=1),
+            ),
         )
-    if count > 0 and last.readers >= ENOUGH_TO_COMPARE and count * 2 <= last.readers:
-        yield look_at(
+    if count > 0 and last.recipients >= MIN_AUDIENCE_TO_COMPARE and count * 2 <= last.recipients:
+        yield warning(
             FAMILY,
+            "smaller_audience",
             WHOLE_ISSUE,
-            f"It would go to {count:,} readers, and “{last.title}” went to {last.readers:,}. Find out where the others "
-            "are before you send.",
+            translatable(
+                "Recipients of this issue: {count:,}. Recipients of “{issue}”: {before:,}. Find out why the audience "
+                "is smaller before you send.",
+                count=count,
+                issue=last.title,
+                before=last.recipients,
+            ),
         )
 
 
 def passed_audience(inspection: Inspection) -> str:
-    """What to say where nothing was found."""
-    count = inspection.audience.count
-    readers = "1 reader gets it" if count == 1 else f"{count:,} readers get it"
-    suppressed = inspection.audience.left_out.get("suppressed", 0)
-    return f"{readers}, and {suppressed:,} who must not be mailed get nothing" if suppressed else readers
+    """The sentence to show if there are no findings."""
+    count, suppressed = inspection.audience.count, inspection.audience.excluded.get("suppressed", 0)
+    if suppressed:
+        return translatable_plural(
+            "The issue has 1 recipient. Suppressed addresses left out: {suppressed:,}.",
+            "The issue has {count:,} recipients. Suppressed addresses left out: {suppressed:,}.",
+            count=count,
+            suppressed=suppressed,
+        )
+    return translatable_plural("The issue has 1 recipient.", "The issue has {count:,} recipients.", count=count)

@@ -1,6 +1,6 @@
-"""Which features of HTML and CSS a mail uses, in the names that Can I email gives them. Pure.
+"""The HTML and CSS features that a mail uses, by their names at Can I email. Pure.
 
-What stands in conditional comments is not counted: it is written for the one program that reads it.
+Conditional comments are ignored: they are written for the one client that reads them.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ IMAGES = {"jpeg": "jpg", "heic": "heif", "tif": "tiff"}
 
 _DISPLAYS = {"flex": "css-display-flex", "inline-flex": "css-display-flex", "grid": "css-display-grid"}
 _DISPLAYS |= {"inline-grid": "css-display-grid", "none": "css-display-none"}
-#: Families of properties that have one name there.
+#: Groups of CSS properties that have one name at Can I email.
 _PROPERTIES = (
     (re.compile(r"(left|right|top|bottom)"), "css-left-right-top-bottom"),
     (re.compile(r"border-(start|end)-(start|end)-radius"), "css-border-radius-logical"),
@@ -86,25 +86,25 @@ _ADDRESS_IN_STYLE = re.compile(r"url\(\s*[\"']?([^\"')]+)")
 
 
 def features_used(page: MailPage) -> frozenset[str]:
-    """Slugs of everything that the mail uses, whether or not Can I email knows it."""
+    """The slugs of all features that the mail uses, including those that Can I email does not know."""
     css = stylesheets(page.root)
-    used = set(_of_rules(css))
+    used = set(_rule_features(css))
     for element in page.root.iter(etree.Element):
-        used.update(_of_element(element))
+        used.update(_element_features(element))
     for style in {style for element in page.root.iter() if (style := element.get("style"))}:
-        used.update(_of_declarations(style.lower()))
+        used.update(_declaration_features(style.lower()))
     return frozenset(used)
 
 
 def image_feature(address: str) -> str | None:
-    """`image-webp` for the address of such a picture; None where its address does not tell."""
+    """The feature for the address of an image, such as `image-webp`; None if the address does not show the format."""
     if address.lower().startswith("data:"):
         return "image-base64"
     ending = _FILE_ENDING.search(address)
     return f"image-{IMAGES.get(ending[1].lower(), ending[1].lower())}" if ending else None
 
 
-def _of_element(element: Element) -> Iterator[str]:
+def _element_features(element: Element) -> Iterator[str]:
     tag = str(element.tag)
     yield TAGS.get(tag, f"html-{tag}")
     if tag in ("input", "button"):
@@ -120,22 +120,22 @@ def _of_element(element: Element) -> Iterator[str]:
         yield "html-meta-color-scheme"
 
 
-def _of_rules(css: str) -> Iterator[str]:
+def _rule_features(css: str) -> Iterator[str]:
     lower = css.lower()
     yield from _matched(_AT_RULES, lower)
     for rule in _RULE.finditer(lower):
         selectors = rule["selectors"].rpartition("}")[2]
         if "@" not in selectors:
             yield from _matched(_SELECTORS, selectors)
-        yield from _of_declarations(rule["body"])
+        yield from _declaration_features(rule["body"])
 
 
-def _of_declarations(body: str) -> Iterator[str]:
+def _declaration_features(body: str) -> Iterator[str]:
     for found in _DECLARATION.finditer(body):
         name, value = found["name"], found["value"].strip()
         if name.startswith(("mso-", "-", "--")):
             continue
-        yield _feature_of(name)
+        yield _property_feature(name)
         if name == "display":
             yield _DISPLAYS.get(value.partition("!")[0].strip(), "css-display")
         yield from _matched(_VALUES, value)
@@ -144,7 +144,7 @@ def _of_declarations(body: str) -> Iterator[str]:
                 yield image
 
 
-def _feature_of(name: str) -> str:
+def _property_feature(name: str) -> str:
     for pattern, slug in _PROPERTIES:
         if found := pattern.fullmatch(name):
             return found.expand(slug)

@@ -1,9 +1,9 @@
-"""Checks of what mail programs cannot show, as a difference against the shipped themes. Pure; reads its data once.
+"""Checks of HTML and CSS features that mail clients do not support. Pure; reads its data files once.
 
-The data is Can I email's (`caniemail.json`, with licence and date). Even plain MJML uses features that some program
-lacks, so only what the issue uses *beyond the baseline* is told: `client_baseline.toml` holds what the shipped themes
-use with every block. It is stored, and not computed from the issue's own theme, because an operator's theme would
-then never be told of what it brings in itself.
+The data is from Can I email (`caniemail.json`, with licence and date). Even plain MJML uses features that some client
+lacks, so only features *beyond the baseline* are reported: `client_baseline.toml` lists those that the shipped themes
+use with every block. It is a file, and not computed from the theme of the issue, so that the features of an operator's
+own theme are reported, too.
 """
 
 from __future__ import annotations
@@ -16,8 +16,9 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from newsletter.config.translatable import translatable
 from newsletter.preflight.client_features import features_used, image_feature
-from newsletter.preflight.findings import Finding, Inspection, look_at
+from newsletter.preflight.findings import Finding, Inspection, warning
 from newsletter.preflight.mail_page import MailPage, mail_page
 from newsletter.preflight.places import THEME, placed_sections
 
@@ -28,7 +29,7 @@ NOT_SUPPORTED = "n"
 
 @dataclass(frozen=True, slots=True)
 class ClientData:
-    """Who supports what, who uses what, and what our own themes need."""
+    """Features, the clients that support them, and the shares of the clients."""
 
     families: Mapping[str, str]
     platforms: Mapping[str, str]
@@ -37,7 +38,7 @@ class ClientData:
     support: Mapping[str, str]
     """A letter for each of `clients`, by feature."""
     shares: Mapping[str, float]
-    """Per cent of opens, by family."""
+    """Percentages of opens, by family."""
     baseline: frozenset[str]
     date: str
 
@@ -45,40 +46,45 @@ class ClientData:
 @cache
 def client_data() -> ClientData:
     """All data files, read once per process."""
-    told = json.loads((DATA / "caniemail.json").read_text(encoding="utf-8"))
+    data = json.loads((DATA / "caniemail.json").read_text(encoding="utf-8"))
     shares = tomllib.loads((DATA / "client_shares.toml").read_text(encoding="utf-8"))
     baseline = tomllib.loads((DATA / "client_baseline.toml").read_text(encoding="utf-8"))
-    features = told["features"]
+    features = data["features"]
     return ClientData(
-        families=told["families"],
-        platforms=told["platforms"],
-        clients=tuple(told["clients"]),
+        families=data["families"],
+        platforms=data["platforms"],
+        clients=tuple(data["clients"]),
         titles={slug: feature["title"] for slug, feature in features.items()},
         support={slug: feature["support"] for slug, feature in features.items()},
         shares=shares["shares"],
         baseline=frozenset(baseline["features"]),
-        date=told["date"],
+        date=data["date"],
     )
 
 
 def check_clients(inspection: Inspection) -> Iterator[Finding]:
-    """To look at: features that a program which many readers have does not support."""
+    """Warnings: features that a mail client with a known share does not support."""
     if inspection.rendered is None:
         return
     data = client_data()
     images = _places_of_images(inspection)
     for feature in sorted(known_features(mail_page(inspection.rendered.html)) - data.baseline):
-        if lacking := _without(feature, data):
-            yield look_at(
+        if unsupported := _unsupported(feature, data):
+            yield warning(
                 FAMILY,
+                "unsupported_feature",
                 images.get(feature, THEME),
-                f"“{data.titles[feature]}” is not supported in {_in_words(lacking, data)}. Make sure that the "
-                "issue can be read there without it.",
+                translatable(
+                    "These mail clients do not support “{feature}”: {clients}. Make sure that the issue is readable "
+                    "without it.",
+                    feature=data.titles[feature],
+                    clients=_client_list(unsupported, data),
+                ),
             )
 
 
 def known_features(page: MailPage) -> frozenset[str]:
-    """What the mail uses, as far as Can I email knows it."""
+    """The features that the mail uses, as far as Can I email knows them."""
     return features_used(page) & client_data().support.keys()
 
 
@@ -90,36 +96,41 @@ def _places_of_images(inspection: Inspection) -> dict[str, str]:
     }
 
 
-def _without(feature: str, data: ClientData) -> dict[str, list[str]]:
-    """By family with a known share, the platforms on which its programs do not support the feature."""
-    lacking: dict[str, list[str]] = defaultdict(list)
+def _unsupported(feature: str, data: ClientData) -> dict[str, list[str]]:
+    """The platforms whose clients do not support the feature, by family with a known share."""
+    unsupported: dict[str, list[str]] = defaultdict(list)
     for client, letter in zip(data.clients, data.support[feature], strict=True):
         family, _, platform = client.partition(".")
         if letter == NOT_SUPPORTED and family in data.shares:
-            lacking[family].append(platform)
-    return lacking
+            unsupported[family].append(platform)
+    return unsupported
 
 
-def _in_words(lacking: Mapping[str, list[str]], data: ClientData) -> str:
-    """`Gmail (about 26 % of opens) and Outlook for Windows (Outlook: about 4 % of opens)`."""
+def _client_list(unsupported: Mapping[str, list[str]], data: ClientData) -> str:
+    """`Gmail (26 % of opens), Outlook [Windows, macOS] (4 % of opens)`: largest share first."""
     names = []
-    for family in sorted(lacking, key=lambda family: -data.shares[family]):
-        name, share = data.families[family], f"about {data.shares[family]:.0f} % of opens"
-        everywhere = {client.partition(".")[2] for client in data.clients if client.startswith(f"{family}.")}
-        if everywhere == set(lacking[family]):
-            names.append(f"{name} ({share})")
-        else:
-            platforms = _joined([data.platforms[platform] for platform in lacking[family]])
-            names.append(f"{name} for {platforms} ({name}: {share})")
-    return _joined(names)
-
-
-def _joined(names: list[str]) -> str:
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+    for family in sorted(unsupported, key=lambda family: -data.shares[family]):
+        all_platforms = {client.partition(".")[2] for client in data.clients if client.startswith(f"{family}.")}
+        platforms = ", ".join(data.platforms[platform] for platform in unsupported[family])
+        name = data.families[family]
+        names.append(
+            translatable(
+                "{client} ({share} % of opens)",
+                client=name if all_platforms == set(unsupported[family]) else f"{name} [{platforms}]",
+                share=round(data.shares[family]),
+            )
+        )
+    listed, *others = names
+    for other in others:
+        listed = translatable("{clients}, {client}", clients=listed, client=other)
+    return listed
 
 
 def passed_clients(inspection: Inspection) -> str:
-    """What to say where nothing was found."""
+    """The sentence to show if there are no findings."""
     if inspection.rendered is None:
         return ""
-    return f"It asks no more of mail programs than our own themes do (Can I email, {client_data().date})"
+    return translatable(
+        "The mail uses no features that the shipped themes do not use (data of Can I email, {date}).",
+        date=client_data().date,
+    )

@@ -1,14 +1,15 @@
-"""Checks of what editors wrote: every part whole, nothing twice, nothing that would show as code. Pure."""
+"""Checks of the text that editors wrote: complete parts, no repetitions, no unknown merge fields. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
 
+from newsletter.config.translatable import translatable, translatable_plural
 from newsletter.content.document import IssueContent, SectionContent, SectionKind, StoryContent
 from newsletter.content.fields import body_faults, field_faults, section_faults
 from newsletter.content.link_key import link_key
-from newsletter.preflight.findings import Finding, Inspection, PastIssue, fix_of, look_at, must_fix
+from newsletter.preflight.findings import Finding, Inspection, PastIssue, error, make_fix, warning
 from newsletter.preflight.places import WHOLE_ISSUE, placed_bodies, placed_sections, placed_stories
 from newsletter.rendering.context import WORDS_PER_MINUTE
 
@@ -18,15 +19,15 @@ LONG_ISSUE_WORDS = 5_000
 
 
 def check_content(inspection: Inspection) -> Iterator[Finding]:
-    """Must be fixed: no stories, a story without title, link or text, a part that lacks what it is made for."""
+    """Errors: no stories; a story without title, link or text; a part without a required field."""
     content = inspection.content
     if not any(content.stories()):
-        yield must_fix(FAMILY, WHOLE_ISSUE, "The issue has no stories. Add at least one.")
+        yield error(FAMILY, "no_stories", WHOLE_ISSUE, translatable("The issue has no stories. Add at least one."))
     for place, section in placed_sections(content):
         yield from _check_section(section, place)
     for place, story in placed_stories(content):
         yield from _check_story(story, place)
-    yield from _check_repeats(content)
+    yield from _check_duplicates(content)
     yield from _check_past(content, inspection.past)
     yield from _check_length(content)
     yield from _check_date(inspection)
@@ -34,90 +35,173 @@ def check_content(inspection: Inspection) -> Iterator[Finding]:
 
 def _check_section(section: SectionContent, place: str) -> Iterator[Finding]:
     for _, fault in section_faults(section):
-        yield must_fix(FAMILY, place, fault)
+        yield error(FAMILY, "invalid_part", place, fault)
     if section.kind is SectionKind.SECTION and not section.body.strip() and not section.stories:
-        yield look_at(FAMILY, place, "The section is empty: readers see its heading only. Fill it, or remove it.")
+        yield warning(
+            FAMILY,
+            "empty_section",
+            place,
+            translatable(
+                "The section is empty: only its heading is shown. Add stories or text, or remove the section."
+            ),
+        )
     if section.kind is SectionKind.QUOTE and section.url and not section.source.strip():
-        yield look_at(
-            FAMILY, place, "The quote has a link and no name to carry it, so readers miss it. Say who said it."
+        yield warning(
+            FAMILY,
+            "quote_without_name",
+            place,
+            translatable("The quote has a link but no name, so the link is not shown. Enter the name of the speaker."),
         )
 
 
 def _check_story(story: StoryContent, place: str) -> Iterator[Finding]:
-    called = f"The story “{story.title}”" if story.title.strip() else "The story"
+    name = story.title.strip() or place
     if not story.title.strip():
-        yield must_fix(FAMILY, place, "The story has no title. Write one, or remove the story.")
+        yield error(
+            FAMILY,
+            "story_without_title",
+            place,
+            translatable("The story has no title. Write one, or remove the story."),
+        )
     if not story.url:
-        yield must_fix(FAMILY, place, f"{called} has no link. Add the address of its source.")
+        yield error(
+            FAMILY,
+            "story_without_link",
+            place,
+            translatable("The story “{story}” has no link. Add the address of its source.", story=name),
+        )
     if not story.body.strip():
-        yield must_fix(FAMILY, place, f"{called} has no text. Write some, or remove the story.")
-    for fault in (*field_faults("story title", story.title), *field_faults("source", story.source)):
-        yield must_fix(FAMILY, place, fault)
-    for line, fault in body_faults(story.body):
-        yield must_fix(FAMILY, place, f"Line {line}: {fault}" if "\n" in story.body else fault)
+        yield error(
+            FAMILY,
+            "story_without_text",
+            place,
+            translatable("The story “{story}” has no text. Write some, or remove the story.", story=name),
+        )
+    yield from _check_story_fields(story, place)
     words = len(story.body.split())
     if words > LONG_STORY_WORDS:
-        yield look_at(FAMILY, place, f"{called} has {words} words. Digests read best below {LONG_STORY_WORDS}.")
+        yield warning(
+            FAMILY,
+            "long_story",
+            place,
+            translatable(
+                "The story “{story}” has {words:,} words. The stories of a digest should have fewer than {limit}.",
+                story=name,
+                words=words,
+                limit=LONG_STORY_WORDS,
+            ),
+        )
 
 
-def _check_repeats(content: IssueContent) -> Iterator[Finding]:
-    """Stories whose title or link an earlier one has already."""
+def _check_story_fields(story: StoryContent, place: str) -> Iterator[Finding]:
+    for fault in (*field_faults("story title", story.title), *field_faults("source", story.source)):
+        yield error(FAMILY, "invalid_story_field", place, fault)
+    for line, fault in body_faults(story.body):
+        in_line = translatable("Line {line}: {problem}", line=line, problem=fault) if "\n" in story.body else fault
+        yield error(FAMILY, "invalid_story_text", place, in_line)
+
+
+def _check_duplicates(content: IssueContent) -> Iterator[Finding]:
+    """Stories with the title or link of an earlier story."""
     titles: dict[str, str] = {}
     links: dict[str, str] = {}
     for place, story in placed_stories(content):
         title, link = title_key(story.title), link_key(story.url)
         if link and links.setdefault(link, place) != place:
-            yield look_at(FAMILY, place, f"The link {story.url} is that of {links[link]} already. Keep one of the two.")
+            yield warning(
+                FAMILY,
+                "duplicate_link",
+                place,
+                translatable(
+                    "The link {url} is already used in {place}. Remove one of the two stories.",
+                    url=story.url,
+                    place=links[link],
+                ),
+            )
         elif title and titles.setdefault(title, place) != place:
-            yield look_at(FAMILY, place, f"The title “{story.title}” is that of {titles[title]} already.")
+            yield warning(
+                FAMILY,
+                "duplicate_title",
+                place,
+                translatable(
+                    "The title “{title}” is already used in {place}. Change one of the two titles.",
+                    title=story.title,
+                    place=titles[title],
+                ),
+            )
 
 
 def _check_past(content: IssueContent, past: tuple[PastIssue, ...]) -> Iterator[Finding]:
-    """Stories that one of the last issues had."""
+    """Stories that were part of one of the last issues."""
     links = {link_key(link): issue for issue in reversed(past) for link in issue.links}
     titles = {title_key(title): issue for issue in reversed(past) for title in issue.titles}
     for place, story in placed_stories(content):
         by_link, by_title = links.get(link_key(story.url)), titles.get(title_key(story.title))
         if story.url and by_link:
-            yield look_at(FAMILY, place, f"Readers had this link already, in {_named(by_link)}. Is there news?")
+            yield warning(
+                FAMILY,
+                "link_sent_before",
+                place,
+                translatable(
+                    "This link was already in “{issue}” of {date}. Keep the story only if there is news.",
+                    issue=by_link.title,
+                    date=by_link.date.isoformat(),
+                ),
+            )
         elif story.title.strip() and by_title:
-            yield look_at(FAMILY, place, f"Readers had a story of this title already, in {_named(by_title)}.")
-
-
-def _named(issue: PastIssue) -> str:
-    return f"“{issue.title}” of {issue.date.isoformat()}"
+            yield warning(
+                FAMILY,
+                "title_sent_before",
+                place,
+                translatable(
+                    "A story with this title was already in “{issue}” of {date}. Change the title or remove it.",
+                    issue=by_title.title,
+                    date=by_title.date.isoformat(),
+                ),
+            )
 
 
 def _check_length(content: IssueContent) -> Iterator[Finding]:
     words = sum(len(body.split()) for _, body in placed_bodies(content))
     if words > LONG_ISSUE_WORDS:
-        yield look_at(
+        yield warning(
             FAMILY,
+            "long_issue",
             WHOLE_ISSUE,
-            f"The issue has {words:,} words, {words / WORDS_PER_MINUTE:.0f} minutes of reading. Consider making two of "
-            "it.",
+            translatable(
+                "The issue has {words:,} words, about {minutes} minutes of reading. Consider two shorter issues.",
+                words=words,
+                minutes=round(words / WORDS_PER_MINUTE),
+            ),
         )
 
 
 def _check_date(inspection: Inspection) -> Iterator[Finding]:
-    content, day = inspection.content, inspection.send_day
+    content, day = inspection.content, inspection.send_date
     if content.date != day:
-        yield look_at(
+        yield warning(
             FAMILY,
+            "date_differs",
             WHOLE_ISSUE,
-            f"The issue is dated {content.date.isoformat()} and would go out on {day.isoformat()}. "
-            "Change the date if readers would wonder.",
-            fix_of(f"Set the date to {day.isoformat()}", content, replace(content, date=day)),
+            translatable(
+                "The date of the issue is {date}, but it would be sent on {day}. Change the date if this is not "
+                "intended.",
+                date=content.date.isoformat(),
+                day=day.isoformat(),
+            ),
+            make_fix(translatable("Set the date to {date}", date=day.isoformat()), content, replace(content, date=day)),
         )
 
 
 def title_key(title: str) -> str:
-    """What two titles have in common that say the same."""
+    """Equal for titles that differ only in case and white space."""
     return " ".join(title.casefold().split())
 
 
 def passed_content(inspection: Inspection) -> str:
-    """What to say where nothing was found."""
-    count = sum(1 for _ in inspection.content.stories())
-    stories = "The one story is" if count == 1 else f"All {count} stories are"
-    return f"{stories} whole, and nothing stands twice, here or in the last issues"
+    """The sentence to show if there are no findings."""
+    return translatable_plural(
+        "The story is complete and has not been sent before.",
+        "All {count} stories are complete. None is repeated here or was part of the last issues.",
+        count=sum(1 for _ in inspection.content.stories()),
+    )

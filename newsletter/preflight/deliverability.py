@@ -1,4 +1,4 @@
-"""Checks of what spam filters and inboxes judge a mail by before anybody reads it. Pure."""
+"""Checks of what spam filters and inboxes judge a mail by. Pure."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ from collections.abc import Iterator
 from dataclasses import replace
 from urllib.parse import urlsplit
 
+from newsletter.config.translatable import translatable, translatable_plural
 from newsletter.content.document import IssueContent
 from newsletter.content.fields import LIMITS, field_faults
 from newsletter.content.markdown import markdown_to_text
 from newsletter.content.merge_fields import fallback_of
-from newsletter.preflight.findings import Finding, Fix, Inspection, Rendered, fix_of, look_at, must_fix
+from newsletter.preflight.findings import Finding, Fix, Inspection, Rendered, error, make_fix, warning
 from newsletter.preflight.mail_page import mail_page, stylesheets
 from newsletter.preflight.places import (
     HTML_PART,
@@ -26,10 +27,10 @@ from newsletter.preflight.places import (
 )
 
 FAMILY = "deliverability"
-SHOWN_OF_SUBJECT = 60
+VISIBLE_SUBJECT = 60
 """Characters of a subject that most inboxes show."""
-SHOWN_OF_PREHEADER = 90
-WORDS_PER_PICTURE = 30
+VISIBLE_PREHEADER = 90
+WORDS_PER_IMAGE = 30
 SHORTENERS = frozenset(
     (  # noqa: SIM905 - words
         "bit.ly bl.ink buff.ly cutt.ly goo.gl is.gd lnkd.in ow.ly rb.gy rebrand.ly shorturl.at t.co t.ly tiny.cc "
@@ -37,23 +38,23 @@ SHORTENERS = frozenset(
     ).split()
 )
 
-# A space behind the colon tells an answer from a name such as re:Invent.
-_REPLY = re.compile(r"\s*(?:(?:re|fw|fwd|aw|wg|sv|vs|tr|rv)\s*(?:\[\d+\])?\s*:(?:\s+|$))+", re.IGNORECASE)
-_MARKS = re.compile(r"[!?]{2,}|[$€£]{2,}")
+# The space after the colon distinguishes a reply prefix from a name such as re:Invent.
+_REPLY_PREFIX = re.compile(r"\s*(?:(?:re|fw|fwd|aw|wg|sv|vs|tr|rv)\s*(?:\[\d+\])?\s*:(?:\s+|$))+", re.IGNORECASE)
+_REPEATED_MARKS = re.compile(r"[!?]{2,}|[$€£]{2,}")
 _NO_LETTER = re.compile(r"[\W_]+")
 _LETTERS = re.compile(r"[^\W\d_]")
 _SENTENCE_END = re.compile(r"(?<=[.!?…])\s")
 _DATA_ADDRESS = re.compile(r"\s*data:|.*url\(\s*[\"']?data:", re.IGNORECASE | re.DOTALL)
-_WITH_ADDRESSES = ("src", "srcset", "background", "href", "style")
+_ATTRIBUTES_WITH_ADDRESSES = ("src", "srcset", "background", "href", "style")
 
 
 def check_deliverability(inspection: Inspection) -> Iterator[Finding]:
-    """Must be fixed: an empty or unfit subject (R-19, R-20), an unfit preheader, no text part (R-25)."""
+    """Errors: an empty or invalid subject, an invalid preheader, an empty text part."""
     content = inspection.content
     yield from _check_subject(content)
     yield from _check_preheader(content)
     yield from _check_titles(content)
-    yield from _check_pictures(content)
+    yield from _check_images(content)
     yield from _check_shorteners(content)
     if inspection.rendered:
         yield from _check_parts(content, inspection.rendered)
@@ -62,77 +63,114 @@ def check_deliverability(inspection: Inspection) -> Iterator[Finding]:
 def _check_subject(content: IssueContent) -> Iterator[Finding]:
     subject = content.subject
     if not subject.strip():
-        yield must_fix(FAMILY, SUBJECT, "The subject is empty. Write one.")
+        yield error(FAMILY, "no_subject", SUBJECT, translatable("The subject is empty. Write one."))
         return
     for fault in field_faults("subject", subject):
-        yield must_fix(FAMILY, SUBJECT, fault)
-    if len(subject) > SHOWN_OF_SUBJECT:
-        yield look_at(
+        yield error(FAMILY, "invalid_subject", SUBJECT, fault)
+    if len(subject) > VISIBLE_SUBJECT:
+        yield warning(
             FAMILY,
+            "long_subject",
             SUBJECT,
-            f"The subject is {len(subject)} characters long; most inboxes show the first {SHOWN_OF_SUBJECT}.",
+            translatable(
+                "The subject has {length} characters. Most inboxes show only the first {limit}.",
+                length=len(subject),
+                limit=VISIBLE_SUBJECT,
+            ),
         )
-    if faked := _REPLY.match(subject):
-        yield look_at(
+    if prefix := _REPLY_PREFIX.match(subject):
+        yield warning(
             FAMILY,
+            "reply_prefix",
             SUBJECT,
-            f"The subject begins with “{faked[0].strip()}” as answers do. Readers and filters take that for a trick.",
-            _without_reply(content),
+            translatable(
+                "The subject starts with “{prefix}” like a reply. Recipients and spam filters regard that as "
+                "misleading.",
+                prefix=prefix[0].strip(),
+            ),
+            _without_reply_prefix(content),
         )
+    yield from _check_subject_style(content)
+
+
+def _check_subject_style(content: IssueContent) -> Iterator[Finding]:
+    subject = content.subject
     if not any(character.isalnum() for character in subject):
-        yield look_at(FAMILY, SUBJECT, "The subject has no words, only signs. Say in words what the issue is about.")
-    if _is_shouting(subject):
-        yield look_at(
-            FAMILY, SUBJECT, "The subject is written in capitals. Filters and readers take that for shouting."
-        )
-    if marks := _MARKS.search(subject):
-        yield look_at(
+        yield warning(
             FAMILY,
+            "subject_without_words",
             SUBJECT,
-            f"The subject has “{marks[0]}”, which filters count as a sign of spam. One mark is enough.",
-            fix_of(f"Write “{marks[0][0]}” once", content, replace(content, subject=_MARKS.sub(_first, subject))),
+            translatable("The subject contains no words. Say in words what the issue is about."),
+        )
+    if _is_shouting(subject):
+        yield warning(
+            FAMILY,
+            "subject_in_capitals",
+            SUBJECT,
+            translatable("The subject is written in capital letters, which spam filters regard as a sign of spam."),
+        )
+    if marks := _REPEATED_MARKS.search(subject):
+        yield warning(
+            FAMILY,
+            "repeated_marks",
+            SUBJECT,
+            translatable(
+                "The subject contains “{marks}”, which spam filters regard as a sign of spam. Use one mark only.",
+                marks=marks[0],
+            ),
+            make_fix(
+                translatable("Replace with a single “{mark}”", mark=marks[0][0]),
+                content,
+                replace(content, subject=_REPEATED_MARKS.sub(lambda found: found[0][0], subject)),
+            ),
         )
 
 
-def _first(marks: re.Match[str]) -> str:
-    return marks[0][0]
-
-
-def _without_reply(content: IssueContent) -> Fix | None:
-    rest = _REPLY.sub("", content.subject, count=1).strip()
+def _without_reply_prefix(content: IssueContent) -> Fix | None:
+    rest = _REPLY_PREFIX.sub("", content.subject, count=1).strip()
     if not any(character.isalnum() for character in rest):
         return None
     subject = rest[0].upper() + rest[1:]
-    return fix_of(f"Make it “{_shortened(subject, 50)}”", content, replace(content, subject=subject))
+    label = translatable("Change the subject to “{subject}”", subject=_shortened(subject, 50))
+    return make_fix(label, content, replace(content, subject=subject))
 
 
 def _check_preheader(content: IssueContent) -> Iterator[Finding]:
     preheader = content.preheader
     for fault in field_faults("preheader", preheader):
-        yield must_fix(FAMILY, PREHEADER, fault)
+        yield error(FAMILY, "invalid_preheader", PREHEADER, fault)
     if not preheader.strip():
-        yield look_at(
+        yield warning(
             FAMILY,
+            "no_preheader",
             PREHEADER,
-            "There is no preheader, so inboxes show the mail's first words. Write a line that completes the subject.",
+            translatable(
+                "The preheader is empty, so inboxes show the first words of the mail. Write a line that adds to the "
+                "subject."
+            ),
             _with_preheader(content),
         )
     elif _plain(preheader) == _plain(content.subject):
-        yield look_at(
+        yield warning(
             FAMILY,
+            "preheader_repeats_subject",
             PREHEADER,
-            "The preheader repeats the subject, so inboxes show the same line twice. Let it tell more.",
+            translatable(
+                "The preheader repeats the subject, so inboxes show the same line twice. Write a line that adds to the "
+                "subject."
+            ),
             _with_preheader(content),
         )
 
 
 def _with_preheader(content: IssueContent) -> Fix | None:
-    """The first sentence of the issue as its preheader, where there is one that tells something of its own."""
+    """The first sentence of the issue as its preheader, if it differs from the subject."""
     text = next((markdown_to_text(body, merge=fallback_of) for _, body in placed_bodies(content)), "")
-    sentence = _shortened(_SENTENCE_END.split(" ".join(text.split()), maxsplit=1)[0], SHOWN_OF_PREHEADER)
+    sentence = _shortened(_SENTENCE_END.split(" ".join(text.split()), maxsplit=1)[0], VISIBLE_PREHEADER)
     if not _LETTERS.search(sentence) or _plain(sentence) == _plain(content.subject):
         return None
-    return fix_of(f"Use “{sentence}”", content, replace(content, preheader=sentence[: LIMITS["preheader"]]))
+    label = translatable("Use “{sentence}”", sentence=sentence)
+    return make_fix(label, content, replace(content, preheader=sentence[: LIMITS["preheader"]]))
 
 
 def _check_titles(content: IssueContent) -> Iterator[Finding]:
@@ -140,20 +178,32 @@ def _check_titles(content: IssueContent) -> Iterator[Finding]:
     titles += [(place, story.title) for place, story in placed_stories(content)]
     for place, title in titles:
         if _is_shouting(title):
-            yield look_at(
-                FAMILY, place, f"“{title}” is written in capitals. Filters and readers take that for shouting."
+            yield warning(
+                FAMILY,
+                "title_in_capitals",
+                place,
+                translatable(
+                    "“{title}” is written in capital letters, which spam filters regard as a sign of spam.", title=title
+                ),
             )
 
 
-def _check_pictures(content: IssueContent) -> Iterator[Finding]:
-    pictures = sum(1 for section in content.sections if section.image)
+def _check_images(content: IssueContent) -> Iterator[Finding]:
+    images = sum(1 for section in content.sections if section.image)
     words = sum(len(body.split()) for _, body in placed_bodies(content))
-    if pictures and words < pictures * WORDS_PER_PICTURE:
-        yield look_at(
+    if images and words < images * WORDS_PER_IMAGE:
+        yield warning(
             FAMILY,
+            "mostly_images",
             WHOLE_ISSUE,
-            f"The issue has {words} words beside {pictures} {'picture' if pictures == 1 else 'pictures'}. Filters "
-            "distrust mails that are mostly pictures, and many readers do not load them: say more in words.",
+            translatable_plural(
+                "The issue has 1 image and only {words} words. Spam filters distrust mails that consist mostly of "
+                "images, and many mail clients do not load them: add text.",
+                "The issue has {count} images and only {words} words. Spam filters distrust mails that consist mostly "
+                "of images, and many mail clients do not load them: add text.",
+                count=images,
+                words=words,
+            ),
         )
 
 
@@ -161,51 +211,64 @@ def _check_shorteners(content: IssueContent) -> Iterator[Finding]:
     for link in placed_links(content):
         host = _host(link.url)
         if host in SHORTENERS:
-            yield look_at(
+            yield warning(
                 FAMILY,
+                "shortened_link",
                 link.place,
-                f"The link {link.url} hides where it leads. Filters block {host} for those who misuse it: link to the "
-                "page itself.",
+                translatable(
+                    "The link {url} is shortened and hides its target. Spam filters block {host}: link to the page "
+                    "itself.",
+                    url=link.url,
+                    host=host,
+                ),
             )
 
 
 def _check_parts(content: IssueContent, rendered: Rendered) -> Iterator[Finding]:
-    if _carries_data(rendered.html):
-        yield look_at(
+    if _has_data_address(rendered.html):
+        yield warning(
             FAMILY,
+            "embedded_image",
             HTML_PART,
-            "The HTML part carries a picture inside itself (data:). Gmail and Outlook do not show such pictures: put "
-            "it on the web and give its address.",
+            translatable(
+                "The HTML part contains an embedded image (data:). Gmail and Outlook do not show such images: publish "
+                "it on the web and use its address."
+            ),
         )
     text = _plain(rendered.text)
     if not text:
-        yield must_fix(
-            FAMILY, TEXT_PART, "The text part is empty. Mails without one look like spam: mend the template."
-        )
+        message = translatable("The text part is empty, which spam filters regard as a sign of spam. Fix the template.")
+        yield error(FAMILY, "no_text_part", TEXT_PART, message)
         return
     for place, story in placed_stories(content):
         if story.title.strip() and _plain(story.title) not in text:
-            yield look_at(
+            yield warning(
                 FAMILY,
+                "story_missing_in_text",
                 TEXT_PART,
-                f"The text part lacks {place}, “{story.title}”. Both parts should say the same: mend the template.",
+                translatable(
+                    "The text part does not contain {place}, “{title}”. Both parts should have the same content: fix "
+                    "the template.",
+                    place=place,
+                    title=story.title,
+                ),
             )
 
 
-def _carries_data(html: str) -> bool:
-    """Whether an address of the mail is a `data:` one. What a text says about such addresses does not count."""
+def _has_data_address(html: str) -> bool:
+    """Whether an address in the mail is a `data:` address. Such addresses in running text do not count."""
     if "data:" not in html.lower():
         return False
     page = mail_page(html)
-    values = (element.get(name, "") for element in page.looks for name in _WITH_ADDRESSES)
+    values = (element.get(name, "") for element in page.styles for name in _ATTRIBUTES_WITH_ADDRESSES)
     return any(_DATA_ADDRESS.match(value) for value in (*values, stylesheets(page.root)))
 
 
 def _is_shouting(text: str) -> bool:
-    """Whether most words are all in capitals, and more than one of them is too long for an abbreviation."""
+    """Whether most words are in capitals, and more than one of them is too long for an abbreviation."""
     words = re.findall(r"[^\W\d_]{2,}", text)
-    loud = [word for word in words if word.isupper()]
-    return len(loud) >= 3 and len(loud) / len(words) > 0.6 and sum(len(word) > 3 for word in loud) > 1
+    capitals = [word for word in words if word.isupper()]
+    return len(capitals) >= 3 and len(capitals) / len(words) > 0.6 and sum(len(word) > 3 for word in capitals) > 1
 
 
 def _host(url: str) -> str:
@@ -216,14 +279,14 @@ def _host(url: str) -> str:
 
 
 def _plain(text: str) -> str:
-    """The letters and digits of a text: what is left of it whatever its line breaks and marks are."""
+    """The letters and digits of a text, for comparing texts with different line breaks and punctuation."""
     return _NO_LETTER.sub("", text.casefold())
 
 
-def _shortened(text: str, most: int) -> str:
-    return text if len(text) <= most else re.sub(r"\W*\s\S*$", "", text[:most]) + "…"
+def _shortened(text: str, limit: int) -> str:
+    return text if len(text) <= limit else re.sub(r"\W*\s\S*$", "", text[:limit]) + "…"
 
 
 def passed_deliverability(_inspection: Inspection) -> str:
-    """What to say where nothing was found."""
-    return "Subject and preheader fit what inboxes show, and nothing looks like spam"
+    """The sentence to show if there are no findings."""
+    return translatable("The subject and the preheader fit into inboxes, and there are no signs of spam.")

@@ -1,4 +1,4 @@
-"""What the checks look at, and what they find. Plain values."""
+"""The input and output of checks, as plain values."""
 
 from __future__ import annotations
 
@@ -14,54 +14,56 @@ from newsletter.content.fields import content_faults
 from newsletter.content.problems import Severity
 
 __all__ = [
-    "Audience",
+    "AudienceSnapshot",
     "Family",
     "Finding",
     "Fix",
     "Inspection",
     "LastSend",
     "LinkHop",
-    "LinkLook",
+    "LinkStatus",
     "PastIssue",
     "Rendered",
     "Sender",
     "Severity",
-    "fix_of",
-    "look_at",
-    "must_fix",
+    "error",
+    "make_fix",
+    "warning",
 ]
 
 
 @dataclass(frozen=True, slots=True)
 class Fix:
-    """A way to put a finding right that cannot do harm: `content` is the whole issue with it put right."""
+    """A safe correction for a finding: `content` is the whole corrected issue."""
 
     label: str
-    """What it does, as words on a button: `Set the date to 2026-11-24`."""
+    """The text of its button: `Set the date to 2026-11-24`."""
     content: IssueContent
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that a check found. What must be fixed blocks sending; the rest deserves a look."""
+    """One result of a check. An error blocks sending, a warning does not."""
 
     severity: Severity
     family: str
+    code: str
+    """What the finding is about, such as `no_stories`. It is unique in its family and does not change."""
     place: str
-    """Where it stands, for people: `Deep dives, story 3`. Empty for the issue as a whole."""
-    sentence: str
-    """What it is and what to do about it."""
+    """The part of the issue: `Deep dives, story 3`. Empty for the issue as a whole."""
+    message: str
+    """The problem and how to solve it, in whole sentences."""
     fix: Fix | None = None
 
     @property
     def key(self) -> str:
-        """What a page calls it by; the same for the same finding at the next look."""
-        said = "\0".join((self.severity, self.family, self.place, self.sentence))
-        return hashlib.sha256(said.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+        """Identifies the finding on a page. The next run gives the same finding the same key."""
+        parts = "\0".join((self.severity, self.family, self.place, self.message))
+        return hashlib.sha256(parts.encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 
 class Rendered(Protocol):
-    """A rendering of the issue with slot tokens made with `nonce`: fresh from rendering, or a frozen edition."""
+    """A rendering of the issue, fresh or frozen as an edition. Its placeholder tokens contain `nonce`."""
 
     @property
     def html(self) -> str:
@@ -73,12 +75,12 @@ class Rendered(Protocol):
 
     @property
     def nonce(self) -> str:
-        """What the slot tokens in both parts are made with."""
+        """The random part of the placeholder tokens in both parts."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sender:
-    """Who the mails are from, as readers and the law want to know it."""
+    """The sender of the newsletter."""
 
     name: str
     email: str
@@ -87,7 +89,7 @@ class Sender:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PastIssue:
-    """An issue that went out before: what it was called, and what its stories were."""
+    """An issue that was sent before, with the titles and links of its stories."""
 
     title: str
     date: datetime.date
@@ -97,22 +99,23 @@ class PastIssue:
 
 @dataclass(frozen=True, slots=True)
 class LinkHop:
-    """A redirect on the way of a link, with its HTTP status."""
+    """One redirect of a link, with its HTTP status."""
 
     url: str
     status: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LinkLook:
-    """What the last look at an address found. Without a `status` there was no answer, and `reason` says why."""
+class LinkStatus:
+    """The result of the last check of an address. If there was no response, `status` is None and `reason` is set."""
 
     status: int | None = None
     final_url: str = ""
     hops: tuple[LinkHop, ...] = ()
     reason: str = ""
+    """Why there was no response, as a sentence."""
     has_https: bool | None = None
-    """For http addresses: whether https answers the same."""
+    """For http addresses: whether https returns the same page."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,41 +124,41 @@ class LastSend:
 
     title: str
     started: datetime.datetime
-    """On the newsletter's clocks."""
-    readers: int
+    """In the newsletter's time zone."""
+    recipients: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Audience:
-    """How many readers an issue goes to, and how many of the list it does not, by reason."""
+class AudienceSnapshot:
+    """How many recipients the issue has, and how many subscribers are excluded, by reason."""
 
     count: int
-    left_out: Mapping[str, int] = field(default_factory=dict)
+    excluded: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Inspection:
-    """Everything that checks may look at. They get values, not rows: no check asks the database or the network."""
+    """The input of all checks: values, so that no check queries the database or the network."""
 
     content: IssueContent
     sender: Sender
-    moment: datetime.datetime
-    """When the issue goes out, or would if it were sent now, on the newsletter's clocks."""
-    audience: Audience
+    sends_at: datetime.datetime
+    """The scheduled start, or the present time, in the newsletter's time zone."""
+    audience: AudienceSnapshot
     rendered: Rendered | None
-    """None where it cannot be rendered; whoever tried says why in `unrendered`."""
-    unrendered: str = ""
-    """Why there is no rendering, as a sentence."""
+    """None if the issue cannot be rendered; `render_error` then says why."""
+    render_error: str = ""
+    """A whole sentence."""
     past: tuple[PastIssue, ...] = ()
     """The last issues of the newsletter, newest first."""
-    links: Mapping[str, LinkLook] = field(default_factory=dict)
-    """What is known of the addresses that the issue names; those not in it have not been looked at yet."""
+    links: Mapping[str, LinkStatus] = field(default_factory=dict)
+    """By address. Addresses that are missing here have not been checked yet."""
     last_send: LastSend | None = None
 
     @property
-    def send_day(self) -> datetime.date:
-        """The day on which the issue goes out."""
-        return self.moment.date()
+    def send_date(self) -> datetime.date:
+        """The day on which the issue is sent."""
+        return self.sends_at.date()
 
 
 Check = Callable[[Inspection], Iterable[Finding]]
@@ -168,21 +171,21 @@ class Family:
     name: str
     check: Check
     passed: Callable[[Inspection], str]
-    """What to say where nothing was found; nothing where nothing could be looked at."""
+    """The sentence to show if there are no findings. Empty if there was nothing to check."""
 
 
-def must_fix(family: str, place: str, sentence: str, fix: Fix | None = None) -> Finding:
+def error(family: str, code: str, place: str, message: str, fix: Fix | None = None) -> Finding:
     """A finding that blocks sending."""
-    return Finding(Severity.ERROR, family, place, sentence, fix)
+    return Finding(Severity.ERROR, family, code, place, message, fix)
 
 
-def look_at(family: str, place: str, sentence: str, fix: Fix | None = None) -> Finding:
-    """A finding that can be right on purpose."""
-    return Finding(Severity.WARNING, family, place, sentence, fix)
+def warning(family: str, code: str, place: str, message: str, fix: Fix | None = None) -> Finding:
+    """A finding that may be intended."""
+    return Finding(Severity.WARNING, family, code, place, message, fix)
 
 
-def fix_of(label: str, before: IssueContent, after: IssueContent) -> Fix | None:
-    """`after` as a fix, unless it changes nothing or could not be stored."""
+def make_fix(label: str, before: IssueContent, after: IssueContent) -> Fix | None:
+    """`after` as a fix; None if it changes nothing or could not be saved."""
     if after == before or not frozenset(content_faults(after)) <= _faults_before(before):
         return None
     return Fix(label, after)
@@ -190,5 +193,5 @@ def fix_of(label: str, before: IssueContent, after: IssueContent) -> Fix | None:
 
 @lru_cache(maxsize=2)
 def _faults_before(content: IssueContent) -> frozenset[str]:
-    """What is wrong with the content that all fixes of a run start from."""
+    """The faults of the content that all fixes of a run start from."""
     return frozenset(content_faults(content))

@@ -1,4 +1,4 @@
-"""Everything that the checks look at, fetched once: ten queries, whatever the issue."""
+"""Collects the input of the checks with at most ten queries, however long the issue is."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from django.utils import timezone
 
 from newsletter.content.store import load_content
 from newsletter.models import Delivery, Issue, Story
-from newsletter.preflight.findings import Audience, Inspection, LastSend, PastIssue, Rendered, Sender
-from newsletter.preflight.link_checks import looks_at
+from newsletter.preflight.findings import AudienceSnapshot, Inspection, LastSend, PastIssue, Rendered, Sender
+from newsletter.preflight.link_checks import link_statuses
 
-#: How many issues back a story counts as told already.
+#: Number of past issues in which repeated stories are looked up.
 REMEMBERED_ISSUES = 5
 
 
 def gather_inspection(
-    issue: Issue, *, audience: Audience, rendered: Rendered | None, unrendered: str = ""
+    issue: Issue, *, audience: AudienceSnapshot, rendered: Rendered | None, render_error: str = ""
 ) -> Inspection:
-    """What is known of `issue` as it is stored; `rendered` is what would go out, or `unrendered` says why not."""
+    """The input of the checks for `issue` as it is saved, and for the rendering that would be sent."""
     newsletter, content = issue.newsletter, load_content(issue)
     zone = ZoneInfo(issue.scheduled_zone or newsletter.time_zone)
     sent = _sent_before(issue)
@@ -31,26 +31,26 @@ def gather_inspection(
             email=newsletter.sender_email,
             postal_address=newsletter.postal_address,
         ),
-        moment=(issue.scheduled_at or timezone.now()).astimezone(zone),
+        sends_at=(issue.scheduled_at or timezone.now()).astimezone(zone),
         audience=audience,
         rendered=rendered,
-        unrendered=unrendered,
+        render_error=render_error,
         past=_past_issues(sent),
-        links=looks_at(content),
+        links=link_statuses(content),
         last_send=_last_send(sent[0], zone) if sent else None,
     )
 
 
 def _sent_before(issue: Issue) -> list[Issue]:
-    """The newest issues of the newsletter that have started, newest first."""
+    """The newest issues of the newsletter whose sending has started, newest first."""
     started = Issue.objects.filter(newsletter=issue.newsletter_id, started_at__isnull=False).exclude(pk=issue.pk)
     return list(started.order_by("-started_at", "-pk")[:REMEMBERED_ISSUES])
 
 
 def _past_issues(sent: list[Issue]) -> tuple[PastIssue, ...]:
     stories: dict[int, list[tuple[str, str]]] = defaultdict(list)
-    found = Story.objects.filter(section__issue__in=sent).values_list("section__issue_id", "title", "url")
-    for issue_pk, title, url in found:
+    rows = Story.objects.filter(section__issue__in=sent).values_list("section__issue_id", "title", "url")
+    for issue_pk, title, url in rows:
         stories[issue_pk].append((title, url))
     return tuple(
         PastIssue(
@@ -64,6 +64,6 @@ def _past_issues(sent: list[Issue]) -> tuple[PastIssue, ...]:
 
 
 def _last_send(issue: Issue, zone: datetime.tzinfo) -> LastSend:
-    assert issue.started_at is not None  # noqa: S101 - it was selected by that
-    readers = Delivery.objects.filter(edition=issue.edition_id).count() if issue.edition_id else 0
-    return LastSend(title=issue.title, started=issue.started_at.astimezone(zone), readers=readers)
+    assert issue.started_at is not None  # noqa: S101 - the query selects by it
+    recipients = Delivery.objects.filter(edition=issue.edition_id).count() if issue.edition_id else 0
+    return LastSend(title=issue.title, started=issue.started_at.astimezone(zone), recipients=recipients)

@@ -1,9 +1,9 @@
-"""Looking at links: who asks, what is known, and the step that looks.
+"""Checks of links over the network: requests, results, and the background step that makes them.
 
-request_link_checks ─► rows that wait ─► check_next_links (a worker's errand) ─► LinkCheck ─► looks_at ─► Inspection
+request_link_checks ─► waiting rows ─► check_next_links (background step) ─► LinkCheck ─► link_statuses ─► Inspection
 
-An address is looked at once for all issues that name it, and again when the last look is a day old. At most one
-request at a time goes to the same host.
+An address is checked once for all issues that contain it, and again when its result is a day old. There is at most one
+request at a time to a host.
 """
 
 from __future__ import annotations
@@ -20,60 +20,64 @@ from urllib.parse import urlsplit
 from django.db.models import Q
 from django.utils import timezone
 
+from newsletter.config.translatable import translatable
 from newsletter.content.document import IssueContent
 from newsletter.models import LinkCheck, LinkState
-from newsletter.outbound import Fetched, FetchError, FetchPolicy, Limits, fetch, site_fetch_policy
-from newsletter.preflight.findings import LinkHop, LinkLook
+from newsletter.outbound import Fetched, FetchError, FetchPolicy, Limits, fetch, fetch_message, site_fetch_policy
+from newsletter.preflight.findings import LinkHop, LinkStatus
 from newsletter.preflight.links import is_web_link
 from newsletter.preflight.places import placed_links
 
 log = logging.getLogger(__name__)
 
-#: Links that one turn looks at, side by side.
-LINKS_PER_TURN = 8
-#: Waiting links among which a turn looks for as many different hosts.
+#: Links that one run of the step checks in parallel.
+LINKS_PER_STEP = 8
+#: Waiting links that one run searches for links of different hosts.
 CANDIDATES = 1_000
 FRESH_FOR = datetime.timedelta(days=1)
-#: Longer than a look can take: three requests of five seconds, and those for https.
-CLAIMED_FOR = datetime.timedelta(minutes=2)
-#: Most of a page that is compared with its other spelling.
+#: Longer than a check can take: three requests of five seconds each, and those for https.
+CLAIM_EXPIRES_AFTER = datetime.timedelta(minutes=2)
+#: How much of a page is compared with its https version.
 COMPARED = Limits(bytes=2_000_000)
-LONGEST_REASON = 300
+#: The reason code of a check that failed because of an error in this system.
+INTERNAL_ERROR = "internal_error"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
-    """What a look at one address found, as it is stored."""
+class LinkResult:
+    """The result of one check, as it is stored. `reason` is a FetchReason or INTERNAL_ERROR if there is no status."""
 
     status: int | None = None
     final_url: str = ""
     hops: tuple[tuple[str, int], ...] = ()
     reason: str = ""
+    reason_detail: Mapping[str, Any] = field(default_factory=dict)
     has_https: bool | None = None
 
     def as_columns(self) -> dict[str, Any]:
-        """The columns of LinkCheck that hold it."""
+        """The columns of LinkCheck."""
         return {
             "status": self.status,
             "final_url": self.final_url,
             "hops": [{"url": url, "status": status} for url, status in self.hops],
-            "reason": self.reason[:LONGEST_REASON],
+            "reason": self.reason,
+            "reason_detail": dict(self.reason_detail),
             "has_https": self.has_https,
         }
 
 
 @dataclass(slots=True)
 class _Claim:
-    """Links that this turn may look at, one of each host."""
+    """The links that this run may check, one of each host."""
 
     checks: list[LinkCheck] = field(default_factory=list)
     is_last: bool = True
 
 
-def request_link_checks(content: IssueContent, *, anew: bool = False) -> int:
-    """Have every address of `content` looked at that was not within a day (`anew`: all); how many wait now.
+def request_link_checks(content: IssueContent, *, force: bool = False) -> int:
+    """Queue every address in `content` without a result from the last day (`force`: all); the number that wait.
 
-    Asking twice is as good as asking once.
+    Idempotent.
     """
     hashes = _hashes_of(content)
     now = timezone.now()
@@ -81,123 +85,131 @@ def request_link_checks(content: IssueContent, *, anew: bool = False) -> int:
         (LinkCheck(url=url, url_sha256=digest, requested_at=now) for digest, url in hashes.items()),
         ignore_conflicts=True,
     )
-    old = Q() if anew else Q(checked_at__lt=now - FRESH_FOR)
+    old = Q() if force else Q(checked_at__lt=now - FRESH_FOR)
     known = LinkCheck.objects.filter(url_sha256__in=hashes)
     known.filter(old, state=LinkState.CHECKED).update(state=LinkState.WAITING, requested_at=now, claimed_until=None)
     return known.filter(state=LinkState.WAITING).count()
 
 
-def looks_at(content: IssueContent) -> Mapping[str, LinkLook]:
-    """What is known of the addresses of `content`; those that wait are left out."""
+def link_statuses(content: IssueContent) -> Mapping[str, LinkStatus]:
+    """The results for the addresses in `content`, without those that wait."""
     checks = LinkCheck.objects.filter(url_sha256__in=_hashes_of(content), state=LinkState.CHECKED)
     return {
-        check.url: LinkLook(
+        check.url: LinkStatus(
             status=check.status,
             final_url=check.final_url,
             hops=tuple(LinkHop(hop["url"], hop["status"]) for hop in check.hops),
-            reason=check.reason,
+            reason=_reason_message(check.reason, check.reason_detail),
             has_https=check.has_https,
         )
         for check in checks
     }
 
 
-def check_next_links() -> bool:
-    """Look at some of the links that wait; whether there are more. A step for a worker's errands.
+def _reason_message(reason: str, detail: Mapping[str, Any]) -> str:
+    if reason == INTERNAL_ERROR:
+        return translatable("The check failed because of an internal error, which is in the log.")
+    return fetch_message(reason, detail)
 
-    A row is claimed by conditional update, so that two workers never look at the same link, and written when its
-    answer is there. Nothing is locked while the network is waited for; who is killed leaves a claim that runs out.
+
+def check_next_links() -> bool:
+    """Check some of the waiting links; whether there are more. A background step.
+
+    A row is claimed by a conditional update, so that two workers never check the same link, and updated when the
+    result is known. No lock is held during requests; the claim of a killed worker expires.
     """
     claim = _claim(timezone.now())
     if not claim.checks:
         return False
-    visitor = site_fetch_policy()
-    with ThreadPoolExecutor(max_workers=LINKS_PER_TURN, thread_name_prefix="links") as pool:
-        answers = pool.map(lambda check: look_at_link(check.url, visitor), claim.checks)
-        for check, answer in zip(claim.checks, answers, strict=True):
-            _store(check, answer)
+    policy = site_fetch_policy()
+    with ThreadPoolExecutor(max_workers=LINKS_PER_STEP, thread_name_prefix="links") as pool:
+        results = pool.map(lambda check: check_link(check.url, policy), claim.checks)
+        for check, result in zip(claim.checks, results, strict=True):
+            _store(check, result)
     return not claim.is_last
 
 
-def look_at_link(url: str, visitor: FetchPolicy) -> Answer:
-    """What the address answers. Never raises: no answer is an answer too, and one odd link must not stop the others."""
+def check_link(url: str, policy: FetchPolicy) -> LinkResult:
+    """Request the address. Never raises: one link must not stop the checks of the others."""
     try:
-        return _look(url, visitor)
+        return _check(url, policy)
     except FetchError as error:
-        return Answer(reason=str(error), hops=tuple((hop.url, hop.status) for hop in error.hops))
+        return LinkResult(
+            reason=error.reason, reason_detail=error.detail, hops=tuple((hop.url, hop.status) for hop in error.hops)
+        )
     except Exception:
-        log.exception("the link %s could not be looked at", url)
-        return Answer(reason="Looking at it failed here; the log says why.")
+        log.exception("The link %s could not be checked.", url)
+        return LinkResult(reason=INTERNAL_ERROR)
 
 
-def _look(url: str, visitor: FetchPolicy) -> Answer:
-    answer = _ask(url, visitor)
-    has_https = _answers_alike(url, answer, visitor) if _is_plain_http(url) else None
-    return Answer(
-        status=answer.status,
-        final_url=answer.url,
-        hops=tuple((hop.url, hop.status) for hop in answer.hops),
+def _check(url: str, policy: FetchPolicy) -> LinkResult:
+    response = _request(url, policy)
+    has_https = _is_same_with_https(url, response, policy) if _is_plain_http(url) else None
+    return LinkResult(
+        status=response.status,
+        final_url=response.url,
+        hops=tuple((hop.url, hop.status) for hop in response.hops),
         has_https=has_https,
     )
 
 
-def _ask(url: str, visitor: FetchPolicy) -> Fetched:
-    """HEAD, which costs the other side little; GET where HEAD is not answered well, as many servers do not."""
+def _request(url: str, policy: FetchPolicy) -> Fetched:
+    """HEAD, which is cheap for the server; then GET if HEAD fails, since many servers do not support it."""
     try:
-        answer = fetch(url, visitor, method="HEAD")
+        response = fetch(url, policy, method="HEAD")
     except FetchError as error:
         if error.permanent:
             raise
-        return fetch(url, visitor, with_body=False)
-    return answer if answer.status < 400 else fetch(url, visitor, with_body=False)
+        return fetch(url, policy, with_body=False)
+    return response if response.status < 400 else fetch(url, policy, with_body=False)
 
 
 def _is_plain_http(url: str) -> bool:
     return url.lower().startswith("http://")
 
 
-def _answers_alike(url: str, answer: Fetched, visitor: FetchPolicy) -> bool:
-    """Whether https gives the same page: the site leads there by itself, or both give the same bytes."""
-    secure = f"https://{url[len('http://') :]}"
-    if answer.status >= 400:
+def _is_same_with_https(url: str, response: Fetched, policy: FetchPolicy) -> bool:
+    """Whether https returns the same page: the site redirects to it, or both return the same bytes."""
+    secure_url = f"https://{url[len('http://') :]}"
+    if response.status >= 400:
         return False
-    if answer.url == secure:
+    if response.url == secure_url:
         return True
     try:
-        plain = fetch(url, visitor, limits=COMPARED)
-        other = fetch(secure, visitor, limits=COMPARED)
+        plain = fetch(url, policy, limits=COMPARED)
+        secure = fetch(secure_url, policy, limits=COMPARED)
     except FetchError:
         return False
-    return (plain.status, plain.content_type, plain.body) == (other.status, other.content_type, other.body)
+    return (plain.status, plain.content_type, plain.body) == (secure.status, secure.content_type, secure.body)
 
 
 def _claim(now: datetime.datetime) -> _Claim:
-    """Take the links that have waited longest, one of each host, of hosts that nobody is asking now."""
+    """Claim the links that have waited longest, one of each host that no worker is requesting from."""
     waiting = LinkCheck.objects.filter(state=LinkState.WAITING)
     busy = {_host(url) for url in waiting.filter(claimed_until__gt=now).values_list("url", flat=True)}
-    free = Q(claimed_until__isnull=True) | Q(claimed_until__lte=now)
-    candidates = list(waiting.filter(free).order_by("requested_at", "pk").only("url")[:CANDIDATES])
+    unclaimed = Q(claimed_until__isnull=True) | Q(claimed_until__lte=now)
+    candidates = list(waiting.filter(unclaimed).order_by("requested_at", "pk").only("url")[:CANDIDATES])
     claim = _Claim()
     for check in candidates:
         host = _host(check.url)
-        if host in busy or len(claim.checks) == LINKS_PER_TURN:
+        if host in busy or len(claim.checks) == LINKS_PER_STEP:
             continue
         busy.add(host)
-        # Another worker may have taken it since it was read; then this touches no row.
-        if waiting.filter(free, pk=check.pk).update(claimed_until=now + CLAIMED_FOR):
+        # The update changes no row if another worker has claimed the link since the query.
+        if waiting.filter(unclaimed, pk=check.pk).update(claimed_until=now + CLAIM_EXPIRES_AFTER):
             claim.checks.append(check)
     claim.is_last = len(candidates) <= len(claim.checks)
     return claim
 
 
-def _store(check: LinkCheck, answer: Answer) -> None:
+def _store(check: LinkCheck, result: LinkResult) -> None:
     LinkCheck.objects.filter(pk=check.pk).update(
-        state=LinkState.CHECKED, checked_at=timezone.now(), claimed_until=None, **answer.as_columns()
+        state=LinkState.CHECKED, checked_at=timezone.now(), claimed_until=None, **result.as_columns()
     )
 
 
 def _hashes_of(content: IssueContent) -> dict[str, str]:
-    """The addresses of `content` that can be looked at, by the hash under which they are stored."""
+    """The addresses in `content` that can be checked, by the hash under which they are stored."""
     urls = {link.url for link in placed_links(content) if is_web_link(link.url)}
     return {_sha256(url): url for url in urls}
 

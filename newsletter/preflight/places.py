@@ -1,24 +1,36 @@
-"""Where things stand in an issue, in the words that findings use. Pure."""
+"""The places of an issue as findings name them. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from newsletter.content.document import IssueContent, SectionContent, StoryContent
-from newsletter.content.fields import LABELS
+from newsletter.config.translatable import translatable
+from newsletter.content.document import IssueContent, SectionContent, SectionKind, StoryContent
 from newsletter.content.markdown import link_targets
 
 WHOLE_ISSUE = ""
-SUBJECT, PREHEADER = "Subject", "Preheader"
-NEWSLETTER, THEME = "Newsletter", "Theme"
-HTML_PART, TEXT_PART = "HTML part", "Text part"
-_NOT_OF_THE_ISSUE = frozenset({SUBJECT, PREHEADER, NEWSLETTER, THEME, HTML_PART, TEXT_PART})
+SUBJECT, PREHEADER = translatable("Subject"), translatable("Preheader")
+NEWSLETTER, THEME = translatable("Newsletter"), translatable("Theme")
+HTML_PART, TEXT_PART = translatable("HTML part"), translatable("Text part")
+_RESERVED = frozenset({SUBJECT, PREHEADER, NEWSLETTER, THEME, HTML_PART, TEXT_PART})
+
+_KINDS = {
+    SectionKind.SECTION: translatable("Section"),
+    SectionKind.CALLOUT: translatable("Call-out"),
+    SectionKind.QUOTE: translatable("Quote"),
+    SectionKind.BUTTON: translatable("Button"),
+    SectionKind.IMAGE: translatable("Image"),
+    SectionKind.LINKS: translatable("Link list"),
+    SectionKind.DIVIDER: translatable("Divider"),
+    SectionKind.CONTENTS: translatable("Table of contents"),
+    SectionKind.SPONSOR: translatable("Sponsor"),
+}
 
 
 @dataclass(frozen=True, slots=True)
 class PlacedLink:
-    """An address that the issue names. `is_image` where a picture is loaded from it."""
+    """An address in the issue. `is_image` if an image is loaded from it."""
 
     url: str
     place: str
@@ -27,21 +39,25 @@ class PlacedLink:
 
 def place_of_section(section: SectionContent, number: int) -> str:
     """`Deep dives`; for a part without a title, `Divider, part 3`."""
-    return section.title.strip() or f"{LABELS[section.kind].capitalize()}, part {number}"
+    return section.title.strip() or _numbered(_KINDS[section.kind], number)
 
 
 def place_of_story(section_place: str, number: int) -> str:
     """`Deep dives, story 3`."""
-    return f"{section_place}, story {number}"
+    return translatable("{section}, story {number}", section=section_place, number=number)
+
+
+def _numbered(name: str, number: int) -> str:
+    return translatable("{name}, part {number}", name=name, number=number)
 
 
 def placed_sections(content: IssueContent) -> Iterator[tuple[str, SectionContent]]:
-    """Every part with a place that is no other’s: `News`, and for a second part of that title `News, part 4`."""
-    taken = set(_NOT_OF_THE_ISSUE)
+    """Every part with its unique place: `News`, and for a second part with that title `News, part 4`."""
+    taken = set(_RESERVED)
     for number, section in enumerate(content.sections, start=1):
         place = place_of_section(section, number)
         if place in taken:
-            place = f"{place}, part {number}"
+            place = _numbered(place, number)
         taken.add(place)
         yield place, section
 
@@ -54,7 +70,7 @@ def placed_stories(content: IssueContent) -> Iterator[tuple[str, StoryContent]]:
 
 
 def places_of(content: IssueContent) -> Iterator[str]:
-    """Every place in the order of the rows on the compose page."""
+    """Every place, in the order of the rows on the compose page."""
     for place, section in placed_sections(content):
         yield place
         yield from (place_of_story(place, number) for number, _ in enumerate(section.stories, start=1))
@@ -71,7 +87,7 @@ def placed_bodies(content: IssueContent) -> Iterator[tuple[str, str]]:
 
 
 def placed_links(content: IssueContent) -> Iterator[PlacedLink]:
-    """Every address that editors wrote, in reading order, repeated where it is repeated."""
+    """Every address in the issue, in reading order. Repeated addresses are repeated here."""
     for place, section in placed_sections(content):
         if section.url:
             yield PlacedLink(section.url, place)
@@ -86,9 +102,9 @@ def placed_links(content: IssueContent) -> Iterator[PlacedLink]:
 
 
 def with_link_replaced(content: IssueContent, old: str, new: str) -> IssueContent | None:
-    """`content` with `new` wherever it links to `old`; None where that cannot be done without touching more.
+    """`content` with links to `new` instead of `old`; None if the replacement would change more than these links.
 
-    In a text, the address is replaced as it is typed; then the text must link to just the same as before otherwise.
+    In a text, the address is replaced as it is typed. The other links of the text must stay the same.
     """
     sections = []
     for section in content.sections:
@@ -96,9 +112,9 @@ def with_link_replaced(content: IssueContent, old: str, new: str) -> IssueConten
         stories = [_story_with(story, old, new) for story in section.stories]
         if body is None or None in stories:
             return None
-        whole = tuple(story for story in stories if story is not None)
+        replaced = tuple(story for story in stories if story is not None)
         url, image = (new if address == old else address for address in (section.url, section.image))
-        sections.append(replace(section, body=body, url=url, image=image, stories=whole))
+        sections.append(replace(section, body=body, url=url, image=image, stories=replaced))
     return replace(content, sections=tuple(sections))
 
 
@@ -118,6 +134,6 @@ def _body_with(body: str, old: str, new: str) -> str | None:
 
 
 def _targets(body: str) -> tuple[str, ...]:
-    # Parsing costs, and most stories link nowhere in their text.
+    # Parsing is slow, and most texts contain no link.
     may_link = "](" in body or "://" in body or "mailto:" in body or "]:" in body
     return link_targets(body) if may_link else ()

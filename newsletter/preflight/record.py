@@ -1,4 +1,4 @@
-"""Running pre-flight and keeping what it found, with the hash of what it looked at."""
+"""Runs pre-flight and records what it found, with the hash of the edition that it checked."""
 
 from __future__ import annotations
 
@@ -6,13 +6,15 @@ import enum
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import orjson
 from django.utils import timezone
 
+from newsletter.config.translatable import from_data, to_data
 from newsletter.models import Issue, PreflightRun
 from newsletter.preflight.families import FAMILIES, run_checks
-from newsletter.preflight.findings import Audience, Finding, Inspection, Rendered, Severity
+from newsletter.preflight.findings import AudienceSnapshot, Finding, Inspection, Rendered, Severity
 from newsletter.preflight.gather import gather_inspection
 
 
@@ -20,91 +22,97 @@ class Occasion(enum.StrEnum):
     """Why pre-flight runs."""
 
     CHECK = "check"
-    """Somebody wants to know."""
+    """On request."""
     SCHEDULE = "schedule"
     SEND = "send"
     START = "start"
-    """A scheduled issue's time has come."""
+    """The scheduled time has come."""
 
 
-#: What still holds an approved issue back when its time has come. A page that went offline overnight does not, nor
-#: anything else that was as it is when somebody approved it: they are asleep now, and readers wait.
-HOLDS_BACK_AT_START = frozenset({"rendering", "compliance", "size", "audience"})
+#: The families whose errors stop an approved issue at its scheduled time. Errors of the other families, such as a
+#: linked page that went offline overnight, do not: the issue was approved, and no editor may be there to fix it.
+FAMILIES_THAT_STOP_A_START = frozenset({"rendering", "compliance", "size", "audience"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PreflightResult:
-    """What pre-flight says about an issue: findings, and in words what passed."""
+    """The result of pre-flight: findings, and a sentence for each family without findings."""
 
     occasion: Occasion
     findings: tuple[Finding, ...]
     passed: tuple[str, ...]
     sha256: str
-    """Of the edition that was looked at, or would be frozen; empty where there can be none."""
+    """Of the edition that was checked, or that would be frozen. Empty if the issue cannot be rendered."""
 
     @property
-    def must_fix(self) -> tuple[Finding, ...]:
-        """What blocks sending."""
+    def errors(self) -> tuple[Finding, ...]:
+        """The findings that block sending."""
         return tuple(finding for finding in self.findings if finding.severity is Severity.ERROR)
 
     @property
-    def look_at(self) -> tuple[Finding, ...]:
-        """What deserves a look."""
-        return tuple(finding for finding in self.findings if finding.severity is not Severity.ERROR)
+    def warnings(self) -> tuple[Finding, ...]:
+        """The findings that do not block sending."""
+        return tuple(finding for finding in self.findings if finding.severity is Severity.WARNING)
 
     @property
     def as_json(self) -> list[dict[str, str]]:
-        """The findings with stable keys, as they are kept and as programs get them."""
+        """The findings for programs, with stable keys, in English."""
         return [
-            {"severity": one.severity.value, "family": one.family, "place": one.place, "sentence": one.sentence}
-            for one in self.findings
+            {
+                "severity": finding.severity.value,
+                "family": finding.family,
+                "code": finding.code,
+                "place": finding.place,
+                "message": finding.message,
+            }
+            for finding in self.findings
         ]
 
     @property
     def findings_sha256(self) -> str:
-        """The same for the same findings."""
+        """Equal for equal findings, in every language."""
         return hashlib.sha256(orjson.dumps(self.as_json, option=orjson.OPT_SORT_KEYS)).hexdigest()
 
     @property
     def blocking(self) -> tuple[Finding, ...]:
-        """What keeps the issue from going on, on this occasion."""
+        """The errors that stop the issue on this occasion."""
         if self.occasion is Occasion.START:
-            return tuple(finding for finding in self.must_fix if finding.family in HOLDS_BACK_AT_START)
-        return self.must_fix
+            return tuple(finding for finding in self.errors if finding.family in FAMILIES_THAT_STOP_A_START)
+        return self.errors
 
 
-def judge_issue(
+def run_preflight(
     issue: Issue,
     rendered: Rendered | None,
     *,
-    audience: Audience,
+    audience: AudienceSnapshot,
     occasion: Occasion = Occasion.CHECK,
     sha256: str = "",
-    unrendered: str = "",
+    render_error: str = "",
 ) -> PreflightResult:
-    """Run all checks on the issue as it is stored. Nothing is kept.
+    """Run all checks on the issue as it is saved. Records nothing.
 
-    `rendered` is what would go out, fresh or frozen, and `sha256` that of its edition; where it cannot be rendered,
-    `unrendered` says why.
+    `rendered` would be sent, and `sha256` is that of its edition. If the issue cannot be rendered, `render_error` is
+    the sentence that says why.
     """
-    inspection = gather_inspection(issue, audience=audience, rendered=rendered, unrendered=unrendered)
+    inspection = gather_inspection(issue, audience=audience, rendered=rendered, render_error=render_error)
     findings = run_checks(inspection)
     passed = tuple(_passed(inspection, findings))
     return PreflightResult(occasion=occasion, findings=findings, passed=passed, sha256=sha256)
 
 
-def keep_verdict(issue: Issue, result: PreflightResult, *, by: str) -> None:
-    """Keep what was found, by whom and when; the same result for the same edition and occasion is kept once."""
+def record_run(issue: Issue, result: PreflightResult, *, by: str) -> None:
+    """Store the result. The same result for the same edition and occasion is stored once."""
     PreflightRun.objects.bulk_create(
         [
             PreflightRun(
                 issue=issue,
                 revision=issue.revision,
                 sha256=result.sha256,
-                findings=result.as_json,
+                findings=[_stored(finding) for finding in result.findings],
                 findings_sha256=result.findings_sha256,
-                must_fix=len(result.must_fix),
-                look_at=len(result.look_at),
+                errors=len(result.errors),
+                warnings=len(result.warnings),
                 occasion=result.occasion.value,
                 by=by,
                 at=timezone.now(),
@@ -114,7 +122,34 @@ def keep_verdict(issue: Issue, result: PreflightResult, *, by: str) -> None:
     )
 
 
+def recorded_findings(run: PreflightRun) -> tuple[Finding, ...]:
+    """The findings of a recorded run, to be shown in the viewer's language. They have no fixes."""
+    return tuple(_restored(stored) for stored in run.findings)
+
+
+def _stored(finding: Finding) -> dict[str, Any]:
+    return {
+        "severity": finding.severity.value,
+        "family": finding.family,
+        "code": finding.code,
+        "place": to_data(finding.place),
+        "message": to_data(finding.message),
+    }
+
+
+def _restored(stored: dict[str, Any]) -> Finding:
+    # Rows from before findings had codes hold English sentences and the severities must_fix and look_at.
+    is_error = stored["severity"] in (Severity.ERROR, "must_fix")
+    return Finding(
+        severity=Severity.ERROR if is_error else Severity.WARNING,
+        family=stored["family"],
+        code=stored.get("code", ""),
+        place=from_data(stored["place"]),
+        message=from_data(stored["message"] if "message" in stored else stored["sentence"]),
+    )
+
+
 def _passed(inspection: Inspection, findings: tuple[Finding, ...]) -> Iterator[str]:
     with_findings = {finding.family for finding in findings}
-    said = (family.passed(inspection) for family in FAMILIES if family.name not in with_findings)
-    return (sentence for sentence in said if sentence)
+    sentences = (family.passed(inspection) for family in FAMILIES if family.name not in with_findings)
+    return (sentence for sentence in sentences if sentence)

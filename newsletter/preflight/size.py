@@ -1,4 +1,4 @@
-"""Checks of the mail's weight: Gmail cuts an HTML part off at about 102 KB, unsubscribe link included. Pure."""
+"""Checks of the size of the HTML part: Gmail clips it at about 102 kB, unsubscribe link included. Pure."""
 
 from __future__ import annotations
 
@@ -6,15 +6,16 @@ import re
 from collections.abc import Iterator
 from html import escape, unescape
 
+from newsletter.config.translatable import translatable
 from newsletter.content.document import IssueContent
-from newsletter.preflight.findings import Finding, Inspection, Rendered, look_at, must_fix
+from newsletter.preflight.findings import Finding, Inspection, Rendered, error, warning
 from newsletter.preflight.places import HTML_PART, place_of_story, placed_sections, placed_stories
 from newsletter.rendering.placeholders import PlaceholderContext, placeholder_token, token_pattern
 
 FAMILY = "size"
-MOST_BYTES = 102_000
-MANY_BYTES = 90_000
-#: Octets of the longest value of a slot: an unsubscribe address (R-3), or a first name of 60 characters, escaped.
+MAX_BYTES = 102_000
+WARNING_BYTES = 90_000
+#: Bytes of the longest value of a placeholder: an unsubscribe address, or an escaped first name of 60 characters.
 LONGEST_VALUE = 300
 
 _HEADING = re.compile(r"<h[1-6]\b[^>]*>(.*?)</h[1-6]>", re.DOTALL | re.IGNORECASE)
@@ -22,60 +23,63 @@ _TAG = re.compile(r"<[^>]*>")
 
 
 def check_size(inspection: Inspection) -> Iterator[Finding]:
-    """Must be fixed: an HTML part of more than 102,000 bytes. To look at: more than 90,000 (R-26)."""
+    """Error: an HTML part of more than 102,000 bytes. Warning: more than 90,000."""
     if inspection.rendered is None:
         return
-    weight = weight_of(inspection.rendered.html, inspection.rendered.nonce)
-    if weight <= MANY_BYTES:
+    size = size_of(inspection.rendered.html, inspection.rendered.nonce)
+    if size <= WARNING_BYTES:
         return
-    heaviest = _heaviest(inspection, inspection.rendered, weight)
-    if weight > MOST_BYTES:
-        yield must_fix(
-            FAMILY,
-            HTML_PART,
-            f"The HTML part has {weight:,} bytes. Above {MOST_BYTES:,} Gmail hides the end, with the unsubscribe link: "
-            f"shorten or remove something. {heaviest}".strip(),
+    largest = _largest_part(inspection, inspection.rendered, size)
+    if size > MAX_BYTES:
+        message = translatable(
+            "The HTML part has {size:,} bytes. Gmail clips it after {limit:,} bytes and hides the unsubscribe link: "
+            "shorten or remove something.",
+            size=size,
+            limit=MAX_BYTES,
         )
+        yield error(FAMILY, "too_large", HTML_PART, _joined(message, largest))
     else:
-        yield look_at(
-            FAMILY,
-            HTML_PART,
-            f"The HTML part has {weight:,} bytes, close to the {MOST_BYTES:,} above which Gmail hides the end. "
-            f"{heaviest}".strip(),
+        message = translatable(
+            "The HTML part has {size:,} bytes. Gmail clips it after {limit:,} bytes.", size=size, limit=MAX_BYTES
         )
+        yield warning(FAMILY, "large", HTML_PART, _joined(message, largest))
 
 
-def weight_of(html: str, nonce: str) -> int:
-    """Octets of the HTML part of the reader whose values are the longest."""
+def _joined(first: str, second: str) -> str:
+    return translatable("{first} {second}", first=first, second=second) if second else first
+
+
+def size_of(html: str, nonce: str) -> int:
+    """Bytes of the HTML part with the longest values in its placeholders."""
     fixed, tokens = re.subn(token_pattern(nonce), "", html)
     return len(fixed.encode()) + tokens * LONGEST_VALUE
 
 
-def weights_of_places(inspection: Inspection, rendered: Rendered) -> dict[str, int]:
-    """Octets of each section, its stories included, and of each story, by place.
+def sizes_of_places(inspection: Inspection, rendered: Rendered) -> dict[str, int]:
+    """Bytes of each section (with its stories) and of each story, by place.
 
-    A section reaches to the next one; a story to the next heading or the end of the text block that it stands in.
+    A section ends at the next section, a story at the next heading or at the end of its text block.
     """
     html, nonce = rendered.html, rendered.nonce
     sections, stories = _starts(inspection.content, html)
     ends = sorted([*sections.values(), *stories.values(), _start_of_footer(html, nonce)])
-    weights = {}
+    sizes = {}
     for place, start in sections.items():
         stop = next((end for end in ends if end > start and end not in stories.values()), len(html))
-        weights[place] = weight_of(html[start:stop], nonce)
+        sizes[place] = size_of(html[start:stop], nonce)
     for place, start in stories.items():
         stop = next((end for end in ends if end > start), len(html))
-        weights[place] = weight_of(html[start:stop].partition("</div>")[0], nonce)
-    return weights
+        sizes[place] = size_of(html[start:stop].partition("</div>")[0], nonce)
+    return sizes
 
 
 def _starts(content: IssueContent, html: str) -> tuple[dict[str, int], dict[str, int]]:
-    """Where each section and each story begins: at its heading, or at the picture or link of a part without one.
+    """Where each section and each story starts: at its heading, else at the image or link of a part without heading.
 
-    All are looked for in reading order, so that the same words in a table of contents are not taken for a heading.
-    What shows none of them, such as a divider, counts with what is above it.
+    The search goes in reading order, so that a table of contents is not mistaken for the headings that it repeats. A
+    part with none of these, such as a divider, counts as part of the previous one.
     """
-    headings = [(found.start(), _words(found[1])) for found in _HEADING.finditer(html)]
+    headings = [(found.start(), _text_of_markup(found[1])) for found in _HEADING.finditer(html)]
     sections: dict[str, int] = {}
     stories: dict[str, int] = {}
     position = -1
@@ -93,8 +97,8 @@ def _starts(content: IssueContent, html: str) -> tuple[dict[str, int], dict[str,
 
 
 def _heading_after(position: int, title: str, headings: list[tuple[int, str]]) -> int | None:
-    words = " ".join(title.split())
-    return next((start for start, heading in headings if words and start > position and words in heading), None)
+    text = " ".join(title.split())
+    return next((start for start, heading in headings if text and start > position and text in heading), None)
 
 
 def _address_after(position: int, addresses: tuple[str, ...], html: str) -> int | None:
@@ -102,35 +106,51 @@ def _address_after(position: int, addresses: tuple[str, ...], html: str) -> int 
     return min((start for start in found if start >= 0), default=None)
 
 
-def _heaviest(inspection: Inspection, rendered: Rendered, weight: int) -> str:
-    """Which part to begin with, as a sentence; empty where none can be told from the others."""
-    weights = weights_of_places(inspection, rendered)
-    sections = [place for place, _ in placed_sections(inspection.content) if place in weights]
-    stories = [(place, story.title) for place, story in placed_stories(inspection.content) if place in weights]
+def _largest_part(inspection: Inspection, rendered: Rendered, size: int) -> str:
+    """The largest section and story, as a sentence; empty if no section can be told from the others."""
+    sizes = sizes_of_places(inspection, rendered)
+    sections = [place for place, _ in placed_sections(inspection.content) if place in sizes]
+    stories = [(place, story.title) for place, story in placed_stories(inspection.content) if place in sizes]
     if not sections:
         return ""
-    section = max(sections, key=lambda place: weights[place])
-    share = round(100 * weights[section] / weight)
-    sentence = f"The heaviest part is “{section}” with {weights[section]:,} bytes, {share} % of it"
+    section = max(sections, key=lambda place: sizes[place])
+    share = round(100 * sizes[section] / size)
     if not stories:
-        return f"{sentence}."
-    story, title = max(stories, key=lambda placed: weights[placed[0]])
-    return f"{sentence}; the heaviest story is {story}, “{title}”, with {weights[story]:,}."
+        return translatable(
+            "The largest part is “{section}” with {bytes:,} bytes ({share} %).",
+            section=section,
+            bytes=sizes[section],
+            share=share,
+        )
+    story, title = max(stories, key=lambda placed: sizes[placed[0]])
+    return translatable(
+        "The largest part is “{section}” with {bytes:,} bytes ({share} %). The largest story is {story}, “{title}”, "
+        "with {story_bytes:,} bytes.",
+        section=section,
+        bytes=sizes[section],
+        share=share,
+        story=story,
+        title=title,
+        story_bytes=sizes[story],
+    )
 
 
-def _words(markup: str) -> str:
+def _text_of_markup(markup: str) -> str:
     return " ".join(unescape(_TAG.sub("", markup)).split())
 
 
 def _start_of_footer(html: str, nonce: str) -> int:
-    # Not the first slot: a greeting in the lead is one, too.
+    # Not the first placeholder: that may be a greeting at the top.
     found = html.find(placeholder_token(nonce, "unsubscribe_url", PlaceholderContext.HTML))
     return found if found >= 0 else len(html)
 
 
 def passed_size(inspection: Inspection) -> str:
-    """What to say where nothing was found."""
+    """The sentence to show if there are no findings."""
     if inspection.rendered is None:
         return ""
-    weight = weight_of(inspection.rendered.html, inspection.rendered.nonce)
-    return f"It weighs {weight / 1000:.0f} KB of the {MOST_BYTES // 1000} that Gmail shows whole"
+    return translatable(
+        "The HTML part has {size} kB. Gmail shows up to {limit} kB.",
+        size=round(size_of(inspection.rendered.html, inspection.rendered.nonce) / 1000),
+        limit=MAX_BYTES // 1000,
+    )

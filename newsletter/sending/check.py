@@ -1,19 +1,20 @@
-"""Check: pre-flight on what would go out."""
+"""Pre-flight for an issue as it would be sent."""
 
 from __future__ import annotations
 
 from django.utils import timezone
 
+from newsletter.config.translatable import translatable
 from newsletter.content.store import load_content, save_content
 from newsletter.models import Edition, Issue
 from newsletter.preflight import (
-    Audience,
+    AudienceSnapshot,
     Finding,
     Occasion,
     PreflightResult,
-    judge_issue,
-    keep_verdict,
+    record_run,
     request_link_checks,
+    run_preflight,
 )
 from newsletter.rendering import RenderingError
 from newsletter.sending.envelope import EnvelopeError
@@ -21,69 +22,80 @@ from newsletter.sending.expand import audience_of, excluded_from
 from newsletter.sending.freeze import prepare_edition
 
 
-class SuggestionIsGone(Exception):
-    """The suggestion that somebody pressed is not what pre-flight suggests now; nothing was changed."""
+class SuggestionOutdated(Exception):
+    """Pre-flight no longer suggests this fix. Nothing was changed. The message is shown to the editor."""
 
     permanent = True
 
 
 def check_issue(issue: Issue, *, by: str) -> PreflightResult:
-    """What pre-flight says about the issue as it stands, kept for its history; a failing rendering is a finding."""
-    result = judge_as_it_stands(issue)
-    keep_verdict(issue, result, by=by)
+    """Run pre-flight on the issue as it is saved, and record the run. A failed rendering is a finding."""
+    result = preflight_issue(issue)
+    record_run(issue, result, by=by)
     return result
 
 
 def check_edition(issue: Issue, edition: Edition, *, occasion: Occasion, by: str) -> PreflightResult:
-    """What pre-flight says about an edition, frozen or as it would be, kept. What is `blocking` must not go on.
+    """Run pre-flight on an edition, frozen or not yet, and record the run. `blocking` findings stop the issue.
 
-    Who schedules without a look at the checks has the links looked at until the issue starts.
+    Scheduling requests link checks, so that their results are there when the issue starts.
     """
     if occasion is Occasion.SCHEDULE:
         request_link_checks(load_content(issue))
-    result = judge_edition(issue, edition, occasion=occasion)
-    keep_verdict(issue, result, by=by)
+    result = preflight_edition(issue, edition, occasion=occasion)
+    record_run(issue, result, by=by)
     return result
 
 
-def judge_as_it_stands(issue: Issue) -> PreflightResult:
-    """The same as `check_issue`, leaving no trace."""
+def preflight_issue(issue: Issue) -> PreflightResult:
+    """As `check_issue`, without recording the run."""
     try:
         edition = issue.edition or prepare_edition(issue)
     except (RenderingError, EnvelopeError) as error:
-        return judge_issue(issue, None, audience=audience_for(issue), unrendered=str(error))
-    return judge_edition(issue, edition)
+        return run_preflight(issue, None, audience=audience_for(issue), render_error=_message_of(error))
+    return preflight_edition(issue, edition)
 
 
-def judge_edition(issue: Issue, edition: Edition, *, occasion: Occasion = Occasion.CHECK) -> PreflightResult:
-    """The same as `check_edition`, leaving no trace."""
-    return judge_issue(issue, edition, audience=audience_for(issue), occasion=occasion, sha256=edition.sha256)
+def preflight_edition(issue: Issue, edition: Edition, *, occasion: Occasion = Occasion.CHECK) -> PreflightResult:
+    """As `check_edition`, without recording the run."""
+    return run_preflight(issue, edition, audience=audience_for(issue), occasion=occasion, sha256=edition.sha256)
 
 
 def findings_of(issue: Issue) -> tuple[Finding, ...]:
-    """What pre-flight finds about the issue as it stands, leaving no trace."""
-    return judge_as_it_stands(issue).findings
+    """The findings about the issue as it is saved, without recording the run."""
+    return preflight_issue(issue).findings
 
 
 def use_suggestion(issue: Issue, key: str, *, revision: int, by: str) -> str:
-    """Save the issue with the finding `key` put right; what was done, in words.
+    """Save the issue with the fix of the finding `key`; returns the label of the fix.
 
-    `revision` is the one that the findings were about: on any other nothing is changed, since what was suggested then
-    might undo what somebody wrote since. Raises SuggestionIsGone, or ContentError as saving does.
+    `revision` is the one that was checked. On a newer revision the fix is refused, since it could undo later changes.
+    Raises SuggestionOutdated, or ContentError if the issue cannot be saved.
     """
     if issue.revision != revision:
-        raise SuggestionIsGone(
-            f"The issue was saved meanwhile: the suggestion was about revision {revision}, and it is at "
-            f"{issue.revision} now. Nothing was changed. Here is what the checks say about it now."
+        raise SuggestionOutdated(
+            translatable(
+                "The suggestion is for revision {checked}, and the issue has revision {current} by now. Nothing was "
+                "changed. These are the findings for the current revision.",
+                checked=revision,
+                current=issue.revision,
+            )
         )
     fix = next((finding.fix for finding in findings_of(issue) if finding.key == key), None)
     if fix is None:
-        raise SuggestionIsGone("There is nothing to put right there any more. Nothing was changed.")
-    save_content(issue, fix.content, by=by, based_on=revision, note=f"Suggestion used: {fix.label}"[:200])
+        raise SuggestionOutdated(translatable("This problem is already fixed. Nothing was changed."))
+    # Cut to the length of the column, which leaves the English sentence.
+    note = translatable("Suggestion used: {suggestion}", suggestion=fix.label)[:200]
+    save_content(issue, fix.content, by=by, based_on=revision, note=note)
     return fix.label
 
 
-def audience_for(issue: Issue) -> Audience:
-    """How many readers the issue would go to if it started now, and how many of the list it would not."""
+def audience_for(issue: Issue) -> AudienceSnapshot:
+    """The number of recipients if the issue started now, and of excluded subscribers by reason."""
     now, newsletter = timezone.now(), issue.newsletter_id
-    return Audience(count=int(audience_of(newsletter, now).count()), left_out=excluded_from(newsletter, now))
+    return AudienceSnapshot(count=int(audience_of(newsletter, now).count()), excluded=excluded_from(newsletter, now))
+
+
+def _message_of(error: Exception) -> str:
+    """The message as it was raised: `str(error)` would translate it before it is recorded."""
+    return error.args[0] if error.args and isinstance(error.args[0], str) else str(error)

@@ -16,7 +16,7 @@ from newsletter.config.failpoints import Point, reached
 from newsletter.models import Edition, InvalidTransition, Issue, IssueStatus, IssueTransition
 from newsletter.preflight import Occasion, PreflightResult
 from newsletter.rendering import RenderingError
-from newsletter.sending.check import check_edition, judge_edition
+from newsletter.sending.check import check_edition, preflight_edition
 from newsletter.sending.envelope import EnvelopeError
 from newsletter.sending.expand import audience_of
 from newsletter.sending.freeze import prepare_edition, store_edition
@@ -73,7 +73,7 @@ def dry_run(issue: Issue, *, local: LocalTime | None = None) -> Manifest:
             f"This issue is {issue.get_status_display().lower()}; there is nothing to rehearse any more."
         )
     edition = _prepared(issue)
-    _refuse_faults(judge_edition(issue, edition, occasion=Occasion.SEND))
+    _refuse_faults(preflight_edition(issue, edition, occasion=Occasion.SEND))
     return manifest_of(issue, edition, moment=timezone.now(), local=local)
 
 
@@ -350,4 +350,4 @@ def _prepared(issue: Issue) -> Edition:
 
 def _refuse_faults(result: PreflightResult) -> None:
     if result.blocking:
-        raise IssueRefused(*(finding.sentence for finding in result.blocking))
+        raise IssueRefused(*(finding.message for finding in result.blocking))

@@ -108,7 +108,7 @@ def test_what_somebody_else_has_used_meanwhile_is_said(edda: Client, issue: Issu
     assert "Nothing was added: somebody else" in words_on(edda.post(page_of(issue, "feeds"), both, follow=True))
 
 
-def test_look_now_makes_the_feeds_due(edda: Client, issue: Issue) -> None:
+def test_poll_now_makes_the_feeds_due(edda: Client, issue: Issue) -> None:
     make_items(1)
     Feed.objects.update(next_poll_at=timezone.now() + datetime.timedelta(days=1))
     answer = edda.post(page_of(issue, "feeds"), {"do": "look"}, follow=True)
@@ -205,7 +205,7 @@ def follow(client: Client, newsletter: Newsletter, **fields: str) -> Any:
     return client.post(url, sent | {f"feeds-0-{name}": value for name, value in fields.items()}, follow=True)
 
 
-def test_a_newsletter_follows_a_feed_and_the_worker_looks_at_once(edda: Client) -> None:
+def test_a_newsletter_follows_a_feed_and_the_worker_link_statuses_once(edda: Client) -> None:
     newsletter = make_newsletter()
     follow(edda, newsletter, url=" https://quay.example/feed ", section="News")
     feed = Feed.objects.get()

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from django.core.management import CommandError, call_command
 
-from newsletter.preflight.of_theme import theme_findings
+from newsletter.preflight.families import check_theme_rendering
 from newsletter.rendering.theme import SHIPPED_THEMES, load_theme, theme_names
 from newsletter.rendering.theme_check import render_sample_issue
 
@@ -130,4 +130,4 @@ def test_a_theme_in_which_pre_flight_would_hold_every_issue_back_fails(folder: P
 
 @pytest.mark.parametrize("name", theme_names())
 def test_pre_flight_has_nothing_to_say_about_the_shipped_themes(name: str) -> None:
-    assert theme_findings(render_sample_issue(load_theme(name))) == ()
+    assert check_theme_rendering(render_sample_issue(load_theme(name))) == ()

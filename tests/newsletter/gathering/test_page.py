@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from newsletter.content.document import StoryContent
-from newsletter.gathering.page import LinkUnreadable, story_from_link
+from newsletter.gathering.page import UnreadableLink, story_from_link
 from tests.publisher import Answer, Publisher, neighbour
 
 PAGE = b'<title>Quay 3</title><meta name="description" content="It lifts.">'
@@ -32,6 +32,6 @@ def test_a_page_becomes_a_story_under_the_address_where_redirects_end(site: Publ
 )
 def test_what_is_no_story_is_said(site: Publisher, answer: Answer, sentence: str, permanent: bool) -> None:
     site.pages["/"] = answer
-    with pytest.raises(LinkUnreadable, match=sentence) as caught:
+    with pytest.raises(UnreadableLink, match=sentence) as caught:
         story_from_link(f"{site.url}/", neighbour())
     assert (caught.value.permanent, caught.value.retryable) == (permanent, not permanent)

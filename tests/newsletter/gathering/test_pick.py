@@ -10,7 +10,7 @@ from newsletter.content.document import IssueContent, SectionContent, SectionKin
 from newsletter.content.store import IssueIsClosed, load_content, save_content
 from newsletter.gathering.pick import (
     OFFERED_FOR,
-    Placed,
+    StoryPlacement,
     add_items,
     add_stories,
     dismiss_items,
@@ -117,7 +117,7 @@ def test_an_issue_past_draft_takes_no_stories_and_the_items_stay_on_offer() -> N
     with pytest.raises(IssueIsClosed):
         add_items(issue, [item.pk], section="", by="will")
     with pytest.raises(IssueIsClosed):
-        add_stories(issue, [Placed("", FERRY)], by="will")
+        add_stories(issue, [StoryPlacement("", FERRY)], by="will")
     assert offered() == ["Quay 1"]
 
 
@@ -135,25 +135,25 @@ def sections(*titles: str) -> tuple[SectionContent, ...]:
     ],
 )
 def test_a_story_finds_its_section(before: tuple[str, ...], heading: str, after: list[str]) -> None:
-    put = with_stories(content(sections=sections(*before)), [Placed(heading, FERRY)])
+    put = with_stories(content(sections=sections(*before)), [StoryPlacement(heading, FERRY)])
     assert [section.title for section in put.sections if section.stories] == after
 
 
 def test_without_a_heading_stories_join_the_last_that_are_there() -> None:
     some = SectionContent(title="News", stories=(FERRY,))
-    put = with_stories(content(sections=(some, *sections("Farewell"))), [Placed("", FERRY)])
+    put = with_stories(content(sections=(some, *sections("Farewell"))), [StoryPlacement("", FERRY)])
     assert [len(section.stories) for section in put.sections] == [2, 0]
 
 
 def test_a_block_that_has_the_heading_is_no_section() -> None:
     sponsor = SectionContent(kind=SectionKind.SPONSOR, title="News")
-    put = with_stories(content(sections=(sponsor,)), [Placed("News", FERRY)])
+    put = with_stories(content(sections=(sponsor,)), [StoryPlacement("News", FERRY)])
     assert [section.kind for section in put.sections] == [SectionKind.SPONSOR, SectionKind.SECTION]
 
 
 @given(issues)
 def test_adding_takes_nothing_away(written: IssueContent) -> None:
-    put = with_stories(written, [Placed("", FERRY), Placed("Ferries at night", FERRY)])
+    put = with_stories(written, [StoryPlacement("", FERRY), StoryPlacement("Ferries at night", FERRY)])
     assert [*put.stories()].count(FERRY) >= 2
     assert [story for story in put.stories() if story != FERRY] == [
         story for story in written.stories() if story != FERRY

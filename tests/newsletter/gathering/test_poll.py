@@ -12,7 +12,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from newsletter.gathering import poll
-from newsletter.gathering.poll import INTERVAL, LONGEST_INTERVAL, look_now, poll_next_feed
+from newsletter.gathering.poll import INTERVAL, LONGEST_INTERVAL, poll_next_feed, poll_now
 from newsletter.models import Feed, FeedItem, FeedItemState
 from newsletter.outbound import Fetched, fetch
 from tests.feeds import rss
@@ -143,12 +143,12 @@ def test_failures_make_looks_rarer_and_one_success_makes_up_for_them(site: Publi
     assert (feed.failures, feed.problem) == (0, "")
 
 
-def test_look_now_makes_the_active_feeds_of_one_newsletter_due(site: Publisher, feed: Feed) -> None:
+def test_poll_now_makes_the_active_feeds_of_one_newsletter_due(site: Publisher, feed: Feed) -> None:
     site.pages["/feed"] = rss([1])
     other = Feed.objects.create(newsletter=make_newsletter("ferry-post"), url=f"{site.url}/feed")
     Feed.objects.create(newsletter=feed.newsletter, url=f"{site.url}/off", is_active=False)
     Feed.objects.update(next_poll_at=timezone.now() + INTERVAL)
-    assert look_now(feed.newsletter) == 1
+    assert poll_now(feed.newsletter) == 1
     assert poll_next_feed()
     assert not poll_next_feed()
     assert rest_of(feed) == INTERVAL
@@ -202,7 +202,7 @@ def test_a_feed_that_is_deleted_while_it_is_fetched_leaves_nothing(
 def test_a_worker_that_died_while_looking_holds_a_feed_for_minutes_only(site: Publisher, feed: Feed) -> None:
     assert poll._claim_due_feed() is not None
     feed.refresh_from_db()
-    assert timezone.now() < feed.next_poll_at <= timezone.now() + poll.CLAIM
+    assert timezone.now() < feed.next_poll_at <= timezone.now() + poll.CLAIM_EXPIRES_AFTER
 
 
 def test_however_many_entries_a_feed_has_the_queries_are_the_same(site: Publisher, feed: Feed) -> None:

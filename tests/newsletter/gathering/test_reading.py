@@ -9,7 +9,7 @@ import pytest
 from newsletter.content.feeds import FeedError, read_feed
 from newsletter.content.web_page import WebPageError, read_web_page
 from newsletter.gathering import reading
-from newsletter.gathering.reading import read_strangers_feed, read_strangers_page
+from newsletter.gathering.reading import read_untrusted_feed, read_untrusted_page
 
 URL = "https://quay.example/news"
 ITEM = (
@@ -25,26 +25,26 @@ BASES_WITHIN_EACH_OTHER = "".join(f"<a xml:base='{number}/'>" for number in rang
 
 def test_a_large_feed_says_the_same_as_without_a_fence() -> None:
     assert len(LARGE) > reading.SMALL
-    assert read_strangers_feed(LARGE, URL, charset="cp1252") == read_feed(LARGE, URL, charset="cp1252")
+    assert read_untrusted_feed(LARGE, URL, charset="cp1252") == read_feed(LARGE, URL, charset="cp1252")
 
 
 def test_a_large_page_says_the_same_as_without_a_fence() -> None:
     large = PAGE.format("title='" + "x" * reading.SMALL + "'").encode()
-    assert read_strangers_page(large, URL) == read_web_page(large, URL)
+    assert read_untrusted_page(large, URL) == read_web_page(large, URL)
 
 
 def test_what_cannot_be_read_says_why_through_the_fence() -> None:
     with pytest.raises(FeedError, match="neither RSS nor Atom"):
-        read_strangers_feed(b" " * reading.SMALL + b"harbour", URL)
+        read_untrusted_feed(b" " * reading.SMALL + b"harbour", URL)
 
 
 def test_a_feed_that_would_keep_the_worker_busy_for_hours_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reading, "FEED_LIMITS", dataclasses.replace(reading.FEED_LIMITS, cpu=1))
     with pytest.raises(FeedError, match="takes too long to read"):
-        read_strangers_feed(FEED.format(BASES_WITHIN_EACH_OTHER).encode(), URL)
+        read_untrusted_feed(FEED.format(BASES_WITHIN_EACH_OTHER).encode(), URL)
 
 
 def test_a_page_that_would_keep_the_editor_waiting_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reading, "PAGE_LIMITS", dataclasses.replace(reading.PAGE_LIMITS, cpu=1))
     with pytest.raises(WebPageError, match="takes too long to read"):
-        read_strangers_page(PAGE.format(MANY_ATTRIBUTES * 2).encode(), URL)
+        read_untrusted_page(PAGE.format(MANY_ATTRIBUTES * 2).encode(), URL)

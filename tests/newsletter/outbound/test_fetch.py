@@ -65,7 +65,7 @@ def redirect(to: str, status: int = 302) -> Answer:
     return Answer(status=status, headers={"Location": to})
 
 
-def refusal(url: str, visitor: FetchPolicy) -> str:
+def refusal(url: str, policy: FetchPolicy) -> str:
     with pytest.raises(FetchRefused) as caught:
         fetch(url, visitor)
     assert caught.value.permanent
@@ -295,7 +295,7 @@ def pour_on(stream: BufferedIOBase, closing: threading.Event) -> None:
         stream.write(b"x" * 65_536)
 
 
-def took(limits: Limits, url: str, visitor: FetchPolicy) -> tuple[FetchError, float]:
+def took(limits: Limits, url: str, policy: FetchPolicy) -> tuple[FetchError, float]:
     began = time.monotonic()
     with pytest.raises(FetchError) as caught:
         fetch(url, visitor, limits=limits)

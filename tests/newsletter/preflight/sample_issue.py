@@ -7,8 +7,8 @@ from dataclasses import replace
 from functools import cache
 
 from newsletter.content.document import IssueContent, SectionContent, SectionKind, StoryContent
-from newsletter.preflight import Audience, Inspection, Sender
-from newsletter.preflight.findings import LinkLook
+from newsletter.preflight import AudienceSnapshot, Inspection, Sender
+from newsletter.preflight.findings import LinkStatus
 from newsletter.preflight.places import placed_links
 from newsletter.rendering import Masthead, RenderedIssue, render_issue
 from newsletter.rendering.theme import PLAIN, Theme
@@ -102,8 +102,8 @@ def inspection_of(content: IssueContent = PLAIN_ISSUE, theme: Theme = PLAIN) -> 
     return Inspection(
         content=content,
         sender=SENDER,
-        moment=NOON,
-        audience=Audience(count=500),
+        sends_at=NOON,
+        audience=AudienceSnapshot(count=500),
         rendered=mail_of(content, theme),
-        links={link.url: LinkLook(status=200, final_url=link.url) for link in placed_links(content)},
+        links={link.url: LinkStatus(status=200, final_url=link.url) for link in placed_links(content)},
     )

@@ -19,7 +19,7 @@ def page(body: str, *, head: str = HEAD, attributes: str = 'lang="en"') -> str:
 
 
 def sentences(html: str) -> list[str]:
-    return [finding.sentence for finding in findings_of_family("accessibility", mail(html))]
+    return [finding.message for finding in findings_of_family("accessibility", mail(html))]
 
 
 @pytest.mark.parametrize("theme", theme_names())
@@ -99,7 +99,7 @@ def test_a_rule_that_an_inline_style_outdoes_changes_nothing() -> None:
 def test_a_link_that_says_nothing_is_named_by_its_place() -> None:
     content = with_stories(GAUGE, replace(CRANE, body="Read [more](https://more.example/) today."))
     assert short(findings_of_family("accessibility", inspection_of(content))) == [
-        ("look_at", "accessibility", "Deep dives, story 2")
+        ("warning", "accessibility", "Deep dives, story 2")
     ]
 
 

@@ -21,11 +21,11 @@ from newsletter.content.store import import_issue, load_content, save_content
 from newsletter.models import Issue, IssueStatus, LinkCheck, LinkState, Newsletter, PreflightRun
 from newsletter.preflight import Finding, Occasion, request_link_checks
 from newsletter.sending.check import (
-    SuggestionIsGone,
+    SuggestionOutdated,
     check_edition,
     check_issue,
     findings_of,
-    judge_as_it_stands,
+    preflight_issue,
     use_suggestion,
 )
 from newsletter.sending.freeze import freeze_edition
@@ -60,7 +60,7 @@ def answer_links(issue: Issue, status: int = 200) -> None:
 
 
 def must_fix(findings: tuple[Finding, ...]) -> list[str]:
-    return [finding.sentence for finding in findings if finding.severity == "must_fix"]
+    return [finding.message for finding in findings if finding.severity == "error"]
 
 
 def command_says(*arguments: str) -> str:
@@ -115,13 +115,13 @@ def test_the_command_speaks_json_with_stable_keys_to_programs() -> None:
     issue = issue_for_today(preheader="")
 
     told = json.loads(command_says("issue-41", "--json"))
-    assert list(told) == ["newsletter", "issue", "revision", "edition", "must_fix", "look_at", "findings", "passed"]
+    assert list(told) == ["newsletter", "issue", "revision", "edition", "error", "warning", "findings", "passed"]
     assert told["edition"] == freeze_edition(issue).sha256
-    assert (told["must_fix"], told["look_at"], len(told["passed"])) == (0, 1, 8)
+    assert (told["error"], told["warning"], len(told["passed"])) == (0, 1, 8)
     (finding,) = told["findings"]
     assert finding["sentence"].startswith("There is no preheader")
     assert finding | {"sentence": ""} == {
-        "severity": "look_at",
+        "severity": "warning",
         "family": "deliverability",
         "place": "Preheader",
         "sentence": "",
@@ -129,7 +129,7 @@ def test_the_command_speaks_json_with_stable_keys_to_programs() -> None:
     }
 
 
-def test_the_command_looks_at_the_links_itself_when_asked(settings: Any) -> None:
+def test_the_command_link_statuses_the_links_itself_when_asked(settings: Any) -> None:
     settings.FETCH_ALLOWED_HOSTS = ("127.0.0.1",)
     with publishing() as site:
         gone = replace(CRANE, url=f"{site.url}/gone")
@@ -145,8 +145,8 @@ def test_a_sender_that_no_mail_could_carry_is_a_finding() -> None:
     Newsletter.objects.update(sender_name="notes@elsewhere.example")
     issue = Issue.objects.get(pk=issue.pk)
 
-    result = judge_as_it_stands(issue)
-    assert [(finding.severity.value, finding.family) for finding in result.findings] == [("must_fix", "rendering")]
+    result = preflight_issue(issue)
+    assert [(finding.severity.value, finding.family) for finding in result.findings] == [("error", "rendering")]
     assert result.sha256 == ""
 
 
@@ -165,7 +165,7 @@ def test_the_day_of_sending_is_that_of_the_newsletters_clocks() -> None:
 
     assert findings_of(Issue.objects.get(pk=issue.pk)) == ()
     Issue.objects.update(scheduled_zone="UTC")
-    assert "would go out on 2026-06-30" in findings_of(Issue.objects.get(pk=issue.pk))[0].sentence
+    assert "would go out on 2026-06-30" in findings_of(Issue.objects.get(pk=issue.pk))[0].message
 
 
 def test_checking_does_not_change_the_issue_and_judging_leaves_no_trace() -> None:
@@ -183,7 +183,7 @@ def test_an_issue_remembers_what_the_last_one_said_and_when_it_went_out() -> Non
     first = issue_for_today()
     send_now(first, by="ada")
     second = make_draft(newsletter=first.newsletter, date=first.date, slug="issue-42", title="Harbour Notes 42")
-    said = " ".join(finding.sentence for finding in findings_of(second))
+    said = " ".join(finding.message for finding in findings_of(second))
     assert said.count("Readers had this link already") == 2
     assert "less than 12 hours before" in said
 
@@ -193,12 +193,12 @@ def test_the_same_result_is_kept_once_and_another_beside_it() -> None:
     check_issue(issue, by="ada")
     check_issue(issue, by="ben")
     run = PreflightRun.objects.get()
-    assert (run.by, run.must_fix, run.look_at, run.sha256) == ("ada", 0, 0, freeze_edition(issue).sha256)
+    assert (run.by, run.errors, run.warnings, run.sha256) == ("ada", 0, 0, freeze_edition(issue).sha256)
 
     answer_links(issue, status=404)
     check_issue(issue, by="ben")
     newest = PreflightRun.objects.order_by("-pk")[0]
-    assert (newest.by, newest.must_fix, newest.sha256) == ("ben", 2, run.sha256)
+    assert (newest.by, newest.errors, newest.sha256) == ("ben", 2, run.sha256)
     assert {said["family"] for said in newest.findings} == {"links"}
 
 
@@ -219,7 +219,7 @@ def test_a_page_that_went_offline_overnight_does_not_hold_an_approved_issue_back
     answer_links(issue, status=404)
 
     asleep = check_edition(issue, edition, occasion=Occasion.START, by="schedule")
-    assert (len(asleep.must_fix), asleep.blocking) == (2, ())
+    assert (len(asleep.errors), asleep.blocking) == (2, ())
     awake = check_edition(issue, edition, occasion=Occasion.SEND, by="ada")
     assert len(awake.blocking) == 2
 
@@ -245,7 +245,7 @@ def test_a_suggestion_is_saved_as_a_revision_that_says_so() -> None:
     assert Issue.objects.get().preheader == "Ports are getting quieter."
     newest = issue.revisions.order_by("-number")[0]
     assert (newest.by, newest.note) == ("edda", f"Suggestion used: {done}")
-    with pytest.raises(SuggestionIsGone, match="nothing to put right"):
+    with pytest.raises(SuggestionOutdated, match="nothing to put right"):
         use_suggestion(issue, finding.key, revision=issue.revision, by="edda")
 
 
@@ -254,7 +254,7 @@ def test_a_suggestion_for_an_older_revision_changes_nothing() -> None:
     (finding,) = findings_of(issue)
     seen = issue.revision
     save_content(issue, replace(load_content(issue), subject="Somebody else's words"), by="ben")
-    with pytest.raises(SuggestionIsGone, match="saved meanwhile"):
+    with pytest.raises(SuggestionOutdated, match="saved meanwhile"):
         use_suggestion(issue, finding.key, revision=seen, by="edda")
     assert (Issue.objects.get().preheader, Issue.objects.get().subject) == ("", "Somebody else's words")
 
@@ -262,7 +262,7 @@ def test_a_suggestion_for_an_older_revision_changes_nothing() -> None:
 def test_who_must_not_be_mailed_is_counted_in_what_passed() -> None:
     issue = issue_for_today()
     dina(issue.newsletter.mailing_list)
-    assert judge_as_it_stands(issue).passed[-1] == "1 reader gets it, and 1 who must not be mailed get nothing"
+    assert preflight_issue(issue).passed[-1] == "1 reader gets it, and 1 who must not be mailed get nothing"
 
 
 def test_an_issue_takes_few_queries_however_many_stories_it_has(django_assert_max_num_queries: Any) -> None:

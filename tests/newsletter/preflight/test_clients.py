@@ -68,10 +68,10 @@ def test_what_is_written_for_outlook_alone_is_not_counted() -> None:
 
 def test_a_feature_beyond_the_baseline_names_the_programs_and_their_share() -> None:
     (finding,) = findings_of_family("clients", mail('<html><body><p style="display:grid">x</p></body></html>'))
-    assert (finding.severity.value, finding.place) == ("look_at", "Theme")
-    assert "“display:grid” is not supported in" in finding.sentence
-    assert "Outlook for Windows" in finding.sentence
-    assert "(Outlook: about 4 % of opens)" in finding.sentence
+    assert (finding.severity.value, finding.place) == ("warning", "Theme")
+    assert "“display:grid” is not supported in" in finding.message
+    assert "Outlook for Windows" in finding.message
+    assert "(Outlook: about 4 % of opens)" in finding.message
 
 
 def test_a_picture_of_a_rare_kind_is_named_by_its_place() -> None:
@@ -79,4 +79,4 @@ def test_a_picture_of_a_rare_kind_is_named_by_its_place() -> None:
     content = replace(PLAIN_ISSUE, sections=(*PLAIN_ISSUE.sections, picture))
     (finding,) = findings_of_family("clients", inspection_of(content))
     assert finding.place == "Image, part 3"
-    assert "Outlook for Windows" in finding.sentence
+    assert "Outlook for Windows" in finding.message

@@ -43,7 +43,7 @@ def styled(style: str) -> str:
 def test_who_sends_and_from_where_must_be_known(part: str) -> None:
     sender = replace(SENDER, **{part: " "})
     assert short(findings_of_family("compliance", inspected(sender=sender))) == [
-        ("must_fix", "compliance", "Newsletter")
+        ("error", "compliance", "Newsletter")
     ]
 
 
@@ -52,8 +52,8 @@ def test_a_mail_with_both_in_both_parts_passes() -> None:
 
 
 def test_both_parts_must_have_the_way_out() -> None:
-    assert places_with(html=RENDERED.html.replace(WAY_OUT, "https://a.example")) == [("must_fix", "HTML part")]
-    assert places_with(text=RENDERED.text.replace("unsubscribe_url", "preferences_url")) == [("must_fix", "Text part")]
+    assert places_with(html=RENDERED.html.replace(WAY_OUT, "https://a.example")) == [("error", "HTML part")]
+    assert places_with(text=RENDERED.text.replace("unsubscribe_url", "preferences_url")) == [("error", "Text part")]
 
 
 @pytest.mark.parametrize(
@@ -73,7 +73,7 @@ def test_a_way_out_that_cannot_be_seen_is_none(style: str) -> None:
     html = styled(style)
     for name in style.split(";"):
         html = _last_word(html, name.partition(":")[0])
-    assert places_with(html=html) == [("must_fix", "HTML part")]
+    assert places_with(html=html) == [("error", "HTML part")]
 
 
 def _last_word(html: str, name: str) -> str:
@@ -93,14 +93,14 @@ def _last_word(html: str, name: str) -> str:
 def test_a_way_out_without_words_is_none() -> None:
     start = RENDERED.html.index(f'href="{WAY_OUT}"')
     opened, closed = RENDERED.html.index(">", start) + 1, RENDERED.html.index("</a>", start)
-    assert places_with(html=RENDERED.html[:opened] + RENDERED.html[closed:]) == [("must_fix", "HTML part")]
+    assert places_with(html=RENDERED.html[:opened] + RENDERED.html[closed:]) == [("error", "HTML part")]
 
 
 def test_the_postal_address_must_be_in_both_parts_and_seen() -> None:
-    assert places_with(html=RENDERED.html.replace("4 Quay Street", "")) == [("must_fix", "HTML part")]
+    assert places_with(html=RENDERED.html.replace("4 Quay Street", "")) == [("error", "HTML part")]
     hidden = RENDERED.html.replace("4 Quay Street", '<span style="display:none">4 Quay Street</span>')
-    assert places_with(html=hidden) == [("must_fix", "HTML part")]
-    assert places_with(text=RENDERED.text.replace("4 Quay Street", "")) == [("must_fix", "Text part")]
+    assert places_with(html=hidden) == [("error", "HTML part")]
+    assert places_with(text=RENDERED.text.replace("4 Quay Street", "")) == [("error", "Text part")]
 
 
 def with_sheet(css: str) -> str:
@@ -120,7 +120,7 @@ def with_sheet(css: str) -> str:
     ],
 )
 def test_a_way_out_that_the_head_hides_must_be_fixed(css: str) -> None:
-    assert ("must_fix", "HTML part") in places_with(html=with_sheet(css))
+    assert ("error", "HTML part") in places_with(html=with_sheet(css))
 
 
 @pytest.mark.parametrize(

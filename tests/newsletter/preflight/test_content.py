@@ -31,7 +31,7 @@ def test_a_whole_issue_has_no_findings() -> None:
 
 def test_an_issue_without_stories_must_be_fixed() -> None:
     content = replace(PLAIN_ISSUE, sections=(SectionContent(title="Signal", body="x"),))
-    assert short(findings_of_family("content", inspected(content))) == [("must_fix", "content", "")]
+    assert short(findings_of_family("content", inspected(content))) == [("error", "content", "")]
 
 
 @pytest.mark.parametrize(
@@ -47,8 +47,8 @@ def test_an_issue_without_stories_must_be_fixed() -> None:
 )
 def test_a_story_that_is_not_whole_must_be_fixed_and_is_named_by_its_place(story: StoryContent, says: str) -> None:
     (finding,) = findings_of_family("content", inspected(with_stories(GAUGE, story)))
-    assert (finding.severity.value, finding.place) == ("must_fix", "Deep dives, story 2")
-    assert says in finding.sentence
+    assert (finding.severity.value, finding.place) == ("error", "Deep dives, story 2")
+    assert says in finding.message
 
 
 @pytest.mark.parametrize(
@@ -64,17 +64,17 @@ def test_a_story_that_is_not_whole_must_be_fixed_and_is_named_by_its_place(story
 )
 def test_a_block_without_what_it_is_made_for_must_be_fixed(part: SectionContent, place: str) -> None:
     content = replace(PLAIN_ISSUE, sections=(part, *PLAIN_ISSUE.sections))
-    assert short(findings_of_family("content", inspected(content))) == [("must_fix", "content", place)]
+    assert short(findings_of_family("content", inspected(content))) == [("error", "content", place)]
 
 
 def test_an_empty_section_deserves_a_look() -> None:
     content = replace(PLAIN_ISSUE, sections=(*PLAIN_ISSUE.sections, SectionContent(title="Later")))
-    assert short(findings_of_family("content", inspected(content))) == [("look_at", "content", "Later")]
+    assert short(findings_of_family("content", inspected(content))) == [("warning", "content", "Later")]
 
 
 def test_a_story_twice_deserves_one_look_at_the_later_place() -> None:
     twins = (CRANE, replace(GAUGE, url=f"{CRANE.url}/?utm_medium=mail"), replace(CRANE, url="https://other.example"))
-    later = [("look_at", "content", f"Deep dives, story {number}") for number in (2, 3)]
+    later = [("warning", "content", f"Deep dives, story {number}") for number in (2, 3)]
     assert content_findings(*twins) == later
     assert content_findings(CRANE, CRANE) == later[:1]
 
@@ -82,24 +82,24 @@ def test_a_story_twice_deserves_one_look_at_the_later_place() -> None:
 def test_a_story_of_the_last_issues_is_named_with_the_issue_that_had_it() -> None:
     findings = findings_of_family("content", inspected(with_stories(CRANE, GAUGE), past=(LAST_WEEK,)))
     assert [finding.place for finding in findings] == ["Deep dives, story 1", "Deep dives, story 2"]
-    assert all("“Harbour Notes 40” of 2026-06-23" in finding.sentence for finding in findings)
+    assert all("“Harbour Notes 40” of 2026-06-23" in finding.message for finding in findings)
 
 
 def test_the_newest_of_the_last_issues_is_named() -> None:
     newer = replace(LAST_WEEK, title="Harbour Notes 41")
     (finding,) = findings_of_family("content", inspected(with_stories(CRANE), past=(newer, LAST_WEEK)))
-    assert "Harbour Notes 41" in finding.sentence
+    assert "Harbour Notes 41" in finding.message
 
 
 def test_a_long_story_and_a_long_issue_deserve_a_look() -> None:
     assert content_findings(replace(CRANE, body="word " * 120)) == []
-    assert content_findings(replace(CRANE, body="word " * 121)) == [("look_at", "content", "Deep dives, story 1")]
-    assert content_findings(replace(CRANE, body="word " * 5_001))[-1] == ("look_at", "content", "")
+    assert content_findings(replace(CRANE, body="word " * 121)) == [("warning", "content", "Deep dives, story 1")]
+    assert content_findings(replace(CRANE, body="word " * 5_001))[-1] == ("warning", "content", "")
 
 
 def test_another_date_than_the_day_of_sending_can_be_set_by_the_suggestion() -> None:
     next_day = datetime.datetime(2026, 7, 1, 8, tzinfo=datetime.UTC)
-    (finding,) = findings_of_family("content", inspected(moment=next_day))
+    (finding,) = findings_of_family("content", inspected(sends_at=next_day))
     assert finding.fix is not None
     assert finding.fix.label == "Set the date to 2026-07-01"
     assert finding.fix.content == replace(PLAIN_ISSUE, date=DAY + datetime.timedelta(days=1))
@@ -112,15 +112,15 @@ def test_parts_of_one_title_have_places_of_their_own_and_are_held_against_each_o
         *("News", "News, story 1", "News, part 2", "News, part 2, story 1", "Subject, part 3")
     ]
     findings = findings_of_family("content", inspected(content))
-    assert short(findings)[0] == ("look_at", "content", "Subject, part 3")
-    assert short(findings)[1] == ("look_at", "content", "News, part 2, story 1")
-    assert "is that of News, story 1 already" in findings[1].sentence
+    assert short(findings)[0] == ("warning", "content", "Subject, part 3")
+    assert short(findings)[1] == ("warning", "content", "News, part 2, story 1")
+    assert "is that of News, story 1 already" in findings[1].message
 
 
 def test_the_link_of_a_quote_needs_a_name_to_carry_it() -> None:
     quote = SectionContent(kind=SectionKind.QUOTE, body="A quay is a promise.", url="https://ropes.example/ida")
     content = replace(PLAIN_ISSUE, sections=(*PLAIN_ISSUE.sections, quote))
     (finding,) = findings_of_family("content", inspected(content))
-    assert (finding.severity.value, finding.place) == ("look_at", "Quote, part 3")
+    assert (finding.severity.value, finding.place) == ("warning", "Quote, part 3")
     named = replace(content, sections=(*PLAIN_ISSUE.sections, replace(quote, source="Ida")))
     assert findings_of_family("content", inspected(named)) == []

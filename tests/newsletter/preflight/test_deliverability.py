@@ -20,23 +20,23 @@ def deliverability(**changes: Any) -> list[Finding]:
 @pytest.mark.parametrize(
     ("subject", "expected"),
     [
-        ("", ["must_fix"]),
-        ("  ", ["must_fix"]),
+        ("", ["error"]),
+        ("  ", ["error"]),
         ("x" * 60, []),
-        ("x" * 61, ["look_at"]),
-        ("x" * 201, ["must_fix", "look_at"]),
-        ("two\r\nlines", ["must_fix"]),
-        ("txt.\u202eexe", ["must_fix"]),
-        ("Dear {first_name|you}", ["must_fix"]),
-        ("RE: your boat", ["look_at"]),
-        ("Fwd: your boat", ["look_at"]),
+        ("x" * 61, ["warning"]),
+        ("x" * 201, ["error", "warning"]),
+        ("two\r\nlines", ["error"]),
+        ("txt.\u202eexe", ["error"]),
+        ("Dear {first_name|you}", ["error"]),
+        ("RE: your boat", ["warning"]),
+        ("Fwd: your boat", ["warning"]),
         ("Regarding your boat", []),
-        ("🚢🚢", ["look_at"]),
-        ("LAST CHANCE TO MOOR", ["look_at"]),
+        ("🚢🚢", ["warning"]),
+        ("LAST CHANCE TO MOOR", ["warning"]),
         ("NASA and the tides", []),
         ("AWS EKS GPU costs", []),
         ("re:Invent in short", []),
-        ("Is it true?!", ["look_at"]),
+        ("Is it true?!", ["warning"]),
         ("Is it true?", []),
     ],
 )
@@ -60,7 +60,7 @@ def test_nothing_is_left_of_a_subject_that_only_claims_to_answer() -> None:
 
 def test_a_missing_preheader_can_be_the_first_sentence() -> None:
     (finding,) = deliverability(preheader="")
-    assert (finding.severity.value, finding.place) == ("look_at", "Preheader")
+    assert (finding.severity.value, finding.place) == ("warning", "Preheader")
     assert finding.fix is not None
     assert finding.fix.content.preheader == "Ports are getting quieter."
 
@@ -73,30 +73,30 @@ def test_a_greeting_in_the_suggested_preheader_stands_as_for_a_reader_without_a_
 
 
 def test_a_preheader_that_repeats_the_subject_deserves_a_look() -> None:
-    assert short(deliverability(preheader=f"{PLAIN_ISSUE.subject}!")) == [("look_at", "deliverability", "Preheader")]
+    assert short(deliverability(preheader=f"{PLAIN_ISSUE.subject}!")) == [("warning", "deliverability", "Preheader")]
 
 
 def test_a_broken_preheader_must_be_fixed() -> None:
-    assert short(deliverability(preheader="a\nb")) == [("must_fix", "deliverability", "Preheader")]
+    assert short(deliverability(preheader="a\nb")) == [("error", "deliverability", "Preheader")]
 
 
 def test_shouting_in_a_title_is_named_by_its_place() -> None:
     content = with_stories(replace(CRANE, title="CRANES ARE WAITING NOW"))
     (finding,) = findings_of_family("deliverability", inspected(content))
-    assert (finding.severity.value, finding.place) == ("look_at", "Deep dives, story 1")
+    assert (finding.severity.value, finding.place) == ("warning", "Deep dives, story 1")
 
 
 def test_an_issue_of_pictures_deserves_a_look() -> None:
     picture = SectionContent(kind=SectionKind.IMAGE, image="https://p.example/a.jpg", alt="The lock")
-    assert short(deliverability(sections=(picture, *PLAIN_ISSUE.sections))) == [("look_at", "deliverability", "")]
+    assert short(deliverability(sections=(picture, *PLAIN_ISSUE.sections))) == [("warning", "deliverability", "")]
     words = SectionContent(title="Signal", body="word " * 30)
     assert deliverability(sections=(picture, words, *PLAIN_ISSUE.sections)) == []
 
 
 def test_a_shortened_link_hides_where_it_leads() -> None:
     (finding,) = findings_of_family("deliverability", inspected(with_stories(replace(CRANE, url="https://bit.ly/x1"))))
-    assert (finding.severity.value, finding.place) == ("look_at", "Deep dives, story 1")
-    assert "bit.ly" in finding.sentence
+    assert (finding.severity.value, finding.place) == ("warning", "Deep dives, story 1")
+    assert "bit.ly" in finding.message
 
 
 def test_a_picture_inside_the_mail_deserves_a_look() -> None:
@@ -105,18 +105,18 @@ def test_a_picture_inside_the_mail_deserves_a_look() -> None:
         "<p style=\"background: url('data:image/png;base64,AA')\">x</p>",
     ):
         findings = findings_of_family("deliverability", mail(html, "Deep dives"))
-        assert ("look_at", "deliverability", "HTML part") in short(findings)
+        assert ("warning", "deliverability", "HTML part") in short(findings)
 
 
 def test_a_text_about_pictures_inside_mails_carries_none() -> None:
     html = '<p>Write <code>&lt;img src="data:image/png;base64,AA"&gt;</code> or url(data:image/png), if you must.</p>'
     findings = findings_of_family("deliverability", mail(html, "Deep dives"))
-    assert ("look_at", "deliverability", "HTML part") not in short(findings)
+    assert ("warning", "deliverability", "HTML part") not in short(findings)
 
 
 def test_a_mail_without_its_text_part_must_be_fixed() -> None:
     assert short(findings_of_family("deliverability", mail("<p>Hello</p>", " \n"))) == [
-        ("must_fix", "deliverability", "Text part")
+        ("error", "deliverability", "Text part")
     ]
 
 
@@ -124,4 +124,4 @@ def test_a_text_part_that_says_less_than_the_html_deserves_a_look() -> None:
     whole = inspection_of(PLAIN_ISSUE).rendered
     assert whole is not None
     findings = findings_of_family("deliverability", mail(whole.html, whole.text.replace(CRANE.title, "…")))
-    assert [(one.place, CRANE.title in one.sentence) for one in findings] == [("Text part", True)]
+    assert [(one.place, CRANE.title in one.message) for one in findings] == [("Text part", True)]

@@ -11,8 +11,8 @@ import pytest
 import newsletter.demo
 from newsletter.content.document import SectionContent, SectionKind, StoryContent
 from newsletter.content.formats import read_issue
-from newsletter.preflight import FAMILIES, Audience, Inspection, Sender, run_checks
-from newsletter.preflight.findings import LinkLook
+from newsletter.preflight import FAMILIES, AudienceSnapshot, Inspection, Sender, run_checks
+from newsletter.preflight.findings import LinkStatus
 from newsletter.rendering.theme import load_theme, theme_names
 from tests.newsletter.preflight.finding import Mail, Short, short
 from tests.newsletter.preflight.sample_issue import CRANE, EVERY_KIND, GAUGE, NOON, PLAIN_ISSUE, inspection_of
@@ -39,15 +39,15 @@ BROKEN = Inspection(
         ),
     ),
     sender=Sender(name="Harbour Notes", email="notes@mail.example.org", postal_address=""),
-    moment=NOON.replace(day=29),
-    audience=Audience(count=0),
+    sends_at=NOON.replace(day=29),
+    audience=AudienceSnapshot(count=0),
     rendered=Mail(
         '<html><body><p style="display:grid;color:#aaaaaa">Faint</p><a href="https://a.example">click here</a>'
         f"{'<p>long</p>' * 10_000}</body></html>",
         "Words.",
     ),
-    unrendered="The template is broken.",
-    links={"https://gone.example/": LinkLook(status=404), GAUGE.url: LinkLook(status=403)},
+    render_error="The template is broken.",
+    links={"https://gone.example/": LinkStatus(status=404), GAUGE.url: LinkStatus(status=403)},
 )
 
 
@@ -58,33 +58,33 @@ def test_an_issue_that_lacks_nothing_has_no_findings() -> None:
 @pytest.mark.parametrize(
     ("finding", "says"),
     [
-        (("must_fix", "rendering", ""), "The template is broken."),
-        (("must_fix", "content", "Image, part 1"), "The image has no description."),
-        (("must_fix", "content", "Deep dives, story 1"), "has no link"),
-        (("look_at", "content", "Deep dives, story 3"), "is that of Deep dives, story 2 already"),
-        (("look_at", "content", ""), "would go out on 2026-06-29"),
-        (("must_fix", "links", "Deep dives, story 3"), "“/nowhere” in the text leads nowhere"),
-        (("must_fix", "links", "Deep dives, story 4"), "leads to a page that is gone (HTTP 404)"),
-        (("look_at", "links", "Deep dives, story 2"), "refuses programs such as this check (HTTP 403)"),
-        (("look_at", "links", ""), "1 of 3 links is still being looked at"),
-        (("look_at", "deliverability", "Subject"), "begins with “RE:”"),
-        (("look_at", "deliverability", "Subject"), "written in capitals"),
-        (("look_at", "deliverability", "Preheader"), "There is no preheader"),
-        (("look_at", "deliverability", "Text part"), "lacks Deep dives, story 1"),
-        (("must_fix", "compliance", "Newsletter"), "no postal address"),
-        (("must_fix", "compliance", "HTML part"), "no unsubscribe link"),
-        (("must_fix", "compliance", "Text part"), "no unsubscribe link"),
-        (("must_fix", "size", "HTML part"), "Gmail hides the end"),
-        (("look_at", "accessibility", "Newsletter"), "does not say its language"),
-        (("look_at", "accessibility", "Theme"), "On dark screens “Faint” is hard to read"),
-        (("look_at", "accessibility", "HTML part"), "“click here” do not say where"),
-        (("look_at", "clients", "Theme"), "“display:grid” is not supported"),
-        (("must_fix", "audience", ""), "Nobody on the list may be mailed now"),
+        (("error", "rendering", ""), "The template is broken."),
+        (("error", "content", "Image, part 1"), "The image has no description."),
+        (("error", "content", "Deep dives, story 1"), "has no link"),
+        (("warning", "content", "Deep dives, story 3"), "is that of Deep dives, story 2 already"),
+        (("warning", "content", ""), "would go out on 2026-06-29"),
+        (("error", "links", "Deep dives, story 3"), "“/nowhere” in the text leads nowhere"),
+        (("error", "links", "Deep dives, story 4"), "leads to a page that is gone (HTTP 404)"),
+        (("warning", "links", "Deep dives, story 2"), "refuses programs such as this check (HTTP 403)"),
+        (("warning", "links", ""), "1 of 3 links is still being looked at"),
+        (("warning", "deliverability", "Subject"), "begins with “RE:”"),
+        (("warning", "deliverability", "Subject"), "written in capitals"),
+        (("warning", "deliverability", "Preheader"), "There is no preheader"),
+        (("warning", "deliverability", "Text part"), "lacks Deep dives, story 1"),
+        (("error", "compliance", "Newsletter"), "no postal address"),
+        (("error", "compliance", "HTML part"), "no unsubscribe link"),
+        (("error", "compliance", "Text part"), "no unsubscribe link"),
+        (("error", "size", "HTML part"), "Gmail hides the end"),
+        (("warning", "accessibility", "Newsletter"), "does not say its language"),
+        (("warning", "accessibility", "Theme"), "On dark screens “Faint” is hard to read"),
+        (("warning", "accessibility", "HTML part"), "“click here” do not say where"),
+        (("warning", "clients", "Theme"), "“display:grid” is not supported"),
+        (("error", "audience", ""), "Nobody on the list may be mailed now"),
     ],
 )
 def test_a_broken_issue_shows_each_familys_finding_with_its_place(finding: Short, says: str) -> None:
     found = run_checks(BROKEN)
-    assert finding in [one for one, whole in zip(short(found), found, strict=True) if says in whole.sentence]
+    assert finding in [one for one, whole in zip(short(found), found, strict=True) if says in whole.message]
 
 
 def test_a_broken_issue_fails_in_every_family() -> None:
@@ -94,12 +94,12 @@ def test_a_broken_issue_fails_in_every_family() -> None:
 def test_what_must_be_fixed_stands_first() -> None:
     severities = [finding.severity.value for finding in run_checks(BROKEN)]
     assert severities == sorted(severities, reverse=True)
-    assert {"must_fix", "look_at"} == set(severities)
+    assert {"error", "warning"} == set(severities)
 
 
 def test_every_finding_is_a_whole_sentence_for_a_person_and_has_a_key_of_its_own() -> None:
     findings = run_checks(BROKEN)
-    assert all(re.fullmatch(r"[A-Z0-9“].*\.", finding.sentence) for finding in findings)
+    assert all(re.fullmatch(r"[A-Z0-9“].*\.", finding.message) for finding in findings)
     assert len({finding.key for finding in findings}) == len(findings)
 
 
@@ -128,8 +128,8 @@ def test_the_samples_pass_in_every_theme(sample: str, theme: str) -> None:
     content = read_issue((SAMPLES / sample).read_text(encoding="utf-8")).content
     inspection = replace(
         inspection_of(content, load_theme(theme)),
-        moment=NOON.replace(year=content.date.year, month=content.date.month, day=content.date.day),
+        sends_at=NOON.replace(year=content.date.year, month=content.date.month, day=content.date.day),
     )
     found = run_checks(inspection)
-    assert [finding.sentence for finding in found if finding.severity == "must_fix"] == []
+    assert [finding.message for finding in found if finding.severity == "error"] == []
     assert {finding.family for finding in found} <= {"deliverability"}  # a long subject can be right on purpose

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from newsletter.content.document import IssueContent, SectionContent, StoryContent
 from newsletter.content.fields import content_faults
 from newsletter.preflight import Finding, Inspection, Severity, run_checks
-from newsletter.preflight.findings import LinkHop, LinkLook
+from newsletter.preflight.findings import LinkHop, LinkStatus
 from newsletter.preflight.places import placed_links
 from tests.newsletter.preflight.finding import inspected
 from tests.newsletter.preflight.sample_issue import DAY, PLAIN_ISSUE
@@ -52,9 +52,9 @@ ISSUES = st.builds(
     st.lists(STORIES, max_size=3),
 )
 LOOKS = st.one_of(
-    st.builds(LinkLook, status=st.just(200), has_https=st.booleans()),
+    st.builds(LinkStatus, status=st.just(200), has_https=st.booleans()),
     st.builds(
-        lambda end, status: LinkLook(status=200, final_url=end, hops=(LinkHop("http://a.example/x", status),)),
+        lambda end, status: LinkStatus(status=200, final_url=end, hops=(LinkHop("http://a.example/x", status),)),
         st.sampled_from(["https://new.example/", "https://b.example/", "javascript:alert(1)"]),
         st.sampled_from([301, 302, 308]),
     ),
@@ -67,11 +67,11 @@ def inspections(draw: Any) -> Inspection:
     urls = sorted({link.url for link in placed_links(content)})
     day = DAY + datetime.timedelta(days=draw(st.integers(0, 1)))
     moment = datetime.datetime(day.year, day.month, day.day, tzinfo=datetime.UTC)
-    return replace(inspected(content, moment=moment), links={url: draw(LOOKS) for url in urls})
+    return replace(inspected(content, sends_at=moment), links={url: draw(LOOKS) for url in urls})
 
 
 def must_fix(findings: tuple[Finding, ...]) -> set[str]:
-    return {finding.sentence for finding in findings if finding.severity is Severity.ERROR}
+    return {finding.message for finding in findings if finding.severity is Severity.ERROR}
 
 
 @settings(max_examples=60, deadline=None)
@@ -83,10 +83,10 @@ def test_a_fix_removes_its_finding_and_adds_nothing_that_must_be_fixed(inspectio
             continue
         fixed = finding.fix.content
         # Where a link leads now has been looked at too: it is where the old one ended.
-        looks = {link.url: LinkLook(status=200) for link in placed_links(fixed)} | dict(inspection.links)
+        looks = {link.url: LinkStatus(status=200) for link in placed_links(fixed)} | dict(inspection.links)
         after = run_checks(replace(inspection, content=fixed, links=looks))
         assert fixed != inspection.content
-        assert finding.sentence not in {one.sentence for one in after}
+        assert finding.message not in {one.message for one in after}
         assert must_fix(after) <= must_fix(findings)
         assert set(content_faults(fixed)) <= set(content_faults(inspection.content))
 

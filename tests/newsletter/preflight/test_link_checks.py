@@ -17,7 +17,7 @@ from newsletter.models import LinkCheck, LinkState
 from newsletter.outbound import Fetched, FetchFailed, FetchPolicy
 from newsletter.preflight import check_next_links, link_checks, request_link_checks
 from newsletter.preflight.findings import LinkHop
-from newsletter.preflight.link_checks import LINKS_PER_TURN, looks_at
+from newsletter.preflight.link_checks import LINKS_PER_STEP, link_statuses
 from tests.newsletter.preflight.finding import with_stories
 from tests.newsletter.preflight.sample_issue import CRANE, PLAIN_ISSUE
 from tests.publisher import Answer, Publisher, publishing
@@ -54,7 +54,7 @@ def test_asking_twice_is_as_good_as_asking_once() -> None:
     assert request_link_checks(PLAIN_ISSUE) == 2
     assert request_link_checks(PLAIN_ISSUE) == 2
     assert LinkCheck.objects.count() == 2
-    assert looks_at(PLAIN_ISSUE) == {}
+    assert link_statuses(PLAIN_ISSUE) == {}
 
 
 def test_only_addresses_of_the_web_are_looked_at() -> None:
@@ -66,8 +66,8 @@ def test_a_look_holds_for_a_day_or_until_somebody_asks_anew() -> None:
     request_link_checks(PLAIN_ISSUE)
     LinkCheck.objects.update(state=LinkState.CHECKED, status=200, checked_at=timezone.now())
     assert request_link_checks(PLAIN_ISSUE) == 0
-    assert len(looks_at(PLAIN_ISSUE)) == 2
-    assert request_link_checks(PLAIN_ISSUE, anew=True) == 2
+    assert len(link_statuses(PLAIN_ISSUE)) == 2
+    assert request_link_checks(PLAIN_ISSUE, force=True) == 2
     LinkCheck.objects.update(state=LinkState.CHECKED, checked_at=timezone.now() - TWO_DAYS)
     assert request_link_checks(PLAIN_ISSUE) == 2
 
@@ -78,7 +78,7 @@ def test_answers_are_kept_with_their_redirects(site: Publisher) -> None:
     content = linking_to(f"{site.url}/here", f"{site.url}/moved", f"{site.url}/gone")
     request_link_checks(content)
     look_at_all()
-    looks = looks_at(content)
+    looks = link_statuses(content)
     assert [looks[f"{site.url}/{page}"].status for page in ("here", "moved", "gone")] == [200, 200, 404]
     assert looks[f"{site.url}/moved"].hops == (LinkHop(f"{site.url}/moved", 308),)
     assert looks[f"{site.url}/moved"].final_url == f"{site.url}/here"
@@ -100,8 +100,8 @@ def test_different_hosts_are_asked_side_by_side(site: Publisher) -> None:
 
 
 def test_a_turn_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(link_checks, "look_at_link", lambda url, visitor: link_checks.Answer(status=200, final_url=url))
-    request_link_checks(linking_to(*(f"https://{number}.example/" for number in range(LINKS_PER_TURN + 1))))
+    monkeypatch.setattr(link_checks, "check_link", lambda url, policy: link_checks.LinkResult(status=200, final_url=url))
+    request_link_checks(linking_to(*(f"https://{number}.example/" for number in range(LINKS_PER_STEP + 1))))
     assert check_next_links() is True
     assert LinkCheck.objects.filter(state=LinkState.WAITING).count() == 1
     assert check_next_links() is False
@@ -128,32 +128,32 @@ def test_a_machine_of_our_own_network_is_never_asked(site: Publisher, settings: 
 
 
 def test_a_server_that_knows_no_head_is_asked_with_get(monkeypatch: pytest.MonkeyPatch) -> None:
-    def fetch(url: str, visitor: FetchPolicy, *, method: str = "GET", **options: Any) -> Fetched:
+    def fetch(url: str, policy: FetchPolicy, *, method: str = "GET", **options: Any) -> Fetched:
         status = 405 if method == "HEAD" else 200
         return Fetched(status=status, url=url, hops=(), headers={}, body=b"")
 
     monkeypatch.setattr(link_checks, "fetch", fetch)
-    assert link_checks.look_at_link("https://a.example/", visitor()).status == 200
+    assert link_checks.check_link("https://a.example/", visitor()).status == 200
 
 
 @pytest.mark.parametrize(("secure_body", "has_https"), [(b"the same", True), (b"another", False), (None, False)])
 def test_https_is_proved_by_the_same_answer(
     secure_body: bytes | None, has_https: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fetch(url: str, visitor: FetchPolicy, **options: Any) -> Fetched:
+    def fetch(url: str, policy: FetchPolicy, **options: Any) -> Fetched:
         body = b"the same" if url.startswith("http://") else secure_body
         if body is None:
             raise FetchFailed("a.example cannot be reached.")
         return Fetched(status=200, url=url, hops=(), headers={"content-type": "text/html"}, body=body)
 
     monkeypatch.setattr(link_checks, "fetch", fetch)
-    assert link_checks.look_at_link("http://a.example/", visitor()).has_https is has_https
+    assert link_checks.check_link("http://a.example/", visitor()).has_https is has_https
 
 
 def test_a_link_that_breaks_our_own_code_is_told_of_and_stops_no_other(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def fetch(url: str, visitor: FetchPolicy, **options: Any) -> Fetched:
+    def fetch(url: str, policy: FetchPolicy, **options: Any) -> Fetched:
         if "odd" in url:
             raise UnicodeError("nobody thought of this")
         return Fetched(status=200, url=url, hops=(), headers={}, body=b"")
@@ -162,17 +162,17 @@ def test_a_link_that_breaks_our_own_code_is_told_of_and_stops_no_other(
     content = linking_to("https://odd.example/", "https://even.example/")
     request_link_checks(content)
     look_at_all()
-    looks = looks_at(content)
+    looks = link_statuses(content)
     assert (looks["https://odd.example/"].status, looks["https://even.example/"].status) == (None, 200)
     assert "nobody thought of this" in caplog.text
 
 
 def test_https_is_proved_where_the_site_leads_there_itself(monkeypatch: pytest.MonkeyPatch) -> None:
-    def fetch(url: str, visitor: FetchPolicy, **options: Any) -> Fetched:
+    def fetch(url: str, policy: FetchPolicy, **options: Any) -> Fetched:
         return Fetched(status=200, url="https://a.example/x", hops=(), headers={}, body=b"")
 
     monkeypatch.setattr(link_checks, "fetch", fetch)
-    assert link_checks.look_at_link("http://a.example/x", visitor()).has_https is True
+    assert link_checks.check_link("http://a.example/x", visitor()).has_https is True
 
 
 def visitor() -> FetchPolicy:
@@ -185,16 +185,16 @@ def test_two_workers_never_look_at_the_same_link(monkeypatch: pytest.MonkeyPatch
     looked: list[str] = []
     both = threading.Barrier(2)
 
-    def look_at_link(url: str, visitor: FetchPolicy) -> link_checks.Answer:
+    def check_link(url: str, policy: FetchPolicy) -> link_checks.LinkResult:
         looked.append(url)
-        return link_checks.Answer(status=200, final_url=url)
+        return link_checks.LinkResult(status=200, final_url=url)
 
     def work() -> None:
         both.wait(10)
         look_at_all()
         connection.close()
 
-    monkeypatch.setattr(link_checks, "look_at_link", look_at_link)
+    monkeypatch.setattr(link_checks, "check_link", check_link)
     urls = {f"https://{number}.example/" for number in range(60)}
     request_link_checks(linking_to(*urls))
     workers = [threading.Thread(target=work) for _ in range(2)]

@@ -8,7 +8,7 @@ import pytest
 
 from newsletter.content.document import SectionContent
 from newsletter.preflight.places import placed_sections
-from newsletter.preflight.size import LONGEST_VALUE, check_size, weight_of, weights_of_places
+from newsletter.preflight.size import LONGEST_VALUE, check_size, size_of, sizes_of_places
 from newsletter.rendering import PlaceholderContext, placeholder_token
 from tests.newsletter.preflight.finding import Mail, mail, short
 from tests.newsletter.preflight.sample_issue import EVERY_KIND, PLAIN_ISSUE, inspection_of
@@ -17,12 +17,12 @@ WAY_OUT = placeholder_token(Mail.nonce, "unsubscribe_url", PlaceholderContext.HT
 
 
 @pytest.mark.parametrize(
-    ("weight", "expected"), [(90_000, []), (90_001, ["look_at"]), (102_000, ["look_at"]), (102_001, ["must_fix"])]
+    ("weight", "expected"), [(90_000, []), (90_001, ["warning"]), (102_000, ["warning"]), (102_001, ["error"])]
 )
 def test_the_weight_is_that_of_the_bytes_with_the_longest_values(weight: int, expected: list[str]) -> None:
     filled = "é" * ((weight - LONGEST_VALUE) // 2)
     html = WAY_OUT + filled + "x" * (weight - LONGEST_VALUE - len(filled.encode()))
-    assert weight_of(html, Mail.nonce) == weight
+    assert size_of(html, Mail.nonce) == weight
     assert short(check_size(mail(html))) == [(severity, "size", "HTML part") for severity in expected]
 
 
@@ -31,18 +31,18 @@ def test_the_heaviest_part_and_story_are_named() -> None:
     dives = replace(PLAIN_ISSUE.sections[1], stories=(PLAIN_ISSUE.sections[1].stories[0], long))
     content = replace(PLAIN_ISSUE, sections=(PLAIN_ISSUE.sections[0], dives))
     (finding,) = check_size(inspection_of(content))
-    assert "The heaviest part is “Deep dives”" in finding.sentence
-    assert "the heaviest story is Deep dives, story 2, “One gauge, two tides”" in finding.sentence
+    assert "The heaviest part is “Deep dives”" in finding.message
+    assert "the heaviest story is Deep dives, story 2, “One gauge, two tides”" in finding.message
 
 
 def test_the_parts_together_weigh_no_more_than_the_whole_and_each_weighs_something() -> None:
     inspection = inspection_of(EVERY_KIND)
     assert inspection.rendered is not None
-    weights = weights_of_places(inspection, inspection.rendered)
+    weights = sizes_of_places(inspection, inspection.rendered)
     headed = [place for place, _ in placed_sections(EVERY_KIND) if place in weights]
     assert {"Signal of the week", "Deep dives", "Book a tour of the lock", "Image, part 7"} <= set(headed)
     assert all(weight > 0 for weight in weights.values())
-    assert sum(weights[place] for place in headed) < weight_of(inspection.rendered.html, inspection.rendered.nonce)
+    assert sum(weights[place] for place in headed) < size_of(inspection.rendered.html, inspection.rendered.nonce)
     assert weights["Deep dives, story 1"] + weights["Deep dives, story 2"] < weights["Deep dives"]
 
 
@@ -50,7 +50,7 @@ def test_a_table_of_contents_is_not_taken_for_the_sections_it_names() -> None:
     inspection = inspection_of(EVERY_KIND)
     assert inspection.rendered is not None
     named = replace(inspection, content=replace(EVERY_KIND, sections=(SectionContent(title="Nowhere"),)))
-    assert weights_of_places(named, inspection.rendered) == {}
+    assert sizes_of_places(named, inspection.rendered) == {}
 
 
 def test_a_greeting_in_the_lead_is_not_taken_for_the_footer() -> None:
@@ -63,6 +63,6 @@ def test_a_greeting_in_the_lead_is_not_taken_for_the_footer() -> None:
     for content in (greeting, plain):
         inspection = inspection_of(content)
         assert inspection.rendered is not None
-        weights.append(weights_of_places(inspection, inspection.rendered))
+        weights.append(sizes_of_places(inspection, inspection.rendered))
     assert weights[0]["Signal of the week"] - weights[1]["Signal of the week"] == LONGEST_VALUE
     assert weights[0]["Deep dives"] == weights[1]["Deep dives"]

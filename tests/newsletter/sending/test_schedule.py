@@ -99,7 +99,7 @@ def test_a_rendering_that_fails_is_a_finding(ready: Issue, monkeypatch: pytest.M
         raise RenderingError("The template is broken.")
 
     monkeypatch.setattr("newsletter.sending.source.render_issue", fail)
-    assert findings_of(ready)[0].sentence == "The template is broken."
+    assert findings_of(ready)[0].message == "The template is broken."
     assert findings_of(ready)[0].severity is Severity.ERROR
     with pytest.raises(IssueRefused, match="broken"):
         send_now(ready, by="Edda")
