@@ -1,4 +1,4 @@
-"""Feeds for tests: RSS with as many quays as wanted."""
+"""Feeds for tests."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.publisher import Answer
 
 
 def rss(numbers: Iterable[int], **headers: str) -> Answer:
-    """A feed with an entry for each number."""
+    """An RSS feed with an entry for each number."""
     entries = "".join(
         f"<item><title>Quay {number}</title><link>https://quay.example/{number}?utm_source=rss</link>"
         f"<guid isPermaLink='false'>q-{number}</guid><description>Crane {number} lifts.</description></item>"
@@ -22,7 +22,7 @@ def rss(numbers: Iterable[int], **headers: str) -> Answer:
 
 
 def make_items(*numbers: int, feed: Feed | None = None) -> list[FeedItem]:
-    """Items that a feed has brought, the newest last."""
+    """Items of a feed, the newest last."""
     feed = feed or Feed.objects.create(newsletter=make_newsletter(), url="https://quay.example/feed", section="News")
     return [
         FeedItem.objects.create(

@@ -1,4 +1,4 @@
-"""A publisher for tests: a real web server on this machine that serves what it is told, and remembers who asked."""
+"""A publisher for tests: a web server on this machine with given responses, which records its requests."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from newsletter.outbound import FetchPolicy
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What stands at a path. `pour` writes a body of its own making, instead of `body` with its length."""
+    """The response for a path. `pour` writes the body itself, instead of `body` with its length."""
 
     body: bytes = b""
     status: int = 200
@@ -25,7 +25,7 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What somebody asked for; the names of headers in lower case."""
+    """A recorded request. The names of headers are in lower case."""
 
     method: str
     path: str
@@ -33,7 +33,7 @@ class Request:
 
 
 class Publisher:
-    """A site under `url`: put answers into `pages`, read `requests`. `closing` is set when the test is over."""
+    """A site at `url`: put responses into `pages`, read `requests`. `closing` is set when it stops."""
 
     def __init__(self, tls: ssl.SSLContext | None = None) -> None:
         self.pages: dict[str, Answer] = {}
@@ -48,11 +48,11 @@ class Publisher:
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
 
     def start(self) -> None:
-        """Begin to answer."""
+        """Start to serve."""
         self._thread.start()
 
     def stop(self) -> None:
-        """End, with everybody who is still being served."""
+        """Stop, and end open responses."""
         self.closing.set()
         self._server.shutdown()
         self._server.server_close()
@@ -64,7 +64,7 @@ class _Server(ThreadingHTTPServer):
     publisher: Publisher
 
     def handle_error(self, request: object, client_address: object) -> None:
-        """Readers that hang up are what some tests are about."""
+        """Some tests close the connection: no traceback."""
 
 
 class PageHandler(BaseHTTPRequestHandler):
@@ -107,7 +107,7 @@ def publishing(tls: ssl.SSLContext | None = None) -> Iterator[Publisher]:
         publisher.stop()
 
 
-def neighbour(**fields: object) -> FetchPolicy:
-    """A visitor for whom this machine is allowed."""
+def local_policy(**fields: object) -> FetchPolicy:
+    """A policy that allows this machine."""
     defaults: dict[str, object] = {"user_agent": "newsletter (+tests)", "allowed_hosts": frozenset({"127.0.0.1"})}
     return FetchPolicy(**(defaults | fields))  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""A publisher on this machine that feeds may be fetched from, and a newsletter that follows it."""
+"""A publisher on this machine, and a newsletter that follows its feed."""
 
 from __future__ import annotations
 
@@ -21,5 +21,5 @@ def site(monkeypatch: pytest.MonkeyPatch) -> Iterator[Publisher]:
 
 @pytest.fixture
 def feed(site: Publisher, db: None) -> Feed:
-    """A feed of Harbour Notes whose time has come."""
+    """A due feed of Harbour Notes."""
     return Feed.objects.create(newsletter=make_newsletter(), url=f"{site.url}/feed")

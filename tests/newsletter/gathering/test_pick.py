@@ -1,13 +1,14 @@
-"""Picking stories: what is offered, and that adding it overwrites nobody and comes once."""
+"""Picking stories: the offered items, and adding them to a draft once without overwriting it."""
 
 from __future__ import annotations
 
 import pytest
-from django.utils import timezone
+from django.utils import timezone, translation
 from hypothesis import given
 
 from newsletter.content.document import IssueContent, SectionContent, SectionKind, StoryContent
 from newsletter.content.store import IssueIsClosed, load_content, save_content
+from newsletter.gathering import pick
 from newsletter.gathering.pick import (
     OFFERED_FOR,
     StoryPlacement,
@@ -17,7 +18,7 @@ from newsletter.gathering.pick import (
     items_to_pick,
     with_stories,
 )
-from newsletter.models import FeedItem, FeedItemState, Issue
+from newsletter.models import FeedItem, FeedItemState, Issue, Newsletter
 from tests.feeds import make_items
 from tests.newsletter.content.issues import issues
 from tests.publications import content, make_issue, make_newsletter, start_sending
@@ -40,22 +41,22 @@ def test_the_newest_items_are_offered_first() -> None:
 
 
 @pytest.mark.django_db
-def test_what_was_found_long_ago_is_not_offered_any_more() -> None:
+def test_old_items_are_not_offered() -> None:
     make_items(1, 2)
     FeedItem.objects.filter(title="Quay 1").update(found_at=timezone.now() - OFFERED_FOR)
     assert offered() == ["Quay 2"]
 
 
 @pytest.mark.django_db
-def test_a_page_that_stands_in_an_issue_already_is_not_offered_however_its_link_is_spelled() -> None:
+def test_a_link_that_is_already_in_an_issue_is_not_offered() -> None:
     make_items(1, 2)
-    spelled = StoryContent(title="The first quay", url="http://QUAY.example/1/?utm_medium=mail#photo")
-    make_issue(sections=(SectionContent(title="News", stories=(spelled,)),))
+    used = StoryContent(title="The first quay", url="http://QUAY.example/1/?utm_medium=mail#photo")
+    make_issue(sections=(SectionContent(title="News", stories=(used,)),))
     assert offered() == ["Quay 2"]
 
 
 @pytest.mark.django_db
-def test_what_stands_in_an_issue_of_another_newsletter_is_offered() -> None:
+def test_a_link_in_an_issue_of_another_newsletter_is_offered() -> None:
     make_items(1)
     there = StoryContent(title="There", url="https://quay.example/1")
     make_issue(newsletter=make_newsletter("ferry-post"), sections=(SectionContent(title="News", stories=(there,)),))
@@ -63,7 +64,7 @@ def test_what_stands_in_an_issue_of_another_newsletter_is_offered() -> None:
 
 
 @pytest.mark.django_db
-def test_what_is_picked_comes_to_the_section_that_was_chosen_in_the_order_of_the_picks() -> None:
+def test_picked_items_are_added_to_the_chosen_section_in_order() -> None:
     issue, (first, second) = make_issue(), make_items(1, 2)
     assert add_items(issue, [second.pk, first.pk, second.pk], section="the PATTERN", by="will") == 2
     assert stories_by_section(issue)["The pattern"] == ["Quay 2", "Quay 1"]
@@ -76,14 +77,14 @@ def test_what_is_picked_comes_to_the_section_that_was_chosen_in_the_order_of_the
 
 
 @pytest.mark.django_db
-def test_without_a_choice_an_item_goes_where_its_feed_says() -> None:
+def test_without_a_choice_an_item_goes_to_the_section_of_its_feed() -> None:
     issue, (item,) = make_issue(), make_items(1)
     add_items(issue, [item.pk], section="", by="will")
     assert stories_by_section(issue)["News"] == ["Quay 1"]
 
 
 @pytest.mark.django_db
-def test_what_was_used_or_dismissed_meanwhile_is_passed_over() -> None:
+def test_items_that_were_used_or_dismissed_meanwhile_are_skipped() -> None:
     issue, (first, second, third) = make_issue(), make_items(1, 2, 3)
     add_items(issue, [first.pk], section="", by="edda")
     assert dismiss_items(issue.newsletter, [second.pk]) == 1
@@ -93,7 +94,7 @@ def test_what_was_used_or_dismissed_meanwhile_is_passed_over() -> None:
 
 
 @pytest.mark.django_db
-def test_items_of_another_newsletter_can_be_neither_used_nor_dismissed() -> None:
+def test_items_of_another_newsletter_cannot_be_used_or_dismissed() -> None:
     (item,) = make_items(1)
     other = make_issue(newsletter=make_newsletter("ferry-post"))
     assert add_items(other, [item.pk], section="", by="will") == 0
@@ -102,7 +103,7 @@ def test_items_of_another_newsletter_can_be_neither_used_nor_dismissed() -> None
 
 
 @pytest.mark.django_db
-def test_adding_keeps_what_somebody_else_saved_meanwhile() -> None:
+def test_adding_keeps_changes_that_were_saved_meanwhile() -> None:
     issue, (item,) = make_issue(), make_items(1)
     same = Issue.objects.get()
     save_content(same, content(title="Edited meanwhile"), by="edda")
@@ -112,7 +113,7 @@ def test_adding_keeps_what_somebody_else_saved_meanwhile() -> None:
 
 
 @pytest.mark.django_db
-def test_an_issue_past_draft_takes_no_stories_and_the_items_stay_on_offer() -> None:
+def test_stories_cannot_be_added_to_an_issue_that_is_not_a_draft() -> None:
     issue, (item,) = start_sending(make_issue()), make_items(1)
     with pytest.raises(IssueIsClosed):
         add_items(issue, [item.pk], section="", by="will")
@@ -134,29 +135,40 @@ def sections(*titles: str) -> tuple[SectionContent, ...]:
         (("News", "Tech"), "Ferries", ["Ferries"]),
     ],
 )
-def test_a_story_finds_its_section(before: tuple[str, ...], heading: str, after: list[str]) -> None:
-    put = with_stories(content(sections=sections(*before)), [StoryPlacement(heading, FERRY)])
-    assert [section.title for section in put.sections if section.stories] == after
+def test_a_story_goes_to_its_section(before: tuple[str, ...], heading: str, after: list[str]) -> None:
+    changed = with_stories(content(sections=sections(*before)), [StoryPlacement(heading, FERRY)])
+    assert [section.title for section in changed.sections if section.stories] == after
 
 
-def test_without_a_heading_stories_join_the_last_that_are_there() -> None:
+def test_without_a_heading_stories_go_to_the_last_section_with_stories() -> None:
     some = SectionContent(title="News", stories=(FERRY,))
-    put = with_stories(content(sections=(some, *sections("Farewell"))), [StoryPlacement("", FERRY)])
-    assert [len(section.stories) for section in put.sections] == [2, 0]
+    changed = with_stories(content(sections=(some, *sections("Farewell"))), [StoryPlacement("", FERRY)])
+    assert [len(section.stories) for section in changed.sections] == [2, 0]
 
 
-def test_a_block_that_has_the_heading_is_no_section() -> None:
+def test_a_block_with_the_same_title_is_not_a_section() -> None:
     sponsor = SectionContent(kind=SectionKind.SPONSOR, title="News")
-    put = with_stories(content(sections=(sponsor,)), [StoryPlacement("News", FERRY)])
-    assert [section.kind for section in put.sections] == [SectionKind.SPONSOR, SectionKind.SECTION]
+    changed = with_stories(content(sections=(sponsor,)), [StoryPlacement("News", FERRY)])
+    assert [section.kind for section in changed.sections] == [SectionKind.SPONSOR, SectionKind.SECTION]
 
 
 @given(issues)
-def test_adding_takes_nothing_away(written: IssueContent) -> None:
-    put = with_stories(written, [StoryPlacement("", FERRY), StoryPlacement("Ferries at night", FERRY)])
-    assert [*put.stories()].count(FERRY) >= 2
-    assert [story for story in put.stories() if story != FERRY] == [
+def test_adding_keeps_all_sections_and_stories(written: IssueContent) -> None:
+    changed = with_stories(written, [StoryPlacement("", FERRY), StoryPlacement("Ferries at night", FERRY)])
+    assert [*changed.stories()].count(FERRY) >= 2
+    assert [story for story in changed.stories() if story != FERRY] == [
         story for story in written.stories() if story != FERRY
     ]
-    kept = put.sections[: len(written.sections)]
+    kept = changed.sections[: len(written.sections)]
     assert [section.title for section in kept] == [section.title for section in written.sections]
+
+
+@pytest.mark.django_db
+def test_the_heading_of_a_new_section_is_in_the_language_of_the_newsletter(monkeypatch: pytest.MonkeyPatch) -> None:
+    Newsletter.objects.filter(pk=make_newsletter().pk).update(language="de")
+    issue = make_issue(newsletter=Newsletter.objects.get(), sections=())
+    active: list[str | None] = []
+    add = pick.with_stories
+    monkeypatch.setattr(pick, "with_stories", lambda *args: active.append(translation.get_language()) or add(*args))
+    add_stories(issue, [StoryPlacement("", FERRY)], by="will")
+    assert active == ["de"]

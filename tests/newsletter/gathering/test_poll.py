@@ -1,4 +1,4 @@
-"""Following feeds: each item once, a problem said and tried again, nothing asked twice that has not changed."""
+"""Polling feeds: each item once, failures with growing intervals, no download without changes."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from django.utils import timezone
 
 from newsletter.gathering import poll
 from newsletter.gathering.poll import INTERVAL, LONGEST_INTERVAL, poll_next_feed, poll_now
+from newsletter.gathering.problems import problem_message
 from newsletter.models import Feed, FeedItem, FeedItemState
 from newsletter.outbound import Fetched, fetch
 from tests.feeds import rss
@@ -30,24 +31,24 @@ def titles() -> list[str]:
     return sorted(FeedItem.objects.values_list("title", flat=True))
 
 
-def rest_of(feed: Feed) -> datetime.timedelta:
+def interval_of(feed: Feed) -> datetime.timedelta:
     feed.refresh_from_db()
     assert feed.polled_at is not None
     return feed.next_poll_at - feed.polled_at
 
 
-def test_a_feed_that_is_due_is_looked_at_once(site: Publisher, feed: Feed) -> None:
+def test_a_due_feed_is_polled_once(site: Publisher, feed: Feed) -> None:
     site.pages["/feed"] = rss([1, 2])
     assert poll_next_feed()
     assert not poll_next_feed()
     assert titles() == ["Quay 1", "Quay 2"]
     item = FeedItem.objects.get(title="Quay 1")
     assert (item.source, item.summary, item.state) == ("Harbour Daily", "Crane 1 lifts.", FeedItemState.NEW)
-    assert rest_of(feed) == INTERVAL
+    assert interval_of(feed) == INTERVAL
     assert feed.title == "Harbour Daily"
 
 
-def test_what_is_new_is_added_and_what_was_there_stays_as_it_was(site: Publisher, feed: Feed) -> None:
+def test_new_entries_are_added_and_known_items_are_not_changed(site: Publisher, feed: Feed) -> None:
     site.pages["/feed"] = rss([1, 2])
     poll_next_feed()
     FeedItem.objects.filter(title="Quay 1").update(state=FeedItemState.DISMISSED)
@@ -58,9 +59,7 @@ def test_what_is_new_is_added_and_what_was_there_stays_as_it_was(site: Publisher
     assert FeedItem.objects.get(title="Quay 1").state == FeedItemState.DISMISSED
 
 
-def test_two_feeds_of_a_newsletter_bring_a_link_once_and_those_of_two_bring_it_to_both(
-    site: Publisher, feed: Feed
-) -> None:
+def test_a_link_is_stored_once_per_newsletter(site: Publisher, feed: Feed) -> None:
     site.pages["/feed"] = site.pages["/other"] = rss([1])
     Feed.objects.create(newsletter=feed.newsletter, url=f"{site.url}/other")
     Feed.objects.create(newsletter=make_newsletter("ferry-post"), url=f"{site.url}/feed")
@@ -70,7 +69,7 @@ def test_two_feeds_of_a_newsletter_bring_a_link_once_and_those_of_two_bring_it_t
     assert FeedItem.objects.count() == 2
 
 
-def test_an_entry_whose_link_was_corrected_is_the_same_entry(site: Publisher, feed: Feed) -> None:
+def test_an_entry_with_a_corrected_link_is_the_same_item(site: Publisher, feed: Feed) -> None:
     site.pages["/feed"] = rss([1])
     poll_next_feed()
     corrected = site.pages["/feed"].body.replace(b"quay.example/1", b"quay.example/one")
@@ -80,25 +79,25 @@ def test_an_entry_whose_link_was_corrected_is_the_same_entry(site: Publisher, fe
     assert FeedItem.objects.get().url == "https://quay.example/1?utm_source=rss"
 
 
-def test_what_has_not_changed_is_not_sent_again(site: Publisher, feed: Feed) -> None:
+def test_a_feed_that_is_not_modified_is_not_sent_again(site: Publisher, feed: Feed) -> None:
     site.pages["/feed"] = rss([1], ETag='"a1"', **{"Last-Modified": "Thu, 19 Nov 2026 06:30:00 GMT"})
     poll_next_feed()
     make_due()
     poll_next_feed()
     again = site.requests[-1].headers
     assert (again["if-none-match"], again["if-modified-since"]) == ('"a1"', "Thu, 19 Nov 2026 06:30:00 GMT")
-    assert rest_of(feed) == INTERVAL
+    assert interval_of(feed) == INTERVAL
     assert feed.title == "Harbour Daily"
 
 
-def test_the_source_and_the_rest_that_the_editor_set_win(site: Publisher, feed: Feed) -> None:
+def test_the_source_that_the_editor_set_is_used(site: Publisher, feed: Feed) -> None:
     Feed.objects.update(source="The Daily")
     site.pages["/feed"] = rss([1])
     poll_next_feed()
     assert FeedItem.objects.get().source == "The Daily"
 
 
-def test_a_feed_that_is_switched_off_or_not_due_is_left_alone(site: Publisher, feed: Feed) -> None:
+def test_a_feed_that_is_inactive_or_not_due_is_not_polled(site: Publisher, feed: Feed) -> None:
     Feed.objects.update(is_active=False)
     assert not poll_next_feed()
     Feed.objects.update(is_active=True, next_poll_at=timezone.now() + INTERVAL)
@@ -107,43 +106,52 @@ def test_a_feed_that_is_switched_off_or_not_due_is_left_alone(site: Publisher, f
 
 
 @pytest.mark.parametrize(
-    ("answer", "problem"),
+    ("answer", "code", "message"),
     [
-        (Answer(status=404), "There is no feed at this address any more (status 404)"),
-        (Answer(status=403), "without signing in"),
-        (Answer(status=503), "status 503"),
-        (Answer(b"<html><title>Quay</title></html>"), "no feed at this address"),
-        (Answer(b'<!DOCTYPE x [<!ENTITY a "b">]><rss/>'), "entities of its own"),
-        (Answer(status=302, headers={"Location": "http://169.254.169.254/"}), "not on the public internet"),
-        (Answer(headers={"Content-Length": "50000000"}, pour=lambda stream, closing: None), "more than 5 MB"),
+        (Answer(status=404), "feed_not_found", "There is no feed at this address any more (HTTP 404)"),
+        (Answer(status=403), "feed_needs_login", "without a login (HTTP 403)"),
+        (Answer(status=503), "http_error", "HTTP 503"),
+        (Answer(b"<html><title>Quay</title></html>"), "invalid_feed", ""),
+        (Answer(b'<!DOCTYPE x [<!ENTITY a "b">]><rss/>'), "invalid_feed", "entities"),
+        (
+            Answer(status=302, headers={"Location": "http://169.254.169.254/"}),
+            "private_host",
+            "169.254.169.254 is not on",
+        ),
+        (
+            Answer(headers={"Content-Length": "50000000"}, pour=lambda stream, closing: None),
+            "too_large",
+            "more than 5 MB",
+        ),
     ],
 )
-def test_what_goes_wrong_is_said_and_tried_again_later(
-    site: Publisher, feed: Feed, answer: Answer, problem: str
+def test_a_problem_is_stored_as_a_code_and_the_feed_is_retried_later(
+    site: Publisher, feed: Feed, answer: Answer, code: str, message: str
 ) -> None:
     site.pages["/feed"] = answer
     assert poll_next_feed()
-    assert rest_of(feed) == 2 * INTERVAL
-    assert problem in feed.problem
+    assert interval_of(feed) == 2 * INTERVAL
+    assert feed.problem == code
+    assert message in problem_message(feed)
     assert feed.failures == 1
 
 
-def test_failures_make_looks_rarer_and_one_success_makes_up_for_them(site: Publisher, feed: Feed) -> None:
-    rests = []
+def test_the_interval_grows_with_failures_until_a_success(site: Publisher, feed: Feed) -> None:
+    intervals = []
     for _ in range(8):
         make_due()
         poll_next_feed()
-        rests.append(rest_of(feed))
-    assert rests[:3] == [2 * INTERVAL, 4 * INTERVAL, 8 * INTERVAL]
-    assert rests[-1] == LONGEST_INTERVAL
+        intervals.append(interval_of(feed))
+    assert intervals[:3] == [2 * INTERVAL, 4 * INTERVAL, 8 * INTERVAL]
+    assert intervals[-1] == LONGEST_INTERVAL
     site.pages["/feed"] = rss([1])
     make_due()
     poll_next_feed()
-    assert rest_of(feed) == INTERVAL
+    assert interval_of(feed) == INTERVAL
     assert (feed.failures, feed.problem) == (0, "")
 
 
-def test_poll_now_makes_the_active_feeds_of_one_newsletter_due(site: Publisher, feed: Feed) -> None:
+def test_poll_now_makes_the_active_feeds_of_the_newsletter_due(site: Publisher, feed: Feed) -> None:
     site.pages["/feed"] = rss([1])
     other = Feed.objects.create(newsletter=make_newsletter("ferry-post"), url=f"{site.url}/feed")
     Feed.objects.create(newsletter=feed.newsletter, url=f"{site.url}/off", is_active=False)
@@ -151,16 +159,23 @@ def test_poll_now_makes_the_active_feeds_of_one_newsletter_due(site: Publisher, 
     assert poll_now(feed.newsletter) == 1
     assert poll_next_feed()
     assert not poll_next_feed()
-    assert rest_of(feed) == INTERVAL
+    assert interval_of(feed) == INTERVAL
     other.refresh_from_db()
     assert other.polled_at is None
+
+
+def test_a_problem_of_an_older_version_is_shown_as_it_is(feed: Feed) -> None:
+    feed.problem = "The server answered with status 503."
+    assert problem_message(feed) == "The server answered with status 503."
+    feed.problem = ""
+    assert problem_message(feed) == ""
 
 
 # Races
 
 
 def meanwhile(monkeypatch: pytest.MonkeyPatch, change: Callable[[], object]) -> None:
-    """Let something happen while a feed is being fetched."""
+    """Run `change` while a feed is being fetched."""
 
     def fetch_slowly(*args: object, **kwargs: object) -> Fetched:
         fetched = fetch(*args, **kwargs)  # type: ignore[arg-type]
@@ -170,7 +185,7 @@ def meanwhile(monkeypatch: pytest.MonkeyPatch, change: Callable[[], object]) -> 
     monkeypatch.setattr(poll, "fetch", fetch_slowly)
 
 
-def test_while_one_worker_looks_no_other_does(site: Publisher, feed: Feed, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_feed_is_polled_by_one_worker_at_a_time(site: Publisher, feed: Feed, monkeypatch: pytest.MonkeyPatch) -> None:
     site.pages["/feed"] = rss([1])
     others: list[bool] = []
     meanwhile(monkeypatch, lambda: others.append(poll_next_feed()))
@@ -178,7 +193,7 @@ def test_while_one_worker_looks_no_other_does(site: Publisher, feed: Feed, monke
     assert others == [False]
 
 
-def test_what_was_fetched_from_an_address_that_is_not_the_feeds_any_more_is_dropped(
+def test_the_result_is_dropped_if_the_address_was_changed_meanwhile(
     site: Publisher, feed: Feed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     site.pages["/feed"] = rss([1])
@@ -190,7 +205,7 @@ def test_what_was_fetched_from_an_address_that_is_not_the_feeds_any_more_is_drop
     assert feed.next_poll_at <= timezone.now()
 
 
-def test_a_feed_that_is_deleted_while_it_is_fetched_leaves_nothing(
+def test_the_result_is_dropped_if_the_feed_was_deleted_meanwhile(
     site: Publisher, feed: Feed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     site.pages["/feed"] = rss([1])
@@ -199,13 +214,13 @@ def test_a_feed_that_is_deleted_while_it_is_fetched_leaves_nothing(
     assert titles() == []
 
 
-def test_a_worker_that_died_while_looking_holds_a_feed_for_minutes_only(site: Publisher, feed: Feed) -> None:
+def test_the_claim_of_a_killed_worker_expires(site: Publisher, feed: Feed) -> None:
     assert poll._claim_due_feed() is not None
     feed.refresh_from_db()
     assert timezone.now() < feed.next_poll_at <= timezone.now() + poll.CLAIM_EXPIRES_AFTER
 
 
-def test_however_many_entries_a_feed_has_the_queries_are_the_same(site: Publisher, feed: Feed) -> None:
+def test_the_number_of_queries_does_not_grow_with_the_number_of_entries(site: Publisher, feed: Feed) -> None:
     counts = []
     for numbers in (range(3), range(100, 160)):
         site.pages["/feed"] = rss(numbers)
@@ -218,20 +233,20 @@ def test_however_many_entries_a_feed_has_the_queries_are_the_same(site: Publishe
 
 @pytest.mark.postgresql
 @pytest.mark.django_db(transaction=True)
-def test_of_two_workers_at_once_one_looks(site: Publisher, feed: Feed) -> None:
+def test_of_four_workers_at_once_one_polls(site: Publisher, feed: Feed) -> None:
     site.pages["/feed"] = rss(range(5))
-    looked: list[bool] = []
+    polled: list[bool] = []
 
-    def look() -> None:
+    def poll_once() -> None:
         try:
-            looked.append(poll_next_feed())
+            polled.append(poll_next_feed())
         finally:
             connection.close()
 
-    threads = [threading.Thread(target=look) for _ in range(4)]
+    threads = [threading.Thread(target=poll_once) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert sorted(looked) == [False, False, False, True]
+    assert sorted(polled) == [False, False, False, True]
     assert len(site.requests) == 1

@@ -1,4 +1,4 @@
-"""Which numbers are public: everything that leads back inside is not, in whatever dress it comes."""
+"""Public IP addresses: not those of the local network, in any notation."""
 
 from __future__ import annotations
 
@@ -79,23 +79,23 @@ OUTSIDE = [
 
 
 @pytest.mark.parametrize("address", INSIDE)
-def test_what_leads_inside_or_to_a_stand_in_is_not_public(address: str) -> None:
+def test_private_and_special_addresses_are_not_public(address: str) -> None:
     assert not is_public(address)
 
 
 @pytest.mark.parametrize("address", OUTSIDE)
-def test_the_internet_is_public(address: str) -> None:
+def test_addresses_of_the_internet_are_public(address: str) -> None:
     assert is_public(address)
 
 
-@pytest.mark.parametrize("spelling", ["2130706433", "127.1", "0x7f.1", "①②⑦.⓪.⓪.①", "localhost", "", "93.184.216.034"])
-def test_what_is_no_number_in_plain_spelling_is_not_public(spelling: str) -> None:
-    assert not is_public(spelling)
+@pytest.mark.parametrize("notation", ["2130706433", "127.1", "0x7f.1", "①②⑦.⓪.⓪.①", "localhost", "", "93.184.216.034"])
+def test_other_notations_are_not_public(notation: str) -> None:
+    assert not is_public(notation)
 
 
 @given(st.one_of(st.ip_addresses(v=4), st.ip_addresses(v=6)))
-def test_nothing_is_public_that_python_knows_to_be_private(
-    number: ipaddress.IPv4Address | ipaddress.IPv6Address,
+def test_addresses_that_python_knows_as_private_are_not_public(
+    address: ipaddress.IPv4Address | ipaddress.IPv6Address,
 ) -> None:
-    if not number.is_global or number.is_multicast or number.is_reserved or number.is_loopback:
-        assert not is_public(str(number))
+    if not address.is_global or address.is_multicast or address.is_reserved or address.is_loopback:
+        assert not is_public(str(address))

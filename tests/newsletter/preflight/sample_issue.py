@@ -1,4 +1,4 @@
-"""Issues for the checks: one with every kind of part, and the mail of an issue as the newsletter would send it."""
+"""Issues for the checks, one of them with every kind of part, and their renderings."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ CRANE = StoryContent(
 GAUGE = StoryContent(
     title="One gauge, two tides", url="https://mast.example/gauge", source="Mast", body="The old one was upside down."
 )
-EVERY_MARK = "A *soft*, **loud** and `exact` word, [a link](https://ropes.example/).\n\n> Quoted.\n\n- one\n- two\n\n"
-EVERY_MARK += (
+ALL_MARKDOWN = "A *soft*, **loud** and `exact` word, [a link](https://ropes.example/).\n\n> Quoted.\n\n- one\n- two\n\n"
+ALL_MARKDOWN += (
     "1. first\n\n```\ncode\n```\n\n### Smaller\n\nThe end.\n\n---\n\nReally. Write to <mailto:notes@mail.example.org>."
 )
 
@@ -58,7 +58,7 @@ EVERY_KIND = replace(
     sections=(
         SectionContent(title="Signal of the week", body="Ports are getting *quieter*, and their cranes taller. " * 12),
         SectionContent(kind=SectionKind.CONTENTS, title="In this issue"),
-        SectionContent(title="Deep dives", body=EVERY_MARK, stories=(CRANE, GAUGE)),
+        SectionContent(title="Deep dives", body=ALL_MARKDOWN, stories=(CRANE, GAUGE)),
         SectionContent(kind=SectionKind.CALLOUT, title="Open day", body="On Sunday the **lock** is open to all."),
         SectionContent(
             kind=SectionKind.QUOTE, body="A quay is a promise.", source="Ida Ropes", url="https://ropes.example/ida"
@@ -92,13 +92,13 @@ EVERY_KIND = replace(
 
 @cache
 def mail_of(content: IssueContent, theme: Theme = PLAIN, language: str = "en") -> RenderedIssue:
-    """The mail as it would be frozen; rendered once for all tests."""
+    """The rendering of an issue, made once for all tests."""
     web_url = "https://news.example.org/harbour-notes/issues/issue-41/"
     return render_issue(content, replace(MASTHEAD, language=language), theme=theme, web_url=web_url)
 
 
 def inspection_of(content: IssueContent = PLAIN_ISSUE, theme: Theme = PLAIN) -> Inspection:
-    """The inspection of an issue that goes out on its day to 500 readers, and all whose links answer."""
+    """The inspection of an issue that is sent on its date to 500 recipients. All its links work."""
     return Inspection(
         content=content,
         sender=SENDER,

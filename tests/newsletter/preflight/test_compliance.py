@@ -1,4 +1,4 @@
-"""Compliance: the way out and the postal address are there, and can be seen (R-14)."""
+"""Compliance: the unsubscribe link and the postal address are there and visible."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from tests.newsletter.preflight.finding import Mail, findings_of_family, inspect
 from tests.newsletter.preflight.sample_issue import PLAIN_ISSUE, SENDER, inspection_of, mail_of
 
 RENDERED = mail_of(PLAIN_ISSUE)
-WAY_OUT = f"zq{RENDERED.nonce}xhunsubscribe_urlxqz"
+UNSUBSCRIBE_TOKEN = f"zq{RENDERED.nonce}xhunsubscribe_urlxqz"
 
 
 class Changed(Mail):
-    """The plain issue's mail with something changed in it."""
+    """The mail of the plain issue with a change."""
 
     nonce = RENDERED.nonce
 
@@ -25,8 +25,8 @@ def places_with(html: str = RENDERED.html, text: str = RENDERED.text) -> list[tu
 
 
 def styled(style: str) -> str:
-    """The mail with one more declaration on its way out."""
-    before, link, after = RENDERED.html.partition(f'href="{WAY_OUT}"')
+    """The mail with one more declaration on its unsubscribe link."""
+    before, link, after = RENDERED.html.partition(f'href="{UNSUBSCRIBE_TOKEN}"')
     assert link
     tag = before.rindex("<a")
     rest = f"{before[tag:]}{link}{after}"
@@ -40,19 +40,17 @@ def styled(style: str) -> str:
 
 
 @pytest.mark.parametrize("part", ["name", "email", "postal_address"])
-def test_who_sends_and_from_where_must_be_known(part: str) -> None:
+def test_a_missing_part_of_the_sender_is_an_error(part: str) -> None:
     sender = replace(SENDER, **{part: " "})
-    assert short(findings_of_family("compliance", inspected(sender=sender))) == [
-        ("error", "compliance", "Newsletter")
-    ]
+    assert short(findings_of_family("compliance", inspected(sender=sender))) == [("error", "compliance", "Newsletter")]
 
 
-def test_a_mail_with_both_in_both_parts_passes() -> None:
+def test_a_complete_mail_has_no_findings() -> None:
     assert places_with() == []
 
 
-def test_both_parts_must_have_the_way_out() -> None:
-    assert places_with(html=RENDERED.html.replace(WAY_OUT, "https://a.example")) == [("error", "HTML part")]
+def test_a_part_without_an_unsubscribe_link_is_an_error() -> None:
+    assert places_with(html=RENDERED.html.replace(UNSUBSCRIBE_TOKEN, "https://a.example")) == [("error", "HTML part")]
     assert places_with(text=RENDERED.text.replace("unsubscribe_url", "preferences_url")) == [("error", "Text part")]
 
 
@@ -69,16 +67,16 @@ def test_both_parts_must_have_the_way_out() -> None:
         "max-height:0;overflow:hidden",
     ],
 )
-def test_a_way_out_that_cannot_be_seen_is_none(style: str) -> None:
+def test_an_unsubscribe_link_that_is_not_visible_is_an_error(style: str) -> None:
     html = styled(style)
     for name in style.split(";"):
-        html = _last_word(html, name.partition(":")[0])
+        html = _without_own(html, name.partition(":")[0])
     assert places_with(html=html) == [("error", "HTML part")]
 
 
-def _last_word(html: str, name: str) -> str:
-    """Let the style of a test win: take the same property from the link's own style."""
-    start = html.index(f'href="{WAY_OUT}"')
+def _without_own(html: str, name: str) -> str:
+    """Remove the same property from the link's own style, so that the one of the test applies."""
+    start = html.index(f'href="{UNSUBSCRIBE_TOKEN}"')
     opening, end = html.rindex("<a", 0, start), html.index(">", start)
     tag = html[opening:end]
     before, _, style = tag.partition('style="')
@@ -90,13 +88,13 @@ def _last_word(html: str, name: str) -> str:
     return f'{html[:opening]}{before}style="{merged}"{after}{html[end:]}'
 
 
-def test_a_way_out_without_words_is_none() -> None:
-    start = RENDERED.html.index(f'href="{WAY_OUT}"')
+def test_an_unsubscribe_link_without_text_is_an_error() -> None:
+    start = RENDERED.html.index(f'href="{UNSUBSCRIBE_TOKEN}"')
     opened, closed = RENDERED.html.index(">", start) + 1, RENDERED.html.index("</a>", start)
     assert places_with(html=RENDERED.html[:opened] + RENDERED.html[closed:]) == [("error", "HTML part")]
 
 
-def test_the_postal_address_must_be_in_both_parts_and_seen() -> None:
+def test_a_part_without_a_visible_postal_address_is_an_error() -> None:
     assert places_with(html=RENDERED.html.replace("4 Quay Street", "")) == [("error", "HTML part")]
     hidden = RENDERED.html.replace("4 Quay Street", '<span style="display:none">4 Quay Street</span>')
     assert places_with(html=hidden) == [("error", "HTML part")]
@@ -119,7 +117,7 @@ def with_sheet(css: str) -> str:
         ".ways a { font-size: 0.1em !important }",
     ],
 )
-def test_a_way_out_that_the_head_hides_must_be_fixed(css: str) -> None:
+def test_an_unsubscribe_link_that_a_rule_hides_is_an_error(css: str) -> None:
     assert ("error", "HTML part") in places_with(html=with_sheet(css))
 
 
@@ -132,11 +130,11 @@ def test_a_way_out_that_the_head_hides_must_be_fixed(css: str) -> None:
         ".paper .ways a { color: #777 !important }",
     ],
 )
-def test_other_rules_of_the_head_hide_nothing(css: str) -> None:
+def test_rules_that_do_not_hide_the_link_have_no_findings(css: str) -> None:
     assert places_with(html=with_sheet(css)) == []
 
 
-def test_of_two_ways_out_each_may_be_for_its_own_screens() -> None:
-    second = f'<p class="small"><a href="{WAY_OUT}">Unsubscribe</a></p></body>'
+def test_of_two_unsubscribe_links_one_may_be_hidden_on_some_screens() -> None:
+    second = f'<p class="small"><a href="{UNSUBSCRIBE_TOKEN}">Unsubscribe</a></p></body>'
     html = with_sheet("@media (max-width: 479px) { .ways { display: none !important } }").replace("</body>", second)
     assert places_with(html=html) == []

@@ -1,4 +1,4 @@
-"""Content: every part whole, nothing twice, nothing that would show as code."""
+"""Content: complete parts, no repetitions, no unknown merge fields."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ def content_findings(*stories: StoryContent) -> list[Short]:
     return short(findings_of_family("content", inspected(with_stories(*stories))))
 
 
-def test_a_whole_issue_has_no_findings() -> None:
+def test_a_complete_issue_has_no_findings() -> None:
     assert findings_of_family("content", inspected(PLAIN_ISSUE)) == []
 
 
-def test_an_issue_without_stories_must_be_fixed() -> None:
+def test_an_issue_without_stories_is_an_error() -> None:
     content = replace(PLAIN_ISSUE, sections=(SectionContent(title="Signal", body="x"),))
     assert short(findings_of_family("content", inspected(content))) == [("error", "content", "")]
 
 
 @pytest.mark.parametrize(
-    ("story", "says"),
+    ("story", "text"),
     [
         (replace(CRANE, title=" "), "no title"),
         (replace(CRANE, url=""), "“The crane that learned to wait” has no link"),
@@ -45,10 +45,10 @@ def test_an_issue_without_stories_must_be_fixed() -> None:
         (replace(CRANE, title="For {first_name|you}"), "merge field has its place in texts only"),
     ],
 )
-def test_a_story_that_is_not_whole_must_be_fixed_and_is_named_by_its_place(story: StoryContent, says: str) -> None:
+def test_an_incomplete_story_is_an_error_with_its_place(story: StoryContent, text: str) -> None:
     (finding,) = findings_of_family("content", inspected(with_stories(GAUGE, story)))
     assert (finding.severity.value, finding.place) == ("error", "Deep dives, story 2")
-    assert says in finding.message
+    assert text in finding.message
 
 
 @pytest.mark.parametrize(
@@ -62,42 +62,42 @@ def test_a_story_that_is_not_whole_must_be_fixed_and_is_named_by_its_place(story
         (SectionContent(kind=SectionKind.CALLOUT, title="Open day"), "Open day"),
     ],
 )
-def test_a_block_without_what_it_is_made_for_must_be_fixed(part: SectionContent, place: str) -> None:
+def test_a_block_without_a_required_field_is_an_error(part: SectionContent, place: str) -> None:
     content = replace(PLAIN_ISSUE, sections=(part, *PLAIN_ISSUE.sections))
     assert short(findings_of_family("content", inspected(content))) == [("error", "content", place)]
 
 
-def test_an_empty_section_deserves_a_look() -> None:
+def test_an_empty_section_is_a_warning() -> None:
     content = replace(PLAIN_ISSUE, sections=(*PLAIN_ISSUE.sections, SectionContent(title="Later")))
     assert short(findings_of_family("content", inspected(content))) == [("warning", "content", "Later")]
 
 
-def test_a_story_twice_deserves_one_look_at_the_later_place() -> None:
+def test_a_repeated_story_is_one_warning_at_the_later_place() -> None:
     twins = (CRANE, replace(GAUGE, url=f"{CRANE.url}/?utm_medium=mail"), replace(CRANE, url="https://other.example"))
     later = [("warning", "content", f"Deep dives, story {number}") for number in (2, 3)]
     assert content_findings(*twins) == later
     assert content_findings(CRANE, CRANE) == later[:1]
 
 
-def test_a_story_of_the_last_issues_is_named_with_the_issue_that_had_it() -> None:
+def test_a_story_of_a_past_issue_is_reported_with_that_issue() -> None:
     findings = findings_of_family("content", inspected(with_stories(CRANE, GAUGE), past=(LAST_WEEK,)))
     assert [finding.place for finding in findings] == ["Deep dives, story 1", "Deep dives, story 2"]
     assert all("“Harbour Notes 40” of 2026-06-23" in finding.message for finding in findings)
 
 
-def test_the_newest_of_the_last_issues_is_named() -> None:
+def test_the_newest_of_several_past_issues_is_reported() -> None:
     newer = replace(LAST_WEEK, title="Harbour Notes 41")
     (finding,) = findings_of_family("content", inspected(with_stories(CRANE), past=(newer, LAST_WEEK)))
     assert "Harbour Notes 41" in finding.message
 
 
-def test_a_long_story_and_a_long_issue_deserve_a_look() -> None:
+def test_a_long_story_and_a_long_issue_are_warnings() -> None:
     assert content_findings(replace(CRANE, body="word " * 120)) == []
     assert content_findings(replace(CRANE, body="word " * 121)) == [("warning", "content", "Deep dives, story 1")]
     assert content_findings(replace(CRANE, body="word " * 5_001))[-1] == ("warning", "content", "")
 
 
-def test_another_date_than_the_day_of_sending_can_be_set_by_the_suggestion() -> None:
+def test_a_date_that_is_not_the_day_of_sending_can_be_fixed() -> None:
     next_day = datetime.datetime(2026, 7, 1, 8, tzinfo=datetime.UTC)
     (finding,) = findings_of_family("content", inspected(sends_at=next_day))
     assert finding.fix is not None
@@ -105,7 +105,7 @@ def test_another_date_than_the_day_of_sending_can_be_set_by_the_suggestion() -> 
     assert finding.fix.content == replace(PLAIN_ISSUE, date=DAY + datetime.timedelta(days=1))
 
 
-def test_parts_of_one_title_have_places_of_their_own_and_are_held_against_each_other() -> None:
+def test_parts_with_the_same_title_have_unique_places() -> None:
     twice = tuple(SectionContent(title="News", stories=(CRANE,)) for _ in range(2))
     content = replace(PLAIN_ISSUE, sections=(*twice, SectionContent(title="Subject")))
     assert list(places_of(content)) == [
@@ -114,10 +114,10 @@ def test_parts_of_one_title_have_places_of_their_own_and_are_held_against_each_o
     findings = findings_of_family("content", inspected(content))
     assert short(findings)[0] == ("warning", "content", "Subject, part 3")
     assert short(findings)[1] == ("warning", "content", "News, part 2, story 1")
-    assert "is that of News, story 1 already" in findings[1].message
+    assert "is already used in News, story 1" in findings[1].message
 
 
-def test_the_link_of_a_quote_needs_a_name_to_carry_it() -> None:
+def test_a_quote_with_a_link_needs_a_name() -> None:
     quote = SectionContent(kind=SectionKind.QUOTE, body="A quay is a promise.", url="https://ropes.example/ida")
     content = replace(PLAIN_ISSUE, sections=(*PLAIN_ISSUE.sections, quote))
     (finding,) = findings_of_family("content", inspected(content))

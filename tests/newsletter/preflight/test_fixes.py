@@ -1,4 +1,4 @@
-"""Suggestions are safe: each removes its finding, breaks nothing else, and does nothing the second time."""
+"""Fixes are safe: each removes its finding and adds no error."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ ISSUES = st.builds(
     BODIES,
     st.lists(STORIES, max_size=3),
 )
-LOOKS = st.one_of(
+STATUSES = st.one_of(
     st.builds(LinkStatus, status=st.just(200), has_https=st.booleans()),
     st.builds(
         lambda end, status: LinkStatus(status=200, final_url=end, hops=(LinkHop("http://a.example/x", status),)),
@@ -66,32 +66,32 @@ def inspections(draw: Any) -> Inspection:
     content: IssueContent = draw(ISSUES)
     urls = sorted({link.url for link in placed_links(content)})
     day = DAY + datetime.timedelta(days=draw(st.integers(0, 1)))
-    moment = datetime.datetime(day.year, day.month, day.day, tzinfo=datetime.UTC)
-    return replace(inspected(content, sends_at=moment), links={url: draw(LOOKS) for url in urls})
+    sends_at = datetime.datetime(day.year, day.month, day.day, tzinfo=datetime.UTC)
+    return replace(inspected(content, sends_at=sends_at), links={url: draw(STATUSES) for url in urls})
 
 
-def must_fix(findings: tuple[Finding, ...]) -> set[str]:
+def errors_of(findings: tuple[Finding, ...]) -> set[str]:
     return {finding.message for finding in findings if finding.severity is Severity.ERROR}
 
 
 @settings(max_examples=60, deadline=None)
 @given(inspections())
-def test_a_fix_removes_its_finding_and_adds_nothing_that_must_be_fixed(inspection: Inspection) -> None:
+def test_a_fix_removes_its_finding_and_adds_no_error(inspection: Inspection) -> None:
     findings = run_checks(inspection)
     for finding in findings:
         if finding.fix is None:
             continue
         fixed = finding.fix.content
-        # Where a link leads now has been looked at too: it is where the old one ended.
-        looks = {link.url: LinkStatus(status=200) for link in placed_links(fixed)} | dict(inspection.links)
-        after = run_checks(replace(inspection, content=fixed, links=looks))
+        # The new address is checked, too: the old one redirected to it.
+        statuses = {link.url: LinkStatus(status=200) for link in placed_links(fixed)} | dict(inspection.links)
+        after = run_checks(replace(inspection, content=fixed, links=statuses))
         assert fixed != inspection.content
-        assert finding.message not in {one.message for one in after}
-        assert must_fix(after) <= must_fix(findings)
+        assert finding.message not in {other.message for other in after}
+        assert errors_of(after) <= errors_of(findings)
         assert set(content_faults(fixed)) <= set(content_faults(inspection.content))
 
 
 @settings(max_examples=40, deadline=None)
 @given(inspections())
-def test_the_same_findings_suggest_the_same_again(inspection: Inspection) -> None:
+def test_the_checks_are_deterministic(inspection: Inspection) -> None:
     assert run_checks(inspection) == run_checks(inspection)
