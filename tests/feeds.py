@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from newsletter.content.link_key import link_sha256
+from newsletter.content.links import link_sha256
 from newsletter.models import Feed, FeedItem
 from tests.publications import make_newsletter
 from tests.publisher import Answer

@@ -15,7 +15,7 @@ from newsletter.content.difference import Change, difference
 from newsletter.content.document import IssueContent
 from newsletter.content.formats import read_issue, text_of
 from newsletter.content.issue_file import write_issue_file
-from newsletter.content.problems import IssueFileError, IssueReading, Problem, Severity
+from newsletter.content.problems import IssueFileError, ParsedIssue, Problem, Severity
 from newsletter.content.store import NO_REVISION, ContentError, import_issue, load_content, with_plain_line_ends
 from newsletter.models import Issue, Newsletter
 
@@ -129,7 +129,7 @@ def _import_page(
     )
 
 
-def _imported_page(request: HttpRequest, issue: Issue, outcome: str, reading: IssueReading) -> HttpResponse:
+def _imported_page(request: HttpRequest, issue: Issue, outcome: str, reading: ParsedIssue) -> HttpResponse:
     content = reading.content
     return _page(
         request,

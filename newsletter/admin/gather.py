@@ -16,7 +16,7 @@ from newsletter.admin.pages import Need, Page, editor_of, issue_page, page_url, 
 from newsletter.admin.time_format import from_now
 from newsletter.content.document import SectionKind, StoryContent
 from newsletter.content.fields import LIMITS, field_faults
-from newsletter.content.link_key import link_sha256
+from newsletter.content.links import link_sha256
 from newsletter.content.markdown import markdown_to_text
 from newsletter.content.store import ContentError, load_content
 from newsletter.gathering.page import UnreadableLink, story_from_link

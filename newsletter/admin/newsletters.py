@@ -66,7 +66,7 @@ class FeedForm(FeedModelForm):
         """A full address of the web; whether there is a feed is found out by the worker."""
         url = str(self.cleaned_data["url"]).strip()
         if problem := web_link_problem(url):
-            raise forms.ValidationError(f"This address {problem}.")
+            raise forms.ValidationError(problem)
         return url
 
     def save(self, commit: bool = True) -> Feed:
@@ -199,9 +199,9 @@ class NewsletterAdmin(NewsletterModelAdmin):
 
 def _check_logo(url: str) -> None:
     """Programs show pictures of encrypted addresses only."""
-    problem = web_link_problem(url) or ("" if url.startswith("https://") else "does not start with https://")
+    problem = web_link_problem(url) or ("" if url.startswith("https://") else "The address must start with https://.")
     if problem:
-        raise ValidationError(f"The address of the logo {problem}.")
+        raise ValidationError(problem)
 
 
 def _theme_choices(chosen: str) -> Iterator[tuple[str, str]]:

@@ -1,1 +1,1 @@
-"""Reading and writing issues: Markdown, issue files, digests. Parsing is pure; only `store` knows the tables."""
+"""Issue content: Markdown, issue files, digests, feeds. Only `store` and `revisions` use the database."""

@@ -1,7 +1,4 @@
-"""What an issue says, as plain values: the one shape that files, admin, tables and rendering exchange.
-
-Pure data.
-"""
+"""The content of an issue as plain values, exchanged by files, admin, tables and rendering."""
 
 from __future__ import annotations
 
@@ -12,34 +9,34 @@ from dataclasses import dataclass
 
 
 class SectionKind(enum.StrEnum):
-    """What a part of an issue is, which decides the block that shows it.
+    """The kind of a part of an issue; it decides which template block renders the part.
 
-    All but SECTION are *blocks*: short parts between the sections. Stories may follow any of them.
+    All kinds but SECTION are *blocks*: short parts between the sections. Stories may follow any of them.
     """
 
     SECTION = "section"
-    """Headed text, stories, or text followed by stories."""
+    """A heading with text, stories, or both."""
     CALLOUT = "callout"
-    """Text that stands out: `body`, and a heading if wanted."""
+    """Highlighted text: `body`, and optionally a heading."""
     QUOTE = "quote"
-    """Somebody's words: `body`, `source` who said them, `url` where."""
+    """A quotation: `body`, `source` its author, `url` the link to it."""
     BUTTON = "button"
-    """One large link: `title` on it, `url` behind it."""
+    """A link as a button: `title` its label, `url` its target."""
     IMAGE = "image"
-    """A picture: `image` its address, `alt` what it shows, `body` the line below it, `url` where it leads."""
+    """`image` the address, `alt` the description, `body` the caption, `url` the link target."""
     LINKS = "links"
     """A list of links: `body` is a Markdown list."""
     DIVIDER = "divider"
-    """A line across."""
+    """A horizontal line."""
     CONTENTS = "contents"
-    """A table of contents of the sections and stories that follow; `title` its heading."""
+    """A table of contents of the parts and stories below it; `title` its heading."""
     SPONSOR = "sponsor"
-    """A paid part, named as one: `source` who pays, `title`, `body`, `url`, and a picture if wanted."""
+    """Paid content, labelled as such: `source` the sponsor, `title`, `body`, `url`, and optionally an image."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoryContent:
-    """One story of a section. `body` is Markdown; `url` and `source` may be empty in a draft."""
+    """One story. `body` is Markdown; `url` and `source` may be empty in a draft."""
 
     title: str
     url: str = ""
@@ -49,7 +46,7 @@ class StoryContent:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SectionContent:
-    """A part of an issue, of one kind; `body` is Markdown. Which fields mean something is said at each kind."""
+    """A part of an issue. `body` is Markdown; SectionKind says which fields each kind uses."""
 
     kind: SectionKind = SectionKind.SECTION
     title: str = ""
@@ -63,10 +60,10 @@ class SectionContent:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IssueContent:
-    """Everything editors write in one issue, in reading order.
+    """Everything that editors write in one issue, in reading order.
 
-    `subject` is never empty where content has been read or stored: it falls back to the title.
-    `slug` identifies the issue within its newsletter; importing the same slug again updates it.
+    `subject` falls back to the title when content is parsed or loaded. `slug` identifies the issue within its
+    newsletter: importing the same slug again updates the issue.
     """
 
     title: str
@@ -78,6 +75,6 @@ class IssueContent:
     sections: tuple[SectionContent, ...] = ()
 
     def stories(self) -> Iterator[StoryContent]:
-        """Every story, in reading order, across sections."""
+        """All stories, in reading order."""
         for section in self.sections:
             yield from section.stories

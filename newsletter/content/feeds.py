@@ -1,7 +1,7 @@
-"""Reading feeds: RSS, Atom and JSON Feed as entries that may become stories. Pure.
+"""Feeds parsed into entries: RSS, Atom and JSON Feed. Pure.
 
-What a feed says is a stranger's: HTML becomes Markdown, links that are not of the web go, and a document that
-declares entities is not parsed at all (R-156: a few lines of them can unfold to gigabytes, or name a local file).
+Feeds are untrusted: HTML becomes Markdown, entries without a web link are dropped, and a document that declares
+entities is not parsed at all (a few lines of them can expand to gigabytes, or read a local file).
 """
 
 from __future__ import annotations
@@ -19,21 +19,22 @@ from urllib.parse import urljoin
 import feedparser  # type: ignore[import-untyped]
 import orjson
 
+from newsletter.config.translatable import translatable
 from newsletter.content.fields import LIMITS, field_faults
 from newsletter.content.html_text import html_to_line, html_to_markdown, one_line, shortened
-from newsletter.content.link_key import link_key
+from newsletter.content.links import link_key
 from newsletter.content.merge_faults import without_merge_fields
 from newsletter.content.plain_text import plain_to_markdown
 
-#: What servers are asked for, feeds first.
+#: The Accept header of feed requests.
 FEED_TYPES = (
     "application/atom+xml, application/rss+xml, application/feed+json, application/json;q=0.9, "
     "application/xml;q=0.9, text/xml;q=0.9, */*;q=0.5"
 )
-MOST_ENTRIES = 200
-LONGEST_SUMMARY = 1_000
-LONGEST_GUID = 1_000
-#: Words of the summary that stand for a title, where an entry has none.
+MAX_ENTRIES = 200
+MAX_SUMMARY = 1_000
+MAX_GUID = 1_000
+#: Words of the summary that make the title of an entry without one.
 TITLE_WORDS = 12
 
 # Any character behind the bracket: the EBCDIC encodings differ in that one.
@@ -47,10 +48,10 @@ _HREF = re.compile(r"href\s*=\s*[\"']?([^\"'\s>]+)", re.IGNORECASE)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FeedEntry:
-    """One entry: `title` and `source` in one line, `summary` in Markdown, `url` absolute; each fits its field."""
+    """One entry. `title` and `source` are one line, `summary` is Markdown, `url` is absolute; all fit their columns."""
 
     guid: str
-    """The feed's own name for the entry; empty where it has none, or gives the same to several."""
+    """The feed's id of the entry; empty if it has none, or uses the same for several."""
     title: str
     url: str
     source: str
@@ -59,38 +60,40 @@ class FeedEntry:
 
 
 @dataclass(frozen=True, slots=True)
-class FeedReading:
-    """What a feed says: its own title, and its entries in its order, each page once."""
+class ParsedFeed:
+    """The feed's title, and its entries in order, each linked page once."""
 
     title: str
     items: tuple[FeedEntry, ...]
 
 
 class FeedError(Exception):
-    """These bytes are no feed that can be read. The message says why, as a sentence for the editor."""
+    """The bytes are not a feed that can be parsed. The message is a sentence for the editor."""
 
     permanent = True
 
 
-def read_feed(data: bytes, url: str, *, charset: str = "") -> FeedReading:
-    """The feed in `data`, as fetched from `url`; `charset` is what the Content-Type named.
+def read_feed(data: bytes, url: str, *, charset: str = "") -> ParsedFeed:
+    """Parse a feed that was fetched from `url`; `charset` is that of the Content-Type.
 
-    At most MOST_ENTRIES entries, the first of those that lead to the same page; entries without a web link are passed
-    over. Raises FeedError, and nothing else, whatever the bytes.
+    Returns at most MAX_ENTRIES entries, the first of those with the same link; entries without a web link are dropped.
+    Raises FeedError, and nothing else, for any bytes.
     """
     plain = data.replace(b"\0", b"")  # so that UTF-16 and UTF-32 hide nothing
     if _declares_entities(plain, charset):
-        raise FeedError("This feed declares entities of its own, which can be used to attack whoever reads it.")
+        raise FeedError(
+            translatable("This feed declares XML entities, which are refused because they can be an attack.")
+        )
     read = _read_json if _looks_like_json(plain) else _read_xml
     title, found = read(data, url, charset)
     entries = (entry for entry in found if entry is not None)
-    return FeedReading(title, tuple(_with_trusted_guids(list(_each_page_once(entries)))))
+    return ParsedFeed(title, tuple(_with_trusted_guids(list(_each_page_once(entries)))))
 
 
 def _declares_entities(data: bytes, charset: str) -> bool:
-    """Whether an entity is declared in any encoding in which the parser may read the document.
+    """Whether an entity is declared, in any encoding in which the parser may read the document.
 
-    Most spell it as ASCII does; UTF-7 and EBCDIC, which it knows as well, do not.
+    Most encodings write the declaration as ASCII does; UTF-7 and EBCDIC, which the parser knows too, do not.
     """
     declared = _ENCODING.search(data, 0, 1_000)
     encodings = {"latin-1", charset, declared[1].decode("ascii") if declared else ""}
@@ -103,22 +106,22 @@ def _decoded(data: bytes, encoding: str) -> str:
     try:
         return data.decode(encoding, "ignore")
     except (LookupError, ValueError):
-        return ""  # none that the parser could use either
+        return ""  # the parser does not know the encoding either
 
 
 def _each_page_once(entries: Iterator[FeedEntry]) -> Iterator[FeedEntry]:
-    seen: set[str] = set()
+    keys: set[str] = set()
     for entry in entries:
         key = link_key(entry.url)
-        if key not in seen:
-            seen.add(key)
+        if key not in keys:
+            keys.add(key)
             yield entry
-        if len(seen) >= MOST_ENTRIES:
+        if len(keys) >= MAX_ENTRIES:
             return
 
 
 def _with_trusted_guids(entries: list[FeedEntry]) -> Iterator[FeedEntry]:
-    """The entries, without the names that stand for several: some feeds give all of theirs the same."""
+    """The entries without ids that appear more than once: some feeds use one id for all entries."""
     times = Counter(entry.guid for entry in entries)
     for entry in entries:
         yield replace(entry, guid="") if times[entry.guid] > 1 else entry
@@ -132,10 +135,10 @@ def _read_xml(data: bytes, url: str, charset: str) -> tuple[str, Iterator[FeedEn
     if charset:
         headers["content-type"] = f"application/xml; charset={charset}"
     try:
-        # A stream: feedparser takes bytes that look like an address or a path for one, and opens it.
+        # A stream: feedparser would open bytes that look like an address or a path.
         parsed = feedparser.parse(io.BytesIO(data), response_headers=headers, sanitize_html=False)
-    except Exception as error:  # its hand-written parser of broken XML raises whatever it trips over
-        raise FeedError("This feed is too broken to be read.") from error
+    except Exception as error:  # feedparser raises many types for broken XML
+        raise FeedError(translatable("This feed is too malformed to be parsed.")) from error
     if not parsed.get("version") and not parsed.get("entries"):
         raise FeedError(_no_feed_sentence(data, url))
     title = _line(parsed.feed, "title", LIMITS["source"])
@@ -152,19 +155,19 @@ def _xml_entry(entry: Any, base_url: str, feed_title: str) -> FeedEntry | None:
         base_url=base_url,
         title=_line(entry, "title", LIMITS["story title"]),
         source=(_line(origin, "title", LIMITS["source"]) if origin else "") or feed_title,
-        summary=html_to_markdown(html, base_url=base_url, longest=LONGEST_SUMMARY),
-        published=_moment(entry.get("published_parsed") or entry.get("updated_parsed")),
+        summary=html_to_markdown(html, base_url=base_url, longest=MAX_SUMMARY),
+        published=_utc_time(entry.get("published_parsed") or entry.get("updated_parsed")),
     )
 
 
 def _line(node: Any, name: str, longest: int) -> str:
-    """A field in one line; its HTML taken off where the feed says or shows that it is HTML."""
+    """A field on one line; HTML is removed if the feed declares the field as HTML."""
     text = str(node.get(name, "") or "")
     kind = (node.get(f"{name}_detail") or {}).get("type", "text/plain")
     return shortened(one_line(text) if kind == "text/plain" else html_to_line(text), longest)
 
 
-def _moment(given: Any) -> datetime.datetime | None:
+def _utc_time(given: Any) -> datetime.datetime | None:
     try:
         return datetime.datetime.fromtimestamp(calendar.timegm(given), datetime.UTC) if given else None
     except (ValueError, OverflowError, OSError, TypeError):
@@ -172,15 +175,15 @@ def _moment(given: Any) -> datetime.datetime | None:
 
 
 def _no_feed_sentence(data: bytes, url: str) -> str:
-    """What these bytes are instead, and where the feed is if they say so, as web pages do."""
+    """Why the bytes are not a feed, with the address of the feed if they are a web page that links to one."""
     text = data[:200_000].decode("utf-8", "replace")
     for link in _ALTERNATE.findall(text):
         address = _HREF.search(link)
         if _FEED_LINK.search(link) and address:
             found = _resolved(address[1].replace("&amp;", "&"), url)
             if found:
-                return f"This is a web page, not a feed; it says that its feed is at {shortened(found, 150)}"
-    return "There is no feed at this address: what it sends is neither RSS nor Atom nor JSON Feed."
+                return translatable("This is a web page. Its feed is at {url}", url=shortened(found, 150))
+    return translatable("There is no feed at this address: the response is neither RSS nor Atom nor JSON Feed.")
 
 
 # JSON Feed (jsonfeed.org, versions 1 and 1.1)
@@ -194,9 +197,9 @@ def _read_json(data: bytes, url: str, charset: str) -> tuple[str, Iterator[FeedE
     try:
         feed = orjson.loads(data.removeprefix(b"\xef\xbb\xbf"))
     except orjson.JSONDecodeError as error:
-        raise FeedError("This feed is JSON that cannot be read.") from error
+        raise FeedError(translatable("This feed is not valid JSON.")) from error
     if not _text(feed, "version").startswith("https://jsonfeed.org/version/1"):
-        raise FeedError("This is JSON, but no JSON Feed: it does not say so in its “version”.")
+        raise FeedError(translatable("This is not a JSON Feed: its “version” is missing or unknown."))
     items = feed.get("items")
     title = shortened(one_line(_text(feed, "title")), LIMITS["source"])
     return title, (_json_entry(item, url, title) for item in (items if isinstance(items, list) else []))
@@ -206,7 +209,7 @@ def _json_entry(item: Any, base_url: str, feed_title: str) -> FeedEntry | None:
     if not isinstance(item, dict):
         return None
     text = _text(item, "summary") or _text(item, "content_text")
-    paragraphs = (plain_to_markdown(one_line(part)) for part in shortened(text, LONGEST_SUMMARY).splitlines())
+    paragraphs = (plain_to_markdown(one_line(part)) for part in shortened(text, MAX_SUMMARY).splitlines())
     summary = "\n\n".join(part for part in paragraphs if part)
     return _entry(
         guid=_text(item, "id"),
@@ -214,21 +217,21 @@ def _json_entry(item: Any, base_url: str, feed_title: str) -> FeedEntry | None:
         base_url=base_url,
         title=shortened(one_line(_text(item, "title")), LIMITS["story title"]),
         source=feed_title,
-        summary=summary or html_to_markdown(_text(item, "content_html"), base_url=base_url, longest=LONGEST_SUMMARY),
-        published=_iso_moment(_text(item, "date_published") or _text(item, "date_modified")),
+        summary=summary or html_to_markdown(_text(item, "content_html"), base_url=base_url, longest=MAX_SUMMARY),
+        published=_iso_time(_text(item, "date_published") or _text(item, "date_modified")),
     )
 
 
 def _text(node: Any, name: str) -> str:
-    """A field if it is text; numbers, which some feeds use as ids, count."""
+    """A field if it is text or a number; some feeds use numbers as ids."""
     value = node.get(name, "") if isinstance(node, dict) else ""
     return str(value) if isinstance(value, str | int) else ""
 
 
-def _iso_moment(text: str) -> datetime.datetime | None:
+def _iso_time(text: str) -> datetime.datetime | None:
     try:
-        moment = datetime.datetime.fromisoformat(text)
-        return (moment if moment.tzinfo else moment.replace(tzinfo=datetime.UTC)).astimezone(datetime.UTC)
+        parsed = datetime.datetime.fromisoformat(text)
+        return (parsed if parsed.tzinfo else parsed.replace(tzinfo=datetime.UTC)).astimezone(datetime.UTC)
     except (ValueError, OverflowError):
         return None
 
@@ -239,12 +242,12 @@ def _iso_moment(text: str) -> datetime.datetime | None:
 def _entry(
     *, guid: str, url: str, base_url: str, title: str, source: str, summary: str, published: datetime.datetime | None
 ) -> FeedEntry | None:
-    """The entry, if it leads anywhere."""
+    """The entry; None if it has no web link."""
     link = _resolved(url, base_url)
     if not link:
         return None
     return FeedEntry(
-        guid=guid.strip() if len(guid.strip()) <= LONGEST_GUID and guid.isprintable() else "",
+        guid=guid.strip() if len(guid.strip()) <= MAX_GUID and guid.isprintable() else "",
         title=without_merge_fields(title or shortened(_first_words(summary) or link, LIMITS["story title"])),
         url=link,
         source=without_merge_fields(source),
@@ -254,7 +257,7 @@ def _entry(
 
 
 def _resolved(url: str, base_url: str) -> str:
-    """`url` as an absolute address of the web; empty for everything else, `javascript:` among it."""
+    """`url` as an absolute web address; empty for anything else, such as `javascript:`."""
     try:
         link = urljoin(base_url, url.strip()) if url.strip() else ""
     except ValueError:

@@ -1,4 +1,4 @@
-"""What the fields of an issue may hold, and which fields each kind of section has. Pure."""
+"""The fields of an issue: their limits, their labels, and which fields each kind of section has. Pure."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from newsletter.config.translatable import translatable
 from newsletter.content.document import IssueContent, SectionContent, SectionKind, StoryContent
 from newsletter.content.links import web_link_problem
 from newsletter.content.merge_faults import merge_field_faults, one_line_merge_faults
@@ -40,7 +41,22 @@ LIMITS: dict[FieldName, int] = {
     "image": 2000,
     "description": 300,
 }
-"""Characters that fit in the column of each field; for the subject it is also the limit of R-20."""
+"""Maximum length of each field in characters, as in the database."""
+
+FIELD_LABELS: Mapping[FieldName | Literal["text"], str] = {
+    "title": translatable("Title"),
+    "slug": translatable("Slug"),
+    "subject": translatable("Subject"),
+    "preheader": translatable("Preheader"),
+    "category": translatable("Category"),
+    "section heading": translatable("Heading"),
+    "story title": translatable("Story title"),
+    "link": translatable("Link"),
+    "source": translatable("Source"),
+    "image": translatable("Image"),
+    "description": translatable("Image description"),
+    "text": translatable("Text"),
+}
 
 SectionField = Literal["title", "body", "url", "source", "image", "alt"]
 
@@ -51,12 +67,12 @@ NAMES: dict[SectionField, FieldName] = {
     "image": "image",
     "alt": "description",
 }
-"""What people call the one-line fields of a section."""
+"""The field names of the one-line fields of a section."""
 
 
 @dataclass(frozen=True, slots=True)
 class KindFields:
-    """The fields of one kind of section; those that are `needed` are never empty."""
+    """The fields of one kind of section; `needed` ones must not be empty."""
 
     fields: tuple[SectionField, ...]
     needed: tuple[SectionField, ...] = ()
@@ -73,65 +89,77 @@ FIELDS_OF_KIND: Mapping[SectionKind, KindFields] = {
     SectionKind.CONTENTS: KindFields(("title",)),
     SectionKind.SPONSOR: KindFields(("source", "title", "url", "body", "image", "alt"), needed=("source",)),
 }
-"""Which fields mean something at which kind, in the order in which people fill them."""
+"""The fields of each kind, in the order of the form."""
 
 LABELS: Mapping[SectionKind, str] = {
-    SectionKind.SECTION: "section",
-    SectionKind.CALLOUT: "call-out",
-    SectionKind.QUOTE: "quote",
-    SectionKind.BUTTON: "button",
-    SectionKind.IMAGE: "image",
-    SectionKind.LINKS: "link list",
-    SectionKind.DIVIDER: "divider",
-    SectionKind.CONTENTS: "table of contents",
-    SectionKind.SPONSOR: "sponsor",
+    SectionKind.SECTION: translatable("Section"),
+    SectionKind.CALLOUT: translatable("Call-out"),
+    SectionKind.QUOTE: translatable("Quote"),
+    SectionKind.BUTTON: translatable("Button"),
+    SectionKind.IMAGE: translatable("Image"),
+    SectionKind.LINKS: translatable("Link list"),
+    SectionKind.DIVIDER: translatable("Divider"),
+    SectionKind.CONTENTS: translatable("Table of contents"),
+    SectionKind.SPONSOR: translatable("Sponsor"),
 }
-"""What people call each kind, within a sentence."""
+"""The label of each kind of section."""
 
 _MISSING: dict[tuple[SectionKind, SectionField], str] = {
-    (SectionKind.SECTION, "title"): "The section has no heading. Write one.",
-    (SectionKind.CALLOUT, "body"): "The call-out has no text. Write it, or remove the call-out.",
-    (SectionKind.QUOTE, "body"): "The quote has no words. Write them, or remove the quote.",
-    (SectionKind.BUTTON, "title"): "The button has no words on it. Write what pressing it does.",
-    (SectionKind.BUTTON, "url"): "The button leads nowhere. Give it a link, or remove it.",
-    (SectionKind.IMAGE, "image"): "The image has no address. Give the https:// address of the picture.",
-    (SectionKind.IMAGE, "alt"): (
-        "The image has no description. Say what it shows, for readers and mail programs that do not see it."
+    (SectionKind.SECTION, "title"): translatable("The section has no heading. Write one."),
+    (SectionKind.CALLOUT, "body"): translatable("The call-out has no text. Write some, or remove the call-out."),
+    (SectionKind.QUOTE, "body"): translatable("The quote has no text. Write some, or remove the quote."),
+    (SectionKind.BUTTON, "title"): translatable("The button has no label. Write what the button does."),
+    (SectionKind.BUTTON, "url"): translatable("The button has no link. Add one, or remove the button."),
+    (SectionKind.IMAGE, "image"): translatable("The image has no address. Enter its https:// address."),
+    (SectionKind.IMAGE, "alt"): translatable(
+        "The image has no description. Describe it for people and mail programs that do not show it."
     ),
-    (SectionKind.LINKS, "body"): "The link list is empty. Write a list such as “- [Title](https://…)”, or remove it.",
-    (SectionKind.SPONSOR, "source"): "The sponsor has no name. Readers must be told who pays for this part.",
+    (SectionKind.LINKS, "body"): translatable(
+        "The link list is empty. Write a list such as “- [Title](https://…)”, or remove the link list."
+    ),
+    (SectionKind.SPONSOR, "source"): translatable(
+        "The sponsor has no name. Enter it: paid content must be labelled with who pays for it."
+    ),
 }
 
-# R-19: what can end a header, hide in a name or turn the reading direction of what follows.
+# Characters that end a mail header, hide in a name or change the direction of the text after them.
 _NOT_IN_ONE_LINE = re.compile(
     "[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufeff\ufffe\uffff]"
 )
 _NOT_IN_A_BODY = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
-_VISIBLE_NAMES = {"\n": "a line break", "\r": "a line break", "\t": "a tab"}
+_LINE_ENDS = "\n\r\u2028\u2029"
 _SLUG = re.compile(r"[-a-zA-Z0-9_]+")
 
 
 def field_faults(name: FieldName, value: str) -> Iterator[str]:
-    """What is wrong with the one-line field `name`, as sentences that say what to do; nothing if all is well.
-
-    Emptiness is no fault here: whether a field may be empty depends on where it stands.
-    """
+    """What is wrong with the one-line field `name`, as sentences. An empty value has no faults."""
+    label = FIELD_LABELS[name]
     if bad := _NOT_IN_ONE_LINE.search(value):
-        yield f"The {name} holds {_named(bad[0])}, which mail programs may misread. Delete it there."
+        yield _hidden_character_fault(label, bad[0])
     if len(value) > LIMITS[name]:
-        yield f"The {name} is {len(value)} characters long and {LIMITS[name]} fit. Shorten it."
+        yield translatable(
+            "“{field}” has {length} characters; the maximum is {limit}. Shorten it.",
+            field=label,
+            length=len(value),
+            limit=LIMITS[name],
+        )
     if name == "slug" and value and not _SLUG.fullmatch(value):
-        yield f"The slug “{value}” may have letters a to z, digits, hyphens and underscores only. Rename it."
+        yield translatable(
+            "The slug “{slug}” may contain only the letters a to z, digits, hyphens and underscores. Change it.",
+            slug=value,
+        )
     if name == "category" and "," in value:
-        yield f"The category “{value}” holds a comma, which separates categories. Take it out, or make two of it."
+        yield translatable(
+            "The category “{category}” contains a comma, which separates categories. Remove the comma.", category=value
+        )
     if name in ("link", "image"):
         yield from _address_faults(name, value)
     else:
-        yield from one_line_merge_faults(name, value)
+        yield from one_line_merge_faults(label, value)
 
 
 def body_faults(text: str) -> Iterator[tuple[int, str]]:
-    """What is wrong with a body: the line, from 1, and a sentence that says what to do."""
+    """What is wrong with a body: the line, from 1, and a sentence."""
     for number, line in enumerate(text.split("\n"), start=1):
         if fault := body_fault(line):
             yield number, fault
@@ -139,40 +167,50 @@ def body_faults(text: str) -> Iterator[tuple[int, str]]:
 
 
 def body_fault(line: str) -> str | None:
-    """What is wrong with a line (or more) of running text, as a sentence; None if all is well."""
+    """The invisible character in running text, as a sentence; None if there is none."""
     bad = _NOT_IN_A_BODY.search(line)
-    return f"The text holds {_named(bad[0])}, which mail cannot carry. Delete it there." if bad else None
+    return _hidden_character_fault(FIELD_LABELS["text"], bad[0]) if bad else None
 
 
 def content_faults(content: IssueContent) -> Iterator[str]:
-    """Everything in `content` that must not be stored, as sentences that say where and what to do."""
+    """Everything in `content` that must not be stored, as sentences that name the place."""
     if not content.title.strip():
-        yield "The issue has no title. Write one."
-    envelope: tuple[tuple[FieldName, str], ...] = (
+        yield translatable("The issue has no title. Write one.")
+    details: tuple[tuple[FieldName, str], ...] = (
         ("title", content.title),
         ("slug", content.slug or "?"),
         ("subject", content.subject),
         ("preheader", content.preheader),
     )
-    for name, value in envelope:
+    for name, value in details:
         yield from field_faults(name, value)
     for category in content.categories:
         yield from field_faults("category", category)
     for number, section in enumerate(content.sections, start=1):
         place = section_name(section, number)
-        yield from (f"{place}: {fault}" for _, fault in section_faults(section))
+        for _, fault in section_faults(section):
+            yield translatable("{place}: {problem}", place=place, problem=fault)
         for position, story in enumerate(section.stories, start=1):
-            yield from (f"{place}: Story {position}, “{story.title}”: {fault}" for fault in _story_faults(story))
+            for fault in _story_faults(story):
+                yield translatable(
+                    "{place}, story {number} “{title}”: {problem}",
+                    place=place,
+                    number=position,
+                    title=story.title,
+                    problem=fault,
+                )
 
 
 def section_name(section: SectionContent, number: int) -> str:
-    """What to call a part of an issue; `number` counts them from 1 and names those without a title."""
-    label = LABELS[section.kind].capitalize()
-    return f"{label} “{section.title}”" if section.title.strip() else f"{label}, part {number} of the issue"
+    """The name of a part of an issue: its kind and title, or its position, counted from 1."""
+    label = LABELS[section.kind]
+    if section.title.strip():
+        return translatable("{kind} “{title}”", kind=label, title=section.title)
+    return translatable("{kind} (part {number} of the issue)", kind=label, number=number)
 
 
 def section_faults(section: SectionContent) -> Iterator[tuple[SectionField, str]]:
-    """What is wrong with the fields of a section or block, but for its stories: the field, and a sentence."""
+    """What is wrong with the fields of a section or block, without its stories: the field, and a sentence."""
     own = FIELDS_OF_KIND[section.kind]
     for field in own.needed:
         if not getattr(section, field).strip():
@@ -180,26 +218,15 @@ def section_faults(section: SectionContent) -> Iterator[tuple[SectionField, str]
     for field, name in NAMES.items():
         value = getattr(section, field)
         if value and field not in own.fields:
-            yield field, _not_its_field(section.kind, name)
+            yield field, _extra_field_fault(section.kind, name)
         else:
             yield from ((field, fault) for fault in field_faults(name, value))
     if section.body and "body" not in own.fields:
-        yield "body", _not_its_field(section.kind, "text")
+        yield "body", _extra_field_fault(section.kind, "text")
     else:
         yield from (("body", fault) for _, fault in body_faults(section.body))
     if section.image and not section.alt.strip() and "alt" not in own.needed:
-        yield "alt", "The picture has no description. Say what it shows, for readers who do not see it."
-
-
-def _not_its_field(kind: SectionKind, name: str) -> str:
-    return f"A {LABELS[kind]} has no {name} of its own. Empty it, or choose another kind."
-
-
-def _story_faults(story: StoryContent) -> Iterator[str]:
-    yield from field_faults("story title", story.title)
-    yield from field_faults("link", story.url)
-    yield from field_faults("source", story.source)
-    yield from (fault for _, fault in body_faults(story.body))
+        yield "alt", _MISSING[SectionKind.IMAGE, "alt"]
 
 
 def slug_from(title: str) -> str:
@@ -210,17 +237,36 @@ def slug_from(title: str) -> str:
     return "-".join(words)[: LIMITS["slug"]].strip("-")
 
 
+def _extra_field_fault(kind: SectionKind, name: FieldName | Literal["text"]) -> str:
+    return translatable(
+        "“{kind}” has no field “{field}”. Clear the field, or choose another kind.",
+        kind=LABELS[kind],
+        field=FIELD_LABELS[name],
+    )
+
+
+def _story_faults(story: StoryContent) -> Iterator[str]:
+    yield from field_faults("story title", story.title)
+    yield from field_faults("link", story.url)
+    yield from field_faults("source", story.source)
+    yield from (fault for _, fault in body_faults(story.body))
+
+
 def _address_faults(name: FieldName, value: str) -> Iterator[str]:
-    if value and (problem := web_link_problem(value)):
-        yield f"The {name} “{value}” {problem}. Correct it, or leave it out until you have it."
-    elif name == "image" and value and not value.lower().startswith("https://"):
-        yield f"The image “{value}” is not at an https:// address, and mail programs warn of others. Use one that is."
-    elif any(merge_fields_in(value)):
-        yield f"The {name} “{value}” holds a merge field, and an address is the same for every reader. Take it out."
+    problem = web_link_problem(value) if value else None
+    if problem is None and name == "image" and value and not value.lower().startswith("https://"):
+        problem = translatable("The address must start with https://. Mail programs warn about other images.")
+    if problem is None and any(merge_fields_in(value)):
+        problem = translatable("The address contains a merge field, but it must be the same for every recipient.")
+    if problem:
+        yield translatable("{field} “{url}”: {problem}", field=FIELD_LABELS[name], url=value, problem=problem)
 
 
-def _named(character: str) -> str:
-    if character in _VISIBLE_NAMES:
-        return _VISIBLE_NAMES[character]
+def _hidden_character_fault(label: str, character: str) -> str:
+    if character in _LINE_ENDS:
+        return translatable("“{field}” contains a line break. Write it on one line.", field=label)
     name = unicodedata.name(character, "")
-    return f"the invisible character U+{ord(character):04X}" + (f" ({name.lower()})" if name else "")
+    code = f"U+{ord(character):04X} ({name})" if name else f"U+{ord(character):04X}"
+    return translatable(
+        "“{field}” contains the invisible character {character}. Delete it.", field=label, character=code
+    )

@@ -1,7 +1,7 @@
-"""The YAML block at the top of an issue's file, read key by key with line numbers, and written. Pure.
+"""The YAML front matter of an issue's file: read key by key with line numbers, and written. Pure.
 
-Values are read as the text that stands there: `title: 2026` is a title, not a number, and `title: No` stays
-"No". The block is composed by PyYAML's safe loader and never constructed, so no tag of YAML can do anything.
+Values are read as text: `title: 2026` is a title and not a number, and `title: No` stays "No". PyYAML's safe loader
+composes the block and never constructs objects, so YAML tags have no effect.
 """
 
 from __future__ import annotations
@@ -11,30 +11,32 @@ from collections.abc import Sequence
 
 import yaml
 
+from newsletter.config.translatable import translatable
+from newsletter.content.details import KEYS, IssueDetails, unique_categories
 from newsletter.content.document import IssueContent
-from newsletter.content.envelope import KEYS, Envelope, without_repeats
 from newsletter.content.problems import ProblemList
 
 _NULL = "tag:yaml.org,2002:null"
 
 
-def read_front_matter(lines: Sequence[str], problems: ProblemList) -> tuple[Envelope, int]:
-    """Read the block between two `---` lines at the top of `lines`.
+def read_front_matter(lines: Sequence[str], problems: ProblemList) -> tuple[IssueDetails, int]:
+    """Read the block between two `---` lines at the top; also returns the index of the first line after it.
 
-    Returns it with the index of the first line after it. A file without the block gives an empty one.
+    A file without front matter gives empty details and 0.
     """
     start = next((index for index, line in enumerate(lines) if line.strip()), len(lines))
     if start == len(lines) or lines[start].rstrip() != "---":
-        return Envelope(), 0
+        return IssueDetails(), 0
     end = next((i for i in range(start + 1, len(lines)) if lines[i].rstrip() in {"---", "..."}), None)
     if end is None:
-        problems.must_fix(start + 1, "The front matter begins here and never ends. Put a line of --- below it.")
-        return Envelope(readable=False), len(lines)
+        sentence = translatable("The front matter that starts here has no end. Add a line with --- below it.")
+        problems.error(start + 1, sentence)
+        return IssueDetails(readable=False), len(lines)
     return _read_block("\n".join(lines[start + 1 : end]), start + 2, problems), end + 1
 
 
 def write_front_matter(content: IssueContent) -> str:
-    """The canonical block: keys in the order of KEYS, without those that would only repeat a default."""
+    """The canonical block: keys in the order of KEYS, without values that equal their default."""
     entries: dict[str, str | list[str]] = {"title": content.title, "date": content.date.isoformat()}
     if content.subject != content.title:
         entries["subject"] = content.subject
@@ -54,19 +56,20 @@ def _entry(key: str, value: str | list[str]) -> str:
     return str(text)
 
 
-def _read_block(text: str, first_line: int, problems: ProblemList) -> Envelope:
-    envelope = Envelope()
+def _read_block(text: str, first_line: int, problems: ProblemList) -> IssueDetails:
+    details = IssueDetails()
     node = _compose(text, first_line, problems)
     if node is None:
-        envelope.readable = not problems.found
-        return envelope
+        details.readable = not problems.found
+        return details
     if not isinstance(node, yaml.MappingNode):
-        envelope.readable = False
-        problems.must_fix(first_line, "The front matter must be lines such as `title: The Harbour Log`.")
-        return envelope
+        details.readable = False
+        sentence = translatable("The front matter must consist of lines such as `title: The Harbour Log`.")
+        problems.error(first_line, sentence)
+        return details
     for key, value in node.value:
-        _read_entry(envelope, key, value, first_line + key.start_mark.line, problems)
-    return envelope
+        _read_entry(details, key, value, first_line + key.start_mark.line, problems)
+    return details
 
 
 def _compose(text: str, first_line: int, problems: ProblemList) -> yaml.Node | None:
@@ -74,51 +77,63 @@ def _compose(text: str, first_line: int, problems: ProblemList) -> yaml.Node | N
         return yaml.compose(text, Loader=yaml.SafeLoader)
     except yaml.MarkedYAMLError as error:
         line = first_line + (error.problem_mark.line if error.problem_mark else 0)
-        reason = error.problem or error.context or "it cannot be read"
-        problems.must_fix(
-            line, f"The front matter is not valid YAML here: {reason}. Put quotes around values with : # [ or quotes."
+        sentence = translatable(
+            "The front matter is not valid YAML here: {reason}. Put quotes around values that contain : # [ or quotes.",
+            reason=error.problem or error.context or "syntax error",
         )
+        problems.error(line, sentence)
     except yaml.reader.ReaderError as error:
         line = first_line + text.count("\n", 0, error.position)
-        problems.must_fix(line, "The front matter holds an invisible control character here. Type the line again.")
+        problems.error(
+            line, translatable("The front matter contains an invisible control character. Retype this line.")
+        )
     except RecursionError:
-        problems.must_fix(first_line, "The front matter has brackets within brackets without end. Remove them.")
+        problems.error(first_line, translatable("The front matter has too many nested brackets. Remove them."))
     return None
 
 
-def _read_entry(envelope: Envelope, key: yaml.Node, value: yaml.Node, line: int, problems: ProblemList) -> None:
+def _read_entry(details: IssueDetails, key: yaml.Node, value: yaml.Node, line: int, problems: ProblemList) -> None:
     name = key.value if isinstance(key, yaml.ScalarNode) else "?"
     if name not in KEYS:
-        problems.must_fix(line, f"“{name}” is no field of an issue. Known are {', '.join(KEYS)}; remove or rename it.")
+        sentence = translatable(
+            "“{key}” is not a field of an issue. Rename or remove it. The fields are: {keys}.",
+            key=name,
+            keys=", ".join(KEYS),
+        )
+        problems.error(line, sentence)
         return
-    if name in envelope.lines:
-        problems.must_fix(line, f"“{name}” stands here for a second time. Keep one of the two.")
+    if name in details.lines:
+        problems.error(line, translatable("“{key}” appears twice. Remove one of the two lines.", key=name))
         return
-    envelope.lines[name] = line
+    details.lines[name] = line
     if value.tag == _NULL:
         return
     if name == "categories":
-        envelope.categories = _categories(value, line, problems)
+        details.categories = _categories(value, line, problems)
     elif not isinstance(value, yaml.ScalarNode):
-        problems.must_fix(line, f"“{name}” must be one line of text. Put quotes around it if it has [ or {{ in it.")
+        sentence = translatable(
+            "“{key}” must be one line of text. Put quotes around the value if it contains brackets or braces.", key=name
+        )
+        problems.error(line, sentence)
     elif name == "date":
-        envelope.date = _date(value.value, line, problems)
+        details.date = _date(value.value, line, problems)
     else:
-        envelope.values[name] = value.value
+        details.values[name] = value.value
 
 
 def _date(text: str, line: int, problems: ProblemList) -> datetime.date | None:
     try:
-        return datetime.datetime.strptime(text.strip(), "%Y-%m-%d").date()  # a day, not a moment
+        return datetime.datetime.strptime(text.strip(), "%Y-%m-%d").date()
     except ValueError:
-        problems.must_fix(line, f"“{text}” is no date. Write year, month and day, such as 2026-03-31.")
+        sentence = translatable("“{date}” is not a date. Write year, month and day, such as 2026-03-31.", date=text)
+        problems.error(line, sentence)
         return None
 
 
 def _categories(value: yaml.Node, line: int, problems: ProblemList) -> tuple[str, ...]:
     if isinstance(value, yaml.ScalarNode):
-        return without_repeats((part.strip() for part in value.value.split(",")), line, problems)
+        return unique_categories((part.strip() for part in value.value.split(",")), line, problems)
     if isinstance(value, yaml.SequenceNode) and all(isinstance(item, yaml.ScalarNode) for item in value.value):
-        return without_repeats((item.value for item in value.value), line, problems)
-    problems.must_fix(line, "“categories” must be a list of words, such as [News, Tech].")
+        return unique_categories((item.value for item in value.value), line, problems)
+    problems.error(line, translatable("“categories” must be a list of names, such as [News, Tech]."))
     return ()

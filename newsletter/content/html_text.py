@@ -1,7 +1,7 @@
-"""HTML that strangers wrote, as Markdown or plain words: text, web links, emphasis and lists; nothing else stays.
+"""Untrusted HTML converted to Markdown or plain text. Pure.
 
-Pure. Scripts, styles and forms go with their content; links that are not of the web keep
-their words and lose their target (R-148, R-156). What comes out is Markdown, which is sanitised again when it is shown.
+Text, web links, emphasis and lists are kept. Scripts, styles and forms are removed with their content; links to
+anything but http and https keep their text only. The Markdown is sanitised again when it is rendered.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from lxml.etree import LxmlError, strip_elements  # type: ignore[import-untyped]
 from newsletter.content.links import web_link_problem
 from newsletter.content.plain_text import plain_to_markdown
 
-#: Deeper than this, only the words count: nobody wrote that by hand.
-DEEPEST = 40
-#: Characters of a document that are looked at; a few hundred of its words are ever kept.
-MOST_READ = 200_000
+#: Below this depth of nesting, only the text is kept.
+MAX_DEPTH = 40
+#: Characters of a document that are parsed; at most a few hundred words are kept.
+MAX_CHARACTERS = 200_000
 _DROPPED_LIST = (
     "script style noscript template iframe object embed svg math form input select textarea button head title"
 )
@@ -32,7 +32,7 @@ _BLOCKS_LIST = (
 _BLOCKS = frozenset(_BLOCKS_LIST.split())
 _HEADINGS = frozenset({"h1", "h2", "h3", "h4", "h5", "h6"})
 _EMPHASIS = {"b": "**", "strong": "**", "i": "*", "em": "*"}
-# The last one begins a merge field: nobody wrote these words for our readers, so none of them is filled.
+# The last one escapes merge fields: text of other sites is not filled with values of recipients.
 _MARKS = re.compile(r"[\\`*]|(?<![^\W_])_|_(?![^\W_])|<(?=[a-zA-Z/!?])|\](?=\()|&(?=#?\w+;)|\{(?=[{%]|[ \t]*(?:\w|$))")
 _BRACKETS = re.compile(r"(?<!\\)[\[\]]")
 _STARTS_A_BLOCK = re.compile(r"^(?:(?:\d{1,9}[.)]|[-+]|#{1,6})(?=\s|$)|>|--+|==+|~~~)")
@@ -48,7 +48,7 @@ _SENTENCE_END = re.compile(r"[.!?…][\"'”’)\]]*\s")
 def html_to_markdown(html: str, *, base_url: str = "", longest: int = 1_000) -> str:
     """The text of `html` as Markdown of at most `longest` characters, cut between paragraphs or sentences.
 
-    Relative links are resolved against `base_url`. Never raises, whatever the text.
+    Relative links are resolved against `base_url`. Never raises.
     """
     kept: list[str] = []
     room = longest
@@ -63,17 +63,17 @@ def html_to_markdown(html: str, *, base_url: str = "", longest: int = 1_000) -> 
 
 
 def html_to_line(html: str) -> str:
-    """The words of `html` in one line."""
+    """The text of `html` on one line."""
     return " ".join(words for _, words in _blocks_of(html, ""))
 
 
 def one_line(text: str) -> str:
-    """`text` with single spaces, and without characters that no field of an issue may hold (R-19)."""
+    """`text` on one line, without characters that the fields of an issue must not contain."""
     return " ".join(_NOT_SHOWN.sub("", text).split())
 
 
 def shortened(words: str, longest: int) -> str:
-    """The one line `words`, cut to `longest` characters: behind a sentence, else behind a word with an ellipsis."""
+    """`words` cut to `longest` characters: after a sentence, else after a word with an ellipsis."""
     if len(words) <= longest:
         return words
     ends = [found.end() for found in _SENTENCE_END.finditer(words, 0, longest)]
@@ -84,8 +84,8 @@ def shortened(words: str, longest: int) -> str:
 
 
 def _parsed(html: str) -> Any:
-    """The tree of `html`; None where there is nothing in it."""
-    text = _NOT_SHOWN.sub("", html[:MOST_READ])
+    """The tree of `html`; None if it is empty."""
+    text = _NOT_SHOWN.sub("", html[:MAX_CHARACTERS])
     if not text.strip():
         return None
     parser = lxml_html.HTMLParser(encoding="utf-8", remove_comments=True, remove_pis=True)
@@ -104,11 +104,11 @@ def _blocks_of(html: str, base_url: str) -> Iterator[tuple[str, str]]:
 
 
 def _blocks(node: Any, base_url: str, depth: int) -> Iterator[tuple[str, str]]:
-    """Each paragraph, heading or list item below `node`: as Markdown, and as its bare words."""
+    """Each paragraph, heading or list item below `node`: as Markdown, and as plain text."""
     line: list[tuple[str, str]] = [(_escaped(node.text or ""), node.text or "")]
     for child in node:
         name = _name(child)
-        if name in _BLOCKS and depth < DEEPEST:
+        if name in _BLOCKS and depth < MAX_DEPTH:
             yield from _block(line, node)
             line = []
             yield from _blocks(child, base_url, depth + 1)
@@ -136,8 +136,8 @@ def _block(line: list[tuple[str, str]], node: Any) -> Iterator[tuple[str, str]]:
 
 
 def _inline(node: Any, base_url: str, depth: int) -> str:
-    """The Markdown of what stands inside a line."""
-    if depth >= DEEPEST:
+    """The Markdown of an inline element."""
+    if depth >= MAX_DEPTH:
         return _escaped(node.text_content())
     parts = [_escaped(node.text or "")]
     for child in node:
@@ -153,7 +153,7 @@ def _inline(node: Any, base_url: str, depth: int) -> str:
 
 
 def _emphasised(text: str, mark: str) -> str:
-    """`text` between marks that touch its words; stops behind it stay outside, where Markdown sees the mark's end."""
+    """`text` between emphasis marks; trailing punctuation stays outside, so that Markdown recognises the end."""
     inner = text.strip()
     core = inner.rstrip(_STOPS)
     if not core or "*" in inner:
@@ -169,7 +169,7 @@ def _linked(text: str, url: str) -> str:
 
 
 def _backslash(found: re.Match[str]) -> str:
-    """What was found, its last character escaped."""
+    """The match with its last character escaped."""
     return f"{found[0][:-1]}\\{found[0][-1]}"
 
 
@@ -187,12 +187,12 @@ def _name(node: Any) -> str:
 
 
 def _escaped(text: str) -> str:
-    """`text` with the characters escaped that Markdown would take for marks where they stand, and no others."""
+    """`text` with those characters escaped that Markdown would take for marks."""
     return _MARKS.sub(_backslash, text)
 
 
 def _spaced(blocks: list[str]) -> str:
-    """Blocks with a blank line between them, items of a list without."""
+    """The blocks joined with blank lines; list items without."""
     text = ""
     for block in blocks:
         is_item = block.startswith("- ") and text.rpartition("\n")[2].startswith("- ")

@@ -1,6 +1,6 @@
-r"""Issues as Markdown files with YAML front matter: a lenient reader and one canonical writer. Pure.
+r"""Issues as Markdown files with YAML front matter: a lenient parser and a canonical writer. Pure.
 
-The shape, as the writer gives it:
+The format, as it is written:
 
     ---
     title: The Harbour Log — 2026-03-31
@@ -18,44 +18,54 @@ The shape, as the writer gives it:
     Text of a story.
 
     ## · Ada {quote}
-    Words of hers. A block has its kind in braces, and before them what a story's line has.
+    A quotation of hers. The line of a block ends with its kind in braces.
 
     ## {image}
-    ![What the picture shows](https://pictures.example/x.png)
-    The line below it.
+    ![What the image shows](https://pictures.example/x.png)
+    The caption.
 
-Read as well: the title as an H1, stories as `**[Title](address)** · Source` with their text on the next or on
-the same line, a missing slug, subject or date (the title may end in it), CRLF and a byte order mark.
+The parser also accepts the title as an H1, stories as `**[Title](address)** · Source` with their text on the same or
+the next line, a missing slug, subject or date (the title may end with it), CRLF and a byte order mark.
 
-`read_issue_file(write_issue_file(x)).content == x` for every content that can be stored. Lines of a body that
-would mean something to the reader are written behind a backslash and a space (`\ ## Not a section`), and so
-are blank lines at a body's ends; the reader takes them off again. Lines within a closed code fence mean
-nothing to the reader and are written as they are. Levels #### and deeper are ordinary headings of a body.
+`read_issue_file(write_issue_file(x)).content == x` for every content that can be stored. Lines of a body that the
+parser would take for structure are escaped with a backslash and a space (`\ ## Not a section`), as are blank lines at
+a body's ends; the parser removes the escapes. Lines within a closed code fence are never structure and are written
+as they are. Levels #### and deeper are ordinary headings of a body.
 """
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
+from newsletter.config.translatable import translatable
+from newsletter.content.details import IssueDetails, finish_issue
 from newsletter.content.document import IssueContent, SectionContent, SectionKind, StoryContent
-from newsletter.content.envelope import Envelope, finish_issue
-from newsletter.content.fields import FIELDS_OF_KIND, FieldName, body_faults, field_faults, section_faults
+from newsletter.content.fields import (
+    FIELD_LABELS,
+    FIELDS_OF_KIND,
+    FieldName,
+    body_faults,
+    field_faults,
+    section_faults,
+)
 from newsletter.content.front_matter import read_front_matter, write_front_matter
 from newsletter.content.lines import fenced_lines, read_body, text_lines, write_body
-from newsletter.content.problems import IssueFileError, IssueReading, Problem, ProblemList
-from newsletter.content.sources import known_source, split_source
+from newsletter.content.problems import IssueFileError, ParsedIssue, Problem, ProblemList
 from newsletter.content.story_line import (
     StoryLine,
     StoryLineError,
+    known_source,
     read_block_line,
     read_bold_story_line,
     read_heading,
     read_image_line,
     read_kind,
     read_story_line,
+    split_source,
     unescape,
     write_image_line,
     write_section_line,
@@ -64,43 +74,50 @@ from newsletter.content.story_line import (
 
 _HEADING = re.compile(r"(#{1,3})(?:[ \t]+(.*)|[ \t]*)")
 _LONGEST_GUESSED_SOURCE = 40
-_HOVER_TEXT = "The words in quotes behind the link are left out: mail does not show them."
+_STORY_LABELS = {
+    "title": FIELD_LABELS["title"],
+    "url": FIELD_LABELS["link"],
+    "source": FIELD_LABELS["source"],
+    "body": FIELD_LABELS["text"],
+}
+_HOVER_TEXT = translatable("The link title in quotes was ignored: mail programs do not show it.")
 _KINDS = {kind.value: kind for kind in SectionKind}
 
 
-def read_issue_file(text: str, *, known_sources: Iterable[str] = ()) -> IssueReading:
-    """Read a Markdown issue file.
+def read_issue_file(text: str, *, known_sources: Iterable[str] = ()) -> ParsedIssue:
+    """Parse a Markdown issue file.
 
-    `known_sources` only matter for stories typed on one line, where nothing stands between source and text.
-    Raises IssueFileError with every problem of the file, each with its line.
+    `known_sources` matter only for stories on one line, where nothing separates source and text. Raises
+    IssueFileError with every problem of the file.
     """
     problems = ProblemList()
     lines = text_lines(text)
-    envelope, start = read_front_matter(lines, problems)
+    details, start = read_front_matter(lines, problems)
     parts = _parts(lines, start, problems)
-    _read_title(parts, envelope, problems)
+    _read_title(parts, details, problems)
     sections = _read_sections(parts, tuple(known_sources), problems)
-    return finish_issue(envelope, sections, problems)
+    return finish_issue(details, sections, problems)
 
 
 def write_issue_file(content: IssueContent) -> str:
-    """Write `content` in the one canonical form.
+    """Write `content` in the canonical form.
 
-    Raises IssueFileError if it holds what a file cannot say, such as a control character in a body or a story
-    link that is no web address: what was written is read again and compared, so that nothing changes unseen.
+    The result is parsed again and compared. Raises IssueFileError if `content` cannot be represented, for example a
+    control character in a body or a story link that is not a web address.
     """
     text = "\n".join([write_front_matter(content), *(_written_section(section) for section in content.sections)])
     if read_issue_file(text).content != content:
-        raise IssueFileError([Problem(1, "This issue cannot be written as a file without changing it.")])
+        sentence = translatable("This issue cannot be exported as a file without changing it.")
+        raise IssueFileError([Problem(1, sentence)])
     return text
 
 
-# Reading: lines become parts, each a heading with the lines below it, and parts become the issue.
+# Parsing: lines become parts, each a heading with the lines below it, and parts become the issue.
 
 
 @dataclass(slots=True)
 class _Part:
-    """What a heading begins, with the lines below it up to the next one."""
+    """A heading with the lines below it, up to the next heading."""
 
     kind: Literal["start", "title", "section", "story"]
     number: int
@@ -112,7 +129,7 @@ class _Part:
     fenced: list[bool] = field(default_factory=list)
 
     def image(self) -> tuple[str, str]:
-        """Address and description of the picture in its first line, which is taken out; empty where there is none."""
+        """Address and description of the image in the first line, which is removed; empty if there is none."""
         first = self._first_line()
         image = read_image_line(self.lines[first]) if first < len(self.lines) and not self.fenced[first] else None
         if image:
@@ -122,7 +139,7 @@ class _Part:
     def body(self, problems: ProblemList) -> str:
         body, first = read_body(self.lines, self.fenced), self._first_line()
         for line, fault in body_faults(body):
-            problems.must_fix(self.number + first + line, fault)
+            problems.error(self.number + first + line, fault)
         return body
 
     def _first_line(self) -> int:
@@ -140,7 +157,8 @@ def _parts(lines: Sequence[str], start: int, problems: ProblemList) -> list[_Par
             parts[-1].lines.append(line)
             parts[-1].fenced.append(is_fenced)
             if is_fenced and line.startswith("## "):
-                problems.look_at(number, "This looks like a section, but stands in a code block between ``` or ~~~.")
+                sentence = translatable("This looks like a section, but it is in a code block between ``` or ~~~.")
+                problems.warn(number, sentence)
     return parts
 
 
@@ -158,7 +176,7 @@ def _part_beginning(line: str, number: int, problems: ProblemList) -> _Part | No
             return _section_beginning(words, number, problems)
         return _Part("story", number, story=read_story_line(words))
     except StoryLineError as error:
-        problems.must_fix(number, str(error))
+        problems.error(number, error.args[0])
         return _Part("section" if len(heading[1]) == 2 else "story", number, words="?")
 
 
@@ -167,29 +185,30 @@ def _section_beginning(line: str, number: int, problems: ProblemList) -> _Part:
     if name is None or name == SectionKind.SECTION:
         return _Part("section", number, words=read_heading(words))
     if name not in _KINDS:
-        known = ", ".join(f"{{{kind}}}" for kind in _KINDS)
-        problems.must_fix(
-            number,
-            f"There is no kind of block named “{name}”; there are {known}. "
-            "If these words belong to the heading, put a backslash before the brace.",
+        sentence = translatable(
+            "There is no block of the kind “{kind}”. The kinds are {kinds}. If the braces belong to the heading, put a "
+            "backslash before the first one.",
+            kind=name,
+            kinds=", ".join(f"{{{kind}}}" for kind in _KINDS),
         )
+        problems.error(number, sentence)
         return _Part("section", number, words="?")
     return _Part("section", number, block=_KINDS[name], story=read_block_line(words))
 
 
-def _read_title(parts: Sequence[_Part], envelope: Envelope, problems: ProblemList) -> None:
-    """Take the title from an H1 above the sections, unless the front matter has it."""
+def _read_title(parts: Sequence[_Part], details: IssueDetails, problems: ProblemList) -> None:
+    """Take the title from an H1 above the sections unless the front matter has one."""
     for index, part in enumerate(parts):
         if part.kind != "title":
             continue
         if index > 1:
-            problems.must_fix(
-                part.number, "A heading with one # is the title and stands once, at the top. Write ## or ### here."
-            )
-        elif envelope.values.setdefault("title", part.words) != part.words:
-            problems.must_fix(part.number, "This title differs from the one in the front matter. Remove one of them.")
+            sentence = translatable("Only the title at the top has one #. Write ## or ### here.")
+            problems.error(part.number, sentence)
+        elif details.values.setdefault("title", part.words) != part.words:
+            sentence = translatable("This title differs from the one in the front matter. Remove one of them.")
+            problems.error(part.number, sentence)
         else:
-            envelope.lines.setdefault("title", part.number)
+            details.lines.setdefault("title", part.number)
 
 
 def _read_sections(
@@ -205,14 +224,12 @@ def _read_sections(
             heading, stories = part, []
         elif part.kind == "story":
             if heading is None:
-                problems.must_fix(
-                    part.number, "A story stands before the first section. Put a line such as ## News above."
-                )
+                sentence = translatable("This story has no section. Add a line such as “## News” above it.")
+                problems.error(part.number, sentence)
             stories.append(_story(part, known_sources, problems))
         elif part.body(problems):
-            problems.must_fix(
-                part.number + 1, "Text stands before the first section. Put a line such as ## Welcome above it."
-            )
+            sentence = translatable("This text has no section. Add a line such as “## Welcome” above it.")
+            problems.error(part.number + 1, sentence)
     return tuple(sections)
 
 
@@ -220,11 +237,11 @@ def _section(part: _Part, stories: tuple[StoryContent, ...], problems: ProblemLi
     if part.block != SectionKind.SECTION:
         return _block_of(part, stories, problems)
     if not part.words.strip():
-        problems.must_fix(part.number, "This section has no heading. Write words behind the ##.")
+        problems.error(part.number, translatable("This section has no heading. Write one after the ##."))
     _check(problems, part.number, "section heading", part.words)
     body = part.body(problems)
     if not body and not stories:
-        problems.look_at(part.number, f"The section “{part.words}” is empty.")
+        problems.warn(part.number, translatable("The section “{title}” is empty.", title=part.words))
     return SectionContent(title=part.words, body=body, stories=stories)
 
 
@@ -241,12 +258,12 @@ def _block_of(part: _Part, stories: tuple[StoryContent, ...], problems: ProblemL
         alt=alt,
         stories=stories,
     )
-    told_with_their_line = {fault for _, fault in body_faults(block.body)}
+    reported_with_line = {fault for _, fault in body_faults(block.body)}
     for _, fault in section_faults(block):
-        if fault not in told_with_their_line:
-            problems.must_fix(part.number, fault)
+        if fault not in reported_with_line:
+            problems.error(part.number, fault)
     if part.story.has_hover_text:
-        problems.look_at(part.number, _HOVER_TEXT)
+        problems.warn(part.number, _HOVER_TEXT)
     return block
 
 
@@ -259,40 +276,42 @@ def _story(part: _Part, known_sources: Sequence[str], problems: ProblemList) -> 
     _check(problems, part.number, "source", story.source)
     _check(problems, part.number, "link", story.url)
     if part.story.has_hover_text:
-        problems.look_at(part.number, _HOVER_TEXT)
-    missing = [what for what in ("title", "url", "source", "body") if not getattr(story, what)]
-    if missing:
-        problems.look_at(part.number, f"The story “{story.title}” has {_listed(missing)} yet.")
+        problems.warn(part.number, _HOVER_TEXT)
+    if missing := [label for field, label in _STORY_LABELS.items() if not getattr(story, field)]:
+        sentence = translatable(
+            "The story “{title}” is incomplete. Missing: {fields}.", title=story.title, fields=_listed(missing)
+        )
+        problems.warn(part.number, sentence)
     return story
 
 
 def _source_and_text(part: _Part, known_sources: Sequence[str], problems: ProblemList) -> tuple[str, str]:
-    """Source and text of a story typed on one line; what no known source decides is guessed and noted."""
+    """Source and text of a story on one line; without a known source, the source is guessed with a warning."""
     words = part.story.rest
     if not words or (len(words) <= _LONGEST_GUESSED_SOURCE and known_source(words, known_sources) is None):
         return unescape(words), ""
     split = split_source(words, known_sources)
     if split.guessed:
-        problems.look_at(part.number, f"The source “{split.source}” was guessed: the first word behind the ·.")
+        sentence = translatable("The source “{source}” was guessed: the first word after the “·”.", source=split.source)
+        problems.warn(part.number, sentence)
     return split.source, split.text
 
 
 def _check(problems: ProblemList, number: int, name: FieldName, value: str) -> None:
     for fault in field_faults(name, value):
-        problems.must_fix(number, fault)
+        problems.error(number, fault)
 
 
-def _listed(missing: Sequence[str]) -> str:
-    names = {"title": "no title", "url": "no link", "source": "no source", "body": "no text"}
-    *first, last = [names[what] for what in missing]
-    return f"{', '.join(first)} and {last}" if first else last
+def _listed(labels: Sequence[str]) -> str:
+    """The labels with commas, translated when they are shown; `", ".join` would keep them English."""
+    return functools.reduce(lambda listed, label: translatable("{list}, {item}", list=listed, item=label), labels)
 
 
 # Writing: the canonical form.
 
 
 def _written_section(section: SectionContent) -> str:
-    parts = [_written_part(_written_section_line(section), section.body, _begins_or_shows(section))]
+    parts = [_written_part(_written_section_line(section), section.body, _structure_test(section))]
     parts += [_written_part(_written_story_line(story), story.body, _begins_a_part) for story in section.stories]
     return "\n".join(parts)
 
@@ -307,13 +326,13 @@ def _written_story_line(story: StoryContent) -> str:
     return f"### {line}" if line else "###"
 
 
-def _written_part(heading: str, body: str, means_something: Callable[[str], bool]) -> str:
-    below = write_body(body, means_something=means_something)
+def _written_part(heading: str, body: str, is_structure: Callable[[str], bool]) -> str:
+    below = write_body(body, is_structure=is_structure)
     return f"{heading}\n{below}\n" if below else f"{heading}\n"
 
 
-def _begins_or_shows(section: SectionContent) -> Callable[[str], bool]:
-    """What means something in the body of a section: where it may have a picture, a line that shows one does, too."""
+def _structure_test(section: SectionContent) -> Callable[[str], bool]:
+    """What the parser takes for structure in the body of `section`: image lines too, if its kind has an image."""
     if "image" not in FIELDS_OF_KIND[section.kind].fields:
         return _begins_a_part
     return lambda line: _begins_a_part(line) or read_image_line(line) is not None

@@ -1,9 +1,8 @@
-r"""The lines of a file, and how a body is written among them so that it comes back as it was. Pure.
+r"""The lines of a file, and the escaping of bodies so that parsing returns them unchanged. Pure.
 
-A body's line that would mean something to the reader is *held*: written behind a backslash and a space, which
-reading takes off. Held are lines that begin a title, section or story, lines that are held already, a code
-fence that the body never closes, and blank lines at the body's ends. Lines within a closed code fence mean
-nothing to the reader, so they are written as they are.
+A line of a body that the parser would take for structure is escaped with a backslash and a space, which parsing
+removes. Escaped are: lines that start a title, section or story, lines that look escaped already, a code fence that is
+never closed, and blank lines at the ends of the body. Lines within a closed code fence are written as they are.
 """
 
 from __future__ import annotations
@@ -13,21 +12,21 @@ from collections.abc import Callable, Sequence
 
 _OPENING_FENCE = re.compile(r" {0,3}(`{3,}(?=[^`]*$)|~{3,})")
 _CLOSING_FENCE = re.compile(r" {0,3}(`{3,}|~{3,})[ \t]*")
-_HELD = re.compile(r"^\\(?: |$)")
+_ESCAPED = re.compile(r"^\\(?: |$)")
 
 
 def text_lines(text: str) -> list[str]:
-    """The lines of a file, without byte order mark, whatever its line ends are."""
+    """The lines of a file with LF, CRLF or CR line ends, without byte order mark."""
     return text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n").split("\n")
 
 
 def fenced_lines(lines: Sequence[str]) -> list[bool]:
-    """For each line whether it belongs to a code block between two fences, the fences included.
+    """For each line, whether it is part of a fenced code block, fences included.
 
-    A fence that is never closed opens nothing here: it would hide the rest of the file.
+    A fence that is never closed is ignored: it would swallow the rest of the file.
     """
     fenced = [False] * len(lines)
-    unclosed: dict[str, int] = {}  # shortest fence known to have no end below, so that no file takes quadratic time
+    unclosed: dict[str, int] = {}  # shortest fence without an end, so that no file takes quadratic time
     index = 0
     while index < len(lines):
         opening = _OPENING_FENCE.match(lines[index])
@@ -43,20 +42,20 @@ def fenced_lines(lines: Sequence[str]) -> list[bool]:
 
 
 def read_body(lines: Sequence[str], fenced: Sequence[bool]) -> str:
-    """The body that stands in `lines`: without blank lines around it, held lines as they were."""
+    """The body in `lines`, unescaped and without surrounding blank lines."""
     first, last = 0, len(lines)
     while first < last and not lines[first].strip():
         first += 1
     while last > first and not lines[last - 1].strip():
         last -= 1
     return "\n".join(
-        line if fence else _HELD.sub("", line, count=1)
+        line if fence else _ESCAPED.sub("", line, count=1)
         for line, fence in zip(lines[first:last], fenced[first:last], strict=True)
     )
 
 
-def write_body(body: str, *, means_something: Callable[[str], bool]) -> str:
-    """The lines for `body`, joined; `means_something` tells the lines that a reader would take for its own."""
+def write_body(body: str, *, is_structure: Callable[[str], bool]) -> str:
+    """`body` with lines escaped; `is_structure` tells which lines the parser would take for structure."""
     if not body:
         return ""
     lines = body.split("\n")
@@ -64,12 +63,12 @@ def write_body(body: str, *, means_something: Callable[[str], bool]) -> str:
     written = []
     for index, (line, fenced) in enumerate(zip(lines, fenced_lines(lines), strict=True)):
         blank_end = index in ends and not line.strip()
-        has_meaning = means_something(line) or _HELD.match(line) or _OPENING_FENCE.match(line)
-        written.append(_held(line) if not fenced and (blank_end or has_meaning) else line)
+        needs_escape = is_structure(line) or _ESCAPED.match(line) or _OPENING_FENCE.match(line)
+        written.append(_escape(line) if not fenced and (blank_end or needs_escape) else line)
     return "\n".join(written)
 
 
-def _held(line: str) -> str:
+def _escape(line: str) -> str:
     return f"\\ {line}" if line else "\\"
 
 

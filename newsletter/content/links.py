@@ -1,34 +1,71 @@
-"""Which addresses a link may have. Pure."""
+"""Link addresses: which are allowed, and when two lead to the same page. Pure."""
 
 from __future__ import annotations
 
+import hashlib
 import re
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlencode, urlsplit
+
+from newsletter.config.translatable import translatable
 
 _WEB = re.compile(r"https?://[^/?#\\\s]", re.IGNORECASE)
 _MAIL = re.compile(r"mailto:[^\s@]+@[^\s@]", re.IGNORECASE)
 _UNUSABLE = re.compile(r"[\s\\\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]")
 
+#: Prefixes and names of query parameters that only track where a visit came from.
+_TRACKING = re.compile(r"utm_|pk_|mtm_|hsa_|_hs|at_campaign|at_medium", re.IGNORECASE)
+_TRACKING_NAMES_LIST = (
+    "fbclid gclid gclsrc dclid gbraid wbraid msclkid yclid twclid ttclid li_fat_id igshid igsh mc_cid mc_eid mkt_tok "
+    "oly_anon_id oly_enc_id vero_id ck_subscriber_id s_cid ref_src ncid cmpid wt_mc wt.mc_id _openstat"
+)
+_TRACKING_NAMES = frozenset(_TRACKING_NAMES_LIST.split())
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+
 
 def web_link_problem(url: str) -> str | None:
-    """Why `url` cannot be the link of a story, as the end of a sentence; None when it can.
+    """Why `url` cannot be a web link, as a sentence; None if it can.
 
-    Story links are absolute http or https addresses (R-62): a protocol-relative `//host` or a
-    `javascript:` address never gets as far as a reader.
+    Only absolute http and https addresses are allowed: neither protocol-relative `//host` nor `javascript:`.
     """
     if _UNUSABLE.search(url):
-        return "contains a space, a backslash or an invisible character"
+        return translatable("The address contains a space, a backslash or an invisible character.")
     if not _WEB.match(url):
-        return "is not a full web address; it must begin with https:// or http://"
+        return translatable("The address is not a full web address. It must start with https:// or http://.")
     try:
         host = urlsplit(url).hostname
     except ValueError:
         host = None
-    return None if host else "names no website after https://"
+    return None if host else translatable("The address has no host name after https://.")
 
 
 def is_allowed_in_text(url: str) -> bool:
-    """Whether a link in running text keeps its target: absolute http, https or mailto (R-62, R-148)."""
+    """Whether a link in running text keeps its target: an absolute http, https or mailto address."""
     if _UNUSABLE.search(url):
         return False
     return web_link_problem(url) is None or _MAIL.match(url) is not None
+
+
+def link_key(url: str) -> str:
+    """A key that all spellings of the address of one page share. Compare it; do not fetch it.
+
+    Ignored are: http or https, the case of the host, the default port, a trailing slash, the fragment, tracking
+    parameters and the order of the others.
+    """
+    try:
+        parts = urlsplit(url.strip())
+        port = parts.port
+    except ValueError:
+        return url.strip()
+    named_port = "" if port is None or port == _DEFAULT_PORTS.get(parts.scheme) else f":{port}"
+    kept = sorted(pair for pair in parse_qsl(parts.query, keep_blank_values=True) if not _is_tracking(pair[0]))
+    query = f"?{urlencode(kept)}" if kept else ""
+    return f"{(parts.hostname or '').rstrip('.')}{named_port}{parts.path.rstrip('/')}{query}"
+
+
+def link_sha256(url: str) -> str:
+    """SHA-256 of the key, in hexadecimal: the column by which links are found in the tables."""
+    return hashlib.sha256(link_key(url).encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _is_tracking(name: str) -> bool:
+    return _TRACKING.match(name) is not None or name.lower() in _TRACKING_NAMES

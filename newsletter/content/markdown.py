@@ -1,22 +1,20 @@
-"""Markdown to safe HTML and to readable plain text. Pure: may import markdown-it, nh3, `links` and `merge_fields`.
+"""Markdown rendered as safe HTML and as plain text. Pure.
 
-What a body may say: paragraphs, emphasis, links, lists, quotes, code, rules and small headings. HTML shows as
-it was typed and an image as its alternative text, so that nothing is lost in silence.
+Supported are paragraphs, emphasis, links, lists, quotes, code, rules and headings. HTML is shown as typed, and an image
+as its alternative text. The HTML is made for mails first and for the archive page second:
 
-Choices, each made because the HTML is read in a mail first and on the archive page second:
-
-* Headings never compete with the issue's own (issue h1, section h2, story h3). In a section's text they
-  become h3; in a story, where only h4 would be true and mail programs style it badly, a bold paragraph.
-* Links carry neither `target` nor `rel`: the reader's mail program or browser decides where they open, and
-  without `target=_blank` there is no opener to protect.
-* Only addresses that say their scheme become links by themselves. Guessing from a name with a dot would turn
-  "ASP.NET" or "main.py" into a link to a stranger's site.
-* A link whose address is not http, https or mailto keeps its words and loses its target;
-  `link_targets` names it, so that import and pre-flight can speak up.
-* A merge field counts in running text only: in code, in an address, behind a backslash or with marks inside it, it
-  stays as it was typed.
-* A line break inside a paragraph is written as a space: mrml drops white space that holds a newline
-  between two inline tags and would glue the words together.
+* Headings stay below the issue's own (issue h1, section h2, story h3). In a section's text they become h3; in a
+  story, where h4 would be correct but mail programs style it badly, a bold paragraph.
+* Links have neither `target` nor `rel`: the mail program or browser decides where they open, and without
+  `target=_blank` there is no opener to protect.
+* Only addresses with a scheme become links automatically. Guessing from a name with a dot would turn "ASP.NET" or
+  "main.py" into links to other sites.
+* A link to anything but http, https or mailto keeps its text and loses its target. `link_targets` returns it, so that
+  imports and pre-flight checks can report it.
+* Merge fields are replaced in running text only: in code, in an address, after a backslash or with marks inside, they
+  stay as typed.
+* A line break inside a paragraph becomes a space: mrml drops white space with a newline between two inline tags, which
+  would join the words.
 """
 
 from __future__ import annotations
@@ -36,41 +34,40 @@ from markdown_it.token import Token
 from markdown_it.tree import SyntaxTreeNode
 
 from newsletter.content.links import is_allowed_in_text
-from newsletter.content.merge_fields import Merge, replace_merge_fields
+from newsletter.content.merge_fields import MergeFunction, replace_merge_fields
 
 ALLOWED_TAGS = {"p", "a", "em", "strong", "code", "pre", "ul", "ol", "li", "blockquote", "br", "h3", "hr"}
 ALLOWED_ATTRIBUTES: dict[str, set[str]] = {"*": set(), "a": {"href"}, "ol": {"start"}}
 MAX_NESTING = 30
-"""Levels of lists and quotes inside each other. Deeper text is shown as typed: parsers of HTML crash on
-endless nesting (mrml at about 8,000 levels, RUSTSEC-2026-0213 for ammonia)."""
+"""Levels of nested lists and quotes. Deeper text is shown as typed, because HTML parsers crash on deep nesting (mrml at
+about 8,000 levels, RUSTSEC-2026-0213 for ammonia)."""
 
 _NOT_IN_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
 _VOID = re.compile(r"<(br|hr)>")
 _PLAIN = re.compile(r"[^\W\d_][\w .,:;?'\"()%/+’‘“”–—…-]*")
-"""One paragraph of words in which no character means anything to Markdown or HTML: most stories are just that."""
+"""One paragraph without characters that are special in Markdown or HTML. Most stories match, and are not parsed."""
 
 Place = Literal["story", "section"]
 
 MARK = "\ufffc"
-"""Stands in RunningText for what is no plain word there: code, a mark, a character behind a backslash."""
+"""Stands in RunningText for code, marks and escaped characters."""
 
 
 @dataclass(frozen=True, slots=True)
 class RunningText:
-    """The words of one paragraph, heading or list item as they were typed, and the addresses it links to."""
+    """The text of one paragraph, heading or list item as typed, and the addresses it links to."""
 
     line: int
-    """Where it begins in the text, from 1."""
+    """The line it starts on, from 1."""
     words: str
     addresses: tuple[str, ...]
 
 
-def markdown_to_html(text: str, *, under: Place = "story", merge: Merge | None = None) -> str:
-    """Return `text` as sanitised HTML that is also well-formed XML, ready for a mail template or a page.
+def markdown_to_html(text: str, *, under: Place = "story", merge: MergeFunction | None = None) -> str:
+    """Render `text` as sanitised HTML that is also well-formed XML.
 
-    `under` says whose body it is, which decides what headings become (see the module's docstring). `merge` gives what
-    stands in the place of merge fields; without it they stay as typed. Empty or blank text gives an empty string.
-    Never raises, whatever the text.
+    `under` decides what headings become (see the module's docstring). `merge` returns the replacements of merge
+    fields; without it they stay as typed. Blank text gives an empty string. Never raises.
     """
     if _is_plain(text):
         return f"<p>{text.rstrip()}</p>"
@@ -88,11 +85,11 @@ def markdown_to_html(text: str, *, under: Place = "story", merge: Merge | None =
     return _VOID.sub(r"<\1 />", safe).replace("&nbsp;", "&#160;").strip()
 
 
-def markdown_to_text(text: str, merge: Merge | None = None) -> str:
-    """Return `text` as plain text for the text part of a mail: links as `words (address)`, lists and quotes marked.
+def markdown_to_text(text: str, merge: MergeFunction | None = None) -> str:
+    """Render `text` for the text part of a mail: links as `words (address)`, lists and quotes with their marks.
 
-    `merge` gives what stands in the place of merge fields. Lines are not wrapped. Empty or blank text gives an empty
-    string. Never raises, whatever the text.
+    `merge` returns the replacements of merge fields. Lines are not wrapped. Blank text gives an empty string. Never
+    raises.
     """
     if _is_plain(text):
         return text.rstrip()
@@ -103,20 +100,20 @@ def markdown_to_text(text: str, merge: Merge | None = None) -> str:
 
 
 def link_targets(text: str) -> tuple[str, ...]:
-    """Every address that `text` links to, in order, allowed or not: what a check of the links looks at."""
+    """Every address that `text` links to, in order, including those that are not allowed."""
     tokens = _parser().parse(_printable(text), {"as_written": True})
     inline = (child for token in tokens for child in token.children or ())
     return tuple(str(child.attrs.get("href", "")) for child in inline if child.type == "link_open")
 
 
 def running_text(text: str) -> tuple[RunningText, ...]:
-    """The words in which merge fields count, block by block, for checks of them."""
+    """The text in which merge fields are replaced, block by block."""
     found: list[RunningText] = []
     _parser().parse(_printable(text), {"as_written": True, "running": found})
     return tuple(found)
 
 
-# Parsing: CommonMark's tokens, with everything readers must not get already taken out.
+# Parsing: CommonMark tokens, with everything removed that must not be sent.
 
 
 @functools.cache
@@ -128,19 +125,19 @@ def _parser() -> MarkdownIt:
     markdown.linkify.set({"fuzzy_link": False, "fuzzy_email": False})
     markdown.linkify.add("//", None).add("ftp:", None)
     markdown.linkify.pretest = _may_hold_an_address
-    # Before characters behind a backslash join the text around them: `\\{first_name|there}` is no merge field.
+    # Before escaped characters join the text around them: `\\{first_name|there}` is not a merge field.
     markdown.core.ruler.before("text_join", "merge_fields", _merge_fields)
-    markdown.core.ruler.push("for_readers", _for_readers)
+    markdown.core.ruler.push("sendable_tokens", _sendable_tokens)
     return markdown
 
 
 def _any_address(_url: str) -> bool:
-    """Parse links of every kind, so that a refused one can leave its words and be named."""
+    """Accept every address while parsing, so that a refused link keeps its text and can be reported."""
     return True
 
 
 def _may_hold_an_address(text: str) -> bool:
-    """A cheap test before linkify's patterns: without it, they cost four fifths of the time of a parse."""
+    """A cheap test before linkify's patterns, which would take four fifths of the parsing time."""
     return "://" in text or "mailto:" in text.lower()
 
 
@@ -158,7 +155,7 @@ def _merge_fields(state: StateCore) -> None:
 
 
 def _texts(children: Sequence[Token]) -> Iterator[Token]:
-    """The tokens of running text, those in an image's words included; the words of a bare address are none."""
+    """The tokens of running text, including an image's alternative text, without the text of bare addresses."""
     is_address = False
     for child in children:
         if child.type in {"link_open", "link_close"}:
@@ -186,15 +183,15 @@ def _as_running_text(token: Token, children: Sequence[Token]) -> RunningText:
     return RunningText((token.map or [0])[0] + 1, "".join(words), tuple(addresses))
 
 
-def _for_readers(state: StateCore) -> None:
+def _sendable_tokens(state: StateCore) -> None:
     if not state.env.get("as_written"):
         for token in state.tokens:
             if token.children:
-                token.children = list(_readable(token.children))
+                token.children = list(_sendable(token.children))
 
 
-def _readable(children: list[Token]) -> Iterator[Token]:
-    """The inline tokens with refused links unwrapped, images as their words and soft breaks as spaces."""
+def _sendable(children: list[Token]) -> Iterator[Token]:
+    """The inline tokens with refused links unwrapped, images as their text and soft breaks as spaces."""
     address, wordless = "", False  # links never nest, so these two are enough
     for child in children:
         match child.type:
@@ -209,7 +206,7 @@ def _readable(children: list[Token]) -> Iterator[Token]:
             case "softbreak":
                 yield _text(" ")
             case "image":
-                words = list(_readable(child.children or []))
+                words = list(_sendable(child.children or []))
                 yield from words
                 wordless = wordless and not words
                 continue
@@ -219,7 +216,7 @@ def _readable(children: list[Token]) -> Iterator[Token]:
 
 
 def _is_plain(text: str) -> bool:
-    """Whether parsing would find one paragraph of words and nothing else."""
+    """Whether parsing would find one plain paragraph only."""
     return _PLAIN.fullmatch(text) is not None and "_" not in text and ":/" not in text
 
 
@@ -227,8 +224,8 @@ def _text(words: str) -> Token:
     return Token("text", "", 0, content=words)
 
 
-def _parse(text: str, under: Place, merge: Merge | None) -> list[Token] | None:
-    """The tokens of `text`, or None when it is nested too deeply to be shown as Markdown."""
+def _parse(text: str, under: Place, merge: MergeFunction | None) -> list[Token] | None:
+    """The tokens of `text`; None if it is nested too deeply to be rendered as Markdown."""
     tokens = _parser().parse(_printable(text), {"merge": merge})
     if any(token.level >= MAX_NESTING - 2 for token in tokens):
         return None
@@ -252,7 +249,7 @@ def _demote_heading(heading: list[Token], under: Place) -> None:
 
 
 def _printable(text: str) -> str:
-    """Put U+FFFD for what XML and mail cannot carry, as CommonMark does for NUL."""
+    """Replace characters that are invalid in XML and mail with U+FFFD, as CommonMark does for NUL."""
     return _NOT_IN_XML.sub("\ufffd", text)
 
 
@@ -261,7 +258,7 @@ def _as_typed(text: str) -> str:
     return "\n".join(f"<p>{html.escape(part.strip(), quote=False)}</p>" for part in paragraphs)
 
 
-# Plain text: one function for blocks, one for what stands inside a line.
+# Plain text: one function for blocks, one for inline elements.
 
 
 def _blocks(parent: SyntaxTreeNode, *, between: str = "\n\n") -> str:
@@ -286,7 +283,7 @@ def _block(node: SyntaxTreeNode, number: int) -> str:
 
 
 def _is_tight(node: SyntaxTreeNode) -> bool:
-    """Whether the list's items follow each other without blank lines (markdown-it hides their paragraphs)."""
+    """Whether no blank lines separate the list's items (markdown-it hides their paragraphs then)."""
     items = [node] if node.type == "list_item" else node.children
     paragraphs = [child for item in items for child in item.children if child.type == "paragraph"]
     return all(paragraph.hidden for paragraph in paragraphs)

@@ -1,6 +1,6 @@
-"""Merge fields: the few places of a text that differ per reader, written `{first_name|there}`. Pure.
+"""Merge fields, `{first_name|there}`: the parts of a text that differ per recipient. Pure.
 
-There is a fixed list of them, and no expressions: what editors write is never run as a template (R-152, R-154).
+The list of fields is fixed and there are no expressions: text of editors is never run as a template.
 """
 
 from __future__ import annotations
@@ -9,40 +9,37 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-MERGE_FIELDS = {
-    "first_name": "the reader's first name, where they gave one",
-    "email": "the reader's own address",
-}
+MERGE_FIELDS = ("first_name", "email")
 
 _FIELD = re.compile(r"\{(?P<name>[a-z_]+)\|(?P<fallback>[^{}|\n]{1,60})\}")
 
 
 @dataclass(frozen=True, slots=True)
 class MergeField:
-    """One use of a field. `fallback` stands where a reader has no such value, and on the web."""
+    """One use of a field. `fallback` is shown on the web and to recipients without a value."""
 
     name: str
     fallback: str
 
 
-Merge = Callable[[MergeField], str]
-"""What to put in the place of a merge field: a slot's token in a mail, the fallback on the web."""
+MergeFunction = Callable[[MergeField], str]
+"""Returns the replacement of a merge field: a placeholder token in a mail, the fallback on the web."""
 
 
 def fallback_of(field: MergeField) -> str:
-    """The merge for pages that belong to no reader."""
+    """The replacement on pages that are the same for everybody."""
     return field.fallback
 
 
-def replace_merge_fields(text: str, merge: Merge) -> str:
-    """`text` with what `merge` gives in the place of each field of the list."""
+def replace_merge_fields(text: str, merge: MergeFunction) -> str:
+    """`text` with each merge field replaced by what `merge` returns."""
     return _FIELD.sub(
         lambda found: merge(MergeField(found["name"], found["fallback"])) if _known(found) else found[0], text
     )
 
 
 def merge_fields_in(text: str) -> Iterator[MergeField]:
-    """Every use of a field of the list."""
+    """Every merge field in `text`."""
     return (MergeField(found["name"], found["fallback"]) for found in _FIELD.finditer(text) if _known(found))
 
 

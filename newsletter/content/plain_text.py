@@ -1,4 +1,4 @@
-"""Plain text as Markdown that shows exactly that text. Pure."""
+"""Plain text escaped as Markdown. Pure."""
 
 from __future__ import annotations
 
@@ -16,10 +16,9 @@ _MARKS_AT_START = re.compile(r"^(\d{0,9})([-+#=.)])")
 
 
 def plain_to_markdown(paragraph: str) -> str:
-    """Return Markdown that renders as the one line `paragraph`, character by character.
+    """Markdown that renders exactly as the one line `paragraph`, without surrounding spaces.
 
-    Nearly all prose is its own Markdown and comes back unchanged; only where a character would be taken for a
-    mark are the marks escaped. Spaces around the line are dropped.
+    Most prose needs no escaping and is returned unchanged.
     """
     text = paragraph.strip()
     if _is_its_own_markdown(text) and not _looks_like_a_field(text):
@@ -37,7 +36,7 @@ def _is_its_own_markdown(text: str) -> bool:
 
 
 def _looks_like_a_field(text: str) -> bool:
-    """Whether braces of the text, which nobody typed for us, would be filled or refused."""
+    """Whether braces of the text would be filled as a merge field, or reported as a faulty one."""
     return any(merge_fields_in(text)) or any(merge_field_faults(text))
 
 

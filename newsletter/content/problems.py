@@ -1,4 +1,4 @@
-"""What reading an issue's file has to say: problems with their lines, and the error that carries them all. Pure."""
+"""Problems found in an issue's file, with their lines, and the error that carries them. Pure."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import enum
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from newsletter.config.translatable import translatable
 from newsletter.content.document import IssueContent
 
 
@@ -18,7 +19,7 @@ class Severity(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One thing to tell about a file: `line` counts from 1, `sentence` says what to do about it."""
+    """One problem of a file. `line` counts from 1; `sentence` says what is wrong and how to fix it."""
 
     line: int
     sentence: str
@@ -26,43 +27,47 @@ class Problem:
 
 
 @dataclass(frozen=True, slots=True)
-class IssueReading:
-    """A file that could be read: its content, and `notes` on what was guessed or may be missing."""
+class ParsedIssue:
+    """The content of a file without errors, and warnings about guessed or missing values."""
 
     content: IssueContent
     notes: tuple[Problem, ...] = ()
 
 
 class IssueFileError(Exception):
-    """The file cannot be taken as an issue. `problems` holds everything found in it, in the order of its lines."""
+    """The file cannot be imported. `problems` lists errors and warnings in order of their lines."""
 
     permanent = True
 
     def __init__(self, problems: Iterable[Problem]) -> None:
         self.problems = tuple(problems)
-        super().__init__("\n".join(f"Line {problem.line}: {problem.sentence}" for problem in self.problems))
+        super().__init__(*self.problems)
+
+    def __str__(self) -> str:
+        lines = (translatable("Line {line}: {problem}", line=one.line, problem=one.sentence) for one in self.problems)
+        return "\n".join(str(line) for line in lines)
 
 
 @dataclass(slots=True)
 class ProblemList:
-    """Collects what a reader finds on its way through a file, so that everything is reported at once."""
+    """Collects the problems of a file while it is parsed, so that all are reported at once."""
 
     found: list[Problem] = field(default_factory=list)
 
-    def must_fix(self, line: int, sentence: str) -> None:
-        """Record what makes the file unusable."""
+    def error(self, line: int, sentence: str) -> None:
+        """Add a problem that makes the file unusable."""
         self.found.append(Problem(line, sentence, Severity.ERROR))
 
-    def look_at(self, line: int, sentence: str) -> None:
-        """Record a guess, or something that is missing but may come later."""
+    def warn(self, line: int, sentence: str) -> None:
+        """Add a guess, or a value that is missing but may be added later."""
         self.found.append(Problem(line, sentence, Severity.WARNING))
 
-    def has_at(self, line: int) -> bool:
-        """Whether something at `line` must be fixed already."""
+    def has_error_at(self, line: int) -> bool:
+        """Whether `line` has an error already."""
         return any(problem.line == line and problem.severity == Severity.ERROR for problem in self.found)
 
     def notes(self) -> tuple[Problem, ...]:
-        """What was found, in the order of lines, once nothing in it must be fixed; else raise IssueFileError."""
+        """The warnings in order of their lines. Raises IssueFileError if there are errors."""
         ordered = sorted(self.found, key=lambda problem: problem.line)
         if any(problem.severity == Severity.ERROR for problem in ordered):
             raise IssueFileError(ordered)

@@ -1,4 +1,4 @@
-"""Revisions of an issue: the whole content after each save, kept and read again."""
+"""Revisions of an issue: the whole content after each save."""
 
 from __future__ import annotations
 
@@ -8,49 +8,54 @@ import orjson
 from django.db.models import F
 from pydantic import TypeAdapter, ValidationError
 
+from newsletter.config.translatable import translatable
 from newsletter.content.document import IssueContent
 from newsletter.models import Issue, Revision
 
 _CONTENT = TypeAdapter(IssueContent)
-_LONGEST_NOTE = 200
+_MAX_NOTE = 200
 
 
 class UnreadableRevision(Exception):
-    """What was saved then cannot be read by this version of the program; the sentence says which revision."""
+    """This version of the program cannot read the revision. The message is a sentence for the editor."""
 
     permanent = True
 
 
 def keep_revision(issue: Issue, number: int, content: IssueContent, *, by: str, note: str, **changes: Any) -> Revision:
-    """Store what `issue` says after the save that made it revision `number`. `changes` are further columns."""
+    """Store `content` as revision `number` of `issue`. `changes` are further columns."""
     return Revision.objects.create(
-        issue=issue, number=number, content=as_json(content), by=by[:150], note=note[:_LONGEST_NOTE], **changes
+        issue=issue, number=number, content=as_json(content), by=by[:150], note=note[:_MAX_NOTE], **changes
     )
 
 
-def keep_what_stood_before(issue: Issue, content: IssueContent) -> None:
-    """Make sure that `content`, which the next save replaces, is a revision: issues may be older than revisions are."""
+def keep_missing_revision(issue: Issue, content: IssueContent) -> None:
+    """Store `content`, which the next save replaces, if its revision is missing: for issues older than revisions."""
     if issue.revision and not issue.revisions.filter(number=issue.revision).exists():
-        note = "As it stood before its revisions were kept"
+        note = translatable("Content from before revisions were kept")
         keep_revision(issue, issue.revision, content, by="", note=note, saved_at=issue.updated_at)
 
 
 def content_of(revision: Revision) -> IssueContent:
-    """What the issue said then. Raises UnreadableRevision."""
+    """The content of a revision. Raises UnreadableRevision."""
     try:
         return _CONTENT.validate_python(revision.content)
     except ValidationError as error:
         raise UnreadableRevision(
-            f"Revision {revision.number} cannot be read by this version of the program: {error.errors()[0]['msg']}."
+            translatable(
+                "Revision {number} cannot be read by this version of the program: {reason}.",
+                number=revision.number,
+                reason=error.errors()[0]["msg"],
+            )
         ) from error
 
 
 def latest_revision(issue: Issue) -> Revision | None:
-    """The revision that the issue's row says now, if it was kept."""
+    """The revision of the issue's current content, if it was stored."""
     return Revision.objects.filter(issue=issue, number=F("issue__revision")).first()
 
 
 def as_json(content: IssueContent) -> dict[str, Any]:
-    """`content` as plain JSON, as revisions and editions keep it."""
+    """`content` as JSON data, as revisions and editions store it."""
     kept: dict[str, Any] = orjson.loads(orjson.dumps(content))
     return kept

@@ -1,4 +1,4 @@
-"""Issue content in and out of the tables: the one way in, which keeps a revision."""
+"""Loading and saving issue content. Every change of content goes through `save_content`, which stores a revision."""
 
 from __future__ import annotations
 
@@ -11,44 +11,48 @@ from django.db import transaction
 from django.db.models import F, Prefetch
 from django.utils import timezone
 
+from newsletter.config.translatable import translatable
 from newsletter.content.document import IssueContent, SectionContent, SectionKind, StoryContent
 from newsletter.content.fields import content_faults
-from newsletter.content.problems import IssueReading
-from newsletter.content.revisions import keep_revision, keep_what_stood_before
+from newsletter.content.problems import ParsedIssue
+from newsletter.content.revisions import keep_missing_revision, keep_revision
 from newsletter.models import Category, Issue, IssueCategory, Newsletter, Section, Story
 
 log = logging.getLogger(__name__)
 
 _SECTION_COLUMNS = ("kind", "title", "body", "url", "source", "image", "alt")
 
-#: The revision of an issue that is not there: what is based on it makes a new one, and replaces none.
+#: `based_on` of an import that must create a new issue and not replace one.
 NO_REVISION = -1
 
 
 class ContentError(Exception):
-    """The content was not stored, and nothing has changed. The message says why, for the person who pressed save."""
+    """The content was not saved and nothing has changed. The message is a sentence for the editor."""
 
     permanent = True
 
 
 class IssueIsClosed(ContentError):
-    """The issue is past draft: its content no longer changes."""
+    """The issue is no longer a draft, so its content cannot change."""
 
 
 class ContentIsUnfit(ContentError):
-    """The content holds what must not be stored; `faults` are the sentences, one for each."""
+    """The content breaks the rules of its fields; `faults` holds a sentence for each problem."""
 
     def __init__(self, faults: Iterable[str]) -> None:
         self.faults = tuple(faults)
-        super().__init__("\n".join(self.faults))
+        super().__init__(*self.faults)
+
+    def __str__(self) -> str:
+        return "\n".join(str(fault) for fault in self.faults)
 
 
 class StaleRevision(ContentError):
-    """Somebody else has saved the issue since this content was read from it."""
+    """The issue was saved by somebody else since the editor opened it."""
 
 
-class Outcome(enum.StrEnum):
-    """What an import did."""
+class ImportOutcome(enum.StrEnum):
+    """What an import did to the issue."""
 
     CREATED = "created"
     UPDATED = "updated"
@@ -56,15 +60,15 @@ class Outcome(enum.StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class ImportResult:
-    """The issue that a file became, and what that took."""
+class IssueImport:
+    """The issue that a file was imported into, and the outcome."""
 
     issue: Issue
-    outcome: Outcome
+    outcome: ImportOutcome
 
 
 def load_content(issue: Issue) -> IssueContent:
-    """Everything editors wrote in `issue`, in reading order. Three queries, however many stories there are."""
+    """The content of `issue`. Takes three queries for any number of stories."""
     stories = Prefetch("stories", queryset=Story.objects.order_by("position"))
     sections = issue.sections.order_by("position").prefetch_related(stories)
     categories = issue.issuecategory_set.order_by("position").values_list("category__name", flat=True)
@@ -80,24 +84,23 @@ def load_content(issue: Issue) -> IssueContent:
 
 
 def save_content(issue: Issue, content: IssueContent, *, by: str, based_on: int | None = None, note: str = "") -> bool:
-    """Make `content` the whole content of the draft `issue`, keep it as a revision, and say whether anything changed.
+    """Replace the content of the draft `issue`, store a revision, and return whether anything changed.
 
-    `by` names the editor or step, and `note` what the save was where it was no ordinary one. `based_on` is the
-    revision that the editor started from: when somebody else has saved other words since, StaleRevision is raised
-    instead of overwriting them. Line ends become `\\n`, as browsers send `\\r\\n`. Raises IssueIsClosed past draft and
-    ContentIsUnfit for what must not be stored (R-19, R-62). All or nothing, and the `revision` counts up only if
-    something changed.
+    `by` names the editor or step; `note` says what kind of save it was, if not an ordinary one. `based_on` is the
+    revision that the editor started from: StaleRevision is raised if other content has been saved since. CRLF line
+    ends, as browsers send them, become LF. Raises IssueIsClosed unless the issue is a draft, and ContentIsUnfit for
+    content that breaks the rules of its fields. The revision number grows only if something changed.
     """
     content = _fit(content)
     with transaction.atomic():
         row = Issue.objects.select_for_update().get(pk=issue.pk)
         stored = load_content(row)
         changed = stored != content
-        # Who saves what is stored already (a second click) overwrites nobody.
+        # Saving what is stored already, as a double click does, overwrites nothing.
         _refuse_unless_editable(row, based_on if changed else None)
         _refuse_taken_slug(row, content.slug)
         if changed:
-            keep_what_stood_before(row, stored)
+            keep_missing_revision(row, stored)
             _replace(row, content)
             keep_revision(row, row.revision + 1, content, by=by, note=note)
     issue.refresh_from_db()
@@ -110,17 +113,17 @@ def save_content(issue: Issue, content: IssueContent, *, by: str, based_on: int 
 
 def import_issue(
     newsletter: Newsletter,
-    reading: IssueReading,
+    reading: ParsedIssue,
     *,
     by: str = "import",
     based_on: int | None = None,
     note: str = "Imported from a file",
-) -> ImportResult:
-    """Make the file's content an issue of `newsletter`: a new draft, or the next revision of the draft of its slug.
+) -> IssueImport:
+    """Save a file's content as a new draft of `newsletter`, or as the next revision of the draft with its slug.
 
-    Doing it again changes nothing. An issue past draft is left as it is: IssueIsClosed, unless the file says what
-    it says already. `based_on` is the revision that the importer has seen, NO_REVISION if there was no such issue:
-    when another stands there by now, StaleRevision is raised. Raises ContentError, and then has changed nothing.
+    Importing the same file again changes nothing. `based_on` is the revision that the importer has seen, or
+    NO_REVISION if there was no such issue; StaleRevision is raised if that is no longer so. Raises IssueIsClosed if
+    the issue is not a draft and the content differs. A ContentError means that nothing has changed.
     """
     content = _fit(reading.content)
     with transaction.atomic():
@@ -128,13 +131,13 @@ def import_issue(
             newsletter=newsletter, slug=content.slug, defaults={"title": content.title, "date": content.date}
         )
         if not created and load_content(issue) == content:
-            return ImportResult(issue, Outcome.UNCHANGED)
+            return IssueImport(issue, ImportOutcome.UNCHANGED)
         save_content(issue, content, by=by, based_on=None if created else based_on, note=note)
-    return ImportResult(issue, Outcome.CREATED if created else Outcome.UPDATED)
+    return IssueImport(issue, ImportOutcome.CREATED if created else ImportOutcome.UPDATED)
 
 
 def with_plain_line_ends(content: IssueContent) -> IssueContent:
-    """`content` with `\\n` at the end of each line of its bodies, however they were typed."""
+    """`content` with LF line ends in its bodies."""
     sections = (
         replace(section, body=_plain(section.body), stories=tuple(_plain_story(story) for story in section.stories))
         for section in content.sections
@@ -143,7 +146,7 @@ def with_plain_line_ends(content: IssueContent) -> IssueContent:
 
 
 def _fit(content: IssueContent) -> IssueContent:
-    """`content` as it is stored, if it may be; else ContentIsUnfit."""
+    """`content` as it is stored. Raises ContentIsUnfit."""
     content = with_plain_line_ends(content)
     if faults := tuple(content_faults(content)):
         raise ContentIsUnfit(faults)
@@ -178,20 +181,29 @@ def _section_content(section: Section) -> SectionContent:
 def _refuse_unless_editable(row: Issue, based_on: int | None) -> None:
     if not row.is_editable:
         raise IssueIsClosed(
-            f"“{row.title}” is {row.get_status_display().lower()}, so its content stays as it is. "
-            "Take it back to draft if it is only scheduled, or make a new issue under another slug."
+            translatable(
+                "The content of “{title}” cannot be changed: the issue is no longer a draft. Unschedule it if it is "
+                "scheduled, or create a new issue with another slug.",
+                title=row.title,
+            )
         )
     if based_on is not None and based_on != row.revision:
         raise StaleRevision(
-            f"“{row.title}” was saved meanwhile, by somebody else or in another tab, so nothing was stored now. Look "
-            "at what stands there, put in what is missing, and try again."
+            translatable(
+                "“{title}” has been saved by somebody else or in another tab since you opened it, so your changes were "
+                "not saved. Compare both versions, then save again.",
+                title=row.title,
+            )
         )
 
 
 def _refuse_taken_slug(row: Issue, slug: str) -> None:
     others = Issue.objects.filter(newsletter=row.newsletter_id, slug=slug).exclude(pk=row.pk)
     if slug != row.slug and others.exists():
-        raise ContentIsUnfit([f"Another issue of this newsletter has the slug “{slug}”. Choose a different one."])
+        sentence = translatable(
+            "Another issue of this newsletter has the slug “{slug}”. Choose a different one.", slug=slug
+        )
+        raise ContentIsUnfit([sentence])
 
 
 def _replace(row: Issue, content: IssueContent) -> None:

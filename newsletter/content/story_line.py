@@ -1,15 +1,17 @@
-r"""The lines that begin a section, a block or a story in an issue's file, read and written. Pure.
+r"""The lines that begin a section, a block or a story in an issue's file, parsed and written. Pure.
 
-A block is a section's line with its kind in braces at the end, `## Title {callout}`; before them stands what a story's
-line has. Titles and sources are plain text. A backslash before punctuation or a space makes that character ordinary,
-as in Markdown: `\[`, `\]`, `\\`. The writer sets it only where the reader would see a mark otherwise.
+The line of a block ends with its kind in braces: `## Title {callout}`. Before it comes the same as in a story's line.
+Titles and sources are plain text. A backslash makes the next punctuation character or space literal, as in Markdown:
+`\[`, `\]`, `\\`. The writer adds backslashes only where they are needed.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 
+from newsletter.config.translatable import translatable
 from newsletter.content.document import SectionContent, SectionKind, StoryContent
 
 _CLOSING_HASHES = re.compile(r"(?:^|[ \t])#+$")
@@ -29,8 +31,9 @@ _IMAGE = re.compile(
     rf"\([ \t]*(?:<(?P<angle>(?:\\.|[^\\<>])*)>|(?P<bare>(?:\\.|[^\\\s()<>]|\({_IN_PARENTHESES}\))*))[ \t]*\)[ \t]*"
 )
 _ESCAPED = re.compile(r"\\([!-/:-@\[-`{-~ ·])")
+_STRAIGHT_QUOTES = str.maketrans("’‘“”", "''\"\"")
 
-# What the writer puts a backslash before, so that reading does not take it for a mark or trim it.
+# Characters that the writer escapes, so that the parser neither takes them for marks nor trims them.
 _MARKS_IN_HEADING = re.compile(r"\\|\A | \Z|#\Z|(?<![^ \t])\{(?=[A-Za-z][A-Za-z -]*\}\Z)")
 _MARKS_IN_LINK_TITLE = re.compile(r"[\\\[\]]|\A | \Z")
 _MARKS_IN_BARE_TITLE = re.compile(r"[\\\[\]·]|\A | \Z|#\Z")
@@ -39,14 +42,14 @@ _MARKS_IN_ADDRESS = re.compile(r"[\\<>]")
 
 
 class StoryLineError(ValueError):
-    """The line begins like a story and goes on in a way that has no meaning; the message says where."""
+    """The line starts like a story but cannot be parsed. The message is a sentence for the editor."""
 
     permanent = True
 
 
 @dataclass(frozen=True, slots=True)
 class StoryLine:
-    """What the line says. `rest` is what stands behind the ` · `, with its backslashes: the source, or more."""
+    """A parsed line. `rest` is the text after the ` · `, still escaped: the source, or source and text."""
 
     title: str
     url: str
@@ -54,32 +57,41 @@ class StoryLine:
     has_hover_text: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class SourceSplit:
+    """A source and the text after it; `guessed` if no known source matched."""
+
+    source: str
+    text: str
+    guessed: bool
+
+
 def read_heading(text: str) -> str:
-    """The words of a section heading, from what stands behind its `##`."""
+    """The title of a section, from the text after `##`."""
     return unescape(_without_closing_hashes(trimmed(text)))
 
 
 def write_heading(title: str) -> str:
-    """The words of a section heading so that `read_heading` gives `title` again."""
+    """`title` written so that `read_heading` returns it."""
     return _marked(_MARKS_IN_HEADING, title)
 
 
 def read_kind(text: str) -> tuple[str, str | None]:
-    """What stands behind `##`, split into the words and the kind that is named in braces at their end, if one is."""
+    """The text after `##`, split into the title and the kind in braces at its end; None if there is no kind."""
     text = _without_closing_hashes(trimmed(text))
     kind = _KIND.fullmatch(text)
     return (trimmed(kind["before"] or ""), kind["kind"].lower()) if kind else (text, None)
 
 
 def read_block_line(text: str) -> StoryLine:
-    """Read the words of a block: those of a story, or ` · Source` alone. Raises StoryLineError."""
+    """Parse the line of a block: as that of a story, or ` · Source` alone. Raises StoryLineError."""
     if alone := _SOURCE_ALONE.fullmatch(text):
         return StoryLine(title="", url="", rest=alone["rest"])
     return read_story_line(text)
 
 
 def write_section_line(section: SectionContent) -> str:
-    """What stands behind the `##` of a section or block, so that reading it gives the same fields again."""
+    """The text after the `##` of a section or block; parsing it gives the same fields."""
     if section.kind == SectionKind.SECTION:
         return write_heading(section.title)
     if section.source and not (section.title or section.url):
@@ -90,7 +102,7 @@ def write_section_line(section: SectionContent) -> str:
 
 
 def read_image_line(line: str) -> tuple[str, str] | None:
-    """Address and description of the picture `![description](address)`; None where the line is no such thing."""
+    """Address and description of the image `![description](address)`; None for any other line."""
     image = _IMAGE.fullmatch(line)
     if image is None:
         return None
@@ -98,27 +110,29 @@ def read_image_line(line: str) -> tuple[str, str] | None:
 
 
 def write_image_line(address: str, description: str) -> str:
-    """The line of a picture, so that `read_image_line` gives both again."""
+    """The line of an image; `read_image_line` returns both values."""
     return f"![{_marked(_MARKS_IN_LINK_TITLE, description)}]({_address(address)})"
 
 
 def read_story_line(text: str) -> StoryLine:
-    """Read `[Title](address) · Source`, or `Title · Source` for a story that has no address yet.
+    """Parse `[Title](address) · Source`, or `Title · Source` for a story without an address.
 
-    Raises StoryLineError for a broken link, or for words behind it that are no source.
+    Raises StoryLineError for a broken link, or for text after the link that is not a source.
     """
     text = _without_closing_hashes(trimmed(text))
     if link := _LINK.match(text):
         return _linked(link, text[link.end() :])
     if text.startswith("[") and "](" in text:
-        raise StoryLineError("The link cannot be read. Write it as [Title](https://…), without spaces in it.")
+        raise StoryLineError(
+            translatable("The link cannot be parsed. Write it as [Title](https://…), without spaces in the address.")
+        )
     if split := _SOURCE_AFTER_TITLE.fullmatch(text):
         return StoryLine(title=unescape(split["title"]), url="", rest=split["rest"])
     return StoryLine(title=unescape(text), url="", rest="")
 
 
 def read_bold_story_line(text: str) -> StoryLine | None:
-    """Read `**[Title](address)** · Source`, a way many digests are typed; None where the line is no such thing."""
+    """Parse `**[Title](address)** · Source`, as many digests are typed; None for any other line."""
     link = _LINK.match(text, 2) if text.startswith("**[") else None
     if link is None or not text.startswith("**", link.end()):
         return None
@@ -129,7 +143,7 @@ def read_bold_story_line(text: str) -> StoryLine | None:
 
 
 def write_story_line(story: StoryContent) -> str:
-    """The line for `story`, so that reading it gives the same title, address and source again."""
+    """The line of `story`; parsing it gives the same title, address and source."""
     in_link = story.url or (story.source and story.title != story.title.strip()) or (story.source and not story.title)
     if in_link:
         title = f"[{_marked(_MARKS_IN_LINK_TITLE, story.title)}]({_address(story.url)})"
@@ -139,16 +153,39 @@ def write_story_line(story: StoryContent) -> str:
 
 
 def unescape(text: str) -> str:
-    """`text` without the backslashes that make the next character ordinary."""
+    """`text` without the backslashes that make the next character literal."""
     return _ESCAPED.sub(r"\1", text)
 
 
 def trimmed(text: str) -> str:
-    r"""`text` without spaces around it, except a last space that a backslash holds."""
+    r"""`text` without surrounding spaces, except a trailing space after a backslash."""
     text = text.lstrip(" \t")
     short = text.rstrip(" \t")
     backslashes = len(short) - len(short.rstrip("\\"))
     return text[: len(short) + 1] if backslashes % 2 else short
+
+
+def split_source(words: str, known_sources: Iterable[str]) -> SourceSplit:
+    """Split "Harbour Gazette The crane is back" after its source, where nothing separates the two.
+
+    The longest known source at the start of `words` is taken; curly and straight quotes are equal. Without one, the
+    source is guessed to be the first word.
+    """
+    source = known_source(words, known_sources)
+    if source is not None:
+        return SourceSplit(source, words[len(source) :].strip(), guessed=False)
+    first, _, text = words.partition(" ")
+    return SourceSplit(first, text.strip(), guessed=True)
+
+
+def known_source(words: str, known_sources: Iterable[str]) -> str | None:
+    """The longest known source at the start of `words`, spelled as in `words`; None if there is none."""
+    straight = words.translate(_STRAIGHT_QUOTES)
+    for known in sorted(known_sources, key=len, reverse=True):
+        starts_with = straight.startswith(known.translate(_STRAIGHT_QUOTES))
+        if known and starts_with and not words[len(known) : len(known) + 1].strip():
+            return words[: len(known)]
+    return None
 
 
 def _without_closing_hashes(text: str) -> str:
@@ -158,7 +195,12 @@ def _without_closing_hashes(text: str) -> str:
 def _linked(link: re.Match[str], after: str) -> StoryLine:
     source = _SOURCE_AFTER_LINK.fullmatch(after)
     if after.strip(" \t") and source is None:
-        raise StoryLineError(f"“{after.strip()[:40]}” stands behind the link. Write ` · ` and the source there.")
+        raise StoryLineError(
+            translatable(
+                "“{text}” after the link is not a source. Write ` · ` and the source after the link.",
+                text=after.strip()[:40],
+            )
+        )
     return StoryLine(
         title=unescape(trimmed(link["title"])),
         url=unescape(link["bare"] if link["angle"] is None else link["angle"]),

@@ -1,6 +1,6 @@
-"""Reading a web page for what it says of itself: title, source and description, as a story. Pure.
+"""A story made from the metadata of a web page: title, source and description. Pure.
 
-Looked at, in this order: Open Graph, Twitter's cards, JSON-LD, and what HTML has had from the beginning.
+Open Graph comes first, then Twitter Cards, JSON-LD, and plain HTML.
 """
 
 from __future__ import annotations
@@ -15,66 +15,67 @@ import orjson
 from lxml import html as lxml_html  # type: ignore[import-untyped]
 from lxml.etree import LxmlError  # type: ignore[import-untyped]
 
+from newsletter.config.translatable import translatable
 from newsletter.content.document import StoryContent
 from newsletter.content.fields import LIMITS
 from newsletter.content.html_text import html_to_line, one_line, shortened
 from newsletter.content.merge_faults import without_merge_fields
 from newsletter.content.plain_text import plain_to_markdown
 
-LONGEST_DESCRIPTION = 1_000
+MAX_DESCRIPTION = 1_000
 
 _META_CHARSET = re.compile(rb"<meta[^>]+charset\s*=\s*[\"']?([a-zA-Z0-9_:-]+)", re.IGNORECASE)
 _MARKS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
-# Python knows these by name, but no page is written in them; UTF-7 hides markup (WHATWG Encoding).
-_NO_ENCODING_OF_PAGES = frozenset({"idna", "punycode", "raw-unicode-escape", "undefined", "unicode-escape", "utf-7"})
-#: What publishers call a page that is one story (schema.org).
+# Python codecs that are not encodings of web pages; UTF-7 hides markup (WHATWG Encoding).
+_REFUSED_ENCODINGS = frozenset({"idna", "punycode", "raw-unicode-escape", "undefined", "unicode-escape", "utf-7"})
+#: The schema.org types of pages that are one story.
 _STORY_TYPES = re.compile(r"(Article|BlogPosting|Report|Recipe|Event|Product|VideoObject|PodcastEpisode|WebPage)$")
 _BETWEEN_TITLE_AND_SITE = re.compile(r"\s+[|·•–—-]\s+")
 
 
 class WebPageError(Exception):
-    """The page says nothing that a story could be made of. The message says so, as a sentence for the editor."""
+    """The page has no metadata for a story. The message is a sentence for the editor."""
 
     permanent = True
 
 
 def read_web_page(data: bytes, url: str, *, charset: str = "") -> StoryContent:
-    """The story that the HTML in `data` tells of itself; `charset` is what the Content-Type named, if it did.
+    """A story from the metadata of the HTML in `data`; `charset` is that of the Content-Type, if any.
 
-    Every field fits its column; the description becomes the text. Raises WebPageError, and nothing else, whatever
-    the bytes: for a page without a title.
+    Every field fits its column; the description becomes the text. Raises WebPageError, and nothing else, for any
+    bytes without a title.
     """
     page = _parsed(_decoded(data, charset))
     if page is None:
-        raise WebPageError("There is no text at this address that could become a story.")
+        raise WebPageError(translatable("The page at this address is empty."))
     meta, linked = _meta(page), _linked_data(page)
     site = _first([meta.get("og:site_name"), _name_of(linked.get("publisher")), meta.get("application-name")])
     source = site or _host(url)
     title = _first([meta.get("og:title"), meta.get("twitter:title"), linked.get("headline"), linked.get("name")])
     title = title or _without_site(_words_of(page, "title"), site) or _words_of(page, "h1")
     if not title:
-        raise WebPageError("This page names no title, so there is no story to make of it. Write it by hand.")
-    told = [meta.get("og:description"), meta.get("twitter:description"), linked.get("description")]
-    description = _first([*told, meta.get("description")])
+        raise WebPageError(translatable("This page has no title. Write the story by hand."))
+    descriptions = [meta.get("og:description"), meta.get("twitter:description"), linked.get("description")]
+    description = _first([*descriptions, meta.get("description")])
     return StoryContent(
         title=without_merge_fields(shortened(title, LIMITS["story title"])),
         url=url,
         source=without_merge_fields(shortened(source, LIMITS["source"])),
-        body=plain_to_markdown(shortened(description, LONGEST_DESCRIPTION)),
+        body=plain_to_markdown(shortened(description, MAX_DESCRIPTION)),
     )
 
 
 def _decoded(data: bytes, charset: str) -> str:
-    """The text of a page, in the encoding that is named best; what does not fit is marked, not fatal."""
+    """Decode a page: by byte order mark, Content-Type, `<meta>`, or a guess. Undecodable bytes become U+FFFD."""
     declared = _META_CHARSET.search(data, 0, 4096)
     candidates = [encoding for mark, encoding in _MARKS if data.startswith(mark)]
     candidates += [charset, declared[1].decode("ascii") if declared else ""]
     for encoding in filter(None, candidates):
         try:
-            if codecs.lookup(encoding).name not in _NO_ENCODING_OF_PAGES:
+            if codecs.lookup(encoding).name not in _REFUSED_ENCODINGS:
                 return data.decode(encoding, "replace")
         except (LookupError, ValueError):
-            continue  # not an encoding of text, whatever the server calls it
+            continue  # unknown, or not a text encoding
     try:
         return data.decode("utf-8")
     except UnicodeDecodeError:
@@ -82,7 +83,7 @@ def _decoded(data: bytes, charset: str) -> str:
 
 
 def _parsed(text: str) -> Any:
-    # Bytes again: a text that declares its encoding is refused by the parser, which wants to be the one to decode.
+    # Encoded again: lxml refuses a str that declares its encoding.
     clean = text.replace("\0", "").encode("utf-8", "replace")
     if not clean.strip():
         return None
@@ -111,7 +112,7 @@ def _linked_data(page: Any) -> dict[str, Any]:
         try:
             given = orjson.loads(script.text_content())
         except orjson.JSONDecodeError:
-            continue  # broken in many pages; the rest of the page still speaks
+            continue  # malformed in many pages; the other metadata still counts
         for thing in _things(given):
             kinds = thing.get("@type")
             if any(isinstance(kind, str) and _STORY_TYPES.search(kind) for kind in _as_list(kinds)):
@@ -135,7 +136,7 @@ def _name_of(publisher: Any) -> Any:
 
 
 def _first(values: Iterable[Any]) -> str:
-    """The first that is text and says something, in one line; HTML in it, which some sites escape, taken off."""
+    """The first value that is text and not empty, on one line; HTML that some sites escape in it is removed."""
     lines = (html_to_line(value) if "<" in value or "&" in value else one_line(value) for value in _texts(values))
     return next((line for line in lines if line), "")
 
@@ -149,7 +150,7 @@ def _words_of(page: Any, tag: str) -> str:
 
 
 def _without_site(title: str, site: str) -> str:
-    """`Headline – Site` without the site, which stands beside it anyway."""
+    """`Headline – Site` without the site, which is shown as the source."""
     ends = list(_BETWEEN_TITLE_AND_SITE.finditer(title))
     if ends and site and title[ends[-1].end() :].casefold() == site.casefold():
         return title[: ends[-1].start()]

@@ -14,7 +14,7 @@ from django.utils.translation import gettext_lazy
 
 from newsletter.config.translatable import translatable
 from newsletter.content.document import IssueContent, SectionContent, SectionKind, StoryContent
-from newsletter.content.link_key import link_key, link_sha256
+from newsletter.content.links import link_key, link_sha256
 from newsletter.content.store import ContentError, load_content, save_content
 from newsletter.models import FeedItem, FeedItemState, Issue, Newsletter, Story
 

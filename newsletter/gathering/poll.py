@@ -15,8 +15,8 @@ from django.db import transaction
 from django.db.models import QuerySet
 from django.utils import timezone
 
-from newsletter.content.feeds import FEED_TYPES, FeedEntry, FeedError, FeedReading
-from newsletter.content.link_key import link_sha256
+from newsletter.content.feeds import FEED_TYPES, FeedEntry, FeedError, ParsedFeed
+from newsletter.content.links import link_sha256
 from newsletter.gathering.problems import FeedProblem, problem_of, problem_of_status
 from newsletter.gathering.reading import read_untrusted_feed
 from newsletter.models import Feed, FeedItem, Newsletter
@@ -35,7 +35,7 @@ class _FetchedFeed:
     """The response of a feed, and its entries; `reading` is None if the feed is not modified."""
 
     response: Fetched
-    reading: FeedReading | None
+    reading: ParsedFeed | None
 
 
 def poll_next_feed() -> bool:
@@ -126,7 +126,7 @@ def _validator(value: str, longest: int) -> str:
     return value if len(value) <= longest and value.isprintable() else ""
 
 
-def _store_items(feed: Feed, reading: FeedReading) -> None:
+def _store_items(feed: Feed, reading: ParsedFeed) -> None:
     """Store the new entries: those with an unknown link and, within this feed, an unknown guid."""
     guids = [entry.guid for entry in reading.items if entry.guid]
     known = set(FeedItem.objects.filter(feed=feed, guid__in=guids).values_list("guid", flat=True))

@@ -14,7 +14,7 @@ from pydantic import TypeAdapter
 
 from newsletter.config.translatable import from_data, to_data, translatable
 from newsletter.content.document import StoryContent
-from newsletter.content.feeds import FeedError, FeedReading, read_feed
+from newsletter.content.feeds import FeedError, ParsedFeed, read_feed
 from newsletter.content.web_page import WebPageError, read_web_page
 from newsletter.rendering import RenderingError
 from newsletter.rendering.limited_process import ProcessLimits, run_limited
@@ -25,11 +25,11 @@ SMALL = 32_000
 FEED_LIMITS = ProcessLimits(memory=2_000_000_000, cpu=60, wall=90.0, output=3_000_000)
 PAGE_LIMITS = ProcessLimits(memory=2_000_000_000, cpu=5, wall=8.0, output=100_000)
 
-_FEED, _STORY = TypeAdapter(FeedReading), TypeAdapter(StoryContent)
+_FEED, _STORY = TypeAdapter(ParsedFeed), TypeAdapter(StoryContent)
 _READ, _REFUSED = b"+", b"-"
 
 
-def read_untrusted_feed(data: bytes, url: str, *, charset: str = "") -> FeedReading:
+def read_untrusted_feed(data: bytes, url: str, *, charset: str = "") -> ParsedFeed:
     """As `read_feed`, with resource limits. Raises FeedError."""
     if len(data) <= SMALL:
         return read_feed(data, url, charset=charset)

@@ -8,7 +8,7 @@ from dataclasses import replace
 from newsletter.config.translatable import translatable, translatable_plural
 from newsletter.content.document import IssueContent, SectionContent, SectionKind, StoryContent
 from newsletter.content.fields import body_faults, field_faults, section_faults
-from newsletter.content.link_key import link_key
+from newsletter.content.links import link_key
 from newsletter.preflight.findings import Finding, Inspection, PastIssue, error, make_fix, warning
 from newsletter.preflight.places import WHOLE_ISSUE, placed_bodies, placed_sections, placed_stories
 from newsletter.rendering.context import WORDS_PER_MINUTE

@@ -9,15 +9,15 @@ from newsletter.rendering.placeholders import (
     placeholder_token,
 )
 from newsletter.rendering.render import render_issue
-from newsletter.rendering.shapes import Link, Masthead, Merge, RenderedIssue
+from newsletter.rendering.shapes import IssueLink, Masthead, MergePlaceholder, RenderedIssue
 from newsletter.rendering.theme import PLAIN, Theme, load_theme, pairings, theme_names
 from newsletter.rendering.theme_file import ThemeError, ThemeFault
 
 __all__ = [
     "PLAIN",
-    "Link",
+    "IssueLink",
     "Masthead",
-    "Merge",
+    "MergePlaceholder",
     "PlaceholderContext",
     "PlaceholderError",
     "PlaceholderTemplate",

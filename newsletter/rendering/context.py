@@ -13,9 +13,9 @@ from markupsafe import Markup
 from newsletter.content.document import IssueContent, SectionContent, SectionKind, StoryContent
 from newsletter.content.links import web_link_problem
 from newsletter.content.markdown import Place, markdown_to_html, markdown_to_text
-from newsletter.content.merge_fields import Merge, fallback_of
+from newsletter.content.merge_fields import MergeFunction, fallback_of
 from newsletter.rendering.errors import RenderingError
-from newsletter.rendering.shapes import Link
+from newsletter.rendering.shapes import IssueLink
 
 WORDS_PER_MINUTE = 275
 PREHEADER_LENGTH = 140
@@ -101,8 +101,8 @@ class IssueView:
 class MergesByPart:
     """What stands for a merge field in each of the two parts."""
 
-    html: Merge
-    text: Merge
+    html: MergeFunction
+    text: MergeFunction
 
 
 AS_FALLBACKS = MergesByPart(fallback_of, fallback_of)
@@ -128,12 +128,12 @@ def editor_links(issue: IssueView) -> Iterator[Link]:
     for section in issue.sections:
         place = section.title or section.kind.capitalize()
         if section.url:
-            yield Link(section.url, section.title or section.source or section.alt, place)
+            yield IssueLink(section.url, section.title or section.source or section.alt, place)
         yield from _links_in(section.html, place)
         for position, story in enumerate(section.stories, start=1):
             at = f"{place}, story {position}"
             if story.url:
-                yield Link(story.url, story.title, at)
+                yield IssueLink(story.url, story.title, at)
             yield from _links_in(story.html, at)
 
 
@@ -232,7 +232,7 @@ def _opening(content: IssueContent) -> str:
 
 
 def _first_texts(section: SectionContent) -> Iterator[str]:
-    """Merge fields stand as their fallbacks here: a list of mails is no place for a reader's own values."""
+    """MergeFunction fields stand as their fallbacks here: a list of mails is no place for a reader's own values."""
     if section.kind is not SectionKind.SPONSOR:
         yield markdown_to_text(section.body, merge=fallback_of)
     for story in section.stories:
@@ -252,7 +252,7 @@ def _links_in(html: str, place: str) -> Iterator[Link]:
     if "<a " in html:  # most stories have no link, and HTMLParser is slow
         reader = _LinkReader()
         reader.feed(html)
-        yield from (Link(url, _line(label), place) for url, label in reader.links)
+        yield from (IssueLink(url, _line(label), place) for url, label in reader.links)
 
 
 class _LinkReader(HTMLParser):

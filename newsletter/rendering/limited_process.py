@@ -21,10 +21,10 @@ from threading import Event, Timer
 import orjson
 
 from newsletter.rendering.errors import MjmlFault, RenderingError
-from newsletter.rendering.fenced_child import DONE, OUT_OF_MEMORY, REFUSED, TOO_MUCH_OUTPUT
+from newsletter.rendering.limited_child import DONE, OUT_OF_MEMORY, REFUSED, TOO_MUCH_OUTPUT
 
 _PROJECT = Path(__file__).resolve().parents[2]
-_CHILD = "newsletter.rendering.fenced_child"
+_CHILD = "newsletter.rendering.limited_child"
 
 Job = Callable[[bytes], bytes]
 """A function of a module, not nested in another: the child imports it by its name."""

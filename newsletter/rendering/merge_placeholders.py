@@ -1,10 +1,10 @@
-"""Merge fields become placeholders: one for each field and fallback, under names of their own."""
+"""MergePlaceholder fields become placeholders: one for each field and fallback, under names of their own."""
 
 from __future__ import annotations
 
 from newsletter.content.merge_fields import MergeField
 from newsletter.rendering.placeholders import PlaceholderContext, placeholder_token
-from newsletter.rendering.shapes import Merge
+from newsletter.rendering.shapes import MergePlaceholder
 
 
 class MergePlaceholders:
@@ -23,9 +23,9 @@ class MergePlaceholders:
         return self._token(field, PlaceholderContext.PLAIN)
 
     @property
-    def made(self) -> tuple[Merge, ...]:
+    def made(self) -> tuple[MergePlaceholder, ...]:
         """Each placeholder with the field that fills it."""
-        return tuple(Merge(placeholder, field.name, field.fallback) for field, placeholder in self._slots.items())
+        return tuple(MergePlaceholder(placeholder, field.name, field.fallback) for field, placeholder in self._slots.items())
 
     def _token(self, field: MergeField, context: PlaceholderContext) -> str:
         return placeholder_token(self._nonce, self._slots.setdefault(field, f"m{len(self._slots) + 1}"), context)

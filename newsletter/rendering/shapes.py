@@ -25,7 +25,7 @@ class Masthead:
 
 
 @dataclass(frozen=True, slots=True)
-class Link:
+class IssueLink:
     """One link that editors put into the issue."""
 
     url: str
@@ -36,7 +36,7 @@ class Link:
 
 
 @dataclass(frozen=True, slots=True)
-class Merge:
+class MergePlaceholder:
     """A placeholder that a merge field made: which value of the reader fills it, and what where they have none."""
 
     placeholder: str
@@ -54,7 +54,7 @@ class RenderedIssue:
     nonce: str
     placeholders: tuple[str, ...]
     """Names of the placeholders used in either part, sorted."""
-    merges: tuple[Merge, ...] = ()
+    merges: tuple[MergePlaceholder, ...] = ()
     """The placeholders among them that merge fields made."""
-    links: tuple[Link, ...]
+    links: tuple[IssueLink, ...]
     """Every link that editors wrote, in reading order, repeated where it is repeated."""

@@ -14,7 +14,7 @@ import orjson
 
 from newsletter.models import Edition, Issue
 from newsletter.providers.base import MessageRefused
-from newsletter.rendering import Merge, RenderedIssue
+from newsletter.rendering import MergePlaceholder, RenderedIssue
 from newsletter.sending.envelope import Envelope, EnvelopeError, envelope_of
 from newsletter.sending.message import message_of
 from newsletter.sending.source import Source, source_digest, source_of
@@ -59,7 +59,7 @@ def edition_hash(issue: Issue) -> str:
     return prepare_edition(issue).sha256
 
 
-def merges_as_json(merges: Iterable[Merge]) -> dict[str, dict[str, str]]:
+def merges_as_json(merges: Iterable[MergePlaceholder]) -> dict[str, dict[str, str]]:
     """As they are stored in the edition, and as whatever fills slots takes them."""
     return {merge.placeholder: {"field": merge.field, "fallback": merge.fallback} for merge in merges}
 

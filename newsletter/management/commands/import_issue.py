@@ -10,7 +10,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from newsletter.content.formats import FORMATS, read_issue, text_of
 from newsletter.content.problems import IssueFileError, Problem, Severity
-from newsletter.content.store import ContentError, ImportResult, import_issue, load_content
+from newsletter.content.store import ContentError, IssueImport, import_issue, load_content
 from newsletter.management.choose import add_newsletter_option, chosen_newsletter
 
 
@@ -60,7 +60,7 @@ def _refusal(error: IssueFileError) -> str:
     return f"{_counted(count, 'problem', 'problems')} to fix; nothing was imported."
 
 
-def _report(result: ImportResult) -> str:
+def _report(result: IssueImport) -> str:
     content = load_content(result.issue)
     counts = [
         _counted(len(content.sections), "section", "sections"),

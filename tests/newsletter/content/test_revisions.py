@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from newsletter.content.problems import IssueReading
+from newsletter.content.problems import ParsedIssue
 from newsletter.content.revisions import UnreadableRevision, content_of, latest_revision
 from newsletter.content.store import StaleRevision, import_issue, load_content, save_content
 from newsletter.models import Issue, Revision, RevisionIsKept
@@ -56,8 +56,8 @@ def test_every_kind_of_block_is_stored_and_kept() -> None:
 
 def test_an_import_says_that_it_was_one() -> None:
     newsletter = make_newsletter()
-    import_issue(newsletter, IssueReading(ISSUE_41), by="ada")
-    issue = import_issue(newsletter, IssueReading(SECOND), by="ben").issue
+    import_issue(newsletter, ParsedIssue(ISSUE_41), by="ada")
+    issue = import_issue(newsletter, ParsedIssue(SECOND), by="ben").issue
 
     assert kept(issue) == [(1, "ada", "Imported from a file"), (2, "ben", "Imported from a file")]
 

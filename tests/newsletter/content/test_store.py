@@ -13,12 +13,12 @@ from pytest_django import DjangoAssertNumQueries
 
 from newsletter.content.document import IssueContent, SectionContent, SectionKind, StoryContent
 from newsletter.content.fields import LIMITS
-from newsletter.content.problems import IssueReading
+from newsletter.content.problems import ParsedIssue
 from newsletter.content.store import (
     NO_REVISION,
     ContentIsUnfit,
+    ImportOutcome,
     IssueIsClosed,
-    Outcome,
     StaleRevision,
     import_issue,
     load_content,
@@ -151,23 +151,23 @@ def test_an_issue_past_draft_never_changes() -> None:
     with pytest.raises(IssueIsClosed, match="is scheduled, so its content stays"):
         save_content(issue, changed, by="ada")
     with pytest.raises(IssueIsClosed):
-        import_issue(issue.newsletter, IssueReading(changed))
+        import_issue(issue.newsletter, ParsedIssue(changed))
 
     assert load_content(Issue.objects.get()) == ISSUE_41
 
 
 def test_importing_creates_then_changes_nothing_then_updates_the_one_draft() -> None:
     newsletter = make_newsletter()
-    changed = IssueReading(replace(ISSUE_41, date=datetime.date(2026, 7, 1)))
+    changed = ParsedIssue(replace(ISSUE_41, date=datetime.date(2026, 7, 1)))
 
-    first = import_issue(newsletter, IssueReading(ISSUE_41))
-    second = import_issue(newsletter, IssueReading(ISSUE_41))
+    first = import_issue(newsletter, ParsedIssue(ISSUE_41))
+    second = import_issue(newsletter, ParsedIssue(ISSUE_41))
     third = import_issue(newsletter, changed)
 
     assert [result.outcome for result in (first, second, third)] == [
-        Outcome.CREATED,
-        Outcome.UNCHANGED,
-        Outcome.UPDATED,
+        ImportOutcome.CREATED,
+        ImportOutcome.UNCHANGED,
+        ImportOutcome.UPDATED,
     ]
     assert {result.issue.pk for result in (first, second, third)} == {Issue.objects.get().pk}
     assert third.issue.revision == 2
@@ -178,23 +178,23 @@ def test_importing_the_same_file_again_says_unchanged_even_when_the_issue_is_sch
     issue = make_draft()
     Issue.objects.filter(pk=issue.pk).update(status=IssueStatus.SCHEDULED, scheduled_at=timezone.now())
 
-    assert import_issue(issue.newsletter, IssueReading(ISSUE_41)).outcome == Outcome.UNCHANGED
+    assert import_issue(issue.newsletter, ParsedIssue(ISSUE_41)).outcome == ImportOutcome.UNCHANGED
 
 
 def test_an_import_replaces_only_the_revision_that_was_seen() -> None:
     issue = make_draft()
-    changed = IssueReading(replace(ISSUE_41, preheader="From a file"))
+    changed = ParsedIssue(replace(ISSUE_41, preheader="From a file"))
 
     for seen in (NO_REVISION, issue.revision + 1):
         with pytest.raises(StaleRevision, match="was saved meanwhile"):
             import_issue(issue.newsletter, changed, based_on=seen)
     assert load_content(issue) == ISSUE_41
-    assert import_issue(issue.newsletter, changed, based_on=issue.revision).outcome == Outcome.UPDATED
+    assert import_issue(issue.newsletter, changed, based_on=issue.revision).outcome == ImportOutcome.UPDATED
 
 
 def test_two_newsletters_may_have_issues_of_the_same_slug() -> None:
-    import_issue(make_newsletter(), IssueReading(ISSUE_41))
-    import_issue(make_newsletter("quay-notes"), IssueReading(ISSUE_41))
+    import_issue(make_newsletter(), ParsedIssue(ISSUE_41))
+    import_issue(make_newsletter("quay-notes"), ParsedIssue(ISSUE_41))
 
     assert Issue.objects.count() == 2
     assert Category.objects.count() == 4
@@ -202,7 +202,7 @@ def test_two_newsletters_may_have_issues_of_the_same_slug() -> None:
 
 def test_an_import_that_must_not_be_stored_leaves_no_empty_issue_behind() -> None:
     with pytest.raises(ContentIsUnfit):
-        import_issue(make_newsletter(), IssueReading(replace(ISSUE_41, subject="\x07")))
+        import_issue(make_newsletter(), ParsedIssue(replace(ISSUE_41, subject="\x07")))
 
     assert not Issue.objects.exists()
 

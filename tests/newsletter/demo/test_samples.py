@@ -10,12 +10,12 @@ from newsletter.content.document import IssueContent
 from newsletter.content.formats import read_issue
 from newsletter.content.issue_file import write_issue_file
 from newsletter.content.markdown import link_targets
-from newsletter.content.problems import IssueReading
+from newsletter.content.problems import ParsedIssue
 
 SAMPLES = Path(newsletter.demo.__file__).parent / "samples"
 
 
-def read_sample(name: str) -> IssueReading:
+def read_sample(name: str) -> ParsedIssue:
     known = (SAMPLES / "known-sources.txt").read_text(encoding="utf-8").splitlines()
     return read_issue((SAMPLES / name).read_text(encoding="utf-8"), known)
 

@@ -18,7 +18,7 @@ from newsletter.content.digest import read_digest
 from newsletter.content.document import IssueContent, SectionContent, StoryContent
 from newsletter.content.markdown import markdown_to_text
 from newsletter.rendering import (
-    Link,
+    IssueLink,
     Masthead,
     PlaceholderContext,
     PlaceholderTemplate,
@@ -170,11 +170,11 @@ def test_links_are_listed_in_reading_order_with_their_words_and_place() -> None:
         ),
     )
     assert render(content).links == (
-        Link("https://plan.example/?a=1&b=2", "the plan", "Hello"),
-        Link("https://x.example", "https://x.example", "Hello"),
-        Link("mailto:ada@example.org", "Ada", "Stories, story 1"),
-        Link("https://one.example/", "One “two”", "Stories, story 2"),
-        Link("https://one.example/", "here", "Stories, story 2"),
+        IssueLink("https://plan.example/?a=1&b=2", "the plan", "Hello"),
+        IssueLink("https://x.example", "https://x.example", "Hello"),
+        IssueLink("mailto:ada@example.org", "Ada", "Stories, story 1"),
+        IssueLink("https://one.example/", "One “two”", "Stories, story 2"),
+        IssueLink("https://one.example/", "here", "Stories, story 2"),
     )
 
 

@@ -14,7 +14,7 @@ from newsletter.rendering import Theme, render_issue
 from tests.newsletter.rendering import pictures
 from tests.newsletter.rendering.pictures import SHOTS, Shot, browsing, differs, html_in, opened, photograph
 from tests.newsletter.rendering.sample_issues import WEB_URL, right_to_left, shipped_themes
-from tests.newsletter.rendering.test_look import WORST_CONTRAST
+from tests.newsletter.rendering.test_in_a_browser import WORST_CONTRAST
 
 pytestmark = [pytest.mark.browser, pytest.mark.skipif(pictures.MAY_SKIP, reason=pictures.WHY_NOT)]
 

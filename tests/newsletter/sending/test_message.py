@@ -112,4 +112,4 @@ def test_a_name_stands_on_one_line() -> None:
 
 
 def test_every_field_that_editors_may_write_has_a_value() -> None:
-    assert FIELD_VALUES.keys() == MERGE_FIELDS.keys()
+    assert FIELD_VALUES.keys() == set(MERGE_FIELDS)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from newsletter.content.link_key import link_key, link_sha256
+from newsletter.content.links import link_key, link_sha256
 
 PAGE = "https://quay.example/cranes/3"
 

@@ -1,6 +1,6 @@
 """The child of `fenced`: one job, read from stdin, answered on stdout, within limits it sets itself.
 
-Run as `python -m newsletter.rendering.fenced_child MODULE:FUNCTION LIMITS`. The first byte of an answer says what
+Run as `python -m newsletter.rendering.limited_child MODULE:FUNCTION LIMITS`. The first byte of an answer says what
 follows; a child that can give no answer says why by its exit status, or by the signal that ends it.
 """
 
