@@ -26,10 +26,10 @@ from newsletter.providers.base import Message
 from newsletter.rendering import PlaceholderTemplate, RenderedIssue, RenderingError
 from newsletter.sending.envelope import EnvelopeError
 from newsletter.sending.expand import audience_of
-from newsletter.sending.freeze import merges_as_json, prepare_edition, render
+from newsletter.sending.freeze import merges_as_json, prepare_edition
 from newsletter.sending.message import message_of, sample_values
 from newsletter.sending.recipients import Recipient, as_recipient
-from newsletter.sending.source import with_content
+from newsletter.sending.source import source_of, with_content
 
 #: Opaque origin, no scripts, no forms; links open in a window of their own, which is an ordinary one.
 FRAME_POLICY = (
@@ -135,7 +135,7 @@ def show_unsaved(request: HttpRequest, issue: Issue) -> HttpResponse:
 
 def rendering_of(issue: Issue) -> RenderedIssue | Edition:
     """The edition that goes out where there is one, else the draft as it is saved. Raises RenderingError."""
-    return issue.edition or render(issue)
+    return issue.edition or source_of(issue).render()
 
 
 # Whose mail it is

@@ -35,7 +35,6 @@ as they are. Levels #### and deeper are ordinary headings of a body.
 
 from __future__ import annotations
 
-import functools
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -54,7 +53,7 @@ from newsletter.content.fields import (
 )
 from newsletter.content.front_matter import read_front_matter, write_front_matter
 from newsletter.content.lines import fenced_lines, read_body, text_lines, write_body
-from newsletter.content.problems import IssueFileError, ParsedIssue, Problem, ProblemList
+from newsletter.content.problems import IssueFileError, ParsedIssue, Problem, ProblemList, listed
 from newsletter.content.story_line import (
     StoryLine,
     StoryLineError,
@@ -279,7 +278,7 @@ def _story(part: _Part, known_sources: Sequence[str], problems: ProblemList) -> 
         problems.warn(part.number, _HOVER_TEXT)
     if missing := [label for field, label in _STORY_LABELS.items() if not getattr(story, field)]:
         sentence = translatable(
-            "The story “{title}” is incomplete. Missing: {fields}.", title=story.title, fields=_listed(missing)
+            "The story “{title}” is incomplete. Missing: {fields}.", title=story.title, fields=listed(missing)
         )
         problems.warn(part.number, sentence)
     return story
@@ -300,11 +299,6 @@ def _source_and_text(part: _Part, known_sources: Sequence[str], problems: Proble
 def _check(problems: ProblemList, number: int, name: FieldName, value: str) -> None:
     for fault in field_faults(name, value):
         problems.error(number, fault)
-
-
-def _listed(labels: Sequence[str]) -> str:
-    """The labels with commas, translated when they are shown; `", ".join` would keep them English."""
-    return functools.reduce(lambda listed, label: translatable("{list}, {item}", list=listed, item=label), labels)
 
 
 # Writing: the canonical form.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import functools
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
@@ -46,6 +47,11 @@ class IssueFileError(Exception):
     def __str__(self) -> str:
         lines = (translatable("Line {line}: {problem}", line=one.line, problem=one.sentence) for one in self.problems)
         return "\n".join(str(line) for line in lines)
+
+
+def listed(items: Iterable[str]) -> str:
+    """The items with commas, translated when the list is shown; `", ".join` would keep them English."""
+    return functools.reduce(lambda items, item: translatable("{items}, {item}", items=items, item=item), items)
 
 
 @dataclass(slots=True)

@@ -11,7 +11,7 @@ from newsletter.content.fields import body_faults, field_faults, section_faults
 from newsletter.content.links import link_key
 from newsletter.preflight.findings import Finding, Inspection, PastIssue, error, make_fix, warning
 from newsletter.preflight.places import WHOLE_ISSUE, placed_bodies, placed_sections, placed_stories
-from newsletter.rendering.context import WORDS_PER_MINUTE
+from newsletter.rendering.words import WORDS_PER_MINUTE
 
 FAMILY = "content"
 LONG_STORY_WORDS = 120

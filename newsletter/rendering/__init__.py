@@ -1,4 +1,4 @@
-"""Pure: issue content in, edition out."""
+"""Rendering of issues for mail. Pure: no database, network or clock."""
 
 from newsletter.rendering.errors import PlaceholderError, RenderingError
 from newsletter.rendering.placeholders import (
@@ -12,6 +12,7 @@ from newsletter.rendering.render import render_issue
 from newsletter.rendering.shapes import IssueLink, Masthead, MergePlaceholder, RenderedIssue
 from newsletter.rendering.theme import PLAIN, Theme, load_theme, pairings, theme_names
 from newsletter.rendering.theme_file import ThemeError, ThemeFault
+from newsletter.rendering.words import Words, words_for
 
 __all__ = [
     "PLAIN",
@@ -26,6 +27,7 @@ __all__ = [
     "Theme",
     "ThemeError",
     "ThemeFault",
+    "Words",
     "as_json_string",
     "as_utf8",
     "load_theme",
@@ -33,4 +35,5 @@ __all__ = [
     "placeholder_token",
     "render_issue",
     "theme_names",
+    "words_for",
 ]

@@ -1,4 +1,4 @@
-"""What the templates see: an issue as plain strings and safe HTML."""
+"""The issue as templates see it: plain strings and safe HTML."""
 
 from __future__ import annotations
 
@@ -10,16 +10,18 @@ from html.parser import HTMLParser
 
 from markupsafe import Markup
 
+from newsletter.config.translatable import translatable
 from newsletter.content.document import IssueContent, SectionContent, SectionKind, StoryContent
+from newsletter.content.fields import LABELS
 from newsletter.content.links import web_link_problem
 from newsletter.content.markdown import Place, markdown_to_html, markdown_to_text
 from newsletter.content.merge_fields import MergeFunction, fallback_of
 from newsletter.rendering.errors import RenderingError
 from newsletter.rendering.shapes import IssueLink
+from newsletter.rendering.words import reading_minutes
 
-WORDS_PER_MINUTE = 275
 PREHEADER_LENGTH = 140
-"""Characters that a list of mails shows behind the subject, at most."""
+"""Maximum characters that mail programs show after the subject."""
 
 _UNPRINTABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ufffe\uffff]")
 _RIGHT_TO_LEFT = frozenset({"ar", "dv", "fa", "he", "ku", "ps", "ur", "yi"})
@@ -41,7 +43,7 @@ class StoryView:
 
 @dataclass(frozen=True, slots=True)
 class EntryView:
-    """One line of a table of contents: a section, and the stories in it."""
+    """One entry of a table of contents: a section with its stories."""
 
     title: str
     anchor: str
@@ -50,11 +52,11 @@ class EntryView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SectionView:
-    """A part of an issue as templates see it. The lead is the first part when it has words and no stories."""
+    """A part of an issue as templates see it. The lead is the first part if it has text and no stories."""
 
     kind: str
     block: str
-    """Which block shows it: the kind; for a section `lead`, `text` or `stories`."""
+    """The template block: the kind; for a section `lead`, `text` or `stories`."""
     anchor: str
     """Id of its heading: `section-2`."""
     title: str
@@ -66,11 +68,11 @@ class SectionView:
     alt: str = ""
     stories: tuple[StoryView, ...] = ()
     entries: tuple[EntryView, ...] = ()
-    """Of a table of contents: what follows it."""
+    """Of a table of contents: the parts below it."""
 
     @property
     def is_lead(self) -> bool:
-        """Whether it opens the issue."""
+        """Whether it is the lead."""
         return self.block == "lead"
 
 
@@ -88,18 +90,18 @@ class IssueView:
 
     @property
     def entries(self) -> tuple[EntryView, ...]:
-        """A table of contents of the whole issue but its lead, for pages."""
+        """A table of contents of the issue without its lead, for web pages."""
         return _entries(section for section in self.sections if not section.is_lead)
 
     @property
     def has_contents(self) -> bool:
-        """Whether it brings a table of contents of its own."""
+        """Whether it has a table of contents of its own."""
         return any(section.kind == SectionKind.CONTENTS for section in self.sections)
 
 
 @dataclass(frozen=True, slots=True)
 class MergesByPart:
-    """What stands for a merge field in each of the two parts."""
+    """Replacements of merge fields, for each of the two parts."""
 
     html: MergeFunction
     text: MergeFunction
@@ -108,23 +110,22 @@ class MergesByPart:
 AS_FALLBACKS = MergesByPart(fallback_of, fallback_of)
 
 
-def view_issue(content: IssueContent, merges: MergesByPart = AS_FALLBACKS) -> IssueView:
-    """Turn Markdown into HTML and text, once, and work out what the masthead says about the issue."""
+def view_issue(content: IssueContent, merges: MergesByPart = AS_FALLBACKS, *, date: str = "") -> IssueView:
+    """Render the Markdown of an issue. `date` is its date in the language of the mail. Raises RenderingError."""
     sections = tuple(_with_contents(tuple(_view_sections(content, merges))))
-    words = sum(len(part.split()) for section in sections for part in _texts(section))
     return IssueView(
         title=_line(content.title),
-        date=f"{content.date:%A}, {content.date.day} {content.date:%B %Y}",
+        date=date,
         categories=tuple(_line(category) for category in content.categories),
         preheader=_line(content.preheader) or _opening(content),
         sections=sections,
         story_count=sum(len(section.stories) for section in sections),
-        minutes=max(1, round(words / WORDS_PER_MINUTE)),
+        minutes=reading_minutes(content),
     )
 
 
-def editor_links(issue: IssueView) -> Iterator[Link]:
-    """Every link that editors wrote, in reading order."""
+def editor_links(issue: IssueView) -> Iterator[IssueLink]:
+    """Every link of the content, in reading order."""
     for section in issue.sections:
         place = section.title or section.kind.capitalize()
         if section.url:
@@ -138,14 +139,14 @@ def editor_links(issue: IssueView) -> Iterator[Link]:
 
 
 def writing_direction(language: str) -> str:
-    """`rtl` for languages written from right to left, else `ltr`."""
+    """`rtl` for languages that are written from right to left, else `ltr`."""
     return "rtl" if language.partition("-")[0].lower() in _RIGHT_TO_LEFT else "ltr"
 
 
 def _view_sections(content: IssueContent, merges: MergesByPart) -> Iterator[SectionView]:
     number = 0
     for position, section in enumerate(content.sections, start=1):
-        title, called = _line(section.title), _line(section.title) or section.kind.value
+        title = _line(section.title)
         stories = tuple(
             _view_story(story, number + offset, merges) for offset, story in enumerate(section.stories, start=1)
         )
@@ -157,23 +158,23 @@ def _view_sections(content: IssueContent, merges: MergesByPart) -> Iterator[Sect
             title=title,
             html=_html(section.body, merges, under="section" if title else "story"),
             text=markdown_to_text(section.body, merge=merges.text),
-            url=_checked(section.url, f"The link of “{called}”"),
+            url=_checked(section.url, title or LABELS[section.kind]),
             source=_line(section.source),
-            image=_checked(section.image, f"The picture of “{called}”"),
+            image=_checked(section.image, title or LABELS[section.kind]),
             alt=_line(section.alt),
             stories=stories,
         )
 
 
 def _with_contents(sections: tuple[SectionView, ...]) -> Iterator[SectionView]:
-    """Each table of contents gets what follows it, stories of its own included."""
+    """The parts; each table of contents with the entries below it, its own stories included."""
     for position, section in enumerate(sections):
         is_table = section.kind == SectionKind.CONTENTS
         yield dataclasses.replace(section, entries=_entries(sections[position:])) if is_table else section
 
 
 def _entries(sections: Iterable[SectionView]) -> tuple[EntryView, ...]:
-    """What a table of contents names: parts with a heading of their own, and stories."""
+    """The entries of a table of contents: parts with a heading, and stories."""
     entries = (
         EntryView(
             section.title if section.kind in (SectionKind.SECTION, SectionKind.LINKS) else "",
@@ -197,7 +198,7 @@ def _view_story(story: StoryContent, number: int, merges: MergesByPart) -> Story
     return StoryView(
         number=number,
         title=_line(story.title),
-        url=_checked(story.url, f"The link of story {number}, “{_line(story.title)}”"),
+        url=_checked(story.url, _line(story.title)),
         source=_line(story.source),
         html=_html(story.body, merges, under="story"),
         text=markdown_to_text(story.body, merge=merges.text),
@@ -209,21 +210,18 @@ def _html(body: str, merges: MergesByPart, *, under: Place) -> Markup:
     return Markup(markdown_to_html(body, under=under, merge=merges.html))  # noqa: S704  # sanitised by content
 
 
-def _checked(url: str, called: str) -> str:
-    problem = web_link_problem(url) if url else None
-    if problem:
-        raise RenderingError(f"{called} {problem}: {url!r}.")
+def _checked(url: str, title: str) -> str:
+    if url and (problem := web_link_problem(url)):
+        raise RenderingError(
+            translatable(
+                "The address “{url}” of “{title}” cannot be used. {problem}", url=url, title=title, problem=problem
+            )
+        )
     return url
 
 
-def _texts(section: SectionView) -> Iterator[str]:
-    yield section.text
-    for story in section.stories:
-        yield from (story.title, story.text)
-
-
 def _opening(content: IssueContent) -> str:
-    """The first words of an issue: what stands behind the subject when editors wrote nothing for that place."""
+    """The first words of an issue, for the preheader if editors wrote none."""
     texts = (text for section in content.sections for text in _first_texts(section))
     words = _line(" ".join(next((text for text in texts if text), "").split()))
     if len(words) <= PREHEADER_LENGTH:
@@ -240,23 +238,28 @@ def _first_texts(section: SectionContent) -> Iterator[str]:
 
 
 def _line(text: str) -> str:
-    """Text that stands on one line. What XML and mail cannot carry is refused."""
+    """Text on one line. Raises RenderingError for characters that XML and mail must not contain."""
     hidden = _UNPRINTABLE.search(text)
     if hidden:
         words = _UNPRINTABLE.sub("", text)[:80]
-        raise RenderingError(f"“{words}” holds the invisible character U+{ord(hidden[0]):04X}; type it without it.")
+        code = f"U+{ord(hidden[0]):04X}"
+        raise RenderingError(
+            translatable(
+                "“{text}” contains the invisible character {character}. Delete it.", text=words, character=code
+            )
+        )
     return " ".join(text.split())
 
 
-def _links_in(html: str, place: str) -> Iterator[Link]:
-    if "<a " in html:  # most stories have no link, and HTMLParser is slow
+def _links_in(html: str, place: str) -> Iterator[IssueLink]:
+    if "<a " in html:  # most texts have no link, and HTMLParser is slow
         reader = _LinkReader()
         reader.feed(html)
         yield from (IssueLink(url, _line(label), place) for url, label in reader.links)
 
 
 class _LinkReader(HTMLParser):
-    """Collects (href, words) of each link of sanitised HTML; links do not nest there."""
+    """Collects the address and text of each link of sanitised HTML, where links are never nested."""
 
     def __init__(self) -> None:
         super().__init__(convert_charrefs=True)

@@ -1,4 +1,4 @@
-"""What can go wrong between an issue and its edition."""
+"""Errors of rendering, as sentences for editors and for authors of themes."""
 
 from __future__ import annotations
 
@@ -6,45 +6,55 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Self
 
+from newsletter.config.translatable import translatable, translatable_plural
+
 
 @dataclass(frozen=True, slots=True, order=True)
 class MjmlFault:
-    """One thing wrong with an MJML source or template."""
+    """One problem of an MJML source or template."""
 
     line: int
-    """Counts from 1 in what was checked."""
+    """Counts from 1 in the checked source."""
     sentence: str
-    """What is wrong and what to write instead; ends without a full stop."""
 
     def __str__(self) -> str:
-        return f"{self.sentence} (line {self.line})"
+        return str(translatable("{problem} (line {line})", problem=self.sentence, line=self.line))
 
 
 class RenderingError(Exception):
-    """An issue cannot be rendered; the message is a sentence for the editor.
+    """An issue cannot be rendered. Rendering the same input again fails in the same way.
 
-    `line` counts from 1 in the template or the MJML made from it, and is None where no line is known.
-    `faults` holds every fault where MJML was refused, in order. Rendering the same input again fails the same
-    way: never retry.
+    `message` is a sentence for the editor. `line` counts from 1 in the template, or in the MJML made from it; None if
+    unknown. `template` names the template with the error, if it is one. `faults` lists all problems of refused MJML.
     """
 
-    def __init__(self, message: str, *, line: int | None = None) -> None:
-        super().__init__(message if line is None else f"{message} (line {line})")
+    permanent = True
+
+    def __init__(
+        self, message: str, *, line: int | None = None, template: str = "", faults: Sequence[MjmlFault] = ()
+    ) -> None:
+        with_line = translatable("{problem} (line {line})", problem=message, line=line)
+        super().__init__(message if line is None else with_line)
+        self.message = message
         self.line = line
-        self.faults: tuple[MjmlFault, ...] = ()
+        self.template = template
+        self.faults = tuple(faults)
 
     @classmethod
-    def of_faults(cls, faults: Sequence[MjmlFault]) -> Self:
-        """The refusal of an MJML source: says the first fault, and how many more there are."""
+    def from_faults(cls, faults: Sequence[MjmlFault]) -> Self:
+        """The error for refused MJML: names the first problem and counts the others."""
         first, *others = faults
-        more = (
-            f" There {'is one more fault' if len(others) == 1 else f'are {len(others)} more faults'}." if others else ""
-        )
-        stop = "" if first.sentence.endswith("?") else "."
-        error = cls(f"The MJML cannot be rendered: {first.sentence}{stop}{more}", line=first.line)
-        error.faults = tuple(faults)
-        return error
+        if not others:
+            message: str = translatable("The MJML cannot be rendered. {problem}", problem=first.sentence)
+        else:
+            message = translatable_plural(
+                "The MJML cannot be rendered. {problem} There is {count} more problem.",
+                "The MJML cannot be rendered. {problem} There are {count} more problems.",
+                count=len(others),
+                problem=first.sentence,
+            )
+        return cls(message, line=first.line, faults=faults)
 
 
 class PlaceholderError(RenderingError):
-    """A reader's values do not fit the placeholders of a message."""
+    """A recipient's values do not match the placeholders of a message."""

@@ -1,6 +1,6 @@
-"""Author CSS into style attributes, with premailer.
+"""CSS written into style attributes, with premailer.
 
-Each option below keeps premailer 3.10 from breaking what MJML made; the tests show what happens without it.
+Each option keeps premailer 3.10 from breaking MJML's output; the tests show what happens without it.
 """
 
 from __future__ import annotations
@@ -13,18 +13,19 @@ from typing import Any
 import cssutils
 from premailer import Premailer
 
+from newsletter.config.translatable import translatable
 from newsletter.rendering.errors import RenderingError
 
 _COMMENT_OR_STYLE = re.compile(r"(<!--.*?-->)|<style\b(?![^>]*\bmedia=)", re.DOTALL)
 _GEOMETRY = ["width", "height", "bgcolor", "align", "valign"]
 _parsing = threading.Lock()
 _parsed: dict[tuple[str, int], Any] = {}
-_MOST_PARSED = 32
-"""A sheet for each theme and direction of writing; a theme that is being edited makes new ones."""
+_MAX_PARSED = 32
+"""One stylesheet per theme and writing direction; each edit of a theme makes another."""
 
 
 def inline_css(html: str, css: str) -> str:
-    """Inline the rules of `css`; keep its @media rules, and MJML's own styles, as they are. No network, ever."""
+    """Inline the rules of `css`. Its @media rules and MJML's own styles stay as they are. Never uses the network."""
     premailer = _OfflinePremailer(
         _with_known_doctype(_with_mjml_styles_ignored(html)),
         strip_important=False,  # dark mode and phone widths live by !important
@@ -41,21 +42,21 @@ def inline_css(html: str, css: str) -> str:
     )
     try:
         return str(premailer.transform(pretty_print=False))
-    except Exception as error:  # lxml's and premailer's errors have no common family
-        raise RenderingError(f"The styles could not be put into the HTML: {error}.") from error
+    except Exception as error:  # errors of lxml and premailer have no common base class
+        raise RenderingError(translatable("The styles could not be inlined: {reason}.", reason=str(error))) from error
 
 
 class _OfflinePremailer(Premailer):  # type: ignore[misc]
-    """Premailer that parses each stylesheet once per process, and never follows an @import.
+    """Premailer that parses each stylesheet once per process and never follows an @import.
 
-    cssutils would fetch it in spite of allow_network=False. It is not thread-safe either (premailer's issue 65).
+    cssutils would fetch imports in spite of allow_network=False, and it is not thread-safe (premailer issue 65).
     """
 
     def _parse_style_rules(self, css_body: str, ruleset_index: int) -> Any:
         key = css_body, ruleset_index
         with _parsing:
             if key not in _parsed:
-                if len(_parsed) >= _MOST_PARSED:
+                if len(_parsed) >= _MAX_PARSED:
                     del _parsed[next(iter(_parsed))]
                 _parsed[key] = super()._parse_style_rules(css_body, ruleset_index)
             return _parsed[key]
@@ -64,7 +65,7 @@ class _OfflinePremailer(Premailer):  # type: ignore[misc]
         return cssutils.CSSParser(fetcher=_fetch_nothing, validate=validate).parseString(css_body)
 
     def _style_to_basic_html_attributes(self, *_: Any, **__: Any) -> None:
-        """All five attributes that this would write are switched off; reading every style for them cost a tenth."""
+        """Do nothing: all attributes that this writes are disabled, and reading styles takes a tenth of the time."""
 
 
 def _fetch_nothing(_url: str) -> tuple[None, bytes]:
@@ -72,17 +73,17 @@ def _fetch_nothing(_url: str) -> tuple[None, bytes]:
 
 
 def _with_known_doctype(html: str) -> str:
-    """premailer drops a doctype it does not find letter for letter, and mail without one is laid out in quirks mode."""
+    """premailer drops a doctype in any other spelling, and mail without one is laid out in quirks mode."""
     return html.replace("<!doctype html>", "<!DOCTYPE html>", 1)
 
 
 def _with_mjml_styles_ignored(html: str) -> str:
-    """Inlining MJML's resets into every cell would add a sixth to the size and mangle Outlook's rules.
+    """Mark MJML's styles: inlining its resets into every cell would add a sixth to the size and break Outlook's rules.
 
-    Styles with a media attribute are passed over by premailer anyway, and would keep the mark.
+    premailer ignores styles with a media attribute anyway, and would not remove the mark from them.
     """
     end = html.find("</head>")
     if html.find("<style", end) >= 0:
         end = len(html)
-    # Styles stand in the head, and most of a mail is behind it
+    # Styles are in the head; most of a mail comes after it
     return _COMMENT_OR_STYLE.sub(lambda match: match[1] or '<style data-premailer="ignore"', html[:end]) + html[end:]

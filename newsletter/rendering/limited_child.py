@@ -1,7 +1,7 @@
-"""The child of `fenced`: one job, read from stdin, answered on stdout, within limits it sets itself.
+"""The child of `limited_process`: sets its own limits, then runs one job from stdin to stdout.
 
-Run as `python -m newsletter.rendering.limited_child MODULE:FUNCTION LIMITS`. The first byte of an answer says what
-follows; a child that can give no answer says why by its exit status, or by the signal that ends it.
+Run as `python -m newsletter.rendering.limited_child MODULE:FUNCTION LIMITS`. The first byte of a response is DONE or
+REFUSED. Without a response, the exit status or the signal tells why.
 """
 
 from __future__ import annotations
@@ -16,32 +16,33 @@ from typing import cast
 
 import orjson
 
+from newsletter.config.translatable import to_data, translatable
 from newsletter.rendering.errors import RenderingError
 
 DONE, REFUSED = b"+", b"-"
 OUT_OF_MEMORY, TOO_MUCH_OUTPUT = 81, 82
-"""Exit statuses that neither Python nor a shell uses."""
+"""Exit statuses that Python and shells do not use."""
 
 _OPEN_FILES = 32
 
 
 def main(job_name: str, limits: str) -> int:
-    """Do the job that the parent named; the exit status, 0 where an answer was written."""
+    """Run the job and write its response. Returns the exit status."""
     job = _import_job(job_name)
     request = sys.stdin.buffer.read()
-    most = orjson.loads(limits)
-    _limit_this_process(memory=most["memory"], cpu=most["cpu"])
+    allowed = orjson.loads(limits)
+    _limit_this_process(memory=allowed["memory"], cpu=allowed["cpu"])
     try:
-        answer = DONE + job(request)
+        response = DONE + job(request)
     except MemoryError:
         return OUT_OF_MEMORY
     except Exception as error:
-        answer = REFUSED + _as_bytes(error)
-    except BaseException as error:  # a Rust panic is outside Exception; here it ends nothing but this job
-        answer = REFUSED + _as_bytes(error)
-    if len(answer) > most["output"]:
+        response = REFUSED + _as_bytes(error)
+    except BaseException as error:  # a Rust panic is not an Exception
+        response = REFUSED + _as_bytes(error)
+    if len(response) > allowed["output"]:
         return TOO_MUCH_OUTPUT
-    sys.stdout.buffer.write(answer)
+    sys.stdout.buffer.write(response)
     sys.stdout.buffer.flush()
     return 0
 
@@ -52,7 +53,7 @@ def _import_job(name: str) -> Callable[[bytes], bytes]:
 
 
 def _limit_this_process(*, memory: int, cpu: float) -> None:
-    """From here on: no more memory or computing time than this, no file written, few opened, no process started."""
+    """Limit memory and CPU time, and allow no written files, few open files and no child processes."""
     seconds = math.ceil(time.process_time() + cpu)
     for which, soft, hard in (
         (resource.RLIMIT_AS, memory, memory),
@@ -66,13 +67,18 @@ def _limit_this_process(*, memory: int, cpu: float) -> None:
 
 
 def _as_bytes(error: BaseException) -> bytes:
-    """What went wrong, for the parent to raise again."""
+    """The error for the parent, which raises it again."""
     if isinstance(error, RenderingError):
-        return orjson.dumps({"message": str(error), "line": error.line, "faults": error.faults})
+        faults = [(fault.line, to_data(fault.sentence)) for fault in error.faults]
+        return orjson.dumps(
+            {"message": to_data(error.message), "line": error.line, "template": error.template, "faults": faults}
+        )
     if isinstance(error, RecursionError):
-        return orjson.dumps({"message": "The theme’s template is nested too deep, or calls itself without end."})
-    said = f"{type(error).__name__}: {error}"[:500].encode(errors="replace").decode()
-    return orjson.dumps({"message": f"The theme’s template cannot be rendered; it ended with {said}."})
+        message = translatable("The theme’s template is nested too deeply, or includes itself without end.")
+        return orjson.dumps({"message": to_data(message)})
+    reason = f"{type(error).__name__}: {error}"[:500].encode(errors="replace").decode()
+    message = translatable("The theme’s template cannot be rendered: {reason}.", reason=reason)
+    return orjson.dumps({"message": to_data(message)})
 
 
 if __name__ == "__main__":

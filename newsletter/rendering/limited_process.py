@@ -1,9 +1,9 @@
-"""Rendering in a child process that may take so much and no more (R-153).
+"""Runs a function in a child process with limits on memory, CPU time, wall time and output.
 
-A template that an operator wrote can multiply a word by a thousand million, loop in a loop, or nest until the
-renderer's stack ends. No sandbox inside a process stops that; so it happens in a process that may die:
+A template of an operator can repeat a word a billion times, nest loops, or nest elements until the renderer's stack
+overflows. No sandbox inside a process prevents that, so such templates run in a process that may be killed:
 
-request ─► child: imports, limits itself, does the job ─► answer, or how it died ─► RenderingError with a sentence
+request ─► child: imports, sets its limits, runs the job ─► response, or how it ended ─► RenderingError
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from threading import Event, Timer
 
 import orjson
 
+from newsletter.config.translatable import from_data, translatable
 from newsletter.rendering.errors import MjmlFault, RenderingError
 from newsletter.rendering.limited_child import DONE, OUT_OF_MEMORY, REFUSED, TOO_MUCH_OUTPUT
 
@@ -27,43 +28,43 @@ _PROJECT = Path(__file__).resolve().parents[2]
 _CHILD = "newsletter.rendering.limited_child"
 
 Job = Callable[[bytes], bytes]
-"""A function of a module, not nested in another: the child imports it by its name."""
+"""A function at module level: the child imports it by name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProcessLimits:
-    """What one job may take (R-153)."""
+    """The limits of one job."""
 
     memory: int = 256_000_000
-    """Bytes of address space, the interpreter's own included."""
+    """Bytes of address space, including the interpreter's."""
     cpu: int = 2
-    """Seconds of computing time, counted from when the child has started."""
+    """Seconds of CPU time, counted from the end of the child's imports."""
     wall: float = 5.0
-    """Seconds until an answer, the start of the child included."""
+    """Seconds until the response, including the start of the child."""
     output: int = 1_000_000
-    """Bytes of the answer."""
+    """Bytes of the response."""
 
 
 LIMITS = ProcessLimits()
 
 
 def run_limited(job: Job, request: bytes, *, limits: ProcessLimits = LIMITS) -> bytes:
-    """What `job` answers to `request`, worked out in a child process that shares nothing with this one.
+    """Run `job` with `request` in a child process and return its response.
 
-    RenderingError when the job raises one, when it takes more than `limits` allow, and when it ends the child.
+    Raises RenderingError if the job raises one, exceeds a limit, or ends the child in any other way.
     """
-    late = Event()
-    with TemporaryDirectory(prefix="fence-") as folder, _start_child(job, folder, limits) as child:
-        guard = Timer(limits.wall, _stop_late, (child, late))
-        guard.start()
-        answer = _ask(child, request, limits)
+    timed_out = Event()
+    with TemporaryDirectory(prefix="limited-") as folder, _start_child(job, folder, limits) as child:
+        timer = Timer(limits.wall, _kill_late_child, (child, timed_out))
+        timer.start()
+        response = _exchange(child, request, limits)
         status = child.wait()
-        guard.cancel()
-    return _judge(answer, status, limits, is_late=late.is_set())
+        timer.cancel()
+    return _checked_response(response, status, limits, has_timed_out=timed_out.is_set())
 
 
 def _start_child(job: Job, folder: str, limits: ProcessLimits) -> subprocess.Popen[bytes]:
-    """A Python with nothing of this process: no environment, no open files, an empty folder to stand in."""
+    """A Python process without our environment and open files, in an empty working directory."""
     name = f"{job.__module__}:{job.__qualname__}"
     return subprocess.Popen(  # noqa: S603  # our own interpreter and module, without a shell
         [sys.executable, "-P", "-s", "-B", "-m", _CHILD, name, orjson.dumps(limits).decode()],
@@ -75,47 +76,63 @@ def _start_child(job: Job, folder: str, limits: ProcessLimits) -> subprocess.Pop
     )
 
 
-def _stop_late(child: subprocess.Popen[bytes], late: Event) -> None:
-    late.set()
+def _kill_late_child(child: subprocess.Popen[bytes], timed_out: Event) -> None:
+    timed_out.set()
     child.kill()
 
 
-def _ask(child: subprocess.Popen[bytes], request: bytes, limits: ProcessLimits) -> bytes:
-    """Write the request and read the answer; a child that writes more than allowed is cut off and ends."""
+def _exchange(child: subprocess.Popen[bytes], request: bytes, limits: ProcessLimits) -> bytes:
+    """Write the request and read the response; the pipe is closed once the child has written too much."""
     assert child.stdin is not None  # noqa: S101  # both were opened as pipes
     assert child.stdout is not None  # noqa: S101
-    with contextlib.suppress(BrokenPipeError), child.stdin:  # a child that died early says so by its status
+    with contextlib.suppress(BrokenPipeError), child.stdin:  # the exit status tells why a child ended early
         child.stdin.write(request)
     with child.stdout:
         return child.stdout.read(limits.output + 1)
 
 
-def _judge(answer: bytes, status: int, limits: ProcessLimits, *, is_late: bool) -> bytes:
-    if answer[:1] == DONE and len(answer) <= limits.output:
-        return answer[1:]
-    if answer[:1] == REFUSED:
-        raise _refusal(answer[1:])
-    raise RenderingError(_reason(status, limits, is_late=is_late))
+def _checked_response(response: bytes, status: int, limits: ProcessLimits, *, has_timed_out: bool) -> bytes:
+    if response[:1] == DONE and len(response) <= limits.output:
+        return response[1:]
+    if response[:1] == REFUSED:
+        raise _refusal(response[1:])
+    raise RenderingError(_reason(status, limits, has_timed_out=has_timed_out))
 
 
-def _refusal(answer: bytes) -> RenderingError:
-    said = orjson.loads(answer)
-    error = RenderingError(said["message"])
-    error.line = said.get("line")
-    error.faults = tuple(MjmlFault(**fault) for fault in said.get("faults", ()))
-    return error
+def _refusal(response: bytes) -> RenderingError:
+    """The error that the job raised."""
+    data = orjson.loads(response)
+    return RenderingError(
+        from_data(data["message"]),
+        line=data.get("line"),
+        template=data.get("template", ""),
+        faults=[MjmlFault(line, from_data(sentence)) for line, sentence in data.get("faults", ())],
+    )
 
 
-def _reason(status: int, limits: ProcessLimits, *, is_late: bool) -> str:
-    """Why there is no answer, for the person who wrote the template."""
-    if is_late:
-        return f"The theme’s template took more than {limits.wall:g} s to render, and was stopped."
+def _reason(status: int, limits: ProcessLimits, *, has_timed_out: bool) -> str:
+    """Why there is no response, for the author of the template."""
+    if has_timed_out:
+        return translatable(
+            "The theme’s template took more than {seconds:g} s to render and was stopped.", seconds=limits.wall
+        )
     if status == -signal.SIGXCPU:
-        return f"The theme’s template used more than {limits.cpu} s of computing time, and was stopped."
+        return translatable(
+            "The theme’s template used more than {seconds} s of CPU time and was stopped.", seconds=limits.cpu
+        )
     if status in (OUT_OF_MEMORY, -signal.SIGABRT, -signal.SIGKILL):
-        return f"The theme’s template needed more than {limits.memory / 1e6:.0f} MB of memory, and was stopped."
+        return translatable(
+            "The theme’s template used more than {limit:.0f} MB of memory and was stopped.", limit=limits.memory / 1e6
+        )
     if status == TOO_MUCH_OUTPUT:
-        return f"The theme’s template wrote more than {limits.output / 1e6:g} MB, and was stopped."
+        return translatable(
+            "The theme’s template wrote more than {limit:g} MB and was stopped.", limit=limits.output / 1e6
+        )
     if status < 0:
-        return f"The theme’s template broke the renderer ({signal.Signals(-status).name}): it is nested too deep."
-    return f"The theme’s template could not be rendered: its process ended with status {status} and no answer."
+        return translatable(
+            "The theme’s template crashed the renderer ({signal}): it is nested too deeply.",
+            signal=signal.Signals(-status).name,
+        )
+    return translatable(
+        "The theme’s template cannot be rendered: its process ended with status {status}.", status=status
+    )

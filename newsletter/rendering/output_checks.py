@@ -1,46 +1,51 @@
-"""Last look at both finished parts, before anybody gets them.
-
-How much they weigh is for pre-flight to judge, which can name the part that is too heavy.
-"""
+"""Checks of both finished parts. Their size is checked by pre-flight."""
 
 from __future__ import annotations
 
 import re
 
+from newsletter.config.translatable import translatable
+from newsletter.content.problems import listed
 from newsletter.rendering.errors import RenderingError
 from newsletter.rendering.placeholders import PlaceholderContext, token_pattern
 from newsletter.rendering.text import MAX_LINE_OCTETS
 
 REQUIRED_PLACEHOLDERS = frozenset({"unsubscribe_url", "preferences_url"})
+_HTML_PART, _TEXT_PART = translatable("HTML part"), translatable("Text part")
 
-# A whole tag first: editors' words stand in its attributes as they are, and may speak of conditional comments.
+# Tags first: their attributes contain text of editors, who may write about conditional comments.
 _TAG_OR_CONDITIONAL = re.compile(
     r"""</?[a-zA-Z](?:[^<>"']|"[^"]*"|'[^']*')*>|(?P<conditional><!--\[if |<!\[endif\]-->)"""
 )
 
 
 def check_output_html(html: str, nonce: str) -> None:
-    """Raise RenderingError where the HTML part is not fit to be sent."""
+    """Raise RenderingError if the HTML part must not be sent."""
     if not html.startswith("<!DOCTYPE html>"):
-        raise RenderingError("The HTML lost its document type; mail programs would lay it out in quirks mode.")
+        raise RenderingError(
+            translatable("The HTML has no document type, so mail programs would lay it out in quirks mode.")
+        )
     _check_conditionals(html)
-    _check_tokens(html, nonce, PlaceholderContext.HTML, "HTML")
+    _check_tokens(html, nonce, PlaceholderContext.HTML, _HTML_PART)
 
 
 def check_output_text(text: str, nonce: str) -> None:
-    """Raise RenderingError where the text part is not fit to be sent."""
-    _check_tokens(text, nonce, PlaceholderContext.PLAIN, "text")
+    """Raise RenderingError if the text part must not be sent."""
+    _check_tokens(text, nonce, PlaceholderContext.PLAIN, _TEXT_PART)
     for number, line in enumerate(text.split("\n"), start=1):
         if len(line.encode()) > MAX_LINE_OCTETS:
-            raise RenderingError(
-                f"A line of the text part has {len(line.encode())} octets; mail allows {MAX_LINE_OCTETS}. "
-                f"It begins “{line.strip()[:60]}”: shorten that address.",
-                line=number,
+            sentence = translatable(
+                "A line of the text part has {octets} octets; the maximum in a mail is {limit}. Shorten the address "
+                "that starts with “{start}”.",
+                octets=len(line.encode()),
+                limit=MAX_LINE_OCTETS,
+                start=line.strip()[:60],
             )
+            raise RenderingError(sentence, line=number)
 
 
 def placeholders_used(*parts: str, nonce: str) -> tuple[str, ...]:
-    """Names of the placeholders whose tokens stand in any of `parts`, sorted."""
+    """Names of the placeholders with tokens in any of `parts`, sorted."""
     found = {placeholder for part in parts for _, placeholder in re.findall(token_pattern(nonce), part)}
     return tuple(sorted(found))
 
@@ -52,19 +57,29 @@ def _check_conditionals(html: str) -> None:
             continue
         opens = match[0].startswith("<!--[if")
         if opens == is_open:
-            raise RenderingError("The conditional comments for Outlook are not balanced; it would show a broken page.")
+            raise RenderingError(translatable("The conditional comments for Outlook are not balanced."))
         is_open = opens
     if is_open:
-        raise RenderingError("A conditional comment for Outlook is never closed; it would show an empty page.")
+        raise RenderingError(translatable("A conditional comment for Outlook is never closed."))
 
 
-def _check_tokens(part: str, nonce: str, context: PlaceholderContext, name: str) -> None:
+def _check_tokens(part: str, nonce: str, context: PlaceholderContext, label: str) -> None:
     tokens = re.findall(token_pattern(nonce), part)
     if len(tokens) != part.lower().count(f"zq{nonce}"):
-        raise RenderingError(f"A placeholder of the {name} part was damaged in rendering; it could not be filled.")
-    wrong = [placeholder for letter, placeholder in tokens if letter != context.value]
-    if wrong:
-        raise RenderingError(f"The placeholder “{wrong[0]}” of the {name} part would be escaped for another part.")
-    missing = REQUIRED_PLACEHOLDERS.difference(placeholder for _, placeholder in tokens)
-    if missing:
-        raise RenderingError(f"The {name} part has no place for {', '.join(sorted(missing))}; every mail needs it.")
+        raise RenderingError(translatable("{part}: a placeholder was damaged and cannot be filled.", part=label))
+    if wrong := [placeholder for letter, placeholder in tokens if letter != context.value]:
+        raise RenderingError(
+            translatable(
+                "{part}: the placeholder {placeholder} has the escaping of the other part.",
+                part=label,
+                placeholder=wrong[0],
+            )
+        )
+    if missing := REQUIRED_PLACEHOLDERS.difference(placeholder for _, placeholder in tokens):
+        raise RenderingError(
+            translatable(
+                "{part}: {placeholders} is missing. Every mail needs it.",
+                part=label,
+                placeholders=listed(sorted(missing)),
+            )
+        )

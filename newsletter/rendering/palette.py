@@ -1,4 +1,4 @@
-"""The colours of an issue, each for light and for dark screens, and how far apart they are."""
+"""The colours of an issue, for light and dark screens, and their contrast."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 READABLE = 4.5
-"""The least contrast between text and its ground (WCAG 2.2, 1.4.3 level AA)."""
+"""The minimum contrast between text and its background (WCAG 2.2, 1.4.3 level AA)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Palette:
-    """Colours as `#rrggbb`. `pairings_of` tells which of them meet; `theme.toml` may leave out all below `rule`."""
+    """Colours as `#rrggbb`. `pairings_of` lists which of them meet. `theme.toml` may omit those below `rule`."""
 
     paper: str
     tint: str
-    """Ground of the lead section and of code."""
+    """Background of the lead and of code."""
     ink: str
     quiet: str
     """Source, date and footer."""
@@ -23,24 +23,24 @@ class Palette:
     accent: str
     """Bars, labels and the newsletter's name."""
     rule: str
-    """Hairlines; carries no meaning."""
+    """Thin lines."""
 
     head: str
-    """Ground of the masthead. Else the paper."""
+    """Background of the masthead. Default: paper."""
     head_name: str
-    """The newsletter's name in the masthead. Else the accent."""
+    """The newsletter's name in the masthead. Default: accent."""
     head_title: str
-    """The issue's title in the masthead. Else the ink."""
+    """The issue's title in the masthead. Default: ink."""
     head_facts: str
-    """Date and length in the masthead. Else quiet."""
+    """Date and reading time in the masthead. Default: quiet."""
     button: str
-    """Ground of buttons. Else the accent."""
+    """Background of buttons. Default: accent."""
     button_text: str
-    """Words on buttons. Else the paper."""
+    """Labels of buttons. Default: paper."""
     callout: str
-    """Ground of call-outs. Else the tint."""
+    """Background of call-outs. Default: tint."""
     sponsor: str
-    """Ground of sponsors' parts. Else the tint."""
+    """Background of sponsored parts. Default: tint."""
 
 
 NEEDED = ("paper", "tint", "ink", "quiet", "link", "accent", "rule")
@@ -54,25 +54,25 @@ FALLBACKS = {
     "callout": "tint",
     "sponsor": "tint",
 }
-"""What stands for a colour that `theme.toml` leaves out."""
+"""The default of each colour that `theme.toml` may omit."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class Pairing:
-    """A text colour and a ground that it stands on, both `#rrggbb`; `what` says so in words."""
+    """A text colour and a background that it appears on, both `#rrggbb`. `what` names them: `quiet on tint`."""
 
     what: str
     text: str
-    ground: str
+    background: str
 
     @property
     def contrast(self) -> float:
-        """From 1, not to be told apart, to 21."""
-        return contrast(self.text, self.ground)
+        """The contrast ratio, 1 to 21."""
+        return contrast(self.text, self.background)
 
 
-# Which text colours can stand on which ground.
-_STANDS_ON = {
+# The text colours that can appear on each background.
+_TEXT_ON = {
     "paper": ("ink", "quiet", "link", "accent"),
     "tint": ("ink", "quiet", "link", "accent"),
     "callout": ("ink", "quiet", "link", "accent"),
@@ -83,10 +83,10 @@ _STANDS_ON = {
 
 
 def pairings_of(palette: Palette) -> Iterator[Pairing]:
-    """Every text colour on every ground that it can stand on, named as in `theme.toml`: `quiet on tint`."""
-    for ground, texts in _STANDS_ON.items():
+    """Every text colour on every background that it can appear on, named as in `theme.toml`: `quiet on tint`."""
+    for background, texts in _TEXT_ON.items():
         for text in texts:
-            yield Pairing(f"{text} on {ground}", getattr(palette, text), getattr(palette, ground))
+            yield Pairing(f"{text} on {background}", getattr(palette, text), getattr(palette, background))
 
 
 def contrast(one: str, other: str) -> float:

@@ -1,8 +1,8 @@
-"""Slots: the places of an issue that differ per reader, as tokens in finished bytes.
+"""Placeholders: the parts of a rendered mail that are filled per recipient, as tokens in finished bytes.
 
-A token is made of ASCII letters, digits and `_`, so that no escaping, percent-encoding or JSON encoding on the
-way changes it: `zq` + nonce (12 hex digits) + `x` + context letter + placeholder name + `xqz`. Templates are never run
-a second time: bytes are split at tokens once, and each reader's values are escaped and joined in between (R-154).
+A token consists of ASCII letters, digits and `_`, so that no escaping, percent-encoding or JSON encoding changes it:
+`zq` + nonce (12 hex digits) + `x` + context letter + placeholder name + `xqz`. Templates are never run per recipient:
+bytes are split at the tokens once, and each recipient's values are escaped and joined in between.
 """
 
 from __future__ import annotations
@@ -16,54 +16,61 @@ from typing import Self
 
 import orjson
 
+from newsletter.config.translatable import translatable
+from newsletter.content.merge_fields import MergeField
 from newsletter.rendering.errors import PlaceholderError
+from newsletter.rendering.shapes import MergePlaceholder
 
-_SLOT_NAME = re.compile(r"[a-z][a-z0-9_]*", re.ASCII)
+_NAME = re.compile(r"[a-z][a-z0-9_]*", re.ASCII)
 
 Encoder = Callable[[str], bytes]
 
 
 class PlaceholderContext(StrEnum):
-    """Where a value lands, which decides how it is escaped. The value is the letter inside the token."""
+    """Where a value is inserted, which decides its escaping. The member's value is the letter in the token."""
 
     HTML = "h"
     PLAIN = "p"
 
 
 def as_utf8(value: str) -> bytes:
-    """The value as it stands: for bytes that are the part itself."""
+    """The value as UTF-8, for bytes that are the part itself."""
     return value.encode()
 
 
 def as_json_string(value: str) -> bytes:
-    """The inside of a JSON string: for bytes that are an encoded JSON message."""
+    """The value as the inside of a JSON string, for bytes that are an encoded JSON message."""
     return orjson.dumps(value)[1:-1]
 
 
 def placeholder_token(nonce: str, placeholder: str, context: PlaceholderContext) -> str:
-    """The token that stands for one placeholder until a reader's value takes its place."""
-    if not _SLOT_NAME.fullmatch(placeholder) or "xqz" in placeholder:
+    """The token of one placeholder."""
+    if not _NAME.fullmatch(placeholder) or "xqz" in placeholder:
         raise PlaceholderError(
-            f"“{placeholder}” cannot name a placeholder: use small letters, digits and _, beginning with a letter."
+            translatable(
+                "“{name}” cannot be the name of a placeholder. Use lower-case letters, digits and _, starting with a "
+                "letter.",
+                name=placeholder,
+            )
         )
     return f"zq{nonce}x{context.value}{placeholder}xqz"
 
 
 def token_pattern(nonce: str) -> str:
-    """A regular expression for the tokens of one nonce; groups: context letter, placeholder name."""
+    """A regular expression for the tokens of one nonce, with the groups context letter and placeholder name."""
     return rf"zq{nonce}x([hp])([a-z0-9_]+?)xqz"
 
 
 @dataclass(frozen=True, slots=True)
 class PlaceholderTemplate:
-    """Finished bytes, split at their tokens. `fill` costs a few microseconds a reader at 60 KB."""
+    """Finished bytes, split at their tokens. `fill` takes a few microseconds per recipient at 60 KB."""
 
     parts: tuple[bytes, ...]
-    """The fixed bytes: one more than there are tokens."""
+    """The fixed bytes: one part more than there are tokens."""
     order: tuple[int, ...]
-    """For each token in turn, the index of its field."""
+    """For each token, the index of its field."""
     fields: tuple[tuple[str, Encoder], ...]
-    """Each distinct (placeholder, encoder): a value is encoded once per reader however often it appears."""
+    """Each distinct (placeholder, encoder): a value is encoded once per recipient, however often it appears."""
 
     @classmethod
     def split(cls, encoded: bytes, nonce: str, *, outer: Encoder = as_utf8) -> Self:
@@ -83,15 +90,16 @@ class PlaceholderTemplate:
         return tuple(sorted({placeholder for placeholder, _ in self.fields}))
 
     def fill(self, values: Mapping[str, str]) -> bytes:
-        """One reader's bytes. A placeholder without a value, or a value that is not valid Unicode, raises PlaceholderError."""
+        """One recipient's bytes. Raises PlaceholderError for a missing value, or one that is not valid Unicode."""
         try:
             encoded = [encode(values[placeholder]) for placeholder, encode in self.fields]
         except KeyError as error:
             raise PlaceholderError(
-                f"This reader has no value for the placeholder {error}; nothing was filled."
+                translatable("The recipient has no value for the placeholder {name}.", name=str(error))
             ) from error
         except (UnicodeEncodeError, orjson.JSONEncodeError) as error:
-            raise PlaceholderError(f"A value of this reader is not valid Unicode text: {error}.") from error
+            sentence = translatable("A value of the recipient is not valid Unicode: {reason}.", reason=str(error))
+            raise PlaceholderError(sentence) from error
         pieces: list[bytes] = [b""] * (2 * len(self.parts) - 1)
         pieces[0::2] = self.parts
         pieces[1::2] = [encoded[index] for index in self.order]
@@ -102,3 +110,27 @@ def _encoder(context: PlaceholderContext, outer: Encoder) -> Encoder:
     if context is PlaceholderContext.PLAIN:
         return outer
     return lambda value: outer(escape(value))
+
+
+class MergeFieldTokens:
+    """Assigns the placeholders `m1`, `m2`… to the merge fields of one issue; both parts share them."""
+
+    def __init__(self, nonce: str) -> None:
+        self._nonce = nonce
+        self._names: dict[MergeField, str] = {}
+
+    def html(self, field: MergeField) -> str:
+        """The token of the field in the HTML part."""
+        return self._token(field, PlaceholderContext.HTML)
+
+    def text(self, field: MergeField) -> str:
+        """The token of the field in the text part."""
+        return self._token(field, PlaceholderContext.PLAIN)
+
+    @property
+    def made(self) -> tuple[MergePlaceholder, ...]:
+        """Each placeholder with its merge field."""
+        return tuple(MergePlaceholder(name, field.name, field.fallback) for field, name in self._names.items())
+
+    def _token(self, field: MergeField, context: PlaceholderContext) -> str:
+        return placeholder_token(self._nonce, self._names.setdefault(field, f"m{len(self._names) + 1}"), context)

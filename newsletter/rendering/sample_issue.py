@@ -1,4 +1,4 @@
-"""A sample_issue issue with every block, for looking at themes and checking them."""
+"""A sample issue with every block, for previewing and checking themes."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from newsletter.content.document import IssueContent, SectionContent, SectionKin
 from newsletter.rendering.shapes import Masthead, RenderedIssue
 
 PICTURE = "https://pictures.example/slipway.png"
-"""No such host exists: programs show the words for it instead."""
+"""The host does not exist: mail programs show the image's description instead."""
 
 MASTHEAD = Masthead(
     name="The Slipway",
@@ -88,11 +88,11 @@ BLOCKS = {
         alt="Coils of rope on a shelf",
     ),
 }
-"""A section for each block but masthead, story and footer, which every issue has."""
+"""A section for each block, without masthead, story and footer, which every issue has."""
 
 
 def sample_issue(*names: str) -> IssueContent:
-    """An issue of the blocks named, in this order; of all when none is."""
+    """An issue with the blocks `names` in this order; with all blocks if there are no names."""
     return IssueContent(
         title="Seams, steam and a slip",
         slug="12",
@@ -104,13 +104,13 @@ def sample_issue(*names: str) -> IssueContent:
     )
 
 
-def alone(name: str) -> IssueContent:
-    """An issue of one block. Text that comes first would be the lead, so a line stands above it."""
+def single_block_issue(name: str) -> IssueContent:
+    """An issue with one block. A first text would be the lead, so a divider comes before it."""
     return sample_issue("divider", "text") if name == "text" else sample_issue(name)
 
 
 def sample_values(rendered: RenderedIssue) -> dict[str, str]:
-    """A value for each placeholder: addresses that lead nowhere, and the fallbacks of merge fields."""
+    """A value for each placeholder: sample addresses, and the fallbacks of merge fields."""
     values = {
         placeholder: f"https://slipway.example/{placeholder.partition('_')[0]}" for placeholder in rendered.placeholders
     }

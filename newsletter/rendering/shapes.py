@@ -1,4 +1,4 @@
-"""What goes into rendering beside the issue, and what comes out: plain values."""
+"""Plain values that go into rendering beside the content, and that come out."""
 
 from __future__ import annotations
 
@@ -7,37 +7,37 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Masthead:
-    """What the newsletter contributes to each of its issues. Plain strings; addresses are http or https."""
+    """The newsletter's part of each issue. Plain strings; addresses are http or https."""
 
     name: str
     site_url: str
     archive_url: str
     postal_address: str
-    """One or more lines, shown in the footer of both parts (CAN-SPAM, R-14)."""
+    """One or more lines, shown in the footer of both parts (required by CAN-SPAM)."""
     sender_name: str = ""
     description: str = ""
     logo_url: str = ""
-    """https address of a picture that stands for the name; empty: the name is written."""
+    """https address of an image shown instead of the name; empty shows the name."""
     logo_width: int = 140
     """In pixels."""
     language: str = "en"
-    """BCP 47 tag of what editors write; sets `lang` and the writing direction."""
+    """BCP 47 tag of the content's language; sets `lang` and the writing direction."""
 
 
 @dataclass(frozen=True, slots=True)
 class IssueLink:
-    """One link that editors put into the issue."""
+    """One link in the content of an issue."""
 
     url: str
     label: str
-    """The words that are linked."""
+    """The text of the link."""
     place: str
-    """Where it stands, for people: `Deep Dives, story 3`."""
+    """Where the link is, in English: `Deep Dives, story 3`."""
 
 
 @dataclass(frozen=True, slots=True)
 class MergePlaceholder:
-    """A placeholder that a merge field made: which value of the reader fills it, and what where they have none."""
+    """A placeholder of a merge field: the field that fills it, and the fallback for recipients without a value."""
 
     placeholder: str
     field: str
@@ -46,7 +46,7 @@ class MergePlaceholder:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RenderedIssue:
-    """An issue rendered once for all readers: `html` and `text` hold placeholder tokens made with `nonce`."""
+    """An issue rendered once for all recipients. `html` and `text` contain placeholder tokens made with `nonce`."""
 
     subject: str
     html: str
@@ -55,6 +55,6 @@ class RenderedIssue:
     placeholders: tuple[str, ...]
     """Names of the placeholders used in either part, sorted."""
     merges: tuple[MergePlaceholder, ...] = ()
-    """The placeholders among them that merge fields made."""
+    """Those of the placeholders that belong to merge fields."""
     links: tuple[IssueLink, ...]
-    """Every link that editors wrote, in reading order, repeated where it is repeated."""
+    """Every link of the content, in reading order, including repeated ones."""

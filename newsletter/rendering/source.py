@@ -1,8 +1,8 @@
-"""MJML source: read strictly, judged, and written back in the only form that mrml renders faithfully.
+"""MJML source: parsed strictly, checked, and rewritten in the form that mrml renders correctly.
 
- mrml 6.0.1 has no validator and corrupts silently (see the tests of this module for
-each case). So a strict XML parser reads the source once; each element is judged by the rules, and written again
-with attributes as ASCII, words kept apart, and zeros with a unit.
+mrml 6.0.1 has no validator and corrupts some input without an error (the tests of this module show each case). So a
+strict XML parser reads the source once; each element is checked by the rules and rewritten with attributes as ASCII,
+words kept apart, and zeros with a unit.
 """
 
 from __future__ import annotations
@@ -14,23 +14,24 @@ from enum import Enum, auto
 from html.entities import html5
 from xml.parsers import expat
 
+from newsletter.config.translatable import translatable
 from newsletter.rendering.errors import MjmlFault, RenderingError
 from newsletter.rendering.mjml_rules import FRAGMENT, attribute_faults, is_component, place_fault
 from newsletter.rendering.mjml_tables import ENDING_TAGS
 
 MAX_DEPTH = 100
-"""mrml recurses per level and ends the process at about 8,000 (its pull request 694)."""
+"""mrml recurses for each level and crashes the process at about 8,000 (mrml pull request 694)."""
 
 _HOLDS_TEXT = frozenset({"mj-title", "mj-preview", "mj-style"})
 _EMPTY = frozenset(
     {"mj-image", "mj-carousel-image", "mj-divider", "mj-spacer", "mj-breakpoint", "mj-all", "mj-class", "mj-font"}
 )
 _ONCE = frozenset({"mj-head", "mj-body", "mj-accordion-title", "mj-accordion-text"})
-"""mrml renders the last of several, or tears the document apart."""
+"""Elements that are allowed once only: of several, mrml renders the last one or breaks the document."""
 _HAS_ALT = frozenset({"mj-image", "mj-carousel-image", "mj-social-element"})
 _VOID_HTML = frozenset({"br", "hr", "img", "wbr", "meta", "link", "col", "area", "input", "param", "source", "track"})
 _NOT_IN_MAIL = frozenset({"script", "iframe", "frame", "frameset", "object", "embed", "applet", "base"})
-"""Programs take them out, or hold the whole mail for dangerous."""
+"""Mail programs remove these elements, or treat the whole mail as dangerous."""
 _PLAIN_HTML = frozenset(
     {"a", "p", "b", "i", "em", "strong", "code", "pre", "span", "div", "ul", "ol", "li", "blockquote"}
 )
@@ -47,7 +48,7 @@ _COMMENTED_TAG = re.compile(r"<(/?)([A-Za-z][\w:-]*)[^<>]*?(/?)>")
 
 @dataclass(frozen=True, slots=True)
 class SyntaxFault:
-    """Where a source stops being XML: expat's code, the byte it stopped at, and the tags open there with lines."""
+    """Where a source stops being XML: expat's error code, the byte offset, and the open elements with their lines."""
 
     code: int
     line: int
@@ -56,50 +57,51 @@ class SyntaxFault:
 
     @property
     def reason(self) -> str:
-        """expat's own words."""
+        """expat's message, in English."""
         return expat.ErrorString(self.code) or "syntax error"
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
-    """What one pass over a source found: it is whole when there is no fault of either kind."""
+class ParsedMjml:
+    """The result of one pass over a source. `rewritten` is complete if there are no faults of either kind."""
 
-    written: str
+    rewritten: str
     faults: tuple[MjmlFault, ...]
     syntax: SyntaxFault | None
 
 
 def rewrite_mjml(source: str) -> str:
-    """The same MJML, checked and made safe for mrml; RenderingError with every fault found, each with its line."""
-    reading = read_mjml(encode_mjml(source))
-    faults = reading.faults
-    if reading.syntax:
-        sentence = f"it is not well-formed from here on: {reading.syntax.reason}"
-        faults = (*faults, MjmlFault(reading.syntax.line, sentence))
+    """The same MJML, checked and rewritten for mrml. Raises RenderingError with every fault."""
+    parsed = parse_mjml(encode_mjml(source))
+    faults = parsed.faults
+    if parsed.syntax:
+        sentence = translatable("The MJML is not well-formed: {reason}.", reason=parsed.syntax.reason)
+        faults = (*faults, MjmlFault(parsed.syntax.line, sentence))
     if faults:
-        raise RenderingError.of_faults(faults)
-    return reading.written
+        raise RenderingError.from_faults(faults)
+    return parsed.rewritten
 
 
 def encode_mjml(source: str) -> bytes:
-    """UTF-8, with HTML's named entities as characters; lines stay where they are."""
+    """The source as UTF-8, with HTML's named entities as characters; line numbers do not change."""
     try:
         return _NAMED_ENTITY.sub(_without_name, source).encode()
     except UnicodeEncodeError as error:
-        raise RenderingError(f"The MJML holds text that is not valid Unicode: {error.reason}.") from error
+        sentence = translatable("The MJML contains text that is not valid Unicode: {reason}.", reason=error.reason)
+        raise RenderingError(sentence) from error
 
 
-def read_mjml(encoded: bytes, *, root: str = "mjml") -> Reading:
-    """Read, judge and rewrite in one pass. Stops early only where the source is not XML."""
+def parse_mjml(encoded: bytes, *, root: str = "mjml") -> ParsedMjml:
+    """Parse, check and rewrite in one pass. Stops early only where the source is not XML."""
     parser = expat.ParserCreate("utf-8")
-    reader = _Reader(parser, root)
+    handlers = _Handlers(parser, root)
     syntax = None
     try:
         parser.Parse(encoded, True)
     except expat.ExpatError as error:
-        open_tags = tuple((element.tag, element.line) for element in reader.open[1:])
+        open_tags = tuple((element.tag, element.line) for element in handlers.open[1:])
         syntax = SyntaxFault(error.code, error.lineno, parser.ErrorByteIndex, open_tags)
-    return Reading("".join(reader.written), tuple(reader.faults), syntax)
+    return ParsedMjml("".join(handlers.written), tuple(handlers.faults), syntax)
 
 
 def ascii_attribute(value: str) -> str:
@@ -115,14 +117,14 @@ def ascii_attribute(value: str) -> str:
 
 
 class _Kind(Enum):
-    """What an element may hold."""
+    """What an element may contain."""
 
     COMPONENTS = auto()
     HTML = auto()
     TEXT = auto()
     NOTHING = auto()
     ANYTHING = auto()
-    """Refused itself, so that nothing is said about what it holds."""
+    """The element itself is refused, so its content is not checked."""
 
 
 @dataclass(slots=True)
@@ -131,13 +133,13 @@ class _Element:
     kind: _Kind
     line: int
     once: frozenset[str] = frozenset()
-    """Children read so far of which there may be one only."""
+    """The children read so far that are allowed once only."""
     comments: tuple[tuple[int, str], ...] = ()
     """Conditional comments inside, with their lines."""
 
 
-class _Reader:
-    """Handlers of one parse: `written` and `faults` grow as elements are read."""
+class _Handlers:
+    """The handlers of one pass; they add to `written` and `faults`."""
 
     def __init__(self, parser: expat.XMLParserType, root: str) -> None:
         self.written: list[str] = []
@@ -176,11 +178,11 @@ class _Reader:
         else:
             self._check_handlers(tag, attributes)
         written = _written(pairs.items())
-        # mrml knows HTML's void tags in small letters only
+        # mrml recognises HTML's void elements in lower case only
         self.written.append(f"<{tag.lower()}{written} />" if kind is _Kind.NOTHING else f"<{tag}{written}>")
 
     def _open_html(self, tag: str, attributes: list[str]) -> None:
-        """The short way for most of a mail: an HTML element among HTML."""
+        """The fast path for most of a mail: an HTML element within HTML."""
         self.open.append(_Element(tag, _Kind.HTML, self._parser.CurrentLineNumber))
         self._pre_depth += tag == "pre"
         self._check_handlers(tag, attributes)
@@ -190,13 +192,17 @@ class _Reader:
     def _check_handlers(self, tag: str, attributes: list[str]) -> None:
         for name in attributes[::2]:
             if name[:2].lower() == "on":
-                self._refuse(f"{name} of <{tag}> would run a script, which no mail does; leave it out")
+                self._refuse(
+                    translatable(
+                        "Mail programs do not run scripts. Remove {attribute} from <{tag}>.", attribute=name, tag=tag
+                    )
+                )
 
     def _end(self, tag: str) -> None:
         element = self.open.pop()
         self._pre_depth -= tag == "pre"
         if tag == "mjml" and "mj-body" not in element.once:
-            self._refuse("<mjml> has no <mj-body>, so the mail would be empty")
+            self._refuse(translatable("<mjml> has no <mj-body>, so the mail would be empty."))
         if element.comments:
             self._check_comments(element)
         if element.kind is not _Kind.NOTHING:
@@ -205,17 +211,22 @@ class _Reader:
     def _text(self, text: str) -> None:
         parent = self.open[-1]
         if parent.kind in (_Kind.COMPONENTS, _Kind.NOTHING):
-            # One space between tags of the head is an error to mrml; between components text leaks out raw.
+            # mrml refuses a space between elements of the head, and emits text between components as it is.
             words = text.strip()
             if words and parent.tag != FRAGMENT:
                 line = self._parser.CurrentLineNumber - text.lstrip().count("\n")
-                self._refuse(f"text stands directly inside <{parent.tag}>: “{words[:40]}”", line)
+                sentence = translatable(
+                    "<{parent}> cannot contain text: “{text}”. Put the text into <mj-text>.",
+                    parent=parent.tag,
+                    text=words[:40],
+                )
+                self._refuse(sentence, line)
         elif parent.tag == "mj-style":
             if "<" in text or "&" in text:
-                self._refuse("the CSS of <mj-style> holds < or &, which cannot be written in MJML")
+                self._refuse(translatable("The CSS in <mj-style> contains < or &, which are not allowed there."))
             self.written.append(text)
         elif parent.tag == "mj-title":
-            self.written.append(ascii_attribute(text))  # mrml repeats the title in an aria-label attribute
+            self.written.append(ascii_attribute(text))  # mrml copies the title into an aria-label attribute
         else:
             self.written.append(self._html_text(text))
 
@@ -225,80 +236,105 @@ class _Reader:
             return escaped
         if self._pre_depth:
             return escaped.replace("\n", "&#10;")
-        return _WHITESPACE.sub(" ", escaped)  # mrml drops a newline between two inline tags and glues the words
+        return _WHITESPACE.sub(" ", escaped)  # mrml drops a newline between two inline tags, which joins the words
 
     def _comment(self, comment: str) -> None:
         if not comment.startswith(("[if ", "<![endif]")):
             return
         if self.open[-1].kind is not _Kind.HTML:
-            self._refuse("a conditional comment stands between components, where it is dropped; put it into <mj-raw>")
+            self._refuse(translatable("A conditional comment between components is dropped. Put it into <mj-raw>."))
             return
         holder = next((element for element in reversed(self.open) if is_component(element.tag)), self.open[1])
         holder.comments += ((self._parser.CurrentLineNumber, comment),)
         self.written.append(f"<!--{comment}-->")
 
     def _doctype(self, *_: object) -> None:
-        # Raised at once, before its entities can grow.
-        line = self._parser.CurrentLineNumber
-        raise RenderingError.of_faults((MjmlFault(line, "MJML has no document type declaration; leave it out"),))
+        # Raised immediately, before entities can be expanded.
+        sentence = translatable("MJML has no document type declaration. Remove it.")
+        raise RenderingError.from_faults((MjmlFault(self._parser.CurrentLineNumber, sentence),))
 
     def _instruction(self, target: str, _data: str) -> None:
-        self._refuse(f"<?{target} …?> is a processing instruction, which MJML has not; leave it out")
+        self._refuse(
+            translatable(
+                "<?{target} …?> is a processing instruction, which MJML does not have. Remove it.", target=target
+            )
+        )
 
     def _place_fault(self, tag: str, parent: _Element) -> str | None:
         if len(self.open) > MAX_DEPTH:
             is_first, self._is_too_deep = not self._is_too_deep, True
-            return f"elements are nested more than {MAX_DEPTH} deep" if is_first else None
+            sentence = translatable("Elements are nested more than {limit} levels deep.", limit=MAX_DEPTH)
+            return sentence if is_first else None
         match parent.kind:
             case _Kind.COMPONENTS if not parent.tag and tag == self._root:
                 return None
             case _Kind.COMPONENTS if parent.tag == FRAGMENT and not tag.lower().startswith("mj"):
                 return None
             case _Kind.COMPONENTS:
-                return place_fault(tag, parent.tag) or _second(tag, parent)
+                return place_fault(tag, parent.tag) or _repeated(tag, parent)
             case _Kind.NOTHING if parent.tag == "mj-class":
                 return place_fault(tag, parent.tag)
             case _Kind.TEXT | _Kind.NOTHING:
-                return f"<{parent.tag}> may not hold other elements, but holds <{tag}>"
+                return translatable(
+                    "<{parent}> cannot contain other elements, such as <{tag}>.", parent=parent.tag, tag=tag
+                )
             case _Kind.HTML if tag.lower().startswith("mj"):
-                return f"<{tag}> may not stand among HTML"
+                return translatable("<{tag}> is not allowed within HTML.", tag=tag)
             case _Kind.HTML if tag.lower() in _NOT_IN_MAIL:
-                return f"<{tag}> has no place in a mail, and mail programs hold it for dangerous; leave it out"
+                return translatable("Mail programs treat <{tag}> as dangerous. Remove it.", tag=tag)
         return None
 
     def _adapt(self, tag: str, parent: _Element, pairs: dict[str, str]) -> None:
-        """Change attributes, in place, to what gives with mrml what MJML means by them."""
+        """Change attributes in place so that mrml renders what MJML defines."""
         for name, value in pairs.items():
             if name.startswith("padding") or name.endswith("padding"):
-                # padding="0 24px" makes mrml ignore the whole padding in its widths (its pull request 644)
+                # with padding="0 24px", mrml ignores the whole padding in widths (mrml pull request 644)
                 pairs[name] = _BARE_ZERO.sub("0px", value)
         if pairs.get("full-width") in ("false", ""):
-            del pairs["full-width"]  # mrml reads any value as full width
+            del pairs["full-width"]  # mrml treats any value as full width
         if tag == "mj-class" and "alt" in pairs:
             self._alt_classes.add(pairs.get("name", ""))
         has_alt = "alt" in pairs or not self._alt_classes.isdisjoint(pairs.get("mj-class", "").split())
         if tag in _HAS_ALT and parent.tag != "mj-attributes" and not has_alt:
-            pairs["alt"] = ""  # MJML's default; without it screen readers read the address of the picture
+            pairs["alt"] = ""  # MJML's default; without it, screen readers read the address of the image
 
     def _check_comments(self, element: _Element) -> None:
-        """mrml takes what follows for HTML when conditional comments of one element do not close what they open."""
+        """If the conditional comments of an element do not close what they open, mrml takes what follows for HTML."""
         stack: list[str] = []
         for line, comment in element.comments:
             for slash, tag, empty in _COMMENTED_TAG.findall(comment.removesuffix("<![endif]")):
                 if tag.startswith("mj-"):
-                    self._refuse(f"<{tag}> in a conditional comment is not rendered; only HTML may stand there", line)
+                    sentence = translatable(
+                        "<{tag}> in a conditional comment is not rendered. Only HTML is allowed there.", tag=tag
+                    )
+                    self._refuse(sentence, line)
                 elif slash and (not stack or stack.pop() != tag):
-                    self._refuse(_unbalanced(f"close <{tag}>, which they did not open", element), line)
+                    sentence = translatable(
+                        "The conditional comments in <{parent}> close <{tag}>, which they did not open. Write the "
+                        "opening tag, the closing tag and the content between them into one <mj-raw>.",
+                        parent=element.tag,
+                        tag=tag,
+                    )
+                    self._refuse(sentence, line)
                     return
                 elif not slash and not empty and tag.lower() not in _VOID_HTML:
                     stack.append(tag)
         line = element.comments[-1][0]
         if stack:
-            self._refuse(_unbalanced(f"open <{stack[-1]}> and do not close it", element), line)
+            sentence = translatable(
+                "The conditional comments in <{parent}> open <{tag}> and do not close it. Write the opening tag, the "
+                "closing tag and the content between them into one <mj-raw>.",
+                parent=element.tag,
+                tag=stack[-1],
+            )
+            self._refuse(sentence, line)
         opened = sum(comment.startswith("[if ") for _, comment in element.comments)
         closed = sum(comment.endswith("<![endif]") for _, comment in element.comments)
         if opened != closed:
-            self._refuse(f"the conditional comments in <{element.tag}> are not all ended with <![endif]-->", line)
+            sentence = translatable(
+                "Not all conditional comments in <{parent}> end with <![endif]-->.", parent=element.tag
+            )
+            self._refuse(sentence, line)
 
     def _refuse(self, sentence: str, line: int | None = None) -> None:
         self.faults.append(MjmlFault(line or self._parser.CurrentLineNumber, sentence))
@@ -320,23 +356,16 @@ def _kind_of(tag: str, parent: _Element, *, is_refused: bool) -> _Kind:
     return _Kind.ANYTHING if parent.kind is _Kind.ANYTHING and not is_component(tag) else _Kind.HTML
 
 
-def _second(tag: str, parent: _Element) -> str | None:
+def _repeated(tag: str, parent: _Element) -> str | None:
     if tag not in _ONCE:
         return None
     if tag in parent.once:
-        return f"<{tag}> may stand only once in <{parent.tag}>"
+        return translatable("<{tag}> is allowed only once in <{parent}>.", tag=tag, parent=parent.tag)
     parent.once |= {tag}
     return None
 
 
-def _unbalanced(what: str, element: _Element) -> str:
-    return (
-        f"the conditional comments in <{element.tag}> {what}; what stands between two elements would not be "
-        "rendered, so write opening and closing tags, and what is between them, into one <mj-raw>"
-    )
-
-
 def _without_name(match: re.Match[str]) -> str:
-    """A named HTML entity as its character; XML's own five, and unknown names, stay for the parser to judge."""
+    """The character of a named HTML entity; XML's own five and unknown names are left to the parser."""
     name = match[1]
     return match[0] if name in _XML_ENTITIES else html5.get(f"{name};", match[0])

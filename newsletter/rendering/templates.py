@@ -1,7 +1,7 @@
-"""The templates: Jinja2 over the shipped blocks and a theme's own.
+"""The templates: Jinja2 with the shipped blocks and those of a theme.
 
-The sources are read once, so nothing that a template says can reach the file system. What a theme of the
-operator's own brings runs in a sandbox with neither functions nor methods (R-152), in a child process (`fenced`).
+The sources are read once, so templates cannot reach the file system. Templates that were not shipped run in a sandbox
+without functions and methods, in a child process with limits (`limited_process`).
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from jinja2.exceptions import SecurityError
 from jinja2.runtime import LoopContext
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
+from newsletter.config.translatable import translatable
 from newsletter.rendering.errors import RenderingError
 from newsletter.rendering.text import underline, wrap_text
 from newsletter.rendering.theme import STYLES, Theme
@@ -34,40 +35,43 @@ _OF_LOOPS = frozenset({"first", "last", "index", "index0", "length"})
 
 @cache
 def shipped_sources() -> Mapping[str, str]:
-    """Name and source of each shipped template, themes left out: `blocks/story.mjml`, `issue/style.css`…"""
+    """Name and source of each shipped template, without themes: `blocks/story.mjml`, `issue/style.css`…"""
     paths = (path for folder in ("issue", "blocks") for path in (TEMPLATES / folder).iterdir() if path.is_file())
     return {path.relative_to(TEMPLATES).as_posix(): path.read_text(encoding="utf-8") for path in sorted(paths)}
 
 
 @cache
 def templates_digest() -> bytes:
-    """SHA-256 over the names and sources of all shipped templates; themes have one of their own."""
+    """SHA-256 of the names and sources of all shipped templates; each theme has a digest of its own."""
     return hashlib.sha256(repr(sorted(shipped_sources().items())).encode()).digest()
 
 
 def block_names() -> tuple[str, ...]:
-    """The blocks that a theme may replace, sorted: `blocks/button.mjml`…"""
+    """The names of the blocks that a theme may replace, sorted: `blocks/button.mjml`…"""
     return tuple(sorted(name for name in shipped_sources() if name.startswith("blocks/")))
 
 
 def fill_template(name: str, theme: Theme, context: Mapping[str, object]) -> str:
-    """One template with its values. RenderingError names the template, and the line where one is known."""
+    """Render one template. Raises RenderingError with the template, and the line if it is known."""
     try:
         return _environment(theme).get_template(name).render(context)
     except TemplateSyntaxError as error:
-        raise RenderingError(
-            f"The template {error.name or name} is faulty: {(error.message or '').rstrip('.')}.", line=error.lineno
-        ) from error
+        at = error.name or name
+        reason = (error.message or "").rstrip(".")
+        sentence = translatable("The template {template} has a syntax error: {reason}.", template=at, reason=reason)
+        raise RenderingError(sentence, line=error.lineno, template=at) from error
     except RecursionError as error:
-        raise RenderingError(f"The template {name} cannot be filled: a template includes itself.") from error
+        sentence = translatable("The template {template} includes itself.", template=name)
+        raise RenderingError(sentence, template=name) from error
     except (TemplateError, ArithmeticError, LookupError, TypeError, ValueError) as error:
         at, line = _place_of(error, name)
-        raise RenderingError(f"The template {at} cannot be filled: {error}.", line=line) from error
+        sentence = translatable("The template {template} cannot be rendered: {reason}.", template=at, reason=str(error))
+        raise RenderingError(sentence, line=line, template=at) from error
 
 
 @lru_cache(maxsize=64)
 def stylesheet(name: str, theme: Theme, direction: str) -> str:
-    """`style.css` or `head.css`, the theme's rules behind the common ones: the same for every issue, so filled once."""
+    """`style.css` or `head.css` with the theme's rules after the common ones; the same for every issue, so cached."""
     start, end = ("right", "left") if direction == "rtl" else ("left", "right")
     context = {**theme_context(theme), "start": start, "end": end}
     sheets = [f"issue/{name}", *(own for own, _ in theme.sources if own == name)]
@@ -75,20 +79,19 @@ def stylesheet(name: str, theme: Theme, direction: str) -> str:
 
 
 def theme_context(theme: Theme) -> dict[str, object]:
-    """What every template may use of the theme: plain values."""
+    """What every template may use of the theme: plain values, without its words."""
     return {
         "theme": {"masthead": theme.masthead, "radius": theme.radius},
         "light": theme.light,
         "dark": theme.dark,
         "fonts": theme.fonts,
         "size": theme.measures,
-        "words": theme.words,
     }
 
 
 @lru_cache(maxsize=32)
 def _environment(theme: Theme) -> Environment:
-    """The theme's environment: undefined names are errors, and all but `.txt` and `.css` is escaped for HTML."""
+    """The theme's Jinja environment: undefined names are errors, all but `.txt` and `.css` is escaped for HTML."""
     sources = {**shipped_sources(), **dict(theme.sources)}
     made = (_Sandbox if theme.needs_limits else Environment)(
         loader=FunctionLoader(lambda name: (sources[name], name, None) if name in sources else None),
@@ -107,17 +110,17 @@ def _environment(theme: Theme) -> Environment:
 
 
 class _Sandbox(ImmutableSandboxedEnvironment):
-    """For templates that were not shipped: values may be read, and nothing may be called (R-152)."""
+    """For templates that were not shipped: they can read values and call nothing."""
 
     def preprocess(self, source: str, name: str | None = None, filename: str | None = None) -> str:
-        """Values are escaped, always; Jinja has a tag to switch that off."""
+        """Refuse the tag that switches escaping off."""
         if found := _ESCAPING.search(source):
             line = source.count("\n", 0, found.start()) + 1
             raise TemplateSyntaxError("escaping cannot be switched off", line, name, filename)
         return super().preprocess(source, name, filename)
 
     def getattr(self, obj: Any, attribute: str) -> Any:
-        """A field of one of our values, or a key; never a method, which every text has too."""
+        """A field of a dataclass or a key; never a method."""
         if isinstance(obj, LoopContext) and attribute in _OF_LOOPS:
             return getattr(obj, attribute)
         if dataclasses.is_dataclass(obj) and attribute in {field.name for field in dataclasses.fields(obj)}:
@@ -125,25 +128,25 @@ class _Sandbox(ImmutableSandboxedEnvironment):
         return self.getitem(obj, attribute)
 
     def getitem(self, obj: Any, argument: Any) -> Any:
-        """What a list or table holds there."""
+        """An item of a list or mapping."""
         try:
             return obj[argument]
         except (LookupError, TypeError):
-            return self.undefined(f"nothing there is called “{argument}”")
+            return self.undefined(f"there is no “{argument}” here")
 
     def call(self, /, *_: Any, **__: Any) -> Any:
-        """Refused in words for whoever wrote the template, whatever it is that would be called."""
-        raise SecurityError("nothing can be called here, neither functions such as range(…) nor methods")
+        """Refuse every call, with a message for the author of the template."""
+        raise SecurityError("functions and methods cannot be called")
 
     def is_safe_callable(self, obj: Any) -> bool:
         return False
 
 
 def _place_of(error: Exception, name: str) -> tuple[str, int | None]:
-    """The innermost template in which the error arose, and its line there."""
+    """The innermost template of the traceback, and the line in it."""
     place: tuple[str, int | None] = (name, None)
     trace = error.__traceback__
-    while trace is not None:  # Jinja gives the frames of templates the template's name and lines
+    while trace is not None:  # Jinja gives frames of templates the template's name and line
         file = trace.tb_frame.f_code.co_filename
         if _is_template(file):
             place = (file, trace.tb_lineno)

@@ -1,4 +1,4 @@
-"""The text part's lines: wrapping that keeps addresses, lists and quotes whole."""
+"""Line wrapping for the text part."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ _LONG_WORD = re.compile(rf"[^ ]{{{_LONGEST_WORD + 1}}}")
 
 
 def wrap_text(text: str, indent: int = 0) -> str:
-    """Wrap each line to 72 columns, continuation lines hanging under their list mark or quote.
+    """Wrap each line to 72 columns, with hanging indents for list marks and quotes.
 
-    Words, and so addresses, are never broken, except where words are so long that a line could pass 998 octets:
-    scripts without spaces are cut there. Code (four spaces or more at the start of a line) stays as it is.
+    Words and addresses are not broken, except words so long that a line could exceed 998 octets, as in scripts without
+    spaces. Code (lines that start with four spaces or more) is not wrapped.
     """
     margin = " " * indent
     lines = (line for paragraph in text.split("\n") for line in _wrap_line(paragraph, WIDTH - indent))
@@ -26,7 +26,7 @@ def wrap_text(text: str, indent: int = 0) -> str:
 
 
 def underline(title: str, mark: str = "-") -> str:
-    """A heading for plain text: the title wrapped, over a rule as long as its longest line."""
+    """A plain-text heading: the wrapped title over a rule as long as its longest line."""
     wrapped = wrap_text(title)
     return f"{wrapped}\n{mark * max(len(line) for line in wrapped.splitlines() or [''])}"
 
@@ -45,13 +45,13 @@ def _wrap_line(line: str, width: int) -> list[str]:
 
 
 def _fill_lines(words: str, first: str, rest: str, width: int) -> Iterator[str]:
-    """Greedy filling, as textwrap does it, but a line and not a word at a time: it is no matter in a freeze."""
+    """Greedy wrapping as in textwrap, but line by line instead of word by word, which is much faster."""
     lead, start = first, 0
     while len(words) - start > width - len(lead):
         room = start + max(0, width - len(lead))
         end = words.rfind(" ", start, room + 1)
         if end < 0:
-            end = words.find(" ", room)  # a word too long for any line has one of its own
+            end = words.find(" ", room)  # a word longer than a line gets a line of its own
         if end < 0:
             break
         yield lead + words[start:end]
@@ -60,7 +60,7 @@ def _fill_lines(words: str, first: str, rest: str, width: int) -> Iterator[str]:
 
 
 def _pieces(word: str) -> list[str]:
-    """A word, cut only when a line could not hold it: prose without spaces may be cut, addresses may not."""
+    """The word, cut into pieces if it is too long for a line of mail; addresses are never cut."""
     if len(word) <= _LONGEST_WORD or "://" in word:
         return [word]
     return [word[start : start + WIDTH // 2] for start in range(0, len(word), WIDTH // 2)]

@@ -1,4 +1,4 @@
-"""The theme: how a newsletter's issues look, as plain values read from a folder."""
+"""Themes: the design of a newsletter's issues, as plain values read from a folder."""
 
 from __future__ import annotations
 
@@ -9,29 +9,31 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from newsletter.config.translatable import translatable
 from newsletter.rendering.palette import Pairing, Palette, pairings_of
-from newsletter.rendering.theme_file import FILE, ThemeError, ThemeFault, Words, read_theme_file
+from newsletter.rendering.theme_file import FILE, ThemeError, ThemeFault, read_theme_file
 from newsletter.rendering.typography import DENSITIES, Fonts, Measures
+from newsletter.rendering.words import ThemeWords
 
 SHIPPED_THEMES = Path(__file__).resolve().parents[2] / "templates" / "mjml" / "themes"
-LARGEST_FILE = 64_000
+MAX_FILE_SIZE = 64_000
 """Octets of one file of a theme."""
 
 STYLES = ("style.css", "head.css")
-"""Rules written into elements, and rules kept in the head; a theme's stand behind the common ones."""
+"""Rules that are inlined, and rules that stay in the head; a theme's rules come after the common ones."""
 
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,39}")
 _OWN_TEMPLATE = re.compile(r"style\.css|head\.css|blocks/[a-z-]+\.mjml")
 _NOT_IN_STYLES = re.compile(r"@import|@font-face|url\s*\(|expression\s*\(|image-set\s*\(", re.IGNORECASE)
 _HIDDEN = re.compile(r"(^|/)\.|~$")
-"""What systems and editors leave behind: `.DS_Store`, `.git`, `theme.toml~`."""
+"""Files of operating systems and text editors: `.DS_Store`, `.git`, `theme.toml~`."""
 _JINJA = re.compile(r"\{%.*?%\}|\{#.*?#\}|\{\{.*?\}\}", re.DOTALL)
 _NOT_A_BRACE = re.compile(r"/\*.*?\*/|\"[^\"\n]*\"|'[^'\n]*'|[^{}\n]", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Theme:
-    """Everything that a newsletter chooses by naming a theme. `sha256` is of all its files."""
+    """A theme. `sha256` is the digest of all its files."""
 
     name: str
     label: str
@@ -41,50 +43,53 @@ class Theme:
     density: str
     """compact, regular or airy."""
     folder: Path | None
-    """Where its own templates are; None where it has none and uses the shipped blocks."""
+    """The folder of its own templates; None if it uses the shipped blocks only."""
     is_shipped: bool
-    """A theme of the operator's own is rendered in a child process (R-153)."""
+    """Templates of other themes are rendered in a child process."""
     sha256: str
     description: str = ""
     masthead: str = "start"
-    """Where the masthead's words stand: start or center."""
+    """Alignment of the masthead: start or center."""
     radius: int = 0
-    """Corners of boxes, buttons and pictures, in pixels."""
-    words: Words = field(default_factory=Words)
+    """Radius of the corners of boxes, buttons and images, in pixels."""
+    words: ThemeWords = field(default_factory=ThemeWords)
     sources: tuple[tuple[str, str], ...] = ()
-    """Its own templates as they were read: (`style.css` or `blocks/….mjml`, source), sorted."""
+    """Its own templates: (`style.css`, `head.css` or `blocks/….mjml`, source), sorted."""
 
     @property
     def measures(self) -> Measures:
-        """The sizes of its density."""
+        """The sizes of the theme's density."""
         return DENSITIES[self.density]
 
     @property
     def needs_limits(self) -> bool:
-        """Whether templates that were not shipped are run for it (R-152, R-153)."""
+        """Whether it has templates that were not shipped, which run in a sandbox and a child process."""
         return bool(self.sources) and not self.is_shipped
 
 
 def load_theme(name: str, folders: Sequence[Path] = ()) -> Theme:
-    """The theme `name`, shipped or from one of `folders`, as its files are now. ThemeError lists all that is wrong.
+    """Load the theme `name`, shipped or from one of `folders`. Raises ThemeError with every fault.
 
-    Files that did not change are not read again: an edited theme is seen at once, and a load costs some `stat` calls.
+    Unchanged files are not read again: an edit takes effect immediately, and loading costs a few `stat` calls.
     """
     folder = folder_of(name, folders)
     try:
         return _load(folder, tuple(_signature(folder)))
-    except OSError as error:  # a file that may not be read, or that an editor is replacing just now
-        raise ThemeError(name, [ThemeFault(name, None, f"It could not be read: {error.strerror}.")]) from error
+    except OSError as error:  # an unreadable file, or one that a text editor is replacing
+        sentence = translatable("The theme cannot be read: {reason}.", reason=error.strerror)
+        raise ThemeError(name, [ThemeFault(name, None, sentence)]) from error
 
 
 def folder_of(name: str, folders: Sequence[Path] = ()) -> Path:
-    """Where the theme `name` is kept. ThemeError where there is none, or more than one."""
+    """The folder of the theme `name`. Raises ThemeError if there is none, or more than one."""
     found = [folder / name for folder in (SHIPPED_THEMES, *folders) if name in _names_in(folder)]
     if not found:
-        known = ", ".join(theme_names(folders))
-        raise ThemeError(name, [ThemeFault(name, None, f"There is no theme of this name. There are {known}.")])
+        names = ", ".join(theme_names(folders))
+        sentence = translatable("There is no theme with this name. The themes are: {names}.", names=names)
+        raise ThemeError(name, [ThemeFault(name, None, sentence)])
     if len(found) > 1:
-        raise ThemeError(name, [ThemeFault(name, None, "Another theme has this name already. Rename its folder.")])
+        sentence = translatable("There are two themes with this name. Rename the folder of yours.")
+        raise ThemeError(name, [ThemeFault(name, None, sentence)])
     return found[0]
 
 
@@ -96,16 +101,16 @@ def theme_names(folders: Sequence[Path] = ()) -> tuple[str, ...]:
 
 
 def pairings(theme: Theme) -> tuple[Pairing, ...]:
-    """Every (what, text colour, ground) that can meet in the theme; `what` reads `quiet on tint, dark`."""
+    """Every text colour with every background that it can appear on; `what` reads `quiet on tint, dark`."""
     return tuple(
-        Pairing(f"{pairing.what}, {scheme}", pairing.text, pairing.ground)
+        Pairing(f"{pairing.what}, {scheme}", pairing.text, pairing.background)
         for scheme, palette in (("light", theme.light), ("dark", theme.dark))
         for pairing in pairings_of(palette)
     )
 
 
 def unread_files(folder: Path, blocks: Collection[str]) -> list[str]:
-    """Files of a theme's folder that nothing reads: misspelled blocks, for most of them."""
+    """Files in a theme's folder that are not used, such as misspelled blocks."""
     return [name for name, _, _ in _signature(folder) if name not in {FILE, *STYLES, *blocks}]
 
 
@@ -116,7 +121,7 @@ def _names_in(folder: Path) -> set[str]:
 
 
 def _signature(folder: Path) -> Iterator[tuple[str, int, int]]:
-    """What changes when a file of the theme does: name, time and size of each. Hidden files are nobody's theme."""
+    """Name, modification time and size of each file of a theme, without hidden files."""
     for path in sorted(path for path in folder.rglob("*") if path.is_file()):
         name = path.relative_to(folder).as_posix()
         if _HIDDEN.search(name):
@@ -128,22 +133,22 @@ def _signature(folder: Path) -> Iterator[tuple[str, int, int]]:
 @functools.lru_cache(maxsize=32)
 def _load(folder: Path, signature: tuple[tuple[str, int, int], ...]) -> Theme:
     files = {name: _read(folder, name) for name, _, _ in signature if name == FILE or _OWN_TEMPLATE.fullmatch(name)}
-    look = read_theme_file(folder.name, files.pop(FILE))
+    values = read_theme_file(folder.name, files.pop(FILE))
     sources = tuple(sorted(files.items()))
     if faults := [fault for name, source in sources if name in STYLES for fault in _style_faults(name, source)]:
         raise ThemeError(folder.name, faults)
-    digest = hashlib.sha256(repr((folder.name, look, sources)).encode())
+    digest = hashlib.sha256(repr((folder.name, values, sources)).encode())
     return Theme(
         name=folder.name,
-        label=look.label,
-        description=look.description,
-        light=look.light,
-        dark=look.dark,
-        fonts=look.fonts,
-        density=look.density,
-        masthead=look.masthead,
-        radius=look.radius,
-        words=look.words,
+        label=values.label,
+        description=values.description,
+        light=values.light,
+        dark=values.dark,
+        fonts=values.fonts,
+        density=values.density,
+        masthead=values.masthead,
+        radius=values.radius,
+        words=values.words,
         sources=sources,
         folder=folder if sources else None,
         is_shipped=folder.parent == SHIPPED_THEMES,
@@ -152,17 +157,18 @@ def _load(folder: Path, signature: tuple[tuple[str, int, int], ...]) -> Theme:
 
 
 def _style_faults(name: str, source: str) -> Iterator[ThemeFault]:
-    """A mail loads nothing: neither sheets nor pictures nor fonts come in through its styles."""
+    """Refuse everything with which a mail would load stylesheets, images or fonts."""
     for number, line in enumerate(source.split("\n"), start=1):
         if found := _NOT_IN_STYLES.search(line):
-            yield ThemeFault(name, number, f"“{found[0]}” has no place in a mail's styles: it would load something.")
+            sentence = translatable("“{text}” is not allowed: styles of a mail must not load anything.", text=found[0])
+            yield ThemeFault(name, number, sentence)
         if "<" in _JINJA.sub("", line):
-            yield ThemeFault(name, number, "“<” cannot be written in the styles of a mail.")
+            yield ThemeFault(name, number, translatable("“<” is not allowed in the styles of a mail."))
     yield from _brace_faults(name, source)
 
 
 def _brace_faults(name: str, source: str) -> Iterator[ThemeFault]:
-    """A brace too few or too many: programs would pass over the rules behind it, without a word."""
+    """Braces without a partner: mail programs would ignore the rules after them."""
     bare = _JINJA.sub(_line_ends, source)
     opened: list[int] = []
     line = 1
@@ -170,11 +176,11 @@ def _brace_faults(name: str, source: str) -> Iterator[ThemeFault]:
         if mark == "{":
             opened.append(line)
         elif mark == "}" and not opened:
-            yield ThemeFault(name, line, "“}” closes nothing that is open.")
+            yield ThemeFault(name, line, translatable("“}” closes no open brace."))
         elif mark == "}":
             opened.pop()
         line += mark == "\n"
-    yield from (ThemeFault(name, start, "“{” is never closed.") for start in opened)
+    yield from (ThemeFault(name, start, translatable("“{” is never closed.")) for start in opened)
 
 
 def _line_ends(match: re.Match[str]) -> str:
@@ -183,13 +189,14 @@ def _line_ends(match: re.Match[str]) -> str:
 
 def _read(folder: Path, name: str) -> str:
     path = folder / name
-    if path.stat().st_size > LARGEST_FILE:
-        raise ThemeError(folder.name, [ThemeFault(name, None, f"The file is larger than {LARGEST_FILE // 1000} KB.")])
+    if path.stat().st_size > MAX_FILE_SIZE:
+        sentence = translatable("The file is larger than {limit} KB.", limit=MAX_FILE_SIZE // 1000)
+        raise ThemeError(folder.name, [ThemeFault(name, None, sentence)])
     try:
         return path.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
         line = error.object[: error.start].count(b"\n") + 1
-        raise ThemeError(folder.name, [ThemeFault(name, line, "The file is not UTF-8.")]) from error
+        raise ThemeError(folder.name, [ThemeFault(name, line, translatable("The file is not UTF-8."))]) from error
 
 
 PLAIN = load_theme("plain")

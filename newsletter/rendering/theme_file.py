@@ -1,4 +1,4 @@
-"""theme.toml: read strictly, all its faults at once and each with its line."""
+"""theme.toml: parsed strictly; all faults are reported at once, each with its line."""
 
 from __future__ import annotations
 
@@ -7,9 +7,11 @@ import tomllib
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, fields
 
+from newsletter.config.translatable import translatable
 from newsletter.rendering.errors import RenderingError
 from newsletter.rendering.palette import FALLBACKS, NEEDED, READABLE, Palette, pairings_of
 from newsletter.rendering.typography import DENSITIES, STACKS, Fonts
+from newsletter.rendering.words import ThemeWords
 
 FILE = "theme.toml"
 LARGEST_RADIUS = 24
@@ -24,44 +26,34 @@ _WHERE = re.compile(r" \(at (?:line (\d+), column \d+|end of document)\)$")
 
 @dataclass(frozen=True, slots=True)
 class ThemeFault:
-    """One thing that is wrong with a theme: in which of its files, on which line (None: the file), and what to do."""
+    """One problem of a theme: the file or block, the line (None: the whole file), and what to do."""
 
     file: str
     line: int | None
     sentence: str
 
     def __str__(self) -> str:
-        place = self.file if self.line is None else f"{self.file}, line {self.line}"
-        return f"{place}: {self.sentence}"
+        if self.line is None:
+            return f"{self.file}: {self.sentence}"
+        return str(
+            translatable("{file}, line {line}: {problem}", file=self.file, line=self.line, problem=self.sentence)
+        )
 
 
 class ThemeError(RenderingError):
-    """A theme cannot be used; `theme_faults` are all that is wrong with it. Reading it again fails the same way."""
+    """A theme cannot be used. `theme_faults` lists all its problems."""
 
     def __init__(self, name: str, faults: Sequence[ThemeFault]) -> None:
-        super().__init__(f"The theme “{name}” cannot be used. " + " ".join(str(fault) for fault in faults))
+        super().__init__(translatable("The theme “{theme}” cannot be used.", theme=name))
         self.theme_faults = tuple(faults)
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Words:
-    """What an issue says by itself. A theme may say it in other words, or in another language."""
-
-    story: str = "story"
-    stories: str = "stories"
-    minutes: str = "min read"
-    contents: str = "In this issue"
-    sponsor: str = "Sponsor"
-    reason: str = "You get this mail because you subscribed to"
-    unsubscribe: str = "Unsubscribe"
-    preferences: str = "Preferences"
-    view: str = "View in browser"
-    archive: str = "All issues"
+    def __str__(self) -> str:
+        return " ".join([str(self.message), *map(str, self.theme_faults)])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Look:
-    """What a `theme.toml` says."""
+class ThemeSettings:
+    """The values of a `theme.toml`."""
 
     label: str
     description: str
@@ -69,26 +61,26 @@ class Look:
     masthead: str
     radius: int
     fonts: Fonts
-    words: Words
+    words: ThemeWords
     light: Palette
     dark: Palette
 
 
-def read_theme_file(name: str, source: str) -> Look:
-    """The values of a `theme.toml`. ThemeError with every fault: unknown keys, colours, contrast and the rest."""
+def read_theme_file(name: str, source: str) -> ThemeSettings:
+    """Parse a `theme.toml`. Raises ThemeError with every fault: unknown keys, colours, contrast and the rest."""
     try:
         document = tomllib.loads(source)
     except tomllib.TOMLDecodeError as error:
-        raise ThemeError(name, [_not_toml(error)]) from error
-    reading = _Reading(document, source)
-    look = _look(reading)
-    if look is None or reading.faults:
-        raise ThemeError(name, sorted(reading.faults, key=lambda fault: fault.line or 0))
-    return look
+        raise ThemeError(name, [_toml_fault(error)]) from error
+    values = _Values(document, source)
+    theme_settings = _theme_settings(values)
+    if theme_settings is None or values.faults:
+        raise ThemeError(name, sorted(values.faults, key=lambda fault: fault.line or 0))
+    return theme_settings
 
 
-class _Reading:
-    """One pass over a document: takes values out, and notes what is wrong with them."""
+class _Values:
+    """Takes values out of a TOML document, and collects what is wrong with them."""
 
     def __init__(self, document: dict[str, object], source: str) -> None:
         self.document = document
@@ -100,33 +92,48 @@ class _Reading:
         self.faults.append(ThemeFault(FILE, line, sentence))
 
     def table(self, name: str, allowed: Collection[str], *, needed: bool = False) -> dict[str, str]:
-        """The text values of a table; what is no text or has no place there is a fault."""
+        """The text values of a table. Other values and unknown keys are faults."""
+        keys = ", ".join(allowed)
         found = self.document.get(name, {})
         if not isinstance(found, dict):
-            self.fault(f"[{name}] must be a table with the keys {_listed(allowed)}.", key=name)
+            self.fault(
+                translatable("[{table}] must be a table with these keys: {keys}.", table=name, keys=keys), key=name
+            )
             return {}
         if needed and not found:
-            self.fault(f"There is no table [{name}]. Write one with the keys {_listed(allowed)}.")
+            self.fault(translatable("The table [{table}] is missing. Its keys are: {keys}.", table=name, keys=keys))
         for key in found.keys() - set(allowed):
-            self.fault(f"“{key}” has no meaning in [{name}]; there are {_listed(allowed)}.", name, key)
+            sentence = translatable(
+                "“{key}” is not a key of [{table}]. The keys are: {keys}.", key=key, table=name, keys=keys
+            )
+            self.fault(sentence, name, key)
         for key, value in found.items():
             if key in allowed and not (isinstance(value, str) and value.strip()):
-                self.fault(f"“{key}” must be words between quotes.", name, key)
+                self.fault(translatable("“{key}” must be text in quotes.", key=key), name, key)
         return {key: value for key, value in found.items() if key in allowed and isinstance(value, str)}
 
     def text(self, key: str, *, default: str | None = None, one_of: Collection[str] = ()) -> str:
         value = self.document.get(key, default)
         if not isinstance(value, str) or not value.strip():
-            self.fault(f"“{key}” must be there, as words between quotes.", key=key)
+            self.fault(translatable("“{key}” is required. Write it as text in quotes.", key=key), key=key)
             return ""
         if one_of and value not in one_of:
-            self.fault(f"“{key}” is “{value}”, which is none of {_listed(one_of)}.", key=key)
+            sentence = translatable(
+                "“{key}” is “{value}”, but must be one of these: {values}.",
+                key=key,
+                value=value,
+                values=", ".join(one_of),
+            )
+            self.fault(sentence, key=key)
         return value
 
-    def number(self, key: str, most: int) -> int:
+    def number(self, key: str, maximum: int) -> int:
         value = self.document.get(key, 0)
-        if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= most:
-            self.fault(f"“{key}” must be a whole number of pixels from 0 to {most}.", key=key)
+        if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= maximum:
+            sentence = translatable(
+                "“{key}” must be a whole number of pixels from 0 to {maximum}.", key=key, maximum=maximum
+            )
+            self.fault(sentence, key=key)
             return 0
         return value
 
@@ -134,73 +141,89 @@ class _Reading:
 _KEYS = ("label", "description", "density", "masthead", "radius", "fonts", "words", "light", "dark")
 
 
-def _look(reading: _Reading) -> Look | None:
-    for key in reading.document.keys() - set(_KEYS):
-        reading.fault(f"“{key}” has no meaning here; there are {_listed(_KEYS)}.", key=key)
-    light, dark = _palette(reading, "light"), _palette(reading, "dark")
-    look = {
-        "label": reading.text("label"),
-        "description": reading.text("description"),
-        "density": reading.text("density", default="regular", one_of=DENSITIES),
-        "masthead": reading.text("masthead", default="start", one_of=("start", "center")),
-        "fonts": _fonts(reading),
-        "words": Words(**reading.table("words", [field.name for field in fields(Words)])),
+def _theme_settings(values: _Values) -> ThemeSettings | None:
+    for key in values.document.keys() - set(_KEYS):
+        sentence = translatable(
+            "“{key}” is not a key of a theme. The keys are: {keys}.", key=key, keys=", ".join(_KEYS)
+        )
+        values.fault(sentence, key=key)
+    light, dark = _palette(values, "light"), _palette(values, "dark")
+    others = {
+        "label": values.text("label"),
+        "description": values.text("description"),
+        "density": values.text("density", default="regular", one_of=DENSITIES),
+        "masthead": values.text("masthead", default="start", one_of=("start", "center")),
+        "fonts": _fonts(values),
+        "words": ThemeWords(**values.table("words", [field.name for field in fields(ThemeWords)])),
     }
-    radius = reading.number("radius", LARGEST_RADIUS)
-    if light is None or dark is None or reading.faults:
+    radius = values.number("radius", LARGEST_RADIUS)
+    if light is None or dark is None or values.faults:
         return None
-    return Look(radius=radius, light=light, dark=dark, **look)  # type: ignore[arg-type]
+    return ThemeSettings(radius=radius, light=light, dark=dark, **others)  # type: ignore[arg-type]
 
 
-def _palette(reading: _Reading, scheme: str) -> Palette | None:
-    given = reading.table(scheme, (*NEEDED, *FALLBACKS), needed=True)
+def _palette(values: _Values, scheme: str) -> Palette | None:
+    given = values.table(scheme, (*NEEDED, *FALLBACKS), needed=True)
     for key, value in given.items():
         if not _COLOUR.fullmatch(value):
-            reading.fault(f"“{key}” is “{value}”; a colour is # and six digits, such as #1d1e2b.", scheme, key)
+            sentence = translatable(
+                "“{key}” is “{value}”. Write a colour as # and six hexadecimal digits, such as #1d1e2b.",
+                key=key,
+                value=value,
+            )
+            values.fault(sentence, scheme, key)
     missing = [key for key in NEEDED if key not in given]
     if given and missing:
-        reading.fault(f"[{scheme}] has no {_listed(missing)}.", scheme)
+        keys = ", ".join(missing)
+        values.fault(translatable("These keys are missing in [{table}]: {keys}.", table=scheme, keys=keys), scheme)
     if missing or not all(_COLOUR.fullmatch(value) for value in given.values()):
         return None
     palette = Palette(**{key: given.get(key) or given[FALLBACKS[key]] for key in (*NEEDED, *FALLBACKS)})
     for pairing in pairings_of(palette):
         if pairing.contrast < READABLE:
-            reading.fault(
-                f"In [{scheme}], {pairing.what} cannot be read well: {pairing.text} on {pairing.ground} has a contrast "
-                f"of {pairing.contrast:.2f}, and text needs {READABLE}.",
-                scheme,
-                _blamed(pairing.what, given),
+            sentence = translatable(
+                "In [{table}], the contrast of {pair} ({text} on {background}) is {contrast:.2f}. Text needs at least "
+                "{minimum}.",
+                table=scheme,
+                pair=pairing.what,
+                text=pairing.text,
+                background=pairing.background,
+                contrast=pairing.contrast,
+                minimum=READABLE,
             )
+            values.fault(sentence, scheme, _key_to_change(pairing.what, given))
     return palette
 
 
-def _blamed(what: str, given: dict[str, str]) -> str:
-    """The key whose line to show for a pair: one of the two that is written there, else what they fall back on."""
-    text, _, ground = what.split(" ")
-    fallen = sorted((FALLBACKS.get(text, text), FALLBACKS.get(ground, ground)), key="paper".__eq__)  # never blame paper
-    return next(key for key in (text, ground, *fallen) if key in given)
+def _key_to_change(what: str, given: dict[str, str]) -> str:
+    """The key whose line is reported for a pair: one of the two if it is in the file, else one of their defaults."""
+    text, _, background = what.split(" ")
+    defaults = (FALLBACKS.get(text, text), FALLBACKS.get(background, background))
+    ordered = sorted(defaults, key="paper".__eq__)  # never report paper if there is another one
+    return next(key for key in (text, background, *ordered) if key in given)
 
 
-def _fonts(reading: _Reading) -> Fonts:
+def _fonts(values: _Values) -> Fonts:
     stacks: dict[str, str] = {}
-    for key, value in reading.table("fonts", [field.name for field in fields(Fonts)]).items():
+    for key, value in values.table("fonts", [field.name for field in fields(Fonts)]).items():
         stacks[key] = STACKS.get(value, value)
         if value in STACKS:
             continue
         if not _STACK.fullmatch(value) or "," not in value or value.rpartition(",")[2].strip() not in _GENERIC:
-            reading.fault(
-                f"“{value}” is no stack of fonts: name one of {_listed(STACKS)}, or list fonts that readers have, "
-                "separated by commas, with sans-serif, serif or monospace at the end.",
-                "fonts",
-                key,
+            sentence = translatable(
+                "“{value}” is not a font stack. Use one of these: {stacks}. Or list installed fonts, separated by "
+                "commas, with sans-serif, serif or monospace at the end.",
+                value=value,
+                stacks=", ".join(STACKS),
             )
+            values.fault(sentence, "fonts", key)
     stacks.setdefault("heading", stacks.get("body", Fonts().heading))
     stacks.setdefault("label", stacks.get("body", Fonts().label))
     return Fonts(**stacks)
 
 
 def _key_lines(source: str) -> Iterator[tuple[tuple[str, str], int]]:
-    """Where each (table, key) is written; ("light", "") is the line of [light]. tomllib does not tell."""
+    """The line of each (table, key), which tomllib does not report; ("light", "") is the line of [light]."""
     table = ""
     for number, line in enumerate(source.split("\n"), start=1):
         if found := _TABLE.match(line):
@@ -210,13 +233,8 @@ def _key_lines(source: str) -> Iterator[tuple[tuple[str, str], int]]:
             yield (table, found[1]), number
 
 
-def _not_toml(error: tomllib.TOMLDecodeError) -> ThemeFault:
+def _toml_fault(error: tomllib.TOMLDecodeError) -> ThemeFault:
     where = _WHERE.search(str(error))
     reason = _WHERE.sub("", str(error))
     line = int(where[1]) if where and where[1] else None
-    return ThemeFault(FILE, line, f"This is not valid TOML: {reason}.")
-
-
-def _listed(names: Collection[str]) -> str:
-    *others, last = names
-    return f"{', '.join(others)} and {last}" if others else last
+    return ThemeFault(FILE, line, translatable("The file is not valid TOML: {reason}.", reason=reason))

@@ -1,4 +1,4 @@
-"""Fonts and sizes of an issue: named stacks, and one set of measures for each density."""
+"""Fonts and sizes of an issue: named font stacks, and a set of measures for each density."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ STACKS = {
     "slab-serif": "Rockwell, 'Rockwell Nova', 'Roboto Slab', 'DejaVu Serif', Georgia, serif",
     "mono": "ui-monospace, Menlo, Consolas, monospace",
 }
-"""Stacks of fonts that readers' systems have, under the names that `theme.toml` may use. Nothing is ever loaded."""
+"""Stacks of fonts that are installed on common systems, by their names in `theme.toml`. Fonts are never loaded."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fonts:
-    """Font stacks of fonts that readers' systems have."""
+    """The font stack for each kind of text."""
 
     body: str = STACKS["system-sans"]
     heading: str = STACKS["system-sans"]
     label: str = STACKS["system-sans"]
-    """The newsletter's name, dates, sources and other small words."""
+    """The newsletter's name, dates, sources and other small text."""
     code: str = STACKS["mono"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measures:
-    """Sizes and distances in pixels. A `…_line` is the line height that belongs to a size."""
+    """Sizes and distances in pixels. `…_line` is the line height of a size."""
 
     body: int
     body_line: int
@@ -44,7 +44,7 @@ class Measures:
     lead: int
     lead_line: int
     margin: int
-    """Left and right of everything."""
+    """Left and right of the content."""
     paragraph: int
     """Below a paragraph."""
     between_stories: int

@@ -20,11 +20,6 @@ from newsletter.sending.message import message_of
 from newsletter.sending.source import Source, source_digest, source_of
 
 
-def render(issue: Issue) -> RenderedIssue:
-    """The issue as it stands now, for looks at it that need no envelope. Raises RenderingError."""
-    return source_of(issue).render()
-
-
 def freeze_edition(issue: Issue) -> Edition:
     """The edition of the issue's present content, stored; the same one again, unrendered, while nothing has changed.
 

@@ -1,4 +1,4 @@
-"""The source of an edition: everything it is rendered from, known by one digest."""
+"""The source of an edition: everything that it is rendered from, identified by a digest."""
 
 from __future__ import annotations
 
@@ -10,51 +10,89 @@ from typing import Any
 
 import orjson
 from django.conf import settings
+from django.utils import translation
+from django.utils.formats import date_format
+from django.utils.translation import gettext as _
 
 from newsletter import content as content_package
 from newsletter import rendering as rendering_package
+from newsletter.config.translatable import translatable
 from newsletter.content.document import IssueContent
 from newsletter.content.store import load_content
 from newsletter.models import Issue, Newsletter
-from newsletter.rendering import Masthead, RenderedIssue, RenderingError, Theme, load_theme, render_issue
+from newsletter.rendering import (
+    Masthead,
+    RenderedIssue,
+    RenderingError,
+    Theme,
+    Words,
+    load_theme,
+    render_issue,
+    words_for,
+)
 from newsletter.rendering.templates import templates_digest
 from newsletter.sending.envelope import envelope_of
 
-#: Libraries that put bytes into an edition: another version of one of them may render the same issue otherwise.
+#: Libraries that affect the bytes of an edition: another version may render the same issue differently.
 RENDERERS = ("mjml-python", "premailer", "cssselect", "cssutils", "lxml", "Jinja2")
 READERS_OF_MARKDOWN = ("markdown-it-py", "linkify-it-py", "nh3")
 
-#: Stands for the nonce, which follows from the source and so cannot be part of it.
+#: Replaces the nonce, which is derived from the source and so cannot be part of it.
 NO_NONCE = "0" * 12
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
-    """What one rendering of an issue depends on beside its envelope."""
+    """Everything that the rendering of an issue depends on, without its envelope."""
 
     content: IssueContent
     masthead: Masthead
     theme: Theme
     web_url: str
+    words: Words
 
     def render(self) -> RenderedIssue:
-        """Both parts with slots. Raises RenderingError."""
-        return render_issue(self.content, self.masthead, web_url=self.web_url, theme=self.theme)
+        """Both parts with placeholders. Raises RenderingError."""
+        return render_issue(self.content, self.masthead, web_url=self.web_url, theme=self.theme, words=self.words)
 
 
 def source_of(issue: Issue) -> Source:
-    """The issue as it is stored now, with what its newsletter contributes. Raises RenderingError for a lost theme."""
+    """The stored issue with its newsletter's part. Raises RenderingError if the theme is missing."""
     return with_content(issue, load_content(issue))
 
 
 def with_content(issue: Issue, content: IssueContent) -> Source:
-    """The same for words that are not stored. Raises RenderingError for a lost theme."""
+    """The same for content that is not stored. Raises RenderingError if the theme is missing."""
     newsletter = issue.newsletter
-    return Source(content=content, masthead=masthead_of(newsletter), theme=theme_of(newsletter), web_url=issue.web_url)
+    return Source(
+        content=content,
+        masthead=masthead_of(newsletter),
+        theme=theme_of(newsletter),
+        web_url=issue.web_url,
+        words=words_of(newsletter, content),
+    )
+
+
+def words_of(newsletter: Newsletter, content: IssueContent) -> Words:
+    """The text of the mail beside its content, in the newsletter's language."""
+    with translation.override(_supported(newsletter.language)):
+        date = _("%(weekday)s, %(date)s") % {
+            "weekday": date_format(content.date, "l"),
+            "date": date_format(content.date, "DATE_FORMAT"),
+        }
+        return words_for(content, date=date)
+
+
+def _supported(language: str) -> str:
+    """The language of the catalogues for `language`: `de` for `de-AT`, the default for an unknown one."""
+    try:
+        return translation.get_supported_language_variant(language)
+    except LookupError:
+        return settings.LANGUAGE_CODE
 
 
 def masthead_of(newsletter: Newsletter) -> Masthead:
-    """What the newsletter contributes to each of its issues."""
+    """The newsletter's part of each of its issues."""
     return Masthead(
         name=newsletter.name,
         description=newsletter.description,
@@ -69,20 +107,21 @@ def masthead_of(newsletter: Newsletter) -> Masthead:
 
 
 def theme_of(newsletter: Newsletter) -> Theme:
-    """The theme that the newsletter names. One that is gone is never replaced by another look: RenderingError."""
+    """The newsletter's theme. Raises RenderingError if it is missing: no other theme replaces it."""
     return load_theme(newsletter.theme, settings.THEME_FOLDERS)
 
 
 def source_digest(issue: Issue, source: Source) -> str:
-    """SHA-256 of all that the edition of `source` depends on, envelope and program included. Raises EnvelopeError.
+    """SHA-256 of everything that the edition depends on, including envelope and program. Raises EnvelopeError.
 
-    While it stays the same, rendering again would give the same bytes.
+    While it stays the same, rendering again gives the same bytes.
     """
     parts: list[Any] = [
         source.content,
         source.masthead,
         [source.theme.name, source.theme.sha256],
         source.web_url,
+        source.words,
         envelope_of(issue, NO_NONCE).as_json(),
         templates_digest().hex(),
         PROGRAM_DIGEST,
@@ -90,11 +129,12 @@ def source_digest(issue: Issue, source: Source) -> str:
     try:
         return hashlib.sha256(orjson.dumps(parts, option=orjson.OPT_SORT_KEYS)).hexdigest()
     except orjson.JSONEncodeError as error:
-        raise RenderingError(f"The issue holds text that is not valid Unicode: {error}.") from error
+        sentence = translatable("The issue contains text that is not valid Unicode: {reason}.", reason=str(error))
+        raise RenderingError(sentence) from error
 
 
 def _program_digest() -> str:
-    """SHA-256 of the code that renders, ours and others': after an update, issues are rendered anew."""
+    """SHA-256 of the code that renders, ours and the libraries': after an update, issues are rendered again."""
     digest = hashlib.sha256()
     for name in (*RENDERERS, *READERS_OF_MARKDOWN):
         digest.update(f"{name} {importlib.metadata.version(name)}\n".encode())
@@ -105,5 +145,5 @@ def _program_digest() -> str:
     return digest.hexdigest()
 
 
-#: Taken when the process starts: of the code that runs, not of what an update has put in its place since.
+#: Computed when the process starts: of the running code, not of an update that was installed since.
 PROGRAM_DIGEST = _program_digest()

@@ -19,7 +19,7 @@ from html import escape
 from newsletter.content.document import IssueContent
 from newsletter.rendering import render_issue
 from newsletter.rendering.compile import compile_mjml
-from newsletter.rendering.issue import mjml_of
+from newsletter.rendering.render import write_mjml
 from tests.benchmarks.freeze import anew
 from tests.benchmarks.rows import Row, cpu_seconds
 from tests.fidelity.official import HERE, OfficialCompiler, missing, official_compiler
@@ -51,9 +51,9 @@ def _compare(official: OfficialCompiler, size: int) -> list[Row]:
     name = f"{size} stories"
     return [
         Row(f"{name}: our whole freeze", ours, "ms CPU"),
-        Row(f"{name}: official compiler alone, our MJML", lean, "ms CPU"),
-        Row(f"{name}: official compiler alone, a section a story", common, "ms CPU"),
-        Row(f"{name}: our compiler alone, a section a story", compiling, "ms CPU"),
+        Row(f"{name}: official compiler single_block_issue, our MJML", lean, "ms CPU"),
+        Row(f"{name}: official compiler single_block_issue, a section a story", common, "ms CPU"),
+        Row(f"{name}: our compiler single_block_issue, a section a story", compiling, "ms CPU"),
         Row(f"{name}: our freeze is faster, our MJML", lean / ours, "x", GOAL),
         Row(f"{name}: our freeze is faster, a section a story", common / ours, "x", GOAL),
         Row(f"{name}: our compiler is faster, a section a story", common / compiling, "x", GOAL),
@@ -62,8 +62,8 @@ def _compare(official: OfficialCompiler, size: int) -> list[Row]:
 
 def _one_turn(official: OfficialCompiler, content: IssueContent) -> tuple[float, float, float, float]:
     """Milliseconds: our freeze, our compiler on common MJML, the official one on our MJML and on common MJML."""
-    lean, common = mjml_of(content, MASTHEAD, web_url=WEB_URL), section_for_each_story(content)
-    other = anew(content, -1)  # what mjml_of has seen must not help
+    lean, common = write_mjml(content, MASTHEAD, web_url=WEB_URL), section_for_each_story(content)
+    other = anew(content, -1)  # what write_mjml has cached must not help
     ours = cpu_seconds(lambda: render_issue(other, MASTHEAD, web_url=WEB_URL)) * 1e3
     compiling = cpu_seconds(lambda: compile_mjml(common)) * 1e3
     return ours, compiling, official.compile(lean).cpu_ms, official.compile(common).cpu_ms
@@ -84,7 +84,7 @@ def section_for_each_story(content: IssueContent) -> str:
 
 def _compare_with_command() -> list[Row]:
     """The official compiler as a command for each issue, as programs without a process of it kept warm call it."""
-    source = mjml_of(write_digest(SAMPLE), MASTHEAD, web_url=WEB_URL)
+    source = write_mjml(write_digest(SAMPLE), MASTHEAD, web_url=WEB_URL)
     node = shutil.which("node") or "node"
     command = [node, str(HERE / "node_modules" / "mjml" / "bin" / "mjml"), "--stdin", "--stdout"]
 

@@ -1,6 +1,6 @@
 """The HTML that each block becomes in each shipped theme. `make golden` writes it anew; look at the difference then.
 
-The files hold what mail programs get for the block alone, after MJML and with its styles, one tag a line.
+The files hold what mail programs get for the block single_block_issue, after MJML and with its styles, one tag a line.
 """
 
 from __future__ import annotations
@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from newsletter.rendering import Theme
+from newsletter.rendering import Theme, words_for
 from newsletter.rendering.compile import compile_mjml
 from newsletter.rendering.context import view_issue
 from newsletter.rendering.inline import inline_css
-from newsletter.rendering.issue import template_context
+from newsletter.rendering.render import RenderRequest, template_context
 from newsletter.rendering.templates import block_names, fill_template, stylesheet
 from tests.newsletter.rendering.sample_issues import BLOCKS, MASTHEAD, WEB_URL, sample_issue, shipped_themes
 
@@ -29,9 +29,12 @@ def goldens() -> Iterator[tuple[Path, str]]:
 
 def block_html(name: str, theme: Theme) -> str:
     """The block by itself, as it stands in the body of a mail."""
-    issue = view_issue(sample_issue())
+    content = sample_issue()
+    words = words_for(content)
+    issue = view_issue(content, date=words.date)
     sections = dict(zip(BLOCKS, issue.sections, strict=True))
-    context = template_context(issue, MASTHEAD, WEB_URL, theme) | {
+    request = RenderRequest(content=content, masthead=MASTHEAD, web_url=WEB_URL, theme=theme, words=words)
+    context = template_context(issue, request) | {
         "section": sections.get(Path(name).stem),
         "unsubscribe_url": "https://slipway.example/unsubscribe",
         "preferences_url": "https://slipway.example/preferences",

@@ -7,19 +7,19 @@ from functools import cache
 
 from newsletter.content.document import IssueContent
 from newsletter.rendering import Masthead, Theme, load_theme, theme_names
-from newsletter.rendering.issue import mjml_of
-from newsletter.rendering.sample_issue import BLOCKS, MASTHEAD, PICTURE, WEB_URL, alone, sample_issue
+from newsletter.rendering.render import write_mjml
+from newsletter.rendering.sample_issue import BLOCKS, MASTHEAD, PICTURE, WEB_URL, sample_issue, single_block_issue
 
 __all__ = [
     "BLOCKS",
     "MASTHEAD",
     "PICTURE",
     "WEB_URL",
-    "alone",
     "right_to_left",
     "sample_issue",
     "sample_issues",
     "shipped_themes",
+    "single_block_issue",
 ]
 
 
@@ -32,9 +32,9 @@ def right_to_left() -> tuple[IssueContent, Masthead]:
 def sample_issues() -> list[tuple[str, str]]:
     """(`theme/block`, MJML) for every shipped theme: each block by itself, and the whole issue under `issue`."""
     return [
-        (f"{theme.name}/{name}", mjml_of(content, MASTHEAD, web_url=WEB_URL, theme=theme))
+        (f"{theme.name}/{name}", write_mjml(content, MASTHEAD, web_url=WEB_URL, theme=theme))
         for theme in shipped_themes()
-        for name, content in {**{name: alone(name) for name in BLOCKS}, "issue": sample_issue()}.items()
+        for name, content in {**{name: single_block_issue(name) for name in BLOCKS}, "issue": sample_issue()}.items()
     ]
 
 

@@ -203,7 +203,10 @@ def test_a_table_of_contents_with_nothing_to_name_is_left_out() -> None:
 def test_each_field_with_its_fallback_becomes_one_slot_in_both_parts() -> None:
     body = "Dear {first_name|reader}, or {first_name|friend}; again {first_name|reader}."
     rendered = render_issue(write_issue(SectionContent(title="Hello", body=body)), MASTHEAD, web_url=WEB_URL)
-    assert rendered.merges == (MergePlaceholder("m1", "first_name", "reader"), MergePlaceholder("m2", "first_name", "friend"))
+    assert rendered.merges == (
+        MergePlaceholder("m1", "first_name", "reader"),
+        MergePlaceholder("m2", "first_name", "friend"),
+    )
     assert set(rendered.placeholders) == {"m1", "m2", "preferences_url", "unsubscribe_url"}
     for part, context in ((rendered.html, PlaceholderContext.HTML), (rendered.text, PlaceholderContext.PLAIN)):
         assert part.count(placeholder_token(rendered.nonce, "m1", context)) == 2

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from newsletter.rendering import compile as compiling
-from newsletter.rendering.compile import compile_mjml, refuse_corrupt_attributes, refuse_leaks, run_mrml
+from newsletter.rendering.compile import compile_mjml, refuse_corrupt_attributes, refuse_left_mjml, run_mrml
 from newsletter.rendering.errors import RenderingError
 
 
@@ -39,7 +39,7 @@ def test_a_request_to_stop_is_never_taken_for_a_panic(
 def test_mjml_left_in_the_html_is_an_error() -> None:
     html = run_mrml(document("<mj-text>a</mj-text><mj-unknown>b</mj-unknown>"))
     with pytest.raises(RenderingError, match="<mj-unknown> is left in the HTML"):
-        refuse_leaks(html)
+        refuse_left_mjml(html)
 
 
 def test_tables_for_outlook_opened_in_one_place_and_closed_in_another_are_an_error() -> None:
@@ -48,7 +48,7 @@ def test_tables_for_outlook_opened_in_one_place_and_closed_in_another_are_an_err
         "<mj-raw><!--[if mso]></td></tr></table><![endif]--></mj-raw>"
     )
     with pytest.raises(RenderingError, match="<mj-text> is left in the HTML"):
-        refuse_leaks(run_mrml(source))
+        refuse_left_mjml(run_mrml(source))
     with pytest.raises(RenderingError, match="open <td> and do not close it"):
         compile_mjml(source)
 
@@ -59,7 +59,7 @@ def test_a_story_about_mjml_is_no_leak() -> None:
 
 
 def test_what_stands_in_a_comment_for_outlook_is_no_leak() -> None:
-    refuse_leaks("<p>a</p><!--[if mso]><mj-text>b</mj-text><![endif]-->")
+    refuse_left_mjml("<p>a</p><!--[if mso]><mj-text>b</mj-text><![endif]-->")
 
 
 def test_damage_that_the_rewriting_did_not_prevent_stops_the_issue(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -152,7 +152,7 @@ def test_an_issue_that_contains_its_own_slot_marker_is_refused(monkeypatch: pyte
         def hexdigest(self) -> str:
             return "0123456789ab" * 5
 
-    monkeypatch.setattr("newsletter.rendering.issue.hashlib.sha256", Forged)
+    monkeypatch.setattr("newsletter.rendering.render.hashlib.sha256", Forged)
     assert render(one_story(title="zq0123456789ac")).nonce == "0123456789ab"
     with pytest.raises(RenderingError, match="its own placeholder marker"):
         render(one_story(title="zq0123456789abxhunsubscribe_urlxqz"))

@@ -17,7 +17,7 @@ from newsletter.demo.sample import SAMPLES
 from newsletter.rendering import RenderingError, Theme, ThemeError, load_theme, pairings, render_issue, theme_names
 from newsletter.rendering.palette import contrast
 from newsletter.rendering.theme import PLAIN, SHIPPED_THEMES
-from newsletter.rendering.theme_check import SAMPLE_ISSUE_LIMIT, check_theme, render_sample_issue
+from newsletter.rendering.theme_check import MAX_SAMPLE_SIZE, check_theme, render_sample_issue
 from newsletter.rendering.theme_file import read_theme_file
 from tests.newsletter.rendering.digests import MASTHEAD, WEB_URL, write_digest
 from tests.newsletter.rendering.sample_issues import shipped_themes
@@ -297,7 +297,7 @@ def test_styles_that_would_load_something_are_refused(make_theme: MakeTheme, css
 def test_rules_that_make_every_issue_heavy_are_refused(make_theme: MakeTheme) -> None:
     css = "p, li, a, td, div { " + "; ".join(f"x-{number}: {'y' * 90}" for number in range(3)) + " }"
     faults = check_theme("own", [make_theme({"style.css": css})])
-    assert [f"may have {SAMPLE_ISSUE_LIMIT // 1000}" in fault.sentence for fault in faults] == [True]
+    assert [f"may have {MAX_SAMPLE_SIZE // 1000}" in fault.sentence for fault in faults] == [True]
 
 
 def test_a_file_that_is_too_large_or_no_text_is_a_fault(make_theme: MakeTheme) -> None:

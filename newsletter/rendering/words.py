@@ -1,0 +1,114 @@
+"""The text that a mail has beside its content – labels, date, footer – as plain strings in one language. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+
+from newsletter.config.translatable import translatable, translatable_plural
+from newsletter.content.document import IssueContent
+
+WORDS_PER_MINUTE = 275
+NAME = "{newsletter}"
+"""The place of the newsletter's name in `reason`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Words:
+    """The text of one mail; templates see it as `words`."""
+
+    date: str
+    story_count: str
+    """`31 stories`; empty if the issue has none."""
+    reading_time: str
+    """`12 min read`."""
+    story: str
+    """The noun of `story_count`. `story`, `stories` and `minutes` are for themes that write the numbers themselves."""
+    stories: str
+    minutes: str
+    contents: str
+    """The heading of a table of contents without one."""
+    sponsor: str
+    """The label of paid content."""
+    reason: str
+    """Why the recipient gets this mail, up to the newsletter's name, which is a link."""
+    reason_end: str
+    """The rest of that sentence, after the name."""
+    unsubscribe: str
+    preferences: str
+    view: str
+    """The link to the web page of the issue."""
+    archive: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ThemeWords:
+    """The texts that a theme replaces, in every language; empty ones are not replaced."""
+
+    story: str = ""
+    stories: str = ""
+    minutes: str = ""
+    contents: str = ""
+    sponsor: str = ""
+    reason: str = ""
+    unsubscribe: str = ""
+    preferences: str = ""
+    view: str = ""
+    archive: str = ""
+
+
+def words_for(content: IssueContent, *, date: str = "") -> Words:
+    """The text of a mail in the language that is active now. `date` is the issue's date in that language."""
+    count, minutes = sum(1 for _ in content.stories()), reading_minutes(content)
+    story_count = str(translatable_plural("{count} story", "{count} stories", count=count))
+    reading_time = str(translatable_plural("{count} min read", "{count} min read", count=minutes))
+    noun = _without_number(story_count, count)
+    reason, reason_end = _around_name(str(translatable("You get this mail because you subscribed to {newsletter}.")))
+    return Words(
+        date=date or f"{content.date:%A}, {content.date.day} {content.date:%B %Y}",
+        story_count=story_count if count else "",
+        reading_time=reading_time,
+        story=noun,
+        stories=noun,
+        minutes=_without_number(reading_time, minutes),
+        contents=str(translatable("In this issue")),
+        sponsor=str(translatable("Sponsor")),
+        reason=reason,
+        reason_end=reason_end,
+        unsubscribe=str(translatable("Unsubscribe")),
+        preferences=str(translatable("Preferences")),
+        view=str(translatable("View in browser")),
+        archive=str(translatable("All issues")),
+    )
+
+
+def with_theme_words(words: Words, own: ThemeWords, content: IssueContent) -> Words:
+    """`words` with the texts that a theme replaces."""
+    given = {field.name: value for field in fields(own) if (value := getattr(own, field.name))}
+    if not given:
+        return words
+    if reason := given.get("reason"):
+        # Themes may leave the name out: it comes last then.
+        given["reason"], given["reason_end"] = _around_name(reason) if NAME in reason else (reason, ".")
+    count = sum(1 for _ in content.stories())
+    noun = given.get("story" if count == 1 else "stories")
+    if noun and count:
+        given["story_count"] = f"{count} {noun}"
+    if "minutes" in given:
+        given["reading_time"] = f"{reading_minutes(content)} {given['minutes']}"
+    return replace(words, **given)
+
+
+def reading_minutes(content: IssueContent) -> int:
+    """How long reading the issue takes, at least one minute."""
+    words = sum(len(section.body.split()) for section in content.sections)
+    words += sum(len(story.title.split()) + len(story.body.split()) for story in content.stories())
+    return max(1, round(words / WORDS_PER_MINUTE))
+
+
+def _without_number(phrase: str, number: int) -> str:
+    return phrase.replace(str(number), "", 1).strip()
+
+
+def _around_name(sentence: str) -> tuple[str, str]:
+    before, _, after = sentence.partition(NAME)
+    return before.rstrip(" "), after
