@@ -88,6 +88,7 @@ INSTALLED_APPS = [
     "django.contrib.contenttypes",
     "django.contrib.sessions",
     "django.contrib.messages",
+    "django.contrib.humanize",
     "whitenoise.runserver_nostatic",
     "django.contrib.staticfiles",
     "csp",
@@ -98,6 +99,7 @@ MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "csp.middleware.CSPMiddleware",
+    "newsletter.admin.language.AdminLanguageMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "newsletter.config.languages.LanguageMiddleware",
     "django.middleware.common.CommonMiddleware",
@@ -133,6 +135,7 @@ LANGUAGE_CODE = "en"
 LANGUAGES = [("en", "English"), ("de", "Deutsch"), ("fr", "Français"), ("es", "Español")]
 ADMIN_LANGUAGES = ("en", "de")
 LOCALE_PATHS = [PROJECT_ROOT / "newsletter" / "locale"]
+FORMAT_MODULE_PATH = "newsletter.config.formats"
 TIME_ZONE = "UTC"
 USE_TZ = True
 

@@ -1,14 +1,15 @@
-"""What editors see: stock Django admin with a thin layer of our own."""
+"""The admin for editors: stock Django admin with a thin layer on top."""
 
 from django.contrib import admin
+from django.utils.translation import gettext_lazy as _
 
 from newsletter.admin.issues import IssueAdmin
 from newsletter.admin.newsletters import NewsletterAdmin
 from newsletter.admin.records import BatchAdmin, DeliveryAdmin, EditionAdmin, EventAdmin
 from newsletter.models import Batch, Delivery, Edition, Event, Issue, Newsletter
 
-admin.site.site_header = admin.site.site_title = "Newsletter"
-admin.site.index_title = "Overview"
+admin.site.site_header = admin.site.site_title = _("Newsletter")
+admin.site.index_title = _("Overview")
 
 admin.site.register(Newsletter, NewsletterAdmin)
 admin.site.register(Issue, IssueAdmin)

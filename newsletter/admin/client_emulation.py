@@ -1,7 +1,7 @@
-"""Looks: one finished mail as different screens and mail programs show it. Pure: HTML in, HTML out.
+"""Client emulation: a finished mail as different screens and mail programs show it. Pure: HTML in, HTML out.
 
-The mail is ours, made by rendering: lower-case tags, attributes in double quotes. What is changed is found by pattern,
-so that everything else stays byte for byte as it goes out.
+The HTML is what rendering produces: lower-case tags, attributes in double quotes. Changes are made by pattern, so that
+everything else stays byte for byte as it is sent.
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ _COLOUR = re.compile(
     r"|(?<![-.#\w])(?P<name>aqua|black|blue|fuchsia|gray|green|lime|maroon|navy|olive|purple|red|silver|teal|white|yellow)"
     r"(?![-\w(])"
 )
-#: The sixteen colours of HTML 4; mails name others by number.
+#: The sixteen colours of HTML 4; rendering writes others as numbers.
 _NAMED = {
     **{"aqua": "00ffff", "black": "000000", "blue": "0000ff", "fuchsia": "ff00ff", "gray": "808080", "green": "008000"},
     **{"lime": "00ff00", "maroon": "800000", "navy": "000080", "olive": "808000", "purple": "800080", "red": "ff0000"},
     **{"silver": "c0c0c0", "teal": "008080", "white": "ffffff", "yellow": "ffff00"},
 }
-_PICTURE = re.compile(r"<img\b[^>]*>")
+_IMAGE = re.compile(r"<img\b[^>]*>")
 _ATTRIBUTE = re.compile(r'\s([a-z-]+)="([^"]*)"')
 _BACKGROUND = re.compile(r'\sbackground="[^"]*"|url\([^)]*\)')
 
-#: How light a white ground becomes: programs that invert paint it nearly black, not black.
-_DARKEST = 0.08
+#: The lightness that a white background becomes: mail programs that invert show it nearly black, not black.
+_LOWEST_LIGHTNESS = 0.08
 
 ALT_BOX = (
     "display:inline-block;box-sizing:border-box;max-width:100%;height:auto;padding:4px 6px;border:1px solid #8a8a8a"
@@ -39,43 +39,44 @@ ALT_BOX = (
 
 
 def in_light(html: str) -> str:
-    """The mail on a light screen, whatever the editor's own is."""
-    return _opening_elsewhere(_in_scheme(html, "light"))
+    """The mail on a light screen, whichever the editor uses."""
+    return _with_links_in_new_tabs(_in_scheme(html, "light"))
 
 
 def in_dark(html: str) -> str:
-    """The mail on a dark screen, as its own rules for the dark say."""
-    return _opening_elsewhere(_in_scheme(html, "dark"))
+    """The mail on a dark screen, in its own dark colours."""
+    return _with_links_in_new_tabs(_in_scheme(html, "dark"))
 
 
 def in_forced_dark(html: str) -> str:
-    """The mail in a program that knows no rules for the dark and turns every colour around: pictures stay.
+    """The mail in a program that ignores dark-mode rules and inverts every colour; images stay as they are.
 
-    So do Gmail on phones and Outlook's apps with mails that bring none. Lightness is inverted, hue and saturation stay.
+    Gmail on phones and Outlook's apps do so with mails that have no dark colours. Lightness is inverted, hue and
+    saturation stay.
     """
     without_rules = _SCHEME_RULE.sub("color-scheme:dark", _DARK_RULES.sub("@media not all", html))
     inverted = _STYLED.sub(lambda found: _COLOUR.sub(_inverted, found[0]), without_rules)
-    return _opening_elsewhere(_SCHEME_META.sub(r"\g<1>dark\g<2>", inverted))
+    return _with_links_in_new_tabs(_SCHEME_META.sub(r"\g<1>dark\g<2>", inverted))
 
 
-def without_pictures(html: str) -> str:
-    """The mail before somebody allows pictures: a box with the words that stand for each."""
-    return in_light(_BACKGROUND.sub("", _PICTURE.sub(_alt_box, html)))
+def without_images(html: str) -> str:
+    """The mail before the recipient allows images: a box with the alternative text of each."""
+    return in_light(_BACKGROUND.sub("", _IMAGE.sub(_alt_box, html)))
 
 
 def invert_colour(colour: str) -> str:
-    """`#rrggbb` turned around: what was white is nearly black, what was black is white."""
-    red, green, blue = (int(colour[place : place + 2], 16) / 255 for place in (1, 3, 5))
+    """`#rrggbb` with inverted lightness: white becomes nearly black, and black becomes white."""
+    red, green, blue = (int(colour[start : start + 2], 16) / 255 for start in (1, 3, 5))
     hue, lightness, saturation = colorsys.rgb_to_hls(red, green, blue)
-    turned = colorsys.hls_to_rgb(hue, _DARKEST + (1 - _DARKEST) * (1 - lightness), saturation)
-    return "#" + "".join(f"{round(part * 255):02x}" for part in turned)
+    inverted = colorsys.hls_to_rgb(hue, _LOWEST_LIGHTNESS + (1 - _LOWEST_LIGHTNESS) * (1 - lightness), saturation)
+    return "#" + "".join(f"{round(part * 255):02x}" for part in inverted)
 
 
 def _inverted(found: re.Match[str]) -> str:
     if found["rgb"]:
         parts = [min(int(part), 255) for part in found["rgb"].split(",")]
-        turned = invert_colour("#" + "".join(f"{part:02x}" for part in parts))
-        numbers = ",".join(str(int(turned[place : place + 2], 16)) for place in (1, 3, 5))
+        inverted = invert_colour("#" + "".join(f"{part:02x}" for part in parts))
+        numbers = ",".join(str(int(inverted[start : start + 2], 16)) for start in (1, 3, 5))
         return f"{'rgba' if found['alpha'].strip() else 'rgb'}({numbers}{found['alpha']})"
     digits = _NAMED[found["name"]] if found["name"] else found["hex"]
     return invert_colour("#" + (digits if len(digits) == 6 else "".join(digit * 2 for digit in digits)))
@@ -83,12 +84,12 @@ def _inverted(found: re.Match[str]) -> str:
 
 def _alt_box(found: re.Match[str]) -> str:
     attributes = dict(_ATTRIBUTE.findall(found[0]))
-    words = unescape(attributes.get("alt", ""))
-    if not words:
+    alternative = unescape(attributes.get("alt", ""))
+    if not alternative:
         return ""
     width = f"width:{attributes['width']}px;" if attributes.get("width", "").isdigit() else ""
     style = f"{attributes.get('style', '').rstrip(';')};{width}{ALT_BOX}".lstrip(";")
-    return f'<span role="img" style="{style}">{escape(words)}</span>'
+    return f'<span role="img" style="{style}">{escape(alternative)}</span>'
 
 
 def _in_scheme(html: str, scheme: str) -> str:
@@ -97,6 +98,5 @@ def _in_scheme(html: str, scheme: str) -> str:
     return _SCHEME_META.sub(rf"\g<1>{scheme}\g<2>", html)
 
 
-def _opening_elsewhere(html: str) -> str:
-    """Links open in a window of their own; the frame keeps the mail."""
+def _with_links_in_new_tabs(html: str) -> str:
     return html.replace("<head>", '<head><base target="_blank">', 1)

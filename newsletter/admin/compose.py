@@ -1,6 +1,6 @@
-"""The compose form: an issue's envelope and rows, checked and put together as content.
+"""The compose form: an issue's details and rows, validated and put together as content.
 
-Saving goes through `save_content`, exactly as a file's import does: there is one way into the tables.
+Saving goes through `save_content`, as the import of a file does.
 """
 
 from __future__ import annotations
@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from django import forms
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from newsletter.admin.rows import row_formset
 from newsletter.admin.time_format import from_now
@@ -25,15 +27,20 @@ if TYPE_CHECKING:
 else:
     IssueModelForm = forms.ModelForm
 
-ENVELOPE: tuple[FieldName, ...] = ("title", "slug", "subject", "preheader")
+DETAILS: tuple[FieldName, ...] = ("title", "slug", "subject", "preheader")
 
 
 class IssueForm(IssueModelForm):
-    """Envelope and rows of one issue. After `is_valid`, `content` is what the person wrote."""
+    """Details and rows of one issue. Once it is valid, `content()` is what the editor wrote."""
 
-    newsletter = forms.ModelChoiceField(Newsletter.objects.order_by("name"), empty_label=None)
+    newsletter = forms.ModelChoiceField(
+        Newsletter.objects.order_by("name"), empty_label=None, label=gettext_lazy("Newsletter")
+    )
     category_names = forms.CharField(
-        required=False, label="Categories", help_text="Separated by commas, such as News, Tech.", max_length=1000
+        required=False,
+        label=gettext_lazy("Categories"),
+        help_text=gettext_lazy("Separate categories by commas, for example: News, Tech."),
+        max_length=1000,
     )
 
     class Meta:
@@ -43,43 +50,52 @@ class IssueForm(IssueModelForm):
             "date": forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d"),
             "slug": forms.TextInput,
         }
+        labels = {
+            "title": gettext_lazy("Title"),
+            "date": gettext_lazy("Date"),
+            "slug": gettext_lazy("Slug"),
+            "subject": gettext_lazy("Subject"),
+            "preheader": gettext_lazy("Preheader"),
+        }
         help_texts = {
-            "slug": "Part of its web address. Empty: made from the title.",
-            "subject": "Empty: the title.",
-            "preheader": "The line that inboxes show beside the subject. Empty: the first words.",
+            "slug": gettext_lazy("Part of the web address. Leave empty to make it from the title."),
+            "subject": gettext_lazy("Leave empty to use the title."),
+            "preheader": gettext_lazy(
+                "Preview text that inboxes show after the subject. Leave empty to use the first words of the text."
+            ),
         }
 
     def __init__(self, data: Any = None, files: Any = None, **kwargs: Any) -> None:
         super().__init__(data, files, **kwargs)
         stored = load_content(self.instance) if self.instance.pk else None
-        if "slug" in self.fields:  # the admin leaves the fields out for those who may only look
+        if "slug" in self.fields:  # the admin leaves the fields out for those who may only view
             self.fields["slug"].required = False
         self.fields["newsletter"].disabled = stored is not None
         self.initial["category_names"] = ", ".join(stored.categories) if stored else ""
         self.rows = row_formset(data, stored)
 
     def clean(self) -> dict[str, Any]:
-        """Check the envelope with the words of the content, and the rows with it."""
+        """Check the details by the rules of the content, and the rows."""
         self.cleaned_data["slug"] = self.cleaned_data.get("slug") or self._slug_from_title()
-        for name in ENVELOPE:
+        for name in DETAILS:
             for fault in field_faults(name, self.cleaned_data.get(name) or ""):
-                self.add_error(name, fault)
+                self.add_error(name, str(fault))
         for category in self._categories():
             for fault in field_faults("category", category):
-                self.add_error("category_names", fault)
+                self.add_error("category_names", str(fault))
         if not self.rows.is_valid():
-            self.add_error(None, "Some rows below need a look; each says what is wrong with it.")
+            self.add_error(None, _("Some rows below have errors. Each error is shown in its row."))
         return self.cleaned_data
 
     def content(self) -> IssueContent:
-        """What the person wrote; only after `is_valid`."""
-        given = self.cleaned_data
+        """What the editor wrote; only after `is_valid`."""
+        cleaned = self.cleaned_data
         return IssueContent(
-            title=given["title"],
-            slug=given["slug"],
-            date=given["date"],
-            subject=given["subject"] or given["title"],
-            preheader=given["preheader"],
+            title=cleaned["title"],
+            slug=cleaned["slug"],
+            date=cleaned["date"],
+            subject=cleaned["subject"] or cleaned["title"],
+            preheader=cleaned["preheader"],
             categories=self._categories(),
             sections=self.rows.sections(),
         )
@@ -94,32 +110,32 @@ class IssueForm(IssueModelForm):
 
 
 @dataclass(frozen=True, slots=True)
-class Newer:
-    """What somebody else has saved meanwhile, beside what was typed here."""
+class NewerRevision:
+    """The revision that was saved after the form was opened, compared with what was typed."""
 
     revision: int
     by: str
     saved_at: datetime.datetime
     to_yours: tuple[Change, ...] | None
-    """From what stands there to what was typed; None while faults keep that from being read."""
+    """From the saved revision to what was typed; None while what was typed is invalid."""
     by_them: tuple[Change, ...] | None
-    """What they changed since this page was opened; None if that is not known any more."""
+    """From the revision that the form was opened with to the saved one; None if the former is no longer kept."""
 
     @property
     def ago(self) -> str:
-        """When it was saved, as people say it."""
+        """When it was saved, as a distance from now."""
         return from_now(self.saved_at)
 
 
-def newer_than(based_on: int | None, row: Issue, typed: IssueContent | None) -> Newer:
-    """The saved version of `row`, compared with what was typed and with what the person started from."""
+def newer_revision(based_on: int | None, row: Issue, typed: IssueContent | None) -> NewerRevision:
+    """The saved revision of `row`, compared with what was typed and with revision `based_on`."""
     stored, saved = load_content(row), latest_revision(row)
     start = Revision.objects.filter(issue=row, number=based_on).first() if based_on else None
     try:
         by_them = difference(content_of(start), stored) if start else None
     except UnreadableRevision:
         by_them = None
-    return Newer(
+    return NewerRevision(
         revision=row.revision,
         by=saved.by if saved else "",
         saved_at=saved.saved_at if saved else row.updated_at,
@@ -129,19 +145,19 @@ def newer_than(based_on: int | None, row: Issue, typed: IssueContent | None) -> 
 
 
 class ComposeForm(IssueForm):
-    """The form that saves: it also knows which revision the person started from, and refuses to overwrite another."""
+    """The form that saves. It knows the revision that it was opened with, and refuses to overwrite a newer one."""
 
     based_on = forms.IntegerField(widget=forms.HiddenInput, initial=0)
     replace_revision = forms.IntegerField(widget=forms.HiddenInput, required=False)
-    #: What somebody else has saved meanwhile; the page shows the difference and offers to replace it.
-    newer: Newer | None = None
+    #: Set when a newer revision was saved; the page shows the difference and offers to replace that revision.
+    newer: NewerRevision | None = None
 
     def __init__(self, data: Any = None, files: Any = None, **kwargs: Any) -> None:
         super().__init__(data, files, **kwargs)
         self.initial["based_on"] = self.instance.revision
 
     def clean(self) -> dict[str, Any]:
-        """Refuse what would overwrite other words, an issue that is past draft, and a slug that is taken."""
+        """Refuse to overwrite a newer revision, to change an issue past draft, and to take another issue's slug."""
         super().clean()
         if self.instance.pk:
             self._refuse_stale()
@@ -149,29 +165,34 @@ class ComposeForm(IssueForm):
         return self.cleaned_data
 
     def _refuse_stale(self) -> None:
-        # The admin saves in one transaction: the row stays as it is from here until the content is stored.
+        # The admin saves in one transaction: the lock keeps the row as it is until the content is stored.
         row = Issue.objects.select_for_update().get(pk=self.instance.pk)
         if not row.is_editable:
-            status = row.get_status_display().lower()
             self.add_error(
                 None,
-                f"This issue is {status} now, so its content cannot change. Nothing was saved. "
-                "Your text is still here: copy what you need before you leave this page.",
+                _(
+                    "Nothing was saved. The status of this issue is now “%(status)s”, so its content can no longer "
+                    "change. Your text is still here: copy what you need before you leave this page."
+                )
+                % {"status": row.get_status_display()},
             )
         elif row.revision not in (
             self.cleaned_data.get("based_on"),
             self.cleaned_data.get("replace_revision"),
         ) and not self._is_stored_in(row):
             typed = None if self.errors else self.content()
-            self.newer = newer_than(self.cleaned_data.get("based_on"), row, typed)
+            self.newer = newer_revision(self.cleaned_data.get("based_on"), row, typed)
             self.add_error(
                 None,
-                "This issue was saved meanwhile, by somebody else or in another tab, so nothing was saved now. Your "
-                "text is still here. Below stands what differs: put in what is missing, then tick the box and save.",
+                _(
+                    "Nothing was saved, because a newer revision of this issue was saved by another editor or in "
+                    "another tab. Your text is still here. Compare the two below, add what is missing, then tick the "
+                    "box and save again."
+                ),
             )
 
     def _is_stored_in(self, row: Issue) -> bool:
-        """Whether the row says already what was typed: somebody pressed Save twice."""
+        """Whether the row already holds what was typed, as after a double click on Save."""
         return not self.errors and load_content(row) == with_plain_line_ends(self.content())
 
     def _refuse_taken_slug(self) -> None:
@@ -179,10 +200,14 @@ class ComposeForm(IssueForm):
         if not newsletter or not slug:
             return
         if not self.instance.pk:
-            # Of two clicks on Save, the second waits here until the first has made the issue, and then finds it.
+            # On a double click on Save, the second request waits here until the first has created the issue.
             Newsletter.objects.select_for_update(of=("self",), no_key=True).get(pk=newsletter.pk)
         other = Issue.objects.filter(newsletter=newsletter, slug=slug).exclude(pk=self.instance.pk).first()
         if other and not self.instance.pk and other.is_editable and self._is_stored_in(other):
             self.instance = other
         elif other:
-            self.add_error("slug", f"Another issue of {newsletter} has the slug “{slug}”. Choose another one.")
+            self.add_error(
+                "slug",
+                _("Another issue of %(newsletter)s already has the slug “%(slug)s”. Choose a different slug.")
+                % {"newsletter": newsletter, "slug": slug},
+            )

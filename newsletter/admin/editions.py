@@ -1,15 +1,18 @@
-"""Editions of an issue beside each other, and beside its draft: what changed in words, size, links."""
+"""Comparison of an issue's editions with each other and with its draft: text, size and links."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from django.http import Http404, HttpRequest, HttpResponse
+from django.utils.text import capfirst
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 from pydantic import TypeAdapter, ValidationError
 
 from newsletter.admin.pages import Need, Page, issue_page
-from newsletter.admin.time_format import in_zone
+from newsletter.admin.preview import in_bytes
+from newsletter.admin.time_format import with_zone
 from newsletter.content.difference import Change, difference, summary_of
 from newsletter.content.document import IssueContent
 from newsletter.models import Edition, Issue
@@ -17,7 +20,7 @@ from newsletter.rendering import RenderingError
 from newsletter.sending.envelope import EnvelopeError
 from newsletter.sending.freeze import prepare_edition
 
-#: What `?from=` and `?to=` call the draft; editions go by their number.
+#: The value of `?from=` and `?to=` that stands for the draft; editions are named by their primary key.
 DRAFT = "draft"
 
 _CONTENT = TypeAdapter(IssueContent)
@@ -25,7 +28,7 @@ _CONTENT = TypeAdapter(IssueContent)
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """An edition, or the one that the draft would become."""
+    """An edition, or the edition that freezing the draft now would make."""
 
     key: str
     label: str
@@ -33,8 +36,8 @@ class Version:
 
 
 @dataclass(frozen=True, slots=True)
-class Fact:
-    """One line of what goes out, in both versions."""
+class ComparedFact:
+    """One property of the mail, in both versions."""
 
     label: str
     old: str
@@ -48,39 +51,39 @@ class Fact:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """What differs between two versions of what goes out."""
+    """The differences between two versions of the mail."""
 
-    facts: tuple[Fact, ...]
-    links_in: tuple[str, ...]
-    links_out: tuple[str, ...]
+    facts: tuple[ComparedFact, ...]
+    added_links: tuple[str, ...]
+    removed_links: tuple[str, ...]
     changes: tuple[Change, ...] | None
-    """None where this version of the program cannot read the words of one of them."""
+    """None if this version of the program cannot read the content of one of them."""
 
     @property
     def summary(self) -> str:
-        """In a few words. The look may differ where the words do not."""
+        """One sentence. The design may differ while the text is the same."""
         if self.changes is None:
-            return "the words of one of them cannot be read by this version of the program"
+            return _("The content of one version cannot be read by this version of the program.")
         if not self.changes and any(fact.differs for fact in self.facts):
-            return "the same words, in another look or from another sender"
-        return summary_of(self.changes)
+            return _("The text is the same; the design or the sender differs.")
+        return capfirst(str(summary_of(self.changes)))
 
 
 @require_safe
 def compare_editions(request: HttpRequest, issue: Issue) -> HttpResponse:
-    """Two versions that `?from=` and `?to=` name; by default the newest and the one before it."""
+    """Compare the versions in `?from=` and `?to=`; by default the newest two."""
     versions, problem = versions_of(issue)
     by_key = {version.key: version for version in versions}
     chosen = [request.GET.get(name, "") for name in ("from", "to")]
     if any(key and key not in by_key for key in chosen):
-        raise Http404("There is no such edition.")
+        raise Http404(_("This issue has no such edition."))
     old = by_key.get(chosen[0], versions[min(1, len(versions) - 1)] if versions else None)
     new = by_key.get(chosen[1], versions[0] if versions else None)
     return issue_page(
         request,
         issue,
         "editions",
-        title=f"What changed: {issue.title}",
+        title=_("What changed: %(title)s") % {"title": issue.title},
         step="preview",
         versions=versions,
         old=old,
@@ -91,10 +94,10 @@ def compare_editions(request: HttpRequest, issue: Issue) -> HttpResponse:
 
 
 def versions_of(issue: Issue) -> tuple[list[Version], str]:
-    """The draft, unless it is frozen as it stands, then its editions, the newest first; and why there is no draft."""
+    """The draft, unless an edition equals it, then the editions, newest first; and why the draft cannot be rendered."""
     zone = issue.newsletter.time_zone
     frozen = [
-        Version(str(edition.pk), f"Frozen {in_zone(edition.created_at, zone, short=True)}", edition)
+        Version(str(edition.pk), _("Frozen on %(time)s") % {"time": with_zone(edition.created_at, zone)}, edition)
         for edition in issue.editions.order_by("-pk")
     ]
     if not issue.is_editable:
@@ -104,38 +107,34 @@ def versions_of(issue: Issue) -> tuple[list[Version], str]:
     except (RenderingError, EnvelopeError) as error:
         return frozen, str(error)
     is_frozen = any(version.edition.sha256 == prepared.sha256 for version in frozen)
-    return (frozen if is_frozen else [Version(DRAFT, "The draft as it is saved", prepared), *frozen]), ""
+    return (frozen if is_frozen else [Version(DRAFT, _("Saved draft"), prepared), *frozen]), ""
 
 
 def compare(old: Edition, new: Edition) -> Comparison:
-    """What a reader of `new` gets that a reader of `old` did not, and the other way round."""
+    """The differences from `old` to `new`."""
     before, after = (dict.fromkeys(link["url"] for link in edition.links) for edition in (old, new))
     try:
         changes = difference(_CONTENT.validate_python(old.content), _CONTENT.validate_python(new.content))
     except ValidationError:
         changes = None
     return Comparison(
-        facts=tuple(Fact(label, *pair) for label, pair in _facts(old, new).items()),
-        links_in=tuple(url for url in after if url not in before),
-        links_out=tuple(url for url in before if url not in after),
+        facts=tuple(ComparedFact(label, *pair) for label, pair in _facts(old, new).items()),
+        added_links=tuple(url for url in after if url not in before),
+        removed_links=tuple(url for url in before if url not in after),
         changes=changes,
     )
 
 
 def _facts(old: Edition, new: Edition) -> dict[str, tuple[str, str]]:
     return {
-        "Subject": (old.subject, new.subject),
-        "From": (old.envelope["sender"], new.envelope["sender"]),
-        "Revision": (str(old.revision), str(new.revision)),
-        "HTML part": (_bytes(old.html), _bytes(new.html)),
-        "Text part": (_bytes(old.text), _bytes(new.text)),
-        "Links": (str(len(old.links)), str(len(new.links))),
-        "Edition": (old.sha256[:12], new.sha256[:12]),
+        _("Subject"): (old.subject, new.subject),
+        _("From"): (old.envelope["sender"], new.envelope["sender"]),
+        _("Revision"): (str(old.revision), str(new.revision)),
+        _("HTML part"): (in_bytes(old.html), in_bytes(new.html)),
+        _("Text part"): (in_bytes(old.text), in_bytes(new.text)),
+        _("Links"): (str(len(old.links)), str(len(new.links))),
+        _("Edition"): (old.sha256[:12], new.sha256[:12]),
     }
-
-
-def _bytes(part: str) -> str:
-    return f"{len(part.encode()):,} bytes"
 
 
 PAGES = (Page("difference", compare_editions, Need.VIEW),)

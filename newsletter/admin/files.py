@@ -1,4 +1,4 @@
-"""Issue files in the admin: import by upload or paste, and export."""
+"""Issue files in the admin: import from an uploaded file or pasted text, and export."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from django import forms
 from django.contrib import admin, messages
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_http_methods, require_safe
 
 from newsletter.admin.pages import Need, Page, editor_of, page_url, tell_and_go
@@ -19,46 +21,52 @@ from newsletter.content.problems import IssueFileError, ParsedIssue, Problem, Se
 from newsletter.content.store import NO_REVISION, ContentError, import_issue, load_content, with_plain_line_ends
 from newsletter.models import Issue, Newsletter
 
-#: Bytes; the longest digest is a fiftieth of it.
-LARGEST_FILE = 1_000_000
+#: In bytes, shown to editors as 1 MB; the longest known digest is a fiftieth of it.
+MAX_FILE_SIZE = 1_000_000
 
 
 class ImportForm(forms.Form):
-    """Where the issue belongs, and its text as a file or pasted. `replace` is the revision that may be replaced."""
+    """The newsletter, and the issue as a file or as pasted text. `replace` is the revision that may be replaced."""
 
-    newsletter = forms.ModelChoiceField(Newsletter.objects.order_by("name"), empty_label=None)
-    file = forms.FileField(required=False, label="A file", help_text="Markdown with front matter, or a digest as text.")
+    newsletter = forms.ModelChoiceField(
+        Newsletter.objects.order_by("name"), empty_label=None, label=gettext_lazy("Newsletter")
+    )
+    file = forms.FileField(
+        required=False,
+        label=gettext_lazy("File"),
+        help_text=gettext_lazy("Markdown with front matter, or a plain-text digest. At most 1 MB."),
+    )
     text = forms.CharField(
         required=False,
         strip=False,
-        label="Or its text",
-        max_length=LARGEST_FILE,
+        label=gettext_lazy("Or pasted text"),
+        max_length=MAX_FILE_SIZE,
         widget=forms.Textarea(attrs={"rows": 12, "spellcheck": "false"}),
     )
     replace = forms.IntegerField(required=False, widget=forms.HiddenInput)
 
     def clean(self) -> dict[str, Any]:
-        """Exactly one text, of a size that an issue can have."""
+        """Require either a file or a text, of a size that an issue can have."""
         file, pasted = self.cleaned_data.get("file"), self.cleaned_data.get("text", "")
         if file and pasted.strip():
-            self.add_error("text", "You chose a file and pasted a text, too. Take one of them out.")
-        if file and file.size > LARGEST_FILE:
-            self.add_error("file", "This file is larger than an issue can be (1 MB). Choose another one.")
+            self.add_error("text", _("You chose a file and also pasted text. Remove one of them."))
+        if file and file.size > MAX_FILE_SIZE:
+            self.add_error("file", _("This file is larger than 1 MB. Choose a smaller file."))
         elif not file and not pasted.strip() and "text" not in self.errors:
-            self.add_error("text", "Choose a file, or paste the text of an issue here.")
+            self.add_error("text", _("Choose a file, or paste the text of an issue here."))
         return self.cleaned_data
 
     def text_to_read(self) -> str:
-        """The file's text, else what was pasted. Raises IssueFileError for bytes that are no text."""
+        """The text of the file, else the pasted text. Raises IssueFileError if the file is not UTF-8 text."""
         file = self.cleaned_data["file"]
         return text_of(file.read()) if file else str(self.cleaned_data["text"])
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
 def import_file(request: HttpRequest) -> HttpResponse:
-    """The form; then the problems with their lines, or what would be replaced, or what the import did."""
+    """The form; after a POST the problems by line, the draft that would be replaced, or the imported issue."""
     if not Newsletter.objects.exists():
-        sentence = "Make a newsletter first: an issue belongs to one."
+        sentence = _("Add a newsletter first: every issue belongs to one.")
         return tell_and_go(request, sentence, "../../newsletter/add/", level=messages.WARNING)
     form = ImportForm(request.POST or None, request.FILES or None)
     if request.method != "POST" or not form.is_valid():
@@ -69,14 +77,14 @@ def import_file(request: HttpRequest) -> HttpResponse:
         reading = read_issue(text, newsletter.sources())
     except IssueFileError as error:
         return _import_page(request, form, problems=error.problems)
-    older = _older_draft(newsletter, reading.content)
-    if older and form.cleaned_data["replace"] != older.revision:
-        changes = difference(load_content(older), with_plain_line_ends(reading.content))
-        return _import_page(request, _with_text(form, text), older=older, changes=changes)
-    # Whoever saves or adds the issue after this look finds their words kept, even where there was no row to lock.
-    seen = older.revision if older else NO_REVISION
+    existing = _existing_draft(newsletter, reading.content)
+    if existing and form.cleaned_data["replace"] != existing.revision:
+        changes = difference(load_content(existing), with_plain_line_ends(reading.content))
+        return _import_page(request, _with_text(form, text), existing=existing, changes=changes)
+    # A save after this query is not overwritten, even if there was no row to lock.
+    based_on = existing.revision if existing else NO_REVISION
     try:
-        result = import_issue(newsletter, reading, by=editor_of(request), based_on=seen)
+        result = import_issue(newsletter, reading, by=editor_of(request), based_on=based_on)
     except ContentError as error:
         return _import_page(request, _with_text(form, text), problems=(Problem(1, str(error)),))
     return _imported_page(request, result.issue, str(result.outcome), reading)
@@ -88,15 +96,15 @@ def export_file(request: HttpRequest, issue: Issue) -> HttpResponse:
     try:
         text = write_issue_file(load_content(issue))
     except IssueFileError as error:
-        sentence = f"This issue cannot be written as a file. {error}"
+        sentence = _("This issue cannot be exported. %(reason)s") % {"reason": error}
         return tell_and_go(request, sentence, page_url(issue, "change"), level=messages.ERROR)
     response = HttpResponse(text, content_type="text/markdown; charset=utf-8")
     response["Content-Disposition"] = f'attachment; filename="{issue.slug}.md"'
     return response
 
 
-def _older_draft(newsletter: Newsletter, content: IssueContent) -> Issue | None:
-    """The draft that the import would write over with other words."""
+def _existing_draft(newsletter: Newsletter, content: IssueContent) -> Issue | None:
+    """The draft of the same slug whose different content the import would replace."""
     issue = Issue.objects.filter(newsletter=newsletter, slug=content.slug).first()
     if issue is None or not issue.is_editable or load_content(issue) == with_plain_line_ends(content):
         return None
@@ -104,7 +112,7 @@ def _older_draft(newsletter: Newsletter, content: IssueContent) -> Issue | None:
 
 
 def _with_text(form: ImportForm, text: str) -> ImportForm:
-    """The same form with the file's text in its box, since a browser sends no file a second time."""
+    """The same form with the file's text pasted, since browsers do not submit a file again."""
     return ImportForm({"newsletter": form.cleaned_data["newsletter"].pk, "text": text})
 
 
@@ -113,19 +121,19 @@ def _import_page(
     form: ImportForm,
     *,
     problems: tuple[Problem, ...] = (),
-    older: Issue | None = None,
+    existing: Issue | None = None,
     changes: tuple[Change, ...] = (),
 ) -> HttpResponse:
     ordered = sorted(problems, key=lambda problem: (problem.severity != Severity.ERROR, problem.line))
     return _page(
         request,
         "import",
-        title="Import an issue",
+        title=_("Import an issue"),
         form=form,
-        older=older,
+        existing=existing,
         changes=changes,
-        must_fix=[problem for problem in ordered if problem.severity == Severity.ERROR],
-        look_at=[problem for problem in ordered if problem.severity != Severity.ERROR],
+        errors=[problem for problem in ordered if problem.severity == Severity.ERROR],
+        warnings=[problem for problem in ordered if problem.severity != Severity.ERROR],
     )
 
 
@@ -134,7 +142,7 @@ def _imported_page(request: HttpRequest, issue: Issue, outcome: str, reading: Pa
     return _page(
         request,
         "imported",
-        title=f"Imported: {issue.title}",
+        title=_("Imported: %(title)s") % {"title": issue.title},
         issue=issue,
         outcome=outcome,
         notes=reading.notes,

@@ -1,4 +1,4 @@
-"""Newsletters in the admin, their slots, and the feeds that they follow."""
+"""Newsletters in the admin, with their recurring schedules and the feeds that they follow."""
 
 from __future__ import annotations
 
@@ -12,18 +12,24 @@ from django.core.exceptions import ValidationError
 from django.db import models
 from django.http import HttpRequest
 from django.utils import timezone
+from django.utils.formats import date_format, number_format
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from newsletter.admin.pages import SEND_PERMISSION
 from newsletter.admin.time_format import from_now, zone_names
 from newsletter.content.fields import field_faults
 from newsletter.content.links import web_link_problem
 from newsletter.gathering.problems import problem_message
-from newsletter.models import Feed, IssueStatus, Newsletter, RecurringSchedule
+from newsletter.models import Feed, IssueStatus, Newsletter, Occurrence, RecurringSchedule
 from newsletter.rendering import ThemeError, load_theme, theme_names
 from newsletter.sending.limits import WARM_UP, warm_up_day
 from subscribers.models import check_header_text
 
-THEME_HELP = "Drafts change at once, frozen issues stay as they are. Themes of your own: docs/write-a-theme.md."
+THEME_HELP = gettext_lazy(
+    "The design of its issues. A change applies to drafts immediately; frozen editions stay as they are. "
+    "To add a theme, see docs/write-a-theme.md."
+)
 
 if TYPE_CHECKING:
     NewsletterModelAdmin = admin.ModelAdmin[Newsletter]
@@ -42,35 +48,39 @@ else:
 
 
 class NewsletterForm(NewsletterModelForm):
-    """Every field of a newsletter and of its mailing list, the zone to be chosen rather than typed."""
+    """Every field of a newsletter and of its mailing list; time zone and theme are chosen from lists."""
 
-    time_zone = forms.ChoiceField(help_text="Schedules are meant in this zone.", initial="UTC")
-    theme = forms.ChoiceField(widget=forms.RadioSelect, initial="plain", help_text=THEME_HELP)
+    time_zone = forms.ChoiceField(
+        label=gettext_lazy("Time zone"), help_text=gettext_lazy("The time zone of its schedules."), initial="UTC"
+    )
+    theme = forms.ChoiceField(
+        label=gettext_lazy("Theme"), widget=forms.RadioSelect, initial="plain", help_text=THEME_HELP
+    )
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         names = sorted({*zone_names(), self.instance.time_zone})
         self.fields["time_zone"].choices = [(name, name.replace("_", " ")) for name in names]  # type: ignore[attr-defined]
         self.fields["theme"].choices = list(_theme_choices(self.instance.theme))  # type: ignore[attr-defined]
-        if "logo_url" in self.fields:  # the admin leaves the fields out for those who may only look
+        if "logo_url" in self.fields:  # the admin leaves the fields out for those who may only view
             self.fields["logo_url"].validators.append(_check_logo)
         if "slug" in self.fields and _is_linked_to(self.instance):
-            self.fields["slug"].disabled = True  # whatever is posted for it is passed over
-            self.fields["slug"].help_text = "It stays as it is: mails and other sites link to issues under it."
+            self.fields["slug"].disabled = True  # a posted value is ignored
+            self.fields["slug"].help_text = _("The slug can no longer change: links in sent mails contain it.")
 
 
 class FeedForm(FeedModelForm):
-    """A feed. One that gets another address, or is switched on again, starts anew."""
+    """A feed. One whose URL changes, or that is activated again, is fetched anew."""
 
     def clean_url(self) -> str:
-        """A full address of the web; whether there is a feed is found out by the worker."""
+        """Require a full web address. Whether a feed is there shows when the worker fetches it."""
         url = str(self.cleaned_data["url"]).strip()
         if problem := web_link_problem(url):
             raise forms.ValidationError(problem)
         return url
 
     def save(self, commit: bool = True) -> Feed:
-        """Forget what was known of another address, and look at once."""
+        """Schedule the next fetch for now, and reset what is known about another URL."""
         if {"url", "is_active"} & set(self.changed_data):
             self.instance.next_poll_at = timezone.now()
         if "url" in self.changed_data:
@@ -80,21 +90,21 @@ class FeedForm(FeedModelForm):
 
 
 class PartOfNewsletter:
-    """Permissions of rows that belong to a newsletter: who may see it sees them, who may change it changes them.
+    """Permissions of rows that belong to a newsletter: its view and change permissions apply to them as well.
 
-    What was made of a row that goes, such as stories and drafts, stays.
+    Deleting such a row keeps what it created, such as stories and drafts.
     """
 
-    #: What it takes to add, change and delete them.
-    to_change: tuple[str, ...] = ("newsletter.change_newsletter",)
+    #: The permissions required to add, change and delete them.
+    change_permissions: tuple[str, ...] = ("newsletter.change_newsletter",)
 
     def has_view_permission(self, request: HttpRequest, obj: Newsletter | None = None) -> bool:
-        """As for the newsletter."""
+        """Whether the user may view the newsletter."""
         return request.user.has_perm("newsletter.view_newsletter") or self.has_change_permission(request)
 
     def has_change_permission(self, request: HttpRequest, obj: Newsletter | None = None) -> bool:
-        """Who has all that it takes."""
-        return request.user.has_perms(self.to_change)
+        """Whether the user has all of `change_permissions`."""
+        return request.user.has_perms(self.change_permissions)
 
     has_add_permission = has_delete_permission = has_change_permission
 
@@ -105,61 +115,66 @@ class FeedInline(PartOfNewsletter, FeedTabularInline):
     model = Feed
     form = FeedForm
     extra = 1
-    fields = ("url", "source", "section", "is_active", "looked_at")
-    readonly_fields = ("looked_at",)
+    fields = ("url", "source", "section", "is_active", "last_fetch")
+    readonly_fields = ("last_fetch",)
 
-    @admin.display(description="Last look")
-    def looked_at(self, feed: Feed) -> str:
-        """When it was, and what went wrong."""
+    @admin.display(description=gettext_lazy("Last fetch"))
+    def last_fetch(self, feed: Feed) -> str:
+        """When the feed was last fetched, and its error."""
         if feed.polled_at is None:
-            return "Not yet"
-        return f"{from_now(feed.polled_at)}. {problem_message(feed)}".strip(" .") + "."
+            return _("Not fetched yet.")
+        problem = problem_message(feed)
+        if not problem:
+            return _("OK, %(distance)s") % {"distance": from_now(feed.polled_at)}
+        return _("Error, %(distance)s: %(problem)s") % {"distance": from_now(feed.polled_at), "problem": problem}
 
 
 class RecurringScheduleForm(RecurringScheduleModelForm):
-    """A slot and the draft that is made for it."""
+    """A recurring schedule and the draft that is created for each occurrence."""
 
     def clean_title(self) -> str:
-        """What may stand in a subject: the draft's is made of it."""
+        """Refuse characters that a subject must not hold: the draft's subject is made from the title."""
         title = str(self.cleaned_data["title"])
         check_header_text(title)
         return title
 
     def clean_sections(self) -> str:
-        """Headings that an issue may have: a draft with others could not be made."""
+        """Refuse headings that an issue must not have: no draft could be created with them."""
         sections = str(self.cleaned_data["sections"])
         for line in filter(None, map(str.strip, sections.splitlines())):
             for fault in field_faults("section heading", line):
-                raise forms.ValidationError(f"“{line[:40]}”: {fault}")
+                raise forms.ValidationError(_("“%(heading)s”: %(problem)s") % {"heading": line[:40], "problem": fault})
         return sections
 
 
 class RecurringScheduleInline(PartOfNewsletter, RecurringScheduleTabularInline):
-    """The hours at which issues go out by themselves. To set them is to send, so it takes the right to send too."""
+    """The recurring schedules of a newsletter. They send issues, so changing them takes the permission to send."""
 
-    to_change = (*PartOfNewsletter.to_change, SEND_PERMISSION)
+    change_permissions = (*PartOfNewsletter.change_permissions, SEND_PERMISSION)
     model = RecurringSchedule
     form = RecurringScheduleForm
     extra = 1
-    fields = ("weekday", "time", "is_active", "title", "sections", "what_happens")
-    readonly_fields = ("what_happens",)
-    verbose_name_plural = "slots: the draft that is marked ready goes out then"
+    fields = ("weekday", "time", "is_active", "title", "sections", "occurrences")
+    readonly_fields = ("occurrences",)
+    verbose_name_plural = gettext_lazy("recurring schedules")
     formfield_overrides = {
         models.TextField: {"widget": forms.Textarea(attrs={"rows": 2, "cols": 24})},
         models.TimeField: {"widget": forms.TimeInput(attrs={"type": "time"}, format="%H:%M")},
     }
 
-    @admin.display(description="Next and last")
-    def what_happens(self, slot: RecurringSchedule) -> str:
-        """When it comes next, what is wrong with that, and what became of it the last time."""
-        runs = list(slot.occurrences.all()[:2])
-        ahead = [f"Next on {run.date:%Y-%m-%d}. {run.outcome}" for run in runs if run.finished_at is None]
-        last = [f"{run.date:%Y-%m-%d}: {run.outcome}" for run in runs if run.finished_at is not None]
-        return " ".join(filter(None, [slot.problem, *ahead, *last[:1]])) or "Not yet planned: a worker does that."
+    @admin.display(description=gettext_lazy("Next and last occurrence"))
+    def occurrences(self, schedule: RecurringSchedule) -> str:
+        """The next occurrence with its problem, and the last one with its outcome."""
+        latest = list(schedule.occurrences.all()[:2])
+        planned = [_in_words(one, _("Next: %(date)s.")) for one in latest if one.finished_at is None]
+        finished = [_in_words(one, _("Last: %(date)s.")) for one in latest if one.finished_at is not None]
+        return " ".join(filter(None, [schedule.problem, *planned, *finished[:1]])) or _(
+            "Not planned yet. The worker plans it."
+        )
 
 
 class NewsletterAdmin(NewsletterModelAdmin):
-    """A publication and the list that it is sent to."""
+    """A newsletter and its mailing list."""
 
     form = NewsletterForm
     inlines = (RecurringScheduleInline, FeedInline)
@@ -167,45 +182,63 @@ class NewsletterAdmin(NewsletterModelAdmin):
     search_fields = ("name", "slug")
     actions = None
     fieldsets = (
-        ("What readers see", {"fields": ("name", "slug", "description", "language")}),
-        ("How issues look", {"fields": ("theme", "logo_url", "logo_width")}),
-        ("Who writes to them", {"fields": ("sender_name", "sender_email", "reply_to", "postal_address")}),
-        ("Publishing", {"fields": ("time_zone", "known_sources")}),
-        ("How fast it sends", {"fields": ("hourly_limit", "warm_up_since", "warm_up")}),
+        (gettext_lazy("Presentation"), {"fields": ("name", "slug", "description", "language")}),
+        (gettext_lazy("Design"), {"fields": ("theme", "logo_url", "logo_width")}),
+        (gettext_lazy("Sender"), {"fields": ("sender_name", "sender_email", "reply_to", "postal_address")}),
+        (gettext_lazy("Publishing"), {"fields": ("time_zone", "known_sources")}),
+        (gettext_lazy("Sending limits"), {"fields": ("hourly_limit", "warm_up_since", "warm_up")}),
     )
     readonly_fields = ("warm_up",)
 
     def get_prepopulated_fields(self, request: HttpRequest, obj: Newsletter | None = None) -> dict[str, Sequence[str]]:
-        """The slug follows the name while it is new; later, links to it are out in the world."""
+        """Make the slug from the name of a new newsletter; later, published links contain the slug."""
         return {} if obj else {"slug": ("name",)}
 
-    @admin.display(description="Warm-up")
+    @admin.display(description=gettext_lazy("Warm-up"))
     def warm_up(self, newsletter: Newsletter) -> str:
-        """Where it stands today, and what its days allow."""
-        caps = " · ".join(f"{cap:,}" for cap in WARM_UP)
-        plan = f"At most so many mails on the first days: {caps}. From then on there is no limit."
+        """The daily limits, and today's use of them."""
+        limits = " · ".join(_number(cap) for cap in WARM_UP)
+        plan = _("Daily limits from the first day: %(limits)s mails. After that there is no limit.") % {
+            "limits": limits
+        }
         if newsletter.pk is None or newsletter.warm_up_since is None:
             return plan
         day = warm_up_day(newsletter, timezone.now())
         if day is None:
-            return f"Behind it. {plan}"
-        return f"Day {day.number} of {len(WARM_UP)}: {day.used:,} of {day.cap:,} mails are out today. {plan}"
+            return _("The warm-up is complete. %(plan)s") % {"plan": plan}
+        return _("Day %(day)s of %(days)s: %(sent)s of %(limit)s mails sent today. %(plan)s") % {
+            "day": day.number,
+            "days": len(WARM_UP),
+            "sent": _number(day.used),
+            "limit": _number(day.cap),
+            "plan": plan,
+        }
 
-    @admin.display(description="Sender")
+    @admin.display(description=gettext_lazy("Sender"))
     def sender(self, newsletter: Newsletter) -> str:
-        """Name and address in the From line."""
+        """Name and address of the From header."""
         return f"{newsletter.sender_name} <{newsletter.sender_email}>"
 
 
+def _in_words(occurrence: Occurrence, sentence: str) -> str:
+    date = sentence % {"date": date_format(occurrence.date)}
+    return f"{date} {occurrence.outcome}".strip()
+
+
+def _number(count: int) -> str:
+    return number_format(count, force_grouping=True)
+
+
 def _check_logo(url: str) -> None:
-    """Programs show pictures of encrypted addresses only."""
-    problem = web_link_problem(url) or ("" if url.startswith("https://") else "The address must start with https://.")
-    if problem:
+    """Require https: mail programs show no other images."""
+    if problem := web_link_problem(url):
         raise ValidationError(problem)
+    if not url.startswith("https://"):
+        raise ValidationError(_("The URL of the logo does not start with https://."))
 
 
 def _theme_choices(chosen: str) -> Iterator[tuple[str, str]]:
-    """Every theme with what it is like; one that cannot be used says why, and stays in the list while it is chosen."""
+    """Every theme with its description. One that cannot be used is listed, with the reason, only while it is chosen."""
     names = theme_names(settings.THEME_FOLDERS)
     for name in names:
         try:
@@ -216,9 +249,10 @@ def _theme_choices(chosen: str) -> Iterator[tuple[str, str]]:
         else:
             yield name, f"{theme.label} – {theme.description}"
     if chosen not in names:
-        yield chosen, f"{chosen} – this theme is gone; choose another, or bring it back"
+        missing = _("%(theme)s – this theme is missing. Choose another, or restore its folder.")
+        yield chosen, missing % {"theme": chosen}
 
 
 def _is_linked_to(newsletter: Newsletter) -> bool:
-    """Whether mails with its address in them are out, or may go out at any moment."""
+    """Whether mails that contain its slug were sent, or may be sent at any moment."""
     return newsletter.pk is not None and newsletter.issues.exclude(status=IssueStatus.DRAFT).exists()

@@ -1,4 +1,4 @@
-"""What the pages of one issue share: who may open them, and what stands on each."""
+"""What the pages of one issue share: their permissions, tabs, template frame and messages."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from django.contrib import admin, messages
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
+from django.utils.translation import gettext as _
 
 from newsletter.models import PUBLISHED, Issue, IssueStatus
 
@@ -19,7 +20,7 @@ CHANGE_PERMISSION = "newsletter.change_issue"
 
 
 class Need(enum.Enum):
-    """What a person must be allowed to do before a page of an issue opens."""
+    """The permission that a page of an issue requires."""
 
     VIEW = "view"
     CHANGE = "change"
@@ -28,7 +29,7 @@ class Need(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """One page below an issue's address in the admin. `view` takes the request, the issue and what `path` names."""
+    """One page below an issue's URL in the admin. `view` takes the request, the issue and the arguments in `path`."""
 
     path: str
     view: Callable[..., HttpResponse]
@@ -36,14 +37,14 @@ class Page:
 
     @property
     def name(self) -> str:
-        """Its name among the admin's addresses: `schedule` gives `newsletter_issue_schedule`."""
+        """The name of its URL pattern: `schedule` gives `newsletter_issue_schedule`."""
         words = [part for part in self.path.split("/") if not part.startswith("<")]
         return "newsletter_issue_" + "_".join(words).replace("-", "_")
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One tab of an issue: where it leads and whether it is the one that is open."""
+    """One tab of an issue's pages."""
 
     label: str
     url: str
@@ -51,29 +52,29 @@ class Step:
 
 
 def page_url(issue: Issue, page: str, *arguments: object) -> str:
-    """Address of a page of `issue` by its short name, such as `schedule` or `preview_frame`."""
+    """The URL of a page of `issue` by its short name, such as `schedule` or `preview_frame`."""
     return reverse(f"admin:newsletter_issue_{page}", args=[issue.pk, *arguments])
 
 
 def home_of(issue: Issue) -> str:
-    """Where an issue is best looked at in its present state: composing, or following its mails."""
+    """The URL of the main page for an issue's status: its report once sending starts, its compose page before."""
     return page_url(issue, "report" if issue.status in PUBLISHED else "change")
 
 
 def steps_of(issue: Issue, current: str, request: HttpRequest) -> list[Step]:
-    """The tabs that mean something in the issue's state and open for this person, in the order of its way."""
-    labels = {"change": "Compose" if issue.is_editable else "Content", "preview": "Preview"}
+    """The tabs for the issue's status that the user may open, in the order of the workflow."""
+    labels = {"change": _("Compose") if issue.is_editable else _("Content"), "preview": _("Preview")}
     if issue.status in PUBLISHED:
-        labels["report"] = "Report"
+        labels["report"] = _("Report")
     else:
-        labels["check"] = "Check"
+        labels["check"] = _("Check")
         if request.user.has_perm(SEND_PERMISSION):
-            labels["schedule"] = "Schedule"
+            labels["schedule"] = _("Schedule")
     return [Step(label, page_url(issue, page), page == current) for page, label in labels.items()]
 
 
 def issue_page(request: HttpRequest, issue: Issue, page: str, *, title: str, step: str, **context: Any) -> HttpResponse:
-    """One page of an issue from the template of its name, inside the admin's frame."""
+    """One page of an issue, rendered from the template of the same name."""
     context = admin.site.each_context(request) | {
         "title": title,
         "opts": Issue._meta,
@@ -89,16 +90,16 @@ def issue_page(request: HttpRequest, issue: Issue, page: str, *, title: str, ste
 def tell_and_go(
     request: HttpRequest, sentence: str, url: str, *, level: int = messages.SUCCESS
 ) -> HttpResponseRedirect:
-    """Show `sentence` on the page at `url`."""
+    """Redirect to `url` and show `sentence` there."""
     messages.add_message(request, level, sentence)
     return HttpResponseRedirect(url)
 
 
 def editor_of(request: HttpRequest) -> str:
-    """The name under which the history keeps what this person does."""
+    """The user name that histories record."""
     return str(request.user.get_username())
 
 
 def pill_of(status: str) -> str:
-    """The class of a status pill; one colour per state."""
+    """The CSS classes of a status pill."""
     return f"pill pill-{IssueStatus(status).value}"

@@ -1,7 +1,7 @@
-"""Preview: how readers will see an issue, each look in a frame that can do nothing.
+"""Preview: an issue as subscribers will see it, in different screens and mail programs.
 
-A frame has its own address and its own content security policy: frames made of `srcdoc` or `blob:` would inherit
-the admin's, which forbids the inline styles that mails are made of.
+Each frame has its own URL and its own content security policy: frames made of `srcdoc` or `blob:` would inherit the
+admin's, which forbids the inline styles that mails are made of.
 """
 
 from __future__ import annotations
@@ -9,16 +9,19 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from html import escape
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.formats import number_format
+from django.utils.translation import get_language, gettext_lazy, ngettext
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
 
-from newsletter.admin.client_emulation import in_dark, in_forced_dark, in_light, without_pictures
+from newsletter.admin.client_emulation import in_dark, in_forced_dark, in_light, without_images
 from newsletter.admin.compose import IssueForm
 from newsletter.admin.pages import Need, Page, issue_page, page_url
 from newsletter.models import Edition, Issue
@@ -31,45 +34,67 @@ from newsletter.sending.message import message_of, sample_values
 from newsletter.sending.recipients import Recipient, as_recipient
 from newsletter.sending.source import source_of, with_content
 
-#: Opaque origin, no scripts, no forms; links open in a window of their own, which is an ordinary one.
+if TYPE_CHECKING:
+    from django.utils.functional import _StrOrPromise as StrOrPromise
+
+#: Opaque origin, no scripts, no forms; links open in a new, ordinary tab.
 FRAME_POLICY = (
     "sandbox allow-popups allow-popups-to-escape-sandbox; default-src 'none'; style-src 'unsafe-inline'; "
     "img-src https: data:; base-uri 'none'; form-action 'none'; frame-ancestors 'self'"
 )
 
-#: Who may see whom an issue goes to (R-143).
-VIEW_READERS = ("subscribers.view_subscription", "subscribers.view_subscriber")
-MOST_FOUND = 10
+#: What an editor needs to see the mail of one subscriber.
+SUBSCRIBER_PERMISSIONS = ("subscribers.view_subscription", "subscribers.view_subscriber")
+MAX_FOUND = 10
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
-    """One way to look at an issue. `show` makes the HTML part what that screen or program shows."""
+class EmulatedClient:
+    """One screen or mail program that the preview emulates. `emulate` turns the HTML part into what it shows."""
 
     key: str
-    label: str
-    says: str
-    """What is seen there, and what is not."""
-    show: Callable[[str], str] | None = None
+    label: StrOrPromise
+    description: StrOrPromise
+    emulate: Callable[[str], str] | None = None
 
 
-LOOKS = {
-    look.key: look
-    for look in (
-        Look("desktop", "Desktop", "600 pixels wide, on a light screen.", in_light),
-        Look("phone", "Phone", "375 pixels wide, on a light screen.", in_light),
-        Look("dark", "Dark", "A dark screen in a program that follows the mail’s own dark colours.", in_dark),
-        Look(
+CLIENTS = {
+    client.key: client
+    for client in (
+        EmulatedClient(
+            "desktop", gettext_lazy("Desktop"), gettext_lazy("600 pixels wide, on a light screen."), in_light
+        ),
+        EmulatedClient("phone", gettext_lazy("Phone"), gettext_lazy("375 pixels wide, on a light screen."), in_light),
+        EmulatedClient(
+            "dark",
+            gettext_lazy("Dark"),
+            gettext_lazy("A dark screen in a mail program that applies the mail’s own dark colours."),
+            in_dark,
+        ),
+        EmulatedClient(
             "forced-dark",
-            "Dark, forced",
-            "A dark screen in a program that turns every colour around, as Gmail and Outlook do on phones with mails "
-            "that they do not leave to themselves. An imitation: each does it in its own way.",
+            gettext_lazy("Dark, forced"),
+            gettext_lazy(
+                "A dark screen in a mail program that inverts all colours, as Gmail and Outlook do on phones for mails "
+                "without dark colours of their own. This is an approximation: each program inverts colours differently."
+            ),
             in_forced_dark,
         ),
-        Look("no-pictures", "Pictures off", "Before a reader allows pictures: their words instead.", without_pictures),
-        Look("text", "Plain text", "The other part of the same mail, for programs and people without HTML."),
-        Look("web", "Web page", "The page in the archive, as it will be there once the issue starts."),
-        Look("headers", "Headers", "The outside of the mail, as the provider gets it."),
+        EmulatedClient(
+            "no-pictures",
+            gettext_lazy("Images off"),
+            gettext_lazy("Before the recipient allows images: their descriptions are shown instead."),
+            without_images,
+        ),
+        EmulatedClient(
+            "text", gettext_lazy("Plain text"), gettext_lazy("The text part, for mail programs that do not show HTML.")
+        ),
+        EmulatedClient(
+            "web", gettext_lazy("Web page"), gettext_lazy("The page in the archive, public once sending starts.")
+        ),
+        EmulatedClient(
+            "headers", gettext_lazy("Headers"), gettext_lazy("The headers of the mail, as the provider receives them.")
+        ),
     )
 }
 
@@ -79,10 +104,10 @@ SIDE_BY_SIDE = "side-by-side"
 
 @require_safe
 def show_preview(request: HttpRequest, issue: Issue) -> HttpResponse:
-    """The page around the frames; `?as=` picks the look, `?reader=` whose mail it is."""
+    """The page around the frames; `?as=` selects the emulated client, `?reader=` the subscription whose mail it is."""
     chosen = request.GET.get("as", SIDE_BY_SIDE)
-    looks = [LOOKS[chosen]] if chosen in LOOKS else [LOOKS["desktop"], LOOKS["phone"]]
-    reader = _chosen_reader(request, issue)
+    clients = [CLIENTS[chosen]] if chosen in CLIENTS else [CLIENTS["desktop"], CLIENTS["phone"]]
+    recipient = _chosen_recipient(request, issue)
     try:
         rendering, problem = rendering_of(issue), ""
     except RenderingError as error:
@@ -91,98 +116,101 @@ def show_preview(request: HttpRequest, issue: Issue) -> HttpResponse:
         request,
         issue,
         "preview",
-        title=f"Preview: {issue.title}",
+        title=_("Preview: %(title)s") % {"title": issue.title},
         step="preview",
-        looks=LOOKS.values(),
-        chosen=chosen if chosen in LOOKS else SIDE_BY_SIDE,
-        frames=[(look, _frame_url(request, issue, look)) for look in looks],
-        reader=reader,
-        reader_query=_reader_query(request),
+        clients=CLIENTS.values(),
+        chosen=chosen if chosen in CLIENTS else SIDE_BY_SIDE,
+        frames=[(client, _frame_url(request, issue, client)) for client in clients],
+        recipient=recipient,
+        recipient_query=_recipient_query(request),
         rendering=rendering,
         problem=problem,
         kilobytes=len(rendering.html.encode()) / 1000 if rendering else 0,
-        **_found_readers(request, issue),
+        **_search_results(request, issue),
     )
 
 
 @require_safe
-def show_frame(request: HttpRequest, issue: Issue, look: str) -> HttpResponse:
-    """What stands in the frame: the frozen edition, or a draft as it is saved."""
-    if look not in LOOKS or look == "web":
+def show_frame(request: HttpRequest, issue: Issue, client: str) -> HttpResponse:
+    """The content of one frame: the frozen edition, or the draft as saved."""
+    if client not in CLIENTS or client == "web":
         raise Http404
-    reader = _chosen_reader(request, issue)
+    recipient = _chosen_recipient(request, issue)
     try:
-        if look == "headers":
-            return _framed_text(_headers(issue, reader))
-        return _frame(rendering_of(issue), issue, LOOKS[look], reader)
+        if client == "headers":
+            return _framed_text(_headers(issue, recipient), language=get_language() or "en")
+        return _frame(rendering_of(issue), issue, CLIENTS[client], recipient)
     except (RenderingError, EnvelopeError) as error:
         return _frame_of_problem(str(error))
 
 
 @require_POST
 def show_unsaved(request: HttpRequest, issue: Issue) -> HttpResponse:
-    """What the frame shows for text that is not saved yet. Nothing is stored."""
+    """The frame for text that is not saved yet. Nothing is stored."""
     form = IssueForm(request.POST, instance=issue)
     if not form.is_valid():
-        return _frame_of_problem("The text has problems. Save it to see them, each at its place.")
+        return _frame_of_problem(_("The text has errors. Save it to see each error at its field."))
     stored = Issue.objects.select_related("newsletter").get(pk=issue.pk)
     try:
         rendering = with_content(stored, form.content()).render()
     except RenderingError as error:
         return _frame_of_problem(str(error))
-    return _frame(rendering, stored, LOOKS["desktop"], None)
+    return _frame(rendering, stored, CLIENTS["desktop"], None)
 
 
 def rendering_of(issue: Issue) -> RenderedIssue | Edition:
-    """The edition that goes out where there is one, else the draft as it is saved. Raises RenderingError."""
+    """The frozen edition if there is one, else the rendered draft. Raises RenderingError."""
     return issue.edition or source_of(issue).render()
 
 
-# Whose mail it is
+# Whose mail is shown
 
 
-def _chosen_reader(request: HttpRequest, issue: Issue) -> Recipient | None:
-    """The reader that `?reader=` names, if this person may see readers; only one to whom the issue would go."""
+def _chosen_recipient(request: HttpRequest, issue: Issue) -> Recipient | None:
+    """The recipient that `?reader=` selects, if the editor may see subscribers; only one in the issue's audience."""
     if not request.GET.get("reader"):
         return None
-    if not request.user.has_perms(VIEW_READERS):
+    if not request.user.has_perms(SUBSCRIBER_PERMISSIONS):
         raise PermissionDenied
-    readers = audience_of(issue.newsletter_id, timezone.now()).select_related("subscriber")
+    audience = audience_of(issue.newsletter_id, timezone.now()).select_related("subscriber")
     key = request.GET["reader"]
-    return as_recipient(get_object_or_404(readers, pk=int(key) if key.isdecimal() and len(key) < 19 else 0))
+    return as_recipient(get_object_or_404(audience, pk=int(key) if key.isdecimal() and len(key) < 19 else 0))
 
 
-def _found_readers(request: HttpRequest, issue: Issue) -> dict[str, Any]:
-    """What the picker shows: active readers whose address holds the words, at most MOST_FOUND."""
-    if not request.user.has_perms(VIEW_READERS):
+def _search_results(request: HttpRequest, issue: Issue) -> dict[str, Any]:
+    """The template's search results: active subscriptions whose address contains `?search=`, at most MAX_FOUND."""
+    if not request.user.has_perms(SUBSCRIBER_PERMISSIONS):
         return {"may_pick": False}
     words = request.GET.get("search", "").strip().lower()[:320]
-    readers = audience_of(issue.newsletter_id, timezone.now()).select_related("subscriber")
-    found = list(readers.filter(subscriber__canonical__contains=words).order_by("pk")[:MOST_FOUND]) if words else []
+    audience = audience_of(issue.newsletter_id, timezone.now()).select_related("subscriber")
+    found = list(audience.filter(subscriber__canonical__contains=words).order_by("pk")[:MAX_FOUND]) if words else []
     return {"may_pick": True, "search": words, "found": found}
 
 
-def _reader_query(request: HttpRequest) -> str:
-    """What a link to another look adds, so that it shows the same reader's mail."""
-    reader = request.GET.get("reader", "")
-    return f"&reader={reader}" if reader.isdecimal() else ""
+def _recipient_query(request: HttpRequest) -> str:
+    """The part of a query string that keeps the selected recipient on links to other clients."""
+    key = request.GET.get("reader", "")
+    return f"&reader={key}" if key.isdecimal() else ""
 
 
-def _frame_url(request: HttpRequest, issue: Issue, look: Look) -> str:
-    if look.key == "web":
+def _frame_url(request: HttpRequest, issue: Issue, client: EmulatedClient) -> str:
+    if client.key == "web":
         return reverse("draft", args=[issue.newsletter.slug, issue.slug])
-    reader = _reader_query(request).replace("&", "?")
-    return page_url(issue, "preview_frame", look.key) + reader
+    query = _recipient_query(request).replace("&", "?")
+    return page_url(issue, "preview_frame", client.key) + query
 
 
-# What stands in a frame
+# The content of a frame
 
 
-def _frame(rendering: RenderedIssue | Edition, issue: Issue, look: Look, reader: Recipient | None) -> HttpResponse:
-    values = sample_values(issue.newsletter, _merges_of(rendering), reader)
-    if look.show is None:
-        return _framed_text(_filled(rendering.text, rendering.nonce, values))
-    return _framed(_filled(look.show(rendering.html), rendering.nonce, values).encode(), "text/html")
+def _frame(
+    rendering: RenderedIssue | Edition, issue: Issue, client: EmulatedClient, recipient: Recipient | None
+) -> HttpResponse:
+    values = sample_values(issue.newsletter, _merges_of(rendering), recipient)
+    if client.emulate is None:
+        text = _filled(rendering.text, rendering.nonce, values)
+        return _framed_text(text, language=issue.newsletter.language)
+    return _framed(_filled(client.emulate(rendering.html), rendering.nonce, values).encode(), "text/html")
 
 
 def _merges_of(rendering: RenderedIssue | Edition) -> Mapping[str, Mapping[str, str]]:
@@ -193,23 +221,32 @@ def _filled(part: str, nonce: str, values: Mapping[str, str]) -> str:
     return PlaceholderTemplate.split(part.encode(), nonce).fill(values).decode()
 
 
-def _headers(issue: Issue, reader: Recipient | None) -> str:
-    """The mail's outside, line by line. Raises RenderingError or EnvelopeError."""
+def _headers(issue: Issue, recipient: Recipient | None) -> str:
+    """The mail's headers, one per line, and its sizes. Raises RenderingError or EnvelopeError."""
     edition = issue.edition or prepare_edition(issue)
     message = message_of(edition)
-    lines = "\n".join(f"{name}: {value}" for name, value in _outside_of(message) if value)
-    filled = _filled(lines, edition.nonce, sample_values(issue.newsletter, edition.merges, reader))
-    return (
-        f"{filled}\n\n"
-        f"HTML part: {len(edition.html.encode()):,} bytes\n"
-        f"Text part: {len(edition.text.encode()):,} bytes\n"
-        f"Edition:   {edition.sha256}{'' if issue.edition else ' (if it were frozen now)'}\n\n"
-        "To, the unsubscribe address and the tag “delivery” are samples here; each reader gets their own. "
-        "The provider adds Date, Message-ID, DKIM-Signature and the MIME lines.\n"
+    lines = "\n".join(f"{name}: {value}" for name, value in _header_rows(message) if value)
+    filled = _filled(lines, edition.nonce, sample_values(issue.newsletter, edition.merges, recipient))
+    hash_label = _("Edition: %(sha256)s") if issue.edition else _("Edition: %(sha256)s (if it were frozen now)")
+    facts = (
+        _("HTML part: %(size)s") % {"size": in_bytes(edition.html)},
+        _("Text part: %(size)s") % {"size": in_bytes(edition.text)},
+        hash_label % {"sha256": edition.sha256},
     )
+    note = _(
+        "The To header, the unsubscribe URL and the tag “delivery” are samples here; each recipient gets their own. "
+        "The provider adds Date, Message-ID, DKIM-Signature and the MIME headers."
+    )
+    return "\n".join((filled, "", *facts, "", note, ""))
 
 
-def _outside_of(message: Message) -> tuple[tuple[str, str], ...]:
+def in_bytes(part: str) -> str:
+    """`12,345 bytes`: the size of a part of a mail, in UTF-8."""
+    size = len(part.encode())
+    return ngettext("%(size)s byte", "%(size)s bytes", size) % {"size": number_format(size, force_grouping=True)}
+
+
+def _header_rows(message: Message) -> tuple[tuple[str, str], ...]:
     return (
         ("From", message.sender),
         ("To", message.to),
@@ -221,15 +258,18 @@ def _outside_of(message: Message) -> tuple[tuple[str, str], ...]:
 
 
 def _frame_of_problem(sentence: str) -> HttpResponse:
-    page = f'<!DOCTYPE html><html lang="en"><title>No preview</title><p>{escape(sentence)}</p></html>'
+    page = (
+        f'<!DOCTYPE html><html lang="{get_language()}"><title>{escape(_("No preview"))}</title>'
+        f"<p>{escape(sentence)}</p></html>"
+    )
     return _framed(page.encode(), "text/html")
 
 
-def _framed_text(text: str) -> HttpResponse:
-    """Words of a fixed width that wrap; browsers would show text/plain in one line each."""
+def _framed_text(text: str, *, language: str) -> HttpResponse:
+    """Text in a fixed-width font, with long lines wrapped, which browsers do not do for text/plain."""
     page = (
-        '<!DOCTYPE html><html lang="en"><head><base target="_blank"><meta name="color-scheme" content="light dark">'
-        "<title>Text</title></head>"
+        f'<!DOCTYPE html><html lang="{escape(language)}"><head><base target="_blank">'
+        f'<meta name="color-scheme" content="light dark"><title>{escape(_("Text"))}</title></head>'
         f'<body style="margin:16px"><pre style="white-space:pre-wrap;overflow-wrap:anywhere;margin:0;'
         f'font:14px/1.5 ui-monospace,Menlo,Consolas,monospace">{escape(text)}</pre></body></html>'
     )
@@ -247,6 +287,6 @@ def _framed(body: bytes, content_type: str) -> HttpResponse:
 
 PAGES = (
     Page("preview", show_preview, Need.VIEW),
-    Page("preview/frame/<slug:look>", show_frame, Need.VIEW),
+    Page("preview/frame/<slug:client>", show_frame, Need.VIEW),
     Page("preview/unsaved", show_unsaved, Need.CHANGE),
 )

@@ -1,35 +1,36 @@
-"""Revisions of an issue: look at one, compare two, bring an old one back."""
+"""Revisions of an issue: read one, compare two, restore an old one."""
 
 from __future__ import annotations
 
-import datetime
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from django.contrib import messages
 from django.core.paginator import Paginator
 from django.http import Http404, HttpRequest, HttpResponse
+from django.utils.text import capfirst
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_safe
 
 from newsletter.admin.pages import CHANGE_PERMISSION, Need, Page, editor_of, issue_page, page_url, tell_and_go
-from newsletter.admin.time_format import from_now, in_zone
+from newsletter.admin.time_format import from_now, with_zone
 from newsletter.content.difference import difference, summary_of
 from newsletter.content.document import IssueContent
 from newsletter.content.revisions import UnreadableRevision, content_of
 from newsletter.content.store import NO_REVISION, ContentError, load_content, save_content
 from newsletter.models import Issue, Revision
 
-ON_A_PAGE = 30
+PER_PAGE = 30
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
-    """One revision in the list. `is_from` and `is_to` are the two that are compared unless others are chosen."""
+class RevisionRow:
+    """One revision in the list. `is_from` and `is_to` preselect the two that are compared."""
 
     revision: Revision
     summary: str
     ago: str
-    moment: str
+    saved_at: str
     is_current: bool
     is_from: bool
     is_to: bool
@@ -37,18 +38,18 @@ class Line:
 
 @require_safe
 def list_revisions(request: HttpRequest, issue: Issue) -> HttpResponse:
-    """Every kept save, the newest first, with what it changed."""
-    page = Paginator(issue.revisions.order_by("-number"), ON_A_PAGE).get_page(request.GET.get("page"))
-    # One more than is shown: what the oldest of them changed is told by the one before it.
+    """Every revision, newest first, with a summary of its changes."""
+    page = Paginator(issue.revisions.order_by("-number"), PER_PAGE).get_page(request.GET.get("page"))
+    # One more than the page shows: the summary of the oldest needs the revision before it.
     until = page.end_index() + 1 if page.object_list else 0
     kept = list(issue.revisions.order_by("-number")[max(page.start_index() - 1, 0) : until])
-    lines = list(_lines(issue, kept))[: len(page.object_list)]
-    return issue_page(request, issue, "revisions", title="Revisions", step="change", revisions=lines, pages=page)
+    rows = list(_rows(issue, kept))[: len(page.object_list)]
+    return issue_page(request, issue, "revisions", title=_("Revisions"), step="change", revisions=rows, pages=page)
 
 
 @require_safe
 def show_revision(request: HttpRequest, issue: Issue, number: int) -> HttpResponse:
-    """One revision, to read."""
+    """The content of one revision."""
     revision = _revision(issue, number)
     try:
         content = content_of(revision)
@@ -59,11 +60,11 @@ def show_revision(request: HttpRequest, issue: Issue, number: int) -> HttpRespon
         request,
         issue,
         "revision",
-        title=f"Revision {number}",
+        title=_("Revision %(number)s") % {"number": number},
         step="change",
         revision=revision,
         content=content,
-        moment=_moment(issue, revision.saved_at),
+        saved_at=_saved_at(issue, revision),
         is_current=is_current,
         may_restore=not is_current and issue.is_editable and request.user.has_perm(CHANGE_PERMISSION),
     )
@@ -71,12 +72,11 @@ def show_revision(request: HttpRequest, issue: Issue, number: int) -> HttpRespon
 
 @require_safe
 def compare_revisions(request: HttpRequest, issue: Issue) -> HttpResponse:
-    """What changed from one revision to another; by default in the last save."""
+    """The differences from revision `?from=` to revision `?to=`; by default those of the last save."""
     numbers = list(issue.revisions.order_by("-number").values_list("number", flat=True)[:2])
     if not numbers:
-        return tell_and_go(
-            request, "No save of this issue has been kept yet.", page_url(issue, "revisions"), level=messages.INFO
-        )
+        sentence = _("This issue has no revisions yet.")
+        return tell_and_go(request, sentence, page_url(issue, "revisions"), level=messages.INFO)
     older = _revision(issue, _number(request, "from", numbers[-1]))
     newer = _revision(issue, _number(request, "to", numbers[0]))
     try:
@@ -87,18 +87,18 @@ def compare_revisions(request: HttpRequest, issue: Issue) -> HttpResponse:
         request,
         issue,
         "compare",
-        title="Compare revisions",
+        title=_("Compare revisions"),
         step="change",
         older=older,
         newer=newer,
         changes=changes,
-        summary=summary_of(changes),
+        summary=capfirst(str(summary_of(changes))),
     )
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
 def restore_revision(request: HttpRequest, issue: Issue, number: int) -> HttpResponse:
-    """What coming back would change; a POST saves the old words as a new revision, unless others were saved since."""
+    """The changes that restoring would make. POST saves the old content as a new revision, unless another was saved."""
     revision = _revision(issue, number)
     try:
         content = content_of(revision)
@@ -112,49 +112,49 @@ def restore_revision(request: HttpRequest, issue: Issue, number: int) -> HttpRes
                 content,
                 by=editor_of(request),
                 based_on=_as_number(request.POST.get("based_on", ""), NO_REVISION),
-                note=f"Restored revision {number}",
+                note=f"restored:{number}",
             )
         except ContentError as error:
             problem = str(error)
             issue.refresh_from_db()
         else:
-            sentence = f"“{issue.title}” says again what it said in revision {number}."
+            sentence = _("Revision %(number)s of “%(title)s” is restored.") % {"number": number, "title": issue.title}
             return tell_and_go(request, sentence, page_url(issue, "change"))
     return issue_page(
         request,
         issue,
         "restore",
-        title=f"Bring back revision {number}",
+        title=_("Restore revision %(number)s") % {"number": number},
         step="change",
         revision=revision,
-        moment=_moment(issue, revision.saved_at),
+        saved_at=_saved_at(issue, revision),
         changes=difference(load_content(issue), content),
         problem=problem,
     )
 
 
-def _lines(issue: Issue, kept: Sequence[Revision]) -> Iterator[Line]:
-    """A line for each of `kept`, newest first; the last one only tells what the one after it changed."""
+def _rows(issue: Issue, kept: Sequence[Revision]) -> Iterator[RevisionRow]:
+    """A row for each of `kept`, newest first. The last may be there only for the summary of the one after it."""
     contents = [_content_or_none(revision) for revision in kept]
-    for place, (revision, content) in enumerate(zip(kept, contents, strict=True)):
-        before = contents[place + 1] if place + 1 < len(kept) else None
-        yield Line(
+    for index, (revision, content) in enumerate(zip(kept, contents, strict=True)):
+        before = contents[index + 1] if index + 1 < len(kept) else None
+        yield RevisionRow(
             revision=revision,
-            summary=_summary(content, before, is_first=place + 1 == len(kept)),
+            summary=_summary(content, before, is_first=index + 1 == len(kept)),
             ago=from_now(revision.saved_at),
-            moment=_moment(issue, revision.saved_at),
+            saved_at=_saved_at(issue, revision),
             is_current=revision.number == issue.revision,
-            is_from=place == min(1, len(kept) - 1),
-            is_to=place == 0,
+            is_from=index == min(1, len(kept) - 1),
+            is_to=index == 0,
         )
 
 
 def _summary(content: IssueContent | None, before: IssueContent | None, *, is_first: bool) -> str:
     if content is None:
-        return "This version of the program cannot read it."
+        return _("This revision cannot be read by this version of the program.")
     if is_first:
-        return "The first that was kept."
-    return summary_of(difference(before, content)).capitalize() if before else "–"
+        return _("The oldest revision.")
+    return capfirst(str(summary_of(difference(before, content)))) if before else "–"
 
 
 def _content_or_none(revision: Revision) -> IssueContent | None:
@@ -167,7 +167,7 @@ def _content_or_none(revision: Revision) -> IssueContent | None:
 def _revision(issue: Issue, number: int) -> Revision:
     revision = issue.revisions.filter(number=number).first()
     if revision is None:
-        raise Http404(f"This issue has no revision {number}.")
+        raise Http404(_("This issue has no revision %(number)s.") % {"number": number})
     return revision
 
 
@@ -179,8 +179,8 @@ def _as_number(typed: str, default: int) -> int:
     return int(typed) if typed.isascii() and typed.isdigit() and len(typed) < 10 else default
 
 
-def _moment(issue: Issue, saved_at: datetime.datetime) -> str:
-    return in_zone(saved_at, issue.newsletter.time_zone, short=True)
+def _saved_at(issue: Issue, revision: Revision) -> str:
+    return with_zone(revision.saved_at, issue.newsletter.time_zone)
 
 
 def _unreadable(request: HttpRequest, issue: Issue, error: UnreadableRevision) -> HttpResponse:

@@ -10,6 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from django import forms
 from django.forms.formsets import DELETION_FIELD_NAME, ORDERING_FIELD_NAME, BaseFormSet, formset_factory
+from django.utils.text import capfirst
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from newsletter.content.document import IssueContent, SectionContent, SectionKind, StoryContent
 from newsletter.content.fields import (
@@ -23,42 +26,45 @@ from newsletter.content.fields import (
     section_faults,
 )
 
+if TYPE_CHECKING:
+    from django.utils.functional import _StrOrPromise as StrOrPromise
+
 SECTION, STORY = SectionKind.SECTION.value, "story"
-#: Empty rows at the end, for browsers without JavaScript; ours takes them away and offers buttons.
-SPARE_ROWS = 3
-MOST_ROWS = 500
+#: Empty rows at the end, for browsers without JavaScript; compose.js removes them and offers buttons instead.
+EXTRA_ROWS = 3
+MAX_ROWS = 500
 
 FIELDS: tuple[SectionField, ...] = ("title", "url", "source", "image", "alt", "body")
-FIELDS_OF_STORY: tuple[SectionField, ...] = ("title", "url", "source", "body")
-_NAMES_OF_STORY: dict[SectionField, FieldName] = {"title": "story title", "url": "link", "source": "source"}
-_LABELS: dict[SectionField, str] = {
-    "title": "Title",
-    "url": "Link",
-    "source": "Source",
-    "image": "Address of the picture",
-    "alt": "What the picture shows",
-    "body": "Text",
+STORY_FIELDS: tuple[SectionField, ...] = ("title", "url", "source", "body")
+_STORY_FIELD_NAMES: dict[SectionField, FieldName] = {"title": "story title", "url": "link", "source": "source"}
+_LABELS: dict[SectionField, StrOrPromise] = {
+    "title": _("Title"),
+    "url": _("Link"),
+    "source": _("Source"),
+    "image": _("Image URL"),
+    "alt": _("Image description"),
+    "body": _("Text"),
 }
-_LABELS_OF_KIND: Mapping[tuple[str, SectionField], str] = {
-    (SectionKind.SECTION, "title"): "Heading",
-    (SectionKind.CALLOUT, "title"): "Heading (optional)",
-    (SectionKind.LINKS, "title"): "Heading (optional)",
-    (SectionKind.CONTENTS, "title"): "Heading (optional)",
-    (SectionKind.BUTTON, "title"): "Words on the button",
-    (SectionKind.QUOTE, "source"): "Who said it",
-    (SectionKind.QUOTE, "url"): "Where (a link, optional)",
-    (SectionKind.QUOTE, "body"): "The words",
-    (SectionKind.IMAGE, "url"): "Where it leads (a link, optional)",
-    (SectionKind.IMAGE, "body"): "Line below it (optional)",
-    (SectionKind.LINKS, "body"): "The links, one “- [Title](https://…)” on each line",
-    (SectionKind.SPONSOR, "source"): "Who pays",
-    (SectionKind.SPONSOR, "image"): "Address of a picture (optional)",
+_LABELS_BY_KIND: Mapping[tuple[str, SectionField], StrOrPromise] = {
+    (SectionKind.SECTION, "title"): _("Heading"),
+    (SectionKind.CALLOUT, "title"): _("Heading (optional)"),
+    (SectionKind.LINKS, "title"): _("Heading (optional)"),
+    (SectionKind.CONTENTS, "title"): _("Heading (optional)"),
+    (SectionKind.BUTTON, "title"): _("Button label"),
+    (SectionKind.QUOTE, "source"): _("Author"),
+    (SectionKind.QUOTE, "url"): _("Link to the source (optional)"),
+    (SectionKind.QUOTE, "body"): _("Quotation"),
+    (SectionKind.IMAGE, "url"): _("Link target (optional)"),
+    (SectionKind.IMAGE, "body"): _("Caption (optional)"),
+    (SectionKind.LINKS, "body"): _("Links, one “- [Title](https://…)” per line"),
+    (SectionKind.SPONSOR, "source"): _("Sponsor"),
+    (SectionKind.SPONSOR, "image"): _("Image URL (optional)"),
 }
 
 
 @dataclass(frozen=True, slots=True)
 class RowKind:
-    """What a row can be, as people choose it: `label` in a menu, and the labels of the fields that it has."""
+    """A kind of row, in the active language: its `label` in menus, and the labels of the fields it has."""
 
     value: str
     label: str
@@ -66,95 +72,101 @@ class RowKind:
 
     @property
     def is_block(self) -> bool:
-        """Whether it is neither a story nor a section: one of the kinds that a menu offers."""
+        """Whether the "Add block" menu offers it; stories and sections have buttons of their own."""
         return self.value not in (STORY, SECTION)
 
 
 def row_kinds() -> tuple[RowKind, ...]:
     """Every kind of row: the story, the section, and the blocks."""
-    story = RowKind(STORY, "Story", {field: _label(STORY, field) for field in FIELDS_OF_STORY})
+    story = RowKind(STORY, gettext("Story"), {field: _label(STORY, field) for field in STORY_FIELDS})
     return (story, *(_row_kind(kind) for kind in SectionKind))
 
 
 def _row_kind(kind: SectionKind) -> RowKind:
     own = FIELDS_OF_KIND[kind].fields
-    return RowKind(
-        kind.value, LABELS[kind].capitalize(), {field: _label(kind, field) for field in FIELDS if field in own}
-    )
+    labels = {field: _label(kind, field) for field in FIELDS if field in own}
+    return RowKind(kind.value, capfirst(str(LABELS[kind])), labels)
 
 
 def _label(kind: str, field: SectionField) -> str:
-    return _LABELS_OF_KIND.get((kind, field), _LABELS[field])
+    return str(_LABELS_BY_KIND.get((kind, field), _LABELS[field]))
+
+
+def _kind_choices() -> list[tuple[str, str]]:
+    return [(kind.value, kind.label) for kind in row_kinds()]
 
 
 class RowForm(forms.Form):
-    """One row: a section or block with its own fields, or a story of the one above it."""
+    """One row: a section or block with its own fields, or a story of the section or block above it."""
 
-    kind = forms.ChoiceField(choices=[(kind.value, kind.label) for kind in row_kinds()], initial=STORY, required=False)
-    title = forms.CharField(required=False)
-    url = forms.CharField(required=False, label="Link", widget=forms.TextInput(attrs={"inputmode": "url"}))
-    source = forms.CharField(required=False)
+    kind = forms.ChoiceField(choices=_kind_choices, initial=STORY, required=False, label=_("Kind"))
+    title = forms.CharField(required=False, label=_LABELS["title"])
+    url = forms.CharField(required=False, label=_LABELS["url"], widget=forms.TextInput(attrs={"inputmode": "url"}))
+    source = forms.CharField(required=False, label=_LABELS["source"])
     image = forms.CharField(required=False, label=_LABELS["image"], widget=forms.TextInput(attrs={"inputmode": "url"}))
     alt = forms.CharField(required=False, label=_LABELS["alt"])
-    body = forms.CharField(required=False, strip=False, label="Text", widget=forms.Textarea(attrs={"rows": 4}))
+    body = forms.CharField(required=False, strip=False, label=_LABELS["body"], widget=forms.Textarea(attrs={"rows": 4}))
 
     @property
     def chosen_kind(self) -> str:
-        """The kind, as it stands in the form."""
+        """The kind that the form shows, submitted or initial."""
         return str(self["kind"].value() or STORY)
 
     @property
     def is_section(self) -> bool:
-        """Whether the row, as it stands in the form, is a section with a heading."""
+        """Whether the form shows a section with a heading."""
         return self.chosen_kind == SECTION
 
     @property
     def is_block(self) -> bool:
-        """Whether it is neither a section nor a story."""
+        """Whether the form shows neither a section nor a story."""
         return self.chosen_kind not in (SECTION, STORY)
 
     @property
     def kind_label(self) -> str:
-        """What people call its kind."""
-        return str(dict(self.fields["kind"].choices).get(self.chosen_kind, "Story"))  # type: ignore[attr-defined]
+        """The label of the kind that the form shows."""
+        return dict(_kind_choices()).get(self.chosen_kind, gettext("Story"))
 
     @property
-    def is_spare(self) -> bool:
+    def is_extra(self) -> bool:
         """Whether it is one of the empty rows at the end, untouched."""
         return self.empty_permitted and not (self.is_bound and self.has_changed())
 
     @property
     def words(self) -> int:
-        """How many words its text has."""
+        """Number of words in the text."""
         return len(str(self["body"].value() or "").split())
 
     @property
     def is_removed(self) -> bool:
-        """Whether the person asked for the row to go."""
+        """Whether "Remove on save" is ticked."""
         return bool(self[DELETION_FIELD_NAME].value())
 
     def clean(self) -> dict[str, Any]:
-        """Say at each field what must not be stored there, in the same words as for files."""
+        """Add the content rules' problems to their fields; files are checked by the same rules."""
         if self.cleaned_data.get(DELETION_FIELD_NAME):
             return self.cleaned_data
         self.cleaned_data["kind"] = self.cleaned_data.get("kind") or STORY
         faults = self._story_faults() if self.cleaned_data["kind"] == STORY else section_faults(self._section())
         for field, fault in faults:
-            self.add_error(field, fault)
+            self.add_error(field, str(fault))
         return self.cleaned_data
 
     def _section(self) -> SectionContent:
         return _section_of(self.cleaned_data | {"body": _plain(self.cleaned_data.get("body", ""))})
 
     def _story_faults(self) -> Iterator[tuple[str, str]]:
-        for field, name in _NAMES_OF_STORY.items():
+        for field, name in _STORY_FIELD_NAMES.items():
             yield from ((field, fault) for fault in field_faults(name, self.cleaned_data.get(field) or ""))
-        yield from (("body", fault) for _, fault in body_faults(_plain(self.cleaned_data.get("body", ""))))
+        yield from (("body", fault) for _line, fault in body_faults(_plain(self.cleaned_data.get("body", ""))))
         if self.cleaned_data.get("image") or self.cleaned_data.get("alt"):
-            yield "image", "A story has no picture. Empty its address and description, or add an image of its own."
+            yield (
+                "image",
+                gettext("A story has no image. Clear the image fields, or add an image block below the story."),
+            )
 
 
-_LONGEST: dict[SectionField, FieldName] = {**_NAMES_OF_STORY, "image": "image", "alt": "description"}
+_LIMITED_FIELDS: dict[SectionField, FieldName] = {**_STORY_FIELD_NAMES, "image": "image", "alt": "description"}
 
 if TYPE_CHECKING:
     RowForms = BaseFormSet[RowForm]
@@ -163,45 +175,47 @@ else:
 
 
 class RowFormSet(RowForms):
-    """All rows of an issue. Rows that say nothing at all are passed over."""
+    """All rows of an issue. Empty rows are ignored."""
 
     def add_fields(self, form: RowForm, index: int | None) -> None:
-        """Position and removal, which are all that a browser without JavaScript needs to sort rows."""
+        """Add position and removal, with which rows are sorted where JavaScript is off."""
         super().add_fields(form, index)
-        form.fields[ORDERING_FIELD_NAME].label = "Position"
-        form.fields[DELETION_FIELD_NAME].label = "Remove on save"
-        for field, name in _LONGEST.items():
+        form.fields[ORDERING_FIELD_NAME].label = gettext("Position")
+        form.fields[DELETION_FIELD_NAME].label = gettext("Remove on save")
+        for field, name in _LIMITED_FIELDS.items():
             form.fields[field].widget.attrs["maxlength"] = LIMITS[name]
         for field in FIELDS:
             form.fields[field].label = _label(form.chosen_kind, field)
 
     @property
     def kinds(self) -> tuple[RowKind, ...]:
-        """What can be added."""
+        """The kinds of rows that can be added."""
         return row_kinds()
 
     @property
     def kinds_as_json(self) -> str:
-        """For our script: each kind with its label and the labels of its fields."""
+        """For compose.js: each kind with its label and the labels of its fields."""
         return json.dumps({kind.value: {"label": kind.label, "fields": kind.fields} for kind in row_kinds()})
 
     def clean(self) -> None:
-        """Every story stands below a section; the first one that does not says so."""
+        """Require a section or block above the first story."""
         rows = self.rows_in_order()
         if rows and rows[0].cleaned_data.get("kind") == STORY:
-            rows[0].add_error("title", "A story stands below a section. Add a section above it, or move it down.")
+            rows[0].add_error(
+                "title", gettext("This story has no section above it. Add a section above the story, or move it down.")
+            )
 
     def in_order(self) -> list[RowForm]:
-        """All rows as the person ordered them, also those that are removed or empty.
+        """All rows in their submitted order, including removed and empty ones.
 
-        A position that was typed is the place the row gets: of two rows with the same one, the row that was moved up
-        to it stands first, and the row that was moved down to it second.
+        A row takes the position that was typed. Of two rows with the same position, the one that was moved up comes
+        first and the one that was moved down second.
         """
-        return sorted(self.forms, key=_place) if self.is_bound else list(self.forms)
+        return sorted(self.forms, key=_sort_key) if self.is_bound else list(self.forms)
 
     def rows_in_order(self) -> list[RowForm]:
-        """The rows that stay, as the person ordered them."""
-        return [form for form in self.in_order() if not _is_passed_over(form)]
+        """The rows that are kept, in their submitted order."""
+        return [form for form in self.in_order() if not _is_ignored(form)]
 
     def sections(self) -> tuple[SectionContent, ...]:
         """The rows as sections with their stories; only after `is_valid`."""
@@ -209,13 +223,13 @@ class RowFormSet(RowForms):
 
 
 def row_formset(data: Any, content: IssueContent | None) -> RowFormSet:
-    """The forms for the rows of `content`, filled from `data` where the person has sent them."""
+    """The forms for the rows of `content`, bound to `data` if the form was submitted."""
     made = formset_factory(
         RowForm,
         formset=RowFormSet,
-        extra=SPARE_ROWS,
-        max_num=MOST_ROWS,
-        absolute_max=2 * MOST_ROWS,
+        extra=EXTRA_ROWS,
+        max_num=MAX_ROWS,
+        absolute_max=2 * MAX_ROWS,
         validate_max=True,
         can_order=True,
         can_delete=True,
@@ -233,7 +247,7 @@ def _rows(content: IssueContent) -> Iterator[dict[str, str]]:
     for section in content.sections:
         yield {"kind": section.kind.value} | {field: getattr(section, field) for field in FIELDS}
         for story in section.stories:
-            yield {"kind": STORY} | {field: getattr(story, field) for field in FIELDS_OF_STORY}
+            yield {"kind": STORY} | {field: getattr(story, field) for field in STORY_FIELDS}
 
 
 def _sections(rows: list[dict[str, Any]]) -> Iterator[SectionContent]:
@@ -260,17 +274,17 @@ def _plain(body: str) -> str:
     return body.replace("\r\n", "\n").replace("\r", "\n")
 
 
-def _is_passed_over(form: RowForm) -> bool:
+def _is_ignored(form: RowForm) -> bool:
     row = form.cleaned_data if hasattr(form, "cleaned_data") else {}
     if row.get(DELETION_FIELD_NAME):
         return True
-    says_something = any(str(row.get(field) or "").strip() for field in FIELDS)
-    return not says_something and row.get("kind", STORY) == STORY and not form.errors
+    has_content = any(str(row.get(field) or "").strip() for field in FIELDS)
+    return not has_content and row.get("kind", STORY) == STORY and not form.errors
 
 
-def _place(form: RowForm) -> tuple[float, int]:
-    """Where a row was put, and whether it came there from below (-1), from above (1) or not at all (0)."""
-    given, before = form.cleaned_data.get(ORDERING_FIELD_NAME), form.fields[ORDERING_FIELD_NAME].initial
-    if given is None:
+def _sort_key(form: RowForm) -> tuple[float, int]:
+    """The position, then whether the row was moved up (-1), moved down (1) or left where it was (0)."""
+    position, before = form.cleaned_data.get(ORDERING_FIELD_NAME), form.fields[ORDERING_FIELD_NAME].initial
+    if position is None:
         return (float("inf"), 0)
-    return (given, 0 if before is None else (given > before) - (given < before))
+    return (position, 0 if before is None else (position > before) - (position < before))

@@ -1,4 +1,4 @@
-"""The page that sends a test of an issue to a few addresses."""
+"""The page that sends a test mail of an issue to a few addresses."""
 
 from __future__ import annotations
 
@@ -7,31 +7,38 @@ from typing import Any
 
 from django import forms
 from django.http import HttpRequest, HttpResponse
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_http_methods
 
 from newsletter.admin.pages import Need, Page, issue_page, page_url, tell_and_go
 from newsletter.models import Issue
-from newsletter.sending.test_mail import MOST_ADDRESSES, PREFIX, TestMailRefused, send_test
+from newsletter.sending.test_mail import MAX_ADDRESSES, PREFIX, TestMailRefused, send_test
 
 
 class AddressesForm(forms.Form):
-    """Who gets the test."""
+    """The recipients of the test mail."""
 
     addresses = forms.CharField(
-        label="Send it to",
-        help_text=f"Up to {MOST_ADDRESSES} addresses, one per line or separated by commas.",
+        label=gettext_lazy("Send to"),
         widget=forms.Textarea(attrs={"rows": 3, "autocomplete": "email", "spellcheck": "false"}),
         max_length=2000,
     )
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["addresses"].help_text = _(
+            "Up to %(count)s email addresses, one per line or separated by commas."
+        ) % {"count": MAX_ADDRESSES}
+
     def clean_addresses(self) -> list[str]:
-        """The addresses as typed, one by one."""
+        """Split the text into addresses."""
         return [part for part in re.split(r"[\s,;]+", self.cleaned_data["addresses"]) if part]
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
 def show_test(request: HttpRequest, issue: Issue) -> HttpResponse:
-    """The form; sending leads back to the preview, and what was refused is said here."""
+    """The form. Success redirects to the preview; a refusal is shown above the form."""
     form = AddressesForm(request.POST if request.method == "POST" else None, initial=_own_address(request))
     refusal: TestMailRefused | None = None
     if form.is_valid():
@@ -40,13 +47,13 @@ def show_test(request: HttpRequest, issue: Issue) -> HttpResponse:
         except TestMailRefused as error:
             refusal = error
         else:
-            sentence = f"The test is on its way to {', '.join(sent)}."
+            sentence = _("The test mail was sent to %(addresses)s.") % {"addresses": ", ".join(sent)}
             return tell_and_go(request, sentence, page_url(issue, "preview"))
     return issue_page(
         request,
         issue,
         "test",
-        title=f"Send a test: {issue.title}",
+        title=_("Send a test mail: %(title)s") % {"title": issue.title},
         step="preview",
         form=form,
         refusal=refusal,

@@ -1,33 +1,44 @@
-"""Times as people say them: in a zone, and as a distance from now. Pure but for the clock."""
+"""Dates and times as the admin shows them, in the editor's language: in a time zone, and as a distance from now."""
 
 from __future__ import annotations
 
 import datetime
 import zoneinfo
 
+from django.contrib.humanize.templatetags.humanize import NaturalTimeFormatter
 from django.utils import timezone
+from django.utils.formats import date_format
 from django.utils.timesince import timesince
+from django.utils.translation import gettext as _
 
 
-def in_zone(moment: datetime.datetime, zone_name: str, *, short: bool = False) -> str:
-    """`Wednesday, 1 July 2026, 07:00` (short: `Wed 1 Jul 2026, 07:00`) on the clocks of a zone.
+def in_zone(at: datetime.datetime, zone_name: str, *, short: bool = False) -> str:
+    """`Wednesday, 1 July 2026, 07:00` on the clocks of a zone; `short` leaves out the weekday.
 
-    An unknown or empty zone counts as UTC.
+    Use it where the page names the zone beside it, and `with_zone` everywhere else. An unknown or empty zone counts
+    as UTC.
     """
-    local = moment.astimezone(zone_of(zone_name))
-    if short:
-        return f"{local:%a} {local.day} {local:%b %Y, %H:%M}"
-    return f"{local:%A}, {local.day} {local:%B %Y, %H:%M}"
+    local = at.astimezone(zone_of(zone_name))
+    date = date_format(local, "DATETIME_FORMAT")
+    return date if short else f"{date_format(local, 'l')}, {date}"
 
 
-def from_now(moment: datetime.datetime) -> str:
+def with_zone(at: datetime.datetime, zone_name: str) -> str:
+    """`1 July 2026, 07:00 (Europe/Berlin)`."""
+    return f"{in_zone(at, zone_name, short=True)} ({zone_of(zone_name).key})"
+
+
+def from_now(at: datetime.datetime) -> str:
     """`in 13 hours`, `4 minutes ago` or `just now`."""
     now = timezone.now()
-    earlier, later = sorted((moment, now))
-    distance = timesince(earlier, later, depth=1).replace("\xa0", " ")
-    if distance == "0 minutes":
-        return "just now" if moment <= now else "in less than a minute"
-    return f"in {distance}" if moment > now else f"{distance} ago"
+    if abs(at - now) < datetime.timedelta(minutes=1):
+        return _("just now") if at <= now else _("in less than a minute")
+    # The units of `naturaltime`: they are translated in the case that "in" and "ago" ask for ("vor 2 Tagen").
+    units = NaturalTimeFormatter.future_substrings if at > now else NaturalTimeFormatter.past_substrings
+    distance = timesince(min(at, now), max(at, now), time_strings=units, depth=1).replace("\xa0", " ")
+    if at > now:
+        return _("in %(distance)s") % {"distance": distance}
+    return _("%(distance)s ago") % {"distance": distance}
 
 
 def zone_of(zone_name: str) -> zoneinfo.ZoneInfo:
@@ -39,5 +50,5 @@ def zone_of(zone_name: str) -> zoneinfo.ZoneInfo:
 
 
 def zone_names() -> list[str]:
-    """Every time zone that people name, in the order of the alphabet."""
+    """Every time zone that is named after a place, and UTC, in alphabetical order."""
     return sorted(name for name in zoneinfo.available_timezones() if name == "UTC" or "/" in name)

@@ -22,7 +22,7 @@ from newsletter.models.newsletter import Newsletter
 from newsletter.models.preflight import LinkCheck, LinkState, PreflightRun
 from newsletter.models.provider_search import ProviderSearch, SearchResult
 from newsletter.models.recurring_schedule import Occurrence, RecurringSchedule, Weekday
-from newsletter.models.revision import Revision, RevisionIsKept
+from newsletter.models.revision import Revision, RevisionIsImmutable
 from newsletter.models.throttle import Availability, ProviderThrottle
 
 __all__ = [
@@ -58,7 +58,7 @@ __all__ = [
     "ProviderThrottle",
     "RecurringSchedule",
     "Revision",
-    "RevisionIsKept",
+    "RevisionIsImmutable",
     "SearchResult",
     "Section",
     "Story",

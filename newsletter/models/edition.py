@@ -1,4 +1,4 @@
-"""The edition: the frozen rendering of one revision of an issue. Written once, never changed."""
+"""The edition: the frozen rendering of one revision of an issue. Immutable."""
 
 from __future__ import annotations
 
@@ -6,53 +6,59 @@ from typing import Any
 
 from django.db import models
 from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
 
 
 class EditionIsFrozen(Exception):
-    """Somebody tried to change an edition; make a new one by freezing the issue again."""
+    """An edition was changed; freeze the issue again to make another."""
 
     permanent = True
 
 
 class EditionQuerySet(models.QuerySet["Edition"]):
-    """Editions can be read and made, not changed."""
+    """Editions can be read and created, not changed."""
 
     def update(self, **changes: Any) -> int:
-        """Refused: what was approved is what goes out."""
+        """Refused: the approved edition is the one that is sent."""
         raise EditionIsFrozen(f"An edition cannot be changed ({', '.join(changes)}).")
 
 
 class Edition(models.Model):
-    """Everything that all readers of an issue share, with slots where they differ.
+    """Everything that all recipients of an issue share, with placeholders where their mails differ.
 
-    `html` and `text` contain slot tokens of `nonce`; `envelope` holds sender, reply-to and header values in the
-    same way; `content` is the issue as it was, for the archive. `sha256` covers all of them.
+    `html` and `text` contain placeholder tokens made with `nonce`; `envelope` holds sender, reply-to and header values
+    in the same way; `content` is the issue as frozen, for the archive. `sha256` covers all of them.
     """
 
-    issue = models.ForeignKey("Issue", on_delete=models.PROTECT, related_name="editions")
-    revision = models.PositiveIntegerField()
-    subject = models.CharField(max_length=200)
-    html = models.TextField()
-    text = models.TextField()
-    nonce = models.CharField(max_length=32)
+    issue = models.ForeignKey("Issue", on_delete=models.PROTECT, related_name="editions", verbose_name=_("issue"))
+    revision = models.PositiveIntegerField(_("revision"))
+    subject = models.CharField(_("subject"), max_length=200)
+    html = models.TextField(_("HTML part"))
+    text = models.TextField(_("text part"))
+    nonce = models.CharField(_("nonce"), max_length=32)
     merges = models.JSONField(
-        default=dict, help_text="What stands in slots of merge fields: slot name to field and fallback."
+        _("merge fields"),
+        default=dict,
+        help_text=_("The merge fields: name of the placeholder to field and fallback."),
     )
-    envelope = models.JSONField()
-    links = models.JSONField(default=list, help_text="Every link an editor set: url, label, place.")
-    content = models.JSONField(help_text="The issue as it was frozen.")
-    sha256 = models.CharField(max_length=64)
+    envelope = models.JSONField(_("headers"))
+    links = models.JSONField(_("links"), default=list, help_text=_("Every link of the content: url, label, place."))
+    content = models.JSONField(_("content"), help_text=_("The content of the issue as frozen."))
+    sha256 = models.CharField(_("SHA-256"), max_length=64)
     source_sha256 = models.CharField(
+        _("SHA-256 of the source"),
         max_length=64,
         blank=True,
         default="",
-        help_text="Of everything it was rendered from: while that stays, nothing is rendered again.",
+        help_text=_("Covers everything the edition is rendered from. The issue is rendered again only if it changes."),
     )
-    created_at = models.DateTimeField(default=timezone.now)
+    created_at = models.DateTimeField(_("created at"), default=timezone.now)
 
     objects = EditionQuerySet.as_manager()
 
     class Meta:
+        verbose_name = _("edition")
+        verbose_name_plural = _("editions")
         constraints = [
             models.UniqueConstraint(fields=["issue", "sha256"], name="edition_once_per_rendering"),
         ]

@@ -1,4 +1,4 @@
-"""The newsletter: a publication, and by construction the one mailing list it is sent to."""
+"""The newsletter: a publication and the mailing list that it is sent to."""
 
 from __future__ import annotations
 
@@ -7,10 +7,12 @@ from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from subscribers.models import MailingList, check_time_zone
 
-#: First parts of paths that are not a newsletter's; a test holds them against every address of the site.
+#: Slugs that a newsletter must not have, because the site uses them as the first part of its URLs; a test compares.
 RESERVED_SLUGS = frozenset(
     {
         "accounts",
@@ -36,70 +38,95 @@ RESERVED_SLUGS = frozenset(
 
 
 class Newsletter(MailingList):
-    """A publication. Name, sender and postal address stand on the mailing list, which it extends row by row."""
+    """A publication. Name, sender and postal address are columns of the mailing list, which it extends."""
 
     mailing_list = models.OneToOneField(
         MailingList, on_delete=models.CASCADE, parent_link=True, primary_key=True, related_name="newsletter"
     )
     time_zone = models.CharField(
+        gettext_lazy("time zone"),
         max_length=64,
         default="UTC",
         validators=[check_time_zone],
-        help_text="Schedules are meant in this zone.",
+        help_text=gettext_lazy("The time zone of its schedules."),
     )
     theme = models.CharField(
-        max_length=40, default="plain", help_text="How its issues look; docs/write-a-theme.md tells how to add one."
+        gettext_lazy("theme"),
+        max_length=40,
+        default="plain",
+        help_text=gettext_lazy("The design of its issues. To add a theme, see docs/write-a-theme.md."),
     )
     logo_url = models.CharField(
-        "logo", max_length=2000, blank=True, help_text="https address of a picture that stands for the name in mails."
+        gettext_lazy("logo"),
+        max_length=2000,
+        blank=True,
+        help_text=gettext_lazy("https:// URL of an image that replaces the name at the top of mails."),
     )
     logo_width = models.PositiveSmallIntegerField(
-        default=140, validators=[MinValueValidator(16), MaxValueValidator(552)], help_text="In pixels, at most 552."
+        gettext_lazy("logo width"),
+        default=140,
+        validators=[MinValueValidator(16), MaxValueValidator(552)],
+        help_text=gettext_lazy("In pixels, from 16 to 552."),
     )
     hourly_limit = models.PositiveIntegerField(
+        gettext_lazy("hourly limit"),
         null=True,
         blank=True,
         validators=[MinValueValidator(1)],
-        help_text="The most mails that go out within an hour. Empty: as fast as the provider allows.",
+        help_text=gettext_lazy("Mails per hour. Leave empty to send as fast as the provider allows."),
     )
     warm_up_since = models.DateField(
-        "warm-up since",
+        gettext_lazy("warm-up since"),
         null=True,
         blank=True,
-        help_text="First day of a new sending domain: for a week, fewer mails a day go out, so that it earns a name.",
+        help_text=gettext_lazy(
+            "First day of sending from a new domain. For one week a daily limit applies, to build sender reputation. "
+            "Leave empty for no warm-up."
+        ),
     )
     known_sources = models.TextField(
+        gettext_lazy("known sources"),
         blank=True,
-        help_text="Sources that plain-text digests name, one per line: they tell where its text begins.",
+        help_text=gettext_lazy(
+            "Source names in plain-text digests, one per line. The import uses them to tell a story’s source from its "
+            "text."
+        ),
     )
 
+    class Meta:
+        verbose_name = gettext_lazy("newsletter")
+        verbose_name_plural = gettext_lazy("newsletters")
+
     def clean(self) -> None:
-        """Refuse a slug whose page would lie under another page of the site."""
+        """Refuse a slug that the site uses for other pages."""
         super().clean()
         if self.slug.lower() in RESERVED_SLUGS:
             raise ValidationError(
-                {"slug": f"“{self.slug}” is the address of another page of this site. Choose another."}
+                {
+                    "slug": _("“%(slug)s” is the address of another page of this site. Choose a different slug.")
+                    % {"slug": self.slug}
+                }
             )
 
     def sources(self) -> tuple[str, ...]:
-        """The known sources, as the digest reader takes them."""
+        """The known sources, one item per line of the field."""
         return tuple(line.strip() for line in self.known_sources.splitlines() if line.strip())
 
     @property
     def list_id(self) -> str:
-        """The list's name for mail programs, which stays when the newsletter is renamed (R-15)."""
+        """The identifier in List-Id headers (RFC 2919), which stays when the newsletter is renamed."""
         return f"list-{self.pk}"
 
     def get_absolute_url(self) -> str:
-        """Path of its page, where readers sign up."""
+        """Path of its public page, with the sign-up form."""
         return reverse("newsletter", args=[self.slug])
 
     @property
     def web_url(self) -> str:
-        """Address of its page for mails and feeds; from the configured site, never from a request (R-160)."""
+        """URL of its public page. Made from SITE_URL, never from the Host header of a request."""
         return f"{settings.SITE_URL}{self.get_absolute_url()}"
 
     @property
     def archive_url(self) -> str:
-        """Address of the list of its issues."""
+        """URL of its archive."""
         return f"{settings.SITE_URL}{reverse('archive', args=[self.slug])}"

@@ -1,4 +1,4 @@
-"""Slots: the hours of the week at which a newsletter comes out, and what became of each of them."""
+"""Recurring schedules ("Tuesdays 07:00") of a newsletter, and their occurrences."""
 
 from __future__ import annotations
 
@@ -8,83 +8,134 @@ from typing import ClassVar
 from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
+from django.utils.dates import WEEKDAYS
+from django.utils.formats import date_format, time_format
+from django.utils.translation import gettext_lazy
 
 from newsletter.models.issue import Issue
 from newsletter.models.newsletter import Newsletter
 
 
 class Weekday(models.IntegerChoices):
-    """As Python counts them."""
+    """Numbered as by `datetime.date.weekday`."""
 
-    MONDAY = 0, "Monday"
-    TUESDAY = 1, "Tuesday"
-    WEDNESDAY = 2, "Wednesday"
-    THURSDAY = 3, "Thursday"
-    FRIDAY = 4, "Friday"
-    SATURDAY = 5, "Saturday"
-    SUNDAY = 6, "Sunday"
+    MONDAY = 0, WEEKDAYS[0]
+    TUESDAY = 1, WEEKDAYS[1]
+    WEDNESDAY = 2, WEEKDAYS[2]
+    THURSDAY = 3, WEEKDAYS[3]
+    FRIDAY = 4, WEEKDAYS[4]
+    SATURDAY = 5, WEEKDAYS[5]
+    SUNDAY = 6, WEEKDAYS[6]
+
+
+_EVERY_WEEK = {
+    Weekday.MONDAY: gettext_lazy("Mondays %(time)s"),
+    Weekday.TUESDAY: gettext_lazy("Tuesdays %(time)s"),
+    Weekday.WEDNESDAY: gettext_lazy("Wednesdays %(time)s"),
+    Weekday.THURSDAY: gettext_lazy("Thursdays %(time)s"),
+    Weekday.FRIDAY: gettext_lazy("Fridays %(time)s"),
+    Weekday.SATURDAY: gettext_lazy("Saturdays %(time)s"),
+    Weekday.SUNDAY: gettext_lazy("Sundays %(time)s"),
+}
 
 
 class RecurringSchedule(models.Model):
-    """“Tuesdays 07:00”, as clocks in the newsletter's zone show it: the draft that is marked ready goes out then."""
+    """“Tuesdays 07:00” in the newsletter's time zone: the draft that is marked ready is sent then."""
 
-    newsletter = models.ForeignKey(Newsletter, on_delete=models.CASCADE, related_name="recurring_schedules")
-    weekday = models.PositiveSmallIntegerField(choices=Weekday.choices)
-    time = models.TimeField(default=datetime.time(7))
-    is_active = models.BooleanField("active", default=True, help_text="Whether issues go out then.")
+    newsletter = models.ForeignKey(
+        Newsletter,
+        on_delete=models.CASCADE,
+        related_name="recurring_schedules",
+        verbose_name=gettext_lazy("newsletter"),
+    )
+    weekday = models.PositiveSmallIntegerField(gettext_lazy("weekday"), choices=Weekday.choices)
+    time = models.TimeField(gettext_lazy("time"), default=datetime.time(7))
+    is_active = models.BooleanField(
+        gettext_lazy("active"), default=True, help_text=gettext_lazy("Issues are sent only while it is active.")
+    )
     title = models.CharField(
+        gettext_lazy("title of the draft"),
         max_length=150,
         blank=True,
-        help_text="Title of the draft that is made for each one; {date} stands for its day. Empty: none is made.",
+        help_text=gettext_lazy(
+            "A draft with this title is created for each occurrence; {date} stands for its date. Leave empty to create "
+            "no draft."
+        ),
     )
-    sections = models.TextField(blank=True, help_text="Titles of the sections of that draft, one per line.")
+    sections = models.TextField(
+        gettext_lazy("sections of the draft"), blank=True, help_text=gettext_lazy("One heading per line.")
+    )
     problem = models.CharField(
-        max_length=300, blank=True, editable=False, help_text="Why its next day cannot be planned; empty if it can."
+        max_length=300,
+        blank=True,
+        editable=False,
+        help_text="Why its next occurrence cannot be planned; empty if it can.",
     )
 
     class Meta:
         ordering = ["weekday", "time"]
+        verbose_name = gettext_lazy("recurring schedule")
+        verbose_name_plural = gettext_lazy("recurring schedules")
         constraints = [
             models.UniqueConstraint(fields=["newsletter", "weekday", "time"], name="recurring_schedule_once"),
             models.CheckConstraint(condition=Q(weekday__lte=Weekday.SUNDAY), name="recurring_schedule_weekday_known"),
         ]
 
     def __str__(self) -> str:
-        return f"{Weekday(self.weekday).label}s {self.time:%H:%M}"
+        return str(_EVERY_WEEK[Weekday(self.weekday)]) % {"time": time_format(self.time)}
 
 
 class OccurrenceQuerySet(models.QuerySet["Occurrence"]):
-    """Questions about occurrences."""
+    """Queries of occurrences."""
 
     def ahead(self) -> OccurrenceQuerySet:
-        """Runs that are planned or due, the next one first."""
+        """Occurrences that are planned or due, in the order of their start."""
         return self.filter(finished_at__isnull=True, schedule__is_active=True).order_by("starts_at", "pk")
 
-    def due(self, moment: datetime.datetime | Now) -> OccurrenceQuerySet:
-        """Runs whose time has come, the longest waiting first; one that failed has its turn later."""
-        is_its_turn = Q(next_try_at__isnull=True) | Q(next_try_at__lte=moment)
-        return self.ahead().filter(is_its_turn, starts_at__lte=moment)
+    def due(self, at: datetime.datetime | Now) -> OccurrenceQuerySet:
+        """Occurrences that start now, in the order of their start; one that failed is due again at `next_try_at`."""
+        is_not_postponed = Q(next_try_at__isnull=True) | Q(next_try_at__lte=at)
+        return self.ahead().filter(is_not_postponed, starts_at__lte=at)
 
 
 class Occurrence(models.Model):
-    """One occurrence of a schedule, planned or over. There is one for each day, however often a clock shows its time."""
+    """One occurrence of a recurring schedule, planned or finished.
 
-    schedule = models.ForeignKey(RecurringSchedule, on_delete=models.CASCADE, related_name="occurrences")
-    date = models.DateField(help_text="The day, in the newsletter's zone.")
-    starts_at = models.DateTimeField(help_text="The instant, as the zone's rules are known now.")
+    There is one per day, even on the day when the clocks go back and show its time twice.
+    """
+
+    schedule = models.ForeignKey(
+        RecurringSchedule, on_delete=models.CASCADE, related_name="occurrences", verbose_name=gettext_lazy("schedule")
+    )
+    date = models.DateField(gettext_lazy("date"), help_text=gettext_lazy("In the time zone of the newsletter."))
+    starts_at = models.DateTimeField(
+        gettext_lazy("starts at"), help_text=gettext_lazy("Computed by the rules of the time zone as they are now.")
+    )
     issue = models.ForeignKey(
-        Issue, on_delete=models.SET_NULL, null=True, related_name="occurrences", help_text="Made for it, or sent in it."
+        Issue,
+        on_delete=models.SET_NULL,
+        null=True,
+        related_name="occurrences",
+        verbose_name=gettext_lazy("issue"),
+        help_text=gettext_lazy("The draft created for it, or the issue sent by it."),
     )
-    finished_at = models.DateTimeField(null=True)
+    finished_at = models.DateTimeField(gettext_lazy("finished at"), null=True)
     outcome = models.CharField(
-        max_length=500, blank=True, help_text="What became of it; while it is ahead, what went wrong so far."
+        gettext_lazy("outcome"),
+        max_length=500,
+        blank=True,
+        help_text=gettext_lazy("The result; while it is planned, the latest error."),
     )
-    next_try_at = models.DateTimeField(null=True, help_text="Its start failed; it is tried again then.")
+    next_try_at = models.DateTimeField(
+        gettext_lazy("next try at"), null=True, help_text=gettext_lazy("Set after the start failed.")
+    )
 
     objects: ClassVar[OccurrenceQuerySet] = OccurrenceQuerySet.as_manager()  # type: ignore[assignment]
 
     class Meta:
         ordering = ["-date"]
+        verbose_name = gettext_lazy("occurrence")
+        verbose_name_plural = gettext_lazy("occurrences")
         constraints = [
             models.UniqueConstraint(fields=["schedule", "date"], name="occurrence_once_per_day"),
             models.UniqueConstraint(
@@ -96,4 +147,4 @@ class Occurrence(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.schedule}, {self.date}"
+        return f"{self.schedule}, {date_format(self.date)}"

@@ -1,4 +1,4 @@
-"""The revision: an issue's whole content after one save. Written once, never changed."""
+"""The revision: an issue's whole content after one save. Immutable."""
 
 from __future__ import annotations
 
@@ -6,45 +6,69 @@ from typing import Any
 
 from django.db import models
 from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from newsletter.models.issue import Issue
 
+_NOTES = {
+    "restored": gettext_lazy("Restored revision %(detail)s"),
+    "imported": gettext_lazy("Imported from a file"),
+    "recurring": gettext_lazy("Created for a recurring schedule"),
+    "suggestion": gettext_lazy("Suggestion applied: %(detail)s"),
+}
 
-class RevisionIsKept(Exception):
-    """Somebody tried to change a revision; save the issue again to make another."""
+
+class RevisionIsImmutable(Exception):
+    """A revision was changed; save the issue again to make another."""
 
     permanent = True
 
 
 class RevisionQuerySet(models.QuerySet["Revision"]):
-    """Revisions can be read and made, not changed."""
+    """Revisions can be read and created, not changed."""
 
     def update(self, **changes: Any) -> int:
-        """Refused: what was saved then is what was saved then."""
-        raise RevisionIsKept(f"A revision cannot be changed ({', '.join(changes)}).")
+        """Refused."""
+        raise RevisionIsImmutable(f"A revision cannot be changed ({', '.join(changes)}).")
 
 
 class Revision(models.Model):
-    """What an issue said after a save, by whom and when. `number` is what `Issue.revision` was then."""
+    """The content of an issue after a save, by whom and when. `number` is the value of `Issue.revision` then."""
 
     issue = models.ForeignKey(Issue, on_delete=models.CASCADE, related_name="revisions")
-    number = models.PositiveIntegerField()
-    content = models.JSONField(help_text="The issue as it was saved.")
-    by = models.CharField(max_length=150, help_text="An editor's name, or the step that saved it.")
-    note = models.CharField(max_length=200, blank=True, help_text="What the save was, where it was no ordinary one.")
-    saved_at = models.DateTimeField(default=timezone.now)
+    number = models.PositiveIntegerField(gettext_lazy("number"))
+    content = models.JSONField(gettext_lazy("content"), help_text=gettext_lazy("The content of the issue as saved."))
+    by = models.CharField(
+        gettext_lazy("saved by"), max_length=150, help_text=gettext_lazy("User name, or the step that saved it.")
+    )
+    note = models.CharField(
+        gettext_lazy("note"),
+        max_length=200,
+        blank=True,
+        help_text=gettext_lazy("Code of a save other than an editor's, with its detail after a colon: restored:3."),
+    )
+    saved_at = models.DateTimeField(gettext_lazy("saved at"), default=timezone.now)
 
     objects = RevisionQuerySet.as_manager()
 
     class Meta:
         ordering = ["-number"]
         constraints = [models.UniqueConstraint(fields=["issue", "number"], name="revision_once_per_number")]
+        verbose_name = gettext_lazy("revision")
+        verbose_name_plural = gettext_lazy("revisions")
 
     def __str__(self) -> str:
-        return f"Revision {self.number}"
+        return _("Revision %(number)s") % {"number": self.number}
 
     def save(self, *args: Any, **kwargs: Any) -> None:
         """Insert it; a second save is refused."""
         if not self._state.adding:
-            raise RevisionIsKept("A revision cannot be changed; save the issue again.")
+            raise RevisionIsImmutable("A revision cannot be changed; save the issue again.")
         super().save(*args, **kwargs)
+
+    @property
+    def note_text(self) -> str:
+        """The note as a sentence in the active language; a note without a known code as it is stored."""
+        code, _colon, detail = self.note.partition(":")
+        return str(_NOTES[code]) % {"detail": detail} if code in _NOTES else self.note

@@ -1,7 +1,7 @@
-"""Test mails: an issue as it stands, to a few people who want to see it first.
+"""Test mails: an issue as it is now, to a few addresses, before it is sent.
 
-They are outside of every count: no delivery, no edition, links that do nothing, no header to unsubscribe with, and
-the fallbacks of merge fields, since they are written to nobody's name.
+They count nowhere: they have no delivery and no edition, their links change nothing, they carry no List-Unsubscribe
+header, and merge fields show their fallbacks.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import uuid
 from collections.abc import Sequence
 
 from django.conf import settings
+from django.utils.translation import gettext as _
 
 from newsletter.models import Edition, Issue
 from newsletter.providers import Route, get_route
@@ -22,15 +23,15 @@ from newsletter.sending.message import sample_values
 from subscribers.addresses import AddressError, parse_address
 from subscribers.suppression import suppressed_among
 
-MOST_ADDRESSES = 5
+MAX_ADDRESSES = 5
 PREFIX = "[TEST] "
 
 
 class TestMailRefused(Exception):
-    """Not every test mail went out; each sentence says which did not, and why. `sent` are those that did."""
+    """Some test mails were not sent. Each sentence names an address and the reason; `sent` are the others."""
 
     permanent = True
-    __test__ = False  # its name is no test's
+    __test__ = False  # not a test case for pytest
 
     def __init__(self, *sentences: str, sent: Sequence[str] = ()) -> None:
         super().__init__(" ".join(sentences))
@@ -39,23 +40,23 @@ class TestMailRefused(Exception):
 
 
 def send_test(issue: Issue, addresses: Sequence[str]) -> tuple[str, ...]:
-    """Send the issue to up to MOST_ADDRESSES people as a test; the addresses that it went to.
+    """Send the issue as a test to at most MAX_ADDRESSES addresses, and return the addresses it was sent to.
 
-    What goes out is the frozen edition where there is one, else the draft as it is saved. Raises TestMailRefused;
-    where an address or the issue is at fault, before anything has gone out.
+    The frozen edition is sent if there is one, else the saved draft. Raises TestMailRefused, and sends nothing if an
+    address or the issue itself is at fault.
     """
     recipients = _checked(addresses)
     try:
         edition = issue.edition or prepare_edition(issue)
     except (RenderingError, EnvelopeError) as error:
         raise TestMailRefused(str(error)) from error
-    # A person looks whether mail goes out: a provider that refused us is asked again.
+    # An editor wants to know whether sending works: ask also a provider that refused mail before.
     clear_suspensions(by="a test mail")
     route, sent, refused = get_route(), [], []
     for address in recipients:
         problem = _post(route, _message(issue, edition, to=address))
         if problem:
-            refused.append(f"{address}: {problem}")
+            refused.append(problem)
         else:
             sent.append(address)
     if refused:
@@ -64,22 +65,27 @@ def send_test(issue: Issue, addresses: Sequence[str]) -> tuple[str, ...]:
 
 
 def _checked(addresses: Sequence[str]) -> list[str]:
-    """The addresses as they are mailed, each person once. Raises TestMailRefused with everything that is wrong."""
-    recipients, wrong = {}, []
+    """The addresses as given, without duplicates. Raises TestMailRefused with every problem."""
+    recipients, problems = {}, []
     for raw in addresses:
         try:
             address = parse_address(raw)
             recipients[address.canonical] = address.as_given
         except AddressError as error:
-            wrong.append(f"“{raw}”: {error}")
-    suppressed = suppressed_among(set(recipients))
-    wrong += [f"{recipients[canonical]} must not be mailed: it bounced or complained." for canonical in suppressed]
+            problems.append(f"“{raw}”: {error}")
+    problems += [
+        _("%(address)s is suppressed because it bounced or complained. Remove it.") % {"address": recipients[canonical]}
+        for canonical in suppressed_among(set(recipients))
+    ]
     if not addresses:
-        wrong.append("Name at least one address.")
-    if len(recipients) > MOST_ADDRESSES:
-        wrong.append(f"A test goes to {MOST_ADDRESSES} addresses at most; you named {len(recipients)}.")
-    if wrong:
-        raise TestMailRefused(*wrong)
+        problems.append(_("Enter at least one address."))
+    if len(recipients) > MAX_ADDRESSES:
+        problems.append(
+            _("A test mail can be sent to at most %(limit)s addresses; you entered %(count)s. Remove some.")
+            % {"limit": MAX_ADDRESSES, "count": len(recipients)}
+        )
+    if problems:
+        raise TestMailRefused(*problems)
     return list(recipients.values())
 
 
@@ -96,16 +102,19 @@ def _message(issue: Issue, edition: Edition, *, to: str) -> Message:
         subject=f"{PREFIX}{edition.subject}",
         html=html,
         text=text,
-        # Without a delivery its receipts are counted nowhere; a bounce still keeps us from writing there again.
+        # Without a delivery its events count nowhere; a bounce still suppresses the address.
         tags={"kind": "test", "env": settings.ENVIRONMENT},
     )
 
 
 def _post(route: Route, message: Message) -> str:
-    """Send one; why it did not go out, empty if it did."""
+    """Send one message, and return why it was not sent; empty if it was."""
     outcome = post_message(route, message, key=f"{settings.ENVIRONMENT}:test:{uuid.uuid4().hex}")
     if outcome.kind is OutcomeKind.ACCEPTED:
         return ""
+    sentence = _("%(address)s: the mail was not sent. %(reason)s")
     if outcome.kind in {OutcomeKind.UNKNOWN, OutcomeKind.STUCK}:
-        return f"it is not known whether it went out; look into that mailbox before you try again. {outcome.reason}"
-    return f"it was not sent. {outcome.reason}"
+        sentence = _(
+            "%(address)s: it is unknown whether the mail was sent. Check the mailbox before you try again. %(reason)s"
+        )
+    return sentence % {"address": message.to, "reason": outcome.reason}

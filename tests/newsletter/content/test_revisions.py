@@ -9,7 +9,7 @@ import pytest
 from newsletter.content.problems import ParsedIssue
 from newsletter.content.revisions import UnreadableRevision, content_of, latest_revision
 from newsletter.content.store import StaleRevision, import_issue, load_content, save_content
-from newsletter.models import Issue, Revision, RevisionIsKept
+from newsletter.models import Issue, Revision, RevisionIsImmutable
 from tests.newsletter.content.harbour_notes import ISSUE_41, make_draft
 from tests.newsletter.content.test_issue_file import BLOCKS
 from tests.publications import make_newsletter
@@ -90,7 +90,7 @@ def test_a_revision_is_never_changed() -> None:
     revision = make_draft().revisions.get()
     revision.note = "Something else"
 
-    with pytest.raises(RevisionIsKept):
+    with pytest.raises(RevisionIsImmutable):
         revision.save()
-    with pytest.raises(RevisionIsKept):
+    with pytest.raises(RevisionIsImmutable):
         Revision.objects.update(note="Something else")

@@ -1,13 +1,13 @@
-// The compose page: rows that are added, moved and removed, words counted, and nothing lost by leaving.
-// Without this file the page works with position numbers and checkboxes.
+// The compose page: adds, moves and removes rows, counts words, and warns before unsaved text is lost.
+// Without this script, rows have position numbers and checkboxes. All texts come from data-text-… attributes of the form.
 "use strict";
 
 const form = document.querySelector("[data-compose]");
 if (form) {
   const list = form.querySelector("[data-rows]");
   const total = form.querySelector("[name=rows-TOTAL_FORMS]");
-  const pattern = form.querySelector("[data-new-row]");
-  const says = form.querySelector("[data-says]");
+  const rowTemplate = form.querySelector("[data-new-row]");
+  const announcement = form.querySelector("[data-announcement]");
   const kinds = JSON.parse(list.dataset.kinds);
   const FIELDS = ["title", "url", "source", "image", "alt", "body"];
 
@@ -17,8 +17,16 @@ if (form) {
   const isStory = (row) => kindOf(row) === "story";
   const isBlock = (row) => !isStory(row) && kindOf(row) !== "section";
   const isRemoved = (row) => field(row, "DELETE").checked;
-  const say = (sentence) => { says.textContent = sentence; };
-  const named = (row) => field(row, "title").value || kinds[kindOf(row)].label;
+  const nameOf = (row) => field(row, "title").value || kinds[kindOf(row)].label;
+
+  // A text of the form's data-text-… attributes, with its {names} filled in.
+  function text(key, values = {}) {
+    const template = form.dataset[`text${key}`];
+    return template.replace(/\{(\w+)\}/g, (whole, name) => (name in values ? values[name] : whole));
+  }
+
+  // Tells screen readers what happened.
+  function announce(key, values) { announcement.textContent = text(key, values); }
 
   // A section or block and the stories below it move together.
   function block(row) {
@@ -29,7 +37,7 @@ if (form) {
     return moved;
   }
 
-  // A row shows the fields of its kind, and whatever else holds words or a complaint: nothing that counts is hidden.
+  // A row shows the fields of its kind, and other fields only while they have a value or an error.
   function showFields(row) {
     const own = kinds[kindOf(row)].fields;
     FIELDS.forEach((name) => {
@@ -39,12 +47,12 @@ if (form) {
     });
   }
 
-  function describe(row) {
-    const words = field(row, "body").value.split(/\s+/).filter(Boolean).length;
-    row.querySelector("[data-words]").textContent = words === 1 ? "1 word" : `${words} words`;
+  function updateSummary(row) {
+    const count = field(row, "body").value.split(/\s+/).filter(Boolean).length;
+    row.querySelector("[data-words]").textContent = count === 1 ? text("Word") : text("Words", { count });
     const label = kinds[kindOf(row)].label;
     const title = field(row, "title").value;
-    row.querySelector("[data-shows=title]").textContent = title || (isBlock(row) ? label : "(no title yet)");
+    row.querySelector("[data-shows=title]").textContent = title || (isBlock(row) ? label : text("NoTitle"));
     row.querySelector("[data-shows=source]").textContent = field(row, "source").value;
     const kind = row.querySelector("[data-shows=kind]");
     kind.textContent = label;
@@ -75,9 +83,9 @@ if (form) {
     } else {
       target = moved[moved.length - 1].nextElementSibling;
     }
-    const wouldLead = isStory(row) && target === all[0] && direction < 0;
-    if (!target || wouldLead) {
-      say(`${named(row)} stays: it is at the ${direction < 0 ? "top" : "end"}.`);
+    const wouldBeFirst = isStory(row) && target === all[0] && direction < 0;
+    if (!target || wouldBeFirst) {
+      announce(direction < 0 ? "AtTop" : "AtEnd", { row: nameOf(row) });
       return;
     }
     if (direction < 0) target.before(...moved); else block(target).at(isStory(row) ? 0 : -1).after(...moved);
@@ -87,13 +95,13 @@ if (form) {
   function changed(row) {
     renumber();
     touched = true;
-    say(`${named(row)} moved to ${rows().indexOf(row) + 1} of ${rows().length}.`);
+    announce("Moved", { row: nameOf(row), position: rows().indexOf(row) + 1, count: rows().length });
   }
 
   let nextIndex = 0;
   function add(kind, after) {
     const holder = document.createElement("template");
-    holder.innerHTML = pattern.innerHTML.replaceAll("__prefix__", nextIndex);
+    holder.innerHTML = rowTemplate.innerHTML.replaceAll("__prefix__", nextIndex);
     nextIndex += 1;
     total.value = nextIndex;
     const row = holder.content.firstElementChild;
@@ -105,10 +113,10 @@ if (form) {
     touched = true;
     const first = FIELDS.map((name) => field(row, name)).find((input) => !input.closest(".field").hidden);
     (first || row.querySelector("summary")).focus();
-    say(`${kinds[kind].label} added.`);
+    announce("Added", { row: kinds[kind].label });
   }
 
-  // A story needs a section above it, so the first one brings its section along.
+  // A story needs a section above it, so the first story adds a section, too.
   function addAtEnd(kind) {
     if (kind === "story" && rows().every(isStory)) add("section");
     add(kind);
@@ -118,24 +126,24 @@ if (form) {
     const box = field(row, "DELETE");
     box.checked = !box.checked;
     row.classList.toggle("is-removed", box.checked);
-    row.querySelector("[data-remove]").textContent = box.checked ? "Keep after all" : "Remove";
+    row.querySelector("[data-remove]").textContent = text(box.checked ? "Keep" : "Remove");
     renumber();
     touched = true;
-    say(`${named(row)} ${box.checked ? "goes when you save" : "stays"}.`);
+    announce(box.checked ? "WillBeRemoved" : "WillBeKept", { row: nameOf(row) });
   }
 
-  // [Title](link) · Source, with the text on the lines below, as issue files have it.
+  // Parses "[Title](link) · Source" with the text on the lines below, as in issue files.
   function fillFromPaste(event, row) {
-    const text = event.clipboardData.getData("text/plain").trim();
-    const story = /^(?:#+ |\*\*)?\[([^\]]+)\]\((https?:\/\/\S+?)\)(?:\*\*)?(?: +[·•|–—-] +([^\n]+))?(?:\n\s*([\s\S]+))?$/.exec(text);
+    const pasted = event.clipboardData.getData("text/plain").trim();
+    const story = /^(?:#+ |\*\*)?\[([^\]]+)\]\((https?:\/\/\S+?)\)(?:\*\*)?(?: +[·•|–—-] +([^\n]+))?(?:\n\s*([\s\S]+))?$/.exec(pasted);
     if (!story || !isStory(row)) return;
     event.preventDefault();
     ["title", "url", "source", "body"].forEach((name, index) => {
       if (story[index + 1]) field(row, name).value = story[index + 1].trim();
     });
-    describe(row);
+    updateSummary(row);
     touched = true;
-    say("The story was filled from what you pasted.");
+    announce("Filled");
   }
 
   function prepare(row) {
@@ -143,14 +151,14 @@ if (form) {
     row.querySelectorAll("[data-without-script]").forEach((part) => { part.hidden = true; });
     row.classList.toggle("is-removed", isRemoved(row));
     row.querySelector("[data-remove]").before(menuForRow());
-    describe(row);
+    updateSummary(row);
     showFields(row);
   }
 
   function menuForRow() {
     const menu = form.querySelector("[data-menu]").cloneNode(true);
     menu.open = false;
-    menu.querySelector("summary").textContent = "Add block below";
+    menu.querySelector("summary").textContent = text("AddBlockBelow");
     menu.querySelectorAll("button").forEach((button) => {
       button.dataset.add = button.dataset.append;
       delete button.dataset.append;
@@ -158,7 +166,7 @@ if (form) {
     return menu;
   }
 
-  // Dragging by the grip, with mouse, pen or finger.
+  // Drags a row by its grip, with mouse, pen or finger.
   function drag(event, row) {
     event.preventDefault();
     const moved = block(row);
@@ -181,7 +189,7 @@ if (form) {
       window.removeEventListener("pointercancel", drop);
       changed(row);
     };
-    // On the window: a pointer captured by the grip would be lost as soon as the grip's row moves.
+    // The window listens: a pointer captured by the grip is lost as soon as the grip's row moves.
     window.addEventListener("pointermove", follow);
     window.addEventListener("pointerup", drop);
     window.addEventListener("pointercancel", drop);
@@ -197,7 +205,7 @@ if (form) {
     if ("remove" in button.dataset) toggleRemoved(row);
   });
   list.addEventListener("keydown", (event) => {
-    // Only on the row's own line: in a text, Alt and arrows move the caret on some systems.
+    // Only on the row's summary line: in a text field, Alt and arrows move the caret on some systems.
     const direction = { ArrowUp: -1, ArrowDown: 1 }[event.key];
     if (!event.altKey || !direction || event.target.tagName !== "SUMMARY") return;
     event.preventDefault();
@@ -210,11 +218,11 @@ if (form) {
   list.addEventListener("paste", (event) => {
     if (event.target.matches('[name$="-title"]')) fillFromPaste(event, event.target.closest("[data-row]"));
   });
-  list.addEventListener("input", (event) => describe(event.target.closest("[data-row]")));
+  list.addEventListener("input", (event) => updateSummary(event.target.closest("[data-row]")));
   list.addEventListener("change", (event) => {
     if (!event.target.matches('[name$="-kind"]')) return;
     const row = event.target.closest("[data-row]");
-    describe(row);
+    updateSummary(row);
     showFields(row);
     renumber();
   });
@@ -235,29 +243,30 @@ if (form) {
     }
   });
 
-  // Leaving with unsaved words asks first; looking at the preview is not leaving.
+  // Leaving with unsaved text asks for confirmation; submitting to the preview does not.
   let touched = form.querySelector(".errornote") !== null;
   form.addEventListener("input", () => { touched = true; });
-  // A second click while the first is on its way is passed over; for a moment only, since a save can be stopped.
-  const MOMENT = 3000;
+  // A second click within this many milliseconds is ignored; a later one is not, since the first save may have failed.
+  const DOUBLE_CLICK = 3000;
   let sentAt = -Infinity;
-  let isClear = false;
+  let mayBeSent = false;
   form.addEventListener("submit", async (event) => {
     renumber();
     if (event.submitter && "preview" in event.submitter.dataset) return;
-    if (isClear) { isClear = false; touched = false; return; }
+    if (mayBeSent) { mayBeSent = false; touched = false; return; }
     event.preventDefault();
-    if (event.timeStamp - sentAt < MOMENT) return;
+    if (event.timeStamp - sentAt < DOUBLE_CLICK) return;
     sentAt = event.timeStamp;
-    const problem = await whatStops();
+    const problem = await findProblem();
     form.querySelectorAll("[data-unsent]").forEach((note) => { note.hidden = note.dataset.unsent !== problem; });
     if (problem) { sentAt = -Infinity; return; }
-    isClear = true;
+    mayBeSent = true;
     form.requestSubmit(event.submitter);
   });
 
-  // The log-in page takes no words with it, and after a log-in elsewhere the page's token is void: so look first.
-  async function whatStops() {
+  // Asks the server before sending: a redirect to the log-in page would lose the text, and a log-in in another tab makes
+  // the page's CSRF token invalid.
+  async function findProblem() {
     try {
       const answer = await fetch(form.dataset.token, { redirect: "manual", cache: "no-store" });
       if (answer.type === "opaqueredirect") return "signed-out";
@@ -271,8 +280,8 @@ if (form) {
   window.addEventListener("pageshow", () => { sentAt = -Infinity; });
   window.addEventListener("beforeunload", (event) => { if (touched) event.preventDefault(); });
 
-  // Spare rows are for browsers that cannot add any.
-  list.querySelectorAll("[data-spare]").forEach((row) => row.remove());
+  // The empty rows at the end are for browsers without this script.
+  list.querySelectorAll("[data-extra]").forEach((row) => row.remove());
   nextIndex = Math.max(-1, ...rows().map((row) => Number(/-(\d+)-/.exec(field(row, "kind").name)[1]))) + 1;
   total.value = nextIndex;
   form.classList.add("with-script");
@@ -281,7 +290,7 @@ if (form) {
   rows().forEach(prepare);
   renumber();
 
-  // A finding leads to its row, which the browser finds and focuses by itself; here it is opened.
-  const goal = location.hash.startsWith("#row-") && document.getElementById(location.hash.slice(1));
-  if (goal) goal.parentElement.open = true;
+  // The link of a finding points to a row: the browser scrolls to it, and this opens it.
+  const linked = location.hash.startsWith("#row-") && document.getElementById(location.hash.slice(1));
+  if (linked) linked.parentElement.open = true;
 }

@@ -1,11 +1,11 @@
-// Pasting into the text of a row: what comes from Google Docs, Word or a web page becomes Markdown. What has neither
-// links nor emphasis, lists or headings is pasted by the browser itself, and undo works as for everything typed.
+// Converts rich text pasted into the text of a row, from Google Docs, Word or web pages, to Markdown. Text without links,
+// emphasis, lists and headings is left to the browser. Undo works as for typed text.
 "use strict";
 
 {
   const DROPPED = "script, style, noscript, template, iframe, object, embed, svg, math, select, textarea, button, title";
   const BLOCKS = "p, div, ul, ol, li, table, tr, td, th, blockquote, section, article, header, footer, main, h1, h2, h3, h4, h5, h6, pre, hr, dl, dt, dd, figure, figcaption";
-  // Marks stand in as characters that no text has until the whole line is known: neighbours melt into one.
+  // Private-use characters stand for Markdown marks until the whole line is known, so that adjacent marks can be merged.
   const BOLD = ["\uE000", "\uE001"], ITALIC = ["\uE002", "\uE003"];
   const STAND_INS = /[\uE000-\uE003]/g;
 
@@ -23,7 +23,7 @@
     return slant ? slant === "italic" : node.matches("i, em");
   }
 
-  // Only what Markdown would take for a mark where it stands.
+  // Escapes only the characters that Markdown would read as marks at their position.
   const escaped = (text) => text.replace(STAND_INS, "").replace(/[\\`*]|(?<![\p{L}\p{N}])_|_(?![\p{L}\p{N}])|<(?=[a-zA-Z/!?])|\](?=\()|&(?=#?\w+;)/gu, "\\$&");
   const protectedStart = (line) => line.replace(/^(\d{1,9}(?=[.)](?:\s|$))|(?=[-+](?:\s|$)|#{1,6}(?:\s|$)|>|--+|==+|~~~))/, (start) => `${start}\\`);
 
@@ -32,7 +32,7 @@
     return inner ? `${lead}${open}${inner}${close}${stops}${tail}` : text;
   }
 
-  // The page behind a link; Google Docs wraps each in its own. Other kinds of links keep their words only.
+  // The URL of a link, without the redirect that Google Docs puts around it; empty for other schemes, whose text is kept.
   function target(node) {
     try {
       let url = new URL(node.getAttribute("href"));
@@ -64,13 +64,13 @@
     return text;
   }
 
-  // A line, once all of it is known: marks that end where the next begin were one.
+  // A finished line: a mark that ends where the same mark begins again is merged with it.
   function line(text) {
     const joined = tidy(text).replace(/\uE001(\s*)\uE000/g, "$1").replace(/\uE003(\s*)\uE002/g, "$1");
     return protectedStart(joined).replace(/[\uE000\uE001]/g, "**").replace(/[\uE002\uE003]/g, "*");
   }
 
-  // Word writes a list as paragraphs, with the bullet or number in a part that is to be ignored.
+  // Word writes list items as paragraphs, with the bullet or number in a span marked "mso-list: Ignore".
   function wordItem(node) {
     if (!/mso-list:\s*l/.test(style(node)) || !node.matches("p")) return null;
     const mark = [...node.querySelectorAll("span")].find((part) => /mso-list:\s*ignore/.test(style(part)));
@@ -83,7 +83,7 @@
     const items = [];
     let number = Number(node.getAttribute("start")) || 1;
     for (const child of node.children) {
-      if (child.matches("ul, ol")) {  // where Google Docs and old pages put nested lists
+      if (child.matches("ul, ol")) {  // Google Docs and old pages nest lists directly in lists
         items.push(...list(child, depth + 1));
       } else if (child.matches("li")) {
         const mark = node.matches("ol") ? `${number}.` : "-";
@@ -133,8 +133,8 @@
   }
 
   function markdown(html) {
-    // A document of its own, in which nothing runs or loads. Styles and handlers would not act there either, but the
-    // policy of our page complains of each in the console.
+    // Parsed into a separate document, in which nothing runs or loads. Styles and handlers are renamed because the content
+    // security policy of the page would still report each of them in the console.
     const quiet = html.replace(/<style\b[^]*?(?:<\/style>|$)/gi, "")
       .replace(/<[a-z][^>]*>/gi, (tag) => tag.replace(/(?<=[\s/"'])(?=(?:style|on\w+)\s*=)/gi, "data-"));
     const page = new DOMParser().parseFromString(quiet, "text/html");
@@ -147,8 +147,8 @@
   const isMarked = (text) => /\*\S|\]\(\S|^ *(?:-|\d+\.|###|>) /m.test(text.replace(/\\./g, ""));
 
   function insert(field, text) {
-    // The only way that the browser's undo knows of; where it is gone, the text still arrives. A selection that moves
-    // ends what was typed before, which would be undone with it otherwise.
+    // execCommand is the only way to insert text that the browser can undo; without it, setRangeText still inserts the
+    // text. Moving the selection first starts a new undo step, so that undo does not remove what was typed before.
     const { selectionStart, selectionEnd } = field;
     field.setSelectionRange(0, 0);
     field.setSelectionRange(selectionStart, selectionEnd);
@@ -157,7 +157,7 @@
     field.dispatchEvent(new InputEvent("input", { bubbles: true, inputType: "insertFromPaste" }));
   }
 
-  // A link pasted over words becomes a link on these words.
+  // A URL pasted over selected text becomes a link with that text.
   function linkOnSelection(field, pasted) {
     const words = field.value.slice(field.selectionStart, field.selectionEnd);
     const isOneLink = /^https?:\/\/[^\s()<>[\]]+$/.test(pasted.trim());
