@@ -89,14 +89,21 @@ def address_everybody(batch_size: int = 100, chunk: int = 5_000) -> None:
 def let_it_flow() -> None:
     """As if nothing had gone wrong lately. What is halted or spent stays so."""
     ProviderThrottle.objects.update(
-        last_at=None, rests_until=None, probing_until=None, failures=0, circuit_opened_at=None
+        last_permit_at=None, backoff_until=None, half_open_until=None, failures=0, circuit_opened_at=None
     )
 
 
 def let_time_pass(seconds: float) -> None:
     """As if so many seconds were over for all flows and batches."""
     for flow in ProviderThrottle.objects.all():
-        for name in ("last_at", "rests_until", "minute_from", "circuit_opened_at", "probing_until", "quota_until"):
+        for name in (
+            "last_permit_at",
+            "backoff_until",
+            "window_started_at",
+            "circuit_opened_at",
+            "half_open_until",
+            "quota_until",
+        ):
             if moment := getattr(flow, name):
                 setattr(flow, name, moment - datetime.timedelta(seconds=seconds))
         flow.save()

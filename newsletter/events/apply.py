@@ -135,7 +135,12 @@ def _leave_out(arrived: Collection[int]) -> None:
 
 def _told(event: ParsedEvent) -> str:
     """What the event adds, as a note: of a bounce first its kind, by which the brake counts (R-124)."""
-    return f"{event.bounce.note} {event.detail}".strip() if event.bounce else event.detail
+    return f"{bounce_note(event.bounce)} {event.detail}".strip() if event.bounce else event.detail
+
+
+def bounce_note(kind: BounceKind) -> str:
+    """How the note of a bounce begins, by which bounces of a kind are counted."""
+    return f"{kind.value} bounce:"
 
 
 def _named_by(readings: list[Reading]) -> dict[int, Delivery]:

@@ -29,7 +29,7 @@ from newsletter.models import (
 from newsletter.monitoring.heartbeat import UNSERVED, Queue, workers
 from newsletter.monitoring.wording import counted, duration, ended
 from newsletter.providers import get_route
-from newsletter.providers.throttle import troubles
+from newsletter.providers.throttle import unavailable_providers
 from newsletter.sending.auto_pause import warning_of
 from newsletter.sending.recipients import deliveries_of
 from newsletter.sending.reconcile import HAS_A_FACT
@@ -206,15 +206,15 @@ def recurring_diagnostics(now: datetime.datetime) -> Iterator[Diagnostic]:
 
 #: What a provider that takes no mail means, and what to do, by how it stands.
 FLOW_ADVICE: dict[Availability, tuple[str, str]] = {
-    Availability.HALTED: (
+    Availability.SUSPENDED: (
         "refuses everything of ours:",
         "Mend what it says. With another key mail goes on by itself; otherwise resume an issue, or send a test mail.",
     ),
-    Availability.SPENT: (
+    Availability.QUOTA_EXCEEDED: (
         "takes no more mails today:",
         "Nothing to do: it goes on by itself. A larger plan at the provider goes on at once when you resume an issue.",
     ),
-    Availability.BROKEN: (
+    Availability.CIRCUIT_OPEN: (
         "does not answer as it should:",
         "Nothing to do if it passes: a single post tries again, and all others follow it. Look at its status page.",
     ),
@@ -224,15 +224,15 @@ FLOW_ADVICE: dict[Availability, tuple[str, str]] = {
 def throttle_diagnostics(now: datetime.datetime) -> Iterator[Diagnostic]:
     """Providers that take no mail, and who carries it instead."""
     route = get_route()
-    found = troubles(route)
+    found = unavailable_providers(route)
     names = {trouble.provider for trouble in found}
     instead = next((provider.name for provider in route if provider.name not in names), "")
     for trouble in found:
-        meaning, advice = FLOW_ADVICE[trouble.standing]
+        meaning, advice = FLOW_ADVICE[trouble.availability]
         wait = (trouble.until - now).total_seconds() if trouble.until else 0.0
         again = f" It is tried again in {duration(wait)}." if wait > 0 else ""
         carried = f" Meanwhile {instead} carries new batches." if instead else ""
-        severity = Severity.BROKEN if trouble.standing is Availability.HALTED else Severity.LOOK
+        severity = Severity.BROKEN if trouble.availability is Availability.SUSPENDED else Severity.LOOK
         said = f"The provider {trouble.provider} {meaning} {ended(trouble.reason)}{again}{carried}"
         yield Diagnostic(name="flow", severity=severity, sentence=said, advice=advice)
 

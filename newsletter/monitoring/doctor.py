@@ -183,9 +183,9 @@ def provider_diagnostics(provider: Provider) -> Iterator[Diagnostic]:
     answer = provider.check_connection()
     is_local = provider.name == "resend" and "sandbox" in settings.PROVIDER.split(",")
     away = "PROVIDER is sandbox: run manage.py sandbox." if is_local else AWAY
-    advice = "" if answer.is_well else away
-    severity = Severity.FINE if answer.is_well else Severity.BROKEN
-    yield Diagnostic(name="provider", severity=severity, sentence=answer.sentence, advice=advice)
+    advice = "" if answer.is_ok else away
+    severity = Severity.FINE if answer.is_ok else Severity.BROKEN
+    yield Diagnostic(name="provider", severity=severity, sentence=answer.reason, advice=advice)
     if answer.clock_skew is not None and abs(answer.clock_skew) > LARGEST_SKEW:
         side = "behind" if answer.clock_skew > 0 else "ahead of"
         yield Diagnostic(

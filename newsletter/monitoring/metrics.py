@@ -31,7 +31,7 @@ from newsletter.models import (
 )
 from newsletter.monitoring.heartbeat import workers
 from newsletter.providers import get_route
-from newsletter.providers.throttle import SHARE, look
+from newsletter.providers.throttle import ISSUE_SHARE, throttle_status
 from subscribers.models import TransactionalMail, TransactionalMailState
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
@@ -144,18 +144,20 @@ def _notices(now: datetime.datetime) -> Iterator[Metric]:
 
 
 def _providers() -> Iterator[Metric]:
-    """The flow of each provider of the route; labels are their names and the standings, and nothing else."""
-    seen = [(provider.name, look(provider)) for provider in get_route()]
-    standings = GaugeMetricFamily(
-        "newsletter_provider_standing", "1 for how each provider stands, else 0.", labels=["provider", "standing"]
+    """The throttle of each provider of the route."""
+    seen = [(provider.name, throttle_status(provider)) for provider in get_route()]
+    availabilities = GaugeMetricFamily(
+        "newsletter_provider_availability",
+        "1 for the availability of each provider, else 0.",
+        labels=["provider", "availability"],
     )
     for name, each in seen:
-        for standing in Availability:
-            standings.add_metric([name, standing.value], float(standing is each.shown_standing))
-    yield standings
-    waits = [(name, each.seconds) for name, each in seen]
+        for availability in Availability:
+            availabilities.add_metric([name, availability.value], float(availability is each.reported_availability))
+    yield availabilities
+    waits = [(name, each.wait) for name, each in seen]
     yield _gauges("provider_wait_seconds", "Until a post may leave; +Inf where a person must act.", "provider", waits)
-    rates = [(name, each.rate * SHARE) for name, each in seen]
+    rates = [(name, each.rate * ISSUE_SHARE) for name, each in seen]
     yield _gauges("provider_posts_per_second", "How many posts of issues may leave.", "provider", rates)
     failures = [(name, float(each.failures)) for name, each in seen]
     yield _gauges("provider_failures", "Posts in a row without an answer that helps.", "provider", failures)

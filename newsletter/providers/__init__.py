@@ -1,30 +1,29 @@
-"""Who carries the mail. One file knows one provider, sending and receipts together."""
+"""Providers send the mail. Each room or module knows one provider, its sending and its events together."""
 
 from collections.abc import Callable, Mapping
 
 from django.conf import settings
 
-from newsletter.providers import smtp
+from newsletter.providers import resend, smtp
 from newsletter.providers.base import Provider
-from newsletter.providers.resend import provider as resend
 
-#: What makes each provider, by the name that PROVIDER has for it. The sandbox speaks Resend's protocol, so it is the
-#: same provider at another address.
+#: The factory of each provider, by its name in PROVIDER. The sandbox speaks Resend's API, so it is the same provider at
+#: another URL.
 PROVIDERS: Mapping[str, Callable[[], Provider]] = {
     "sandbox": resend.from_settings,
     "resend": resend.from_settings,
     "smtp": smtp.from_settings,
 }
 
-#: The providers in their order: the first that takes mail has it.
+#: Providers in their order. New batches go to the first one that is available.
 Route = tuple[Provider, ...]
 
 
 def get_route() -> Route:
-    """The providers in force, as PROVIDER names them; the same ones as long as their settings are the same."""
+    """The providers that PROVIDER names; the same objects as long as their settings are the same."""
     return tuple(PROVIDERS[name]() for name in settings.PROVIDER.split(","))
 
 
 def get_provider() -> Provider:
-    """The first of the route: the one that carries mail while nothing is wrong."""
+    """The first provider of the route."""
     return get_route()[0]

@@ -1,7 +1,7 @@
-"""Reach: whom this installation may write to, so that a rehearsal mails no real reader (R-135).
+"""The recipient allowlist: which addresses this installation may write to, so that a rehearsal mails no subscriber.
 
-Everybody, unless ALLOWED_RECIPIENTS names addresses or @domains. An installation that is not the production one does
-not start without them where its provider takes mail off this machine; `configuration` sees to that.
+Every address is allowed unless ALLOWED_RECIPIENTS names addresses or @domains. An installation that is not the
+production one does not start without ALLOWED_RECIPIENTS if its provider delivers real mail (see `configuration`).
 """
 
 from __future__ import annotations
@@ -9,18 +9,19 @@ from __future__ import annotations
 from django.conf import settings
 from django.db.models import Q
 
+from newsletter.providers.reasons import REASONS
 from subscribers.addresses import AddressError, parse_address
 
-NOT_ALLOWED_RECIPIENT = "This installation writes only to ALLOWED_RECIPIENTS, and the address is not among them."
+NOT_ALLOWED_RECIPIENT = REASONS["recipient_not_allowed"]
 
 
 def is_limited() -> bool:
-    """Whether anybody is out of reach."""
+    """Whether an allowlist is set."""
     return bool(settings.ALLOWED_RECIPIENTS)
 
 
 def allowed_subscriptions() -> Q:
-    """The condition on memberships of a list."""
+    """The condition on subscriptions whose address is allowed."""
     names: tuple[str, ...] = settings.ALLOWED_RECIPIENTS
     if not names:
         return Q()
@@ -31,13 +32,13 @@ def allowed_subscriptions() -> Q:
 
 
 def is_allowed_recipient(canonical: str) -> bool:
-    """The same of one address, in the form in which addresses are compared."""
+    """Whether one address is allowed, in its canonical form."""
     names: tuple[str, ...] = settings.ALLOWED_RECIPIENTS
     return not names or canonical in names or f"@{canonical.rpartition('@')[2]}" in names
 
 
 def may_write_to(address: str) -> bool:
-    """The same of an address as it was given. What is no address is out of reach."""
+    """Whether an address as it was typed is allowed. An invalid address is not, if an allowlist is set."""
     if not is_limited():
         return True
     try:

@@ -1,7 +1,7 @@
-"""What every provider can do and say, in our words.
+"""The protocol of a provider, and the values that it takes and returns.
 
-A provider never raises for what the other side answers: each post ends in exactly one `Outcome`, and the step that
-posted decides what follows. Errors are for receipts that cannot be trusted (`EventRejected`).
+A provider never raises for an answer of the other side: each post ends in exactly one `Outcome`, and the step that
+posted decides what follows. Exceptions are for events that cannot be trusted (`EventRejected`) and for failed searches.
 """
 
 from __future__ import annotations
@@ -16,10 +16,11 @@ from typing import ClassVar, Protocol, runtime_checkable
 from django.utils.crypto import salted_hmac
 
 from newsletter.models import Fact
+from newsletter.providers.reasons import ReasonError, reason_sentence
 from subscribers.addresses import UNFIT_FOR_HEADERS
 
-#: The only headers we set besides those that a provider makes from a message's fields (R-18), in lower case.
-HEADERS = frozenset(
+#: The only headers that a message may set, in lower case; a provider makes the others from the message's fields.
+ALLOWED_HEADERS = frozenset(
     {
         "list-unsubscribe",
         "list-unsubscribe-post",
@@ -41,115 +42,138 @@ TAG = re.compile(r"[A-Za-z0-9_-]{1,256}")
 ADDRESS = re.compile(r"[^\s<>()\[\],;:\"'`]+@[^\s<>()\[\],;:\"'`]+")
 
 
-def cleaned(text: object) -> str:
-    """Someone else's text, safe to store, log and show: no address, no control characters, at most 300 long."""
+def sanitize(text: object) -> str:
+    """Text of another system, safe to store, log and show: no address, no control characters, at most 300 long."""
     printable = "".join(char if char.isprintable() else " " for char in str(text)[:2000])
     return ADDRESS.sub("(an address)", printable)[:300].strip()
 
 
-class MessageRefused(ValueError):
-    """A message that must not be built: a header that is not ours to set, a line break in one, a tag with text."""
+class InvalidMessage(ValueError):
+    """A message that must not be built: a header that is not allowed, a line break in a header, an invalid tag."""
 
     permanent = True
 
 
 class OutcomeKind(enum.Enum):
-    """What is known after one attempt to post (R-107)."""
+    """What is known after one attempt to post."""
 
     ACCEPTED = "accepted"
-    """The provider took every message; `ids` are theirs, in order."""
-    LATER = "later"
-    """Nothing went out, and the same post may succeed after `retry_after`: no connection, or too many requests."""
-    HALT = "halt"
-    """Nothing went out, and nothing will until a person acts: key, domain, quota."""
-    SPLIT = "split"
-    """Nothing went out because of the content of at least one message, or the size of the whole."""
+    """The provider took every message; `ids` are its ids, in order."""
+    RETRY_LATER = "retry_later"
+    """Nothing was sent, and the same post may succeed after `retry_after`: no connection, or too many requests."""
+    BLOCKED = "blocked"
+    """Nothing was sent, and nothing will be until the cause is fixed: key, domain, quota. `scope` says how far."""
+    REFUSED = "refused"
+    """Nothing was sent, because at least one message is invalid or the request is too large."""
     UNKNOWN = "unknown"
-    """Perhaps it went out: no answer, half an answer, a server error. Only the same bytes and key may follow."""
-    STUCK = "stuck"
-    """The provider knows the key with other bytes. Perhaps something went out; posting again cannot tell."""
+    """The mail may have been sent: no answer, half an answer, a server error. A retry needs the same bytes and key."""
+    KEY_CONFLICT = "key_conflict"
+    """The provider knows the key with other bytes. Something may have been sent, and posting again cannot tell."""
     PARTIAL = "partial"
-    """The provider takes messages one by one, and they did not all end the same way; `results` has each."""
+    """The provider takes messages one by one, and they ended differently; `results` has each."""
 
 
-class Extent(enum.Enum):
-    """How far a HALT reaches."""
+class BlockScope(enum.Enum):
+    """What a BLOCKED outcome or result applies to."""
 
     ISSUE = "issue"
-    """What the mails of this issue share is at fault, such as its sender: other issues may fare better."""
-    TEAM = "team"
-    """Everything of the account is refused until a person acts, or its key is another."""
+    """The mails of this issue, because of what they share, such as the sender. Other issues may be accepted."""
+    ACCOUNT = "account"
+    """Every mail of the account, until an operator fixes the cause or the key changes."""
     QUOTA = "quota"
-    """Everything of the account is refused for `retry_after` seconds; then it goes on by itself."""
+    """Every mail of the account for `retry_after` seconds. Then sending resumes automatically."""
 
 
-class Fate(enum.Enum):
-    """What is known about one message of a post whose messages go out one by one."""
+class ResultKind(enum.Enum):
+    """What is known about one message, where a provider takes the messages of a post one by one."""
 
     ACCEPTED = "accepted"
-    """The provider has it, and it must not be posted again."""
+    """The provider has it. It must not be posted again."""
     REFUSED = "refused"
-    """It did not go out, and would not the next time."""
-    LATER = "later"
-    """It did not go out; the same message may be taken after a while."""
-    NOT_TRIED = "not tried"
-    """Its turn did not come, or the post broke before it was whole: it did not go out."""
-    HALTED = "halted"
-    """It did not go out, and no other message would either until a person acts."""
+    """It was not sent, and another attempt would be refused, too."""
+    RETRY_LATER = "retry_later"
+    """It was not sent; the same message may be accepted later."""
+    NOT_ATTEMPTED = "not_attempted"
+    """It was not sent: the post ended before this message was complete."""
+    BLOCKED = "blocked"
+    """It was not sent, and no other message would be until the cause is fixed."""
     UNKNOWN = "unknown"
-    """It was sent whole and its answer is missing: it may be out, and is never posted again by itself."""
+    """It was sent completely and the answer is missing, so it may have been delivered. It is not posted again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MessageResult:
-    """What became of one message: `id` with ACCEPTED, else `reason`, a sentence without an address."""
+    """The result for one message: `id` with ACCEPTED, else `code` and `detail`."""
 
-    fate: Fate
+    kind: ResultKind
     id: str = ""
-    reason: str = ""
-    extent: Extent = Extent.ISSUE
-    """With HALTED."""
+    code: str = ""
+    """A reason code, see `newsletter.providers.reasons`."""
+    detail: str = ""
+    """The provider's own words. Never holds an address or a secret."""
+    scope: BlockScope = BlockScope.ISSUE
+    """With BLOCKED."""
+
+    @property
+    def reason(self) -> str:
+        """Code and detail as a translatable sentence."""
+        return reason_sentence(self.code, self.detail)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """What one attempt ended in. `reason` is a sentence for a person; never holds an address or a secret."""
+    """The result of one attempt to post."""
 
     kind: OutcomeKind
     ids: tuple[str, ...] = ()
+    """With ACCEPTED: the provider's id of each message, in order."""
     results: tuple[MessageResult, ...] = ()
     """With PARTIAL: one for each message, in order."""
-    reason: str = ""
-    extent: Extent = Extent.ISSUE
-    """With HALT."""
+    code: str = ""
+    """A reason code, see `newsletter.providers.reasons`."""
+    detail: str = ""
+    """The provider's own words. Never holds an address or a secret."""
+    scope: BlockScope = BlockScope.ISSUE
+    """With BLOCKED."""
     retry_after: float | None = None
     """Seconds that the provider asked to wait."""
     rate_limit: float | None = None
-    """Requests a second that the provider allows the whole team, from its own headers."""
+    """Requests per second that the provider allows the whole account, as its answer says."""
+
+    @property
+    def reason(self) -> str:
+        """Code and detail as a translatable sentence."""
+        return reason_sentence(self.code, self.detail)
 
 
-def outcome_of_each(results: Sequence[MessageResult], *, rate_limit: float | None = None) -> Outcome:
-    """What a post of at least one message ended in, where each has a result of its own."""
-    fates = {result.fate for result in results}
+def combine_results(results: Sequence[MessageResult], *, rate_limit: float | None = None) -> Outcome:
+    """The outcome of a post of at least one message, where each message has a result of its own."""
+    kinds = {result.kind for result in results}
     ids: tuple[str, ...] = ()
-    if fates == {Fate.ACCEPTED}:
+    if kinds == {ResultKind.ACCEPTED}:
         kind, ids = OutcomeKind.ACCEPTED, tuple(result.id for result in results)
-    elif fates <= {Fate.HALTED, Fate.NOT_TRIED}:
-        kind = OutcomeKind.HALT if Fate.HALTED in fates else OutcomeKind.LATER
+    elif kinds <= {ResultKind.BLOCKED, ResultKind.NOT_ATTEMPTED}:
+        kind = OutcomeKind.BLOCKED if ResultKind.BLOCKED in kinds else OutcomeKind.RETRY_LATER
     else:
         kind = OutcomeKind.PARTIAL
-    each = tuple(results) if kind is OutcomeKind.PARTIAL else ()
-    extent = next((result.extent for result in results if result.fate is Fate.HALTED), Extent.ISSUE)
-    reason = next((result.reason for result in results if result.reason), "")
-    return Outcome(kind=kind, ids=ids, results=each, reason=reason, extent=extent, rate_limit=rate_limit)
+    explained = next((result for result in results if result.code), results[0])
+    return Outcome(
+        kind=kind,
+        ids=ids,
+        results=tuple(results) if kind is OutcomeKind.PARTIAL else (),
+        code=explained.code,
+        detail=explained.detail,
+        scope=next((result.scope for result in results if result.kind is ResultKind.BLOCKED), BlockScope.ISSUE),
+        rate_limit=rate_limit,
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Message:
-    """One mail to exactly one recipient (R-22). Any of its strings may contain slot tokens.
+    """One mail to exactly one recipient. Any of its strings may contain placeholder tokens.
 
-    Making one checks what stands on its outside, since the JSON that it becomes has no check of its own (R-18, R-19,
-    R-24). Raises MessageRefused.
+    The constructor checks headers and tags, because the JSON that a message becomes is not checked again. Raises
+    InvalidMessage.
     """
 
     sender: str
@@ -162,107 +186,106 @@ class Message:
     tags: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """Refuse a message that could forge a header."""
-        if fault := next(_faults(self), ""):
-            raise MessageRefused(fault)
+        """Refuse a message that could inject a header."""
+        if error := next(_errors(self), ""):
+            raise InvalidMessage(error)
 
 
-def _faults(message: Message) -> Iterator[str]:
+def _errors(message: Message) -> Iterator[str]:
     lines = [message.sender, message.to, message.reply_to, message.subject, *message.headers.values()]
     if any(UNFIT_FOR_HEADERS.search(line) for line in lines):
-        yield "A line break or an invisible character stands in an address, the subject or a header."
+        yield "An address, the subject or a header contains a line break or an invisible character."
     for name in message.headers:
-        if name.lower() not in HEADERS:
-            yield f"The header {name!r} is not ours to set."
+        if name.lower() not in ALLOWED_HEADERS:
+            yield f"The header {name!r} is not one that a message may set."
     for name, value in message.tags.items():
         if not TAG.fullmatch(name) or not TAG.fullmatch(value):
-            yield f"The tag {name!r} holds more than letters, digits, _ and -."
+            yield f"The tag {name!r} contains characters other than letters, digits, _ and -."
     if not (message.to and message.subject and message.html and message.text):
-        yield "A recipient, a subject, HTML and text are needed in every mail."
+        yield "A message needs a recipient, a subject, HTML and text."
 
 
 class BounceKind(enum.Enum):
-    """What a bounce says about the mailbox (R-92)."""
+    """What a bounce says about the mailbox."""
 
     HARD = "hard"
-    """The mailbox does not exist: never write there again."""
+    """The mailbox does not exist. The address is suppressed."""
     SOFT = "soft"
-    """Full, away, or not said: the next issue may arrive."""
+    """The mailbox is full or away, or the bounce does not say. The next issue may arrive."""
     POLICY = "policy"
-    """They refuse us, not the reader: our DNS or reputation. Suppressing would drop innocent people."""
-
-    @property
-    def note(self) -> str:
-        """How the note of its receipt begins, by which bounces of a kind are counted."""
-        return f"{self.value} bounce:"
+    """The mailbox provider rejects us, because of DNS or reputation. The address is not suppressed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ParsedEvent:
-    """One verified event in our words. `fact` is None for what tells nothing about a mail of ours."""
+    """One verified event. `fact` is None if it says nothing about a mail."""
 
     kind: str
+    """The provider's name for this kind of event."""
     fact: Fact | None
     at: datetime.datetime
     provider_id: str = ""
+    """The provider's id of the mail."""
     recipient: str = ""
     tags: Mapping[str, str] = field(default_factory=dict)
     bounce: BounceKind | None = None
+    """With a bounce."""
     detail: str = ""
+    """The provider's own words: why a mail failed or bounced, or which link was clicked. Holds no address."""
 
 
-class EventRejected(Exception):
-    """A receipt that does not prove who sent it, or cannot be read. Nothing of it may be stored."""
+class EventRejected(ReasonError):
+    """An event that does not prove who sent it, or cannot be read. It must not be stored."""
 
     permanent = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SignedEvent:
-    """A receipt whose signature holds: the provider's id for it, and the body as it was signed."""
+    """An event with a valid signature: the provider's id for it, and the body as it was signed."""
 
     event_id: str
     body: str
 
 
-def account_of(*parts: object) -> str:
-    """The name of an account, the same for the same key, login and address; it tells nothing about them."""
+def account_fingerprint(*parts: object) -> str:
+    """A keyed hash, the same for the same key, login and address. It reveals nothing about them."""
     return salted_hmac("newsletter.providers.account", "\0".join(map(str, parts)), algorithm="sha256").hexdigest()[:32]
 
 
-def carrier_of(provider: Provider) -> str:
-    """Who has a batch's bytes, at most 32 characters: the provider and, in short, the account.
+def provider_account(provider: Provider) -> str:
+    """Identifies who got a batch's bytes, such as `resend:0f3a…`, at most 32 characters.
 
-    Another account of the same provider would not know the key under which they were posted.
+    The account is part of it, because another account of the same provider does not know the idempotency key.
     """
     return f"{provider.name}:{provider.account[:12]}"
 
 
 class Provider(Protocol):
-    """Carries mail and tells what became of it."""
+    """Sends mail, and reports what became of it."""
 
     name: ClassVar[str]
     batch_size: ClassVar[int]
     """The most messages that one post may hold."""
     posts_per_second: ClassVar[float]
-    """What its documentation allows, to say beforehand how long a send takes; its answers tell the rate in force."""
+    """The documented rate limit, to estimate how long a send takes. Answers name the rate that is in force."""
     key_lifetime: ClassVar[datetime.timedelta]
-    """How long after the first attempt the same key is safe to use again, with a margin for clocks.
+    """How long after the first attempt the same idempotency key can be used safely, with a margin for clocks.
 
-    Zero for a provider that knows no keys: what may have gone out is never posted again by itself.
+    Zero for a provider without idempotency keys: a batch that may have been sent is not posted again automatically.
     """
     has_events: ClassVar[bool]
-    """Whether it tells by webhook what became of a mail."""
+    """Whether it sends webhooks about deliveries, bounces and complaints."""
 
     @property
     def account(self) -> str:
-        """Whose limits and quotas its posts count towards, at most 64 characters: `account_of` the key and address."""
+        """The account whose limits and quotas its posts count towards, at most 64 characters; `account_fingerprint`."""
 
     def __hash__(self) -> int:
-        """By identity: what is encoded for one provider is kept for it."""
+        """By identity, because encoded messages are cached per provider."""
 
     def encode(self, message: Message) -> bytes:
-        """One message as this provider's bytes; slot tokens in it stay whole."""
+        """One message as this provider's bytes. Placeholder tokens in it stay whole."""
 
     def join(self, messages: list[bytes]) -> bytes:
         """The body of one post from encoded messages."""
@@ -271,7 +294,7 @@ class Provider(Protocol):
         """Post exactly these bytes, `size` messages, under this idempotency key. Never raises for an answer."""
 
     def post_message(self, message: Message, *, key: str) -> Outcome:
-        """Post one mail outside any issue: a confirmation, a test."""
+        """Post one transactional or test mail."""
 
     def verify(self, headers: Mapping[str, str], body: bytes) -> SignedEvent:
         """Check the signature over the raw body. Header names are lower case. Raises EventRejected."""
@@ -282,63 +305,69 @@ class Provider(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConnectionCheck:
-    """What a provider answers when it is asked whether it would take our mail now. Nothing is sent for it."""
+    """The result of asking a provider whether it would take mail now. Nothing is sent for it."""
 
-    is_well: bool
-    sentence: str
-    """What was found, for a person; never holds an address or a secret."""
+    is_ok: bool
+    code: str
+    """A reason code, see `newsletter.providers.reasons`."""
+    detail: str = ""
+    """The provider's own words. Never holds an address or a secret."""
     clock_skew: float | None = None
-    """Seconds by which its clock is ahead of ours; None if it did not tell the time."""
+    """Seconds by which the provider's clock is ahead of ours; None if the answer had no time."""
     domains: Mapping[str, str] | None = None
-    """Its word on each sending domain, such as `verified`; None if the key may not ask."""
+    """The state of each sending domain, such as `verified`; None if the key may not read them."""
+
+    @property
+    def reason(self) -> str:
+        """Code and detail as a translatable sentence."""
+        return reason_sentence(self.code, self.detail)
 
 
 @runtime_checkable
 class SupportsConnectionCheck(Protocol):
-    """A provider that can be asked cheaply whether it would take our mail."""
+    """A provider that can be asked cheaply whether it would take mail."""
 
     def check_connection(self) -> ConnectionCheck:
-        """Ask, within seconds. Never raises for an answer, or for none."""
+        """Ask, within seconds. Never raises for an answer or for a missing one."""
 
 
-class ProviderSearchFailed(Exception):
-    """The provider's list could not be read; `permanent` where asking again will not help. A sentence for a person."""
+class ProviderSearchFailed(ReasonError):
+    """The provider's list of mails could not be read; `permanent` if asking again will not help."""
 
-    def __init__(self, sentence: str, *, permanent: bool) -> None:
-        super().__init__(sentence)
+    def __init__(self, code: str, detail: str = "", *, permanent: bool) -> None:
+        super().__init__(code, detail)
         self.permanent = permanent
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SearchPage:
-    """One page of the provider's list, newest first, compared with the messages of a batch."""
+    """One page of the provider's list of mails, newest first, compared with the messages of a batch."""
 
     found: Mapping[int, str]
-    """The provider's ids of the batch's mails on this page, by the place of the message in the body."""
-    untold: int
-    """Mails of the page to a reader of the batch under its subject of which it is not told whose they are."""
+    """The provider's ids of the batch's mails on this page, by the index of the message in the body."""
+    unverifiable: int
+    """Mails with a recipient and the subject of the batch whose tags the provider does not tell."""
     mails_read: int
     cursor: str
     """Where the next page begins."""
-    oldest: datetime.datetime | None
-    """When the oldest mail of the page was made; None if the page is empty."""
-    more: bool
-    """Whether the list goes on."""
+    oldest_at: datetime.datetime | None
+    """When the oldest mail of the page was created; None if the page is empty."""
+    has_more: bool
 
 
 @runtime_checkable
 class SupportsSearch(Protocol):
-    """A provider that keeps a list of what it has taken, and may be asked."""
+    """A provider whose list of mails can be read."""
 
     @property
-    def supports_search(self) -> bool:
-        """Whether the settings let it read that list."""
+    def can_search(self) -> bool:
+        """Whether the settings allow to read that list."""
 
-    def look_up(self, body: bytes, *, after: str) -> SearchPage:
-        """Compare one page with the messages of a frozen body, by what only they bear and never by the time.
+    def search(self, body: bytes, *, after: str) -> SearchPage:
+        """Compare one page of the list with the messages of a frozen body, by their tags and never by time.
 
-        `after` is the cursor of the page before, empty for the newest page. Raises ProviderSearchFailed.
+        `after` is the cursor of the page before; empty for the newest page. Raises ProviderSearchFailed.
         """
 
-    def made_at(self, mail_id: str) -> datetime.datetime | None:
-        """When it made a mail, by its own clock; None if it knows none of this id. Raises ProviderSearchFailed."""
+    def mail_created_at(self, mail_id: str) -> datetime.datetime | None:
+        """When the provider created a mail, by its own clock; None for an unknown id. Raises ProviderSearchFailed."""

@@ -1,7 +1,7 @@
-"""The clock: how far ours is from a provider's, by the Date of its answers, and an alarm in the log.
+"""Clock skew: the difference between our clock and a provider's, by the Date header of its answers.
 
-Leases and keys bear a wrong clock. Webhooks do not: they are signed with their time, and five minutes off they are
-refused (R-131).
+Leases and idempotency keys tolerate a wrong clock. Webhooks do not: they are signed with their time and are refused if
+it is more than five minutes off.
 """
 
 from __future__ import annotations
@@ -14,41 +14,41 @@ from email.utils import parsedate_to_datetime
 
 log = logging.getLogger(__name__)
 
-#: Seconds that our clock and the provider's may differ (R-131).
+#: Seconds that our clock and the provider's may differ without a warning.
 LARGEST_SKEW = 60.0
 
-#: Seconds between two alarms of one process.
-ALARM_EVERY = 600.0
+#: Seconds between two warnings of one process.
+WARNING_INTERVAL = 600.0
 
 
 def skew_of(headers: Mapping[str, str]) -> float | None:
-    """Seconds by which the clock of the answer's Date header is ahead of ours; None if it tells no time.
+    """Seconds by which the clock of the answer's Date header is ahead of ours; None if it has no valid date.
 
-    `headers` finds names in any case, as HTTP clients' do.
+    `headers` must find names in any case, as HTTP clients' headers do.
     """
     try:
-        said = parsedate_to_datetime(headers["date"])
+        date = parsedate_to_datetime(headers["date"])
     except (KeyError, ValueError, OverflowError):
         return None
-    said = said if said.tzinfo else said.replace(tzinfo=datetime.UTC)
-    return (said - datetime.datetime.now(datetime.UTC)).total_seconds()
+    date = date if date.tzinfo else date.replace(tzinfo=datetime.UTC)
+    return (date - datetime.datetime.now(datetime.UTC)).total_seconds()
 
 
 class ClockWatch:
-    """Looks at every answer of a provider, and raises an alarm now and then while the clocks differ too much."""
+    """Compares the clocks at every answer of a provider, and logs an error now and then while they differ too much."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock, self._next_alarm = clock, clock()
+        self._clock, self._next_warning = clock, clock()
 
-    def look(self, headers: Mapping[str, str]) -> None:
-        """One answer, as soon as it has come."""
+    def check(self, headers: Mapping[str, str]) -> None:
+        """Check the headers of one answer, as soon as it has arrived."""
         skew = skew_of(headers)
-        if skew is None or abs(skew) <= LARGEST_SKEW or self._clock() < self._next_alarm:
+        if skew is None or abs(skew) <= LARGEST_SKEW or self._clock() < self._next_warning:
             return
-        self._next_alarm = self._clock() + ALARM_EVERY
+        self._next_warning = self._clock() + WARNING_INTERVAL
         log.error(
-            "our clock is %.0f s %s the provider's: let this machine keep its time (NTP), since webhooks are refused "
-            "from 300 s on",
+            "our clock is %.0f s %s the provider's; synchronize this machine's clock (NTP), "
+            "because webhooks are refused from 300 s on",
             abs(skew),
             "behind" if skew > 0 else "ahead of",
         )

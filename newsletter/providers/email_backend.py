@@ -1,4 +1,4 @@
-"""Django's mail through the provider in force: confirmations, notices, password resets."""
+"""Django's mail backend: sends transactional mail, such as confirmations and password resets, through the provider."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ from django.core.mail import EmailMessage, EmailMultiAlternatives
 from django.core.mail.backends.base import BaseEmailBackend
 
 from newsletter.providers import get_route
-from newsletter.providers.base import Message, MessageRefused, OutcomeKind
+from newsletter.providers.base import InvalidMessage, Message, OutcomeKind
 from newsletter.providers.throttle import post_message
 from subscribers.transactional.outbox import MailBackendError
 
-#: Outcomes after which the same mail may be tried again; the others need a person or a change of the mail.
-RETRYABLE = {OutcomeKind.LATER, OutcomeKind.UNKNOWN, OutcomeKind.HALT}
+#: Outcomes after which the same mail may be tried again. The others need an operator, or another mail.
+RETRYABLE = {OutcomeKind.RETRY_LATER, OutcomeKind.UNKNOWN, OutcomeKind.BLOCKED}
 
 
 class ProviderEmailBackend(BaseEmailBackend):
-    """One mail per recipient through `post_message`; raises MailBackendError unless the provider took it.
+    """Sends one mail per recipient through `post_message`. Raises MailBackendError unless the provider accepts it.
 
-    `message.idempotency_key` makes a repeat harmless, `message.tags` come back in receipts; `message.provider_id`
-    is set to the provider's id of the mail.
+    It reads two attributes of a message: `idempotency_key`, under which a repeat sends no second mail, and `tags`,
+    which come back in events. It sets `provider_id` to the provider's id of the mail.
     """
 
     def send_messages(self, email_messages: Sequence[EmailMessage]) -> int:
-        """Send each mail; how many of them the provider accepted for all their recipients."""
+        """Send the mails. Returns how many the provider accepted for all their recipients."""
         return sum(self._send(message) for message in email_messages)
 
     def _send(self, email: EmailMessage) -> bool:
@@ -57,12 +57,12 @@ def _post(message: Message, key: str) -> str:
 def _message(email: EmailMessage, recipient: str) -> Message:
     text = str(email.body)
     try:
-        return _built(email, recipient, text)
-    except MessageRefused as refusal:
-        raise MailBackendError(str(refusal), permanent=True) from refusal
+        return _build(email, recipient, text)
+    except InvalidMessage as error:
+        raise MailBackendError(str(error), permanent=True) from error
 
 
-def _built(email: EmailMessage, recipient: str, text: str) -> Message:
+def _build(email: EmailMessage, recipient: str, text: str) -> Message:
     return Message(
         sender=email.from_email,
         to=recipient,
@@ -71,7 +71,7 @@ def _built(email: EmailMessage, recipient: str, text: str) -> Message:
         text=text,
         reply_to=email.reply_to[0] if email.reply_to else "",
         headers={name: str(value) for name, value in email.extra_headers.items()},
-        # Without the name of this installation its receipts would be taken for another's.
+        # Events without the name of this installation are taken for another installation's.
         tags={**getattr(email, "tags", {}), "env": settings.ENVIRONMENT},
     )
 

@@ -1,7 +1,7 @@
-"""SMTP: any mail server, opened by Django's SMTP backend from its EMAIL_* settings. The only module that speaks SMTP.
+"""SMTP: any mail server, through Django's SMTP backend and its EMAIL_* settings. The only module that speaks SMTP.
 
-SMTP has no idempotency key (RFC 5321), so this provider is at most once: a mail whose last dot was sent and not
-answered is never posted again by itself. Everything before that dot is known not to have gone out (§4.1.1.4, §6.1).
+SMTP has no idempotency keys (RFC 5321), so this provider sends at most once: a mail whose final dot was sent without a
+reply is not posted again automatically. A mail whose final dot was not sent was not delivered (§4.1.1.4, §6.1).
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import contextlib
 import datetime
 import hashlib
 import smtplib
+import socket
 import ssl
 import time
 from collections.abc import Iterator, Mapping
@@ -28,81 +29,77 @@ from django.core.mail.backends.smtp import EmailBackend
 from django.utils import timezone
 
 from newsletter.providers.base import (
+    BlockScope,
     ConnectionCheck,
     EventRejected,
-    Extent,
-    Fate,
     Message,
     MessageResult,
     Outcome,
     OutcomeKind,
     ParsedEvent,
+    ResultKind,
     SignedEvent,
-    account_of,
-    cleaned,
-    outcome_of_each,
+    account_fingerprint,
+    combine_results,
+    sanitize,
 )
+from newsletter.providers.reasons import ReasonError
 
 #: Seconds after which a post begins no further mail, so that a slow server does not outlast the batch's lease.
-PATIENCE = 45.0
+MAX_POST_DURATION = 45.0
 
-#: The server sets the pace by how fast it answers; posts follow each other without a rest.
-POSTS_A_SECOND = 100.0
+#: Rate limit in posts per second. The server limits the rate by how fast it answers, so this is high.
+RATE_LIMIT = 100.0
 
-#: Seconds that the server may take when it is only asked how it is.
+#: Seconds that a connection check may take.
 CONNECTION_CHECK_TIMEOUT = 5.0
 
-#: Refusals in a row, with nobody accepted, after which it is hardly the readers' addresses: the rest is not tried.
-TELLING_REFUSALS = 2
+#: Refusals with no accepted mail after which the rest of the batch is not attempted: the cause is hardly the addresses.
+REFUSAL_THRESHOLD = 2
 
-#: Replies to a mail's sender or recipient that are about our login, whoever the reader is (RFC 4954).
-LOGIN_NEEDED = {530, 534, 535, 538}
+#: Replies that are about our login and not about the mail (RFC 4954).
+AUTHENTICATION_ERRORS = {530, 534, 535, 538}
 
 #: Our columns keep this much of an id.
-LONGEST_ID = 64
+MAX_ID_LENGTH = 64
 
-#: What ends the posts of a batch: the connection is gone, or every next mail would end the same way.
-ENDS_THE_POST = {Fate.NOT_TRIED, Fate.HALTED, Fate.UNKNOWN}
+#: Results that end the post: the connection is gone, or every other mail would have the same result.
+FINAL_RESULTS = {ResultKind.NOT_ATTEMPTED, ResultKind.BLOCKED, ResultKind.UNKNOWN}
 
-#: No line is folded that fits (RFC 5322 §2.1.1): some mail programs do not find a link on a line of its own.
-ON_THE_WIRE = compat32.clone(linesep="\r\n", max_line_length=998)
-
-NOT_ASCII = "has letters that mail servers cannot deliver to yet."
-NO_RECEIPTS = "Mail that goes out by SMTP is followed by no webhooks."
-NOT_WHOLE = "The connection broke before the mail was whole, so it did not go out"
-NO_ANSWER = "The mail was sent and the connection broke before the server answered. Its log knows whether it took it"
+#: A line is folded only if it is too long (RFC 5322 §2.1.1): some mail programs do not find a link on a folded line.
+WIRE_POLICY = compat32.clone(linesep="\r\n", max_line_length=998)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mail:
-    """One mail as it goes over the wire: bare addresses, and ASCII bytes with CRLF line ends, dots not yet doubled."""
+    """One mail as it is sent: bare addresses, and ASCII bytes with CRLF line ends, dots not yet doubled."""
 
     sender: str
     recipient: str
     id: str
-    """Its Message-ID up to the @, by which bounces and the server's log lead back to the delivery."""
+    """The local part of its Message-ID, by which bounces and the server's log lead back to the delivery."""
     content: bytes
 
 
 class SmtpProvider:
-    """One connection a batch, one mail after the other, an outcome for each."""
+    """Posts a batch over one connection, one mail after the other, with a result for each."""
 
     name: ClassVar[str] = "smtp"
-    # After a crash in the middle nobody knows how far a batch came: so many readers then wait for a person.
+    # After a crash during a batch it is unknown which mails were sent: all of them then wait for an operator.
     batch_size: ClassVar[int] = 10
-    # Ten mails in half a second, as servers nearby do; a guess, since none says how fast it will be.
+    # An estimate: a nearby server takes ten mails in half a second.
     posts_per_second: ClassVar[float] = 2.0
     key_lifetime: ClassVar[datetime.timedelta] = datetime.timedelta(0)
     has_events: ClassVar[bool] = False
 
     @property
     def account(self) -> str:
-        """The login's at the server."""
+        """The fingerprint of the server and the login."""
         login = (settings.EMAIL_HOST_USER, settings.EMAIL_HOST_PASSWORD)
-        return account_of(settings.EMAIL_HOST, settings.EMAIL_PORT, *login)
+        return account_fingerprint(settings.EMAIL_HOST, settings.EMAIL_PORT, *login)
 
     def encode(self, message: Message) -> bytes:
-        """The message as JSON. It becomes a mail when it is posted: transfer encodings would tear slots apart."""
+        """The message as JSON. It becomes MIME when it is posted, since transfer encodings would split placeholders."""
         return orjson.dumps(
             {
                 "from": message.sender,
@@ -117,18 +114,18 @@ class SmtpProvider:
         )
 
     def join(self, messages: list[bytes]) -> bytes:
-        """A JSON object of the messages and the date that they all bear: what is frozen decides every byte."""
+        """A JSON object of the messages and their common Date header, so that every attempt makes the same bytes."""
         date = orjson.dumps(format_datetime(timezone.now()))
         return b'{"date":' + date + b',"messages":[' + b",".join(messages) + b"]}"
 
     def post_batch(self, body: bytes, *, key: str, size: int) -> Outcome:
-        """Post the mails in turn over one connection. The key only names mails that belong to no delivery."""
+        """Post the mails over one connection. The key only makes the Message-ID of mails without a delivery."""
         mails = mails_of(body, key)
         try:
             with Connection.open() as connection:
-                return outcome_of_each(list(_results(connection, mails)), rate_limit=POSTS_A_SECOND)
-        except NoConnection as fault:
-            return Outcome(kind=fault.kind, extent=Extent.TEAM, reason=str(fault))
+                return combine_results(list(_results(connection, mails)), rate_limit=RATE_LIMIT)
+        except NoConnection as error:
+            return Outcome(kind=error.kind, scope=BlockScope.ACCOUNT, code=error.code, detail=error.detail)
 
     def post_message(self, message: Message, *, key: str) -> Outcome:
         """Post one mail. A repeat under the same key is a second mail, with the same Message-ID."""
@@ -136,35 +133,35 @@ class SmtpProvider:
         if outcome.kind is not OutcomeKind.PARTIAL:
             return outcome
         (result,) = outcome.results
-        return Outcome(kind=SINGLE[result.fate], reason=result.reason)
+        return Outcome(kind=OUTCOME_OF_ONE[result.kind], code=result.code, detail=result.detail)
 
     def check_connection(self) -> ConnectionCheck:
-        """Connect, log in, and hang up."""
+        """Connect, log in and disconnect."""
         try:
             with Connection.open(timeout=CONNECTION_CHECK_TIMEOUT):
-                return ConnectionCheck(is_well=True, sentence="The mail server lets us in.")
-        except NoConnection as fault:
-            return ConnectionCheck(is_well=False, sentence=str(fault))
+                return ConnectionCheck(is_ok=True, code="connection_ok")
+        except NoConnection as error:
+            return ConnectionCheck(is_ok=False, code=error.code, detail=error.detail)
 
     def verify(self, headers: Mapping[str, str], body: bytes) -> SignedEvent:
-        """Nothing can prove that it comes from here. Raises EventRejected."""
-        raise EventRejected(NO_RECEIPTS)
+        """SMTP has no webhooks. Raises EventRejected."""
+        raise EventRejected("events_unsupported")
 
     def parse(self, body: str) -> ParsedEvent:
-        """Nothing can be read. Raises EventRejected."""
-        raise EventRejected(NO_RECEIPTS)
+        """SMTP has no webhooks. Raises EventRejected."""
+        raise EventRejected("events_unsupported")
 
 
-#: What the result of a single mail means to who posted it.
-SINGLE = {
-    Fate.REFUSED: OutcomeKind.SPLIT,
-    Fate.LATER: OutcomeKind.LATER,
-    Fate.UNKNOWN: OutcomeKind.UNKNOWN,
+#: The outcome of a post of one mail, by its result.
+OUTCOME_OF_ONE = {
+    ResultKind.REFUSED: OutcomeKind.REFUSED,
+    ResultKind.RETRY_LATER: OutcomeKind.RETRY_LATER,
+    ResultKind.UNKNOWN: OutcomeKind.UNKNOWN,
 }
 
 
 def from_settings() -> SmtpProvider:
-    """The provider; the server is what Django's EMAIL_* settings say at each post."""
+    """The provider. It reads Django's EMAIL_* settings at each post."""
     return SmtpProvider()
 
 
@@ -172,53 +169,53 @@ def from_settings() -> SmtpProvider:
 
 
 def mails_of(body: bytes, key: str) -> list[Mail]:
-    """The mails of a frozen body; the same bytes and key make the same mails."""
+    """The mails of a frozen body. The same bytes and key make the same mails."""
     post = orjson.loads(body)
-    return [_mail(fields, post["date"], f"{key}:{place}") for place, fields in enumerate(post["messages"])]
+    return [_mail(fields, post["date"], f"{key}:{index}") for index, fields in enumerate(post["messages"])]
 
 
 def _mail(fields: Mapping[str, Any], date: str, name: str) -> Mail:
     sender, recipient = parseaddr(fields["from"])[1], parseaddr(fields["to"])[1]
     mail_id = _id(fields["tags"], name)
     mail = MIMEMultipart("alternative", boundary=f"=_{hashlib.sha256(name.encode()).hexdigest()[:32]}")
-    mail["From"], mail["To"] = _address("From", fields["from"]), _address("To", fields["to"])
+    mail["From"], mail["To"] = _header_address("From", fields["from"]), _header_address("To", fields["to"])
     if fields["reply_to"]:
-        mail["Reply-To"] = _address("Reply-To", fields["reply_to"])
-    mail["Subject"] = _words("Subject", fields["subject"])
+        mail["Reply-To"] = _header_address("Reply-To", fields["reply_to"])
+    mail["Subject"] = _header_text("Subject", fields["subject"])
     mail["Date"] = date
     mail["Message-ID"] = f"<{mail_id}@{sender.rpartition('@')[2]}>"
     for header, value in fields["headers"].items():
-        mail[header] = _words(header, value)
-    # What a mail program prefers comes last (RFC 2046 §5.1.4).
+        mail[header] = _header_text(header, value)
+    # The preferred part comes last (RFC 2046 §5.1.4).
     mail.attach(_part("plain", fields["text"]))
     mail.attach(_part("html", fields["html"]))
-    return Mail(sender=sender, recipient=recipient, id=mail_id, content=mail.as_bytes(policy=ON_THE_WIRE))
+    return Mail(sender=sender, recipient=recipient, id=mail_id, content=mail.as_bytes(policy=WIRE_POLICY))
 
 
 def _id(tags: Mapping[str, str], name: str) -> str:
-    """Names delivery and edition, so that a bounce tells whose mail it was; other mails are named by their key."""
+    """The delivery and edition, so that a bounce leads to its delivery; for other mails a hash of `name`."""
     if "delivery" in tags and "edition" in tags:
-        return f"{tags['delivery']}.{tags['edition']}.{tags.get('env', '')}"[:LONGEST_ID].rstrip(".")
+        return f"{tags['delivery']}.{tags['edition']}.{tags.get('env', '')}"[:MAX_ID_LENGTH].rstrip(".")
     return hashlib.sha256(name.encode()).hexdigest()[:32]
 
 
-def _address(header: str, value: str) -> str:
+def _header_address(header: str, value: str) -> str:
     name, address = parseaddr(value)
     if not address.isascii():
-        # A mail with it is not sent at all; see Connection.send.
-        return _words(header, value)
+        # A mail with such an address is not sent; see Connection.send.
+        return _header_text(header, value)
     if name.isascii():
         return formataddr((name, address))
     return f"{Header(name, 'utf-8', header_name=header).encode()} <{address}>"
 
 
-def _words(header: str, value: str) -> str:
-    """ASCII as it stands – a link that is encoded or broken is one that mail programs do not find –, else RFC 2047."""
+def _header_text(header: str, value: str) -> str:
+    """ASCII unchanged, since mail programs do not find an encoded or folded link; other text as in RFC 2047."""
     return value if value.isascii() else Header(value, "utf-8", header_name=header).encode()
 
 
 def _part(subtype: str, text: str) -> MimePart:
-    # Quoted-printable, by the standard library's C code: every server takes it, and no line is longer than 76.
+    # Quoted-printable by the standard library's C code: every server accepts it, and no line is longer than 76.
     part = MimePart()
     part["Content-Type"] = f'text/{subtype}; charset="utf-8"'
     part["Content-Transfer-Encoding"] = "quoted-printable"
@@ -227,46 +224,48 @@ def _part(subtype: str, text: str) -> MimePart:
     return part
 
 
-# Over the wire
+# The SMTP session
 
 
 def _results(connection: Connection, mails: list[Mail]) -> Iterator[MessageResult]:
-    """Exactly one result for each mail. After one that ends the post the others are not tried."""
-    deadline = time.monotonic() + PATIENCE
-    ended, refused, accepted = "", 0, 0
+    """Exactly one result for each mail. After a result that ends the post the other mails are not attempted."""
+    deadline = time.monotonic() + MAX_POST_DURATION
+    refused = accepted = 0
+    skipped: MessageResult | None = None
     for mail in mails:
-        if ended:
-            yield MessageResult(fate=Fate.NOT_TRIED, reason=ended)
+        if skipped:
+            yield skipped
             continue
         result = connection.send(mail)
         yield result
-        refused += result.fate is Fate.REFUSED
-        accepted += result.fate is Fate.ACCEPTED
-        if result.fate in ENDS_THE_POST:
-            ended = f"Its turn did not come. {result.reason}"
-        elif refused >= TELLING_REFUSALS and not accepted:
-            ended = f"Its turn did not come, since everybody before it was refused. {result.reason}"
+        refused += result.kind is ResultKind.REFUSED
+        accepted += result.kind is ResultKind.ACCEPTED
+        if result.kind in FINAL_RESULTS:
+            skipped = MessageResult(kind=ResultKind.NOT_ATTEMPTED, code=result.code, detail=result.detail)
+        elif refused >= REFUSAL_THRESHOLD and not accepted:
+            code = "previous_messages_refused"
+            skipped = MessageResult(kind=ResultKind.NOT_ATTEMPTED, code=code, detail=result.detail)
         elif time.monotonic() > deadline:
-            ended = "The mail server is slow; the rest of the batch is posted in another turn."
+            skipped = MessageResult(kind=ResultKind.NOT_ATTEMPTED, code="server_slow")
 
 
-class NoConnection(Exception):
-    """No mail could be begun; `kind` says whether waiting helps. The sentence is for a person."""
+class NoConnection(ReasonError):
+    """No mail could be sent; `kind` says whether waiting helps."""
 
-    def __init__(self, kind: OutcomeKind, sentence: str) -> None:
-        super().__init__(sentence)
+    def __init__(self, kind: OutcomeKind, code: str, detail: str = "") -> None:
+        super().__init__(code, detail)
         self.kind = kind
 
 
 class Connection:
-    """An open connection, greeted, encrypted and logged in as the settings say. Use as a context."""
+    """An open connection, greeted, encrypted and logged in as the settings say. Use it as a context manager."""
 
     def __init__(self, backend: EmailBackend, smtp: smtplib.SMTP) -> None:
         self._backend, self._smtp = backend, smtp
 
     @classmethod
     def open(cls, timeout: float | None = None) -> Self:
-        """Connect as Django's EMAIL_* settings say, `timeout` seconds may be given instead. Raises NoConnection."""
+        """Connect as Django's EMAIL_* settings say; `timeout` in seconds replaces theirs. Raises NoConnection."""
         backend = EmailBackend(timeout=timeout)
         try:
             backend.open()
@@ -275,7 +274,7 @@ class Connection:
         except (OSError, UnicodeError) as error:
             # smtplib's errors are OSErrors, too.
             _close(backend)
-            _refuse_connection(error)
+            _raise_no_connection(error)
         return cls(backend, smtp)
 
     def __enter__(self) -> Self:
@@ -285,62 +284,79 @@ class Connection:
         _close(self._backend)
 
     def send(self, mail: Mail) -> MessageResult:
-        """One mail to its one reader. Never raises: whatever happens is the result."""
+        """Send one mail to its one recipient. Never raises: every error is a result."""
         if not mail.sender.isascii():
-            return MessageResult(fate=Fate.HALTED, reason=f"The sender's address {NOT_ASCII}")
+            return MessageResult(kind=ResultKind.BLOCKED, code="sender_not_ascii")
         if not mail.recipient.isascii():
-            return MessageResult(fate=Fate.REFUSED, reason=f"The address {NOT_ASCII}")
+            return MessageResult(kind=ResultKind.REFUSED, code="recipient_not_ascii")
         try:
-            if refusal := self._offer(mail):
-                # Forget this mail, so that the next can begin. If even that fails, the next one will say so.
+            if refusal := self._start(mail):
+                # Reset the session for the next mail. If that fails, the next mail's result says so.
                 with contextlib.suppress(OSError):
                     self._smtp.rset()
                 return refusal
-            # Everything but the end: a mail whose end was not sent may not be delivered (RFC 5321 §4.1.1.4).
+            # Everything but the end: a mail whose end was not sent must not be delivered (RFC 5321 §4.1.1.4).
             self._smtp.send(_with_doubled_dots(mail.content))
         except OSError as error:
-            return MessageResult(fate=Fate.NOT_TRIED, reason=f"{NOT_WHOLE} ({type(error).__name__}).")
+            kind = ResultKind.NOT_ATTEMPTED
+            return MessageResult(kind=kind, code="connection_lost", detail=type(error).__name__)
         return self._finish(mail)
 
-    def _offer(self, mail: Mail) -> MessageResult | None:
-        """Name sender and reader and ask to send; the refusal, if there is one."""
+    def _start(self, mail: Mail) -> MessageResult | None:
+        """MAIL, RCPT and DATA; the refusal, if there is one."""
         size = [f"SIZE={len(mail.content)}"] if self._smtp.has_extn("size") else []
-        code, said = self._smtp.mail(mail.sender, size)
-        if code != 250:
-            return _refused(code, said, permanent=Fate.HALTED, for_now=Fate.NOT_TRIED)
-        code, said = self._smtp.rcpt(mail.recipient)
-        if code not in (250, 251):
-            return _refused(code, said, permanent=Fate.REFUSED, for_now=Fate.LATER)
-        code, said = self._smtp.docmd("DATA")
-        if code != 354:
-            return _refused(code, said, permanent=Fate.REFUSED, for_now=Fate.LATER)
+        reply = self._smtp.mail(mail.sender, size)
+        if reply[0] != 250:
+            return _refusal(reply, permanent=BLOCKED_SENDER, temporary=DEFERRED_SENDER)
+        reply = self._smtp.rcpt(mail.recipient)
+        if reply[0] not in (250, 251):
+            return _refusal(reply, permanent=REFUSED_MAILBOX, temporary=DEFERRED_MAILBOX)
+        reply = self._smtp.docmd("DATA")
+        if reply[0] != 354:
+            return _refusal(reply, permanent=REFUSED_MESSAGE, temporary=DEFERRED_MESSAGE)
         return None
 
     def _finish(self, mail: Mail) -> MessageResult:
-        """Send the end of the mail and read what became of it. From here on no answer means not known."""
+        """Send the end of the mail and read the reply. From here on a missing reply means UNKNOWN."""
         try:
             self._smtp.send(b".\r\n")
-            code, said = self._smtp.getreply()
+            code, text = self._smtp.getreply()
         except OSError as error:
-            return MessageResult(fate=Fate.UNKNOWN, reason=f"{NO_ANSWER} ({type(error).__name__}).")
+            return MessageResult(kind=ResultKind.UNKNOWN, code="no_reply_to_message", detail=type(error).__name__)
         if code == 250:
-            return MessageResult(fate=Fate.ACCEPTED, id=mail.id)
+            return MessageResult(kind=ResultKind.ACCEPTED, id=mail.id)
         if not 400 <= code < 600:
-            return MessageResult(fate=Fate.UNKNOWN, reason=_sentence(code, said))
-        return _refused(code, said, permanent=Fate.REFUSED, for_now=Fate.LATER)
+            return MessageResult(kind=ResultKind.UNKNOWN, code="unexpected_reply", detail=_reply_text(code, text))
+        return _refusal((code, text), permanent=REFUSED_MESSAGE, temporary=DEFERRED_MESSAGE)
 
 
-def _refused(code: int, said: bytes, *, permanent: Fate, for_now: Fate) -> MessageResult:
-    if code in LOGIN_NEEDED:
-        return MessageResult(fate=Fate.HALTED, reason=_sentence(code, said), extent=Extent.TEAM)
-    # 4xx; an answer that is none ends the post, as nothing behind it can be understood either.
-    otherwise = for_now if 400 <= code < 500 else Fate.NOT_TRIED
-    return MessageResult(fate=permanent if 500 <= code < 600 else otherwise, reason=_sentence(code, said))
+#: Results and reason codes of permanent (5xx) and temporary (4xx) replies to MAIL, to RCPT, and to DATA or the end.
+BLOCKED_SENDER = (ResultKind.BLOCKED, "sender_refused")
+DEFERRED_SENDER = (ResultKind.NOT_ATTEMPTED, "sender_deferred")
+REFUSED_MAILBOX = (ResultKind.REFUSED, "mailbox_unavailable")
+DEFERRED_MAILBOX = (ResultKind.RETRY_LATER, "mailbox_deferred")
+REFUSED_MESSAGE = (ResultKind.REFUSED, "message_refused")
+DEFERRED_MESSAGE = (ResultKind.RETRY_LATER, "message_deferred")
 
 
-def _sentence(code: int, said: bytes | str) -> str:
-    text = said.decode("utf-8", "replace") if isinstance(said, bytes) else said
-    return f"The mail server answered {code} {cleaned(text)}".rstrip(" .") + "."
+def _refusal(
+    reply: tuple[int, bytes], *, permanent: tuple[ResultKind, str], temporary: tuple[ResultKind, str]
+) -> MessageResult:
+    code, detail = reply[0], _reply_text(*reply)
+    if code in AUTHENTICATION_ERRORS:
+        scope = BlockScope.ACCOUNT
+        return MessageResult(kind=ResultKind.BLOCKED, code="authentication_failed", detail=detail, scope=scope)
+    if 500 <= code < 600:
+        return MessageResult(kind=permanent[0], code=permanent[1], detail=detail)
+    if 400 <= code < 500:
+        return MessageResult(kind=temporary[0], code=temporary[1], detail=detail)
+    # A reply outside of the protocol ends the post, since the replies after it cannot be understood either.
+    return MessageResult(kind=ResultKind.NOT_ATTEMPTED, code="unexpected_reply", detail=detail)
+
+
+def _reply_text(code: int, text: bytes | str) -> str:
+    """The server's reply in one line, such as `550 5.1.1 no such user`."""
+    return f"{code} {sanitize(text.decode('utf-8', 'replace') if isinstance(text, bytes) else text)}".rstrip()
 
 
 def _with_doubled_dots(content: bytes) -> bytes:
@@ -351,24 +367,30 @@ def _with_doubled_dots(content: bytes) -> bytes:
 
 
 def _close(backend: EmailBackend) -> None:
-    # What became of the mails is known by now; how the connection ends tells nothing about them.
+    # The results of the mails are known by now; an error while closing changes none of them.
     with contextlib.suppress(OSError):
         backend.close()
 
 
-def _refuse_connection(error: OSError | UnicodeError) -> NoReturn:
-    """Say why there is no connection, and whether a person must act. Raises NoConnection."""
+def _raise_no_connection(error: OSError | UnicodeError) -> NoReturn:
+    """Raise NoConnection with the reason, and with BLOCKED if an operator must act."""
     if isinstance(error, UnicodeError):
-        sentence = "SMTP_HOST, SMTP_USER or SMTP_PASSWORD has letters that cannot be sent to a mail server."
-        raise NoConnection(OutcomeKind.HALT, sentence) from None
+        raise NoConnection(OutcomeKind.BLOCKED, "smtp_settings_invalid") from None
     if isinstance(error, smtplib.SMTPNotSupportedError):
-        sentence = f"The mail server does not offer what the settings ask for: {cleaned(error)} Look at SMTP_TLS."
-        raise NoConnection(OutcomeKind.HALT, sentence) from error
+        raise NoConnection(OutcomeKind.BLOCKED, "smtp_feature_unsupported", sanitize(error)) from error
     if isinstance(error, ssl.SSLCertVerificationError):
-        sentence = f"The mail server cannot prove that it is SMTP_HOST: {cleaned(error.verify_message)}."
-        raise NoConnection(OutcomeKind.HALT, sentence) from error
+        raise NoConnection(OutcomeKind.BLOCKED, "certificate_invalid", sanitize(error.verify_message)) from error
     if isinstance(error, smtplib.SMTPResponseException):
-        kind = OutcomeKind.HALT if 500 <= error.smtp_code < 600 else OutcomeKind.LATER
-        raise NoConnection(kind, f"No connection: {_sentence(error.smtp_code, error.smtp_error)}") from error
-    sentence = f"There is no connection to the mail server ({type(error).__name__})."
-    raise NoConnection(OutcomeKind.LATER, sentence) from error
+        kind = OutcomeKind.BLOCKED if 500 <= error.smtp_code < 600 else OutcomeKind.RETRY_LATER
+        is_login = isinstance(error, smtplib.SMTPAuthenticationError)
+        code = "authentication_failed" if is_login else "connection_rejected"
+        raise NoConnection(kind, code, _reply_text(error.smtp_code, error.smtp_error)) from error
+    raise NoConnection(OutcomeKind.RETRY_LATER, _connection_error(error), type(error).__name__) from error
+
+
+def _connection_error(error: OSError) -> str:
+    if isinstance(error, ConnectionRefusedError):
+        return "connection_refused"
+    if isinstance(error, socket.gaierror):
+        return "dns_error"
+    return "connection_timeout" if isinstance(error, TimeoutError) else "connection_failed"

@@ -1,10 +1,10 @@
-"""Flow: when the next post to a provider may leave, agreed among all workers in one row.
+"""Flow control: when the next call to a provider may be made, agreed among all workers in one row per account.
 
-    look ──► (claim a batch) ──► take_permit ──► post ──► note_outcome
+    throttle_status ──► (claim a batch) ──► acquire_permit ──► post ──► update_throttle
 
-A permit is taken by a conditional update at the last moment before the post, so that however many workers there are,
-and however long a batch takes to build, posts reach the provider as far apart as its limit asks for. Times are the
-database's, so that workers whose clocks differ keep one order (R-131).
+A permit is acquired by a conditional update right before the call. So calls reach the provider no closer together than
+its rate limit allows, however many workers there are and however long a batch takes to build. All times are the
+database's, so workers whose clocks differ agree on one order.
 """
 
 from __future__ import annotations
@@ -23,303 +23,312 @@ from django.db.models import F
 from django.db.models.functions import Now
 
 from newsletter.models import Availability, ProviderThrottle
-from newsletter.providers.allowlist import NOT_ALLOWED_RECIPIENT, may_write_to
-from newsletter.providers.base import Extent, Message, Outcome, OutcomeKind, Provider
+from newsletter.providers.allowlist import may_write_to
+from newsletter.providers.base import BlockScope, Message, Outcome, OutcomeKind, Provider
+from newsletter.providers.reasons import MAX_CODE_LENGTH, reason_sentence
 
 log = logging.getLogger(__name__)
 
-#: Posts a second before the provider has said its limit; Resend's lowest documented one.
-FIRST_RATE = 2.0
+#: Requests per second until the provider names its limit: the lowest limit that Resend documents.
+DEFAULT_RATE = 2.0
 
-#: Posts a second below which no limit is believed: a mail would wait for longer than anybody means.
-LOWEST_RATE = 0.1
+#: Lowest rate that is believed, in requests per second. A lower one would hold back mail for minutes.
+MIN_RATE = 0.1
 
-#: What issues may use of the limit: a fifth is kept back for mails that a person waits for (R-117). Those take slots
-#: of the same row, closer together; the rest is for clocks and networks.
-SHARE, NEARLY_ALL = 0.8, 0.95
+#: Shares of the rate limit. Issues use at most four fifths, so that transactional mail need not wait for them.
+#: Transactional mail may use nearly all; the rest absorbs differences in clocks and network delays.
+ISSUE_SHARE, TRANSACTIONAL_SHARE = 0.8, 0.95
 
-#: Seconds. A provider that asks for more is asked again after this long: waiting in silence for a day helps nobody.
-LONGEST_REST = 300.0
+#: Longest backoff in seconds. A provider that asks for more is tried again after this long.
+MAX_BACKOFF = 300.0
 
-#: Posts in a row without an answer that break a flow, and posts of a minute of which half are enough (R-119).
-TELLING_FAILURES, TELLING_POSTS = 5, 10
+#: Consecutive failures that open the circuit breaker.
+FAILURE_THRESHOLD = 5
 
-MINUTE = datetime.timedelta(minutes=1)
+#: Calls in one minute of which half must fail to open the circuit breaker.
+WINDOW_MIN_POSTS = 10
 
-#: Longer than one post may take: a worker that dies with the single post leaves it to another after this.
-PROBE = datetime.timedelta(seconds=90)
+WINDOW = datetime.timedelta(minutes=1)
 
-#: How often a permit is tried for when others are faster, and how many seconds one may lie ahead.
-TRIES, PATIENCE = 20, 5.0
+#: Longer than one call may take: if a worker dies during the trial call of a half-open circuit, another may try then.
+HALF_OPEN_TIMEOUT = datetime.timedelta(seconds=90)
 
+#: How often a permit is tried for while other workers are faster.
+ACQUIRE_ATTEMPTS = 20
 
-#: Standings in which a provider still has its turn, now or after a rest of seconds: nobody takes over from it.
-IN_ITS_TURN = (Availability.OPEN, Availability.RESTING)
+#: Seconds that a caller waits for a permit.
+MAX_WAIT = 5.0
+
+#: Availabilities in which a provider keeps its place in the route. In all others the next provider takes over.
+USABLE = (Availability.AVAILABLE, Availability.BACKING_OFF)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Look:
-    """What the row tells before anything is done."""
+class ThrottleStatus:
+    """State of one provider's throttle."""
 
-    standing: Availability
-    seconds: float
-    """Until a post of an issue may leave; infinite if that is not for the time to tell."""
-    rate: float = FIRST_RATE
-    """Posts a second, as the provider last said."""
+    provider: str
+    availability: Availability
+    wait: float = 0.0
+    """Seconds until an issue's mail may be posted; infinite while the account is suspended."""
+    until: datetime.datetime | None = None
+    """When an account that takes no mail is tried again automatically; None if an operator must act."""
+    rate: float = DEFAULT_RATE
+    """Requests per second that the provider allows."""
     failures: int = 0
-    """Posts in a row that brought no answer that helps."""
-    is_broken: bool = False
+    """Consecutive failures."""
+    is_circuit_open: bool = False
+    code: str = ""
+    detail: str = ""
 
     @property
-    def is_struggling(self) -> bool:
-        """Whether the last post brought no answer that helps."""
-        return self.is_broken or self.failures > 0
+    def last_call_failed(self) -> bool:
+        """Whether the latest call failed."""
+        return self.is_circuit_open or self.failures > 0
 
     @property
-    def shown_standing(self) -> Availability:
-        """The standing for people: what is broken stays it until a post succeeds, though one may try."""
-        return Availability.BROKEN if self.is_broken and self.standing is Availability.OPEN else self.standing
+    def reported_availability(self) -> Availability:
+        """The availability for reports: a half-open circuit counts as open until a call succeeds."""
+        is_half_open = self.is_circuit_open and self.availability is Availability.AVAILABLE
+        return Availability.CIRCUIT_OPEN if is_half_open else self.availability
+
+    @property
+    def reason(self) -> str:
+        """Why the account takes no mail, as a translatable sentence."""
+        return reason_sentence(self.code, self.detail) or reason_sentence("provider_unavailable")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Permit:
-    """Leave to post once, now."""
+    """Leave to make one call to a provider now."""
 
-    flow_pk: int
+    throttle_pk: int
     rate: float | None
-    is_struggling: bool
+    last_call_failed: bool
     waited: float
-    """Seconds that it took to come."""
+    """Seconds that the caller waited for it."""
 
 
-def look(provider: Provider) -> Look:
-    """Whether a post may leave, without taking anything; one query."""
-    found = _rows().filter(provider=provider.name, account=provider.account).first()
-    if found is None:
-        return Look(standing=Availability.OPEN, seconds=0.0)
-    standing = found.availability_at(found.clock)
-    return Look(
-        standing=standing,
-        seconds=_seconds_until_open(found, found.clock, standing),
-        rate=found.rate or FIRST_RATE,
-        failures=found.failures,
-        is_broken=found.circuit_opened_at is not None,
+def throttle_status(provider: Provider) -> ThrottleStatus:
+    """The state of a provider's throttle, in one query that takes no permit."""
+    row = _rows().filter(provider=provider.name, account=provider.account).first()
+    if row is None:
+        return ThrottleStatus(provider=provider.name, availability=Availability.AVAILABLE)
+    availability = row.availability_at(row.clock)
+    times = {Availability.SUSPENDED: None, Availability.QUOTA_EXCEEDED: row.quota_until}
+    return ThrottleStatus(
+        provider=provider.name,
+        availability=availability,
+        wait=_seconds_until_post(row, row.clock, availability),
+        until=times.get(availability, row.backoff_until),
+        rate=row.rate or DEFAULT_RATE,
+        failures=row.failures,
+        is_circuit_open=row.circuit_opened_at is not None,
+        code=row.code,
+        detail=row.detail,
     )
 
 
-def take_permit(provider: Provider, *, share: float = SHARE, patience: float = PATIENCE) -> Permit | None:
-    """Take the next permit and wait for it; None if none is to be had within `patience` seconds.
+def acquire_permit(provider: Provider, *, share: float = ISSUE_SHARE, max_wait: float = MAX_WAIT) -> Permit | None:
+    """Acquire the next permit and wait until it is valid; None if that takes longer than `max_wait` seconds.
 
     Call it right before the post, outside of any transaction, and only with something to post.
     """
-    for _ in range(TRIES):
-        flow = _rows().filter(provider=provider.name, account=provider.account).first()
-        if flow is None:
+    for _ in range(ACQUIRE_ATTEMPTS):
+        row = _rows().filter(provider=provider.name, account=provider.account).first()
+        if row is None:
             ProviderThrottle.objects.get_or_create(provider=provider.name, account=provider.account)
             continue
-        now = flow.clock
-        if flow.availability_at(now) not in IN_ITS_TURN:
+        now = row.clock
+        if row.availability_at(now) not in USABLE:
             return None
-        at = max(now, _turn(flow, now, share), flow.ahead("rests_until", now) or now)
+        at = max(now, _next_permit_at(row, now, share), row.ahead("backoff_until", now) or now)
         wait = (at - now).total_seconds()
-        if wait > patience:
+        if wait > max_wait:
             return None
-        if _take(flow, at, now):
+        if _reserve(row, at, now):
             time.sleep(wait)
-            is_struggling = bool(flow.failures or flow.circuit_opened_at)
-            return Permit(flow_pk=flow.pk, rate=flow.rate, is_struggling=is_struggling, waited=wait)
+            last_call_failed = bool(row.failures or row.circuit_opened_at)
+            return Permit(throttle_pk=row.pk, rate=row.rate, last_call_failed=last_call_failed, waited=wait)
     return None
 
 
-def give_back(permit: Permit) -> None:
-    """Leave the post to others: a broken flow need not wait for a single post that never was."""
-    if permit.is_struggling:
-        ProviderThrottle.objects.filter(pk=permit.flow_pk).update(probing_until=None)
+def release_permit(permit: Permit) -> None:
+    """Give up a permit that was not used, so that another worker can make the trial call of a half-open circuit."""
+    if permit.last_call_failed:
+        ProviderThrottle.objects.filter(pk=permit.throttle_pk).update(half_open_until=None)
 
 
 def _rows() -> Any:
-    """Flows with the database's time as `clock`; such a queryset has no type that can be written."""
+    """Throttles with the database's time as `clock`. The type of such a queryset cannot be written."""
     return ProviderThrottle.objects.annotate(clock=Now())
 
 
-def _turn(flow: ProviderThrottle, now: datetime.datetime, share: float) -> datetime.datetime:
-    """When the next permit is due, by the last one; what lies further ahead than slots do is no permit."""
-    gap = datetime.timedelta(seconds=1 / (max(flow.rate or FIRST_RATE, LOWEST_RATE) * share))
-    last = flow.last_at if flow.last_at and flow.last_at <= now else flow.ahead("last_at", now)
-    return last + gap if last else now
+def _next_permit_at(row: ProviderThrottle, now: datetime.datetime, share: float) -> datetime.datetime:
+    """When the permit after the latest one is valid. A latest permit too far ahead is ignored (`MAX_AHEAD`)."""
+    interval = datetime.timedelta(seconds=1 / (max(row.rate or DEFAULT_RATE, MIN_RATE) * share))
+    is_past = row.last_permit_at is not None and row.last_permit_at <= now
+    last = row.last_permit_at if is_past else row.ahead("last_permit_at", now)
+    return last + interval if last else now
 
 
-def _seconds_until_open(flow: ProviderThrottle, now: datetime.datetime, standing: Availability) -> float:
-    if standing is Availability.HALTED:
+def _seconds_until_post(row: ProviderThrottle, now: datetime.datetime, availability: Availability) -> float:
+    if availability is Availability.SUSPENDED:
         return math.inf
-    names = ["rests_until", "quota_until", *(["probing_until"] if flow.circuit_opened_at else [])]
-    moments = [until for name in names if (until := flow.ahead(name, now))]
-    return max((moment - now).total_seconds() for moment in (now, _turn(flow, now, SHARE), *moments))
+    names = ["backoff_until", "quota_until", *(["half_open_until"] if row.circuit_opened_at else [])]
+    times = [until for name in names if (until := row.ahead(name, now))]
+    return max((at - now).total_seconds() for at in (now, _next_permit_at(row, now, ISSUE_SHARE), *times))
 
 
-def _take(flow: ProviderThrottle, at: datetime.datetime, now: datetime.datetime) -> bool:
-    """Compare and set: whether nobody has changed the row since it was read."""
-    compared = ("last_at", "rests_until", "circuit_opened_at", "probing_until", "quota_until", "suspended_at")
-    changes: dict[str, object] = {"last_at": at}
-    if flow.circuit_opened_at:
-        changes["probing_until"] = now + PROBE
-    if flow.minute_from is None or now - flow.minute_from >= MINUTE:
-        changes |= {"minute_from": now, "minute_posts": 1, "minute_failures": 0}
+def _reserve(row: ProviderThrottle, at: datetime.datetime, now: datetime.datetime) -> bool:
+    """Compare and set: whether no other worker has changed the row since it was read."""
+    compared = (
+        "last_permit_at",
+        "backoff_until",
+        "circuit_opened_at",
+        "half_open_until",
+        "quota_until",
+        "suspended_at",
+    )
+    changes: dict[str, object] = {"last_permit_at": at}
+    if row.circuit_opened_at:
+        changes["half_open_until"] = now + HALF_OPEN_TIMEOUT
+    if row.window_started_at is None or now - row.window_started_at >= WINDOW:
+        changes |= {"window_started_at": now, "window_posts": 1, "window_failures": 0}
     else:
-        changes["minute_posts"] = F("minute_posts") + 1
-    seen = {name: getattr(flow, name) for name in compared}
-    return bool(ProviderThrottle.objects.filter(pk=flow.pk, **seen).update(**changes))
+        changes["window_posts"] = F("window_posts") + 1
+    read = {name: getattr(row, name) for name in compared}
+    return bool(ProviderThrottle.objects.filter(pk=row.pk, **read).update(**changes))
 
 
 # --- Learning from answers -----------------------------------------------------------------------------------------
 
 
-def note_outcome(permit: Permit, outcome: Outcome) -> None:
-    """Learn from one answer: the limit it names, how long it asks to wait, whether it was one at all."""
+def update_throttle(permit: Permit, outcome: Outcome) -> None:
+    """Adapt the throttle to one outcome: the rate limit it names, the wait it asks for, and whether the call failed."""
     if is_failure(outcome):
-        _note_failure(permit, outcome)
+        _record_failure(permit, outcome)
         return
     changes: dict[str, object] = {}
     if outcome.rate_limit and outcome.rate_limit != permit.rate:
         changes["rate"] = outcome.rate_limit
-    if permit.is_struggling:
-        changes |= {"failures": 0, "circuit_opened_at": None, "probing_until": None, "reason": ""}
-    flow = ProviderThrottle.objects.filter(pk=permit.flow_pk)
-    if outcome.kind in (OutcomeKind.HALT, OutcomeKind.LATER):
+    if permit.last_call_failed:
+        changes |= {"failures": 0, "circuit_opened_at": None, "half_open_until": None, "code": "", "detail": ""}
+    rows = ProviderThrottle.objects.filter(pk=permit.throttle_pk)
+    if outcome.kind in (OutcomeKind.BLOCKED, OutcomeKind.RETRY_LATER):
         with transaction.atomic():
-            row = _rows().select_for_update().get(pk=permit.flow_pk)
-            flow.update(**{**changes, **_rest(outcome, row, row.clock)})
+            row = _rows().select_for_update().get(pk=permit.throttle_pk)
+            rows.update(**{**changes, **_requested_stop(outcome, row, row.clock)})
     elif changes:
-        flow.update(**changes)
+        rows.update(**changes)
 
 
 def is_failure(outcome: Outcome) -> bool:
-    """Whether no answer came that helps. To be asked to wait is an answer."""
-    is_silent = outcome.kind is OutcomeKind.LATER and outcome.retry_after is None
-    return outcome.kind is OutcomeKind.UNKNOWN or is_silent
+    """Whether the call brought no usable answer. A request to wait is a usable answer."""
+    no_wait_named = outcome.kind is OutcomeKind.RETRY_LATER and outcome.retry_after is None
+    return outcome.kind is OutcomeKind.UNKNOWN or no_wait_named
 
 
-def _rest(outcome: Outcome, flow: ProviderThrottle, now: datetime.datetime) -> dict[str, object]:
-    """What an answer that is no acceptance asks of everybody."""
-    reason = outcome.reason[:500]
-    if outcome.kind is OutcomeKind.HALT and outcome.extent is Extent.TEAM:
-        return {"suspended_at": now, "reason": reason}
-    if outcome.kind is OutcomeKind.HALT and outcome.extent is Extent.QUOTA and outcome.retry_after:
-        return {"quota_until": now + datetime.timedelta(seconds=outcome.retry_after), "reason": reason}
-    if outcome.kind is OutcomeKind.LATER and outcome.retry_after:
-        until = now + datetime.timedelta(seconds=min(outcome.retry_after, LONGEST_REST))
-        # Another may have been asked to wait for longer a moment ago.
-        return {"rests_until": max(until, flow.ahead("rests_until", now) or until), "reason": reason}
+def _requested_stop(outcome: Outcome, row: ProviderThrottle, now: datetime.datetime) -> dict[str, object]:
+    """The columns by which an answer suspends the account, or makes every worker wait."""
+    reason = _reason_columns(outcome)
+    if outcome.kind is OutcomeKind.BLOCKED and outcome.scope is BlockScope.ACCOUNT:
+        return {"suspended_at": now, **reason}
+    if outcome.kind is OutcomeKind.BLOCKED and outcome.scope is BlockScope.QUOTA and outcome.retry_after:
+        return {"quota_until": now + datetime.timedelta(seconds=outcome.retry_after), **reason}
+    if outcome.kind is OutcomeKind.RETRY_LATER and outcome.retry_after:
+        until = now + datetime.timedelta(seconds=min(outcome.retry_after, MAX_BACKOFF))
+        # Another worker may have been asked to wait longer a moment ago.
+        return {"backoff_until": max(until, row.ahead("backoff_until", now) or until), **reason}
     return {}
 
 
-def _note_failure(permit: Permit, outcome: Outcome) -> None:
-    """Rest, longer each time; break the flow where failures tell that it is not a single post's bad luck."""
+def _reason_columns(outcome: Outcome) -> dict[str, str]:
+    return {"code": outcome.code[:MAX_CODE_LENGTH], "detail": outcome.detail[:500]}
+
+
+def _record_failure(permit: Permit, outcome: Outcome) -> None:
+    """Back off, longer each time, and open the circuit breaker if the failures are more than a single call's."""
     with transaction.atomic():
-        flow = _rows().select_for_update().get(pk=permit.flow_pk)
-        now = flow.clock
-        flow.failures += 1
-        flow.minute_failures += 1
-        half_failed = flow.minute_posts >= TELLING_POSTS and 2 * flow.minute_failures >= flow.minute_posts
-        if flow.circuit_opened_at is None and (flow.failures >= TELLING_FAILURES or half_failed):
-            log.warning("the provider %s does not answer: %s", flow.provider, outcome.reason)
-            flow.circuit_opened_at = now
-        rest = outcome.retry_after or backoff(flow.failures, is_broken=flow.circuit_opened_at is not None)
-        until = now + datetime.timedelta(seconds=min(rest, LONGEST_REST))
-        flow.rests_until = max(until, flow.ahead("rests_until", now) or until)
-        flow.probing_until, flow.reason = None, outcome.reason[:500]
-        flow.save(
-            update_fields=[
-                "failures", "minute_failures", "circuit_opened_at", "rests_until", "probing_until", "reason",
-            ]
-        )  # fmt: skip
+        row = _rows().select_for_update().get(pk=permit.throttle_pk)
+        now = row.clock
+        row.failures += 1
+        row.window_failures += 1
+        half_failed = row.window_posts >= WINDOW_MIN_POSTS and 2 * row.window_failures >= row.window_posts
+        if row.circuit_opened_at is None and (row.failures >= FAILURE_THRESHOLD or half_failed):
+            log.warning("circuit breaker of provider %s opens: %s %s", row.provider, outcome.code, outcome.detail)
+            row.circuit_opened_at = now
+        seconds = outcome.retry_after or backoff_seconds(row.failures, circuit_open=row.circuit_opened_at is not None)
+        until = now + datetime.timedelta(seconds=min(seconds, MAX_BACKOFF))
+        row.backoff_until, row.half_open_until = max(until, row.ahead("backoff_until", now) or until), None
+        reason = _reason_columns(outcome)
+        row.code, row.detail = reason["code"], reason["detail"]
+        columns = ["failures", "window_failures", "circuit_opened_at", "backoff_until", "half_open_until"]
+        row.save(update_fields=[*columns, *reason])
 
 
-def backoff(failures: int, *, is_broken: bool) -> float:
-    """Seconds: exponential from 1 with full jitter, at most five minutes (R-118).
+def backoff_seconds(failures: int, *, circuit_open: bool) -> float:
+    """Exponential from 1 second with full jitter, at most five minutes.
 
-    A broken flow rests for at least half of that: ten minutes of outage cost about ten posts (R-119).
+    With an open circuit at least half of that, so that ten minutes of outage cost about ten calls.
     """
-    if is_broken:
-        longest = min(LONGEST_REST, 2.0 ** max(TELLING_FAILURES, min(failures, 12)))
-        return random.uniform(longest / 2, longest)  # noqa: S311 - spreads load; nobody gains by guessing it
-    return random.uniform(0.0, min(LONGEST_REST, 2.0 ** (min(failures, 12) - 1)))  # noqa: S311
+    if circuit_open:
+        longest = min(MAX_BACKOFF, 2.0 ** max(FAILURE_THRESHOLD, min(failures, 12)))
+        return random.uniform(longest / 2, longest)  # noqa: S311 - spreads load; guessing it gains nothing
+    return random.uniform(0.0, min(MAX_BACKOFF, 2.0 ** (min(failures, 12) - 1)))  # noqa: S311
 
 
 def clear_suspensions(*, by: str) -> None:
-    """A person says that the reason is gone: halted and spent flows try again."""
+    """Let suspended accounts and used-up quotas try again, after an operator says that the cause is fixed."""
     stopped = ProviderThrottle.objects.exclude(suspended_at=None, quota_until=None)
-    if stopped.update(suspended_at=None, quota_until=None, rests_until=None, reason=""):
-        log.info("halts of providers lifted by %s", by)
+    if stopped.update(suspended_at=None, quota_until=None, backoff_until=None, code="", detail=""):
+        log.info("provider suspensions cleared by %s", by)
 
 
 # --- The route -----------------------------------------------------------------------------------------------------
 
 
-def looks_along(route: Sequence[Provider]) -> Iterator[tuple[Provider, Look, bool]]:
-    """Each provider of the route with what its row tells, and whether it is the one that new batches go to.
+def route_statuses(route: Sequence[Provider]) -> Iterator[tuple[Provider, ThrottleStatus, bool]]:
+    """Each provider of the route with its status, and whether new batches go to it.
 
-    That is the first that is neither broken, spent nor halted: the breaker decides when the second is used, and a
-    first that works again has its turn again.
+    They go to the first whose circuit is not open, whose quota is not used up and which is not suspended. So the
+    circuit breaker decides when the next provider is used, and a provider that recovers gets new batches again.
     """
-    is_taken = False
+    is_chosen = False
     for provider in route:
-        seen = look(provider)
-        is_its_turn = not is_taken and seen.standing in IN_ITS_TURN
-        yield provider, seen, is_its_turn
-        is_taken = is_taken or is_its_turn
+        status = throttle_status(provider)
+        takes_new_batches = not is_chosen and status.availability in USABLE
+        yield provider, status, takes_new_batches
+        is_chosen = is_chosen or takes_new_batches
 
 
-def outage_reason(route: Sequence[Provider]) -> str:
-    """Why no provider of the route takes mail until a person acts or a quota begins anew; empty if one does, or may.
+def find_outage(route: Sequence[Provider]) -> ThrottleStatus | None:
+    """The first provider's status if every provider of the route is suspended or over its quota; None otherwise.
 
-    One sentence: the first one's reason. A broken flow is no outage_reason: it tries by itself.
+    An open circuit is no outage, because it tries again within minutes.
     """
-    stopped = (Availability.HALTED, Availability.SPENT)
-    if not route or any(look(provider).standing not in stopped for provider in route):
-        return ""
-    return str(_flows_of(route[:1])[0].reason) or "The provider refuses us."
+    statuses = [throttle_status(provider) for provider in route]
+    stopped = (Availability.SUSPENDED, Availability.QUOTA_EXCEEDED)
+    if not statuses or any(status.availability not in stopped for status in statuses):
+        return None
+    return statuses[0]
 
 
-def _flows_of(route: Sequence[Provider]) -> list[Any]:
-    """The rows there are, in the order of the route."""
-    rows = (_rows().filter(provider=provider.name, account=provider.account).first() for provider in route)
-    return [row for row in rows if row is not None]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Trouble:
-    """Why a provider takes no mail just now, for a person."""
-
-    provider: str
-    standing: Availability
-    reason: str
-    until: datetime.datetime | None
-    """When it is tried again by itself; None if it is not."""
-
-
-def troubles(route: Sequence[Provider]) -> list[Trouble]:
-    """What keeps the providers of the route from taking mail, but for rests of seconds."""
-    found = []
-    for flow in _flows_of(route):
-        standing = flow.availability_at(flow.clock)
-        is_broken = flow.circuit_opened_at is not None and standing is Availability.OPEN
-        if standing in IN_ITS_TURN and not is_broken:
-            continue
-        until = {Availability.HALTED: None, Availability.SPENT: flow.quota_until}.get(standing, flow.rests_until)
-        shown = Availability.BROKEN if is_broken else standing
-        found.append(Trouble(provider=flow.provider, standing=shown, reason=flow.reason, until=until))
-    return found
+def unavailable_providers(route: Sequence[Provider]) -> list[ThrottleStatus]:
+    """The status of each provider that takes no mail, except for a short backoff."""
+    statuses = [throttle_status(provider) for provider in route]
+    return [status for status in statuses if status.reported_availability not in USABLE]
 
 
 def post_message(route: Sequence[Provider], message: Message, *, key: str) -> Outcome:
-    """Post one mail that a person waits for, in its permit, through the first provider of the route that takes mail."""
+    """Post one transactional mail with a permit of its own, through the first provider that takes new mail."""
     if not may_write_to(message.to):
-        return Outcome(kind=OutcomeKind.SPLIT, reason=NOT_ALLOWED_RECIPIENT)
-    for provider, _seen, is_its_turn in looks_along(route):
-        if is_its_turn and (permit := take_permit(provider, share=NEARLY_ALL, patience=2 * PATIENCE)):
+        return Outcome(kind=OutcomeKind.REFUSED, code="recipient_not_allowed")
+    for provider, _status, takes_new_batches in route_statuses(route):
+        if takes_new_batches and (permit := acquire_permit(provider, share=TRANSACTIONAL_SHARE, max_wait=2 * MAX_WAIT)):
             outcome = provider.post_message(message, key=key)
-            note_outcome(permit, outcome)
+            update_throttle(permit, outcome)
             return outcome
-    reason = outage_reason(route) or "The provider takes no mail at the moment; it is tried again."
-    return Outcome(kind=OutcomeKind.LATER, reason=reason)
+    outage = find_outage(route)
+    code, detail = (outage.code, outage.detail) if outage else ("", "")
+    return Outcome(kind=OutcomeKind.RETRY_LATER, code=code or "provider_unavailable", detail=detail)

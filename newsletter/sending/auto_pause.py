@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from django.db.models import Count, Q, Sum
 from django.utils import timezone
 
+from newsletter.events.apply import bounce_note
 from newsletter.models import Batch, BatchState, Delivery, Event, InvalidTransition, Issue, IssueStatus
 from newsletter.providers.base import BounceKind
 
@@ -100,7 +101,7 @@ def send_health_of(issue: Issue) -> SendHealth:
 def _count_bounced(issue: Issue, kind: BounceKind, **more: object) -> int:
     """How many mails of the issue bounced in this way, by what their receipts say."""
     returned = Delivery.objects.filter(edition=issue.edition_id, bounced_at__isnull=False)
-    receipts = Event.objects.filter(delivery_id__in=returned.values("pk"), note__startswith=kind.note, **more)
+    receipts = Event.objects.filter(delivery_id__in=returned.values("pk"), note__startswith=bounce_note(kind), **more)
     return receipts.aggregate(mails=Count("delivery_id", distinct=True))["mails"] or 0
 
 

@@ -23,7 +23,7 @@ from django.utils import timezone
 from newsletter.config.failpoints import Point, reached
 from newsletter.models import Batch, BatchState, Delivery, DeliveryStatus, Edition
 from newsletter.models.delivery import BatchQuerySet
-from newsletter.providers.base import Provider, carrier_of
+from newsletter.providers.base import Provider, provider_account
 from newsletter.sending.keys import batch_key
 from newsletter.sending.limits import exhausted_newsletters, lock_remaining
 from newsletter.sending.message import RecipientValues, message_template
@@ -140,7 +140,7 @@ def _is_running(pid: int) -> bool:
 def _next_batch(provider: Provider, *, doubtful_first: bool, only_doubtful: bool) -> BatchQuerySet:
     now = timezone.now()
     # Bytes from before providers were noted down may be anybody's.
-    is_its_own = Q(provider__in=(carrier_of(provider), "")) & ~Q(state=BatchState.READY)
+    is_its_own = Q(provider__in=(provider_account(provider), "")) & ~Q(state=BatchState.READY)
     if doubtful_first and (probes := _probes(Batch.objects.in_doubt(now).filter(is_its_own))).exists():
         batches = probes
     elif only_doubtful:
@@ -231,7 +231,7 @@ def _freeze(batch: Batch, provider: Provider, now: datetime.datetime) -> bytes |
         batch.first_attempt_at = None
     body = _body(batch, included, provider)
     batch.payload, batch.payload_sha256 = zstandard.compress(body, 1), hashlib.sha256(body).hexdigest()
-    batch.recipients, batch.provider = len(included), carrier_of(provider)
+    batch.recipients, batch.provider = len(included), provider_account(provider)
     Delivery.objects.filter(pk__in=[reader.delivery_pk for reader in included]).update(status=DeliveryStatus.BATCHED)
     return body
 

@@ -13,7 +13,7 @@ from dataclasses import asdict
 import orjson
 
 from newsletter.models import Edition, Issue
-from newsletter.providers.base import MessageRefused
+from newsletter.providers.base import InvalidMessage
 from newsletter.rendering import MergePlaceholder, RenderedIssue
 from newsletter.sending.envelope import Envelope, EnvelopeError, envelope_of
 from newsletter.sending.message import message_of
@@ -84,7 +84,7 @@ def _try_out(edition: Edition) -> None:
     """Build the edition's message once, so that what no provider may be given shows now and not at the first post."""
     try:
         message_of(edition)
-    except MessageRefused as refusal:
+    except InvalidMessage as refusal:
         raise EnvelopeError(str(refusal)) from refusal
 
 

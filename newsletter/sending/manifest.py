@@ -27,7 +27,7 @@ from pydantic import TypeAdapter, ValidationError
 from newsletter.models import Edition, Issue
 from newsletter.providers import get_provider
 from newsletter.providers.base import Provider
-from newsletter.providers.throttle import SHARE
+from newsletter.providers.throttle import ISSUE_SHARE
 from newsletter.sending.expand import CHUNK, audience_of, excluded_from
 from newsletter.sending.limits import time_for
 from newsletter.sending.waves import LocalTime
@@ -226,7 +226,7 @@ def estimate_for(readers: int, provider: Provider, *, limits: datetime.timedelta
     `limits` is how long the newsletter's own limits stretch it (`allowance.time_for`).
     """
     price: Decimal | None = settings.PRICE_PER_THOUSAND
-    seconds = math.ceil(count_batches(readers, provider.batch_size) / (provider.posts_per_second * SHARE))
+    seconds = math.ceil(count_batches(readers, provider.batch_size) / (provider.posts_per_second * ISSUE_SHARE))
     return Estimate(
         seconds=max(seconds, math.ceil(limits.total_seconds())),
         is_held_back=limits.total_seconds() > seconds,

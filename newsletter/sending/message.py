@@ -81,7 +81,7 @@ def sample_values(
 
 
 def message_of(edition: Edition) -> Message:
-    """The one message of the edition, with tokens where readers differ. Raises MessageRefused."""
+    """The one message of the edition, with tokens where readers differ. Raises InvalidMessage."""
 
     def plain(slot: str) -> str:
         return placeholder_token(edition.nonce, slot, PlaceholderContext.PLAIN)

@@ -22,8 +22,15 @@ from newsletter.config.failpoints import Point, reached
 from newsletter.config.tracing import span
 from newsletter.models import Batch, BatchState, Delivery, DeliveryStatus, InvalidTransition, Issue, IssueStatus
 from newsletter.models.bulk_sql import execute_with_rows
-from newsletter.providers.base import Extent, Fate, MessageResult, Outcome, OutcomeKind, Provider
-from newsletter.providers.throttle import LONGEST_REST, Permit, give_back, looks_along, note_outcome, take_permit
+from newsletter.providers.base import BlockScope, MessageResult, Outcome, OutcomeKind, Provider, ResultKind
+from newsletter.providers.throttle import (
+    MAX_BACKOFF,
+    Permit,
+    acquire_permit,
+    release_permit,
+    route_statuses,
+    update_throttle,
+)
 from newsletter.sending.batch import LARGE, ClaimedBatch, claim_batch, has_lost_recipients, has_waiting
 from newsletter.sending.keys import batch_key
 from newsletter.sending.provider_outage import follow_provider_outages
@@ -35,8 +42,6 @@ log = logging.getLogger(__name__)
 #: How often a reader's mail is refused for now until that counts for good; with the waits between, about eight hours.
 MOST_TRIES = 200
 
-DATABASE_FAILED = "The database failed before it went out."
-
 #: Seconds until a batch has its next turn that did not come to its post: nothing is wrong with it.
 SOON = 1.0
 
@@ -44,7 +49,7 @@ SOON = 1.0
 LONG_WAIT = 0.1
 
 #: What is known not to have been posted, or posted for sure, stays known when the batch was held meanwhile.
-KNOWN = {OutcomeKind.PARTIAL, OutcomeKind.LATER, OutcomeKind.HALT, OutcomeKind.SPLIT}
+KNOWN = {OutcomeKind.PARTIAL, OutcomeKind.RETRY_LATER, OutcomeKind.BLOCKED, OutcomeKind.REFUSED}
 
 RECORD_IDS = """
     UPDATE newsletter_delivery SET status = 'accepted', reason = '', provider_id = given.provider_id
@@ -58,10 +63,10 @@ def post_next(route: Sequence[Provider]) -> bool:
     New batches go to the first that takes mail. The others are asked only for their own that are in doubt, since those
     may be posted again nowhere else.
     """
-    for provider, seen, is_its_turn in looks_along(route):
-        if seen.seconds > 0:
+    for provider, seen, is_its_turn in route_statuses(route):
+        if seen.wait > 0:
             continue
-        claimed = claim_batch(provider, doubtful_first=seen.is_struggling, only_doubtful=not is_its_turn)
+        claimed = claim_batch(provider, doubtful_first=seen.last_call_failed, only_doubtful=not is_its_turn)
         if claimed is not None:
             reached(Point.CLAIM_COMMITTED)
             with bound_contextvars(batch=claimed.pk, issue=claimed.issue_pk):
@@ -77,51 +82,51 @@ def post_claimed(claimed: ClaimedBatch, provider: Provider, route: Sequence[Prov
     gone out.
     """
     try:
-        permit = take_permit(provider)
+        permit = acquire_permit(provider)
         obstacle = _obstacle_to(claimed, permit)
     except DatabaseError:
         # That nothing was posted is known only if it is written down: else it would be in doubt, by SMTP for good.
-        record_outcome(claimed, Outcome(kind=OutcomeKind.LATER, reason=DATABASE_FAILED, retry_after=SOON))
+        record_outcome(claimed, Outcome(kind=OutcomeKind.RETRY_LATER, code="database_error", retry_after=SOON))
         raise
     if permit is None or obstacle:
         if permit:
-            give_back(permit)
-        record_outcome(claimed, Outcome(kind=OutcomeKind.LATER, reason=obstacle, retry_after=SOON))
+            release_permit(permit)
+        record_outcome(claimed, Outcome(kind=OutcomeKind.RETRY_LATER, code=obstacle, retry_after=SOON))
         return
     outcome = _post(claimed, provider)
-    note_outcome(permit, outcome)
+    update_throttle(permit, outcome)
     record_outcome(claimed, outcome)
-    if outcome.kind is OutcomeKind.HALT:
+    if outcome.kind is OutcomeKind.BLOCKED:
         follow_provider_outages(route)
 
 
 def _obstacle_to(claimed: ClaimedBatch, permit: Permit | None) -> str:
-    """Why this batch must not be posted now; empty if nothing stands against it.
+    """The code of the reason why this batch must not be posted now; empty if it may be.
 
     A permit may take seconds to come, and each worker may have a batch that waits for one (R-111, R-120).
     """
     if permit is None:
-        return "Others were faster; it waits for its turn."
+        return "permit_unavailable"
     if not claimed.is_still_ours():
-        return "Its worker was held up for so long that another may have it."
+        return "lease_expired"
     if not Issue.objects.filter(pk=claimed.issue_pk, status=IssueStatus.SENDING).exists():
-        return "The send was stopped before it went out."
+        return "send_stopped"
     if permit.waited >= LONG_WAIT and has_lost_recipients(claimed):
-        return "A reader left before it went out; it is frozen anew without them."
+        return "recipient_left"
     return ""
 
 
 def seconds_until_post(route: Sequence[Provider]) -> float | None:
     """Until a batch that waits may be posted; None if none waits, or if only a person or a day can help."""
-    looks = list(looks_along(route))
+    looks = list(route_statuses(route))
     anybodys_turn = any(is_its_turn for _provider, _seen, is_its_turn in looks)
     seconds = [
-        seen.seconds
+        seen.wait
         for provider, seen, is_its_turn in looks
-        if has_waiting(provider, doubtful_first=seen.is_struggling, only_doubtful=anybodys_turn and not is_its_turn)
+        if has_waiting(provider, doubtful_first=seen.last_call_failed, only_doubtful=anybodys_turn and not is_its_turn)
     ]
     soonest = min(seconds, default=math.inf)
-    return soonest if soonest <= LONGEST_REST else None
+    return soonest if soonest <= MAX_BACKOFF else None
 
 
 def _post(claimed: ClaimedBatch, provider: Provider) -> Outcome:
@@ -176,17 +181,17 @@ def _try_later(batch: Batch, outcome: Outcome, claimed: ClaimedBatch) -> None:
 
 
 def _halt(batch: Batch, outcome: Outcome, claimed: ClaimedBatch) -> None:
-    """What is the issue's fault pauses it; what is the provider's is for `follow_provider_outages`, as another may take over.
+    """What is the issue's fault pauses it; the provider's is for `follow_provider_outages`, as another may take over.
 
     The pause or the flow says until when; a wait of the batch's own would keep it from who takes over, and would leave
     it behind once a person lets the rest go on.
     """
-    is_bounded = outcome.extent is not Extent.QUOTA or outcome.retry_after is not None
+    is_bounded = outcome.scope is not BlockScope.QUOTA or outcome.retry_after is not None
     if is_bounded and not claimed.in_doubt:
         _make_ready(batch, wait=datetime.timedelta(0))
     else:
         _try_later(batch, outcome, claimed)
-    if outcome.extent is Extent.ISSUE:
+    if outcome.scope is BlockScope.ISSUE:
         _pause(batch.edition.issue, outcome.reason)
 
 
@@ -255,39 +260,39 @@ def _record_each(batch: Batch, outcome: Outcome, claimed: ClaimedBatch) -> None:
         return
     ends = [(key, _given_up(result, batch.attempts)) for key, result in zip(keys, outcome.results, strict=True)]
     _mark_each(ends)
-    runs = [list(run) for _fate, run in groupby(ends, key=lambda end: end[1].fate)]
+    runs = [list(run) for _kind, run in groupby(ends, key=lambda end: end[1].kind)]
     if len(runs) == 1:
         _end(batch, runs[0], outcome).save()
     else:
         Batch.objects.bulk_create(_end(_run_of(batch, run), run, outcome) for run in runs)
         _finish(batch, BatchState.SPLIT)
-    if any(result.fate is Fate.REFUSED for _key, result in ends):
+    if any(result.kind is ResultKind.REFUSED for _key, result in ends):
         _pause_if_nobody_is_accepted(batch, outcome.reason)
 
 
 def _given_up(result: MessageResult, attempts: int) -> MessageResult:
-    if result.fate is Fate.LATER and attempts >= MOST_TRIES:
-        return MessageResult(fate=Fate.REFUSED, reason=f"Refused for now {attempts} times. {result.reason}")
+    if result.kind is ResultKind.RETRY_LATER and attempts >= MOST_TRIES:
+        return MessageResult(kind=ResultKind.REFUSED, code="retries_exhausted", detail=result.detail)
     return result
 
 
 #: Where a message's end leads its delivery; those that can be tried again are as if they never had been.
 STATUS_AFTER = {
-    Fate.REFUSED: DeliveryStatus.FAILED,
-    Fate.UNKNOWN: DeliveryStatus.UNKNOWN,
-    Fate.LATER: DeliveryStatus.PENDING,
-    Fate.NOT_TRIED: DeliveryStatus.PENDING,
-    Fate.HALTED: DeliveryStatus.PENDING,
+    ResultKind.REFUSED: DeliveryStatus.FAILED,
+    ResultKind.UNKNOWN: DeliveryStatus.UNKNOWN,
+    ResultKind.RETRY_LATER: DeliveryStatus.PENDING,
+    ResultKind.NOT_ATTEMPTED: DeliveryStatus.PENDING,
+    ResultKind.BLOCKED: DeliveryStatus.PENDING,
 }
 
 
 def _mark_each(ends: list[tuple[int, MessageResult]]) -> None:
-    accepted = [(key, result.id) for key, result in ends if result.fate is Fate.ACCEPTED]
+    accepted = [(key, result.id) for key, result in ends if result.kind is ResultKind.ACCEPTED]
     execute_with_rows(RECORD_IDS, {"id": "bigint", "provider_id": "text"}, accepted)
     others: dict[tuple[DeliveryStatus, str], list[int]] = {}
     for key, result in ends:
-        if result.fate in STATUS_AFTER:
-            status = STATUS_AFTER[result.fate]
+        if result.kind in STATUS_AFTER:
+            status = STATUS_AFTER[result.kind]
             reason = "" if status is DeliveryStatus.PENDING else result.reason[:200]
             others.setdefault((status, reason), []).append(key)
     for (status, reason), keys in others.items():
@@ -313,16 +318,16 @@ def _run_of(batch: Batch, run: list[tuple[int, MessageResult]]) -> Batch:
 
 def _end(batch: Batch, run: list[tuple[int, MessageResult]], outcome: Outcome) -> Batch:
     """The batch of these messages, as their common end leaves it; to be saved."""
-    fate, batch.reason, batch.recipients = run[0][1].fate, run[0][1].reason[:500], len(run)
-    if fate is Fate.UNKNOWN:
+    kind, batch.reason, batch.recipients = run[0][1].kind, run[0][1].reason[:500], len(run)
+    if kind is ResultKind.UNKNOWN:
         batch.state = BatchState.HELD
-    elif fate in (Fate.ACCEPTED, Fate.REFUSED):
-        batch.state = BatchState.ACCEPTED if fate is Fate.ACCEPTED else BatchState.REFUSED
+    elif kind in (ResultKind.ACCEPTED, ResultKind.REFUSED):
+        batch.state = BatchState.ACCEPTED if kind is ResultKind.ACCEPTED else BatchState.REFUSED
         batch.payload, batch.finished_at = None, timezone.now()
     else:
         batch.state, batch.payload, batch.first_attempt_at = BatchState.READY, None, None
         batch.not_before = timezone.now()
-        if fate is Fate.LATER:
+        if kind is ResultKind.RETRY_LATER:
             batch.not_before += _wait(outcome, batch.attempts)
         else:
             # This attempt did not come to them, so it does not count, and they need not wait.
@@ -336,11 +341,11 @@ def _stuck(batch: Batch, outcome: Outcome, claimed: ClaimedBatch) -> None:
 
 RECORD: dict[OutcomeKind, Callable[[Batch, Outcome, ClaimedBatch], None]] = {
     OutcomeKind.ACCEPTED: _accept,
-    OutcomeKind.LATER: _try_later,
-    OutcomeKind.HALT: _halt,
-    OutcomeKind.SPLIT: _split,
+    OutcomeKind.RETRY_LATER: _try_later,
+    OutcomeKind.BLOCKED: _halt,
+    OutcomeKind.REFUSED: _split,
     OutcomeKind.UNKNOWN: _keep_in_doubt,
-    OutcomeKind.STUCK: _stuck,
+    OutcomeKind.KEY_CONFLICT: _stuck,
     OutcomeKind.PARTIAL: _record_each,
 }
 
@@ -367,6 +372,6 @@ def _wait(outcome: Outcome, attempts: int) -> datetime.timedelta:
 
     At most five minutes, whatever was asked: asking again costs little, and a reader waits (R-118).
     """
-    longest = min(LONGEST_REST, 2.0 ** min(attempts, 12))
+    longest = min(MAX_BACKOFF, 2.0 ** min(attempts, 12))
     jittered = random.uniform(0.2, longest)  # noqa: S311 - spreads load; nobody gains by guessing it
-    return datetime.timedelta(seconds=min(outcome.retry_after or jittered, LONGEST_REST))
+    return datetime.timedelta(seconds=min(outcome.retry_after or jittered, MAX_BACKOFF))

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from newsletter.models import InvalidTransition, Issue, IssueStatus
 from newsletter.providers.base import Provider
-from newsletter.providers.throttle import outage_reason
+from newsletter.providers.throttle import find_outage
 
 log = logging.getLogger(__name__)
 
@@ -25,7 +25,8 @@ def follow_provider_outages(route: Sequence[Provider]) -> bool:
     sending = Issue.objects.filter(status=IssueStatus.SENDING)
     if not (sending.exists() or waiting.exists()):
         return False
-    if reason := outage_reason(route):
+    if outage := find_outage(route):
+        reason = str(outage.reason)
         for issue in sending:
             _move(issue, IssueStatus.PAUSED, reason=reason, hold_reason=reason, waits_for_provider=True)
     else:

@@ -54,7 +54,7 @@ class Conclusion:
 
 def looking_up(route: Sequence[Provider]) -> SupportsSearch | None:
     """The first provider of the route that keeps a list which the settings let us read."""
-    return next((each for each in route if isinstance(each, SupportsSearch) and each.supports_search), None)
+    return next((each for each in route if isinstance(each, SupportsSearch) and each.can_search), None)
 
 
 def search_next(route: Sequence[Provider]) -> bool:
@@ -166,7 +166,7 @@ def read_page(look_up: ProviderSearch, reader: SupportsSearch) -> ProviderSearch
         return look_up
     body = zstandard.decompress(bytes(batch.payload))
     try:
-        sight = reader.look_up(body, after=look_up.cursor)
+        sight = reader.search(body, after=look_up.cursor)
         conclusion = _judge(look_up, sight, reader) if _keep(look_up, sight) else None
     except ProviderSearchFailed as failure:
         if not failure.permanent:
@@ -202,17 +202,17 @@ def _judge(look_up: ProviderSearch, sight: SearchPage, reader: SupportsSearch) -
     told = f"{found} of its {size} mails are in the provider's list, of which {look_up.mails_read} were read"
     if found == size:
         return Conclusion(result=SearchResult.FOUND, sentence=f"It went out: {told}.")
-    if sight.untold and not found:
+    if sight.unverifiable and not found:
         sentence = "Mails like its own are in the provider's list without their tags. A person must decide."
         return Conclusion(result=SearchResult.UNPROVEN, sentence=sentence)
-    if sight.more and sight.found:
+    if sight.has_more and sight.found:
         return None
-    if sight.oldest is not None and sight.oldest < look_up.since:
+    if sight.oldest_at is not None and sight.oldest_at < look_up.since:
         if found:
             sentence = f"Only {told}, although a post goes out whole or not at all. A person must decide."
             return Conclusion(result=SearchResult.PARTLY, sentence=sentence)
         return _judge_absence(look_up, reader, f"It did not go out: {told}, back to before its first post.")
-    if sight.more:
+    if sight.has_more:
         return None
     if found:
         # The list forgets the oldest; those that are left prove the whole, since a post goes out whole or not at all.
@@ -237,10 +237,10 @@ def _judge_absence(look_up: ProviderSearch, reader: SupportsSearch, sentence: st
 def _doubt_about(batch: Batch, reader: SupportsSearch) -> str:
     """Why this list may not be the one that the batch would be in; empty if an accepted mail of then proves it."""
     for witness, mail_id in _witnesses(batch):
-        made_at, (since, until) = reader.made_at(mail_id), _time_of(witness)
-        if made_at is None:
+        created_at, (since, until) = reader.mail_created_at(mail_id), _time_of(witness)
+        if created_at is None:
             return "But neither is one that was accepted: the list may be another team's, or has forgotten it."
-        if not since <= made_at <= until:
+        if not since <= created_at <= until:
             return "But our clock and the provider's did not agree when it was posted."
         return ""
     return "But no mail was accepted about then, by which it could be told that the list is that of our team."

@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from newsletter.models import Batch, BatchState, Delivery, DeliveryStatus, Edition, Fact, IssueStatus
 from newsletter.models.delivery import HAS_BEEN_TRIED, UNINDEXED_EDITION
-from newsletter.providers.base import Provider, carrier_of
+from newsletter.providers.base import Provider, provider_account
 from newsletter.sending.recipients import UNDER_WAY, deliveries_of
 
 #: Batches looked at in one turn of a step.
@@ -61,11 +61,11 @@ def hold_expired(route: Sequence[Provider]) -> bool:
     """
     now = timezone.now()
     hopeless = Q(edition__sent_as__status=IssueStatus.CANCELLED)
-    hopeless |= ~Q(provider__in=["", *map(carrier_of, route)])
+    hopeless |= ~Q(provider__in=["", *map(provider_account, route)])
     for provider in route:
         # Without keys no clock is asked: one that was set back would make the doubtful fit again.
         expired = Q(first_attempt_at__lt=now - provider.key_lifetime) if provider.key_lifetime else ~Q(pk=None)
-        hopeless |= expired & Q(provider__in=(carrier_of(provider), *([""] if provider is route[0] else [])))
+        hopeless |= expired & Q(provider__in=(provider_account(provider), *([""] if provider is route[0] else [])))
     doubtful = Batch.objects.free(now).filter(HAS_BEEN_TRIED).exclude(state=BatchState.READY)
     found = list(doubtful.filter(hopeless).select_related("edition__sent_as")[:CHUNK])
     for batch in found:
@@ -77,7 +77,7 @@ def _why_expired(batch: Batch, route: Sequence[Provider]) -> str:
     if batch.edition.sent_as.status == IssueStatus.CANCELLED:
         return CANCELLED_IN_DOUBT
     for provider in route:
-        if batch.provider in (carrier_of(provider), ""):
+        if batch.provider in (provider_account(provider), ""):
             return too_late(provider)
     name, _, account = batch.provider.partition(":")
     if name in [provider.name for provider in route]:

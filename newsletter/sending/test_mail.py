@@ -113,7 +113,7 @@ def _post(route: Route, message: Message) -> str:
     if outcome.kind is OutcomeKind.ACCEPTED:
         return ""
     sentence = _("%(address)s: the mail was not sent. %(reason)s")
-    if outcome.kind in {OutcomeKind.UNKNOWN, OutcomeKind.STUCK}:
+    if outcome.kind in {OutcomeKind.UNKNOWN, OutcomeKind.KEY_CONFLICT}:
         sentence = _(
             "%(address)s: it is unknown whether the mail was sent. Check the mailbox before you try again. %(reason)s"
         )

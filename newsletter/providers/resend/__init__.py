@@ -1,1 +1,5 @@
-"""Resend: sending, events, the search in its list of mails, and the health of its key and domains."""
+"""Resend: sending, webhook events, reading its list of mails, and checking its key and domains."""
+
+from newsletter.providers.resend.provider import ResendProvider, from_settings
+
+__all__ = ["ResendProvider", "from_settings"]

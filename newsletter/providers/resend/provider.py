@@ -1,9 +1,7 @@
-"""Resend: posts, and everything that is known of its API. The only module that imports `resend`.
+"""Resend's API: posts, and the connection check. The only module that imports `resend`.
 
-Its answers are judged in `resend_answers`, its webhooks in `resend_receipts`, its list of mails in `resend_list`.
-
-Sources: Resend's API reference and error page, resend 2.51. The SDK's classes do not tell errors apart
-(one class for three kinds of 429); the HTTP status and the error's name do.
+Sources: Resend's API reference and error page, resend 2.51. The SDK's exception classes do not distinguish errors (one
+class for three kinds of 429); the HTTP status and the error's name do.
 """
 
 from __future__ import annotations
@@ -23,8 +21,8 @@ from resend.exceptions import ResendError
 
 from newsletter.config.failpoints import Point, reached
 from newsletter.providers.base import (
+    BlockScope,
     ConnectionCheck,
-    Extent,
     Message,
     Outcome,
     OutcomeKind,
@@ -32,36 +30,33 @@ from newsletter.providers.base import (
     ProviderSearchFailed,
     SearchPage,
     SignedEvent,
-    account_of,
-    cleaned,
+    account_fingerprint,
+    sanitize,
 )
 from newsletter.providers.clock import ClockWatch, skew_of
-from newsletter.providers.resend.answers import HALTING, AnswersBefore, number_in, outcome_of_refusal
-from newsletter.providers.resend.events import read_event, verified
-from newsletter.providers.resend.search import ResendList
+from newsletter.providers.resend.events import parse_event, verify_signature
+from newsletter.providers.resend.responses import RecentAnswers, number_in, outcome_of_error
+from newsletter.providers.resend.search import ResendEmails
 
-#: A message under this name carries a whole body that was encoded before; see PooledClient.
+#: A message under this name carries a whole body that is already encoded; see PooledClient.
 FROZEN_BODY = "frozen"
 
-#: Errors that mean that no byte of the request has left.
-NOT_SENT = (urllib3.exceptions.NewConnectionError, urllib3.exceptions.ConnectTimeoutError)
-
 #: Our columns keep this much of a provider's id.
-LONGEST_ID = 64
+MAX_ID_LENGTH = 64
 #: Seconds that a post may take; the lease of a batch is longer.
 TIMEOUT = urllib3.Timeout(connect=5, read=60)
-#: Seconds that Resend may take when it is only asked how it is.
+#: Seconds that a connection check may take.
 CONNECTION_CHECK_TIMEOUT = 5.0
 
 
 class Redirected(Exception):
-    """The address of the API answers with another address. Following it would hand our key and readers to that."""
+    """The API's address redirects. Following it would hand our key and the subscribers' addresses to another host."""
 
 
 class PooledClient(resend.HTTPClient):
-    """The SDK's HTTP client over one pool of connections: an eighth of its default's CPU, and no new TLS per call.
+    """The SDK's HTTP client over one connection pool: an eighth of its default's CPU, and no new TLS session per call.
 
-    The SDK copies what it is given into plain dicts, so a body that must go out byte for byte travels as the only
+    The SDK copies its parameters into plain dicts. So a body that must be sent byte for byte travels as the only
     message `{FROZEN_BODY: bytes}` and is unpacked here.
     """
 
@@ -78,7 +73,7 @@ class PooledClient(resend.HTTPClient):
         files: Any = None,
         data: Any = None,
     ) -> tuple[bytes, int, Mapping[str, str]]:
-        """One request, never repeated or redirected here: what may be posted again is the batch's decision."""
+        """Send one request without retries and redirects: the batch decides what is posted again."""
         sent = dict(headers)
         body = _body(json)
         if body is not None:
@@ -88,24 +83,24 @@ class PooledClient(resend.HTTPClient):
         response = self._pool.request(
             method.upper(), url, body=pieces, headers=sent, redirect=False, preload_content=False
         )
-        self._clock_watch.look(response.headers)
+        self._clock_watch.check(response.headers)
         reached(Point.ANSWER_BEGUN)
         answer = response.data
         reached(Point.ANSWER_READ)
         if response.status >= 300:
-            # Were it given twice, the second would be read as the answer to the next post: nobody listens any more.
+            # If a proxy delivers this response twice, the copy must not be read as the response to the next post.
             self.close()
         if 300 <= response.status < 400:
             raise Redirected(response.status)
         return answer, response.status, response.headers
 
     def close(self) -> None:
-        """Give the pool's connections back."""
+        """Close the connections."""
         self._pool.clear()
 
 
 def _halves(body: bytes) -> Iterator[Any]:
-    """The body in two pieces, so that a failpoint can strike between them and after them; views, since it is large."""
+    """The body in two pieces, so that failpoints can be between and after them; views, because the body is large."""
     view, middle = memoryview(body), len(body) // 2
     yield view[:middle]
     reached(Point.REQUEST_HALF_SENT)
@@ -126,28 +121,28 @@ class ResendProvider:
 
     name: ClassVar[str] = "resend"
     batch_size: ClassVar[int] = 100
-    # For a whole team, as documented in September 2026.
+    # The documented limit for an account as of September 2026.
     posts_per_second: ClassVar[float] = 10.0
-    # Resend keeps keys for 24 hours; one less allows for clocks (R-108).
+    # Resend keeps idempotency keys for 24 hours; one hour less allows for clock differences.
     key_lifetime: ClassVar[datetime.timedelta] = datetime.timedelta(hours=23)
     has_events: ClassVar[bool] = True
 
     def __init__(self, *, url: str, api_key: str, webhook_secrets: tuple[str, ...], read_key: str = "") -> None:
-        """`read_key` has full access and is used for reading only; without it nothing can be looked up."""
+        """`read_key` has full access and is used only to read the list of mails; without it there is no search."""
         self._url = url.rstrip("/")
-        self._list = ResendList(self._url, read_key) if read_key else None
+        self._emails = ResendEmails(self._url, read_key) if read_key else None
         self._api_key = api_key
         self._client = PooledClient()
-        self._before = AnswersBefore()
+        self._recent_answers = RecentAnswers()
         self._secrets = [base64.b64decode(secret.removeprefix("whsec_")) for secret in webhook_secrets]
 
     @property
     def account(self) -> str:
-        """The key's; whether two keys are one team's, nobody tells us."""
-        return account_of(self._url, self._api_key)
+        """The fingerprint of the API key. Resend does not tell whether two keys belong to one team."""
+        return account_fingerprint(self._url, self._api_key)
 
     def close(self) -> None:
-        """Give its connections back."""
+        """Close the connections."""
         self._client.close()
 
     # Posts
@@ -158,12 +153,12 @@ class ResendProvider:
 
     def join(self, messages: list[bytes]) -> bytes:
         """A JSON array of encoded messages."""
-        # The brackets go into the one join: around it they would copy the six megabytes of a batch twice more.
+        # The brackets are part of the one join: adding them later would copy the six megabytes of a batch twice more.
         pieces = [piece for message in messages for piece in (b",", message)]
         return b"".join((b"[", *pieces[1:], b"]"))
 
     def post_batch(self, body: bytes, *, key: str, size: int) -> Outcome:
-        """POST /emails/batch in strict mode: all messages are taken or none."""
+        """POST /emails/batch in strict mode: Resend takes all messages or none."""
         frozen = cast("list[resend.Emails.SendParams]", [{FROZEN_BODY: body}])
         return self._attempt(
             lambda: resend.Batch.send(frozen, {"idempotency_key": key, "batch_validation": "strict"}),
@@ -181,30 +176,30 @@ class ResendProvider:
         )
 
     def _attempt(self, call: Callable[[], Any], ids: Callable[[Any], tuple[str, ...]], key: str) -> Outcome:
-        # The SDK keeps key, address and client in its module; they are set at each call so that two providers in
-        # one process (tests, a change of settings) never use each other's.
+        # The SDK keeps key, URL and client in its module. They are set at each call, so that two providers in one
+        # process (tests, changed settings) never use each other's.
         resend.api_key, resend.api_url = self._api_key, self._url
         resend.default_http_client = self._client
         try:
-            return self._answered(call, ids, key)
+            return self._call(call, ids, key)
         except Exception as error:
-            # An answer came, and it is none that the API documents: what it means is not known (R-105).
-            reason = f"Resend's answer cannot be read ({cleaned(f'{type(error).__name__}: {error}')})."
-            return Outcome(kind=OutcomeKind.UNKNOWN, reason=reason)
+            # A response arrived that the API does not document, so its meaning is unknown.
+            detail = sanitize(f"{type(error).__name__}: {error}")
+            return Outcome(kind=OutcomeKind.UNKNOWN, code="unreadable_answer", detail=detail)
 
-    def _answered(self, call: Callable[[], Any], ids: Callable[[Any], tuple[str, ...]], key: str) -> Outcome:
+    def _call(self, call: Callable[[], Any], ids: Callable[[Any], tuple[str, ...]], key: str) -> Outcome:
         try:
             answer = call()
         except ResendError as error:
-            return outcome_of_error(error)
-        named, rate_limit = ids(answer), number_in(answer.get("http_headers"), "ratelimit-limit")
-        if self._before.is_anothers(named, key):
+            return _error_outcome(error)
+        mail_ids, rate_limit = ids(answer), number_in(answer.get("http_headers"), "ratelimit-limit")
+        if self._recent_answers.belong_to_another(mail_ids, key):
             self.close()
-            return Outcome(kind=OutcomeKind.UNKNOWN, reason="The answer to another post came instead of this one's.")
-        return Outcome(kind=OutcomeKind.ACCEPTED, ids=named, rate_limit=rate_limit)
+            return Outcome(kind=OutcomeKind.UNKNOWN, code="wrong_answer")
+        return Outcome(kind=OutcomeKind.ACCEPTED, ids=mail_ids, rate_limit=rate_limit)
 
     def check_connection(self) -> ConnectionCheck:
-        """GET /domains: a full key is told their state; a sending key is refused by name, which proves it is known."""
+        """GET /domains. A full key gets the state of its domains; a sending key gets an error that proves it valid."""
         headers = {"Authorization": f"Bearer {self._api_key}", "User-Agent": "newsletter"}
         try:
             answer = urllib3.request(
@@ -216,38 +211,39 @@ class ResendProvider:
                 redirect=False,
             )
         except urllib3.exceptions.HTTPError as error:
-            return ConnectionCheck(is_well=False, sentence=f"Resend does not answer ({type(error).__name__}).")
-        return _check_up_of(answer.status, answer.data, answer.headers)
+            code = _connection_error(error) or "timeout"
+            return ConnectionCheck(is_ok=False, code=code, detail=type(error).__name__)
+        return _connection_check(answer.status, answer.data, answer.headers)
 
-    # What it has taken
+    # The list of mails
 
     @property
-    def supports_search(self) -> bool:
+    def can_search(self) -> bool:
         """Whether there is a key to read with."""
-        return self._list is not None
+        return self._emails is not None
 
-    def look_up(self, body: bytes, *, after: str) -> SearchPage:
+    def search(self, body: bytes, *, after: str) -> SearchPage:
         """One page of GET /emails. Raises ProviderSearchFailed."""
-        return self._readable().look_up(body, after=after)
+        return self._readable_emails().search(body, after=after)
 
-    def made_at(self, mail_id: str) -> datetime.datetime | None:
-        """The time in GET /emails/{id}; None for 404. Raises ProviderSearchFailed."""
-        return self._readable().made_at(mail_id)
+    def mail_created_at(self, mail_id: str) -> datetime.datetime | None:
+        """`created_at` of GET /emails/{id}; None for 404. Raises ProviderSearchFailed."""
+        return self._readable_emails().mail_created_at(mail_id)
 
-    def _readable(self) -> ResendList:
-        if self._list is None:
-            raise ProviderSearchFailed("RESEND_READ_KEY is not set, so Resend's list cannot be read.", permanent=True)
-        return self._list
+    def _readable_emails(self) -> ResendEmails:
+        if self._emails is None:
+            raise ProviderSearchFailed("read_key_missing", permanent=True)
+        return self._emails
 
-    # Receipts
+    # Events
 
     def verify(self, headers: Mapping[str, str], body: bytes) -> SignedEvent:
-        """Svix's scheme, with the current and the previous secret. Raises EventRejected."""
-        return verified(self._secrets, headers, body)
+        """Verify Svix's signature with the current or the previous secret. Raises EventRejected."""
+        return verify_signature(self._secrets, headers, body)
 
     def parse(self, body: str) -> ParsedEvent:
         """Read one event. Raises EventRejected."""
-        return read_event(body)
+        return parse_event(body)
 
 
 @lru_cache(maxsize=1)
@@ -256,45 +252,36 @@ def _provider(url: str, api_key: str, read_key: str, secrets: tuple[str, ...]) -
 
 
 def from_settings() -> ResendProvider:
-    """The provider as the settings say, one for all that ask while they stay the same."""
+    """The provider that the settings describe; the same object as long as they stay the same."""
     secrets = tuple(settings.WEBHOOK_SECRETS)
     return _provider(settings.PROVIDER_URL, settings.PROVIDER_API_KEY, settings.PROVIDER_READ_KEY, secrets)
 
 
-def _check_up_of(status: int, body: bytes, headers: Mapping[str, str]) -> ConnectionCheck:
+def _connection_check(status: int, body: bytes, headers: Mapping[str, str]) -> ConnectionCheck:
     try:
-        said = orjson.loads(body)
+        answer = orjson.loads(body)
     except orjson.JSONDecodeError:
-        said = None
-    said = said if isinstance(said, dict) else {}
-    name, skew = str(said.get("name", ""))[:64], skew_of(headers)
+        answer = None
+    answer = answer if isinstance(answer, dict) else {}
+    name, skew = str(answer.get("name", "")), skew_of(headers)
     if status == 200:
-        listed = [item for item in said.get("data") or () if isinstance(item, dict)]
-        domains = {str(item.get("name"))[:255]: str(item.get("status"))[:32] for item in listed}
-        return ConnectionCheck(
-            is_well=True, sentence="Resend answers and knows the key.", clock_skew=skew, domains=domains
-        )
+        rows = [row for row in answer.get("data") or () if isinstance(row, dict)]
+        domains = {str(row.get("name"))[:255]: str(row.get("status"))[:32] for row in rows}
+        return ConnectionCheck(is_ok=True, code="connection_ok", clock_skew=skew, domains=domains)
     if name == "restricted_api_key":
-        return ConnectionCheck(
-            is_well=True, sentence="Resend answers; the key may send, and may not ask.", clock_skew=skew
-        )
+        return ConnectionCheck(is_ok=True, code="connection_ok_sending_key", clock_skew=skew)
     if status == 429:
-        return ConnectionCheck(
-            is_well=True, sentence="Resend answers, but has had too many requests just now.", clock_skew=skew
-        )
-    is_refused = status in {400, 401, 403} or name in HALTING
-    what = "does not accept the key" if is_refused else "answers, but not as it should"
-    return ConnectionCheck(
-        is_well=False, sentence=f"Resend {what} ({status} {name}).".replace(" )", ")"), clock_skew=skew
-    )
+        return ConnectionCheck(is_ok=True, code="connection_ok_rate_limited", clock_skew=skew)
+    error = outcome_of_error(status, sanitize(name), sanitize(answer.get("message") or ""), headers)
+    return ConnectionCheck(is_ok=False, code=error.code, detail=error.detail, clock_skew=skew)
 
 
-def outcome_of_error(error: ResendError) -> Outcome:
-    """What a refusal or failure means for the mails in the post; one row of R-107 each."""
-    status, name, message = _status(error.code), cleaned(error.error_type), cleaned(error.message)
-    if name == "HttpClientError":
+def _error_outcome(error: ResendError) -> Outcome:
+    """What an error response or a broken connection means for the mails of the post."""
+    if error.error_type == "HttpClientError":
         return _transport_outcome(error)
-    return outcome_of_refusal(status, name, message, error.headers)
+    name, message = sanitize(error.error_type), sanitize(error.message)
+    return outcome_of_error(_status(error.code), name, message, error.headers)
 
 
 def _status(code: object) -> int:
@@ -303,23 +290,33 @@ def _status(code: object) -> int:
 
 
 def _transport_outcome(error: ResendError) -> Outcome:
-    # The SDK wraps whatever the client raised; the original is only in the context.
+    # The SDK wraps every error of the client; the original is only in the context.
     cause = error.__context__
+    detail = type(cause).__name__
     if isinstance(cause, Redirected):
-        return Outcome(
-            kind=OutcomeKind.HALT,
-            extent=Extent.TEAM,
-            reason=f"The address of the API is wrong: it redirects ({cause}).",
-        )
-    if isinstance(cause, NOT_SENT) or _is_certificate_fault(cause):
-        return Outcome(kind=OutcomeKind.LATER, reason=f"No connection to the provider ({type(cause).__name__}).")
-    return Outcome(
-        kind=OutcomeKind.UNKNOWN, reason=f"The connection broke before an answer came ({type(cause).__name__})."
-    )
+        status = str(cause)
+        return Outcome(kind=OutcomeKind.BLOCKED, scope=BlockScope.ACCOUNT, code="redirected", detail=status)
+    if code := _connection_error(cause):
+        return Outcome(kind=OutcomeKind.RETRY_LATER, code=code, detail=detail)
+    code = "timeout" if isinstance(cause, urllib3.exceptions.TimeoutError) else "no_answer"
+    return Outcome(kind=OutcomeKind.UNKNOWN, code=code, detail=detail)
 
 
-def _is_certificate_fault(cause: BaseException | None) -> bool:
-    """Whether the other side could not prove who it is: then nothing was sent to it."""
+def _connection_error(cause: BaseException | None) -> str:
+    """The code of an error that means that no byte of the request was sent; empty for others."""
+    if _is_certificate_error(cause):
+        return "certificate_invalid"
+    if isinstance(cause, urllib3.exceptions.NameResolutionError):
+        return "dns_error"
+    if isinstance(cause, urllib3.exceptions.NewConnectionError):
+        is_refused = isinstance(cause.__cause__, ConnectionRefusedError)
+        return "connection_refused" if is_refused else "connection_failed"
+    # Last, since urllib3 derives the other two from it.
+    return "connection_timeout" if isinstance(cause, urllib3.exceptions.ConnectTimeoutError) else ""
+
+
+def _is_certificate_error(cause: BaseException | None) -> bool:
+    """Whether the other side's certificate is invalid: then no request was sent."""
     if not isinstance(cause, urllib3.exceptions.SSLError):
         return False
     reasons = (cause.__context__, cause.__cause__, *cause.args)
@@ -342,10 +339,10 @@ def _fields(message: Message) -> dict[str, Any]:
 
 
 def _ids(ids: list[object], size: int) -> tuple[str, ...]:
-    """Exactly `size` distinct ids, or ValueError (R-105)."""
+    """Exactly `size` distinct ids. Raises ValueError."""
     named = tuple(value for value in ids if isinstance(value, str) and value)
     if len(named) != size or len(ids) != size or len(set(named)) != size:
         raise ValueError(f"{len(set(named))} ids for {size} mails")
-    if any(len(value) > LONGEST_ID for value in named):
+    if any(len(value) > MAX_ID_LENGTH for value in named):
         raise ValueError("an id is longer than any that Resend documents")
     return named

@@ -1,7 +1,7 @@
-"""What Resend has taken, read from its list with a key of its own.
+"""Reads Resend's list of sent mails, with an API key of its own.
 
-The SDK keeps its key in a module, so that reading beside a post would swap the post's key; these are two plain GETs.
-Sources: GET /emails (newest first, `after` is the id of the last mail seen) and GET /emails/{id} (with its tags).
+The SDK keeps its key in a module, so reading with it during a post would swap the post's key; these are two plain GETs.
+Sources: GET /emails (newest first; `after` is the id of the last mail read) and GET /emails/{id} (with its tags).
 """
 
 from __future__ import annotations
@@ -15,21 +15,25 @@ from urllib.parse import quote, urlencode
 import orjson
 import urllib3
 
-from newsletter.providers.base import ProviderSearchFailed, SearchPage, cleaned
+from newsletter.providers.base import ProviderSearchFailed, SearchPage, sanitize
 
-PAGE = 100
+PAGE_SIZE = 100
 
-#: The mails of one strict post are made together; one of them that is proved proves those that were made with it.
+#: The mails of one strict batch are created together. So one mail that is identified by its tags also identifies the
+#: others that were created within this time.
 SAME_POST = datetime.timedelta(seconds=60)
 
-#: Tags by which a mail is known as this installation's, this edition's, this delivery's.
-NAMING_TAGS = ("delivery", "edition", "env")
+#: Tags that identify a mail as this installation's, this edition's and this delivery's.
+IDENTIFYING_TAGS = ("delivery", "edition", "env")
 
 USER_AGENT = "newsletter-reconcile"
 
+#: {(recipient, subject): (index in the body, identifying tags)} of the messages of a batch.
+Members = Mapping[tuple[str, str], tuple[int, dict[str, str]]]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ListedMail:
+class EmailSummary:
     """One row of the list."""
 
     id: str
@@ -38,77 +42,69 @@ class ListedMail:
     created_at: datetime.datetime
 
 
-class ResendList:
-    """Reads; `read_key` needs full access, since a key with sending access may only send."""
+class ResendEmails:
+    """Resend's list of mails. `read_key` needs full access, because a key with sending access cannot read."""
 
     def __init__(self, url: str, read_key: str) -> None:
         self._url, self._read_key = url, read_key
         self._pool = urllib3.PoolManager(retries=False, timeout=urllib3.Timeout(connect=5, read=30))
 
-    def look_up(self, body: bytes, *, after: str) -> SearchPage:
+    def search(self, body: bytes, *, after: str) -> SearchPage:
         """Compare one page of the list, older than the mail `after`, with the messages of a frozen body.
 
         Raises ProviderSearchFailed.
         """
         members = _members(body)
-        query = {"limit": str(PAGE), **({"after": after} if after else {})}
+        query = {"limit": str(PAGE_SIZE), **({"after": after} if after else {})}
         answer = self._get(f"/emails?{urlencode(query)}")
         if not answer:
-            raise ProviderSearchFailed(
-                "Resend's list does not know the mail any more at which reading stopped.", permanent=True
-            )
+            raise ProviderSearchFailed("cursor_lost", permanent=True)
         try:
-            mails, more = [_listed(row) for row in answer["data"]], bool(answer["has_more"])
+            mails, has_more = [_summary(row) for row in answer["data"]], bool(answer["has_more"])
         except (KeyError, TypeError, ValueError) as error:
-            raise ProviderSearchFailed(
-                f"Resend's list cannot be read ({type(error).__name__}).", permanent=False
-            ) from error
-        alike = [mail for mail in mails if (mail.recipient, mail.subject) in members]
-        found, untold = self._proved(alike, members)
+            raise ProviderSearchFailed("list_unreadable", type(error).__name__, permanent=False) from error
+        candidates = [mail for mail in mails if (mail.recipient, mail.subject) in members]
+        found, unverifiable = self._identify(candidates, members)
         return SearchPage(
             found=found,
-            untold=untold,
+            unverifiable=unverifiable,
             mails_read=len(mails),
             cursor=mails[-1].id if mails else after,
-            oldest=min((mail.created_at for mail in mails), default=None),
-            more=more and bool(mails),
+            oldest_at=min((mail.created_at for mail in mails), default=None),
+            has_more=has_more and bool(mails),
         )
 
-    def made_at(self, mail_id: str) -> datetime.datetime | None:
-        """When a mail was made; None if there is none of this id. Raises ProviderSearchFailed."""
+    def mail_created_at(self, mail_id: str) -> datetime.datetime | None:
+        """When a mail was created; None for an unknown id. Raises ProviderSearchFailed."""
         mail = self._mail(mail_id)
         try:
-            return _moment(mail["created_at"]) if mail else None
+            return _time(mail["created_at"]) if mail else None
         except (KeyError, ValueError) as error:
-            raise ProviderSearchFailed(
-                f"Resend's mail cannot be read ({type(error).__name__}).", permanent=False
-            ) from error
+            raise ProviderSearchFailed("list_unreadable", type(error).__name__, permanent=False) from error
 
-    def _proved(
-        self, alike: list[ListedMail], members: Mapping[tuple[str, str], tuple[int, dict[str, str]]]
-    ) -> tuple[dict[int, str], int]:
-        """Those of the mails that look alike which are the batch's, by place, and of how many that is not told."""
-        proved_at: datetime.datetime | None = None
+    def _identify(self, candidates: list[EmailSummary], members: Members) -> tuple[dict[int, str], int]:
+        """The candidates that are the batch's mails, by index, and the number of those without tags."""
+        identified_at: datetime.datetime | None = None
         found: dict[int, str] = {}
-        untold = 0
-        for mail in alike:
-            place, tags = members[mail.recipient, mail.subject]
-            is_of_one_post = proved_at is not None and abs(mail.created_at - proved_at) <= SAME_POST
-            if not is_of_one_post:
-                told = _tags(self._mail(mail.id))
-                if {name: told.get(name) for name in tags} != tags:
-                    untold += not told
+        unverifiable = 0
+        for mail in candidates:
+            index, expected = members[mail.recipient, mail.subject]
+            is_same_post = identified_at is not None and abs(mail.created_at - identified_at) <= SAME_POST
+            if not is_same_post:
+                tags = _tags(self._mail(mail.id))
+                if {name: tags.get(name) for name in expected} != expected:
+                    unverifiable += not tags
                     continue
-                proved_at = mail.created_at
-            # The newest of a reader's mails: an older one failed, and this one is in its place.
-            found.setdefault(place, mail.id)
-        return found, untold
+                identified_at = mail.created_at
+            # The newest of a recipient's mails counts: an older one failed and was replaced by it.
+            found.setdefault(index, mail.id)
+        return found, unverifiable
 
     def _mail(self, mail_id: str) -> dict[str, Any]:
         return self._get(f"/emails/{quote(mail_id, safe='')}")
 
     def _get(self, path: str) -> dict[str, Any]:
-        """The answer; empty for what is not there. Raises ProviderSearchFailed."""
+        """The answer; empty for status 404. Raises ProviderSearchFailed."""
         headers = {
             "Authorization": f"Bearer {self._read_key}", "Accept": "application/json", "User-Agent": USER_AGENT,
         }  # fmt: skip
@@ -116,61 +112,56 @@ class ResendList:
             response = self._pool.request("GET", f"{self._url}{path}", headers=headers, redirect=False)
             answer = orjson.loads(response.data)
         except (urllib3.exceptions.HTTPError, orjson.JSONDecodeError) as error:
-            raise ProviderSearchFailed(
-                f"Resend's list does not answer ({type(error).__name__}).", permanent=False
-            ) from error
+            raise ProviderSearchFailed("list_unavailable", type(error).__name__, permanent=False) from error
         if not isinstance(answer, dict):
-            raise ProviderSearchFailed("Resend's list cannot be read.", permanent=False)
+            raise ProviderSearchFailed("list_unreadable", permanent=False)
         if response.status == 200:
             return answer
         if response.status == 404:
             return {}
-        name, message = cleaned(answer.get("name")), cleaned(answer.get("message"))
-        if response.status in (401, 403) or "api key" in message.lower():
-            sentence = f"Resend does not let us read ({name}): RESEND_READ_KEY needs full access."
-            raise ProviderSearchFailed(sentence, permanent=True)
-        is_passing = response.status == 429 or response.status >= 500
-        raise ProviderSearchFailed(
-            f"Resend's list answers {response.status} {name}: {message}", permanent=not is_passing
-        )
+        detail = f"{response.status} {sanitize(answer.get('name'))}: {sanitize(answer.get('message'))}"
+        if response.status in (401, 403) or "api key" in detail.lower():
+            raise ProviderSearchFailed("read_key_refused", detail, permanent=True)
+        is_temporary = response.status == 429 or response.status >= 500
+        raise ProviderSearchFailed("list_unavailable", detail, permanent=not is_temporary)
 
 
-def _members(body: bytes) -> dict[tuple[str, str], tuple[int, dict[str, str]]]:
-    """{(recipient, subject): (place, naming tags)} of the messages in a frozen body. Raises ProviderSearchFailed."""
+def _members(body: bytes) -> Members:
+    """The messages of a frozen body. Raises ProviderSearchFailed."""
     messages = orjson.loads(body)
     if not isinstance(messages, list):
-        raise ProviderSearchFailed("This batch was not posted by Resend, so its list cannot know it.", permanent=True)
+        raise ProviderSearchFailed("not_posted_by_provider", permanent=True)
     members = {}
-    for place, message in enumerate(messages):
-        tags = {name: value for name, value in _tags(message).items() if name in NAMING_TAGS}
-        members[message["to"][0].lower(), _plain(message["subject"])] = (place, tags)
+    for index, message in enumerate(messages):
+        tags = {name: value for name, value in _tags(message).items() if name in IDENTIFYING_TAGS}
+        members[message["to"][0].lower(), _normalized(message["subject"])] = (index, tags)
     return members
 
 
-def _listed(row: Mapping[str, Any]) -> ListedMail:
-    """A row of the list; whatever else the team sends may lack what ours always have."""
+def _summary(row: Mapping[str, Any]) -> EmailSummary:
+    """A row of the list. Other mails of the account may lack fields that ours always have."""
     to = row.get("to") or ""
-    return ListedMail(
+    return EmailSummary(
         id=str(row["id"]),
         recipient=str(to[0] if isinstance(to, list) else to).lower(),
-        subject=_plain(row.get("subject") or ""),
-        created_at=_moment(row["created_at"]),
+        subject=_normalized(row.get("subject") or ""),
+        created_at=_time(row["created_at"]),
     )
 
 
-def _plain(subject: object) -> str:
-    """A subject without what may differ on the way: it only chooses the mails whose tags are asked for."""
+def _normalized(subject: object) -> str:
+    """A subject with its white space normalized. It only selects the mails whose tags are then read."""
     return " ".join(str(subject).split())
 
 
 def _tags(mail: Mapping[str, Any]) -> dict[str, str]:
-    """The tags of a mail, which Resend tells as an object or as a list; empty if it tells none."""
+    """The tags of a mail, which Resend returns as an object or as a list; empty if there are none."""
     tags = mail.get("tags") or {}
     if isinstance(tags, list):
         tags = {tag.get("name"): tag.get("value") for tag in tags if isinstance(tag, dict)}
     return {str(name): str(value) for name, value in tags.items()} if isinstance(tags, dict) else {}
 
 
-def _moment(said: object) -> datetime.datetime:
-    moment = datetime.datetime.fromisoformat(str(said))
-    return moment if moment.tzinfo else moment.replace(tzinfo=datetime.UTC)
+def _time(value: object) -> datetime.datetime:
+    time = datetime.datetime.fromisoformat(str(value))
+    return time if time.tzinfo else time.replace(tzinfo=datetime.UTC)

@@ -38,10 +38,10 @@ def test_a_provider_that_takes_no_mail(issue: Issue) -> None:
     a_worker()
     (provider,) = get_route()
     ProviderThrottle.objects.create(
-        provider=provider.name, account=provider.account, suspended_at=timezone.now(), reason="The key is not known"
+        provider=provider.name, account=provider.account, suspended_at=timezone.now(), code="invalid_api_key"
     )
     assert why(issue) == ["flow"]
-    assert "The key is not known." in blockers_of(issue)[0].sentence, "whatever its reason ends with"
+    assert "does not accept the API key." in blockers_of(issue)[0].sentence
 
 
 @pytest.mark.parametrize(

@@ -66,7 +66,7 @@ def broken(issue: Issue | None = None) -> set[str]:
 def test_a_healthy_installation_has_nothing_to_complain_of(worker: None) -> None:
     assert {diagnostic.severity for diagnostic in examine()} == {Severity.FINE}
     assert only("worker").sentence.startswith("1 worker runs")
-    assert only("provider").sentence == "Resend answers and knows the key."
+    assert only("provider").sentence == "The provider answers and accepts the login."
     assert only("domain").sentence == "The provider has verified mail.example.org."
 
 
@@ -129,22 +129,22 @@ def test_workers_that_get_ticks_or_are_too_young_or_need_none(doing: str, minute
 def test_a_provider_that_does_not_answer(worker: None, settings: Any) -> None:
     settings.PROVIDER_URL = "http://127.0.0.1:9"
     assert broken() == {"provider"}
-    assert "does not answer" in only("provider").sentence
+    assert "refused the connection" in only("provider").sentence
     assert "SPF, DKIM and DMARC" in only("domain").sentence
 
 
 @pytest.mark.parametrize(
-    ("status", "name", "is_well", "said"),
+    ("status", "name", "is_ok", "said"),
     [
-        (401, "invalid_api_key", False, "does not accept the key (401 invalid_api_key)"),
-        (403, "suspended_api_key", False, "does not accept the key"),
-        (401, "restricted_api_key", True, "the key may send, and may not ask"),
+        (401, "invalid_api_key", False, "does not accept the API key"),
+        (403, "suspended_api_key", False, "has suspended the API key"),
+        (401, "restricted_api_key", True, "may not read domains"),
         (429, "rate_limit_exceeded", True, "too many requests"),
-        (503, "service_unavailable", False, "answers, but not as it should (503"),
+        (503, "service_unavailable", False, "temporarily unavailable"),
     ],
 )
 def test_what_the_provider_answers(
-    worker: None, settings: Any, status: int, name: str, is_well: bool, said: str
+    worker: None, settings: Any, status: int, name: str, is_ok: bool, said: str
 ) -> None:
     with publishing() as publisher:
         publisher.pages["/domains"] = Answer(json.dumps({"name": name, "message": "No."}).encode(), status=status)
@@ -152,14 +152,14 @@ def test_what_the_provider_answers(
         diagnostic = only("provider")
         assert publisher.requests[0].headers["authorization"].startswith("Bearer re_")
     assert said in diagnostic.sentence
-    assert (diagnostic.severity is Severity.FINE) is is_well
+    assert (diagnostic.severity is Severity.FINE) is is_ok
 
 
 def test_an_answer_that_is_no_json(worker: None, settings: Any) -> None:
     with publishing() as publisher:
         publisher.pages["/domains"] = Answer(b"<html>Bad gateway</html>", status=502)
         settings.PROVIDER_URL = publisher.url
-        assert "(502)" in only("provider").sentence
+        assert "HTTP status 502" in only("provider").sentence
 
 
 def test_a_domain_that_is_not_verified(worker: None, settings: Any) -> None:
@@ -179,7 +179,7 @@ class Asked:
         self.skew = skew
 
     def check_connection(self) -> ConnectionCheck:
-        return ConnectionCheck(is_well=True, sentence="Resend answers.", clock_skew=self.skew)
+        return ConnectionCheck(is_ok=True, code="connection_ok", clock_skew=self.skew)
 
 
 @pytest.mark.parametrize(("skew", "said"), [(90, "behind"), (-90, "ahead of"), (30, ""), (-59, "")])

@@ -107,7 +107,7 @@ def test_a_send_that_ended_within_the_minute_is_still_in_the_rate(issue: Issue, 
 def test_an_empty_installation_has_every_number() -> None:
     found = numbers()
     assert found["newsletter_batches", "unknown"] == 0
-    assert found["newsletter_provider_standing", "resend", "open"] == 1
+    assert found["newsletter_provider_availability", "available", "resend"] == 1
     assert found["newsletter_schedules_overdue",] == 0
     assert found["newsletter_notices_waiting",] == 0
 
@@ -116,12 +116,12 @@ def test_an_empty_installation_has_every_number() -> None:
 @pytest.mark.parametrize(
     ("row", "standing", "wait"),
     [
-        ({}, "open", 0),
-        ({"rests_until": 40, "failures": 2}, "resting", 40),
-        ({"rests_until": 40, "circuit_opened_at": -9, "failures": 5}, "broken", 40),
-        ({"rests_until": -4, "circuit_opened_at": -9, "failures": 5}, "broken", 0),
-        ({"quota_until": 4000}, "spent", 4000),
-        ({"suspended_at": -9}, "halted", math.inf),
+        ({}, "available", 0),
+        ({"backoff_until": 40, "failures": 2}, "backing_off", 40),
+        ({"backoff_until": 40, "circuit_opened_at": -9, "failures": 5}, "circuit_open", 40),
+        ({"backoff_until": -4, "circuit_opened_at": -9, "failures": 5}, "circuit_open", 0),
+        ({"quota_until": 4000}, "quota_exceeded", 4000),
+        ({"suspended_at": -9}, "suspended", math.inf),
     ],
     ids=str,
 )
@@ -130,7 +130,7 @@ def test_how_each_provider_stands(row: dict[str, int], standing: str, wait: floa
     moments = {name: ago(seconds=-value) if name != "failures" else value for name, value in row.items()}
     ProviderThrottle.objects.create(provider=provider.name, account=provider.account, rate=5.0, **moments)
     found = numbers()
-    standings = {key[2] for key, value in found.items() if key[0] == "newsletter_provider_standing" and value == 1}
+    standings = {key[1] for key, value in found.items() if key[0] == "newsletter_provider_availability" and value == 1}
     assert standings == {standing}
     assert found["newsletter_provider_wait_seconds", "resend"] == pytest.approx(wait, abs=30)
     assert found["newsletter_provider_posts_per_second", "resend"] == pytest.approx(4.0), "a fifth is kept back"

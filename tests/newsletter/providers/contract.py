@@ -1,4 +1,4 @@
-"""What every provider must do, as tests that each provider's own file inherits; `docs/add-a-provider.md` tells how."""
+"""The contract of all providers, as tests that each provider's test file inherits (docs/add-a-provider.md)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Protocol
 
 import pytest
 
-from newsletter.providers.base import EventRejected, Fate, Message, Outcome, OutcomeKind, Provider
+from newsletter.providers.base import EventRejected, Message, Outcome, OutcomeKind, Provider, ResultKind
 from newsletter.rendering import PlaceholderContext, PlaceholderTemplate, as_json_string, placeholder_token
 
 
@@ -26,36 +26,36 @@ def message(to: str = "ada@example.org", **changes: object) -> Message:
 
 
 def new_key() -> str:
-    """A key that nobody used before."""
+    """An idempotency key that was not used before."""
     return f"tests:{uuid.uuid4()}"
 
 
-class OtherSide(Protocol):
-    """What a provider talks to, as the contract steers and judges it."""
+class Remote(Protocol):
+    """The server that a provider talks to, as the contract controls and inspects it."""
 
     def recipients(self) -> list[str]:
-        """Everybody whom it took a mail for, as often as it did, sorted."""
+        """The recipient of each mail that it accepted, sorted."""
 
     def stop(self) -> None:
-        """Be gone."""
+        """Stop, so that connections are refused."""
 
-    def lose_the_next_answer(self) -> None:
-        """Take what is posted next, and cut the connection instead of answering."""
+    def drop_next_answer(self) -> None:
+        """Accept the next post, and close the connection without an answer."""
 
-    def shut_us_out(self) -> None:
-        """Refuse whatever is posted next as from a sender that must not send."""
+    def block_sender(self) -> None:
+        """Refuse the next post because of its sender."""
 
 
 ADA, BEN, CLEO = "ada@example.org", "ben@example.org", "cleo@example.org"
 
 
-def is_in_doubt(outcome: Outcome) -> bool:
-    """Whether a mail may be out and may not be, as the outcome says."""
-    return outcome.kind is OutcomeKind.UNKNOWN or any(result.fate is Fate.UNKNOWN for result in outcome.results)
+def is_unknown(outcome: Outcome) -> bool:
+    """Whether the outcome says that a mail may have been sent."""
+    return outcome.kind is OutcomeKind.UNKNOWN or any(result.kind is ResultKind.UNKNOWN for result in outcome.results)
 
 
 class ProviderContract:
-    """Inherit it, and give the fixtures `other_side` and `provider`, the one under test."""
+    """Inherit it, and define the fixtures `remote` and `provider`."""
 
     def body(self, provider: Provider, *recipients: str) -> bytes:
         tags = [{"delivery": str(number), "edition": "7", "env": "tests"} for number, _ in enumerate(recipients, 1)]
@@ -63,15 +63,15 @@ class ProviderContract:
             [provider.encode(message(to, tags=each)) for to, each in zip(recipients, tags, strict=True)]
         )
 
-    def test_a_post_is_accepted_with_one_id_per_message(self, provider: Provider, other_side: OtherSide) -> None:
+    def test_a_post_is_accepted_with_one_id_per_message(self, provider: Provider, remote: Remote) -> None:
         outcome = provider.post_batch(self.body(provider, ADA, BEN, CLEO), key=new_key(), size=3)
         assert outcome.kind is OutcomeKind.ACCEPTED
         assert len(set(outcome.ids)) == 3
         assert all(0 < len(each) <= 64 for each in outcome.ids)
-        assert other_side.recipients() == [ADA, BEN, CLEO]
+        assert remote.recipients() == [ADA, BEN, CLEO]
 
-    def test_slots_survive_the_encoding_and_their_values_arrive(
-        self, provider: Provider, other_side: OtherSide
+    def test_placeholders_survive_the_encoding_and_their_values_arrive(
+        self, provider: Provider, remote: Remote
     ) -> None:
         nonce = "0123456789ab"
         token = placeholder_token(nonce, "to", PlaceholderContext.PLAIN)
@@ -80,57 +80,51 @@ class ProviderContract:
         assert len(template.order) == 3
         body = provider.join([template.fill({"to": ADA})])
         assert provider.post_batch(body, key=new_key(), size=1).kind is OutcomeKind.ACCEPTED
-        assert other_side.recipients() == [ADA]
+        assert remote.recipients() == [ADA]
 
-    def test_a_single_mail_arrives(self, provider: Provider, other_side: OtherSide) -> None:
+    def test_a_single_mail_arrives(self, provider: Provider, remote: Remote) -> None:
         outcome = provider.post_message(message(headers={"List-Id": "<list-1.example.org>"}), key=new_key())
         assert (outcome.kind, len(outcome.ids)) == (OutcomeKind.ACCEPTED, 1)
-        assert other_side.recipients() == [ADA]
+        assert remote.recipients() == [ADA]
 
-    def test_nobody_at_the_other_end_means_that_nothing_was_sent(
-        self, provider: Provider, other_side: OtherSide
-    ) -> None:
+    def test_a_refused_connection_means_that_nothing_was_sent(self, provider: Provider, remote: Remote) -> None:
         body = self.body(provider, ADA)
-        other_side.stop()
+        remote.stop()
         outcome = provider.post_batch(body, key=new_key(), size=1)
-        assert outcome.kind is OutcomeKind.LATER
-        assert "connection" in outcome.reason
+        assert outcome.kind is OutcomeKind.RETRY_LATER
+        assert outcome.code == "connection_refused"
 
-    def test_a_sender_who_must_not_send_is_told_that_a_person_must_act(
-        self, provider: Provider, other_side: OtherSide
-    ) -> None:
-        other_side.shut_us_out()
+    def test_a_blocked_sender_has_a_blocked_outcome(self, provider: Provider, remote: Remote) -> None:
+        remote.block_sender()
         outcome = provider.post_batch(self.body(provider, ADA, BEN), key=new_key(), size=2)
-        assert outcome.kind is OutcomeKind.HALT
-        assert outcome.reason
-        assert other_side.recipients() == []
+        assert outcome.kind is OutcomeKind.BLOCKED
+        assert outcome.code
+        assert remote.recipients() == []
 
-    def test_a_lost_answer_is_never_taken_for_a_refusal_or_an_acceptance(
-        self, provider: Provider, other_side: OtherSide
-    ) -> None:
-        other_side.lose_the_next_answer()
+    def test_a_missing_answer_has_an_unknown_outcome(self, provider: Provider, remote: Remote) -> None:
+        remote.drop_next_answer()
         outcome = provider.post_batch(self.body(provider, ADA), key=new_key(), size=1)
-        assert is_in_doubt(outcome)
+        assert is_unknown(outcome)
         assert ADA not in outcome.reason
-        assert other_side.recipients() == [ADA]
+        assert remote.recipients() == [ADA]
 
-    def test_who_knows_keys_sends_no_second_mail_and_who_knows_none_takes_few_at_a_time(
-        self, provider: Provider, other_side: OtherSide
+    def test_a_repeat_sends_no_second_mail_and_without_keys_batches_are_small(
+        self, provider: Provider, remote: Remote
     ) -> None:
         if provider.key_lifetime == datetime.timedelta(0):
-            # sending/test_partial.py proves that nothing in doubt is posted again; here, that few are ever in doubt.
-            assert provider.batch_size <= 25, "after a crash so many readers wait for a person"
+            # sending/test_partial.py proves that no mail with an unknown outcome is posted again.
+            assert provider.batch_size <= 25, "after a crash so many recipients wait for an operator"
             return
-        other_side.lose_the_next_answer()
+        remote.drop_next_answer()
         body, key = self.body(provider, ADA, BEN), new_key()
-        lost = provider.post_batch(body, key=key, size=2)
+        unanswered = provider.post_batch(body, key=key, size=2)
         again = [provider.post_batch(body, key=key, size=2) for _ in range(2)]
-        assert [outcome.kind for outcome in (lost, *again)] == [
+        assert [outcome.kind for outcome in (unanswered, *again)] == [
             OutcomeKind.UNKNOWN, OutcomeKind.ACCEPTED, OutcomeKind.ACCEPTED,
         ]  # fmt: skip
         assert again[0].ids == again[1].ids
-        assert other_side.recipients() == [ADA, BEN]
+        assert remote.recipients() == [ADA, BEN]
 
-    def test_a_receipt_that_proves_nothing_is_refused(self, provider: Provider) -> None:
+    def test_an_event_without_a_signature_is_rejected(self, provider: Provider) -> None:
         with pytest.raises(EventRejected):
             provider.verify({"content-type": "application/json"}, b"{}")

@@ -1,4 +1,4 @@
-"""Django's mail through the provider: one mail a recipient, no second one under the same key, no failure in silence."""
+"""Django's mail backend: one mail per recipient, no second mail under the same key, and no silent failure."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_a_mail_arrives_with_both_parts_its_headers_and_its_tags(sandbox: Sandbo
     assert getattr(message, "provider_id", "")
 
 
-def test_the_same_key_brings_no_second_mail(sandbox: SandboxServer) -> None:
+def test_the_same_key_sends_no_second_mail(sandbox: SandboxServer) -> None:
     for _ in range(2):
         send(mail(idempotency_key="notice:1"))
     assert sandbox.ledger.summary()["messages"] == 1
@@ -65,7 +65,7 @@ def test_each_recipient_gets_a_mail_of_their_own(sandbox: SandboxServer) -> None
     assert sandbox.ledger.summary()["recipients"] == 2
 
 
-def test_a_mail_without_html_gets_some(sandbox: SandboxServer) -> None:
+def test_a_mail_without_html_gets_an_html_part(sandbox: SandboxServer) -> None:
     send(EmailMessage("Reset", "1 < 2", "notes@mail.example.org", ["ada@example.org"]))
     assert stored(sandbox)["html"] == "<pre>1 &lt; 2</pre>"
 
@@ -81,7 +81,7 @@ def test_a_mail_without_html_gets_some(sandbox: SandboxServer) -> None:
     ],
     ids=lambda value: getattr(value, "kind", None),
 )
-def test_a_refusal_says_whether_the_same_mail_may_be_tried_again(
+def test_an_error_says_whether_the_same_mail_may_be_tried_again(
     sandbox: SandboxServer, fault: Fault, permanent: bool
 ) -> None:
     sandbox.plan(fault)
@@ -90,7 +90,7 @@ def test_a_refusal_says_whether_the_same_mail_may_be_tried_again(
     assert refused.value.permanent is permanent
 
 
-def test_a_mail_that_could_forge_a_header_is_refused_for_good(sandbox: SandboxServer) -> None:
+def test_a_mail_with_a_header_that_is_not_allowed_is_refused_permanently(sandbox: SandboxServer) -> None:
     message = mail()
     message.extra_headers["Bcc"] = "ben@example.org"
     with pytest.raises(MailBackendError) as refused:
@@ -99,6 +99,6 @@ def test_a_mail_that_could_forge_a_header_is_refused_for_good(sandbox: SandboxSe
     assert sandbox.ledger.summary()["messages"] == 0
 
 
-def test_only_who_asks_for_silence_gets_it(sandbox: SandboxServer) -> None:
+def test_fail_silently_hides_errors(sandbox: SandboxServer) -> None:
     sandbox.plan(Fault("service_unavailable"))
     assert send(mail(), fail_silently=True) == 0

@@ -1,4 +1,4 @@
-"""The provider of docs/add-a-provider.md, as it is printed there, against a small server: the guide cannot rot."""
+"""Runs the provider that docs/add-a-provider.md prints, against a small server."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ import pytest
 
 from newsletter.config.configuration import PROJECT_ROOT
 from newsletter.providers.base import Provider
-from tests.newsletter.providers.contract import OtherSide, ProviderContract
+from tests.newsletter.providers.contract import ProviderContract, Remote
 
 GUIDE = PROJECT_ROOT / "docs" / "add-a-provider.md"
 
 
 class Postbox(http.server.ThreadingHTTPServer):
-    """The imagined service: an array of mails, whole or not at all, once per key."""
+    """The service of the guide: it takes an array of mails completely or not at all, once per key."""
 
     daemon_threads = True
 
@@ -28,22 +28,22 @@ class Postbox(http.server.ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), PostboxHandler)
         self.url = f"http://127.0.0.1:{self.server_address[1]}"
         self.answers: dict[str, list[str]] = {}
-        self.taken: list[str] = []
-        self.next = ""
+        self.accepted: list[str] = []
+        self.next_fault = ""
         threading.Thread(target=self.serve_forever, args=(0.02,), daemon=True).start()
 
     def recipients(self) -> list[str]:
-        return sorted(self.taken)
+        return sorted(self.accepted)
 
     def stop(self) -> None:
         self.shutdown()
         self.server_close()
 
-    def lose_the_next_answer(self) -> None:
-        self.next = "lose"
+    def drop_next_answer(self) -> None:
+        self.next_fault = "drop"
 
-    def shut_us_out(self) -> None:
-        self.next = "shut out"
+    def block_sender(self) -> None:
+        self.next_fault = "block"
 
 
 class PostboxHandler(http.server.BaseHTTPRequestHandler):
@@ -52,17 +52,17 @@ class PostboxHandler(http.server.BaseHTTPRequestHandler):
     server: Postbox
 
     def do_POST(self) -> None:
-        postbox, what = self.server, self.server.next
-        postbox.next = ""
+        postbox, fault = self.server, self.server.next_fault
+        postbox.next_fault = ""
         mails = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        if what == "shut out":
-            self._answer(403, {"message": "This sender must not send."})
+        if fault == "block":
+            self._answer(403, {"message": "This sender is blocked."})
             return
         key = self.headers["Idempotency-Key"]
         if key not in postbox.answers:
-            postbox.answers[key] = [f"{key[-20:]}-{place}" for place, _ in enumerate(mails)]
-            postbox.taken += [mail["to"] for mail in mails]
-        if what == "lose":
+            postbox.answers[key] = [f"{key[-20:]}-{index}" for index, _ in enumerate(mails)]
+            postbox.accepted += [mail["to"] for mail in mails]
+        if fault == "drop":
             self.close_connection = True
             return
         self._answer(200, {"ids": postbox.answers[key]})
@@ -75,25 +75,25 @@ class PostboxHandler(http.server.BaseHTTPRequestHandler):
         self.wfile.write(data)
 
     def log_message(self, format: str, *args: object) -> None:
-        """Quiet."""
+        """Do not log."""
 
 
 @pytest.fixture
-def other_side() -> Iterator[OtherSide]:
+def remote() -> Iterator[Remote]:
     postbox = Postbox()
     yield postbox
     postbox.stop()
 
 
 @pytest.fixture
-def provider(other_side: Postbox) -> Provider:
-    """Made from the first piece of Python in the guide."""
+def provider(remote: Postbox) -> Provider:
+    """Made from the first Python block of the guide."""
     source = re.findall(r"^```python\n(.*?)^```", GUIDE.read_text(), re.DOTALL | re.MULTILINE)[0]
     module = types.ModuleType("postbox")
     exec(compile(source, str(GUIDE), "exec"), module.__dict__)
-    made: Provider = module.PostboxProvider(url=other_side.url, token="test")
+    made: Provider = module.PostboxProvider(url=remote.url, token="test")
     return made
 
 
 class TestContract(ProviderContract):
-    """The guide's provider keeps the contract of all providers."""
+    """The guide's provider fulfils the contract of all providers."""

@@ -1,4 +1,4 @@
-"""Flow: one row decides for all workers when the next post may leave, and whether any may."""
+"""Flow control: one row decides for all workers when the next post may be made, and whether any may."""
 
 from __future__ import annotations
 
@@ -12,172 +12,195 @@ from django.db import connection
 from django.utils import timezone
 
 from newsletter.models import Availability, ProviderThrottle
-from newsletter.providers.base import Extent, Outcome, OutcomeKind, Provider
-from newsletter.providers.resend.answers import outcome_of_refusal
-from newsletter.providers.resend.provider import ResendProvider
+from newsletter.providers.base import BlockScope, Outcome, OutcomeKind, Provider
+from newsletter.providers.resend import ResendProvider
+from newsletter.providers.resend.responses import outcome_of_error
 from newsletter.providers.smtp import SmtpProvider
 from newsletter.providers.throttle import (
-    LONGEST_REST,
-    SHARE,
-    TELLING_FAILURES,
-    backoff,
+    FAILURE_THRESHOLD,
+    ISSUE_SHARE,
+    MAX_BACKOFF,
+    acquire_permit,
+    backoff_seconds,
     clear_suspensions,
-    look,
-    note_outcome,
-    outage_reason,
-    take_permit,
-    troubles,
+    find_outage,
+    throttle_status,
+    unavailable_providers,
+    update_throttle,
 )
 from tests.outside import outside, wait_until
 from tests.publications import let_time_pass
 
-SILENT = Outcome(kind=OutcomeKind.UNKNOWN, reason="No answer.")
-TAKEN = Outcome(kind=OutcomeKind.ACCEPTED, rate_limit=10.0)
+NO_ANSWER = Outcome(kind=OutcomeKind.UNKNOWN, code="no_answer")
+ACCEPTED = Outcome(kind=OutcomeKind.ACCEPTED, rate_limit=10.0)
+INVALID_KEY = Outcome(kind=OutcomeKind.BLOCKED, scope=BlockScope.ACCOUNT, code="invalid_api_key", detail="Unknown key")
+
+
+def rate_limited(seconds: float) -> Outcome:
+    return Outcome(kind=OutcomeKind.RETRY_LATER, retry_after=seconds, code="rate_limit_exceeded")
 
 
 @pytest.fixture
 def provider(db: None) -> Provider:
-    return team()
+    return account()
 
 
-def team(key: str = "re_harbour") -> Provider:
+def account(key: str = "re_harbour") -> Provider:
     return ResendProvider(url="http://127.0.0.1:9", api_key=key, webhook_secrets=())
 
 
+def availability(provider: Provider) -> Availability:
+    return throttle_status(provider).availability
+
+
 def learn(provider: Provider, *outcomes: Outcome) -> None:
-    """Post so often, with these answers, as if each rest were over before the next."""
+    """Make a call with each of these outcomes, as if each backoff were over before the next call."""
     for outcome in outcomes:
-        let_time_pass(LONGEST_REST + 1)
-        permit = take_permit(provider)
+        let_time_pass(MAX_BACKOFF + 1)
+        permit = acquire_permit(provider)
         assert permit is not None
-        note_outcome(permit, outcome)
+        update_throttle(permit, outcome)
 
 
-def test_a_look_takes_nothing(provider: Provider) -> None:
-    assert look(provider).seconds == 0
+def test_reading_the_status_takes_no_permit(provider: Provider) -> None:
+    assert throttle_status(provider).wait == 0
     assert not ProviderThrottle.objects.exists()
 
 
-def test_the_pace_stays_a_fifth_below_the_limit_that_the_provider_names(provider: Provider) -> None:
-    learn(provider, TAKEN)
-    assert 0.0 < look(provider).seconds <= 1 / (10 * SHARE)
+def test_issues_use_four_fifths_of_the_rate_limit_that_the_provider_names(provider: Provider) -> None:
+    learn(provider, ACCEPTED)
+    assert 0.0 < throttle_status(provider).wait <= 1 / (10 * ISSUE_SHARE)
 
 
-def test_a_mail_that_a_person_waits_for_needs_not_wait_for_an_issues_share(provider: Provider) -> None:
-    learn(provider, TAKEN)
+def test_transactional_mail_may_use_more_of_the_rate_limit_than_issues(provider: Provider) -> None:
+    learn(provider, ACCEPTED)
     ProviderThrottle.objects.update(rate=0.01)
-    assert take_permit(provider, share=0.95, patience=1.0) is None
-    ProviderThrottle.objects.update(rate=4.0, last_at=timezone.now())
+    assert acquire_permit(provider, share=0.95, max_wait=1.0) is None
+    ProviderThrottle.objects.update(rate=4.0, last_permit_at=timezone.now())
     started = time.monotonic()
-    assert take_permit(provider, share=0.95) is not None
-    assert time.monotonic() - started < 1 / (4 * SHARE)
+    assert acquire_permit(provider, share=0.95) is not None
+    assert time.monotonic() - started < 1 / (4 * ISSUE_SHARE)
 
 
-def test_who_was_asked_to_wait_waits_as_long_and_so_does_everybody(provider: Provider) -> None:
-    learn(provider, Outcome(kind=OutcomeKind.LATER, retry_after=7.0, reason="Too many."))
-    seen = look(provider)
-    assert (seen.standing, round(seen.seconds), seen.is_struggling) == (Availability.RESTING, 7, False)
-    assert take_permit(team()) is None, "another worker of the same team"
+def test_a_request_to_wait_applies_to_all_workers_of_the_account(provider: Provider) -> None:
+    learn(provider, rate_limited(7.0))
+    status = throttle_status(provider)
+    assert (status.availability, round(status.wait), status.last_call_failed) == (Availability.BACKING_OFF, 7, False)
+    assert acquire_permit(account()) is None, "another worker of the same account"
 
 
-def test_a_provider_that_asks_for_a_day_is_asked_again_after_minutes(provider: Provider) -> None:
-    learn(provider, Outcome(kind=OutcomeKind.LATER, retry_after=86_400.0))
-    assert look(provider).seconds <= LONGEST_REST
+def test_a_provider_that_asks_to_wait_for_a_day_is_tried_again_within_minutes(provider: Provider) -> None:
+    learn(provider, rate_limited(86_400.0))
+    assert throttle_status(provider).wait <= MAX_BACKOFF
 
 
-def test_another_key_begins_with_a_clean_row(provider: Provider) -> None:
-    learn(provider, Outcome(kind=OutcomeKind.HALT, extent=Extent.TEAM, reason="The key is refused."))
-    assert (look(provider).standing, look(team("re_new")).standing) == (Availability.HALTED, Availability.OPEN)
+def test_another_key_starts_with_a_new_row(provider: Provider) -> None:
+    learn(provider, INVALID_KEY)
+    assert availability(provider) is Availability.SUSPENDED
+    assert availability(account("re_new")) is Availability.AVAILABLE
     assert "re_harbour" not in provider.account
 
 
-def test_failures_in_a_row_break_the_flow_and_then_a_single_post_tries(provider: Provider) -> None:
-    learn(provider, *[SILENT] * TELLING_FAILURES)
-    assert look(provider).standing is Availability.BROKEN
-    let_time_pass(LONGEST_REST)
-    assert take_permit(provider) is not None
-    assert take_permit(provider) is None, "one worker has the single post"
-    assert look(provider).standing is Availability.BROKEN
+def test_consecutive_failures_open_the_circuit_and_then_one_worker_makes_a_trial_call(provider: Provider) -> None:
+    learn(provider, *[NO_ANSWER] * FAILURE_THRESHOLD)
+    assert availability(provider) is Availability.CIRCUIT_OPEN
+    let_time_pass(MAX_BACKOFF)
+    assert throttle_status(provider).reported_availability is Availability.CIRCUIT_OPEN, "half-open"
+    assert acquire_permit(provider) is not None
+    assert acquire_permit(provider) is None, "one worker makes the trial call"
+    assert availability(provider) is Availability.CIRCUIT_OPEN
 
 
-def test_the_single_post_that_succeeds_closes_it_for_all_and_one_that_fails_does_not(provider: Provider) -> None:
-    learn(provider, *[SILENT] * (TELLING_FAILURES + 1))
-    assert look(provider).standing is Availability.BROKEN
-    learn(provider, TAKEN)
-    assert (look(provider).standing, look(provider).is_struggling) == (Availability.OPEN, False)
+def test_a_successful_trial_call_closes_the_circuit_and_a_failed_one_does_not(provider: Provider) -> None:
+    learn(provider, *[NO_ANSWER] * (FAILURE_THRESHOLD + 1))
+    assert availability(provider) is Availability.CIRCUIT_OPEN
+    learn(provider, ACCEPTED)
+    status = throttle_status(provider)
+    assert (status.availability, status.last_call_failed) == (Availability.AVAILABLE, False)
 
 
-def test_a_worker_that_died_with_the_single_post_keeps_nobody_waiting_for_ever(provider: Provider) -> None:
-    learn(provider, *[SILENT] * TELLING_FAILURES)
-    let_time_pass(LONGEST_REST)
-    assert take_permit(provider) is not None
+def test_another_worker_may_try_after_a_worker_died_during_the_trial_call(provider: Provider) -> None:
+    learn(provider, *[NO_ANSWER] * FAILURE_THRESHOLD)
+    let_time_pass(MAX_BACKOFF)
+    assert acquire_permit(provider) is not None
     let_time_pass(91)
-    assert take_permit(provider) is not None
+    assert acquire_permit(provider) is not None
 
 
-def test_half_of_the_posts_of_a_minute_break_it_even_if_none_fail_in_a_row(provider: Provider) -> None:
+def test_failures_of_half_of_a_minutes_calls_open_the_circuit_even_if_none_are_consecutive(provider: Provider) -> None:
     for number in range(12):
-        ProviderThrottle.objects.update(last_at=None, rests_until=None)
-        permit = take_permit(provider)
+        ProviderThrottle.objects.update(last_permit_at=None, backoff_until=None)
+        permit = acquire_permit(provider)
         if permit is None:
             break
-        note_outcome(permit, SILENT if number % 2 else TAKEN)
-    assert look(provider).standing is Availability.BROKEN
+        update_throttle(permit, NO_ANSWER if number % 2 else ACCEPTED)
+    assert availability(provider) is Availability.CIRCUIT_OPEN
 
 
-def test_backoff_is_spread_doubles_and_has_an_end() -> None:
-    for failures, longest in ((1, 1.0), (2, 2.0), (4, 8.0), (12, LONGEST_REST), (99, LONGEST_REST)):
-        drawn = [backoff(failures, is_broken=False) for _ in range(400)]
+def test_backoff_doubles_with_full_jitter_up_to_a_limit() -> None:
+    for failures, longest in ((1, 1.0), (2, 2.0), (4, 8.0), (12, MAX_BACKOFF), (99, MAX_BACKOFF)):
+        drawn = [backoff_seconds(failures, circuit_open=False) for _ in range(400)]
         assert 0 <= min(drawn) < longest / 8, "full jitter"
         assert longest * 7 / 8 < max(drawn) <= longest
-    assert min(backoff(5, is_broken=True) for _ in range(400)) >= 16
+    assert min(backoff_seconds(5, circuit_open=True) for _ in range(400)) >= 16
 
 
 def test_ten_minutes_of_outage_cost_fewer_than_twenty_posts(provider: Provider) -> None:
     posts = 0
     for _second in range(600):
         let_time_pass(1.0)
-        if look(provider).seconds <= 0 and (permit := take_permit(provider)):
-            note_outcome(permit, SILENT)
+        if throttle_status(provider).wait <= 0 and (permit := acquire_permit(provider)):
+            update_throttle(permit, NO_ANSWER)
             posts += 1
-    assert TELLING_FAILURES < posts < 20
+    assert FAILURE_THRESHOLD < posts < 20
 
 
 @pytest.mark.parametrize(
-    ("name", "standing"),
+    ("name", "expected"),
     [
-        ("rate_limit_exceeded", Availability.RESTING),
-        ("daily_quota_exceeded", Availability.SPENT),
-        ("monthly_quota_exceeded", Availability.HALTED),
+        ("rate_limit_exceeded", Availability.BACKING_OFF),
+        ("daily_quota_exceeded", Availability.QUOTA_EXCEEDED),
+        ("monthly_quota_exceeded", Availability.SUSPENDED),
     ],
 )
-def test_the_three_429s_are_told_apart(provider: Provider, name: str, standing: Availability) -> None:
-    learn(provider, outcome_of_refusal(429, name, "Too much.", {"retry-after": "2"}))
-    assert look(provider).standing is standing
-    let_time_pass(86_400 + 60)
-    assert (look(provider).standing is Availability.HALTED) is (standing is Availability.HALTED)
-
-
-@pytest.mark.parametrize(
-    ("status", "name", "message", "extent"),
-    [
-        (401, "missing_api_key", "", Extent.TEAM),
-        (400, "validation_error", "API key is invalid", Extent.TEAM),
-        (403, "suspended_api_key", "", Extent.TEAM),
-        (403, "a_name_of_tomorrow", "", Extent.TEAM),
-        (403, "validation_error", "The mail.example.org domain is not verified.", Extent.ISSUE),
-        (422, "invalid_from_address", "", Extent.ISSUE),
-    ],
-)
-def test_a_refusal_of_the_key_stops_the_team_and_one_of_the_sender_its_issue(
-    status: int, name: str, message: str, extent: Extent
+def test_the_three_errors_with_status_429_are_distinguished(
+    provider: Provider, name: str, expected: Availability
 ) -> None:
-    outcome = outcome_of_refusal(status, name, message, {})
-    assert (outcome.kind, outcome.extent) == (OutcomeKind.HALT, extent)
+    learn(provider, outcome_of_error(429, name, "Too much.", {"retry-after": "2"}))
+    status = throttle_status(provider)
+    assert (status.availability, status.code, status.detail) == (expected, name, "Too much.")
+    let_time_pass(86_400 + 60)
+    is_suspended = availability(provider) is Availability.SUSPENDED
+    assert is_suspended is (expected is Availability.SUSPENDED)
 
 
 @pytest.mark.parametrize(
-    ("said", "least", "most"),
+    ("status", "name", "message", "scope", "code"),
+    [
+        (401, "missing_api_key", "", BlockScope.ACCOUNT, "missing_api_key"),
+        (400, "validation_error", "API key is invalid", BlockScope.ACCOUNT, "invalid_api_key"),
+        (403, "suspended_api_key", "", BlockScope.ACCOUNT, "suspended_api_key"),
+        (403, "an_unknown_name", "", BlockScope.ACCOUNT, "an_unknown_name"),
+        (403, "No Slug", "", BlockScope.ACCOUNT, "http_403"),
+        (
+            403,
+            "validation_error",
+            "The mail.example.org domain is not verified.",
+            BlockScope.ISSUE,
+            "validation_error",
+        ),
+        (422, "invalid_from_address", "", BlockScope.ISSUE, "invalid_from_address"),
+    ],
+)
+def test_an_error_about_the_key_blocks_the_account_and_one_about_the_sender_blocks_the_issue(
+    status: int, name: str, message: str, scope: BlockScope, code: str
+) -> None:
+    outcome = outcome_of_error(status, name, message, {})
+    assert (outcome.kind, outcome.scope, outcome.code) == (OutcomeKind.BLOCKED, scope, code)
+
+
+@pytest.mark.parametrize(
+    ("value", "least", "most"),
     [
         ("7", 7, 7),
         ("1000000000", 86_400, 86_400),
@@ -188,74 +211,76 @@ def test_a_refusal_of_the_key_stops_the_team_and_one_of_the_sender_its_issue(
         (None, 1, 1),
     ],
 )
-def test_absurd_times_to_wait_are_clamped(said: str | None, least: float, most: float) -> None:
-    headers = {} if said is None else {"Retry-After": said}
-    wait = outcome_of_refusal(429, "rate_limit_exceeded", "", headers).retry_after
+def test_an_invalid_retry_after_is_replaced_by_one_second(value: str | None, least: float, most: float) -> None:
+    headers = {} if value is None else {"Retry-After": value}
+    wait = outcome_of_error(429, "rate_limit_exceeded", "", headers).retry_after
     assert wait is not None
     assert least <= wait <= most
 
 
-def test_a_date_to_wait_for_is_understood() -> None:
-    moment = datetime.datetime.now(datetime.UTC) + datetime.timedelta(seconds=90)
-    headers = {"retry-after": moment.strftime("%a, %d %b %Y %H:%M:%S GMT")}
-    wait = outcome_of_refusal(429, "rate_limit_exceeded", "", headers).retry_after
+def test_retry_after_may_be_a_date() -> None:
+    at = datetime.datetime.now(datetime.UTC) + datetime.timedelta(seconds=90)
+    headers = {"retry-after": at.strftime("%a, %d %b %Y %H:%M:%S GMT")}
+    wait = outcome_of_error(429, "rate_limit_exceeded", "", headers).retry_after
     assert wait is not None
     assert 80 < wait <= 90
 
 
-def test_a_person_lifts_a_halt_and_a_route_stands_still_only_if_nobody_takes_mail(provider: Provider) -> None:
-    learn(provider, Outcome(kind=OutcomeKind.HALT, extent=Extent.TEAM, reason="The key is refused."))
-    assert outage_reason((provider,)) == "The key is refused."
-    assert outage_reason((provider, SmtpProvider())) == ""
-    (trouble,) = troubles((provider,))
-    assert (trouble.provider, trouble.standing, trouble.until) == ("resend", Availability.HALTED, None)
+def test_an_outage_needs_every_provider_to_be_stopped_and_an_operator_clears_it(provider: Provider) -> None:
+    learn(provider, INVALID_KEY)
+    outage = find_outage((provider,))
+    assert outage is not None
+    assert outage.reason == "The provider does not accept the API key. Details: Unknown key"
+    assert find_outage((provider, SmtpProvider())) is None
+    (status,) = unavailable_providers((provider,))
+    assert (status.provider, status.availability, status.until) == ("resend", Availability.SUSPENDED, None)
     clear_suspensions(by="Edda")
-    assert (outage_reason((provider,)), troubles((provider,))) == ("", [])
+    assert (find_outage((provider,)), unavailable_providers((provider,))) == (None, [])
 
 
-def test_who_was_asked_to_wait_for_a_second_does_not_shorten_the_minutes_that_another_was(provider: Provider) -> None:
-    learn(provider, TAKEN)
-    ProviderThrottle.objects.update(last_at=None)
-    first, second = take_permit(provider), take_permit(provider)
+def test_a_short_request_to_wait_does_not_shorten_a_longer_one(provider: Provider) -> None:
+    learn(provider, ACCEPTED)
+    ProviderThrottle.objects.update(last_permit_at=None)
+    first, second = acquire_permit(provider), acquire_permit(provider)
     assert first is not None
     assert second is not None
-    note_outcome(first, Outcome(kind=OutcomeKind.LATER, retry_after=120.0, reason="Too many."))
-    note_outcome(second, Outcome(kind=OutcomeKind.LATER, retry_after=1.0, reason="Too many."))
-    assert look(provider).seconds > 100
+    update_throttle(first, rate_limited(120.0))
+    update_throttle(second, rate_limited(1.0))
+    assert throttle_status(provider).wait > 100
 
 
-@pytest.mark.parametrize("name", ["last_at", "rests_until", "probing_until"])
-def test_a_database_clock_that_was_set_back_stops_nobody(provider: Provider, name: str) -> None:
-    learn(provider, *[SILENT] * (TELLING_FAILURES if name == "probing_until" else 0), TAKEN)
-    ProviderThrottle.objects.update(last_at=None, rests_until=None, probing_until=None)
-    if name == "probing_until":
+@pytest.mark.parametrize("name", ["last_permit_at", "backoff_until", "half_open_until"])
+def test_setting_the_databases_clock_back_stops_no_send(provider: Provider, name: str) -> None:
+    learn(provider, *[NO_ANSWER] * (FAILURE_THRESHOLD if name == "half_open_until" else 0), ACCEPTED)
+    ProviderThrottle.objects.update(last_permit_at=None, backoff_until=None, half_open_until=None)
+    if name == "half_open_until":
         ProviderThrottle.objects.update(circuit_opened_at=timezone.now() + datetime.timedelta(hours=1))
     ProviderThrottle.objects.update(**{name: timezone.now() + datetime.timedelta(hours=1)})
-    assert look(provider).seconds == 0
-    assert take_permit(provider) is not None
+    assert throttle_status(provider).wait == 0
+    assert acquire_permit(provider) is not None
 
 
-def test_a_limit_that_nobody_can_mean_does_not_stop_a_send_for_hours(provider: Provider) -> None:
+def test_an_absurdly_low_rate_limit_does_not_stop_a_send_for_hours(provider: Provider) -> None:
     learn(provider, Outcome(kind=OutcomeKind.ACCEPTED, rate_limit=0.0001))
-    assert 0 < look(provider).seconds < 60
+    assert 0 < throttle_status(provider).wait < 60
 
 
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.postgresql
-def test_four_workers_take_each_slot_once() -> None:
-    provider = team()
+def test_four_workers_take_each_permit_once() -> None:
+    provider = account()
     learn(provider, Outcome(kind=OutcomeKind.ACCEPTED, rate_limit=50.0))
 
-    def take(_number: int) -> datetime.datetime | None:
+    def acquire(_number: int) -> datetime.datetime | None:
         try:
-            return timezone.now() if take_permit(provider) else None
+            return timezone.now() if acquire_permit(provider) else None
         finally:
             connection.close()
 
     with ThreadPoolExecutor(4) as workers:
-        moments = sorted(moment for moment in workers.map(take, range(20)) if moment)
-    assert len(moments) >= 10
-    assert (moments[-1] - moments[0]).total_seconds() >= (len(moments) - 2) / (50 * SHARE)
+        times = sorted(at for at in workers.map(acquire, range(20)) if at)
+    assert len(times) >= 10
+    assert (times[-1] - times[0]).total_seconds() >= (len(times) - 2) / (50 * ISSUE_SHARE)
 
 
 @pytest.mark.processes
@@ -263,16 +288,16 @@ def test_four_workers_take_each_slot_once() -> None:
     ("limit", "workers"),
     [(5, 2), pytest.param(2, 2, marks=pytest.mark.faults), pytest.param(10, 4, marks=pytest.mark.faults)],
 )
-def test_workers_share_a_strict_limit_without_a_refusal(tmp_path: Path, limit: int, workers: int) -> None:
-    readers = 100 * limit * 2
+def test_workers_share_a_strict_rate_limit_without_a_429(tmp_path: Path, limit: int, workers: int) -> None:
+    recipients = 100 * limit * 2
     with outside(tmp_path) as installation:
         installation.environment["UNDO_SECONDS"] = "0"
-        installation.run("-m", "tests.outside", "seed", str(readers))
+        installation.run("-m", "tests.outside", "seed", str(recipients))
         installation.processes.start_sandbox("--webhook-url", "", "--rate-limit", str(limit))
         for number in range(workers):
             installation.processes.start_worker(f"worker {number}")
-        # A call is in the ledger once it is answered, which is after its messages are.
-        wait_until(lambda: installation.report()["status"] == "sent", "everybody has it")
+        # A call is in the ledger when it is answered, which is after its messages are.
+        wait_until(lambda: installation.report()["status"] == "sent", "the issue is sent")
         ledger = installation.sandbox("/sandbox/ledger")
-    assert (ledger["messages"], ledger["recipients"]) == (readers, readers)
-    assert ledger["calls_by_status"] == {"200": readers // 100}, "no post was refused"
+    assert (ledger["messages"], ledger["recipients"]) == (recipients, recipients)
+    assert ledger["calls_by_status"] == {"200": recipients // 100}, "no post was refused"

@@ -7,6 +7,7 @@ import datetime
 import pytest
 from django.utils import timezone
 
+from newsletter.events.apply import bounce_note
 from newsletter.models import Batch, BatchState, Delivery, DeliveryStatus, Event, EventState, Issue, IssueStatus
 from newsletter.monitoring.diagnostics import diagnostics
 from newsletter.monitoring.status import as_lines
@@ -43,7 +44,7 @@ def bounced_with(kind: BounceKind, count: int, *, minutes_ago: float = 0) -> Non
             kind="email.bounced",
             body="{}",
             state=EventState.APPLIED,
-            note=f"{kind.note} 550 no",
+            note=f"{bounce_note(kind)} 550 no",
             delivery_id=key,
             received_at=at,
         )

@@ -19,7 +19,7 @@ from subscribers.suppression import suppress_addresses
 from tests import people
 from tests.publications import address_everybody, start_sending
 
-UNANSWERED = Outcome(kind=OutcomeKind.UNKNOWN, reason="No answer.", retry_after=0.001)
+UNANSWERED = Outcome(kind=OutcomeKind.UNKNOWN, code="no_answer", retry_after=0.001)
 
 
 @pytest.fixture
@@ -127,7 +127,7 @@ def test_a_refusal_that_sent_nothing_lets_the_readers_be_checked_again_under_a_n
     under_way: Issue, provider: Provider
 ) -> None:
     first = claim(provider)
-    record_outcome(first, Outcome(kind=OutcomeKind.LATER, reason="Too many requests.", retry_after=0.001))
+    record_outcome(first, Outcome(kind=OutcomeKind.RETRY_LATER, code="rate_limit_exceeded", retry_after=0.001))
     leave(people.ADA)
     make_due()
     second = claim(provider)

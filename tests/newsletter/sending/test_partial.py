@@ -11,7 +11,7 @@ from django.db import OperationalError
 from django.utils import timezone
 
 from newsletter.models import Batch, BatchState, Delivery, DeliveryStatus, Issue, IssueStatus
-from newsletter.providers.base import Fate, MessageResult, Outcome, OutcomeKind, Provider, carrier_of
+from newsletter.providers.base import MessageResult, Outcome, OutcomeKind, Provider, ResultKind, provider_account
 from newsletter.reports.statistics import report_of
 from newsletter.sending import post as post_module
 from newsletter.sending.batch import claim_batch, release_stale_claims
@@ -81,7 +81,7 @@ def test_each_message_goes_the_way_of_its_own_result(
     report = report_of(under_way)
     assert report.adds_up
     over = Batch.objects.filter(state__in=(BatchState.ACCEPTED, BatchState.HELD))
-    assert set(over.values_list("provider", flat=True)) == {carrier_of(provider)}
+    assert set(over.values_list("provider", flat=True)) == {provider_account(provider)}
     # The two behind the unknown one were not tried and went out in the next post; the greylisted one waits.
     assert (report.accepted, report.refused, report.unknown, report.waiting) == (4, 1, 1, 1)
     refused = Delivery.objects.get(status=DeliveryStatus.FAILED)
@@ -91,7 +91,7 @@ def test_each_message_goes_the_way_of_its_own_result(
     assert mail_server.recipients() == sorted(set(READERS) - {READERS[1]})
     assert ranges(BatchState.HELD) == [1]
     held = Batch.objects.get(state=BatchState.HELD)
-    assert "before the server answered" in held.reason
+    assert "before the mail server confirmed" in held.reason
     finish_issues()
     under_way.refresh_from_db()
     assert under_way.status == IssueStatus.SENDING, "one reader may or may not have it"
@@ -170,7 +170,7 @@ def test_a_decision_of_a_person_outranks_what_a_slow_worker_says_later(under_way
     Batch.objects.update(lease_until=timezone.now())
     hold_expired((provider,))
     count_as_sent(Batch.objects.get(), by="Edda")
-    record_outcome(slow, Outcome(kind=OutcomeKind.LATER, reason="No connection."))
+    record_outcome(slow, Outcome(kind=OutcomeKind.RETRY_LATER, code="connection_failed"))
     assert report_of(under_way).accepted == len(READERS)
 
 
@@ -179,19 +179,19 @@ def test_nothing_is_read_from_single_results_after_an_attempt_that_may_be_out(
 ) -> None:
     claimed = claim_batch(provider)
     assert claimed is not None
-    record_outcome(claimed, Outcome(kind=OutcomeKind.UNKNOWN, reason="No answer."))
+    record_outcome(claimed, Outcome(kind=OutcomeKind.UNKNOWN, code="no_answer"))
     again = dataclasses.replace(claimed, attempt=2, in_doubt=True)
     Batch.objects.update(state=BatchState.CLAIMED, attempts=2)
-    results = tuple(MessageResult(fate=Fate.LATER, reason="Busy.") for _ in READERS)
-    record_outcome(again, Outcome(kind=OutcomeKind.PARTIAL, results=results, reason="Busy."))
+    results = tuple(MessageResult(kind=ResultKind.RETRY_LATER, code="message_deferred") for _ in READERS)
+    record_outcome(again, Outcome(kind=OutcomeKind.PARTIAL, results=results, code="message_deferred"))
     assert Batch.objects.get().state == BatchState.HELD
 
 
 def test_results_that_do_not_match_the_readers_are_held_and_named(under_way: Issue, provider: Provider) -> None:
     claimed = claim_batch(provider)
     assert claimed is not None
-    results = (MessageResult(fate=Fate.LATER, reason="Busy."),) * 3
-    record_outcome(claimed, Outcome(kind=OutcomeKind.PARTIAL, results=results, reason="Busy."))
+    results = (MessageResult(kind=ResultKind.RETRY_LATER, code="message_deferred"),) * 3
+    record_outcome(claimed, Outcome(kind=OutcomeKind.PARTIAL, results=results, code="message_deferred"))
     held = Batch.objects.get()
     assert (held.state, "3 of 7 mails" in held.reason) == (BatchState.HELD, True)
 
@@ -234,7 +234,7 @@ def test_a_mailbox_that_is_busy_for_ever_is_given_up_with_the_reason(
         make_due()
         post_everything(provider)
     refused = Delivery.objects.get(status=DeliveryStatus.FAILED)
-    assert refused.reason.startswith("Refused for now 3 times.")
+    assert refused.reason.startswith("The mail server kept deferring the message")
     finish_issues()
     under_way.refresh_from_db()
     assert under_way.status == IssueStatus.SENT
@@ -280,7 +280,7 @@ def test_a_database_that_fails_before_a_post_leaves_nobody_in_doubt(
         raise OperationalError("database is locked")
 
     with monkeypatch.context() as patch:
-        patch.setattr(post_module, "take_permit", locked)
+        patch.setattr(post_module, "acquire_permit", locked)
         with pytest.raises(OperationalError):
             post_next((provider,))
     assert Batch.objects.get().state == BatchState.READY

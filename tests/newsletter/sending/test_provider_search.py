@@ -216,7 +216,7 @@ def test_the_same_mail_of_another_installation_is_not_taken_for_ours(
 def test_a_long_list_is_read_a_page_a_turn_and_a_killed_worker_goes_on_where_it_was(
     under_way: Issue, provider: Provider, sandbox: SandboxServer, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(resend_search, "PAGE", 2)
+    monkeypatch.setattr(resend_search, "PAGE_SIZE", 2)
     sandbox.plan(Fault("reset", after_commit=True))
     post_everything(provider)
     a_day_passes(clock, provider)
@@ -250,7 +250,7 @@ def test_a_key_that_may_only_send_is_named_and_settles_nothing(
     post_everything(provider)
     held = a_day_passes(clock, provider)
     monkeypatch.setattr(settings, "PROVIDER_READ_KEY", "re_sending")
-    assert "RESEND_READ_KEY needs full access" in reconcile()
+    assert "does not let RESEND_READ_KEY read" in reconcile()
     held.refresh_from_db()
     assert (held.state, ProviderSearch.objects.get().result) == (BatchState.HELD, SearchResult.UNPROVEN)
 
@@ -338,7 +338,7 @@ def test_the_bytes_of_a_batch_that_is_settled_meanwhile_are_not_missed(
 def test_the_command_reads_to_the_end_at_its_pace(
     under_way: Issue, provider: Provider, sandbox: SandboxServer, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(resend_search, "PAGE", 3)
+    monkeypatch.setattr(resend_search, "PAGE_SIZE", 3)
     sandbox.plan(Fault("reset", after_commit=True))
     post_everything(provider)
     held = a_day_passes(clock, provider)
@@ -404,7 +404,7 @@ def test_what_another_provider_had_posted_is_not_searched_for_in_this_ones_list(
     Batch.objects.filter(state=BatchState.CLAIMED).update(lease_until=None, state=BatchState.UNKNOWN)
     held = a_day_passes(clock, provider)
     search_next((provider,))
-    assert "was not posted by Resend" in held.provider_searches.get().sentence
+    assert "was not posted through this provider" in held.provider_searches.get().sentence
     held.refresh_from_db()
     assert held.state == BatchState.HELD
 
@@ -446,7 +446,7 @@ def test_a_clock_that_was_behind_at_the_post_proves_nobody_absent(
 def test_a_clock_that_was_ahead_at_the_post_proves_nobody_absent(
     under_way: Issue, provider: Provider, sandbox: SandboxServer, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(resend_search, "PAGE", 2)
+    monkeypatch.setattr(resend_search, "PAGE_SIZE", 2)
     Issue.objects.update(started_at=F("started_at") - DAY)
     clock.ahead -= 7200.0
     sandbox.plan(Fault("reset", after_commit=True))
@@ -486,13 +486,13 @@ def test_mails_that_look_alike_and_bear_no_tags_are_for_a_person(
     held = a_day_passes(clock, provider)
     reader = looking_up((provider,))
     assert isinstance(reader, ResendProvider)
-    look_up = reader.look_up
+    look_up = reader.search
 
     def look_up_without_tags(body: bytes, *, after: str) -> SearchPage:
         sight = look_up(body, after=after)
-        return dataclasses.replace(sight, found={}, untold=len(sight.found))
+        return dataclasses.replace(sight, found={}, unverifiable=len(sight.found))
 
-    monkeypatch.setattr(reader, "look_up", look_up_without_tags)
+    monkeypatch.setattr(reader, "search", look_up_without_tags)
     search_next((reader,))
     held.refresh_from_db()
     assert (held.state, ProviderSearch.objects.get().result) == (BatchState.HELD, SearchResult.UNPROVEN)
@@ -558,12 +558,12 @@ def test_what_is_still_tried_under_its_key_is_not_posted_under_another_because_a
     doubtful_one = Batch.objects.get(state=BatchState.UNKNOWN)
     Batch.objects.update(first_attempt_at=F("first_attempt_at") - hours, last_attempt_at=F("last_attempt_at") - hours)
     clock.ahead = 0.0
-    look_up = ResendProvider.look_up
+    look_up = ResendProvider.search
 
     def behind(self: ResendProvider, body: bytes, *, after: str) -> SearchPage:
         return dataclasses.replace(look_up(self, body, after=after), found={})
 
-    monkeypatch.setattr(ResendProvider, "look_up", behind)
+    monkeypatch.setattr(ResendProvider, "search", behind)
     search_next((provider,))
     doubtful_one.refresh_from_db()
     assert doubtful_one.state == BatchState.UNKNOWN

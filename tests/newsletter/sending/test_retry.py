@@ -14,7 +14,7 @@ from newsletter.events.apply import ARRIVED_AFTER_ALL, apply_events
 from newsletter.events.inbox import store_event
 from newsletter.models import Batch, BatchState, Delivery, DeliveryStatus, InvalidTransition, Issue, IssueStatus
 from newsletter.providers.base import Provider, SignedEvent
-from newsletter.providers.throttle import LONGEST_REST
+from newsletter.providers.throttle import MAX_BACKOFF
 from newsletter.sandbox import Fault, SandboxServer
 from newsletter.sending.control import finish_issues, pause_issue
 from newsletter.sending.reconcile import settle_proven
@@ -183,7 +183,7 @@ def test_late_news_of_the_mail_that_failed_say_nothing_about_the_one_in_its_plac
     settle_proven()
     doubtful.refresh_from_db()
     assert doubtful.state == BatchState.UNKNOWN, "nobody has told that it went out"
-    let_time_pass(LONGEST_REST)
+    let_time_pass(MAX_BACKOFF)
     post_everything(provider)
     tell("email.delivery_delayed", given_up, provider)
     again = Delivery.objects.get(pk=given_up.pk)

@@ -9,9 +9,9 @@ import pytest
 from django.utils import timezone
 
 from newsletter.models import Availability, Batch, BatchState, Delivery, Issue, IssueStatus, ProviderThrottle
-from newsletter.providers.base import Outcome, OutcomeKind, Provider, carrier_of
+from newsletter.providers.base import Outcome, OutcomeKind, Provider, provider_account
 from newsletter.providers.resend.provider import ResendProvider
-from newsletter.providers.throttle import LONGEST_REST, look
+from newsletter.providers.throttle import MAX_BACKOFF, throttle_status
 from newsletter.reports.statistics import report_of
 from newsletter.sandbox import Fault, SandboxServer
 from newsletter.sending.batch import claim_batch
@@ -49,7 +49,7 @@ def break_flow(provider: Provider) -> None:
     ProviderThrottle.objects.update_or_create(
         provider=provider.name,
         account=provider.account,
-        defaults={"failures": 5, "circuit_opened_at": timezone.now(), "rests_until": far, "reason": "No answer."},
+        defaults={"failures": 5, "circuit_opened_at": timezone.now(), "backoff_until": far, "code": "no_answer"},
     )
 
 
@@ -67,7 +67,7 @@ def test_the_second_carries_new_batches_in_its_own_size_while_the_first_is_broke
     assert (len(mail_server.recipients()), sandbox.ledger.summary()["messages"]) == (30, 0)
     assert max(Batch.objects.filter(state=BatchState.ACCEPTED).values_list("recipients", flat=True)) <= 10
     accepted = Batch.objects.filter(state=BatchState.ACCEPTED)
-    assert set(accepted.values_list("provider", flat=True)) == {carrier_of(route[1])}
+    assert set(accepted.values_list("provider", flat=True)) == {provider_account(route[1])}
     assert report_of(under_way).adds_up
 
 
@@ -80,7 +80,7 @@ def test_a_batch_in_doubt_at_the_first_never_goes_to_the_second(
     break_flow(route[0])
     post_all(route)
     doubtful.refresh_from_db()
-    assert (doubtful.state, doubtful.provider, doubtful.epoch) == (BatchState.UNKNOWN, carrier_of(route[0]), 1)
+    assert (doubtful.state, doubtful.provider, doubtful.epoch) == (BatchState.UNKNOWN, provider_account(route[0]), 1)
     assert len(mail_server.recipients()) == 15
     let_time_pass(300)
     post_all(route)
@@ -96,7 +96,7 @@ def test_what_the_first_is_known_not_to_have_taken_goes_to_the_second_under_a_ne
     sandbox.plan(Fault("invalid_api_key"))
     assert post_next(route)
     refused = Batch.objects.filter(state=BatchState.READY, attempts=1).get()
-    assert look(route[0]).standing is Availability.HALTED
+    assert throttle_status(route[0]).availability is Availability.SUSPENDED
     under_way.refresh_from_db()
     assert under_way.status == IssueStatus.SENDING, "somebody else carries it"
     post_all(route)
@@ -132,7 +132,7 @@ def test_doubt_at_a_provider_that_is_not_in_the_route_any_more_is_held(
 ) -> None:
     claimed = claim_batch(route[0])
     assert claimed is not None
-    record_outcome(claimed, Outcome(kind=OutcomeKind.UNKNOWN, reason="No answer."))
+    record_outcome(claimed, Outcome(kind=OutcomeKind.UNKNOWN, code="no_answer"))
     hold_expired(route[1:])
     held = Batch.objects.get(pk=claimed.pk)
     assert (held.state, "out by resend" in held.reason) == (BatchState.HELD, True)
@@ -148,7 +148,7 @@ def test_a_days_quota_pauses_every_send_until_midnight_and_then_they_go_on_by_th
     assert {issue.status for issue in Issue.objects.all()} == {IssueStatus.PAUSED}
     follow_provider_outages(only)
     other.refresh_from_db()
-    assert (other.status, "daily_quota_exceeded" in other.hold_reason) == (IssueStatus.PAUSED, True)
+    assert (other.status, "daily quota" in other.hold_reason) == (IssueStatus.PAUSED, True)
     let_time_pass(86_400 + 60)
     follow_provider_outages(only)
     assert {issue.status for issue in Issue.objects.all()} == {IssueStatus.SENDING}
@@ -189,7 +189,7 @@ def test_doubt_under_a_key_that_is_another_now_is_held_since_another_team_would_
 ) -> None:
     claimed = claim_batch(route[0])
     assert claimed is not None
-    record_outcome(claimed, Outcome(kind=OutcomeKind.UNKNOWN, reason="No answer."))
+    record_outcome(claimed, Outcome(kind=OutcomeKind.UNKNOWN, code="no_answer"))
     other = (ResendProvider(url=sandbox.url, api_key="re_of_another_team", webhook_secrets=()),)
     Batch.objects.update(not_before=timezone.now())
     taken = claim_batch(other[0])
@@ -205,7 +205,7 @@ def test_doubt_from_before_accounts_were_noted_is_held_and_posted_by_nobody(
 ) -> None:
     claimed = claim_batch(route[0])
     assert claimed is not None
-    record_outcome(claimed, Outcome(kind=OutcomeKind.UNKNOWN, reason="No answer."))
+    record_outcome(claimed, Outcome(kind=OutcomeKind.UNKNOWN, code="no_answer"))
     Batch.objects.filter(pk=claimed.pk).update(provider="resend", not_before=timezone.now())
     post_all(route)
     hold_expired(route)
@@ -222,7 +222,7 @@ def test_a_mail_server_that_wants_a_login_after_all_leaves_the_rest_to_the_next(
     turned = (route[1], route[0])
     post_all(turned)
     under_way.refresh_from_db()
-    assert (under_way.status, look(route[1]).standing) == (IssueStatus.SENDING, Availability.HALTED)
+    assert (under_way.status, throttle_status(route[1]).availability) == (IssueStatus.SENDING, Availability.SUSPENDED)
     assert len(mail_server.recipients()) == 1
     assert sandbox.ledger.summary()["recipients"] == 29
     assert report_of(under_way).accepted == 30
@@ -245,13 +245,13 @@ def test_one_batch_that_never_gets_an_answer_does_not_hold_up_all_others(
 
     def chokes_on_the_first(body: bytes, *, key: str, size: int) -> Outcome:
         if b"reader-1@" in body:
-            return Outcome(kind=OutcomeKind.UNKNOWN, reason="Resend answered 502.")
+            return Outcome(kind=OutcomeKind.UNKNOWN, code="http_502")
         return post_batch(body, key=key, size=size)
 
     monkeypatch.setattr(only[0], "post_batch", chokes_on_the_first)
     posts = 0
     while posts < 12 and sandbox.ledger.summary()["recipients"] < 15:
-        let_time_pass(LONGEST_REST)
+        let_time_pass(MAX_BACKOFF)
         posts += post_next(only)
     assert sandbox.ledger.summary()["recipients"] == 15
     assert posts <= 7

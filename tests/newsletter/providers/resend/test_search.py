@@ -1,4 +1,4 @@
-"""Resend's list of mails: whatever else stands in it, ours are recognised, and what is not told is not guessed."""
+"""Reading Resend's list of mails: our mails are identified by their tags, among any other mails."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import Any
 import orjson
 import pytest
 
-from newsletter.providers.base import ProviderSearchFailed
-from newsletter.providers.resend.search import ResendList
+from newsletter.providers.base import ProviderSearchFailed, SearchPage
+from newsletter.providers.resend.search import ResendEmails
 from tests.publisher import Answer, Publisher, publishing
 
 TAGS = {"delivery": "7", "edition": "3", "env": "tests"}
@@ -36,11 +36,11 @@ def row(**fields: Any) -> dict[str, Any]:
     return {**listed, "subject": "Taller cranes, quieter ferries", **fields}
 
 
-def looked_up(resend: Publisher, rows: list[dict[str, Any]], tags: Any = TAGS) -> Any:
+def search(resend: Publisher, rows: list[dict[str, Any]], tags: Any = TAGS) -> SearchPage:
     listed = json.dumps({"object": "list", "has_more": False, "data": rows})
     resend.pages["/emails?limit=100"] = Answer(listed.encode())
     resend.pages["/emails/m-1"] = Answer(json.dumps({"id": "m-1", "tags": tags}).encode())
-    return ResendList(resend.url, "re_full").look_up(BODY, after="")
+    return ResendEmails(resend.url, "re_full").search(BODY, after="")
 
 
 @pytest.mark.parametrize(
@@ -48,40 +48,38 @@ def looked_up(resend: Publisher, rows: list[dict[str, Any]], tags: Any = TAGS) -
     [{}, {"to": "ada@example.org"}, {"to": ["ADA@example.org"]}, {"subject": " Taller cranes, quieter ferries "}],
     ids=["as-sent", "no-list", "capitals", "spaces"],
 )
-def test_a_mail_of_ours_is_recognised_however_the_list_writes_it(resend: Publisher, fields: dict[str, Any]) -> None:
-    sight = looked_up(resend, [row(**fields)])
-    assert (sight.found, sight.untold) == ({0: "m-1"}, 0)
+def test_our_mail_is_found_in_each_form_of_the_list(resend: Publisher, fields: dict[str, Any]) -> None:
+    page = search(resend, [row(**fields)])
+    assert (page.found, page.unverifiable) == ({0: "m-1"}, 0)
 
 
 @pytest.mark.parametrize("fields", [{"to": []}, {"to": None}, {"subject": None}, {"to": [None]}])
-def test_a_strangers_odd_mail_does_not_keep_the_list_from_being_read(resend: Publisher, fields: dict[str, Any]) -> None:
-    sight = looked_up(resend, [row(id="m-0", **fields), row()])
-    assert (sight.found, sight.mails_read) == ({0: "m-1"}, 2)
+def test_incomplete_rows_of_other_mails_are_skipped(resend: Publisher, fields: dict[str, Any]) -> None:
+    page = search(resend, [row(id="m-0", **fields), row()])
+    assert (page.found, page.mails_read) == ({0: "m-1"}, 2)
 
 
 @pytest.mark.parametrize("tags", [None, {}, []])
-def test_a_mail_that_looks_alike_and_tells_no_tags_is_neither_ours_nor_a_strangers(
-    resend: Publisher, tags: Any
-) -> None:
-    sight = looked_up(resend, [row()], tags)
-    assert (sight.found, sight.untold) == ({}, 1)
+def test_a_matching_mail_without_tags_is_unverifiable(resend: Publisher, tags: Any) -> None:
+    page = search(resend, [row()], tags)
+    assert (page.found, page.unverifiable) == ({}, 1)
 
 
 @pytest.mark.parametrize("tags", [{**TAGS, "env": "staging"}, {"kind": "test", "env": "tests"}])
-def test_a_mail_with_other_tags_is_another(resend: Publisher, tags: Any) -> None:
-    sight = looked_up(resend, [row()], tags)
-    assert (sight.found, sight.untold) == ({}, 0)
+def test_a_mail_with_other_tags_is_not_ours(resend: Publisher, tags: Any) -> None:
+    page = search(resend, [row()], tags)
+    assert (page.found, page.unverifiable) == ({}, 0)
 
 
-def test_when_a_mail_was_made_is_told_and_one_that_is_not_there_is_none(resend: Publisher) -> None:
+def test_the_creation_time_of_a_mail_is_read_and_none_for_an_unknown_id(resend: Publisher) -> None:
     resend.pages["/emails/m-1"] = Answer(json.dumps(row()).encode())
     missing = json.dumps({"statusCode": 404, "name": "not_found", "message": "Email not found"}).encode()
     resend.pages["/emails/m-2"] = Answer(missing, status=404)
-    reader = ResendList(resend.url, "re_full")
-    made_at = reader.made_at("m-1")
-    assert made_at is not None
-    assert made_at.isoformat() == "2026-11-20T07:00:00.500000+00:00"
-    assert reader.made_at("m-2") is None
+    reader = ResendEmails(resend.url, "re_full")
+    created_at = reader.mail_created_at("m-1")
+    assert created_at is not None
+    assert created_at.isoformat() == "2026-11-20T07:00:00.500000+00:00"
+    assert reader.mail_created_at("m-2") is None
     resend.pages["/emails/m-3"] = Answer(b'{"name": "application_error"}', status=500)
     with pytest.raises(ProviderSearchFailed):
-        reader.made_at("m-3")
+        reader.mail_created_at("m-3")
