@@ -143,9 +143,7 @@ def test_a_provider_that_does_not_answer(worker: None, settings: Any) -> None:
         (503, "service_unavailable", False, "temporarily unavailable"),
     ],
 )
-def test_what_the_provider_answers(
-    worker: None, settings: Any, status: int, name: str, is_ok: bool, said: str
-) -> None:
+def test_what_the_provider_answers(worker: None, settings: Any, status: int, name: str, is_ok: bool, said: str) -> None:
     with publishing() as publisher:
         publisher.pages["/domains"] = Answer(json.dumps({"name": name, "message": "No."}).encode(), status=status)
         settings.PROVIDER_URL = publisher.url
