@@ -1,7 +1,7 @@
-"""The cast: few people with names, each in one well-known state, so that tests read as stories.
+"""Sample subscriptions with names, each in one well-known state.
 
-Ada reads, Ben has not confirmed yet, Cleo has left, Dina reported a mail as spam, Emil's mailbox is gone, Finn is on
-a pause. `mailing_list` is what they (do not) read; pass another to put them on that.
+Ada is active, Ben pending, Cleo unsubscribed, Dina suppressed after a complaint, Emil suppressed after a hard bounce,
+Finn paused. Each function takes the mailing list; the default is Harbour Notes.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ DINA, EMIL, FINN = "dina@example.org", "emil@example.org", "finn@example.org"
 
 
 def make_mailing_list(slug: str = "harbour-notes", **fields: Any) -> MailingList:
-    """The list of the cast; made once per slug."""
+    """The mailing list with this slug, created on the first call."""
     defaults = {
         "name": "Harbour Notes",
         "description": "Ten stories from the waterfront, every Tuesday morning.",
@@ -47,7 +47,7 @@ def make_subscription(
     state: SubscriptionState = SubscriptionState.ACTIVE,
     **fields: Any,
 ) -> Subscription:
-    """A subscription in a state of your choice; without consents: what the tests are about writes its own."""
+    """A subscription in any state, without consents."""
     parsed = parse_address(address)
     subscriber, _ = Subscriber.objects.get_or_create(canonical=parsed.canonical, defaults={"address": parsed.as_given})
     if state != SubscriptionState.PENDING:
@@ -58,38 +58,40 @@ def make_subscription(
 
 
 def ada(mailing_list: MailingList | None = None) -> Subscription:
-    """Reads every issue."""
+    """Active."""
     return make_subscription(ADA, mailing_list)
 
 
 def ben(mailing_list: MailingList | None = None) -> Subscription:
-    """Asked an hour ago and has not confirmed."""
-    asked = timezone.now() - datetime.timedelta(hours=1)
-    return make_subscription(BEN, mailing_list, state=SubscriptionState.PENDING, requested_at=asked, request_number=1)
+    """Pending: requested an hour ago."""
+    requested = timezone.now() - datetime.timedelta(hours=1)
+    return make_subscription(
+        BEN, mailing_list, state=SubscriptionState.PENDING, requested_at=requested, request_number=1
+    )
 
 
 def cleo(mailing_list: MailingList | None = None) -> Subscription:
-    """Has unsubscribed."""
+    """Unsubscribed."""
     return make_subscription(CLEO, mailing_list, state=SubscriptionState.UNSUBSCRIBED, ended_at=timezone.now())
 
 
 def dina(mailing_list: MailingList | None = None) -> Subscription:
-    """Read, and reported a mail as spam: nothing may go to her."""
+    """Suppressed after a complaint."""
     return _suppressed(make_subscription(DINA, mailing_list), SuppressionReason.COMPLAINT)
 
 
 def emil(mailing_list: MailingList | None = None) -> Subscription:
-    """Read, until his mailbox bounced for good."""
+    """Suppressed after a hard bounce."""
     return _suppressed(make_subscription(EMIL, mailing_list), SuppressionReason.HARD_BOUNCE)
 
 
 def finn(mailing_list: MailingList | None = None) -> Subscription:
-    """Reads, but not in the next two weeks."""
+    """Active, and paused for two weeks."""
     return make_subscription(FINN, mailing_list, paused_until=timezone.now() + datetime.timedelta(weeks=2))
 
 
 def make_subscriptions(count: int, mailing_list: MailingList | None = None) -> list[Subscription]:
-    """`count` active readers, reader-1@example.org and on, in three statements."""
+    """`count` active subscriptions, of reader-1@example.org and so on, in three statements."""
     target, now = mailing_list or make_mailing_list(), timezone.now()
     addresses = [f"reader-{number}@example.org" for number in range(1, count + 1)]
     subscribers = Subscriber.objects.bulk_create(

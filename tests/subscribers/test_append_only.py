@@ -1,4 +1,4 @@
-"""Consents are proof: the database itself refuses to change or remove them, except for emptying what names a person."""
+"""Consents are append-only: the database refuses to change or delete them, except to empty personal columns."""
 
 from __future__ import annotations
 
@@ -12,7 +12,13 @@ from tests.people import ada
 pytestmark = pytest.mark.django_db
 
 EVIDENCE = Evidence(
-    form="signup", text="Yes, send me mails.", source="/subscribe/x/", ip="192.0.2.7", user_agent="Test", detail="d"
+    form="signup",
+    text="Yes, send me mails.",
+    source="/subscribe/x/",
+    ip="192.0.2.7",
+    user_agent="Test",
+    by="ida",
+    detail="d",
 )
 
 
@@ -21,7 +27,7 @@ def stored_consent() -> Consent:
     return Consent.objects.get()
 
 
-def refused(change: object) -> None:
+def assert_refused(change: object) -> None:
     with pytest.raises(IntegrityError, match="append-only"), transaction.atomic():
         change()  # type: ignore[operator]
 
@@ -36,28 +42,30 @@ def refused(change: object) -> None:
         ("text", None),
         ("address", "somebody@else.example"),
         ("ip", "192.0.2.8"),
+        ("by", "someone"),
+        ("reason", "manual"),
         ("detail", "made up"),
     ],
 )
-def test_no_column_of_a_consent_can_be_rewritten(column: str, value: object) -> None:
+def test_no_column_of_a_consent_can_be_changed(column: str, value: object) -> None:
     stored_consent()
-    refused(lambda: Consent.objects.update(**{column: value}))
+    assert_refused(lambda: Consent.objects.update(**{column: value}))
 
 
-def test_a_consent_cannot_be_removed() -> None:
+def test_a_consent_cannot_be_deleted() -> None:
     stored_consent()
-    refused(lambda: Consent.objects.all().delete())
-    refused(lambda: Consent.objects.all()._raw_delete("default"))
+    assert_refused(lambda: Consent.objects.all().delete())
+    assert_refused(lambda: Consent.objects.all()._raw_delete("default"))
     assert Consent.objects.count() == 1
 
 
-def test_the_words_that_somebody_agreed_to_cannot_be_rewritten_or_removed() -> None:
+def test_a_consent_text_cannot_be_changed_or_deleted() -> None:
     stored_consent()
-    refused(lambda: ConsentText.objects.update(text="Yes, and my neighbours too."))
-    refused(lambda: ConsentText.objects.all()._raw_delete("default"))
+    assert_refused(lambda: ConsentText.objects.update(text="Yes, and my neighbours too."))
+    assert_refused(lambda: ConsentText.objects.all()._raw_delete("default"))
 
 
-def test_erasure_may_empty_what_names_the_person_and_the_fact_remains() -> None:
+def test_erasure_can_empty_the_personal_columns() -> None:
     consent = stored_consent()
     emptied = {column: "" for column in Consent.PERSONAL_COLUMNS if column != "ip"}
     Consent.objects.update(**emptied, ip=None, subscription=None)
@@ -68,10 +76,10 @@ def test_erasure_may_empty_what_names_the_person_and_the_fact_remains() -> None:
         "",
         None,
     )
-    refused(lambda: Consent.objects.update(address="ada@example.org"))
+    assert_refused(lambda: Consent.objects.update(address="ada@example.org"))
 
 
-def test_a_changed_form_text_leaves_earlier_proofs_with_the_words_of_their_time() -> None:
+def test_a_changed_form_text_does_not_change_earlier_consents() -> None:
     earlier = stored_consent()
     assert earlier.subscription is not None
     changed = Evidence(form="signup", text="Yes, send me mails and offers.")
@@ -82,6 +90,6 @@ def test_a_changed_form_text_leaves_earlier_proofs_with_the_words_of_their_time(
 
 
 @pytest.mark.django_db(transaction=True)
-def test_tests_with_real_transactions_start_with_empty_and_guarded_tables() -> None:
+def test_the_triggers_exist_in_tests_with_real_transactions() -> None:
     stored_consent()
-    refused(lambda: Consent.objects.all().delete())
+    assert_refused(lambda: Consent.objects.all().delete())

@@ -1,4 +1,4 @@
-"""What readers can do with their subscription: every arrow, every refusal, and the proof of each."""
+"""The steps of a subscription: each transition, each refusal, and the consent that is stored."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ pytestmark = pytest.mark.django_db
 GUS = "Gus@Example.org"
 EVIDENCE = Evidence(
     form="signup",
-    text="You ask for Harbour Notes.",
+    text="You subscribe to Harbour Notes.",
     version="1",
     language="en",
     source="/subscribe/harbour-notes/",
@@ -54,13 +54,13 @@ def subscription_of(address: str) -> Subscription:
 
 
 def link_of(subscription: Subscription) -> ConfirmationToken:
-    """What the newest confirmation mail of this subscription names."""
+    """The content of the link in the newest confirmation mail."""
     subscription.refresh_from_db()
     return ConfirmationToken(key=subscription.key, request_number=subscription.request_number)
 
 
 def time_passes(delta: datetime.timedelta) -> None:
-    """Everything that has happened so far was that much earlier."""
+    """Shift all stored times back."""
     for model, columns in {
         TransactionalMail: ["created_at", "not_before"],
         Subscription: ["created_at", "requested_at", "confirmed_at", "ended_at"],
@@ -72,17 +72,17 @@ def kinds(subscription: Subscription) -> list[str]:
     return list(subscription.consents.order_by("pk").values_list("kind", flat=True))
 
 
-# --- Asking ------------------------------------------------------------------------------------------------
+# --- Requesting ---------------------------------------------------------------------------------------------
 
 
-def test_a_new_reader_waits_until_the_link_is_confirmed() -> None:
+def test_a_new_subscription_is_pending_until_it_is_confirmed() -> None:
     assert ask() is RequestResult.CONFIRMATION
     gus = subscription_of(GUS)
     assert (gus.state, gus.request_number, gus.subscriber.address) == (State.PENDING, 1, GUS)
     assert not Subscription.objects.mailable(timezone.now()).exists()
 
 
-def test_the_proof_of_a_request_says_who_where_and_to_which_words() -> None:
+def test_the_consent_of_a_request_stores_address_source_and_text() -> None:
     ask()
     proof = Consent.objects.get()
     assert proof.text is not None
@@ -103,25 +103,25 @@ def test_the_proof_of_a_request_says_who_where_and_to_which_words() -> None:
     assert proof.transactional_mail == TransactionalMail.objects.get()
 
 
-def test_an_address_in_other_letters_is_the_same_person() -> None:
+def test_an_address_in_other_case_belongs_to_the_same_subscriber() -> None:
     ask("gus@example.org")
     ask("GUS@example.org")
     assert Subscriber.objects.get().address == "gus@example.org"
     assert Subscription.objects.count() == 1
 
 
-def test_who_reads_already_gets_one_note_a_day_and_nothing_changes() -> None:
-    reader = ada()
+def test_a_request_for_an_active_subscription_sends_one_mail_a_day() -> None:
+    subscription = ada()
     assert ask(ADA) is RequestResult.ALREADY_SUBSCRIBED
     assert ask(ADA) is RequestResult.LIMIT_REACHED
     time_passes(datetime.timedelta(hours=25))
     assert ask(ADA) is RequestResult.ALREADY_SUBSCRIBED
-    reader.refresh_from_db()
-    assert reader.state == State.ACTIVE
+    subscription.refresh_from_db()
+    assert subscription.state == State.ACTIVE
     assert set(TransactionalMail.objects.values_list("kind", flat=True)) == {TransactionalMailKind.ALREADY_SUBSCRIBED}
 
 
-def test_nobody_can_cause_more_than_three_mails_a_day_and_five_without_an_answer() -> None:
+def test_requests_send_at_most_three_mails_a_day_and_five_without_an_answer() -> None:
     outcomes = []
     for _day in range(4):
         outcomes += [ask() for _ in range(5)]
@@ -130,14 +130,14 @@ def test_nobody_can_cause_more_than_three_mails_a_day_and_five_without_an_answer
     assert outcomes.count(RequestResult.CONFIRMATION) == TransactionalMail.objects.count() == 5
 
 
-def test_a_mail_that_the_provider_refused_bars_nobody() -> None:
+def test_a_refused_mail_does_not_count_towards_the_limits() -> None:
     for _ in range(3):
         ask()
         TransactionalMail.objects.update(state=TransactionalMailState.FAILED)
     assert ask() is RequestResult.CONFIRMATION
 
 
-def test_an_editor_can_let_mails_go_to_somebody_whom_strangers_have_used_up() -> None:
+def test_an_editor_can_reset_the_limit_of_unanswered_mails() -> None:
     for _ in range(6):
         ask()
         time_passes(datetime.timedelta(hours=25))
@@ -146,7 +146,7 @@ def test_an_editor_can_let_mails_go_to_somebody_whom_strangers_have_used_up() ->
     assert ask() is RequestResult.CONFIRMATION
 
 
-def test_a_confirmation_sets_the_count_of_unanswered_mails_back() -> None:
+def test_a_confirmation_resets_the_limit_of_unanswered_mails() -> None:
     for _ in range(3):
         ask()
         time_passes(datetime.timedelta(hours=25))
@@ -158,7 +158,7 @@ def test_a_confirmation_sets_the_count_of_unanswered_mails_back() -> None:
     assert [ask() for _ in range(3)] == [RequestResult.CONFIRMATION] * 3
 
 
-def test_a_complaint_keeps_out_and_no_row_names_the_person() -> None:
+def test_a_request_for_a_suppressed_address_stores_nothing() -> None:
     suppress_addresses({GUS.lower(): (Reason.COMPLAINT, "")})
     assert ask() is RequestResult.SUPPRESSED
     assert not Subscriber.objects.exists()
@@ -166,14 +166,14 @@ def test_a_complaint_keeps_out_and_no_row_names_the_person() -> None:
     assert not Consent.objects.exists()
 
 
-def test_somebody_suppressed_is_not_moved_by_a_request() -> None:
-    reader = dina()
+def test_a_request_does_not_move_a_suppressed_subscription() -> None:
+    subscription = dina()
     assert ask(DINA) is RequestResult.SUPPRESSED
-    reader.refresh_from_db()
-    assert (reader.state, reader.request_number) == (State.SUPPRESSED, 0)
+    subscription.refresh_from_db()
+    assert (subscription.state, subscription.request_number) == (State.SUPPRESSED, 0)
 
 
-def test_asking_again_while_waiting_keeps_the_links_of_all_mails_alive() -> None:
+def test_a_repeated_request_keeps_earlier_links_valid() -> None:
     ask()
     first = link_of(subscription_of(GUS))
     time_passes(datetime.timedelta(days=6))
@@ -182,10 +182,10 @@ def test_asking_again_while_waiting_keeps_the_links_of_all_mails_alive() -> None
     assert double_opt_in.confirm(first, HERE).status is ConfirmationStatus.OPEN
 
 
-# --- Confirming --------------------------------------------------------------------------------------------
+# --- Confirming ---------------------------------------------------------------------------------------------
 
 
-def test_a_confirmation_makes_a_reader_and_keeps_its_proof() -> None:
+def test_a_confirmation_activates_the_subscription_and_stores_a_consent() -> None:
     ask()
     gus = subscription_of(GUS)
     assert (
@@ -200,7 +200,7 @@ def test_a_confirmation_makes_a_reader_and_keeps_its_proof() -> None:
     assert (proof.ip, proof.transactional_mail) == ("192.0.2.9", TransactionalMail.objects.get())
 
 
-def test_a_second_click_finds_it_confirmed_and_writes_nothing() -> None:
+def test_a_second_confirmation_changes_nothing() -> None:
     ask()
     gus = subscription_of(GUS)
     link = link_of(gus)
@@ -209,7 +209,7 @@ def test_a_second_click_finds_it_confirmed_and_writes_nothing() -> None:
     assert kinds(gus).count(ConsentKind.CONFIRMED) == 1
 
 
-def test_a_late_confirm_click_does_not_undo_an_unsubscribe() -> None:
+def test_an_old_confirmation_link_does_not_undo_an_unsubscribe() -> None:
     ask()
     gus = subscription_of(GUS)
     link = link_of(gus)
@@ -220,7 +220,7 @@ def test_a_late_confirm_click_does_not_undo_an_unsubscribe() -> None:
     assert gus.state == State.UNSUBSCRIBED
 
 
-def test_a_new_request_after_leaving_makes_the_old_link_void() -> None:
+def test_a_new_request_after_an_unsubscribe_invalidates_the_old_link() -> None:
     ask()
     gus = subscription_of(GUS)
     old = link_of(gus)
@@ -242,7 +242,7 @@ def test_a_request_can_be_confirmed_for_seven_days() -> None:
     assert gus.state == State.PENDING
 
 
-def test_a_request_after_an_expired_one_gets_a_link_of_its_own() -> None:
+def test_a_request_after_an_expired_one_gets_a_new_link() -> None:
     ask()
     gus = subscription_of(GUS)
     old = link_of(gus)
@@ -252,31 +252,31 @@ def test_a_request_after_an_expired_one_gets_a_link_of_its_own() -> None:
     assert double_opt_in.confirm(link_of(gus), HERE).status is ConfirmationStatus.OPEN
 
 
-def test_a_confirmation_link_of_an_erased_reader_belongs_to_nobody() -> None:
+def test_a_confirmation_link_of_a_deleted_subscription_is_gone() -> None:
     gone = ConfirmationToken(key=uuid.uuid4(), request_number=1)
     assert double_opt_in.confirm(gone, HERE).status is ConfirmationStatus.GONE
 
 
-def test_a_mailbox_that_came_back_may_confirm_anew_and_its_bounce_is_forgotten() -> None:
-    reader = emil()
+def test_a_confirmation_removes_a_hard_bounce() -> None:
+    subscription = emil()
     assert ask(EMIL) is RequestResult.CONFIRMATION
     assert is_suppressed(EMIL)
-    assert double_opt_in.confirm(link_of(reader), HERE).status is ConfirmationStatus.OPEN
-    reader.refresh_from_db()
-    assert reader.state == State.ACTIVE
+    assert double_opt_in.confirm(link_of(subscription), HERE).status is ConfirmationStatus.OPEN
+    subscription.refresh_from_db()
+    assert subscription.state == State.ACTIVE
     assert not is_suppressed(EMIL)
 
 
-def test_a_complaint_that_comes_while_waiting_keeps_the_confirmation_from_working() -> None:
-    reader = emil()
+def test_a_complaint_during_a_request_ends_the_confirmation_link() -> None:
+    subscription = emil()
     ask(EMIL)
-    link = link_of(reader)
+    link = link_of(subscription)
     suppress_addresses({EMIL: (Reason.COMPLAINT, "")})
     assert double_opt_in.confirm(link, HERE).status is ConfirmationStatus.ENDED
     assert is_suppressed(EMIL)
 
 
-def test_a_lasting_suppression_alone_is_enough_to_keep_out() -> None:
+def test_a_lasting_suppression_prevents_a_confirmation() -> None:
     waiting = ben()
     suppress_addresses({BEN: (Reason.MANUAL, "")})
     Subscription.objects.filter(pk=waiting.pk).update(state=State.PENDING)
@@ -284,35 +284,38 @@ def test_a_lasting_suppression_alone_is_enough_to_keep_out() -> None:
     assert Suppression.objects.count() == 1
 
 
-# --- Leaving -----------------------------------------------------------------------------------------------
+# --- Unsubscribing ------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("person", [ada, ben, finn])
-def test_leaving_takes_effect_at_once(person: Callable[[], Subscription]) -> None:
-    reader = person()
-    assert actions.unsubscribe(reader.key, HERE)
-    reader.refresh_from_db()
-    assert (reader.state, reader.paused_until) == (State.UNSUBSCRIBED, None)
-    assert reader.ended_at is not None
-    assert kinds(reader) == [ConsentKind.UNSUBSCRIBED]
+def test_an_unsubscribe_takes_effect_at_once(person: Callable[[], Subscription]) -> None:
+    subscription = person()
+    assert actions.unsubscribe(subscription.key, HERE)
+    subscription.refresh_from_db()
+    assert (subscription.state, subscription.paused_until) == (State.UNSUBSCRIBED, None)
+    assert subscription.ended_at is not None
+    assert kinds(subscription) == [ConsentKind.UNSUBSCRIBED]
 
 
 @pytest.mark.parametrize("person", [cleo, dina, emil])
-def test_who_is_out_already_stays_as_they_are(person: Callable[[], Subscription]) -> None:
-    reader = person()
-    before = kinds(reader)
-    assert not actions.unsubscribe(reader.key, HERE)
-    assert (subscription_of(reader.subscriber.canonical).state, kinds(reader)) == (reader.state, before)
+def test_an_ended_subscription_is_not_changed_by_an_unsubscribe(person: Callable[[], Subscription]) -> None:
+    subscription = person()
+    before = kinds(subscription)
+    assert not actions.unsubscribe(subscription.key, HERE)
+    assert (subscription_of(subscription.subscriber.canonical).state, kinds(subscription)) == (
+        subscription.state,
+        before,
+    )
 
 
-def test_leaving_one_list_keeps_the_others() -> None:
+def test_an_unsubscribe_ends_one_subscription_only() -> None:
     here, there = ada(), ada(make_mailing_list("tide-tables"))
     actions.unsubscribe(here.key, HERE)
     there.refresh_from_db()
     assert there.state == State.ACTIVE
 
 
-def test_this_was_not_me_ends_the_request_and_all_further_confirmation_mails() -> None:
+def test_a_decline_ends_the_request_and_further_confirmation_mails() -> None:
     ask()
     gus = subscription_of(GUS)
     actions.decline(gus.key, HERE)
@@ -323,24 +326,24 @@ def test_this_was_not_me_ends_the_request_and_all_further_confirmation_mails() -
     assert (TransactionalMail.objects.count(), Subscription.objects.count()) == (1, 1)
 
 
-def test_this_was_not_me_leaves_the_lists_that_the_person_reads() -> None:
-    reader = ada()
+def test_a_decline_does_not_end_other_subscriptions() -> None:
+    subscription = ada()
     assert ask(ADA, slug="tide-tables") is RequestResult.CONFIRMATION
     actions.decline(Subscription.objects.get(mailing_list__slug="tide-tables").key, HERE)
-    reader.refresh_from_db()
-    assert reader.state == State.ACTIVE
+    subscription.refresh_from_db()
+    assert subscription.state == State.ACTIVE
 
 
-def test_the_unsubscribe_button_of_an_old_confirmation_mail_unsubscribes_and_blocks_nothing() -> None:
-    reader = ada()
-    actions.decline(reader.key, HERE)
-    reader.refresh_from_db()
-    assert reader.state == State.UNSUBSCRIBED
-    assert kinds(reader) == [ConsentKind.UNSUBSCRIBED]
+def test_a_decline_of_an_active_subscription_only_unsubscribes() -> None:
+    subscription = ada()
+    actions.decline(subscription.key, HERE)
+    subscription.refresh_from_db()
+    assert subscription.state == State.UNSUBSCRIBED
+    assert kinds(subscription) == [ConsentKind.UNSUBSCRIBED]
     assert ask(ADA) is RequestResult.CONFIRMATION
 
 
-def test_who_declined_by_mistake_may_ask_again_from_the_same_mail() -> None:
+def test_a_decline_can_be_undone_from_the_same_mail() -> None:
     ask()
     gus = subscription_of(GUS)
     actions.decline(gus.key, HERE)
@@ -348,41 +351,41 @@ def test_who_declined_by_mistake_may_ask_again_from_the_same_mail() -> None:
     assert double_opt_in.confirm(link_of(gus), HERE).status is ConfirmationStatus.OPEN
 
 
-def test_undo_after_leaving_asks_by_mail_and_makes_nobody_active() -> None:
-    reader = ada()
-    actions.unsubscribe(reader.key, HERE)
-    assert double_opt_in.request_again(reader.key, EVIDENCE)
-    reader.refresh_from_db()
-    assert reader.state == State.PENDING
+def test_undoing_an_unsubscribe_sends_a_confirmation_mail() -> None:
+    subscription = ada()
+    actions.unsubscribe(subscription.key, HERE)
+    assert double_opt_in.request_again(subscription.key, EVIDENCE)
+    subscription.refresh_from_db()
+    assert subscription.state == State.PENDING
     assert TransactionalMail.objects.get().kind == TransactionalMailKind.CONFIRMATION
 
 
-def test_asking_again_for_an_erased_reader_does_nothing() -> None:
+def test_a_repeated_request_for_a_deleted_subscription_does_nothing() -> None:
     assert not double_opt_in.request_again(uuid.uuid4(), EVIDENCE)
     assert not TransactionalMail.objects.exists()
 
 
-# --- Resting -----------------------------------------------------------------------------------------------
+# --- Pausing ------------------------------------------------------------------------------------------------
 
 
-def test_a_paused_reader_gets_no_issues_until_the_pause_ends_by_itself() -> None:
-    reader, now = ada(), timezone.now()
-    assert actions.pause(reader.key, 2, HERE)
+def test_a_paused_subscription_is_not_mailable_until_the_pause_ends() -> None:
+    subscription, now = ada(), timezone.now()
+    assert actions.pause(subscription.key, 2, HERE)
     assert not Subscription.objects.mailable(now).exists()
-    assert list(Subscription.objects.mailable(now + datetime.timedelta(weeks=2, minutes=1))) == [reader]
-    assert kinds(reader) == [ConsentKind.PAUSED]
+    assert list(Subscription.objects.mailable(now + datetime.timedelta(weeks=2, minutes=1))) == [subscription]
+    assert kinds(subscription) == [ConsentKind.PAUSED]
 
 
-def test_a_reader_may_end_the_pause() -> None:
-    reader = finn()
-    assert actions.resume(reader.key, HERE)
-    assert list(Subscription.objects.mailable(timezone.now())) == [reader]
-    assert not actions.resume(reader.key, HERE)
-    assert kinds(reader) == [ConsentKind.RESUMED]
+def test_a_pause_can_be_ended_early() -> None:
+    subscription = finn()
+    assert actions.resume(subscription.key, HERE)
+    assert list(Subscription.objects.mailable(timezone.now())) == [subscription]
+    assert not actions.resume(subscription.key, HERE)
+    assert kinds(subscription) == [ConsentKind.RESUMED]
 
 
 @pytest.mark.parametrize("person", [ben, cleo, dina])
-def test_only_readers_can_pause(person: Callable[[], Subscription]) -> None:
+def test_only_active_subscriptions_can_be_paused(person: Callable[[], Subscription]) -> None:
     assert not actions.pause(person().key, 4, HERE)
 
 

@@ -1,4 +1,4 @@
-"""Readers who confirmed elsewhere: taken over with their proof, never against their will."""
+"""Imports of confirmed subscribers: stored with their proof, never reactivating anyone."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from subscribers.models import SubscriptionState as State
 from tests.people import ADA, BEN, CLEO, DINA, EMIL, ada, ben, cleo, dina, emil, make_mailing_list
 
 pytestmark = pytest.mark.django_db
-PROOF = "Moved from our old system on 1 March, where everybody had confirmed by mail."
+PROOF = "Moved from our old system on 1 March, where all subscribers had confirmed by mail."
 
 
-def test_imported_people_are_active_and_their_proof_is_kept() -> None:
+def test_imported_subscriptions_are_active_and_have_a_proof() -> None:
     result = import_confirmed(make_mailing_list(), ["Gus@Example.org", "hana@example.org"], proof=PROOF)
     assert (result.added, result.already, result.refused) == (2, 0, [])
     gus = Subscription.objects.get(subscriber__canonical="gus@example.org")
@@ -29,7 +29,7 @@ def test_imported_people_are_active_and_their_proof_is_kept() -> None:
     assert proof.text.text == PROOF
 
 
-def test_the_same_import_again_adds_nobody() -> None:
+def test_a_repeated_import_adds_nothing() -> None:
     people = ["gus@example.org", "GUS@example.org", "hana@example.org"]
     first = import_confirmed(make_mailing_list(), people, proof=PROOF)
     second = import_confirmed(make_mailing_list(), people, proof=PROOF)
@@ -38,7 +38,7 @@ def test_the_same_import_again_adds_nobody() -> None:
     assert (Consent.objects.count(), ConsentText.objects.count()) == (2, 1)
 
 
-def test_nobody_is_brought_back_by_an_import() -> None:
+def test_an_import_does_not_reactivate_subscriptions() -> None:
     standing = [ben(), cleo(), dina(), emil()]
     states = [subscription.state for subscription in standing]
     result = import_confirmed(make_mailing_list(), [BEN, CLEO, DINA, EMIL], proof=PROOF)
@@ -54,7 +54,7 @@ def test_nobody_is_brought_back_by_an_import() -> None:
         assert subscription.state == state
 
 
-def test_a_suppressed_address_is_refused_even_where_its_person_is_forgotten() -> None:
+def test_a_suppressed_address_is_refused_after_its_subscriber_was_deleted() -> None:
     dina().delete()
     Subscriber.objects.all().delete()
     result = import_confirmed(make_mailing_list(), [DINA.upper()], proof=PROOF)
@@ -62,26 +62,26 @@ def test_a_suppressed_address_is_refused_even_where_its_person_is_forgotten() ->
     assert not Subscriber.objects.exists()
 
 
-def test_a_reader_of_one_list_may_join_another_by_import() -> None:
+def test_a_subscriber_of_one_list_can_be_imported_into_another() -> None:
     ada()
     other = make_mailing_list("tide-tables")
     assert import_confirmed(other, [ADA], proof=PROOF).added == 1
     assert Subscription.objects.filter(subscriber__canonical=ADA, state=State.ACTIVE).count() == 2
 
 
-def test_what_is_no_address_is_named_with_its_reason_and_the_rest_goes_in() -> None:
+def test_invalid_addresses_are_refused_and_the_others_imported() -> None:
     result = import_confirmed(make_mailing_list(), ["gus@example.org", "not an address", ""], proof=PROOF)
     assert result.added == 1
     assert [refusal.address for refusal in result.refused] == ["not an address", ""]
 
 
-def test_without_a_proof_nobody_is_taken_over() -> None:
+def test_an_import_without_proof_is_refused() -> None:
     with pytest.raises(ProofMissing):
         import_confirmed(make_mailing_list(), ["gus@example.org"], proof="  ")
     assert not Subscription.objects.exists()
 
 
-def test_an_import_takes_few_statements_however_many_people(
+def test_the_number_of_statements_of_an_import_is_bounded(
     django_assert_max_num_queries: DjangoAssertNumQueries,
 ) -> None:
     mailing_list = make_mailing_list()

@@ -1,4 +1,4 @@
-"""First names: what may greet somebody, asked only behind a link from their own mailbox."""
+"""First names: what is accepted, and on which pages."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from subscribers.models import Consent, Subscriber, TransactionalMail
 from subscribers.models import SubscriptionState as State
 from subscribers.signup.names import NameRefused, parse_first_name
 from tests.people import ada
-from tests.subscribers.test_views import asked, path_of, text_of
+from tests.subscribers.test_views import path_of, requested_subscription, text_of
 
 
 @pytest.mark.parametrize(
     "name",
     ["Ada", "José", "Jean-Luc", "O’Brien", "D'Arcy", "J. R.", "نور", "さくら", "Zoë Ann", "ณัฐ", "Nguyễn", "Louis 2"],
 )
-def test_names_of_people_are_kept_as_they_are(name: str) -> None:
+def test_real_first_names_are_accepted_unchanged(name: str) -> None:
     assert parse_first_name(f"  {name} ") == name
 
 
@@ -44,13 +44,13 @@ def test_names_of_people_are_kept_as_they_are(name: str) -> None:
         "x" * 61,
     ],
 )
-def test_what_only_poses_as_a_name_is_refused_with_a_sentence(words: str) -> None:
+def test_text_that_is_not_a_name_is_refused_with_an_explanation(words: str) -> None:
     with pytest.raises(NameRefused, match=r"\.$"):
         parse_first_name(words)
 
 
 @given(st.text())
-def test_whatever_is_typed_a_kept_name_is_short_and_harmless(words: str) -> None:
+def test_an_accepted_name_is_short_and_harmless(words: str) -> None:
     try:
         name = parse_first_name(words)
     except NameRefused:
@@ -61,8 +61,8 @@ def test_whatever_is_typed_a_kept_name_is_short_and_harmless(words: str) -> None
 
 
 @pytest.mark.django_db
-def test_who_confirms_may_say_how_to_be_greeted(client: Client) -> None:
-    subscription = asked()
+def test_a_first_name_can_be_entered_when_confirming(client: Client) -> None:
+    subscription = requested_subscription()
     link = path_of(confirm_url(subscription.key, subscription.request_number))
 
     assert "First name (optional)" in text_of(client.get(link))
@@ -72,23 +72,23 @@ def test_who_confirms_may_say_how_to_be_greeted(client: Client) -> None:
 
 
 @pytest.mark.django_db
-def test_a_name_that_is_refused_is_said_at_its_field_and_nothing_is_confirmed_yet(client: Client) -> None:
-    subscription = asked()
+def test_a_refused_name_is_an_error_of_its_field_and_nothing_is_confirmed(client: Client) -> None:
+    subscription = requested_subscription()
     link = path_of(confirm_url(subscription.key, subscription.request_number))
     answer = client.post(link, {"action": "confirm", "first_name": "win at casino.example"})
     subscription.refresh_from_db()
 
-    assert answer.status_code == 200  # a 400 would put the working link into the log
+    assert answer.status_code == 200  # Django logs the path of a 400 response, and this path is a working link
     assert "A first name has letters" in text_of(answer)
     assert subscription.state == State.PENDING
     assert Subscriber.objects.get().first_name == ""
 
 
 @pytest.mark.django_db
-def test_no_stranger_can_put_words_into_a_name_or_a_confirmation_mail(client: Client) -> None:
-    subscription = asked()
+def test_confirmation_mails_do_not_contain_the_first_name(client: Client) -> None:
+    subscription = requested_subscription()
     Subscriber.objects.update(first_name="Casino")
-    asked()
+    requested_subscription()
 
     for mail in TransactionalMail.objects.filter(subscription=subscription):
         assert "Casino" not in f"{mail.subject} {mail.text} {mail.html}"
@@ -96,11 +96,11 @@ def test_no_stranger_can_put_words_into_a_name_or_a_confirmation_mail(client: Cl
 
 
 @pytest.mark.django_db
-def test_a_reader_changes_and_takes_back_their_name_without_ever_seeing_the_old_one(client: Client) -> None:
+def test_the_first_name_can_be_changed_and_deleted_but_is_never_shown(client: Client) -> None:
     subscription = ada()
     link = path_of(preferences_url(subscription.key))
 
-    assert "Saved. The next issue knows." in text_of(client.post(link, {"action": "name", "first_name": "Augusta"}))
+    assert "Saved. The change applies" in text_of(client.post(link, {"action": "name", "first_name": "Augusta"}))
     assert Subscriber.objects.get().first_name == "Augusta"
     assert "Augusta" not in text_of(client.get(link))
     client.post(link, {"action": "name", "first_name": ""})
@@ -111,7 +111,7 @@ def test_a_reader_changes_and_takes_back_their_name_without_ever_seeing_the_old_
 
 
 @pytest.mark.django_db
-def test_editors_see_the_name_and_cannot_change_it(client: Client) -> None:
+def test_editors_see_the_first_name_and_cannot_change_it(client: Client) -> None:
     subscription = ada()
     Subscriber.objects.update(first_name="Augusta")
     client.force_login(User.objects.create_superuser("edda"))

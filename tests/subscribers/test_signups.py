@@ -1,4 +1,4 @@
-"""Sign-ups: kept alike for everybody, answered once by the worker, and forgotten after a day."""
+"""Sign-ups: stored for every address, answered once by the worker, deleted after a day."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from tests.people import make_mailing_list
 pytestmark = pytest.mark.django_db
 
 GUS = "gus@example.org"
-HERE = Evidence(form="signup", text="You ask for Harbour Notes.", ip="192.0.2.7")
+HERE = Evidence(form="signup", text="You subscribe to Harbour Notes.", ip="192.0.2.7")
 
 
 def sign_up(address: str = GUS, network: str = "", mailing_list: MailingList | None = None) -> Signup:
@@ -39,7 +39,7 @@ def time_passes(delta: datetime.timedelta) -> None:
     Signup.objects.update(created_at=F("created_at") - delta, due_at=F("due_at") - delta)
 
 
-def test_a_signup_is_answered_by_the_worker_with_the_proof_of_its_moment() -> None:
+def test_the_consent_of_a_signup_has_the_time_of_the_signup() -> None:
     signup = sign_up()
     assert not Subscriber.objects.exists()
     answer_signups()
@@ -55,7 +55,7 @@ def test_a_signup_is_answered_once() -> None:
     assert TransactionalMail.objects.count() == 1
 
 
-def test_a_step_answers_no_more_than_asked_and_says_that_there_is_more() -> None:
+def test_the_step_answers_up_to_its_limit_and_reports_more_work() -> None:
     for number in range(3):
         sign_up(f"reader-{number}@example.org")
     assert answer_signups(limit=2)
@@ -64,18 +64,18 @@ def test_a_step_answers_no_more_than_asked_and_says_that_there_is_more() -> None
     assert Subscriber.objects.count() == 3
 
 
-def test_a_signup_that_fails_is_named_in_the_log_and_holds_up_nobody(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_failing_signup_is_logged_and_does_not_hold_up_others(caplog: pytest.LogCaptureFixture) -> None:
     broken = make_mailing_list("broken", sender_name="two\nlines")
     sign_up(mailing_list=broken)
     sign_up("hana@example.org")
     answer_signups()
     assert Subscriber.objects.get().canonical == "hana@example.org"
-    assert "cannot be answered" in caplog.text
+    assert "could not be answered" in caplog.text
     assert GUS not in caplog.text
     MailingList.objects.filter(pk=broken.pk).update(sender_name="One line")
     answer_signups()
     assert Subscriber.objects.count() == 1
-    time_passes(signups.PAUSE)
+    time_passes(signups.RETRY_DELAY)
     answer_signups()
     assert Subscriber.objects.count() == 2
 
@@ -88,7 +88,7 @@ def test_a_signup_that_fails_for_a_day_is_given_up() -> None:
     assert not Signup.objects.exists()
 
 
-def test_what_was_typed_into_forms_is_forgotten_after_a_day() -> None:
+def test_answered_signups_are_deleted_after_a_day() -> None:
     sign_up()
     answer_signups()
     time_passes(datetime.timedelta(hours=23))
@@ -99,14 +99,14 @@ def test_what_was_typed_into_forms_is_forgotten_after_a_day() -> None:
     assert not Signup.objects.exists()
 
 
-def test_a_signup_that_nobody_has_answered_yet_is_not_forgotten() -> None:
+def test_unanswered_signups_are_not_deleted() -> None:
     sign_up()
     time_passes(datetime.timedelta(days=2))
     answer_signups()
     assert TransactionalMail.objects.count() == 1
 
 
-def test_an_address_that_must_not_be_mailed_is_forgotten_with_its_signup() -> None:
+def test_a_signup_of_a_suppressed_address_leaves_no_rows() -> None:
     suppress_addresses({GUS: (SuppressionReason.COMPLAINT, "")})
     sign_up()
     answer_signups()
@@ -116,7 +116,7 @@ def test_an_address_that_must_not_be_mailed_is_forgotten_with_its_signup() -> No
         assert not model._default_manager.exists()
 
 
-def test_a_machine_that_signs_up_many_addresses_is_stopped_and_others_are_not() -> None:
+def test_signups_are_limited_per_network() -> None:
     for number in range(SIGNUPS_AN_HOUR):
         sign_up(f"reader-{number}@example.org", network="192.0.2.7")
     with pytest.raises(TooManySignups):
@@ -128,7 +128,7 @@ def test_a_machine_that_signs_up_many_addresses_is_stopped_and_others_are_not() 
     assert Signup.objects.count() == SIGNUPS_AN_HOUR + 3
 
 
-def test_hundreds_of_signups_with_one_address_send_it_no_more_than_three_mails(mailoutbox: list[object]) -> None:
+def test_hundreds_of_signups_send_at_most_three_mails_to_an_address(mailoutbox: list[object]) -> None:
     for _round in range(6):
         for _ in range(50):
             sign_up()

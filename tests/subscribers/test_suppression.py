@@ -1,4 +1,4 @@
-"""Addresses that must not be mailed: kept as fingerprints, on every list, whatever happens to the rows of people."""
+"""Suppressions: stored as fingerprints, on every list, and independent of subscribers."""
 
 from __future__ import annotations
 
@@ -15,19 +15,20 @@ from tests.people import ADA, BEN, CLEO, ada, ben, cleo, make_mailing_list, make
 pytestmark = pytest.mark.django_db
 
 
-def test_a_suppressed_reader_leaves_every_list_with_a_proof_for_each() -> None:
+def test_a_suppression_ends_all_subscriptions_and_stores_a_consent_for_each() -> None:
     here, there = ada(), ada(make_mailing_list("tide-tables"))
     assert suppress_addresses({ADA: (Reason.HARD_BOUNCE, "550 5.1.1 no such user")}) == 2
     for subscription in (here, there):
         subscription.refresh_from_db()
         assert subscription.state == State.SUPPRESSED
         assert subscription.ended_at is not None
-        assert [consent.kind for consent in subscription.consents.all()] == [ConsentKind.SUPPRESSED]
+        proof = subscription.consents.get()
+        assert (proof.kind, proof.reason, proof.detail) == (ConsentKind.SUPPRESSED, Reason.HARD_BOUNCE, "")
     assert suppression_of(ADA) is not None
     assert suppression_of(ADA).detail == "550 5.1.1 no such user"  # type: ignore[union-attr]
 
 
-def test_suppressing_twice_changes_nothing_more() -> None:
+def test_a_repeated_suppression_changes_nothing() -> None:
     ada()
     cause = {ADA: (Reason.COMPLAINT, "")}
     assert suppress_addresses(cause) == 1
@@ -35,7 +36,7 @@ def test_suppressing_twice_changes_nothing_more() -> None:
     assert (Suppression.objects.count(), Consent.objects.count()) == (1, 1)
 
 
-def test_a_complaint_outweighs_an_earlier_bounce_and_not_the_other_way_round() -> None:
+def test_a_complaint_replaces_an_earlier_bounce_and_not_the_other_way_round() -> None:
     suppress_addresses({ADA: (Reason.HARD_BOUNCE, "bounce")})
     suppress_addresses({ADA: (Reason.COMPLAINT, "abuse")})
     suppress_addresses({ADA: (Reason.HARD_BOUNCE, "bounce again")})
@@ -43,7 +44,7 @@ def test_a_complaint_outweighs_an_earlier_bounce_and_not_the_other_way_round() -
     assert (kept.reason, kept.detail) == (Reason.COMPLAINT, "abuse")
 
 
-def test_a_waiting_request_ends_and_a_departure_stays_a_departure() -> None:
+def test_a_suppression_ends_a_pending_subscription_and_leaves_an_unsubscribed_one() -> None:
     waiting, gone = ben(), cleo()
     suppress_addresses({BEN: (Reason.MANUAL, ""), CLEO: (Reason.MANUAL, "")})
     waiting.refresh_from_db()
@@ -52,7 +53,7 @@ def test_a_waiting_request_ends_and_a_departure_stays_a_departure() -> None:
     assert suppressed_among([ADA, BEN, CLEO]) == {BEN, CLEO}
 
 
-def test_a_suppression_outlives_the_person_and_holds_no_address() -> None:
+def test_a_suppression_outlives_the_subscriber_and_contains_no_address() -> None:
     subscription = ada()
     suppress_addresses({ADA: (Reason.COMPLAINT, "")})
     Subscription.objects.filter(pk=subscription.pk).delete()
@@ -61,13 +62,13 @@ def test_a_suppression_outlives_the_person_and_holds_no_address() -> None:
     assert "ada" not in serializers.serialize("json", Suppression.objects.all())
 
 
-def test_an_address_that_nobody_reads_with_can_be_suppressed_too() -> None:
-    assert suppress_addresses({"stranger@example.org": (Reason.MANUAL, "asked by phone")}) == 0
+def test_an_address_without_a_subscriber_can_be_suppressed() -> None:
+    assert suppress_addresses({"stranger@example.org": (Reason.MANUAL, "requested_subscription by phone")}) == 0
     assert is_suppressed("stranger@example.org")
     assert not is_suppressed(ADA)
 
 
-def test_a_hundred_readers_are_checked_in_one_query(
+def test_a_hundred_addresses_are_checked_in_one_query(
     django_assert_num_queries: DjangoAssertNumQueries,
 ) -> None:
     make_subscriptions(100)
@@ -76,7 +77,7 @@ def test_a_hundred_readers_are_checked_in_one_query(
         assert suppressed_among([f"reader-{n}@example.org" for n in range(1, 101)]) == {"reader-7@example.org"}
 
 
-def test_the_work_of_suppressing_grows_with_chunks_not_with_people(
+def test_the_number_of_statements_of_a_suppression_is_bounded(
     django_assert_max_num_queries: DjangoAssertNumQueries,
 ) -> None:
     make_subscriptions(300)

@@ -1,4 +1,4 @@
-"""Links in mails: each opens its own door only, tells nothing, and works for as long as the mail is kept."""
+"""Signed tokens: valid for one purpose, opaque, and without expiry."""
 
 from __future__ import annotations
 
@@ -35,19 +35,19 @@ def token_of(url: str) -> str:
     return url.rpartition("/")[2]
 
 
-def opens(purpose: Purpose, token: str) -> bool:
+def is_valid(purpose: Purpose, token: str) -> bool:
     if purpose is Purpose.CONFIRM:
         return read_confirmation(token) is not None
     return read_key(purpose, token) is not None
 
 
-@pytest.mark.parametrize("door", Purpose)
+@pytest.mark.parametrize("purpose", Purpose)
 @pytest.mark.parametrize("made_for", Purpose)
-def test_a_token_opens_the_door_it_was_made_for_and_no_other(made_for: Purpose, door: Purpose) -> None:
-    assert opens(door, token_of(URLS[made_for])) == (made_for is door)
+def test_a_token_is_valid_for_its_own_purpose_only(made_for: Purpose, purpose: Purpose) -> None:
+    assert is_valid(purpose, token_of(URLS[made_for])) == (made_for is purpose)
 
 
-def test_links_start_at_the_configured_site_and_are_short_ascii(settings: Settings) -> None:
+def test_links_start_with_the_site_url_and_are_short_ascii(settings: Settings) -> None:
     settings.SITE_URL = "https://xn--mnchen-3ya.example"
     url = unsubscribe_url(KEY)
     assert url.startswith("https://xn--mnchen-3ya.example/unsubscribe/")
@@ -56,22 +56,22 @@ def test_links_start_at_the_configured_site_and_are_short_ascii(settings: Settin
     assert len(url) < 300
 
 
-def test_a_batch_of_links_equals_links_made_one_by_one() -> None:
+def test_a_signer_makes_the_same_links_as_the_functions() -> None:
     keys = [uuid.uuid4() for _ in range(3)]
     signer = LinkSigner(Purpose.UNSUBSCRIBE)
     assert [signer.url(key) for key in keys] == [unsubscribe_url(key) for key in keys]
 
 
-def test_a_token_names_the_membership_by_its_key_alone() -> None:
+def test_a_token_contains_only_the_key_of_the_subscription() -> None:
     payload = base64.urlsafe_b64decode(token_of(unsubscribe_url(KEY)) + "=")[:16]
     assert uuid.UUID(bytes=payload) == KEY
 
 
-def test_a_confirmation_token_names_the_request_that_it_answers() -> None:
+def test_a_confirmation_token_contains_the_request_number() -> None:
     assert read_confirmation(token_of(confirm_url(KEY, 3))) == ConfirmationToken(key=KEY, request_number=3)
 
 
-def test_links_made_with_an_earlier_secret_still_work_while_it_is_kept(settings: Settings) -> None:
+def test_links_signed_with_a_fallback_secret_are_valid(settings: Settings) -> None:
     token = token_of(unsubscribe_url(KEY))
     old, settings.SECRET_KEY = settings.SECRET_KEY, "another-secret-" + "x" * 50
     assert read_key(Purpose.UNSUBSCRIBE, token) is None
@@ -80,17 +80,17 @@ def test_links_made_with_an_earlier_secret_still_work_while_it_is_kept(settings:
 
 
 @given(st.integers(0, 42), st.characters())
-def test_a_token_with_one_character_changed_is_forged(position: int, character: str) -> None:
+def test_a_token_with_one_changed_character_is_invalid(position: int, character: str) -> None:
     token = token_of(unsubscribe_url(KEY))
     changed = token[:position] + character + token[position + 1 :]
     assert read_key(Purpose.UNSUBSCRIBE, changed) == (KEY if changed == token else None)
 
 
 @given(st.text() | st.binary().map(lambda raw: base64.urlsafe_b64encode(raw).decode()))
-def test_any_other_text_is_no_token(text: str) -> None:
-    assert not any(opens(purpose, text) for purpose in Purpose)
+def test_any_other_text_is_an_invalid_token(text: str) -> None:
+    assert not any(is_valid(purpose, text) for purpose in Purpose)
 
 
 @pytest.mark.parametrize("ending", ["=", "==", "\n", " ", "\x00", "/", "A"])
-def test_a_token_has_one_spelling(ending: str) -> None:
+def test_a_token_has_only_one_encoding(ending: str) -> None:
     assert read_key(Purpose.UNSUBSCRIBE, token_of(unsubscribe_url(KEY)) + ending) is None

@@ -1,4 +1,4 @@
-"""Mails to one person: written once, sent at least once with one key, and never in the dark about their outcome."""
+"""Transactional mails: written once, retried under one key, each with a known or explicitly unknown outcome."""
 
 from __future__ import annotations
 
@@ -29,22 +29,22 @@ from subscribers.models import TransactionalMailReason as Reason
 from subscribers.suppression import suppress_addresses
 from subscribers.transactional.outbox import MailBackendError, claim_mail, retry_delay, send_due_transactional_mails
 from tests.people import ADA, ada, make_mailing_list
-from tests.subscribers.post_office import BACKEND, Counter, counter
+from tests.subscribers.recording_backend import BACKEND, RECORDER, Recorder
 
 pytestmark = pytest.mark.django_db
 
 GUS = "gus@example.org"
-HERE = Evidence(form="signup", text="You ask for Harbour Notes.")
-BUSY = MailBackendError("The provider asks to wait.", permanent=False)
-BODILESS = {"text": "", "html": "", "headers": {}}
+HERE = Evidence(form="signup", text="You subscribe to Harbour Notes.")
+TEMPORARY_ERROR = MailBackendError("The provider is busy.", permanent=False)
+WITHOUT_BODY = {"text": "", "html": "", "headers": {}}
 
 
 @pytest.fixture(autouse=True)
-def post_office(settings: Settings) -> Counter:
+def recorder(settings: Settings) -> Recorder:
     settings.EMAIL_BACKEND = BACKEND
-    counter.planned.clear()
-    counter.handed_in.clear()
-    return counter
+    RECORDER.errors.clear()
+    RECORDER.attempts.clear()
+    return RECORDER
 
 
 def ask(address: str = GUS, mailing_list: MailingList | None = None) -> TransactionalMail:
@@ -66,13 +66,13 @@ def sent_bytes(mail: EmailMultiAlternatives) -> tuple[object, ...]:
     return (mail.subject, mail.body, mail.alternatives, mail.from_email, mail.to, mail.reply_to, mail.extra_headers)
 
 
-# --- What stands in them -----------------------------------------------------------------------------------
+# --- Content ------------------------------------------------------------------------------------------------
 
 
-def test_a_confirmation_mail_is_one_mail_to_one_person_with_text_before_html(post_office: Counter) -> None:
+def test_a_confirmation_mail_has_one_recipient_and_a_text_and_an_html_part(recorder: Recorder) -> None:
     row = ask()
     send_due_transactional_mails()
-    (mail,) = post_office.handed_in
+    (mail,) = recorder.attempts
     assert (mail.to, mail.cc, mail.bcc) == ([GUS], [], [])
     assert mail.from_email == "Harbour Notes <notes@mail.example.org>"
     assert mail.reply_to == ["editors@example.org"]
@@ -82,10 +82,10 @@ def test_a_confirmation_mail_is_one_mail_to_one_person_with_text_before_html(pos
     assert mail.tags == {"transactional_mail": str(row.pk), "env": "tests"}  # type: ignore[attr-defined]
 
 
-def test_both_parts_hold_the_link_to_confirm_and_the_way_to_say_no(post_office: Counter) -> None:
+def test_both_parts_contain_the_confirm_and_the_decline_link(recorder: Recorder) -> None:
     ask()
     send_due_transactional_mails()
-    (mail,) = post_office.handed_in
+    (mail,) = recorder.attempts
     gus = Subscription.objects.get()
     for part in (mail.body, mail.alternatives[0][0]):
         tokens = {url.rpartition("/")[2] for url in re.findall(r"https?://[^\s\"<>]+", str(part))}
@@ -96,81 +96,85 @@ def test_both_parts_hold_the_link_to_confirm_and_the_way_to_say_no(post_office: 
         assert "7 days" in str(part)
 
 
-def test_the_headers_offer_a_one_click_no_and_ask_robots_for_silence(post_office: Counter) -> None:
+def test_the_headers_offer_one_click_decline_and_suppress_automatic_replies(recorder: Recorder) -> None:
     ask()
     send_due_transactional_mails()
-    headers = post_office.handed_in[0].extra_headers
+    headers = recorder.attempts[0].extra_headers
     url = headers["List-Unsubscribe"]
     assert re.fullmatch(r"<http://127\.0\.0\.1:8000/decline/[A-Za-z0-9_-]{43}>", url)
     assert headers["List-Unsubscribe-Post"] == "List-Unsubscribe=One-Click"
     assert (headers["Auto-Submitted"], headers["X-Auto-Response-Suppress"]) == ("auto-generated", "All")
 
 
-def test_the_note_to_a_reader_offers_to_leave_and_to_rest(post_office: Counter) -> None:
-    reader = ada()
+def test_the_already_subscribed_mail_contains_unsubscribe_and_preferences_links(recorder: Recorder) -> None:
+    subscription = ada()
     ask(ADA)
     send_due_transactional_mails()
-    (mail,) = post_office.handed_in
+    (mail,) = recorder.attempts
     tokens = [url.rpartition("/")[2].rstrip(">'") for url in links_in(mail)]
-    assert {read_key(Purpose.UNSUBSCRIBE, token) for token in tokens} >= {reader.key}
-    assert {read_key(Purpose.PREFERENCES, token) for token in tokens} >= {reader.key}
+    assert {read_key(Purpose.UNSUBSCRIBE, token) for token in tokens} >= {subscription.key}
+    assert {read_key(Purpose.PREFERENCES, token) for token in tokens} >= {subscription.key}
     assert not any(map(read_confirmation, tokens))
     assert "/unsubscribe/" in mail.extra_headers["List-Unsubscribe"]
 
 
-def test_links_lead_to_the_configured_site_only_and_nothing_is_tracked(post_office: Counter) -> None:
+def test_all_links_lead_to_the_site_and_nothing_is_tracked(recorder: Recorder) -> None:
     ask()
     send_due_transactional_mails()
-    (mail,) = post_office.handed_in
+    (mail,) = recorder.attempts
     assert all(url.startswith("http://127.0.0.1:8000/") for url in links_in(mail))
     assert "<img" not in str(mail.alternatives[0][0])
 
 
-def test_a_list_name_with_markup_is_text_in_both_parts(post_office: Counter) -> None:
+def test_a_list_name_with_markup_is_escaped(recorder: Recorder) -> None:
     ask(mailing_list=make_mailing_list("odd", name="Cranes & <Ferries> {{ 7*7 }}"))
     send_due_transactional_mails()
-    (mail,) = post_office.handed_in
+    (mail,) = recorder.attempts
     assert mail.subject == "Please confirm: Cranes & <Ferries> {{ 7*7 }}"
     assert "Cranes & <Ferries> {{ 7*7 }}" in str(mail.body)
     assert "Cranes &amp; &lt;Ferries&gt; {{ 7*7 }}" in str(mail.alternatives[0][0])
 
 
-# --- How they go out ---------------------------------------------------------------------------------------
+# --- Sending ------------------------------------------------------------------------------------------------
 
 
-def test_nothing_is_sent_inside_the_request(post_office: Counter) -> None:
+def test_writing_a_mail_does_not_send_it(recorder: Recorder) -> None:
     ask()
-    assert post_office.handed_in == []
+    assert recorder.attempts == []
     assert TransactionalMail.objects.get().state == TransactionalMailState.PENDING
 
 
-def test_a_sent_notice_keeps_its_outcome_and_loses_its_body() -> None:
+def test_a_sent_mail_keeps_its_outcome_and_loses_its_body() -> None:
     mail = ask()
     assert not send_due_transactional_mails()
     mail.refresh_from_db()
     assert (mail.state, mail.provider_id, mail.attempts) == (TransactionalMailState.SENT, "mail-1", 1)
     assert mail.sent_at is not None
-    assert {name: getattr(mail, name) for name in BODILESS} == BODILESS
+    assert {name: getattr(mail, name) for name in WITHOUT_BODY} == WITHOUT_BODY
 
 
-def test_a_step_sends_no_more_than_asked_and_says_that_there_is_more(post_office: Counter) -> None:
+def test_the_step_sends_up_to_its_limit_and_reports_more_work(recorder: Recorder) -> None:
     for number in range(3):
         ask(f"reader-{number}@example.org")
     assert send_due_transactional_mails(limit=2)
-    assert len(post_office.handed_in) == 2
+    assert len(recorder.attempts) == 2
     assert not send_due_transactional_mails(limit=2)
-    assert len(post_office.handed_in) == 3
+    assert len(recorder.attempts) == 3
 
 
 @pytest.mark.parametrize(
-    "trouble",
-    [BUSY, ConnectionResetError("cut"), TimeoutError("slow"), smtplib.SMTPServerDisconnected("gone"), KeyError("bug")],
-    ids=lambda trouble: type(trouble).__name__,
+    "error",
+    [
+        TEMPORARY_ERROR,
+        ConnectionResetError("cut"),
+        TimeoutError("slow"),
+        smtplib.SMTPServerDisconnected("gone"),
+        KeyError("bug"),
+    ],
+    ids=lambda error: type(error).__name__,
 )
-def test_a_failed_attempt_is_repeated_later_with_the_same_bytes_and_key(
-    post_office: Counter, trouble: Exception
-) -> None:
-    post_office.planned = [trouble]
+def test_a_failed_attempt_is_retried_with_the_same_bytes_and_key(recorder: Recorder, error: Exception) -> None:
+    recorder.errors = [error]
     mail = ask()
     send_due_transactional_mails()
     mail.refresh_from_db()
@@ -178,20 +182,20 @@ def test_a_failed_attempt_is_repeated_later_with_the_same_bytes_and_key(
     assert mail.explanation
     assert GUS not in mail.explanation
     send_due_transactional_mails()
-    assert len(post_office.handed_in) == 1
+    assert len(recorder.attempts) == 1
     time_passes(datetime.timedelta(minutes=1))
     make_mailing_list()
     MailingList.objects.update(name="Renamed in between")
     send_due_transactional_mails()
-    first, second = post_office.handed_in
+    first, second = recorder.attempts
     assert sent_bytes(first) == sent_bytes(second)
-    assert len(set(post_office.keys)) == 1
+    assert len(set(recorder.keys)) == 1
     mail.refresh_from_db()
     assert (mail.state, mail.reason, mail.detail) == (TransactionalMailState.SENT, "", "")
 
 
-def test_a_refusal_for_good_ends_it_with_the_reason(post_office: Counter) -> None:
-    post_office.planned = [MailBackendError("The provider does not know the sender's domain.", permanent=True)]
+def test_a_permanent_error_fails_the_mail_with_the_reason(recorder: Recorder) -> None:
+    recorder.errors = [MailBackendError("The provider does not know the sender's domain.", permanent=True)]
     mail = ask()
     send_due_transactional_mails()
     time_passes(datetime.timedelta(days=1))
@@ -202,87 +206,87 @@ def test_a_refusal_for_good_ends_it_with_the_reason(post_office: Counter) -> Non
         Reason.REFUSED,
         "The provider does not know the sender's domain.",
     )
-    assert len(post_office.handed_in) == 1
+    assert len(recorder.attempts) == 1
     assert mail.html == ""
 
 
-def test_after_23_hours_it_is_not_sent_again_and_says_that_nobody_knows(post_office: Counter) -> None:
-    post_office.planned = [BUSY] * 1000
+def test_after_23_hours_of_retries_the_state_is_unknown(recorder: Recorder) -> None:
+    recorder.errors = [TEMPORARY_ERROR] * 1000
     mail = ask()
     for _hour in range(30):
         send_due_transactional_mails()
         time_passes(datetime.timedelta(hours=1, minutes=16))
     mail.refresh_from_db()
     assert mail.state == TransactionalMailState.UNKNOWN
-    assert (mail.reason, mail.detail) == (Reason.UNAVAILABLE, "The provider asks to wait.")
+    assert (mail.reason, mail.detail) == (Reason.UNAVAILABLE, "The provider is busy.")
     assert "may have arrived" in mail.explanation
-    assert 10 < len(post_office.handed_in) <= 20
-    assert {name: getattr(mail, name) for name in BODILESS} == BODILESS
+    assert 10 < len(recorder.attempts) <= 20
+    assert {name: getattr(mail, name) for name in WITHOUT_BODY} == WITHOUT_BODY
 
 
-def test_the_claim_of_a_dead_worker_ends_by_itself(post_office: Counter) -> None:
+def test_the_claim_of_a_dead_worker_expires(recorder: Recorder) -> None:
     ask()
     assert claim_mail() is not None
     send_due_transactional_mails()
-    assert post_office.handed_in == []
+    assert recorder.attempts == []
     time_passes(datetime.timedelta(minutes=3))
     send_due_transactional_mails()
-    assert len(post_office.handed_in) == 1
+    assert len(recorder.attempts) == 1
 
 
-def test_a_notice_over_which_workers_died_for_a_day_is_given_up(post_office: Counter) -> None:
+def test_a_mail_without_a_finished_attempt_is_given_up_after_a_day(recorder: Recorder) -> None:
     mail = ask()
     claim_mail()
     time_passes(datetime.timedelta(hours=24))
     send_due_transactional_mails()
     mail.refresh_from_db()
     assert mail.state == TransactionalMailState.UNKNOWN
-    assert post_office.handed_in == []
+    assert recorder.attempts == []
 
 
-def test_a_notice_that_nobody_needs_any_more_is_withdrawn_with_the_reason(post_office: Counter) -> None:
+def test_a_mail_that_is_no_longer_needed_is_withdrawn_with_the_reason(recorder: Recorder) -> None:
     mail = ask()
     actions.unsubscribe(mail.subscription.key, HERE)
     send_due_transactional_mails()
     mail.refresh_from_db()
     assert (mail.state, mail.reason) == (TransactionalMailState.WITHDRAWN, Reason.NOTHING_TO_CONFIRM)
-    assert post_office.handed_in == []
+    assert recorder.attempts == []
 
 
-def test_a_complaint_in_between_keeps_the_note_back(post_office: Counter) -> None:
+def test_a_mail_to_a_suppressed_address_is_withdrawn(recorder: Recorder) -> None:
     ask()
     suppress_addresses({GUS: (SuppressionReason.COMPLAINT, "")})
     send_due_transactional_mails()
-    assert post_office.handed_in == []
+    assert recorder.attempts == []
 
 
-def test_who_presses_send_again_before_the_worker_looks_gets_one_mail(post_office: Counter) -> None:
+def test_only_the_newest_of_two_pending_confirmation_mails_is_sent(recorder: Recorder) -> None:
     ask()
     ask()
     send_due_transactional_mails()
-    assert len(post_office.handed_in) == 1
+    assert len(recorder.attempts) == 1
     assert set(TransactionalMail.objects.values_list("state", flat=True)) == {
         TransactionalMailState.SENT,
         TransactionalMailState.WITHDRAWN,
     }
 
 
-def test_a_link_that_would_have_expired_is_not_sent(post_office: Counter) -> None:
+def test_a_mail_with_an_expired_link_is_withdrawn(recorder: Recorder) -> None:
     ask()
     time_passes(datetime.timedelta(days=8))
     send_due_transactional_mails()
-    assert post_office.handed_in == []
+    assert recorder.attempts == []
     assert TransactionalMail.objects.get().reason == Reason.LINK_EXPIRED
 
 
-def test_the_pause_between_attempts_grows_to_about_an_hour() -> None:
+def test_the_delay_between_attempts_grows_to_about_an_hour() -> None:
     seconds = [retry_delay(attempt).total_seconds() for attempt in (1, 2, 5, 9, 10_000)]
     for pause, expected in zip(seconds, (15, 30, 240, 3600, 3600), strict=True):
         assert 0.75 * expected <= pause <= 1.25 * expected
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_claimed_notice_is_in_one_pair_of_hands() -> None:
+def test_a_claimed_mail_cannot_be_claimed_again() -> None:
     ask()
     first, second = claim_mail(), claim_mail()
     assert first is not None

@@ -1,4 +1,4 @@
-"""The reader pages through HTTP: what they show, what they change, and what they never tell."""
+"""The pages of subscribers over HTTP: what they show, change and keep to themselves."""
 
 from __future__ import annotations
 
@@ -41,12 +41,12 @@ ONE_CLICK = {"List-Unsubscribe": "One-Click"}
 
 @pytest.fixture
 def client() -> Client:
-    """A stranger's browser, before a site that checks CSRF tokens as in production."""
+    """A client without cookies, on a site that checks CSRF tokens as in production."""
     return Client(enforce_csrf_checks=True)
 
 
-def filled_in(address: str, **changes: str) -> dict[str, str]:
-    """The sign-up form as a person sends it who took ten seconds."""
+def form_data(address: str, **changes: str) -> dict[str, str]:
+    """The data of a sign-up form that was shown ten seconds ago."""
     stamp = make_stamp(make_mailing_list(), time.time() - 10)
     return {"email": address, "website": "", "stamp": stamp} | changes
 
@@ -59,28 +59,28 @@ def text_of(response: Any) -> str:
     return str(response.content.decode())
 
 
-def asked(address: str = GUS) -> Subscription:
+def requested_subscription(address: str = GUS) -> Subscription:
     double_opt_in.request_subscription(make_mailing_list(), parse_address(address), HERE)
     return Subscription.objects.get(subscriber__canonical=address)
 
 
 def rows() -> list[object]:
-    """Everything that a reader page could change."""
+    """All rows that a page of subscribers could change."""
     return [
         list(model._default_manager.order_by("pk").values())
         for model in (Subscriber, Subscription, Consent, TransactionalMail, Signup)
     ]
 
 
-# --- Signing up --------------------------------------------------------------------------------------------
+# --- Signing up ---------------------------------------------------------------------------------------------
 
 
-def test_a_visitor_signs_up_and_is_sent_to_look_into_their_mail(client: Client) -> None:
+def test_a_sign_up_leads_to_the_check_mail_page(client: Client) -> None:
     make_mailing_list()
     shown = client.get(SIGNUP)
     assert shown.status_code == 200
     assert signup_text(make_mailing_list()) in text_of(shown)
-    answer = client.post(SIGNUP, filled_in(GUS))
+    answer = client.post(SIGNUP, form_data(GUS))
     assert answer.status_code == 303
     assert answer["Location"].startswith("/subscribe/harbour-notes/check-mail/?for=")
     next_page = client.get(answer["Location"])
@@ -90,9 +90,9 @@ def test_a_visitor_signs_up_and_is_sent_to_look_into_their_mail(client: Client) 
     assert Subscription.objects.get().state == State.PENDING
 
 
-def test_the_proof_holds_the_words_that_the_page_showed(client: Client) -> None:
+def test_the_consent_stores_the_text_that_the_page_showed(client: Client) -> None:
     make_mailing_list()
-    client.post(SIGNUP, filled_in(GUS), headers={"user-agent": "Firefox\n\x00 140"})
+    client.post(SIGNUP, form_data(GUS), headers={"user-agent": "Firefox\n\x00 140"})
     answer_signups()
     proof = Consent.objects.get()
     assert proof.text is not None
@@ -100,12 +100,12 @@ def test_the_proof_holds_the_words_that_the_page_showed(client: Client) -> None:
     assert (proof.source, proof.ip, proof.user_agent) == (SIGNUP, "127.0.0.1", "Firefox 140")
 
 
-def test_the_answer_is_the_same_whoever_the_address_belongs_to(client: Client) -> None:
+def test_the_answer_is_the_same_for_every_address(client: Client) -> None:
     for person in (ada, ben, cleo, dina, emil, finn):
         person()
     pages = set()
     for address in (GUS, ADA, BEN, CLEO, DINA, EMIL, FINN):
-        answer = client.post(SIGNUP, filled_in(address))
+        answer = client.post(SIGNUP, form_data(address))
         assert answer.status_code == 303
         shown = client.get(answer["Location"])
         key = answer["Location"].partition("for=")[2]
@@ -114,13 +114,13 @@ def test_the_answer_is_the_same_whoever_the_address_belongs_to(client: Client) -
     assert len(pages) == 1
 
 
-def test_the_work_is_the_same_whoever_the_address_belongs_to(client: Client) -> None:
+def test_the_statements_are_the_same_for_every_address(client: Client) -> None:
     for person in (ada, ben, cleo, dina, emil, finn):
         person()
     work = set()
     for address in (GUS, ADA, BEN, CLEO, DINA, EMIL, FINN):
         with CaptureQueriesContext(connection) as captured:
-            client.post(SIGNUP, filled_in(address))
+            client.post(SIGNUP, form_data(address))
         work.add(tuple(query["sql"].split("WHERE")[0].split("VALUES")[0] for query in captured))
     (statements,) = work
     assert len(statements) <= 4
@@ -128,7 +128,7 @@ def test_the_work_is_the_same_whoever_the_address_belongs_to(client: Client) -> 
 
 def test_the_link_can_be_sent_again_without_typing_the_address(client: Client) -> None:
     make_mailing_list()
-    check_mail = client.post(SIGNUP, filled_in(GUS))["Location"]
+    check_mail = client.post(SIGNUP, form_data(GUS))["Location"]
     again = client.post(check_mail)
     assert again.status_code == 303
     assert GUS in text_of(client.get(again["Location"]))
@@ -139,7 +139,7 @@ def test_the_link_can_be_sent_again_without_typing_the_address(client: Client) -
 @pytest.mark.parametrize(
     "key", ["", "x", "%00", str(uuid.UUID(int=7)), "\ud800".encode("utf-8", "surrogatepass").hex()]
 )
-def test_without_a_known_signup_the_page_says_the_same_in_general(client: Client, key: str) -> None:
+def test_the_check_mail_page_without_a_signup_shows_no_address(client: Client, key: str) -> None:
     make_mailing_list()
     shown = client.get(f"{SIGNUP}check-mail/?for={key}")
     assert shown.status_code == 200
@@ -149,9 +149,9 @@ def test_without_a_known_signup_the_page_says_the_same_in_general(client: Client
 
 
 @pytest.mark.parametrize("typed", ["", "anna@@example", "müller@example.org", "a@b\x00.example", "x" * 1_000_000])
-def test_a_bad_address_is_named_at_the_field_and_in_a_summary_that_links_to_it(client: Client, typed: str) -> None:
+def test_an_invalid_address_is_shown_at_the_field_and_in_the_summary(client: Client, typed: str) -> None:
     make_mailing_list()
-    shown = client.post(SIGNUP, filled_in(typed))
+    shown = client.post(SIGNUP, form_data(typed))
     page = text_of(shown)
     assert shown.status_code == 400
     assert 'href="#email"' in page
@@ -161,87 +161,87 @@ def test_a_bad_address_is_named_at_the_field_and_in_a_summary_that_links_to_it(c
     assert not Signup.objects.exists()
 
 
-def test_what_was_typed_is_shown_again_as_text_only(client: Client) -> None:
+def test_the_typed_address_is_escaped(client: Client) -> None:
     make_mailing_list()
-    page = text_of(client.post(SIGNUP, filled_in('"><script>alert(1)</script>')))
+    page = text_of(client.post(SIGNUP, form_data('"><script>alert(1)</script>')))
     assert "<script" not in page
     assert "&lt;script&gt;" in page
 
 
-def test_bytes_that_are_no_text_are_refused_without_an_error_of_ours(client: Client) -> None:
+def test_invalid_unicode_is_refused(client: Client) -> None:
     make_mailing_list()
     body = "email=gus%ED%A0%80%40example.org&website=&stamp=%00"
     answer = client.post(SIGNUP, body, content_type="application/x-www-form-urlencoded")
     assert answer.status_code == 400
 
 
-def test_a_robot_that_fills_the_hidden_field_is_answered_and_ignored(client: Client) -> None:
+def test_a_bot_that_fills_the_hidden_field_is_ignored(client: Client) -> None:
     make_mailing_list()
-    answer = client.post(SIGNUP, filled_in(GUS, website="https://pills.example"))
+    answer = client.post(SIGNUP, form_data(GUS, website="https://pills.example"))
     assert answer.status_code == 303
     assert not Signup.objects.exists()
 
 
 @pytest.mark.parametrize(
     ("age", "sentence"),
-    [(0.0, "faster than a hand"), (-400.0, "faster than a hand"), (7300.0, "open for a long time")],
+    [(0.0, "submitted too fast"), (-400.0, "submitted too fast"), (7300.0, "open for too long")],
 )
-def test_a_form_sent_too_fast_or_too_late_comes_back_filled_in(client: Client, age: float, sentence: str) -> None:
+def test_a_form_submitted_too_fast_or_too_late_is_shown_again(client: Client, age: float, sentence: str) -> None:
     stamp = make_stamp(make_mailing_list(), time.time() - age)
-    shown = client.post(SIGNUP, filled_in(GUS, stamp=stamp))
+    shown = client.post(SIGNUP, form_data(GUS, stamp=stamp))
     assert shown.status_code == 400
     assert sentence in text_of(shown)
     assert f'value="{GUS}"' in text_of(shown)
     assert not Signup.objects.exists()
 
 
-def test_a_stamp_of_another_list_or_of_nobody_does_not_count(client: Client) -> None:
+def test_a_stamp_of_another_list_or_without_signature_is_refused(client: Client) -> None:
     foreign = make_stamp(make_mailing_list("tide-tables"), time.time() - 10)
     for stamp in (foreign, "", "12.0:forged"):
-        assert client.post(SIGNUP, filled_in(GUS, stamp=stamp)).status_code == 400
+        assert client.post(SIGNUP, form_data(GUS, stamp=stamp)).status_code == 400
 
 
-def test_the_form_as_shown_is_accepted_after_half_a_second(client: Client) -> None:
+def test_the_shown_form_is_accepted_after_half_a_second(client: Client) -> None:
     make_mailing_list()
     stamp = re.search(r'name="stamp" value="([^"]+)"', text_of(client.get(SIGNUP)))
     assert stamp is not None
     deadline = time.monotonic() + 10
-    while client.post(SIGNUP, filled_in(GUS, stamp=stamp[1])).status_code != 303:
+    while client.post(SIGNUP, form_data(GUS, stamp=stamp[1])).status_code != 303:
         assert time.monotonic() < deadline
 
 
-def test_one_network_cannot_sign_up_the_whole_world(client: Client) -> None:
+def test_too_many_sign_ups_of_one_network_are_refused(client: Client) -> None:
     for number in range(SIGNUPS_AN_HOUR):
-        client.post(SIGNUP, filled_in(f"r{number}@example.org"))
-    answer = client.post(SIGNUP, filled_in(GUS))
+        client.post(SIGNUP, form_data(f"r{number}@example.org"))
+    answer = client.post(SIGNUP, form_data(GUS))
     assert (answer.status_code, answer["Retry-After"]) == (429, "3600")
-    assert "try again later" in text_of(answer)
+    assert "Try again later" in text_of(answer)
 
 
-def test_another_site_may_send_the_form_and_nobody_becomes_a_reader_by_it(client: Client) -> None:
+def test_a_form_from_another_origin_creates_a_pending_subscription_only(client: Client) -> None:
     make_mailing_list()
-    answer = client.post(SIGNUP, filled_in(GUS), headers={"origin": "https://elsewhere.example"})
+    answer = client.post(SIGNUP, form_data(GUS), headers={"origin": "https://elsewhere.example"})
     assert answer.status_code == 303
     answer_signups()
     assert Subscription.objects.get().state == State.PENDING
 
 
-def test_an_unknown_list_has_no_page(client: Client) -> None:
+def test_an_unknown_list_is_not_found(client: Client) -> None:
     assert client.get("/subscribe/nothing-here/").status_code == 404
     assert client.post("/subscribe/nothing-here/check-mail/").status_code == 404
 
 
 @pytest.mark.parametrize("header", ["Host", "X-Forwarded-Host"])
-def test_a_forged_host_never_reaches_a_mail(client: Client, header: str) -> None:
+def test_a_forged_host_does_not_get_into_a_mail(client: Client, header: str) -> None:
     make_mailing_list()
-    client.post(SIGNUP, filled_in(GUS), headers={header: "evil.example"})
+    client.post(SIGNUP, form_data(GUS), headers={header: "evil.example"})
     answer_signups()
     assert not any(
         "evil.example" in f"{mail.text}{mail.html}{mail.headers}" for mail in TransactionalMail.objects.all()
     )
 
 
-# --- Who is asking -----------------------------------------------------------------------------------------
+# --- Evidence -----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -258,34 +258,34 @@ def test_a_forged_host_never_reaches_a_mail(client: Client, header: str) -> None
         (1, "nonsense\x00", "127.0.0.1"),
     ],
 )
-def test_the_proof_names_the_address_that_our_own_proxies_saw(
+def test_the_consent_stores_the_ip_that_the_trusted_proxies_saw(
     client: Client, settings: Settings, proxies: int, forwarded: str, ip: str
 ) -> None:
     make_mailing_list()
     settings.TRUSTED_PROXIES = proxies
-    client.post(SIGNUP, filled_in(GUS), headers={"x-forwarded-for": forwarded})
+    client.post(SIGNUP, form_data(GUS), headers={"x-forwarded-for": forwarded})
     answer_signups()
     assert Consent.objects.get().ip == ip
 
 
-def test_a_household_counts_as_one_network(client: Client, settings: Settings) -> None:
+def test_a_64_network_counts_as_one(client: Client, settings: Settings) -> None:
     make_mailing_list()
     settings.TRUSTED_PROXIES = 1
     for address in ("2001:db8:1:2::1", "2001:db8:1:2:ffff::9", "2001:db8:1:3::1"):
-        client.post(SIGNUP, filled_in(GUS), headers={"x-forwarded-for": address})
+        client.post(SIGNUP, form_data(GUS), headers={"x-forwarded-for": address})
     networks = Signup.objects.order_by("pk").values_list("network", flat=True)
     assert list(networks) == ["2001:db8:1:2::/64", "2001:db8:1:2::/64", "2001:db8:1:3::/64"]
 
 
-# --- Confirming --------------------------------------------------------------------------------------------
+# --- Confirming ---------------------------------------------------------------------------------------------
 
 
-def test_looking_at_a_confirmation_link_changes_nothing_and_the_button_confirms(client: Client) -> None:
-    gus = asked()
+def test_only_the_button_of_the_confirmation_page_confirms(client: Client) -> None:
+    gus = requested_subscription()
     path = path_of(confirm_url(gus.key, 1))
     before = rows()
     for _ in range(10):
-        assert "Yes, subscribe me" in text_of(client.get(path))
+        assert "Confirm subscription" in text_of(client.get(path))
         client.head(path)
         client.post(path)
     assert rows() == before
@@ -296,8 +296,8 @@ def test_looking_at_a_confirmation_link_changes_nothing_and_the_button_confirms(
     assert "Already confirmed" in text_of(client.post(path, {"action": "confirm"}))
 
 
-def test_the_proof_of_a_confirmation_holds_what_was_read_and_no_working_link(client: Client) -> None:
-    gus = asked()
+def test_the_consent_of_a_confirmation_stores_the_text_and_no_token(client: Client) -> None:
+    gus = requested_subscription()
     path = path_of(confirm_url(gus.key, 1))
     shown = text_of(client.get(path))
     client.post(path, {"action": "confirm"})
@@ -308,7 +308,7 @@ def test_the_proof_of_a_confirmation_holds_what_was_read_and_no_working_link(cli
 
 
 def test_an_expired_link_offers_a_new_mail(client: Client) -> None:
-    gus = asked()
+    gus = requested_subscription()
     Subscription.objects.update(requested_at="2020-01-01T00:00Z")
     path = path_of(confirm_url(gus.key, 1))
     assert "This link has expired" in text_of(client.post(path, {"action": "confirm"}))
@@ -317,30 +317,30 @@ def test_an_expired_link_offers_a_new_mail(client: Client) -> None:
     assert (gus.state, gus.request_number, gus.transactional_mails.count()) == (State.PENDING, 2, 2)
 
 
-def test_a_link_from_before_an_unsubscribe_says_that_it_has_ended(client: Client) -> None:
-    gus = asked()
+def test_a_link_from_before_an_unsubscribe_is_no_longer_valid(client: Client) -> None:
+    gus = requested_subscription()
     actions.unsubscribe(gus.key, HERE)
-    assert "This link has ended" in text_of(client.get(path_of(confirm_url(gus.key, 1))))
+    assert "This link is no longer valid" in text_of(client.get(path_of(confirm_url(gus.key, 1))))
 
 
-# --- “This was not me” -------------------------------------------------------------------------------------
+# --- “This was not me” --------------------------------------------------------------------------------------
 
 
-def test_the_one_click_no_of_a_confirmation_mail_really_declines(client: Client) -> None:
+def test_one_click_of_a_confirmation_mail_declines(client: Client) -> None:
     make_mailing_list()
-    client.post(SIGNUP, filled_in(GUS))
+    client.post(SIGNUP, form_data(GUS))
     answer_signups()
     path = path_of(TransactionalMail.objects.get().headers["List-Unsubscribe"].strip("<>"))
     answer = client.post(path, ONE_CLICK)
     assert (answer.status_code, answer.content) == (200, b"Unsubscribed.\n")
     assert Subscription.objects.get().state == State.UNSUBSCRIBED
-    client.post(SIGNUP, filled_in(GUS))
+    client.post(SIGNUP, form_data(GUS))
     answer_signups()
     assert TransactionalMail.objects.count() == 1
 
 
-def test_the_page_behind_no_asks_acts_and_offers_a_way_back(client: Client) -> None:
-    gus = asked()
+def test_the_decline_page_declines_and_offers_undo(client: Client) -> None:
+    gus = requested_subscription()
     path = path_of(decline_url(gus.key))
     assert "g•••@example.org" in text_of(client.get(path))
     assert Subscriber.objects.get().declined_at is None
@@ -350,19 +350,19 @@ def test_the_page_behind_no_asks_acts_and_offers_a_way_back(client: Client) -> N
     assert TransactionalMail.objects.count() == 2
 
 
-# --- Leaving -----------------------------------------------------------------------------------------------
+# --- Unsubscribing ------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("as_form", [True, False], ids=["multipart", "urlencoded"])
 @pytest.mark.parametrize("slash", ["", "/"])
 @pytest.mark.parametrize("changes", [{}, {"APPEND_SLASH": False}, {"PREPEND_WWW": False, "APPEND_SLASH": True}])
-def test_one_click_unsubscribes_without_redirect_cookie_or_question(
+def test_one_click_unsubscribes_without_redirect_cookie_or_form(
     client: Client, settings: Settings, as_form: bool, slash: str, changes: dict[str, bool]
 ) -> None:
     for name, value in changes.items():
         setattr(settings, name, value)
-    reader = ada()
-    path = path_of(unsubscribe_url(reader.key)) + slash
+    subscription = ada()
+    path = path_of(unsubscribe_url(subscription.key)) + slash
     if as_form:
         answer = client.post(path, ONE_CLICK)
     else:
@@ -370,12 +370,12 @@ def test_one_click_unsubscribes_without_redirect_cookie_or_question(
     assert (answer.status_code, answer.content) == (200, b"Unsubscribed.\n")
     assert not answer.has_header("Location")
     assert not answer.cookies
-    reader.refresh_from_db()
-    assert reader.state == State.UNSUBSCRIBED
-    assert reader.consents.get().form == "one-click"
+    subscription.refresh_from_db()
+    assert subscription.state == State.UNSUBSCRIBED
+    assert subscription.consents.get().form == "one-click"
 
 
-def test_one_click_answers_the_same_the_hundredth_time_and_for_an_erased_reader(client: Client) -> None:
+def test_one_click_answers_the_same_for_repeats_and_deleted_subscriptions(client: Client) -> None:
     paths = [path_of(unsubscribe_url(key)) for key in (ada().key, cleo().key, dina().key, uuid.UUID(int=7))]
     answers = {
         (answer.status_code, answer.content, str(sorted(answer.headers.items())))
@@ -385,39 +385,37 @@ def test_one_click_answers_the_same_the_hundredth_time_and_for_an_erased_reader(
     assert len(answers) == 1
 
 
-def test_one_click_with_an_editors_cookies_ends_the_subscription_of_the_link_only(client: Client) -> None:
+def test_one_click_ignores_the_cookies_of_an_editor(client: Client) -> None:
     editor = User.objects.create_superuser("ida", "ida@example.org", "a long password")
     client.force_login(editor)
-    own, reader = asked("ida@example.org"), ada()
-    assert client.post(path_of(unsubscribe_url(reader.key)), ONE_CLICK).status_code == 200
+    own, subscription = requested_subscription("ida@example.org"), ada()
+    assert client.post(path_of(unsubscribe_url(subscription.key)), ONE_CLICK).status_code == 200
     own.refresh_from_db()
-    reader.refresh_from_db()
-    assert (own.state, reader.state) == (State.PENDING, State.UNSUBSCRIBED)
+    subscription.refresh_from_db()
+    assert (own.state, subscription.state) == (State.PENDING, State.UNSUBSCRIBED)
 
 
 @pytest.mark.parametrize("method", ["get", "head", "options", "put", "patch", "delete", "trace"])
 def test_no_method_but_post_changes_anything(client: Client, method: str) -> None:
-    reader, before = ada(), None
-    for url in (unsubscribe_url(reader.key), preferences_url(reader.key), decline_url(reader.key)):
+    subscription, before = ada(), None
+    for url in (unsubscribe_url(subscription.key), preferences_url(subscription.key), decline_url(subscription.key)):
         before = before or rows()
         getattr(client, method)(path_of(url) + "?List-Unsubscribe=One-Click&action=unsubscribe")
     assert rows() == before
 
 
 @pytest.mark.parametrize("fields", [{}, {"List-Unsubscribe": "one-click"}, {"action": "x"}, {"confirm": "1"}])
-def test_a_post_without_the_pair_or_our_button_shows_the_page_and_changes_nothing(
-    client: Client, fields: dict[str, str]
-) -> None:
-    reader = ada()
+def test_a_post_without_a_known_field_changes_nothing(client: Client, fields: dict[str, str]) -> None:
+    subscription = ada()
     before = rows()
-    answer = client.post(path_of(unsubscribe_url(reader.key)), fields)
+    answer = client.post(path_of(unsubscribe_url(subscription.key)), fields)
     assert "Unsubscribe?" in text_of(answer)
     assert rows() == before
 
 
-def test_leaving_takes_one_page_and_one_click_and_offers_a_way_back(client: Client) -> None:
-    reader = ada()
-    path = path_of(unsubscribe_url(reader.key))
+def test_the_unsubscribe_page_needs_one_click_and_offers_undo(client: Client) -> None:
+    subscription = ada()
+    path = path_of(unsubscribe_url(subscription.key))
     page = text_of(client.get(path))
     assert "a•••@example.org" in page
     assert ADA not in page
@@ -425,36 +423,36 @@ def test_leaving_takes_one_page_and_one_click_and_offers_a_way_back(client: Clie
     assert "You are unsubscribed" in done
     assert done == text_of(client.post(path, {"action": "unsubscribe"}))
     assert "Check your mail" in text_of(client.post(path, {"action": "again"}))
-    reader.refresh_from_db()
-    assert reader.state == State.PENDING
+    subscription.refresh_from_db()
+    assert subscription.state == State.PENDING
 
 
-def test_a_link_of_an_erased_reader_still_shows_its_page_and_says_done(client: Client) -> None:
+def test_the_unsubscribe_link_of_a_deleted_subscription_still_works(client: Client) -> None:
     path = path_of(unsubscribe_url(uuid.UUID(int=7)))
     assert "Unsubscribe?" in text_of(client.get(path))
     assert "You are unsubscribed" in text_of(client.post(path, {"action": "unsubscribe"}))
     assert client.post(path, {"action": "again"}).status_code == 200
 
 
-def test_links_of_old_mails_work_after_the_secret_was_changed(client: Client, settings: Settings) -> None:
-    reader = ada()
-    path = path_of(unsubscribe_url(reader.key))
+def test_links_of_old_mails_work_after_a_change_of_the_secret(client: Client, settings: Settings) -> None:
+    subscription = ada()
+    path = path_of(unsubscribe_url(subscription.key))
     settings.SECRET_KEY_FALLBACKS = [settings.SECRET_KEY]
     settings.SECRET_KEY = "a-newer-secret-" + "n" * 50
     client.post(path, ONE_CLICK)
-    reader.refresh_from_db()
-    assert reader.state == State.UNSUBSCRIBED
+    subscription.refresh_from_db()
+    assert subscription.state == State.UNSUBSCRIBED
 
 
-@pytest.mark.parametrize("door", ["unsubscribe", "preferences", "confirm", "decline"])
+@pytest.mark.parametrize("purpose", ["unsubscribe", "preferences", "confirm", "decline"])
 @pytest.mark.parametrize("token", ["x", "A" * 43, "%00", "%ff%fe", "%ED%A0%80", "a%0Ab", "x" * 5000, "<b>"])
-def test_a_forged_link_gets_one_fixed_answer(client: Client, door: str, token: str) -> None:
+def test_a_forged_link_gets_one_fixed_answer(client: Client, purpose: str, token: str) -> None:
     answers = {
         (answer.status_code, answer.content)
         for answer in (
-            client.get(f"/{door}/{token}"),
-            client.post(f"/{door}/{token}", ONE_CLICK),
-            client.post(f"/{door}/{token}/", {"action": "unsubscribe"}),
+            client.get(f"/{purpose}/{token}"),
+            client.post(f"/{purpose}/{token}", ONE_CLICK),
+            client.post(f"/{purpose}/{token}/", {"action": "unsubscribe"}),
             client.get("/unsubscribe/forged"),
         )
     }
@@ -462,69 +460,69 @@ def test_a_forged_link_gets_one_fixed_answer(client: Client, door: str, token: s
     assert answers.pop()[0] == 404
 
 
-# --- Preferences -------------------------------------------------------------------------------------------
+# --- Preferences --------------------------------------------------------------------------------------------
 
 
-def test_a_reader_pauses_and_resumes(client: Client) -> None:
-    reader = ada()
-    path = path_of(preferences_url(reader.key))
-    assert "Saved. No issues until" in text_of(client.post(path, {"action": "pause", "weeks": "4"}))
-    reader.refresh_from_db()
-    assert reader.paused_until is not None
-    assert "Saved. You get issues again" in text_of(client.post(path, {"action": "resume"}))
-    reader.refresh_from_db()
-    assert reader.paused_until is None
+def test_a_subscription_is_paused_and_resumed(client: Client) -> None:
+    subscription = ada()
+    path = path_of(preferences_url(subscription.key))
+    assert "Saved. You receive no issues until" in text_of(client.post(path, {"action": "pause", "weeks": "4"}))
+    subscription.refresh_from_db()
+    assert subscription.paused_until is not None
+    assert "Saved. You receive issues again" in text_of(client.post(path, {"action": "resume"}))
+    subscription.refresh_from_db()
+    assert subscription.paused_until is None
 
 
 @pytest.mark.parametrize("weeks", ["", "3", "52", "-2", "x", "\x00"])
-def test_a_pause_of_another_length_is_refused_at_the_field(client: Client, weeks: str) -> None:
-    reader = ada()
-    shown = client.post(path_of(preferences_url(reader.key)), {"action": "pause", "weeks": weeks})
+def test_a_pause_of_another_length_is_an_error_of_its_field(client: Client, weeks: str) -> None:
+    subscription = ada()
+    shown = client.post(path_of(preferences_url(subscription.key)), {"action": "pause", "weeks": weeks})
     assert 'href="#weeks-2"' in text_of(shown)
-    reader.refresh_from_db()
-    assert reader.paused_until is None
+    subscription.refresh_from_db()
+    assert subscription.paused_until is None
 
 
-def test_a_reader_leaves_from_the_preferences(client: Client) -> None:
-    reader = ada()
-    answer = client.post(path_of(preferences_url(reader.key)), {"action": "unsubscribe"})
+def test_the_preferences_page_unsubscribes(client: Client) -> None:
+    subscription = ada()
+    answer = client.post(path_of(preferences_url(subscription.key)), {"action": "unsubscribe"})
     assert "You are unsubscribed" in text_of(answer)
-    reader.refresh_from_db()
-    assert reader.state == State.UNSUBSCRIBED
+    subscription.refresh_from_db()
+    assert subscription.state == State.UNSUBSCRIBED
 
 
 @pytest.mark.parametrize("person", [ada, ben, cleo, dina, emil, finn])
-def test_the_holder_of_a_link_learns_nothing_but_the_state(client: Client, person: Callable[[], Subscription]) -> None:
-    reader = person()
-    page = text_of(client.get(path_of(preferences_url(reader.key))))
-    assert reader.subscriber.address not in page
-    assert reader.subscriber.address[0] + "•••@example.org" in page
+def test_the_preferences_page_masks_the_address(client: Client, person: Callable[[], Subscription]) -> None:
+    subscription = person()
+    page = text_of(client.get(path_of(preferences_url(subscription.key))))
+    assert subscription.subscriber.address not in page
+    assert subscription.subscriber.address[0] + "•••@example.org" in page
 
 
-# --- All of them -------------------------------------------------------------------------------------------
+# --- All pages ----------------------------------------------------------------------------------------------
 
 
-def every_page(reader: Subscription) -> dict[str, str]:
+def every_page(subscription: Subscription) -> dict[str, str]:
     return {
         "signup": SIGNUP,
         "check mail": SIGNUP + "check-mail/",
-        "confirm": path_of(confirm_url(reader.key, 1)),
-        "decline": path_of(decline_url(reader.key)),
-        "unsubscribe": path_of(unsubscribe_url(reader.key)),
-        "preferences": path_of(preferences_url(reader.key)),
+        "confirm": path_of(confirm_url(subscription.key, 1)),
+        "decline": path_of(decline_url(subscription.key)),
+        "unsubscribe": path_of(unsubscribe_url(subscription.key)),
+        "preferences": path_of(preferences_url(subscription.key)),
         "forged": "/unsubscribe/forged",
     }
 
 
 def test_no_page_sets_a_cookie_or_depends_on_one(client: Client) -> None:
-    for path in every_page(asked()).values():
+    for path in every_page(requested_subscription()).values():
         for answer in (client.get(path), client.post(path, {"action": "nothing"})):
             assert not answer.cookies
             assert "Cookie" not in answer.get("Vary", "")
 
 
-def test_pages_behind_a_token_are_kept_by_no_cache_robot_or_referrer(client: Client) -> None:
-    pages = every_page(asked())
+def test_private_pages_are_not_cached_indexed_or_sent_as_referrer(client: Client) -> None:
+    pages = every_page(requested_subscription())
     del pages["signup"]
     for path in pages.values():
         answer = client.get(path)
@@ -533,24 +531,24 @@ def test_pages_behind_a_token_are_kept_by_no_cache_robot_or_referrer(client: Cli
         assert answer["Referrer-Policy"] == "no-referrer"
 
 
-def test_pages_work_without_scripts_and_within_the_content_policy(client: Client) -> None:
-    for path in every_page(asked()).values():
+def test_pages_contain_no_scripts_or_inline_styles(client: Client) -> None:
+    for path in every_page(requested_subscription()).values():
         answer = client.get(path)
         assert "default-src 'self'" in answer["Content-Security-Policy"]
         assert not re.search(r"<script|<style|\sstyle=|\son\w+=", text_of(answer))
 
 
-def test_no_working_link_gets_into_the_log(client: Client, caplog: pytest.LogCaptureFixture) -> None:
-    reader = ada()
-    for url in (unsubscribe_url(reader.key), preferences_url(reader.key), decline_url(reader.key)):
+def test_no_token_gets_into_the_log(client: Client, caplog: pytest.LogCaptureFixture) -> None:
+    subscription = ada()
+    for url in (unsubscribe_url(subscription.key), preferences_url(subscription.key), decline_url(subscription.key)):
         for answer in (client.options, client.put, client.get):
             answer(path_of(url))
         client.post(path_of(url), {"action": "pause", "weeks": "x\x00"})
         assert url.rpartition("/")[2] not in caplog.text
 
 
-def test_nothing_from_the_query_is_shown(client: Client) -> None:
-    for path in every_page(asked()).values():
+def test_query_parameters_are_not_shown(client: Client) -> None:
+    for path in every_page(requested_subscription()).values():
         query = "&".join(f"{name}=marker<b>" for name in ("for", "email", "action", "next", "name", "list", "q"))
         assert "marker" not in text_of(client.get(f"{path}?{query}"))
 
@@ -580,9 +578,9 @@ def test_the_style_sheet_is_small() -> None:
         assert len(sheet.read()) <= 6 * 1024
 
 
-def test_the_whole_way_of_a_reader_through_http(client: Client, mailoutbox: list[Any]) -> None:
+def test_a_subscription_from_sign_up_to_unsubscribe_over_http(client: Client, mailoutbox: list[Any]) -> None:
     make_mailing_list()
-    client.post(SIGNUP, filled_in(GUS))
+    client.post(SIGNUP, form_data(GUS))
     answer_signups()
     send_due_transactional_mails()
     (mail,) = mailoutbox

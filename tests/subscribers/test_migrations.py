@@ -1,0 +1,150 @@
+"""Migration 0005 keeps every row and turns stored sentences into codes."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import Permission
+from django.db import IntegrityError, connection, transaction
+from django.db.migrations.executor import MigrationExecutor
+from django.utils import timezone
+
+from subscribers.models import (
+    Consent,
+    MailingList,
+    Subscription,
+    SuppressionReason,
+    TransactionalMail,
+)
+from subscribers.models import TransactionalMailReason as Reason
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+BEFORE = [("subscribers", "0004_time_zone")]
+
+#: State, stored sentence → reason code, detail.
+SENTENCES = [
+    ("sent", "", "", ""),
+    ("withdrawn", "A newer mail asks the same.", Reason.SUPERSEDED, ""),
+    ("withdrawn", "The person has left since.", Reason.NOT_SUBSCRIBED, ""),
+    ("failed", "The provider does not know the domain.", Reason.REFUSED, "The provider does not know the domain."),
+    ("pending", "The provider asks to wait.", Reason.UNAVAILABLE, "The provider asks to wait."),
+    ("pending", "The connection to the mail server failed (TimeoutError).", Reason.CONNECTION_FAILED, "TimeoutError"),
+    (
+        "unknown",
+        "The mail backend failed in an unexpected way (KeyError). Tried for 23 hours; it may have arrived or not.",
+        Reason.BACKEND_ERROR,
+        "KeyError",
+    ),
+    (
+        "unknown",
+        "No attempt was finished within 23 hours; it may have arrived or not.",
+        Reason.NOT_FINISHED,
+        "",
+    ),
+    ("withdrawn", "A sentence of a fork.", Reason.OTHER, "A sentence of a fork."),
+]
+
+
+@pytest.fixture
+def old_models() -> Iterator[Callable[[str], Any]]:
+    """The models before the migration. All migrations are applied again at the end."""
+    executor = MigrationExecutor(connection)
+    executor.migrate(BEFORE)
+    apps = executor.loader.project_state(BEFORE).apps
+    yield lambda name: apps.get_model("subscribers", name)
+    migrate_all()
+
+
+def migrate_all() -> None:
+    executor = MigrationExecutor(connection)
+    executor.migrate(executor.loader.graph.leaf_nodes())
+
+
+def make_subscription(old_models: Callable[[str], Any], language: str = "en") -> Any:
+    mailing_list = old_models("MailingList").objects.create(
+        name=f"Harbour {language}",
+        slug=language.lower(),
+        sender_name="H",
+        sender_email="h@x.example",
+        language=language,
+    )
+    subscriber, _ = old_models("Subscriber").objects.get_or_create(address="Ada@x.example", canonical="ada@x.example")
+    return old_models("Subscription").objects.create(
+        mailing_list=mailing_list, subscriber=subscriber, state="active", confirmed_at=timezone.now()
+    )
+
+
+def test_notices_become_transactional_mails_with_reason_codes(old_models: Callable[[str], Any]) -> None:
+    subscription = make_subscription(old_models)
+    for number, (state, sentence, _reason, _detail) in enumerate(SENTENCES):
+        old_models("Notice").objects.create(
+            kind="confirmation",
+            subscription=subscription,
+            recipient="Ada@x.example",
+            subject=str(number),
+            idempotency_key=f"notice:{number}",
+            state=state,
+            reason=sentence,
+            headers={"X": "y"},
+        )
+    migrate_all()
+    stored = TransactionalMail.objects.order_by("pk").values_list("subject", "state", "reason", "detail")
+    assert list(stored) == [
+        (str(number), state, reason, detail) for number, (state, _, reason, detail) in enumerate(SENTENCES)
+    ]
+    mail = TransactionalMail.objects.earliest("pk")
+    assert (mail.subscription_id, mail.idempotency_key, mail.headers) == (subscription.pk, "notice:0", {"X": "y"})
+    with pytest.raises(IntegrityError, match="transactional_mail"), transaction.atomic():
+        TransactionalMail.objects.update(state="lost")
+
+
+def test_consents_keep_their_mail_and_are_append_only_again(old_models: Callable[[str], Any]) -> None:
+    subscription = make_subscription(old_models)
+    text = old_models("ConsentText").objects.create(
+        sha256=hashlib.sha256(b"t").hexdigest(), form="signup", version="1", text="You ask."
+    )
+    notice = old_models("Notice").objects.create(
+        kind="confirmation", subscription=subscription, recipient="a", idempotency_key="n"
+    )
+    common = {"subscription": subscription, "list_name": "Harbour", "address": "Ada@x.example"}
+    old_models("Consent").objects.create(**common, kind="requested", form="signup", text=text, notice=notice)
+    old_models("Consent").objects.create(**common, kind="unsubscribed", form="admin", detail="By ida, in the admin.")
+    old_models("Consent").objects.create(
+        **common, kind="suppressed", form="suppression", detail="Reported a mail as spam"
+    )
+    migrate_all()
+    requested, unsubscribed, suppressed = Consent.objects.order_by("pk")
+    assert requested.transactional_mail is not None
+    assert requested.transactional_mail.idempotency_key == "n"
+    assert requested.text is not None
+    assert requested.text.text == "You ask."
+    assert (unsubscribed.by, unsubscribed.reason, unsubscribed.detail) == ("ida", "", "")
+    assert (suppressed.by, suppressed.reason, suppressed.detail) == ("", SuppressionReason.COMPLAINT, "")
+    for change in (
+        lambda: Consent.objects.update(reason="manual"),
+        lambda: Consent.objects.update(by="someone"),
+        lambda: Consent.objects.all()._raw_delete("default"),
+    ):
+        with pytest.raises(IntegrityError, match="append-only"), transaction.atomic():
+            change()
+    Consent.objects.update(by="", transactional_mail=None)
+
+
+def test_languages_with_a_region_become_one_of_the_four(old_models: Callable[[str], Any]) -> None:
+    for language in ("en", "de-AT", "pt-BR", "ES"):
+        make_subscription(old_models, language)
+    migrate_all()
+    assert set(MailingList.objects.values_list("language", flat=True)) == {"en", "de", "pt-BR", "es"}
+    assert Subscription.objects.count() == 4
+
+
+def test_permissions_for_notices_become_those_for_transactional_mails(old_models: Callable[[str], Any]) -> None:
+    granted = Permission.objects.filter(codename="view_transactionalmail")
+    granted.update(codename="view_notice", name="Can view notice")
+    migrate_all()
+    assert Permission.objects.filter(codename="view_transactionalmail").count() == 1
+    assert not Permission.objects.filter(codename="view_notice").exists()
