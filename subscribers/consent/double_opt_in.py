@@ -43,7 +43,7 @@ from subscribers.models import SubscriptionState as State
 from subscribers.suppression import suppression_of
 from subscribers.transactional.compose import write_mail
 
-#: The most mails that submissions of a sign-up form can cause to one address, whoever submits it.
+#: The most mails that submissions of a sign-up form can cause to one address, of any visitor.
 CONFIRMATIONS_A_DAY, UNANSWERED_CONFIRMATIONS, ALREADY_SUBSCRIBED_A_DAY = 3, 5, 1
 DAY = datetime.timedelta(days=1)
 
@@ -118,7 +118,7 @@ def _allowed_mail(subscription: Subscription) -> RequestResult:
     """The mail that a request for this subscription may cause, within the limits."""
     is_active = subscription.state == State.ACTIVE
     kind = TransactionalMailKind.ALREADY_SUBSCRIBED if is_active else TransactionalMailKind.CONFIRMATION
-    # A mail that was refused reached nobody, so it does not count.
+    # A refused mail was not delivered, so it does not count.
     earlier = TransactionalMail.objects.filter(subscription=subscription, kind=kind).exclude(
         state=TransactionalMailState.FAILED
     )

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import functools
 import uuid
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404, render
@@ -215,6 +215,14 @@ def _unsubscribe(
     return _page(request, "subscribers/unsubscribe.html", subscription, preferences_url=preferences_url(key))
 
 
+class PreferenceForms(NamedTuple):
+    """The forms of the preferences page. The one that was submitted is bound."""
+
+    pause: PauseForm
+    name: FirstNameForm
+    zone: TimeZoneForm
+
+
 @csrf_exempt
 @private
 def preferences(request: HttpRequest, token: str) -> HttpResponse:
@@ -236,37 +244,34 @@ def _preferences(
         return _page(request, "subscribers/unsubscribed.html", subscription)
     if action == "again":
         return _ask_again(request, subscription, "preferences")
-    forms = {
-        "pause_form": PauseForm(request.POST if action == "pause" else None),
-        "name_form": FirstNameForm({"name": request.POST, "forget-name": {}}.get(action)),
-        "zone_form": TimeZoneForm(request.POST if action == "zone" else None),
+    forms = PreferenceForms(
+        pause=PauseForm(request.POST if action == "pause" else None),
+        name=FirstNameForm(request.POST if action == "name" else None),
+        zone=TimeZoneForm(request.POST if action == "zone" else None),
+    )
+    context = {
+        "saved": _save_preferences(request, key, action, forms),
+        "pause_form": forms.pause,
+        "name_form": forms.name,
+        "zone_form": forms.zone,
     }
-    saved = _save_preferences(request, key, action, **forms)
-    return _page(request, "subscribers/preferences.html", _subscription(key), saved=saved, **forms)
+    return _page(request, "subscribers/preferences.html", _subscription(key), **context)
 
 
-def _save_preferences(
-    request: HttpRequest,
-    key: uuid.UUID,
-    action: str,
-    *,
-    pause_form: PauseForm,
-    name_form: FirstNameForm,
-    zone_form: TimeZoneForm,
-) -> str:
-    """Do what was asked for. Returns which note the page shows about it, or an empty string."""
-    if action == "pause" and pause_form.is_valid():
-        weeks = pause_form.cleaned_data["weeks"]
+def _save_preferences(request: HttpRequest, key: uuid.UUID, action: str, forms: PreferenceForms) -> str:
+    """Carry out the action. Returns which note the page shows about it, or an empty string."""
+    if action == "pause" and forms.pause.is_valid():
+        weeks = forms.pause.cleaned_data["weeks"]
         return "paused" if actions.pause(key, weeks, evidence_of(request, "preferences")) else ""
     if action == "resume":
         return "resumed" if actions.resume(key, evidence_of(request, "preferences")) else ""
     if action == "forget-name":
         return "name" if actions.keep_first_name(key, "") else ""
     # The page never shows the stored name, so saving an empty field must not remove it.
-    if action == "name" and name_form.is_valid() and name_form.cleaned_data["first_name"]:
-        return "name" if actions.keep_first_name(key, name_form.cleaned_data["first_name"]) else ""
-    if action == "zone" and zone_form.is_valid():
-        return "zone" if actions.keep_time_zone(key, zone_form.cleaned_data["time_zone"]) else ""
+    if action == "name" and forms.name.is_valid() and forms.name.cleaned_data["first_name"]:
+        return "name" if actions.keep_first_name(key, forms.name.cleaned_data["first_name"]) else ""
+    if action == "zone" and forms.zone.is_valid():
+        return "zone" if actions.keep_time_zone(key, forms.zone.cleaned_data["time_zone"]) else ""
     return ""
 
 

@@ -62,7 +62,7 @@ def every_pair() -> Iterator[object]:
 def test_a_row_moves_along_the_transitions_of_its_table_only(
     model: type[models.Model], source: str, target: str
 ) -> None:
-    machine = MACHINES[model]  # type: ignore[index]
+    machine = MACHINES[model]
     row = row_in(model, source)
     if target in machine.table[source]:
         machine.move_row(row, target)
