@@ -13,7 +13,7 @@ WHOLE_ISSUE = ""
 SUBJECT, PREHEADER = translatable("Subject"), translatable("Preheader")
 NEWSLETTER, THEME = translatable("Newsletter"), translatable("Theme")
 HTML_PART, TEXT_PART = translatable("HTML part"), translatable("Text part")
-_RESERVED = frozenset({SUBJECT, PREHEADER, NEWSLETTER, THEME, HTML_PART, TEXT_PART})
+_RESERVED: frozenset[str] = frozenset({SUBJECT, PREHEADER, NEWSLETTER, THEME, HTML_PART, TEXT_PART})
 
 _KINDS = {
     SectionKind.SECTION: translatable("Section"),
@@ -53,7 +53,7 @@ def _numbered(name: str, number: int) -> str:
 
 def placed_sections(content: IssueContent) -> Iterator[tuple[str, SectionContent]]:
     """Every part with its unique place: `News`, and for a second part with that title `News, part 4`."""
-    taken = set(_RESERVED)
+    taken: set[str] = set(_RESERVED)
     for number, section in enumerate(content.sections, start=1):
         place = place_of_section(section, number)
         if place in taken:

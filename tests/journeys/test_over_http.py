@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from newsletter.content.issue_file import write_issue_file
-from tests.browser import FetchPolicy, Page
+from tests.browser import Browser, Page
 from tests.outside import Outside, outside, wait_until
 from tests.publications import content
 
@@ -56,15 +56,15 @@ def test_from_signup_to_archive(site: Outside) -> None:
     look_into_the_archive(site)
 
 
-def log_in(site: Outside) -> FetchPolicy:
-    edda = FetchPolicy()
+def log_in(site: Outside) -> Browser:
+    edda = Browser()
     page = edda.get(f"{site.environment['SITE_URL']}/admin/login/?next=/admin/")
     page = edda.submit(page, username="edda", password=PASSWORD)
     assert "Log out" in page.words
     return edda
 
 
-def make_newsletter(site: Outside, edda: FetchPolicy) -> None:
+def make_newsletter(site: Outside, edda: Browser) -> None:
     page = edda.get(f"{site.environment['SITE_URL']}/admin/newsletter/newsletter/add/")
     page = edda.submit(
         page,
@@ -81,7 +81,7 @@ def make_newsletter(site: Outside, edda: FetchPolicy) -> None:
 
 
 def sign_up_and_confirm(site: Outside, address: str) -> None:
-    reader = FetchPolicy()
+    reader = Browser()
     page = reader.get(f"{site.environment['SITE_URL']}/harbour-notes/")
     page = reader.submit(page, button="Subscribe", email=address)
     assert "Check your mail" in page.words
@@ -94,13 +94,13 @@ def sign_up_and_confirm(site: Outside, address: str) -> None:
     assert not reader.cookies, "readers get no cookies"
 
 
-def import_issue(site: Outside, edda: FetchPolicy, *, slug: str) -> None:
+def import_issue(site: Outside, edda: Browser, *, slug: str) -> None:
     page = edda.get(f"{site.environment['SITE_URL']}/admin/newsletter/issue/import/")
     page = edda.submit(page, button="Import", text=write_issue_file(content(slug, title=f"Title of {slug}")))
     assert page.status == 200
 
 
-def publish(site: Outside, edda: FetchPolicy, *, slug: str, readers: int) -> None:
+def publish(site: Outside, edda: Browser, *, slug: str, readers: int) -> None:
     import_issue(site, edda, slug=slug)
     page = edda.get(f"{issue_url(site, edda, slug)}send-now/")
     assert f"{readers} reader" in page.words
@@ -109,13 +109,13 @@ def publish(site: Outside, edda: FetchPolicy, *, slug: str, readers: int) -> Non
     wait_until(lambda: "Sent" in edda.get(report).words, f"{slug} is sent")
 
 
-def issue_url(site: Outside, edda: FetchPolicy, slug: str) -> str:
+def issue_url(site: Outside, edda: Browser, slug: str) -> str:
     """Where the pages of an issue begin in the admin, found through the list."""
     listed = edda.get(f"{site.environment['SITE_URL']}/admin/newsletter/issue/")
     return listed.link(f"Title of {slug}").rpartition("change/")[0]
 
 
-def state_of(site: Outside, edda: FetchPolicy, address: str) -> str:
+def state_of(site: Outside, edda: Browser, address: str) -> str:
     """What the admin's list says about a reader: the rows found, without the filters beside them."""
     page = edda.get(f"{site.environment['SITE_URL']}/admin/subscribers/subscriber/?q={address}")
     return page.words_in("//table[@id='result_list']/tbody").lower()
@@ -151,13 +151,13 @@ def let_it_bounce(site: Outside, mail: dict[str, Any]) -> None:
 
 def leave_with_one_click(mail: dict[str, Any]) -> None:
     link = next(word for word in mail["text"].split() if "/unsubscribe/" in word)
-    program = FetchPolicy()
+    program = Browser()
     page = program.post(link, {"List-Unsubscribe": "One-Click"})
     assert (page.status, page.url, len(program.cookies)) == (200, link, 0)
 
 
 def look_into_the_archive(site: Outside) -> None:
-    stranger = FetchPolicy()
+    stranger = Browser()
     url = site.environment["SITE_URL"]
     listed = stranger.get(f"{url}/harbour-notes/issues/")
     assert f"{url}/harbour-notes/issues/issue-1/" in listed.links()

@@ -1,4 +1,4 @@
-"""Check: what is wrong, how bad it is, the way to it, and one click where that can put it right."""
+"""The check page: findings by severity, links to their places, and suggestions."""
 
 from __future__ import annotations
 
@@ -36,109 +36,114 @@ def without_preheader(issue: Issue) -> Issue:
     return issue
 
 
-def test_findings_stand_in_groups_with_the_way_to_their_row(edda: Client, faulty: Issue, read_by_ada: None) -> None:
+def test_findings_link_to_their_row(edda: Client, faulty: Issue, read_by_ada: None) -> None:
     answer = edda.get(page_of(faulty, "check"))
-    assert "1 thing to fix" in words_on(answer)
+    assert "1 error" in words_on(answer)
+    assert "Errors (block sending)" in words_on(answer)
     assert "Dives, story 2" in words_on(answer)
     # Rows of the compose page, from 0: Signal, Dives, story 1, story 2.
     assert f'href="{page_of(faulty)}#row-3"' in answer.content.decode()
     assert 'id="row-3"' in edda.get(page_of(faulty)).content.decode()
 
 
-def test_an_issue_without_faults_may_go_on_to_its_schedule(edda: Client, issue: Issue, read_by_ada: None) -> None:
+def test_an_issue_without_errors_can_be_scheduled(edda: Client, issue: Issue, read_by_ada: None) -> None:
     answer = edda.get(page_of(issue, "check"))
-    assert "Nothing must be fixed" in words_on(answer)
+    assert "Errors (block sending)" not in words_on(answer)
     assert page_of(issue, "schedule") in answer.content.decode()
 
 
-def test_what_passed_is_said_in_words(edda: Client, issue: Issue, read_by_ada: None) -> None:
+def test_checks_without_findings_are_listed(edda: Client, issue: Issue, read_by_ada: None) -> None:
     save_content(issue, content(date=timezone.localdate()), by="tests")
     words = words_on(edda.get(page_of(issue, "check")))
-    assert "All 3 stories are whole" in words
-    assert "1 reader gets it" in words
+    assert "All 3 stories are complete" in words
+    assert "The issue has 1 recipient." in words
 
 
-def test_nobody_to_send_it_to_is_a_fault(edda: Client, issue: Issue) -> None:
-    assert "thing to fix" in words_on(edda.get(page_of(issue, "check")))
+def test_an_issue_without_recipients_has_an_error(edda: Client, issue: Issue) -> None:
+    assert "Errors (block sending)" in words_on(edda.get(page_of(issue, "check")))
 
 
-def test_who_may_only_look_is_not_offered_to_change_anything(
+def test_a_user_without_the_permission_to_change_sees_no_actions(
     faulty: Issue, without_preheader: Issue, signed_in: Callable[[str], Client]
 ) -> None:
     words = words_on(signed_in("lou").get(page_of(without_preheader, "check")))
-    assert "There is no preheader" in words
-    for offer in ("Go there", "Use suggestion", "Check the links again"):
+    assert "The preheader is empty" in words
+    for offer in ("Edit (", "Use suggestion", "Check links again"):
         assert offer not in words
 
 
-def test_a_suggestion_is_one_click_and_says_what_it_did(
-    edda: Client, without_preheader: Issue, read_by_ada: None
-) -> None:
+def test_a_suggestion_is_saved_with_one_click(edda: Client, without_preheader: Issue, read_by_ada: None) -> None:
     page = page_of(without_preheader, "check")
     answer = edda.post(page_of(without_preheader, "check_suggestion"), form_data(edda, page, SUGGESTION), follow=True)
-    assert "Done: Use “The harbour grows upwards.”. The issue is saved." in words_on(answer)
-    assert "There is no preheader" not in words_on(answer)
+    assert "Suggestion used: Use “The harbour grows upwards.”. The issue was saved." in words_on(answer)
+    assert "Use suggestion" not in words_on(answer)
     assert Issue.objects.get().preheader == "The harbour grows upwards."
 
 
-def test_a_suggestion_on_a_page_that_is_out_of_date_changes_nothing(
+def test_a_suggestion_on_an_outdated_page_changes_nothing(
     edda: Client, without_preheader: Issue, read_by_ada: None
 ) -> None:
     data = form_data(edda, page_of(without_preheader, "check"), SUGGESTION)
     save_content(without_preheader, replace(load_content(without_preheader), title="Newer words"), by="will")
     answer = edda.post(page_of(without_preheader, "check_suggestion"), data, follow=True)
-    assert "The issue was saved meanwhile" in words_on(answer)
+    assert "The suggestion is for revision" in words_on(answer)
     assert Issue.objects.get().preheader == ""
 
 
 @pytest.mark.parametrize("data", [{}, {"revision": "x", "finding": "y"}, {"revision": "9" * 40, "finding": "\0"}])
-def test_an_odd_request_for_a_suggestion_changes_nothing(data: dict[str, str], edda: Client, issue: Issue) -> None:
+def test_an_invalid_request_for_a_suggestion_changes_nothing(data: dict[str, str], edda: Client, issue: Issue) -> None:
     before = issue.revision
     assert edda.post(page_of(issue, "check_suggestion"), data).status_code == 302
     assert Issue.objects.get().revision == before
 
 
-def test_opening_the_page_has_the_links_looked_at_and_a_button_does_it_anew(
+def test_opening_the_page_requests_link_checks_and_a_button_repeats_them(
     edda: Client, issue: Issue, read_by_ada: None
 ) -> None:
-    assert "3 of 3 links are still being looked at" in words_on(edda.get(page_of(issue, "check")))
+    assert "3 of 3 links have not been checked yet" in words_on(edda.get(page_of(issue, "check")))
     LinkCheck.objects.update(state=LinkState.CHECKED, status=200, checked_at=timezone.now())
-    assert "All 3 links lead to pages that answer" in words_on(edda.get(page_of(issue, "check")))
+    assert "All 3 links work." in words_on(edda.get(page_of(issue, "check")))
     again = edda.post(page_of(issue, "check_links"), follow=True)
-    assert "3 links are looked at again by the worker" in words_on(again)
+    assert "3 links are being checked." in words_on(again)
     assert LinkCheck.objects.filter(state=LinkState.WAITING).count() == 3
 
 
-def test_pages_that_change_something_answer_to_a_button_only(edda: Client, issue: Issue) -> None:
+def test_actions_need_a_post_request(edda: Client, issue: Issue) -> None:
     assert edda.get(page_of(issue, "check_suggestion")).status_code == 405
     assert edda.get(page_of(issue, "check_links")).status_code == 405
 
 
-def test_earlier_checks_are_told_with_who_ran_them_and_whether_anything_changed(
-    edda: Client, issue: Issue, read_by_ada: None
-) -> None:
-    assert "Earlier checks" not in words_on(edda.get(page_of(issue, "check")))
+def test_earlier_runs_are_listed_with_user_and_result(edda: Client, issue: Issue, read_by_ada: None) -> None:
+    assert "Earlier runs" not in words_on(edda.get(page_of(issue, "check")))
     PreflightRun.objects.update(by="will", at=timezone.now() - datetime.timedelta(hours=1))
     words = words_on(edda.get(page_of(issue, "check")))
-    assert f"Checked by will, on revision {issue.revision}" in words
-    assert "(the same result as now)" in words
+    assert f"Checked by will, revision {issue.revision}: " in words
+    assert "(same result as now)" in words
 
 
-def test_a_failing_rendering_is_a_fault_on_the_page(edda: Client, issue: Issue, read_by_ada: None) -> None:
+def test_an_earlier_run_with_another_result_shows_its_findings(
+    edda: Client, without_preheader: Issue, read_by_ada: None
+) -> None:
+    edda.get(page_of(without_preheader, "check"))
+    save_content(without_preheader, replace(load_content(without_preheader), preheader="Words."), by="edda")
+    words = words_on(edda.get(page_of(without_preheader, "check")))
+    assert "revision 2: 2 warnings 3 of 3 links have not been checked yet." in words
+    assert "Preheader The preheader is empty" in words
+
+
+def test_a_failed_rendering_is_an_error(edda: Client, issue: Issue, read_by_ada: None) -> None:
     long = replace(story(1), url=f"https://harbour.example/{'a' * 1_000}")
     save_content(issue, content(sections=(SectionContent(title="Long", stories=(long,)),)), by="tests")
     assert "mail allows 998" in words_on(edda.get(page_of(issue, "check")))
 
 
-def test_an_issue_on_its_way_is_shown_as_it_went_out_and_its_links_are_left_alone(
-    edda: Client, issue: Issue, read_by_ada: None
-) -> None:
+def test_the_links_of_an_issue_that_is_sending_are_not_checked(edda: Client, issue: Issue, read_by_ada: None) -> None:
     start_sending(issue)
     assert edda.get(page_of(issue, "check")).status_code == 200
     assert not LinkCheck.objects.exists()
 
 
-def test_every_occasion_has_words_and_every_form_a_token(edda: Client, without_preheader: Issue) -> None:
+def test_every_occasion_has_a_label_and_every_form_a_token(edda: Client, without_preheader: Issue) -> None:
     assert set(OCCASIONS) == set(Occasion)
     tree = lxml_html.fromstring(edda.get(page_of(without_preheader, "check")).content.decode())
     forms = tree.xpath("//main//form[@method='post']")

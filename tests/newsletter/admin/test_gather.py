@@ -1,4 +1,4 @@
-"""Stories from elsewhere: picked from feeds or made of a link, and nobody's words overwritten by it."""
+"""Stories from other sources: picked from feeds, or made from a link."""
 
 from __future__ import annotations
 
@@ -40,16 +40,16 @@ def last_story(issue: Issue) -> tuple[str, str, str]:
 # From feeds
 
 
-def test_new_items_are_listed_with_what_is_known_of_them(edda: Client, issue: Issue) -> None:
+def test_new_items_and_feeds_with_their_problems_are_listed(edda: Client, issue: Issue) -> None:
     make_items(1)
-    Feed.objects.update(problem="The server answered with status 503.", polled_at=timezone.now())
+    Feed.objects.update(problem="http_error", problem_detail={"status": 503}, polled_at=timezone.now())
     shown = words_on(edda.get(page_of(issue, "feeds")))
     assert "Quay 1 Harbour Daily, just now Crane 1 lifts." in shown
-    assert "looked at just now Problem The server answered with status 503." in shown
-    assert "Follow feeds" not in shown
+    assert "fetched just now Error The server responded with an error (HTTP 503)." in shown
+    assert "Add feeds" not in shown
 
 
-def test_what_is_ticked_becomes_drafts_in_the_section_that_is_chosen(edda: Client, issue: Issue) -> None:
+def test_selected_items_are_added_to_the_chosen_section(edda: Client, issue: Issue) -> None:
     first, _, third = make_items(1, 2, 3)
     sent = {"do": "add", "item": [first.pk, third.pk], "section": "The pattern"}
     answer = edda.post(page_of(issue, "feeds"), sent, follow=True)
@@ -58,30 +58,30 @@ def test_what_is_ticked_becomes_drafts_in_the_section_that_is_chosen(edda: Clien
     assert FeedItem.objects.get(title="Quay 2").state == FeedItemState.NEW
 
 
-def test_without_a_choice_stories_go_where_their_feed_says(edda: Client, issue: Issue) -> None:
+def test_without_a_choice_stories_go_to_the_section_of_their_feed(edda: Client, issue: Issue) -> None:
     (item,) = make_items(1)
     edda.post(page_of(issue, "feeds"), {"do": "add", "item": item.pk})
     assert last_story(issue)[:2] == ("News", "Quay 1")
 
 
-def test_a_new_section_can_be_named(edda: Client, issue: Issue) -> None:
+def test_stories_can_go_to_a_new_section(edda: Client, issue: Issue) -> None:
     (item,) = make_items(1)
     sent = {"do": "add", "item": item.pk, "section": "+"}
     refused = edda.post(page_of(issue, "feeds"), sent | {"new_section": " "})
-    assert "Give the new section a heading" in words_on(refused)
-    assert f'value="{item.pk}" id="item-{item.pk}" checked' in refused.content.decode(), "what was ticked stays ticked"
+    assert "Enter a heading for the new section" in words_on(refused)
+    assert f'value="{item.pk}" id="item-{item.pk}" checked' in refused.content.decode(), "the selection is kept"
     edda.post(page_of(issue, "feeds"), sent | {"new_section": "Ferries"})
     assert last_story(issue)[:2] == ("Ferries", "Quay 1")
 
 
-def test_what_is_dismissed_is_not_offered_again(edda: Client, issue: Issue) -> None:
+def test_dismissed_items_are_not_offered_again(edda: Client, issue: Issue) -> None:
     first, _ = make_items(1, 2)
     answer = edda.post(page_of(issue, "feeds"), {"do": "dismiss", "item": first.pk}, follow=True)
     assert "1 story was dismissed" in words_on(answer)
     assert [item.title for item in answer.context["items"]] == ["Quay 2"]
 
 
-def test_all_that_was_listed_is_dismissed_and_nothing_that_came_later(edda: Client, issue: Issue) -> None:
+def test_dismiss_all_dismisses_the_listed_items_only(edda: Client, issue: Issue) -> None:
     make_items(1, 2)
     sent = form_data(edda, page_of(issue, "feeds"), "//main//form[@novalidate]")
     make_items(3, feed=Feed.objects.get())
@@ -91,43 +91,48 @@ def test_all_that_was_listed_is_dismissed_and_nothing_that_came_later(edda: Clie
 
 
 @pytest.mark.parametrize("do", ["add", "dismiss"])
-def test_nothing_ticked_is_said(edda: Client, issue: Issue, do: str) -> None:
+def test_at_least_one_story_must_be_selected(edda: Client, issue: Issue, do: str) -> None:
     make_items(1)
     sent = {"do": do, "item": ["", "x", "9" * 40]}
-    assert "Tick the stories" in words_on(edda.post(page_of(issue, "feeds"), sent, follow=True))
+    assert "Select at least one story." in words_on(edda.post(page_of(issue, "feeds"), sent, follow=True))
 
 
-def test_what_somebody_else_has_used_meanwhile_is_said(edda: Client, issue: Issue) -> None:
+def test_stories_that_were_used_meanwhile_are_skipped(edda: Client, issue: Issue) -> None:
     first, second = make_items(1, 2)
     FeedItem.objects.filter(pk=first.pk).update(state=FeedItemState.USED)
     both = {"do": "add", "item": [first.pk, second.pk]}
     answer = edda.post(page_of(issue, "feeds"), both, follow=True)
-    assert "1 story was added to the draft. 1 story was used or dismissed by somebody else meanwhile." in words_on(
-        answer
-    )
-    assert "Nothing was added: somebody else" in words_on(edda.post(page_of(issue, "feeds"), both, follow=True))
+    assert "1 story was skipped: another user has used or dismissed it." in words_on(answer)
+    assert "1 story was added to the draft." in words_on(answer)
+    assert "Nothing was added: another user" in words_on(edda.post(page_of(issue, "feeds"), both, follow=True))
 
 
 def test_poll_now_makes_the_feeds_due(edda: Client, issue: Issue) -> None:
     make_items(1)
     Feed.objects.update(next_poll_at=timezone.now() + datetime.timedelta(days=1))
-    answer = edda.post(page_of(issue, "feeds"), {"do": "look"}, follow=True)
-    assert "The worker looks at 1 feed now." in words_on(answer)
+    answer = edda.post(page_of(issue, "feeds"), {"do": "poll"}, follow=True)
+    assert "1 feed is being fetched." in words_on(answer)
     assert Feed.objects.get().next_poll_at <= timezone.now()
 
 
-def test_without_feeds_the_way_to_them_is_shown_to_who_may_go_it(
+def test_without_feeds_the_page_says_how_to_add_them(
     issue: Issue, edda: Client, signed_in: Callable[[str], Client]
 ) -> None:
-    assert "Follow feeds" in words_on(edda.get(page_of(issue, "feeds")))
-    assert "Somebody who may change the newsletter" in words_on(signed_in("will").get(page_of(issue, "feeds")))
+    assert "Add feeds" in words_on(edda.get(page_of(issue, "feeds")))
+    assert "A user with the permission to change the newsletter" in words_on(
+        signed_in("will").get(page_of(issue, "feeds"))
+    )
 
 
-def test_an_issue_past_draft_takes_no_stories(edda: Client, issue: Issue, site: Publisher) -> None:
+def test_stories_cannot_be_added_to_an_issue_that_is_not_a_draft(edda: Client, issue: Issue, site: Publisher) -> None:
     (item,) = make_items(1)
     start_sending(issue)
-    assert "its content stays as it is" in words_on(edda.get(page_of(issue, "feeds")))
-    assert "its content stays as it is" in words_on(edda.get(page_of(issue, "link")))
+    assert "Stories can be added to drafts only. The status of this issue is Sending." in words_on(
+        edda.get(page_of(issue, "feeds"))
+    )
+    assert "Stories can be added to drafts only. The status of this issue is Sending." in words_on(
+        edda.get(page_of(issue, "link"))
+    )
     answer = edda.post(page_of(issue, "feeds"), {"do": "add", "item": item.pk})
     assert "Nothing was added." in words_on(answer)
     answer = edda.post(page_of(issue, "link"), {"url": f"{site.url}/3"})
@@ -144,17 +149,17 @@ def test_a_link_becomes_a_story(edda: Client, issue: Issue, site: Publisher) -> 
     assert last_story(issue) == ("Deep dives", "Quay 3", f"{site.url}/3")
 
 
-def test_a_link_that_tells_nothing_can_be_added_alone(edda: Client, issue: Issue, site: Publisher) -> None:
+def test_a_link_that_cannot_be_read_can_be_added_alone(edda: Client, issue: Issue, site: Publisher) -> None:
     sent = {"url": f"{site.url}/gone", "new_section": "Ferries"}
     refused = edda.post(page_of(issue, "link"), sent)
-    assert "No story could be made of this link. The server answered with status 404" in words_on(refused)
-    assert f"{site.url}/gone" in refused.content.decode(), "what was typed is still there"
+    assert "No story could be made from this link. The server responded with an error (HTTP 404)." in words_on(refused)
+    assert f"{site.url}/gone" in refused.content.decode(), "the input is kept"
     edda.post(page_of(issue, "link"), sent | {"bare": ""})
     assert last_story(issue) == ("Ferries", "", f"{site.url}/gone")
 
 
 @pytest.mark.parametrize(
-    ("url", "sentence"),
+    ("url", "text"),
     [
         ("", "This field is required"),
         ("quay.example/3", "is not a full web address"),
@@ -163,30 +168,32 @@ def test_a_link_that_tells_nothing_can_be_added_alone(edda: Client, issue: Issue
         ("http://2130706433/", "is not on the public internet"),
     ],
 )
-def test_a_link_that_leads_nowhere_is_refused(edda: Client, issue: Issue, url: str, sentence: str) -> None:
+def test_an_invalid_link_is_refused(edda: Client, issue: Issue, url: str, text: str) -> None:
     revision = issue.revision
-    assert sentence in words_on(edda.post(page_of(issue, "link"), {"url": url}))
+    assert text in words_on(edda.post(page_of(issue, "link"), {"url": url}))
     issue.refresh_from_db()
     assert issue.revision == revision
 
 
-def test_a_link_that_stands_in_an_issue_already_is_added_and_said(edda: Client, issue: Issue, site: Publisher) -> None:
+def test_a_link_that_is_already_in_another_issue_is_added_with_a_warning(
+    edda: Client, issue: Issue, site: Publisher
+) -> None:
     edda.post(page_of(issue, "link"), {"url": f"{site.url}/3"})
     next_issue = make_issue("issue-2", title="Quieter ferries")
     answer = edda.post(page_of(next_issue, "link"), {"url": f"{site.url}/3#photo"}, follow=True)
-    assert "Its link stands in “Taller cranes” already" in words_on(answer)
+    assert "The issue “Taller cranes” already contains its link" in words_on(answer)
     assert last_story(next_issue)[1] == "Quay 3"
 
 
-def test_a_second_click_adds_no_second_story(edda: Client, issue: Issue, site: Publisher) -> None:
+def test_a_second_click_does_not_add_a_second_story(edda: Client, issue: Issue, site: Publisher) -> None:
     edda.post(page_of(issue, "link"), {"url": f"{site.url}/3"})
     before = load_content(issue)
     again = edda.post(page_of(issue, "link"), {"url": f"{site.url}/3#photo"})
-    assert "Nothing was added. This link stands in the draft already, under “Quay 3”." in words_on(again)
+    assert "Nothing was added. The draft already contains this link, in the story “Quay 3”." in words_on(again)
     assert load_content(issue) == before
 
 
-def test_the_compose_page_leads_to_both(edda: Client, issue: Issue) -> None:
+def test_the_compose_page_links_to_both(edda: Client, issue: Issue) -> None:
     body = edda.get(page_of(issue)).content.decode()
     assert page_of(issue, "feeds") in body
     assert page_of(issue, "link") in body
@@ -205,7 +212,7 @@ def follow(client: Client, newsletter: Newsletter, **fields: str) -> Any:
     return client.post(url, sent | {f"feeds-0-{name}": value for name, value in fields.items()}, follow=True)
 
 
-def test_a_newsletter_follows_a_feed_and_the_worker_link_statuses_once(edda: Client) -> None:
+def test_a_new_feed_is_due_at_once(edda: Client) -> None:
     newsletter = make_newsletter()
     follow(edda, newsletter, url=" https://quay.example/feed ", section="News")
     feed = Feed.objects.get()
@@ -214,19 +221,19 @@ def test_a_newsletter_follows_a_feed_and_the_worker_link_statuses_once(edda: Cli
 
 
 @pytest.mark.parametrize("url", ["quay.example/feed", "file:///etc/passwd", "javascript:alert(1)"])
-def test_a_feed_needs_an_address_of_the_web(edda: Client, url: str) -> None:
+def test_a_feed_needs_a_web_address(edda: Client, url: str) -> None:
     assert "is not a full web address" in words_on(follow(edda, make_newsletter(), url=url))
     assert not Feed.objects.exists()
 
 
-def test_a_feed_with_another_address_starts_anew(edda: Client) -> None:
+def test_a_feed_with_a_new_address_is_reset(edda: Client) -> None:
     newsletter = make_newsletter()
     later = timezone.now() + datetime.timedelta(days=1)
     Feed.objects.create(
         newsletter=newsletter,
         url="https://quay.example/old",
         etag='"1"',
-        problem="Gone.",
+        problem="feed_not_found",
         failures=9,
         next_poll_at=later,
     )
@@ -240,7 +247,7 @@ def test_a_feed_with_another_address_starts_anew(edda: Client) -> None:
 
 
 @pytest.mark.django_db
-def test_who_may_change_the_newsletter_may_change_its_feeds_and_who_may_look_sees_them() -> None:
+def test_the_permissions_of_feeds_are_those_of_the_newsletter() -> None:
     newsletter = make_newsletter()
     Feed.objects.create(newsletter=newsletter, url="https://quay.example/feed")
     shown = {}

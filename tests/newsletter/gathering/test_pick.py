@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import pytest
 from django.utils import timezone, translation
 from hypothesis import given
@@ -168,7 +170,11 @@ def test_the_heading_of_a_new_section_is_in_the_language_of_the_newsletter(monke
     Newsletter.objects.filter(pk=make_newsletter().pk).update(language="de")
     issue = make_issue(newsletter=Newsletter.objects.get(), sections=())
     active: list[str | None] = []
-    add = pick.with_stories
-    monkeypatch.setattr(pick, "with_stories", lambda *args: active.append(translation.get_language()) or add(*args))
+
+    def with_stories(content: IssueContent, placements: Iterable[StoryPlacement]) -> IssueContent:
+        active.append(translation.get_language())
+        return content
+
+    monkeypatch.setattr(pick, "with_stories", with_stories)
     add_stories(issue, [StoryPlacement("", FERRY)], by="will")
     assert active == ["de"]

@@ -119,7 +119,7 @@ def test_an_issue_that_is_due_without_readers_goes_back_to_draft_with_the_reason
     start_due_issues()
     ready.refresh_from_db()
     assert ready.status == IssueStatus.DRAFT
-    assert "Nobody on the list" in ready.hold_reason
+    assert "The mailing list has no active subscribers." in ready.hold_reason
 
 
 def test_an_issue_that_cannot_be_started_keeps_no_other_waiting(ready: Issue, monkeypatch: pytest.MonkeyPatch) -> None:
