@@ -1,6 +1,6 @@
-"""The judge: compares what the provider took with what we wrote down, knowing nothing of how sending works.
+"""The judge: compares the provider's ledger with the database.
 
-Shares no code with the system (R-177): it reads the tables with plain SQL, and the provider's ledger as numbers.
+It shares no code with the system, so that it cannot share its errors: it reads the tables with plain SQL.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ DELIVERIES = """
     FROM newsletter_delivery d LEFT JOIN subscribers_subscriber s ON s.id = d.subscriber_id
 """
 BATCHES = "SELECT first_delivery, last_delivery, state, reason FROM newsletter_batch"
-RECEIPTS = "SELECT event_id, state FROM newsletter_event"
+EVENTS = "SELECT event_id, state FROM newsletter_event"
 STATUS = "SELECT status FROM newsletter_issue"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judgement:
-    """What came out, as numbers; `faults` are sentences, and none of them may be there."""
+    """The result of a run as numbers. `faults` are sentences; there must be none."""
 
     accepted: int
     duplicates: int
@@ -37,7 +37,7 @@ class Judgement:
 
 
 def rows_of(database: str, sql: str) -> list[Row]:
-    """The rows of a query, read from outside."""
+    """The rows of a query, read without Django."""
     if database.startswith("sqlite:///"):
         with closing(sqlite3.connect(database.removeprefix("sqlite:///"), timeout=20)) as connection:
             return connection.execute(sql).fetchall()
@@ -48,7 +48,7 @@ def rows_of(database: str, sql: str) -> list[Row]:
 def judge(
     database: str, summary: Mapping[str, Any], in_ledger: Mapping[int, Sequence[str]], readers: set[str]
 ) -> Judgement:
-    """Compare. `summary` is the ledger's, `in_ledger` its mails for each delivery, `readers` who was to get it."""
+    """Compare. `summary` is the ledger's, `in_ledger` its mails per delivery, `readers` the expected addresses."""
     deliveries = rows_of(database, DELIVERIES)
     batches = rows_of(database, BATCHES)
     twice = len(summary["repeated_recipients"]) or sum(1 for mails in in_ledger.values() if len(mails) > 1)
@@ -56,26 +56,28 @@ def judge(
     unknown, lost = 0, len(readers - {row[3] for row in deliveries})
     for pk, status, reason, _address, _delivered, name in deliveries:
         if name and name not in in_ledger.get(pk, ()):
-            faults.append(f"delivery {pk} has the name of another mail")
+            faults.append(f"delivery {pk} has the id of another mail")
         if status == "unknown":
             unknown += 1
             if not reason or not _is_held_with_a_reason(pk, batches):
-                faults.append(f"delivery {pk} is unknown, and nothing says why")
+                faults.append(f"delivery {pk} is unknown without a reason")
         elif status in ("skipped", "failed"):
             if not reason:
                 faults.append(f"delivery {pk} is {status} without a reason")
             if pk in in_ledger:
-                faults.append(f"delivery {pk} is {status}, and it was sent")
+                faults.append(f"delivery {pk} is {status}, but it was sent")
         elif pk not in in_ledger:
             lost += 1
+    faults += [f"delivery {pk} was sent, but has no row" for pk in in_ledger.keys() - {row[0] for row in deliveries}]
     faults += [
-        f"delivery {pk} was sent, and nobody knows it" for pk in in_ledger.keys() - {row[0] for row in deliveries}
+        f"{count} deliveries for one subscriber"
+        for count in Counter(row[3] for row in deliveries).values()
+        if count > 1
     ]
     faults += [
-        f"{count} deliveries for one reader" for count in Counter(row[3] for row in deliveries).values() if count > 1
-    ]
-    faults += [
-        f"key {key} came with other bytes" for key, told in summary["keys"].items() if len(told["body_sha256"]) > 1
+        f"key {key} was used with different bytes"
+        for key, seen in summary["keys"].items()
+        if len(seen["body_sha256"]) > 1
     ]
     accepted = sum(1 for row in deliveries if row[1] == "accepted")
     return Judgement(accepted=accepted, duplicates=twice, lost=lost, unknown=unknown, faults=tuple(faults))
@@ -86,8 +88,8 @@ def _is_held_with_a_reason(pk: int, batches: list[Row]) -> bool:
     return len(mine) == 1 and mine[0][0] in ("held", "unknown") and bool(mine[0][1])
 
 
-def receipts_lost(database: str, events: int) -> int:
-    """How many of the provider's events have not come, or have come and not been applied."""
-    applied = {event for event, state in rows_of(database, RECEIPTS) if state == "applied"}
-    told = sum(1 for row in rows_of(database, DELIVERIES) if row[4])
-    return max(events - len(applied), events - told)
+def events_lost(database: str, events: int) -> int:
+    """How many of the provider's events were not stored, or not applied."""
+    applied = {event for event, state in rows_of(database, EVENTS) if state == "applied"}
+    delivered = sum(1 for row in rows_of(database, DELIVERIES) if row[4])
+    return max(events - len(applied), events - delivered)

@@ -1,4 +1,4 @@
-"""A play: an issue goes out while a fault strikes, until everything has come to its end; then the judge speaks."""
+"""A run: an issue is sent while a fault is injected, until nothing is left to do; then the judge compares."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ from tests.faults.stage import READERS, Stage
 
 SQLITE, POSTGRESQL = "SQLite", "PostgreSQL"
 
-SIGNS_OF_LIFE = "SELECT name, seen_at FROM newsletter_workerheartbeat"
-#: What the provider took: for which of our deliveries, and what it calls it.
+HEARTBEATS = "SELECT name, seen_at FROM newsletter_workerheartbeat"
+#: The mails that the provider accepted: our delivery and its own id.
 MAILS = "SELECT json_extract(envelope, '$.tags.delivery'), uid FROM mails"
 
 
 @cache
 def _forks() -> Any:
-    """The server that forks processes; it finds this project by PYTHONPATH."""
+    """The fork server. It finds this project through PYTHONPATH."""
     os.environ["PYTHONPATH"] = str(PROJECT_ROOT)
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["tests.faults.ready", "tests.faults.stage"])
@@ -41,12 +41,12 @@ def _forks() -> Any:
 
 
 def shared_number(kind: str = "i") -> Any:
-    """A number that processes share, 0 at first."""
+    """A number that processes share; 0 at the start."""
     return _forks().Value(kind, 0)
 
 
 class Play:
-    """One issue on one database, and the processes that work on it. Leaving it kills what still runs."""
+    """One issue in one database, and the processes that work on it."""
 
     def __init__(self, scene: Stage, sandbox: SandboxServer) -> None:
         self.scene, self.sandbox = scene, sandbox
@@ -60,19 +60,19 @@ class Play:
         return process
 
     def run(self, role: Callable[..., None], *arguments: object, **changes: Any) -> int:
-        """Run a process to its end, by itself or by a signal; its exit status."""
+        """Run a process until it ends; its exit status."""
         process = self.start(role, *arguments, **changes)
         process.join(90)
         assert process.exitcode is not None, f"It did not end. {self.last_words()}"
         return process.exitcode
 
     def publish(self) -> None:
-        """Let an editor schedule the issue; it is due at once."""
+        """Schedule the issue; it is due at once."""
         assert self.run(stage.publish) == 0, self.last_words()
         self.running.clear()
 
     def replace_the_dead(self) -> int:
-        """Start a worker for each that was killed, as a service manager does; how many that were."""
+        """Start a worker for each killed process, as a service manager does; how many."""
         dead = [process for process in self.running if process.exitcode is not None]
         for process in dead:
             assert process.exitcode == -signal.SIGKILL, f"It ended with {process.exitcode}. {self.last_words()}"
@@ -81,32 +81,32 @@ class Play:
         return len(dead)
 
     def is_sent(self) -> bool:
-        """Whether the issue is."""
+        """Whether the issue has the status sent."""
         return rows_of(self.scene.database, STATUS) == [("sent",)]
 
     def wait_for(self, condition: Callable[[], bool], what: str, seconds: float = 90.0) -> None:
-        """Wait until it holds, looking ten times a second; fails with the processes' last words."""
+        """Wait until `condition` holds; fails with the end of the processes' logs."""
         deadline = time.monotonic() + seconds
         while not condition():
             assert time.monotonic() < deadline, f"Waited {seconds:.0f} s in vain until {what}. {self.last_words()}"
             time.sleep(0.1)
 
     def let_all_have_turns(self) -> None:
-        """Wait until every process that works here has given three signs of life: two rounds of all steps between."""
+        """Wait until every process has written three heartbeats, with at least two rounds of all steps in between."""
         for _ in range(3):
-            before = self._signs_of_life()
-            self.wait_for(partial(self._is_everybody_alive_since, before), "everybody had a turn")
+            before = self._heartbeats()
+            self.wait_for(partial(self._have_all_beaten_since, before), "every process had a turn")
 
-    def _is_everybody_alive_since(self, before: dict[str, object]) -> bool:
-        now = self._signs_of_life()
+    def _have_all_beaten_since(self, before: dict[str, object]) -> bool:
+        now = self._heartbeats()
         return all(now.get(name) != at for name, at in before.items())
 
-    def _signs_of_life(self) -> dict[str, object]:
-        seen = {name.rpartition(":")[2]: at for name, at in rows_of(self.scene.database, SIGNS_OF_LIFE)}
+    def _heartbeats(self) -> dict[str, object]:
+        seen = {name.rpartition(":")[2]: at for name, at in rows_of(self.scene.database, HEARTBEATS)}
         return {str(process.pid): seen.get(str(process.pid)) for process in self.running if process.exitcode is None}
 
     def judgement(self, readers: int = READERS) -> Judgement:
-        """What the judge says now."""
+        """The judge's comparison as of now."""
         everybody = {f"reader-{number}@readers.example" for number in range(readers)}
         return judge(self.scene.database, self.sandbox.ledger.summary(), self._mails(), everybody)
 
@@ -117,12 +117,12 @@ class Play:
         return mails
 
     def last_words(self) -> str:
-        """The end of the processes' logs."""
+        """The end of each process's log."""
         texts = [path.read_text(errors="replace")[-1500:] for path in sorted(self.scene.logs.glob("*.log"))]
         return "\n".join(["", *texts])
 
     def kill_all(self) -> None:
-        """End everything that still runs."""
+        """Kill all running processes."""
         for process in self.running:
             process.kill()
         for process in self.running:
@@ -134,7 +134,7 @@ class Play:
 def play(
     prepared: str, folder: Path, sandbox: SandboxServer, *, provider_url: str = "", **fields: Any
 ) -> Iterator[Play]:
-    """A play on a copy of a prepared database."""
+    """A run on a copy of a prepared database; its processes are killed at the end."""
     with copy_of(prepared, folder) as database:
         scene = Stage(database=database, provider_url=provider_url or sandbox.url, logs=folder, **fields)
         on_it = Play(scene, sandbox)
@@ -146,7 +146,7 @@ def play(
 
 @contextmanager
 def prepared_database(kind: str, folder: Path, readers: int = READERS) -> Iterator[str]:
-    """A database with tables, a draft and its readers, to make copies of."""
+    """A database with tables, a draft and subscribers, to be copied for each run."""
     server = os.environ.get("TEST_DATABASE_URL", "")
     name = f"faults_{uuid.uuid4().hex[:12]}"
     url = f"sqlite:///{folder}/prepared.sqlite3" if kind == SQLITE else f"{server.rpartition('/')[0]}/{name}"
@@ -164,13 +164,13 @@ def prepared_database(kind: str, folder: Path, readers: int = READERS) -> Iterat
 
 @contextmanager
 def copy_of(prepared: str, folder: Path) -> Iterator[str]:
-    """A copy for one play."""
+    """A copy for one run."""
     if prepared.startswith("sqlite:///"):
         with (
             closing(sqlite3.connect(prepared.removeprefix("sqlite:///"))) as source,
             closing(sqlite3.connect(folder / "play.sqlite3")) as target,
         ):
-            # Unlike a copy of the file, it has what a process that was killed left in the log beside it.
+            # Unlike a copy of the file, this includes what a killed process left in the write-ahead log.
             source.backup(target)
         yield f"sqlite:///{folder}/play.sqlite3"
         return
@@ -182,6 +182,6 @@ def copy_of(prepared: str, folder: Path) -> Iterator[str]:
 
 
 def on_the_server(statement: str) -> None:
-    """Be the administrator of PostgreSQL."""
+    """Execute a statement as PostgreSQL's administrator."""
     with psycopg.connect(os.environ["TEST_DATABASE_URL"], autocommit=True) as connection:
         connection.execute(statement.encode())

@@ -1,8 +1,8 @@
-"""What runs in the processes that faults strike: an editor, workers, a web server, each in a process of its own.
+"""The processes of a run: an editor, workers, a web server.
 
 `multiprocessing`'s fork server loads this module once and forks each process from it, so that starting one takes
-milliseconds and not the second that Django needs. Everything that waits for minutes in the field waits for
-hundredths of a second here; nothing else differs from `manage.py worker`.
+milliseconds instead of the second that Django needs. Waits are shortened from minutes to hundredths of a second;
+nothing else differs from `manage.py worker`.
 """
 
 from __future__ import annotations
@@ -42,23 +42,23 @@ from tests.publications import make_issue
 READERS, BATCH, CHUNK = 240, 20, 80
 #: Posts that the issue takes if nothing goes wrong.
 BATCHES = READERS // BATCH
-#: Receipts applied per transaction.
-RECEIPTS = 50
+#: Events applied per transaction.
+EVENTS = 50
 
 
 @dataclass(frozen=True, kw_only=True)
 class Stage:
-    """Where a process plays, and what strikes it there."""
+    """What a process works with, and the fault that is injected into it."""
 
     database: str
     provider_url: str
     logs: Path
     failpoint: str = ""
-    """`point:hit:action`, as the setting FAILPOINT has it."""
+    """`point:hit:action`, as in the setting FAILPOINT."""
     hits: Any = None
-    """A number that processes share: the failpoint strikes at the hit-th time of all of them together."""
+    """A count that processes share: the failpoint triggers at the hit-th time of all of them together."""
     ahead: Any = None
-    """Seconds by which the clock is ahead, shared, so that it can be set while the process runs."""
+    """Seconds by which the clock is ahead. Shared, so that a test can set it while the process runs."""
     patience: float = 5.0
     """Seconds that a post waits for an answer."""
     lease: float = 90.0
@@ -86,10 +86,10 @@ def enter(stage: Stage) -> None:
     _hasten(stage)
     if stage.ahead is not None:
         patch.object(timezone, "now", lambda: _clock(stage.ahead.value)).start()
-    failpoints.arm(_drill_of(stage))
+    failpoints.arm(_failpoint_of(stage))
 
 
-def _drill_of(stage: Stage) -> failpoints.Failpoint | None:
+def _failpoint_of(stage: Stage) -> failpoints.Failpoint | None:
     read = failpoints.read_failpoint(stage.failpoint)
     if read is None or stage.hits is None:
         return read
@@ -97,7 +97,7 @@ def _drill_of(stage: Stage) -> failpoints.Failpoint | None:
 
 
 def _count(hits: Any) -> int:
-    # Without its lock a process killed while it holds it would keep all others waiting for ever: it is killed after.
+    # The process is killed after it released the lock; holding it, it would block all others for ever.
     with hits.get_lock():
         hits.value += 1
         return int(hits.value)
@@ -108,12 +108,12 @@ def _clock(ahead: float) -> datetime.datetime:
 
 
 def _hasten(stage: Stage) -> None:
-    """Small batches and chunks, so that there are many; short waits, so that there is an end."""
+    """Set small batches and chunks, so that there are many, and short waits."""
     resend.ResendProvider.batch_size = stage.rooms.get("batch", BATCH)
     timeout, lease = urllib3.Timeout(connect=1, read=stage.patience), datetime.timedelta(seconds=stage.lease)
     steps = {
         "expand_next": partial(expand_next, chunk=stage.rooms.get("chunk", CHUNK)),
-        "apply_events": partial(apply_events, limit=RECEIPTS),
+        "apply_events": partial(apply_events, limit=EVENTS),
     }
     rooms: dict[str, dict[str, Any]] = {
         "worker.loop": {"IDLE": 0.1, "LONGEST_BACKOFF": 0.1, "BACKGROUND_IDLE": 0.1},
@@ -126,12 +126,12 @@ def _hasten(stage: Stage) -> None:
         "monitoring.heartbeat": {"BEAT": 0.2},
     }
     for room, changes in rooms.items():
-        # Fails for a name that is not there any more.
+        # Fails for a name that no longer exists.
         patch.multiple(f"newsletter.{room}", **changes).start()
 
 
 def prepare(stage: Stage, readers: int = READERS) -> None:
-    """Make the tables, an issue that is a draft, and readers who came two hours ago."""
+    """Create the tables, a draft, and subscribers who signed up two hours ago."""
     enter(stage)
     patch.object(timezone, "now", partial(_clock, -7200.0)).start()
     call_command("migrate", verbosity=0)
@@ -142,9 +142,9 @@ def prepare(stage: Stage, readers: int = READERS) -> None:
 
 
 def publish(stage: Stage) -> None:
-    """Be the editor who schedules the issue; one who finds it scheduled goes home.
+    """Act as the editor who schedules the issue, unless it is scheduled.
 
-    Their clock is an hour behind, so that the time they choose, which must be to come, has come for everybody else.
+    Their clock is an hour behind, so that the scheduled time, which must be in the future, is in the workers' past.
     """
     enter(stage)
     patch.object(timezone, "now", partial(_clock, -3600.0)).start()
@@ -155,19 +155,19 @@ def publish(stage: Stage) -> None:
 
 
 def resume(stage: Stage) -> None:
-    """Be the person who looked at a send that was paused, and lets it go on."""
+    """Act as the operator who resumes a paused send."""
     enter(stage)
     resume_issue(Issue.objects.get(), by="tests", reason="Looked at the provider's log.")
 
 
 def work(stage: Stage) -> None:
-    """Be a worker, until killed."""
+    """Act as a worker until killed."""
     enter(stage)
     worker.work(threading.Event())
 
 
 def serve(stage: Stage, port: int) -> None:
-    """Be the web server, until killed."""
+    """Act as the web server until killed."""
     enter(stage)
     with make_server("127.0.0.1", port, get_wsgi_application(), handler_class=_Quiet) as server:
         server.serve_forever()
@@ -175,4 +175,4 @@ def serve(stage: Stage, port: int) -> None:
 
 class _Quiet(WSGIRequestHandler):
     def log_message(self, format: str, *args: Any) -> None:
-        """Its log would be longer than everything else."""
+        """Log nothing: its lines would bury all others."""

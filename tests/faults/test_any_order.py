@@ -1,4 +1,4 @@
-"""People, workers, the provider and the clock in any order that Hypothesis thinks of; see `publication`."""
+"""Subscribers, operators, workers, the provider and the clock in random order; see `publication`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.faults.publication import Publication, our_now
 
 
 def walk(monkeypatch: pytest.MonkeyPatch, *, walks: int, steps: int) -> None:
-    """Let Hypothesis take so many walks of so many steps."""
+    """Let Hypothesis run `walks` random sequences of up to `steps` actions."""
     monkeypatch.setattr(timezone, "now", our_now)
     run_state_machine_as_test(
         Publication,
@@ -26,14 +26,12 @@ def walk(monkeypatch: pytest.MonkeyPatch, *, walks: int, steps: int) -> None:
 
 
 @pytest.mark.django_db
-def test_in_any_order_nobody_gets_it_twice_and_nobody_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_in_any_order_each_recipient_gets_the_issue_once(monkeypatch: pytest.MonkeyPatch) -> None:
     walk(monkeypatch, walks=8, steps=25)
 
 
 @pytest.mark.faults
 @pytest.mark.django_db
 @pytest.mark.parametrize("number", range(2))
-def test_in_very_many_orders_nobody_gets_it_twice_and_nobody_is_forgotten(
-    monkeypatch: pytest.MonkeyPatch, number: int
-) -> None:
+def test_in_very_many_orders_each_recipient_gets_the_issue_once(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
     walk(monkeypatch, walks=40, steps=40)

@@ -1,4 +1,4 @@
-"""The clock of the workers jumps while it is not known what went out."""
+"""The clock of the workers jumps while batches have an unknown outcome."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.faults
 
 HOUR = 3600.0
 UNSETTLED = "SELECT count(*) FROM newsletter_batch WHERE state IN ('ready', 'claimed', 'unknown')"
-NOT_LOOKED_UP = """
+NOT_SEARCHED = """
     SELECT count(*) FROM newsletter_batch b WHERE b.state = 'held' AND NOT EXISTS (
         SELECT 1 FROM newsletter_lookup l WHERE l.batch_id = b.id AND l.attempts = b.attempts AND l.result <> 'open'
     )
@@ -29,7 +29,7 @@ NOT_LOOKED_UP = """
 
 @contextmanager
 def unanswered(prepared: str, folder: Path, sandbox: SandboxServer, workers: int, **fields: object) -> Iterator[Play]:
-    """A play in which the posts from the middle on are taken and not answered, for long enough to do something."""
+    """A run in which the provider accepts the posts from the middle on, but its answers are lost."""
     plan = dict.fromkeys(range(BATCHES // 2, BATCHES * 2), "reset-after")
     with (
         proxy_to(sandbox.url, plan) as proxy,
@@ -38,52 +38,52 @@ def unanswered(prepared: str, folder: Path, sandbox: SandboxServer, workers: int
         on_it.publish()
         for _ in range(workers):
             on_it.start(stage.work)
-        on_it.wait_for(lambda: proxy.posts >= BATCHES, "many posts are not answered")
+        on_it.wait_for(lambda: proxy.posts >= BATCHES, "many posts have no answer")
         yield on_it
 
 
 def nothing_is_left_to_do(on_it: Play) -> bool:
-    """Whether every batch has its end, or is held. A send that was paused by itself is resumed by a person."""
+    """Whether every batch has an outcome or is held. The operator resumes a send that was paused automatically."""
     if rows_of(on_it.scene.database, STATUS) == [("paused",)]:
         assert on_it.run(stage.resume) == 0
     return rows_of(on_it.scene.database, UNSETTLED) == [(0,)]
 
 
-def is_looked_up(on_it: Play) -> bool:
-    """Whether nothing is held that could still be found in the provider's list."""
-    return rows_of(on_it.scene.database, NOT_LOOKED_UP) == [(0,)]
+def is_searched(on_it: Play) -> bool:
+    """Whether every held batch was searched for in the provider's list."""
+    return rows_of(on_it.scene.database, NOT_SEARCHED) == [(0,)]
 
 
 @pytest.mark.parametrize("workers", [1, 4], ids="{}w".format)
-def test_after_a_day_is_skipped_the_providers_list_tells_what_went_out(
+def test_after_a_jump_of_a_day_the_providers_list_proves_what_was_sent(
     prepared: str, tmp_path: Path, sandbox: SandboxServer, workers: int, record: Record
 ) -> None:
     with unanswered(prepared, tmp_path, sandbox, workers) as on_it:
         on_it.scene.ahead.value = 24 * HOUR
-        on_it.wait_for(lambda: nothing_is_left_to_do(on_it) and is_looked_up(on_it), "the list has told all it can")
+        on_it.wait_for(lambda: nothing_is_left_to_do(on_it) and is_searched(on_it), "all batches are searched for")
         judgement = on_it.judgement()
     record("clock: +24 h", judgement)
-    # In a worker's hands and not yet posted when the clock jumped: not in the list, and a list of another time than
-    # ours proves nothing.
+    # Batches that were claimed and not yet posted when the clock jumped are not in the list, and a list with another
+    # time than ours proves nothing.
     assert judgement.unknown <= workers * BATCH
     assert judgement.accepted + judgement.unknown == READERS
 
 
 @pytest.mark.parametrize("workers", [1, 4], ids="{}w".format)
-def test_after_a_day_is_skipped_what_nobody_can_look_up_is_held_and_named(
+def test_after_a_jump_of_a_day_batches_are_held_if_the_providers_list_cannot_be_read(
     prepared: str, tmp_path: Path, sandbox: SandboxServer, workers: int, record: Record
 ) -> None:
     with unanswered(prepared, tmp_path, sandbox, workers, may_search=False) as on_it:
         on_it.scene.ahead.value = 24 * HOUR
         on_it.wait_for(lambda: nothing_is_left_to_do(on_it), "nothing is left to do")
         judgement = on_it.judgement()
-    record("clock: +24 h, and the provider's list cannot be read", judgement)
+    record("clock: +24 h, provider's list not readable", judgement)
     assert judgement.unknown > 0
     assert judgement.accepted + judgement.unknown == READERS
 
 
 @pytest.mark.parametrize("workers", [1, 4], ids="{}w".format)
-def test_an_hour_that_comes_twice_makes_the_issue_late_and_not_double(
+def test_a_clock_that_goes_back_an_hour_delays_the_issue_but_does_not_repeat_it(
     prepared: str, tmp_path: Path, sandbox: SandboxServer, workers: int, record: Record
 ) -> None:
     with unanswered(prepared, tmp_path, sandbox, workers) as on_it:

@@ -1,4 +1,4 @@
-"""The database goes away, takes nothing more, is full, or comes back as it was before: nobody gets the issue twice."""
+"""The database goes away, is read-only, is full, or is restored from a backup: no recipient gets the issue twice."""
 
 from __future__ import annotations
 
@@ -26,27 +26,27 @@ pytestmark = pytest.mark.faults
 
 #: Longer than Resend keeps keys.
 A_DAY = 25 * 3600.0
-#: A batch whose outcome cannot be written stays with its worker until the lease is over, which is longer than a post.
+#: A batch whose outcome cannot be recorded stays with its worker until the lease ends, which is longer than a post.
 SHORT: dict[str, Any] = {"lease": 2.0, "patience": 1.0}
 
 
 def end_connections(name: str, turn: int) -> None:
-    """All of them, as a server that is restarted."""
+    """As when the server restarts."""
     on_the_server(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'")
 
 
 def turn_read_only(name: str, turn: int) -> None:
-    """Every other time, as a server after a failover that is not the first one yet."""
+    """Every other turn, as when a failover has not promoted the new server yet."""
     on_the_server(f"ALTER DATABASE {name} SET default_transaction_read_only = {'off' if turn % 2 else 'on'}")
     end_connections(name, turn)
 
 
 @pytest.mark.parametrize("workers", [1, 4], ids="{}w".format)
 @pytest.mark.parametrize("strike", [end_connections, turn_read_only])
-def test_a_database_that_goes_away_again_and_again_costs_nobody_the_issue(
+def test_every_recipient_gets_the_issue_when_the_database_goes_away_repeatedly(
     postgresql_prepared: str, tmp_path: Path, strike: Callable[[str, int], None], workers: int, record: Record
 ) -> None:
-    # A slow provider, so that the posts are spread over all strikes.
+    # A slow provider, so that the posts are spread over all turns.
     with running_sandbox(rate_limit=5) as sandbox, play(postgresql_prepared, tmp_path, sandbox, **SHORT) as on_it:
         name = on_it.scene.database.rpartition("/")[2]
         on_it.publish()
@@ -54,15 +54,15 @@ def test_a_database_that_goes_away_again_and_again_costs_nobody_the_issue(
             on_it.start(stage.work)
         for turn in range(12):
             strike(name, turn)
-            time.sleep(random.uniform(0.05, 0.4))  # how long the workers are left alone, not a wait for anything
+            time.sleep(random.uniform(0.05, 0.4))  # a random interval between two faults, not a wait for a result
         on_it.wait_for(on_it.is_sent, "the issue is sent")
         judgement = on_it.judgement()
-    record(f"database: {'connections ended' if strike is end_connections else 'read-only'}, again and again", judgement)
+    record(f"database: {'connections terminated' if strike is end_connections else 'read-only'}, repeatedly", judgement)
     assert judgement.accepted == READERS
 
 
 @pytest.mark.parametrize("room", [0, 100_000, 300_000], ids="{}-bytes-left".format)
-def test_a_disk_that_is_full_costs_nobody_the_issue(
+def test_every_recipient_gets_the_issue_when_the_disk_was_full(
     sqlite_prepared: str, tmp_path: Path, sandbox: SandboxServer, room: int, record: Record
 ) -> None:
     with play(sqlite_prepared, tmp_path, sandbox, **SHORT) as on_it:
@@ -78,29 +78,29 @@ def test_a_disk_that_is_full_costs_nobody_the_issue(
     assert judgement.accepted == READERS
 
 
-#: When backups are made: while readers are still being addressed, with a batch in a worker's hands, and between two.
+#: When backups are made: during the expansion of the audience, with a claimed batch, and between two batches.
 HALF_WAY = pytest.mark.parametrize(
     ("point", "hit"),
     [(Point.CHUNK_COMMITTED, 2), (Point.CLAIM_COMMITTED, BATCHES // 2), (Point.OUTCOME_COMMITTED, BATCHES // 2)],
-    ids=["addressing", "claimed", "between-two"],
+    ids=["expanding", "claimed", "between-two"],
 )
 
 
-def die_half_way(on_it: Play, point: Point, hit: int) -> None:
-    """Let the only worker be killed there, so that nobody writes while the backup is made."""
+def kill_half_way(on_it: Play, point: Point, hit: int) -> None:
+    """Kill the only worker at this point, so that no process writes while the backup is made."""
     worker = on_it.start(stage.work, failpoint=f"{point.value}:{hit}:kill")
     on_it.wait_for(lambda: worker.exitcode == -signal.SIGKILL, f"the worker dies at {point.value}")
     on_it.kill_all()
 
 
 @HALF_WAY
-def test_a_backup_put_back_at_once_sends_the_same_bytes_under_the_same_keys(
+def test_a_backup_that_is_restored_at_once_sends_the_same_bytes_under_the_same_keys(
     prepared: str, tmp_path: Path, sandbox: SandboxServer, point: Point, hit: int, record: Record
 ) -> None:
     (tmp_path / "backup").mkdir()
     with play(prepared, tmp_path, sandbox) as on_it:
         on_it.publish()
-        die_half_way(on_it, point, hit)
+        kill_half_way(on_it, point, hit)
         with copy_of(on_it.scene.database, tmp_path / "backup") as backup:
             on_it.start(stage.work)
             on_it.wait_for(on_it.is_sent, "the issue is sent")
@@ -110,12 +110,12 @@ def test_a_backup_put_back_at_once_sends_the_same_bytes_under_the_same_keys(
             on_it.wait_for(on_it.is_sent, "the issue is sent once more")
             judgement = on_it.judgement()
             on_it.kill_all()
-    record("database: a backup put back at once (same keys, same bytes)", judgement)
+    record("database: backup restored at once (same keys, same bytes)", judgement)
     assert judgement.accepted == READERS
 
 
 @pytest.mark.parametrize("point", [Point.CLAIM_COMMITTED, Point.OUTCOME_COMMITTED], ids=lambda point: point.value)
-def test_a_backup_put_back_when_the_keys_are_forgotten_waits_for_a_person(
+def test_a_backup_that_is_restored_after_the_keys_expired_waits_for_an_operator(
     prepared: str, tmp_path: Path, point: Point, record: Record
 ) -> None:
     (tmp_path / "backup").mkdir()
@@ -125,7 +125,7 @@ def test_a_backup_put_back_when_the_keys_are_forgotten_waits_for_a_person(
         play(prepared, tmp_path, sandbox, ahead=ahead) as on_it,
     ):
         on_it.publish()
-        die_half_way(on_it, point, BATCHES // 2)
+        kill_half_way(on_it, point, BATCHES // 2)
         with copy_of(on_it.scene.database, tmp_path / "backup") as backup:
             on_it.start(stage.work)
             on_it.wait_for(on_it.is_sent, "the issue is sent")
@@ -137,4 +137,4 @@ def test_a_backup_put_back_when_the_keys_are_forgotten_waits_for_a_person(
             judgement = on_it.judgement()
             on_it.kill_all()
         assert sandbox.ledger.summary()["messages"] == READERS
-    record("database: a backup put back a day later (paused)", judgement)
+    record("database: backup restored a day later (paused)", judgement)

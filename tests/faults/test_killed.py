@@ -16,18 +16,18 @@ from newsletter.demo.home import free_port
 from newsletter.sandbox import SandboxServer
 from tests.faults import stage
 from tests.faults.conftest import Record
-from tests.faults.judge import Judgement, receipts_lost
+from tests.faults.judge import Judgement, events_lost
 from tests.faults.play import Play, play, shared_number
-from tests.faults.stage import BATCHES, CHUNK, READERS, RECEIPTS
+from tests.faults.stage import BATCHES, CHUNK, EVENTS, READERS
 from tests.sandboxes import running_sandbox
 
-#: Reached once in the way of an issue.
+#: Points that an issue reaches once.
 ONCE = ("freeze-", "start-", "finish-")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
-    """Somebody is killed at `point`, when `workers` processes together reach it for the `hit`-th time."""
+    """A process is killed at `point` when all of the `workers` together reach it for the `hit`-th time."""
 
     point: Point
     hit: int
@@ -35,7 +35,7 @@ class Case:
 
     @property
     def failpoint(self) -> str:
-        """As the setting FAILPOINT has it."""
+        """The value of the setting FAILPOINT."""
         return f"{self.point.value}:{self.hit}:kill"
 
     def __str__(self) -> str:
@@ -47,19 +47,19 @@ def hits_of(point: Point) -> list[int]:
     name = point.value
     if name.startswith(ONCE):
         return [1]
-    if name.startswith("receipt-"):
+    if name.startswith("event-"):
         return [1, READERS // 2, READERS]
-    times = {"chunk": READERS // CHUNK + 1, "receipts": -(-READERS // RECEIPTS)}.get(name.partition("-")[0], BATCHES)
+    times = {"chunk": READERS // CHUNK + 1, "events": -(-READERS // EVENTS)}.get(name.partition("-")[0], BATCHES)
     return [1, times // 2, times]
 
 
 CASES = [Case(point=point, hit=hit, workers=workers) for point in Point for hit in hits_of(point) for workers in (1, 4)]
-OF_RECEIPTS = [case for case in CASES if case.point.value.startswith("receipt")]
-OF_THE_ISSUE = [case for case in CASES if case not in OF_RECEIPTS]
+OF_EVENTS = [case for case in CASES if case.point.value.startswith("event")]
+OF_THE_ISSUE = [case for case in CASES if case not in OF_EVENTS]
 
 
 def kill(on_it: Play, case: Case) -> Judgement:
-    """The issue goes out, somebody is killed and replaced, and all comes to its end."""
+    """Send the issue; a process is killed and replaced; wait until the issue is sent."""
     failpoint = {"failpoint": case.failpoint, "hits": shared_number()}
     if case.point.value.startswith("freeze-"):
         assert on_it.run(stage.publish, **failpoint) == -signal.SIGKILL, on_it.last_words()
@@ -68,13 +68,13 @@ def kill(on_it: Play, case: Case) -> Judgement:
     for _ in range(case.workers):
         on_it.start(stage.work, **failpoint)
     if failpoint:
-        on_it.wait_for(lambda: on_it.replace_the_dead() > 0, f"somebody dies at {case.point.value}")
+        on_it.wait_for(lambda: on_it.replace_the_dead() > 0, f"a process dies at {case.point.value}")
     on_it.wait_for(on_it.is_sent, "the issue is sent")
     return on_it.judgement()
 
 
 @pytest.mark.own_database
-def test_a_worker_killed_at_the_most_delicate_points_loses_and_repeats_nobody(
+def test_a_worker_killed_at_the_most_delicate_failpoints_loses_and_repeats_no_mail(
     sqlite_prepared: str, tmp_path: Path
 ) -> None:
     for point, hit, workers in (
@@ -93,7 +93,7 @@ def test_a_worker_killed_at_the_most_delicate_points_loses_and_repeats_nobody(
 
 @pytest.mark.faults
 @pytest.mark.parametrize("case", OF_THE_ISSUE, ids=str)
-def test_whoever_is_killed_everybody_gets_the_issue_once(
+def test_every_recipient_gets_the_issue_once_when_a_process_is_killed(
     prepared: str, tmp_path: Path, sandbox: SandboxServer, case: Case, record: Record
 ) -> None:
     with play(prepared, tmp_path, sandbox) as on_it:
@@ -103,33 +103,31 @@ def test_whoever_is_killed_everybody_gets_the_issue_once(
 
 
 @pytest.mark.faults
-@pytest.mark.parametrize("case", OF_RECEIPTS, ids=str)
-def test_whoever_is_killed_over_a_receipt_no_receipt_is_lost(
-    prepared: str, tmp_path: Path, case: Case, record: Record
-) -> None:
+@pytest.mark.parametrize("case", OF_EVENTS, ids=str)
+def test_no_event_is_lost_when_a_process_is_killed(prepared: str, tmp_path: Path, case: Case, record: Record) -> None:
     port = free_port(0)
     address = f"http://127.0.0.1:{port}/webhooks/resend/"
     with (
         running_sandbox(address, webhook_events=frozenset({"email.delivered"})) as sandbox,
         play(prepared, tmp_path, sandbox) as on_it,
     ):
-        kill_over_a_receipt(on_it, case, port)
+        kill_during_events(on_it, case, port)
         on_it.wait_for(on_it.is_sent, "the issue is sent")
-        on_it.wait_for(lambda: receipts_lost(on_it.scene.database, READERS) == 0, "all receipts are applied")
+        on_it.wait_for(lambda: events_lost(on_it.scene.database, READERS) == 0, "all events are applied")
         judgement = on_it.judgement()
     record(f"killed at {case.point.value}", judgement)
     assert judgement.accepted == READERS
 
 
-def kill_over_a_receipt(on_it: Play, case: Case, port: int) -> None:
-    """The web server that stores receipts is killed and replaced, or the worker that applies them."""
+def kill_during_events(on_it: Play, case: Case, port: int) -> None:
+    """The web server that stores events is killed and replaced, or the worker that applies them."""
     failpoint = {"failpoint": case.failpoint, "hits": shared_number()}
-    is_of_the_web = case.point in (Point.EVENT_UNSTORED, Point.EVENT_STORED)
+    is_in_web_server = case.point in (Point.EVENT_UNSTORED, Point.EVENT_STORED)
     on_it.publish()
-    web = on_it.start(stage.serve, port, **(failpoint if is_of_the_web else {}))
+    web = on_it.start(stage.serve, port, **(failpoint if is_in_web_server else {}))
     for _ in range(case.workers):
-        on_it.start(stage.work, **({} if is_of_the_web else failpoint))
-    if is_of_the_web:
+        on_it.start(stage.work, **({} if is_in_web_server else failpoint))
+    if is_in_web_server:
         on_it.wait_for(lambda: web.exitcode == -signal.SIGKILL, f"the web server dies at {case.point.value}")
         on_it.running.remove(web)
         on_it.start(stage.serve, port)

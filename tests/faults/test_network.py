@@ -1,4 +1,4 @@
-"""The net between a worker and the provider breaks in every way: afterwards everybody has the issue once."""
+"""The network between worker and provider breaks in every way: each recipient still gets the issue once."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ pytestmark = pytest.mark.faults
 
 ATTEMPTS = "SELECT coalesce(sum(attempts), 0) FROM newsletter_batch"
 #: The first post, two in the middle one after the other, and the last one if nothing else goes wrong.
-STRUCK = (1, BATCHES // 2, BATCHES // 2 + 1, BATCHES)
+BROKEN = (1, BATCHES // 2, BATCHES // 2 + 1, BATCHES)
 
 
 @pytest.mark.parametrize("workers", [1, 4], ids="{}w".format)
 @pytest.mark.parametrize("fault", FAULTS)
-def test_whatever_becomes_of_the_first_a_middle_and_the_last_answer_everybody_gets_the_issue_once(
+def test_every_recipient_gets_the_issue_once_when_answers_are_broken(
     prepared: str, tmp_path: Path, sandbox: SandboxServer, fault: str, workers: int, record: Record
 ) -> None:
     with (
-        proxy_to(sandbox.url, dict.fromkeys(STRUCK, fault)) as proxy,
+        proxy_to(sandbox.url, dict.fromkeys(BROKEN, fault)) as proxy,
         play(prepared, tmp_path, sandbox, provider_url=proxy.url, patience=1.0) as on_it,
     ):
         on_it.publish()
@@ -37,12 +37,12 @@ def test_whatever_becomes_of_the_first_a_middle_and_the_last_answer_everybody_ge
             on_it.start(stage.work)
         on_it.wait_for(on_it.is_sent, "the issue is sent")
         judgement = on_it.judgement()
-        assert proxy.spoilt == len(STRUCK)
+        assert proxy.spoilt == len(BROKEN)
     record(f"network: {fault}", judgement)
     assert judgement.accepted == READERS
 
 
-def test_a_provider_that_refuses_connections_is_waited_for(prepared: str, tmp_path: Path, record: Record) -> None:
+def test_workers_wait_for_a_provider_that_refuses_connections(prepared: str, tmp_path: Path, record: Record) -> None:
     port = free_port(0)
     with (
         running_sandbox() as sandbox,
