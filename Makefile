@@ -4,9 +4,10 @@
 PYTHON ?= python3
 BIN := .venv/bin
 ARGS ?=
+LOCALES := de fr es
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-sqlite test-postgresql test-journeys test-faults test-scale lint format golden fidelity bench lock mjml-tables caniemail clean
+.PHONY: help install demo test test-sqlite test-postgresql test-journeys test-faults test-scale lint format messages golden fidelity bench lock mjml-tables caniemail clean
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -34,7 +35,7 @@ test-faults: .venv/dev.stamp ## kill and stop processes at every failpoint, brea
 test-scale: .venv/dev.stamp ## kill Celery workers on real brokers; SCALE_SUBSCRIBERS=100000 for the run of docs/scale-out.md
 	$(BIN)/python -m tests.postgresql $(BIN)/python -m pytest tests/journeys/test_fleet.py -m scale $(ARGS)
 
-lint: .venv/dev.stamp ## style, types and import contracts
+lint: .venv/dev.stamp ## check style, types and import contracts
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
@@ -43,6 +44,10 @@ lint: .venv/dev.stamp ## style, types and import contracts
 format: .venv/dev.stamp ## format the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+messages: .venv/dev.stamp ## update and compile the translation catalogues; needs gettext
+	$(BIN)/python manage.py makemessages --settings tests.settings $(LOCALES:%=--locale %) --no-location --no-wrap --no-obsolete --ignore tests --ignore var --ignore docs --ignore node_modules
+	$(BIN)/python manage.py compilemessages --settings tests.settings $(LOCALES:%=--locale %) --ignore .venv --ignore var
 
 golden: .venv/dev.stamp ## render the golden HTML and screenshots of all themes again; review the difference before committing it
 	$(BIN)/python -m tests.newsletter.rendering.golden
