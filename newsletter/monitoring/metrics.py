@@ -126,20 +126,20 @@ def _deliveries() -> Metric:
 def _receipts(now: datetime.datetime) -> Iterator[Metric]:
     waiting = Event.objects.filter(state=EventState.NEW).aggregate(count=Count("pk"), oldest=Min("received_at"))
     last = Event.objects.order_by("-pk").values_list("received_at", flat=True).first()
-    yield _gauge("receipts_waiting", "Receipts that are stored and not yet applied.", waiting["count"])
+    yield _gauge("events_waiting", "Webhook events that are stored but not applied.", waiting["count"])
     yield _gauge(
-        "oldest_waiting_receipt_seconds", "How long the oldest of them has waited.", _age(waiting["oldest"], now)
+        "oldest_waiting_event_seconds", "How long the oldest of them has waited.", _age(waiting["oldest"], now)
     )
     if last is not None:
-        yield _gauge("last_receipt_timestamp_seconds", "When the last receipt came, in Unix time.", last.timestamp())
+        yield _gauge("last_event_timestamp_seconds", "Time of the last webhook event, as Unix time.", last.timestamp())
 
 
 def _notices(now: datetime.datetime) -> Iterator[Metric]:
     due = TransactionalMail.objects.filter(state=TransactionalMailState.PENDING, not_before__lte=now)
     waiting = due.order_by().aggregate(count=Count("pk"), oldest=Min("not_before"))
-    yield _gauge("notices_waiting", "Confirmation mails that are due and not yet sent.", waiting["count"])
+    yield _gauge("transactional_waiting", "Transactional mails that are due but not sent.", waiting["count"])
     yield _gauge(
-        "oldest_waiting_notice_seconds", "How long the oldest of them has waited.", _age(waiting["oldest"], now)
+        "oldest_waiting_transactional_seconds", "How long the oldest of them has waited.", _age(waiting["oldest"], now)
     )
 
 

@@ -91,8 +91,8 @@ def test_the_numbers_are_those_of_the_rows(issue: Issue, batches: list[Any]) -> 
     assert found["newsletter_deliveries", "pending"] == 10
     assert 85 < found["newsletter_oldest_open_batch_seconds",] < 150
     assert found["newsletter_accepted_mails_per_second",] == pytest.approx(2 / 60)
-    assert found["newsletter_receipts_waiting",] == 1
-    assert 25 < found["newsletter_oldest_waiting_receipt_seconds",] < 90
+    assert found["newsletter_events_waiting",] == 1
+    assert 25 < found["newsletter_oldest_waiting_event_seconds",] < 90
     assert found["newsletter_workers_alive",] == 1
     assert 15 < found["newsletter_worker_heartbeat_age_seconds", "host:7"] < 80
 
@@ -109,7 +109,7 @@ def test_an_empty_installation_has_every_number() -> None:
     assert found["newsletter_batches", "unknown"] == 0
     assert found["newsletter_provider_availability", "available", "resend"] == 1
     assert found["newsletter_schedules_overdue",] == 0
-    assert found["newsletter_notices_waiting",] == 0
+    assert found["newsletter_transactional_waiting",] == 0
 
 
 @pytest.mark.django_db
