@@ -78,7 +78,7 @@ def _check_tokens(part: str, nonce: str, context: PlaceholderContext, label: str
     if missing := REQUIRED_PLACEHOLDERS.difference(placeholder for _, placeholder in tokens):
         raise RenderingError(
             translatable(
-                "{part}: {placeholders} is missing. Every mail needs it.",
+                "{part}: these placeholders are missing: {placeholders}. Every mail needs them.",
                 part=label,
                 placeholders=listed(sorted(missing)),
             )

@@ -22,8 +22,9 @@ class Words:
     reading_time: str
     """`12 min read`."""
     story: str
-    """The noun of `story_count`. `story`, `stories` and `minutes` are for themes that write the numbers themselves."""
+    """The noun for one story. `story`, `stories` and `minutes` are for themes that write the numbers themselves."""
     stories: str
+    """The noun in the form that `story_count` has."""
     minutes: str
     contents: str
     """The heading of a table of contents without one."""
@@ -61,14 +62,13 @@ def words_for(content: IssueContent, *, date: str = "") -> Words:
     count, minutes = sum(1 for _ in content.stories()), reading_minutes(content)
     story_count = str(translatable_plural("{count} story", "{count} stories", count=count))
     reading_time = str(translatable_plural("{count} min read", "{count} min read", count=minutes))
-    noun = _without_number(story_count, count)
     reason, reason_end = _around_name(str(translatable("You get this mail because you subscribed to {newsletter}.")))
     return Words(
         date=date or f"{content.date:%A}, {content.date.day} {content.date:%B %Y}",
         story_count=story_count if count else "",
         reading_time=reading_time,
-        story=noun,
-        stories=noun,
+        story=_without_number(str(translatable_plural("{count} story", "{count} stories", count=1)), 1),
+        stories=_without_number(story_count, count),
         minutes=_without_number(reading_time, minutes),
         contents=str(translatable("In this issue")),
         sponsor=str(translatable("Sponsor")),

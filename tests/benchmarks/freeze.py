@@ -1,4 +1,4 @@
-"""Freeze: one digest of 31 stories into both parts, Markdown and proof included."""
+"""Freezing: one digest of 31 stories rendered into both parts, including Markdown and output checks."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def _freeze(content: IssueContent) -> RenderedIssue:
 
 
 def anew(content: IssueContent, number: int) -> IssueContent:
-    """The same issue with other words in every body, so that nothing remembered from a run before can help."""
+    """The same issue with other text in every body, so that caches of earlier runs do not help."""
     sections = tuple(
         dataclasses.replace(
             section,

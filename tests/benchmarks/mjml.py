@@ -1,9 +1,9 @@
-"""Our whole freeze - Markdown to inlining, text part and proof - beside the official compiler’s rendering alone.
+"""Our whole rendering, from Markdown to both checked parts, compared with the official compiler’s rendering alone.
 
-Both in one run, taking turns, in CPU time; the official compiler (npm, pinned) as a warm process, without the time
-that documents take to travel there and back. It is given two documents: the very MJML that our blocks make, which is
-lean (all stories of a section in one mj-text, so that it has few components to lay out, however many stories), and
-the same stories as MJML is commonly written, a section for each.
+Both run in turns and are measured in CPU time; the official compiler (npm, pinned) is a warm process, and the time for
+sending documents to it does not count. It renders two documents: the MJML that our blocks make, which is lean (all
+stories of a section in one mj-text, so that there are few components), and the same stories as MJML is commonly
+written, with a section for each.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The official MJML compiler, from npm, as a process that answers one document after the other."""
+"""The official MJML compiler, from npm, as a process that compiles one document after the other."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ HERE = Path(__file__).parent
 
 @dataclass(frozen=True, slots=True)
 class Compiled:
-    """What the official compiler made of a document."""
+    """The result of the official compiler."""
 
     html: str
     errors: tuple[str, ...]
-    """What its soft validation says."""
+    """The messages of its soft validation."""
     cpu_ms: float
 
 
 class OfficialCompiler:
-    """Ask with `compile`; one document at a time."""
+    """Compiles one document at a time."""
 
     def __init__(self, questions: IO[str], answers: IO[str]) -> None:
         self._questions = questions

@@ -1,4 +1,4 @@
-"""A document for each place, attribute and type of value that the validator lets pass."""
+"""A document for each element, attribute and type of value that validation accepts."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ WORDS = {
 
 
 def bodies() -> list[str]:
-    """Every component that stands in the body of a mail."""
+    """Every component of the body of a mail."""
     outside = {"mj-html-attributes", "mj-head", *CHILDREN["mj-head"]} - {"mj-raw"}
     return sorted(ATTRIBUTES.keys() - outside)
 
@@ -97,7 +97,7 @@ def place_documents() -> Iterator[tuple[str, str]]:
 
 
 def document(tag: str, attributes: str, inside: str | None = None) -> str:
-    """A document with one element of interest, in a place where it may stand."""
+    """A document with one element of interest, in a place where it is allowed."""
     element = _element(tag, attributes, inside)
     while tag != "mj-body":
         tag = AROUND.get(tag, "mj-column")

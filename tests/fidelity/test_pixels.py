@@ -1,4 +1,4 @@
-"""Every block and theme looks the same whether the official MJML compiler makes it or ours: pixel by pixel."""
+"""Every block and theme, compiled by the official MJML compiler and by ours, gives the same pixels."""
 
 from __future__ import annotations
 
@@ -43,26 +43,24 @@ def page() -> Iterator[Page]:
 
 
 @pytest.mark.parametrize(("name", "source"), sample_issues(), ids=[name for name, _ in sample_issues()])
-def test_a_specimen_looks_the_same_from_both_compilers(
-    official: OfficialCompiler, page: Page, name: str, source: str
-) -> None:
+def test_both_compilers_give_the_same_pixels(official: OfficialCompiler, page: Page, name: str, source: str) -> None:
     theirs = official.compile(source)
-    assert theirs.errors == (), "The official compiler finds fault with what our validator lets pass."
+    assert theirs.errors == (), "The official compiler refuses what our validation accepts."
     ours = compile_mjml(source)
-    different = [width for width in WIDTHS if not _look_the_same(page, name, theirs.html, ours, width)]
+    different = [width for width in WIDTHS if not _is_equal(page, name, theirs.html, ours, width)]
     assert different == [], f"At these widths they differ; see {PICTURES.name}/{name.replace('/', '-')}-*.png"
 
 
-def test_the_comparison_notices_a_single_pixel(official: OfficialCompiler, page: Page) -> None:
+def test_the_comparison_detects_a_single_pixel(official: OfficialCompiler, page: Page) -> None:
     name, source = sample_issues()[0]
     html = official.compile(source).html
     dot = '<i style="position:absolute;left:300px;top:9px;width:1px;height:1px;background:#f00"></i></body>'
-    assert _photograph(page, html, 600) == _photograph(page, html, 600), name
-    assert _photograph(page, html, 600) != _photograph(page, html.replace("</body>", dot), 600), name
+    assert _capture(page, html, 600) == _capture(page, html, 600), name
+    assert _capture(page, html, 600) != _capture(page, html.replace("</body>", dot), 600), name
 
 
-def _look_the_same(page: Page, name: str, theirs: str, ours: str, width: int) -> bool:
-    pictures = {"official": _photograph(page, theirs, width), "ours": _photograph(page, ours, width)}
+def _is_equal(page: Page, name: str, theirs: str, ours: str, width: int) -> bool:
+    pictures = {"official": _capture(page, theirs, width), "ours": _capture(page, ours, width)}
     if pictures["official"] == pictures["ours"]:
         return True
     PICTURES.mkdir(parents=True, exist_ok=True)
@@ -71,7 +69,7 @@ def _look_the_same(page: Page, name: str, theirs: str, ours: str, width: int) ->
     return False
 
 
-def _photograph(page: Page, html: str, width: int) -> bytes:
+def _capture(page: Page, html: str, width: int) -> bytes:
     """The whole mail as PNG; the same pixels give the same bytes."""
     page.set_viewport_size({"width": width, "height": 900})
     page.set_content(html, wait_until="load")

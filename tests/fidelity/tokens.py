@@ -1,4 +1,4 @@
-"""HTML of two MJML compilers made comparable: what no mail program can tell apart is folded."""
+"""HTML of two MJML compilers made comparable: differences that no mail program shows are normalised."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ _RANDOM_NAMES = re.compile(r"\b[0-9a-f]{16}\b|\b0{7}\d\b")
 _SHORT_COLOUR = re.compile(r"#([0-9a-fA-F])([0-9a-fA-F])([0-9a-fA-F])\b")
 _BARE_ZERO = re.compile(r"(?<=[: ])0(?=[ ;\"])")
 _DECIMALS = re.compile(r"(?<=\d)\.\d{3,}(?=px)")
-"""mrml counts with half the digits: 99.00001px."""
+"""mrml computes with half the precision: 99.00001px."""
 _INVALID = "vertical-align"
-"""Both write it as an attribute of cells, on different ones; browsers know it in styles only."""
+"""Both write it as an attribute of cells, but of different ones; browsers support it in styles only."""
 
 
 def tokens(html: str) -> list[Token]:

@@ -81,7 +81,7 @@ CLOSING = (
 
 
 def write_digest(stories: int = 31) -> IssueContent:
-    """The digest, the same each time; with more stories, titles come round again with a number."""
+    """The digest; beyond 31 stories, titles repeat with a number."""
     return IssueContent(
         title="The Harbour Digest — 2026-07-01",
         slug="2026-07-01",

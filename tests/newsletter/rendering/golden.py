@@ -1,6 +1,6 @@
-"""The HTML that each block becomes in each shipped theme. `make golden` writes it anew; look at the difference then.
+"""The HTML of each block in each shipped theme. `make golden` writes the files; review the difference.
 
-The files hold what mail programs get for the block single_block_issue, after MJML and with its styles, one tag a line.
+A file contains the block alone, after MJML and with its styles inlined, one tag per line.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ FOLDER = Path(__file__).parent / "golden"
 
 
 def goldens() -> Iterator[tuple[Path, str]]:
-    """File and content, for each block in each shipped theme. `story` is in `stories`."""
+    """File and content for each block in each shipped theme. `story` is part of `stories`."""
     for theme in shipped_themes():
         for name in block_names():
             if name != "blocks/story.mjml":
@@ -28,7 +28,7 @@ def goldens() -> Iterator[tuple[Path, str]]:
 
 
 def block_html(name: str, theme: Theme) -> str:
-    """The block by itself, as it stands in the body of a mail."""
+    """The HTML of one block, as in the body of a mail."""
     content = sample_issue()
     words = words_for(content)
     issue = view_issue(content, date=words.date)

@@ -1,4 +1,4 @@
-"""Jobs for the fence: a template rendered as it comes, and what a broken renderer does. Imported by the child."""
+"""Jobs for limited processes: unchecked templates, and what a broken renderer does. Imported by the child."""
 
 from __future__ import annotations
 
@@ -15,42 +15,42 @@ from newsletter.rendering.compile import compile_mjml
 
 
 def fill(request: bytes) -> bytes:
-    """Jinja in a sandbox: it stops no template from taking all time and memory."""
+    """Jinja in a sandbox, which does not limit time and memory."""
     return ImmutableSandboxedEnvironment().from_string(request.decode()).render().encode()
 
 
 def compile_document(request: bytes) -> bytes:
-    """Our own way: checked, then rendered."""
+    """MJML that is checked and then rendered."""
     return compile_mjml(request.decode()).encode()
 
 
 def run_mrml_unchecked(request: bytes) -> bytes:
-    """mrml without a check before it."""
+    """mrml without our checks."""
     return mjml2html(request.decode(), fonts={}).encode()
 
 
 def nest(request: bytes) -> bytes:
-    """Python nested without end."""
+    """Endless recursion."""
     return nest(request)
 
 
 def wait(_request: bytes) -> bytes:
-    """Neither compute nor answer."""
+    """Wait without end."""
     threading.Event().wait()
     return b""
 
 
 def leave(_request: bytes) -> bytes:
-    """End without a word."""
+    """Exit without a response."""
     os._exit(7)
 
 
 def write_a_file(_request: bytes) -> bytes:
-    """Leave something on the disk."""
+    """Write a file."""
     return str(Path("left-behind").write_text("x")).encode()
 
 
 def tell_limits(_request: bytes) -> bytes:
-    """The names in the environment that the job sees, and the limits that it runs under."""
+    """The environment variables that the job sees, and its limits."""
     limits = {name: resource.getrlimit(getattr(resource, f"RLIMIT_{name}"))[0] for name in ("AS", "NPROC", "CORE")}
     return orjson.dumps({"environment": sorted(os.environ), **limits})

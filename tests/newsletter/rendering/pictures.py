@@ -1,7 +1,7 @@
-"""What each theme looks like, as small pictures. `make golden` takes them anew; look at them then.
+"""Screenshots of each theme. `make golden` takes them again; review them.
 
-The whole sample_issue is photographed at 600 and 375 pixels, by day and by night, in DejaVu's fonts so that machines
-agree, and kept at a quarter of its size: letters blur into grey there, while colours and places stay.
+The whole sample issue is captured at 600 and 375 pixels, in light and dark mode, in DejaVu fonts so that machines
+agree. Screenshots are kept at a quarter of their size: letters blur into grey, while colours and layout stay.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ FOLDER = Path(__file__).parent / "pictures"
 WIDTHS, SCHEMES = (600, 375), ("light", "dark")
 SCALE = 4
 LARGEST_STEP = 12
-"""How far a channel of a pixel may move, of 255: letters drawn by another Chromium move less."""
+"""How much a channel of a pixel may differ, of 255: text drawn by another Chromium differs less."""
 LARGEST_SHARE = 0.001
-"""How many of the pixels may move further."""
+"""The share of pixels that may differ more."""
 LARGEST_GROWTH = 1
-"""How many rows a picture may be longer or shorter than the stored one."""
+"""How many rows a screenshot may be taller or shorter than the stored one."""
 
 CHROMIUM = next((found for name in ("chromium", "chromium-browser") if (found := shutil.which(name))), "")
 FONTS = Path("/usr/share/fonts/truetype/dejavu/DejaVuSerif-Italic.ttf")
@@ -48,7 +48,7 @@ _IN_DEJAVU = """() => {
 
 @dataclass(frozen=True, slots=True)
 class Shot:
-    """One look at one theme."""
+    """One screenshot of one theme."""
 
     theme: Theme
     width: int
@@ -56,7 +56,7 @@ class Shot:
 
     @property
     def file(self) -> Path:
-        """Where its picture is kept."""
+        """The file of the stored screenshot."""
         return FOLDER / f"{self.theme.name}-{self.width}-{self.scheme}.png"
 
     def __str__(self) -> str:
@@ -68,7 +68,7 @@ SHOTS = [Shot(theme, width, scheme) for theme in shipped_themes() for width in W
 
 @contextmanager
 def browsing() -> Iterator[Browser]:
-    """One browser for all pictures."""
+    """One browser for all screenshots."""
     arguments = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--font-render-hinting=none"]
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=arguments)
@@ -77,14 +77,14 @@ def browsing() -> Iterator[Browser]:
 
 
 def html_in(theme: Theme) -> str:
-    """The whole sample_issue, its placeholders filled."""
+    """The whole sample issue with its placeholders filled."""
     rendered = render_sample_issue(theme)
     return PlaceholderTemplate.split(rendered.html.encode(), rendered.nonce).fill(sample_values(rendered)).decode()
 
 
 @contextmanager
 def opened(browser: Browser, html: str, width: int, scheme: Any) -> Iterator[Page]:
-    """A page that shows a mail; its pictures are answered for here, and nothing else is."""
+    """A page that shows a mail. Its images are served here; all other requests are aborted."""
     page = browser.new_page(viewport={"width": width, "height": 800}, color_scheme=scheme)
     page.route("**/*", lambda route: route.abort())
     page.route(PICTURE, lambda route: route.fulfill(body=_slipway(), content_type="image/png"))
@@ -94,13 +94,13 @@ def opened(browser: Browser, html: str, width: int, scheme: Any) -> Iterator[Pag
     page.close()
 
 
-def photograph(page: Page) -> Image.Image:
-    """The whole page at a quarter of its size, each pixel the mean of those it stands for."""
+def capture(page: Page) -> Image.Image:
+    """A screenshot of the whole page at a quarter of its size."""
     return Image.open(BytesIO(page.screenshot(full_page=True))).convert("RGB").reduce(SCALE)
 
 
 def differs(one: Image.Image, other: Image.Image) -> str:
-    """In what two small pictures differ more than two versions of a browser would; empty where they do not."""
+    """How two screenshots differ beyond what browser versions explain; empty if they do not."""
     if one.width != other.width or abs(one.height - other.height) > LARGEST_GROWTH:
         return f"it measures {one.size} and not {other.size}"
     box = (0, 0, one.width, min(one.height, other.height))
@@ -130,4 +130,4 @@ if __name__ == "__main__":
     with browsing() as started:
         for each in SHOTS:
             with opened(started, html_in(each.theme), each.width, each.scheme) as shown:
-                photograph(shown).quantize(96).save(each.file, optimize=True)
+                capture(shown).quantize(96).save(each.file, optimize=True)

@@ -1,4 +1,4 @@
-"""The sample_issue in every shipped theme: for goldens, pictures and the official compiler."""
+"""The sample issue in every shipped theme, for golden files, screenshots and the official compiler."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ __all__ = [
 
 
 def right_to_left() -> tuple[IssueContent, Masthead]:
-    """The whole sample_issue as a newsletter in Arabic would be set; its words stay, since only the sides matter."""
+    """The whole sample issue in a right-to-left language; the text stays English."""
     return sample_issue(), dataclasses.replace(MASTHEAD, language="ar")
 
 
 @cache
 def sample_issues() -> list[tuple[str, str]]:
-    """(`theme/block`, MJML) for every shipped theme: each block by itself, and the whole issue under `issue`."""
+    """(`theme/block`, MJML) for every shipped theme: each block alone, and the whole issue as `issue`."""
     return [
         (f"{theme.name}/{name}", write_mjml(content, MASTHEAD, web_url=WEB_URL, theme=theme))
         for theme in shipped_themes()
@@ -39,5 +39,5 @@ def sample_issues() -> list[tuple[str, str]]:
 
 
 def shipped_themes() -> list[Theme]:
-    """Every theme that ships, in the order of their names."""
+    """Every shipped theme, sorted by name."""
     return [load_theme(name) for name in theme_names()]

@@ -1,4 +1,4 @@
-"""Every block in every theme, in both parts: all words arrive, headings are in order, and Outlook gets its due."""
+"""Every block in every theme, in both parts: text is complete, headings are in order, and Outlook is supported."""
 
 from __future__ import annotations
 
@@ -38,10 +38,10 @@ def render(*sections: SectionContent, theme: Theme) -> tuple[Page, str]:
 
 
 @IN_EVERY_THEME
-def test_every_word_of_every_block_is_in_both_parts(theme: Theme) -> None:
+def test_all_text_of_every_block_is_in_both_parts(theme: Theme) -> None:
     rendered = render_issue(sample_issue(), MASTHEAD, web_url=WEB_URL, theme=theme)
     for part in (Page(rendered.html).text, " ".join(rendered.text.split())):
-        for said in (
+        for words in (
             "The Slipway",
             "Seams, steam and a slip",
             "anybody may haul out for a day",
@@ -62,7 +62,7 @@ def test_every_word_of_every_block_is_in_both_parts(theme: Theme) -> None:
             "Readers pay no postage.",
             "Kinsale P17 XX00, Ireland",
         ):
-            assert said in part, said
+            assert words in part, words
     for url in ("https://slipway.example/ines", "https://slipway.example/book?a=1&b=2", "https://rope.example/"):
         assert url in rendered.text
         assert url in [link["href"] for link in Page(rendered.html).all("a")]
@@ -70,7 +70,7 @@ def test_every_word_of_every_block_is_in_both_parts(theme: Theme) -> None:
 
 
 @IN_EVERY_THEME
-def test_headings_are_in_order_tables_are_for_layout_and_pictures_have_words(theme: Theme) -> None:
+def test_headings_are_in_order_tables_are_for_layout_and_images_have_alt_texts(theme: Theme) -> None:
     page = Page(render_issue(sample_issue(), MASTHEAD, web_url=WEB_URL, theme=theme).html)
     levels = [int(tag[1]) for tag, _ in page.elements if re.fullmatch("h[1-6]", tag)]
     assert levels == [1, 2, 2, 2, 3, 3, 2, 2, 3, 2, 2]
@@ -83,7 +83,7 @@ def test_headings_are_in_order_tables_are_for_layout_and_pictures_have_words(the
 
 
 @IN_EVERY_THEME
-def test_each_entry_of_the_contents_leads_to_a_heading(theme: Theme) -> None:
+def test_each_entry_of_the_contents_links_to_a_heading(theme: Theme) -> None:
     page = Page(render_issue(sample_issue(), MASTHEAD, web_url=WEB_URL, theme=theme).html)
     targets = [link["href"] or "" for link in page.all("a") if (link["href"] or "").startswith("#")]
     ids = {attributes.get("id") for tag, attributes in page.elements if tag in ("h2", "h3")}
@@ -92,28 +92,28 @@ def test_each_entry_of_the_contents_leads_to_a_heading(theme: Theme) -> None:
 
 
 @IN_EVERY_THEME
-def test_a_logo_stands_for_the_name_and_says_it(theme: Theme) -> None:
+def test_a_logo_replaces_the_name_and_has_it_as_alt_text(theme: Theme) -> None:
     masthead = dataclasses.replace(MASTHEAD, logo_url=PICTURE, logo_width=200)
     page = Page(render_issue(sample_issue("lead"), masthead, web_url=WEB_URL, theme=theme).html)
     logo = page.all("img")[0]
     assert (logo["alt"], logo["src"], logo["width"]) == ("The Slipway", PICTURE, "200")
 
 
-def test_a_logo_that_is_no_web_address_is_refused() -> None:
+def test_a_logo_without_a_web_address_is_refused() -> None:
     masthead = dataclasses.replace(MASTHEAD, logo_url="javascript:alert(1)")
-    with pytest.raises(RenderingError, match="address of the newsletter itself"):
+    with pytest.raises(RenderingError, match="The newsletter’s address"):
         render_issue(sample_issue("lead"), masthead, web_url=WEB_URL)
 
 
 @IN_EVERY_THEME
-def test_every_dark_rule_is_there_for_outlooks_apps_too(theme: Theme) -> None:
+def test_every_dark_mode_rule_is_written_for_outlooks_apps_too(theme: Theme) -> None:
     html = render_issue(sample_issue(), MASTHEAD, web_url=WEB_URL, theme=theme).html
     dark = html.partition("(prefers-color-scheme: dark)")[2].partition("\n}")[0]
-    grounds = re.findall(r"^ +(\S.*) \{ background-color: (#\w+)", dark, re.MULTILINE)
+    backgrounds = re.findall(r"^ +(\S.*) \{ background-color: (#\w+)", dark, re.MULTILINE)
     colours = re.findall(r"^ +(\S.*) \{ color: (#\w+)", dark, re.MULTILINE)
-    assert len(grounds) >= 6
+    assert len(backgrounds) >= 6
     assert len(colours) >= 8
-    for mark, rules in (("[data-ogsb] ", grounds), ("[data-ogsc] ", colours)):
+    for mark, rules in (("[data-ogsb] ", backgrounds), ("[data-ogsc] ", colours)):
         for selector, colour in rules:
             if selector != "body":
                 assert mark + selector.replace(", ", f", {mark}") + " { " in html
@@ -121,7 +121,7 @@ def test_every_dark_rule_is_there_for_outlooks_apps_too(theme: Theme) -> None:
 
 
 @IN_EVERY_THEME
-def test_everything_runs_the_other_way_where_people_write_so(theme: Theme) -> None:
+def test_right_to_left_languages_are_mirrored(theme: Theme) -> None:
     content, masthead = right_to_left()
     html = render_issue(content, masthead, web_url=WEB_URL, theme=theme).html
     body = html.partition("<body")[2]
@@ -131,7 +131,7 @@ def test_everything_runs_the_other_way_where_people_write_so(theme: Theme) -> No
 
 
 @pytest.mark.parametrize(("name", "source"), sample_issues(), ids=lambda value: value if len(value) < 40 else "")
-def test_the_mjml_of_every_block_is_without_fault(name: str, source: str) -> None:
+def test_the_mjml_of_every_block_has_no_faults(name: str, source: str) -> None:
     assert validate_mjml(source) == ()
 
 
@@ -142,11 +142,11 @@ def test_every_template_is_well_formed_without_its_jinja(theme: Theme) -> None:
             assert validate_template(source) == ()
 
 
-# What a section of one kind may do
+# Kinds
 
 
 @pytest.mark.parametrize("kind", [kind for kind in SectionKind if kind is not SectionKind.SECTION])
-def test_stories_may_follow_every_kind(kind: SectionKind) -> None:
+def test_stories_can_follow_every_kind(kind: SectionKind) -> None:
     before = next(section for section in BLOCKS.values() if section.kind is kind)
     page, text = render(dataclasses.replace(before, stories=BLOCKS["stories"].stories), theme=shipped_themes()[1])
     for part in (page.text, " ".join(text.split())):
@@ -155,7 +155,7 @@ def test_stories_may_follow_every_kind(kind: SectionKind) -> None:
             assert part.count(before.title) == 1
 
 
-def test_a_callout_without_a_heading_has_none_and_keeps_the_order() -> None:
+def test_a_callout_without_a_heading_keeps_the_order_of_headings() -> None:
     page, _ = render(
         SectionContent(kind=SectionKind.CALLOUT, body="# Loud\n\nWords"), BLOCKS["text"], theme=shipped_themes()[1]
     )
@@ -163,13 +163,13 @@ def test_a_callout_without_a_heading_has_none_and_keeps_the_order() -> None:
 
 
 @pytest.mark.parametrize("field", ["url", "image"])
-def test_an_address_of_a_block_that_is_none_of_the_web_is_refused(field: str) -> None:
+def test_a_block_can_link_to_web_addresses_only(field: str) -> None:
     faulty = dataclasses.replace(BLOCKS["image"], **{field: "javascript:alert(1)"})  # type: ignore[arg-type]
-    with pytest.raises(RenderingError, match=r"of “image”"):
+    with pytest.raises(RenderingError, match=r"of “Image”"):
         render(faulty, theme=shipped_themes()[1])
 
 
-def test_links_of_blocks_are_listed_with_their_words_and_place() -> None:
+def test_links_of_blocks_are_listed_with_text_and_place() -> None:
     sections = (BLOCKS["quote"], BLOCKS["button"], BLOCKS["image"], BLOCKS["sponsor"])
     rendered = render_issue(write_issue(*sections), MASTHEAD, web_url=WEB_URL)
     assert [(link.label, link.place) for link in rendered.links] == [
@@ -181,7 +181,7 @@ def test_links_of_blocks_are_listed_with_their_words_and_place() -> None:
 
 
 @pytest.mark.parametrize("name", BLOCKS)
-def test_parts_of_the_text_stand_two_lines_apart_and_never_more(name: str) -> None:
+def test_parts_of_the_text_are_two_lines_apart(name: str) -> None:
     untitled = dataclasses.replace(BLOCKS[name], title="" if name != "button" else "Press")
     for section in (BLOCKS[name], untitled, dataclasses.replace(untitled, body="Words below.")):
         text = render_issue(
@@ -191,7 +191,7 @@ def test_parts_of_the_text_stand_two_lines_apart_and_never_more(name: str) -> No
         assert text.count("\n\n\n") == 5
 
 
-def test_a_table_of_contents_with_nothing_to_name_is_left_out() -> None:
+def test_an_empty_table_of_contents_is_omitted() -> None:
     page, text = render(BLOCKS["text"], BLOCKS["contents"], theme=shipped_themes()[1])
     assert "In this issue" not in page.text
     assert "In this issue" not in text
@@ -200,7 +200,7 @@ def test_a_table_of_contents_with_nothing_to_name_is_left_out() -> None:
 # MergePlaceholder fields
 
 
-def test_each_field_with_its_fallback_becomes_one_slot_in_both_parts() -> None:
+def test_each_field_with_its_fallback_becomes_one_placeholder_in_both_parts() -> None:
     body = "Dear {first_name|reader}, or {first_name|friend}; again {first_name|reader}."
     rendered = render_issue(write_issue(SectionContent(title="Hello", body=body)), MASTHEAD, web_url=WEB_URL)
     assert rendered.merges == (
@@ -213,13 +213,13 @@ def test_each_field_with_its_fallback_becomes_one_slot_in_both_parts() -> None:
         assert part.count(placeholder_token(rendered.nonce, "m2", context)) == 1
 
 
-def test_an_opening_line_behind_the_subject_holds_no_slot() -> None:
+def test_a_preheader_from_the_text_contains_no_placeholder() -> None:
     content = dataclasses.replace(sample_issue("lead"), preheader="")
     html = render_issue(content, MASTHEAD, web_url=WEB_URL).html
     assert "Hello reader: the old slip" in html.partition("overflow:hidden")[2].partition("</div>")[0]
 
 
-def test_code_that_looks_like_a_field_stays_code() -> None:
+def test_a_merge_field_in_code_stays_code() -> None:
     rendered = render_issue(
         write_issue(SectionContent(title="Hello", body="`{first_name|reader}`")), MASTHEAD, web_url=WEB_URL
     )
@@ -228,7 +228,7 @@ def test_code_that_looks_like_a_field_stays_code() -> None:
 
 
 @IN_EVERY_THEME
-def test_the_link_of_a_sponsor_is_never_lost(theme: Theme) -> None:
+def test_the_link_of_a_sponsor_is_kept_without_title_or_image(theme: Theme) -> None:
     bare = dataclasses.replace(BLOCKS["sponsor"], image="", alt="")
     for sponsor in (bare, dataclasses.replace(bare, title="")):
         page, text = render(sponsor, theme=theme)

@@ -1,4 +1,4 @@
-"""The issue in a real browser: readable on a phone and on a desk, by day and by night."""
+"""The issue in a real browser: on phones and desktops, in light and dark mode."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ pytestmark = [
     pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed; `apt-get install chromium` brings it"),
 ]
 
-# The lowest contrast of any text with the ground it stands on (WCAG 2.2, 1.4.3), and that text.
+# The lowest contrast of any text with its background (WCAG 2.2, 1.4.3), and that text.
 WORST_CONTRAST = """() => {
   const channels = colour => colour.match(/[\\d.]+/g).map(Number);
   const luminance = ([r, g, b]) => [r, g, b].map(v => v / 255)
     .map(v => v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4)
     .reduce((sum, v, i) => sum + v * [0.2126, 0.7152, 0.0722][i], 0);
-  const ground = element => {
+  const background = element => {
     for (let e = element; e; e = e.parentElement) {
       const found = channels(getComputedStyle(e).backgroundColor);
       if (found.length === 3 || found[3] > 0) return found;
@@ -38,7 +38,7 @@ WORST_CONTRAST = """() => {
   while (walker.nextNode()) {
     const element = walker.currentNode.parentElement;
     if (!walker.currentNode.data.trim() || getComputedStyle(element).display === 'none') continue;
-    const [a, b] = [luminance(channels(getComputedStyle(element).color)), luminance(ground(element))];
+    const [a, b] = [luminance(channels(getComputedStyle(element).color)), luminance(background(element))];
     const contrast = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
     if (contrast < worst[0]) worst = [contrast, walker.currentNode.data.trim()];
   }
@@ -84,7 +84,7 @@ def open_issue(browser: Browser, html: str, width: int, scheme: Any = "light") -
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [600, 375])
-def test_every_text_stands_out_from_its_ground(browser: Browser, html: str, width: int, scheme: str) -> None:
+def test_every_text_has_enough_contrast(browser: Browser, html: str, width: int, scheme: str) -> None:
     page = open_issue(browser, html, width, scheme)
     contrast, words = page.evaluate(WORST_CONTRAST)
     assert contrast >= 4.5, f"“{words}” has a contrast of {contrast:.2f}"
@@ -98,13 +98,13 @@ def test_dark_mode_is_dark(browser: Browser, html: str) -> None:
 
 
 @pytest.mark.parametrize("width", [600, 375, 320])
-def test_nothing_has_to_be_scrolled_sideways(browser: Browser, html: str, width: int) -> None:
+def test_there_is_no_horizontal_scrolling(browser: Browser, html: str, width: int) -> None:
     page = open_issue(browser, html, width)
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     page.close()
 
 
-def test_the_page_is_laid_out_by_the_standard_and_loads_nothing(browser: Browser, html: str) -> None:
+def test_the_page_is_in_standards_mode_and_loads_nothing(browser: Browser, html: str) -> None:
     page = open_issue(browser, "<p>empty</p>", 600)
     requests: list[str] = []
     page.on("request", lambda request: requests.append(request.url))
@@ -114,7 +114,7 @@ def test_the_page_is_laid_out_by_the_standard_and_loads_nothing(browser: Browser
     page.close()
 
 
-def test_links_are_underlined_and_the_ways_out_are_large_enough_to_tap(browser: Browser, html: str) -> None:
+def test_links_are_underlined_and_footer_links_are_large_enough_to_tap(browser: Browser, html: str) -> None:
     page = open_issue(browser, html, 375)
     plain = page.evaluate(
         "[...document.links].filter(a => !a.closest('.name'))"

@@ -1,4 +1,4 @@
-"""Styles into elements: what premailer would drop, fetch or overwrite stays as it was."""
+"""Inlining of styles: what premailer would drop, fetch or overwrite stays as it was."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def test_the_doctype_survives() -> None:
     assert inline_css(DOCUMENT, "p { margin: 0 }").startswith("<!DOCTYPE html>")
 
 
-def test_rules_are_written_into_the_elements_they_mean() -> None:
+def test_rules_are_written_into_the_elements_they_match() -> None:
     html = inline_css(DOCUMENT, "h1 { font-size: 30px } .quiet { color: #5a5c6e }")
     assert '<h1 style="font-size:30px">Hello</h1>' in html
     assert '<p class="quiet" style="color:#5a5c6e">' in html
@@ -52,7 +52,7 @@ def test_an_import_is_never_followed(monkeypatch: pytest.MonkeyPatch) -> None:
     assert looked_up == []
 
 
-def test_sizes_given_as_attributes_are_not_overwritten() -> None:
+def test_sizes_in_attributes_are_not_overwritten() -> None:
     html = DOCUMENT.replace("<h1>", '<img src="x.png" alt="" width="1" height="1"><h1>')
     assert 'width="1" height="1"' in inline_css(html, "img { height: auto; width: 100% }")
 
@@ -70,7 +70,7 @@ def test_conditional_comments_for_outlook_are_untouched() -> None:
         assert comment in html
 
 
-def test_letters_beyond_ascii_arrive_as_themselves() -> None:
+def test_non_ascii_characters_are_kept() -> None:
     assert "a\u00a0b — ü" in inline_css(DOCUMENT, "p { margin: 0 }")
 
 
@@ -79,16 +79,16 @@ def test_tokens_in_links_are_not_percent_encoded() -> None:
     assert 'href="zq0123456789abxhunsubscribe_urlxqz"' in inline_css(html, "a { color: #000000 }")
 
 
-def test_a_document_without_content_is_an_error_of_rendering() -> None:
-    with pytest.raises(RenderingError, match="styles could not be put"):
+def test_an_empty_document_is_a_rendering_error() -> None:
+    with pytest.raises(RenderingError, match="styles could not be inlined"):
         inline_css("", "p { margin: 0 }")
 
 
-def test_a_stylesheet_is_parsed_once_and_gives_the_same_again() -> None:
+def test_a_cached_stylesheet_gives_the_same_result() -> None:
     css = "h1 { color: #0a0b0c }"
     assert inline_css(DOCUMENT, css) == inline_css(DOCUMENT, css)
 
 
-def test_a_style_among_the_words_is_kept_as_it_is_like_those_of_the_head() -> None:
+def test_a_style_in_the_body_is_kept_like_those_of_the_head() -> None:
     html = "<!doctype html><html><head></head><body><style>p { color: red }</style><p>a</p></body></html>"
     assert "<p>a</p>" in inline_css(html, "b { color: blue }")

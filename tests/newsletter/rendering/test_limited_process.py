@@ -1,4 +1,4 @@
-"""The fence: whatever a template does, the process that asked lives and gets an answer or a sentence (R-153)."""
+"""Limited processes: whatever a template does, the parent survives and gets a response or an error."""
 
 from __future__ import annotations
 
@@ -18,25 +18,25 @@ FAULTY = b"<mjml>\n<mj-body>\n<mj-sektion /></mj-body></mjml>"
 LOOPS = b"{% for a in range(90000) %}{% for b in range(90000) %}{% endfor %}{% endfor %}"
 
 HARMFUL = {
-    "a word a thousand million times": (limited_jobs.fill, b"{{ 'a' * 10**9 }}", "more than 256 MB of memory"),
-    "centred in a thousand million": (limited_jobs.fill, b"{{ 'a'|center(10**9) }}", "more than 256 MB of memory"),
-    "a loop in a loop": (limited_jobs.fill, LOOPS, "more than 1 s of computing time"),
-    "a number without end": (limited_jobs.fill, b"{{ 7 ** (9 ** 9) }}", "more than 1 s of computing time"),
+    "a word a billion times": (limited_jobs.fill, b"{{ 'a' * 10**9 }}", "more than 256 MB of memory"),
+    "centred in a billion characters": (limited_jobs.fill, b"{{ 'a'|center(10**9) }}", "more than 256 MB of memory"),
+    "a loop in a loop": (limited_jobs.fill, LOOPS, "more than 1 s of CPU time"),
+    "a huge number": (limited_jobs.fill, b"{{ 7 ** (9 ** 9) }}", "more than 1 s of CPU time"),
     "two megabytes": (limited_jobs.fill, b"{{ 'a' * 2 * 10**6 }}", "wrote more than 1 MB"),
-    "a stack without end": (limited_jobs.nest, b"", "nested too deep"),
-    "a stack of the renderer’s": (limited_jobs.run_mrml_unchecked, DEEP, r"broke the renderer \(SIG\w+\)"),
+    "endless recursion": (limited_jobs.nest, b"", "nested too deeply"),
+    "a stack overflow of the renderer": (limited_jobs.run_mrml_unchecked, DEEP, r"crashed the renderer \(SIG\w+\)"),
     "a panic of the renderer": (limited_jobs.run_mrml_unchecked, PANIC, "PanicException"),
-    "no answer": (limited_jobs.wait, b"", "took more than 1.5 s"),
-    "an end without a word": (limited_jobs.leave, b"", "ended with status 7 and no answer"),
+    "no response": (limited_jobs.wait, b"", "took more than 1.5 s"),
+    "an exit without a response": (limited_jobs.leave, b"", "ended with status 7"),
     "a file": (limited_jobs.write_a_file, b"", "File too large"),
 }
-SOON: dict[Job, ProcessLimits] = {limited_jobs.wait: ProcessLimits(wall=1.5)}
+LIMITS_OF: dict[Job, ProcessLimits] = {limited_jobs.wait: ProcessLimits(wall=1.5)}
 
 
 @pytest.mark.parametrize("harm", HARMFUL)
-def test_harm_ends_in_a_sentence_within_seconds(harm: str) -> None:
+def test_a_harmful_job_ends_in_an_error_within_seconds(harm: str) -> None:
     job, request, sentence = HARMFUL[harm]
-    limits = SOON.get(job, ProcessLimits(cpu=1, wall=30))  # on a busy machine a second of computing takes its time
+    limits = LIMITS_OF.get(job, ProcessLimits(cpu=1, wall=30))  # a second of CPU time takes long on a busy machine
     started = time.monotonic()
     with pytest.raises(RenderingError, match=sentence):
         run_limited(job, request, limits=limits)
@@ -47,7 +47,7 @@ def test_a_harmless_template_is_rendered() -> None:
     assert run_limited(limited_jobs.fill, "Grüße {{ 6 * 7 }}".encode()) == "Grüße 42".encode()
 
 
-def test_a_document_is_rendered_with_room_to_spare() -> None:
+def test_a_large_document_stays_within_the_limits() -> None:
     text = b"<mj-text>words</mj-text>" * 3_000
     source = b"<mjml><mj-body><mj-section><mj-column>" + text + b"</mj-column></mj-section></mj-body></mjml>"
     assert (
@@ -56,22 +56,22 @@ def test_a_document_is_rendered_with_room_to_spare() -> None:
     )
 
 
-def test_a_refusal_arrives_with_its_line_and_faults() -> None:
-    with pytest.raises(RenderingError, match="did you mean <mj-section>") as caught:
+def test_an_error_of_the_job_is_raised_with_its_line_and_faults() -> None:
+    with pytest.raises(RenderingError, match="Did you mean <mj-section>") as caught:
         run_limited(limited_jobs.compile_document, FAULTY)
     assert caught.value.line == 3
     assert [fault.line for fault in caught.value.faults] == [3]
 
 
-def test_the_child_knows_no_secret_of_its_parent_and_can_start_no_process(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_child_has_no_environment_of_its_parent_and_cannot_start_processes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NEWSLETTER_SECRET", "hidden")
-    told = orjson.loads(run_limited(limited_jobs.tell_limits, b""))
-    assert "NEWSLETTER_SECRET" not in told.pop("environment")
-    assert told == {"AS": LIMITS.memory, "NPROC": 0, "CORE": 0}
+    reported = orjson.loads(run_limited(limited_jobs.tell_limits, b""))
+    assert "NEWSLETTER_SECRET" not in reported.pop("environment")
+    assert reported == {"AS": LIMITS.memory, "NPROC": 0, "CORE": 0}
 
 
 @pytest.mark.parametrize("job", [limited_jobs.fill, limited_jobs.leave])
-def test_a_request_larger_than_a_pipe_reaches_the_child_or_does_no_harm(job: Job) -> None:
+def test_a_request_larger_than_a_pipe_buffer_does_not_block(job: Job) -> None:
     request = b"{# " + b"x" * 900_000 + b" #}done"
     if job is limited_jobs.fill:
         assert run_limited(job, request) == b"done"

@@ -1,4 +1,4 @@
-"""The last look: a part that could not be filled, read or shown whole is never handed on."""
+"""Output checks: parts that could not be filled or shown completely are refused."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ HTML = f"<!DOCTYPE html><html><body><!--[if mso]>x<![endif]-->{tokens(Placeholde
 TEXT = f"Words.\n{tokens(PlaceholderContext.PLAIN)}\n"
 
 
-def test_sound_parts_pass() -> None:
+def test_correct_parts_pass() -> None:
     check_output_html(HTML, NONCE)
     check_output_text(TEXT, NONCE)
     assert placeholders_used(HTML, TEXT, nonce=NONCE) == ("preferences_url", "unsubscribe_url")
@@ -30,21 +30,21 @@ def test_sound_parts_pass() -> None:
 @pytest.mark.parametrize(
     ("html", "reason"),
     [
-        (HTML.removeprefix("<!DOCTYPE html>"), "lost its document type"),
-        (HTML.replace("<!DOCTYPE", "<!doctype"), "lost its document type"),
+        (HTML.removeprefix("<!DOCTYPE html>"), "has no document type"),
+        (HTML.replace("<!DOCTYPE", "<!doctype"), "has no document type"),
         (HTML.replace("<![endif]-->", ""), "never closed"),
         (HTML.replace("<!--[if mso]>", ""), "not balanced"),
         (HTML.replace("<!--[if mso]>", "<!--[if mso]><!--[if mso]>"), "not balanced"),
-        (HTML.replace("xqz", "xq%7A", 1), "placeholder of the HTML part was damaged"),
-        (HTML.replace("zq01", "ZQ01", 1), "placeholder of the HTML part was damaged"),
+        (HTML.replace("xqz", "xq%7A", 1), "HTML part: a placeholder was damaged"),
+        (HTML.replace("zq01", "ZQ01", 1), "HTML part: a placeholder was damaged"),
         (
             HTML.replace(placeholder_token(NONCE, "unsubscribe_url", PlaceholderContext.HTML), ""),
-            "no place for unsubscribe_url",
+            "HTML part: these placeholders are missing: unsubscribe_url",
         ),
-        (HTML.replace(f"zq{NONCE}xhu", f"zq{NONCE}xpu"), "escaped for another part"),
+        (HTML.replace(f"zq{NONCE}xhu", f"zq{NONCE}xpu"), "has the escaping of the other part"),
     ],
 )
-def test_html_that_would_not_arrive_whole_is_refused(html: str, reason: str) -> None:
+def test_incomplete_html_is_refused(html: str, reason: str) -> None:
     with pytest.raises(RenderingError, match=reason):
         check_output_html(html, NONCE)
 
@@ -52,12 +52,12 @@ def test_html_that_would_not_arrive_whole_is_refused(html: str, reason: str) -> 
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        (TEXT.replace("xqz", "x", 1), "placeholder of the text part was damaged"),
-        ("Words.", "no place for preferences_url, unsubscribe_url"),
-        (TEXT.replace("Words.", "https://x.example/" + "é" * 500), "1018 octets; mail allows 998"),
+        (TEXT.replace("xqz", "x", 1), "Text part: a placeholder was damaged"),
+        ("Words.", "Text part: these placeholders are missing: preferences_url, unsubscribe_url"),
+        (TEXT.replace("Words.", "https://x.example/" + "é" * 500), "1018 octets; the maximum in a mail is 998"),
     ],
 )
-def test_text_that_mail_would_not_carry_is_refused(text: str, reason: str) -> None:
+def test_text_that_cannot_be_sent_is_refused(text: str, reason: str) -> None:
     with pytest.raises(RenderingError, match=reason):
         check_output_text(text, NONCE)
 
@@ -68,8 +68,8 @@ def test_a_line_that_is_too_long_is_named_by_its_number() -> None:
     assert caught.value.line == 4
 
 
-def test_words_about_conditional_comments_are_none() -> None:
-    said = "<img alt=\"How <!--[if mso]> works\" title='<![endif]-->'>"
-    check_output_html(HTML.replace("<body>", f"<body>{said}"), NONCE)
+def test_conditional_comments_in_attributes_are_ignored() -> None:
+    image = "<img alt=\"How <!--[if mso]> works\" title='<![endif]-->'>"
+    check_output_html(HTML.replace("<body>", f"<body>{image}"), NONCE)
     with pytest.raises(RenderingError, match="not balanced"):
-        check_output_html(HTML.replace("<body>", f"<body>{said}<![endif]-->"), NONCE)
+        check_output_html(HTML.replace("<body>", f"<body>{image}<![endif]-->"), NONCE)

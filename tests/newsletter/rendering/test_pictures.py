@@ -1,4 +1,4 @@
-"""Each theme in a real browser: as somebody has seen it, without scrolling sideways, readable by day and by night."""
+"""Each theme in a real browser: equal to its screenshot, without horizontal scrolling, with enough contrast."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from playwright.sync_api import Browser
 
 from newsletter.rendering import Theme, render_issue
 from tests.newsletter.rendering import pictures
-from tests.newsletter.rendering.pictures import SHOTS, Shot, browsing, differs, html_in, opened, photograph
+from tests.newsletter.rendering.pictures import SHOTS, Shot, browsing, capture, differs, html_in, opened
 from tests.newsletter.rendering.sample_issues import WEB_URL, right_to_left, shipped_themes
 from tests.newsletter.rendering.test_in_a_browser import WORST_CONTRAST
 
@@ -28,9 +28,9 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.mark.parametrize("shot", SHOTS, ids=str)
-def test_a_theme_looks_as_it_did_when_somebody_looked_at_it(browser: Browser, shot: Shot) -> None:
+def test_a_theme_equals_its_screenshot(browser: Browser, shot: Shot) -> None:
     with opened(browser, written(shot.theme), shot.width, shot.scheme) as page:
-        taken = photograph(page)
+        taken = capture(page)
         contrast, words = page.evaluate(WORST_CONTRAST)
         assert page.evaluate("document.documentElement.scrollWidth") <= shot.width
     assert contrast >= 4.5, f"“{words}” has a contrast of {contrast:.2f}"
@@ -38,7 +38,7 @@ def test_a_theme_looks_as_it_did_when_somebody_looked_at_it(browser: Browser, sh
         difference = differs(taken, stored)
     if difference:
         taken.save(shot.file.with_suffix(".new.png"))
-    assert not difference, f"{shot}: {difference}. If the change is meant: make golden, and look at the pictures."
+    assert not difference, f"{shot}: {difference}. If this is intended, run make golden and review the screenshots."
 
 
 @pytest.mark.parametrize(
@@ -48,18 +48,18 @@ def test_a_theme_looks_as_it_did_when_somebody_looked_at_it(browser: Browser, sh
         lambda theme: dataclasses.replace(theme, light=dataclasses.replace(theme.light, link="#9f2f3f")),
         lambda theme: dataclasses.replace(theme, masthead="center"),
     ],
-    ids=["a ground", "links", "the masthead"],
+    ids=["background", "links", "masthead"],
 )
-def test_a_wrong_colour_or_a_moved_block_is_noticed(browser: Browser, change: Callable[[Theme], Theme]) -> None:
+def test_a_wrong_colour_or_a_moved_block_is_detected(browser: Browser, change: Callable[[Theme], Theme]) -> None:
     shot = next(shot for shot in SHOTS if str(shot) == "plain-600-light")
     with opened(browser, html_in(change(shot.theme)), shot.width, shot.scheme) as page:
-        taken = photograph(page)
+        taken = capture(page)
     with Image.open(shot.file) as stored:
         assert differs(taken, stored)
 
 
 @pytest.mark.parametrize("theme", shipped_themes(), ids=lambda theme: theme.name)
-def test_nothing_has_to_be_scrolled_sideways_in_either_direction_of_writing(browser: Browser, theme: Theme) -> None:
+def test_no_horizontal_scrolling_in_either_writing_direction(browser: Browser, theme: Theme) -> None:
     content, masthead = right_to_left()
     mirrored = render_issue(content, masthead, web_url=WEB_URL, theme=theme).html
     for html in (written(theme), mirrored):

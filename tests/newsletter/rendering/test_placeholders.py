@@ -1,4 +1,4 @@
-"""Slots: tokens that survive every encoding, and values that arrive exactly as they are."""
+"""Placeholders: tokens survive every encoding, and values are inserted exactly."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def fill(template: str, **values: str) -> str:
     return PlaceholderTemplate.split(template.encode(), NONCE).fill(values).decode()
 
 
-def test_a_token_is_made_of_characters_that_no_encoding_touches() -> None:
+def test_a_token_consists_of_characters_that_no_encoding_changes() -> None:
     token = placeholder_token(NONCE, "unsubscribe_url", PlaceholderContext.HTML)
     assert token == "zq0123456789abxhunsubscribe_urlxqz"
     assert token.replace("_", "").isalnum()
@@ -37,12 +37,12 @@ def test_a_token_is_made_of_characters_that_no_encoding_touches() -> None:
 
 
 @pytest.mark.parametrize("placeholder", ["", "Name", "1st", "na-me", "axqzb", "näme", "a b"])
-def test_a_slot_name_that_could_not_be_found_again_is_refused(placeholder: str) -> None:
-    with pytest.raises(PlaceholderError, match="cannot name a placeholder"):
+def test_an_ambiguous_placeholder_name_is_refused(placeholder: str) -> None:
+    with pytest.raises(PlaceholderError, match="cannot be the name of a placeholder"):
         placeholder_token(NONCE, placeholder, PlaceholderContext.PLAIN)
 
 
-def test_values_are_escaped_for_html_and_left_alone_in_plain_text() -> None:
+def test_values_are_escaped_in_html_only() -> None:
     value = "\"><img src=x onerror=alert(1)> & 'more'"
     assert fill(f'<a title="{HTML}">', name=value) == (
         '<a title="&quot;&gt;&lt;img src=x onerror=alert(1)&gt; &amp; &#x27;more&#x27;">'
@@ -57,17 +57,17 @@ def test_a_value_is_never_run_as_a_template(value: str) -> None:
     assert unescape(fill(f"a {HTML} b {PLAIN} c", name=value)) == f"a {value} b {value} c"
 
 
-def test_a_value_that_looks_like_a_token_arrives_literally() -> None:
+def test_a_value_that_looks_like_a_token_is_literal() -> None:
     other = placeholder_token(NONCE, "other", PlaceholderContext.PLAIN)
     assert fill(f"{PLAIN}|{other}", name=other, other=PLAIN) == f"{other}|{PLAIN}"
 
 
-def test_tokens_of_another_nonce_are_left_alone() -> None:
+def test_tokens_of_another_nonce_are_ignored() -> None:
     foreign = placeholder_token("ba9876543210", "name", PlaceholderContext.PLAIN)
     assert fill(f"{foreign} {PLAIN}", name="Ada") == f"{foreign} Ada"
 
 
-def test_tokens_may_touch_each_other_and_names_may_end_like_the_token_does() -> None:
+def test_tokens_may_be_adjacent_and_names_may_end_like_a_token() -> None:
     placeholders = ("x", "ax", "axq", "a_x", "x2")
     template = "".join(placeholder_token(NONCE, placeholder, PlaceholderContext.PLAIN) for placeholder in placeholders)
     assert fill(template, **{placeholder: f"<{placeholder}>" for placeholder in placeholders}) == "".join(
@@ -75,7 +75,7 @@ def test_tokens_may_touch_each_other_and_names_may_end_like_the_token_does() -> 
     )
 
 
-def test_a_value_is_encoded_once_per_reader_and_context_however_often_it_appears() -> None:
+def test_a_value_is_encoded_once_per_recipient_and_context() -> None:
     calls: list[str] = []
 
     def counted(value: str) -> bytes:
@@ -87,18 +87,18 @@ def test_a_value_is_encoded_once_per_reader_and_context_however_often_it_appears
     assert sorted(calls) == ["&lt;Ada&gt;", "<Ada>"]
 
 
-def test_a_reader_without_a_value_gets_nothing_rather_than_a_hole() -> None:
+def test_a_missing_value_is_an_error() -> None:
     with pytest.raises(PlaceholderError, match="no value for the placeholder 'name'"):
         PlaceholderTemplate.split(PLAIN.encode(), NONCE).fill({"other": "x"})
 
 
-def test_a_value_that_is_no_unicode_is_refused_in_both_encodings() -> None:
+def test_a_value_that_is_not_unicode_is_refused_in_both_encodings() -> None:
     for outer in ({}, {"outer": as_json_string}):
         with pytest.raises(PlaceholderError, match="not valid Unicode"):
             PlaceholderTemplate.split(PLAIN.encode(), NONCE, **outer).fill({"name": "\ud800"})
 
 
-def test_the_slots_of_a_template_are_named() -> None:
+def test_the_placeholders_of_a_template_are_listed() -> None:
     template = f"{HTML}{placeholder_token(NONCE, 'address', PlaceholderContext.PLAIN)}{PLAIN}"
     assert PlaceholderTemplate.split(template.encode(), NONCE).placeholders == ("address", "name")
 

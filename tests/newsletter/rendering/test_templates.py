@@ -1,4 +1,4 @@
-"""Templates: a missing value or a broken template stops an issue before the first mail."""
+"""Templates: a missing value or a broken template is an error before the first mail."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.newsletter.rendering.digests import MASTHEAD
 
 
 def theme_with(source: str, name: str = "blocks/text.mjml", *, is_shipped: bool = True) -> Theme:
-    """Plain, with one template of its own."""
+    """The theme Plain with one template of its own."""
     return dataclasses.replace(PLAIN, name="own", is_shipped=is_shipped, sources=((name, source),))
 
 
@@ -23,27 +23,27 @@ def filled(source: str, name: str = "blocks/text.mjml", *, is_shipped: bool = Tr
     return fill_template(name, theme_with(source, name, is_shipped=is_shipped), context)
 
 
-def test_a_missing_value_is_an_error_and_not_a_hole() -> None:
-    with pytest.raises(RenderingError, match=r"blocks/text\.mjml cannot be filled: 'nme' is undefined"):
-        filled("Dear {{ nme }}", name_of_reader="Ada")
+def test_a_missing_value_is_an_error() -> None:
+    with pytest.raises(RenderingError, match=r"blocks/text\.mjml cannot be rendered: 'nme' is undefined"):
+        filled("Dear {{ nme }}", recipient="Ada")
 
 
-def test_the_line_of_a_missing_value_is_named_in_the_template_that_asks_for_it() -> None:
+def test_a_missing_value_is_reported_with_template_and_line() -> None:
     sources = (("blocks/story.mjml", "a\n\n{{ x }}"), ("blocks/text.mjml", '\n{% include "blocks/story.mjml" %}'))
     theme = dataclasses.replace(PLAIN, sources=sources)
-    with pytest.raises(RenderingError, match=r"blocks/story\.mjml cannot be filled: 'x' is undefined") as caught:
+    with pytest.raises(RenderingError, match=r"blocks/story\.mjml cannot be rendered: 'x' is undefined") as caught:
         fill_template("blocks/text.mjml", theme, {})
-    assert caught.value.line == 3
+    assert (caught.value.template, caught.value.line) == ("blocks/story.mjml", 3)
 
 
 def test_a_broken_template_is_an_error_with_its_line() -> None:
-    with pytest.raises(RenderingError, match=r"blocks/text\.mjml is faulty: .*endfor") as caught:
+    with pytest.raises(RenderingError, match=r"blocks/text\.mjml has a syntax error: .*endfor") as caught:
         filled("a\nb\n{% if x %}\n{% endfor %}")
     assert caught.value.line == 4
 
 
 def test_a_template_that_does_not_exist_is_an_error() -> None:
-    with pytest.raises(RenderingError, match=r"gone\.mjml cannot be filled"):
+    with pytest.raises(RenderingError, match=r"gone\.mjml cannot be rendered"):
         fill_template("gone.mjml", PLAIN, {})
 
 
@@ -94,18 +94,18 @@ def test_a_value_is_not_run_as_a_template() -> None:
         "{{ [masthead]|join(attribute='__class__') }}",
     ],
 )
-def test_a_template_of_an_operators_own_reads_values_and_calls_nothing(source: str) -> None:
+def test_a_template_that_was_not_shipped_can_call_nothing(source: str) -> None:
     with pytest.raises(RenderingError):
         filled(source, is_shipped=False, x="Ada", masthead=MASTHEAD)
 
 
-def test_a_template_of_an_operators_own_may_use_values_loops_and_the_listed_filters() -> None:
+def test_a_template_that_was_not_shipped_can_use_values_loops_and_listed_filters() -> None:
     source = "{% for word in words %}{{ loop.index }}:{{ word|upper }}{% if not loop.last %}, {% endif %}{% endfor %}"
     own = filled(source + " {{ masthead.name }}", is_shipped=False, words=("a", "b"), masthead=MASTHEAD)
     assert own == "1:A, 2:B The Harbour Digest"
 
 
-def test_a_changed_template_changes_the_digest_that_nonces_are_made_of(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_changed_template_changes_the_digest(monkeypatch: pytest.MonkeyPatch) -> None:
     digests = set()
     for sources in ({"a": "x"}, {"b": "x"}, {"b": "y"}):
         monkeypatch.setattr(templates, "shipped_sources", lambda sources=sources: sources)
@@ -113,12 +113,12 @@ def test_a_changed_template_changes_the_digest_that_nonces_are_made_of(monkeypat
     assert len(digests) == 3
 
 
-def test_every_block_has_a_file_that_themes_may_replace() -> None:
+def test_every_block_has_a_template_that_themes_may_replace() -> None:
     names = "button callout contents divider footer image lead links masthead quote sponsor stories story text"
     assert block_names() == tuple(f"blocks/{name}.mjml" for name in names.split())
 
 
-def test_stylesheets_have_no_remark_left_and_nothing_unfilled() -> None:
+def test_stylesheets_have_no_comments_and_no_unfilled_values() -> None:
     for name, colour in (("style.css", PLAIN.light.link), ("head.css", PLAIN.dark.link)):
         css = stylesheet(name, PLAIN, "ltr")
         assert "/*" not in css
@@ -126,13 +126,13 @@ def test_stylesheets_have_no_remark_left_and_nothing_unfilled() -> None:
         assert colour in css
 
 
-def test_a_themes_rules_stand_behind_the_common_ones() -> None:
+def test_a_themes_rules_come_after_the_common_ones() -> None:
     own = theme_with("h1 { color: {{ light.accent }} }", "style.css")
     assert stylesheet("style.css", own, "ltr") == (
         stylesheet("style.css", PLAIN, "ltr") + f"\nh1 {{ color: {PLAIN.light.accent} }}"
     )
 
 
-def test_bars_stand_where_lines_begin() -> None:
+def test_bars_are_on_the_side_where_lines_start() -> None:
     assert "border-left: 3px" in stylesheet("style.css", PLAIN, "ltr")
     assert "border-right: 3px" in stylesheet("style.css", PLAIN, "rtl")

@@ -1,4 +1,4 @@
-"""Themes: what a folder says is what issues look like, and whatever is wrong with it is named at once."""
+"""Themes: values are read from a folder, and all faults are reported at once."""
 
 from __future__ import annotations
 
@@ -53,18 +53,18 @@ def line_of(words: str, source: str = SHIPPED) -> int:
     return source[: source.index(words)].count("\n") + 1
 
 
-# What ships
+# Shipped themes
 
 
 @pytest.mark.parametrize("theme", shipped_themes(), ids=lambda theme: theme.name)
-def test_a_shipped_theme_has_nothing_to_fix(theme: Theme) -> None:
+def test_a_shipped_theme_has_no_faults(theme: Theme) -> None:
     assert check_theme(theme.name) == ()
 
 
-def test_three_themes_ship_and_differ_in_all_that_one_sees() -> None:
+def test_three_themes_are_shipped_and_differ_in_everything_visible() -> None:
     themes = shipped_themes()
     assert [theme.name for theme in themes] == ["gazette", "plain", "workbench"]
-    for looks in (
+    for values in (
         {theme.density for theme in themes},
         {theme.fonts for theme in themes},
         {theme.light for theme in themes},
@@ -72,7 +72,7 @@ def test_three_themes_ship_and_differ_in_all_that_one_sees() -> None:
         {theme.description for theme in themes},
         {theme.sha256 for theme in themes},
     ):
-        assert len(looks) == 3
+        assert len(values) == 3
 
 
 @pytest.mark.parametrize("theme", shipped_themes(), ids=lambda theme: theme.name)
@@ -82,23 +82,23 @@ def test_a_digest_of_31_stories_stays_below_60_kb_in_every_theme(theme: Theme) -
     assert sum(len(style) for style in re.findall(r"<style.*?</style>", rendered.html, re.DOTALL)) < 8_192
 
 
-def test_black_and_white_are_as_far_apart_as_colours_can_be() -> None:
+def test_contrast_is_computed_as_in_wcag() -> None:
     assert contrast("#000000", "#ffffff") == pytest.approx(21)
     assert contrast("#777777", "#ffffff") == pytest.approx(4.48, abs=0.005)  # WebAIM's well-known example
     assert contrast("#123456", "#123456") == 1
 
 
 @pytest.mark.parametrize("theme", shipped_themes(), ids=lambda theme: theme.name)
-def test_every_text_colour_can_be_read_on_every_ground_by_day_and_by_night(theme: Theme) -> None:
+def test_every_text_colour_has_enough_contrast_in_light_and_dark_mode(theme: Theme) -> None:
     found = pairings(theme)
     assert {pairing.what for pairing in found} >= {"quiet on tint, light", "button_text on button, dark"}
     assert min(pairing.contrast for pairing in found) >= 4.5
 
 
-# What theme.toml may say
+# theme.toml
 
 
-def test_colours_left_out_follow_others() -> None:
+def test_omitted_colours_follow_their_defaults() -> None:
     toml = re.sub(r"^(callout|sponsor) = .*\n", "", SHIPPED, flags=re.MULTILINE)
     light = read_theme_file("own", toml).light
     assert (light.callout, light.sponsor, light.head, light.button) == (
@@ -109,14 +109,14 @@ def test_colours_left_out_follow_others() -> None:
     )
 
 
-def test_a_stack_of_fonts_may_be_named_or_written_out() -> None:
+def test_a_font_stack_can_be_named_or_listed() -> None:
     toml = SHIPPED.replace('body = "system-sans"', 'body = "\'My Font\', Georgia, serif"\nheading = "mono"')
     fonts = read_theme_file("own", toml).fonts
     assert fonts.body == fonts.label == "'My Font', Georgia, serif"
     assert fonts.heading == "ui-monospace, Menlo, Consolas, monospace"
 
 
-def test_an_issue_says_its_own_words_as_the_theme_says_them(make_theme: MakeTheme) -> None:
+def test_words_of_the_theme_replace_those_of_the_language(make_theme: MakeTheme) -> None:
     toml = SHIPPED + '\n[words]\nsponsor = "Anzeige"\ncontents = "In dieser Ausgabe"\nunsubscribe = "Abbestellen"\n'
     rendered = render_sample_issue(load_theme("own", [make_theme(toml=toml)]))
     for part in (rendered.html, rendered.text):
@@ -132,31 +132,39 @@ def test_an_issue_says_its_own_words_as_the_theme_says_them(make_theme: MakeThem
         (
             ('density = "regular"', 'density = "roomy"'),
             "density",
-            "“density” is “roomy”, which is none of compact",
+            "“density” is “roomy”, but must be one of these: compact",
         ),
-        (('masthead = "start"', 'masthead = "left"'), "masthead", "“masthead” is “left”, which is none of start and"),
+        (
+            ('masthead = "start"', 'masthead = "left"'),
+            "masthead",
+            "“masthead” is “left”, but must be one of",
+        ),
         (("radius = 6", "radius = 60"), "radius", "“radius” must be a whole number of pixels from 0 to 24"),
         (("radius = 6", "radius = true"), "radius", "“radius” must be a whole number"),
-        (("radius = 6", "raduis = 6"), "radius", "“raduis” has no meaning here; there are label, description"),
-        (('label = "Plain"', 'label = ""'), "label", "“label” must be there"),
-        (('body = "system-sans"', 'body = "Comic Sans"'), "body", "“Comic Sans” is no stack of fonts"),
-        (('body = "system-sans"', 'body = "x</style>, serif"'), "body", "is no stack of fonts"),
-        (('body = "system-sans"', 'boddy = "mono"'), "body", "“boddy” has no meaning in [fonts]; there are body"),
-        (('paper = "#ffffff"', 'paper = "white"'), "paper", "“paper” is “white”; a colour is # and six digits"),
+        (("radius = 6", "raduis = 6"), "radius", "“raduis” is not a key of a theme. The keys are: label, description"),
+        (('label = "Plain"', 'label = ""'), "label", "“label” is required"),
+        (('body = "system-sans"', 'body = "Comic Sans"'), "body", "“Comic Sans” is not a font stack"),
+        (('body = "system-sans"', 'body = "x</style>, serif"'), "body", "is not a font stack"),
+        (('body = "system-sans"', 'boddy = "mono"'), "body", "“boddy” is not a key of [fonts]. The keys are: body"),
+        (('paper = "#ffffff"', 'paper = "white"'), "paper", "“paper” is “white”. Write a colour as # and six"),
         (('paper = "#ffffff"', 'paper = "#fff"'), "paper", "“paper” is “#fff”"),
-        (('paper = "#ffffff"', "paper = 0xffffff"), "paper", "“paper” must be words between quotes"),
-        (('paper = "#ffffff"\n', ""), "[light]", "[light] has no paper"),
+        (('paper = "#ffffff"', "paper = 0xffffff"), "paper", "“paper” must be text in quotes"),
+        (('paper = "#ffffff"\n', ""), "[light]", "These keys are missing in [light]: paper"),
         (
             ('quiet = "#5a5c6e"', 'quiet = "#8a8c9e"'),
             "quiet",
-            "In [light], quiet on paper cannot be read well: #8a",
+            "In [light], the contrast of quiet on paper (#8a",
         ),
-        (('callout = "#eef0fd"', 'callout = "#4353c4"'), "ink = ", "In [light], ink on callout cannot be read well"),
-        (('accent = "#4353c4"', 'accent = "#4353c4"\nbutton = "#dddddd"'), "accent", "button_text on button cannot"),
-        (("[light]", "light = 3\n[lihgt]"), "[light]", "“lihgt” has no meaning here"),
+        (('callout = "#eef0fd"', 'callout = "#4353c4"'), "ink = ", "In [light], the contrast of ink on callout"),
+        (
+            ('accent = "#4353c4"', 'accent = "#4353c4"\nbutton = "#dddddd"'),
+            "accent",
+            "contrast of button_text on",
+        ),
+        (("[light]", "light = 3\n[lihgt]"), "[light]", "“lihgt” is not a key of a theme"),
     ],
 )
-def test_a_fault_is_named_with_its_line(change: tuple[str, str], line: str, sentence: str) -> None:
+def test_a_fault_is_reported_with_its_line(change: tuple[str, str], line: str, sentence: str) -> None:
     toml = SHIPPED.replace(*change, 1)
     faults = faults_of(toml)
     assert any(sentence in fault for fault in faults), faults
@@ -164,7 +172,7 @@ def test_a_fault_is_named_with_its_line(change: tuple[str, str], line: str, sent
         assert any(f"theme.toml, line {line_of(line)}: " in fault for fault in faults), faults
 
 
-def test_all_faults_are_named_at_once_in_their_order() -> None:
+def test_all_faults_are_reported_at_once_in_order() -> None:
     toml = SHIPPED.replace("radius = 6", 'radius = "x"').replace("#15161d", "#15161").replace('"Plain"', "7", 1)
     faults = faults_of(toml)
     assert [fault.partition(":")[0] for fault in faults] == [
@@ -172,20 +180,20 @@ def test_all_faults_are_named_at_once_in_their_order() -> None:
     ]
 
 
-def test_what_is_no_toml_is_a_fault_with_its_line() -> None:
-    assert faults_of("label = 'a'\n= 3")[0].startswith("theme.toml, line 2: This is not valid TOML: ")
-    assert faults_of("label = 'a") == ['theme.toml: This is not valid TOML: Expected "\'".']
+def test_invalid_toml_is_a_fault_with_its_line() -> None:
+    assert faults_of("label = 'a'\n= 3")[0].startswith("theme.toml, line 2: The file is not valid TOML: ")
+    assert faults_of("label = 'a") == ['theme.toml: The file is not valid TOML: Expected "\'".']
 
 
 @given(st.text(alphabet="[]=\"'# \nabclightdrk0123ff-", max_size=200))
-def test_whatever_stands_in_the_file_is_a_theme_or_a_list_of_faults(toml: str) -> None:
+def test_any_text_is_a_theme_or_a_list_of_faults(toml: str) -> None:
     assert faults_of(toml)
 
 
-# Where themes are
+# Folders of themes
 
 
-def test_an_own_theme_stands_behind_the_shipped_ones(make_theme: MakeTheme) -> None:
+def test_a_theme_of_an_operator_is_listed_after_the_shipped_ones(make_theme: MakeTheme) -> None:
     folder = make_theme()
     assert theme_names([folder]) == ("gazette", "plain", "workbench", "own")
     theme = load_theme("own", [folder])
@@ -193,19 +201,19 @@ def test_an_own_theme_stands_behind_the_shipped_ones(make_theme: MakeTheme) -> N
     assert theme.light == PLAIN.light
 
 
-def test_an_own_theme_cannot_take_the_name_of_a_shipped_one(make_theme: MakeTheme) -> None:
+def test_a_theme_cannot_have_the_name_of_a_shipped_one(make_theme: MakeTheme) -> None:
     folder = make_theme(name="plain")
-    with pytest.raises(ThemeError, match="Another theme has this name already"):
+    with pytest.raises(ThemeError, match="There are two themes with this name"):
         load_theme("plain", [folder])
 
 
 @pytest.mark.parametrize("name", ["gone", "../plain", "/etc", "", ".", "Plain"])
-def test_a_theme_that_is_not_there_is_an_error_that_names_those_that_are(name: str) -> None:
-    with pytest.raises(ThemeError, match="There are gazette, plain, workbench"):
+def test_a_missing_theme_is_an_error_that_names_the_others(name: str) -> None:
+    with pytest.raises(ThemeError, match="The themes are: gazette, plain, workbench"):
         load_theme(name)
 
 
-def test_an_edited_theme_is_seen_without_a_restart(make_theme: MakeTheme) -> None:
+def test_an_edited_theme_is_loaded_without_a_restart(make_theme: MakeTheme) -> None:
     folder = make_theme()
     before = load_theme("own", [folder])
     assert load_theme("own", [folder]) is before
@@ -222,10 +230,10 @@ def test_another_theme_gives_another_nonce_and_other_bytes() -> None:
     assert len({issue.nonce for issue in issues}) == len({issue.html for issue in issues}) == 3
 
 
-# Templates of an operator's own
+# Templates that were not shipped
 
 
-def test_own_blocks_and_styles_are_used_and_rendered_elsewhere(make_theme: MakeTheme) -> None:
+def test_own_blocks_and_styles_are_rendered_in_a_child_process(make_theme: MakeTheme) -> None:
     folder = make_theme(
         {
             "blocks/divider.mjml": BLOCK.replace("{}", "<p>~ {{ words.story }} ~</p>"),
@@ -242,13 +250,13 @@ def test_own_blocks_and_styles_are_used_and_rendered_elsewhere(make_theme: MakeT
     assert ".own { color: #93a1ff }" in html
 
 
-def test_an_own_block_that_takes_too_much_is_stopped(make_theme: MakeTheme) -> None:
+def test_a_block_that_exceeds_the_limits_is_stopped(make_theme: MakeTheme) -> None:
     folder = make_theme({"blocks/divider.mjml": "{{ 'a' * 10 ** 10 }}"})
-    with pytest.raises(RenderingError, match="needed more than 256 MB"):
+    with pytest.raises(RenderingError, match="used more than 256 MB"):
         render_sample_issue(load_theme("own", [folder]), "divider")
 
 
-def test_every_fault_of_every_block_is_named_with_file_and_line(make_theme: MakeTheme) -> None:
+def test_every_fault_of_every_block_is_reported_with_file_and_line(make_theme: MakeTheme) -> None:
     folder = make_theme(
         {
             "blocks/quote.mjml": "<mj-section>\n<mj-column>\n<mj-txt>a</mj-txt>\n</mj-column></mj-section>",
@@ -261,13 +269,13 @@ def test_every_fault_of_every_block_is_named_with_file_and_line(make_theme: Make
     for start in (
         "blocks/quote.mjml, line 3: ",
         "blocks/button.mjml, line 2: ",
-        "blocks/buton.mjml: N",
-        "styles.css: N",
+        "blocks/buton.mjml: This file is not used",
+        "styles.css: This file is not used",
     ):
         assert any(fault.startswith(start) for fault in faults), (start, faults)
 
 
-def test_what_only_shows_when_it_is_filled_is_named_for_each_block(make_theme: MakeTheme) -> None:
+def test_faults_that_only_rendering_shows_are_reported_for_each_block(make_theme: MakeTheme) -> None:
     folder = make_theme(
         {
             "blocks/quote.mjml": BLOCK.replace("{}", "{{ section.saidby }}"),
@@ -276,54 +284,57 @@ def test_what_only_shows_when_it_is_filled_is_named_for_each_block(make_theme: M
     )
     faults = {fault.file: fault for fault in check_theme("own", [folder])}
     assert faults["blocks/quote.mjml"].line == 2
-    assert "nothing there is called “saidby”" in faults["blocks/quote.mjml"].sentence
+    assert "there is no “saidby” here" in faults["blocks/quote.mjml"].sentence
     assert faults["blocks/divider.mjml"].line == 1
 
 
-def test_a_footer_without_a_way_out_is_refused(make_theme: MakeTheme) -> None:
+def test_a_footer_without_unsubscribe_link_is_refused(make_theme: MakeTheme) -> None:
     folder = make_theme({"blocks/footer.mjml": BLOCK.format("Bye")})
-    assert any("no place for preferences_url, unsubscribe_url" in str(fault) for fault in check_theme("own", [folder]))
+    assert any(
+        "these placeholders are missing: preferences_url, unsubscribe_url" in str(fault)
+        for fault in check_theme("own", [folder])
+    )
 
 
 @pytest.mark.parametrize(
     "css", ["@import 'x.css';", "h1 { background: URL (x.png) }", "@font-face { src: local(x) }", "</style><script>"]
 )
-def test_styles_that_would_load_something_are_refused(make_theme: MakeTheme, css: str) -> None:
+def test_styles_that_load_something_are_refused(make_theme: MakeTheme, css: str) -> None:
     folder = make_theme({"style.css": f"h1 {{ margin: 0 }}\n{css}"})
     with pytest.raises(ThemeError, match=r"style\.css, line 2: "):
         load_theme("own", [folder])
 
 
-def test_rules_that_make_every_issue_heavy_are_refused(make_theme: MakeTheme) -> None:
+def test_rules_that_make_every_issue_too_large_are_refused(make_theme: MakeTheme) -> None:
     css = "p, li, a, td, div { " + "; ".join(f"x-{number}: {'y' * 90}" for number in range(3)) + " }"
     faults = check_theme("own", [make_theme({"style.css": css})])
-    assert [f"may have {MAX_SAMPLE_SIZE // 1000}" in fault.sentence for fault in faults] == [True]
+    assert [f"the maximum is {MAX_SAMPLE_SIZE // 1000} KB" in fault.sentence for fault in faults] == [True]
 
 
-def test_a_file_that_is_too_large_or_no_text_is_a_fault(make_theme: MakeTheme) -> None:
+def test_a_file_that_is_too_large_or_not_text_is_a_fault(make_theme: MakeTheme) -> None:
     folder = make_theme({"style.css": "a" * 70_000})
     assert "larger than 64 KB" in str(check_theme("own", [folder])[0])
     (folder / "own" / "style.css").write_bytes(b"h1 {}\n\xff")
     assert str(check_theme("own", [folder])[0]) == "style.css, line 2: The file is not UTF-8."
 
 
-def test_a_theme_that_cannot_be_read_is_a_fault_and_no_crash(
-    make_theme: MakeTheme, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_unreadable_theme_is_a_fault(make_theme: MakeTheme, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object, **__: object) -> str:
         raise PermissionError(13, "Permission denied")
 
     folder = make_theme()
     monkeypatch.setattr(Path, "read_text", refuse)
-    assert [str(fault) for fault in check_theme("own", [folder])] == ["own: It could not be read: Permission denied."]
+    assert [str(fault) for fault in check_theme("own", [folder])] == [
+        "own: The theme cannot be read: Permission denied."
+    ]
 
 
-# What is written goes out in every theme
+# Content in every theme
 
 
 @pytest.mark.parametrize("theme", shipped_themes(), ids=lambda theme: theme.name)
 @pytest.mark.parametrize("sample", sorted(SAMPLES.glob("issue-*")), ids=lambda path: path.name)
-def test_the_demos_samples_can_be_sent_in_every_theme(theme: Theme, sample: Path) -> None:
+def test_the_samples_of_the_demo_can_be_rendered_in_every_theme(theme: Theme, sample: Path) -> None:
     known = (SAMPLES / "known-sources.txt").read_text(encoding="utf-8").splitlines()
     content = read_issue(sample.read_text(encoding="utf-8"), known).content
     rendered = render_issue(content, MASTHEAD, web_url=WEB_URL, theme=theme)
