@@ -1,4 +1,4 @@
-"""Issues out of thin air: strategies for every content that can be stored, awkward text on purpose."""
+"""Hypothesis strategies for all content that can be stored, with unusual text."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ words = st.lists(st.one_of(st.sampled_from(PIECES.split("|")), st.text(max_size=
 
 
 def one_line(name: FieldName, *, empty: bool = True) -> st.SearchStrategy[str]:
-    """Text that the field may hold."""
+    """Text that the field may contain."""
 
     def allowed(text: str) -> str:
         kept = "".join(letter for letter in text if not any(field_faults(name, letter)))[: LIMITS[name]]
@@ -62,7 +62,7 @@ FIELDS: dict[SectionField, st.SearchStrategy[str]] = {
 
 
 def sections_of(kind: SectionKind) -> st.SearchStrategy[SectionContent]:
-    """Sections of one kind, with the fields that it has."""
+    """Sections of one kind, with the fields of the kind."""
     own = {field: FIELDS[field] for field in FIELDS_OF_KIND[kind].fields}
     stories_below = st.lists(stories, max_size=4).map(tuple)
     built = st.builds(SectionContent, kind=st.just(kind), stories=stories_below, **own)
@@ -70,7 +70,7 @@ def sections_of(kind: SectionKind) -> st.SearchStrategy[SectionContent]:
 
 
 def with_needed_fields(section: SectionContent) -> SectionContent:
-    """The section with something in each field that must not be empty."""
+    """The section with its required fields filled."""
     needed = [*FIELDS_OF_KIND[section.kind].needed, *("alt" for _ in section.image[:1])]
     missing = [field for field in needed if not getattr(section, field).strip()]
     given: dict[str, Any] = {field: "https://a.example/x" if field in ("url", "image") else "§" for field in missing}

@@ -1,4 +1,4 @@
-"""Plain-text digests: known sources decide where a story begins, and what was guessed is told."""
+"""Plain-text digests: known sources decide where a text starts, and guesses are reported."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def digest_of(below_the_title: str) -> str:
     return f"The Harbour Log — 2026-07-01#\n\n{below_the_title}"
 
 
-def test_a_digest_arrives_whole_and_in_order() -> None:
+def test_a_digest_is_parsed_completely_and_in_order() -> None:
     reading = read_digest(DIGEST, known_sources=["Harbour", "Harbour Gazette", "Quay"])
 
     assert reading.content == IssueContent(
@@ -93,19 +93,19 @@ def test_a_digest_arrives_whole_and_in_order() -> None:
     )
 
 
-def test_guesses_and_doubts_are_told_with_their_lines() -> None:
+def test_guesses_and_gaps_are_reported_with_their_lines() -> None:
     reading = read_digest(DIGEST, known_sources=["Harbour", "Harbour Gazette", "Quay"])
 
     assert [(note.line, note.sentence) for note in reading.notes] == [
-        (18, "The source “Mast” was guessed: no known source stands behind the ·."),
+        (18, "The source “Mast” was guessed: no known source follows the “·”."),
         (20, "This line has no ` · ` and was added to the story “Tides”."),
         (22, "The story “Silent” has no text yet."),
-        (24, "The category “News” is named twice; it counts once."),
+        (24, "The category “News” is listed twice. It counts once."),
     ]
     assert all(note.severity == Severity.WARNING for note in reading.notes)
 
 
-def test_without_known_sources_every_source_is_the_first_word_and_told_as_a_guess() -> None:
+def test_without_known_sources_every_source_is_guessed_as_the_first_word() -> None:
     reading = read_digest(DIGEST, known_sources=())
 
     assert [(story.title, story.source) for story in reading.content.stories()] == [
@@ -131,17 +131,17 @@ def test_the_longest_known_source_wins_and_only_whole_words_count(known: list[st
     assert [(story.source, story.body) for story in content.stories()] == [(source, body)]
 
 
-def test_a_digest_survives_the_way_through_the_canonical_file() -> None:
+def test_a_digest_round_trips_through_the_canonical_file() -> None:
     content = read_digest(DIGEST, known_sources=["Harbour Gazette", "Quay"]).content
 
     assert read_issue_file(write_issue_file(content)).content == content
 
 
-def test_what_stands_above_the_title_is_left_out_and_told() -> None:
+def test_text_above_the_title_is_ignored_with_a_warning() -> None:
     assert [note.line for note in read_digest("Home\n" + digest_of("News#\n\nx"), known_sources=()).notes] == [1]
 
 
-def test_a_long_line_or_a_story_that_ends_in_a_sharp_is_no_heading() -> None:
+def test_a_long_line_or_a_story_that_ends_in_a_hash_is_not_a_heading() -> None:
     content = read_digest(
         digest_of("News#\n\nSharp · Quay It is written in C#\n\n" + "x" * 150 + "#"), known_sources=()
     ).content
@@ -155,14 +155,14 @@ def test_a_long_line_or_a_story_that_ends_in_a_sharp_is_no_heading() -> None:
         ("", 1, "No line ends in #"),
         ("The Harbour Log#\n\nNews#\n\nText.", 1, "no date"),
         ("The Harbour Log — 2026-02-30#\n\nNews#\n\nText.", 1, "no date"),
-        (digest_of("Lost.\n\nNews#\n\nText."), 3, "below the title"),
+        (digest_of("Lost.\n\nNews#\n\nText."), 3, "This text has no heading"),
         (digest_of("News#\n\nring \x07"), 5, "U+0007"),
         (digest_of("News#\n\nA · " + "x" * 101 + " Text."), 5, "101 characters"),
         (digest_of("News#\n\nA · Qu\u202eay Text."), 5, "U+202E"),
-        (digest_of("News#\n\nText.\n\nCategories: News,,Tech"), 7, "empty"),
+        (digest_of("News#\n\nText.\n\nCategories: News,,Tech"), 7, "A category has no name"),
     ],
 )
-def test_a_bad_digest_is_refused_with_the_line_and_what_to_do(text: str, line: int, sentence: str) -> None:
+def test_a_faulty_digest_is_refused_with_line_and_advice(text: str, line: int, sentence: str) -> None:
     problems = [problem for problem in digest_problems(text) if problem.severity == Severity.ERROR]
 
     assert [problem.line for problem in problems] == [line]
@@ -170,14 +170,14 @@ def test_a_bad_digest_is_refused_with_the_line_and_what_to_do(text: str, line: i
 
 
 @given(st.text(st.characters(min_codepoint=32, max_codepoint=126), max_size=40))
-def test_a_plain_line_means_itself_in_markdown(line: str) -> None:
-    # Addresses do become links, which say themselves; runs of spaces are one space in every renderer.
+def test_a_plain_line_is_literal_in_markdown(line: str) -> None:
+    # Addresses become links with their own text; renderers collapse spaces.
     words = " ".join(line.replace(":", "").split())
 
     assert markdown_to_text(plain_to_markdown(words)) == words
 
 
-def test_prose_is_its_own_markdown() -> None:
+def test_prose_needs_no_escaping() -> None:
     prose = "“It’s 99.9% · AT&T, R&D; snake_case, 5 * 3 < 16 – (a) [b] #1!”"
 
     assert plain_to_markdown(prose) == prose
@@ -193,27 +193,27 @@ def test_prose_is_its_own_markdown() -> None:
         ("", None),
     ],
 )
-def test_the_format_is_told_by_the_first_mark(text: str, expected: str | None) -> None:
+def test_the_format_is_recognised_by_its_first_mark(text: str, expected: str | None) -> None:
     assert format_of(text) == expected
 
 
-def test_either_format_is_read_by_one_function() -> None:
+def test_one_function_reads_both_formats() -> None:
     assert read_issue(DIGEST, ["Harbour Gazette"]) == read_digest(DIGEST, known_sources=["Harbour Gazette"])
     assert read_issue("# T 2026-03-31\n## S\nx").content.title == "T 2026-03-31"
-    with pytest.raises(IssueFileError, match="no issue that can be read"):
+    with pytest.raises(IssueFileError, match="This file is not an issue"):
         read_issue("just words")
 
 
-def test_bytes_that_are_no_utf_8_are_refused_with_their_line() -> None:
+def test_bytes_that_are_not_utf_8_are_refused_with_their_line() -> None:
     assert text_of("Kräne · ’".encode()) == "Kräne · ’"
     with pytest.raises(IssueFileError, match="Line 2: This line is not UTF-8"):
         text_of(b"fine\nKr\xe4ne")
 
 
 @pytest.mark.skipif(
-    not SAMPLES.is_dir(), reason=f"the sample digests are not there: {SAMPLES.name}/ beside the checkout"
+    not SAMPLES.is_dir(), reason=f"the sample digests are missing: {SAMPLES.name}/ next to the checkout"
 )
-def test_the_sample_digest_arrives_whole() -> None:
+def test_the_sample_digest_is_parsed_completely() -> None:
     text = (SAMPLES / "engineering-at-scale-2026-07-01.txt").read_text(encoding="utf-8")
     known = {line.partition(" · ")[2].partition(" ")[0] for line in text.splitlines()} | {"Brett Terpstra"}
     reading = read_issue(text, known)
@@ -242,9 +242,9 @@ def test_the_sample_digest_arrives_whole() -> None:
 
 
 @pytest.mark.skipif(
-    not SAMPLES.is_dir(), reason=f"the sample digests are not there: {SAMPLES.name}/ beside the checkout"
+    not SAMPLES.is_dir(), reason=f"the sample digests are missing: {SAMPLES.name}/ next to the checkout"
 )
-def test_the_sample_without_known_sources_names_every_guess_by_its_line() -> None:
+def test_every_guess_in_the_sample_is_reported_with_its_line() -> None:
     text = (SAMPLES / "engineering-at-scale-2026-07-01.txt").read_text(encoding="utf-8")
     notes = read_issue(text).notes
 
@@ -252,7 +252,7 @@ def test_the_sample_without_known_sources_names_every_guess_by_its_line() -> Non
     assert "The source “Brett” was guessed" in notes[14].sentence
 
 
-def test_a_hostile_line_takes_no_quadratic_time() -> None:
+def test_long_lines_do_not_take_quadratic_time() -> None:
     started = time.process_time()
     read_digest(digest_of("News#\n\n" + "a · " * 100_000), known_sources=["Mast", "Quay"])
     read_issue_file("# T 2026-03-31\n## S\n### " + " " * 100_000 + "x\n" + "```x\n" * 50_000)

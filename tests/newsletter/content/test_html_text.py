@@ -1,4 +1,4 @@
-"""Strangers' HTML as Markdown: the words stay, links of the web stay, and nothing that could act."""
+"""Untrusted HTML as Markdown: text and web links are kept, everything active is removed."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_html_becomes_the_markdown_that_an_editor_would_write(given_html: str, m
     assert html_to_markdown(given_html, base_url="https://quay.example/feed") == expected
 
 
-def test_a_long_text_ends_behind_a_paragraph_or_a_sentence() -> None:
+def test_a_long_text_is_cut_after_a_paragraph_or_a_sentence() -> None:
     paragraphs = "<p>First one.</p><p>" + "Second sentence. " * 10 + "</p>"
     assert html_to_markdown(paragraphs, longest=60) == "First one."
     assert (
@@ -56,13 +56,13 @@ def test_a_long_text_ends_behind_a_paragraph_or_a_sentence() -> None:
     assert shortened("x" * 40, 30) == "x" * 29 + "…"
 
 
-def test_nesting_without_end_keeps_the_words_and_takes_no_time() -> None:
+def test_deep_nesting_keeps_the_text() -> None:
     assert html_to_line("<p><b>" * 200 + "crane") == "crane"
     assert len(html_to_markdown("<div>" * 100_000 + "crane" + "<b>" * 100_000)) <= 1_000
 
 
 @given(markup)
-def test_whatever_comes_in_can_be_stored_and_links_only_to_the_web(text: str) -> None:
+def test_any_html_gives_storable_text_with_web_links_only(text: str) -> None:
     markdown = html_to_markdown(text, base_url="https://quay.example/")
     assert len(markdown) <= 2_100
     assert body_fault(markdown) is None
@@ -72,13 +72,13 @@ def test_whatever_comes_in_can_be_stored_and_links_only_to_the_web(text: str) ->
 
 
 @given(st.text(max_size=60))
-def test_plain_words_show_as_they_are(words: str) -> None:
+def test_plain_text_is_kept(words: str) -> None:
     shown = markdown_to_text(html_to_markdown(html.escape(words)))
     expected = one_line(words.replace("\xad", ""))
     assert " ".join(shown.split()) == " ".join(expected.split())
 
 
 @given(markup)
-def test_no_tag_survives(text: str) -> None:
+def test_only_allowed_tags_are_left(text: str) -> None:
     shown = markdown_to_html(html_to_markdown(text))
     assert set(re.findall(r"<(\w+)", shown)) <= {"p", "a", "em", "strong", "ul", "li", "br", "code", "pre"}

@@ -1,4 +1,4 @@
-"""Markdown issue files: read leniently, written in one form, the same after every round."""
+"""Markdown issue files: lenient parsing, canonical writing, and round trips."""
 
 from __future__ import annotations
 
@@ -122,7 +122,7 @@ def with_front_matter(body: str) -> str:
 
 @settings(deadline=None, max_examples=150)
 @given(issues)
-def test_what_was_written_reads_back_as_it_was_and_is_written_the_same_again(content: IssueContent) -> None:
+def test_any_content_round_trips(content: IssueContent) -> None:
     text = write_issue_file(content)
 
     assert read_issue_file(text).content == content
@@ -130,11 +130,11 @@ def test_what_was_written_reads_back_as_it_was_and_is_written_the_same_again(con
     assert read_issue_file(text.replace("\n", "\r\n")).content == content
 
 
-def test_the_canonical_form_reads_well() -> None:
+def test_the_canonical_form() -> None:
     assert write_issue_file(HARBOUR_LOG) == HARBOUR_LOG_FILE
 
 
-def test_blocks_have_their_kind_in_braces_and_read_well() -> None:
+def test_the_canonical_form_of_blocks() -> None:
     content = replace(HARBOUR_LOG, sections=BLOCKS)
 
     assert write_issue_file(content).partition("\n---\n")[2] == BLOCKS_FILE
@@ -161,32 +161,32 @@ def test_blocks_have_their_kind_in_braces_and_read_well() -> None:
         ("## News\n![x](https://a.example/x)", SectionContent(title="News", body="![x](https://a.example/x)")),
     ],
 )
-def test_blocks_are_read_as_people_type_them(typed: str, section: SectionContent) -> None:
+def test_blocks_are_parsed_leniently(typed: str, section: SectionContent) -> None:
     assert read_issue_file(with_front_matter(typed)).content.sections == (section,)
 
 
 @pytest.mark.parametrize(
     ("typed", "line", "sentence"),
     [
-        ("## Old {qoute}\nText.", 6, "no kind of block named “qoute”; there are {section}, {callout}"),
-        ("## A\nText.\n## {button}", 8, "The button leads nowhere"),
-        ("## Press {button}\nand text", 6, "A button has no text of its own"),
-        ("## [x](https://a.example) {callout}\ntext", 6, "A call-out has no link of its own"),
+        ("## Old {qoute}\nText.", 6, "no block of the kind “qoute”. The kinds are {section}, {callout}"),
+        ("## A\nText.\n## {button}", 8, "The button has no link"),
+        ("## Press {button}\nand text", 6, "“Button” has no field “Text”"),
+        ("## [x](https://a.example) {callout}\ntext", 6, "“Call-out” has no field “Link”"),
         ("## {image}\n![](https://a.example/x.png)", 6, "The image has no description"),
-        ("## {image}\n![x](http://a.example/x.png)", 6, "is not at an https:// address"),
-        ("## [broken](https://a.example words {quote}\nx", 6, "The link cannot be read"),
-        ("## · Ada {quote}\n\nHello\n{first_name}", 9, "lacks the words for readers"),
-        ("## A\n\nHello\n{{ name }}", 9, "templates are not run here"),
-        ("## For {first_name|you}\nx", 6, "merge field has its place in texts only"),
+        ("## {image}\n![x](http://a.example/x.png)", 6, "must start with https://"),
+        ("## [broken](https://a.example words {quote}\nx", 6, "The link cannot be parsed"),
+        ("## · Ada {quote}\n\nHello\n{first_name}", 9, "has no fallback"),
+        ("## A\n\nHello\n{{ name }}", 9, "templates are not run"),
+        ("## For {first_name|you}\nx", 6, "Merge fields work in running text only"),
     ],
 )
-def test_what_a_block_lacks_or_cannot_have_is_named_with_its_line(typed: str, line: int, sentence: str) -> None:
+def test_missing_and_extra_fields_of_a_block_are_reported_with_their_line(typed: str, line: int, sentence: str) -> None:
     [problem] = [found for found in problems_of(with_front_matter(typed)) if sentence in found.sentence]
 
     assert problem.line == line
 
 
-def test_a_picture_in_the_text_of_a_sponsor_is_held_so_that_it_stays_there() -> None:
+def test_an_image_in_the_text_of_a_sponsor_is_escaped() -> None:
     sponsor = SectionContent(kind=SectionKind.SPONSOR, source="Rope & Sons", body="![a](https://a.example/x)\nText.")
     text = write_issue_file(replace(HARBOUR_LOG, sections=(sponsor,)))
 
@@ -194,7 +194,7 @@ def test_a_picture_in_the_text_of_a_sponsor_is_held_so_that_it_stays_there() -> 
     assert read_issue_file(text).content.sections == (sponsor,)
 
 
-def test_body_lines_that_look_like_structure_are_held_by_a_backslash_and_come_back() -> None:
+def test_body_lines_that_look_like_structure_are_escaped() -> None:
     body = "\n# one\n## two\n### three\n#### four\n\\ held\n```\n## open\n**[a](https://b.example)** · C\n"
     content = replace(HARBOUR_LOG, sections=(SectionContent(title="S", body=body),))
     text = write_issue_file(content)
@@ -206,7 +206,7 @@ def test_body_lines_that_look_like_structure_are_held_by_a_backslash_and_come_ba
     assert read_issue_file(text).content == content
 
 
-def test_a_closed_code_block_is_written_and_read_as_it_is() -> None:
+def test_a_closed_code_block_is_not_escaped() -> None:
     body = "```sh\n# install\n## twice\n\\ x\n```"
     content = replace(HARBOUR_LOG, sections=(SectionContent(title="S", body=body),))
 
@@ -214,14 +214,14 @@ def test_a_closed_code_block_is_written_and_read_as_it_is() -> None:
     assert read_issue_file(write_issue_file(content)).content == content
 
 
-def test_what_a_file_cannot_say_is_refused_rather_than_changed() -> None:
+def test_content_that_a_file_cannot_represent_is_refused() -> None:
     with pytest.raises(IssueFileError, match=r"U\+0007"):
         write_issue_file(replace(HARBOUR_LOG, sections=(SectionContent(title="S", body="ding \x07"),)))
     with pytest.raises(IssueFileError, match="without changing"):
         write_issue_file(replace(HARBOUR_LOG, subject=""))
 
 
-def test_an_h1_is_the_title_and_may_end_in_the_date() -> None:
+def test_an_h1_is_the_title_and_may_end_with_the_date() -> None:
     reading = read_issue_file("\ufeff# The Harbour Log — 2026-03-31\r\n\r\n## Signal\r\nOne.\r\n")
 
     assert reading.content == IssueContent(
@@ -273,36 +273,36 @@ def test_an_h1_is_the_title_and_may_end_in_the_date() -> None:
         ("###", StoryContent(title="")),
     ],
 )
-def test_stories_are_read_in_the_ways_people_type_them(typed: str, story: StoryContent) -> None:
+def test_stories_are_parsed_leniently(typed: str, story: StoryContent) -> None:
     reading = read_issue_file(with_front_matter(f"## News\n\n{typed}\n"), known_sources=["Harbour", "Harbour Gazette"])
 
     assert list(reading.content.stories()) == [story]
 
 
-def test_a_bold_link_that_begins_a_sentence_is_ordinary_text() -> None:
+def test_a_bold_link_at_the_start_of_a_sentence_is_ordinary_text() -> None:
     body = "**[Cranes](https://a.example)** are back."
 
     assert read_issue_file(with_front_matter(f"## News\n{body}")).content.sections[0].body == body
 
 
-def test_a_guessed_source_is_noted_with_its_line() -> None:
+def test_a_guessed_source_is_reported_with_its_line() -> None:
     text = with_front_matter("## News\n**[Cranes](https://a.example)** · Mast They are back, and in numbers unseen.")
 
     assert read_issue_file(text).notes == (
-        Problem(7, "The source “Mast” was guessed: the first word behind the ·.", Severity.WARNING),
+        Problem(7, "The source “Mast” was guessed: the first word after the “·”.", Severity.WARNING),
     )
 
 
-def test_what_a_story_still_lacks_is_noted_with_its_line() -> None:
+def test_missing_fields_of_a_story_are_reported_with_its_line() -> None:
     notes = read_issue_file(HARBOUR_LOG_FILE).notes
 
     assert notes == (
-        Problem(20, "The story “No link yet · really” has no link yet.", Severity.WARNING),
-        Problem(23, "The story “Only a title” has no link, no source and no text yet.", Severity.WARNING),
+        Problem(20, "The story “No link yet · really” is incomplete. Missing: Link.", Severity.WARNING),
+        Problem(23, "The story “Only a title” is incomplete. Missing: Link, Source, Text.", Severity.WARNING),
     )
 
 
-def test_values_are_taken_as_the_text_that_stands_there() -> None:
+def test_yaml_values_are_read_as_text() -> None:
     text = (
         "---\ntitle: 2026\nsubject: No\nslug: null\npreheader: ~\ncategories: News, Tech\ndate: '2026-03-31'\n---\n## S"
     )
@@ -312,7 +312,7 @@ def test_values_are_taken_as_the_text_that_stands_there() -> None:
     assert content.categories == ("News", "Tech")
 
 
-def test_all_problems_of_a_file_are_told_at_once_with_their_lines() -> None:
+def test_all_problems_of_a_file_are_reported_at_once_with_their_lines() -> None:
     text = """\
 ---
 title: T
@@ -333,19 +333,19 @@ Lost words.
 # Second title
 """
     assert [(problem.line, problem.sentence.split(".")[0]) for problem in problems_of(text)] == [
-        (3, "“titel” is no field of an issue"),
-        (4, "“2026-02-30” is no date"),
-        (5, "The slug “no spaces please” may have letters a to z, digits, hyphens and underscores only"),
-        (6, "“slug” stands here for a second time"),
-        (7, "The subject holds a line break, which mail programs may misread"),
+        (3, "“titel” is not a field of an issue"),
+        (4, "“2026-02-30” is not a date"),
+        (5, "The slug “no spaces please” may contain only the letters a to z, digits, hyphens and underscores"),
+        (6, "“slug” appears twice"),
+        (7, "“Subject” contains a line break"),
         (8, "“preheader” must be one line of text"),
-        (9, "“categories” must be a list of words, such as [News, Tech]"),
-        (11, "Text stands before the first section"),
-        (12, "A story stands before the first section"),
-        (14, "The link “javascript:alert(1)” is not a full web address; it must begin with https:// or http://"),
-        (15, "“and more” stands behind the link"),
+        (9, "“categories” must be a list of names, such as [News, Tech]"),
+        (11, "This text has no section"),
+        (12, "This story has no section"),
+        (14, "Link “javascript:alert(1)”: The address is not a full web address"),
+        (15, "“and more” after the link is not a source"),
         (16, "This section has no heading"),
-        (17, "A heading with one # is the title and stands once, at the top"),
+        (17, "Only the title at the top has one #"),
     ]
 
 
@@ -355,10 +355,10 @@ Lost words.
         (
             "---\ntitle: T 2026-03-31\ncategories: ['Food, drink']\n---\n## S",
             3,
-            "The category “Food, drink” holds a comma",
+            "The category “Food, drink” contains a comma",
         ),
         ("---\ntitle: T\nsubject: a: b\n---\n## S", 3, "not valid YAML"),
-        ("---\ntitle: T\n", 1, "never ends"),
+        ("---\ntitle: T\n", 1, "has no end"),
         ("---\ntitle: T\nsubject: ring \x07\n---\n## S", 3, "control character"),
         ("---\n- a\n---\n## S", 2, "lines such as"),
         ("---\ntitle: " + "[" * 5000 + "\n---\n## S", 2, "brackets"),
@@ -367,25 +367,25 @@ Lost words.
         (with_front_matter("## S\nfine\nring \x07\n"), 8, "U+0007"),
         (with_front_matter("## S\u202e"), 6, "U+202E"),
         (with_front_matter("## S\n### [a](//evil.example)"), 7, "not a full web address"),
-        (with_front_matter("## S\n### [a](https://a.example b)"), 7, "link cannot be read"),
+        (with_front_matter("## S\n### [a](https://a.example b)"), 7, "link cannot be parsed"),
         (with_front_matter("# Other\n## S\n"), 6, "differs"),
-        (with_front_matter("## " + "S" * 201), 6, "201 characters long and 200 fit"),
+        (with_front_matter("## " + "S" * 201), 6, "201 characters; the maximum is 200"),
     ],
 )
-def test_a_bad_file_is_refused_with_the_line_and_what_to_do(text: str, line: int, sentence: str) -> None:
+def test_a_faulty_file_is_refused_with_line_and_advice(text: str, line: int, sentence: str) -> None:
     problems = problems_of(text)
 
     assert [problem.line for problem in problems] == [line]
     assert sentence in problems[0].sentence
 
 
-def test_a_section_swallowed_by_a_code_block_is_noted() -> None:
+def test_a_section_in_a_code_block_is_reported() -> None:
     reading = read_issue_file(with_front_matter("## S\n```\n## T\n```\n"))
 
     assert [note.line for note in reading.notes] == [8]
 
 
-def test_a_fence_that_never_ends_hides_nothing() -> None:
+def test_an_unclosed_code_fence_hides_nothing() -> None:
     content = read_issue_file(with_front_matter("## S\n```\n## T\nx")).content
 
     assert [section.title for section in content.sections] == ["S", "T"]

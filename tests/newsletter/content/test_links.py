@@ -1,4 +1,4 @@
-"""Two spellings of one page have one key; two pages have two."""
+"""Link keys: all spellings of one page have the same key; different pages have different keys."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ PAGE = "https://quay.example/cranes/3"
         " https://quay.example/cranes/3 ",
     ],
 )
-def test_spellings_of_one_page_have_one_key(spelling: str) -> None:
+def test_spellings_of_one_page_have_the_same_key(spelling: str) -> None:
     assert link_key(spelling) == link_key(PAGE)
     assert link_sha256(spelling) == link_sha256(PAGE)
 
@@ -48,5 +48,5 @@ def test_the_order_of_parameters_does_not_matter() -> None:
 
 
 @given(st.one_of(st.text(), st.text().map("https://{}".format), st.text().map("https://quay.example/{}".format)))
-def test_whatever_is_given_has_a_key(url: str) -> None:
+def test_any_text_has_a_key(url: str) -> None:
     assert len(link_sha256(url)) == 64

@@ -1,4 +1,4 @@
-"""Merge fields: filled in running text only, and everything that only looks like one is named with its line."""
+"""Merge fields: filled in running text only; text that only looks like one is reported with its line."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def test_a_field_is_filled_in_paragraphs_lists_emphasis_and_the_words_of_links()
     assert faults_of(body) == []
 
 
-def test_without_somebody_to_fill_them_fields_stay_as_they_were_typed() -> None:
+def test_without_replacements_fields_stay_as_typed() -> None:
     assert markdown_to_html("Hello {first_name|there}") == "<p>Hello {first_name|there}</p>"
     assert markdown_to_text("Hello {first_name|there}") == "Hello {first_name|there}"
 
@@ -49,18 +49,18 @@ def test_without_somebody_to_fill_them_fields_stay_as_they_were_typed() -> None:
         "<https://a.example/{first_name|there}>",
     ],
 )
-def test_in_code_in_an_address_and_behind_a_backslash_a_field_is_only_words(body: str) -> None:
+def test_fields_in_code_in_addresses_and_after_a_backslash_are_literal(body: str) -> None:
     assert "[first_name" not in markdown_to_html(body, merge=named)
     assert "[first_name" not in markdown_to_text(body, named)
 
 
-def test_what_fills_a_field_is_text_and_never_markup() -> None:
+def test_replacements_are_text_and_not_markup() -> None:
     html = markdown_to_html("{first_name|there}", merge=lambda _field: "<img src=x onerror=a> **b** {email|x}")
 
     assert html == "<p>&lt;img src=x onerror=a&gt; **b** {email|x}</p>"
 
 
-def test_a_body_that_is_nested_too_deeply_has_its_fields_filled_as_well() -> None:
+def test_fields_of_a_body_that_is_nested_too_deeply_are_filled() -> None:
     assert "[first_name:you]" in markdown_to_html("> " * 60 + "for {first_name|you}", merge=named)
 
 
@@ -69,23 +69,23 @@ def test_a_body_that_is_nested_too_deeply_has_its_fields_filled_as_well() -> Non
     [
         ("One.\n\nTwo {firstname|you}", 3, "There is no merge field “firstname”. Write {first_name|there}."),
         ("{First Name|you}", 1, "Write {first_name|there}"),
-        ("{shoe_size|42}", 1, "There is no merge field “shoe_size”; there are {first_name|there} and {email|"),
-        ("a\nb {first_name}", 2, "“{first_name}” lacks the words for readers who gave none"),
+        ("{shoe_size|42}", 1, "There is no merge field “shoe_size”. The merge fields are {first_name|there}, {email|"),
+        ("a\nb {first_name}", 2, "“{first_name}” has no fallback for recipients without a value"),
         ("{first_name|}", 1, "1 to 60 plain characters"),
         ("Hello {first_name|my\ndear reader}", 1, "on the same line"),
         ("Hello {first\nname|you}", 1, "no merge field “first name”"),
         (f"Hello {{first_name|{'y' * 300}}}", 1, "1 to 60 plain characters"),
-        ("{first_name|*you*}", 1, "without marks"),
+        ("{first_name|*you*}", 1, "without formatting"),
         ("{first_name|a|b}", 1, "another |"),
         ("{first_name|" + "x" * 61 + "}", 1, "1 to 60"),
-        ("- a\n- Dear {{ subscriber.name }}", 2, "“{{ subscriber.name }}” would go out as it stands"),
-        ("{% if reader %}x", 1, "templates are not run here"),
-        ("Hello *|FNAME|*!", 1, "Write {first_name|there} for a value of the reader"),
+        ("- a\n- Dear {{ subscriber.name }}", 2, "“{{ subscriber.name }}” would be sent as typed"),
+        ("{% if reader %}x", 1, "templates are not run"),
+        ("Hello *|FNAME|*!", 1, "Write {first_name|there} for a recipient’s value"),
         ("Mail *|EMAIL|*", 1, "Write {email|your address}"),
-        ("x\n\n[here](https://a.example/?to={email|x})", 3, "a link is the same for every reader"),
+        ("x\n\n[here](https://a.example/?to={email|x})", 3, "links are the same for every recipient"),
     ],
 )
-def test_what_cannot_be_filled_is_named_with_its_line_and_what_to_write(body: str, line: int, sentence: str) -> None:
+def test_faulty_fields_are_reported_with_line_and_advice(body: str, line: int, sentence: str) -> None:
     [(found_line, found)] = [fault for fault in faults_of(body) if sentence in fault[1]]
 
     assert found_line == line
@@ -101,27 +101,27 @@ def test_what_cannot_be_filled_is_named_with_its_line_and_what_to_write(body: st
         "{first_name|mon ami} and {email|your address}",
     ],
 )
-def test_code_escapes_and_ordinary_braces_are_nobodys_fields(body: str) -> None:
+def test_code_escapes_and_ordinary_braces_are_not_fields(body: str) -> None:
     assert faults_of(body) == []
 
 
 @pytest.mark.parametrize("value", ["For {first_name|you}", "{first_name}", "Hi {{ first_name }}", "*|FNAME|*, news"])
 def test_a_field_in_a_title_or_subject_is_refused(value: str) -> None:
-    [sentence] = one_line_merge_faults("subject", value)
-    assert sentence.startswith("The subject holds “")
+    [sentence] = one_line_merge_faults("Subject", value)
+    assert sentence.startswith("“Subject” contains “")
 
 
 @pytest.mark.parametrize("value", ["What {{ mustaches }} are", "{a|b} and {c}", "100 % {sure}"])
-def test_a_title_may_hold_other_braces(value: str) -> None:
-    assert list(one_line_merge_faults("story title", value)) == []
+def test_a_title_may_contain_other_braces(value: str) -> None:
+    assert list(one_line_merge_faults("Title", value)) == []
 
 
 @pytest.mark.parametrize("marks", ["{{", "{%", "*|", "{a|", "{a ", "{{ a }}"])
-def test_thousands_of_braces_take_no_time_to_speak_of(marks: str) -> None:
+def test_thousands_of_braces_do_not_take_quadratic_time(marks: str) -> None:
     started = time.process_time()
     for _ in merge_field_faults(marks * 20_000):
         pass
-    for _ in one_line_merge_faults("subject", marks * 1_000):
+    for _ in one_line_merge_faults("Subject", marks * 1_000):
         pass
 
     assert time.process_time() - started < 3
@@ -133,7 +133,7 @@ pieces = st.lists(st.sampled_from(PIECES + OTHERS), max_size=12).map("".join)
 
 
 @given(pieces)
-def test_every_field_of_a_text_without_faults_is_filled_or_stands_as_words_on_purpose(body: str) -> None:
+def test_faults_have_lines_and_no_more_fields_are_filled_than_found(body: str) -> None:
     filled: list[MergeField] = []
 
     def collect(field: MergeField) -> str:
@@ -148,7 +148,7 @@ def test_every_field_of_a_text_without_faults_is_filled_or_stands_as_words_on_pu
 
 
 @given(pieces)
-def test_plain_text_is_taken_literally_whatever_fields_it_seems_to_hold(text: str) -> None:
+def test_plain_text_is_literal_even_if_it_looks_like_a_field(text: str) -> None:
     line = " ".join(text.split())
     markdown = plain_to_markdown(line)
 

@@ -1,4 +1,4 @@
-"""Every save that changes something is kept, and can be read again however old it is."""
+"""Every save that changes something is stored as a revision that can be read later."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def kept(issue: Issue) -> list[tuple[int, str, str]]:
     return list(issue.revisions.order_by("number").values_list("number", "by", "note"))
 
 
-def test_each_save_keeps_the_whole_issue_with_who_saved_it_and_why() -> None:
+def test_each_save_stores_the_whole_content_with_author_and_note() -> None:
     issue = make_draft()
     save_content(issue, SECOND, by="ada", note="Restored revision 3")
 
@@ -32,14 +32,14 @@ def test_each_save_keeps_the_whole_issue_with_who_saved_it_and_why() -> None:
     assert latest_revision(issue) == issue.revisions.get(number=2)
 
 
-def test_a_save_that_changes_nothing_keeps_nothing() -> None:
+def test_a_save_without_changes_stores_no_revision() -> None:
     issue = make_draft()
     save_content(issue, ISSUE_41, by="ada")
 
     assert kept(issue) == [(1, "tests", "")]
 
 
-def test_a_save_that_is_refused_keeps_nothing() -> None:
+def test_a_refused_save_stores_no_revision() -> None:
     issue = make_draft()
     with pytest.raises(StaleRevision):
         save_content(issue, SECOND, by="ada", based_on=7)
@@ -47,14 +47,14 @@ def test_a_save_that_is_refused_keeps_nothing() -> None:
     assert kept(issue) == [(1, "tests", "")]
 
 
-def test_every_kind_of_block_is_stored_and_kept() -> None:
+def test_every_kind_of_block_is_stored() -> None:
     issue = make_draft(sections=BLOCKS)
 
     assert load_content(issue).sections == BLOCKS
     assert content_of(issue.revisions.get()).sections == BLOCKS
 
 
-def test_an_import_says_that_it_was_one() -> None:
+def test_an_import_has_a_note() -> None:
     newsletter = make_newsletter()
     import_issue(newsletter, ParsedIssue(ISSUE_41), by="ada")
     issue = import_issue(newsletter, ParsedIssue(SECOND), by="ben").issue
@@ -62,16 +62,16 @@ def test_an_import_says_that_it_was_one() -> None:
     assert kept(issue) == [(1, "ada", "Imported from a file"), (2, "ben", "Imported from a file")]
 
 
-def test_an_issue_older_than_its_revisions_keeps_what_stood_there_before_the_next_save() -> None:
+def test_content_from_before_revisions_were_kept_is_stored_at_the_next_save() -> None:
     issue = make_draft()
     Revision.objects.all().delete()
     save_content(issue, SECOND, by="ada")
 
-    assert kept(issue) == [(1, "", "As it stood before its revisions were kept"), (2, "ada", "")]
+    assert kept(issue) == [(1, "", "Content from before revisions were kept"), (2, "ada", "")]
     assert content_of(issue.revisions.get(number=1)) == ISSUE_41
 
 
-def test_a_revision_from_before_blocks_reads_as_it_was_meant() -> None:
+def test_a_revision_from_before_blocks_can_be_read() -> None:
     issue = make_draft()
     old = issue.revisions.get()
     for section in old.content["sections"]:
@@ -81,12 +81,12 @@ def test_a_revision_from_before_blocks_reads_as_it_was_meant() -> None:
     assert content_of(old) == ISSUE_41
 
 
-def test_a_revision_that_nobody_can_read_says_so() -> None:
+def test_an_unreadable_revision_is_an_error() -> None:
     with pytest.raises(UnreadableRevision, match="Revision 3 cannot be read"):
         content_of(Revision(number=3, content={"sections": [{"kind": "hologram"}]}))
 
 
-def test_a_revision_is_never_changed() -> None:
+def test_a_revision_cannot_be_changed() -> None:
     revision = make_draft().revisions.get()
     revision.note = "Something else"
 

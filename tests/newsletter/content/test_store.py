@@ -1,4 +1,4 @@
-"""Content goes into the tables and comes out as it was, and only drafts change."""
+"""Content is stored and loaded unchanged, and only drafts can change."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ pytestmark = pytest.mark.django_db
 
 @settings(deadline=None, max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(issues)
-def test_whatever_can_be_stored_comes_out_as_it_went_in(db: None, content: IssueContent) -> None:
+def test_any_content_is_loaded_as_it_was_stored(db: None, content: IssueContent) -> None:
     issue = make_draft(content, newsletter=make_newsletter())
     try:
         assert load_content(issue) == content
@@ -42,7 +42,7 @@ def test_whatever_can_be_stored_comes_out_as_it_went_in(db: None, content: Issue
         issue.delete()
 
 
-def test_loading_takes_the_same_few_queries_however_many_stories(
+def test_loading_takes_three_queries_for_any_number_of_stories(
     django_assert_num_queries: DjangoAssertNumQueries,
 ) -> None:
     many = tuple(replace(CRANE, title=f"Story {number}") for number in range(31))
@@ -53,7 +53,7 @@ def test_loading_takes_the_same_few_queries_however_many_stories(
         assert len(list(load_content(issue).stories())) == 93
 
 
-def test_saving_what_is_there_already_is_no_new_revision() -> None:
+def test_saving_unchanged_content_makes_no_revision() -> None:
     issue = make_draft()
 
     assert issue.revision == 1
@@ -61,7 +61,7 @@ def test_saving_what_is_there_already_is_no_new_revision() -> None:
     assert issue.revision == 1
 
 
-def test_any_change_is_a_new_revision_and_replaces_the_whole_content() -> None:
+def test_a_change_makes_a_revision_and_replaces_the_whole_content() -> None:
     issue = make_draft()
     changed = replace(
         ISSUE_41,
@@ -88,7 +88,7 @@ def test_a_subject_equal_to_the_title_follows_it_when_the_title_changes() -> Non
     assert load_content(issue).subject == "New title"
 
 
-def test_line_ends_of_browsers_are_no_change() -> None:
+def test_crlf_line_ends_are_not_a_change() -> None:
     issue = make_draft(sections=(SectionContent(title="S", body="one\ntwo"),))
     typed = replace(ISSUE_41, sections=(SectionContent(title="S", body="one\r\ntwo"),))
 
@@ -98,19 +98,19 @@ def test_line_ends_of_browsers_are_no_change() -> None:
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [
-        ({"subject": "two\nlines"}, "The subject holds a line break"),
+        ({"subject": "two\nlines"}, "“Subject” contains a line break"),
         ({"title": " "}, "no title"),
         ({"slug": "a slug"}, "slug"),
-        ({"categories": ("x" * 61,)}, "category is 61 characters long"),
+        ({"categories": ("x" * 61,)}, "“Category” has 61 characters"),
         ({"sections": (SectionContent(title=""),)}, "no heading"),
-        ({"sections": (SectionContent(title="S", body="\x00"),)}, "Section “S”: The text holds"),
+        ({"sections": (SectionContent(title="S", body="\x00"),)}, "Section “S”: “Text” contains"),
         (
             {"sections": (SectionContent(title="S", stories=(StoryContent(title="T", url="javascript:x"),)),)},
-            "Section “S”: Story 1, “T”: The link “javascript:x” is not a full web address",
+            "Section “S”, story 1 “T”: Link “javascript:x”: The address is not a full web address",
         ),
     ],
 )
-def test_what_must_not_be_stored_is_refused_and_changes_nothing(changes: dict[str, Any], sentence: str) -> None:
+def test_content_that_breaks_the_rules_is_refused_and_changes_nothing(changes: dict[str, Any], sentence: str) -> None:
     issue = make_draft()
 
     with pytest.raises(ContentIsUnfit, match=sentence):
@@ -120,7 +120,7 @@ def test_what_must_not_be_stored_is_refused_and_changes_nothing(changes: dict[st
     assert Issue.objects.get().revision == 1
 
 
-def test_a_slug_that_another_issue_has_is_refused_with_a_sentence() -> None:
+def test_the_slug_of_another_issue_is_refused() -> None:
     make_draft(slug="taken")
     issue = make_draft()
 
@@ -128,12 +128,12 @@ def test_a_slug_that_another_issue_has_is_refused_with_a_sentence() -> None:
         save_content(issue, replace(ISSUE_41, slug="taken"), by="ada")
 
 
-def test_a_category_with_a_comma_is_refused_because_forms_would_make_two_of_it() -> None:
-    with pytest.raises(ContentIsUnfit, match="holds a comma"):
+def test_a_category_with_a_comma_is_refused() -> None:
+    with pytest.raises(ContentIsUnfit, match="contains a comma"):
         save_content(make_draft(), replace(ISSUE_41, categories=("Food, drink",)), by="ada")
 
 
-def test_an_editor_who_started_from_an_older_revision_overwrites_nothing() -> None:
+def test_a_save_based_on_an_older_revision_is_refused() -> None:
     issue = make_draft()
     save_content(issue, replace(ISSUE_41, preheader="Ben was here"), by="ben", based_on=1)
 
@@ -143,12 +143,12 @@ def test_an_editor_who_started_from_an_older_revision_overwrites_nothing() -> No
     assert load_content(issue).preheader == "Ben was here"
 
 
-def test_an_issue_past_draft_never_changes() -> None:
+def test_only_drafts_can_be_changed() -> None:
     issue = make_draft()
     Issue.objects.filter(pk=issue.pk).update(status=IssueStatus.SCHEDULED, scheduled_at=timezone.now())
     changed = replace(ISSUE_41, preheader="Too late")
 
-    with pytest.raises(IssueIsClosed, match="is scheduled, so its content stays"):
+    with pytest.raises(IssueIsClosed, match="cannot be changed: the issue is no longer a draft"):
         save_content(issue, changed, by="ada")
     with pytest.raises(IssueIsClosed):
         import_issue(issue.newsletter, ParsedIssue(changed))
@@ -156,7 +156,7 @@ def test_an_issue_past_draft_never_changes() -> None:
     assert load_content(Issue.objects.get()) == ISSUE_41
 
 
-def test_importing_creates_then_changes_nothing_then_updates_the_one_draft() -> None:
+def test_importing_creates_then_changes_nothing_then_updates_the_draft() -> None:
     newsletter = make_newsletter()
     changed = ParsedIssue(replace(ISSUE_41, date=datetime.date(2026, 7, 1)))
 
@@ -174,25 +174,25 @@ def test_importing_creates_then_changes_nothing_then_updates_the_one_draft() -> 
     assert load_content(third.issue) == changed.content
 
 
-def test_importing_the_same_file_again_says_unchanged_even_when_the_issue_is_scheduled() -> None:
+def test_importing_the_same_file_again_is_unchanged_even_if_the_issue_is_scheduled() -> None:
     issue = make_draft()
     Issue.objects.filter(pk=issue.pk).update(status=IssueStatus.SCHEDULED, scheduled_at=timezone.now())
 
     assert import_issue(issue.newsletter, ParsedIssue(ISSUE_41)).outcome == ImportOutcome.UNCHANGED
 
 
-def test_an_import_replaces_only_the_revision_that_was_seen() -> None:
+def test_an_import_replaces_only_the_revision_that_it_is_based_on() -> None:
     issue = make_draft()
     changed = ParsedIssue(replace(ISSUE_41, preheader="From a file"))
 
     for seen in (NO_REVISION, issue.revision + 1):
-        with pytest.raises(StaleRevision, match="was saved meanwhile"):
+        with pytest.raises(StaleRevision, match="has been saved by somebody else"):
             import_issue(issue.newsletter, changed, based_on=seen)
     assert load_content(issue) == ISSUE_41
     assert import_issue(issue.newsletter, changed, based_on=issue.revision).outcome == ImportOutcome.UPDATED
 
 
-def test_two_newsletters_may_have_issues_of_the_same_slug() -> None:
+def test_two_newsletters_may_have_issues_with_the_same_slug() -> None:
     import_issue(make_newsletter(), ParsedIssue(ISSUE_41))
     import_issue(make_newsletter("quay-notes"), ParsedIssue(ISSUE_41))
 
@@ -200,14 +200,14 @@ def test_two_newsletters_may_have_issues_of_the_same_slug() -> None:
     assert Category.objects.count() == 4
 
 
-def test_an_import_that_must_not_be_stored_leaves_no_empty_issue_behind() -> None:
+def test_a_refused_import_leaves_no_empty_issue() -> None:
     with pytest.raises(ContentIsUnfit):
         import_issue(make_newsletter(), ParsedIssue(replace(ISSUE_41, subject="\x07")))
 
     assert not Issue.objects.exists()
 
 
-def test_the_limits_of_fields_are_those_of_the_columns() -> None:
+def test_the_limits_of_fields_equal_those_of_the_columns() -> None:
     columns = {
         "title": Issue._meta.get_field("title"),
         "slug": Issue._meta.get_field("slug"),
@@ -228,5 +228,5 @@ def test_a_newsletter_lists_its_known_sources() -> None:
     assert Newsletter(known_sources="Mast\r\n\r\n Harbour Gazette \r\n").sources() == ("Mast", "Harbour Gazette")
 
 
-def test_the_tables_know_the_same_kinds_of_section_as_the_content() -> None:
+def test_the_tables_have_the_same_section_kinds_as_the_content() -> None:
     assert set(SECTION_KINDS) == {kind.value for kind in SectionKind}

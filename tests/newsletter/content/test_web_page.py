@@ -1,4 +1,4 @@
-"""A page's own words as a story: the best that it says, in any encoding, whatever else it says."""
+"""Stories from the metadata of web pages, in any encoding."""
 
 from __future__ import annotations
 
@@ -55,16 +55,16 @@ def story(html: str, **options: str) -> StoryContent:
         "broken JSON-LD",
     ],
 )
-def test_the_best_that_a_page_says_becomes_the_story(extra: str, title: str, source: str, body: str) -> None:
+def test_the_best_metadata_of_a_page_becomes_the_story(extra: str, title: str, source: str, body: str) -> None:
     assert story(ARTICLE.format(extra)) == StoryContent(title=title, url=URL, source=source, body=body)
 
 
-def test_without_a_title_the_heading_counts() -> None:
+def test_without_a_title_the_heading_is_used() -> None:
     assert story("<h1>Quay 3\n gets a <b>crane</b></h1>").title == "Quay 3 gets a crane"
 
 
 @pytest.mark.parametrize("html", ["", " ", "<p>Only words.</p>", "<title> </title>", "\x00"])
-def test_a_page_that_says_nothing_of_itself_is_refused(html: str) -> None:
+def test_a_page_without_a_title_is_refused(html: str) -> None:
     with pytest.raises(WebPageError):
         story(html)
 
@@ -84,11 +84,11 @@ def test_a_page_that_says_nothing_of_itself_is_refused(html: str) -> None:
         ('<meta charset="hex"><title>Kärna</title>'.encode(), "idna"),
     ],
 )
-def test_umlauts_arrive_in_whatever_encoding(data: bytes, charset: str) -> None:
+def test_encodings_are_recognised(data: bytes, charset: str) -> None:
     assert read_web_page(data, URL, charset=charset).title == "Kärna"
 
 
-def test_markup_and_length_of_strangers_stay_outside() -> None:
+def test_titles_have_no_markup_and_are_shortened() -> None:
     long = ARTICLE.format(f'<meta property="og:title" content="&lt;b&gt;Tall&lt;/b&gt; {"crane " * 100}">')
     found = story(long)
     assert found.title.startswith("Tall crane")
@@ -125,7 +125,7 @@ PIECES += [
     ),
     st.one_of(st.text(max_size=12), st.sampled_from(["utf-7", "punycode", "undefined", "unicode_escape", "utf-16"])),
 )
-def test_any_bytes_are_a_story_that_can_be_stored_or_none(data: bytes, charset: str) -> None:
+def test_any_bytes_give_a_storable_story_or_an_error(data: bytes, charset: str) -> None:
     try:
         found = read_web_page(data, URL, charset=charset)
     except WebPageError:
