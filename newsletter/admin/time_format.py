@@ -20,7 +20,7 @@ def in_zone(at: datetime.datetime, zone_name: str, *, short: bool = False) -> st
     """
     local = at.astimezone(zone_of(zone_name))
     date = date_format(local, "DATETIME_FORMAT")
-    return date if short else f"{date_format(local, 'l')}, {date}"
+    return date if short else _("%(weekday)s, %(date)s") % {"weekday": date_format(local, "l"), "date": date}
 
 
 def with_zone(at: datetime.datetime, zone_name: str) -> str:

@@ -1,1 +1,1 @@
-"""What the public web sees of issues: archive, feed, and the webhook."""
+"""The public site: home, archive, issue pages, feed, and the webhook endpoint."""

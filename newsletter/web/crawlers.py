@@ -1,4 +1,4 @@
-"""What is said to search engines: robots.txt and the sitemap."""
+"""Files for search engines: robots.txt and the sitemap."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from newsletter.models import Issue, Newsletter
 from newsletter.web.public_page import public_page
 from subscribers.consent.tokens import Purpose
 
-#: A wish, not a lock: pages behind these say "noindex" themselves and ask for more than a visit.
-KEEP_OUT = (*(f"/{purpose}/" for purpose in Purpose), "/admin/", "/webhooks/")
+#: Not an access control: these pages send "noindex" themselves and require a token or a login.
+DISALLOWED_PATHS = (*(f"/{purpose}/" for purpose in Purpose), "/admin/", "/webhooks/")
 
-#: As many as one sitemap may hold (https://www.sitemaps.org/protocol.html).
-MOST_ADDRESSES = 50_000
+#: The limit of one sitemap (https://www.sitemaps.org/protocol.html).
+MAX_URLS = 50_000
 
 
 @public_page
 def robots(request: HttpRequest) -> HttpResponse:
-    """Everything may be read but the pages that belong to one reader, or to editors."""
+    """Allow everything except pages of one subscriber and of editors."""
     lines = [
         "User-agent: *",
-        *(f"Disallow: {path}" for path in KEEP_OUT),
+        *(f"Disallow: {path}" for path in DISALLOWED_PATHS),
         "",
         f"Sitemap: {settings.SITE_URL}{reverse('sitemap')}",
     ]
@@ -34,15 +34,15 @@ def robots(request: HttpRequest) -> HttpResponse:
 
 @public_page
 def sitemap(request: HttpRequest) -> HttpResponse:
-    """The addresses of all public pages, the newest issues first where there are too many."""
-    addresses = list(_addresses())[:MOST_ADDRESSES]
-    return render(request, "newsletter/sitemap.xml", {"addresses": addresses}, content_type="application/xml")
+    """The URLs of all public pages; if there are more than MAX_URLS, the oldest issues are left out."""
+    urls = list(_public_urls())[:MAX_URLS]
+    return render(request, "newsletter/sitemap.xml", {"urls": urls}, content_type="application/xml")
 
 
-def _addresses() -> Iterator[str]:
+def _public_urls() -> Iterator[str]:
     for newsletter in Newsletter.objects.order_by("name", "pk"):
         yield newsletter.web_url
         yield newsletter.archive_url
-    issues = Issue.objects.public().values_list("newsletter__slug", "slug")[:MOST_ADDRESSES]
+    issues = Issue.objects.public().values_list("newsletter__slug", "slug")[:MAX_URLS]
     for newsletter_slug, slug in issues:
         yield f"{settings.SITE_URL}{reverse('issue', args=[newsletter_slug, slug])}"

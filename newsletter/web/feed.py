@@ -1,4 +1,4 @@
-"""The Atom feed: every issue whole."""
+"""The Atom feed with the full text of the latest issues."""
 
 from __future__ import annotations
 
@@ -11,28 +11,28 @@ from typing import Any
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import get_object_or_404
 from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils.feedgenerator import Atom1Feed
 from django.utils.html import escape
+from django.utils.translation import get_language
 from django.utils.xmlutils import SimplerXMLGenerator
 
 from newsletter.models import Newsletter
 from newsletter.rendering.context import IssueView
 from newsletter.web.archive import PublicIssue, changed_at, published_issues, read_issues
-from newsletter.web.public_page import dated, public_page
+from newsletter.web.public_page import public_page, speaks_its_language, with_last_modified
 
-ISSUES = 10
-BEFORE_THE_FIRST = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
-"""Atom asks for a date even where nothing has happened; a fixed one keeps an empty feed the same at each request."""
+MAX_ENTRIES = 10
+#: Atom requires a date even for an empty feed; a fixed one keeps it the same at each request.
+DATE_OF_EMPTY_FEED = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
 
 _NOT_IN_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
-    """One issue of a feed. `summary` is plain text, `html` is safe; both may hold any character."""
+class FeedEntry:
+    """One issue of a feed. `summary` is plain text, `html` is safe HTML; both may hold any character."""
 
     id: str
     title: str
@@ -44,8 +44,8 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Feed:
-    """A newsletter as a feed."""
+class AtomFeed:
+    """A newsletter as a feed. `language` is that of the issues."""
 
     id: str
     title: str
@@ -54,22 +54,22 @@ class Feed:
     feed_url: str
     language: str
     author: str
-    entries: tuple[Entry, ...]
+    entries: tuple[FeedEntry, ...]
 
 
 @public_page
-def atom_feed(request: HttpRequest, newsletter: str) -> HttpResponse:
-    """The latest issues, whole, as Atom 1.0 (RFC 4287)."""
-    publication = get_object_or_404(Newsletter, slug=newsletter)
-    issues = read_issues(publication, published_issues(publication)[:ISSUES])
-    body = write_atom(_feed_of(publication, issues))
+@speaks_its_language
+def atom_feed(request: HttpRequest, newsletter: Newsletter) -> HttpResponse:
+    """The latest issues with their full text as Atom 1.0 (RFC 4287)."""
+    issues = read_issues(newsletter, published_issues(newsletter)[:MAX_ENTRIES])
+    body = write_atom(_feed_of(newsletter, issues))
     response = HttpResponse(body, content_type="application/atom+xml; charset=utf-8")
-    return dated(response, changed_at(publication))
+    return with_last_modified(response, changed_at(newsletter))
 
 
-def write_atom(feed: Feed) -> bytes:
-    """The feed as well-formed XML, whatever characters it holds; the same bytes for the same feed."""
-    writer = _WholeIssues(
+def write_atom(feed: AtomFeed) -> bytes:
+    """The feed as well-formed XML, for any characters in it; the same bytes for the same feed."""
+    writer = _FullTextFeed(
         title=_xml_text(feed.title),
         link=feed.url,
         description="",
@@ -83,29 +83,29 @@ def write_atom(feed: Feed) -> bytes:
         writer.add_item(
             title=_xml_text(entry.title),
             link=entry.url,
-            description=escape(_xml_text(entry.summary)),  # Atom1Feed calls it HTML
+            description=escape(_xml_text(entry.summary)),  # Atom1Feed declares it as HTML
             unique_id=entry.id,
             pubdate=entry.published,
-            updateddate=entry.published,  # what was sent is not changed afterwards
+            updateddate=entry.published,  # a sent issue does not change
             categories=[_xml_text(category) for category in entry.categories],
             content=_xml_text(entry.html),
         )
     return writer.writeString("utf-8").encode()
 
 
-class _WholeIssues(Atom1Feed):
-    """Django's Atom writer, with the whole text of each item and a date that does not follow the clock."""
+class _FullTextFeed(Atom1Feed):
+    """Django's Atom writer with the full text of each item, and without the current time."""
 
     def add_item_elements(self, handler: SimplerXMLGenerator, item: dict[str, Any]) -> None:
         super().add_item_elements(handler, item)
         handler.addQuickElement("content", item["content"], {"type": "html"})
 
     def latest_post_date(self) -> datetime.datetime:
-        return max((item["updateddate"] for item in self.items), default=BEFORE_THE_FIRST)
+        return max((item["updateddate"] for item in self.items), default=DATE_OF_EMPTY_FEED)
 
 
-def _feed_of(newsletter: Newsletter, issues: Iterable[PublicIssue]) -> Feed:
-    return Feed(
+def _feed_of(newsletter: Newsletter, issues: Iterable[PublicIssue]) -> AtomFeed:
+    return AtomFeed(
         id=f"tag:{settings.SITE_HOST},2026:newsletter/{newsletter.pk}",
         title=newsletter.name,
         subtitle=newsletter.description,
@@ -117,23 +117,24 @@ def _feed_of(newsletter: Newsletter, issues: Iterable[PublicIssue]) -> Feed:
     )
 
 
-def _entry_of(issue: PublicIssue) -> Entry:
-    return Entry(
+def _entry_of(issue: PublicIssue) -> FeedEntry:
+    return FeedEntry(
         id=f"tag:{settings.SITE_HOST},{issue.published_at:%Y-%m-%d}:issue/{issue.pk}",
         title=issue.view.title,
         url=issue.url,
         published=issue.published_at,
         summary=issue.view.preheader,
         categories=issue.view.categories,
-        html=_whole_text(issue.view),
+        html=_full_text(issue.view, get_language() or settings.LANGUAGE_CODE),
     )
 
 
-@functools.lru_cache(maxsize=4 * ISSUES)
-def _whole_text(view: IssueView) -> str:
+@functools.lru_cache(maxsize=4 * MAX_ENTRIES)
+def _full_text(view: IssueView, language: str) -> str:
+    # `language` is the active one: the template has words of its own, so it is part of the key.
     return render_to_string("newsletter/feed_entry.html", {"issue": view})
 
 
 def _xml_text(text: str) -> str:
-    """The text without what XML 1.0 cannot hold, not even escaped (R-168)."""
+    """The text without the characters that XML 1.0 §2.2 does not allow, not even escaped."""
     return _NOT_IN_XML.sub("", text)

@@ -1,4 +1,4 @@
-"""The pages of a newsletter: its front, its archive and its issues."""
+"""The public pages: home, front page of a newsletter, archive, issue, and the draft of an issue for editors."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from django.conf import settings
 from django.core.paginator import EmptyPage, Page, Paginator
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
+from django.utils import translation
 from django.utils.cache import add_never_cache_headers
 from django.utils.http import urlencode
 from django.views.decorators.http import require_safe
@@ -29,13 +30,13 @@ from newsletter.web.archive import (
     read_issue,
     read_issues,
 )
-from newsletter.web.public_page import POLICY, dated, public_page
+from newsletter.web.public_page import POLICY, language_of, public_page, speaks_its_language, with_last_modified
 from newsletter.web.signup_box import signup_box
 from newsletter.web.structured_data import describe_issue
 
-LATEST, ISSUES_A_PAGE, MOST_NEWSLETTERS = 5, 20, 100
+LATEST_ISSUES, ISSUES_PER_PAGE, MAX_NEWSLETTERS = 5, 20, 100
 
-#: As public pages, but that only we may embed it and nothing can be sent from it.
+#: As for public pages, except that the site itself may embed it and it has no forms.
 DRAFT_POLICY = POLICY | {
     "form-action": [NONE],
     "frame-ancestors": [SELF],
@@ -47,100 +48,108 @@ _PAGE = re.compile(r"[1-9][0-9]{0,4}")
 
 @public_page
 def home(request: HttpRequest) -> HttpResponse:
-    """The only newsletter there is, or a list of them, or what to do first."""
-    newsletters = list(Newsletter.objects.order_by("name", "pk")[:MOST_NEWSLETTERS])
+    """The only newsletter, a list of newsletters, or the first steps for the operator."""
+    newsletters = list(Newsletter.objects.order_by("name", "pk")[:MAX_NEWSLETTERS])
     if len(newsletters) == 1:
-        return _front(request, newsletters[0])
+        with translation.override(language_of(newsletters[0])):
+            return _front(request, newsletters[0])
     if newsletters:
         return render(
             request, "newsletter/home.html", {"newsletters": newsletters, "canonical": f"{settings.SITE_URL}/"}
         )
-    response = render(request, "newsletter/nothing_yet.html")
-    add_never_cache_headers(response)  # whoever has just made the first newsletter wants to see it
+    response = render(request, "newsletter/first_steps.html")
+    add_never_cache_headers(response)  # the operator who just added the first newsletter expects to see it
     return response
 
 
 @public_page
-def newsletter_page(request: HttpRequest, newsletter: str) -> HttpResponse:
-    """What the newsletter is, where to sign up, and its latest issues."""
-    return _front(request, get_object_or_404(Newsletter, slug=newsletter))
+@speaks_its_language
+def newsletter_page(request: HttpRequest, newsletter: Newsletter) -> HttpResponse:
+    """The description of the newsletter, the sign-up form, and its latest issues."""
+    return _front(request, newsletter)
 
 
 @public_page
-def archive_page(request: HttpRequest, newsletter: str) -> HttpResponse:
-    """All public issues, the latest date first, under their years; `?year=` shows one year, `?page=` goes back."""
-    publication = get_object_or_404(Newsletter, slug=newsletter)
-    years = published_years(publication)
+@speaks_its_language
+def archive_page(request: HttpRequest, newsletter: Newsletter) -> HttpResponse:
+    """All public issues by year, latest first. `?year=` selects one year, `?page=` a page."""
+    years = published_years(newsletter)
     year = _chosen_year(request, years)
-    # By the date that stands on each, as the headings are: an old issue that is sent late joins its own year.
-    issues = published_issues(publication).order_by("-date", "-started_at", "-pk")
+    # Sorted by the date of the issue, as the headings are: an old issue that is sent late is listed in its own year.
+    issues = published_issues(newsletter).order_by("-date", "-started_at", "-pk")
     page = _chosen_page(request, issues.filter(date__year=year) if year else issues)
-    shown = read_issues(publication, page.object_list)
+    shown = read_issues(newsletter, page.object_list)
     context = {
-        **_frame(publication, f"{publication.archive_url}{_query(year, page.number)}"),
+        **_frame(newsletter, f"{newsletter.archive_url}{_query(year, page.number)}"),
         "years": years,
         "year": year,
-        "issues_by_year": [(of, list(group)) for of, group in itertools.groupby(shown, lambda issue: issue.date.year)],
+        "issues_by_year": [
+            (key, list(group)) for key, group in itertools.groupby(shown, lambda issue: issue.date.year)
+        ],
         "newer": _query(year, page.number - 1) or "?" if page.has_previous() else "",
         "older": _query(year, page.number + 1) if page.has_next() else "",
     }
-    return dated(render(request, "newsletter/archive.html", context), changed_at(publication))
+    return with_last_modified(render(request, "newsletter/archive.html", context), changed_at(newsletter))
 
 
 @public_page
-def issue_page(request: HttpRequest, newsletter: str, issue: str) -> HttpResponse:
-    """One issue as it was sent, with nothing in it that belongs to one reader."""
-    publication = get_object_or_404(Newsletter, slug=newsletter)
-    shown = read_issue(publication, get_object_or_404(published_issues(publication), slug=issue))
-    older, newer = neighbours(publication, shown)
+@speaks_its_language
+def issue_page(request: HttpRequest, newsletter: Newsletter, issue: str) -> HttpResponse:
+    """One issue as it was sent, without anything personal."""
+    shown = read_issue(newsletter, get_object_or_404(published_issues(newsletter), slug=issue))
+    older, newer = neighbours(newsletter, shown)
     context = {
-        **_frame(publication, shown.url),
+        **_frame(newsletter, shown.url),
         "issue": shown,
         "older": older,
         "newer": newer,
-        "structured_data": describe_issue(publication, shown),
+        "structured_data": describe_issue(newsletter, shown),
     }
-    return dated(render(request, "newsletter/issue.html", context), changed_at(publication))
+    return with_last_modified(render(request, "newsletter/issue.html", context), changed_at(newsletter))
 
 
 @csp(DRAFT_POLICY)
 @require_safe
 def draft_page(request: HttpRequest, **slugs: str) -> HttpResponse:
-    """An issue as its page will look, for editors, in the frame of its preview. There is none for anybody else.
+    """An issue as its page will look, in the frame of the preview. Visitors other than editors get 404.
 
     `slugs` are those of its newsletter and of the issue.
     """
     if not (request.user.is_active and request.user.is_staff and request.user.has_perm("newsletter.view_issue")):
         raise Http404
-    publication = get_object_or_404(Newsletter, slug=slugs["newsletter"])
-    row = get_object_or_404(Issue.objects.filter(newsletter=publication).select_related("edition"), slug=slugs["issue"])
-    try:
-        shown = read_draft(publication, row)
-    except UnreadableEdition as error:
-        response = HttpResponse(str(error), content_type="text/plain; charset=utf-8")
-    else:
-        context = {
-            **_frame(publication, shown.url),
-            "issue": shown,
-            "structured_data": describe_issue(publication, shown),
-            "opens_elsewhere": True,
-        }
-        response = render(request, "newsletter/issue.html", context)
-        response["Cross-Origin-Opener-Policy"] = "unsafe-none"  # as for every page in a sandbox: see public_page
+    response = _draft(request, **slugs)
     response["X-Frame-Options"] = "SAMEORIGIN"
     response["Cache-Control"] = "no-store"
     response["X-Robots-Tag"] = "noindex, nofollow"
     return response
 
 
+@speaks_its_language
+def _draft(request: HttpRequest, newsletter: Newsletter, issue: str) -> HttpResponse:
+    rows = Issue.objects.filter(newsletter=newsletter).select_related("edition")
+    try:
+        shown = read_draft(newsletter, get_object_or_404(rows, slug=issue))
+    except UnreadableEdition as error:
+        return HttpResponse(str(error), content_type="text/plain; charset=utf-8")
+    context = {
+        **_frame(newsletter, shown.url),
+        "issue": shown,
+        "structured_data": describe_issue(newsletter, shown),
+        "opens_in_new_tab": True,
+    }
+    response = render(request, "newsletter/issue.html", context)
+    response["Cross-Origin-Opener-Policy"] = "unsafe-none"  # as for every sandboxed page: see public_page
+    return response
+
+
 def _front(request: HttpRequest, newsletter: Newsletter) -> HttpResponse:
-    latest = list(read_issues(newsletter, published_issues(newsletter)[:LATEST]))
+    latest = list(read_issues(newsletter, published_issues(newsletter)[:LATEST_ISSUES]))
     context = {**_frame(newsletter, newsletter.web_url), "issues": latest}
-    return dated(render(request, "newsletter/newsletter.html", context), changed_at(newsletter))
+    return with_last_modified(render(request, "newsletter/newsletter.html", context), changed_at(newsletter))
 
 
 def _frame(newsletter: Newsletter, canonical: str) -> dict[str, object]:
-    """What every page of a newsletter shows around its content. `canonical` is the page's one address (R-160)."""
+    """The context that all pages of a newsletter share. `canonical` is the canonical URL of the page (RFC 6596)."""
     return {
         "newsletter": newsletter,
         **signup_box(newsletter),
@@ -155,20 +164,20 @@ def _chosen_year(request: HttpRequest, years: Sequence[int]) -> int | None:
         return None
     year = next((year for year in years if str(year) == asked), None)
     if year is None:
-        raise Http404("There are no issues of that year.")
+        raise Http404("No public issue is dated with this year.")
     return year
 
 
 def _chosen_page(request: HttpRequest, issues: IssueQuerySet) -> Page[Issue]:
     asked = request.GET.get("page", "1")
     try:
-        return Paginator(issues, ISSUES_A_PAGE).page(asked if _PAGE.fullmatch(asked) else 0)
+        return Paginator(issues, ISSUES_PER_PAGE).page(asked if _PAGE.fullmatch(asked) else 0)
     except EmptyPage as error:
-        raise Http404("There is no such page of the archive.") from error
+        raise Http404("The archive does not have this page.") from error
 
 
 def _query(year: int | None, page: int) -> str:
-    """The query string of a page of the archive; empty for the first of all."""
+    """The query string of a page of the archive; empty for the first page of all years."""
     chosen = {"year": year, "page": page if page > 1 else None}
     query = urlencode({name: value for name, value in chosen.items() if value})
     return f"?{query}" if query else ""

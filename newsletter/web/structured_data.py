@@ -1,4 +1,4 @@
-"""What an issue page tells search engines about itself, as JSON-LD."""
+"""Structured data of issue pages for search engines, as JSON-LD."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from django.utils.safestring import SafeString, mark_safe
 from newsletter.models import Newsletter
 from newsletter.web.archive import PublicIssue
 
-# Inside a script element only these could end it or begin a comment; JSON may spell them otherwise.
-_SPELLED_OUT = str.maketrans({"<": "\\u003c", ">": "\\u003e", "&": "\\u0026"})
+# Only these characters could end a script element or begin a comment in it; JSON may escape them.
+_ESCAPES = str.maketrans({"<": "\\u003c", ">": "\\u003e", "&": "\\u0026"})
 
 
 def describe_issue(newsletter: Newsletter, issue: PublicIssue) -> SafeString:
-    """The issue as a NewsArticle (https://schema.org/NewsArticle), to be put into a script element as it is.
+    """The issue as a NewsArticle (https://schema.org/NewsArticle), escaped for a script element.
 
-    A script element of type application/ld+json is data: it is not run, so the CSP has nothing to say about it.
+    A script element of type application/ld+json is data that browsers do not run, so the CSP does not apply to it.
     """
     publisher = {"@type": "Organization", "name": newsletter.name, "url": newsletter.web_url}
     data = {
@@ -31,4 +31,4 @@ def describe_issue(newsletter: Newsletter, issue: PublicIssue) -> SafeString:
         "publisher": publisher,
         "isAccessibleForFree": True,
     }
-    return mark_safe(orjson.dumps(data).decode().translate(_SPELLED_OUT))  # noqa: S308  # cannot leave its element
+    return mark_safe(orjson.dumps(data).decode().translate(_ESCAPES))  # noqa: S308  # escaped above

@@ -1,4 +1,4 @@
-"""Addresses of the public web of issues."""
+"""URLs of the public site and of the webhook."""
 
 from django.urls import path
 
@@ -12,7 +12,7 @@ urlpatterns = [
     path("", home, name="home"),
     path("robots.txt", robots, name="robots"),
     path("sitemap.xml", sitemap, name="sitemap"),
-    # A newsletter may have any name that is not in RESERVED_SLUGS, so these stay last.
+    # These match every first part of a path, so they come last; RESERVED_SLUGS keeps newsletters out of the others.
     path("<slug:newsletter>/", newsletter_page, name="newsletter"),
     path("<slug:newsletter>/feed.atom", atom_feed, name="feed"),
     path("<slug:newsletter>/issues/", archive_page, name="archive"),

@@ -1,4 +1,4 @@
-"""The address that a provider's webhooks go to: verify, store, answer."""
+"""The endpoint for webhooks of providers: verify, store, respond."""
 
 from __future__ import annotations
 
@@ -15,32 +15,32 @@ from newsletter.providers.base import EventRejected
 
 log = logging.getLogger(__name__)
 
-#: Bytes; Standard Webhooks suggests payloads below 20 kB (R-84).
-LARGEST_BODY = 256 * 1024
+#: In bytes. Standard Webhooks recommends payloads below 20 kB.
+MAX_BODY_SIZE = 256 * 1024
 
 
 @method_decorator(csrf_exempt, name="dispatch")
 class ResendWebhook(View):
-    """One event a request. The body is read raw and nothing parses it before the signature is checked (R-75)."""
+    """Takes one event per request. The raw body is verified before anything parses it (Standard Webhooks)."""
 
     http_method_names = ["post"]
 
     def post(self, request: HttpRequest) -> HttpResponse:
-        """200 only once the event is stored; the provider repeats everything else."""
+        """Respond with 200 only after the event is stored; the provider retries on every other status."""
         provider = next((each for each in get_route() if each.name == "resend"), None)
         if provider is None:
-            return _answer(404, "No provider in force sends webhooks here.")
+            return _answer(404, "No configured provider sends webhooks to this endpoint.")
         if request.content_type != "application/json":
-            return _answer(415, "Send JSON.")
-        if _length(request) > LARGEST_BODY:
-            return _answer(413, "The event is too large.")
+            return _answer(415, "The content type must be application/json.")
+        if _length(request) > MAX_BODY_SIZE:
+            return _answer(413, "The body is too large.")
         try:
             signed = provider.verify({name.lower(): value for name, value in request.headers.items()}, request.body)
         except EventRejected as refusal:
-            # One fixed answer, whatever was wrong. Resend tries again, which helps while a secret is being rotated.
-            log.warning("webhook refused: %s", refusal)
+            # The response does not tell the reason. Resend retries, which helps while a secret is being rotated.
+            log.warning("Webhook rejected: %s", refusal)
             return _answer(400, "The signature could not be verified.")
-        # If the insert fails, Django answers 500 and the provider sends the event again: nothing is lost.
+        # If the insert fails, Django responds with 500 and the provider retries, so that no event is lost.
         store_event(provider.name, signed)
         return _answer(200, "ok")
 

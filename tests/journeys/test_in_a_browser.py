@@ -1,4 +1,4 @@
-"""The same system as people see it: a real browser, strict CSP, keyboard, a phone, the dark."""
+"""The whole system in a real browser: strict CSP, keyboard, phone and dark screen."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ pytestmark = [
     pytest.mark.skipif(not CHROMIUM and not os.environ.get("CI"), reason="no Chromium is installed here"),
 ]
 
-#: Without these the browser looks for its maker's hosts at every start.
+#: Without these the browser contacts its vendor at every start.
 QUIET = [
     "--no-sandbox",
     "--disable-gpu",
@@ -57,8 +57,8 @@ def site(tmp_path: Path) -> Iterator[Outside]:
         yield installation
 
 
-def opened(browser: Browser, complaints: list[str], *, phone: bool = False) -> Page:
-    """A page in a session of its own; whatever the browser complains about (CSP, errors) is collected."""
+def opened(browser: Browser, console_errors: list[str], *, phone: bool = False) -> Page:
+    """A page in a session of its own, whose errors (CSP violations, exceptions) are collected."""
     if phone:
         context = browser.new_context(viewport={"width": 390, "height": 844}, color_scheme="dark")
     else:
@@ -66,27 +66,29 @@ def opened(browser: Browser, complaints: list[str], *, phone: bool = False) -> P
     page = context.new_page()
     page.on(
         "console",
-        lambda message: complaints.append(f"{message.text} {message.location}") if message.type == "error" else None,
+        lambda message: (
+            console_errors.append(f"{message.text} {message.location}") if message.type == "error" else None
+        ),
     )
-    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.on("pageerror", lambda error: console_errors.append(str(error)))
     return page
 
 
 def fits(page: Page) -> bool:
-    """Whether nothing makes the page scroll sideways."""
+    """Whether the page does not scroll horizontally."""
     return bool(page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth"))
 
 
-def test_a_reader_signs_up_on_a_phone_and_an_editor_composes_and_sends(site: Outside, browser: Browser) -> None:
-    complaints: list[str] = []
-    sign_up_on_a_phone(site, opened(browser, complaints, phone=True))
-    edda = opened(browser, complaints)
+def test_a_subscriber_signs_up_on_a_phone_and_an_editor_composes_and_sends(site: Outside, browser: Browser) -> None:
+    console_errors: list[str] = []
+    sign_up_on_a_phone(site, opened(browser, console_errors, phone=True))
+    edda = opened(browser, console_errors)
     compose_by_keyboard(site, edda)
     preview_and_send(edda)
     mail = mail_to(site, ADA, "Cranes, counted")
     assert mail["text"].index("Second story") < mail["text"].index("First story"), "the order that the keyboard made"
-    read_on_a_phone(site, opened(browser, complaints, phone=True))
-    assert complaints == []
+    read_on_a_phone(site, opened(browser, console_errors, phone=True))
+    assert console_errors == []
 
 
 def sign_up_on_a_phone(site: Outside, page: Page) -> None:

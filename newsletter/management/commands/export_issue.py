@@ -1,4 +1,4 @@
-"""Write an issue as the canonical Markdown file, which imports as the same issue again."""
+"""Export an issue as a canonical Markdown file, which can be imported again."""
 
 from __future__ import annotations
 
@@ -14,18 +14,17 @@ from newsletter.management.choose import add_newsletter_option, chosen_issue
 
 
 class Command(BaseCommand):
-    """`export_issue SLUG`: to standard output, or to the file that --output names."""
+    """`export_issue SLUG`: to standard output, or to the file in --output."""
 
     help = "Export an issue as Markdown with front matter."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        """The issue, and where to."""
-        parser.add_argument("slug", help="the issue's slug")
-        parser.add_argument("--output", type=Path, metavar="FILE", help="default: standard output")
+        """The issue, the output file and the newsletter."""
+        parser.add_argument("slug", help="slug of the issue")
+        parser.add_argument("--output", type=Path, metavar="FILE", help="path of the file; default: standard output")
         add_newsletter_option(parser)
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Load and write."""
         issue = chosen_issue(options["slug"], options["newsletter"])
         try:
             text = write_issue_file(load_content(issue))

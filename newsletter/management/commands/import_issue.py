@@ -1,4 +1,4 @@
-"""Bring an issue in from a file: Markdown with front matter, or a plain-text digest."""
+"""Import an issue from a file: Markdown with front matter, or a plain-text digest."""
 
 from __future__ import annotations
 
@@ -15,18 +15,20 @@ from newsletter.management.choose import add_newsletter_option, chosen_newslette
 
 
 class Command(BaseCommand):
-    """`import_issue FILE`: exit status 1 with every problem as `file:line: sentence`, and then nothing has changed."""
+    """`import_issue FILE`. On errors it lists each as `file:line: sentence`, exits with status 1 and changes nothing."""
 
-    help = "Import an issue from a file. Doing it again updates the draft; an issue past draft is never touched."
+    help = (
+        "Import an issue from a file. Importing a file with the same slug updates the draft. Issues past draft are "
+        "never changed."
+    )
 
     def add_arguments(self, parser: CommandParser) -> None:
-        """The file, and what it is when that is not plain."""
-        parser.add_argument("file", help="a file, or - for standard input")
-        parser.add_argument("--format", choices=FORMATS, help="default: told by the file's first heading")
+        """The file, its format and the newsletter."""
+        parser.add_argument("file", help="path of the file, or - for standard input")
+        parser.add_argument("--format", choices=FORMATS, help="default: detected from the first heading of the file")
         add_newsletter_option(parser)
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Read, store, report."""
         newsletter = chosen_newsletter(options["newsletter"])
         name = options["file"]
         try:
@@ -36,13 +38,13 @@ class Command(BaseCommand):
             self._list(name, error.problems)
             raise CommandError(_refusal(error), returncode=1) from error
         except ContentError as error:
-            raise CommandError(f"{name} was not imported. {error}", returncode=1) from error
+            raise CommandError(f"Nothing was imported from {name}. {error}", returncode=1) from error
         self.stdout.write(_report(result))
         self._list(name, reading.notes)
 
     def _list(self, name: str, problems: tuple[Problem, ...]) -> None:
         for problem in problems:
-            mark = "" if problem.severity == Severity.ERROR else "note: "
+            mark = "error: " if problem.severity == Severity.ERROR else "warning: "
             self.stderr.write(f"{name}:{problem.line}: {mark}{problem.sentence}")
 
 
@@ -57,7 +59,7 @@ def _bytes_of(name: str) -> bytes:
 
 def _refusal(error: IssueFileError) -> str:
     count = sum(1 for problem in error.problems if problem.severity == Severity.ERROR)
-    return f"{_counted(count, 'problem', 'problems')} to fix; nothing was imported."
+    return f"Nothing was imported: {_counted(count, 'error', 'errors')} to fix."
 
 
 def _report(result: IssueImport) -> str:

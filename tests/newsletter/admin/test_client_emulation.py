@@ -1,4 +1,4 @@
-"""The looks of a mail: each changes what it is about and leaves every other byte."""
+"""Client emulation: each client changes only what it is about and leaves every other byte."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from newsletter.admin.client_emulation import in_dark, in_forced_dark, in_light, invert_colour, without_pictures
+from newsletter.admin.client_emulation import in_dark, in_forced_dark, in_light, invert_colour, without_images
 
 HEAD = '<head><meta name="color-scheme" content="light dark"><style>%s</style></head>'
 AUTHORED = HEAD % ":root{color-scheme:light dark} @media (prefers-color-scheme: dark) { p { color: #eeeeee } }"
@@ -24,12 +24,12 @@ def luminance(colour: str) -> float:
     return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
 
-def test_the_rules_for_the_dark_hold_in_the_dark_only() -> None:
+def test_dark_mode_rules_apply_on_dark_screens_only() -> None:
     assert "@media all {" in in_dark(AUTHORED)
     assert "@media not all {" in in_light(AUTHORED)
     assert "@media not all {" in in_forced_dark(AUTHORED)
-    for look, scheme in ((in_dark, "dark"), (in_light, "light"), (in_forced_dark, "dark")):
-        shown = look(AUTHORED)
+    for emulate, scheme in ((in_dark, "dark"), (in_light, "light"), (in_forced_dark, "dark")):
+        shown = emulate(AUTHORED)
         assert f'content="{scheme}"' in shown
         assert f"color-scheme:{scheme}}}" in shown
         assert "prefers-color-scheme" not in shown
@@ -45,7 +45,7 @@ def test_the_rules_for_the_dark_hold_in_the_dark_only() -> None:
         ('<p style="color:rgba(0,0,0,.5)">', '<p style="color:rgba(255,255,255,.5)">'),
     ],
 )
-def test_forced_dark_turns_every_colour_around(authored: str, forced: str) -> None:
+def test_forced_dark_inverts_every_colour(authored: str, forced: str) -> None:
     assert in_forced_dark(authored) == forced
 
 
@@ -59,36 +59,36 @@ def test_forced_dark_turns_every_colour_around(authored: str, forced: str) -> No
         '<p style="background:transparent">&#123456;</p>',
     ],
 )
-def test_words_addresses_and_pictures_are_no_colours(kept: str) -> None:
+def test_text_urls_and_images_are_not_changed(kept: str) -> None:
     assert in_forced_dark(kept) == kept
 
 
 @given(colours)
-def test_what_was_light_is_dark_then_and_a_grey_stays_grey(colour: str) -> None:
-    turned = invert_colour(colour)
-    assert re.fullmatch(r"#[0-9a-f]{6}", turned)
+def test_light_colours_become_dark_and_grey_stays_grey(colour: str) -> None:
+    inverted = invert_colour(colour)
+    assert re.fullmatch(r"#[0-9a-f]{6}", inverted)
     if luminance(colour) > 0.8:
-        assert luminance(turned) < 0.35
+        assert luminance(inverted) < 0.35
     if len({colour[1:3], colour[3:5], colour[5:7]}) == 1:
-        assert len({turned[1:3], turned[3:5], turned[5:7]}) == 1
+        assert len({inverted[1:3], inverted[3:5], inverted[5:7]}) == 1
 
 
-def test_without_pictures_their_words_stand_in_their_place() -> None:
+def test_without_images_their_descriptions_are_shown() -> None:
     picture = '<img src="https://a.example/a.png" alt="A &quot;crane&quot; &lt;b&gt;" width="120" style="border:0;">'
-    shown = without_pictures(f'<a href="https://a.example/">{picture}</a>')
+    shown = without_images(f'<a href="https://a.example/">{picture}</a>')
     assert "<img" not in shown
     assert "a.png" not in shown
     assert ">A &quot;crane&quot; &lt;b&gt;</span></a>" in shown
     assert "border:0;width:120px;" in shown
 
 
-def test_a_picture_without_words_leaves_nothing_and_no_ground_is_fetched() -> None:
-    assert without_pictures('<img src="https://a.example/a.png" alt="">') == ""
-    assert without_pictures('<img src="https://a.example/a.png">') == ""
+def test_an_image_without_description_leaves_nothing_and_no_background_is_fetched() -> None:
+    assert without_images('<img src="https://a.example/a.png" alt="">') == ""
+    assert without_images('<img src="https://a.example/a.png">') == ""
     ground = '<td background="https://a.example/g.png" style="background:#fff url(https://a.example/g.png)">'
-    assert without_pictures(ground) == '<td style="background:#fff ">'
+    assert without_images(ground) == '<td style="background:#fff ">'
 
 
-def test_links_open_outside_of_the_frame() -> None:
-    for look in (in_light, in_dark, in_forced_dark, without_pictures):
-        assert look("<head></head>") == '<head><base target="_blank"></head>'
+def test_links_open_in_new_tabs() -> None:
+    for emulate in (in_light, in_dark, in_forced_dark, without_images):
+        assert emulate("<head></head>") == '<head><base target="_blank"></head>'

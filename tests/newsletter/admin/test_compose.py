@@ -1,4 +1,4 @@
-"""Composing: one page, one way into the tables, and nothing that was typed is ever lost."""
+"""The compose page: content is stored through `save_content`, and typed text is never lost."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def titles_of(issue: Issue) -> list[str]:
     return [story.title for story in load_content(issue).stories()]
 
 
-def test_a_new_issue_is_stored_as_it_was_written(edda: Client) -> None:
+def test_a_new_issue_is_stored_as_submitted(edda: Client) -> None:
     newsletter, written = make_newsletter(), content()
     data = envelope_data(written) | rows_data(rows_of(written)) | {"newsletter": newsletter.pk, "based_on": 0}
     answer = edda.post(ADD, data, follow=True)
@@ -49,7 +49,7 @@ def test_a_new_issue_is_stored_as_it_was_written(edda: Client) -> None:
     assert "is saved" in words_on(answer)
 
 
-def test_an_issue_without_a_slug_gets_one_from_its_title(edda: Client) -> None:
+def test_an_empty_slug_is_made_from_the_title(edda: Client) -> None:
     data = envelope_data(content(slug="", title="Locks & Weirs")) | rows_data([])
     edda.post(ADD, data | {"newsletter": make_newsletter().pk, "based_on": 0})
     assert Issue.objects.get().slug == "locks-and-weirs"
@@ -75,12 +75,12 @@ def test_without_javascript_a_position_number_moves_a_story_down(edda: Client, i
     assert titles_of(issue) == [f"Quay {number} gets a taller crane" for number in (2, 3, 1)]
 
 
-def test_without_javascript_a_spare_row_becomes_a_story_of_the_last_section(edda: Client, issue: Issue) -> None:
+def test_without_javascript_an_extra_row_becomes_a_story_of_the_last_section(edda: Client, issue: Issue) -> None:
     edda.post(page_of(issue), form_data(edda, page_of(issue)) | {"rows-6-title": "A ferry that waits"})
     assert load_content(issue).sections[-1].stories == (StoryContent(title="A ferry that waits"),)
 
 
-def test_a_removed_heading_leaves_its_stories_to_the_section_above(edda: Client, issue: Issue) -> None:
+def test_stories_of_a_removed_section_move_to_the_section_above(edda: Client, issue: Issue) -> None:
     edda.post(page_of(issue), form_data(edda, page_of(issue)) | {"rows-1-DELETE": "on"})
     first, _ = load_content(issue).sections
     assert (first.title, len(first.stories)) == ("Signal of the day", 3)
@@ -106,7 +106,7 @@ def test_a_removed_story_is_gone_after_saving(edda: Client, issue: Issue) -> Non
         ("date", "yesterday", "valid date"),
     ],
 )
-def test_a_fault_is_named_at_its_field_and_nothing_typed_is_lost(
+def test_an_error_is_shown_at_its_field_and_no_typed_text_is_lost(
     edda: Client, issue: Issue, field: str, value: str, sentence: str
 ) -> None:
     before = load_content(issue)
@@ -117,57 +117,57 @@ def test_a_fault_is_named_at_its_field_and_nothing_typed_is_lost(
     assert load_content(issue) == before
 
 
-def test_the_rows_come_back_in_the_order_that_was_sent_when_one_has_a_fault(edda: Client, issue: Issue) -> None:
+def test_rows_keep_their_submitted_order_when_one_has_an_error(edda: Client, issue: Issue) -> None:
     sent = form_data(edda, page_of(issue)) | {"rows-4-ORDER": "3", "rows-2-url": "nowhere"}
     shown = edda.post(page_of(issue), sent).content.decode()
     assert shown.index("Quay 3 gets") < shown.index("Quay 1 gets")
 
 
-def test_a_story_above_every_section_is_refused_at_its_row(edda: Client, issue: Issue) -> None:
+def test_a_story_above_all_sections_is_refused_at_its_row(edda: Client, issue: Issue) -> None:
     answer = edda.post(page_of(issue), form_data(edda, page_of(issue)) | {"rows-2-ORDER": "1"})
-    assert "A story stands below a section" in words_on(answer)
+    assert "This story has no section above it" in words_on(answer)
 
 
-def test_a_slug_that_is_taken_is_refused_with_its_name(edda: Client, issue: Issue) -> None:
+def test_the_slug_of_another_issue_is_refused(edda: Client, issue: Issue) -> None:
     make_issue("issue-2")
     answer = edda.post(page_of(issue), form_data(edda, page_of(issue)) | {"slug": "issue-2"})
-    assert "has the slug “issue-2”" in words_on(answer)
+    assert "already has the slug “issue-2”" in words_on(answer)
 
 
-def test_a_stale_save_is_refused_and_the_text_stays_in_the_form(edda: Client, issue: Issue) -> None:
+def test_a_stale_save_is_refused_and_the_typed_text_stays_in_the_form(edda: Client, issue: Issue) -> None:
     sent = form_data(edda, page_of(issue)) | {"rows-2-body": "Mine."}
     theirs = content(title="Theirs")
     save_content(issue, theirs, by="will")
     answer = edda.post(page_of(issue), sent)
-    assert "This issue was saved meanwhile" in words_on(answer)
+    assert "a newer revision of this issue was saved" in words_on(answer)
     assert "Mine." in answer.content.decode()
     assert load_content(issue) == theirs
 
 
-def test_a_stale_save_shows_who_saved_and_every_word_that_differs(edda: Client, issue: Issue) -> None:
+def test_a_stale_save_shows_who_saved_and_the_difference(edda: Client, issue: Issue) -> None:
     sent = form_data(edda, page_of(issue)) | {"rows-2-title": "Quay 1 gets a smaller crane"}
     theirs = load_content(issue)
     save_content(issue, replace(theirs, preheader="Three, not two"), by="will")
     shown = edda.post(page_of(issue), sent).content.decode()
-    said = " ".join(lxml_html.fromstring(shown).xpath("//section[@aria-labelledby='newer-heading']")[0].itertext())
+    words = " ".join(lxml_html.fromstring(shown).xpath("//section[@aria-labelledby='newer-heading']")[0].itertext())
 
-    assert "by will" in said
+    assert "by will" in words
     assert "<ins>smaller </ins>" in shown
     assert "<del>taller </del>" in shown
-    assert "What will changed since you opened this page" in said
-    assert "Three, not" in said
+    assert "Changes by will since you opened this page" in words
+    assert "Three, not" in words
 
 
-def test_a_stale_save_with_a_fault_says_when_the_difference_will_be_shown(edda: Client, issue: Issue) -> None:
+def test_a_stale_save_with_an_error_says_when_the_difference_is_shown(edda: Client, issue: Issue) -> None:
     sent = form_data(edda, page_of(issue)) | {"rows-2-url": "nowhere"}
     save_content(issue, content(title="Theirs"), by="will")
-    said = words_on(edda.post(page_of(issue), sent))
+    words = words_on(edda.post(page_of(issue), sent))
 
-    assert "Once the faults named above are corrected" in said
-    assert "What will changed since you opened this page" in said
+    assert "Correct the errors shown at the fields" in words
+    assert "Changes by will since you opened this page" in words
 
 
-def test_both_texts_of_a_clash_are_kept_whoever_wins(edda: Client, issue: Issue) -> None:
+def test_both_texts_of_an_edit_conflict_are_kept_as_revisions(edda: Client, issue: Issue) -> None:
     sent = form_data(edda, page_of(issue)) | {"title": "Mine"}
     save_content(issue, content(title="Theirs"), by="will")
     edda.post(page_of(issue), sent | {"replace_revision": str(issue.revision)})
@@ -176,9 +176,9 @@ def test_both_texts_of_a_clash_are_kept_whoever_wins(edda: Client, issue: Issue)
     assert kept == ["Taller cranes", "Theirs", "Mine"]
 
 
-def test_blocks_are_composed_without_javascript_too(edda: Client, issue: Issue) -> None:
-    spare = {"kind": "quote", "body": "Ports are quiet.", "source": "Ada"}
-    sent = form_data(edda, page_of(issue)) | {f"rows-6-{name}": value for name, value in spare.items()}
+def test_blocks_can_be_composed_without_javascript(edda: Client, issue: Issue) -> None:
+    extra = {"kind": "quote", "body": "Ports are quiet.", "source": "Ada"}
+    sent = form_data(edda, page_of(issue)) | {f"rows-6-{name}": value for name, value in extra.items()}
     edda.post(page_of(issue), sent)
 
     assert load_content(issue).sections[-1] == SectionContent(
@@ -193,14 +193,14 @@ def test_blocks_are_composed_without_javascript_too(edda: Client, issue: Issue) 
         ({"kind": "image", "image": "http://a.example/x.png", "alt": "x"}, "is not at an https:// address"),
         ({"kind": "image", "image": "https://a.example/x.png"}, "The image has no description"),
         ({"kind": "callout", "body": "x", "url": "https://a.example"}, "A call-out has no link of its own"),
-        ({"kind": "story", "title": "x", "image": "https://a.example/x.png"}, "A story has no picture"),
+        ({"kind": "story", "title": "x", "image": "https://a.example/x.png"}, "A story has no image"),
         ({"kind": "quote", "body": "Dear {{ name }}"}, "templates are not run here"),
         ({"kind": "story", "title": "For {first_name|you}"}, "merge field has its place in texts only"),
         ({"kind": "hologram", "title": "x"}, "not one of the available choices"),
         ({"kind": "links"}, "The link list is empty"),
     ],
 )
-def test_what_a_block_lacks_or_cannot_have_is_said_at_its_row(
+def test_missing_and_unsupported_fields_of_a_block_are_reported_at_its_row(
     edda: Client, issue: Issue, row: dict[str, str], sentence: str
 ) -> None:
     before = load_content(issue)
@@ -210,7 +210,7 @@ def test_what_a_block_lacks_or_cannot_have_is_said_at_its_row(
     assert load_content(issue) == before
 
 
-def test_a_second_click_on_save_is_no_clash_with_oneself(edda: Client, issue: Issue) -> None:
+def test_a_double_click_on_save_is_no_edit_conflict(edda: Client, issue: Issue) -> None:
     sent = form_data(edda, page_of(issue)) | {"title": "Mine"}
     for _ in range(2):
         assert edda.post(page_of(issue), sent).status_code == 302
@@ -219,7 +219,7 @@ def test_a_second_click_on_save_is_no_clash_with_oneself(edda: Client, issue: Is
 
 
 @pytest.mark.parametrize("slug", ["", "issue-1"])
-def test_a_second_click_on_the_first_save_leads_to_the_issue_that_the_first_one_made(edda: Client, slug: str) -> None:
+def test_a_double_click_on_the_first_save_creates_one_issue(edda: Client, slug: str) -> None:
     written = content(slug=slug)
     data = envelope_data(written) | rows_data(rows_of(written)) | {"newsletter": make_newsletter().pk, "based_on": 0}
     first, second = edda.post(ADD, data), edda.post(ADD, data)
@@ -228,25 +228,25 @@ def test_a_second_click_on_the_first_save_leads_to_the_issue_that_the_first_one_
     assert Issue.objects.get().revision == 1
 
 
-def test_a_new_issue_with_other_words_never_takes_the_place_of_one_with_its_slug(edda: Client, issue: Issue) -> None:
+def test_a_new_issue_never_replaces_another_issue_with_its_slug(edda: Client, issue: Issue) -> None:
     before, written = load_content(issue), content(title="Others")
     data = envelope_data(written) | rows_data(rows_of(written)) | {"newsletter": issue.newsletter_id, "based_on": 0}
-    assert "has the slug “issue-1”" in words_on(edda.post(ADD, data))
+    assert "already has the slug “issue-1”" in words_on(edda.post(ADD, data))
     assert load_content(Issue.objects.get()) == before
 
 
-def test_a_draft_that_was_scheduled_once_is_not_deleted_with_its_history(edda: Client, issue: Issue) -> None:
-    assert "Delete this draft" in words_on(edda.get(page_of(issue)))
+def test_a_draft_that_was_scheduled_before_cannot_be_deleted(edda: Client, issue: Issue) -> None:
+    assert "Delete draft" in words_on(edda.get(page_of(issue)))
     schedule(issue)
     unschedule_issue(issue, by="sue", reason="Not yet.")
     shown = words_on(edda.get(page_of(issue)))
-    assert "This draft was scheduled or started once" in shown
-    assert "Delete this draft" not in shown
+    assert "This draft cannot be deleted" in shown
+    assert "Delete draft" not in shown
     assert edda.post(page_of(issue, "delete"), {"post": "yes"}).status_code == 403
     assert issue.transitions.count() == 2
 
 
-def test_a_newsletter_keeps_its_slug_once_an_issue_is_past_draft(edda: Client, issue: Issue) -> None:
+def test_a_newsletter_keeps_its_slug_once_an_issue_has_left_draft(edda: Client, issue: Issue) -> None:
     newsletter = issue.newsletter
     page = reverse("admin:newsletter_newsletter_change", args=[newsletter.pk])
     for slug in ("quay-notes", "dock-notes"):
@@ -255,42 +255,42 @@ def test_a_newsletter_keeps_its_slug_once_an_issue_is_past_draft(edda: Client, i
         if slug == "quay-notes":
             schedule(issue)  # from here on, the mail that was approved has its address in it
     assert newsletter.slug == "quay-notes"
-    assert "mails and other sites link to issues under it" in words_on(edda.get(page))
+    assert "The slug can no longer change" in words_on(edda.get(page))
 
 
-def test_a_stale_save_may_replace_the_revision_that_was_looked_at_and_no_later_one(edda: Client, issue: Issue) -> None:
+def test_a_stale_save_may_replace_the_revision_that_was_shown_and_no_later_one(edda: Client, issue: Issue) -> None:
     sent = form_data(edda, page_of(issue)) | {"title": "Mine"}
     save_content(issue, content(title="Theirs"), by="will")
     agreed = sent | {"replace_revision": str(issue.revision)}
     save_content(issue, content(title="Theirs again"), by="will")
-    assert "saved meanwhile" in words_on(edda.post(page_of(issue), agreed))
+    assert "a newer revision of this issue was saved" in words_on(edda.post(page_of(issue), agreed))
     edda.post(page_of(issue), sent | {"replace_revision": str(issue.revision)})
     issue.refresh_from_db()
     assert issue.title == "Mine"
 
 
-def test_a_save_that_comes_after_the_start_is_refused_and_the_text_stays(edda: Client, issue: Issue) -> None:
+def test_a_save_after_sending_started_is_refused_and_the_typed_text_stays(edda: Client, issue: Issue) -> None:
     sent = form_data(edda, page_of(issue)) | {"rows-2-body": "Too late, but not lost."}
     before = load_content(issue)
     start_sending(issue)
     answer = edda.post(page_of(issue), sent)
-    assert "This issue is sending now" in words_on(answer)
+    assert "The status of this issue is now “Sending”" in words_on(answer)
     assert "Too late, but not lost." in answer.content.decode()
     assert load_content(issue) == before
 
 
 @pytest.mark.parametrize("status", [IssueStatus.SENDING, IssueStatus.CANCELLED])
-def test_past_draft_the_content_is_read_only_with_the_reason(edda: Client, issue: Issue, status: IssueStatus) -> None:
+def test_past_draft_the_content_is_read_only(edda: Client, issue: Issue, status: IssueStatus) -> None:
     start_sending(issue)
     if status == IssueStatus.CANCELLED:
         cancel_issue(issue, by="tests")
     shown = edda.get(page_of(issue))
-    assert "its content no longer changes" in words_on(shown)
+    assert "its content can no longer change" in words_on(shown)
     assert "Quay 1 gets a taller crane" in words_on(shown)
     assert 'id="issue_form"' not in shown.content.decode()
 
 
-def test_an_editor_who_may_only_look_sees_no_form_and_cannot_post_one(
+def test_an_editor_with_view_permission_only_sees_no_form_and_cannot_post_one(
     signed_in: Callable[[str], Client], issue: Issue
 ) -> None:
     lou = signed_in("lou")
@@ -298,7 +298,7 @@ def test_an_editor_who_may_only_look_sees_no_form_and_cannot_post_one(
     assert lou.post(page_of(issue), {"title": "Hers"}).status_code == 403
 
 
-def test_posting_fields_of_the_model_that_the_form_does_not_have_changes_nothing(edda: Client, issue: Issue) -> None:
+def test_posted_model_fields_that_the_form_lacks_are_ignored(edda: Client, issue: Issue) -> None:
     other = make_newsletter("other-notes")
     forged = {"status": "sent", "revision": "99", "hold_reason": "x", "edition": "1", "newsletter": str(other.pk)}
     edda.post(page_of(issue), form_data(edda, page_of(issue)) | forged | {"title": "Changed"})
@@ -314,18 +314,18 @@ def test_only_drafts_can_be_deleted(edda: Client, issue: Issue) -> None:
     assert list(Issue.objects.all()) == [started]
 
 
-def test_an_issue_of_two_hundred_rows_fits_through_the_form(edda: Client) -> None:
+def test_an_issue_of_two_hundred_rows_can_be_submitted(edda: Client) -> None:
     written = content(stories=200)
     data = envelope_data(written) | rows_data(rows_of(written))
     edda.post(ADD, data | {"newsletter": make_newsletter().pk, "based_on": 0})
     assert load_content(Issue.objects.get()) == written
 
 
-as_forms_give_it = sections.filter(lambda section: is_trimmed(section) and all(map(is_trimmed, section.stories)))
+sections_as_submitted = sections.filter(lambda section: is_trimmed(section) and all(map(is_trimmed, section.stories)))
 
 
 def is_trimmed(part: SectionContent | StoryContent) -> bool:
-    """Whether a form would change nothing: fields of one line lose their edges, a text its bare blanks."""
+    """Whether a form keeps it as it is: forms strip one-line fields and empty texts of blanks."""
     ends = [value for name in asdict(part) if isinstance(value := getattr(part, name), str) and name != "body"]
     is_row = isinstance(part, SectionContent) or any((*ends, part.body))
     body = part.body.replace("\u2028", " ")
@@ -333,8 +333,8 @@ def is_trimmed(part: SectionContent | StoryContent) -> bool:
 
 
 @settings(deadline=None, max_examples=40)
-@given(st.lists(as_forms_give_it, max_size=4))
-def test_content_survives_the_way_into_rows_and_back(parts: list[SectionContent]) -> None:
+@given(st.lists(sections_as_submitted, max_size=4))
+def test_content_is_the_same_after_a_round_trip_through_rows(parts: list[SectionContent]) -> None:
     written = IssueContent(title="T", slug="t", date=datetime.date(2026, 11, 20), subject="T", sections=tuple(parts))
     data: dict[str, Any] = rows_data(rows_of(written))
     formset = row_formset(data, None)
@@ -342,7 +342,7 @@ def test_content_survives_the_way_into_rows_and_back(parts: list[SectionContent]
     assert formset.sections() == written.sections
 
 
-def test_what_was_typed_in_an_issue_that_was_deleted_meanwhile_can_be_saved_as_a_new_one(
+def test_text_typed_into_an_issue_that_was_deleted_meanwhile_can_be_saved_as_a_new_one(
     edda: Client, issue: Issue
 ) -> None:
     newsletter, written = issue.newsletter, load_content(issue)
@@ -361,7 +361,7 @@ def test_what_was_typed_in_an_issue_that_was_deleted_meanwhile_can_be_saved_as_a
     assert load_content(Issue.objects.get()) == replace(written, preheader="Typed for an hour")
 
 
-def test_the_token_of_an_open_page_is_for_editors_only(edda: Client) -> None:
+def test_the_csrf_token_of_an_open_page_is_for_editors_only(edda: Client) -> None:
     url = reverse("admin:newsletter_issue_token")
     assert edda.get(url).json()["token"]
     assert Client().get(url).status_code == 302

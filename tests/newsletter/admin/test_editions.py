@@ -1,4 +1,4 @@
-"""What changed between what was frozen and what would be."""
+"""Comparison of an issue's editions and its draft."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.newsletter.admin.pages import page_of, words_on
 from tests.publications import content, make_issue, start_sending
 
 
-def again(issue: Issue) -> Issue:
+def reloaded(issue: Issue) -> Issue:
     return Issue.objects.get(pk=issue.pk)
 
 
@@ -21,14 +21,14 @@ def test_a_draft_is_compared_with_its_last_edition(edda: Client, issue: Issue) -
     freeze_edition(issue)
     save_content(issue, content(subject="Taller cranes, louder ferries", stories=4), by="Emma")
     shown = edda.get(page_of(issue, "difference"))
-    for part in ("1 story added", "The draft as it is saved", "https://harbour.example/cranes/4"):
+    for part in ("1 story added", "Saved draft", "https://harbour.example/cranes/4"):
         assert part in words_on(shown)
     page = shown.content.decode()
     assert "<ins>louder " in page
     assert "<del>quieter " in page
 
 
-def test_two_editions_are_compared_as_the_address_says(edda: Client, issue: Issue) -> None:
+def test_the_query_string_selects_the_compared_editions(edda: Client, issue: Issue) -> None:
     first = freeze_edition(issue)
     save_content(issue, content(title="Second"), by="Emma")
     second = freeze_edition(issue)
@@ -37,33 +37,33 @@ def test_two_editions_are_compared_as_the_address_says(edda: Client, issue: Issu
         assert change in page.content.decode()
 
 
-def test_the_same_words_in_another_look_are_told_apart_from_no_change(edda: Client, issue: Issue) -> None:
+def test_the_same_text_from_another_sender_is_not_reported_as_no_change(edda: Client, issue: Issue) -> None:
     freeze_edition(issue)
     Newsletter.objects.update(sender_name="Quay Notes")
     shown = words_on(edda.get(page_of(issue, "difference")))
-    assert "The same words, in another look or from another sender" in shown
+    assert "The text is the same; the design or the sender differs." in shown
     assert "Quay Notes <notes@mail.example.org>" in shown
 
 
-def test_a_draft_that_is_frozen_as_it_stands_is_no_version_of_its_own(issue: Issue) -> None:
+def test_a_draft_that_equals_an_edition_is_not_listed(issue: Issue) -> None:
     edition = freeze_edition(issue)
-    versions, problem = versions_of(again(issue))
+    versions, problem = versions_of(reloaded(issue))
     assert ([version.edition for version in versions], problem) == ([edition], "")
 
 
-def test_with_one_version_there_is_nothing_to_compare(edda: Client, issue: Issue) -> None:
-    assert "one version of this issue only" in words_on(edda.get(page_of(issue, "difference")))
+def test_an_issue_with_one_version_has_nothing_to_compare(edda: Client, issue: Issue) -> None:
+    assert "This issue has only one version" in words_on(edda.get(page_of(issue, "difference")))
     assert not Edition.objects.exists()
-    assert "one version of this issue only" in words_on(edda.get(page_of(start_sending(issue), "difference")))
+    assert "This issue has only one version" in words_on(edda.get(page_of(start_sending(issue), "difference")))
 
 
-def test_a_draft_that_cannot_be_rendered_says_so_and_editions_stay_comparable(edda: Client, issue: Issue) -> None:
+def test_a_draft_that_cannot_be_rendered_is_reported_and_editions_stay_comparable(edda: Client, issue: Issue) -> None:
     freeze_edition(issue)
     save_content(issue, content(title="Second"), by="Emma")
     freeze_edition(issue)
     Newsletter.objects.update(theme="velvet")
     shown = words_on(edda.get(page_of(issue, "difference")))
-    assert "The draft cannot be compared" in shown
+    assert "The draft cannot be rendered, so it cannot be compared." in shown
     assert "Second" in shown
 
 
@@ -74,7 +74,7 @@ def test_an_edition_of_another_issue_is_not_found(edda: Client, issue: Issue, ke
         assert edda.get(page_of(issue, "difference"), {"from": asked}).status_code == 404
 
 
-def test_words_that_this_version_cannot_read_leave_the_rest(edda: Client, issue: Issue) -> None:
+def test_unreadable_content_of_an_edition_leaves_the_other_facts(edda: Client, issue: Issue) -> None:
     first = freeze_edition(issue)
     fields = {
         name: getattr(first, name) for name in ("issue", "revision", "subject", "html", "text", "nonce", "envelope")

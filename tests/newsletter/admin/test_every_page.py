@@ -47,8 +47,8 @@ def address_of(model: type[Model], page: str, *arguments: Any) -> str:
 
 def url_of(page: Page, issue: Issue, batch_pk: int) -> str:
     arguments: dict[str, object] = {"pk": issue.pk}
-    if "<slug:look>" in page.path:
-        arguments["look"] = "desktop"
+    if "<slug:client>" in page.path:
+        arguments["client"] = "desktop"
     if "<int:batch_pk>" in page.path:
         arguments["batch_pk"] = batch_pk
     if "<int:number>" in page.path:

@@ -1,4 +1,4 @@
-"""Import and export: problems with their lines, nothing replaced unseen, the same file again."""
+"""Import and export of issue files: problems by line, confirmed replacement, and round trips."""
 
 from __future__ import annotations
 
@@ -32,26 +32,26 @@ def newsletter(db: None) -> Newsletter:
     return make_newsletter()
 
 
-def test_a_pasted_file_becomes_a_draft_and_the_report_counts_it(edda: Client, newsletter: Newsletter) -> None:
+def test_pasted_text_becomes_a_draft_and_the_result_page_counts_its_parts(edda: Client, newsletter: Newsletter) -> None:
     written = content()
     answer = edda.post(IMPORT, {"newsletter": newsletter.pk, "text": write_issue_file(written)})
     assert load_content(Issue.objects.get()) == written
-    assert "A new draft was made" in words_on(answer)
+    assert "A new draft was created" in words_on(answer)
     assert "Stories 3" in words_on(answer)
 
 
-def test_an_uploaded_digest_names_the_sources_that_were_guessed(edda: Client, newsletter: Newsletter) -> None:
+def test_an_uploaded_digest_reports_guessed_sources(edda: Client, newsletter: Newsletter) -> None:
     file = SimpleUploadedFile("digest.txt", DIGEST.encode())
     answer = edda.post(IMPORT, {"newsletter": newsletter.pk, "file": file})
     assert "The source “Daily” was guessed" in words_on(answer)
     assert [story.source for story in load_content(Issue.objects.get()).stories()] == ["Daily"]
 
 
-def test_problems_stand_with_their_lines_and_the_text_is_kept(edda: Client, newsletter: Newsletter) -> None:
+def test_problems_are_shown_with_their_lines_and_the_text_is_kept(edda: Client, newsletter: Newsletter) -> None:
     bad = "---\ntitle: Cranes\ndate: yesterday\nmood: calm\n---\n\n## News\n\n### [Broken](no link here\n"
     answer = edda.post(IMPORT, {"newsletter": newsletter.pk, "text": bad})
     shown = words_on(answer)
-    assert "problems to fix; nothing was imported" in shown
+    assert "Nothing was imported: " in shown
     assert "3 “yesterday” is no date" in shown
     assert "4 “mood” is no field" in shown
     assert "### [Broken](no link here" in answer.content.decode()
@@ -62,7 +62,7 @@ def test_problems_stand_with_their_lines_and_the_text_is_kept(edda: Client, news
     ("data", "sentence"),
     [
         (b"\xff\xfe\x00", "is not UTF-8 text"),
-        (b"x" * 1_000_001, "larger than an issue can be"),
+        (b"x" * 1_000_001, "This file is larger than 1 MB"),
         (b"", "Choose a file, or paste"),
     ],
 )
@@ -76,54 +76,54 @@ def test_a_file_that_cannot_be_read_is_refused(
     assert not Issue.objects.exists()
 
 
-def test_a_changed_draft_is_replaced_only_after_a_look(edda: Client, issue: Issue) -> None:
+def test_a_changed_draft_is_replaced_only_after_confirmation(edda: Client, issue: Issue) -> None:
     file = write_issue_file(content(title="From the file"))
     sent = {"newsletter": issue.newsletter_id, "text": file}
     asked = edda.post(IMPORT, sent)
-    assert "There is a draft with this slug already" in words_on(asked)
+    assert "A draft with this slug already exists" in words_on(asked)
     assert "<ins>From the file</ins>" in asked.content.decode()
     assert "<del>Taller cranes</del>" in asked.content.decode()
     issue.refresh_from_db()
     assert issue.title == "Taller cranes"
     revision = issue.revision
     save_content(issue, content(title="Edited meanwhile"), by="will")
-    assert "There is a draft" in words_on(edda.post(IMPORT, sent | {"replace": revision}))
+    assert "A draft with this slug already exists" in words_on(edda.post(IMPORT, sent | {"replace": revision}))
     edda.post(IMPORT, sent | {"replace": issue.revision})
     issue.refresh_from_db()
     assert issue.title == "From the file"
 
 
 @pytest.mark.parametrize("was_there", [True, False])
-def test_words_that_are_saved_while_a_file_is_imported_are_kept(
+def test_text_that_is_saved_while_a_file_is_imported_is_kept(
     edda: Client, newsletter: Newsletter, monkeypatch: pytest.MonkeyPatch, was_there: bool
 ) -> None:
     sent = {"newsletter": newsletter.pk, "text": write_issue_file(content(title="From the file"))}
     if was_there:
         sent["replace"] = make_issue().revision
-    look = files._older_draft
+    existing_draft = files._existing_draft
 
-    def look_before_will_saves(*asked: Any) -> Issue | None:
-        older = look(*asked)
+    def find_before_will_saves(*asked: Any) -> Issue | None:
+        existing = existing_draft(*asked)
         save_content(Issue.objects.first() or make_issue(), content(title="Typed meanwhile"), by="will")
-        return older
+        return existing
 
-    monkeypatch.setattr(files, "_older_draft", look_before_will_saves)
+    monkeypatch.setattr(files, "_existing_draft", find_before_will_saves)
     answer = edda.post(IMPORT, sent)
     assert "was saved meanwhile" in words_on(answer)
     assert "From the file" in answer.content.decode()
     assert Issue.objects.get().title == "Typed meanwhile"
 
 
-def test_a_file_and_a_pasted_text_at_once_are_refused(edda: Client, newsletter: Newsletter) -> None:
+def test_a_file_together_with_pasted_text_is_refused(edda: Client, newsletter: Newsletter) -> None:
     file = SimpleUploadedFile("issue.md", write_issue_file(content("from-file")).encode())
     sent = {"newsletter": newsletter.pk, "file": file, "text": write_issue_file(content("from-text"))}
-    assert "You chose a file and pasted a text, too" in words_on(edda.post(IMPORT, sent))
+    assert "You chose a file and also pasted text" in words_on(edda.post(IMPORT, sent))
     assert not Issue.objects.exists()
 
 
 def test_the_same_file_again_changes_nothing(edda: Client, issue: Issue) -> None:
     sent = {"newsletter": issue.newsletter_id, "text": write_issue_file(load_content(issue))}
-    assert "Nothing new" in words_on(edda.post(IMPORT, sent))
+    assert "Nothing changed" in words_on(edda.post(IMPORT, sent))
     assert Issue.objects.get().revision == issue.revision
 
 
@@ -140,10 +140,10 @@ def test_an_export_imports_as_the_same_issue(edda: Client, issue: Issue) -> None
     assert answer.content.decode() == write_issue_file(load_content(issue))
 
 
-def test_without_a_newsletter_the_way_leads_to_making_one(edda: Client) -> None:
-    assert "Make a newsletter first" in words_on(edda.get(IMPORT, follow=True))
+def test_without_a_newsletter_the_import_redirects_to_adding_one(edda: Client) -> None:
+    assert "Add a newsletter first" in words_on(edda.get(IMPORT, follow=True))
 
 
-def test_the_form_can_be_sent_as_it_comes(edda: Client, newsletter: Newsletter) -> None:
+def test_the_untouched_form_is_refused_with_a_hint(edda: Client, newsletter: Newsletter) -> None:
     untouched = form_data(edda, IMPORT, "//form[@enctype]")
     assert "Choose a file, or paste" in words_on(edda.post(IMPORT, untouched))

@@ -1,4 +1,4 @@
-"""The editors' pages in a real browser: no complaint about the policy, no sideways scroll, rows by key and by hand."""
+"""The editors' pages in a real browser: no policy violation, no horizontal scrolling, rows moved by key and mouse."""
 
 from __future__ import annotations
 
@@ -47,11 +47,11 @@ def sign_in(context: BrowserContext, client: Client, live_server: Any) -> None:
     context.add_cookies([{"name": "sessionid", "value": client.cookies["sessionid"].value, "url": live_server.url}])
 
 
-def watched(context: BrowserContext, complaints: list[str]) -> Page:
-    """A page whose errors, the policy's among them, are collected."""
+def watched(context: BrowserContext, console_errors: list[str]) -> Page:
+    """A page whose console errors are collected, policy violations among them."""
     page = context.new_page()
-    page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
-    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.on("console", lambda message: console_errors.append(message.text) if message.type == "error" else None)
+    page.on("pageerror", lambda error: console_errors.append(str(error)))
     return page
 
 
@@ -65,9 +65,9 @@ def titles(page: Page) -> list[str]:
         {"viewport": {"width": 1440, "height": 900}},
         {"viewport": {"width": 390, "height": 844}, "color_scheme": "dark"},
     ],
-    ids=["desk", "phone in the dark"],
+    ids=["desk", "dark phone"],
 )
-def test_no_page_breaks_the_policy_or_scrolls_sideways(live_server: Any, edda: Client, options: dict[str, Any]) -> None:
+def test_no_page_violates_the_csp_or_scrolls_sideways(live_server: Any, edda: Client, options: dict[str, Any]) -> None:
     draft, started = make_issue(), start_sending(make_issue("issue-2"))
     ada(make_newsletter())
     make_items(1, 2, 3)
@@ -86,34 +86,34 @@ def test_no_page_breaks_the_policy_or_scrolls_sideways(live_server: Any, edda: C
     urls.append(reverse("admin:newsletter_newsletter_change", args=[draft.newsletter.pk]))
     urls += [reverse(f"admin:newsletter_issue_{name}") for name in ("changelist", "add", "import")]
     urls.append(reverse("admin:index"))
-    complaints: list[str] = []
+    console_errors: list[str] = []
     with browsing(live_server, edda, **options) as context:
-        page = watched(context, complaints)
+        page = watched(context, console_errors)
         for url in urls:
             answer = page.goto(url)
             page.wait_for_load_state("load")
             if answer is None or answer.status != 200:
-                complaints.append(f"{url} did not open")
+                console_errors.append(f"{url} did not open")
             if page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth"):
-                complaints.append(f"{url} scrolls sideways")
+                console_errors.append(f"{url} scrolls sideways")
             if page.locator("[hidden]:visible").count():
-                complaints.append(f"{url} shows what is hidden")
-    assert complaints == []
+                console_errors.append(f"{url} shows hidden elements")
+    assert console_errors == []
 
 
-def test_rows_move_by_key_and_by_hand_and_are_stored_in_that_order(live_server: Any, edda: Client) -> None:
+def test_rows_moved_by_keyboard_and_mouse_are_stored_in_that_order(live_server: Any, edda: Client) -> None:
     issue = make_issue()
-    complaints: list[str] = []
+    console_errors: list[str] = []
     with browsing(live_server, edda, viewport={"width": 1440, "height": 1400}) as context:
-        page = watched(context, complaints)
+        page = watched(context, console_errors)
         page.goto(page_of(issue))
-        move_by_key(page)
-        drag_by_hand(page)
+        move_by_keyboard(page)
+        drag_by_mouse(page)
         page.get_by_role("button", name="Add story").first.click()
         page.keyboard.type("A ferry that waits")
         page.get_by_role("button", name="Save draft").click()
         page.get_by_text("” is saved.").wait_for()
-    assert complaints == []
+    assert console_errors == []
     by_section = {
         section.title: [story.title.removesuffix(" gets a taller crane") for story in section.stories]
         for section in load_content(Issue.objects.get()).sections
@@ -125,17 +125,17 @@ def test_rows_move_by_key_and_by_hand_and_are_stored_in_that_order(live_server: 
     }
 
 
-def move_by_key(page: Page) -> None:
+def move_by_keyboard(page: Page) -> None:
     page.locator("summary", has_text="Quay 1").press("Alt+ArrowDown")
     assert [title[:6] for title in titles(page)[2:5]] == ["Quay 2", "Quay 1", "Quay 3"]
     assert page.evaluate("document.activeElement.textContent").count("Quay 1") == 1
-    assert page.locator("[data-says]").inner_text().endswith("moved to 4 of 6.")
-    # A section takes its stories along.
+    assert page.locator("[data-announcement]").inner_text().endswith("moved to position 4 of 6.")
+    # A section moves together with its stories.
     page.locator("summary", has_text="Deep dives").press("Alt+ArrowUp")
     assert [title[:6] for title in titles(page)] == ["Deep d", "Quay 2", "Quay 1", "Quay 3", "Signal", "The pa"]
 
 
-def drag_by_hand(page: Page) -> None:
+def drag_by_mouse(page: Page) -> None:
     grip = page.locator("[data-row]", has_text="Quay 3").locator("[data-grip]").bounding_box()
     target = page.locator("[data-row]", has_text="Quay 2").bounding_box()
     assert grip is not None
@@ -149,31 +149,31 @@ def drag_by_hand(page: Page) -> None:
 
 def test_blocks_are_added_from_a_menu_and_show_the_fields_of_their_kind(live_server: Any, edda: Client) -> None:
     issue = make_issue()
-    complaints: list[str] = []
+    console_errors: list[str] = []
     with browsing(live_server, edda, viewport={"width": 1440, "height": 1400}) as context:
-        page = watched(context, complaints)
+        page = watched(context, console_errors)
         page.goto(page_of(issue))
         page.locator("[data-menu] > summary").first.press("Enter")
         page.get_by_role("button", name="Quote").first.press("Enter")
         quote = page.locator("[data-rows] > [data-row]").last
-        assert labels_of(quote) == ["Kind:", "Where (a link, optional):", "Who said it:", "The words:"]
+        assert labels_of(quote) == ["Kind:", "Link to the source (optional):", "Author:", "Quotation:"]
         assert page.evaluate("document.activeElement.name").endswith("-url")
         quote.locator("[name$=-body]").fill("Ports are quiet.")
         quote.locator("[name$=-source]").fill("Ada")
-        # Another kind keeps what was typed in sight, whether it has the field or not.
+        # After a change of kind, a filled field stays visible even if the new kind does not have it.
         quote.locator("[name$=-kind]").select_option("callout")
-        assert labels_of(quote) == ["Kind:", "Heading (optional):", "Who said it:", "Text:"]
+        assert labels_of(quote) == ["Kind:", "Heading (optional):", "Author:", "Text:"]
         quote.locator("[name$=-kind]").select_option("quote")
         quote.locator("[data-menu] > summary").click()
         quote.get_by_role("button", name="Divider").click()
-        # A story may stand below a block, and goes with it.
+        # A story may belong to a block, and moves with it.
         page.get_by_role("button", name="Add story").first.click()
         page.keyboard.type("A ferry that waits")
         page.locator("summary", has_text="Divider").press("Alt+ArrowUp")
         assert titles(page)[-3:] == ["Divider", "A ferry that waits", "Quote"]
         page.get_by_role("button", name="Save draft").click()
         page.get_by_text("” is saved.").wait_for()
-    assert complaints == []
+    assert console_errors == []
     *_, divider, last = load_content(Issue.objects.get()).sections
     assert (divider.kind, [story.title for story in divider.stories]) == ("divider", ["A ferry that waits"])
     assert (last.kind, last.body, last.source) == ("quote", "Ports are quiet.", "Ada")
@@ -183,7 +183,7 @@ def labels_of(row: Locator) -> list[str]:
     return [label.inner_text() for label in row.locator(".field label").all() if label.is_visible()]
 
 
-def test_a_pasted_story_fills_its_fields_and_leaving_asks_first(live_server: Any, edda: Client) -> None:
+def test_a_pasted_story_fills_its_fields_and_leaving_asks_for_confirmation(live_server: Any, edda: Client) -> None:
     issue = make_issue()
     with browsing(live_server, edda, viewport={"width": 1440, "height": 1400}) as context:
         page = context.new_page()
@@ -213,7 +213,7 @@ def test_a_pasted_story_fills_its_fields_and_leaving_asks_first(live_server: Any
     assert asked == ["beforeunload"]
 
 
-def test_a_second_submit_is_passed_over_until_the_page_is_shown_again(live_server: Any, edda: Client) -> None:
+def test_a_double_click_submits_once_until_the_page_is_shown_again(live_server: Any, edda: Client) -> None:
     issue = make_issue()
     with browsing(live_server, edda) as context:
         page = context.new_page()
@@ -238,7 +238,7 @@ def test_a_second_submit_is_passed_over_until_the_page_is_shown_again(live_serve
     assert len(sent) == 2
 
 
-def test_going_back_shows_what_is_stored_now_and_not_what_was_typed_then(live_server: Any, edda: Client) -> None:
+def test_going_back_shows_the_stored_content_and_not_what_was_typed_before(live_server: Any, edda: Client) -> None:
     issue = make_issue()
     with browsing(live_server, edda) as context:
         ours, theirs = context.new_page(), context.new_page()
@@ -256,9 +256,7 @@ def test_going_back_shows_what_is_stored_now_and_not_what_was_typed_then(live_se
     assert (int(revision), preheader) == (issue.revision, "As somebody else has it")
 
 
-def test_who_was_logged_out_keeps_the_text_and_saves_it_after_a_log_in_elsewhere(
-    live_server: Any, edda: Client
-) -> None:
+def test_an_editor_who_was_logged_out_can_save_after_a_log_in_in_another_tab(live_server: Any, edda: Client) -> None:
     issue = make_issue()
     with browsing(live_server, edda) as context:
         page = context.new_page()
@@ -266,8 +264,8 @@ def test_who_was_logged_out_keeps_the_text_and_saves_it_after_a_log_in_elsewhere
         page.get_by_label("Preheader").fill("Typed for an hour")
         context.clear_cookies()
         page.get_by_role("button", name="Save draft").click()
-        page.get_by_text("You are logged out, so nothing was saved.").wait_for()
-        # A log-in gives a new session, and a new token with it: the one in the page is void.
+        page.get_by_text("Nothing was saved, because you are logged out.").wait_for()
+        # A log-in starts a new session with a new CSRF token, so that the one in the page is invalid.
         sign_in(context, edda, live_server)
         page.get_by_role("button", name="Save draft").click()
         page.locator(".messagelist .success").wait_for()
@@ -275,7 +273,7 @@ def test_who_was_logged_out_keeps_the_text_and_saves_it_after_a_log_in_elsewhere
     assert issue.preheader == "Typed for an hour"
 
 
-def test_a_report_keeps_itself_fresh_and_ends_with_the_send(live_server: Any, edda: Client) -> None:
+def test_a_report_refreshes_until_the_send_ends(live_server: Any, edda: Client) -> None:
     ada(make_newsletter())
     issue = start_sending(make_issue())
     address_everybody()

@@ -85,7 +85,7 @@ def test_a_draft_is_marked_ready_for_the_next_slot(edda: Client, issue: Issue) -
     issue.refresh_from_db()
     assert issue.ready_revision == issue.revision
     assert "Ready for a slot" in words_on(edda.get(page_of(issue, "schedule")))
-    assert "goes out at its slot (Tuesdays 07:00" in words_on(edda.get(page_of(issue)))
+    assert "sent by the recurring schedule Tuesdays 07:00" in words_on(edda.get(page_of(issue)))
     assert "Ready for its slot" in words_on(edda.get(reverse("admin:newsletter_issue_changelist")))
     edda.post(page_of(issue, "not_ready"))
     issue.refresh_from_db()
@@ -119,7 +119,7 @@ def test_a_draft_that_was_only_marked_can_be_deleted(edda: Client, issue: Issue)
     confirm(edda, issue, "ready")
     edda.post(page_of(issue, "not_ready"))
     assert issue.transitions.count() == 2
-    assert "Delete this draft" in words_on(edda.get(page_of(issue)))
+    assert "Delete draft" in words_on(edda.get(page_of(issue)))
     edda.post(page_of(issue, "delete"), {"post": "yes"})
     assert not Issue.objects.exists()
 
@@ -127,23 +127,23 @@ def test_a_draft_that_was_only_marked_can_be_deleted(edda: Client, issue: Issue)
 def test_a_draft_whose_start_was_undone_keeps_its_history(edda: Client, issue: Issue) -> None:
     send_now(issue, by="edda")
     edda.post(page_of(issue, "undo"))
-    assert "scheduled or started once" in words_on(edda.get(page_of(issue)))
+    assert "This draft cannot be deleted" in words_on(edda.get(page_of(issue)))
 
 
 def test_a_draft_that_missed_its_slot_says_so_where_it_is_composed_and_in_the_list(edda: Client, issue: Issue) -> None:
     Issue.objects.update(hold_reason="Its slot came, and it was not marked ready.")
-    assert "Waits for you: Its slot came" in words_on(edda.get(page_of(issue)))
+    assert "Held: Its slot came" in words_on(edda.get(page_of(issue)))
     assert "Waits for you" in words_on(edda.get(reverse("admin:newsletter_issue_changelist")))
 
 
 def test_slots_are_set_on_the_page_of_the_newsletter(edda: Client, issue: Issue) -> None:
     url = reverse("admin:newsletter_newsletter_change", args=[issue.newsletter.pk])
     RecurringSchedule.objects.create(newsletter=issue.newsletter, weekday=Weekday.TUESDAY, time=datetime.time(7))
-    assert "Not yet planned" in words_on(edda.get(url))
+    assert "Not planned yet" in words_on(edda.get(url))
     plan_occurrences()
-    assert "Next on 2" in words_on(edda.get(url))
+    assert "Next: " in words_on(edda.get(url))
     RecurringSchedule.objects.update(problem="This machine knows no time zone “Mars/Olympus”.")
-    assert "This machine knows no time zone “Mars/Olympus”. Next on 2" in words_on(edda.get(url))
+    assert "This machine knows no time zone “Mars/Olympus”. Next: " in words_on(edda.get(url))
 
 
 def test_the_waves_are_said_back_before_they_count(edda: Client, issue: Issue) -> None:

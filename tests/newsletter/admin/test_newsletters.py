@@ -1,4 +1,4 @@
-"""A newsletter's page: how its issues look is chosen from what there is, and said in words."""
+"""The admin page of a newsletter: its theme, its logo and its recurring schedules."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ def url(db: None) -> str:
     return reverse("admin:newsletter_newsletter_change", args=[make_newsletter().pk])
 
 
-def test_every_theme_is_offered_with_what_it_is_like(edda: Client, url: str) -> None:
+def test_every_theme_is_offered_with_its_description(edda: Client, url: str) -> None:
     page = words_on(edda.get(url))
-    for said in ("How issues look", "Plain – Sans-serif on white", "Gazette – Serif on warm", "Workbench – Compact"):
-        assert said in page
+    for words in ("Design", "Plain – Sans-serif on white", "Gazette – Serif on warm", "Workbench – Compact"):
+        assert words in page
 
 
-def test_a_chosen_theme_and_a_logo_are_kept(edda: Client, url: str) -> None:
+def test_a_chosen_theme_and_logo_are_stored(edda: Client, url: str) -> None:
     chosen = {"theme": "gazette", "logo_url": "https://pictures.example/logo.png", "logo_width": "200"}
     response = edda.post(url, form_data(edda, url, FORM) | chosen)
     assert response.status_code == 302, words_on(response)
@@ -38,16 +38,16 @@ def test_a_chosen_theme_and_a_logo_are_kept(edda: Client, url: str) -> None:
 
 
 @pytest.mark.parametrize("logo", ["http://pictures.example/logo.png", "logo.png", "javascript:alert(1)"])
-def test_a_logo_that_programs_would_not_show_is_refused(edda: Client, url: str, logo: str) -> None:
-    assert "The address of the logo" in words_on(edda.post(url, form_data(edda, url, FORM) | {"logo_url": logo}))
+def test_a_logo_without_an_https_url_is_refused(edda: Client, url: str, logo: str) -> None:
+    assert "The URL of the logo" in words_on(edda.post(url, form_data(edda, url, FORM) | {"logo_url": logo}))
 
 
-def test_a_theme_that_is_gone_is_said_to_be(edda: Client, url: str) -> None:
+def test_a_missing_theme_is_reported(edda: Client, url: str) -> None:
     Newsletter.objects.update(theme="lost")
-    assert "lost – this theme is gone" in words_on(edda.get(url))
+    assert "lost – this theme is missing" in words_on(edda.get(url))
 
 
-def test_an_own_theme_is_offered_and_a_faulty_one_is_not(edda: Client, url: str, tmp_path: Path, settings: Any) -> None:
+def test_a_custom_theme_is_offered_unless_it_is_broken(edda: Client, url: str, tmp_path: Path, settings: Any) -> None:
     toml = (SHIPPED_THEMES / "plain" / "theme.toml").read_text(encoding="utf-8")
     for name, source in (("ours", toml.replace("Plain", "Ours")), ("broken", toml + "x = 1")):
         (tmp_path / name).mkdir()
@@ -58,7 +58,7 @@ def test_an_own_theme_is_offered_and_a_faulty_one_is_not(edda: Client, url: str,
     assert "broken" not in page
 
 
-def test_an_issue_is_previewed_as_an_edited_theme_looks_now(
+def test_the_preview_uses_the_current_version_of_an_edited_theme(
     edda: Client, url: str, tmp_path: Path, settings: Any
 ) -> None:
     file = tmp_path / "lagoon" / "theme.toml"
@@ -75,21 +75,21 @@ def test_an_issue_is_previewed_as_an_edited_theme_looks_now(
     assert "cannot be read well" in edda.get(page_of(issue, "preview_frame", "desktop")).content.decode()
 
 
-# --- Slots -----------------------------------------------------------------------------------------------------------
+# --- Recurring schedules ---------------------------------------------------------------------------------------------
 
 
-def slot_data(number: int, **fields: str) -> dict[str, str]:
+def schedule_data(number: int, **fields: str) -> dict[str, str]:
     given = {"weekday": str(Weekday.TUESDAY), "time": "07:00", "is_active": "on", **fields}
     return {"recurring_schedules-TOTAL_FORMS": str(number + 1)} | {
         f"recurring_schedules-{number}-{name}": value for name, value in given.items()
     }
 
 
-def test_a_slot_is_added_as_a_clock_shows_it(edda: Client, url: str) -> None:
-    response = edda.post(url, form_data(edda, url, FORM) | slot_data(0, title="Notes, {date}", sections="One\nTwo"))
+def test_a_recurring_schedule_is_added_in_the_time_zone_of_the_newsletter(edda: Client, url: str) -> None:
+    response = edda.post(url, form_data(edda, url, FORM) | schedule_data(0, title="Notes, {date}", sections="One\nTwo"))
     assert response.status_code == 302, words_on(response)
-    slot = RecurringSchedule.objects.get()
-    assert (str(slot), slot.sections.split()) == ("Tuesdays 07:00", ["One", "Two"])
+    schedule = RecurringSchedule.objects.get()
+    assert (str(schedule), schedule.sections.split()) == ("Tuesdays 07:00", ["One", "Two"])
     assert 'value="07:00"' in edda.get(url).content.decode()
 
 
@@ -103,14 +103,14 @@ def test_a_slot_is_added_as_a_clock_shows_it(edda: Client, url: str) -> None:
     ],
     ids=["long heading", "invisible", "no time", "no day"],
 )
-def test_a_slot_that_could_make_no_draft_is_refused_at_its_field(
+def test_a_recurring_schedule_with_invalid_fields_is_refused_at_each_field(
     edda: Client, url: str, fields: dict[str, str], sentence: str
 ) -> None:
-    assert sentence in words_on(edda.post(url, form_data(edda, url, FORM) | slot_data(0, **fields)))
+    assert sentence in words_on(edda.post(url, form_data(edda, url, FORM) | schedule_data(0, **fields)))
     assert not RecurringSchedule.objects.exists()
 
 
-def test_the_same_hour_twice_is_refused(edda: Client, url: str) -> None:
-    twice = slot_data(0) | slot_data(1)
+def test_two_recurring_schedules_at_the_same_time_are_refused(edda: Client, url: str) -> None:
+    twice = schedule_data(0) | schedule_data(1)
     assert "duplicate" in words_on(edda.post(url, form_data(edda, url, FORM) | twice))
     assert not RecurringSchedule.objects.exists()

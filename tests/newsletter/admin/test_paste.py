@@ -1,4 +1,4 @@
-"""Pasting into a text: what Google Docs, Word and web pages put on the clipboard becomes Markdown."""
+"""Pasting rich text from Google Docs, Word and web pages into a text field as Markdown."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ PASTE = """([html, plain]) => {
 
 @pytest.fixture(scope="module")
 def compose() -> Iterator[Page]:
-    """A page with one text of a row and one other field, and nothing but the script under test."""
+    """A page with the text field of one row, one other field, and only the script under test."""
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
         page = browser.new_page()
@@ -52,17 +52,17 @@ def compose() -> Iterator[Page]:
 
 @pytest.fixture
 def page(compose: Page) -> Iterator[Page]:
-    complaints: list[str] = []
-    compose.on("console", lambda message: complaints.append(message.text))
-    compose.on("pageerror", lambda error: complaints.append(str(error)))
+    console_messages: list[str] = []
+    compose.on("console", lambda message: console_messages.append(message.text))
+    compose.on("pageerror", lambda error: console_messages.append(str(error)))
     compose.goto("http://compose.example/")
     compose.locator("[name=rows-0-body]").focus()
     yield compose
-    assert complaints == []
+    assert console_messages == []
 
 
 def paste(page: Page, html: str, plain: str = "plain") -> bool:
-    """Paste into the field that has the focus; whether the script did it rather than the browser."""
+    """Paste into the focused field; whether the script handled it, not the browser."""
     return bool(page.evaluate(PASTE, [html, plain]))
 
 
@@ -71,7 +71,7 @@ def text(page: Page) -> str:
 
 
 @pytest.mark.parametrize("name", ["google_docs", "word", "web_page"])
-def test_what_others_put_on_the_clipboard_becomes_markdown(page: Page, name: str) -> None:
+def test_rich_text_of_other_programs_becomes_markdown(page: Page, name: str) -> None:
     assert paste(page, (FIXTURES / f"{name}.html").read_text(encoding="utf-8"))
     assert text(page) == (FIXTURES / f"{name}.md").read_text(encoding="utf-8").rstrip("\n")
 
@@ -84,14 +84,14 @@ def test_a_paste_can_be_undone(page: Page) -> None:
     assert text(page) == "Before. "
 
 
-def test_the_page_hears_of_it_as_of_typing(page: Page) -> None:
-    page.evaluate("document.addEventListener('input', () => { window.heard = true; })")
+def test_a_paste_fires_an_input_event(page: Page) -> None:
+    page.evaluate("document.addEventListener('input', () => { window.hasFired = true; })")
     paste(page, "<b>Loud</b>")
-    assert page.evaluate("window.heard")
+    assert page.evaluate("window.hasFired")
 
 
 @pytest.mark.parametrize("html", ["", "<p>Only <span>words</span>.</p>", "<meta charset=utf-8><div>2 * 3 * 4</div>"])
-def test_what_has_no_marks_is_left_to_the_browser(page: Page, html: str) -> None:
+def test_plain_text_is_left_to_the_browser(page: Page, html: str) -> None:
     assert not paste(page, html)
     assert text(page) == ""
 
@@ -101,7 +101,7 @@ def test_other_fields_are_left_to_the_browser(page: Page) -> None:
     assert not paste(page, "<b>Loud</b>")
 
 
-def test_a_link_pasted_over_words_becomes_their_link(page: Page) -> None:
+def test_a_url_pasted_over_selected_text_links_that_text(page: Page) -> None:
     page.keyboard.type("quay")
     page.keyboard.press("Control+a")
     assert paste(page, "", "https://quay.example/3")
@@ -122,6 +122,6 @@ def test_a_link_pasted_over_words_becomes_their_link(page: Page) -> None:
         ("<img src=x onerror=alert(1)><em>x</em>", "*x*"),
     ],
 )
-def test_corners_of_html(page: Page, html: str, markdown: str) -> None:
+def test_edge_cases_of_html(page: Page, html: str, markdown: str) -> None:
     assert paste(page, html)
     assert text(page) == markdown

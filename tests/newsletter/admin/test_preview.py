@@ -1,4 +1,4 @@
-"""Preview: the mail as readers see it, in a frame that can do nothing to anybody."""
+"""Preview: the mail as subscribers see it, in sandboxed frames."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from django.test import Client
 from django.urls import reverse
 
 from newsletter.admin.client_emulation import invert_colour
-from newsletter.admin.preview import LOOKS
+from newsletter.admin.preview import CLIENTS
 from newsletter.content.document import SectionContent, SectionKind
 from newsletter.content.store import load_content, save_content
 from newsletter.models import Edition, Issue, Newsletter
@@ -22,25 +22,25 @@ from tests.people import ADA, ada, cleo, make_mailing_list, make_subscription
 from tests.publications import content, start_sending
 
 
-def frame(client: Client, issue: Issue, look: str = "desktop") -> str:
-    return client.get(page_of(issue, "preview_frame", look)).content.decode()
+def frame(editor: Client, issue: Issue, client: str = "desktop") -> str:
+    return editor.get(page_of(issue, "preview_frame", client)).content.decode()
 
 
-@pytest.mark.parametrize("look", [look for look in LOOKS if look not in ("web", "headers")])
-def test_each_look_has_a_page_and_a_frame_of_its_own(edda: Client, issue: Issue, look: str) -> None:
-    page = edda.get(page_of(issue, "preview"), {"as": look}).content.decode()
-    assert f'src="{page_of(issue, "preview_frame", look)}"' in page
-    assert "Quay 1 gets a taller crane" in frame(edda, issue, look)
+@pytest.mark.parametrize("client", [client for client in CLIENTS if client not in ("web", "headers")])
+def test_each_emulated_client_has_a_page_and_a_frame_of_its_own(edda: Client, issue: Issue, client: str) -> None:
+    page = edda.get(page_of(issue, "preview"), {"as": client}).content.decode()
+    assert f'src="{page_of(issue, "preview_frame", client)}"' in page
+    assert "Quay 1 gets a taller crane" in frame(edda, issue, client)
 
 
 def test_the_preview_opens_with_desktop_and_phone_side_by_side(edda: Client, issue: Issue) -> None:
     page = edda.get(page_of(issue, "preview")).content.decode()
     assert page.count("<iframe") == 2
-    for look in ("desktop", "phone"):
-        assert f'src="{page_of(issue, "preview_frame", look)}"' in page
+    for client in ("desktop", "phone"):
+        assert f'src="{page_of(issue, "preview_frame", client)}"' in page
 
 
-def test_the_frame_is_sandboxed_by_its_own_policy_and_only_we_may_embed_it(edda: Client, issue: Issue) -> None:
+def test_the_frame_is_sandboxed_by_its_own_policy_and_only_the_site_may_embed_it(edda: Client, issue: Issue) -> None:
     answer = edda.get(page_of(issue, "preview_frame", "desktop"))
     policy = answer["Content-Security-Policy"]
     assert policy.startswith("sandbox ")
@@ -51,15 +51,15 @@ def test_the_frame_is_sandboxed_by_its_own_policy_and_only_we_may_embed_it(edda:
     assert answer["X-Frame-Options"] == "SAMEORIGIN"
 
 
-def test_links_that_belong_to_a_reader_are_samples(edda: Client, issue: Issue) -> None:
-    for look in ("desktop", "text"):
-        shown = frame(edda, issue, look)
+def test_links_of_one_recipient_are_samples(edda: Client, issue: Issue) -> None:
+    for client in ("desktop", "text"):
+        shown = frame(edda, issue, client)
         assert "/unsubscribe/" not in shown
         assert "/preferences/" not in shown
         assert shown.count("http://127.0.0.1:8000/harbour-notes/#only-a-sample") >= 2
 
 
-def test_dark_is_dark_and_light_is_light_whatever_the_editor_uses(edda: Client, issue: Issue) -> None:
+def test_dark_and_light_do_not_depend_on_the_screen_of_the_editor(edda: Client, issue: Issue) -> None:
     dark, light = frame(edda, issue, "dark"), frame(edda, issue)
     assert "@media all" in dark
     assert "@media not all" in light
@@ -67,7 +67,7 @@ def test_dark_is_dark_and_light_is_light_whatever_the_editor_uses(edda: Client, 
     assert PLAIN.dark.paper in dark
 
 
-def test_forced_dark_drops_the_rules_for_the_dark_and_turns_the_ground_around(edda: Client, issue: Issue) -> None:
+def test_forced_dark_drops_the_dark_mode_rules_and_inverts_the_background(edda: Client, issue: Issue) -> None:
     forced, light = frame(edda, issue, "forced-dark"), frame(edda, issue)
     assert "@media not all" in forced
     assert PLAIN.light.paper in light
@@ -75,7 +75,7 @@ def test_forced_dark_drops_the_rules_for_the_dark_and_turns_the_ground_around(ed
     assert PLAIN.light.paper not in forced
 
 
-def test_with_pictures_off_their_words_are_shown(edda: Client, issue: Issue) -> None:
+def test_without_images_their_descriptions_are_shown(edda: Client, issue: Issue) -> None:
     picture = SectionContent(kind=SectionKind.IMAGE, image="https://harbour.example/crane.png", alt="A crane at dusk")
     save_content(issue, content(sections=(*content().sections, picture)), by="tests")
     assert "crane.png" in frame(edda, issue)
@@ -84,7 +84,7 @@ def test_with_pictures_off_their_words_are_shown(edda: Client, issue: Issue) -> 
     assert ">A crane at dusk</span>" in shown
 
 
-def test_the_headers_are_those_of_the_provider_with_samples_where_readers_differ(edda: Client, issue: Issue) -> None:
+def test_the_headers_are_those_for_the_provider_with_sample_values(edda: Client, issue: Issue) -> None:
     shown = html.unescape(frame(edda, issue, "headers"))
     assert "From: Harbour Notes <notes@mail.example.org>" in shown
     assert "To: reader@example.org" in shown
@@ -95,19 +95,19 @@ def test_the_headers_are_those_of_the_provider_with_samples_where_readers_differ
     assert "zq" not in shown.split("HTML part")[0]
 
 
-def test_a_sender_that_no_mail_could_carry_is_said_instead_of_headers(edda: Client, issue: Issue) -> None:
+def test_an_invalid_sender_is_reported_instead_of_the_headers(edda: Client, issue: Issue) -> None:
     Newsletter.objects.update(sender_name="boss@example.org")
     assert "From:" not in frame(edda, issue, "headers")
     assert "Quay 1 gets a taller crane" in frame(edda, issue)
 
 
-def test_a_theme_that_is_gone_is_said_on_the_page_and_in_the_frame(edda: Client, issue: Issue) -> None:
+def test_a_missing_theme_is_reported_on_the_page_and_in_the_frame(edda: Client, issue: Issue) -> None:
     Newsletter.objects.update(theme="velvet")
     assert "no theme of this name" in words_on(edda.get(page_of(issue, "preview")))
     assert "no theme of this name" in frame(edda, issue)
 
 
-# As a reader
+# As one recipient
 
 
 @pytest.fixture
@@ -124,22 +124,22 @@ def hostile_ada(greeted: Issue) -> Subscription:
     return reader
 
 
-def test_without_a_reader_fallbacks_are_shown(edda: Client, greeted: Issue) -> None:
+def test_without_a_recipient_fallbacks_are_shown(edda: Client, greeted: Issue) -> None:
     assert "Hello there!" in frame(edda, greeted)
 
 
-@pytest.mark.parametrize("look", ["desktop", "text", "no-pictures"])
-def test_a_readers_mail_has_their_name_as_words_and_links_that_do_nothing(
-    edda: Client, greeted: Issue, hostile_ada: Subscription, look: str
+@pytest.mark.parametrize("client", ["desktop", "text", "no-pictures"])
+def test_the_mail_of_a_recipient_has_their_name_escaped_and_sample_links(
+    edda: Client, greeted: Issue, hostile_ada: Subscription, client: str
 ) -> None:
-    shown = edda.get(page_of(greeted, "preview_frame", look), {"reader": str(hostile_ada.pk)}).content.decode()
+    shown = edda.get(page_of(greeted, "preview_frame", client), {"reader": str(hostile_ada.pk)}).content.decode()
     assert "Hello &quot;&gt;&lt;img src=x onerror=alert(1)&gt;!" in shown
     assert "<img" not in shown
     assert "/unsubscribe/" not in shown
     assert str(hostile_ada.key) not in shown
 
 
-def test_a_reader_is_found_by_a_part_of_the_address_and_stays_while_looks_change(
+def test_a_subscriber_is_found_by_part_of_the_address_and_stays_selected_in_other_clients(
     edda: Client, greeted: Issue, hostile_ada: Subscription
 ) -> None:
     cleo(greeted.newsletter)
@@ -152,23 +152,23 @@ def test_a_reader_is_found_by_a_part_of_the_address_and_stays_while_looks_change
 
 
 @pytest.mark.parametrize("pk", ["0", "99999999999999999999999", "x", "-1", "' or 1=1"])
-def test_nobody_is_not_found(edda: Client, issue: Issue, pk: str) -> None:
+def test_an_unknown_recipient_is_not_found(edda: Client, issue: Issue, pk: str) -> None:
     assert edda.get(page_of(issue, "preview_frame", "desktop"), {"reader": pk}).status_code == 404
 
 
-def test_only_readers_to_whom_it_would_go_can_be_picked(edda: Client, issue: Issue) -> None:
+def test_only_subscribers_in_the_audience_can_be_selected(edda: Client, issue: Issue) -> None:
     elsewhere = make_subscription("other@example.org", make_mailing_list("other-notes"))
     for member in (cleo(issue.newsletter), elsewhere):
         answer = edda.get(page_of(issue, "preview_frame", "desktop"), {"reader": str(member.pk)})
         assert answer.status_code == 404
 
 
-def test_who_may_not_see_readers_sees_no_picker_and_nobodys_mail(
+def test_editors_who_may_not_view_subscribers_see_no_search_and_no_mail_of_one(
     signed_in: Callable[[str], Client], greeted: Issue, hostile_ada: Subscription
 ) -> None:
     lou = signed_in("lou")
     page = lou.get(page_of(greeted, "preview"), {"search": "ada"})
-    assert "As this reader" not in words_on(page)
+    assert "Preview as subscriber" not in words_on(page)
     assert ADA not in words_on(page)
     for name, arguments in (("preview", ()), ("preview_frame", ("desktop",))):
         assert lou.get(page_of(greeted, name, *arguments), {"reader": str(hostile_ada.pk)}).status_code == 403
@@ -177,7 +177,7 @@ def test_who_may_not_see_readers_sees_no_picker_and_nobodys_mail(
 # The web page
 
 
-def test_the_web_page_of_a_draft_is_for_editors_and_in_our_frames_only(
+def test_the_web_page_of_a_draft_is_for_editors_and_for_frames_of_the_site_only(
     edda: Client, signed_in: Callable[[str], Client], greeted: Issue
 ) -> None:
     url = reverse("draft", args=["harbour-notes", "issue-1"])
@@ -194,18 +194,18 @@ def test_the_web_page_of_a_draft_is_for_editors_and_in_our_frames_only(
         assert nobody.get(url).status_code == 404
 
 
-def test_no_frame_is_kept_or_found(edda: Client, issue: Issue) -> None:
-    for look in ("desktop", "text", "headers"):
-        answer = edda.get(page_of(issue, "preview_frame", look))
+def test_frames_are_neither_cached_nor_indexed(edda: Client, issue: Issue) -> None:
+    for client in ("desktop", "text", "headers"):
+        answer = edda.get(page_of(issue, "preview_frame", client))
         assert "no-store" in answer["Cache-Control"]
         assert answer["X-Robots-Tag"] == "noindex, nofollow"
 
 
-def test_an_unknown_look_is_not_found(edda: Client, issue: Issue) -> None:
+def test_an_unknown_client_is_not_found(edda: Client, issue: Issue) -> None:
     assert edda.get(page_of(issue, "preview_frame", "smell")).status_code == 404
 
 
-def test_what_is_typed_and_not_saved_can_be_seen_and_nothing_is_stored(edda: Client, issue: Issue) -> None:
+def test_unsaved_text_can_be_previewed_and_nothing_is_stored(edda: Client, issue: Issue) -> None:
     sent = form_data(edda, page_of(issue)) | {"rows-2-title": "Only a thought"}
     before = load_content(issue)
     answer = edda.post(page_of(issue, "preview_unsaved"), sent)
@@ -215,14 +215,14 @@ def test_what_is_typed_and_not_saved_can_be_seen_and_nothing_is_stored(edda: Cli
     assert not Edition.objects.exists()
 
 
-def test_unsaved_text_with_a_fault_says_so_in_the_frame(edda: Client, issue: Issue) -> None:
+def test_an_error_in_unsaved_text_is_reported_in_the_frame(edda: Client, issue: Issue) -> None:
     sent = form_data(edda, page_of(issue)) | {"rows-2-url": "javascript:alert(1)"}
     shown = edda.post(page_of(issue, "preview_unsaved"), sent).content.decode()
-    assert "The text has problems" in shown
+    assert "The text has errors" in shown
     assert "javascript:" not in shown
 
 
-def test_hostile_words_arrive_as_words(edda: Client, issue: Issue) -> None:
+def test_hostile_text_is_escaped(edda: Client, issue: Issue) -> None:
     hostile = "<script>alert(1)</script> [x](javascript:alert(1)) <img src=x onerror=alert(1)>"
     save_content(issue, content(sections=(SectionContent(title="<b>Bold</b>", body=hostile),)), by="tests")
     shown = frame(edda, issue)

@@ -1,4 +1,4 @@
-"""The previews in a real browser: every frame is shown, none breaks its policy, and forced dark is dark."""
+"""The preview in a real browser: every frame is shown, none violates its policy, and forced dark is dark."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.newsletter.admin.test_in_a_browser import CHROMIUM, browsing, watched
 from tests.people import ada
 from tests.publications import content, make_issue, make_newsletter
 
-LOOKS = ("side-by-side", "desktop", "phone", "dark", "forced-dark", "no-pictures", "text", "web", "headers")
+CLIENTS = ("side-by-side", "desktop", "phone", "dark", "forced-dark", "no-pictures", "text", "web", "headers")
 
 pytestmark = [
     pytest.mark.browser,
@@ -26,14 +26,14 @@ pytestmark = [
 ]
 
 
-def ground_of(frame: Frame) -> int:
-    """How light the largest ground of the mail is, 0 to 255."""
+def background_of(frame: Frame) -> int:
+    """The lightness of the largest background of the mail, 0 to 255."""
     colours = frame.evaluate(
         "[...document.querySelectorAll('body, table, td, div')].filter(one => one.offsetHeight > 200)"
         ".map(one => getComputedStyle(one).backgroundColor)"
     )
-    grounds = [[int(part) for part in re.findall(r"\d+", colour)] for colour in colours if "rgba" not in colour]
-    return max(sum(ground[:3]) // 3 for ground in grounds)
+    backgrounds = [[int(part) for part in re.findall(r"\d+", colour)] for colour in colours if "rgba" not in colour]
+    return max(sum(background[:3]) // 3 for background in backgrounds)
 
 
 def shown_frames(page: Page) -> list[Frame]:
@@ -49,33 +49,35 @@ def shown_frames(page: Page) -> list[Frame]:
         {"viewport": {"width": 1440, "height": 900}},
         {"viewport": {"width": 390, "height": 844}, "color_scheme": "dark"},
     ],
-    ids=["desk", "phone in the dark"],
+    ids=["desk", "dark phone"],
 )
-def test_every_look_is_shown_and_breaks_no_policy(live_server: Any, edda: Client, options: dict[str, Any]) -> None:
+def test_every_client_is_shown_and_violates_no_policy(live_server: Any, edda: Client, options: dict[str, Any]) -> None:
     ada(make_newsletter())
     issue = make_issue()
     freeze_edition(issue)
     save_content(issue, content(subject="Taller cranes, louder ferries"), by="tests")
-    complaints: list[str] = []
-    grounds: dict[str, int] = {}
+    console_errors: list[str] = []
+    backgrounds: dict[str, int] = {}
     with browsing(live_server, edda, **options) as context:
-        page = watched(context, complaints)
-        for look in LOOKS:
-            page.goto(f"{page_of(issue, 'preview')}?as={look}")
+        page = watched(context, console_errors)
+        for client in CLIENTS:
+            page.goto(f"{page_of(issue, 'preview')}?as={client}")
             frames = shown_frames(page)
-            if len(frames) != (2 if look == "side-by-side" else 1):
-                complaints.append(f"{look} has {len(frames)} frames")
-            words = "Taller cranes" if look == "headers" else "Quay 1 gets a taller crane"
-            complaints += [f"{look} is empty" for frame in frames if words not in frame.inner_text("body")]
+            if len(frames) != (2 if client == "side-by-side" else 1):
+                console_errors.append(f"{client} has {len(frames)} frames")
+            words = "Taller cranes" if client == "headers" else "Quay 1 gets a taller crane"
+            console_errors += [f"{client} is empty" for frame in frames if words not in frame.inner_text("body")]
             if page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth"):
-                complaints.append(f"{look} scrolls sideways")
-            grounds[look] = ground_of(frames[0]) if look in ("desktop", "dark", "forced-dark", "no-pictures") else 0
+                console_errors.append(f"{client} scrolls sideways")
+            backgrounds[client] = (
+                background_of(frames[0]) if client in ("desktop", "dark", "forced-dark", "no-pictures") else 0
+            )
         for name in ("dry_run", "difference", "schedule", "send_now"):
             page.goto(page_of(issue, name))
             if page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth"):
-                complaints.append(f"{name} scrolls sideways")
-    assert complaints == []
-    assert grounds["desktop"] > 200
-    assert grounds["no-pictures"] > 200
-    assert grounds["dark"] < 80
-    assert grounds["forced-dark"] < 80
+                console_errors.append(f"{name} scrolls sideways")
+    assert console_errors == []
+    assert backgrounds["desktop"] > 200
+    assert backgrounds["no-pictures"] > 200
+    assert backgrounds["dark"] < 80
+    assert backgrounds["forced-dark"] < 80

@@ -1,4 +1,4 @@
-"""Revisions on their pages: listed, read, compared, and brought back without losing what stands there."""
+"""Pages of revisions: list, view, compare, and restore without losing the current content."""
 
 from __future__ import annotations
 
@@ -22,36 +22,36 @@ SECOND = replace(FIRST, title="Even taller cranes")
 @pytest.fixture
 def saved_twice(issue: Issue) -> Issue:
     """Revision 1 as the tests made it, revision 2 with another title by Will."""
-    save_content(issue, SECOND, by="will", note="Fixed by a suggestion")
+    save_content(issue, SECOND, by="will", note="suggestion:Use https")
     return issue
 
 
-def test_the_list_names_each_save_with_who_why_and_what_it_changed(edda: Client, saved_twice: Issue) -> None:
+def test_the_list_shows_who_saved_each_revision_its_note_and_its_changes(edda: Client, saved_twice: Issue) -> None:
     shown = words_on(edda.get(page_of(saved_twice, "revisions")))
 
-    assert "will Envelope changed Current Fixed by a suggestion" in shown
-    assert "tests The first that was kept." in shown
+    assert "will Envelope changed Current Suggestion applied: Use https" in shown
+    assert "tests The oldest revision." in shown
 
 
-def test_a_long_list_is_cut_into_pages_and_each_line_knows_the_one_before_it(edda: Client, issue: Issue) -> None:
+def test_a_long_list_is_paginated_and_each_row_is_compared_with_the_one_before_it(edda: Client, issue: Issue) -> None:
     for number in range(2, 33):
         save_content(issue, replace(FIRST, preheader=f"Number {number}"), by="will")
     first, second = (words_on(edda.get(f"{page_of(issue, 'revisions')}?page={page}")) for page in (1, 2))
 
     assert first.count("Envelope changed") == 30
-    assert "The first that was kept" not in first
+    assert "The oldest revision" not in first
     assert "Envelope changed" in second
-    assert "The first that was kept" in second
+    assert "The oldest revision" in second
 
 
-def test_an_issue_without_a_kept_save_says_so(edda: Client, issue: Issue) -> None:
+def test_an_issue_without_revisions_says_so(edda: Client, issue: Issue) -> None:
     Revision.objects.all().delete()
 
-    assert "No save has been kept yet" in words_on(edda.get(page_of(issue, "revisions")))
-    assert "No save of this issue has been kept yet" in words_on(edda.get(page_of(issue, "compare"), follow=True))
+    assert "This issue has no revisions yet" in words_on(edda.get(page_of(issue, "revisions")))
+    assert "This issue has no revisions yet" in words_on(edda.get(page_of(issue, "compare"), follow=True))
 
 
-def test_an_old_revision_can_be_read_with_its_blocks(edda: Client, issue: Issue) -> None:
+def test_an_old_revision_can_be_viewed_with_its_blocks(edda: Client, issue: Issue) -> None:
     save_content(issue, replace(FIRST, sections=BLOCKS), by="will")
     save_content(issue, SECOND, by="will")
     shown = words_on(edda.get(page_of(issue, "revision", 2)))
@@ -70,23 +70,23 @@ def test_two_revisions_are_compared_word_by_word_in_either_direction(edda: Clien
     assert marks_in(back) == {("del", "Even taller "), ("ins", "Taller ")}
 
 
-def test_without_a_choice_the_last_save_is_compared_with_the_one_before(edda: Client, saved_twice: Issue) -> None:
+def test_by_default_the_last_save_is_compared_with_the_one_before(edda: Client, saved_twice: Issue) -> None:
     assert "From revision 1 to 2" in words_on(edda.get(f"{page_of(saved_twice, 'compare')}?from=x&to="))
 
 
-def test_bringing_a_revision_back_makes_a_new_one_and_loses_none(edda: Client, saved_twice: Issue) -> None:
+def test_restoring_a_revision_makes_a_new_one_and_keeps_the_others(edda: Client, saved_twice: Issue) -> None:
     asked = page_of(saved_twice, "restore", 1)
     data = form_data(edda, asked, "//form[input[@name='based_on']]")
     answer = edda.post(asked, data, follow=True)
     saved_twice.refresh_from_db()
 
-    assert "says again what it said in revision 1" in words_on(answer)
+    assert "Revision 1 of “Taller cranes” is restored." in words_on(answer)
     assert (load_content(saved_twice), saved_twice.revision) == (FIRST, 3)
     kept = saved_twice.revisions.order_by("number").values_list("number", "by", "note")
-    assert list(kept)[-1] == (3, "edda", "Restored revision 1")
+    assert list(kept)[-1] == (3, "edda", "restored:1")
 
 
-def test_asking_alone_brings_nothing_back(edda: Client, saved_twice: Issue) -> None:
+def test_the_confirmation_page_restores_nothing(edda: Client, saved_twice: Issue) -> None:
     shown = edda.get(page_of(saved_twice, "restore", 1))
 
     assert marks_in(shown) == {("del", "Even taller "), ("ins", "Taller ")}
@@ -94,7 +94,7 @@ def test_asking_alone_brings_nothing_back(edda: Client, saved_twice: Issue) -> N
 
 
 @pytest.mark.parametrize("based_on", ["1", "", "x"])
-def test_a_revision_is_not_brought_back_over_words_that_were_not_seen(
+def test_a_revision_is_not_restored_over_a_revision_that_was_not_shown(
     edda: Client, saved_twice: Issue, based_on: str
 ) -> None:
     answer = edda.post(page_of(saved_twice, "restore", 1), {"based_on": based_on})
@@ -103,37 +103,37 @@ def test_a_revision_is_not_brought_back_over_words_that_were_not_seen(
     assert load_content(saved_twice) == SECOND
 
 
-def test_past_draft_no_revision_comes_back(edda: Client, saved_twice: Issue) -> None:
+def test_past_draft_no_revision_can_be_restored(edda: Client, saved_twice: Issue) -> None:
     start_sending(saved_twice)
     answer = edda.post(page_of(saved_twice, "restore", 1), {"based_on": "2"})
     saved_twice.refresh_from_db()
 
-    assert "its content no longer changes" in words_on(answer)
+    assert "its content can no longer change" in words_on(answer)
     assert (load_content(saved_twice), saved_twice.status) == (SECOND, IssueStatus.SENDING)
-    assert "Bring it back" not in words_on(edda.get(page_of(saved_twice, "revision", 1)))
+    assert "Restore…" not in words_on(edda.get(page_of(saved_twice, "revision", 1)))
 
 
-def test_who_may_only_look_reads_and_compares_and_brings_nothing_back(
+def test_an_editor_with_view_permission_only_cannot_restore(
     signed_in: Callable[[str], Client], saved_twice: Issue
 ) -> None:
     lou = signed_in("lou")
 
-    assert "Bring it back" not in words_on(lou.get(page_of(saved_twice, "revision", 1)))
+    assert "Restore…" not in words_on(lou.get(page_of(saved_twice, "revision", 1)))
     assert lou.post(page_of(saved_twice, "restore", 1), {"based_on": "2"}).status_code == 403
 
 
-def test_a_revision_that_cannot_be_read_takes_no_page_down(edda: Client, saved_twice: Issue) -> None:
+def test_an_unreadable_revision_breaks_no_page(edda: Client, saved_twice: Issue) -> None:
     kept = Revision.objects.get(number=1)
     kept.delete()
     Revision.objects.create(issue=saved_twice, number=1, content={"from": "the future"}, by="will")
 
-    assert "This version of the program cannot read it" in words_on(edda.get(page_of(saved_twice, "revisions")))
+    assert "This revision cannot be read" in words_on(edda.get(page_of(saved_twice, "revisions")))
     for page, *named in (("revision", 1), ("restore", 1), ("compare",)):
         answer = edda.get(page_of(saved_twice, str(page), *named), follow=True)
         assert "Revision 1 cannot be read" in words_on(answer)
 
 
-def test_the_revisions_of_one_issue_are_not_those_of_another(edda: Client, saved_twice: Issue) -> None:
+def test_revisions_of_another_issue_are_not_found(edda: Client, saved_twice: Issue) -> None:
     other = make_issue("issue-2")
 
     assert edda.get(page_of(other, "revision", 2)).status_code == 404
@@ -141,6 +141,6 @@ def test_the_revisions_of_one_issue_are_not_those_of_another(edda: Client, saved
 
 
 def marks_in(response: object) -> set[tuple[str, str]]:
-    """What is marked as added or removed in the list of changes."""
+    """The texts marked as added or removed in the list of changes."""
     tree = lxml_html.fromstring(response.content.decode())  # type: ignore[attr-defined]
     return {(mark.tag, mark.text) for mark in tree.xpath("//dl[@class='changed-fields']//*[self::ins or self::del]")}

@@ -134,7 +134,7 @@ def test_more_than_a_thousand_readers_are_a_large_audience() -> None:
 
 def test_the_schedule_can_be_taken_off_and_the_issue_edited_again(edda: Client, issue: Issue) -> None:
     confirm(edda, issue, "schedule", given=SUMMER)
-    assert "is scheduled: what was approved" in words_on(edda.get(page_of(issue)))
+    assert "This issue is scheduled." in words_on(edda.get(page_of(issue)))
     edda.post(page_of(issue, "unschedule"), {"reason": "A better lead"})
     issue.refresh_from_db()
     assert issue.status == IssueStatus.DRAFT

@@ -1,4 +1,4 @@
-"""Issues come in from files and go out to files by command."""
+"""The commands `import_issue` and `export_issue`."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def run(*arguments: str) -> tuple[str, str]:
     return out.getvalue(), err.getvalue()
 
 
-def refusal_of(*arguments: str) -> tuple[str, str]:
+def failed_run(*arguments: str) -> tuple[str, str]:
     err = io.StringIO()
     with pytest.raises(CommandError) as caught:
         call_command(*arguments, stderr=err)
@@ -33,7 +33,7 @@ def refusal_of(*arguments: str) -> tuple[str, str]:
     return str(caught.value), err.getvalue()
 
 
-def test_a_digest_comes_in_with_a_report_of_counts_and_guesses(tmp_path: Path) -> None:
+def test_importing_a_digest_prints_counts_and_warnings(tmp_path: Path) -> None:
     make_newsletter(known_sources="Mast")
     file = tmp_path / "digest.txt"
     file.write_text(DIGEST, encoding="utf-8")
@@ -44,18 +44,18 @@ def test_a_digest_comes_in_with_a_report_of_counts_and_guesses(tmp_path: Path) -
         "Created: “The Harbour Log — 2026-07-01” (the-harbour-log-2026-07-01) of Harbour Notes, "
         "revision 1, with 1 section, 2 stories and 0 categories.\n"
     )
-    assert err == f"{file}:7: note: The source “Quay” was guessed: no known source stands behind the ·.\n"
+    assert err == f"{file}:7: warning: The source “Quay” was guessed: no known source stands behind the ·.\n"
     assert run("import_issue", str(file))[0].startswith("Unchanged: ")
 
 
-def test_a_bad_file_lists_every_problem_and_changes_nothing(tmp_path: Path) -> None:
+def test_an_invalid_file_lists_every_error_and_changes_nothing(tmp_path: Path) -> None:
     make_newsletter()
     file = tmp_path / "issue.md"
     file.write_text("---\ntitel: T\n---\n## News\n### [A](ftp://a.example) · B\n", encoding="utf-8")
 
-    sentence, listed = refusal_of("import_issue", str(file))
+    sentence, listed = failed_run("import_issue", str(file))
 
-    assert sentence == "4 problems to fix; nothing was imported."
+    assert sentence == "Nothing was imported: 4 errors to fix."
     assert [line.split(": ")[0] for line in listed.splitlines()] == [
         f"{file}:1",
         f"{file}:1",
@@ -66,21 +66,21 @@ def test_a_bad_file_lists_every_problem_and_changes_nothing(tmp_path: Path) -> N
     assert not Issue.objects.exists()
 
 
-def test_a_file_in_another_encoding_is_refused_with_its_line(tmp_path: Path) -> None:
+def test_a_file_that_is_not_utf_8_is_refused_with_the_line(tmp_path: Path) -> None:
     make_newsletter()
     file = tmp_path / "issue.md"
     file.write_bytes("# Häfen 2026-07-01\n".encode("latin-1"))
 
-    assert "issue.md:1: This line is not UTF-8" in refusal_of("import_issue", str(file))[1]
+    assert "issue.md:1: error: This line is not UTF-8" in failed_run("import_issue", str(file))[1]
 
 
-def test_a_sent_issue_is_never_touched_by_an_import(tmp_path: Path) -> None:
+def test_an_import_never_changes_an_issue_past_draft(tmp_path: Path) -> None:
     issue = make_draft()
     Issue.objects.filter(pk=issue.pk).update(status=IssueStatus.SCHEDULED, scheduled_at=timezone.now())
     file = tmp_path / "issue.md"
     file.write_text(write_issue_file(ISSUE_41).replace("Two stories", "Three stories"), encoding="utf-8")
 
-    assert "is scheduled, so its content stays as it is" in refusal_of("import_issue", str(file))[0]
+    assert "is scheduled, so its content stays as it is" in failed_run("import_issue", str(file))[0]
     assert load_content(Issue.objects.get()) == ISSUE_41
 
 
@@ -93,31 +93,31 @@ def test_an_exported_issue_imports_as_the_same_issue(tmp_path: Path) -> None:
     assert run("export_issue", "issue-41")[0] == file.read_text(encoding="utf-8") == write_issue_file(ISSUE_41)
 
 
-def test_the_format_can_be_named_when_the_file_does_not_tell(tmp_path: Path) -> None:
+def test_the_format_can_be_given_if_it_cannot_be_detected(tmp_path: Path) -> None:
     make_newsletter()
     file = tmp_path / "words.txt"
     file.write_text("just words", encoding="utf-8")
 
-    assert "no issue that can be read" in refusal_of("import_issue", str(file))[1]
-    assert "No line ends in #" in refusal_of("import_issue", str(file), "--format", "digest")[1]
+    assert "no issue that can be read" in failed_run("import_issue", str(file))[1]
+    assert "No line ends in #" in failed_run("import_issue", str(file), "--format", "digest")[1]
 
 
-def test_with_two_newsletters_the_command_asks_which(tmp_path: Path) -> None:
+def test_with_two_newsletters_the_option_is_required(tmp_path: Path) -> None:
     file = tmp_path / "digest.txt"
     file.write_text(DIGEST, encoding="utf-8")
-    assert "no newsletter yet" in refusal_of("import_issue", str(file))[0]
+    assert "no newsletter yet" in failed_run("import_issue", str(file))[0]
 
     make_newsletter()
     make_newsletter("quay-notes")
-    assert "Say which with --newsletter: harbour-notes, quay-notes." in refusal_of("import_issue", str(file))[0]
-    assert "There is no newsletter “mast”" in refusal_of("import_issue", str(file), "--newsletter", "mast")[0]
+    assert "Say which with --newsletter: harbour-notes, quay-notes." in failed_run("import_issue", str(file))[0]
+    assert "There is no newsletter “mast”" in failed_run("import_issue", str(file), "--newsletter", "mast")[0]
 
     run("import_issue", str(file), "--newsletter", "quay-notes")
     assert Issue.objects.get().newsletter.slug == "quay-notes"
 
 
-def test_what_is_not_there_is_named(tmp_path: Path) -> None:
+def test_a_missing_file_or_issue_is_reported(tmp_path: Path) -> None:
     make_newsletter()
 
-    assert "cannot be read: No such file" in refusal_of("import_issue", str(tmp_path / "gone.md"))[0]
-    assert "Harbour Notes has no issue “gone”" in refusal_of("export_issue", "gone")[0]
+    assert "cannot be read: No such file" in failed_run("import_issue", str(tmp_path / "gone.md"))[0]
+    assert "Harbour Notes has no issue “gone”" in failed_run("export_issue", "gone")[0]

@@ -1,4 +1,4 @@
-"""Issues that readers can see, and pages as trees."""
+"""Published issues, and pages as trees."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ FIRST_DAY = datetime.date(2026, 3, 2)
 
 
 def publish(slug: str = "issue-1", newsletter: Newsletter | None = None, *, week: int = 0, **changes: Any) -> Issue:
-    """A sent issue, dated and published so many weeks after the first day."""
+    """A sent issue, dated and published `week` weeks after FIRST_DAY."""
     day = FIRST_DAY + datetime.timedelta(weeks=week)
     issue = start_sending(make_issue(slug, newsletter, **{"date": day, **changes}))
-    moment = datetime.datetime.combine(day, datetime.time(6), tzinfo=datetime.UTC)
-    issue.move(IssueStatus.SENT, by="tests", started_at=moment, expanded_at=moment, finished_at=moment)
+    at = datetime.datetime.combine(day, datetime.time(6), tzinfo=datetime.UTC)
+    issue.move(IssueStatus.SENT, by="tests", started_at=at, expanded_at=at, finished_at=at)
     return issue
 
 
 def publish_weekly(count: int, newsletter: Newsletter | None = None) -> list[Issue]:
-    """So many sent issues, `week-1` the oldest."""
+    """`count` sent issues; `week-1` is the oldest."""
     return [
         publish(f"week-{week}", newsletter, week=week, title=f"Week {week} at the quays")
         for week in range(1, count + 1)
     ]
 
 
-def see(client: Client, path: str) -> Any:
-    """The page at a path as a tree; it must be there."""
+def open_page(client: Client, path: str) -> Any:
+    """The page at a path as a tree; the status must be 200."""
     response = client.get(path)
     assert response.status_code == 200, path
     return html_of(response.content)
@@ -44,7 +44,7 @@ def html_of(page: bytes) -> Any:
 
 
 def words(tree: Any, path: str) -> list[str]:
-    """The text of each element or attribute that an XPath finds, in single spaces."""
+    """The text of each element or attribute that an XPath finds, with whitespace collapsed."""
     found = tree.xpath(path)
     return [" ".join((item if isinstance(item, str) else item.text_content()).split()) for item in found]
 

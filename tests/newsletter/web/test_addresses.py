@@ -1,4 +1,4 @@
-"""Which addresses the site has, what robots are told of them, and what stands where there is nothing."""
+"""The URLs of the site, robots.txt and sitemap, and the error pages."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.publications import make_newsletter
 
 
 def first_parts() -> Iterator[str]:
-    """The fixed first part of every address of the site: `admin` of `admin/login/`."""
+    """The fixed first part of every URL of the site: `admin` of `admin/login/`."""
     for pattern in get_resolver().url_patterns:
         yield from _first_part(pattern, "")
 
@@ -33,7 +33,7 @@ def _first_part(pattern: URLPattern | URLResolver, before: str) -> Iterator[str]
         yield fixed[0]
 
 
-def test_no_newsletter_can_take_an_address_that_the_site_has() -> None:
+def test_no_newsletter_can_have_a_slug_that_the_site_uses() -> None:
     taken = set(first_parts())
     assert {"admin", "subscribe", "unsubscribe", "webhooks"} <= taken
     assert taken <= RESERVED_SLUGS
@@ -43,21 +43,21 @@ def test_no_newsletter_can_take_an_address_that_the_site_has() -> None:
 def test_a_newsletter_with_a_reserved_slug_is_refused(slug: str) -> None:
     with pytest.raises(ValidationError) as refusal:
         Newsletter(slug=slug).clean()
-    assert "Choose another" in refusal.value.message_dict["slug"][0]
+    assert "Choose a different slug." in refusal.value.message_dict["slug"][0]
 
 
-def test_any_other_slug_is_fine() -> None:
+def test_a_slug_that_begins_with_a_reserved_one_is_allowed() -> None:
     Newsletter(slug="administration").clean()
 
 
 @pytest.mark.django_db
-def test_fixed_addresses_win_over_newsletters(client: Client) -> None:
+def test_fixed_urls_take_precedence_over_newsletters(client: Client) -> None:
     make_newsletter("admin")
     assert client.get("/admin/").status_code == 302
 
 
 @pytest.mark.django_db
-def test_robots_are_kept_out_of_what_belongs_to_one_reader(client: Client) -> None:
+def test_robots_txt_disallows_pages_of_subscribers_and_editors(client: Client) -> None:
     lines = client.get("/robots.txt").content.decode().splitlines()
     assert lines[0] == "User-agent: *"
     assert {f"Disallow: /{purpose}/" for purpose in Purpose} <= set(lines)
@@ -81,7 +81,7 @@ def test_the_sitemap_lists_every_public_page(client: Client) -> None:
 
 @pytest.mark.django_db
 @pytest.mark.parametrize("path", ["/nothing/here/", "/nobody/", "/%ff%fe/", "/" + "x" * 3000 + "/"])
-def test_where_there_is_nothing_the_page_says_so_and_leads_home(client: Client, path: str) -> None:
+def test_an_unknown_url_shows_the_not_found_page(client: Client, path: str) -> None:
     response = client.get(path)
     assert response.status_code == 404
     page = html_of(response.content)
@@ -89,12 +89,12 @@ def test_where_there_is_nothing_the_page_says_so_and_leads_home(client: Client, 
     assert page.xpath("//main//a/@href") == ["/"]
 
 
-def test_the_page_of_a_fault_needs_neither_database_nor_request() -> None:
+def test_the_error_page_needs_neither_database_nor_request() -> None:
     page = html_of(loader.get_template("500.html").render().encode())
     assert page.findtext(".//h1") == "Something went wrong"
 
 
-def test_a_fault_shows_that_page(client: Client) -> None:
+def test_an_exception_shows_the_error_page(client: Client) -> None:
     client.raise_request_exception = False
     response = client.get("/")  # no database in this test: it may not be used, so the view fails
     assert response.status_code == 500

@@ -1,4 +1,4 @@
-"""The archive reads what was frozen, however old it is."""
+"""The archive reads editions of every age."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from tests.publications import make_issue, start_sending
 pytestmark = pytest.mark.django_db
 
 
-def test_an_edition_from_before_blocks_reads_as_it_was_meant() -> None:
+def test_an_edition_from_before_blocks_can_be_read() -> None:
     issue = start_sending(make_issue())
     now = read_issue(issue.newsletter, issue)
     assert issue.edition is not None
     for section in issue.edition.content["sections"]:
         for key in ("kind", "url", "source", "image", "alt"):
             del section[key]
-    issue.edition.sha256 = "before blocks"  # what was read is remembered by its hash
+    issue.edition.sha256 = "before blocks"  # the cache key
 
     assert read_issue(issue.newsletter, issue).view == now.view
 
 
-def test_an_edition_from_a_later_version_is_named_instead_of_shown_half() -> None:
+def test_an_edition_of_a_later_version_is_reported_instead_of_shown_in_part() -> None:
     issue = start_sending(make_issue())
     assert issue.edition is not None
     issue.edition.content["sections"][0]["kind"] = "hologram"

@@ -1,4 +1,4 @@
-"""Every kind of block on the page of an issue and in the feed: as what it is, and pictures asked for politely."""
+"""Every kind of block on issue pages and in the feed, and how images are loaded."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from django.test import Client
 
 from newsletter.rendering.sample_issue import BLOCKS, PICTURE, sample_issue
-from tests.newsletter.web.published import html_of, parse_xml, publish, see, words
+from tests.newsletter.web.published import html_of, open_page, parse_xml, publish, words
 
 pytestmark = pytest.mark.django_db
 
@@ -17,9 +17,9 @@ TITLES = [story.title for story in BLOCKS["stories"].stories]
 ISSUE, FEED = "/harbour-notes/issues/issue-1/", "/harbour-notes/feed.atom"
 
 
-def test_every_block_is_on_the_page_as_what_it_is(client: Client) -> None:
+def test_every_block_has_its_semantic_markup_on_the_page(client: Client) -> None:
     publish(sections=sample_issue().sections)
-    page = see(client, ISSUE)
+    page = open_page(client, ISSUE)
     assert words(page, "//article//section[@class='story']/h3/a") == [
         story.title for story in BLOCKS["stories"].stories
     ]
@@ -35,19 +35,21 @@ def test_every_block_is_on_the_page_as_what_it_is(client: Client) -> None:
     assert words(page, "//article//section[h2='Also read']//li/a") == ["Varnish in damp weather", "Oars, measured"]
 
 
-def test_a_sponsor_is_named_as_one_and_so_is_its_link(client: Client) -> None:
+def test_a_sponsor_and_its_link_are_labelled(client: Client) -> None:
     publish(sections=sample_issue().sections)
-    assert words(see(client, ISSUE), "//aside[contains(@class, 'sponsor')]/p[1]") == ["Sponsor · Boje & Daughters"]
-    assert words(see(client, ISSUE), "//a[@rel='sponsored']/@href") == ["https://rope.example/"]
+    assert words(open_page(client, ISSUE), "//aside[contains(@class, 'sponsor')]/p[1]") == [
+        "Sponsor · Boje & Daughters"
+    ]
+    assert words(open_page(client, ISSUE), "//a[@rel='sponsored']/@href") == ["https://rope.example/"]
 
 
 def test_a_sponsor_without_a_title_is_linked_by_its_name(client: Client) -> None:
     publish(sections=(*sample_issue("stories").sections, dataclasses.replace(BLOCKS["sponsor"], title="")))
-    assert words(see(client, ISSUE), "//a[@rel='sponsored']") == ["Boje & Daughters"]
-    assert words(see(client, ISSUE), "//a[@rel='sponsored']/@href") == ["https://rope.example/"]
+    assert words(open_page(client, ISSUE), "//a[@rel='sponsored']") == ["Boje & Daughters"]
+    assert words(open_page(client, ISSUE), "//a[@rel='sponsored']/@href") == ["https://rope.example/"]
 
 
-def test_a_merge_field_stands_as_its_fallback_where_everybody_reads(client: Client) -> None:
+def test_public_pages_show_the_fallback_of_a_merge_field(client: Client) -> None:
     publish(sections=sample_issue().sections)
     for path in (ISSUE, FEED):
         body = client.get(path).content.decode()
@@ -55,9 +57,9 @@ def test_a_merge_field_stands_as_its_fallback_where_everybody_reads(client: Clie
         assert "{first_name" not in body
 
 
-def test_pictures_wait_until_they_are_seen_and_learn_nothing_of_the_page(client: Client) -> None:
+def test_images_load_lazily_and_get_no_referrer(client: Client) -> None:
     publish(sections=sample_issue().sections)
-    pictures = see(client, ISSUE).xpath("//article//img")
+    pictures = open_page(client, ISSUE).xpath("//article//img")
     assert [picture.get("src") for picture in pictures] == [PICTURE, PICTURE]
     assert [picture.get("alt") for picture in pictures] == [BLOCKS["image"].alt, BLOCKS["sponsor"].alt]
     assert {(picture.get("loading"), picture.get("referrerpolicy")) for picture in pictures} == {
@@ -68,9 +70,9 @@ def test_pictures_wait_until_they_are_seen_and_learn_nothing_of_the_page(client:
     assert "script-src" not in policy
 
 
-def test_a_table_of_contents_leads_to_what_follows_it_and_stands_once(client: Client) -> None:
+def test_a_table_of_contents_links_to_what_follows_it_and_appears_once(client: Client) -> None:
     publish(sections=sample_issue("lead", "contents", "stories", "text", "links", "callout").sections)
-    page = see(client, ISSUE)
+    page = open_page(client, ISSUE)
     assert page.xpath("//details") == []
     assert words(page, "//nav[h2='In this issue']//a") == [
         "From the yards",
@@ -84,7 +86,7 @@ def test_a_table_of_contents_leads_to_what_follows_it_and_stands_once(client: Cl
 
 def test_the_headings_of_a_page_are_in_order(client: Client) -> None:
     publish(sections=sample_issue().sections)
-    levels = [int(heading.tag[1]) for heading in see(client, ISSUE).xpath("//h1 | //h2 | //h3 | //h4")]
+    levels = [int(heading.tag[1]) for heading in open_page(client, ISSUE).xpath("//h1 | //h2 | //h3 | //h4")]
     assert levels[0] == 1
     assert all(below - above <= 1 for above, below in itertools.pairwise(levels))
 
@@ -93,6 +95,13 @@ def test_every_block_is_in_the_feed(client: Client) -> None:
     publish(sections=sample_issue().sections)
     entry = parse_xml(client.get(FEED)).find("{*}entry/{*}content").text
     text = " ".join(html_of(f"<meta charset='utf-8'><div>{entry}</div>".encode()).text_content().split())
-    for said in ("A boat is never finished", "— Ines", "Tides to mind", "Book a day", "Sponsor · Boje", "Rope by the"):
-        assert said in text
+    for words_of_block in (
+        "A boat is never finished",
+        "— Ines",
+        "Tides to mind",
+        "Book a day",
+        "Sponsor · Boje",
+        "Rope by the",
+    ):
+        assert part in text
     assert PICTURE in entry

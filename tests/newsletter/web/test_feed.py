@@ -1,4 +1,4 @@
-"""The Atom feed: valid whatever is in it, and the same for the same issues."""
+"""The Atom feed: valid for any text, and the same for the same issues."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from newsletter.models import Issue, Newsletter
-from newsletter.web.feed import ISSUES, Entry, Feed, write_atom
+from newsletter.web.feed import MAX_ENTRIES, AtomFeed, FeedEntry, write_atom
 from tests.newsletter.web.published import parse_xml, publish, publish_weekly
-from tests.newsletter.web.test_pages import spoil
+from tests.newsletter.web.test_pages import break_edition
 from tests.publications import make_newsletter
 
 FEED = "/harbour-notes/feed.atom"
@@ -24,7 +24,7 @@ any_text = st.text(st.characters(exclude_categories=()), max_size=40) | st.sampl
 
 
 def legal(text: str) -> str:
-    """What XML 1.0 §2.2 lets through, with the line ends that every parser makes of it."""
+    """The characters that XML 1.0 §2.2 allows, with line ends normalised as by every parser."""
     kept = [
         char
         for char in text
@@ -35,17 +35,17 @@ def legal(text: str) -> str:
 
 @given(title=any_text, summary=any_text, category=any_text, name=any_text)
 def test_a_feed_is_valid_xml_for_any_text(title: str, summary: str, category: str, name: str) -> None:
-    moment = datetime.datetime(2026, 3, 2, 6, tzinfo=datetime.UTC)
-    entry = Entry(
+    at = datetime.datetime(2026, 3, 2, 6, tzinfo=datetime.UTC)
+    entry = FeedEntry(
         id="tag:digest.example.org,2026-03-02:issue/1",
         title=title,
         url="https://digest.example.org/a/issues/b/",
-        published=moment,
+        published=at,
         summary=summary,
         categories=(category,),
         html=f"<p>{title}</p>",
     )
-    feed = Feed(
+    feed = AtomFeed(
         id="tag:digest.example.org,2026:newsletter/1",
         title=name,
         subtitle=summary,
@@ -62,21 +62,21 @@ def test_a_feed_is_valid_xml_for_any_text(title: str, summary: str, category: st
 
 
 @pytest.mark.django_db
-def test_the_feed_holds_the_latest_issues_whole(client: Client) -> None:
-    publish_weekly(ISSUES + 1)
+def test_the_feed_has_the_full_text_of_the_latest_issues(client: Client) -> None:
+    publish_weekly(MAX_ENTRIES + 1)
     response = client.get(FEED)
     assert response["Content-Type"] == "application/atom+xml; charset=utf-8"
     root = parse_xml(response)
     titles = [title.text for title in root.iterfind("a:entry/a:title", ATOM)]
-    assert titles == [f"Week {week} at the quays" for week in range(ISSUES + 1, 1, -1)]
-    whole = root.findtext("a:entry/a:content", namespaces=ATOM)
-    assert "<h2>Deep dives</h2>" in whole
-    assert '<a href="https://harbour.example/cranes/3">Quay 3 gets a taller crane</a>' in whole
-    assert "<em>forty</em> tonnes" in whole
+    assert titles == [f"Week {week} at the quays" for week in range(MAX_ENTRIES + 1, 1, -1)]
+    full_text = root.findtext("a:entry/a:content", namespaces=ATOM)
+    assert "<h2>Deep dives</h2>" in full_text
+    assert '<a href="https://harbour.example/cranes/3">Quay 3 gets a taller crane</a>' in full_text
+    assert "<em>forty</em> tonnes" in full_text
 
 
 @pytest.mark.django_db
-def test_an_entry_has_what_readers_of_feeds_need(client: Client) -> None:
+def test_an_entry_has_the_metadata_that_feed_readers_use(client: Client) -> None:
     publish(week=1)
     root = parse_xml(client.get(FEED))
     site = "http://127.0.0.1:8000/harbour-notes"
@@ -90,7 +90,7 @@ def test_an_entry_has_what_readers_of_feeds_need(client: Client) -> None:
 
 
 @pytest.mark.django_db
-def test_an_entry_keeps_its_id_when_newsletter_and_issue_get_new_names(client: Client) -> None:
+def test_an_entry_keeps_its_id_when_newsletter_and_issue_are_renamed(client: Client) -> None:
     issue = publish()
     ids = read_ids(client, FEED)
     assert ids == [f"tag:127.0.0.1,2026:newsletter/{issue.newsletter_id}", f"tag:127.0.0.1,2026-03-02:issue/{issue.pk}"]
@@ -100,15 +100,15 @@ def test_an_entry_keeps_its_id_when_newsletter_and_issue_get_new_names(client: C
 
 
 @pytest.mark.django_db
-def test_one_bad_issue_does_not_break_the_feed(client: Client) -> None:
+def test_one_unreadable_issue_does_not_break_the_feed(client: Client) -> None:
     publish_weekly(3)
-    spoil("week-2")
+    break_edition("week-2")
     titles = [title.text for title in parse_xml(client.get(FEED)).iterfind("a:entry/a:title", ATOM)]
     assert titles == ["Week 3 at the quays", "Week 1 at the quays"]
 
 
 @pytest.mark.django_db
-def test_a_feed_without_issues_is_the_same_each_time(client: Client) -> None:
+def test_an_empty_feed_is_the_same_at_each_request(client: Client) -> None:
     make_newsletter()
     first = client.get(FEED)
     assert parse_xml(first).find("a:entry", ATOM) is None

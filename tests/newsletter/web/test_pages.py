@@ -1,4 +1,4 @@
-"""The pages of a newsletter: what they show, and what they never do."""
+"""The public pages: content, access, caching and cost."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from pytest_django import DjangoAssertNumQueries
 from newsletter.content.document import SectionContent, StoryContent
 from newsletter.models import Edition, Issue, IssueStatus, Section, Story
 from newsletter.web import archive, signup_box
-from newsletter.web.pages import ISSUES_A_PAGE
+from newsletter.web.pages import ISSUES_PER_PAGE
 from tests import people
-from tests.newsletter.web.published import publish, publish_weekly, see, words
+from tests.newsletter.web.published import open_page, publish, publish_weekly, words
 from tests.publications import make_issue, make_newsletter, start_sending
 
 pytestmark = pytest.mark.django_db
@@ -28,7 +28,7 @@ EVERYWHERE = ("/", FRONT, ARCHIVE, ISSUE, FEED, SITEMAP, "/robots.txt")
 # --- The home page -------------------------------------------------------------------------------------------------
 
 
-def test_a_new_site_tells_its_operator_what_to_do_first(client: Client) -> None:
+def test_a_new_site_shows_the_first_steps(client: Client) -> None:
     response = client.get("/")
     page = response.content.decode()
     assert "/admin/" in page
@@ -36,9 +36,9 @@ def test_a_new_site_tells_its_operator_what_to_do_first(client: Client) -> None:
     assert "no-store" in response["Cache-Control"]
 
 
-def test_the_only_newsletter_is_the_home_page_under_its_own_address(client: Client) -> None:
+def test_the_only_newsletter_is_the_home_page_with_its_own_canonical_url(client: Client) -> None:
     publish()
-    home = see(client, "/")
+    home = open_page(client, "/")
     assert words(home, "//h1") == ["Harbour Notes"]
     assert words(home, "//link[@rel='canonical']/@href") == ["http://127.0.0.1:8000/harbour-notes/"]
     assert home.xpath("//form/@action") == ["/subscribe/harbour-notes/"]
@@ -47,7 +47,7 @@ def test_the_only_newsletter_is_the_home_page_under_its_own_address(client: Clie
 def test_several_newsletters_are_listed(client: Client) -> None:
     make_newsletter("tide", name="Tide & Time")
     make_newsletter()
-    assert words(see(client, "/"), "//h2") == ["Harbour Notes", "Tide & Time"]
+    assert words(open_page(client, "/"), "//h2") == ["Harbour Notes", "Tide & Time"]
 
 
 # --- A newsletter's page -------------------------------------------------------------------------------------------
@@ -55,52 +55,52 @@ def test_several_newsletters_are_listed(client: Client) -> None:
 
 def test_the_front_page_shows_the_latest_issues_and_a_form(client: Client) -> None:
     publish_weekly(7)
-    front = see(client, FRONT)
+    front = open_page(client, FRONT)
     assert words(front, "//article//h3") == [f"Week {week} at the quays" for week in (7, 6, 5, 4, 3)]
     assert words(front, "//form//label[@for='email']") == ["Email address"]
 
 
 def test_the_form_on_the_front_page_signs_up(client: Client) -> None:
     make_newsletter()
-    fields = {field.get("name"): field.get("value", "") for field in see(client, FRONT).xpath("//form//input")}
+    fields = {field.get("name"): field.get("value", "") for field in open_page(client, FRONT).xpath("//form//input")}
     answer = client.post("/subscribe/harbour-notes/", {**fields, "email": "gus@example.org"})
     assert answer.status_code == 303
     assert "check-mail" in answer["Location"]
 
 
-def test_a_page_offers_the_feed_to_readers_of_feeds(client: Client) -> None:
+def test_pages_link_to_the_feed(client: Client) -> None:
     publish()
     for path in (FRONT, ARCHIVE, ISSUE):
-        assert see(client, path).xpath("//link[@type='application/atom+xml']/@href") == [FEED]
+        assert open_page(client, path).xpath("//link[@type='application/atom+xml']/@href") == [FEED]
 
 
 # --- The archive ---------------------------------------------------------------------------------------------------
 
 
-def test_the_archive_goes_back_page_by_page(client: Client) -> None:
-    publish_weekly(ISSUES_A_PAGE + 2)
-    first = see(client, ARCHIVE)
-    assert words(first, "//article//h3")[0] == f"Week {ISSUES_A_PAGE + 2} at the quays"
-    assert len(first.xpath("//article")) == ISSUES_A_PAGE
-    second = see(client, ARCHIVE + first.xpath("//a[@rel='next']/@href")[0])
+def test_the_archive_is_paginated(client: Client) -> None:
+    publish_weekly(ISSUES_PER_PAGE + 2)
+    first = open_page(client, ARCHIVE)
+    assert words(first, "//article//h3")[0] == f"Week {ISSUES_PER_PAGE + 2} at the quays"
+    assert len(first.xpath("//article")) == ISSUES_PER_PAGE
+    second = open_page(client, ARCHIVE + first.xpath("//a[@rel='next']/@href")[0])
     assert words(second, "//article//h3") == ["Week 2 at the quays", "Week 1 at the quays"]
     assert words(second, "//link[@rel='canonical']/@href") == ["http://127.0.0.1:8000/harbour-notes/issues/?page=2"]
     assert second.xpath("//a[@rel='prev']/@href") == ["?"]
 
 
-def test_issues_stand_under_their_years_and_a_year_can_be_chosen(client: Client) -> None:
+def test_issues_are_grouped_by_year_and_a_year_can_be_selected(client: Client) -> None:
     publish("early", week=0)
     publish("late", week=50)
-    everything = see(client, ARCHIVE)
+    everything = open_page(client, ARCHIVE)
     assert words(everything, "//h2") == ["2027", "2026"]
     assert everything.xpath("//ul[@class='years']//a/@href") == [ARCHIVE, "?year=2027", "?year=2026"]
-    assert see(client, ARCHIVE + "?year=2026").xpath("//article//a/@href") == [f"{ARCHIVE}early/"]
+    assert open_page(client, ARCHIVE + "?year=2026").xpath("//article//a/@href") == [f"{ARCHIVE}early/"]
 
 
-def test_an_old_issue_that_is_published_late_joins_its_own_year(client: Client) -> None:
+def test_an_old_issue_that_is_published_late_is_listed_in_its_own_year(client: Client) -> None:
     for slug, year in (("first", 2026), ("looking-back", 2024), ("second", 2026)):
         start_sending(make_issue(slug, date=datetime.date(year, 5, 1)))
-    archive_list = see(client, ARCHIVE)
+    archive_list = open_page(client, ARCHIVE)
     assert words(archive_list, "//h2") == ["2026", "2024"]
     paths = [f"{ARCHIVE}{slug}/" for slug in ("second", "first", "looking-back")]
     assert archive_list.xpath("//article//a/@href") == paths
@@ -110,26 +110,24 @@ def test_an_old_issue_that_is_published_late_joins_its_own_year(client: Client) 
     "query",
     ["page=0", "page=2", "page=-1", "page=1e9", "page=" + "9" * 5000, "page=%00", "year=1999", "year=%ED%A0%80"],
 )
-def test_a_page_that_is_not_there_is_not_found(client: Client, query: str) -> None:
+def test_an_unknown_page_of_the_archive_is_not_found(client: Client, query: str) -> None:
     publish()
     assert client.get(f"{ARCHIVE}?{query}").status_code == 404
 
 
-def test_an_edition_that_cannot_be_read_takes_no_other_issue_with_it(
-    client: Client, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_an_unreadable_edition_does_not_hide_other_issues(client: Client, caplog: pytest.LogCaptureFixture) -> None:
     publish_weekly(2)
-    spoil("week-1")
-    assert words(see(client, ARCHIVE), "//article//h3") == ["Week 2 at the quays"]
+    break_edition("week-1")
+    assert words(open_page(client, ARCHIVE), "//article//h3") == ["Week 2 at the quays"]
     assert "cannot be read" in caplog.text
 
 
 # --- An issue ------------------------------------------------------------------------------------------------------
 
 
-def test_an_issue_page_has_a_heading_for_each_part_in_order(client: Client) -> None:
+def test_an_issue_page_has_a_heading_for_each_section_in_order(client: Client) -> None:
     publish()
-    headings = see(client, ISSUE).xpath("//main//*[self::h1 or self::h2 or self::h3 or self::h4]")
+    headings = open_page(client, ISSUE).xpath("//main//*[self::h1 or self::h2 or self::h3 or self::h4]")
     assert [(heading.tag, heading.text_content().replace("\xa0", " ").strip()) for heading in headings] == [
         ("h1", "Taller cranes"),
         ("h2", "Signal of the day"),
@@ -138,44 +136,44 @@ def test_an_issue_page_has_a_heading_for_each_part_in_order(client: Client) -> N
         ("h3", "Quay 2 gets a taller crane · Harbour Daily"),
         ("h3", "Quay 3 gets a taller crane · Harbour Daily"),
         ("h2", "The pattern"),
-        ("h2", "Get Harbour Notes by mail"),
+        ("h2", "Get Harbour Notes by email"),
     ]
 
 
-def test_the_facts_of_an_issue_stand_below_its_title(client: Client) -> None:
+def test_date_and_length_of_an_issue_are_shown_below_its_title(client: Client) -> None:
     publish()
-    page = see(client, ISSUE)
-    assert words(page, "//h1/following-sibling::p[1]") == ["Monday, 2 March 2026 · 3 stories · 1 min read · News, Tech"]
+    page = open_page(client, ISSUE)
+    assert words(page, "//h1/following-sibling::p[1]") == ["2 March 2026 · 3 stories · 1 min read · News, Tech"]
     assert page.xpath("//time/@datetime") == ["2026-03-02"]
 
 
-def test_each_story_of_the_contents_list_leads_to_its_story(client: Client) -> None:
+def test_each_entry_of_the_contents_links_to_its_story(client: Client) -> None:
     publish(stories=31)
-    page = see(client, ISSUE)
+    page = open_page(client, ISSUE)
     targets = page.xpath("//details//ol//a/@href")
     assert targets == [f"#story-{number}" for number in range(1, 32)]
     for number, target in enumerate(targets, start=1):
         assert f"Quay {number} gets" in page.get_element_by_id(target.removeprefix("#")).text_content()
 
 
-def test_the_issues_before_and_after_are_one_step_away(client: Client) -> None:
+def test_an_issue_links_to_the_previous_and_the_next_one(client: Client) -> None:
     publish_weekly(3)
-    middle = see(client, f"{ARCHIVE}week-2/")
-    steps = {link.get("rel"): (link.get("href"), link.text) for link in middle.xpath("//a[@rel]")}
-    assert steps == {
+    middle = open_page(client, f"{ARCHIVE}week-2/")
+    links = {link.get("rel"): (link.get("href"), link.text) for link in middle.xpath("//a[@rel]")}
+    assert links == {
         "prev": (f"{ARCHIVE}week-1/", "Week 1 at the quays"),
         "next": (f"{ARCHIVE}week-3/", "Week 3 at the quays"),
     }
 
 
-def test_issues_published_in_the_same_moment_are_neighbours_all_the_same(client: Client) -> None:
+def test_issues_published_at_the_same_time_are_ordered_by_id(client: Client) -> None:
     publish("one", week=1)
     publish("two", week=1)
-    assert see(client, f"{ARCHIVE}one/").xpath("//a[@rel='next']/@href") == [f"{ARCHIVE}two/"]
-    assert see(client, f"{ARCHIVE}two/").xpath("//a[@rel='prev']/@href") == [f"{ARCHIVE}one/"]
+    assert open_page(client, f"{ARCHIVE}one/").xpath("//a[@rel='next']/@href") == [f"{ARCHIVE}two/"]
+    assert open_page(client, f"{ARCHIVE}two/").xpath("//a[@rel='prev']/@href") == [f"{ARCHIVE}one/"]
 
 
-def test_the_page_shows_what_was_sent_whatever_the_rows_say_now(client: Client) -> None:
+def test_public_pages_show_the_edition_and_not_the_present_content(client: Client) -> None:
     issue = publish()
     Story.objects.filter(section__issue=issue).update(title="Changed", body="Changed")
     Section.objects.filter(issue=issue).update(title="Changed")
@@ -186,9 +184,9 @@ def test_the_page_shows_what_was_sent_whatever_the_rows_say_now(client: Client) 
         assert "Taller cranes" in page
 
 
-def test_an_issue_describes_itself_to_other_programs(client: Client) -> None:
+def test_an_issue_page_has_metadata_and_structured_data(client: Client) -> None:
     publish()
-    page = see(client, ISSUE)
+    page = open_page(client, ISSUE)
     address = "http://127.0.0.1:8000" + ISSUE
     assert page.xpath("//link[@rel='canonical']/@href") == [address]
     assert page.xpath("//meta[@name='description']/@content") == ["And why the lock keeper smiles."]
@@ -197,17 +195,17 @@ def test_an_issue_describes_itself_to_other_programs(client: Client) -> None:
     assert (data["@type"], data["headline"], data["mainEntityOfPage"]) == ("NewsArticle", "Taller cranes", address)
 
 
-def test_addresses_come_from_the_settings_never_from_the_request(client: Client) -> None:
+def test_urls_are_made_from_the_settings_and_not_from_the_host_header(client: Client) -> None:
     publish()
     for path in EVERYWHERE:
         assert b"localhost" not in client.get(path, headers={"host": "localhost"}).content
 
 
-def test_text_that_looks_like_markup_stays_text(client: Client) -> None:
+def test_markup_in_text_is_escaped(client: Client) -> None:
     title = "</script><script>alert(1)</script> & “quotes”"
     story = StoryContent(title=title, url="https://a.example/", source="<b>", body="<img src=x onerror=alert(1)>")
     publish(title=title, subject="x", preheader=title, sections=(SectionContent(title=title, stories=(story,)),))
-    page = see(client, ISSUE)
+    page = open_page(client, ISSUE)
     assert words(page, "//h1") == [title]
     assert not page.xpath("//script[not(@type='application/ld+json')] | //img | //b")
     assert json.loads(page.xpath("//script/text()")[0])["headline"] == title
@@ -217,7 +215,7 @@ def test_text_that_looks_like_markup_stays_text(client: Client) -> None:
 
 
 def make_hidden(status: str) -> Issue:
-    """An issue in a state that readers must not see."""
+    """An issue in a state that is not public."""
     issue = make_issue(title="Embargoed quay")
     if status == IssueStatus.SCHEDULED:
         issue.move(IssueStatus.SCHEDULED, by="tests", scheduled_at=timezone.now())
@@ -227,7 +225,7 @@ def make_hidden(status: str) -> Issue:
 
 
 @pytest.mark.parametrize("status", [IssueStatus.DRAFT, IssueStatus.SCHEDULED, IssueStatus.CANCELLED])
-def test_an_issue_that_is_not_public_is_nowhere(client: Client, status: str) -> None:
+def test_an_issue_that_is_not_public_appears_nowhere(client: Client, status: str) -> None:
     publish("public", week=1)
     make_hidden(status)
     assert client.get(ISSUE).status_code == 404
@@ -238,26 +236,26 @@ def test_an_issue_that_is_not_public_is_nowhere(client: Client, status: str) -> 
 
 
 @pytest.mark.parametrize("status", [IssueStatus.SENDING, IssueStatus.PAUSED])
-def test_an_issue_is_public_from_its_first_mail_on(client: Client, status: str) -> None:
+def test_an_issue_is_public_once_sending_starts(client: Client, status: str) -> None:
     issue = start_sending(make_issue())
     if status == IssueStatus.PAUSED:
         issue.move(IssueStatus.PAUSED, by="tests")
     assert client.get(ISSUE).status_code == 200
 
 
-def test_an_issue_is_found_in_its_own_newsletter_only(client: Client) -> None:
+def test_an_issue_is_found_only_under_its_own_newsletter(client: Client) -> None:
     publish()
     make_newsletter("tide", name="Tide & Time")
     assert client.get("/tide/issues/issue-1/").status_code == 404
 
 
 @pytest.mark.parametrize("path", ["/nobody/", "/nobody/issues/", "/nobody/issues/x/", "/nobody/feed.atom", "/a%00b/"])
-def test_a_newsletter_that_is_not_there_is_not_found(client: Client, path: str) -> None:
+def test_an_unknown_newsletter_is_not_found(client: Client, path: str) -> None:
     make_newsletter()
     assert client.get(path).status_code == 404
 
 
-def test_public_pages_hold_nothing_of_any_reader(client: Client) -> None:
+def test_public_pages_contain_no_personal_data(client: Client) -> None:
     issue = publish()
     reader = people.ada(issue.newsletter)
     for path in EVERYWHERE:
@@ -266,12 +264,12 @@ def test_public_pages_hold_nothing_of_any_reader(client: Client) -> None:
         assert str(reader.key) not in page
         assert issue.edition is not None
         assert issue.edition.nonce not in page
-        if path != "/robots.txt":  # which names these folders to keep robots out
-            assert not [door for door in ("/unsubscribe/", "/preferences/", "/confirm/", "/decline/") if door in page]
+        if path != "/robots.txt":  # which disallows these paths
+            assert not [path for path in ("/unsubscribe/", "/preferences/", "/confirm/", "/decline/") if path in page]
 
 
 @pytest.mark.parametrize("path", EVERYWHERE)
-def test_public_pages_use_no_cookie_no_script_and_no_other_site(client: Client, path: str) -> None:
+def test_public_pages_use_no_cookies_and_no_scripts(client: Client, path: str) -> None:
     publish()
     response = client.get(path)
     assert not response.cookies
@@ -285,45 +283,45 @@ def test_public_pages_use_no_cookie_no_script_and_no_other_site(client: Client, 
 
 
 @pytest.mark.parametrize("path", EVERYWHERE)
-def test_public_pages_can_only_be_read(client: Client, path: str) -> None:
+def test_public_pages_allow_get_and_head_only(client: Client, path: str) -> None:
     publish()
     assert client.head(path).status_code == 200
     assert client.post(path).status_code == 405
 
 
-# --- Asking again --------------------------------------------------------------------------------------------------
+# --- Caching -------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("path", [FRONT, ARCHIVE, ISSUE, FEED])
-def test_who_has_the_page_already_is_told_so(client: Client, path: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(signup_box, "STEP", 10**9)  # no turn of a step between the two requests
+def test_an_unchanged_page_is_answered_with_304(client: Client, path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(signup_box, "STAMP_PERIOD", 10**9)  # the period does not end between the two requests
     publish()
     first = client.get(path)
     assert first["Cache-Control"] == "public, max-age=300"
-    for question in ({"If-None-Match": first["ETag"]}, {"If-Modified-Since": first["Last-Modified"]}):
-        again = client.get(path, headers=question)
+    for condition in ({"If-None-Match": first["ETag"]}, {"If-Modified-Since": first["Last-Modified"]}):
+        again = client.get(path, headers=condition)
         assert (again.status_code, again.content) == (304, b"")
         assert again["ETag"] == first["ETag"]
 
 
 @pytest.mark.parametrize("path", [FRONT, ARCHIVE, ISSUE, FEED])
-def test_a_page_changes_when_an_issue_comes_or_goes(client: Client, path: str) -> None:
+def test_a_page_changes_when_an_issue_is_withdrawn(client: Client, path: str) -> None:
     publish("issue-1", week=1)
     withdrawn = start_sending(make_issue("issue-2", title="Soon gone"))
     Issue.objects.update(updated_at=timezone.now() - datetime.timedelta(hours=1))
     before = client.get(path)
     withdrawn.move(IssueStatus.CANCELLED, by="tests")
-    for question in ({"If-None-Match": before["ETag"]}, {"If-Modified-Since": before["Last-Modified"]}):
-        assert client.get(path, headers=question).status_code == 200
+    for condition in ({"If-None-Match": before["ETag"]}, {"If-Modified-Since": before["Last-Modified"]}):
+        assert client.get(path, headers=condition).status_code == 200
 
 
-def test_pages_travel_compressed(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(signup_box, "STEP", 10**9)
+def test_pages_are_compressed(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(signup_box, "STAMP_PERIOD", 10**9)
     publish(stories=31)
-    whole, packed = client.get(ISSUE), client.get(ISSUE, headers={"Accept-Encoding": "gzip"})
-    assert packed["Content-Encoding"] == "gzip"
-    assert len(packed.content) < len(whole.content) / 2
-    again = client.get(ISSUE, headers={"Accept-Encoding": "gzip", "If-None-Match": packed["ETag"]})
+    plain, compressed = client.get(ISSUE), client.get(ISSUE, headers={"Accept-Encoding": "gzip"})
+    assert compressed["Content-Encoding"] == "gzip"
+    assert len(compressed.content) < len(plain.content) / 2
+    again = client.get(ISSUE, headers={"Accept-Encoding": "gzip", "If-None-Match": compressed["ETag"]})
     assert again.status_code == 304
 
 
@@ -332,7 +330,7 @@ def test_pages_travel_compressed(client: Client, monkeypatch: pytest.MonkeyPatch
 
 @pytest.mark.parametrize(("path", "queries"), [("/", 3), (FRONT, 3), (ARCHIVE, 5), (f"{ARCHIVE}week-1/", 5), (FEED, 3)])
 @pytest.mark.parametrize("issues", [1, 12])
-def test_a_page_asks_the_database_equally_often_however_much_there_is(
+def test_the_number_of_queries_does_not_depend_on_the_number_of_issues(
     client: Client, django_assert_num_queries: DjangoAssertNumQueries, path: str, queries: int, issues: int
 ) -> None:
     publish_weekly(issues)
@@ -340,19 +338,19 @@ def test_a_page_asks_the_database_equally_often_however_much_there_is(
         client.get(path)
 
 
-def test_the_markdown_of_an_edition_is_read_once(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    publish(title="Read once")
+def test_the_markdown_of_an_edition_is_parsed_once(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    publish(title="Parsed once")
     client.get(ISSUE)
-    monkeypatch.setattr(archive, "view_issue", lambda content: pytest.fail("read again"))
+    monkeypatch.setattr(archive, "view_issue", lambda content: pytest.fail("parsed again"))
     assert client.get(ISSUE).status_code == 200
     assert client.get(FEED).status_code == 200
 
 
-def spoil(slug: str) -> None:
-    """Replace an edition by one whose content no version of the program can read."""
+def break_edition(slug: str) -> None:
+    """Replace the edition by one with unreadable content."""
     issue = Issue.objects.get(slug=slug)
     assert issue.edition is not None
-    spoilt = Edition.objects.create(
+    broken = Edition.objects.create(
         issue=issue,
         revision=issue.revision,
         subject="?",
@@ -363,4 +361,4 @@ def spoil(slug: str) -> None:
         content={"title": "?"},
         sha256="0" * 64,
     )
-    Issue.objects.filter(pk=issue.pk).update(edition=spoilt)
+    Issue.objects.filter(pk=issue.pk).update(edition=broken)
