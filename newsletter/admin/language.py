@@ -18,7 +18,7 @@ ADMIN_PATH = "/admin/"
 class AdminLanguageMiddleware:
     """Activate the editor's language for pages of the admin, and the site's own for all others.
 
-    Public pages and feeds activate their newsletter's language. Their text is the same for everybody, so unlike
+    Public pages and feeds activate their newsletter's language. Their text is the same for every visitor, so unlike
     Django's LocaleMiddleware this one adds no `Vary: Accept-Language` to them.
     """
 
@@ -26,7 +26,7 @@ class AdminLanguageMiddleware:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        """Answer in one language, whatever the thread spoke before."""
+        """Activate the language for this request only."""
         if not request.path_info.startswith(ADMIN_PATH):
             with translation.override(settings.LANGUAGE_CODE):
                 return self.get_response(request)

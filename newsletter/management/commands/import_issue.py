@@ -15,7 +15,7 @@ from newsletter.management.choose import add_newsletter_option, chosen_newslette
 
 
 class Command(BaseCommand):
-    """`import_issue FILE`. On errors it lists each as `file:line: sentence`, exits with status 1 and changes nothing."""
+    """`import_issue FILE`. On errors it lists each as `file:line: sentence`, exits with 1 and changes nothing."""
 
     help = (
         "Import an issue from a file. Importing a file with the same slug updates the draft. Issues past draft are "

@@ -1,4 +1,4 @@
-"""The editors: Edda may do everything, Will writes, Sue sends, Lou may only look, Norm works here and may nothing."""
+"""The editors: Edda is a superuser, Will may write, Sue may send, Lou may view, Norm has no permissions."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ PERMISSIONS = {
 
 @pytest.fixture
 def signed_in(db: None) -> Callable[[str], Client]:
-    """A browser in which one of the editors is signed in."""
+    """Signs in one of the editors by name, and returns their client."""
 
     def sign_in(name: str) -> Client:
         user = User.objects.create_user(name, f"{name}@example.org", is_staff=True, is_superuser=name == "edda")
@@ -47,6 +47,6 @@ def issue(db: None) -> Issue:
 
 @pytest.fixture
 def read_by_ada(db: None) -> None:
-    """One active reader, and one who has left."""
+    """One active subscription, and one that has ended."""
     ada(make_newsletter())
     cleo(make_newsletter())

@@ -1,4 +1,4 @@
-"""What tests do on the pages of the admin: read them, and send the compose form as a browser would."""
+"""Pages of the admin in tests: their URLs, their visible text, and their forms as browsers submit them."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from newsletter.models import Issue
 
 
 def page_of(issue: Issue, name: str = "change", *arguments: object) -> str:
-    """Address of one of the issue's pages."""
+    """URL of a page of the issue."""
     return reverse(f"admin:newsletter_issue_{name}", args=[issue.pk, *arguments])
 
 
 def words_on(response: Any) -> str:
-    """What a person reads on a page, in one line."""
+    """The text of a page on one line, without templates and scripts."""
     tree = lxml_html.fromstring(response.content.decode())
     for hidden in tree.xpath("//template | //script"):
         hidden.getparent().remove(hidden)
@@ -26,12 +26,12 @@ def words_on(response: Any) -> str:
 
 
 def form_data(client: Client, url: str, form: str = "//form[@id='issue_form']") -> dict[str, str]:
-    """Everything that a browser without JavaScript would send if the page's form were submitted untouched."""
+    """The data that a browser without JavaScript submits for the untouched form of a page."""
     return form_on(client.get(url), form)
 
 
 def form_on(response: Any, form: str) -> dict[str, str]:
-    """The same of a page that was answered already."""
+    """The same for a response."""
     tree = lxml_html.fromstring(response.content.decode())
     for template in tree.xpath("//template"):
         template.getparent().remove(template)
@@ -43,9 +43,9 @@ def form_on(response: Any, form: str) -> dict[str, str]:
 
 
 def confirm(client: Client, issue: Issue, page: str, *, given: dict[str, str] | None = None, **changes: str) -> Any:
-    """Press the main button of a page of the issue as it is shown, with `changes`; where that leads to.
+    """Submit the form of a page of the issue with `changes`, and follow the redirect.
 
-    `given` leads to a page that asks once more, as a schedule does.
+    `given` is submitted first where a page asks for confirmation, as the schedule does.
     """
     url = page_of(issue, page)
     shown = client.post(url, given) if given else client.get(url)
@@ -54,7 +54,7 @@ def confirm(client: Client, issue: Issue, page: str, *, given: dict[str, str] | 
 
 
 def rows_data(rows: list[dict[str, str]]) -> dict[str, str]:
-    """The fields of new rows, as our script sends them."""
+    """The fields of new rows, as compose.js submits them."""
     data = {"rows-TOTAL_FORMS": str(len(rows)), "rows-INITIAL_FORMS": "0"}
     for index, row in enumerate(rows):
         data |= {f"rows-{index}-{name}": value for name, value in ({"ORDER": str(index + 1)} | row).items()}

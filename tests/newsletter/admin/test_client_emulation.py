@@ -74,8 +74,8 @@ def test_light_colours_become_dark_and_grey_stays_grey(colour: str) -> None:
 
 
 def test_without_images_their_descriptions_are_shown() -> None:
-    picture = '<img src="https://a.example/a.png" alt="A &quot;crane&quot; &lt;b&gt;" width="120" style="border:0;">'
-    shown = without_images(f'<a href="https://a.example/">{picture}</a>')
+    image = '<img src="https://a.example/a.png" alt="A &quot;crane&quot; &lt;b&gt;" width="120" style="border:0;">'
+    shown = without_images(f'<a href="https://a.example/">{image}</a>')
     assert "<img" not in shown
     assert "a.png" not in shown
     assert ">A &quot;crane&quot; &lt;b&gt;</span></a>" in shown

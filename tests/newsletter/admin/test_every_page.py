@@ -1,4 +1,4 @@
-"""Every page of the admin opens for those who may, and for nobody else."""
+"""Permissions and security headers of every page of the admin."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ from tests.newsletter.admin.pages import page_of
 from tests.publications import address_everybody, make_issue, start_sending
 
 MODELS = list(admin.site._registry)
-#: Everything else is written by the system, and only looked at.
+#: All other models are written by the system and are read-only in the admin.
 ADDED_BY_HAND = {Issue, Newsletter, Suppression, User, Group}
-#: For each page of an issue that anybody may be kept from, who may open it: Will writes, Sue sends, Lou looks.
+#: The editors who may open a page, by the permission it needs.
 OPEN_TO = {"view": {"will", "sue", "lou"}, "change": {"will"}, "send": {"sue"}}
 
 
@@ -35,7 +35,7 @@ def named(model: type[Model]) -> str:
 
 
 @pytest.fixture
-def something_of_everything(issue: Issue, read_by_ada: None) -> None:
+def one_row_of_each_model(issue: Issue, read_by_ada: None) -> None:
     start_sending(issue)
     address_everybody()
     Event.objects.create(provider="resend", event_id="msg_1", kind="email.sent", body='{"a": 1}')
@@ -58,7 +58,7 @@ def url_of(page: Page, issue: Issue, batch_pk: int) -> str:
 
 @pytest.mark.parametrize("model", MODELS, ids=named)
 def test_list_add_and_change_pages_open_for_a_superuser(
-    model: type[Model], something_of_everything: None, edda: Client
+    model: type[Model], one_row_of_each_model: None, edda: Client
 ) -> None:
     assert edda.get(address_of(model, "changelist")).status_code == 200
     assert edda.get(address_of(model, "add")).status_code == (200 if model in ADDED_BY_HAND else 403)
@@ -69,7 +69,7 @@ def test_list_add_and_change_pages_open_for_a_superuser(
 
 @pytest.mark.parametrize("model", MODELS, ids=named)
 def test_list_add_and_change_pages_are_closed_to_staff_without_permission(
-    model: type[Model], something_of_everything: None, signed_in: Callable[[str], Client]
+    model: type[Model], one_row_of_each_model: None, signed_in: Callable[[str], Client]
 ) -> None:
     norm = signed_in("norm")
     assert norm.get(address_of(model, "changelist")).status_code == 403
@@ -81,7 +81,7 @@ def test_list_add_and_change_pages_are_closed_to_staff_without_permission(
 
 @pytest.mark.parametrize("name", ["will", "sue", "lou", "norm"])
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.path))
-def test_a_page_of_an_issue_opens_for_those_who_may_and_nobody_else(
+def test_a_page_of_an_issue_opens_only_with_its_permission(
     page: Page, name: str, issue: Issue, read_by_ada: None, signed_in: Callable[[str], Client]
 ) -> None:
     start_sending(issue)
@@ -101,7 +101,7 @@ def test_no_page_of_an_issue_opens_without_signing_in(page: Page, issue: Issue) 
 
 
 @pytest.mark.parametrize("name", ["edda", "will", "sue", "lou"])
-def test_no_page_of_an_issue_has_a_link_that_is_closed_to_who_sees_it(
+def test_no_page_of_an_issue_links_to_a_page_that_its_editor_may_not_open(
     name: str, issue: Issue, read_by_ada: None, signed_in: Callable[[str], Client]
 ) -> None:
     scheduled, started = make_issue("issue-2"), start_sending(make_issue("issue-3"))
@@ -131,7 +131,7 @@ def test_a_post_without_the_csrf_token_does_nothing(path: str, issue: Issue, edd
 
 
 def test_pages_carry_the_strict_policy_and_no_inline_script_or_style(
-    something_of_everything: None, issue: Issue, edda: Client
+    one_row_of_each_model: None, issue: Issue, edda: Client
 ) -> None:
     lists = [address_of(model, "changelist") for model in MODELS]
     for url in (*lists, page_of(issue), page_of(issue, "report"), reverse("admin:newsletter_issue_import")):
@@ -143,7 +143,7 @@ def test_pages_carry_the_strict_policy_and_no_inline_script_or_style(
         assert " onclick=" not in body
 
 
-def test_the_admin_is_named_and_leads_to_the_site(edda: Client) -> None:
+def test_the_admin_has_its_name_and_a_link_to_the_site(edda: Client) -> None:
     body = edda.get(reverse("admin:index")).content.decode()
     assert '<a href="/admin/">Newsletter</a>' in body
     assert '<a href="/">View site</a>' in body

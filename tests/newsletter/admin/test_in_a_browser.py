@@ -242,7 +242,7 @@ def test_going_back_shows_the_stored_content_and_not_what_was_typed_before(live_
     issue = make_issue()
     with browsing(live_server, edda) as context:
         ours, theirs = context.new_page(), context.new_page()
-        for page, preheader in ((ours, "As Edda has it"), (theirs, "As somebody else has it")):
+        for page, preheader in ((ours, "As Edda has it"), (theirs, "As another editor has it")):
             page.goto(page_of(issue))
             page.get_by_label("Preheader").fill(preheader)
             page.get_by_role("button", name="Save draft").click()
@@ -253,7 +253,7 @@ def test_going_back_shows_the_stored_content_and_not_what_was_typed_before(live_
             ours.get_by_label("Preheader").input_value(),
         )
     issue.refresh_from_db()
-    assert (int(revision), preheader) == (issue.revision, "As somebody else has it")
+    assert (int(revision), preheader) == (issue.revision, "As another editor has it")
 
 
 def test_an_editor_who_was_logged_out_can_save_after_a_log_in_in_another_tab(live_server: Any, edda: Client) -> None:

@@ -76,8 +76,8 @@ def test_forced_dark_drops_the_dark_mode_rules_and_inverts_the_background(edda: 
 
 
 def test_without_images_their_descriptions_are_shown(edda: Client, issue: Issue) -> None:
-    picture = SectionContent(kind=SectionKind.IMAGE, image="https://harbour.example/crane.png", alt="A crane at dusk")
-    save_content(issue, content(sections=(*content().sections, picture)), by="tests")
+    image = SectionContent(kind=SectionKind.IMAGE, image="https://harbour.example/crane.png", alt="A crane at dusk")
+    save_content(issue, content(sections=(*content().sections, image)), by="tests")
     assert "crane.png" in frame(edda, issue)
     shown = frame(edda, issue, "no-pictures")
     assert "crane.png" not in shown
@@ -119,9 +119,9 @@ def greeted(issue: Issue) -> Issue:
 
 @pytest.fixture
 def hostile_ada(greeted: Issue) -> Subscription:
-    reader = ada(greeted.newsletter)
+    subscription = ada(greeted.newsletter)
     Subscriber.objects.update(first_name='"><img src=x onerror=alert(1)>')
-    return reader
+    return subscription
 
 
 def test_without_a_recipient_fallbacks_are_shown(edda: Client, greeted: Issue) -> None:
@@ -190,8 +190,8 @@ def test_the_web_page_of_a_draft_is_for_editors_and_for_frames_of_the_site_only(
         assert part in policy
     assert (shown["X-Frame-Options"], shown["Cache-Control"]) == ("SAMEORIGIN", "no-store")
     assert "noindex" in shown["X-Robots-Tag"]
-    for nobody in (Client(), signed_in("norm")):
-        assert nobody.get(url).status_code == 404
+    for other in (Client(), signed_in("norm")):
+        assert other.get(url).status_code == 404
 
 
 def test_frames_are_neither_cached_nor_indexed(edda: Client, issue: Issue) -> None:

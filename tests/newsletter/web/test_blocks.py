@@ -95,7 +95,7 @@ def test_every_block_is_in_the_feed(client: Client) -> None:
     publish(sections=sample_issue().sections)
     entry = parse_xml(client.get(FEED)).find("{*}entry/{*}content").text
     text = " ".join(html_of(f"<meta charset='utf-8'><div>{entry}</div>".encode()).text_content().split())
-    for words_of_block in (
+    for part in (
         "A boat is never finished",
         "— Ines",
         "Tides to mind",
