@@ -99,7 +99,6 @@ MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "csp.middleware.CSPMiddleware",
-    "newsletter.admin.language.AdminLanguageMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "newsletter.config.languages.LanguageMiddleware",
     "django.middleware.common.CommonMiddleware",

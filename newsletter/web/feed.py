@@ -21,7 +21,7 @@ from django.utils.xmlutils import SimplerXMLGenerator
 from newsletter.models import Newsletter
 from newsletter.rendering.context import IssueView
 from newsletter.web.archive import PublicIssue, changed_at, published_issues, read_issues
-from newsletter.web.public_page import public_page, speaks_its_language, with_last_modified
+from newsletter.web.public_page import newsletter_page, public_page, with_last_modified
 
 MAX_ENTRIES = 10
 #: Atom requires a date even for an empty feed; a fixed one keeps it the same at each request.
@@ -58,7 +58,7 @@ class AtomFeed:
 
 
 @public_page
-@speaks_its_language
+@newsletter_page
 def atom_feed(request: HttpRequest, newsletter: Newsletter) -> HttpResponse:
     """The latest issues with their full text as Atom 1.0 (RFC 4287)."""
     issues = read_issues(newsletter, published_issues(newsletter)[:MAX_ENTRIES])

@@ -6,21 +6,23 @@ import itertools
 import re
 from collections.abc import Sequence
 
+import orjson
 from csp.constants import NONE, SELF
 from csp.decorators import csp
 from django.conf import settings
 from django.core.paginator import EmptyPage, Page, Paginator
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
-from django.utils import translation
 from django.utils.cache import add_never_cache_headers
 from django.utils.http import urlencode
+from django.utils.safestring import SafeString, mark_safe
 from django.views.decorators.http import require_safe
 
 from newsletter.models import Issue, Newsletter
 from newsletter.models.issue import IssueQuerySet
 from newsletter.rendering.context import writing_direction
 from newsletter.web.archive import (
+    PublicIssue,
     UnreadableEdition,
     changed_at,
     neighbours,
@@ -30,9 +32,8 @@ from newsletter.web.archive import (
     read_issue,
     read_issues,
 )
-from newsletter.web.public_page import POLICY, language_of, public_page, speaks_its_language, with_last_modified
-from newsletter.web.signup_box import signup_box
-from newsletter.web.structured_data import describe_issue
+from newsletter.web.public_page import POLICY, newsletter_page, public_page, signup_box, with_last_modified
+from subscribers.web.languages import in_list_language
 
 LATEST_ISSUES, ISSUES_PER_PAGE, MAX_NEWSLETTERS = 5, 20, 100
 
@@ -44,6 +45,8 @@ DRAFT_POLICY = POLICY | {
 }
 
 _PAGE = re.compile(r"[1-9][0-9]{0,4}")
+# Only these characters could end a script element or begin a comment in it; JSON may escape them.
+_ESCAPES = str.maketrans({"<": "\\u003c", ">": "\\u003e", "&": "\\u0026"})
 
 
 @public_page
@@ -51,8 +54,7 @@ def home(request: HttpRequest) -> HttpResponse:
     """The only newsletter, a list of newsletters, or the first steps for the operator."""
     newsletters = list(Newsletter.objects.order_by("name", "pk")[:MAX_NEWSLETTERS])
     if len(newsletters) == 1:
-        with translation.override(language_of(newsletters[0])):
-            return _front(request, newsletters[0])
+        return _front(request, newsletters[0])
     if newsletters:
         return render(
             request, "newsletter/home.html", {"newsletters": newsletters, "canonical": f"{settings.SITE_URL}/"}
@@ -63,14 +65,14 @@ def home(request: HttpRequest) -> HttpResponse:
 
 
 @public_page
-@speaks_its_language
-def newsletter_page(request: HttpRequest, newsletter: Newsletter) -> HttpResponse:
+@newsletter_page
+def front_page(request: HttpRequest, newsletter: Newsletter) -> HttpResponse:
     """The description of the newsletter, the sign-up form, and its latest issues."""
     return _front(request, newsletter)
 
 
 @public_page
-@speaks_its_language
+@newsletter_page
 def archive_page(request: HttpRequest, newsletter: Newsletter) -> HttpResponse:
     """All public issues by year, latest first. `?year=` selects one year, `?page=` a page."""
     years = published_years(newsletter)
@@ -93,7 +95,7 @@ def archive_page(request: HttpRequest, newsletter: Newsletter) -> HttpResponse:
 
 
 @public_page
-@speaks_its_language
+@newsletter_page
 def issue_page(request: HttpRequest, newsletter: Newsletter, issue: str) -> HttpResponse:
     """One issue as it was sent, without anything personal."""
     shown = read_issue(newsletter, get_object_or_404(published_issues(newsletter), slug=issue))
@@ -103,7 +105,7 @@ def issue_page(request: HttpRequest, newsletter: Newsletter, issue: str) -> Http
         "issue": shown,
         "older": older,
         "newer": newer,
-        "structured_data": describe_issue(newsletter, shown),
+        "structured_data": _structured_data(newsletter, shown),
     }
     return with_last_modified(render(request, "newsletter/issue.html", context), changed_at(newsletter))
 
@@ -124,7 +126,7 @@ def draft_page(request: HttpRequest, **slugs: str) -> HttpResponse:
     return response
 
 
-@speaks_its_language
+@newsletter_page
 def _draft(request: HttpRequest, newsletter: Newsletter, issue: str) -> HttpResponse:
     rows = Issue.objects.filter(newsletter=newsletter).select_related("edition")
     try:
@@ -134,7 +136,7 @@ def _draft(request: HttpRequest, newsletter: Newsletter, issue: str) -> HttpResp
     context = {
         **_frame(newsletter, shown.url),
         "issue": shown,
-        "structured_data": describe_issue(newsletter, shown),
+        "structured_data": _structured_data(newsletter, shown),
         "opens_in_new_tab": True,
     }
     response = render(request, "newsletter/issue.html", context)
@@ -142,6 +144,7 @@ def _draft(request: HttpRequest, newsletter: Newsletter, issue: str) -> HttpResp
     return response
 
 
+@in_list_language
 def _front(request: HttpRequest, newsletter: Newsletter) -> HttpResponse:
     latest = list(read_issues(newsletter, published_issues(newsletter)[:LATEST_ISSUES]))
     context = {**_frame(newsletter, newsletter.web_url), "issues": latest}
@@ -156,6 +159,28 @@ def _frame(newsletter: Newsletter, canonical: str) -> dict[str, object]:
         "direction": writing_direction(newsletter.language),
         "canonical": canonical,
     }
+
+
+def _structured_data(newsletter: Newsletter, issue: PublicIssue) -> SafeString:
+    """The issue as a NewsArticle (https://schema.org/NewsArticle), escaped for a script element.
+
+    A script element of type application/ld+json is data that browsers do not run, so the CSP does not apply to it.
+    """
+    publisher = {"@type": "Organization", "name": newsletter.name, "url": newsletter.web_url}
+    data = {
+        "@context": "https://schema.org",
+        "@type": "NewsArticle",
+        "headline": issue.view.title,
+        "description": issue.view.preheader,
+        "datePublished": issue.published_at,
+        "inLanguage": newsletter.language,
+        "mainEntityOfPage": issue.url,
+        "isPartOf": {"@type": "Periodical", "name": newsletter.name, "url": newsletter.web_url},
+        "author": publisher,
+        "publisher": publisher,
+        "isAccessibleForFree": True,
+    }
+    return mark_safe(orjson.dumps(data).decode().translate(_ESCAPES))  # noqa: S308  # escaped above
 
 
 def _chosen_year(request: HttpRequest, years: Sequence[int]) -> int | None:

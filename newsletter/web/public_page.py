@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import functools
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -19,9 +20,16 @@ from django.views.decorators.gzip import gzip_page
 from django.views.decorators.http import conditional_page, require_safe
 
 from newsletter.models import Newsletter
+from subscribers.consent.texts import signup_text
+from subscribers.signup.forms import FASTEST, SignupForm, make_stamp
+from subscribers.web.languages import in_list_language
 
 #: In seconds: how long browsers and proxies may reuse a page without asking again.
 MAX_AGE = 300
+
+#: In seconds: how long all visitors get the same form; short compared with the hours for which it may be submitted.
+STAMP_PERIOD = 15 * 60
+
 
 #: Stricter than the rest of the site. A sandboxed page has an opaque origin, so that code smuggled into an issue could
 #: neither run nor read the admin of the same site. Allowed are the sign-up form, links in new tabs and downloads.
@@ -39,6 +47,8 @@ POLICY: dict[str, Any] = {
 def public_page(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponseBase]:
     """Serve the response of `view` as a public page: GET and HEAD only, no cookies, strict CSP, compressed.
 
+    It is in English unless the view chooses another language, whatever languages the browser asks for.
+
     The ETag is a hash of the body, so it changes with everything the page shows. `Last-Modified` is set by the view,
     for feed readers that send nothing else. Each of them can be answered with 304. Compression is safe here because
     the pages hold no secrets (BREACH).
@@ -46,7 +56,10 @@ def public_page(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse
 
     @functools.wraps(view)
     def shown(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        response = view(request, *args, **kwargs)
+        with translation.override(settings.LANGUAGE_CODE):
+            response = view(request, *args, **kwargs)
+        # Named, so that LanguageMiddleware does not let the page vary by Accept-Language.
+        response.headers.setdefault("Content-Language", settings.LANGUAGE_CODE)
         if not response.has_header("Cache-Control"):
             patch_cache_control(response, public=True, max_age=MAX_AGE)
         # A sandboxed page must not set Cross-Origin-Opener-Policy: browsers would show an error instead (HTML standard,
@@ -57,27 +70,15 @@ def public_page(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse
     return require_safe(csp(POLICY)(gzip_page(conditional_page(shown))))
 
 
-def speaks_its_language(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
+def newsletter_page(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
     """Call `view` with the newsletter of the slug in the URL, in the newsletter's language; 404 without one."""
+    localized = in_list_language(view)
 
     @functools.wraps(view)
     def shown(request: HttpRequest, newsletter: str, **kwargs: Any) -> HttpResponse:
-        publication = get_object_or_404(Newsletter, slug=newsletter)
-        with translation.override(language_of(publication)):
-            return view(request, publication, **kwargs)
+        return localized(request, get_object_or_404(Newsletter, slug=newsletter), **kwargs)
 
     return shown
-
-
-def language_of(newsletter: Newsletter) -> str:
-    """The language of the pages around the newsletter's issues: its own if translations exist, else English.
-
-    Regional variants fall back to their language: `de-AT` to `de`.
-    """
-    try:
-        return translation.get_supported_language_variant(newsletter.language)
-    except LookupError:
-        return settings.LANGUAGE_CODE
 
 
 def with_last_modified(response: HttpResponse, at: datetime.datetime | None) -> HttpResponse:
@@ -85,3 +86,21 @@ def with_last_modified(response: HttpResponse, at: datetime.datetime | None) -> 
     if at:
         response["Last-Modified"] = http_date(at.timestamp())
     return response
+
+
+class SharedSignupForm(SignupForm):
+    """A form whose time stamp changes once per STAMP_PERIOD; one for each request would make pages uncacheable."""
+
+    @property
+    def fresh_stamp(self) -> str:
+        """The stamp of the current period, so far back that a visitor at its very start does not count as a robot."""
+        return make_stamp(self.mailing_list, shown_at=time.time() // STAMP_PERIOD * STAMP_PERIOD - FASTEST)
+
+
+def signup_box(newsletter: Newsletter) -> dict[str, object]:
+    """The context of `subscribers/signup_form.html`."""
+    return {
+        "form": SharedSignupForm(newsletter),
+        "mailing_list": newsletter,
+        "consent_text": signup_text(newsletter),
+    }

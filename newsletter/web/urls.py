@@ -4,7 +4,7 @@ from django.urls import path
 
 from newsletter.web.crawlers import robots, sitemap
 from newsletter.web.feed import atom_feed
-from newsletter.web.pages import archive_page, draft_page, home, issue_page, newsletter_page
+from newsletter.web.pages import archive_page, draft_page, front_page, home, issue_page
 from newsletter.web.webhooks import ResendWebhook
 
 urlpatterns = [
@@ -13,7 +13,7 @@ urlpatterns = [
     path("robots.txt", robots, name="robots"),
     path("sitemap.xml", sitemap, name="sitemap"),
     # These match every first part of a path, so they come last; RESERVED_SLUGS keeps newsletters out of the others.
-    path("<slug:newsletter>/", newsletter_page, name="newsletter"),
+    path("<slug:newsletter>/", front_page, name="newsletter"),
     path("<slug:newsletter>/feed.atom", atom_feed, name="feed"),
     path("<slug:newsletter>/issues/", archive_page, name="archive"),
     path("<slug:newsletter>/issues/<slug:issue>/", issue_page, name="issue"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.conf import settings
 from django.db import models
+from django.utils import translation
 from django.utils.translation import gettext_lazy as _
 
 from subscribers.models.validators import check_address, check_header_text, check_sender_name
@@ -60,5 +61,11 @@ class MailingList(models.Model):
 
     @property
     def page_language(self) -> str:
-        """The language of pages and mails: that of the list, or English if they are not translated into it."""
-        return self.language if self.language in dict(settings.LANGUAGES) else settings.LANGUAGE_CODE
+        """The language of pages and mails: that of the list, or English if they are not translated into it.
+
+        A regional variant falls back to its language: `de-AT` to `de`.
+        """
+        try:
+            return translation.get_supported_language_variant(self.language)
+        except LookupError:
+            return settings.LANGUAGE_CODE

@@ -9,29 +9,11 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone, translation
 
-from newsletter.admin.language import preferred_language
 from newsletter.admin.time_format import from_now, in_zone, with_zone
 from newsletter.models import Issue, RecurringSchedule, Revision
 from tests.newsletter.admin.pages import page_of
 
 AT = datetime.datetime(2026, 7, 1, 5, tzinfo=datetime.UTC)
-
-
-@pytest.mark.parametrize(
-    ("accept_language", "language"),
-    [
-        ("de", "de"),
-        ("de-AT,de;q=0.9,en;q=0.8", "de"),
-        ("en-GB,de;q=0.5", "en"),
-        ("fr,de;q=0.5,en;q=0.1", "de"),
-        ("fr", "en"),
-        ("*", "en"),
-        ("", "en"),
-        ("xx" * 500, "en"),
-    ],
-)
-def test_the_first_accepted_language_that_the_admin_speaks_is_used(accept_language: str, language: str) -> None:
-    assert preferred_language(accept_language) == language
 
 
 def test_a_page_of_the_admin_is_in_the_language_of_the_editor(edda: Client, issue: Issue) -> None:

@@ -7,8 +7,7 @@ from django.test import Client
 from django.utils import translation
 
 from newsletter.models import Newsletter
-from newsletter.web import signup_box
-from newsletter.web.public_page import language_of
+from newsletter.web import public_page
 from tests.newsletter.web.published import open_page, publish, words
 from tests.publications import make_newsletter
 
@@ -29,7 +28,7 @@ def test_a_page_is_in_the_language_of_the_newsletter(client: Client, path: str) 
 
 @pytest.mark.parametrize("path", ["/", FRONT, ARCHIVE, ISSUE, FEED])
 def test_a_page_is_the_same_for_every_visitor(client: Client, path: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(signup_box, "STAMP_PERIOD", 10**9)
+    monkeypatch.setattr(public_page, "STAMP_PERIOD", 10**9)
     publish(newsletter=make_newsletter(language="fr"))
     plain = client.get(path)
     client.cookies["django_language"] = "de"
@@ -60,4 +59,4 @@ def test_pages_of_a_newsletter_without_translations_are_in_english(client: Clien
     ("language", "spoken"), [("de", "de"), ("de-AT", "de"), ("fr", "fr"), ("pt-BR", "en"), ("", "en"), ("x y", "en")]
 )
 def test_regional_variants_fall_back_to_their_language_and_others_to_english(language: str, spoken: str) -> None:
-    assert language_of(Newsletter(language=language)) == spoken
+    assert Newsletter(language=language).page_language == spoken

@@ -12,7 +12,7 @@ from pytest_django import DjangoAssertNumQueries
 
 from newsletter.content.document import SectionContent, StoryContent
 from newsletter.models import Edition, Issue, IssueStatus, Section, Story
-from newsletter.web import archive, signup_box
+from newsletter.web import archive, public_page
 from newsletter.web.pages import ISSUES_PER_PAGE
 from tests import people
 from tests.newsletter.web.published import open_page, publish, publish_weekly, words
@@ -294,7 +294,7 @@ def test_public_pages_allow_get_and_head_only(client: Client, path: str) -> None
 
 @pytest.mark.parametrize("path", [FRONT, ARCHIVE, ISSUE, FEED])
 def test_an_unchanged_page_is_answered_with_304(client: Client, path: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(signup_box, "STAMP_PERIOD", 10**9)  # the period does not end between the two requests
+    monkeypatch.setattr(public_page, "STAMP_PERIOD", 10**9)  # the period does not end between the two requests
     publish()
     first = client.get(path)
     assert first["Cache-Control"] == "public, max-age=300"
@@ -316,7 +316,7 @@ def test_a_page_changes_when_an_issue_is_withdrawn(client: Client, path: str) ->
 
 
 def test_pages_are_compressed(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(signup_box, "STAMP_PERIOD", 10**9)
+    monkeypatch.setattr(public_page, "STAMP_PERIOD", 10**9)
     publish(stories=31)
     plain, compressed = client.get(ISSUE), client.get(ISSUE, headers={"Accept-Encoding": "gzip"})
     assert compressed["Content-Encoding"] == "gzip"
