@@ -1,4 +1,4 @@
-"""A strict mail server for tests: real SMTP on this machine, planned faults at every stage, a ledger as the judge."""
+"""A strict mail server for tests: SMTP on this machine, with planned faults at every stage, and a list of its mails."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ DROP, SILENCE = "drop", "silence"
 
 @dataclass(slots=True)
 class MailFault:
-    """What happens at a stage instead of its answer: a reply line, DROP or SILENCE; to one recipient, or to anybody.
+    """What happens at a stage instead of its usual reply: a reply line, DROP or SILENCE; for one recipient or for all.
 
-    Stages: connect, ehlo, auth, mail, rcpt, data, body (half of it has come), end (whole, and not taken), taken (in
-    the ledger, but for its answer).
+    Stages: connect, ehlo, auth, mail, rcpt, data, body (half of it was received), end (the mail is complete and not
+    accepted), accepted (the mail is accepted, before the reply).
     """
 
     stage: str
@@ -34,12 +34,12 @@ class MailFault:
     to: str = ""
     times: int = 1
     after: int = 0
-    """How often that stage passes before."""
+    """How often that stage succeeds before."""
 
 
 @dataclass(frozen=True, slots=True)
-class TakenMail:
-    """One mail that the server took."""
+class AcceptedMail:
+    """One mail that the server accepted."""
 
     sender: str
     recipient: str
@@ -49,35 +49,35 @@ class TakenMail:
 
 @dataclass(slots=True)
 class MailServer:
-    """Listens on `port`. `violations` are whatever a strict server would not stand."""
+    """Listens on `port`. `violations` are the client's violations of the protocol."""
 
     tls: ssl.SSLContext | None = None
     implicit: bool = False
     login: tuple[str, str] | None = None
     largest: int = 1_000_000
     faults: list[MailFault] = field(default_factory=list)
-    mails: list[TakenMail] = field(default_factory=list)
+    mails: list[AcceptedMail] = field(default_factory=list)
     violations: list[str] = field(default_factory=list)
     connections: int = 0
     closing: threading.Event = field(default_factory=threading.Event)
-    taken: threading.Condition = field(default_factory=threading.Condition)
+    changed: threading.Condition = field(default_factory=threading.Condition)
     port: int = 0
 
     def plan(self, *faults: MailFault) -> None:
-        """Let these happen, each as often as it says."""
+        """Plan these faults."""
         self.faults.extend(faults)
 
     def recipients(self) -> list[str]:
-        """Who got a mail, sorted, each as often as they got one."""
+        """The recipient of each accepted mail, sorted."""
         return sorted(mail.recipient for mail in self.mails)
 
     def wait_for(self, count: int, seconds: float = 30.0) -> None:
-        """Return as soon as so many mails are taken."""
-        with self.taken:
-            assert self.taken.wait_for(lambda: len(self.mails) >= count, seconds), f"{len(self.mails)} of {count} came"
+        """Wait until this number of mails is accepted."""
+        with self.changed:
+            assert self.changed.wait_for(lambda: len(self.mails) >= count, seconds), f"{len(self.mails)} of {count}"
 
     def fault_at(self, stage: str, recipient: str = "") -> str:
-        """The planned reply for this stage, used up once."""
+        """Take the planned reply for this stage."""
         for fault in self.faults:
             if fault.stage != stage or fault.to not in ("", recipient):
                 continue
@@ -90,7 +90,7 @@ class MailServer:
 
 
 class _Dropped(Exception):
-    """The connection is to be cut."""
+    """The connection must be closed."""
 
 
 class _Listener(socketserver.ThreadingTCPServer):
@@ -99,7 +99,7 @@ class _Listener(socketserver.ThreadingTCPServer):
     mail_server: MailServer
 
     def handle_error(self, request: object, client_address: object) -> None:
-        """Connections that break are what many tests are about."""
+        """Ignore errors: many tests break connections."""
 
 
 class _Session(socketserver.BaseRequestHandler):
@@ -118,7 +118,7 @@ class _Session(socketserver.BaseRequestHandler):
             while self._command(self._line()):
                 pass
         except (_Dropped, OSError):
-            # A reset, so that the other side notices at once.
+            # A reset, so that the client notices it immediately.
             self.request.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         finally:
             self.request.close()
@@ -138,7 +138,7 @@ class _Session(socketserver.BaseRequestHandler):
             self.mail_server.closing.wait(60)
             raise _Dropped
         if self.buffer:
-            # The other side spoke before it was answered.
+            # The client sent more before it got a reply.
             self.mail_server.violations.append("pipelining, which is not offered")
         self.request.sendall(reply.encode() + b"\r\n")
 
@@ -228,10 +228,10 @@ class _Session(socketserver.BaseRequestHandler):
         if reply := self.mail_server.fault_at("end", self.recipient):
             self._say(reply)
             return
-        self._take(content + b"\r\n")
-        self._say(self.mail_server.fault_at("taken", self.recipient) or "250 2.0.0 taken")
+        self._accept(content + b"\r\n")
+        self._say(self.mail_server.fault_at("accepted", self.recipient) or "250 2.0.0 accepted")
 
-    def _take(self, content: bytes) -> None:
+    def _accept(self, content: bytes) -> None:
         lines = content.split(b"\r\n")
         if any(line.startswith(b".") and not line.startswith(b"..") for line in lines):
             self.mail_server.violations.append("a dot that is not doubled")
@@ -239,9 +239,9 @@ class _Session(socketserver.BaseRequestHandler):
         lines = content.split(b"\r\n")
         if any(b"\n" in line or b"\r" in line or len(line) > 998 or not line.isascii() for line in lines):
             self.mail_server.violations.append("a bare line end, an 8-bit byte or a line of more than 998 octets")
-        with self.mail_server.taken:
-            self.mail_server.mails.append(TakenMail(self.sender, self.recipient, content, self.encrypted))
-            self.mail_server.taken.notify_all()
+        with self.mail_server.changed:
+            self.mail_server.mails.append(AcceptedMail(self.sender, self.recipient, content, self.encrypted))
+            self.mail_server.changed.notify_all()
 
     def _on_rset(self, rest: str) -> bool:
         self.sender, self.recipient, self.is_open = "", "", False
@@ -255,7 +255,7 @@ class _Session(socketserver.BaseRequestHandler):
 
 @contextmanager
 def running_mail_server(**options: object) -> Iterator[MailServer]:
-    """A mail server until the block ends; its options are MailServer's."""
+    """A mail server while the block runs; the options are MailServer's."""
     server = MailServer(**options)  # type: ignore[arg-type]
     listener = _Listener(("127.0.0.1", 0), _Session)
     listener.mail_server = server
@@ -272,7 +272,7 @@ def running_mail_server(**options: object) -> Iterator[MailServer]:
 
 
 def connect_to(server: MailServer, monkeypatch: pytest.MonkeyPatch, **changes: object) -> SmtpProvider:
-    """The project's own provider, pointed at this server without encryption."""
+    """The project's provider, configured for this server, without encryption."""
     defaults: dict[str, object] = {
         "PROVIDER": "smtp",
         "EMAIL_HOST": "127.0.0.1",

@@ -1,4 +1,4 @@
-"""A sandbox for one test, and the provider that talks to it."""
+"""A sandbox for one test, and the provider that uses it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from newsletter.sandbox import SandboxOptions, SandboxServer
 def running_sandbox(
     webhook_url: str | None = None, *, clock: Callable[[], float] = time.time, **options: object
 ) -> Iterator[SandboxServer]:
-    """A sandbox with the project's key, generous limits and quick webhooks; any option may be given."""
+    """A sandbox with the project's key, high limits and fast webhooks; every option may be given."""
     defaults: dict[str, object] = {
         "port": 0,
         "api_key": "re_sandbox",
@@ -33,7 +33,7 @@ def running_sandbox(
 
 
 def provider_of(sandbox: SandboxServer, monkeypatch: pytest.MonkeyPatch) -> Provider:
-    """The project's own provider, pointed at this sandbox."""
+    """The project's provider, configured for this sandbox."""
     monkeypatch.setattr(settings, "PROVIDER_URL", sandbox.url)
     monkeypatch.setattr(settings, "PROVIDER_API_KEY", "re_sandbox")
     return get_provider()

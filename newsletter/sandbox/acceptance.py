@@ -1,7 +1,7 @@
 """Accepting mails: one transaction for body, mails, events, suppressions, quota and key.
 
-Either all of a call is in the ledger and its answer is kept under its key, or nothing is. What happens to the answer
-afterwards changes neither.
+A call is recorded in the ledger completely and its answer is stored under its key, or nothing is recorded. A fault in
+the answer changes neither.
 """
 
 from __future__ import annotations
@@ -29,16 +29,16 @@ class Posting:
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """What became of a posting: the answer's bytes, and the numbers of the mails."""
+    """The result of a posting: the answer's bytes, and the numbers of the mails."""
 
     answer: bytes
     mails: tuple[int, ...]
 
 
 def accept(team: Team, posting: Posting, mails: dict[int, Mail], errors: list[dict[str, object]] | None) -> Accepted:
-    """Put the mails into the ledger, once. `mails` by index; `errors` is None for a strict batch or a single mail.
+    """Add the mails to the ledger. `mails` by index; `errors` is None for a strict batch or a single mail.
 
-    Raises Refusal (429) if the quota does not hold all of them.
+    Raises Refusal (429) if they exceed the quota.
     """
     now = team.clock()
     single = posting.path == "/emails"
@@ -55,7 +55,7 @@ def accept(team: Team, posting: Posting, mails: dict[int, Mail], errors: list[di
 
 
 def check_quota(team: Team, more: int, now: float) -> None:
-    """429 if the day's or the month's quota does not hold `more` recipients."""
+    """Raises Refusal (429) if `more` recipients exceed the daily or the monthly quota."""
     for name, quota, used in (
         ("daily_quota_exceeded", team.options.daily_quota, used_today(team, now)),
         ("monthly_quota_exceeded", team.options.monthly_quota, used_this_month(team, now)),
@@ -79,7 +79,7 @@ def _plan_all(team: Team, added: list[tuple[int, str, Mail]], now: float) -> Non
     for number, uid, mail in added:
         if mail.scheduled_at is not None:
             team.plan(number, uid, "", [PlannedEvent("email.scheduled", 0.0)], now)
-        # Each recipient has events of its own, which don't say whose they are: resend-python issue 68.
+        # Each recipient has its own events, which do not name the recipient: resend-python issue 68.
         for address, _field in mail.recipients:
             planned = plan_events(address, mail.html, listed.get(address), team.options)
             if team.options.webhook_unknown_types:

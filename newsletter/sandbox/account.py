@@ -1,4 +1,4 @@
-"""The calls on what the team has: suppressions, domains, usage."""
+"""API calls about the team: suppressions, domains, usage."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from newsletter.sandbox.exchange import Request, Response, json_response
 from newsletter.sandbox.paging import read_page
 from newsletter.sandbox.refusals import refusal
 from newsletter.sandbox.team import Team
-from newsletter.sandbox.time_format import next_day, next_month, written
+from newsletter.sandbox.time_format import format_time, next_day, next_month
 
 MAX_NAMES = 100
-#: Monthly quota that GET /usage tells when none is set; Resend's plans always have one.
-_PLENTY = 3_000_000
+#: Monthly quota in GET /usage if none is set, because each of Resend's plans has one.
+_DEFAULT_MONTHLY_QUOTA = 3_000_000
 
 
 class Account:
@@ -25,7 +25,7 @@ class Account:
         self._team = team
 
     def list_suppressions(self, request: Request) -> Response:
-        """GET /suppressions, `?origin=` picks one."""
+        """GET /suppressions; `?origin=` filters by origin."""
         team = self._team
         origin = request.query.get("origin")
         if origin not in (None, "bounce", "complaint", "manual"):
@@ -35,7 +35,7 @@ class Account:
         return json_response({"object": "list", "has_more": more, "data": [_suppression(row) for row in rows]})
 
     def add_suppression(self, request: Request) -> Response:
-        """POST /suppressions: an address that is listed already answers its entry."""
+        """POST /suppressions; returns the existing entry if the address is listed."""
         return json_response(self._add(request.json_object().get("email")), 201)
 
     def add_suppressions(self, request: Request) -> Response:
@@ -57,13 +57,13 @@ class Account:
         return json_response(removed)
 
     def remove_suppressions(self, request: Request) -> Response:
-        """POST /suppressions/batch/remove: by `ids` or `emails`; those that are not listed are left out."""
+        """POST /suppressions/batch/remove, by `ids` or `emails`; skips those that are not listed."""
         body = request.json_object()
         removed = [self._remove(name) for name in _names(body, "ids" if "ids" in body else "emails")]
         return json_response({"data": [entry for entry in removed if entry]})
 
     def list_domains(self, _request: Request) -> Response:
-        """GET /domains: the verified ones."""
+        """GET /domains: the verified domains."""
         names = sorted(self._team.options.verified_domains or ())
         return json_response({"object": "list", "has_more": False, "data": [_domain(name) for name in names]})
 
@@ -71,16 +71,16 @@ class Account:
         """GET /usage."""
         team, options, now = self._team, self._team.options, self._team.clock()
         daily = _used(used_today(team, now), options.daily_quota, next_day(now))
-        monthly = _used(used_this_month(team, now), options.monthly_quota or _PLENTY, next_month(now))
-        nothing = {"used": 0, "limit": None}
+        monthly = _used(used_this_month(team, now), options.monthly_quota or _DEFAULT_MONTHLY_QUOTA, next_month(now))
+        unused = {"used": 0, "limit": None}
         return json_response(
             {
                 "object": "usage",
                 "emails": {"daily": daily, "monthly": monthly},
-                "contacts": nothing,
-                "segments": nothing,
-                "broadcasts": nothing,
-                "ai_credits": {**nothing, "next_increase_at": None},
+                "contacts": unused,
+                "segments": unused,
+                "broadcasts": unused,
+                "ai_credits": {**unused, "next_increase_at": None},
                 "automation_runs": {"used": 0, "limit": 0, "resets_at": next_month(now)},
                 "domains": {"used": len(options.verified_domains or ()), "limit": None},
                 "rate_limit": {"limit": options.rate_limit, "duration": "1000ms"},
@@ -104,7 +104,7 @@ def _suppression(row: sqlite3.Row) -> dict[str, Any]:
         "email": row["address"],
         "origin": row["origin"],
         "source_id": row["source"],
-        "created_at": written(row["since"]),
+        "created_at": format_time(row["since"]),
     }
 
 
@@ -113,7 +113,7 @@ def _domain(name: str) -> dict[str, Any]:
         "id": str(uuid.uuid5(uuid.NAMESPACE_DNS, name)),
         "name": name,
         "status": "verified",
-        "created_at": written(0),
+        "created_at": format_time(0),
         "region": "eu-west-1",
         "open_tracking": False,
         "click_tracking": False,

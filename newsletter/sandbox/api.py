@@ -1,7 +1,4 @@
-"""Resend's API: who may call what, how often, and what a planned fault makes of it.
-
-The checks come in the order of `_work`.
-"""
+"""Resend's API: routes, API keys, rate limit, and planned faults. `_handle` has the order of the checks."""
 
 from __future__ import annotations
 
@@ -28,7 +25,7 @@ from newsletter.sandbox.team import Team
 
 
 class Api:
-    """The calls of one team."""
+    """The API of one team."""
 
     def __init__(self, team: Team) -> None:
         self._team = team
@@ -51,24 +48,24 @@ class Api:
         )
 
     def answer(self, request: Request) -> Response:
-        """The answer to one call, with what a planned fault makes of it. Calls that send are written down."""
+        """The answer to one call, changed by a planned fault. Calls that send are recorded."""
         fault = self._team.faults.take(request)
         sha256 = hashlib.sha256(request.body).hexdigest()
-        response = fault.apply(Response(0) if fault.strikes_before else self._work(request, sha256, fault))
+        response = fault.apply(Response(0) if fault.prevents_call else self._handle(request, sha256, fault))
         if is_sending(request):
-            self._write_down(request, sha256, response, fault)
+            self._record_call(request, sha256, response, fault)
         return self._with_headers(request, response)
 
-    def _work(self, request: Request, sha256: str, fault: Fault) -> Response:
+    def _handle(self, request: Request, sha256: str, fault: Fault) -> Response:
         try:
             if not request.headers.get("user-agent"):
-                # Cloudflare, in front of Resend, refuses these before the API sees them.
+                # Cloudflare, in front of Resend, rejects these before they reach the API.
                 return Response(403, b"error code: 1010", TEXT)
             handler, parts = find_handler(self._routes, request.method, request.path)
             self._check_key(request)
             self._team.limiter.use(self._team.options.rate_limit)
             if handler is send:
-                # Its latency comes while the idempotency key is held.
+                # Its latency is while the idempotency key is locked.
                 return send(self._team, request, sha256, fault)
             self._team.pause(fault.latency)
             return handler(request, *parts)
@@ -83,25 +80,25 @@ class Api:
         if hmac.compare_digest(given, options.api_key.encode()):
             return
         if not hmac.compare_digest(given, options.sending_key.encode()):
-            # Two independent probes of the real API saw this, not the 403 invalid_api_key of its documentation.
+            # Two independent tests of the real API got this, not the documented 403 invalid_api_key.
             raise refusal("validation_error", "API key is invalid", status=400)
         if not is_sending(request):
             raise refusal("restricted_api_key")
 
-    def _write_down(self, request: Request, sha256: str, response: Response, fault: Fault) -> None:
-        left = response.ending in (Ending.WHOLE, Ending.CUT)
+    def _record_call(self, request: Request, sha256: str, response: Response, fault: Fault) -> None:
+        was_sent = response.ending in (Ending.WHOLE, Ending.CUT)
         self._team.ledger.add_call(
             request.path,
             request.headers.get("idempotency-key"),
             sha256,
-            response.status if left else 0,
+            response.status if was_sent else 0,
             "" if fault == NO_FAULT else fault.kind,
             self._team.clock(),
         )
 
     def _with_headers(self, request: Request, response: Response) -> Response:
         team = self._team
-        headers = team.limiter.look(team.options.rate_limit).headers
+        headers = team.limiter.state(team.options.rate_limit).headers
         if response.status == 429:
             headers["retry-after"] = "1"
         if is_sending(request):

@@ -1,7 +1,7 @@
-"""Accepted request bodies, each kept once and compressed.
+"""Accepted request bodies, each stored once and compressed.
 
-A batch of a hundred mails of 60 KB is six megabytes of nearly equal text: zstd makes some 50 KB of it, in about a
-millisecond, and single mails are read out of it when somebody looks.
+A batch of a hundred mails of 60 KB is six megabytes of nearly equal text. zstd compresses it to about 50 KB in about a
+millisecond, and single mails are read from it on demand.
 """
 
 from __future__ import annotations
@@ -14,29 +14,29 @@ import zstandard
 
 from newsletter.sandbox.database import Database
 
-# Its window of 2 MB reaches back over whole mails, so that the next one is seen to be nearly equal.
+# The window of this level is 2 MB, which covers several mails, so repeated text is found.
 _LEVEL = 3
 
 
 class Bodies:
-    """The bodies by number."""
+    """Bodies by number."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        # A few decoded batches: pages and searches read neighbours.
+        # A few decoded batches, because a page shows mails of the same batch.
         self._items = lru_cache(maxsize=4)(self._decode)
 
     def compress(self, body: bytes) -> bytes:
-        """Outside the transaction, so that the lock is not held for it."""
+        """Compress a body. Call it outside the transaction, so that the lock is not held meanwhile."""
         return zstandard.ZstdCompressor(level=_LEVEL).compress(body)
 
     def add(self, compressed: bytes) -> int:
-        """Keep a compressed body; answers its number."""
+        """Store a compressed body and return its number."""
         with self._database.transaction() as tx:
             return int(tx.execute("INSERT INTO bodies (zstd) VALUES (?)", (compressed,)).lastrowid or 0)
 
     def read(self, number: int) -> bytes:
-        """A body as it was received."""
+        """The body as it was received."""
         row = self._database.one("SELECT zstd FROM bodies WHERE id = ?", number)
         return zstandard.ZstdDecompressor().decompress(row["zstd"])
 

@@ -1,13 +1,13 @@
-"""Steering the sandbox over HTTP: `/sandbox/…`.
+"""Controls the sandbox over HTTP: `/sandbox/…`.
 
-GET    /sandbox/ledger               what was accepted; ?tag=NAME judges by the values of a tag
+GET    /sandbox/ledger               totals of accepted mails; ?tag=NAME groups them by the values of a tag
 GET    /sandbox/ledger/mails         accepted mails, newest first (?limit, ?after, ?before, ?to=part of an address)
-GET    /sandbox/ledger/calls         every try to send
-GET    /sandbox/faults               planned faults that wait;  POST plans more;  DELETE forgets them
-GET    /sandbox/webhooks             counts of posted events
-POST   /sandbox/webhooks/replay      {"svix_id"} or {"email_id"} or {"state": "failed"}: post settled events again
-POST   /sandbox/events               {"email_id", "type", …detail}: let something happen to a mail now
-PATCH  /sandbox/options              change switches while the server runs
+GET    /sandbox/ledger/calls         every attempt to send
+GET    /sandbox/faults               planned faults;  POST plans more;  DELETE clears them
+GET    /sandbox/webhooks             counts of events
+POST   /sandbox/webhooks/replay      {"svix_id"} or {"email_id"} or {"state": "failed"}: post finished events again
+POST   /sandbox/events               {"email_id", "type", …detail}: trigger an event for a mail now
+PATCH  /sandbox/options              change options while the server runs
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from newsletter.sandbox.outcomes import PlannedEvent
 from newsletter.sandbox.paging import read_page
 from newsletter.sandbox.refusals import Refusal, refusal
 from newsletter.sandbox.team import Team
-from newsletter.sandbox.time_format import written
+from newsletter.sandbox.time_format import format_time
 
-#: Read when the server starts; changing them later would do nothing.
-_FIXED = frozenset({"port", "ledger", "webhook_workers"})
+#: Options that are read only when the server starts.
+_FIXED_OPTIONS = frozenset({"port", "ledger", "webhook_workers"})
 
 
 class Control:
-    """`/sandbox/…`: open to everybody on this machine, needs no key."""
+    """`/sandbox/…`: available to every process on this machine, without a key."""
 
     def __init__(self, team: Team) -> None:
         self._team = team
@@ -43,7 +43,7 @@ class Control:
             route("DELETE", "/sandbox/faults", self._clear_faults),
             route("GET", "/sandbox/webhooks", self._webhooks),
             route("POST", "/sandbox/webhooks/replay", self._replay),
-            route("POST", "/sandbox/events", self._happen),
+            route("POST", "/sandbox/events", self._trigger),
             route("PATCH", "/sandbox/options", self._change_options),
         )
 
@@ -92,13 +92,13 @@ class Control:
         replayed = self._team.events.replay(self._team.clock(), svix_id=svix_id, mail=mail, state=state)
         return json_response({"replayed": replayed})
 
-    def _happen(self, request: Request) -> Response:
+    def _trigger(self, request: Request) -> Response:
         body = request.json_object()
         event_type = _text(body, "type") or ""
         if event_type not in EMAIL_EVENTS:
             raise refusal("validation_error", f"The `type` must be one of {', '.join(sorted(EMAIL_EVENTS))}.")
-        self._team.happen(self._mail(body), PlannedEvent(event_type, 0.0, _detail(body)))
-        return json_response({"happened": event_type}, 201)
+        self._team.trigger(self._mail(body), PlannedEvent(event_type, 0.0, _detail(body)))
+        return json_response({"triggered": event_type}, 201)
 
     def _change_options(self, request: Request) -> Response:
         self._team.options = changed_options(self._team.options, request.json_object())
@@ -112,18 +112,18 @@ class Control:
 
 
 def changed_options(options: SandboxOptions, changes: dict[str, Any]) -> SandboxOptions:
-    """Options with some values changed; lists from JSON become what the options hold. 422 says what is wrong."""
-    fixed = _FIXED.intersection(changes)
+    """Options with some values replaced; lists from JSON are converted. Raises Refusal (422) for an invalid value."""
+    fixed = _FIXED_OPTIONS.intersection(changes)
     if fixed:
-        raise refusal("validation_error", f"{', '.join(sorted(fixed))} can be set at the start only.")
-    held = {name: _held(name, value) for name, value in changes.items()}
+        raise refusal("validation_error", f"{', '.join(sorted(fixed))} can be set only when the sandbox starts.")
+    values = {name: _converted(name, value) for name, value in changes.items()}
     try:
-        return dataclasses.replace(options, **held)
+        return dataclasses.replace(options, **values)
     except (TypeError, ValueError) as error:
         raise refusal("validation_error", str(error)) from error
 
 
-def _held(name: str, value: Any) -> Any:
+def _converted(name: str, value: Any) -> Any:
     if name == "webhook_secrets" and isinstance(value, list):
         return tuple(value)
     if name in ("webhook_events", "verified_domains") and isinstance(value, list):
@@ -139,7 +139,7 @@ def _text(body: dict[str, object], name: str) -> str | None:
 
 
 def _detail(body: dict[str, object]) -> dict[str, object]:
-    """What the payload of an event has beyond the envelope: an object by the name that Resend gives it."""
+    """The part of an event's payload that depends on its type, under Resend's name for it."""
     detail = {name: value for name, value in body.items() if name not in ("type", "email_id")}
     for name, value in detail.items():
         if name not in ("bounce", "click", "failed", "suppressed") or not isinstance(value, dict):
@@ -150,7 +150,7 @@ def _detail(body: dict[str, object]) -> dict[str, object]:
 def _described(mail: LedgerMail) -> dict[str, Any]:
     return {
         "id": mail.id,
-        "created_at": written(mail.created_at),
+        "created_at": format_time(mail.created_at),
         "to": mail.envelope["to"],
         "subject": mail.envelope["subject"],
         "tags": mail.tags,

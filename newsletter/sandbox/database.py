@@ -1,7 +1,7 @@
-"""The SQLite database behind the sandbox: its tables, and transactions.
+"""The sandbox's SQLite database: tables and transactions.
 
-In memory by default, in a file when the ledger is to survive a restart. One connection with one lock: the work in it
-is a few milliseconds for a batch, and a single writer keeps the ledger beyond doubt.
+It is in memory by default, and in a file if the ledger must survive a restart. One connection with one lock is fast
+enough (a few milliseconds per batch), and a single writer keeps the ledger correct.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 _TABLES = """
--- Each accepted request body once; a batch holds a hundred mails that differ little.
+-- Each accepted request body once; the mails of a batch differ little.
 CREATE TABLE IF NOT EXISTS bodies (
     id INTEGER PRIMARY KEY,
     zstd BLOB NOT NULL
@@ -35,16 +35,16 @@ CREATE TABLE IF NOT EXISTS recipients (
 );
 CREATE INDEX IF NOT EXISTS recipients_by_mail ON recipients (mail);
 CREATE INDEX IF NOT EXISTS recipients_by_address ON recipients (address);
--- What happens to a mail is decided when it is accepted, and comes true at happens_at.
+-- Events are planned when a mail is accepted, and take effect at happens_at.
 CREATE TABLE IF NOT EXISTS events (
     id INTEGER PRIMARY KEY,
     svix_id TEXT NOT NULL UNIQUE,
     mail INTEGER NOT NULL REFERENCES mails,
     type TEXT NOT NULL,
     happens_at REAL NOT NULL,
-    detail TEXT NOT NULL,           -- JSON that the payload has beyond the envelope
+    detail TEXT NOT NULL,           -- JSON of the payload that depends on the type
     state TEXT NOT NULL CHECK (state IN ('silent', 'pending', 'posting', 'delivered', 'failed')),
-    copies INTEGER NOT NULL,        -- how often the receiver is to get it
+    copies INTEGER NOT NULL,        -- how often the receiver must get it
     tries INTEGER NOT NULL DEFAULT 0,
     refused INTEGER NOT NULL DEFAULT 0,
     next_try_at REAL NOT NULL,
@@ -58,7 +58,7 @@ CREATE TABLE IF NOT EXISTS calls (
     path TEXT NOT NULL,
     key TEXT,
     body_sha256 TEXT NOT NULL,
-    status INTEGER NOT NULL,        -- 0: no answer left
+    status INTEGER NOT NULL,        -- 0: no answer was sent
     fault TEXT NOT NULL
 );
 CREATE INDEX IF NOT EXISTS calls_by_key ON calls (key);
@@ -76,7 +76,7 @@ CREATE TABLE IF NOT EXISTS suppressions (
     address TEXT NOT NULL UNIQUE,
     origin TEXT NOT NULL CHECK (origin IN ('bounce', 'complaint', 'manual')),
     source TEXT,                    -- id of the mail
-    since REAL NOT NULL             -- a bounce lists the address when it happens
+    since REAL NOT NULL             -- the time of the bounce or complaint
 );
 CREATE TABLE IF NOT EXISTS usage (
     day TEXT PRIMARY KEY,
@@ -86,18 +86,18 @@ CREATE TABLE IF NOT EXISTS usage (
 
 
 class Stopping(Exception):
-    """The server stops: what was under way is left undone."""
+    """The server stops; the current work is abandoned."""
 
 
 class Database:
     """The one connection. `changed` is notified after every transaction that wrote.
 
-    OSError if the file cannot be opened or is no ledger.
+    Raises OSError if the file cannot be opened or is not a ledger.
     """
 
     def __init__(self, path: Path | None) -> None:
         self.changed = threading.Condition(threading.RLock())
-        self._written_before = 0
+        self._changes_before = 0
         self._depth = 0
         self._closed = False
         try:
@@ -107,12 +107,12 @@ class Database:
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
-        """All or nothing; inside another transaction it is part of that one. Raises Stopping once closed."""
+        """A transaction; inside another one it is part of that. Raises Stopping after `close`."""
         with self.changed:
             self._check_open()
             if self._depth == 0:
                 self._connection.execute("BEGIN IMMEDIATE")
-                self._written_before = self._connection.total_changes
+                self._changes_before = self._connection.total_changes
             self._depth += 1
             try:
                 yield self._connection
@@ -124,8 +124,8 @@ class Database:
             self._depth -= 1
             if self._depth == 0:
                 self._connection.execute("COMMIT")
-                # Only then: threads that look for work and find none would wake each other for ever.
-                if self._connection.total_changes != self._written_before:
+                # Only after writes: otherwise threads that find no work would wake each other in a loop.
+                if self._connection.total_changes != self._changes_before:
                     self.changed.notify_all()
 
     def rows(self, sql: str, *values: object) -> list[sqlite3.Row]:
@@ -142,19 +142,19 @@ class Database:
             return row
 
     def one(self, sql: str, *values: object) -> sqlite3.Row:
-        """The row of a query that must have one; LookupError if it has none."""
+        """The row of a query that must have one. Raises LookupError if it has none."""
         row = self.row(sql, *values)
         if row is None:
             raise LookupError(f"No row for {sql!r}.")
         return row
 
     def number(self, sql: str, *values: object) -> int:
-        """The one number that a query answers; NULL is 0."""
+        """The number that a query returns; NULL is 0."""
         row = self.row(sql, *values)
         return int(row[0] or 0) if row else 0
 
     def close(self) -> None:
-        """Close the connection; an in-memory ledger is gone."""
+        """Close the connection. A ledger in memory is lost."""
         with self.changed:
             self._closed = True
             self._connection.close()
@@ -172,7 +172,7 @@ def _connect(path: Path | None) -> sqlite3.Connection:
     try:
         connection.row_factory = sqlite3.Row
         connection.execute("PRAGMA journal_mode = WAL")
-        # Killed processes lose nothing; only a power cut could, and a sandbox can live with that.
+        # A killed process loses no data. A power cut may, which is acceptable here.
         connection.execute("PRAGMA synchronous = OFF")
         connection.executescript(_TABLES)
     except sqlite3.Error:

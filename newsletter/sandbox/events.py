@@ -1,7 +1,7 @@
-"""What happened to the mails, and what the receiver of webhooks was told of it.
+"""Events of mails, and their delivery to the webhook receiver.
 
-An event is written when its mail is accepted and comes true at `happens_at`. The same row is the queue of webhooks:
-`pending` until somebody takes it (`posting`), then `delivered`, or back to `pending` for the next try, or `failed`.
+An event is stored when its mail is accepted, and takes effect at `happens_at`. The same row is the webhook queue:
+`pending` until a worker takes it (`posting`), then `delivered`, or `pending` again for the next try, or `failed`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import orjson
 from newsletter.sandbox.database import Database
 from newsletter.sandbox.options import SandboxOptions
 from newsletter.sandbox.outcomes import UNKNOWN_TYPE, PlannedEvent
-from newsletter.sandbox.time_format import written
+from newsletter.sandbox.time_format import format_time
 from newsletter.sandbox.validation import message_id
 
 #: Seconds before each try (times `webhook_time_scale`): resend.com/docs/dashboard/webhooks/retries-and-replays.
@@ -29,7 +29,7 @@ _STEP = 0.001
 
 @dataclass(frozen=True, slots=True)
 class WebhookPost:
-    """One event on its way to the receiver. The body is the same, byte for byte, on every try."""
+    """One event to post to the receiver. Every try posts the same bytes."""
 
     number: int
     svix_id: str
@@ -39,28 +39,28 @@ class WebhookPost:
 
 
 class Events:
-    """Events of all mails. Moments are seconds since 1970."""
+    """Events of all mails. Times are seconds since 1970."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        # A process that was killed while it posted cannot know whether the receiver got it: at least once.
+        # If a process was killed while it posted, the receiver may not have got the event: post it at least once.
         with database.transaction() as tx:
             tx.execute("UPDATE events SET state = 'pending' WHERE state = 'posting'")
 
-    # What happens
+    # Planning
 
     def plan(
         self, mail: int, planned: list[PlannedEvent], start: float, options: SandboxOptions
     ) -> list[tuple[PlannedEvent, float]]:
-        """Write down what will happen to a mail from `start` on; answers each event with its moment."""
-        moments = [
+        """Store the events of a mail from `start` on. Returns each event with its time."""
+        times = [
             start + event.after * options.webhook_time_scale + position * _STEP
             for position, event in enumerate(planned)
         ]
-        tries = [moments[-1] + (moments[-1] - at) for at in moments] if options.webhook_reversed else moments
+        tries = [times[-1] + (times[-1] - at) for at in times] if options.webhook_reversed else times
         rows = [
             _row(mail, event, happens_at, next_try_at, options)
-            for event, happens_at, next_try_at in zip(planned, moments, tries, strict=True)
+            for event, happens_at, next_try_at in zip(planned, times, tries, strict=True)
         ]
         with self._database.transaction() as tx:
             tx.executemany(
@@ -68,19 +68,19 @@ class Events:
                    VALUES (?, ?, ?, ?, ?, ?, ?, ?)""",
                 rows,
             )
-        return list(zip(planned, moments, strict=True))
+        return list(zip(planned, times, strict=True))
 
     def of_mail(self, mail: int, now: float) -> list[dict[str, Any]]:
-        """What has happened to one mail by now, oldest first."""
+        """The events of one mail until now, oldest first."""
         rows = self._database.rows(
             "SELECT * FROM events WHERE mail = ? AND happens_at <= ? ORDER BY happens_at, id", mail, now
         )
         return [{**dict(row), "detail": orjson.loads(row["detail"])} for row in rows]
 
-    # What the receiver is told
+    # Posting
 
     def take(self, now: float, limit: int) -> list[WebhookPost]:
-        """Up to `limit` events whose time to be posted has come; nobody else gets them until they are recorded."""
+        """Take up to `limit` events that are due. No other worker gets them until they are recorded."""
         with self._database.transaction() as tx:
             rows = tx.execute(
                 """SELECT events.*, mails.uid, mails.created_at, mails.envelope
@@ -91,10 +91,10 @@ class Events:
             tx.executemany("UPDATE events SET state = 'posting' WHERE id = ?", [(row["id"],) for row in rows])
         return [WebhookPost(row["id"], row["svix_id"], _payload(row), row["tries"], row["copies"]) for row in rows]
 
-    def record(self, post: WebhookPost, answer: str, now: float, time_scale: float, *, taken: bool) -> None:
-        """Write down how a try ended: `answer` is a status or the fault, `taken` whether it was a 2xx in time."""
+    def record(self, post: WebhookPost, answer: str, now: float, time_scale: float, *, delivered: bool) -> None:
+        """Record a try. `answer` is a status or an error; `delivered` is whether it was a 2xx in time."""
         tries = post.tries + 1
-        if taken:
+        if delivered:
             copies = post.copies - 1
             state, wait = ("delivered" if copies == 0 else "pending"), 0.0
         else:
@@ -105,25 +105,25 @@ class Events:
             tx.execute(
                 """UPDATE events SET state = ?, copies = ?, tries = tries + 1, refused = refused + ?,
                                      next_try_at = ?, last_answer = ? WHERE id = ?""",
-                (state, copies, int(not taken), now + wait, answer, post.number),
+                (state, copies, int(not delivered), now + wait, answer, post.number),
             )
 
     def put_back(self, posts: Iterable[WebhookPost]) -> None:
-        """Give up taken events unposted, for others to take."""
+        """Return events that were taken and not posted."""
         with self._database.transaction() as tx:
             tx.executemany("UPDATE events SET state = 'pending' WHERE id = ?", [(post.number,) for post in posts])
 
     def next_try_at(self) -> float | None:
-        """When the next event is to be posted; None if none waits."""
+        """When the next event is due; None if none is pending."""
         row = self._database.row("SELECT min(next_try_at) AS at FROM events WHERE state = 'pending'")
         return None if row is None or row["at"] is None else float(row["at"])
 
     def waiting(self) -> int:
-        """Events that still have a try before them."""
+        """Number of events that have tries left."""
         return self._database.number("SELECT count(*) FROM events WHERE state IN ('pending', 'posting')")
 
     def untried(self, mails: Iterable[int], now: float) -> int:
-        """Events of these mails that are due and were not tried yet."""
+        """Number of events of these mails that are due and were not tried yet."""
         marks = ",".join(str(int(mail)) for mail in mails)
         return self._database.number(
             f"""SELECT count(*) FROM events WHERE mail IN ({marks}) AND tries = 0
@@ -132,7 +132,7 @@ class Events:
         )
 
     def replay(self, now: float, *, svix_id: str | None, mail: int | None, state: str | None) -> int:
-        """Post settled events once more, under their old `svix-id`; answers how many."""
+        """Post finished events again under the same `svix-id`. Returns their number."""
         with self._database.transaction() as tx:
             return tx.execute(
                 """UPDATE events SET state = 'pending', copies = 1, tries = 0, next_try_at = ?1
@@ -151,7 +151,7 @@ class Events:
         return {**self.counts(), "tries": int(tries[0]), "tries_refused": int(tries[1]), "by_type": by_type}
 
     def counts(self) -> dict[str, int]:
-        """Events by what became of their webhook; `not_posted` had no receiver that wanted them."""
+        """Events by webhook state; `not_posted` are events that the receiver did not subscribe to."""
         rows = self._database.rows("SELECT state, count(*) FROM events GROUP BY state")
         states: dict[str, int] = {row[0]: row[1] for row in rows}
         return {
@@ -166,25 +166,25 @@ def _row(
     mail: int, event: PlannedEvent, happens_at: float, next_try_at: float, options: SandboxOptions
 ) -> tuple[object, ...]:
     svix_id = f"msg_{uuid.uuid4().hex}"
-    wanted = event.type in options.webhook_events or event.type == UNKNOWN_TYPE
+    is_subscribed = event.type in options.webhook_events or event.type == UNKNOWN_TYPE
     digest = int.from_bytes(hashlib.sha256(svix_id.encode()).digest()[:8], "big")
     copies = 2 if digest < options.webhook_duplicates * 2**64 else 1
     detail = orjson.dumps(event.detail).decode()
-    state = "pending" if options.webhook_url and wanted else "silent"
+    state = "pending" if options.webhook_url and is_subscribed else "silent"
     return svix_id, mail, event.type, happens_at, next_try_at, detail, state, copies
 
 
 def _payload(row: sqlite3.Row) -> bytes:
-    """The body of a webhook: type and moment of the event, envelope of the mail, what the event adds."""
+    """The body of a webhook: type and time of the event, envelope of the mail, and the event's detail."""
     envelope = orjson.loads(row["envelope"])
-    happened = written(row["happens_at"])
+    happened_at = format_time(row["happens_at"])
     detail = orjson.loads(row["detail"])
     if "click" in detail:
-        detail["click"]["timestamp"] = happened
+        detail["click"]["timestamp"] = happened_at
     data = {
         "email_id": row["uid"],
         "message_id": message_id(row["uid"]),
-        "created_at": written(row["created_at"]),
+        "created_at": format_time(row["created_at"]),
         "from": envelope["from"],
         "to": envelope["to"],
         "subject": envelope["subject"],
@@ -192,4 +192,4 @@ def _payload(row: sqlite3.Row) -> bytes:
         **({"headers": envelope["headers"]} if envelope["headers"] else {}),
         **detail,
     }
-    return orjson.dumps({"type": row["type"], "created_at": happened, "data": data})
+    return orjson.dumps({"type": row["type"], "created_at": happened_at, "data": data})

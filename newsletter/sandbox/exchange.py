@@ -1,4 +1,4 @@
-"""The values that cross the HTTP edge, and the table of paths."""
+"""HTTP requests, responses and routes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ TEXT = "text/plain; charset=utf-8"
 
 
 class Ending(enum.Enum):
-    """How a response leaves: a fault can cut it."""
+    """How a response is sent; a fault can interrupt it."""
 
     WHOLE = "whole"
     #: The connection is reset and nothing is sent.
@@ -40,7 +40,7 @@ class Request:
     body: bytes
 
     def json(self) -> object:
-        """The body as JSON; 400 if it is none. An empty body counts as `{}`."""
+        """The body as JSON; an empty body is `{}`. Raises Refusal (400) if it is not JSON."""
         try:
             parsed: object = orjson.loads(self.body or b"{}")
         except orjson.JSONDecodeError as error:
@@ -48,7 +48,7 @@ class Request:
         return parsed
 
     def json_object(self) -> dict[str, object]:
-        """The body as a JSON object; 422 if it is something else."""
+        """The body as a JSON object. Raises Refusal (422) if it is something else."""
         parsed = self.json()
         if not isinstance(parsed, dict):
             raise refusal("validation_error", "The request body must be a JSON object.")
@@ -74,17 +74,17 @@ def json_response(value: object, status: int = 200, headers: Mapping[str, str] |
 
 
 Handler = Callable[..., Response]
-#: (method, pattern of the path, what answers it: the request and the pattern's groups, unquoted).
+#: (method, pattern of the path, handler). The handler gets the request and the pattern's groups, unquoted.
 Route = tuple[str, re.Pattern[str], Handler]
 
 
 def route(method: str, pattern: str, handler: Handler) -> Route:
-    """A row of a table of paths; `{}` stands for one part of the path."""
+    """A route; `{}` matches one part of the path."""
     return method, re.compile(pattern.replace("{}", "([^/]+)")), handler
 
 
 def find_handler(routes: tuple[Route, ...], method: str, path: str) -> tuple[Handler, list[str]]:
-    """Who answers `method` on `path`, with the path's parts; 404 or 405 if nobody does."""
+    """The handler of `method` on `path`, and the path's parts. Raises Refusal (404 or 405) if there is none."""
     wrong_method = False
     for known_method, pattern, handler in routes:
         match = pattern.fullmatch(path)

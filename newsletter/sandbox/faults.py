@@ -1,7 +1,7 @@
-"""What goes wrong next: a queue of planned faults, one per call.
+"""Planned faults: a queue, from which each call takes at most one.
 
-Tests plan faults in the process (`SandboxServer.plan`) or over HTTP (`POST /sandbox/faults`). R-173 of the project's
-requirements; the ledger then tells what was accepted all the same.
+Tests plan faults in the process (`SandboxServer.plan`) or over HTTP (`POST /sandbox/faults`). A fault changes the
+answer; the ledger still records what was accepted.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ _BAD_GATEWAY = b"""<html>\r
 </html>\r
 """
 
-#: Faults that can strike before the call has done anything, or after it has.
+#: Faults that can happen before the call is handled, or after it.
 ENDINGS = frozenset({"reset", "silence", "html_502"})
-#: Faults in the answer to a call that did its work.
+#: Faults in the answer to a call that was handled.
 ANSWERS = frozenset({"truncated", "missing_id", "extra_id", "duplicate_id", "null_id"})
-#: `none` lets one call pass; `latency` waits while the idempotency key is held, then goes on;
+#: `none` changes nothing; `latency` waits while the idempotency key is locked and then continues;
 #: `webhook_first` answers after the first events of the accepted mails were posted.
 OTHERS = frozenset({"none", "latency", "webhook_first"})
 KINDS = ENDINGS | ANSWERS | OTHERS | REFUSAL_NAMES
@@ -42,22 +42,22 @@ class Fault:
     """
 
     kind: str
-    #: Strike when the work is done and its answer is stored: the call counts, the caller cannot know.
+    #: Happen after the call was handled and its answer stored: the mails are accepted, and the caller cannot know.
     after_commit: bool = False
     #: Length of `latency` and `silence`.
     seconds: float = 60.0
-    #: Picks the row of a refusal that has several statuses (validation_error: 400, 403, 422).
+    #: Selects among the statuses of a refusal that has several (validation_error: 400, 403, 422).
     status: int | None = None
-    #: How many calls it strikes.
+    #: Number of calls that it affects.
     times: int = 1
-    #: Start of `METHOD /path` of the calls it waits for; "" is any call.
+    #: Prefix of `METHOD /path` of the calls that it affects; "" is any call.
     on: str = "POST /emails"
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
-            raise ValueError(f"There is no fault {self.kind!r}; known are {', '.join(sorted(KINDS))}.")
+            raise ValueError(f"Unknown fault {self.kind!r}. Known faults: {', '.join(sorted(KINDS))}.")
         if self.times < 1 or self.seconds < 0 or not isinstance(self.on, str):
-            raise ValueError("times must be 1 or more, seconds 0 or more, on a text.")
+            raise ValueError("times must be 1 or more, seconds must be 0 or more, and on must be a string.")
         if self.status is not None and self.kind in REFUSAL_NAMES:
             try:
                 refusal(self.kind, status=self.status)
@@ -65,21 +65,21 @@ class Fault:
                 raise ValueError(str(error.args[0])) from error
 
     @property
-    def strikes_before(self) -> bool:
-        """Whether the call does nothing at all."""
+    def prevents_call(self) -> bool:
+        """Whether the call is not handled at all."""
         return not self.after_commit and self.kind in ENDINGS | REFUSAL_NAMES
 
     @property
     def latency(self) -> float:
-        """Seconds to wait while the call is being worked on."""
+        """Seconds to wait while the call is handled."""
         return self.seconds if self.kind == "latency" else 0.0
 
     def apply(self, answer: Response) -> Response:
-        """What the caller gets instead of `answer`."""
+        """The answer that the caller gets instead of `answer`."""
         if self.kind in ENDINGS | REFUSAL_NAMES:
             return self._replacement()
         if self.kind in ANSWERS and answer.status == 200:
-            return _spoiled(answer, self.kind)
+            return _corrupted(answer, self.kind)
         return answer
 
     def _replacement(self) -> Response:
@@ -96,24 +96,24 @@ class Fault:
 NO_FAULT = Fault("none")
 
 
-def _spoiled(answer: Response, kind: str) -> Response:
+def _corrupted(answer: Response, kind: str) -> Response:
     if kind == "truncated":
         return dataclasses.replace(answer, ending=Ending.CUT)
     body = orjson.loads(answer.body)
     ids = body.get("data")
     if not ids:
         return answer
-    spoiled: dict[str, list[object]] = {
+    corrupted: dict[str, list[object]] = {
         "missing_id": ids[:-1],
         "extra_id": [*ids, {"id": "00000000-0000-4000-8000-000000000000"}],
         "duplicate_id": [*ids[:-1], ids[0]],
         "null_id": [*ids, {"id": None}],
     }
-    return dataclasses.replace(answer, body=orjson.dumps({**body, "data": spoiled[kind]}))
+    return dataclasses.replace(answer, body=orjson.dumps({**body, "data": corrupted[kind]}))
 
 
 class FaultQueue:
-    """Planned faults in order; each call takes the first that waits for it."""
+    """Planned faults in order. Each call takes the first that affects it."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -125,7 +125,7 @@ class FaultQueue:
             self._planned.extend(faults)
 
     def take(self, request: Request) -> Fault:
-        """The fault that strikes this call; NO_FAULT if none was planned."""
+        """The fault of this call; NO_FAULT if none is planned."""
         call = f"{request.method} {request.path}"
         with self._lock:
             for position, fault in enumerate(self._planned):
@@ -141,18 +141,18 @@ class FaultQueue:
             del self._planned[position]
 
     def waiting(self) -> list[Fault]:
-        """The faults that no call took yet."""
+        """Faults that no call has taken yet."""
         with self._lock:
             return list(self._planned)
 
     def clear(self) -> None:
-        """Forget all planned faults."""
+        """Remove all planned faults."""
         with self._lock:
             self._planned.clear()
 
 
 def read_faults(body: object) -> list[Fault]:
-    """Faults from JSON: one object or a list of them, with the fields of Fault. 422 names what is wrong."""
+    """Faults from JSON: one object or a list, with the fields of Fault. Raises Refusal (422) for an invalid one."""
     planned = body if isinstance(body, list) else [body]
     faults = []
     for item in planned:
@@ -161,5 +161,5 @@ def read_faults(body: object) -> list[Fault]:
         try:
             faults.append(Fault(**item))
         except (TypeError, ValueError) as error:
-            raise refusal("validation_error", f"This is no fault: {error}") from error
+            raise refusal("validation_error", f"Invalid fault: {error}") from error
     return faults

@@ -1,4 +1,4 @@
-"""The parts of the inbox's pages: rows, links, headers, events. Pure."""
+"""Parts of the inbox's pages: rows, links, headers, events. Pure."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from urllib.parse import urlencode
 from newsletter.sandbox.ledger import LedgerMail
 from newsletter.sandbox.pages import Html, escaped, fill, joined, linked
 from newsletter.sandbox.plaintext import text_of
-from newsletter.sandbox.time_format import written
+from newsletter.sandbox.time_format import format_time
 
 _PARTS = {"html": "HTML", "text": "Text", "headers": "Headers"}
-_TONES = {
+_STATE_CLASSES = {
     "delivered": "good",
     "opened": "good",
     "clicked": "good",
@@ -27,14 +27,14 @@ _TONES = {
 
 
 def receiver_sentence(url: str | None) -> str:
-    """Where the events go."""
-    return f"Events are posted to {url}." if url else "Events are posted nowhere: no webhook address is set."
+    """Where events are posted."""
+    return f"Events are posted to {url}." if url else "Events are not posted, because no webhook URL is set."
 
 
 def mail_list(mails: list[LedgerMail], search: str) -> Html:
-    """The mails of a page, or a sentence that there are none."""
+    """The mails of a page, or a message that there are none."""
     if not mails:
-        sentence = f"No mail to “{search}” was accepted." if search else "No mail was accepted yet."
+        sentence = f"No mails to “{search}”." if search else "No mails yet."
         return Html(f"<p>{escaped(sentence)}</p>")
     rows = [
         fill(
@@ -43,7 +43,7 @@ def mail_list(mails: list[LedgerMail], search: str) -> Html:
             subject=mail.envelope["subject"],
             to=", ".join(mail.envelope["to"]),
             **state_of(mail),
-            **moment_of(mail.created_at),
+            **time_fields(mail.created_at),
         )
         for mail in mails
     ]
@@ -51,7 +51,7 @@ def mail_list(mails: list[LedgerMail], search: str) -> Html:
 
 
 def page_links(query: Mapping[str, str], mails: list[LedgerMail], search: str, *, more: bool) -> Html:
-    """Links to newer and older mails; `more` is there in the direction of reading."""
+    """Links to newer and older mails; `more` is about the direction in which the page was read."""
     backward = bool(query.get("before"))
     newer, older = (more, True) if backward else (bool(query.get("after")), more)
     links = []
@@ -68,7 +68,7 @@ def _page_link(direction: str, uid: str, search: str, label: str) -> Html:
 
 
 def part_links(uid: str, current: str) -> Html:
-    """Links to the parts of a mail, the shown one marked."""
+    """Links to the parts of a mail; the current one is marked."""
     links = [
         fill(
             "link.html",
@@ -82,32 +82,32 @@ def part_links(uid: str, current: str) -> Html:
 
 
 def shown_part(mail: LedgerMail, contents: dict[str, Any], part: str) -> Html:
-    """One part of a mail: `html`, `headers`, else the text."""
+    """One part of a mail: `html`, `headers` or `text`."""
     html, text = contents.get("html") or "", contents.get("text")
     if part == "headers":
         return fill("part_headers.html", rows=joined([_header_row(*row) for row in _headers(mail)]))
     if part == "html" and html:
         return fill("part_html.html", id=mail.id, size=f"{len(html.encode()) / 1000:,.1f} KB of HTML")
     if part == "html":
-        return Html("<p>This mail has no HTML.</p>")
-    note = "Made from the HTML: the mail came without a text." if text is None else ""
+        return Html("<p>This mail has no HTML part.</p>")
+    note = "Generated from the HTML, because the mail has no text part." if text is None else ""
     return fill("part_text.html", text=linked(text_of(html) if text is None else text), note=note)
 
 
 def _headers(mail: LedgerMail) -> list[tuple[str, str]]:
     envelope = mail.envelope
-    usual = [
+    standard = [
         ("From", envelope["from"]),
         ("To", ", ".join(envelope["to"])),
         ("Cc", ", ".join(envelope["cc"])),
         ("Reply-To", ", ".join(envelope["reply_to"])),
         ("Subject", envelope["subject"]),
-        ("Date", written(mail.created_at)),
+        ("Date", format_time(mail.created_at)),
         ("Message-ID", mail.message_id),
     ]
     custom = [(header["name"], header["value"]) for header in envelope["headers"]]
     tags = [(f"Tag {name}", value) for name, value in mail.tags.items()]
-    return [row for row in usual if row[1]] + custom + tags
+    return [row for row in standard if row[1]] + custom + tags
 
 
 def _header_row(name: str, value: str) -> Html:
@@ -115,16 +115,16 @@ def _header_row(name: str, value: str) -> Html:
 
 
 def event_list(events: list[dict[str, Any]]) -> Html:
-    """What happened to a mail, oldest first, and what became of the webhooks."""
+    """The events of a mail, oldest first, with the state of their webhooks."""
     if not events:
-        return Html("<p>Nothing yet.</p>")
+        return Html("<p>No events yet.</p>")
     items = [
         fill(
             "event.html",
-            word=_word(event["type"].removeprefix("email.")),
+            label=_label(event["type"].removeprefix("email.")),
             detail=_detail(event["detail"]),
             webhook=_webhook(event),
-            **moment_of(event["happens_at"]),
+            **time_fields(event["happens_at"]),
         )
         for event in events
     ]
@@ -141,23 +141,24 @@ def _webhook(event: dict[str, Any]) -> str:
     tries, answer = event["tries"], event["last_answer"]
     times = "try" if tries == 1 else "tries"
     return {
-        "silent": "Not posted",
-        "posting": "Being posted",
-        "delivered": f"Webhook taken after {tries} {times}",
-        "failed": f"Webhook given up after {tries} {times}: {answer}",
-        "pending": f"Webhook waits after {tries} {times}: {answer}" if tries else "Webhook waits",
+        "silent": "Webhook not subscribed",
+        "posting": "Webhook is being sent",
+        "delivered": f"Webhook delivered after {tries} {times}",
+        "failed": f"Webhook failed after {tries} {times}: {answer}",
+        "pending": f"Webhook pending after {tries} {times}: {answer}" if tries else "Webhook pending",
     }[event["state"]]
 
 
 def state_of(mail: LedgerMail) -> dict[str, str]:
-    """Tone and word of what happened last."""
-    return {"state": _TONES.get(mail.last_event, "plain"), "state_word": _word(mail.last_event)}
+    """Style class and label of the last event."""
+    return {"state": _STATE_CLASSES.get(mail.last_event, "plain"), "state_label": _label(mail.last_event)}
 
 
-def _word(event: str) -> str:
+def _label(event: str) -> str:
     return event.replace("_", " ").capitalize()
 
 
-def moment_of(at: float) -> dict[str, str]:
-    """A moment for machines and, in the time zone of this machine, for people."""
-    return {"moment": written(at), "when": datetime.fromtimestamp(at).astimezone().strftime("%-d %b %Y, %H:%M:%S")}
+def time_fields(at: float) -> dict[str, str]:
+    """A time in ISO 8601, and as shown, in the time zone of this machine."""
+    local = datetime.fromtimestamp(at).astimezone()
+    return {"iso_time": format_time(at), "time": local.strftime("%-d %b %Y, %H:%M:%S %Z")}

@@ -1,6 +1,6 @@
-"""The pages that show the accepted mails, and the buttons that let something happen to them.
+"""Pages that show the accepted mails, and buttons that trigger events for them.
 
-A mail is foreign text: every value is escaped, and its HTML is shown in a frame of its own that may run nothing.
+The content of a mail is not trusted: every value is escaped, and its HTML is shown in a frame that cannot run scripts.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _PAGE_POLICY = (
     "default-src 'none'; style-src 'self'; img-src 'self'; frame-src 'self'; form-action 'self'; "
     "base-uri 'none'; frame-ancestors 'none'"
 )
-# Mails bring their styles inline and their pictures from anywhere; links open in a tab outside the frame.
+# Mails have inline styles and pictures of any origin; links open in a tab outside of the frame.
 _MAIL_POLICY = (
     "sandbox allow-popups allow-popups-to-escape-sandbox; default-src 'none'; style-src 'unsafe-inline'; "
     "img-src data: http: https:; font-src data: https:; base-uri 'none'; form-action 'none'; frame-ancestors 'self'"
@@ -41,7 +41,7 @@ _DOCTYPE = re.compile(r"\s*<!doctype[^>]*>", re.IGNORECASE)
 
 
 class Inbox:
-    """`/`, `/mails/…` and their style sheet."""
+    """`/`, `/mails/…` and their assets."""
 
     def __init__(self, team: Team) -> None:
         self._team = team
@@ -49,21 +49,21 @@ class Inbox:
             route("GET", "/", self._list),
             route("GET", "/mails/{}", self._show),
             route("GET", "/mails/{}/html", self._show_html),
-            route("POST", "/mails/{}/events", self._happen),
+            route("POST", "/mails/{}/events", self._trigger),
             *(route("GET", path, self._asset) for path in _ASSETS),
         )
 
     def has(self, request: Request) -> bool:
-        """Whether a path belongs to the pages."""
+        """Whether a path belongs to the inbox."""
         return request.path == "/" or request.path in _ASSETS or request.path.startswith("/mails/")
 
     def answer(self, request: Request) -> Response:
-        """The page, or one that says why there is none."""
+        """The page, or an error page."""
         try:
             handler, parts = find_handler(self._routes, request.method, request.path)
             return handler(request, *parts)
         except Refusal as error:
-            heading = "This mail is not here" if error.status == 404 else "That did not work"
+            heading = "Not found" if error.status == 404 else "Invalid request"
             return _page(heading, fill("message.html", heading=heading, sentence=error.message), error.status)
 
     def _asset(self, request: Request) -> Response:
@@ -81,8 +81,8 @@ class Inbox:
             heading=f"Mails to “{search}”" if search else "Inbox",
             messages=f"{counts['messages']:,}",
             addresses=f"{counts['distinct_recipients']:,}",
-            taken=f"{webhooks['delivered']:,}",
-            waiting=f"{webhooks['pending']:,}",
+            delivered=f"{webhooks['delivered']:,}",
+            pending=f"{webhooks['pending']:,}",
             failed=f"{webhooks['failed']:,}",
             receiver=fragments.receiver_sentence(team.options.webhook_url),
             search=search,
@@ -112,47 +112,47 @@ class Inbox:
             to=", ".join(mail.envelope["to"]),
             sender=mail.envelope["from"],
             **fragments.state_of(mail),
-            **fragments.moment_of(mail.created_at),
+            **fragments.time_fields(mail.created_at),
             parts=fragments.part_links(mail.id, part),
             part=fragments.shown_part(mail, contents, part),
             events=fragments.event_list(self._team.events.of_mail(mail.number, self._team.clock())),
-            no_link=Html("") if pick_link(html, mail.address) else Html(" disabled"),
+            click_disabled=Html("") if pick_link(html, mail.address) else Html(" disabled"),
         )
         return _page(mail.envelope["subject"], content)
 
     def _show_html(self, _request: Request, uid: str) -> Response:
         html = self._team.ledger.contents(self._mail(uid)).get("html") or ""
-        headers = {"content-security-policy": _MAIL_POLICY, **_NOT_KEPT}
+        headers = {"content-security-policy": _MAIL_POLICY, **_NO_STORE}
         return Response(200, links_in_new_tab(html).encode(), HTML, headers)
 
-    def _happen(self, request: Request, uid: str) -> Response:
+    def _trigger(self, request: Request, uid: str) -> Response:
         mail = self._mail(uid)
         form = dict(parse_qsl(request.body.decode("utf-8", "replace")))
-        make_event = _BUTTONS.get(form.get("happen", ""))
+        make_event = _BUTTONS.get(form.get("event", ""))
         if make_event is None:
-            raise refusal("validation_error", "There is no such button.")
+            raise refusal("validation_error", "Unknown event.")
         html = self._team.ledger.contents(mail).get("html") or ""
-        self._team.happen(mail, make_event(pick_link(html, mail.address)))
-        # A path of our own making: the id is the ledger's, not the request's.
-        return Response(303, headers={"location": f"/mails/{mail.id}", **_NOT_KEPT})
+        self._team.trigger(mail, make_event(pick_link(html, mail.address)))
+        # The id comes from the ledger and not from the request.
+        return Response(303, headers={"location": f"/mails/{mail.id}", **_NO_STORE})
 
     def _mail(self, uid: str) -> LedgerMail:
         mail = self._team.ledger.mail(uid, self._team.clock())
         if mail is None:
-            raise refusal("not_found", "The ledger has no mail with this id. It may be from before a restart.")
+            raise refusal("not_found", "No mail has this id. A ledger in memory is lost when the sandbox restarts.")
         return mail
 
 
-_NOT_KEPT = {"cache-control": "no-store", "referrer-policy": "no-referrer", "x-content-type-options": "nosniff"}
+_NO_STORE = {"cache-control": "no-store", "referrer-policy": "no-referrer", "x-content-type-options": "nosniff"}
 
 
 def _clicked(link: str | None) -> PlannedEvent:
     if link is None:
-        raise refusal("validation_error", "This mail has no link that a reader would click.")
+        raise refusal("validation_error", "This mail has no link that a recipient would click.")
     return PlannedEvent("email.clicked", 0.0, click_detail(link))
 
 
-#: What each button lets happen, given the link that the reader would click.
+#: The event of each button, given the link that the recipient would click.
 _BUTTONS: dict[str, Callable[[str | None], PlannedEvent]] = {
     "opened": lambda _link: PlannedEvent("email.opened", 0.0),
     "clicked": _clicked,
@@ -163,7 +163,7 @@ _BUTTONS: dict[str, Callable[[str | None], PlannedEvent]] = {
 
 
 def links_in_new_tab(html: str) -> str:
-    """A mail whose links leave the frame: most sites refuse to be shown in one."""
+    """The HTML with links that open in a new tab, because most sites cannot be shown in a frame."""
     place = _HEAD.search(html) or _DOCTYPE.match(html)
     end = place.end() if place else 0
     return f'{html[:end]}<base target="_blank">{html[end:]}'
@@ -171,5 +171,5 @@ def links_in_new_tab(html: str) -> str:
 
 def _page(title: str, content: Html, status: int = 200) -> Response:
     page = fill("base.html", title=title, content=content)
-    headers = {"content-security-policy": _PAGE_POLICY, "x-frame-options": "DENY", **_NOT_KEPT}
+    headers = {"content-security-policy": _PAGE_POLICY, "x-frame-options": "DENY", **_NO_STORE}
     return Response(status, page.encode("utf-8", "replace"), HTML, headers)

@@ -1,6 +1,6 @@
-"""What was accepted, and every call that tried: the judge of duplicates and losses.
+"""The ledger: every accepted mail and every call, to detect duplicates and losses.
 
-Each accepted mail is in here once per acceptance. Whatever a fault made of the answer, the ledger tells the truth.
+It has one row for each time that a mail was accepted, whatever a fault made of the answer.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ import orjson
 from newsletter.sandbox.bodies import Bodies
 from newsletter.sandbox.database import Database
 from newsletter.sandbox.paging import Page
-from newsletter.sandbox.time_format import day, written
+from newsletter.sandbox.time_format import day, format_time
 from newsletter.sandbox.validation import Mail, bare_address, message_id
 
-#: The last thing that came true about a mail. Ends that stick come first: a late open does not undo a complaint.
+#: The latest event of a mail. Final events take precedence: a later open does not replace a complaint.
 _LAST_EVENT = """
     CASE WHEN mails.canceled_at IS NOT NULL THEN 'email.canceled' ELSE coalesce(
         (SELECT type FROM events WHERE events.mail = mails.id AND happens_at <= ?1
            AND type IN ('email.complained', 'email.bounced', 'email.suppressed', 'email.failed') LIMIT 1),
         (SELECT type FROM events WHERE events.mail = mails.id AND happens_at <= ?1
-           AND type != 'email.unheard_of' ORDER BY happens_at DESC, events.id DESC LIMIT 1),
+           AND type != 'email.unknown' ORDER BY happens_at DESC, events.id DESC LIMIT 1),
         'email.queued') END AS last_event
 """
 
@@ -62,7 +62,7 @@ class LedgerMail:
 
 
 class Ledger:
-    """Accepted mails and calls. Moments are seconds since 1970."""
+    """Accepted mails and calls. Times are seconds since 1970."""
 
     def __init__(self, database: Database, bodies: Bodies) -> None:
         self._database = database
@@ -71,7 +71,7 @@ class Ledger:
     # Writing
 
     def add_mails(self, mails: Iterable[tuple[int | None, Mail]], body: int, now: float) -> list[tuple[int, str, Mail]]:
-        """Write (position, mail) down; answers (number, id, mail) for each. Part of the accepting transaction."""
+        """Add each (position, mail); returns (number, id, mail) of each. Part of the transaction that accepts."""
         with self._database.transaction() as tx:
             first = self._database.number("SELECT max(id) FROM mails") + 1
             added = [
@@ -97,7 +97,7 @@ class Ledger:
         return [(number, uid, mail) for number, uid, _position, mail in added]
 
     def add_call(self, path: str, key: str | None, sha256: str, status: int, fault: str, now: float) -> None:
-        """Write down one try to send; `status` 0 means that no answer left."""
+        """Record one attempt to send; `status` 0 means that no answer was sent."""
         with self._database.transaction() as tx:
             tx.execute(
                 "INSERT INTO calls (at, path, key, body_sha256, status, fault) VALUES (?, ?, ?, ?, ?, ?)",
@@ -105,14 +105,14 @@ class Ledger:
             )
 
     def cancel(self, mail: LedgerMail, now: float) -> None:
-        """Call a scheduled mail off: what was to happen does not."""
+        """Cancel a scheduled mail and its future events."""
         with self._database.transaction() as tx:
             tx.execute("UPDATE mails SET canceled_at = ? WHERE id = ?", (now, mail.number))
             tx.execute("DELETE FROM events WHERE mail = ? AND happens_at > ?", (mail.number, now))
             tx.execute("DELETE FROM suppressions WHERE source = ? AND since > ?", (mail.id, now))
 
-    def move(self, mail: LedgerMail, scheduled_at: float, now: float) -> None:
-        """Send a scheduled mail at another moment."""
+    def reschedule(self, mail: LedgerMail, scheduled_at: float, now: float) -> None:
+        """Send a scheduled mail at another time."""
         later = scheduled_at - (mail.scheduled_at or now)
         with self._database.transaction() as tx:
             tx.execute("UPDATE mails SET scheduled_at = ? WHERE id = ?", (scheduled_at, mail.number))
@@ -138,7 +138,7 @@ class Ledger:
         return self._database.number("SELECT id FROM mails WHERE uid = ?", uid) or None
 
     def page(self, page: Page, now: float, search: str = "") -> tuple[list[LedgerMail], bool]:
-        """Mails newest first, and whether there are more; `search` is a part of a recipient's address."""
+        """A page of mails, newest first, and whether there are more; `search` is part of a recipient's address."""
         pattern = "%" + search.strip().lower().replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_") + "%"
         rows = self._database.rows(
             f"""SELECT *, {_LAST_EVENT} FROM mails
@@ -152,7 +152,7 @@ class Ledger:
         return [_ledger_mail(row) for row in mails], more
 
     def contents(self, mail: LedgerMail) -> dict[str, Any]:
-        """A mail as it was requested, decoded on demand: `html`, `text` and every other field."""
+        """A mail as it was requested: `html`, `text` and every other field."""
         return self._bodies.item(mail.body, mail.position)
 
     def mails_to(self, address: str, now: float) -> list[LedgerMail]:
@@ -170,7 +170,7 @@ class Ledger:
         return self._database.number("SELECT sum(recipients) FROM usage WHERE day GLOB ?", start + "*")
 
     def counts(self) -> dict[str, int]:
-        """Mails, recipients (to, cc and bcc), and how many different addresses those are."""
+        """Numbers of mails, of recipients (to, cc and bcc), and of distinct addresses."""
         number = self._database.number
         return {
             "messages": number("SELECT count(*) FROM mails"),
@@ -179,10 +179,10 @@ class Ledger:
         }
 
     def summary(self) -> dict[str, Any]:
-        """Counts for the judge: mails, recipients, calls, keys.
+        """Numbers of mails, recipients and calls, and the use of each idempotency key.
 
-        `repeated_recipients` are addresses with more than one mail; `keys` tells for each idempotency key how often
-        it was tried, with which bodies (SHA-256) and what was answered.
+        `repeated_recipients` are addresses with more than one mail. `keys` has the attempts, the bodies (SHA-256) and
+        the answered statuses of each idempotency key.
         """
         number = self._database.number
         return {
@@ -197,7 +197,7 @@ class Ledger:
         }
 
     def by_tag(self, tag: str) -> dict[str, Any]:
-        """The same judgement by the values of one tag, such as a delivery's id: each value must be there once."""
+        """Mails by the values of one tag, such as the delivery's id; repeated values are duplicates."""
         counts = self.tag_values(tag)
         total = self._database.number("SELECT count(*) FROM mails")
         return {
@@ -209,7 +209,7 @@ class Ledger:
         }
 
     def tag_values(self, tag: str) -> dict[str, int]:
-        """{value: messages} of one tag."""
+        """{value: number of mails} of one tag."""
         return self._counts(
             """SELECT tag.value, count(*) FROM mails, json_each(mails.envelope, '$.tags') AS tag
                WHERE tag.key = ? GROUP BY tag.value""",
@@ -217,9 +217,9 @@ class Ledger:
         )
 
     def calls(self) -> list[dict[str, Any]]:
-        """Every try to send, oldest first."""
+        """Every attempt to send, oldest first."""
         rows = self._database.rows("SELECT * FROM calls ORDER BY id")
-        return [{**dict(row), "at": written(row["at"])} for row in rows]
+        return [{**dict(row), "at": format_time(row["at"])} for row in rows]
 
     def _keys(self) -> dict[str, dict[str, Any]]:
         rows = self._database.rows(

@@ -1,4 +1,4 @@
-"""How many calls the team may make in one second."""
+"""The rate limit: calls per second of the whole team."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from newsletter.sandbox.refusals import refusal
 
 
 @dataclass(frozen=True, slots=True)
-class Allowance:
-    """What is left of the second in which a call came."""
+class RateLimitState:
+    """What is left of the current second."""
 
     limit: int
     remaining: int
 
     @property
     def headers(self) -> dict[str, str]:
-        """The four headers that every recorded answer of Resend has; the reset is always one second away."""
+        """The four headers of every recorded answer of Resend; the reset is always in one second."""
         return {
             "ratelimit-limit": str(self.limit),
             "ratelimit-remaining": str(self.remaining),
@@ -28,7 +28,7 @@ class Allowance:
 
 
 class RateLimiter:
-    """A strict window of one second, without bursts, shared by all keys and domains of the team."""
+    """A fixed window of one second without bursts, shared by all keys and domains of the team."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
@@ -36,14 +36,14 @@ class RateLimiter:
         self._second = 0
         self._used = 0
 
-    def look(self, limit: int) -> Allowance:
-        """What is left, without using it."""
+    def state(self, limit: int) -> RateLimitState:
+        """What is left, without counting a call."""
         with self._lock:
             used = self._used if int(self._clock()) == self._second else 0
-            return Allowance(limit, max(limit - used, 0))
+            return RateLimitState(limit, max(limit - used, 0))
 
     def use(self, limit: int) -> None:
-        """Count one call; 429 rate_limit_exceeded if the second is used up."""
+        """Count one call. Raises Refusal (429 rate_limit_exceeded) if the limit is reached."""
         with self._lock:
             second = int(self._clock())
             if second != self._second:

@@ -1,4 +1,4 @@
-"""The calls on mails that were sent: list, get, reschedule, cancel."""
+"""API calls about accepted mails: list, get, reschedule, cancel."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from newsletter.sandbox.paging import read_page
 from newsletter.sandbox.plaintext import text_of
 from newsletter.sandbox.refusals import refusal
 from newsletter.sandbox.team import Team
-from newsletter.sandbox.time_format import written
+from newsletter.sandbox.time_format import format_time
 from newsletter.sandbox.validation import is_uuid, read_schedule
 
 
 class Mailbox:
-    """`/emails` but for sending."""
+    """`/emails`, except for sending."""
 
     def __init__(self, team: Team) -> None:
         self._team = team
@@ -36,19 +36,19 @@ class Mailbox:
                 "object": "email",
                 **_listed(mail),
                 "html": html,
-                # Left out, the text is made from the HTML; an empty one asks for none.
+                # A missing text is generated from the HTML; an empty one stays empty.
                 "text": text_of(html) if text is None else text,
                 "tags": [{"name": name, "value": value} for name, value in mail.tags.items()],
             }
         )
 
     def reschedule(self, request: Request, uid: str) -> Response:
-        """PATCH /emails/{id}: another `scheduled_at`."""
+        """PATCH /emails/{id}: changes `scheduled_at`."""
         mail, now = self._scheduled_mail(uid), self._team.clock()
-        moment = request.json_object().get("scheduled_at")
-        if not isinstance(moment, str):
+        scheduled_at = request.json_object().get("scheduled_at")
+        if not isinstance(scheduled_at, str):
             raise refusal("missing_required_field", "Missing `scheduled_at` field.")
-        self._team.ledger.move(mail, read_schedule(moment, now), now)
+        self._team.ledger.reschedule(mail, read_schedule(scheduled_at, now), now)
         return json_response({"object": "email", "id": uid})
 
     def cancel(self, _request: Request, uid: str) -> Response:
@@ -78,11 +78,11 @@ def _listed(mail: LedgerMail) -> dict[str, Any]:
         "message_id": mail.message_id,
         "to": envelope["to"],
         "from": envelope["from"],
-        "created_at": written(mail.created_at),
+        "created_at": format_time(mail.created_at),
         "subject": envelope["subject"],
         "bcc": envelope["bcc"],
         "cc": envelope["cc"],
         "reply_to": envelope["reply_to"],
         "last_event": mail.last_event,
-        "scheduled_at": None if mail.scheduled_at is None else written(mail.scheduled_at),
+        "scheduled_at": None if mail.scheduled_at is None else format_time(mail.scheduled_at),
     }

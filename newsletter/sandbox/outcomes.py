@@ -1,7 +1,7 @@
-"""What happens to a mail after it was accepted, by the address. Pure.
+"""The events of an accepted mail, which depend on its address. Pure.
 
-Test addresses: resend.com/docs/dashboard/emails/send-test-emails. Every other address is delivered, unless it belongs
-to one of the shares of the options.
+Test addresses: resend.com/docs/dashboard/emails/send-test-emails. Mails to other addresses are delivered, unless the
+address belongs to one of the shares of the options.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ from newsletter.sandbox.options import SandboxOptions
 
 Json = dict[str, object]
 
-#: Seconds after the mail was accepted (times `webhook_time_scale`): people take longer than servers.
+#: Seconds after the mail was accepted, multiplied by `webhook_time_scale`.
 DELIVERED_AFTER = 1.0
 BOUNCED_AFTER = 2.0
 OPENED_AFTER = 20.0
 CLICKED_AFTER = 30.0
 COMPLAINED_AFTER = 60.0
 
-#: Never sent by Resend; receivers must take types that they do not know.
-UNKNOWN_TYPE = "email.unheard_of"
+#: Not sent by Resend. Receivers must accept types that they do not know.
+UNKNOWN_TYPE = "email.unknown"
 
 PERMANENT_BOUNCE: Json = {
     "bounce": {
@@ -44,12 +44,12 @@ TRANSIENT_BOUNCE: Json = {
 _SUPPRESSED_REASONS = {"bounce": "previous_bounce", "complaint": "previous_complaint"}
 
 _LINK = re.compile(r"""<a\b[^>]*?\bhref\s*=\s*(["'])(https?://.*?)\1[^>]*>(.*?)</a>""", re.IGNORECASE | re.DOTALL)
-_LEAVING = re.compile(r"unsubscri|preferences|opt.?out", re.IGNORECASE)
+_UNSUBSCRIBE = re.compile(r"unsubscri|preferences|opt.?out", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
 class PlannedEvent:
-    """One event to come: its type, seconds after acceptance (unscaled), what its payload has beyond the envelope."""
+    """A future event: its type, seconds after acceptance (unscaled), and the payload that depends on the type."""
 
     type: str
     after: float
@@ -57,7 +57,7 @@ class PlannedEvent:
 
     @property
     def origin(self) -> str | None:
-        """Why the address goes onto the suppression list, if it does. A transient bounce is no reason."""
+        """Why the address is suppressed; None if it is not, as after a transient bounce."""
         if self.type == "email.complained":
             return "complaint"
         bounce = self.detail.get("bounce")
@@ -65,9 +65,9 @@ class PlannedEvent:
 
 
 def plan_events(address: str, contents: str, suppressed: str | None, options: SandboxOptions) -> list[PlannedEvent]:
-    """What will happen to a mail to `address` (bare, in lower case), in order.
+    """The events of a mail to `address` (bare, in lower case), in order.
 
-    `contents` is its HTML, from which a link is clicked; `suppressed` the origin of the suppression, if listed.
+    `contents` is its HTML, from which a link is clicked; `suppressed` is the origin of a suppression, if there is one.
     """
     outcome = "suppressed" if suppressed else _outcome(address, options)
     if outcome == "suppressed":
@@ -78,7 +78,7 @@ def plan_events(address: str, contents: str, suppressed: str | None, options: Sa
     delivered = PlannedEvent("email.delivered", DELIVERED_AFTER)
     if outcome == "complained":
         return [sent, delivered, PlannedEvent("email.complained", COMPLAINED_AFTER)]
-    return [sent, delivered, *_reading(address, contents, options)]
+    return [sent, delivered, *_engagement(address, contents, options)]
 
 
 def _outcome(address: str, options: SandboxOptions) -> str:
@@ -86,45 +86,45 @@ def _outcome(address: str, options: SandboxOptions) -> str:
     name = local.partition("+")[0]
     if domain == "resend.dev" and name in {"delivered", "bounced", "complained", "suppressed"}:
         return name
-    if belongs(address, "bounce", options.bounce_share):
+    if is_in_share(address, "bounce", options.bounce_share):
         return "bounced"
-    return "complained" if belongs(address, "complaint", options.complaint_share) else "delivered"
+    return "complained" if is_in_share(address, "complaint", options.complaint_share) else "delivered"
 
 
-def _reading(address: str, contents: str, options: SandboxOptions) -> list[PlannedEvent]:
-    """Opens and clicks. Clickers come from the same end of the hash as openers, so that who clicks also opened."""
-    clicks = belongs(address, "reading", options.click_share)
-    if not clicks and not belongs(address, "reading", options.open_share):
+def _engagement(address: str, contents: str, options: SandboxOptions) -> list[PlannedEvent]:
+    """Opens and clicks. Both shares use the same hash, so every address that clicks also opens."""
+    clicks = is_in_share(address, "reading", options.click_share)
+    if not clicks and not is_in_share(address, "reading", options.open_share):
         return []
     opened = PlannedEvent("email.opened", OPENED_AFTER)
     link = pick_link(contents, address) if clicks else None
     return [opened, PlannedEvent("email.clicked", CLICKED_AFTER, click_detail(link))] if link else [opened]
 
 
-def belongs(address: str, purpose: str, share: float) -> bool:
-    """Whether an address is in a share: the same answer in every run, independent between purposes."""
+def is_in_share(address: str, purpose: str, share: float) -> bool:
+    """Whether an address belongs to a share: the same in every run, and independent between purposes."""
     digest = hashlib.sha256(f"{purpose}:{address}".encode()).digest()
     return int.from_bytes(digest[:8], "big") < share * 2**64
 
 
 def links_of(contents: str) -> list[str]:
-    """The http(s) links of a mail that a curious reader may click: none that unsubscribes or changes preferences."""
+    """The http(s) links of a mail, without those that unsubscribe or change preferences."""
     return [
         html.unescape(link)
         for _quote, link, label in _LINK.findall(contents)
-        if not _LEAVING.search(link) and not _LEAVING.search(label)
+        if not _UNSUBSCRIBE.search(link) and not _UNSUBSCRIBE.search(label)
     ]
 
 
 def pick_link(contents: str, address: str) -> str | None:
-    """The link that this reader clicks, always the same; None if there is none to click."""
+    """The link that this recipient clicks, the same in every run; None if there is none."""
     links = links_of(contents)
     digest = hashlib.sha256(f"link:{address}".encode()).digest()
     return links[int.from_bytes(digest[:4], "big") % len(links)] if links else None
 
 
 def click_detail(link: str) -> Json:
-    """What a click has; its `timestamp` is set when the payload is built."""
+    """The detail of a click; its `timestamp` is set when the payload is built."""
     agent = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
     return {"click": {"ipAddress": "192.0.2.1", "link": link, "userAgent": agent}}
 

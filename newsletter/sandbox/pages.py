@@ -1,6 +1,6 @@
-"""Pages out of the files in `pages/`, with every value escaped. Standard library only.
+"""Fills the templates in `pages/` and escapes every value. Standard library only.
 
-A placeholder is `$name`. A value is escaped unless it is `Html`, which only templates and `Html(…)` literals make.
+A placeholder is `$name`. A value is escaped unless it is `Html`, which only templates and `Html(…)` literals create.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ _URL = re.compile(r"https?://(?:&amp;|[^\s<>&])+")
 
 
 class Html(str):
-    """Text that is HTML already."""
+    """Text that is already HTML."""
 
     __slots__ = ()
 
 
 def fill(template: str, **values: object) -> Html:
-    """The template with its values; a missing or misspelt one is a KeyError."""
+    """The template with its values. Raises KeyError for a missing value."""
     return Html(_template(template).substitute({name: escaped(value) for name, value in values.items()}))
 
 
@@ -31,12 +31,12 @@ def escaped(value: object) -> Html:
 
 
 def joined(parts: list[Html]) -> Html:
-    """Pieces of HTML, one after the other."""
+    """Pieces of HTML, one per line."""
     return Html("\n".join(parts))
 
 
 def linked(text: str) -> Html:
-    """A text with its http(s) addresses clickable."""
+    """A text whose http(s) URLs are links."""
     return Html(_URL.sub(_link, escaped(text)))
 
 
@@ -47,7 +47,7 @@ def _link(match: re.Match[str]) -> str:
 
 
 def asset(name: str) -> bytes:
-    """A file of `pages/` as it is."""
+    """A file of `pages/`, unchanged."""
     return (files(__package__) / "pages" / name).read_bytes()
 
 

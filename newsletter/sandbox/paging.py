@@ -1,4 +1,4 @@
-"""Pages of Resend's lists: `limit`, `after` and `before`.
+"""Pagination of Resend's lists: `limit`, `after` and `before`.
 
 Rules: resend.com/docs/api-reference/pagination. Lists are newest first; the cursor is the id of an object and is not
 part of the page.
@@ -20,14 +20,14 @@ Row = TypeVar("Row")
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A stretch of a table that is ordered by a growing number; `after` and `before` are such numbers."""
+    """A page of a table that is ordered by an ascending number; `after` and `before` are such numbers."""
 
     limit: int = DEFAULT_LIMIT
     after: int | None = None
     before: int | None = None
 
     def condition(self, column: str) -> str:
-        """The end of a query: the cursor, the order and one row more than the page. Whole numbers only, no input."""
+        """The end of a query: cursor, order, and a limit of one row more than the page. Contains integers only."""
         order, cursor = "DESC", ""
         if self.after is not None:
             cursor = f"AND {column} < {self.after:d} "
@@ -36,13 +36,13 @@ class Page:
         return f"TRUE {cursor}ORDER BY {column} {order} LIMIT {self.limit + 1:d}"
 
     def cut(self, rows: list[Row]) -> tuple[list[Row], bool]:
-        """The page, newest first, and whether there is more in the direction of reading."""
+        """The page, newest first, and whether there are more rows in the direction of reading."""
         page = rows[: self.limit]
         return (page[::-1] if self.before is not None else page), len(rows) > self.limit
 
 
 def read_page(request: Request, number_of: Callable[[str], int | None]) -> Page:
-    """The page that a call asks for; `number_of` finds the number of the object with an id."""
+    """The page that a call requests; `number_of` finds the number of the object with an id."""
     after, before = request.query.get("after"), request.query.get("before")
     if after and before:
         raise refusal("validation_error", "You can only use either `after` or `before`, not both.")
@@ -56,9 +56,9 @@ def read_page(request: Request, number_of: Callable[[str], int | None]) -> Page:
 
 def read_limit(request: Request) -> int:
     """`limit`, 1 to 100."""
-    written = request.query.get("limit", str(DEFAULT_LIMIT))
-    if written.isascii() and written.isdigit() and 1 <= int(written[:9]) <= MAX_LIMIT:
-        return int(written)
+    value = request.query.get("limit", str(DEFAULT_LIMIT))
+    if value.isascii() and value.isdigit() and 1 <= int(value[:9]) <= MAX_LIMIT:
+        return int(value)
     raise refusal(
         "validation_error",
         f"The pagination limit must be a number between 1 and {MAX_LIMIT}. "

@@ -1,4 +1,4 @@
-"""A readable text of a mail's HTML, as Resend makes one when a mail comes without. Standard library only."""
+"""Generates a text from a mail's HTML, as Resend does for mails without a text part. Standard library only."""
 
 from __future__ import annotations
 
@@ -26,27 +26,27 @@ _BLOCKS = frozenset(
         "ul",
     }
 )
-_UNSEEN = frozenset({"head", "script", "style", "title"})
+_HIDDEN = frozenset({"head", "script", "style", "title"})
 
 
 class _Reader(HTMLParser):
     def __init__(self) -> None:
         super().__init__(convert_charrefs=True)
         self.parts: list[str] = []
-        self._unseen = 0
+        self._hidden = 0
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self._unseen += tag in _UNSEEN
+        self._hidden += tag in _HIDDEN
         if tag in _BLOCKS:
             self.parts.append("\n")
 
     def handle_endtag(self, tag: str) -> None:
-        self._unseen = max(self._unseen - (tag in _UNSEEN), 0)
+        self._hidden = max(self._hidden - (tag in _HIDDEN), 0)
         if tag in _BLOCKS:
             self.parts.append("\n")
 
     def handle_data(self, data: str) -> None:
-        if not self._unseen:
+        if not self._hidden:
             self.parts.append(re.sub(r"\s+", " ", data))
 
 

@@ -1,12 +1,11 @@
-"""The refusals of Resend's API by name.
+"""The errors of Resend's API by name.
 
-Names and statuses: resend.com/docs/api-reference/errors in its newest and its older copies; clients have to
-understand both.
+Names and statuses: resend.com/docs/api-reference/errors in its current and older versions; clients must handle both.
 """
 
 from __future__ import annotations
 
-#: (status, name, message when the call gives no better one). The first row of a name is its usual status.
+#: (status, name, default message). The first row of a name has its usual status.
 REFUSALS: tuple[tuple[int, str, str], ...] = (
     (400, "invalid_idempotency_key", "The key must be between 1-256 chars."),
     (422, "validation_error", "We found an error with one or more fields in the request."),
@@ -47,7 +46,7 @@ REFUSAL_NAMES = frozenset(name for _status, name, _message in REFUSALS)
 
 
 class Refusal(Exception):
-    """A call that Resend would not carry out. `body` is its answer, with exactly Resend's three keys."""
+    """A call that Resend refuses. `body` is the answer, with exactly Resend's three keys."""
 
     def __init__(self, status: int, name: str, message: str) -> None:
         super().__init__(f"{status} {name}: {message}")
@@ -57,13 +56,13 @@ class Refusal(Exception):
 
     @property
     def body(self) -> dict[str, object]:
-        """`{"statusCode", "name", "message"}`, the key set of the recorded answers."""
+        """`{"statusCode", "name", "message"}`, as in recorded answers."""
         return {"statusCode": self.status, "name": self.name, "message": self.message}
 
 
 def refusal(name: str, message: str | None = None, *, status: int | None = None) -> Refusal:
-    """The refusal called `name`; a name that Resend does not have, or not with that status, is a KeyError."""
-    for known_status, known_name, usual_message in REFUSALS:
+    """The refusal called `name`. Raises KeyError for an unknown name, or one without that status."""
+    for known_status, known_name, default_message in REFUSALS:
         if known_name == name and status in (None, known_status):
-            return Refusal(known_status, name, message or usual_message)
+            return Refusal(known_status, name, message or default_message)
     raise KeyError(f"Resend has no refusal {name!r} with status {status}.")

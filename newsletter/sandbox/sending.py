@@ -14,18 +14,18 @@ from newsletter.sandbox.validation import read_batch, read_mail, read_mails
 
 log = logging.getLogger(__name__)
 
-#: Longest wait for a webhook that is to come before the answer.
+#: Longest wait for a webhook that must be posted before the answer.
 _WEBHOOK_FIRST_SECONDS = 5.0
 _PATHS = frozenset({"/emails", "/emails/batch"})
 
 
 def is_sending(request: Request) -> bool:
-    """Whether a call is one of the two."""
+    """Whether a call sends mails."""
     return request.method == "POST" and request.path in _PATHS
 
 
 def send(team: Team, request: Request, sha256: str, fault: Fault) -> Response:
-    """Accept the mails of a call once per idempotency key; the same call again gets the same answer."""
+    """Accept the mails of a call once per idempotency key. A repeated call gets the same answer."""
     posting = Posting(request.path, read_key(request), request.body, sha256)
     with team.keys.hold(posting.key):
         team.pause(fault.latency)
@@ -46,7 +46,7 @@ def _read_and_accept(team: Team, request: Request, posting: Posting) -> Accepted
     items = read_batch(request.json())
     mails, errors = read_mails(items, team.options, now, permissive=permissive)
     if any(isinstance(item, dict) and item.get("attachments") for item in items):
-        log.warning("Batches have no attachments: Resend drops them in silence, and so does the sandbox.")
+        log.warning("Attachments of batches are dropped without an error, as by Resend.")
     return accept(team, posting, mails, errors if permissive else None)
 
 

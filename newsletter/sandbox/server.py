@@ -1,4 +1,4 @@
-"""The HTTP edge of the sandbox: sockets, threads, which room answers."""
+"""The HTTP server of the sandbox: sockets and threads."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from newsletter.sandbox.webhooks import WebhookWorkers
 log = logging.getLogger(__name__)
 
 HOST = "127.0.0.1"
-#: Names under which a browser on this machine may ask for pages and steer; any other is a rebound DNS name.
+#: Host names that browsers on this machine may use. Any other name may be a DNS rebinding attack.
 _LOOPBACK_NAMES = frozenset({"127.0.0.1", "localhost", "[::1]"})
 _STOP_SECONDS = 5.0
 _DRAINED_BYTES = 1 << 16
@@ -41,7 +41,7 @@ _DRAINED_BYTES = 1 << 16
 class SandboxServer:
     """A sandbox in this process: `with SandboxServer(SandboxOptions(port=0)) as sandbox: … sandbox.url …`.
 
-    Everything that can be done over HTTP under `/sandbox/` has a method or attribute here. OSError: the port is taken.
+    Everything that `/sandbox/` offers over HTTP has a method or attribute here. Raises OSError if the port is in use.
     """
 
     def __init__(self, options: SandboxOptions | None = None, *, clock: Callable[[], float] = time.time) -> None:
@@ -56,27 +56,27 @@ class SandboxServer:
 
     @property
     def url(self) -> str:
-        """`http://127.0.0.1:8026`, without a slash at the end."""
+        """Such as `http://127.0.0.1:8026`, without a trailing slash."""
         return f"http://{HOST}:{self._http.server_address[1]}"
 
     @property
     def ledger(self) -> Ledger:
-        """What was accepted."""
+        """The accepted mails."""
         return self._team.ledger
 
     @property
     def team(self) -> Team:
-        """All stores, for tests that look closer."""
+        """All stores, for tests."""
         return self._team
 
     def start(self) -> Self:
-        """Serve in threads of this process; returns at once."""
+        """Serve in threads of this process. Returns immediately."""
         self._thread.start()
         self._workers.start()
         return self
 
     def stop(self) -> None:
-        """Stop serving and posting, and close the ledger. Events that were not posted yet stay in a ledger file."""
+        """Stop serving and posting, and close the ledger. A ledger file keeps pending events."""
         self._team.stop()
         if self._thread.is_alive():
             self._http.shutdown()
@@ -95,19 +95,21 @@ class SandboxServer:
         self.stop()
 
     def plan(self, *faults: Fault | str) -> None:
-        """Plan faults for the next calls; a text is a fault by its name."""
+        """Plan faults for the next calls; a string is the kind of a fault."""
         self._team.faults.plan(*(Fault(fault) if isinstance(fault, str) else fault for fault in faults))
 
     def configure(self, **changes: Any) -> None:
-        """Change options while running, such as `webhook_url`. ValueError says what is wrong."""
+        """Change options while running, such as `webhook_url`. Raises ValueError for an invalid value."""
         try:
             self._team.options = changed_options(self._team.options, changes)
         except Refusal as error:
             raise ValueError(error.message) from error
 
     def wait_for_webhooks(self, timeout: float = 10.0) -> None:
-        """Wait until every event has been posted or given up, also those still to come; TimeoutError says how many
-        are left. A scheduled mail keeps it waiting."""
+        """Wait until every event, including future ones, was delivered or has failed. Raises TimeoutError.
+
+        It also waits for the events of scheduled mails.
+        """
         with self._team.database.changed:
             if not self._team.database.changed.wait_for(lambda: not self._team.events.waiting(), timeout):
                 raise TimeoutError(f"{self._team.events.waiting()} events were not posted within {timeout} s.")
@@ -118,7 +120,7 @@ class _HttpServer(socketserver.ThreadingMixIn, socketserver.TCPServer):
 
     allow_reuse_address = True
     daemon_threads = True
-    # A stopping server closes the connections itself instead of waiting for idle clients.
+    # The server closes idle connections when it stops, instead of waiting for clients.
     block_on_close = False
     request_queue_size = 128
 
@@ -137,13 +139,13 @@ class _HttpServer(socketserver.ThreadingMixIn, socketserver.TCPServer):
         super().shutdown_request(request)
 
     def close_connections(self) -> None:
-        """End what clients keep alive, so that their threads end too."""
+        """Close connections that clients keep alive, so that their threads end."""
         for connection in list(self._connections):
             with contextlib.suppress(OSError):
                 connection.shutdown(socket.SHUT_RDWR)
 
     def answer(self, request: Request) -> Response:
-        """Let the right room answer."""
+        """Dispatch a request by its path."""
         if request.path.startswith("/sandbox/"):
             return self.control.answer(request)
         return self.inbox.answer(request) if self.inbox.has(request) else self.api.answer(request)
@@ -169,7 +171,7 @@ class _Connection(http.server.BaseHTTPRequestHandler):
             self._write(json_response(error.body, error.status))
             return
         if request is None:
-            # The client went away in the middle of its request: nothing was asked.
+            # The client disconnected during its request.
             self.close_connection = True
             return
         try:
@@ -195,17 +197,17 @@ class _Connection(http.server.BaseHTTPRequestHandler):
         return Request(method, parts.path, query, headers, body)
 
     def _check_origin(self, path: str, headers: dict[str, str]) -> None:
-        """Keep other sites' pages from reading and steering the sandbox through a browser on this machine."""
+        """Prevent pages of other sites from using the sandbox through a browser on this machine."""
         host = headers.get("host", "")
         name = host.rpartition(":")[0] if host.rpartition(":")[2].isdigit() else host
         if name not in _LOOPBACK_NAMES:
-            raise refusal("invalid_permission", "The sandbox is only there for this machine.")
+            raise refusal("invalid_permission", "The sandbox accepts requests from this machine only.")
         origin = headers.get("origin")
         if origin is not None and self.command != "GET" and origin != f"http://{host}":
-            raise refusal("invalid_permission", "Forms of other sites cannot steer the sandbox.")
+            raise refusal("invalid_permission", "The sandbox does not accept requests from other sites.")
 
     def _read_body(self, headers: dict[str, str]) -> bytes | None:
-        """The whole body; None if the client went away before its end."""
+        """The complete body; None if the client disconnected before its end."""
         length = headers.get("content-length", "0")
         if "transfer-encoding" in headers or not (length.isascii() and length.isdigit()):
             raise refusal("validation_error", "The request needs a Content-Length.", status=400)
@@ -217,7 +219,7 @@ class _Connection(http.server.BaseHTTPRequestHandler):
         return body if len(body) == size else None
 
     def _drain(self, size: int) -> None:
-        # A client that is still sending would see a reset instead of the answer.
+        # Otherwise a client that is still sending gets a connection reset instead of the answer.
         while size > 0:
             part = self.rfile.read(min(size, _DRAINED_BYTES))
             if not part:
@@ -240,7 +242,7 @@ class _Connection(http.server.BaseHTTPRequestHandler):
         self.wfile.write(head if self.command == "HEAD" else head + body)
 
     def _head(self, response: Response) -> bytes:
-        """Status line and headers; a cut body is announced with its whole length."""
+        """Status line and headers. A truncated body has the Content-Length of the complete one."""
         headers = {
             "date": self.date_time_string(),
             "content-type": response.content_type,
@@ -253,7 +255,7 @@ class _Connection(http.server.BaseHTTPRequestHandler):
         return "\r\n".join([*lines, "", ""]).encode("latin-1")
 
     def _reset(self) -> None:
-        """Close at once with a TCP reset: no linger, and the descriptor itself, which `makefile` would keep open."""
+        """Close with a TCP reset: without linger, and by the descriptor, which `makefile` would keep open."""
         self.close_connection = True
         self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         os.close(self.connection.detach())

@@ -1,6 +1,6 @@
 """Addresses that the team must not mail.
 
-Rules: Resend's suppression list is one for the team, across domains; bounces, complaints and people add to it.
+Resend has one suppression list for the team, across domains. Bounces, complaints and API calls add to it.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from newsletter.sandbox.paging import Page
 
 
 class Suppressions:
-    """The team's list. An address that will bounce is listed from the moment of the bounce (`since`)."""
+    """The team's list. An address that will bounce is listed from the time of the bounce (`since`)."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     def add(self, address: str, origin: str, since: float, source: str | None = None) -> sqlite3.Row:
-        """List an address, unless it is; answers its row."""
+        """Add an address if it is not listed. Returns its row."""
         with self._database.transaction() as tx:
             tx.execute(
                 """INSERT INTO suppressions (id, address, origin, source, since) VALUES (?, ?, ?, ?, ?)
@@ -30,7 +30,7 @@ class Suppressions:
             return self._database.one("SELECT * FROM suppressions WHERE address = ?", address.strip().lower())
 
     def find(self, id_or_address: str, since: float | None) -> sqlite3.Row | None:
-        """One entry by id or address; with `since`, only if it is in force by then."""
+        """One entry by id or address; with `since`, only if it is in effect at that time."""
         return self._database.row(
             "SELECT * FROM suppressions WHERE (id = ?1 OR address = ?2) AND since <= coalesce(?3, since)",
             id_or_address,
@@ -44,7 +44,7 @@ class Suppressions:
         return row["number"] if row else None
 
     def remove(self, id_or_address: str, now: float) -> str | None:
-        """Take an entry off the list; answers its id, None if there was none."""
+        """Remove an entry. Returns its id; None if there was none."""
         with self._database.transaction() as tx:
             row = self.find(id_or_address, since=now)
             if row is None:

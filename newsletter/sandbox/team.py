@@ -1,4 +1,4 @@
-"""One team at the provider: whatever Resend shares within a team, in one place."""
+"""One team: everything that Resend shares within a team."""
 
 from __future__ import annotations
 
@@ -35,28 +35,28 @@ class Team:
         self.stopping = threading.Event()
 
     def stop(self) -> None:
-        """Tell everybody who waits that the server stops."""
+        """Wake all waiting threads, because the server stops."""
         self.stopping.set()
         with self.database.changed:
             self.database.changed.notify_all()
 
     def pause(self, seconds: float) -> None:
-        """Wait, in real time; raises Stopping when the server stops meanwhile."""
+        """Wait in real time. Raises Stopping if the server stops meanwhile."""
         if seconds and self.stopping.wait(seconds):
             raise Stopping
 
-    def happen(self, mail: LedgerMail, event: PlannedEvent) -> None:
-        """Let something happen to an accepted mail now, as the buttons of the inbox do."""
+    def trigger(self, mail: LedgerMail, event: PlannedEvent) -> None:
+        """Trigger an event for an accepted mail now, as the buttons of the inbox do."""
         self.plan(mail.number, mail.id, mail.address, [event], self.clock())
 
     def plan(self, number: int, uid: str, address: str, planned: list[PlannedEvent], start: float) -> None:
-        """Write down what will happen to a mail; bounces and complaints list the address from that moment on."""
+        """Store the events of a mail. Bounces and complaints suppress the address from their time on."""
         with self.database.transaction():
-            for event, moment in self.events.plan(number, planned, start, self.options):
+            for event, happens_at in self.events.plan(number, planned, start, self.options):
                 if event.origin:
-                    self.suppressions.add(address, event.origin, moment, uid)
+                    self.suppressions.add(address, event.origin, happens_at, uid)
 
 
 def addresses_of(mails: list[Mail]) -> list[str]:
-    """The bare addresses of everybody who gets one of these mails."""
+    """The bare addresses of all recipients of these mails."""
     return [address for mail in mails for address, _field in mail.recipients]

@@ -1,44 +1,44 @@
-"""Moments as Resend writes them."""
+"""Times in Resend's format."""
 
 from __future__ import annotations
 
 import re
 from datetime import UTC, datetime, timedelta
 
-_IN_A_WHILE = re.compile(r"in (\d{1,6}) ?(min|minute|hour|day)s?", re.IGNORECASE)
+_RELATIVE = re.compile(r"in (\d{1,6}) ?(min|minute|hour|day)s?", re.IGNORECASE)
 _UNITS = {"min": "minutes", "minute": "minutes", "hour": "hours", "day": "days"}
 
 
-def written(at: float) -> str:
+def format_time(at: float) -> str:
     """Seconds since 1970 as `2026-11-21T10:17:00.123Z`: milliseconds, UTC."""
     return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def read_moment(value: str, now: float) -> float | None:
-    """A moment in ISO 8601 (without an offset: UTC) or as "in 10 minutes"; None if it is neither."""
-    relative = _IN_A_WHILE.fullmatch(value.strip())
+def parse_time(value: str, now: float) -> float | None:
+    """A time in ISO 8601 (UTC if it has no offset) or as "in 10 minutes"; None if it is neither."""
+    relative = _RELATIVE.fullmatch(value.strip())
     if relative:
         unit = _UNITS[relative[2].lower()]
         return now + timedelta(**{unit: int(relative[1])}).total_seconds()
     try:
-        moment = datetime.fromisoformat(value)
+        time = datetime.fromisoformat(value)
     except ValueError:
         return None
-    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+    return (time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp()
 
 
 def day(at: float) -> str:
-    """The UTC day of a moment, `2026-11-21`."""
+    """The UTC day of a time, such as `2026-11-21`."""
     return datetime.fromtimestamp(at, UTC).date().isoformat()
 
 
 def next_day(at: float) -> str:
-    """When the UTC day of a moment ends, written."""
+    """The end of the UTC day of a time, formatted."""
     midnight = datetime.fromtimestamp(at, UTC).replace(hour=0, minute=0, second=0, microsecond=0)
-    return written((midnight + timedelta(days=1)).timestamp())
+    return format_time((midnight + timedelta(days=1)).timestamp())
 
 
 def next_month(at: float) -> str:
-    """When the UTC month of a moment ends, written."""
+    """The end of the UTC month of a time, formatted."""
     first = datetime.fromtimestamp(at, UTC).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
-    return written((first + timedelta(days=32)).replace(day=1).timestamp())
+    return format_time((first + timedelta(days=32)).replace(day=1).timestamp())

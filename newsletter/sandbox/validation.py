@@ -1,7 +1,7 @@
-"""Request bodies into mails, refusing what Resend refuses. Pure.
+"""Reads request bodies, and refuses what Resend refuses. Pure.
 
-Rules and messages: Resend's API reference (send email, send batch emails, tags, errors). Fields that it does not know
-are ignored, as Resend ignores them.
+Rules and messages: Resend's API reference (send email, send batch emails, tags, errors). Unknown fields are ignored,
+as by Resend.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import cast
 
 from newsletter.sandbox.options import SandboxOptions
 from newsletter.sandbox.refusals import Refusal, refusal
-from newsletter.sandbox.time_format import read_moment
+from newsletter.sandbox.time_format import parse_time
 
 MAX_BATCH = 100
 MAX_RECIPIENTS = 50
@@ -34,7 +34,7 @@ Json = dict[str, object]
 
 @dataclass(frozen=True, slots=True)
 class Mail:
-    """One mail that may be accepted. Addresses are as written in the request, `Name <a@b.c>` or `a@b.c`."""
+    """One valid mail. Addresses are as in the request, `Name <a@b.c>` or `a@b.c`."""
 
     sender: str
     to: tuple[str, ...]
@@ -45,17 +45,17 @@ class Mail:
     reply_to: tuple[str, ...] = ()
     headers: tuple[tuple[str, str], ...] = ()
     tags: tuple[tuple[str, str], ...] = ()
-    #: Seconds since 1970; None sends at once.
+    #: Seconds since 1970; None sends immediately.
     scheduled_at: float | None = None
 
     @property
     def recipients(self) -> list[tuple[str, str]]:
-        """(bare address in lower case, field) of everybody who gets it."""
+        """(bare address in lower case, field) of each recipient."""
         fields = (("to", self.to), ("cc", self.cc), ("bcc", self.bcc))
         return [(bare_address(address), field) for field, addresses in fields for address in addresses]
 
     def envelope(self) -> Json:
-        """Everything but the contents, as the ledger and the webhooks have it; tags become an object."""
+        """The mail without its contents, for the ledger and the webhooks; tags become an object."""
         return {
             "from": self.sender,
             "to": self.to,
@@ -68,10 +68,10 @@ class Mail:
         }
 
 
-def bare_address(written: str) -> str:
+def bare_address(address: str) -> str:
     """`Name <Ada@Example.org>` to `ada@example.org`."""
-    match = _NAMED_ADDRESS.fullmatch(written)
-    return (match[1] if match else written).strip().lower()
+    match = _NAMED_ADDRESS.fullmatch(address)
+    return (match[1] if match else address).strip().lower()
 
 
 def message_id(uid: str) -> str:
@@ -93,9 +93,9 @@ def read_batch(body: object) -> list[object]:
 def read_mails(
     items: list[object], options: SandboxOptions, now: float, *, permissive: bool
 ) -> tuple[dict[int, Mail], list[Json]]:
-    """Mails by index, and `[{"index", "message"}]` of the refused ones.
+    """Mails by index, and `[{"index", "message"}]` of the invalid ones.
 
-    Strict, the first faulty item refuses the whole call, without its index, as Resend does.
+    In strict mode the first invalid item refuses the whole call, without its index, as Resend does.
     """
     mails: dict[int, Mail] = {}
     errors: list[Json] = []
@@ -110,7 +110,7 @@ def read_mails(
 
 
 def read_mail(item: object, options: SandboxOptions, now: float) -> Mail:
-    """One mail. Raises Refusal for the first fault."""
+    """One mail. Raises Refusal for the first error."""
     if not isinstance(item, dict):
         raise refusal("validation_error", "Each email must be an object.")
     fields = cast(Json, item)
@@ -122,7 +122,7 @@ def read_mail(item: object, options: SandboxOptions, now: float) -> Mail:
         to=_addresses(fields, "to", options),
         cc=_addresses(fields, "cc", options),
         bcc=_addresses(fields, "bcc", options),
-        reply_to=_addresses(fields, "reply_to", options, received=False),
+        reply_to=_addresses(fields, "reply_to", options, receives=False),
         subject=_subject(fields),
         html=_contents(fields),
         headers=_headers(fields),
@@ -163,7 +163,7 @@ def _contents(fields: Json) -> str:
 
 
 def _domain_of(address: object, field: str) -> str:
-    """The domain in lower case; 422 if this is no address."""
+    """The domain in lower case. Raises Refusal (422) for an invalid address."""
     if not isinstance(address, str):
         raise refusal("validation_error", f"The `{field}` field must be a `string` or an array of them.")
     match = _NAMED_ADDRESS.fullmatch(address)
@@ -189,8 +189,8 @@ def _sender(fields: Json, options: SandboxOptions) -> str:
     return sender
 
 
-def _addresses(fields: Json, name: str, options: SandboxOptions, *, received: bool = True) -> tuple[str, ...]:
-    """The addresses of a field that holds one or a list; `received` is False for addresses that get no mail."""
+def _addresses(fields: Json, name: str, options: SandboxOptions, *, receives: bool = True) -> tuple[str, ...]:
+    """The addresses of a field that holds one or a list; `receives` is False for addresses that get no mail."""
     value = fields.get(name)
     if value is None:
         return ()
@@ -199,7 +199,7 @@ def _addresses(fields: Json, name: str, options: SandboxOptions, *, received: bo
         raise refusal("validation_error", f"The `{name}` field must have at most {MAX_RECIPIENTS} addresses.")
     for address in addresses:
         domain = _domain_of(address, name)
-        if received and options.block_example_domains and domain in EXAMPLE_DOMAINS:
+        if receives and options.block_example_domains and domain in EXAMPLE_DOMAINS:
             raise refusal(
                 "validation_error",
                 f"Invalid `{name}` field. Please use our testing email address instead of domains like `{domain}`.",
@@ -249,15 +249,15 @@ def _scheduled_at(fields: Json, now: float) -> float | None:
 
 
 def read_schedule(value: str, now: float) -> float:
-    """When a mail is to be sent: in the future, within 30 days."""
-    moment = read_moment(value, now)
-    if moment is None:
+    """The time of a scheduled mail: in the future, within 30 days."""
+    at = parse_time(value, now)
+    if at is None:
         raise refusal("validation_error", "The `scheduled_at` field must be a valid date.")
-    if moment <= now:
+    if at <= now:
         raise refusal("validation_error", "The `scheduled_at` field must be a future date.")
-    if moment > now + MAX_SCHEDULE_SECONDS:
+    if at > now + MAX_SCHEDULE_SECONDS:
         raise refusal("validation_error", "The `scheduled_at` field must be within 30 days.")
-    return moment
+    return at
 
 
 def _check_attachments(fields: Json) -> None:
@@ -278,7 +278,7 @@ def _check_topic(fields: Json) -> None:
 
 
 def is_uuid(value: object) -> bool:
-    """Whether Resend would take this for an id."""
+    """Whether Resend accepts this as an id."""
     try:
         uuid.UUID(str(value))
     except ValueError:

@@ -1,4 +1,4 @@
-"""Posting events to the receiver: signed as Svix signs, several at a time, again until they are taken.
+"""Posts events to the receiver: signed as by Svix, by several workers, and retried until they are delivered.
 
 Rules: resend.com/docs/dashboard/webhooks and Svix's "verifying payloads manually".
 """
@@ -23,37 +23,37 @@ from newsletter.sandbox.team import Team
 
 log = logging.getLogger(__name__)
 
-#: Events that a worker takes at once; enough to spare queries, few enough to share the work.
-_TAKEN_AT_ONCE = 16
-#: Longest sleep of an idle worker: an injected clock moves without telling anybody.
+#: Events that a worker takes at once: enough to save queries, few enough to share the work.
+_CHUNK_SIZE = 16
+#: Longest sleep of an idle worker in seconds. A test's clock may advance without waking it.
 _IDLE_SECONDS = 0.2
 _SHORTEST_SLEEP = 0.002
 
 
 def sign(secrets: Iterable[str], svix_id: str, timestamp: int, body: bytes) -> str:
-    """The `svix-signature` header: one `v1,<Base64 of HMAC-SHA256>` for each secret, so that either verifies."""
+    """The `svix-signature` header: one `v1,<Base64 of HMAC-SHA256>` for each secret."""
     signed = f"{svix_id}.{timestamp}.".encode() + body
     digests = (hmac.digest(signing_key(secret), signed, hashlib.sha256) for secret in secrets)
     return " ".join("v1," + base64.b64encode(digest).decode("ascii") for digest in digests)
 
 
 class Receiver:
-    """A kept-alive connection to the webhook endpoint. Belongs to one thread."""
+    """A keep-alive connection to the webhook endpoint, used by one thread."""
 
     def __init__(self) -> None:
         self._connection: http.client.HTTPConnection | None = None
         self._origin = ("", "", 0.0)
 
     def post(self, url: str, body: bytes, headers: dict[str, str], timeout: float) -> str:
-        """The status of the answer, as text, or the fault that prevented one."""
+        """The status of the answer as text, or the name of the error."""
         started = time.monotonic()
         try:
             status = self._status(url, body, headers, timeout)
         except (OSError, http.client.HTTPException) as error:
             self.close()
             return type(error).__name__
-        # The socket's timeout restarts with every byte; the deadline is for the whole answer.
-        return str(status) if time.monotonic() - started <= timeout else "too late"
+        # The socket's timeout restarts with each byte; this deadline is for the complete answer.
+        return str(status) if time.monotonic() - started <= timeout else "timeout"
 
     def _status(self, url: str, body: bytes, headers: dict[str, str], timeout: float) -> int:
         parts = urlsplit(url)
@@ -62,7 +62,7 @@ class Receiver:
             try:
                 return _exchange(self._connection, url, body, headers)
             except (http.client.RemoteDisconnected, ConnectionError):
-                # The receiver had closed the idle connection; that is no fault of the event.
+                # The receiver had closed the idle connection, which is not an error of the event.
                 pass
         self.close()
         kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
@@ -87,7 +87,7 @@ def _exchange(connection: http.client.HTTPConnection, url: str, body: bytes, hea
 
 
 class WebhookWorkers:
-    """The threads that post. Their queue is the events table, so that stopping loses nothing."""
+    """Threads that post events. Their queue is the events table, so stopping loses no event."""
 
     def __init__(self, team: Team) -> None:
         self._team = team
@@ -102,7 +102,7 @@ class WebhookWorkers:
             thread.start()
 
     def join(self, timeout: float) -> None:
-        """Wait until the workers have seen that the team is stopping."""
+        """Wait until the workers have stopped."""
         deadline = time.monotonic() + timeout
         for thread in self._threads:
             thread.join(max(deadline - time.monotonic(), 0))
@@ -111,14 +111,14 @@ class WebhookWorkers:
         team, receiver = self._team, Receiver()
         with contextlib.suppress(Stopping), contextlib.closing(receiver):
             while not team.stopping.is_set():
-                posts = team.events.take(team.clock(), _TAKEN_AT_ONCE) if team.options.webhook_url else []
+                posts = team.events.take(team.clock(), _CHUNK_SIZE) if team.options.webhook_url else []
                 if posts:
                     self._post_all(posts, receiver)
                 else:
                     self._sleep()
 
     def _post_all(self, posts: list[WebhookPost], receiver: Receiver) -> None:
-        """Post in order. After a fault the rest goes back, so that a dead receiver does not hold it for long."""
+        """Post in order. After an error the rest is returned to the queue, so a broken receiver does not delay it."""
         for position, post in enumerate(posts):
             if self._team.stopping.is_set():
                 self._team.events.put_back(posts[position:])
@@ -128,9 +128,9 @@ class WebhookWorkers:
                 return
 
     def _post(self, post: WebhookPost, receiver: Receiver) -> bool:
-        """Whether the receiver answered at all."""
+        """Post one event. Returns whether the receiver answered."""
         options = self._team.options
-        # The receiver compares with its own clock, so this is the real one, not an injected one.
+        # The receiver compares the timestamp with its own clock, so this is the real time and not the test's clock.
         timestamp = int(time.time())
         headers = {
             "content-type": "application/json",
@@ -140,10 +140,10 @@ class WebhookWorkers:
             "svix-signature": sign(options.webhook_secrets, post.svix_id, timestamp, post.body),
         }
         answer = receiver.post(options.webhook_url or "", post.body, headers, options.webhook_timeout)
-        taken = answer.startswith("2") and answer.isdigit()
-        if not taken:
-            log.warning("Webhook %s was not taken: %s", post.svix_id, answer)
-        self._team.events.record(post, answer, self._team.clock(), options.webhook_time_scale, taken=taken)
+        delivered = answer.startswith("2") and answer.isdigit()
+        if not delivered:
+            log.warning("webhook %s was not delivered: %s", post.svix_id, answer)
+        self._team.events.record(post, answer, self._team.clock(), options.webhook_time_scale, delivered=delivered)
         return answer.isdigit()
 
     def _sleep(self) -> None:

@@ -25,7 +25,7 @@ def test_a_killed_worker_leaves_one_batch_to_a_person_and_everybody_else_gets_it
 
         # The server takes the fifth mail of the third batch and does not answer; the worker dies waiting.
         before = 2 * BATCH + 4
-        server.plan(MailFault("taken", SILENCE, after=before))
+        server.plan(MailFault("accepted", SILENCE, after=before))
         installation.processes.start_worker()
         server.wait_for(before + 1)
         installation.processes.kill("worker")

@@ -21,7 +21,7 @@ def clock() -> Clock:
 
 @pytest.fixture
 def start_sandbox(clock: Clock) -> Iterator[StartSandbox]:
-    """Starts sandboxes with the options given; `moving=True` gives it the clock of the test."""
+    """Starts sandboxes with these options; with `moving=True` they use the clock of the test."""
     with ExitStack() as running:
 
         def start(*, moving: bool = False, **options: Any) -> SandboxServer:
@@ -34,7 +34,7 @@ def start_sandbox(clock: Clock) -> Iterator[StartSandbox]:
 
 @pytest.fixture
 def sandbox(start_sandbox: StartSandbox) -> SandboxServer:
-    """One without a webhook."""
+    """A sandbox without a webhook."""
     return start_sandbox()
 
 
@@ -57,7 +57,7 @@ def receiver() -> Iterator[Receiver]:
 
 @pytest.fixture
 def posting_sandbox(start_sandbox: StartSandbox, receiver: Receiver) -> SandboxServer:
-    """One that posts its events to the receiver."""
+    """A sandbox that posts its events to the receiver."""
     return start_sandbox(webhook_url=receiver.url, webhook_secrets=(SECRET,))
 
 

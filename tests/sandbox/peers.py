@@ -1,4 +1,4 @@
-"""Who talks to the sandbox in these tests: a caller of its API, a receiver of its webhooks, and a clock to move."""
+"""Peers of the sandbox in these tests: a client of its API, a receiver of its webhooks, and a clock."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ Json = dict[str, Any]
 
 
 def mail(to: str | list[str] = ADA, **fields: Any) -> Json:
-    """A mail that nobody refuses; None takes a field away."""
-    whole = {
+    """A valid mail; None removes a field."""
+    fields = {
         "from": "The Digest <digest@letters.test>",
         "to": to,
         "subject": "Eleven stories",
@@ -34,11 +34,11 @@ def mail(to: str | list[str] = ADA, **fields: Any) -> Json:
         "text": "Read the first: https://stories.test/one?a=1&b=2",
         **fields,
     }
-    return {name: value for name, value in whole.items() if value is not None}
+    return {name: value for name, value in fields.items() if value is not None}
 
 
 class Clock:
-    """A moment that moves when told to."""
+    """A clock that advances only by `advance`."""
 
     def __init__(self, now: float = 1_790_000_000.0) -> None:
         self.now = now
@@ -47,13 +47,13 @@ class Clock:
         return self.now
 
     def advance(self, seconds: float) -> None:
-        """Move on."""
+        """Advance the clock."""
         self.now += seconds
 
 
 @dataclass
 class Caller:
-    """Somebody with an API key and a kept-alive connection."""
+    """A client with an API key and a keep-alive connection."""
 
     url: str
     key: str | None = "re_sandbox"
@@ -63,10 +63,10 @@ class Caller:
     def call(
         self, method: str, path: str, body: object = None, headers: dict[str, str] | None = None
     ) -> urllib3.BaseHTTPResponse:
-        """One call; `body` is sent as JSON, bytes as they are."""
+        """One call; `body` is sent as JSON, and bytes unchanged."""
         sent = body if isinstance(body, bytes) or body is None else orjson.dumps(body)
         known = {
-            # urllib3 would add a User-Agent of its own.
+            # Otherwise urllib3 adds its own User-Agent.
             "user-agent": self.agent or urllib3.util.SKIP_HEADER,
             "content-type": "application/json",
             **({"authorization": f"Bearer {self.key}"} if self.key else {}),
@@ -84,18 +84,18 @@ class Caller:
         return self.call("POST", "/emails", one, {"idempotency-key": key} if key else None)
 
     def ledger(self, query: str = "") -> Json:
-        """What the sandbox says that it accepted."""
+        """The sandbox's summary of the accepted mails."""
         summary: Json = self.call("GET", f"/sandbox/ledger{query}").json()
         return summary
 
     def close(self) -> None:
-        """Let go of the connections."""
+        """Close the connections."""
         self.pool.clear()
 
 
 @dataclass(frozen=True)
 class Received:
-    """One POST that came to the receiver."""
+    """One POST that the receiver got."""
 
     headers: dict[str, str]
     body: bytes
@@ -112,12 +112,12 @@ class Received:
         return self.headers["svix-id"]
 
     def verified(self, secret: str = SECRET) -> Json:
-        """The event, as Resend's own SDK verifies it; ValueError if it is not genuine."""
+        """The event, verified by Resend's SDK. Raises ValueError if the signature is invalid."""
         return verify(self.body, self.headers, secret)
 
 
 def verify(body: bytes, headers: dict[str, str], secret: str) -> Json:
-    """A posted event, by Resend's own SDK; ValueError if it is not genuine."""
+    """Verify an event with Resend's SDK. Raises ValueError if the signature is invalid."""
     signed: resend.VerifyWebhookOptions = {
         "payload": body.decode(),
         "headers": {
@@ -136,32 +136,32 @@ class Receiver:
     def __init__(self) -> None:
         self.received: list[Received] = []
         self.answers: deque[int] = deque()
-        self.came = threading.Condition()
+        self.arrived = threading.Condition()
         self._server = _ReceiverServer(self)
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
         self._thread.start()
 
     @property
     def url(self) -> str:
-        """Where to post to."""
+        """The URL to post to."""
         return f"http://127.0.0.1:{self._server.server_address[1]}/webhooks/resend/"
 
-    def take(self, received: Received) -> int:
-        """Keep a POST; answers the status."""
-        with self.came:
+    def store(self, received: Received) -> int:
+        """Store a POST and return the status of the answer."""
+        with self.arrived:
             self.received.append(received)
-            self.came.notify_all()
+            self.arrived.notify_all()
             return self.answers.popleft() if self.answers else 200
 
     def wait_for(self, count: int, timeout: float = 10.0) -> list[Received]:
-        """Everything received, once there are `count` of them."""
-        with self.came:
-            assert self.came.wait_for(lambda: len(self.received) >= count, timeout), f"only {len(self.received)} came"
+        """All received events, as soon as there are `count`."""
+        with self.arrived:
+            assert self.arrived.wait_for(lambda: len(self.received) >= count, timeout), f"only {len(self.received)}"
             return list(self.received)
 
     @property
     def types(self) -> list[str]:
-        """Types of what came, in order."""
+        """Types of the received events, in order."""
         return [received.event["type"] for received in self.received]
 
     def close(self) -> None:
@@ -184,19 +184,19 @@ class _ReceiverHandler(http.server.BaseHTTPRequestHandler):
     server: _ReceiverServer
 
     def do_POST(self) -> None:
-        """Take an event."""
+        """Receive an event."""
         body = self.rfile.read(int(self.headers["content-length"]))
         headers = {name.lower(): value for name, value in self.headers.items()}
-        self.send_response(self.server.receiver.take(Received(headers, body)))
+        self.send_response(self.server.receiver.store(Received(headers, body)))
         self.send_header("content-length", "0")
         self.end_headers()
 
     def log_message(self, format: str, *args: object) -> None:
-        """Say nothing."""
+        """Do not log."""
 
 
 def wait_until(sandbox: SandboxServer, condition: Any, timeout: float = 10.0) -> None:
-    """Wait until something is true about a sandbox."""
+    """Wait until a condition of a sandbox is true."""
     changed = sandbox.team.database.changed
     with changed:
-        assert changed.wait_for(condition, timeout), "it did not come true in time"
+        assert changed.wait_for(condition, timeout), "the condition is not true in time"

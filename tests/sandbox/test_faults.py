@@ -1,4 +1,4 @@
-"""Planned faults, and that the ledger tells the truth about each."""
+"""Planned faults; the ledger still records what was accepted."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def send_and_fail(caller: Caller, key: str = "issue-1") -> None:
 
 
 @pytest.mark.parametrize("kind", ["reset", "silence"])
-def test_before_the_commit_nothing_is_accepted_and_the_key_is_free(
+def test_a_fault_before_the_commit_accepts_nothing_and_leaves_the_key_unused(
     sandbox: SandboxServer, caller: Caller, kind: str
 ) -> None:
     sandbox.plan(Fault(kind, seconds=0.01))
@@ -36,7 +36,9 @@ def test_before_the_commit_nothing_is_accepted_and_the_key_is_free(
 
 
 @pytest.mark.parametrize("kind", ["reset", "silence"])
-def test_after_the_commit_all_is_accepted_and_the_key_tells(sandbox: SandboxServer, caller: Caller, kind: str) -> None:
+def test_a_fault_after_the_commit_accepts_all_and_a_repeat_gets_the_answer(
+    sandbox: SandboxServer, caller: Caller, kind: str
+) -> None:
     sandbox.plan(Fault(kind, after_commit=True, seconds=0.01))
     send_and_fail(caller)
     assert sandbox.ledger.summary()["messages"] == 2
@@ -48,7 +50,7 @@ def test_after_the_commit_all_is_accepted_and_the_key_tells(sandbox: SandboxServ
 
 
 @pytest.mark.parametrize(("after_commit", "messages"), [(False, 0), (True, 2)])
-def test_an_html_502_says_nothing_about_what_happened(
+def test_an_html_502_may_come_before_or_after_the_commit(
     sandbox: SandboxServer, caller: Caller, after_commit: bool, messages: int
 ) -> None:
     sandbox.plan(Fault("html_502", after_commit=after_commit))
@@ -67,7 +69,7 @@ def test_a_refusal_may_come_after_the_commit(sandbox: SandboxServer, caller: Cal
     assert sandbox.ledger.summary()["messages"] == 1
 
 
-def test_a_truncated_answer_ends_in_the_middle(sandbox: SandboxServer, caller: Caller) -> None:
+def test_a_truncated_answer_is_incomplete(sandbox: SandboxServer, caller: Caller) -> None:
     sandbox.plan("truncated")
     with pytest.raises(urllib3.exceptions.ProtocolError, match="IncompleteRead"):
         caller.send(mail(), key="issue-1")
@@ -78,24 +80,24 @@ def test_a_truncated_answer_ends_in_the_middle(sandbox: SandboxServer, caller: C
     ("kind", "count", "different"),
     [("missing_id", 1, 1), ("extra_id", 3, 3), ("duplicate_id", 2, 1), ("null_id", 3, 3)],
 )
-def test_ids_can_be_wrong_once_and_right_when_asked_again(
+def test_wrong_ids_are_correct_in_a_repeated_call(
     sandbox: SandboxServer, caller: Caller, kind: str, count: int, different: int
 ) -> None:
     sandbox.plan(kind)
     ids = [entry["id"] for entry in caller.send(mail(ADA), mail(BEN), key="issue-1").json()["data"]]
     assert (len(ids), len(set(ids))) == (count, different)
     assert (None in ids) == (kind == "null_id")
-    right = caller.send(mail(ADA), mail(BEN), key="issue-1").json()["data"]
-    assert len({entry["id"] for entry in right}) == 2
+    repeated = caller.send(mail(ADA), mail(BEN), key="issue-1").json()["data"]
+    assert len({entry["id"] for entry in repeated}) == 2
     assert sandbox.ledger.summary()["messages"] == 2
 
 
-def test_faults_strike_in_order_one_call_each(sandbox: SandboxServer, caller: Caller) -> None:
+def test_faults_are_used_in_order_by_one_call_each(sandbox: SandboxServer, caller: Caller) -> None:
     sandbox.plan("none", Fault("service_unavailable", times=2), Fault("rate_limit_exceeded"))
     assert [caller.send(mail()).status for _ in range(5)] == [200, 503, 503, 429, 200]
 
 
-def test_a_fault_waits_for_its_call(sandbox: SandboxServer, caller: Caller) -> None:
+def test_a_fault_affects_only_calls_with_its_path(sandbox: SandboxServer, caller: Caller) -> None:
     sandbox.plan(Fault("service_unavailable", on="GET /emails"))
     assert caller.send(mail()).status == 200
     assert caller.call("GET", "/usage").status == 200
@@ -103,7 +105,7 @@ def test_a_fault_waits_for_its_call(sandbox: SandboxServer, caller: Caller) -> N
     assert caller.call("GET", "/emails").status == 200
 
 
-def test_faults_are_planned_listed_and_forgotten_over_http(caller: Caller) -> None:
+def test_faults_are_planned_listed_and_cleared_over_http(caller: Caller) -> None:
     planned = caller.call("POST", "/sandbox/faults", [{"kind": "reset"}, {"kind": "latency", "seconds": 2}])
     assert (planned.status, planned.json()) == (201, {"planned": 2})
     waiting = caller.call("GET", "/sandbox/faults").json()["faults"]
@@ -128,7 +130,7 @@ def test_faults_are_planned_listed_and_forgotten_over_http(caller: Caller) -> No
         7,
     ],
 )
-def test_what_is_no_fault_is_refused_with_the_reason(caller: Caller, fault: object) -> None:
+def test_an_invalid_fault_is_refused(caller: Caller, fault: object) -> None:
     answer = caller.call("POST", "/sandbox/faults", fault)
     assert (answer.status, answer.json()["name"]) == (422, "validation_error")
 
@@ -137,17 +139,17 @@ def test_every_kind_of_fault_can_be_planned() -> None:
     assert {Fault(kind).kind for kind in KINDS} == KINDS
 
 
-def test_a_webhook_can_come_before_the_answer(
+def test_a_webhook_may_arrive_before_the_answer(
     posting_sandbox: SandboxServer, posting_caller: Caller, receiver: Receiver
 ) -> None:
     posting_sandbox.plan("webhook_first")
     uid = posting_caller.send(mail()).json()["data"][0]["id"]
-    came = [received.event for received in receiver.received]
-    assert "email.sent" in [event["type"] for event in came]
-    assert {event["data"]["email_id"] for event in came} == {uid}
+    events = [received.event for received in receiver.received]
+    assert "email.sent" in [event["type"] for event in events]
+    assert {event["data"]["email_id"] for event in events} == {uid}
 
 
-def test_a_stopping_sandbox_does_not_wait_for_its_faults(start_sandbox: StartSandbox, caller_of: CallerOf) -> None:
+def test_stopping_does_not_wait_for_faults(start_sandbox: StartSandbox, caller_of: CallerOf) -> None:
     sandbox = start_sandbox()
     caller = caller_of(sandbox)
     sandbox.plan(Fault("silence", seconds=600))
@@ -155,7 +157,7 @@ def test_a_stopping_sandbox_does_not_wait_for_its_faults(start_sandbox: StartSan
     send_and_fail(caller)
 
 
-SPOILERS = st.builds(
+FAULTS = st.builds(
     Fault,
     kind=st.sampled_from(["reset", "html_502", "truncated", "application_error", "service_unavailable", "none"]),
     after_commit=st.booleans(),
@@ -163,7 +165,7 @@ SPOILERS = st.builds(
 
 
 @settings(max_examples=40, deadline=None)
-@given(st.lists(SPOILERS, max_size=12))
+@given(st.lists(FAULTS, max_size=12))
 def test_a_client_that_repeats_the_same_bytes_under_the_same_key_sends_each_mail_once(faults: list[Fault]) -> None:
     with SandboxServer(SandboxOptions(port=0, rate_limit=10_000)) as sandbox, closing(Caller(sandbox.url)) as caller:
         sandbox.plan(*faults)
@@ -171,8 +173,8 @@ def test_a_client_that_repeats_the_same_bytes_under_the_same_key_sends_each_mail
             tags = [{"name": "delivery", "value": str(number)}]
             while not was_answered(caller, mail(tags=tags), key=f"batch-{number}"):
                 pass
-        judged = sandbox.ledger.by_tag("delivery")
-        assert (judged["messages"], judged["repeated_values"]) == (3, {})
+        summary = sandbox.ledger.by_tag("delivery")
+        assert (summary["messages"], summary["repeated_values"]) == (3, {})
         assert all(len(key["body_sha256"]) == 1 for key in sandbox.ledger.summary()["keys"].values())
 
 

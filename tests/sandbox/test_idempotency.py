@@ -1,4 +1,4 @@
-"""One acceptance for each idempotency key, whatever comes how often."""
+"""Each idempotency key is accepted once, however often it is used."""
 
 from __future__ import annotations
 
@@ -47,19 +47,19 @@ def test_another_payload_under_the_key_is_refused(caller: Caller) -> None:
     assert len(ledger["keys"]["issue-1"]["body_sha256"]) == 2
 
 
-def test_white_space_and_order_of_names_are_no_other_payload(caller: Caller) -> None:
+def test_white_space_and_the_order_of_names_do_not_change_the_payload(caller: Caller) -> None:
     first = caller.send(mail(), key="issue-1")
     reordered = orjson.dumps([dict(reversed(mail().items()))], option=orjson.OPT_INDENT_2)
     again = caller.call("POST", "/emails/batch", reordered, {"idempotency-key": "issue-1"})
     assert (again.status, again.data) == (200, first.data)
 
 
-def test_the_other_path_is_another_payload(caller: Caller) -> None:
+def test_another_path_is_another_payload(caller: Caller) -> None:
     caller.send(mail(), key="issue-1")
     assert caller.send_one(mail(), key="issue-1").status == 409
 
 
-def test_while_the_first_call_runs_a_second_is_refused(
+def test_a_second_call_is_refused_while_the_first_is_running(
     sandbox: SandboxServer, caller: Caller, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     running, finish = threading.Event(), threading.Event()
@@ -103,7 +103,7 @@ def test_keys_have_1_to_256_characters(caller: Caller, length: int, status: int)
         assert answer.json()["name"] == "invalid_idempotency_key"
 
 
-def test_a_refused_call_does_not_use_up_its_key(caller: Caller) -> None:
+def test_a_refused_call_does_not_use_its_key(caller: Caller) -> None:
     assert caller.send(mail(subject=None), key="issue-1").status == 422
     assert caller.send(mail(), key="issue-1").status == 200
 
@@ -118,7 +118,7 @@ def test_a_permissive_answer_is_replayed_with_its_errors(caller: Caller) -> None
     assert caller.ledger()["messages"] == 1
 
 
-def test_many_callers_with_one_key_send_once(sandbox: SandboxServer, caller: Caller) -> None:
+def test_concurrent_callers_with_one_key_send_once(sandbox: SandboxServer, caller: Caller) -> None:
     statuses: list[int] = []
     start = threading.Barrier(8)
 

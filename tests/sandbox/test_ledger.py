@@ -1,4 +1,4 @@
-"""The ledger: every acceptance once, every call, across restarts, in little memory."""
+"""The ledger: every accepted mail and every call, across restarts, in little memory."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def test_the_ledger_counts_mails_recipients_and_calls(caller: Caller) -> None:
     assert len(summary["keys"]["b"]["body_sha256"]) == 2
 
 
-def test_a_tag_judges_whether_each_delivery_went_out_once(caller: Caller) -> None:
+def test_mails_are_counted_by_the_values_of_a_tag(caller: Caller) -> None:
     caller.send(delivery(1), delivery(2, BEN), mail(CLEO))
     assert caller.ledger("?tag=delivery") == {
         "tag": "delivery",
@@ -66,7 +66,7 @@ def test_mails_are_listed_by_address(caller: Caller) -> None:
     assert caller.call("GET", "/sandbox/ledger/mails?to=%25").json()["mails"] == []
 
 
-def test_the_ledger_is_there_in_the_process_too(sandbox: SandboxServer, caller: Caller) -> None:
+def test_the_ledger_is_available_in_the_process(sandbox: SandboxServer, caller: Caller) -> None:
     caller.send(delivery(1, ADA), delivery(2, BEN))
     now = sandbox.team.clock()
     (found,) = sandbox.ledger.mails_to("Ben <BEN@readers.test>", now)
@@ -75,7 +75,7 @@ def test_the_ledger_is_there_in_the_process_too(sandbox: SandboxServer, caller: 
     assert sandbox.ledger.tag_values("delivery") == {"1": 1, "2": 1}
 
 
-def test_a_ledger_in_a_file_outlives_a_restart(
+def test_a_ledger_file_is_kept_across_restarts(
     start_sandbox: StartSandbox, caller_of: CallerOf, tmp_path: Path
 ) -> None:
     ledger = tmp_path / "ledger.sqlite3"
@@ -91,8 +91,8 @@ def test_a_ledger_in_a_file_outlives_a_restart(
     assert caller.call("GET", f"/suppressions/{BEN}").status == 200
 
 
-def test_a_batch_of_large_mails_takes_little_room(sandbox: SandboxServer, caller: Caller) -> None:
-    filler = "".join(f"<p>Paragraph {number} tells of {number * 7919}.</p>" for number in range(1600))
+def test_a_batch_of_large_mails_takes_little_space(sandbox: SandboxServer, caller: Caller) -> None:
+    filler = "".join(f"<p>Paragraph {number} describes {number * 7919}.</p>" for number in range(1600))
     mails = [
         mail(f"reader{number}@readers.test", html=f"<a href='https://a.test/{number}'>{number}</a>{filler}")
         for number in range(100)
@@ -105,13 +105,13 @@ def test_a_batch_of_large_mails_takes_little_room(sandbox: SandboxServer, caller
     assert sandbox.ledger.contents(found)["html"] == mails[42]["html"]
 
 
-def test_a_ledger_that_cannot_be_opened_is_told(tmp_path: Path) -> None:
-    (tmp_path / "notes.txt").write_text("These are notes and no database. " * 50)
+def test_a_ledger_that_cannot_be_opened_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("These are notes and not a database. " * 50)
     for path in (tmp_path / "notes.txt", tmp_path, tmp_path / "notes.txt" / "ledger.sqlite3"):
         with pytest.raises(OSError, match=r"The ledger .* cannot be opened"):
             SandboxServer(SandboxOptions(port=0, ledger=path))
 
 
-def test_the_folder_of_a_ledger_is_made(start_sandbox: StartSandbox, tmp_path: Path) -> None:
+def test_the_folder_of_a_ledger_is_created(start_sandbox: StartSandbox, tmp_path: Path) -> None:
     start_sandbox(ledger=tmp_path / "var" / "demo" / "ledger.sqlite3")
     assert (tmp_path / "var" / "demo" / "ledger.sqlite3").exists()

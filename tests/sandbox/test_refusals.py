@@ -1,4 +1,4 @@
-"""Every refusal of the contract: how a call earns it, and that a planned one looks the same."""
+"""Every refusal: the calls that cause it, and planned ones that look the same."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def test_a_call_without_a_key_is_refused(caller: Caller) -> None:
     assert (answer.status, answer.json()["name"]) == (401, "missing_api_key")
 
 
-def test_an_unknown_key_is_invalid_as_the_real_api_says_it(caller: Caller) -> None:
+def test_an_unknown_key_is_refused_as_by_the_real_api(caller: Caller) -> None:
     caller.key = "re_unknown"
     answer = caller.send(mail())
     assert answer.status == 400
@@ -50,7 +50,7 @@ def test_a_sending_key_may_only_send(caller: Caller, method: str, path: str) -> 
     assert (answer.status, answer.json()["name"]) == (401, "restricted_api_key")
 
 
-def test_a_call_without_a_user_agent_does_not_get_through(caller: Caller) -> None:
+def test_a_call_without_a_user_agent_is_refused(caller: Caller) -> None:
     caller.agent = None
     answer = caller.send(mail())
     assert (answer.status, answer.data) == (403, b"error code: 1010")
@@ -75,7 +75,7 @@ def test_a_known_path_with_another_method_is_not_allowed(caller: Caller, method:
     assert (answer.status, answer.json()["name"]) == (405, "method_not_allowed")
 
 
-def test_ids_that_are_none_and_ids_of_nothing_differ(caller: Caller) -> None:
+def test_invalid_ids_and_unknown_ids_have_different_errors(caller: Caller) -> None:
     assert caller.call("GET", "/emails/not-an-id").json()["name"] == "invalid_parameter"
     assert caller.call("GET", "/emails/00000000-0000-4000-8000-000000000000").json()["name"] == "not_found"
 
@@ -98,12 +98,12 @@ def test_the_rate_is_limited_for_the_whole_team(start_sandbox: StartSandbox, cal
     assert caller.send(mail()).status == 200
 
 
-def test_a_refused_call_shows_the_limit_too(caller: Caller) -> None:
+def test_a_refused_call_has_rate_limit_headers(caller: Caller) -> None:
     caller.key = None
     assert caller.send(mail()).headers["ratelimit-limit"] == "10000"
 
 
-def test_the_daily_quota_counts_recipients_and_ends_with_the_utc_day(
+def test_the_daily_quota_counts_recipients_until_the_end_of_the_utc_day(
     start_sandbox: StartSandbox, caller_of: CallerOf, clock: Clock
 ) -> None:
     caller = caller_of(start_sandbox(moving=True, daily_quota=3))
@@ -116,7 +116,7 @@ def test_the_daily_quota_counts_recipients_and_ends_with_the_utc_day(
     assert caller.send(mail()).status == 200
 
 
-def test_the_monthly_quota_refuses_a_batch_whole(start_sandbox: StartSandbox, caller_of: CallerOf) -> None:
+def test_the_monthly_quota_refuses_a_whole_batch(start_sandbox: StartSandbox, caller_of: CallerOf) -> None:
     caller = caller_of(start_sandbox(monthly_quota=2))
     refused = caller.send(mail(), mail(), mail())
     assert (refused.status, refused.json()["name"]) == (429, "monthly_quota_exceeded")

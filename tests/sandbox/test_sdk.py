@@ -1,4 +1,4 @@
-"""The real `resend` SDK against the sandbox: what it makes of each answer."""
+"""The `resend` SDK against the sandbox: its result for each answer."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def _sdk(sandbox: SandboxServer, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def params(*to: str, **fields: Any) -> list[Any]:
-    """Mails as the SDK takes them; its types don't know that a mail may be faulty."""
+    """Mails as parameters of the SDK, whose types do not allow invalid mails."""
     return [mail(address, **fields) for address in to]
 
 
@@ -46,7 +46,7 @@ def test_a_permissive_batch_has_errors() -> None:
     assert answer["errors"][0]["index"] == 1
 
 
-def test_scheduled_mails_are_moved_and_canceled() -> None:
+def test_scheduled_mails_are_rescheduled_and_canceled() -> None:
     uid = resend.Emails.send(*params(ADA, scheduled_at="in 1 hour"))["id"]
     assert resend.Emails.update({"id": uid, "scheduled_at": "in 2 hours"})["id"] == uid
     assert resend.Emails.cancel(uid)["id"] == uid
@@ -83,7 +83,9 @@ def test_the_sdk_raises_every_refusal_with_status_and_name(
     ],
     ids=lambda value: getattr(value, "kind", None),
 )
-def test_the_sdk_cannot_tell_what_a_cut_call_did(sandbox: SandboxServer, fault: Fault, code: int, kind: str) -> None:
+def test_the_sdk_does_not_know_whether_an_interrupted_call_sent(
+    sandbox: SandboxServer, fault: Fault, code: int, kind: str
+) -> None:
     sandbox.plan(fault)
     with pytest.raises(ResendError) as caught:
         resend.Batch.send(params(ADA), {"idempotency_key": "issue-1"})

@@ -1,4 +1,4 @@
-"""POST /emails and POST /emails/batch, and what can be read of the mails afterwards."""
+"""POST /emails and POST /emails/batch, and reading the mails afterwards."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ def test_one_mail_is_accepted_with_an_id(caller: Caller) -> None:
     assert uuid.UUID(answer.json()["id"]).version == 4
 
 
-def test_a_batch_answers_one_id_for_each_mail_in_order(caller: Caller) -> None:
+def test_a_batch_returns_one_id_for_each_mail_in_order(caller: Caller) -> None:
     answer = caller.send(mail(ADA), mail(BEN), mail(CLEO)).json()
     assert list(answer) == ["data"]
     to = [caller.call("GET", f"/emails/{entry['id']}").json()["to"] for entry in answer["data"]]
     assert to == [[ADA], [BEN], [CLEO]]
 
 
-def test_a_strict_batch_with_one_bad_mail_sends_nothing_and_names_no_index(caller: Caller) -> None:
+def test_a_strict_batch_with_one_invalid_mail_sends_nothing_and_has_no_index(caller: Caller) -> None:
     answer = caller.send(mail(ADA), mail(BEN, subject=None), mail("nobody"))
     assert answer.status == 422
     assert answer.json() == {
@@ -40,7 +40,7 @@ def test_a_strict_batch_with_one_bad_mail_sends_nothing_and_names_no_index(calle
     assert caller.ledger()["messages"] == 0
 
 
-def test_a_permissive_batch_sends_the_good_mails_and_names_the_bad_ones(caller: Caller) -> None:
+def test_a_permissive_batch_sends_the_valid_mails_and_lists_the_invalid_ones(caller: Caller) -> None:
     answer = caller.send(mail("nobody"), mail(ADA), mail(BEN, subject=None), x_batch_validation="permissive")
     assert answer.status == 200
     assert len(answer.json()["data"]) == 1
@@ -50,7 +50,7 @@ def test_a_permissive_batch_sends_the_good_mails_and_names_the_bad_ones(caller: 
     assert [sent["to"] for sent in caller.call("GET", "/emails").json()["data"]] == [[ADA]]
 
 
-def test_a_permissive_batch_without_faults_has_empty_errors(caller: Caller) -> None:
+def test_a_valid_permissive_batch_has_empty_errors(caller: Caller) -> None:
     assert caller.send(mail(), x_batch_validation="permissive").json()["errors"] == []
 
 
@@ -59,23 +59,23 @@ def test_a_permissive_batch_without_faults_has_empty_errors(caller: Caller) -> N
     [([], 422), ([mail()] * 101, 422), ({"from": "x"}, 422), (b"[{", 400), (b"\xff", 400), ([mail(), 7], 422)],
     ids=["empty", "101 mails", "an object", "cut JSON", "no UTF-8", "a number among mails"],
 )
-def test_what_is_no_batch_is_refused(caller: Caller, body: object, status: int) -> None:
+def test_an_invalid_batch_is_refused(caller: Caller, body: object, status: int) -> None:
     answer = caller.call("POST", "/emails/batch", body)
     assert (answer.status, answer.json()["statusCode"]) == (status, status)
     assert answer.json()["name"] == "validation_error"
     assert caller.ledger()["messages"] == 0
 
 
-def test_a_hundred_mails_are_a_batch(caller: Caller) -> None:
+def test_a_batch_may_have_a_hundred_mails(caller: Caller) -> None:
     assert len(caller.send(*[mail()] * 100).json()["data"]) == 100
 
 
-def test_attachments_in_a_batch_are_dropped_in_silence(caller: Caller) -> None:
+def test_attachments_of_a_batch_are_dropped(caller: Caller) -> None:
     answer = caller.send(mail(attachments=[{"content": "aGk=", "filename": "hi.txt"}]))
     assert answer.status == 200
 
 
-def test_a_mail_reads_back_as_it_was_sent(caller: Caller) -> None:
+def test_a_mail_is_read_as_it_was_sent(caller: Caller) -> None:
     sent = mail(
         [ADA, "Ben <ben@readers.test>"],
         reply_to="letters@letters.test",
@@ -100,7 +100,7 @@ def test_a_mail_reads_back_as_it_was_sent(caller: Caller) -> None:
     assert read["created_at"].endswith("Z")
 
 
-def test_a_missing_text_is_made_from_the_html_and_an_empty_one_is_kept(caller: Caller) -> None:
+def test_a_missing_text_is_generated_from_the_html_and_an_empty_one_is_kept(caller: Caller) -> None:
     html = "<head><title>x</title></head><h1>News &amp; more</h1><p>One<br>two</p>"
     made = caller.send_one(mail(html=html, text=None)).json()["id"]
     empty = caller.send_one(mail(html=html, text="")).json()["id"]
@@ -108,7 +108,7 @@ def test_a_missing_text_is_made_from_the_html_and_an_empty_one_is_kept(caller: C
     assert caller.call("GET", f"/emails/{empty}").json()["text"] == ""
 
 
-def test_the_list_is_newest_first_and_pages_in_both_directions(caller: Caller) -> None:
+def test_the_list_is_newest_first_and_has_pages_in_both_directions(caller: Caller) -> None:
     sent = caller.send(*[mail(f"reader{number}@readers.test") for number in range(5)]).json()["data"]
     newest_first = [entry["id"] for entry in sent][::-1]
 
@@ -127,14 +127,12 @@ def test_the_list_is_newest_first_and_pages_in_both_directions(caller: Caller) -
 @pytest.mark.parametrize(
     "query", ["limit=0", "limit=101", "limit=x", "limit=", "limit=%C2%B2", "after=none", "after=a&before=b"]
 )
-def test_a_page_that_cannot_be_is_refused(caller: Caller, query: str) -> None:
+def test_an_invalid_page_is_refused(caller: Caller, query: str) -> None:
     answer = caller.call("GET", f"/emails?{query}")
     assert (answer.status, answer.json()["name"]) == (422, "validation_error")
 
 
-def test_a_scheduled_mail_waits_until_its_moment(
-    start_sandbox: StartSandbox, caller_of: CallerOf, clock: Clock
-) -> None:
+def test_a_scheduled_mail_is_sent_at_its_time(start_sandbox: StartSandbox, caller_of: CallerOf, clock: Clock) -> None:
     caller = caller_of(start_sandbox(moving=True))
     uid = caller.send_one(mail(scheduled_at="in 1 hour")).json()["id"]
 
@@ -148,7 +146,7 @@ def test_a_scheduled_mail_waits_until_its_moment(
     assert last_event() == "delivered"
 
 
-def test_a_scheduled_mail_can_be_moved_and_canceled(
+def test_a_scheduled_mail_can_be_rescheduled_and_canceled(
     start_sandbox: StartSandbox, caller_of: CallerOf, clock: Clock
 ) -> None:
     caller = caller_of(start_sandbox(moving=True))
@@ -168,7 +166,7 @@ def test_a_mail_that_was_sent_cannot_be_canceled(caller: Caller) -> None:
     assert caller.call("POST", f"/emails/{uid}/cancel").status == 422
 
 
-def test_domains_and_usage_tell_what_the_team_has(start_sandbox: StartSandbox, caller_of: CallerOf) -> None:
+def test_domains_and_usage_are_returned(start_sandbox: StartSandbox, caller_of: CallerOf) -> None:
     options = {"verified_domains": frozenset({"letters.test"}), "daily_quota": 100, "rate_limit": 50}
     caller = caller_of(start_sandbox(**options))
     caller.send(mail(), mail([ADA, BEN]))

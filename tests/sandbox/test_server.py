@@ -1,4 +1,4 @@
-"""The HTTP edge: connections, sizes, half requests, start and stop."""
+"""The HTTP server: connections, sizes, incomplete requests, start and stop."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ CallerOf = Callable[[SandboxServer], Caller]
 
 
 def raw(sandbox: SandboxServer, sent: bytes) -> bytes:
-    """All that comes back for some bytes, after which the client says no more."""
+    """The answer to these bytes, after which the client sends nothing."""
     parts = urlsplit(sandbox.url)
     with socket.create_connection((parts.hostname, parts.port), timeout=10) as connection:
         connection.sendall(sent)
@@ -27,14 +27,14 @@ def raw(sandbox: SandboxServer, sent: bytes) -> bytes:
         return received
 
 
-def test_a_connection_is_kept_for_many_calls(sandbox: SandboxServer, caller: Caller) -> None:
+def test_a_connection_is_kept_alive(sandbox: SandboxServer, caller: Caller) -> None:
     for _ in range(5):
         assert caller.send(mail()).status == 200
     pool = caller.pool.connection_from_url(sandbox.url)
     assert (pool.num_connections, pool.num_requests) == (1, 5)
 
 
-def test_a_body_beyond_the_limit_is_413_and_sends_nothing(start_sandbox: StartSandbox, caller_of: CallerOf) -> None:
+def test_a_body_over_the_limit_is_refused_with_413(start_sandbox: StartSandbox, caller_of: CallerOf) -> None:
     caller = caller_of(start_sandbox(max_body_bytes=100_000))
     answer = caller.send(mail(html="x" * 5_000_000))
     assert (answer.status, answer.json()["statusCode"]) == (413, 413)
@@ -42,7 +42,7 @@ def test_a_body_beyond_the_limit_is_413_and_sends_nothing(start_sandbox: StartSa
     assert caller.ledger()["messages"] == 1
 
 
-def test_half_a_request_is_no_request(sandbox: SandboxServer, caller: Caller) -> None:
+def test_an_incomplete_request_is_ignored(sandbox: SandboxServer, caller: Caller) -> None:
     head = (
         b"POST /emails/batch HTTP/1.1\r\nhost: 127.0.0.1\r\nauthorization: Bearer re_sandbox\r\n"
         b"user-agent: x\r\ncontent-length: 5000\r\n\r\n"
@@ -53,30 +53,28 @@ def test_half_a_request_is_no_request(sandbox: SandboxServer, caller: Caller) ->
     assert (ledger["messages"], ledger["calls"]) == (0, 0)
 
 
-def test_a_request_of_unknown_length_is_refused(sandbox: SandboxServer) -> None:
+def test_a_request_without_a_length_is_refused(sandbox: SandboxServer) -> None:
     head = b"POST /emails HTTP/1.1\r\nhost: 127.0.0.1\r\nuser-agent: x\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n"
     assert raw(sandbox, head).startswith(b"HTTP/1.1 400 ")
 
 
-def test_a_get_with_an_empty_object_for_a_body_is_fine(caller: Caller) -> None:
+def test_a_get_may_have_an_empty_object_as_body(caller: Caller) -> None:
     assert caller.call("GET", "/emails", b"{}").status == 200
 
 
-def test_head_answers_without_a_body(caller: Caller) -> None:
+def test_head_has_no_body(caller: Caller) -> None:
     answer = caller.call("HEAD", "/")
     assert (answer.status, answer.data) == (200, b"")
 
 
-def test_a_taken_port_is_told(sandbox: SandboxServer) -> None:
+def test_a_port_in_use_is_an_error(sandbox: SandboxServer) -> None:
     port = urlsplit(sandbox.url).port
     assert port is not None
     with pytest.raises(OSError, match=f"Port {port} cannot be used"):
         SandboxServer(SandboxOptions(port=port))
 
 
-def test_a_stopped_sandbox_frees_its_port_and_ends_kept_connections(
-    start_sandbox: StartSandbox, caller_of: CallerOf
-) -> None:
+def test_stopping_frees_the_port_and_closes_connections(start_sandbox: StartSandbox, caller_of: CallerOf) -> None:
     first = start_sandbox()
     caller = caller_of(first)
     caller.send(mail())
@@ -100,7 +98,7 @@ def test_a_stopped_sandbox_frees_its_port_and_ends_kept_connections(
         {"webhook_secrets": ("whsec_!",)},
     ],
 )
-def test_options_that_cannot_be_meant_are_refused(options: dict[str, object]) -> None:
+def test_invalid_options_are_refused(options: dict[str, object]) -> None:
     with pytest.raises(ValueError, match=r".+\.$") as caught:
         SandboxOptions(**options)  # type: ignore[arg-type]
     assert "secret" not in str(caught.value).replace("webhook_secret", "").replace("webhook secret", "")

@@ -1,4 +1,4 @@
-"""`manage.py sandbox`: run the local provider until it is told to stop."""
+"""`manage.py sandbox`: runs the local provider until Ctrl-C."""
 
 from __future__ import annotations
 
@@ -20,40 +20,54 @@ _SHARES = ("open", "click", "bounce", "complaint")
 
 
 class Command(BaseCommand):
-    """A server on this machine that takes mail as Resend does, shows it, and posts signed events."""
+    """A server on this machine that accepts mail as Resend does, shows it, and posts signed events."""
 
     help = (
-        "Runs a local server that speaks Resend's API: it takes every mail, shows it in an inbox and posts signed "
-        "events to this site. Nothing leaves this machine."
+        "Runs a local server that implements Resend's API. It accepts every mail, shows it in an inbox and posts "
+        "signed events to this site. Mails do not leave this machine."
     )
     requires_system_checks = ()
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        """Defaults follow from the settings of the site."""
+        """Add arguments; their defaults come from the settings."""
         parser.add_argument(
-            "--port", type=int, default=urlsplit(settings.SANDBOX_URL).port or 8026, help="0: a free one"
+            "--port",
+            type=int,
+            default=urlsplit(settings.SANDBOX_URL).port or 8026,
+            help="port (default: that of SANDBOX_URL); 0 chooses a free port",
         )
-        parser.add_argument("--webhook-url", help="where events go (default: this site, if it is on this machine)")
         parser.add_argument(
-            "--webhook-secret", action="append", help="signs the events; give two while the secret is rotated"
+            "--webhook-url",
+            help="where events are posted (default: this site, if it is on this machine; empty: nowhere)",
         )
-        parser.add_argument("--api-key", default=settings.PROVIDER_API_KEY, help="key that calls must carry")
-        parser.add_argument("--rate-limit", type=int, default=10, help="calls in one second (default: 10)")
+        parser.add_argument(
+            "--webhook-secret", action="append", help="secret that signs events (whsec_…); repeat it during a rotation"
+        )
+        parser.add_argument("--api-key", default=settings.PROVIDER_API_KEY, help="API key that calls need")
+        parser.add_argument("--rate-limit", type=int, default=10, help="calls per second (default: 10)")
         for share in _SHARES:
             parser.add_argument(
-                f"--{share}-share", type=float, default=0.0, metavar="SHARE", help="of all addresses, 0 to 1"
+                f"--{share}-share",
+                type=float,
+                default=0.0,
+                metavar="SHARE",
+                help=f"share of addresses with this event, 0 to 1: {share}",
             )
         parser.add_argument(
-            "--webhook-time-scale", type=float, default=1.0, metavar="FACTOR", help="0.01: events come 100 times faster"
+            "--webhook-time-scale",
+            type=float,
+            default=1.0,
+            metavar="FACTOR",
+            help="factor for the time between events; 0.01 is 100 times faster",
         )
-        parser.add_argument("--ledger", type=Path, help="file that keeps what was accepted (default: in memory)")
+        parser.add_argument("--ledger", type=Path, help="SQLite file for accepted mails (default: in memory)")
 
     def handle(self, *_args: Any, **options: Any) -> None:
         """Serve until SIGTERM or SIGINT."""
         if "sandbox" not in settings.PROVIDER.split(","):
             raise CommandError(
-                "PROVIDER is not sandbox, so mail does not come here, and events from here would be signed as if they "
-                "were the real provider's. Nothing was started. Set PROVIDER=sandbox to use it."
+                f"PROVIDER is {settings.PROVIDER}, so mail is not sent to the sandbox, and the sandbox's events would "
+                "be signed like the real provider's. The sandbox was not started. To use it, set PROVIDER=sandbox."
             )
         options["webhook_url"] = webhook_url(options["webhook_url"])
         stop = threading.Event()
@@ -61,11 +75,11 @@ class Command(BaseCommand):
             server = SandboxServer(read_options(options))
         except (ValueError, OSError) as error:
             raise CommandError(f"The sandbox was not started: {error}") from error
-        handlers = {number: signal.signal(number, _setting(stop)) for number in (signal.SIGTERM, signal.SIGINT)}
+        handlers = {number: signal.signal(number, _stop_handler(stop)) for number in (signal.SIGTERM, signal.SIGINT)}
         try:
             with server:
                 self.stdout.write(f"Sandbox: {server.url} (inbox and API)")
-                self.stdout.write(f"Events go to {options['webhook_url']}")
+                self.stdout.write(f"Webhooks: {options['webhook_url'] or 'none'}")
                 self.stdout.write("Stop with Ctrl-C.")
                 self.stdout.flush()
                 stop.wait()
@@ -76,23 +90,23 @@ class Command(BaseCommand):
 
 
 def webhook_url(given: str | None) -> str:
-    """Where events are posted: as given, else to this site. Events name readers, so they stay on this machine.
+    """The URL for events: `given`, or this site if it is on this machine, because events contain addresses.
 
-    Raises CommandError if the site is elsewhere and nobody said that events shall go there.
+    Raises CommandError if the site is on another machine and no URL is given.
     """
     if given is not None:
         return given
     if not is_loopback(urlsplit(settings.SITE_URL).hostname):
         raise CommandError(
-            "SITE_URL is not on this machine, and events of the sandbox would be posted there. Nothing was started. "
-            'For a first try set SITE_URL=http://127.0.0.1:8000; or say where events shall go: --webhook-url "" is '
-            "nowhere."
+            f"SITE_URL is {settings.SITE_URL}, which is not on this machine, so no events are posted to it. "
+            "The sandbox was not started. For a first try, set SITE_URL=http://127.0.0.1:8000. Otherwise use "
+            '--webhook-url URL, or --webhook-url "" for no webhooks.'
         )
     return f"{settings.SITE_URL}/webhooks/resend/"
 
 
 def read_options(options: dict[str, Any]) -> SandboxOptions:
-    """The sandbox's options from the command line. ValueError says what cannot be meant."""
+    """The sandbox's options from the command line. Raises ValueError for an invalid value."""
     return SandboxOptions(
         port=options["port"],
         api_key=options["api_key"],
@@ -105,7 +119,7 @@ def read_options(options: dict[str, Any]) -> SandboxOptions:
     )
 
 
-def _setting(stop: threading.Event) -> Any:
+def _stop_handler(stop: threading.Event) -> Any:
     def handler(_number: int, _frame: FrameType | None) -> None:
         stop.set()
 

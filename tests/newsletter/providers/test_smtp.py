@@ -55,7 +55,7 @@ class MailServerDouble:
         self._monkeypatch.setattr(settings, "EMAIL_PORT", 9)
 
     def drop_next_answer(self) -> None:
-        self._server.plan(MailFault("taken", DROP))
+        self._server.plan(MailFault("accepted", DROP))
 
     def block_sender(self) -> None:
         self._server.plan(MailFault("mail", "530 5.7.0 log in first"))
@@ -98,7 +98,7 @@ SECOND_OF_THREE = [
     (MailFault("end", "451 4.7.1 try again", BEN), [A, L, A], "message_deferred", [ADA, CLEO]),
     (MailFault("end", DROP, BEN), [A, U, N], "no_reply_to_message", [ADA]),
     (MailFault("end", "gibberish", BEN), [A, U, N], "unexpected_reply", [ADA]),
-    (MailFault("taken", DROP, BEN), [A, U, N], "no_reply_to_message", [ADA, BEN]),
+    (MailFault("accepted", DROP, BEN), [A, U, N], "no_reply_to_message", [ADA, BEN]),
 ]
 
 
@@ -134,7 +134,7 @@ def test_a_missing_reply_leaves_one_mail_with_an_unknown_result(
     mail_server: MailServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     provider = connect_to(mail_server, monkeypatch, EMAIL_TIMEOUT=0.3)
-    mail_server.plan(MailFault("taken", SILENCE, BEN))
+    mail_server.plan(MailFault("accepted", SILENCE, BEN))
     assert kinds(post(provider, ADA, BEN, CLEO)) == [A, U, N]
 
 
@@ -189,7 +189,7 @@ def test_a_mail_over_the_servers_size_limit_is_refused_before_it_is_sent(
     [
         (MailFault("rcpt", "550 5.1.1 <ada@example.org> unknown"), OutcomeKind.REFUSED),
         (MailFault("rcpt", "450 4.2.0 greylisted"), OutcomeKind.RETRY_LATER),
-        (MailFault("taken", DROP), OutcomeKind.UNKNOWN),
+        (MailFault("accepted", DROP), OutcomeKind.UNKNOWN),
     ],
     ids=reply_of,
 )

@@ -75,7 +75,7 @@ def test_each_message_goes_the_way_of_its_own_result(
     mail_server.plan(
         MailFault("rcpt", "550 5.1.1 no such user", READERS[1]),
         MailFault("rcpt", "450 4.2.0 greylisted", READERS[2]),
-        MailFault("taken", DROP, READERS[4]),
+        MailFault("accepted", DROP, READERS[4]),
     )
     post_everything(provider)
     report = report_of(under_way)
@@ -105,7 +105,7 @@ def test_each_message_goes_the_way_of_its_own_result(
 def test_a_held_reader_is_sent_the_same_message_id_when_a_person_says_again(
     under_way: Issue, provider: Provider, mail_server: MailServer
 ) -> None:
-    mail_server.plan(MailFault("taken", DROP, READERS[6]))
+    mail_server.plan(MailFault("accepted", DROP, READERS[6]))
     post_everything(provider)
     send_again(Batch.objects.get(state=BatchState.HELD), by="Edda")
     post_everything(provider)
