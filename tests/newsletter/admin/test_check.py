@@ -134,7 +134,7 @@ def test_an_earlier_run_with_another_result_shows_its_findings(
 def test_a_failed_rendering_is_an_error(edda: Client, issue: Issue, read_by_ada: None) -> None:
     long = replace(story(1), url=f"https://harbour.example/{'a' * 1_000}")
     save_content(issue, content(sections=(SectionContent(title="Long", stories=(long,)),)), by="tests")
-    assert "mail allows 998" in words_on(edda.get(page_of(issue, "check")))
+    assert "the maximum in a mail is 998" in words_on(edda.get(page_of(issue, "check")))
 
 
 def test_the_links_of_an_issue_that_is_sending_are_not_checked(edda: Client, issue: Issue, read_by_ada: None) -> None:

@@ -76,22 +76,22 @@ def test_a_preview_that_cannot_be_written_is_an_error(folder: Path) -> None:
     ("file", "source", "fault"),
     [
         ("style.css", "h2 { color: red\np { color: red }", "style.css, line 1: “{” is never closed."),
-        ("head.css", "h2 { color: red }\n\n}", "head.css, line 3: “}” closes nothing that is open."),
+        ("head.css", "h2 { color: red }\n\n}", "head.css, line 3: “}” closes no open brace."),
         (
             "style.css",
             "h2 { color: {{ light.nope }} }",
-            "style.css, line 1: The template style.css cannot be filled: nothing there is called “nope”.",
+            "style.css, line 1: The template style.css cannot be rendered: there is no “nope” here.",
         ),
         (
             "blocks/divider.mjml",
             "<mj-section><mj-column><mj-text>{{ range(9) }}</mj-text></mj-column></mj-section>",
-            "blocks/divider.mjml, line 1: The template blocks/divider.mjml cannot be filled: nothing can be called "
-            "here, neither functions such as range(…) nor methods.",
+            "blocks/divider.mjml, line 1: The template blocks/divider.mjml cannot be rendered: functions and methods "
+            "cannot be called.",
         ),
         (
             "blocks/footer.mjml",
             "<mj-section><mj-column><mj-text>Bye</mj-text></mj-column></mj-section>",
-            "masthead or footer: The HTML part has no place for preferences_url, unsubscribe_url; every mail needs it.",
+            "masthead or footer: HTML part: preferences_url, unsubscribe_url is missing. Every mail needs it.",
         ),
     ],
 )

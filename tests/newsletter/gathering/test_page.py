@@ -30,7 +30,7 @@ def test_a_page_becomes_a_story_with_its_final_address(site: Publisher) -> None:
             "not a web page. Its type is application/pdf",
             True,
         ),
-        (Answer(b"<p>Words", headers=HTML), "names no title", True),
+        (Answer(b"<p>Words", headers=HTML), "has no title", True),
         (Answer(status=302, headers={"Location": "http://10.0.0.1/"}), "not on the public internet", True),
     ],
 )

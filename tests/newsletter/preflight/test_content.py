@@ -40,9 +40,9 @@ def test_an_issue_without_stories_is_an_error() -> None:
         (replace(CRANE, title=" "), "no title"),
         (replace(CRANE, url=""), "“The crane that learned to wait” has no link"),
         (replace(CRANE, body=" \n"), "“The crane that learned to wait” has no text"),
-        (replace(CRANE, body="Dear {{ name }}, look."), "templates are not run here"),
+        (replace(CRANE, body="Dear {{ name }}, look."), "templates are not run"),
         (replace(CRANE, body="Fine.\n\nDear {first_name}, look."), "Line 3: "),
-        (replace(CRANE, title="For {first_name|you}"), "merge field has its place in texts only"),
+        (replace(CRANE, title="For {first_name|you}"), "Merge fields work in running text only"),
     ],
 )
 def test_an_incomplete_story_is_an_error_with_its_place(story: StoryContent, text: str) -> None:
