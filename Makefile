@@ -33,7 +33,7 @@ test-faults: .venv/dev.stamp ## kill and stop processes at every failpoint, brea
 	$(BIN)/python -m tests.postgresql $(BIN)/python -m pytest tests/faults -n 2 -m faults --faults-table=docs/faults.md $(ARGS)
 
 test-scale: .venv/dev.stamp ## kill Celery workers on real brokers; SCALE_SUBSCRIBERS=100000 for the run of docs/scale-out.md
-	$(BIN)/python -m tests.postgresql $(BIN)/python -m pytest tests/journeys/test_fleet.py -m scale $(ARGS)
+	$(BIN)/python -m tests.postgresql $(BIN)/python -m pytest tests/journeys/test_celery.py -m scale $(ARGS)
 
 lint: .venv/dev.stamp ## check style, types and import contracts
 	$(BIN)/ruff check .

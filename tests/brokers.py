@@ -1,6 +1,6 @@
-"""Real brokers for tests: Redis and RabbitMQ from Debian's packages, on free ports of 127.0.0.1, in throw-away folders.
+"""Brokers for tests: Redis and RabbitMQ from Debian's packages, on free ports of 127.0.0.1, in temporary directories.
 
-Where a program is missing the test is skipped with the reason, or fails where CI is set.
+If a program is missing, the test is skipped with the reason, or fails if CI is set.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ import pytest
 from newsletter.demo.home import free_port
 from tests.outside import wait_until
 
-#: Debian's own script on the PATH lets root and one account in only; this is the one behind it.
+#: The scripts on the PATH work for root and one account only; these work for any account.
 RABBITMQ_PROGRAMS = Path("/usr/lib/rabbitmq/bin")
 
 
 @contextmanager
 def redis_broker(port: int = 0) -> Iterator[str]:
-    """A Redis that keeps nothing, on this port or a free one; gives its URL."""
-    program, port = _needed(shutil.which("redis-server"), "redis-server"), port or free_port(0)
-    with _folder() as folder:
+    """A Redis without persistence, on `port` or a free one; yields its URL."""
+    program, port = _required(shutil.which("redis-server"), "redis-server"), port or free_port(0)
+    with _directory() as folder:
         command = [program, "--port", str(port), "--bind", "127.0.0.1", "--dir", str(folder)]
         with _running([*command, "--save", "", "--appendonly", "no"], folder, {}):
             wait_until(lambda: _answers(port), "Redis answers", 20)
@@ -37,11 +37,11 @@ def redis_broker(port: int = 0) -> Iterator[str]:
 
 @contextmanager
 def rabbitmq_broker(port: int = 0) -> Iterator[str]:
-    """A RabbitMQ node of its own on this port or a free one, with an Erlang port mapper of its own; gives its URL."""
+    """A RabbitMQ node on `port` or a free one, with an Erlang port mapper of its own; yields its URL."""
     script = RABBITMQ_PROGRAMS / "rabbitmq-server"
-    program = _needed(str(script) if script.exists() else shutil.which("rabbitmq-server"), "rabbitmq-server")
+    program = _required(str(script) if script.exists() else shutil.which("rabbitmq-server"), "rabbitmq-server")
     port, mapper = port or free_port(0), free_port(0)
-    with _folder() as folder:
+    with _directory() as folder:
         settings = {
             "HOME": str(folder),
             "RABBITMQ_NODENAME": f"newsletter-{port}@localhost",
@@ -61,11 +61,11 @@ def rabbitmq_broker(port: int = 0) -> Iterator[str]:
                 wait_until(lambda: _answers(port), "RabbitMQ answers", 60)
                 yield f"amqp://guest:guest@127.0.0.1:{port}//"
         finally:
-            # The node starts it as a daemon, so it has to be told; on this port there is no other.
+            # The node starts the port mapper as a daemon, which does not end with it.
             subprocess.run(["epmd", "-port", str(mapper), "-kill"], capture_output=True)
 
 
-def _needed(program: str | None, name: str) -> str:
+def _required(program: str | None, name: str) -> str:
     if program:
         return program
     reason = f"{name} is not installed here"
@@ -75,7 +75,7 @@ def _needed(program: str | None, name: str) -> str:
 
 
 @contextmanager
-def _folder() -> Iterator[Path]:
+def _directory() -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="newsletter-broker-") as name:
         yield Path(name)
 
@@ -100,7 +100,7 @@ def _running(command: list[str], folder: Path, settings: Mapping[str, str]) -> I
 
 
 def _unprivileged(folder: Path) -> int | None:
-    """The account to run as: no server runs as root, so root hands the folder to an account without any rights."""
+    """The account to run as. The servers refuse root, which hands the directory to an account without rights."""
     if os.geteuid() != 0:
         return None
     account = pwd.getpwnam("nobody").pw_uid

@@ -1,8 +1,8 @@
 """A PostgreSQL server for one run of the tests: `python -m tests.postgresql COMMAND…`.
 
-Starts a throw-away cluster on a free port of 127.0.0.1, runs the command with TEST_DATABASE_URL pointing to it, and
-removes it. If TEST_DATABASE_URL is set already, that server is used. Without PostgreSQL's programs the run is
-skipped with the reason, or fails where CI is set.
+Starts a temporary cluster on a free port of 127.0.0.1, runs the command with its URL in TEST_DATABASE_URL, and removes
+the cluster. If TEST_DATABASE_URL is already set, that server is used. Without PostgreSQL's programs the run is skipped
+with the reason, or fails if CI is set.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from pathlib import Path
 
 
 def server_programs() -> Path | None:
-    """The folder with initdb and pg_ctl: on the PATH, or where Debian keeps them."""
+    """The directory of initdb and pg_ctl: on the PATH, or where Debian installs them."""
     found = shutil.which("initdb")
     folders = [Path(found).parent] if found else sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
     return next((folder for folder in folders if (folder / "pg_ctl").exists()), None)
@@ -28,7 +28,7 @@ def server_programs() -> Path | None:
 
 @contextmanager
 def cluster(programs: Path) -> Iterator[str]:
-    """A running server; gives its URL. Tests need speed, not durability, so it does not wait for the disk."""
+    """A running server; yields its URL. It does not wait for the disk, since tests need speed and not durability."""
     with tempfile.TemporaryDirectory(prefix="newsletter-tests-") as folder:
         data, port = Path(folder) / "data", _free_port()
         options = (
@@ -44,7 +44,7 @@ def cluster(programs: Path) -> Iterator[str]:
 
 
 def _unprivileged(folder: Path) -> str | None:
-    """The account to run as: PostgreSQL refuses root, so root hands the folder to the package's own account."""
+    """The account to run as. PostgreSQL refuses root, which hands the directory to the package's account."""
     if os.geteuid() != 0:
         return None
     shutil.chown(folder, "postgres")
@@ -71,7 +71,7 @@ def main(command: list[str]) -> int:
         return subprocess.call(command)
     programs = server_programs()
     if programs is None:
-        print("Not run on PostgreSQL: its server programs (initdb, pg_ctl) are not installed here.")
+        print("Skipped: PostgreSQL's server programs (initdb, pg_ctl) are not installed.")
         return 1 if os.environ.get("CI") else 0
     with cluster(programs) as url:
         return subprocess.call(command, env={**os.environ, "TEST_DATABASE_URL": url})

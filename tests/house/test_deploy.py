@@ -72,10 +72,10 @@ def check_command(words: list[str]) -> set[str]:
     return set(words[words.index("--queues") + 1].split(",")) if "--queues" in words else set()
 
 
-def test_the_compose_file_has_a_worker_for_each_kind_of_work() -> None:
+def test_the_compose_file_has_one_worker_for_each_queue() -> None:
     queues = [check_command(service["command"]) for service in own_services().values()]
     assert set().union(*queues) == set(Queue)
-    assert sum(len(each) for each in queues) == len(Queue), "confirmations do not wait behind an issue (R-122)"
+    assert sum(len(each) for each in queues) == len(Queue), "confirmation mails never wait for an issue"
 
 
 def test_the_compose_file_sets_existing_settings() -> None:

@@ -1,4 +1,4 @@
-"""At most once under SIGKILL: a worker that speaks SMTP dies between a mail and its answer, and nobody gets two."""
+"""SMTP under SIGKILL: a worker dies between a mail and its answer, and no recipient gets two mails."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ BATCH = SmtpProvider.batch_size
 pytestmark = pytest.mark.processes
 
 
-def test_a_killed_worker_leaves_one_batch_to_a_person_and_everybody_else_gets_it_once(tmp_path: Path) -> None:
+def test_a_killed_worker_leaves_one_batch_on_hold_and_all_others_get_the_issue_once(tmp_path: Path) -> None:
     with outside(tmp_path) as installation, running_mail_server() as server:
         installation.environment |= {
             "PROVIDER": "smtp", "SMTP_HOST": "127.0.0.1", "SMTP_PORT": str(server.port), "SMTP_TLS": "none",
         }  # fmt: skip
         installation.run("-m", "tests.outside", "seed", str(READERS))
 
-        # The server takes the fifth mail of the third batch and does not answer; the worker dies waiting.
+        # The server accepts the fifth mail of the third batch and does not answer; the worker is killed while it waits.
         before = 2 * BATCH + 4
         server.plan(MailFault("accepted", SILENCE, after=before))
         installation.processes.start_worker()
@@ -36,8 +36,8 @@ def test_a_killed_worker_leaves_one_batch_to_a_person_and_everybody_else_gets_it
         report = installation.report()
         recipients = server.recipients()
 
-    assert len(recipients) == len(set(recipients)), "nobody twice"
+    assert len(recipients) == len(set(recipients)), "no recipient gets two mails"
     assert (report["status"], report["held_batches"], report["unknown"]) == ("sending", 1, BATCH)
     unreached = {f"reader-{number}@readers.example" for number in range(READERS)} - set(recipients)
-    assert len(unreached) == BATCH - 5, "they are among those that are held and named"
+    assert len(unreached) == BATCH - 5, "they belong to the batch on hold"
     assert server.violations == []

@@ -1,4 +1,4 @@
-"""The promise under SIGKILL: real processes, a real database, and the provider's ledger as the judge."""
+"""A worker under SIGKILL: real processes and a real database; the provider's ledger is compared."""
 
 from __future__ import annotations
 
@@ -13,34 +13,34 @@ READERS = 2_000
 pytestmark = pytest.mark.processes
 
 
-def everyone_accepted(installation: Outside) -> bool:
+def is_sent_to_all(installation: Outside) -> bool:
     installation.processes.check()
     return installation.messages() >= READERS and installation.report()["status"] == "sent"
 
 
-def test_a_worker_killed_in_the_middle_of_a_send_loses_and_repeats_nobody(tmp_path: Path) -> None:
+def test_a_worker_killed_during_a_send_loses_and_repeats_no_mail(tmp_path: Path) -> None:
     with outside(tmp_path) as installation:
         installation.run("-m", "tests.outside", "seed", str(READERS))
         installation.processes.start_sandbox("--webhook-url", "", "--rate-limit", "40")
 
-        # First kill: somewhere in the middle, wherever it happens to be.
+        # First kill: at an arbitrary point in the middle.
         installation.processes.start_worker()
-        wait_until(lambda: installation.messages() >= READERS // 4, "a quarter is out")
+        wait_until(lambda: installation.messages() >= READERS // 4, "a quarter is sent")
         installation.processes.kill("worker")
 
-        # Second kill: the provider has the batch and its answer is on the way, so the worker cannot know.
+        # Second kill: the provider has accepted the batch, but the worker has no answer.
         before = installation.messages()
         installation.sandbox("/sandbox/faults", [{"kind": "silence", "after_commit": True, "seconds": 4}])
         installation.processes.start_worker()
-        wait_until(lambda: installation.messages() > before, "a batch is out without an answer")
+        wait_until(lambda: installation.messages() > before, "a batch is sent without an answer")
         installation.processes.kill("worker")
 
         assert READERS // 4 <= installation.messages() < READERS, "it was killed in the middle"
         installation.processes.start_worker()
-        wait_until(lambda: everyone_accepted(installation), "all readers are accepted and the issue is sent")
+        wait_until(lambda: is_sent_to_all(installation), "all recipients are accepted and the issue is sent")
 
         ledger = installation.sandbox("/sandbox/ledger")
         report = installation.report()
     assert (ledger["messages"], ledger["recipients"], ledger["repeated_recipients"]) == (READERS, READERS, {})
     assert report["accepted"] == report["audience"] == READERS
-    assert all(len(key["body_sha256"]) == 1 for key in ledger["keys"].values()), "one hash per key, ever (R-102)"
+    assert all(len(key["body_sha256"]) == 1 for key in ledger["keys"].values()), "the same bytes under each key"

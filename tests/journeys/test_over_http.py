@@ -1,4 +1,4 @@
-"""One story from signup to archive, through HTTP only: three processes, real webhooks, no look into the database."""
+"""From sign-up to archive through HTTP only: three processes, real webhooks, no access to the database."""
 
 from __future__ import annotations
 
@@ -48,12 +48,12 @@ def test_from_signup_to_archive(site: Outside) -> None:
     publish(site, edda, slug="issue-2", readers=1)
     mail_to(site, ADA, "Taller cranes", count=2)
 
-    leave_with_one_click(first)
-    wait_until(lambda: "unsubscribed" in state_of(site, edda, ADA), "Ada has left")
+    unsubscribe_with_one_click(first)
+    wait_until(lambda: "unsubscribed" in state_of(site, edda, ADA), "Ada is unsubscribed")
     import_issue(site, edda, slug="issue-3")
     assert "Nobody on the list" in edda.get(f"{issue_url(site, edda, 'issue-3')}send-now/").words
 
-    look_into_the_archive(site)
+    check_the_archive(site)
 
 
 def log_in(site: Outside) -> Browser:
@@ -91,7 +91,7 @@ def sign_up_and_confirm(site: Outside, address: str) -> None:
     assert "One last step" in page.words
     page = reader.submit(page, button="Yes, subscribe me")
     assert page.status == 200
-    assert not reader.cookies, "readers get no cookies"
+    assert not reader.cookies, "subscribers get no cookies"
 
 
 def import_issue(site: Outside, edda: Browser, *, slug: str) -> None:
@@ -110,25 +110,25 @@ def publish(site: Outside, edda: Browser, *, slug: str, readers: int) -> None:
 
 
 def issue_url(site: Outside, edda: Browser, slug: str) -> str:
-    """Where the pages of an issue begin in the admin, found through the list."""
+    """The URL prefix of an issue's pages in the admin, found through the list."""
     listed = edda.get(f"{site.environment['SITE_URL']}/admin/newsletter/issue/")
     return listed.link(f"Title of {slug}").rpartition("change/")[0]
 
 
 def state_of(site: Outside, edda: Browser, address: str) -> str:
-    """What the admin's list says about a reader: the rows found, without the filters beside them."""
+    """The row of a subscriber in the admin's list, without the filters beside it."""
     page = edda.get(f"{site.environment['SITE_URL']}/admin/subscribers/subscriber/?q={address}")
     return page.words_in("//table[@id='result_list']/tbody").lower()
 
 
 def mail_to(site: Outside, address: str, subject: str, *, count: int = 1) -> dict[str, Any]:
-    """The newest mail to an address with these words in its subject, read through the provider's API."""
+    """The newest mail to an address with this text in its subject, read through the provider's API."""
 
     def found() -> list[dict[str, Any]]:
         mails = ask_provider(site, "/emails?limit=100")["data"]
         return [mail for mail in mails if mail["to"] == [address] and subject in mail["subject"]]
 
-    wait_until(lambda: len(found()) >= count, f"{count} mails “{subject}” have come")
+    wait_until(lambda: len(found()) >= count, f"{count} mails “{subject}” arrive")
     assert len(found()) == count
     return ask_provider(site, f"/emails/{found()[0]['id']}")
 
@@ -149,22 +149,22 @@ def let_it_bounce(site: Outside, mail: dict[str, Any]) -> None:
         assert answer.status == 201
 
 
-def leave_with_one_click(mail: dict[str, Any]) -> None:
+def unsubscribe_with_one_click(mail: dict[str, Any]) -> None:
     link = next(word for word in mail["text"].split() if "/unsubscribe/" in word)
     program = Browser()
     page = program.post(link, {"List-Unsubscribe": "One-Click"})
     assert (page.status, page.url, len(program.cookies)) == (200, link, 0)
 
 
-def look_into_the_archive(site: Outside) -> None:
-    stranger = Browser()
+def check_the_archive(site: Outside) -> None:
+    visitor = Browser()
     url = site.environment["SITE_URL"]
-    listed = stranger.get(f"{url}/harbour-notes/issues/")
+    listed = visitor.get(f"{url}/harbour-notes/issues/")
     assert f"{url}/harbour-notes/issues/issue-1/" in listed.links()
-    page: Page = stranger.get(f"{url}/harbour-notes/issues/issue-1/")
+    page: Page = visitor.get(f"{url}/harbour-notes/issues/issue-1/")
     assert "Quay 3 gets a taller crane" in page.words
     assert ADA not in page.text
     assert "/unsubscribe/" not in page.text
-    assert "Title of issue-1" in stranger.get(f"{url}/harbour-notes/feed.atom").text
-    assert stranger.get(f"{url}/harbour-notes/issues/issue-9/").status == 404
-    assert not stranger.cookies
+    assert "Title of issue-1" in visitor.get(f"{url}/harbour-notes/feed.atom").text
+    assert visitor.get(f"{url}/harbour-notes/issues/issue-9/").status == 404
+    assert not visitor.cookies
