@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The command line of the project: `manage.py help` lists what it can do."""
+"""The command line of the project. `manage.py help` lists the commands."""
 
 import os
 import sys
@@ -9,7 +9,7 @@ def main(arguments: list[str]) -> None:
     """Run one management command."""
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "newsletter.settings")
     if arguments[1:2] == ["demo"]:
-        # The demo has settings of its own, and they must stand before Django reads any.
+        # The demo has settings of its own, which must be set before Django reads any.
         from newsletter.demo.home import DemoHome
 
         home = DemoHome(once="--once" in arguments)

@@ -1,4 +1,4 @@
-"""manage.py reconcile: settles batches in doubt from receipts and from the provider's list of what it has taken."""
+"""manage.py reconcile: settles batches with an unknown outcome from events and from the provider's list of mails."""
 
 from __future__ import annotations
 
@@ -22,59 +22,59 @@ from newsletter.sending.provider_search import (
 )
 from newsletter.sending.reconcile import settle_proven
 
-CANNOT = (
-    "The provider's list cannot be read: set RESEND_READ_KEY to a key with full access (PROVIDER=smtp keeps no list). "
-    "What receipts prove is settled; the rest waits for a person, on the issue's page in the admin."
+CANNOT_READ = (
+    "The provider's list of mails cannot be read. With Resend, set RESEND_READ_KEY to an API key with full access; SMTP "
+    "has no such list. Batches that webhook events prove to be sent are settled. Decide on the others on the report page."
 )
 
 
 class Command(BaseCommand):
-    """Look up every batch in doubt, to the end; the worker does the same a page at a time."""
+    """Search for all batches with an unknown outcome at once. The worker does the same one page at a time."""
 
-    help = "Finds out which batches in doubt went out, from receipts and from the provider's list."
+    help = "Settles batches with an unknown outcome from webhook events and from the provider's list of mails."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        """Which issue, and whether to look again."""
-        parser.add_argument("slug", nargs="?", default="", help="the issue; all of them if left out")
-        parser.add_argument("--again", action="store_true", help="look up once more what was looked up in vain")
+        parser.add_argument("slug", nargs="?", default="", help="slug of the issue; all issues if omitted")
+        parser.add_argument("--again", action="store_true", help="repeat searches that ended without a result")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Settle, look up, and say what is still in doubt."""
+        """Settle, search, and print what is left."""
         slug = options["slug"]
         while settle_proven():
             pass
         reader = looking_up(get_route())
         if reader is None:
-            raise CommandError(CANNOT)
+            raise CommandError(CANNOT_READ)
         if options["again"]:
             for batch in doubtful(slug).defer("payload"):
                 begin(batch, by="manage.py reconcile", from_the_top=True)
-        self._look_up(slug, reader)
-        self._say_what_is_left(slug)
+        self._search(slug, reader)
+        self._print_rest(slug)
 
-    def _look_up(self, slug: str, reader: SupportsSearch) -> None:
-        while (look_up := next_search(doubtful(slug), by="manage.py reconcile")) or is_reading(doubtful(slug)):
-            if look_up is None:
-                # A worker has read the last page, and the next is not due yet.
+    def _search(self, slug: str, reader: SupportsSearch) -> None:
+        while (search := next_search(doubtful(slug), by="manage.py reconcile")) or is_reading(doubtful(slug)):
+            if search is None:
+                # A worker has just read a page, and the next one is not due yet.
                 threading.Event().wait(PACE.total_seconds())
                 continue
             try:
-                read_page(look_up, reader)
+                read_page(search, reader)
             except ProviderSearchFailed as failure:
-                raise CommandError(f"{failure} What was read is kept; start it again in a minute.") from failure
-            read = f"{look_up.mails_read} mails read …" if look_up.result == SearchResult.OPEN else look_up.sentence
-            self.stdout.write(f"Batch {look_up.batch_id}: {read}")
+                advice = "The pages read so far are kept. Run the command again in a minute."
+                raise CommandError(f"{failure} {advice}") from failure
+            read = f"{search.mails_read} mails read" if search.result == SearchResult.OPEN else search.sentence
+            self.stdout.write(f"Batch {search.batch_id}: {read}")
 
-    def _say_what_is_left(self, slug: str) -> None:
+    def _print_rest(self, slug: str) -> None:
         left = Batch.objects.filter(state__in=(BatchState.UNKNOWN, BatchState.HELD))
         left = left.filter(edition__sent_as__slug=slug) if slug else left
         tried = left.filter(state=BatchState.UNKNOWN).count()
         if tried:
-            self.stdout.write(
-                f"Batches that are still tried again under their key, which reaches nobody twice: {tried}."
-            )
+            self.stdout.write(f"Batches that are still retried under the same idempotency key: {tried}.")
         minutes = SETTLING.total_seconds() / 60
         fresh = left.count() - tried - doubtful(slug).count()
         if fresh:
-            self.stdout.write(f"Batches tried less than {minutes:.0f} minutes ago, too fresh to be looked up: {fresh}.")
-        self.stdout.write(f"Batches still in doubt: {left.count()}.")
+            self.stdout.write(
+                f"Batches that were tried less than {minutes:.0f} minutes ago, too recently to search for: {fresh}."
+            )
+        self.stdout.write(f"Batches with an unknown outcome: {left.count()}.")

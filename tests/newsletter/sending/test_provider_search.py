@@ -180,7 +180,7 @@ def test_a_list_that_does_not_reach_back_proves_nothing_and_nothing_is_sent(
     held.refresh_from_db()
     assert (held.state, "proves nothing" in held.reason) == (BatchState.HELD, True)
     assert post_everything(provider) == 0
-    assert "Batches still in doubt: 1." in reconcile(), "and it is not looked up twice for nothing"
+    assert "Batches with an unknown outcome: 1." in reconcile(), "and it is not looked up twice for nothing"
     assert ProviderSearch.objects.count() == 1
     assert "proves nothing" in reconcile("--again")
     count_as_sent(held, by="Edda")
@@ -284,10 +284,10 @@ def test_what_was_tried_minutes_ago_is_not_looked_up_yet(
 ) -> None:
     sandbox.plan(Fault("reset"))
     post_everything(provider)
-    assert "still tried again under their key, which reaches nobody twice: 1." in reconcile()
+    assert "still retried under the same idempotency key: 1." in reconcile()
     hold(Batch.objects.get(state=BatchState.UNKNOWN), READER_LEFT)
     assert next_search(doubtful(), by="tests") is None
-    assert "too fresh to be looked up: 1." in reconcile()
+    assert "too recently to search for: 1." in reconcile()
     Batch.objects.update(last_attempt_at=F("last_attempt_at") - search_module.SETTLING)
     assert next_search(doubtful(), by="tests") is not None
 
@@ -351,7 +351,7 @@ def test_the_command_reads_to_the_end_at_its_pace(
         monkeypatch.setattr(module, "PACE", pace)
     said = reconcile()
     assert "6 mails read …" in said
-    assert "Batches still in doubt: 0." in said
+    assert "Batches with an unknown outcome: 0." in said
 
 
 def test_a_look_up_that_nobody_needs_any_more_is_closed(
