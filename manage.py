@@ -9,11 +9,11 @@ def main(arguments: list[str]) -> None:
     """Run one management command."""
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "newsletter.settings")
     if arguments[1:2] == ["demo"]:
-        # The demo has settings of its own, which must be set before Django reads any.
-        from newsletter.demo.home import DemoHome
+        # The demo has its own settings. They must be set before Django reads any.
+        from newsletter.demo.environment import DemoEnvironment
 
-        home = DemoHome(once="--once" in arguments)
-        os.environ.update(home.prepare(reset="--reset" in arguments))
+        demo = DemoEnvironment(once="--once" in arguments)
+        os.environ.update(demo.prepare(reset="--reset" in arguments))
     from django.core.management import execute_from_command_line
 
     execute_from_command_line(arguments)

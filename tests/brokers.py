@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from newsletter.demo.home import free_port
+from newsletter.demo.environment import free_port
 from tests.outside import wait_until
 
 #: The scripts on the PATH work for root and one account only; these work for any account.

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from newsletter.config.configuration import PROJECT_ROOT
-from newsletter.demo.home import free_port
+from newsletter.demo.environment import free_port
 from newsletter.demo.processes import Installation
 
 

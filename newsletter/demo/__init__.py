@@ -1,1 +1,1 @@
-"""The demo: the whole system at work with sample content, on this machine only."""
+"""The demo: the whole system with sample content, on this machine only."""

@@ -1,6 +1,6 @@
-"""The processes of a small installation – sandbox, web, worker – started, watched and stopped together.
+"""Starts, watches and stops the processes of a small installation: sandbox, web server and workers.
 
-Tests use it to kill workers.
+Tests use it, too, to kill workers.
 """
 
 from __future__ import annotations
@@ -18,21 +18,21 @@ from types import TracebackType
 from typing import Self
 from urllib.parse import urlsplit
 
-#: Seconds that a process may take to answer its first request, or to end after being asked to.
-PATIENCE = 30.0
+#: Seconds that a process may take to answer its first request, or to stop after SIGTERM.
+TIMEOUT = 30.0
 
 
 class ProcessFailed(Exception):
-    """A process of the installation ended or never answered; the sentence names its log."""
+    """A process ended or did not answer. The message has the end of its log."""
 
 
 class Installation:
-    """Sandbox, web server and workers of one environment. Use as a context: leaving it stops all of them."""
+    """Sandbox, web server and workers of one environment. Use it as a context manager, which stops them."""
 
     def __init__(
         self, *, site_url: str, sandbox_url: str, logs: Path, root: Path, environment: Mapping[str, str] | None = None
     ) -> None:
-        """`environment` is that of its processes, None for the caller's own; `logs` is a folder that exists."""
+        """`environment` is that of the processes, None for the caller's; `logs` is an existing folder."""
         self.site_url, self.sandbox_url = site_url, sandbox_url
         self.logs = logs
         self._root = root
@@ -48,12 +48,12 @@ class Installation:
         self.stop()
 
     def start_sandbox(self, *arguments: str) -> None:
-        """The provider; returns when it answers."""
+        """Start the sandbox and wait until it answers."""
         self.start("sandbox", "manage.py", "sandbox", "--port", str(urlsplit(self.sandbox_url).port), *arguments)
         self._wait_for("sandbox", f"{self.sandbox_url}/")
 
     def start_web(self) -> None:
-        """The web server; returns when it answers."""
+        """Start the web server and wait until it answers."""
         address = urlsplit(self.site_url).netloc
         self.start(
             "web", "-m", "gunicorn", "newsletter.wsgi", "--bind", address, "--threads", "4", "--no-control-socket"
@@ -61,35 +61,37 @@ class Installation:
         self._wait_for("web", f"{self.site_url}/robots.txt")
 
     def start_worker(self, name: str = "worker") -> subprocess.Popen[bytes]:
-        """One worker; several may run under different names."""
+        """Start a worker. Several may run under different names."""
         return self.start(name, "manage.py", "worker")
 
     def kill(self, name: str) -> None:
-        """End a process and its children at once, as a crash would."""
+        """Kill a process and its children, to simulate a crash."""
         process = self._running.pop(name)
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
 
     def check(self) -> None:
-        """Raise ProcessFailed if any of them ended by itself."""
+        """Raise ProcessFailed if a process has ended."""
         for name, process in self._running.items():
             if process.poll() is not None:
-                raise ProcessFailed(f"The {name} ended with status {process.returncode}.\n{self._last_lines(name)}")
+                raise ProcessFailed(
+                    f"The {name} process ended with status {process.returncode}.\n{self._last_lines(name)}"
+                )
 
     def stop(self) -> None:
-        """Ask all of them to end, the last started first, and wait; one that does not listen is killed."""
+        """Send SIGTERM to all processes, the last one first, and wait. Kill those that do not stop in time."""
         for process in reversed(self._running.values()):
             process.send_signal(signal.SIGTERM)
         for process in self._running.values():
             try:
-                process.wait(PATIENCE)
+                process.wait(TIMEOUT)
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
         self._running.clear()
 
     def start(self, name: str, *arguments: str) -> subprocess.Popen[bytes]:
-        """One Python program of the project."""
+        """Start a Python program of the project."""
         with (self.logs / f"{name}.log").open("ab") as log:
             process = subprocess.Popen(  # noqa: S603 - our own interpreter with our own arguments
                 [sys.executable, *arguments],
@@ -98,24 +100,24 @@ class Installation:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                # A group of its own, so that Ctrl-C reaches the parent, which stops them in order.
+                # Its own process group, so that Ctrl-C reaches only the parent, which stops them in order.
                 start_new_session=True,
             )
         self._running[name] = process
         return process
 
     def _wait_for(self, name: str, url: str) -> None:
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + TIMEOUT
         while time.monotonic() < deadline:
             self.check()
             if _answers(url):
                 return
             time.sleep(0.05)
-        raise ProcessFailed(f"The {name} did not answer within {PATIENCE:.0f} s.\n{self._last_lines(name)}")
+        raise ProcessFailed(f"The {name} process did not answer within {TIMEOUT:.0f} s.\n{self._last_lines(name)}")
 
     def _last_lines(self, name: str) -> str:
         path = self.logs / f"{name}.log"
-        return f"The end of {path}:\n" + "\n".join(path.read_text(errors="replace").splitlines()[-15:])
+        return f"Last lines of {path}:\n" + "\n".join(path.read_text(errors="replace").splitlines()[-15:])
 
 
 def _answers(url: str) -> bool:

@@ -1,4 +1,4 @@
-"""Running the demo: everything at once until Ctrl-C, or one send from file to report."""
+"""Runs the demo: all processes until Ctrl-C, or one send from file to report."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 import secrets
 import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,73 +21,76 @@ from newsletter.models import Edition, Event, EventState, Issue, IssueStatus, Ne
 from newsletter.reports.statistics import IssueReport, report_of
 from newsletter.sending.schedule import send_now
 
-Say = Callable[[str], None]
+Print = Callable[[str], None]
 
-#: Seconds that the whole send with its receipts may take before the demo says that something is wrong.
-PATIENCE = 180.0
+#: Seconds that the send and its events may take.
+TIMEOUT = 180.0
 
-#: The issue that has been sent by the time somebody looks.
-HISTORY = "issue-41"
+#: The issue that is sent when the demo starts.
+SENT_ISSUE = "issue-41"
 
-#: The sandbox sends events a hundred times faster than people open mails.
-SANDBOX = ("--open-share", "0.5", "--click-share", "0.2", "--webhook-time-scale", "0.01")
+#: Numbers of the report that show the progress of the send.
+PROGRESS = ("accepted", "delivered", "bounced", "complained", "clicked")
+
+#: Half of the recipients open and a fifth clicks. Events come a hundred times faster than in reality.
+SANDBOX_OPTIONS = ("--open-share", "0.5", "--click-share", "0.2", "--webhook-time-scale", "0.01")
 
 
 class DemoFailed(Exception):
-    """The demo did not do what it promises; the sentence says what is missing."""
+    """The send did not end in time, or the numbers do not agree."""
 
 
-def serve(folder: Path, say: Say) -> None:
-    """Set up what is missing, start everything, and stay until interrupted."""
-    say("Setting up: database, sample content, 500 readers …")
+def serve(folder: Path, show: Print) -> None:
+    """Create the content if needed, start all processes, and run until interrupted."""
+    show(f"Preparing the database, the sample content and {sample.SUBSCRIBERS} subscribers …")
     call_command("migrate", verbosity=0)
     password = secrets.token_urlsafe(9)
-    newsletter = sample.make_newsletter()
+    newsletter = sample.create_newsletter()
     if not newsletter.issues.exists():
         with transaction.atomic():
-            _fill(newsletter)
+            _create_content(newsletter)
     sample.set_editor_password(password)
     with _installation(folder) as installation:
-        installation.start_sandbox(*SANDBOX, "--ledger", str(folder / "sandbox.sqlite3"))
+        installation.start_sandbox(*SANDBOX_OPTIONS, "--ledger", str(folder / "sandbox.sqlite3"))
         installation.start_web()
         installation.start_worker()
-        for unsent in newsletter.issues.filter(slug=HISTORY, status=IssueStatus.DRAFT):
-            # A newcomer looks at once, and wants to see an issue that is out.
+        for unsent in newsletter.issues.filter(slug=SENT_ISSUE, status=IssueStatus.DRAFT):
+            # Without an undo window, so that the archive and the report have an issue from the start.
             send_now(unsent, by="demo", may_undo=False)
-        say(_welcome(password, newsletter.slug))
+        show(_welcome(folder, password, newsletter.slug))
         while True:
             installation.check()
             time.sleep(1)
 
 
-def once(folder: Path, say: Say) -> None:
-    """Import an issue, freeze it, send it to 500 readers over HTTP, receive the webhooks, and prove the numbers.
+def run_once(folder: Path, show: Print) -> None:
+    """Import an issue, freeze it, send it over HTTP, receive the webhooks, and compare the numbers.
 
-    Raises DemoFailed unless every reader got it once and every count agrees with the provider's.
+    Raises DemoFailed unless every subscriber got it once and every number agrees with the provider's.
     """
     call_command("migrate", verbosity=0)
-    newsletter = sample.make_newsletter()
-    sample.make_readers(newsletter)
+    newsletter = sample.create_newsletter()
+    sample.create_subscribers(newsletter)
     issue = sample.import_sample(newsletter, "issue-42.md")
     stories = sum(section.stories.count() for section in issue.sections.all())
-    say(f"Imported   “{issue.title}”: {stories} stories")
+    show(f"Imported  “{issue.title}” with {stories} stories")
     with _installation(folder) as installation:
-        installation.start_sandbox(*SANDBOX)
+        installation.start_sandbox(*SANDBOX_OPTIONS)
         installation.start_web()
         installation.start_worker()
         send_now(issue, by="demo")
         edition = Edition.objects.get(sent_as=issue)
-        say(f"Frozen     edition {edition.sha256[:12]}, {len(edition.html.encode()) / 1000:.0f} kB")
-        say(f"Sending    to {sample.READERS} readers through {settings.SANDBOX_URL}")
-        report = _follow(issue, installation, say)
+        show(f"Frozen    as edition {edition.sha256[:12]}, {len(edition.html.encode()) / 1000:.0f} kB of HTML")
+        show(f"Sending   to {sample.SUBSCRIBERS} subscribers through the sandbox at {settings.SANDBOX_URL}\n")
+        report = _follow(issue, installation, show)
         ledger = _ask("/sandbox/ledger")
         webhooks = _ask("/sandbox/webhooks")
-    judge(report, ledger, webhooks, say)
+    compare(report, ledger, webhooks, show)
 
 
-def _fill(newsletter: Newsletter) -> None:
-    sample.make_readers(newsletter)
-    sample.spread_sign_ups(newsletter)
+def _create_content(newsletter: Newsletter) -> None:
+    sample.create_subscribers(newsletter)
+    sample.backdate_subscriptions(newsletter)
     sample.import_sample(newsletter, "issue-41.md")
     sample.schedule_for_next_tuesday(sample.import_sample(newsletter, "issue-42.md"))
     sample.import_sample(newsletter, "issue-43-draft.md")
@@ -97,42 +100,35 @@ def _installation(folder: Path) -> Installation:
     return Installation(site_url=settings.SITE_URL, sandbox_url=settings.SANDBOX_URL, logs=folder, root=PROJECT_ROOT)
 
 
-def _follow(issue: Issue, installation: Installation, say: Say) -> IssueReport:
-    """Say how far it is, until the issue is sent and every event of the sandbox has arrived and been applied."""
-    deadline = time.monotonic() + PATIENCE
-    for report in _reports(issue):
-        installation.check()
-        say(
-            f"  accepted {report.accepted:>3}  delivered {report.delivered:>3}  bounced {report.bounced}"
-            f"  complained {report.complained}  clicked {report.clicked:>3}"
-        )
-        if time.monotonic() > deadline:
-            raise DemoFailed(f"After {PATIENCE:.0f} s the send was not over; the logs are in {installation.logs}.")
-    return report_of(issue)
-
-
-def _reports(issue: Issue) -> Iterator[IssueReport]:
-    """A report each time that it differs from the one before, until nothing more will come."""
-    last = None
+def _follow(issue: Issue, installation: Installation, show: Print) -> IssueReport:
+    """Show the progress until the issue is sent and every event of the sandbox is applied."""
+    deadline = time.monotonic() + TIMEOUT
+    show("".join(f"{name:>12}" for name in PROGRESS))
+    shown: list[int] = []
     while True:
-        report = report_of(issue)
-        if report != last:
-            yield report
-            last = report
+        installation.check()
         issue.refresh_from_db()
-        if issue.status == IssueStatus.SENT and _everything_arrived():
-            return
-        time.sleep(0.25)
+        is_complete = issue.status == IssueStatus.SENT and _all_events_applied()
+        report = report_of(issue)
+        counts = [getattr(report, name) for name in PROGRESS]
+        if counts != shown:
+            show("".join(f"{count:>12}" for count in counts))
+            shown = counts
+        if is_complete:
+            return report
+        if time.monotonic() > deadline:
+            raise DemoFailed(f"The send did not end within {TIMEOUT:.0f} s. See the logs in {installation.logs}.")
+        time.sleep(0.5)
 
 
-def _everything_arrived() -> bool:
-    """Whether the sandbox has posted all its events and every one of them has been applied."""
-    # In this order: an event that has been posted is in the inbox by then.
+def _all_events_applied() -> bool:
+    """Whether the sandbox has posted all events, and all of them are applied."""
+    # In this order: an event that was posted is in the webhook inbox then.
     return _ask("/sandbox/webhooks")["pending"] == 0 and not Event.objects.filter(state=EventState.NEW).exists()
 
 
-def judge(report: IssueReport, ledger: dict[str, Any], webhooks: dict[str, Any], say: Say) -> None:
-    """Print what we know beside what the provider knows. Raises DemoFailed unless every line agrees."""
+def compare(report: IssueReport, ledger: dict[str, Any], webhooks: dict[str, Any], show: Print) -> None:
+    """Show our numbers beside the provider's. Raises DemoFailed unless all agree."""
     events = {kind.removeprefix("email."): sum(counts.values()) for kind, counts in webhooks["by_type"].items()}
     lines = [
         ("accepted", report.accepted, ledger["messages"]),
@@ -143,14 +139,15 @@ def judge(report: IssueReport, ledger: dict[str, Any], webhooks: dict[str, Any],
         ("duplicates", ledger["messages"] - ledger["recipients"], 0),
         ("lost", report.audience - ledger["recipients"], 0),
     ]
-    say(f"\n  {'':12}{'report':>8}{'provider':>10}")
+    show(f"\n  {'':12}{'report':>8}{'provider':>10}")
     for name, ours, theirs in lines:
-        say(f"  {name:12}{ours:>8}{theirs:>10}{'' if ours == theirs else '   does not agree'}")
-    wrong = [name for name, ours, theirs in lines if ours != theirs]
-    whole = report.audience == sample.READERS and report.accepted == report.delivered + report.bounced
-    if wrong or not whole or not report.adds_up or not report.clicked:
-        raise DemoFailed(f"The numbers do not add up: {', '.join(wrong) or 'somebody is missing'}.")
-    say(f"\nEvery one of {sample.READERS} readers got the issue once.")
+        show(f"  {name:12}{ours:>8}{theirs:>10}{'' if ours == theirs else '   differs'}")
+    differing = [name for name, ours, theirs in lines if ours != theirs]
+    is_complete = report.audience == sample.SUBSCRIBERS and report.accepted == report.delivered + report.bounced
+    if differing or not is_complete or not report.adds_up or not report.clicked:
+        problem = f"These numbers differ: {', '.join(differing)}" if differing else "The report is incomplete"
+        raise DemoFailed(f"{problem}. Our report must agree with the provider's ledger.")
+    show(f"\nAll numbers agree: each of the {sample.SUBSCRIBERS} subscribers got the issue exactly once.")
 
 
 def _ask(path: str) -> dict[str, Any]:
@@ -159,17 +156,22 @@ def _ask(path: str) -> dict[str, Any]:
     return result
 
 
-def _welcome(password: str, newsletter: str) -> str:
-    site = settings.SITE_URL
+def _welcome(folder: Path, password: str, newsletter: str) -> str:
+    site, admin = f"{settings.SITE_URL}/{newsletter}/", f"{settings.SITE_URL}/admin/"
     return f"""
-  Site      {site}/{newsletter}/     archive issues/   feed feed.atom
-  Admin     {site}/admin/     {sample.EDITOR} / {password}
-  Sandbox   {settings.SANDBOX_URL}/     every mail ends here; nothing leaves this machine
+The demo is running. No mail leaves this machine.
 
-  Try       1  subscribe on the site, then open the confirmation mail in the sandbox
-            2  open the draft in the admin and fix its two failing checks
-            3  schedule it for a minute from now, or send it at once, and watch its report
-            4  in the sandbox open a mail, let it bounce, and look the reader up in the admin
+  Site      {site:<40}  sign-up page, archive and feed
+  Admin     {admin:<40}  user {sample.EDITOR}, password {password}
+  Sandbox   {settings.SANDBOX_URL + "/":<40}  inbox that shows every mail
 
-  Stop with Ctrl-C; the next start goes on where this one ended. Start over: make demo ARGS=--reset
+Try this:
+
+  1. Subscribe on the site. Then open the confirmation mail in the sandbox and confirm.
+  2. Open the draft in the admin and fix the two errors that its checks find.
+  3. Send the draft now, or schedule it for one minute from now, and watch its report.
+  4. Open a mail in the sandbox and trigger a bounce. Then look up the subscriber in the admin.
+
+Logs are in {folder}.
+Press Ctrl-C to stop. The next start keeps the data; start over with: make demo ARGS=--reset
 """

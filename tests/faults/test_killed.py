@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from newsletter.config.failpoints import Point
-from newsletter.demo.home import free_port
+from newsletter.demo.environment import free_port
 from newsletter.sandbox import SandboxServer
 from tests.faults import stage
 from tests.faults.conftest import Record

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from newsletter.demo.home import free_port
+from newsletter.demo.environment import free_port
 from newsletter.sandbox import SandboxServer
 from tests.faults import stage
 from tests.faults.conftest import Record

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from newsletter.demo.home import free_port
+from newsletter.demo.environment import free_port
 from tests.brokers import rabbitmq_broker, redis_broker
 from tests.outside import Outside, outside, wait_until
 

@@ -1,4 +1,4 @@
-"""manage.py demo: the whole system at work with sample content; `manage.py` has prepared its environment before."""
+"""`manage.py demo`: runs the whole system with sample content. `manage.py` prepares its environment before."""
 
 from __future__ import annotations
 
@@ -10,52 +10,56 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from newsletter.demo.home import DemoHome
+from newsletter.demo.environment import DemoEnvironment
 from newsletter.demo.processes import ProcessFailed
-from newsletter.demo.run import DemoFailed, once, serve
+from newsletter.demo.run import DemoFailed, run_once, serve
 
-ENDING = (signal.SIGINT, signal.SIGTERM)
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class Command(BaseCommand):
-    """Run the demo until Ctrl-C, or once."""
+    """Runs the demo until Ctrl-C, or sends one issue and ends."""
 
-    help = "Shows the system at work on this machine, with a database, readers and a provider of its own."
+    help = "Runs the whole system on this machine with sample content, and with its own database and provider."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        """Two switches; both are read by manage.py, too, before the settings are."""
-        parser.add_argument("--once", action="store_true", help="send one issue to 500 readers, report, and end")
-        parser.add_argument("--reset", action="store_true", help="start over with a fresh database")
+        """Add two options, which manage.py also reads, before the settings are loaded."""
+        parser.add_argument(
+            "--once",
+            action="store_true",
+            help="send one issue to 500 subscribers, check the numbers, and end",
+        )
+        parser.add_argument("--reset", action="store_true", help="delete the demo's database and start over")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Run it; a failure ends with a sentence and status 1."""
+        """Run the demo. A failure prints a message and ends with status 1."""
         if settings.ENVIRONMENT != "demo":
-            raise CommandError("The demo runs on its own database only. Start it with: make demo")
-        end_at_the_first_signal()
-        # The processes keep their own logs; here only the story is told.
+            raise CommandError("The demo needs its own database and settings. Start it with: make demo")
+        stop_at_first_signal()
+        # The processes write their own logs; here only the demo's messages are shown.
         logging.getLogger().setLevel(logging.WARNING)
-        home = DemoHome(once=options["once"])
+        folder = DemoEnvironment(once=options["once"]).folder
         try:
-            (once if options["once"] else serve)(home.folder, self._say)
-        except (DemoFailed, ProcessFailed) as failure:
-            raise CommandError(str(failure)) from failure
+            (run_once if options["once"] else serve)(folder, self._print)
+        except (DemoFailed, ProcessFailed) as error:
+            raise CommandError(str(error)) from error
         except KeyboardInterrupt:
-            self.stdout.write("\nStopped.")
+            self.stdout.write("\nThe demo has stopped.")
 
-    def _say(self, sentence: str) -> None:
-        self.stdout.write(sentence)
-        # Also where the output goes into a file or a pipe: a demo that says nothing for a minute looks broken.
+    def _print(self, text: str) -> None:
+        self.stdout.write(text)
+        # Output to a file or a pipe is buffered otherwise, and the demo looks as if it were stuck.
         self.stdout.flush()
 
 
-def end_at_the_first_signal() -> None:
-    """Let Ctrl-C or SIGTERM end the demo in order."""
-    for number in ENDING:
+def stop_at_first_signal() -> None:
+    """Let the first Ctrl-C or SIGTERM stop the demo in order, and ignore further ones."""
+    for number in STOP_SIGNALS:
         signal.signal(number, _interrupt)
 
 
 def _interrupt(signum: int, frame: FrameType | None) -> None:
-    # A second one would cut the stopping short, and leave processes behind that keep their ports.
-    for number in ENDING:
+    # A second signal would interrupt the stopping, and leave processes that still use their ports.
+    for number in STOP_SIGNALS:
         signal.signal(number, signal.SIG_IGN)
     raise KeyboardInterrupt

@@ -1,4 +1,4 @@
-"""The demo: on its own database, honest about its numbers, and gone when it ends."""
+"""The demo: it uses its own database, compares its numbers, and stops its processes."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from django.core.management import CommandError, call_command
 
 from newsletter.config.configuration import PROJECT_ROOT, Configuration
 from newsletter.demo import sample
-from newsletter.demo.home import DemoHome, free_port
-from newsletter.demo.run import DemoFailed, judge
-from newsletter.management.commands.demo import ENDING, end_at_the_first_signal
+from newsletter.demo.environment import DemoEnvironment, free_port
+from newsletter.demo.run import DemoFailed, compare
+from newsletter.management.commands.demo import STOP_SIGNALS, stop_at_first_signal
 from newsletter.models import IssueStatus
 from newsletter.preflight import Severity
 from newsletter.reports.statistics import IssueReport
@@ -39,9 +39,9 @@ WEBHOOKS: dict[str, Any] = {
 }
 
 
-def test_numbers_that_agree_are_told(capsys: pytest.CaptureFixture[str]) -> None:
-    judge(REPORT, LEDGER, WEBHOOKS, print)
-    assert "Every one of 500 readers got the issue once." in capsys.readouterr().out
+def test_numbers_that_agree_end_with_a_summary(capsys: pytest.CaptureFixture[str]) -> None:
+    compare(REPORT, LEDGER, WEBHOOKS, print)
+    assert "each of the 500 subscribers got the issue exactly once." in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
@@ -56,57 +56,57 @@ def test_numbers_that_agree_are_told(capsys: pytest.CaptureFixture[str]) -> None
     ],
     ids=str,
 )
-def test_numbers_that_do_not_agree_fail_the_demo(report: dict[str, int], ledger: dict[str, int]) -> None:
-    with pytest.raises(DemoFailed, match="do not add up"):
-        judge(dataclasses.replace(REPORT, **report), LEDGER | ledger, WEBHOOKS, print)
+def test_numbers_that_differ_fail_the_demo(report: dict[str, int], ledger: dict[str, int]) -> None:
+    with pytest.raises(DemoFailed, match="must agree with the provider's ledger"):
+        compare(dataclasses.replace(REPORT, **report), LEDGER | ledger, WEBHOOKS, print)
 
 
 @pytest.fixture
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> DemoHome:
-    monkeypatch.setattr("newsletter.demo.home.PROJECT_ROOT", tmp_path)
-    return DemoHome()
+def demo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> DemoEnvironment:
+    monkeypatch.setattr("newsletter.demo.environment.PROJECT_ROOT", tmp_path)
+    return DemoEnvironment()
 
 
-def test_every_setting_is_the_demos_own(home: DemoHome) -> None:
-    environment = home.prepare()
+def test_every_setting_has_a_value_of_the_demo(demo: DemoEnvironment) -> None:
+    environment = demo.prepare()
     assert {name.upper() for name in Configuration.model_fields} <= set(environment)
-    assert environment["DATABASE_URL"].startswith(f"sqlite:///{home.folder}")
+    assert environment["DATABASE_URL"].startswith(f"sqlite:///{demo.folder}")
     assert environment["PROVIDER"] == "sandbox"
 
 
-def test_secrets_are_random_kept_and_readable_by_their_owner_only(home: DemoHome, tmp_path: Path) -> None:
-    first, second = home.prepare(), home.prepare()
+def test_secrets_are_random_kept_and_private(demo: DemoEnvironment, tmp_path: Path) -> None:
+    first, second = demo.prepare(), demo.prepare()
     assert first["SECRET_KEY"] == second["SECRET_KEY"]
-    assert first["SECRET_KEY"] != DemoHome(once=True).prepare()["SECRET_KEY"]
-    assert (home.folder / "secret_key").stat().st_mode & 0o077 == 0
+    assert first["SECRET_KEY"] != DemoEnvironment(once=True).prepare()["SECRET_KEY"]
+    assert (demo.folder / "secret_key").stat().st_mode & 0o077 == 0
 
 
-def test_reset_forgets_the_database(home: DemoHome) -> None:
-    home.prepare()
-    (home.folder / "newsletter.sqlite3").touch()
-    home.prepare()
-    assert (home.folder / "newsletter.sqlite3").exists()
-    home.prepare(reset=True)
-    assert not (home.folder / "newsletter.sqlite3").exists()
+def test_reset_deletes_the_database(demo: DemoEnvironment) -> None:
+    demo.prepare()
+    (demo.folder / "newsletter.sqlite3").touch()
+    demo.prepare()
+    assert (demo.folder / "newsletter.sqlite3").exists()
+    demo.prepare(reset=True)
+    assert not (demo.folder / "newsletter.sqlite3").exists()
 
 
-def test_a_port_that_is_taken_is_left_to_its_owner() -> None:
-    with socket.socket() as owner:
-        owner.bind(("127.0.0.1", 0))
-        owner.listen()
-        taken = owner.getsockname()[1]
-        assert free_port(taken) != taken
+def test_a_port_in_use_is_not_chosen() -> None:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        port = listener.getsockname()[1]
+        assert free_port(port) != port
 
 
-def test_the_demo_refuses_any_database_but_its_own() -> None:
+def test_the_demo_refuses_another_database() -> None:
     with pytest.raises(CommandError, match="own database"):
         call_command("demo", "--once")
 
 
 @pytest.mark.django_db
-def test_the_draft_fails_two_checks_and_the_others_none() -> None:
-    newsletter = sample.make_newsletter()
-    sample.make_readers(newsletter)
+def test_the_draft_has_two_errors_and_the_other_issues_none() -> None:
+    newsletter = sample.create_newsletter()
+    sample.create_subscribers(newsletter)
 
     def must_fix(name: str) -> int:
         findings = findings_of(sample.import_sample(newsletter, name))
@@ -116,9 +116,9 @@ def test_the_draft_fails_two_checks_and_the_others_none() -> None:
 
 
 @pytest.mark.django_db
-def test_the_sample_is_scheduled_for_a_tuesday_at_seven_on_the_newsletters_clock() -> None:
-    newsletter = sample.make_newsletter()
-    sample.make_readers(newsletter)
+def test_the_sample_is_scheduled_for_a_tuesday_at_seven_in_the_newsletters_time_zone() -> None:
+    newsletter = sample.create_newsletter()
+    sample.create_subscribers(newsletter)
     issue = sample.import_sample(newsletter, "issue-42.md")
     sample.schedule_for_next_tuesday(issue)
     assert issue.status == IssueStatus.SCHEDULED
@@ -127,16 +127,16 @@ def test_the_sample_is_scheduled_for_a_tuesday_at_seven_on_the_newsletters_clock
     assert (wall.weekday(), wall.hour, wall.minute) == (1, 7, 0)
 
 
-def test_all_addresses_are_different_and_nobodys() -> None:
-    addresses = sample.reader_addresses()
-    assert len(set(addresses)) == sample.READERS
+def test_all_addresses_are_distinct_and_reserved() -> None:
+    addresses = sample.sample_addresses()
+    assert len(set(addresses)) == sample.SUBSCRIBERS
     assert all(address.endswith((".example", "@resend.dev")) for address in addresses)
 
 
-def test_a_second_ctrl_c_does_not_cut_the_stopping_short() -> None:
-    before = {number: signal.getsignal(number) for number in ENDING}
+def test_a_second_ctrl_c_does_not_interrupt_the_stopping() -> None:
+    before = {number: signal.getsignal(number) for number in STOP_SIGNALS}
     try:
-        end_at_the_first_signal()
+        stop_at_first_signal()
         with pytest.raises(KeyboardInterrupt):
             signal.raise_signal(signal.SIGINT)
         signal.raise_signal(signal.SIGINT)
@@ -148,16 +148,16 @@ def test_a_second_ctrl_c_does_not_cut_the_stopping_short() -> None:
 
 @pytest.mark.processes
 @pytest.mark.own_database
-def test_the_whole_job_runs_once_and_says_so() -> None:
+def test_one_send_runs_from_file_to_report() -> None:
     environment = {name: value for name, value in os.environ.items() if name not in {"DJANGO_SETTINGS_MODULE"}}
     done = subprocess.run(
         [sys.executable, "manage.py", "demo", "--once"],
         cwd=PROJECT_ROOT,
-        # A setting of the caller's that would be somebody's real database must not get in.
+        # The demo must not use the caller's settings, which may name a real database.
         env={**environment, "DATABASE_URL": "postgresql://nobody@127.0.0.1:1/real", "PROVIDER": "resend"},
         capture_output=True,
         text=True,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "accepted 500" in done.stdout
-    assert "Every one of 500 readers got the issue once." in done.stdout
+    assert "accepted         500       500" in done.stdout
+    assert "each of the 500 subscribers got the issue exactly once." in done.stdout

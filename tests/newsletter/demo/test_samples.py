@@ -1,4 +1,4 @@
-"""The demo's issues show what the system is for: whole digests, in both formats, with links that lead nowhere real."""
+"""The demo's issues are complete digests in both formats, with links to reserved domains."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def kinds_of(content: IssueContent) -> list[str]:
     return [section.kind.value for section in content.sections]
 
 
-def test_the_digest_is_a_signal_31_stories_and_a_pattern_and_nothing_in_it_is_guessed() -> None:
+def test_the_plain_text_digest_is_read_completely_and_without_notes() -> None:
     reading = read_sample("issue-41.txt")
 
     assert shape_of(reading.content) == [
@@ -48,7 +48,7 @@ def test_the_digest_is_a_signal_31_stories_and_a_pattern_and_nothing_in_it_is_gu
     assert all(story.source and story.body for story in reading.content.stories())
 
 
-def test_the_markdown_issue_is_complete_and_in_canonical_form() -> None:
+def test_the_markdown_issue_is_complete_and_canonical() -> None:
     reading = read_sample("issue-42.md")
 
     assert sum(stories for _, stories in shape_of(reading.content)) == 31
@@ -60,7 +60,7 @@ def test_the_markdown_issue_is_complete_and_in_canonical_form() -> None:
     assert write_issue_file(reading.content) == (SAMPLES / "issue-42.md").read_text(encoding="utf-8")
 
 
-def test_the_draft_lacks_one_link_and_one_text() -> None:
+def test_the_draft_misses_one_link_and_one_text() -> None:
     reading = read_sample("issue-43-draft.md")
 
     assert sum(stories for _, stories in shape_of(reading.content)) == 8
@@ -71,7 +71,7 @@ def test_the_draft_lacks_one_link_and_one_text() -> None:
     ]
 
 
-def test_every_link_leads_to_a_name_that_is_reserved_for_examples() -> None:
+def test_every_link_has_a_reserved_domain() -> None:
     for name in ("issue-42.md", "issue-43-draft.md"):
         links = links_of(read_sample(name).content)
 
@@ -79,7 +79,7 @@ def test_every_link_leads_to_a_name_that_is_reserved_for_examples() -> None:
         assert all((urlsplit(link).hostname or "").endswith(".example") for link in links)
 
 
-def test_the_stories_are_as_long_as_those_of_a_real_digest_and_no_two_are_alike() -> None:
+def test_the_stories_are_as_long_as_in_a_real_digest_and_distinct() -> None:
     stories = [*read_sample("issue-41.txt").content.stories(), *read_sample("issue-42.md").content.stories()]
     words = [len(f"{story.title} {story.source} {story.body}".split()) for story in stories]
 

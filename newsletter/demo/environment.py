@@ -1,6 +1,6 @@
-"""Where the demo lives: a folder with its own database and secrets, and the environment that points to them.
+"""The demo's environment: a folder with its own database and secrets, and the settings that use them.
 
-Runs before Django does, so it imports nothing of the project but the configuration.
+It runs before Django does, so it imports nothing of the project but the configuration.
 """
 
 from __future__ import annotations
@@ -15,25 +15,25 @@ from newsletter.config.environment import ENV_FILE_VARIABLE
 
 WEB_PORT, SANDBOX_PORT = 8000, 8026
 
-#: Made once per demo folder, so that links in mails of an earlier run still work.
+#: Generated once per demo folder, so that links in mails of an earlier run still work.
 SECRETS = ("SECRET_KEY", "SUPPRESSION_SECRET")
 
 
 @dataclass(frozen=True, slots=True)
-class DemoHome:
-    """One demo installation. `once` has a folder of its own, emptied at each run, so that its numbers add up."""
+class DemoEnvironment:
+    """One demo installation. With `once` it has another folder, whose database is deleted at each run."""
 
     once: bool = False
 
     @property
     def folder(self) -> Path:
-        """Everything the demo writes is in here."""
+        """The folder for everything that the demo writes."""
         return PROJECT_ROOT / "var" / "demo" / ("once" if self.once else "site")
 
     def prepare(self, *, reset: bool = False) -> dict[str, str]:
-        """Make the folder and return the whole environment of the demo's processes.
+        """Create the folder and return the environment variables of the demo's processes.
 
-        Every setting is named, so that nothing of the caller's own environment (a real database, a real key) gets in.
+        Every setting has a value, so that the caller's own environment, such as a real database, is not used.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         if reset or self.once:
@@ -51,7 +51,7 @@ class DemoHome:
             "TRUSTED_PROXIES": "0",
             "DEBUG": "false",
             "LOG_LEVEL": "INFO",
-            # Who sends one issue and looks at the numbers wants them now.
+            # One send that is reported at its end needs no undo window.
             **({"UNDO_SECONDS": "0"} if self.once else {}),
             **{name: self._secret(name) for name in SECRETS},
         }
@@ -64,9 +64,9 @@ class DemoHome:
         return path.read_text()
 
 
-def free_port(wanted: int) -> int:
-    """`wanted` on 127.0.0.1 if nobody has it, else any free port."""
-    for port in (wanted, 0):
+def free_port(preferred: int) -> int:
+    """`preferred` on 127.0.0.1 if it is free, otherwise any free port."""
+    for port in (preferred, 0):
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
