@@ -71,7 +71,7 @@ def _build(email: EmailMessage, recipient: str, text: str) -> Message:
         text=text,
         reply_to=email.reply_to[0] if email.reply_to else "",
         headers={name: str(value) for name, value in email.extra_headers.items()},
-        # Events without the name of this installation are taken for another installation's.
+        # Events without the name of this installation count as those of another installation's.
         tags={**getattr(email, "tags", {}), "env": settings.ENVIRONMENT},
     )
 

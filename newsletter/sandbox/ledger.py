@@ -1,6 +1,6 @@
 """The ledger: every accepted mail and every call, to detect duplicates and losses.
 
-It has one row for each time that a mail was accepted, whatever a fault made of the answer.
+It has one row for each time that a mail was accepted, even if a fault changed the answer.
 """
 
 from __future__ import annotations

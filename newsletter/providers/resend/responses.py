@@ -15,7 +15,7 @@ from email.utils import parsedate_to_datetime
 from newsletter.providers.base import BlockScope, Outcome, OutcomeKind
 from newsletter.providers.reasons import CODE
 
-#: Error names that block sending, whatever their status, and what they block: an issue where every message of it has
+#: Error names that block sending with any status, and what they block: an issue where every message of it has
 #: the same fault, otherwise the account.
 BLOCKING_ERRORS = {
     "invalid_from_address": BlockScope.ISSUE,
