@@ -1,1 +1,1 @@
-"""WHO receives, and their consent; knows nothing of issues."""
+"""Subscribers and their consent. Knows nothing of issues."""

@@ -9,6 +9,7 @@ from django.utils import timezone
 
 from subscribers.models import (
     LIFTED_BY_CONFIRMATION,
+    ConsentForm,
     ConsentKind,
     Evidence,
     Subscription,
@@ -64,7 +65,7 @@ def _end_subscriptions(canonicals: Collection[str], reason: SuppressionReason) -
     ended = move_subscriptions(
         Subscription.objects.filter(subscriber__canonical__in=canonicals),
         ConsentKind.SUPPRESSED,
-        Evidence(form="suppression", reason=reason),
+        Evidence(form=ConsentForm.SUPPRESSION, reason=reason),
         ended_at=timezone.now(),
         paused_until=None,
     )

@@ -20,6 +20,7 @@ from subscribers.admin.read_only import ReadOnlyAdmin, pill
 from subscribers.consent import actions
 from subscribers.models import (
     Consent,
+    ConsentForm,
     Evidence,
     Subscriber,
     Subscription,
@@ -31,7 +32,7 @@ from subscribers.models import (
 
 def by_editor(request: HttpRequest) -> Evidence:
     """The proof of what an editor does here."""
-    return Evidence(form="admin", by=request.user.get_username())
+    return Evidence(form=ConsentForm.ADMIN, by=request.user.get_username())
 
 
 def ended_count(count: int) -> str:
@@ -191,7 +192,14 @@ def _pause_note(subscription: Subscription) -> str:
 
 
 def _consent_line(consent: Consent) -> str:
-    parts = (consent.form, consent.source, consent.ip, consent.by, consent.get_reason_display(), consent.detail)
+    parts = (
+        consent.get_form_display(),
+        consent.source,
+        consent.ip,
+        consent.by,
+        consent.get_reason_display(),
+        consent.detail,
+    )
     details = ", ".join(str(part) for part in parts if part)
     return f"{consent.get_kind_display()} · {consent.list_name} ({details})"
 

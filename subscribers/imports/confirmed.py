@@ -13,6 +13,7 @@ from django.utils.translation import gettext_lazy
 
 from subscribers.addresses import Address, AddressError, parse_address
 from subscribers.models import (
+    ConsentForm,
     ConsentKind,
     Evidence,
     MailingList,
@@ -140,7 +141,7 @@ def _add(mailing_list: MailingList, newcomers: list[Subscriber], proof: str, res
     for row in wanted:
         row.pk = stored.get(row.key)
     added = [row for row in wanted if row.pk]
-    record_consents(ConsentKind.IMPORTED, added, Evidence(form="import", text=proof))
+    record_consents(ConsentKind.IMPORTED, added, Evidence(form=ConsentForm.IMPORT, text=proof))
     result.added += len(added)
     result.already += len(wanted) - len(added)
 

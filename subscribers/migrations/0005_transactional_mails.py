@@ -7,8 +7,6 @@ first and created again last, with the new columns.
 import importlib
 import re
 
-import django.db.models.deletion
-import subscribers.models
 from django.db import migrations, models
 
 append_only = importlib.import_module("subscribers.migrations.0002_append_only")
@@ -110,9 +108,15 @@ class Migration(migrations.Migration):
         migrations.RenameIndex("transactionalmail", old_name="notice_to_send", new_name="transactional_mail_to_send"),
         migrations.RenameIndex("transactionalmail", old_name="notice_caps", new_name="transactional_mail_caps"),
         migrations.RenameField("consent", "notice", "transactional_mail"),
-        migrations.AddField("transactionalmail", "detail", models.CharField(blank=True, default="", max_length=500), preserve_default=False),
-        migrations.AddField("consent", "by", models.CharField(blank=True, default="", max_length=150), preserve_default=False),
-        migrations.AddField("consent", "reason", models.CharField(blank=True, default="", max_length=12), preserve_default=False),
+        migrations.AddField(
+            "transactionalmail", "detail", models.CharField(blank=True, default="", max_length=500), preserve_default=False
+        ),
+        migrations.AddField(
+            "consent", "by", models.CharField(blank=True, default="", max_length=150), preserve_default=False
+        ),
+        migrations.AddField(
+            "consent", "reason", models.CharField(blank=True, default="", max_length=12), preserve_default=False
+        ),
         migrations.RunPython(code_mails, migrations.RunPython.noop),
         migrations.RunPython(code_consents, migrations.RunPython.noop),
         migrations.RunPython(shorten_languages, migrations.RunPython.noop),

@@ -1,6 +1,6 @@
 """The tables of mailing lists, subscribers and their consent."""
 
-from subscribers.models.consent import Consent, ConsentKind, ConsentText
+from subscribers.models.consent import Consent, ConsentForm, ConsentKind, ConsentText
 from subscribers.models.mailing_list import MailingList
 from subscribers.models.signup import Signup
 from subscribers.models.subscriber import Subscriber
@@ -34,6 +34,7 @@ __all__ = [
     "SUBSCRIPTION_MACHINE",
     "TRANSACTIONAL_MAIL_MACHINE",
     "Consent",
+    "ConsentForm",
     "ConsentKind",
     "ConsentText",
     "Evidence",

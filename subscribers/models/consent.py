@@ -40,6 +40,24 @@ class ConsentKind(models.TextChoices):
     SUPPRESSED = "suppressed", _("Suppressed")
 
 
+class ConsentForm(models.TextChoices):
+    """Where a step was taken."""
+
+    SIGNUP = "signup", _("Sign-up form")
+    SIGNUP_AGAIN = "signup-again", _("“Send the link again” after the sign-up form")
+    CONFIRM = "confirm", _("Confirmation page")
+    CONFIRM_AGAIN = "confirm-again", _("“Send a new link” on the confirmation page")
+    DECLINE = "decline", _("Decline page")
+    DECLINE_UNDO = "decline-undo", _("Undo on the decline page")
+    UNSUBSCRIBE = "unsubscribe", _("Unsubscribe page")
+    UNSUBSCRIBE_UNDO = "unsubscribe-undo", _("Undo on the unsubscribe page")
+    ONE_CLICK = "one-click", _("One-click unsubscribe of the mail program")
+    PREFERENCES = "preferences", _("Preferences page")
+    ADMIN = "admin", _("Admin")
+    SUPPRESSION = "suppression", _("Suppression")
+    IMPORT = "import", _("Import")
+
+
 class Consent(models.Model):
     """The proof of one step of a subscription (GDPR Art. 7(1)).
 
@@ -58,7 +76,10 @@ class Consent(models.Model):
     canonical = models.CharField(_("canonical address"), max_length=320, blank=True)
     list_name = models.CharField(_("list name"), max_length=100, help_text=_("The name of the list at that time."))
     form = models.CharField(
-        _("form"), max_length=40, help_text=_("Where the step was taken: a form, a link in a mail, an import.")
+        _("form"),
+        max_length=40,
+        choices=ConsentForm.choices,
+        help_text=_("Where the step was taken: a form, a link in a mail, an import."),
     )
     text = models.ForeignKey(
         ConsentText,

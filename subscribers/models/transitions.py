@@ -36,7 +36,7 @@ class Evidence:
     """Where and how a step was taken. Only the form is required."""
 
     form: str
-    """The form, link or import: `signup`, `confirm`, `one-click` …"""
+    """A ConsentForm."""
     text: str = ""
     """The text that the subscriber saw and agreed to."""
     version: str = ""

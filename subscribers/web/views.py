@@ -25,6 +25,7 @@ from subscribers.consent import actions, double_opt_in
 from subscribers.consent.double_opt_in import Confirmation, ConfirmationStatus
 from subscribers.consent.texts import confirmation_text, signup_text
 from subscribers.consent.tokens import ConfirmationToken, Purpose, preferences_url, read_confirmation, read_key
+from subscribers.models import ConsentForm as Form
 from subscribers.models import MailingList, Signup, Subscription
 from subscribers.signup.forms import SignupForm
 from subscribers.signup.queue import TooManySignups, store_signup
@@ -68,7 +69,7 @@ def _sign_up(request: HttpRequest, mailing_list: MailingList) -> HttpResponse:
         return _signup_page(request, form, status=400)
     if form.is_from_a_bot:
         return _redirect_to_check_mail(mailing_list, uuid.uuid4())
-    return _store(request, mailing_list, form.address, "signup")
+    return _store(request, mailing_list, form.address, Form.SIGNUP)
 
 
 @csrf_exempt
@@ -85,7 +86,7 @@ def _check_mail(request: HttpRequest, mailing_list: MailingList) -> HttpResponse
     if request.method == "POST":
         if signup is None:
             return HttpResponseRedirect(reverse("subscribe", args=[mailing_list.slug]), status=303)
-        return _store(request, mailing_list, parse_address(signup.address), "signup-again")
+        return _store(request, mailing_list, parse_address(signup.address), Form.SIGNUP_AGAIN)
     context = {"mailing_list": mailing_list, "address": signup.address if signup else "", "signup": signup}
     return render(request, "subscribers/check_mail.html", context)
 
@@ -142,10 +143,10 @@ def _confirm(
 ) -> HttpResponse:
     text, action = confirmation_text(mailing_list), request.POST.get("action")
     if action == "again":
-        return _ask_again(request, subscription, "confirm-again")
+        return _ask_again(request, subscription, Form.CONFIRM_AGAIN)
     name_form = FirstNameForm(request.POST if action == "confirm" else None)
     if action == "confirm" and name_form.is_valid():
-        confirmation = double_opt_in.confirm(link, evidence_of(request, "confirm", text))
+        confirmation = double_opt_in.confirm(link, evidence_of(request, Form.CONFIRM, text))
         if confirmation.status is ConfirmationStatus.OPEN:
             if name_form.cleaned_data["first_name"]:
                 actions.keep_first_name(subscription.key, name_form.cleaned_data["first_name"])
@@ -162,7 +163,7 @@ def decline(request: HttpRequest, token: str) -> HttpResponse:
     if key is None:
         return _invalid_link(request)
     if _is_one_click(request):
-        actions.decline(key, evidence_of(request, "one-click"))
+        actions.decline(key, evidence_of(request, Form.ONE_CLICK))
         return _one_click_answer()
     subscription = _subscription(key)
     return _decline(request, subscription and subscription.mailing_list, key, subscription)
@@ -174,9 +175,9 @@ def _decline(
 ) -> HttpResponse:
     action = request.POST.get("action")
     if action == "again" and subscription:
-        return _ask_again(request, subscription, "decline-undo")
+        return _ask_again(request, subscription, Form.DECLINE_UNDO)
     if action == "decline":
-        actions.decline(key, evidence_of(request, "decline"))
+        actions.decline(key, evidence_of(request, Form.DECLINE))
         return _page(request, "subscribers/declined.html", subscription)
     return _page(request, "subscribers/decline.html", subscription)
 
@@ -196,7 +197,7 @@ def unsubscribe(request: HttpRequest, token: str) -> HttpResponse:
     if key is None:
         return _invalid_link(request)
     if _is_one_click(request):
-        actions.unsubscribe(key, evidence_of(request, "one-click"))
+        actions.unsubscribe(key, evidence_of(request, Form.ONE_CLICK))
         return _one_click_answer()
     subscription = _subscription(key)
     return _unsubscribe(request, subscription and subscription.mailing_list, key, subscription)
@@ -208,9 +209,9 @@ def _unsubscribe(
 ) -> HttpResponse:
     action = request.POST.get("action")
     if action == "again" and subscription:
-        return _ask_again(request, subscription, "unsubscribe-undo")
+        return _ask_again(request, subscription, Form.UNSUBSCRIBE_UNDO)
     if action == "unsubscribe":
-        actions.unsubscribe(key, evidence_of(request, "unsubscribe"))
+        actions.unsubscribe(key, evidence_of(request, Form.UNSUBSCRIBE))
         return _page(request, "subscribers/unsubscribed.html", subscription)
     return _page(request, "subscribers/unsubscribe.html", subscription, preferences_url=preferences_url(key))
 
@@ -240,10 +241,10 @@ def _preferences(
 ) -> HttpResponse:
     action = request.POST.get("action", "")
     if action == "unsubscribe":
-        actions.unsubscribe(key, evidence_of(request, "preferences"))
+        actions.unsubscribe(key, evidence_of(request, Form.PREFERENCES))
         return _page(request, "subscribers/unsubscribed.html", subscription)
     if action == "again":
-        return _ask_again(request, subscription, "preferences")
+        return _ask_again(request, subscription, Form.PREFERENCES)
     forms = PreferenceForms(
         pause=PauseForm(request.POST if action == "pause" else None),
         name=FirstNameForm(request.POST if action == "name" else None),
@@ -262,9 +263,9 @@ def _save_preferences(request: HttpRequest, key: uuid.UUID, action: str, forms: 
     """Carry out the action. Returns which note the page shows about it, or an empty string."""
     if action == "pause" and forms.pause.is_valid():
         weeks = forms.pause.cleaned_data["weeks"]
-        return "paused" if actions.pause(key, weeks, evidence_of(request, "preferences")) else ""
+        return "paused" if actions.pause(key, weeks, evidence_of(request, Form.PREFERENCES)) else ""
     if action == "resume":
-        return "resumed" if actions.resume(key, evidence_of(request, "preferences")) else ""
+        return "resumed" if actions.resume(key, evidence_of(request, Form.PREFERENCES)) else ""
     if action == "forget-name":
         return "name" if actions.keep_first_name(key, "") else ""
     # The page never shows the stored name, so saving an empty field must not remove it.

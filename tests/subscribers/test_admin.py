@@ -79,7 +79,7 @@ def test_a_subscriber_page_shows_the_states_and_the_history(editor: Client) -> N
         "Harbour Notes",
         "Unsubscribed",
         "Requested",
-        "one-click",
+        "One-click unsubscribe of the mail program",
         "Please confirm: Harbour Notes",
     ):
         assert sentence in page
