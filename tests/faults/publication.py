@@ -1,7 +1,7 @@
-"""Everything that people, workers, the provider and the clock do to an issue, as rules that Hypothesis picks from.
+"""Actions of subscribers, operators, workers, the provider and the clock, as rules that Hypothesis chooses from.
 
-R-176. The provider is the sandbox with its own rules, and its ledger is what is true. After each step the promises
-are held up against it; at the end all comes to rest, and nobody may be missing.
+The provider is the sandbox, and its ledger is the truth. After each rule the promises are checked against it; at the
+end the send is completed, and no recipient may be missing.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ EVIDENCE = Evidence(form="tests")
 
 
 class Clock:
-    """Seconds by which our time and the provider's run ahead of the real one."""
+    """Seconds by which our clock and the provider's are ahead."""
 
     ours = 0.0
     theirs = 0.0
@@ -90,7 +90,7 @@ def our_now() -> datetime.datetime:
 
 
 class Publication(RuleBasedStateMachine):
-    """One issue on its way to a handful of readers."""
+    """One issue that is sent to a few recipients."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -105,18 +105,18 @@ class Publication(RuleBasedStateMachine):
             webhook_secrets=tuple(django_settings.WEBHOOK_SECRETS),
         )  # fmt: skip
         self.issue = make_issue(stories=1)
-        self.moment = itertools.count(1)
+        self.order = itertools.count(1)
         self.left: dict[str, int] = {}
         self.frozen: dict[str, int] = {}
         self.ranks: dict[int, int] = {}
-        self.told: list[SignedEvent] = []
+        self.events: list[SignedEvent] = []
         self.newcomers = 0
 
     def teardown(self) -> None:
-        """Let all come to rest, look once more, and leave nothing behind."""
+        """Complete the send, check the promises once more, and roll back."""
         try:
-            self._come_to_rest()
-            self._everybody_is_accounted_for()
+            self._complete_the_send()
+            self._every_recipient_is_accounted_for()
         finally:
             arm(None)
             self.provider.close()
@@ -124,14 +124,14 @@ class Publication(RuleBasedStateMachine):
             transaction.set_rollback(True)
             self._transaction.__exit__(None, None, None)
 
-    # People
+    # Subscribers
 
     @initialize(readers=st.integers(1, 7))
-    def readers_are_there(self, readers: int) -> None:
+    def subscribers_exist(self, readers: int) -> None:
         people.make_subscriptions(readers, self.issue.newsletter)
 
     @rule()
-    def somebody_asks(self) -> None:
+    def a_person_signs_up(self) -> None:
         self.newcomers += 1
         now = timezone.now()
         people.make_subscription(
@@ -140,23 +140,23 @@ class Publication(RuleBasedStateMachine):
         )  # fmt: skip
 
     @rule(data=st.data())
-    def somebody_confirms(self, data: st.DataObject) -> None:
+    def a_subscriber_confirms(self, data: st.DataObject) -> None:
         membership = self._one_of(data, SubscriptionState.PENDING)
         if membership is not None:
             confirm(ConfirmationToken(membership.key, membership.request_number), EVIDENCE)
 
     @rule(data=st.data())
-    def somebody_leaves(self, data: st.DataObject) -> None:
+    def a_subscriber_unsubscribes(self, data: st.DataObject) -> None:
         membership = self._one_of(data, SubscriptionState.ACTIVE)
         if membership is not None:
             assert unsubscribe(membership.key, EVIDENCE)
-            self.left[membership.subscriber.canonical] = next(self.moment)
+            self.left[membership.subscriber.canonical] = next(self.order)
 
     @rule(data=st.data())
-    def somebody_is_erased(self, data: st.DataObject) -> None:
+    def a_subscriber_is_erased(self, data: st.DataObject) -> None:
         membership = self._one_of(data, SubscriptionState.ACTIVE)
         if membership is not None:
-            self.left[membership.subscriber.canonical] = next(self.moment)
+            self.left[membership.subscriber.canonical] = next(self.order)
             membership.subscriber.delete()
 
     # The editor
@@ -183,17 +183,17 @@ class Publication(RuleBasedStateMachine):
             cancel_issue(self.issue, by="tests")
 
     @rule()
-    def the_editor_tries_the_refused_again(self) -> None:
-        # Refused with a sentence where nobody is to be tried, or the send is over.
+    def the_editor_retries_failed_deliveries(self) -> None:
+        # Refused if no delivery can be retried, or the send is over.
         with contextlib.suppress(InvalidTransition):
             retry_failed(self.issue, by="tests")
 
     @precondition(lambda self: Batch.objects.filter(state=BatchState.HELD).exists())
     @rule(data=st.data())
-    def somebody_looks_into_the_providers_log(self, data: st.DataObject) -> None:
+    def an_operator_checks_the_providers_log(self, data: st.DataObject) -> None:
         batch = data.draw(st.sampled_from(list(Batch.objects.filter(state=BatchState.HELD).order_by("pk"))))
         is_out = any(batch.first_delivery <= row[3] <= batch.last_delivery for row in self._mails())
-        # What belongs to a send that is over is not sent again.
+        # A batch of a send that is over is not sent again.
         with contextlib.suppress(NotInDoubt):
             (count_as_sent if is_out else send_again)(batch, by="tests")
 
@@ -217,26 +217,26 @@ class Publication(RuleBasedStateMachine):
     def a_worker_starts(self) -> None:
         release_stale_claims()
 
-    # The provider and the world
+    # The provider and the clock
 
     @rule(fault=st.sampled_from(FAULTS))
-    def a_post_will_go_wrong(self, fault: Fault) -> None:
+    def the_next_post_fails(self, fault: Fault) -> None:
         self._sandbox.plan(fault)
 
     @rule(data=st.data(), kind=st.sampled_from(EVENTS))
-    def an_event_comes(self, data: st.DataObject, kind: str) -> None:
+    def an_event_arrives(self, data: st.DataObject, kind: str) -> None:
         mails = self._mails()
         if not mails:
             return
         _key, address, mail, delivery = mails[data.draw(st.integers(0, len(mails) - 1))]
-        signed = SignedEvent(event_id=f"msg_{len(self.told)}", body=_event(kind, mail, address, delivery))
-        self.told.append(signed)
+        signed = SignedEvent(event_id=f"msg_{len(self.events)}", body=_event(kind, mail, address, delivery))
+        self.events.append(signed)
         store_event("resend", signed)
 
-    @precondition(lambda self: self.told)
+    @precondition(lambda self: self.events)
     @rule(data=st.data())
-    def an_event_comes_again(self, data: st.DataObject) -> None:
-        store_event("resend", data.draw(st.sampled_from(self.told)))
+    def an_event_is_repeated(self, data: st.DataObject) -> None:
+        store_event("resend", data.draw(st.sampled_from(self.events)))
 
     @rule(minutes=st.sampled_from([1, 6, 20, 90, 12 * 60, 24 * 60 + 1]))
     def time_passes(self, minutes: int) -> None:
@@ -247,46 +247,46 @@ class Publication(RuleBasedStateMachine):
     def our_clock_jumps(self, hours: float) -> None:
         Clock.ours += hours * 3600
 
-    # What always holds
+    # Invariants
 
     @invariant()
-    def nobody_has_it_twice(self) -> None:
+    def no_recipient_has_it_twice(self) -> None:
         assert not [address for address, count in Counter(row[1] for row in self._mails()).items() if count > 1]
 
     @invariant()
-    def nobody_has_it_who_had_left_before_their_batch_was_frozen(self) -> None:
+    def no_subscriber_who_left_before_the_batch_was_frozen_has_it(self) -> None:
         for key in Batch.objects.exclude(payload_sha256="").values_list("key", flat=True):
-            self.frozen.setdefault(key, next(self.moment))
+            self.frozen.setdefault(key, next(self.order))
         for key, address, *_ in self._mails():
             gone = self.left.get(address)
             assert gone is None or key not in self.frozen or self.frozen[key] < gone, f"{address} had left"
 
     @invariant()
-    def everybody_in_the_audience_is_in_one_place(self) -> None:
+    def every_recipient_is_in_exactly_one_batch(self) -> None:
         self.issue.refresh_from_db()
         if self.issue.edition is None:
             return
         report = report_of(self.issue)
         assert report.adds_up
         batches = Batch.objects.exclude(state=BatchState.SPLIT)
-        # Who was refused and is tried again is in another batch, too.
+        # A refused recipient who is retried is in a second batch.
         owners = Counter(key for batch in batches.exclude(state=BatchState.REFUSED) for key in _keys_of(batch))
         assert set(owners.values()) <= {1}
         assert len({key for batch in batches for key in _keys_of(batch)}) == report.audience
 
     @invariant()
-    def what_is_accepted_is_with_the_provider(self) -> None:
+    def accepted_deliveries_are_in_the_providers_ledger(self) -> None:
         accepted = Delivery.objects.filter(status=DeliveryStatus.ACCEPTED).values_list("pk", flat=True)
         assert set(accepted) <= {row[3] for row in self._mails()}
 
     @invariant()
-    def what_is_known_of_a_mail_never_becomes_less(self) -> None:
+    def the_outcome_of_a_mail_never_goes_back(self) -> None:
         for delivery in Delivery.objects.all():
             rank = RANKS.get(delivery.outcome, 0)
             assert rank >= self.ranks.get(delivery.pk, 0)
             self.ranks[delivery.pk] = rank
 
-    # Below the stage
+    # Helpers of the rules
 
     def _status(self) -> str:
         self.issue.refresh_from_db()
@@ -316,15 +316,15 @@ class Publication(RuleBasedStateMachine):
         return Subscription.objects.select_related("subscriber").get(pk=data.draw(st.sampled_from(list(keys))))
 
     def _mails(self) -> list[tuple[str, str, str, int]]:
-        """Every mail that the provider took: (key, address, its id, our delivery)."""
+        """Every mail that the provider accepted: (key, address, its id, our delivery)."""
         rows = self._sandbox.team.database.rows(
             "SELECT keys.key, recipients.address, mails.uid, json_extract(mails.envelope, '$.tags.delivery') "
             "FROM mails JOIN recipients ON recipients.mail = mails.id LEFT JOIN keys ON keys.body = mails.body"
         )
         return [(str(row[0]), row[1], row[2], int(row[3])) for row in rows]
 
-    def _come_to_rest(self) -> None:
-        """No more faults; workers go on until nothing moves."""
+    def _complete_the_send(self) -> None:
+        """Stop all faults, and let workers run until nothing is left to do."""
         self._sandbox.team.faults.clear()
         if self._status() == IssueStatus.DRAFT:
             start_sending(self.issue)
@@ -343,7 +343,7 @@ class Publication(RuleBasedStateMachine):
     def _is_addressed(self) -> bool:
         return self._status() == IssueStatus.CANCELLED or self.issue.expanded_at is not None
 
-    def _everybody_is_accounted_for(self) -> None:
+    def _every_recipient_is_accounted_for(self) -> None:
         with_the_provider = {row[3] for row in self._mails()}
         for delivery in Delivery.objects.all():
             if delivery.status == DeliveryStatus.ACCEPTED:

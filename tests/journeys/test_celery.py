@@ -23,8 +23,8 @@ QUEUES = "transactional,sending,events,background"
 
 #: `make test-scale SCALE_SUBSCRIBERS=100000` is the run that docs/scale-out.md reports. A worker dies every few
 #: seconds. Two thousand subscribers take about five seconds on two cores.
-READERS = int(os.environ.get("SCALE_SUBSCRIBERS", "20000"))
-KILLS = max(6, READERS // 2_000)
+RECIPIENTS = int(os.environ.get("SCALE_SUBSCRIBERS", "20000"))
+KILLS = max(6, RECIPIENTS // 2_000)
 
 #: Seconds within which a confirmation mail is sent while an issue is sent.
 CONFIRMATION = 60
@@ -52,21 +52,21 @@ class CeleryProcesses:
         self._installation.processes.start(name, "-m", "celery", "-A", "newsletter.celery", *arguments)
 
 
-def send_with_kills(folder: Path, broker: Broker, *, readers: int, kills: int, rate_limit: int) -> dict[str, Any]:
+def send_with_kills(folder: Path, broker: Broker, *, recipients: int, kills: int, rate_limit: int) -> dict[str, Any]:
     """Send one issue while the two workers are killed in turn; the ledger and the report.
 
     After the first kill a subscriber signs up, and must get the confirmation mail in time.
     """
     with broker() as broker_url, outside(folder) as installation:
         celery, names = CeleryProcesses(installation, broker_url), ("first", "second")
-        installation.run("-m", "tests.outside", "seed", str(readers))
+        installation.run("-m", "tests.outside", "seed", str(recipients))
         installation.processes.start_sandbox("--webhook-url", "", "--rate-limit", str(rate_limit))
         for name in names:
             celery.start_worker(name)
         celery.start_beat()
         celery.start_beat("second-beat")  # a second one must do no harm
         for number in range(kills):
-            share = readers * (number + 1) // (kills + 1)
+            share = recipients * (number + 1) // (kills + 1)
             wait_until(lambda share=share: installation.messages() >= share, f"{share:,} mails are sent", 600)  # type: ignore[misc]
             celery.kill(names[number % 2])
             celery.start_worker(names[number % 2])
@@ -82,16 +82,20 @@ def has_mail(installation: Outside, to: str) -> bool:
     return bool(installation.sandbox(f"/sandbox/ledger/mails?to={to}")["mails"])
 
 
-def assert_each_recipient_got_it_once(result: dict[str, Any], readers: int) -> None:
+def assert_each_recipient_got_it_once(result: dict[str, Any], recipients: int) -> None:
     """All recipients of the issue, and the subscriber who signed up meanwhile."""
     ledger = result["ledger"]
-    assert (ledger["messages"], ledger["recipients"], ledger["repeated_recipients"]) == (readers + 1, readers + 1, {})
-    assert result["accepted"] == result["audience"] == readers
+    assert (ledger["messages"], ledger["recipients"], ledger["repeated_recipients"]) == (
+        recipients + 1,
+        recipients + 1,
+        {},
+    )
+    assert result["accepted"] == result["audience"] == recipients
     assert all(len(key["body_sha256"]) == 1 for key in ledger["keys"].values()), "the same bytes under each key"
 
 
 def test_a_killed_celery_worker_loses_and_repeats_no_mail(tmp_path: Path) -> None:
-    result = send_with_kills(tmp_path, redis_broker, readers=1_500, kills=1, rate_limit=40)
+    result = send_with_kills(tmp_path, redis_broker, recipients=1_500, kills=1, rate_limit=40)
     assert_each_recipient_got_it_once(result, 1_500)
 
 
@@ -116,5 +120,5 @@ def test_ticks_resume_after_the_broker_restarts(tmp_path: Path, broker: Broker) 
 @pytest.mark.scale
 @pytest.mark.parametrize("broker", [redis_broker, rabbitmq_broker])
 def test_celery_workers_killed_in_turn_lose_and_repeat_no_mail(tmp_path: Path, broker: Broker) -> None:
-    result = send_with_kills(tmp_path, broker, readers=READERS, kills=KILLS, rate_limit=100)
-    assert_each_recipient_got_it_once(result, READERS)
+    result = send_with_kills(tmp_path, broker, recipients=RECIPIENTS, kills=KILLS, rate_limit=100)
+    assert_each_recipient_got_it_once(result, RECIPIENTS)

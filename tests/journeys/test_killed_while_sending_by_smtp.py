@@ -10,7 +10,7 @@ from newsletter.providers.smtp import SmtpProvider
 from tests.mail_server import SILENCE, MailFault, running_mail_server
 from tests.outside import outside, wait_until
 
-READERS = 60
+RECIPIENTS = 60
 BATCH = SmtpProvider.batch_size
 
 pytestmark = pytest.mark.processes
@@ -21,7 +21,7 @@ def test_a_killed_worker_leaves_one_batch_on_hold_and_all_others_get_the_issue_o
         installation.environment |= {
             "PROVIDER": "smtp", "SMTP_HOST": "127.0.0.1", "SMTP_PORT": str(server.port), "SMTP_TLS": "none",
         }  # fmt: skip
-        installation.run("-m", "tests.outside", "seed", str(READERS))
+        installation.run("-m", "tests.outside", "seed", str(RECIPIENTS))
 
         # The server accepts the fifth mail of the third batch and does not answer; the worker is killed while it waits.
         before = 2 * BATCH + 4
@@ -31,13 +31,13 @@ def test_a_killed_worker_leaves_one_batch_on_hold_and_all_others_get_the_issue_o
         installation.processes.kill("worker")
 
         installation.processes.start_worker()
-        server.wait_for(READERS - (BATCH - 5))
-        wait_until(lambda: installation.report()["accepted"] == READERS - BATCH, "all other batches are accepted")
+        server.wait_for(RECIPIENTS - (BATCH - 5))
+        wait_until(lambda: installation.report()["accepted"] == RECIPIENTS - BATCH, "all other batches are accepted")
         report = installation.report()
         recipients = server.recipients()
 
     assert len(recipients) == len(set(recipients)), "no recipient gets two mails"
     assert (report["status"], report["held_batches"], report["unknown"]) == ("sending", 1, BATCH)
-    unreached = {f"reader-{number}@readers.example" for number in range(READERS)} - set(recipients)
+    unreached = {f"reader-{number}@readers.example" for number in range(RECIPIENTS)} - set(recipients)
     assert len(unreached) == BATCH - 5, "they belong to the batch on hold"
     assert server.violations == []

@@ -40,12 +40,12 @@ def test_from_signup_to_archive(site: Outside) -> None:
 
     for address in (ADA, GONE):
         sign_up_and_confirm(site, address)
-    publish(site, edda, slug="issue-1", readers=2)
+    publish(site, edda, slug="issue-1", recipients=2)
     first = mail_to(site, ADA, "Taller cranes")
 
     let_it_bounce(site, mail_to(site, GONE, "Taller cranes"))
     wait_until(lambda: "suppressed" in state_of(site, edda, GONE), "the bounce has suppressed the address")
-    publish(site, edda, slug="issue-2", readers=1)
+    publish(site, edda, slug="issue-2", recipients=1)
     mail_to(site, ADA, "Taller cranes", count=2)
 
     unsubscribe_with_one_click(first)
@@ -81,17 +81,17 @@ def make_newsletter(site: Outside, edda: Browser) -> None:
 
 
 def sign_up_and_confirm(site: Outside, address: str) -> None:
-    reader = Browser()
-    page = reader.get(f"{site.environment['SITE_URL']}/harbour-notes/")
-    page = reader.submit(page, button="Subscribe", email=address)
+    subscriber = Browser()
+    page = subscriber.get(f"{site.environment['SITE_URL']}/harbour-notes/")
+    page = subscriber.submit(page, button="Subscribe", email=address)
     assert "Check your mail" in page.words
     mail = mail_to(site, address, "onfirm")
     link = next(word for word in mail["text"].split() if "/confirm/" in word)
-    page = reader.get(link)
+    page = subscriber.get(link)
     assert "One last step" in page.words
-    page = reader.submit(page, button="Yes, subscribe me")
+    page = subscriber.submit(page, button="Yes, subscribe me")
     assert page.status == 200
-    assert not reader.cookies, "subscribers get no cookies"
+    assert not subscriber.cookies, "subscribers get no cookies"
 
 
 def import_issue(site: Outside, edda: Browser, *, slug: str) -> None:
@@ -100,10 +100,10 @@ def import_issue(site: Outside, edda: Browser, *, slug: str) -> None:
     assert page.status == 200
 
 
-def publish(site: Outside, edda: Browser, *, slug: str, readers: int) -> None:
+def publish(site: Outside, edda: Browser, *, slug: str, recipients: int) -> None:
     import_issue(site, edda, slug=slug)
     page = edda.get(f"{issue_url(site, edda, slug)}send-now/")
-    assert f"{readers} reader" in page.words
+    assert f"{recipients} reader" in page.words
     page = edda.submit(page, button="Send to")
     report = f"{issue_url(site, edda, slug)}report/"
     wait_until(lambda: "Sent" in edda.get(report).words, f"{slug} is sent")

@@ -12,7 +12,7 @@ UNSTABLE = re.compile(r'^"(POT-Creation-Date|PO-Revision-Date|Project-Id-Version
 
 
 class Command(MakeMessages):
-    """Collects strings also from `newsletter.config.translatable`, and writes files that are the same on every machine."""
+    """Collects `translatable` strings, too, and writes catalogues that are the same on every machine."""
 
     xgettext_options = [
         *MakeMessages.xgettext_options,

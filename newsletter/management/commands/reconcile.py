@@ -23,8 +23,9 @@ from newsletter.sending.provider_search import (
 from newsletter.sending.reconcile import settle_proven
 
 CANNOT_READ = (
-    "The provider's list of mails cannot be read. With Resend, set RESEND_READ_KEY to an API key with full access; SMTP "
-    "has no such list. Batches that webhook events prove to be sent are settled. Decide on the others on the report page."
+    "The provider's list of mails cannot be read. With Resend, set RESEND_READ_KEY to an API key with full access; "
+    "SMTP has no such list. Batches that webhook events prove to be sent are settled. Decide on the others on the "
+    "report page."
 )
 
 
