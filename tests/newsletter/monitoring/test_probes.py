@@ -176,8 +176,13 @@ def test_the_token_opens_the_numbers_from_anywhere(settings: Any) -> None:
 def test_the_docs_name_every_number_and_no_other() -> None:
     a_worker()
     Event.objects.create(provider="resend", event_id="msg_1", body="{}")
-    named = set(re.findall(r"newsletter_[a-z_]+", (PROJECT_ROOT / "docs/run-it.md").read_text()))
-    assert named == {sample for sample, *_ in numbers()}
+    text = (PROJECT_ROOT / "docs/run-it.md").read_text()
+    metrics = {sample for sample, *_ in numbers()}
+    section = text.partition("## Metrics and alerts")[2].partition("\n## ")[0]
+    assert set(re.findall(r"newsletter_[a-z_]+", section)) == metrics
+    renamed = re.findall(r"^\| metric `(newsletter_[a-z_]+)\S*` \| `(newsletter_[a-z_]+)", text, re.MULTILINE)
+    assert all(former not in metrics and new in metrics for former, new in renamed)
+    assert renamed
 
 
 def test_the_alert_rules_in_the_docs_can_be_read() -> None:
