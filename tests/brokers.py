@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 
 from newsletter.demo.environment import free_port
-from tests.outside import wait_until
+from tests.installation import wait_until
 
 #: The scripts on the PATH work for root and one account only; these work for any account.
 RABBITMQ_PROGRAMS = Path("/usr/lib/rabbitmq/bin")

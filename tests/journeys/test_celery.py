@@ -12,7 +12,7 @@ import pytest
 
 from newsletter.demo.environment import free_port
 from tests.brokers import rabbitmq_broker, redis_broker
-from tests.outside import Outside, outside, wait_until
+from tests.installation import SeparateInstallation, separate_installation, wait_until
 
 pytestmark = [pytest.mark.processes, pytest.mark.postgresql]
 
@@ -33,7 +33,7 @@ CONFIRMATION = 60
 class CeleryProcesses:
     """Celery workers and the scheduler of one installation."""
 
-    def __init__(self, installation: Outside, broker_url: str) -> None:
+    def __init__(self, installation: SeparateInstallation, broker_url: str) -> None:
         self._installation = installation
         installation.environment |= {"BROKER_URL": broker_url, "UNDO_SECONDS": "0"}
 
@@ -57,9 +57,9 @@ def send_with_kills(folder: Path, broker: Broker, *, recipients: int, kills: int
 
     After the first kill a subscriber signs up, and must get the confirmation mail in time.
     """
-    with broker() as broker_url, outside(folder) as installation:
+    with broker() as broker_url, separate_installation(folder) as installation:
         celery, names = CeleryProcesses(installation, broker_url), ("first", "second")
-        installation.run("-m", "tests.outside", "seed", str(recipients))
+        installation.run("-m", "tests.installation", "seed", str(recipients))
         installation.processes.start_sandbox("--webhook-url", "", "--rate-limit", str(rate_limit))
         for name in names:
             celery.start_worker(name)
@@ -71,14 +71,14 @@ def send_with_kills(folder: Path, broker: Broker, *, recipients: int, kills: int
             celery.kill(names[number % 2])
             celery.start_worker(names[number % 2])
             if number == 0:
-                installation.run("-m", "tests.outside", "signup", "ada")
+                installation.run("-m", "tests.installation", "signup", "ada")
                 wait_until(lambda: has_mail(installation, "ada@"), "the confirmation is sent", CONFIRMATION)
         wait_until(lambda: installation.report()["status"] == "sent", "the issue is sent", 600)
         installation.processes.check()
         return {"ledger": installation.sandbox("/sandbox/ledger"), **installation.report()}
 
 
-def has_mail(installation: Outside, to: str) -> bool:
+def has_mail(installation: SeparateInstallation, to: str) -> bool:
     return bool(installation.sandbox(f"/sandbox/ledger/mails?to={to}")["mails"])
 
 
@@ -102,17 +102,17 @@ def test_a_killed_celery_worker_loses_and_repeats_no_mail(tmp_path: Path) -> Non
 @pytest.mark.parametrize("broker", [rabbitmq_broker, pytest.param(redis_broker, marks=pytest.mark.scale)])
 def test_ticks_resume_after_the_broker_restarts(tmp_path: Path, broker: Broker) -> None:
     port = free_port(0)
-    with outside(tmp_path) as installation:
-        installation.run("-m", "tests.outside", "newsletter")
+    with separate_installation(tmp_path) as installation:
+        installation.run("-m", "tests.installation", "newsletter")
         installation.processes.start_sandbox("--webhook-url", "")
         with broker(port) as broker_url:
             celery = CeleryProcesses(installation, broker_url)
             celery.start_worker("only")
             celery.start_beat()
-            installation.run("-m", "tests.outside", "signup", "ada")
+            installation.run("-m", "tests.installation", "signup", "ada")
             wait_until(lambda: installation.messages() == 1, "the confirmation is sent")
         with broker(port):
-            installation.run("-m", "tests.outside", "signup", "ben")
+            installation.run("-m", "tests.installation", "signup", "ben")
             wait_until(lambda: installation.messages() == 2, "a confirmation is sent after the restart", 150)
             installation.processes.check()
 

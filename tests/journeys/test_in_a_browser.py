@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
 
+from tests.installation import SeparateInstallation, separate_installation, wait_until
 from tests.journeys.test_over_http import ADA, PASSWORD, mail_to
-from tests.outside import Outside, outside, wait_until
 
 CHROMIUM = next(
     (found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))), ""
@@ -44,13 +44,13 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture
-def site(tmp_path: Path) -> Iterator[Outside]:
-    with outside(tmp_path) as installation:
+def site(tmp_path: Path) -> Iterator[SeparateInstallation]:
+    with separate_installation(tmp_path) as installation:
         installation.environment["DJANGO_SUPERUSER_PASSWORD"] = PASSWORD
         installation.run(
             "manage.py", "createsuperuser", "--noinput", "--username", "edda", "--email", "edda@example.org"
         )
-        installation.run("-m", "tests.outside", "newsletter")
+        installation.run("-m", "tests.installation", "newsletter")
         installation.processes.start_sandbox("--webhook-time-scale", "0.01", "--rate-limit", "200")
         installation.processes.start_web()
         installation.processes.start_worker()
@@ -79,7 +79,9 @@ def fits(page: Page) -> bool:
     return bool(page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth"))
 
 
-def test_a_subscriber_signs_up_on_a_phone_and_an_editor_composes_and_sends(site: Outside, browser: Browser) -> None:
+def test_a_subscriber_signs_up_on_a_phone_and_an_editor_composes_and_sends(
+    site: SeparateInstallation, browser: Browser
+) -> None:
     console_errors: list[str] = []
     sign_up_on_a_phone(site, opened(browser, console_errors, phone=True))
     edda = opened(browser, console_errors)
@@ -91,7 +93,7 @@ def test_a_subscriber_signs_up_on_a_phone_and_an_editor_composes_and_sends(site:
     assert console_errors == []
 
 
-def sign_up_on_a_phone(site: Outside, page: Page) -> None:
+def sign_up_on_a_phone(site: SeparateInstallation, page: Page) -> None:
     page.goto(f"{site.environment['SITE_URL']}/harbour-notes/")
     assert fits(page)
     page.get_by_label("Email address").fill(ADA)
@@ -104,7 +106,7 @@ def sign_up_on_a_phone(site: Outside, page: Page) -> None:
     expect(page.get_by_role("heading", level=1)).to_be_visible()
 
 
-def compose_by_keyboard(site: Outside, page: Page) -> None:
+def compose_by_keyboard(site: SeparateInstallation, page: Page) -> None:
     page.goto(f"{site.environment['SITE_URL']}/admin/login/?next=/admin/newsletter/issue/add/")
     page.get_by_label("Username").fill("edda")
     page.get_by_label("Password").fill(PASSWORD)
@@ -150,7 +152,7 @@ def preview_and_send(page: Page) -> None:
     assert fits(page)
 
 
-def read_on_a_phone(site: Outside, page: Page) -> None:
+def read_on_a_phone(site: SeparateInstallation, page: Page) -> None:
     page.goto(f"{site.environment['SITE_URL']}/harbour-notes/issues/")
     page.get_by_role("link", name="Cranes, counted").first.click()
     expect(page.get_by_role("heading", name="First story")).to_be_visible()

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from newsletter.providers.smtp import SmtpProvider
+from tests.installation import separate_installation, wait_until
 from tests.mail_server import SILENCE, MailFault, running_mail_server
-from tests.outside import outside, wait_until
 
 RECIPIENTS = 60
 BATCH = SmtpProvider.batch_size
@@ -17,11 +17,11 @@ pytestmark = pytest.mark.processes
 
 
 def test_a_killed_worker_leaves_one_batch_on_hold_and_all_others_get_the_issue_once(tmp_path: Path) -> None:
-    with outside(tmp_path) as installation, running_mail_server() as server:
+    with separate_installation(tmp_path) as installation, running_mail_server() as server:
         installation.environment |= {
             "PROVIDER": "smtp", "SMTP_HOST": "127.0.0.1", "SMTP_PORT": str(server.port), "SMTP_TLS": "none",
         }  # fmt: skip
-        installation.run("-m", "tests.outside", "seed", str(RECIPIENTS))
+        installation.run("-m", "tests.installation", "seed", str(RECIPIENTS))
 
         # The server accepts the fifth mail of the third batch and does not answer; the worker is killed while it waits.
         before = 2 * BATCH + 4

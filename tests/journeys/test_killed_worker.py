@@ -6,21 +6,21 @@ from pathlib import Path
 
 import pytest
 
-from tests.outside import Outside, outside, wait_until
+from tests.installation import SeparateInstallation, separate_installation, wait_until
 
 RECIPIENTS = 2_000
 
 pytestmark = pytest.mark.processes
 
 
-def is_sent_to_all(installation: Outside) -> bool:
+def is_sent_to_all(installation: SeparateInstallation) -> bool:
     installation.processes.check()
     return installation.messages() >= RECIPIENTS and installation.report()["status"] == "sent"
 
 
 def test_a_worker_killed_during_a_send_loses_and_repeats_no_mail(tmp_path: Path) -> None:
-    with outside(tmp_path) as installation:
-        installation.run("-m", "tests.outside", "seed", str(RECIPIENTS))
+    with separate_installation(tmp_path) as installation:
+        installation.run("-m", "tests.installation", "seed", str(RECIPIENTS))
         installation.processes.start_sandbox("--webhook-url", "", "--rate-limit", "40")
 
         # First kill: at an arbitrary point in the middle.

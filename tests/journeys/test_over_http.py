@@ -12,7 +12,7 @@ import pytest
 
 from newsletter.content.issue_file import write_issue_file
 from tests.browser import Browser, Page
-from tests.outside import Outside, outside, wait_until
+from tests.installation import SeparateInstallation, separate_installation, wait_until
 from tests.publications import content
 
 pytestmark = pytest.mark.processes
@@ -22,8 +22,8 @@ PASSWORD = "quay-side-lantern-7"
 
 
 @pytest.fixture
-def site(tmp_path: Path) -> Iterator[Outside]:
-    with outside(tmp_path) as installation:
+def site(tmp_path: Path) -> Iterator[SeparateInstallation]:
+    with separate_installation(tmp_path) as installation:
         installation.environment["DJANGO_SUPERUSER_PASSWORD"] = PASSWORD
         installation.run(
             "manage.py", "createsuperuser", "--noinput", "--username", "edda", "--email", "edda@example.org"
@@ -34,7 +34,7 @@ def site(tmp_path: Path) -> Iterator[Outside]:
         yield installation
 
 
-def test_from_signup_to_archive(site: Outside) -> None:
+def test_from_signup_to_archive(site: SeparateInstallation) -> None:
     edda = log_in(site)
     make_newsletter(site, edda)
 
@@ -56,7 +56,7 @@ def test_from_signup_to_archive(site: Outside) -> None:
     check_the_archive(site)
 
 
-def log_in(site: Outside) -> Browser:
+def log_in(site: SeparateInstallation) -> Browser:
     edda = Browser()
     page = edda.get(f"{site.environment['SITE_URL']}/admin/login/?next=/admin/")
     page = edda.submit(page, username="edda", password=PASSWORD)
@@ -64,7 +64,7 @@ def log_in(site: Outside) -> Browser:
     return edda
 
 
-def make_newsletter(site: Outside, edda: Browser) -> None:
+def make_newsletter(site: SeparateInstallation, edda: Browser) -> None:
     page = edda.get(f"{site.environment['SITE_URL']}/admin/newsletter/newsletter/add/")
     page = edda.submit(
         page,
@@ -80,7 +80,7 @@ def make_newsletter(site: Outside, edda: Browser) -> None:
     assert "was added successfully" in page.words
 
 
-def sign_up_and_confirm(site: Outside, address: str) -> None:
+def sign_up_and_confirm(site: SeparateInstallation, address: str) -> None:
     subscriber = Browser()
     page = subscriber.get(f"{site.environment['SITE_URL']}/harbour-notes/")
     page = subscriber.submit(page, button="Subscribe", email=address)
@@ -94,13 +94,13 @@ def sign_up_and_confirm(site: Outside, address: str) -> None:
     assert not subscriber.cookies, "subscribers get no cookies"
 
 
-def import_issue(site: Outside, edda: Browser, *, slug: str) -> None:
+def import_issue(site: SeparateInstallation, edda: Browser, *, slug: str) -> None:
     page = edda.get(f"{site.environment['SITE_URL']}/admin/newsletter/issue/import/")
     page = edda.submit(page, button="Import", text=write_issue_file(content(slug, title=f"Title of {slug}")))
     assert page.status == 200
 
 
-def publish(site: Outside, edda: Browser, *, slug: str, recipients: int) -> None:
+def publish(site: SeparateInstallation, edda: Browser, *, slug: str, recipients: int) -> None:
     import_issue(site, edda, slug=slug)
     page = edda.get(f"{issue_url(site, edda, slug)}send-now/")
     assert f"{recipients} reader" in page.words
@@ -109,19 +109,19 @@ def publish(site: Outside, edda: Browser, *, slug: str, recipients: int) -> None
     wait_until(lambda: "Sent" in edda.get(report).words, f"{slug} is sent")
 
 
-def issue_url(site: Outside, edda: Browser, slug: str) -> str:
+def issue_url(site: SeparateInstallation, edda: Browser, slug: str) -> str:
     """The URL prefix of an issue's pages in the admin, found through the list."""
     listed = edda.get(f"{site.environment['SITE_URL']}/admin/newsletter/issue/")
     return listed.link(f"Title of {slug}").rpartition("change/")[0]
 
 
-def state_of(site: Outside, edda: Browser, address: str) -> str:
+def state_of(site: SeparateInstallation, edda: Browser, address: str) -> str:
     """The row of a subscriber in the admin's list, without the filters beside it."""
     page = edda.get(f"{site.environment['SITE_URL']}/admin/subscribers/subscriber/?q={address}")
     return page.words_in("//table[@id='result_list']/tbody").lower()
 
 
-def mail_to(site: Outside, address: str, subject: str, *, count: int = 1) -> dict[str, Any]:
+def mail_to(site: SeparateInstallation, address: str, subject: str, *, count: int = 1) -> dict[str, Any]:
     """The newest mail to an address with this text in its subject, read through the provider's API."""
 
     def found() -> list[dict[str, Any]]:
@@ -133,7 +133,7 @@ def mail_to(site: Outside, address: str, subject: str, *, count: int = 1) -> dic
     return ask_provider(site, f"/emails/{found()[0]['id']}")
 
 
-def ask_provider(site: Outside, path: str) -> dict[str, Any]:
+def ask_provider(site: SeparateInstallation, path: str) -> dict[str, Any]:
     headers = {"Authorization": "Bearer re_sandbox", "User-Agent": "tests"}
     request = urllib.request.Request(site.environment["SANDBOX_URL"] + path, headers=headers)
     with urllib.request.urlopen(request, timeout=30) as answer:
@@ -141,7 +141,7 @@ def ask_provider(site: Outside, path: str) -> dict[str, Any]:
     return result
 
 
-def let_it_bounce(site: Outside, mail: dict[str, Any]) -> None:
+def let_it_bounce(site: SeparateInstallation, mail: dict[str, Any]) -> None:
     bounce = {"type": "Permanent", "subType": "General", "message": "There is no such mailbox any more."}
     event = {"email_id": mail["id"], "type": "email.bounced", "bounce": bounce}
     request = urllib.request.Request(site.environment["SANDBOX_URL"] + "/sandbox/events", json.dumps(event).encode())
@@ -156,7 +156,7 @@ def unsubscribe_with_one_click(mail: dict[str, Any]) -> None:
     assert (page.status, page.url, len(program.cookies)) == (200, link, 0)
 
 
-def check_the_archive(site: Outside) -> None:
+def check_the_archive(site: SeparateInstallation) -> None:
     visitor = Browser()
     url = site.environment["SITE_URL"]
     listed = visitor.get(f"{url}/harbour-notes/issues/")

@@ -28,7 +28,7 @@ from newsletter.providers.throttle import (
     unavailable_providers,
     update_throttle,
 )
-from tests.outside import outside, wait_until
+from tests.installation import separate_installation, wait_until
 from tests.publications import let_time_pass
 
 NO_ANSWER = Outcome(kind=OutcomeKind.UNKNOWN, code="no_answer")
@@ -290,9 +290,9 @@ def test_four_workers_take_each_permit_once() -> None:
 )
 def test_workers_share_a_strict_rate_limit_without_a_429(tmp_path: Path, limit: int, workers: int) -> None:
     recipients = 100 * limit * 2
-    with outside(tmp_path) as installation:
+    with separate_installation(tmp_path) as installation:
         installation.environment["UNDO_SECONDS"] = "0"
-        installation.run("-m", "tests.outside", "seed", str(recipients))
+        installation.run("-m", "tests.installation", "seed", str(recipients))
         installation.processes.start_sandbox("--webhook-url", "", "--rate-limit", str(limit))
         for number in range(workers):
             installation.processes.start_worker(f"worker {number}")

@@ -1,7 +1,7 @@
-"""An installation seen from outside: its own database, its own processes, real HTTP between them.
+"""A separate installation for tests: its own database and processes, with real HTTP between them.
 
-`Outside` prepares one for a test. Run as a program inside the installation's environment it seeds the database or
-reports what is in it: `python -m tests.outside seed 2000`, `… newsletter`, `… signup ada`, `… report`.
+Run as a program inside the environment of the installation, this module fills the database or reports its contents:
+`python -m tests.installation seed 2000`, `… newsletter`, `… signup ada`, `… report`.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from newsletter.demo.environment import free_port
 from newsletter.demo.processes import Installation
 
 
-class Outside:
-    """One installation: `processes` to start and kill, `run` for programs inside it, `ledger` as the judge."""
+class SeparateInstallation:
+    """One installation: `processes` can be started and killed, `run` starts programs inside it."""
 
     def __init__(self, folder: Path, database_url: str) -> None:
         self.environment = {
@@ -48,7 +48,7 @@ class Outside:
         )
 
     def run(self, *arguments: str) -> str:
-        """Run a program of the project inside the installation; what it printed. A failure shows its errors."""
+        """Run a program of the project inside the installation; its output. A failure shows its errors."""
         done = subprocess.run(
             [sys.executable, *arguments], cwd=PROJECT_ROOT, env=self.environment, capture_output=True, text=True
         )
@@ -56,12 +56,12 @@ class Outside:
         return done.stdout
 
     def report(self) -> dict[str, Any]:
-        """The counts of the only issue, and its status."""
-        result: dict[str, Any] = json.loads(self.run("-m", "tests.outside", "report"))
+        """The status and the counts of the only issue."""
+        result: dict[str, Any] = json.loads(self.run("-m", "tests.installation", "report"))
         return result
 
     def sandbox(self, path: str, body: object = None) -> dict[str, Any]:
-        """Ask or steer the sandbox."""
+        """Send a request to the sandbox."""
         data = None if body is None else json.dumps(body).encode()
         headers = {"Content-Type": "application/json"} if data else {}
         request = urllib.request.Request(self.environment["SANDBOX_URL"] + path, data=data, headers=headers)
@@ -70,23 +70,23 @@ class Outside:
         return result
 
     def messages(self) -> int:
-        """How many mails the sandbox has accepted."""
+        """The number of mails that the sandbox has accepted."""
         return int(self.sandbox("/sandbox/ledger")["messages"])
 
 
 def wait_until(condition: Callable[[], bool], what: str, seconds: float = 60.0) -> None:
-    """Return as soon as it holds; fail with what was waited for."""
+    """Return as soon as `condition` is true; fail with `what` after `seconds`."""
     deadline = time.monotonic() + seconds
     while not condition():
-        assert time.monotonic() < deadline, f"Waited {seconds:.0f} s in vain until {what}."
+        assert time.monotonic() < deadline, f"Timed out after {seconds:.0f} s, waiting until {what}."
         time.sleep(0.02)
 
 
 @contextmanager
-def outside(folder: Path) -> Iterator[Outside]:
-    """An installation on the database that the tests run on: a SQLite file, or a database of its own."""
+def separate_installation(folder: Path) -> Iterator[SeparateInstallation]:
+    """An installation on the database system that the tests use: a SQLite file, or a new PostgreSQL database."""
     with _database(folder) as url:
-        installation = Outside(folder, url)
+        installation = SeparateInstallation(folder, url)
         installation.run("manage.py", "migrate", "--verbosity", "0")
         with installation.processes:
             yield installation
@@ -107,13 +107,13 @@ def _database(folder: Path) -> Iterator[str]:
         connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 
-def _seed(readers: int) -> None:
+def _seed(subscribers: int) -> None:
     from newsletter.sending.schedule import send_now
     from subscribers.imports.confirmed import import_confirmed
     from tests.publications import make_issue
 
     issue = make_issue(stories=31)
-    addresses = (f"reader-{number}@readers.example" for number in range(readers))
+    addresses = (f"reader-{number}@readers.example" for number in range(subscribers))
     import_confirmed(issue.newsletter, addresses, proof="Made for a test.")
     send_now(issue, by="tests")
 
