@@ -40,7 +40,7 @@ def deliverability(**changes: Any) -> list[Finding]:
         ("Is it true?", []),
     ],
 )
-def test_subjects(subject: str, expected: list[str]) -> None:
+def test_a_subject_has_the_expected_findings(subject: str, expected: list[str]) -> None:
     assert short(deliverability(subject=subject)) == [(severity, "deliverability", "Subject") for severity in expected]
 
 
