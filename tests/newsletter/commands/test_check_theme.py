@@ -91,7 +91,8 @@ def test_a_preview_that_cannot_be_written_is_an_error(folder: Path) -> None:
         (
             "blocks/footer.mjml",
             "<mj-section><mj-column><mj-text>Bye</mj-text></mj-column></mj-section>",
-            "masthead or footer: HTML part: preferences_url, unsubscribe_url is missing. Every mail needs it.",
+            "masthead or footer: HTML part: these placeholders are missing: preferences_url, unsubscribe_url. Every "
+            "mail needs them.",
         ),
     ],
 )
