@@ -66,8 +66,8 @@ def test_the_draft_misses_one_link_and_one_text() -> None:
     assert sum(stories for _, stories in shape_of(reading.content)) == 8
     assert kinds_of(reading.content) == ["section", "contents", "section", "section", "callout"]
     assert [note.sentence for note in reading.notes] == [
-        "The story “Sluices that open for a song” has no link yet.",
-        "The story “Ropes that retire themselves” has no text yet.",
+        "The story “Sluices that open for a song” is incomplete. Missing: Link.",
+        "The story “Ropes that retire themselves” is incomplete. Missing: Text.",
     ]
 
 
