@@ -37,7 +37,7 @@ MAX_GUID = 1_000
 #: Words of the summary that make the title of an entry without one.
 TITLE_WORDS = 12
 
-# Any character behind the bracket: the EBCDIC encodings differ in that one.
+# Any character after the bracket: the EBCDIC encodings differ in this one.
 _ENTITY = re.compile(r"<.ENTITY", re.IGNORECASE)
 _ENCODING = re.compile(rb"<\?xml[^>]{0,200}?encoding\s*=\s*[\"']([\w.:-]{1,40})", re.IGNORECASE)
 _EBCDIC = "<?xm".encode("cp037")

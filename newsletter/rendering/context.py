@@ -230,7 +230,7 @@ def _opening(content: IssueContent) -> str:
 
 
 def _first_texts(section: SectionContent) -> Iterator[str]:
-    """MergeFunction fields stand as their fallbacks here: a list of mails is no place for a reader's own values."""
+    """The texts that the preheader may be taken from, with merge fields as their fallbacks."""
     if section.kind is not SectionKind.SPONSOR:
         yield markdown_to_text(section.body, merge=fallback_of)
     for story in section.stories:

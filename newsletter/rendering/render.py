@@ -84,7 +84,7 @@ def render_request(request: bytes) -> bytes:
 
 
 def render_in_process(request: RenderRequest) -> RenderedIssue:
-    """Render in this process without limits, whatever the theme: the step that `render_issue` runs where it is safe."""
+    """Render in this process without limits. Callers outside of this package use `render_issue`."""
     nonce = _nonce(request)
     _check_addresses(request.masthead, request.web_url)
     merges = MergeFieldTokens(nonce)
