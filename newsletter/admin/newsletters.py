@@ -234,7 +234,7 @@ def _check_logo(url: str) -> None:
     if problem := web_link_problem(url):
         raise ValidationError(problem)
     if not url.startswith("https://"):
-        raise ValidationError(_("The URL of the logo does not start with https://."))
+        raise ValidationError(_("The URL of the logo must start with https://. Mail programs warn about other images."))
 
 
 def _theme_choices(chosen: str) -> Iterator[tuple[str, str]]:

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 from django import forms
 from django.forms.formsets import DELETION_FIELD_NAME, ORDERING_FIELD_NAME, BaseFormSet, formset_factory
-from django.utils.text import capfirst
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
@@ -85,7 +84,7 @@ def row_kinds() -> tuple[RowKind, ...]:
 def _row_kind(kind: SectionKind) -> RowKind:
     own = FIELDS_OF_KIND[kind].fields
     labels = {field: _label(kind, field) for field in FIELDS if field in own}
-    return RowKind(kind.value, capfirst(str(LABELS[kind])), labels)
+    return RowKind(kind.value, str(LABELS[kind]), labels)
 
 
 def _label(kind: str, field: SectionField) -> str:

@@ -32,8 +32,7 @@ def keep_revision(issue: Issue, number: int, content: IssueContent, *, by: str, 
 def keep_missing_revision(issue: Issue, content: IssueContent) -> None:
     """Store `content`, which the next save replaces, if its revision is missing: for issues older than revisions."""
     if issue.revision and not issue.revisions.filter(number=issue.revision).exists():
-        note = translatable("Content from before revisions were kept")
-        keep_revision(issue, issue.revision, content, by="", note=note, saved_at=issue.updated_at)
+        keep_revision(issue, issue.revision, content, by="", note="before_revisions", saved_at=issue.updated_at)
 
 
 def content_of(revision: Revision) -> IssueContent:

@@ -117,7 +117,7 @@ def import_issue(
     *,
     by: str = "import",
     based_on: int | None = None,
-    note: str = "Imported from a file",
+    note: str = "imported",
 ) -> IssueImport:
     """Save a file's content as a new draft of `newsletter`, or as the next revision of the draft with its slug.
 

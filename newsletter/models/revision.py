@@ -12,10 +12,11 @@ from django.utils.translation import gettext_lazy
 from newsletter.models.issue import Issue
 
 _NOTES = {
+    "before_revisions": gettext_lazy("Content from before revisions were kept"),
     "restored": gettext_lazy("Restored revision %(detail)s"),
     "imported": gettext_lazy("Imported from a file"),
     "recurring": gettext_lazy("Created for a recurring schedule"),
-    "suggestion": gettext_lazy("Suggestion applied: %(detail)s"),
+    "suggestion": gettext_lazy("Suggestion used: %(detail)s"),
 }
 
 

@@ -84,9 +84,7 @@ def use_suggestion(issue: Issue, key: str, *, revision: int, by: str) -> str:
     fix = next((finding.fix for finding in findings_of(issue) if finding.key == key), None)
     if fix is None:
         raise SuggestionOutdated(translatable("This problem is already fixed. Nothing was changed."))
-    # Cut to the length of the column, which leaves the English sentence.
-    note = translatable("Suggestion used: {suggestion}", suggestion=fix.label)[:200]
-    save_content(issue, fix.content, by=by, based_on=revision, note=note)
+    save_content(issue, fix.content, by=by, based_on=revision, note=f"suggestion:{fix.label}")
     return fix.label
 
 

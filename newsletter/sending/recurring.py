@@ -195,7 +195,7 @@ def _make_draft(occurrence: Occurrence) -> None:
     try:
         with transaction.atomic():
             occurrence.issue = Issue.objects.create(newsletter=schedule.newsletter, slug=slug, title=title, date=day)
-            save_content(occurrence.issue, content, by=f"schedule {schedule}", note="Made for its schedule")
+            save_content(occurrence.issue, content, by=f"schedule {schedule}", note="recurring")
     except ContentError as error:
         log.warning("no draft was made for schedule %s: %s", schedule.pk, error)
         occurrence.issue = None

@@ -52,8 +52,8 @@ def test_problems_are_shown_with_their_lines_and_the_text_is_kept(edda: Client, 
     answer = edda.post(IMPORT, {"newsletter": newsletter.pk, "text": bad})
     shown = words_on(answer)
     assert "Nothing was imported: " in shown
-    assert "3 “yesterday” is no date" in shown
-    assert "4 “mood” is no field" in shown
+    assert "3 “yesterday” is not a date" in shown
+    assert "4 “mood” is not a field" in shown
     assert "### [Broken](no link here" in answer.content.decode()
     assert not Issue.objects.exists()
 
@@ -61,7 +61,7 @@ def test_problems_are_shown_with_their_lines_and_the_text_is_kept(edda: Client, 
 @pytest.mark.parametrize(
     ("data", "sentence"),
     [
-        (b"\xff\xfe\x00", "is not UTF-8 text"),
+        (b"\xff\xfe\x00", "This line is not UTF-8."),
         (b"x" * 1_000_001, "This file is larger than 1 MB"),
         (b"", "Choose a file, or paste"),
     ],
@@ -109,7 +109,7 @@ def test_text_that_is_saved_while_a_file_is_imported_is_kept(
 
     monkeypatch.setattr(files, "_existing_draft", find_before_will_saves)
     answer = edda.post(IMPORT, sent)
-    assert "was saved meanwhile" in words_on(answer)
+    assert "has been saved by somebody else" in words_on(answer)
     assert "From the file" in answer.content.decode()
     assert Issue.objects.get().title == "Typed meanwhile"
 
@@ -130,7 +130,7 @@ def test_the_same_file_again_changes_nothing(edda: Client, issue: Issue) -> None
 def test_a_file_never_touches_an_issue_past_draft(edda: Client, issue: Issue) -> None:
     start_sending(issue)
     sent = {"newsletter": issue.newsletter_id, "text": write_issue_file(content(title="Too late"))}
-    assert "its content stays as it is" in words_on(edda.post(IMPORT, sent))
+    assert "the issue is no longer a draft" in words_on(edda.post(IMPORT, sent))
     assert load_content(issue).title == "Taller cranes"
 
 

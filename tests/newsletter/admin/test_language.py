@@ -72,7 +72,7 @@ def test_a_time_is_shown_as_a_distance_from_now(seconds: int, words: str) -> Non
         ("", ""),
         ("restored:3", "Restored revision 3"),
         ("imported", "Imported from a file"),
-        ("suggestion:Use https: everywhere", "Suggestion applied: Use https: everywhere"),
+        ("suggestion:Use https: everywhere", "Suggestion used: Use https: everywhere"),
         ("Typed by hand", "Typed by hand"),
     ],
 )

@@ -25,7 +25,7 @@ def url(db: None) -> str:
 
 def test_every_theme_is_offered_with_its_description(edda: Client, url: str) -> None:
     page = words_on(edda.get(url))
-    for words in ("Design", "Plain – Sans-serif on white", "Gazette – Serif on warm", "Workbench – Compact"):
+    for words in ("Design", "Plain – Sans-serif on white", "Gazette – Serif on a warm", "Workbench – Compact"):
         assert words in page
 
 
@@ -37,9 +37,16 @@ def test_a_chosen_theme_and_logo_are_stored(edda: Client, url: str) -> None:
     assert (newsletter.theme, newsletter.logo_url, newsletter.logo_width) == ("gazette", chosen["logo_url"], 200)
 
 
-@pytest.mark.parametrize("logo", ["http://pictures.example/logo.png", "logo.png", "javascript:alert(1)"])
-def test_a_logo_without_an_https_url_is_refused(edda: Client, url: str, logo: str) -> None:
-    assert "The URL of the logo" in words_on(edda.post(url, form_data(edda, url, FORM) | {"logo_url": logo}))
+@pytest.mark.parametrize(
+    ("logo", "sentence"),
+    [
+        ("http://pictures.example/logo.png", "The URL of the logo must start with https://."),
+        ("logo.png", "The address is not a full web address."),
+        ("javascript:alert(1)", "The address is not a full web address."),
+    ],
+)
+def test_a_logo_without_an_https_url_is_refused(edda: Client, url: str, logo: str, sentence: str) -> None:
+    assert sentence in words_on(edda.post(url, form_data(edda, url, FORM) | {"logo_url": logo}))
 
 
 def test_a_missing_theme_is_reported(edda: Client, url: str) -> None:
@@ -72,7 +79,7 @@ def test_the_preview_uses_the_current_version_of_an_edited_theme(
         os.utime(file, ns=(0, int(accent[1:], 16)))
         assert f"color:{accent}" in edda.get(page_of(issue, "preview_frame", "desktop")).content.decode()
     file.write_text(toml.replace("#4353c4", "#ffffff"), encoding="utf-8")
-    assert "cannot be read well" in edda.get(page_of(issue, "preview_frame", "desktop")).content.decode()
+    assert "the contrast of" in edda.get(page_of(issue, "preview_frame", "desktop")).content.decode()
 
 
 # --- Recurring schedules ---------------------------------------------------------------------------------------------

@@ -103,8 +103,8 @@ def test_an_invalid_sender_is_reported_instead_of_the_headers(edda: Client, issu
 
 def test_a_missing_theme_is_reported_on_the_page_and_in_the_frame(edda: Client, issue: Issue) -> None:
     Newsletter.objects.update(theme="velvet")
-    assert "no theme of this name" in words_on(edda.get(page_of(issue, "preview")))
-    assert "no theme of this name" in frame(edda, issue)
+    assert "There is no theme with this name" in words_on(edda.get(page_of(issue, "preview")))
+    assert "There is no theme with this name" in frame(edda, issue)
 
 
 # As one recipient

@@ -29,7 +29,7 @@ def saved_twice(issue: Issue) -> Issue:
 def test_the_list_shows_who_saved_each_revision_its_note_and_its_changes(edda: Client, saved_twice: Issue) -> None:
     shown = words_on(edda.get(page_of(saved_twice, "revisions")))
 
-    assert "will Envelope changed Current Suggestion applied: Use https" in shown
+    assert "will Details changed Current Suggestion used: Use https" in shown
     assert "tests The oldest revision." in shown
 
 
@@ -38,9 +38,9 @@ def test_a_long_list_is_paginated_and_each_row_is_compared_with_the_one_before_i
         save_content(issue, replace(FIRST, preheader=f"Number {number}"), by="will")
     first, second = (words_on(edda.get(f"{page_of(issue, 'revisions')}?page={page}")) for page in (1, 2))
 
-    assert first.count("Envelope changed") == 30
+    assert first.count("Details changed") == 30
     assert "The oldest revision" not in first
-    assert "Envelope changed" in second
+    assert "Details changed" in second
     assert "The oldest revision" in second
 
 
@@ -65,7 +65,7 @@ def test_two_revisions_are_compared_word_by_word_in_either_direction(edda: Clien
     there = edda.get(f"{page_of(saved_twice, 'compare')}?from=1&to=2")
     back = edda.get(f"{page_of(saved_twice, 'compare')}?from=2&to=1")
 
-    assert "Envelope changed" in words_on(there)
+    assert "Details changed" in words_on(there)
     assert marks_in(there) == {("ins", "Even taller "), ("del", "Taller ")}
     assert marks_in(back) == {("del", "Even taller "), ("ins", "Taller ")}
 
@@ -99,7 +99,7 @@ def test_a_revision_is_not_restored_over_a_revision_that_was_not_shown(
 ) -> None:
     answer = edda.post(page_of(saved_twice, "restore", 1), {"based_on": based_on})
 
-    assert "was saved meanwhile" in words_on(answer)
+    assert "has been saved by somebody else" in words_on(answer)
     assert load_content(saved_twice) == SECOND
 
 

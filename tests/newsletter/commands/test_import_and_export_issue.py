@@ -44,7 +44,7 @@ def test_importing_a_digest_prints_counts_and_warnings(tmp_path: Path) -> None:
         "Created: “The Harbour Log — 2026-07-01” (the-harbour-log-2026-07-01) of Harbour Notes, "
         "revision 1, with 1 section, 2 stories and 0 categories.\n"
     )
-    assert err == f"{file}:7: warning: The source “Quay” was guessed: no known source stands behind the ·.\n"
+    assert err == f"{file}:7: warning: The source “Quay” was guessed: no known source follows the “·”.\n"
     assert run("import_issue", str(file))[0].startswith("Unchanged: ")
 
 
@@ -80,7 +80,7 @@ def test_an_import_never_changes_an_issue_past_draft(tmp_path: Path) -> None:
     file = tmp_path / "issue.md"
     file.write_text(write_issue_file(ISSUE_41).replace("Two stories", "Three stories"), encoding="utf-8")
 
-    assert "is scheduled, so its content stays as it is" in failed_run("import_issue", str(file))[0]
+    assert "the issue is no longer a draft" in failed_run("import_issue", str(file))[0]
     assert load_content(Issue.objects.get()) == ISSUE_41
 
 
@@ -98,7 +98,7 @@ def test_the_format_can_be_given_if_it_cannot_be_detected(tmp_path: Path) -> Non
     file = tmp_path / "words.txt"
     file.write_text("just words", encoding="utf-8")
 
-    assert "no issue that can be read" in failed_run("import_issue", str(file))[1]
+    assert "This file is not an issue" in failed_run("import_issue", str(file))[1]
     assert "No line ends in #" in failed_run("import_issue", str(file), "--format", "digest")[1]
 
 

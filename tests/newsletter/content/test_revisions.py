@@ -59,7 +59,7 @@ def test_an_import_has_a_note() -> None:
     import_issue(newsletter, ParsedIssue(ISSUE_41), by="ada")
     issue = import_issue(newsletter, ParsedIssue(SECOND), by="ben").issue
 
-    assert kept(issue) == [(1, "ada", "Imported from a file"), (2, "ben", "Imported from a file")]
+    assert kept(issue) == [(1, "ada", "imported"), (2, "ben", "imported")]
 
 
 def test_content_from_before_revisions_were_kept_is_stored_at_the_next_save() -> None:
@@ -67,7 +67,7 @@ def test_content_from_before_revisions_were_kept_is_stored_at_the_next_save() ->
     Revision.objects.all().delete()
     save_content(issue, SECOND, by="ada")
 
-    assert kept(issue) == [(1, "", "Content from before revisions were kept"), (2, "ada", "")]
+    assert kept(issue) == [(1, "", "before_revisions"), (2, "ada", "")]
     assert content_of(issue.revisions.get(number=1)) == ISSUE_41
 
 

@@ -248,7 +248,7 @@ def test_a_suggestion_is_saved_as_a_revision_with_a_note() -> None:
     assert label == "Use “Ports are getting quieter.”"
     assert Issue.objects.get().preheader == "Ports are getting quieter."
     newest = issue.revisions.order_by("-number")[0]
-    assert (newest.by, newest.note) == ("edda", f"Suggestion used: {label}")
+    assert (newest.by, newest.note) == ("edda", f"suggestion:{label}")
     with pytest.raises(SuggestionOutdated, match="already fixed"):
         use_suggestion(issue, finding.key, revision=issue.revision, by="edda")
 

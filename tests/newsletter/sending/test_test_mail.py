@@ -101,7 +101,7 @@ def test_a_suppressed_address_gets_no_test_mail(issue: Issue, provider: Provider
 def test_an_issue_that_cannot_be_rendered_is_refused_with_the_reason(issue: Issue, provider: Provider) -> None:
     long = replace(story(1), url=f"https://harbour.example/{'a' * 1_000}")
     save_content(issue, content(sections=(SectionContent(title="Long", stories=(long,)),)), by="tests")
-    with pytest.raises(TestMailRefused, match="mail allows 998"):
+    with pytest.raises(TestMailRefused, match="the maximum in a mail is 998"):
         send_test(issue, ["edda@example.org"])
 
 
