@@ -83,7 +83,7 @@ def row_kinds() -> tuple[RowKind, ...]:
 
 def _row_kind(kind: SectionKind) -> RowKind:
     own = FIELDS_OF_KIND[kind].fields
-    labels = {field: _label(kind, field) for field in FIELDS if field in own}
+    labels: dict[str, str] = {field: _label(kind, field) for field in FIELDS if field in own}
     return RowKind(kind.value, str(LABELS[kind]), labels)
 
 
