@@ -22,6 +22,11 @@ class NewsletterConfig(AppConfig):
     def ready(self) -> None:
         """Register the system checks, install the translator, and arm the failpoint if one is set."""
         register(check_proxies)
+        # Both need the registry of apps.
+        from newsletter.models.reasons import PROVIDER_SENTENCES
+        from newsletter.providers.reasons import REASONS
+
+        PROVIDER_SENTENCES.update(REASONS)
         translatable.install(translation.gettext, translation.ngettext, _separators)
         failpoints.arm(failpoints.read_failpoint(settings.FAILPOINT))
 

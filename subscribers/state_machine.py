@@ -24,9 +24,8 @@ class InvalidTransition(Exception):
 class StateMachine:
     """The transitions of one model's state.
 
-    `table` maps each state to the states that may follow it. `created_as` names the states in which a row may be
-    made. `history`, if given, is an append-only model with the fields `source`, `target`, `by`, `reason`, `detail`,
-    and a foreign key named `owner` to the moved row: one row is written for each move of `move_row`.
+    `table` maps each state to the states that may follow it; `created_as` names the states in which a row may be made.
+    `owner` is the foreign key by which a history names the moved row, where there is a history.
     """
 
     states: type[models.TextChoices]
@@ -34,7 +33,6 @@ class StateMachine:
     created_as: Collection[str]
     field: str = "state"
     owner: str = ""
-    history: type[models.Model] | None = None
 
     def sources(self, target: str, *, only_from: Iterable[str] = ()) -> tuple[str, ...]:
         """The states from which `target` may be reached, of those in `only_from` if any are named.
@@ -56,32 +54,45 @@ class StateMachine:
         sources = self.sources(target, only_from=only_from)
         return rows.filter(**{f"{self.field}__in": sources}).update(**{self.field: target}, **changes)
 
-    def move_row(
+    def move_row(self, row: models.Model, target: str, *, only_from: Iterable[str] = (), **changes: Any) -> None:
+        """Move one row, if the database still has it in a state that allows it; the instance gets the values, too.
+
+        Of two callers at once one wins, and the other gets InvalidTransition.
+        """
+        self._move_in_database(row, target, only_from=only_from, **changes)
+        self._copy_to(row, target, changes)
+
+    def move_with_history(
         self,
         row: models.Model,
         target: str,
+        history: type[models.Model],
         *,
         only_from: Iterable[str] = (),
-        by: str = "",
+        by: str,
         reason: str = "",
-        detail: str = "",
+        values: Mapping[str, Any] | None = None,
         **changes: Any,
     ) -> None:
-        """Move one row, if the database still has it in a state that allows it, and write its history.
+        """`move_row` that also appends to `history` who moved it, from where, and why.
 
-        `changes` are values of its other fields; the instance in memory gets them, too. Of two callers at once one
-        wins, and the other gets InvalidTransition.
+        `history` has a foreign key named `owner` to the row, and the fields source, target, by, reason and values.
+        The row is locked first, so that the recorded source is the true one.
         """
-        table = type(row)._base_manager.filter(pk=row.pk)
+        rows = type(row)._base_manager.filter(pk=row.pk)
         with transaction.atomic():
-            source = None
-            if self.history is not None:
-                source = table.select_for_update().values_list(self.field, flat=True).first()
-            if not self.move(table, target, only_from=only_from, **changes):
-                raise InvalidTransition(self._refusal(row, target))
-            if self.history is not None:
-                told = {"by": by, "reason": reason, "detail": detail}
-                self.history._base_manager.create(**{self.owner: row}, source=source, target=target, **told)
+            source = rows.select_for_update().values_list(self.field, flat=True).first()
+            self._move_in_database(row, target, only_from=only_from, **changes)
+            record = {"by": by[:150], "reason": reason, "values": dict(values or {})}
+            history._base_manager.create(**{self.owner: row}, source=source, target=target, **record)
+        self._copy_to(row, target, changes)
+
+    def _move_in_database(self, row: models.Model, target: str, *, only_from: Iterable[str], **changes: Any) -> None:
+        rows = type(row)._base_manager.filter(pk=row.pk)
+        if not self.move(rows, target, only_from=only_from, **changes):
+            raise InvalidTransition(self._refusal(row, target))
+
+    def _copy_to(self, row: models.Model, target: str, changes: Mapping[str, Any]) -> None:
         for name, value in {self.field: target, **changes}.items():
             setattr(row, name, value)
 

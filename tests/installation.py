@@ -56,7 +56,7 @@ class SeparateInstallation:
         return done.stdout
 
     def report(self) -> dict[str, Any]:
-        """The status and the counts of the only issue."""
+        """The state and the counts of the only send."""
         result: dict[str, Any] = json.loads(self.run("-m", "tests.installation", "report"))
         return result
 
@@ -130,11 +130,11 @@ def _sign_up(name: str) -> None:
 def _report() -> None:
     from dataclasses import asdict
 
-    from newsletter.models import Issue
+    from newsletter.models import Send
     from newsletter.reports.statistics import report_of
 
-    issue = Issue.objects.get()
-    print(json.dumps({"status": issue.status, **asdict(report_of(issue))}))
+    send = Send.objects.get()
+    print(json.dumps({"state": send.state, **asdict(report_of(send))}))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""A publication for tests: the newsletter “Harbour Notes”, issues of it, and their way to readers."""
+"""A publication for tests: the newsletter “Harbour Notes”, its issues, and sending them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from newsletter.content.document import IssueContent, SectionContent, StoryContent
 from newsletter.content.store import save_content
-from newsletter.models import Batch, Issue, IssueStatus, Newsletter, ProviderThrottle
+from newsletter.models import Batch, Issue, Newsletter, ProviderThrottle, Send, SendState
 from newsletter.providers.base import Provider
 from newsletter.sending.expand import expand_next
 from newsletter.sending.freeze import freeze_edition
@@ -69,33 +69,47 @@ def make_issue(slug: str = "issue-1", newsletter: Newsletter | None = None, **ch
 
 
 def just_now() -> datetime.datetime:
-    """A moment that is over by every clock: SQLite's tells whole milliseconds only, and ours may be ahead of that."""
+    """A time in the past by every clock: SQLite's has whole milliseconds only, and ours may be ahead of that."""
     return timezone.now() - datetime.timedelta(seconds=1)
 
 
-def start_sending(issue: Issue) -> Issue:
-    """Move an issue on its way without asking anybody, as Send now does."""
+def send_of(issue: Issue) -> Send:
+    """The issue's send as it is in the database now."""
+    send = Send.objects.current().filter(issue=issue).select_related("edition", "issue__newsletter").first()
+    assert send is not None, "the issue has no send"
+    return send
+
+
+def start_sending(issue: Issue) -> Send:
+    """Start a send of the issue without any checks, as “Send now” does after them."""
     edition = freeze_edition(issue)
-    issue.move(IssueStatus.SENDING, by="tests", edition=edition, started_at=timezone.now())
-    return issue
+    return Send.objects.begin(SendState.SENDING, by="tests", issue=issue, edition=edition, started_at=timezone.now())
 
 
-def address_everybody(batch_size: int = 100, chunk: int = 5_000) -> None:
-    """Address whatever waits to be."""
+def schedule_send(issue: Issue, *, at: datetime.datetime | None = None, **fields: Any) -> Send:
+    """Schedule a send of the issue without any checks; `at` None: for the next day."""
+    at = at or timezone.now() + datetime.timedelta(days=1)
+    edition = freeze_edition(issue)
+    schedule = {"scheduled_at": at, "scheduled_zone": "UTC", "scheduled_wall": f"{at:%Y-%m-%dT%H:%M}"}
+    return Send.objects.begin(SendState.SCHEDULED, by="tests", issue=issue, edition=edition, **{**schedule, **fields})
+
+
+def expand_audiences(batch_size: int = 100, chunk: int = 5_000) -> None:
+    """Expand every audience that waits for it."""
     while expand_next(batch_size, chunk):
         pass
 
 
-def let_it_flow() -> None:
-    """As if nothing had gone wrong lately. What is halted or spent stays so."""
+def reset_throttles() -> None:
+    """As if no call had failed lately. A suspended account or a used-up quota stays so."""
     ProviderThrottle.objects.update(
         last_permit_at=None, backoff_until=None, half_open_until=None, failures=0, circuit_opened_at=None
     )
 
 
-def let_time_pass(seconds: float) -> None:
-    """As if so many seconds were over for all flows and batches."""
-    for flow in ProviderThrottle.objects.all():
+def pass_time(seconds: float) -> None:
+    """As if so many seconds had passed for all throttles and batches."""
+    for throttle in ProviderThrottle.objects.all():
         for name in (
             "last_permit_at",
             "backoff_until",
@@ -104,17 +118,17 @@ def let_time_pass(seconds: float) -> None:
             "half_open_until",
             "quota_until",
         ):
-            if moment := getattr(flow, name):
-                setattr(flow, name, moment - datetime.timedelta(seconds=seconds))
-        flow.save()
+            if at := getattr(throttle, name):
+                setattr(throttle, name, at - datetime.timedelta(seconds=seconds))
+        throttle.save()
     Batch.objects.update(not_before=F("not_before") - datetime.timedelta(seconds=seconds))
 
 
 def post_everything(*route: Provider) -> int:
-    """Post every batch that is due, without waiting for the provider's rate; how many posts that took."""
+    """Post every batch that is due, without waiting for the provider's rate; returns the number of posts."""
     posts = 0
-    let_it_flow()
+    reset_throttles()
     while post_next(route):
         posts += 1
-        let_it_flow()
+        reset_throttles()
     return posts

@@ -5,8 +5,8 @@ from django.utils.translation import gettext_lazy as _
 
 from newsletter.admin.issues import IssueAdmin
 from newsletter.admin.newsletters import NewsletterAdmin
-from newsletter.admin.records import BatchAdmin, DeliveryAdmin, EditionAdmin, EventAdmin
-from newsletter.models import Batch, Delivery, Edition, Event, Issue, Newsletter
+from newsletter.admin.records import BatchAdmin, DeliveryAdmin, EditionAdmin, EventAdmin, SendAdmin
+from newsletter.models import Batch, Delivery, Edition, Event, Issue, Newsletter, Send
 
 admin.site.site_header = admin.site.site_title = _("Newsletter")
 admin.site.index_title = _("Overview")
@@ -14,6 +14,7 @@ admin.site.index_title = _("Overview")
 admin.site.register(Newsletter, NewsletterAdmin)
 admin.site.register(Issue, IssueAdmin)
 admin.site.register(Edition, EditionAdmin)
+admin.site.register(Send, SendAdmin)
 admin.site.register(Delivery, DeliveryAdmin)
 admin.site.register(Batch, BatchAdmin)
 admin.site.register(Event, EventAdmin)

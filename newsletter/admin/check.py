@@ -83,7 +83,7 @@ def show_check(request: HttpRequest, issue: Issue) -> HttpResponse:
         "check",
         title=_("Check: %(issue)s") % {"issue": issue.title},
         step="check",
-        findings=_grouped(issue, result),
+        findings=place_findings(issue, result),
         heading=_counts(len(result.errors), len(result.warnings)),
         waiting=waiting,
         sha256=result.sha256,
@@ -121,10 +121,11 @@ def recheck_links(request: HttpRequest, issue: Issue) -> HttpResponse:
 
 def placed_findings(issue: Issue) -> FindingGroups:
     """The result of pre-flight with places, without recording the run."""
-    return _grouped(issue, preflight_issue(issue))
+    return place_findings(issue, preflight_issue(issue))
 
 
-def _grouped(issue: Issue, result: PreflightResult) -> FindingGroups:
+def place_findings(issue: Issue, result: PreflightResult) -> FindingGroups:
+    """The findings of a result with their places."""
     urls, previews = _urls(issue, load_content(issue)), _previews(issue)
     return FindingGroups(
         errors=_placed(result.errors, urls, previews),

@@ -1,7 +1,6 @@
-"""The decisions about an issue that is scheduled or on its way, and about batches in doubt.
+"""Manual controls: the decisions about an issue and its send, and about held batches.
 
-Each is one page: GET says what it means, POST does it. Pressing twice is harmless: the second press is told what
-holds now.
+Each is one page: GET explains it, POST does it. A second click is harmless: it reports the present state.
 """
 
 from __future__ import annotations
@@ -9,185 +8,224 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404
+from django.utils.formats import number_format
+from django.utils.functional import Promise
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy, ngettext
 from django.views.decorators.http import require_http_methods
 
 from newsletter.admin.check import placed_findings
 from newsletter.admin.pages import Need, Page, editor_of, home_of, issue_page, page_url, tell_and_go
 from newsletter.admin.time_format import in_zone
-from newsletter.models import Batch, BatchState, InvalidTransition, Issue, IssueStatus
+from newsletter.models import RUNNING, Batch, BatchState, InvalidTransition, Issue, IssueState, Send, SendState
+from newsletter.models.reasons import reason_sentence
 from newsletter.reports.statistics import report_of
-from newsletter.sending.control import ReasonNeeded, cancel_issue, pause_issue, resume_issue
-from newsletter.sending.reconcile import NotInDoubt, count_as_sent, send_again
-from newsletter.sending.recurring import mark_ready, next_occurrence, occurrence_of, unmark_ready
+from newsletter.sending.control import ReasonNeeded, cancel_send, pause_send, resume_send
+from newsletter.sending.reconcile import NotHeld, mark_as_sent, send_again
+from newsletter.sending.recurring import approve_issue, keep_as_draft, next_occurrence, occurrence_of
 from newsletter.sending.retry import RETRIABLE, count_failed, retry_failed
-from newsletter.sending.schedule import IssueRefused, unschedule_issue
-from newsletter.sending.undo import UNDOABLE, undo_send
+from newsletter.sending.schedule import IssueRefused, unschedule_send
+from newsletter.sending.undo import undo_send
+
+#: What a decision is about: an issue, or its send.
+Subject = Any
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
-    """One way on for an issue in one of the states `sources`. `meaning` are the sentences that stand on its page.
+    """One decision about an issue in one of `statuses`, or about its send. `explanation` gives the page's sentences.
 
-    `verb` takes the issue, `by` and `reason`, and raises InvalidTransition, IssueRefused or ReasonNeeded.
+    `act` takes the send (the issue, if `is_about_issue`), `by` and `text`, and raises InvalidTransition, IssueRefused
+    or ReasonNeeded.
     """
 
     path: str
-    title: str
-    button: str
-    sources: tuple[IssueStatus, ...]
-    verb: Callable[..., None]
-    meaning: Callable[[Issue], tuple[str, ...]]
-    done: str
+    title: str | Promise
+    button: str | Promise
+    statuses: tuple[str, ...]
+    act: Callable[..., None]
+    explanation: Callable[[Any], tuple[str, ...]]
+    done: str | Promise
     is_final: bool = False
-    is_about_words: bool = False
-    """Whether it is about the words as they were when its page was shown; `verb` takes their `revision`, too."""
-    needs_reason: Callable[[Issue], bool] = lambda issue: False
+    is_about_issue: bool = False
+    names_revision: bool = False
+    """Whether it is about the content that its page showed; `act` then takes the `revision`, too."""
+    needs_reason: Callable[[Any], bool] = lambda subject: False
+
+    def subject_of(self, issue: Issue) -> Subject:
+        """What `act` and `explanation` take."""
+        return issue if self.is_about_issue else issue.current_send
 
 
-def _meaning_of_unschedule(issue: Issue) -> tuple[str, ...]:
-    return ("It becomes a draft again and can be edited. Nothing has gone out.",)
+def _explain_unschedule(send: Send) -> tuple[str, ...]:
+    return (_("The issue becomes a draft again and can be edited. Nothing was sent."),)
 
 
-def _meaning_of_pause(issue: Issue) -> tuple[str, ...]:
+def _explain_pause(send: Send) -> tuple[str, ...]:
     return (
-        "What is not out yet is held back from now on; a post that is under way ends first.",
-        "Messages that were handed over cannot be recalled. You can resume at any time.",
+        _("Mails that are not sent yet are held back; a post in flight ends first."),
+        _("Mails that the provider has accepted cannot be recalled. You can resume at any time."),
     )
 
 
-def _meaning_of_resume(issue: Issue) -> tuple[str, ...]:
-    why = f"It was paused because: {issue.hold_reason}" if issue.hold_reason else "It was paused by hand."
-    return (why, "Sending goes on where it stopped. Nobody gets it twice.")
-
-
-def _meaning_of_undo(issue: Issue) -> tuple[str, ...]:
+def _explain_resume(send: Send) -> tuple[str, ...]:
     return (
-        "It becomes a draft again, as if it had not been started. That works while nothing of it is out.",
-        "If the first mails are on their way by now, nothing is changed, and you are told so.",
+        _("It was paused: %(reason)s") % {"reason": send.hold_sentence},
+        _("Sending continues where it stopped. Each subscriber still gets the issue once."),
     )
 
 
-def _meaning_of_retry(issue: Issue) -> tuple[str, ...]:
-    failed = count_failed(issue)
+def _explain_undo(send: Send) -> tuple[str, ...]:
     return (
-        f"{failed:,} {'reader was' if failed == 1 else 'readers were'} refused by the provider, at once or after "
-        "it had taken their mail, so they have nothing of this issue. They are tried once more, as far as they may "
-        "still be mailed.",
-        "Nobody else gets anything: not who has it, and not who may have it.",
+        _("The issue becomes a draft again. This works while nothing of it was sent."),
+        _("If the first mails were sent meanwhile, nothing changes and you are told so."),
     )
 
 
-def _meaning_of_ready(issue: Issue) -> tuple[str, ...]:
-    run, zone = occurrence_of(issue), issue.newsletter.time_zone
-    if run:
-        when = f"Its slot is {run.schedule}: {in_zone(run.starts_at, zone)} ({zone})."
+def _explain_retry(send: Send) -> tuple[str, ...]:
+    failed = count_failed(send)
+    return (
+        ngettext(
+            "%(count)s delivery failed: the provider refused it, or could not send it after accepting it.",
+            "%(count)s deliveries failed: the provider refused them, or could not send them after accepting them.",
+            failed,
+        )
+        % {"count": number_format(failed, force_grouping=True)},
+        _("Failed deliveries are attempted once more, as far as their recipients may still be mailed."),
+        _("Recipients who have the issue, or may have it, get nothing."),
+    )
+
+
+def _explain_approve(issue: Issue) -> tuple[str, ...]:
+    occurrence, zone = occurrence_of(issue), issue.newsletter.time_zone
+    if occurrence:
+        when = _("Its occurrence is %(schedule)s: %(time)s (%(zone)s).") % {
+            "schedule": occurrence.schedule,
+            "time": in_zone(occurrence.starts_at, zone),
+            "zone": zone,
+        }
     elif next_occurrence(issue.newsletter):
-        when = "Other drafts have the next slots of this newsletter. It goes out after them."
+        when = _("Other issues have the next occurrences of this newsletter. This one is sent after them.")
     else:
-        when = (
-            "This newsletter has no slot yet: add one on its page, such as Tuesdays 07:00. Until then nothing happens."
+        when = _(
+            "This newsletter has no recurring schedule yet. Add one on the newsletter's page, such as Tuesdays 07:00. "
+            "Until then nothing is sent."
         )
     return (
         when,
-        "It goes out then as it is now. If somebody saves it again, it has to be marked again.",
-        "If several drafts are ready, the one that was made for the slot goes first, then the one of the oldest date.",
+        _("The issue is sent as it is now. An edit withdraws the approval."),
+        _(
+            "If several issues are approved, the one that was created for the occurrence is sent first, then the one "
+            "with the oldest date."
+        ),
     )
 
 
-def _meaning_of_not_ready(issue: Issue) -> tuple[str, ...]:
+def _explain_keep_as_draft(issue: Issue) -> tuple[str, ...]:
     return (
-        "No slot takes it, and it is not named any more among what needs attention.",
-        "It stays a draft until you mark it ready again, schedule it or send it.",
+        _("No recurring schedule sends it, and it is no longer listed as needing attention."),
+        _("It stays a draft until you approve, schedule or send it."),
     )
 
 
-def _meaning_of_cancel(issue: Issue) -> tuple[str, ...]:
-    report = report_of(issue)
-    out = report.accepted + report.under_way + report.unknown
+def _explain_cancel(send: Send) -> tuple[str, ...]:
+    report = report_of(send)
+    sent = report.accepted + report.in_flight + report.unknown
     return (
-        f"{out:,} mails are out or on their way and stay so; what becomes of them is still followed.",
-        "Nobody else gets this issue, and it leaves the archive. There is no way back: a correction is a new issue.",
+        ngettext(
+            "%(count)s mail was sent or is being sent and cannot be recalled; its events are still recorded.",
+            "%(count)s mails were sent or are being sent and cannot be recalled; their events are still recorded.",
+            sent,
+        )
+        % {"count": number_format(sent, force_grouping=True)},
+        _(
+            "No further recipient gets this issue, and it is removed from the archive. This cannot be undone: to "
+            "correct something, send a new issue."
+        ),
     )
 
 
 DECISIONS = (
     Decision(
         path="unschedule",
-        title="Take off the schedule",
-        button="Take it off the schedule",
-        sources=(IssueStatus.SCHEDULED,),
-        verb=unschedule_issue,
-        meaning=_meaning_of_unschedule,
-        done="The issue is a draft again.",
+        title=gettext_lazy("Unschedule"),
+        button=gettext_lazy("Unschedule"),
+        statuses=(SendState.SCHEDULED,),
+        act=unschedule_send,
+        explanation=_explain_unschedule,
+        done=gettext_lazy("The issue is a draft again."),
     ),
     Decision(
         path="pause",
-        title="Pause",
-        button="Pause sending",
-        sources=(IssueStatus.SENDING,),
-        verb=pause_issue,
-        meaning=_meaning_of_pause,
-        done="Sending is paused.",
+        title=gettext_lazy("Pause"),
+        button=gettext_lazy("Pause sending"),
+        statuses=(SendState.SENDING,),
+        act=pause_send,
+        explanation=_explain_pause,
+        done=gettext_lazy("Sending is paused."),
     ),
     Decision(
         path="resume",
-        title="Resume",
-        button="Resume sending",
-        sources=(IssueStatus.PAUSED,),
-        verb=resume_issue,
-        meaning=_meaning_of_resume,
-        done="Sending goes on.",
-        needs_reason=lambda issue: issue.is_braked,
+        title=gettext_lazy("Resume"),
+        button=gettext_lazy("Resume sending"),
+        statuses=(SendState.PAUSED,),
+        act=resume_send,
+        explanation=_explain_resume,
+        done=gettext_lazy("Sending is resumed."),
+        needs_reason=lambda send: send.was_auto_paused,
     ),
     Decision(
-        path="ready",
-        title="Ready for the next slot",
-        button="Mark it ready",
-        sources=(IssueStatus.DRAFT,),
-        verb=mark_ready,
-        meaning=_meaning_of_ready,
-        is_about_words=True,
-        done="It is ready for its slot.",
+        path="approve",
+        title=gettext_lazy("Approve for the recurring schedule"),
+        button=gettext_lazy("Approve issue"),
+        statuses=(IssueState.DRAFT,),
+        act=approve_issue,
+        explanation=_explain_approve,
+        is_about_issue=True,
+        names_revision=True,
+        done=gettext_lazy("The issue is approved for its recurring schedule."),
     ),
     Decision(
-        path="not-ready",
-        title="Leave it a draft",
-        button="Leave it a draft",
-        sources=(IssueStatus.DRAFT,),
-        verb=unmark_ready,
-        meaning=_meaning_of_not_ready,
-        done="It stays a draft, and waits for nothing.",
+        path="keep-as-draft",
+        title=gettext_lazy("Keep as draft"),
+        button=gettext_lazy("Keep as draft"),
+        statuses=(IssueState.DRAFT, IssueState.APPROVED),
+        act=keep_as_draft,
+        explanation=_explain_keep_as_draft,
+        is_about_issue=True,
+        done=gettext_lazy("The issue stays a draft."),
     ),
     Decision(
         path="undo",
-        title="Undo the start",
-        button="Undo: make it a draft again",
-        sources=UNDOABLE,
-        verb=undo_send,
-        meaning=_meaning_of_undo,
-        done="Undone. Nothing was sent, and it is a draft again.",
+        title=gettext_lazy("Undo the start"),
+        button=gettext_lazy("Undo the start"),
+        statuses=RUNNING,
+        act=undo_send,
+        explanation=_explain_undo,
+        done=gettext_lazy("The start is undone. Nothing was sent, and the issue is a draft again."),
     ),
     Decision(
         path="retry-failed",
-        title="Try the refused again",
-        button="Try them again",
-        sources=RETRIABLE,
-        verb=retry_failed,
-        meaning=_meaning_of_retry,
-        done="Who was refused is tried again.",
+        title=gettext_lazy("Retry failed deliveries"),
+        button=gettext_lazy("Retry failed deliveries"),
+        statuses=RETRIABLE,
+        act=retry_failed,
+        explanation=_explain_retry,
+        done=gettext_lazy("Failed deliveries are retried."),
     ),
     Decision(
         path="cancel",
-        title="Cancel the rest",
-        button="Cancel the rest for good",
-        sources=(IssueStatus.SENDING, IssueStatus.PAUSED),
-        verb=cancel_issue,
-        meaning=_meaning_of_cancel,
-        done="The rest is cancelled. What is out is out.",
+        title=gettext_lazy("Cancel the send"),
+        button=gettext_lazy("Cancel the send"),
+        statuses=RUNNING,
+        act=cancel_send,
+        explanation=_explain_cancel,
+        done=gettext_lazy("The send is cancelled. Mails that were sent cannot be recalled."),
         is_final=True,
     ),
 )
@@ -196,114 +234,125 @@ DECISIONS = (
 def _page_of(decision: Decision) -> Page:
     @require_http_methods(["GET", "HEAD", "POST"])
     def decide(request: HttpRequest, issue: Issue) -> HttpResponse:
-        if request.method == "POST":
-            return _do(request, issue, decision)
-        if issue.status not in decision.sources:
-            sentence = f"This issue is {issue.get_status_display().lower()}; there is nothing to decide here."
-            return tell_and_go(request, sentence, home_of(issue), level=messages.WARNING)
-        return _ask(request, issue, decision)
+        if issue.status not in decision.statuses:
+            return tell_and_go(request, _nothing_to_decide(issue), home_of(issue), level=messages.WARNING)
+        return _do(request, issue, decision) if request.method == "POST" else _ask(request, issue, decision)
 
     return Page(decision.path, decide, Need.SEND)
+
+
+def _nothing_to_decide(issue: Issue) -> str:
+    return _("Nothing was changed: the status of this issue is “%(status)s”.") % {"status": issue.get_status_display()}
 
 
 def _ask(
     request: HttpRequest, issue: Issue, decision: Decision, *, problem: str = "", refusal: tuple[str, ...] = ()
 ) -> HttpResponse:
-    """The page. `problem` is with the reason that was given, `refusal` with the issue."""
-    step = "schedule" if issue.status in (IssueStatus.DRAFT, IssueStatus.SCHEDULED) else "report"
+    """The page. `problem` is about the reason that was given, `refusal` about the issue."""
+    step = "report" if issue.status in SendState.values and issue.status != SendState.SCHEDULED else "schedule"
+    title = _("%(page)s: %(issue)s") % {"page": decision.title, "issue": issue.title}
+    subject = decision.subject_of(issue)
     return issue_page(
         request,
         issue,
         "decide",
-        title=f"{'Error: ' if problem or refusal else ''}{decision.title}: {issue.title}",
+        title=_("Error: %(title)s") % {"title": title} if problem or refusal else title,
         step=step,
         heading=decision.title,
         button=decision.button,
         is_final=decision.is_final,
-        is_about_words=decision.is_about_words,
-        blocking=placed_findings(issue).errors if decision.is_about_words else (),
+        names_revision=decision.names_revision,
+        blocking=placed_findings(issue).errors if decision.names_revision else (),
         refusal=refusal,
-        meaning=decision.meaning(issue),
+        explanation=decision.explanation(subject),
         asks_reason=True,
-        needs_reason=decision.needs_reason(issue),
+        needs_reason=decision.needs_reason(subject),
         problem=problem,
         back=page_url(issue, step),
     )
 
 
 def _do(request: HttpRequest, issue: Issue, decision: Decision) -> HttpResponse:
-    reason = " ".join(request.POST.get("reason", "").split())[:500]
+    text = " ".join(request.POST.get("reason", "").split())[:500]
     try:
-        if issue.status not in decision.sources:
-            raise InvalidTransition(f"This issue is {issue.get_status_display().lower()} already; nothing was changed.")
-        said = reason if decision.needs_reason(issue) else reason or f"{decision.title}, by {editor_of(request)}."
-        seen = {"revision": _revision_seen(request)} if decision.is_about_words else {}
-        decision.verb(issue, by=editor_of(request), reason=said, **seen)
+        shown = {"revision": _revision_shown(request)} if decision.names_revision else {}
+        decision.act(decision.subject_of(issue), by=editor_of(request), text=text, **shown)
     except ReasonNeeded as needed:
         return _ask(request, issue, decision, problem=str(needed))
     except IssueRefused as refused:
         return _ask(request, issue, decision, refusal=refused.sentences)
-    except InvalidTransition as wrong:
-        issue.refresh_from_db()
-        return tell_and_go(request, str(wrong), home_of(issue), level=messages.WARNING)
-    return tell_and_go(request, decision.done, home_of(issue))
+    except InvalidTransition as error:
+        return tell_and_go(request, str(error), home_of(_fresh(issue)), level=messages.WARNING)
+    return tell_and_go(request, str(decision.done), home_of(_fresh(issue)))
 
 
-def _revision_seen(request: HttpRequest) -> int:
+def _fresh(issue: Issue) -> Issue:
+    return Issue.objects.with_send().select_related("newsletter").get(pk=issue.pk)
+
+
+def _revision_shown(request: HttpRequest) -> int:
     given = request.POST.get("revision", "")
     if not (given.isascii() and given.isdecimal() and len(given) < 10):
         raise IssueRefused(
-            "The page did not say which revision of the issue it showed. Look at it again, and confirm that."
+            _("The page did not say which revision of the issue it showed. Look at the page again and confirm.")
         )
     return int(given)
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
-def decide_batch(request: HttpRequest, issue: Issue, batch_pk: int, *, goes_again: bool) -> HttpResponse:
-    """A person's word on a batch of which nobody else knows whether it went out (R-112)."""
-    batch = get_object_or_404(Batch.objects.select_related("edition"), pk=batch_pk, edition__issue=issue)
+def decide_batch(request: HttpRequest, issue: Issue, batch_pk: int, *, again: bool) -> HttpResponse:
+    """An operator's decision on a held batch, whose outcome neither an event nor the provider's list could prove."""
+    batch = get_object_or_404(Batch.objects.defer("payload"), pk=batch_pk, send__issue=issue)
     if request.method == "POST":
-        return _do_batch(request, issue, batch, goes_again=goes_again)
+        return _do_batch(request, issue, batch, again=again)
     if batch.state != BatchState.HELD:
-        return tell_and_go(request, NOT_HELD, page_url(issue, "report"), level=messages.WARNING)
+        sentence = _("This batch is not held any more; its outcome is known.")
+        return tell_and_go(request, sentence, page_url(issue, "report"), level=messages.WARNING)
+    number = {"batch": batch.pk}
     return issue_page(
         request,
         issue,
         "decide",
-        title=f"Batch {batch.pk}: {issue.title}",
+        title=_("Batch %(batch)s: %(issue)s") % {**number, "issue": issue.title},
         step="report",
-        heading=f"Send batch {batch.pk} again" if goes_again else f"Count batch {batch.pk} as sent",
-        button="Send again; readers may get it twice" if goes_again else "Count as sent",
+        heading=(_("Send batch %(batch)s again") if again else _("Mark batch %(batch)s as sent")) % number,
+        button=_("Send again, with possible duplicates") if again else _("Mark as sent"),
         is_final=True,
-        meaning=(batch.reason, *(_AGAIN if goes_again else _AS_SENT)),
+        explanation=(
+            reason_sentence(batch.reason, batch.reason_values),
+            *(_explain_again() if again else _explain_mark()),
+        ),
         asks_reason=False,
         back=page_url(issue, "report"),
     )
 
 
-NOT_HELD = "This batch is not held any more; its outcome is known."
-_AGAIN = (
-    "It is posted anew to those of its readers who may still be mailed.",
-    "If it did go out the first time, each of them gets this issue twice.",
-)
-_AS_SENT = (
-    "Its readers count as reached. If it did not go out, they never get this issue.",
-    "Look into your provider's log before you decide: it may tell whether it arrived there.",
-)
+def _explain_again() -> tuple[str, ...]:
+    return (
+        _("The batch is posted again to those of its recipients who may still be mailed."),
+        _("If it was sent the first time, each of them gets this issue twice."),
+    )
 
 
-def _do_batch(request: HttpRequest, issue: Issue, batch: Batch, *, goes_again: bool) -> HttpResponse:
+def _explain_mark() -> tuple[str, ...]:
+    return (
+        _("Its recipients count as reached. If the batch was not sent, they never get this issue."),
+        _("Look at the provider's log before you decide: it may show whether the batch arrived there."),
+    )
+
+
+def _do_batch(request: HttpRequest, issue: Issue, batch: Batch, *, again: bool) -> HttpResponse:
     report = page_url(issue, "report")
     try:
-        (send_again if goes_again else count_as_sent)(batch, by=editor_of(request))
-    except NotInDoubt as refusal:
-        return tell_and_go(request, str(refusal), report, level=messages.WARNING)
-    done = "goes out again." if goes_again else "counts as sent."
-    return tell_and_go(request, f"Batch {batch.pk} {done}", report)
+        (send_again if again else mark_as_sent)(batch, by=editor_of(request))
+    except NotHeld as error:
+        return tell_and_go(request, str(error), report, level=messages.WARNING)
+    done = _("Batch %(batch)s is sent again.") if again else _("Batch %(batch)s is marked as sent.")
+    return tell_and_go(request, done % {"batch": batch.pk}, report)
 
 
 PAGES = (
     *map(_page_of, DECISIONS),
-    Page("batches/<int:batch_pk>/count-as-sent", partial(decide_batch, goes_again=False), Need.SEND),
-    Page("batches/<int:batch_pk>/send-again", partial(decide_batch, goes_again=True), Need.SEND),
+    Page("batches/<int:batch_pk>/mark-as-sent", partial(decide_batch, again=False), Need.SEND),
+    Page("batches/<int:batch_pk>/send-again", partial(decide_batch, again=True), Need.SEND),
 )

@@ -1,4 +1,4 @@
-"""The first page of the admin: what needs attention, what comes next, what went out last."""
+"""The first page of the admin: what needs attention, what is sent next, what was sent last."""
 
 from __future__ import annotations
 
@@ -8,27 +8,28 @@ from dataclasses import dataclass
 
 from django.contrib import admin
 from django.http import HttpRequest, HttpResponse
+from django.utils.translation import gettext as _
 
 from newsletter.admin.issue_list import Tally, tallies_of
 from newsletter.admin.pages import SEND_PERMISSION, home_of, page_url, pill_of
 from newsletter.admin.time_format import from_now, in_zone
-from newsletter.models import PUBLISHED, Issue, IssueStatus, Occurrence
-from newsletter.monitoring.diagnostics import Diagnostic, diagnostics
+from newsletter.models import RUNNING, STARTED, Issue, Occurrence, Send, SendState
+from newsletter.monitoring.diagnostics import diagnostics
 from newsletter.monitoring.progress import progress_of
+from newsletter.monitoring.severity import Diagnostic
 from newsletter.sending.recurring import outlook
-from newsletter.sending.schedule import STARTABLE
 from subscribers.models import Subscription, SubscriptionState
 
-#: Who sees it: whoever may look at issues.
+#: The permission to see it.
 VIEW_PERMISSION = "newsletter.view_issue"
 
-#: How many of the next and of the last issues are shown.
-SOME = 5
+#: How many of the next and of the last sends are shown.
+SHOWN = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Coming:
-    """What goes out next: a scheduled issue, or a slot with the draft that is ready for it, if one is."""
+    """What is sent next: a scheduled send, or an occurrence of a recurring schedule with its approved issue, if any."""
 
     at: datetime.datetime
     title: str
@@ -42,11 +43,12 @@ class Coming:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """One issue: `when` in words with its zone, `percent` while it is being sent."""
+    """One sent issue: `when` in words with its zone, `percent` while it is being sent."""
 
     issue: Issue
     url: str
     pill: str
+    label: str
     when: str
     distance: str
     tally: Tally | None = None
@@ -58,7 +60,7 @@ class Dashboard:
     """What the page shows."""
 
     diagnostics: list[tuple[Diagnostic, str]]
-    """Each with the address of the page on which something can be done, empty if there is none."""
+    """Each with the address of the page where something can be done, empty if there is none."""
     next: list[Coming]
     last: list[Row]
     active: int
@@ -66,7 +68,7 @@ class Dashboard:
 
 
 def show_dashboard(request: HttpRequest) -> HttpResponse:
-    """Stock Django's first page, with ours above it for those who may see issues."""
+    """Django's index page, with ours above it for users who may see issues."""
     index: Callable[..., HttpResponse] = admin.site.index
     may_see = request.user.is_active and request.user.has_perm(VIEW_PERMISSION)
     may_send = request.user.has_perm(SEND_PERMISSION)
@@ -75,82 +77,84 @@ def show_dashboard(request: HttpRequest) -> HttpResponse:
 
 def dashboard(*, may_send: bool) -> Dashboard:
     """Read from the rows, in a dozen queries whatever the size of the lists."""
-    readers = Subscription.objects.all()
+    subscriptions = Subscription.objects.all()
     return Dashboard(
         diagnostics=[(diagnostic, _link_of(diagnostic, may_send)) for diagnostic in diagnostics()],
         next=_next(),
         last=_last(),
-        active=readers.filter(state=SubscriptionState.ACTIVE).count(),
-        pending=readers.filter(state=SubscriptionState.PENDING).count(),
+        active=subscriptions.filter(state=SubscriptionState.ACTIVE).count(),
+        pending=subscriptions.filter(state=SubscriptionState.PENDING).count(),
     )
 
 
 def _link_of(diagnostic: Diagnostic, may_send: bool) -> str:
-    """Where it is decided, if this person may decide it; else where the issue is looked at."""
+    """The page where it is decided, if this user may decide it; else that of the issue."""
     issue = diagnostic.issue
     if issue is None:
         return ""
-    return page_url(issue, "schedule") if may_send and issue.status in STARTABLE else home_of(issue)
+    send = issue.current_send
+    may_start = send is None or send.state == SendState.SCHEDULED
+    return page_url(issue, "schedule") if may_send and may_start else home_of(issue)
 
 
 def _next() -> list[Coming]:
-    found = Issue.objects.filter(status=IssueStatus.SCHEDULED).order_by("scheduled_at", "pk")
-    scheduled = [_scheduled(issue) for issue in found.select_related("newsletter")[:SOME]]
-    return sorted([*scheduled, *(_slot(run, issue) for run, issue in outlook())], key=lambda coming: coming.at)[:SOME]
+    found = Send.objects.filter(state=SendState.SCHEDULED).order_by("scheduled_at", "pk").defer("manifest")
+    scheduled = [_scheduled(send) for send in found.select_related("issue__newsletter")[:SHOWN]]
+    recurring = (_occurrence(occurrence, issue) for occurrence, issue in outlook())
+    return sorted([*scheduled, *recurring], key=lambda coming: coming.at)[:SHOWN]
 
 
-def _scheduled(issue: Issue) -> Coming:
-    assert issue.scheduled_at is not None  # noqa: S101 - the database holds it for every scheduled issue
+def _scheduled(send: Send) -> Coming:
+    assert send.scheduled_at is not None  # noqa: S101 - the database holds it for every scheduled send
     return Coming(
-        at=issue.scheduled_at,
-        title=issue.title,
-        url=page_url(issue, "preview"),
-        newsletter=issue.newsletter.name,
-        label=_label_of(issue),
-        pill=pill_of(issue.status),
-        when=f"{in_zone(issue.scheduled_at, issue.scheduled_zone)} ({issue.scheduled_zone})",
-        distance=from_now(issue.scheduled_at),
+        at=send.scheduled_at,
+        title=send.issue.title,
+        url=page_url(send.issue, "preview"),
+        newsletter=send.issue.newsletter.name,
+        label=_label_of(send),
+        pill=pill_of(send.state),
+        when=f"{in_zone(send.scheduled_at, send.scheduled_zone)} ({send.scheduled_zone})",
+        distance=from_now(send.scheduled_at),
     )
 
 
-def _label_of(issue: Issue) -> str:
-    if issue.next_try_at:
-        return "Tried again"
-    return "Waits for you" if issue.hold_reason else str(issue.get_status_display())
+def _label_of(send: Send) -> str:
+    if send.retry_start_at:
+        return _("Start retried")
+    return _("Needs attention") if send.hold_reason else str(send.get_state_display())
 
 
-def _slot(run: Occurrence, issue: Issue | None) -> Coming:
-    """With its draft, also where that is not ready yet; else with its name."""
-    draft, zone = issue or run.issue, run.schedule.newsletter.time_zone
+def _occurrence(occurrence: Occurrence, issue: Issue | None) -> Coming:
+    """With its issue, also where that is not approved yet; else with its name."""
+    shown, zone = issue or occurrence.issue, occurrence.schedule.newsletter.time_zone
     return Coming(
-        at=run.starts_at,
-        title=draft.title if draft else "No draft is ready for it",
-        url=page_url(draft, "change") if draft else "",
-        newsletter=run.schedule.newsletter.name,
-        label="Ready" if issue else "Not ready",
+        at=occurrence.starts_at,
+        title=shown.title if shown else _("No issue is approved for it"),
+        url=page_url(shown, "change") if shown else "",
+        newsletter=occurrence.schedule.newsletter.name,
+        label=_("Approved") if issue else _("Not approved"),
         pill="pill pill-good" if issue else "pill pill-warn",
-        when=f"slot {run.schedule}: {in_zone(run.starts_at, zone)} ({zone})",
-        distance=from_now(run.starts_at),
+        when=f"{occurrence.schedule}: {in_zone(occurrence.starts_at, zone)} ({zone})",
+        distance=from_now(occurrence.starts_at),
     )
 
 
 def _last() -> list[Row]:
-    found = Issue.objects.filter(status__in=PUBLISHED, started_at__isnull=False).order_by("-started_at", "-pk")
-    issues = list(found.select_related("newsletter")[:SOME])
-    tallies = tallies_of([issue.edition_id for issue in issues if issue.edition_id])
-    return [_published(issue, tallies.get(issue.edition_id or 0)) for issue in issues]
+    found = Send.objects.filter(state__in=STARTED).order_by("-started_at", "-pk").defer("manifest")
+    sends = list(found.select_related("issue__newsletter")[:SHOWN])
+    tallies = tallies_of([send.pk for send in sends])
+    return [_started(send, tallies.get(send.pk)) for send in sends]
 
 
-def _published(issue: Issue, tally: Tally | None) -> Row:
-    zone = issue.scheduled_zone or issue.newsletter.time_zone
-    moment = issue.finished_at or issue.started_at or issue.updated_at
-    is_moving = issue.status in (IssueStatus.SENDING, IssueStatus.PAUSED)
+def _started(send: Send, tally: Tally | None) -> Row:
+    at, zone = send.finished_at or send.started_at or send.created_at, send.time_zone
     return Row(
-        issue=issue,
-        url=page_url(issue, "report"),
-        pill=pill_of(issue.status),
-        when=f"{in_zone(moment, zone, short=True)} ({zone})",
-        distance=from_now(moment),
+        issue=send.issue,
+        url=page_url(send.issue, "report"),
+        pill=pill_of(send.state),
+        label=str(send.get_state_display()),
+        when=f"{in_zone(at, zone, short=True)} ({zone})",
+        distance=from_now(at),
         tally=tally,
-        percent=progress_of(issue).percent if is_moving else None,
+        percent=progress_of(send).percent if send.state in RUNNING else None,
     )

@@ -6,10 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
 from django.middleware.csrf import get_token
 from django.shortcuts import get_object_or_404
 from django.urls import URLPattern, path
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from newsletter.admin import (
     check,
@@ -29,7 +32,7 @@ from newsletter.admin.compose import ComposeForm
 from newsletter.admin.pages import SEND_PERMISSION, Need, Page, page_url, steps_of, tell_and_go
 from newsletter.admin.time_format import from_now
 from newsletter.content.store import load_content, save_content
-from newsletter.models import Issue, IssueStatus, Newsletter
+from newsletter.models import Issue, IssueState, Newsletter
 from newsletter.sending.recurring import occurrence_of
 
 if TYPE_CHECKING:
@@ -53,7 +56,7 @@ PAGES = (
 
 
 class IssueAdmin(IssueModelAdmin):
-    """Stock admin for list, permissions and history; our own form, and a page for each step of an issue's way."""
+    """Stock admin for list, permissions and history; our own form, and a page for each step of an issue."""
 
     form = ComposeForm
     fields = (
@@ -62,16 +65,20 @@ class IssueAdmin(IssueModelAdmin):
     )
     add_form_template = change_form_template = "admin/newsletter/issue/compose.html"
     change_list_template = "admin/newsletter/issue/list.html"
-    list_display = ("name", "status_pill", "when", "readers", "next_step")
-    list_filter = ("status", "newsletter")
+    list_display = ("name", "status_pill", "when", "recipients", "next_step")
+    list_filter = (issue_list.StatusFilter, "newsletter")
     list_select_related = ("newsletter",)
     search_fields = ("title", "subject", "sections__stories__title")
-    search_help_text = "In titles, subjects and stories."
+    search_help_text = gettext_lazy("Searches titles, subjects and stories.")
     # The deliveries of every issue on the page are counted, and an issue may have a million.
     list_per_page = 25
-    # Nothing is ever done to many issues at once: each way out of draft has a page that says what it means.
+    # Nothing is done to several issues at once: each decision has a page that explains it.
     actions = None
     save_on_top = False
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Issue]:
+        """With the send of each, in one further query."""
+        return super().get_queryset(request).with_send()  # type: ignore[attr-defined,no-any-return]
 
     def get_urls(self) -> list[URLPattern]:
         """The pages of an issue, before the admin's own, which would catch them."""
@@ -88,7 +95,7 @@ class IssueAdmin(IssueModelAdmin):
 
     def _opened(self, page: Page) -> Any:
         def open_page(request: HttpRequest, pk: int, **named: Any) -> HttpResponse:
-            issue = get_object_or_404(Issue.objects.select_related("newsletter", "edition"), pk=pk)
+            issue = get_object_or_404(Issue.objects.select_related("newsletter").with_send(), pk=pk)
             if not self._may(request, issue, page.needs):
                 raise PermissionDenied
             return page.view(request, issue, **named)
@@ -103,14 +110,12 @@ class IssueAdmin(IssueModelAdmin):
         }[need](request, issue)
 
     def has_send_permission(self, request: HttpRequest, obj: Issue | None = None) -> bool:
-        """Whether this person may decide that mail goes out, and stop it."""
+        """Whether this user may start and stop sends."""
         return self.has_view_permission(request, obj) and request.user.has_perm(SEND_PERMISSION)
 
     def has_delete_permission(self, request: HttpRequest, obj: Issue | None = None) -> bool:
-        """Drafts may go, but for those that were scheduled or started once: what was approved, and by whom, stays."""
-        return super().has_delete_permission(request, obj) and (
-            obj is None or (obj.is_editable and not _was_approved(obj))
-        )
+        """Drafts may be deleted, except those that were scheduled or started once: the record of that stays."""
+        return super().has_delete_permission(request, obj) and (obj is None or (obj.is_editable and not _is_kept(obj)))
 
     # The list
 
@@ -119,47 +124,47 @@ class IssueAdmin(IssueModelAdmin):
         return issue_list.IssueChangeList
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
-        """Under the name that people have for it."""
-        return super().changelist_view(request, {"title": "Issues", **(extra_context or {})})
+        """With a plain title."""
+        return super().changelist_view(request, {"title": _("Issues"), **(extra_context or {})})
 
-    @admin.display(description="Issue", ordering="title")
+    @admin.display(description=gettext_lazy("Issue"), ordering="title")
     def name(self, issue: issue_list.ListedIssue) -> str:
         """Title, newsletter and stories."""
         return issue_list.name_of(issue)
 
-    @admin.display(description="Status", ordering="status")
+    @admin.display(description=gettext_lazy("Status"))
     def status_pill(self, issue: Issue) -> str:
-        """Where it stands."""
+        """Its status."""
         return issue_list.status_of(issue)
 
-    @admin.display(description="When")
+    @admin.display(description=gettext_lazy("When"))
     def when(self, issue: Issue) -> str:
         """The time that matters."""
         return issue_list.when_of(issue)
 
-    @admin.display(description="Readers")
-    def readers(self, issue: issue_list.ListedIssue) -> str:
-        """Everybody it was addressed to, and what is known of them."""
+    @admin.display(description=gettext_lazy("Recipients"))
+    def recipients(self, issue: issue_list.ListedIssue) -> str:
+        """The size of its audience, and what became of its mails."""
         return issue_list.recipients_of(issue)
 
-    @admin.display(description="Next")
+    @admin.display(description=gettext_lazy("Next"))
     def next_step(self, issue: Issue) -> str:
-        """The main action."""
+        """Its next action."""
         return issue_list.action_of(issue)
 
     # Composing
 
     def render_change_form(self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
-        """The compose page, or the content to read where it can no longer change and nobody is half-way in it."""
+        """The compose page, or the content to read where a send uses the issue and no form was submitted."""
         issue: Issue | None = kwargs.get("obj")
         form = context["adminform"].form
         stored = Issue.objects.filter(pk=issue.pk).first() if issue else None
         is_open = issue is None or issue.is_editable
         may_change = self.has_change_permission(request, issue) if issue else True
-        is_ready = issue is not None and issue.ready_revision == issue.revision
+        is_approved = issue is not None and issue.state == IssueState.APPROVED
         context |= {
             "issue": issue,
-            "title": issue.title if issue else "New issue",
+            "title": issue.title if issue else _("New issue"),
             "steps": steps_of(issue, "change", request) if issue else [],
             "has_no_newsletter": issue is None and not Newsletter.objects.exists(),
             "is_form": (is_open and may_change) or form.is_bound,
@@ -169,26 +174,28 @@ class IssueAdmin(IssueModelAdmin):
             "may_change": may_change,
             "may_send": request.user.has_perm(SEND_PERMISSION),
             "may_delete": bool(issue) and self.has_delete_permission(request, issue),
-            "was_approved": issue is not None and self.has_delete_permission(request) and _was_approved(issue),
-            "run": occurrence_of(issue) if issue and is_ready else None,
-            "is_ready": is_ready,
+            "is_kept": issue is not None and self.has_delete_permission(request) and _is_kept(issue),
+            "occurrence": occurrence_of(issue) if issue and is_approved else None,
+            "is_approved": is_approved,
         }
         return super().render_change_form(request, context, *args, **kwargs)
 
     def changeform_view(self, request: HttpRequest, object_id: str | None = None, *args: Any, **kwargs: Any) -> Any:
-        """The compose page; what was typed in an issue that somebody has deleted meanwhile stands in a new one."""
+        """The compose page. The text of an issue that was deleted while it was edited is kept in a new one."""
         is_gone = request.method == "POST" and object_id and self.get_object(request, object_id) is None
         if is_gone and self.has_add_permission(request):
             object_id = None
             messages.warning(
                 request,
-                "This issue was deleted while you were writing, and its revisions with it. Your text is still here: "
-                "choose its newsletter, and saving makes a new issue of it.",
+                _(
+                    "This issue and its revisions were deleted while you were writing. Your text is still here: choose "
+                    "its newsletter and save it as a new issue."
+                ),
             )
         return super().changeform_view(request, object_id, *args, **kwargs)
 
     def save_model(self, request: HttpRequest, obj: Issue, form: ComposeForm, change: bool) -> None:
-        """Store what was written, the same way as a file's import does."""
+        """Store the content the same way as an import does."""
         based_on = form.cleaned_data.get("replace_revision") or form.cleaned_data["based_on"]
         if obj.pk is None:
             obj.save()
@@ -196,34 +203,30 @@ class IssueAdmin(IssueModelAdmin):
         save_content(obj, form.content(), by=request.user.get_username(), based_on=based_on)
 
     def construct_change_message(self, request: HttpRequest, form: Any, formsets: Any, add: bool = False) -> Any:
-        """What the history says: the fields of the envelope, and the rows as one."""
+        """For the history: the fields of the envelope, and the rows as one."""
         message = super().construct_change_message(request, form, formsets, add)
         if not add and form.rows.has_changed():
             message.append({"changed": {"fields": ["sections and stories"]}})
         return message
 
     def response_add(self, request: HttpRequest, obj: Issue, post_url_continue: str | None = None) -> HttpResponse:
-        """Stay with the issue."""
+        """Stay on the issue."""
         return self._saved(request, obj)
 
     def response_change(self, request: HttpRequest, obj: Issue) -> HttpResponse:
-        """Stay with the issue, or go on to its checks."""
+        """Stay on the issue, or go to its checks."""
         return self._saved(request, obj)
 
     def _saved(self, request: HttpRequest, issue: Issue) -> HttpResponseRedirect:
         page = "check" if "_check" in request.POST else "change"
-        return tell_and_go(request, f"“{issue.title}” is saved.", page_url(issue, page))
+        return tell_and_go(request, _("“%(title)s” is saved.") % {"title": issue.title}, page_url(issue, page))
 
 
 def show_token(request: HttpRequest) -> HttpResponse:
-    """The CSRF token of now, for a page that has stood open for hours; who is logged out is led to the log-in."""
+    """The current CSRF token, for a page that was open for hours."""
     return JsonResponse({"token": get_token(request)})
 
 
-def _was_approved(issue: Issue) -> bool:
-    """Whether something of it must be kept: an edition that was frozen, or a step that led out of draft.
-
-    A mark for the next slot, or that it was taken off, is a note on a draft: it goes with it.
-    """
-    left_draft = issue.transitions.exclude(source=IssueStatus.DRAFT, target=IssueStatus.DRAFT)
-    return issue.editions.exists() or left_draft.exists()
+def _is_kept(issue: Issue) -> bool:
+    """Whether something of it must be kept: an edition that was frozen, or a send. Approvals are deleted with it."""
+    return issue.editions.exists() or issue.sends.exists()

@@ -21,7 +21,7 @@ from newsletter.admin.time_format import from_now, zone_names
 from newsletter.content.fields import field_faults
 from newsletter.content.links import web_link_problem
 from newsletter.gathering.problems import problem_message
-from newsletter.models import Feed, IssueStatus, Newsletter, Occurrence, RecurringSchedule
+from newsletter.models import Feed, Newsletter, Occurrence, RecurringSchedule, Send
 from newsletter.rendering import ThemeError, load_theme, theme_names
 from newsletter.sending.limits import WARM_UP, warm_up_day
 from subscribers.models import check_header_text
@@ -168,7 +168,7 @@ class RecurringScheduleInline(PartOfNewsletter, RecurringScheduleTabularInline):
         latest = list(schedule.occurrences.all()[:2])
         planned = [_in_words(one, _("Next: %(date)s.")) for one in latest if one.finished_at is None]
         finished = [_in_words(one, _("Last: %(date)s.")) for one in latest if one.finished_at is not None]
-        return " ".join(filter(None, [schedule.problem, *planned, *finished[:1]])) or _(
+        return " ".join(filter(None, [schedule.problem_sentence, *planned, *finished[:1]])) or _(
             "Not planned yet. The worker plans it."
         )
 
@@ -255,4 +255,4 @@ def _theme_choices(chosen: str) -> Iterator[tuple[str, str]]:
 
 def _is_linked_to(newsletter: Newsletter) -> bool:
     """Whether mails that contain its slug were sent, or may be sent at any moment."""
-    return newsletter.pk is not None and newsletter.issues.exclude(status=IssueStatus.DRAFT).exists()
+    return newsletter.pk is not None and Send.objects.filter(issue__newsletter=newsletter.pk).exists()

@@ -1,6 +1,6 @@
-"""What the system has written down, to look at: deliveries, batches, receipts, editions.
+"""The records of the system, read-only: sends, deliveries, batches, provider events, editions.
 
-Nobody adds, changes or deletes any of it by hand; the promise rests on these rows.
+They are never added, changed or deleted by hand: once-only delivery rests on these rows.
 """
 
 from __future__ import annotations
@@ -14,8 +14,11 @@ from django.db.models import F, Model, OuterRef, QuerySet, Subquery
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
-from newsletter.models import Batch, BatchState, Delivery, DeliveryStatus, Edition, Event, EventState, Fact
+from newsletter.models import Batch, BatchState, Delivery, DeliveryState, Edition, Event, EventState, Fact, Issue, Send
+from newsletter.models.reasons import reason_sentence
 from subscribers.addresses import AddressError, parse_address
 from subscribers.models import Subscriber
 
@@ -25,9 +28,9 @@ else:
     RecordModelAdmin = admin.ModelAdmin
 
 PILLS = {
-    DeliveryStatus.ACCEPTED: "good",
-    DeliveryStatus.FAILED: "bad",
-    DeliveryStatus.UNKNOWN: "warn",
+    DeliveryState.ACCEPTED: "good",
+    DeliveryState.FAILED: "bad",
+    DeliveryState.UNKNOWN: "warn",
     BatchState.REFUSED: "bad",
     BatchState.HELD: "warn",
     EventState.APPLIED: "good",
@@ -36,7 +39,7 @@ PILLS = {
 
 
 class RecordAdmin(RecordModelAdmin):
-    """Opens for those who may view, and changes nothing."""
+    """Read-only, for users with the view permission."""
 
     actions = None
     list_per_page = 50
@@ -44,150 +47,220 @@ class RecordAdmin(RecordModelAdmin):
     show_full_result_count = False
 
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Never."""
         return False
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Never."""
         return False
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Never."""
         return False
 
 
-class DeliveryAdmin(RecordAdmin):
-    """The outbox, one row per reader and edition."""
+class SendAdmin(RecordAdmin):
+    """Runs of issues."""
 
-    list_display = ("__str__", "reader", "subject", "status_pill", "known", "reason")
-    list_filter = ("status",)
-    search_fields = ("provider_id",)
-    search_help_text = "An exact address, or the provider's id of a mail."
+    list_display = ("__str__", "issue_link", "state_pill", "started_at", "finished_at", "reason")
+    list_filter = ("state",)
     ordering = ("-pk",)
-    fieldsets = (
-        (None, {"fields": ("reader", "edition_link", "status_pill", "reason", "provider_id")}),
-        ("What became of it", {"fields": tuple(f"{fact.value}_at" for fact in Fact)}),
+    fields = (
+        *("issue_link", "edition_link", "state_pill", "reason", "scheduled_at", "scheduled_zone", "is_local"),
+        *("started_at", "undo_until", "expanded_at", "finished_at", "excluded", "approved_sha256"),
     )
-    readonly_fields = ("reader", "edition_link", "status_pill")
+    readonly_fields = ("issue_link", "edition_link", "state_pill", "reason")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        """With address and subject; without a join to readers, because an erased one has left a delivery behind."""
+        """Without the manifests."""
+        sends = Send.objects.select_related("issue").defer("manifest")
+        return sends.annotate(edition_subject=F("edition__subject"))
+
+    @admin.display(description=gettext_lazy("Issue"))
+    def issue_link(self, send: Any) -> str:
+        """The issue's report or its page."""
+        url = reverse("admin:newsletter_issue_change", args=[send.issue_id])
+        return format_html('<a href="{}">{}</a>', url, send.issue.title)
+
+    @admin.display(description=gettext_lazy("Edition"))
+    def edition_link(self, send: Any) -> str:
+        """The edition that is sent."""
+        return _edition_link(send)
+
+    @admin.display(description=gettext_lazy("State"), ordering="state")
+    def state_pill(self, send: Any) -> str:
+        """Its state."""
+        return _pill(send.state, send.get_state_display())
+
+    @admin.display(description=gettext_lazy("Reason"))
+    def reason(self, send: Any) -> str:
+        """Why it is paused or held."""
+        return str(send.hold_sentence)
+
+
+class DeliveryAdmin(RecordAdmin):
+    """The outbox, one row per issue and subscriber."""
+
+    list_display = ("__str__", "recipient", "issue_title", "state_pill", "known", "reason_shown")
+    list_filter = ("state",)
+    search_fields = ("provider_id",)
+    search_help_text = gettext_lazy("An exact address, or the provider's id of a mail.")
+    ordering = ("-pk",)
+    fieldsets = (
+        (None, {"fields": ("recipient", "issue_link", "state_pill", "reason_shown", "provider_id")}),
+        (gettext_lazy("Provider events"), {"fields": tuple(f"{fact.value}_at" for fact in Fact)}),
+    )
+    readonly_fields = ("recipient", "issue_link", "state_pill", "reason_shown")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        """With address and title; without a join to subscribers, because an erased one has left a delivery behind."""
         address = Subscriber.objects.filter(pk=OuterRef("subscriber_id")).values("address")[:1]
-        return Delivery.objects.annotate(address=Subquery(address), edition_subject=F("edition__subject"))
+        return Delivery.objects.annotate(address=Subquery(address), title=F("issue__title"))
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
     ) -> tuple[QuerySet[Any], bool]:
-        """An address finds its person, whoever spelled it how; anything else is looked up as the provider's id."""
+        """An address finds its subscriber in any spelling; anything else is looked up as the provider's id."""
         try:
             canonical = parse_address(search_term).canonical
         except AddressError:
             return (queryset.filter(provider_id=search_term.strip()) if search_term.strip() else queryset), False
-        # Both keys are named, as in the index: one look for each edition, however many deliveries there are.
-        readers = list(Subscriber.objects.filter(canonical=canonical).values_list("pk", flat=True))
-        editions = list(Edition.objects.values_list("pk", flat=True))
-        return queryset.filter(edition__in=editions, subscriber__in=readers), False
+        # Both columns are named, as in the index: one lookup per issue, however many deliveries there are.
+        subscribers = list(Subscriber.objects.filter(canonical=canonical).values_list("pk", flat=True))
+        issues = list(Issue.objects.order_by().values_list("pk", flat=True))
+        return queryset.filter(issue__in=issues, subscriber__in=subscribers), False
 
-    @admin.display(description="Reader")
-    def reader(self, delivery: Any) -> str:
-        """The address that mail goes to, while the person is known."""
-        return delivery.address or "(erased)"
+    @admin.display(description=gettext_lazy("Recipient"))
+    def recipient(self, delivery: Any) -> str:
+        """The present address of the subscriber."""
+        return delivery.address or _("(erased)")
 
-    @admin.display(description="Edition")
-    def subject(self, delivery: Any) -> str:
-        """The subject of the edition."""
-        return str(delivery.edition_subject)
+    @admin.display(description=gettext_lazy("Issue"))
+    def issue_title(self, delivery: Any) -> str:
+        """The title of the issue."""
+        return str(delivery.title)
 
-    @admin.display(description="Edition")
-    def edition_link(self, delivery: Any) -> str:
-        """The edition, to look at."""
-        url = reverse("admin:newsletter_edition_change", args=[delivery.edition_id])
-        return format_html('<a href="{}">{}</a>', url, delivery.edition_subject)
+    @admin.display(description=gettext_lazy("Issue"))
+    def issue_link(self, delivery: Any) -> str:
+        """The issue."""
+        url = reverse("admin:newsletter_issue_change", args=[delivery.issue_id])
+        return format_html('<a href="{}">{}</a>', url, delivery.title)
 
-    @admin.display(description="Status", ordering="status")
-    def status_pill(self, delivery: Any) -> str:
+    @admin.display(description=gettext_lazy("State"), ordering="state")
+    def state_pill(self, delivery: Any) -> str:
         """How far its sending has come."""
-        return _pill(delivery.status, delivery.get_status_display())
+        return _pill(delivery.state, delivery.get_state_display())
 
-    @admin.display(description="Last known")
+    @admin.display(description=gettext_lazy("Last known"))
     def known(self, delivery: Any) -> str:
-        """The highest fact that a receipt told."""
+        """The highest fact that an event told."""
         return str(delivery.outcome)
+
+    @admin.display(description=gettext_lazy("Reason"))
+    def reason_shown(self, delivery: Any) -> str:
+        """Why it was skipped or failed."""
+        return reason_sentence(delivery.reason, {"text": delivery.detail})
 
 
 class BatchAdmin(RecordAdmin):
-    """Provider calls. The bytes themselves hold addresses and links that work, so only their hash is shown."""
+    """Provider calls. The bytes hold addresses and working links, so only their hash is shown."""
 
-    list_display = ("__str__", "subject", "state_pill", "recipients", "attempts", "finished_at", "reason")
+    list_display = ("__str__", "subject", "state_pill", "recipients", "attempts", "finished_at", "reason_shown")
     list_filter = ("state",)
     ordering = ("-pk",)
     fields = (
-        *("edition_link", "state_pill", "reason", "recipients", "deliveries", "provider", "attempts", "epoch", "key"),
+        *(
+            "edition_link",
+            "state_pill",
+            "reason_shown",
+            "recipients",
+            "deliveries",
+            "provider",
+            "attempts",
+            "epoch",
+            "key",
+        ),
         *("payload_sha256", "not_before", "lease_until", "claimed_by", "first_attempt_at", "finished_at"),
     )
-    readonly_fields = ("edition_link", "state_pill", "deliveries")
+    readonly_fields = ("edition_link", "state_pill", "reason_shown", "deliveries")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         """Without the bytes and the edition's texts."""
         return Batch.objects.defer("payload").annotate(edition_subject=F("edition__subject"))
 
-    @admin.display(description="Edition")
+    @admin.display(description=gettext_lazy("Edition"))
     def subject(self, batch: Any) -> str:
         """The subject of the edition."""
         return str(batch.edition_subject)
 
-    @admin.display(description="Edition")
+    @admin.display(description=gettext_lazy("Edition"))
     def edition_link(self, batch: Any) -> str:
-        """The edition, to look at."""
-        url = reverse("admin:newsletter_edition_change", args=[batch.edition_id])
-        return format_html('<a href="{}">{}</a>', url, batch.edition_subject)
+        """The edition."""
+        return _edition_link(batch)
 
-    @admin.display(description="State", ordering="state")
+    @admin.display(description=gettext_lazy("State"), ordering="state")
     def state_pill(self, batch: Any) -> str:
-        """Where the call stands."""
+        """The state of the call."""
         return _pill(batch.state, batch.get_state_display())
 
-    @admin.display(description="Deliveries")
+    @admin.display(description=gettext_lazy("Deliveries"))
     def deliveries(self, batch: Any) -> str:
-        """The range of deliveries that it owns."""
-        return f"{batch.first_delivery} to {batch.last_delivery}"
+        """The range of its deliveries."""
+        return f"{batch.first_delivery} – {batch.last_delivery}"
+
+    @admin.display(description=gettext_lazy("Reason"))
+    def reason_shown(self, batch: Any) -> str:
+        """Why it is in this state."""
+        return reason_sentence(batch.reason, batch.reason_values)
 
 
 class EventAdmin(RecordAdmin):
     """The provider's events, as they came."""
 
-    list_display = ("kind", "received_at", "state_pill", "note", "delivery_link")
-    list_filter = ("state", "kind")
+    list_display = ("kind", "received_at", "state_pill", "note_shown", "delivery_link")
+    list_filter = ("state", "kind", "bounce")
     search_fields = ("=event_id",)
-    search_help_text = "The provider's id of an event."
+    search_help_text = gettext_lazy("The provider's id of an event.")
     ordering = ("-pk",)
-    fields = ("provider", "event_id", "kind", "received_at", "state_pill", "note", "delivery_link", "pretty_body")
-    readonly_fields = ("state_pill", "delivery_link", "pretty_body")
+    fields = (
+        "provider",
+        "event_id",
+        "kind",
+        "received_at",
+        "state_pill",
+        "bounce",
+        "note_shown",
+        "delivery_link",
+        "pretty_body",
+    )
+    readonly_fields = ("state_pill", "note_shown", "delivery_link", "pretty_body")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         """Lists do without the bodies."""
         return Event.objects.defer("body") if _is_list(request) else Event.objects.all()
 
-    @admin.display(description="State", ordering="state")
-    def state_pill(self, receipt: Event) -> str:
-        """What became of it."""
-        return _pill(receipt.state, receipt.get_state_display())
+    @admin.display(description=gettext_lazy("State"), ordering="state")
+    def state_pill(self, event: Event) -> str:
+        """Its state."""
+        return _pill(event.state, event.get_state_display())
 
-    @admin.display(description="Delivery")
-    def delivery_link(self, receipt: Event) -> str:
-        """The mail that it is about."""
-        if receipt.delivery_id is None:
+    @admin.display(description=gettext_lazy("Delivery"))
+    def delivery_link(self, event: Event) -> str:
+        """The delivery that it is about."""
+        if event.delivery_id is None:
             return "–"
-        url = reverse("admin:newsletter_delivery_change", args=[receipt.delivery_id])
-        return format_html('<a href="{}">delivery {}</a>', url, receipt.delivery_id)
+        url = reverse("admin:newsletter_delivery_change", args=[event.delivery_id])
+        return format_html('<a href="{}">{}</a>', url, event.delivery_id)
 
-    @admin.display(description="Body")
-    def pretty_body(self, receipt: Event) -> str:
-        """The event, indented to be read."""
+    @admin.display(description=gettext_lazy("Note"))
+    def note_shown(self, event: Event) -> str:
+        """Why it was ignored, and what the provider adds."""
+        return event.note
+
+    @admin.display(description=gettext_lazy("Body"))
+    def pretty_body(self, event: Event) -> str:
+        """The event as indented JSON."""
         try:
-            body = orjson.dumps(orjson.loads(receipt.body), option=orjson.OPT_INDENT_2).decode()
+            body = orjson.dumps(orjson.loads(event.body), option=orjson.OPT_INDENT_2).decode()
         except orjson.JSONDecodeError:
-            body = receipt.body
+            body = event.body
         return format_html('<pre class="code">{}</pre>', body)
 
 
@@ -204,32 +277,37 @@ class EditionAdmin(RecordAdmin):
         editions = Edition.objects.select_related("issue")
         return editions.defer("html", "text", "content", "links", "envelope") if _is_list(request) else editions
 
-    @admin.display(description="Hash")
+    @admin.display(description=gettext_lazy("Hash"))
     def short_hash(self, edition: Edition) -> str:
-        """The beginning of its hash."""
+        """The first 12 digits of its hash."""
         return edition.sha256[:12]
 
-    @admin.display(description="Issue")
+    @admin.display(description=gettext_lazy("Issue"))
     def issue_link(self, edition: Edition) -> str:
-        """The issue that it is a rendering of."""
+        """Its issue."""
         url = reverse("admin:newsletter_issue_change", args=[edition.issue_id])
         return format_html('<a href="{}">{}</a>', url, edition.issue)
 
-    @admin.display(description="Size")
+    @admin.display(description=gettext_lazy("Size"))
     def sizes(self, edition: Edition) -> str:
-        """Of both parts."""
+        """Kilobytes of both parts."""
         html, text = (len(part.encode()) / 1000 for part in (edition.html, edition.text))
-        return f"{html:.0f} KB of HTML, {text:.0f} KB of text"
+        return _("%(html)s KB of HTML, %(text)s KB of text") % {"html": round(html), "text": round(text)}
 
-    @admin.display(description="Envelope")
+    @admin.display(description=gettext_lazy("Envelope"))
     def pretty_envelope(self, edition: Edition) -> str:
-        """Sender and headers, with slots where readers differ."""
+        """Sender and headers, with placeholders where recipients differ."""
         return format_html('<pre class="code">{}</pre>', json.dumps(edition.envelope, indent=2, ensure_ascii=False))
 
-    @admin.display(description="Text part")
+    @admin.display(description=gettext_lazy("Text part"))
     def plain_text(self, edition: Edition) -> str:
-        """The text part, with slots where readers differ."""
+        """The text part, with placeholders where recipients differ."""
         return format_html('<pre class="code">{}</pre>', edition.text)
+
+
+def _edition_link(row: Any) -> str:
+    url = reverse("admin:newsletter_edition_change", args=[row.edition_id])
+    return format_html('<a href="{}">{}</a>', url, row.edition_subject)
 
 
 def _is_list(request: HttpRequest) -> bool:

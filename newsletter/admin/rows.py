@@ -67,7 +67,7 @@ class RowKind:
 
     value: str
     label: str
-    fields: dict[str, str]
+    fields: dict[SectionField, str]
 
     @property
     def is_block(self) -> bool:
@@ -83,7 +83,7 @@ def row_kinds() -> tuple[RowKind, ...]:
 
 def _row_kind(kind: SectionKind) -> RowKind:
     own = FIELDS_OF_KIND[kind].fields
-    labels: dict[str, str] = {field: _label(kind, field) for field in FIELDS if field in own}
+    labels = {field: _label(kind, field) for field in FIELDS if field in own}
     return RowKind(kind.value, str(LABELS[kind]), labels)
 
 

@@ -1,13 +1,12 @@
-"""Schedule: who gets an issue and when, said back in words before it counts; and sending it at once.
+"""Schedule: who gets an issue and when, confirmed before it counts; and sending it now.
 
-Deciding takes two pages: the first asks, the second shows the moment and the number of readers and acts on POST. It
-carries the manifest of what it showed, and nothing else is sent or scheduled under it.
+A decision takes two pages: the first asks, the second shows the time and the audience and acts on POST. It carries the
+digest of the manifest that it showed, and nothing else is sent or scheduled under it.
 """
 
 from __future__ import annotations
 
 import datetime
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -17,95 +16,122 @@ from django.conf import settings
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
+from django.utils.formats import number_format
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy, ngettext
 from django.views.decorators.http import require_http_methods
 
-from newsletter.admin.check import placed_findings
+from newsletter.admin.check import PlacedFinding, place_findings
 from newsletter.admin.pages import Need, Page, editor_of, home_of, issue_page, page_url, tell_and_go
 from newsletter.admin.time_format import from_now, in_zone, zone_names, zone_of
-from newsletter.models import InvalidTransition, Issue, IssueStatus
+from newsletter.models import InvalidTransition, Issue, IssueState, Send, SendState
 from newsletter.providers import get_provider
-from newsletter.sending.check import audience_for as readers_of_the_list
+from newsletter.sending.check import audience_for, preflight_issue
 from newsletter.sending.limits import time_for
-from newsletter.sending.manifest import Approval, Estimate, Manifest, ManifestUnreadable, estimate_for
+from newsletter.sending.manifest import Approval, Estimate, Manifest, ManifestUnreadable, Summary, estimate_for
 from newsletter.sending.recurring import next_occurrence, occurrence_of
-from newsletter.sending.schedule import IssueRefused, dry_run, first_instant, schedule_issue, send_now, waves_of
+from newsletter.sending.schedule import IssueRefused, first_instant, rehearse, schedule_issue, send_now, waves_of
 from newsletter.sending.wall_clock import NoSuchTime, instant_of
 from newsletter.sending.waves import LocalTime, Wave, has_zones
 
-#: More readers than this are confirmed by typing their number (R-133).
+#: A larger audience is confirmed by typing its size.
 TYPED_ABOVE = 1_000
 
 #: How many zones of a wave are named.
-SOME_ZONES = 3
+MAX_ZONES = 3
 
-#: What is said of a confirmation that does not bring what was confirmed.
-NOT_SHOWN = "The page did not say what it showed, so nothing was sent or scheduled. Look at it again, and confirm that."
+#: What is shown for a confirmation without what it confirms.
+NOT_SHOWN = gettext_lazy(
+    "The page did not say what it showed, so nothing was sent or scheduled. Look at the page again and confirm."
+)
 
 EXCLUSIONS = {
-    "waiting_for_confirmation": "waiting for confirmation",
-    "unsubscribed": "unsubscribed",
-    "suppressed": "not to be mailed",
-    "paused": "on a pause",
-    "not_allowed": "not among ALLOWED_RECIPIENTS",
+    "waiting_for_confirmation": gettext_lazy("waiting for confirmation"),
+    "unsubscribed": gettext_lazy("unsubscribed"),
+    "suppressed": gettext_lazy("on the suppression list"),
+    "paused": gettext_lazy("paused"),
+    "not_allowed": gettext_lazy("not in ALLOWED_RECIPIENTS"),
+    "cancelled_before_their_turn": gettext_lazy("not reached before the cancellation"),
 }
-
-
-SCHEDULED_ALREADY = (
-    "This issue is scheduled already, as it says here, and nothing was changed. To choose another time, take it off "
-    "the schedule first."
-)
 
 
 @dataclass(frozen=True, slots=True)
 class Audience:
-    """How many readers an issue would go to now, and who of the list would be left out."""
+    """How many recipients an issue would have now, and which subscriptions of the list would be excluded."""
 
     count: int
-    left_out: tuple[tuple[int, str], ...]
+    excluded: tuple[tuple[int, str], ...]
     estimate: Estimate | None = None
     """How long it takes and what it costs."""
 
     @property
     def is_typed(self) -> bool:
-        """Whether the number has to be typed."""
+        """Whether the size has to be typed."""
         return self.count > TYPED_ABOVE
 
 
-def audience_for(issue: Issue) -> Audience:
-    """The audience as it is now."""
-    now = readers_of_the_list(issue)
-    limits = time_for(issue.newsletter, now.count, start=timezone.now())
-    return Audience(now.count, in_words(now.excluded), estimate_for(now.count, get_provider(), limits=limits))
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prospect:
+    """What the pages show of an issue that may be sent: computed once a request. `refusal` says why it may not."""
+
+    audience: Audience
+    manifest: Manifest | None = None
+    blocking: tuple[PlacedFinding, ...] = ()
+    refusal: tuple[str, ...] = ()
 
 
-def in_words(left_out: Mapping[str, int]) -> tuple[tuple[int, str], ...]:
-    """How many are left out, with the reason as people say it."""
-    return tuple((count, EXCLUSIONS.get(reason, reason)) for reason, count in left_out.items())
+def prospect_of(issue: Issue, *, local: LocalTime | None = None) -> Prospect:
+    """The audience, the manifest and what blocks a send, from one rehearsal."""
+    try:
+        rehearsal = rehearse(issue, local=local)
+    except IssueRefused as refusal:
+        now = audience_for(issue)
+        limits = time_for(issue.newsletter, now.count, start=timezone.now())
+        estimate = estimate_for(now.count, get_provider(), limits=limits)
+        audience = Audience(now.count, exclusions_in_words(now.excluded), estimate)
+        findings = place_findings(issue, preflight_issue(issue, audience=now))
+        return Prospect(audience=audience, blocking=findings.errors, refusal=refusal.sentences)
+    manifest = rehearsal.manifest
+    audience = Audience(manifest.recipients, exclusions_in_words(manifest.excluded), manifest.estimate)
+    if rehearsal.result.errors:
+        return Prospect(audience=audience, blocking=place_findings(issue, rehearsal.result).errors)
+    return Prospect(audience=audience, manifest=manifest)
 
 
-class MomentForm(forms.Form):
-    """A date, a time and a zone; after `is_valid`, `wall` and `instant` are the moment that they name."""
+def exclusions_in_words(excluded: Mapping[str, int]) -> tuple[tuple[int, str], ...]:
+    """How many are excluded, with the reason."""
+    return tuple((count, str(EXCLUSIONS.get(reason, reason))) for reason, count in excluded.items())
 
-    date = forms.DateField(widget=forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d"))
-    time = forms.TimeField(widget=forms.TimeInput(attrs={"type": "time"}, format="%H:%M"))
-    zone = forms.ChoiceField(label="Time zone")
-    same_readers = forms.BooleanField(
+
+class TimeForm(forms.Form):
+    """A date, a time and a zone; after `is_valid`, `wall` and `instant` are the time that they name."""
+
+    date = forms.DateField(
+        label=gettext_lazy("Date"), widget=forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d")
+    )
+    time = forms.TimeField(label=gettext_lazy("Time"), widget=forms.TimeInput(attrs={"type": "time"}, format="%H:%M"))
+    zone = forms.ChoiceField(label=gettext_lazy("Time zone"))
+    same_audience = forms.BooleanField(
         required=False,
-        label="Only if the readers are still the same",
-        help_text="If somebody joins or leaves before it starts, it goes back to draft and says so.",
+        label=gettext_lazy("Cancel if the audience changed"),
+        help_text=gettext_lazy(
+            "If a subscriber joins or leaves before the start, the send is withdrawn and the issue is a draft again."
+        ),
     )
     is_local = forms.BooleanField(
         required=False,
-        label="At this time where each reader is",
-        help_text="Readers who named their time zone get it when their own clock shows this time, in waves over at "
-        "most 26 hours; everybody else in the zone above.",
+        label=gettext_lazy("At this time in each recipient's time zone"),
+        help_text=gettext_lazy(
+            "Recipients who gave their time zone get the issue when their own clock shows this time, in waves over at "
+            "most 26 hours; all others get it in the zone above."
+        ),
     )
     wall: datetime.datetime
     instant: datetime.datetime
 
     @property
     def local(self) -> LocalTime | None:
-        """Each reader's own time, if that was chosen; after `is_valid`."""
+        """Each recipient's own time, if that was chosen; after `is_valid`."""
         return LocalTime(wall=self.wall, zone=self.cleaned_data["zone"]) if self.cleaned_data["is_local"] else None
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -113,44 +139,45 @@ class MomentForm(forms.Form):
         self.fields["zone"].choices = [(name, name.replace("_", " ")) for name in zone_names()]  # type: ignore[attr-defined]
 
     def clean(self) -> dict[str, Any]:
-        """Refuse times that do not exist or exist twice, and times that are over (R-126)."""
-        given = self.cleaned_data
-        if not {"date", "time", "zone"} <= given.keys():
-            return given
-        self.wall = datetime.datetime.combine(given["date"], given["time"])
+        """Refuse times that do not exist or exist twice, and times in the past."""
+        cleaned = self.cleaned_data
+        if not {"date", "time", "zone"} <= cleaned.keys():
+            return cleaned
+        self.wall = datetime.datetime.combine(cleaned["date"], cleaned["time"])
         try:
-            self.instant = instant_of(self.wall, given["zone"])
+            self.instant = instant_of(self.wall, cleaned["zone"])
         except NoSuchTime as refusal:
             self.add_error("time", str(refusal))
-            return given
+            return cleaned
         if self.instant <= timezone.now():
-            self.add_error("time", "That moment is over. Choose one to come, or send it now.")
-        return given
+            self.add_error("time", _("This time is in the past. Choose a later one, or send the issue now."))
+        return cleaned
 
 
-class CountForm(forms.Form):
-    """What the person who decides has seen; with many readers, their number is typed."""
+class ConfirmForm(forms.Form):
+    """What the page showed to the editor who confirms; the size of a large audience is typed."""
 
     typed = forms.CharField(
         required=False, max_length=20, widget=forms.TextInput(attrs={"inputmode": "numeric", "autocomplete": "off"})
     )
 
-    #: The revision that the page showed; what was saved since is not what was confirmed.
+    #: The revision that the page showed; content that was saved since is not what was confirmed.
     revision = forms.IntegerField(widget=forms.HiddenInput, error_messages={"required": NOT_SHOWN})
-    #: The manifest that the page showed, whole, so that a refusal can say what differs.
-    manifest = forms.CharField(max_length=500_000, widget=forms.HiddenInput, error_messages={"required": NOT_SHOWN})
+    #: Digest and summary of the manifest that the page showed: a few hundred bytes.
+    manifest = forms.CharField(max_length=5_000, widget=forms.HiddenInput, error_messages={"required": NOT_SHOWN})
 
     def __init__(self, data: Any, audience: Audience) -> None:
         super().__init__(data)
         self.audience = audience
-        self.fields["typed"].label = f"Type {audience.count} to confirm"
+        self.fields["typed"].label = _("Type %(count)s to confirm") % {"count": audience.count}
 
     def clean_typed(self) -> str:
-        """The number must be the one that holds now, not the one of a page opened an hour ago."""
+        """The number must be that of now, not the one of a page that was loaded an hour ago."""
         typed = "".join(character for character in self.cleaned_data["typed"] if character.isdigit())
         if self.audience.is_typed and typed != str(self.audience.count):
             raise forms.ValidationError(
-                f"It would go to {self.audience.count:,} readers now. Type {self.audience.count} if that is right."
+                _("The audience is %(count)s recipients now. Type %(digits)s to confirm.")
+                % {"count": number_format(self.audience.count, force_grouping=True), "digits": self.audience.count}
             )
         return typed
 
@@ -159,144 +186,171 @@ class CountForm(forms.Form):
         try:
             return Approval.read(self.cleaned_data["manifest"])
         except ManifestUnreadable as error:
-            raise forms.ValidationError(f"{error} Nothing was sent or scheduled; look at this page again.") from error
+            raise forms.ValidationError(
+                _("%(error)s Nothing was sent or scheduled. Look at the page again and confirm.") % {"error": error}
+            ) from error
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
 def show_schedule(request: HttpRequest, issue: Issue) -> HttpResponse:
-    """Ask for the moment; then say it back; then, with `confirm`, schedule the issue."""
-    if issue.status == IssueStatus.SCHEDULED:
+    """Ask for the time; then show what it means; then, with `confirm`, schedule the issue."""
+    send = issue.current_send
+    if send is not None and send.state == SendState.SCHEDULED:
         if request.method == "POST":
-            return tell_and_go(request, SCHEDULED_ALREADY, page_url(issue, "schedule"), level=messages.WARNING)
-        return _show_scheduled(request, issue)
-    if not issue.is_editable:
-        sentence = f"This issue is {issue.get_status_display().lower()}; there is nothing to schedule any more."
-        return tell_and_go(request, sentence, home_of(issue), level=messages.WARNING)
+            sentence = _(
+                "This issue is scheduled already, as shown here, and nothing was changed. To choose another time, "
+                "unschedule it first."
+            )
+            return tell_and_go(request, sentence, page_url(issue, "schedule"), level=messages.WARNING)
+        return _show_scheduled(request, issue, send)
+    if send is not None:
+        return tell_and_go(request, _cannot_be_sent(issue), home_of(issue), level=messages.WARNING)
     if request.method != "POST":
-        return _ask(request, issue, MomentForm(initial=_suggested(issue)))
-    form, audience = MomentForm(request.POST), audience_for(issue)
+        return _ask(request, issue, TimeForm(initial=_suggested(issue)), prospect_of(issue))
+    form = TimeForm(request.POST)
     if not form.is_valid():
-        return _ask(request, issue, form)
-    confirms = "confirm" in request.POST
-    count = CountForm(request.POST if confirms else None, audience)
-    if not confirms or not count.is_valid():
-        return _say_back(request, issue, form, count)
-    return _schedule(request, issue, form, count)
+        return _ask(request, issue, form, prospect_of(issue))
+    prospect, confirms = prospect_of(issue, local=form.local), "confirm" in request.POST
+    confirmation = ConfirmForm(request.POST if confirms else None, prospect.audience)
+    if not confirms or not confirmation.is_valid():
+        return _confirm(request, issue, form, confirmation, prospect)
+    return _schedule(request, issue, form, confirmation, prospect)
 
 
-def _schedule(request: HttpRequest, issue: Issue, form: MomentForm, count: CountForm) -> HttpResponse:
+def _cannot_be_sent(issue: Issue) -> str:
+    return _("The status of this issue is “%(status)s”, so it cannot be scheduled or sent.") % {
+        "status": issue.get_status_display()
+    }
+
+
+def _schedule(
+    request: HttpRequest, issue: Issue, form: TimeForm, confirmation: ConfirmForm, prospect: Prospect
+) -> HttpResponse:
     zone = form.cleaned_data["zone"]
     try:
-        schedule_issue(
+        send = schedule_issue(
             issue,
             wall=form.wall,
             zone=zone,
             by=editor_of(request),
-            revision=count.cleaned_data["revision"],
-            approved=count.cleaned_data["manifest"],
-            same_readers=form.cleaned_data["same_readers"],
+            revision=confirmation.cleaned_data["revision"],
+            approved=confirmation.cleaned_data["manifest"],
+            same_audience=form.cleaned_data["same_audience"],
             is_local=form.cleaned_data["is_local"],
         )
     except (NoSuchTime, IssueRefused) as refusal:
-        return _ask(request, issue, form, refusal=getattr(refusal, "sentences", (str(refusal),)))
-    except InvalidTransition as wrong:
-        return _moved_meanwhile(request, issue, wrong)
-    start = issue.scheduled_at or form.instant
-    waves = ", the first readers" if issue.is_local else ""
-    sentence = f"“{issue.title}” goes out {from_now(start)}: {in_zone(start, zone)}, {zone}{waves}."
-    return tell_and_go(request, sentence, page_url(issue, "schedule"))
+        return _ask(request, issue, form, prospect, refusal=getattr(refusal, "sentences", (str(refusal),)))
+    except InvalidTransition as error:
+        return _moved_meanwhile(request, issue, error)
+    at = send.scheduled_at or form.instant
+    values = {"title": issue.title, "distance": from_now(at), "time": in_zone(at, zone), "zone": zone}
+    sentence = (
+        _("“%(title)s” is sent to the first recipients %(distance)s: %(time)s, %(zone)s.")
+        if send.is_local
+        else _("“%(title)s” is sent %(distance)s: %(time)s, %(zone)s.")
+    )
+    return tell_and_go(request, sentence % values, page_url(issue, "schedule"))
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
 def show_send_now(request: HttpRequest, issue: Issue) -> HttpResponse:
-    """Say who would get the issue at once; on POST, start it."""
-    audience = audience_for(issue)
-    count = CountForm(request.POST if request.method == "POST" else None, audience)
-    if issue.status not in (IssueStatus.DRAFT, IssueStatus.SCHEDULED):
-        sentence = f"This issue is {issue.get_status_display().lower()} already."
-        return tell_and_go(request, sentence, home_of(issue), level=messages.WARNING)
+    """Show the audience; on POST, start the send."""
+    send = issue.current_send
+    if send is not None and send.state != SendState.SCHEDULED:
+        return tell_and_go(request, _cannot_be_sent(issue), home_of(issue), level=messages.WARNING)
+    prospect = prospect_of(issue)
+    confirmation = ConfirmForm(request.POST if request.method == "POST" else None, prospect.audience)
     refusal: tuple[str, ...] = ()
-    if count.is_valid():
-        seen = count.cleaned_data
+    if confirmation.is_valid():
+        shown = confirmation.cleaned_data
         try:
-            send_now(issue, by=editor_of(request), revision=seen["revision"], approved=seen["manifest"])
+            started = send_now(issue, by=editor_of(request), revision=shown["revision"], approved=shown["manifest"])
         except IssueRefused as error:
             refusal = error.sentences
             # What the page shows next is what holds now, not what was refused.
             issue.refresh_from_db()
-        except InvalidTransition as wrong:
-            return _moved_meanwhile(request, issue, wrong)
+            prospect = prospect_of(issue)
+        except InvalidTransition as error:
+            return _moved_meanwhile(request, issue, error)
         else:
-            readers = "1 reader" if audience.count == 1 else f"{audience.count:,} readers"
-            undo = f" You can undo that for {settings.UNDO_SECONDS} seconds." if issue.posts_from else ""
-            sentence = f"“{issue.title}” is on its way to {readers}.{undo}"
-            return tell_and_go(request, sentence, page_url(issue, "report"))
-    manifest = _rehearsed(issue)
+            return tell_and_go(request, _started(issue, started, prospect.audience), page_url(issue, "report"))
     return issue_page(
         request,
         issue,
         "send_now",
-        title=f"Send now: {issue.title}",
+        title=_("Send now: %(issue)s") % {"issue": issue.title},
         step="schedule",
-        audience=audience,
-        count=count,
+        audience=prospect.audience,
+        confirmation=confirmation,
         undo_seconds=settings.UNDO_SECONDS,
-        manifest=manifest,
-        manifest_json=_as_json(manifest),
+        manifest=prospect.manifest,
+        approval=_summary_of(prospect.manifest),
         refusal=refusal,
-        blocking=placed_findings(issue).errors if manifest is None else (),
+        blocking=prospect.blocking,
     )
 
 
-def _rehearsed(issue: Issue) -> Manifest | None:
-    """What a send would do now; None where something must be fixed first, which the page lists."""
-    try:
-        return dry_run(issue)
-    except IssueRefused:
-        return None
+def _started(issue: Issue, send: Send, audience: Audience) -> str:
+    sentence = ngettext(
+        "“%(title)s” is being sent to %(count)s recipient.",
+        "“%(title)s” is being sent to %(count)s recipients.",
+        audience.count,
+    ) % {"title": issue.title, "count": number_format(audience.count, force_grouping=True)}
+    if not send.undo_until:
+        return sentence
+    return _("%(sentence)s You can undo this for %(seconds)s seconds.") % {
+        "sentence": sentence,
+        "seconds": settings.UNDO_SECONDS,
+    }
 
 
-def _as_json(manifest: Manifest | None) -> str:
-    return json.dumps(manifest.as_json()) if manifest else ""
+def _summary_of(manifest: Manifest | None) -> str:
+    return Summary.of(manifest).as_text() if manifest else ""
 
 
-def _ask(request: HttpRequest, issue: Issue, form: MomentForm, refusal: tuple[str, ...] = ()) -> HttpResponse:
+def _ask(
+    request: HttpRequest, issue: Issue, form: TimeForm, prospect: Prospect, refusal: tuple[str, ...] = ()
+) -> HttpResponse:
     return issue_page(
         request,
         issue,
         "schedule",
-        title=f"Schedule: {issue.title}",
+        title=_("Schedule: %(issue)s") % {"issue": issue.title},
         step="schedule",
         form=form,
         has_zones=has_zones(issue.newsletter_id),
-        run=occurrence_of(issue) or next_occurrence(issue.newsletter),
-        is_ready=issue.ready_revision == issue.revision,
+        occurrence=occurrence_of(issue) or next_occurrence(issue.newsletter),
+        is_approved=issue.state == IssueState.APPROVED,
         refusal=refusal,
-        audience=audience_for(issue),
-        blocking=placed_findings(issue).errors,
+        audience=prospect.audience,
+        blocking=prospect.blocking,
     )
 
 
-def _say_back(request: HttpRequest, issue: Issue, form: MomentForm, count: CountForm) -> HttpResponse:
+def _confirm(
+    request: HttpRequest, issue: Issue, form: TimeForm, confirmation: ConfirmForm, prospect: Prospect
+) -> HttpResponse:
+    if prospect.manifest is None:
+        refusal = prospect.refusal or tuple(finding.message for finding in prospect.blocking)
+        return _ask(request, issue, form, prospect, refusal=refusal)
     try:
-        manifest = dry_run(issue, local=form.local)
         if form.local:
             first_instant(issue, form.local)
-    except IssueRefused as refusal:
-        return _ask(request, issue, form, refusal=refusal.sentences)
+    except IssueRefused as error:
+        return _ask(request, issue, form, prospect, refusal=error.sentences)
     return issue_page(
         request,
         issue,
         "schedule_confirm",
-        title=f"Schedule: {issue.title}",
+        title=_("Schedule: %(issue)s") % {"issue": issue.title},
         step="schedule",
         form=form,
-        count=count,
-        manifest=manifest,
-        manifest_json=_as_json(manifest),
-        audience=count.audience,
+        confirmation=confirmation,
+        manifest=prospect.manifest,
+        approval=_summary_of(prospect.manifest),
+        audience=prospect.audience,
         waves=_waves(issue, form.local),
-        same_readers=form.cleaned_data["same_readers"],
+        same_audience=form.cleaned_data["same_audience"],
         zone=form.cleaned_data["zone"],
         in_words=in_zone(form.instant, form.cleaned_data["zone"]),
         in_utc=in_zone(form.instant, "UTC"),
@@ -304,53 +358,55 @@ def _say_back(request: HttpRequest, issue: Issue, form: MomentForm, count: Count
     )
 
 
-def _show_scheduled(request: HttpRequest, issue: Issue) -> HttpResponse:
-    assert issue.scheduled_at is not None  # noqa: S101 - the database holds it for every scheduled issue
+def _show_scheduled(request: HttpRequest, issue: Issue, send: Send) -> HttpResponse:
+    assert send.scheduled_at is not None  # noqa: S101 - the database holds it for every scheduled send
     return issue_page(
         request,
         issue,
         "scheduled",
-        title=f"Scheduled: {issue.title}",
+        title=_("Scheduled: %(issue)s") % {"issue": issue.title},
         step="schedule",
-        audience=audience_for(issue),
-        same_readers=bool(issue.manifest_sha256),
-        changes=_changes_of(issue),
-        waves=_waves(issue, LocalTime.of(issue)),
-        in_words=in_zone(issue.scheduled_at, issue.scheduled_zone),
-        in_utc=in_zone(issue.scheduled_at, "UTC"),
-        from_now=from_now(issue.scheduled_at),
+        send=send,
+        audience=prospect_of(issue).audience,
+        same_audience=bool(send.approved_sha256),
+        changes=_changes_of(send),
+        waves=_waves(issue, LocalTime.of(send)),
+        in_words=in_zone(send.scheduled_at, send.scheduled_zone),
+        in_utc=in_zone(send.scheduled_at, "UTC"),
+        from_now=from_now(send.scheduled_at),
     )
 
 
-def _changes_of(issue: Issue) -> list[tuple[str, str]]:
-    """What happened to the schedule since it was made, the newest first, on the clocks of its zone (R-128)."""
-    notes = issue.transitions.filter(source=IssueStatus.SCHEDULED, target=IssueStatus.SCHEDULED).order_by("-pk")
-    return [(in_zone(note.at, issue.scheduled_zone, short=True), note.reason) for note in notes[:5]]
+def _changes_of(send: Send) -> list[tuple[str, str]]:
+    """What happened to the schedule since it was made, the newest first, in its own zone."""
+    notes = send.transitions.filter(source=SendState.SCHEDULED, target=SendState.SCHEDULED).order_by("-pk")
+    return [(in_zone(note.at, send.scheduled_zone, short=True), note.sentence) for note in notes[:5]]
 
 
 def _waves(issue: Issue, local: LocalTime | None) -> list[tuple[str, str, int]]:
-    """When, where and to how many; the moment is the newsletter's own. None where everybody gets it at once."""
+    """Start (in the newsletter's zone), places and recipients of each wave; none where all get it at the same time."""
     zone = issue.newsletter.time_zone
     waves = waves_of(issue, local) if local else ()
-    return [(in_zone(wave.starts_at, zone), _places_of(wave), wave.readers) for wave in waves]
+    return [(in_zone(wave.starts_at, zone), _places_of(wave), wave.recipients) for wave in waves]
 
 
 def _places_of(wave: Wave) -> str:
     """The cities after which its largest zones are named."""
-    cities = [zone.rpartition("/")[2].replace("_", " ") or "everybody else" for zone in wave.zones]
-    return ", ".join(cities[:SOME_ZONES]) + (" and others" if len(cities) > SOME_ZONES else "")
+    cities = [zone.rpartition("/")[2].replace("_", " ") or _("no time zone given") for zone in wave.zones]
+    named = ", ".join(cities[:MAX_ZONES])
+    return _("%(cities)s and others") % {"cities": named} if len(cities) > MAX_ZONES else named
 
 
 def _suggested(issue: Issue) -> dict[str, Any]:
-    """Seven in the morning of the issue's date, or of tomorrow, where its readers are at home."""
+    """Seven in the morning of the issue's date, or of tomorrow, in the newsletter's zone."""
     zone = issue.newsletter.time_zone
     tomorrow = timezone.now().astimezone(zone_of(zone)).date() + datetime.timedelta(days=1)
     return {"date": max(issue.date, tomorrow), "time": datetime.time(7), "zone": zone}
 
 
-def _moved_meanwhile(request: HttpRequest, issue: Issue, wrong: InvalidTransition) -> HttpResponse:
-    issue.refresh_from_db()
-    return tell_and_go(request, str(wrong), home_of(issue), level=messages.WARNING)
+def _moved_meanwhile(request: HttpRequest, issue: Issue, error: InvalidTransition) -> HttpResponse:
+    fresh = Issue.objects.with_send().get(pk=issue.pk)
+    return tell_and_go(request, str(error), home_of(fresh), level=messages.WARNING)
 
 
 PAGES = (

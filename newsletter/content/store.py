@@ -16,7 +16,7 @@ from newsletter.content.document import IssueContent, SectionContent, SectionKin
 from newsletter.content.fields import content_faults
 from newsletter.content.problems import ParsedIssue
 from newsletter.content.revisions import keep_missing_revision, keep_revision
-from newsletter.models import Category, Issue, IssueCategory, Newsletter, Section, Story
+from newsletter.models import Category, Issue, IssueCategory, Newsletter, Reason, Section, Story
 
 log = logging.getLogger(__name__)
 
@@ -101,6 +101,8 @@ def save_content(issue: Issue, content: IssueContent, *, by: str, based_on: int 
         _refuse_taken_slug(row, content.slug)
         if changed:
             keep_missing_revision(row, stored)
+            # The approval was of the content before.
+            row.revoke_approval(by=by, reason=Reason.EDITED)
             _replace(row, content)
             keep_revision(row, row.revision + 1, content, by=by, note=note)
     issue.refresh_from_db()

@@ -17,8 +17,8 @@ from django.db import transaction
 from newsletter.config.configuration import PROJECT_ROOT
 from newsletter.demo import sample
 from newsletter.demo.processes import Installation
-from newsletter.models import Edition, Event, EventState, Issue, IssueStatus, Newsletter
-from newsletter.reports.statistics import IssueReport, report_of
+from newsletter.models import Event, EventState, Newsletter, Send, SendState
+from newsletter.reports.statistics import SendReport, report_of
 from newsletter.sending.schedule import send_now
 
 Print = Callable[[str], None]
@@ -54,7 +54,7 @@ def serve(folder: Path, show: Print) -> None:
         installation.start_sandbox(*SANDBOX_OPTIONS, "--ledger", str(folder / "sandbox.sqlite3"))
         installation.start_web()
         installation.start_worker()
-        for unsent in newsletter.issues.filter(slug=SENT_ISSUE, status=IssueStatus.DRAFT):
+        for unsent in newsletter.issues.filter(slug=SENT_ISSUE, sends__isnull=True):
             # Without an undo window, so that the archive and the report have an issue from the start.
             send_now(unsent, by="demo", may_undo=False)
         show(_welcome(folder, password, newsletter.slug))
@@ -78,11 +78,11 @@ def run_once(folder: Path, show: Print) -> None:
         installation.start_sandbox(*SANDBOX_OPTIONS)
         installation.start_web()
         installation.start_worker()
-        send_now(issue, by="demo")
-        edition = Edition.objects.get(sent_as=issue)
+        send = send_now(issue, by="demo")
+        edition = send.edition
         show(f"Frozen    as edition {edition.sha256[:12]}, {len(edition.html.encode()) / 1000:.0f} kB of HTML")
         show(f"Sending   to {sample.SUBSCRIBERS} subscribers through the sandbox at {settings.SANDBOX_URL}\n")
-        report = _follow(issue, installation, show)
+        report = _follow(send, installation, show)
         ledger = _ask("/sandbox/ledger")
         webhooks = _ask("/sandbox/webhooks")
     compare(report, ledger, webhooks, show)
@@ -100,16 +100,16 @@ def _installation(folder: Path) -> Installation:
     return Installation(site_url=settings.SITE_URL, sandbox_url=settings.SANDBOX_URL, logs=folder, root=PROJECT_ROOT)
 
 
-def _follow(issue: Issue, installation: Installation, show: Print) -> IssueReport:
+def _follow(send: Send, installation: Installation, show: Print) -> SendReport:
     """Show the progress until the issue is sent and every event of the sandbox is applied."""
     deadline = time.monotonic() + TIMEOUT
     show("".join(f"{name:>12}" for name in PROGRESS))
     shown: list[int] = []
     while True:
         installation.check()
-        issue.refresh_from_db()
-        is_complete = issue.status == IssueStatus.SENT and _all_events_applied()
-        report = report_of(issue)
+        send.refresh_from_db(fields=["state"])
+        is_complete = send.state == SendState.SENT and _all_events_applied()
+        report = report_of(send)
         counts = [getattr(report, name) for name in PROGRESS]
         if counts != shown:
             show("".join(f"{count:>12}" for count in counts))
@@ -127,7 +127,7 @@ def _all_events_applied() -> bool:
     return _ask("/sandbox/webhooks")["pending"] == 0 and not Event.objects.filter(state=EventState.NEW).exists()
 
 
-def compare(report: IssueReport, ledger: dict[str, Any], webhooks: dict[str, Any], show: Print) -> None:
+def compare(report: SendReport, ledger: dict[str, Any], webhooks: dict[str, Any], show: Print) -> None:
     """Show our numbers beside the provider's. Raises DemoFailed unless all agree."""
     events = {kind.removeprefix("email."): sum(counts.values()) for kind, counts in webhooks["by_type"].items()}
     lines = [

@@ -1,1 +1,1 @@
-"""What providers tell us: kept as it came, applied in sets, counted once."""
+"""Provider events: stored as they came, applied in sets, counted once."""

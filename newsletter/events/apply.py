@@ -1,7 +1,7 @@
-"""Apply: turn stored receipts into facts about deliveries, in sets and in any order.
+"""Apply: turn stored events into facts about deliveries, in sets and in any order.
 
-A delivery keeps the first time of each fact, so late, repeated and reordered events end in the same row (R-88).
-Receipts are claimed, applied and marked in one transaction: a crash leaves them new, and applying again is harmless.
+A delivery keeps the first time of each fact, so late, repeated and reordered events end in the same row. Events are
+claimed, applied and marked in one transaction: a crash leaves them new, and applying them again is harmless.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from django.conf import settings
 from django.db import transaction
 
 from newsletter.config.failpoints import Point, reached
-from newsletter.models import Delivery, DeliveryStatus, Event, EventState, Fact
+from newsletter.models import DELIVERY, EVENT, Delivery, DeliveryState, Event, EventState, Fact, Reason
 from newsletter.models.bulk_sql import execute_with_rows
 from newsletter.providers.base import BounceKind, EventRejected, ParsedEvent, Provider
 from subscribers.addresses import AddressError, parse_address
@@ -25,143 +25,145 @@ from subscribers.suppression import suppress_addresses
 
 log = logging.getLogger(__name__)
 
-#: Receipts applied per transaction.
+#: Events applied per transaction.
 CHUNK = 1_000
 
-#: Facts by which a reader has the mail.
+#: Facts by which a recipient has the mail.
 REACHED = (Fact.DELIVERED, Fact.OPENED, Fact.CLICKED)
-
-REPLACED = "Its mail failed, and another goes out in its place."
-ARRIVED_AFTER_ALL = "The mail that was said to have failed arrived after all."
 
 # One statement per kind of fact, whatever the number of rows: the earliest time wins.
 KEEP_FIRST_TIME = """
     UPDATE newsletter_delivery
-    SET {fact}_at = CASE WHEN {fact}_at IS NULL OR given.at < {fact}_at THEN given.at ELSE {fact}_at END,
+    SET {fact}_at = CASE WHEN {fact}_at IS NULL OR rows.at < {fact}_at THEN rows.at ELSE {fact}_at END,
         provider_id = CASE newsletter_delivery.provider_id
-            WHEN '' THEN given.provider_id ELSE newsletter_delivery.provider_id END
-    FROM {{given}} WHERE newsletter_delivery.id = given.id
+            WHEN '' THEN rows.provider_id ELSE newsletter_delivery.provider_id END
+    FROM {{rows}} WHERE newsletter_delivery.id = rows.id
 """
-MARK = """
-    UPDATE newsletter_event SET state = given.state, note = given.note,
-        delivery_id = CASE WHEN given.delivery_id = 0 THEN NULL ELSE given.delivery_id END
-    FROM {given} WHERE newsletter_event.id = given.id
-"""
+MARK = f"""
+    UPDATE newsletter_event SET state = rows.state, reason = rows.reason, bounce = rows.bounce, detail = rows.detail,
+        delivery_id = CASE WHEN rows.delivery_id = 0 THEN NULL ELSE rows.delivery_id END
+    FROM {{rows}} WHERE newsletter_event.id = rows.id
+        AND newsletter_event.state IN ({EVENT.sql_sources(EventState.APPLIED)})
+"""  # noqa: S608 - names of states are ours
+MARK_COLUMNS = {
+    "id": "bigint",
+    "state": "text",
+    "reason": "text",
+    "bounce": "text",
+    "detail": "text",
+    "delivery_id": "bigint",
+}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Reading:
-    """One receipt with what it says; `event` is None if it cannot be read."""
+    """One stored event with what it says; `parsed` is None if it cannot be read.
 
-    receipt: Event
-    event: ParsedEvent | None
+    `state`, `reason` and `delivery_pk` are what is to be recorded.
+    """
+
+    row: Event
+    parsed: ParsedEvent | None
+    state: EventState = EventState.APPLIED
+    reason: str = ""
+    detail: str = ""
+    delivery_pk: int | None = None
+
+    def conclude(self, state: EventState, reason: Reason | None = None) -> None:
+        """Decide what becomes of the event."""
+        self.state, self.reason = state, reason.value if reason else ""
 
 
 def apply_events(provider: Provider, limit: int = CHUNK) -> bool:
-    """Apply up to `limit` stored receipts of a provider; whether there may be more."""
-    fresh = Event.objects.filter(provider=provider.name, state=EventState.NEW).order_by("pk")
-    if not fresh.exists():
-        # A look costs nothing; a transaction would take SQLite's only write lock at each turn of an idle worker.
+    """Apply up to `limit` stored events of a provider; whether there may be more."""
+    new = Event.objects.filter(provider=provider.name, state=EventState.NEW).order_by("pk")
+    if not new.exists():
+        # A query costs nothing; a transaction would take SQLite's only write lock in each round of an idle worker.
         return False
     with transaction.atomic():
-        receipts = list(fresh.select_for_update(skip_locked=True)[:limit])
-        readings = [Reading(receipt, _read(provider, receipt)) for receipt in receipts]
-        _leave_out(_judge(readings))
-        facts = [reading for reading in readings if reading.receipt.state == EventState.APPLIED]
+        rows = list(new.select_for_update(skip_locked=True)[:limit])
+        readings = [_read(provider, row) for row in rows]
+        _skip_delivered(_judge(readings))
+        facts = [reading for reading in readings if reading.parsed and reading.state is EventState.APPLIED]
         _keep_facts(facts)
-        _suppress(reading.event for reading in facts if reading.event)
-        _mark(receipts)
+        _suppress(reading.parsed for reading in facts if reading.parsed)
+        _mark(readings)
         reached(Point.EVENTS_UNCOMMITTED)
     reached(Point.EVENTS_COMMITTED)
-    return len(receipts) == limit
+    return len(rows) == limit
 
 
-def _read(provider: Provider, receipt: Event) -> ParsedEvent | None:
+def _read(provider: Provider, row: Event) -> Reading:
     try:
-        return provider.parse(receipt.body)
-    except EventRejected as refusal:
-        _note(receipt, EventState.IGNORED, str(refusal))
+        return Reading(row, provider.parse(row.body))
+    except EventRejected as rejected:
+        return Reading(row, None, EventState.IGNORED, rejected.code, rejected.detail)
     except Exception as error:
-        # A stranger's event must not keep all others waiting; it stays in the inbox with what went wrong.
-        log.exception("receipt %s cannot be read", receipt.pk)
-        _note(receipt, EventState.IGNORED, f"It cannot be read ({type(error).__name__}); the log says why.")
-    return None
-
-
-def _note(receipt: Event, state: EventState, note: str) -> None:
-    receipt.state, receipt.note = state, note[:300]
+        # One unreadable event must not block all others; it stays in the inbox with its reason.
+        log.exception("event %s cannot be read", row.pk)
+        return Reading(row, None, EventState.IGNORED, Reason.UNREADABLE, type(error).__name__)
 
 
 def _judge(readings: list[Reading]) -> set[int]:
-    """Decide for each receipt whether it tells something about a mail of ours, and about which.
+    """Decide for each event whether it tells something about a mail of ours, and about which delivery.
 
-    Returns the deliveries whose mail was given up and has arrived.
+    Returns the deliveries whose superseded mail has arrived.
     """
     named = _named_by(readings)
-    addresses, given_up = _recipients(named), _given_up(readings, named)
+    addresses, superseded = _recipients(named), _superseded(readings, named)
     arrived: set[int] = set()
     for reading in readings:
-        receipt, event = reading.receipt, reading.event
+        event = reading.parsed
         if event is None:
             continue
-        receipt.delivery_id = _delivery_pk(event)
+        reading.detail, reading.delivery_pk = event.detail, _delivery_pk(event)
         if event.fact is None:
-            _note(receipt, EventState.IGNORED, "This kind of event says nothing about a mail.")
+            reading.conclude(EventState.IGNORED, Reason.NOT_ABOUT_A_MAIL)
         elif event.tags.get("env") != settings.ENVIRONMENT:
-            _note(receipt, EventState.IGNORED, "It belongs to another installation or to no mail of ours.")
-        elif receipt.delivery_id is None:
-            # Confirmations and tests: no delivery keeps their facts, but a bounce still suppresses.
-            _note(receipt, EventState.APPLIED, _told(event))
-        elif receipt.delivery_id not in addresses:
-            _note(receipt, EventState.ORPHAN, "There is no such delivery.")
-        elif not _is_same(addresses[receipt.delivery_id], event.recipient):
-            _note(receipt, EventState.ORPHAN, "The recipient is not the one of this delivery.")
-        elif event.provider_id in given_up:
-            # As a fact it would prove that the mail in its place went out, and with it those of all neighbours.
-            arrived |= {receipt.delivery_id} if event.fact in REACHED else set()
-            receipt.delivery_id = None
-            _note(receipt, EventState.APPLIED, f"{REPLACED} {_told(event)}".strip())
+            reading.conclude(EventState.IGNORED, Reason.OTHER_INSTALLATION)
+        elif reading.delivery_pk is None:
+            # Transactional and test mails: no delivery keeps their facts, but a bounce still suppresses.
+            reading.conclude(EventState.APPLIED)
+        elif reading.delivery_pk not in addresses:
+            reading.conclude(EventState.ORPHAN, Reason.NO_SUCH_DELIVERY)
+        elif not _is_same(addresses[reading.delivery_pk], event.recipient):
+            reading.conclude(EventState.ORPHAN, Reason.OTHER_RECIPIENT)
+        elif event.provider_id in superseded:
+            # As a fact it would prove that the mail in its place was sent, and with it the rest of its batch.
+            arrived |= {reading.delivery_pk} if event.fact in REACHED else set()
+            reading.delivery_pk = None
+            reading.conclude(EventState.APPLIED, Reason.SUPERSEDED_MAIL)
         else:
-            _note(receipt, EventState.APPLIED, _told(event))
+            reading.conclude(EventState.APPLIED)
     return arrived
 
 
-def _leave_out(arrived: Collection[int]) -> None:
-    """Who has got it after all needs no other mail, unless that is on its way already."""
+def _skip_delivered(arrived: Collection[int]) -> None:
+    """A recipient whose superseded mail has arrived needs no other mail, unless that is being sent already."""
     if arrived:
-        waiting = Delivery.objects.filter(pk__in=arrived, status=DeliveryStatus.PENDING)
-        waiting.update(status=DeliveryStatus.SKIPPED, reason=ARRIVED_AFTER_ALL)
-
-
-def _told(event: ParsedEvent) -> str:
-    """What the event adds, as a note: of a bounce first its kind, by which the brake counts (R-124)."""
-    return f"{bounce_note(event.bounce)} {event.detail}".strip() if event.bounce else event.detail
-
-
-def bounce_note(kind: BounceKind) -> str:
-    """How the note of a bounce begins, by which bounces of a kind are counted."""
-    return f"{kind.value} bounce:"
+        waiting = Delivery.objects.filter(pk__in=arrived, state=DeliveryState.PENDING)
+        DELIVERY.move(waiting, DeliveryState.SKIPPED, reason=Reason.DELIVERED_AFTER_ALL)
 
 
 def _named_by(readings: list[Reading]) -> dict[int, Delivery]:
-    """The deliveries that the receipts name, with their subscriber's key and their mail's id only."""
-    keys = {key for reading in readings if reading.event and (key := _delivery_pk(reading.event))}
+    """The deliveries that the events name, with their subscriber's key and their mail's id only."""
+    keys = {key for reading in readings if reading.parsed and (key := _delivery_pk(reading.parsed))}
     return {row.pk: row for row in Delivery.objects.filter(pk__in=keys).only("subscriber_id", "provider_id")}
 
 
 def _recipients(named: Mapping[int, Delivery]) -> dict[int, str]:
-    """The canonical address behind each delivery; empty for an erased reader."""
+    """The canonical address behind each delivery; empty for an erased subscriber."""
     owners = {row.subscriber_id for row in named.values()}
     canonicals = dict(Subscriber.objects.filter(pk__in=owners).values_list("pk", "canonical"))
     return {key: canonicals.get(row.subscriber_id, "") for key, row in named.items()}
 
 
-def _given_up(readings: list[Reading], named: Mapping[int, Delivery]) -> set[str]:
-    """The mails that failed and in whose place others go out; asked only where an event is not of a known mail."""
-    events = [reading.event for reading in readings if reading.event]
-    told = [(named.get(_delivery_pk(event) or 0), event.provider_id) for event in events]
-    others = {row.pk for row, mail_id in told if row and row.provider_id != mail_id}
-    return Event.objects.given_up_mails(others) if others else set()
+def _superseded(readings: list[Reading], named: Mapping[int, Delivery]) -> set[str]:
+    """Mails that failed and were replaced by others; queried only where an event is not of a known mail."""
+    events = [reading.parsed for reading in readings if reading.parsed]
+    pairs = [(named.get(_delivery_pk(event) or 0), event.provider_id) for event in events]
+    others = {row.pk for row, mail_id in pairs if row and row.provider_id != mail_id}
+    return Event.objects.superseded_mails(others) if others else set()
 
 
 def _delivery_pk(event: ParsedEvent) -> int | None:
@@ -170,7 +172,7 @@ def _delivery_pk(event: ParsedEvent) -> int | None:
 
 
 def _is_same(canonical: str, recipient: str) -> bool:
-    """Whether the event is about the reader we wrote to (R-91). Erased readers are taken at the event's word."""
+    """Whether the event is about the recipient of the delivery; for an erased subscriber the event is believed."""
     return not canonical or _canonical(recipient) == canonical
 
 
@@ -184,7 +186,7 @@ def _canonical(address: str) -> str:
 def _keep_facts(readings: list[Reading]) -> None:
     times: dict[Fact, dict[int, tuple[datetime.datetime, str]]] = defaultdict(dict)
     for reading in readings:
-        event, key = reading.event, reading.receipt.delivery_id
+        event, key = reading.parsed, reading.delivery_pk
         if event is None or event.fact is None or key is None:
             continue
         known = times[event.fact].get(key)
@@ -201,16 +203,24 @@ def _keep_facts(readings: list[Reading]) -> None:
         )
 
 
-def _mark(receipts: list[Event]) -> None:
-    execute_with_rows(
-        MARK,
-        {"id": "bigint", "state": "text", "note": "text", "delivery_id": "bigint"},
-        [(receipt.pk, receipt.state, receipt.note, receipt.delivery_id or 0) for receipt in receipts],
+def _mark(readings: list[Reading]) -> None:
+    execute_with_rows(MARK, MARK_COLUMNS, [_marks(reading) for reading in readings])
+
+
+def _marks(reading: Reading) -> tuple[int | str, ...]:
+    bounce = reading.parsed.bounce if reading.parsed else None
+    return (
+        reading.row.pk,
+        reading.state.value,
+        reading.reason,
+        bounce.value if bounce else "",
+        reading.detail[:300],
+        reading.delivery_pk or 0,
     )
 
 
 def _suppress(events: Iterable[ParsedEvent]) -> None:
-    """Hard bounces, complaints and the provider's own list end all mailing to an address, at once (R-92 to R-94)."""
+    """Hard bounces, complaints and the provider's own suppression list end all mail to an address at once."""
     reasons: dict[str, tuple[SuppressionReason, str]] = {}
     for event in events:
         reason = _suppression_reason(event)

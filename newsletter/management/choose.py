@@ -1,4 +1,4 @@
-"""Which newsletter and which issue a command means."""
+"""The newsletter and the issue that a command is about."""
 
 from __future__ import annotations
 
@@ -8,25 +8,25 @@ from newsletter.models import Issue, Newsletter
 
 
 def add_newsletter_option(parser: CommandParser) -> None:
-    """The option by which commands name a newsletter."""
-    parser.add_argument("--newsletter", metavar="SLUG", help="whose issue it is; needed once there are two newsletters")
+    """Add --newsletter."""
+    parser.add_argument("--newsletter", metavar="SLUG", help="the newsletter; required if there is more than one")
 
 
 def chosen_newsletter(slug: str | None) -> Newsletter:
-    """The newsletter of that slug, or the only one there is. Raises CommandError."""
+    """The newsletter with that slug; without one, the only newsletter. Raises CommandError."""
     newsletters = Newsletter.objects.order_by("slug")
-    known = list(newsletters.values_list("slug", flat=True))
-    if not known:
-        raise CommandError("There is no newsletter yet. Create one in the admin first.")
-    if slug is None and len(known) > 1:
-        raise CommandError(f"There are several newsletters. Say which with --newsletter: {', '.join(known)}.")
-    if slug is not None and slug not in known:
-        raise CommandError(f"There is no newsletter “{slug}”. Known: {', '.join(known)}.")
-    return newsletters.get(slug=slug or known[0])
+    slugs = list(newsletters.values_list("slug", flat=True))
+    if not slugs:
+        raise CommandError("There is no newsletter yet. Create one in the admin.")
+    if slug is None and len(slugs) > 1:
+        raise CommandError(f"There is more than one newsletter. Choose one with --newsletter: {', '.join(slugs)}.")
+    if slug is not None and slug not in slugs:
+        raise CommandError(f"There is no newsletter “{slug}”. Choose one of: {', '.join(slugs)}.")
+    return newsletters.get(slug=slug or slugs[0])
 
 
 def chosen_issue(slug: str, newsletter_slug: str | None) -> Issue:
-    """The issue of that slug in the chosen newsletter. Raises CommandError."""
+    """The issue with that slug in the chosen newsletter. Raises CommandError."""
     newsletter = chosen_newsletter(newsletter_slug)
     issue = newsletter.issues.filter(slug=slug).first()
     if issue is None:

@@ -64,6 +64,20 @@ class Migration(migrations.Migration):
         migrations.RenameField("providersearch", "verdict", "result"),
         migrations.RenameField("providerthrottle", "broken_at", "circuit_opened_at"),
         migrations.RenameField("providerthrottle", "halted_at", "suspended_at"),
+        *(
+            migrations.RenameField("providerthrottle", old, new)
+            for old, new in {
+                "last_at": "last_permit_at",
+                "rests_until": "backoff_until",
+                "probing_until": "half_open_until",
+                "minute_from": "window_started_at",
+                "minute_posts": "window_posts",
+                "minute_failures": "window_failures",
+                "reason": "detail",
+            }.items()
+        ),
+        migrations.RenameField("preflightrun", "must_fix", "errors"),
+        migrations.RenameField("preflightrun", "look_at", "warnings"),
         migrations.RenameField("issue", "addressed_through", "expanded_through"),
         migrations.RenameField("issue", "addressed_at", "expanded_at"),
         migrations.AlterModelOptions(

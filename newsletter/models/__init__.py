@@ -1,19 +1,18 @@
-"""The tables: newsletter, issue, edition, delivery and batch, receipt."""
+"""The tables: newsletter, issue, edition, send, delivery, batch, event. Each state has one machine beside its model."""
 
-from newsletter.models.delivery import OPEN_BATCH_STATES, Batch, BatchState, Delivery, DeliveryStatus, Fact
+from newsletter.models.batch import BATCH, OPEN_BATCH_STATES, Batch, BatchState
+from newsletter.models.delivery import DELIVERY, IN_FLIGHT, Delivery, DeliveryState, Fact
 from newsletter.models.edition import Edition, EditionIsFrozen
-from newsletter.models.event import Event, EventState
+from newsletter.models.event import EVENT, Event, EventState
 from newsletter.models.feed import Feed, FeedItem, FeedItemState
 from newsletter.models.heartbeat import WorkerHeartbeat
 from newsletter.models.issue import (
-    PUBLISHED,
+    ISSUE,
     SECTION_KINDS,
-    TRANSITIONS,
     Category,
-    InvalidTransition,
     Issue,
     IssueCategory,
-    IssueStatus,
+    IssueState,
     IssueTransition,
     Section,
     Story,
@@ -21,21 +20,30 @@ from newsletter.models.issue import (
 from newsletter.models.newsletter import Newsletter
 from newsletter.models.preflight import LinkCheck, LinkState, PreflightRun
 from newsletter.models.provider_search import ProviderSearch, SearchResult
+from newsletter.models.reasons import Reason
 from newsletter.models.recurring_schedule import Occurrence, RecurringSchedule, Weekday
 from newsletter.models.revision import Revision, RevisionIsImmutable
+from newsletter.models.send import RUNNING, SEND, STARTED, Send, SendState, SendTransition
 from newsletter.models.throttle import Availability, ProviderThrottle
+from subscribers.state_machine import InvalidTransition
 
 __all__ = [
+    "BATCH",
+    "DELIVERY",
+    "EVENT",
+    "IN_FLIGHT",
+    "ISSUE",
     "OPEN_BATCH_STATES",
-    "PUBLISHED",
+    "RUNNING",
     "SECTION_KINDS",
-    "TRANSITIONS",
+    "SEND",
+    "STARTED",
     "Availability",
     "Batch",
     "BatchState",
     "Category",
     "Delivery",
-    "DeliveryStatus",
+    "DeliveryState",
     "Edition",
     "EditionIsFrozen",
     "Event",
@@ -47,7 +55,7 @@ __all__ = [
     "InvalidTransition",
     "Issue",
     "IssueCategory",
-    "IssueStatus",
+    "IssueState",
     "IssueTransition",
     "LinkCheck",
     "LinkState",
@@ -56,11 +64,15 @@ __all__ = [
     "PreflightRun",
     "ProviderSearch",
     "ProviderThrottle",
+    "Reason",
     "RecurringSchedule",
     "Revision",
     "RevisionIsImmutable",
     "SearchResult",
     "Section",
+    "Send",
+    "SendState",
+    "SendTransition",
     "Story",
     "Weekday",
     "WorkerHeartbeat",

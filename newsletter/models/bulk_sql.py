@@ -1,4 +1,4 @@
-"""Rows of values as a table that a statement can join, on PostgreSQL and on SQLite.
+"""Bulk SQL: rows of values as a table that a statement can join, on PostgreSQL and on SQLite.
 
 `UPDATE … FROM` over such a table records a hundred outcomes in one statement: twenty times faster than `bulk_update`
 on both databases.
@@ -17,7 +17,7 @@ Value = int | str | datetime.datetime
 
 
 def execute_with_rows(statement: str, columns: Mapping[str, str], rows: Iterable[Sequence[Value]]) -> int:
-    """Run `statement`, in which `{given}` is a table of `rows`; how many rows it changed.
+    """Run `statement`, in which `{rows}` is a table named `rows`; returns how many it changed.
 
     `columns` maps the table's column names, in the order of each row, to PostgreSQL's types. Statement and columns
     are constants of the caller; values travel as parameters.
@@ -25,21 +25,21 @@ def execute_with_rows(statement: str, columns: Mapping[str, str], rows: Iterable
     values = [tuple(row) for row in rows]
     if not values:
         return 0
-    given, parameters = (_arrays if connection.vendor == "postgresql" else _json)(columns, values)
+    table, parameters = (_arrays if connection.vendor == "postgresql" else _json)(columns, values)
     with connection.cursor() as cursor:
-        cursor.execute(statement.format(given=given), parameters)
+        cursor.execute(statement.format(rows=table), parameters)
         return int(cursor.rowcount)
 
 
 def _arrays(columns: Mapping[str, str], rows: list[tuple[Value, ...]]) -> tuple[str, list[Any]]:
     arrays = ", ".join(f"%s::{kind}[]" for kind in columns.values())
-    return f"unnest({arrays}) AS given ({', '.join(columns)})", [list(column) for column in zip(*rows, strict=True)]
+    return f"unnest({arrays}) AS rows ({', '.join(columns)})", [list(column) for column in zip(*rows, strict=True)]
 
 
 def _json(columns: Mapping[str, str], rows: list[tuple[Value, ...]]) -> tuple[str, list[Any]]:
     extracts = ", ".join(f"json_extract(value, '$[{place}]') AS {name}" for place, name in enumerate(columns))
     encoded = orjson.dumps([[_adapted(value) for value in row] for row in rows]).decode()
-    return f"(SELECT {extracts} FROM json_each(%s)) AS given", [encoded]  # noqa: S608 - names are the caller's
+    return f"(SELECT {extracts} FROM json_each(%s)) AS rows", [encoded]  # noqa: S608 - names are the caller's
 
 
 def _adapted(value: Value) -> Value:

@@ -8,6 +8,9 @@ from django.db import models
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+#: Columns that hold the rendering itself: lists and hot paths do without them.
+LARGE_COLUMNS = ("html", "text", "content", "links", "envelope")
+
 
 class EditionIsFrozen(Exception):
     """An edition was changed; freeze the issue again to make another."""

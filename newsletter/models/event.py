@@ -1,4 +1,4 @@
-"""The receipt: one event from a provider, kept as it came."""
+"""The event: one webhook event of a provider, kept as it came."""
 
 from __future__ import annotations
 
@@ -6,58 +6,80 @@ from collections.abc import Collection
 from typing import ClassVar
 
 from django.db import models
-from django.db.models import F, OuterRef, Q, QuerySet, Subquery, Value
-from django.db.models.functions import Concat, Left
+from django.db.models import OuterRef, Q, QuerySet, Subquery
 from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
 
 from newsletter.models.delivery import Delivery
+from newsletter.models.reasons import reason_sentence
+from subscribers.state_machine import StateMachine
 
 
 class EventState(models.TextChoices):
-    """What became of a receipt. The event itself is never changed."""
+    """What became of an event. Its body is never changed."""
 
-    NEW = "new", "To be applied"
-    APPLIED = "applied", "Applied"
-    IGNORED = "ignored", "Nothing to do"
-    ORPHAN = "orphan", "Belongs to no mail of ours"
+    NEW = "new", _("New")
+    APPLIED = "applied", _("Applied")
+    IGNORED = "ignored", _("Ignored")
+    ORPHAN = "orphan", _("Unknown mail")
 
 
-#: How the note of a receipt begins whose mail failed at the provider, and in whose place another goes out; the mail's
-#: id follows. What is told of it from then on says nothing about the other.
-GIVEN_UP = "given up:"
+EVENT = StateMachine(
+    states=EventState,
+    table={
+        EventState.NEW: {EventState.APPLIED, EventState.IGNORED, EventState.ORPHAN},
+        EventState.APPLIED: set(),
+        EventState.IGNORED: set(),
+        EventState.ORPHAN: set(),
+    },
+    created_as={EventState.NEW},
+)
 
 
 class EventQuerySet(models.QuerySet["Event"]):
-    """Questions about receipts."""
+    """Questions about events."""
 
-    def give_up_mails(self, deliveries: QuerySet[Delivery]) -> None:
-        """Note on all receipts of these deliveries that they are about a mail that was given up."""
+    def supersede_mails(self, deliveries: QuerySet[Delivery]) -> None:
+        """Note on all events of these deliveries that they are about a mail that is replaced by another one."""
         mail_id = Delivery.objects.filter(pk=OuterRef("delivery_id")).values("provider_id")[:1]
-        about = self.filter(delivery_id__in=deliveries.values("pk")).exclude(note__startswith=GIVEN_UP)
-        note = Concat(Value(f"{GIVEN_UP} "), Subquery(mail_id), Value(" "), F("note"), output_field=models.CharField())
-        about.update(note=Left(note, 300))
+        about = self.filter(delivery_id__in=deliveries.values("pk"), superseded_mail="")
+        about.update(superseded_mail=Subquery(mail_id))
 
-    def given_up_mails(self, deliveries: Collection[int]) -> set[str]:
-        """The provider's ids of the mails of these deliveries that were given up."""
-        about = self.filter(delivery_id__in=deliveries, note__startswith=f"{GIVEN_UP} ")
-        return {note.split(" ")[2] for note in about.values_list("note", flat=True)}
+    def superseded_mails(self, deliveries: Collection[int]) -> set[str]:
+        """The provider's ids of the mails of these deliveries that were replaced."""
+        about = self.filter(delivery_id__in=deliveries).exclude(superseded_mail="")
+        return set(about.values_list("superseded_mail", flat=True))
 
 
 class Event(models.Model):
-    """One verified event. Unique by the provider's event id, so that a repeat is a no-op (R-85)."""
+    """One verified event. Unique by the provider's event id, so that a repeat changes nothing."""
 
     provider = models.CharField(max_length=16)
     event_id = models.CharField(max_length=128)
-    kind = models.CharField(max_length=64, help_text="The provider's word for the event.")
-    body = models.TextField(help_text="The event as it was signed.")
+    kind = models.CharField(max_length=64, help_text=_("The provider's name of the event."))
+    body = models.TextField(help_text=_("The event as it was signed."))
     received_at = models.DateTimeField(default=timezone.now)
     state = models.CharField(max_length=8, choices=EventState.choices, default=EventState.NEW)
-    note = models.CharField(max_length=300, blank=True)
+    reason = models.CharField(
+        max_length=64, blank=True, default="", help_text=_("Code of why it was ignored, or belongs to no delivery.")
+    )
+    bounce = models.CharField(
+        max_length=16, blank=True, default="", help_text=_("The kind of a bounce: hard, soft or policy.")
+    )
+    detail = models.CharField(max_length=300, blank=True, default="", help_text=_("What the provider adds."))
+    superseded_mail = models.CharField(
+        max_length=64,
+        blank=True,
+        default="",
+        help_text=_("The provider's id of its mail, where that failed and another one was sent in its place."),
+    )
     delivery_id = models.BigIntegerField(null=True, db_index=True)
 
     objects: ClassVar[EventQuerySet] = EventQuerySet.as_manager()  # type: ignore[assignment]
 
     class Meta:
+        verbose_name = _("provider event")
+        verbose_name_plural = _("provider events")
         constraints = [
             models.UniqueConstraint(fields=["provider", "event_id"], name="event_once"),
             models.CheckConstraint(condition=Q(state__in=EventState.values), name="event_state_known"),
@@ -68,3 +90,8 @@ class Event(models.Model):
 
     def __str__(self) -> str:
         return f"{self.kind} · {self.event_id}"
+
+    @property
+    def note(self) -> str:
+        """Why it was ignored, and what the provider adds."""
+        return reason_sentence(self.reason, {"text": self.detail})

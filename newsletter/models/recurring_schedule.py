@@ -14,6 +14,7 @@ from django.utils.translation import gettext_lazy
 
 from newsletter.models.issue import Issue
 from newsletter.models.newsletter import Newsletter
+from newsletter.models.reasons import reason_sentence
 
 
 class Weekday(models.IntegerChoices):
@@ -40,7 +41,7 @@ _EVERY_WEEK = {
 
 
 class RecurringSchedule(models.Model):
-    """“Tuesdays 07:00” in the newsletter's time zone: the draft that is marked ready is sent then."""
+    """“Tuesdays 07:00” in the newsletter's time zone: the approved issue is sent then."""
 
     newsletter = models.ForeignKey(
         Newsletter,
@@ -66,11 +67,13 @@ class RecurringSchedule(models.Model):
         gettext_lazy("sections of the draft"), blank=True, help_text=gettext_lazy("One heading per line.")
     )
     problem = models.CharField(
-        max_length=300,
+        max_length=64,
         blank=True,
+        default="",
         editable=False,
-        help_text="Why its next occurrence cannot be planned; empty if it can.",
+        help_text=gettext_lazy("Code of why its next occurrence cannot be planned; empty if it can."),
     )
+    problem_values = models.JSONField(default=dict, editable=False)
 
     class Meta:
         ordering = ["weekday", "time"]
@@ -84,6 +87,11 @@ class RecurringSchedule(models.Model):
     def __str__(self) -> str:
         return str(_EVERY_WEEK[Weekday(self.weekday)]) % {"time": time_format(self.time)}
 
+    @property
+    def problem_sentence(self) -> str:
+        """Why its next occurrence cannot be planned; empty if it can."""
+        return reason_sentence(self.problem, self.problem_values)
+
 
 class OccurrenceQuerySet(models.QuerySet["Occurrence"]):
     """Queries of occurrences."""
@@ -93,8 +101,8 @@ class OccurrenceQuerySet(models.QuerySet["Occurrence"]):
         return self.filter(finished_at__isnull=True, schedule__is_active=True).order_by("starts_at", "pk")
 
     def due(self, at: datetime.datetime | Now) -> OccurrenceQuerySet:
-        """Occurrences that start now, in the order of their start; one that failed is due again at `next_try_at`."""
-        is_not_postponed = Q(next_try_at__isnull=True) | Q(next_try_at__lte=at)
+        """Occurrences that start now, in the order of their start; one that failed is due again at `retry_start_at`."""
+        is_not_postponed = Q(retry_start_at__isnull=True) | Q(retry_start_at__lte=at)
         return self.ahead().filter(is_not_postponed, starts_at__lte=at)
 
 
@@ -120,14 +128,15 @@ class Occurrence(models.Model):
         help_text=gettext_lazy("The draft created for it, or the issue sent by it."),
     )
     finished_at = models.DateTimeField(gettext_lazy("finished at"), null=True)
-    outcome = models.CharField(
-        gettext_lazy("outcome"),
-        max_length=500,
+    reason = models.CharField(
+        max_length=64,
         blank=True,
-        help_text=gettext_lazy("The result; while it is planned, the latest error."),
+        default="",
+        help_text=gettext_lazy("Code of the result; while it is planned, of the latest error."),
     )
-    next_try_at = models.DateTimeField(
-        gettext_lazy("next try at"), null=True, help_text=gettext_lazy("Set after the start failed.")
+    values = models.JSONField(default=dict)
+    retry_start_at = models.DateTimeField(
+        gettext_lazy("start retried at"), null=True, help_text=gettext_lazy("Set after the start failed.")
     )
 
     objects: ClassVar[OccurrenceQuerySet] = OccurrenceQuerySet.as_manager()  # type: ignore[assignment]
@@ -148,3 +157,8 @@ class Occurrence(models.Model):
 
     def __str__(self) -> str:
         return f"{self.schedule}, {date_format(self.date)}"
+
+    @property
+    def outcome(self) -> str:
+        """The result; while it is planned, the latest error."""
+        return reason_sentence(self.reason, self.values)

@@ -1,1 +1,1 @@
-"""Seeing it work: signs of life, progress, health, numbers and a diagnosis. Reads the rows; changes no mail's fate."""
+"""Monitoring: heartbeats, progress, health, metrics and diagnostics."""

@@ -1,6 +1,7 @@
-"""The doctor: why an issue does not move, in sentences, and what to do about it.
+"""The doctor: why mail is not sent, and what to do about it.
 
-Beside what the rows tell, it looks at the settings, the disk and the database, and asks the provider how it is.
+It adds to the diagnostics of the database what it finds in the settings, on the disk, and by asking the broker and the
+provider.
 """
 
 from __future__ import annotations
@@ -13,14 +14,23 @@ from shutil import disk_usage
 from django.conf import settings
 from django.db import DatabaseError
 from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
 from newsletter.config.validation import is_loopback
-from newsletter.models import OPEN_BATCH_STATES, Batch, Issue, IssueStatus
-from newsletter.monitoring.blockers import blockers_of, pace_diagnostics
-from newsletter.monitoring.diagnostics import Diagnostic, Severity, diagnostics, lost_worker_diagnostics
-from newsletter.monitoring.health import READ_ONLY, database_file, migrations_to_apply, takes_no_writes
-from newsletter.monitoring.progress import progress_of
-from newsletter.monitoring.wording import counted, duration, ended
+from newsletter.models import OPEN_BATCH_STATES, Batch, Issue, IssueState, Send, SendState
+from newsletter.monitoring.diagnostics import blockers_of, diagnostics, limit_diagnostics
+from newsletter.monitoring.health import (
+    READ_ONLY,
+    count_unapplied_migrations,
+    database_file,
+    is_read_only,
+    unapplied_sentence,
+)
+from newsletter.monitoring.progress import Progress, progress_of
+from newsletter.monitoring.sends import lease_diagnostics
+from newsletter.monitoring.severity import Diagnostic, Severity, worst_first
+from newsletter.monitoring.wording import duration, number, utc
 from newsletter.providers import get_route
 from newsletter.providers.base import ConnectionCheck, Provider, SupportsConnectionCheck
 from newsletter.providers.clock import LARGEST_SKEW
@@ -28,219 +38,287 @@ from newsletter.providers.clock import LARGEST_SKEW
 #: Seconds that the broker has for its answer.
 BROKER_TIMEOUT = 3
 
-#: Bytes free where SQLite writes: below the first it may fail at any moment, below the second somebody should know.
+#: Free bytes on the disk of an SQLite database: an error below the first, a warning below the second.
 FULL, NEARLY_FULL = 100_000_000, 1_000_000_000
-
-ORDER = list(Severity)
-
-AWAY = "See its status page, PROVIDER and the key in the settings. Nothing is lost."
 
 
 def examine(issue: Issue | None = None, *, provider: Provider | None = None) -> list[Diagnostic]:
-    """Everything that keeps mail from moving, the worst first; with an issue, what it is waiting for, too."""
+    """Everything that is found, the worst first; with an issue, the state of its send, too.
+
+    `provider` is asked instead of those of the route.
+    """
     try:
-        pending, is_read_only = migrations_to_apply(), takes_no_writes()
+        unapplied, read_only = count_unapplied_migrations(), is_read_only()
     except DatabaseError as error:
-        sentence = f"The database does not answer ({type(error).__name__}); nothing else can be looked at."
-        advice = "See that it runs and that DATABASE_URL is right."
-        return [Diagnostic(name="database", severity=Severity.BROKEN, sentence=sentence, advice=advice)]
-    if pending:
-        sentence = f"{counted(pending, 'migration')} to apply; until then nothing can work as it should."
-        return [
-            Diagnostic(name="migrations", severity=Severity.BROKEN, sentence=sentence, advice="Run manage.py migrate.")
-        ]
+        return [_no_database(error)]
+    if unapplied:
+        advice = _("Nothing else is checked before that.")
+        sentence = unapplied_sentence(unapplied)
+        return [Diagnostic(name="migrations", severity=Severity.ERROR, sentence=sentence, advice=advice)]
     route = (provider,) if provider else get_route()
-    found = [
-        *(read_only_diagnostics() if is_read_only else ()),
-        *(issue_diagnostics(issue) if issue else ()),
-        *diagnostics(),
-        *broker_diagnostics(),
-        *(diagnostic for each in route for diagnostic in provider_diagnostics(each)),
-        *settings_diagnostics(),
-        *disk_diagnostics(),
-    ]
-    return sorted(found, key=lambda diagnostic: ORDER.index(diagnostic.severity))
-
-
-def read_only_diagnostics() -> Iterator[Diagnostic]:
-    """Nothing can be claimed or recorded. Workers cannot say that they live, either."""
-    advice = (
-        "See whether DATABASE_URL leads to a standby after a failover, whether default_transaction_read_only is set, "
-        "or whether the file may be written. Workers go on by themselves afterwards; no mail is lost or repeated."
+    return worst_first(
+        (
+            *([_read_only()] if read_only else []),
+            *(issue_diagnostics(issue) if issue else ()),
+            *diagnostics(),
+            *broker_diagnostics(),
+            *(diagnostic for each in route for diagnostic in provider_diagnostics(each)),
+            *settings_diagnostics(),
+            *disk_diagnostics(),
+        )
     )
-    yield Diagnostic(name="database", severity=Severity.BROKEN, sentence=READ_ONLY, advice=advice)
+
+
+def _no_database(error: DatabaseError) -> Diagnostic:
+    # The driver's own message may name the server and the account.
+    sentence = _("The database does not answer (%(error)s), so nothing else can be checked.")
+    return Diagnostic(
+        name="database",
+        severity=Severity.ERROR,
+        sentence=sentence % {"error": type(error).__name__},
+        advice=_("Check that it is running and that DATABASE_URL is right."),
+    )
+
+
+def _read_only() -> Diagnostic:
+    """Workers can neither claim nor record anything, and cannot write heartbeats."""
+    advice = _(
+        "Check whether DATABASE_URL leads to a standby after a failover, whether default_transaction_read_only is set, "
+        "or whether the file may be written. After that, workers continue automatically; no mail is lost or sent twice."
+    )
+    return Diagnostic(name="database", severity=Severity.ERROR, sentence=str(READ_ONLY), advice=advice)
 
 
 # --- One issue -----------------------------------------------------------------------------------------------------
 
 
 def issue_diagnostics(issue: Issue) -> Iterator[Diagnostic]:
-    """Where the issue stands and what it waits for. What `diagnostics` tells of all issues is not repeated."""
-    now, status = timezone.now(), IssueStatus(issue.status)
-    if status is IssueStatus.DRAFT:
-        fell_back = f" It went back to draft: {issue.hold_reason}" if issue.hold_reason else ""
-        severity = Severity.LOOK if issue.hold_reason else Severity.FINE
-        yield _about(
-            issue, severity, f"It is a draft: nobody has scheduled or sent it.{fell_back}", "Schedule or send it."
-        )
-    elif status is IssueStatus.SCHEDULED and issue.scheduled_at and issue.scheduled_at > now:
-        left = duration((issue.scheduled_at - now).total_seconds())
-        yield _about(issue, Severity.FINE, f"It is scheduled and starts in {left}, at {_clock(issue.scheduled_at)}.")
-    elif status is IssueStatus.SENDING:
-        yield from _sending_diagnostics(issue, now)
-        yield from lost_worker_diagnostics(issue, now)
-    elif status in (IssueStatus.SENT, IssueStatus.CANCELLED):
-        when = f" at {_clock(issue.finished_at)}" if issue.finished_at else ""
-        end = "sent" if status is IssueStatus.SENT else "cancelled"
-        yield _about(issue, Severity.FINE, f"It was {end}{when}. There is nothing left to send.")
+    """The state of its send, and what that waits for. What `diagnostics` says of all sends is not repeated."""
+    now, send = timezone.now(), issue.current_send
+    if send is None:
+        yield _unsent(issue)
+    elif send.state == SendState.SCHEDULED and send.scheduled_at and send.scheduled_at > now:
+        left = duration((send.scheduled_at - now).total_seconds())
+        sentence = _("The issue is scheduled. It starts in %(left)s, at %(at)s.")
+        yield _about(issue, Severity.OK, sentence % {"left": left, "at": utc(send.scheduled_at)})
+    elif send.state == SendState.SENDING:
+        yield from _sending_diagnostics(send, now)
+        yield from limit_diagnostics(send, now)
+        yield from lease_diagnostics(send, now)
+    elif send.finished_at and send.state in (SendState.SENT, SendState.CANCELLED):
+        is_sent = send.state == SendState.SENT
+        sentence = _("The send was completed at %(at)s.") if is_sent else _("The send was cancelled at %(at)s.")
+        yield _about(issue, Severity.OK, sentence % {"at": utc(send.finished_at)})
 
 
-def _sending_diagnostics(issue: Issue, now: datetime.datetime) -> Iterator[Diagnostic]:
-    progress = progress_of(issue, now=now)
-    report = progress.report
-    if not progress.is_addressed:
-        yield _about(
-            issue, Severity.FINE, f"Its audience is being addressed: {counted(report.audience, 'reader')} so far."
+def _unsent(issue: Issue) -> Diagnostic:
+    if issue.state == IssueState.APPROVED:
+        sentence = _("The issue is approved for the next occurrence of the recurring schedule.")
+    else:
+        sentence = _("The issue is a draft, and no send of it is scheduled.")
+    return _about(issue, Severity.OK, sentence, _("Schedule or send it."))
+
+
+def _sending_diagnostics(send: Send, now: datetime.datetime) -> Iterator[Diagnostic]:
+    issue, progress = send.issue, progress_of(send, now=now)
+    if not progress.is_expanded:
+        count = progress.report.audience
+        sentence = ngettext(
+            "The audience is being expanded: %(count)s recipient so far.",
+            "The audience is being expanded: %(count)s recipients so far.",
+            count,
         )
-    if progress.retry_reason and progress.next_try_at:
-        wait = (progress.next_try_at - now).total_seconds()
-        when = f"in {duration(wait)}, at {_clock(progress.next_try_at)}" if wait > 0 else "as soon as a worker is free"
-        said = (
-            f"The provider did not take {counted(progress.retrying, 'mail')}: {ended(progress.retry_reason)} "
-            f"Next try {when}."
-        )
-        yield _about(
-            issue, Severity.LOOK, said, "Nothing to do if it passes; the same bytes go out under the same key."
-        )
+        yield _about(issue, Severity.OK, sentence % {"count": number(count)})
+    if progress.retry_reason and progress.next_attempt_at:
+        yield _retrying(issue, progress, progress.next_attempt_at, now)
+    left = progress.report.waiting + progress.report.in_flight
     if progress.rate:
-        left = f", about {duration(progress.seconds_left)} left" if progress.seconds_left else ""
-        share = "" if progress.percent is None else f" {progress.percent} % done,"
-        yield _about(issue, Severity.FINE, f"It moves:{share} {progress.rate:.1f} mails a second{left}.")
-    elif next_at := _starts_later(issue, now):
-        seconds = (next_at - now).total_seconds()
-        yield _about(
-            issue,
-            Severity.FINE,
-            f"The next mails go out in {duration(seconds)}, at {_clock(next_at)}, as it was decided.",
-        )
-    elif progress.is_addressed and report.waiting + report.under_way and not progress.retry_reason:
-        to_go = counted(report.waiting + report.under_way, "mail")
-        why = "See below." if blockers_of(issue) else "See the log of the workers: every step that fails says why."
-        yield _about(issue, Severity.LOOK, f"{to_go} to go, and none accepted in the last minute.", why)
-    yield from pace_diagnostics(issue, now)
+        yield _about(issue, Severity.OK, _speed_sentence(progress))
+    elif next_at := _next_batch_at(send, now):
+        sentence = _("The next mails are sent in %(wait)s, at %(at)s, as planned.")
+        wait = duration((next_at - now).total_seconds())
+        yield _about(issue, Severity.OK, sentence % {"wait": wait, "at": utc(next_at)})
+    elif progress.is_expanded and left and not progress.retry_reason:
+        yield _stalled(send, left)
 
 
-def _starts_later(issue: Issue, now: datetime.datetime) -> datetime.datetime | None:
-    """When its first batch may go out, if that is to come: it can still be undone, or waits for its readers' hour."""
-    fresh = Batch.objects.filter(edition=issue.edition_id, state__in=OPEN_BATCH_STATES).order_by("not_before")
-    first = fresh.values_list("not_before", flat=True).first()
+def _retrying(issue: Issue, progress: Progress, next_at: datetime.datetime, now: datetime.datetime) -> Diagnostic:
+    refused = ngettext(
+        "The provider did not accept %(count)s mail.",
+        "The provider did not accept %(count)s mails.",
+        progress.retrying,
+    ) % {"count": number(progress.retrying)}
+    if next_at > now:
+        wait = duration((next_at - now).total_seconds())
+        next_attempt = _("The next attempt is in %(wait)s, at %(at)s.") % {"wait": wait, "at": utc(next_at)}
+    else:
+        next_attempt = _("The next attempt is made as soon as a worker is free.")
+    advice = _("Nothing to do if this ends soon: the same bytes are posted again under the same key.")
+    return _about(issue, Severity.WARNING, f"{refused} {next_attempt} {progress.retry_reason}", advice)
+
+
+def _speed_sentence(progress: Progress) -> str:
+    sentences = [_("Sending: %(rate)s mails per second.") % {"rate": number(round(progress.rate, 1))}]
+    if progress.percent is not None:
+        sentences.append(_("%(percent)s %% are done.") % {"percent": progress.percent})
+    if progress.seconds_left:
+        sentences.append(_("About %(time)s left.") % {"time": duration(progress.seconds_left)})
+    return " ".join(sentences)
+
+
+def _next_batch_at(send: Send, now: datetime.datetime) -> datetime.datetime | None:
+    """When its first batch may be posted, if that is in the future: the undo window, or the recipients' local time."""
+    batches = Batch.objects.filter(send=send, state__in=OPEN_BATCH_STATES).order_by("not_before")
+    first = batches.values_list("not_before", flat=True).first()
     return first if first and first > now else None
+
+
+def _stalled(send: Send, left: int) -> Diagnostic:
+    sentence = ngettext(
+        "%(count)s mail is left, and none was accepted in the last minute.",
+        "%(count)s mails are left, and none was accepted in the last minute.",
+        left,
+    )
+    if blockers_of(send):
+        advice = _("Another diagnostic here has the cause.")
+    else:
+        advice = _("Check the workers' log: every step that fails says why.")
+    return _about(send.issue, Severity.WARNING, sentence % {"count": number(left)}, advice)
 
 
 def _about(issue: Issue, severity: Severity, sentence: str, advice: str = "") -> Diagnostic:
     return Diagnostic(name="issue", severity=severity, sentence=sentence, advice=advice, issue=issue)
 
 
-def _clock(moment: datetime.datetime) -> str:
-    return f"{moment.astimezone(datetime.UTC):%Y-%m-%d %H:%M} UTC"
-
-
 # --- The installation ----------------------------------------------------------------------------------------------
 
 
 def broker_diagnostics() -> Iterator[Diagnostic]:
-    """Whether the broker of a fleet answers; nothing where there is none."""
+    """Whether the broker answers; nothing where none is set."""
     if not settings.BROKER_URL:
         return
     try:
         kombu = importlib.import_module("kombu")
     except ImportError:
-        sentence = "BROKER_URL is set, but Celery is not installed here, so the broker cannot be asked."
-        advice = "Install requirements/celery.txt where workers and beat run."
-        yield Diagnostic(name="broker", severity=Severity.LOOK, sentence=sentence, advice=advice)
+        yield Diagnostic(
+            name="broker",
+            severity=Severity.WARNING,
+            sentence=_("BROKER_URL is set, but Celery is not installed here, so the broker cannot be checked."),
+            advice=_("Install requirements/celery.txt where workers and the scheduler run."),
+        )
         return
-    patience = {"socket_connect_timeout": BROKER_TIMEOUT, "socket_timeout": BROKER_TIMEOUT}
-    options = patience if settings.BROKER_URL.startswith("redis") else {}
+    timeouts = {"socket_connect_timeout": BROKER_TIMEOUT, "socket_timeout": BROKER_TIMEOUT}
+    options = timeouts if settings.BROKER_URL.startswith("redis") else {}
     try:
         with kombu.Connection(settings.BROKER_URL, connect_timeout=BROKER_TIMEOUT, transport_options=options) as broker:
             broker.ensure_connection(max_retries=1, interval_start=0)
     except Exception as error:
-        # Each kind of broker has errors of its own; what they say may hold its password.
-        what = type(error.__cause__ or error).__name__
-        sentence = f"The broker does not answer ({what}): no pulse wakes the Celery workers."
-        advice = "See that it runs and that BROKER_URL is right. Until then manage.py worker does all work without it."
-        yield Diagnostic(name="broker", severity=Severity.BROKEN, sentence=sentence, advice=advice)
+        # Each kind of broker has its own errors, and their messages may contain the password.
+        name = type(error.__cause__ or error).__name__
+        yield Diagnostic(
+            name="broker",
+            severity=Severity.ERROR,
+            sentence=_("The broker does not answer (%(error)s), so Celery workers get no ticks.") % {"error": name},
+            advice=_(
+                "Check that it is running and that BROKER_URL is right. Until then, manage.py worker does all work "
+                "without it."
+            ),
+        )
     else:
-        yield Diagnostic(name="broker", severity=Severity.FINE, sentence="The broker answers.")
+        yield Diagnostic(name="broker", severity=Severity.OK, sentence=_("The broker answers."))
 
 
 def provider_diagnostics(provider: Provider) -> Iterator[Diagnostic]:
-    """Whether the provider answers, takes our key, has our clock, and trusts our domain."""
+    """Whether the provider answers and accepts the key, has the same time, and has verified the domains."""
     if not isinstance(provider, SupportsConnectionCheck):
-        sentence = f"The provider {provider.name} cannot be asked without sending; its first refusal will tell."
-        yield Diagnostic(name="provider", severity=Severity.FINE, sentence=sentence)
+        sentence = _("The provider %(provider)s cannot be checked without sending a mail.")
+        yield Diagnostic(name="provider", severity=Severity.OK, sentence=sentence % {"provider": provider.name})
         return
-    answer = provider.check_connection()
-    is_local = provider.name == "resend" and "sandbox" in settings.PROVIDER.split(",")
-    away = "PROVIDER is sandbox: run manage.py sandbox." if is_local else AWAY
-    advice = "" if answer.is_ok else away
-    severity = Severity.FINE if answer.is_ok else Severity.BROKEN
-    yield Diagnostic(name="provider", severity=severity, sentence=answer.reason, advice=advice)
-    if answer.clock_skew is not None and abs(answer.clock_skew) > LARGEST_SKEW:
-        side = "behind" if answer.clock_skew > 0 else "ahead of"
-        yield Diagnostic(
-            name="clock",
-            severity=Severity.BROKEN,
-            sentence=f"Our clock is {duration(abs(answer.clock_skew))} {side} the provider's.",
-            advice="Let the machine keep its time (NTP): from 5 minutes on, every webhook is refused.",
-        )
-    yield from _domain_diagnostics(answer)
+    check = provider.check_connection()
+    severity, advice = (Severity.OK, "") if check.is_ok else (Severity.ERROR, _connection_advice(provider))
+    yield Diagnostic(name="provider", severity=severity, sentence=str(check.reason), advice=advice)
+    yield from _clock_diagnostics(check.clock_skew or 0.0)
+    yield from _domain_diagnostics(check)
 
 
-def _domain_diagnostics(answer: ConnectionCheck) -> Iterator[Diagnostic]:
-    for name, status in (answer.domains or {}).items():
+def _connection_advice(provider: Provider) -> str:
+    if provider.name == "resend" and "sandbox" in settings.PROVIDER.split(","):
+        return _("PROVIDER is sandbox: run manage.py sandbox.")
+    return _("Check its status page, and PROVIDER and the key in the settings. No mail is lost.")
+
+
+def _clock_diagnostics(skew: float) -> Iterator[Diagnostic]:
+    if abs(skew) <= LARGEST_SKEW:
+        return
+    if skew > 0:
+        sentence = _("This machine's clock is %(time)s behind the provider's.")
+    else:
+        sentence = _("This machine's clock is %(time)s ahead of the provider's.")
+    yield Diagnostic(
+        name="clock",
+        severity=Severity.ERROR,
+        sentence=sentence % {"time": duration(abs(skew))},
+        advice=_("Synchronize it (NTP). From 5 minutes on, every webhook is refused."),
+    )
+
+
+def _domain_diagnostics(check: ConnectionCheck) -> Iterator[Diagnostic]:
+    for domain, status in (check.domains or {}).items():
         if status == "verified":
-            yield Diagnostic(name="domain", severity=Severity.FINE, sentence=f"The provider has verified {name}.")
-        else:
-            sentence = f"The provider says of {name}: {status.replace('_', ' ')}."
-            advice = "Compare its DNS records with those that the provider shows."
-            yield Diagnostic(name="domain", severity=Severity.LOOK, sentence=sentence, advice=advice)
-    if not answer.domains:
+            sentence = _("The provider has verified %(domain)s.") % {"domain": domain}
+            yield Diagnostic(name="domain", severity=Severity.OK, sentence=sentence)
+            continue
+        values = {"domain": domain, "status": status.replace("_", " ")}
         yield Diagnostic(
             name="domain",
-            severity=Severity.FINE,
-            sentence="Not looked at: SPF, DKIM and DMARC of the sending domain.",
-            advice="The provider's page of the domain shows whether they hold.",
+            severity=Severity.WARNING,
+            sentence=_("The provider has not verified %(domain)s. Its status is “%(status)s”.") % values,
+            advice=_("Compare its DNS records with those that the provider shows."),
+        )
+    if not check.domains:
+        yield Diagnostic(
+            name="domain",
+            severity=Severity.OK,
+            sentence=_("SPF, DKIM and DMARC of the sending domain were not checked."),
+            advice=_("The provider's page of the domain shows their status."),
         )
 
 
 def settings_diagnostics() -> Iterator[Diagnostic]:
     """Settings that are wrong on a public site."""
-    is_public = not is_loopback(settings.SITE_HOST)
-    if settings.DEBUG and is_public:
-        sentence = "DEBUG is on, and the site is public: errors show settings and readers to everybody."
+    if is_loopback(settings.SITE_HOST):
+        return
+    if settings.DEBUG:
         yield Diagnostic(
-            name="debug", severity=Severity.BROKEN, sentence=sentence, advice="Set DEBUG=false and restart."
+            name="debug",
+            severity=Severity.ERROR,
+            sentence=_("DEBUG is true on a public site: error pages show settings and addresses to every visitor."),
+            advice=_("Set DEBUG=false and restart."),
         )
-    if is_public and not settings.IS_ENCRYPTED:
-        sentence = "SITE_URL is http: every link in every mail can be read and changed on its way."
-        yield Diagnostic(name="https", severity=Severity.BROKEN, sentence=sentence, advice="Set SITE_URL to https://…")
-    if "sandbox" in settings.PROVIDER.split(",") and is_public:
-        sentence = "PROVIDER is sandbox: no mail leaves this machine."
-        advice = "Set PROVIDER and its key when you want to send for real."
-        yield Diagnostic(name="sandbox", severity=Severity.LOOK, sentence=sentence, advice=advice)
+    if not settings.IS_ENCRYPTED:
+        yield Diagnostic(
+            name="https",
+            severity=Severity.ERROR,
+            sentence=_("SITE_URL is http: links in mails can be read and changed on their way."),
+            advice=_("Set SITE_URL to https://…"),
+        )
+    if "sandbox" in settings.PROVIDER.split(","):
+        yield Diagnostic(
+            name="sandbox",
+            severity=Severity.WARNING,
+            sentence=_("PROVIDER is sandbox: no mail leaves this machine."),
+            advice=_("To send real mail, set PROVIDER and its key."),
+        )
 
 
 def disk_diagnostics() -> Iterator[Diagnostic]:
-    """How much room the database file has; a server's disk is its own business."""
+    """Whether the disk of an SQLite database is nearly full; the disk of a database server is not visible here."""
     file = database_file()
-    if file is None:
-        return
-    free = disk_usage(file.parent).free
+    free = disk_usage(file.parent).free if file else NEARLY_FULL
     if free < NEARLY_FULL:
         yield Diagnostic(
             name="disk",
-            severity=Severity.BROKEN if free < FULL else Severity.LOOK,
-            sentence=f"Only {free / 1e6:,.0f} MB are free on the disk that the database is on.",
-            advice="Make room: SQLite stops writing when it is full, and nothing is sent then.",
+            severity=Severity.ERROR if free < FULL else Severity.WARNING,
+            sentence=_("Only %(free)s MB are free on the disk of the database.") % {"free": number(round(free / 1e6))},
+            advice=_("Free some space: SQLite cannot write to a full disk, and nothing is sent then."),
         )

@@ -1,6 +1,6 @@
-"""Health: what keeps this process from serving requests, as sentences.
+"""Health: what keeps this process from serving requests.
 
-No sentence holds an address, a path or what a driver said: probes are answered to anybody.
+Probes are answered to any client, so no sentence holds an address, a path or a message of the database driver.
 """
 
 from __future__ import annotations
@@ -11,33 +11,43 @@ from pathlib import Path
 from django.core.exceptions import ImproperlyConfigured
 from django.db import DatabaseError, connection
 from django.db.migrations.loader import MigrationLoader
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy, ngettext
 
-from newsletter.monitoring.wording import counted
 from newsletter.providers import get_provider
 
-READ_ONLY = "The database takes no writes: it is read-only, or a standby."
+READ_ONLY = gettext_lazy("The database is read-only.")
 
 
-def obstacles() -> list[str]:
-    """Why requests cannot be served; empty if they can."""
-    return [obstacle for obstacle in (database_obstacle(), configuration_obstacle()) if obstacle]
+def readiness_problems() -> list[str]:
+    """Why requests cannot be served, as sentences; empty if they can."""
+    return [problem for problem in (database_problem(), configuration_problem()) if problem]
 
 
-def database_obstacle() -> str:
-    """Whether the database answers and has our tables, as a sentence; empty if so."""
+def database_problem() -> str:
+    """Why the database cannot be used; empty if it answers, accepts writes and has every table."""
     try:
         with connection.cursor() as cursor:
             cursor.execute("SELECT 1")
-        pending = migrations_to_apply()
-        if takes_no_writes():
-            return READ_ONLY
+        unapplied = count_unapplied_migrations()
+        if is_read_only():
+            return str(READ_ONLY)
     except DatabaseError as error:
-        return f"The database does not answer ({type(error).__name__})."
-    return f"{counted(pending, 'migration')} to apply: run manage.py migrate." if pending else ""
+        return _("The database does not answer (%(error)s).") % {"error": type(error).__name__}
+    return unapplied_sentence(unapplied) if unapplied else ""
 
 
-def takes_no_writes() -> bool:
-    """Whether the database is read-only, such as a standby after a failover. Raises DatabaseError."""
+def unapplied_sentence(count: int) -> str:
+    """That so many migrations have not been applied."""
+    return ngettext(
+        "%(count)s migration has not been applied: run manage.py migrate.",
+        "%(count)s migrations have not been applied: run manage.py migrate.",
+        count,
+    ) % {"count": count}
+
+
+def is_read_only() -> bool:
+    """Whether the database accepts no writes, such as a standby after a failover. Raises DatabaseError."""
     if connection.vendor == "postgresql":
         with connection.cursor() as cursor:
             cursor.execute("SELECT current_setting('transaction_read_only')")
@@ -47,34 +57,34 @@ def takes_no_writes() -> bool:
 
 
 def database_file() -> Path | None:
-    """Where SQLite writes; None on a server or in memory."""
+    """The file of an SQLite database; None for a database server or a database in memory."""
     name = str(connection.settings_dict["NAME"])
-    is_a_file = connection.vendor == "sqlite" and not name.startswith("file:") and name != ":memory:"
-    return Path(name).absolute() if is_a_file else None
+    is_file = connection.vendor == "sqlite" and not name.startswith("file:") and name != ":memory:"
+    return Path(name).absolute() if is_file else None
 
 
-def configuration_obstacle() -> str:
-    """Whether mail can be sent with these settings, as a sentence; empty if so."""
+def configuration_problem() -> str:
+    """Why no mail can be sent with these settings; empty if it can."""
     try:
         get_provider()
     except (ImproperlyConfigured, ValueError) as error:
-        return f"The provider cannot be set up ({type(error).__name__}): look at the settings."
+        return _("The provider cannot be set up (%(error)s). Check the settings.") % {"error": type(error).__name__}
     return ""
 
 
-def migrations_to_apply() -> int:
-    """How many migrations of the code are missing in the database. Raises DatabaseError.
+def count_unapplied_migrations() -> int:
+    """How many migrations of the code have not been applied. Raises DatabaseError.
 
-    Once all are there they stay there, so that is remembered: probes come every few seconds, and the code of a
-    running process does not change.
+    Once all are applied they stay so, and the code of a running process does not change. That is remembered, because
+    probes come every few seconds.
     """
-    global _all_are_applied
-    if _all_are_applied:
+    global _is_migrated
+    if _is_migrated:
         return 0
     loader = MigrationLoader(connection)
-    pending = len(loader.graph.nodes.keys() - loader.applied_migrations.keys())
-    _all_are_applied = pending == 0
-    return pending
+    unapplied = len(loader.graph.nodes.keys() - loader.applied_migrations.keys())
+    _is_migrated = unapplied == 0
+    return unapplied
 
 
-_all_are_applied = False
+_is_migrated = False

@@ -1,6 +1,6 @@
-"""Numbers for Prometheus, read from the rows at each scrape: right however many processes run.
+"""Metrics for Prometheus, read from the database at each scrape: the same from every process.
 
-No label ever holds an address, a title or anything else that people wrote.
+No label holds an address, a title or anything else that an editor or subscriber wrote.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ from prometheus_client.registry import Collector
 
 from newsletter.models import (
     OPEN_BATCH_STATES,
+    RUNNING,
     Availability,
     Batch,
     BatchState,
     Delivery,
-    DeliveryStatus,
-    Edition,
+    DeliveryState,
     Event,
     EventState,
-    Issue,
-    IssueStatus,
+    Send,
+    SendState,
 )
 from newsletter.monitoring.heartbeat import workers
 from newsletter.providers import get_route
@@ -36,141 +36,146 @@ from subscribers.models import TransactionalMail, TransactionalMailState
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 
-#: Issues whose mails are still about to change by our own doing.
-UNDER_WAY = (IssueStatus.SENDING, IssueStatus.PAUSED)
-
 #: Seconds over which the rate is measured.
 RATE_WINDOW = 60
 
 
 def metrics_text() -> bytes:
-    """Everything in Prometheus's text format."""
+    """Every metric in Prometheus's text format."""
     registry = CollectorRegistry()
     registry.register(DatabaseCollector())
     return generate_latest(registry)
 
 
 class DatabaseCollector(Collector):
-    """Asks the database at each scrape: ten queries and one a provider, over indexes and mails of issues under way."""
+    """Reads the database at each scrape: a dozen queries, and one per provider.
+
+    They use indexes or the deliveries of running sends; counting those costs the most.
+    """
 
     def describe(self) -> Iterable[Metric]:
-        """Nothing beforehand: registering must not query."""
+        """Nothing in advance: registering must not query."""
         return ()
 
     def collect(self) -> Iterator[Metric]:
-        """Every family of numbers."""
+        """Every metric."""
         now = timezone.now()
-        yield from _issues(now)
+        yield from _sends(now)
         yield from _batches(now)
         yield _deliveries()
-        yield from _receipts(now)
-        yield from _notices(now)
+        yield from _events(now)
+        yield from _transactional_mails(now)
         yield from _providers()
         yield from _workers()
 
 
-def _gauge(name: str, meaning: str, value: float) -> Metric:
-    return GaugeMetricFamily(f"newsletter_{name}", meaning, value=value)
+def _gauge(name: str, help_text: str, value: float) -> Metric:
+    return GaugeMetricFamily(f"newsletter_{name}", help_text, value=value)
 
 
-def _gauges(name: str, meaning: str, label: str, values: Iterable[tuple[str, float]]) -> Metric:
-    family = GaugeMetricFamily(f"newsletter_{name}", meaning, labels=[label])
-    for kind, value in values:
-        family.add_metric([kind], value)
+def _gauges(name: str, help_text: str, label: str, values: Iterable[tuple[str, float]]) -> Metric:
+    family = GaugeMetricFamily(f"newsletter_{name}", help_text, labels=[label])
+    for label_value, value in values:
+        family.add_metric([label_value], value)
     return family
 
 
-def _age(moment: datetime.datetime | None, now: datetime.datetime) -> float:
-    return max(0.0, (now - moment).total_seconds()) if moment else 0.0
+def _age(since: datetime.datetime | None, now: datetime.datetime) -> float:
+    return max(0.0, (now - since).total_seconds()) if since else 0.0
 
 
-def _issues(now: datetime.datetime) -> Iterator[Metric]:
-    counts = dict(Issue.objects.order_by().values_list("status").annotate(count=Count("pk")))
-    overdue = Issue.objects.due(now).order_by().aggregate(count=Count("pk"), first=Min("scheduled_at"))
-    yield _gauges("issues", "Issues by status.", "status", _complete(IssueStatus.values, counts))
-    yield _gauge("schedules_overdue", "Scheduled issues that are due and have not started.", overdue["count"])
-    yield _gauge("schedule_overdue_seconds", "How late the first of them is.", _age(overdue["first"], now))
+def _sends(now: datetime.datetime) -> Iterator[Metric]:
+    counts = dict(Send.objects.order_by().values_list("state").annotate(count=Count("pk")))
+    overdue = Send.objects.due(now).order_by().aggregate(count=Count("pk"), first=Min("scheduled_at"))
+    yield _gauges("sends", "Number of sends by state.", "state", _complete(SendState.values, counts))
+    yield _gauge("sends_overdue", "Number of scheduled sends that are due and have not started.", overdue["count"])
+    help_text = "Seconds since the oldest overdue send was due; 0 if none is overdue."
+    yield _gauge("oldest_overdue_send_seconds", help_text, _age(overdue["first"], now))
 
 
 def _batches(now: datetime.datetime) -> Iterator[Metric]:
-    # A send that was cancelled may still have batches that nobody knows the outcome of.
-    editions = Edition.objects.filter(sent_as__status__in=(*UNDER_WAY, IssueStatus.CANCELLED))
-    batches = Batch.objects.filter(edition__in=editions).order_by()
+    # A cancelled send may still have batches with an unknown outcome.
+    sends = Send.objects.filter(state__in=(*RUNNING, SendState.CANCELLED)).order_by().values("pk")
+    batches = Batch.objects.filter(send__in=sends).order_by()
     counts = dict(batches.values_list("state").annotate(count=Count("pk")))
-    yield _gauges("batches", "Batches of issues under way or cancelled.", "state", _complete(BatchState.values, counts))
-    # Halves of a split batch are dated back to come first; nothing has waited longer than since the start.
-    since = Greatest("not_before", "edition__sent_as__started_at")
-    is_waiting = Q(state__in=OPEN_BATCH_STATES, not_before__lte=now, edition__sent_as__status=IssueStatus.SENDING)
-    oldest = batches.filter(is_waiting).aggregate(oldest=Min(since))["oldest"]
-    yield _gauge("oldest_open_batch_seconds", "How long the oldest batch that is due has waited.", _age(oldest, now))
-    yield _gauge("accepted_mails_per_second", "Mails accepted a second over the last minute.", _rate(now))
+    help_text = "Number of batches by state, of sends that are sending, paused or cancelled."
+    yield _gauges("batches", help_text, "state", _complete(BatchState.values, counts))
+    # Halves of a split batch are dated back so that they come first, but have not waited since before the start.
+    since = Greatest("not_before", "send__started_at")
+    is_due = Q(state__in=OPEN_BATCH_STATES, not_before__lte=now, send__state=SendState.SENDING)
+    oldest = batches.filter(is_due).aggregate(oldest=Min(since))["oldest"]
+    help_text = "Seconds that the oldest due batch of a running send has waited; 0 if none is due."
+    yield _gauge("oldest_open_batch_seconds", help_text, _age(oldest, now))
+    help_text = "Mails that providers accepted per second, over the last minute."
+    yield _gauge("accepted_mails_per_second", help_text, _rate(now))
 
 
 def _rate(now: datetime.datetime) -> float:
     window = now - datetime.timedelta(seconds=RATE_WINDOW)
-    # An issue that ended within the window has its share in it.
-    editions = Edition.objects.filter(Q(sent_as__status__in=UNDER_WAY) | Q(sent_as__finished_at__gte=window))
-    accepted = Batch.objects.filter(edition__in=editions, state=BatchState.ACCEPTED, finished_at__gte=window)
+    # Mails of a send that ended within the window count, too.
+    sends = Send.objects.filter(Q(state__in=RUNNING) | Q(finished_at__gte=window)).order_by().values("pk")
+    accepted = Batch.objects.filter(send__in=sends, state=BatchState.ACCEPTED, finished_at__gte=window)
     return float(accepted.aggregate(mails=Sum("recipients"))["mails"] or 0) / RATE_WINDOW
 
 
 def _deliveries() -> Metric:
-    editions = Edition.objects.filter(sent_as__status__in=UNDER_WAY)
-    counts = dict(
-        Delivery.objects.filter(edition__in=editions).order_by().values_list("status").annotate(count=Count("pk"))
-    )
-    values = _complete(DeliveryStatus.values, counts)
-    return _gauges("deliveries", "Deliveries of issues that are being sent or paused.", "status", values)
+    running = Send.objects.filter(state__in=RUNNING).order_by().values("pk")
+    deliveries = Delivery.objects.filter(send__in=running).order_by()
+    counts = dict(deliveries.values_list("state").annotate(count=Count("pk")))
+    help_text = "Number of deliveries by state, of sends that are sending or paused."
+    return _gauges("deliveries", help_text, "state", _complete(DeliveryState.values, counts))
 
 
-def _receipts(now: datetime.datetime) -> Iterator[Metric]:
+def _events(now: datetime.datetime) -> Iterator[Metric]:
     waiting = Event.objects.filter(state=EventState.NEW).aggregate(count=Count("pk"), oldest=Min("received_at"))
     last = Event.objects.order_by("-pk").values_list("received_at", flat=True).first()
-    yield _gauge("events_waiting", "Webhook events that are stored but not applied.", waiting["count"])
-    yield _gauge(
-        "oldest_waiting_event_seconds", "How long the oldest of them has waited.", _age(waiting["oldest"], now)
-    )
+    yield _gauge("events_waiting", "Number of webhook events that are stored and not applied.", waiting["count"])
+    help_text = "Seconds that the oldest waiting webhook event has waited; 0 if none waits."
+    yield _gauge("oldest_waiting_event_seconds", help_text, _age(waiting["oldest"], now))
     if last is not None:
-        yield _gauge("last_event_timestamp_seconds", "Time of the last webhook event, as Unix time.", last.timestamp())
+        help_text = "Unix time at which the last webhook event was received."
+        yield _gauge("last_event_timestamp_seconds", help_text, last.timestamp())
 
 
-def _notices(now: datetime.datetime) -> Iterator[Metric]:
+def _transactional_mails(now: datetime.datetime) -> Iterator[Metric]:
     due = TransactionalMail.objects.filter(state=TransactionalMailState.PENDING, not_before__lte=now)
     waiting = due.order_by().aggregate(count=Count("pk"), oldest=Min("not_before"))
-    yield _gauge("transactional_waiting", "Transactional mails that are due but not sent.", waiting["count"])
-    yield _gauge(
-        "oldest_waiting_transactional_seconds", "How long the oldest of them has waited.", _age(waiting["oldest"], now)
-    )
+    help_text = "Number of transactional mails that are due and not sent."
+    yield _gauge("transactional_mails_waiting", help_text, waiting["count"])
+    help_text = "Seconds that the oldest waiting transactional mail has waited; 0 if none waits."
+    yield _gauge("oldest_waiting_transactional_mail_seconds", help_text, _age(waiting["oldest"], now))
 
 
 def _providers() -> Iterator[Metric]:
-    """The throttle of each provider of the route."""
-    seen = [(provider.name, throttle_status(provider)) for provider in get_route()]
+    """The throttle of each provider in the route."""
+    statuses = [throttle_status(provider) for provider in get_route()]
     availabilities = GaugeMetricFamily(
         "newsletter_provider_availability",
-        "1 for the availability of each provider, else 0.",
+        "1 for the current availability of each provider, 0 for the others.",
         labels=["provider", "availability"],
     )
-    for name, each in seen:
+    for status in statuses:
         for availability in Availability:
-            availabilities.add_metric([name, availability.value], float(availability is each.reported_availability))
+            is_current = availability is status.reported_availability
+            availabilities.add_metric([status.provider, availability.value], float(is_current))
     yield availabilities
-    waits = [(name, each.wait) for name, each in seen]
-    yield _gauges("provider_wait_seconds", "Until a post may leave; +Inf where a person must act.", "provider", waits)
-    rates = [(name, each.rate * ISSUE_SHARE) for name, each in seen]
-    yield _gauges("provider_posts_per_second", "How many posts of issues may leave.", "provider", rates)
-    failures = [(name, float(each.failures)) for name, each in seen]
-    yield _gauges("provider_failures", "Posts in a row without an answer that helps.", "provider", failures)
+    help_text = "Seconds until the next batch may be posted; +Inf while the account is suspended."
+    yield _gauges("provider_wait_seconds", help_text, "provider", [(each.provider, each.wait) for each in statuses])
+    help_text = "Batches that may be posted per second."
+    rates = [(each.provider, each.rate * ISSUE_SHARE) for each in statuses]
+    yield _gauges("provider_posts_per_second", help_text, "provider", rates)
+    failures = [(each.provider, float(each.failures)) for each in statuses]
+    yield _gauges("provider_failures", "Consecutive failed calls.", "provider", failures)
 
 
 def _workers() -> Iterator[Metric]:
     states = workers()
     alive = sum(state.is_alive for state in states)
-    yield _gauge("workers_alive", "Workers that were seen within the last two minutes.", alive)
+    yield _gauge("workers_alive", "Number of workers with a heartbeat within the last two minutes.", alive)
     ages = [(state.name, state.age) for state in states]
-    yield _gauges("worker_heartbeat_age_seconds", "Seconds since each worker was last seen.", "worker", ages)
+    yield _gauges("worker_heartbeat_age_seconds", "Seconds since the last heartbeat of each worker.", "worker", ages)
 
 
-def _complete(kinds: Iterable[str], counts: dict[str, int]) -> list[tuple[str, float]]:
-    """Every kind with its count, 0 where there is none: an alert on something that is absent never fires."""
-    return [(kind, counts.get(kind, 0)) for kind in kinds]
+def _complete(label_values: Iterable[str], counts: dict[str, int]) -> list[tuple[str, float]]:
+    """Every label value with its count, 0 where it has none: an alert on an absent series never fires."""
+    return [(label_value, counts.get(label_value, 0)) for label_value in label_values]

@@ -1,7 +1,7 @@
-"""Where probes are answered: /healthz, /readyz, /metrics.
+"""Probes: /healthz, /readyz and /metrics.
 
-A middleware and not views: a probe names the machine and not the site, so it comes before the check of the Host
-header, and neither sessions nor cookies are touched for it.
+They are answered by a middleware that comes before the check of the Host header, because a probe names the machine and
+not the site. No session and no cookie is used.
 """
 
 from __future__ import annotations
@@ -14,33 +14,34 @@ from django.conf import settings
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
 
 from newsletter.config.validation import is_loopback
-from newsletter.monitoring.health import obstacles
+from newsletter.monitoring.health import readiness_problems
 from newsletter.monitoring.metrics import CONTENT_TYPE, metrics_text
 
-#: Headers that a proxy adds. With one of them, the peer's address is the proxy's and says nothing.
+#: Headers that a proxy adds. A request with one of them came through a proxy, whose address proves nothing.
 FORWARDED = ("X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Real-IP", "Forwarded", "Via")
 
 
 def healthz(request: HttpRequest) -> HttpResponse:
-    """200 as soon as the process answers. Touches nothing else: a database that is away is no reason to restart."""
+    """200 while the process answers. It does not use the database: restarting would not bring that back."""
     return JsonResponse({"status": "ok"})
 
 
 def readyz(request: HttpRequest) -> HttpResponse:
     """200 if requests can be served, else 503 with every reason."""
-    found = obstacles()
-    return JsonResponse({"status": "not ready" if found else "ok", "reasons": found}, status=503 if found else 200)
+    problems = readiness_problems()
+    status = "not ready" if problems else "ok"
+    return JsonResponse({"status": status, "reasons": problems}, status=503 if problems else 200)
 
 
 def metrics(request: HttpRequest) -> HttpResponse:
-    """The numbers for Prometheus; 404 for whoever may not have them. Raises Http404."""
-    if not (is_from_this_machine(request) or has_the_token(request)):
+    """The metrics, for this machine and for requests with METRICS_TOKEN. Raises Http404 for all others."""
+    if not (is_from_this_machine(request) or has_token(request)):
         raise Http404
     return HttpResponse(metrics_text(), content_type=CONTENT_TYPE)
 
 
 def is_from_this_machine(request: HttpRequest) -> bool:
-    """Whether the request came straight from a process here, and not from a proxy that runs here."""
+    """Whether the request came directly from a process on this machine, and not from a proxy on it."""
     is_direct = not any(name in request.headers for name in FORWARDED)
     return is_direct and is_loopback(request.META.get("REMOTE_ADDR")) and is_loopback(_host_of(request))
 
@@ -52,11 +53,11 @@ def _host_of(request: HttpRequest) -> str | None:
         return None
 
 
-def has_the_token(request: HttpRequest) -> bool:
-    """Whether METRICS_TOKEN came as a bearer token; compared in constant time."""
+def has_token(request: HttpRequest) -> bool:
+    """Whether the request has METRICS_TOKEN as its bearer token; compared in constant time."""
     scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-    wanted = settings.METRICS_TOKEN
-    return bool(wanted) and scheme.lower() == "bearer" and hmac.compare_digest(token.encode(), wanted.encode())
+    expected = settings.METRICS_TOKEN
+    return bool(expected) and scheme.lower() == "bearer" and hmac.compare_digest(token.encode(), expected.encode())
 
 
 PROBES: dict[str, Callable[[HttpRequest], HttpResponse]] = {
@@ -67,13 +68,13 @@ PROBES: dict[str, Callable[[HttpRequest], HttpResponse]] = {
 
 
 class ProbeMiddleware:
-    """Answers probes; passes everything else on."""
+    """Answers probes, and passes all other requests on."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
         self._get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        """One request."""
+        """Handle one request."""
         probe = PROBES.get(request.path_info)
         if probe is None:
             return self._get_response(request)

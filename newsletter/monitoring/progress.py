@@ -1,6 +1,6 @@
-"""Progress: how far a send has come, how fast it goes, and what was decided on its way.
+"""Progress: how far a send has come, how fast it is, and what happened in it.
 
-Everything is counted from the rows at each look, in a handful of queries whatever the size of the list.
+Everything is counted from the rows each time, in a few queries however many recipients there are.
 """
 
 from __future__ import annotations
@@ -12,150 +12,179 @@ from dataclasses import dataclass
 from django.db.models import Count, Max, Min, Q, Sum
 from django.db.models.functions import Coalesce
 from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy, ngettext
 
-from newsletter.models import OPEN_BATCH_STATES, Batch, BatchState, Issue, IssueStatus
-from newsletter.monitoring.wording import counted
-from newsletter.reports.statistics import IssueReport, report_of
+from newsletter.models import OPEN_BATCH_STATES, RUNNING, Batch, BatchState, Send, SendState
+from newsletter.models.reasons import reason_sentence
+from newsletter.monitoring.wording import number
+from newsletter.reports.statistics import SendReport, report_of
 
 #: Seconds over which the rate is measured.
 RATE_WINDOW = 60.0
 
-#: Open batches that have been tried before: they wait for their next attempt, or are in it.
+#: Open batches that were attempted and are retried: they wait for the next attempt, or it is being made.
 RETRYING = (
     Q(state=BatchState.UNKNOWN)
     | Q(state=BatchState.READY, attempts__gt=0)
     | Q(state=BatchState.CLAIMED, attempts__gt=1)
 )
 
-#: What a group of batches in each state has to tell; the others go their usual way and say nothing.
-TELLING: dict[str, str] = {
-    BatchState.HELD: "held for your decision",
-    BatchState.UNKNOWN: "not answered; the same bytes are posted again",
-    BatchState.READY: "to be tried again",
-    BatchState.SPLIT: "split in two to find the message at fault",
-    BatchState.REFUSED: "refused",
-    BatchState.DROPPED: "dropped",
+#: What the log says about batches that did not go the usual way, by their state.
+EXCEPTIONS = {
+    BatchState.HELD: gettext_lazy("Held for review: %(batches)s, %(recipients)s."),
+    BatchState.UNKNOWN: gettext_lazy("Without an answer, retried with the same bytes: %(batches)s, %(recipients)s."),
+    BatchState.READY: gettext_lazy("Waiting for a retry: %(batches)s, %(recipients)s."),
+    BatchState.CLAIMED: gettext_lazy("Being retried: %(batches)s, %(recipients)s."),
+    BatchState.SPLIT: gettext_lazy("Split into smaller batches: %(batches)s, %(recipients)s."),
+    BatchState.REFUSED: gettext_lazy("Refused: %(batches)s, %(recipients)s."),
+    BatchState.DROPPED: gettext_lazy("Dropped: %(batches)s, %(recipients)s."),
 }
+
+#: The most groups of batches in a log.
+MAX_GROUPS = 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Progress:
-    """One look at a send. `rate` is in mails a second over the last minute."""
+    """A send at one time."""
 
-    report: IssueReport
-    is_addressed: bool
-    """Whether the whole audience is known by now; until then `report.audience` still grows."""
+    report: SendReport
+    is_expanded: bool
+    """Whether all deliveries exist; until then `report.audience` still grows."""
     retrying: int
-    """Mails whose batch has been tried and is tried again. They are also among the waiting or the unknown."""
-    next_try_at: datetime.datetime | None
+    """Mails in batches that are retried. `report` counts them as waiting, in flight or unknown."""
+    next_attempt_at: datetime.datetime | None
+    """When the first of these batches is posted again; may be in the past."""
     retry_reason: str
+    """Why that batch is retried, as a sentence."""
     held: int
-    """Mails in batches that wait for a receipt or a person."""
+    """Mails in held batches, which wait for an event or an operator."""
     rate: float
+    """Mails per second that were accepted in the last RATE_WINDOW seconds."""
     seconds_left: float | None
-    """None if it does not move, or if nobody can tell."""
+    """None if the send makes no progress, or if the size of its audience is not known yet."""
 
     @property
     def done(self) -> int:
         """Mails with a known outcome."""
-        return self.report.accepted + self.report.refused + self.report.skipped
+        return self.report.accepted + self.report.failed_to_send + self.report.skipped
 
     @property
     def percent(self) -> int | None:
-        """Of the audience, rounded down: 100 only when all is known. None while the audience grows."""
-        if not self.is_addressed:
+        """The share of `done` in the audience, rounded down: 100 only when all is known. None while it grows."""
+        if not self.is_expanded:
             return None
         return 100 * self.done // self.report.audience if self.report.audience else 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
-    """One line of a send's log. `by` is a person or a step, empty where it is a batch that tells."""
+class LogEntry:
+    """One line of a send's log."""
 
     at: datetime.datetime
     sentence: str
     by: str = ""
+    """The user or step that did it; empty for batches."""
 
 
-def progress_of(issue: Issue, *, now: datetime.datetime | None = None) -> Progress:
-    """How far it is: four queries. `now` is the moment of the look."""
+def progress_of(send: Send, *, now: datetime.datetime | None = None) -> Progress:
+    """How far the send is, in four queries."""
     now = now or timezone.now()
-    report, batches = report_of(issue), Batch.objects.filter(edition=issue.edition_id)
-    window = _window(issue, now)
+    report, batches = report_of(send), Batch.objects.filter(send=send)
+    window = _rate_window(send, now)
     accepted = Q(state=BatchState.ACCEPTED, finished_at__gt=now - datetime.timedelta(seconds=window))
     sums = batches.aggregate(
         retrying=Sum("recipients", filter=RETRYING),
         held=Sum("recipients", filter=Q(state=BatchState.HELD)),
-        lately=Sum("recipients", filter=accepted),
+        recent=Sum("recipients", filter=accepted),
     )
-    retry = batches.filter(RETRYING).order_by("not_before").values_list("not_before", "reason").first()
-    held, rate = sums["held"] or 0, (sums["lately"] or 0) / window
+    held, rate = sums["held"] or 0, (sums["recent"] or 0) / window
+    retried = batches.filter(RETRYING).order_by("not_before")
+    next_attempt_at, reason, values = retried.values_list("not_before", "reason", "reason_values").first() or (
+        None,
+        "",
+        None,
+    )
     return Progress(
         report=report,
-        is_addressed=issue.expanded_at is not None,
+        is_expanded=send.expanded_at is not None,
         retrying=sums["retrying"] or 0,
-        next_try_at=retry[0] if retry else None,
-        retry_reason=retry[1] if retry else "",
+        next_attempt_at=next_attempt_at,
+        retry_reason=reason_sentence(reason, values) if reason else "",
         held=held,
         rate=rate,
-        seconds_left=_seconds_left(issue, report, held, rate),
+        seconds_left=_seconds_left(send, report, held, rate),
     )
 
 
-def _window(issue: Issue, now: datetime.datetime) -> float:
-    """The seconds that count: a send of ten seconds has no rate of a minute."""
-    if issue.started_at is None:
+def _rate_window(send: Send, now: datetime.datetime) -> float:
+    """RATE_WINDOW, or the seconds since the start where those are fewer."""
+    if send.started_at is None:
         return RATE_WINDOW
-    return min(RATE_WINDOW, max(1.0, (now - issue.started_at).total_seconds()))
+    return min(RATE_WINDOW, max(1.0, (now - send.started_at).total_seconds()))
 
 
-def _seconds_left(issue: Issue, report: IssueReport, held: int, rate: float) -> float | None:
-    if issue.status != IssueStatus.SENDING or issue.expanded_at is None or not rate:
+def _seconds_left(send: Send, report: SendReport, held: int, rate: float) -> float | None:
+    if send.state != SendState.SENDING or send.expanded_at is None or not rate:
         return None
-    return max(0, report.waiting + report.under_way + report.unknown - held) / rate
+    return max(0, report.waiting + report.in_flight + report.unknown - held) / rate
 
 
-def under_way() -> list[Issue]:
-    """Issues that are sent or paused, then those that are scheduled, in the order of their time."""
-    moving = Issue.objects.filter(status__in=(IssueStatus.SENDING, IssueStatus.PAUSED)).order_by("started_at", "pk")
-    scheduled = Issue.objects.filter(status=IssueStatus.SCHEDULED).order_by("scheduled_at", "pk")
-    return [issue for issues in (moving, scheduled) for issue in issues.select_related("newsletter")]
+def unfinished_sends() -> list[Send]:
+    """Sends that are sending or paused, then those that are scheduled, each in the order of their time."""
+    sends = Send.objects.select_related("issue__newsletter").defer("manifest")
+    running = sends.filter(state__in=RUNNING).order_by("started_at", "pk")
+    scheduled = sends.filter(state=SendState.SCHEDULED).order_by("scheduled_at", "pk")
+    return [*running, *scheduled]
 
 
-def log_of(issue: Issue, limit: int = 50) -> list[Entry]:
-    """What was decided and what happened, the newest first, `limit` lines at most; two queries.
-
-    Batches that went the same odd way for the same reason are one line: ten thousand refusals must not be as many.
-    """
-    entries = [*_transitions(issue), *_odd_batches(issue)]
-    if issue.expanded_at:
-        entries.append(Entry(at=issue.expanded_at, sentence="The whole audience is addressed."))
+def log_of(send: Send, limit: int = 50) -> list[LogEntry]:
+    """What happened, the newest first, `limit` entries at most; two queries."""
+    entries = [*_transition_entries(send), *_batch_entries(send)]
+    if send.expanded_at:
+        entries.append(LogEntry(at=send.expanded_at, sentence=_("The audience has been expanded.")))
     return sorted(entries, key=lambda entry: entry.at, reverse=True)[:limit]
 
 
-def _transitions(issue: Issue) -> Iterator[Entry]:
-    for step in issue.transitions.all():
-        reason = f": {step.reason}" if step.reason else ""
-        yield Entry(at=step.at, sentence=f"{step.get_target_display()}{reason}", by=step.by)
+def _transition_entries(send: Send) -> Iterator[LogEntry]:
+    for transition in send.transitions.all():
+        is_note = transition.source == transition.target
+        state = "" if is_note else f"{transition.get_target_display()}."
+        sentence = " ".join(part for part in (state, transition.sentence) if part)
+        yield LogEntry(at=transition.at, sentence=sentence, by=transition.by)
 
 
-def _odd_batches(issue: Issue) -> Iterator[Entry]:
-    odd = Q(state__in=[state for state in TELLING if state not in OPEN_BATCH_STATES]) | RETRYING
+def _batch_entries(send: Send) -> Iterator[LogEntry]:
+    """One entry for all batches with the same state and reason: ten thousand refusals must not be as many entries."""
+    closed = [state for state in EXCEPTIONS if state not in OPEN_BATCH_STATES]
     groups = (
-        Batch.objects.filter(odd, edition=issue.edition_id)
+        Batch.objects.filter(Q(state__in=closed) | RETRYING, send=send)
         .order_by()
-        .values("state", "reason")
+        .values("state", "reason", "reason_values")
         .annotate(
             count=Count("pk"),
             mails=Sum("recipients"),
             first=Min("pk"),
             at=Max(Coalesce("finished_at", "last_attempt_at", "first_attempt_at", "not_before")),
         )
-        .order_by("-at")[:100]
+        .order_by("-at")[:MAX_GROUPS]
     )
     for group in groups:
-        # A repeat that is under way is in a worker's hands; what it was is told by the reason.
-        what = TELLING.get(group["state"], "being tried again")
-        who = f"Batch {group['first']}" if group["count"] == 1 else counted(group["count"], "batch", "batches")
-        reason = f": {group['reason']}" if group["reason"] else "."
-        yield Entry(at=group["at"], sentence=f"{who} ({counted(group['mails'], 'reader')}) {what}{reason}")
+        what = EXCEPTIONS[BatchState(group["state"])] % {
+            "batches": _batches_in_words(group["count"], group["first"]),
+            "recipients": _recipients_in_words(group["mails"]),
+        }
+        reason = reason_sentence(group["reason"], group["reason_values"]) if group["reason"] else ""
+        yield LogEntry(at=group["at"], sentence=f"{what} {reason}".strip())
+
+
+def _batches_in_words(count: int, first: int) -> str:
+    """`batch 28` for one, `3 batches` for more."""
+    if count == 1:
+        return _("batch %(number)s") % {"number": first}
+    return ngettext("%(count)s batch", "%(count)s batches", count) % {"count": number(count)}
+
+
+def _recipients_in_words(count: int) -> str:
+    return ngettext("%(count)s recipient", "%(count)s recipients", count) % {"count": number(count)}

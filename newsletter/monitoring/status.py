@@ -1,37 +1,51 @@
-"""Status: how far issues are, for a terminal and for programs."""
+"""Status: how far sends are, for a terminal and for programs. In English, as all output of commands."""
 
 from __future__ import annotations
 
 import datetime
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
-from newsletter.models import Issue, IssueStatus
-from newsletter.monitoring.blockers import blockers_of
+from newsletter.models import Send, SendState
+from newsletter.monitoring.diagnostics import blockers_of
 from newsletter.monitoring.heartbeat import WorkerState, workers
 from newsletter.monitoring.progress import Progress, progress_of
-from newsletter.monitoring.wording import counted, duration
-from newsletter.sending.auto_pause import warning_of
+from newsletter.monitoring.wording import duration, utc
+from newsletter.sending.auto_pause import complaint_warning
 
 #: Characters of a progress bar.
 BAR = 40
 
+#: Counts of a report that programs get.
+COUNTS = (
+    "audience",
+    "waiting",
+    "in_flight",
+    "accepted",
+    "failed_to_send",
+    "unknown",
+    "skipped",
+    "delivered",
+    "bounced",
+    "held_batches",
+)
 
-def as_lines(issues: list[Issue]) -> list[str]:
-    """A few lines an issue, then one a worker."""
-    lines = [line for issue in issues for line in _issue_lines(issue)]
-    return [*(lines or ["No issue is scheduled or under way."]), *_worker_lines(workers())]
+
+def as_lines(sends: Sequence[Send], *, without_sends: str = "No send is scheduled or running.") -> list[str]:
+    """A few lines per send, or `without_sends`, then one per worker."""
+    lines = [line for send in sends for line in _send_lines(send)]
+    return [*(lines or [without_sends]), *_worker_lines(workers())]
 
 
-def as_data(issues: list[Issue]) -> dict[str, Any]:
-    """The same for `json.dumps`; times in ISO 8601."""
+def as_data(sends: Sequence[Send]) -> dict[str, Any]:
+    """The same for `json.dumps`. Times are in ISO 8601."""
     return {
-        "issues": [_issue_data(issue) for issue in issues],
+        "sends": [_send_data(send) for send in sends],
         "workers": [
             {
                 "name": state.name,
                 "is_alive": state.is_alive,
-                "seconds_since_seen": round(state.age, 1),
+                "heartbeat_age_seconds": round(state.age, 1),
                 "last_step": state.last_step,
                 "queues": None if state.queues is None else sorted(state.queues),
             }
@@ -41,54 +55,56 @@ def as_data(issues: list[Issue]) -> dict[str, Any]:
 
 
 def bar(percent: int | None) -> str:
-    """A progress bar in text; empty dots while nobody knows how much it will be."""
+    """A progress bar in text; empty while the size of the audience is unknown."""
     filled = BAR * (percent or 0) // 100
     return f"[{'#' * filled}{'.' * (BAR - filled)}]" + (" …  " if percent is None else f" {percent:>3} %")
 
 
 def time_left(progress: Progress) -> str:
-    """`about 9 min left`; empty if nobody can tell."""
+    """`about 9 min left`; empty if it is not known."""
     if progress.seconds_left is None:
         return ""
-    return f"about {duration(progress.seconds_left)} left" if progress.seconds_left >= 1 else "done in a moment"
+    return f"about {duration(progress.seconds_left)} left" if progress.seconds_left >= 1 else "less than 1 s left"
 
 
-def _issue_lines(issue: Issue) -> Iterator[str]:
-    yield f"{issue.newsletter.name}: “{issue.title}” – {issue.get_status_display().lower()}"
-    if issue.scheduled_at and issue.status == IssueStatus.SCHEDULED:
-        yield f"  goes out {issue.scheduled_at:%Y-%m-%d %H:%M} UTC ({issue.scheduled_zone})"
-    if issue.edition_id is None or issue.started_at is None:
-        yield ""
-        return
-    progress = progress_of(issue)
+def _send_lines(send: Send) -> Iterator[str]:
+    yield f"{send.issue.newsletter.name}: “{send.issue.title}” – {send.get_state_display()}"
+    if send.scheduled_at and send.state == SendState.SCHEDULED:
+        yield f"  starts {utc(send.scheduled_at)} ({send.scheduled_zone})"
+    if send.hold_reason:
+        yield f"  {'on hold' if send.state == SendState.SCHEDULED else send.state}: {send.hold_sentence}"
+    if send.started_at is not None:
+        yield from _progress_lines(send, progress_of(send))
+    yield ""
+
+
+def _progress_lines(send: Send, progress: Progress) -> Iterator[str]:
     report = progress.report
-    speed = f"{progress.rate:.1f}/s" if issue.status == IssueStatus.SENDING else ""
+    speed = f"{progress.rate:.1f} per second" if send.state == SendState.SENDING else ""
     facts = (f"{report.accepted:,} of {report.audience:,} accepted", speed, time_left(progress))
     yield f"  {bar(progress.percent)}  {' · '.join(fact for fact in facts if fact)}"
     yield (
         f"  delivered {report.delivered:,} · bounced {report.bounced:,} · retrying {progress.retrying:,} · "
-        f"failed {report.refused:,} · not known {report.unknown:,} · left out {report.skipped:,}"
+        f"failed {report.failed_to_send:,} · unknown {report.unknown:,} · skipped {report.skipped:,}"
     )
-    if issue.hold_reason:
-        yield f"  {issue.get_status_display().lower()}: {issue.hold_reason}"
-    if warning := warning_of(issue):
+    if warning := complaint_warning(send):
         yield f"  warning: {warning}"
-    if progress.retry_reason and progress.next_try_at and issue.status == IssueStatus.SENDING:
-        yield f"  next try {progress.next_try_at:%H:%M:%S} UTC: {progress.retry_reason}"
-    for diagnostic in blockers_of(issue):
-        yield f"  does not move: {diagnostic.sentence}"
+    if progress.retry_reason and progress.next_attempt_at and send.state == SendState.SENDING:
+        at = progress.next_attempt_at.astimezone(datetime.UTC)
+        yield f"  next attempt {at:%H:%M:%S} UTC: {progress.retry_reason}"
+    for diagnostic in blockers_of(send):
+        yield f"  blocked: {diagnostic.sentence}"
     if report.held_batches:
-        yield f"  {report.held_batches} held: {counted(progress.held, 'reader')} waiting for a receipt or your decision"
-    yield ""
+        yield f"  held batches {report.held_batches:,} · recipients {progress.held:,}: decide on the report page"
 
 
-def _worker_lines(states: list[WorkerState]) -> Iterator[str]:
+def _worker_lines(states: Sequence[WorkerState]) -> Iterator[str]:
     if not states:
-        yield "No worker runs. Start one: manage.py worker"
+        yield "No worker is running. Start one: manage.py worker"
     for state in states:
-        seen = f"seen {duration(state.age)} ago" if state.is_alive else f"silent for {duration(state.age)}"
+        dead = "" if state.is_alive else "dead, "
         last_step = f", last step {state.last_step}" if state.last_step else ""
-        yield f"Worker {state.name}: {seen}{_queues(state)}{last_step}"
+        yield f"Worker {state.name}: {dead}last heartbeat {duration(state.age)} ago{_queues(state)}{last_step}"
 
 
 def _queues(state: WorkerState) -> str:
@@ -97,32 +113,33 @@ def _queues(state: WorkerState) -> str:
     return f", serves {', '.join(sorted(state.queues))}" if state.queues else ", receives no ticks"
 
 
-def _issue_data(issue: Issue) -> dict[str, Any]:
+def _send_data(send: Send) -> dict[str, Any]:
     data: dict[str, Any] = {
-        "newsletter": issue.newsletter.slug,
-        "slug": issue.slug,
-        "status": issue.status,
-        "scheduled_at": _iso(issue.scheduled_at),
-        "started_at": _iso(issue.started_at),
-        "finished_at": _iso(issue.finished_at),
-        "reason": issue.hold_reason,
+        "newsletter": send.issue.newsletter.slug,
+        "issue": send.issue.slug,
+        "state": send.state,
+        "scheduled_at": _iso(send.scheduled_at),
+        "started_at": _iso(send.started_at),
+        "finished_at": _iso(send.finished_at),
+        "hold_reason": send.hold_reason,
+        "hold_sentence": send.hold_sentence,
     }
-    if issue.edition_id is None or issue.started_at is None:
-        return data
-    progress = progress_of(issue)
-    names = ("audience", "waiting", "under_way", "accepted", "refused", "unknown", "skipped", "delivered", "bounced")
-    return data | {
-        **{name: getattr(progress.report, name) for name in names},
-        "held_batches": progress.report.held_batches,
-        "warning": warning_of(issue),
-        "blockers": [diagnostic.sentence for diagnostic in blockers_of(issue)],
+    return data | _progress_data(send, progress_of(send)) if send.started_at else data
+
+
+def _progress_data(send: Send, progress: Progress) -> dict[str, Any]:
+    return {
+        **{name: getattr(progress.report, name) for name in COUNTS},
+        "complaint_warning": complaint_warning(send),
+        "blockers": [diagnostic.sentence for diagnostic in blockers_of(send)],
         "retrying": progress.retrying,
-        "next_try_at": _iso(progress.next_try_at),
+        "retry_reason": progress.retry_reason,
+        "next_attempt_at": _iso(progress.next_attempt_at),
         "percent": progress.percent,
         "rate": round(progress.rate, 2),
         "seconds_left": None if progress.seconds_left is None else round(progress.seconds_left),
     }
 
 
-def _iso(moment: datetime.datetime | None) -> str | None:
-    return moment.isoformat() if moment else None
+def _iso(at: datetime.datetime | None) -> str | None:
+    return at.isoformat() if at else None

@@ -1,28 +1,35 @@
-"""Spans of time and counts as a person says them. Pure."""
+"""Wording: durations, times and numbers as all sentences of this package write them."""
 
 from __future__ import annotations
 
+import datetime
+
+from django.utils.formats import number_format
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
 
 def duration(seconds: float) -> str:
-    """`40 s`, `9 min`, `2 h 5 min`, `3 days`. What clocks disagree about is no time at all."""
+    """`40 s`, `9 min`, `2 h 5 min`, `3 days`. A negative one, which clocks that differ can give, counts as 0 s."""
     seconds = max(0.0, seconds)
     if seconds < 90:
-        return f"{seconds:.0f} s"
+        return _("%(seconds)s s") % {"seconds": round(seconds)}
     minutes = round(seconds / 60)
     if minutes < 90:
-        return f"{minutes} min"
+        return _("%(minutes)s min") % {"minutes": minutes}
     hours, rest = divmod(minutes, 60)
     if hours < 48:
-        return f"{hours} h {rest} min" if rest else f"{hours} h"
-    return f"{round(hours / 24)} days"
+        message = _("%(hours)s h %(minutes)s min") if rest else _("%(hours)s h")
+        return message % {"hours": hours, "minutes": rest}
+    days = round(hours / 24)
+    return ngettext("%(count)s day", "%(count)s days", days) % {"count": days}
 
 
-def counted(count: int, one: str, many: str = "") -> str:
-    """`1 reader`, `12,412 readers`; `many` where it is not `one` with an s."""
-    return f"{count:,} {one if count == 1 else many or f'{one}s'}"
+def utc(at: datetime.datetime) -> str:
+    """`2026-11-24 07:00 UTC`."""
+    return f"{at.astimezone(datetime.UTC):%Y-%m-%d %H:%M} UTC"
 
 
-def ended(text: str) -> str:
-    """`text` with a full stop, where it has no end of its own: reasons come from providers, too."""
-    text = text.strip()
-    return text if not text or text.endswith((".", "!", "?", "…")) else f"{text}."
+def number(value: float) -> str:
+    """With the separators of the active language: `12,412`."""
+    return str(number_format(value, force_grouping=True))

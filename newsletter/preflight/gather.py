@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 from django.utils import timezone
 
 from newsletter.content.store import load_content
-from newsletter.models import Delivery, Issue, Story
+from newsletter.models import STARTED, Delivery, Issue, Send, Story
 from newsletter.preflight.findings import AudienceSnapshot, Inspection, LastSend, PastIssue, Rendered, Sender
 from newsletter.preflight.link_checks import link_statuses
 
@@ -22,7 +22,8 @@ def gather_inspection(
 ) -> Inspection:
     """The input of the checks for `issue` as it is saved, and for the rendering that would be sent."""
     newsletter, content = issue.newsletter, load_content(issue)
-    zone = ZoneInfo(issue.scheduled_zone or newsletter.time_zone)
+    send = issue.current_send
+    zone = ZoneInfo(send.time_zone if send else newsletter.time_zone)
     sent = _sent_before(issue)
     return Inspection(
         content=content,
@@ -31,20 +32,21 @@ def gather_inspection(
             email=newsletter.sender_email,
             postal_address=newsletter.postal_address,
         ),
-        sends_at=(issue.scheduled_at or timezone.now()).astimezone(zone),
+        sends_at=((send and send.scheduled_at) or timezone.now()).astimezone(zone),
         audience=audience,
         rendered=rendered,
         render_error=render_error,
-        past=_past_issues(sent),
+        past=_past_issues([earlier.issue for earlier in sent]),
         links=link_statuses(content),
         last_send=_last_send(sent[0], zone) if sent else None,
     )
 
 
-def _sent_before(issue: Issue) -> list[Issue]:
-    """The newest issues of the newsletter whose sending has started, newest first."""
-    started = Issue.objects.filter(newsletter=issue.newsletter_id, started_at__isnull=False).exclude(pk=issue.pk)
-    return list(started.order_by("-started_at", "-pk")[:REMEMBERED_ISSUES])
+def _sent_before(issue: Issue) -> list[Send]:
+    """The newest sends of the newsletter that have started, newest first."""
+    started = Send.objects.filter(issue__newsletter=issue.newsletter_id, state__in=STARTED).exclude(issue=issue)
+    newest = started.order_by("-started_at", "-pk").select_related("issue").defer("manifest")
+    return list(newest[:REMEMBERED_ISSUES])
 
 
 def _past_issues(sent: list[Issue]) -> tuple[PastIssue, ...]:
@@ -63,7 +65,7 @@ def _past_issues(sent: list[Issue]) -> tuple[PastIssue, ...]:
     )
 
 
-def _last_send(issue: Issue, zone: datetime.tzinfo) -> LastSend:
-    assert issue.started_at is not None  # noqa: S101 - the query selects by it
-    recipients = Delivery.objects.filter(edition=issue.edition_id).count() if issue.edition_id else 0
-    return LastSend(title=issue.title, started=issue.started_at.astimezone(zone), recipients=recipients)
+def _last_send(send: Send, zone: datetime.tzinfo) -> LastSend:
+    assert send.started_at is not None  # noqa: S101 - the database holds it for every started send
+    recipients = Delivery.objects.filter(send=send).count()
+    return LastSend(title=send.issue.title, started=send.started_at.astimezone(zone), recipients=recipients)

@@ -1,7 +1,7 @@
-"""Batch: claim one, re-check its readers, freeze its bytes – in one transaction, before the first byte leaves.
+"""Batch: claim one, re-check its recipients, and build its bytes – in one transaction, before the first byte leaves.
 
- Once `claim_batch` has returned, a crash at any point leaves the batch
-with its bytes and key in the database, and whoever claims it next posts exactly those again.
+Once `claim_batch` has returned, a crash at any point leaves the batch with its bytes and key in the database, and the
+next worker that claims it posts exactly those again.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import socket
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import zstandard
 from django.db import DatabaseError, transaction
@@ -21,75 +22,69 @@ from django.db.models import Q
 from django.utils import timezone
 
 from newsletter.config.failpoints import Point, reached
-from newsletter.models import Batch, BatchState, Delivery, DeliveryStatus, Edition
-from newsletter.models.delivery import BatchQuerySet
+from newsletter.models import BATCH, DELIVERY, IN_FLIGHT, Batch, BatchState, Delivery, DeliveryState, Reason, Send
+from newsletter.models.batch import BatchQuerySet
+from newsletter.models.edition import LARGE_COLUMNS
 from newsletter.providers.base import Provider, provider_account
-from newsletter.sending.keys import batch_key
 from newsletter.sending.limits import exhausted_newsletters, lock_remaining
-from newsletter.sending.message import RecipientValues, message_template
-from newsletter.sending.recipients import UNDER_WAY, Recipient, recipients_of
-from newsletter.sending.reconcile import hold, settle_if_proven, too_late
+from newsletter.sending.message import RecipientValues, batch_key, message_template
+from newsletter.sending.recipients import AFTER_ATTEMPT, Recipient, recipients_of
+from newsletter.sending.reconcile import expiry_reason, hold, settle_if_proven
 
 log = logging.getLogger(__name__)
 
-#: How long a worker may keep a batch. One whose lease is over before it has begun to post does not begin, and one
-#: whose post takes longer may be overtaken: by the same bytes under the same key.
+#: How long a worker may keep a batch. If the lease is over before the post begins, the worker does not begin; if the
+#: post takes longer, another worker may overtake it with the same bytes under the same key.
 LEASE = datetime.timedelta(seconds=90)
 
-#: Attempts after which a batch in doubt is not taken first any more while the provider does not answer: if it is this
-#: one that gets no answer, the others must not wait for it. Of two in doubt each has twice as many, and so on.
-MOST_PROBES = 5
+#: After this many attempts on average, batches with an unknown outcome no longer come before all others while the
+#: provider does not answer: if only these get no answer, the others must not wait for them.
+MAX_RETRIES_FIRST = 5
 
-#: How long a batch that cannot be built waits until it is tried again, so that it keeps no other from going out.
+#: How long a batch that cannot be built is set aside, so that it does not block the others.
 SET_ASIDE = datetime.timedelta(minutes=5)
 
-READER_LEFT = "A reader left while it was not known whether this batch went out; the same bytes would still reach them."
-NOBODY_LEFT = "Nobody in it may be mailed any more."
-MAY_HAVE_IT = " An earlier post may have reached them."
-
 #: What a claim does not read: the edition's texts are split in memory once per process.
-LARGE = tuple(f"edition__{name}" for name in ("html", "text", "content", "links", "envelope"))
+LARGE = tuple(f"edition__{name}" for name in LARGE_COLUMNS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClaimedBatch:
-    """A batch in this worker's hands. `attempt` fences: an outcome counts only while it is the latest attempt's."""
+    """A batch that this worker has. `attempt` fences: an outcome counts only while it is the latest attempt's."""
 
     pk: int
-    issue_pk: int
+    send_pk: int
     attempt: int
     key: str
     body: bytes
     size: int
-    in_doubt: bool
-    """Whether an earlier attempt may have gone out; then a refusal of this one proves nothing about that one."""
+    is_retry: bool
+    """Whether an earlier attempt may have been sent; then a refusal of this one proves nothing about that one."""
     lease_until: datetime.datetime
 
-    def is_still_ours(self) -> bool:
-        """Whether the lease holds. A machine that slept since the claim must not post: the key may be forgotten."""
+    def has_lease(self) -> bool:
+        """Whether the lease holds. A machine that slept since the claim must not post: the key may have expired."""
         return timezone.now() < self.lease_until
 
 
 def worker_name() -> str:
-    """Who claims: this process on this machine."""
+    """Host and process of this worker."""
     return f"{socket.gethostname()}:{os.getpid()}"
 
 
-def claim_batch(
-    provider: Provider, *, doubtful_first: bool = False, only_doubtful: bool = False
-) -> ClaimedBatch | None:
-    """The next batch for this provider to post, its bytes frozen; None if there is none.
+def claim_batch(provider: Provider, *, retries_first: bool = False, only_retries: bool = False) -> ClaimedBatch | None:
+    """The next batch for this provider to post, its bytes stored; None if there is none.
 
-    A batch that must not be posted (everybody left, its key expired, a receipt told) is settled on the way, one that
-    cannot be built is set aside, and the next is taken. While the provider does not answer, `doubtful_first` tries
-    what is in doubt already, so that an outage does not put one batch after the other in doubt, each of them a few
-    times; `only_doubtful` takes nothing else, for a provider whose turn it is not. What is in doubt at one provider is
-    never given to another.
+    On the way, a batch that must not be posted (no recipient is left, its key has expired, an event proves that it was
+    sent) is settled, one that cannot be built is set aside, and the next is taken. `retries_first` takes batches with
+    an unknown outcome before all others while the provider does not answer, so that an outage does not make the
+    outcome of one batch after the other unknown; `only_retries` takes nothing else, for a provider that is not the
+    first available of the route. A batch whose outcome at one provider is unknown is never given to another.
     """
-    waiting = partial(_next_batch, provider, doubtful_first=doubtful_first, only_doubtful=only_doubtful)
+    waiting = partial(_next_batch, provider, retries_first=retries_first, only_retries=only_retries)
     while _is_any(batches := waiting()):
         with transaction.atomic():
-            # Found by itself, then read with its issue: a join might start from the edition, and sort all its batches.
+            # Locked by itself, then read with its issue: a join might start from the send, and sort all its batches.
             found = batches.only("pk").select_for_update(of=("self",), skip_locked=True).first()
             if found is None:
                 return None
@@ -99,32 +94,32 @@ def claim_batch(
     return None
 
 
-def has_waiting(provider: Provider, *, doubtful_first: bool, only_doubtful: bool) -> bool:
+def has_waiting(provider: Provider, *, retries_first: bool, only_retries: bool) -> bool:
     """Whether `claim_batch` would find a batch to look at."""
-    return _is_any(_next_batch(provider, doubtful_first=doubtful_first, only_doubtful=only_doubtful))
+    return _is_any(_next_batch(provider, retries_first=retries_first, only_retries=only_retries))
 
 
 def _is_any(batches: BatchQuerySet) -> bool:
-    """Asked in their order, which is the index's; `exists` has none, and could read all finished batches first."""
+    """`exists()` in the order of the index; without an order PostgreSQL may read all finished batches first."""
     return batches.values_list("pk").first() is not None
 
 
 def has_lost_recipients(claimed: ClaimedBatch) -> bool:
-    """Whether any reader in its bytes may not be mailed any more; four queries."""
+    """Whether any recipient in its bytes must not be mailed any more; four queries."""
     batch = Batch.objects.select_related("edition__issue").defer("payload", *LARGE).get(pk=claimed.pk)
-    return any(reader.obstacle for reader in recipients_of(batch, UNDER_WAY, timezone.now()))
+    return any(recipient.skip_reason for recipient in recipients_of(batch, IN_FLIGHT, timezone.now()))
 
 
 def release_stale_claims() -> int:
-    """Free the batches of workers of this machine that run no more, so that a restart need not wait for leases.
+    """End the leases of workers of this machine that no longer run, so that a restart does not wait for them.
 
-    Returns how many. They stay in doubt: their bytes are posted again under the same key.
+    Returns how many. The outcome of these batches stays unknown: the same bytes are posted again under the same key.
     """
     host = socket.gethostname()
     claims = Batch.objects.filter(state=BatchState.CLAIMED, claimed_by__startswith=f"{host}:")
     holders = claims.values_list("claimed_by", flat=True).distinct()
-    dead = [holder for holder in holders if not _is_running(int(holder.rpartition(":")[2]))]
-    return claims.filter(claimed_by__in=dead).update(lease_until=timezone.now())
+    ended = [holder for holder in holders if not _is_running(int(holder.rpartition(":")[2]))]
+    return claims.filter(claimed_by__in=ended).update(lease_until=timezone.now())
 
 
 def _is_running(pid: int) -> bool:
@@ -137,23 +132,24 @@ def _is_running(pid: int) -> bool:
     return pid != os.getpid()
 
 
-def _next_batch(provider: Provider, *, doubtful_first: bool, only_doubtful: bool) -> BatchQuerySet:
+def _next_batch(provider: Provider, *, retries_first: bool, only_retries: bool) -> BatchQuerySet:
     now = timezone.now()
-    # Bytes from before providers were noted down may be anybody's.
-    is_its_own = Q(provider__in=(provider_account(provider), "")) & ~Q(state=BatchState.READY)
-    if doubtful_first and (probes := _probes(Batch.objects.in_doubt(now).filter(is_its_own))).exists():
-        batches = probes
-    elif only_doubtful:
-        batches = Batch.objects.claimable(now).filter(is_its_own)
-    else:
-        without_room = Edition.objects.filter(issue__newsletter__in=exhausted_newsletters(now))
-        has_room = Q(state=BatchState.READY) & ~Q(edition__in=without_room)
-        batches = Batch.objects.claimable(now).filter(is_its_own | has_room)
-    return batches
+    # Batches of early versions do not name their provider.
+    is_its_retry = Q(provider__in=(provider_account(provider), "")) & ~Q(state=BatchState.READY)
+    if retries_first:
+        retries = _few_attempts(Batch.objects.unknown_outcome(now).filter(is_its_retry))
+        if retries.exists():
+            return retries
+    if only_retries:
+        return Batch.objects.claimable(now).filter(is_its_retry)
+    exhausted = Send.objects.filter(issue__newsletter__in=exhausted_newsletters(now))
+    may_start = Q(state=BatchState.READY) & ~Q(send__in=exhausted)
+    return Batch.objects.claimable(now).filter(is_its_retry | may_start)
 
 
-def _probes(doubtful: BatchQuerySet) -> BatchQuerySet:
-    return doubtful.filter(attempts__lt=MOST_PROBES * doubtful.count())
+def _few_attempts(retries: BatchQuerySet) -> BatchQuerySet:
+    """Of two batches with an unknown outcome each may have twice as many attempts, and so on."""
+    return retries.filter(attempts__lt=MAX_RETRIES_FIRST * retries.count())
 
 
 def _claim_or_set_aside(batch: Batch, provider: Provider) -> ClaimedBatch | None:
@@ -163,68 +159,81 @@ def _claim_or_set_aside(batch: Batch, provider: Provider) -> ClaimedBatch | None
     except DatabaseError:
         raise
     except Exception as error:
-        # Whatever is wrong with this batch, the others must not wait for it (R-134).
+        # Whatever is wrong with this batch, the others must not wait for it.
         log.exception("batch %s cannot be built", batch.pk)
-        reason = f"This batch cannot be built ({type(error).__name__}); the log says why. It is tried again."
-        Batch.objects.filter(pk=batch.pk).update(lease_until=timezone.now() + SET_ASIDE, reason=reason)
+        Batch.objects.filter(pk=batch.pk).update(
+            lease_until=timezone.now() + SET_ASIDE,
+            reason=Reason.CANNOT_BE_BUILT,
+            reason_values={"error": type(error).__name__},
+        )
         return None
 
 
 def _claim(batch: Batch, provider: Provider) -> ClaimedBatch | None:
     now = timezone.now()
-    in_doubt = batch.state != BatchState.READY
+    is_retry = batch.state != BatchState.READY
     if batch.attempts and settle_if_proven(batch):
         return None
-    body = _same_again(batch, provider, now) if in_doubt else _freeze(batch, provider, now)
+    body = _same_bytes(batch, provider, now) if is_retry else _build(batch, provider, now)
     if body is None:
         return None
-    batch.state = BatchState.CLAIMED
-    batch.attempts += 1
-    batch.lease_until = now + LEASE
-    batch.claimed_by = worker_name()
-    batch.first_attempt_at, batch.last_attempt_at = batch.first_attempt_at or now, now
-    batch.save()
+    BATCH.move_row(
+        batch,
+        BatchState.CLAIMED,
+        attempts=batch.attempts + 1,
+        lease_until=now + LEASE,
+        claimed_by=worker_name(),
+        first_attempt_at=batch.first_attempt_at or now,
+        last_attempt_at=now,
+        **({} if is_retry else _built_columns(batch)),
+    )
     reached(Point.CLAIM_UNCOMMITTED)
     return ClaimedBatch(
         pk=batch.pk,
-        issue_pk=batch.edition.issue_id,
+        send_pk=batch.send_id,
         attempt=batch.attempts,
         key=batch.key,
         body=body,
         size=batch.recipients,
-        in_doubt=in_doubt,
-        lease_until=batch.lease_until,
+        is_retry=is_retry,
+        lease_until=now + LEASE,
     )
 
 
-def _same_again(batch: Batch, provider: Provider, now: datetime.datetime) -> bytes | None:
-    """The stored bytes of a batch that may have gone out; None, and held, if they may not follow (R-108, R-112)."""
+def _built_columns(batch: Batch) -> dict[str, Any]:
+    """What `_build` has set, to be stored with the claim."""
+    names = ("epoch", "key", "payload", "payload_sha256", "recipients", "provider")
+    return {name: getattr(batch, name) for name in names}
+
+
+def _same_bytes(batch: Batch, provider: Provider, now: datetime.datetime) -> bytes | None:
+    """The stored bytes of a batch that may have been sent; None, and held, if they must not be posted again."""
     expired = batch.first_attempt_at and now - batch.first_attempt_at > provider.key_lifetime
     if expired or not provider.key_lifetime:
-        hold(batch, too_late(provider))
+        hold(batch, expiry_reason(provider))
         return None
-    if any(reader.obstacle for reader in recipients_of(batch, UNDER_WAY, now)):
-        hold(batch, READER_LEFT)
+    if any(recipient.skip_reason for recipient in recipients_of(batch, IN_FLIGHT, now)):
+        hold(batch, Reason.RECIPIENT_LEFT_UNKNOWN)
         return None
     return zstandard.decompress(bytes(batch.payload or b""))
 
 
-def _freeze(batch: Batch, provider: Provider, now: datetime.datetime) -> bytes | None:
-    """Give the batch its bytes for those who may still be mailed; None, and dropped, if nobody may."""
-    readers = recipients_of(batch, (DeliveryStatus.PENDING,), now)
-    _leave_out((reader for reader in readers if reader.obstacle), doubt=MAY_HAVE_IT if batch.may_be_out else "")
-    included = [reader for reader in readers if not reader.obstacle]
+def _build(batch: Batch, provider: Provider, now: datetime.datetime) -> bytes | None:
+    """Give the batch its bytes for the recipients who may still be mailed; None if there is nothing to post now."""
+    recipients = recipients_of(batch, (DeliveryState.PENDING,), now)
+    _skip((recipient for recipient in recipients if recipient.skip_reason), after_attempt=batch.may_be_duplicate)
+    included = [recipient for recipient in recipients if not recipient.skip_reason]
     if not included:
-        batch.state, batch.reason, batch.finished_at = BatchState.DROPPED, NOBODY_LEFT, now
-        batch.save()
+        BATCH.move_row(batch, BatchState.DROPPED, reason=Reason.NO_RECIPIENT_LEFT, reason_values=None, finished_at=now)
         return None
-    room = lock_remaining(batch.edition.issue.newsletter_id, now)
-    if (most := min(provider.batch_size, len(included) if room is None else room)) < len(included):
+    remaining = lock_remaining(batch.edition.issue.newsletter_id, now)
+    most = min(provider.batch_size, len(included) if remaining is None else remaining)
+    if most < len(included):
         if most:
-            _cut(batch, [reader.delivery_pk for reader in included], most, provider)
+            _cut(batch, [recipient.delivery_pk for recipient in included], most, provider)
         return None
     if batch.attempts:
-        # Tried before, and known not to have gone out. Its readers may differ now, so its bytes may, and other
+        # Attempted before, and known not to have been sent. Its recipients may differ now, so its bytes may, and other
         # bytes need another key.
         batch.epoch += 1
         batch.key = batch_key(batch.edition, batch.first_delivery, batch.last_delivery, epoch=batch.epoch)
@@ -232,43 +241,47 @@ def _freeze(batch: Batch, provider: Provider, now: datetime.datetime) -> bytes |
     body = _body(batch, included, provider)
     batch.payload, batch.payload_sha256 = zstandard.compress(body, 1), hashlib.sha256(body).hexdigest()
     batch.recipients, batch.provider = len(included), provider_account(provider)
-    Delivery.objects.filter(pk__in=[reader.delivery_pk for reader in included]).update(status=DeliveryStatus.BATCHED)
+    deliveries = Delivery.objects.filter(pk__in=[recipient.delivery_pk for recipient in included])
+    DELIVERY.move(deliveries, DeliveryState.BATCHED)
     return body
 
 
 def _cut(batch: Batch, keys: list[int], most: int, provider: Provider) -> None:
-    """Smaller batches in the place of one that is too large for its provider, or for what may go out now."""
+    """Smaller batches in place of one that is too large for its provider, or for the newsletter's limit."""
     if most == provider.batch_size:
         runs = [keys[start : start + most] for start in range(0, len(keys), most)]
-        batch.reason = f"Cut, since {provider.name} takes {most} mails at a time."
+        reason = Reason.CUT_FOR_PROVIDER
     else:
         runs = [keys[:most], keys[most:]]
-        batch.reason = f"Cut, since {most} more mails of the newsletter may go out now."
-    batch.state, batch.payload, batch.finished_at = BatchState.SPLIT, None, timezone.now()
-    batch.save()
-    Batch.objects.bulk_create(
-        Batch(
-            edition=batch.edition,
-            first_delivery=run[0],
-            last_delivery=run[-1],
-            key=batch_key(batch.edition, run[0], run[-1], epoch=1),
-            may_be_out=batch.may_be_out,
-            attempts=batch.attempts,
-            not_before=batch.not_before,
-        )
-        for run in runs
+        reason = Reason.CUT_FOR_LIMIT
+    BATCH.move_row(batch, BatchState.SPLIT, reason=reason, reason_values=None, payload=None, finished_at=timezone.now())
+    Batch.objects.bulk_create(part_of(batch, run, attempts=batch.attempts, not_before=batch.not_before) for run in runs)
+
+
+def part_of(batch: Batch, keys: list[int], **fields: object) -> Batch:
+    """A new batch for these neighbouring deliveries of another one, not stored yet."""
+    return Batch(
+        send_id=batch.send_id,
+        edition=batch.edition,
+        first_delivery=keys[0],
+        last_delivery=keys[-1],
+        key=batch_key(batch.edition, keys[0], keys[-1], epoch=1),
+        may_be_duplicate=batch.may_be_duplicate,
+        **fields,
     )
 
 
-def _body(batch: Batch, readers: list[Recipient], provider: Provider) -> bytes:
+def _body(batch: Batch, recipients: list[Recipient], provider: Provider) -> bytes:
     template = message_template(batch.edition_id, batch.edition.sha256, provider)
     values = RecipientValues(batch.edition.merges)
-    return provider.join([template.fill(values.of(reader)) for reader in readers])
+    return provider.join([template.fill(values.of(recipient)) for recipient in recipients])
 
 
-def _leave_out(readers: Iterable[Recipient], *, doubt: str) -> None:
-    by_reason: dict[str, list[int]] = {}
-    for reader in readers:
-        by_reason.setdefault(f"{reader.obstacle}{doubt}", []).append(reader.delivery_pk)
+def _skip(recipients: Iterable[Recipient], *, after_attempt: bool) -> None:
+    by_reason: dict[Reason, list[int]] = {}
+    for recipient in recipients:
+        assert recipient.skip_reason is not None  # noqa: S101 - they were selected by that
+        reason = AFTER_ATTEMPT[recipient.skip_reason] if after_attempt else recipient.skip_reason
+        by_reason.setdefault(reason, []).append(recipient.delivery_pk)
     for reason, keys in by_reason.items():
-        Delivery.objects.filter(pk__in=keys).update(status=DeliveryStatus.SKIPPED, reason=reason)
+        DELIVERY.move(Delivery.objects.filter(pk__in=keys), DeliveryState.SKIPPED, reason=reason)

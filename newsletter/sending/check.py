@@ -35,30 +35,35 @@ def check_issue(issue: Issue, *, by: str) -> PreflightResult:
     return result
 
 
-def check_edition(issue: Issue, edition: Edition, *, occasion: Occasion, by: str) -> PreflightResult:
+def check_edition(
+    issue: Issue, edition: Edition, *, occasion: Occasion, by: str, audience: AudienceSnapshot
+) -> PreflightResult:
     """Run pre-flight on an edition, frozen or not yet, and record the run. `blocking` findings stop the issue.
 
     Scheduling requests link checks, so that their results are there when the issue starts.
     """
     if occasion is Occasion.SCHEDULE:
         request_link_checks(load_content(issue))
-    result = preflight_edition(issue, edition, occasion=occasion)
+    result = preflight_edition(issue, edition, occasion=occasion, audience=audience)
     record_run(issue, result, by=by)
     return result
 
 
-def preflight_issue(issue: Issue) -> PreflightResult:
-    """As `check_issue`, without recording the run."""
+def preflight_issue(issue: Issue, *, audience: AudienceSnapshot | None = None) -> PreflightResult:
+    """As `check_issue`, without recording the run. Without an `audience` that is known already, it is computed."""
+    audience = audience or audience_for(issue)
     try:
         edition = issue.edition or prepare_edition(issue)
     except (RenderingError, EnvelopeError) as error:
-        return run_preflight(issue, None, audience=audience_for(issue), render_error=_message_of(error))
-    return preflight_edition(issue, edition)
+        return run_preflight(issue, None, audience=audience, render_error=_message_of(error))
+    return preflight_edition(issue, edition, audience=audience)
 
 
-def preflight_edition(issue: Issue, edition: Edition, *, occasion: Occasion = Occasion.CHECK) -> PreflightResult:
+def preflight_edition(
+    issue: Issue, edition: Edition, *, audience: AudienceSnapshot, occasion: Occasion = Occasion.CHECK
+) -> PreflightResult:
     """As `check_edition`, without recording the run."""
-    return run_preflight(issue, edition, audience=audience_for(issue), occasion=occasion, sha256=edition.sha256)
+    return run_preflight(issue, edition, audience=audience, occasion=occasion, sha256=edition.sha256)
 
 
 def findings_of(issue: Issue) -> tuple[Finding, ...]:

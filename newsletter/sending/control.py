@@ -1,4 +1,4 @@
-"""Control: pause, resume, cancel, and the end of an issue that is on its way."""
+"""Control: pause, resume, cancel and finish a send."""
 
 from __future__ import annotations
 
@@ -7,109 +7,132 @@ from typing import Any
 from django.db import transaction
 from django.db.models import Exists, OuterRef, QuerySet
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from newsletter.config.failpoints import Point, reached
 from newsletter.models import (
+    BATCH,
+    DELIVERY,
     OPEN_BATCH_STATES,
     Batch,
     BatchState,
     Delivery,
-    DeliveryStatus,
+    DeliveryState,
     InvalidTransition,
-    Issue,
-    IssueStatus,
+    Reason,
+    Send,
+    SendState,
 )
 from newsletter.providers.throttle import clear_suspensions
 from newsletter.sending.auto_pause import send_health_of
 from newsletter.sending.expand import audience_of
 
-CANCELLED = "The send was cancelled."
-
 
 class ReasonNeeded(Exception):
-    """A send that was paused because too much went wrong goes on only for a reason that somebody gives (R-125)."""
+    """A send that was paused automatically is resumed only with a reason."""
 
     permanent = True
 
     def __init__(self) -> None:
-        super().__init__("Say why it may go on: it was paused because too many mails went wrong.")
+        super().__init__(_("Say why the send may be resumed: it was paused because too many mails failed."))
 
 
-def pause_issue(issue: Issue, *, by: str, reason: str) -> None:
-    """Hold back what is not out yet; posts that are under way end. Raises InvalidTransition."""
-    issue.move(IssueStatus.PAUSED, by=by, reason=reason, hold_reason=reason)
+def operator_values(text: str) -> dict[str, Any]:
+    """What an operator wrote, as the history stores it."""
+    return {"text": text[:500]} if text else {}
 
 
-def resume_issue(issue: Issue, *, by: str, reason: str = "") -> None:
-    """Go on where it stopped; a provider that refused us is tried again, for every send.
+def pause_send(send: Send, *, by: str, text: str = "") -> None:
+    """Hold back what is not sent yet; posts in flight end. Raises InvalidTransition."""
+    send.pause(Reason.OPERATOR, by=by, values=operator_values(text))
 
-    What has gone wrong by now is put up with: only more of it pauses the send again. Raises InvalidTransition, and
-    ReasonNeeded if too much went wrong with it.
+
+def resume_send(send: Send, *, by: str, text: str = "") -> None:
+    """Continue where it stopped; suspended providers are tried again, for every send.
+
+    The present rates of bounces and complaints are acknowledged: only higher ones pause it again. Raises
+    InvalidTransition, and ReasonNeeded if it was paused automatically and no text is given.
     """
-    changes: dict[str, Any] = {"hold_reason": "", "waits_for_provider": False}
-    if Issue.objects.filter(pk=issue.pk, is_braked=True).exists():
-        if not reason.strip():
+    changes: dict[str, Any] = {}
+    send.refresh_from_db(fields=["state", "hold_reason"])
+    if send.was_auto_paused:
+        if not text.strip():
             raise ReasonNeeded
-        changes |= {"is_braked": False, "tolerated": send_health_of(issue).shares()}
+        changes["acknowledged"] = send_health_of(send).rates()
     with transaction.atomic():
-        issue.move(IssueStatus.SENDING, only_from=(IssueStatus.PAUSED,), by=by, reason=reason, **changes)
+        send.resume(Reason.OPERATOR, by=by, values=operator_values(text), **changes)
         clear_suspensions(by=by)
 
 
-def cancel_issue(issue: Issue, *, by: str, reason: str = "") -> None:
-    """Send nobody else this issue. What is out is out; whose mail was on its way is still followed.
-
-    Raises InvalidTransition.
-    """
+def cancel_send(send: Send, *, by: str, text: str = "") -> None:
+    """Send it to no further recipient. Events of mails that were sent are still applied. Raises InvalidTransition."""
+    values = operator_values(text)
     with transaction.atomic():
-        issue.move(IssueStatus.CANCELLED, by=by, reason=reason, hold_reason=reason, finished_at=timezone.now())
-        if unaddressed := _count_unaddressed(issue):
-            issue.excluded = {**issue.excluded, "cancelled_before_their_turn": unaddressed}
-            issue.save(update_fields=["excluded"])
+        send.move(
+            SendState.CANCELLED,
+            by=by,
+            reason=Reason.OPERATOR,
+            values=values,
+            hold_reason=Reason.OPERATOR,
+            hold_values=values,
+            finished_at=timezone.now(),
+        )
+        if remaining := _count_unexpanded(send):
+            send.excluded = {**send.excluded, "cancelled_before_their_turn": remaining}
+            Send.objects.filter(pk=send.pk).update(excluded=send.excluded)
         drop_cancelled()
 
 
-def _count_unaddressed(issue: Issue) -> int:
-    if issue.expanded_at or issue.started_at is None:
+def _count_unexpanded(send: Send) -> int:
+    if send.expanded_at or send.started_at is None:
         return 0
-    return int(audience_of(issue.newsletter_id, issue.started_at).filter(pk__gt=issue.expanded_through).count())
+    audience = audience_of(send.issue.newsletter_id, send.started_at)
+    return int(audience.filter(pk__gt=send.expanded_through).count())
 
 
 def drop_cancelled() -> bool:
-    """Drop the batches of cancelled issues that have not gone out, and name their readers as left out.
+    """Drop the batches of cancelled sends that were not sent, and skip their deliveries.
 
-    Also a step of the worker: a batch that came back unsent after the cancel is dropped at its next turn.
+    Also a step of the worker: a batch that came back unsent after the cancellation is dropped in its next run.
     """
-    batches = Batch.objects.filter(state=BatchState.READY, edition__sent_as__status=IssueStatus.CANCELLED)
+    batches = Batch.objects.filter(state=BatchState.READY, send__state=SendState.CANCELLED)
     if not batches.exists():
         return False
+    cancelled = Send.objects.filter(state=SendState.CANCELLED)
     with transaction.atomic():
-        # Locked before their readers, as a claim does: two orders would block each other. And all at once, so that
-        # nothing is claimed while the readers of a large list are named, which takes seconds.
-        list(batches.only("pk").order_by("pk").select_for_update(of=("self",)))
-        waiting = Delivery.objects.filter(status=DeliveryStatus.PENDING, edition__sent_as__status=IssueStatus.CANCELLED)
-        waiting.update(status=DeliveryStatus.SKIPPED, reason=CANCELLED)
-        batches.update(state=BatchState.DROPPED, reason=CANCELLED, finished_at=timezone.now())
+        # Locked before their deliveries, as a claim does: two orders would block each other. And all at once, so that
+        # none is claimed while the deliveries of a large list are skipped, which takes seconds.
+        keys = list(batches.order_by("pk").select_for_update(of=("self",)).values_list("pk", flat=True))
+        waiting = Delivery.objects.filter(state=DeliveryState.PENDING, send__in=cancelled.values("pk"))
+        DELIVERY.move(waiting, DeliveryState.SKIPPED, reason=Reason.SEND_CANCELLED)
+        BATCH.move(
+            Batch.objects.filter(pk__in=keys),
+            BatchState.DROPPED,
+            reason=Reason.SEND_CANCELLED,
+            reason_values=None,
+            finished_at=timezone.now(),
+        )
     return False
 
 
-def finish_issues() -> bool:
-    """Move to sent every issue whose whole audience is addressed and whose batches all have a known outcome.
+def finish_sends() -> bool:
+    """Move to sent every send whose audience is expanded and whose batches all have a known outcome.
 
-    A batch that is held keeps its issue open: it is not finished while somebody may or may not have got it.
+    A held batch keeps its send open: it is not finished while it is unknown whether somebody got it.
     """
-    for issue in _finished():
+    for send in _finished():
         try:
             with transaction.atomic():
-                issue.move(IssueStatus.SENT, by="worker", finished_at=timezone.now())
+                send.move(SendState.SENT, by="worker", finished_at=timezone.now())
                 reached(Point.FINISH_UNCOMMITTED)
         except InvalidTransition:
-            # Paused or cancelled between the look and the move; a resume brings it back here.
+            # Paused or cancelled meanwhile; when it is resumed, it ends here.
             continue
         reached(Point.FINISH_COMMITTED)
     return False
 
 
-def _finished() -> QuerySet[Issue]:
-    unsettled = Batch.objects.filter(edition=OuterRef("edition"), state__in=(*OPEN_BATCH_STATES, BatchState.HELD))
-    return Issue.objects.filter(~Exists(unsettled), status=IssueStatus.SENDING, expanded_at__isnull=False)
+def _finished() -> QuerySet[Send]:
+    unsettled = Batch.objects.filter(send=OuterRef("pk"), state__in=(*OPEN_BATCH_STATES, BatchState.HELD))
+    expanded = Send.objects.filter(state=SendState.SENDING, expanded_at__isnull=False)
+    return expanded.filter(~Exists(unsettled)).defer("manifest")

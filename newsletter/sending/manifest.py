@@ -1,8 +1,8 @@
-"""The manifest: what a send would do, written down before it does it.
+"""The manifest: what a send would do, recorded before it does it.
 
-    edition + audience at a moment ─► Manifest ─► canonical JSON ─► SHA-256 ─► Approval ─► held against the send itself
+    edition + audience at a time ─► Manifest ─► canonical JSON ─► SHA-256 ─► Approval ─► compared with the send itself
 
-Nothing in it depends on the time or the order of looking: of an unchanged issue and list it is the same, byte for byte.
+It does not depend on when it is made: for an unchanged issue and list it is the same, byte for byte.
 """
 
 from __future__ import annotations
@@ -22,9 +22,11 @@ from typing import Any, Self
 import orjson
 from django.conf import settings
 from django.db import connection
+from django.utils.formats import number_format
+from django.utils.translation import gettext as _
 from pydantic import TypeAdapter, ValidationError
 
-from newsletter.models import Edition, Issue
+from newsletter.models import Edition, Issue, Send
 from newsletter.providers import get_provider
 from newsletter.providers.base import Provider
 from newsletter.providers.throttle import ISSUE_SHARE
@@ -32,31 +34,33 @@ from newsletter.sending.expand import CHUNK, audience_of, excluded_from
 from newsletter.sending.limits import time_for
 from newsletter.sending.waves import LocalTime
 
-VERSION = 1
+VERSION = 2
 
-#: What may change without anything else going out, or to anybody else: the digest leaves it out. So a stranger who
-#: asks to subscribe, and has not confirmed, stops nobody's send.
-BESIDE = frozenset({"revision", "excluded", "estimate"})
+#: Fields that may change while the same is sent to the same recipients: the digest leaves them out. So a sign-up that
+#: is not confirmed does not stop a send.
+NOT_DIGESTED = frozenset({"revision", "excluded", "estimate"})
 
-# PostgreSQL's own hash over the keys in order: 16 bytes a reader in its memory, at most 1 GB.
+# PostgreSQL's own hash over the keys in order: 16 bytes per recipient in its memory, at most 1 GB.
 DIGEST = """
     SELECT count(*),
-        encode(sha256(coalesce(string_agg(uuid_send(reader.key), ''::bytea ORDER BY reader.id), ''::bytea)), 'hex')
-    FROM ({readers}) AS reader (id, key)
+        encode(sha256(coalesce(
+            string_agg(uuid_send(recipient.key), ''::bytea ORDER BY recipient.id), ''::bytea
+        )), 'hex')
+    FROM ({recipients}) AS recipient (id, key)
 """
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 class ManifestUnreadable(ValueError):
-    """What was given is no manifest, or was changed since it was written; the sentence says which."""
+    """The input is no manifest, or was changed since it was written; the message says which."""
 
     permanent = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ListedLink:
-    """One address that editors linked to: the words and the place of its first link, and how many there are."""
+    """One linked address: label and place of its first link, and how many links lead there."""
 
     url: str
     label: str
@@ -66,142 +70,182 @@ class ListedLink:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Estimate:
-    """How long a send takes and what it costs, as far as that is known. Money as decimal text."""
+    """How long a send takes and what it costs. Money as decimal text."""
 
     seconds: int
-    """At `posts_per_second`, less the share that is kept for confirmation mails."""
+    """At `posts_per_second`, less the share that is reserved for transactional mails."""
     posts_per_second: float
-    """What the provider documents; what it says while it sends may be more or less."""
+    """The provider's documented rate; the rate in force may differ."""
     price_per_thousand: str | None
     cost: str | None
     """None where no price is set."""
     currency: str
-    is_held_back: bool = False
+    is_limited: bool = False
     """Whether the newsletter's own limit or warm-up, and not the provider, decides how long it takes."""
 
     @property
     def days(self) -> int:
-        """On how many days mails go out, as far as whole days tell."""
+        """Days that it takes, rounded up."""
         return math.ceil(self.seconds / 86_400)
 
     @property
     def minutes(self) -> int:
-        """The same, rounded up."""
+        """Minutes that it takes, rounded up."""
         return math.ceil(self.seconds / 60)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Manifest:
-    """What goes out, to how many, to whom. Holds no address of a reader."""
+    """What is sent, to how many, to whom. Holds no address of a recipient."""
 
     version: int = VERSION
     newsletter: str
     issue: str
     revision: int
     edition: str
-    """SHA-256 of the edition: that it has, or would have if the issue were frozen."""
+    """SHA-256 of the edition that the issue has, or would have if it were frozen."""
     subject: str
     sender: str
     html_bytes: int
-    """As frozen; each reader's slots come on top."""
+    """As frozen; the values of placeholders are not counted."""
     text_bytes: int
     links: tuple[ListedLink, ...]
-    readers: int
-    readers_sha256: str
-    """Over the keys of their subscriptions, in the order of addressing."""
+    recipients: int
+    recipients_sha256: str
+    """Over the keys of their subscriptions, in the order of expansion."""
     excluded: dict[str, int]
-    """Members of the list who do not get it, by reason."""
+    """Subscriptions of the list that are left out, counted by reason."""
     batches: int
     estimate: Estimate
 
     @property
     def sha256(self) -> str:
-        """Over everything but what is BESIDE it: while it stays, the same goes out to the same readers."""
-        promised = {name: value for name, value in dataclasses.asdict(self).items() if name not in BESIDE}
+        """Over everything but NOT_DIGESTED: while it stays, the same is sent to the same recipients."""
+        promised = {name: value for name, value in dataclasses.asdict(self).items() if name not in NOT_DIGESTED}
         return hashlib.sha256(_canonical(promised)).hexdigest()
 
     def as_json(self) -> dict[str, Any]:
-        """Plain values with the digest beside them, as they are stored and printed."""
+        """Plain values and the digest, as they are stored and printed."""
         return {**dataclasses.asdict(self), "sha256": self.sha256}
 
     def as_text(self) -> str:
-        """Canonical JSON, indented for people; ends with a line break."""
+        """Canonical JSON, indented; ends with a line break."""
         return _canonical(self.as_json(), orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE).decode()
 
 
 _MANIFEST = TypeAdapter(Manifest)
 
 
-def read_manifest(given: Any) -> Manifest:
-    """A manifest from its plain values. Raises ManifestUnreadable where they are none, or do not fit their digest."""
+def read_manifest(stored: Any) -> Manifest:
+    """A manifest from its plain values. Raises ManifestUnreadable if they are none, or do not match their digest."""
     try:
-        manifest = _MANIFEST.validate_python(given)
+        manifest = _MANIFEST.validate_python(stored)
     except ValidationError as error:
-        raise ManifestUnreadable("This is no manifest of a dry run, or one of another version of it.") from error
-    if given.get("sha256") != manifest.sha256:
-        raise ManifestUnreadable("This manifest was changed after the dry run that wrote it.")
+        raise ManifestUnreadable(_("This is not a manifest of a dry run, or one of another version.")) from error
+    if stored.get("sha256") != manifest.sha256:
+        raise ManifestUnreadable(_("This manifest was changed after the dry run that wrote it."))
     return manifest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Approval:
-    """The manifest that a person has approved: its digest, and all of it where they brought all of it."""
+class Summary:
+    """The fields of a manifest that are compared with a later one: a few hundred bytes, however long the issue is."""
 
     sha256: str
-    manifest: Manifest | None = None
+    newsletter: str
+    issue: str
+    edition: str
+    subject: str
+    sender: str
+    html_bytes: int
+    recipients: int
+    recipients_sha256: str
+    batches: int
 
     @classmethod
     def of(cls, manifest: Manifest) -> Self:
-        """Of a manifest that is known as a whole."""
-        return cls(sha256=manifest.sha256, manifest=manifest)
+        """That of a manifest."""
+        names = [field.name for field in dataclasses.fields(cls)]
+        return cls(**{name: getattr(manifest, name) for name in names})
+
+    def as_text(self) -> str:
+        """As a form carries it."""
+        return _canonical(dataclasses.asdict(self)).decode()
+
+
+_SUMMARY = TypeAdapter(Summary)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Approval:
+    """What was approved: the digest of a manifest, and its summary where that is known. The digest decides; the
+    summary only says what differs."""
+
+    sha256: str
+    summary: Summary | None = None
+
+    @classmethod
+    def of(cls, manifest: Manifest) -> Self:
+        """Of a whole manifest."""
+        return cls(sha256=manifest.sha256, summary=Summary.of(manifest))
 
     @classmethod
     def read(cls, text: str) -> Self:
-        """From a digest of 64 hex digits, or from a manifest as a dry run printed it. Raises ManifestUnreadable."""
+        """From a digest of 64 hex digits, a summary, or a manifest of a dry run. Raises ManifestUnreadable."""
         if _SHA256.fullmatch(text.strip()):
             return cls(sha256=text.strip())
         try:
-            return cls.of(read_manifest(orjson.loads(text)))
+            given = orjson.loads(text)
         except orjson.JSONDecodeError as error:
-            raise ManifestUnreadable("A manifest is named by its SHA-256, 64 hex digits, or brought whole.") from error
+            raise ManifestUnreadable(
+                _("Give the SHA-256 of a manifest (64 hex digits), or the whole manifest of a dry run.")
+            ) from error
+        if isinstance(given, dict) and "version" in given:
+            return cls.of(read_manifest(given))
+        try:
+            summary = _SUMMARY.validate_python(given)
+        except ValidationError as error:
+            raise ManifestUnreadable(_("This is not a manifest of a dry run, or one of another version.")) from error
+        return cls(sha256=summary.sha256, summary=summary)
 
     @classmethod
-    def stored_on(cls, issue: Issue) -> Self | None:
-        """What was approved when the issue was scheduled; None where the readers might change until the start."""
-        if not issue.manifest_sha256:
+    def stored_on(cls, send: Send) -> Self | None:
+        """What was approved when it was scheduled; None where the audience may change until the start."""
+        if not send.approved_sha256:
             return None
         try:
-            return cls(sha256=issue.manifest_sha256, manifest=read_manifest(issue.manifest))
+            return cls(sha256=send.approved_sha256, summary=Summary.of(read_manifest(send.manifest)))
         except ManifestUnreadable:
-            # Written by another version of this program. The digest still decides; only the details are not told.
-            return cls(sha256=issue.manifest_sha256)
+            # Written by another version of this program. The digest still decides; only the details are missing.
+            return cls(sha256=send.approved_sha256)
 
     def differences(self, now: Manifest) -> tuple[str, ...]:
-        """Why `now` is not what was approved, in sentences; none if it is."""
+        """Why `now` is not what was approved, as sentences; none if it is."""
         if now.sha256 == self.sha256:
             return ()
-        if self.manifest is None:
+        if self.summary is None:
             return (
-                f"The manifest that you approved ({self.sha256[:12]}…) does not hold any more; it is "
-                f"{now.sha256[:12]}… now. Make another dry run and look at what changed.",
+                _(
+                    "The approved manifest (%(approved)s…) is out of date; it is %(now)s… now. Make another dry run "
+                    "and look at what changed."
+                )
+                % {"approved": self.sha256[:12], "now": now.sha256[:12]},
             )
-        told = (*_content_differences(self.manifest, now), *_audience_differences(self.manifest, now))
-        return told or ("What goes out is counted in another way since this program was updated.",)
+        found = (*_content_differences(self.summary, now), *_audience_differences(self.summary, now))
+        return found or (_("The manifest is computed differently since the last update of this program."),)
 
     def content_differences(self, now: Manifest) -> tuple[str, ...]:
-        """The same without the readers, where all of the manifest is known; else all."""
-        return tuple(_content_differences(self.manifest, now)) if self.manifest else self.differences(now)
+        """The same without the audience, where the summary is known; else all."""
+        return tuple(_content_differences(self.summary, now)) if self.summary else self.differences(now)
 
 
-def manifest_of(
-    issue: Issue, edition: Edition, *, moment: datetime.datetime, local: LocalTime | None = None
-) -> Manifest:
-    """What starting `issue` with `edition`, which need not be stored, at `moment` would do. Two queries.
+def manifest_of(issue: Issue, edition: Edition, *, at: datetime.datetime, local: LocalTime | None = None) -> Manifest:
+    """What starting `issue` with `edition`, which need not be stored, `at` a time would do. Two queries.
 
-    With `local`, each reader gets it at their own time.
+    With `local`, each recipient gets it at their own time.
     """
     provider = get_provider()
-    readers, readers_sha256, batches = _count_readers(issue.newsletter_id, moment, provider.batch_size, local)
+    recipients, recipients_sha256, batches = _count_recipients(issue.newsletter_id, at, provider.batch_size, local)
     return Manifest(
         newsletter=issue.newsletter.slug,
         issue=issue.slug,
@@ -212,60 +256,62 @@ def manifest_of(
         html_bytes=len(edition.html.encode()),
         text_bytes=len(edition.text.encode()),
         links=_link_table(edition.links),
-        readers=readers,
-        readers_sha256=readers_sha256,
-        excluded=excluded_from(issue.newsletter_id, moment),
+        recipients=recipients,
+        recipients_sha256=recipients_sha256,
+        excluded=excluded_from(issue.newsletter_id, at),
         batches=batches,
-        estimate=estimate_for(readers, provider, limits=time_for(issue.newsletter, readers, start=moment)),
+        estimate=estimate_for(recipients, provider, limits=time_for(issue.newsletter, recipients, start=at)),
     )
 
 
-def estimate_for(readers: int, provider: Provider, *, limits: datetime.timedelta = datetime.timedelta(0)) -> Estimate:
-    """How long it takes `provider` to carry an issue to so many, and what it costs at the price that is set.
+def estimate_for(
+    recipients: int, provider: Provider, *, limits: datetime.timedelta = datetime.timedelta(0)
+) -> Estimate:
+    """How long `provider` takes for so many recipients, and what it costs at the configured price.
 
-    `limits` is how long the newsletter's own limits stretch it (`allowance.time_for`).
+    `limits` is how long the newsletter's own limits stretch it (`limits.time_for`).
     """
     price: Decimal | None = settings.PRICE_PER_THOUSAND
-    seconds = math.ceil(count_batches(readers, provider.batch_size) / (provider.posts_per_second * ISSUE_SHARE))
+    seconds = math.ceil(count_batches(recipients, provider.batch_size) / (provider.posts_per_second * ISSUE_SHARE))
     return Estimate(
         seconds=max(seconds, math.ceil(limits.total_seconds())),
-        is_held_back=limits.total_seconds() > seconds,
+        is_limited=limits.total_seconds() > seconds,
         posts_per_second=provider.posts_per_second,
         price_per_thousand=None if price is None else str(price),
-        cost=None if price is None else str((price * readers / 1000).quantize(Decimal("0.01"))),
+        cost=None if price is None else str((price * recipients / 1000).quantize(Decimal("0.01"))),
         currency=settings.PRICE_CURRENCY,
     )
 
 
-def count_batches(readers: int, size: int) -> int:
-    """How many batches addressing cuts: each chunk for itself."""
-    chunks, rest = divmod(readers, CHUNK)
+def count_batches(recipients: int, size: int) -> int:
+    """How many batches expanding cuts: each chunk by itself."""
+    chunks, rest = divmod(recipients, CHUNK)
     return chunks * math.ceil(CHUNK / size) + math.ceil(rest / size)
 
 
-def _count_readers(list_pk: int, moment: datetime.datetime, size: int, local: LocalTime | None) -> tuple[int, str, int]:
-    """How many, their digest, and their batches: one query, so that all are of the same moment."""
-    readers = audience_of(list_pk, moment).order_by("pk")
+def _count_recipients(list_pk: int, at: datetime.datetime, size: int, local: LocalTime | None) -> tuple[int, str, int]:
+    """How many, their digest, and their batches: one query, so that all three are of the same time."""
+    audience = audience_of(list_pk, at).order_by("pk")
     if local is None and connection.vendor == "postgresql":
-        count, sha256 = _digest_in_postgresql(readers)
+        count, sha256 = _digest_in_postgresql(audience)
         return count, sha256, count_batches(count, size)
-    # The wave of a reader; where everybody gets it at once, no zone is read, and there is one.
+    # The wave of a recipient; where all get it at once, no zone is read, and there is one wave.
     columns, wave_of = (("key", "subscriber__time_zone"), cache(local.instant_in)) if local else (("key", "state"), str)
-    rows = readers.values_list(*columns).iterator(chunk_size=5_000)
+    rows = audience.values_list(*columns).iterator(chunk_size=5_000)
     digest, count = hashlib.sha256(), 0
     groups: Counter[Any] = Counter()
     for key, zone in rows:
         digest.update(key.bytes)
         groups[count // CHUNK, wave_of(zone)] += 1
         count += 1
-    return count, digest.hexdigest(), sum(math.ceil(readers / size) for readers in groups.values())
+    return count, digest.hexdigest(), sum(math.ceil(members / size) for members in groups.values())
 
 
-def _digest_in_postgresql(readers: Any) -> tuple[int, str]:
-    """How many, and the same digest as over the stream: the first post must not wait until a million keys came here."""
-    sql, params = readers.values_list("pk", "key").query.sql_with_params()
+def _digest_in_postgresql(audience: Any) -> tuple[int, str]:
+    """Count and digest in the database: the first post must not wait until a million keys are transferred."""
+    sql, params = audience.values_list("pk", "key").query.sql_with_params()
     with connection.cursor() as cursor:
-        cursor.execute(DIGEST.format(readers=sql), params)
+        cursor.execute(DIGEST.format(recipients=sql), params)
         count, sha256 = cursor.fetchone()
     return count, sha256
 
@@ -279,35 +325,41 @@ def _link_table(links: list[dict[str, str]]) -> tuple[ListedLink, ...]:
     )
 
 
-def _content_differences(approved: Manifest, now: Manifest) -> Iterator[str]:
+def _content_differences(approved: Summary, now: Manifest) -> Iterator[str]:
     if (approved.newsletter, approved.issue) != (now.newsletter, now.issue):
-        yield f"It was made for the issue “{approved.issue}” of {approved.newsletter}."
+        yield _("It was made for the issue “%(issue)s” of %(newsletter)s.") % {
+            "issue": approved.issue,
+            "newsletter": approved.newsletter,
+        }
         return
     if approved.edition == now.edition:
         return
     if approved.subject != now.subject:
-        yield f"The subject was “{approved.subject}”, and is “{now.subject}” now."
+        yield _("The subject changed from “%(before)s” to “%(now)s”.") % {
+            "before": approved.subject,
+            "now": now.subject,
+        }
     if approved.sender != now.sender:
-        yield f"The sender was {approved.sender}, and is {now.sender} now."
-    old, new = ({link.url for link in one.links} for one in (approved, now))
-    if old != new:
-        yield f"The links changed: {len(new - old)} came in, and {len(old - new)} went out."
-    yield (
-        f"What goes out changed, in its words or in its look: the HTML had {approved.html_bytes:,} bytes, and has "
-        f"{now.html_bytes:,} now."
-    )
+        yield _("The sender changed from %(before)s to %(now)s.") % {"before": approved.sender, "now": now.sender}
+    yield _("The content or the design changed: the HTML had %(before)s bytes and has %(now)s bytes now.") % {
+        "before": number_format(approved.html_bytes, force_grouping=True),
+        "now": number_format(now.html_bytes, force_grouping=True),
+    }
 
 
-def _audience_differences(approved: Manifest, now: Manifest) -> Iterator[str]:
-    more = now.readers - approved.readers
-    if more:
-        change = f"{abs(more):,} {'reader' if abs(more) == 1 else 'readers'} {'more' if more > 0 else 'fewer'}"
-        verb = "is" if abs(more) == 1 else "are"
-        yield f"There {verb} {change} than when it was approved: {now.readers:,}, not {approved.readers:,}."
-    elif approved.readers_sha256 != now.readers_sha256:
-        yield "There are as many readers as before, but not the same: as many left as joined."
-    if not more and approved.batches != now.batches:
-        yield f"It would go out in {now.batches:,} batches, not in {approved.batches:,}."
+def _audience_differences(approved: Summary, now: Manifest) -> Iterator[str]:
+    if now.recipients != approved.recipients:
+        yield _("The audience changed from %(before)s to %(now)s recipients since the approval.") % {
+            "before": number_format(approved.recipients, force_grouping=True),
+            "now": number_format(now.recipients, force_grouping=True),
+        }
+    elif approved.recipients_sha256 != now.recipients_sha256:
+        yield _("The audience has the same size but is not the same: as many subscribers left as joined.")
+    if now.recipients == approved.recipients and approved.batches != now.batches:
+        yield _("It would be sent in %(now)s batches instead of %(before)s.") % {
+            "now": number_format(now.batches, force_grouping=True),
+            "before": number_format(approved.batches, force_grouping=True),
+        }
 
 
 def _canonical(value: Any, options: int = 0) -> bytes:

@@ -14,6 +14,16 @@ from newsletter.sending.recipients import Recipient
 from subscribers.consent.tokens import LinkSigner, Purpose
 
 
+def batch_key(edition: Edition, first: int, last: int, *, epoch: int) -> str:
+    """The idempotency key of a batch's bytes, at most 256 characters.
+
+    It follows from what is sent and to whom: a database that was restored from a backup posts the same batch under the
+    same key, and the provider recognises it. The epoch rises only where it is known that nothing was sent, or where an
+    operator chose to send again.
+    """
+    return f"{settings.ENVIRONMENT}:{edition.sha256[:32]}:{first}-{last}:{epoch}"
+
+
 @lru_cache(maxsize=8)
 def message_template(edition_pk: int, sha256: str, provider: Provider) -> PlaceholderTemplate:
     """The edition's message, encoded and split at its slots once per process. `sha256` makes the cache honest."""

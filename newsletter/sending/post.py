@@ -1,7 +1,7 @@
 """Post: send a claimed batch's bytes, and record what is known afterwards.
 
-No transaction is open while the post runs. If the process dies between the answer and its record, the batch is in
-doubt, and the same bytes under the same key bring the same answer.
+No transaction is open during the post. If the process dies between the answer and its record, the outcome is unknown,
+and the same bytes under the same key bring the same answer.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import math
 import random
 from collections.abc import Callable, Sequence
 from itertools import groupby
+from typing import Any
 
 from django.db import DatabaseError, transaction
 from django.db.models import Q, Sum
@@ -20,7 +21,18 @@ from structlog.contextvars import bound_contextvars
 
 from newsletter.config.failpoints import Point, reached
 from newsletter.config.tracing import span
-from newsletter.models import Batch, BatchState, Delivery, DeliveryStatus, InvalidTransition, Issue, IssueStatus
+from newsletter.models import (
+    BATCH,
+    DELIVERY,
+    IN_FLIGHT,
+    Batch,
+    BatchState,
+    Delivery,
+    DeliveryState,
+    Reason,
+    Send,
+    SendState,
+)
 from newsletter.models.bulk_sql import execute_with_rows
 from newsletter.providers.base import BlockScope, MessageResult, Outcome, OutcomeKind, Provider, ResultKind
 from newsletter.providers.throttle import (
@@ -31,45 +43,46 @@ from newsletter.providers.throttle import (
     route_statuses,
     update_throttle,
 )
-from newsletter.sending.batch import LARGE, ClaimedBatch, claim_batch, has_lost_recipients, has_waiting
-from newsletter.sending.keys import batch_key
+from newsletter.sending.batch import LARGE, ClaimedBatch, claim_batch, has_lost_recipients, has_waiting, part_of
 from newsletter.sending.provider_outage import follow_provider_outages
-from newsletter.sending.recipients import UNDER_WAY, deliveries_of
+from newsletter.sending.recipients import deliveries_of
 from newsletter.sending.reconcile import hold
 
 log = logging.getLogger(__name__)
 
-#: How often a reader's mail is refused for now until that counts for good; with the waits between, about eight hours.
-MOST_TRIES = 200
+#: Attempts after which a mail that is refused "for now" counts as failed: with the waits between, about eight hours.
+MAX_ATTEMPTS = 200
 
-#: Seconds until a batch has its next turn that did not come to its post: nothing is wrong with it.
+#: Seconds until a batch that did not get to its post is tried again: nothing is wrong with it.
 SOON = 1.0
 
-#: Seconds of waiting for a permit in which readers may have left: they are looked at once more.
+#: After waiting this many seconds for a permit, a batch's recipients are checked once more.
 LONG_WAIT = 0.1
 
-#: What is known not to have been posted, or posted for sure, stays known when the batch was held meanwhile.
-KNOWN = {OutcomeKind.PARTIAL, OutcomeKind.RETRY_LATER, OutcomeKind.BLOCKED, OutcomeKind.REFUSED}
+#: Outcomes that stay known when the batch was held meanwhile: it was not sent, or each message's result is known.
+CONCLUSIVE = {OutcomeKind.PARTIAL, OutcomeKind.RETRY_LATER, OutcomeKind.BLOCKED, OutcomeKind.REFUSED}
 
-RECORD_IDS = """
-    UPDATE newsletter_delivery SET status = 'accepted', reason = '', provider_id = given.provider_id
-    FROM {given} WHERE newsletter_delivery.id = given.id
-"""
+RECORD_IDS = f"""
+    UPDATE newsletter_delivery SET state = '{DeliveryState.ACCEPTED}', reason = '', detail = '',
+        provider_id = rows.provider_id
+    FROM {{rows}} WHERE newsletter_delivery.id = rows.id
+        AND newsletter_delivery.state IN ({DELIVERY.sql_sources(DeliveryState.ACCEPTED)})
+"""  # noqa: S608 - names of states are ours
 
 
 def post_next(route: Sequence[Provider]) -> bool:
     """Post one batch if one is due and a provider of the route may have it now; whether one was posted.
 
-    New batches go to the first that takes mail. The others are asked only for their own that are in doubt, since those
-    may be posted again nowhere else.
+    New batches go to the first available provider. The others are asked only for batches whose outcome is unknown
+    there, because those may be posted again nowhere else.
     """
-    for provider, seen, is_its_turn in route_statuses(route):
-        if seen.wait > 0:
+    for provider, status, is_first in route_statuses(route):
+        if status.wait > 0:
             continue
-        claimed = claim_batch(provider, doubtful_first=seen.last_call_failed, only_doubtful=not is_its_turn)
+        claimed = claim_batch(provider, retries_first=status.last_call_failed, only_retries=not is_first)
         if claimed is not None:
             reached(Point.CLAIM_COMMITTED)
-            with bound_contextvars(batch=claimed.pk, issue=claimed.issue_pk):
+            with bound_contextvars(batch=claimed.pk, send=claimed.send_pk):
                 post_claimed(claimed, provider, route)
             return True
     return False
@@ -78,20 +91,19 @@ def post_next(route: Sequence[Provider]) -> bool:
 def post_claimed(claimed: ClaimedBatch, provider: Provider, route: Sequence[Provider]) -> None:
     """Wait for a permit, post, and record.
 
-    A batch whose permit does not come, or that must not be posted any more when it comes, goes back: known not to have
-    gone out.
+    A batch that gets no permit, or must not be posted any more when it gets one, goes back: it was not sent.
     """
     try:
         permit = acquire_permit(provider)
-        obstacle = _obstacle_to(claimed, permit)
+        blocked_by = _blocked_by(claimed, permit)
     except DatabaseError:
-        # That nothing was posted is known only if it is written down: else it would be in doubt, by SMTP for good.
-        record_outcome(claimed, Outcome(kind=OutcomeKind.RETRY_LATER, code="database_error", retry_after=SOON))
+        # That nothing was posted is known only if it is recorded: otherwise the outcome would be unknown.
+        record_outcome(claimed, _not_posted(Reason.DATABASE_FAILED))
         raise
-    if permit is None or obstacle:
+    if permit is None or blocked_by:
         if permit:
             release_permit(permit)
-        record_outcome(claimed, Outcome(kind=OutcomeKind.RETRY_LATER, code=obstacle, retry_after=SOON))
+        record_outcome(claimed, _not_posted(blocked_by or Reason.NO_PERMIT))
         return
     outcome = _post(claimed, provider)
     update_throttle(permit, outcome)
@@ -100,51 +112,52 @@ def post_claimed(claimed: ClaimedBatch, provider: Provider, route: Sequence[Prov
         follow_provider_outages(route)
 
 
-def _obstacle_to(claimed: ClaimedBatch, permit: Permit | None) -> str:
-    """The code of the reason why this batch must not be posted now; empty if it may be.
+def _not_posted(reason: Reason) -> Outcome:
+    return Outcome(kind=OutcomeKind.RETRY_LATER, code=reason, retry_after=SOON)
 
-    A permit may take seconds to come, and each worker may have a batch that waits for one (R-111, R-120).
-    """
+
+def _blocked_by(claimed: ClaimedBatch, permit: Permit | None) -> Reason | None:
+    """Why this batch must not be posted now, looked at again because a permit may take seconds to come."""
     if permit is None:
-        return "permit_unavailable"
-    if not claimed.is_still_ours():
-        return "lease_expired"
-    if not Issue.objects.filter(pk=claimed.issue_pk, status=IssueStatus.SENDING).exists():
-        return "send_stopped"
+        return Reason.NO_PERMIT
+    if not claimed.has_lease():
+        return Reason.LEASE_LOST
+    if not Send.objects.filter(pk=claimed.send_pk, state=SendState.SENDING).exists():
+        return Reason.SEND_STOPPED
     if permit.waited >= LONG_WAIT and has_lost_recipients(claimed):
-        return "recipient_left"
-    return ""
+        return Reason.RECIPIENT_LEFT
+    return None
 
 
 def seconds_until_post(route: Sequence[Provider]) -> float | None:
-    """Until a batch that waits may be posted; None if none waits, or if only a person or a day can help."""
-    looks = list(route_statuses(route))
-    anybodys_turn = any(is_its_turn for _provider, _seen, is_its_turn in looks)
+    """Seconds until a waiting batch may be posted; None if none waits, or if it takes an operator or a day."""
+    statuses = list(route_statuses(route))
+    any_first = any(is_first for _provider, _status, is_first in statuses)
     seconds = [
-        seen.wait
-        for provider, seen, is_its_turn in looks
-        if has_waiting(provider, doubtful_first=seen.last_call_failed, only_doubtful=anybodys_turn and not is_its_turn)
+        status.wait
+        for provider, status, is_first in statuses
+        if has_waiting(provider, retries_first=status.last_call_failed, only_retries=any_first and not is_first)
     ]
     soonest = min(seconds, default=math.inf)
     return soonest if soonest <= MAX_BACKOFF else None
 
 
 def _post(claimed: ClaimedBatch, provider: Provider) -> Outcome:
-    with span("post", batch=claimed.pk, issue=claimed.issue_pk, attempt=claimed.attempt, mails=claimed.size) as work:
+    with span("post", batch=claimed.pk, send=claimed.send_pk, attempt=claimed.attempt, mails=claimed.size) as work:
         outcome = provider.post_batch(claimed.body, key=claimed.key, size=claimed.size)
         work.note(outcome=outcome.kind.value)
     return outcome
 
 
 def record_outcome(claimed: ClaimedBatch, outcome: Outcome) -> None:
-    """Write down what is known, once: only while this attempt is the batch's latest, or if it was the one that proves.
+    """Record what is known, once: only while this attempt is the batch's latest, or if its answer proves the outcome.
 
     Another worker may have taken over after the lease, with the same bytes under the same key. Its record says the
-    same or knows more, but for ids: those settle the batch whoever brings them. A batch that was only held since then
-    has not been posted again, so that what is known of its latest attempt still tells all.
+    same or knows more, except for ids: those settle the batch whichever attempt brings them. A batch that was only held
+    since then has not been posted again, so what is known of its latest attempt still holds.
     """
-    log.info("batch %s attempt %s: %s %s", claimed.pk, claimed.attempt, outcome.kind.value, outcome.reason)
-    untouched = (BatchState.CLAIMED, BatchState.HELD) if outcome.kind in KNOWN else (BatchState.CLAIMED,)
+    log.info("batch %s attempt %s: %s %s", claimed.pk, claimed.attempt, outcome.kind.value, outcome.code)
+    untouched = (BatchState.CLAIMED, BatchState.HELD) if outcome.kind in CONCLUSIVE else (BatchState.CLAIMED,)
     is_latest = Q(state__in=untouched, attempts=claimed.attempt)
     is_open = Q(state__in=(BatchState.CLAIMED, BatchState.UNKNOWN, BatchState.HELD), key=claimed.key)
     with transaction.atomic():
@@ -152,226 +165,220 @@ def record_outcome(claimed: ClaimedBatch, outcome: Outcome) -> None:
         batch = found.select_for_update(of=("self",)).select_related("edition__issue").defer(*LARGE).first()
         if batch is None:
             return
-        batch.lease_until, batch.reason = None, outcome.reason[:500]
         RECORD[outcome.kind](batch, outcome, claimed)
         reached(Point.OUTCOME_UNCOMMITTED)
     reached(Point.OUTCOME_COMMITTED)
 
 
+def _reason_of(outcome: Outcome | MessageResult) -> dict[str, Any]:
+    """The reason of an outcome as a batch stores it."""
+    return {"reason": outcome.code[:64], "reason_values": {"text": outcome.detail[:500]} if outcome.detail else None}
+
+
 def _accept(batch: Batch, outcome: Outcome, claimed: ClaimedBatch) -> None:
-    # In the order of their keys, as the step that applies receipts locks them: two orders would block each other.
-    under_way = deliveries_of(batch).filter(status__in=UNDER_WAY).select_for_update()
-    keys = list(under_way.values_list("pk", flat=True))
+    # In the order of their keys, as the step that applies events locks them: two orders would block each other.
+    in_flight = deliveries_of(batch).filter(state__in=IN_FLIGHT).select_for_update()
+    keys = list(in_flight.values_list("pk", flat=True))
     if len(keys) != len(outcome.ids):
-        hold(
-            _saved(batch),
-            f"The provider named {len(outcome.ids)} mails, but {len(keys)} deliveries wait: rows were changed.",
-        )
+        hold(batch, Reason.ID_COUNT_DIFFERS, {"ids": len(outcome.ids), "deliveries": len(keys)})
         return
     execute_with_rows(RECORD_IDS, {"id": "bigint", "provider_id": "text"}, zip(keys, outcome.ids, strict=True))
-    _finish(batch, BatchState.ACCEPTED)
+    _finish(batch, BatchState.ACCEPTED, reason="", reason_values=None)
 
 
-def _try_later(batch: Batch, outcome: Outcome, claimed: ClaimedBatch) -> None:
-    if claimed.in_doubt:
-        # This attempt did not go out; the one before may have. Only the same bytes may follow.
-        _keep_in_doubt(batch, outcome, claimed)
+def _retry_later(batch: Batch, outcome: Outcome, claimed: ClaimedBatch) -> None:
+    if claimed.is_retry:
+        # This attempt was not sent; the one before may have been. Only the same bytes may follow.
+        _keep_unknown(batch, outcome, claimed)
         return
-    _make_ready(batch, wait=_wait(outcome, batch.attempts))
+    _make_ready(batch, outcome, wait=_wait(outcome, batch.attempts))
 
 
-def _halt(batch: Batch, outcome: Outcome, claimed: ClaimedBatch) -> None:
-    """What is the issue's fault pauses it; the provider's is for `follow_provider_outages`, as another may take over.
+def _block(batch: Batch, outcome: Outcome, claimed: ClaimedBatch) -> None:
+    """A problem of the issue pauses its send; one of the account is left to `follow_provider_outages`.
 
-    The pause or the flow says until when; a wait of the batch's own would keep it from who takes over, and would leave
-    it behind once a person lets the rest go on.
+    The pause or the throttle says until when. A wait of the batch's own would keep it from another provider, and would
+    delay it once an operator resumes the send.
     """
-    is_bounded = outcome.scope is not BlockScope.QUOTA or outcome.retry_after is not None
-    if is_bounded and not claimed.in_doubt:
-        _make_ready(batch, wait=datetime.timedelta(0))
+    has_end = outcome.scope is not BlockScope.QUOTA or outcome.retry_after is not None
+    if has_end and not claimed.is_retry:
+        _make_ready(batch, outcome, wait=datetime.timedelta(0))
     else:
-        _try_later(batch, outcome, claimed)
+        _retry_later(batch, outcome, claimed)
     if outcome.scope is BlockScope.ISSUE:
-        _pause(batch.edition.issue, outcome.reason)
+        _pause(batch, Reason.ISSUE_REFUSED, outcome)
 
 
-def _pause(issue: Issue, reason: str) -> None:
-    try:
-        issue.move(IssueStatus.PAUSED, by="worker", reason=reason[:500], hold_reason=reason[:500])
-    except InvalidTransition:
-        # Paused or cancelled meanwhile: it stands still already, which is all that was wanted.
-        log.info("issue %s is not sending any more", issue.pk)
+def _pause(batch: Batch, reason: Reason, outcome: Outcome) -> None:
+    values = {"reasons": [[outcome.code, {"text": outcome.detail[:500]}]]}
+    if not Send.objects.defer("manifest").get(pk=batch.send_id).pause_if_sending(reason, values=values):
+        # Paused or cancelled meanwhile: it has stopped, as wanted.
+        log.info("send %s is not sending any more", batch.send_id)
 
 
 def _split(batch: Batch, outcome: Outcome, claimed: ClaimedBatch) -> None:
-    """Two halves under keys of their own find the message at fault in a few posts; alone, it is refused (R-107)."""
-    keys = list(deliveries_of(batch).filter(status__in=UNDER_WAY).values_list("pk", flat=True))
-    if claimed.in_doubt:
-        hold(_saved(batch), f"{outcome.reason} An earlier attempt was not answered.")
+    """Two halves under keys of their own find the invalid message in a few posts; alone, it is refused."""
+    keys = list(deliveries_of(batch).filter(state__in=IN_FLIGHT).values_list("pk", flat=True))
+    if claimed.is_retry:
+        reasons = [[outcome.code, {"text": outcome.detail[:500]}]]
+        hold(batch, Reason.REFUSED_AFTER_UNKNOWN, {"reasons": reasons})
     elif len(keys) == 1:
         _refuse(batch, keys, outcome)
     else:
         middle = len(keys) // 2
-        Delivery.objects.filter(pk__in=keys).update(status=DeliveryStatus.PENDING)
-        _finish(batch, BatchState.SPLIT)
-        Batch.objects.bulk_create(_half(batch, half) for half in (keys[:middle], keys[middle:]))
+        DELIVERY.move(Delivery.objects.filter(pk__in=keys), DeliveryState.PENDING)
+        _finish(batch, BatchState.SPLIT, **_reason_of(outcome))
+        # Before all others, so that an invalid message, or a fault of all messages, is found within a few posts.
+        first = batch.not_before - datetime.timedelta(days=1)
+        Batch.objects.bulk_create(part_of(batch, half, not_before=first) for half in (keys[:middle], keys[middle:]))
 
 
 def _refuse(batch: Batch, keys: list[int], outcome: Outcome) -> None:
-    Delivery.objects.filter(pk__in=keys).update(status=DeliveryStatus.FAILED, reason=outcome.reason[:200])
-    _finish(batch, BatchState.REFUSED)
-    _pause_if_nobody_is_accepted(batch, outcome.reason)
+    deliveries = Delivery.objects.filter(pk__in=keys)
+    DELIVERY.move(deliveries, DeliveryState.FAILED, reason=outcome.code[:64], detail=outcome.detail[:200])
+    _finish(batch, BatchState.REFUSED, **_reason_of(outcome))
+    _pause_if_nothing_is_accepted(batch, outcome)
 
 
-def _pause_if_nobody_is_accepted(batch: Batch, reason: str) -> None:
-    """Two were refused and nobody was accepted: it is not the readers. Going on would refuse everybody."""
-    batches = Batch.objects.filter(edition=batch.edition_id)
-    refused = batches.filter(state=BatchState.REFUSED).aggregate(readers=Sum("recipients"))["readers"] or 0
+def _pause_if_nothing_is_accepted(batch: Batch, outcome: Outcome) -> None:
+    """With two refused and none accepted, the recipients are not the cause. Going on would refuse everything."""
+    batches = Batch.objects.filter(send=batch.send_id)
+    refused = batches.filter(state=BatchState.REFUSED).aggregate(recipients=Sum("recipients"))["recipients"] or 0
     if refused > 1 and not batches.filter(state=BatchState.ACCEPTED).exists():
-        _pause(batch.edition.issue, f"Nothing is accepted. {reason}")
+        _pause(batch, Reason.NOTHING_ACCEPTED, outcome)
 
 
-def _half(batch: Batch, keys: list[int]) -> Batch:
-    return Batch(
-        edition=batch.edition,
-        first_delivery=keys[0],
-        last_delivery=keys[-1],
-        key=batch_key(batch.edition, keys[0], keys[-1], epoch=1),
-        may_be_out=batch.may_be_out,
-        # Before all others, so that a fault is found, or found to be everybody's, within a few posts.
-        not_before=batch.not_before - datetime.timedelta(days=1),
-    )
-
-
-def _keep_in_doubt(batch: Batch, outcome: Outcome, claimed: ClaimedBatch) -> None:
-    batch.state = BatchState.UNKNOWN
-    batch.not_before = timezone.now() + _wait(outcome, batch.attempts)
-    batch.save()
-    deliveries_of(batch).filter(status__in=UNDER_WAY).update(status=DeliveryStatus.UNKNOWN, reason=outcome.reason[:200])
+def _keep_unknown(batch: Batch, outcome: Outcome, claimed: ClaimedBatch) -> None:
+    not_before = timezone.now() + _wait(outcome, batch.attempts)
+    BATCH.move_row(batch, BatchState.UNKNOWN, lease_until=None, not_before=not_before, **_reason_of(outcome))
+    in_flight = deliveries_of(batch).filter(state__in=IN_FLIGHT)
+    DELIVERY.move(in_flight, DeliveryState.UNKNOWN, reason=outcome.code[:64], detail=outcome.detail[:200])
 
 
 def _record_each(batch: Batch, outcome: Outcome, claimed: ClaimedBatch) -> None:
     """Messages that ended differently: neighbours with the same end become a batch of their own."""
-    under_way = deliveries_of(batch).filter(status__in=UNDER_WAY).select_for_update()
-    keys = list(under_way.values_list("pk", flat=True))
-    if claimed.in_doubt or len(keys) != len(outcome.results):
-        told = f"The provider told about {len(outcome.results)} of {len(keys)} mails."
-        hold(_saved(batch), f"{outcome.reason} {'An earlier attempt was not answered.' if claimed.in_doubt else told}")
+    in_flight = deliveries_of(batch).filter(state__in=IN_FLIGHT).select_for_update()
+    keys = list(in_flight.values_list("pk", flat=True))
+    if claimed.is_retry:
+        hold(batch, Reason.REFUSED_AFTER_UNKNOWN, {"reasons": [[outcome.code, {"text": outcome.detail[:500]}]]})
+        return
+    if len(keys) != len(outcome.results):
+        hold(batch, Reason.RESULT_COUNT_DIFFERS, {"results": len(outcome.results), "deliveries": len(keys)})
         return
     ends = [(key, _given_up(result, batch.attempts)) for key, result in zip(keys, outcome.results, strict=True)]
     _mark_each(ends)
     runs = [list(run) for _kind, run in groupby(ends, key=lambda end: end[1].kind)]
     if len(runs) == 1:
-        _end(batch, runs[0], outcome).save()
+        _end(batch, runs[0], outcome)
     else:
-        Batch.objects.bulk_create(_end(_run_of(batch, run), run, outcome) for run in runs)
-        _finish(batch, BatchState.SPLIT)
+        parts = Batch.objects.bulk_create(_copy_of(batch, [key for key, _result in run]) for run in runs)
+        _finish(batch, BatchState.SPLIT, **_reason_of(outcome))
+        for part, run in zip(parts, runs, strict=True):
+            _end(part, run, outcome)
     if any(result.kind is ResultKind.REFUSED for _key, result in ends):
-        _pause_if_nobody_is_accepted(batch, outcome.reason)
+        _pause_if_nothing_is_accepted(batch, outcome)
 
 
 def _given_up(result: MessageResult, attempts: int) -> MessageResult:
-    if result.kind is ResultKind.RETRY_LATER and attempts >= MOST_TRIES:
-        return MessageResult(kind=ResultKind.REFUSED, code="retries_exhausted", detail=result.detail)
+    if result.kind is ResultKind.RETRY_LATER and attempts >= MAX_ATTEMPTS:
+        return MessageResult(kind=ResultKind.REFUSED, code=Reason.TOO_MANY_ATTEMPTS, detail=result.detail)
     return result
 
 
-#: Where a message's end leads its delivery; those that can be tried again are as if they never had been.
-STATUS_AFTER = {
-    ResultKind.REFUSED: DeliveryStatus.FAILED,
-    ResultKind.UNKNOWN: DeliveryStatus.UNKNOWN,
-    ResultKind.RETRY_LATER: DeliveryStatus.PENDING,
-    ResultKind.NOT_ATTEMPTED: DeliveryStatus.PENDING,
-    ResultKind.BLOCKED: DeliveryStatus.PENDING,
+#: Where a message's result leads its delivery; PENDING deliveries are as if they had never been attempted.
+STATE_AFTER = {
+    ResultKind.REFUSED: DeliveryState.FAILED,
+    ResultKind.UNKNOWN: DeliveryState.UNKNOWN,
+    ResultKind.RETRY_LATER: DeliveryState.PENDING,
+    ResultKind.NOT_ATTEMPTED: DeliveryState.PENDING,
+    ResultKind.BLOCKED: DeliveryState.PENDING,
 }
 
 
 def _mark_each(ends: list[tuple[int, MessageResult]]) -> None:
     accepted = [(key, result.id) for key, result in ends if result.kind is ResultKind.ACCEPTED]
     execute_with_rows(RECORD_IDS, {"id": "bigint", "provider_id": "text"}, accepted)
-    others: dict[tuple[DeliveryStatus, str], list[int]] = {}
+    others: dict[tuple[DeliveryState, str, str], list[int]] = {}
     for key, result in ends:
-        if result.kind in STATUS_AFTER:
-            status = STATUS_AFTER[result.kind]
-            reason = "" if status is DeliveryStatus.PENDING else result.reason[:200]
-            others.setdefault((status, reason), []).append(key)
-    for (status, reason), keys in others.items():
-        Delivery.objects.filter(pk__in=keys).update(status=status, reason=reason)
+        if result.kind in STATE_AFTER:
+            state = STATE_AFTER[result.kind]
+            told = ("", "") if state is DeliveryState.PENDING else (result.code[:64], result.detail[:200])
+            others.setdefault((state, *told), []).append(key)
+    for (state, reason, detail), keys in others.items():
+        DELIVERY.move(Delivery.objects.filter(pk__in=keys), state, reason=reason, detail=detail)
 
 
-def _run_of(batch: Batch, run: list[tuple[int, MessageResult]]) -> Batch:
-    """A batch for a part of another. What it may have to prove later are the bytes of the post that it was in."""
-    first, last = run[0][0], run[-1][0]
-    return Batch(
-        edition=batch.edition,
-        first_delivery=first,
-        last_delivery=last,
-        key=batch_key(batch.edition, first, last, epoch=1),
-        may_be_out=batch.may_be_out,
+def _copy_of(batch: Batch, keys: list[int]) -> Batch:
+    """A claimed batch for a part of another one, with its bytes: what it may have to prove later are those."""
+    return part_of(
+        batch,
+        keys,
+        state=BatchState.CLAIMED,
         provider=batch.provider,
         attempts=batch.attempts,
         first_attempt_at=batch.first_attempt_at,
+        last_attempt_at=batch.last_attempt_at,
         payload=batch.payload,
         payload_sha256=batch.payload_sha256,
     )
 
 
-def _end(batch: Batch, run: list[tuple[int, MessageResult]], outcome: Outcome) -> Batch:
-    """The batch of these messages, as their common end leaves it; to be saved."""
-    kind, batch.reason, batch.recipients = run[0][1].kind, run[0][1].reason[:500], len(run)
-    if kind is ResultKind.UNKNOWN:
-        batch.state = BatchState.HELD
-    elif kind in (ResultKind.ACCEPTED, ResultKind.REFUSED):
-        batch.state = BatchState.ACCEPTED if kind is ResultKind.ACCEPTED else BatchState.REFUSED
-        batch.payload, batch.finished_at = None, timezone.now()
+def _end(batch: Batch, run: list[tuple[int, MessageResult]], outcome: Outcome) -> None:
+    """Move a claimed batch to the common end of its messages."""
+    result, now = run[0][1], timezone.now()
+    told = {**_reason_of(result), "recipients": len(run), "lease_until": None}
+    if result.kind is ResultKind.UNKNOWN:
+        BATCH.move_row(batch, BatchState.HELD, **told)
+    elif result.kind is ResultKind.ACCEPTED:
+        _finish(batch, BatchState.ACCEPTED, **told)
+    elif result.kind is ResultKind.REFUSED:
+        _finish(batch, BatchState.REFUSED, **told)
+    elif result.kind is ResultKind.RETRY_LATER:
+        wait = _wait(outcome, batch.attempts)
+        BATCH.move_row(batch, BatchState.READY, payload=None, first_attempt_at=None, not_before=now + wait, **told)
     else:
-        batch.state, batch.payload, batch.first_attempt_at = BatchState.READY, None, None
-        batch.not_before = timezone.now()
-        if kind is ResultKind.RETRY_LATER:
-            batch.not_before += _wait(outcome, batch.attempts)
-        else:
-            # This attempt did not come to them, so it does not count, and they need not wait.
-            batch.attempts -= 1
-    return batch
+        # The attempt did not get to these messages: it does not count, and they need not wait.
+        attempts = batch.attempts - 1
+        BATCH.move_row(
+            batch, BatchState.READY, payload=None, first_attempt_at=None, not_before=now, attempts=attempts, **told
+        )
 
 
-def _stuck(batch: Batch, outcome: Outcome, claimed: ClaimedBatch) -> None:
-    hold(_saved(batch), outcome.reason)
+def _hold_conflict(batch: Batch, outcome: Outcome, claimed: ClaimedBatch) -> None:
+    hold(batch, outcome.code, {"text": outcome.detail[:500]})
 
 
 RECORD: dict[OutcomeKind, Callable[[Batch, Outcome, ClaimedBatch], None]] = {
     OutcomeKind.ACCEPTED: _accept,
-    OutcomeKind.RETRY_LATER: _try_later,
-    OutcomeKind.BLOCKED: _halt,
+    OutcomeKind.RETRY_LATER: _retry_later,
+    OutcomeKind.BLOCKED: _block,
     OutcomeKind.REFUSED: _split,
-    OutcomeKind.UNKNOWN: _keep_in_doubt,
-    OutcomeKind.KEY_CONFLICT: _stuck,
+    OutcomeKind.UNKNOWN: _keep_unknown,
+    OutcomeKind.KEY_CONFLICT: _hold_conflict,
     OutcomeKind.PARTIAL: _record_each,
 }
 
 
-def _make_ready(batch: Batch, *, wait: datetime.timedelta) -> None:
-    """Known not to have gone out: the bytes are dropped, and readers are checked again at the next claim."""
-    batch.state, batch.payload, batch.not_before = BatchState.READY, None, timezone.now() + wait
-    batch.save()
-    deliveries_of(batch).filter(status__in=UNDER_WAY).update(status=DeliveryStatus.PENDING, reason="")
+def _make_ready(batch: Batch, outcome: Outcome, *, wait: datetime.timedelta) -> None:
+    """Known not to have been sent: the bytes are dropped, and recipients are checked again at the next claim."""
+    not_before = timezone.now() + wait
+    BATCH.move_row(
+        batch, BatchState.READY, payload=None, lease_until=None, not_before=not_before, **_reason_of(outcome)
+    )
+    in_flight = deliveries_of(batch).filter(state__in=IN_FLIGHT)
+    DELIVERY.move(in_flight, DeliveryState.PENDING, reason="", detail="")
 
 
-def _saved(batch: Batch) -> Batch:
-    batch.save()
-    return batch
-
-
-def _finish(batch: Batch, state: BatchState) -> None:
-    batch.state, batch.payload, batch.finished_at = state, None, timezone.now()
-    batch.save()
+def _finish(batch: Batch, state: BatchState, **changes: Any) -> None:
+    changes = {"lease_until": None, "payload": None, "finished_at": timezone.now(), **changes}
+    BATCH.move_row(batch, state, **changes)
 
 
 def _wait(outcome: Outcome, attempts: int) -> datetime.timedelta:
-    """What the provider asked for, else exponential with full jitter: a crowd of workers does not come back at once.
+    """What the provider asked for, else exponential with full jitter, so that workers do not come back all at once.
 
-    At most five minutes, whatever was asked: asking again costs little, and a reader waits (R-118).
+    At most five minutes, whatever was asked: asking again costs little.
     """
     longest = min(MAX_BACKOFF, 2.0 ** min(attempts, 12))
-    jittered = random.uniform(0.2, longest)  # noqa: S311 - spreads load; nobody gains by guessing it
+    jittered = random.uniform(0.2, longest)  # noqa: S311 - spreads load; not a secret
     return datetime.timedelta(seconds=min(outcome.retry_after or jittered, MAX_BACKOFF))

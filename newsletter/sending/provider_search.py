@@ -1,9 +1,9 @@
-"""Look up: batches in doubt, searched for in the provider's own list, a page a turn.
+"""Provider search: batches with an unknown outcome, looked for in the provider's own list, a page at a time.
 
-A batch whose mails are there went out: their tags say so, whatever the clocks say. One of which nothing is there did
-not, and may be posted again under a new key – if the list was read from its newest mail to beyond the batch's time,
-and if a mail that was accepted about then proves that it is our team's list and that the clocks agreed. The finished
-`ProviderSearch` is the proof (R-109, R-110).
+A batch whose mails are in the list was sent: their tags prove it, whatever the clocks say. A batch of which nothing is
+there was not sent, and may be posted again under a new key – if the list was read from its newest mail to before the
+batch's first post, and if a mail of another batch that was accepted about then proves that the list is that of our
+account and that the clocks agreed. The finished `ProviderSearch` is the record of the proof.
 """
 
 from __future__ import annotations
@@ -11,107 +11,119 @@ from __future__ import annotations
 import datetime
 import logging
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 import zstandard
 from django.db import transaction
 from django.db.models import Exists, F, OuterRef, QuerySet
 from django.utils import timezone
 
-from newsletter.models import Batch, BatchState, DeliveryStatus, Event, ProviderSearch, SearchResult
+from newsletter.models import (
+    BATCH,
+    DELIVERY,
+    IN_FLIGHT,
+    Batch,
+    BatchState,
+    DeliveryState,
+    Event,
+    ProviderSearch,
+    Reason,
+    SearchResult,
+)
 from newsletter.models.bulk_sql import execute_with_rows
 from newsletter.providers.base import Provider, ProviderSearchFailed, SearchPage, SupportsSearch
 from newsletter.sending.batch import LARGE, LEASE
-from newsletter.sending.post import RECORD_IDS
-from newsletter.sending.recipients import UNDER_WAY, deliveries_of
+from newsletter.sending.recipients import deliveries_of
 from newsletter.sending.reconcile import hold, settle
 
 log = logging.getLogger(__name__)
 
-#: Between our clock and the provider's, both ways.
-CLOCKS = datetime.timedelta(minutes=15)
+#: The largest difference between our clock and the provider's that is allowed for, both ways.
+CLOCK_TOLERANCE = datetime.timedelta(minutes=15)
 
-#: After an attempt its bytes may still be on their way, and the list may be behind: the more so when a provider is in
-#: trouble, which is when posts come into doubt.
+#: After an attempt its bytes may still be on their way, and the list may lag: most of all when a provider is in
+#: trouble, which is when outcomes become unknown.
 SETTLING = datetime.timedelta(hours=1)
 
-#: Between two pages: reading shares the provider's limit with posting.
+#: Between two pages: reading shares the provider's rate limit with posting.
 PACE = datetime.timedelta(seconds=1)
 
-#: Accepted batches before and after one in doubt that are asked for a mail of theirs; counted as sent they have none.
-WITNESSES = 3
+#: Accepted batches before and after the searched one that are tried as witnesses.
+MAX_WITNESSES = 3
 
-MOOT = "It was settled or posted again meanwhile."
+
+KEEP_IDS = """
+    UPDATE newsletter_delivery SET provider_id = rows.provider_id FROM {rows} WHERE newsletter_delivery.id = rows.id
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Conclusion:
-    """How a look-up ended, with the sentence that is kept."""
+    """How a search ended, with the reason that is kept."""
 
     result: SearchResult
-    sentence: str
+    reason: Reason | str
+    values: dict[str, Any] = field(default_factory=dict)
 
 
-def looking_up(route: Sequence[Provider]) -> SupportsSearch | None:
-    """The first provider of the route that keeps a list which the settings let us read."""
+def searchable(route: Sequence[Provider]) -> SupportsSearch | None:
+    """The first provider of the route whose list the settings let us read."""
     return next((each for each in route if isinstance(each, SupportsSearch) and each.can_search), None)
 
 
 def search_next(route: Sequence[Provider]) -> bool:
-    """Read one page for one batch in doubt, if one is due; False, since the next page is due only after a rest.
+    """Read one page for one held batch, if one is due; False, because the next page is due only after PACE.
 
-    Raises ProviderSearchFailed where asking again may help.
+    Raises ProviderSearchFailed where trying again may help.
     """
-    reader = looking_up(route)
-    if reader and (look_up := next_search(doubtful(), by="worker")):
-        read_page(look_up, reader)
+    provider = searchable(route)
+    if provider and (search := next_search(held_batches(), by="worker")):
+        read_page(search, provider)
     return False
 
 
-def doubtful(slug: str = "") -> QuerySet[Batch]:
-    """Batches that may have gone out and that nobody may post again, of one issue or of all.
+def held_batches(slug: str = "") -> QuerySet[Batch]:
+    """Batches that may have been sent and must not be posted again, of one issue or of all.
 
-    What may be posted under its key is not looked up: that reaches nobody twice, while a list may be behind.
+    A batch that may be posted again under its key is not searched for: that creates no duplicate, while a list may lag.
     """
-    quiet = Batch.objects.filter(state=BatchState.HELD, last_attempt_at__lte=timezone.now() - SETTLING)
-    return quiet.filter(edition__sent_as__slug=slug) if slug else quiet
+    settled_down = timezone.now() - SETTLING
+    held = Batch.objects.filter(state=BatchState.HELD, last_attempt_at__lte=settled_down)
+    return held.filter(send__issue__slug=slug) if slug else held
 
 
 def next_search(batches: QuerySet[Batch], *, by: str) -> ProviderSearch | None:
-    """The look-up of one of these batches whose next page is due, begun if need be.
+    """The search for one of these batches whose next page is due, begun if need be.
 
-    A batch is looked up once for each time that it came into doubt; `begin` looks again.
+    A batch is searched once for each attempt whose outcome became unknown; `begin` searches again.
     """
     _close_moot()
     rested = timezone.now() - PACE
-    unfinished = ProviderSearch.objects.filter(result=SearchResult.OPEN, batch__in=batches).select_related(
-        "batch__edition"
-    )
+    unfinished = ProviderSearch.objects.filter(result=SearchResult.OPEN, batch__in=batches)
     if unfinished.exists():
-        return unfinished.exclude(read_at__gt=rested).order_by(F("read_at").asc(nulls_first=True), "pk").first()
+        due = unfinished.select_related("batch__edition").exclude(read_at__gt=rested)
+        return due.order_by(F("read_at").asc(nulls_first=True), "pk").first()
     known = ProviderSearch.objects.filter(batch=OuterRef("pk"), attempts=OuterRef("attempts"))
     batch = batches.filter(~Exists(known)).defer("payload", *LARGE).order_by("pk").first()
     return begin(batch, by=by) if batch else None
 
 
 def _close_moot() -> None:
-    """End what nobody needs to know any more: a receipt or a person was quicker."""
+    """End searches whose batch was settled by an event or an operator."""
     settled = ProviderSearch.objects.filter(result=SearchResult.OPEN).exclude(batch__state=BatchState.HELD)
     if settled.exists():
-        # A look costs nothing; an update takes SQLite's only write lock, at each turn of an idle worker.
-        settled.update(result=SearchResult.MOOT, sentence=MOOT, finished_at=timezone.now())
+        # A query costs nothing; an update takes SQLite's only write lock, in each round of an idle worker.
+        settled.update(result=SearchResult.MOOT, reason=Reason.SETTLED_MEANWHILE, finished_at=timezone.now())
 
 
-def begin(batch: Batch, *, by: str, from_the_top: bool = False) -> ProviderSearch:
-    """A new look-up of this batch; the one that is open, if there is one.
-
-    Reading starts just above the batch's time, or at the newest mail.
-    """
+def begin(batch: Batch, *, by: str, from_newest: bool = False) -> ProviderSearch:
+    """A new search for this batch; the open one, if there is one. It starts just above the batch's time."""
     now, (since, until) = timezone.now(), _time_of(batch)
-    # A clock that was set back between two attempts must not leave no time to look in.
-    since = min(since, (batch.edition.issue.started_at or since) - CLOCKS)
-    cursor = "" if from_the_top else _younger_mail(batch, until)
-    look_up, _ = ProviderSearch.objects.get_or_create(
+    # A clock that was set back between two attempts must not leave an empty span to search.
+    since = min(since, (batch.send.started_at or since) - CLOCK_TOLERANCE)
+    cursor = "" if from_newest else _newer_mail(batch, until)
+    search, _created = ProviderSearch.objects.get_or_create(
         batch=batch,
         result=SearchResult.OPEN,
         defaults={
@@ -123,19 +135,19 @@ def begin(batch: Batch, *, by: str, from_the_top: bool = False) -> ProviderSearc
             "started_at": now,
         },
     )
-    return look_up
+    return search
 
 
 def _time_of(batch: Batch) -> tuple[datetime.datetime, datetime.datetime]:
-    """Between which moments its mails were made, if they were and the clocks agree."""
+    """The span in which its mails were created, if they were and the clocks agree."""
     attempts = (batch.first_attempt_at or batch.not_before, batch.last_attempt_at or timezone.now())
-    return min(attempts) - CLOCKS, max(attempts) + LEASE + CLOCKS
+    return min(attempts) - CLOCK_TOLERANCE, max(attempts) + LEASE + CLOCK_TOLERANCE
 
 
-def _younger_mail(batch: Batch, until: datetime.datetime) -> str:
-    """A mail of ours that the list has above those of the batch: reading begins there and not with today's.
+def _newer_mail(batch: Batch, until: datetime.datetime) -> str:
+    """A mail of ours that the list has above those of the batch: reading begins there and not at the newest.
 
-    Only to find it sooner: what is not found below it is looked for from the newest mail on.
+    Only to find them sooner: what is not found below it is searched for from the newest mail on.
     """
     accepted = Batch.objects.filter(state=BatchState.ACCEPTED, provider=batch.provider, first_attempt_at__gt=until)
     for later in accepted.order_by("first_attempt_at").defer("payload")[:1]:
@@ -144,151 +156,158 @@ def _younger_mail(batch: Batch, until: datetime.datetime) -> str:
 
 
 def _mail_of(batch: Batch) -> str:
-    """The provider's id of one of its mails; empty if none was told."""
+    """The provider's id of one of its mails; empty if none is known."""
     named = deliveries_of(batch).exclude(provider_id="")
     return named.values_list("provider_id", flat=True).first() or ""
 
 
-def is_reading(batches: QuerySet[Batch]) -> bool:
-    """Whether a look-up of any of these batches has pages left, due or not."""
+def has_open_search(batches: QuerySet[Batch]) -> bool:
+    """Whether a search for any of these batches has pages left, due or not."""
     return ProviderSearch.objects.filter(result=SearchResult.OPEN, batch__in=batches).exists()
 
 
-def read_page(look_up: ProviderSearch, reader: SupportsSearch) -> ProviderSearch:
-    """Read the next page and write down what it says; the look-up as it is then.
+def read_page(search: ProviderSearch, provider: SupportsSearch) -> ProviderSearch:
+    """Read the next page and record what it proves; the search as it is then.
 
-    Raises ProviderSearchFailed where asking again may help; what was read so far is kept.
+    Raises ProviderSearchFailed where trying again may help; what was read so far is kept.
     """
-    batch = look_up.batch
-    # The bytes may be read later than the row, and be gone.
-    if batch.state != BatchState.HELD or batch.attempts != look_up.attempts or not batch.payload:
-        _conclude(look_up, Conclusion(result=SearchResult.MOOT, sentence=MOOT))
-        return look_up
+    batch = search.batch
+    # The payload may be read later than the row, and be gone.
+    if batch.state != BatchState.HELD or batch.attempts != search.attempts or not batch.payload:
+        _conclude(search, Conclusion(result=SearchResult.MOOT, reason=Reason.SETTLED_MEANWHILE))
+        return search
     body = zstandard.decompress(bytes(batch.payload))
     try:
-        sight = reader.search(body, after=look_up.cursor)
-        conclusion = _judge(look_up, sight, reader) if _keep(look_up, sight) else None
+        page = provider.search(body, after=search.cursor)
+        conclusion = _judge(search, page, provider) if _keep(search, page) else None
     except ProviderSearchFailed as failure:
         if not failure.permanent:
-            # Others have their turn before it.
-            ProviderSearch.objects.filter(pk=look_up.pk).update(read_at=timezone.now())
+            # Other searches have their turn before it.
+            ProviderSearch.objects.filter(pk=search.pk).update(read_at=timezone.now())
             raise
-        _conclude(look_up, Conclusion(result=SearchResult.UNPROVEN, sentence=str(failure)))
-        return look_up
+        values = {"reasons": [[failure.code, {"text": failure.detail}]]}
+        _conclude(search, Conclusion(result=SearchResult.UNPROVEN, reason=Reason.SEARCH_FAILED, values=values))
+        return search
     if conclusion:
-        _conclude(look_up, conclusion)
-    return look_up
+        _conclude(search, conclusion)
+    return search
 
 
-def _keep(look_up: ProviderSearch, sight: SearchPage) -> bool:
-    """Write down how far it has come; False if another worker has read this page."""
-    before = look_up.mails_read
-    look_up.found = {**look_up.found, **{str(place): mail_id for place, mail_id in _still_wanted(look_up.batch, sight)}}
-    look_up.mails_read, look_up.cursor, look_up.read_at = before + sight.mails_read, sight.cursor, timezone.now()
-    unread = ProviderSearch.objects.filter(pk=look_up.pk, result=SearchResult.OPEN, mails_read=before)
-    kept = {name: getattr(look_up, name) for name in ("found", "mails_read", "cursor", "read_at")}
+def _keep(search: ProviderSearch, page: SearchPage) -> bool:
+    """Record how far it has come; False if another worker has read this page."""
+    before = search.mails_read
+    search.found = {**search.found, **{str(place): mail_id for place, mail_id in _current_mails(search.batch, page)}}
+    search.mails_read, search.cursor, search.read_at = before + page.mails_read, page.cursor, timezone.now()
+    unread = ProviderSearch.objects.filter(pk=search.pk, result=SearchResult.OPEN, mails_read=before)
+    kept = {name: getattr(search, name) for name in ("found", "mails_read", "cursor", "read_at")}
     return bool(unread.update(**kept))
 
 
-def _still_wanted(batch: Batch, sight: SearchPage) -> Iterator[tuple[int, str]]:
-    """What was found, but for mails that failed and in whose place the batch was posted."""
-    given_up = Event.objects.given_up_mails(list(deliveries_of(batch).values_list("pk", flat=True)))
-    return ((place, mail_id) for place, mail_id in sight.found.items() if mail_id not in given_up)
+def _current_mails(batch: Batch, page: SearchPage) -> Iterator[tuple[int, str]]:
+    """What was found, without mails that failed and were replaced by those of the batch."""
+    superseded = Event.objects.superseded_mails(list(deliveries_of(batch).values_list("pk", flat=True)))
+    return ((place, mail_id) for place, mail_id in page.found.items() if mail_id not in superseded)
 
 
-def _judge(look_up: ProviderSearch, sight: SearchPage, reader: SupportsSearch) -> Conclusion | None:
+def _judge(search: ProviderSearch, page: SearchPage, provider: SupportsSearch) -> Conclusion | None:
     """What is proved by now; None while the list has to be read on."""
-    found, size = len(look_up.found), look_up.batch.recipients
-    told = f"{found} of its {size} mails are in the provider's list, of which {look_up.mails_read} were read"
+    found, size = len(search.found), search.batch.recipients
+    counts = {"found": found, "size": size, "read": search.mails_read}
     if found == size:
-        return Conclusion(result=SearchResult.FOUND, sentence=f"It went out: {told}.")
-    if sight.unverifiable and not found:
-        sentence = "Mails like its own are in the provider's list without their tags. A person must decide."
-        return Conclusion(result=SearchResult.UNPROVEN, sentence=sentence)
-    if sight.has_more and sight.found:
+        return Conclusion(result=SearchResult.FOUND, reason=Reason.FOUND_BY_SEARCH, values=counts)
+    if page.unverifiable and not found:
+        return Conclusion(result=SearchResult.UNPROVEN, reason=Reason.SEARCH_WITHOUT_TAGS)
+    if page.has_more and page.found:
         return None
-    if sight.oldest_at is not None and sight.oldest_at < look_up.since:
+    if page.oldest_at is not None and page.oldest_at < search.since:
         if found:
-            sentence = f"Only {told}, although a post goes out whole or not at all. A person must decide."
-            return Conclusion(result=SearchResult.PARTLY, sentence=sentence)
-        return _judge_absence(look_up, reader, f"It did not go out: {told}, back to before its first post.")
-    if sight.has_more:
+            return Conclusion(result=SearchResult.PARTLY, reason=Reason.PARTLY_FOUND, values=counts)
+        return _judge_absence(search, provider, counts)
+    if page.has_more:
         return None
     if found:
-        # The list forgets the oldest; those that are left prove the whole, since a post goes out whole or not at all.
-        return Conclusion(
-            result=SearchResult.FOUND, sentence=f"It went out: {told}; the list does not reach back further."
-        )
-    sentence = "The provider's list does not reach back to before its first post, so it proves nothing."
-    return Conclusion(result=SearchResult.UNPROVEN, sentence=sentence)
+        # The list forgets the oldest; those that are left prove the whole, since a post is sent completely or not.
+        return Conclusion(result=SearchResult.FOUND, reason=Reason.FOUND_AT_THE_END, values=counts)
+    return Conclusion(result=SearchResult.UNPROVEN, reason=Reason.SEARCH_TOO_SHORT)
 
 
-def _judge_absence(look_up: ProviderSearch, reader: SupportsSearch, sentence: str) -> Conclusion | None:
+def _judge_absence(search: ProviderSearch, provider: SupportsSearch, counts: dict[str, Any]) -> Conclusion | None:
     """Whether nothing found means nothing sent; None if the list has to be read once more, from its newest mail on."""
-    if look_up.until < look_up.started_at:
-        look_up.cursor, look_up.until = "", timezone.now()
-        look_up.save(update_fields=["cursor", "until"])
+    if search.until < search.started_at:
+        search.cursor, search.until = "", timezone.now()
+        search.save(update_fields=["cursor", "until"])
         return None
-    if doubt := _doubt_about(look_up.batch, reader):
-        return Conclusion(result=SearchResult.UNPROVEN, sentence=f"Nothing of it is in the provider's list. {doubt}")
-    return Conclusion(result=SearchResult.ABSENT, sentence=sentence)
+    if missing := _missing_witness(search.batch, provider):
+        return Conclusion(result=SearchResult.UNPROVEN, reason=missing)
+    return Conclusion(result=SearchResult.ABSENT, reason=Reason.ABSENT_BY_SEARCH, values=counts)
 
 
-def _doubt_about(batch: Batch, reader: SupportsSearch) -> str:
-    """Why this list may not be the one that the batch would be in; empty if an accepted mail of then proves it."""
+def _missing_witness(batch: Batch, provider: SupportsSearch) -> Reason | None:
+    """Why this list may not be the one that the batch would be in; None if an accepted mail of then proves it."""
     for witness, mail_id in _witnesses(batch):
-        created_at, (since, until) = reader.mail_created_at(mail_id), _time_of(witness)
+        created_at, (since, until) = provider.mail_created_at(mail_id), _time_of(witness)
         if created_at is None:
-            return "But neither is one that was accepted: the list may be another team's, or has forgotten it."
-        if not since <= created_at <= until:
-            return "But our clock and the provider's did not agree when it was posted."
-        return ""
-    return "But no mail was accepted about then, by which it could be told that the list is that of our team."
+            return Reason.SEARCH_WITNESS_MISSING
+        return None if since <= created_at <= until else Reason.SEARCH_CLOCKS_DIFFER
+    return Reason.SEARCH_NO_WITNESS
 
 
 def _witnesses(batch: Batch) -> Iterator[tuple[Batch, str]]:
     """Accepted batches of the same account with a mail of each, the nearest in time first."""
     posted_at = batch.first_attempt_at or batch.not_before
     accepted = Batch.objects.filter(state=BatchState.ACCEPTED, provider=batch.provider).defer("payload")
-    before = accepted.filter(first_attempt_at__lte=posted_at).order_by("-first_attempt_at")[:WITNESSES]
-    after = accepted.filter(first_attempt_at__gt=posted_at).order_by("first_attempt_at")[:WITNESSES]
+    before = accepted.filter(first_attempt_at__lte=posted_at).order_by("-first_attempt_at")[:MAX_WITNESSES]
+    after = accepted.filter(first_attempt_at__gt=posted_at).order_by("first_attempt_at")[:MAX_WITNESSES]
     for witness in sorted([*before, *after], key=lambda other: abs((other.first_attempt_at or posted_at) - posted_at)):
         if mail_id := _mail_of(witness):
             yield witness, mail_id
 
 
-def _conclude(look_up: ProviderSearch, conclusion: Conclusion) -> None:
-    """Write down the result and what follows from it, both or neither."""
-    batch = look_up.batch
-    log.info("look-up %s of batch %s: %s", look_up.pk, batch.pk, conclusion.sentence)
+def _conclude(search: ProviderSearch, conclusion: Conclusion) -> None:
+    """Record the result and what follows from it, both or neither."""
+    batch, result = search.batch, conclusion.result
+    log.info("search %s of batch %s: %s", search.pk, batch.pk, conclusion.reason)
     with transaction.atomic():
-        result = conclusion.result
-        if (result is SearchResult.FOUND and not _accept(batch, look_up, conclusion.sentence)) or (
-            result is SearchResult.ABSENT and not _post_anew(batch, conclusion.sentence)
+        if (result is SearchResult.FOUND and not _accept(batch, search, conclusion)) or (
+            result is SearchResult.ABSENT and not _post_again(batch, conclusion)
         ):
             result = SearchResult.MOOT
-        if result in (SearchResult.PARTLY, SearchResult.UNPROVEN):
-            hold(
-                batch, conclusion.sentence if result is SearchResult.PARTLY else f"{batch.reason} {conclusion.sentence}"
-            )
-        look_up.result, look_up.sentence, look_up.finished_at = result, conclusion.sentence[:500], timezone.now()
-        look_up.save(update_fields=["result", "sentence", "finished_at"])
+        if result is SearchResult.PARTLY:
+            hold(batch, conclusion.reason, conclusion.values)
+        elif result is SearchResult.UNPROVEN:
+            # Why it is held stays the first reason; what the search has found is added to it.
+            first = {**(batch.reason_values or {})}
+            others = [reason for reason in first.pop("reasons", []) if reason[0] != conclusion.reason]
+            hold(batch, batch.reason, {**first, "reasons": [*others, [conclusion.reason, conclusion.values]]})
+        search.result, search.reason, search.values = result, conclusion.reason, conclusion.values
+        search.finished_at = timezone.now()
+        search.save(update_fields=["result", "reason", "values", "finished_at"])
 
 
-def _accept(batch: Batch, look_up: ProviderSearch, sentence: str) -> bool:
-    keys = list(deliveries_of(batch).filter(status__in=UNDER_WAY).select_for_update().values_list("pk", flat=True))
-    if not settle(batch, sentence):
-        return False
-    if len(keys) == batch.recipients:
-        ids = [(keys[int(place)], mail_id) for place, mail_id in look_up.found.items()]
-        execute_with_rows(RECORD_IDS, {"id": "bigint", "provider_id": "text"}, ids)
+def _accept(batch: Batch, search: ProviderSearch, conclusion: Conclusion) -> bool:
+    in_flight = deliveries_of(batch).filter(state__in=IN_FLIGHT).select_for_update()
+    keys = list(in_flight.values_list("pk", flat=True))
+    with transaction.atomic():
+        if not settle(batch, conclusion.reason, conclusion.values):
+            return False
+        if len(keys) == batch.recipients:
+            ids = [(keys[int(place)], mail_id) for place, mail_id in search.found.items()]
+            execute_with_rows(KEEP_IDS, {"id": "bigint", "provider_id": "text"}, ids)
     return True
 
 
-def _post_anew(batch: Batch, sentence: str) -> bool:
-    """Give it back to the workers, to be frozen anew under another key; only with the proof in the same transaction."""
+def _post_again(batch: Batch, conclusion: Conclusion) -> bool:
+    """Give it back to the workers, to be built anew under another key; only with the proof in the same transaction."""
     untouched = Batch.objects.filter(pk=batch.pk, state=batch.state, attempts=batch.attempts)
-    changed = untouched.update(state=BatchState.READY, payload=None, not_before=timezone.now(), reason=sentence[:500])
+    changed = BATCH.move(
+        untouched,
+        BatchState.READY,
+        payload=None,
+        not_before=timezone.now(),
+        reason=conclusion.reason,
+        reason_values=conclusion.values,
+    )
     if changed:
-        deliveries_of(batch).filter(status__in=UNDER_WAY).update(status=DeliveryStatus.PENDING, reason="")
+        in_flight = deliveries_of(batch).filter(state__in=IN_FLIGHT)
+        DELIVERY.move(in_flight, DeliveryState.PENDING, reason="", detail="")
     return bool(changed)

@@ -1,4 +1,4 @@
-"""The readers of a batch: whom its deliveries are for, and what stands against mailing them now."""
+"""The recipients of a batch: whom its deliveries are for, and why one of them must not be mailed now."""
 
 from __future__ import annotations
 
@@ -10,55 +10,58 @@ from typing import NamedTuple
 
 from django.db.models import QuerySet
 
-from newsletter.models import Batch, Delivery, DeliveryStatus
-from newsletter.models.delivery import UNINDEXED_EDITION
-from newsletter.providers.allowlist import NOT_ALLOWED_RECIPIENT, is_allowed_recipient
+from newsletter.models import Batch, Delivery, Reason
+from newsletter.models.batch import UNINDEXED_SEND
+from newsletter.providers.allowlist import is_allowed_recipient
 from subscribers.models import Subscription, SubscriptionState
 from subscribers.suppression import suppressed_among
 
-#: Deliveries that are in the bytes of their batch.
-UNDER_WAY = (DeliveryStatus.BATCHED, DeliveryStatus.UNKNOWN)
-
-ERASED = "The reader was erased."
-SUPPRESSED = "The address must not be mailed."
-PAUSED = "The reader paused the newsletter."
-LEFT = "The reader left the newsletter."
+#: The reason of a recipient who is skipped after an attempt that may have reached them.
+AFTER_ATTEMPT = {
+    Reason.UNSUBSCRIBED: Reason.UNSUBSCRIBED_AFTER_ATTEMPT,
+    Reason.SUPPRESSED: Reason.SUPPRESSED_AFTER_ATTEMPT,
+    Reason.SUBSCRIPTION_PAUSED: Reason.SUBSCRIPTION_PAUSED_AFTER_ATTEMPT,
+    Reason.ERASED: Reason.ERASED_AFTER_ATTEMPT,
+    Reason.NOT_ALLOWED: Reason.NOT_ALLOWED_AFTER_ATTEMPT,
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recipient:
-    """One recipient of a batch. `obstacle` is why they may not be mailed, empty if they may."""
+    """One recipient of a batch. `skip_reason` is why they must not be mailed, None if they may."""
 
     delivery_pk: int
     address: str
     first_name: str = ""
-    """As they gave it; empty for most."""
+    """As the subscriber gave it; empty for most."""
     subscription_key: uuid.UUID
-    obstacle: str
+    skip_reason: Reason | None
 
 
 def deliveries_of(batch: Batch) -> QuerySet[Delivery]:
-    """Every delivery that the batch owns, in the order of its payload."""
+    """Every delivery of the batch, in the order of its payload."""
     owned = Delivery.objects.filter(pk__gte=batch.first_delivery, pk__lte=batch.last_delivery)
-    return owned.alias(of=UNINDEXED_EDITION).filter(of=batch.edition_id).order_by("pk")
+    return owned.alias(of=UNINDEXED_SEND).filter(of=batch.send_id).order_by("pk")
 
 
-def recipients_of(batch: Batch, statuses: Sequence[str], now: datetime.datetime) -> list[Recipient]:
-    """The readers of the batch whose deliveries are in one of `statuses`; three queries, however many they are."""
-    owned = dict(deliveries_of(batch).filter(status__in=statuses).values_list("pk", "subscriber_id"))
-    found = _memberships(batch.edition.issue.newsletter_id, owned.values())
-    suppressed = suppressed_among({membership.canonical for membership in found.values()})
+def recipients_of(batch: Batch, states: Sequence[str], now: datetime.datetime) -> list[Recipient]:
+    """The recipients of the batch whose deliveries are in one of `states`; three queries, however many they are."""
+    owned = dict(deliveries_of(batch).filter(state__in=states).values_list("pk", "subscriber_id"))
+    found = _subscriptions(batch.edition.issue.newsletter_id, owned.values())
+    suppressed = suppressed_among({row.canonical for row in found.values()})
     return [
-        _reader(found[subscriber_pk], delivery_pk, _obstacle(found[subscriber_pk], suppressed, now))
+        _recipient(found[subscriber_pk], delivery_pk, _skip_reason(found[subscriber_pk], suppressed, now))
         if subscriber_pk in found
-        else Recipient(delivery_pk=delivery_pk, address="", subscription_key=uuid.UUID(int=0), obstacle=ERASED)
+        else Recipient(
+            delivery_pk=delivery_pk, address="", subscription_key=uuid.UUID(int=0), skip_reason=Reason.ERASED
+        )
         for delivery_pk, subscriber_pk in owned.items()
     ]
 
 
-class Membership(NamedTuple):
-    """What a batch needs to know of one member: a plain row, since building two models a reader costs more than
-    all other work on them."""
+class SubscriptionRow(NamedTuple):
+    """What a batch needs to know of one subscription: a plain row, since building two models per recipient costs more
+    than all other work on them."""
 
     subscriber_pk: int
     state: str
@@ -69,8 +72,8 @@ class Membership(NamedTuple):
     first_name: str
 
 
-def _memberships(list_pk: int, subscribers: Collection[int]) -> dict[int, Membership]:
-    """Members of the list among these, by the subscriber's primary key; one query."""
+def _subscriptions(list_pk: int, subscribers: Collection[int]) -> dict[int, SubscriptionRow]:
+    """The subscriptions of these subscribers to the list, by the subscriber's primary key; one query."""
     rows = Subscription.objects.filter(mailing_list=list_pk, subscriber__in=subscribers).values_list(
         "subscriber_id",
         "state",
@@ -80,35 +83,35 @@ def _memberships(list_pk: int, subscribers: Collection[int]) -> dict[int, Member
         "subscriber__canonical",
         "subscriber__first_name",
     )
-    return {row[0]: Membership(*row) for row in rows}
+    return {row[0]: SubscriptionRow(*row) for row in rows}
 
 
-def _reader(found: Membership, delivery_pk: int, obstacle: str) -> Recipient:
+def _recipient(row: SubscriptionRow, delivery_pk: int, skip_reason: Reason | None) -> Recipient:
     return Recipient(
         delivery_pk=delivery_pk,
-        address=found.address,
-        first_name=found.first_name,
-        subscription_key=found.key,
-        obstacle=obstacle,
+        address=row.address,
+        first_name=row.first_name,
+        subscription_key=row.key,
+        skip_reason=skip_reason,
     )
 
 
-def as_recipient(found: Subscription) -> Recipient:
-    """The member as a recipient without a delivery, as previews show an issue to them."""
+def as_recipient(subscription: Subscription) -> Recipient:
+    """The subscriber as a recipient without a delivery, as previews show an issue to them."""
     return Recipient(
         delivery_pk=0,
-        address=found.subscriber.address,
-        first_name=found.subscriber.first_name,
-        subscription_key=found.key,
-        obstacle="",
+        address=subscription.subscriber.address,
+        first_name=subscription.subscriber.first_name,
+        subscription_key=subscription.key,
+        skip_reason=None,
     )
 
 
-def _obstacle(found: Membership, suppressed: set[str], now: datetime.datetime) -> str:
-    if not is_allowed_recipient(found.canonical):
-        return NOT_ALLOWED_RECIPIENT
-    if found.state == SubscriptionState.SUPPRESSED or found.canonical in suppressed:
-        return SUPPRESSED
-    if found.state != SubscriptionState.ACTIVE:
-        return LEFT
-    return PAUSED if found.paused_until and found.paused_until > now else ""
+def _skip_reason(row: SubscriptionRow, suppressed: set[str], now: datetime.datetime) -> Reason | None:
+    if not is_allowed_recipient(row.canonical):
+        return Reason.NOT_ALLOWED
+    if row.state == SubscriptionState.SUPPRESSED or row.canonical in suppressed:
+        return Reason.SUPPRESSED
+    if row.state != SubscriptionState.ACTIVE:
+        return Reason.UNSUBSCRIBED
+    return Reason.SUBSCRIPTION_PAUSED if row.paused_until and row.paused_until > now else None

@@ -1,7 +1,7 @@
-"""Slots: a newsletter comes out at its hours of the week, with a draft that is ready.
+"""Recurring schedules: at its hours of the week a newsletter sends the issue that is approved.
 
-RecurringSchedule ─► Occurrence for its next day (and a draft for it) ─► its time comes ─► the ready draft starts,
-                                                                           or the occurrence says why not
+RecurringSchedule ─► Occurrence on its next day (and a draft for it) ─► it is due ─► the approved issue starts,
+                                                                        or the occurrence says why not
 """
 
 from __future__ import annotations
@@ -18,111 +18,137 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models import Exists, F, OuterRef
 from django.db.models.functions import Now
-from django.utils import timezone
+from django.utils import formats, timezone, translation
+from django.utils.translation import gettext as _
 
+from newsletter.config.translatable import to_data
 from newsletter.content.document import IssueContent, SectionContent
 from newsletter.content.store import ContentError, save_content
 from newsletter.models import (
     InvalidTransition,
     Issue,
-    IssueStatus,
-    IssueTransition,
+    IssueState,
     Newsletter,
     Occurrence,
+    Reason,
     RecurringSchedule,
+    Send,
 )
+from newsletter.models.reasons import iso
 from newsletter.preflight import Occasion
-from newsletter.sending.schedule import DATABASE_IS_GONE, TRY_AGAIN, IssueRefused, dry_run, lock, start_issue
+from newsletter.sending.control import operator_values
+from newsletter.sending.schedule import DATABASE_IS_DOWN, RETRY_AFTER, IssueRefused, dry_run, hold_issue, lock, start
 from newsletter.sending.wall_clock import nearest_instant_of
 
 log = logging.getLogger(__name__)
 
-NOBODY_READY = "No draft was marked ready, so nothing went out."
+
+# --- Approval ------------------------------------------------------------------------------------------------------
 
 
-# --- The mark ------------------------------------------------------------------------------------------------------
+def approve_issue(issue: Issue, *, by: str, text: str = "", revision: int | None = None) -> None:
+    """Let this issue, as it is now, be sent at the next occurrence. A later edit makes it a draft again.
 
-
-def mark_ready(issue: Issue, *, by: str, reason: str = "", revision: int | None = None) -> None:
-    """Let this draft, as it is now, go out at its newsletter's next schedule. What is saved later takes that back.
-
-    Raises IssueRefused if it could not be sent as it is, or was saved since `revision`; InvalidTransition past draft.
+    Raises IssueRefused if it could not be sent as it is, or was saved since `revision`; InvalidTransition if it is
+    approved already or a send uses it.
     """
-    if issue.status != IssueStatus.DRAFT:
-        raise InvalidTransition(f"This issue is {issue.get_status_display().lower()}, so it waits for no schedule.")
+    _refuse_if_a_send_uses(issue)
     dry_run(issue)
     with transaction.atomic():
         lock(issue, revision=revision)
-        _keep_ready(issue, issue.revision, by=by, reason=reason or "Marked ready for the next schedule.")
+        _refuse_if_a_send_uses(issue)
+        issue.move(
+            IssueState.APPROVED,
+            by=by,
+            reason=Reason.APPROVED,
+            values=operator_values(text),
+            approved_revision=issue.revision,
+            hold_reason="",
+            hold_values={},
+        )
 
 
-def unmark_ready(issue: Issue, *, by: str, reason: str = "") -> None:
-    """Let no schedule take this draft, nor have it wait for a person. Raises InvalidTransition past draft."""
+def _refuse_if_a_send_uses(issue: Issue) -> None:
+    if issue.current_send is not None:
+        raise InvalidTransition(_("This issue is scheduled or sent already, so it needs no approval."))
+
+
+def keep_as_draft(issue: Issue, *, by: str, text: str = "") -> None:
+    """Withdraw the approval, and no longer list the issue as waiting for an operator. A draft stays a draft.
+
+    Raises InvalidTransition if a send uses it.
+    """
     with transaction.atomic():
         lock(issue)
-        _keep_ready(issue, None, by=by, reason=reason or "Left as a draft.")
-
-
-def _keep_ready(issue: Issue, revision: int | None, *, by: str, reason: str) -> None:
-    if not Issue.objects.filter(pk=issue.pk, status=IssueStatus.DRAFT).update(ready_revision=revision, hold_reason=""):
-        raise InvalidTransition(f"This issue is {issue.get_status_display().lower()} by now. Look at it again.")
-    IssueTransition.objects.create(
-        issue=issue, source=IssueStatus.DRAFT, target=IssueStatus.DRAFT, by=by, reason=reason
-    )
-    issue.refresh_from_db()
+        if issue.current_send is not None:
+            raise InvalidTransition(_("This issue is scheduled or sent already. Look at it again."))
+        if issue.state == IssueState.APPROVED:
+            issue.move(
+                IssueState.DRAFT,
+                by=by,
+                reason=Reason.APPROVAL_WITHDRAWN,
+                values=operator_values(text),
+                approved_revision=None,
+            )
+        Issue.objects.filter(pk=issue.pk).update(hold_reason="", hold_values={})
+        issue.hold_reason, issue.hold_values = "", {}
 
 
 # --- Looking ahead -------------------------------------------------------------------------------------------------
 
 
 def outlook(newsletter: Newsletter | None = None) -> list[tuple[Occurrence, Issue | None]]:
-    """What would go out at each occurrence that is planned, the next one first; None where nothing is ready. Two queries."""
+    """What would be sent at each planned occurrence, the next first; None where no issue is approved. Two queries."""
     ahead = Occurrence.objects.ahead().select_related("schedule__newsletter", "issue")
     occurrences = list(ahead.filter(schedule__newsletter=newsletter) if newsletter else ahead)
-    ready = _ready_drafts({occurrence.schedule.newsletter_id for occurrence in occurrences})
-    promised = {occurrence.issue_id for occurrence in occurrences}
-    seen = []
+    approved = _approved_issues({occurrence.schedule.newsletter_id for occurrence in occurrences})
+    reserved = {occurrence.issue_id for occurrence in occurrences}
+    planned = []
     for occurrence in occurrences:
-        issue = _choice(occurrence, ready, promised)
-        ready = [one for one in ready if one != issue]
-        seen.append((occurrence, issue))
-    return seen
+        issue = _choice(occurrence, approved, reserved)
+        approved = [other for other in approved if other != issue]
+        planned.append((occurrence, issue))
+    return planned
 
 
 def next_occurrence(newsletter: Newsletter) -> Occurrence | None:
-    """The next occurrence of any of its schedules."""
+    """The next occurrence of any of its recurring schedules."""
     return Occurrence.objects.ahead().filter(schedule__newsletter=newsletter).select_related("schedule").first()
 
 
 def occurrence_of(issue: Issue) -> Occurrence | None:
-    """The occurrence that would take this draft, or will if it is marked ready: its own, else the next that nobody has."""
-    seen = outlook(issue.newsletter)
-    taken = (occurrence for occurrence, other in seen if other == issue or occurrence.issue_id == issue.pk)
-    return next(taken, None) or next((occurrence for occurrence, other in seen if other is None), None)
+    """The occurrence at which this issue will be sent if it is approved: its own, else the next free one."""
+    planned = outlook(issue.newsletter)
+    own = (occurrence for occurrence, other in planned if other == issue or occurrence.issue_id == issue.pk)
+    return next(own, None) or next((occurrence for occurrence, other in planned if other is None), None)
 
 
-def _ready_drafts(newsletters: Collection[int]) -> list[Issue]:
-    drafts = Issue.objects.filter(newsletter__in=newsletters, status=IssueStatus.DRAFT, ready_revision=F("revision"))
-    return list(drafts.select_related("newsletter").order_by("date", "pk"))
+def _approved_issues(newsletters: Collection[int]) -> list[Issue]:
+    in_use = Send.objects.current().filter(issue=OuterRef("pk"))
+    approved = Issue.objects.filter(
+        ~Exists(in_use), newsletter__in=newsletters, state=IssueState.APPROVED, approved_revision=F("revision")
+    )
+    return list(approved.select_related("newsletter").order_by("date", "pk"))
 
 
-def _choice(occurrence: Occurrence, ready: Iterable[Issue], promised: Collection[int | None]) -> Issue | None:
-    """The draft that was made for the occurrence if it is ready, else the oldest that is and was made for no other."""
-    drafts = [issue for issue in ready if issue.newsletter_id == occurrence.schedule.newsletter_id]
-    own = next((issue for issue in drafts if issue.pk == occurrence.issue_id), None)
-    return own or next((issue for issue in drafts if issue.pk not in promised), None)
+def _choice(occurrence: Occurrence, approved: Iterable[Issue], reserved: Collection[int | None]) -> Issue | None:
+    """The issue that was made for the occurrence if it is approved, else the oldest approved one made for no other."""
+    issues = [issue for issue in approved if issue.newsletter_id == occurrence.schedule.newsletter_id]
+    own = next((issue for issue in issues if issue.pk == occurrence.issue_id), None)
+    return own or next((issue for issue in issues if issue.pk not in reserved), None)
 
 
 # --- Planning ------------------------------------------------------------------------------------------------------
 
 
 def plan_occurrences() -> bool:
-    """Keep one occurrence planned for each active schedule, at the instant that its zone's rules of now give it.
+    """Keep one occurrence planned for each active schedule, at the instant that the time-zone rules of now give it.
 
-    A schedule that cannot be planned says why, and keeps no other from it.
+    A schedule that cannot be planned says why, and does not block the others.
     """
-    for occurrence in Occurrence.objects.filter(finished_at__isnull=True).select_related("schedule__newsletter"):
-        _try_to(partial(_renew, occurrence), occurrence.schedule)
+    planned = Occurrence.objects.filter(finished_at__isnull=True)
+    for occurrence in planned.select_related("schedule__newsletter"):
+        _try_to(partial(_update, occurrence), occurrence.schedule)
     ahead = Occurrence.objects.filter(schedule=OuterRef("pk"), finished_at__isnull=True)
     for schedule in RecurringSchedule.objects.filter(~Exists(ahead), is_active=True).select_related("newsletter"):
         _try_to(partial(plan_next, schedule), schedule)
@@ -130,41 +156,40 @@ def plan_occurrences() -> bool:
 
 
 def _try_to(plan: Callable[[], object], schedule: RecurringSchedule) -> None:
-    problem = ""
+    problem, values = "", {}
     try:
         with transaction.atomic():
             plan()
-    except DATABASE_IS_GONE:
+    except DATABASE_IS_DOWN:
         raise
+    except zoneinfo.ZoneInfoNotFoundError:
+        problem, values = Reason.ZONE_UNKNOWN.value, {"zone": schedule.newsletter.time_zone}
     except Exception as error:
-        problem = f"Its next day could not be planned ({type(error).__name__}); the worker's log says why."
-        if isinstance(error, zoneinfo.ZoneInfoNotFoundError):
-            zone = schedule.newsletter.time_zone
-            problem = f"Its next day could not be planned: this machine knows no time zone “{zone}”. Choose another."
-        if problem != schedule.problem:
-            log.exception("schedule %s cannot be planned; it is tried again", schedule.pk)
-    if problem != schedule.problem:
-        RecurringSchedule.objects.filter(pk=schedule.pk).update(problem=problem)
+        problem, values = Reason.NOT_PLANNED.value, {"error": type(error).__name__}
+        if (problem, values) != (schedule.problem, schedule.problem_values):
+            log.exception("recurring schedule %s cannot be planned; it is retried", schedule.pk)
+    if (problem, values) != (schedule.problem, schedule.problem_values):
+        RecurringSchedule.objects.filter(pk=schedule.pk).update(problem=problem, problem_values=values)
 
 
-def _renew(occurrence: Occurrence) -> None:
-    """Follow a schedule that was moved or switched off. One that was moved to an hour that is over comes next week.
+def _update(occurrence: Occurrence) -> None:
+    """Follow a schedule that was moved or deactivated. One that was moved to an hour that is over comes next week.
 
-    A draft that was made for a occurrence that is given up stays.
+    The draft of an occurrence that is dropped stays.
     """
     planned, now = Occurrence.objects.filter(pk=occurrence.pk, finished_at__isnull=True), timezone.now()
-    is_gone = not occurrence.schedule.is_active or occurrence.date.weekday() != occurrence.schedule.weekday
-    if is_gone or instant_on(occurrence.schedule, occurrence.date) <= now < occurrence.starts_at:
+    is_dropped = not occurrence.schedule.is_active or occurrence.date.weekday() != occurrence.schedule.weekday
+    if is_dropped or instant_on(occurrence.schedule, occurrence.date) <= now < occurrence.starts_at:
         planned.delete()
     elif (instant := instant_on(occurrence.schedule, occurrence.date)) != occurrence.starts_at:
         planned.update(starts_at=instant)
 
 
 def plan_next(schedule: RecurringSchedule) -> Occurrence:
-    """The occurrence of the schedule's next day that has none yet, with a draft for it if the schedule has a title.
+    """The occurrence on the schedule's next day that has none yet, with a draft for it if the schedule has a title.
 
-    Days are counted on the zone's calendar, so that the hour stays when clocks are set (R-127), and a day that has
-    its occurrence never gets another, even if a clock is set back behind it (R-129).
+    Days are counted on the zone's calendar, so that the hour stays when clocks change, and a day that has its
+    occurrence never gets another, even if a clock is set back behind it.
     """
     now = timezone.now()
     day = now.astimezone(zoneinfo.ZoneInfo(schedule.newsletter.time_zone)).date()
@@ -188,23 +213,25 @@ def instant_on(schedule: RecurringSchedule, day: datetime.date) -> datetime.date
 
 def _make_draft(occurrence: Occurrence) -> None:
     schedule, day = occurrence.schedule, occurrence.date
-    title = schedule.title.replace("{date}", f"{day.day} {day:%B %Y}")
+    with translation.override(schedule.newsletter.language):
+        title = schedule.title.replace("{date}", formats.date_format(day, "DATE_FORMAT"))
     slug = _free_slug(schedule, day)
     sections = tuple(SectionContent(title=line.strip()) for line in schedule.sections.splitlines() if line.strip())
     content = IssueContent(title=title, slug=slug, date=day, subject=title, sections=sections)
     try:
         with transaction.atomic():
             occurrence.issue = Issue.objects.create(newsletter=schedule.newsletter, slug=slug, title=title, date=day)
-            save_content(occurrence.issue, content, by=f"schedule {schedule}", note="recurring")
+            save_content(occurrence.issue, content, by=f"recurring schedule {schedule}", note="recurring")
     except ContentError as error:
-        log.warning("no draft was made for schedule %s: %s", schedule.pk, error)
+        log.warning("no draft was made for the recurring schedule %s: %s", schedule.pk, error)
         occurrence.issue = None
-        occurrence.outcome = f"No draft could be made for it: {error} Mend the schedule's title or sections."[:500]
-    occurrence.save(update_fields=["issue", "outcome"])
+        occurrence.reason = Reason.DRAFT_NOT_MADE
+        occurrence.values = {"sentences": [to_data(argument) for argument in error.args]}
+    occurrence.save(update_fields=["issue", "reason", "values"])
 
 
 def _free_slug(schedule: RecurringSchedule, day: datetime.date) -> str:
-    """The day, with the hour and a number as far as others have it already."""
+    """The day, with the hour and a number as far as other issues have it already."""
     others = Issue.objects.filter(newsletter=schedule.newsletter, slug__startswith=day.isoformat())
     taken = set(others.values_list("slug", flat=True))
     at = f"{day}-{schedule.time:%H%M}"
@@ -216,23 +243,26 @@ def _free_slug(schedule: RecurringSchedule, day: datetime.date) -> str:
 
 
 def start_due_occurrences() -> bool:
-    """Start what is ready for the occurrence that is due longest, or write down why none does; whether there was one.
+    """Start the approved issue of the occurrence that is due longest, or record why none starts; whether one was due.
 
-    The database's clock decides (R-131).
-    A occurrence that fails keeps no other waiting: it says so, and is tried again until it is too late for it.
+    The database's clock decides. An occurrence that fails does not block the others: it is retried until it is too
+    late for it.
     """
     occurrence_pk = Occurrence.objects.due(Now()).values_list("pk", flat=True).first()
     if occurrence_pk is None:
         return False
     try:
         _start_due_occurrence(occurrence_pk)
-    except DATABASE_IS_GONE:
+    except DATABASE_IS_DOWN:
         raise
     except Exception as error:
-        log.exception("occurrence %s of a schedule could not be started; it is tried again", occurrence_pk)
-        reason = f"It was due and could not be started ({type(error).__name__}); the worker's log says why. "
+        log.exception("occurrence %s could not be started; it is retried", occurrence_pk)
         failed = Occurrence.objects.filter(pk=occurrence_pk, finished_at__isnull=True)
-        failed.update(next_try_at=Now() + TRY_AGAIN, outcome=f"{reason}It is tried again every minute.")
+        failed.update(
+            retry_start_at=Now() + RETRY_AFTER,
+            reason=Reason.OCCURRENCE_FAILED,
+            values={"error": type(error).__name__},
+        )
     return True
 
 
@@ -246,48 +276,44 @@ def _start_due_occurrence(occurrence_pk: int) -> None:
             return
         # The rules of the zone may have changed since it was planned.
         if instant_on(occurrence.schedule, occurrence.date) <= occurrence.clock:
-            occurrence.outcome, occurrence.finished_at = _run(occurrence, occurrence.clock)[:500], occurrence.clock
-            log.info("schedule %s: %s", occurrence.schedule_id, occurrence.outcome)
+            occurrence.reason, occurrence.values = _run(occurrence, occurrence.clock)
+            occurrence.finished_at = occurrence.clock
+            log.info("recurring schedule %s: %s", occurrence.schedule_id, occurrence.reason)
             occurrence.save()
         else:
             occurrence.starts_at = instant_on(occurrence.schedule, occurrence.date)
             occurrence.save(update_fields=["starts_at"])
 
 
-def _run(occurrence: Occurrence, now: datetime.datetime) -> str:
-    """Start the issue of this occurrence; what became of it, as a sentence."""
-    others = (
-        Occurrence.objects.ahead().exclude(pk=occurrence.pk).filter(schedule__newsletter=occurrence.schedule.newsletter)
-    )
-    promised = set(others.values_list("issue", flat=True))
-    issue = _choice(occurrence, _ready_drafts([occurrence.schedule.newsletter_id]), promised)
+def _run(occurrence: Occurrence, now: datetime.datetime) -> tuple[Reason, dict[str, Any]]:
+    """Start the issue of this occurrence; what became of it, as a reason with its values."""
+    others = Occurrence.objects.ahead().exclude(pk=occurrence.pk)
+    reserved = set(others.filter(schedule__newsletter=occurrence.schedule.newsletter).values_list("issue", flat=True))
+    issue = _choice(occurrence, _approved_issues([occurrence.schedule.newsletter_id]), reserved)
+    name = {"occurrence_at": iso(occurrence.starts_at)}
     if issue is None:
-        _hold_draft(
-            occurrence.issue_id,
-            f"Its schedule ({occurrence}) came, and it was not marked ready. Send or schedule it by hand.",
-        )
-        return NOBODY_READY
+        if occurrence.issue and occurrence.issue.is_editable:
+            hold_issue(occurrence.issue, Reason.OCCURRENCE_MISSED, name)
+        return Reason.NO_APPROVED_ISSUE, {}
     occurrence.issue = issue
     late = now - occurrence.starts_at
     if late > datetime.timedelta(minutes=settings.OVERDUE_MINUTES):
-        reason = (
-            f"Its schedule ({occurrence}) was found {late.total_seconds() / 60:,.0f} minutes late, so nothing was sent."
-        )
-        return _hold_draft(issue.pk, f"{reason} Send it now if that is still right, or mark it ready for the next.")
+        values = {**name, "minutes": round(late.total_seconds() / 60)}
+        return _hold(issue, Reason.OCCURRENCE_LATE, values)
     try:
         with transaction.atomic():
-            lock(issue, revision=issue.ready_revision)
-            start_issue(issue, occasion=Occasion.START, by=f"schedule {occurrence.schedule}", approved=None)
+            lock(issue, revision=issue.approved_revision)
+            by = f"recurring schedule {occurrence.schedule}"
+            start(issue, issue.current_send, occasion=Occasion.START, by=by[:150], approved=None)
     except IssueRefused as refusal:
-        return _hold_draft(issue.pk, f"It could not go out at its schedule ({occurrence}): {refusal}")
-    except InvalidTransition as wrong:
-        return str(wrong)
-    return f"“{issue.title}” went out."
+        return _hold(issue, Reason.OCCURRENCE_REFUSED, {**name, **refusal.values})
+    except InvalidTransition as error:
+        return Reason.OTHER, {"text": str(error)}
+    return Reason.OCCURRENCE_SENT, {"title": issue.title}
 
 
-def _hold_draft(issue_pk: int | None, reason: str) -> str:
-    """Let the draft wait for a person, with the reason."""
-    if issue_pk is not None:
-        drafts = Issue.objects.filter(pk=issue_pk, status=IssueStatus.DRAFT)
-        drafts.update(hold_reason=reason[:500], ready_revision=None)
-    return reason
+def _hold(issue: Issue, reason: Reason, values: dict[str, Any]) -> tuple[Reason, dict[str, Any]]:
+    """Let the issue wait for an operator, no longer approved; the reason and its values."""
+    issue.revoke_approval(by="recurring schedule", reason=reason)
+    hold_issue(issue, reason, values)
+    return reason, values

@@ -1,7 +1,7 @@
-"""Retry: another try for the readers whose mail was refused, because a person said so.
+"""Retry: another attempt for failed deliveries, because an operator asked for it.
 
-Refused is known: nothing of it went out. So is what the provider took and could not send after all, as for a quota
-(R-95). What is not known is never tried again here (R-112).
+Failed is known: the mail was not sent. So is a mail that the provider accepted and could not send after all, as for a
+quota. Deliveries with an unknown outcome are never retried here.
 """
 
 from __future__ import annotations
@@ -12,102 +12,112 @@ from itertools import groupby
 from django.db import transaction
 from django.db.models import Max, Q
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from newsletter.models import (
+    DELIVERY,
     Batch,
     BatchState,
     Delivery,
-    DeliveryStatus,
-    Edition,
+    DeliveryState,
     Event,
     Fact,
     InvalidTransition,
-    Issue,
-    IssueStatus,
-    IssueTransition,
+    Reason,
+    Send,
+    SendState,
 )
-from newsletter.sending.keys import batch_key
+from newsletter.models.edition import LARGE_COLUMNS
+from newsletter.sending.control import operator_values
+from newsletter.sending.message import batch_key
 from newsletter.sending.recipients import deliveries_of
 from newsletter.sending.reconcile import HAS_A_FACT
 
-#: From where refused readers can be tried again. A paused issue stays paused; they go out once it is resumed.
-RETRIABLE = (IssueStatus.SENDING, IssueStatus.PAUSED, IssueStatus.SENT)
+#: States of a send whose failed deliveries can be retried. A paused one stays paused; they are sent once it is resumed.
+RETRIABLE = (SendState.SENDING, SendState.PAUSED, SendState.SENT)
 
-#: Deliveries that begin anew in one statement.
+#: Deliveries that are reset in one statement.
 CHUNK = 1_000
 
-#: Facts after which a mail that failed may have reached its reader, or must not be sent.
-TELLING = Q()
+#: Facts after which a failed mail may have reached its recipient, or must not be sent again.
+REACHED_OR_BARRED = Q()
 for _fact in set(Fact) - {Fact.SENT, Fact.DELAYED, Fact.FAILED}:
-    TELLING |= Q(**{f"{_fact.value}_at__isnull": False})
+    REACHED_OR_BARRED |= Q(**{f"{_fact.value}_at__isnull": False})
 
-#: Readers who did not get it, for sure: refused, or taken and failed.
-DID_NOT_GET_IT = (Q(status=DeliveryStatus.FAILED) & ~HAS_A_FACT) | (
-    Q(status=DeliveryStatus.ACCEPTED, failed_at__isnull=False) & ~TELLING
+#: Deliveries that certainly failed: refused, or accepted and failed at the provider.
+CERTAINLY_FAILED = (Q(state=DeliveryState.FAILED) & ~HAS_A_FACT) | (
+    Q(state=DeliveryState.ACCEPTED, failed_at__isnull=False) & ~REACHED_OR_BARRED
 )
 
 
-def count_failed(issue: Issue) -> int:
-    """How many readers a retry would try again, as far as they may still be mailed when their turn comes."""
-    return Delivery.objects.filter(DID_NOT_GET_IT, edition=issue.edition_id).count()
+def count_failed(send: Send) -> int:
+    """How many deliveries a retry would attempt again, as far as their recipients may still be mailed then."""
+    return Delivery.objects.filter(CERTAINLY_FAILED, send=send).count()
 
 
-def retry_failed(issue: Issue, *, by: str, reason: str = "") -> None:
-    """Put everybody who was refused into a batch of a new key; who left since is skipped when it is frozen.
+def retry_failed(send: Send, *, by: str, text: str = "") -> None:
+    """Put all failed deliveries into batches with new keys; recipients who left since are skipped when these are built.
 
-    An issue that was sent is sending again until they are through. Raises InvalidTransition if there is nobody to retry.
+    A send that was sent is sending again until they are done. Raises InvalidTransition if there is nothing to retry.
     """
     with transaction.atomic():
-        row = Issue.objects.select_for_update(of=("self",)).select_related("edition").get(pk=issue.pk)
-        if row.status not in RETRIABLE or row.edition is None:
-            raise InvalidTransition(f"This issue is {row.get_status_display().lower()}, so nobody is tried again.")
-        runs = _runs_again(row.edition)
+        large = (f"edition__{name}" for name in LARGE_COLUMNS)
+        locked = Send.objects.select_for_update(of=("self",)).select_related("edition")
+        row = locked.defer("manifest", *large).get(pk=send.pk)
+        if row.state not in RETRIABLE:
+            raise InvalidTransition(_("This send cannot retry deliveries: it is not started, or it was cancelled."))
+        runs = _runs_again(row)
         if not runs:
-            raise InvalidTransition("Nobody is left who was refused; look at the report again.")
-        Batch.objects.bulk_create(batch for batch, _keys in runs)
-        keys = [key for _batch, run in runs for key in run]
-        again = sum(_begin_anew(keys[start : start + CHUNK]) for start in range(0, len(keys), CHUNK))
-        told = f"{again:,} {'reader who was' if again == 1 else 'readers who were'} refused: tried again. {reason}"
-        if row.status == IssueStatus.SENT:
-            issue.move(IssueStatus.SENDING, only_from=RETRIABLE, by=by, reason=told[:500], finished_at=None)
+            raise InvalidTransition(_("No failed delivery is left. Look at the report again."))
+        Batch.objects.bulk_create(batch for batch, _run in runs)
+        keys = [key for _again, run in runs for key in run]
+        count = sum(_reset(keys[start : start + CHUNK]) for start in range(0, len(keys), CHUNK))
+        values = {"count": count, **operator_values(text)}
+        if row.state == SendState.SENT:
+            row.move(SendState.SENDING, by=by, reason=Reason.RETRIED, values=values, finished_at=None)
         else:
-            IssueTransition.objects.create(
-                issue=row, source=row.status, target=row.status, by=by, reason=told[:500].strip()
-            )
-    issue.refresh_from_db()
+            row.note(Reason.RETRIED, by=by, values=values)
+    send.refresh_from_db(fields=["state", "finished_at"])
 
 
-def _begin_anew(keys: list[int]) -> int:
-    """These deliveries as if nothing had been posted; how many. What is told of mails that failed stays with these."""
-    failed = Delivery.objects.filter(DID_NOT_GET_IT, pk__in=keys)
-    Event.objects.all().give_up_mails(failed.filter(status=DeliveryStatus.ACCEPTED))
-    return failed.update(
-        status=DeliveryStatus.PENDING, reason="", provider_id="", sent_at=None, delayed_at=None, failed_at=None
+def _reset(keys: list[int]) -> int:
+    """These deliveries as if nothing had been posted; how many. Events of the failed mails are marked superseded."""
+    failed = Delivery.objects.filter(CERTAINLY_FAILED, pk__in=keys)
+    Event.objects.all().supersede_mails(failed.filter(state=DeliveryState.ACCEPTED))
+    return DELIVERY.move(
+        failed,
+        DeliveryState.PENDING,
+        reason="",
+        detail="",
+        provider_id="",
+        sent_at=None,
+        delayed_at=None,
+        failed_at=None,
     )
 
 
-def _runs_again(edition: Edition) -> list[tuple[Batch, list[int]]]:
-    """Batches for all who did not get it, with their deliveries: neighbours that failed together, and nobody else.
+def _runs_again(send: Send) -> list[tuple[Batch, list[int]]]:
+    """Batches for all failed deliveries, with these: neighbours that failed together, and no others.
 
-    Nobody else, since a receipt for any of its readers settles a batch.
+    No others, because an event of any of its recipients settles a batch.
     """
-    failed = Delivery.objects.filter(DID_NOT_GET_IT, edition=edition).order_by("pk")
+    failed = Delivery.objects.filter(CERTAINLY_FAILED, send=send).order_by("pk")
     waiting = list(failed.values_list("pk", flat=True))
-    epochs = _latest_epochs(edition)
-    over = Batch.objects.filter(edition=edition, state__in=(BatchState.REFUSED, BatchState.ACCEPTED)).order_by("-pk")
+    epochs = _latest_epochs(send)
+    over = Batch.objects.filter(send=send, state__in=(BatchState.REFUSED, BatchState.ACCEPTED)).order_by("-pk")
     again = []
-    # The innermost first: who was refused again stands in a part of the batch that was tried again.
+    # The innermost first: a delivery that failed again is in a part of the batch that was retried.
     for batch in sorted(over.defer("payload"), key=lambda batch: batch.last_delivery - batch.first_delivery):
         start, end = bisect_left(waiting, batch.first_delivery), bisect_right(waiting, batch.last_delivery)
         runs = _runs(batch, waiting[start:end])
         del waiting[start:end]
-        again += [(_batch_of(run, batch, edition, epochs.get((run[0], run[-1]), 0) + 1), run) for run in runs]
+        again += [(_batch_of(run, batch, send, epochs.get((run[0], run[-1]), 0) + 1), run) for run in runs]
     return again
 
 
-def _latest_epochs(edition: Edition) -> dict[tuple[int, int], int]:
+def _latest_epochs(send: Send) -> dict[tuple[int, int], int]:
     """The highest epoch of each range of deliveries that ever was a batch: a key is never used twice."""
-    ranges = Batch.objects.filter(edition=edition).order_by().values_list("first_delivery", "last_delivery")
+    ranges = Batch.objects.filter(send=send).order_by().values_list("first_delivery", "last_delivery")
     return {(first, last): epoch for first, last, epoch in ranges.annotate(latest=Max("epoch"))}
 
 
@@ -120,14 +130,15 @@ def _runs(batch: Batch, failed: list[int]) -> list[list[int]]:
     return [list(run) for is_failed, run in groupby(owned, key=chosen.__contains__) if is_failed]
 
 
-def _batch_of(run: list[int], before: Batch, edition: Edition, epoch: int) -> Batch:
+def _batch_of(run: list[int], before: Batch, send: Send, epoch: int) -> Batch:
     first, last = run[0], run[-1]
     return Batch(
-        edition=edition,
+        send=send,
+        edition=send.edition,
         first_delivery=first,
         last_delivery=last,
         epoch=epoch,
-        key=batch_key(edition, first, last, epoch=epoch),
-        may_be_out=before.may_be_out,
+        key=batch_key(send.edition, first, last, epoch=epoch),
+        may_be_duplicate=before.may_be_duplicate,
         not_before=timezone.now(),
     )

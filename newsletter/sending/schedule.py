@@ -1,9 +1,10 @@
-"""Schedule: when an issue starts, by whom, and every reason why it does not."""
+"""Schedule: when a send starts, by whom, and every reason why it does not."""
 
 from __future__ import annotations
 
 import datetime
 import logging
+from dataclasses import dataclass
 from typing import Any
 
 from django.conf import settings
@@ -11,12 +12,17 @@ from django.db import InterfaceError, OperationalError, transaction
 from django.db.models import Q
 from django.db.models.functions import Now
 from django.utils import timezone
+from django.utils.formats import number_format
+from django.utils.translation import gettext as _
 
 from newsletter.config.failpoints import Point, reached
-from newsletter.models import Edition, InvalidTransition, Issue, IssueStatus, IssueTransition
-from newsletter.preflight import Occasion, PreflightResult
+from newsletter.config.translatable import to_data
+from newsletter.models import Edition, InvalidTransition, Issue, Reason, Send, SendState
+from newsletter.models.reasons import iso
+from newsletter.preflight import AudienceSnapshot, Occasion, PreflightResult
 from newsletter.rendering import RenderingError
 from newsletter.sending.check import check_edition, preflight_edition
+from newsletter.sending.control import operator_values
 from newsletter.sending.envelope import EnvelopeError
 from newsletter.sending.expand import audience_of
 from newsletter.sending.freeze import prepare_edition, store_edition
@@ -26,30 +32,14 @@ from newsletter.sending.waves import LocalTime, Wave, recipients_by_zone
 
 log = logging.getLogger(__name__)
 
-#: States from which an issue may be started.
-STARTABLE = (IssueStatus.DRAFT, IssueStatus.SCHEDULED)
+#: No recipient's local time comes longer than this before that of all others, with an hour for clocks that skip it.
+LONGEST_SPAN = datetime.timedelta(hours=27)
 
-#: No reader's hour comes longer than this before anybody else's, with an hour for clocks that skip it.
-LONGEST_WAY = datetime.timedelta(hours=27)
+#: How long a start that failed waits until it is retried.
+RETRY_AFTER = datetime.timedelta(minutes=1)
 
-#: How long a start that failed waits until it is tried again.
-TRY_AGAIN = datetime.timedelta(minutes=1)
-
-#: What is wrong with everything, and nobody's fault: the step as a whole is tried again.
-DATABASE_IS_GONE = (OperationalError, InterfaceError)
-
-#: What a row says that is on no schedule.
-NO_SCHEDULE: dict[str, Any] = {
-    "scheduled_at": None,
-    "scheduled_zone": "",
-    "scheduled_wall": "",
-    "is_local": False,
-    "edition": None,
-    "manifest": None,
-    "manifest_sha256": "",
-    "hold_reason": "",
-    "next_try_at": None,
-}
+#: Errors that are no fault of a single send: the step as a whole is retried.
+DATABASE_IS_DOWN = (OperationalError, InterfaceError)
 
 
 class IssueRefused(Exception):
@@ -58,23 +48,58 @@ class IssueRefused(Exception):
     permanent = True
 
     def __init__(self, *sentences: str) -> None:
-        super().__init__(" ".join(sentences))
+        super().__init__(" ".join(str(sentence) for sentence in sentences))
         self.sentences = sentences
+
+    @property
+    def values(self) -> dict[str, Any]:
+        """The sentences as reasons store them."""
+        return {"sentences": [to_data(sentence) for sentence in self.sentences]}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rehearsal:
+    """What a send would do now, and what pre-flight finds; the audience is computed once for both."""
+
+    edition: Edition
+    manifest: Manifest
+    result: PreflightResult
+
+
+def rehearse(issue: Issue, *, local: LocalTime | None = None, occasion: Occasion = Occasion.SEND) -> Rehearsal:
+    """Prepare the edition, compute the audience and run pre-flight; nothing is sent, stored or moved.
+
+    With `local`, each recipient would get it at their own time. Raises IssueRefused if no edition can be made.
+    """
+    return _rehearse(issue, _prepared(issue), local=local, occasion=occasion)
+
+
+def _rehearse(
+    issue: Issue, edition: Edition, *, local: LocalTime | None, occasion: Occasion, at: datetime.datetime | None = None
+) -> Rehearsal:
+    manifest = manifest_of(issue, edition, at=at or timezone.now(), local=local)
+    result = preflight_edition(issue, edition, occasion=occasion, audience=_audience_in(manifest))
+    return Rehearsal(edition=edition, manifest=manifest, result=result)
+
+
+def _audience_in(manifest: Manifest) -> AudienceSnapshot:
+    return AudienceSnapshot(count=manifest.recipients, excluded=manifest.excluded)
 
 
 def dry_run(issue: Issue, *, local: LocalTime | None = None) -> Manifest:
     """What a send of the issue would do if it started now. Nothing is sent, stored or moved.
 
-    With `local`, each reader would get it at their own time. Raises IssueRefused with every reason for which it
-    could not start.
+    Raises IssueRefused with every reason for which it could not start.
     """
-    if issue.status not in STARTABLE:
-        raise IssueRefused(
-            f"This issue is {issue.get_status_display().lower()}; there is nothing to rehearse any more."
-        )
-    edition = _prepared(issue)
-    _refuse_faults(preflight_edition(issue, edition, occasion=Occasion.SEND))
-    return manifest_of(issue, edition, moment=timezone.now(), local=local)
+    _refuse_started(issue.current_send)
+    rehearsal = rehearse(issue, local=local)
+    _refuse_findings(rehearsal.result)
+    return rehearsal.manifest
+
+
+def _refuse_started(send: Send | None) -> None:
+    if send is not None and send.state != SendState.SCHEDULED:
+        raise IssueRefused(_("A send of this issue was started already, so a dry run says nothing any more."))
 
 
 def schedule_issue(
@@ -85,67 +110,83 @@ def schedule_issue(
     by: str,
     revision: int | None = None,
     approved: Approval | None = None,
-    same_readers: bool = False,
+    same_audience: bool = False,
     is_local: bool = False,
-) -> None:
-    """Freeze the issue and let it start when clocks in `zone` show `wall` (no zone of its own).
+) -> Send:
+    """Freeze the issue and let it start when clocks in `zone` show `wall` (a datetime without zone).
 
-    With `is_local` each reader gets it when their own clock shows that; `zone` is that of readers who named none.
+    With `is_local` each recipient gets it when their own clock shows that; `zone` is that of recipients who gave none.
 
-    What is frozen now is what goes out; `revision` and `approved` are what the person looked at, and nothing else is
-    frozen. Readers may join and leave until it starts; with `same_readers` it starts for those of now, or not at all.
-    Raises NoSuchTime, IssueRefused or InvalidTransition; then nothing has changed.
+    What is frozen now is what is sent; `revision` and `approved` are what the editor looked at, and nothing else is
+    frozen. Subscribers may join and leave until it starts; with `same_audience` it starts for those of now, or not at
+    all. Raises NoSuchTime, IssueRefused or InvalidTransition; then nothing has changed.
     """
     instant, local = instant_of(wall, zone), LocalTime(wall=wall, zone=zone) if is_local else None
     if instant <= timezone.now():
-        raise IssueRefused(f"{wall:%Y-%m-%d %H:%M} in {zone} is over. Choose a time to come, or send it now.")
+        raise IssueRefused(
+            _("%(time)s in %(zone)s is in the past. Choose a later time, or send the issue now.")
+            % {"time": f"{wall:%Y-%m-%d %H:%M}", "zone": zone}
+        )
     if local:
         instant = first_instant(issue, local)
     with transaction.atomic():
         lock(issue, revision=revision)
-        edition = approve(issue, occasion=Occasion.SCHEDULE, by=by)
-        manifest = manifest_of(issue, edition, moment=timezone.now(), local=local)
+        if issue.current_send is not None:
+            raise InvalidTransition(_("This issue is scheduled or sent already. Look at it again."))
+        rehearsal = approve(issue, _prepared(issue), occasion=Occasion.SCHEDULE, by=by, local=local)
+        manifest = rehearsal.manifest
         if approved:
-            _refuse(approved.differences(manifest) if same_readers else approved.content_differences(manifest))
-        issue.move(
-            IssueStatus.SCHEDULED,
+            _refuse(approved.differences(manifest) if same_audience else approved.content_differences(manifest))
+        send = Send.objects.begin(
+            SendState.SCHEDULED,
             by=by,
+            issue=issue,
+            edition=rehearsal.edition,
             scheduled_at=instant,
             scheduled_zone=zone,
             scheduled_wall=wall.isoformat(timespec="minutes"),
             is_local=is_local,
-            edition=edition,
-            hold_reason="",
-            next_try_at=None,
-            # It goes out at this time and not at a slot, also if it is taken off the schedule again.
-            ready_revision=None,
             manifest=manifest.as_json(),
-            manifest_sha256=manifest.sha256 if same_readers else "",
+            approved_sha256=manifest.sha256 if same_audience else "",
         )
+        _clear_hold(issue)
         reached(Point.FREEZE_UNCOMMITTED)
     reached(Point.FREEZE_COMMITTED)
+    return send
 
 
 def waves_of(issue: Issue, local: LocalTime) -> tuple[Wave, ...]:
-    """The waves in which the readers of now would get it, the earliest first; at least one."""
+    """The waves in which the subscribers of now would get it, the earliest first; at least one."""
     return local.waves(recipients_by_zone(audience_of(issue.newsletter_id, timezone.now())) or {"": 0})
 
 
 def first_instant(issue: Issue, local: LocalTime) -> datetime.datetime:
-    """When the first wave starts. Raises IssueRefused if it should have started already."""
+    """When the first wave starts. Raises IssueRefused if that is in the past."""
     first = waves_of(issue, local)[0]
     if first.starts_at <= timezone.now():
-        where = first.zones[0] or local.zone
         raise IssueRefused(
-            f"{local.wall:%Y-%m-%d %H:%M} is over where {first.readers:,} of your readers are ({where}). Choose a "
-            "later time, or send it to everybody at one moment."
+            _(
+                "%(time)s is in the past for %(count)s of the recipients (%(zone)s). Choose a later time, or send it "
+                "to all recipients at the same moment."
+            )
+            % {
+                "time": f"{local.wall:%Y-%m-%d %H:%M}",
+                "count": number_format(first.recipients, force_grouping=True),
+                "zone": first.zones[0] or local.zone,
+            }
         )
     return first.starts_at
 
 
-def unschedule_issue(issue: Issue, *, by: str, reason: str = "") -> None:
-    """Take the schedule off, so that the issue can be edited again. Nothing waits for it then. Raises InvalidTransition."""
-    issue.move(IssueStatus.DRAFT, only_from=(IssueStatus.SCHEDULED,), by=by, reason=reason, **NO_SCHEDULE)
+def unschedule_send(send: Send, *, by: str, text: str = "") -> None:
+    """Withdraw a scheduled send, so that its issue can be edited again. Raises InvalidTransition."""
+    _withdraw(send, by=by, reason=Reason.UNSCHEDULED, values=operator_values(text))
+
+
+def _withdraw(send: Send, *, by: str, reason: Reason, values: dict[str, Any]) -> None:
+    with transaction.atomic():
+        send.move(SendState.WITHDRAWN, only_from=(SendState.SCHEDULED,), by=by, reason=reason, values=values)
+        send.issue.revoke_approval(by=by, reason=reason)
 
 
 def send_now(
@@ -155,199 +196,224 @@ def send_now(
     revision: int | None = None,
     approved: Approval | None = None,
     may_undo: bool = True,
-) -> None:
-    """Freeze the issue and start it; a worker does the rest. Raises IssueRefused or InvalidTransition.
+) -> Send:
+    """Freeze the issue and start its send; a worker does the rest. Raises IssueRefused or InvalidTransition.
 
-    `issue`, `revision` and `approved` are as the person saw them: one that has been scheduled, taken off the schedule
-    or saved since, or whose readers are others now, is not started, since they looked at something else. Nothing is
-    posted before UNDO_SECONDS are over: until then it can be undone, unless nobody is there who could (`may_undo`).
+    `revision` and `approved` are what the editor looked at: an issue that was saved since, or whose manifest changed,
+    is not started. Nothing is posted before UNDO_SECONDS are over: until then it can be undone, unless no operator is
+    there who could (`may_undo`).
     """
-    seen = issue.status
+    before = issue.current_send
     with transaction.atomic():
         lock(issue, revision=revision)
-        if issue.status != seen:
-            raise InvalidTransition(f"This issue is {issue.get_status_display().lower()} by now. Look at it again.")
-        start_issue(issue, occasion=Occasion.SEND, by=by, approved=approved, may_undo=may_undo)
+        now = issue.current_send
+        if (before and (before.pk, before.state)) != (now and (now.pk, now.state)):
+            raise InvalidTransition(_("The schedule of this issue changed meanwhile. Look at it again."))
+        send = start(issue, now, occasion=Occasion.SEND, by=by, approved=approved, may_undo=may_undo)
         reached(Point.START_UNCOMMITTED)
     reached(Point.START_COMMITTED)
+    return send
 
 
-def start_due_issues() -> bool:
-    """Start the scheduled issue that is due longest; whether there was one. The database's clock decides (R-131).
+def start_due_sends() -> bool:
+    """Start the scheduled send that is due longest; whether there was one. The database's clock decides.
 
-    One that may no longer be sent (nobody is left to send it to, or not those for whom it was approved) goes back to
-    draft with the reason. One that is found too late waits for a person (R-130): nobody wants it at three at night.
-    One that fails keeps no other waiting: it says so, and is tried again until it is too late for it.
+    One that must not be sent any more (no recipient is left, or not the approved audience) is withdrawn with the
+    reason. One that is found too late is held for an operator. One that fails does not block the others: it is retried
+    until it is too late for it.
     """
-    issue = Issue.objects.due(Now()).select_related("newsletter").first()
-    if issue is None:
+    send = Send.objects.due(Now()).select_related("issue__newsletter").defer("manifest").first()
+    if send is None:
         return False
     try:
-        _start_due_issue(issue)
-    except DATABASE_IS_GONE:
+        _start_due_send(send)
+    except DATABASE_IS_DOWN:
         raise
     except Exception as error:
-        log.exception("issue %s is due and could not be started; it is tried again", issue.pk)
-        _try_again_later(issue.pk, error)
+        log.exception("send %s is due and could not be started; it is retried", send.pk)
+        _retry_start(send.pk, error)
     return True
 
 
-def _try_again_later(issue_pk: int, error: Exception) -> None:
-    reason = (
-        f"It was due and could not be started ({type(error).__name__}); the worker's log says why. It is tried again "
-        "every minute. Nothing was sent."
-    )
+def _retry_start(send_pk: int, error: Exception) -> None:
+    values = {"error": type(error).__name__}
     with transaction.atomic():
-        issue = Issue.objects.select_for_update().get(pk=issue_pk)
-        if issue.status != IssueStatus.SCHEDULED:
+        send = Send.objects.select_for_update().defer("manifest").get(pk=send_pk)
+        if send.state != SendState.SCHEDULED:
             return
-        if issue.hold_reason != reason:
-            _note(issue, reason)
-        Issue.objects.filter(pk=issue_pk).update(hold_reason=reason, next_try_at=Now() + TRY_AGAIN)
+        if (send.hold_reason, send.hold_values) != (Reason.START_FAILED, values):
+            send.note(Reason.START_FAILED, by="schedule", values=values)
+        Send.objects.filter(pk=send_pk).update(
+            hold_reason=Reason.START_FAILED, hold_values=values, retry_start_at=Now() + RETRY_AFTER
+        )
 
 
-def _start_due_issue(issue: Issue) -> None:
+def _start_due_send(send: Send) -> None:
     with transaction.atomic():
+        issue = send.issue
         lock(issue)
-        if not Issue.objects.due(Now()).filter(pk=issue.pk).exists():
+        due = Send.objects.due(Now()).filter(pk=send.pk).select_related("edition").first()
+        if due is None:
             # An editor or another worker was faster; the row says what holds now.
             return
-        if _is_overdue(issue):
-            _wait_for_a_person(issue)
+        due.issue = issue
+        if _is_overdue(due):
+            _hold_overdue(due)
             return
         try:
-            start_issue(issue, occasion=Occasion.START, by="schedule", approved=Approval.stored_on(issue))
+            start(issue, due, occasion=Occasion.START, by="schedule", approved=Approval.stored_on(due))
         except IssueRefused as refusal:
-            log.warning("issue %s was due but not started: %s", issue.pk, refusal)
-            reason = f"It was due, and did not start. {refusal}"[:500]
-            unschedule_issue(issue, by="schedule", reason=reason)
-            Issue.objects.filter(pk=issue.pk).update(hold_reason=reason)
+            log.warning("send %s was due and did not start: %s", due.pk, refusal)
+            _withdraw(due, by="schedule", reason=Reason.NOT_STARTED, values=refusal.values)
+            hold_issue(issue, Reason.NOT_STARTED, refusal.values)
         reached(Point.START_UNCOMMITTED)
     reached(Point.START_COMMITTED)
 
 
-def _is_overdue(issue: Issue) -> bool:
-    in_time = Now() - datetime.timedelta(minutes=settings.OVERDUE_MINUTES)
-    return Issue.objects.filter(pk=issue.pk, scheduled_at__lt=in_time).exists()
+def _is_overdue(send: Send) -> bool:
+    latest = Now() - datetime.timedelta(minutes=settings.OVERDUE_MINUTES)
+    return Send.objects.filter(pk=send.pk, scheduled_at__lt=latest).exists()
 
 
-def _wait_for_a_person(issue: Issue) -> None:
-    found = "could not be started until" if issue.next_try_at else "was found only"
-    reason = (
-        f"It should have started on {issue.scheduled_at:%Y-%m-%d at %H:%M} UTC, and {found} "
-        f"{timezone.now():%Y-%m-%d at %H:%M} UTC. Nothing was sent. Send it now if that is still right, or take it "
-        "off the schedule and choose another time. If the database was restored from a backup, look first whether it "
-        "went out already."
-    )
-    log.warning("issue %s is overdue and waits for a person", issue.pk)
-    Issue.objects.filter(pk=issue.pk).update(hold_reason=reason, next_try_at=None, updated_at=timezone.now())
-    _note(issue, f"Waits for a person. {reason}")
+def _hold_overdue(send: Send) -> None:
+    assert send.scheduled_at is not None  # noqa: S101 - the database holds it for every scheduled send
+    values = {"due_at": iso(send.scheduled_at), "found_at": iso(timezone.now())}
+    log.warning("send %s is overdue and is held for an operator", send.pk)
+    Send.objects.filter(pk=send.pk).update(hold_reason=Reason.OVERDUE, hold_values=values, retry_start_at=None)
+    send.note(Reason.OVERDUE, by="schedule", values=values)
 
 
-def _note(issue: Issue, reason: str) -> None:
-    """Write into the history what happened to the schedule of an issue that stays where it is."""
-    IssueTransition.objects.create(
-        issue=issue, source=issue.status, target=issue.status, by="schedule", reason=reason[:500]
-    )
+def hold_issue(issue: Issue, reason: Reason, values: dict[str, Any]) -> None:
+    """Let an issue that was not sent wait for an operator, with the reason."""
+    Issue.objects.filter(pk=issue.pk).update(hold_reason=reason, hold_values=values, updated_at=timezone.now())
 
 
-def renew_instants() -> bool:
-    """Compute the start of scheduled issues anew: the rules of a zone, or the readers' zones, may be others (R-128).
+def _clear_hold(issue: Issue) -> None:
+    Issue.objects.filter(pk=issue.pk).exclude(hold_reason="").update(hold_reason="", hold_values={})
 
-    Also a step of the worker: readers may have joined whose hour comes before everybody else's.
+
+def update_start_times() -> bool:
+    """Compute the start of scheduled sends again: time-zone rules, or the recipients' zones, may have changed.
+
+    A step of the worker: a new subscriber's local time may come before that of all others.
     """
-    soon = timezone.now() + LONGEST_WAY
-    scheduled = Issue.objects.filter(Q(is_local=False) | Q(scheduled_at__lte=soon), status=IssueStatus.SCHEDULED)
-    for issue in scheduled.exclude(scheduled_wall="").select_related("newsletter"):
-        instant, before = _instant_by_now(issue), issue.scheduled_at
-        unmoved = Issue.objects.filter(pk=issue.pk, status=IssueStatus.SCHEDULED, scheduled_at=before)
-        if before and instant != before and unmoved.update(scheduled_at=instant):
-            clocks = f"Starts at {instant:%Y-%m-%d %H:%M} UTC, not at {before:%Y-%m-%d %H:%M} UTC"
-            _note(issue, f"{clocks}: clocks or readers moved.")
+    soon = timezone.now() + LONGEST_SPAN
+    scheduled = Send.objects.filter(Q(is_local=False) | Q(scheduled_at__lte=soon), state=SendState.SCHEDULED)
+    readable = scheduled.exclude(scheduled_wall="").select_related("issue__newsletter").defer("manifest")
+    for send in readable:
+        instant, before = _start_time(send), send.scheduled_at
+        unchanged = Send.objects.filter(pk=send.pk, state=SendState.SCHEDULED, scheduled_at=before)
+        if before and instant and instant != before and unchanged.update(scheduled_at=instant):
+            values = {"now_at": iso(instant), "before_at": iso(before)}
+            send.note(Reason.RESCHEDULED, by="schedule", values=values)
     return False
 
 
-def _instant_by_now(issue: Issue) -> datetime.datetime | None:
-    """When the issue starts, as far as it is known now; a start whose time has come stays as it is.
+def _start_time(send: Send) -> datetime.datetime | None:
+    """When the send starts, as far as it is known now; a start that is due stays as it is.
 
-    Readers whose hour is over get it with the first wave to come. They must not make the issue overdue for all.
+    Recipients whose local time is over get it with the next wave. They must not make the send overdue for all.
     """
-    wall, local, now = datetime.datetime.fromisoformat(issue.scheduled_wall), LocalTime.of(issue), timezone.now()
+    wall, local, now = datetime.datetime.fromisoformat(send.scheduled_wall), LocalTime.of(send), timezone.now()
     if local is None:
-        return nearest_instant_of(wall, issue.scheduled_zone)
-    if issue.scheduled_at is None or issue.scheduled_at <= now:
-        return issue.scheduled_at
-    return next((wave.starts_at for wave in waves_of(issue, local) if wave.starts_at > now), issue.scheduled_at)
+        return nearest_instant_of(wall, send.scheduled_zone)
+    if send.scheduled_at is None or send.scheduled_at <= now:
+        return send.scheduled_at
+    return next((wave.starts_at for wave in waves_of(send.issue, local) if wave.starts_at > now), send.scheduled_at)
 
 
-def start_issue(
-    issue: Issue, *, occasion: Occasion, by: str, approved: Approval | None, may_undo: bool = False
-) -> None:
-    """Check the locked issue and move it on its way, with the manifest of that. Raises IssueRefused or InvalidTransition.
+def start(
+    issue: Issue,
+    send: Send | None,
+    *,
+    occasion: Occasion,
+    by: str,
+    approved: Approval | None,
+    may_undo: bool = False,
+) -> Send:
+    """Check the locked issue and start its send, a new one if it has none. Raises IssueRefused or InvalidTransition.
 
-    The manifest is taken and compared in the transaction that starts the issue. After it, readers can only become
-    fewer: who leaves before their batch is frozen is skipped, and their delivery says why. A confirmation that was on
-    its way into the database at this very moment may still be addressed; the report counts everybody who was.
+    The manifest is computed and compared in the transaction that starts the send. After it, recipients can only become
+    fewer: who leaves before their batch is built is skipped, and their delivery says why. A confirmation that is being
+    committed at this very moment may still be expanded; the report counts every delivery.
     """
-    if issue.status not in STARTABLE:
-        raise InvalidTransition(f"This issue is {issue.get_status_display().lower()}, so it cannot be started.")
-    edition, moment = approve(issue, occasion=occasion, by=by), timezone.now()
-    # Who presses Send now means everybody, at once; and may still think again.
-    local = None if occasion is Occasion.SEND else LocalTime.of(issue)
-    undo = settings.UNDO_SECONDS if may_undo else 0
-    manifest = manifest_of(issue, edition, moment=moment, local=local)
+    if send is not None and send.state != SendState.SCHEDULED:
+        raise InvalidTransition(_("A send of this issue was started already."))
+    now = timezone.now()
+    # "Send now" means all recipients at the same moment, and can be undone.
+    local = LocalTime.of(send) if send and occasion is not Occasion.SEND else None
+    undo_seconds = settings.UNDO_SECONDS if may_undo else 0
+    edition = send.edition if send else _prepared(issue)
+    rehearsal = approve(issue, edition, occasion=occasion, by=by, local=local, at=now)
     if approved:
-        _refuse(approved.differences(manifest))
-    issue.move(
-        IssueStatus.SENDING,
-        only_from=STARTABLE,
-        by=by,
-        edition=edition,
-        started_at=moment,
-        posts_from=moment + datetime.timedelta(seconds=undo) if undo else None,
-        is_local=local is not None,
-        ready_revision=None,
-        hold_reason="",
-        next_try_at=None,
-        manifest=manifest.as_json(),
-        manifest_sha256=approved.sha256 if approved else "",
-    )
+        _refuse(approved.differences(rehearsal.manifest))
+    fields: dict[str, Any] = {
+        "edition": rehearsal.edition,
+        "started_at": now,
+        "undo_until": now + datetime.timedelta(seconds=undo_seconds) if undo_seconds else None,
+        "is_local": local is not None,
+        "manifest": rehearsal.manifest.as_json(),
+        "approved_sha256": approved.sha256 if approved else "",
+    }
+    if send is None:
+        send = Send.objects.begin(SendState.SENDING, by=by, issue=issue, **fields)
+    else:
+        fields |= {"hold_reason": "", "hold_values": {}, "retry_start_at": None}
+        send.move(SendState.SENDING, only_from=(SendState.SCHEDULED,), by=by, **fields)
+    _clear_hold(issue)
+    return send
 
 
 def _refuse(differences: tuple[str, ...]) -> None:
     if differences:
-        raise IssueRefused(*differences, "Nothing was sent or scheduled. Look at it again, and confirm that.")
+        raise IssueRefused(*differences, _("Nothing was sent or scheduled. Look at the page again and confirm."))
 
 
 def lock(issue: Issue, *, revision: int | None = None) -> None:
-    """Keep every save and every other move of this issue waiting until the transaction ends.
+    """Make every save and every start of this issue wait until the transaction ends.
 
-    Otherwise somebody could save between freezing and moving, and the issue would say more than what goes out.
+    Otherwise an editor could save between freezing and starting, and the issue would say more than what is sent.
     Raises IssueRefused if it is not at `revision` any more.
     """
     issue.refresh_from_db(from_queryset=Issue.objects.select_for_update())
+    # Sends that were read before the lock may have changed.
+    issue.__dict__.pop("prefetched_sends", None)
     if revision not in (None, issue.revision):
         raise IssueRefused(
-            f"The issue was saved while you looked at it: you saw revision {revision}, and it is at "
-            f"{issue.revision} now. Nothing was sent or scheduled. Look at it again, and confirm that."
+            _(
+                "The issue was saved since this page was loaded: the page showed revision %(seen)s, and it is at "
+                "revision %(now)s now. Nothing was sent or scheduled. Look at the page again and confirm."
+            )
+            % {"seen": revision, "now": issue.revision}
         )
 
 
-def approve(issue: Issue, *, occasion: Occasion, by: str) -> Edition:
-    """The edition of an issue that passes its checks, frozen. Raises IssueRefused; then no edition was stored."""
-    edition = _prepared(issue)
-    _refuse_faults(check_edition(issue, edition, occasion=occasion, by=by))
-    return store_edition(edition)
+def approve(
+    issue: Issue,
+    edition: Edition,
+    *,
+    occasion: Occasion,
+    by: str,
+    local: LocalTime | None = None,
+    at: datetime.datetime | None = None,
+) -> Rehearsal:
+    """The rehearsal of an issue that passes its checks, with its stored edition. Raises IssueRefused, storing none."""
+    manifest = manifest_of(issue, edition, at=at or timezone.now(), local=local)
+    result = check_edition(issue, edition, occasion=occasion, by=by, audience=_audience_in(manifest))
+    _refuse_findings(result)
+    return Rehearsal(edition=store_edition(edition), manifest=manifest, result=result)
 
 
 def _prepared(issue: Issue) -> Edition:
-    """What was frozen when the issue was scheduled, else what would be now."""
+    """What was frozen when the issue was scheduled, else what would be frozen now."""
+    if send := issue.current_send:
+        return send.edition
     try:
-        return issue.edition or prepare_edition(issue)
+        return prepare_edition(issue)
     except (RenderingError, EnvelopeError) as error:
-        raise IssueRefused(str(error)) from error
+        raise IssueRefused(*error.args) from error
 
 
-def _refuse_faults(result: PreflightResult) -> None:
+def _refuse_findings(result: PreflightResult) -> None:
     if result.blocking:
         raise IssueRefused(*(finding.message for finding in result.blocking))

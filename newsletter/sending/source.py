@@ -75,20 +75,12 @@ def with_content(issue: Issue, content: IssueContent) -> Source:
 
 def words_of(newsletter: Newsletter, content: IssueContent) -> Words:
     """The text of the mail beside its content, in the newsletter's language."""
-    with translation.override(_supported(newsletter.language)):
+    with translation.override(newsletter.page_language):
         date = _("%(weekday)s, %(date)s") % {
             "weekday": date_format(content.date, "l"),
             "date": date_format(content.date, "DATE_FORMAT"),
         }
         return words_for(content, date=date)
-
-
-def _supported(language: str) -> str:
-    """The language of the catalogues for `language`: `de` for `de-AT`, the default for an unknown one."""
-    try:
-        return translation.get_supported_language_variant(language)
-    except LookupError:
-        return settings.LANGUAGE_CODE
 
 
 def masthead_of(newsletter: Newsletter) -> Masthead:

@@ -1,72 +1,61 @@
-"""Undo: take back an issue that was started, while provably nothing of it is out."""
+"""Undo: withdraw a send that was started, while provably nothing of it was sent."""
 
 from __future__ import annotations
 
 from django.db import transaction
 from django.db.models import Exists, OuterRef, Q
+from django.utils.translation import gettext as _
 
 from newsletter.models import (
+    RUNNING,
     Batch,
     BatchState,
     Delivery,
-    DeliveryStatus,
+    DeliveryState,
     InvalidTransition,
-    Issue,
-    IssueStatus,
     ProviderSearch,
+    Reason,
+    Send,
+    SendState,
 )
+from newsletter.sending.control import operator_values
 from newsletter.sending.reconcile import HAS_A_FACT
-from newsletter.sending.schedule import NO_SCHEDULE
 
-#: States in which an issue was started and may not be out yet.
-UNDOABLE = (IssueStatus.SENDING, IssueStatus.PAUSED)
-
-#: Batches of which nothing is out, tried or not. The parts of one that was split have states of their own. What was
-#: looked up was in doubt once, and its look-up is the only proof that it is not out: that is kept.
-NOT_OUT = Q(
+#: Batches of which nothing was sent, attempted or not; the parts of a split one have states of their own. A batch that
+#: was searched for had an unknown outcome once, and its search is the only proof that it was not sent: it is kept.
+NOT_SENT = Q(
     state__in=(BatchState.READY, BatchState.REFUSED, BatchState.SPLIT, BatchState.DROPPED),
-    may_be_out=False,
+    may_be_duplicate=False,
 ) & ~Exists(ProviderSearch.objects.filter(batch=OuterRef("pk")))
-NOT_OUT_DELIVERY = Q(status__in=(DeliveryStatus.PENDING, DeliveryStatus.FAILED, DeliveryStatus.SKIPPED)) & ~HAS_A_FACT
-
-TOO_LATE = (
-    "The first mails are on their way, or had to be looked for at the provider, so this cannot be undone any more. You "
-    "can pause it, or cancel the rest: what is out stays out."
-)
+NOT_SENT_DELIVERY = Q(state__in=(DeliveryState.PENDING, DeliveryState.FAILED, DeliveryState.SKIPPED)) & ~HAS_A_FACT
 
 
-def nothing_is_out(issue: Issue) -> bool:
-    """Whether nothing of a started issue is out as far as its batches tell, so that an undo may be tried; one query."""
-    return issue.status in UNDOABLE and not Batch.objects.filter(~NOT_OUT, edition=issue.edition_id).exists()
+def can_undo(send: Send) -> bool:
+    """Whether no batch of a running send was sent as far as is known, so that an undo may be tried; one query."""
+    return send.state in RUNNING and not Batch.objects.filter(~NOT_SENT, send=send).exists()
 
 
-def undo_send(issue: Issue, *, by: str, reason: str = "") -> None:
-    """Make an issue that was started, paused or not, a draft again, as if it never had been; its history keeps both.
+def undo_send(send: Send, *, by: str, text: str = "") -> None:
+    """Withdraw a running or paused send, so that its issue can be edited and sent again; its history stays.
 
     Every batch is locked before it is looked at. A worker that claims one at the same moment either has it already,
-    which refuses the undo, or finds no batch any more. What was tried and refused is no obstacle: else an issue with
-    a wrong sender could only be cancelled. Raises InvalidTransition; then nothing has changed.
+    which refuses the undo, or finds no batch any more. Refused batches are no obstacle: otherwise an issue with a wrong
+    sender could only be cancelled. Raises InvalidTransition; then nothing has changed.
     """
     with transaction.atomic():
-        row = Issue.objects.select_for_update().get(pk=issue.pk)
-        if row.status not in UNDOABLE:
-            raise InvalidTransition(f"This issue is {row.get_status_display().lower()}; there is nothing to undo.")
-        batches, deliveries = (rows.objects.filter(edition=row.edition_id) for rows in (Batch, Delivery))
+        locked = Send.objects.select_for_update().defer("manifest").get(pk=send.pk)
+        if locked.state not in RUNNING:
+            raise InvalidTransition(_("This send is not running any more, so there is nothing to undo."))
+        batches, deliveries = Batch.objects.filter(send=send), Delivery.objects.filter(send=send)
         list(batches.order_by("pk").select_for_update().values_list("pk"))
-        if batches.filter(~NOT_OUT).exists() or deliveries.filter(~NOT_OUT_DELIVERY).exists():
-            raise InvalidTransition(TOO_LATE)
+        if batches.filter(~NOT_SENT).exists() or deliveries.filter(~NOT_SENT_DELIVERY).exists():
+            raise InvalidTransition(
+                _(
+                    "The first mails were sent, or had to be searched for at the provider, so the start cannot be "
+                    "undone any more. You can pause the send, or cancel the rest."
+                )
+            )
+        send.move(SendState.WITHDRAWN, only_from=RUNNING, by=by, reason=Reason.UNDONE, values=operator_values(text))
         batches.delete()
         deliveries.delete()
-        issue.move(
-            IssueStatus.DRAFT,
-            only_from=UNDOABLE,
-            by=by,
-            reason=reason or "The start was undone before anything was out.",
-            started_at=None,
-            posts_from=None,
-            expanded_through=0,
-            expanded_at=None,
-            excluded={},
-            waits_for_provider=False,
-            **NO_SCHEDULE,
-        )
+        send.issue.revoke_approval(by=by, reason=Reason.UNDONE)

@@ -1,6 +1,6 @@
-"""Waves: an issue that each reader gets when their own clock shows its time.
+"""Waves: an issue that each recipient gets when their own clock shows its time.
 
-    wall time + each reader's zone ─► instant of that zone ─► batches that are not posted before it
+    wall-clock time + each recipient's zone ─► instant of that zone ─► batches that are not posted before it
 
 Clocks on earth are at most 26 hours apart, so that is the longest that the waves of an issue take.
 """
@@ -14,36 +14,36 @@ from typing import Self
 
 from django.db.models import Count
 
-from newsletter.models import Issue
+from newsletter.models import Send
 from newsletter.sending.wall_clock import is_a_zone, nearest_instant_of
 from subscribers.models import Subscription
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wave:
-    """Readers whose clocks show the time at one instant; `zones` are the most frequent first, empty for none given."""
+    """Recipients whose clocks show the time at one instant. `zones`: the most frequent first; "" for no zone given."""
 
     starts_at: datetime.datetime
-    readers: int
+    recipients: int
     zones: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LocalTime:
-    """What a clock shows (no zone of its own), and the zone of readers who named none."""
+    """A wall-clock time (a datetime without zone), and the zone of recipients who gave none."""
 
     wall: datetime.datetime
     zone: str
 
     @classmethod
-    def of(cls, issue: Issue) -> Self | None:
-        """That of a scheduled or started issue; None if everybody gets it at one instant."""
-        if not issue.is_local:
+    def of(cls, send: Send) -> Self | None:
+        """That of a scheduled or started send; None if all recipients get it at one instant."""
+        if not send.is_local:
             return None
-        return cls(wall=datetime.datetime.fromisoformat(issue.scheduled_wall), zone=issue.scheduled_zone)
+        return cls(wall=datetime.datetime.fromisoformat(send.scheduled_wall), zone=send.scheduled_zone)
 
     def instant_in(self, zone: str) -> datetime.datetime:
-        """When readers in `zone` get it. A zone that is unknown by now counts as none."""
+        """When recipients in `zone` get it. A zone that this machine does not know counts as none."""
         return nearest_instant_of(self.wall, zone if is_a_zone(zone) else self.zone)
 
     def by_instant(self, zones: Iterable[str]) -> dict[datetime.datetime, list[str]]:
@@ -54,11 +54,11 @@ class LocalTime:
         return dict(sorted(groups.items()))
 
     def waves(self, recipients_by_zone: dict[str, int]) -> tuple[Wave, ...]:
-        """The waves in which so many readers of each zone get it, the earliest first."""
+        """The waves in which so many recipients of each zone get it, the earliest first."""
         return tuple(
             Wave(
                 starts_at=instant,
-                readers=sum(recipients_by_zone[zone] for zone in zones),
+                recipients=sum(recipients_by_zone[zone] for zone in zones),
                 zones=tuple(sorted(zones, key=lambda zone: (-recipients_by_zone[zone], zone))),
             )
             for instant, zones in self.by_instant(recipients_by_zone).items()
@@ -66,11 +66,11 @@ class LocalTime:
 
 
 def recipients_by_zone(audience) -> dict[str, int]:  # type: ignore[no-untyped-def]  # a QuerySet subclass
-    """How many of an audience are in each zone; those who named none are under the empty name. One query."""
-    zones = audience.order_by().values_list("subscriber__time_zone").annotate(readers=Count("pk"))
-    return {str(zone): int(readers) for zone, readers in zones}
+    """How many of an audience are in each zone, "" for those who gave none; one query."""
+    zones = audience.order_by().values_list("subscriber__time_zone").annotate(recipients=Count("pk"))
+    return {str(zone): int(count) for zone, count in zones}
 
 
 def has_zones(list_pk: int) -> bool:
-    """Whether anybody on the list named a zone; else waves are no use to them."""
+    """Whether any subscriber of the list gave a zone."""
     return Subscription.objects.filter(mailing_list=list_pk).exclude(subscriber__time_zone="").exists()

@@ -18,8 +18,8 @@ from pydantic import TypeAdapter, ValidationError
 
 from newsletter.content.document import IssueContent
 from newsletter.content.store import load_content
-from newsletter.models import PUBLISHED, Edition, Issue, Newsletter
-from newsletter.models.issue import IssueQuerySet
+from newsletter.models import Edition, Issue, Newsletter, Send, SendTransition
+from newsletter.models.send import SendQuerySet
 from newsletter.rendering import RenderingError
 from newsletter.rendering.context import IssueView, view_issue
 
@@ -59,25 +59,25 @@ class Neighbour:
     title: str
 
 
-def published_issues(newsletter: Newsletter) -> IssueQuerySet:
-    """The newsletter's public issues, newest first, with the columns of their editions that pages use."""
+def published_sends(newsletter: Newsletter) -> SendQuerySet:
+    """The sends of the newsletter's public issues, newest first, with the columns that pages use."""
     return (
-        Issue.objects.public()
-        .filter(newsletter=newsletter)
-        .select_related("edition")
-        .only("slug", "started_at", "newsletter_id", "edition__sha256", "edition__content")
+        Send.objects.public()
+        .filter(issue__newsletter=newsletter)
+        .select_related("issue", "edition")
+        .only("started_at", "issue__slug", "edition__issue_id", "edition__sha256", "edition__content")
     )
 
 
-def read_issue(newsletter: Newsletter, issue: Issue) -> PublicIssue:
-    """A row of `published_issues` as a PublicIssue. Raises UnreadableEdition."""
-    if issue.edition is None or issue.started_at is None:
-        raise UnreadableEdition(f"Issue {issue.pk} has not been published.")
-    content = _read_edition(issue.edition)
+def read_issue(newsletter: Newsletter, send: Send) -> PublicIssue:
+    """A row of `published_sends` as a PublicIssue. Raises UnreadableEdition."""
+    if send.started_at is None:
+        raise UnreadableEdition(f"Issue {send.issue_id} has not been published.")
+    content = _read_edition(send.edition)
     return PublicIssue(
-        pk=issue.pk,
-        path=reverse("issue", args=[newsletter.slug, issue.slug]),
-        published_at=issue.started_at,
+        pk=send.issue_id,
+        path=reverse("issue", args=[newsletter.slug, send.issue.slug]),
+        published_at=send.started_at,
         date=content.date,
         view=content.view,
     )
@@ -85,8 +85,9 @@ def read_issue(newsletter: Newsletter, issue: Issue) -> PublicIssue:
 
 def read_draft(newsletter: Newsletter, issue: Issue) -> PublicIssue:
     """Any issue as its page will show it: its edition, else its saved draft. Raises UnreadableEdition."""
-    if issue.edition:
-        content = _read_edition(issue.edition)
+    send = issue.current_send
+    if send:
+        content = _read_edition(send.edition)
     else:
         draft = load_content(issue)
         try:
@@ -96,47 +97,49 @@ def read_draft(newsletter: Newsletter, issue: Issue) -> PublicIssue:
     return PublicIssue(
         pk=issue.pk,
         path=reverse("issue", args=[newsletter.slug, issue.slug]),
-        published_at=issue.started_at or issue.scheduled_at or timezone.now(),
+        published_at=(send and (send.started_at or send.scheduled_at)) or timezone.now(),
         date=content.date,
         view=content.view,
     )
 
 
-def read_issues(newsletter: Newsletter, issues: Iterable[Issue]) -> Iterator[PublicIssue]:
+def read_issues(newsletter: Newsletter, sends: Iterable[Send]) -> Iterator[PublicIssue]:
     """The readable rows. Unreadable ones are logged and left out, so that one does not break the whole page or feed."""
-    for issue in issues:
+    for send in sends:
         try:
-            yield read_issue(newsletter, issue)
+            yield read_issue(newsletter, send)
         except UnreadableEdition as error:
             log.error("Issue left out of a public list: %s", error)
 
 
 def neighbours(newsletter: Newsletter, issue: PublicIssue) -> tuple[Neighbour | None, Neighbour | None]:
     """The issues published just before and just after this one."""
-    at, public = issue.published_at, Issue.objects.public().filter(newsletter=newsletter)
-    older = public.filter(Q(started_at__lt=at) | Q(started_at=at, pk__lt=issue.pk))
-    newer = public.filter(Q(started_at__gt=at) | Q(started_at=at, pk__gt=issue.pk))
-    return _first(newsletter, older), _first(newsletter, newer.order_by("started_at", "pk"))
+    at, public = issue.published_at, Send.objects.public().filter(issue__newsletter=newsletter)
+    older = public.filter(Q(started_at__lt=at) | Q(started_at=at, issue__lt=issue.pk))
+    newer = public.filter(Q(started_at__gt=at) | Q(started_at=at, issue__gt=issue.pk))
+    return _first(newsletter, older), _first(newsletter, newer.order_by("started_at", "issue"))
 
 
 def published_years(newsletter: Newsletter) -> list[int]:
     """The years of the dates of public issues, latest first."""
-    days = Issue.objects.public().filter(newsletter=newsletter).dates("date", "year", order="DESC")
-    return [day.year for day in days]
+    sends = Send.objects.public().filter(issue__newsletter=newsletter)
+    return [day.year for day in sends.dates("issue__date", "year", order="DESC")]
 
 
 def changed_at(newsletter: Newsletter) -> datetime.datetime | None:
     """When an issue was last published or withdrawn; None before the first.
 
-    Withdrawn issues count, so that cached pages become stale when an issue is withdrawn, too.
+    Cancelled issues count, so that cached pages become stale when an issue is withdrawn, too. An issue that was sent
+    with an undo window becomes public when that ends, without a transition.
     """
-    changes = Issue.objects.filter(newsletter=newsletter, status__in=PUBLISHED)
-    latest: datetime.datetime | None = changes.aggregate(latest=Max("updated_at"))["latest"]
-    return latest
+    changes = SendTransition.objects.filter(send__issue__newsletter=newsletter, send__started_at__isnull=False)
+    undo_ended = Q(send__undo_until__lte=timezone.now())
+    found = changes.aggregate(moved=Max("at"), undo_ended=Max("send__undo_until", filter=undo_ended))
+    return max((at for at in found.values() if at), default=None)
 
 
-def _first(newsletter: Newsletter, issues: IssueQuerySet) -> Neighbour | None:
-    row = issues.values_list("slug", KeyTextTransform("title", "edition__content")).first()
+def _first(newsletter: Newsletter, sends: SendQuerySet) -> Neighbour | None:
+    row = sends.values_list("issue__slug", KeyTextTransform("title", "edition__content")).first()
     return Neighbour(path=reverse("issue", args=[newsletter.slug, row[0]]), title=row[1]) if row else None
 
 

@@ -20,7 +20,7 @@ from django.utils.xmlutils import SimplerXMLGenerator
 
 from newsletter.models import Newsletter
 from newsletter.rendering.context import IssueView
-from newsletter.web.archive import PublicIssue, changed_at, published_issues, read_issues
+from newsletter.web.archive import PublicIssue, changed_at, published_sends, read_issues
 from newsletter.web.public_page import newsletter_page, public_page, with_last_modified
 
 MAX_ENTRIES = 10
@@ -61,7 +61,7 @@ class AtomFeed:
 @newsletter_page
 def atom_feed(request: HttpRequest, newsletter: Newsletter) -> HttpResponse:
     """The latest issues with their full text as Atom 1.0 (RFC 4287)."""
-    issues = read_issues(newsletter, published_issues(newsletter)[:MAX_ENTRIES])
+    issues = read_issues(newsletter, published_sends(newsletter)[:MAX_ENTRIES])
     body = write_atom(_feed_of(newsletter, issues))
     response = HttpResponse(body, content_type="application/atom+xml; charset=utf-8")
     return with_last_modified(response, changed_at(newsletter))

@@ -18,15 +18,15 @@ from django.utils.http import urlencode
 from django.utils.safestring import SafeString, mark_safe
 from django.views.decorators.http import require_safe
 
-from newsletter.models import Issue, Newsletter
-from newsletter.models.issue import IssueQuerySet
+from newsletter.models import Issue, Newsletter, Send
+from newsletter.models.send import SendQuerySet
 from newsletter.rendering.context import writing_direction
 from newsletter.web.archive import (
     PublicIssue,
     UnreadableEdition,
     changed_at,
     neighbours,
-    published_issues,
+    published_sends,
     published_years,
     read_draft,
     read_issue,
@@ -78,8 +78,8 @@ def archive_page(request: HttpRequest, newsletter: Newsletter) -> HttpResponse:
     years = published_years(newsletter)
     year = _chosen_year(request, years)
     # Sorted by the date of the issue, as the headings are: an old issue that is sent late is listed in its own year.
-    issues = published_issues(newsletter).order_by("-date", "-started_at", "-pk")
-    page = _chosen_page(request, issues.filter(date__year=year) if year else issues)
+    issues = published_sends(newsletter).order_by("-issue__date", "-started_at", "-issue")
+    page = _chosen_page(request, issues.filter(issue__date__year=year) if year else issues)
     shown = read_issues(newsletter, page.object_list)
     context = {
         **_frame(newsletter, f"{newsletter.archive_url}{_query(year, page.number)}"),
@@ -98,7 +98,7 @@ def archive_page(request: HttpRequest, newsletter: Newsletter) -> HttpResponse:
 @newsletter_page
 def issue_page(request: HttpRequest, newsletter: Newsletter, issue: str) -> HttpResponse:
     """One issue as it was sent, without anything personal."""
-    shown = read_issue(newsletter, get_object_or_404(published_issues(newsletter), slug=issue))
+    shown = read_issue(newsletter, get_object_or_404(published_sends(newsletter), issue__slug=issue))
     older, newer = neighbours(newsletter, shown)
     context = {
         **_frame(newsletter, shown.url),
@@ -128,7 +128,7 @@ def draft_page(request: HttpRequest, **slugs: str) -> HttpResponse:
 
 @newsletter_page
 def _draft(request: HttpRequest, newsletter: Newsletter, issue: str) -> HttpResponse:
-    rows = Issue.objects.filter(newsletter=newsletter).select_related("edition")
+    rows = Issue.objects.filter(newsletter=newsletter)
     try:
         shown = read_draft(newsletter, get_object_or_404(rows, slug=issue))
     except UnreadableEdition as error:
@@ -146,7 +146,7 @@ def _draft(request: HttpRequest, newsletter: Newsletter, issue: str) -> HttpResp
 
 @in_list_language
 def _front(request: HttpRequest, newsletter: Newsletter) -> HttpResponse:
-    latest = list(read_issues(newsletter, published_issues(newsletter)[:LATEST_ISSUES]))
+    latest = list(read_issues(newsletter, published_sends(newsletter)[:LATEST_ISSUES]))
     context = {**_frame(newsletter, newsletter.web_url), "issues": latest}
     return with_last_modified(render(request, "newsletter/newsletter.html", context), changed_at(newsletter))
 
@@ -193,10 +193,10 @@ def _chosen_year(request: HttpRequest, years: Sequence[int]) -> int | None:
     return year
 
 
-def _chosen_page(request: HttpRequest, issues: IssueQuerySet) -> Page[Issue]:
+def _chosen_page(request: HttpRequest, sends: SendQuerySet) -> Page[Send]:
     asked = request.GET.get("page", "1")
     try:
-        return Paginator(issues, ISSUES_PER_PAGE).page(asked if _PAGE.fullmatch(asked) else 0)
+        return Paginator(sends, ISSUES_PER_PAGE).page(asked if _PAGE.fullmatch(asked) else 0)
     except EmptyPage as error:
         raise Http404("The archive does not have this page.") from error
 

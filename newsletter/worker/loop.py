@@ -14,7 +14,7 @@ from newsletter.config.tracing import span
 from newsletter.monitoring.heartbeat import Heartbeat, Queue
 from newsletter.sending.batch import release_stale_claims, worker_name
 from newsletter.sending.downtime import hold_after_downtime
-from newsletter.sending.schedule import renew_instants
+from newsletter.sending.schedule import update_start_times
 from newsletter.worker.steps import STEPS, Step
 
 log = logging.getLogger(__name__)
@@ -214,6 +214,6 @@ def take_over_first(stop: threading.Event) -> None:
 def take_over() -> bool:
     """Hold what a downtime made doubtful, and release the batches that dead workers of this machine had claimed."""
     hold_after_downtime()
-    renew_instants()
+    update_start_times()
     log.info("Released claims of dead workers", extra={"batches": release_stale_claims()})
     return False

@@ -1,4 +1,4 @@
-"""The steps: everything that workers do, as one list in the order of an issue's way."""
+"""The steps: everything that workers do, as one list in the order in which an issue is sent."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from newsletter.monitoring.heartbeat import Queue
 from newsletter.preflight import check_next_links
 from newsletter.providers import get_route
 from newsletter.sending.auto_pause import auto_pause_sends
-from newsletter.sending.control import drop_cancelled, finish_issues
+from newsletter.sending.control import drop_cancelled, finish_sends
 from newsletter.sending.expand import expand_next
 from newsletter.sending.post import post_next, seconds_until_post
 from newsletter.sending.provider_outage import follow_provider_outages
 from newsletter.sending.provider_search import search_next
 from newsletter.sending.reconcile import hold_expired, settle_proven
 from newsletter.sending.recurring import plan_occurrences, start_due_occurrences
-from newsletter.sending.schedule import renew_instants, start_due_issues
+from newsletter.sending.schedule import start_due_sends, update_start_times
 from subscribers.signup.queue import answer_signups
 from subscribers.transactional.outbox import send_due_transactional_mails
 
@@ -79,9 +79,9 @@ STEPS: tuple[Step, ...] = (
     Step("send_transactional", Queue.TRANSACTIONAL, 0, send_due_transactional_mails),
     Step("plan_occurrences", Queue.SENDING, 1, plan_occurrences),
     # Reads the time zones of all subscribers.
-    Step("renew_instants", Queue.SENDING, 60, renew_instants),
+    Step("update_start_times", Queue.SENDING, 60, update_start_times),
     Step("start_occurrences", Queue.SENDING, 0, start_due_occurrences),
-    Step("start_issues", Queue.SENDING, 0, start_due_issues),
+    Step("start_sends", Queue.SENDING, 0, start_due_sends),
     Step("expand_audience", Queue.SENDING, 0, _expand),
     Step("follow_outages", Queue.SENDING, 1, _follow_outages),
     Step("post_batch", Queue.SENDING, 0, _post, _post_is_due_in),
@@ -90,7 +90,7 @@ STEPS: tuple[Step, ...] = (
     Step("settle_proven", Queue.EVENTS, 0, settle_proven),
     Step("hold_expired", Queue.EVENTS, 0, _hold_expired),
     Step("drop_cancelled", Queue.SENDING, 0, drop_cancelled),
-    Step("finish_issues", Queue.SENDING, 0, finish_issues),
+    Step("finish_sends", Queue.SENDING, 0, finish_sends),
     # These wait for servers of others, so that no mail may wait for them.
     Step("poll_feeds", Queue.BACKGROUND, 0, poll_next_feed),
     Step("check_links", Queue.BACKGROUND, 0, check_next_links),

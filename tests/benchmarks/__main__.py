@@ -1,4 +1,4 @@
-"""`python -m tests.benchmarks`: run every benchmark and print one table; `--large` with an audience of a million."""
+"""`python -m tests.benchmarks` runs every benchmark and prints a table. `--large` adds an audience of a million."""
 
 from __future__ import annotations
 
@@ -20,7 +20,6 @@ BENCHMARKS = (
 
 
 def main() -> None:
-    """Measure all, then print."""
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tests.settings")
     rows: list[Row] = [row for measure in BENCHMARKS for row in measure()]
     print(table(rows))

@@ -1,7 +1,7 @@
-"""A fleet: audiences up to a million on PostgreSQL, and one, two and four workers against a sink on this machine.
+"""Large audiences on PostgreSQL, and one, two and four workers that post to a sink on this machine.
 
-`make bench` measures 10,000 and 100,000 readers, `make bench ARGS=--large` a million as well. Everything runs on the
-same cores: workers, PostgreSQL and sink. PostgreSQL does not wait for the disk here.
+`make bench` measures 10,000 and 100,000 recipients, `make bench ARGS=--large` a million as well. Workers, PostgreSQL
+and the sink share the cores. PostgreSQL does not wait for the disk here.
 """
 
 from __future__ import annotations
@@ -15,20 +15,20 @@ import time
 from typing import Any
 
 from tests.benchmarks.rows import Row
-from tests.benchmarks.sink import running_sink, seen_by
+from tests.benchmarks.sink import received_by, running_sink
 from tests.postgresql import cluster, server_programs
 
 SMALL, MIDDLE, LARGE = 10_000, 100_000, 1_000_000
 
-#: Most readers whose mail is posted to measure the rate of one number of workers, whatever the size of the audience.
+#: How many messages are posted at most to measure one number of workers, whatever the size of the audience.
 POSTED = 10_000
 
-READERS = """
+SUBSCRIBERS = """
     INSERT INTO subscribers_subscriber (address, canonical, first_name, time_zone, created_at)
     SELECT address, address, '', '', now()
-    FROM (SELECT 'reader-' || n || '@readers.example' AS address FROM generate_series(1, %s) AS n) AS reader
+    FROM (SELECT 'reader-' || n || '@readers.example' AS address FROM generate_series(1, %s) AS n) AS subscriber
 """
-MEMBERS = """
+SUBSCRIPTIONS = """
     INSERT INTO subscribers_subscription
         (mailing_list_id, subscriber_id, state, key, created_at, confirmed_at, request_number)
     SELECT %s, id, 'active', gen_random_uuid(), now(), now(), 1 FROM subscribers_subscriber ORDER BY id
@@ -36,15 +36,16 @@ MEMBERS = """
 
 
 def measure(*, large: bool = False) -> list[Row]:
-    """The rows of every size; one that says why if PostgreSQL is not here."""
+    """The rows of every size; a single row with the reason if PostgreSQL is not installed."""
     programs = server_programs()
     if programs is None:
-        return [Row("a fleet on PostgreSQL: not measured, it is not installed here", 0, "")]
-    return [row for size in ((SMALL, MIDDLE, LARGE) if large else (SMALL, MIDDLE)) for row in _measured(programs, size)]
+        return [Row("large audiences: not measured, because PostgreSQL is not installed", 0, "")]
+    sizes = (SMALL, MIDDLE, LARGE) if large else (SMALL, MIDDLE)
+    return [row for size in sizes for row in _measure_size(programs, size)]
 
 
-def _measured(programs: Any, size: int) -> list[Row]:
-    name = f"{size:,} readers"
+def _measure_size(programs: Any, size: int) -> list[Row]:
+    name = f"{size:,} recipients"
     with cluster(programs) as url, running_sink() as sink:
         environment = {
             **os.environ,
@@ -52,33 +53,39 @@ def _measured(programs: Any, size: int) -> list[Row]:
             "DJANGO_SETTINGS_MODULE": "tests.settings",
             "SINK_URL": sink,
         }
-        told = _child(environment, "prepare", str(size))
-        starting = seen_by(sink)["first_at"]
-        addressing = _child(environment, "address")
+        prepared = _child(environment, "prepare", str(size))
+        first_post_at = received_by(sink)["first_at"]
+        expansion = _child(environment, "expand")
         rows = [
-            Row(f"{name}: Send now, until it is under way", told["send_now"], "s"),
-            Row(f"{name}: from Send now to the first post", starting - told["pressed_at"], "s", "<= 3"),
-            *_addressed(name, addressing),
-            Row(f"{name}: database, a reader who is addressed", _child(environment, "stored")["stored"], "bytes"),
+            Row(f"{name}: Send now until the send has started", prepared["send_now"], "s"),
+            Row(f"{name}: Send now until the first post", first_post_at - prepared["sent_at"], "s", "<= 3"),
+            *_expansion_rows(name, expansion),
+            Row(f"{name}: database size per delivery", _child(environment, "stored")["stored"], "bytes"),
         ]
         rows += [row for workers in (1, 2, 4) for row in _post(environment, sink, size, workers)]
         if size <= POSTED:
-            rows.append(Row(f"{name}: the same, 9 of 10 mails out", _child(environment, "stored")["stored"], "bytes"))
+            rows.append(
+                Row(
+                    f"{name}: database size per delivery, 9 of 10 posted",
+                    _child(environment, "stored")["stored"],
+                    "bytes",
+                )
+            )
         return rows
 
 
-def _addressed(name: str, addressing: dict[str, float]) -> list[Row]:
-    """What is left after the chunk that went before the first post; of a small audience nothing is."""
-    if not addressing["rows"]:
+def _expansion_rows(name: str, expansion: dict[str, float]) -> list[Row]:
+    """The rate of all chunks but the first, which was expanded before the first post. A small audience has no other."""
+    if not expansion["rows"]:
         return []
     return [
-        Row(f"{name}: addressed", addressing["rows"] / addressing["seconds"], "rows/s", ">= 100,000"),
-        Row(f"{name}: memory of the process that addresses", addressing["memory"], "MB", "<= 200"),
+        Row(f"{name}: expansion", expansion["rows"] / expansion["seconds"], "rows/s", ">= 100,000"),
+        Row(f"{name}: memory of the expanding process", expansion["memory"], "MB", "<= 200"),
     ]
 
 
 def _post(environment: dict[str, str], sink: str, size: int, workers: int) -> list[Row]:
-    """The rate and the CPU time of so many workers that post the next POSTED messages."""
+    """The rate and the CPU time of so many workers that post up to POSTED messages."""
     share = str(min(POSTED, size * 3 // 10) // 100 // workers - 1)
     command = [sys.executable, "-m", "tests.benchmarks.fleet", "post", share]
     children = [
@@ -88,22 +95,22 @@ def _post(environment: dict[str, str], sink: str, size: int, workers: int) -> li
     for child in children:
         assert child.stdout is not None
         child.stdout.readline()
-    before, started = seen_by(sink), time.time()
+    before, started = received_by(sink), time.time()
     for child in children:
         assert child.stdin is not None
         child.stdin.write("go\n")
         child.stdin.flush()
-    told = [json.loads(child.communicate()[0]) for child in children]
-    after = seen_by(sink)
-    wall = max(one["ended_at"] for one in told) - started
+    results = [json.loads(child.communicate()[0]) for child in children]
+    after = received_by(sink)
+    seconds = max(result["ended_at"] for result in results) - started
     messages = after["messages"] - before["messages"]
-    name = f"{size:,} readers"
-    who = f"{name}, {workers} worker{'s' if workers > 1 else ''}"
+    cpu, memory = sum(result["cpu"] for result in results), max(result["memory"] for result in results)
+    name = f"{size:,} recipients, {workers} worker{'s' if workers > 1 else ''}"
     return [
-        Row(f"{who}: posted", messages / wall, "messages/s", ">= 3,000" if workers > 1 else ""),
-        Row(f"{who}: CPU of the workers", sum(one["cpu"] for one in told) * 100_000 / messages, "s/100,000"),
-        Row(f"{who}: memory of one", max(one["memory"] for one in told), "MB", "<= 200"),
-        Row(f"{who}: size of a message", (after["bytes"] - before["bytes"]) / messages / 1e3, "KB"),
+        Row(f"{name}: posted", messages / seconds, "messages/s", ">= 3,000" if workers > 1 else ""),
+        Row(f"{name}: CPU of all workers", cpu * 100_000 / messages, "s/100,000"),
+        Row(f"{name}: memory of a worker", memory, "MB", "<= 200"),
+        Row(f"{name}: size of a message", (after["bytes"] - before["bytes"]) / messages / 1e3, "KB"),
     ]
 
 
@@ -122,7 +129,7 @@ def _memory() -> float:
 
 
 def _prepare(size: int) -> dict[str, float]:
-    """An audience, an issue that is started as an editor does, and its first post."""
+    """Make subscribers and an issue, send it as an editor does, and post the first batch."""
     from django.core.management import call_command
     from django.db import connection
 
@@ -135,34 +142,34 @@ def _prepare(size: int) -> dict[str, float]:
     call_command("migrate", verbosity=0)
     issue = make_issue(stories=62)
     with connection.cursor() as cursor:
-        cursor.execute(READERS, [size])
-        cursor.execute(MEMBERS, [issue.newsletter_id])
+        cursor.execute(SUBSCRIBERS, [size])
+        cursor.execute(SUBSCRIPTIONS, [issue.newsletter_id])
         cursor.execute("VACUUM ANALYZE")
-    pressed_at = time.time()
+    sent_at = time.time()
     send_now(issue, by="bench")
-    started = time.time() - pressed_at
+    seconds = time.time() - sent_at
     provider = get_provider()
     expand_next(provider.batch_size)
     assert post_next((provider,))
-    return {"send_now": started, "pressed_at": pressed_at}
+    return {"send_now": seconds, "sent_at": sent_at}
 
 
-def _address() -> dict[str, float]:
-    """The rest of the audience, by the worker's own step."""
-    from newsletter.models import Delivery, Issue
+def _expand() -> dict[str, float]:
+    """Expand the rest of the audience with the worker's own step."""
+    from newsletter.models import Delivery, Send
     from newsletter.sending.expand import CHUNK
-    from tests.publications import address_everybody
+    from tests.publications import expand_audiences
 
     before = Delivery.objects.count()
     started = time.perf_counter()
-    address_everybody(chunk=CHUNK)
+    expand_audiences(chunk=CHUNK)
     seconds = time.perf_counter() - started
-    assert Issue.objects.get().expanded_at
+    assert Send.objects.get().expanded_at
     return {"rows": Delivery.objects.count() - before, "seconds": seconds, "memory": _memory()}
 
 
 def _stored() -> dict[str, float]:
-    """Bytes in all tables and indexes of the outbox, a reader."""
+    """Bytes per delivery in the tables and indexes of deliveries and batches."""
     from django.db import connection
 
     from newsletter.models import Delivery
@@ -175,30 +182,30 @@ def _stored() -> dict[str, float]:
 
 
 def _post_batches(posts: int) -> dict[str, float]:
-    """Wait until all workers are up, then claim and post so many batches."""
+    """Wait until all workers are ready, then claim and post so many batches."""
     from newsletter.providers import get_route
     from newsletter.sending.post import post_next, seconds_until_post
 
     route = get_route()
-    post_next(route)  # what a worker does once in its life is not what is measured
+    post_next(route)  # not measured, because it includes work that a process does once
     print("ready", flush=True)
     sys.stdin.readline()
     cpu = time.process_time()
     for _ in range(posts):
         while not post_next(route) and seconds_until_post(route) is not None:
-            pass  # another worker has the slot of this moment
+            pass  # another worker has the permit
     return {"cpu": time.process_time() - cpu, "ended_at": time.time(), "memory": _memory()}
 
 
 def main(what: str, *arguments: str) -> None:
-    """One child's work; prints what it measured as JSON."""
+    """Do one child's work, and print the results as JSON."""
     import django
 
     django.setup()
     from django.conf import settings
 
     settings.PROVIDER_URL = os.environ["SINK_URL"]
-    work = {"prepare": _prepare, "address": _address, "stored": _stored, "post": _post_batches}[what]
+    work = {"prepare": _prepare, "expand": _expand, "stored": _stored, "post": _post_batches}[what]
     print(json.dumps(work(*map(int, arguments))))  # type: ignore[operator]
 
 

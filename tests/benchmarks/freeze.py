@@ -12,7 +12,7 @@ from tests.newsletter.rendering.digests import MASTHEAD, WEB_URL, write_digest
 
 
 def measure() -> list[Row]:
-    """Time of the first freeze of a process and of later ones, and the size of what comes out."""
+    """CPU time of the first freeze of a process and of later ones, and the size of both parts."""
     issues = (anew(write_digest(), number) for number in itertools.count())
     first = cpu_seconds(lambda: _freeze(next(issues)))
     warm = median_cpu_seconds(lambda: _freeze(next(issues)), runs=25)

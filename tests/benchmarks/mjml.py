@@ -1,7 +1,7 @@
-"""Our whole rendering, from Markdown to both checked parts, compared with the official compiler’s rendering alone.
+"""Our whole rendering, from Markdown to both checked parts, compared with the official MJML compiler alone.
 
-Both run in turns and are measured in CPU time; the official compiler (npm, pinned) is a warm process, and the time for
-sending documents to it does not count. It renders two documents: the MJML that our blocks make, which is lean (all
+Both run in turns and are measured in CPU time. The official compiler (npm, pinned) is a warm process, and sending
+documents to it is not measured. It renders two documents: the MJML that our blocks make, which is lean (all
 stories of a section in one mj-text, so that there are few components), and the same stories as MJML is commonly
 written, with a section for each.
 """
@@ -33,7 +33,7 @@ GOAL = ">= 3"
 
 
 def measure() -> list[Row]:
-    """Milliseconds of both for the sample and for 10, 40 and 100 stories, and how many times faster ours is."""
+    """CPU milliseconds of both for the sample and for 10, 40 and 100 stories, and how many times faster ours is."""
     if missing():
         return [Row(f"official MJML compiler: {missing()}", math.nan, "")]
     with official_compiler() as official:
@@ -51,26 +51,26 @@ def _compare(official: OfficialCompiler, size: int) -> list[Row]:
     name = f"{size} stories"
     return [
         Row(f"{name}: our whole freeze", ours, "ms CPU"),
-        Row(f"{name}: official compiler single_block_issue, our MJML", lean, "ms CPU"),
-        Row(f"{name}: official compiler single_block_issue, a section a story", common, "ms CPU"),
-        Row(f"{name}: our compiler single_block_issue, a section a story", compiling, "ms CPU"),
+        Row(f"{name}: official compiler, our MJML", lean, "ms CPU"),
+        Row(f"{name}: official compiler, a section per story", common, "ms CPU"),
+        Row(f"{name}: our compiler, a section per story", compiling, "ms CPU"),
         Row(f"{name}: our freeze is faster, our MJML", lean / ours, "x", GOAL),
-        Row(f"{name}: our freeze is faster, a section a story", common / ours, "x", GOAL),
-        Row(f"{name}: our compiler is faster, a section a story", common / compiling, "x", GOAL),
+        Row(f"{name}: our freeze is faster, a section per story", common / ours, "x", GOAL),
+        Row(f"{name}: our compiler is faster, a section per story", common / compiling, "x", GOAL),
     ]
 
 
 def _one_turn(official: OfficialCompiler, content: IssueContent) -> tuple[float, float, float, float]:
     """Milliseconds: our freeze, our compiler on common MJML, the official one on our MJML and on common MJML."""
     lean, common = write_mjml(content, MASTHEAD, web_url=WEB_URL), section_for_each_story(content)
-    other = anew(content, -1)  # what write_mjml has cached must not help
+    other = anew(content, -1)  # so that the cache of write_mjml does not help
     ours = cpu_seconds(lambda: render_issue(other, MASTHEAD, web_url=WEB_URL)) * 1e3
     compiling = cpu_seconds(lambda: compile_mjml(common)) * 1e3
     return ours, compiling, official.compile(lean).cpu_ms, official.compile(common).cpu_ms
 
 
 def section_for_each_story(content: IssueContent) -> str:
-    """The issue as MJML is commonly written: a section for each story, a component for each part of it."""
+    """The issue as MJML is commonly written: a section per story, and a component for each part of it."""
     stories = (story for section in content.sections for story in section.stories)
     sections = "".join(
         '<mj-section padding="0px"><mj-column>'
@@ -83,7 +83,7 @@ def section_for_each_story(content: IssueContent) -> str:
 
 
 def _compare_with_command() -> list[Row]:
-    """The official compiler as a command for each issue, as programs without a process of it kept warm call it."""
+    """The official compiler as a command per issue, for programs that do not keep a process of it warm."""
     source = write_mjml(write_digest(SAMPLE), MASTHEAD, web_url=WEB_URL)
     node = shutil.which("node") or "node"
     command = [node, str(HERE / "node_modules" / "mjml" / "bin" / "mjml"), "--stdin", "--stdout"]

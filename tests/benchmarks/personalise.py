@@ -1,4 +1,4 @@
-"""Personalise: one reader's values into 60 KB with 5 slots, as the part itself and inside an encoded message."""
+"""Personalise: fill 5 placeholders in 60 KB for one recipient, in the part itself and in an encoded message."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from tests.benchmarks.rows import Row, median_cpu_seconds
 
 NONCE = "0123456789ab"
 SIZE = 60_000
-READERS = 5_000
+RECIPIENTS = 5_000
 GOAL = ">= 100,000"
-SLOTS = ("unsubscribe_url", "preferences_url", "name", "address", "city")
+PLACEHOLDERS = ("unsubscribe_url", "preferences_url", "name", "address", "city")
 
 
 def measure() -> list[Row]:
-    """Messages a second on one core, each reader with values of their own."""
+    """Messages per second on one core, each recipient with values of their own."""
     html = _write_html()
     message = {"to": [placeholder_token(NONCE, "address", PlaceholderContext.PLAIN)], "html": html}
     return [
         Row(
-            "personalise, 60 KB, 5 slots",
+            "personalise, 60 KB, 5 placeholders",
             _per_second(PlaceholderTemplate.split(html.encode(), NONCE)),
             "messages/s",
             GOAL,
@@ -37,20 +37,20 @@ def measure() -> list[Row]:
 
 
 def _per_second(template: PlaceholderTemplate) -> float:
-    readers = [_values(number) for number in range(READERS)]
+    recipients = [_values(number) for number in range(RECIPIENTS)]
 
     def fill_all() -> None:
-        for values in readers:
+        for values in recipients:
             template.fill(values)
 
-    return READERS / median_cpu_seconds(fill_all, runs=7)
+    return RECIPIENTS / median_cpu_seconds(fill_all, runs=7)
 
 
 def _write_html() -> str:
-    tokens = itertools.cycle(placeholder_token(NONCE, slot, PlaceholderContext.HTML) for slot in SLOTS)
-    paragraph = '<p style="margin:0 0 12px">Each reader gets each issue once — “never twice, never not at all”.</p>\n'
-    gap = paragraph * (SIZE // len(SLOTS) // len(paragraph.encode()) + 1)
-    return "".join(f"{gap}{next(tokens)}" for _ in SLOTS)
+    tokens = itertools.cycle(placeholder_token(NONCE, name, PlaceholderContext.HTML) for name in PLACEHOLDERS)
+    paragraph = '<p style="margin:0 0 12px">The harbour grows upwards — the cranes at quay 3 lift forty tonnes.</p>\n'
+    gap = paragraph * (SIZE // len(PLACEHOLDERS) // len(paragraph.encode()) + 1)
+    return "".join(f"{gap}{next(tokens)}" for _ in PLACEHOLDERS)
 
 
 def _values(number: int) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""Pre-flight: every check on one rendered digest of 31 stories, the parsing of its HTML included."""
+"""Pre-flight: every check on one rendered digest of 31 stories, with the parsing of its HTML."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from tests.benchmarks.rows import Row, median_cpu_seconds
 
 
 def measure() -> list[Row]:
-    """Time of all families together, nothing remembered from a run before."""
+    """CPU time of all checks together, without caches of earlier runs."""
     import django
 
-    # Some families look into the database's models, which can be imported from here on only.
+    # Some checks import models, which needs Django to be set up.
     django.setup()
     from newsletter.preflight import run_checks
     from newsletter.preflight.mail_page import mail_page
@@ -22,4 +22,4 @@ def measure() -> list[Row]:
         mail_page.cache_clear()
         run_checks(inspection)
 
-    return [Row("pre-flight of 31 stories, all families", median_cpu_seconds(check, runs=15) * 1e3, "ms CPU", "<= 30")]
+    return [Row("pre-flight of 31 stories, all checks", median_cpu_seconds(check, runs=15) * 1e3, "ms CPU", "<= 30")]

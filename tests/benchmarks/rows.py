@@ -1,4 +1,4 @@
-"""What a benchmark returns, and how time is taken: CPU seconds of this process, the median of several runs."""
+"""Rows of the benchmark table, and the measuring of CPU seconds: the median of several runs in this process."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def cpu_seconds(step: Callable[[], object]) -> float:
 
 
 def median_cpu_seconds(step: Callable[[], object], *, runs: int = 15) -> float:
-    """Median CPU time of `runs` calls, after one that is not counted."""
+    """Median CPU time of `runs` calls, after one call to warm up."""
     step()
     return statistics.median(cpu_seconds(step) for _ in range(runs))
 

@@ -1,7 +1,7 @@
-"""A provider that takes everything and remembers how much, in a process of its own: `python -m tests.benchmarks.sink`.
+"""A provider that accepts every message and only counts, in a process of its own: `python -m tests.benchmarks.sink`.
 
-Its work is not what is measured, so it does as little as an answer with one id per message allows. GET tells how many
-messages and bytes came, and when the first did (seconds since 1970).
+It does as little as an answer with one id per message allows, because its own work is not measured. GET returns the
+number of messages and bytes, and the time of the first post in seconds since 1970.
 """
 
 from __future__ import annotations
@@ -26,21 +26,21 @@ class Sink(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
     numbers = itertools.count()
-    seen = {"messages": 0, "bytes": 0, "first_at": 0.0}
+    received = {"messages": 0, "bytes": 0, "first_at": 0.0}
 
     def do_POST(self) -> None:
-        """Read, count, answer."""
+        """Count the messages of a batch, and answer."""
         body = self.rfile.read(int(self.headers["Content-Length"]))
         count = body.count(MESSAGE_START)
         ids = [{"id": f"sink-{next(self.numbers)}"} for _ in range(count)]
-        self.seen["messages"] += count
-        self.seen["bytes"] += len(body)
-        self.seen["first_at"] = self.seen["first_at"] or time.time()
+        self.received["messages"] += count
+        self.received["bytes"] += len(body)
+        self.received["first_at"] = self.received["first_at"] or time.time()
         self._answer({"data": ids})
 
     def do_GET(self) -> None:
-        """What came."""
-        self._answer(self.seen)
+        """Answer with the counts."""
+        self._answer(self.received)
 
     def _answer(self, value: Any) -> None:
         answer = json.dumps(value).encode()
@@ -52,12 +52,12 @@ class Sink(BaseHTTPRequestHandler):
         self.wfile.write(answer)
 
     def log_message(self, format: str, *args: object) -> None:
-        """Say nothing."""
+        """Log nothing."""
 
 
 @contextmanager
 def running_sink() -> Iterator[str]:
-    """A sink for as long as the context is open; gives its address."""
+    """A running sink; gives its URL."""
     command = [sys.executable, "-m", "tests.benchmarks.sink"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
@@ -65,8 +65,8 @@ def running_sink() -> Iterator[str]:
         process.terminate()
 
 
-def seen_by(url: str) -> dict[str, float]:
-    """What came to the sink at this address."""
+def received_by(url: str) -> dict[str, float]:
+    """The counts of the sink at this URL."""
     with urllib.request.urlopen(url, timeout=10) as answer:
         result: dict[str, float] = json.load(answer)
     return result

@@ -17,12 +17,12 @@ import psycopg
 Row = tuple[Any, ...]
 
 DELIVERIES = """
-    SELECT d.id, d.status, d.reason, s.canonical, d.delivered_at IS NOT NULL, d.provider_id
+    SELECT d.id, d.state, d.reason, s.canonical, d.delivered_at IS NOT NULL, d.provider_id
     FROM newsletter_delivery d LEFT JOIN subscribers_subscriber s ON s.id = d.subscriber_id
 """
 BATCHES = "SELECT first_delivery, last_delivery, state, reason FROM newsletter_batch"
 EVENTS = "SELECT event_id, state FROM newsletter_event"
-STATUS = "SELECT status FROM newsletter_issue"
+SEND_STATES = "SELECT state FROM newsletter_send"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,26 +46,26 @@ def rows_of(database: str, sql: str) -> list[Row]:
 
 
 def judge(
-    database: str, summary: Mapping[str, Any], in_ledger: Mapping[int, Sequence[str]], readers: set[str]
+    database: str, summary: Mapping[str, Any], in_ledger: Mapping[int, Sequence[str]], addresses: set[str]
 ) -> Judgement:
-    """Compare. `summary` is the ledger's, `in_ledger` its mails per delivery, `readers` the expected addresses."""
+    """Compare. `summary` is the ledger's, `in_ledger` its mails per delivery, `addresses` the expected recipients."""
     deliveries = rows_of(database, DELIVERIES)
     batches = rows_of(database, BATCHES)
     twice = len(summary["repeated_recipients"]) or sum(1 for mails in in_ledger.values() if len(mails) > 1)
     faults: list[str] = []
-    unknown, lost = 0, len(readers - {row[3] for row in deliveries})
-    for pk, status, reason, _address, _delivered, name in deliveries:
-        if name and name not in in_ledger.get(pk, ()):
+    unknown, lost = 0, len(addresses - {row[3] for row in deliveries})
+    for pk, state, reason, _address, _delivered, mail_id in deliveries:
+        if mail_id and mail_id not in in_ledger.get(pk, ()):
             faults.append(f"delivery {pk} has the id of another mail")
-        if status == "unknown":
+        if state == "unknown":
             unknown += 1
             if not reason or not _is_held_with_a_reason(pk, batches):
                 faults.append(f"delivery {pk} is unknown without a reason")
-        elif status in ("skipped", "failed"):
+        elif state in ("skipped", "failed"):
             if not reason:
-                faults.append(f"delivery {pk} is {status} without a reason")
+                faults.append(f"delivery {pk} is {state} without a reason")
             if pk in in_ledger:
-                faults.append(f"delivery {pk} is {status}, but it was sent")
+                faults.append(f"delivery {pk} is {state}, but it was sent")
         elif pk not in in_ledger:
             lost += 1
     faults += [f"delivery {pk} was sent, but has no row" for pk in in_ledger.keys() - {row[0] for row in deliveries}]
@@ -76,16 +76,16 @@ def judge(
     ]
     faults += [
         f"key {key} was used with different bytes"
-        for key, seen in summary["keys"].items()
-        if len(seen["body_sha256"]) > 1
+        for key, use in summary["keys"].items()
+        if len(use["body_sha256"]) > 1
     ]
     accepted = sum(1 for row in deliveries if row[1] == "accepted")
     return Judgement(accepted=accepted, duplicates=twice, lost=lost, unknown=unknown, faults=tuple(faults))
 
 
 def _is_held_with_a_reason(pk: int, batches: list[Row]) -> bool:
-    mine = [(state, reason) for first, last, state, reason in batches if first <= pk <= last and state != "split"]
-    return len(mine) == 1 and mine[0][0] in ("held", "unknown") and bool(mine[0][1])
+    owners = [(state, reason) for first, last, state, reason in batches if first <= pk <= last and state != "split"]
+    return len(owners) == 1 and owners[0][0] in ("held", "unknown") and bool(owners[0][1])
 
 
 def events_lost(database: str, events: int) -> int:

@@ -1,7 +1,7 @@
-"""A proxy that stands between a worker and the provider, and spoils what it is told to.
+"""A proxy between a worker and the provider that injects network faults.
 
-Speaks as much HTTP as it needs to know where a message ends. A fault named `…-before` strikes when the request has
-come and the provider has not seen it; every other one when the provider has done its work.
+It knows just enough HTTP to find the end of a message. A fault named `…-before` happens before the provider gets the
+request, every other one after the provider has processed it.
 """
 
 from __future__ import annotations
@@ -20,19 +20,19 @@ FAULTS = (
     "reset-before", "reset-after", "html-502-before", "html-502-after", "silence-before", "silence-after",
     "cut-head", "cut-body", "duplicate", "duplicate-late", "slow",
 )  # fmt: skip
-#: Seconds; longer than the worker of a play waits, as 90 s are longer than one in the field does.
+#: Seconds. Longer than the workers of these tests wait for an answer.
 SILENCE = 3.0
 BAD_GATEWAY = b"HTTP/1.1 502 Bad Gateway\r\ncontent-type: text/html\r\ncontent-length: 16\r\n\r\n<html>502</html>"
 
 
 class Proxy:
-    """Listens while its thread runs. `plan` says which posts meet which fault, counted from 1; 0 takes a free port."""
+    """Listens while its thread runs. `plan` maps posts, counted from 1, to faults. Port 0 takes a free port."""
 
     def __init__(self, upstream: str, plan: Mapping[int, str], port: int = 0) -> None:
         parts = urlsplit(upstream)
         self._host, self._port = parts.hostname or "", parts.port or 80
         self._plan = plan
-        self.posts = self.spoilt = 0
+        self.posts = self.broken = 0
         self._listener = socket.create_server(("127.0.0.1", port))
         self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
         self._loop = asyncio.new_event_loop()
@@ -40,7 +40,7 @@ class Proxy:
         self._thread = threading.Thread(target=self._run, name="proxy", daemon=True)
 
     def start(self) -> None:
-        """Take connections."""
+        """Accept connections."""
         self._thread.start()
 
     def stop(self) -> None:
@@ -49,7 +49,7 @@ class Proxy:
         self._thread.join()
 
     def _run(self) -> None:
-        # Its end drops what is still connected.
+        # The end of the loop drops open connections.
         with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
             runner.run(self._listen())
 
@@ -68,26 +68,26 @@ class Proxy:
             writer.close()
 
     async def _exchange(self, reader: asyncio.StreamReader, client: _Client) -> bool:
-        """One request and its answer; whether the connection stays."""
+        """Pass on one request and its answer; whether the connection stays open."""
         request = await _message(reader)
         fault = self._next_fault() if request.startswith(b"POST") else ""
         if fault.endswith("-before"):
-            return await client.give(b"", spoilt_by=fault.removesuffix("-before"))
+            return await client.send(b"", fault=fault.removesuffix("-before"))
         upstream_reader, upstream = await asyncio.open_connection(self._host, self._port)
         with contextlib.closing(upstream):
             upstream.write(request)
             answer = await _message(upstream_reader)
-        return await client.give(answer, spoilt_by=fault.removesuffix("-after"))
+        return await client.send(answer, fault=fault.removesuffix("-after"))
 
     def _next_fault(self) -> str:
         self.posts += 1
         fault = self._plan.get(self.posts, "")
-        self.spoilt += bool(fault)
+        self.broken += bool(fault)
         return fault
 
 
 async def _message(reader: asyncio.StreamReader) -> bytes:
-    """A whole request or answer."""
+    """A complete request or answer."""
     head = await reader.readuntil(b"\r\n\r\n")
     lines = head.lower().split(b"\r\n")
     length = next((int(line.partition(b":")[2]) for line in lines if line.startswith(b"content-length:")), 0)
@@ -100,30 +100,30 @@ class _Client:
 
     writer: asyncio.StreamWriter
     late: bytes = b""
-    """What it gets before its next answer: a copy of the last one, for which it did not ask."""
+    """Sent before the next answer: a copy of the last one."""
 
-    async def give(self, answer: bytes, *, spoilt_by: str) -> bool:
-        """Write what the fault makes of the answer; whether the connection stays."""
-        if spoilt_by == "reset":
+    async def send(self, answer: bytes, *, fault: str) -> bool:
+        """Write the answer as the fault changes it; whether the connection stays open."""
+        if fault == "reset":
             connection = self.writer.get_extra_info("socket")
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             self.writer.transport.abort()
-        elif spoilt_by == "silence":
+        elif fault == "silence":
             await asyncio.sleep(SILENCE)
-        elif spoilt_by == "cut-head":
+        elif fault == "cut-head":
             self.writer.write(answer[:20])
-        elif spoilt_by == "cut-body":
+        elif fault == "cut-body":
             self.writer.write(answer[: answer.index(b"\r\n\r\n") + 40])
-        elif spoilt_by == "slow":
-            await self._drip(answer)
+        elif fault == "slow":
+            await self._send_slowly(answer)
         else:
-            whole = {"html-502": BAD_GATEWAY, "duplicate": answer * 2}.get(spoilt_by, answer)
+            whole = {"html-502": BAD_GATEWAY, "duplicate": answer * 2}.get(fault, answer)
             self.writer.write(self.late + whole)
-            self.late = answer if spoilt_by == "duplicate-late" else b""
+            self.late = answer if fault == "duplicate-late" else b""
         await self.writer.drain()
-        return spoilt_by in ("", "html-502", "duplicate", "duplicate-late", "slow")
+        return fault in ("", "html-502", "duplicate", "duplicate-late", "slow")
 
-    async def _drip(self, answer: bytes) -> None:
+    async def _send_slowly(self, answer: bytes) -> None:
         for start in range(0, len(answer), 64):
             self.writer.write(answer[start : start + 64])
             await self.writer.drain()

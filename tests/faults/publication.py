@@ -1,7 +1,7 @@
-"""Actions of subscribers, operators, workers, the provider and the clock, as rules that Hypothesis chooses from.
+"""One issue and everything that subscribers, operators, workers, the provider and clocks may do to it, in any order.
 
-The provider is the sandbox, and its ledger is the truth. After each rule the promises are checked against it; at the
-end the send is completed, and no recipient may be missing.
+A Hypothesis state machine: it picks the rules. The provider is the sandbox, and its ledger is the truth about what was
+sent. The promises are checked against it after each step, and once more after all work is done.
 """
 
 from __future__ import annotations
@@ -32,34 +32,37 @@ from newsletter.events.apply import apply_events
 from newsletter.events.inbox import store_event
 from newsletter.models import (
     OPEN_BATCH_STATES,
+    RUNNING,
     Batch,
     BatchState,
     Delivery,
-    DeliveryStatus,
+    DeliveryState,
     Fact,
     InvalidTransition,
-    IssueStatus,
+    Send,
+    SendState,
 )
 from newsletter.providers.base import SignedEvent
 from newsletter.providers.resend.provider import ResendProvider
 from newsletter.reports.statistics import report_of
 from newsletter.sandbox import Fault, SandboxOptions, SandboxServer
 from newsletter.sending.batch import release_stale_claims
-from newsletter.sending.control import cancel_issue, drop_cancelled, finish_issues, pause_issue, resume_issue
+from newsletter.sending.control import cancel_send, drop_cancelled, finish_sends, pause_send, resume_send
 from newsletter.sending.expand import expand_next
 from newsletter.sending.post import post_next
 from newsletter.sending.provider_search import search_next
 from newsletter.sending.recipients import deliveries_of
-from newsletter.sending.reconcile import NotInDoubt, count_as_sent, hold_expired, send_again, settle_proven
+from newsletter.sending.reconcile import NotHeld, hold_expired, mark_as_sent, send_again, settle_proven
 from newsletter.sending.retry import retry_failed
+from newsletter.sending.undo import undo_send
 from subscribers.consent.actions import unsubscribe
 from subscribers.consent.double_opt_in import confirm
 from subscribers.consent.tokens import ConfirmationToken
 from subscribers.models import Evidence, Subscription, SubscriptionState
 from tests import people
-from tests.publications import let_it_flow, make_issue, start_sending
+from tests.publications import make_issue, reset_throttles, send_of, start_sending
 
-#: What may go wrong with a post; silence is a reset that takes longer.
+#: Faults of a post. A silent provider is a reset that takes longer.
 FAULTS = [
     Fault(kind, after_commit=after)
     for kind in ("reset", "html_502")
@@ -73,13 +76,13 @@ FAULTS = [
 ]  # fmt: skip
 
 EVENTS = ("sent", "delivery_delayed", "delivered", "opened", "clicked", "bounced", "complained")
-RANKS = {fact.label: rank for rank, fact in enumerate(Fact, start=1)}
-PLACES = [point for point in Point if point.value.startswith(("chunk", "claim", "before", "request", "answer", "outc"))]
+RANKS = {str(fact.label): rank for rank, fact in enumerate(Fact, start=1)}
+POINTS = [point for point in Point if point.value.startswith(("chunk", "claim", "before", "request", "answer", "outc"))]
 EVIDENCE = Evidence(form="tests")
 
 
 class Clock:
-    """Seconds by which our clock and the provider's are ahead."""
+    """Seconds by which our clock and the provider's are ahead of the real time."""
 
     ours = 0.0
     theirs = 0.0
@@ -90,7 +93,7 @@ def our_now() -> datetime.datetime:
 
 
 class Publication(RuleBasedStateMachine):
-    """One issue that is sent to a few recipients."""
+    """One issue for a handful of recipients."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -105,18 +108,18 @@ class Publication(RuleBasedStateMachine):
             webhook_secrets=tuple(django_settings.WEBHOOK_SECRETS),
         )  # fmt: skip
         self.issue = make_issue(stories=1)
-        self.order = itertools.count(1)
-        self.left: dict[str, int] = {}
-        self.frozen: dict[str, int] = {}
+        self.sequence = itertools.count(1)
+        self.left_at: dict[str, int] = {}
+        self.built_at: dict[str, int] = {}
         self.ranks: dict[int, int] = {}
         self.events: list[SignedEvent] = []
-        self.newcomers = 0
+        self.sign_ups = 0
 
     def teardown(self) -> None:
-        """Complete the send, check the promises once more, and roll back."""
+        """Do all remaining work, check the result, and leave nothing behind."""
         try:
-            self._complete_the_send()
-            self._every_recipient_is_accounted_for()
+            self._do_all_remaining_work()
+            self._check_every_delivery()
         finally:
             arm(None)
             self.provider.close()
@@ -126,85 +129,95 @@ class Publication(RuleBasedStateMachine):
 
     # Subscribers
 
-    @initialize(readers=st.integers(1, 7))
-    def subscribers_exist(self, readers: int) -> None:
-        people.make_subscriptions(readers, self.issue.newsletter)
+    @initialize(count=st.integers(1, 7))
+    def make_subscriptions(self, count: int) -> None:
+        people.make_subscriptions(count, self.issue.newsletter)
 
     @rule()
-    def a_person_signs_up(self) -> None:
-        self.newcomers += 1
+    def a_subscriber_signs_up(self) -> None:
+        self.sign_ups += 1
         now = timezone.now()
         people.make_subscription(
-            f"newcomer-{self.newcomers}@example.org", self.issue.newsletter,
+            f"new-{self.sign_ups}@example.org", self.issue.newsletter,
             state=SubscriptionState.PENDING, requested_at=now, request_number=1,
         )  # fmt: skip
 
     @rule(data=st.data())
     def a_subscriber_confirms(self, data: st.DataObject) -> None:
-        membership = self._one_of(data, SubscriptionState.PENDING)
-        if membership is not None:
-            confirm(ConfirmationToken(membership.key, membership.request_number), EVIDENCE)
+        subscription = self._any_subscription(data, SubscriptionState.PENDING)
+        if subscription is not None:
+            confirm(ConfirmationToken(subscription.key, subscription.request_number), EVIDENCE)
 
     @rule(data=st.data())
     def a_subscriber_unsubscribes(self, data: st.DataObject) -> None:
-        membership = self._one_of(data, SubscriptionState.ACTIVE)
-        if membership is not None:
-            assert unsubscribe(membership.key, EVIDENCE)
-            self.left[membership.subscriber.canonical] = next(self.order)
+        subscription = self._any_subscription(data, SubscriptionState.ACTIVE)
+        if subscription is not None:
+            assert unsubscribe(subscription.key, EVIDENCE)
+            self.left_at[subscription.subscriber.canonical] = next(self.sequence)
 
     @rule(data=st.data())
     def a_subscriber_is_erased(self, data: st.DataObject) -> None:
-        membership = self._one_of(data, SubscriptionState.ACTIVE)
-        if membership is not None:
-            self.left[membership.subscriber.canonical] = next(self.order)
-            membership.subscriber.delete()
+        subscription = self._any_subscription(data, SubscriptionState.ACTIVE)
+        if subscription is not None:
+            self.left_at[subscription.subscriber.canonical] = next(self.sequence)
+            subscription.subscriber.delete()
 
-    # The editor
+    # Operators
 
-    @precondition(lambda self: self._status() == IssueStatus.DRAFT)
+    @precondition(lambda self: self._send() is None)
     @rule()
-    def the_editor_sends(self) -> None:
+    def an_operator_sends_the_issue(self) -> None:
         start_sending(self.issue)
 
-    @precondition(lambda self: self._status() == IssueStatus.SENDING)
+    @precondition(lambda self: self._state() == SendState.SENDING)
     @rule()
-    def the_editor_pauses(self) -> None:
-        pause_issue(self.issue, by="tests", reason="A look at it.")
+    def an_operator_pauses_the_send(self) -> None:
+        pause_send(send_of(self.issue), by="tests", text="Checking a link.")
 
-    @precondition(lambda self: self._status() == IssueStatus.PAUSED)
+    @precondition(lambda self: self._state() == SendState.PAUSED)
     @rule()
-    def the_editor_resumes(self) -> None:
-        resume_issue(self.issue, by="tests")
+    def an_operator_resumes_the_send(self) -> None:
+        resume_send(send_of(self.issue), by="tests")
 
-    @precondition(lambda self: self._status() in (IssueStatus.SENDING, IssueStatus.PAUSED))
-    @rule(really=st.integers(0, 5))
-    def the_editor_cancels(self, really: int) -> None:
-        if really == 0:
-            cancel_issue(self.issue, by="tests")
+    @precondition(lambda self: self._state() in RUNNING)
+    @rule(chance=st.integers(0, 5))
+    def an_operator_cancels_the_send(self, chance: int) -> None:
+        if chance == 0:
+            cancel_send(send_of(self.issue), by="tests")
 
-    @rule()
-    def the_editor_retries_failed_deliveries(self) -> None:
-        # Refused if no delivery can be retried, or the send is over.
+    @precondition(lambda self: self._state() in RUNNING)
+    @rule(chance=st.integers(0, 2))
+    def an_operator_undoes_the_send(self, chance: int) -> None:
+        if chance:
+            return
+        # Refused once a mail was sent, or may have been.
         with contextlib.suppress(InvalidTransition):
-            retry_failed(self.issue, by="tests")
+            undo_send(send_of(self.issue), by="tests")
+
+    @precondition(lambda self: self._send() is not None)
+    @rule()
+    def an_operator_retries_failed_deliveries(self) -> None:
+        # Refused if no delivery has failed, or if the send was cancelled.
+        with contextlib.suppress(InvalidTransition):
+            retry_failed(send_of(self.issue), by="tests")
 
     @precondition(lambda self: Batch.objects.filter(state=BatchState.HELD).exists())
     @rule(data=st.data())
-    def an_operator_checks_the_providers_log(self, data: st.DataObject) -> None:
+    def an_operator_decides_about_a_held_batch_by_the_providers_log(self, data: st.DataObject) -> None:
         batch = data.draw(st.sampled_from(list(Batch.objects.filter(state=BatchState.HELD).order_by("pk"))))
-        is_out = any(batch.first_delivery <= row[3] <= batch.last_delivery for row in self._mails())
+        was_sent = any(batch.first_delivery <= row[3] <= batch.last_delivery for row in self._mails())
         # A batch of a send that is over is not sent again.
-        with contextlib.suppress(NotInDoubt):
-            (count_as_sent if is_out else send_again)(batch, by="tests")
+        with contextlib.suppress(NotHeld):
+            (mark_as_sent if was_sent else send_again)(batch, by="tests")
 
-    # The worker
+    # Workers
 
-    @rule(name=st.sampled_from(["address", "post", "post", "apply", "settle", "hold", "drop", "finish", "look up"]))
+    @rule(name=st.sampled_from(["expand", "post", "post", "apply", "settle", "hold", "drop", "finish", "search"]))
     def a_worker_takes_a_step(self, name: str) -> None:
         self._step(name)
 
-    @rule(point=st.sampled_from(PLACES), name=st.sampled_from(["post", "address", "apply", "finish"]))
-    def a_worker_dies(self, point: Point, name: str) -> None:
+    @rule(point=st.sampled_from(POINTS), name=st.sampled_from(["post", "expand", "apply", "finish"]))
+    def a_worker_crashes(self, point: Point, name: str) -> None:
         arm(Failpoint(point=point, hit=1, action=Action.RAISE))
         try:
             self._step(name)
@@ -217,10 +230,10 @@ class Publication(RuleBasedStateMachine):
     def a_worker_starts(self) -> None:
         release_stale_claims()
 
-    # The provider and the clock
+    # The provider and the clocks
 
     @rule(fault=st.sampled_from(FAULTS))
-    def the_next_post_fails(self, fault: Fault) -> None:
+    def the_next_post_goes_wrong(self, fault: Fault) -> None:
         self._sandbox.plan(fault)
 
     @rule(data=st.data(), kind=st.sampled_from(EVENTS))
@@ -235,7 +248,7 @@ class Publication(RuleBasedStateMachine):
 
     @precondition(lambda self: self.events)
     @rule(data=st.data())
-    def an_event_is_repeated(self, data: st.DataObject) -> None:
+    def an_event_arrives_again(self, data: st.DataObject) -> None:
         store_event("resend", data.draw(st.sampled_from(self.events)))
 
     @rule(minutes=st.sampled_from([1, 6, 20, 90, 12 * 60, 24 * 60 + 1]))
@@ -247,113 +260,122 @@ class Publication(RuleBasedStateMachine):
     def our_clock_jumps(self, hours: float) -> None:
         Clock.ours += hours * 3600
 
-    # Invariants
+    # What always holds
 
     @invariant()
-    def no_recipient_has_it_twice(self) -> None:
+    def no_recipient_gets_the_issue_twice(self) -> None:
         assert not [address for address, count in Counter(row[1] for row in self._mails()).items() if count > 1]
 
     @invariant()
-    def no_subscriber_who_left_before_the_batch_was_frozen_has_it(self) -> None:
+    def no_subscriber_who_left_before_their_batch_was_built_gets_the_issue(self) -> None:
         for key in Batch.objects.exclude(payload_sha256="").values_list("key", flat=True):
-            self.frozen.setdefault(key, next(self.order))
+            self.built_at.setdefault(key, next(self.sequence))
         for key, address, *_ in self._mails():
-            gone = self.left.get(address)
-            assert gone is None or key not in self.frozen or self.frozen[key] < gone, f"{address} had left"
+            left_at = self.left_at.get(address)
+            assert left_at is None or key not in self.built_at or self.built_at[key] < left_at, f"{address} had left"
 
     @invariant()
-    def every_recipient_is_in_exactly_one_batch(self) -> None:
-        self.issue.refresh_from_db()
-        if self.issue.edition is None:
+    def every_recipient_is_in_one_batch_and_in_one_count(self) -> None:
+        send = self._send()
+        if send is None:
             return
-        report = report_of(self.issue)
+        report = report_of(send)
         assert report.adds_up
-        batches = Batch.objects.exclude(state=BatchState.SPLIT)
-        # A refused recipient who is retried is in a second batch.
+        batches = Batch.objects.filter(send=send).exclude(state=BatchState.SPLIT)
+        # A failed delivery that is retried is in another batch, too.
         owners = Counter(key for batch in batches.exclude(state=BatchState.REFUSED) for key in _keys_of(batch))
         assert set(owners.values()) <= {1}
         assert len({key for batch in batches for key in _keys_of(batch)}) == report.audience
 
     @invariant()
-    def accepted_deliveries_are_in_the_providers_ledger(self) -> None:
-        accepted = Delivery.objects.filter(status=DeliveryStatus.ACCEPTED).values_list("pk", flat=True)
+    def the_provider_has_every_accepted_delivery(self) -> None:
+        accepted = Delivery.objects.filter(state=DeliveryState.ACCEPTED).values_list("pk", flat=True)
         assert set(accepted) <= {row[3] for row in self._mails()}
 
     @invariant()
-    def the_outcome_of_a_mail_never_goes_back(self) -> None:
+    def every_mail_belongs_to_a_delivery_of_the_current_send(self) -> None:
+        assert {row[3] for row in self._mails()} <= set(Delivery.objects.values_list("pk", flat=True))
+        assert not Delivery.objects.exclude(send=self._send()).exists()
+
+    @invariant()
+    def the_rank_of_what_is_known_about_a_mail_never_falls(self) -> None:
         for delivery in Delivery.objects.all():
             rank = RANKS.get(delivery.outcome, 0)
             assert rank >= self.ranks.get(delivery.pk, 0)
             self.ranks[delivery.pk] = rank
 
-    # Helpers of the rules
+    # Helpers
 
-    def _status(self) -> str:
-        self.issue.refresh_from_db()
-        return self.issue.status
+    def _send(self) -> Send | None:
+        return self.issue.current_send
+
+    def _state(self) -> str:
+        send = self._send()
+        return send.state if send else ""
 
     def _step(self, name: str) -> bool:
         steps: dict[str, Callable[[], bool]] = {
-            "address": lambda: expand_next(3, 4),
+            "expand": lambda: expand_next(3, 4),
             "post": self._post,
             "apply": lambda: apply_events(self.provider, limit=5),
             "settle": settle_proven,
             "hold": lambda: hold_expired((self.provider,)),
             "drop": drop_cancelled,
-            "finish": finish_issues,
-            "look up": lambda: search_next((self.provider,)),
+            "finish": finish_sends,
+            "search": lambda: search_next((self.provider,)),
         }
         return steps[name]()
 
     def _post(self) -> bool:
-        let_it_flow()
+        reset_throttles()
         return post_next((self.provider,))
 
-    def _one_of(self, data: st.DataObject, state: SubscriptionState) -> Subscription | None:
+    def _any_subscription(self, data: st.DataObject, state: SubscriptionState) -> Subscription | None:
         keys = Subscription.objects.filter(state=state).order_by("pk").values_list("pk", flat=True)
         if not keys:
             return None
         return Subscription.objects.select_related("subscriber").get(pk=data.draw(st.sampled_from(list(keys))))
 
     def _mails(self) -> list[tuple[str, str, str, int]]:
-        """Every mail that the provider accepted: (key, address, its id, our delivery)."""
+        """Every mail that the provider accepted: (key, address, the provider's id, our delivery)."""
         rows = self._sandbox.team.database.rows(
             "SELECT keys.key, recipients.address, mails.uid, json_extract(mails.envelope, '$.tags.delivery') "
             "FROM mails JOIN recipients ON recipients.mail = mails.id LEFT JOIN keys ON keys.body = mails.body"
         )
         return [(str(row[0]), row[1], row[2], int(row[3])) for row in rows]
 
-    def _complete_the_send(self) -> None:
-        """Stop all faults, and let workers run until nothing is left to do."""
+    def _do_all_remaining_work(self) -> None:
+        """No more faults; the workers continue until nothing is left to do."""
         self._sandbox.team.faults.clear()
-        if self._status() == IssueStatus.DRAFT:
-            start_sending(self.issue)
+        send = self._send() or start_sending(self.issue)
         for _ in range(40):
-            if self._status() == IssueStatus.PAUSED:
-                resume_issue(self.issue, by="tests")
+            send.refresh_from_db()
+            if send.state == SendState.PAUSED:
+                resume_send(send, by="tests")
             release_stale_claims()
-            for name in ("address", "post", "apply", "settle", "hold", "drop", "finish"):
+            for name in ("expand", "post", "apply", "settle", "hold", "drop", "finish"):
                 while self._step(name):
                     pass
-            if not Batch.objects.filter(state__in=OPEN_BATCH_STATES).exists() and self._is_addressed():
+            if not Batch.objects.filter(state__in=OPEN_BATCH_STATES).exists() and self._is_expanded():
                 break
             Clock.ours += 600
             Clock.theirs += 600
 
-    def _is_addressed(self) -> bool:
-        return self._status() == IssueStatus.CANCELLED or self.issue.expanded_at is not None
+    def _is_expanded(self) -> bool:
+        send = send_of(self.issue)
+        return send.state == SendState.CANCELLED or send.expanded_at is not None
 
-    def _every_recipient_is_accounted_for(self) -> None:
-        with_the_provider = {row[3] for row in self._mails()}
+    def _check_every_delivery(self) -> None:
+        sent = {row[3] for row in self._mails()}
         for delivery in Delivery.objects.all():
-            if delivery.status == DeliveryStatus.ACCEPTED:
-                assert delivery.pk in with_the_provider
-            elif delivery.status == DeliveryStatus.UNKNOWN:
+            if delivery.state == DeliveryState.ACCEPTED:
+                assert delivery.pk in sent
+            elif delivery.state == DeliveryState.UNKNOWN:
                 assert delivery.reason
             else:
-                assert delivery.status in (DeliveryStatus.SKIPPED, DeliveryStatus.FAILED), delivery.status
+                assert delivery.state in (DeliveryState.SKIPPED, DeliveryState.FAILED), delivery.state
                 assert delivery.reason
-                assert delivery.pk not in with_the_provider
+                assert delivery.pk not in sent
 
 
 def _keys_of(batch: Batch) -> list[int]:

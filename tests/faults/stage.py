@@ -30,18 +30,18 @@ from django.utils import timezone
 from newsletter import worker
 from newsletter.config import failpoints
 from newsletter.events.apply import apply_events
-from newsletter.models import Issue, IssueStatus
+from newsletter.models import Issue
 from newsletter.providers import resend
-from newsletter.sending.control import resume_issue
+from newsletter.sending.control import resume_send
 from newsletter.sending.expand import expand_next
 from newsletter.sending.schedule import schedule_issue
 from newsletter.settings import database_settings
 from subscribers.imports.confirmed import import_confirmed
-from tests.publications import make_issue
+from tests.publications import make_issue, send_of
 
-READERS, BATCH, CHUNK = 240, 20, 80
+RECIPIENTS, BATCH, CHUNK = 240, 20, 80
 #: Posts that the issue takes if nothing goes wrong.
-BATCHES = READERS // BATCH
+BATCHES = RECIPIENTS // BATCH
 #: Events applied per transaction.
 EVENTS = 50
 
@@ -59,14 +59,15 @@ class Stage:
     """A count that processes share: the failpoint triggers at the hit-th time of all of them together."""
     ahead: Any = None
     """Seconds by which the clock is ahead. Shared, so that a test can set it while the process runs."""
-    patience: float = 5.0
+    timeout: float = 5.0
     """Seconds that a post waits for an answer."""
     lease: float = 90.0
     may_search: bool = True
     """Whether there is a key to read the provider's list with."""
     largest_file: int = 0
     """Bytes that a file may have; writing beyond that fails, as on a full disk. 0: no limit."""
-    rooms: dict[str, int] = field(default_factory=dict)
+    sizes: dict[str, int] = field(default_factory=dict)
+    """Other sizes of a `batch` and a `chunk`."""
 
 
 def enter(stage: Stage) -> None:
@@ -83,7 +84,7 @@ def enter(stage: Stage) -> None:
         settings.PROVIDER_READ_KEY = ""
     if stage.largest_file:
         resource.setrlimit(resource.RLIMIT_FSIZE, (stage.largest_file, resource.RLIM_INFINITY))
-    _hasten(stage)
+    _shorten_waits(stage)
     if stage.ahead is not None:
         patch.object(timezone, "now", lambda: _clock(stage.ahead.value)).start()
     failpoints.arm(_failpoint_of(stage))
@@ -97,7 +98,7 @@ def _failpoint_of(stage: Stage) -> failpoints.Failpoint | None:
 
 
 def _count(hits: Any) -> int:
-    # The process is killed after it released the lock; holding it, it would block all others for ever.
+    # The process is killed after it has released the lock. Otherwise all others would wait for it forever.
     with hits.get_lock():
         hits.value += 1
         return int(hits.value)
@@ -107,15 +108,15 @@ def _clock(ahead: float) -> datetime.datetime:
     return datetime.datetime.now(datetime.UTC) + datetime.timedelta(seconds=ahead)
 
 
-def _hasten(stage: Stage) -> None:
-    """Set small batches and chunks, so that there are many, and short waits."""
-    resend.ResendProvider.batch_size = stage.rooms.get("batch", BATCH)
-    timeout, lease = urllib3.Timeout(connect=1, read=stage.patience), datetime.timedelta(seconds=stage.lease)
+def _shorten_waits(stage: Stage) -> None:
+    """Set short waits, and small batches and chunks, so that there are many."""
+    resend.ResendProvider.batch_size = stage.sizes.get("batch", BATCH)
+    timeout, lease = urllib3.Timeout(connect=1, read=stage.timeout), datetime.timedelta(seconds=stage.lease)
     steps = {
-        "expand_next": partial(expand_next, chunk=stage.rooms.get("chunk", CHUNK)),
+        "expand_next": partial(expand_next, chunk=stage.sizes.get("chunk", CHUNK)),
         "apply_events": partial(apply_events, limit=EVENTS),
     }
-    rooms: dict[str, dict[str, Any]] = {
+    modules: dict[str, dict[str, Any]] = {
         "worker.loop": {"IDLE": 0.1, "LONGEST_BACKOFF": 0.1, "BACKGROUND_IDLE": 0.1},
         "worker.steps": steps,
         "providers.resend.provider": {"TIMEOUT": timeout},
@@ -125,39 +126,39 @@ def _hasten(stage: Stage) -> None:
         "sending.provider_search": {"LEASE": lease, "PACE": datetime.timedelta(seconds=0.1)},
         "monitoring.heartbeat": {"BEAT": 0.2},
     }
-    for room, changes in rooms.items():
+    for module, changes in modules.items():
         # Fails for a name that no longer exists.
-        patch.multiple(f"newsletter.{room}", **changes).start()
+        patch.multiple(f"newsletter.{module}", **changes).start()
 
 
-def prepare(stage: Stage, readers: int = READERS) -> None:
+def prepare(stage: Stage, recipients: int = RECIPIENTS) -> None:
     """Create the tables, a draft, and subscribers who signed up two hours ago."""
     enter(stage)
     patch.object(timezone, "now", partial(_clock, -7200.0)).start()
     call_command("migrate", verbosity=0)
     issue = make_issue(stories=2)
-    addresses = (f"reader-{number}@readers.example" for number in range(readers))
+    addresses = (f"reader-{number}@readers.example" for number in range(recipients))
     import_confirmed(issue.newsletter, addresses, proof="Made for a test.")
     connections.close_all()
 
 
 def publish(stage: Stage) -> None:
-    """Act as the editor who schedules the issue, unless it is scheduled.
+    """Act as the editor who schedules the issue, unless it has a send.
 
     Their clock is an hour behind, so that the scheduled time, which must be in the future, is in the workers' past.
     """
     enter(stage)
     patch.object(timezone, "now", partial(_clock, -3600.0)).start()
     issue = Issue.objects.get()
-    if issue.status == IssueStatus.DRAFT:
-        later = timezone.now().replace(tzinfo=None, second=0, microsecond=0) + datetime.timedelta(minutes=59)
-        schedule_issue(issue, wall=later, zone="UTC", by="tests")
+    if issue.current_send is None:
+        wall = timezone.now().replace(tzinfo=None, second=0, microsecond=0) + datetime.timedelta(minutes=59)
+        schedule_issue(issue, wall=wall, zone="UTC", by="tests")
 
 
 def resume(stage: Stage) -> None:
     """Act as the operator who resumes a paused send."""
     enter(stage)
-    resume_issue(Issue.objects.get(), by="tests", reason="Looked at the provider's log.")
+    resume_send(send_of(Issue.objects.get()), by="tests", text="The provider's log was checked.")
 
 
 def work(stage: Stage) -> None:

@@ -11,10 +11,10 @@ import pytest
 from newsletter.sandbox import SandboxServer
 from tests.faults import stage
 from tests.faults.conftest import Record
-from tests.faults.judge import STATUS, rows_of
+from tests.faults.judge import SEND_STATES, rows_of
 from tests.faults.play import Play, play, shared_number
 from tests.faults.proxy import proxy_to
-from tests.faults.stage import BATCH, BATCHES, READERS
+from tests.faults.stage import BATCH, BATCHES, RECIPIENTS
 
 pytestmark = pytest.mark.faults
 
@@ -22,7 +22,8 @@ HOUR = 3600.0
 UNSETTLED = "SELECT count(*) FROM newsletter_batch WHERE state IN ('ready', 'claimed', 'unknown')"
 NOT_SEARCHED = """
     SELECT count(*) FROM newsletter_batch b WHERE b.state = 'held' AND NOT EXISTS (
-        SELECT 1 FROM newsletter_lookup l WHERE l.batch_id = b.id AND l.attempts = b.attempts AND l.result <> 'open'
+        SELECT 1 FROM newsletter_providersearch s
+        WHERE s.batch_id = b.id AND s.attempts = b.attempts AND s.result <> 'open'
     )
 """
 
@@ -33,64 +34,64 @@ def unanswered(prepared: str, folder: Path, sandbox: SandboxServer, workers: int
     plan = dict.fromkeys(range(BATCHES // 2, BATCHES * 2), "reset-after")
     with (
         proxy_to(sandbox.url, plan) as proxy,
-        play(prepared, folder, sandbox, provider_url=proxy.url, ahead=shared_number("d"), **fields) as on_it,
+        play(prepared, folder, sandbox, provider_url=proxy.url, ahead=shared_number("d"), **fields) as run,
     ):
-        on_it.publish()
+        run.publish()
         for _ in range(workers):
-            on_it.start(stage.work)
-        on_it.wait_for(lambda: proxy.posts >= BATCHES, "many posts have no answer")
-        yield on_it
+            run.start(stage.work)
+        run.wait_for(lambda: proxy.posts >= BATCHES, "many posts have no answer")
+        yield run
 
 
-def nothing_is_left_to_do(on_it: Play) -> bool:
+def nothing_is_left_to_do(run: Play) -> bool:
     """Whether every batch has an outcome or is held. The operator resumes a send that was paused automatically."""
-    if rows_of(on_it.scene.database, STATUS) == [("paused",)]:
-        assert on_it.run(stage.resume) == 0
-    return rows_of(on_it.scene.database, UNSETTLED) == [(0,)]
+    if rows_of(run.stage.database, SEND_STATES) == [("paused",)]:
+        assert run.run_to_end(stage.resume) == 0
+    return rows_of(run.stage.database, UNSETTLED) == [(0,)]
 
 
-def is_searched(on_it: Play) -> bool:
+def is_searched(run: Play) -> bool:
     """Whether every held batch was searched for in the provider's list."""
-    return rows_of(on_it.scene.database, NOT_SEARCHED) == [(0,)]
+    return rows_of(run.stage.database, NOT_SEARCHED) == [(0,)]
 
 
 @pytest.mark.parametrize("workers", [1, 4], ids="{}w".format)
 def test_after_a_jump_of_a_day_the_providers_list_proves_what_was_sent(
     prepared: str, tmp_path: Path, sandbox: SandboxServer, workers: int, record: Record
 ) -> None:
-    with unanswered(prepared, tmp_path, sandbox, workers) as on_it:
-        on_it.scene.ahead.value = 24 * HOUR
-        on_it.wait_for(lambda: nothing_is_left_to_do(on_it) and is_searched(on_it), "all batches are searched for")
-        judgement = on_it.judgement()
+    with unanswered(prepared, tmp_path, sandbox, workers) as run:
+        run.stage.ahead.value = 24 * HOUR
+        run.wait_for(lambda: nothing_is_left_to_do(run) and is_searched(run), "all batches are searched for")
+        judgement = run.judgement()
     record("clock: +24 h", judgement)
     # Batches that were claimed and not yet posted when the clock jumped are not in the list, and a list with another
     # time than ours proves nothing.
     assert judgement.unknown <= workers * BATCH
-    assert judgement.accepted + judgement.unknown == READERS
+    assert judgement.accepted + judgement.unknown == RECIPIENTS
 
 
 @pytest.mark.parametrize("workers", [1, 4], ids="{}w".format)
 def test_after_a_jump_of_a_day_batches_are_held_if_the_providers_list_cannot_be_read(
     prepared: str, tmp_path: Path, sandbox: SandboxServer, workers: int, record: Record
 ) -> None:
-    with unanswered(prepared, tmp_path, sandbox, workers, may_search=False) as on_it:
-        on_it.scene.ahead.value = 24 * HOUR
-        on_it.wait_for(lambda: nothing_is_left_to_do(on_it), "nothing is left to do")
-        judgement = on_it.judgement()
+    with unanswered(prepared, tmp_path, sandbox, workers, may_search=False) as run:
+        run.stage.ahead.value = 24 * HOUR
+        run.wait_for(lambda: nothing_is_left_to_do(run), "nothing is left to do")
+        judgement = run.judgement()
     record("clock: +24 h, provider's list not readable", judgement)
     assert judgement.unknown > 0
-    assert judgement.accepted + judgement.unknown == READERS
+    assert judgement.accepted + judgement.unknown == RECIPIENTS
 
 
 @pytest.mark.parametrize("workers", [1, 4], ids="{}w".format)
 def test_a_clock_that_goes_back_an_hour_delays_the_issue_but_does_not_repeat_it(
     prepared: str, tmp_path: Path, sandbox: SandboxServer, workers: int, record: Record
 ) -> None:
-    with unanswered(prepared, tmp_path, sandbox, workers) as on_it:
-        on_it.scene.ahead.value = -HOUR
-        on_it.let_all_have_turns()
-        on_it.scene.ahead.value = 0.0
-        on_it.wait_for(on_it.is_sent, "the issue is sent")
-        judgement = on_it.judgement()
+    with unanswered(prepared, tmp_path, sandbox, workers) as run:
+        run.stage.ahead.value = -HOUR
+        run.wait_for_all_processes()
+        run.stage.ahead.value = 0.0
+        run.wait_for(run.is_sent, "the issue is sent")
+        judgement = run.judgement()
     record("clock: -1 h", judgement)
-    assert judgement.accepted == READERS
+    assert judgement.accepted == RECIPIENTS

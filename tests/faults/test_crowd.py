@@ -15,7 +15,7 @@ from tests.sandboxes import running_sandbox
 
 pytestmark = pytest.mark.faults
 
-READERS, WORKERS = 10_000, 8
+RECIPIENTS, WORKERS = 10_000, 8
 
 
 def test_eight_workers_send_to_ten_thousand_while_they_are_killed_one_by_one(tmp_path: Path, record: Record) -> None:
@@ -25,22 +25,22 @@ def test_eight_workers_send_to_ten_thousand_while_they_are_killed_one_by_one(tmp
     folder = tmp_path / "prepared"
     folder.mkdir()
     with (
-        prepared_database(POSTGRESQL, folder, READERS) as prepared,
+        prepared_database(POSTGRESQL, folder, RECIPIENTS) as prepared,
         running_sandbox() as sandbox,
-        play(prepared, tmp_path, sandbox, rooms={"batch": 50, "chunk": 2_000}) as on_it,
+        play(prepared, tmp_path, sandbox, sizes={"batch": 50, "chunk": 2_000}) as run,
     ):
-        on_it.publish()
+        run.publish()
         for _ in range(WORKERS):
-            on_it.start(stage.work)
+            run.start(stage.work)
         kills, deadline = 0, time.monotonic() + 120
-        while not on_it.is_sent():
-            assert time.monotonic() < deadline, on_it.last_words()
+        while not run.is_sent():
+            assert time.monotonic() < deadline, run.log_tails()
             time.sleep(chance.uniform(0.2, 0.8))  # the lifetime of the next victim, not a wait for a result
-            victim = chance.choice(on_it.running)
+            victim = chance.choice(run.running)
             victim.kill()
             victim.join()
-            kills += on_it.replace_the_dead()
-        judgement = on_it.judgement(READERS)
-    record(f"{WORKERS} workers and {READERS:,} recipients, one worker killed repeatedly", judgement)
-    assert judgement.accepted == READERS
+            kills += run.replace_the_dead()
+        judgement = run.judgement(RECIPIENTS)
+    record(f"{WORKERS} workers and {RECIPIENTS:,} recipients, one worker killed repeatedly", judgement)
+    assert judgement.accepted == RECIPIENTS
     assert kills > 3

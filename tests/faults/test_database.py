@@ -17,9 +17,9 @@ from newsletter.config.failpoints import Point
 from newsletter.sandbox import SandboxServer
 from tests.faults import stage
 from tests.faults.conftest import Record
-from tests.faults.judge import STATUS, rows_of
+from tests.faults.judge import SEND_STATES, rows_of
 from tests.faults.play import Play, copy_of, on_the_server, play, shared_number
-from tests.faults.stage import BATCHES, READERS
+from tests.faults.stage import BATCHES, RECIPIENTS
 from tests.sandboxes import running_sandbox
 
 pytestmark = pytest.mark.faults
@@ -27,7 +27,7 @@ pytestmark = pytest.mark.faults
 #: Longer than Resend keeps keys.
 A_DAY = 25 * 3600.0
 #: A batch whose outcome cannot be recorded stays with its worker until the lease ends, which is longer than a post.
-SHORT: dict[str, Any] = {"lease": 2.0, "patience": 1.0}
+SHORT: dict[str, Any] = {"lease": 2.0, "timeout": 1.0}
 
 
 def end_connections(name: str, turn: int) -> None:
@@ -47,35 +47,35 @@ def test_every_recipient_gets_the_issue_when_the_database_goes_away_repeatedly(
     postgresql_prepared: str, tmp_path: Path, strike: Callable[[str, int], None], workers: int, record: Record
 ) -> None:
     # A slow provider, so that the posts are spread over all turns.
-    with running_sandbox(rate_limit=5) as sandbox, play(postgresql_prepared, tmp_path, sandbox, **SHORT) as on_it:
-        name = on_it.scene.database.rpartition("/")[2]
-        on_it.publish()
+    with running_sandbox(rate_limit=5) as sandbox, play(postgresql_prepared, tmp_path, sandbox, **SHORT) as run:
+        name = run.stage.database.rpartition("/")[2]
+        run.publish()
         for _ in range(workers):
-            on_it.start(stage.work)
+            run.start(stage.work)
         for turn in range(12):
             strike(name, turn)
             time.sleep(random.uniform(0.05, 0.4))  # a random interval between two faults, not a wait for a result
-        on_it.wait_for(on_it.is_sent, "the issue is sent")
-        judgement = on_it.judgement()
+        run.wait_for(run.is_sent, "the issue is sent")
+        judgement = run.judgement()
     record(f"database: {'connections terminated' if strike is end_connections else 'read-only'}, repeatedly", judgement)
-    assert judgement.accepted == READERS
+    assert judgement.accepted == RECIPIENTS
 
 
 @pytest.mark.parametrize("room", [0, 100_000, 300_000], ids="{}-bytes-left".format)
 def test_every_recipient_gets_the_issue_when_the_disk_was_full(
     sqlite_prepared: str, tmp_path: Path, sandbox: SandboxServer, room: int, record: Record
 ) -> None:
-    with play(sqlite_prepared, tmp_path, sandbox, **SHORT) as on_it:
-        on_it.publish()
+    with play(sqlite_prepared, tmp_path, sandbox, **SHORT) as run:
+        run.publish()
         size = max(path.stat().st_size for path in tmp_path.glob("play.sqlite3*"))
-        worker = on_it.start(stage.work, largest_file=size + room)
-        on_it.wait_for(lambda: "disk" in on_it.last_words(), "the disk is full")
-        assert not on_it.is_sent()
+        worker = run.start(stage.work, largest_file=size + room)
+        run.wait_for(lambda: "disk" in run.log_tails(), "the disk is full")
+        assert not run.is_sent()
         resource.prlimit(worker.pid or 0, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
-        on_it.wait_for(on_it.is_sent, "the issue is sent")
-        judgement = on_it.judgement()
+        run.wait_for(run.is_sent, "the issue is sent")
+        judgement = run.judgement()
     record("database: disk full", judgement)
-    assert judgement.accepted == READERS
+    assert judgement.accepted == RECIPIENTS
 
 
 #: When backups are made: during the expansion of the audience, with a claimed batch, and between two batches.
@@ -86,11 +86,11 @@ HALF_WAY = pytest.mark.parametrize(
 )
 
 
-def kill_half_way(on_it: Play, point: Point, hit: int) -> None:
+def kill_half_way(run: Play, point: Point, hit: int) -> None:
     """Kill the only worker at this point, so that no process writes while the backup is made."""
-    worker = on_it.start(stage.work, failpoint=f"{point.value}:{hit}:kill")
-    on_it.wait_for(lambda: worker.exitcode == -signal.SIGKILL, f"the worker dies at {point.value}")
-    on_it.kill_all()
+    worker = run.start(stage.work, failpoint=f"{point.value}:{hit}:kill")
+    run.wait_for(lambda: worker.exitcode == -signal.SIGKILL, f"the worker dies at {point.value}")
+    run.kill_all()
 
 
 @HALF_WAY
@@ -98,20 +98,20 @@ def test_a_backup_that_is_restored_at_once_sends_the_same_bytes_under_the_same_k
     prepared: str, tmp_path: Path, sandbox: SandboxServer, point: Point, hit: int, record: Record
 ) -> None:
     (tmp_path / "backup").mkdir()
-    with play(prepared, tmp_path, sandbox) as on_it:
-        on_it.publish()
-        kill_half_way(on_it, point, hit)
-        with copy_of(on_it.scene.database, tmp_path / "backup") as backup:
-            on_it.start(stage.work)
-            on_it.wait_for(on_it.is_sent, "the issue is sent")
-            on_it.kill_all()
-            on_it.scene = replace(on_it.scene, database=backup)
-            on_it.start(stage.work)
-            on_it.wait_for(on_it.is_sent, "the issue is sent once more")
-            judgement = on_it.judgement()
-            on_it.kill_all()
+    with play(prepared, tmp_path, sandbox) as run:
+        run.publish()
+        kill_half_way(run, point, hit)
+        with copy_of(run.stage.database, tmp_path / "backup") as backup:
+            run.start(stage.work)
+            run.wait_for(run.is_sent, "the issue is sent")
+            run.kill_all()
+            run.stage = replace(run.stage, database=backup)
+            run.start(stage.work)
+            run.wait_for(run.is_sent, "the issue is sent once more")
+            judgement = run.judgement()
+            run.kill_all()
     record("database: backup restored at once (same keys, same bytes)", judgement)
-    assert judgement.accepted == READERS
+    assert judgement.accepted == RECIPIENTS
 
 
 @pytest.mark.parametrize("point", [Point.CLAIM_COMMITTED, Point.OUTCOME_COMMITTED], ids=lambda point: point.value)
@@ -122,19 +122,19 @@ def test_a_backup_that_is_restored_after_the_keys_expired_waits_for_an_operator(
     ahead = shared_number("d")
     with (
         running_sandbox(clock=lambda: time.time() + ahead.value) as sandbox,
-        play(prepared, tmp_path, sandbox, ahead=ahead) as on_it,
+        play(prepared, tmp_path, sandbox, ahead=ahead) as run,
     ):
-        on_it.publish()
-        kill_half_way(on_it, point, BATCHES // 2)
-        with copy_of(on_it.scene.database, tmp_path / "backup") as backup:
-            on_it.start(stage.work)
-            on_it.wait_for(on_it.is_sent, "the issue is sent")
-            on_it.kill_all()
-            ahead.value, on_it.scene = A_DAY, replace(on_it.scene, database=backup)
-            on_it.start(stage.work)
-            on_it.wait_for(lambda: rows_of(backup, STATUS) == [("paused",)], "the send is paused")
-            on_it.let_all_have_turns()
-            judgement = on_it.judgement()
-            on_it.kill_all()
-        assert sandbox.ledger.summary()["messages"] == READERS
+        run.publish()
+        kill_half_way(run, point, BATCHES // 2)
+        with copy_of(run.stage.database, tmp_path / "backup") as backup:
+            run.start(stage.work)
+            run.wait_for(run.is_sent, "the issue is sent")
+            run.kill_all()
+            ahead.value, run.stage = A_DAY, replace(run.stage, database=backup)
+            run.start(stage.work)
+            run.wait_for(lambda: rows_of(backup, SEND_STATES) == [("paused",)], "the send is paused")
+            run.wait_for_all_processes()
+            judgement = run.judgement()
+            run.kill_all()
+        assert sandbox.ledger.summary()["messages"] == RECIPIENTS
     record("database: backup restored a day later (paused)", judgement)

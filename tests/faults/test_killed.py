@@ -1,6 +1,6 @@
-"""A process is killed at every named point of an issue's way, in its first, middle and last batch, and nobody notices.
+"""A process is killed at every failpoint, in the first, middle and last batch: no mail is lost or repeated.
 
-The whole matrix is `make test-faults`; the first test here is the short one that `make test` runs.
+`make test-faults` runs all cases; `make test` runs the first test only.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from tests.faults import stage
 from tests.faults.conftest import Record
 from tests.faults.judge import Judgement, events_lost
 from tests.faults.play import Play, play, shared_number
-from tests.faults.stage import BATCHES, CHUNK, EVENTS, READERS
+from tests.faults.stage import BATCHES, CHUNK, EVENTS, RECIPIENTS
 from tests.sandboxes import running_sandbox
 
-#: Points that an issue reaches once.
+#: Prefixes of the points that a send reaches once.
 ONCE = ("freeze-", "start-", "finish-")
 
 
@@ -43,13 +43,13 @@ class Case:
 
 
 def hits_of(point: Point) -> list[int]:
-    """The first time that it is reached, one in the middle, and the last."""
+    """The first, a middle and the last time that the point is reached."""
     name = point.value
     if name.startswith(ONCE):
         return [1]
     if name.startswith("event-"):
-        return [1, READERS // 2, READERS]
-    times = {"chunk": READERS // CHUNK + 1, "events": -(-READERS // EVENTS)}.get(name.partition("-")[0], BATCHES)
+        return [1, RECIPIENTS // 2, RECIPIENTS]
+    times = {"chunk": RECIPIENTS // CHUNK + 1, "events": -(-RECIPIENTS // EVENTS)}.get(name.partition("-")[0], BATCHES)
     return [1, times // 2, times]
 
 
@@ -58,25 +58,23 @@ OF_EVENTS = [case for case in CASES if case.point.value.startswith("event")]
 OF_THE_ISSUE = [case for case in CASES if case not in OF_EVENTS]
 
 
-def kill(on_it: Play, case: Case) -> Judgement:
+def kill(run: Play, case: Case) -> Judgement:
     """Send the issue; a process is killed and replaced; wait until the issue is sent."""
     failpoint = {"failpoint": case.failpoint, "hits": shared_number()}
     if case.point.value.startswith("freeze-"):
-        assert on_it.run(stage.publish, **failpoint) == -signal.SIGKILL, on_it.last_words()
+        assert run.run_to_end(stage.publish, **failpoint) == -signal.SIGKILL, run.log_tails()
         failpoint = {}
-    on_it.publish()
+    run.publish()
     for _ in range(case.workers):
-        on_it.start(stage.work, **failpoint)
+        run.start(stage.work, **failpoint)
     if failpoint:
-        on_it.wait_for(lambda: on_it.replace_the_dead() > 0, f"a process dies at {case.point.value}")
-    on_it.wait_for(on_it.is_sent, "the issue is sent")
-    return on_it.judgement()
+        run.wait_for(lambda: run.replace_the_dead() > 0, f"a process dies at {case.point.value}")
+    run.wait_for(run.is_sent, "the issue is sent")
+    return run.judgement()
 
 
 @pytest.mark.own_database
-def test_a_worker_killed_at_the_most_delicate_failpoints_loses_and_repeats_no_mail(
-    sqlite_prepared: str, tmp_path: Path
-) -> None:
+def test_a_worker_killed_while_it_posts_loses_and_repeats_no_mail(sqlite_prepared: str, tmp_path: Path) -> None:
     for point, hit, workers in (
         (Point.CLAIM_COMMITTED, 1, 1),
         (Point.REQUEST_HALF_SENT, BATCHES // 2, 4),
@@ -86,9 +84,9 @@ def test_a_worker_killed_at_the_most_delicate_failpoints_loses_and_repeats_no_ma
         case = Case(point=point, hit=hit, workers=workers)
         folder = tmp_path / str(case)
         folder.mkdir()
-        with running_sandbox() as sandbox, play(sqlite_prepared, folder, sandbox) as on_it:
-            everybody = Judgement(accepted=READERS, duplicates=0, lost=0, unknown=0, faults=())
-            assert kill(on_it, case) == everybody, str(case)
+        with running_sandbox() as sandbox, play(sqlite_prepared, folder, sandbox) as run:
+            expected = Judgement(accepted=RECIPIENTS, duplicates=0, lost=0, unknown=0, faults=())
+            assert kill(run, case) == expected, str(case)
 
 
 @pytest.mark.faults
@@ -96,10 +94,10 @@ def test_a_worker_killed_at_the_most_delicate_failpoints_loses_and_repeats_no_ma
 def test_every_recipient_gets_the_issue_once_when_a_process_is_killed(
     prepared: str, tmp_path: Path, sandbox: SandboxServer, case: Case, record: Record
 ) -> None:
-    with play(prepared, tmp_path, sandbox) as on_it:
-        judgement = kill(on_it, case)
+    with play(prepared, tmp_path, sandbox) as run:
+        judgement = kill(run, case)
     record(f"killed at {case.point.value}", judgement)
-    assert judgement.accepted == READERS
+    assert judgement.accepted == RECIPIENTS
 
 
 @pytest.mark.faults
@@ -109,27 +107,27 @@ def test_no_event_is_lost_when_a_process_is_killed(prepared: str, tmp_path: Path
     address = f"http://127.0.0.1:{port}/webhooks/resend/"
     with (
         running_sandbox(address, webhook_events=frozenset({"email.delivered"})) as sandbox,
-        play(prepared, tmp_path, sandbox) as on_it,
+        play(prepared, tmp_path, sandbox) as run,
     ):
-        kill_during_events(on_it, case, port)
-        on_it.wait_for(on_it.is_sent, "the issue is sent")
-        on_it.wait_for(lambda: events_lost(on_it.scene.database, READERS) == 0, "all events are applied")
-        judgement = on_it.judgement()
+        kill_during_events(run, case, port)
+        run.wait_for(run.is_sent, "the issue is sent")
+        run.wait_for(lambda: events_lost(run.stage.database, RECIPIENTS) == 0, "all events are applied")
+        judgement = run.judgement()
     record(f"killed at {case.point.value}", judgement)
-    assert judgement.accepted == READERS
+    assert judgement.accepted == RECIPIENTS
 
 
-def kill_during_events(on_it: Play, case: Case, port: int) -> None:
+def kill_during_events(run: Play, case: Case, port: int) -> None:
     """The web server that stores events is killed and replaced, or the worker that applies them."""
     failpoint = {"failpoint": case.failpoint, "hits": shared_number()}
     is_in_web_server = case.point in (Point.EVENT_UNSTORED, Point.EVENT_STORED)
-    on_it.publish()
-    web = on_it.start(stage.serve, port, **(failpoint if is_in_web_server else {}))
+    run.publish()
+    web = run.start(stage.serve, port, **(failpoint if is_in_web_server else {}))
     for _ in range(case.workers):
-        on_it.start(stage.work, **({} if is_in_web_server else failpoint))
+        run.start(stage.work, **({} if is_in_web_server else failpoint))
     if is_in_web_server:
-        on_it.wait_for(lambda: web.exitcode == -signal.SIGKILL, f"the web server dies at {case.point.value}")
-        on_it.running.remove(web)
-        on_it.start(stage.serve, port)
+        run.wait_for(lambda: web.exitcode == -signal.SIGKILL, f"the web server dies at {case.point.value}")
+        run.running.remove(web)
+        run.start(stage.serve, port)
     else:
-        on_it.wait_for(lambda: on_it.replace_the_dead() > 0, f"a worker dies at {case.point.value}")
+        run.wait_for(lambda: run.replace_the_dead() > 0, f"a worker dies at {case.point.value}")

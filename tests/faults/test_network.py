@@ -13,7 +13,7 @@ from tests.faults.conftest import Record
 from tests.faults.judge import rows_of
 from tests.faults.play import play
 from tests.faults.proxy import FAULTS, proxy_to
-from tests.faults.stage import BATCHES, READERS
+from tests.faults.stage import BATCHES, RECIPIENTS
 from tests.sandboxes import running_sandbox
 
 pytestmark = pytest.mark.faults
@@ -30,29 +30,29 @@ def test_every_recipient_gets_the_issue_once_when_answers_are_broken(
 ) -> None:
     with (
         proxy_to(sandbox.url, dict.fromkeys(BROKEN, fault)) as proxy,
-        play(prepared, tmp_path, sandbox, provider_url=proxy.url, patience=1.0) as on_it,
+        play(prepared, tmp_path, sandbox, provider_url=proxy.url, timeout=1.0) as run,
     ):
-        on_it.publish()
+        run.publish()
         for _ in range(workers):
-            on_it.start(stage.work)
-        on_it.wait_for(on_it.is_sent, "the issue is sent")
-        judgement = on_it.judgement()
-        assert proxy.spoilt == len(BROKEN)
+            run.start(stage.work)
+        run.wait_for(run.is_sent, "the issue is sent")
+        judgement = run.judgement()
+        assert proxy.broken == len(BROKEN)
     record(f"network: {fault}", judgement)
-    assert judgement.accepted == READERS
+    assert judgement.accepted == RECIPIENTS
 
 
 def test_workers_wait_for_a_provider_that_refuses_connections(prepared: str, tmp_path: Path, record: Record) -> None:
     port = free_port(0)
     with (
         running_sandbox() as sandbox,
-        play(prepared, tmp_path, sandbox, provider_url=f"http://127.0.0.1:{port}") as on_it,
+        play(prepared, tmp_path, sandbox, provider_url=f"http://127.0.0.1:{port}") as run,
     ):
-        on_it.publish()
-        on_it.start(stage.work)
-        on_it.wait_for(lambda: rows_of(on_it.scene.database, ATTEMPTS)[0][0] > 5, "many connections are refused")
+        run.publish()
+        run.start(stage.work)
+        run.wait_for(lambda: rows_of(run.stage.database, ATTEMPTS)[0][0] > 5, "many connections are refused")
         with proxy_to(sandbox.url, {}, port=port):
-            on_it.wait_for(on_it.is_sent, "the issue is sent")
-        judgement = on_it.judgement()
+            run.wait_for(run.is_sent, "the issue is sent")
+        judgement = run.judgement()
     record("network: refused", judgement)
-    assert judgement.accepted == READERS
+    assert judgement.accepted == RECIPIENTS

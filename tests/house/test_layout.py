@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import itertools
 import re
 import subprocess
 from pathlib import Path
@@ -12,7 +11,6 @@ import pytest
 from django.core.management import call_command
 
 from newsletter.config.configuration import PROJECT_ROOT
-from newsletter.models import TRANSITIONS, IssueStatus
 
 README = (PROJECT_ROOT / "README.md").read_text(encoding="utf-8")
 PACKAGES = ("newsletter", "subscribers")
@@ -42,20 +40,6 @@ def test_the_folder_map_of_the_readme_lists_every_package() -> None:
     packages -= {"newsletter/migrations/"}
     expected = packages | {"subscribers/", "templates/", "tests/"}
     assert mapped == expected, "Bring the folder map in README.md in line with the folders."
-
-
-def test_the_states_in_the_readme_are_those_of_the_transitions_table() -> None:
-    row = next(line for line in README.splitlines() if line.startswith("| issue |"))
-    arrows: set[tuple[str, str]] = set()
-    for part in row.split("|")[2].replace("`", "").split("·"):
-        stops = [[name.strip() for name in stop.split(",")] for stop in re.split(r"→|⇄", part)]
-        for sources, targets in itertools.pairwise(stops):
-            arrows |= {(source, target) for source in sources for target in targets}
-            if "⇄" in part:
-                arrows |= {(target, source) for source in sources for target in targets}
-    # "Send now" skips the schedule, which the README leaves out.
-    drawn = arrows | {("draft", "sending")}
-    assert drawn == {(source, target) for source in IssueStatus.values for target in TRANSITIONS[source]}
 
 
 def test_every_command_that_the_readme_shows_exists() -> None:

@@ -73,7 +73,7 @@ def send_with_kills(folder: Path, broker: Broker, *, recipients: int, kills: int
             if number == 0:
                 installation.run("-m", "tests.installation", "signup", "ada")
                 wait_until(lambda: has_mail(installation, "ada@"), "the confirmation is sent", CONFIRMATION)
-        wait_until(lambda: installation.report()["status"] == "sent", "the issue is sent", 600)
+        wait_until(lambda: installation.report()["state"] == "sent", "the issue is sent", 600)
         installation.processes.check()
         return {"ledger": installation.sandbox("/sandbox/ledger"), **installation.report()}
 

@@ -37,7 +37,7 @@ def test_a_killed_worker_leaves_one_batch_on_hold_and_all_others_get_the_issue_o
         recipients = server.recipients()
 
     assert len(recipients) == len(set(recipients)), "no recipient gets two mails"
-    assert (report["status"], report["held_batches"], report["unknown"]) == ("sending", 1, BATCH)
+    assert (report["state"], report["held_batches"], report["unknown"]) == ("sending", 1, BATCH)
     unreached = {f"reader-{number}@readers.example" for number in range(RECIPIENTS)} - set(recipients)
     assert len(unreached) == BATCH - 5, "they belong to the batch on hold"
     assert server.violations == []

@@ -15,7 +15,7 @@ pytestmark = pytest.mark.processes
 
 def is_sent_to_all(installation: SeparateInstallation) -> bool:
     installation.processes.check()
-    return installation.messages() >= RECIPIENTS and installation.report()["status"] == "sent"
+    return installation.messages() >= RECIPIENTS and installation.report()["state"] == "sent"
 
 
 def test_a_worker_killed_during_a_send_loses_and_repeats_no_mail(tmp_path: Path) -> None:

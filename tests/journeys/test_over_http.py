@@ -51,7 +51,7 @@ def test_from_signup_to_archive(site: SeparateInstallation) -> None:
     unsubscribe_with_one_click(first)
     wait_until(lambda: "unsubscribed" in state_of(site, edda, ADA), "Ada is unsubscribed")
     import_issue(site, edda, slug="issue-3")
-    assert "Nobody on the list" in edda.get(f"{issue_url(site, edda, 'issue-3')}send-now/").words
+    assert "no active subscribers" in edda.get(f"{issue_url(site, edda, 'issue-3')}send-now/").words
 
     check_the_archive(site)
 
@@ -88,22 +88,22 @@ def sign_up_and_confirm(site: SeparateInstallation, address: str) -> None:
     mail = mail_to(site, address, "onfirm")
     link = next(word for word in mail["text"].split() if "/confirm/" in word)
     page = subscriber.get(link)
-    assert "One last step" in page.words
-    page = subscriber.submit(page, button="Yes, subscribe me")
+    assert "Confirm your subscription" in page.words
+    page = subscriber.submit(page, button="Confirm subscription")
     assert page.status == 200
     assert not subscriber.cookies, "subscribers get no cookies"
 
 
 def import_issue(site: SeparateInstallation, edda: Browser, *, slug: str) -> None:
     page = edda.get(f"{site.environment['SITE_URL']}/admin/newsletter/issue/import/")
-    page = edda.submit(page, button="Import", text=write_issue_file(content(slug, title=f"Title of {slug}")))
+    page = edda.submit(page, button="Import issue", text=write_issue_file(content(slug, title=f"Title of {slug}")))
     assert page.status == 200
 
 
 def publish(site: SeparateInstallation, edda: Browser, *, slug: str, recipients: int) -> None:
     import_issue(site, edda, slug=slug)
     page = edda.get(f"{issue_url(site, edda, slug)}send-now/")
-    assert f"{recipients} reader" in page.words
+    assert f"{recipients} recipient" in page.words
     page = edda.submit(page, button="Send to")
     report = f"{issue_url(site, edda, slug)}report/"
     wait_until(lambda: "Sent" in edda.get(report).words, f"{slug} is sent")

@@ -174,13 +174,17 @@ class RecordedHistory:
         self.rows.append(values)
 
 
-def machine_with(history: RecordedHistory) -> StateMachine:
-    return dataclasses.replace(SUBSCRIPTION_MACHINE, owner="subscription", history=cast(Any, history))
+MACHINE = dataclasses.replace(SUBSCRIPTION_MACHINE, owner="subscription")
 
 
-def test_a_move_of_a_row_writes_one_history_row() -> None:
+def unsubscribe(row: Subscription, history: RecordedHistory) -> None:
+    values = {"on": "phone"}
+    MACHINE.move_with_history(row, State.UNSUBSCRIBED, cast(Any, history), by="ida", reason="asked", values=values)
+
+
+def test_a_move_with_history_writes_one_history_row() -> None:
     history, active = RecordedHistory(), ada()
-    machine_with(history).move_row(active, State.UNSUBSCRIBED, by="ida", reason="asked", detail="by phone")
+    unsubscribe(active, history)
     assert history.rows == [
         {
             "subscription": active,
@@ -188,7 +192,7 @@ def test_a_move_of_a_row_writes_one_history_row() -> None:
             "target": State.UNSUBSCRIBED,
             "by": "ida",
             "reason": "asked",
-            "detail": "by phone",
+            "values": {"on": "phone"},
         }
     ]
 
@@ -197,14 +201,14 @@ def test_a_refused_move_writes_no_history() -> None:
     history, active = RecordedHistory(), ada()
     Subscription.objects.update(state=State.UNSUBSCRIBED)
     with pytest.raises(InvalidTransition):
-        machine_with(history).move_row(active, State.SUPPRESSED)
+        unsubscribe(active, history)
     assert history.rows == []
 
 
 def test_a_move_without_its_history_does_not_happen() -> None:
     active = ada()
     with pytest.raises(RuntimeError, match="no history"):
-        machine_with(RecordedHistory(is_broken=True)).move_row(active, State.UNSUBSCRIBED)
+        unsubscribe(active, RecordedHistory(is_broken=True))
     assert active.state == State.ACTIVE
     assert Subscription.objects.get().state == State.ACTIVE
 

@@ -1,4 +1,4 @@
-"""Explain why mail does not move, and what to do."""
+"""Explain why mail is not sent, and what to do."""
 
 from __future__ import annotations
 
@@ -9,31 +9,35 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from newsletter.management.choose import add_newsletter_option, chosen_issue
-from newsletter.monitoring.diagnostics import Diagnostic, Severity
 from newsletter.monitoring.doctor import examine
+from newsletter.monitoring.severity import Diagnostic, Severity
 
-MARKS = {Severity.BROKEN: "broken ", Severity.LOOK: "look at", Severity.FINE: "fine   "}
+#: Wide enough for the longest label, “Warning”.
+COLUMN = 9
 
 
 class Command(BaseCommand):
-    """`doctor [SLUG]`: exit status 1 if something is broken."""
+    """`doctor [SLUG]`: exit status 1 if there is an error."""
 
-    help = "Explain in sentences why an issue, or anything, does not move, and what to do. Asks the provider, too."
+    help = (
+        "Explain why mail is not sent, and what to do. Checks the database, workers, settings and disk, and asks the "
+        "broker and the provider."
+    )
 
     def add_arguments(self, parser: CommandParser) -> None:
-        """Which issue, and for whom to print."""
-        parser.add_argument("slug", nargs="?", help="the issue that does not move; without it, the installation")
-        parser.add_argument("--json", action="store_true", help="print JSON, for programs")
+        """Which issue, and how to print."""
+        parser.add_argument("slug", nargs="?", help="an issue whose send is checked, too")
+        parser.add_argument("--json", action="store_true", help="print JSON for programs")
         add_newsletter_option(parser)
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Examine and print."""
+        """Print everything that is found."""
         issue = chosen_issue(options["slug"], options["newsletter"]) if options["slug"] else None
         found = examine(issue)
         self.stdout.write(_as_json(found) if options["json"] else _as_lines(found))
-        broken = sum(diagnostic.severity is Severity.BROKEN for diagnostic in found)
-        if broken:
-            raise CommandError(f"{broken} broken." if broken > 1 else "One thing is broken.", returncode=1)
+        errors = sum(diagnostic.severity is Severity.ERROR for diagnostic in found)
+        if errors:
+            raise CommandError(f"Errors: {errors}", returncode=1)
 
 
 def _as_json(found: Sequence[Diagnostic]) -> str:
@@ -53,7 +57,7 @@ def _as_json(found: Sequence[Diagnostic]) -> str:
 def _as_lines(found: Sequence[Diagnostic]) -> str:
     lines = []
     for diagnostic in found:
-        lines.append(f"{MARKS[diagnostic.severity]}  {diagnostic.sentence}")
-        if diagnostic.advice and diagnostic.severity is not Severity.FINE:
-            lines.append(f"         → {diagnostic.advice}")
+        lines.append(f"{diagnostic.severity.label:{COLUMN}}{diagnostic.sentence}")
+        if diagnostic.advice and diagnostic.severity is not Severity.OK:
+            lines.append(f"{'':{COLUMN}}→ {diagnostic.advice}")
     return "\n".join(lines)

@@ -1,4 +1,4 @@
-"""Print what sending an issue would do, as JSON, and send nothing."""
+"""Print what sending an issue would do, as JSON."""
 
 from __future__ import annotations
 
@@ -11,29 +11,28 @@ from newsletter.sending.schedule import IssueRefused, dry_run
 
 
 class Command(BaseCommand):
-    """`dry_run SLUG`: the manifest on standard output; exit status 1 with the reasons if it cannot be sent as it is."""
+    """`dry_run SLUG`: exit status 1 with the reasons if the issue cannot be sent as it is."""
 
     help = (
-        "Print the manifest of an issue: what would go out, to how many, in how many batches. "
-        "Sends, stores and changes nothing; two runs of an unchanged issue print the same."
+        "Print the manifest of an issue as JSON: what would be sent, to how many recipients, in how many batches. "
+        "Nothing is sent or stored. The output is the same for as long as the issue and its audience are."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
-        """The issue."""
+        """Which issue."""
         parser.add_argument("slug", help="the issue's slug")
         add_newsletter_option(parser)
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Rehearse and print."""
+        """Print the manifest to standard output, and how to send exactly that to standard error."""
         issue = chosen_issue(options["slug"], options["newsletter"])
         try:
             manifest = dry_run(issue)
         except IssueRefused as refusal:
             raise CommandError("\n".join((f"“{issue.title}” cannot be sent:", *refusal.sentences))) from refusal
         self.stdout.write(manifest.as_text(), ending="")
-        batches = "1 batch" if manifest.batches == 1 else f"{manifest.batches:,} batches"
-        readers = "1 reader" if manifest.readers == 1 else f"{manifest.readers:,} readers"
-        self.stderr.write(f"Nothing was sent. It would go to {readers} in {batches}. To send exactly this:")
         slug, newsletter = options["slug"], options["newsletter"]
-        named = f" --newsletter {newsletter}" if newsletter else ""
-        self.stderr.write(f"  manage.py send_issue {slug}{named} --manifest {manifest.sha256}")
+        option = f" --newsletter {newsletter}" if newsletter else ""
+        self.stderr.write(f"Nothing was sent. Recipients: {manifest.recipients:,}. Batches: {manifest.batches:,}.")
+        self.stderr.write("To send exactly this:")
+        self.stderr.write(f"  manage.py send_issue {slug}{option} --manifest {manifest.sha256}")

@@ -1,4 +1,4 @@
-"""Start or schedule an issue under the manifest of a dry run."""
+"""Send or schedule an issue with the manifest of a dry run."""
 
 from __future__ import annotations
 
@@ -19,43 +19,48 @@ BY = "manage.py send_issue"
 
 
 class Command(BaseCommand):
-    """`send_issue SLUG --manifest …`: exit status 1 with what differs if the manifest holds no more."""
+    """`send_issue SLUG --manifest …`: exit status 1 with the differences if the manifest is out of date."""
 
-    help = "Send an issue, or schedule it with --at, if it is still what the manifest of a dry run says."
+    help = "Send an issue, or schedule it with --at, if the manifest of a dry run still applies."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        """The issue, what was approved, and when."""
+        """The issue, the approved manifest, and when to start."""
         parser.add_argument("slug", help="the issue's slug")
         parser.add_argument(
             "--manifest",
             required=True,
             metavar="SHA256|FILE",
-            help="what was approved: the digest of a dry run's manifest, or a file with all that it printed, "
-            "which lets a refusal say what differs",
+            help="the approved manifest: its SHA-256, or a file with the JSON of the dry run. With a file, a refusal "
+            "names the differences",
         )
         parser.add_argument(
             "--at",
             type=_wall_time,
             metavar="'YYYY-MM-DD HH:MM'",
-            help="start it then, on the clocks of --zone; default: now",
+            help="start at this time in the time zone of --zone; default: now",
         )
         parser.add_argument("--zone", help="a time zone such as Europe/Berlin; default: the newsletter's")
         parser.add_argument(
-            "--same-readers",
+            "--same-audience",
             action="store_true",
-            help="with --at: start it only if the readers are then still the same",
+            help="with --at: cancel the start if the audience changed by then",
         )
+        parser.add_argument("--same-readers", action="store_true", help=argparse.SUPPRESS)
         add_newsletter_option(parser)
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Start or schedule, and say what happens next."""
+        """Start or schedule the send."""
         issue = chosen_issue(options["slug"], options["newsletter"])
-        if options["same_readers"] and options["at"] is None:
-            raise CommandError("--same-readers is for --at: an issue that starts now starts for those of the manifest.")
+        if options["same_readers"]:
+            raise CommandError("--same-readers is now called --same-audience.")
+        if options["same_audience"] and options["at"] is None:
+            raise CommandError(
+                "--same-audience needs --at. Without it, the issue is sent now, to the audience of the manifest."
+            )
         zone = options["zone"] or issue.newsletter.time_zone
         try:
-            approved = Approval.read(_text_of(options["manifest"]))
-            sentence = _act(issue, approved, wall=options["at"], zone=zone, same_readers=options["same_readers"])
+            approved = Approval.read(_manifest_text(options["manifest"]))
+            sentence = _act(issue, approved, wall=options["at"], zone=zone, same_audience=options["same_audience"])
         except IssueRefused as refusal:
             raise CommandError("\n".join(refusal.sentences)) from refusal
         except (ManifestUnreadable, NoSuchTime, InvalidTransition) as refusal:
@@ -63,30 +68,29 @@ class Command(BaseCommand):
         self.stdout.write(sentence)
 
 
-def _act(issue: Issue, approved: Approval, *, wall: datetime.datetime | None, zone: str, same_readers: bool) -> str:
+def _act(issue: Issue, approved: Approval, *, wall: datetime.datetime | None, zone: str, same_audience: bool) -> str:
     if wall is None:
-        send_now(issue, by=BY, approved=approved)
-        readers = (issue.manifest or {}).get("readers", 0)
-        readers_now = "1 reader" if readers == 1 else f"{readers:,} readers"
-        return f"“{issue.title}” is started for {readers_now}. A worker posts it: manage.py worker."
-    schedule_issue(issue, wall=wall, zone=zone, by=BY, approved=approved, same_readers=same_readers)
+        send = send_now(issue, by=BY, approved=approved)
+        recipients = (send.manifest or {}).get("recipients", 0)
+        return f"“{issue.title}” is being sent. Recipients: {recipients:,}. A worker posts it: manage.py worker."
+    schedule_issue(issue, wall=wall, zone=zone, by=BY, approved=approved, same_audience=same_audience)
     return f"“{issue.title}” is scheduled for {wall:%Y-%m-%d %H:%M} in {zone}. A worker starts it: manage.py worker."
 
 
-def _text_of(given: str) -> str:
-    """The digest as it was given, or what the file of that name holds."""
+def _manifest_text(argument: str) -> str:
+    """The argument itself, or the content of the file with that name."""
     try:
-        is_file = Path(given).is_file()
+        is_file = Path(argument).is_file()
     except (OSError, ValueError):
-        return given
+        return argument
     try:
-        return Path(given).read_text(encoding="utf-8") if is_file else given
+        return Path(argument).read_text(encoding="utf-8") if is_file else argument
     except (OSError, UnicodeDecodeError) as error:
-        raise ManifestUnreadable(f"{given} cannot be read as a manifest: {error}") from error
+        raise ManifestUnreadable(f"{argument} cannot be read as a manifest: {error}") from error
 
 
-def _wall_time(given: str) -> datetime.datetime:
+def _wall_time(argument: str) -> datetime.datetime:
     try:
-        return datetime.datetime.strptime(given, "%Y-%m-%d %H:%M")
+        return datetime.datetime.strptime(argument, "%Y-%m-%d %H:%M")
     except ValueError as error:
-        raise argparse.ArgumentTypeError(f"“{given}” is no time: write it as 2026-11-24 07:00") from error
+        raise argparse.ArgumentTypeError(f"“{argument}” is not a time. Write it as 2026-11-24 07:00.") from error

@@ -1,62 +1,78 @@
-"""Show what every issue under way does, and the workers that do it."""
+"""Show how far sends are, and which workers run."""
 
 from __future__ import annotations
 
 import json
 import time
+from collections.abc import Sequence
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import DatabaseError
 
 from newsletter.management.choose import add_newsletter_option, chosen_issue
-from newsletter.models import Issue, IssueStatus
-from newsletter.monitoring.progress import under_way
+from newsletter.models import RUNNING, Issue, Send, SendState
+from newsletter.monitoring.progress import unfinished_sends
 from newsletter.monitoring.status import as_data, as_lines
 
-#: States that --watch waits to see the end of.
-UNDER_WAY = (IssueStatus.SCHEDULED, IssueStatus.SENDING, IssueStatus.PAUSED)
-#: Seconds between two looks of --watch.
-LOOK = 2.0
-#: Puts a terminal's cursor home and clears what is below it.
+#: States of a send that --watch waits to end.
+UNFINISHED = (SendState.SCHEDULED, *RUNNING)
+
+#: Seconds between two refreshes of --watch.
+REFRESH = 2.0
+
+#: Moves a terminal's cursor to the top left and clears everything below.
 CLEAR = "\x1b[H\x1b[J"
 
 
 class Command(BaseCommand):
-    """`status [SLUG]`: once, or again and again with --watch until nothing is under way or Ctrl-C."""
+    """`status [SLUG]`."""
 
-    help = "Show how far issues are, how fast they go, what is held, and which workers run."
+    help = "Show the progress of scheduled and running sends, what blocks them, and which workers run."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        """Which issue, and how to show it."""
-        parser.add_argument("slug", nargs="?", help="one issue only, whatever its state")
-        parser.add_argument("--watch", action="store_true", help="look again every two seconds")
-        parser.add_argument("--json", action="store_true", help="print JSON, one line a look, for programs")
+        """Which sends, and how to show them."""
+        parser.add_argument("slug", nargs="?", help="show only the send of this issue, in any state")
+        parser.add_argument(
+            "--watch", action="store_true", help="refresh every two seconds, until no send is scheduled or running"
+        )
+        parser.add_argument("--json", action="store_true", help="print JSON for programs, one line per refresh")
         add_newsletter_option(parser)
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Print."""
+        """Print the status, with --watch until Ctrl-C at the latest."""
         while True:
             try:
-                issues = self._issues(options)
-                self._print(issues, is_json=options["json"], clears=options["watch"] and self.stdout.isatty())
+                sends = self._print(options)
             except DatabaseError as error:
-                # What the driver says may name the server and the account.
+                # The driver's own message may name the server and the account.
                 raise CommandError(
-                    f"The database cannot be read ({type(error).__name__}); manage.py doctor says more."
+                    f"The database cannot be read ({type(error).__name__}). Run manage.py doctor for details."
                 ) from error
-            if not options["watch"] or not any(issue.status in UNDER_WAY for issue in issues):
+            if not options["watch"] or not any(send.state in UNFINISHED for send in sends):
                 return
             try:
-                time.sleep(LOOK)
+                time.sleep(REFRESH)
             except KeyboardInterrupt:
                 return
 
-    def _issues(self, options: dict[str, Any]) -> list[Issue]:
-        return [chosen_issue(options["slug"], options["newsletter"])] if options["slug"] else under_way()
+    def _print(self, options: dict[str, Any]) -> Sequence[Send]:
+        issue = chosen_issue(options["slug"], options["newsletter"]) if options["slug"] else None
+        sends = unfinished_sends() if issue is None else _sends_of(issue)
+        if options["json"]:
+            self.stdout.write(json.dumps(as_data(sends), ensure_ascii=False))
+            return sends
+        lines = as_lines(sends) if issue is None else as_lines(sends, without_sends=_unsent(issue))
+        clear = CLEAR if options["watch"] and self.stdout.isatty() else ""
+        self.stdout.write(clear + "\n".join(lines))
+        return sends
 
-    def _print(self, issues: list[Issue], *, is_json: bool, clears: bool) -> None:
-        if is_json:
-            self.stdout.write(json.dumps(as_data(issues), ensure_ascii=False))
-        else:
-            self.stdout.write((CLEAR if clears else "") + "\n".join(as_lines(issues)))
+
+def _sends_of(issue: Issue) -> list[Send]:
+    send = issue.current_send
+    return [send] if send else []
+
+
+def _unsent(issue: Issue) -> str:
+    sentence = f"“{issue.title}” has no send. Its state is {issue.get_state_display()}."
+    return f"{sentence} {issue.hold_sentence}".strip()

@@ -8,9 +8,9 @@ import pytest
 from django.contrib.auth.models import Permission, User
 from django.test import Client
 
-from newsletter.models import Issue
+from newsletter.models import Issue, Send
 from tests.people import ada, cleo
-from tests.publications import make_issue, make_newsletter
+from tests.publications import expand_audiences, make_issue, make_newsletter, start_sending
 
 PERMISSIONS = {
     "will": ("view_issue", "add_issue", "change_issue"),
@@ -43,6 +43,14 @@ def edda(signed_in: Callable[[str], Client]) -> Client:
 @pytest.fixture
 def issue(db: None) -> Issue:
     return make_issue()
+
+
+@pytest.fixture
+def running_send(issue: Issue, read_by_ada: None) -> Send:
+    """A send of the issue, its audience expanded and nothing posted."""
+    send = start_sending(issue)
+    expand_audiences()
+    return send
 
 
 @pytest.fixture

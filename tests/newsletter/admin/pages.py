@@ -53,6 +53,11 @@ def confirm(client: Client, issue: Issue, page: str, *, given: dict[str, str] | 
     return client.post(url, sent | changes, follow=True)
 
 
+def status_of(issue: Issue) -> str:
+    """Its status as it is in the database now."""
+    return Issue.objects.get(pk=issue.pk).status
+
+
 def rows_data(rows: list[dict[str, str]]) -> dict[str, str]:
     """The fields of new rows, as compose.js submits them."""
     data = {"rows-TOTAL_FORMS": str(len(rows)), "rows-INITIAL_FORMS": "0"}

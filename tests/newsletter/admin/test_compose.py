@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 from django.test import Client
 from django.urls import reverse
-from django.utils import timezone
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from lxml import html as lxml_html  # type: ignore[import-untyped]
@@ -19,20 +18,14 @@ from newsletter.admin.rows import row_formset, rows_of
 from newsletter.content.document import IssueContent, SectionContent, SectionKind, StoryContent
 from newsletter.content.revisions import content_of
 from newsletter.content.store import load_content, save_content
-from newsletter.models import Issue, IssueStatus
-from newsletter.sending.control import cancel_issue
-from newsletter.sending.freeze import freeze_edition
-from newsletter.sending.schedule import unschedule_issue
+from newsletter.models import Issue, SendState
+from newsletter.sending.control import cancel_send
+from newsletter.sending.schedule import unschedule_send
 from tests.newsletter.admin.pages import envelope_data, form_data, page_of, rows_data, words_on
 from tests.newsletter.content.issues import sections
-from tests.publications import content, make_issue, make_newsletter, start_sending
+from tests.publications import content, make_issue, make_newsletter, schedule_send, send_of, start_sending
 
 ADD = reverse("admin:newsletter_issue_add")
-
-
-def schedule(issue: Issue) -> None:
-    tomorrow = timezone.now() + datetime.timedelta(days=1)
-    issue.move(IssueStatus.SCHEDULED, by="sue", edition=freeze_edition(issue), scheduled_at=tomorrow)
 
 
 def titles_of(issue: Issue) -> list[str]:
@@ -94,15 +87,15 @@ def test_a_removed_story_is_gone_after_saving(edda: Client, issue: Issue) -> Non
 @pytest.mark.parametrize(
     ("field", "value", "sentence"),
     [
-        ("rows-2-title", "Cranes\x0b again", "contains the invisible character"),
-        ("rows-2-title", "Cranes \u202e again", "RIGHT-TO-LEFT OVERRIDE"),
+        ("rows-2-title", "Cranes\x0b again", "contains the invisible character U+000B"),
+        ("rows-2-title", "Cranes \u202e again", "U+202E (RIGHT-TO-LEFT OVERRIDE)"),
         ("rows-2-url", "javascript:alert(1)", "is not a full web address"),
-        ("rows-2-source", "x" * 101, "the maximum is 100"),
-        ("rows-2-body", "bell \x07", "contains the invisible character"),
+        ("rows-2-source", "x" * 101, "has 101 characters; the maximum is 100"),
+        ("rows-2-body", "bell \x07", "contains the invisible character U+0007"),
         ("rows-1-title", "", "The section has no heading"),
-        ("title", "Two\u2028lines", "contains a line break"),
+        ("title", "Two\u2028lines", "“Title” contains a line break"),
         ("slug", "no spaces", "valid “slug”"),
-        ("category_names", "News, " + "x" * 61, "the maximum is 60"),
+        ("category_names", "News, " + "x" * 61, "has 61 characters; the maximum is 60"),
         ("date", "yesterday", "valid date"),
     ],
 )
@@ -189,13 +182,13 @@ def test_blocks_can_be_composed_without_javascript(edda: Client, issue: Issue) -
 @pytest.mark.parametrize(
     ("row", "sentence"),
     [
-        ({"kind": "button", "title": "Press"}, "The button has no link."),
+        ({"kind": "button", "title": "Press"}, "The button has no link"),
         ({"kind": "image", "image": "http://a.example/x.png", "alt": "x"}, "The address must start with https://"),
         ({"kind": "image", "image": "https://a.example/x.png"}, "The image has no description"),
-        ({"kind": "callout", "body": "x", "url": "https://a.example"}, "“Call-out” has no field “Link”."),
+        ({"kind": "callout", "body": "x", "url": "https://a.example"}, "“Call-out” has no field “Link”"),
         ({"kind": "story", "title": "x", "image": "https://a.example/x.png"}, "A story has no image"),
-        ({"kind": "quote", "body": "Dear {{ name }}"}, "templates are not run"),
-        ({"kind": "story", "title": "For {first_name|you}"}, "Merge fields work in running text only."),
+        ({"kind": "quote", "body": "Dear {{ name }}"}, "would be sent as typed: templates are not run"),
+        ({"kind": "story", "title": "For {first_name|you}"}, "Merge fields work in running text only"),
         ({"kind": "hologram", "title": "x"}, "not one of the available choices"),
         ({"kind": "links"}, "The link list is empty"),
     ],
@@ -237,23 +230,23 @@ def test_a_new_issue_never_replaces_another_issue_with_its_slug(edda: Client, is
 
 def test_a_draft_that_was_scheduled_before_cannot_be_deleted(edda: Client, issue: Issue) -> None:
     assert "Delete draft" in words_on(edda.get(page_of(issue)))
-    schedule(issue)
-    unschedule_issue(issue, by="sue", reason="Not yet.")
+    unschedule_send(schedule_send(issue), by="sue", text="Not yet.")
     shown = words_on(edda.get(page_of(issue)))
     assert "This draft cannot be deleted" in shown
     assert "Delete draft" not in shown
     assert edda.post(page_of(issue, "delete"), {"post": "yes"}).status_code == 403
-    assert issue.transitions.count() == 2
+    (send,) = issue.sends.all()
+    assert send.transitions.count() == 2
 
 
-def test_a_newsletter_keeps_its_slug_once_an_issue_has_left_draft(edda: Client, issue: Issue) -> None:
+def test_a_newsletter_keeps_its_slug_once_an_issue_was_scheduled(edda: Client, issue: Issue) -> None:
     newsletter = issue.newsletter
     page = reverse("admin:newsletter_newsletter_change", args=[newsletter.pk])
     for slug in ("quay-notes", "dock-notes"):
         edda.post(page, form_data(edda, page, "//form[@id='newsletter_form']") | {"slug": slug})
         newsletter.refresh_from_db()
         if slug == "quay-notes":
-            schedule(issue)  # from here on, the mail that was approved has its address in it
+            schedule_send(issue)  # from here on, the frozen mail contains the slug
     assert newsletter.slug == "quay-notes"
     assert "The slug can no longer change" in words_on(edda.get(page))
 
@@ -279,11 +272,11 @@ def test_a_save_after_sending_started_is_refused_and_the_typed_text_stays(edda: 
     assert load_content(issue) == before
 
 
-@pytest.mark.parametrize("status", [IssueStatus.SENDING, IssueStatus.CANCELLED])
-def test_past_draft_the_content_is_read_only(edda: Client, issue: Issue, status: IssueStatus) -> None:
+@pytest.mark.parametrize("status", [SendState.SENDING, SendState.CANCELLED])
+def test_the_content_of_a_started_issue_is_read_only(edda: Client, issue: Issue, status: SendState) -> None:
     start_sending(issue)
-    if status == IssueStatus.CANCELLED:
-        cancel_issue(issue, by="tests")
+    if status == SendState.CANCELLED:
+        cancel_send(send_of(issue), by="tests")
     shown = edda.get(page_of(issue))
     assert "its content can no longer change" in words_on(shown)
     assert "Quay 1 gets a taller crane" in words_on(shown)
@@ -300,15 +293,16 @@ def test_an_editor_with_view_permission_only_sees_no_form_and_cannot_post_one(
 
 def test_posted_model_fields_that_the_form_lacks_are_ignored(edda: Client, issue: Issue) -> None:
     other = make_newsletter("other-notes")
-    forged = {"status": "sent", "revision": "99", "hold_reason": "x", "edition": "1", "newsletter": str(other.pk)}
+    approval = {"state": "approved", "approved_revision": "2"}
+    forged = approval | {"status": "sent", "revision": "99", "hold_reason": "x", "newsletter": str(other.pk)}
     edda.post(page_of(issue), form_data(edda, page_of(issue)) | forged | {"title": "Changed"})
     issue.refresh_from_db()
-    assert (issue.title, issue.status, issue.revision, issue.hold_reason) == ("Changed", "draft", 2, "")
+    assert (issue.title, issue.state, issue.revision, issue.hold_reason) == ("Changed", "draft", 2, "")
     assert issue.newsletter_id != other.pk
 
 
 def test_only_drafts_can_be_deleted(edda: Client, issue: Issue) -> None:
-    started = start_sending(make_issue("issue-2"))
+    started = start_sending(make_issue("issue-2")).issue
     assert edda.post(page_of(started, "delete"), {"post": "yes"}).status_code == 403
     edda.post(page_of(issue, "delete"), {"post": "yes"})
     assert list(Issue.objects.all()) == [started]
@@ -353,7 +347,7 @@ def test_text_typed_into_an_issue_that_was_deleted_meanwhile_can_be_saved_as_a_n
     answer = edda.post(page_of(issue), typed)
     assert answer.status_code == 200
     assert not Issue.objects.exists()
-    assert "This issue was deleted while you were writing" in words_on(answer)
+    assert "This issue and its revisions were deleted while you were writing" in words_on(answer)
 
     page = lxml_html.fromstring(answer.content.decode())
     assert page.xpath("string(//input[@name='preheader']/@value)") == "Typed for an hour"

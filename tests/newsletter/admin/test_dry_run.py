@@ -1,20 +1,21 @@
-"""The dry run's page, and the manifest that the pages of sending carry."""
+"""The page of the dry run, and the manifest that confirmation pages carry."""
 
 from __future__ import annotations
 
 import json
+from decimal import Decimal
 from typing import Any
 
 import pytest
 from django.test import Client
 
 from newsletter.content.store import save_content
-from newsletter.models import Edition, Issue, IssueStatus
+from newsletter.models import Edition, Issue, IssueState, Reason, Send, SendState
 from newsletter.sending.manifest import read_manifest
-from newsletter.sending.schedule import dry_run, send_now, start_due_issues
-from tests.newsletter.admin.pages import form_data, page_of, words_on
+from newsletter.sending.schedule import dry_run, send_now, start_due_sends
+from tests.newsletter.admin.pages import form_data, form_on, page_of, words_on
 from tests.people import make_subscription
-from tests.publications import content, just_now
+from tests.publications import content, just_now, send_of
 
 pytestmark = pytest.mark.usefixtures("read_by_ada")
 
@@ -22,109 +23,112 @@ SUMMER = {"date": "2037-07-01", "time": "07:00", "zone": "Europe/Berlin"}
 FORM = "//form[.//input[@name='revision']]"
 
 
-def joined(issue: Issue) -> None:
+def add_subscriber(issue: Issue) -> None:
     make_subscription("new@example.org", issue.newsletter)
 
 
-def confirmation_of(edda: Client, issue: Issue, **chosen: str) -> dict[str, Any]:
-    """What the page that says the moment back would send."""
-    from lxml import html as lxml_html  # type: ignore[import-untyped]
-
-    page = lxml_html.fromstring(edda.post(page_of(issue, "schedule"), SUMMER | chosen).content.decode())
-    (form,) = page.xpath(FORM)
-    return {name: value for name, value in form.form_values() if value is not None} | {"confirm": "1"}
+def confirmation_of(edda: Client, issue: Issue, **chosen: str) -> dict[str, str]:
+    """What the form of the confirmation page submits."""
+    return form_on(edda.post(page_of(issue, "schedule"), SUMMER | chosen), FORM) | {"confirm": "1"}
 
 
-def test_the_page_says_what_would_go_out_to_whom_and_changes_nothing(edda: Client, issue: Issue) -> None:
+def test_the_page_shows_content_and_audience_and_changes_nothing(edda: Client, issue: Issue) -> None:
     shown = words_on(edda.get(page_of(issue, "dry_run")))
     manifest = dry_run(issue)
-    for part in ("Taller cranes, quieter ferries", "1 unsubscribed", "https://harbour.example/cranes/2", "not known"):
+    for part in (
+        "Taller cranes, quieter ferries",
+        "1 unsubscribed",
+        "https://harbour.example/cranes/2",
+        "Cost unknown",
+    ):
         assert part in shown
     assert manifest.sha256 in shown
     assert not Edition.objects.exists()
 
 
-def test_the_manifest_comes_as_a_file_that_the_command_takes(edda: Client, issue: Issue) -> None:
+def test_the_manifest_is_downloaded_as_the_command_prints_it(edda: Client, issue: Issue) -> None:
     answer = edda.get(page_of(issue, "dry_run_manifest"))
     assert answer["Content-Type"].startswith("application/json")
     assert 'filename="issue-1-manifest.json"' in answer["Content-Disposition"]
     assert answer.content.decode() == dry_run(issue).as_text()
 
 
-def test_what_cannot_be_sent_has_reasons_instead(edda: Client, issue: Issue) -> None:
+def test_an_issue_that_cannot_be_sent_has_reasons_instead(edda: Client, issue: Issue) -> None:
     save_content(issue, content(sections=()), by="tests")
     assert "no stories" in words_on(edda.get(page_of(issue, "dry_run")))
     answer = edda.get(page_of(issue, "dry_run_manifest"), follow=True)
     assert "no stories" in words_on(answer)
 
 
-def test_after_the_start_the_page_shows_what_was_recorded(edda: Client, issue: Issue) -> None:
+def test_after_the_start_the_page_shows_the_recorded_manifest(edda: Client, issue: Issue) -> None:
     send_now(issue, by="Edda")
-    joined(issue)
+    add_subscriber(issue)
     shown = words_on(edda.get(page_of(issue, "dry_run")))
-    assert "the manifest under which the issue was started" in shown
-    assert read_manifest(issue.manifest).sha256 in shown
-    assert json.loads(edda.get(page_of(issue, "dry_run_manifest")).content)["readers"] == 1
+    assert "The manifest with which the send started." in shown
+    assert read_manifest(send_of(issue).manifest).sha256 in shown
+    assert json.loads(edda.get(page_of(issue, "dry_run_manifest")).content)["recipients"] == 1
 
 
 def test_send_now_sends_what_its_page_showed(edda: Client, issue: Issue) -> None:
-    seen = form_data(edda, page_of(issue, "send_now"), FORM)
-    edda.post(page_of(issue, "send_now"), seen)
+    shown = form_data(edda, page_of(issue, "send_now"), FORM)
+    edda.post(page_of(issue, "send_now"), shown)
     issue.refresh_from_db()
-    assert issue.status == IssueStatus.SENDING
-    assert issue.manifest_sha256 == json.loads(seen["manifest"])["sha256"]
+    assert issue.status == SendState.SENDING
+    assert send_of(issue).approved_sha256 == json.loads(shown["manifest"])["sha256"]
 
 
-def test_send_now_does_not_send_to_somebody_whom_its_page_did_not_count(edda: Client, issue: Issue) -> None:
-    seen = form_data(edda, page_of(issue, "send_now"), FORM)
-    joined(issue)
-    refused = edda.post(page_of(issue, "send_now"), seen)
-    assert "There is 1 reader more than when it was approved: 2, not 1." in words_on(refused)
+def test_send_now_is_refused_if_the_audience_changed_since_its_page_was_loaded(edda: Client, issue: Issue) -> None:
+    shown = form_data(edda, page_of(issue, "send_now"), FORM)
+    add_subscriber(issue)
+    refused = edda.post(page_of(issue, "send_now"), shown)
+    assert "The audience changed from 1 to 2 recipients since the approval." in words_on(refused)
     issue.refresh_from_db()
-    assert issue.status == IssueStatus.DRAFT
+    assert issue.status == IssueState.DRAFT
     edda.post(page_of(issue, "send_now"), form_data(edda, page_of(issue, "send_now"), FORM))
     issue.refresh_from_db()
-    assert issue.status == IssueStatus.SENDING
+    assert issue.status == SendState.SENDING
 
 
 @pytest.mark.parametrize("given", ["{}", "no manifest", '{"version": 1}', "[1"])
-def test_a_page_that_brings_no_true_manifest_sends_nothing(edda: Client, issue: Issue, given: str) -> None:
-    assert "look at this page again" in words_on(edda.post(page_of(issue, "send_now"), {"manifest": given}))
+def test_a_confirmation_with_a_forged_manifest_sends_nothing(edda: Client, issue: Issue, given: str) -> None:
+    refused = words_on(edda.post(page_of(issue, "send_now"), {"manifest": given, "revision": str(issue.revision)}))
+    assert "Nothing was sent or scheduled. Look at the page again and confirm." in refused
     issue.refresh_from_db()
-    assert issue.status == IssueStatus.DRAFT
+    assert issue.status == IssueState.DRAFT
 
 
-def test_readers_may_join_a_plain_schedule(edda: Client, issue: Issue) -> None:
-    seen = confirmation_of(edda, issue)
-    joined(issue)
-    edda.post(page_of(issue, "schedule"), seen)
+def test_subscribers_may_join_after_an_issue_was_scheduled(edda: Client, issue: Issue) -> None:
+    shown = confirmation_of(edda, issue)
+    add_subscriber(issue)
+    edda.post(page_of(issue, "schedule"), shown)
     issue.refresh_from_db()
-    assert (issue.status, issue.manifest_sha256) == (IssueStatus.SCHEDULED, "")
+    assert (issue.status, send_of(issue).approved_sha256) == (SendState.SCHEDULED, "")
 
 
-def test_a_schedule_for_these_readers_is_said_back_and_kept(edda: Client, issue: Issue) -> None:
-    assert "Only to these" in words_on(edda.post(page_of(issue, "schedule"), SUMMER | {"same_readers": "on"}))
-    edda.post(page_of(issue, "schedule"), confirmation_of(edda, issue, same_readers="on"))
-    assert "only if the readers are still the 1 of then" in words_on(edda.get(page_of(issue, "schedule")))
-    joined(issue)
-    Issue.objects.update(scheduled_at=just_now())
-    start_due_issues()
+def test_a_schedule_for_the_same_audience_is_withdrawn_when_the_audience_changed(edda: Client, issue: Issue) -> None:
+    chosen = SUMMER | {"same_audience": "on"}
+    assert "Only to this audience:" in words_on(edda.post(page_of(issue, "schedule"), chosen))
+    edda.post(page_of(issue, "schedule"), confirmation_of(edda, issue, same_audience="on"))
+    assert "It starts only for the approved audience of 1 recipient." in words_on(edda.get(page_of(issue, "schedule")))
+    add_subscriber(issue)
+    Send.objects.update(scheduled_at=just_now())
+    start_due_sends()
     issue.refresh_from_db()
-    assert issue.status == IssueStatus.DRAFT
-    assert "1 reader more" in issue.hold_reason
+    assert issue.status == IssueState.DRAFT
+    assert issue.hold_reason == Reason.NOT_STARTED
+    assert "The audience changed from 1 to 2 recipients since the approval." in issue.hold_sentence
+    assert issue.hold_sentence in words_on(edda.get(page_of(issue, "schedule")))
 
 
-def test_a_schedule_for_these_readers_is_refused_when_they_changed_on_the_way(edda: Client, issue: Issue) -> None:
-    seen = confirmation_of(edda, issue, same_readers="on")
-    joined(issue)
-    assert "1 reader more" in words_on(edda.post(page_of(issue, "schedule"), seen))
+def test_a_schedule_for_the_same_audience_is_refused_if_it_changed_meanwhile(edda: Client, issue: Issue) -> None:
+    shown = confirmation_of(edda, issue, same_audience="on")
+    add_subscriber(issue)
+    assert "The audience changed from 1 to 2 recipients" in words_on(edda.post(page_of(issue, "schedule"), shown))
     issue.refresh_from_db()
-    assert issue.status == IssueStatus.DRAFT
+    assert issue.status == IssueState.DRAFT
 
 
-def test_the_summary_says_how_long_it_takes_and_what_it_costs(edda: Client, issue: Issue, settings: Any) -> None:
-    from decimal import Decimal
-
+def test_the_summary_shows_duration_and_cost(edda: Client, issue: Issue, settings: Any) -> None:
     settings.PRICE_PER_THOUSAND, settings.PRICE_CURRENCY = Decimal("1000"), "EUR"
     shown = words_on(edda.get(page_of(issue, "schedule")))
     assert "less than a minute" in shown

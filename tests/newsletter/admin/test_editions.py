@@ -54,7 +54,7 @@ def test_a_draft_that_equals_an_edition_is_not_listed(issue: Issue) -> None:
 def test_an_issue_with_one_version_has_nothing_to_compare(edda: Client, issue: Issue) -> None:
     assert "This issue has only one version" in words_on(edda.get(page_of(issue, "difference")))
     assert not Edition.objects.exists()
-    assert "This issue has only one version" in words_on(edda.get(page_of(start_sending(issue), "difference")))
+    assert "This issue has only one version" in words_on(edda.get(page_of(start_sending(issue).issue, "difference")))
 
 
 def test_a_draft_that_cannot_be_rendered_is_reported_and_editions_stay_comparable(edda: Client, issue: Issue) -> None:

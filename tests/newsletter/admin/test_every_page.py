@@ -21,7 +21,7 @@ from newsletter.models import Batch, BatchState, Event, Issue, Newsletter
 from newsletter.sending.schedule import schedule_issue
 from subscribers.models import Suppression
 from tests.newsletter.admin.pages import page_of
-from tests.publications import address_everybody, make_issue, start_sending
+from tests.publications import expand_audiences, make_issue, start_sending
 
 MODELS = list(admin.site._registry)
 #: All other models are written by the system and are read-only in the admin.
@@ -37,7 +37,7 @@ def named(model: type[Model]) -> str:
 @pytest.fixture
 def one_row_of_each_model(issue: Issue, read_by_ada: None) -> None:
     start_sending(issue)
-    address_everybody()
+    expand_audiences()
     Event.objects.create(provider="resend", event_id="msg_1", kind="email.sent", body='{"a": 1}')
 
 
@@ -85,7 +85,7 @@ def test_a_page_of_an_issue_opens_only_with_its_permission(
     page: Page, name: str, issue: Issue, read_by_ada: None, signed_in: Callable[[str], Client]
 ) -> None:
     start_sending(issue)
-    address_everybody()
+    expand_audiences()
     held = Batch.objects.get()
     Batch.objects.update(state=BatchState.HELD, payload=b"frozen")
     url = url_of(page, issue, held.pk)
@@ -104,10 +104,10 @@ def test_no_page_of_an_issue_opens_without_signing_in(page: Page, issue: Issue) 
 def test_no_page_of_an_issue_links_to_a_page_that_its_editor_may_not_open(
     name: str, issue: Issue, read_by_ada: None, signed_in: Callable[[str], Client]
 ) -> None:
-    scheduled, started = make_issue("issue-2"), start_sending(make_issue("issue-3"))
+    scheduled, started = make_issue("issue-2"), start_sending(make_issue("issue-3")).issue
     later = timezone.now() + datetime.timedelta(days=1)
     schedule_issue(scheduled, wall=later.replace(tzinfo=None), zone="UTC", by="tests")
-    address_everybody()
+    expand_audiences()
     Batch.objects.update(state=BatchState.HELD, payload=b"frozen")
     client = signed_in(name)
     links = links_on(client, reverse("admin:newsletter_issue_changelist"))

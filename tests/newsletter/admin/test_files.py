@@ -127,7 +127,7 @@ def test_the_same_file_again_changes_nothing(edda: Client, issue: Issue) -> None
     assert Issue.objects.get().revision == issue.revision
 
 
-def test_a_file_never_touches_an_issue_past_draft(edda: Client, issue: Issue) -> None:
+def test_an_import_never_changes_an_issue_that_was_sent(edda: Client, issue: Issue) -> None:
     start_sending(issue)
     sent = {"newsletter": issue.newsletter_id, "text": write_issue_file(content(title="Too late"))}
     assert "the issue is no longer a draft" in words_on(edda.post(IMPORT, sent))

@@ -19,7 +19,7 @@ from newsletter.sending.recurring import plan_occurrences
 from tests.feeds import make_items
 from tests.newsletter.admin.pages import page_of
 from tests.people import ada
-from tests.publications import address_everybody, make_issue, make_newsletter, start_sending
+from tests.publications import expand_audiences, make_issue, make_newsletter, schedule_send, start_sending
 
 CHROMIUM = next((found for name in ("chromium", "chromium-browser") if (found := shutil.which(name))), "")
 QUIET = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
@@ -68,21 +68,23 @@ def titles(page: Page) -> list[str]:
     ids=["desk", "dark phone"],
 )
 def test_no_page_violates_the_csp_or_scrolls_sideways(live_server: Any, edda: Client, options: dict[str, Any]) -> None:
-    draft, started = make_issue(), start_sending(make_issue("issue-2"))
+    draft, started = make_issue(), start_sending(make_issue("issue-2")).issue
+    scheduled = schedule_send(make_issue("issue-3")).issue
     ada(make_newsletter())
     make_items(1, 2, 3)
     RecurringSchedule.objects.create(
         newsletter=draft.newsletter, weekday=Weekday.TUESDAY, title="Harbour Notes, {date}"
     )
     plan_occurrences()
-    address_everybody()
+    expand_audiences()
     urls = [
         page_of(draft, name)
         for name in ("change", "revisions", "compare", "preview", "check", "test", "schedule", "send_now", "delete")
     ]
     urls += [page_of(draft, name) for name in ("feeds", "link")]
     urls += [page_of(started, name) for name in ("change", "preview", "report", "pause", "cancel", "undo")]
-    urls += [page_of(draft, name) for name in ("ready", "not_ready")]
+    urls += [page_of(draft, name) for name in ("approve", "keep_as_draft")]
+    urls += [page_of(scheduled, name) for name in ("schedule", "unschedule", "dry_run")]
     urls.append(reverse("admin:newsletter_newsletter_change", args=[draft.newsletter.pk]))
     urls += [reverse(f"admin:newsletter_issue_{name}") for name in ("changelist", "add", "import")]
     urls.append(reverse("admin:index"))
@@ -275,13 +277,13 @@ def test_an_editor_who_was_logged_out_can_save_after_a_log_in_in_another_tab(liv
 
 def test_a_report_refreshes_until_the_send_ends(live_server: Any, edda: Client) -> None:
     ada(make_newsletter())
-    issue = start_sending(make_issue())
-    address_everybody()
+    issue = start_sending(make_issue()).issue
+    expand_audiences()
     with browsing(live_server, edda) as context:
         page = context.new_page()
         page.goto(page_of(issue, "report"))
         other = context.new_page()
         other.goto(page_of(issue, "cancel"))
-        other.get_by_role("button", name="Cancel the rest for good").click()
+        other.get_by_role("button", name="Cancel the send").click()
         page.locator(".issue-bar .pill", has_text="Cancelled").wait_for(timeout=15_000)
         assert page.locator("[data-poll]").get_attribute("data-poll") == "0"

@@ -233,7 +233,7 @@ def test_hostile_text_is_escaped(edda: Client, issue: Issue) -> None:
     assert "<b>Bold</b>" not in edda.get(page_of(issue)).content.decode()
 
 
-def test_past_draft_the_frozen_edition_is_shown(edda: Client, issue: Issue) -> None:
+def test_the_frozen_edition_of_a_sent_issue_is_shown(edda: Client, issue: Issue) -> None:
     start_sending(issue)
     assert "This is the frozen edition" in words_on(edda.get(page_of(issue, "preview")))
     assert "Quay 1 gets a taller crane" in frame(edda, issue)

@@ -10,7 +10,7 @@ from django.test import Client
 from lxml import html as lxml_html  # type: ignore[import-untyped]
 
 from newsletter.content.store import load_content, save_content
-from newsletter.models import Issue, IssueStatus, Revision
+from newsletter.models import Issue, Revision, SendState
 from tests.newsletter.admin.pages import form_data, page_of, words_on
 from tests.newsletter.content.test_issue_file import BLOCKS
 from tests.publications import content, make_issue, start_sending
@@ -103,13 +103,13 @@ def test_a_revision_is_not_restored_over_a_revision_that_was_not_shown(
     assert load_content(saved_twice) == SECOND
 
 
-def test_past_draft_no_revision_can_be_restored(edda: Client, saved_twice: Issue) -> None:
+def test_no_revision_of_a_sent_issue_can_be_restored(edda: Client, saved_twice: Issue) -> None:
     start_sending(saved_twice)
     answer = edda.post(page_of(saved_twice, "restore", 1), {"based_on": "2"})
     saved_twice.refresh_from_db()
 
     assert "its content can no longer change" in words_on(answer)
-    assert (load_content(saved_twice), saved_twice.status) == (SECOND, IssueStatus.SENDING)
+    assert (load_content(saved_twice), saved_twice.status) == (SECOND, SendState.SENDING)
     assert "Restore…" not in words_on(edda.get(page_of(saved_twice, "revision", 1)))
 
 

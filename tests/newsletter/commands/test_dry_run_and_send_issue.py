@@ -1,19 +1,20 @@
-"""By command: rehearse an issue, then send exactly that."""
+"""manage.py dry_run and send_issue: print a manifest, then send exactly what it says."""
 
 from __future__ import annotations
 
 import datetime
 import io
 import json
+import re
 from pathlib import Path
 
 import pytest
 from django.core.management import CommandError, call_command
 
 from newsletter.content.store import save_content
-from newsletter.models import Edition, Issue, IssueStatus, Newsletter
+from newsletter.models import Edition, Issue, IssueState, Newsletter, SendState
 from tests.people import ada, make_subscription
-from tests.publications import content, make_issue, make_newsletter
+from tests.publications import content, make_issue, make_newsletter, send_of
 
 NEXT_YEAR = f"{datetime.date.today().year + 1}-07-01 07:00"
 
@@ -46,71 +47,83 @@ def digest_of_a_dry_run() -> str:
 def test_a_dry_run_prints_json_and_nothing_else_and_changes_nothing(issue: Issue) -> None:
     out, err = run("dry_run", "issue-1")
     manifest = json.loads(out)
-    assert (manifest["readers"], manifest["batches"], manifest["subject"]) == (1, 1, "Taller cranes, quieter ferries")
+    assert (manifest["version"], manifest["recipients"], manifest["batches"]) == (2, 1, 1)
+    assert manifest["subject"] == "Taller cranes, quieter ferries"
+    assert re.fullmatch("[0-9a-f]{64}", manifest["recipients_sha256"])
+    assert "Nothing was sent. Recipients: 1. Batches: 1." in err
     assert f"send_issue issue-1 --manifest {manifest['sha256']}" in err
     assert run("dry_run", "issue-1")[0] == out
     issue.refresh_from_db()
-    assert issue.status == IssueStatus.DRAFT
+    assert issue.status == IssueState.DRAFT
     assert not Edition.objects.exists()
 
 
-def test_a_dry_run_of_what_cannot_be_sent_names_every_reason_and_prints_no_json(issue: Issue) -> None:
+def test_a_dry_run_of_an_issue_that_cannot_be_sent_lists_every_reason_and_prints_no_json(issue: Issue) -> None:
     Newsletter.objects.update(postal_address="")
     save_content(issue, content(sections=()), by="tests")
-    said = refusal_of("dry_run", "issue-1")
-    assert "postal address" in said
-    assert "no stories" in said
+    refusal = refusal_of("dry_run", "issue-1")
+    assert refusal.startswith("“Taller cranes” cannot be sent:\n")
+    assert "postal address" in refusal
+    assert "no stories" in refusal
 
 
-def test_what_was_rehearsed_is_sent(issue: Issue) -> None:
+def test_an_issue_is_sent_with_the_digest_of_its_dry_run(issue: Issue) -> None:
     digest = digest_of_a_dry_run()
-    assert "is started for 1 reader." in run("send_issue", "issue-1", "--manifest", digest)[0]
-    issue.refresh_from_db()
-    assert (issue.status, issue.manifest_sha256) == (IssueStatus.SENDING, digest)
-    assert issue.transitions.get().by == "manage.py send_issue"
+    assert "“Taller cranes” is being sent. Recipients: 1." in run("send_issue", "issue-1", "--manifest", digest)[0]
+    send = send_of(issue)
+    assert send.manifest is not None
+    assert (send.state, send.manifest["sha256"]) == (SendState.SENDING, digest)
+    assert send.transitions.get().by == "manage.py send_issue"
 
 
-def test_anything_else_is_not_sent(issue: Issue) -> None:
+def test_an_issue_that_changed_since_its_dry_run_is_not_sent(issue: Issue) -> None:
     digest = digest_of_a_dry_run()
     save_content(issue, content(subject="Other words"), by="Emma")
-    assert "does not hold any more" in refusal_of("send_issue", "issue-1", "--manifest", digest)
+    assert "is out of date" in refusal_of("send_issue", "issue-1", "--manifest", digest)
     issue.refresh_from_db()
-    assert issue.status == IssueStatus.DRAFT
+    assert issue.status == IssueState.DRAFT
 
 
-def test_with_the_whole_manifest_a_refusal_says_what_differs(issue: Issue, tmp_path: Path) -> None:
+def test_with_the_whole_manifest_a_refusal_names_the_differences(issue: Issue, tmp_path: Path) -> None:
     file = tmp_path / "manifest.json"
     file.write_text(run("dry_run", "issue-1")[0], encoding="utf-8")
     make_subscription("new@example.org", issue.newsletter)
-    assert "1 reader more than when it was approved" in refusal_of("send_issue", "issue-1", "--manifest", str(file))
+    refusal = refusal_of("send_issue", "issue-1", "--manifest", str(file))
+    assert "The audience changed from 1 to 2 recipients since the approval." in refusal
 
 
-@pytest.mark.parametrize("given", ["abc", "no/such/file", "x" * 5_000])
-def test_what_is_no_manifest_sends_nothing(given: str, issue: Issue) -> None:
-    assert "64 hex digits" in refusal_of("send_issue", "issue-1", "--manifest", given)
+@pytest.mark.parametrize("manifest", ["abc", "no/such/file", "x" * 5_000])
+def test_nothing_is_sent_without_a_manifest(manifest: str, issue: Issue) -> None:
+    assert "64 hex digits" in refusal_of("send_issue", "issue-1", "--manifest", manifest)
     issue.refresh_from_db()
-    assert issue.status == IssueStatus.DRAFT
+    assert issue.status == IssueState.DRAFT
 
 
-def test_an_issue_is_scheduled_on_the_clocks_of_its_newsletter(issue: Issue) -> None:
+def test_an_issue_is_scheduled_in_the_time_zone_of_its_newsletter(issue: Issue) -> None:
     digest = digest_of_a_dry_run()
-    out, _ = run("send_issue", "issue-1", "--manifest", digest, "--at", NEXT_YEAR, "--same-readers")
+    out, _ = run("send_issue", "issue-1", "--manifest", digest, "--at", NEXT_YEAR, "--same-audience")
     assert f"{NEXT_YEAR} in Europe/Berlin" in out
-    issue.refresh_from_db()
-    assert issue.scheduled_at is not None
-    assert (issue.status, issue.scheduled_at.hour, issue.manifest_sha256) == (IssueStatus.SCHEDULED, 5, digest)
+    send = send_of(issue)
+    assert send.scheduled_at is not None
+    assert (send.state, send.scheduled_at.hour, send.approved_sha256) == (SendState.SCHEDULED, 5, digest)
+
+
+def test_a_schedule_may_start_with_another_audience(issue: Issue) -> None:
+    run("send_issue", "issue-1", "--manifest", digest_of_a_dry_run(), "--at", NEXT_YEAR)
+    assert send_of(issue).approved_sha256 == ""
 
 
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        (["--at", "tomorrow"], "write it as 2026-11-24 07:00"),
-        (["--at", "2020-01-01 07:00"], "is over"),
-        (["--at", NEXT_YEAR, "--zone", "Mars/Base"], "is no time zone"),
-        (["--same-readers"], "is for --at"),
+        (["--at", "tomorrow"], "Write it as 2026-11-24 07:00"),
+        (["--at", "2020-01-01 07:00"], "is in the past"),
+        (["--at", NEXT_YEAR, "--zone", "Mars/Base"], "Mars/Base"),
+        (["--same-audience"], "--same-audience needs --at"),
+        (["--at", NEXT_YEAR, "--same-readers"], "--same-readers is now called --same-audience"),
     ],
 )
-def test_a_moment_that_cannot_be_is_refused(options: list[str], sentence: str, issue: Issue) -> None:
+def test_invalid_options_are_refused(options: list[str], sentence: str, issue: Issue) -> None:
     assert sentence in refusal_of("send_issue", "issue-1", "--manifest", digest_of_a_dry_run(), *options)
     issue.refresh_from_db()
-    assert issue.status == IssueStatus.DRAFT
+    assert issue.status == IssueState.DRAFT

@@ -7,13 +7,12 @@ from pathlib import Path
 
 import pytest
 from django.core.management import CommandError, call_command
-from django.utils import timezone
 
 from newsletter.content.issue_file import write_issue_file
 from newsletter.content.store import load_content
-from newsletter.models import Issue, IssueStatus
+from newsletter.models import Issue
 from tests.newsletter.content.harbour_notes import ISSUE_41, make_draft
-from tests.publications import make_newsletter
+from tests.publications import make_newsletter, schedule_send
 
 pytestmark = pytest.mark.django_db
 DIGEST = "The Harbour Log — 2026-07-01#\n\nDeep dives#\n\nCranes · Mast They are back.\n\nTides · Quay They are late.\n"
@@ -76,7 +75,7 @@ def test_a_file_that_is_not_utf_8_is_refused_with_the_line(tmp_path: Path) -> No
 
 def test_an_import_never_changes_an_issue_past_draft(tmp_path: Path) -> None:
     issue = make_draft()
-    Issue.objects.filter(pk=issue.pk).update(status=IssueStatus.SCHEDULED, scheduled_at=timezone.now())
+    schedule_send(issue)
     file = tmp_path / "issue.md"
     file.write_text(write_issue_file(ISSUE_41).replace("Two stories", "Three stories"), encoding="utf-8")
 
@@ -109,7 +108,7 @@ def test_with_two_newsletters_the_option_is_required(tmp_path: Path) -> None:
 
     make_newsletter()
     make_newsletter("quay-notes")
-    assert "Say which with --newsletter: harbour-notes, quay-notes." in failed_run("import_issue", str(file))[0]
+    assert "Choose one with --newsletter: harbour-notes, quay-notes." in failed_run("import_issue", str(file))[0]
     assert "There is no newsletter “mast”" in failed_run("import_issue", str(file), "--newsletter", "mast")[0]
 
     run("import_issue", str(file), "--newsletter", "quay-notes")

@@ -16,7 +16,7 @@ from newsletter.config.tracing import NO_SPAN, find_tracer, span
 from newsletter.providers.base import Provider
 from newsletter.worker.loop import MAIL_QUEUES, run_each, runners_of
 from tests.people import make_subscriptions
-from tests.publications import address_everybody, make_issue, start_sending
+from tests.publications import expand_audiences, make_issue, start_sending
 from tests.sandboxes import provider_of, running_sandbox
 
 
@@ -49,7 +49,7 @@ def test_a_post_is_a_span_inside_its_step_and_idle_steps_leave_no_span(
     issue = make_issue()
     make_subscriptions(3, issue.newsletter)
     start_sending(issue)
-    address_everybody()
+    expand_audiences()
     runners = runners_of(*MAIL_QUEUES)
     run_each(runners)
     run_each(runners)

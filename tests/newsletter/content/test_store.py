@@ -7,7 +7,6 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from django.utils import timezone
 from hypothesis import HealthCheck, given, settings
 from pytest_django import DjangoAssertNumQueries
 
@@ -24,10 +23,10 @@ from newsletter.content.store import (
     load_content,
     save_content,
 )
-from newsletter.models import SECTION_KINDS, Category, Issue, IssueStatus, Newsletter, Section, Story
+from newsletter.models import SECTION_KINDS, Category, Issue, Newsletter, Section, Story
 from tests.newsletter.content.harbour_notes import CRANE, GAUGE, ISSUE_41, make_draft
 from tests.newsletter.content.issues import issues
-from tests.publications import make_newsletter
+from tests.publications import make_newsletter, schedule_send
 
 pytestmark = pytest.mark.django_db
 
@@ -145,7 +144,7 @@ def test_a_save_based_on_an_older_revision_is_refused() -> None:
 
 def test_only_drafts_can_be_changed() -> None:
     issue = make_draft()
-    Issue.objects.filter(pk=issue.pk).update(status=IssueStatus.SCHEDULED, scheduled_at=timezone.now())
+    schedule_send(issue)
     changed = replace(ISSUE_41, preheader="Too late")
 
     with pytest.raises(IssueIsClosed, match="cannot be changed: the issue is no longer a draft"):
@@ -176,7 +175,7 @@ def test_importing_creates_then_changes_nothing_then_updates_the_draft() -> None
 
 def test_importing_the_same_file_again_is_unchanged_even_if_the_issue_is_scheduled() -> None:
     issue = make_draft()
-    Issue.objects.filter(pk=issue.pk).update(status=IssueStatus.SCHEDULED, scheduled_at=timezone.now())
+    schedule_send(issue)
 
     assert import_issue(issue.newsletter, ParsedIssue(ISSUE_41)).outcome == ImportOutcome.UNCHANGED
 

@@ -20,14 +20,15 @@ from newsletter.demo import sample
 from newsletter.demo.environment import DemoEnvironment, free_port
 from newsletter.demo.run import DemoFailed, compare
 from newsletter.management.commands.demo import STOP_SIGNALS, stop_at_first_signal
-from newsletter.models import IssueStatus
+from newsletter.models import SendState
 from newsletter.preflight import Severity
-from newsletter.reports.statistics import IssueReport
+from newsletter.reports.statistics import SendReport
 from newsletter.sending.check import findings_of
+from tests.publications import send_of
 
-REPORT = IssueReport(
-    audience=500, waiting=0, under_way=0, accepted=500, refused=0, unknown=0, skipped=0, delivered=493, delayed=0,
-    opened=250, clicked=90, failed=0, suppressed=0, bounced=7, complained=2, held_batches=0,
+REPORT = SendReport(
+    audience=500, waiting=0, in_flight=0, accepted=500, failed_to_send=0, unknown=0, skipped=0,
+    delivered=493, delayed=0, opened=250, clicked=90, failed=0, suppressed=0, bounced=7, complained=2, held_batches=0,
 )  # fmt: skip
 LEDGER: dict[str, Any] = {"messages": 500, "recipients": 500}
 WEBHOOKS: dict[str, Any] = {
@@ -121,9 +122,10 @@ def test_the_sample_is_scheduled_for_a_tuesday_at_seven_in_the_newsletters_time_
     sample.create_subscribers(newsletter)
     issue = sample.import_sample(newsletter, "issue-42.md")
     sample.schedule_for_next_tuesday(issue)
-    assert issue.status == IssueStatus.SCHEDULED
-    assert issue.scheduled_at is not None
-    wall = issue.scheduled_at.astimezone(ZoneInfo(newsletter.time_zone))
+    assert issue.status == SendState.SCHEDULED
+    scheduled_at = send_of(issue).scheduled_at
+    assert scheduled_at is not None
+    wall = scheduled_at.astimezone(ZoneInfo(newsletter.time_zone))
     assert (wall.weekday(), wall.hour, wall.minute) == (1, 7, 0)
 
 

@@ -116,7 +116,7 @@ def test_adding_keeps_changes_that_were_saved_meanwhile() -> None:
 
 @pytest.mark.django_db
 def test_stories_cannot_be_added_to_an_issue_that_is_not_a_draft() -> None:
-    issue, (item,) = start_sending(make_issue()), make_items(1)
+    issue, (item,) = start_sending(make_issue()).issue, make_items(1)
     with pytest.raises(IssueIsClosed):
         add_items(issue, [item.pk], section="", by="will")
     with pytest.raises(IssueIsClosed):

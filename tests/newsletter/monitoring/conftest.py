@@ -1,4 +1,4 @@
-"""A send to look at: “Taller cranes” to ten readers in five batches of two, addressed and not yet posted."""
+"""A running send: “Taller cranes” to ten recipients in five batches of two, expanded and not yet posted."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from newsletter.models import Batch, Issue, WorkerHeartbeat
+from newsletter.models import Batch, Issue, Send, WorkerHeartbeat
 from newsletter.monitoring import health
 from tests.people import make_subscriptions
-from tests.publications import address_everybody, make_issue, start_sending
+from tests.publications import expand_audiences, make_issue, send_of, start_sending
 
 
 @pytest.fixture
@@ -19,8 +19,13 @@ def issue(db: None) -> Issue:
     made = make_issue()
     make_subscriptions(10, made.newsletter)
     start_sending(made)
-    address_everybody(batch_size=2)
+    expand_audiences(batch_size=2)
     return Issue.objects.get(pk=made.pk)
+
+
+@pytest.fixture
+def send(issue: Issue) -> Send:
+    return send_of(issue)
 
 
 @pytest.fixture
@@ -29,9 +34,9 @@ def batches(issue: Issue) -> list[Batch]:
 
 
 @pytest.fixture(autouse=True)
-def _nothing_is_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each test looks at the migrations itself."""
-    monkeypatch.setattr(health, "_all_are_applied", False)
+def _migrations_are_checked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each test checks the migrations itself, whatever an earlier one has found."""
+    monkeypatch.setattr(health, "_is_migrated", False)
 
 
 def ago(**span: float) -> datetime.datetime:
@@ -41,12 +46,18 @@ def ago(**span: float) -> datetime.datetime:
 def a_worker(
     name: str = "host:1", *, seen: datetime.datetime | None = None, doing: str = "", minutes: float = 0
 ) -> WorkerHeartbeat:
-    """A row of a worker that had run for so many minutes when it was last seen."""
+    """The row of a worker that had run for so many minutes at its last heartbeat."""
     seen = seen or timezone.now()
     started = seen - datetime.timedelta(minutes=minutes)
     return WorkerHeartbeat.objects.create(name=name, started_at=started, seen_at=seen, doing=doing)
 
 
 def set_batch(batch: Batch, **fields: Any) -> None:
-    """Put a batch in a state, with bytes where the table wants them."""
+    """Put a batch in a state, with the bytes that the database requires in some states."""
     Batch.objects.filter(pk=batch.pk).update(**({"payload": b"frozen", "recipients": 2} | fields))
+
+
+def refresh(send: Send, **fields: Any) -> Send:
+    """The send as it is in the database, after these fields were set there."""
+    Send.objects.filter(pk=send.pk).update(**fields)
+    return Send.objects.select_related("issue__newsletter").get(pk=send.pk)

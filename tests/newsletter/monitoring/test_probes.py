@@ -14,32 +14,32 @@ from django.test import Client
 from prometheus_client.parser import text_string_to_metric_families
 
 from newsletter.config.configuration import PROJECT_ROOT
-from newsletter.models import BatchState, Event, Issue, ProviderThrottle
+from newsletter.models import BatchState, Event, Issue, ProviderThrottle, Send, SendState
 from newsletter.monitoring import health
 from newsletter.providers import get_route
-from tests.newsletter.monitoring.conftest import a_worker, ago, set_batch
+from tests.newsletter.monitoring.conftest import a_worker, ago, refresh, set_batch
 
 HERE: dict[str, Any] = {"HTTP_HOST": "127.0.0.1:8000", "REMOTE_ADDR": "127.0.0.1"}
 
 
 def test_a_process_that_answers_is_healthy_without_a_database() -> None:
-    answer = Client().get("/healthz")  # no database in this test: it may not be used
+    answer = Client().get("/healthz")  # this test may not use the database
     assert (answer.status_code, answer.json()) == (200, {"status": "ok"})
     assert answer["Cache-Control"] == "no-store"
 
 
-def test_a_probe_may_name_the_machine_instead_of_the_site() -> None:
+def test_a_probe_may_use_the_address_of_the_machine_as_host() -> None:
     assert Client().get("/healthz", HTTP_HOST="10.1.2.3:8000").status_code == 200
 
 
 @pytest.mark.django_db
-def test_it_is_ready_when_the_database_has_all_its_tables() -> None:
+def test_it_is_ready_when_every_migration_is_applied() -> None:
     answer = Client().get("/readyz")
     assert (answer.status_code, answer.json()) == (200, {"status": "ok", "reasons": []})
 
 
 @pytest.mark.django_db
-def test_it_is_not_ready_while_a_migration_is_missing() -> None:
+def test_it_is_not_ready_while_a_migration_is_not_applied() -> None:
     MigrationRecorder(connection).record_unapplied("newsletter", "0001_initial")
     answer = Client().get("/readyz")
     assert answer.status_code == 503
@@ -47,11 +47,11 @@ def test_it_is_not_ready_while_a_migration_is_missing() -> None:
 
 
 @pytest.mark.django_db
-def test_it_is_not_ready_without_a_database_and_tells_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_is_not_ready_without_a_database_and_shows_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse() -> int:
         raise OperationalError("password authentication failed for user marked at db.internal")
 
-    monkeypatch.setattr(health, "migrations_to_apply", refuse)
+    monkeypatch.setattr(health, "count_unapplied_migrations", refuse)
     answer = Client().get("/readyz")
     assert answer.status_code == 503
     assert answer.json()["reasons"] == ["The database does not answer (OperationalError)."]
@@ -68,24 +68,24 @@ def test_it_is_not_ready_when_no_provider_can_be_set_up(monkeypatch: pytest.Monk
     assert "marked" not in answer.content.decode()
 
 
-def numbers() -> dict[tuple[str, ...], float]:
-    """Every sample by its name and its labels' values, as Prometheus's own parser reads them."""
+def samples() -> dict[tuple[str, ...], float]:
+    """Every sample by its name and label values (in the order of label names), read by Prometheus's parser."""
     answer = Client().get("/metrics", **HERE)
     assert answer.status_code == 200
     families = text_string_to_metric_families(answer.content.decode())
-    return {(one.name, *one.labels.values()): one.value for family in families for one in family.samples}
+    return {(each.name, *each.labels.values()): each.value for family in families for each in family.samples}
 
 
-def test_the_numbers_are_those_of_the_rows(issue: Issue, batches: list[Any]) -> None:
+def test_metrics_are_counted_from_the_database(send: Send, batches: list[Any]) -> None:
     set_batch(batches[0], state=BatchState.ACCEPTED, finished_at=ago(seconds=5))
     set_batch(batches[1], state=BatchState.HELD)
     set_batch(batches[2], not_before=ago(seconds=90))
-    Issue.objects.update(started_at=ago(seconds=90))
+    refresh(send, started_at=ago(seconds=90))
     Event.objects.create(provider="resend", event_id="msg_1", body="{}", received_at=ago(seconds=30))
     a_worker("host:7", seen=ago(seconds=20))
-    found = numbers()
-    assert found["newsletter_issues", "sending"] == 1
-    assert found["newsletter_issues", "draft"] == 0
+    found = samples()
+    assert found["newsletter_sends", "sending"] == 1
+    assert found["newsletter_sends", "paused"] == 0
     assert found["newsletter_batches", "held"] == 1
     assert found["newsletter_batches", "ready"] == 3
     assert found["newsletter_deliveries", "pending"] == 10
@@ -97,24 +97,31 @@ def test_the_numbers_are_those_of_the_rows(issue: Issue, batches: list[Any]) -> 
     assert 15 < found["newsletter_worker_heartbeat_age_seconds", "host:7"] < 80
 
 
-def test_a_send_that_ended_within_the_minute_is_still_in_the_rate(issue: Issue, batches: list[Any]) -> None:
+def test_a_scheduled_send_that_was_not_started_is_overdue(send: Send) -> None:
+    refresh(send, state=SendState.SCHEDULED, scheduled_at=ago(seconds=90))
+    found = samples()
+    assert found["newsletter_sends_overdue",] == 1
+    assert 85 < found["newsletter_oldest_overdue_send_seconds",] < 150
+
+
+def test_the_rate_includes_a_send_that_ended_within_the_last_minute(send: Send, batches: list[Any]) -> None:
     set_batch(batches[0], state=BatchState.ACCEPTED, finished_at=ago(seconds=20))
-    Issue.objects.update(status="sent", finished_at=ago(seconds=19))
-    assert numbers()["newsletter_accepted_mails_per_second",] == pytest.approx(2 / 60)
+    refresh(send, state=SendState.SENT, finished_at=ago(seconds=19))
+    assert samples()["newsletter_accepted_mails_per_second",] == pytest.approx(2 / 60)
 
 
 @pytest.mark.django_db
-def test_an_empty_installation_has_every_number() -> None:
-    found = numbers()
+def test_an_empty_installation_has_every_metric() -> None:
+    found = samples()
     assert found["newsletter_batches", "unknown"] == 0
     assert found["newsletter_provider_availability", "available", "resend"] == 1
-    assert found["newsletter_schedules_overdue",] == 0
-    assert found["newsletter_transactional_waiting",] == 0
+    assert found["newsletter_sends_overdue",] == 0
+    assert found["newsletter_transactional_mails_waiting",] == 0
 
 
 @pytest.mark.django_db
 @pytest.mark.parametrize(
-    ("row", "standing", "wait"),
+    ("row", "availability", "wait"),
     [
         ({}, "available", 0),
         ({"backoff_until": 40, "failures": 2}, "backing_off", 40),
@@ -125,19 +132,21 @@ def test_an_empty_installation_has_every_number() -> None:
     ],
     ids=str,
 )
-def test_how_each_provider_stands(row: dict[str, int], standing: str, wait: float) -> None:
+def test_the_availability_of_each_provider(row: dict[str, int], availability: str, wait: float) -> None:
     (provider,) = get_route()
-    moments = {name: ago(seconds=-value) if name != "failures" else value for name, value in row.items()}
-    ProviderThrottle.objects.create(provider=provider.name, account=provider.account, rate=5.0, **moments)
-    found = numbers()
-    standings = {key[1] for key, value in found.items() if key[0] == "newsletter_provider_availability" and value == 1}
-    assert standings == {standing}
+    fields = {name: ago(seconds=-value) if name != "failures" else value for name, value in row.items()}
+    ProviderThrottle.objects.create(provider=provider.name, account=provider.account, rate=5.0, **fields)
+    found = samples()
+    name = "newsletter_provider_availability"
+    assert [key for key, value in found.items() if key[0] == name and value == 1] == [(name, availability, "resend")]
     assert found["newsletter_provider_wait_seconds", "resend"] == pytest.approx(wait, abs=30)
-    assert found["newsletter_provider_posts_per_second", "resend"] == pytest.approx(4.0), "a fifth is kept back"
+    assert found["newsletter_provider_posts_per_second", "resend"] == pytest.approx(4.0), (
+        "a fifth is reserved for transactional mail"
+    )
     assert found["newsletter_provider_failures", "resend"] == row.get("failures", 0)
 
 
-def test_no_number_names_a_reader_or_a_title(issue: Issue, batches: list[Any]) -> None:
+def test_no_label_contains_an_address_or_a_title(issue: Issue, batches: list[Any]) -> None:
     text = Client().get("/metrics", **HERE).content.decode()
     assert "@" not in text
     assert issue.title not in text
@@ -159,30 +168,32 @@ def test_no_number_names_a_reader_or_a_title(issue: Issue, batches: list[Any]) -
     ],
     ids=str,
 )
-def test_numbers_are_hidden_from_everybody_else(request_from: dict[str, Any]) -> None:
+def test_metrics_do_not_exist_for_other_requests(request_from: dict[str, Any]) -> None:
     assert Client().get("/metrics", **(HERE | request_from)).status_code == 404
 
 
 @pytest.mark.django_db
-def test_the_token_opens_the_numbers_from_anywhere(settings: Any) -> None:
+def test_the_token_gives_access_from_any_machine(settings: Any) -> None:
     settings.METRICS_TOKEN = "a-token-of-twenty-characters"
-    away: dict[str, Any] = {"HTTP_HOST": "digest.example.org", "REMOTE_ADDR": "192.0.2.7"}
-    right = {"Authorization": f"Bearer {settings.METRICS_TOKEN}"}
-    assert Client().get("/metrics", **away, headers=right).status_code == 200
-    assert Client().get("/metrics", **away, headers={"Authorization": f"Bearer {'é' * 20}"}).status_code == 404
+    elsewhere: dict[str, Any] = {"HTTP_HOST": "digest.example.org", "REMOTE_ADDR": "192.0.2.7"}
+    headers = {"Authorization": f"Bearer {settings.METRICS_TOKEN}"}
+    assert Client().get("/metrics", **elsewhere, headers=headers).status_code == 200
+    assert Client().get("/metrics", **elsewhere, headers={"Authorization": f"Bearer {'é' * 20}"}).status_code == 404
 
 
 @pytest.mark.django_db
-def test_the_docs_name_every_number_and_no_other() -> None:
+def test_the_docs_list_every_metric_and_no_other() -> None:
     a_worker()
     Event.objects.create(provider="resend", event_id="msg_1", body="{}")
-    text = (PROJECT_ROOT / "docs/run-it.md").read_text()
-    metrics = {sample for sample, *_ in numbers()}
-    section = text.partition("## Metrics and alerts")[2].partition("\n## ")[0]
-    assert set(re.findall(r"newsletter_[a-z_]+", section)) == metrics
-    renamed = re.findall(r"^\| metric `(newsletter_[a-z_]+)\S*` \| `(newsletter_[a-z_]+)", text, re.MULTILINE)
-    assert all(former not in metrics and new in metrics for former, new in renamed)
-    assert renamed
+    before, renamed, after = re.split(
+        r"(## Names that changed\n.*?)(?=\n## )", (PROJECT_ROOT / "docs/run-it.md").read_text(), flags=re.DOTALL
+    )
+    exported = {name for name, *_ in samples()}
+    assert set(re.findall(r"newsletter_[a-z_]+", before + after)) == exported
+    rows = re.findall(r"^\| metric `(newsletter_[a-z_]+)\S* \| `(newsletter_[a-z_]+)", renamed, re.MULTILINE)
+    assert {new for _, new in rows} <= exported
+    # Of deliveries only the label was renamed.
+    assert {old for old, _ in rows} & exported == {"newsletter_deliveries"}
 
 
 def test_the_alert_rules_in_the_docs_can_be_read() -> None:
@@ -191,5 +202,5 @@ def test_the_alert_rules_in_the_docs_can_be_read() -> None:
     assert all({"alert", "expr", "annotations"} <= set(rule) for rule in group["rules"])
 
 
-def test_probes_are_only_read() -> None:
+def test_probes_answer_only_get_and_head() -> None:
     assert Client().post("/metrics", **HERE).status_code == 405

@@ -19,10 +19,11 @@ from newsletter.config import translatable
 from newsletter.content.document import SectionContent
 from newsletter.content.formats import read_issue
 from newsletter.content.store import import_issue, load_content, save_content
-from newsletter.models import Issue, IssueStatus, LinkCheck, LinkState, Newsletter, PreflightRun
+from newsletter.models import Issue, IssueState, LinkCheck, LinkState, Newsletter, PreflightRun, Send, SendState
 from newsletter.preflight import Finding, Occasion, recorded_findings, request_link_checks
 from newsletter.sending.check import (
     SuggestionOutdated,
+    audience_for,
     check_edition,
     check_issue,
     findings_of,
@@ -30,10 +31,10 @@ from newsletter.sending.check import (
     use_suggestion,
 )
 from newsletter.sending.freeze import freeze_edition
-from newsletter.sending.schedule import IssueRefused, schedule_issue, send_now, start_due_issues
+from newsletter.sending.schedule import IssueRefused, schedule_issue, send_now, start_due_sends
 from tests.newsletter.content.harbour_notes import CRANE, ISSUE_41, make_draft
 from tests.people import ada, dina
-from tests.publications import just_now, make_newsletter
+from tests.publications import just_now, make_newsletter, schedule_send
 from tests.publisher import publishing
 
 pytestmark = pytest.mark.django_db
@@ -159,16 +160,17 @@ def test_sending_refuses_an_issue_with_errors_and_changes_nothing() -> None:
 
     with pytest.raises(IssueRefused, match="The issue has no stories"):
         send_now(issue, by="ada")
-    assert Issue.objects.get().status == IssueStatus.DRAFT
+    assert Issue.objects.get().status == IssueState.DRAFT
 
 
 def test_the_day_of_sending_is_in_the_time_zone_of_the_newsletter() -> None:
     issue = issue_for_today()
     late_evening_utc = datetime.datetime(2026, 6, 30, 22, 30, tzinfo=datetime.UTC)
-    Issue.objects.update(date=datetime.date(2026, 7, 1), scheduled_at=late_evening_utc, scheduled_zone=ZONE)
+    Issue.objects.update(date=datetime.date(2026, 7, 1))
+    schedule_send(issue, at=late_evening_utc, scheduled_zone=ZONE)
 
     assert findings_of(Issue.objects.get(pk=issue.pk)) == ()
-    Issue.objects.update(scheduled_zone="UTC")
+    Send.objects.update(scheduled_zone="UTC")
     assert "would be sent on 2026-06-30" in findings_of(Issue.objects.get(pk=issue.pk))[0].message
 
 
@@ -210,9 +212,9 @@ def test_runs_are_recorded_with_their_occasion() -> None:
     issue = issue_for_today()
     tomorrow = datetime.datetime.combine(issue.date + datetime.timedelta(days=1), datetime.time(7))
     schedule_issue(issue, wall=tomorrow, zone=ZONE, by="ada")
-    Issue.objects.update(scheduled_at=just_now())
-    start_due_issues()
-    assert Issue.objects.get().status == IssueStatus.SENDING
+    Send.objects.update(scheduled_at=just_now())
+    start_due_sends()
+    assert Issue.objects.get().status == SendState.SENDING
     recorded = PreflightRun.objects.order_by("pk").values_list("occasion", "by")
     assert list(recorded) == [("schedule", "ada"), ("start", "schedule")]
 
@@ -222,9 +224,9 @@ def test_a_page_that_went_offline_does_not_stop_an_approved_issue() -> None:
     edition = freeze_edition(issue)
     set_link_status(issue, status=404)
 
-    at_start = check_edition(issue, edition, occasion=Occasion.START, by="schedule")
+    at_start = check_edition(issue, edition, occasion=Occasion.START, by="schedule", audience=audience_for(issue))
     assert (len(at_start.errors), at_start.blocking) == (2, ())
-    on_send = check_edition(issue, edition, occasion=Occasion.SEND, by="ada")
+    on_send = check_edition(issue, edition, occasion=Occasion.SEND, by="ada", audience=audience_for(issue))
     assert len(on_send.blocking) == 2
 
 
@@ -232,12 +234,12 @@ def test_a_postal_address_that_is_missing_at_the_start_stops_the_issue() -> None
     issue = issue_for_today()
     tomorrow = datetime.datetime.combine(issue.date + datetime.timedelta(days=1), datetime.time(7))
     schedule_issue(issue, wall=tomorrow, zone=ZONE, by="ada")
-    Issue.objects.update(scheduled_at=just_now())
+    Send.objects.update(scheduled_at=just_now())
     Newsletter.objects.update(postal_address="")
-    start_due_issues()
+    start_due_sends()
     held = Issue.objects.get()
-    assert held.status == IssueStatus.DRAFT
-    assert "no postal address" in held.hold_reason
+    assert held.status == IssueState.DRAFT
+    assert "no postal address" in held.hold_sentence
 
 
 def test_a_suggestion_is_saved_as_a_revision_with_a_note() -> None:

@@ -29,7 +29,7 @@ from newsletter.providers.throttle import (
     update_throttle,
 )
 from tests.installation import separate_installation, wait_until
-from tests.publications import let_time_pass
+from tests.publications import pass_time
 
 NO_ANSWER = Outcome(kind=OutcomeKind.UNKNOWN, code="no_answer")
 ACCEPTED = Outcome(kind=OutcomeKind.ACCEPTED, rate_limit=10.0)
@@ -56,7 +56,7 @@ def availability(provider: Provider) -> Availability:
 def learn(provider: Provider, *outcomes: Outcome) -> None:
     """Make a call with each of these outcomes, as if each backoff were over before the next call."""
     for outcome in outcomes:
-        let_time_pass(MAX_BACKOFF + 1)
+        pass_time(MAX_BACKOFF + 1)
         permit = acquire_permit(provider)
         assert permit is not None
         update_throttle(permit, outcome)
@@ -104,7 +104,7 @@ def test_another_key_starts_with_a_new_row(provider: Provider) -> None:
 def test_consecutive_failures_open_the_circuit_and_then_one_worker_makes_a_trial_call(provider: Provider) -> None:
     learn(provider, *[NO_ANSWER] * FAILURE_THRESHOLD)
     assert availability(provider) is Availability.CIRCUIT_OPEN
-    let_time_pass(MAX_BACKOFF)
+    pass_time(MAX_BACKOFF)
     assert throttle_status(provider).reported_availability is Availability.CIRCUIT_OPEN, "half-open"
     assert acquire_permit(provider) is not None
     assert acquire_permit(provider) is None, "one worker makes the trial call"
@@ -121,9 +121,9 @@ def test_a_successful_trial_call_closes_the_circuit_and_a_failed_one_does_not(pr
 
 def test_another_worker_may_try_after_a_worker_died_during_the_trial_call(provider: Provider) -> None:
     learn(provider, *[NO_ANSWER] * FAILURE_THRESHOLD)
-    let_time_pass(MAX_BACKOFF)
+    pass_time(MAX_BACKOFF)
     assert acquire_permit(provider) is not None
-    let_time_pass(91)
+    pass_time(91)
     assert acquire_permit(provider) is not None
 
 
@@ -148,7 +148,7 @@ def test_backoff_doubles_with_full_jitter_up_to_a_limit() -> None:
 def test_ten_minutes_of_outage_cost_fewer_than_twenty_posts(provider: Provider) -> None:
     posts = 0
     for _second in range(600):
-        let_time_pass(1.0)
+        pass_time(1.0)
         if throttle_status(provider).wait <= 0 and (permit := acquire_permit(provider)):
             update_throttle(permit, NO_ANSWER)
             posts += 1
@@ -169,7 +169,7 @@ def test_the_three_errors_with_status_429_are_distinguished(
     learn(provider, outcome_of_error(429, name, "Too much.", {"retry-after": "2"}))
     status = throttle_status(provider)
     assert (status.availability, status.code, status.detail) == (expected, name, "Too much.")
-    let_time_pass(86_400 + 60)
+    pass_time(86_400 + 60)
     is_suspended = availability(provider) is Availability.SUSPENDED
     assert is_suspended is (expected is Availability.SUSPENDED)
 

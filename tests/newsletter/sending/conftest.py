@@ -1,7 +1,8 @@
-"""What tests of the sending steps share: a sandbox, the provider that talks to it, an issue."""
+"""Fixtures of the sending tests: a sandbox, the provider that uses it, a draft issue, and long waits."""
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Iterator
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from newsletter.models import Issue
 from newsletter.providers.base import Provider
 from newsletter.sandbox import SandboxServer
+from newsletter.sending import post
 from tests.publications import make_issue
 from tests.sandboxes import provider_of, running_sandbox
 
@@ -27,3 +29,9 @@ def provider(sandbox: SandboxServer, monkeypatch: pytest.MonkeyPatch) -> Provide
 @pytest.fixture
 def issue(db: None) -> Issue:
     return make_issue()
+
+
+@pytest.fixture
+def long_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Batches are tried again after five minutes, so that even on a slow machine none is due again by accident."""
+    monkeypatch.setattr(post, "_wait", lambda outcome, attempts: datetime.timedelta(minutes=5))

@@ -1,4 +1,4 @@
-"""Claiming a batch: readers are checked again, bytes are frozen before the first leaves, doubt stays doubt."""
+"""Claiming a batch: recipients are checked again, and the bytes are stored before the first of them is sent."""
 
 from __future__ import annotations
 
@@ -10,26 +10,28 @@ import pytest
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from newsletter.models import Batch, BatchState, Delivery, DeliveryStatus, Issue
+from newsletter.models import Batch, BatchState, Delivery, DeliveryState, Issue, Reason, Send
 from newsletter.providers.base import Outcome, OutcomeKind, Provider
 from newsletter.sending.batch import ClaimedBatch, claim_batch, release_stale_claims, worker_name
+from newsletter.sending.control import pause_send
 from newsletter.sending.post import record_outcome
 from subscribers.models import Subscription, SubscriptionState, SuppressionReason
 from subscribers.suppression import suppress_addresses
 from tests import people
-from tests.publications import address_everybody, start_sending
+from tests.publications import expand_audiences, start_sending
 
-UNANSWERED = Outcome(kind=OutcomeKind.UNKNOWN, code="no_answer", retry_after=0.001)
+NO_ANSWER = Outcome(kind=OutcomeKind.UNKNOWN, code="no_answer", retry_after=0.001)
+BO, CY = "bo@example.org", "cy@example.org"
 
 
 @pytest.fixture
-def under_way(issue: Issue) -> Issue:
-    """An issue for Ada, Ben Two and one more, addressed and ready."""
-    for address in (people.ADA, "bo@example.org", "cy@example.org"):
+def send(issue: Issue) -> Send:
+    """A send to three recipients, in one batch."""
+    for address in (people.ADA, BO, CY):
         people.make_subscription(address, issue.newsletter)
-    start_sending(issue)
-    address_everybody()
-    return issue
+    send = start_sending(issue)
+    expand_audiences()
+    return send
 
 
 def claim(provider: Provider) -> ClaimedBatch:
@@ -42,7 +44,7 @@ def recipients(claimed: ClaimedBatch) -> list[str]:
     return [message["to"][0] for message in orjson.loads(claimed.body)]
 
 
-def leave(address: str) -> None:
+def unsubscribe(address: str) -> None:
     Subscription.objects.filter(subscriber__canonical=address).update(state=SubscriptionState.UNSUBSCRIBED)
 
 
@@ -50,13 +52,11 @@ def make_due() -> None:
     Batch.objects.update(not_before=timezone.now(), lease_until=None)
 
 
-def statuses() -> set[str]:
-    return set(Delivery.objects.values_list("status", flat=True))
+def delivery_states() -> set[str]:
+    return set(Delivery.objects.values_list("state", flat=True))
 
 
-def test_each_message_is_for_one_reader_with_their_own_links_and_nobody_elses(
-    under_way: Issue, provider: Provider
-) -> None:
+def test_each_message_has_one_recipient_and_only_their_own_links(send: Send, provider: Provider) -> None:
     messages = orjson.loads(claim(provider).body)
     links = [message["headers"]["List-Unsubscribe"] for message in messages]
     assert [len(message["to"]) for message in messages] == [1, 1, 1]
@@ -66,114 +66,112 @@ def test_each_message_is_for_one_reader_with_their_own_links_and_nobody_elses(
         assert url in message["text"]
         assert url in message["html"]
         assert not any(other.strip("<>") in message["html"] for other in links if other != link)
-        assert "zq" + str(under_way.edition.nonce) not in orjson.dumps(message).decode()  # type: ignore[union-attr]
+        assert f"zq{send.edition.nonce}" not in orjson.dumps(message).decode()
 
 
-def test_tags_lead_receipts_to_their_delivery_and_hold_no_address(under_way: Issue, provider: Provider) -> None:
+def test_tags_name_the_delivery_and_contain_no_address(send: Send, provider: Provider) -> None:
     message = orjson.loads(claim(provider).body)[0]
     tags = {tag["name"]: tag["value"] for tag in message["tags"]}
-    assert tags["delivery"] == str(Delivery.objects.order_by("pk").first().pk)  # type: ignore[union-attr]
+    assert tags["delivery"] == str(Delivery.objects.order_by("pk")[0].pk)
     assert tags["env"] == "tests"
     assert not any("@" in value for value in (*tags.values(), *message["headers"].values()))
 
 
-def test_bytes_key_and_hash_are_stored_before_the_post(under_way: Issue, provider: Provider) -> None:
+def test_bytes_key_and_hash_are_stored_before_the_post(send: Send, provider: Provider) -> None:
     claimed = claim(provider)
     batch = Batch.objects.get()
     assert (batch.state, batch.attempts, batch.claimed_by) == (BatchState.CLAIMED, 1, worker_name())
     assert batch.payload_sha256 == hashlib.sha256(claimed.body).hexdigest()
     assert (batch.key, batch.recipients) == (claimed.key, 3)
-    assert statuses() == {DeliveryStatus.BATCHED}
+    assert delivery_states() == {DeliveryState.BATCHED}
 
 
-def test_a_claimed_batch_is_nobody_elses(under_way: Issue, provider: Provider) -> None:
+def test_a_claimed_batch_is_not_claimed_again(send: Send, provider: Provider) -> None:
     assert claim_batch(provider)
     assert claim_batch(provider) is None
 
 
-def test_who_left_between_addressing_and_freezing_is_left_out_with_the_reason(
-    under_way: Issue, provider: Provider
-) -> None:
-    leave(people.ADA)
-    suppress_addresses({"bo@example.org": (SuppressionReason.COMPLAINT, "")})
-    assert recipients(claim(provider)) == ["cy@example.org"]
+def test_a_recipient_who_left_since_the_expansion_is_skipped_with_the_reason(send: Send, provider: Provider) -> None:
+    unsubscribe(people.ADA)
+    suppress_addresses({BO: (SuppressionReason.COMPLAINT, "")})
+    assert recipients(claim(provider)) == [CY]
     reasons = dict(Delivery.objects.values_list("subscriber__address", "reason"))
-    assert reasons[people.ADA] == "The reader left the newsletter."
-    assert reasons["bo@example.org"] == "The address must not be mailed."
+    assert reasons == {people.ADA: Reason.UNSUBSCRIBED, BO: Reason.SUPPRESSED, CY: ""}
 
 
-def test_who_was_erased_is_left_out(under_way: Issue, provider: Provider) -> None:
+def test_an_erased_subscriber_is_skipped(send: Send, provider: Provider) -> None:
     Subscription.objects.filter(subscriber__canonical=people.ADA).delete()
     assert people.ADA not in recipients(claim(provider))
+    assert Delivery.objects.get(state=DeliveryState.SKIPPED).reason == Reason.ERASED
 
 
-def test_a_batch_in_which_nobody_is_left_is_dropped(under_way: Issue, provider: Provider) -> None:
-    for address in (people.ADA, "bo@example.org", "cy@example.org"):
-        leave(address)
+def test_a_batch_is_dropped_when_no_recipient_is_left(send: Send, provider: Provider) -> None:
+    for address in (people.ADA, BO, CY):
+        unsubscribe(address)
     assert claim_batch(provider) is None
-    assert Batch.objects.get().state == BatchState.DROPPED
-    assert statuses() == {DeliveryStatus.SKIPPED}
+    batch = Batch.objects.get()
+    assert (batch.state, batch.reason) == (BatchState.DROPPED, Reason.NO_RECIPIENT_LEFT)
+    assert delivery_states() == {DeliveryState.SKIPPED}
 
 
-def test_after_a_crash_the_same_bytes_go_out_under_the_same_key(under_way: Issue, provider: Provider) -> None:
+def test_after_a_crash_the_same_bytes_are_posted_under_the_same_key(send: Send, provider: Provider) -> None:
     first = claim(provider)
     make_due()
     second = claim(provider)
     assert (second.body, second.key, second.attempt) == (first.body, first.key, 2)
-    assert (first.in_doubt, second.in_doubt) == (False, True)
+    assert (first.is_retry, second.is_retry) == (False, True)
 
 
-def test_a_refusal_that_sent_nothing_lets_the_readers_be_checked_again_under_a_new_key(
-    under_way: Issue, provider: Provider
+def test_after_a_post_that_sent_nothing_recipients_are_checked_again_and_the_key_is_new(
+    send: Send, provider: Provider
 ) -> None:
     first = claim(provider)
     record_outcome(first, Outcome(kind=OutcomeKind.RETRY_LATER, code="rate_limit_exceeded", retry_after=0.001))
-    leave(people.ADA)
+    unsubscribe(people.ADA)
     make_due()
     second = claim(provider)
-    assert recipients(second) == ["bo@example.org", "cy@example.org"]
+    assert recipients(second) == [BO, CY]
     assert first.key != second.key
-    assert not second.in_doubt
+    assert not second.is_retry
 
 
-def test_a_reader_who_leaves_while_it_is_unknown_stops_the_repeat(under_way: Issue, provider: Provider) -> None:
-    record_outcome(claim(provider), UNANSWERED)
-    leave(people.ADA)
+def test_a_batch_with_an_unknown_outcome_is_held_when_a_recipient_leaves(send: Send, provider: Provider) -> None:
+    record_outcome(claim(provider), NO_ANSWER)
+    unsubscribe(people.ADA)
     make_due()
     assert claim_batch(provider) is None
     batch = Batch.objects.get()
-    assert batch.state == BatchState.HELD
-    assert "A reader left" in batch.reason
-    assert statuses() == {DeliveryStatus.UNKNOWN}
+    assert (batch.state, batch.reason) == (BatchState.HELD, Reason.RECIPIENT_LEFT_UNKNOWN)
+    assert delivery_states() == {DeliveryState.UNKNOWN}
 
 
 @pytest.mark.parametrize(("age", "state"), [(22.9, BatchState.CLAIMED), (23.1, BatchState.HELD)])
-def test_a_repeat_ends_before_the_provider_forgets_the_key(
-    under_way: Issue, provider: Provider, age: float, state: BatchState
+def test_a_batch_is_not_repeated_once_its_key_may_have_expired(
+    send: Send, provider: Provider, age: float, state: BatchState
 ) -> None:
-    record_outcome(claim(provider), UNANSWERED)
+    record_outcome(claim(provider), NO_ANSWER)
     make_due()
     Batch.objects.update(first_attempt_at=timezone.now() - datetime.timedelta(hours=age))
     claim_batch(provider)
     assert Batch.objects.get().state == state
 
 
-def test_a_paused_issue_gives_no_batches(under_way: Issue, provider: Provider) -> None:
-    under_way.move("paused", by="tests")
+def test_no_batch_of_a_paused_send_is_claimed(send: Send, provider: Provider) -> None:
+    pause_send(send, by="tests")
     assert claim_batch(provider) is None
 
 
-def test_claims_of_a_process_that_is_gone_are_free_at_once(under_way: Issue, provider: Provider) -> None:
+def test_claims_of_an_ended_process_are_released_at_once(send: Send, provider: Provider) -> None:
     claim(provider)
-    assert release_stale_claims() == 1  # this very process holds it, and a process that starts holds nothing
-    Batch.objects.update(
-        claimed_by=worker_name().rpartition(":")[0] + ":1", lease_until=timezone.now() + datetime.timedelta(hours=1)
-    )
-    assert release_stale_claims() == 0  # process 1 runs on every machine
+    # A process that starts holds no batch: its process id was used by another process before.
+    assert release_stale_claims() == 1
+    running = worker_name().rpartition(":")[0] + ":1"
+    Batch.objects.update(claimed_by=running, lease_until=timezone.now() + datetime.timedelta(hours=1))
+    assert release_stale_claims() == 0
     Batch.objects.update(claimed_by="another-machine:999999")
     assert release_stale_claims() == 0
 
 
-def test_the_database_refuses_a_batch_under_way_without_its_bytes(under_way: Issue) -> None:
+def test_the_database_rejects_a_batch_in_flight_without_its_bytes(send: Send) -> None:
     with pytest.raises(IntegrityError), transaction.atomic():
         Batch.objects.update(state=BatchState.UNKNOWN, payload=None)

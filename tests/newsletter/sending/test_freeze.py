@@ -1,4 +1,4 @@
-"""Freezing: once for all readers, the same again while nothing changes, never changed afterwards."""
+"""Freezing: an issue is rendered once for all recipients, not again while it is unchanged, and never changed later."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from newsletter.sending.freeze import edition_hash, freeze_edition, prepare_edit
 from tests.publications import content
 
 
-def test_an_edition_holds_all_that_readers_share_and_slots_where_they_differ(issue: Issue) -> None:
+def test_an_edition_has_the_shared_content_and_placeholders_for_the_rest(issue: Issue) -> None:
     edition = freeze_edition(issue)
     assert edition.subject == "Taller cranes, quieter ferries"
     assert "Quay 3 gets a taller crane" in edition.html
@@ -27,23 +27,23 @@ def test_an_edition_holds_all_that_readers_share_and_slots_where_they_differ(iss
     assert [link["url"] for link in edition.links] == [f"https://harbour.example/cranes/{n}" for n in (1, 2, 3)]
 
 
-def test_freezing_an_unchanged_issue_gives_the_same_edition(issue: Issue) -> None:
+def test_freezing_an_unchanged_issue_returns_the_same_edition(issue: Issue) -> None:
     assert freeze_edition(issue).pk == freeze_edition(issue).pk
 
 
-def rendering_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+def forbid_rendering(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object, **__: object) -> None:
-        raise AssertionError("It was rendered again.")
+        raise AssertionError("The issue was rendered again.")
 
     monkeypatch.setattr("newsletter.sending.source.render_issue", fail)
 
 
-def test_what_has_not_changed_is_not_rendered_again(issue: Issue, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_issue_that_is_changed_back_is_not_rendered_again(issue: Issue, monkeypatch: pytest.MonkeyPatch) -> None:
     first = freeze_edition(issue)
     save_content(issue, content(preheader="Another line."), by="tests")
     freeze_edition(issue)
     save_content(issue, content(), by="tests")
-    rendering_fails(monkeypatch)
+    forbid_rendering(monkeypatch)
     again = freeze_edition(Issue.objects.get(pk=issue.pk))
     assert again == first
     assert edition_hash(issue) == first.sha256
@@ -61,31 +61,33 @@ def test_what_has_not_changed_is_not_rendered_again(issue: Issue, monkeypatch: p
     ],
     ids=lambda change: next(iter(change)),
 )
-def test_whatever_the_newsletter_contributes_is_part_of_the_source(issue: Issue, change: dict[str, str]) -> None:
+def test_the_source_depends_on_each_field_of_the_newsletter(issue: Issue, change: dict[str, str]) -> None:
     first = freeze_edition(issue)
     Newsletter.objects.update(**change)
     assert freeze_edition(Issue.objects.get(pk=issue.pk)).source_sha256 != first.source_sha256
 
 
 @pytest.mark.parametrize("part", ["PROGRAM_DIGEST", "templates_digest"])
-def test_after_an_update_of_the_program_or_its_templates_it_is_rendered_anew(
+def test_an_update_of_the_code_or_the_templates_renders_the_issue_again(
     issue: Issue, part: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     freeze_edition(issue)
     value = {"PROGRAM_DIGEST": "another", "templates_digest": lambda: b"another"}[part]
     monkeypatch.setattr(f"newsletter.sending.source.{part}", value)
-    rendering_fails(monkeypatch)
-    with pytest.raises(AssertionError, match="rendered again"):
+    forbid_rendering(monkeypatch)
+    with pytest.raises(AssertionError, match="was rendered again"):
         freeze_edition(issue)
 
 
-def test_the_same_bytes_from_another_source_are_the_same_edition(issue: Issue, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_same_bytes_from_another_source_give_the_same_edition(
+    issue: Issue, monkeypatch: pytest.MonkeyPatch
+) -> None:
     first = freeze_edition(issue)
     monkeypatch.setattr("newsletter.sending.source.PROGRAM_DIGEST", "another")
     assert freeze_edition(issue) == first
 
 
-def test_a_theme_that_was_edited_is_rendered_anew(issue: Issue, tmp_path: Path, settings: Any) -> None:
+def test_an_edited_theme_renders_the_issue_again(issue: Issue, tmp_path: Path, settings: Any) -> None:
     own = tmp_path / "quay"
     shutil.copytree(SHIPPED_THEMES / "plain", own)
     settings.THEME_FOLDERS = (tmp_path,)
@@ -98,21 +100,21 @@ def test_a_theme_that_was_edited_is_rendered_anew(issue: Issue, tmp_path: Path, 
     assert "#112233" in second.html
 
 
-def test_an_edition_can_be_looked_at_before_it_is_frozen(issue: Issue) -> None:
+def test_an_edition_can_be_prepared_without_storing_it(issue: Issue) -> None:
     prepared = prepare_edition(issue)
     assert prepared._state.adding
     assert not Edition.objects.exists()
     assert freeze_edition(issue).sha256 == prepared.sha256 == edition_hash(issue)
 
 
-def test_a_theme_that_is_gone_is_said_and_no_other_look_goes_out(issue: Issue) -> None:
+def test_a_missing_theme_is_an_error_and_no_other_theme_is_used(issue: Issue) -> None:
     Newsletter.objects.update(theme="velvet")
-    with pytest.raises(RenderingError, match="no theme of this name"):
+    with pytest.raises(RenderingError, match="no theme with this name"):
         freeze_edition(Issue.objects.get(pk=issue.pk))
     assert not Edition.objects.exists()
 
 
-def test_a_change_gives_another_edition_and_leaves_the_first(issue: Issue) -> None:
+def test_a_changed_issue_gets_another_edition_and_keeps_the_first(issue: Issue) -> None:
     first = freeze_edition(issue)
     save_content(issue, content(preheader="Another line."), by="tests")
     second = freeze_edition(issue)
@@ -128,7 +130,7 @@ def test_a_frozen_edition_cannot_be_changed(issue: Issue) -> None:
         Edition.objects.filter(pk=edition.pk).update(subject="Something else")
 
 
-def test_the_headers_say_where_to_leave_with_one_click(issue: Issue) -> None:
+def test_the_headers_name_the_one_click_unsubscribe_address(issue: Issue) -> None:
     headers = freeze_edition(issue).envelope["headers"]
     assert headers["List-Unsubscribe"].startswith("<zq")
     assert headers["List-Unsubscribe-Post"] == "List-Unsubscribe=One-Click"
@@ -136,7 +138,7 @@ def test_the_headers_say_where_to_leave_with_one_click(issue: Issue) -> None:
     assert headers["Feedback-ID"].count(":") == 3
 
 
-def test_the_list_id_stays_when_the_newsletter_is_renamed(issue: Issue) -> None:
+def test_the_list_id_does_not_change_when_the_newsletter_is_renamed(issue: Issue) -> None:
     before = freeze_edition(issue).envelope["headers"]["List-Id"]
     issue.newsletter.name = "Quay Notes"
     issue.newsletter.save()

@@ -1,4 +1,4 @@
-"""Merge fields on their way to readers: each gets their own value, escaped for the place where it stands."""
+"""Merge fields in messages: each recipient gets their own value, escaped for the place where it is used."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from newsletter.sending.recipients import as_recipient
 from newsletter.sending.test_mail import send_test
 from subscribers.models import Subscriber
 from tests.people import ADA, ada, make_subscription
-from tests.publications import address_everybody, content, post_everything, start_sending
+from tests.publications import content, expand_audiences, post_everything, start_sending
 
 HOSTILE = [
     "{{ 7*7 }}",
@@ -33,8 +33,8 @@ HOSTILE = [
 
 
 @pytest.fixture
-def greeted(issue: Issue) -> Issue:
-    """An issue that greets its readers."""
+def greeting_issue(issue: Issue) -> Issue:
+    """An issue that greets each recipient by name."""
     greeting = SectionContent(title="Signal of the day", body="Hello {first_name|there}!")
     save_content(issue, content(sections=(greeting, *content().sections[1:])), by="tests")
     return issue
@@ -50,13 +50,13 @@ def name_ada(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", HOSTILE)
-def test_a_name_arrives_as_it_was_given_and_as_nothing_else(
-    name: str, greeted: Issue, provider: Provider, sandbox: SandboxServer
+def test_a_name_is_shown_exactly_as_it_was_given(
+    name: str, greeting_issue: Issue, provider: Provider, sandbox: SandboxServer
 ) -> None:
-    ada(greeted.newsletter)
+    ada(greeting_issue.newsletter)
     name_ada(name)
-    start_sending(greeted)
-    address_everybody()
+    start_sending(greeting_issue)
+    expand_audiences()
     post_everything(provider)
     mail = mail_to(sandbox, ADA)
     assert f"Hello {html.escape(name)}!" in mail["html"]
@@ -66,50 +66,52 @@ def test_a_name_arrives_as_it_was_given_and_as_nothing_else(
     assert f"Hello {name}!" in mail["text"]
 
 
-def test_each_reader_gets_their_own_name_and_who_gave_none_the_fallback(
-    greeted: Issue, provider: Provider, sandbox: SandboxServer
+def test_each_recipient_gets_their_own_name_or_the_fallback(
+    greeting_issue: Issue, provider: Provider, sandbox: SandboxServer
 ) -> None:
-    ada(greeted.newsletter)
-    make_subscription("nameless@example.org", greeted.newsletter)
+    ada(greeting_issue.newsletter)
+    make_subscription("nameless@example.org", greeting_issue.newsletter)
     name_ada("Ada")
-    start_sending(greeted)
-    address_everybody()
+    start_sending(greeting_issue)
+    expand_audiences()
     post_everything(provider)
     assert "Hello Ada!" in mail_to(sandbox, ADA)["html"]
     assert "Hello there!" in mail_to(sandbox, "nameless@example.org")["html"]
 
 
-def test_a_batch_asks_for_names_with_its_readers_and_not_one_by_one(
-    greeted: Issue, provider: Provider, django_assert_max_num_queries: Any
+def test_the_names_of_a_batch_take_no_query_per_recipient(
+    greeting_issue: Issue, provider: Provider, django_assert_max_num_queries: Any
 ) -> None:
     for number in range(30):
-        make_subscription(f"reader-{number}@example.org", greeted.newsletter)
-    start_sending(greeted)
-    address_everybody()
+        make_subscription(f"reader-{number}@example.org", greeting_issue.newsletter)
+    start_sending(greeting_issue)
+    expand_audiences()
     with django_assert_max_num_queries(45):
         post_everything(provider)
 
 
-def test_a_test_mail_greets_nobody_by_name(greeted: Issue, provider: Provider, sandbox: SandboxServer) -> None:
-    ada(greeted.newsletter)
+def test_a_test_mail_shows_the_fallback_for_a_name(
+    greeting_issue: Issue, provider: Provider, sandbox: SandboxServer
+) -> None:
+    ada(greeting_issue.newsletter)
     name_ada("Ada")
-    send_test(greeted, [ADA])
+    send_test(greeting_issue, [ADA])
     assert "Hello there!" in mail_to(sandbox, ADA)["html"]
 
 
 @pytest.mark.django_db
-def test_a_field_that_is_no_more_leaves_its_fallback() -> None:
+def test_a_field_that_no_longer_exists_gives_its_fallback() -> None:
     merges = {"m1": {"field": "shoe_size", "fallback": "well shod"}}
     assert merge_values(merges, as_recipient(ada())) == {"m1": "well shod"}
 
 
 @pytest.mark.django_db
-def test_a_name_stands_on_one_line() -> None:
-    reader = ada()
-    reader.subscriber.first_name = "Ada\r\n\r\nBuy now"
+def test_line_breaks_in_a_name_become_spaces() -> None:
+    subscription = ada()
+    subscription.subscriber.first_name = "Ada\r\n\r\nBuy now"
     merges = {"m1": {"field": "first_name", "fallback": "there"}}
-    assert merge_values(merges, as_recipient(reader)) == {"m1": "Ada Buy now"}
+    assert merge_values(merges, as_recipient(subscription)) == {"m1": "Ada Buy now"}
 
 
-def test_every_field_that_editors_may_write_has_a_value() -> None:
+def test_every_merge_field_has_a_value() -> None:
     assert FIELD_VALUES.keys() == set(MERGE_FIELDS)

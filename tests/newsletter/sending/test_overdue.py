@@ -1,4 +1,4 @@
-"""What is found too late, or after a restore, waits for a person; what starts in time starts within two seconds."""
+"""Sends that are found too late, or after a restore, are held; a due send starts within two seconds."""
 
 from __future__ import annotations
 
@@ -8,24 +8,24 @@ import zoneinfo
 import pytest
 from django.utils import timezone
 
-from newsletter.models import Batch, BatchState, Issue, IssueStatus, WorkerHeartbeat
+from newsletter.models import Batch, BatchState, Issue, Reason, Send, SendState, WorkerHeartbeat
 from newsletter.providers.base import Provider
 from newsletter.sending import schedule as schedule_module
 from newsletter.sending.batch import claim_batch
-from newsletter.sending.control import pause_issue, resume_issue
+from newsletter.sending.control import pause_send, resume_send
 from newsletter.sending.downtime import hold_after_downtime
 from newsletter.sending.provider_outage import follow_provider_outages
 from newsletter.sending.reconcile import hold_expired
 from newsletter.sending.schedule import (
-    renew_instants,
     schedule_issue,
     send_now,
-    start_due_issues,
-    unschedule_issue,
+    start_due_sends,
+    unschedule_send,
+    update_start_times,
 )
 from newsletter.worker import STEPS, loop
 from tests import people
-from tests.publications import address_everybody, post_everything, start_sending
+from tests.publications import expand_audiences, post_everything, send_of, start_sending
 
 NOW = datetime.timedelta(0)
 
@@ -38,89 +38,87 @@ def scheduled(issue: Issue) -> Issue:
     return issue
 
 
-def found(issue: Issue, *, late: datetime.timedelta) -> Issue:
-    Issue.objects.update(scheduled_at=timezone.now() - late)
-    start_due_issues()
-    issue.refresh_from_db()
-    return issue
+def found(issue: Issue, *, late: datetime.timedelta) -> Send:
+    Send.objects.current().update(scheduled_at=timezone.now() - late)
+    start_due_sends()
+    return send_of(issue)
 
 
-def test_a_schedule_found_an_hour_late_waits_for_a_person_and_says_so(scheduled: Issue) -> None:
-    found(scheduled, late=datetime.timedelta(minutes=61))
-    assert scheduled.status == IssueStatus.SCHEDULED
-    assert "Nothing was sent. Send it now if that is still right" in scheduled.hold_reason
-    step = scheduled.transitions.last()
-    assert step is not None
-    assert step.reason.startswith("Waits for a person")
-    assert not start_due_issues()
+def test_a_schedule_found_an_hour_late_is_held_and_says_why(scheduled: Issue) -> None:
+    send = found(scheduled, late=datetime.timedelta(minutes=61))
+    assert (send.state, send.hold_reason) == (SendState.SCHEDULED, Reason.OVERDUE)
+    assert "Nothing was sent. Send the issue now, or unschedule it" in send.hold_sentence
+    note = send.transitions.last()
+    assert note is not None
+    assert (note.source, note.target, note.reason) == (SendState.SCHEDULED, SendState.SCHEDULED, Reason.OVERDUE)
+    assert not start_due_sends()
 
 
 def test_a_schedule_found_a_little_late_starts(scheduled: Issue) -> None:
-    assert found(scheduled, late=datetime.timedelta(minutes=59)).status == IssueStatus.SENDING
+    assert found(scheduled, late=datetime.timedelta(minutes=59)).state == SendState.SENDING
 
 
-def test_a_person_decides_to_send_it_now(scheduled: Issue) -> None:
+def test_an_operator_sends_an_overdue_issue_now(scheduled: Issue) -> None:
     found(scheduled, late=datetime.timedelta(hours=5))
-    send_now(scheduled, by="Edda")
-    assert (scheduled.status, scheduled.hold_reason) == (IssueStatus.SENDING, "")
+    send = send_now(scheduled, by="Edda")
+    assert (send.state, send.hold_reason) == (SendState.SENDING, "")
 
 
-def test_a_person_decides_on_another_time(scheduled: Issue) -> None:
+def test_an_operator_reschedules_an_overdue_issue(scheduled: Issue) -> None:
     found(scheduled, late=datetime.timedelta(hours=5))
-    unschedule_issue(scheduled, by="Edda")
+    unschedule_send(send_of(scheduled), by="Edda")
     tomorrow = (timezone.now() + datetime.timedelta(days=1)).replace(tzinfo=None)
     schedule_issue(scheduled, wall=tomorrow, zone="UTC", by="Edda")
-    assert found(scheduled, late=NOW).status == IssueStatus.SENDING
+    assert found(scheduled, late=NOW).state == SendState.SENDING
 
 
-# --- Away for long, or restored from a backup (R-137) --------------------------------------------------------------
+# --- Downtime, or a database restored from a backup ----------------------------------------------------------------
 
 
 @pytest.fixture
-def under_way(issue: Issue) -> Issue:
+def running(issue: Issue) -> Send:
     people.ada(issue.newsletter)
-    start_sending(issue)
-    address_everybody()
-    return issue
+    send = start_sending(issue)
+    expand_audiences()
+    return send
 
 
 def last_seen(ago: datetime.timedelta) -> None:
-    moment = timezone.now() - ago
-    WorkerHeartbeat.objects.create(name="host:1", started_at=moment, seen_at=moment)
+    at = timezone.now() - ago
+    WorkerHeartbeat.objects.create(name="host:1", started_at=at, seen_at=at)
 
 
-def test_a_send_in_a_restored_database_waits_and_says_what_to_compare(under_way: Issue, provider: Provider) -> None:
+def test_a_send_in_a_restored_database_is_paused_and_says_what_to_compare(running: Send, provider: Provider) -> None:
     last_seen(datetime.timedelta(days=2))
     loop.take_over()
-    under_way.refresh_from_db()
-    assert under_way.status == IssueStatus.PAUSED
-    assert "restored from a backup" in under_way.hold_reason
+    running.refresh_from_db()
+    assert (running.state, running.hold_reason) == (SendState.PAUSED, Reason.DOWNTIME)
+    assert "restored from a backup" in running.hold_sentence
     assert post_everything(provider) == 0
-    resume_issue(under_way, by="Edda")
+    resume_send(running, by="Edda")
     assert post_everything(provider) == 1
 
 
-def test_a_send_that_waited_for_its_provider_in_a_restored_database_does_not_go_on_by_itself(
-    under_way: Issue, provider: Provider
+def test_a_send_that_waited_for_its_provider_in_a_restored_database_does_not_resume(
+    running: Send, provider: Provider
 ) -> None:
-    Issue.objects.update(status=IssueStatus.PAUSED, waits_for_provider=True, hold_reason="The quota is used up.")
+    running.pause(Reason.PROVIDER_OUTAGE)
     last_seen(datetime.timedelta(days=3))
     assert hold_after_downtime() == 1
     follow_provider_outages((provider,))
-    under_way.refresh_from_db()
-    assert under_way.status == IssueStatus.PAUSED
-    assert "restored from a backup" in under_way.hold_reason
+    running.refresh_from_db()
+    assert (running.state, running.hold_reason) == (SendState.PAUSED, Reason.DOWNTIME)
 
 
 @pytest.mark.parametrize("ago", [datetime.timedelta(minutes=3), None], ids=["a short stop", "stopped in order"])
-def test_a_worker_that_was_away_for_a_moment_goes_on(under_way: Issue, ago: datetime.timedelta | None) -> None:
+def test_a_short_downtime_pauses_nothing(running: Send, ago: datetime.timedelta | None) -> None:
     if ago:
         last_seen(ago)
     assert hold_after_downtime() == 0
 
 
 def test_a_batch_that_a_backup_shows_as_claimed_long_ago_is_held_and_not_posted(
-    under_way: Issue, provider: Provider
+    running: Send, provider: Provider
 ) -> None:
     claim_batch(provider)
     long_ago = timezone.now() - datetime.timedelta(days=2)
@@ -133,47 +131,46 @@ def test_a_batch_that_a_backup_shows_as_claimed_long_ago_is_held_and_not_posted(
 # --- Clocks ---------------------------------------------------------------------------------------------------------
 
 
-def test_a_start_follows_the_rules_of_its_zone_when_they_change(
-    scheduled: Issue, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    before = scheduled.scheduled_at
+def test_a_scheduled_time_follows_new_time_zone_rules(scheduled: Issue, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = send_of(scheduled).scheduled_at
     assert before is not None
-    renew_instants()
-    scheduled.refresh_from_db()
-    assert scheduled.scheduled_at == before
+    update_start_times()
+    assert send_of(scheduled).scheduled_at == before
     moved = zoneinfo.ZoneInfo("Europe/Berlin")
     monkeypatch.setattr(schedule_module, "nearest_instant_of", lambda wall, zone: wall.replace(tzinfo=moved))
-    renew_instants()
-    scheduled.refresh_from_db()
-    assert scheduled.scheduled_at < before
-    step = scheduled.transitions.last()
-    assert step is not None
-    assert "clocks or readers moved" in step.reason
+    update_start_times()
+    send = send_of(scheduled)
+    assert send.scheduled_at is not None
+    assert send.scheduled_at < before
+    note = send.transitions.last()
+    assert note is not None
+    assert note.reason == Reason.RESCHEDULED
+    assert "time-zone rules or recipients changed" in note.sentence
 
 
-def test_a_worker_starts_what_is_due_within_two_seconds() -> None:
+def test_a_worker_starts_due_sends_within_two_seconds() -> None:
     every = {step.name: step.every for step in STEPS}
-    assert max(every[name] for name in ("plan_occurrences", "start_occurrences", "start_issues")) + loop.IDLE <= 2.0
+    assert max(every[name] for name in ("plan_occurrences", "start_occurrences", "start_sends")) + loop.IDLE <= 2.0
 
 
-def test_a_pause_holds_from_the_very_next_batch(issue: Issue, provider: Provider) -> None:
+def test_a_pause_takes_effect_before_the_next_batch(issue: Issue, provider: Provider) -> None:
     people.make_subscriptions(3, issue.newsletter)
     start_sending(issue)
-    address_everybody(batch_size=1)
+    expand_audiences(batch_size=1)
     assert claim_batch(provider)
-    pause_issue(issue, by="Edda", reason="A wrong link.")
+    pause_send(send_of(issue), by="Edda", text="A wrong link.")
     assert claim_batch(provider) is None
 
 
 @pytest.mark.parametrize("hours", [-2, 2], ids=["behind", "ahead"])
-def test_the_clock_of_a_worker_that_is_wrong_starts_nothing_early_and_holds_nothing(
+def test_a_wrong_clock_of_a_worker_starts_nothing_early_and_holds_nothing(
     scheduled: Issue, monkeypatch: pytest.MonkeyPatch, hours: int
 ) -> None:
     real = timezone.now
-    for minutes, status in ((60, IssueStatus.SCHEDULED), (-1, IssueStatus.SENDING)):
-        Issue.objects.update(scheduled_at=real() + datetime.timedelta(minutes=minutes))
+    for minutes, state in ((60, SendState.SCHEDULED), (-1, SendState.SENDING)):
+        Send.objects.update(scheduled_at=real() + datetime.timedelta(minutes=minutes))
         with monkeypatch.context() as broken:
             broken.setattr(timezone, "now", lambda: real() + datetime.timedelta(hours=hours))
-            start_due_issues()
-        scheduled.refresh_from_db()
-        assert (scheduled.status, scheduled.hold_reason) == (status, "")
+            start_due_sends()
+        send = send_of(scheduled)
+        assert (send.state, send.hold_reason) == (state, "")

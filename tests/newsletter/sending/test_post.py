@@ -1,4 +1,4 @@
-"""Posting: each outcome leads to one place, and the sandbox's ledger is the judge of what went out."""
+"""Posting: what each outcome does to batches, deliveries and the send. The sandbox's ledger shows what was sent."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from django.db.models import QuerySet
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from newsletter.models import Batch, BatchState, Delivery, DeliveryStatus, Edition, Issue, IssueStatus
+from newsletter.models import Batch, BatchState, Delivery, DeliveryState, Edition, Issue, Reason, Send, SendState
 from newsletter.providers.base import Outcome, OutcomeKind, Provider
 from newsletter.providers.reasons import REASONS
 from newsletter.providers.throttle import MAX_BACKOFF, acquire_permit
@@ -22,29 +22,22 @@ from newsletter.reports.statistics import report_of
 from newsletter.sandbox import Fault, SandboxServer
 from newsletter.sending import post as post_module
 from newsletter.sending.batch import claim_batch
-from newsletter.sending.control import cancel_issue, finish_issues, pause_issue, resume_issue
+from newsletter.sending.control import cancel_send, finish_sends, pause_send, resume_send
 from newsletter.sending.expand import expand_next
 from newsletter.sending.post import post_next, record_outcome
-from newsletter.sending.reconcile import (
-    CANCELLED_IN_DOUBT,
-    NotInDoubt,
-    count_as_sent,
-    hold_expired,
-    send_again,
-    settle_proven,
-)
+from newsletter.sending.reconcile import NotHeld, hold_expired, mark_as_sent, send_again, settle_proven
 from subscribers.models import Subscription, SubscriptionState
 from tests import people
-from tests.publications import address_everybody, let_time_pass, make_issue, post_everything, start_sending
+from tests.publications import expand_audiences, make_issue, pass_time, post_everything, start_sending
 
 
 @pytest.fixture
-def under_way(issue: Issue) -> Issue:
-    """An issue for seven readers, in batches of three."""
+def send(issue: Issue, long_waits: None) -> Send:
+    """A send to seven recipients, in batches of three."""
     people.make_subscriptions(7, issue.newsletter)
-    start_sending(issue)
-    address_everybody(batch_size=3)
-    return issue
+    send = start_sending(issue)
+    expand_audiences(batch_size=3)
+    return send
 
 
 def make_due() -> None:
@@ -57,19 +50,23 @@ def mails(sandbox: SandboxServer) -> tuple[int, int]:
     return summary["messages"], summary["recipients"]
 
 
-def states() -> list[str]:
+def batch_states() -> list[str]:
     return sorted(Batch.objects.values_list("state", flat=True))
 
 
-def test_everybody_gets_it_once_and_the_issue_is_sent(
-    under_way: Issue, provider: Provider, sandbox: SandboxServer
+def state_of(send: Send) -> str:
+    send.refresh_from_db()
+    return send.state
+
+
+def test_every_recipient_gets_the_issue_once_and_the_send_ends(
+    send: Send, provider: Provider, sandbox: SandboxServer
 ) -> None:
     assert post_everything(provider) == 3
-    finish_issues()
-    under_way.refresh_from_db()
-    assert under_way.status == IssueStatus.SENT
+    finish_sends()
+    assert state_of(send) == SendState.SENT
     assert mails(sandbox) == (7, 7)
-    assert Delivery.objects.filter(status=DeliveryStatus.ACCEPTED).exclude(provider_id="").count() == 7
+    assert Delivery.objects.filter(state=DeliveryState.ACCEPTED).exclude(provider_id="").count() == 7
     assert not Batch.objects.filter(payload__isnull=False).exists()
 
 
@@ -87,223 +84,233 @@ def test_everybody_gets_it_once_and_the_issue_is_sent(
     ],
     ids=lambda fault: f"{fault.kind}-{'after' if fault.after_commit else 'before'}",
 )
-def test_an_unanswered_post_is_repeated_and_nobody_gets_two(
-    under_way: Issue, provider: Provider, sandbox: SandboxServer, fault: Fault
+def test_a_post_without_an_answer_is_repeated_and_sends_no_duplicate(
+    send: Send, provider: Provider, sandbox: SandboxServer, fault: Fault
 ) -> None:
     sandbox.plan(fault)
     post_everything(provider)
-    assert states() == [BatchState.ACCEPTED, BatchState.ACCEPTED, BatchState.UNKNOWN]
-    assert report_of(under_way).unknown == 3
+    assert batch_states() == [BatchState.ACCEPTED, BatchState.ACCEPTED, BatchState.UNKNOWN]
+    assert report_of(send).unknown == 3
     make_due()
     post_everything(provider)
-    assert states() == [BatchState.ACCEPTED] * 3
+    assert batch_states() == [BatchState.ACCEPTED] * 3
     assert mails(sandbox) == (7, 7)
 
 
-def test_one_impossible_address_is_refused_and_the_others_get_it(
+def test_one_invalid_address_is_refused_and_the_others_get_the_issue(
     issue: Issue, provider: Provider, sandbox: SandboxServer
 ) -> None:
     people.make_subscriptions(6, issue.newsletter)
     people.make_subscription("someone@example.com", issue.newsletter)  # Resend refuses this domain
-    start_sending(issue)
-    address_everybody()
+    send = start_sending(issue)
+    expand_audiences()
     post_everything(provider)
     assert mails(sandbox) == (6, 6)
-    refused = Delivery.objects.get(status=DeliveryStatus.FAILED)
+    refused = Delivery.objects.get(state=DeliveryState.FAILED)
     assert refused.subscriber.address == "someone@example.com"
-    assert "`to` field" in refused.reason
-    assert BatchState.REFUSED in states()
-    assert report_of(issue).adds_up
-    finish_issues()
-    issue.refresh_from_db()
-    assert issue.status == IssueStatus.SENT
+    assert (refused.reason, "`to` field" in refused.detail) == ("validation_error", True)
+    assert BatchState.REFUSED in batch_states()
+    assert report_of(send).adds_up
+    finish_sends()
+    assert state_of(send) == SendState.SENT
 
 
 @pytest.mark.parametrize("name", ["invalid_api_key", "daily_quota_exceeded", "restricted_api_key"])
-def test_what_only_a_person_can_mend_pauses_the_issue_with_the_reason_and_a_resume_loses_nobody(
-    under_way: Issue, provider: Provider, sandbox: SandboxServer, name: str
+def test_a_blocked_account_pauses_the_send_and_resuming_loses_no_recipient(
+    send: Send, provider: Provider, sandbox: SandboxServer, name: str
 ) -> None:
     sandbox.plan(Fault(name))
     post_everything(provider)
-    under_way.refresh_from_db()
-    assert under_way.status == IssueStatus.PAUSED
-    assert under_way.hold_reason.startswith(REASONS[name])
+    assert state_of(send) == SendState.PAUSED
+    assert send.hold_reason == Reason.PROVIDER_OUTAGE
+    assert send.hold_values["reasons"][0][0] == name
+    assert str(REASONS[name]) in send.hold_sentence
     assert mails(sandbox) == (0, 0)
-    resume_issue(under_way, by="tests")
+    resume_send(send, by="tests")
     make_due()
     post_everything(provider)
     assert mails(sandbox) == (7, 7)
 
 
-def test_a_refusal_after_an_unanswered_attempt_proves_nothing_about_that_attempt(
-    under_way: Issue, provider: Provider, sandbox: SandboxServer
+def test_a_refusal_after_an_attempt_without_an_answer_leaves_the_outcome_unknown(
+    send: Send, provider: Provider, sandbox: SandboxServer
 ) -> None:
     sandbox.plan(Fault("reset", after_commit=True))
     post_everything(provider)
-    doubtful = Batch.objects.get(state=BatchState.UNKNOWN)
+    unknown = Batch.objects.get(state=BatchState.UNKNOWN)
     for name in ("rate_limit_exceeded", "invalid_api_key"):
         sandbox.plan(Fault(name))
         make_due()
         post_everything(provider)
-        doubtful.refresh_from_db()
-        assert (doubtful.state, doubtful.epoch) == (BatchState.UNKNOWN, 1)
-    under_way.refresh_from_db()
-    resume_issue(under_way, by="tests")
+        unknown.refresh_from_db()
+        assert (unknown.state, unknown.epoch) == (BatchState.UNKNOWN, 1)
+    resume_send(send, by="tests")
     make_due()
     post_everything(provider)
-    assert states() == [BatchState.ACCEPTED] * 3
+    assert batch_states() == [BatchState.ACCEPTED] * 3
     assert mails(sandbox) == (7, 7)
 
 
-def test_a_validation_error_after_an_unanswered_attempt_is_held_for_a_person(
-    under_way: Issue, provider: Provider, sandbox: SandboxServer
+def test_a_validation_error_after_an_attempt_without_an_answer_is_held_for_an_operator(
+    send: Send, provider: Provider, sandbox: SandboxServer
 ) -> None:
     sandbox.plan(Fault("reset", after_commit=True), Fault("none", times=2), Fault("validation_error", status=422))
     post_everything(provider)
     make_due()
     post_everything(provider)
-    assert states() == [BatchState.ACCEPTED, BatchState.ACCEPTED, BatchState.HELD]
+    assert batch_states() == [BatchState.ACCEPTED, BatchState.ACCEPTED, BatchState.HELD]
+    held = Batch.objects.get(state=BatchState.HELD)
+    assert held.reason == Reason.REFUSED_AFTER_UNKNOWN
+    assert (held.reason_values or {})["reasons"][0][0] == "validation_error"
     assert mails(sandbox) == (7, 7)
 
 
-def test_a_key_that_the_provider_knows_with_other_bytes_is_held_and_named(
-    under_way: Issue, provider: Provider, sandbox: SandboxServer
+def test_a_key_that_the_provider_knows_with_other_bytes_is_held_with_the_reason(
+    send: Send, provider: Provider, sandbox: SandboxServer
 ) -> None:
     sandbox.plan(Fault("invalid_idempotent_request"))
     post_everything(provider)
-    finish_issues()
-    under_way.refresh_from_db()
-    assert under_way.status == IssueStatus.SENDING
-    report = report_of(under_way)
+    finish_sends()
+    assert state_of(send) == SendState.SENDING
+    report = report_of(send)
     assert (report.held_batches, report.unknown, report.accepted) == (1, 3, 4)
-    assert "another content" in Batch.objects.get(state=BatchState.HELD).reason
+    assert Batch.objects.get(state=BatchState.HELD).reason == "invalid_idempotent_request"
 
 
-def test_a_receipt_for_one_mail_proves_its_whole_batch(
-    under_way: Issue, provider: Provider, sandbox: SandboxServer
+def test_an_event_for_one_mail_proves_that_its_whole_batch_was_sent(
+    send: Send, provider: Provider, sandbox: SandboxServer
 ) -> None:
     sandbox.plan(Fault("reset", after_commit=True))
     post_everything(provider)
-    doubtful = Batch.objects.get(state=BatchState.UNKNOWN)
-    Delivery.objects.filter(pk=doubtful.last_delivery).update(delivered_at=timezone.now())
+    unknown = Batch.objects.get(state=BatchState.UNKNOWN)
+    Delivery.objects.filter(pk=unknown.last_delivery).update(delivered_at=timezone.now())
     settle_proven()
-    assert states() == [BatchState.ACCEPTED] * 3
-    assert report_of(under_way).accepted == 7
+    assert batch_states() == [BatchState.ACCEPTED] * 3
+    unknown.refresh_from_db()
+    assert unknown.reason == Reason.PROVEN_BY_EVENT
+    assert report_of(send).accepted == 7
 
 
-def held_batch(under_way: Issue, provider: Provider, sandbox: SandboxServer) -> Batch:
+def held_batch(provider: Provider, sandbox: SandboxServer) -> Batch:
     sandbox.plan(Fault("invalid_idempotent_request"))
     post_everything(provider)
     return Batch.objects.get(state=BatchState.HELD)
 
 
-def test_a_person_can_count_a_held_batch_as_sent(under_way: Issue, provider: Provider, sandbox: SandboxServer) -> None:
-    held = held_batch(under_way, provider, sandbox)
-    count_as_sent(held, by="Edda")
-    finish_issues()
-    under_way.refresh_from_db()
-    assert under_way.status == IssueStatus.SENT
-    with pytest.raises(NotInDoubt):
-        count_as_sent(held, by="Edda")
+def test_an_operator_can_mark_a_held_batch_as_sent(send: Send, provider: Provider, sandbox: SandboxServer) -> None:
+    held = held_batch(provider, sandbox)
+    mark_as_sent(held, by="Edda")
+    finish_sends()
+    assert state_of(send) == SendState.SENT
+    held.refresh_from_db()
+    assert (held.reason, held.reason_values) == (Reason.MARKED_AS_SENT, {"by": "Edda"})
+    with pytest.raises(NotHeld):
+        mark_as_sent(held, by="Edda")
 
 
-def test_a_person_can_send_a_held_batch_again_under_a_new_key(
-    under_way: Issue, provider: Provider, sandbox: SandboxServer
+def test_an_operator_can_send_a_held_batch_again_under_a_new_key(
+    send: Send, provider: Provider, sandbox: SandboxServer
 ) -> None:
-    held = held_batch(under_way, provider, sandbox)
+    held = held_batch(provider, sandbox)
     send_again(held, by="Edda")
     post_everything(provider)
     assert mails(sandbox) == (7, 7)
     assert Batch.objects.get(pk=held.pk).epoch == 2
-    with pytest.raises(NotInDoubt):
+    with pytest.raises(NotHeld):
         send_again(held, by="Edda")
 
 
 @pytest.mark.parametrize("name", ["invalid_from_address", "invalid_idempotency_key"])
-def test_a_fault_that_all_messages_share_pauses_the_issue_and_refuses_nobody(
-    under_way: Issue, provider: Provider, sandbox: SandboxServer, name: str
+def test_a_fault_of_every_message_pauses_the_send_and_refuses_no_recipient(
+    send: Send, provider: Provider, sandbox: SandboxServer, name: str
 ) -> None:
     sandbox.plan(Fault(name, times=100))
     assert post_everything(provider) == 1
-    under_way.refresh_from_db()
-    assert (under_way.status, report_of(under_way).waiting) == (IssueStatus.PAUSED, 7)
+    assert (state_of(send), report_of(send).waiting) == (SendState.PAUSED, 7)
+    assert send.hold_reason == Reason.ISSUE_REFUSED
+    assert send.hold_values["reasons"][0][0] == name
 
 
-def test_when_nobody_at_all_is_accepted_it_stops_after_the_second_reader(
-    under_way: Issue, provider: Provider, sandbox: SandboxServer
+def test_if_no_recipient_is_accepted_the_send_pauses_after_two_refusals(
+    send: Send, provider: Provider, sandbox: SandboxServer
 ) -> None:
     sandbox.plan(Fault("validation_error", status=422, times=100))
     assert post_everything(provider) < 6
-    under_way.refresh_from_db()
-    report = report_of(under_way)
-    assert (under_way.status, report.refused, report.waiting) == (IssueStatus.PAUSED, 2, 5)
-    assert "Nothing is accepted" in under_way.hold_reason
+    report = report_of(send)
+    assert (state_of(send), report.failed_to_send, report.waiting) == (SendState.PAUSED, 2, 5)
+    assert send.hold_reason == Reason.NOTHING_ACCEPTED
+    assert send.hold_values["reasons"][0][0] == "validation_error"
     sandbox.team.faults.clear()
-    resume_issue(under_way, by="Edda")
+    resume_send(send, by="Edda")
     post_everything(provider)
-    assert report_of(under_way).accepted == 5
+    assert report_of(send).accepted == 5
 
 
-def test_ten_minutes_of_outage_put_two_batches_in_doubt_and_not_one_after_the_other(
+def test_an_outage_of_ten_minutes_leaves_the_outcome_of_at_most_two_batches_unknown(
     issue: Issue, provider: Provider, sandbox: SandboxServer
 ) -> None:
     people.make_subscriptions(60, issue.newsletter)
     start_sending(issue)
-    address_everybody(batch_size=2)
+    expand_audiences(batch_size=2)
     sandbox.plan(Fault("html_502", times=1000))
-    for _half_a_second in range(1200):
-        let_time_pass(0.5)
+    for _half_second in range(1200):
+        pass_time(0.5)
         post_next((provider,))
-    assert states().count(BatchState.UNKNOWN) <= 2
+    assert batch_states().count(BatchState.UNKNOWN) <= 2
     assert sandbox.ledger.summary()["calls"] < 20
     sandbox.team.faults.clear()
-    let_time_pass(MAX_BACKOFF)
+    pass_time(MAX_BACKOFF)
     post_everything(provider)
     assert mails(sandbox) == (60, 60)
 
 
-def test_a_batch_that_cannot_be_built_keeps_no_other_waiting(
-    under_way: Issue, provider: Provider, sandbox: SandboxServer
+def test_a_batch_that_cannot_be_built_does_not_block_other_batches(
+    send: Send, provider: Provider, sandbox: SandboxServer
 ) -> None:
-    edition = Edition.objects.get(sent_as=under_way)
+    edition = send.edition
     # As if it had been frozen by an earlier release, and today's rules refuse one of its headers.
     changed = {**edition.envelope, "headers": {**edition.envelope["headers"], "X-Campaign": "1"}}
     QuerySet(Edition).filter(pk=edition.pk).update(envelope=changed)
-    other = start_sending(make_issue("issue-2", under_way.newsletter))
-    address_everybody(batch_size=3)
+    other = start_sending(make_issue("issue-2", send.issue.newsletter))
+    expand_audiences(batch_size=3)
     post_everything(provider)
-    assert (report_of(other).accepted, report_of(under_way).waiting) == (7, 7)
-    assert "cannot be built (InvalidMessage)" in Batch.objects.filter(edition=edition)[0].reason
+    assert (report_of(other).accepted, report_of(send).waiting) == (7, 7)
+    set_aside = Batch.objects.filter(send=send)[0]
+    assert (set_aside.state, set_aside.reason) == (BatchState.READY, Reason.CANNOT_BE_BUILT)
+    assert set_aside.reason_values == {"error": "InvalidMessage"}
 
 
 @pytest.mark.parametrize("crashed", [False, True], ids=["no answer", "crashed worker"])
-def test_doubt_in_a_cancelled_issue_is_held_and_named(under_way: Issue, provider: Provider, crashed: bool) -> None:
+def test_an_unknown_outcome_in_a_cancelled_send_is_held_with_the_reason(
+    send: Send, provider: Provider, crashed: bool
+) -> None:
     claimed = claim_batch(provider)
     assert claimed is not None
     if not crashed:
         record_outcome(claimed, Outcome(kind=OutcomeKind.UNKNOWN, code="no_answer"))
-    cancel_issue(under_way, by="Edda")
+    cancel_send(send, by="Edda")
     Batch.objects.filter(state=BatchState.CLAIMED).update(lease_until=timezone.now())
     hold_expired((provider,))
     held = Batch.objects.get(pk=claimed.pk)
-    assert (held.state, held.reason) == (BatchState.HELD, CANCELLED_IN_DOUBT)
-    with pytest.raises(NotInDoubt):
+    assert (held.state, held.reason) == (BatchState.HELD, Reason.CANCELLED_WHILE_UNKNOWN)
+    with pytest.raises(NotHeld):
         send_again(held, by="Edda")
-    count_as_sent(held, by="Edda")
+    mark_as_sent(held, by="Edda")
 
 
-def test_doubt_in_a_paused_issue_is_held_when_the_key_expires(under_way: Issue, provider: Provider) -> None:
+def test_an_unknown_outcome_in_a_paused_send_is_held_when_the_key_expires(send: Send, provider: Provider) -> None:
     claimed = claim_batch(provider)
     assert claimed is not None
     record_outcome(claimed, Outcome(kind=OutcomeKind.UNKNOWN, code="no_answer"))
-    pause_issue(under_way, by="Edda", reason="Lunch.")
+    pause_send(send, by="Edda", text="Lunch.")
     Batch.objects.filter(pk=claimed.pk).update(first_attempt_at=timezone.now() - provider.key_lifetime)
     hold_expired((provider,))
-    assert Batch.objects.get(pk=claimed.pk).state == BatchState.HELD
+    held = Batch.objects.get(pk=claimed.pk)
+    assert (held.state, held.reason) == (BatchState.HELD, Reason.KEY_EXPIRED)
 
 
-def test_a_proof_that_comes_after_the_decision_to_send_again_stops_it(
-    under_way: Issue, provider: Provider, sandbox: SandboxServer
+def test_an_event_that_arrives_after_the_decision_to_send_again_prevents_a_duplicate(
+    send: Send, provider: Provider, sandbox: SandboxServer
 ) -> None:
     sandbox.plan(Fault("reset", after_commit=True))
     post_everything(provider)
@@ -314,43 +321,43 @@ def test_a_proof_that_comes_after_the_decision_to_send_again_stops_it(
     Delivery.objects.filter(pk=held.first_delivery).update(delivered_at=timezone.now())
     post_everything(provider)
     assert mails(sandbox) == (7, 7)
-    assert states() == [BatchState.ACCEPTED] * 3
+    assert batch_states() == [BatchState.ACCEPTED] * 3
 
 
-def test_who_left_before_it_is_sent_again_is_told_apart_from_who_never_got_it(
-    under_way: Issue, provider: Provider, sandbox: SandboxServer
+def test_a_recipient_who_left_before_a_repeat_may_have_been_reached_and_the_reason_says_so(
+    send: Send, provider: Provider, sandbox: SandboxServer
 ) -> None:
-    held = held_batch(under_way, provider, sandbox)
+    held = held_batch(provider, sandbox)
     send_again(held, by="Edda")
     first = Delivery.objects.get(pk=held.first_delivery)
     Subscription.objects.filter(subscriber=first.subscriber_id).update(state=SubscriptionState.UNSUBSCRIBED)
     post_everything(provider)
     first.refresh_from_db()
-    assert first.reason == "The reader left the newsletter. An earlier post may have reached them."
+    assert (first.state, first.reason) == (DeliveryState.SKIPPED, Reason.UNSUBSCRIBED_AFTER_ATTEMPT)
 
 
-def test_an_answer_that_comes_late_settles_a_batch_that_was_held(under_way: Issue, provider: Provider) -> None:
-    late = claim_batch(provider)
-    assert late is not None
-    answer = provider.post_batch(late.body, key=late.key, size=late.size)
-    Batch.objects.filter(pk=late.pk).update(
+def test_a_late_answer_settles_a_batch_that_was_held_meanwhile(send: Send, provider: Provider) -> None:
+    claimed = claim_batch(provider)
+    assert claimed is not None
+    answer = provider.post_batch(claimed.body, key=claimed.key, size=claimed.size)
+    Batch.objects.filter(pk=claimed.pk).update(
         lease_until=timezone.now(), first_attempt_at=timezone.now() - provider.key_lifetime
     )
     hold_expired((provider,))
-    record_outcome(late, answer)
-    assert Batch.objects.get(pk=late.pk).state == BatchState.ACCEPTED
-    assert report_of(under_way).accepted == 3
+    record_outcome(claimed, answer)
+    assert Batch.objects.get(pk=claimed.pk).state == BatchState.ACCEPTED
+    assert report_of(send).accepted == 3
 
 
-def test_a_machine_that_slept_since_the_claim_does_not_post(
-    under_way: Issue, provider: Provider, sandbox: SandboxServer, monkeypatch: pytest.MonkeyPatch
+def test_a_worker_whose_lease_ended_since_the_claim_does_not_post(
+    send: Send, provider: Provider, sandbox: SandboxServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("newsletter.sending.batch.LEASE", -datetime.timedelta(seconds=1))
     post_next((provider,))
     assert mails(sandbox) == (0, 0)
 
 
-def test_recording_an_outcome_does_not_read_the_editions_texts(under_way: Issue, provider: Provider) -> None:
+def test_recording_an_outcome_does_not_read_the_texts_of_the_edition(send: Send, provider: Provider) -> None:
     claim_batch(provider)
     claimed = claim_batch(provider)
     assert claimed is not None
@@ -359,32 +366,32 @@ def test_recording_an_outcome_does_not_read_the_editions_texts(under_way: Issue,
     assert not any('"newsletter_edition"."html"' in query["sql"] for query in queries)
 
 
-def test_a_cancel_is_whole_or_not_at_all(under_way: Issue, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_cancellation_that_fails_halfway_changes_nothing(send: Send, monkeypatch: pytest.MonkeyPatch) -> None:
     def crash() -> bool:
-        raise RuntimeError("The power is gone.")
+        raise RuntimeError("Power failure.")
 
     monkeypatch.setattr("newsletter.sending.control.drop_cancelled", crash)
     with pytest.raises(RuntimeError):
-        cancel_issue(under_way, by="Edda")
-    under_way.refresh_from_db()
-    assert (under_way.status, report_of(under_way).waiting) == (IssueStatus.SENDING, 7)
+        cancel_send(send, by="Edda")
+    assert (state_of(send), report_of(send).waiting) == (SendState.SENDING, 7)
 
 
-def test_a_cancel_while_addressing_counts_everybody(issue: Issue) -> None:
+def test_cancelling_during_the_expansion_counts_every_subscriber(issue: Issue) -> None:
     people.make_subscriptions(5, issue.newsletter)
-    start_sending(issue)
+    send = start_sending(issue)
     expand_next(2, chunk=2)
-    cancel_issue(issue, by="Edda")
-    assert report_of(issue).skipped == 2
-    assert issue.excluded == {"cancelled_before_their_turn": 3}
+    send.refresh_from_db()
+    cancel_send(send, by="Edda")
+    assert report_of(send).skipped == 2
+    assert Send.objects.get().excluded == {"cancelled_before_their_turn": 3}
 
 
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.postgresql
-def test_six_workers_at_once_claim_each_batch_once(issue: Issue, provider: Provider) -> None:
+def test_six_concurrent_workers_claim_each_batch_once(issue: Issue, provider: Provider) -> None:
     people.make_subscriptions(40, issue.newsletter)
     start_sending(issue)
-    address_everybody(batch_size=2)
+    expand_audiences(batch_size=2)
     claimed, barrier = list[int](), threading.Barrier(6)
 
     def work() -> None:
@@ -401,90 +408,96 @@ def test_six_workers_at_once_claim_each_batch_once(issue: Issue, provider: Provi
     assert (len(claimed), len(set(claimed))) == (20, 20)
 
 
-def test_a_worker_that_wakes_up_late_cannot_write_over_a_newer_attempt(under_way: Issue, provider: Provider) -> None:
+def test_a_worker_that_continues_late_cannot_overwrite_a_newer_attempt(send: Send, provider: Provider) -> None:
     late = claim_batch(provider)
     assert late is not None
     Batch.objects.update(lease_until=timezone.now())
     post_everything(provider)
     record_outcome(late, Outcome(kind=OutcomeKind.RETRY_LATER, code="rate_limit_exceeded"))
-    assert states() == [BatchState.ACCEPTED] * 3
+    assert batch_states() == [BatchState.ACCEPTED] * 3
 
 
-def test_cancel_leaves_out_the_rest_and_names_it(under_way: Issue, provider: Provider, sandbox: SandboxServer) -> None:
+def test_cancelling_skips_all_recipients_who_were_not_posted(
+    send: Send, provider: Provider, sandbox: SandboxServer
+) -> None:
     claimed = claim_batch(provider)
     assert claimed is not None
-    cancel_issue(under_way, by="tests")
+    cancel_send(send, by="tests")
     outcome = provider.post_batch(claimed.body, key=claimed.key, size=claimed.size)
     record_outcome(claimed, outcome)
     assert post_everything(provider) == 0
-    report = report_of(under_way)
+    report = report_of(send)
     assert (report.accepted, report.skipped, report.adds_up) == (3, 4, True)
+    skipped = Delivery.objects.filter(state=DeliveryState.SKIPPED)
+    assert set(skipped.values_list("reason", flat=True)) == {Reason.SEND_CANCELLED}
     assert mails(sandbox) == (3, 3)
 
 
-@pytest.mark.parametrize("stop", [pause_issue, cancel_issue], ids=["pause", "cancel"])
-def test_a_batch_that_waits_for_its_slot_when_the_send_is_stopped_does_not_go_out(
+@pytest.mark.parametrize("stop", [pause_send, cancel_send], ids=["pause", "cancel"])
+def test_a_batch_that_waits_for_a_permit_is_not_posted_once_the_send_is_stopped(
     issue: Issue, sandbox: SandboxServer, provider: Provider, stop: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     people.ada(issue.newsletter)
-    start_sending(issue)
-    address_everybody()
+    send = start_sending(issue)
+    expand_audiences()
 
-    def stopped_while_it_waits(provider: Provider) -> Any:
-        stop(issue, by="Edda", reason="A wrong link.")
+    def stop_and_acquire(provider: Provider) -> Any:
+        stop(send, by="Edda", text="A wrong link.")
         return acquire_permit(provider)
 
-    monkeypatch.setattr(post_module, "acquire_permit", stopped_while_it_waits)
+    monkeypatch.setattr(post_module, "acquire_permit", stop_and_acquire)
     post_everything(provider)
     assert not sandbox.ledger.mails_to(people.ADA, time.time())
-    assert Delivery.objects.get().status == DeliveryStatus.PENDING
+    assert Delivery.objects.get().state == DeliveryState.PENDING
+    assert Batch.objects.get().reason == Reason.SEND_STOPPED
 
 
-def test_who_leaves_while_a_batch_waits_for_its_slot_is_left_out_and_nobody_else(
+def test_a_recipient_who_leaves_while_a_batch_waits_for_a_permit_is_skipped_and_the_others_are_not(
     issue: Issue, sandbox: SandboxServer, provider: Provider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ada = people.ada(issue.newsletter)
     people.make_subscription("zoe@example.org", issue.newsletter)
-    start_sending(issue)
-    address_everybody()
+    send = start_sending(issue)
+    expand_audiences()
 
-    def left_while_it_waits(provider: Provider) -> Any:
+    def leave_and_acquire(provider: Provider) -> Any:
         Subscription.objects.filter(pk=ada.pk).update(state=SubscriptionState.UNSUBSCRIBED, ended_at=timezone.now())
         permit = acquire_permit(provider)
         return permit and dataclasses.replace(permit, waited=2.0)
 
-    monkeypatch.setattr(post_module, "acquire_permit", left_while_it_waits)
+    monkeypatch.setattr(post_module, "acquire_permit", leave_and_acquire)
     post_everything(provider)
-    let_time_pass(2)
+    pass_time(2)
     post_everything(provider)
     assert not sandbox.ledger.mails_to(people.ADA, time.time())
     assert len(sandbox.ledger.mails_to("zoe@example.org", time.time())) == 1
-    assert report_of(issue).skipped == 1
+    assert report_of(send).skipped == 1
 
 
-@pytest.mark.parametrize("others", [0, 9])
-def test_a_batch_whose_slot_others_took_has_its_turn_a_second_later(
-    issue: Issue, provider: Provider, monkeypatch: pytest.MonkeyPatch, others: int
+@pytest.mark.parametrize("attempts", [0, 9])
+def test_a_batch_that_gets_no_permit_is_due_again_within_a_second(
+    issue: Issue, provider: Provider, monkeypatch: pytest.MonkeyPatch, attempts: int
 ) -> None:
     people.ada(issue.newsletter)
     start_sending(issue)
-    address_everybody()
-    Batch.objects.update(attempts=others)
+    expand_audiences()
+    Batch.objects.update(attempts=attempts)
     monkeypatch.setattr(post_module, "acquire_permit", lambda provider: None)
     assert post_next((provider,))
     batch = Batch.objects.get()
-    assert batch.state == BatchState.READY
+    assert (batch.state, batch.reason) == (BatchState.READY, Reason.NO_PERMIT)
     assert (batch.not_before - timezone.now()).total_seconds() <= 1
 
 
-def test_a_batch_that_a_worker_slept_over_goes_back_as_not_posted(
-    issue: Issue, sandbox: SandboxServer, provider: Provider, monkeypatch: pytest.MonkeyPatch
+def test_a_batch_whose_lease_ended_before_the_post_is_ready_again(
+    issue: Issue, sandbox: SandboxServer, provider: Provider
 ) -> None:
     people.ada(issue.newsletter)
     start_sending(issue)
-    address_everybody()
+    expand_audiences()
     claimed = claim_batch(provider)
     assert claimed is not None
     late = dataclasses.replace(claimed, lease_until=timezone.now())
     post_module.post_claimed(late, provider, (provider,))
-    assert (Batch.objects.get().state, mails(sandbox)) == (BatchState.READY, (0, 0))
+    batch = Batch.objects.get()
+    assert (batch.state, batch.reason, mails(sandbox)) == (BatchState.READY, Reason.LEASE_LOST, (0, 0))

@@ -1,4 +1,4 @@
-"""Slots: the ready draft goes out at its hour, once for each day, whatever clocks do."""
+"""Recurring schedules: the approved issue is sent at its hour, once a day, also when clocks change."""
 
 from __future__ import annotations
 
@@ -10,40 +10,51 @@ from typing import Any
 import pytest
 from django.db import IntegrityError, transaction
 from django.utils import timezone
+from django.utils.formats import date_format
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from newsletter.content.store import load_content, save_content
-from newsletter.models import InvalidTransition, Issue, IssueStatus, Newsletter, Occurrence, RecurringSchedule, Weekday
+from newsletter.models import (
+    InvalidTransition,
+    Issue,
+    IssueState,
+    Newsletter,
+    Occurrence,
+    Reason,
+    RecurringSchedule,
+    Send,
+    SendState,
+    Weekday,
+)
 from newsletter.sending import recurring as recurring_module
 from newsletter.sending import schedule as schedule_module
 from newsletter.sending.recurring import (
-    NOBODY_READY,
+    approve_issue,
     instant_on,
-    mark_ready,
+    keep_as_draft,
     outlook,
     plan_occurrences,
     start_due_occurrences,
-    unmark_ready,
 )
-from newsletter.sending.schedule import IssueRefused, schedule_issue, unschedule_issue
+from newsletter.sending.schedule import IssueRefused, schedule_issue, unschedule_send
 from tests import people
-from tests.publications import content, just_now, make_issue, make_newsletter
+from tests.publications import content, just_now, make_issue, make_newsletter, send_of
 
 ZONES = ("Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "America/Santiago", "Africa/Casablanca", "UTC")
 
 
 @pytest.fixture
 def schedule(db: None) -> RecurringSchedule:
-    """Tuesdays 07:00 in Berlin, read by Ada."""
+    """Tuesdays 07:00 in Berlin, with one subscriber."""
     people.ada(make_newsletter())
     return RecurringSchedule.objects.create(
         newsletter=make_newsletter(), weekday=Weekday.TUESDAY, time=datetime.time(7)
     )
 
 
-def come(schedule: RecurringSchedule, *, late: datetime.timedelta = datetime.timedelta(0)) -> Occurrence:
-    """Let the schedule's planned occurrence be due, and give the worker its turn."""
+def make_due_and_start(schedule: RecurringSchedule, *, late: datetime.timedelta = datetime.timedelta(0)) -> Occurrence:
+    """Make the planned occurrence due, and run the worker's step."""
     plan_occurrences()
     berlin = zoneinfo.ZoneInfo(schedule.newsletter.time_zone)
     now = (timezone.now() - late - datetime.timedelta(minutes=1)).astimezone(berlin)
@@ -56,20 +67,20 @@ def come(schedule: RecurringSchedule, *, late: datetime.timedelta = datetime.tim
     return occurrence
 
 
-def test_the_ready_draft_goes_out_at_its_slot(schedule: RecurringSchedule) -> None:
+def test_the_approved_issue_is_sent_at_its_occurrence(schedule: RecurringSchedule) -> None:
     issue = make_issue()
-    mark_ready(issue, by="Edda")
-    occurrence = come(schedule)
+    approve_issue(issue, by="Edda")
+    occurrence = make_due_and_start(schedule)
     issue.refresh_from_db()
     assert (issue.status, occurrence.issue, occurrence.outcome) == (
-        IssueStatus.SENDING,
+        SendState.SENDING,
         issue,
-        "“Taller cranes” went out.",
+        "“Taller cranes” was sent.",
     )
     assert not start_due_occurrences()
 
 
-def test_the_next_run_is_planned_on_the_next_day_of_the_week(schedule: RecurringSchedule) -> None:
+def test_the_next_occurrence_is_planned_for_the_next_such_weekday(schedule: RecurringSchedule) -> None:
     plan_occurrences()
     plan_occurrences()
     occurrence = Occurrence.objects.get()
@@ -82,91 +93,93 @@ def test_the_next_run_is_planned_on_the_next_day_of_the_week(schedule: Recurring
     assert timezone.now() < occurrence.starts_at <= timezone.now() + datetime.timedelta(days=8)
 
 
-def test_a_draft_is_made_of_the_slots_title_and_sections(schedule: RecurringSchedule) -> None:
+def test_a_draft_is_made_with_the_title_and_sections_of_the_schedule(schedule: RecurringSchedule) -> None:
     schedule.title, schedule.sections = "Harbour Notes, {date}", "Signal of the day\n\nDeep dives"
     schedule.save()
     plan_occurrences()
     occurrence = Occurrence.objects.get()
     assert occurrence.issue is not None
     made = load_content(occurrence.issue)
-    assert made.title == f"Harbour Notes, {occurrence.date.day} {occurrence.date:%B %Y}"
+    assert made.title == f"Harbour Notes, {date_format(occurrence.date)}"
     assert [section.title for section in made.sections] == ["Signal of the day", "Deep dives"]
 
 
-def test_without_a_ready_draft_nothing_goes_out_and_the_run_says_so(schedule: RecurringSchedule) -> None:
+def test_without_an_approved_issue_nothing_is_sent_and_the_occurrence_says_so(schedule: RecurringSchedule) -> None:
     issue = make_issue()
-    assert come(schedule).outcome == NOBODY_READY
+    assert make_due_and_start(schedule).reason == Reason.NO_APPROVED_ISSUE
     issue.refresh_from_db()
-    assert issue.status == IssueStatus.DRAFT
+    assert issue.status == IssueState.DRAFT
 
 
-def test_what_was_saved_after_the_mark_is_not_ready(schedule: RecurringSchedule) -> None:
+def test_an_edit_withdraws_the_approval(schedule: RecurringSchedule) -> None:
     issue = make_issue()
-    mark_ready(issue, by="Edda")
+    approve_issue(issue, by="Edda")
     save_content(issue, content(subject="Half a sente"), by="Emma")
-    assert come(schedule).outcome == NOBODY_READY
+    issue.refresh_from_db()
+    assert (issue.state, issue.transitions.last().reason) == (IssueState.DRAFT, Reason.EDITED)  # type: ignore[union-attr]
+    assert make_due_and_start(schedule).reason == Reason.NO_APPROVED_ISSUE
 
 
-def test_a_mark_can_be_taken_off(schedule: RecurringSchedule) -> None:
+def test_an_approval_can_be_withdrawn(schedule: RecurringSchedule) -> None:
     issue = make_issue()
-    mark_ready(issue, by="Edda")
-    unmark_ready(issue, by="Edda")
-    assert come(schedule).outcome == NOBODY_READY
+    approve_issue(issue, by="Edda")
+    keep_as_draft(issue, by="Edda")
+    assert make_due_and_start(schedule).reason == Reason.NO_APPROVED_ISSUE
 
 
-def test_the_draft_that_was_made_for_the_slot_goes_before_older_ones(schedule: RecurringSchedule) -> None:
+def test_the_issue_that_was_made_for_the_occurrence_is_sent_before_older_ones(schedule: RecurringSchedule) -> None:
     older, own = make_issue("issue-1"), make_issue("issue-2")
     plan_occurrences()
     Occurrence.objects.update(issue=own)
-    mark_ready(older, by="Edda")
-    mark_ready(own, by="Edda")
-    assert come(schedule).issue == own
+    approve_issue(older, by="Edda")
+    approve_issue(own, by="Edda")
+    assert make_due_and_start(schedule).issue == own
 
 
-def test_an_issue_that_fails_its_checks_at_the_slot_waits_with_the_reason(schedule: RecurringSchedule) -> None:
+def test_an_issue_that_fails_its_checks_at_the_occurrence_is_held_with_the_reason(schedule: RecurringSchedule) -> None:
     issue = make_issue()
-    mark_ready(issue, by="Edda")
+    approve_issue(issue, by="Edda")
     Newsletter.objects.update(postal_address="")
-    occurrence = come(schedule)
+    occurrence = make_due_and_start(schedule)
     issue.refresh_from_db()
-    assert (issue.status, issue.ready_revision) == (IssueStatus.DRAFT, None)
-    assert issue.hold_reason == occurrence.outcome
-    assert "could not go out at its schedule" in occurrence.outcome
+    assert (issue.status, issue.approved_revision) == (IssueState.DRAFT, None)
+    assert issue.hold_reason == occurrence.reason == Reason.OCCURRENCE_REFUSED
+    assert "could not start at its occurrence" in occurrence.outcome
 
 
-def test_a_slot_that_is_found_too_late_waits_for_a_person(schedule: RecurringSchedule) -> None:
+def test_an_occurrence_that_is_found_too_late_sends_nothing(schedule: RecurringSchedule) -> None:
     issue = make_issue()
-    mark_ready(issue, by="Edda")
-    occurrence = come(schedule, late=datetime.timedelta(hours=3))
+    approve_issue(issue, by="Edda")
+    occurrence = make_due_and_start(schedule, late=datetime.timedelta(hours=3))
     issue.refresh_from_db()
-    assert issue.status == IssueStatus.DRAFT
+    assert issue.status == IssueState.DRAFT
     assert "minutes late, so nothing was sent" in occurrence.outcome
 
 
-def test_what_cannot_be_sent_cannot_be_marked(schedule: RecurringSchedule) -> None:
+def test_an_issue_that_cannot_be_sent_cannot_be_approved(schedule: RecurringSchedule) -> None:
     Newsletter.objects.update(postal_address="")
     with pytest.raises(IssueRefused):
-        mark_ready(make_issue(), by="Edda")
+        approve_issue(make_issue(), by="Edda")
 
 
-def test_an_issue_on_its_way_waits_for_no_slot(schedule: RecurringSchedule) -> None:
+def test_a_started_issue_cannot_be_approved(schedule: RecurringSchedule) -> None:
     issue = make_issue()
-    mark_ready(issue, by="Edda")
-    come(schedule)
+    approve_issue(issue, by="Edda")
+    make_due_and_start(schedule)
     issue.refresh_from_db()
     with pytest.raises(InvalidTransition):
-        mark_ready(issue, by="Edda")
+        approve_issue(issue, by="Edda")
 
 
-def test_a_day_has_one_run_even_if_the_clock_is_set_back_behind_it(schedule: RecurringSchedule) -> None:
-    occurrence = come(schedule)
+def test_a_day_has_one_occurrence_even_if_the_clock_is_set_back_behind_it(schedule: RecurringSchedule) -> None:
+    occurrence = make_due_and_start(schedule)
     plan_occurrences()
     assert schedule.occurrences.get(finished_at__isnull=True).date > occurrence.date
     with pytest.raises(IntegrityError), transaction.atomic():
         Occurrence.objects.create(schedule=schedule, date=occurrence.date, starts_at=timezone.now())
 
 
-def test_a_slot_that_is_moved_or_switched_off_takes_its_plan_along(schedule: RecurringSchedule) -> None:
+def test_the_plan_follows_a_schedule_that_is_moved_or_deactivated(schedule: RecurringSchedule) -> None:
     plan_occurrences()
     RecurringSchedule.objects.update(weekday=Weekday.FRIDAY)
     plan_occurrences()
@@ -186,7 +199,7 @@ def test_a_slot_that_is_moved_or_switched_off_takes_its_plan_along(schedule: Rec
     day=st.dates(datetime.date(2026, 1, 1), datetime.date(2031, 12, 31)),
     time=st.times().map(lambda time: time.replace(second=0, microsecond=0)),
 )
-def test_the_hour_stays_the_whole_year_but_where_clocks_skip_it(
+def test_the_hour_stays_all_year_except_where_clocks_skip_it(
     zone: str, day: datetime.date, time: datetime.time
 ) -> None:
     schedule = RecurringSchedule(newsletter=Newsletter(time_zone=zone), weekday=day.weekday(), time=time)
@@ -210,104 +223,105 @@ def test_hours_that_clocks_skip_or_repeat_name_one_instant(
     assert instant_on(schedule, day).strftime("%Y-%m-%dT%H:%M") == instant
 
 
-# --- One schedule is not another's trouble -------------------------------------------------------------------------------
+# --- A failure of one schedule does not affect others ---------------------------------------------------------------
 
 
 @pytest.fixture
-def two_slots(schedule: RecurringSchedule, monkeypatch: pytest.MonkeyPatch) -> tuple[Occurrence, Occurrence]:
-    """Two newsletters whose schedules are due, each with a ready draft. What the first one starts fails."""
+def two_schedules(schedule: RecurringSchedule, monkeypatch: pytest.MonkeyPatch) -> tuple[Occurrence, Occurrence]:
+    """Two newsletters whose schedules are due, each with an approved issue. Starting the first one fails."""
     other = make_newsletter("quay-notes", name="Quay Notes")
     people.ada(other)
     second = RecurringSchedule.objects.create(newsletter=other, weekday=Weekday.TUESDAY, time=datetime.time(7))
     for newsletter in (schedule.newsletter, other):
-        mark_ready(make_issue("issue-1", newsletter), by="Edda")
+        approve_issue(make_issue("issue-1", newsletter), by="Edda")
     plan_occurrences()
     occurrences = tuple(make_due(one, minutes) for one, minutes in ((schedule, 2), (second, 1)))
-    start = schedule_module.start_issue
+    start = schedule_module.start
 
-    def start_or_fail(issue: Issue, **how: Any) -> None:
+    def start_or_fail(issue: Issue, send: Send | None, **how: Any) -> Send:
         if issue.newsletter_id == schedule.newsletter_id:
             raise KeyError("a fault in the program")
-        start(issue, **how)
+        return start(issue, send, **how)
 
-    monkeypatch.setattr(recurring_module, "start_issue", start_or_fail)
+    monkeypatch.setattr(recurring_module, "start", start_or_fail)
     return occurrences  # type: ignore[return-value]
 
 
 def make_due(schedule: RecurringSchedule, minutes: int) -> Occurrence:
     """Its planned occurrence should have started so many minutes ago."""
-    moment = timezone.now().astimezone(zoneinfo.ZoneInfo(schedule.newsletter.time_zone))
-    moment -= datetime.timedelta(minutes=minutes)
-    RecurringSchedule.objects.filter(pk=schedule.pk).update(weekday=moment.weekday(), time=moment.time())
+    at = timezone.now().astimezone(zoneinfo.ZoneInfo(schedule.newsletter.time_zone))
+    at -= datetime.timedelta(minutes=minutes)
+    RecurringSchedule.objects.filter(pk=schedule.pk).update(weekday=at.weekday(), time=at.time())
     occurrence = schedule.occurrences.get(finished_at__isnull=True)
-    Occurrence.objects.filter(pk=occurrence.pk).update(date=moment.date(), starts_at=moment)
+    Occurrence.objects.filter(pk=occurrence.pk).update(date=at.date(), starts_at=at)
     occurrence.refresh_from_db()
     return occurrence
 
 
-def take_turns(times: int = 4) -> None:
+def run_step(times: int = 4) -> None:
     for _ in range(times):
         start_due_occurrences()
 
 
-def test_a_slot_that_fails_keeps_no_other_waiting(two_slots: tuple[Occurrence, Occurrence]) -> None:
-    failing, fine = two_slots
-    take_turns()
+def test_an_occurrence_that_fails_does_not_block_others(two_schedules: tuple[Occurrence, Occurrence]) -> None:
+    failing, fine = two_schedules
+    run_step()
     fine.refresh_from_db()
     failing.refresh_from_db()
-    assert fine.outcome == "“Taller cranes” went out."
+    assert fine.outcome == "“Taller cranes” was sent."
     assert failing.finished_at is None
-    assert "could not be started (KeyError)" in failing.outcome
+    assert (failing.reason, failing.values) == (Reason.OCCURRENCE_FAILED, {"error": "KeyError"})
 
 
-def test_a_slot_that_failed_is_tried_again_after_a_minute_and_not_at_every_turn(
-    two_slots: tuple[Occurrence, Occurrence], monkeypatch: pytest.MonkeyPatch
+def test_an_occurrence_that_failed_is_retried_after_a_minute_and_not_in_every_round(
+    two_schedules: tuple[Occurrence, Occurrence], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    failing, _fine = two_slots
-    take_turns()
+    failing, _fine = two_schedules
+    run_step()
     assert not start_due_occurrences()
-    monkeypatch.setattr(recurring_module, "start_issue", schedule_module.start_issue)
-    Occurrence.objects.filter(pk=failing.pk).update(next_try_at=just_now())
-    take_turns()
+    monkeypatch.setattr(recurring_module, "start", schedule_module.start)
+    Occurrence.objects.filter(pk=failing.pk).update(retry_start_at=just_now())
+    run_step()
     failing.refresh_from_db()
-    assert failing.outcome == "“Taller cranes” went out."
+    assert failing.outcome == "“Taller cranes” was sent."
 
 
 @pytest.mark.parametrize("hours", [-2, 2], ids=["behind", "ahead"])
-def test_a_slot_that_failed_waits_its_minute_whatever_the_workers_clock_says(
-    two_slots: tuple[Occurrence, Occurrence], monkeypatch: pytest.MonkeyPatch, hours: int
+def test_an_occurrence_that_failed_waits_a_minute_also_if_the_workers_clock_is_wrong(
+    two_schedules: tuple[Occurrence, Occurrence], monkeypatch: pytest.MonkeyPatch, hours: int
 ) -> None:
-    failing, fine = two_slots
+    failing, fine = two_schedules
     real = timezone.now
     with monkeypatch.context() as broken:
         broken.setattr(timezone, "now", lambda: real() + datetime.timedelta(hours=hours))
-        take_turns()
+        run_step()
     fine.refresh_from_db()
     failing.refresh_from_db()
     assert fine.finished_at
-    assert failing.next_try_at
-    assert failing.next_try_at - real() < datetime.timedelta(minutes=2)
+    assert failing.retry_start_at
+    assert failing.retry_start_at - real() < datetime.timedelta(minutes=2)
 
 
-def test_a_slot_that_fails_for_too_long_leaves_its_draft_to_a_person(two_slots: tuple[Occurrence, Occurrence]) -> None:
-    failing, _fine = two_slots
-    take_turns()
+def test_an_occurrence_that_fails_for_too_long_holds_its_issue(two_schedules: tuple[Occurrence, Occurrence]) -> None:
+    failing, _fine = two_schedules
+    run_step()
     occurrence = make_due(failing.schedule, 61)
-    Occurrence.objects.filter(pk=occurrence.pk).update(next_try_at=None)
-    take_turns()
+    Occurrence.objects.filter(pk=occurrence.pk).update(retry_start_at=None)
+    run_step()
     occurrence.refresh_from_db()
     assert occurrence.finished_at
     assert occurrence.issue
-    assert "minutes late, so nothing was sent" in occurrence.issue.hold_reason
+    assert occurrence.issue.hold_reason == Reason.OCCURRENCE_LATE
 
 
-def test_a_slot_that_cannot_be_planned_keeps_no_other_from_it_and_says_so(schedule: RecurringSchedule) -> None:
+def test_a_schedule_that_cannot_be_planned_says_why_and_does_not_block_others(schedule: RecurringSchedule) -> None:
     gone = make_newsletter("quay-notes", name="Quay Notes", time_zone="Mars/Olympus")
     broken = RecurringSchedule.objects.create(newsletter=gone, weekday=Weekday.MONDAY, time=datetime.time(7))
     plan_occurrences()
     assert schedule.occurrences.exists()
     broken.refresh_from_db()
-    assert "could not be planned" in broken.problem
+    assert (broken.problem, broken.problem_values) == (Reason.ZONE_UNKNOWN, {"zone": "Mars/Olympus"})
+    assert "does not know the time zone “Mars/Olympus”" in broken.problem_sentence
     Newsletter.objects.filter(pk=gone.pk).update(time_zone="UTC")
     plan_occurrences()
     plan_occurrences()
@@ -315,7 +329,7 @@ def test_a_slot_that_cannot_be_planned_keeps_no_other_from_it_and_says_so(schedu
     assert (broken.problem, broken.occurrences.count()) == ("", 1)
 
 
-def test_a_draft_is_made_though_its_slugs_are_taken(schedule: RecurringSchedule) -> None:
+def test_a_draft_gets_a_free_slug(schedule: RecurringSchedule) -> None:
     schedule.title = "Harbour Notes, {date}"
     schedule.save()
     plan_occurrences()
@@ -329,32 +343,32 @@ def test_a_draft_is_made_though_its_slugs_are_taken(schedule: RecurringSchedule)
     assert made.slug == f"{first.date}-0700-3"
 
 
-def test_a_draft_that_cannot_be_made_is_told_and_its_slot_comes_all_the_same(schedule: RecurringSchedule) -> None:
+def test_an_occurrence_whose_draft_cannot_be_made_says_so(schedule: RecurringSchedule) -> None:
     schedule.title, schedule.sections = "Harbour Notes", "x" * 300
     schedule.save()
     plan_occurrences()
     occurrence = Occurrence.objects.get()
     assert occurrence.issue is None
-    assert "No draft could be made for it" in occurrence.outcome
+    assert occurrence.reason == Reason.DRAFT_NOT_MADE
 
 
-# --- Which draft goes out --------------------------------------------------------------------------------------------
+# --- Which issue is sent --------------------------------------------------------------------------------------------
 
 
-def test_a_draft_that_was_made_for_friday_does_not_go_out_on_tuesday(schedule: RecurringSchedule) -> None:
+def test_an_issue_that_was_made_for_friday_is_not_sent_on_tuesday(schedule: RecurringSchedule) -> None:
     friday = RecurringSchedule.objects.create(
         newsletter=schedule.newsletter, weekday=Weekday.FRIDAY, time=datetime.time(7)
     )
     issue = make_issue()
     plan_occurrences()
     friday.occurrences.update(issue=issue)
-    mark_ready(issue, by="Edda")
-    assert come(schedule).outcome == NOBODY_READY
+    approve_issue(issue, by="Edda")
+    assert make_due_and_start(schedule).reason == Reason.NO_APPROVED_ISSUE
     issue.refresh_from_db()
-    assert (issue.status, issue.ready_revision) == (IssueStatus.DRAFT, issue.revision)
+    assert (issue.status, issue.approved_revision) == (IssueState.APPROVED, issue.revision)
 
 
-def test_what_each_slot_would_send_is_known_beforehand(schedule: RecurringSchedule) -> None:
+def test_the_outlook_names_what_each_occurrence_would_send(schedule: RecurringSchedule) -> None:
     friday = RecurringSchedule.objects.create(
         newsletter=schedule.newsletter, weekday=Weekday.FRIDAY, time=datetime.time(7)
     )
@@ -363,25 +377,27 @@ def test_what_each_slot_would_send_is_known_beforehand(schedule: RecurringSchedu
     friday.occurrences.update(issue=for_friday)
     assert {issue for _run, issue in outlook()} == {None}
     for issue in (for_friday, other):
-        mark_ready(issue, by="Edda")
+        approve_issue(issue, by="Edda")
     assert {occurrence.schedule: issue for occurrence, issue in outlook()} == {schedule: other, friday: for_friday}
 
 
-def test_a_draft_that_was_scheduled_instead_waits_for_no_slot_afterwards(schedule: RecurringSchedule) -> None:
-    issue = make_issue()
-    mark_ready(issue, by="Edda")
-    schedule_issue(issue, wall=datetime.datetime(2037, 7, 1, 7), zone="UTC", by="Edda")
-    unschedule_issue(issue, by="Edda")
-    assert come(schedule).outcome == NOBODY_READY
-    issue.refresh_from_db()
-    assert issue.status == IssueStatus.DRAFT
-
-
-def test_a_slot_that_is_moved_to_an_hour_that_is_over_comes_next_week_and_not_at_once(
+def test_an_approved_issue_that_was_scheduled_and_unscheduled_is_not_approved_any_more(
     schedule: RecurringSchedule,
 ) -> None:
     issue = make_issue()
-    mark_ready(issue, by="Edda")
+    approve_issue(issue, by="Edda")
+    schedule_issue(issue, wall=datetime.datetime(2037, 7, 1, 7), zone="UTC", by="Edda")
+    unschedule_send(send_of(issue), by="Edda")
+    assert make_due_and_start(schedule).reason == Reason.NO_APPROVED_ISSUE
+    issue.refresh_from_db()
+    assert issue.status == IssueState.DRAFT
+
+
+def test_a_schedule_that_is_moved_to_a_past_hour_comes_next_week(
+    schedule: RecurringSchedule,
+) -> None:
+    issue = make_issue()
+    approve_issue(issue, by="Edda")
     plan_occurrences()
     now = timezone.now().astimezone(zoneinfo.ZoneInfo("Europe/Berlin"))
     soon, before = now + datetime.timedelta(minutes=5), now - datetime.timedelta(minutes=5)
@@ -396,13 +412,13 @@ def test_a_slot_that_is_moved_to_an_hour_that_is_over_comes_next_week_and_not_at
     assert Occurrence.objects.get().date == now.date() + datetime.timedelta(days=7)
 
 
-def test_a_run_that_is_over_is_not_forgotten_when_its_slot_is_moved(schedule: RecurringSchedule) -> None:
+def test_a_finished_occurrence_is_kept_when_its_schedule_is_moved(schedule: RecurringSchedule) -> None:
     plan_occurrences()
     stale = Occurrence.objects.get()
-    come(schedule)
+    make_due_and_start(schedule)
     RecurringSchedule.objects.update(weekday=(stale.date.weekday() + 3) % 7)
     stale.schedule.refresh_from_db()
-    recurring_module._renew(stale)
+    recurring_module._update(stale)
     assert Occurrence.objects.filter(pk=stale.pk, finished_at__isnull=False).exists()
 
 
@@ -425,7 +441,7 @@ def test_seven_in_the_morning_stays_seven_for_five_years(zone: str) -> None:
     assert [instant.astimezone(zoneinfo.ZoneInfo(zone)).date() for instant in instants] == tuesdays
 
 
-def test_a_year_of_tuesdays_has_one_run_each_though_the_clock_goes_back_and_forth(
+def test_a_year_of_tuesdays_has_one_occurrence_each_though_the_clock_goes_back_and_forth(
     schedule: RecurringSchedule, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = timezone.now()
@@ -443,19 +459,19 @@ def test_a_year_of_tuesdays_has_one_run_each_though_the_clock_goes_back_and_fort
 
 
 @pytest.mark.parametrize("hours", [-2, 2], ids=["behind", "ahead"])
-def test_the_clock_of_a_worker_that_is_wrong_decides_nothing(
+def test_a_wrong_clock_of_a_worker_decides_nothing(
     schedule: RecurringSchedule, monkeypatch: pytest.MonkeyPatch, hours: int
 ) -> None:
     """A schedule that is due starts in time, and one that is not due does not start."""
-    mark_ready(make_issue(), by="Edda")
+    approve_issue(make_issue(), by="Edda")
     plan_occurrences()
     due = make_due(schedule, 1)
     wrong = timezone.now() + datetime.timedelta(hours=hours)
     with monkeypatch.context() as broken:
         broken.setattr(timezone, "now", lambda: wrong)
-        take_turns()
+        run_step()
     due.refresh_from_db()
-    assert due.outcome == "“Taller cranes” went out."
+    assert due.outcome == "“Taller cranes” was sent."
     ahead = Occurrence.objects.create(schedule=schedule, date=due.date + datetime.timedelta(days=1), starts_at=soon())
     with monkeypatch.context() as broken:
         broken.setattr(timezone, "now", lambda: wrong)

@@ -1,4 +1,4 @@
-"""The route: who carries what while the first provider does not, and what is never given to a second."""
+"""The route: which batches go to the next provider while the first is unavailable, and which never do."""
 
 from __future__ import annotations
 
@@ -8,21 +8,33 @@ from collections.abc import Iterator
 import pytest
 from django.utils import timezone
 
-from newsletter.models import Availability, Batch, BatchState, Delivery, Issue, IssueStatus, ProviderThrottle
+from newsletter.models import (
+    Availability,
+    Batch,
+    BatchState,
+    Delivery,
+    Issue,
+    ProviderThrottle,
+    Reason,
+    Send,
+    SendState,
+)
 from newsletter.providers.base import Outcome, OutcomeKind, Provider, provider_account
 from newsletter.providers.resend.provider import ResendProvider
 from newsletter.providers.throttle import MAX_BACKOFF, throttle_status
 from newsletter.reports.statistics import report_of
 from newsletter.sandbox import Fault, SandboxServer
 from newsletter.sending.batch import claim_batch
-from newsletter.sending.control import resume_issue
+from newsletter.sending.control import resume_send
 from newsletter.sending.post import post_next, record_outcome
 from newsletter.sending.provider_outage import follow_provider_outages
 from newsletter.sending.reconcile import hold_expired
 from tests import people
 from tests.mail_server import MailFault, MailServer, connect_to, running_mail_server
-from tests.publications import address_everybody, let_time_pass, make_issue, start_sending
+from tests.publications import expand_audiences, make_issue, pass_time, start_sending
 from tests.sandboxes import provider_of
+
+DAY = 86_400
 
 
 @pytest.fixture
@@ -33,175 +45,188 @@ def mail_server() -> Iterator[MailServer]:
 
 @pytest.fixture
 def route(sandbox: SandboxServer, mail_server: MailServer, monkeypatch: pytest.MonkeyPatch) -> tuple[Provider, ...]:
+    """Resend first, then SMTP."""
     return provider_of(sandbox, monkeypatch), connect_to(mail_server, monkeypatch)
 
 
 @pytest.fixture
-def under_way(issue: Issue) -> Issue:
+def send(issue: Issue) -> Send:
+    """A send to thirty recipients, in two batches."""
     people.make_subscriptions(30, issue.newsletter)
-    start_sending(issue)
-    address_everybody(batch_size=15)
-    return issue
+    send = start_sending(issue)
+    expand_audiences(batch_size=15)
+    return send
 
 
-def break_flow(provider: Provider) -> None:
-    far = timezone.now() + datetime.timedelta(minutes=4)
+def state_of(send: Send) -> str:
+    send.refresh_from_db()
+    return send.state
+
+
+def all_send_states() -> set[str]:
+    return set(Send.objects.values_list("state", flat=True))
+
+
+def open_circuit(provider: Provider) -> None:
+    until = timezone.now() + datetime.timedelta(minutes=4)
     ProviderThrottle.objects.update_or_create(
         provider=provider.name,
         account=provider.account,
-        defaults={"failures": 5, "circuit_opened_at": timezone.now(), "backoff_until": far, "code": "no_answer"},
+        defaults={"failures": 5, "circuit_opened_at": timezone.now(), "backoff_until": until, "code": "no_answer"},
     )
 
 
 def post_all(route: tuple[Provider, ...], seconds: float = 1.0) -> None:
-    let_time_pass(seconds)
+    pass_time(seconds)
     while post_next(route):
-        let_time_pass(seconds)
+        pass_time(seconds)
 
 
-def test_the_second_carries_new_batches_in_its_own_size_while_the_first_is_broken(
-    under_way: Issue, route: tuple[Provider, ...], sandbox: SandboxServer, mail_server: MailServer
+def test_new_batches_go_to_the_second_provider_in_its_own_size_while_the_circuit_of_the_first_is_open(
+    send: Send, route: tuple[Provider, ...], sandbox: SandboxServer, mail_server: MailServer
 ) -> None:
-    break_flow(route[0])
+    open_circuit(route[0])
     post_all(route)
     assert (len(mail_server.recipients()), sandbox.ledger.summary()["messages"]) == (30, 0)
     assert max(Batch.objects.filter(state=BatchState.ACCEPTED).values_list("recipients", flat=True)) <= 10
     accepted = Batch.objects.filter(state=BatchState.ACCEPTED)
     assert set(accepted.values_list("provider", flat=True)) == {provider_account(route[1])}
-    assert report_of(under_way).adds_up
+    cut = Batch.objects.filter(state=BatchState.SPLIT)
+    assert set(cut.values_list("reason", flat=True)) == {Reason.CUT_FOR_PROVIDER}
+    assert report_of(send).adds_up
 
 
-def test_a_batch_in_doubt_at_the_first_never_goes_to_the_second(
-    under_way: Issue, route: tuple[Provider, ...], sandbox: SandboxServer, mail_server: MailServer
+def test_a_batch_with_an_unknown_outcome_at_the_first_provider_never_goes_to_the_second(
+    send: Send, route: tuple[Provider, ...], sandbox: SandboxServer, mail_server: MailServer
 ) -> None:
     sandbox.plan(Fault("reset", after_commit=True))
     assert post_next(route)
-    doubtful = Batch.objects.get(state=BatchState.UNKNOWN)
-    break_flow(route[0])
+    unknown = Batch.objects.get(state=BatchState.UNKNOWN)
+    open_circuit(route[0])
     post_all(route)
-    doubtful.refresh_from_db()
-    assert (doubtful.state, doubtful.provider, doubtful.epoch) == (BatchState.UNKNOWN, provider_account(route[0]), 1)
+    unknown.refresh_from_db()
+    assert (unknown.state, unknown.provider, unknown.epoch) == (BatchState.UNKNOWN, provider_account(route[0]), 1)
     assert len(mail_server.recipients()) == 15
-    let_time_pass(300)
+    pass_time(MAX_BACKOFF)
     post_all(route)
     ledger = sandbox.ledger.summary()
     assert (ledger["messages"], ledger["recipients"]) == (15, 15)
     assert len(set(mail_server.recipients())) == 15
-    assert report_of(under_way).accepted == 30
+    assert report_of(send).accepted == 30
 
 
-def test_what_the_first_is_known_not_to_have_taken_goes_to_the_second_under_a_new_key(
-    under_way: Issue, route: tuple[Provider, ...], sandbox: SandboxServer, mail_server: MailServer
+def test_a_batch_that_the_first_provider_refused_goes_to_the_second_under_a_new_key(
+    send: Send, route: tuple[Provider, ...], sandbox: SandboxServer, mail_server: MailServer
 ) -> None:
     sandbox.plan(Fault("invalid_api_key"))
     assert post_next(route)
     refused = Batch.objects.filter(state=BatchState.READY, attempts=1).get()
     assert throttle_status(route[0]).availability is Availability.SUSPENDED
-    under_way.refresh_from_db()
-    assert under_way.status == IssueStatus.SENDING, "somebody else carries it"
+    assert state_of(send) == SendState.SENDING, "the second provider accepts mail"
     post_all(route)
     assert len(set(mail_server.recipients())) == 30
     assert refused.key not in {batch.key for batch in Batch.objects.filter(state=BatchState.ACCEPTED)}
 
 
-def test_a_first_that_works_again_has_its_turn_again(
-    under_way: Issue, route: tuple[Provider, ...], sandbox: SandboxServer, mail_server: MailServer
+def test_new_batches_go_to_the_first_provider_again_when_it_recovers(
+    send: Send, route: tuple[Provider, ...], sandbox: SandboxServer, mail_server: MailServer
 ) -> None:
-    break_flow(route[0])
-    let_time_pass(1)
+    open_circuit(route[0])
+    pass_time(1)
     assert post_next(route)
     assert len(mail_server.recipients()) == 10
-    let_time_pass(300)
+    pass_time(MAX_BACKOFF)
     post_all(route)
     assert len(mail_server.recipients()) == 10
     assert sandbox.ledger.summary()["messages"] == 20
 
 
-def test_a_fault_of_the_issue_goes_to_nobody_else(
-    under_way: Issue, route: tuple[Provider, ...], sandbox: SandboxServer, mail_server: MailServer
+def test_an_issue_that_the_first_provider_refuses_does_not_go_to_the_second(
+    send: Send, route: tuple[Provider, ...], sandbox: SandboxServer, mail_server: MailServer
 ) -> None:
     sandbox.plan(Fault("invalid_from_address"))
     assert post_next(route)
     post_all(route)
-    under_way.refresh_from_db()
-    assert (under_way.status, mail_server.recipients()) == (IssueStatus.PAUSED, [])
+    assert (state_of(send), mail_server.recipients()) == (SendState.PAUSED, [])
+    assert send.hold_reason == Reason.ISSUE_REFUSED
 
 
-def test_doubt_at_a_provider_that_is_not_in_the_route_any_more_is_held(
-    under_way: Issue, route: tuple[Provider, ...]
-) -> None:
+def test_an_unknown_outcome_at_a_provider_that_left_the_route_is_held(send: Send, route: tuple[Provider, ...]) -> None:
     claimed = claim_batch(route[0])
     assert claimed is not None
     record_outcome(claimed, Outcome(kind=OutcomeKind.UNKNOWN, code="no_answer"))
     hold_expired(route[1:])
     held = Batch.objects.get(pk=claimed.pk)
-    assert (held.state, "out by resend" in held.reason) == (BatchState.HELD, True)
+    assert (held.state, held.reason) == (BatchState.HELD, Reason.PROVIDER_NOT_IN_ROUTE)
+    assert held.reason_values == {"provider": "resend"}
 
 
-def test_a_days_quota_pauses_every_send_until_midnight_and_then_they_go_on_by_themselves(
-    under_way: Issue, route: tuple[Provider, ...], sandbox: SandboxServer
+def test_a_used_up_daily_quota_pauses_every_send_and_they_resume_after_midnight(
+    send: Send, route: tuple[Provider, ...], sandbox: SandboxServer
 ) -> None:
     only = route[:1]
-    other = start_sending(make_issue("issue-2", under_way.newsletter))
+    other = start_sending(make_issue("issue-2", send.issue.newsletter))
     sandbox.plan(Fault("daily_quota_exceeded"))
     assert post_next(only)
-    assert {issue.status for issue in Issue.objects.all()} == {IssueStatus.PAUSED}
+    assert all_send_states() == {SendState.PAUSED}
     follow_provider_outages(only)
-    other.refresh_from_db()
-    assert (other.status, "daily quota" in other.hold_reason) == (IssueStatus.PAUSED, True)
-    let_time_pass(86_400 + 60)
+    assert (state_of(other), other.hold_reason) == (SendState.PAUSED, Reason.PROVIDER_OUTAGE)
+    assert other.hold_values["reasons"][0][0] == "daily_quota_exceeded"
+    pass_time(DAY + 60)
     follow_provider_outages(only)
-    assert {issue.status for issue in Issue.objects.all()} == {IssueStatus.SENDING}
+    assert all_send_states() == {SendState.SENDING}
+    resumed = other.transitions.last()
+    assert resumed is not None
+    assert (resumed.by, resumed.reason) == ("worker", Reason.PROVIDER_BACK)
     post_all(only)
-    assert report_of(under_way).accepted == 30
+    assert report_of(send).accepted == 30
 
 
-def test_one_who_resumes_after_a_days_quota_leaves_no_batch_behind(
-    under_way: Issue, route: tuple[Provider, ...], sandbox: SandboxServer
+def test_every_batch_is_posted_after_an_operator_resumes_a_send_during_a_quota_outage(
+    send: Send, route: tuple[Provider, ...], sandbox: SandboxServer
 ) -> None:
     only = route[:1]
     sandbox.plan(Fault("daily_quota_exceeded"))
     assert post_next(only)
-    under_way.refresh_from_db()
-    resume_issue(under_way, by="Edda", reason="The plan is larger now.")
+    resume_send(send, by="Edda", text="The plan is larger now.")
     post_all(only)
-    assert report_of(under_way).accepted == 30
+    assert report_of(send).accepted == 30
 
 
-def test_one_who_resumes_one_send_after_a_months_quota_lets_all_go_on(
-    under_way: Issue, route: tuple[Provider, ...], sandbox: SandboxServer
+def test_after_a_monthly_quota_outage_resuming_one_send_resumes_all(
+    send: Send, route: tuple[Provider, ...], sandbox: SandboxServer
 ) -> None:
     only = route[:1]
-    start_sending(make_issue("issue-2", under_way.newsletter))
+    start_sending(make_issue("issue-2", send.issue.newsletter))
     sandbox.plan(Fault("monthly_quota_exceeded"))
     assert post_next(only)
-    let_time_pass(40 * 86_400)
+    pass_time(40 * DAY)
     follow_provider_outages(only)
-    under_way.refresh_from_db()
-    assert under_way.status == IssueStatus.PAUSED
-    resume_issue(under_way, by="Edda", reason="The plan is larger now.")
+    assert state_of(send) == SendState.PAUSED
+    resume_send(send, by="Edda", text="The plan is larger now.")
     follow_provider_outages(only)
-    assert {issue.status for issue in Issue.objects.all()} == {IssueStatus.SENDING}
+    assert all_send_states() == {SendState.SENDING}
 
 
-def test_doubt_under_a_key_that_is_another_now_is_held_since_another_team_would_send_it_twice(
-    under_way: Issue, route: tuple[Provider, ...], sandbox: SandboxServer
+def test_an_unknown_outcome_under_another_api_key_is_held_since_another_account_would_send_it_twice(
+    send: Send, route: tuple[Provider, ...], sandbox: SandboxServer
 ) -> None:
     claimed = claim_batch(route[0])
     assert claimed is not None
     record_outcome(claimed, Outcome(kind=OutcomeKind.UNKNOWN, code="no_answer"))
     other = (ResendProvider(url=sandbox.url, api_key="re_of_another_team", webhook_secrets=()),)
     Batch.objects.update(not_before=timezone.now())
-    taken = claim_batch(other[0])
-    assert taken is not None
-    assert taken.pk != claimed.pk
+    next_claimed = claim_batch(other[0])
+    assert next_claimed is not None
+    assert next_claimed.pk != claimed.pk
     hold_expired(other)
     held = Batch.objects.get(pk=claimed.pk)
-    assert (held.state, "under another key" in held.reason) == (BatchState.HELD, True)
+    assert (held.state, held.reason) == (BatchState.HELD, Reason.OTHER_ACCOUNT)
+    assert held.reason_values == {"provider": "resend"}
 
 
-def test_doubt_from_before_accounts_were_noted_is_held_and_posted_by_nobody(
-    under_way: Issue, route: tuple[Provider, ...], sandbox: SandboxServer
+def test_an_unknown_outcome_whose_account_was_not_recorded_is_held_and_not_posted(
+    send: Send, route: tuple[Provider, ...]
 ) -> None:
     claimed = claim_batch(route[0])
     assert claimed is not None
@@ -210,48 +235,45 @@ def test_doubt_from_before_accounts_were_noted_is_held_and_posted_by_nobody(
     post_all(route)
     hold_expired(route)
     held = Batch.objects.get(pk=claimed.pk)
-    assert (held.state, held.attempts) == (BatchState.HELD, 1)
-    assert "a key or login that was not noted" in held.reason
-    assert report_of(under_way).accepted == 30 - held.recipients
+    assert (held.state, held.attempts, held.reason) == (BatchState.HELD, 1, Reason.OTHER_ACCOUNT)
+    assert report_of(send).accepted == 30 - held.recipients
 
 
-def test_a_mail_server_that_wants_a_login_after_all_leaves_the_rest_to_the_next(
-    under_way: Issue, route: tuple[Provider, ...], sandbox: SandboxServer, mail_server: MailServer
+def test_recipients_after_a_refused_login_go_to_the_next_provider(
+    send: Send, route: tuple[Provider, ...], sandbox: SandboxServer, mail_server: MailServer
 ) -> None:
     mail_server.plan(MailFault("mail", "530 5.7.0 authentication required", after=1, times=99))
-    turned = (route[1], route[0])
-    post_all(turned)
-    under_way.refresh_from_db()
-    assert (under_way.status, throttle_status(route[1]).availability) == (IssueStatus.SENDING, Availability.SUSPENDED)
+    smtp_first = (route[1], route[0])
+    post_all(smtp_first)
+    assert (state_of(send), throttle_status(route[1]).availability) == (SendState.SENDING, Availability.SUSPENDED)
     assert len(mail_server.recipients()) == 1
     assert sandbox.ledger.summary()["recipients"] == 29
-    assert report_of(under_way).accepted == 30
+    assert report_of(send).accepted == 30
 
 
-def test_a_sender_that_the_mail_server_refuses_pauses_the_issue_and_goes_to_nobody_else(
-    under_way: Issue, route: tuple[Provider, ...], sandbox: SandboxServer, mail_server: MailServer
+def test_a_sender_that_the_mail_server_refuses_pauses_the_send_and_does_not_go_to_the_next_provider(
+    send: Send, route: tuple[Provider, ...], sandbox: SandboxServer, mail_server: MailServer
 ) -> None:
     mail_server.plan(MailFault("mail", "550 5.7.1 sender not allowed", times=99))
     post_all((route[1], route[0]))
-    under_way.refresh_from_db()
-    assert (under_way.status, sandbox.ledger.summary()["messages"]) == (IssueStatus.PAUSED, 0)
+    assert (state_of(send), sandbox.ledger.summary()["messages"]) == (SendState.PAUSED, 0)
 
 
-def test_one_batch_that_never_gets_an_answer_does_not_hold_up_all_others(
-    under_way: Issue, route: tuple[Provider, ...], sandbox: SandboxServer, monkeypatch: pytest.MonkeyPatch
+def test_a_batch_that_never_gets_an_answer_does_not_block_the_others(
+    send: Send, route: tuple[Provider, ...], sandbox: SandboxServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     only = route[:1]
     post_batch = only[0].post_batch
 
-    def chokes_on_the_first(body: bytes, *, key: str, size: int) -> Outcome:
+    def fail_for_the_first_batch(body: bytes, *, key: str, size: int) -> Outcome:
         if b"reader-1@" in body:
             return Outcome(kind=OutcomeKind.UNKNOWN, code="http_502")
         return post_batch(body, key=key, size=size)
 
-    monkeypatch.setattr(only[0], "post_batch", chokes_on_the_first)
+    monkeypatch.setattr(only[0], "post_batch", fail_for_the_first_batch)
     posts = 0
     while posts < 12 and sandbox.ledger.summary()["recipients"] < 15:
-        let_time_pass(MAX_BACKOFF)
+        pass_time(MAX_BACKOFF)
         posts += post_next(only)
     assert sandbox.ledger.summary()["recipients"] == 15
     assert posts <= 7

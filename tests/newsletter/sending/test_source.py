@@ -19,6 +19,7 @@ def issue_in(issue: Issue, language: str) -> Issue:
 @pytest.mark.parametrize(
     ("language", "date"),
     [
+        ("en", "Wednesday, 1 July 2026"),
         ("de", "Mittwoch, 1. Juli 2026"),
         ("de-AT", "Mittwoch, 1. Juli 2026"),
         ("fr", "mercredi, 1 juillet 2026"),

@@ -8,7 +8,7 @@ from typing import Any
 from django.test import Client
 from lxml import etree, html  # type: ignore[import-untyped]
 
-from newsletter.models import Issue, IssueStatus, Newsletter
+from newsletter.models import Issue, Newsletter, SendState
 from tests.publications import make_issue, start_sending
 
 FIRST_DAY = datetime.date(2026, 3, 2)
@@ -17,9 +17,9 @@ FIRST_DAY = datetime.date(2026, 3, 2)
 def publish(slug: str = "issue-1", newsletter: Newsletter | None = None, *, week: int = 0, **changes: Any) -> Issue:
     """A sent issue, dated and published `week` weeks after FIRST_DAY."""
     day = FIRST_DAY + datetime.timedelta(weeks=week)
-    issue = start_sending(make_issue(slug, newsletter, **{"date": day, **changes}))
+    issue = make_issue(slug, newsletter, **{"date": day, **changes})
     at = datetime.datetime.combine(day, datetime.time(6), tzinfo=datetime.UTC)
-    issue.move(IssueStatus.SENT, by="tests", started_at=at, expanded_at=at, finished_at=at)
+    start_sending(issue).move(SendState.SENT, by="tests", started_at=at, expanded_at=at, finished_at=at)
     return issue
 
 

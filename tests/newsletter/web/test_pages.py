@@ -11,12 +11,22 @@ from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
 from newsletter.content.document import SectionContent, StoryContent
-from newsletter.models import Edition, Issue, IssueStatus, Section, Story
+from newsletter.models import (
+    Edition,
+    Issue,
+    IssueState,
+    Reason,
+    Section,
+    Send,
+    SendState,
+    SendTransition,
+    Story,
+)
 from newsletter.web import archive, public_page
 from newsletter.web.pages import ISSUES_PER_PAGE
 from tests import people
 from tests.newsletter.web.published import open_page, publish, publish_weekly, words
-from tests.publications import make_issue, make_newsletter, start_sending
+from tests.publications import make_issue, make_newsletter, schedule_send, send_of, start_sending
 
 pytestmark = pytest.mark.django_db
 
@@ -215,16 +225,23 @@ def test_markup_in_text_is_escaped(client: Client) -> None:
 
 
 def make_hidden(status: str) -> Issue:
-    """An issue in a state that is not public."""
+    """An issue whose status is not public; “undoable”: sent now, and it can still be undone."""
     issue = make_issue(title="Embargoed quay")
-    if status == IssueStatus.SCHEDULED:
-        issue.move(IssueStatus.SCHEDULED, by="tests", scheduled_at=timezone.now())
-    if status == IssueStatus.CANCELLED:
-        start_sending(issue).move(IssueStatus.CANCELLED, by="tests")
+    if status == SendState.SCHEDULED:
+        schedule_send(issue)
+    if status == SendState.CANCELLED:
+        start_sending(issue).move(SendState.CANCELLED, by="tests")
+    if status == SendState.WITHDRAWN:
+        start_sending(issue).move(SendState.WITHDRAWN, by="tests")
+    if status == "undoable":
+        start_sending(issue)
+        Send.objects.filter(issue=issue).update(undo_until=timezone.now() + datetime.timedelta(minutes=1))
     return issue
 
 
-@pytest.mark.parametrize("status", [IssueStatus.DRAFT, IssueStatus.SCHEDULED, IssueStatus.CANCELLED])
+@pytest.mark.parametrize(
+    "status", [IssueState.DRAFT, SendState.SCHEDULED, SendState.CANCELLED, SendState.WITHDRAWN, "undoable"]
+)
 def test_an_issue_that_is_not_public_appears_nowhere(client: Client, status: str) -> None:
     publish("public", week=1)
     make_hidden(status)
@@ -235,11 +252,11 @@ def test_an_issue_that_is_not_public_appears_nowhere(client: Client, status: str
         assert ISSUE not in page
 
 
-@pytest.mark.parametrize("status", [IssueStatus.SENDING, IssueStatus.PAUSED])
+@pytest.mark.parametrize("status", [SendState.SENDING, SendState.PAUSED])
 def test_an_issue_is_public_once_sending_starts(client: Client, status: str) -> None:
-    issue = start_sending(make_issue())
-    if status == IssueStatus.PAUSED:
-        issue.move(IssueStatus.PAUSED, by="tests")
+    send = start_sending(make_issue())
+    if status == SendState.PAUSED:
+        send.pause(Reason.OPERATOR)
     assert client.get(ISSUE).status_code == 200
 
 
@@ -257,13 +274,12 @@ def test_an_unknown_newsletter_is_not_found(client: Client, path: str) -> None:
 
 def test_public_pages_contain_no_personal_data(client: Client) -> None:
     issue = publish()
-    reader = people.ada(issue.newsletter)
+    subscription = people.ada(issue.newsletter)
     for path in EVERYWHERE:
         page = client.get(path).content.decode()
         assert people.ADA not in page
-        assert str(reader.key) not in page
-        assert issue.edition is not None
-        assert issue.edition.nonce not in page
+        assert str(subscription.key) not in page
+        assert send_of(issue).edition.nonce not in page
         if path != "/robots.txt":  # which disallows these paths
             assert not [path for path in ("/unsubscribe/", "/preferences/", "/confirm/", "/decline/") if path in page]
 
@@ -308,11 +324,24 @@ def test_an_unchanged_page_is_answered_with_304(client: Client, path: str, monke
 def test_a_page_changes_when_an_issue_is_withdrawn(client: Client, path: str) -> None:
     publish("issue-1", week=1)
     withdrawn = start_sending(make_issue("issue-2", title="Soon gone"))
-    Issue.objects.update(updated_at=timezone.now() - datetime.timedelta(hours=1))
+    SendTransition.objects.update(at=timezone.now() - datetime.timedelta(hours=1))
     before = client.get(path)
-    withdrawn.move(IssueStatus.CANCELLED, by="tests")
+    withdrawn.move(SendState.CANCELLED, by="tests")
     for condition in ({"If-None-Match": before["ETag"]}, {"If-Modified-Since": before["Last-Modified"]}):
         assert client.get(path, headers=condition).status_code == 200
+
+
+@pytest.mark.parametrize("path", [FRONT, ARCHIVE, FEED])
+def test_a_page_changes_when_the_undo_window_of_an_issue_ends(client: Client, path: str) -> None:
+    publish("issue-1", week=1)
+    start_sending(make_issue("issue-2", title="Soon here"))
+    SendTransition.objects.update(at=timezone.now() - datetime.timedelta(hours=1))
+    undoable = Send.objects.filter(issue__slug="issue-2")
+    undoable.update(undo_until=timezone.now() + datetime.timedelta(minutes=1))
+    before = client.get(path)
+    undoable.update(undo_until=timezone.now())
+    for condition in ({"If-None-Match": before["ETag"]}, {"If-Modified-Since": before["Last-Modified"]}):
+        assert "Soon here" in client.get(path, headers=condition).content.decode()
 
 
 def test_pages_are_compressed(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -348,11 +377,10 @@ def test_the_markdown_of_an_edition_is_parsed_once(client: Client, monkeypatch: 
 
 def break_edition(slug: str) -> None:
     """Replace the edition by one with unreadable content."""
-    issue = Issue.objects.get(slug=slug)
-    assert issue.edition is not None
+    send = Send.objects.get(issue__slug=slug)
     broken = Edition.objects.create(
-        issue=issue,
-        revision=issue.revision,
+        issue=send.issue,
+        revision=send.edition.revision,
         subject="?",
         html="",
         text="",
@@ -361,4 +389,4 @@ def break_edition(slug: str) -> None:
         content={"title": "?"},
         sha256="0" * 64,
     )
-    Issue.objects.filter(pk=issue.pk).update(edition=broken)
+    Send.objects.filter(pk=send.pk).update(edition=broken)

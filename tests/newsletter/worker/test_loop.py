@@ -10,7 +10,7 @@ import pytest
 from django.db import DatabaseError, connection
 from django.test.utils import CaptureQueriesContext
 
-from newsletter.models import Issue, IssueStatus
+from newsletter.models import Issue, SendState
 from newsletter.monitoring.heartbeat import Queue
 from newsletter.sending.schedule import send_now
 from newsletter.worker import loop
@@ -212,7 +212,7 @@ def test_a_worker_takes_an_issue_from_start_to_sent(monkeypatch: pytest.MonkeyPa
         provider_of(sandbox, monkeypatch)
         work_until_idle()
         assert sandbox.ledger.summary()["messages"] == 3
-    assert Issue.objects.get().status == IssueStatus.SENT
+    assert Issue.objects.get().status == SendState.SENT
 
 
 @pytest.mark.django_db

@@ -19,11 +19,11 @@ def test_every_queue_has_steps() -> None:
 
 
 def test_the_steps_stand_in_the_order_of_an_issues_way() -> None:
-    way = ["answer_signups", "start_issues", "expand_audience", "post_batch", "apply_events", "finish_issues"]
+    way = ["answer_signups", "start_issues", "expand_audience", "post_batch", "apply_events", "finish_sends"]
     names = [step.name for step in STEPS]
     assert sorted(way, key=names.index) == way
 
 
 def test_time_zones_of_new_subscribers_are_read_once_a_minute_and_outages_once_a_second() -> None:
     every = {step.name: step.every for step in STEPS}
-    assert (every["renew_instants"], every["follow_outages"], every["post_batch"]) == (60, 1, 0)
+    assert (every["update_start_times"], every["follow_outages"], every["post_batch"]) == (60, 1, 0)

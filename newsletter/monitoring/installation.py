@@ -1,0 +1,232 @@
+"""Diagnostics of the installation: workers, ticks, providers, webhooks and transactional mails."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Iterator
+
+from django.conf import settings
+from django.db.models import Count, Min
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy, ngettext
+
+from newsletter.models import STARTED, Availability, Batch, BatchState, Event, EventState
+from newsletter.monitoring.heartbeat import UNSERVED, Queue, workers
+from newsletter.monitoring.severity import Diagnostic, Severity
+from newsletter.monitoring.wording import duration, number
+from newsletter.providers import get_route
+from newsletter.providers.throttle import unavailable_providers
+from newsletter.sending.recipients import deliveries_of
+from newsletter.sending.reconcile import HAS_A_FACT
+from subscribers.models import TransactionalMail, TransactionalMailState
+
+#: How long an event or a transactional mail may wait for a worker.
+PATIENCE = datetime.timedelta(minutes=5)
+
+#: How long mails may be accepted without any webhook. Providers send the first ones within seconds.
+SILENCE = datetime.timedelta(minutes=30)
+
+#: Accepted mails of the last days should have been followed by webhooks; older ones are no news.
+RECENT = datetime.timedelta(days=3)
+
+#: Seconds that a Celery process may run until its first ticks have come.
+START_UP = 120.0
+
+
+def worker_diagnostics() -> Iterator[Diagnostic]:
+    """Whether a worker runs."""
+    states = workers()
+    alive = [state for state in states if state.is_alive]
+    if alive:
+        sentence = ngettext(
+            "%(count)s worker is running. The last heartbeat was %(ago)s ago.",
+            "%(count)s workers are running. The last heartbeat was %(ago)s ago.",
+            len(alive),
+        ) % {"count": number(len(alive)), "ago": duration(min(state.age for state in alive))}
+        yield Diagnostic(name="worker", severity=Severity.OK, sentence=sentence)
+        return
+    sentences = [_("No worker is running: no mail is sent, and no webhook event is applied.")]
+    if states:
+        ago = duration(min(state.age for state in states))
+        sentences.append(_("The last heartbeat was %(ago)s ago; that worker crashed or was killed.") % {"ago": ago})
+    yield Diagnostic(
+        name="worker",
+        severity=Severity.ERROR,
+        sentence=" ".join(sentences),
+        advice=_("Start one with manage.py worker, and let a supervisor such as systemd keep it running."),
+    )
+
+
+def tick_diagnostics() -> Iterator[Diagnostic]:
+    """Whether Celery processes receive the ticks of every queue. `manage.py worker` needs none."""
+    alive = [state for state in workers() if state.is_alive]
+    served = [state.queues for state in alive if state.queues is not None]
+    is_starting = any(state.uptime < START_UP for state in alive)
+    if not served or len(served) < len(alive) or is_starting:
+        return
+    unserved = [queue for queue in Queue if not any(queue in queues for queues in served)]
+    if len(unserved) == len(Queue):
+        yield Diagnostic(
+            name="ticks",
+            severity=Severity.ERROR,
+            sentence=_(
+                "Celery workers are running, but the scheduler (celery beat) is not: no mail is sent, and no webhook "
+                "event is applied."
+            ),
+            advice=_(
+                "Check that the broker (BROKER_URL) answers, and start the scheduler: celery --app newsletter.celery "
+                "beat. Until then, manage.py worker does all work without it."
+            ),
+        )
+        return
+    for queue in unserved:
+        advice = _("Start a Celery worker with --queues %(queue)s, or find out why the running one takes so long.")
+        yield Diagnostic(
+            name="ticks",
+            severity=Severity.ERROR,
+            sentence=str(UNSERVED[queue]),
+            advice=advice % {"queue": queue.value},
+        )
+
+
+#: What it means that a provider takes no mail, and what to do.
+UNAVAILABLE = {
+    Availability.SUSPENDED: (
+        gettext_lazy("The provider %(provider)s refuses all mail of this account."),
+        gettext_lazy(
+            "Fix the cause. After that, sending continues with a new key, when you resume a send, or when you send a "
+            "test mail."
+        ),
+    ),
+    Availability.QUOTA_EXCEEDED: (
+        gettext_lazy("The quota of the provider %(provider)s is used up."),
+        gettext_lazy(
+            "Nothing to do: sending continues automatically. If you buy a larger quota, resume a send to continue "
+            "at once."
+        ),
+    ),
+    Availability.CIRCUIT_OPEN: (
+        gettext_lazy("Calls to the provider %(provider)s fail, so only single trial calls are made."),
+        gettext_lazy(
+            "Nothing to do if this ends soon: sending continues when a trial call succeeds. Otherwise check the "
+            "provider's status page."
+        ),
+    ),
+}
+
+
+def throttle_diagnostics(now: datetime.datetime) -> Iterator[Diagnostic]:
+    """Providers that take no mail, and the one that takes over."""
+    route = get_route()
+    unavailable = unavailable_providers(route)
+    names = {status.provider for status in unavailable}
+    substitute = next((provider.name for provider in route if provider.name not in names), "")
+    for status in unavailable:
+        meaning, advice = UNAVAILABLE[status.reported_availability]
+        sentences = [meaning % {"provider": status.provider}]
+        if status.until and status.until > now:
+            wait = duration((status.until - now).total_seconds())
+            sentences.append(_("It is tried again in %(wait)s.") % {"wait": wait})
+        if substitute:
+            sentences.append(_("Meanwhile, new batches go to %(provider)s.") % {"provider": substitute})
+        yield Diagnostic(
+            name="throttle",
+            severity=Severity.ERROR if status.availability is Availability.SUSPENDED else Severity.WARNING,
+            sentence=" ".join((*sentences, str(status.reason))),
+            advice=str(advice),
+        )
+
+
+def webhook_diagnostics(now: datetime.datetime) -> Iterator[Diagnostic]:
+    """Whether the provider's webhooks arrive: without them, bounces and complaints stay unknown."""
+    if not any(provider.has_events for provider in get_route()):
+        return
+    if not settings.WEBHOOK_SECRETS:
+        yield Diagnostic(
+            name="webhooks",
+            severity=Severity.ERROR,
+            sentence=_("No signing secret for webhooks is set, so all webhooks are refused."),
+            advice=_("Set RESEND_WEBHOOK_SECRETS."),
+        )
+        return
+    last = Event.objects.order_by("-pk").values_list("received_at", flat=True).first()
+    ago = duration((now - last).total_seconds()) if last else ""
+    if silent_since := _silent_since(now, last):
+        yield _webhooks_missing(ago, duration((now - silent_since).total_seconds()))
+    elif last:
+        sentence = _("The last webhook came %(ago)s ago.") % {"ago": ago}
+        yield Diagnostic(name="webhooks", severity=Severity.OK, sentence=sentence)
+
+
+def _webhooks_missing(ago: str, accepted_ago: str) -> Diagnostic:
+    if ago:
+        sentence = _("The last webhook came %(ago)s ago, but mails were accepted %(accepted_ago)s ago.")
+    else:
+        sentence = _("No webhook has ever come, but mails were accepted %(accepted_ago)s ago.")
+    sentence %= {"ago": ago, "accepted_ago": accepted_ago}
+    advice = _(
+        "Check the endpoint on the provider's webhook page: it must be %(url)s, and the provider may have disabled it "
+        "after failures. With a wrong signing secret, the site's log says “webhook refused”."
+    )
+    return Diagnostic(
+        name="webhooks",
+        severity=Severity.ERROR,
+        sentence=f"{sentence} {_('Bounces and complaints are not recorded.')}",
+        advice=advice % {"url": f"{settings.SITE_URL}/webhooks/resend/"},
+    )
+
+
+def _silent_since(now: datetime.datetime, last: datetime.datetime | None) -> datetime.datetime | None:
+    """When the batch was accepted that no webhook has followed; None if there is none, or if it is too soon to tell."""
+    recent = Batch.objects.filter(
+        state=BatchState.ACCEPTED,
+        send__state__in=STARTED,
+        send__started_at__gte=now - RECENT,
+        finished_at__lte=now - SILENCE,
+    )
+    batch = (recent.filter(finished_at__gt=last) if last else recent).order_by("-finished_at").defer("payload").first()
+    # A webhook may arrive before the batch is recorded as accepted.
+    if batch is None or deliveries_of(batch).filter(HAS_A_FACT).exists():
+        return None
+    return batch.finished_at
+
+
+def event_diagnostics(now: datetime.datetime) -> Iterator[Diagnostic]:
+    """Whether webhook events are applied as they come."""
+    waiting = Event.objects.filter(state=EventState.NEW).aggregate(count=Count("pk"), oldest=Min("received_at"))
+    if not waiting["oldest"] or now - waiting["oldest"] <= PATIENCE:
+        return
+    sentence = ngettext(
+        "%(count)s webhook event has been waiting to be applied for %(age)s.",
+        "%(count)s webhook events are waiting to be applied, the oldest for %(age)s.",
+        waiting["count"],
+    )
+    yield Diagnostic(
+        name="events",
+        severity=Severity.ERROR,
+        sentence=sentence % {"count": number(waiting["count"]), "age": _age(now, waiting["oldest"])},
+        advice=_("Check that a worker is running. If one is, its log says why the step apply_events fails."),
+    )
+
+
+def transactional_diagnostics(now: datetime.datetime) -> Iterator[Diagnostic]:
+    """Whether subscribers get their confirmation mails."""
+    late = TransactionalMail.objects.filter(state=TransactionalMailState.PENDING, not_before__lte=now - PATIENCE)
+    waiting = late.order_by().aggregate(count=Count("pk"), oldest=Min("not_before"))
+    if not waiting["count"]:
+        return
+    sentence = ngettext(
+        "%(count)s transactional mail has been waiting to be sent for %(age)s.",
+        "%(count)s transactional mails are waiting to be sent, the oldest for %(age)s.",
+        waiting["count"],
+    )
+    yield Diagnostic(
+        name="transactional_mail",
+        severity=Severity.ERROR,
+        sentence=sentence % {"count": number(waiting["count"]), "age": _age(now, waiting["oldest"])},
+        advice=_("Check that a worker is running and that the provider accepts mail: run manage.py doctor."),
+    )
+
+
+def _age(now: datetime.datetime, since: datetime.datetime) -> str:
+    return duration((now - since).total_seconds())

@@ -1,0 +1,112 @@
+"""States are written by the state machines only: every other write in the product code fails here."""
+
+from __future__ import annotations
+
+import ast
+import itertools
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from newsletter.config.configuration import PROJECT_ROOT
+from newsletter.models import BATCH, DELIVERY, EVENT, ISSUE, SEND
+from subscribers.models import SUBSCRIPTION_MACHINE, TRANSACTIONAL_MAIL_MACHINE
+
+#: Columns with a state that a machine moves.
+FIELDS = {"state"}
+
+MACHINES = {
+    "issue": ISSUE,
+    "send": SEND,
+    "batch": BATCH,
+    "delivery": DELIVERY,
+    "event": EVENT,
+    "subscription": SUBSCRIPTION_MACHINE,
+    "transactional mail": TRANSACTIONAL_MAIL_MACHINE,
+}
+
+#: Where states may be written otherwise, with the reason.
+ALLOWED = {
+    "subscribers/state_machine.py": "the machine itself",
+    # Rows are made in a first state; `created_as` of their machine allows these.
+    "newsletter/models/send.py": "Send.objects.begin, which checks created_as",
+    "newsletter/sending/post.py": "parts of a batch are made as claimed; raw SQL takes its states from the table",
+    "subscribers/imports/confirmed.py": "subscriptions are made as active; `created_as` allows it",
+    "newsletter/gathering/pick.py": "an item of a feed is offered, picked or dismissed; it has no machine",
+    "newsletter/preflight/link_checks.py": "a link is waiting or checked; it has no machine",
+    "newsletter/events/apply.py": "raw SQL takes its states from the table; `conclude` is a plain value",
+}
+
+#: Queries, which read.
+READS = {"Q"}
+
+SQL_WRITE = re.compile(r"\bSET\b[^;]*\bstate\s*=", re.IGNORECASE | re.DOTALL)
+
+
+def product_modules() -> Iterator[Path]:
+    for package in ("newsletter", "subscribers"):
+        for path in sorted((PROJECT_ROOT / package).rglob("*.py")):
+            if not {"migrations", "sandbox"} & set(path.parts):
+                yield path
+
+
+def writes_of(tree: ast.AST) -> Iterator[tuple[int, str]]:
+    """Line and kind of every place that may write a state column."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Assign | ast.AugAssign | ast.AnnAssign):
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            for target in (part for whole in targets for part in ast.walk(whole)):
+                if isinstance(target, ast.Attribute) and target.attr in FIELDS:
+                    yield node.lineno, f"assigns .{target.attr}"
+        if isinstance(node, ast.Call):
+            name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+            is_write = name in {"update", "create", "get_or_create", "update_or_create"} or name[:1].isupper()
+            if is_write and name not in READS and any(keyword.arg in FIELDS for keyword in node.keywords):
+                yield node.lineno, f"{name}(state=…)"
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and SQL_WRITE.search(node.value):
+            yield node.lineno, "SQL that sets a state"
+
+
+def test_states_are_written_by_their_machines_only() -> None:
+    found = [
+        f"{path.relative_to(PROJECT_ROOT)}:{line}: {what}"
+        for path in product_modules()
+        if str(path.relative_to(PROJECT_ROOT)) not in ALLOWED
+        for line, what in writes_of(ast.parse(path.read_text(encoding="utf-8")))
+    ]
+    assert not found, "Move these rows with .move() or .move_row() of their state machine."
+
+
+def test_the_search_finds_every_kind_of_write() -> None:
+    source = (
+        'batch.state = "held"\n'
+        'batch.state, batch.reason = "held", ""\n'
+        'Batch.objects.filter(pk=1).update(state="held")\n'
+        'Batch(state="held")\n'
+        'sql = "UPDATE newsletter_batch SET reason = 1, state = 2"\n'
+    )
+    assert [line for line, _what in writes_of(ast.parse(source))] == [1, 2, 3, 4, 5]
+
+
+def test_the_states_in_the_readme_are_those_of_the_tables() -> None:
+    """Each machine has a row in README.md that draws its transitions, and no others."""
+    readme = (PROJECT_ROOT / "README.md").read_text(encoding="utf-8")
+    for name, machine in MACHINES.items():
+        row = next(line for line in readme.splitlines() if line.startswith(f"| {name} |"))
+        drawn = set(_transitions(row.split("|")[2]))
+        table = {(source, target) for source, targets in machine.table.items() for target in targets}
+        assert drawn == {(str(source), str(target)) for source, target in table}, (
+            f"Update the row “{name}” in README.md."
+        )
+
+
+def _transitions(cell: str) -> Iterator[tuple[str, str]]:
+    """Those of a cell such as `a → b, c → d` · `b ⇄ c`."""
+    for part in cell.replace("`", "").split("·"):
+        stops = [[state.strip() for state in stop.split(",")] for stop in re.split("→|⇄", part)]
+        for sources, targets in itertools.pairwise(stops):
+            for source in sources:
+                for target in targets:
+                    yield source, target
+                    if "⇄" in part:
+                        yield target, source

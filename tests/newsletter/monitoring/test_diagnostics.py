@@ -1,0 +1,219 @@
+"""Diagnostics that the admin shows: of the installation, and what blocks a send."""
+
+from __future__ import annotations
+
+import datetime
+
+import pytest
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone, translation
+
+from newsletter.admin.pages import page_url
+from newsletter.models import (
+    Batch,
+    BatchState,
+    Issue,
+    Newsletter,
+    Occurrence,
+    ProviderThrottle,
+    Reason,
+    RecurringSchedule,
+    Send,
+    SendState,
+)
+from newsletter.models.reasons import iso
+from newsletter.monitoring.diagnostics import blockers_of, diagnostics
+from newsletter.monitoring.doctor import issue_diagnostics
+from newsletter.monitoring.sends import on_hold_diagnostics, paused_diagnostics, recurring_diagnostics
+from newsletter.monitoring.severity import Severity
+from newsletter.monitoring.status import as_lines
+from newsletter.providers import get_route
+from newsletter.sending.control import pause_send
+from tests.newsletter.monitoring.conftest import a_worker, ago, refresh, set_batch
+from tests.publications import make_issue, make_newsletter
+
+
+def names(send: Send) -> list[str]:
+    return [diagnostic.name for diagnostic in blockers_of(send)]
+
+
+def test_a_send_that_makes_progress_has_no_blockers(send: Send) -> None:
+    a_worker()
+    assert names(send) == []
+    assert "blocked" not in "\n".join(as_lines([send]))
+
+
+def test_without_a_worker_the_report_and_the_status_say_so(send: Send, admin_client: Client) -> None:
+    assert names(send) == ["worker"]
+    assert "blocked: No worker is running" in "\n".join(as_lines([send]))
+    page = admin_client.get(page_url(send.issue, "report")).content.decode()
+    assert "<strong>Blocked:</strong> No worker is running" in page
+    assert "manage.py worker" in page
+
+
+def test_a_suspended_provider_blocks_a_send_and_the_sentence_has_its_reason(send: Send) -> None:
+    a_worker()
+    (provider,) = get_route()
+    ProviderThrottle.objects.create(
+        provider=provider.name, account=provider.account, suspended_at=timezone.now(), code="invalid_api_key"
+    )
+    (diagnostic,) = blockers_of(send)
+    assert (diagnostic.name, diagnostic.severity) == ("throttle", Severity.ERROR)
+    assert diagnostic.sentence == (
+        "The provider resend refuses all mail of this account. The provider does not accept the API key."
+    )
+
+
+@pytest.mark.parametrize(
+    ("limits", "sentence"),
+    [
+        ({"hourly_limit": 4}, "The sending limit of Harbour Notes is used up: 4 mails per hour."),
+        ({"hourly_limit": 1}, "The sending limit of Harbour Notes is used up: 1 mail per hour."),
+        (
+            {"warm_up_since": timezone.now().date()},
+            "The warm-up limit of Harbour Notes is used up: 150 mails on day 1.",
+        ),
+        (
+            {"warm_up_since": timezone.now().date(), "hourly_limit": 400},
+            "The warm-up limit of Harbour Notes is used up: 150 mails on day 1.",
+        ),
+    ],
+    ids=str,
+)
+def test_a_sending_limit_that_is_used_up_is_named(
+    send: Send, batches: list[Batch], limits: dict[str, object], sentence: str
+) -> None:
+    a_worker()
+    Newsletter.objects.update(**limits, time_zone="UTC")
+    attempted = {"first_attempt_at": ago(seconds=9), "finished_at": ago(seconds=9)}
+    set_batch(batches[0], state=BatchState.ACCEPTED, recipients=150, **attempted)
+    send = refresh(send)
+    (diagnostic,) = blockers_of(send)
+    assert (diagnostic.name, diagnostic.severity, diagnostic.sentence) == ("sending_limit", Severity.OK, sentence)
+    assert sentence in {found.sentence for found in issue_diagnostics(send.issue)}, "the doctor reports it, too"
+
+
+def test_a_paused_send_has_no_blockers_and_no_next_attempt(send: Send, batches: list[Batch]) -> None:
+    set_batch(batches[0], attempts=2, reason="rate_limit_exceeded", not_before=ago(minutes=-4))
+    assert "next attempt" in "\n".join(as_lines([send]))
+    pause_send(send, by="Edda")
+    assert names(send) == []
+    assert "next attempt" not in "\n".join(as_lines([send]))
+
+
+def test_a_pause_because_of_a_provider_outage_asks_for_no_action(send: Send) -> None:
+    send.pause(Reason.PROVIDER_OUTAGE, values={"reasons": [["daily_quota_exceeded", {}]]})
+    (diagnostic,) = paused_diagnostics()
+    assert diagnostic.severity is Severity.WARNING
+    assert diagnostic.sentence.startswith(
+        "“Taller cranes” was paused by worker. No provider accepts mail. The daily quota"
+    )
+    assert diagnostic.advice.startswith("It resumes automatically")
+
+
+@pytest.mark.parametrize(
+    ("reason", "by", "severity"),
+    [(Reason.OPERATOR, "Edda", Severity.WARNING), (Reason.ISSUE_REFUSED, "worker", Severity.ERROR)],
+)
+def test_a_paused_send_names_who_paused_it_and_why(send: Send, reason: Reason, by: str, severity: Severity) -> None:
+    send.pause(reason, by=by, values={"text": "The domain is not verified."})
+    (diagnostic,) = paused_diagnostics()
+    assert diagnostic.severity is severity
+    assert diagnostic.sentence == f"“Taller cranes” was paused by {by}. {reason.label} The domain is not verified."
+    assert "resume it" in diagnostic.advice
+    assert diagnostic.issue == send.issue
+
+
+def test_a_send_that_is_on_hold_needs_a_decision(send: Send) -> None:
+    values = {"due_at": iso(ago(hours=5)), "found_at": iso(ago(hours=1))}
+    refresh(send, state=SendState.SCHEDULED, scheduled_at=ago(hours=5), hold_reason=Reason.OVERDUE, hold_values=values)
+    (diagnostic,) = on_hold_diagnostics()
+    assert diagnostic.severity is Severity.ERROR
+    assert diagnostic.sentence.startswith("“Taller cranes” is on hold. The send was due on ")
+    assert diagnostic.advice == "Decide on its schedule page."
+
+
+def test_a_send_whose_start_is_retried_points_to_the_log(send: Send) -> None:
+    values = {"hold_reason": Reason.START_FAILED, "hold_values": {"error": "KeyError"}, "retry_start_at": ago(hours=-1)}
+    refresh(send, state=SendState.SCHEDULED, scheduled_at=ago(hours=5), **values)
+    (diagnostic,) = on_hold_diagnostics()
+    assert diagnostic.sentence.startswith("“Taller cranes” did not start. The start failed (KeyError);")
+    assert "log" in diagnostic.advice
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("reason", "severity"),
+    [(Reason.OCCURRENCE_MISSED, Severity.WARNING), (Reason.NOT_STARTED, Severity.ERROR)],
+)
+def test_an_issue_that_was_not_sent_when_it_was_due(reason: Reason, severity: Severity) -> None:
+    make_issue()
+    Issue.objects.update(hold_reason=reason, hold_values={"occurrence_at": iso(ago(hours=1))})
+    (diagnostic,) = on_hold_diagnostics()
+    assert diagnostic.severity is severity
+    assert diagnostic.sentence.startswith("“Taller cranes” was not sent. The ")
+
+
+def test_an_issue_with_a_send_is_reported_once(send: Send) -> None:
+    Issue.objects.update(hold_reason=Reason.NOT_STARTED)
+    assert list(on_hold_diagnostics()) == []
+
+
+@pytest.fixture
+def schedule(db: None) -> RecurringSchedule:
+    return RecurringSchedule.objects.create(newsletter=make_newsletter(), weekday=1, time=datetime.time(7))
+
+
+def test_a_recurring_schedule_that_cannot_be_planned(schedule: RecurringSchedule) -> None:
+    RecurringSchedule.objects.update(problem=Reason.ZONE_UNKNOWN, problem_values={"zone": "Mars/Base"})
+    (diagnostic,) = recurring_diagnostics(timezone.now())
+    assert (diagnostic.name, diagnostic.severity) == ("recurring_schedule", Severity.ERROR)
+    assert "of Harbour Notes is not planned. " in diagnostic.sentence
+    assert "“Mars/Base”" in diagnostic.sentence
+
+
+def test_an_occurrence_whose_start_fails(schedule: RecurringSchedule) -> None:
+    Occurrence.objects.create(
+        schedule=schedule,
+        date=timezone.now().date(),
+        starts_at=ago(minutes=2),
+        retry_start_at=ago(minutes=-1),
+        reason=Reason.OCCURRENCE_FAILED,
+        values={"error": "KeyError"},
+    )
+    (diagnostic,) = recurring_diagnostics(timezone.now())
+    assert diagnostic.severity is Severity.ERROR
+    assert "did not start. The start failed (KeyError);" in diagnostic.sentence
+
+
+def test_an_occurrence_without_an_approved_issue_is_a_warning_until_a_send_starts(
+    schedule: RecurringSchedule,
+) -> None:
+    Occurrence.objects.create(
+        schedule=schedule,
+        date=timezone.now().date(),
+        starts_at=ago(hours=2),
+        finished_at=ago(hours=2),
+        reason=Reason.NO_APPROVED_ISSUE,
+    )
+    (diagnostic,) = recurring_diagnostics(timezone.now())
+    assert diagnostic.severity is Severity.WARNING
+    assert diagnostic.sentence.endswith("has passed. No issue was approved, so nothing was sent.")
+
+
+def test_the_manifest_is_never_read_for_diagnostics(send: Send) -> None:
+    pause_send(send, by="Edda")
+    with CaptureQueriesContext(connection) as queries:
+        assert "paused" in {diagnostic.name for diagnostic in diagnostics()}
+    assert not [query for query in queries if '"newsletter_send"."manifest"' in query["sql"]]
+
+
+def test_diagnostics_are_made_in_the_active_language(send: Send, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        "newsletter.monitoring.installation._", lambda message: f"{translation.get_language()}: {message}"
+    )
+    with translation.override("de"):
+        (diagnostic,) = blockers_of(send)
+    assert diagnostic.sentence.startswith("de: No worker is running")
