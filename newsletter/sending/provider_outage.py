@@ -6,14 +6,13 @@ resumes one of them, another key, the next day – resumes all sends that were p
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 
-from newsletter.models import InvalidTransition, Reason, Send, SendState
+from django.db import transaction
+
+from newsletter.models import Reason, Send, SendState
 from newsletter.providers.base import Provider
 from newsletter.providers.throttle import find_outage
-
-log = logging.getLogger(__name__)
 
 
 def follow_provider_outages(route: Sequence[Provider]) -> bool:
@@ -28,10 +27,9 @@ def follow_provider_outages(route: Sequence[Provider]) -> bool:
         for send in sending:
             send.pause_if_sending(Reason.PROVIDER_OUTAGE, values=values)
         return False
-    for send in waiting:
-        try:
-            send.resume(Reason.PROVIDER_BACK)
-        except InvalidTransition:
-            # An operator moved it meanwhile; their decision stands.
-            log.info("send %s was moved meanwhile", send.pk)
+    for pk in list(waiting.values_list("pk", flat=True)):
+        with transaction.atomic():
+            # Read again and locked: it may be paused for another reason by now, which this must not end.
+            if send := waiting.select_for_update(of=("self",)).filter(pk=pk).first():
+                send.resume(Reason.PROVIDER_BACK)
     return False
