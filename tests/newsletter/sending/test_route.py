@@ -182,6 +182,25 @@ def test_a_used_up_daily_quota_pauses_every_send_and_they_resume_after_midnight(
     assert report_of(send).accepted == 30
 
 
+def test_a_send_that_an_operator_paused_at_the_end_of_an_outage_stays_paused(
+    send: Send, route: tuple[Provider, ...], sandbox: SandboxServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    only = route[:1]
+    other = start_sending(make_issue("issue-2", send.issue.newsletter))
+    sandbox.plan(Fault("daily_quota_exceeded"))
+    assert post_next(only)
+    pass_time(DAY + 60)
+    resume = Send.resume
+
+    def resume_while_an_operator_pauses_the_rest(resumed: Send, *arguments: str) -> None:
+        resume(resumed, *arguments)
+        Send.objects.exclude(pk=resumed.pk).update(hold_reason=Reason.OPERATOR)
+
+    monkeypatch.setattr(Send, "resume", resume_while_an_operator_pauses_the_rest)
+    follow_provider_outages(only)
+    assert sorted([state_of(send), state_of(other)]) == [SendState.PAUSED, SendState.SENDING]
+
+
 def test_every_batch_is_posted_after_an_operator_resumes_a_send_during_a_quota_outage(
     send: Send, route: tuple[Provider, ...], sandbox: SandboxServer
 ) -> None:
