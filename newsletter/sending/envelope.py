@@ -1,4 +1,4 @@
-"""What stands on the outside of an issue's mails: sender and headers, the same for all readers but for slots."""
+"""Sender and headers of an issue's mails, the same for all recipients except for placeholders."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from subscribers.addresses import AddressError, parse_address, sender_line
 
 
 class EnvelopeError(Exception):
-    """The newsletter's sender cannot stand in a mail's header; the sentence says which part and why."""
+    """The newsletter's sender cannot be used in a mail's header; the message names the part and the cause."""
 
     permanent = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Envelope:
-    """Sender, reply-to and headers; header values may hold slot tokens."""
+    """Sender, reply-to and headers; header values may contain placeholder tokens."""
 
     sender: str
     reply_to: str
@@ -33,7 +33,7 @@ class Envelope:
 
 
 def envelope_of(issue: Issue, nonce: str) -> Envelope:
-    """The envelope of an issue whose slots use `nonce`. Raises EnvelopeError."""
+    """The envelope of an issue whose placeholders use `nonce`. Raises EnvelopeError."""
     newsletter = issue.newsletter
     return Envelope(
         sender=sender_of(newsletter),
@@ -43,30 +43,30 @@ def envelope_of(issue: Issue, nonce: str) -> Envelope:
 
 
 def sender_of(newsletter: Newsletter) -> str:
-    """`Name <address>`, refused where the name could forge a header or pass for an address (R-19, R-21)."""
+    """`Name <address>`, refused if the name could forge a header or be taken for an address."""
     try:
         return sender_line(newsletter.sender_name, newsletter.sender_email)
     except AddressError as error:
-        raise EnvelopeError(f"The newsletter has no sender that can be used. {error}") from error
+        raise EnvelopeError(f"The newsletter has no valid sender. {error}") from error
 
 
 def reply_to_of(newsletter: Newsletter) -> str:
-    """Where answers go; empty where they go to the sender."""
+    """Where replies go; empty if they go to the sender."""
     try:
         return parse_address(newsletter.reply_to).as_given if newsletter.reply_to else ""
     except AddressError as error:
-        raise EnvelopeError(f"The newsletter's reply-to address cannot be used. {error}") from error
+        raise EnvelopeError(f"The newsletter's reply-to address is invalid. {error}") from error
 
 
 def _headers(issue: Issue, unsubscribe: str) -> dict[str, str]:
     host = urlsplit(settings.SITE_URL).hostname or "localhost"
     return {
-        # RFC 8058: one https address that a mail program may POST to without asking, and the word for it.
+        # RFC 8058: one https address that a mail program may POST to without asking, and the value that says so.
         "List-Unsubscribe": f"<{unsubscribe}>",
         "List-Unsubscribe-Post": "List-Unsubscribe=One-Click",
-        # RFC 2919; without the name, so that it stays when the newsletter is renamed (R-15).
+        # RFC 2919; without the name, so that it stays when the newsletter is renamed.
         "List-Id": f"<{issue.newsletter.list_id}.{host}>",
-        # Gmail counts complaints per field; the last one names the sender (R-17).
+        # Gmail counts complaints per field; the last one names the sender.
         "Feedback-ID": f"issue-{issue.pk}:{issue.newsletter.list_id}:{settings.ENVIRONMENT}:newsletter",
         "Precedence": "bulk",
     }

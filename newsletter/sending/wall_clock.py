@@ -1,7 +1,7 @@
 """Wall time: what an editor's clock shows in a zone, as an instant. Pure.
 
 On the day a clock is set forward some times do not exist, and on the day it is set back some exist twice; Django's
-own conversion shifts them silently. Here they are refused with what is meant (R-126).
+own conversion shifts them silently. Here they are refused with a message that names the alternatives.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ def is_a_zone(name: str) -> bool:
 
 @cache
 def _zones() -> set[str]:
-    # Each look walks through the files of all zones.
+    # Each call reads the files of all zones.
     return zoneinfo.available_timezones()
 
 
 def nearest_instant_of(wall: datetime.datetime, zone_name: str) -> datetime.datetime:
-    """The same for a time that no person chose for this day and zone: it always names one instant (R-127).
+    """The instant of a time that nobody chose for this day and zone, in UTC; there always is one.
 
-    A time that clocks are set forward over comes as much later as they are set; one that comes twice, the first time.
+    A time that does not exist is moved forward by as much as the clocks are; of a time that exists twice, the first.
     """
     return wall.replace(tzinfo=zoneinfo.ZoneInfo(zone_name), fold=0).astimezone(datetime.UTC)
 
@@ -39,7 +39,7 @@ def nearest_instant_of(wall: datetime.datetime, zone_name: str) -> datetime.date
 def instant_of(wall: datetime.datetime, zone_name: str) -> datetime.datetime:
     """The instant, in UTC, at which clocks in `zone_name` show `wall` (no zone, minutes). Raises NoSuchTime."""
     if not is_a_zone(zone_name):
-        raise NoSuchTime(f"“{zone_name}” is no time zone. Use a name such as Europe/Berlin.")
+        raise NoSuchTime(f"“{zone_name}” is not a time zone. Use a name such as Europe/Berlin.")
     zone = zoneinfo.ZoneInfo(zone_name)
     try:
         first, second = (wall.replace(tzinfo=zone, fold=fold).astimezone(datetime.UTC) for fold in (0, 1))
@@ -55,6 +55,6 @@ def instant_of(wall: datetime.datetime, zone_name: str) -> datetime.datetime:
             f"such as {earlier:%Y-%m-%d %H:%M} or {later:%Y-%m-%d %H:%M}."
         )
     raise NoSuchTime(
-        f"{shown} comes twice in {zone_name}, because clocks are set back: at {first:%H:%M} and at {second:%H:%M} UTC. "
+        f"{shown} exists twice in {zone_name}, because clocks are set back: at {first:%H:%M} and {second:%H:%M} UTC. "
         "Choose another time, or give it in UTC."
     )

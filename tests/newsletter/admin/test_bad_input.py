@@ -40,7 +40,7 @@ def test_an_audience_that_becomes_empty_before_the_confirmation(edda: Client, is
 @pytest.mark.parametrize("page", ["schedule", "send_now", "check", "approve"])
 def test_a_newsletter_without_a_sender(edda: Client, issue: Issue, page: str) -> None:
     Newsletter.objects.update(sender_email="")
-    assert "The newsletter has no sender that can be used." in words_on(edda.get(page_of(issue, page)))
+    assert "The newsletter has no valid sender." in words_on(edda.get(page_of(issue, page)))
 
 
 def test_a_newsletter_that_loses_its_sender_before_the_confirmation(edda: Client, issue: Issue) -> None:

@@ -59,7 +59,7 @@ def test_the_confirmation_form_carries_what_was_chosen(edda: Client, issue: Issu
     ("chosen", "sentence"),
     [
         ({"date": "2037-03-29", "time": "02:30", "zone": "Europe/Berlin"}, "does not exist in Europe/Berlin"),
-        ({"date": "2037-10-25", "time": "02:30", "zone": "Europe/Berlin"}, "comes twice in Europe/Berlin"),
+        ({"date": "2037-10-25", "time": "02:30", "zone": "Europe/Berlin"}, "exists twice in Europe/Berlin"),
         ({"date": "2020-01-01", "time": "07:00", "zone": "UTC"}, "This time is in the past. Choose a later one"),
         ({"date": "2037-01-01", "time": "07:00", "zone": "Mars/Base"}, "Select a valid choice"),
         ({"date": "", "time": "", "zone": "UTC"}, "This field is required"),
