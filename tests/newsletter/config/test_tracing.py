@@ -48,7 +48,7 @@ def test_a_post_is_a_span_inside_its_step_and_idle_steps_leave_no_span(
 ) -> None:
     issue = make_issue()
     make_subscriptions(3, issue.newsletter)
-    start_sending(issue)
+    send = start_sending(issue)
     expand_audiences()
     runners = runners_of(*MAIL_QUEUES)
     run_each(runners)
@@ -59,7 +59,7 @@ def test_a_post_is_a_span_inside_its_step_and_idle_steps_leave_no_span(
     assert post.parent.span_id == step.context.span_id
     attributes = dict(post.attributes or {})
     assert attributes["newsletter.outcome"] == "accepted"
-    assert (attributes["newsletter.mails"], attributes["newsletter.issue"]) == (3, issue.pk)
+    assert (attributes["newsletter.mails"], attributes["newsletter.send"]) == (3, send.pk)
     assert "@" not in str(attributes)
 
 

@@ -19,7 +19,7 @@ def test_every_queue_has_steps() -> None:
 
 
 def test_the_steps_stand_in_the_order_of_an_issues_way() -> None:
-    way = ["answer_signups", "start_issues", "expand_audience", "post_batch", "apply_events", "finish_sends"]
+    way = ["answer_signups", "start_sends", "expand_audience", "post_batch", "apply_events", "finish_sends"]
     names = [step.name for step in STEPS]
     assert sorted(way, key=names.index) == way
 
