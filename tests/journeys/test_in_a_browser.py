@@ -102,7 +102,7 @@ def sign_up_on_a_phone(site: SeparateInstallation, page: Page) -> None:
     mail = mail_to(site, ADA, "onfirm")
     page.goto(next(word for word in mail["text"].split() if "/confirm/" in word))
     assert fits(page)
-    page.get_by_role("button", name="Yes, subscribe me").press("Enter")
+    page.get_by_role("button", name="Confirm subscription").press("Enter")
     expect(page.get_by_role("heading", level=1)).to_be_visible()
 
 
@@ -144,10 +144,10 @@ def preview_and_send(page: Page) -> None:
     frame = page.frame_locator("iframe[name=preview]")
     expect(frame.get_by_role("heading", name="Second story")).to_be_visible()
     page.get_by_role("button", name="Save and check").press("Enter")
-    expect(page.get_by_text("Nothing must be fixed")).to_be_visible()
+    expect(page.get_by_role("link", name="Continue to schedule")).to_be_visible()
     page.get_by_role("link", name="Schedule").first.click()
     page.get_by_role("link", name="Send now").first.click()
-    page.get_by_role("button", name="Send to 1 reader").press("Enter")
+    page.get_by_role("button", name="Send to 1 recipient now").press("Enter")
     expect(page.locator(".pill").first).to_have_text("Sent", timeout=30_000)
     assert fits(page)
 

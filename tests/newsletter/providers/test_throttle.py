@@ -297,7 +297,7 @@ def test_workers_share_a_strict_rate_limit_without_a_429(tmp_path: Path, limit: 
         for number in range(workers):
             installation.processes.start_worker(f"worker {number}")
         # A call is in the ledger when it is answered, which is after its messages are.
-        wait_until(lambda: installation.report()["status"] == "sent", "the issue is sent")
+        wait_until(lambda: installation.report()["state"] == "sent", "the issue is sent")
         ledger = installation.sandbox("/sandbox/ledger")
     assert (ledger["messages"], ledger["recipients"]) == (recipients, recipients)
     assert ledger["calls_by_status"] == {"200": recipients // 100}, "no post was refused"
