@@ -30,6 +30,6 @@ def follow_provider_outages(route: Sequence[Provider]) -> bool:
     for pk in list(waiting.values_list("pk", flat=True)):
         with transaction.atomic():
             # Read again and locked: it may be paused for another reason by now, which this must not end.
-            if send := waiting.select_for_update(of=("self",)).filter(pk=pk).first():
-                send.resume(Reason.PROVIDER_BACK)
+            if still := waiting.select_for_update(of=("self",)).filter(pk=pk).first():
+                still.resume(Reason.PROVIDER_BACK)
     return False
