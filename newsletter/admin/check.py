@@ -12,7 +12,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 from django.views.decorators.http import require_POST, require_safe
 
-from newsletter.admin.pages import Need, Page, editor_of, issue_page, page_url, tell_and_go
+from newsletter.admin.pages import Need, Page, issue_page, page_url, redirect_with_message, username_of
 from newsletter.admin.time_format import in_zone
 from newsletter.content.document import IssueContent
 from newsletter.content.store import ContentError, load_content
@@ -76,7 +76,7 @@ def show_check(request: HttpRequest, issue: Issue) -> HttpResponse:
     """The findings about the issue as it is saved. Requests checks of links without a result from the last day."""
     waiting = request_link_checks(load_content(issue)) if issue.is_editable else 0
     earlier = list(issue.preflight_runs.order_by("-pk")[:SHOWN_RUNS])
-    result = check_issue(issue, by=editor_of(request))
+    result = check_issue(issue, by=username_of(request))
     return issue_page(
         request,
         issue,
@@ -99,12 +99,12 @@ def apply_suggestion(request: HttpRequest, issue: Issue) -> HttpResponse:
         if not revision.isdecimal():
             raise SuggestionOutdated(_("The request was incomplete. Nothing was changed: use the suggestion again."))
         label = use_suggestion(
-            issue, request.POST.get("finding", ""), revision=int(revision[:9]), by=editor_of(request)
+            issue, request.POST.get("finding", ""), revision=int(revision[:9]), by=username_of(request)
         )
     except (SuggestionOutdated, ContentError) as error:
-        return tell_and_go(request, str(error), page_url(issue, "check"), level=messages.WARNING)
+        return redirect_with_message(request, str(error), page_url(issue, "check"), level=messages.WARNING)
     message = _("Suggestion used: %(suggestion)s. The issue was saved.") % {"suggestion": label}
-    return tell_and_go(request, message, page_url(issue, "check"))
+    return redirect_with_message(request, message, page_url(issue, "check"))
 
 
 @require_POST
@@ -116,7 +116,9 @@ def recheck_links(request: HttpRequest, issue: Issue) -> HttpResponse:
         "%(count)s links are being checked. Run the checks again in a minute.",
         waiting,
     ) % {"count": waiting}
-    return tell_and_go(request, message if waiting else _("The issue has no links."), page_url(issue, "check"))
+    return redirect_with_message(
+        request, message if waiting else _("The issue has no links."), page_url(issue, "check")
+    )
 
 
 def placed_findings(issue: Issue) -> FindingGroups:

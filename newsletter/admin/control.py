@@ -20,7 +20,7 @@ from django.utils.translation import gettext_lazy, ngettext
 from django.views.decorators.http import require_http_methods
 
 from newsletter.admin.check import placed_findings
-from newsletter.admin.pages import Need, Page, editor_of, home_of, issue_page, page_url, tell_and_go
+from newsletter.admin.pages import Need, Page, issue_page, main_page_url, page_url, redirect_with_message, username_of
 from newsletter.admin.time_format import in_zone
 from newsletter.models import RUNNING, Batch, BatchState, InvalidTransition, Issue, IssueState, Send, SendState
 from newsletter.models.reasons import reason_sentence
@@ -235,7 +235,9 @@ def _page_of(decision: Decision) -> Page:
     @require_http_methods(["GET", "HEAD", "POST"])
     def decide(request: HttpRequest, issue: Issue) -> HttpResponse:
         if issue.status not in decision.statuses:
-            return tell_and_go(request, _nothing_to_decide(issue), home_of(issue), level=messages.WARNING)
+            return redirect_with_message(
+                request, _nothing_to_decide(issue), main_page_url(issue), level=messages.WARNING
+            )
         return _do(request, issue, decision) if request.method == "POST" else _ask(request, issue, decision)
 
     return Page(decision.path, decide, Need.SEND)
@@ -276,14 +278,14 @@ def _do(request: HttpRequest, issue: Issue, decision: Decision) -> HttpResponse:
     text = " ".join(request.POST.get("reason", "").split())[:500]
     try:
         shown = {"revision": _revision_shown(request)} if decision.names_revision else {}
-        decision.act(decision.subject_of(issue), by=editor_of(request), text=text, **shown)
+        decision.act(decision.subject_of(issue), by=username_of(request), text=text, **shown)
     except ReasonNeeded as needed:
         return _ask(request, issue, decision, problem=str(needed))
     except IssueRefused as refused:
         return _ask(request, issue, decision, refusal=refused.sentences)
     except InvalidTransition as error:
-        return tell_and_go(request, str(error), home_of(_fresh(issue)), level=messages.WARNING)
-    return tell_and_go(request, str(decision.done), home_of(_fresh(issue)))
+        return redirect_with_message(request, str(error), main_page_url(_fresh(issue)), level=messages.WARNING)
+    return redirect_with_message(request, str(decision.done), main_page_url(_fresh(issue)))
 
 
 def _fresh(issue: Issue) -> Issue:
@@ -307,7 +309,7 @@ def decide_batch(request: HttpRequest, issue: Issue, batch_pk: int, *, again: bo
         return _do_batch(request, issue, batch, again=again)
     if batch.state != BatchState.HELD:
         sentence = _("This batch is not held any more; its outcome is known.")
-        return tell_and_go(request, sentence, page_url(issue, "report"), level=messages.WARNING)
+        return redirect_with_message(request, sentence, page_url(issue, "report"), level=messages.WARNING)
     number = {"batch": batch.pk}
     return issue_page(
         request,
@@ -344,11 +346,11 @@ def _explain_mark() -> tuple[str, ...]:
 def _do_batch(request: HttpRequest, issue: Issue, batch: Batch, *, again: bool) -> HttpResponse:
     report = page_url(issue, "report")
     try:
-        (send_again if again else mark_as_sent)(batch, by=editor_of(request))
+        (send_again if again else mark_as_sent)(batch, by=username_of(request))
     except NotHeld as error:
-        return tell_and_go(request, str(error), report, level=messages.WARNING)
+        return redirect_with_message(request, str(error), report, level=messages.WARNING)
     done = _("Batch %(batch)s is sent again.") if again else _("Batch %(batch)s is marked as sent.")
-    return tell_and_go(request, done % {"batch": batch.pk}, report)
+    return redirect_with_message(request, done % {"batch": batch.pk}, report)
 
 
 PAGES = (

@@ -11,7 +11,7 @@ from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext as _
 
 from newsletter.admin.issue_list import Tally, tallies_of
-from newsletter.admin.pages import SEND_PERMISSION, home_of, page_url, pill_of
+from newsletter.admin.pages import SEND_PERMISSION, main_page_url, page_url, pill_class
 from newsletter.admin.time_format import from_now, in_zone
 from newsletter.models import RUNNING, STARTED, Issue, Occurrence, Send, SendState
 from newsletter.monitoring.diagnostics import diagnostics
@@ -94,7 +94,7 @@ def _link_of(diagnostic: Diagnostic, may_send: bool) -> str:
         return ""
     send = issue.current_send
     may_start = send is None or send.state == SendState.SCHEDULED
-    return page_url(issue, "schedule") if may_send and may_start else home_of(issue)
+    return page_url(issue, "schedule") if may_send and may_start else main_page_url(issue)
 
 
 def _next() -> list[Coming]:
@@ -112,7 +112,7 @@ def _scheduled(send: Send) -> Coming:
         url=page_url(send.issue, "preview"),
         newsletter=send.issue.newsletter.name,
         label=_label_of(send),
-        pill=pill_of(send.state),
+        pill=pill_class(send.state),
         when=f"{in_zone(send.scheduled_at, send.scheduled_zone)} ({send.scheduled_zone})",
         distance=from_now(send.scheduled_at),
     )
@@ -151,7 +151,7 @@ def _started(send: Send, tally: Tally | None) -> Row:
     return Row(
         issue=send.issue,
         url=page_url(send.issue, "report"),
-        pill=pill_of(send.state),
+        pill=pill_class(send.state),
         label=str(send.get_state_display()),
         when=f"{in_zone(at, zone, short=True)} ({zone})",
         distance=from_now(at),

@@ -7,7 +7,7 @@ from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
-from newsletter.admin.pages import Need, Page, issue_page, page_url, tell_and_go
+from newsletter.admin.pages import Need, Page, issue_page, page_url, redirect_with_message
 from newsletter.admin.report import started_send
 from newsletter.admin.schedule import exclusions_in_words
 from newsletter.models import Issue
@@ -40,7 +40,7 @@ def download_manifest(request: HttpRequest, issue: Issue) -> HttpResponse:
     manifest, refusal = _manifest_of(issue)
     if manifest is None:
         sentence = " ".join(str(reason) for reason in refusal) or _("No manifest was recorded when this send started.")
-        return tell_and_go(request, sentence, page_url(issue, "dry_run"), level=messages.WARNING)
+        return redirect_with_message(request, sentence, page_url(issue, "dry_run"), level=messages.WARNING)
     response = HttpResponse(manifest.as_text(), content_type="application/json; charset=utf-8")
     response["Content-Disposition"] = f'attachment; filename="{issue.slug}-manifest.json"'
     response["Cache-Control"] = "no-store"

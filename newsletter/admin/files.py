@@ -12,7 +12,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_http_methods, require_safe
 
-from newsletter.admin.pages import Need, Page, editor_of, page_url, tell_and_go
+from newsletter.admin.pages import Need, Page, page_url, redirect_with_message, username_of
 from newsletter.content.difference import Change, difference
 from newsletter.content.document import IssueContent
 from newsletter.content.formats import read_issue, text_of
@@ -67,7 +67,7 @@ def import_file(request: HttpRequest) -> HttpResponse:
     """The form; after a POST the problems by line, the draft that would be replaced, or the imported issue."""
     if not Newsletter.objects.exists():
         sentence = _("Add a newsletter first: every issue belongs to one.")
-        return tell_and_go(request, sentence, "../../newsletter/add/", level=messages.WARNING)
+        return redirect_with_message(request, sentence, "../../newsletter/add/", level=messages.WARNING)
     form = ImportForm(request.POST or None, request.FILES or None)
     if request.method != "POST" or not form.is_valid():
         return _import_page(request, form)
@@ -84,7 +84,7 @@ def import_file(request: HttpRequest) -> HttpResponse:
     # A save after this query is not overwritten, even if there was no row to lock.
     based_on = existing.revision if existing else NO_REVISION
     try:
-        result = import_issue(newsletter, reading, by=editor_of(request), based_on=based_on)
+        result = import_issue(newsletter, reading, by=username_of(request), based_on=based_on)
     except ContentError as error:
         return _import_page(request, _with_text(form, text), problems=(Problem(1, str(error)),))
     return _imported_page(request, result.issue, str(result.outcome), reading)
@@ -97,7 +97,7 @@ def export_file(request: HttpRequest, issue: Issue) -> HttpResponse:
         text = write_issue_file(load_content(issue))
     except IssueFileError as error:
         sentence = _("This issue cannot be exported. %(reason)s") % {"reason": error}
-        return tell_and_go(request, sentence, page_url(issue, "change"), level=messages.ERROR)
+        return redirect_with_message(request, sentence, page_url(issue, "change"), level=messages.ERROR)
     response = HttpResponse(text, content_type="text/markdown; charset=utf-8")
     response["Content-Disposition"] = f'attachment; filename="{issue.slug}.md"'
     return response

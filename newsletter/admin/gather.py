@@ -12,7 +12,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 from django.views.decorators.http import require_http_methods
 
-from newsletter.admin.pages import Need, Page, editor_of, issue_page, page_url, tell_and_go
+from newsletter.admin.pages import Need, Page, issue_page, page_url, redirect_with_message, username_of
 from newsletter.admin.time_format import from_now
 from newsletter.content.document import SectionKind, StoryContent
 from newsletter.content.fields import LIMITS, field_faults
@@ -142,10 +142,10 @@ def _add(request: HttpRequest, issue: Issue, form: SectionForm) -> HttpResponse 
         return None
     if not selected:
         return _nothing_selected(request, issue)
-    added = add_items(issue, selected, section=form.section_heading(), by=editor_of(request))
+    added = add_items(issue, selected, section=form.section_heading(), by=username_of(request))
     if not added:
         message = _("Nothing was added: another user has used or dismissed these stories.")
-        return tell_and_go(request, message, page_url(issue, "feeds"), level=messages.WARNING)
+        return redirect_with_message(request, message, page_url(issue, "feeds"), level=messages.WARNING)
     if missing := len(set(selected)) - added:
         message = ngettext(
             "%(count)s story was skipped: another user has used or dismissed it.",
@@ -156,7 +156,7 @@ def _add(request: HttpRequest, issue: Issue, form: SectionForm) -> HttpResponse 
     message = ngettext(
         "%(count)s story was added to the draft.", "%(count)s stories were added to the draft.", added
     ) % {"count": added}
-    return tell_and_go(request, message, page_url(issue, "change"))
+    return redirect_with_message(request, message, page_url(issue, "change"))
 
 
 def _dismiss(request: HttpRequest, issue: Issue, form: SectionForm) -> HttpResponse:
@@ -172,7 +172,7 @@ def _dismiss_all(request: HttpRequest, issue: Issue, form: SectionForm) -> HttpR
 def _dismissed(request: HttpRequest, issue: Issue, item_pks: list[int]) -> HttpResponse:
     dismissed = dismiss_items(issue.newsletter, item_pks)
     message = ngettext("%(count)s story was dismissed.", "%(count)s stories were dismissed.", dismissed)
-    return tell_and_go(request, message % {"count": dismissed}, page_url(issue, "feeds"))
+    return redirect_with_message(request, message % {"count": dismissed}, page_url(issue, "feeds"))
 
 
 def _poll(request: HttpRequest, issue: Issue, form: SectionForm) -> HttpResponse:
@@ -182,12 +182,12 @@ def _poll(request: HttpRequest, issue: Issue, form: SectionForm) -> HttpResponse
         "%(count)s feeds are being fetched. Reload this page in a moment.",
         feeds,
     ) % {"count": feeds}
-    return tell_and_go(request, message if feeds else _("No feed is active."), page_url(issue, "feeds"))
+    return redirect_with_message(request, message if feeds else _("No feed is active."), page_url(issue, "feeds"))
 
 
 def _nothing_selected(request: HttpRequest, issue: Issue) -> HttpResponse:
     message = _("Select at least one story.")
-    return tell_and_go(request, message, page_url(issue, "feeds"), level=messages.WARNING)
+    return redirect_with_message(request, message, page_url(issue, "feeds"), level=messages.WARNING)
 
 
 def _selected(request: HttpRequest) -> list[int]:
@@ -244,16 +244,16 @@ def add_link(request: HttpRequest, issue: Issue) -> HttpResponse:
 
 def _add_story(request: HttpRequest, issue: Issue, placement: StoryPlacement) -> HttpResponse:
     earlier_issue = links_of(issue.newsletter).get(link_sha256(placement.story.url))
-    add_story(issue, placement, by=editor_of(request))
+    add_story(issue, placement, by=username_of(request))
     values = {"story": placement.story.title or placement.story.url, "issue": earlier_issue}
     if earlier_issue is None:
         message = _("“%(story)s” was added to the draft.") % values
-        return tell_and_go(request, message, page_url(issue, "change"))
+        return redirect_with_message(request, message, page_url(issue, "change"))
     message = _(
         "“%(story)s” was added to the draft. The issue “%(issue)s” already contains its link: keep the story only "
         "if there is news."
     )
-    return tell_and_go(request, message % values, page_url(issue, "change"), level=messages.WARNING)
+    return redirect_with_message(request, message % values, page_url(issue, "change"), level=messages.WARNING)
 
 
 PAGES = (Page("feeds", show_feeds, Need.CHANGE), Page("link", add_link, Need.CHANGE))

@@ -16,7 +16,7 @@ from django.utils.html import format_html
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
-from newsletter.admin.pages import page_url, pill_of
+from newsletter.admin.pages import page_url, pill_class
 from newsletter.admin.time_format import from_now, in_zone
 from newsletter.models import RUNNING, Delivery, Issue, IssueState, Send, SendState, Story
 
@@ -87,7 +87,7 @@ def name_of(issue: ListedIssue) -> str:
 
 def status_of(issue: Issue) -> str:
     """Its status as a pill."""
-    return format_html('<span class="{}">{}</span>', pill_of(issue.status), issue.get_status_display())
+    return format_html('<span class="{}">{}</span>', pill_class(issue.status), issue.get_status_display())
 
 
 def when_of(issue: Issue) -> str:

@@ -29,7 +29,7 @@ from newsletter.admin import (
     test_mails,
 )
 from newsletter.admin.compose import ComposeForm
-from newsletter.admin.pages import SEND_PERMISSION, Need, Page, page_url, steps_of, tell_and_go
+from newsletter.admin.pages import SEND_PERMISSION, Need, Page, page_url, redirect_with_message, steps_of
 from newsletter.admin.time_format import from_now
 from newsletter.content.store import load_content, save_content
 from newsletter.models import Issue, IssueState, Newsletter
@@ -219,7 +219,9 @@ class IssueAdmin(IssueModelAdmin):
 
     def _saved(self, request: HttpRequest, issue: Issue) -> HttpResponseRedirect:
         page = "check" if "_check" in request.POST else "change"
-        return tell_and_go(request, _("“%(title)s” is saved.") % {"title": issue.title}, page_url(issue, page))
+        return redirect_with_message(
+            request, _("“%(title)s” is saved.") % {"title": issue.title}, page_url(issue, page)
+        )
 
 
 def show_token(request: HttpRequest) -> HttpResponse:

@@ -56,7 +56,7 @@ def page_url(issue: Issue, page: str, *arguments: object) -> str:
     return reverse(f"admin:newsletter_issue_{page}", args=[issue.pk, *arguments])
 
 
-def home_of(issue: Issue) -> str:
+def main_page_url(issue: Issue) -> str:
     """The URL of the main page for an issue's status: its report once sending starts, its compose page before."""
     return page_url(issue, "report" if issue.status in STARTED else "change")
 
@@ -87,7 +87,7 @@ def issue_page(request: HttpRequest, issue: Issue, page: str, *, title: str, ste
     return TemplateResponse(request, f"admin/newsletter/issue/{page}.html", context)
 
 
-def tell_and_go(
+def redirect_with_message(
     request: HttpRequest, sentence: str, url: str, *, level: int = messages.SUCCESS
 ) -> HttpResponseRedirect:
     """Redirect to `url` and show `sentence` there."""
@@ -95,11 +95,11 @@ def tell_and_go(
     return HttpResponseRedirect(url)
 
 
-def editor_of(request: HttpRequest) -> str:
+def username_of(request: HttpRequest) -> str:
     """The user name that histories record."""
     return str(request.user.get_username())
 
 
-def pill_of(status: str) -> str:
+def pill_class(status: str) -> str:
     """The CSS classes of a status pill."""
     return f"pill pill-{status}"

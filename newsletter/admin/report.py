@@ -14,7 +14,7 @@ from django.utils.cache import get_conditional_response
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
-from newsletter.admin.pages import Need, Page, home_of, issue_page, page_url, tell_and_go
+from newsletter.admin.pages import Need, Page, issue_page, main_page_url, page_url, redirect_with_message
 from newsletter.admin.schedule import exclusions_in_words
 from newsletter.admin.time_format import in_zone, zone_of
 from newsletter.models import RUNNING, STARTED, Batch, BatchState, Issue, Send, SendState
@@ -45,7 +45,7 @@ def show_report(request: HttpRequest, issue: Issue) -> HttpResponse:
     send = started_send(issue)
     if send is None or send.started_at is None:
         sentence = _("There is no report yet: this issue has not been sent.")
-        return tell_and_go(request, sentence, home_of(issue), level=messages.INFO)
+        return redirect_with_message(request, sentence, main_page_url(issue), level=messages.INFO)
     zone, progress = send.time_zone, progress_of(send)
     return issue_page(
         request,

@@ -12,7 +12,15 @@ from django.utils.text import capfirst
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_safe
 
-from newsletter.admin.pages import CHANGE_PERMISSION, Need, Page, editor_of, issue_page, page_url, tell_and_go
+from newsletter.admin.pages import (
+    CHANGE_PERMISSION,
+    Need,
+    Page,
+    issue_page,
+    page_url,
+    redirect_with_message,
+    username_of,
+)
 from newsletter.admin.time_format import from_now, with_zone
 from newsletter.content.difference import difference, summary_of
 from newsletter.content.document import IssueContent
@@ -76,7 +84,7 @@ def compare_revisions(request: HttpRequest, issue: Issue) -> HttpResponse:
     numbers = list(issue.revisions.order_by("-number").values_list("number", flat=True)[:2])
     if not numbers:
         sentence = _("This issue has no revisions yet.")
-        return tell_and_go(request, sentence, page_url(issue, "revisions"), level=messages.INFO)
+        return redirect_with_message(request, sentence, page_url(issue, "revisions"), level=messages.INFO)
     older = _revision(issue, _number(request, "from", numbers[-1]))
     newer = _revision(issue, _number(request, "to", numbers[0]))
     try:
@@ -110,7 +118,7 @@ def restore_revision(request: HttpRequest, issue: Issue, number: int) -> HttpRes
             save_content(
                 issue,
                 content,
-                by=editor_of(request),
+                by=username_of(request),
                 based_on=_as_number(request.POST.get("based_on", ""), NO_REVISION),
                 note=f"restored:{number}",
             )
@@ -119,7 +127,7 @@ def restore_revision(request: HttpRequest, issue: Issue, number: int) -> HttpRes
             issue.refresh_from_db()
         else:
             sentence = _("Revision %(number)s of “%(title)s” is restored.") % {"number": number, "title": issue.title}
-            return tell_and_go(request, sentence, page_url(issue, "change"))
+            return redirect_with_message(request, sentence, page_url(issue, "change"))
     return issue_page(
         request,
         issue,
@@ -184,7 +192,7 @@ def _saved_at(issue: Issue, revision: Revision) -> str:
 
 
 def _unreadable(request: HttpRequest, issue: Issue, error: UnreadableRevision) -> HttpResponse:
-    return tell_and_go(request, str(error), page_url(issue, "revisions"), level=messages.ERROR)
+    return redirect_with_message(request, str(error), page_url(issue, "revisions"), level=messages.ERROR)
 
 
 PAGES = (

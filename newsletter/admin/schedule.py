@@ -22,7 +22,7 @@ from django.utils.translation import gettext_lazy, ngettext
 from django.views.decorators.http import require_http_methods
 
 from newsletter.admin.check import PlacedFinding, place_findings
-from newsletter.admin.pages import Need, Page, editor_of, home_of, issue_page, page_url, tell_and_go
+from newsletter.admin.pages import Need, Page, issue_page, main_page_url, page_url, redirect_with_message, username_of
 from newsletter.admin.time_format import from_now, in_zone, zone_names, zone_of
 from newsletter.models import InvalidTransition, Issue, IssueState, Send, SendState
 from newsletter.providers import get_provider
@@ -201,10 +201,10 @@ def show_schedule(request: HttpRequest, issue: Issue) -> HttpResponse:
                 "This issue is scheduled already, as shown here, and nothing was changed. To choose another time, "
                 "unschedule it first."
             )
-            return tell_and_go(request, sentence, page_url(issue, "schedule"), level=messages.WARNING)
+            return redirect_with_message(request, sentence, page_url(issue, "schedule"), level=messages.WARNING)
         return _show_scheduled(request, issue, send)
     if send is not None:
-        return tell_and_go(request, _cannot_be_sent(issue), home_of(issue), level=messages.WARNING)
+        return redirect_with_message(request, _cannot_be_sent(issue), main_page_url(issue), level=messages.WARNING)
     if request.method != "POST":
         return _ask(request, issue, TimeForm(initial=_suggested(issue)), prospect_of(issue))
     form = TimeForm(request.POST)
@@ -232,7 +232,7 @@ def _schedule(
             issue,
             wall=form.wall,
             zone=zone,
-            by=editor_of(request),
+            by=username_of(request),
             revision=confirmation.cleaned_data["revision"],
             approved=confirmation.cleaned_data["manifest"],
             same_audience=form.cleaned_data["same_audience"],
@@ -249,7 +249,7 @@ def _schedule(
         if send.is_local
         else _("“%(title)s” is sent %(distance)s: %(time)s, %(zone)s.")
     )
-    return tell_and_go(request, sentence % values, page_url(issue, "schedule"))
+    return redirect_with_message(request, sentence % values, page_url(issue, "schedule"))
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -257,14 +257,14 @@ def show_send_now(request: HttpRequest, issue: Issue) -> HttpResponse:
     """Show the audience; on POST, start the send."""
     send = issue.current_send
     if send is not None and send.state != SendState.SCHEDULED:
-        return tell_and_go(request, _cannot_be_sent(issue), home_of(issue), level=messages.WARNING)
+        return redirect_with_message(request, _cannot_be_sent(issue), main_page_url(issue), level=messages.WARNING)
     prospect = prospect_of(issue)
     confirmation = ConfirmForm(request.POST if request.method == "POST" else None, prospect.audience)
     refusal: tuple[str, ...] = ()
     if confirmation.is_valid():
         shown = confirmation.cleaned_data
         try:
-            started = send_now(issue, by=editor_of(request), revision=shown["revision"], approved=shown["manifest"])
+            started = send_now(issue, by=username_of(request), revision=shown["revision"], approved=shown["manifest"])
         except IssueRefused as error:
             refusal = error.sentences
             # What the page shows next is what holds now, not what was refused.
@@ -273,7 +273,9 @@ def show_send_now(request: HttpRequest, issue: Issue) -> HttpResponse:
         except InvalidTransition as error:
             return _moved_meanwhile(request, issue, error)
         else:
-            return tell_and_go(request, _started(issue, started, prospect.audience), page_url(issue, "report"))
+            return redirect_with_message(
+                request, _started(issue, started, prospect.audience), page_url(issue, "report")
+            )
     return issue_page(
         request,
         issue,
@@ -406,7 +408,7 @@ def _suggested(issue: Issue) -> dict[str, Any]:
 
 def _moved_meanwhile(request: HttpRequest, issue: Issue, error: InvalidTransition) -> HttpResponse:
     fresh = Issue.objects.with_send().get(pk=issue.pk)
-    return tell_and_go(request, str(error), home_of(fresh), level=messages.WARNING)
+    return redirect_with_message(request, str(error), main_page_url(fresh), level=messages.WARNING)
 
 
 PAGES = (

@@ -11,7 +11,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_http_methods
 
-from newsletter.admin.pages import Need, Page, issue_page, page_url, tell_and_go
+from newsletter.admin.pages import Need, Page, issue_page, page_url, redirect_with_message
 from newsletter.models import Issue
 from newsletter.sending.test_mail import MAX_ADDRESSES, PREFIX, TestMailRefused, send_test
 
@@ -48,7 +48,7 @@ def show_test(request: HttpRequest, issue: Issue) -> HttpResponse:
             refusal = error
         else:
             sentence = _("The test mail was sent to %(addresses)s.") % {"addresses": ", ".join(sent)}
-            return tell_and_go(request, sentence, page_url(issue, "preview"))
+            return redirect_with_message(request, sentence, page_url(issue, "preview"))
     return issue_page(
         request,
         issue,

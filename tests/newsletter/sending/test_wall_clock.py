@@ -34,13 +34,13 @@ def test_a_time_that_clocks_skip_is_refused_with_choices_that_exist(text: str, z
 
 
 def test_a_time_that_comes_twice_is_refused_with_both_instants() -> None:
-    with pytest.raises(NoSuchTime, match=r"00:30 and at 01:30 UTC"):
+    with pytest.raises(NoSuchTime, match=r"at 00:30 and 01:30 UTC"):
         instant_of(wall("2026-10-25T02:30"), "Europe/Berlin")
 
 
 @pytest.mark.parametrize("zone", ["Mars/Olympus", "", "../etc/passwd", "Europe"])
 def test_a_zone_that_nobody_keeps_is_refused(zone: str) -> None:
-    with pytest.raises(NoSuchTime, match="no time zone"):
+    with pytest.raises(NoSuchTime, match="is not a time zone"):
         instant_of(wall("2026-07-01T07:00"), zone)
 
 
