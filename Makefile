@@ -32,8 +32,9 @@ test-journeys: .venv/dev.stamp ## run real processes over HTTP and in a browser,
 test-faults: .venv/dev.stamp ## kill and stop processes at every failpoint, break network, clock and database; writes docs/faults.md
 	$(BIN)/python -m tests.postgresql $(BIN)/python -m pytest tests/faults -n 2 -m faults --faults-table=docs/faults.md $(ARGS)
 
-test-scale: .venv/dev.stamp ## kill Celery workers on real brokers; SCALE_SUBSCRIBERS=100000 for the run of docs/scale-out.md
-	$(BIN)/python -m tests.postgresql $(BIN)/python -m pytest tests/journeys/test_celery.py -m scale $(ARGS)
+test-scale: .venv/dev.stamp ## kill Celery workers on real brokers, upgrade 100,000 deliveries; SCALE_SUBSCRIBERS=100000 for the run of docs/scale-out.md
+	$(BIN)/python -m pytest tests/newsletter/test_upgrade.py -m scale $(ARGS)
+	$(BIN)/python -m tests.postgresql $(BIN)/python -m pytest tests/journeys/test_celery.py tests/newsletter/test_upgrade.py -m scale $(ARGS)
 
 lint: .venv/dev.stamp ## check style, types and import contracts
 	$(BIN)/ruff check .

@@ -7,6 +7,7 @@ import hashlib
 import json
 
 from django.db import connections, migrations
+from django.db.models import F
 
 #: Sentences of earlier versions, by their code.
 SENTENCES = {
@@ -151,10 +152,17 @@ def move_notes(apps, schema_editor):
             reason, told = code_of(sentence)
             rows.filter(**{old: sentence}).update(**{code: reason, values: told})
     apps.get_model("newsletter", "RecurringSchedule").objects.exclude(problem="").update(problem="")
-    deliveries = apps.get_model("newsletter", "Delivery").objects
-    for sentence in deliveries.exclude(reason="").order_by().values_list("reason", flat=True).distinct():
-        reason, told = code_of(sentence)
-        deliveries.filter(reason=sentence).update(reason=reason, detail=told.get("text", "")[:200])
+    code_deliveries(apps.get_model("newsletter", "Delivery").objects)
+
+
+def code_deliveries(deliveries):
+    """Known sentences one by one; all others, of which each refused mail may have its own, in one statement."""
+    known = dict(SENTENCES) | {f"{sentence}{AFTER_ATTEMPT}": f"{code}_after" for sentence, code in SENTENCES.items()}
+    used = deliveries.filter(reason__in=known).order_by().values_list("reason", flat=True).distinct()
+    others = deliveries.exclude(reason="").exclude(reason__in=known)
+    others.update(detail=F("reason"), reason="other")
+    for sentence in used:
+        deliveries.filter(reason=sentence).update(reason=known[sentence])
 
 
 def move_deliveries(apps, schema_editor):

@@ -9,10 +9,12 @@ import re
 
 from django.db import migrations, models
 
-append_only = importlib.import_module("subscribers.migrations.0002_append_only")
+from subscribers.migrations import _append_only
+
+before = importlib.import_module("subscribers.migrations.0002_append_only")
 
 TABLES = {
-    **append_only.TABLES,
+    **before.TABLES,
     "subscribers_consent": {
         "text": ("address", "canonical", "source", "user_agent", "by", "detail"),
         "null": ("subscription_id", "transactional_mail_id", "ip"),
@@ -91,7 +93,11 @@ def rename_permissions(apps, schema_editor):
 
 
 def refuse_changes(apps, schema_editor):
-    append_only.refuse_changes(apps, schema_editor, TABLES)
+    _append_only.refuse_changes(schema_editor, TABLES)
+
+
+def allow_changes(apps, schema_editor):
+    _append_only.allow_changes(schema_editor, TABLES)
 
 
 class Migration(migrations.Migration):
@@ -101,7 +107,7 @@ class Migration(migrations.Migration):
     ]
 
     operations = [
-        migrations.RunPython(append_only.allow_changes, append_only.refuse_changes),
+        migrations.RunPython(before.allow_changes, before.refuse_changes),
         migrations.RemoveConstraint("notice", "notice_kind_known"),
         migrations.RemoveConstraint("notice", "notice_state_known"),
         migrations.RenameModel("Notice", "TransactionalMail"),
@@ -121,5 +127,5 @@ class Migration(migrations.Migration):
         migrations.RunPython(code_consents, migrations.RunPython.noop),
         migrations.RunPython(shorten_languages, migrations.RunPython.noop),
         migrations.RunPython(rename_permissions, migrations.RunPython.noop),
-        migrations.RunPython(refuse_changes, append_only.allow_changes),
+        migrations.RunPython(refuse_changes, allow_changes),
     ]

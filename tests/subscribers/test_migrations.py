@@ -1,4 +1,4 @@
-"""Migration 0005 keeps every row and turns stored sentences into codes."""
+"""The upgrade from earlier versions keeps every row and turns stored sentences into codes."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import Permission
-from django.db import IntegrityError, connection, transaction
-from django.db.migrations.executor import MigrationExecutor
+from django.contrib.contenttypes.models import ContentType
+from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from subscribers.models import (
@@ -20,10 +20,11 @@ from subscribers.models import (
     TransactionalMail,
 )
 from subscribers.models import TransactionalMailReason as Reason
+from tests.old_schema import schema_of, upgrade
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-BEFORE = [("subscribers", "0004_time_zone")]
+BEFORE = (("newsletter", "0009_room_for_outcomes"), ("subscribers", "0004_time_zone"))
 
 #: State, stored sentence → reason code, detail.
 SENTENCES = [
@@ -51,17 +52,9 @@ SENTENCES = [
 
 @pytest.fixture
 def old_models() -> Iterator[Callable[[str], Any]]:
-    """The models before the migration. All migrations are applied again at the end."""
-    executor = MigrationExecutor(connection)
-    executor.migrate(BEFORE)
-    apps = executor.loader.project_state(BEFORE).apps
-    yield lambda name: apps.get_model("subscribers", name)
-    migrate_all()
-
-
-def migrate_all() -> None:
-    executor = MigrationExecutor(connection)
-    executor.migrate(executor.loader.graph.leaf_nodes())
+    """The models of `subscribers` before the upgrade."""
+    with schema_of(*BEFORE) as models:
+        yield lambda name: models(f"subscribers.{name}")
 
 
 def make_subscription(old_models: Callable[[str], Any], language: str = "en") -> Any:
@@ -91,7 +84,7 @@ def test_notices_become_transactional_mails_with_reason_codes(old_models: Callab
             reason=sentence,
             headers={"X": "y"},
         )
-    migrate_all()
+    upgrade()
     stored = TransactionalMail.objects.order_by("pk").values_list("subject", "state", "reason", "detail")
     assert list(stored) == [
         (str(number), state, reason, detail) for number, (state, _, reason, detail) in enumerate(SENTENCES)
@@ -116,7 +109,7 @@ def test_consents_keep_their_mail_and_are_append_only_again(old_models: Callable
     old_models("Consent").objects.create(
         **common, kind="suppressed", form="suppression", detail="Reported a mail as spam"
     )
-    migrate_all()
+    upgrade()
     requested, unsubscribed, suppressed = Consent.objects.order_by("pk")
     assert requested.transactional_mail is not None
     assert requested.transactional_mail.idempotency_key == "n"
@@ -135,14 +128,15 @@ def test_consents_keep_their_mail_and_are_append_only_again(old_models: Callable
 def test_languages_with_a_region_become_one_of_the_four(old_models: Callable[[str], Any]) -> None:
     for language in ("en", "de-AT", "pt-BR", "ES"):
         make_subscription(old_models, language)
-    migrate_all()
+    upgrade()
     assert set(MailingList.objects.values_list("language", flat=True)) == {"en", "de", "pt-BR", "es"}
     assert Subscription.objects.count() == 4
 
 
-def test_permissions_for_notices_become_those_for_transactional_mails(old_models: Callable[[str], Any]) -> None:
-    granted = Permission.objects.filter(codename="view_transactionalmail")
-    granted.update(codename="view_notice", name="Can view notice")
-    migrate_all()
+@pytest.mark.usefixtures("old_models")
+def test_permissions_for_notices_become_those_for_transactional_mails() -> None:
+    notices = ContentType.objects.create(app_label="subscribers", model="notice")
+    Permission.objects.create(content_type=notices, codename="view_notice", name="Can view notice")
+    upgrade()
     assert Permission.objects.filter(codename="view_transactionalmail").count() == 1
     assert not Permission.objects.filter(codename="view_notice").exists()
