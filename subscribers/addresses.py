@@ -1,6 +1,6 @@
 """Email addresses: the one parser for forms, imports, the admin and provider events.
 
-Mail is sent to `as_given`. Two addresses with the same `canonical` form belong to the same subscriber.
+Mail is sent to `as_typed`. Two addresses with the same `canonical` form belong to the same subscriber.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ UNFIT_FOR_HEADERS = re.compile(
 
 
 class AddressError(ValueError):
-    """Not a usable email address; the message tells the person who typed it what to change."""
+    """Not a usable email address; the message says what to change."""
 
     permanent = True
 
@@ -33,7 +33,7 @@ class AddressError(ValueError):
 class Address:
     """An email address that passed every check."""
 
-    as_given: str
+    as_typed: str
     """As typed, without outer spaces, the domain in ASCII."""
     canonical: str
     """In lower case. Plus-tags and dots are kept."""
@@ -42,11 +42,11 @@ class Address:
 def parse_address(raw: str) -> Address:
     """Check and normalise one address, without network access. Raises AddressError.
 
-    Stricter than RFC 5321: refuses forms that mail servers interpret differently or that no person has, namely quoted
-    and non-ASCII local parts, IP literals, encoded words, `%` and `!` routes.
+    Stricter than RFC 5321: refuses forms that mail servers interpret differently or that are not used in practice,
+    namely quoted and non-ASCII local parts, IP literals, encoded words, `%` and `!` routes.
     """
     local, domain = _split(raw.strip() if len(raw) <= 4 * LONGEST_ADDRESS else raw)
-    # Before normalising: the Kelvin sign would become a K, and the address that of another person.
+    # Before normalising, which turns the Kelvin sign into a K and would so produce another subscriber's address.
     if not local.isascii():
         raise AddressError(
             _(
@@ -54,18 +54,18 @@ def parse_address(raw: str) -> Address:
                 "Use an address with unaccented letters, digits and signs there."
             )
         )
-    if any(map(_looks_like_ascii, domain)):
+    if any(map(_is_ascii_lookalike, domain)):
         raise AddressError(
             _("The part after the @ contains look-alike characters. Type the domain with ordinary characters.")
         )
     domain = unicodedata.normalize("NFC", domain)
     ascii_domain = _checked_domain(local, domain)
-    domain_as_given = domain if domain.isascii() else ascii_domain
-    return Address(as_given=f"{local}@{domain_as_given}", canonical=f"{local.lower()}@{ascii_domain}")
+    domain_as_typed = domain if domain.isascii() else ascii_domain
+    return Address(as_typed=f"{local}@{domain_as_typed}", canonical=f"{local.lower()}@{ascii_domain}")
 
 
-def _looks_like_ascii(character: str) -> bool:
-    """Whether normalisation makes it ASCII, as with full-width digits: ①②⑦.⓪.⓪.① would become 127.0.0.1."""
+def _is_ascii_lookalike(character: str) -> bool:
+    """Whether normalisation turns it into ASCII, as with full-width digits: ①②⑦.⓪.⓪.① would become 127.0.0.1."""
     return not character.isascii() and unicodedata.normalize("NFKC", character).isascii()
 
 
@@ -125,7 +125,7 @@ def sender_line(name: str, address: str) -> str:
     """`Name <address>` for a From header, quoted if needed. Raises AddressError."""
     if UNFIT_FOR_HEADERS.search(name) or "@" in name:
         raise AddressError(_("A sender name cannot contain an @, line breaks or invisible characters."))
-    address = parse_address(address).as_given
+    address = parse_address(address).as_typed
     try:
         return str(HeaderAddress(display_name=name, addr_spec=address))
     except (MessageError, ValueError, IndexError) as error:

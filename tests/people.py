@@ -49,7 +49,7 @@ def make_subscription(
 ) -> Subscription:
     """A subscription in any state, without consents."""
     parsed = parse_address(address)
-    subscriber, _ = Subscriber.objects.get_or_create(canonical=parsed.canonical, defaults={"address": parsed.as_given})
+    subscriber, _ = Subscriber.objects.get_or_create(canonical=parsed.canonical, defaults={"address": parsed.as_typed})
     if state != SubscriptionState.PENDING:
         fields.setdefault("confirmed_at", timezone.now() - datetime.timedelta(days=30))
     return Subscription.objects.create(

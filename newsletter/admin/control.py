@@ -293,12 +293,12 @@ def _fresh(issue: Issue) -> Issue:
 
 
 def _revision_shown(request: HttpRequest) -> int:
-    given = request.POST.get("revision", "")
-    if not (given.isascii() and given.isdecimal() and len(given) < 10):
+    revision = request.POST.get("revision", "")
+    if not (revision.isascii() and revision.isdecimal() and len(revision) < 10):
         raise IssueRefused(
             _("The page did not say which revision of the issue it showed. Look at the page again and confirm.")
         )
-    return int(given)
+    return int(revision)
 
 
 @require_http_methods(["GET", "HEAD", "POST"])

@@ -76,7 +76,7 @@ def show_dashboard(request: HttpRequest) -> HttpResponse:
 
 
 def dashboard(*, may_send: bool) -> Dashboard:
-    """Read from the rows, in a dozen queries whatever the size of the lists."""
+    """Computed in a dozen queries, independent of the size of the lists."""
     subscriptions = Subscription.objects.all()
     return Dashboard(
         diagnostics=[(diagnostic, _link_of(diagnostic, may_send)) for diagnostic in diagnostics()],

@@ -1,7 +1,7 @@
-"""Schedule: who gets an issue and when, confirmed before it counts; and sending it now.
+"""Schedule an issue or send it now, after a confirmation of its audience and time.
 
 A decision takes two pages: the first asks, the second shows the time and the audience and acts on POST. It carries the
-digest of the manifest that it showed, and nothing else is sent or scheduled under it.
+SHA-256 of the manifest that it showed, and sends or schedules exactly that manifest.
 """
 
 from __future__ import annotations
@@ -163,7 +163,7 @@ class ConfirmForm(forms.Form):
 
     #: The revision that the page showed; content that was saved since is not what was confirmed.
     revision = forms.IntegerField(widget=forms.HiddenInput, error_messages={"required": NOT_SHOWN})
-    #: Digest and summary of the manifest that the page showed: a few hundred bytes.
+    #: SHA-256 and summary of the manifest that the page showed: a few hundred bytes.
     manifest = forms.CharField(max_length=5_000, widget=forms.HiddenInput, error_messages={"required": NOT_SHOWN})
 
     def __init__(self, data: Any, audience: Audience) -> None:

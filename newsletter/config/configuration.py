@@ -197,8 +197,7 @@ class Configuration(BaseSettings):
     )
     log_format: Literal["auto", "json", "text"] = Field(
         default="auto",
-        description="Format of log lines: json for programs, text for people, auto for text in a terminal and json "
-        "elsewhere.",
+        description="Format of log lines: json, text, or auto, which is text in a terminal and json elsewhere.",
     )
     metrics_token: Annotated[SecretStr, AfterValidator(validation.bearer_token)] = Field(
         default=SecretStr(""),
@@ -231,5 +230,5 @@ class Configuration(BaseSettings):
         """Secrets that verify webhooks. The sandbox's is derived from SECRET_KEY, so that it needs no setting."""
         if "resend" in self.provider:
             return [secret.get_secret_value() for secret in self.resend_webhook_secrets]
-        digest = hmac.digest(self.secret_key.get_secret_value().encode(), b"sandbox webhook", hashlib.sha256)
-        return ["whsec_" + base64.b64encode(digest).decode("ascii")]
+        secret = hmac.digest(self.secret_key.get_secret_value().encode(), b"sandbox webhook", hashlib.sha256)
+        return ["whsec_" + base64.b64encode(secret).decode("ascii")]

@@ -1,9 +1,8 @@
-"""Sentences for people, written in modules that know no Django: English text that is translated when it is shown.
+"""Translatable sentences for modules without Django: English text that is translated when it is shown.
 
-Pure rooms (content, rendering, pre-flight, providers) write `translatable("{count} links", count=3)`. The result is a
-string that holds the English sentence, for comparing, logging and storing. Where it is shown – `str()`, a format
-string, a Django template – it is the sentence in the language that is active then. `newsletter.apps` installs
-Django's gettext; without it, it stays English.
+Pure modules (content, rendering, pre-flight, providers) write `translatable("{count} links", count=3)`. The result is a
+string with the English sentence, for comparing, logging and storing. `str()`, format strings and Django templates show
+it in the active language. `newsletter.apps` installs Django's gettext; without it, sentences stay English.
 """
 
 from __future__ import annotations
@@ -28,9 +27,9 @@ def install(gettext: Gettext, ngettext: NGettext, separators: Separators | None 
 
 
 class Translatable(str):
-    """An English sentence that shows itself in the active language.
+    """An English sentence that is shown in the active language.
 
-    `message`, `plural` and `values` are what it is made of, so that it can be stored and made again.
+    `message`, `plural` and `values` are its parts, from which a stored sentence can be restored.
     """
 
     message: str

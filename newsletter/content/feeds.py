@@ -84,7 +84,7 @@ def read_feed(data: bytes, url: str, *, charset: str = "") -> ParsedFeed:
         raise FeedError(
             translatable("This feed declares XML entities, which are refused because they can be an attack.")
         )
-    read = _read_json if _looks_like_json(plain) else _read_xml
+    read = _read_json if _is_json(plain) else _read_xml
     title, found = read(data, url, charset)
     entries = (entry for entry in found if entry is not None)
     return ParsedFeed(title, tuple(_with_trusted_guids(list(_each_page_once(entries)))))
@@ -167,9 +167,9 @@ def _line(node: Any, name: str, longest: int) -> str:
     return shortened(one_line(text) if kind == "text/plain" else html_to_line(text), longest)
 
 
-def _utc_time(given: Any) -> datetime.datetime | None:
+def _utc_time(parsed: Any) -> datetime.datetime | None:
     try:
-        return datetime.datetime.fromtimestamp(calendar.timegm(given), datetime.UTC) if given else None
+        return datetime.datetime.fromtimestamp(calendar.timegm(parsed), datetime.UTC) if parsed else None
     except (ValueError, OverflowError, OSError, TypeError):
         return None
 
@@ -189,7 +189,7 @@ def _no_feed_sentence(data: bytes, url: str) -> str:
 # JSON Feed (jsonfeed.org, versions 1 and 1.1)
 
 
-def _looks_like_json(data: bytes) -> bool:
+def _is_json(data: bytes) -> bool:
     return data.removeprefix(b"\xef\xbb\xbf").lstrip()[:1] == b"{"
 
 

@@ -112,7 +112,8 @@ _MISSING: dict[tuple[SectionKind, SectionField], str] = {
     (SectionKind.BUTTON, "url"): translatable("The button has no link. Add one, or remove the button."),
     (SectionKind.IMAGE, "image"): translatable("The image has no address. Enter its https:// address."),
     (SectionKind.IMAGE, "alt"): translatable(
-        "The image has no description. Describe it for people and mail programs that do not show it."
+        "The image has no description. Describe it for recipients who cannot see it and for mail programs that do not "
+        "show it."
     ),
     (SectionKind.LINKS, "body"): translatable(
         "The link list is empty. Write a list such as “- [Title](https://…)”, or remove the link list."

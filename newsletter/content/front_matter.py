@@ -51,8 +51,8 @@ def write_front_matter(content: IssueContent) -> str:
 def _entry(key: str, value: str | list[str]) -> str:
     if key == "date":
         return f"date: {value}\n"
-    flow = None if isinstance(value, list) else False  # lists in brackets on one line
-    text = yaml.safe_dump({key: value}, allow_unicode=True, width=float("inf"), default_flow_style=flow)
+    style = None if isinstance(value, list) else False  # lists in brackets on one line
+    text = yaml.safe_dump({key: value}, allow_unicode=True, width=float("inf"), default_flow_style=style)
     return str(text)
 
 

@@ -51,14 +51,14 @@ def html_to_markdown(html: str, *, base_url: str = "", longest: int = 1_000) -> 
     Relative links are resolved against `base_url`. Never raises.
     """
     kept: list[str] = []
-    room = longest
+    remaining = longest
     for block, words in _blocks_of(html, base_url):
-        if len(block) > room:
+        if len(block) > remaining:
             if not kept:
                 kept.append(plain_to_markdown(shortened(words, longest)))
             break
         kept.append(block)
-        room -= len(block) + 2
+        remaining -= len(block) + 2
     return _spaced(kept)
 
 

@@ -21,7 +21,7 @@ def plain_to_markdown(paragraph: str) -> str:
     Most prose needs no escaping and is returned unchanged.
     """
     text = paragraph.strip()
-    if _is_its_own_markdown(text) and not _looks_like_a_field(text):
+    if _is_its_own_markdown(text) and not _has_merge_field(text):
         return text
     return _MARKS_AT_START.sub(r"\1\\\2", _MARKS.sub(r"\\\g<0>", text))
 
@@ -35,8 +35,8 @@ def _is_its_own_markdown(text: str) -> bool:
     )
 
 
-def _looks_like_a_field(text: str) -> bool:
-    """Whether braces of the text would be filled as a merge field, or reported as a faulty one."""
+def _has_merge_field(text: str) -> bool:
+    """Whether the text contains braces that are read as a merge field, valid or not."""
     return any(merge_fields_in(text)) or any(merge_field_faults(text))
 
 

@@ -48,7 +48,7 @@ class ContentIsUnfit(ContentError):
 
 
 class StaleRevision(ContentError):
-    """The issue was saved by somebody else since the editor opened it."""
+    """Someone else has saved the issue since the editor opened it."""
 
 
 class ImportOutcome(enum.StrEnum):
@@ -192,7 +192,7 @@ def _refuse_unless_editable(row: Issue, based_on: int | None) -> None:
     if based_on is not None and based_on != row.revision:
         raise StaleRevision(
             translatable(
-                "“{title}” has been saved by somebody else or in another tab since you opened it, so your changes were "
+                "“{title}” has been saved by someone else or in another tab since you opened it, so your changes were "
                 "not saved. Compare both versions, then save again.",
                 title=row.title,
             )

@@ -110,18 +110,18 @@ def _linked_data(page: Any) -> dict[str, Any]:
         if (script.get("type") or "").strip().lower() != "application/ld+json":
             continue
         try:
-            given = orjson.loads(script.text_content())
+            data = orjson.loads(script.text_content())
         except orjson.JSONDecodeError:
             continue  # malformed in many pages; the other metadata still counts
-        for thing in _things(given):
+        for thing in _objects_of(data):
             kinds = thing.get("@type")
             if any(isinstance(kind, str) and _STORY_TYPES.search(kind) for kind in _as_list(kinds)):
                 return thing
     return {}
 
 
-def _things(given: Any) -> Iterator[dict[str, Any]]:
-    for thing in _as_list(given):
+def _objects_of(data: Any) -> Iterator[dict[str, Any]]:
+    for thing in _as_list(data):
         if isinstance(thing, dict):
             yield thing
             yield from (part for part in _as_list(thing.get("@graph")) if isinstance(part, dict))

@@ -20,7 +20,7 @@ EDITOR = "demo-editor"
 
 SUBSCRIBERS, BOUNCING, COMPLAINING = 500, 7, 2
 
-GIVEN_NAMES = ("ada", "ben", "cleo", "dina", "emil", "finn", "greta", "hugo", "ines", "jonas", "kaya", "leon", "mara")
+FIRST_NAMES = ("ada", "ben", "cleo", "dina", "emil", "finn", "greta", "hugo", "ines", "jonas", "kaya", "leon", "mara")
 FAMILY_NAMES = ("anker", "boje", "deich", "ebbe", "flut", "hafen", "insel", "jolle", "koje", "lotse", "mole", "priel")
 
 
@@ -53,7 +53,7 @@ def create_subscribers(newsletter: Newsletter) -> None:
 
     Mail to the provider's test addresses among them bounces or is reported as spam.
     """
-    import_confirmed(newsletter, sample_addresses(), proof="Invented for the demo; no person has these addresses.")
+    import_confirmed(newsletter, sample_addresses(), proof="Generated for the demo; no one uses these addresses.")
     subscribers = list(Subscriber.objects.filter(canonical__endswith="@subscribers.example", first_name=""))
     named = subscribers[::2]
     for subscriber in named:
@@ -65,7 +65,7 @@ def sample_addresses() -> list[str]:
     """All addresses. `.example` is a reserved top-level domain (RFC 2606)."""
     bouncing = [f"bounced+{number}@resend.dev" for number in range(1, BOUNCING + 1)]
     complaining = [f"complained+{number}@resend.dev" for number in range(1, COMPLAINING + 1)]
-    names = [f"{given}.{family}" for family in FAMILY_NAMES for given in GIVEN_NAMES]
+    names = [f"{first}.{family}" for family in FAMILY_NAMES for first in FIRST_NAMES]
     count = SUBSCRIBERS - BOUNCING - COMPLAINING
     ordinary = [f"{names[number % len(names)]}{number:03}@subscribers.example" for number in range(count)]
     # Spread evenly, so that every batch has some of them.

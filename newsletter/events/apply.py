@@ -31,7 +31,7 @@ CHUNK = 1_000
 #: Facts by which a recipient has the mail.
 REACHED = (Fact.DELIVERED, Fact.OPENED, Fact.CLICKED)
 
-# One statement per kind of fact, whatever the number of rows: the earliest time wins.
+# One statement per kind of fact for any number of rows: the earliest time wins.
 KEEP_FIRST_TIME = """
     UPDATE newsletter_delivery
     SET {fact}_at = CASE WHEN {fact}_at IS NULL OR rows.at < {fact}_at THEN rows.at ELSE {fact}_at END,

@@ -115,7 +115,7 @@ class Delivery(models.Model):
         verbose_name = _("delivery")
         verbose_name_plural = _("deliveries")
         constraints = [
-            # The promise, whatever the number of sends, editions or variants of an issue.
+            # Each subscriber gets each issue at most once, across all of its sends, editions and variants.
             models.UniqueConstraint(fields=["issue", "subscriber"], name="delivery_once_per_issue_and_subscriber"),
             models.CheckConstraint(condition=Q(state__in=DeliveryState.values), name="delivery_state_known"),
         ]

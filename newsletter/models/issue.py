@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class IssueState(models.TextChoices):
-    """How far the writing has come. What is sent of it is a `Send`."""
+    """The editorial state of an issue. A `Send` has the state of sending."""
 
     DRAFT = "draft", _("Draft")
     # May go out at the next occurrence of the newsletter's recurring schedule; any edit makes it a draft again.

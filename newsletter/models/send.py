@@ -64,8 +64,8 @@ class SendQuerySet(models.QuerySet["Send"]):
             raise ValueError(f"A send is not made as {state}.")
         with transaction.atomic():
             send = self.create(state=state, **fields)
-            told = {"by": by[:150], "reason": reason, "values": dict(values or {})}
-            SendTransition.objects.create(send=send, source="", target=state, **told)
+            details = {"by": by[:150], "reason": reason, "values": dict(values or {})}
+            SendTransition.objects.create(send=send, source="", target=state, **details)
         return send
 
     def current(self) -> SendQuerySet:

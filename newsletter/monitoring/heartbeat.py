@@ -29,13 +29,13 @@ class Queue(enum.StrEnum):
     """The Celery queue of a step, so that one kind of work cannot delay another."""
 
     TRANSACTIONAL = "transactional"
-    """Confirmation mails and other mails to one person, who waits for them."""
+    """Confirmation mails and other mails to one subscriber, who waits for them."""
     SENDING = "sending"
     """Issues: start, expand, post, finish."""
     EVENTS = "events"
-    """Provider events, which come in crowds while an issue is sent, and batches whose outcome is unknown."""
+    """Provider events, many of which arrive while an issue is sent, and batches with an unknown outcome."""
     BACKGROUND = "background"
-    """Jobs that wait for servers of others: feeds, links, provider searches."""
+    """Jobs that wait for third-party servers: feeds, links, provider searches."""
 
 
 #: What to tell an operator about a queue that no Celery process serves.

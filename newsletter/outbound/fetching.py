@@ -124,7 +124,7 @@ def fetch(
     method: Method = "GET",
     with_body: bool = True,
 ) -> Fetched:
-    """Request `url` and follow its redirects. Returns the response, whatever its status.
+    """Request `url` and follow its redirects. Returns the response with any status.
 
     With the `etag` or `last_modified` of an earlier response, the server may return 304 (not modified). Without a body
     (`with_body=False`), the connection is closed after the headers. Sends no cookies and no credentials, uses no

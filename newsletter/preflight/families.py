@@ -67,7 +67,7 @@ def check_theme_rendering(rendered: Rendered) -> tuple[Finding, ...]:
     findings = run_checks(
         Inspection(
             content=content,
-            sender=Sender(name=MASTHEAD.name, email="crew@slipway.example", postal_address=MASTHEAD.postal_address),
+            sender=Sender(name=MASTHEAD.name, email="desk@slipway.example", postal_address=MASTHEAD.postal_address),
             sends_at=datetime.datetime.combine(content.date, datetime.time(12), datetime.UTC),
             audience=AudienceSnapshot(count=1),
             rendered=rendered,

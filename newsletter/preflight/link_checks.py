@@ -82,7 +82,7 @@ def request_link_checks(content: IssueContent, *, force: bool = False) -> int:
     hashes = _hashes_of(content)
     now = timezone.now()
     LinkCheck.objects.bulk_create(
-        (LinkCheck(url=url, url_sha256=digest, requested_at=now) for digest, url in hashes.items()),
+        (LinkCheck(url=url, url_sha256=url_sha256, requested_at=now) for url_sha256, url in hashes.items()),
         ignore_conflicts=True,
     )
     old = Q() if force else Q(checked_at__lt=now - FRESH_FOR)

@@ -1,4 +1,4 @@
-"""Providers send the mail. Each room or module knows one provider, its sending and its events together."""
+"""Providers send the mail. Each package or module implements one provider: its sending and its events."""
 
 from collections.abc import Callable, Mapping
 

@@ -1,7 +1,7 @@
-"""Clock skew: the difference between our clock and a provider's, by the Date header of its answers.
+"""Clock skew: the difference between our clock and the Date header of a provider's responses.
 
-Leases and idempotency keys tolerate a wrong clock. Webhooks do not: they are signed with their time and are refused if
-it is more than five minutes off.
+Leases and idempotency keys tolerate a wrong clock. Webhooks do not: their signature
+covers a timestamp, and they are refused if it is off by more than five minutes.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ WARNING_INTERVAL = 600.0
 
 
 def skew_of(headers: Mapping[str, str]) -> float | None:
-    """Seconds by which the clock of the answer's Date header is ahead of ours; None if it has no valid date.
+    """Seconds by which a response's Date header is ahead of our clock; None without a valid date.
 
     `headers` must find names in any case, as HTTP clients' headers do.
     """
@@ -34,14 +34,14 @@ def skew_of(headers: Mapping[str, str]) -> float | None:
     return (date - datetime.datetime.now(datetime.UTC)).total_seconds()
 
 
-class ClockWatch:
-    """Compares the clocks at every answer of a provider, and logs an error now and then while they differ too much."""
+class ClockMonitor:
+    """Checks the skew at every response. While it is too large, logs an error every WARNING_INTERVAL seconds."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock, self._next_warning = clock, clock()
 
     def check(self, headers: Mapping[str, str]) -> None:
-        """Check the headers of one answer, as soon as it has arrived."""
+        """Check the headers of one response. Call it as soon as the response has arrived."""
         skew = skew_of(headers)
         if skew is None or abs(skew) <= LARGEST_SKEW or self._clock() < self._next_warning:
             return

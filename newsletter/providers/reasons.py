@@ -1,8 +1,8 @@
 """Codes of what providers answer, and the sentence that shows each of them.
 
 Outcomes, results and checks carry a `code`, a stable slug, and a `detail`, the provider's own words. Codes are stored
-and compared; sentences are made when they are shown, in the language of the person who reads them. Resend's error names
-are used as codes unchanged.
+and compared; sentences are made when they are shown, in the language of the viewer. Resend's error names are used as
+codes unchanged.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """SMTP: any mail server, through Django's SMTP backend and its EMAIL_* settings. The only module that speaks SMTP.
 
-SMTP has no idempotency keys (RFC 5321), so this provider sends at most once: a mail whose final dot was sent without a
-reply is not posted again automatically. A mail whose final dot was not sent was not delivered (§4.1.1.4, §6.1).
+SMTP has no idempotency keys, so this provider sends at most once: a mail whose final dot was sent without a reply is
+not posted again automatically. A mail whose final dot was not sent was not delivered (RFC 5321 §4.1.1.4, §6.1).
 """
 
 from __future__ import annotations

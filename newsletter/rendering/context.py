@@ -253,12 +253,12 @@ def _line(text: str) -> str:
 
 def _links_in(html: str, place: str) -> Iterator[IssueLink]:
     if "<a " in html:  # most texts have no link, and HTMLParser is slow
-        reader = _LinkReader()
-        reader.feed(html)
-        yield from (IssueLink(url, _line(label), place) for url, label in reader.links)
+        collector = _LinkCollector()
+        collector.feed(html)
+        yield from (IssueLink(url, _line(label), place) for url, label in collector.links)
 
 
-class _LinkReader(HTMLParser):
+class _LinkCollector(HTMLParser):
     """Collects the address and text of each link of sanitised HTML, where links are never nested."""
 
     def __init__(self) -> None:

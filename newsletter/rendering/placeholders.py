@@ -27,7 +27,7 @@ Encoder = Callable[[str], bytes]
 
 
 class PlaceholderContext(StrEnum):
-    """Where a value is inserted, which decides its escaping. The member's value is the letter in the token."""
+    """Where a value is inserted, which decides its escaping. Its value is the letter in the token."""
 
     HTML = "h"
     PLAIN = "p"

@@ -36,7 +36,7 @@ from newsletter.rendering.output_checks import (
 )
 from newsletter.rendering.placeholders import MergeFieldTokens, PlaceholderContext, placeholder_token
 from newsletter.rendering.shapes import Masthead, RenderedIssue
-from newsletter.rendering.templates import fill_template, stylesheet, templates_digest, theme_context
+from newsletter.rendering.templates import fill_template, stylesheet, templates_hash, theme_context
 from newsletter.rendering.theme import PLAIN, Theme
 from newsletter.rendering.words import Words, with_theme_words, words_for
 
@@ -151,7 +151,7 @@ def _nonce(request: RenderRequest) -> str:
     theme = request.theme
     input_data = [request.content, request.masthead, request.web_url, request.words, theme.name, theme.sha256]
     canonical = as_json(input_data)
-    nonce = hashlib.sha256(templates_digest() + canonical).hexdigest()[:12]
+    nonce = hashlib.sha256(templates_hash() + canonical).hexdigest()[:12]
     if f"zq{nonce}".encode() in canonical:
         raise RenderingError(
             translatable("This issue contains its own placeholder marker. Change any word of the issue.")

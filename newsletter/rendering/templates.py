@@ -41,8 +41,8 @@ def shipped_sources() -> Mapping[str, str]:
 
 
 @cache
-def templates_digest() -> bytes:
-    """SHA-256 of the names and sources of all shipped templates; each theme has a digest of its own."""
+def templates_hash() -> bytes:
+    """SHA-256 of the names and sources of all shipped templates; each theme has its own."""
     return hashlib.sha256(repr(sorted(shipped_sources().items())).encode()).digest()
 
 

@@ -48,10 +48,10 @@ def _fill_lines(words: str, first: str, rest: str, width: int) -> Iterator[str]:
     """Greedy wrapping as in textwrap, but line by line instead of word by word, which is much faster."""
     lead, start = first, 0
     while len(words) - start > width - len(lead):
-        room = start + max(0, width - len(lead))
-        end = words.rfind(" ", start, room + 1)
+        limit = start + max(0, width - len(lead))
+        end = words.rfind(" ", start, limit + 1)
         if end < 0:
-            end = words.find(" ", room)  # a word longer than a line gets a line of its own
+            end = words.find(" ", limit)  # a word longer than a line gets a line of its own
         if end < 0:
             break
         yield lead + words[start:end]

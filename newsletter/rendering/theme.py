@@ -33,7 +33,7 @@ _NOT_A_BRACE = re.compile(r"/\*.*?\*/|\"[^\"\n]*\"|'[^'\n]*'|[^{}\n]", re.DOTALL
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Theme:
-    """A theme. `sha256` is the digest of all its files."""
+    """A theme. `sha256` is the hash of all its files."""
 
     name: str
     label: str
@@ -137,7 +137,7 @@ def _load(folder: Path, signature: tuple[tuple[str, int, int], ...]) -> Theme:
     sources = tuple(sorted(files.items()))
     if faults := [fault for name, source in sources if name in STYLES for fault in _style_faults(name, source)]:
         raise ThemeError(folder.name, faults)
-    digest = hashlib.sha256(repr((folder.name, values, sources)).encode())
+    sha256 = hashlib.sha256(repr((folder.name, values, sources)).encode())
     return Theme(
         name=folder.name,
         label=values.label,
@@ -152,7 +152,7 @@ def _load(folder: Path, signature: tuple[tuple[str, int, int], ...]) -> Theme:
         sources=sources,
         folder=folder if sources else None,
         is_shipped=folder.parent == SHIPPED_THEMES,
-        sha256=digest.hexdigest(),
+        sha256=sha256.hexdigest(),
     )
 
 

@@ -163,8 +163,8 @@ def _theme_settings(values: _Values) -> ThemeSettings | None:
 
 
 def _palette(values: _Values, scheme: str) -> Palette | None:
-    given = values.table(scheme, (*NEEDED, *FALLBACKS), needed=True)
-    for key, value in given.items():
+    colours = values.table(scheme, (*NEEDED, *FALLBACKS), needed=True)
+    for key, value in colours.items():
         if not _COLOUR.fullmatch(value):
             sentence = translatable(
                 "“{key}” is “{value}”. Write a colour as # and six hexadecimal digits, such as #1d1e2b.",
@@ -172,13 +172,13 @@ def _palette(values: _Values, scheme: str) -> Palette | None:
                 value=value,
             )
             values.fault(sentence, scheme, key)
-    missing = [key for key in NEEDED if key not in given]
-    if given and missing:
+    missing = [key for key in NEEDED if key not in colours]
+    if colours and missing:
         keys = ", ".join(missing)
         values.fault(translatable("These keys are missing in [{table}]: {keys}.", table=scheme, keys=keys), scheme)
-    if missing or not all(_COLOUR.fullmatch(value) for value in given.values()):
+    if missing or not all(_COLOUR.fullmatch(value) for value in colours.values()):
         return None
-    palette = Palette(**{key: given.get(key) or given[FALLBACKS[key]] for key in (*NEEDED, *FALLBACKS)})
+    palette = Palette(**{key: colours.get(key) or colours[FALLBACKS[key]] for key in (*NEEDED, *FALLBACKS)})
     for pairing in pairings_of(palette):
         if pairing.contrast < READABLE:
             sentence = translatable(
@@ -191,16 +191,16 @@ def _palette(values: _Values, scheme: str) -> Palette | None:
                 contrast=pairing.contrast,
                 minimum=READABLE,
             )
-            values.fault(sentence, scheme, _key_to_change(pairing.what, given))
+            values.fault(sentence, scheme, _key_to_change(pairing.what, colours))
     return palette
 
 
-def _key_to_change(what: str, given: dict[str, str]) -> str:
+def _key_to_change(what: str, colours: dict[str, str]) -> str:
     """The key whose line is reported for a pair: one of the two if it is in the file, else one of their defaults."""
     text, _, background = what.split(" ")
     defaults = (FALLBACKS.get(text, text), FALLBACKS.get(background, background))
     ordered = sorted(defaults, key="paper".__eq__)  # never report paper if there is another one
-    return next(key for key in (text, background, *ordered) if key in given)
+    return next(key for key in (text, background, *ordered) if key in colours)
 
 
 def _fonts(values: _Values) -> Fonts:

@@ -83,19 +83,19 @@ def words_for(content: IssueContent, *, date: str = "") -> Words:
 
 def with_theme_words(words: Words, own: ThemeWords, content: IssueContent) -> Words:
     """`words` with the texts that a theme replaces."""
-    given = {field.name: value for field in fields(own) if (value := getattr(own, field.name))}
-    if not given:
+    replaced = {field.name: value for field in fields(own) if (value := getattr(own, field.name))}
+    if not replaced:
         return words
-    if reason := given.get("reason"):
+    if reason := replaced.get("reason"):
         # Themes may leave the name out: it comes last then.
-        given["reason"], given["reason_end"] = _around_name(reason) if NAME in reason else (reason, ".")
+        replaced["reason"], replaced["reason_end"] = _around_name(reason) if NAME in reason else (reason, ".")
     count = sum(1 for _ in content.stories())
-    noun = given.get("story" if count == 1 else "stories")
+    noun = replaced.get("story" if count == 1 else "stories")
     if noun and count:
-        given["story_count"] = f"{count} {noun}"
-    if "minutes" in given:
-        given["reading_time"] = f"{reading_minutes(content)} {given['minutes']}"
-    return replace(words, **given)
+        replaced["story_count"] = f"{count} {noun}"
+    if "minutes" in replaced:
+        replaced["reading_time"] = f"{reading_minutes(content)} {replaced['minutes']}"
+    return replace(words, **replaced)
 
 
 def reading_minutes(content: IssueContent) -> int:

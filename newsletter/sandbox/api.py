@@ -76,10 +76,10 @@ class Api:
         scheme, _space, key = request.headers.get("authorization", "").partition(" ")
         if scheme.lower() != "bearer" or not key.strip():
             raise refusal("missing_api_key")
-        options, given = self._team.options, key.strip().encode()
-        if hmac.compare_digest(given, options.api_key.encode()):
+        options, presented = self._team.options, key.strip().encode()
+        if hmac.compare_digest(presented, options.api_key.encode()):
             return
-        if not hmac.compare_digest(given, options.sending_key.encode()):
+        if not hmac.compare_digest(presented, options.sending_key.encode()):
             # Two independent tests of the real API got this, not the documented 403 invalid_api_key.
             raise refusal("validation_error", "API key is invalid", status=400)
         if not is_sending(request):

@@ -167,8 +167,8 @@ def _row(
 ) -> tuple[object, ...]:
     svix_id = f"msg_{uuid.uuid4().hex}"
     is_subscribed = event.type in options.webhook_events or event.type == UNKNOWN_TYPE
-    digest = int.from_bytes(hashlib.sha256(svix_id.encode()).digest()[:8], "big")
-    copies = 2 if digest < options.webhook_duplicates * 2**64 else 1
+    fraction = int.from_bytes(hashlib.sha256(svix_id.encode()).digest()[:8], "big")
+    copies = 2 if fraction < options.webhook_duplicates * 2**64 else 1
     detail = orjson.dumps(event.detail).decode()
     state = "pending" if options.webhook_url and is_subscribed else "silent"
     return svix_id, mail, event.type, happens_at, next_try_at, detail, state, copies

@@ -103,8 +103,8 @@ def _engagement(address: str, contents: str, options: SandboxOptions) -> list[Pl
 
 def is_in_share(address: str, purpose: str, share: float) -> bool:
     """Whether an address belongs to a share: the same in every run, and independent between purposes."""
-    digest = hashlib.sha256(f"{purpose}:{address}".encode()).digest()
-    return int.from_bytes(digest[:8], "big") < share * 2**64
+    sha256 = hashlib.sha256(f"{purpose}:{address}".encode()).digest()
+    return int.from_bytes(sha256[:8], "big") < share * 2**64
 
 
 def links_of(contents: str) -> list[str]:
@@ -119,8 +119,8 @@ def links_of(contents: str) -> list[str]:
 def pick_link(contents: str, address: str) -> str | None:
     """The link that this recipient clicks, the same in every run; None if there is none."""
     links = links_of(contents)
-    digest = hashlib.sha256(f"link:{address}".encode()).digest()
-    return links[int.from_bytes(digest[:4], "big") % len(links)] if links else None
+    sha256 = hashlib.sha256(f"link:{address}".encode()).digest()
+    return links[int.from_bytes(sha256[:4], "big") % len(links)] if links else None
 
 
 def click_detail(link: str) -> Json:

@@ -29,7 +29,7 @@ _BLOCKS = frozenset(
 _HIDDEN = frozenset({"head", "script", "style", "title"})
 
 
-class _Reader(HTMLParser):
+class _TextCollector(HTMLParser):
     def __init__(self) -> None:
         super().__init__(convert_charrefs=True)
         self.parts: list[str] = []
@@ -52,8 +52,8 @@ class _Reader(HTMLParser):
 
 def text_of(html: str) -> str:
     """Paragraphs of text, one blank line between them."""
-    reader = _Reader()
-    reader.feed(html)
-    reader.close()
-    lines = [line.strip() for line in "".join(reader.parts).splitlines()]
+    collector = _TextCollector()
+    collector.feed(html)
+    collector.close()
+    lines = [line.strip() for line in "".join(collector.parts).splitlines()]
     return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).strip()

@@ -33,8 +33,8 @@ _SHORTEST_SLEEP = 0.002
 def sign(secrets: Iterable[str], svix_id: str, timestamp: int, body: bytes) -> str:
     """The `svix-signature` header: one `v1,<Base64 of HMAC-SHA256>` for each secret."""
     signed = f"{svix_id}.{timestamp}.".encode() + body
-    digests = (hmac.digest(signing_key(secret), signed, hashlib.sha256) for secret in secrets)
-    return " ".join("v1," + base64.b64encode(digest).decode("ascii") for digest in digests)
+    signatures = (hmac.digest(signing_key(secret), signed, hashlib.sha256) for secret in secrets)
+    return " ".join("v1," + base64.b64encode(signature).decode("ascii") for signature in signatures)
 
 
 class Receiver:

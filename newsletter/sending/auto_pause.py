@@ -34,14 +34,14 @@ LIMITS = {"bounced": 0.04, "complained": 0.003, "unknown": 0.01}
 #: Above this rate operators are warned. Source: Gmail sender guidelines ask for less than 0.1 %.
 COMPLAINT_WARNING = 0.001
 
-#: More policy bounces than this within the window pause a send of any size: DNS or the reputation is at fault, and each
-#: further mail makes it worse.
+#: More policy bounces than this within the window pause a send of any size: DNS or the sender's reputation is at
+#: fault, and each further mail makes it worse.
 MAX_POLICY_BOUNCES, POLICY_WINDOW = 20, datetime.timedelta(minutes=5)
 
-#: One answer that was lost is bad luck; several are a fault.
+#: One lost response may be chance; several indicate a fault.
 MIN_HELD_BATCHES = 2
 
-#: Fewer complaints than this stop no send, whatever their rate: in a small list one click on a wrong button is 0.5 %.
+#: Fewer complaints than this never pause a send: on a list of 200, one accidental complaint is already 0.5 %.
 MIN_COMPLAINTS = 3
 
 REASONS = {"bounced": Reason.BOUNCE_RATE, "complained": Reason.COMPLAINT_RATE, "unknown": Reason.UNKNOWN_RATE}

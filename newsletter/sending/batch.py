@@ -159,7 +159,7 @@ def _claim_or_set_aside(batch: Batch, provider: Provider) -> ClaimedBatch | None
     except DatabaseError:
         raise
     except Exception as error:
-        # Whatever is wrong with this batch, the others must not wait for it.
+        # A batch that cannot be built must not delay the others.
         log.exception("batch %s cannot be built", batch.pk)
         Batch.objects.filter(pk=batch.pk).update(
             lease_until=timezone.now() + SET_ASIDE,

@@ -43,7 +43,7 @@ def operator_values(text: str) -> dict[str, Any]:
 
 
 def pause_send(send: Send, *, by: str, text: str = "") -> None:
-    """Hold back what is not sent yet; posts in flight end. Raises InvalidTransition."""
+    """Pause the send: no further batch is posted; posts in flight finish. Raises InvalidTransition."""
     send.pause(Reason.OPERATOR, by=by, values=operator_values(text))
 
 
@@ -118,7 +118,7 @@ def drop_cancelled() -> bool:
 def finish_sends() -> bool:
     """Move to sent every send whose audience is expanded and whose batches all have a known outcome.
 
-    A held batch keeps its send open: it is not finished while it is unknown whether somebody got it.
+    A held batch keeps its send open: a send is not finished while the outcome of a batch is unknown.
     """
     for send in _finished():
         try:

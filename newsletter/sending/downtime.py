@@ -1,7 +1,7 @@
-"""Downtime: sends that were running when the system was down for long wait for an operator.
+"""Downtime: after a long downtime, sends that were running are paused until an operator resumes them.
 
-A database that was restored from a backup looks the same as one whose workers were off: its last heartbeat is old. Its
-sends may have ended long ago, and the provider has forgotten the keys by which it would notice a repeat.
+A restored backup looks the same as a database whose workers were stopped: its last heartbeat is old. Its sends may have
+ended long ago, and the provider may no longer keep the idempotency keys by which it detects repeated posts.
 """
 
 from __future__ import annotations

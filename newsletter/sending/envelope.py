@@ -53,7 +53,7 @@ def sender_of(newsletter: Newsletter) -> str:
 def reply_to_of(newsletter: Newsletter) -> str:
     """Where replies go; empty if they go to the sender."""
     try:
-        return parse_address(newsletter.reply_to).as_given if newsletter.reply_to else ""
+        return parse_address(newsletter.reply_to).as_typed if newsletter.reply_to else ""
     except AddressError as error:
         raise EnvelopeError(f"The newsletter's reply-to address is invalid. {error}") from error
 

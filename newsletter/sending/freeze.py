@@ -1,7 +1,7 @@
-"""Freeze: an issue's content becomes an edition, once for all readers.
+"""Freeze: renders an issue's content into an edition, once for all recipients.
 
-issue ─► source ─► digest ─┬─► the edition that was frozen from the same source
-                           └─► render ─► edition, not stored yet ─► stored by freeze_edition
+issue ─► source ─► SHA-256 ─┬─► the edition that was frozen from the same source
+                            └─► render ─► edition, not stored yet ─► stored by freeze_edition
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from newsletter.providers.base import InvalidMessage
 from newsletter.rendering import MergePlaceholder, RenderedIssue
 from newsletter.sending.envelope import Envelope, EnvelopeError, envelope_of
 from newsletter.sending.message import message_of
-from newsletter.sending.source import Source, source_digest, source_of
+from newsletter.sending.source import Source, source_hash, source_of
 
 
 def freeze_edition(issue: Issue) -> Edition:
-    """The edition of the issue's present content, stored; the same one again, unrendered, while nothing has changed.
+    """The stored edition of the issue's current content. Unchanged content returns the same edition without rendering.
 
     Raises RenderingError or EnvelopeError before anything is stored, so a fault shows before the first mail.
     """
@@ -29,37 +29,36 @@ def freeze_edition(issue: Issue) -> Edition:
 
 
 def store_edition(edition: Edition) -> Edition:
-    """Freeze a prepared edition; the one of the same bytes where there is one."""
+    """Store a prepared edition, or return the stored one with the same bytes."""
     if not edition._state.adding:
         return edition
-    # From another source: before an update, or because somebody else froze the same words just now.
+    # A stored edition may have the same bytes: frozen before an update, or by another process just now.
     Edition.objects.bulk_create([edition], ignore_conflicts=True)
     return Edition.objects.get(issue=edition.issue_id, sha256=edition.sha256)
 
 
 def prepare_edition(issue: Issue) -> Edition:
-    """The edition that the issue has or would have; one that is not frozen yet is rendered, and not stored.
+    """The frozen edition of the current content, or a new one that is rendered and not stored.
 
-    So what freezing would give can be looked at, checked and hashed without leaving a trace. Raises RenderingError
-    or EnvelopeError.
+    Previews, checks and hashes use it, because it changes nothing. Raises RenderingError or EnvelopeError.
     """
     source = source_of(issue)
-    digest = source_digest(issue, source)
-    frozen = Edition.objects.filter(issue=issue, source_sha256=digest).order_by("-pk").first()
-    return frozen or _render_edition(issue, source, digest)
+    source_sha256 = source_hash(issue, source)
+    frozen = Edition.objects.filter(issue=issue, source_sha256=source_sha256).order_by("-pk").first()
+    return frozen or _render_edition(issue, source, source_sha256)
 
 
 def edition_hash(issue: Issue) -> str:
-    """The SHA-256 that the issue's edition has or would have. Raises RenderingError or EnvelopeError."""
+    """The SHA-256 of the issue's edition, frozen or not. Raises RenderingError or EnvelopeError."""
     return prepare_edition(issue).sha256
 
 
 def merges_as_json(merges: Iterable[MergePlaceholder]) -> dict[str, dict[str, str]]:
-    """As they are stored in the edition, and as whatever fills slots takes them."""
+    """`merges` as the edition stores them: the field and the fallback of each placeholder."""
     return {merge.placeholder: {"field": merge.field, "fallback": merge.fallback} for merge in merges}
 
 
-def _render_edition(issue: Issue, source: Source, digest: str) -> Edition:
+def _render_edition(issue: Issue, source: Source, source_sha256: str) -> Edition:
     rendered = source.render()
     envelope = envelope_of(issue, rendered.nonce)
     edition = Edition(
@@ -74,14 +73,14 @@ def _render_edition(issue: Issue, source: Source, digest: str) -> Edition:
         links=[asdict(link) for link in rendered.links],
         content=orjson.loads(orjson.dumps(source.content)),
         sha256=_sha256(rendered, envelope),
-        source_sha256=digest,
+        source_sha256=source_sha256,
     )
     _try_out(edition)
     return edition
 
 
 def _try_out(edition: Edition) -> None:
-    """Build the edition's message once, so that what no provider may be given shows now and not at the first post."""
+    """Build the edition's message once, so that a message that no provider accepts is refused before the first post."""
     try:
         message_of(edition)
     except InvalidMessage as refusal:

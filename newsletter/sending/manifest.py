@@ -1,8 +1,8 @@
-"""The manifest: what a send would do, recorded before it does it.
+"""The manifest: a record of what a send will do, made before it starts.
 
     edition + audience at a time ─► Manifest ─► canonical JSON ─► SHA-256 ─► Approval ─► compared with the send itself
 
-It does not depend on when it is made: for an unchanged issue and list it is the same, byte for byte.
+The manifest contains no time: for an unchanged issue and list it is the same, byte for byte.
 """
 
 from __future__ import annotations
@@ -36,12 +36,12 @@ from newsletter.sending.waves import LocalTime
 
 VERSION = 2
 
-#: Fields that may change while the same is sent to the same recipients: the digest leaves them out. So a sign-up that
-#: is not confirmed does not stop a send.
-NOT_DIGESTED = frozenset({"revision", "excluded", "estimate"})
+#: Fields that may change although the same mails go to the same recipients. The SHA-256 does not cover them, so that,
+#: for example, an unconfirmed sign-up does not stop a send.
+NOT_HASHED = frozenset({"revision", "excluded", "estimate"})
 
 # PostgreSQL's own hash over the keys in order: 16 bytes per recipient in its memory, at most 1 GB.
-DIGEST = """
+COUNT_AND_HASH = """
     SELECT count(*),
         encode(sha256(coalesce(
             string_agg(uuid_send(recipient.key), ''::bytea ORDER BY recipient.id), ''::bytea
@@ -120,12 +120,12 @@ class Manifest:
 
     @property
     def sha256(self) -> str:
-        """Over everything but NOT_DIGESTED: while it stays, the same is sent to the same recipients."""
-        promised = {name: value for name, value in dataclasses.asdict(self).items() if name not in NOT_DIGESTED}
-        return hashlib.sha256(_canonical(promised)).hexdigest()
+        """The hash of all fields but NOT_HASHED: if it is equal, the same mails go to the same recipients."""
+        hashed = {name: value for name, value in dataclasses.asdict(self).items() if name not in NOT_HASHED}
+        return hashlib.sha256(_canonical(hashed)).hexdigest()
 
     def as_json(self) -> dict[str, Any]:
-        """Plain values and the digest, as they are stored and printed."""
+        """Plain values and the SHA-256, as they are stored and printed."""
         return {**dataclasses.asdict(self), "sha256": self.sha256}
 
     def as_text(self) -> str:
@@ -137,7 +137,7 @@ _MANIFEST = TypeAdapter(Manifest)
 
 
 def read_manifest(stored: Any) -> Manifest:
-    """A manifest from its plain values. Raises ManifestUnreadable if they are none, or do not match their digest."""
+    """A manifest from its plain values. Raises ManifestUnreadable if they are invalid or do not match their SHA-256."""
     try:
         manifest = _MANIFEST.validate_python(stored)
     except ValidationError as error:
@@ -164,12 +164,12 @@ class Summary:
 
     @classmethod
     def of(cls, manifest: Manifest) -> Self:
-        """That of a manifest."""
+        """The summary of a manifest."""
         names = [field.name for field in dataclasses.fields(cls)]
         return cls(**{name: getattr(manifest, name) for name in names})
 
     def as_text(self) -> str:
-        """As a form carries it."""
+        """Canonical JSON, for the hidden field of a form."""
         return _canonical(dataclasses.asdict(self)).decode()
 
 
@@ -178,45 +178,44 @@ _SUMMARY = TypeAdapter(Summary)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Approval:
-    """What was approved: the digest of a manifest, and its summary where that is known. The digest decides; the
-    summary only says what differs."""
+    """An approved manifest: its SHA-256, which decides, and its summary if known, which only names the differences."""
 
     sha256: str
     summary: Summary | None = None
 
     @classmethod
     def of(cls, manifest: Manifest) -> Self:
-        """Of a whole manifest."""
+        """The approval of a whole manifest."""
         return cls(sha256=manifest.sha256, summary=Summary.of(manifest))
 
     @classmethod
     def read(cls, text: str) -> Self:
-        """From a digest of 64 hex digits, a summary, or a manifest of a dry run. Raises ManifestUnreadable."""
+        """From a SHA-256 (64 hex digits), a summary, or a manifest of a dry run. Raises ManifestUnreadable."""
         if _SHA256.fullmatch(text.strip()):
             return cls(sha256=text.strip())
         try:
-            given = orjson.loads(text)
+            values = orjson.loads(text)
         except orjson.JSONDecodeError as error:
             raise ManifestUnreadable(
                 _("Give the SHA-256 of a manifest (64 hex digits), or the whole manifest of a dry run.")
             ) from error
-        if isinstance(given, dict) and "version" in given:
-            return cls.of(read_manifest(given))
+        if isinstance(values, dict) and "version" in values:
+            return cls.of(read_manifest(values))
         try:
-            summary = _SUMMARY.validate_python(given)
+            summary = _SUMMARY.validate_python(values)
         except ValidationError as error:
             raise ManifestUnreadable(_("This is not a manifest of a dry run, or one of another version.")) from error
         return cls(sha256=summary.sha256, summary=summary)
 
     @classmethod
     def stored_on(cls, send: Send) -> Self | None:
-        """What was approved when it was scheduled; None where the audience may change until the start."""
+        """The approval with which the send was scheduled; None if the audience may change until the start."""
         if not send.approved_sha256:
             return None
         try:
             return cls(sha256=send.approved_sha256, summary=Summary.of(read_manifest(send.manifest)))
         except ManifestUnreadable:
-            # Written by another version of this program. The digest still decides; only the details are missing.
+            # Written by another version of this program. The SHA-256 still decides; only the details are missing.
             return cls(sha256=send.approved_sha256)
 
     def differences(self, now: Manifest) -> tuple[str, ...]:
@@ -284,34 +283,34 @@ def estimate_for(
 
 
 def count_batches(recipients: int, size: int) -> int:
-    """How many batches expanding cuts: each chunk by itself."""
+    """The number of batches that expanding creates: each chunk is cut into batches separately."""
     chunks, rest = divmod(recipients, CHUNK)
     return chunks * math.ceil(CHUNK / size) + math.ceil(rest / size)
 
 
 def _count_recipients(list_pk: int, at: datetime.datetime, size: int, local: LocalTime | None) -> tuple[int, str, int]:
-    """How many, their digest, and their batches: one query, so that all three are of the same time."""
+    """Number of recipients, SHA-256 of their keys, and number of batches, from one query and so of the same time."""
     audience = audience_of(list_pk, at).order_by("pk")
     if local is None and connection.vendor == "postgresql":
-        count, sha256 = _digest_in_postgresql(audience)
+        count, sha256 = _hash_in_postgresql(audience)
         return count, sha256, count_batches(count, size)
-    # The wave of a recipient; where all get it at once, no zone is read, and there is one wave.
+    # Each wave has batches of its own. Without local times there is one wave, and no zone is read.
     columns, wave_of = (("key", "subscriber__time_zone"), cache(local.instant_in)) if local else (("key", "state"), str)
     rows = audience.values_list(*columns).iterator(chunk_size=5_000)
-    digest, count = hashlib.sha256(), 0
+    sha256_of_keys, count = hashlib.sha256(), 0
     groups: Counter[Any] = Counter()
     for key, zone in rows:
-        digest.update(key.bytes)
+        sha256_of_keys.update(key.bytes)
         groups[count // CHUNK, wave_of(zone)] += 1
         count += 1
-    return count, digest.hexdigest(), sum(math.ceil(members / size) for members in groups.values())
+    return count, sha256_of_keys.hexdigest(), sum(math.ceil(recipients / size) for recipients in groups.values())
 
 
-def _digest_in_postgresql(audience: Any) -> tuple[int, str]:
-    """Count and digest in the database: the first post must not wait until a million keys are transferred."""
+def _hash_in_postgresql(audience: Any) -> tuple[int, str]:
+    """Count and hash in the database: the first post must not wait until a million keys are transferred."""
     sql, params = audience.values_list("pk", "key").query.sql_with_params()
     with connection.cursor() as cursor:
-        cursor.execute(DIGEST.format(recipients=sql), params)
+        cursor.execute(COUNT_AND_HASH.format(recipients=sql), params)
         count, sha256 = cursor.fetchone()
     return count, sha256
 

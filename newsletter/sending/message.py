@@ -1,4 +1,4 @@
-"""One mail of an edition as a provider's bytes, with slots for what differs, and what fills them."""
+"""The mail of an edition, encoded for a provider, with placeholders, and the values that fill them per recipient."""
 
 from __future__ import annotations
 
@@ -17,33 +17,33 @@ from subscribers.consent.tokens import LinkSigner, Purpose
 def batch_key(edition: Edition, first: int, last: int, *, epoch: int) -> str:
     """The idempotency key of a batch's bytes, at most 256 characters.
 
-    It follows from what is sent and to whom: a database that was restored from a backup posts the same batch under the
-    same key, and the provider recognises it. The epoch rises only where it is known that nothing was sent, or where an
-    operator chose to send again.
+    It is derived from the edition and the recipients: a database that was restored from a backup posts the same batch
+    under the same key, and the provider recognises it. The epoch rises only if it is proven that the batch was not
+    sent, or if an operator chooses to send it again.
     """
     return f"{settings.ENVIRONMENT}:{edition.sha256[:32]}:{first}-{last}:{epoch}"
 
 
 @lru_cache(maxsize=8)
 def message_template(edition_pk: int, sha256: str, provider: Provider) -> PlaceholderTemplate:
-    """The edition's message, encoded and split at its slots once per process. `sha256` makes the cache honest."""
+    """The edition's message, encoded and split at its placeholders; cached per process by key and `sha256`."""
     edition = Edition.objects.get(pk=edition_pk, sha256=sha256)
     return PlaceholderTemplate.split(provider.encode(message_of(edition)), edition.nonce, outer=as_json_string)
 
 
-#: What stands in the slots of a merge field, for one reader; empty where they have no such value. Names of
-#: `content.merge_fields.MERGE_FIELDS`.
+#: The value of each merge field (the names of `content.merge_fields.MERGE_FIELDS`) for a recipient; empty if the
+#: recipient has none.
 FIELD_VALUES: dict[str, Callable[[Recipient], str]] = {
-    # On one line, whatever an import has brought: a name must not make paragraphs of its own.
-    "first_name": lambda reader: " ".join(reader.first_name.split()),
-    "email": lambda reader: reader.address,
+    # On one line: an imported name may contain line breaks, which would start new paragraphs.
+    "first_name": lambda recipient: " ".join(recipient.first_name.split()),
+    "email": lambda recipient: recipient.address,
 }
 
 
 class RecipientValues:
-    """Fills the slots for one reader after the other; made once per batch, because keying the signatures costs.
+    """Computes the values of placeholders per recipient. Created once per batch, because keying signers is slow.
 
-    `merges` is the edition's: for each slot of a merge field its field and fallback.
+    `merges` are those of the edition: the field and the fallback of each placeholder of a merge field.
     """
 
     def __init__(self, merges: Mapping[str, Mapping[str, str]]) -> None:
@@ -51,50 +51,53 @@ class RecipientValues:
         self._preferences = LinkSigner(Purpose.PREFERENCES)
         self._merges = merges
 
-    def of(self, reader: Recipient) -> dict[str, str]:
-        """The value of every slot of an issue's message."""
+    def of(self, recipient: Recipient) -> dict[str, str]:
+        """The value of every placeholder in an issue's message."""
         return {
-            "to": reader.address,
-            "delivery": str(reader.delivery_pk),
-            "unsubscribe_url": self._unsubscribe.url(reader.subscription_key),
-            "preferences_url": self._preferences.url(reader.subscription_key),
-            **merge_values(self._merges, reader),
+            "to": recipient.address,
+            "delivery": str(recipient.delivery_pk),
+            "unsubscribe_url": self._unsubscribe.url(recipient.subscription_key),
+            "preferences_url": self._preferences.url(recipient.subscription_key),
+            **merge_values(self._merges, recipient),
         }
 
 
-def merge_values(merges: Mapping[str, Mapping[str, str]], reader: Recipient | None) -> dict[str, str]:
-    """What stands in the slots of merge fields: the reader's own value, or the fallback; always that for nobody."""
-    return {slot: (reader and _value_of(merge["field"], reader)) or merge["fallback"] for slot, merge in merges.items()}
+def merge_values(merges: Mapping[str, Mapping[str, str]], recipient: Recipient | None) -> dict[str, str]:
+    """The value of each placeholder of a merge field: the recipient's, or the fallback if there is none."""
+    return {
+        placeholder: (recipient and _value_of(merge["field"], recipient)) or merge["fallback"]
+        for placeholder, merge in merges.items()
+    }
 
 
-def _value_of(field: str, reader: Recipient) -> str:
-    # An edition may be older than the list of fields: one that is gone leaves its fallback.
+def _value_of(field: str, recipient: Recipient) -> str:
+    # An old edition may use a field that no longer exists: its fallback is shown.
     value = FIELD_VALUES.get(field)
-    return value(reader) if value else ""
+    return value(recipient) if value else ""
 
 
 def sample_values(
-    newsletter: Newsletter, merges: Mapping[str, Mapping[str, str]], reader: Recipient | None = None
+    newsletter: Newsletter, merges: Mapping[str, Mapping[str, str]], recipient: Recipient | None = None
 ) -> dict[str, str]:
-    """What fills the slots of a look or a test: addresses that lead to the public page and change nothing.
+    """The values of placeholders in a preview or a test mail: links that lead to the public page and change nothing.
 
-    Merge fields show the values of `reader`, or their fallbacks.
+    Merge fields show the values of `recipient`, or their fallbacks.
     """
     sample = f"{newsletter.web_url}#only-a-sample"
     return {
-        "to": reader.address if reader else "reader@example.org",
+        "to": recipient.address if recipient else "recipient@example.org",
         "delivery": "0",
         "unsubscribe_url": sample,
         "preferences_url": sample,
-        **merge_values(merges, reader),
+        **merge_values(merges, recipient),
     }
 
 
 def message_of(edition: Edition) -> Message:
-    """The one message of the edition, with tokens where readers differ. Raises InvalidMessage."""
+    """The message of the edition, with a token at each value that differs by recipient. Raises InvalidMessage."""
 
-    def plain(slot: str) -> str:
-        return placeholder_token(edition.nonce, slot, PlaceholderContext.PLAIN)
+    def plain(placeholder: str) -> str:
+        return placeholder_token(edition.nonce, placeholder, PlaceholderContext.PLAIN)
 
     return Message(
         sender=edition.envelope["sender"],
@@ -104,6 +107,6 @@ def message_of(edition: Edition) -> Message:
         html=edition.html,
         text=edition.text,
         headers=edition.envelope["headers"],
-        # Ids only: tags come back in receipts, and lead them to their delivery even before the post is answered.
+        # Only ids: provider events repeat the tags, which identify the delivery even before the post is answered.
         tags={"delivery": plain("delivery"), "edition": str(edition.pk), "env": settings.ENVIRONMENT},
     )

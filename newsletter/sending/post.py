@@ -150,11 +150,11 @@ def _post(claimed: ClaimedBatch, provider: Provider) -> Outcome:
 
 
 def record_outcome(claimed: ClaimedBatch, outcome: Outcome) -> None:
-    """Record what is known, once: only while this attempt is the batch's latest, or if its answer proves the outcome.
+    """Record the outcome of an attempt if it is the latest of the batch, or if it proves that the batch was accepted.
 
-    Another worker may have taken over after the lease, with the same bytes under the same key. Its record says the
-    same or knows more, except for ids: those settle the batch whichever attempt brings them. A batch that was only held
-    since then has not been posted again, so what is known of its latest attempt still holds.
+    Another worker may have taken over after the lease, with the same bytes under the same key. Its record replaces this
+    one, with one exception: ids from any attempt prove that the batch was accepted. A batch that was held after this
+    attempt has not been posted again, so a conclusive outcome of its latest attempt is still recorded.
     """
     log.info("batch %s attempt %s: %s %s", claimed.pk, claimed.attempt, outcome.kind.value, outcome.code)
     untouched = (BatchState.CLAIMED, BatchState.HELD) if outcome.kind in CONCLUSIVE else (BatchState.CLAIMED,)
@@ -265,7 +265,10 @@ def _record_each(batch: Batch, outcome: Outcome, claimed: ClaimedBatch) -> None:
     if len(keys) != len(outcome.results):
         hold(batch, Reason.RESULT_COUNT_DIFFERS, {"results": len(outcome.results), "deliveries": len(keys)})
         return
-    ends = [(key, _given_up(result, batch.attempts)) for key, result in zip(keys, outcome.results, strict=True)]
+    ends = [
+        (key, _refused_after_last_attempt(result, batch.attempts))
+        for key, result in zip(keys, outcome.results, strict=True)
+    ]
     _mark_each(ends)
     runs = [list(run) for _kind, run in groupby(ends, key=lambda end: end[1].kind)]
     if len(runs) == 1:
@@ -279,13 +282,13 @@ def _record_each(batch: Batch, outcome: Outcome, claimed: ClaimedBatch) -> None:
         _pause_if_nothing_is_accepted(batch, outcome)
 
 
-def _given_up(result: MessageResult, attempts: int) -> MessageResult:
+def _refused_after_last_attempt(result: MessageResult, attempts: int) -> MessageResult:
     if result.kind is ResultKind.RETRY_LATER and attempts >= MAX_ATTEMPTS:
         return MessageResult(kind=ResultKind.REFUSED, code=Reason.TOO_MANY_ATTEMPTS, detail=result.detail)
     return result
 
 
-#: Where a message's result leads its delivery; PENDING deliveries are as if they had never been attempted.
+#: The state of a delivery after each result of its message. PENDING deliveries count as never attempted.
 STATE_AFTER = {
     ResultKind.REFUSED: DeliveryState.FAILED,
     ResultKind.UNKNOWN: DeliveryState.UNKNOWN,
@@ -302,14 +305,14 @@ def _mark_each(ends: list[tuple[int, MessageResult]]) -> None:
     for key, result in ends:
         if result.kind in STATE_AFTER:
             state = STATE_AFTER[result.kind]
-            told = ("", "") if state is DeliveryState.PENDING else (result.code[:64], result.detail[:200])
-            others.setdefault((state, *told), []).append(key)
+            reason, detail = ("", "") if state is DeliveryState.PENDING else (result.code[:64], result.detail[:200])
+            others.setdefault((state, reason, detail), []).append(key)
     for (state, reason, detail), keys in others.items():
         DELIVERY.move(Delivery.objects.filter(pk__in=keys), state, reason=reason, detail=detail)
 
 
 def _copy_of(batch: Batch, keys: list[int]) -> Batch:
-    """A claimed batch for a part of another one, with its bytes: what it may have to prove later are those."""
+    """A claimed batch for a part of another one. It keeps the posted bytes, which a later search may need as proof."""
     return part_of(
         batch,
         keys,
@@ -324,23 +327,23 @@ def _copy_of(batch: Batch, keys: list[int]) -> Batch:
 
 
 def _end(batch: Batch, run: list[tuple[int, MessageResult]], outcome: Outcome) -> None:
-    """Move a claimed batch to the common end of its messages."""
+    """Move a claimed batch to the state that follows from the result its messages share."""
     result, now = run[0][1], timezone.now()
-    told = {**_reason_of(result), "recipients": len(run), "lease_until": None}
+    changes = {**_reason_of(result), "recipients": len(run), "lease_until": None}
     if result.kind is ResultKind.UNKNOWN:
-        BATCH.move_row(batch, BatchState.HELD, **told)
+        BATCH.move_row(batch, BatchState.HELD, **changes)
     elif result.kind is ResultKind.ACCEPTED:
-        _finish(batch, BatchState.ACCEPTED, **told)
+        _finish(batch, BatchState.ACCEPTED, **changes)
     elif result.kind is ResultKind.REFUSED:
-        _finish(batch, BatchState.REFUSED, **told)
+        _finish(batch, BatchState.REFUSED, **changes)
     elif result.kind is ResultKind.RETRY_LATER:
         wait = _wait(outcome, batch.attempts)
-        BATCH.move_row(batch, BatchState.READY, payload=None, first_attempt_at=None, not_before=now + wait, **told)
+        BATCH.move_row(batch, BatchState.READY, payload=None, first_attempt_at=None, not_before=now + wait, **changes)
     else:
-        # The attempt did not get to these messages: it does not count, and they need not wait.
+        # The attempt did not reach these messages, so it does not count and they need not wait.
         attempts = batch.attempts - 1
         BATCH.move_row(
-            batch, BatchState.READY, payload=None, first_attempt_at=None, not_before=now, attempts=attempts, **told
+            batch, BatchState.READY, payload=None, first_attempt_at=None, not_before=now, attempts=attempts, **changes
         )
 
 
@@ -375,9 +378,9 @@ def _finish(batch: Batch, state: BatchState, **changes: Any) -> None:
 
 
 def _wait(outcome: Outcome, attempts: int) -> datetime.timedelta:
-    """What the provider asked for, else exponential with full jitter, so that workers do not come back all at once.
+    """The provider's Retry-After, else exponential backoff with full jitter, so that workers do not retry all at once.
 
-    At most five minutes, whatever was asked: asking again costs little.
+    At most five minutes, even if the provider asks for more: a retry costs little.
     """
     longest = min(MAX_BACKOFF, 2.0 ** min(attempts, 12))
     jittered = random.uniform(0.2, longest)  # noqa: S311 - spreads load; not a secret

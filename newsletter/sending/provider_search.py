@@ -1,9 +1,9 @@
-"""Provider search: batches with an unknown outcome, looked for in the provider's own list, a page at a time.
+"""Provider search: looks for batches with an unknown outcome in the provider's own list of mails, page by page.
 
-A batch whose mails are in the list was sent: their tags prove it, whatever the clocks say. A batch of which nothing is
-there was not sent, and may be posted again under a new key – if the list was read from its newest mail to before the
-batch's first post, and if a mail of another batch that was accepted about then proves that the list is that of our
-account and that the clocks agreed. The finished `ProviderSearch` is the record of the proof.
+A batch was sent if its mails are in the list: their tags prove it, independent of clocks. A batch was not sent, and may
+be posted again under a new key, if the list has none of its mails and two conditions hold: the list was read from its
+newest mail to before the batch's first post, and a mail of another batch that was accepted about then proves that the
+list belongs to our account and that the clocks agree. The finished `ProviderSearch` is the record of the proof.
 """
 
 from __future__ import annotations
@@ -139,15 +139,15 @@ def begin(batch: Batch, *, by: str, from_newest: bool = False) -> ProviderSearch
 
 
 def _time_of(batch: Batch) -> tuple[datetime.datetime, datetime.datetime]:
-    """The span in which its mails were created, if they were and the clocks agree."""
+    """The span in which the batch's mails were created, if it was sent and the clocks agree."""
     attempts = (batch.first_attempt_at or batch.not_before, batch.last_attempt_at or timezone.now())
     return min(attempts) - CLOCK_TOLERANCE, max(attempts) + LEASE + CLOCK_TOLERANCE
 
 
 def _newer_mail(batch: Batch, until: datetime.datetime) -> str:
-    """A mail of ours that the list has above those of the batch: reading begins there and not at the newest.
+    """The id of a mail that we sent soon after the batch. The search starts there, to reach the batch's mails sooner.
 
-    Only to find them sooner: what is not found below it is searched for from the newest mail on.
+    If they are not found, the list is read again from its newest mail.
     """
     accepted = Batch.objects.filter(state=BatchState.ACCEPTED, provider=batch.provider, first_attempt_at__gt=until)
     for later in accepted.order_by("first_attempt_at").defer("payload")[:1]:
@@ -204,13 +204,13 @@ def _keep(search: ProviderSearch, page: SearchPage) -> bool:
 
 
 def _current_mails(batch: Batch, page: SearchPage) -> Iterator[tuple[int, str]]:
-    """What was found, without mails that failed and were replaced by those of the batch."""
+    """The mails found on the page, without failed mails that the batch's mails replaced."""
     superseded = Event.objects.superseded_mails(list(deliveries_of(batch).values_list("pk", flat=True)))
     return ((place, mail_id) for place, mail_id in page.found.items() if mail_id not in superseded)
 
 
 def _judge(search: ProviderSearch, page: SearchPage, provider: SupportsSearch) -> Conclusion | None:
-    """What is proved by now; None while the list has to be read on."""
+    """The conclusion so far; None if the next page must be read."""
     found, size = len(search.found), search.batch.recipients
     counts = {"found": found, "size": size, "read": search.mails_read}
     if found == size:
@@ -222,17 +222,19 @@ def _judge(search: ProviderSearch, page: SearchPage, provider: SupportsSearch) -
     if page.oldest_at is not None and page.oldest_at < search.since:
         if found:
             return Conclusion(result=SearchResult.PARTLY, reason=Reason.PARTLY_FOUND, values=counts)
-        return _judge_absence(search, provider, counts)
+        return _conclude_without_mails(search, provider, counts)
     if page.has_more:
         return None
     if found:
-        # The list forgets the oldest; those that are left prove the whole, since a post is sent completely or not.
+        # The list drops its oldest mails. The others prove the batch, because a post is sent completely or not at all.
         return Conclusion(result=SearchResult.FOUND, reason=Reason.FOUND_AT_THE_END, values=counts)
     return Conclusion(result=SearchResult.UNPROVEN, reason=Reason.SEARCH_TOO_SHORT)
 
 
-def _judge_absence(search: ProviderSearch, provider: SupportsSearch, counts: dict[str, Any]) -> Conclusion | None:
-    """Whether nothing found means nothing sent; None if the list has to be read once more, from its newest mail on."""
+def _conclude_without_mails(
+    search: ProviderSearch, provider: SupportsSearch, counts: dict[str, Any]
+) -> Conclusion | None:
+    """The conclusion if the list has no mail of the batch; None if it must be read again from its newest mail."""
     if search.until < search.started_at:
         search.cursor, search.until = "", timezone.now()
         search.save(update_fields=["cursor", "until"])
@@ -243,7 +245,7 @@ def _judge_absence(search: ProviderSearch, provider: SupportsSearch, counts: dic
 
 
 def _missing_witness(batch: Batch, provider: SupportsSearch) -> Reason | None:
-    """Why this list may not be the one that the batch would be in; None if an accepted mail of then proves it."""
+    """Why the list may not be that of the batch's account; None if a mail accepted at about that time proves it."""
     for witness, mail_id in _witnesses(batch):
         created_at, (since, until) = provider.mail_created_at(mail_id), _time_of(witness)
         if created_at is None:

@@ -81,7 +81,7 @@ def retry_failed(send: Send, *, by: str, text: str = "") -> None:
 
 
 def _reset(keys: list[int]) -> int:
-    """These deliveries as if nothing had been posted; how many. Events of the failed mails are marked superseded."""
+    """Reset failed deliveries to pending and mark the events of their mails superseded. Returns how many."""
     failed = Delivery.objects.filter(CERTAINLY_FAILED, pk__in=keys)
     Event.objects.all().supersede_mails(failed.filter(state=DeliveryState.ACCEPTED))
     return DELIVERY.move(

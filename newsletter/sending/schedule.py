@@ -113,13 +113,14 @@ def schedule_issue(
     same_audience: bool = False,
     is_local: bool = False,
 ) -> Send:
-    """Freeze the issue and let it start when clocks in `zone` show `wall` (a datetime without zone).
+    """Freeze the issue and schedule its send for `wall` (a datetime without zone) in the time zone `zone`.
 
-    With `is_local` each recipient gets it when their own clock shows that; `zone` is that of recipients who gave none.
+    With `is_local`, each recipient gets the issue at `wall` in their own time zone, or in `zone` if they have none.
 
-    What is frozen now is what is sent; `revision` and `approved` are what the editor looked at, and nothing else is
-    frozen. Subscribers may join and leave until it starts; with `same_audience` it starts for those of now, or not at
-    all. Raises NoSuchTime, IssueRefused or InvalidTransition; then nothing has changed.
+    The edition that is frozen now is sent. Nothing is scheduled if the issue is no longer at `revision`, or if its
+    content differs from the `approved` manifest that the editor saw. The audience is computed when sending starts;
+    with `same_audience`, the send is scheduled and started only if the audience is still the approved one. Raises
+    NoSuchTime, IssueRefused or InvalidTransition, and then changes nothing.
     """
     instant, local = instant_of(wall, zone), LocalTime(wall=wall, zone=zone) if is_local else None
     if instant <= timezone.now():
@@ -370,10 +371,10 @@ def _refuse(differences: tuple[str, ...]) -> None:
 
 
 def lock(issue: Issue, *, revision: int | None = None) -> None:
-    """Make every save and every start of this issue wait until the transaction ends.
+    """Lock the issue: saves and starts of it wait until the transaction ends.
 
-    Otherwise an editor could save between freezing and starting, and the issue would say more than what is sent.
-    Raises IssueRefused if it is not at `revision` any more.
+    Without the lock, an editor could save between freezing and starting, and the issue would differ from the mails.
+    Raises IssueRefused if the issue is no longer at `revision`.
     """
     issue.refresh_from_db(from_queryset=Issue.objects.select_for_update())
     # Sends that were read before the lock may have changed.

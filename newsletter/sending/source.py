@@ -1,4 +1,4 @@
-"""The source of an edition: everything that it is rendered from, identified by a digest."""
+"""The source of an edition: everything that it is rendered from, identified by its SHA-256."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ from newsletter.rendering import (
     render_issue,
     words_for,
 )
-from newsletter.rendering.templates import templates_digest
+from newsletter.rendering.templates import templates_hash
 from newsletter.sending.envelope import envelope_of
 
 #: Libraries that affect the bytes of an edition: another version may render the same issue differently.
 RENDERERS = ("mjml-python", "premailer", "cssselect", "cssutils", "lxml", "Jinja2")
-READERS_OF_MARKDOWN = ("markdown-it-py", "linkify-it-py", "nh3")
+MARKDOWN_PARSERS = ("markdown-it-py", "linkify-it-py", "nh3")
 
 #: Replaces the nonce, which is derived from the source and so cannot be part of it.
 NO_NONCE = "0" * 12
@@ -103,7 +103,7 @@ def theme_of(newsletter: Newsletter) -> Theme:
     return load_theme(newsletter.theme, settings.THEME_FOLDERS)
 
 
-def source_digest(issue: Issue, source: Source) -> str:
+def source_hash(issue: Issue, source: Source) -> str:
     """SHA-256 of everything that the edition depends on, including envelope and program. Raises EnvelopeError.
 
     While it stays the same, rendering again gives the same bytes.
@@ -115,8 +115,8 @@ def source_digest(issue: Issue, source: Source) -> str:
         source.web_url,
         source.words,
         envelope_of(issue, NO_NONCE).as_json(),
-        templates_digest().hex(),
-        PROGRAM_DIGEST,
+        templates_hash().hex(),
+        PROGRAM_HASH,
     ]
     try:
         return hashlib.sha256(orjson.dumps(parts, option=orjson.OPT_SORT_KEYS)).hexdigest()
@@ -125,17 +125,17 @@ def source_digest(issue: Issue, source: Source) -> str:
         raise RenderingError(sentence) from error
 
 
-def _program_digest() -> str:
+def _program_hash() -> str:
     """SHA-256 of the code that renders, ours and the libraries': after an update, issues are rendered again."""
-    digest = hashlib.sha256()
-    for name in (*RENDERERS, *READERS_OF_MARKDOWN):
-        digest.update(f"{name} {importlib.metadata.version(name)}\n".encode())
+    sha256 = hashlib.sha256()
+    for name in (*RENDERERS, *MARKDOWN_PARSERS):
+        sha256.update(f"{name} {importlib.metadata.version(name)}\n".encode())
     for package in (content_package, rendering_package):
         folder = Path(str(package.__file__)).parent
         for path in sorted(folder.glob("*.py")):
-            digest.update(f"{folder.name}/{path.name}\n".encode() + path.read_bytes())
-    return digest.hexdigest()
+            sha256.update(f"{folder.name}/{path.name}\n".encode() + path.read_bytes())
+    return sha256.hexdigest()
 
 
 #: Computed when the process starts: of the running code, not of an update that was installed since.
-PROGRAM_DIGEST = _program_digest()
+PROGRAM_HASH = _program_hash()

@@ -70,7 +70,7 @@ def _checked(addresses: Sequence[str]) -> list[str]:
     for raw in addresses:
         try:
             address = parse_address(raw)
-            recipients[address.canonical] = address.as_given
+            recipients[address.canonical] = address.as_typed
         except AddressError as error:
             problems.append(f"“{raw}”: {error}")
     problems += [

@@ -31,16 +31,16 @@ NOT_SENT_DELIVERY = Q(state__in=(DeliveryState.PENDING, DeliveryState.FAILED, De
 
 
 def can_undo(send: Send) -> bool:
-    """Whether no batch of a running send was sent as far as is known, so that an undo may be tried; one query."""
+    """Whether the send is running and no batch is known to be sent, so that an undo may succeed. One query."""
     return send.state in RUNNING and not Batch.objects.filter(~NOT_SENT, send=send).exists()
 
 
 def undo_send(send: Send, *, by: str, text: str = "") -> None:
-    """Withdraw a running or paused send, so that its issue can be edited and sent again; its history stays.
+    """Withdraw a running or paused send, so that its issue can be edited and sent again. Its history is kept.
 
-    Every batch is locked before it is looked at. A worker that claims one at the same moment either has it already,
-    which refuses the undo, or finds no batch any more. Refused batches are no obstacle: otherwise an issue with a wrong
-    sender could only be cancelled. Raises InvalidTransition; then nothing has changed.
+    Every batch is locked before its state is read. A worker that claims one at the same time either has claimed it
+    already, which refuses the undo, or finds no batch. Refused batches do not prevent the undo: otherwise an issue with
+    a wrong sender could only be cancelled. Raises InvalidTransition, and then changes nothing.
     """
     with transaction.atomic():
         locked = Send.objects.select_for_update().defer("manifest").get(pk=send.pk)

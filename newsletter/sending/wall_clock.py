@@ -29,9 +29,9 @@ def _zones() -> set[str]:
 
 
 def nearest_instant_of(wall: datetime.datetime, zone_name: str) -> datetime.datetime:
-    """The instant of a time that nobody chose for this day and zone, in UTC; there always is one.
+    """The instant, in UTC, of a computed local time, such as that of a recurring schedule. Never raises NoSuchTime.
 
-    A time that does not exist is moved forward by as much as the clocks are; of a time that exists twice, the first.
+    A time that clocks skip is moved forward by the length of the gap; of a time that occurs twice, the first counts.
     """
     return wall.replace(tzinfo=zoneinfo.ZoneInfo(zone_name), fold=0).astimezone(datetime.UTC)
 

@@ -47,7 +47,7 @@ POLICY: dict[str, Any] = {
 def public_page(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponseBase]:
     """Serve the response of `view` as a public page: GET and HEAD only, no cookies, strict CSP, compressed.
 
-    It is in English unless the view chooses another language, whatever languages the browser asks for.
+    It is in English unless the view chooses another language; the browser's Accept-Language is ignored.
 
     The ETag is a hash of the body, so it changes with everything the page shows. `Last-Modified` is set by the view,
     for feed readers that send nothing else. Each of them can be answered with 304. Compression is safe here because

@@ -22,8 +22,8 @@ log = logging.getLogger(__name__)
 #: Longest and shortest wait between two rounds when a round found nothing to do, in seconds.
 IDLE, SHORTEST_WAIT = 0.5, 0.01
 
-#: Seconds that a step rests after it found nothing to do, while other steps have work.
-REST = 0.25
+#: Seconds for which a step that found nothing to do is skipped while other steps have work.
+STEP_IDLE = 0.25
 
 #: Longest wait until a failing step is retried, in seconds.
 LONGEST_BACKOFF = 60.0
@@ -38,9 +38,9 @@ MAIL_QUEUES = tuple(queue for queue in Queue if queue is not Queue.BACKGROUND)
 class StepRunner:
     """Runs one step when it is due.
 
-    An error is logged, and the step backs off: 1, 2, 4 … LONGEST_BACKOFF seconds. So a database that is away, or a
-    fault in one step, never ends the worker and costs the other steps nothing. No work is lost, since each step starts
-    from the state in the database.
+    An error is logged, and the step backs off: 1, 2, 4 … LONGEST_BACKOFF seconds. So neither an
+    unavailable database nor a fault in one step ends the worker or delays the other steps. No work is lost, because
+    each step starts from the state in the database.
     """
 
     def __init__(
@@ -54,7 +54,7 @@ class StepRunner:
         self.step = step
         self._on_work, self._clock = on_work, clock
         self._failures = 0
-        self._not_before = self._rests_until = clock()
+        self._not_before = self._idle_until = clock()
 
     @property
     def is_failing(self) -> bool:
@@ -62,12 +62,12 @@ class StepRunner:
         return self._failures > 0
 
     @property
-    def is_resting(self) -> bool:
-        """Whether the step found nothing to do within the last REST seconds."""
-        return self._clock() < self._rests_until
+    def is_idle(self) -> bool:
+        """Whether the step found nothing to do within the last STEP_IDLE seconds."""
+        return self._clock() < self._idle_until
 
     def run(self) -> bool:
-        """Run the step, also if it rests, but neither before `every` seconds nor while it backs off.
+        """Run the step, even if it is idle, but neither before `every` seconds have passed nor while it backs off.
 
         Returns whether there is more to do.
         """
@@ -84,9 +84,9 @@ class StepRunner:
         self._failures = 0
         if more:
             self._on_work(self.step.name)
-        # A step with an interval needs no rest, which could make it run later than the interval asks for.
-        rest = 0.0 if more or self.step.every else REST
-        self._rests_until = self._clock() + rest
+        # A step with an interval is never skipped: that could make it run later than its interval says.
+        idle = 0.0 if more or self.step.every else STEP_IDLE
+        self._idle_until = self._clock() + idle
         return more
 
     def _run_in_span(self) -> bool:
@@ -104,12 +104,12 @@ class StepRunner:
         log.exception("Step %s failed", self.step.name, extra={"retry_seconds": seconds})
 
     def seconds_until_due(self) -> float | None:
-        """Seconds until work that waits may be done, None if no work waits. If some does, the step ends its rest."""
+        """Seconds until waiting work is due; None if no work waits. If some waits, the step is no longer idle."""
         seconds = self.step.due_in()
         if seconds is None:
             return None
         now = self._clock()
-        self._rests_until = now
+        self._idle_until = now
         return max(seconds, self._not_before - now)
 
 
@@ -122,19 +122,19 @@ class Rounds:
     def run(self) -> float | None:
         """Run one round. Returns seconds to wait before the next one: 0 if there is more to do, None if nothing waits.
 
-        Steps that rest are left out while others have work. Raises DatabaseError.
+        Idle steps are skipped while others have work. Raises DatabaseError.
         """
-        resting = [runner for runner in self._runners if runner.is_resting]
-        if run_each([runner for runner in self._runners if runner not in resting]):
+        idle = [runner for runner in self._runners if runner.is_idle]
+        if run_each([runner for runner in self._runners if runner not in idle]):
             return 0.0
         waits = [seconds for runner in self._runners if (seconds := runner.seconds_until_due()) is not None]
         if waits:
             return min(IDLE, max(SHORTEST_WAIT, min(waits)))
-        return 0.0 if run_each(resting) else None
+        return 0.0 if run_each(idle) else None
 
 
 def run_each(runners: Sequence[StepRunner]) -> bool:
-    """Run every step once; whether any of them has more to do."""
+    """Run every step once. Returns whether any of them has more to do."""
     return sum(runner.run() for runner in runners) > 0
 
 
@@ -212,7 +212,7 @@ def take_over_first(stop: threading.Event) -> None:
 
 
 def take_over() -> bool:
-    """Hold what a downtime made doubtful, and release the batches that dead workers of this machine had claimed."""
+    """Hold sends after a downtime, and release the batches that dead workers of this machine had claimed."""
     hold_after_downtime()
     update_start_times()
     log.info("Released claims of dead workers", extra={"batches": release_stale_claims()})

@@ -97,5 +97,5 @@ class SuppressionAdmin(TypedModelAdmin):
 def _explain_removal(request: HttpRequest) -> None:
     messages.info(
         request,
-        gettext("The address can be mailed again. Its subscriptions stay ended until the person signs up again."),
+        gettext("The address can be mailed again. Its subscriptions stay ended until the subscriber signs up again."),
     )

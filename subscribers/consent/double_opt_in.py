@@ -90,7 +90,7 @@ def request_again(key: uuid.UUID, evidence: Evidence) -> bool:
     subscriber = subscription.subscriber
     with transaction.atomic():
         Subscriber.objects.filter(pk=subscriber.pk, declined_at__isnull=False).update(declined_at=None)
-        address = Address(as_given=subscriber.address, canonical=subscriber.canonical)
+        address = Address(as_typed=subscriber.address, canonical=subscriber.canonical)
         request_subscription(subscription.mailing_list, address, evidence)
     return True
 
@@ -104,7 +104,7 @@ def _is_barred(canonical: str) -> bool:
 def _locked_subscription(mailing_list: MailingList, address: Address) -> Subscription:
     """The subscription of this address, created if missing. Locked, so that mails are counted one request at a time."""
     subscriber, _ = Subscriber.objects.get_or_create(
-        canonical=address.canonical, defaults={"address": address.as_given}
+        canonical=address.canonical, defaults={"address": address.as_typed}
     )
     Subscription.objects.get_or_create(mailing_list=mailing_list, subscriber=subscriber)
     return (

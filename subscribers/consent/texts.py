@@ -1,4 +1,4 @@
-"""The texts that people agree to, in the language of the list. They are shown on pages and stored as proof."""
+"""The texts that subscribers agree to, in the language of the list. They are shown on pages and stored as proof."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ TEXT_VERSION = "2"
 
 
 def signup_text(mailing_list: MailingList) -> str:
-    """What a person agrees to with the sign-up form."""
+    """The text that a subscriber agrees to by submitting the sign-up form."""
     with translation.override(mailing_list.page_language):
         return _(
             "You subscribe to %(name)s by email. We send you a link to confirm, and use your address for nothing else. "
@@ -21,7 +21,7 @@ def signup_text(mailing_list: MailingList) -> str:
 
 
 def confirmation_text(mailing_list: MailingList) -> str:
-    """What a person agrees to with the button of the confirmation page."""
+    """The text that a subscriber agrees to with the button of the confirmation page."""
     with translation.override(mailing_list.page_language):
         return _(
             "By confirming, you agree to receive %(name)s at this address. "

@@ -45,7 +45,7 @@ class ProofMissing(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class RefusedAddress:
-    """An address that was not imported, as it was given. `detail` says what is wrong with an invalid one."""
+    """An address that was not imported, as the import contains it. `detail` explains an invalid address."""
 
     address: str
     reason: ImportRefusal
@@ -54,7 +54,7 @@ class RefusedAddress:
 
 @dataclass(slots=True)
 class SubscriberImport:
-    """The outcome of an import; the three counts add up to the number of given addresses."""
+    """The outcome of an import; the three counts add up to the number of addresses in the import."""
 
     added: int = 0
     already: int = 0
@@ -69,7 +69,7 @@ def import_confirmed(mailing_list: MailingList, addresses: Iterable[str], *, pro
     """
     if not proof.strip():
         raise ProofMissing(
-            _("Enter how these people agreed, for example: “Exported from the old system, double opt-in”.")
+            _("Enter how these subscribers agreed, for example: “Exported from the old system, double opt-in”.")
         )
     result, known = SubscriberImport(), set[str]()
     for chunk in _chunks(addresses):
@@ -97,7 +97,7 @@ def _readable(chunk: list[str], known: set[str], result: SubscriberImport) -> di
 def _import_chunk(mailing_list: MailingList, wanted: dict[str, Address], proof: str, result: SubscriberImport) -> None:
     with transaction.atomic():
         for canonical in suppressed_among(wanted):
-            result.refused.append(RefusedAddress(wanted.pop(canonical).as_given, ImportRefusal.SUPPRESSED))
+            result.refused.append(RefusedAddress(wanted.pop(canonical).as_typed, ImportRefusal.SUPPRESSED))
         subscribers = _subscribers(wanted)
         existing = dict(
             Subscription.objects.filter(
@@ -110,14 +110,14 @@ def _import_chunk(mailing_list: MailingList, wanted: dict[str, Address], proof: 
                 result.already += 1
             elif state is not None:
                 # The refusals have the values of the states.
-                result.refused.append(RefusedAddress(wanted[subscriber.canonical].as_given, ImportRefusal(state)))
+                result.refused.append(RefusedAddress(wanted[subscriber.canonical].as_typed, ImportRefusal(state)))
         _add(mailing_list, [row for row in subscribers if row.pk not in existing], proof, result)
 
 
 def _subscribers(wanted: dict[str, Address]) -> list[Subscriber]:
     """The rows of these addresses, created where they are missing."""
     Subscriber.objects.bulk_create(
-        [Subscriber(address=address.as_given, canonical=address.canonical) for address in wanted.values()],
+        [Subscriber(address=address.as_typed, canonical=address.canonical) for address in wanted.values()],
         ignore_conflicts=True,
     )
     return list(Subscriber.objects.filter(canonical__in=wanted))

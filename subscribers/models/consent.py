@@ -15,7 +15,7 @@ from subscribers.models.transactional_mail import TransactionalMail
 
 
 class ConsentText(models.Model):
-    """A text that people agreed to, stored once for all who saw it. Append-only."""
+    """A text that subscribers agreed to. One row is shared by all consents to it. Append-only."""
 
     sha256 = models.CharField(max_length=64, unique=True, editable=False)
     form = models.CharField(max_length=40, help_text=_("The form or mail that showed it."))

@@ -1,4 +1,4 @@
-"""Mailing lists: what people subscribe to, and the sender of its mails."""
+"""Mailing lists, each with its sender, language and pages."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from subscribers.models.validators import check_address, check_header_text, chec
 
 
 class MailingList(models.Model):
-    """A list that people subscribe to, with the sender and the language of its mails and pages."""
+    """A mailing list, with the sender and the language of its mails and pages."""
 
     name = models.CharField(_("name"), max_length=100, validators=[check_header_text])
     slug = models.SlugField(

@@ -1,4 +1,4 @@
-"""Subscribers: people with an address."""
+"""Subscribers: one row per address."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from subscribers.models.validators import check_header_text, check_time_zone
 
 
 class Subscriber(models.Model):
-    """A person with an address. Two addresses with the same `canonical` form belong to the same subscriber."""
+    """One row per canonical address. Two addresses with the same `canonical` form belong to the same subscriber."""
 
     address = models.CharField(
         _("address"), max_length=320, help_text=_("As the subscriber typed it. Mail is sent to this form.")

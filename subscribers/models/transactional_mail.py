@@ -1,4 +1,4 @@
-"""Transactional mails: the outbox of mails to one person about a subscription."""
+"""Transactional mails: the outbox of mails to one subscriber about a subscription."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ class TransactionalMailQuerySet(models.QuerySet["TransactionalMail"]):
 
 
 class TransactionalMail(models.Model):
-    """One mail to one person about a subscription, from request to outcome.
+    """One mail to one subscriber about a subscription, from request to outcome.
 
     Complete when it is created, so that every attempt sends the same bytes under the same key. Its body contains
     working links and is removed after the last attempt.
@@ -145,7 +145,7 @@ class TransactionalMail(models.Model):
                 condition=Q(state=TransactionalMailState.PENDING),
                 name="transactional_mail_to_send",
             ),
-            # Each sign-up counts the mails to the same person here.
+            # Each sign-up counts the mails to the same subscription here.
             models.Index(fields=["subscription", "kind", "created_at"], name="transactional_mail_caps"),
         ]
 

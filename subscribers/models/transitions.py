@@ -136,13 +136,13 @@ def record_consents(
 
 
 def _stored_text(evidence: Evidence) -> ConsentText | None:
-    """The row of the text: one, however many people saw it."""
+    """The row of the text, which all consents to it share."""
     if not evidence.text:
         return None
     parts = (evidence.form, evidence.version, evidence.text)
-    digest = hashlib.sha256("\n".join(parts).encode()).hexdigest()
+    sha256 = hashlib.sha256("\n".join(parts).encode()).hexdigest()
     text, _ = ConsentText.objects.get_or_create(
-        sha256=digest,
+        sha256=sha256,
         defaults={"form": evidence.form, "version": evidence.version, "text": evidence.text},
     )
     return text

@@ -1,8 +1,8 @@
 """The sign-up form, and its rules against bots.
 
-Bots are met without a puzzle and without JavaScript: a hidden field, and a signed time stamp of when the form was
-shown. Both only make abuse more expensive. What protects people is that a sign-up sends at most a few mails to an
-address and makes no subscription active.
+The rules need no puzzle and no JavaScript: a hidden field, and a signed time stamp of when the form was shown. They
+only make abuse more expensive. Two other rules protect the owner of an address: a sign-up sends at most a few mails to
+it, and does not make a subscription active.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from django.utils.translation import gettext as _
 from subscribers.addresses import LONGEST_ADDRESS, Address, AddressError, parse_address
 from subscribers.models import MailingList
 
-#: Seconds between showing and submitting the form. Scripts submit at once; no person does in half a second. The form
-#: is shown again with an error, so that no one is locked out.
+#: Seconds between showing and submitting the form. Scripts submit at once; a visitor takes longer than half a second.
+#: A form outside the limits is shown again with an error, so that a visitor can submit it again.
 FASTEST, SLOWEST = 0.5, 2 * 60 * 60
 
 
@@ -51,7 +51,7 @@ class SignupForm(forms.Form):
             self.address = parse_address(self.cleaned_data["email"])
         except AddressError as error:
             raise forms.ValidationError(str(error)) from error
-        return self.address.as_given
+        return self.address.as_typed
 
     def clean_stamp(self) -> str:
         """Check how long ago the form was shown."""

@@ -40,7 +40,7 @@ def store_signup(mailing_list: MailingList, address: Address, evidence: Evidence
     if network and recent.count() >= SIGNUPS_AN_HOUR:
         raise TooManySignups(f"The network {network} has reached {SIGNUPS_AN_HOUR} sign-ups an hour.")
     return Signup.objects.create(
-        mailing_list=mailing_list, address=address.as_given, evidence=asdict(evidence), network=network
+        mailing_list=mailing_list, address=address.as_typed, evidence=asdict(evidence), network=network
     )
 
 

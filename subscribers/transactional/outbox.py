@@ -35,10 +35,10 @@ log = logging.getLogger(__name__)
 
 #: How long after the first attempt a repeat under the same key is harmless: providers keep keys for 24 hours.
 RETRY_WINDOW = datetime.timedelta(hours=23)
-#: Longer than one call to a provider may take. The mail of a worker that died is free again after this.
+#: Longer than one call to a provider may take. Another worker may claim the mail of a dead worker after this.
 LEASE = datetime.timedelta(minutes=2)
 SHORTEST_DELAY, LONGEST_DELAY = datetime.timedelta(seconds=15), datetime.timedelta(hours=1)
-#: What is written with every outcome: the body and the headers contain working links, so they go.
+#: Values stored with every outcome: the body and the headers contain working links and are removed.
 FINISHED: dict[str, Any] = {"lease_until": None, "text": "", "html": "", "headers": {}}
 
 

@@ -6,6 +6,7 @@ import ast
 import difflib
 import functools
 import re
+import subprocess
 from collections import Counter
 from dataclasses import dataclass
 
@@ -101,3 +102,15 @@ def test_each_requirement_has_a_rule_a_source_and_tests_that_exist(requirement: 
 def test_every_line_below_tests_names_a_test() -> None:
     lines = re.findall(r"^  - .*$", PAGE.read_text(encoding="utf-8"), re.MULTILINE)
     assert not [line for line in lines if not TEST_NAME.fullmatch(line)], "Write: `tests/path/test_x.py::test_name`"
+
+
+def test_no_text_cites_a_number_of_another_list() -> None:
+    found = subprocess.run(
+        ["git", "grep", "-nIE", r"\bR-[0-9]+", "--", ".", ":!*.lock", ":!*package-lock.json"],
+        cwd=PROJECT_ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    # Status 1: nothing found. Any other status is a finding or a failure of git.
+    assert (found.returncode, found.stdout) == (1, ""), "State the rule with its source, or link to requirements.md."

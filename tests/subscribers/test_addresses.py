@@ -91,12 +91,12 @@ REFUSED = [
 ]
 
 
-@pytest.mark.parametrize(("typed", "as_given", "canonical"), ACCEPTED)
-def test_an_address_is_kept_as_given_and_compared_in_its_canonical_form(
-    typed: str, as_given: str, canonical: str
+@pytest.mark.parametrize(("typed", "as_typed", "canonical"), ACCEPTED)
+def test_an_address_is_kept_as_typed_and_compared_in_its_canonical_form(
+    typed: str, as_typed: str, canonical: str
 ) -> None:
     address = parse_address(typed)
-    assert (address.as_given, address.canonical) == (as_given, canonical)
+    assert (address.as_typed, address.canonical) == (as_typed, canonical)
 
 
 @pytest.mark.parametrize("typed", REFUSED, ids=lambda typed: ascii(typed)[:40])
@@ -119,7 +119,7 @@ def test_any_text_is_parsed_or_refused(typed: str) -> None:
     assert address.canonical == address.canonical.lower()
     assert address.canonical.count("@") == 1
     assert len(address.canonical) <= 254
-    assert parse_address(address.as_given) == address
+    assert parse_address(address.as_typed) == address
 
 
 @given(st.emails())

@@ -89,13 +89,13 @@ class Command(BaseCommand):
         self.stdout.write("The sandbox has stopped.")
 
 
-def webhook_url(given: str | None) -> str:
-    """The URL for events: `given`, or this site if it is on this machine, because events contain addresses.
+def webhook_url(option: str | None) -> str:
+    """The URL for events: `option`, else this site if it is on this machine. Events contain addresses.
 
     Raises CommandError if the site is on another machine and no URL is given.
     """
-    if given is not None:
-        return given
+    if option is not None:
+        return option
     if not is_loopback(urlsplit(settings.SITE_URL).hostname):
         raise CommandError(
             f"SITE_URL is {settings.SITE_URL}, which is not on this machine, so no events are posted to it. "

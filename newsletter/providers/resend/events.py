@@ -58,8 +58,8 @@ def verify_signature(secrets: Sequence[bytes], headers: Mapping[str, str], body:
         raise EventRejected("event_timestamp_out_of_range")
     signed = f"{event_id}.{timestamp}.".encode() + body
     expected = [base64.b64encode(hmac.digest(secret, signed, hashlib.sha256)) for secret in secrets]
-    given = [part[3:] for part in headers.get("svix-signature", "").split(" ")[:10] if part.startswith("v1,")]
-    if not any(hmac.compare_digest(valid, entry.encode()) for valid in expected for entry in given):
+    signatures = [part[3:] for part in headers.get("svix-signature", "").split(" ")[:10] if part.startswith("v1,")]
+    if not any(hmac.compare_digest(valid, entry.encode()) for valid in expected for entry in signatures):
         raise EventRejected("event_signature_mismatch")
     try:
         return SignedEvent(event_id=event_id, body=body.decode("utf-8"))

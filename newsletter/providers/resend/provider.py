@@ -33,7 +33,7 @@ from newsletter.providers.base import (
     account_fingerprint,
     sanitize,
 )
-from newsletter.providers.clock import ClockWatch, skew_of
+from newsletter.providers.clock import ClockMonitor, skew_of
 from newsletter.providers.resend.events import parse_event, verify_signature
 from newsletter.providers.resend.responses import RecentAnswers, number_in, outcome_of_error
 from newsletter.providers.resend.search import ResendEmails
@@ -62,7 +62,7 @@ class PooledClient(resend.HTTPClient):
 
     def __init__(self, connections: int = 8) -> None:
         self._pool = urllib3.PoolManager(maxsize=connections, block=True, retries=False, timeout=TIMEOUT)
-        self._clock_watch = ClockWatch()
+        self._clock_monitor = ClockMonitor()
 
     def request(
         self,
@@ -83,7 +83,7 @@ class PooledClient(resend.HTTPClient):
         response = self._pool.request(
             method.upper(), url, body=pieces, headers=sent, redirect=False, preload_content=False
         )
-        self._clock_watch.check(response.headers)
+        self._clock_monitor.check(response.headers)
         reached(Point.ANSWER_BEGUN)
         answer = response.data
         reached(Point.ANSWER_READ)

@@ -29,7 +29,7 @@ IDENTIFYING_TAGS = ("delivery", "edition", "env")
 USER_AGENT = "newsletter-reconcile"
 
 #: {(recipient, subject): (index in the body, identifying tags)} of the messages of a batch.
-Members = Mapping[tuple[str, str], tuple[int, dict[str, str]]]
+BatchMessages = Mapping[tuple[str, str], tuple[int, dict[str, str]]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +54,7 @@ class ResendEmails:
 
         Raises ProviderSearchFailed.
         """
-        members = _members(body)
+        messages = _messages_of(body)
         query = {"limit": str(PAGE_SIZE), **({"after": after} if after else {})}
         answer = self._get(f"/emails?{urlencode(query)}")
         if not answer:
@@ -63,8 +63,8 @@ class ResendEmails:
             mails, has_more = [_summary(row) for row in answer["data"]], bool(answer["has_more"])
         except (KeyError, TypeError, ValueError) as error:
             raise ProviderSearchFailed("list_unreadable", type(error).__name__, permanent=False) from error
-        candidates = [mail for mail in mails if (mail.recipient, mail.subject) in members]
-        found, unverifiable = self._identify(candidates, members)
+        candidates = [mail for mail in mails if (mail.recipient, mail.subject) in messages]
+        found, unverifiable = self._identify(candidates, messages)
         return SearchPage(
             found=found,
             unverifiable=unverifiable,
@@ -82,13 +82,13 @@ class ResendEmails:
         except (KeyError, ValueError) as error:
             raise ProviderSearchFailed("list_unreadable", type(error).__name__, permanent=False) from error
 
-    def _identify(self, candidates: list[EmailSummary], members: Members) -> tuple[dict[int, str], int]:
+    def _identify(self, candidates: list[EmailSummary], messages: BatchMessages) -> tuple[dict[int, str], int]:
         """The candidates that are the batch's mails, by index, and the number of those without tags."""
         identified_at: datetime.datetime | None = None
         found: dict[int, str] = {}
         unverifiable = 0
         for mail in candidates:
-            index, expected = members[mail.recipient, mail.subject]
+            index, expected = messages[mail.recipient, mail.subject]
             is_same_post = identified_at is not None and abs(mail.created_at - identified_at) <= SAME_POST
             if not is_same_post:
                 tags = _tags(self._mail(mail.id))
@@ -126,16 +126,16 @@ class ResendEmails:
         raise ProviderSearchFailed("list_unavailable", detail, permanent=not is_temporary)
 
 
-def _members(body: bytes) -> Members:
+def _messages_of(body: bytes) -> BatchMessages:
     """The messages of a frozen body. Raises ProviderSearchFailed."""
-    messages = orjson.loads(body)
-    if not isinstance(messages, list):
+    posted = orjson.loads(body)
+    if not isinstance(posted, list):
         raise ProviderSearchFailed("not_posted_by_provider", permanent=True)
-    members = {}
-    for index, message in enumerate(messages):
+    messages = {}
+    for index, message in enumerate(posted):
         tags = {name: value for name, value in _tags(message).items() if name in IDENTIFYING_TAGS}
-        members[message["to"][0].lower(), _normalized(message["subject"])] = (index, tags)
-    return members
+        messages[message["to"][0].lower(), _normalized(message["subject"])] = (index, tags)
+    return messages
 
 
 def _summary(row: Mapping[str, Any]) -> EmailSummary:

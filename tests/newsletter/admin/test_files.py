@@ -109,7 +109,7 @@ def test_text_that_is_saved_while_a_file_is_imported_is_kept(
 
     monkeypatch.setattr(files, "_existing_draft", find_before_will_saves)
     answer = edda.post(IMPORT, sent)
-    assert "has been saved by somebody else" in words_on(answer)
+    assert "has been saved by someone else" in words_on(answer)
     assert "From the file" in answer.content.decode()
     assert Issue.objects.get().title == "Typed meanwhile"
 

@@ -87,7 +87,7 @@ def test_without_images_their_descriptions_are_shown(edda: Client, issue: Issue)
 def test_the_headers_are_those_for_the_provider_with_sample_values(edda: Client, issue: Issue) -> None:
     shown = html.unescape(frame(edda, issue, "headers"))
     assert "From: Harbour Notes <notes@mail.example.org>" in shown
-    assert "To: reader@example.org" in shown
+    assert "To: recipient@example.org" in shown
     assert "Subject: Taller cranes, quieter ferries" in shown
     assert "List-Unsubscribe: <http://127.0.0.1:8000/harbour-notes/#only-a-sample>" in shown
     assert "List-Unsubscribe-Post: List-Unsubscribe=One-Click" in shown

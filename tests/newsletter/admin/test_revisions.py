@@ -99,7 +99,7 @@ def test_a_revision_is_not_restored_over_a_revision_that_was_not_shown(
 ) -> None:
     answer = edda.post(page_of(saved_twice, "restore", 1), {"based_on": based_on})
 
-    assert "has been saved by somebody else" in words_on(answer)
+    assert "has been saved by someone else" in words_on(answer)
     assert load_content(saved_twice) == SECOND
 
 

@@ -40,7 +40,7 @@ def refusal_of(*arguments: str) -> str:
     return str(caught.value)
 
 
-def digest_of_a_dry_run() -> str:
+def sha256_of_a_dry_run() -> str:
     return str(json.loads(run("dry_run", "issue-1")[0])["sha256"])
 
 
@@ -67,19 +67,19 @@ def test_a_dry_run_of_an_issue_that_cannot_be_sent_lists_every_reason_and_prints
     assert "no stories" in refusal
 
 
-def test_an_issue_is_sent_with_the_digest_of_its_dry_run(issue: Issue) -> None:
-    digest = digest_of_a_dry_run()
-    assert "“Taller cranes” is being sent. Recipients: 1." in run("send_issue", "issue-1", "--manifest", digest)[0]
+def test_an_issue_is_sent_with_the_sha256_of_its_dry_run(issue: Issue) -> None:
+    sha256 = sha256_of_a_dry_run()
+    assert "“Taller cranes” is being sent. Recipients: 1." in run("send_issue", "issue-1", "--manifest", sha256)[0]
     send = send_of(issue)
     assert send.manifest is not None
-    assert (send.state, send.manifest["sha256"]) == (SendState.SENDING, digest)
+    assert (send.state, send.manifest["sha256"]) == (SendState.SENDING, sha256)
     assert send.transitions.get().by == "manage.py send_issue"
 
 
 def test_an_issue_that_changed_since_its_dry_run_is_not_sent(issue: Issue) -> None:
-    digest = digest_of_a_dry_run()
+    sha256 = sha256_of_a_dry_run()
     save_content(issue, content(subject="Other words"), by="Emma")
-    assert "is out of date" in refusal_of("send_issue", "issue-1", "--manifest", digest)
+    assert "is out of date" in refusal_of("send_issue", "issue-1", "--manifest", sha256)
     issue.refresh_from_db()
     assert issue.status == IssueState.DRAFT
 
@@ -100,16 +100,16 @@ def test_nothing_is_sent_without_a_manifest(manifest: str, issue: Issue) -> None
 
 
 def test_an_issue_is_scheduled_in_the_time_zone_of_its_newsletter(issue: Issue) -> None:
-    digest = digest_of_a_dry_run()
-    out, _ = run("send_issue", "issue-1", "--manifest", digest, "--at", NEXT_YEAR, "--same-audience")
+    sha256 = sha256_of_a_dry_run()
+    out, _ = run("send_issue", "issue-1", "--manifest", sha256, "--at", NEXT_YEAR, "--same-audience")
     assert f"{NEXT_YEAR} in Europe/Berlin" in out
     send = send_of(issue)
     assert send.scheduled_at is not None
-    assert (send.state, send.scheduled_at.hour, send.approved_sha256) == (SendState.SCHEDULED, 5, digest)
+    assert (send.state, send.scheduled_at.hour, send.approved_sha256) == (SendState.SCHEDULED, 5, sha256)
 
 
 def test_a_schedule_may_start_with_another_audience(issue: Issue) -> None:
-    run("send_issue", "issue-1", "--manifest", digest_of_a_dry_run(), "--at", NEXT_YEAR)
+    run("send_issue", "issue-1", "--manifest", sha256_of_a_dry_run(), "--at", NEXT_YEAR)
     assert send_of(issue).approved_sha256 == ""
 
 
@@ -124,6 +124,6 @@ def test_a_schedule_may_start_with_another_audience(issue: Issue) -> None:
     ],
 )
 def test_invalid_options_are_refused(options: list[str], sentence: str, issue: Issue) -> None:
-    assert sentence in refusal_of("send_issue", "issue-1", "--manifest", digest_of_a_dry_run(), *options)
+    assert sentence in refusal_of("send_issue", "issue-1", "--manifest", sha256_of_a_dry_run(), *options)
     issue.refresh_from_db()
     assert issue.status == IssueState.DRAFT

@@ -185,7 +185,7 @@ def test_an_import_replaces_only_the_revision_that_it_is_based_on() -> None:
     changed = ParsedIssue(replace(ISSUE_41, preheader="From a file"))
 
     for seen in (NO_REVISION, issue.revision + 1):
-        with pytest.raises(StaleRevision, match="has been saved by somebody else"):
+        with pytest.raises(StaleRevision, match="has been saved by someone else"):
             import_issue(issue.newsletter, changed, based_on=seen)
     assert load_content(issue) == ISSUE_41
     assert import_issue(issue.newsletter, changed, based_on=issue.revision).outcome == ImportOutcome.UPDATED

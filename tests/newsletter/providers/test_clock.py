@@ -7,7 +7,7 @@ from email.utils import format_datetime
 
 import pytest
 
-from newsletter.providers.clock import WARNING_INTERVAL, ClockWatch
+from newsletter.providers.clock import WARNING_INTERVAL, ClockMonitor
 from newsletter.providers.resend import ResendProvider
 from tests.newsletter.providers.contract import message, new_key
 from tests.publisher import Answer, PageHandler, publishing
@@ -21,7 +21,7 @@ def answered(*, seconds: float) -> dict[str, str]:
 
 @pytest.mark.parametrize(("seconds", "expected"), [(95, "behind the provider's"), (-95, "ahead of the provider's")])
 def test_a_wrong_clock_is_logged_as_an_error(seconds: float, expected: str, caplog: pytest.LogCaptureFixture) -> None:
-    ClockWatch().check(answered(seconds=seconds))
+    ClockMonitor().check(answered(seconds=seconds))
     (record,) = caplog.records
     assert record.levelname == "ERROR"
     assert expected in record.getMessage()
@@ -30,22 +30,22 @@ def test_a_wrong_clock_is_logged_as_an_error(seconds: float, expected: str, capl
 @pytest.mark.parametrize("seconds", [40, -40])
 def test_a_small_skew_is_not_logged(seconds: float, caplog: pytest.LogCaptureFixture) -> None:
     # Made here, because the time of the headers must be that of the test and not of its collection.
-    ClockWatch().check(answered(seconds=seconds))
+    ClockMonitor().check(answered(seconds=seconds))
     assert caplog.records == []
 
 
 @pytest.mark.parametrize("headers", [{}, {"date": "soon"}, {"date": "Mon, 01 Feb 2027 00:00:00 +99999999999"}], ids=str)
 def test_an_invalid_date_is_not_logged(headers: dict[str, str], caplog: pytest.LogCaptureFixture) -> None:
-    ClockWatch().check(headers)
+    ClockMonitor().check(headers)
     assert caplog.records == []
 
 
 def test_the_error_is_logged_once_in_each_interval(caplog: pytest.LogCaptureFixture) -> None:
     seconds = [0.0]
-    watch = ClockWatch(clock=lambda: seconds[0])
+    monitor = ClockMonitor(clock=lambda: seconds[0])
     for now in (0.0, 1.0, WARNING_INTERVAL - 1, WARNING_INTERVAL, WARNING_INTERVAL + 1):
         seconds[0] = now
-        watch.check(answered(seconds=300))
+        monitor.check(answered(seconds=300))
     assert len(caplog.records) == 2
 
 

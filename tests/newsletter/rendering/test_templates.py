@@ -9,7 +9,7 @@ import pytest
 
 from newsletter.rendering import templates
 from newsletter.rendering.errors import RenderingError
-from newsletter.rendering.templates import block_names, fill_template, stylesheet, templates_digest
+from newsletter.rendering.templates import block_names, fill_template, stylesheet, templates_hash
 from newsletter.rendering.theme import PLAIN, Theme
 from tests.newsletter.rendering.digests import MASTHEAD
 
@@ -105,12 +105,12 @@ def test_a_template_that_was_not_shipped_can_use_values_loops_and_listed_filters
     assert own == "1:A, 2:B The Harbour Digest"
 
 
-def test_a_changed_template_changes_the_digest(monkeypatch: pytest.MonkeyPatch) -> None:
-    digests = set()
+def test_a_changed_template_changes_the_hash(monkeypatch: pytest.MonkeyPatch) -> None:
+    hashes = set()
     for sources in ({"a": "x"}, {"b": "x"}, {"b": "y"}):
         monkeypatch.setattr(templates, "shipped_sources", lambda sources=sources: sources)
-        digests.add(templates_digest.__wrapped__())
-    assert len(digests) == 3
+        hashes.add(templates_hash.__wrapped__())
+    assert len(hashes) == 3
 
 
 def test_every_block_has_a_template_that_themes_may_replace() -> None:

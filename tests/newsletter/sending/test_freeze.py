@@ -67,12 +67,12 @@ def test_the_source_depends_on_each_field_of_the_newsletter(issue: Issue, change
     assert freeze_edition(Issue.objects.get(pk=issue.pk)).source_sha256 != first.source_sha256
 
 
-@pytest.mark.parametrize("part", ["PROGRAM_DIGEST", "templates_digest"])
+@pytest.mark.parametrize("part", ["PROGRAM_HASH", "templates_hash"])
 def test_an_update_of_the_code_or_the_templates_renders_the_issue_again(
     issue: Issue, part: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     freeze_edition(issue)
-    value = {"PROGRAM_DIGEST": "another", "templates_digest": lambda: b"another"}[part]
+    value = {"PROGRAM_HASH": "another", "templates_hash": lambda: b"another"}[part]
     monkeypatch.setattr(f"newsletter.sending.source.{part}", value)
     forbid_rendering(monkeypatch)
     with pytest.raises(AssertionError, match="was rendered again"):
@@ -83,7 +83,7 @@ def test_the_same_bytes_from_another_source_give_the_same_edition(
     issue: Issue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = freeze_edition(issue)
-    monkeypatch.setattr("newsletter.sending.source.PROGRAM_DIGEST", "another")
+    monkeypatch.setattr("newsletter.sending.source.PROGRAM_HASH", "another")
     assert freeze_edition(issue) == first
 
 

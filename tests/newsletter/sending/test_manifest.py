@@ -52,7 +52,7 @@ def ready(issue: Issue) -> Issue:
 
 
 @pytest.mark.django_db
-def test_the_audience_digest_is_the_sha256_of_the_keys_in_order_on_every_database(ready: Issue) -> None:
+def test_the_audience_hash_is_the_sha256_of_the_keys_in_order_on_every_database(ready: Issue) -> None:
     for number in range(3):
         people.make_subscription(f"reader-{number}@example.org", ready.newsletter)
     keys = Subscription.objects.mailable(timezone.now()).order_by("pk").values_list("key", flat=True)
@@ -211,7 +211,7 @@ def test_an_unconfirmed_sign_up_does_not_stop_an_approved_send(ready: Issue) -> 
     assert ready.status == SendState.SENDING
 
 
-def test_every_start_records_its_manifest_and_an_approved_one_its_digest(ready: Issue) -> None:
+def test_every_start_records_its_manifest_and_an_approved_one_its_sha256(ready: Issue) -> None:
     manifest = dry_run(ready)
     send = send_now(ready, by="Edda", approved=Approval.of(manifest))
     assert read_manifest(send.manifest) == manifest

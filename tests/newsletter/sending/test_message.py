@@ -50,7 +50,7 @@ def name_ada(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", HOSTILE)
-def test_a_name_is_shown_exactly_as_it_was_given(
+def test_a_name_is_shown_exactly_as_it_was_typed(
     name: str, greeting_issue: Issue, provider: Provider, sandbox: SandboxServer
 ) -> None:
     ada(greeting_issue.newsletter)

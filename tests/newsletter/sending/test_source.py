@@ -1,4 +1,4 @@
-"""The source of an edition: the text of a mail is in the newsletter's language, and part of the digest."""
+"""The source of an edition: the text of a mail is in the newsletter's language, and part of its hash."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from django.utils import translation
 from newsletter.config import translatable
 from newsletter.models import Issue, Newsletter
 from newsletter.sending.freeze import freeze_edition
-from newsletter.sending.source import source_digest, source_of
+from newsletter.sending.source import source_hash, source_of
 
 
 def issue_in(issue: Issue, language: str) -> Issue:
@@ -47,5 +47,5 @@ def test_the_language_of_the_editor_does_not_matter(issue: Issue) -> None:
 def test_a_changed_translation_changes_the_source(issue: Issue, monkeypatch: pytest.MonkeyPatch) -> None:
     first = freeze_edition(issue)
     monkeypatch.setattr(translatable, "_gettext", lambda message: {"Unsubscribe": "Stop mails"}.get(message, message))
-    assert source_digest(issue, source_of(issue)) != first.source_sha256
+    assert source_hash(issue, source_of(issue)) != first.source_sha256
     assert "Stop mails" in freeze_edition(issue).text

@@ -18,7 +18,7 @@ from newsletter.worker.loop import (
     IDLE,
     LONGEST_BACKOFF,
     MAIL_QUEUES,
-    REST,
+    STEP_IDLE,
     Rounds,
     StepRunner,
     run_background_jobs,
@@ -147,7 +147,7 @@ def test_a_step_that_found_nothing_rests_while_others_have_work(clock: Clock) ->
     for _ in range(10):
         assert rounds.run() == 0
     assert (idle.runs, busy.runs) == (1, 10)
-    clock.seconds = REST
+    clock.seconds = STEP_IDLE
     rounds.run()
     assert (idle.runs, busy.runs) == (2, 11)
 
@@ -228,7 +228,7 @@ def test_a_confirmation_mail_waits_for_one_batch_of_an_issue_at_most(
         while sandbox.ledger.summary()["messages"] == 0:
             rounds.run()
         store_signup(issue.newsletter, parse_address("new@example.org"), Evidence(form="tests"))
-        clock.seconds += REST
+        clock.seconds += STEP_IDLE
         before = sandbox.ledger.summary()["messages"]
         rounds.run()
         mails = sandbox.ledger.summary()
