@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from email.errors import MessageError
 from email.headerregistry import Address as HeaderAddress
 
-from django.utils.translation import gettext as _
+from django.utils.translation import gettext, gettext_noop
 from email_validator import EmailNotValidError, EmailUndeliverableError, validate_email
 
 #: Octets of a local part and of a whole address (RFC 5321 §4.5.3.1).
@@ -24,9 +24,18 @@ UNFIT_FOR_HEADERS = re.compile(
 
 
 class AddressError(ValueError):
-    """Not a usable email address; the message says what to change."""
+    """Not a usable email address. The sentence says what to change, in the language that is active when it is shown."""
 
     permanent = True
+
+    def __init__(self, message: str, **values: str | int) -> None:
+        super().__init__(message)
+        self.message = message
+        """In English, with `{names}` that `values` fill."""
+        self.values = values
+
+    def __str__(self) -> str:
+        return gettext(self.message).format(**self.values)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,14 +58,16 @@ def parse_address(raw: str) -> Address:
     # Before normalising, which turns the Kelvin sign into a K and would so produce another subscriber's address.
     if not local.isascii():
         raise AddressError(
-            _(
+            gettext_noop(
                 "The part before the @ contains letters that many mail servers do not accept. "
                 "Use an address with unaccented letters, digits and signs there."
             )
         )
     if any(map(_is_ascii_lookalike, domain)):
         raise AddressError(
-            _("The part after the @ contains look-alike characters. Type the domain with ordinary characters.")
+            gettext_noop(
+                "The part after the @ contains look-alike characters. Type the domain with ordinary characters."
+            )
         )
     domain = unicodedata.normalize("NFC", domain)
     ascii_domain = _checked_domain(local, domain)
@@ -72,26 +83,28 @@ def _is_ascii_lookalike(character: str) -> bool:
 def _split(typed: str) -> tuple[str, str]:
     """Local part and domain, without the trailing dot of a fully qualified name. Raises AddressError."""
     if not typed:
-        raise AddressError(_("Enter an email address."))
+        raise AddressError(gettext_noop("Enter an email address."))
     if len(typed) > LONGEST_ADDRESS + 1:
         raise AddressError(
-            _("The email address is longer than %(limit)d characters. Check it for a typo.")
-            % {"limit": LONGEST_ADDRESS}
+            gettext_noop("The email address is longer than {limit} characters. Check it for a typo."),
+            limit=LONGEST_ADDRESS,
         )
     if not typed.isprintable() or " " in typed:
-        raise AddressError(_("An email address cannot contain spaces or invisible characters. Type it again."))
+        raise AddressError(
+            gettext_noop("An email address cannot contain spaces or invisible characters. Type it again.")
+        )
     local, at, domain = typed.rpartition("@")
     if not at or not local or not domain or "@" in local:
-        raise AddressError(_("Enter an email address such as name@example.org."))
+        raise AddressError(gettext_noop("Enter an email address such as name@example.org."))
     if len(local) > LONGEST_LOCAL_PART:
         raise AddressError(
-            _("The part before the @ is longer than %(limit)d characters. Check it for a typo.")
-            % {"limit": LONGEST_LOCAL_PART}
+            gettext_noop("The part before the @ is longer than {limit} characters. Check it for a typo."),
+            limit=LONGEST_LOCAL_PART,
         )
     if re.search(r'[%!"\\]|=\?', local):
-        signs = {"signs": '" \\ % ! =?'}
         raise AddressError(
-            _("Addresses with one of the signs %(signs)s before the @ are not accepted. Use another address.") % signs
+            gettext_noop("Addresses with one of the signs {signs} before the @ are not accepted. Use another address."),
+            signs='" \\ % ! =?',
         )
     return local, domain.removesuffix(".")
 
@@ -99,19 +112,19 @@ def _split(typed: str) -> tuple[str, str]:
 def _checked_domain(local: str, domain: str) -> str:
     """The domain in lower-case ASCII. Raises AddressError."""
     if domain.startswith("[") or re.fullmatch(r"[0-9.]+", domain):
-        raise AddressError(_("Use an address with a domain name after the @, not an IP address."))
+        raise AddressError(gettext_noop("Use an address with a domain name after the @, not an IP address."))
     try:
         checked = validate_email(f"{local}@{domain}", check_deliverability=False, allow_smtputf8=False)
     except EmailUndeliverableError as error:
-        raise AddressError(_("The domain after the @ cannot receive mail. Check it for a typo.")) from error
+        raise AddressError(gettext_noop("The domain after the @ cannot receive mail. Check it for a typo.")) from error
     except EmailNotValidError as error:
         if "." in domain:
-            raise AddressError(_("Enter an email address such as name@example.org.")) from error
+            raise AddressError(gettext_noop("Enter an email address such as name@example.org.")) from error
         raise AddressError(
-            _("Enter an email address such as name@example.org. The part after the @ must contain a dot.")
+            gettext_noop("Enter an email address such as name@example.org. The part after the @ must contain a dot.")
         ) from error
     if checked.ascii_domain.rpartition(".")[2].isdigit():
-        raise AddressError(_("Use an address with a domain name after the @, not an IP address."))
+        raise AddressError(gettext_noop("Use an address with a domain name after the @, not an IP address."))
     return checked.ascii_domain
 
 
@@ -124,9 +137,9 @@ def masked(address: str) -> str:
 def sender_line(name: str, address: str) -> str:
     """`Name <address>` for a From header, quoted if needed. Raises AddressError."""
     if UNFIT_FOR_HEADERS.search(name) or "@" in name:
-        raise AddressError(_("A sender name cannot contain an @, line breaks or invisible characters."))
+        raise AddressError(gettext_noop("A sender name cannot contain an @, line breaks or invisible characters."))
     address = parse_address(address).as_typed
     try:
         return str(HeaderAddress(display_name=name, addr_spec=address))
     except (MessageError, ValueError, IndexError) as error:
-        raise AddressError(_("“%(address)s” cannot be used as a sender.") % {"address": address}) from error
+        raise AddressError(gettext_noop("“{address}” cannot be used as a sender."), address=address) from error

@@ -137,7 +137,7 @@ def newer_revision(based_on: int | None, row: Issue, typed: IssueContent | None)
         by_them = None
     return NewerRevision(
         revision=row.revision,
-        by=saved.by if saved else "",
+        by=saved.actor if saved else "",
         saved_at=saved.saved_at if saved else row.updated_at,
         to_yours=difference(stored, with_plain_line_ends(typed)) if typed else None,
         by_them=by_them,

@@ -16,7 +16,7 @@ from django.shortcuts import get_object_or_404
 from django.utils.formats import number_format
 from django.utils.functional import Promise
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy, ngettext
+from django.utils.translation import gettext_lazy, ngettext, pgettext_lazy
 from django.views.decorators.http import require_http_methods
 
 from newsletter.admin.check import placed_findings
@@ -162,7 +162,7 @@ DECISIONS = (
     ),
     Decision(
         path="pause",
-        title=gettext_lazy("Pause"),
+        title=pgettext_lazy("send", "Pause"),
         button=gettext_lazy("Pause sending"),
         statuses=(SendState.SENDING,),
         act=pause_send,

@@ -13,6 +13,7 @@ from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_http_methods, require_safe
 
 from newsletter.admin.pages import Need, Page, page_url, redirect_with_message, username_of
+from newsletter.admin.time_format import from_now
 from newsletter.content.difference import Change, difference
 from newsletter.content.document import IssueContent
 from newsletter.content.formats import read_issue, text_of
@@ -131,6 +132,7 @@ def _import_page(
         title=_("Import an issue"),
         form=form,
         existing=existing,
+        saved=from_now(existing.updated_at) if existing else "",
         changes=changes,
         errors=[problem for problem in ordered if problem.severity == Severity.ERROR],
         warnings=[problem for problem in ordered if problem.severity != Severity.ERROR],

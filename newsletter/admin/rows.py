@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from django import forms
 from django.forms.formsets import DELETION_FIELD_NAME, ORDERING_FIELD_NAME, BaseFormSet, formset_factory
-from django.utils.translation import gettext
+from django.utils.translation import gettext, pgettext_lazy
 from django.utils.translation import gettext_lazy as _
 
 from newsletter.content.document import IssueContent, SectionContent, SectionKind, StoryContent
@@ -56,7 +56,7 @@ _LABELS_BY_KIND: Mapping[tuple[str, SectionField], StrOrPromise] = {
     (SectionKind.IMAGE, "url"): _("Link target (optional)"),
     (SectionKind.IMAGE, "body"): _("Caption (optional)"),
     (SectionKind.LINKS, "body"): _("Links, one “- [Title](https://…)” per line"),
-    (SectionKind.SPONSOR, "source"): _("Sponsor"),
+    (SectionKind.SPONSOR, "source"): pgettext_lazy("name of an advertiser", "Sponsor"),
     (SectionKind.SPONSOR, "image"): _("Image URL (optional)"),
 }
 

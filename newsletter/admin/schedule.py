@@ -158,7 +158,10 @@ class ConfirmForm(forms.Form):
     """What the page showed to the editor who confirms; the size of a large audience is typed."""
 
     typed = forms.CharField(
-        required=False, max_length=20, widget=forms.TextInput(attrs={"inputmode": "numeric", "autocomplete": "off"})
+        label=gettext_lazy("Number of recipients"),
+        required=False,
+        max_length=20,
+        widget=forms.TextInput(attrs={"inputmode": "numeric", "autocomplete": "off"}),
     )
 
     #: The revision that the page showed; content that was saved since is not what was confirmed.
@@ -176,7 +179,11 @@ class ConfirmForm(forms.Form):
         typed = "".join(character for character in self.cleaned_data["typed"] if character.isdigit())
         if self.audience.is_typed and typed != str(self.audience.count):
             raise forms.ValidationError(
-                _("The audience is %(count)s recipients now. Type %(digits)s to confirm.")
+                ngettext(
+                    "The audience is %(count)s recipient now. Type %(digits)s to confirm.",
+                    "The audience is %(count)s recipients now. Type %(digits)s to confirm.",
+                    self.audience.count,
+                )
                 % {"count": number_format(self.audience.count, force_grouping=True), "digits": self.audience.count}
             )
         return typed
@@ -300,10 +307,10 @@ def _started(issue: Issue, send: Send, audience: Audience) -> str:
     ) % {"title": issue.title, "count": number_format(audience.count, force_grouping=True)}
     if not send.undo_until:
         return sentence
-    return _("%(sentence)s You can undo this for %(seconds)s seconds.") % {
-        "sentence": sentence,
-        "seconds": settings.UNDO_SECONDS,
-    }
+    undo = ngettext(
+        "You can undo this for %(count)s second.", "You can undo this for %(count)s seconds.", settings.UNDO_SECONDS
+    ) % {"count": number_format(settings.UNDO_SECONDS, force_grouping=True)}
+    return f"{sentence} {undo}"
 
 
 def _summary_of(manifest: Manifest | None) -> str:

@@ -4,12 +4,23 @@ from __future__ import annotations
 
 import datetime
 import zoneinfo
+from typing import Any
 
-from django.contrib.humanize.templatetags.humanize import NaturalTimeFormatter
 from django.utils import timezone
 from django.utils.formats import date_format
 from django.utils.timesince import timesince
 from django.utils.translation import gettext as _
+from django.utils.translation import npgettext_lazy
+
+#: Units after "in" and before "ago". German needs a case here that Django's own units do not have ("vor 2 Tagen").
+_UNITS: dict[str, Any] = {
+    "year": npgettext_lazy("in … or … ago", "%(num)d year", "%(num)d years", "num"),
+    "month": npgettext_lazy("in … or … ago", "%(num)d month", "%(num)d months", "num"),
+    "week": npgettext_lazy("in … or … ago", "%(num)d week", "%(num)d weeks", "num"),
+    "day": npgettext_lazy("in … or … ago", "%(num)d day", "%(num)d days", "num"),
+    "hour": npgettext_lazy("in … or … ago", "%(num)d hour", "%(num)d hours", "num"),
+    "minute": npgettext_lazy("in … or … ago", "%(num)d minute", "%(num)d minutes", "num"),
+}
 
 
 def in_zone(at: datetime.datetime, zone_name: str, *, short: bool = False) -> str:
@@ -33,9 +44,7 @@ def from_now(at: datetime.datetime) -> str:
     now = timezone.now()
     if abs(at - now) < datetime.timedelta(minutes=1):
         return _("just now") if at <= now else _("in less than a minute")
-    # The units of `naturaltime`: they are translated in the case that "in" and "ago" ask for ("vor 2 Tagen").
-    units = NaturalTimeFormatter.future_substrings if at > now else NaturalTimeFormatter.past_substrings
-    distance = timesince(min(at, now), max(at, now), time_strings=units, depth=1).replace("\xa0", " ")
+    distance = timesince(min(at, now), max(at, now), time_strings=_UNITS, depth=1).replace("\xa0", " ")
     if at > now:
         return _("in %(distance)s") % {"distance": distance}
     return _("%(distance)s ago") % {"distance": distance}

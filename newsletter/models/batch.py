@@ -8,6 +8,7 @@ from typing import ClassVar
 from django.db import models
 from django.db.models import ExpressionWrapper, F, Q
 from django.utils import timezone
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from newsletter.models.edition import Edition
@@ -122,9 +123,10 @@ class Batch(models.Model):
     first_delivery = models.BigIntegerField()
     last_delivery = models.BigIntegerField()
     state = models.CharField(
-        max_length=8, choices=BatchState.choices, default=BatchState.READY, db_default=BatchState.READY
+        _("state"), max_length=8, choices=BatchState.choices, default=BatchState.READY, db_default=BatchState.READY
     )
     epoch = models.PositiveSmallIntegerField(
+        _("build"),
         default=1,
         db_default=1,
         help_text=_(
@@ -138,27 +140,33 @@ class Batch(models.Model):
         help_text=_("An operator sent it again, although an earlier attempt may have reached its recipients."),
     )
     provider = models.CharField(
+        _("provider"),
         max_length=32,
         blank=True,
         default="",
         db_default="",
         help_text=_("The provider and account that have its bytes; no other gets them while the outcome is unknown."),
     )
-    attempts = models.PositiveIntegerField(default=0, db_default=0)
-    key = models.CharField(max_length=256, unique=True)
+    attempts = models.PositiveIntegerField(_("attempts"), default=0, db_default=0)
+    key = models.CharField(_("idempotency key"), max_length=256, unique=True)
     payload = models.BinaryField(null=True, editable=False)
-    payload_sha256 = models.CharField(max_length=64, blank=True, default="", db_default="")
+    payload_sha256 = models.CharField(_("digest"), max_length=64, blank=True, default="", db_default="")
     recipients = models.PositiveSmallIntegerField(
-        default=0, db_default=0, help_text=_("How many messages the payload holds.")
+        _("recipients"), default=0, db_default=0, help_text=_("How many messages the payload holds.")
     )
-    not_before = models.DateTimeField(default=timezone.now)
-    lease_until = models.DateTimeField(null=True)
+    not_before = models.DateTimeField(_("not before"), default=timezone.now)
+    lease_until = models.DateTimeField(_("claimed until"), null=True)
     claimed_by = models.CharField(
-        max_length=100, blank=True, default="", db_default="", help_text=_("The worker that has it: host and process.")
+        _("claimed by"),
+        max_length=100,
+        blank=True,
+        default="",
+        db_default="",
+        help_text=_("The worker that has it: host and process."),
     )
-    first_attempt_at = models.DateTimeField(null=True)
+    first_attempt_at = models.DateTimeField(_("first attempt at"), null=True)
     last_attempt_at = models.DateTimeField(null=True)
-    finished_at = models.DateTimeField(null=True)
+    finished_at = models.DateTimeField(_("finished at"), null=True)
     reason = models.CharField(
         max_length=64, blank=True, default="", db_default="", help_text=_("Code of why it is in this state.")
     )
@@ -189,4 +197,4 @@ class Batch(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"batch {self.pk}"
+        return gettext("batch %(number)s") % {"number": self.pk}

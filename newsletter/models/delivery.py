@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.db import models
 from django.db.models import Q
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from newsletter.models.issue import Issue
@@ -91,7 +92,11 @@ class Delivery(models.Model):
     )
     # Defaults of the database, too: expanding the audience names nothing but the three keys.
     state = models.CharField(
-        max_length=8, choices=DeliveryState.choices, default=DeliveryState.PENDING, db_default=DeliveryState.PENDING
+        _("state"),
+        max_length=8,
+        choices=DeliveryState.choices,
+        default=DeliveryState.PENDING,
+        db_default=DeliveryState.PENDING,
     )
     reason = models.CharField(
         max_length=64, blank=True, default="", db_default="", help_text=_("Code of why it was skipped or failed.")
@@ -99,17 +104,17 @@ class Delivery(models.Model):
     detail = models.CharField(
         max_length=200, blank=True, default="", db_default="", help_text=_("The provider's own words.")
     )
-    provider_id = models.CharField(max_length=64, blank=True, default="", db_default="")
+    provider_id = models.CharField(_("provider's id"), max_length=64, blank=True, default="", db_default="")
 
-    sent_at = models.DateTimeField(null=True)
-    delayed_at = models.DateTimeField(null=True)
-    delivered_at = models.DateTimeField(null=True)
-    opened_at = models.DateTimeField(null=True)
-    clicked_at = models.DateTimeField(null=True)
-    failed_at = models.DateTimeField(null=True)
-    suppressed_at = models.DateTimeField(null=True)
-    bounced_at = models.DateTimeField(null=True)
-    complained_at = models.DateTimeField(null=True)
+    sent_at = models.DateTimeField(_("sent at"), null=True)
+    delayed_at = models.DateTimeField(_("delayed at"), null=True)
+    delivered_at = models.DateTimeField(_("delivered at"), null=True)
+    opened_at = models.DateTimeField(_("opened at"), null=True)
+    clicked_at = models.DateTimeField(_("clicked at"), null=True)
+    failed_at = models.DateTimeField(_("failed at"), null=True)
+    suppressed_at = models.DateTimeField(_("suppressed at"), null=True)
+    bounced_at = models.DateTimeField(_("bounced at"), null=True)
+    complained_at = models.DateTimeField(_("complained at"), null=True)
 
     class Meta:
         verbose_name = _("delivery")
@@ -129,7 +134,7 @@ class Delivery(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"delivery {self.pk}"
+        return gettext("delivery %(number)s") % {"number": self.pk}
 
     @property
     def outcome(self) -> str:

@@ -54,17 +54,17 @@ class EventQuerySet(models.QuerySet["Event"]):
 class Event(models.Model):
     """One verified event. Unique by the provider's event id, so that a repeat changes nothing."""
 
-    provider = models.CharField(max_length=16)
-    event_id = models.CharField(max_length=128)
-    kind = models.CharField(max_length=64, help_text=_("The provider's name of the event."))
+    provider = models.CharField(_("provider"), max_length=16)
+    event_id = models.CharField(_("provider's id"), max_length=128)
+    kind = models.CharField(_("kind"), max_length=64, help_text=_("The provider's name of the event."))
     body = models.TextField(help_text=_("The event as it was signed."))
-    received_at = models.DateTimeField(default=timezone.now)
-    state = models.CharField(max_length=8, choices=EventState.choices, default=EventState.NEW)
+    received_at = models.DateTimeField(_("received at"), default=timezone.now)
+    state = models.CharField(_("state"), max_length=8, choices=EventState.choices, default=EventState.NEW)
     reason = models.CharField(
         max_length=64, blank=True, default="", help_text=_("Code of why it was ignored, or belongs to no delivery.")
     )
     bounce = models.CharField(
-        max_length=16, blank=True, default="", help_text=_("The kind of a bounce: hard, soft or policy.")
+        _("bounce"), max_length=16, blank=True, default="", help_text=_("The kind of a bounce: hard, soft or policy.")
     )
     detail = models.CharField(max_length=300, blank=True, default="", help_text=_("What the provider adds."))
     superseded_mail = models.CharField(

@@ -51,7 +51,9 @@ class IssueQuerySet(models.QuerySet["Issue"]):
 class Issue(models.Model):
     """What editors compose: envelope, sections and stories. It cannot be edited while a send uses it."""
 
-    newsletter = models.ForeignKey(Newsletter, on_delete=models.PROTECT, related_name="issues")
+    newsletter = models.ForeignKey(
+        Newsletter, on_delete=models.PROTECT, related_name="issues", verbose_name=_("newsletter")
+    )
     title = models.CharField(_("title"), max_length=200)
     slug = models.SlugField(
         _("slug"), max_length=120, help_text=_("Part of its web address; identifies the issue in files.")

@@ -8,6 +8,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from newsletter.models.issue import Issue
+from newsletter.models.reasons import actor_name
 
 
 class PreflightRun(models.Model):
@@ -34,6 +35,11 @@ class PreflightRun(models.Model):
 
     def __str__(self) -> str:
         return f"{self.errors} errors, {self.warnings} warnings"
+
+    @property
+    def actor(self) -> str:
+        """Who ran it, as shown."""
+        return actor_name(self.by)
 
 
 class LinkState(models.TextChoices):

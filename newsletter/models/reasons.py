@@ -10,6 +10,7 @@ from django.db import models
 from django.utils import formats
 from django.utils.dateparse import parse_datetime
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 from newsletter.config.translatable import from_data
 
@@ -92,11 +93,17 @@ class Reason(models.TextChoices):
     )
     ID_COUNT_DIFFERS = (
         "id_count_differs",
-        _("The provider returned %(ids)s ids for %(deliveries)s deliveries."),
+        _(
+            "The number of ids in the provider's answer (%(ids)s) differs from the number of deliveries "
+            "(%(deliveries)s)."
+        ),
     )
     RESULT_COUNT_DIFFERS = (
         "result_count_differs",
-        _("The provider returned %(results)s results for %(deliveries)s deliveries."),
+        _(
+            "The number of results in the provider's answer (%(results)s) differs from the number of deliveries "
+            "(%(deliveries)s)."
+        ),
     )
     REFUSED_AFTER_UNKNOWN = (
         "refused_after_unknown",
@@ -108,24 +115,27 @@ class Reason(models.TextChoices):
     SENT_AGAIN = "sent_again", _("Sent again by %(by)s, who accepted that recipients may get it twice.")
     FOUND_BY_SEARCH = (
         "found_by_search",
-        _("The provider's list has %(found)s of its %(size)s mails (%(read)s mails searched). It was sent."),
+        _("Its mails in the provider's list: %(found)s of %(size)s. Mails searched: %(read)s. It was sent."),
     )
     FOUND_AT_THE_END = (
         "found_at_the_end",
         _(
-            "The provider's list has %(found)s of its %(size)s mails (%(read)s mails searched) and does not reach back "
-            "further. It was sent."
+            "Its mails in the provider's list: %(found)s of %(size)s. Mails searched: %(read)s. The list does not "
+            "reach back further. It was sent."
         ),
     )
     ABSENT_BY_SEARCH = (
         "absent_by_search",
-        _("The provider's list, searched back to before its first post (%(read)s mails), has none of its mails."),
+        _(
+            "The provider's list, searched back to before its first post, has none of its mails. Mails "
+            "searched: %(read)s."
+        ),
     )
     PARTLY_FOUND = (
         "partly_found",
         _(
-            "The provider's list has only %(found)s of its %(size)s mails, although a batch is sent completely or not "
-            "at all. An operator must decide."
+            "Only part of its mails are in the provider's list: %(found)s of %(size)s. But a batch is sent completely "
+            "or not at all. An operator must decide."
         ),
     )
     SEARCH_WITHOUT_TAGS = (
@@ -276,6 +286,20 @@ class Reason(models.TextChoices):
 
 #: Sentences of providers' codes; `newsletter.apps` adds those of `newsletter.providers.reasons`.
 PROVIDER_SENTENCES: dict[str, str] = {}
+
+
+#: Whoever is no user: their names in columns `by`, and how they are shown.
+ACTORS = {
+    "import": pgettext_lazy("who did it", "import"),
+    "recurring schedule": pgettext_lazy("who did it", "recurring schedule"),
+    "schedule": pgettext_lazy("who did it", "schedule"),
+    "worker": pgettext_lazy("who did it", "worker"),
+}
+
+
+def actor_name(by: str) -> str:
+    """Who did something, as shown: a user name as it is, a part of the system in the active language."""
+    return str(ACTORS.get(by, by))
 
 
 def reason_sentence(code: str, values: Mapping[str, Any] | None = None) -> str:

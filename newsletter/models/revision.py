@@ -10,6 +10,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from newsletter.models.issue import Issue
+from newsletter.models.reasons import actor_name
 
 _NOTES = {
     "before_revisions": gettext_lazy("Content from before revisions were kept"),
@@ -67,6 +68,11 @@ class Revision(models.Model):
         if not self._state.adding:
             raise RevisionIsImmutable("A revision cannot be changed; save the issue again.")
         super().save(*args, **kwargs)
+
+    @property
+    def actor(self) -> str:
+        """Who saved it, as shown."""
+        return actor_name(self.by)
 
     @property
     def note_text(self) -> str:

@@ -10,6 +10,7 @@ from django.db import models, transaction
 from django.db.models import Q
 from django.db.models.functions import Now
 from django.utils import timezone
+from django.utils.translation import gettext, pgettext_lazy
 from django.utils.translation import gettext_lazy as _
 
 from newsletter.models.edition import Edition
@@ -23,7 +24,7 @@ class SendState(models.TextChoices):
 
     SCHEDULED = "scheduled", _("Scheduled")
     SENDING = "sending", _("Sending")
-    PAUSED = "paused", _("Paused")
+    PAUSED = "paused", pgettext_lazy("send", "Paused")
     SENT = "sent", _("Sent")
     CANCELLED = "cancelled", _("Cancelled")
     # Unscheduled or undone while provably nothing was sent; the issue can be edited and sent again.
@@ -91,33 +92,34 @@ class Send(models.Model):
     edition = models.ForeignKey(
         Edition, on_delete=models.PROTECT, related_name="sends", help_text=_("The edition that is sent.")
     )
-    state = models.CharField(max_length=9, choices=SendState.choices)
+    state = models.CharField(_("state"), max_length=9, choices=SendState.choices)
     hold_reason = models.CharField(
         max_length=64, blank=True, default="", help_text=_("Code of why it is paused or held for an operator.")
     )
     hold_values = models.JSONField(default=dict)
     retry_start_at = models.DateTimeField(null=True, help_text=_("Its start failed, and is retried then."))
 
-    scheduled_at = models.DateTimeField(null=True)
-    scheduled_zone = models.CharField(max_length=64, blank=True, default="")
+    scheduled_at = models.DateTimeField(_("scheduled for"), null=True)
+    scheduled_zone = models.CharField(_("time zone"), max_length=64, blank=True, default="")
     scheduled_wall = models.CharField(
         max_length=16, blank=True, default="", help_text=_("The wall-clock time in that zone: 2027-03-30T07:00.")
     )
     is_local = models.BooleanField(
-        default=False, help_text=_("Each recipient gets it when their own clock shows that time.")
+        _("in local time"), default=False, help_text=_("Each recipient gets it when their own clock shows that time.")
     )
 
     manifest = models.JSONField(null=True, help_text=_("What was to be sent, to how many, to whom, when it started."))
     approved_sha256 = models.CharField(
+        _("approved manifest"),
         max_length=64,
         blank=True,
         default="",
         help_text=_("Digest of the approved manifest: the send starts only if it still holds. Empty: any audience."),
     )
 
-    started_at = models.DateTimeField(null=True)
+    started_at = models.DateTimeField(_("started at"), null=True)
     undo_until = models.DateTimeField(
-        null=True, help_text=_("Nothing is posted before; until then “Send now” can be undone.")
+        _("undo until"), null=True, help_text=_("Nothing is posted before; until then “Send now” can be undone.")
     )
     acknowledged = models.JSONField(
         default=dict, help_text=_("The rates of bounces and complaints with which an operator resumed it.")
@@ -125,9 +127,13 @@ class Send(models.Model):
     expanded_through = models.BigIntegerField(
         default=0, help_text=_("The last subscription that has its delivery; the expansion goes on after it.")
     )
-    expanded_at = models.DateTimeField(null=True, help_text=_("When the whole audience had its deliveries."))
-    excluded = models.JSONField(default=dict, help_text=_("Subscriptions that were left out, counted by reason."))
-    finished_at = models.DateTimeField(null=True)
+    expanded_at = models.DateTimeField(
+        _("expanded at"), null=True, help_text=_("When the whole audience had its deliveries.")
+    )
+    excluded = models.JSONField(
+        _("excluded"), default=dict, help_text=_("Subscriptions that were left out, counted by reason.")
+    )
+    finished_at = models.DateTimeField(_("finished at"), null=True)
     created_at = models.DateTimeField(default=timezone.now)
 
     objects: ClassVar[SendQuerySet] = SendQuerySet.as_manager()  # type: ignore[assignment]
@@ -161,7 +167,7 @@ class Send(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"send {self.pk}"
+        return gettext("send %(number)s") % {"number": self.pk}
 
     @property
     def time_zone(self) -> str:

@@ -16,7 +16,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
 from newsletter.models import OPEN_BATCH_STATES, RUNNING, Batch, BatchState, Send, SendState
-from newsletter.models.reasons import reason_sentence
+from newsletter.models.reasons import actor_name, reason_sentence
 from newsletter.monitoring.wording import number
 from newsletter.reports.statistics import SendReport, report_of
 
@@ -152,7 +152,7 @@ def _transition_entries(send: Send) -> Iterator[LogEntry]:
         is_note = transition.source == transition.target
         state = "" if is_note else f"{transition.get_target_display()}."
         sentence = " ".join(part for part in (state, transition.sentence) if part)
-        yield LogEntry(at=transition.at, sentence=sentence, by=transition.by)
+        yield LogEntry(at=transition.at, sentence=sentence, by=actor_name(transition.by))
 
 
 def _batch_entries(send: Send) -> Iterator[LogEntry]:

@@ -21,6 +21,7 @@ from newsletter.models import (
     Send,
     SendState,
 )
+from newsletter.models.reasons import actor_name
 from newsletter.models.send import SendQuerySet
 from newsletter.monitoring.heartbeat import workers
 from newsletter.monitoring.severity import Diagnostic, Severity
@@ -135,7 +136,8 @@ def paused_diagnostics() -> Iterator[Diagnostic]:
         sentence = (
             _("“%(title)s” was paused by %(by)s. %(reason)s") if paused else _("“%(title)s” is paused. %(reason)s")
         )
-        values = {"title": send.issue.title, "by": paused.by if paused else "", "reason": send.hold_sentence}
+        by = actor_name(paused.by) if paused else ""
+        values = {"title": send.issue.title, "by": by, "reason": send.hold_sentence}
         yield Diagnostic(
             name="paused",
             severity=Severity.WARNING if send.hold_reason in EXPLAINED_PAUSES else Severity.ERROR,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 
-from django.utils.formats import number_format
+from django.utils.formats import date_format, number_format
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
@@ -26,8 +26,8 @@ def duration(seconds: float) -> str:
 
 
 def utc(at: datetime.datetime) -> str:
-    """`2026-11-24 07:00 UTC`."""
-    return f"{at.astimezone(datetime.UTC):%Y-%m-%d %H:%M} UTC"
+    """`2026-11-24 07:00 UTC`; in German `24.11.2026 07:00 UTC`."""
+    return f"{date_format(at.astimezone(datetime.UTC), 'SHORT_DATETIME_FORMAT')} UTC"
 
 
 def number(value: float) -> str:

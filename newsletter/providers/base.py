@@ -15,6 +15,7 @@ from typing import ClassVar, Protocol, runtime_checkable
 
 from django.utils.crypto import salted_hmac
 
+from newsletter.config.translatable import translatable
 from newsletter.models import Fact
 from newsletter.providers.reasons import ReasonError, reason_sentence
 from subscribers.addresses import UNFIT_FOR_HEADERS
@@ -194,15 +195,15 @@ class Message:
 def _errors(message: Message) -> Iterator[str]:
     lines = [message.sender, message.to, message.reply_to, message.subject, *message.headers.values()]
     if any(UNFIT_FOR_HEADERS.search(line) for line in lines):
-        yield "An address, the subject or a header contains a line break or an invisible character."
+        yield translatable("An address, the subject or a header contains a line break or an invisible character.")
     for name in message.headers:
         if name.lower() not in ALLOWED_HEADERS:
-            yield f"The header {name!r} is not one that a message may set."
+            yield translatable("The header “{name}” is not one that a message may set.", name=name)
     for name, value in message.tags.items():
         if not TAG.fullmatch(name) or not TAG.fullmatch(value):
-            yield f"The tag {name!r} contains characters other than letters, digits, _ and -."
+            yield translatable("The tag “{name}” contains characters other than letters, digits, _ and -.", name=name)
     if not (message.to and message.subject and message.html and message.text):
-        yield "A message needs a recipient, a subject, HTML and text."
+        yield translatable("A message needs a recipient, a subject, HTML and text.")
 
 
 class BounceKind(enum.Enum):

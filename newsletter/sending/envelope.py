@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 from django.conf import settings
 
+from newsletter.config.translatable import Translatable, translatable
 from newsletter.models import Issue, Newsletter
 from newsletter.rendering import PlaceholderContext, placeholder_token
 from subscribers.addresses import AddressError, parse_address, sender_line
@@ -47,7 +48,8 @@ def sender_of(newsletter: Newsletter) -> str:
     try:
         return sender_line(newsletter.sender_name, newsletter.sender_email)
     except AddressError as error:
-        raise EnvelopeError(f"The newsletter has no valid sender. {error}") from error
+        problem = Translatable(error.message, values=error.values)
+        raise EnvelopeError(translatable("The newsletter has no valid sender. {problem}", problem=problem)) from error
 
 
 def reply_to_of(newsletter: Newsletter) -> str:
@@ -55,7 +57,10 @@ def reply_to_of(newsletter: Newsletter) -> str:
     try:
         return parse_address(newsletter.reply_to).as_typed if newsletter.reply_to else ""
     except AddressError as error:
-        raise EnvelopeError(f"The newsletter's reply-to address is invalid. {error}") from error
+        problem = Translatable(error.message, values=error.values)
+        raise EnvelopeError(
+            translatable("The newsletter's reply-to address is invalid. {problem}", problem=problem)
+        ) from error
 
 
 def _headers(issue: Issue, unsubscribe: str) -> dict[str, str]:

@@ -84,7 +84,7 @@ def _try_out(edition: Edition) -> None:
     try:
         message_of(edition)
     except InvalidMessage as refusal:
-        raise EnvelopeError(str(refusal)) from refusal
+        raise EnvelopeError(*refusal.args) from refusal
 
 
 def _sha256(rendered: RenderedIssue, envelope: Envelope) -> str:

@@ -22,10 +22,10 @@ from typing import Any, Self
 import orjson
 from django.conf import settings
 from django.db import connection
-from django.utils.formats import number_format
 from django.utils.translation import gettext as _
 from pydantic import TypeAdapter, ValidationError
 
+from newsletter.config.translatable import translatable, translatable_plural
 from newsletter.models import Edition, Issue, Send
 from newsletter.providers import get_provider
 from newsletter.providers.base import Provider
@@ -231,7 +231,7 @@ class Approval:
                 % {"approved": self.sha256[:12], "now": now.sha256[:12]},
             )
         found = (*_content_differences(self.summary, now), *_audience_differences(self.summary, now))
-        return found or (_("The manifest is computed differently since the last update of this program."),)
+        return found or (translatable("The manifest is computed differently since the last update of this program."),)
 
     def content_differences(self, now: Manifest) -> tuple[str, ...]:
         """The same without the audience, where the summary is known; else all."""
@@ -326,39 +326,40 @@ def _link_table(links: list[dict[str, str]]) -> tuple[ListedLink, ...]:
 
 def _content_differences(approved: Summary, now: Manifest) -> Iterator[str]:
     if (approved.newsletter, approved.issue) != (now.newsletter, now.issue):
-        yield _("It was made for the issue “%(issue)s” of %(newsletter)s.") % {
-            "issue": approved.issue,
-            "newsletter": approved.newsletter,
-        }
+        yield translatable(
+            "It was made for the issue “{issue}” of {newsletter}.", issue=approved.issue, newsletter=approved.newsletter
+        )
         return
     if approved.edition == now.edition:
         return
     if approved.subject != now.subject:
-        yield _("The subject changed from “%(before)s” to “%(now)s”.") % {
-            "before": approved.subject,
-            "now": now.subject,
-        }
+        yield translatable("The subject changed from “{before}” to “{now}”.", before=approved.subject, now=now.subject)
     if approved.sender != now.sender:
-        yield _("The sender changed from %(before)s to %(now)s.") % {"before": approved.sender, "now": now.sender}
-    yield _("The content or the design changed: the HTML had %(before)s bytes and has %(now)s bytes now.") % {
-        "before": number_format(approved.html_bytes, force_grouping=True),
-        "now": number_format(now.html_bytes, force_grouping=True),
-    }
+        yield translatable("The sender changed from {before} to {now}.", before=approved.sender, now=now.sender)
+    yield translatable(
+        "The content or the design changed: the HTML had {before:,} bytes and has {now:,} bytes now.",
+        before=approved.html_bytes,
+        now=now.html_bytes,
+    )
 
 
 def _audience_differences(approved: Summary, now: Manifest) -> Iterator[str]:
     if now.recipients != approved.recipients:
-        yield _("The audience changed from %(before)s to %(now)s recipients since the approval.") % {
-            "before": number_format(approved.recipients, force_grouping=True),
-            "now": number_format(now.recipients, force_grouping=True),
-        }
+        yield translatable_plural(
+            "The audience changed from {before:,} to {count:,} recipient since the approval.",
+            "The audience changed from {before:,} to {count:,} recipients since the approval.",
+            before=approved.recipients,
+            count=now.recipients,
+        )
     elif approved.recipients_sha256 != now.recipients_sha256:
-        yield _("The audience has the same size but is not the same: as many subscribers left as joined.")
+        yield translatable("The audience has the same size but is not the same: as many subscribers left as joined.")
     if now.recipients == approved.recipients and approved.batches != now.batches:
-        yield _("It would be sent in %(now)s batches instead of %(before)s.") % {
-            "now": number_format(now.batches, force_grouping=True),
-            "before": number_format(approved.batches, force_grouping=True),
-        }
+        yield translatable_plural(
+            "It would be sent in {count:,} batch instead of {before:,}.",
+            "It would be sent in {count:,} batches instead of {before:,}.",
+            count=now.batches,
+            before=approved.batches,
+        )
 
 
 def _canonical(value: Any, options: int = 0) -> bytes:

@@ -221,7 +221,7 @@ def _make_draft(occurrence: Occurrence) -> None:
     try:
         with transaction.atomic():
             occurrence.issue = Issue.objects.create(newsletter=schedule.newsletter, slug=slug, title=title, date=day)
-            save_content(occurrence.issue, content, by=f"recurring schedule {schedule}", note="recurring")
+            save_content(occurrence.issue, content, by="recurring schedule", note="recurring")
     except ContentError as error:
         log.warning("no draft was made for the recurring schedule %s: %s", schedule.pk, error)
         occurrence.issue = None
@@ -303,8 +303,7 @@ def _run(occurrence: Occurrence, now: datetime.datetime) -> tuple[Reason, dict[s
     try:
         with transaction.atomic():
             lock(issue, revision=issue.approved_revision)
-            by = f"recurring schedule {occurrence.schedule}"
-            start(issue, issue.current_send, occasion=Occasion.START, by=by[:150], approved=None)
+            start(issue, issue.current_send, occasion=Occasion.START, by="recurring schedule", approved=None)
     except IssueRefused as refusal:
         return _hold(issue, Reason.OCCURRENCE_REFUSED, {**name, **refusal.values})
     except InvalidTransition as error:

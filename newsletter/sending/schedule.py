@@ -16,7 +16,7 @@ from django.utils.formats import number_format
 from django.utils.translation import gettext as _
 
 from newsletter.config.failpoints import Point, reached
-from newsletter.config.translatable import to_data
+from newsletter.config.translatable import to_data, translatable
 from newsletter.models import Edition, InvalidTransition, Issue, Reason, Send, SendState
 from newsletter.models.reasons import iso
 from newsletter.preflight import AudienceSnapshot, Occasion, PreflightResult
@@ -27,7 +27,7 @@ from newsletter.sending.envelope import EnvelopeError
 from newsletter.sending.expand import audience_of
 from newsletter.sending.freeze import prepare_edition, store_edition
 from newsletter.sending.manifest import Approval, Manifest, manifest_of
-from newsletter.sending.wall_clock import instant_of, nearest_instant_of
+from newsletter.sending.wall_clock import as_typed, instant_of, nearest_instant_of
 from newsletter.sending.waves import LocalTime, Wave, recipients_by_zone
 
 log = logging.getLogger(__name__)
@@ -126,7 +126,7 @@ def schedule_issue(
     if instant <= timezone.now():
         raise IssueRefused(
             _("%(time)s in %(zone)s is in the past. Choose a later time, or send the issue now.")
-            % {"time": f"{wall:%Y-%m-%d %H:%M}", "zone": zone}
+            % {"time": as_typed(wall), "zone": zone}
         )
     if local:
         instant = first_instant(issue, local)
@@ -171,7 +171,7 @@ def first_instant(issue: Issue, local: LocalTime) -> datetime.datetime:
                 "to all recipients at the same moment."
             )
             % {
-                "time": f"{local.wall:%Y-%m-%d %H:%M}",
+                "time": as_typed(local.wall),
                 "count": number_format(first.recipients, force_grouping=True),
                 "zone": first.zones[0] or local.zone,
             }
@@ -367,7 +367,9 @@ def start(
 
 def _refuse(differences: tuple[str, ...]) -> None:
     if differences:
-        raise IssueRefused(*differences, _("Nothing was sent or scheduled. Look at the page again and confirm."))
+        raise IssueRefused(
+            *differences, translatable("Nothing was sent or scheduled. Look at the page again and confirm.")
+        )
 
 
 def lock(issue: Issue, *, revision: int | None = None) -> None:
@@ -381,11 +383,12 @@ def lock(issue: Issue, *, revision: int | None = None) -> None:
     issue.__dict__.pop("prefetched_sends", None)
     if revision not in (None, issue.revision):
         raise IssueRefused(
-            _(
-                "The issue was saved since this page was loaded: the page showed revision %(seen)s, and it is at "
-                "revision %(now)s now. Nothing was sent or scheduled. Look at the page again and confirm."
+            translatable(
+                "The issue was saved since this page was loaded: the page showed revision {seen}, and it is at "
+                "revision {now} now. Nothing was sent or scheduled. Look at the page again and confirm.",
+                seen=revision,
+                now=issue.revision,
             )
-            % {"seen": revision, "now": issue.revision}
         )
 
 

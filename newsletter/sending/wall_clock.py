@@ -1,4 +1,4 @@
-"""Wall time: what an editor's clock shows in a zone, as an instant. Pure.
+"""Wall time: what an editor's clock shows in a zone, as an instant.
 
 On the day a clock is set forward some times do not exist, and on the day it is set back some exist twice; Django's
 own conversion shifts them silently. Here they are refused with a message that names the alternatives.
@@ -10,9 +10,15 @@ import datetime
 import zoneinfo
 from functools import cache
 
+from django.utils.formats import date_format
+from django.utils.translation import gettext as _
+
 
 class NoSuchTime(Exception):
-    """The wall time does not name one instant in this zone; the sentence says what to choose instead."""
+    """The wall time does not name one instant in this zone; the sentence says what to choose instead.
+
+    It is in the language of whoever chose the time, and is shown in the same request.
+    """
 
     permanent = True
 
@@ -39,22 +45,35 @@ def nearest_instant_of(wall: datetime.datetime, zone_name: str) -> datetime.date
 def instant_of(wall: datetime.datetime, zone_name: str) -> datetime.datetime:
     """The instant, in UTC, at which clocks in `zone_name` show `wall` (no zone, minutes). Raises NoSuchTime."""
     if not is_a_zone(zone_name):
-        raise NoSuchTime(f"“{zone_name}” is not a time zone. Use a name such as Europe/Berlin.")
+        raise NoSuchTime(_("“%(zone)s” is not a time zone. Use a name such as Europe/Berlin.") % {"zone": zone_name})
     zone = zoneinfo.ZoneInfo(zone_name)
     try:
         first, second = (wall.replace(tzinfo=zone, fold=fold).astimezone(datetime.UTC) for fold in (0, 1))
     except OverflowError as error:
-        raise NoSuchTime(f"The year {wall.year} is too far away. Choose a day in the next years.") from error
+        raise NoSuchTime(
+            _("The year %(year)s is too far away. Choose a day in the next years.") % {"year": wall.year}
+        ) from error
     if first == second:
         return first
-    shown = f"{wall:%Y-%m-%d %H:%M}"
+    values = {"time": as_typed(wall), "zone": zone_name}
     if (later := first.astimezone(zone)).replace(tzinfo=None) != wall:
-        earlier = second.astimezone(zone)
+        values |= {"earlier": as_typed(second.astimezone(zone)), "later": as_typed(later)}
         raise NoSuchTime(
-            f"{shown} does not exist in {zone_name}: clocks are set forward over it. Choose a time before or after, "
-            f"such as {earlier:%Y-%m-%d %H:%M} or {later:%Y-%m-%d %H:%M}."
+            _(
+                "%(time)s does not exist in %(zone)s: clocks are set forward over it. Choose a time before or after, "
+                "such as %(earlier)s or %(later)s."
+            )
+            % values
         )
     raise NoSuchTime(
-        f"{shown} exists twice in {zone_name}, because clocks are set back: at {first:%H:%M} and {second:%H:%M} UTC. "
-        "Choose another time, or give it in UTC."
+        _(
+            "%(time)s exists twice in %(zone)s, because clocks are set back: at %(first)s and %(second)s UTC. Choose "
+            "another time, or give it in UTC."
+        )
+        % (values | {"first": f"{first:%H:%M}", "second": f"{second:%H:%M}"})
     )
+
+
+def as_typed(wall: datetime.datetime) -> str:
+    """A wall time in digits, as it is typed in the active language: `2026-07-01 07:00` in English."""
+    return date_format(wall, "SHORT_DATETIME_FORMAT")

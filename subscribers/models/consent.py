@@ -7,7 +7,9 @@ from typing import ClassVar
 from django.db import models
 from django.db.models import Q
 from django.utils import timezone
+from django.utils.formats import date_format
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 from subscribers.models.subscription import Subscription
 from subscribers.models.suppression import SuppressionReason
@@ -33,7 +35,7 @@ class ConsentKind(models.TextChoices):
     REQUESTED = "requested", _("Requested")
     CONFIRMED = "confirmed", _("Confirmed")
     IMPORTED = "imported", _("Imported with proof of consent")
-    PAUSED = "paused", _("Paused")
+    PAUSED = "paused", pgettext_lazy("subscription", "Paused")
     RESUMED = "resumed", _("Resumed")
     UNSUBSCRIBED = "unsubscribed", _("Unsubscribed")
     DECLINED = "declined", _("Declined: “This was not me”")
@@ -119,4 +121,4 @@ class Consent(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.get_kind_display()} · {self.created_at:%Y-%m-%d %H:%M}"
+        return f"{self.get_kind_display()} · {date_format(self.created_at, 'SHORT_DATETIME_FORMAT')}"

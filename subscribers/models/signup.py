@@ -7,6 +7,7 @@ import uuid
 from django.db import models
 from django.db.models import Q
 from django.utils import timezone
+from django.utils.formats import date_format
 
 from subscribers.models.mailing_list import MailingList
 
@@ -33,4 +34,4 @@ class Signup(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.mailing_list} · {self.created_at:%Y-%m-%d %H:%M}"
+        return f"{self.mailing_list} · {date_format(self.created_at, 'SHORT_DATETIME_FORMAT')}"

@@ -9,6 +9,7 @@ from django.conf import settings
 from django.db import models
 from django.db.models import Q
 from django.utils import timezone
+from django.utils.formats import date_format
 from django.utils.translation import gettext_lazy as _
 
 
@@ -52,4 +53,4 @@ class Suppression(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.get_reason_display()} · {self.created_at:%Y-%m-%d}"
+        return f"{self.get_reason_display()} · {date_format(self.created_at, 'SHORT_DATE_FORMAT')}"

@@ -6,6 +6,7 @@ import email
 import email.policy
 
 import pytest
+from django.utils import translation
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -154,3 +155,11 @@ def test_a_sender_line_is_parsed_back_to_the_same_name_and_address(name: str) ->
 def test_a_sender_name_cannot_forge_a_header(name: str) -> None:
     with pytest.raises(AddressError):
         sender_line(name, "notes@example.org")
+
+
+def test_a_refusal_is_in_the_language_that_is_active_when_it_is_shown() -> None:
+    with pytest.raises(AddressError) as refusal:
+        parse_address(f"{'l' * 65}@example.org")
+    assert "longer than 64 characters" in str(refusal.value)
+    with translation.override("fr"):
+        assert "dépasse 64 caractères" in str(refusal.value)

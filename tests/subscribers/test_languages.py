@@ -5,6 +5,7 @@ Catalogues of translations change; these tests bring a small one of their own.
 
 from __future__ import annotations
 
+import datetime
 import re
 from typing import Any
 
@@ -19,7 +20,7 @@ from subscribers.addresses import parse_address
 from subscribers.consent import double_opt_in
 from subscribers.consent.texts import confirmation_text, signup_text
 from subscribers.consent.tokens import confirm_url, preferences_url, unsubscribe_url
-from subscribers.models import Consent, ConsentKind, Evidence, MailingList, TransactionalMail
+from subscribers.models import Consent, ConsentKind, Evidence, MailingList, Subscription, TransactionalMail
 from subscribers.signup.queue import answer_signups
 from tests.people import ada, make_mailing_list
 from tests.subscribers.test_views import form_data
@@ -91,6 +92,16 @@ def test_a_list_can_have_each_of_the_four_languages(language: str) -> None:
     mailing_list = make_mailing_list(language=language)
     mailing_list.full_clean()
     assert mailing_list.page_language == language
+
+
+@pytest.mark.parametrize(
+    ("language", "date"),
+    [("en", "1 July 2027"), ("de", "1. Juli 2027"), ("fr", "1 juillet 2027"), ("es", "1 de julio de 2027")],
+)
+def test_dates_of_a_page_follow_its_language(client: Client, language: str, date: str) -> None:
+    subscription = ada(make_mailing_list(language=language))
+    Subscription.objects.update(paused_until=datetime.datetime(2027, 7, 1, 5, tzinfo=datetime.UTC))
+    assert date in page(client, preferences_url(subscription.key)).content.decode()
 
 
 def test_the_language_of_one_page_does_not_reach_the_next(client: Client, german: MailingList) -> None:

@@ -29,7 +29,9 @@ class Command(BaseCommand):
         try:
             manifest = dry_run(issue)
         except IssueRefused as refusal:
-            raise CommandError("\n".join((f"“{issue.title}” cannot be sent:", *refusal.sentences))) from refusal
+            raise CommandError(
+                "\n".join((f"“{issue.title}” cannot be sent:", *map(str, refusal.sentences)))
+            ) from refusal
         self.stdout.write(manifest.as_text(), ending="")
         slug, newsletter = options["slug"], options["newsletter"]
         option = f" --newsletter {newsletter}" if newsletter else ""

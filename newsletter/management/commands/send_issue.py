@@ -62,7 +62,7 @@ class Command(BaseCommand):
             approved = Approval.read(_manifest_text(options["manifest"]))
             sentence = _act(issue, approved, wall=options["at"], zone=zone, same_audience=options["same_audience"])
         except IssueRefused as refusal:
-            raise CommandError("\n".join(refusal.sentences)) from refusal
+            raise CommandError("\n".join(map(str, refusal.sentences))) from refusal
         except (ManifestUnreadable, NoSuchTime, InvalidTransition) as refusal:
             raise CommandError(str(refusal)) from refusal
         self.stdout.write(sentence)

@@ -10,7 +10,9 @@ from django.urls import reverse
 from django.utils import timezone, translation
 
 from newsletter.admin.time_format import from_now, in_zone, with_zone
-from newsletter.models import Issue, RecurringSchedule, Revision
+from newsletter.models import Issue, RecurringSchedule, Revision, Send
+from newsletter.models.reasons import actor_name
+from newsletter.monitoring.wording import number, utc
 from tests.newsletter.admin.pages import page_of
 
 AT = datetime.datetime(2026, 7, 1, 5, tzinfo=datetime.UTC)
@@ -82,3 +84,36 @@ def test_the_note_of_a_revision_is_stored_as_a_code_and_shown_as_a_sentence(note
 
 def test_a_recurring_schedule_is_named_by_weekday_and_time() -> None:
     assert str(RecurringSchedule(weekday=1, time=datetime.time(7))) == "Tuesdays 07:00"
+
+
+# --- In German -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("seconds", "words"), [(-200_000, "vor 2 Tagen"), (46_850, "in 13 Stunden")])
+def test_a_distance_is_in_the_case_that_its_preposition_asks_for(seconds: int, words: str) -> None:
+    with translation.override("de"):
+        assert from_now(timezone.now() + datetime.timedelta(seconds=seconds)) == words
+
+
+def test_numbers_and_times_of_diagnostics_follow_the_language() -> None:
+    assert (number(12_412), utc(AT)) == ("12,412", "2026-07-01 05:00 UTC")
+    with translation.override("de"):
+        assert (number(12_412), utc(AT)) == ("12.412", "01.07.2026 05:00 UTC")
+
+
+def test_what_acts_by_itself_is_named_in_the_language_of_the_editor() -> None:
+    with translation.override("de"):
+        assert [actor_name(by) for by in ("recurring schedule", "Edda")] == ["wiederkehrender Termin", "Edda"]
+        assert str(RecurringSchedule(weekday=1, time=datetime.time(7))) == "Dienstags 07:00"
+
+
+def test_a_list_of_records_has_labels_in_the_language_of_the_editor(edda: Client, running_send: Send) -> None:
+    page = edda.get(reverse("admin:newsletter_send_changelist"), headers={"Accept-Language": "de"})
+    shown = page.content.decode()
+    assert "Gestartet am" in shown
+    assert "tarted at" not in shown
+
+
+def test_the_zone_of_times_without_one_is_named_on_every_page(edda: Client) -> None:
+    page = edda.get(reverse("admin:subscribers_consent_changelist"), headers={"Accept-Language": "de"})
+    assert "Zeiten ohne Zeitzone sind in UTC angegeben." in page.content.decode()

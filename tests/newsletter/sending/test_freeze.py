@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.utils import translation
 
+from newsletter.config.translatable import from_data, to_data
 from newsletter.content.store import save_content
 from newsletter.models import Edition, EditionIsFrozen, Issue, Newsletter
 from newsletter.rendering import RenderingError
@@ -151,3 +153,13 @@ def test_a_sender_name_that_could_forge_a_header_is_refused(issue: Issue, name: 
     with pytest.raises(EnvelopeError):
         freeze_edition(issue)
     assert not Edition.objects.exists()
+
+
+def test_a_refusal_that_is_stored_is_shown_in_the_language_of_whoever_reads_it(issue: Issue) -> None:
+    issue.newsletter.sender_email = "notes"
+    with pytest.raises(EnvelopeError) as refusal:
+        freeze_edition(issue)
+    stored = to_data(refusal.value.args[0])
+    assert str(from_data(stored)).startswith("The newsletter has no valid sender. Enter an email address such as")
+    with translation.override("de"):
+        assert str(from_data(stored)).startswith("Der Newsletter hat keinen gültigen Absender. Geben Sie eine")

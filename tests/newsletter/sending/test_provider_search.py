@@ -141,7 +141,7 @@ def test_a_batch_whose_answer_was_lost_is_found_and_accepted(
     sandbox.plan(SENT_WITHOUT_ANSWER)
     post_everything(provider)
     held = held_a_day_later(clock, provider)
-    assert "has 3 of its 3 mails" in reconcile(send.issue.slug)
+    assert "Its mails in the provider's list: 3 of 3." in reconcile(send.issue.slug)
     finish_sends()
     send.refresh_from_db()
     assert send.state == SendState.SENT

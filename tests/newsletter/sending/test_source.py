@@ -22,7 +22,7 @@ def issue_in(issue: Issue, language: str) -> Issue:
         ("en", "Wednesday, 1 July 2026"),
         ("de", "Mittwoch, 1. Juli 2026"),
         ("de-AT", "Mittwoch, 1. Juli 2026"),
-        ("fr", "mercredi, 1 juillet 2026"),
+        ("fr", "mercredi 1 juillet 2026"),
         ("es", "miércoles, 1 de julio de 2026"),
     ],
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 
 import pytest
+from django.utils import translation
 
 from newsletter.sending.wall_clock import NoSuchTime, instant_of
 
@@ -50,3 +51,11 @@ def test_a_zone_that_nobody_keeps_is_refused(zone: str) -> None:
 def test_a_day_at_the_edge_of_the_calendar_is_refused(text: str, zone: str) -> None:
     with pytest.raises(NoSuchTime, match="too far away"):
         instant_of(wall(text), zone)
+
+
+def test_a_refusal_speaks_the_language_of_whoever_chose_the_time() -> None:
+    with (
+        translation.override("de"),
+        pytest.raises(NoSuchTime, match=r"28\.03\.2027 02:30 gibt es in Europe/Berlin nicht"),
+    ):
+        instant_of(wall("2027-03-28T02:30"), "Europe/Berlin")
