@@ -288,7 +288,7 @@ class Reason(models.TextChoices):
 PROVIDER_SENTENCES: dict[str, str] = {}
 
 
-#: Whoever is no user: their names in columns `by`, and how they are shown.
+#: Values of columns `by` that are not user names, and how they are shown.
 ACTORS = {
     "import": pgettext_lazy("who did it", "import"),
     "recurring schedule": pgettext_lazy("who did it", "recurring schedule"),

@@ -17,7 +17,7 @@ from django.utils.translation import gettext as _
 class NoSuchTime(Exception):
     """The wall time does not name one instant in this zone; the sentence says what to choose instead.
 
-    It is in the language of whoever chose the time, and is shown in the same request.
+    It is shown in the request that chose the time, so it is in the language of that request.
     """
 
     permanent = True
