@@ -106,7 +106,7 @@ def test_the_list_of_issues_shows_status_time_counts_and_the_next_action(edda: C
     assert "Europe/Berlin" in shown
     assert "Edit" in shown
     assert "Sending Started just now" in shown
-    assert "0 delivered · 0 clicked Follow" in shown
+    assert "0 delivered · 0 clicked View progress" in shown
 
 
 def test_the_list_of_issues_is_filtered_by_status(edda: Client) -> None:

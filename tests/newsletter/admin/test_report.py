@@ -113,7 +113,7 @@ def test_the_page_of_a_large_send_refreshes_less_often(
     edda: Client, send: Send, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert 'data-poll="2"' in edda.get(page_of(send.issue, "report")).content.decode()
-    monkeypatch.setattr("newsletter.admin.report.MANY", 10)
+    monkeypatch.setattr("newsletter.admin.report.LARGE_SEND", 10)
     assert 'data-poll="10"' in edda.get(page_of(send.issue, "report")).content.decode()
 
 
