@@ -72,6 +72,7 @@ def show_report(request: HttpRequest, issue: Issue) -> HttpResponse:
         finished=in_zone(send.finished_at, zone) if send.finished_at else "",
         held=_held_batches(send),
         held_count=progress.report.held_batches,
+        more_held=max(0, progress.report.held_batches - MAX_HELD),
         can_be_undone=can_undo(send),
         undo_until=_to_the_second(send.undo_until, zone) if _waits_for_undo(send) and send.undo_until else "",
         joined=_count_joined(send) if send.state in RUNNING else 0,
