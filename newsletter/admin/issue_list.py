@@ -63,7 +63,6 @@ def name_cell(issue: ListedIssue) -> str:
 
 
 def status_cell(issue: Issue) -> str:
-    """As a pill."""
     return format_html('<span class="{}">{}</span>', pill_class(issue.status), issue.get_status_display())
 
 
@@ -111,7 +110,6 @@ def recipients_cell(issue: ListedIssue) -> str:
 
 
 def action_cell(issue: Issue) -> str:
-    """Its next action."""
     label, page = {
         IssueState.DRAFT.value: (_("Edit"), "change"),
         IssueState.APPROVED.value: (_("Edit"), "change"),
@@ -129,12 +127,10 @@ class StatusFilter(admin.SimpleListFilter):
     parameter_name = "status"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        """Every status that an issue may have."""
         sends = [(state.value, str(state.label)) for state in SendState if state is not SendState.WITHDRAWN]
         return [*((state.value, str(state.label)) for state in IssueState), *sends]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        """Issues of that status."""
         chosen = self.value()
         if chosen in IssueState.values:
             in_use = Send.objects.current().filter(issue=OuterRef("pk"))

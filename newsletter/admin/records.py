@@ -18,7 +18,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from newsletter.admin.pages import pill_class
-from newsletter.models import Batch, Delivery, Edition, Event, EventType, Issue, Send
+from newsletter.models import Batch, Delivery, Edition, Event, EventState, EventType, Issue, Send
 from newsletter.models.reasons import reason_sentence
 from newsletter.providers import webhook_providers
 from newsletter.providers.base import BounceKind
@@ -43,7 +43,6 @@ class KindFilter(admin.SimpleListFilter):
         return [(kind, kind) for kind in EVENT_TYPES]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        """Events of that kind."""
         return queryset.filter(kind=self.value()) if self.value() else queryset
 
 
@@ -54,11 +53,9 @@ class BounceFilter(admin.SimpleListFilter):
     parameter_name = "bounce"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        """Every kind of bounce."""
         return [(kind.value, kind.value) for kind in BounceKind]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        """Events of bounces of that kind."""
         return queryset.filter(bounce=self.value()) if self.value() else queryset
 
 
@@ -99,23 +96,19 @@ class SendAdmin(RecordAdmin):
 
     @admin.display(description=gettext_lazy("Issue"))
     def issue_link(self, send: Any) -> str:
-        """The issue's report or its page."""
         url = reverse("admin:newsletter_issue_change", args=[send.issue_id])
         return format_html('<a href="{}">{}</a>', url, send.issue.title)
 
     @admin.display(description=gettext_lazy("Edition"))
     def edition_link(self, send: Any) -> str:
-        """The edition that is sent."""
         return _edition_link(send)
 
     @admin.display(description=gettext_lazy("State"), ordering="state")
     def state_pill(self, send: Any) -> str:
-        """Its state."""
         return _pill(send.state, send.get_state_display())
 
     @admin.display(description=gettext_lazy("Reason"))
     def reason(self, send: Any) -> str:
-        """Why it is paused or held."""
         return str(send.hold_sentence)
 
 
@@ -158,18 +151,15 @@ class DeliveryAdmin(RecordAdmin):
 
     @admin.display(description=gettext_lazy("Issue"))
     def issue_title(self, delivery: Any) -> str:
-        """The title of the issue."""
         return str(delivery.title)
 
     @admin.display(description=gettext_lazy("Issue"))
     def issue_link(self, delivery: Any) -> str:
-        """The issue."""
         url = reverse("admin:newsletter_issue_change", args=[delivery.issue_id])
         return format_html('<a href="{}">{}</a>', url, delivery.title)
 
     @admin.display(description=gettext_lazy("State"), ordering="state")
     def state_pill(self, delivery: Any) -> str:
-        """How far its sending has come."""
         return _pill(delivery.state, delivery.get_state_display())
 
     @admin.display(description=gettext_lazy("Outcome"))
@@ -179,7 +169,6 @@ class DeliveryAdmin(RecordAdmin):
 
     @admin.display(description=gettext_lazy("Reason"))
     def reason_shown(self, delivery: Any) -> str:
-        """Why it was skipped or failed."""
         return reason_sentence(delivery.reason, {"text": delivery.detail})
 
 
@@ -211,17 +200,14 @@ class BatchAdmin(RecordAdmin):
 
     @admin.display(description=gettext_lazy("Edition"))
     def subject(self, batch: Any) -> str:
-        """The subject of the edition."""
         return str(batch.edition_subject)
 
     @admin.display(description=gettext_lazy("Edition"))
     def edition_link(self, batch: Any) -> str:
-        """The edition."""
         return _edition_link(batch)
 
     @admin.display(description=gettext_lazy("State"), ordering="state")
     def state_pill(self, batch: Any) -> str:
-        """The state of the call."""
         return _pill(batch.state, batch.get_state_display())
 
     @admin.display(description=gettext_lazy("Deliveries"))
@@ -231,7 +217,6 @@ class BatchAdmin(RecordAdmin):
 
     @admin.display(description=gettext_lazy("Reason"))
     def reason_shown(self, batch: Any) -> str:
-        """Why it is in this state."""
         return reason_sentence(batch.reason, batch.reason_values)
 
 
@@ -270,13 +255,12 @@ class EventAdmin(RecordAdmin):
 
     @admin.display(description=gettext_lazy("State"), ordering="state")
     def state_pill(self, event: Event) -> str:
-        """Its state."""
         return _pill(event.state, event.get_state_display())
 
     @admin.display(description=gettext_lazy("Delivery"))
     def delivery_link(self, event: Event) -> str:
-        """The delivery that it is about."""
-        if event.delivery_id is None:
+        # Formerly, events that match no delivery kept the one in their tag.
+        if event.delivery_id is None or event.state == EventState.ORPHAN:
             return "–"
         url = reverse("admin:newsletter_delivery_change", args=[event.delivery_id])
         return format_html('<a href="{}">{}</a>', url, event.delivery_id)
@@ -311,18 +295,15 @@ class EditionAdmin(RecordAdmin):
 
     @admin.display(description=gettext_lazy("Hash"))
     def short_hash(self, edition: Edition) -> str:
-        """The first 12 digits of its hash."""
         return edition.sha256[:12]
 
     @admin.display(description=gettext_lazy("Issue"))
     def issue_link(self, edition: Edition) -> str:
-        """Its issue."""
         url = reverse("admin:newsletter_issue_change", args=[edition.issue_id])
         return format_html('<a href="{}">{}</a>', url, edition.issue)
 
     @admin.display(description=gettext_lazy("Size"))
     def sizes(self, edition: Edition) -> str:
-        """Kilobytes of both parts."""
         html, text = (len(part.encode()) / 1000 for part in (edition.html, edition.text))
         return _("%(html)s KB of HTML, %(text)s KB of text") % {"html": round(html), "text": round(text)}
 
@@ -333,7 +314,6 @@ class EditionAdmin(RecordAdmin):
 
     @admin.display(description=gettext_lazy("Text part"))
     def plain_text(self, edition: Edition) -> str:
-        """The text part, with placeholders where recipients differ."""
         return format_html('<pre class="code">{}</pre>', edition.text)
 
 

@@ -45,14 +45,12 @@ MAX_HELD = 20
 
 
 def started_send(issue: Issue) -> Send | None:
-    """Its send, if that was started."""
     send = issue.current_send
     return send if send is not None and send.state in STARTED else None
 
 
 @require_safe
 def show_report(request: HttpRequest, issue: Issue) -> HttpResponse:
-    """The whole page."""
     send = started_send(issue)
     if send is None or send.started_at is None:
         sentence = _("There is no report yet: this issue has not been sent.")

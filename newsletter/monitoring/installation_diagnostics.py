@@ -28,7 +28,6 @@ STARTUP_GRACE_SECONDS = 120.0
 
 
 def worker_diagnostics() -> Iterator[Diagnostic]:
-    """Whether a worker runs."""
     states = workers()
     alive = [state for state in states if state.is_alive]
     if alive:

@@ -57,7 +57,6 @@ class DatabaseCollector(Collector):
         return ()
 
     def collect(self) -> Iterator[Metric]:
-        """Every metric."""
         now = timezone.now()
         yield from _sends(now)
         yield from _batches(now)
