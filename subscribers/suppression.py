@@ -8,7 +8,6 @@ from django.db import transaction
 from django.utils import timezone
 
 from subscribers.models import (
-    LIFTED_BY_CONFIRMATION,
     ConsentForm,
     ConsentKind,
     Evidence,
@@ -22,24 +21,36 @@ from subscribers.models import (
 #: Addresses per statement: far below SQLite's limit of parameters.
 CHUNK = 500
 
-Cause = tuple[SuppressionReason, str]
+SuppressionCause = tuple[SuppressionReason, str]
 """Why an address is suppressed, and the provider's or editor's own words."""
 
+#: Of several reasons the one with the highest rank is kept, in any order of arrival; of equal ones, the first.
+RANKS = {
+    SuppressionReason.HARD_BOUNCE: 1,
+    SuppressionReason.PROVIDER: 2,
+    SuppressionReason.MANUAL: 2,
+    SuppressionReason.COMPLAINT: 3,
+}
 
-def suppress_addresses(causes: Mapping[str, Cause]) -> int:
+
+def outranks(reason: str, other: str) -> bool:
+    """Whether `reason` replaces `other` as the reason of a suppression."""
+    return RANKS[SuppressionReason(reason)] > RANKS[SuppressionReason(other)]
+
+
+def suppress_addresses(causes: Mapping[str, SuppressionCause]) -> int:
     """Suppress these canonical addresses, and end their pending and active subscriptions on every list.
 
-    A repeat changes nothing. A complaint replaces an earlier bounce, never the other way round. Returns the number of
-    subscriptions that ended. Takes a handful of statements per 500 addresses.
+    A repeat changes nothing. A reason replaces an earlier one that it outranks. Returns the number of subscriptions
+    that ended. Takes a handful of statements per 500 addresses.
     """
     return sum(_suppress_chunk(chunk) for chunk in _chunks(causes))
 
 
-def _suppress_chunk(causes: Mapping[str, Cause]) -> int:
+def _suppress_chunk(causes: Mapping[str, SuppressionCause]) -> int:
     with transaction.atomic():
         # Sorted: two workers that insert the same addresses in different orders would deadlock.
         by_fingerprint = dict(sorted((fingerprint(canonical), cause) for canonical, cause in causes.items()))
-        _replace_lighter(by_fingerprint)
         Suppression.objects.bulk_create(
             [
                 Suppression(fingerprint=key, reason=reason, detail=detail[:300])
@@ -47,18 +58,20 @@ def _suppress_chunk(causes: Mapping[str, Cause]) -> int:
             ],
             ignore_conflicts=True,
         )
+        # After the insert: another worker may have stored a lower reason at the same time.
+        _upgrade_outranked(by_fingerprint)
         return sum(_end_subscriptions(group, reason) for reason, group in _by_reason(causes).items())
 
 
-def _replace_lighter(causes: Mapping[str, Cause]) -> None:
-    """Replace suppressions that a new confirmation would remove, where there is a lasting cause now."""
-    lasting = {key: cause for key, cause in causes.items() if cause[0] not in LIFTED_BY_CONFIRMATION}
-    earlier = list(Suppression.objects.filter(fingerprint__in=lasting, reason__in=LIFTED_BY_CONFIRMATION))
-    for suppression in earlier:
-        suppression.reason, suppression.detail = lasting[suppression.fingerprint]
+def _upgrade_outranked(causes: Mapping[str, SuppressionCause]) -> None:
+    """Give stored suppressions the reason that outranks theirs."""
+    stored = Suppression.objects.filter(fingerprint__in=causes).order_by("fingerprint").select_for_update()
+    outranked = [row for row in stored if outranks(causes[row.fingerprint][0], row.reason)]
+    for suppression in outranked:
+        suppression.reason, suppression.detail = causes[suppression.fingerprint]
         suppression.detail = suppression.detail[:300]
         suppression.created_at = timezone.now()
-    Suppression.objects.bulk_update(earlier, ["reason", "detail", "created_at"])
+    Suppression.objects.bulk_update(outranked, ["reason", "detail", "created_at"])
 
 
 def _end_subscriptions(canonicals: Collection[str], reason: SuppressionReason) -> int:
@@ -72,30 +85,30 @@ def _end_subscriptions(canonicals: Collection[str], reason: SuppressionReason) -
     return len(ended)
 
 
-def _by_reason(causes: Mapping[str, Cause]) -> dict[SuppressionReason, list[str]]:
+def _by_reason(causes: Mapping[str, SuppressionCause]) -> dict[SuppressionReason, list[str]]:
     groups: dict[SuppressionReason, list[str]] = {}
     for canonical, (reason, _) in causes.items():
         groups.setdefault(reason, []).append(canonical)
     return groups
 
 
-def _chunks(causes: Mapping[str, Cause]) -> Iterator[dict[str, Cause]]:
+def _chunks(causes: Mapping[str, SuppressionCause]) -> Iterator[dict[str, SuppressionCause]]:
     items = list(causes.items())
     for start in range(0, len(items), CHUNK):
         yield dict(items[start : start + CHUNK])
 
 
-def suppression_of(canonical: str) -> Suppression | None:
+def get_suppression(canonical: str) -> Suppression | None:
     """The suppression of this address, if there is one."""
     return Suppression.objects.filter(fingerprint=fingerprint(canonical)).first()
 
 
 def is_suppressed(canonical: str) -> bool:
     """Whether this address must not be mailed."""
-    return suppression_of(canonical) is not None
+    return get_suppression(canonical) is not None
 
 
-def suppressed_among(canonicals: Collection[str]) -> set[str]:
+def filter_suppressed(canonicals: Collection[str]) -> set[str]:
     """Those of these canonical addresses that must not be mailed. One query per 500 addresses."""
     addresses = {fingerprint(canonical): canonical for canonical in canonicals}
     keys = list(addresses)

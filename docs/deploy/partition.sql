@@ -27,7 +27,7 @@ BEGIN
 END $$;
 
 -- A provider's event id is unique within a partition only. A repeated event in another month is applied again, which
--- changes nothing, since a delivery keeps the first time of each fact.
+-- changes nothing, since a delivery keeps the first time of each type of event.
 ALTER TABLE newsletter_event RENAME TO newsletter_event_before;
 CREATE TABLE newsletter_event (LIKE newsletter_event_before INCLUDING DEFAULTS INCLUDING CONSTRAINTS)
     PARTITION BY RANGE (received_at);

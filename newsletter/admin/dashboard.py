@@ -7,16 +7,17 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from django.contrib import admin
+from django.db.models import Prefetch, prefetch_related_objects
 from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext as _
 
-from newsletter.admin.issue_list import Tally, tallies_of
 from newsletter.admin.pages import SEND_PERMISSION, main_page_url, page_url, pill_class
 from newsletter.admin.time_format import from_now, in_zone
-from newsletter.models import RUNNING, STARTED, Issue, Occurrence, Send, SendState
+from newsletter.models import RUNNING, STARTED, Issue, IssueState, Occurrence, Send, SendState
+from newsletter.monitoring.diagnostic import Diagnostic
 from newsletter.monitoring.diagnostics import diagnostics
 from newsletter.monitoring.progress import progress_of
-from newsletter.monitoring.severity import Diagnostic
+from newsletter.reports.statistics import SendTotals, send_totals
 from newsletter.sending.recurring import outlook
 from subscribers.models import Subscription, SubscriptionState
 
@@ -28,7 +29,7 @@ SHOWN = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Coming:
+class UpcomingSend:
     """What is sent next: a scheduled send, or an occurrence of a recurring schedule with its approved issue, if any."""
 
     at: datetime.datetime
@@ -51,7 +52,7 @@ class Row:
     label: str
     when: str
     distance: str
-    tally: Tally | None = None
+    totals: SendTotals | None = None
     percent: int | None = None
 
 
@@ -61,7 +62,7 @@ class Dashboard:
 
     diagnostics: list[tuple[Diagnostic, str]]
     """Each with the address of the page where something can be done, empty if there is none."""
-    next: list[Coming]
+    next: list[UpcomingSend]
     last: list[Row]
     active: int
     pending: int
@@ -79,12 +80,20 @@ def dashboard(*, may_send: bool) -> Dashboard:
     """Computed in a dozen queries, independent of the size of the lists."""
     subscriptions = Subscription.objects.all()
     return Dashboard(
-        diagnostics=[(diagnostic, _link_of(diagnostic, may_send)) for diagnostic in diagnostics()],
+        diagnostics=_diagnostics(may_send),
         next=_next(),
         last=_last(),
         active=subscriptions.filter(state=SubscriptionState.ACTIVE).count(),
         pending=subscriptions.filter(state=SubscriptionState.PENDING).count(),
     )
+
+
+def _diagnostics(may_send: bool) -> list[tuple[Diagnostic, str]]:
+    found = diagnostics()
+    issues = [diagnostic.issue for diagnostic in found if diagnostic.issue]
+    sends = Prefetch("sends", queryset=Send.objects.current().defer("manifest"), to_attr="prefetched_sends")
+    prefetch_related_objects(issues, sends)
+    return [(diagnostic, _link_of(diagnostic, may_send)) for diagnostic in found]
 
 
 def _link_of(diagnostic: Diagnostic, may_send: bool) -> str:
@@ -97,16 +106,16 @@ def _link_of(diagnostic: Diagnostic, may_send: bool) -> str:
     return page_url(issue, "schedule") if may_send and may_start else main_page_url(issue)
 
 
-def _next() -> list[Coming]:
+def _next() -> list[UpcomingSend]:
     found = Send.objects.filter(state=SendState.SCHEDULED).order_by("scheduled_at", "pk").defer("manifest")
     scheduled = [_scheduled(send) for send in found.select_related("issue__newsletter")[:SHOWN]]
     recurring = (_occurrence(occurrence, issue) for occurrence, issue in outlook())
-    return sorted([*scheduled, *recurring], key=lambda coming: coming.at)[:SHOWN]
+    return sorted([*scheduled, *recurring], key=lambda upcoming: upcoming.at)[:SHOWN]
 
 
-def _scheduled(send: Send) -> Coming:
+def _scheduled(send: Send) -> UpcomingSend:
     assert send.scheduled_at is not None  # noqa: S101 - the database holds it for every scheduled send
-    return Coming(
+    return UpcomingSend(
         at=send.scheduled_at,
         title=send.issue.title,
         url=page_url(send.issue, "preview"),
@@ -124,16 +133,16 @@ def _label_of(send: Send) -> str:
     return _("Needs attention") if send.hold_reason else str(send.get_state_display())
 
 
-def _occurrence(occurrence: Occurrence, issue: Issue | None) -> Coming:
+def _occurrence(occurrence: Occurrence, issue: Issue | None) -> UpcomingSend:
     """With its issue, also where that is not approved yet; else with its name."""
     shown, zone = issue or occurrence.issue, occurrence.schedule.newsletter.time_zone
-    return Coming(
+    return UpcomingSend(
         at=occurrence.starts_at,
         title=shown.title if shown else _("No issue is approved for it"),
         url=page_url(shown, "change") if shown else "",
         newsletter=occurrence.schedule.newsletter.name,
         label=_("Approved") if issue else _("Not approved"),
-        pill="pill pill-good" if issue else "pill pill-warn",
+        pill=pill_class(IssueState.APPROVED if issue else "warning"),
         when=f"{occurrence.schedule}: {in_zone(occurrence.starts_at, zone)} ({zone})",
         distance=from_now(occurrence.starts_at),
     )
@@ -142,11 +151,11 @@ def _occurrence(occurrence: Occurrence, issue: Issue | None) -> Coming:
 def _last() -> list[Row]:
     found = Send.objects.filter(state__in=STARTED).order_by("-started_at", "-pk").defer("manifest")
     sends = list(found.select_related("issue__newsletter")[:SHOWN])
-    tallies = tallies_of([send.pk for send in sends])
-    return [_started(send, tallies.get(send.pk)) for send in sends]
+    totals = send_totals([send.pk for send in sends])
+    return [_started(send, totals.get(send.pk)) for send in sends]
 
 
-def _started(send: Send, tally: Tally | None) -> Row:
+def _started(send: Send, totals: SendTotals | None) -> Row:
     at, zone = send.finished_at or send.started_at or send.created_at, send.time_zone
     return Row(
         issue=send.issue,
@@ -155,6 +164,6 @@ def _started(send: Send, tally: Tally | None) -> Row:
         label=str(send.get_state_display()),
         when=f"{in_zone(at, zone, short=True)} ({zone})",
         distance=from_now(at),
-        tally=tally,
+        totals=totals,
         percent=progress_of(send).percent if send.state in RUNNING else None,
     )

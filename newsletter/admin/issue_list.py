@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Collection
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from django.contrib import admin
 from django.contrib.admin.views.main import ChangeList
-from django.db.models import Count, Exists, OuterRef, Q, QuerySet
+from django.db.models import Count, Exists, OuterRef, QuerySet
 from django.http import HttpRequest
 from django.utils.formats import number_format
 from django.utils.html import format_html
@@ -18,30 +17,8 @@ from django.utils.translation import gettext_lazy, ngettext
 
 from newsletter.admin.pages import page_url, pill_class
 from newsletter.admin.time_format import from_now, in_zone
-from newsletter.models import RUNNING, Delivery, Issue, IssueState, Send, SendState, Story
-
-
-@dataclass(frozen=True, slots=True)
-class Tally:
-    """What is known about the mails of one send, in short."""
-
-    recipients: int = 0
-    delivered: int = 0
-    clicked: int = 0
-
-
-def tallies_of(sends: Collection[int]) -> dict[int, Tally]:
-    """Recipients, delivered and clicked of each send that has deliveries, in one query."""
-    rows = (
-        Delivery.objects.filter(send__in=sends)
-        .values_list("send")
-        .annotate(
-            recipients=Count("pk"),
-            reached=Count("pk", filter=Q(delivered_at__isnull=False, bounced_at__isnull=True)),
-            followed=Count("pk", filter=Q(clicked_at__isnull=False)),
-        )
-    )
-    return {send: Tally(*counts) for send, *counts in rows}
+from newsletter.models import RUNNING, Issue, IssueState, Send, SendState, Story
+from newsletter.reports.statistics import SendTotals, send_totals
 
 
 def story_counts_of(issues: Collection[int]) -> dict[int, int]:
@@ -51,18 +28,18 @@ def story_counts_of(issues: Collection[int]) -> dict[int, int]:
 
 
 class IssueChangeList(ChangeList):
-    """One page of issues, each with its tally and number of stories; three queries, however many issues."""
+    """One page of issues, each with its totals and number of stories; three queries, however many issues."""
 
     def get_results(self, request: HttpRequest) -> None:
         """Read the page, then its counts."""
         super().get_results(request)
         issues: list[Any] = list(self.result_list)
         sends = {issue.pk: issue.current_send for issue in issues}
-        tallies = tallies_of([send.pk for send in sends.values() if send])
+        totals = send_totals([send.pk for send in sends.values() if send])
         stories = story_counts_of([issue.pk for issue in issues])
         for issue in issues:
             send = sends[issue.pk]
-            issue.tally = tallies.get(send.pk) if send else None
+            issue.totals = totals.get(send.pk) if send else None
             issue.story_count = stories.get(issue.pk, 0)
         self.result_list = issues
 
@@ -72,72 +49,73 @@ if TYPE_CHECKING:
     class ListedIssue(Issue):
         """An issue as the list has it."""
 
-        tally: Tally | None
+        totals: SendTotals | None
         story_count: int
 
         class Meta:
             abstract = True
 
 
-def name_of(issue: ListedIssue) -> str:
+def name_cell(issue: ListedIssue) -> str:
     """Its title, newsletter, and number of stories."""
     stories = ngettext("%(count)s story", "%(count)s stories", issue.story_count) % {"count": issue.story_count}
-    return format_html('{}<span class="under">{} · {}</span>', issue.title, issue.newsletter.name, stories)
+    return format_html('{}<span class="secondary">{} · {}</span>', issue.title, issue.newsletter.name, stories)
 
 
-def status_of(issue: Issue) -> str:
-    """Its status as a pill."""
+def status_cell(issue: Issue) -> str:
     return format_html('<span class="{}">{}</span>', pill_class(issue.status), issue.get_status_display())
 
 
-def when_of(issue: Issue) -> str:
+def when_cell(issue: Issue) -> str:
     """The time that matters in its status, with its zone."""
     send = issue.current_send
-    label, at = _time_of_send(send) if send else (_label_of_draft(issue), issue.updated_at)
+    sentence, at = _time_of_send(send) if send else (_time_of_draft(issue), issue.updated_at)
     if at is None:
         return "–"
     zone = send.time_zone if send else issue.newsletter.time_zone
     clock = in_zone(at, zone, short=True)
-    return format_html('{} {}<span class="under">{} · {}</span>', label, from_now(at), clock, zone)
+    return format_html('{}<span class="secondary">{} · {}</span>', sentence % {"time": from_now(at)}, clock, zone)
 
 
-def _label_of_draft(issue: Issue) -> str:
+def _time_of_draft(issue: Issue) -> str:
     if issue.hold_reason:
-        return _("Needs attention: edited")
-    return _("Approved: edited") if issue.state == IssueState.APPROVED else _("Edited")
+        return _("Needs attention, edited %(time)s")
+    return _("Approved, edited %(time)s") if issue.state == IssueState.APPROVED else _("Edited %(time)s")
 
 
 def _time_of_send(send: Send) -> tuple[str, datetime.datetime | None]:
     if send.state == SendState.SCHEDULED:
         if not send.hold_reason:
-            return _("Starts"), send.scheduled_at
-        return (_("Start retried: due") if send.retry_start_at else _("Needs attention: due")), send.scheduled_at
+            return _("Starts %(time)s"), send.scheduled_at
+        is_retried = send.retry_start_at is not None
+        sentence = _("Start retried, due %(time)s") if is_retried else _("Needs attention, due %(time)s")
+        return sentence, send.scheduled_at
     if send.state in RUNNING:
-        return _("Started"), send.started_at
+        return _("Started %(time)s"), send.started_at
     ended = send.finished_at or send.started_at
-    return (_("Cancelled") if send.state == SendState.CANCELLED else _("Finished")), ended
+    return (_("Cancelled %(time)s") if send.state == SendState.CANCELLED else _("Finished %(time)s")), ended
 
 
-def recipients_of(issue: ListedIssue) -> str:
+def recipients_cell(issue: ListedIssue) -> str:
     """The size of its audience, and how many were delivered and clicked."""
-    tally = issue.tally
-    if tally is None:
+    totals = issue.totals
+    if totals is None:
         return "–"
-    under = _("%(delivered)s delivered · %(clicked)s clicked") % {
-        "delivered": number_format(tally.delivered, force_grouping=True),
-        "clicked": number_format(tally.clicked, force_grouping=True),
+    counts = _("%(delivered)s delivered · %(clicked)s clicked") % {
+        "delivered": number_format(totals.delivered, force_grouping=True),
+        "clicked": number_format(totals.clicked, force_grouping=True),
     }
-    return format_html('{}<span class="under">{}</span>', number_format(tally.recipients, force_grouping=True), under)
+    recipients = number_format(totals.recipients, force_grouping=True)
+    return format_html('{}<span class="secondary">{}</span>', recipients, counts)
 
 
-def action_of(issue: Issue) -> str:
-    """Its next action."""
+def action_cell(issue: Issue) -> str:
     label, page = {
         IssueState.DRAFT.value: (_("Edit"), "change"),
         IssueState.APPROVED.value: (_("Edit"), "change"),
         SendState.SCHEDULED.value: (_("Review"), "preview"),
-        SendState.SENDING.value: (_("Follow"), "report"),
-        SendState.PAUSED.value: (_("Follow"), "report"),
+        SendState.SENDING.value: (_("View progress"), "report"),
+        SendState.PAUSED.value: (_("View progress"), "report"),
     }.get(issue.status, (_("Report"), "report"))
     return format_html('<a href="{}" aria-label="{}: {}">{}</a>', page_url(issue, page), label, issue.title, label)
 
@@ -149,12 +127,10 @@ class StatusFilter(admin.SimpleListFilter):
     parameter_name = "status"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        """Every status that an issue may have."""
         sends = [(state.value, str(state.label)) for state in SendState if state is not SendState.WITHDRAWN]
         return [*((state.value, str(state.label)) for state in IssueState), *sends]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        """Issues of that status."""
         chosen = self.value()
         if chosen in IssueState.values:
             in_use = Send.objects.current().filter(issue=OuterRef("pk"))

@@ -130,27 +130,27 @@ class IssueAdmin(IssueModelAdmin):
     @admin.display(description=gettext_lazy("Issue"), ordering="title")
     def name(self, issue: issue_list.ListedIssue) -> str:
         """Title, newsletter and stories."""
-        return issue_list.name_of(issue)
+        return issue_list.name_cell(issue)
 
     @admin.display(description=gettext_lazy("Status"))
     def status_pill(self, issue: Issue) -> str:
         """Its status."""
-        return issue_list.status_of(issue)
+        return issue_list.status_cell(issue)
 
     @admin.display(description=gettext_lazy("When"))
     def when(self, issue: Issue) -> str:
         """The time that matters."""
-        return issue_list.when_of(issue)
+        return issue_list.when_cell(issue)
 
     @admin.display(description=gettext_lazy("Recipients"))
     def recipients(self, issue: issue_list.ListedIssue) -> str:
         """The size of its audience, and what became of its mails."""
-        return issue_list.recipients_of(issue)
+        return issue_list.recipients_cell(issue)
 
     @admin.display(description=gettext_lazy("Next"))
     def next_step(self, issue: Issue) -> str:
         """Its next action."""
-        return issue_list.action_of(issue)
+        return issue_list.action_cell(issue)
 
     # Composing
 

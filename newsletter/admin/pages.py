@@ -101,5 +101,5 @@ def username_of(request: HttpRequest) -> str:
 
 
 def pill_class(status: str) -> str:
-    """The CSS classes of a status pill."""
+    """The CSS classes of a pill, by a state of any record, a severity or a tone; theme.css has their colours."""
     return f"pill pill-{status}"

@@ -17,8 +17,12 @@ from django.utils.html import format_html
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from newsletter.models import Batch, BatchState, Delivery, DeliveryState, Edition, Event, EventState, Fact, Issue, Send
+from newsletter.admin.pages import pill_class
+from newsletter.models import Batch, Delivery, Edition, Event, EventState, EventType, Issue, Send
 from newsletter.models.reasons import reason_sentence
+from newsletter.providers import webhook_providers
+from newsletter.providers.base import BounceKind
+from newsletter.providers.resend.events import EVENT_TYPES
 from subscribers.addresses import AddressError, parse_address
 from subscribers.models import Subscriber
 
@@ -27,15 +31,32 @@ if TYPE_CHECKING:
 else:
     RecordModelAdmin = admin.ModelAdmin
 
-PILLS = {
-    DeliveryState.ACCEPTED: "good",
-    DeliveryState.FAILED: "bad",
-    DeliveryState.UNKNOWN: "warn",
-    BatchState.REFUSED: "bad",
-    BatchState.HELD: "warn",
-    EventState.APPLIED: "good",
-    EventState.ORPHAN: "warn",
-}
+
+class KindFilter(admin.SimpleListFilter):
+    """By the provider's name of an event: the documented ones, so that no query must collect those in the table."""
+
+    title = gettext_lazy("kind")
+    parameter_name = "kind"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        """The kinds that Resend documents."""
+        return [(kind, kind) for kind in EVENT_TYPES]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        return queryset.filter(kind=self.value()) if self.value() else queryset
+
+
+class BounceFilter(admin.SimpleListFilter):
+    """By the kind of a bounce."""
+
+    title = gettext_lazy("bounce")
+    parameter_name = "bounce"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [(kind.value, kind.value) for kind in BounceKind]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        return queryset.filter(bounce=self.value()) if self.value() else queryset
 
 
 class RecordAdmin(RecordModelAdmin):
@@ -75,23 +96,19 @@ class SendAdmin(RecordAdmin):
 
     @admin.display(description=gettext_lazy("Issue"))
     def issue_link(self, send: Any) -> str:
-        """The issue's report or its page."""
         url = reverse("admin:newsletter_issue_change", args=[send.issue_id])
         return format_html('<a href="{}">{}</a>', url, send.issue.title)
 
     @admin.display(description=gettext_lazy("Edition"))
     def edition_link(self, send: Any) -> str:
-        """The edition that is sent."""
         return _edition_link(send)
 
     @admin.display(description=gettext_lazy("State"), ordering="state")
     def state_pill(self, send: Any) -> str:
-        """Its state."""
         return _pill(send.state, send.get_state_display())
 
     @admin.display(description=gettext_lazy("Reason"))
     def reason(self, send: Any) -> str:
-        """Why it is paused or held."""
         return str(send.hold_sentence)
 
 
@@ -105,7 +122,7 @@ class DeliveryAdmin(RecordAdmin):
     ordering = ("-pk",)
     fieldsets = (
         (None, {"fields": ("recipient", "issue_link", "state_pill", "reason_shown", "provider_id")}),
-        (gettext_lazy("Provider events"), {"fields": tuple(f"{fact.value}_at" for fact in Fact)}),
+        (gettext_lazy("Provider events"), {"fields": tuple(f"{event_type.value}_at" for event_type in EventType)}),
     )
     readonly_fields = ("recipient", "issue_link", "state_pill", "reason_shown")
 
@@ -129,33 +146,29 @@ class DeliveryAdmin(RecordAdmin):
 
     @admin.display(description=gettext_lazy("Recipient"))
     def recipient(self, delivery: Any) -> str:
-        """The present address of the subscriber."""
+        """The current address of the subscriber."""
         return delivery.address or _("(erased)")
 
     @admin.display(description=gettext_lazy("Issue"))
     def issue_title(self, delivery: Any) -> str:
-        """The title of the issue."""
         return str(delivery.title)
 
     @admin.display(description=gettext_lazy("Issue"))
     def issue_link(self, delivery: Any) -> str:
-        """The issue."""
         url = reverse("admin:newsletter_issue_change", args=[delivery.issue_id])
         return format_html('<a href="{}">{}</a>', url, delivery.title)
 
     @admin.display(description=gettext_lazy("State"), ordering="state")
     def state_pill(self, delivery: Any) -> str:
-        """How far its sending has come."""
         return _pill(delivery.state, delivery.get_state_display())
 
-    @admin.display(description=gettext_lazy("Last known"))
+    @admin.display(description=gettext_lazy("Outcome"))
     def known(self, delivery: Any) -> str:
-        """The highest fact that an event told."""
+        """The highest event type that is known, else the state."""
         return str(delivery.outcome)
 
     @admin.display(description=gettext_lazy("Reason"))
     def reason_shown(self, delivery: Any) -> str:
-        """Why it was skipped or failed."""
         return reason_sentence(delivery.reason, {"text": delivery.detail})
 
 
@@ -187,17 +200,14 @@ class BatchAdmin(RecordAdmin):
 
     @admin.display(description=gettext_lazy("Edition"))
     def subject(self, batch: Any) -> str:
-        """The subject of the edition."""
         return str(batch.edition_subject)
 
     @admin.display(description=gettext_lazy("Edition"))
     def edition_link(self, batch: Any) -> str:
-        """The edition."""
         return _edition_link(batch)
 
     @admin.display(description=gettext_lazy("State"), ordering="state")
     def state_pill(self, batch: Any) -> str:
-        """The state of the call."""
         return _pill(batch.state, batch.get_state_display())
 
     @admin.display(description=gettext_lazy("Deliveries"))
@@ -207,7 +217,6 @@ class BatchAdmin(RecordAdmin):
 
     @admin.display(description=gettext_lazy("Reason"))
     def reason_shown(self, batch: Any) -> str:
-        """Why it is in this state."""
         return reason_sentence(batch.reason, batch.reason_values)
 
 
@@ -215,8 +224,8 @@ class EventAdmin(RecordAdmin):
     """The provider's events, as they came."""
 
     list_display = ("kind", "received_at", "state_pill", "note_shown", "delivery_link")
-    list_filter = ("state", "kind", "bounce")
-    search_fields = ("=event_id",)
+    list_filter = ("state", KindFilter, BounceFilter)
+    search_fields = ("event_id__exact",)
     search_help_text = gettext_lazy("The provider's id of an event.")
     ordering = ("-pk",)
     fields = (
@@ -236,15 +245,22 @@ class EventAdmin(RecordAdmin):
         """Lists do without the bodies."""
         return Event.objects.defer("body") if _is_list(request) else Event.objects.all()
 
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        """By the unique index, whose first column is the provider."""
+        names = [provider.name for provider in webhook_providers()]
+        event_id = search_term.strip()
+        return (queryset.filter(provider__in=names, event_id=event_id) if event_id else queryset), False
+
     @admin.display(description=gettext_lazy("State"), ordering="state")
     def state_pill(self, event: Event) -> str:
-        """Its state."""
         return _pill(event.state, event.get_state_display())
 
     @admin.display(description=gettext_lazy("Delivery"))
     def delivery_link(self, event: Event) -> str:
-        """The delivery that it is about."""
-        if event.delivery_id is None:
+        # Formerly, events that match no delivery kept the one in their tag.
+        if event.delivery_id is None or event.state == EventState.ORPHAN:
             return "–"
         url = reverse("admin:newsletter_delivery_change", args=[event.delivery_id])
         return format_html('<a href="{}">{}</a>', url, event.delivery_id)
@@ -279,18 +295,15 @@ class EditionAdmin(RecordAdmin):
 
     @admin.display(description=gettext_lazy("Hash"))
     def short_hash(self, edition: Edition) -> str:
-        """The first 12 digits of its hash."""
         return edition.sha256[:12]
 
     @admin.display(description=gettext_lazy("Issue"))
     def issue_link(self, edition: Edition) -> str:
-        """Its issue."""
         url = reverse("admin:newsletter_issue_change", args=[edition.issue_id])
         return format_html('<a href="{}">{}</a>', url, edition.issue)
 
     @admin.display(description=gettext_lazy("Size"))
     def sizes(self, edition: Edition) -> str:
-        """Kilobytes of both parts."""
         html, text = (len(part.encode()) / 1000 for part in (edition.html, edition.text))
         return _("%(html)s KB of HTML, %(text)s KB of text") % {"html": round(html), "text": round(text)}
 
@@ -301,7 +314,6 @@ class EditionAdmin(RecordAdmin):
 
     @admin.display(description=gettext_lazy("Text part"))
     def plain_text(self, edition: Edition) -> str:
-        """The text part, with placeholders where recipients differ."""
         return format_html('<pre class="code">{}</pre>', edition.text)
 
 
@@ -315,4 +327,4 @@ def _is_list(request: HttpRequest) -> bool:
 
 
 def _pill(state: str, label: str) -> str:
-    return format_html('<span class="pill pill-{}">{}</span>', PILLS.get(state, "plain"), label)  # type: ignore[call-overload]
+    return format_html('<span class="{}">{}</span>', pill_class(state), label)

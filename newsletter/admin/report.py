@@ -14,34 +14,43 @@ from django.utils.cache import get_conditional_response
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
-from newsletter.admin.pages import Need, Page, issue_page, main_page_url, page_url, redirect_with_message
+from newsletter.admin.pages import (
+    SEND_PERMISSION,
+    Need,
+    Page,
+    issue_page,
+    main_page_url,
+    page_url,
+    redirect_with_message,
+)
 from newsletter.admin.schedule import exclusions_in_words
 from newsletter.admin.time_format import in_zone, zone_of
 from newsletter.models import RUNNING, STARTED, Batch, BatchState, Issue, Send, SendState
 from newsletter.models.reasons import reason_sentence
 from newsletter.monitoring.diagnostics import blockers_of
+from newsletter.monitoring.formatting import duration
 from newsletter.monitoring.progress import Progress, log_of, progress_of
-from newsletter.monitoring.wording import duration
 from newsletter.reports.statistics import SendReport, reasons_of
 from newsletter.sending.auto_pause import complaint_warning
-from newsletter.sending.retry import RETRIABLE, count_failed
+from newsletter.sending.retry import RETRIABLE
 from newsletter.sending.undo import can_undo
-from subscribers.models import Subscription
+from subscribers.models import Subscription, SubscriptionState
 
-#: Seconds between two refreshes of the page of a running send; from MANY recipients on it refreshes less often,
+#: Seconds between two refreshes of the page of a running send; from LARGE_SEND recipients on it refreshes less often,
 #: because the numbers are counted from the rows each time.
-POLL_SECONDS, POLL_SECONDS_OF_MANY, MANY = 2, 10, 100_000
+POLL_SECONDS, POLL_SECONDS_LARGE_SEND, LARGE_SEND = 2, 10, 100_000
+
+#: The most held batches that the page lists.
+MAX_HELD = 20
 
 
 def started_send(issue: Issue) -> Send | None:
-    """Its send, if that was started."""
     send = issue.current_send
     return send if send is not None and send.state in STARTED else None
 
 
 @require_safe
 def show_report(request: HttpRequest, issue: Issue) -> HttpResponse:
-    """The whole page."""
     send = started_send(issue)
     if send is None or send.started_at is None:
         sentence = _("There is no report yet: this issue has not been sent.")
@@ -54,19 +63,19 @@ def show_report(request: HttpRequest, issue: Issue) -> HttpResponse:
         title=_("Report: %(issue)s") % {"issue": issue.title},
         step="report",
         send=send,
-        numbers=_numbers(send, progress),
+        numbers=_numbers(request, send, progress),
         zone=zone,
         started=in_zone(send.started_at, zone),
         started_by=_started_by(send),
         finished=in_zone(send.finished_at, zone) if send.finished_at else "",
         held=_held_batches(send),
-        reasons=reasons_of(send),
+        held_count=progress.report.held_batches,
+        more_held=max(0, progress.report.held_batches - MAX_HELD),
         can_be_undone=can_undo(send),
         undo_until=_to_the_second(send.undo_until, zone) if _waits_for_undo(send) and send.undo_until else "",
         joined=_count_joined(send) if send.state in RUNNING else 0,
-        warning=complaint_warning(send),
-        failed=count_failed(send) if send.state in RETRIABLE else 0,
-        excluded=exclusions_in_words(send.excluded),
+        is_running=send.state in RUNNING,
+        is_public=Send.objects.public().filter(pk=send.pk).exists(),
         poll_url=page_url(issue, "report_numbers"),
         poll_seconds=_poll_seconds(send, progress.report.audience),
     )
@@ -79,16 +88,18 @@ def _started_by(send: Send) -> str:
 
 
 def _held_batches(send: Send) -> list[tuple[Batch, str]]:
-    """Each with its reason as a sentence."""
+    """The first MAX_HELD, each with its reason as a sentence."""
     held = Batch.objects.filter(send=send, state=BatchState.HELD).defer("payload").order_by("pk")
-    return [(batch, reason_sentence(batch.reason, batch.reason_values)) for batch in held]
+    return [(batch, reason_sentence(batch.reason, batch.reason_values)) for batch in held[:MAX_HELD]]
 
 
 @require_safe
 def show_numbers(request: HttpRequest, issue: Issue) -> HttpResponse:
     """Only the part of the report that changes while a send runs; 304 while it does not (by ETag)."""
     send = started_send(issue)
-    body = _numbers(send, progress_of(send)).encode() if send else b""
+    # A start that was undone: the page reloads, because this version differs from every other.
+    page = _numbers(request, send, progress_of(send)) if send else '<div data-version="" data-percent=""></div>'
+    body = page.encode()
     etag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
     unchanged = get_conditional_response(request, etag=etag)
     response = unchanged or HttpResponse(body, content_type="text/html; charset=utf-8")
@@ -104,20 +115,25 @@ def _waits_for_undo(send: Send) -> bool:
 def _count_joined(send: Send) -> int:
     """Subscribers who confirmed since the start, and get the next issue."""
     joined = Subscription.objects.filter(mailing_list=send.issue.newsletter_id, confirmed_at__gt=send.started_at)
-    return joined.count()
+    return joined.filter(state=SubscriptionState.ACTIVE).count()
 
 
 def _poll_seconds(send: Send, audience: int) -> int:
     """0 in a state in which nothing changes any more by sending."""
     if send.state not in RUNNING:
         return 0
-    return POLL_SECONDS if audience < MANY else POLL_SECONDS_OF_MANY
+    return POLL_SECONDS if audience < LARGE_SEND else POLL_SECONDS_LARGE_SEND
 
 
-def _numbers(send: Send, progress: Progress) -> str:
+def _numbers(request: HttpRequest, send: Send, progress: Progress) -> str:
     zone = send.time_zone
     context: dict[str, Any] = {
         "send": send,
+        "may_send": request.user.has_perm(SEND_PERMISSION),
+        "warning": complaint_warning(send),
+        "can_be_retried": send.state in RETRIABLE,
+        "reasons": reasons_of(send),
+        "excluded": exclusions_in_words(send.excluded),
         "is_running": send.state in RUNNING,
         "can_be_undone": can_undo(send),
         "waits_for_undo": _waits_for_undo(send),

@@ -227,8 +227,11 @@ class Configuration(BaseSettings):
 
     @property
     def webhook_secrets(self) -> list[str]:
-        """Secrets that verify webhooks. The sandbox's is derived from SECRET_KEY, so that it needs no setting."""
-        if "resend" in self.provider:
+        """Secrets that verify webhooks. The sandbox's is derived from SECRET_KEY, so that it needs no setting.
+
+        Without either in PROVIDER, those of Resend: its events about earlier mails still arrive.
+        """
+        if "resend" in self.provider or "sandbox" not in self.provider:
             return [secret.get_secret_value() for secret in self.resend_webhook_secrets]
         secret = hmac.digest(self.secret_key.get_secret_value().encode(), b"sandbox webhook", hashlib.sha256)
         return ["whsec_" + base64.b64encode(secret).decode("ascii")]

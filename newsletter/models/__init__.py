@@ -1,7 +1,15 @@
 """The tables: newsletter, issue, edition, send, delivery, batch, event. Each state has one machine beside its model."""
 
 from newsletter.models.batch import BATCH, OPEN_BATCH_STATES, Batch, BatchState
-from newsletter.models.delivery import DELIVERY, IN_FLIGHT, Delivery, DeliveryState, Fact
+from newsletter.models.delivery import (
+    DELIVERED_TYPES,
+    DELIVERY,
+    IN_FLIGHT,
+    IS_DELIVERED,
+    Delivery,
+    DeliveryState,
+    EventType,
+)
 from newsletter.models.edition import Edition, EditionIsFrozen
 from newsletter.models.event import EVENT, Event, EventState
 from newsletter.models.feed import Feed, FeedItem, FeedItemState
@@ -29,10 +37,12 @@ from subscribers.state_machine import InvalidTransition
 
 __all__ = [
     "BATCH",
+    "DELIVERED_TYPES",
     "DELIVERY",
     "EVENT",
     "IN_FLIGHT",
     "ISSUE",
+    "IS_DELIVERED",
     "OPEN_BATCH_STATES",
     "RUNNING",
     "SECTION_KINDS",
@@ -48,7 +58,7 @@ __all__ = [
     "EditionIsFrozen",
     "Event",
     "EventState",
-    "Fact",
+    "EventType",
     "Feed",
     "FeedItem",
     "FeedItemState",

@@ -22,7 +22,7 @@ class BatchState(models.TextChoices):
     # Nothing of it was sent; its bytes may be built anew.
     READY = "ready", _("Ready")
     # Bytes and key are stored; after a crash it stays here until the lease ends.
-    CLAIMED = "claimed", _("Claimed by a worker")
+    CLAIMED = "claimed", _("In progress")
     ACCEPTED = "accepted", _("Accepted")
     REFUSED = "refused", _("Refused")
     # Known not to have been sent as a whole; smaller batches replace it.

@@ -14,10 +14,10 @@ from subscribers.state_machine import StateMachine
 
 
 class DeliveryState(models.TextChoices):
-    """How far the sending of one mail has come. What happened to it afterwards are its facts."""
+    """How far the sending of one mail has come. Events tell what happened to it afterwards."""
 
-    PENDING = "pending", _("Waiting")
-    BATCHED = "batched", _("Being sent")
+    PENDING = "pending", _("Pending")
+    BATCHED = "batched", _("In progress")
     ACCEPTED = "accepted", _("Accepted")
     FAILED = "failed", _("Failed")
     UNKNOWN = "unknown", _("Unknown")
@@ -58,10 +58,10 @@ DELIVERY = StateMachine(
 IN_FLIGHT = (DeliveryState.BATCHED, DeliveryState.UNKNOWN)
 
 
-class Fact(models.TextChoices):
-    """What a provider may tell about an accepted mail, in ascending rank: the highest known is the one that is shown.
+class EventType(models.TextChoices):
+    """What an event says about a mail, in ascending rank: the highest known is the one that is shown.
 
-    The order makes late and repeated events harmless: a delivery keeps the first time of each fact.
+    The order makes late and repeated events harmless: a delivery keeps the first time of each type.
     """
 
     SENT = "sent", _("Sent")
@@ -73,6 +73,16 @@ class Fact(models.TextChoices):
     SUPPRESSED = "suppressed", _("Suppressed")
     BOUNCED = "bounced", _("Bounced")
     COMPLAINED = "complained", _("Complained")
+
+
+#: Types of events by which a recipient has the mail. Events that are lost or late must not make more opened than
+#: delivered.
+DELIVERED_TYPES = (EventType.DELIVERED, EventType.OPENED, EventType.CLICKED)
+
+#: Deliveries whose mail reached the recipient. A mailbox that takes a mail and returns it later was not reached.
+IS_DELIVERED = Q(delivered_at__isnull=False, bounced_at__isnull=True)
+for _event_type in set(DELIVERED_TYPES) - {EventType.DELIVERED}:
+    IS_DELIVERED |= Q(**{f"{_event_type.value}_at__isnull": False})
 
 
 class Delivery(models.Model):
@@ -138,8 +148,8 @@ class Delivery(models.Model):
 
     @property
     def outcome(self) -> str:
-        """The highest fact that is known, else the state, as a label."""
-        for fact in reversed(Fact):
-            if getattr(self, f"{fact.value}_at"):
-                return str(fact.label)
+        """The highest event type that is known, else the state, as a label."""
+        for event_type in reversed(EventType):
+            if getattr(self, f"{event_type.value}_at"):
+                return str(event_type.label)
         return str(DeliveryState(self.state).label)

@@ -21,7 +21,7 @@ class EventState(models.TextChoices):
     NEW = "new", _("New")
     APPLIED = "applied", _("Applied")
     IGNORED = "ignored", _("Ignored")
-    ORPHAN = "orphan", _("Unknown mail")
+    ORPHAN = "orphan", _("Unmatched")
 
 
 EVENT = StateMachine(
@@ -60,9 +60,7 @@ class Event(models.Model):
     body = models.TextField(help_text=_("The event as it was signed."))
     received_at = models.DateTimeField(_("received at"), default=timezone.now)
     state = models.CharField(_("state"), max_length=8, choices=EventState.choices, default=EventState.NEW)
-    reason = models.CharField(
-        max_length=64, blank=True, default="", help_text=_("Code of why it was ignored, or belongs to no delivery.")
-    )
+    reason = models.CharField(max_length=64, blank=True, default="", help_text=_("Reason code for this state."))
     bounce = models.CharField(
         _("bounce"), max_length=16, blank=True, default="", help_text=_("The kind of a bounce: hard, soft or policy.")
     )

@@ -278,7 +278,6 @@ class Reason(models.TextChoices):
     NO_SUCH_DELIVERY = "no_such_delivery", _("There is no such delivery.")
     OTHER_RECIPIENT = "other_recipient", _("The recipient is not the one of this delivery.")
     SUPERSEDED_MAIL = "superseded_mail", _("It is about a mail that failed and was replaced by another one.")
-    UNREADABLE = "unreadable", _("The event cannot be read. The log has the details.")
 
     # --- From before reasons were codes
     OTHER = "other", ""

@@ -10,7 +10,9 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from newsletter.models import Send, SendState
-from newsletter.monitoring.installation import (
+from newsletter.monitoring.diagnostic import Diagnostic, Severity, worst_first
+from newsletter.monitoring.formatting import number
+from newsletter.monitoring.installation_diagnostics import (
     event_diagnostics,
     throttle_diagnostics,
     tick_diagnostics,
@@ -18,7 +20,7 @@ from newsletter.monitoring.installation import (
     webhook_diagnostics,
     worker_diagnostics,
 )
-from newsletter.monitoring.sends import (
+from newsletter.monitoring.send_diagnostics import (
     complaint_diagnostics,
     held_batch_diagnostics,
     on_hold_diagnostics,
@@ -26,8 +28,6 @@ from newsletter.monitoring.sends import (
     paused_diagnostics,
     recurring_diagnostics,
 )
-from newsletter.monitoring.severity import Diagnostic, Severity, worst_first
-from newsletter.monitoring.wording import number
 from newsletter.sending.limits import remaining_of, warm_up_day
 
 

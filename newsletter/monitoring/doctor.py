@@ -19,7 +19,9 @@ from django.utils.translation import ngettext
 
 from newsletter.config.validation import is_loopback
 from newsletter.models import OPEN_BATCH_STATES, Batch, Issue, IssueState, Send, SendState
+from newsletter.monitoring.diagnostic import Diagnostic, Severity, worst_first
 from newsletter.monitoring.diagnostics import blockers_of, diagnostics, limit_diagnostics
+from newsletter.monitoring.formatting import duration, number, utc
 from newsletter.monitoring.health import (
     READ_ONLY,
     count_unapplied_migrations,
@@ -28,9 +30,7 @@ from newsletter.monitoring.health import (
     unapplied_sentence,
 )
 from newsletter.monitoring.progress import Progress, progress_of
-from newsletter.monitoring.sends import lease_diagnostics
-from newsletter.monitoring.severity import Diagnostic, Severity, worst_first
-from newsletter.monitoring.wording import duration, number, utc
+from newsletter.monitoring.send_diagnostics import lease_diagnostics
 from newsletter.providers import get_route
 from newsletter.providers.base import ConnectionCheck, Provider, SupportsConnectionCheck
 from newsletter.providers.clock import LARGEST_SKEW
@@ -42,7 +42,7 @@ BROKER_TIMEOUT = 3
 FULL, NEARLY_FULL = 100_000_000, 1_000_000_000
 
 
-def examine(issue: Issue | None = None, *, provider: Provider | None = None) -> list[Diagnostic]:
+def run_diagnostics(issue: Issue | None = None, *, provider: Provider | None = None) -> list[Diagnostic]:
     """Everything that is found, the worst first; with an issue, the state of its send, too.
 
     `provider` is asked instead of those of the route.
@@ -100,7 +100,7 @@ def issue_diagnostics(issue: Issue) -> Iterator[Diagnostic]:
     elif send.state == SendState.SCHEDULED and send.scheduled_at and send.scheduled_at > now:
         left = duration((send.scheduled_at - now).total_seconds())
         sentence = _("The issue is scheduled. It starts in %(left)s, at %(at)s.")
-        yield _about(issue, Severity.OK, sentence % {"left": left, "at": utc(send.scheduled_at)})
+        yield _about("issue_scheduled", issue, Severity.OK, sentence % {"left": left, "at": utc(send.scheduled_at)})
     elif send.state == SendState.SENDING:
         yield from _sending_diagnostics(send, now)
         yield from limit_diagnostics(send, now)
@@ -108,15 +108,17 @@ def issue_diagnostics(issue: Issue) -> Iterator[Diagnostic]:
     elif send.finished_at and send.state in (SendState.SENT, SendState.CANCELLED):
         is_sent = send.state == SendState.SENT
         sentence = _("The send was completed at %(at)s.") if is_sent else _("The send was cancelled at %(at)s.")
-        yield _about(issue, Severity.OK, sentence % {"at": utc(send.finished_at)})
+        yield _about(
+            "issue_sent" if is_sent else "issue_cancelled", issue, Severity.OK, sentence % {"at": utc(send.finished_at)}
+        )
 
 
 def _unsent(issue: Issue) -> Diagnostic:
     if issue.state == IssueState.APPROVED:
-        sentence = _("The issue is approved for the next occurrence of the recurring schedule.")
+        name, sentence = "issue_approved", _("The issue is approved for the next occurrence of the recurring schedule.")
     else:
-        sentence = _("The issue is a draft, and no send of it is scheduled.")
-    return _about(issue, Severity.OK, sentence, _("Schedule or send it."))
+        name, sentence = "issue_draft", _("The issue is a draft, and no send of it is scheduled.")
+    return _about(name, issue, Severity.OK, sentence, _("Schedule or send it."))
 
 
 def _sending_diagnostics(send: Send, now: datetime.datetime) -> Iterator[Diagnostic]:
@@ -128,16 +130,16 @@ def _sending_diagnostics(send: Send, now: datetime.datetime) -> Iterator[Diagnos
             "The audience is being expanded: %(count)s recipients so far.",
             count,
         )
-        yield _about(issue, Severity.OK, sentence % {"count": number(count)})
+        yield _about("issue_expanding", issue, Severity.OK, sentence % {"count": number(count)})
     if progress.retry_reason and progress.next_attempt_at:
         yield _retrying(issue, progress, progress.next_attempt_at, now)
     left = progress.report.waiting + progress.report.in_flight
     if progress.rate:
-        yield _about(issue, Severity.OK, _speed_sentence(progress))
+        yield _about("issue_sending", issue, Severity.OK, _speed_sentence(progress))
     elif next_at := _next_batch_at(send, now):
         sentence = _("The next mails are sent in %(wait)s, at %(at)s, as planned.")
         wait = duration((next_at - now).total_seconds())
-        yield _about(issue, Severity.OK, sentence % {"wait": wait, "at": utc(next_at)})
+        yield _about("issue_waiting", issue, Severity.OK, sentence % {"wait": wait, "at": utc(next_at)})
     elif progress.is_expanded and left and not progress.retry_reason:
         yield _stalled(send, left)
 
@@ -154,7 +156,9 @@ def _retrying(issue: Issue, progress: Progress, next_at: datetime.datetime, now:
     else:
         next_attempt = _("The next attempt is made as soon as a worker is free.")
     advice = _("Nothing to do if this ends soon: the same bytes are posted again under the same key.")
-    return _about(issue, Severity.WARNING, f"{refused} {next_attempt} {progress.retry_reason}", advice)
+    return _about(
+        "issue_retrying", issue, Severity.WARNING, f"{refused} {next_attempt} {progress.retry_reason}", advice
+    )
 
 
 def _speed_sentence(progress: Progress) -> str:
@@ -183,11 +187,11 @@ def _stalled(send: Send, left: int) -> Diagnostic:
         advice = _("Another diagnostic here has the cause.")
     else:
         advice = _("Check the workers' log: every step that fails says why.")
-    return _about(send.issue, Severity.WARNING, sentence % {"count": number(left)}, advice)
+    return _about("issue_stalled", send.issue, Severity.WARNING, sentence % {"count": number(left)}, advice)
 
 
-def _about(issue: Issue, severity: Severity, sentence: str, advice: str = "") -> Diagnostic:
-    return Diagnostic(name="issue", severity=severity, sentence=sentence, advice=advice, issue=issue)
+def _about(name: str, issue: Issue, severity: Severity, sentence: str, advice: str = "") -> Diagnostic:
+    return Diagnostic(name=name, severity=severity, sentence=sentence, advice=advice, issue=issue)
 
 
 # --- The installation ----------------------------------------------------------------------------------------------
@@ -263,6 +267,7 @@ def _clock_diagnostics(skew: float) -> Iterator[Diagnostic]:
 
 
 def _domain_diagnostics(check: ConnectionCheck) -> Iterator[Diagnostic]:
+    """Nothing if the key may not read the domains."""
     for domain, status in (check.domains or {}).items():
         if status == "verified":
             sentence = _("The provider has verified %(domain)s.") % {"domain": domain}
@@ -274,13 +279,6 @@ def _domain_diagnostics(check: ConnectionCheck) -> Iterator[Diagnostic]:
             severity=Severity.WARNING,
             sentence=_("The provider has not verified %(domain)s. Its status is “%(status)s”.") % values,
             advice=_("Compare its DNS records with those that the provider shows."),
-        )
-    if not check.domains:
-        yield Diagnostic(
-            name="domain",
-            severity=Severity.OK,
-            sentence=_("SPF, DKIM and DMARC of the sending domain were not checked."),
-            advice=_("The provider's page of the domain shows their status."),
         )
 
 

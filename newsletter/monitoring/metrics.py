@@ -30,14 +30,13 @@ from newsletter.models import (
     SendState,
 )
 from newsletter.monitoring.heartbeat import workers
+from newsletter.monitoring.installation_diagnostics import has_webhooks
+from newsletter.monitoring.progress import RATE_WINDOW
 from newsletter.providers import get_route
 from newsletter.providers.throttle import ISSUE_SHARE, throttle_status
 from subscribers.models import TransactionalMail, TransactionalMailState
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
-
-#: Seconds over which the rate is measured.
-RATE_WINDOW = 60
 
 
 def metrics_text() -> bytes:
@@ -58,7 +57,6 @@ class DatabaseCollector(Collector):
         return ()
 
     def collect(self) -> Iterator[Metric]:
-        """Every metric."""
         now = timezone.now()
         yield from _sends(now)
         yield from _batches(now)
@@ -87,7 +85,7 @@ def _age(since: datetime.datetime | None, now: datetime.datetime) -> float:
 def _sends(now: datetime.datetime) -> Iterator[Metric]:
     counts = dict(Send.objects.order_by().values_list("state").annotate(count=Count("pk")))
     overdue = Send.objects.due(now).order_by().aggregate(count=Count("pk"), first=Min("scheduled_at"))
-    yield _gauges("sends", "Number of sends by state.", "state", _complete(SendState.values, counts))
+    yield _gauges("sends", "Number of sends by state.", "state", _with_zeros(SendState.values, counts))
     yield _gauge("sends_overdue", "Number of scheduled sends that are due and have not started.", overdue["count"])
     help_text = "Seconds since the oldest overdue send was due; 0 if none is overdue."
     yield _gauge("oldest_overdue_send_seconds", help_text, _age(overdue["first"], now))
@@ -99,22 +97,24 @@ def _batches(now: datetime.datetime) -> Iterator[Metric]:
     batches = Batch.objects.filter(send__in=sends).order_by()
     counts = dict(batches.values_list("state").annotate(count=Count("pk")))
     help_text = "Number of batches by state, of sends that are sending, paused or cancelled."
-    yield _gauges("batches", help_text, "state", _complete(BatchState.values, counts))
+    yield _gauges("batches", help_text, "state", _with_zeros(BatchState.values, counts))
     # Halves of a split batch are dated back so that they come first, but have not waited since before the start.
     since = Greatest("not_before", "send__started_at")
     is_due = Q(state__in=OPEN_BATCH_STATES, not_before__lte=now, send__state=SendState.SENDING)
     oldest = batches.filter(is_due).aggregate(oldest=Min(since))["oldest"]
     help_text = "Seconds that the oldest due batch of a running send has waited; 0 if none is due."
-    yield _gauge("oldest_open_batch_seconds", help_text, _age(oldest, now))
+    yield _gauge("oldest_open_batch_age_seconds", help_text, _age(oldest, now))
     help_text = "Mails that providers accepted per second, over the last minute."
     yield _gauge("accepted_mails_per_second", help_text, _rate(now))
+    help_text = "Of these, the mails of providers that send webhooks about them."
+    yield _gauge("accepted_mails_with_webhooks_per_second", help_text, _rate(now, has_webhooks()))
 
 
-def _rate(now: datetime.datetime) -> float:
+def _rate(now: datetime.datetime, *conditions: Q) -> float:
     window = now - datetime.timedelta(seconds=RATE_WINDOW)
     # Mails of a send that ended within the window count, too.
     sends = Send.objects.filter(Q(state__in=RUNNING) | Q(finished_at__gte=window)).order_by().values("pk")
-    accepted = Batch.objects.filter(send__in=sends, state=BatchState.ACCEPTED, finished_at__gte=window)
+    accepted = Batch.objects.filter(*conditions, send__in=sends, state=BatchState.ACCEPTED, finished_at__gte=window)
     return float(accepted.aggregate(mails=Sum("recipients"))["mails"] or 0) / RATE_WINDOW
 
 
@@ -123,7 +123,7 @@ def _deliveries() -> Metric:
     deliveries = Delivery.objects.filter(send__in=running).order_by()
     counts = dict(deliveries.values_list("state").annotate(count=Count("pk")))
     help_text = "Number of deliveries by state, of sends that are sending or paused."
-    return _gauges("deliveries", help_text, "state", _complete(DeliveryState.values, counts))
+    return _gauges("deliveries", help_text, "state", _with_zeros(DeliveryState.values, counts))
 
 
 def _events(now: datetime.datetime) -> Iterator[Metric]:
@@ -131,7 +131,7 @@ def _events(now: datetime.datetime) -> Iterator[Metric]:
     last = Event.objects.order_by("-pk").values_list("received_at", flat=True).first()
     yield _gauge("events_waiting", "Number of webhook events that are stored and not applied.", waiting["count"])
     help_text = "Seconds that the oldest waiting webhook event has waited; 0 if none waits."
-    yield _gauge("oldest_waiting_event_seconds", help_text, _age(waiting["oldest"], now))
+    yield _gauge("oldest_waiting_event_age_seconds", help_text, _age(waiting["oldest"], now))
     if last is not None:
         help_text = "Unix time at which the last webhook event was received."
         yield _gauge("last_event_timestamp_seconds", help_text, last.timestamp())
@@ -176,6 +176,6 @@ def _workers() -> Iterator[Metric]:
     yield _gauges("worker_heartbeat_age_seconds", "Seconds since the last heartbeat of each worker.", "worker", ages)
 
 
-def _complete(label_values: Iterable[str], counts: dict[str, int]) -> list[tuple[str, float]]:
+def _with_zeros(label_values: Iterable[str], counts: dict[str, int]) -> list[tuple[str, float]]:
     """Every label value with its count, 0 where it has none: an alert on an absent series never fires."""
     return [(label_value, counts.get(label_value, 0)) for label_value in label_values]

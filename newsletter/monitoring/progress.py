@@ -17,7 +17,7 @@ from django.utils.translation import gettext_lazy, ngettext
 
 from newsletter.models import OPEN_BATCH_STATES, RUNNING, Batch, BatchState, Send, SendState
 from newsletter.models.reasons import actor_name, reason_sentence
-from newsletter.monitoring.wording import number
+from newsletter.monitoring.formatting import number
 from newsletter.reports.statistics import SendReport, report_of
 
 #: Seconds over which the rate is measured.
@@ -31,7 +31,7 @@ RETRYING = (
 )
 
 #: What the log says about batches that did not go the usual way, by their state.
-EXCEPTIONS = {
+BATCH_LOG_SENTENCES = {
     BatchState.HELD: gettext_lazy("Held for review: %(batches)s, %(recipients)s."),
     BatchState.UNKNOWN: gettext_lazy("Without an answer, retried with the same bytes: %(batches)s, %(recipients)s."),
     BatchState.READY: gettext_lazy("Waiting for a retry: %(batches)s, %(recipients)s."),
@@ -157,7 +157,7 @@ def _transition_entries(send: Send) -> Iterator[LogEntry]:
 
 def _batch_entries(send: Send) -> Iterator[LogEntry]:
     """One entry for all batches with the same state and reason: ten thousand refusals must not be as many entries."""
-    closed = [state for state in EXCEPTIONS if state not in OPEN_BATCH_STATES]
+    closed = [state for state in BATCH_LOG_SENTENCES if state not in OPEN_BATCH_STATES]
     groups = (
         Batch.objects.filter(Q(state__in=closed) | RETRYING, send=send)
         .order_by()
@@ -171,7 +171,7 @@ def _batch_entries(send: Send) -> Iterator[LogEntry]:
         .order_by("-at")[:MAX_GROUPS]
     )
     for group in groups:
-        what = EXCEPTIONS[BatchState(group["state"])] % {
+        what = BATCH_LOG_SENTENCES[BatchState(group["state"])] % {
             "batches": _batches_in_words(group["count"], group["first"]),
             "recipients": _recipients_in_words(group["mails"]),
         }

@@ -8,9 +8,9 @@ from typing import Any
 
 from newsletter.models import Send, SendState
 from newsletter.monitoring.diagnostics import blockers_of
+from newsletter.monitoring.formatting import duration, utc
 from newsletter.monitoring.heartbeat import WorkerState, workers
 from newsletter.monitoring.progress import Progress, progress_of
-from newsletter.monitoring.wording import duration, utc
 from newsletter.sending.auto_pause import complaint_warning
 
 #: Characters of a progress bar.
@@ -81,11 +81,11 @@ def _send_lines(send: Send) -> Iterator[str]:
 def _progress_lines(send: Send, progress: Progress) -> Iterator[str]:
     report = progress.report
     speed = f"{progress.rate:.1f} per second" if send.state == SendState.SENDING else ""
-    facts = (f"{report.accepted:,} of {report.audience:,} accepted", speed, time_left(progress))
-    yield f"  {bar(progress.percent)}  {' · '.join(fact for fact in facts if fact)}"
+    parts = (f"{report.accepted:,} of {report.audience:,} accepted", speed, time_left(progress))
+    yield f"  {bar(progress.percent)}  {' · '.join(part for part in parts if part)}"
     yield (
         f"  delivered {report.delivered:,} · bounced {report.bounced:,} · retrying {progress.retrying:,} · "
-        f"failed {report.failed_to_send:,} · unknown {report.unknown:,} · skipped {report.skipped:,}"
+        f"failed {report.failed:,} · unknown {report.unknown:,} · skipped {report.skipped:,}"
     )
     if warning := complaint_warning(send):
         yield f"  warning: {warning}"

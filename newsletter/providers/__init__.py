@@ -27,3 +27,12 @@ def get_route() -> Route:
 def get_provider() -> Provider:
     """The first provider of the route."""
     return get_route()[0]
+
+
+def webhook_providers() -> Route:
+    """Every provider that sends webhooks, once, whether or not PROVIDER names it.
+
+    After a change of PROVIDER, events of the former provider still arrive, and stored ones are still to be applied.
+    """
+    providers = {provider.name: provider for provider in (make() for make in PROVIDERS.values())}
+    return tuple(provider for provider in providers.values() if provider.supports_webhooks)

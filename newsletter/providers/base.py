@@ -16,7 +16,7 @@ from typing import ClassVar, Protocol, runtime_checkable
 from django.utils.crypto import salted_hmac
 
 from newsletter.config.translatable import translatable
-from newsletter.models import Fact
+from newsletter.models import EventType
 from newsletter.providers.reasons import ReasonError, reason_sentence
 from subscribers.addresses import UNFIT_FOR_HEADERS
 
@@ -39,6 +39,8 @@ ALLOWED_HEADERS = frozenset(
         "references",
     }
 )
+#: Columns keep this many characters of a provider's id of a mail.
+MAX_ID_LENGTH = 64
 TAG = re.compile(r"[A-Za-z0-9_-]{1,256}")
 ADDRESS = re.compile(r"[^\s<>()\[\],;:\"'`]+@[^\s<>()\[\],;:\"'`]+")
 
@@ -219,11 +221,11 @@ class BounceKind(enum.Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ParsedEvent:
-    """One verified event. `fact` is None if it says nothing about a mail."""
+    """One verified event. `event_type` is None if it says nothing about a mail."""
 
     kind: str
     """The provider's name for this kind of event."""
-    fact: Fact | None
+    event_type: EventType | None
     at: datetime.datetime
     provider_id: str = ""
     """The provider's id of the mail."""
@@ -236,7 +238,7 @@ class ParsedEvent:
 
 
 class EventRejected(ReasonError):
-    """An event that does not prove who sent it, or cannot be read. It must not be stored."""
+    """An event without a valid signature, which is not stored, or one that cannot be read, which is ignored."""
 
     permanent = True
 
@@ -275,7 +277,7 @@ class Provider(Protocol):
 
     Zero for a provider without idempotency keys: a batch that may have been sent is not posted again automatically.
     """
-    has_events: ClassVar[bool]
+    supports_webhooks: ClassVar[bool]
     """Whether it sends webhooks about deliveries, bounces and complaints."""
 
     @property
@@ -297,11 +299,11 @@ class Provider(Protocol):
     def post_message(self, message: Message, *, key: str) -> Outcome:
         """Post one transactional or test mail."""
 
-    def verify(self, headers: Mapping[str, str], body: bytes) -> SignedEvent:
+    def verify_webhook(self, headers: Mapping[str, str], body: bytes) -> SignedEvent:
         """Check the signature over the raw body. Header names are lower case. Raises EventRejected."""
 
-    def parse(self, body: str) -> ParsedEvent:
-        """Read a verified body. Unknown kinds give an event without a fact. Raises EventRejected if unreadable."""
+    def parse_webhook(self, body: str) -> ParsedEvent:
+        """Read a verified body. Unknown kinds give an event without a type. Raises EventRejected if unreadable."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

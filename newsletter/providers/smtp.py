@@ -29,6 +29,7 @@ from django.core.mail.backends.smtp import EmailBackend
 from django.utils import timezone
 
 from newsletter.providers.base import (
+    MAX_ID_LENGTH,
     BlockScope,
     ConnectionCheck,
     EventRejected,
@@ -60,8 +61,6 @@ REFUSAL_THRESHOLD = 2
 #: Replies that are about our login and not about the mail (RFC 4954).
 AUTHENTICATION_ERRORS = {530, 534, 535, 538}
 
-#: Our columns keep this much of an id.
-MAX_ID_LENGTH = 64
 
 #: Results that end the post: the connection is gone, or every other mail would have the same result.
 FINAL_RESULTS = {ResultKind.NOT_ATTEMPTED, ResultKind.BLOCKED, ResultKind.UNKNOWN}
@@ -90,7 +89,7 @@ class SmtpProvider:
     # An estimate: a nearby server takes ten mails in half a second.
     posts_per_second: ClassVar[float] = 2.0
     key_lifetime: ClassVar[datetime.timedelta] = datetime.timedelta(0)
-    has_events: ClassVar[bool] = False
+    supports_webhooks: ClassVar[bool] = False
 
     @property
     def account(self) -> str:
@@ -143,11 +142,11 @@ class SmtpProvider:
         except NoConnection as error:
             return ConnectionCheck(is_ok=False, code=error.code, detail=error.detail)
 
-    def verify(self, headers: Mapping[str, str], body: bytes) -> SignedEvent:
+    def verify_webhook(self, headers: Mapping[str, str], body: bytes) -> SignedEvent:
         """SMTP has no webhooks. Raises EventRejected."""
         raise EventRejected("events_unsupported")
 
-    def parse(self, body: str) -> ParsedEvent:
+    def parse_webhook(self, body: str) -> ParsedEvent:
         """SMTP has no webhooks. Raises EventRejected."""
         raise EventRejected("events_unsupported")
 

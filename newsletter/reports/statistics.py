@@ -2,20 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
-from django.db.models import Count, Q
+from django.db.models import Count, Max, Min, OuterRef, Q, Subquery
+from django.utils.translation import gettext as _
 
-from newsletter.models import Batch, BatchState, Delivery, DeliveryState, Send
+from newsletter.models import IS_DELIVERED, Batch, BatchState, Delivery, DeliveryState, Event, EventState, Send
 from newsletter.models.reasons import reason_sentence
+from newsletter.sending.retry import CERTAINLY_FAILED
+
+#: The most reasons of one result that a report lists.
+MAX_REASONS = 20
+
+#: Accepted mails that the provider could not send, or did not send because of its own suppression list.
+FAILED_AFTER_ACCEPTANCE = (
+    Q(state=DeliveryState.ACCEPTED, bounced_at__isnull=True, complained_at__isnull=True)
+    & (Q(failed_at__isnull=False) | Q(suppressed_at__isnull=False))
+    & ~IS_DELIVERED
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SendReport:
     """Counts of a send's deliveries; each recipient of the audience is in one of the six fields that follow it.
 
-    `delivered`, `bounced`, `complained`, `opened` and `clicked` are recipients, each counted once; a recipient can be
-    in several of them.
+    The other fields are recipients, each counted once; a recipient can be in several of them.
     """
 
     audience: int
@@ -23,27 +35,36 @@ class SendReport:
     in_flight: int
     accepted: int
     failed_to_send: int
+    """Refused by the provider."""
     unknown: int
     skipped: int
+    failed: int
+    """Refused by the provider, or accepted and not sent."""
+    retriable: int
+    """Those of `failed` that an operator may retry."""
     delivered: int
-    delayed: int
     opened: int
     clicked: int
-    failed: int
-    suppressed: int
     bounced: int
     complained: int
     held_batches: int
 
-    @property
-    def adds_up(self) -> bool:
-        """Whether each recipient is in exactly one place."""
-        parts = self.waiting + self.in_flight + self.accepted + self.failed_to_send + self.unknown + self.skipped
-        return parts == self.audience
-
     def share(self, count: int) -> float:
         """`count` as a fraction of the delivered, 0 to 1; 0 while nothing is delivered."""
         return count / self.delivered if self.delivered else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class SendTotals:
+    """A send in three numbers."""
+
+    recipients: int = 0
+    delivered: int = 0
+    clicked: int = 0
+
+
+DELIVERED = Count("pk", filter=IS_DELIVERED)
+CLICKED = Count("pk", filter=Q(clicked_at__isnull=False))
 
 
 def report_of(send: Send) -> SendReport:
@@ -52,10 +73,9 @@ def report_of(send: Send) -> SendReport:
     def in_state(state: DeliveryState) -> Count:
         return Count("pk", filter=Q(state=state))
 
-    def with_fact(name: str) -> Count:
+    def with_event(name: str) -> Count:
         return Count("pk", filter=Q(**{f"{name}_at__isnull": False}))
 
-    facts = ("delayed", "opened", "clicked", "failed", "suppressed", "bounced", "complained")
     counts = Delivery.objects.filter(send=send).aggregate(
         audience=Count("pk"),
         waiting=in_state(DeliveryState.PENDING),
@@ -64,24 +84,67 @@ def report_of(send: Send) -> SendReport:
         failed_to_send=in_state(DeliveryState.FAILED),
         unknown=in_state(DeliveryState.UNKNOWN),
         skipped=in_state(DeliveryState.SKIPPED),
-        # A mailbox that takes a mail and returns it later was not reached.
-        delivered=Count("pk", filter=Q(delivered_at__isnull=False, bounced_at__isnull=True)),
-        **{fact: with_fact(fact) for fact in facts},
+        failed=Count("pk", filter=Q(state=DeliveryState.FAILED) | FAILED_AFTER_ACCEPTANCE),
+        retriable=Count("pk", filter=CERTAINLY_FAILED),
+        delivered=DELIVERED,
+        opened=with_event("opened"),
+        clicked=CLICKED,
+        bounced=with_event("bounced"),
+        complained=with_event("complained"),
     )
     held = Batch.objects.filter(send=send, state=BatchState.HELD).count()
     return SendReport(**counts, held_batches=held)
 
 
-def reasons_of(send: Send) -> list[tuple[str, str, int]]:
-    """Why deliveries were skipped or failed: (label of the state, sentence, how many), the most frequent first."""
+def send_totals(sends: Collection[int]) -> dict[int, SendTotals]:
+    """The totals of each send that has deliveries, in one query."""
     rows = (
-        Delivery.objects.filter(send=send)
-        .exclude(reason="")
-        .values_list("state", "reason", "detail")
-        .annotate(count=Count("pk"))
-        .order_by("-count", "reason")
+        Delivery.objects.filter(send__in=sends)
+        .order_by()
+        .values_list("send")
+        .annotate(recipients=Count("pk"), delivered=DELIVERED, clicked=CLICKED)
     )
-    return [
-        (str(DeliveryState(state).label), reason_sentence(reason, {"text": detail}), count)
-        for state, reason, detail, count in rows
-    ]
+    return {send: SendTotals(*counts) for send, *counts in rows}
+
+
+@dataclass(frozen=True, slots=True)
+class ReasonCount:
+    """Why some recipients did not get the mail. `state` is a label."""
+
+    state: str
+    sentence: str
+    count: int
+
+
+def reasons_of(send: Send) -> list[ReasonCount]:
+    """Why deliveries were skipped or failed, the most frequent reason first."""
+    return sorted([*_reasons_of_sending(send), *_reasons_of_events(send)], key=lambda row: -row.count)
+
+
+def _reasons_of_sending(send: Send) -> Iterator[ReasonCount]:
+    """One row per state and code: the words of a mail server differ for each recipient."""
+    deliveries = Delivery.objects.filter(send=send).exclude(reason="").order_by()
+    groups = deliveries.values_list("state", "reason").annotate(
+        count=Count("pk"), low=Min("detail"), high=Max("detail")
+    )
+    for state, reason, count, low, high in groups:
+        if low == high:
+            sentence = reason_sentence(reason, {"text": low})
+        else:
+            example = _("For example: %(text)s") % {"text": high}
+            sentence = f"{reason_sentence(reason)} {example}".strip()
+        yield ReasonCount(str(DeliveryState(state).label), sentence, count)
+
+
+def _reasons_of_events(send: Send) -> Iterator[ReasonCount]:
+    """Why mails failed after they were accepted, as the provider's events say."""
+    events = Event.objects.filter(delivery_id=OuterRef("pk"), state=EventState.APPLIED, superseded_mail="")
+    texts = events.exclude(detail="").order_by("-pk").values("detail")[:1]
+    failed = Delivery.objects.filter(FAILED_AFTER_ACCEPTANCE, send=send).order_by().annotate(text=Subquery(texts))
+    for is_suppressed, label in ((True, _("Suppressed")), (False, _("Failed"))):
+        rows = failed.filter(suppressed_at__isnull=not is_suppressed)
+        groups = list(rows.values_list("text").annotate(count=Count("pk")).order_by("-count", "text")[:MAX_REASONS])
+        for text, count in groups:
+            yield ReasonCount(label, text or _("The provider gave no reason."), count)
+        if len(groups) == MAX_REASONS and (rest := rows.count() - sum(count for _text, count in groups)):
+            yield ReasonCount(label, _("Other reasons."), rest)

@@ -108,11 +108,14 @@ def _count_bounced(send: Send, kind: BounceKind, **more: object) -> int:
     return events.aggregate(mails=Count("delivery_id", distinct=True))["mails"] or 0
 
 
-def complaint_warning(send: Send) -> str:
-    """The warning that comes before a send is paused for complaints; empty if there is none, or if it is paused."""
+def complaint_warning(send: Send, health: SendHealth | None = None) -> str:
+    """The warning that comes before a send is paused for complaints; empty if there is none, or if it is paused.
+
+    `health` is counted if it is not passed.
+    """
     if send.was_auto_paused:
         return ""
-    health = send_health_of(send)
+    health = health or send_health_of(send)
     rate = health.rates()["complained"]
     if health.sample < MIN_SAMPLE or health.complained < 2 or rate <= COMPLAINT_WARNING:
         return ""

@@ -14,7 +14,7 @@ from newsletter.models import Batch, Delivery, Reason
 from newsletter.models.batch import UNINDEXED_SEND
 from newsletter.providers.allowlist import is_allowed_recipient
 from subscribers.models import Subscription, SubscriptionState
-from subscribers.suppression import suppressed_among
+from subscribers.suppression import filter_suppressed
 
 #: The reason of a recipient who is skipped after an attempt that may have reached them.
 AFTER_ATTEMPT = {
@@ -48,7 +48,7 @@ def recipients_of(batch: Batch, states: Sequence[str], now: datetime.datetime) -
     """The recipients of the batch whose deliveries are in one of `states`; three queries, however many they are."""
     owned = dict(deliveries_of(batch).filter(state__in=states).values_list("pk", "subscriber_id"))
     found = _subscriptions(batch.edition.issue.newsletter_id, owned.values())
-    suppressed = suppressed_among({row.canonical for row in found.values()})
+    suppressed = filter_suppressed({row.canonical for row in found.values()})
     return [
         _recipient(found[subscriber_pk], delivery_pk, _skip_reason(found[subscriber_pk], suppressed, now))
         if subscriber_pk in found

@@ -19,7 +19,7 @@ from newsletter.models import (
     BatchState,
     Delivery,
     DeliveryState,
-    Fact,
+    EventType,
     Reason,
     SendState,
 )
@@ -33,9 +33,9 @@ CHUNK = 100
 #: Deliveries of a batch that may have been sent: those in its bytes, and those that an operator chose to send again.
 UNSETTLED = (*IN_FLIGHT, DeliveryState.PENDING)
 
-HAS_A_FACT = Q()
-for _fact in Fact:
-    HAS_A_FACT |= Q(**{f"{_fact.value}_at__isnull": False})
+HAS_EVENT = Q()
+for _event_type in EventType:
+    HAS_EVENT |= Q(**{f"{_event_type.value}_at__isnull": False})
 
 
 class NotHeld(Exception):
@@ -47,7 +47,7 @@ class NotHeld(Exception):
 def settle_proven() -> bool:
     """Accept attempted batches of which any mail has an event: a strict post is sent completely or not at all."""
     owned = Delivery.objects.filter(pk__gte=OuterRef("first_delivery"), pk__lte=OuterRef("last_delivery"))
-    proof = owned.alias(of=UNINDEXED_SEND).filter(HAS_A_FACT, of=OuterRef("send"))
+    proof = owned.alias(of=UNINDEXED_SEND).filter(HAS_EVENT, of=OuterRef("send"))
     ready_again = Q(state=BatchState.READY, attempts__gt=0)
     waiting = Q(state__in=(BatchState.UNKNOWN, BatchState.HELD)) | Q(
         state=BatchState.CLAIMED, lease_until__lt=timezone.now()
@@ -59,7 +59,7 @@ def settle_proven() -> bool:
 
 def settle_if_proven(batch: Batch) -> bool:
     """Accept this batch if any of its mails has an event; whether it has."""
-    return deliveries_of(batch).filter(HAS_A_FACT).exists() and settle(batch, Reason.PROVEN_BY_EVENT)
+    return deliveries_of(batch).filter(HAS_EVENT).exists() and settle(batch, Reason.PROVEN_BY_EVENT)
 
 
 def hold_expired(route: Sequence[Provider]) -> bool:

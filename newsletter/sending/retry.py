@@ -21,7 +21,7 @@ from newsletter.models import (
     Delivery,
     DeliveryState,
     Event,
-    Fact,
+    EventType,
     InvalidTransition,
     Reason,
     Send,
@@ -31,7 +31,7 @@ from newsletter.models.edition import LARGE_COLUMNS
 from newsletter.sending.control import operator_values
 from newsletter.sending.message import batch_key
 from newsletter.sending.recipients import deliveries_of
-from newsletter.sending.reconcile import HAS_A_FACT
+from newsletter.sending.reconcile import HAS_EVENT
 
 #: States of a send whose failed deliveries can be retried. A paused one stays paused; they are sent once it is resumed.
 RETRIABLE = (SendState.SENDING, SendState.PAUSED, SendState.SENT)
@@ -41,11 +41,11 @@ CHUNK = 1_000
 
 #: Facts after which a failed mail may have reached its recipient, or must not be sent again.
 REACHED_OR_BARRED = Q()
-for _fact in set(Fact) - {Fact.SENT, Fact.DELAYED, Fact.FAILED}:
-    REACHED_OR_BARRED |= Q(**{f"{_fact.value}_at__isnull": False})
+for _event_type in set(EventType) - {EventType.SENT, EventType.DELAYED, EventType.FAILED}:
+    REACHED_OR_BARRED |= Q(**{f"{_event_type.value}_at__isnull": False})
 
 #: Deliveries that certainly failed: refused, or accepted and failed at the provider.
-CERTAINLY_FAILED = (Q(state=DeliveryState.FAILED) & ~HAS_A_FACT) | (
+CERTAINLY_FAILED = (Q(state=DeliveryState.FAILED) & ~HAS_EVENT) | (
     Q(state=DeliveryState.ACCEPTED, failed_at__isnull=False) & ~REACHED_OR_BARRED
 )
 

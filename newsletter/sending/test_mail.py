@@ -21,7 +21,7 @@ from newsletter.sending.envelope import EnvelopeError
 from newsletter.sending.freeze import prepare_edition
 from newsletter.sending.message import sample_values
 from subscribers.addresses import AddressError, parse_address
-from subscribers.suppression import suppressed_among
+from subscribers.suppression import filter_suppressed
 
 MAX_ADDRESSES = 5
 PREFIX = "[TEST] "
@@ -75,7 +75,7 @@ def _checked(addresses: Sequence[str]) -> list[str]:
             problems.append(f"“{raw}”: {error}")
     problems += [
         _("%(address)s is suppressed because it bounced or complained. Remove it.") % {"address": recipients[canonical]}
-        for canonical in suppressed_among(set(recipients))
+        for canonical in filter_suppressed(set(recipients))
     ]
     if not addresses:
         problems.append(_("Enter at least one address."))

@@ -19,7 +19,7 @@ from newsletter.models import (
     SendState,
 )
 from newsletter.sending.control import operator_values
-from newsletter.sending.reconcile import HAS_A_FACT
+from newsletter.sending.reconcile import HAS_EVENT
 
 #: Batches of which nothing was sent, attempted or not; the parts of a split one have states of their own. A batch that
 #: was searched for had an unknown outcome once, and its search is the only proof that it was not sent: it is kept.
@@ -27,7 +27,7 @@ NOT_SENT = Q(
     state__in=(BatchState.READY, BatchState.REFUSED, BatchState.SPLIT, BatchState.DROPPED),
     may_be_duplicate=False,
 ) & ~Exists(ProviderSearch.objects.filter(batch=OuterRef("pk")))
-NOT_SENT_DELIVERY = Q(state__in=(DeliveryState.PENDING, DeliveryState.FAILED, DeliveryState.SKIPPED)) & ~HAS_A_FACT
+NOT_SENT_DELIVERY = Q(state__in=(DeliveryState.PENDING, DeliveryState.FAILED, DeliveryState.SKIPPED)) & ~HAS_EVENT
 
 
 def can_undo(send: Send) -> bool:

@@ -9,7 +9,7 @@ from newsletter.events.apply import apply_events
 from newsletter.gathering.poll import poll_next_feed
 from newsletter.monitoring.heartbeat import Queue
 from newsletter.preflight import check_next_links
-from newsletter.providers import get_route
+from newsletter.providers import get_route, webhook_providers
 from newsletter.sending.auto_pause import auto_pause_sends
 from newsletter.sending.control import drop_cancelled, finish_sends
 from newsletter.sending.expand import expand_next
@@ -62,7 +62,7 @@ def _post_is_due_in() -> float | None:
 
 def _apply() -> bool:
     # A sum and not `any`, so that the events of each provider have their turn.
-    return sum(apply_events(provider) for provider in get_route() if provider.has_events) > 0
+    return sum(apply_events(provider) for provider in webhook_providers()) > 0
 
 
 def _hold_expired() -> bool:

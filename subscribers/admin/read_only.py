@@ -19,12 +19,12 @@ else:
     TypedModelAdmin = admin.ModelAdmin
 
 TONES: dict[str, str] = {
-    SubscriptionState.ACTIVE: "good",
+    SubscriptionState.ACTIVE: "success",
     SubscriptionState.PENDING: "warn",
-    SubscriptionState.SUPPRESSED: "bad",
-    TransactionalMailState.SENT: "good",
+    SubscriptionState.SUPPRESSED: "error",
+    TransactionalMailState.SENT: "success",
     TransactionalMailState.UNKNOWN: "warn",
-    TransactionalMailState.FAILED: "bad",
+    TransactionalMailState.FAILED: "error",
 }
 
 

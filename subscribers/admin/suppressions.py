@@ -14,7 +14,7 @@ from django.utils.translation import gettext_lazy as _
 from subscribers.addresses import Address, AddressError, parse_address
 from subscribers.admin.read_only import TypedModelAdmin
 from subscribers.models import Suppression, SuppressionReason, fingerprint
-from subscribers.suppression import suppress_addresses, suppression_of
+from subscribers.suppression import get_suppression, suppress_addresses
 
 
 class SuppressionForm(forms.ModelForm):  # type: ignore[type-arg]
@@ -73,7 +73,7 @@ class SuppressionAdmin(TypedModelAdmin):
         """Suppress the address. An earlier suppression of it keeps its reason."""
         canonical = form.cleaned_data["address"].canonical
         count = suppress_addresses({canonical: (SuppressionReason.MANUAL, form.cleaned_data["detail"])})
-        stored = suppression_of(canonical)
+        stored = get_suppression(canonical)
         obj.pk = stored.pk if stored else None
         obj.refresh_from_db()
         note = ngettext(

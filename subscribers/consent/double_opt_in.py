@@ -40,7 +40,7 @@ from subscribers.models import (
     record_consents,
 )
 from subscribers.models import SubscriptionState as State
-from subscribers.suppression import suppression_of
+from subscribers.suppression import get_suppression
 from subscribers.transactional.compose import write_mail
 
 #: The most mails that submissions of a sign-up form can cause to one address, of any visitor.
@@ -97,7 +97,7 @@ def request_again(key: uuid.UUID, evidence: Evidence) -> bool:
 
 def _is_barred(canonical: str) -> bool:
     """Whether the address has a suppression that a new confirmation does not remove."""
-    suppression = suppression_of(canonical)
+    suppression = get_suppression(canonical)
     return suppression is not None and suppression.reason not in LIFTED_BY_CONFIRMATION
 
 

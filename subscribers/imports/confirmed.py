@@ -22,7 +22,7 @@ from subscribers.models import (
     SubscriptionState,
     record_consents,
 )
-from subscribers.suppression import suppressed_among
+from subscribers.suppression import filter_suppressed
 
 #: Addresses per transaction: few statements each, and no long locks.
 CHUNK = 2000
@@ -96,7 +96,7 @@ def _readable(chunk: list[str], known: set[str], result: SubscriberImport) -> di
 
 def _import_chunk(mailing_list: MailingList, wanted: dict[str, Address], proof: str, result: SubscriberImport) -> None:
     with transaction.atomic():
-        for canonical in suppressed_among(wanted):
+        for canonical in filter_suppressed(wanted):
             result.refused.append(RefusedAddress(wanted.pop(canonical).as_typed, ImportRefusal.SUPPRESSED))
         subscribers = _subscribers(wanted)
         existing = dict(

@@ -29,7 +29,7 @@ from subscribers.models import (
 )
 from subscribers.models import TransactionalMailReason as Reason
 from subscribers.models import TransactionalMailState as State
-from subscribers.suppression import suppression_of
+from subscribers.suppression import get_suppression
 
 log = logging.getLogger(__name__)
 
@@ -133,7 +133,7 @@ def message_of(mail: TransactionalMail) -> EmailMultiAlternatives:
 def blocked_reason(mail: TransactionalMail) -> Reason | None:
     """Why this mail should not be sent any more."""
     subscription = mail.subscription
-    suppression = suppression_of(subscription.subscriber.canonical)
+    suppression = get_suppression(subscription.subscriber.canonical)
     if suppression and suppression.reason not in LIFTED_BY_CONFIRMATION:
         return Reason.SUPPRESSED
     if mail.kind != TransactionalMailKind.CONFIRMATION:

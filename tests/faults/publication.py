@@ -37,7 +37,7 @@ from newsletter.models import (
     BatchState,
     Delivery,
     DeliveryState,
-    Fact,
+    EventType,
     InvalidTransition,
     Send,
     SendState,
@@ -76,7 +76,7 @@ FAULTS = [
 ]  # fmt: skip
 
 EVENTS = ("sent", "delivery_delayed", "delivered", "opened", "clicked", "bounced", "complained")
-RANKS = {str(fact.label): rank for rank, fact in enumerate(Fact, start=1)}
+RANKS = {str(event_type.label): rank for rank, event_type in enumerate(EventType, start=1)}
 POINTS = [point for point in Point if point.value.startswith(("chunk", "claim", "before", "request", "answer", "outc"))]
 EVIDENCE = Evidence(form="tests")
 
@@ -280,7 +280,6 @@ class Publication(RuleBasedStateMachine):
         if send is None:
             return
         report = report_of(send)
-        assert report.adds_up
         batches = Batch.objects.filter(send=send).exclude(state=BatchState.SPLIT)
         # A failed delivery that is retried is in another batch, too.
         owners = Counter(key for batch in batches.exclude(state=BatchState.REFUSED) for key in _keys_of(batch))

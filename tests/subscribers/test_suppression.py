@@ -9,7 +9,7 @@ from pytest_django import DjangoAssertNumQueries
 from subscribers.models import Consent, ConsentKind, Subscriber, Subscription, Suppression
 from subscribers.models import SubscriptionState as State
 from subscribers.models import SuppressionReason as Reason
-from subscribers.suppression import is_suppressed, suppress_addresses, suppressed_among, suppression_of
+from subscribers.suppression import filter_suppressed, get_suppression, is_suppressed, suppress_addresses
 from tests.people import ADA, BEN, CLEO, ada, ben, cleo, make_mailing_list, make_subscriptions
 
 pytestmark = pytest.mark.django_db
@@ -24,8 +24,8 @@ def test_a_suppression_ends_all_subscriptions_and_stores_a_consent_for_each() ->
         assert subscription.ended_at is not None
         proof = subscription.consents.get()
         assert (proof.kind, proof.reason, proof.detail) == (ConsentKind.SUPPRESSED, Reason.HARD_BOUNCE, "")
-    assert suppression_of(ADA) is not None
-    assert suppression_of(ADA).detail == "550 5.1.1 no such user"  # type: ignore[union-attr]
+    assert get_suppression(ADA) is not None
+    assert get_suppression(ADA).detail == "550 5.1.1 no such user"  # type: ignore[union-attr]
 
 
 def test_a_repeated_suppression_changes_nothing() -> None:
@@ -50,7 +50,7 @@ def test_a_suppression_ends_a_pending_subscription_and_leaves_an_unsubscribed_on
     waiting.refresh_from_db()
     gone.refresh_from_db()
     assert (waiting.state, gone.state) == (State.SUPPRESSED, State.UNSUBSCRIBED)
-    assert suppressed_among([ADA, BEN, CLEO]) == {BEN, CLEO}
+    assert filter_suppressed([ADA, BEN, CLEO]) == {BEN, CLEO}
 
 
 def test_a_suppression_outlives_the_subscriber_and_contains_no_address() -> None:
@@ -74,7 +74,7 @@ def test_a_hundred_addresses_are_checked_in_one_query(
     make_subscriptions(100)
     suppress_addresses({"reader-7@example.org": (Reason.HARD_BOUNCE, "")})
     with django_assert_num_queries(1):
-        assert suppressed_among([f"reader-{n}@example.org" for n in range(1, 101)]) == {"reader-7@example.org"}
+        assert filter_suppressed([f"reader-{n}@example.org" for n in range(1, 101)]) == {"reader-7@example.org"}
 
 
 def test_the_number_of_statements_of_a_suppression_is_bounded(

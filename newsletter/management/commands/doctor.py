@@ -9,8 +9,8 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from newsletter.management.choose import add_newsletter_option, chosen_issue
-from newsletter.monitoring.doctor import examine
-from newsletter.monitoring.severity import Diagnostic, Severity
+from newsletter.monitoring.diagnostic import Diagnostic, Severity
+from newsletter.monitoring.doctor import run_diagnostics
 
 #: Wide enough for the longest label, “Warning”.
 COLUMN = 9
@@ -33,7 +33,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         """Print everything that is found."""
         issue = chosen_issue(options["slug"], options["newsletter"]) if options["slug"] else None
-        found = examine(issue)
+        found = run_diagnostics(issue)
         self.stdout.write(_as_json(found) if options["json"] else _as_lines(found))
         errors = sum(diagnostic.severity is Severity.ERROR for diagnostic in found)
         if errors:

@@ -15,19 +15,19 @@ from typing import Any
 
 import orjson
 
-from newsletter.models import Fact
-from newsletter.providers.base import BounceKind, EventRejected, ParsedEvent, SignedEvent, sanitize
+from newsletter.models import EventType
+from newsletter.providers.base import MAX_ID_LENGTH, BounceKind, EventRejected, ParsedEvent, SignedEvent, sanitize
 
-FACTS = {
-    "email.sent": Fact.SENT,
-    "email.delivery_delayed": Fact.DELAYED,
-    "email.delivered": Fact.DELIVERED,
-    "email.opened": Fact.OPENED,
-    "email.clicked": Fact.CLICKED,
-    "email.failed": Fact.FAILED,
-    "email.suppressed": Fact.SUPPRESSED,
-    "email.bounced": Fact.BOUNCED,
-    "email.complained": Fact.COMPLAINED,
+EVENT_TYPES = {
+    "email.sent": EventType.SENT,
+    "email.delivery_delayed": EventType.DELAYED,
+    "email.delivered": EventType.DELIVERED,
+    "email.opened": EventType.OPENED,
+    "email.clicked": EventType.CLICKED,
+    "email.failed": EventType.FAILED,
+    "email.suppressed": EventType.SUPPRESSED,
+    "email.bounced": EventType.BOUNCED,
+    "email.complained": EventType.COMPLAINED,
 }
 
 #: Seconds that a webhook's timestamp may differ from our clock, both ways (Svix).
@@ -38,8 +38,15 @@ SVIX_TIMESTAMP = re.compile(r"[0-9]{1,12}\Z")
 POLICY_CODE = re.compile(r"(?<![\d.])[45]\.(?:7|4)\.\d{1,3}(?![\d.])")
 #: Subtypes of permanent bounces that are about the mailbox. Others are about the mail, such as its size or content.
 MAILBOX_SUBTYPES = {"", "General", "NoEmail", "Suppressed", "Undetermined"}
-#: Our columns keep this much of a provider's id.
-MAX_ID_LENGTH = 64
+#: More signatures in one header are not compared. Svix sends one for each active secret.
+MAX_SIGNATURES = 10
+#: The object of each event type that says more, and its keys with the text, the first one that is set.
+DETAIL_KEYS = {
+    "email.clicked": ("click", ("link",)),
+    "email.delivery_delayed": ("delivery_delayed", ("reason", "message")),
+    "email.failed": ("failed", ("reason", "message")),
+    "email.suppressed": ("suppressed", ("reason", "message")),
+}
 #: Years that an event can be from. Any other year comes from a wrong clock.
 PLAUSIBLE_YEARS = range(2000, 2100)
 
@@ -57,9 +64,14 @@ def verify_signature(secrets: Sequence[bytes], headers: Mapping[str, str], body:
     if abs(now - int(timestamp)) > TIMESTAMP_TOLERANCE:
         raise EventRejected("event_timestamp_out_of_range")
     signed = f"{event_id}.{timestamp}.".encode() + body
-    expected = [base64.b64encode(hmac.digest(secret, signed, hashlib.sha256)) for secret in secrets]
-    signatures = [part[3:] for part in headers.get("svix-signature", "").split(" ")[:10] if part.startswith("v1,")]
-    if not any(hmac.compare_digest(valid, entry.encode()) for valid in expected for entry in signatures):
+    entries = headers.get("svix-signature", "").split(" ")[:MAX_SIGNATURES]
+    signatures = [entry.removeprefix("v1,").encode() for entry in entries if entry.startswith("v1,")]
+    expected_signatures = [base64.b64encode(hmac.digest(secret, signed, hashlib.sha256)) for secret in secrets]
+    if not any(
+        hmac.compare_digest(expected_signature, signature)
+        for expected_signature in expected_signatures
+        for signature in signatures
+    ):
         raise EventRejected("event_signature_mismatch")
     try:
         return SignedEvent(event_id=event_id, body=body.decode("utf-8"))
@@ -85,17 +97,17 @@ def parse_event(body: str) -> ParsedEvent:
     bounce, detail = _bounce(data.get("bounce")) if kind == "email.bounced" else (None, _detail(kind, data))
     return ParsedEvent(
         kind=kind[:64],
-        fact=FACTS.get(kind),
+        event_type=EVENT_TYPES.get(kind),
         at=at if at.tzinfo else at.replace(tzinfo=datetime.UTC),
         provider_id=sanitize(data.get("email_id") or "")[:MAX_ID_LENGTH],
-        recipient=_first(data.get("to")),
+        recipient=_first_recipient(data.get("to")),
         tags=_tags(data.get("tags")),
         bounce=bounce,
         detail=sanitize(detail),
     )
 
 
-def _first(to: object) -> str:
+def _first_recipient(to: object) -> str:
     value = to[0] if isinstance(to, list) and to else to
     return value[:320] if isinstance(value, str) else ""
 
@@ -122,8 +134,6 @@ def _bounce(bounce: object) -> tuple[BounceKind, str]:
 
 def _detail(kind: str, data: Mapping[str, Any]) -> str:
     """What an event of this kind adds: why a mail failed, or which link was clicked."""
-    part = data.get(kind.removeprefix("email."))
-    inner = data.get("click") if kind == "email.clicked" else part
-    if not isinstance(inner, dict):
-        return ""
-    return str(inner.get("link") or inner.get("reason") or inner.get("message") or "")
+    name, keys = DETAIL_KEYS.get(kind, ("", ()))
+    part = data.get(name)
+    return next((str(part[key]) for key in keys if part.get(key)), "") if isinstance(part, dict) else ""

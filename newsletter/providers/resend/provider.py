@@ -21,6 +21,7 @@ from resend.exceptions import ResendError
 
 from newsletter.config.failpoints import Point, reached
 from newsletter.providers.base import (
+    MAX_ID_LENGTH,
     BlockScope,
     ConnectionCheck,
     Message,
@@ -41,8 +42,6 @@ from newsletter.providers.resend.search import ResendEmails
 #: A message under this name carries a whole body that is already encoded; see PooledClient.
 FROZEN_BODY = "frozen"
 
-#: Our columns keep this much of a provider's id.
-MAX_ID_LENGTH = 64
 #: Seconds that a post may take; the lease of a batch is longer.
 TIMEOUT = urllib3.Timeout(connect=5, read=60)
 #: Seconds that a connection check may take.
@@ -125,7 +124,7 @@ class ResendProvider:
     posts_per_second: ClassVar[float] = 10.0
     # Resend keeps idempotency keys for 24 hours; one hour less allows for clock differences.
     key_lifetime: ClassVar[datetime.timedelta] = datetime.timedelta(hours=23)
-    has_events: ClassVar[bool] = True
+    supports_webhooks: ClassVar[bool] = True
 
     def __init__(self, *, url: str, api_key: str, webhook_secrets: tuple[str, ...], read_key: str = "") -> None:
         """`read_key` has full access and is used only to read the list of mails; without it there is no search."""
@@ -237,11 +236,11 @@ class ResendProvider:
 
     # Events
 
-    def verify(self, headers: Mapping[str, str], body: bytes) -> SignedEvent:
+    def verify_webhook(self, headers: Mapping[str, str], body: bytes) -> SignedEvent:
         """Verify Svix's signature with the current or the previous secret. Raises EventRejected."""
         return verify_signature(self._secrets, headers, body)
 
-    def parse(self, body: str) -> ParsedEvent:
+    def parse_webhook(self, body: str) -> ParsedEvent:
         """Read one event. Raises EventRejected."""
         return parse_event(body)
 

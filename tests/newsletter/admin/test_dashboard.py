@@ -16,6 +16,7 @@ from lxml import html as lxml_html  # type: ignore[import-untyped]
 from newsletter.models import (
     Batch,
     BatchState,
+    Delivery,
     Issue,
     Newsletter,
     Occurrence,
@@ -35,6 +36,7 @@ from tests.publications import expand_audiences, make_issue, make_newsletter, se
 
 pytestmark = pytest.mark.usefixtures("read_by_ada")
 INDEX = "/admin/"
+QUERIES_OF_PROGRESS = 4
 
 
 def shown(client: Client) -> str:
@@ -123,6 +125,30 @@ def test_a_large_list_takes_as_many_queries_as_a_small_one(edda: Client) -> None
     few = queries()
     make_subscriptions(500, make_newsletter())
     assert queries() == few
+
+
+def test_ten_sends_that_need_attention_take_as_many_queries_as_two(edda: Client) -> None:
+    make_subscriptions(3, make_newsletter())
+
+    def pause(number: int) -> None:
+        send = start_sending(make_issue(f"issue-{number}"))
+        expand_audiences()
+        pause_send(send, by="Sue")
+        Delivery.objects.filter(send=send).update(complained_at=timezone.now())
+
+    def queries() -> int:
+        edda.get(INDEX)
+        with CaptureQueriesContext(connection) as captured:
+            edda.get(INDEX)
+        return len(captured)
+
+    for number in (1, 2):
+        pause(number)
+    few = queries()
+    for number in range(3, 11):
+        pause(number)
+    # The list of the last sends shows five, each with its progress.
+    assert queries() <= few + 3 * QUERIES_OF_PROGRESS
 
 
 # --- Recurring schedules and issues on hold --------------------------------------------------------------------------

@@ -14,7 +14,7 @@ from django.urls import reverse
 from playwright.sync_api import BrowserContext, Dialog, Locator, Page, Route, sync_playwright
 
 from newsletter.content.store import load_content
-from newsletter.models import Issue, RecurringSchedule, Weekday
+from newsletter.models import Delivery, DeliveryState, Issue, RecurringSchedule, Weekday
 from newsletter.sending.recurring import plan_occurrences
 from tests.feeds import make_items
 from tests.newsletter.admin.pages import page_of
@@ -273,6 +273,21 @@ def test_an_editor_who_was_logged_out_can_save_after_a_log_in_in_another_tab(liv
         page.locator(".messagelist .success").wait_for()
     issue.refresh_from_db()
     assert issue.preheader == "Typed for an hour"
+
+
+def test_a_report_announces_each_tenth_to_screen_readers(
+    live_server: Any, edda: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Playwright runs an event loop in this thread.
+    monkeypatch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
+    ada(make_newsletter())
+    issue = start_sending(make_issue()).issue
+    expand_audiences()
+    with browsing(live_server, edda) as context:
+        page = context.new_page()
+        page.goto(page_of(issue, "report"))
+        Delivery.objects.update(state=DeliveryState.ACCEPTED)
+        page.locator("[aria-live]", has_text="100 percent of the mails").wait_for(timeout=15_000, state="attached")
 
 
 def test_a_report_refreshes_until_the_send_ends(live_server: Any, edda: Client) -> None:

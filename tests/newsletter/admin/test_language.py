@@ -12,7 +12,7 @@ from django.utils import timezone, translation
 from newsletter.admin.time_format import from_now, in_zone, with_zone
 from newsletter.models import Issue, RecurringSchedule, Revision, Send
 from newsletter.models.reasons import actor_name
-from newsletter.monitoring.wording import number, utc
+from newsletter.monitoring.formatting import number, utc
 from tests.newsletter.admin.pages import page_of
 
 AT = datetime.datetime(2026, 7, 1, 5, tzinfo=datetime.UTC)

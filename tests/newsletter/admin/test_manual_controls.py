@@ -96,7 +96,7 @@ def test_a_draft_is_approved_for_the_next_occurrence(edda: Client, issue: Issue)
     assert (issue.state, issue.approved_revision) == (IssueState.APPROVED, issue.revision)
     assert "This issue is approved and is sent at Tuesdays 07:00" in words_on(edda.get(page_of(issue, "schedule")))
     assert "The recurring schedule Tuesdays 07:00 sends this revision on" in words_on(edda.get(page_of(issue)))
-    assert "Approved Approved: edited just now" in words_on(edda.get(LIST))
+    assert "Approved Approved, edited just now" in words_on(edda.get(LIST))
     edda.post(page_of(issue, "keep_as_draft"))
     issue.refresh_from_db()
     assert (issue.state, issue.approved_revision) == (IssueState.DRAFT, None)
@@ -153,7 +153,7 @@ def test_a_draft_that_missed_its_occurrence_says_so_in_the_form_and_in_the_list(
     sentence = "The occurrence of the recurring schedule on 24 November 2026, 07:00 UTC came, and this issue was not"
     assert f"Needs attention: {sentence}" in words_on(edda.get(page_of(issue)))
     assert f"Needs attention {sentence}" in words_on(edda.get(page_of(issue, "schedule")))
-    assert "Needs attention: edited" in words_on(edda.get(LIST))
+    assert "Needs attention, edited just now" in words_on(edda.get(LIST))
 
 
 def test_recurring_schedules_are_edited_on_the_page_of_the_newsletter(edda: Client, issue: Issue) -> None:
@@ -188,10 +188,10 @@ def test_a_scheduled_send_on_hold_says_so_on_its_page_and_in_the_list(edda: Clie
     values = {"due_at": iso(due), "found_at": iso(timezone.now())}
     send = schedule_send(issue, at=due, hold_reason=Reason.OVERDUE, hold_values=values)
     assert "Needs attention: The send was due on" in words_on(edda.get(page_of(issue, "schedule")))
-    assert "Needs attention: due 5 hours ago" in words_on(edda.get(LIST))
+    assert "Needs attention, due 5 hours ago" in words_on(edda.get(LIST))
     assert "Needs attention Taller cranes" in words_on(edda.get(reverse("admin:index")))
     failed = {"hold_reason": Reason.START_FAILED, "hold_values": {"error": "KeyError"}}
     Send.objects.filter(pk=send.pk).update(**failed, retry_start_at=timezone.now())
     assert "Did not start: The start failed (KeyError)" in words_on(edda.get(page_of(issue, "schedule")))
-    assert "Start retried: due 5 hours ago" in words_on(edda.get(LIST))
+    assert "Start retried, due 5 hours ago" in words_on(edda.get(LIST))
     assert "Start retried Taller cranes" in words_on(edda.get(reverse("admin:index")))

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import datetime
+import re
 
 import pytest
 from django.test import Client
 from django.utils import timezone
+from lxml import html as lxml_html  # type: ignore[import-untyped]
 
-from newsletter.models import Batch, BatchState, Delivery, DeliveryState, Issue, Reason, Send
+from newsletter.config.configuration import PROJECT_ROOT
+from newsletter.models import Batch, BatchState, Delivery, DeliveryState, Event, EventState, Issue, Reason, Send
 from newsletter.sending.control import pause_send, resume_send
 from newsletter.sending.schedule import send_now
 from newsletter.sending.undo import undo_send
+from subscribers.models import Subscription, SubscriptionState
 from tests.newsletter.admin.pages import page_of, words_on
 from tests.people import make_subscription, make_subscriptions
 from tests.publications import expand_audiences, make_newsletter, send_of, start_sending
@@ -113,7 +117,7 @@ def test_the_page_of_a_large_send_refreshes_less_often(
     edda: Client, send: Send, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert 'data-poll="2"' in edda.get(page_of(send.issue, "report")).content.decode()
-    monkeypatch.setattr("newsletter.admin.report.MANY", 10)
+    monkeypatch.setattr("newsletter.admin.report.LARGE_SEND", 10)
     assert 'data-poll="10"' in edda.get(page_of(send.issue, "report")).content.decode()
 
 
@@ -154,3 +158,102 @@ def test_the_report_names_who_started_the_send_and_not_who_resumed_it(edda: Clie
     pause_send(send_of(issue), by="Sue")
     resume_send(send_of(issue), by="Sue")
     assert "by Will" in words_on(edda.get(page_of(issue, "report")))
+
+
+def test_the_announcement_that_the_script_reads_is_on_the_page(edda: Client, send: Send) -> None:
+    script = (PROJECT_ROOT / "newsletter/static/newsletter/admin/poll.js").read_text()
+    tree = lxml_html.fromstring(edda.get(page_of(send.issue, "report")).content.decode())
+    selectors = re.findall(r'document\.querySelector\("\[([\w-]+)\]"\)', script)
+    assert len(selectors) == 2
+    for attribute in selectors:
+        assert len(tree.xpath(f"//*[@{attribute}]")) == 1, attribute
+    (announcement,) = tree.xpath("//*[@data-poll-announcement]")
+    assert "{percent}" in announcement.get("data-text")
+    assert "announcement.dataset.text.replace" in script
+
+
+def test_an_open_report_reloads_when_the_start_was_undone(edda: Client, send: Send) -> None:
+    before = version_of(edda, send.issue)
+    undo_send(send, by="Sue")
+    assert version_of(edda, send.issue) != before
+    assert "data-percent" in edda.get(page_of(send.issue, "report_numbers")).content.decode()
+
+
+def test_only_active_subscribers_have_joined(edda: Client, send: Send) -> None:
+    make_subscription("late@example.org", confirmed_at=timezone.now())
+    Subscription.objects.filter(subscriber__canonical="late@example.org").update(
+        state=SubscriptionState.UNSUBSCRIBED, ended_at=timezone.now()
+    )
+    assert "joined since the start" not in words_on(edda.get(page_of(send.issue, "report")))
+
+
+def test_the_web_version_is_linked_once_the_page_exists(edda: Client, send: Send) -> None:
+    Send.objects.update(undo_until=timezone.now() + datetime.timedelta(minutes=1))
+    assert "Web version" not in words_on(edda.get(page_of(send.issue, "report")))
+    assert Client().get(send.issue.get_absolute_url()).status_code == 404
+    Send.objects.update(undo_until=timezone.now())
+    assert "Web version" in words_on(edda.get(page_of(send.issue, "report")))
+    assert Client().get(send.issue.get_absolute_url()).status_code == 200
+
+
+def event_of(delivery: int, detail: str) -> None:
+    Event.objects.create(
+        provider="resend",
+        event_id=f"msg_{delivery}",
+        kind="email.failed",
+        body="{}",
+        state=EventState.APPLIED,
+        delivery_id=delivery,
+        detail=detail,
+    )
+
+
+def test_failures_after_acceptance_are_in_the_card_the_tile_and_the_table(edda: Client, send: Send) -> None:
+    now, keys = timezone.now(), list(Delivery.objects.order_by("pk").values_list("pk", flat=True))
+    Delivery.objects.filter(pk__in=keys[:4]).update(state=DeliveryState.ACCEPTED)
+    Delivery.objects.filter(pk__in=keys[:2]).update(failed_at=now)
+    Delivery.objects.filter(pk=keys[2]).update(suppressed_at=now)
+    Delivery.objects.filter(pk=keys[3]).update(failed_at=now, delivered_at=now)
+    Delivery.objects.filter(pk=keys[4]).update(state=DeliveryState.FAILED, reason="validation_error")
+    for key in keys[:2]:
+        event_of(key, "reached_daily_quota")
+    event_of(keys[2], "On your list")
+    for page in ("report", "report_numbers"):
+        shown = words_on(edda.get(page_of(send.issue, page)))
+        assert "4 deliveries failed" in shown
+        assert "3 of them can be retried." in shown
+        assert "Failed 4 refused by the provider, or failed after it accepted them" in shown
+        assert "Failed reached_daily_quota 2" in shown
+        assert "Suppressed On your list 1" in shown
+        assert "Failed The provider rejected the request as invalid. 1" in shown
+
+
+def test_reasons_that_differ_for_each_recipient_are_one_row_with_an_example(edda: Client, send: Send) -> None:
+    for number, delivery in enumerate(Delivery.objects.order_by("pk")):
+        Delivery.objects.filter(pk=delivery.pk).update(
+            state=DeliveryState.FAILED, reason="mailbox_unavailable", detail=f"550 5.1.1 user {number}"
+        )
+    shown = words_on(edda.get(page_of(send.issue, "report")))
+    assert "Failed The mail server refused the recipient's address. For example: 550 5.1.1 user 9 10" in shown
+
+
+def test_many_reasons_of_events_are_cut_with_the_rest_in_one_row(
+    edda: Client, send: Send, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("newsletter.reports.statistics.MAX_REASONS", 2)
+    Delivery.objects.update(state=DeliveryState.ACCEPTED, failed_at=timezone.now())
+    for key in Delivery.objects.values_list("pk", flat=True):
+        event_of(key, f"reason {key}")
+    assert "Failed Other reasons. 8" in words_on(edda.get(page_of(send.issue, "report")))
+
+
+def test_many_held_batches_are_cut_with_their_number(edda: Client, send: Send, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("newsletter.admin.report.MAX_HELD", 1)
+    Batch.objects.update(state=BatchState.HELD, payload=b"frozen", recipients=9)
+    first = Batch.objects.get()
+    first.pk, first.key = None, "another"
+    first.save()
+    shown = words_on(edda.get(page_of(send.issue, "report")))
+    assert "2 batches with unknown outcomes need your decision" in shown
+    assert shown.count("Mark as sent…") == 1
+    assert "and 1 more" in shown

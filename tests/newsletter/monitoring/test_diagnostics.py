@@ -24,10 +24,10 @@ from newsletter.models import (
     SendState,
 )
 from newsletter.models.reasons import iso
+from newsletter.monitoring.diagnostic import Severity
 from newsletter.monitoring.diagnostics import blockers_of, diagnostics
 from newsletter.monitoring.doctor import issue_diagnostics
-from newsletter.monitoring.sends import on_hold_diagnostics, paused_diagnostics, recurring_diagnostics
-from newsletter.monitoring.severity import Severity
+from newsletter.monitoring.send_diagnostics import on_hold_diagnostics, paused_diagnostics, recurring_diagnostics
 from newsletter.monitoring.status import as_lines
 from newsletter.providers import get_route
 from newsletter.sending.control import pause_send
@@ -212,7 +212,7 @@ def test_the_manifest_is_never_read_for_diagnostics(send: Send) -> None:
 
 def test_diagnostics_are_made_in_the_active_language(send: Send, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
-        "newsletter.monitoring.installation._", lambda message: f"{translation.get_language()}: {message}"
+        "newsletter.monitoring.installation_diagnostics._", lambda message: f"{translation.get_language()}: {message}"
     )
     with translation.override("de"):
         (diagnostic,) = blockers_of(send)

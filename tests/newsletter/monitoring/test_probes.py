@@ -89,10 +89,10 @@ def test_metrics_are_counted_from_the_database(send: Send, batches: list[Any]) -
     assert found["newsletter_batches", "held"] == 1
     assert found["newsletter_batches", "ready"] == 3
     assert found["newsletter_deliveries", "pending"] == 10
-    assert 85 < found["newsletter_oldest_open_batch_seconds",] < 150
+    assert 85 < found["newsletter_oldest_open_batch_age_seconds",] < 150
     assert found["newsletter_accepted_mails_per_second",] == pytest.approx(2 / 60)
     assert found["newsletter_events_waiting",] == 1
-    assert 25 < found["newsletter_oldest_waiting_event_seconds",] < 90
+    assert 25 < found["newsletter_oldest_waiting_event_age_seconds",] < 90
     assert found["newsletter_workers_alive",] == 1
     assert 15 < found["newsletter_worker_heartbeat_age_seconds", "host:7"] < 80
 

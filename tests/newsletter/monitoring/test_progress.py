@@ -7,8 +7,8 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from newsletter.models import Batch, BatchState, Delivery, DeliveryState, Reason, Send
+from newsletter.monitoring.formatting import duration
 from newsletter.monitoring.progress import log_of, progress_of, unfinished_sends
-from newsletter.monitoring.wording import duration
 from newsletter.sending.control import pause_send
 from tests.newsletter.monitoring.conftest import ago, refresh, set_batch
 

@@ -127,4 +127,4 @@ class ProviderContract:
 
     def test_an_event_without_a_signature_is_rejected(self, provider: Provider) -> None:
         with pytest.raises(EventRejected):
-            provider.verify({"content-type": "application/json"}, b"{}")
+            provider.verify_webhook({"content-type": "application/json"}, b"{}")

@@ -11,6 +11,7 @@ import pytest
 from django.conf import settings
 from django.db import DatabaseError
 from django.test import Client
+from django.utils import translation
 
 from newsletter.models import Event
 from newsletter.web.webhooks import MAX_BODY_SIZE
@@ -88,7 +89,23 @@ def test_an_event_that_could_not_be_stored_is_answered_with_500(monkeypatch: pyt
     assert post().status_code == 500
 
 
-def test_a_provider_without_webhooks_is_answered_with_404(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_signing_secret_the_answer_is_404(monkeypatch: pytest.MonkeyPatch) -> None:
+    signed = headers()
     monkeypatch.setattr(settings, "PROVIDER", "smtp")
-    answer = post()
+    monkeypatch.setattr(settings, "WEBHOOK_SECRETS", [])
+    answer = Client().post(URL, data=BODY, content_type="application/json", headers=signed)
     assert (answer.status_code, answer.content) == (404, b"No configured provider sends webhooks to this endpoint.")
+
+
+@pytest.mark.django_db
+def test_an_event_of_a_provider_that_is_no_longer_in_provider_is_stored(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(settings, "PROVIDER", "smtp")
+    assert post().status_code == 200
+    assert Event.objects.get().provider == "resend"
+
+
+def test_a_rejected_webhook_is_logged_with_a_code_in_any_language(caplog: pytest.LogCaptureFixture) -> None:
+    with translation.override("de"):
+        post(changes={"svix-signature": "v1,AAAA"})
+    (record,) = [record for record in caplog.records if record.name == "newsletter.web.webhooks"]
+    assert (record.getMessage(), record.__dict__["reason"]) == ("Webhook rejected", "event_signature_mismatch")

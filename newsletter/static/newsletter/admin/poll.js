@@ -20,9 +20,15 @@ if (seconds > 0) {
     if (!answer.ok) throw new Error(`The report responded with status ${answer.status}.`);
     etag = answer.headers.get("ETag") || "";
     const before = inner().version;
-    numbers.innerHTML = await answer.text();
+    const body = await answer.text();
+    const focused = numbers.contains(document.activeElement) ? document.activeElement.getAttribute("href") : null;
+    numbers.innerHTML = body;
     // The status changed, or a batch needs a decision: the page around the numbers changes, too.
-    if (inner().version !== before) location.reload();
+    if (inner().version !== before) {
+      location.reload();
+      return true;
+    }
+    if (focused) numbers.querySelector(`a[href="${CSS.escape(focused)}"]`)?.focus({ preventScroll: true });
     const reached = Math.floor(Number(inner().percent) / 10);
     if (inner().percent !== "" && reached !== tenth) {
       announcement.textContent = announcement.dataset.text.replace("{percent}", inner().percent);

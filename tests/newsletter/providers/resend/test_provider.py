@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from newsletter.models import Fact
+from newsletter.models import EventType
 from newsletter.providers.base import BlockScope, BounceKind, EventRejected, Outcome, OutcomeKind, ParsedEvent
 from newsletter.providers.reasons import REASONS
 from newsletter.providers.resend import ResendProvider
@@ -276,21 +276,21 @@ def event_provider() -> ResendProvider:
 
 def test_a_valid_signature_returns_the_body_unchanged() -> None:
     body = b'{"type": "email.sent"}'
-    signed_event = event_provider().verify(signed(body), body)
+    signed_event = event_provider().verify_webhook(signed(body), body)
     assert (signed_event.event_id, signed_event.body) == ("msg_1", body.decode())
 
 
 def test_signatures_of_the_current_and_the_previous_secret_are_valid() -> None:
     body = b"{}"
-    assert event_provider().verify(signed(body, secret=OLD_SECRET), body).body == "{}"
+    assert event_provider().verify_webhook(signed(body, secret=OLD_SECRET), body).body == "{}"
     headers = signed(body)
     headers["svix-signature"] = f"v1,!!! v2,x {headers['svix-signature']} v1,"
-    assert event_provider().verify(headers, body).body == "{}"
+    assert event_provider().verify_webhook(headers, body).body == "{}"
 
 
 @pytest.mark.parametrize("offset", [-299, 299])
 def test_a_small_clock_difference_is_accepted(offset: int) -> None:
-    assert event_provider().verify(signed(b"{}", at=time.time() + offset), b"{}").body == "{}"
+    assert event_provider().verify_webhook(signed(b"{}", at=time.time() + offset), b"{}").body == "{}"
 
 
 @pytest.mark.parametrize(
@@ -311,13 +311,13 @@ def test_a_small_clock_difference_is_accepted(offset: int) -> None:
 )
 def test_malformed_headers_are_rejected(change: dict[str, str]) -> None:
     with pytest.raises(EventRejected):
-        event_provider().verify({**signed(b"{}"), **change}, b"{}")
+        event_provider().verify_webhook({**signed(b"{}"), **change}, b"{}")
 
 
 @pytest.mark.parametrize("offset", [-302, 302])
 def test_an_old_or_future_timestamp_is_rejected(offset: int) -> None:
     with pytest.raises(EventRejected, match="too old or in the future"):
-        event_provider().verify(signed(b"{}", at=time.time() + offset), b"{}")
+        event_provider().verify_webhook(signed(b"{}", at=time.time() + offset), b"{}")
 
 
 def test_a_signature_with_another_version_secret_or_body_is_rejected() -> None:
@@ -331,25 +331,25 @@ def test_a_signature_with_another_version_secret_or_body_is_rejected() -> None:
         (signed(b"\xff\xfe"), b"\xff\xfe"),
     ):
         with pytest.raises(EventRejected):
-            event_provider().verify(headers, body)
+            event_provider().verify_webhook(headers, body)
 
 
 @given(st.dictionaries(st.sampled_from(["svix-id", "svix-timestamp", "svix-signature"]), st.text()), st.binary())
 def test_no_headers_or_body_raise_another_error_than_event_rejected(headers: dict[str, str], body: bytes) -> None:
     with pytest.raises(EventRejected):
-        event_provider().verify(headers, body)
+        event_provider().verify_webhook(headers, body)
 
 
 def event(kind: str, **data: Any) -> ParsedEvent:
     """The parsed event of this kind."""
     defaults = {"email_id": "e-1", "to": ["Ada <ada@example.org>"], "tags": {"delivery": "7", "env": "tests"}}
     body = {"type": kind, "created_at": "2026-11-20T07:00:01.5Z", "data": {**defaults, **data}}
-    return event_provider().parse(orjson.dumps(body).decode())
+    return event_provider().parse_webhook(orjson.dumps(body).decode())
 
 
 def test_an_event_is_parsed() -> None:
     delivered = event("email.delivered")
-    assert delivered.fact is Fact.DELIVERED
+    assert delivered.event_type is EventType.DELIVERED
     assert delivered.at.isoformat() == "2026-11-20T07:00:01.500000+00:00"
     assert delivered.tags == {"delivery": "7", "env": "tests"}
 
@@ -359,8 +359,8 @@ def test_tags_may_be_a_list() -> None:
 
 
 @pytest.mark.parametrize("kind", ["email.teleported", "contact.created", "domain.updated"])
-def test_an_unknown_kind_is_an_event_without_a_fact(kind: str) -> None:
-    assert event(kind).fact is None
+def test_an_unknown_kind_is_an_event_without_a_type(kind: str) -> None:
+    assert event(kind).event_type is None
 
 
 @pytest.mark.parametrize(
@@ -404,4 +404,4 @@ def test_the_detail_of_an_event_is_sanitized_and_shortened() -> None:
 )
 def test_an_unreadable_body_raises_no_other_error_than_event_rejected(body: str) -> None:
     with pytest.raises(EventRejected):
-        event_provider().parse(body)
+        event_provider().parse_webhook(body)

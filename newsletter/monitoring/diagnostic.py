@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -9,6 +10,12 @@ from django.db.models import TextChoices
 from django.utils.translation import gettext_lazy as _
 
 from newsletter.models import Issue
+
+#: How long a due send, an event or a transactional mail may wait for a worker.
+GRACE_PERIOD = datetime.timedelta(minutes=5)
+
+#: How far back sends, occurrences and accepted mails are examined. Older ones are not reported.
+RECENT = datetime.timedelta(days=3)
 
 
 class Severity(TextChoices):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 from collections.abc import Iterator
 
-from django.db.models import Count, Exists, Max, OuterRef, Sum
+from django.db.models import Count, Exists, Max, OuterRef, Q, Subquery, Sum
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
@@ -14,31 +14,27 @@ from newsletter.models import (
     STARTED,
     Batch,
     BatchState,
+    Delivery,
     Issue,
     Occurrence,
     Reason,
     RecurringSchedule,
     Send,
     SendState,
+    SendTransition,
 )
 from newsletter.models.reasons import actor_name
 from newsletter.models.send import SendQuerySet
+from newsletter.monitoring.diagnostic import GRACE_PERIOD, RECENT, Diagnostic, Severity
+from newsletter.monitoring.formatting import duration, number
 from newsletter.monitoring.heartbeat import workers
-from newsletter.monitoring.severity import Diagnostic, Severity
-from newsletter.monitoring.wording import duration, number
-from newsletter.sending.auto_pause import complaint_warning
-
-#: How long a scheduled send may wait for a worker.
-PATIENCE = datetime.timedelta(minutes=5)
-
-#: Sends and occurrences of the last days; older ones are no news.
-RECENT = datetime.timedelta(days=3)
+from newsletter.sending.auto_pause import SendHealth, complaint_warning
 
 #: The most diagnostics of one kind.
 MAX_SHOWN = 10
 
 #: Pauses that are no error: an operator's own, and one that a diagnostic of the provider explains.
-EXPLAINED_PAUSES = (Reason.OPERATOR, Reason.PROVIDER_OUTAGE)
+EXPECTED_PAUSES = (Reason.OPERATOR, Reason.PROVIDER_OUTAGE)
 
 
 def _sends() -> SendQuerySet:
@@ -48,7 +44,7 @@ def _sends() -> SendQuerySet:
 
 def overdue_diagnostics(now: datetime.datetime) -> Iterator[Diagnostic]:
     """Scheduled sends whose time has come and that no worker has started."""
-    for send in _sends().due(now - PATIENCE)[:MAX_SHOWN]:
+    for send in _sends().due(now - GRACE_PERIOD)[:MAX_SHOWN]:
         late = duration((now - (send.scheduled_at or now)).total_seconds())
         yield Diagnostic(
             name="overdue",
@@ -131,16 +127,15 @@ def _occurrence_values(occurrence: Occurrence) -> dict[str, str]:
 
 def paused_diagnostics() -> Iterator[Diagnostic]:
     """Paused sends, with who paused them and why."""
-    for send in _sends().filter(state=SendState.PAUSED).order_by("started_at")[:MAX_SHOWN]:
-        paused = send.transitions.filter(target=SendState.PAUSED).last()
-        sentence = (
-            _("“%(title)s” was paused by %(by)s. %(reason)s") if paused else _("“%(title)s” is paused. %(reason)s")
-        )
-        by = actor_name(paused.by) if paused else ""
+    pauses = SendTransition.objects.filter(send=OuterRef("pk"), target=SendState.PAUSED).order_by("-pk")
+    paused = _sends().filter(state=SendState.PAUSED).annotate(paused_by=Subquery(pauses.values("by")[:1]))
+    for send in paused.order_by("started_at")[:MAX_SHOWN]:
+        by = actor_name(getattr(send, "paused_by") or "")  # noqa: B009 - an annotation
+        sentence = _("“%(title)s” was paused by %(by)s. %(reason)s") if by else _("“%(title)s” is paused. %(reason)s")
         values = {"title": send.issue.title, "by": by, "reason": send.hold_sentence}
         yield Diagnostic(
             name="paused",
-            severity=Severity.WARNING if send.hold_reason in EXPLAINED_PAUSES else Severity.ERROR,
+            severity=Severity.WARNING if send.hold_reason in EXPECTED_PAUSES else Severity.ERROR,
             sentence=(sentence % values).strip(),
             advice=_("It resumes automatically when a provider accepts mail again. No recipient gets it twice.")
             if send.waits_for_provider
@@ -155,7 +150,7 @@ def held_batch_diagnostics() -> Iterator[Diagnostic]:
     held = Batch.objects.filter(state=BatchState.HELD, send__state__in=states).order_by()
     groups = held.values_list("send").annotate(count=Count("pk"), mails=Sum("recipients"))
     counts = {send_pk: (count, mails) for send_pk, count, mails in groups}
-    for send in _sends().filter(pk__in=counts).order_by("pk"):
+    for send in _sends().filter(pk__in=counts).order_by("pk")[:MAX_SHOWN]:
         count, mails = counts[send.pk]
         sentence = ngettext(
             "%(count)s batch of “%(title)s” is held, because its outcome is unknown. Recipients: %(recipients)s.",
@@ -174,9 +169,10 @@ def held_batch_diagnostics() -> Iterator[Diagnostic]:
 
 def complaint_diagnostics(now: datetime.datetime) -> Iterator[Diagnostic]:
     """Recent sends with more complaints than mailbox providers tolerate in the long run."""
-    recent = _sends().filter(state__in=STARTED, started_at__gte=now - RECENT).order_by("-started_at")
-    for send in recent[:MAX_SHOWN]:
-        if warning := complaint_warning(send):
+    recent = list(_sends().filter(state__in=STARTED, started_at__gte=now - RECENT).order_by("-started_at")[:MAX_SHOWN])
+    health = _complaint_health([send.pk for send in recent])
+    for send in recent:
+        if warning := complaint_warning(send, health[send.pk]):
             yield Diagnostic(
                 name="complaints",
                 severity=Severity.WARNING,
@@ -184,6 +180,19 @@ def complaint_diagnostics(now: datetime.datetime) -> Iterator[Diagnostic]:
                 advice=_("Gmail does not report single complaints: check Google Postmaster Tools, too."),
                 issue=send.issue,
             )
+
+
+def _complaint_health(sends: list[int]) -> dict[int, SendHealth]:
+    """What a warning on complaints depends on, for any number of sends in two queries."""
+    is_sent = Q(state__in=(BatchState.ACCEPTED, BatchState.HELD))
+    samples = Batch.objects.filter(is_sent, send__in=sends).order_by().values_list("send")
+    complained = Delivery.objects.filter(complained_at__isnull=False, send__in=sends).order_by().values_list("send")
+    sample_of = dict(samples.annotate(mails=Sum("recipients")))
+    complained_of = dict(complained.annotate(mails=Count("pk")))
+    return {
+        pk: SendHealth(sample=sample_of.get(pk) or 0, bounced=0, complained=complained_of.get(pk, 0), unknown=0)
+        for pk in sends
+    }
 
 
 def lease_diagnostics(send: Send, now: datetime.datetime) -> Iterator[Diagnostic]:

@@ -6,35 +6,28 @@ import datetime
 from collections.abc import Iterator
 
 from django.conf import settings
-from django.db.models import Count, Min
+from django.db.models import Count, Min, Q
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
 from newsletter.models import STARTED, Availability, Batch, BatchState, Event, EventState
+from newsletter.monitoring.diagnostic import GRACE_PERIOD, RECENT, Diagnostic, Severity
+from newsletter.monitoring.formatting import duration, number
 from newsletter.monitoring.heartbeat import UNSERVED, Queue, workers
-from newsletter.monitoring.severity import Diagnostic, Severity
-from newsletter.monitoring.wording import duration, number
-from newsletter.providers import get_route
+from newsletter.providers import get_route, webhook_providers
 from newsletter.providers.throttle import unavailable_providers
 from newsletter.sending.recipients import deliveries_of
-from newsletter.sending.reconcile import HAS_A_FACT
+from newsletter.sending.reconcile import HAS_EVENT
 from subscribers.models import TransactionalMail, TransactionalMailState
 
-#: How long an event or a transactional mail may wait for a worker.
-PATIENCE = datetime.timedelta(minutes=5)
-
 #: How long mails may be accepted without any webhook. Providers send the first ones within seconds.
-SILENCE = datetime.timedelta(minutes=30)
-
-#: Accepted mails of the last days should have been followed by webhooks; older ones are no news.
-RECENT = datetime.timedelta(days=3)
+WEBHOOK_TIMEOUT = datetime.timedelta(minutes=30)
 
 #: Seconds that a Celery process may run until its first ticks have come.
-START_UP = 120.0
+STARTUP_GRACE_SECONDS = 120.0
 
 
 def worker_diagnostics() -> Iterator[Diagnostic]:
-    """Whether a worker runs."""
     states = workers()
     alive = [state for state in states if state.is_alive]
     if alive:
@@ -61,7 +54,7 @@ def tick_diagnostics() -> Iterator[Diagnostic]:
     """Whether Celery processes receive the ticks of every queue. `manage.py worker` needs none."""
     alive = [state for state in workers() if state.is_alive]
     served = [state.queues for state in alive if state.queues is not None]
-    is_starting = any(state.uptime < START_UP for state in alive)
+    is_starting = any(state.uptime < STARTUP_GRACE_SECONDS for state in alive)
     if not served or len(served) < len(alive) or is_starting:
         return
     unserved = [queue for queue in Queue if not any(queue in queues for queues in served)]
@@ -139,7 +132,7 @@ def throttle_diagnostics(now: datetime.datetime) -> Iterator[Diagnostic]:
 
 def webhook_diagnostics(now: datetime.datetime) -> Iterator[Diagnostic]:
     """Whether the provider's webhooks arrive: without them, bounces and complaints stay unknown."""
-    if not any(provider.has_events for provider in get_route()):
+    if not any(provider.supports_webhooks for provider in get_route()):
         return
     if not settings.WEBHOOK_SECRETS:
         yield Diagnostic(
@@ -166,7 +159,7 @@ def _webhooks_missing(ago: str, accepted_ago: str) -> Diagnostic:
     sentence %= {"ago": ago, "accepted_ago": accepted_ago}
     advice = _(
         "Check the endpoint on the provider's webhook page: it must be %(url)s, and the provider may have disabled it "
-        "after failures. With a wrong signing secret, the site's log says “webhook refused”."
+        "after failures. With a wrong signing secret, the site's log has the event “Webhook rejected”."
     )
     return Diagnostic(
         name="webhooks",
@@ -176,17 +169,23 @@ def _webhooks_missing(ago: str, accepted_ago: str) -> Diagnostic:
     )
 
 
+def has_webhooks() -> Q:
+    """Batches that went to a provider that sends webhooks about them."""
+    return Q.create([Q(provider__startswith=f"{each.name}:") for each in webhook_providers()], connector=Q.OR)
+
+
 def _silent_since(now: datetime.datetime, last: datetime.datetime | None) -> datetime.datetime | None:
     """When the batch was accepted that no webhook has followed; None if there is none, or if it is too soon to tell."""
     recent = Batch.objects.filter(
+        has_webhooks(),
         state=BatchState.ACCEPTED,
         send__state__in=STARTED,
         send__started_at__gte=now - RECENT,
-        finished_at__lte=now - SILENCE,
+        finished_at__lte=now - WEBHOOK_TIMEOUT,
     )
     batch = (recent.filter(finished_at__gt=last) if last else recent).order_by("-finished_at").defer("payload").first()
     # A webhook may arrive before the batch is recorded as accepted.
-    if batch is None or deliveries_of(batch).filter(HAS_A_FACT).exists():
+    if batch is None or deliveries_of(batch).filter(HAS_EVENT).exists():
         return None
     return batch.finished_at
 
@@ -194,7 +193,7 @@ def _silent_since(now: datetime.datetime, last: datetime.datetime | None) -> dat
 def event_diagnostics(now: datetime.datetime) -> Iterator[Diagnostic]:
     """Whether webhook events are applied as they come."""
     waiting = Event.objects.filter(state=EventState.NEW).aggregate(count=Count("pk"), oldest=Min("received_at"))
-    if not waiting["oldest"] or now - waiting["oldest"] <= PATIENCE:
+    if not waiting["oldest"] or now - waiting["oldest"] <= GRACE_PERIOD:
         return
     sentence = ngettext(
         "%(count)s webhook event has been waiting to be applied for %(age)s.",
@@ -211,7 +210,7 @@ def event_diagnostics(now: datetime.datetime) -> Iterator[Diagnostic]:
 
 def transactional_diagnostics(now: datetime.datetime) -> Iterator[Diagnostic]:
     """Whether subscribers get their confirmation mails."""
-    late = TransactionalMail.objects.filter(state=TransactionalMailState.PENDING, not_before__lte=now - PATIENCE)
+    late = TransactionalMail.objects.filter(state=TransactionalMailState.PENDING, not_before__lte=now - GRACE_PERIOD)
     waiting = late.order_by().aggregate(count=Count("pk"), oldest=Min("not_before"))
     if not waiting["count"]:
         return
