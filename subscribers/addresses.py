@@ -15,7 +15,7 @@ from django.utils.translation import gettext as _
 from email_validator import EmailNotValidError, EmailUndeliverableError, validate_email
 
 #: Octets of a local part and of a whole address (RFC 5321 §4.5.3.1).
-LONGEST_LOCAL_PART, LONGEST_ADDRESS = 64, 254
+MAX_LOCAL_PART_LENGTH, MAX_ADDRESS_LENGTH = 64, 254
 
 #: Characters that no mail header may contain: control characters, line breaks of any kind, direction marks.
 UNFIT_FOR_HEADERS = re.compile(
@@ -45,13 +45,13 @@ def parse_address(raw: str) -> Address:
     Stricter than RFC 5321: refuses forms that mail servers interpret differently or that are not used in practice,
     namely quoted and non-ASCII local parts, IP literals, encoded words, `%` and `!` routes.
     """
-    local, domain = _split(raw.strip() if len(raw) <= 4 * LONGEST_ADDRESS else raw)
+    local, domain = _split(raw.strip() if len(raw) <= 4 * MAX_ADDRESS_LENGTH else raw)
     # Before normalising, which turns the Kelvin sign into a K and would so produce another subscriber's address.
     if not local.isascii():
         raise AddressError(
             _(
                 "The part before the @ contains letters that many mail servers do not accept. "
-                "Use an address with unaccented letters, digits and signs there."
+                "Use an address with unaccented letters, digits and symbols there."
             )
         )
     if any(map(_is_ascii_lookalike, domain)):
@@ -73,25 +73,26 @@ def _split(typed: str) -> tuple[str, str]:
     """Local part and domain, without the trailing dot of a fully qualified name. Raises AddressError."""
     if not typed:
         raise AddressError(_("Enter an email address."))
-    if len(typed) > LONGEST_ADDRESS + 1:
+    if len(typed) > MAX_ADDRESS_LENGTH + 1:
         raise AddressError(
             _("The email address is longer than %(limit)d characters. Check it for a typo.")
-            % {"limit": LONGEST_ADDRESS}
+            % {"limit": MAX_ADDRESS_LENGTH}
         )
     if not typed.isprintable() or " " in typed:
         raise AddressError(_("An email address cannot contain spaces or invisible characters. Type it again."))
     local, at, domain = typed.rpartition("@")
     if not at or not local or not domain or "@" in local:
         raise AddressError(_("Enter an email address such as name@example.org."))
-    if len(local) > LONGEST_LOCAL_PART:
+    if len(local) > MAX_LOCAL_PART_LENGTH:
         raise AddressError(
             _("The part before the @ is longer than %(limit)d characters. Check it for a typo.")
-            % {"limit": LONGEST_LOCAL_PART}
+            % {"limit": MAX_LOCAL_PART_LENGTH}
         )
     if re.search(r'[%!"\\]|=\?', local):
-        signs = {"signs": '" \\ % ! =?'}
+        characters = {"characters": '" \\ % ! =?'}
         raise AddressError(
-            _("Addresses with one of the signs %(signs)s before the @ are not accepted. Use another address.") % signs
+            _("Addresses with one of the characters %(characters)s before the @ are not accepted. Use another address.")
+            % characters
         )
     return local, domain.removesuffix(".")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
+from dataclasses import replace
 
 from django.db import transaction
 from django.utils import timezone
@@ -26,16 +27,17 @@ Cause = tuple[SuppressionReason, str]
 """Why an address is suppressed, and the provider's or editor's own words."""
 
 
-def suppress_addresses(causes: Mapping[str, Cause]) -> int:
+def suppress_addresses(causes: Mapping[str, Cause], evidence: Evidence | None = None) -> int:
     """Suppress these canonical addresses, and end their pending and active subscriptions on every list.
 
     A repeat changes nothing. A complaint replaces an earlier bounce, never the other way round. Returns the number of
-    subscriptions that ended. Takes a handful of statements per 500 addresses.
+    subscriptions that ended. Takes a handful of statements per 500 addresses. `evidence` says which editor did it.
     """
-    return sum(_suppress_chunk(chunk) for chunk in _chunks(causes))
+    evidence = evidence or Evidence(form=ConsentForm.SUPPRESSION)
+    return sum(_suppress_chunk(chunk, evidence) for chunk in _chunks(causes))
 
 
-def _suppress_chunk(causes: Mapping[str, Cause]) -> int:
+def _suppress_chunk(causes: Mapping[str, Cause], evidence: Evidence) -> int:
     with transaction.atomic():
         # Sorted: two workers that insert the same addresses in different orders would deadlock.
         by_fingerprint = dict(sorted((fingerprint(canonical), cause) for canonical, cause in causes.items()))
@@ -47,7 +49,9 @@ def _suppress_chunk(causes: Mapping[str, Cause]) -> int:
             ],
             ignore_conflicts=True,
         )
-        return sum(_end_subscriptions(group, reason) for reason, group in _by_reason(causes).items())
+        return sum(
+            _end_subscriptions(group, replace(evidence, reason=reason)) for reason, group in _by_reason(causes).items()
+        )
 
 
 def _replace_lighter(causes: Mapping[str, Cause]) -> None:
@@ -61,15 +65,14 @@ def _replace_lighter(causes: Mapping[str, Cause]) -> None:
     Suppression.objects.bulk_update(earlier, ["reason", "detail", "created_at"])
 
 
-def _end_subscriptions(canonicals: Collection[str], reason: SuppressionReason) -> int:
-    ended = move_subscriptions(
+def _end_subscriptions(canonicals: Collection[str], evidence: Evidence) -> int:
+    return move_subscriptions(
         Subscription.objects.filter(subscriber__canonical__in=canonicals),
         ConsentKind.SUPPRESSED,
-        Evidence(form=ConsentForm.SUPPRESSION, reason=reason),
+        evidence,
         ended_at=timezone.now(),
         paused_until=None,
     )
-    return len(ended)
 
 
 def _by_reason(causes: Mapping[str, Cause]) -> dict[SuppressionReason, list[str]]:
@@ -88,11 +91,6 @@ def _chunks(causes: Mapping[str, Cause]) -> Iterator[dict[str, Cause]]:
 def suppression_of(canonical: str) -> Suppression | None:
     """The suppression of this address, if there is one."""
     return Suppression.objects.filter(fingerprint=fingerprint(canonical)).first()
-
-
-def is_suppressed(canonical: str) -> bool:
-    """Whether this address must not be mailed."""
-    return suppression_of(canonical) is not None
 
 
 def suppressed_among(canonicals: Collection[str]) -> set[str]:

@@ -12,7 +12,7 @@ from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
 from subscribers.addresses import Address, AddressError, parse_address
-from subscribers.admin.read_only import TypedModelAdmin
+from subscribers.admin.read_only import TypedModelAdmin, editor_evidence
 from subscribers.models import Suppression, SuppressionReason, fingerprint
 from subscribers.suppression import suppress_addresses, suppression_of
 
@@ -63,16 +63,18 @@ class SuppressionAdmin(TypedModelAdmin):
         if not search_term:
             return queryset, False
         try:
-            typed = fingerprint(parse_address(search_term).canonical)
+            submitted = fingerprint(parse_address(search_term).canonical)
         except AddressError as error:
             messages.info(request, str(error))
             return queryset.none(), False
-        return queryset.filter(fingerprint=typed), False
+        return queryset.filter(fingerprint=submitted), False
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
         """Suppress the address. An earlier suppression of it keeps its reason."""
         canonical = form.cleaned_data["address"].canonical
-        count = suppress_addresses({canonical: (SuppressionReason.MANUAL, form.cleaned_data["detail"])})
+        words = form.cleaned_data["detail"]
+        evidence = editor_evidence(request, words)
+        count = suppress_addresses({canonical: (SuppressionReason.MANUAL, words)}, evidence)
         stored = suppression_of(canonical)
         obj.pk = stored.pk if stored else None
         obj.refresh_from_db()

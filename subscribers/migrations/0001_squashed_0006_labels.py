@@ -63,7 +63,7 @@ class Migration(migrations.Migration):
                 ('sender_name', models.CharField(max_length=100, validators=[subscribers.models.validators.check_sender_name], verbose_name='sender name')),
                 ('sender_email', models.EmailField(help_text='Its domain must be verified with your provider.', max_length=254, validators=[subscribers.models.validators.check_address], verbose_name='sender address')),
                 ('reply_to', models.EmailField(blank=True, help_text='Where replies go. Default: the sender address.', max_length=254, validators=[subscribers.models.validators.check_address], verbose_name='reply-to address')),
-                ('postal_address', models.TextField(blank=True, help_text='Your postal address, shown at the end of every mail. Required by law: no issue is sent without.', verbose_name='postal address')),
+                ('postal_address', models.TextField(blank=True, help_text='Your postal address, shown at the end of every mail. Required by law: no issue is sent without it.', verbose_name='postal address')),
                 ('language', models.CharField(choices=[('en', 'English'), ('de', 'Deutsch'), ('fr', 'Français'), ('es', 'Español')], default='en', help_text='The language of this list’s issues, pages and confirmation mails.', max_length=10, verbose_name='language')),
             ],
             options={
@@ -113,7 +113,7 @@ class Migration(migrations.Migration):
                 ('evidence', models.JSONField(help_text='The fields of `Evidence`.')),
                 ('network', models.CharField(blank=True, help_text='IPv4 address, or the /64 of an IPv6 address.', max_length=43)),
                 ('created_at', models.DateTimeField(db_index=True, default=django.utils.timezone.now)),
-                ('due_at', models.DateTimeField(default=django.utils.timezone.now, help_text='Empty once it is answered.', null=True)),
+                ('due_at', models.DateTimeField(default=django.utils.timezone.now, help_text='Empty once it is processed.', null=True)),
             ],
             options={
                 'indexes': [models.Index(fields=['network', 'created_at'], name='signup_network'), models.Index(condition=models.Q(('due_at__isnull', False)), fields=['due_at'], name='signup_to_answer')],
@@ -189,7 +189,7 @@ class Migration(migrations.Migration):
                 ('source', models.CharField(blank=True, help_text='The path of the page.', max_length=300, verbose_name='source')),
                 ('ip', models.GenericIPAddressField(null=True, verbose_name='IP address')),
                 ('user_agent', models.CharField(blank=True, max_length=300, verbose_name='user agent')),
-                ('transactional_mail', models.ForeignKey(help_text='The confirmation mail that led to this step.', null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to='subscribers.transactionalmail', verbose_name='transactional mail')),
+                ('transactional_mail', models.ForeignKey(help_text='The mail that this step sent, or whose link it used.', null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to='subscribers.transactionalmail', verbose_name='transactional mail')),
                 ('by', models.CharField(blank=True, help_text='The editor’s user name. Empty if the subscriber acted.', max_length=150, verbose_name='by')),
                 ('reason', models.CharField(blank=True, choices=[('hard_bounce', 'The mailbox does not exist'), ('complaint', 'Reported a mail as spam'), ('provider', 'On the provider’s suppression list'), ('manual', 'Added by an editor')], help_text='Why the address was suppressed.', max_length=12, verbose_name='reason')),
                 ('detail', models.CharField(blank=True, max_length=300, verbose_name='detail')),

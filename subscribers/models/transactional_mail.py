@@ -127,7 +127,7 @@ class TransactionalMail(models.Model):
         _("detail"),
         max_length=500,
         blank=True,
-        help_text=_("The code and the text of the provider or the mail server."),
+        help_text=_("The provider’s reason code and its own words."),
     )
 
     objects: ClassVar[TransactionalMailQuerySet] = TransactionalMailQuerySet.as_manager()  # type: ignore[assignment]

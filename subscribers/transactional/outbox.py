@@ -22,7 +22,6 @@ from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from subscribers.models import (
-    LIFTED_BY_CONFIRMATION,
     TRANSACTIONAL_MAIL_MACHINE,
     SubscriptionState,
     TransactionalMail,
@@ -40,9 +39,9 @@ LEASE = datetime.timedelta(minutes=2)
 SMTP_REPLIES = 12
 #: How often a mail is tried that provably was not sent: for about 23 hours, as `retry_delay` spaces the attempts.
 MAX_ATTEMPTS = 30
-SHORTEST_DELAY, LONGEST_DELAY = datetime.timedelta(seconds=15), datetime.timedelta(hours=1)
+MIN_RETRY_DELAY, MAX_RETRY_DELAY = datetime.timedelta(seconds=15), datetime.timedelta(hours=1)
 #: Values stored with every outcome: the body and the headers contain working links and are removed.
-FINISHED: dict[str, Any] = {"lease_until": None, "text": "", "html": "", "headers": {}}
+CLEARED_WHEN_FINISHED: dict[str, Any] = {"lease_until": None, "text": "", "html": "", "headers": {}}
 
 
 class MailBackendError(Exception):
@@ -169,7 +168,7 @@ def blocked_reason(mail: TransactionalMail) -> Reason | None:
     """Why this mail should not be sent any more."""
     subscription = mail.subscription
     suppression = suppression_of(subscription.subscriber.canonical)
-    if suppression and suppression.reason not in LIFTED_BY_CONFIRMATION:
+    if suppression and suppression.blocks_signup:
         return Reason.SUPPRESSED
     if mail.kind != TransactionalMailKind.CONFIRMATION:
         return None if subscription.state == SubscriptionState.ACTIVE else Reason.NOT_SUBSCRIBED
@@ -221,10 +220,12 @@ def _key_has_expired(mail: TransactionalMail, at: datetime.datetime, backend: Ba
 
 def retry_delay(attempts: int) -> datetime.timedelta:
     """15 s, doubled with each attempt up to an hour, ± 25 % at random so that retries spread out."""
-    delay: datetime.timedelta = min(SHORTEST_DELAY * 2 ** min(attempts - 1, 12), LONGEST_DELAY)
+    delay: datetime.timedelta = min(MIN_RETRY_DELAY * 2 ** min(attempts - 1, 12), MAX_RETRY_DELAY)
     return delay * random.uniform(0.75, 1.25)  # noqa: S311
 
 
 def _finish(mail: TransactionalMail, state: State, **changes: Any) -> None:
     """Store the outcome. A mail that another worker has finished keeps its first outcome."""
-    TRANSACTIONAL_MAIL_MACHINE.move(TransactionalMail.objects.filter(pk=mail.pk), state, **FINISHED, **changes)
+    TRANSACTIONAL_MAIL_MACHINE.move(
+        TransactionalMail.objects.filter(pk=mail.pk), state, **CLEARED_WHEN_FINISHED, **changes
+    )
