@@ -30,7 +30,6 @@ class SuppressionForm(forms.ModelForm):  # type: ignore[type-arg]
         fields = ("address", "detail")
 
     def clean_address(self) -> Address:
-        """Check the address."""
         try:
             return parse_address(self.cleaned_data["address"])
         except AddressError as error:
@@ -86,12 +85,10 @@ class SuppressionAdmin(TypedModelAdmin):
         messages.info(request, note % {"count": count})
 
     def delete_model(self, request: HttpRequest, obj: Any) -> None:
-        """Remove one suppression."""
         super().delete_model(request, obj)
         _explain_removal(request)
 
     def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
-        """Remove the chosen suppressions."""
         super().delete_queryset(request, queryset)
         _explain_removal(request)
 

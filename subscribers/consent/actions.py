@@ -54,19 +54,18 @@ def decline(key: uuid.UUID, evidence: Evidence) -> DeclineResult:
     returns the same.
     """
     with transaction.atomic():
-        # The subscriber is locked before the subscription, as by a request.
+        # Locked in the order of a request, so that neither waits for the other; a confirmation waits for the second.
         rows = Subscriber.objects.select_for_update(of=("self",), no_key=True).filter(subscriptions__key=key)
         subscriber = rows.first()
-        if subscriber is None:
-            return DeclineResult.GONE
         subscription = Subscription.objects.with_key(key)
-        if unsubscribe_all(subscription.filter(state=State.ACTIVE), evidence):
-            return DeclineResult.UNSUBSCRIBED
+        if subscriber is None or subscription.select_for_update().first() is None:
+            return DeclineResult.GONE
         now = timezone.now()
-        was_pending = move_subscriptions(subscription, ConsentKind.DECLINED, evidence, ended_at=now)
-        if was_pending or not subscription.filter(confirmed_at__isnull=False).exists():
-            Subscriber.objects.filter(pk=subscriber.pk, declined_at__isnull=True).update(declined_at=now)
-            return DeclineResult.DECLINED
+        if not unsubscribe_all(subscription.filter(state=State.ACTIVE), evidence):
+            was_pending = move_subscriptions(subscription, ConsentKind.DECLINED, evidence, ended_at=now)
+            if was_pending or not subscription.filter(confirmed_at__isnull=False).exists():
+                Subscriber.objects.filter(pk=subscriber.pk, declined_at__isnull=True).update(declined_at=now)
+                return DeclineResult.DECLINED
         return DeclineResult.DECLINED if subscriber.declined_at else DeclineResult.UNSUBSCRIBED
 
 

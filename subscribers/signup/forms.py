@@ -46,7 +46,6 @@ class SignupForm(forms.Form):
         self.mailing_list = mailing_list
 
     def clean_email(self) -> str:
-        """Check the address."""
         try:
             self.address = parse_address(self.cleaned_data["email"])
         except AddressError as error:

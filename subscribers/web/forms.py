@@ -24,7 +24,6 @@ class FirstNameForm(forms.Form):
     first_name = forms.CharField(required=False)
 
     def clean_first_name(self) -> str:
-        """Check the name."""
         try:
             return parse_first_name(self.cleaned_data["first_name"])
         except FirstNameError as error:
@@ -40,7 +39,6 @@ class ReplaceFirstNameForm(FirstNameForm):
     """A first name that replaces the stored one. The page does not show that one, so an empty field keeps it."""
 
     def clean_first_name(self) -> str:
-        """Check the name."""
         name = super().clean_first_name()
         if not name:
             raise forms.ValidationError(_("Enter a first name, or use the button that deletes the stored one."))

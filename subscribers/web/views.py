@@ -243,7 +243,7 @@ SAVED_NOTES = {
     "name": "name_saved",
     "delete-name": "name_saved",
     "zone": "zone_saved",
-    "delete-zone": "zone_deleted_saved",
+    "delete-zone": "zone_deleted",
 }
 
 

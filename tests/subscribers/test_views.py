@@ -381,6 +381,7 @@ def test_the_decline_page_declines_and_offers_undo(client: Client) -> None:
 
 def test_a_decline_of_an_active_subscription_promises_nothing(client: Client) -> None:
     path = path_of(decline_url(ada().key))
+    assert "confirmation mails" not in text_of(client.get(path))
     for _repeat in range(2):
         page = text_of(client.post(path, {"action": "decline"}))
         assert "You are unsubscribed" in page
@@ -389,7 +390,9 @@ def test_a_decline_of_an_active_subscription_promises_nothing(client: Client) ->
 
 
 def test_a_decline_of_a_deleted_subscription_promises_nothing(client: Client) -> None:
-    page = text_of(client.post(path_of(decline_url(uuid.UUID(int=7))), {"action": "decline"}))
+    path = path_of(decline_url(uuid.UUID(int=7)))
+    assert "confirmation mails" not in text_of(client.get(path))
+    page = text_of(client.post(path, {"action": "decline"}))
     assert "Your address is not subscribed." in page
     assert "confirmation mails" not in page
 
