@@ -12,6 +12,7 @@ from django.utils.translation import ngettext
 from newsletter.models import Send, SendState
 from newsletter.monitoring.installation import (
     event_diagnostics,
+    signup_diagnostics,
     throttle_diagnostics,
     tick_diagnostics,
     transactional_diagnostics,
@@ -47,6 +48,7 @@ def diagnostics() -> list[Diagnostic]:
             *complaint_diagnostics(now),
             *webhook_diagnostics(now),
             *event_diagnostics(now),
+            *signup_diagnostics(now),
             *transactional_diagnostics(now),
         )
     )

@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import uuid
+from typing import ClassVar
 
 from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 
 from subscribers.models.mailing_list import MailingList
+
+
+class SignupQuerySet(models.QuerySet["Signup"]):
+    """Queries about sign-ups."""
+
+    def waiting(self) -> SignupQuerySet:
+        """Those that are not processed yet."""
+        return self.filter(due_at__isnull=False)
 
 
 class Signup(models.Model):
@@ -25,6 +34,8 @@ class Signup(models.Model):
     network = models.CharField(max_length=43, blank=True, help_text="IPv4 address, or the /64 of an IPv6 address.")
     created_at = models.DateTimeField(default=timezone.now, db_index=True)
     due_at = models.DateTimeField(null=True, default=timezone.now, help_text="Empty once it is processed.")
+
+    objects: ClassVar[SignupQuerySet] = SignupQuerySet.as_manager()  # type: ignore[assignment]
 
     class Meta:
         indexes = [
