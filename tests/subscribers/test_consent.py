@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import sqlite3
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 from django.db import connection
@@ -316,10 +316,21 @@ def test_an_unsubscribe_takes_effect_at_once(person: Callable[[], Subscription])
     assert kinds(subscription) == [ConsentKind.UNSUBSCRIBED]
 
 
+@pytest.fixture
+def few_parameters() -> Iterator[None]:
+    """As few parameters per statement as old versions of SQLite allow."""
+    if connection.vendor != "sqlite":
+        yield
+        return
+    connection.ensure_connection()
+    before = connection.connection.setlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER, 999)
+    yield
+    connection.connection.setlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER, before)
+
+
+@pytest.mark.usefixtures("few_parameters")
 def test_thousands_of_subscriptions_can_be_unsubscribed_at_once() -> None:
     rows = make_subscriptions(1500)
-    if connection.vendor == "sqlite":
-        connection.connection.setlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER, 999)
     assert actions.unsubscribe_all(Subscription.objects.all(), HERE) == 1500
     assert actions.allow_signups_again([row.subscriber_id for row in rows]) == 1500
     assert Consent.objects.filter(kind=ConsentKind.UNSUBSCRIBED).count() == 1500
