@@ -15,7 +15,7 @@ from django.utils.translation import gettext, gettext_noop
 from email_validator import EmailNotValidError, EmailUndeliverableError, validate_email
 
 #: Octets of a local part and of a whole address (RFC 5321 §4.5.3.1).
-LONGEST_LOCAL_PART, LONGEST_ADDRESS = 64, 254
+MAX_LOCAL_PART_LENGTH, MAX_ADDRESS_LENGTH = 64, 254
 
 #: Characters that no mail header may contain: control characters, line breaks of any kind, direction marks.
 UNFIT_FOR_HEADERS = re.compile(
@@ -54,13 +54,13 @@ def parse_address(raw: str) -> Address:
     Stricter than RFC 5321: refuses forms that mail servers interpret differently or that are not used in practice,
     namely quoted and non-ASCII local parts, IP literals, encoded words, `%` and `!` routes.
     """
-    local, domain = _split(raw.strip() if len(raw) <= 4 * LONGEST_ADDRESS else raw)
+    local, domain = _split(raw.strip() if len(raw) <= 4 * MAX_ADDRESS_LENGTH else raw)
     # Before normalising, which turns the Kelvin sign into a K and would so produce another subscriber's address.
     if not local.isascii():
         raise AddressError(
             gettext_noop(
                 "The part before the @ contains letters that many mail servers do not accept. "
-                "Use an address with unaccented letters, digits and signs there."
+                "Use an address with unaccented letters, digits and symbols there."
             )
         )
     if any(map(_is_ascii_lookalike, domain)):
@@ -84,10 +84,10 @@ def _split(typed: str) -> tuple[str, str]:
     """Local part and domain, without the trailing dot of a fully qualified name. Raises AddressError."""
     if not typed:
         raise AddressError(gettext_noop("Enter an email address."))
-    if len(typed) > LONGEST_ADDRESS + 1:
+    if len(typed) > MAX_ADDRESS_LENGTH + 1:
         raise AddressError(
             gettext_noop("The email address is longer than {limit} characters. Check it for a typo."),
-            limit=LONGEST_ADDRESS,
+            limit=MAX_ADDRESS_LENGTH,
         )
     if not typed.isprintable() or " " in typed:
         raise AddressError(
@@ -96,15 +96,17 @@ def _split(typed: str) -> tuple[str, str]:
     local, at, domain = typed.rpartition("@")
     if not at or not local or not domain or "@" in local:
         raise AddressError(gettext_noop("Enter an email address such as name@example.org."))
-    if len(local) > LONGEST_LOCAL_PART:
+    if len(local) > MAX_LOCAL_PART_LENGTH:
         raise AddressError(
             gettext_noop("The part before the @ is longer than {limit} characters. Check it for a typo."),
-            limit=LONGEST_LOCAL_PART,
+            limit=MAX_LOCAL_PART_LENGTH,
         )
     if re.search(r'[%!"\\]|=\?', local):
         raise AddressError(
-            gettext_noop("Addresses with one of the signs {signs} before the @ are not accepted. Use another address."),
-            signs='" \\ % ! =?',
+            gettext_noop(
+                "Addresses with one of the characters {characters} before the @ are not accepted. Use another address."
+            ),
+            characters='" \\ % ! =?',
         )
     return local, domain.removesuffix(".")
 

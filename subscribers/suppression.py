@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
+from dataclasses import replace
 
 from django.db import transaction
 from django.utils import timezone
@@ -38,16 +39,18 @@ def outranks(reason: str, other: str) -> bool:
     return RANKS[SuppressionReason(reason)] > RANKS[SuppressionReason(other)]
 
 
-def suppress_addresses(causes: Mapping[str, SuppressionCause]) -> int:
+def suppress_addresses(causes: Mapping[str, SuppressionCause], evidence: Evidence | None = None) -> int:
     """Suppress these canonical addresses, and end their pending and active subscriptions on every list.
 
     A repeat changes nothing. A reason replaces an earlier one that it outranks. Returns the number of subscriptions
-    that ended. Takes a handful of statements per 500 addresses.
+    that ended. Takes a handful of statements per 500 addresses. `evidence` names the
+    editor.
     """
-    return sum(_suppress_chunk(chunk) for chunk in _chunks(causes))
+    evidence = evidence or Evidence(form=ConsentForm.SUPPRESSION)
+    return sum(_suppress_chunk(chunk, evidence) for chunk in _chunks(causes))
 
 
-def _suppress_chunk(causes: Mapping[str, SuppressionCause]) -> int:
+def _suppress_chunk(causes: Mapping[str, SuppressionCause], evidence: Evidence) -> int:
     with transaction.atomic():
         # Sorted: two workers that insert the same addresses in different orders would deadlock.
         by_fingerprint = dict(sorted((fingerprint(canonical), cause) for canonical, cause in causes.items()))
@@ -60,7 +63,9 @@ def _suppress_chunk(causes: Mapping[str, SuppressionCause]) -> int:
         )
         # After the insert: another worker may have stored a lower reason at the same time.
         _upgrade_outranked(by_fingerprint)
-        return sum(_end_subscriptions(group, reason) for reason, group in _by_reason(causes).items())
+        return sum(
+            _end_subscriptions(group, replace(evidence, reason=reason)) for reason, group in _by_reason(causes).items()
+        )
 
 
 def _upgrade_outranked(causes: Mapping[str, SuppressionCause]) -> None:
@@ -74,15 +79,14 @@ def _upgrade_outranked(causes: Mapping[str, SuppressionCause]) -> None:
     Suppression.objects.bulk_update(outranked, ["reason", "detail", "created_at"])
 
 
-def _end_subscriptions(canonicals: Collection[str], reason: SuppressionReason) -> int:
-    ended = move_subscriptions(
+def _end_subscriptions(canonicals: Collection[str], evidence: Evidence) -> int:
+    return move_subscriptions(
         Subscription.objects.filter(subscriber__canonical__in=canonicals),
         ConsentKind.SUPPRESSED,
-        Evidence(form=ConsentForm.SUPPRESSION, reason=reason),
+        evidence,
         ended_at=timezone.now(),
         paused_until=None,
     )
-    return len(ended)
 
 
 def _by_reason(causes: Mapping[str, SuppressionCause]) -> dict[SuppressionReason, list[str]]:
@@ -101,11 +105,6 @@ def _chunks(causes: Mapping[str, SuppressionCause]) -> Iterator[dict[str, Suppre
 def get_suppression(canonical: str) -> Suppression | None:
     """The suppression of this address, if there is one."""
     return Suppression.objects.filter(fingerprint=fingerprint(canonical)).first()
-
-
-def is_suppressed(canonical: str) -> bool:
-    """Whether this address must not be mailed."""
-    return get_suppression(canonical) is not None
 
 
 def filter_suppressed(canonicals: Collection[str]) -> set[str]:

@@ -33,7 +33,7 @@ MASKS: tuple[tuple[re.Pattern[str], str], ...] = (
 )
 
 #: Fields that modules may pass as `extra=` of a log call.
-EXTRA_FIELDS = {"batches", "error", "retry_seconds"}
+EXTRA_FIELDS = {"batches", "error", "result", "retry_seconds", "signup"}
 
 #: Maximum length of a field, in characters: a response body in an exception must not fill the disk.
 LONGEST = 16_000

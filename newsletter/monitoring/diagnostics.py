@@ -14,6 +14,7 @@ from newsletter.monitoring.diagnostic import Diagnostic, Severity, worst_first
 from newsletter.monitoring.formatting import number
 from newsletter.monitoring.installation_diagnostics import (
     event_diagnostics,
+    signup_diagnostics,
     throttle_diagnostics,
     tick_diagnostics,
     transactional_diagnostics,
@@ -47,6 +48,7 @@ def diagnostics() -> list[Diagnostic]:
             *complaint_diagnostics(now),
             *webhook_diagnostics(now),
             *event_diagnostics(now),
+            *signup_diagnostics(now),
             *transactional_diagnostics(now),
         )
     )

@@ -1,4 +1,4 @@
-"""Diagnostics of the installation: workers, ticks, providers, webhooks and transactional mails."""
+"""Diagnostics of the installation: workers, ticks, providers, webhooks, sign-ups and transactional mails."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from newsletter.providers import get_route, webhook_providers
 from newsletter.providers.throttle import unavailable_providers
 from newsletter.sending.recipients import deliveries_of
 from newsletter.sending.reconcile import HAS_EVENT
-from subscribers.models import TransactionalMail, TransactionalMailState
+from subscribers.models import Signup, TransactionalMail, TransactionalMailState
 
 #: How long mails may be accepted without any webhook. Providers send the first ones within seconds.
 WEBHOOK_TIMEOUT = datetime.timedelta(minutes=30)
@@ -205,6 +205,25 @@ def event_diagnostics(now: datetime.datetime) -> Iterator[Diagnostic]:
         severity=Severity.ERROR,
         sentence=sentence % {"count": number(waiting["count"]), "age": _age(now, waiting["oldest"])},
         advice=_("Check that a worker is running. If one is, its log says why the step apply_events fails."),
+    )
+
+
+def signup_diagnostics(now: datetime.datetime) -> Iterator[Diagnostic]:
+    """Whether sign-ups are processed, so that their confirmation mails are written."""
+    late = Signup.objects.waiting().filter(created_at__lte=now - GRACE_PERIOD)
+    waiting = late.aggregate(count=Count("pk"), oldest=Min("created_at"))
+    if not waiting["count"]:
+        return
+    sentence = ngettext(
+        "%(count)s sign-up has been waiting to be processed for %(age)s.",
+        "%(count)s sign-ups are waiting to be processed, the oldest for %(age)s.",
+        waiting["count"],
+    )
+    yield Diagnostic(
+        name="signups",
+        severity=Severity.ERROR,
+        sentence=sentence % {"count": number(waiting["count"]), "age": _age(now, waiting["oldest"])},
+        advice=_("Check that a worker is running. If one is, its log says why the step answer_signups fails."),
     )
 
 

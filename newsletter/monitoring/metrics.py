@@ -34,7 +34,7 @@ from newsletter.monitoring.installation_diagnostics import has_webhooks
 from newsletter.monitoring.progress import RATE_WINDOW
 from newsletter.providers import get_route
 from newsletter.providers.throttle import ISSUE_SHARE, throttle_status
-from subscribers.models import TransactionalMail, TransactionalMailState
+from subscribers.models import Signup, TransactionalMail, TransactionalMailState
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 
@@ -62,6 +62,7 @@ class DatabaseCollector(Collector):
         yield from _batches(now)
         yield _deliveries()
         yield from _events(now)
+        yield from _signups(now)
         yield from _transactional_mails(now)
         yield from _providers()
         yield from _workers()
@@ -135,6 +136,13 @@ def _events(now: datetime.datetime) -> Iterator[Metric]:
     if last is not None:
         help_text = "Unix time at which the last webhook event was received."
         yield _gauge("last_event_timestamp_seconds", help_text, last.timestamp())
+
+
+def _signups(now: datetime.datetime) -> Iterator[Metric]:
+    waiting = Signup.objects.waiting().aggregate(count=Count("pk"), oldest=Min("created_at"))
+    yield _gauge("signups_waiting", "Number of sign-ups that are stored and not processed.", waiting["count"])
+    help_text = "Seconds that the oldest waiting sign-up has waited; 0 if none waits."
+    yield _gauge("oldest_waiting_signup_seconds", help_text, _age(waiting["oldest"], now))
 
 
 def _transactional_mails(now: datetime.datetime) -> Iterator[Metric]:

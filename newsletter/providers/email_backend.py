@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import secrets
 from collections.abc import Sequence
 from html import escape
@@ -18,6 +19,9 @@ from subscribers.transactional.outbox import MailBackendError
 #: Outcomes after which the same mail may be tried again. The others need an operator, or another mail.
 RETRYABLE = {OutcomeKind.RETRY_LATER, OutcomeKind.UNKNOWN, OutcomeKind.BLOCKED}
 
+#: Outcomes after which the mail may have been sent. All others say that it was not.
+UNCERTAIN = {OutcomeKind.UNKNOWN, OutcomeKind.KEY_CONFLICT}
+
 
 class ProviderEmailBackend(BaseEmailBackend):
     """Sends one mail per recipient through `post_message`. Raises MailBackendError unless the provider accepts it.
@@ -25,6 +29,14 @@ class ProviderEmailBackend(BaseEmailBackend):
     It reads two attributes of a message: `idempotency_key`, under which a repeat sends no second mail, and `tags`,
     which come back in events. It sets `provider_id` to the provider's id of the mail.
     """
+
+    @property
+    def key_lifetime(self) -> datetime.timedelta:
+        """How long a repeat under the same key sends no second mail. Zero if a provider of the route has no keys.
+
+        A repeat goes to the provider that is available then, which may be another one than before.
+        """
+        return min(provider.key_lifetime for provider in get_route())
 
     def send_messages(self, email_messages: Sequence[EmailMessage]) -> int:
         """Send the mails. Returns how many the provider accepted for all their recipients."""
@@ -50,7 +62,12 @@ class ProviderEmailBackend(BaseEmailBackend):
 def _post(message: Message, key: str) -> str:
     outcome = post_message(get_route(), message, key=key)
     if outcome.kind is not OutcomeKind.ACCEPTED:
-        raise MailBackendError(outcome.reason, permanent=outcome.kind not in RETRYABLE)
+        raise MailBackendError(
+            outcome.code,
+            outcome.detail,
+            permanent=outcome.kind not in RETRYABLE,
+            may_have_been_sent=outcome.kind in UNCERTAIN,
+        )
     return outcome.ids[0]
 
 
@@ -59,7 +76,7 @@ def _message(email: EmailMessage, recipient: str) -> Message:
     try:
         return _build(email, recipient, text)
     except InvalidMessage as error:
-        raise MailBackendError(str(error), permanent=True) from error
+        raise MailBackendError("invalid_message", str(error), permanent=True) from error
 
 
 def _build(email: EmailMessage, recipient: str, text: str) -> Message:

@@ -21,14 +21,14 @@ from django.views.decorators.http import conditional_page, require_safe
 
 from newsletter.models import Newsletter
 from subscribers.consent.texts import signup_text
-from subscribers.signup.forms import FASTEST, SignupForm, make_stamp
+from subscribers.signup.forms import MIN_SECONDS_TO_SUBMIT, SignupForm, sign_timestamp
 from subscribers.web.languages import in_list_language
 
 #: In seconds: how long browsers and proxies may reuse a page without asking again.
 MAX_AGE = 300
 
 #: In seconds: how long all visitors get the same form; short compared with the hours for which it may be submitted.
-STAMP_PERIOD = 15 * 60
+TIMESTAMP_PERIOD = 15 * 60
 
 
 #: Stricter than the rest of the site. A sandboxed page has an opaque origin, so that code smuggled into an issue could
@@ -89,12 +89,14 @@ def with_last_modified(response: HttpResponse, at: datetime.datetime | None) -> 
 
 
 class SharedSignupForm(SignupForm):
-    """A form whose time stamp changes once per STAMP_PERIOD; one for each request would make pages uncacheable."""
+    """A form whose timestamp changes once per TIMESTAMP_PERIOD; one for each request would make pages uncacheable."""
 
     @property
-    def fresh_stamp(self) -> str:
-        """The stamp of the current period, so far back that a visitor at its very start does not count as a robot."""
-        return make_stamp(self.mailing_list, shown_at=time.time() // STAMP_PERIOD * STAMP_PERIOD - FASTEST)
+    def new_timestamp(self) -> str:
+        """The timestamp of the current period, so far back that a visitor at its start does not count as a robot."""
+        return sign_timestamp(
+            self.mailing_list, shown_at=time.time() // TIMESTAMP_PERIOD * TIMESTAMP_PERIOD - MIN_SECONDS_TO_SUBMIT
+        )
 
 
 def signup_box(newsletter: Newsletter) -> dict[str, object]:

@@ -19,7 +19,7 @@ from newsletter.sending.provider_search import search_next
 from newsletter.sending.reconcile import hold_expired, settle_proven
 from newsletter.sending.recurring import plan_occurrences, start_due_occurrences
 from newsletter.sending.schedule import start_due_sends, update_start_times
-from subscribers.signup.queue import answer_signups
+from subscribers.signup.queue import process_signups
 from subscribers.transactional.outbox import send_due_transactional_mails
 
 
@@ -75,7 +75,7 @@ def _search() -> bool:
 
 #: Every step. Transactional mail comes first: a subscriber waits for the confirmation mail, and no issue delays it.
 STEPS: tuple[Step, ...] = (
-    Step("answer_signups", Queue.TRANSACTIONAL, 0, answer_signups),
+    Step("answer_signups", Queue.TRANSACTIONAL, 0, process_signups),
     Step("send_transactional", Queue.TRANSACTIONAL, 0, send_due_transactional_mails),
     Step("plan_occurrences", Queue.SENDING, 1, plan_occurrences),
     # Reads the time zones of all subscribers.

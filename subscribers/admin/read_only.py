@@ -11,7 +11,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.text import capfirst
 
-from subscribers.models import SubscriptionState, TransactionalMailState
+from subscribers.models import ConsentForm, Evidence, SubscriptionState, TransactionalMailState
 
 if TYPE_CHECKING:
     TypedModelAdmin = admin.ModelAdmin[Model]
@@ -28,9 +28,14 @@ TONES: dict[str, str] = {
 }
 
 
-def pill(value: str, label: str) -> SafeString:
+def state_badge(value: str, label: str) -> SafeString:
     """A state as a word in its colour."""
     return format_html('<span class="pill pill-{}">{}</span>', TONES.get(value, "plain"), label)
+
+
+def editor_evidence(request: HttpRequest, detail: str = "") -> Evidence:
+    """The proof of what an editor does in the admin, in the editor's own words."""
+    return Evidence(form=ConsentForm.ADMIN, by=request.user.get_username(), detail=detail)
 
 
 class ReadOnlyAdmin(TypedModelAdmin):
@@ -46,7 +51,6 @@ class ReadOnlyAdmin(TypedModelAdmin):
         return super().changelist_view(request, {"title": title, **(extra_context or {})})
 
     def has_add_permission(self, request: HttpRequest) -> bool:
-        """Never."""
         return False
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
@@ -54,5 +58,4 @@ class ReadOnlyAdmin(TypedModelAdmin):
         return obj is None and super().has_change_permission(request)
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Never."""
         return False

@@ -10,7 +10,7 @@ from django.http import HttpRequest
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from subscribers.admin.read_only import ReadOnlyAdmin, pill
+from subscribers.admin.read_only import ReadOnlyAdmin, state_badge
 from subscribers.models import Consent, TransactionalMail
 
 
@@ -41,7 +41,6 @@ class ConsentAdmin(ReadOnlyAdmin):
         "detail",
     )
     readonly_fields = ("shown_text",)
-    list_select_related = ("text",)
 
     @admin.display(description=_("text that the subscriber saw"))
     def shown_text(self, consent: Consent) -> str:
@@ -60,7 +59,7 @@ class TransactionalMailAdmin(ReadOnlyAdmin):
     """Transactional mails and their states."""
 
     actions = None
-    list_display = ("kind", "recipient", "state_pill", "created_at", "sent_at", "attempts", "explanation")
+    list_display = ("kind", "recipient", "state_badge", "created_at", "sent_at", "attempts", "explanation")
     list_filter = ("state", "kind")
     search_fields = ("recipient", "provider_id")
     search_help_text = _("Search for a part of an address or the provider’s ID of a mail.")
@@ -71,7 +70,7 @@ class TransactionalMailAdmin(ReadOnlyAdmin):
         "sender",
         "reply_to",
         "subject",
-        "state_pill",
+        "state_badge",
         "explanation",
         "created_at",
         "attempts",
@@ -80,16 +79,16 @@ class TransactionalMailAdmin(ReadOnlyAdmin):
         "sent_at",
         "provider_id",
     )
-    readonly_fields = ("state_pill", "explanation")
+    readonly_fields = ("state_badge", "explanation")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         """Without the bodies."""
         return super().get_queryset(request).defer("text", "html", "headers")
 
     @admin.display(description=_("state"), ordering="state")
-    def state_pill(self, mail: TransactionalMail) -> str:
+    def state_badge(self, mail: TransactionalMail) -> str:
         """The state in its colour."""
-        return pill(mail.state, mail.get_state_display())
+        return state_badge(mail.state, mail.get_state_display())
 
     @admin.display(description=_("reason"), ordering="reason", empty_value="–")
     def explanation(self, mail: TransactionalMail) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from django.contrib import admin, messages
@@ -16,12 +17,11 @@ from django.utils.html import format_html, format_html_join
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
-from subscribers.admin.read_only import ReadOnlyAdmin, pill
+from subscribers.admin.read_only import ReadOnlyAdmin, editor_evidence, state_badge
 from subscribers.consent import actions
 from subscribers.models import (
     Consent,
-    ConsentForm,
-    Evidence,
+    MailingList,
     Subscriber,
     Subscription,
     SubscriptionQuerySet,
@@ -30,12 +30,7 @@ from subscribers.models import (
 )
 
 
-def by_editor(request: HttpRequest) -> Evidence:
-    """The proof of what an editor does here."""
-    return Evidence(form=ConsentForm.ADMIN, by=request.user.get_username())
-
-
-def ended_count(count: int) -> str:
+def ended_message(count: int) -> str:
     """How many subscriptions have ended, as a sentence."""
     return ngettext("%(count)d subscription has ended.", "%(count)d subscriptions have ended.", count) % {
         "count": count
@@ -51,7 +46,7 @@ def end_once_confirmed(
         messages.info(request, gettext("All of these subscriptions have already ended."))
         return None
     if "confirmed" in request.POST:
-        messages.success(request, ended_count(actions.unsubscribe_all(subscriptions, by_editor(request))))
+        messages.success(request, ended_message(actions.unsubscribe_all(subscriptions, editor_evidence(request))))
         return None
     select_across = request.POST.get("select_across") == "1"
     context = {
@@ -67,12 +62,36 @@ def end_once_confirmed(
     return TemplateResponse(request, "admin/subscribers/unsubscribe.html", context)
 
 
+class SubscriptionFilter(admin.SimpleListFilter):
+    """List and state of the same subscription. Two filters would each find another subscription."""
+
+    title = _("subscription")
+    parameter_name = "subscription"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> Iterator[tuple[str, str]]:
+        """Each list, and each state on it."""
+        for mailing_list in MailingList.objects.order_by("name"):
+            yield str(mailing_list.pk), mailing_list.name
+            for state in SubscriptionState:
+                yield f"{mailing_list.pk}-{state}", f"{mailing_list.name} · {state.label}"
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        """The subscribers with such a subscription; each has at most one of a list."""
+        list_pk, _separator, state = (self.value() or "").partition("-")
+        if not list_pk.isdecimal():
+            return queryset
+        conditions: dict[str, Any] = {"subscriptions__mailing_list": int(list_pk)}
+        if state:
+            conditions["subscriptions__state"] = state
+        return queryset.filter(**conditions)
+
+
 @admin.register(Subscriber)
 class SubscriberAdmin(ReadOnlyAdmin):
     """One subscriber: the state on each list, and the history."""
 
     list_display = ("address", "list_states", "created_at")
-    list_filter = ("subscriptions__state", "subscriptions__mailing_list")
+    list_filter = (SubscriptionFilter,)
     search_fields = ("canonical",)
     search_help_text = _("Search for an address or a part of one.")
     ordering = ("-pk",)
@@ -95,7 +114,7 @@ class SubscriberAdmin(ReadOnlyAdmin):
             (
                 (
                     subscription.mailing_list.name,
-                    pill(subscription.state, subscription.get_state_display()),
+                    state_badge(subscription.state, subscription.get_state_display()),
                     _pause_note(subscription) if subscription.is_paused(now) else "",
                 )
                 for subscription in subscriber.subscriptions.all()
@@ -125,7 +144,7 @@ class SubscriberAdmin(ReadOnlyAdmin):
         subscriptions = Subscription.objects.filter(subscriber__in=queryset.values("pk"))
         return end_once_confirmed(self, request, queryset, subscriptions)
 
-    @admin.action(description=_("Allow sign-ups again (after “This was not me”)"), permissions=["change"])
+    @admin.action(description=_("Allow confirmation mails again (after “This was not me”)"), permissions=["change"])
     def allow_signups_again(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
         """Allow confirmation mails to the chosen subscribers again."""
         count = actions.allow_signups_again(queryset.values_list("pk", flat=True))
@@ -144,7 +163,7 @@ class SubscriptionAdmin(ReadOnlyAdmin):
     list_display = (
         "subscriber",
         "mailing_list",
-        "state_pill",
+        "state_badge",
         "created_at",
         "confirmed_at",
         "ended_at",
@@ -158,20 +177,20 @@ class SubscriptionAdmin(ReadOnlyAdmin):
     fields = (
         "subscriber_link",
         "mailing_list",
-        "state_pill",
+        "state_badge",
         "created_at",
         "requested_at",
         "confirmed_at",
         "ended_at",
         "paused_until",
     )
-    readonly_fields = ("subscriber_link", "state_pill")
+    readonly_fields = ("subscriber_link", "state_badge")
     actions = ("unsubscribe",)
 
     @admin.display(description=_("state"), ordering="state")
-    def state_pill(self, subscription: Subscription) -> str:
+    def state_badge(self, subscription: Subscription) -> str:
         """The state in its colour."""
-        return pill(subscription.state, subscription.get_state_display())
+        return state_badge(subscription.state, subscription.get_state_display())
 
     @admin.display(description=_("subscriber"))
     def subscriber_link(self, subscription: Subscription) -> str:

@@ -12,7 +12,7 @@ from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
 from subscribers.addresses import Address, AddressError, parse_address
-from subscribers.admin.read_only import TypedModelAdmin
+from subscribers.admin.read_only import TypedModelAdmin, editor_evidence
 from subscribers.models import Suppression, SuppressionReason, fingerprint
 from subscribers.suppression import get_suppression, suppress_addresses
 
@@ -30,7 +30,6 @@ class SuppressionForm(forms.ModelForm):  # type: ignore[type-arg]
         fields = ("address", "detail")
 
     def clean_address(self) -> Address:
-        """Check the address."""
         try:
             return parse_address(self.cleaned_data["address"])
         except AddressError as error:
@@ -63,16 +62,18 @@ class SuppressionAdmin(TypedModelAdmin):
         if not search_term:
             return queryset, False
         try:
-            typed = fingerprint(parse_address(search_term).canonical)
+            submitted = fingerprint(parse_address(search_term).canonical)
         except AddressError as error:
             messages.info(request, str(error))
             return queryset.none(), False
-        return queryset.filter(fingerprint=typed), False
+        return queryset.filter(fingerprint=submitted), False
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
         """Suppress the address. An earlier suppression of it keeps its reason."""
         canonical = form.cleaned_data["address"].canonical
-        count = suppress_addresses({canonical: (SuppressionReason.MANUAL, form.cleaned_data["detail"])})
+        words = form.cleaned_data["detail"]
+        evidence = editor_evidence(request, words)
+        count = suppress_addresses({canonical: (SuppressionReason.MANUAL, words)}, evidence)
         stored = get_suppression(canonical)
         obj.pk = stored.pk if stored else None
         obj.refresh_from_db()
@@ -84,12 +85,10 @@ class SuppressionAdmin(TypedModelAdmin):
         messages.info(request, note % {"count": count})
 
     def delete_model(self, request: HttpRequest, obj: Any) -> None:
-        """Remove one suppression."""
         super().delete_model(request, obj)
         _explain_removal(request)
 
     def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
-        """Remove the chosen suppressions."""
         super().delete_queryset(request, queryset)
         _explain_removal(request)
 

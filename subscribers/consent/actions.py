@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import enum
 import uuid
 from collections.abc import Iterable
 
@@ -15,69 +16,88 @@ from subscribers.models import (
     Subscriber,
     Subscription,
     SubscriptionQuerySet,
-    change_subscriptions,
     move_subscriptions,
+    update_subscriptions,
 )
 from subscribers.models import SubscriptionState as State
 
+#: Rows per statement: far below SQLite's limit of parameters.
+CHUNK = 500
+
 #: The lengths of a pause, in weeks.
-PAUSES = (2, 4, 8)
-
-
-def by_key(key: uuid.UUID) -> SubscriptionQuerySet:
-    """The subscription with this key, if it exists."""
-    return Subscription.objects.filter(key=key)
+PAUSE_WEEKS = (2, 4, 8)
 
 
 def unsubscribe(key: uuid.UUID, evidence: Evidence) -> bool:
     """End the subscription with this key at once. False if there was none to end; a repeat is harmless."""
-    return unsubscribe_all(by_key(key), evidence) > 0
+    return unsubscribe_all(Subscription.objects.with_key(key), evidence) > 0
 
 
 def unsubscribe_all(subscriptions: SubscriptionQuerySet, evidence: Evidence) -> int:
-    """End these subscriptions and store a consent for each; how many were open."""
+    """End these subscriptions and store a consent for each. Returns how many were open."""
     now = timezone.now()
-    return len(move_subscriptions(subscriptions, ConsentKind.UNSUBSCRIBED, evidence, ended_at=now, paused_until=None))
+    return move_subscriptions(subscriptions, ConsentKind.UNSUBSCRIBED, evidence, ended_at=now, paused_until=None)
 
 
-def decline(key: uuid.UUID, evidence: Evidence) -> None:
+class DeclineResult(enum.Enum):
+    """What a subscription is after “This was not me”."""
+
+    DECLINED = "ended, and its subscriber gets no more confirmation mails"
+    UNSUBSCRIBED = "ended; confirmation mails are still allowed, because it was confirmed"
+    GONE = "deleted, so that nothing could be stored"
+
+
+def decline(key: uuid.UUID, evidence: Evidence) -> DeclineResult:
     """“This was not me”: end the request and send no more confirmation mails to this subscriber.
 
-    Other lists stay as they are. If the subscription has become active, it is only unsubscribed.
+    Other lists stay as they are. A subscription that was confirmed is only unsubscribed. A repeat changes nothing and
+    returns the same.
     """
     with transaction.atomic():
-        if unsubscribe_all(by_key(key).filter(state=State.ACTIVE), evidence):
-            return
+        # Locked in the order of a request, so that neither waits for the other; a confirmation waits for the second.
+        rows = Subscriber.objects.select_for_update(of=("self",), no_key=True).filter(subscriptions__key=key)
+        subscriber = rows.first()
+        subscription = Subscription.objects.with_key(key)
+        if subscriber is None or subscription.select_for_update().first() is None:
+            return DeclineResult.GONE
         now = timezone.now()
-        move_subscriptions(by_key(key), ConsentKind.DECLINED, evidence, ended_at=now)
-        Subscriber.objects.filter(subscriptions__key=key, declined_at__isnull=True).update(declined_at=now)
+        if not unsubscribe_all(subscription.filter(state=State.ACTIVE), evidence):
+            was_pending = move_subscriptions(subscription, ConsentKind.DECLINED, evidence, ended_at=now)
+            if was_pending or not subscription.filter(confirmed_at__isnull=False).exists():
+                Subscriber.objects.filter(pk=subscriber.pk, declined_at__isnull=True).update(declined_at=now)
+                return DeclineResult.DECLINED
+        return DeclineResult.DECLINED if subscriber.declined_at else DeclineResult.UNSUBSCRIBED
 
 
-def allow_signups_again(subscriber_keys: Iterable[int]) -> int:
+def allow_signups_again(subscriber_pks: Iterable[int]) -> int:
     """Allow confirmation mails to these subscribers again, after “This was not me” or too many unanswered mails.
 
-    Returns how many subscribers that were.
+    Returns the count.
     """
-    subscribers = Subscriber.objects.filter(pk__in=list(subscriber_keys))
-    return subscribers.update(declined_at=None, signups_allowed_at=timezone.now())
+    pks, now = list(subscriber_pks), timezone.now()
+    chunks = [pks[start : start + CHUNK] for start in range(0, len(pks), CHUNK)]
+    with transaction.atomic():
+        return sum(
+            Subscriber.objects.filter(pk__in=chunk).update(declined_at=None, signups_allowed_at=now) for chunk in chunks
+        )
 
 
 def pause(key: uuid.UUID, weeks: int, evidence: Evidence) -> bool:
     """Skip issues for 2, 4 or 8 weeks from now. False if the subscription is not active."""
-    if weeks not in PAUSES:
-        raise ValueError(f"A pause lasts {PAUSES} weeks, not {weeks}.")
+    if weeks not in PAUSE_WEEKS:
+        raise ValueError(f"A pause lasts {PAUSE_WEEKS} weeks, not {weeks}.")
     until = timezone.now() + datetime.timedelta(weeks=weeks)
-    active = by_key(key).filter(state=State.ACTIVE)
-    return bool(change_subscriptions(active, ConsentKind.PAUSED, evidence, paused_until=until))
+    active = Subscription.objects.with_key(key).filter(state=State.ACTIVE)
+    return bool(update_subscriptions(active, ConsentKind.PAUSED, evidence, paused_until=until))
 
 
 def resume(key: uuid.UUID, evidence: Evidence) -> bool:
     """End a pause. False if there was none."""
-    paused = by_key(key).filter(state=State.ACTIVE, paused_until__isnull=False)
-    return bool(change_subscriptions(paused, ConsentKind.RESUMED, evidence, paused_until=None))
+    paused = Subscription.objects.with_key(key).filter(state=State.ACTIVE, paused_until__isnull=False)
+    return bool(update_subscriptions(paused, ConsentKind.RESUMED, evidence, paused_until=None))
 
 
-def keep_first_name(key: uuid.UUID, first_name: str) -> bool:
+def set_first_name(key: uuid.UUID, first_name: str) -> bool:
     """Store the first name that the subscriber entered; empty removes it. False if the subscriber no longer exists.
 
     A name is neither proof nor consent, so no consent is stored and no log contains it.
@@ -86,7 +106,7 @@ def keep_first_name(key: uuid.UUID, first_name: str) -> bool:
     return bool(subscriber.update(first_name=first_name))
 
 
-def keep_time_zone(key: uuid.UUID, time_zone: str) -> bool:
+def set_time_zone(key: uuid.UUID, time_zone: str) -> bool:
     """Store the time zone that the subscriber chose; empty removes it. False if the subscriber no longer exists."""
     subscriber = Subscriber.objects.filter(subscriptions__key=key)
     return bool(subscriber.update(time_zone=time_zone))

@@ -12,10 +12,10 @@ import uuid
 from dataclasses import dataclass
 
 from django.db import transaction
+from django.db.models import Max
 from django.utils import timezone
 
 from subscribers.addresses import Address
-from subscribers.consent.actions import by_key
 from subscribers.consent.tokens import (
     ConfirmationToken,
     confirm_url,
@@ -34,17 +34,17 @@ from subscribers.models import (
     TransactionalMail,
     TransactionalMailKind,
     TransactionalMailState,
-    change_subscriptions,
     fingerprint,
     move_subscriptions,
     record_consents,
+    update_subscriptions,
 )
 from subscribers.models import SubscriptionState as State
 from subscribers.suppression import get_suppression
-from subscribers.transactional.compose import write_mail
+from subscribers.transactional.compose import enqueue_mail
 
-#: The most mails that submissions of a sign-up form can cause to one address, of any visitor.
-CONFIRMATIONS_A_DAY, UNANSWERED_CONFIRMATIONS, ALREADY_SUBSCRIBED_A_DAY = 3, 5, 1
+#: The most mails that sign-ups can cause to one address, of any visitor and for all lists together.
+MAX_CONFIRMATIONS_PER_DAY, MAX_UNANSWERED_CONFIRMATIONS, MAX_ALREADY_SUBSCRIBED_PER_DAY = 3, 5, 1
 DAY = datetime.timedelta(days=1)
 
 
@@ -57,19 +57,25 @@ class RequestResult(enum.Enum):
     DECLINED = "nothing: the subscriber chose “This was not me”"
     LIMIT_REACHED = "nothing: the limits on mails to one address are reached"
 
+    @property
+    def code(self) -> str:
+        """For logs."""
+        return self.name.lower()
+
 
 def request_subscription(mailing_list: MailingList, address: Address, evidence: Evidence) -> RequestResult:
     """Ask the owner of an address by mail to confirm. Only the confirmation makes the subscription active.
 
     A suppressed or declined address is not stored and gets no mail.
     """
-    if _is_barred(address.canonical):
+    suppression = get_suppression(address.canonical)
+    if suppression and suppression.blocks_signup:
         return RequestResult.SUPPRESSED
     if Subscriber.objects.filter(canonical=address.canonical, declined_at__isnull=False).exists():
         return RequestResult.DECLINED
     with transaction.atomic():
         subscription = _locked_subscription(mailing_list, address)
-        result = _allowed_mail(subscription)
+        result = _result_within_limits(subscription)
         if result is RequestResult.ALREADY_SUBSCRIBED:
             mail = _write_already_subscribed(subscription)
             record_consents(ConsentKind.REQUESTED, [subscription], evidence, mail=mail)
@@ -78,34 +84,32 @@ def request_subscription(mailing_list: MailingList, address: Address, evidence: 
     return result
 
 
-def request_again(key: uuid.UUID, evidence: Evidence) -> bool:
+def request_again(key: uuid.UUID, evidence: Evidence) -> None:
     """Ask again by a link from a mail, after an unsubscribe, a decline or an expired request.
 
     The link proves access to the mailbox, so “This was not me” is taken back; all else needs a new confirmation.
-    False if the subscription no longer exists.
+    Does nothing if the subscription no longer exists.
     """
-    subscription = by_key(key).select_related("subscriber", "mailing_list").first()
+    subscription = Subscription.objects.with_key(key).select_related("subscriber", "mailing_list").first()
     if subscription is None:
-        return False
+        return
     subscriber = subscription.subscriber
     with transaction.atomic():
         Subscriber.objects.filter(pk=subscriber.pk, declined_at__isnull=False).update(declined_at=None)
         address = Address(as_typed=subscriber.address, canonical=subscriber.canonical)
         request_subscription(subscription.mailing_list, address, evidence)
-    return True
-
-
-def _is_barred(canonical: str) -> bool:
-    """Whether the address has a suppression that a new confirmation does not remove."""
-    suppression = get_suppression(canonical)
-    return suppression is not None and suppression.reason not in LIFTED_BY_CONFIRMATION
 
 
 def _locked_subscription(mailing_list: MailingList, address: Address) -> Subscription:
-    """The subscription of this address, created if missing. Locked, so that mails are counted one request at a time."""
+    """The subscription of this address, created if missing. Locked together with its subscriber.
+
+    The lock of the subscriber makes mails be counted one request at a time, on whichever lists they are.
+    """
     subscriber, _ = Subscriber.objects.get_or_create(
         canonical=address.canonical, defaults={"address": address.as_typed}
     )
+    # `no_key`: an import may add subscriptions of this subscriber meanwhile.
+    Subscriber.objects.select_for_update(no_key=True).get(pk=subscriber.pk)
     Subscription.objects.get_or_create(mailing_list=mailing_list, subscriber=subscriber)
     return (
         Subscription.objects.select_related("subscriber", "mailing_list")
@@ -114,23 +118,22 @@ def _locked_subscription(mailing_list: MailingList, address: Address) -> Subscri
     )
 
 
-def _allowed_mail(subscription: Subscription) -> RequestResult:
+def _result_within_limits(subscription: Subscription) -> RequestResult:
     """The mail that a request for this subscription may cause, within the limits."""
-    is_active = subscription.state == State.ACTIVE
+    subscriber, is_active = subscription.subscriber, subscription.state == State.ACTIVE
     kind = TransactionalMailKind.ALREADY_SUBSCRIBED if is_active else TransactionalMailKind.CONFIRMATION
-    # A refused mail was not delivered, so it does not count.
-    earlier = TransactionalMail.objects.filter(subscription=subscription, kind=kind).exclude(
-        state=TransactionalMailState.FAILED
+    # Neither a refused nor a withdrawn mail reached the subscriber.
+    earlier = TransactionalMail.objects.filter(subscription__subscriber=subscriber, kind=kind).exclude(
+        state__in=(TransactionalMailState.FAILED, TransactionalMailState.WITHDRAWN)
     )
     today = earlier.filter(created_at__gt=timezone.now() - DAY).count()
     if is_active:
-        return RequestResult.ALREADY_SUBSCRIBED if today < ALREADY_SUBSCRIBED_A_DAY else RequestResult.LIMIT_REACHED
-    since = max(
-        subscription.confirmed_at or subscription.created_at,
-        subscription.subscriber.signups_allowed_at or subscription.created_at,
-    )
+        within_limit = today < MAX_ALREADY_SUBSCRIBED_PER_DAY
+        return RequestResult.ALREADY_SUBSCRIBED if within_limit else RequestResult.LIMIT_REACHED
+    confirmed_at = subscriber.subscriptions.aggregate(last=Max("confirmed_at"))["last"]
+    since = max(filter(None, (subscriber.created_at, confirmed_at, subscriber.signups_allowed_at)))
     unanswered = earlier.filter(created_at__gte=since).count()
-    if today >= CONFIRMATIONS_A_DAY or unanswered >= UNANSWERED_CONFIRMATIONS:
+    if today >= MAX_CONFIRMATIONS_PER_DAY or unanswered >= MAX_UNANSWERED_CONFIRMATIONS:
         return RequestResult.LIMIT_REACHED
     return RequestResult.CONFIRMATION
 
@@ -145,7 +148,7 @@ def _ask_for_confirmation(subscription: Subscription, evidence: Evidence) -> Non
     is_pending = subscription.state == State.PENDING
     if not is_pending or subscription.request_has_expired(now):
         subscription.request_number += 1
-    step = change_subscriptions if is_pending else move_subscriptions
+    step = update_subscriptions if is_pending else move_subscriptions
     step(
         Subscription.objects.filter(pk=subscription.pk),
         ConsentKind.REQUESTED,
@@ -161,20 +164,21 @@ def _write_confirmation(subscription: Subscription) -> TransactionalMail:
     """The confirmation mail. Its one-click unsubscribe declines the request."""
     decline = decline_url(subscription.key)
     links = {"confirm_url": confirm_url(subscription.key, subscription.request_number), "decline_url": decline}
-    return write_mail(TransactionalMailKind.CONFIRMATION, subscription, links, one_click_url=decline)
+    return enqueue_mail(TransactionalMailKind.CONFIRMATION, subscription, links, one_click_url=decline)
 
 
 def _write_already_subscribed(subscription: Subscription) -> TransactionalMail:
     """The answer to a sign-up with a subscribed address: only its owner learns that it is subscribed."""
     unsubscribe = unsubscribe_url(subscription.key)
     links = {"unsubscribe_url": unsubscribe, "preferences_url": preferences_url(subscription.key)}
-    return write_mail(TransactionalMailKind.ALREADY_SUBSCRIBED, subscription, links, one_click_url=unsubscribe)
+    return enqueue_mail(TransactionalMailKind.ALREADY_SUBSCRIBED, subscription, links, one_click_url=unsubscribe)
 
 
 class ConfirmationStatus(enum.Enum):
     """What a genuine confirmation link is worth now."""
 
     OPEN = "can be confirmed"
+    CONFIRMED = "was confirmed by this call"
     DONE = "is already confirmed"
     EXPIRED = "was not confirmed in time"
     ENDED = "was ended by an unsubscribe or replaced by a newer request"
@@ -191,7 +195,7 @@ class Confirmation:
 
 def read_request(token: ConfirmationToken) -> Confirmation:
     """The status of the request. Changes nothing."""
-    subscription = by_key(token.key).select_related("subscriber", "mailing_list").first()
+    subscription = Subscription.objects.with_key(token.key).select_related("subscriber", "mailing_list").first()
     if subscription is None:
         return Confirmation(ConfirmationStatus.GONE, None)
     return Confirmation(_status(subscription, token.request_number), subscription)
@@ -208,19 +212,20 @@ def _status(subscription: Subscription, request_number: int) -> ConfirmationStat
 
 
 def confirm(token: ConfirmationToken, evidence: Evidence) -> Confirmation:
-    """Make the subscription of an open request active. OPEN in the result means: confirmed by this call.
+    """Make the subscription of an open request active. The result is CONFIRMED if this call did it.
 
-    An earlier hard bounce is removed, since the mail arrived. A complaint stays and bars the address.
+    An earlier hard bounce is removed, since the mail arrived. A complaint stays and blocks the confirmation.
     """
     with transaction.atomic():
         confirmation = read_request(token)
         if confirmation.subscription is None or confirmation.status is not ConfirmationStatus.OPEN:
             return confirmation
         subscriber = confirmation.subscription.subscriber
-        if _is_barred(subscriber.canonical):
+        suppression = get_suppression(subscriber.canonical)
+        if suppression and suppression.blocks_signup:
             return Confirmation(ConfirmationStatus.ENDED, confirmation.subscription)
         moved = move_subscriptions(
-            by_key(token.key).filter(request_number=token.request_number),
+            Subscription.objects.with_key(token.key).filter(request_number=token.request_number),
             ConsentKind.CONFIRMED,
             evidence,
             mail=_last_confirmation(confirmation.subscription),
@@ -233,7 +238,7 @@ def confirm(token: ConfirmationToken, evidence: Evidence) -> Confirmation:
         Suppression.objects.filter(
             fingerprint=fingerprint(subscriber.canonical), reason__in=LIFTED_BY_CONFIRMATION
         ).delete()
-    return confirmation
+    return Confirmation(ConfirmationStatus.CONFIRMED, confirmation.subscription)
 
 
 def _last_confirmation(subscription: Subscription) -> TransactionalMail | None:

@@ -8,15 +8,15 @@ from django.utils.translation import gettext as _
 from subscribers.models import MailingList
 
 #: Goes up whenever a sentence below changes. Consents store the text as it was shown, in its language.
-TEXT_VERSION = "2"
+TEXT_VERSION = "3"
 
 
 def signup_text(mailing_list: MailingList) -> str:
     """The text that a subscriber agrees to by submitting the sign-up form."""
     with translation.override(mailing_list.page_language):
         return _(
-            "You subscribe to %(name)s by email. We send you a link to confirm, and use your address for nothing else. "
-            "You can unsubscribe at any time with one click."
+            "We will send a confirmation link to this address. After you confirm, we will send you %(name)s. "
+            "We use your address for nothing else. You can unsubscribe at any time with one click."
         ) % {"name": mailing_list.name}
 
 

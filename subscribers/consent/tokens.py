@@ -37,12 +37,12 @@ class LinkSigner:
     """Signs links of one purpose, in about 2 µs each. Create one per batch."""
 
     def __init__(self, purpose: Purpose) -> None:
-        self._origin = f"{settings.SITE_URL}/{purpose}/"
+        self._prefix = f"{settings.SITE_URL}/{purpose}/"
         self._mac = _mac(purpose, settings.SECRET_KEY)
 
     def url(self, key: uuid.UUID) -> str:
         """The absolute URL for the subscription with this key: ASCII, below 300 characters."""
-        return self._origin + self.token(key.bytes)
+        return self._prefix + self.token(key.bytes)
 
     def token(self, payload: bytes) -> str:
         """The signed token of a payload of at least 16 bytes."""

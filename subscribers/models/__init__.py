@@ -25,7 +25,7 @@ from subscribers.models.transactional_mail import (
     TransactionalMailState,
     new_idempotency_key,
 )
-from subscribers.models.transitions import Evidence, change_subscriptions, move_subscriptions, record_consents
+from subscribers.models.transitions import Evidence, move_subscriptions, record_consents, update_subscriptions
 from subscribers.models.validators import check_address, check_header_text, check_sender_name, check_time_zone
 
 __all__ = [
@@ -50,7 +50,6 @@ __all__ = [
     "TransactionalMailKind",
     "TransactionalMailReason",
     "TransactionalMailState",
-    "change_subscriptions",
     "check_address",
     "check_header_text",
     "check_sender_name",
@@ -59,4 +58,5 @@ __all__ = [
     "move_subscriptions",
     "new_idempotency_key",
     "record_consents",
+    "update_subscriptions",
 ]

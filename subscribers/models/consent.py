@@ -100,7 +100,7 @@ class Consent(models.Model):
         null=True,
         related_name="+",
         verbose_name=_("transactional mail"),
-        help_text=_("The confirmation mail that led to this step."),
+        help_text=_("The mail that this step sent, or whose link it used."),
     )
     by = models.CharField(
         _("by"), max_length=150, blank=True, help_text=_("The editor’s user name. Empty if the subscriber acted.")

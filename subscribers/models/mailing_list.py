@@ -38,7 +38,9 @@ class MailingList(models.Model):
     postal_address = models.TextField(
         _("postal address"),
         blank=True,
-        help_text=_("Your postal address, shown at the end of every mail. Required by law: no issue is sent without."),
+        help_text=_(
+            "Your postal address, shown at the end of every mail. Required by law: no issue is sent without it."
+        ),
     )
     language = models.CharField(
         _("language"),

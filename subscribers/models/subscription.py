@@ -38,7 +38,7 @@ SUBSCRIPTION_MACHINE = StateMachine(
             SubscriptionState.SUPPRESSED,
         ),
         SubscriptionState.ACTIVE: (SubscriptionState.UNSUBSCRIBED, SubscriptionState.SUPPRESSED),
-        # A new request opens a new way in, and only a confirmation ends it: a late click on an old link does nothing.
+        # Only a new request leads back, and only its confirmation makes the subscription active: old links do nothing.
         SubscriptionState.UNSUBSCRIBED: (SubscriptionState.PENDING,),
         SubscriptionState.SUPPRESSED: (SubscriptionState.PENDING,),
     },
@@ -49,6 +49,10 @@ SUBSCRIPTION_MACHINE = StateMachine(
 
 class SubscriptionQuerySet(models.QuerySet["Subscription"]):
     """Queries about subscriptions."""
+
+    def with_key(self, key: uuid.UUID) -> SubscriptionQuerySet:
+        """The subscription with this key, if it exists."""
+        return self.filter(key=key)
 
     def mailable(self, now: datetime.datetime) -> SubscriptionQuerySet:
         """Those that may be sent an issue: active and not paused."""

@@ -54,3 +54,8 @@ class Suppression(models.Model):
 
     def __str__(self) -> str:
         return f"{self.get_reason_display()} · {date_format(self.created_at, 'SHORT_DATE_FORMAT')}"
+
+    @property
+    def blocks_signup(self) -> bool:
+        """Whether the address gets no confirmation mail: a new confirmation would not remove the suppression."""
+        return self.reason not in LIFTED_BY_CONFIRMATION

@@ -30,8 +30,8 @@ class TransactionalMailState(models.TextChoices):
     PENDING = "pending", _("Pending")
     SENT = "sent", _("Sent")
     FAILED = "failed", _("Failed")
-    UNKNOWN = "unknown", _("Unknown")  # tried for as long as a repeat is harmless; it may have arrived
-    WITHDRAWN = "withdrawn", _("Withdrawn")  # no longer needed before the first attempt
+    UNKNOWN = "unknown", _("Unknown")  # it may have arrived; a repeat could arrive twice
+    WITHDRAWN = "withdrawn", _("Withdrawn")  # not sent, and no longer needed
 
 
 class TransactionalMailReason(models.TextChoices):
@@ -44,10 +44,10 @@ class TransactionalMailReason(models.TextChoices):
     LINK_EXPIRED = "link_expired", _("The link in the mail has expired.")
     NOT_SUBSCRIBED = "not_subscribed", _("The subscription has ended.")
     REFUSED = "refused", _("The mail was refused.")
-    UNAVAILABLE = "unavailable", _("The provider did not accept the mail.")
+    UNAVAILABLE = "unavailable", _("The provider did not confirm the mail.")
     CONNECTION_FAILED = "connection_failed", _("The connection to the mail server failed.")
     BACKEND_ERROR = "backend_error", _("The mail backend failed with an unexpected error.")
-    NOT_FINISHED = "not_finished", _("No attempt finished within 23 hours.")
+    NOT_FINISHED = "not_finished", _("No attempt finished.")
     OTHER = "other", _("Another reason.")
 
 
@@ -116,12 +116,19 @@ class TransactionalMail(models.Model):
     created_at = models.DateTimeField(_("created at"), default=timezone.now)
     not_before = models.DateTimeField(_("not before"), default=timezone.now)
     lease_until = models.DateTimeField(null=True)
-    first_attempt_at = models.DateTimeField(_("first attempt at"), null=True)
+    first_attempt_at = models.DateTimeField(
+        _("first attempt at"),
+        null=True,
+        help_text=_("The first attempt that may have sent the mail. Empty while no attempt may have."),
+    )
     sent_at = models.DateTimeField(_("sent at"), null=True)
     provider_id = models.CharField(_("provider’s ID"), max_length=100, blank=True)
     reason = models.CharField(_("reason"), max_length=20, blank=True, choices=TransactionalMailReason.choices)
     detail = models.CharField(
-        _("detail"), max_length=500, blank=True, help_text=_("What the provider or the mail server said.")
+        _("detail"),
+        max_length=500,
+        blank=True,
+        help_text=_("The provider’s reason code and its own words."),
     )
 
     objects: ClassVar[TransactionalMailQuerySet] = TransactionalMailQuerySet.as_manager()  # type: ignore[assignment]
@@ -158,5 +165,5 @@ class TransactionalMail(models.Model):
         """Why it is not sent, as sentences in the active language. Empty if there is nothing to explain."""
         sentences = [str(self.get_reason_display()) if self.reason else "", self.detail]
         if self.state == TransactionalMailState.UNKNOWN:
-            sentences.append(gettext("Retries ended after 23 hours. The mail may have arrived or not."))
+            sentences.append(gettext("The mail may have arrived or not. It is not sent again."))
         return " ".join(filter(None, sentences))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +19,9 @@ from subscribers.models.subscription import (
     SubscriptionState,
 )
 from subscribers.models.transactional_mail import TransactionalMail
+
+#: Rows per statement: far below SQLite's limit of parameters, however many subscriptions an editor selects.
+CHUNK = 500
 
 #: The state that each step leads to, and the only states it may be taken from, if the machine allows more.
 MOVES: dict[ConsentKind, tuple[SubscriptionState, tuple[SubscriptionState, ...]]] = {
@@ -60,40 +63,47 @@ def move_subscriptions(
     *,
     mail: TransactionalMail | None = None,
     **changes: Any,
-) -> list[Subscription]:
+) -> int:
     """Take the step `kind` with all of `rows` that may take it, with `changes`, and store a consent for each.
 
-    Returns the moved subscriptions, as they were before. Of two callers at once, the second moves nothing.
+    Returns how many moved. Of two callers at once, the second moves nothing.
     """
     target, only_from = MOVES[kind]
     sources = SUBSCRIPTION_MACHINE.sources(target, only_from=only_from)
+    count = 0
     with transaction.atomic():
-        moving = _lock(rows.filter(state__in=sources))
-        if moving:
+        for moving in _locked_chunks(rows.filter(state__in=sources)):
             SUBSCRIPTION_MACHINE.move(_rows(moving), target, only_from=only_from, **changes)
             record_consents(kind, moving, evidence, mail=mail)
-    return moving
+            count += len(moving)
+    return count
 
 
-def change_subscriptions(
+def update_subscriptions(
     rows: SubscriptionQuerySet,
     kind: ConsentKind,
     evidence: Evidence,
     *,
     mail: TransactionalMail | None = None,
     **changes: Any,
-) -> list[Subscription]:
+) -> int:
     """The same for a step that leaves the state as it is: `rows` are those that may take it."""
+    count = 0
     with transaction.atomic():
-        changing = _lock(rows)
-        if changing:
+        for changing in _locked_chunks(rows):
             _rows(changing).update(**changes)
             record_consents(kind, changing, evidence, mail=mail)
-    return changing
+            count += len(changing)
+    return count
 
 
-def _lock(rows: SubscriptionQuerySet) -> list[Subscription]:
-    return list(rows.select_related("subscriber", "mailing_list").select_for_update(of=("self",)).order_by("pk"))
+def _locked_chunks(rows: SubscriptionQuerySet) -> Iterator[list[Subscription]]:
+    """The rows in order of their keys, locked chunk by chunk until the transaction ends."""
+    locked = rows.select_related("subscriber", "mailing_list").select_for_update(of=("self",)).order_by("pk")
+    last = 0
+    while chunk := list(locked.filter(pk__gt=last)[:CHUNK]):
+        yield chunk
+        last = chunk[-1].pk
 
 
 def _rows(subscriptions: list[Subscription]) -> SubscriptionQuerySet:

@@ -1,1 +1,1 @@
-"""Sign-ups: the form, its rules against abuse, and the worker's answer."""
+"""Sign-ups: the form, its rules against abuse, and their processing by the worker."""

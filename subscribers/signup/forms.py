@@ -1,6 +1,6 @@
 """The sign-up form, and its rules against bots.
 
-The rules need no puzzle and no JavaScript: a hidden field, and a signed time stamp of when the form was shown. They
+The rules need no CAPTCHA and no JavaScript: a honeypot field, and a signed timestamp of when the form was shown. They
 only make abuse more expensive. Two other rules protect the owner of an address: a sign-up sends at most a few mails to
 it, and does not make a subscription active.
 """
@@ -14,16 +14,16 @@ from django import forms
 from django.core import signing
 from django.utils.translation import gettext as _
 
-from subscribers.addresses import LONGEST_ADDRESS, Address, AddressError, parse_address
+from subscribers.addresses import MAX_ADDRESS_LENGTH, Address, AddressError, parse_address
 from subscribers.models import MailingList
 
 #: Seconds between showing and submitting the form. Scripts submit at once; a visitor takes longer than half a second.
 #: A form outside the limits is shown again with an error, so that a visitor can submit it again.
-FASTEST, SLOWEST = 0.5, 2 * 60 * 60
+MIN_SECONDS_TO_SUBMIT, MAX_SECONDS_TO_SUBMIT = 0.5, 2 * 60 * 60
 
 
-def make_stamp(mailing_list: MailingList, shown_at: float | None = None) -> str:
-    """A signed time stamp of when this list's form was shown (seconds since 1970; default: now)."""
+def sign_timestamp(mailing_list: MailingList, shown_at: float | None = None) -> str:
+    """A signed timestamp of when this list's form was shown (seconds since 1970; default: now)."""
     shown = time.time() if shown_at is None else shown_at
     return _signer(mailing_list).sign(f"{shown:.3f}")
 
@@ -37,7 +37,7 @@ class SignupForm(forms.Form):
 
     email = forms.CharField(required=False)
     website = forms.CharField(required=False)
-    stamp = forms.CharField(required=False)
+    timestamp = forms.CharField(required=False)
 
     address: Address
 
@@ -46,38 +46,37 @@ class SignupForm(forms.Form):
         self.mailing_list = mailing_list
 
     def clean_email(self) -> str:
-        """Check the address."""
         try:
             self.address = parse_address(self.cleaned_data["email"])
         except AddressError as error:
             raise forms.ValidationError(str(error)) from error
         return self.address.as_typed
 
-    def clean_stamp(self) -> str:
+    def clean_timestamp(self) -> str:
         """Check how long ago the form was shown."""
-        stamp: str = self.cleaned_data["stamp"]
+        timestamp: str = self.cleaned_data["timestamp"]
         too_slow = _("This page was open for too long. Press the button again.")
         try:
-            age = time.time() - float(_signer(self.mailing_list).unsign(stamp))
+            age = time.time() - float(_signer(self.mailing_list).unsign(timestamp))
         except (signing.BadSignature, ValueError) as error:
             raise forms.ValidationError(too_slow) from error
-        if age < FASTEST:
+        if age < MIN_SECONDS_TO_SUBMIT:
             raise forms.ValidationError(_("The form was submitted too fast. Press the button again."))
-        if age > SLOWEST:
+        if age > MAX_SECONDS_TO_SUBMIT:
             raise forms.ValidationError(too_slow)
-        return stamp
+        return timestamp
 
     @property
-    def typed(self) -> str:
-        """What was typed, to be shown again with an error; cut to the length of an address."""
-        return str(self.data.get("email", ""))[:LONGEST_ADDRESS]
+    def submitted_email(self) -> str:
+        """What was submitted, to be shown again with an error; cut to the length of an address."""
+        return str(self.data.get("email", ""))[:MAX_ADDRESS_LENGTH]
 
     @property
-    def fresh_stamp(self) -> str:
-        """The stamp for the form that is being shown."""
-        return make_stamp(self.mailing_list)
+    def new_timestamp(self) -> str:
+        """The timestamp for the form that is being shown."""
+        return sign_timestamp(self.mailing_list)
 
     @property
     def is_from_a_bot(self) -> bool:
-        """Whether the hidden field was filled in."""
+        """Whether the honeypot field was filled in."""
         return bool(self.cleaned_data.get("website"))

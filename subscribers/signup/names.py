@@ -9,37 +9,42 @@ from django.utils.translation import gettext as _
 
 from subscribers.addresses import UNFIT_FOR_HEADERS
 
-LONGEST_FIRST_NAME = 60
+MAX_FIRST_NAME_LENGTH = 60
 
 _PUNCTUATION = frozenset(" -'’ʼ.·‐\u200c\u200d")
-_LIKE_A_URL = re.compile(r"\w{2,}\.\w{2,}|www\.|https?", re.IGNORECASE)
+_URL = re.compile(r"www\.|https?", re.IGNORECASE)
+_LIKE_A_DOMAIN = re.compile(r"\w{2,}\.\w{2,}")
 
 
-class NameRefused(ValueError):
+class FirstNameError(ValueError):
     """Not a first name; the message tells the subscriber what to change."""
 
     permanent = True
 
 
 def parse_first_name(raw: str) -> str:
-    """`raw` with single spaces. Empty for none. Raises NameRefused.
+    """`raw` with single spaces. Empty for none. Raises FirstNameError.
 
     Name fields are abused to send messages, so a name consists of letters, digits and the punctuation of names, and
     never looks like a URL.
     """
     if UNFIT_FOR_HEADERS.search(raw):
-        raise NameRefused(_("The name contains an invisible character. Type it again."))
+        raise FirstNameError(_("The name contains an invisible character. Type it again."))
     name = unicodedata.normalize("NFC", " ".join(raw.split()))
-    if len(name) > LONGEST_FIRST_NAME:
-        raise NameRefused(
-            _("The name is longer than %(limit)d characters. Shorten it.") % {"limit": LONGEST_FIRST_NAME}
+    if len(name) > MAX_FIRST_NAME_LENGTH:
+        raise FirstNameError(
+            _("The name is longer than %(limit)d characters. Shorten it.") % {"limit": MAX_FIRST_NAME_LENGTH}
         )
-    if not all(map(_is_allowed, name)) or _LIKE_A_URL.search(name):
-        raise NameRefused(
-            _("A first name has letters, spaces, hyphens, apostrophes and dots. Remove all other characters.")
+    if not all(map(_is_allowed, name)):
+        raise FirstNameError(
+            _("A first name has letters, digits, spaces, hyphens, apostrophes and dots. Remove all other characters.")
         )
+    if _URL.search(name):
+        raise FirstNameError(_("A first name cannot contain a web address. Remove it."))
+    if _LIKE_A_DOMAIN.search(name):
+        raise FirstNameError(_("A first name cannot look like a web address. Type a space after the dot."))
     if name and not any(character.isalpha() for character in name):
-        raise NameRefused(_("A first name has letters. Type yours, or leave the field empty."))
+        raise FirstNameError(_("A first name has letters. Type yours, or leave the field empty."))
     return name
 
 

@@ -12,7 +12,7 @@ from subscribers.addresses import sender_line
 from subscribers.models import Subscription, TransactionalMail, TransactionalMailKind
 
 
-def write_mail(
+def enqueue_mail(
     kind: TransactionalMailKind, subscription: Subscription, links: Mapping[str, str], *, one_click_url: str
 ) -> TransactionalMail:
     """Render and store one mail. `links` are the template variables with the URLs that it contains.

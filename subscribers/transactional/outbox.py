@@ -1,8 +1,8 @@
 """Sending transactional mails: the worker's step.
 
 Mails are written in the transaction of what causes them; web requests send nothing. Every attempt sends the same bytes
-under the same idempotency key, for as long as providers keep keys. After that, the mail is not sent again and its state
-is unknown.
+under the same idempotency key. A mail that may have been sent is repeated only while the provider knows its key. After
+that, or at once with a provider without keys such as SMTP, its state is unknown and it is not sent again.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import datetime
 import logging
 import random
+from dataclasses import dataclass
 from typing import Any
 
 from django.conf import settings
@@ -21,7 +22,6 @@ from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from subscribers.models import (
-    LIFTED_BY_CONFIRMATION,
     TRANSACTIONAL_MAIL_MACHINE,
     SubscriptionState,
     TransactionalMail,
@@ -33,46 +33,76 @@ from subscribers.suppression import get_suppression
 
 log = logging.getLogger(__name__)
 
-#: How long after the first attempt a repeat under the same key is harmless: providers keep keys for 24 hours.
-RETRY_WINDOW = datetime.timedelta(hours=23)
-#: Longer than one call to a provider may take. Another worker may claim the mail of a dead worker after this.
+#: Longer than one call to a provider with idempotency keys may take. After this, another worker may claim the mail.
 LEASE = datetime.timedelta(minutes=2)
-SHORTEST_DELAY, LONGEST_DELAY = datetime.timedelta(seconds=15), datetime.timedelta(hours=1)
+#: Replies of a mail server that one mail may wait for, from the greeting to the end of the mail.
+SMTP_REPLIES = 12
+#: How often a mail is tried that provably was not sent: for about 23 hours, as `retry_delay` spaces the attempts.
+MAX_ATTEMPTS = 30
+MIN_RETRY_DELAY, MAX_RETRY_DELAY = datetime.timedelta(seconds=15), datetime.timedelta(hours=1)
 #: Values stored with every outcome: the body and the headers contain working links and are removed.
-FINISHED: dict[str, Any] = {"lease_until": None, "text": "", "html": "", "headers": {}}
+CLEARED_WHEN_FINISHED: dict[str, Any] = {"lease_until": None, "text": "", "html": "", "headers": {}}
 
 
 class MailBackendError(Exception):
-    """A mail backend could not hand over a mail. The message must not contain the address.
+    """A mail backend could not hand over a mail. Code and detail must not contain the address.
 
     `permanent`: the same mail will be refused again. Otherwise it is retried with the same bytes and key.
+    `may_have_been_sent`: the outcome is unknown. Otherwise the mail provably was not sent.
     """
 
-    def __init__(self, message: str, *, permanent: bool) -> None:
-        super().__init__(message)
+    def __init__(self, code: str, detail: str = "", *, permanent: bool, may_have_been_sent: bool = False) -> None:
+        super().__init__(f"{code}: {detail}" if detail else code)
         self.permanent = permanent
+        self.may_have_been_sent = may_have_been_sent
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimedMail:
+    """A mail that no other worker sends before its lease ends."""
+
+    mail: TransactionalMail
+    may_have_been_sent: bool
+    """By an earlier attempt: its outcome is unknown, or its worker died."""
 
 
 def send_due_transactional_mails(limit: int = 50) -> bool:
-    """Send up to `limit` pending mails, each under its own claim; whether there may be more. A step of the worker.
+    """Send up to `limit` pending mails, each under its own claim. Returns True if there may be more.
 
     May be killed anywhere and run by many workers at once: claims expire, and a repeat has the same key.
     """
     # The read keeps an idle worker from taking SQLite's one write lock at every turn.
     if not TransactionalMail.objects.due(timezone.now()).exists():
         return False
-    give_up_old_mails()
     backend = get_connection()
     for _ in range(limit):
-        mail = claim_mail()
-        if mail is None:
+        claimed = claim_mail(lease_for(backend))
+        if claimed is None:
             return False
-        send_mail(mail, backend)
+        send_mail(claimed, backend)
     return True
 
 
-def claim_mail() -> TransactionalMail | None:
-    """Claim the mail that has waited longest, until its lease ends."""
+def key_lifetime(backend: BaseEmailBackend) -> datetime.timedelta:
+    """How long after the first attempt a repeat under the same key sends no second mail. Zero without keys."""
+    lifetime: datetime.timedelta = getattr(backend, "key_lifetime", datetime.timedelta(0))
+    return lifetime
+
+
+def lease_for(backend: BaseEmailBackend) -> datetime.timedelta:
+    """Longer than one call to this backend may take."""
+    if key_lifetime(backend):
+        return LEASE
+    # Without keys the provider is a mail server, which may take the whole timeout for each of its replies.
+    return max(LEASE, SMTP_REPLIES * datetime.timedelta(seconds=settings.EMAIL_TIMEOUT or 0))
+
+
+def claim_mail(lease: datetime.timedelta = LEASE) -> ClaimedMail | None:
+    """Claim the mail that has waited longest, until its lease ends.
+
+    The first attempt at a mail is stored with the claim, and removed again if it provably sent nothing. So if it is
+    stored before, an earlier attempt may have sent the mail.
+    """
     now = timezone.now()
     with transaction.atomic():
         due = TransactionalMail.objects.due(now).select_for_update(
@@ -82,33 +112,37 @@ def claim_mail() -> TransactionalMail | None:
         if mail is None:
             return None
         TransactionalMail.objects.filter(pk=mail.pk).update(
-            lease_until=now + LEASE,
+            lease_until=now + lease,
             attempts=F("attempts") + 1,
             first_attempt_at=Coalesce("first_attempt_at", now),
         )
-    return TransactionalMail.objects.select_related("subscription__subscriber").get(pk=mail.pk)
+    claimed = TransactionalMail.objects.select_related("subscription__subscriber").get(pk=mail.pk)
+    return ClaimedMail(claimed, may_have_been_sent=mail.first_attempt_at is not None)
 
 
-def send_mail(mail: TransactionalMail, backend: BaseEmailBackend) -> None:
+def send_mail(claimed: ClaimedMail, backend: BaseEmailBackend) -> None:
     """Make one attempt with a claimed mail and store its outcome."""
-    if mail.attempts == 1 and (blocked := blocked_reason(mail)):
-        _finish(mail, State.WITHDRAWN, reason=blocked)
+    mail = claimed.mail
+    blocked = blocked_reason(mail)
+    if claimed.may_have_been_sent and (blocked or _key_has_expired(mail, timezone.now(), backend)):
+        # Not withdrawn, which would say that nothing was sent. Only the same bytes may be sent again, or nothing.
+        _finish(mail, State.UNKNOWN, reason=blocked or mail.reason or Reason.NOT_FINISHED)
+        return
+    if blocked:
+        _finish(mail, State.WITHDRAWN, reason=blocked, detail="")
         return
     message = message_of(mail)
     message.connection = backend
     try:
         message.send()
     except MailBackendError as error:
-        if error.permanent:
-            _finish(mail, State.FAILED, reason=Reason.REFUSED, detail=str(error)[:500])
-        else:
-            retry_later(mail, Reason.UNAVAILABLE, str(error))
+        _store_failure(claimed, backend, error)
     except OSError as error:  # includes every SMTPException
-        retry_later(mail, Reason.CONNECTION_FAILED, type(error).__name__)
+        _retry_or_give_up(claimed, backend, Reason.CONNECTION_FAILED, type(error).__name__)
     except Exception as error:
-        # The mail may have been sent or not, and one mail must not hold up the others.
+        # One mail must not hold up the others.
         log.exception("transactional mail %s: the mail backend failed with an unexpected error", mail.pk)
-        retry_later(mail, Reason.BACKEND_ERROR, type(error).__name__)
+        _retry_or_give_up(claimed, backend, Reason.BACKEND_ERROR, type(error).__name__)
     else:
         provider_id = getattr(message, "provider_id", "")
         _finish(mail, State.SENT, reason="", detail="", sent_at=timezone.now(), provider_id=provider_id)
@@ -134,7 +168,7 @@ def blocked_reason(mail: TransactionalMail) -> Reason | None:
     """Why this mail should not be sent any more."""
     subscription = mail.subscription
     suppression = get_suppression(subscription.subscriber.canonical)
-    if suppression and suppression.reason not in LIFTED_BY_CONFIRMATION:
+    if suppression and suppression.blocks_signup:
         return Reason.SUPPRESSED
     if mail.kind != TransactionalMailKind.CONFIRMATION:
         return None if subscription.state == SubscriptionState.ACTIVE else Reason.NOT_SUBSCRIBED
@@ -147,31 +181,51 @@ def blocked_reason(mail: TransactionalMail) -> Reason | None:
     return Reason.LINK_EXPIRED if subscription.request_has_expired(timezone.now()) else None
 
 
-def retry_later(mail: TransactionalMail, reason: Reason, detail: str) -> None:
-    """Schedule the next attempt, or give up if the provider may have forgotten the key by then."""
-    now = timezone.now()
-    again = now + retry_delay(mail.attempts)
-    if mail.first_attempt_at and again - mail.first_attempt_at > RETRY_WINDOW:
-        _finish(mail, State.UNKNOWN, reason=reason, detail=detail[:500])
+def _store_failure(claimed: ClaimedMail, backend: BaseEmailBackend, error: MailBackendError) -> None:
+    may_have_been_sent = claimed.may_have_been_sent or error.may_have_been_sent
+    if not error.permanent:
+        _retry_or_give_up(claimed, backend, Reason.UNAVAILABLE, str(error), may_have_been_sent=error.may_have_been_sent)
+    elif may_have_been_sent:
+        reason = Reason.UNAVAILABLE if error.may_have_been_sent else Reason.REFUSED
+        _finish(claimed.mail, State.UNKNOWN, reason=reason, detail=str(error)[:500])
+    else:
+        _finish(claimed.mail, State.FAILED, reason=Reason.REFUSED, detail=str(error)[:500])
+
+
+def _retry_or_give_up(
+    claimed: ClaimedMail, backend: BaseEmailBackend, reason: Reason, detail: str, *, may_have_been_sent: bool = True
+) -> None:
+    """Schedule the next attempt, unless it could send a second mail or there have been enough attempts."""
+    mail = claimed.mail
+    again = timezone.now() + retry_delay(mail.attempts)
+    changes: dict[str, Any] = {"reason": reason, "detail": detail[:500]}
+    if claimed.may_have_been_sent or may_have_been_sent:
+        if _key_has_expired(mail, again, backend):
+            _finish(mail, State.UNKNOWN, **changes)
+            return
+    elif mail.attempts >= MAX_ATTEMPTS:
+        _finish(mail, State.FAILED, **changes)
         return
+    else:
+        changes["first_attempt_at"] = None
     TransactionalMail.objects.filter(pk=mail.pk, state=State.PENDING).update(
-        not_before=again, lease_until=None, reason=reason, detail=detail[:500]
+        not_before=again, lease_until=None, **changes
     )
+
+
+def _key_has_expired(mail: TransactionalMail, at: datetime.datetime, backend: BaseEmailBackend) -> bool:
+    """Whether a repeat at this time could send a second mail."""
+    return mail.first_attempt_at is not None and at - mail.first_attempt_at >= key_lifetime(backend)
 
 
 def retry_delay(attempts: int) -> datetime.timedelta:
     """15 s, doubled with each attempt up to an hour, ± 25 % at random so that retries spread out."""
-    delay: datetime.timedelta = min(SHORTEST_DELAY * 2 ** min(attempts - 1, 12), LONGEST_DELAY)
+    delay: datetime.timedelta = min(MIN_RETRY_DELAY * 2 ** min(attempts - 1, 12), MAX_RETRY_DELAY)
     return delay * random.uniform(0.75, 1.25)  # noqa: S311
 
 
 def _finish(mail: TransactionalMail, state: State, **changes: Any) -> None:
-    """Write the outcome. A mail that another worker has finished keeps its first outcome."""
-    TRANSACTIONAL_MAIL_MACHINE.move(TransactionalMail.objects.filter(pk=mail.pk), state, **FINISHED, **changes)
-
-
-def give_up_old_mails() -> int:
-    """Give up mails whose first attempt is too long ago, because workers died or none ran; how many."""
-    now = timezone.now()
-    old = TransactionalMail.objects.due(now).filter(first_attempt_at__lte=now - RETRY_WINDOW).order_by()
-    return TRANSACTIONAL_MAIL_MACHINE.move(old, State.UNKNOWN, reason=Reason.NOT_FINISHED, **FINISHED)
+    """Store the outcome. A mail that another worker has finished keeps its first outcome."""
+    TRANSACTIONAL_MAIL_MACHINE.move(
+        TransactionalMail.objects.filter(pk=mail.pk), state, **CLEARED_WHEN_FINISHED, **changes
+    )

@@ -14,7 +14,8 @@ from subscribers.models import Evidence
 
 
 def evidence_of(request: HttpRequest, form: str, text: str = "") -> Evidence:
-    """The proof of a step that this request takes. `text` is what the page showed, in the active language.
+    """The proof of a step that this request takes. `text` is the text that the page showed and
+    the subscriber agreed to, in the active language; empty for every other step.
 
     The path is stored without its token.
     """

@@ -6,11 +6,12 @@ import zoneinfo
 from functools import cache
 
 from django import forms
+from django.utils.functional import lazy
+from django.utils.translation import gettext, ngettext_lazy
 from django.utils.translation import gettext_lazy as _
-from django.utils.translation import ngettext_lazy
 
-from subscribers.consent.actions import PAUSES
-from subscribers.signup.names import LONGEST_FIRST_NAME, NameRefused, parse_first_name
+from subscribers.consent.actions import PAUSE_WEEKS
+from subscribers.signup.names import MAX_FIRST_NAME_LENGTH, FirstNameError, parse_first_name
 
 
 class FirstNameForm(forms.Form):
@@ -23,16 +24,25 @@ class FirstNameForm(forms.Form):
     first_name = forms.CharField(required=False)
 
     def clean_first_name(self) -> str:
-        """Check the name."""
         try:
             return parse_first_name(self.cleaned_data["first_name"])
-        except NameRefused as error:
+        except FirstNameError as error:
             raise forms.ValidationError(str(error)) from error
 
     @property
-    def typed(self) -> str:
-        """What was typed, to be shown again with an error."""
-        return str(self.data.get("first_name", ""))[: 2 * LONGEST_FIRST_NAME]
+    def submitted_name(self) -> str:
+        """What was submitted, to be shown again with an error."""
+        return str(self.data.get("first_name", ""))[: 2 * MAX_FIRST_NAME_LENGTH]
+
+
+class ReplaceFirstNameForm(FirstNameForm):
+    """A first name that replaces the stored one. The page does not show that one, so an empty field keeps it."""
+
+    def clean_first_name(self) -> str:
+        name = super().clean_first_name()
+        if not name:
+            raise forms.ValidationError(_("Enter a first name, or use the button that deletes the stored one."))
+        return name
 
 
 class TimeZoneForm(forms.Form):
@@ -41,9 +51,9 @@ class TimeZoneForm(forms.Form):
     time_zone = forms.CharField(required=False)
 
     def clean_time_zone(self) -> str:
-        """One of `zones`, or empty."""
+        """One of `zones`. The page does not show the stored zone, so an untouched field keeps it."""
         zone: str = self.cleaned_data["time_zone"]
-        if zone and zone not in self.zones:
+        if zone not in self.zones:
             raise forms.ValidationError(_("Choose a time zone from the list."))
         return zone
 
@@ -60,17 +70,23 @@ def _zones_of_places() -> tuple[str, ...]:
     return tuple(sorted(names))
 
 
+def _invalid_pause() -> str:
+    """Names the choices, such as “2, 4 or 8”."""
+    *others, last = map(str, PAUSE_WEEKS)
+    return gettext("Choose %(others)s or %(last)s weeks.") % {"others": ", ".join(others), "last": last}
+
+
 class PauseForm(forms.Form):
     """The length of a pause."""
 
     weeks = forms.TypedChoiceField(
         choices=[
-            (weeks, ngettext_lazy("%(weeks)d week from today", "%(weeks)d weeks from today", weeks) % {"weeks": weeks})
-            for weeks in PAUSES
+            (weeks, ngettext_lazy("For %(weeks)d week", "For %(weeks)d weeks", weeks) % {"weeks": weeks})
+            for weeks in PAUSE_WEEKS
         ],
         coerce=int,
         error_messages={
             "required": _("Choose how long to pause."),
-            "invalid_choice": _("Choose 2, 4 or 8 weeks."),
+            "invalid_choice": lazy(_invalid_pause, str)(),
         },
     )

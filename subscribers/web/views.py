@@ -3,8 +3,10 @@
 No page sets a cookie, and every POST is exempt from CSRF checks. Behind a token, the token is the credential, and
 RFC 8058 §3.1 forbids asking for more. The sign-up form uses no right of the visitor: it only sends a mail that asks.
 
-Pages behind a token answer every method but POST with the page, and show errors with status 200: Django logs the path
-of each 4xx response, and here the path is a working link.
+Pages behind a token answer every method but POST with the page. They show errors of a form with status 200, because
+Django logs the path of each 4xx response, and here the path is a working link. Only links that do not work get a 404.
+
+A POST that stores something each time it is repeated is answered with a redirect, so that a reload repeats nothing.
 """
 
 from __future__ import annotations
@@ -22,22 +24,23 @@ from django.views.decorators.http import require_http_methods
 
 from subscribers.addresses import Address, masked, parse_address
 from subscribers.consent import actions, double_opt_in
+from subscribers.consent.actions import DeclineResult
 from subscribers.consent.double_opt_in import Confirmation, ConfirmationStatus
 from subscribers.consent.texts import confirmation_text, signup_text
 from subscribers.consent.tokens import ConfirmationToken, Purpose, preferences_url, read_confirmation, read_key
 from subscribers.models import ConsentForm as Form
-from subscribers.models import MailingList, Signup, Subscription
+from subscribers.models import Evidence, MailingList, Signup, Subscription
 from subscribers.signup.forms import SignupForm
 from subscribers.signup.queue import TooManySignups, store_signup
 from subscribers.web.evidence import evidence_of, network_of
-from subscribers.web.forms import FirstNameForm, PauseForm, TimeZoneForm
+from subscribers.web.forms import FirstNameForm, PauseForm, ReplaceFirstNameForm, TimeZoneForm
 from subscribers.web.languages import View, in_list_language
 
 page_methods = require_http_methods(["GET", "HEAD", "POST"])
 
 
 def private(view: View) -> View:
-    """A page behind a token: not cached, not indexed, and links on it do not send its URL as the referrer."""
+    """A page whose URL is a credential: not cached, not indexed, and links on it do not send it as the referrer."""
 
     @functools.wraps(view)
     def answer(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
@@ -69,7 +72,9 @@ def _sign_up(request: HttpRequest, mailing_list: MailingList) -> HttpResponse:
         return _signup_page(request, form, status=400)
     if form.is_from_a_bot:
         return _redirect_to_check_mail(mailing_list, uuid.uuid4())
-    return _store(request, mailing_list, form.address, Form.SIGNUP)
+    # The only page that shows this text, and so the only consent that stores it.
+    evidence = evidence_of(request, Form.SIGNUP, signup_text(mailing_list))
+    return _store(request, mailing_list, form.address, evidence)
 
 
 @csrf_exempt
@@ -86,25 +91,32 @@ def _check_mail(request: HttpRequest, mailing_list: MailingList) -> HttpResponse
     if request.method == "POST":
         if signup is None:
             return HttpResponseRedirect(reverse("subscribe", args=[mailing_list.slug]), status=303)
-        return _store(request, mailing_list, parse_address(signup.address), Form.SIGNUP_AGAIN)
-    context = {"mailing_list": mailing_list, "address": signup.address if signup else "", "signup": signup}
+        evidence = evidence_of(request, Form.SIGNUP_AGAIN)
+        return _store(request, mailing_list, parse_address(signup.address), evidence, is_repeat=True)
+    context = {
+        "mailing_list": mailing_list,
+        "address": signup.address if signup else "",
+        "can_resend": signup is not None,
+        "is_repeat": signup is not None and "again" in request.GET,
+    }
     return render(request, "subscribers/check_mail.html", context)
 
 
-def _store(request: HttpRequest, mailing_list: MailingList, address: Address, form: str) -> HttpResponse:
-    evidence = evidence_of(request, form, signup_text(mailing_list))
+def _store(
+    request: HttpRequest, mailing_list: MailingList, address: Address, evidence: Evidence, *, is_repeat: bool = False
+) -> HttpResponse:
     try:
         signup = store_signup(mailing_list, address, evidence, network=network_of(request))
     except TooManySignups:
         response = render(request, "subscribers/too_many.html", {"mailing_list": mailing_list}, status=429)
         response["Retry-After"] = "3600"
         return response
-    return _redirect_to_check_mail(mailing_list, signup.key)
+    return _redirect_to_check_mail(mailing_list, signup.key, is_repeat=is_repeat)
 
 
-def _redirect_to_check_mail(mailing_list: MailingList, key: uuid.UUID) -> HttpResponse:
+def _redirect_to_check_mail(mailing_list: MailingList, key: uuid.UUID, *, is_repeat: bool = False) -> HttpResponse:
     address = reverse("check-mail", args=[mailing_list.slug])
-    return HttpResponseRedirect(f"{address}?for={key}", status=303)
+    return HttpResponseRedirect(f"{address}?for={key}{'&again' if is_repeat else ''}", status=303)
 
 
 def _signup(mailing_list: MailingList, key: str) -> Signup | None:
@@ -141,15 +153,15 @@ def _confirm(
     subscription: Subscription,
     confirmation: Confirmation,
 ) -> HttpResponse:
+    if asked := _asked_again(request, subscription, Form.CONFIRM_AGAIN):
+        return asked
     text, action = confirmation_text(mailing_list), request.POST.get("action")
-    if action == "again":
-        return _ask_again(request, subscription, Form.CONFIRM_AGAIN)
     name_form = FirstNameForm(request.POST if action == "confirm" else None)
     if action == "confirm" and name_form.is_valid():
         confirmation = double_opt_in.confirm(link, evidence_of(request, Form.CONFIRM, text))
-        if confirmation.status is ConfirmationStatus.OPEN:
+        if confirmation.status is ConfirmationStatus.CONFIRMED:
             if name_form.cleaned_data["first_name"]:
-                actions.keep_first_name(subscription.key, name_form.cleaned_data["first_name"])
+                actions.set_first_name(subscription.key, name_form.cleaned_data["first_name"])
             return _page(request, "subscribers/confirmed.html", subscription)
     context = {"status_name": confirmation.status.name, "consent_text": text, "name_form": name_form}
     return _page(request, "subscribers/confirm.html", subscription, **context)
@@ -173,12 +185,13 @@ def decline(request: HttpRequest, token: str) -> HttpResponse:
 def _decline(
     request: HttpRequest, mailing_list: MailingList | None, key: uuid.UUID, subscription: Subscription | None
 ) -> HttpResponse:
-    action = request.POST.get("action")
-    if action == "again" and subscription:
-        return _ask_again(request, subscription, Form.DECLINE_UNDO)
-    if action == "decline":
-        actions.decline(key, evidence_of(request, Form.DECLINE))
-        return _page(request, "subscribers/declined.html", subscription)
+    if asked := _asked_again(request, subscription, Form.DECLINE_UNDO):
+        return asked
+    if request.POST.get("action") == "decline":
+        result = actions.decline(key, evidence_of(request, Form.DECLINE))
+        is_unsubscribed = result is DeclineResult.UNSUBSCRIBED
+        template = "subscribers/unsubscribed.html" if is_unsubscribed else "subscribers/declined.html"
+        return _page(request, template, subscription)
     return _page(request, "subscribers/decline.html", subscription)
 
 
@@ -190,8 +203,8 @@ def _decline(
 def unsubscribe(request: HttpRequest, token: str) -> HttpResponse:
     """A page with one button, and the one-click POST of RFC 8058 at the same URL.
 
-    Every genuine token gets the same answers, even if the subscription no longer exists. A POST with neither field
-    changes nothing. Undo sends a new confirmation mail.
+    A one-click POST gets the same answer for every genuine token, even if the subscription no longer exists. A POST
+    without a known field changes nothing. Undo sends a new confirmation mail.
     """
     key = read_key(Purpose.UNSUBSCRIBE, token)
     if key is None:
@@ -207,10 +220,9 @@ def unsubscribe(request: HttpRequest, token: str) -> HttpResponse:
 def _unsubscribe(
     request: HttpRequest, mailing_list: MailingList | None, key: uuid.UUID, subscription: Subscription | None
 ) -> HttpResponse:
-    action = request.POST.get("action")
-    if action == "again" and subscription:
-        return _ask_again(request, subscription, Form.UNSUBSCRIBE_UNDO)
-    if action == "unsubscribe":
+    if asked := _asked_again(request, subscription, Form.UNSUBSCRIBE_UNDO):
+        return asked
+    if request.POST.get("action") == "unsubscribe":
         actions.unsubscribe(key, evidence_of(request, Form.UNSUBSCRIBE))
         return _page(request, "subscribers/unsubscribed.html", subscription)
     return _page(request, "subscribers/unsubscribe.html", subscription, preferences_url=preferences_url(key))
@@ -220,8 +232,19 @@ class PreferenceForms(NamedTuple):
     """The forms of the preferences page. The one that was submitted is bound."""
 
     pause: PauseForm
-    name: FirstNameForm
+    name: ReplaceFirstNameForm
     zone: TimeZoneForm
+
+
+#: Which note the preferences page shows after an action.
+SAVED_NOTES = {
+    "pause": "pause_saved",
+    "resume": "resume_saved",
+    "name": "name_saved",
+    "delete-name": "name_saved",
+    "zone": "zone_saved",
+    "delete-zone": "zone_deleted",
+}
 
 
 @csrf_exempt
@@ -243,15 +266,17 @@ def _preferences(
     if action == "unsubscribe":
         actions.unsubscribe(key, evidence_of(request, Form.PREFERENCES))
         return _page(request, "subscribers/unsubscribed.html", subscription)
-    if action == "again":
-        return _ask_again(request, subscription, Form.PREFERENCES)
+    if asked := _asked_again(request, subscription, Form.PREFERENCES):
+        return asked
     forms = PreferenceForms(
         pause=PauseForm(request.POST if action == "pause" else None),
-        name=FirstNameForm(request.POST if action == "name" else None),
+        name=ReplaceFirstNameForm(request.POST if action == "name" else None),
         zone=TimeZoneForm(request.POST if action == "zone" else None),
     )
+    if saved := _save_preferences(request, key, action, forms):
+        return HttpResponseRedirect(f"{request.path}?saved={saved}", status=303)
     context = {
-        "saved": _save_preferences(request, key, action, forms),
+        "saved": request.GET.get("saved", "") if request.method == "GET" else "",
         "pause_form": forms.pause,
         "name_form": forms.name,
         "zone_form": forms.zone,
@@ -261,26 +286,27 @@ def _preferences(
 
 def _save_preferences(request: HttpRequest, key: uuid.UUID, action: str, forms: PreferenceForms) -> str:
     """Carry out the action. Returns which note the page shows about it, or an empty string."""
+    is_saved = False
     if action == "pause" and forms.pause.is_valid():
-        weeks = forms.pause.cleaned_data["weeks"]
-        return "paused" if actions.pause(key, weeks, evidence_of(request, Form.PREFERENCES)) else ""
-    if action == "resume":
-        return "resumed" if actions.resume(key, evidence_of(request, Form.PREFERENCES)) else ""
-    if action == "forget-name":
-        return "name" if actions.keep_first_name(key, "") else ""
-    # The page never shows the stored name, so saving an empty field must not remove it.
-    if action == "name" and forms.name.is_valid() and forms.name.cleaned_data["first_name"]:
-        return "name" if actions.keep_first_name(key, forms.name.cleaned_data["first_name"]) else ""
-    if action == "zone" and forms.zone.is_valid():
-        return "zone" if actions.keep_time_zone(key, forms.zone.cleaned_data["time_zone"]) else ""
-    return ""
+        is_saved = actions.pause(key, forms.pause.cleaned_data["weeks"], evidence_of(request, Form.PREFERENCES))
+    elif action == "resume":
+        is_saved = actions.resume(key, evidence_of(request, Form.PREFERENCES))
+    elif action == "name" and forms.name.is_valid():
+        is_saved = actions.set_first_name(key, forms.name.cleaned_data["first_name"])
+    elif action == "delete-name":
+        is_saved = actions.set_first_name(key, "")
+    elif action == "zone" and forms.zone.is_valid():
+        is_saved = actions.set_time_zone(key, forms.zone.cleaned_data["time_zone"])
+    elif action == "delete-zone":
+        is_saved = actions.set_time_zone(key, "")
+    return SAVED_NOTES[action] if is_saved else ""
 
 
 # --- Shared by several pages ---------------------------------------------------------------------------------------
 
 
 def _subscription(key: uuid.UUID) -> Subscription | None:
-    return actions.by_key(key).select_related("subscriber", "mailing_list").first()
+    return Subscription.objects.with_key(key).select_related("subscriber", "mailing_list").first()
 
 
 def _page(request: HttpRequest, template: str, subscription: Subscription | None, **context: object) -> HttpResponse:
@@ -293,13 +319,20 @@ def _page(request: HttpRequest, template: str, subscription: Subscription | None
     return render(request, template, about | context)
 
 
-def _ask_again(request: HttpRequest, subscription: Subscription, form: str) -> HttpResponse:
-    """Send a new confirmation mail to the subscriber, who came here by a link from a mail."""
-    mailing_list = subscription.mailing_list
-    evidence = evidence_of(request, form, signup_text(mailing_list))
-    double_opt_in.request_again(subscription.key, evidence)
-    context = {"mailing_list": mailing_list, "address": masked(subscription.subscriber.address)}
-    return render(request, "subscribers/check_mail.html", context)
+def _asked_again(request: HttpRequest, subscription: Subscription | None, form: str) -> HttpResponse | None:
+    """Send a new confirmation mail to the subscriber, who came here by a link from a mail.
+
+    The POST redirects to the same URL, which then says what to do next. None if that is not what was asked for.
+    """
+    if subscription is None:
+        return None
+    if request.POST.get("action") == "again":
+        double_opt_in.request_again(subscription.key, evidence_of(request, form))
+        return HttpResponseRedirect(f"{request.path}?asked", status=303)
+    if request.method != "POST" and "asked" in request.GET:
+        context = {"mailing_list": subscription.mailing_list, "address": masked(subscription.subscriber.address)}
+        return render(request, "subscribers/check_mail.html", context)
+    return None
 
 
 def _is_one_click(request: HttpRequest) -> bool:

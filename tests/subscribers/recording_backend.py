@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -17,6 +18,7 @@ class Recorder:
 
     errors: list[Exception] = field(default_factory=list)
     attempts: list[EmailMultiAlternatives] = field(default_factory=list)
+    key_lifetime: datetime.timedelta = datetime.timedelta(hours=23)
 
     @property
     def keys(self) -> list[str]:
@@ -29,6 +31,11 @@ RECORDER = Recorder()
 
 class RecordingBackend(BaseEmailBackend):
     """Passes every mail to the recorder."""
+
+    @property
+    def key_lifetime(self) -> datetime.timedelta:
+        """As long as the recorder says."""
+        return RECORDER.key_lifetime
 
     def send_messages(self, email_messages: Sequence[EmailMessage]) -> int:
         """Record each mail, then raise the next error or accept it."""

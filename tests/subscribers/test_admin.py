@@ -15,7 +15,7 @@ from subscribers.consent import actions, double_opt_in
 from subscribers.models import Consent, ConsentKind, Evidence, Subscriber, Subscription, Suppression, TransactionalMail
 from subscribers.models import SubscriptionState as State
 from subscribers.models import SuppressionReason as Reason
-from subscribers.suppression import is_suppressed, suppress_addresses
+from subscribers.suppression import get_suppression, suppress_addresses
 from tests.people import ADA, BEN, ada, ben, cleo, dina, finn, make_mailing_list, make_subscription
 
 pytestmark = pytest.mark.django_db
@@ -98,6 +98,18 @@ def test_a_subscriber_is_found_by_a_part_of_the_address(editor: Client) -> None:
     assert BEN not in page
 
 
+def test_the_filter_finds_a_state_on_the_chosen_list_only(editor: Client) -> None:
+    here, there = make_mailing_list(), make_mailing_list("tide-tables", name="Tide Tables")
+    for mailing_list, state in ((here, State.UNSUBSCRIBED), (there, State.ACTIVE)):
+        make_subscription(ADA, mailing_list, state=state)
+    make_subscription(BEN, here)
+    page = text_of(editor.get(list_of("subscriber"), {"subscription": f"{here.pk}-active"}))
+    assert BEN in page
+    assert ADA not in page
+    assert ADA in text_of(editor.get(list_of("subscriber"), {"subscription": str(here.pk)}))
+    assert "Tide Tables · Active" in page
+
+
 @pytest.mark.parametrize("model", ["subscriber", "subscription", "consent", "transactionalmail"])
 def test_editors_cannot_add_or_delete_rows(editor: Client, model: str) -> None:
     row = {"subscription": requested_subscription(), "subscriber": Subscriber.objects.get()}.get(model) or (
@@ -107,7 +119,7 @@ def test_editors_cannot_add_or_delete_rows(editor: Client, model: str) -> None:
     assert editor.post(reverse(f"admin:subscribers_{model}_delete", args=[row.pk]), {"post": "yes"}).status_code == 403
 
 
-@pytest.mark.parametrize("field", ["state", "state_pill", "confirmed_at", "confirmed_at_0", "paused_until", "key"])
+@pytest.mark.parametrize("field", ["state", "state_badge", "confirmed_at", "confirmed_at_0", "paused_until", "key"])
 def test_editors_cannot_activate_a_subscription_with_posted_fields(editor: Client, field: str) -> None:
     waiting = ben()
     answer = editor.post(page_of(waiting), {field: State.ACTIVE, "_save": "Save"})
@@ -170,8 +182,10 @@ def test_a_suppressed_address_is_stored_as_a_fingerprint_only(editor: Client) ->
     page = text_of(editor.post(url, {"address": "ADA@example.org", "detail": "Asked by phone"}, follow=True))
     assert ADA not in page.lower()
     assert "1 subscription of this address has ended." in page
-    assert is_suppressed(ADA)
+    assert get_suppression(ADA)
     assert Suppression.objects.get().reason == Reason.MANUAL
+    proof = subscription.consents.get(kind=ConsentKind.SUPPRESSED)
+    assert (proof.form, proof.by, proof.reason, proof.detail) == ("admin", "ida", Reason.MANUAL, "Asked by phone")
     subscription.refresh_from_db()
     assert subscription.state == State.SUPPRESSED
 

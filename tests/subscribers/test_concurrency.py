@@ -12,7 +12,7 @@ from django.db import connection
 from pytest_django import Settings
 
 from subscribers.addresses import parse_address
-from subscribers.consent import double_opt_in
+from subscribers.consent import actions, double_opt_in
 from subscribers.consent.double_opt_in import ConfirmationStatus, RequestResult
 from subscribers.consent.tokens import ConfirmationToken
 from subscribers.models import (
@@ -25,7 +25,7 @@ from subscribers.models import (
     TransactionalMail,
     TransactionalMailState,
 )
-from subscribers.signup.queue import answer_signups, store_signup
+from subscribers.signup.queue import process_signups, store_signup
 from subscribers.suppression import suppress_addresses
 from subscribers.transactional.outbox import send_due_transactional_mails
 from tests.people import make_mailing_list, make_subscriptions
@@ -64,11 +64,28 @@ def test_concurrent_requests_create_one_subscription_and_keep_the_limits() -> No
     assert (Subscriber.objects.count(), Subscription.objects.count(), TransactionalMail.objects.count()) == (1, 1, 3)
 
 
+def test_concurrent_requests_for_many_lists_keep_the_limits() -> None:
+    slugs = [f"list-{number}" for number in range(8)]
+    lists = iter([make_mailing_list(slug) for slug in slugs])
+    address = parse_address(GUS)
+    outcomes = run_concurrently(lambda: double_opt_in.request_subscription(next(lists), address, HERE))
+    assert outcomes.count(RequestResult.CONFIRMATION) == 3
+    assert TransactionalMail.objects.count() == 3
+
+
+def test_concurrent_declines_and_requests_do_not_deadlock() -> None:
+    request()
+    key = Subscription.objects.get().key
+    turns = iter([True, False] * 4)
+    run_concurrently(lambda: request() if next(turns) else actions.decline(key, HERE))
+    assert Subscriber.objects.get().declined_at is not None
+
+
 def test_concurrent_confirmations_confirm_once() -> None:
     request()
     link = ConfirmationToken(key=Subscription.objects.get().key, request_number=1)
     outcomes = [answer.status for answer in run_concurrently(lambda: double_opt_in.confirm(link, HERE))]
-    assert outcomes.count(ConfirmationStatus.OPEN) == 1
+    assert outcomes.count(ConfirmationStatus.CONFIRMED) == 1
     assert outcomes.count(ConfirmationStatus.DONE) == 7
     assert Subscription.objects.get().consents.filter(kind=ConsentKind.CONFIRMED).count() == 1
 
@@ -79,7 +96,7 @@ def test_concurrent_workers_send_each_mail_once(settings: Settings) -> None:
     RECORDER.errors.clear()
     for number in range(40):
         store_signup(make_mailing_list(), parse_address(f"reader-{number}@example.org"), HERE)
-    run_concurrently(answer_signups, times=4)
+    run_concurrently(process_signups, times=4)
     assert TransactionalMail.objects.count() == 40
     assert not Signup.objects.filter(due_at__isnull=False).exists()
     run_concurrently(send_due_transactional_mails, times=4)

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import datetime
+import sqlite3
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
+from django.db import connection
 from django.db.models import F
 from django.utils import timezone
 
 from subscribers.addresses import parse_address
 from subscribers.consent import actions, double_opt_in
+from subscribers.consent.actions import DeclineResult
 from subscribers.consent.double_opt_in import ConfirmationStatus, RequestResult
 from subscribers.consent.tokens import ConfirmationToken
 from subscribers.models import (
@@ -27,8 +30,8 @@ from subscribers.models import (
 )
 from subscribers.models import SubscriptionState as State
 from subscribers.models import SuppressionReason as Reason
-from subscribers.suppression import is_suppressed, suppress_addresses
-from tests.people import ADA, BEN, DINA, EMIL, ada, ben, cleo, dina, emil, finn, make_mailing_list
+from subscribers.suppression import get_suppression, suppress_addresses
+from tests.people import ADA, BEN, DINA, EMIL, ada, ben, cleo, dina, emil, finn, make_mailing_list, make_subscriptions
 
 pytestmark = pytest.mark.django_db
 
@@ -63,6 +66,7 @@ def time_passes(delta: datetime.timedelta) -> None:
     """Shift all stored times back."""
     for model, columns in {
         TransactionalMail: ["created_at", "not_before"],
+        Subscriber: ["created_at", "signups_allowed_at"],
         Subscription: ["created_at", "requested_at", "confirmed_at", "ended_at"],
     }.items():
         model._default_manager.update(**{column: F(column) - delta for column in columns})
@@ -137,6 +141,20 @@ def test_a_refused_mail_does_not_count_towards_the_limits() -> None:
     assert ask() is RequestResult.CONFIRMATION
 
 
+def test_requests_for_many_lists_count_together() -> None:
+    lists = [f"list-{number}" for number in range(5)]
+    assert [ask(slug=slug) for slug in lists] == [RequestResult.CONFIRMATION] * 3 + [RequestResult.LIMIT_REACHED] * 2
+    time_passes(datetime.timedelta(hours=25))
+    assert [ask(slug=slug) for slug in lists].count(RequestResult.CONFIRMATION) == 2
+
+
+def test_a_withdrawn_mail_does_not_count_towards_the_limits() -> None:
+    for _ in range(5):
+        ask()
+        TransactionalMail.objects.update(state=TransactionalMailState.WITHDRAWN)
+    assert ask() is RequestResult.CONFIRMATION
+
+
 def test_an_editor_can_reset_the_limit_of_unanswered_mails() -> None:
     for _ in range(6):
         ask()
@@ -152,7 +170,7 @@ def test_a_confirmation_resets_the_limit_of_unanswered_mails() -> None:
         time_passes(datetime.timedelta(hours=25))
     ask()
     gus = subscription_of(GUS)
-    assert double_opt_in.confirm(link_of(gus), HERE).status is ConfirmationStatus.OPEN
+    assert double_opt_in.confirm(link_of(gus), HERE).status is ConfirmationStatus.CONFIRMED
     actions.unsubscribe(gus.key, HERE)
     time_passes(datetime.timedelta(hours=25))
     assert [ask() for _ in range(3)] == [RequestResult.CONFIRMATION] * 3
@@ -179,7 +197,7 @@ def test_a_repeated_request_keeps_earlier_links_valid() -> None:
     time_passes(datetime.timedelta(days=6))
     ask()
     time_passes(datetime.timedelta(days=6))
-    assert double_opt_in.confirm(first, HERE).status is ConfirmationStatus.OPEN
+    assert double_opt_in.confirm(first, HERE).status is ConfirmationStatus.CONFIRMED
 
 
 # --- Confirming ---------------------------------------------------------------------------------------------
@@ -189,7 +207,8 @@ def test_a_confirmation_activates_the_subscription_and_stores_a_consent() -> Non
     ask()
     gus = subscription_of(GUS)
     assert (
-        double_opt_in.confirm(link_of(gus), Evidence(form="confirm", ip="192.0.2.9")).status is ConfirmationStatus.OPEN
+        double_opt_in.confirm(link_of(gus), Evidence(form="confirm", ip="192.0.2.9")).status
+        is ConfirmationStatus.CONFIRMED
     )
     gus.refresh_from_db()
     assert gus.state == State.ACTIVE
@@ -227,7 +246,7 @@ def test_a_new_request_after_an_unsubscribe_invalidates_the_old_link() -> None:
     actions.unsubscribe(gus.key, HERE)
     ask()
     assert double_opt_in.confirm(old, HERE).status is ConfirmationStatus.ENDED
-    assert double_opt_in.confirm(link_of(gus), HERE).status is ConfirmationStatus.OPEN
+    assert double_opt_in.confirm(link_of(gus), HERE).status is ConfirmationStatus.CONFIRMED
 
 
 def test_a_request_can_be_confirmed_for_seven_days() -> None:
@@ -249,7 +268,7 @@ def test_a_request_after_an_expired_one_gets_a_new_link() -> None:
     time_passes(datetime.timedelta(days=8))
     ask()
     assert double_opt_in.confirm(old, HERE).status is ConfirmationStatus.ENDED
-    assert double_opt_in.confirm(link_of(gus), HERE).status is ConfirmationStatus.OPEN
+    assert double_opt_in.confirm(link_of(gus), HERE).status is ConfirmationStatus.CONFIRMED
 
 
 def test_a_confirmation_link_of_a_deleted_subscription_is_gone() -> None:
@@ -260,11 +279,11 @@ def test_a_confirmation_link_of_a_deleted_subscription_is_gone() -> None:
 def test_a_confirmation_removes_a_hard_bounce() -> None:
     subscription = emil()
     assert ask(EMIL) is RequestResult.CONFIRMATION
-    assert is_suppressed(EMIL)
-    assert double_opt_in.confirm(link_of(subscription), HERE).status is ConfirmationStatus.OPEN
+    assert get_suppression(EMIL)
+    assert double_opt_in.confirm(link_of(subscription), HERE).status is ConfirmationStatus.CONFIRMED
     subscription.refresh_from_db()
     assert subscription.state == State.ACTIVE
-    assert not is_suppressed(EMIL)
+    assert get_suppression(EMIL) is None
 
 
 def test_a_complaint_during_a_request_ends_the_confirmation_link() -> None:
@@ -273,7 +292,7 @@ def test_a_complaint_during_a_request_ends_the_confirmation_link() -> None:
     link = link_of(subscription)
     suppress_addresses({EMIL: (Reason.COMPLAINT, "")})
     assert double_opt_in.confirm(link, HERE).status is ConfirmationStatus.ENDED
-    assert is_suppressed(EMIL)
+    assert get_suppression(EMIL)
 
 
 def test_a_lasting_suppression_prevents_a_confirmation() -> None:
@@ -295,6 +314,26 @@ def test_an_unsubscribe_takes_effect_at_once(person: Callable[[], Subscription])
     assert (subscription.state, subscription.paused_until) == (State.UNSUBSCRIBED, None)
     assert subscription.ended_at is not None
     assert kinds(subscription) == [ConsentKind.UNSUBSCRIBED]
+
+
+@pytest.fixture
+def few_parameters() -> Iterator[None]:
+    """As few parameters per statement as old versions of SQLite allow."""
+    if connection.vendor != "sqlite":
+        yield
+        return
+    connection.ensure_connection()
+    before = connection.connection.setlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER, 999)
+    yield
+    connection.connection.setlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER, before)
+
+
+@pytest.mark.usefixtures("few_parameters")
+def test_thousands_of_subscriptions_can_be_unsubscribed_at_once() -> None:
+    rows = make_subscriptions(1500)
+    assert actions.unsubscribe_all(Subscription.objects.all(), HERE) == 1500
+    assert actions.allow_signups_again([row.subscriber_id for row in rows]) == 1500
+    assert Consent.objects.filter(kind=ConsentKind.UNSUBSCRIBED).count() == 1500
 
 
 @pytest.mark.parametrize("person", [cleo, dina, emil])
@@ -336,32 +375,44 @@ def test_a_decline_does_not_end_other_subscriptions() -> None:
 
 def test_a_decline_of_an_active_subscription_only_unsubscribes() -> None:
     subscription = ada()
-    actions.decline(subscription.key, HERE)
+    assert actions.decline(subscription.key, HERE) is DeclineResult.UNSUBSCRIBED
     subscription.refresh_from_db()
     assert subscription.state == State.UNSUBSCRIBED
     assert kinds(subscription) == [ConsentKind.UNSUBSCRIBED]
     assert ask(ADA) is RequestResult.CONFIRMATION
 
 
+def test_a_repeated_decline_changes_nothing() -> None:
+    subscription = ada()
+    ask()
+    pending = subscription_of(GUS)
+    for key, result in ((subscription.key, DeclineResult.UNSUBSCRIBED), (pending.key, DeclineResult.DECLINED)):
+        assert [actions.decline(key, HERE) for _ in range(3)] == [result] * 3
+    assert Subscriber.objects.get(canonical=ADA).declined_at is None
+    assert kinds(subscription) == [ConsentKind.UNSUBSCRIBED]
+    assert kinds(pending) == [ConsentKind.REQUESTED, ConsentKind.DECLINED]
+    assert actions.decline(uuid.UUID(int=7), HERE) is DeclineResult.GONE
+
+
 def test_a_decline_can_be_undone_from_the_same_mail() -> None:
     ask()
     gus = subscription_of(GUS)
     actions.decline(gus.key, HERE)
-    assert double_opt_in.request_again(gus.key, EVIDENCE)
-    assert double_opt_in.confirm(link_of(gus), HERE).status is ConfirmationStatus.OPEN
+    double_opt_in.request_again(gus.key, EVIDENCE)
+    assert double_opt_in.confirm(link_of(gus), HERE).status is ConfirmationStatus.CONFIRMED
 
 
 def test_undoing_an_unsubscribe_sends_a_confirmation_mail() -> None:
     subscription = ada()
     actions.unsubscribe(subscription.key, HERE)
-    assert double_opt_in.request_again(subscription.key, EVIDENCE)
+    double_opt_in.request_again(subscription.key, EVIDENCE)
     subscription.refresh_from_db()
     assert subscription.state == State.PENDING
     assert TransactionalMail.objects.get().kind == TransactionalMailKind.CONFIRMATION
 
 
 def test_a_repeated_request_for_a_deleted_subscription_does_nothing() -> None:
-    assert not double_opt_in.request_again(uuid.uuid4(), EVIDENCE)
+    double_opt_in.request_again(uuid.uuid4(), EVIDENCE)
     assert not TransactionalMail.objects.exists()
 
 

@@ -21,7 +21,7 @@ from subscribers.consent import double_opt_in
 from subscribers.consent.texts import confirmation_text, signup_text
 from subscribers.consent.tokens import confirm_url, preferences_url, unsubscribe_url
 from subscribers.models import Consent, ConsentKind, Evidence, MailingList, Subscription, TransactionalMail
-from subscribers.signup.queue import answer_signups
+from subscribers.signup.queue import process_signups
 from tests.people import ada, make_mailing_list
 from tests.subscribers.test_views import form_data
 
@@ -123,7 +123,7 @@ def test_a_mail_speaks_the_language_of_its_list(german: MailingList) -> None:
 
 def test_a_consent_stores_the_text_in_the_language_that_was_shown(client: Client, german: MailingList) -> None:
     client.post("/subscribe/harbour-notes/", form_data("gus@example.org"), headers={"accept-language": "es"})
-    answer_signups()
+    process_signups()
     request = Consent.objects.get()
     assert request.text is not None
     assert (request.language, request.text.text) == ("de", signup_text(german))

@@ -17,14 +17,20 @@ def link() -> str:
     return preferences_url(ada().key).removeprefix("http://127.0.0.1:8000")
 
 
-def test_a_time_zone_can_be_saved_and_removed(client: Client, link: str) -> None:
-    assert (
-        "Saved. Issues that are sent at local time"
-        in client.post(link, {"action": "zone", "time_zone": "Asia/Tokyo"}).content.decode()
-    )
+def test_a_time_zone_can_be_saved_and_deleted(client: Client, link: str) -> None:
+    saved = client.post(link, {"action": "zone", "time_zone": "Asia/Tokyo"}, follow=True)
+    assert "Saved. Issues that are sent at your local time" in saved.content.decode()
     assert Subscriber.objects.get().time_zone == "Asia/Tokyo"
-    client.post(link, {"action": "zone", "time_zone": ""})
+    deleted = client.post(link, {"action": "delete-zone", "time_zone": ""}, follow=True)
+    assert "Saved. All issues are sent at the newsletter’s time." in deleted.content.decode()
     assert Subscriber.objects.get().time_zone == ""
+
+
+def test_saving_an_untouched_field_keeps_the_time_zone(client: Client, link: str) -> None:
+    client.post(link, {"action": "zone", "time_zone": "Asia/Tokyo"})
+    body = client.post(link, {"action": "zone", "time_zone": ""}).content.decode()
+    assert "Error: Choose a time zone from the list." in body
+    assert Subscriber.objects.get().time_zone == "Asia/Tokyo"
 
 
 def test_the_stored_time_zone_is_not_shown(client: Client, link: str) -> None:

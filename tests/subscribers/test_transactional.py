@@ -9,7 +9,7 @@ import re
 import smtplib
 
 import pytest
-from django.core.mail import EmailMultiAlternatives
+from django.core.mail import EmailMultiAlternatives, get_connection
 from django.db.models import F
 from django.utils import timezone
 from pytest_django import Settings
@@ -27,7 +27,14 @@ from subscribers.models import (
 )
 from subscribers.models import TransactionalMailReason as Reason
 from subscribers.suppression import suppress_addresses
-from subscribers.transactional.outbox import MailBackendError, claim_mail, retry_delay, send_due_transactional_mails
+from subscribers.transactional.outbox import (
+    LEASE,
+    MailBackendError,
+    claim_mail,
+    lease_for,
+    retry_delay,
+    send_due_transactional_mails,
+)
 from tests.people import ADA, ada, make_mailing_list
 from tests.subscribers.recording_backend import BACKEND, RECORDER, Recorder
 
@@ -35,7 +42,8 @@ pytestmark = pytest.mark.django_db
 
 GUS = "gus@example.org"
 HERE = Evidence(form="signup", text="You subscribe to Harbour Notes.")
-TEMPORARY_ERROR = MailBackendError("The provider is busy.", permanent=False)
+BUSY = MailBackendError("rate_limit_exceeded", "Too many requests.", permanent=False)
+NO_ANSWER = MailBackendError("no_answer", permanent=False, may_have_been_sent=True)
 WITHOUT_BODY = {"text": "", "html": "", "headers": {}}
 
 
@@ -44,6 +52,7 @@ def recorder(settings: Settings) -> Recorder:
     settings.EMAIL_BACKEND = BACKEND
     RECORDER.errors.clear()
     RECORDER.attempts.clear()
+    RECORDER.key_lifetime = datetime.timedelta(hours=23)
     return RECORDER
 
 
@@ -165,7 +174,8 @@ def test_the_step_sends_up_to_its_limit_and_reports_more_work(recorder: Recorder
 @pytest.mark.parametrize(
     "error",
     [
-        TEMPORARY_ERROR,
+        BUSY,
+        NO_ANSWER,
         ConnectionResetError("cut"),
         TimeoutError("slow"),
         smtplib.SMTPServerDisconnected("gone"),
@@ -195,7 +205,7 @@ def test_a_failed_attempt_is_retried_with_the_same_bytes_and_key(recorder: Recor
 
 
 def test_a_permanent_error_fails_the_mail_with_the_reason(recorder: Recorder) -> None:
-    recorder.errors = [MailBackendError("The provider does not know the sender's domain.", permanent=True)]
+    recorder.errors = [MailBackendError("validation_error", "The domain is not verified.", permanent=True)]
     mail = ask()
     send_due_transactional_mails()
     time_passes(datetime.timedelta(days=1))
@@ -204,24 +214,78 @@ def test_a_permanent_error_fails_the_mail_with_the_reason(recorder: Recorder) ->
     assert (mail.state, mail.reason, mail.detail) == (
         TransactionalMailState.FAILED,
         Reason.REFUSED,
-        "The provider does not know the sender's domain.",
+        "validation_error: The domain is not verified.",
     )
     assert len(recorder.attempts) == 1
     assert mail.html == ""
 
 
-def test_after_23_hours_of_retries_the_state_is_unknown(recorder: Recorder) -> None:
-    recorder.errors = [TEMPORARY_ERROR] * 1000
+def test_a_mail_that_may_have_been_sent_is_repeated_for_23_hours(recorder: Recorder) -> None:
+    recorder.errors = [NO_ANSWER, *[BUSY] * 1000]
     mail = ask()
     for _hour in range(30):
         send_due_transactional_mails()
         time_passes(datetime.timedelta(hours=1, minutes=16))
     mail.refresh_from_db()
     assert mail.state == TransactionalMailState.UNKNOWN
-    assert (mail.reason, mail.detail) == (Reason.UNAVAILABLE, "The provider is busy.")
+    assert (mail.reason, mail.detail) == (Reason.UNAVAILABLE, "rate_limit_exceeded: Too many requests.")
+    assert "The provider did not confirm the mail." in mail.explanation
     assert "may have arrived" in mail.explanation
     assert 10 < len(recorder.attempts) <= 20
     assert {name: getattr(mail, name) for name in WITHOUT_BODY} == WITHOUT_BODY
+
+
+def test_a_mail_that_was_never_sent_has_failed_after_30_attempts(recorder: Recorder) -> None:
+    recorder.errors = [BUSY] * 1000
+    mail = ask()
+    for _hour in range(40):
+        send_due_transactional_mails()
+        time_passes(datetime.timedelta(hours=1, minutes=16))
+    mail.refresh_from_db()
+    assert (mail.state, mail.reason) == (TransactionalMailState.FAILED, Reason.UNAVAILABLE)
+    assert "may have arrived" not in mail.explanation
+    assert len(recorder.attempts) == 30
+
+
+@pytest.mark.parametrize("error", [NO_ANSWER, TimeoutError("slow"), KeyError("bug")], ids=lambda error: str(error))
+def test_a_provider_without_keys_gets_a_mail_that_may_have_been_sent_once(recorder: Recorder, error: Exception) -> None:
+    recorder.key_lifetime = datetime.timedelta(0)
+    recorder.errors = [BUSY, error]
+    mail = ask()
+    for _ in range(4):
+        send_due_transactional_mails()
+        time_passes(datetime.timedelta(hours=1))
+    mail.refresh_from_db()
+    assert mail.state == TransactionalMailState.UNKNOWN
+    assert len(recorder.attempts) == 2
+
+
+def test_a_provider_without_keys_does_not_repeat_the_mail_of_a_dead_worker(recorder: Recorder) -> None:
+    recorder.key_lifetime = datetime.timedelta(0)
+    mail = ask()
+    claim_mail()
+    time_passes(datetime.timedelta(minutes=3))
+    send_due_transactional_mails()
+    mail.refresh_from_db()
+    assert (mail.state, mail.reason) == (TransactionalMailState.UNKNOWN, Reason.NOT_FINISHED)
+    assert recorder.attempts == []
+
+
+def test_a_permanent_refusal_after_an_unknown_outcome_leaves_the_state_unknown(recorder: Recorder) -> None:
+    recorder.errors = [NO_ANSWER, MailBackendError("validation_error", permanent=True)]
+    mail = ask()
+    send_due_transactional_mails()
+    time_passes(datetime.timedelta(minutes=1))
+    send_due_transactional_mails()
+    mail.refresh_from_db()
+    assert (mail.state, mail.reason) == (TransactionalMailState.UNKNOWN, Reason.REFUSED)
+
+
+def test_a_lease_outlasts_every_reply_of_a_slow_mail_server(recorder: Recorder, settings: Settings) -> None:
+    settings.EMAIL_TIMEOUT = 600
+    assert lease_for(get_connection()) == LEASE
+    recorder.key_lifetime = datetime.timedelta(0)
+    assert lease_for(get_connection()) >= datetime.timedelta(seconds=10 * 600)
 
 
 def test_the_claim_of_a_dead_worker_expires(recorder: Recorder) -> None:
@@ -240,7 +304,7 @@ def test_a_mail_without_a_finished_attempt_is_given_up_after_a_day(recorder: Rec
     time_passes(datetime.timedelta(hours=24))
     send_due_transactional_mails()
     mail.refresh_from_db()
-    assert mail.state == TransactionalMailState.UNKNOWN
+    assert (mail.state, mail.reason) == (TransactionalMailState.UNKNOWN, Reason.NOT_FINISHED)
     assert recorder.attempts == []
 
 
@@ -258,6 +322,30 @@ def test_a_mail_to_a_suppressed_address_is_withdrawn(recorder: Recorder) -> None
     suppress_addresses({GUS: (SuppressionReason.COMPLAINT, "")})
     send_due_transactional_mails()
     assert recorder.attempts == []
+
+
+def test_a_mail_is_withdrawn_after_an_attempt_that_sent_nothing(recorder: Recorder) -> None:
+    recorder.errors = [BUSY]
+    mail = ask()
+    send_due_transactional_mails()
+    actions.decline(mail.subscription.key, HERE)
+    time_passes(datetime.timedelta(minutes=1))
+    send_due_transactional_mails()
+    mail.refresh_from_db()
+    assert (mail.state, mail.reason, mail.detail) == (TransactionalMailState.WITHDRAWN, Reason.DECLINED, "")
+    assert len(recorder.attempts) == 1
+
+
+def test_a_mail_that_is_no_longer_needed_and_may_have_been_sent_is_given_up(recorder: Recorder) -> None:
+    recorder.errors = [NO_ANSWER]
+    mail = ask()
+    send_due_transactional_mails()
+    suppress_addresses({GUS: (SuppressionReason.COMPLAINT, "")})
+    time_passes(datetime.timedelta(minutes=1))
+    send_due_transactional_mails()
+    mail.refresh_from_db()
+    assert (mail.state, mail.reason) == (TransactionalMailState.UNKNOWN, Reason.SUPPRESSED)
+    assert len(recorder.attempts) == 1
 
 
 def test_only_the_newest_of_two_pending_confirmation_mails_is_sent(recorder: Recorder) -> None:
@@ -291,5 +379,5 @@ def test_a_claimed_mail_cannot_be_claimed_again() -> None:
     first, second = claim_mail(), claim_mail()
     assert first is not None
     assert second is None
-    assert first.lease_until is not None
-    assert first.lease_until > timezone.now()
+    assert first.mail.lease_until is not None
+    assert first.mail.lease_until > timezone.now()

@@ -26,8 +26,8 @@ from subscribers.consent.tokens import (
 )
 from subscribers.models import Consent, ConsentKind, Evidence, Signup, Subscriber, Subscription, TransactionalMail
 from subscribers.models import SubscriptionState as State
-from subscribers.signup.forms import make_stamp
-from subscribers.signup.queue import SIGNUPS_AN_HOUR, answer_signups
+from subscribers.signup.forms import sign_timestamp
+from subscribers.signup.queue import MAX_SIGNUPS_PER_HOUR, process_signups
 from subscribers.transactional.outbox import send_due_transactional_mails
 from tests.people import ADA, BEN, CLEO, DINA, EMIL, FINN, ada, ben, cleo, dina, emil, finn, make_mailing_list
 
@@ -47,8 +47,8 @@ def client() -> Client:
 
 def form_data(address: str, **changes: str) -> dict[str, str]:
     """The data of a sign-up form that was shown ten seconds ago."""
-    stamp = make_stamp(make_mailing_list(), time.time() - 10)
-    return {"email": address, "website": "", "stamp": stamp} | changes
+    timestamp = sign_timestamp(make_mailing_list(), time.time() - 10)
+    return {"email": address, "website": "", "timestamp": timestamp} | changes
 
 
 def path_of(url: str) -> str:
@@ -86,18 +86,44 @@ def test_a_sign_up_leads_to_the_check_mail_page(client: Client) -> None:
     next_page = client.get(answer["Location"])
     assert GUS in text_of(next_page)
     assert "notes@mail.example.org" in text_of(next_page)
-    answer_signups()
+    process_signups()
     assert Subscription.objects.get().state == State.PENDING
 
 
 def test_the_consent_stores_the_text_that_the_page_showed(client: Client) -> None:
     make_mailing_list()
     client.post(SIGNUP, form_data(GUS), headers={"user-agent": "Firefox\n\x00 140"})
-    answer_signups()
+    process_signups()
     proof = Consent.objects.get()
     assert proof.text is not None
     assert (proof.text.text, proof.text.version) == (signup_text(make_mailing_list()), TEXT_VERSION)
     assert (proof.source, proof.ip, proof.user_agent) == (SIGNUP, "127.0.0.1", "Firefox 140")
+
+
+def test_only_the_sign_up_form_stores_its_text_with_a_consent(client: Client) -> None:
+    make_mailing_list()
+    check_mail = client.post(SIGNUP, form_data(GUS))["Location"]
+    process_signups()
+    client.post(check_mail)
+    process_signups()
+    gus = Subscription.objects.get()
+    again = {"action": "again"}
+    Subscription.objects.update(requested_at="2020-01-01T00:00Z")
+    TransactionalMail.objects.all().delete()
+    client.post(path_of(confirm_url(gus.key, gus.request_number)), again)
+    for url in (decline_url(gus.key), unsubscribe_url(gus.key), preferences_url(gus.key)):
+        TransactionalMail.objects.all().delete()
+        actions.unsubscribe(gus.key, HERE)
+        client.post(path_of(url), again)
+    stored = Consent.objects.exclude(form="test").order_by("pk")
+    assert [(proof.form, proof.text is not None, proof.language) for proof in stored] == [
+        ("signup", True, "en"),
+        ("signup-again", False, ""),
+        ("confirm-again", False, ""),
+        ("decline-undo", False, ""),
+        ("unsubscribe-undo", False, ""),
+        ("preferences", False, ""),
+    ]
 
 
 def test_the_answer_is_the_same_for_every_address(client: Client) -> None:
@@ -131,8 +157,11 @@ def test_the_link_can_be_sent_again_without_typing_the_address(client: Client) -
     check_mail = client.post(SIGNUP, form_data(GUS))["Location"]
     again = client.post(check_mail)
     assert again.status_code == 303
-    assert GUS in text_of(client.get(again["Location"]))
-    answer_signups()
+    shown = text_of(client.get(again["Location"]))
+    assert GUS in shown
+    assert "We will send the link again." in shown
+    assert "We will send the link again." not in text_of(client.get(check_mail))
+    process_signups()
     assert TransactionalMail.objects.count() == 2
 
 
@@ -170,12 +199,12 @@ def test_the_typed_address_is_escaped(client: Client) -> None:
 
 def test_invalid_unicode_is_refused(client: Client) -> None:
     make_mailing_list()
-    body = "email=gus%ED%A0%80%40example.org&website=&stamp=%00"
+    body = "email=gus%ED%A0%80%40example.org&website=&timestamp=%00"
     answer = client.post(SIGNUP, body, content_type="application/x-www-form-urlencoded")
     assert answer.status_code == 400
 
 
-def test_a_bot_that_fills_the_hidden_field_is_ignored(client: Client) -> None:
+def test_a_bot_that_fills_the_honeypot_field_is_ignored(client: Client) -> None:
     make_mailing_list()
     answer = client.post(SIGNUP, form_data(GUS, website="https://pills.example"))
     assert answer.status_code == 303
@@ -187,31 +216,31 @@ def test_a_bot_that_fills_the_hidden_field_is_ignored(client: Client) -> None:
     [(0.0, "submitted too fast"), (-400.0, "submitted too fast"), (7300.0, "open for too long")],
 )
 def test_a_form_submitted_too_fast_or_too_late_is_shown_again(client: Client, age: float, sentence: str) -> None:
-    stamp = make_stamp(make_mailing_list(), time.time() - age)
-    shown = client.post(SIGNUP, form_data(GUS, stamp=stamp))
+    timestamp = sign_timestamp(make_mailing_list(), time.time() - age)
+    shown = client.post(SIGNUP, form_data(GUS, timestamp=timestamp))
     assert shown.status_code == 400
     assert sentence in text_of(shown)
     assert f'value="{GUS}"' in text_of(shown)
     assert not Signup.objects.exists()
 
 
-def test_a_stamp_of_another_list_or_without_signature_is_refused(client: Client) -> None:
-    foreign = make_stamp(make_mailing_list("tide-tables"), time.time() - 10)
-    for stamp in (foreign, "", "12.0:forged"):
-        assert client.post(SIGNUP, form_data(GUS, stamp=stamp)).status_code == 400
+def test_a_timestamp_of_another_list_or_without_signature_is_refused(client: Client) -> None:
+    foreign = sign_timestamp(make_mailing_list("tide-tables"), time.time() - 10)
+    for timestamp in (foreign, "", "12.0:forged"):
+        assert client.post(SIGNUP, form_data(GUS, timestamp=timestamp)).status_code == 400
 
 
 def test_the_shown_form_is_accepted_after_half_a_second(client: Client) -> None:
     make_mailing_list()
-    stamp = re.search(r'name="stamp" value="([^"]+)"', text_of(client.get(SIGNUP)))
-    assert stamp is not None
+    timestamp = re.search(r'name="timestamp" value="([^"]+)"', text_of(client.get(SIGNUP)))
+    assert timestamp is not None
     deadline = time.monotonic() + 10
-    while client.post(SIGNUP, form_data(GUS, stamp=stamp[1])).status_code != 303:
+    while client.post(SIGNUP, form_data(GUS, timestamp=timestamp[1])).status_code != 303:
         assert time.monotonic() < deadline
 
 
 def test_too_many_sign_ups_of_one_network_are_refused(client: Client) -> None:
-    for number in range(SIGNUPS_AN_HOUR):
+    for number in range(MAX_SIGNUPS_PER_HOUR):
         client.post(SIGNUP, form_data(f"r{number}@example.org"))
     answer = client.post(SIGNUP, form_data(GUS))
     assert (answer.status_code, answer["Retry-After"]) == (429, "3600")
@@ -222,7 +251,7 @@ def test_a_form_from_another_origin_creates_a_pending_subscription_only(client: 
     make_mailing_list()
     answer = client.post(SIGNUP, form_data(GUS), headers={"origin": "https://elsewhere.example"})
     assert answer.status_code == 303
-    answer_signups()
+    process_signups()
     assert Subscription.objects.get().state == State.PENDING
 
 
@@ -235,7 +264,7 @@ def test_an_unknown_list_is_not_found(client: Client) -> None:
 def test_a_forged_host_does_not_get_into_a_mail(client: Client, header: str) -> None:
     make_mailing_list()
     client.post(SIGNUP, form_data(GUS), headers={header: "evil.example"})
-    answer_signups()
+    process_signups()
     assert not any(
         "evil.example" in f"{mail.text}{mail.html}{mail.headers}" for mail in TransactionalMail.objects.all()
     )
@@ -264,7 +293,7 @@ def test_the_consent_stores_the_ip_that_the_trusted_proxies_saw(
     make_mailing_list()
     settings.TRUSTED_PROXIES = proxies
     client.post(SIGNUP, form_data(GUS), headers={"x-forwarded-for": forwarded})
-    answer_signups()
+    process_signups()
     assert Consent.objects.get().ip == ip
 
 
@@ -312,7 +341,7 @@ def test_an_expired_link_offers_a_new_mail(client: Client) -> None:
     Subscription.objects.update(requested_at="2020-01-01T00:00Z")
     path = path_of(confirm_url(gus.key, 1))
     assert "This link has expired" in text_of(client.post(path, {"action": "confirm"}))
-    assert "Check your mail" in text_of(client.post(path, {"action": "again"}))
+    assert "Check your mail" in text_of(client.post(path, {"action": "again"}, follow=True))
     gus.refresh_from_db()
     assert (gus.state, gus.request_number, gus.transactional_mails.count()) == (State.PENDING, 2, 2)
 
@@ -329,13 +358,13 @@ def test_a_link_from_before_an_unsubscribe_is_no_longer_valid(client: Client) ->
 def test_one_click_of_a_confirmation_mail_declines(client: Client) -> None:
     make_mailing_list()
     client.post(SIGNUP, form_data(GUS))
-    answer_signups()
+    process_signups()
     path = path_of(TransactionalMail.objects.get().headers["List-Unsubscribe"].strip("<>"))
     answer = client.post(path, ONE_CLICK)
     assert (answer.status_code, answer.content) == (200, b"Unsubscribed.\n")
     assert Subscription.objects.get().state == State.UNSUBSCRIBED
     client.post(SIGNUP, form_data(GUS))
-    answer_signups()
+    process_signups()
     assert TransactionalMail.objects.count() == 1
 
 
@@ -346,8 +375,26 @@ def test_the_decline_page_declines_and_offers_undo(client: Client) -> None:
     assert Subscriber.objects.get().declined_at is None
     assert "Thank you for telling us" in text_of(client.post(path, {"action": "decline"}))
     assert Subscriber.objects.get().declined_at is not None
-    assert "Check your mail" in text_of(client.post(path, {"action": "again"}))
+    assert "Check your mail" in text_of(client.post(path, {"action": "again"}, follow=True))
     assert TransactionalMail.objects.count() == 2
+
+
+def test_a_decline_of_an_active_subscription_promises_nothing(client: Client) -> None:
+    path = path_of(decline_url(ada().key))
+    assert "confirmation mails" not in text_of(client.get(path))
+    for _repeat in range(2):
+        page = text_of(client.post(path, {"action": "decline"}))
+        assert "You are unsubscribed" in page
+        assert "confirmation mails" not in page
+    assert Subscriber.objects.get().declined_at is None
+
+
+def test_a_decline_of_a_deleted_subscription_promises_nothing(client: Client) -> None:
+    path = path_of(decline_url(uuid.UUID(int=7)))
+    assert "confirmation mails" not in text_of(client.get(path))
+    page = text_of(client.post(path, {"action": "decline"}))
+    assert "Your address is not subscribed." in page
+    assert "confirmation mails" not in page
 
 
 # --- Unsubscribing ------------------------------------------------------------------------------------------
@@ -422,7 +469,7 @@ def test_the_unsubscribe_page_needs_one_click_and_offers_undo(client: Client) ->
     done = text_of(client.post(path, {"action": "unsubscribe"}))
     assert "You are unsubscribed" in done
     assert done == text_of(client.post(path, {"action": "unsubscribe"}))
-    assert "Check your mail" in text_of(client.post(path, {"action": "again"}))
+    assert "Check your mail" in text_of(client.post(path, {"action": "again"}, follow=True))
     subscription.refresh_from_db()
     assert subscription.state == State.PENDING
 
@@ -466,10 +513,15 @@ def test_a_forged_link_gets_one_fixed_answer(client: Client, purpose: str, token
 def test_a_subscription_is_paused_and_resumed(client: Client) -> None:
     subscription = ada()
     path = path_of(preferences_url(subscription.key))
-    assert "Saved. You receive no issues until" in text_of(client.post(path, {"action": "pause", "weeks": "4"}))
+    answer = client.post(path, {"action": "pause", "weeks": "4"})
+    assert (answer.status_code, answer["Cache-Control"]) == (303, "no-store")
+    for _reload in range(2):
+        assert "Saved. You will receive no issues until" in text_of(client.get(answer["Location"]))
+    assert subscription.consents.count() == 1
     subscription.refresh_from_db()
     assert subscription.paused_until is not None
-    assert "Saved. You receive issues again" in text_of(client.post(path, {"action": "resume"}))
+    assert "Saved. You receive issues again" in text_of(client.post(path, {"action": "resume"}, follow=True))
+    assert "Saved. You will" not in text_of(client.get(answer["Location"]))
     subscription.refresh_from_db()
     assert subscription.paused_until is None
 
@@ -581,7 +633,7 @@ def test_the_style_sheet_is_small() -> None:
 def test_a_subscription_from_sign_up_to_unsubscribe_over_http(client: Client, mailoutbox: list[Any]) -> None:
     make_mailing_list()
     client.post(SIGNUP, form_data(GUS))
-    answer_signups()
+    process_signups()
     send_due_transactional_mails()
     (mail,) = mailoutbox
     confirm = re.search(r"http://127\.0\.0\.1:8000(/confirm/\S+)", mail.body)

@@ -38,7 +38,7 @@ from newsletter.providers import get_route
 from newsletter.providers.base import ConnectionCheck, Provider, provider_account
 from newsletter.sandbox import SandboxServer
 from newsletter.sending.control import cancel_send, pause_send
-from subscribers.models import TransactionalMail, TransactionalMailKind
+from subscribers.models import Signup, TransactionalMail, TransactionalMailKind
 from tests.brokers import redis_broker
 from tests.newsletter.monitoring.conftest import a_worker, ago, refresh, set_batch
 from tests.people import ben
@@ -377,6 +377,15 @@ def test_events_that_wait_to_be_applied(worker: None) -> None:
     assert only("events").sentence == "1 webhook event has been waiting to be applied for 12 min."
     make_event(state=EventState.NEW, received_at=ago(minutes=1), event_id="msg_2")
     assert only("events").sentence == "2 webhook events are waiting to be applied, the oldest for 12 min."
+
+
+def test_signups_that_wait_to_be_processed(worker: None) -> None:
+    waiting = {"mailing_list": make_newsletter(), "address": "b@example.org", "evidence": {}}
+    Signup.objects.create(created_at=ago(minutes=12), **waiting)
+    Signup.objects.create(created_at=ago(hours=9), due_at=None, **waiting)
+    assert only("signups").sentence == "1 sign-up has been waiting to be processed for 12 min."
+    Signup.objects.create(created_at=ago(minutes=6), **waiting)
+    assert only("signups").sentence == "2 sign-ups are waiting to be processed, the oldest for 12 min."
 
 
 def test_transactional_mails_that_wait_to_be_sent(worker: None) -> None:

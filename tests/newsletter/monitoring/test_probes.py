@@ -17,7 +17,9 @@ from newsletter.config.configuration import PROJECT_ROOT
 from newsletter.models import BatchState, Event, Issue, ProviderThrottle, Send, SendState
 from newsletter.monitoring import health
 from newsletter.providers import get_route
+from subscribers.models import Signup
 from tests.newsletter.monitoring.conftest import a_worker, ago, refresh, set_batch
+from tests.publications import make_newsletter
 
 HERE: dict[str, Any] = {"HTTP_HOST": "127.0.0.1:8000", "REMOTE_ADDR": "127.0.0.1"}
 
@@ -108,6 +110,16 @@ def test_the_rate_includes_a_send_that_ended_within_the_last_minute(send: Send, 
     set_batch(batches[0], state=BatchState.ACCEPTED, finished_at=ago(seconds=20))
     refresh(send, state=SendState.SENT, finished_at=ago(seconds=19))
     assert samples()["newsletter_accepted_mails_per_second",] == pytest.approx(2 / 60)
+
+
+@pytest.mark.django_db
+def test_the_oldest_signup_that_waits_is_measured() -> None:
+    Signup.objects.create(
+        mailing_list=make_newsletter(), address="b@example.org", evidence={}, created_at=ago(seconds=90)
+    )
+    found = samples()
+    assert found["newsletter_signups_waiting",] == 1
+    assert found["newsletter_oldest_waiting_signup_seconds",] == pytest.approx(90, abs=5)
 
 
 @pytest.mark.django_db

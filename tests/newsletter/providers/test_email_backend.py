@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Iterator
 
 import pytest
 from django.core.mail import EmailMessage, EmailMultiAlternatives, get_connection
+from pytest_django import Settings
 
+from newsletter.providers.email_backend import ProviderEmailBackend
 from newsletter.sandbox import Fault, SandboxServer
 from subscribers.transactional.outbox import MailBackendError
 from tests.sandboxes import provider_of, running_sandbox
@@ -71,23 +74,29 @@ def test_a_mail_without_html_gets_an_html_part(sandbox: SandboxServer) -> None:
 
 
 @pytest.mark.parametrize(
-    ("fault", "permanent"),
+    ("fault", "permanent", "may_have_been_sent"),
     [
-        (Fault("rate_limit_exceeded"), False),
-        (Fault("service_unavailable"), False),
-        (Fault("reset"), False),
-        (Fault("invalid_api_key"), False),
-        (Fault("validation_error", status=422), True),
+        (Fault("rate_limit_exceeded"), False, False),
+        (Fault("service_unavailable"), False, True),
+        (Fault("reset"), False, True),
+        (Fault("invalid_api_key"), False, False),
+        (Fault("validation_error", status=422), True, False),
     ],
     ids=lambda value: getattr(value, "kind", None),
 )
 def test_an_error_says_whether_the_same_mail_may_be_tried_again(
-    sandbox: SandboxServer, fault: Fault, permanent: bool
+    sandbox: SandboxServer, fault: Fault, permanent: bool, may_have_been_sent: bool
 ) -> None:
     sandbox.plan(fault)
     with pytest.raises(MailBackendError) as refused:
         send(mail())
-    assert refused.value.permanent is permanent
+    assert (refused.value.permanent, refused.value.may_have_been_sent) == (permanent, may_have_been_sent)
+
+
+@pytest.mark.parametrize(("route", "hours"), [("sandbox", 23), ("smtp", 0), ("sandbox,smtp", 0)])
+def test_a_route_has_the_key_lifetime_of_its_shortest_provider(settings: Settings, route: str, hours: int) -> None:
+    settings.PROVIDER = route
+    assert ProviderEmailBackend().key_lifetime == datetime.timedelta(hours=hours)
 
 
 def test_a_mail_with_a_header_that_is_not_allowed_is_refused_permanently(sandbox: SandboxServer) -> None:

@@ -28,7 +28,7 @@ def test_a_page_is_in_the_language_of_the_newsletter(client: Client, path: str) 
 
 @pytest.mark.parametrize("path", ["/", FRONT, ARCHIVE, ISSUE, FEED])
 def test_a_page_is_the_same_for_every_visitor(client: Client, path: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(public_page, "STAMP_PERIOD", 10**9)
+    monkeypatch.setattr(public_page, "TIMESTAMP_PERIOD", 10**9)
     publish(newsletter=make_newsletter(language="fr"))
     plain = client.get(path)
     client.cookies["django_language"] = "de"

@@ -310,7 +310,7 @@ def test_public_pages_allow_get_and_head_only(client: Client, path: str) -> None
 
 @pytest.mark.parametrize("path", [FRONT, ARCHIVE, ISSUE, FEED])
 def test_an_unchanged_page_is_answered_with_304(client: Client, path: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(public_page, "STAMP_PERIOD", 10**9)  # the period does not end between the two requests
+    monkeypatch.setattr(public_page, "TIMESTAMP_PERIOD", 10**9)  # the period does not end between the two requests
     publish()
     first = client.get(path)
     assert first["Cache-Control"] == "public, max-age=300"
@@ -345,7 +345,7 @@ def test_a_page_changes_when_the_undo_window_of_an_issue_ends(client: Client, pa
 
 
 def test_pages_are_compressed(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(public_page, "STAMP_PERIOD", 10**9)
+    monkeypatch.setattr(public_page, "TIMESTAMP_PERIOD", 10**9)
     publish(stories=31)
     plain, compressed = client.get(ISSUE), client.get(ISSUE, headers={"Accept-Encoding": "gzip"})
     assert compressed["Content-Encoding"] == "gzip"
