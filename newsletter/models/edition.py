@@ -21,6 +21,10 @@ class EditionIsFrozen(Exception):
 class EditionQuerySet(models.QuerySet["Edition"]):
     """Editions can be read and created, not changed."""
 
+    def remember_source(self, source_sha256: str) -> None:
+        """Note the source that these editions are rendered from now; it is a cache key, and no part of what is sent."""
+        super().update(source_sha256=source_sha256)
+
     def update(self, **changes: Any) -> int:
         """Refused: the approved edition is the one that is sent."""
         raise EditionIsFrozen(f"An edition cannot be changed ({', '.join(changes)}).")

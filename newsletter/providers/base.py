@@ -16,7 +16,7 @@ from typing import ClassVar, Protocol, runtime_checkable
 from django.utils.crypto import salted_hmac
 
 from newsletter.models import Fact
-from newsletter.providers.reasons import ReasonError, reason_sentence
+from newsletter.providers.reasons import ReasonError, provider_reason_sentence
 from subscribers.addresses import UNFIT_FOR_HEADERS
 
 #: The only headers that a message may set, in lower case; a provider makes the others from the message's fields.
@@ -117,7 +117,7 @@ class MessageResult:
     @property
     def reason(self) -> str:
         """Code and detail as a translatable sentence."""
-        return reason_sentence(self.code, self.detail)
+        return provider_reason_sentence(self.code, self.detail)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,7 +143,7 @@ class Outcome:
     @property
     def reason(self) -> str:
         """Code and detail as a translatable sentence."""
-        return reason_sentence(self.code, self.detail)
+        return provider_reason_sentence(self.code, self.detail)
 
 
 def combine_results(results: Sequence[MessageResult], *, rate_limit: float | None = None) -> Outcome:
@@ -320,7 +320,7 @@ class ConnectionCheck:
     @property
     def reason(self) -> str:
         """Code and detail as a translatable sentence."""
-        return reason_sentence(self.code, self.detail)
+        return provider_reason_sentence(self.code, self.detail)
 
 
 @runtime_checkable

@@ -25,7 +25,7 @@ from django.db.models.functions import Now
 from newsletter.models import Availability, ProviderThrottle
 from newsletter.providers.allowlist import may_write_to
 from newsletter.providers.base import BlockScope, Message, Outcome, OutcomeKind, Provider
-from newsletter.providers.reasons import MAX_CODE_LENGTH, reason_sentence
+from newsletter.providers.reasons import MAX_CODE_LENGTH, provider_reason_sentence
 
 log = logging.getLogger(__name__)
 
@@ -95,7 +95,7 @@ class ThrottleStatus:
     @property
     def reason(self) -> str:
         """Why the account takes no mail, as a translatable sentence."""
-        return reason_sentence(self.code, self.detail) or reason_sentence("provider_unavailable")
+        return provider_reason_sentence(self.code, self.detail) or provider_reason_sentence("provider_unavailable")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -110,15 +110,18 @@ def has_lost_recipients(claimed: ClaimedBatch) -> bool:
     return any(recipient.skip_reason for recipient in recipients_of(batch, IN_FLIGHT, timezone.now()))
 
 
-def release_stale_claims() -> int:
+def release_stale_claims(*, include_own: bool) -> int:
     """End the leases of workers of this machine that no longer run, so that a restart does not wait for them.
 
-    Returns how many. The outcome of these batches stays unknown: the same bytes are posted again under the same key.
+    `include_own` ends those under this process's own id, too: only before it claims its first batch, when they can only
+    be those of a dead process that had the same id. Returns how many. The outcome of these batches stays unknown: the
+    same bytes are posted again under the same key.
     """
     host = socket.gethostname()
     claims = Batch.objects.filter(state=BatchState.CLAIMED, claimed_by__startswith=f"{host}:")
     holders = claims.values_list("claimed_by", flat=True).distinct()
-    ended = [holder for holder in holders if not _is_running(int(holder.rpartition(":")[2]))]
+    pids = {holder: int(holder.rpartition(":")[2]) for holder in holders}
+    ended = [holder for holder, pid in pids.items() if (include_own if pid == os.getpid() else not _is_running(pid))]
     return claims.filter(claimed_by__in=ended).update(lease_until=timezone.now())
 
 
@@ -129,7 +132,7 @@ def _is_running(pid: int) -> bool:
         return False
     except PermissionError:
         return True
-    return pid != os.getpid()
+    return True
 
 
 def _next_batch(provider: Provider, *, retries_first: bool, only_retries: bool) -> BatchQuerySet:

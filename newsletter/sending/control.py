@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 from django.db import transaction
@@ -26,6 +27,8 @@ from newsletter.models import (
 from newsletter.providers.throttle import clear_suspensions
 from newsletter.sending.auto_pause import send_health_of
 from newsletter.sending.expand import audience_of
+
+log = logging.getLogger(__name__)
 
 
 class ReasonNeeded(Exception):
@@ -77,6 +80,8 @@ def cancel_send(send: Send, *, by: str, text: str = "") -> None:
             hold_values=values,
             finished_at=timezone.now(),
         )
+        # The move waited for the row: a worker may have expanded a further part of the audience meanwhile.
+        send.refresh_from_db(fields=["expanded_through", "expanded_at", "excluded"])
         if remaining := _count_unexpanded(send):
             send.excluded = {**send.excluded, "cancelled_before_their_turn": remaining}
             Send.objects.filter(pk=send.pk).update(excluded=send.excluded)
@@ -91,7 +96,7 @@ def _count_unexpanded(send: Send) -> int:
 
 
 def drop_cancelled() -> bool:
-    """Drop the batches of cancelled sends that were not sent, and skip their deliveries.
+    """Drop the batches of cancelled sends that were not sent, and skip their deliveries; whether there were any.
 
     Also a step of the worker: a batch that came back unsent after the cancellation is dropped in its next run.
     """
@@ -102,24 +107,26 @@ def drop_cancelled() -> bool:
     with transaction.atomic():
         # Locked before their deliveries, as a claim does: two orders would block each other. And all at once, so that
         # none is claimed while the deliveries of a large list are skipped, which takes seconds.
-        keys = list(batches.order_by("pk").select_for_update(of=("self",)).values_list("pk", flat=True))
+        pks = list(batches.order_by("pk").select_for_update(of=("self",)).values_list("pk", flat=True))
         waiting = Delivery.objects.filter(state=DeliveryState.PENDING, send__in=cancelled.values("pk"))
         DELIVERY.move(waiting, DeliveryState.SKIPPED, reason=Reason.SEND_CANCELLED)
-        BATCH.move(
-            Batch.objects.filter(pk__in=keys),
+        dropped = BATCH.move(
+            Batch.objects.filter(pk__in=pks),
             BatchState.DROPPED,
             reason=Reason.SEND_CANCELLED,
             reason_values=None,
             finished_at=timezone.now(),
         )
-    return False
+    return dropped > 0
 
 
 def finish_sends() -> bool:
     """Move to sent every send whose audience is expanded and whose batches all have a known outcome.
 
+    Returns whether there was one.
     A held batch keeps its send open: a send is not finished while the outcome of a batch is unknown.
     """
+    finished = 0
     for send in _finished():
         try:
             with transaction.atomic():
@@ -128,8 +135,10 @@ def finish_sends() -> bool:
         except InvalidTransition:
             # Paused or cancelled meanwhile; when it is resumed, it ends here.
             continue
+        finished += 1
+        log.info("Send finished", extra={"send": send.pk})
         reached(Point.FINISH_COMMITTED)
-    return False
+    return finished > 0
 
 
 def _finished() -> QuerySet[Send]:

@@ -34,7 +34,13 @@ def store_edition(edition: Edition) -> Edition:
         return edition
     # A stored edition may have the same bytes: frozen before an update, or by another process just now.
     Edition.objects.bulk_create([edition], ignore_conflicts=True)
-    return Edition.objects.get(issue=edition.issue_id, sha256=edition.sha256)
+    same = Edition.objects.filter(issue=edition.issue_id, sha256=edition.sha256)
+    stored = same.get()
+    if stored.source_sha256 != edition.source_sha256:
+        # An update of this program made the same bytes. Without this, each freeze would render them again.
+        same.remember_source(edition.source_sha256)
+        stored.source_sha256 = edition.source_sha256
+    return stored
 
 
 def prepare_edition(issue: Issue) -> Edition:

@@ -106,8 +106,9 @@ def post_claimed(claimed: ClaimedBatch, provider: Provider, route: Sequence[Prov
         record_outcome(claimed, _not_posted(blocked_by or Reason.NO_PERMIT))
         return
     outcome = _post(claimed, provider)
-    update_throttle(permit, outcome)
+    # The outcome comes first: it may be the only proof that the mails were sent, and the throttle is learned again.
     record_outcome(claimed, outcome)
+    update_throttle(permit, outcome)
     if outcome.kind is OutcomeKind.BLOCKED:
         follow_provider_outages(route)
 
@@ -164,6 +165,10 @@ def record_outcome(claimed: ClaimedBatch, outcome: Outcome) -> None:
         found = Batch.objects.filter(is_open if outcome.kind is OutcomeKind.ACCEPTED else is_latest, pk=claimed.pk)
         batch = found.select_for_update(of=("self",)).select_related("edition__issue").defer(*LARGE).first()
         if batch is None:
+            log.warning(
+                "Outcome not recorded: the batch has a newer attempt, or is settled",
+                extra={"batch": claimed.pk, "attempt": claimed.attempt, "outcome": outcome.kind.value},
+            )
             return
         RECORD[outcome.kind](batch, outcome, claimed)
         reached(Point.OUTCOME_UNCOMMITTED)

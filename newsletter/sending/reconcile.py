@@ -45,7 +45,10 @@ class NotHeld(Exception):
 
 
 def settle_proven() -> bool:
-    """Accept attempted batches of which any mail has an event: a strict post is sent completely or not at all."""
+    """Accept attempted batches of which any mail has an event: a strict post is sent completely or not at all.
+
+    Returns whether there was one.
+    """
     owned = Delivery.objects.filter(pk__gte=OuterRef("first_delivery"), pk__lte=OuterRef("last_delivery"))
     proof = owned.alias(of=UNINDEXED_SEND).filter(HAS_A_FACT, of=OuterRef("send"))
     ready_again = Q(state=BatchState.READY, attempts__gt=0)
@@ -54,7 +57,7 @@ def settle_proven() -> bool:
     )
     attempted = Batch.objects.filter(ATTEMPTED, waiting | ready_again)
     found = list(attempted.filter(Exists(proof))[:CHUNK])
-    return sum(settle(batch, Reason.PROVEN_BY_EVENT) for batch in found) == CHUNK
+    return sum(settle(batch, Reason.PROVEN_BY_EVENT) for batch in found) > 0
 
 
 def settle_if_proven(batch: Batch) -> bool:
@@ -63,7 +66,7 @@ def settle_if_proven(batch: Batch) -> bool:
 
 
 def hold_expired(route: Sequence[Provider]) -> bool:
-    """Hold batches with an unknown outcome that must not be posted again.
+    """Hold batches with an unknown outcome that must not be posted again; whether there were any.
 
     Their key has expired, their send was cancelled, or the provider that may have them is no longer in the route, or
     not with the same account: another account would not know their keys.
@@ -77,9 +80,7 @@ def hold_expired(route: Sequence[Provider]) -> bool:
         expired |= too_old & Q(provider__in=(provider_account(provider), *([""] if provider is route[0] else [])))
     unknown = Batch.objects.unleased(now).filter(ATTEMPTED).exclude(state=BatchState.READY)
     found = list(unknown.filter(expired).select_related("send").defer("send__manifest")[:CHUNK])
-    for batch in found:
-        hold(batch, *_why_expired(batch, route))
-    return len(found) == CHUNK
+    return sum(hold(batch, *_why_expired(batch, route)) for batch in found) > 0
 
 
 def _why_expired(batch: Batch, route: Sequence[Provider]) -> tuple[Reason, dict[str, Any]]:
@@ -98,13 +99,18 @@ def expiry_reason(provider: Provider) -> Reason:
     return Reason.KEY_EXPIRED if provider.key_lifetime else Reason.NOT_REPEATABLE
 
 
-def hold(batch: Batch, reason: str, values: Mapping[str, Any] | None = None) -> None:
-    """Nothing may be done about this batch until an event or an operator tells whether it was sent."""
+def hold(batch: Batch, reason: str, values: Mapping[str, Any] | None = None) -> bool:
+    """Nothing may be done about this batch until an event or an operator tells whether it was sent.
+
+    Returns whether it is held now: not if it was touched since it was read.
+    """
     untouched = Batch.objects.filter(pk=batch.pk, state=batch.state, attempts=batch.attempts)
     with transaction.atomic():
-        if BATCH.move(untouched, BatchState.HELD, reason=reason, reason_values=dict(values or {}), lease_until=None):
+        held = BATCH.move(untouched, BatchState.HELD, reason=reason, reason_values=dict(values or {}), lease_until=None)
+        if held:
             in_flight = deliveries_of(batch).filter(state__in=IN_FLIGHT)
             DELIVERY.move(in_flight, DeliveryState.UNKNOWN, reason=reason, detail="")
+    return bool(held)
 
 
 def mark_as_sent(batch: Batch, *, by: str) -> None:

@@ -37,7 +37,16 @@ from newsletter.models import (
 from newsletter.models.reasons import iso
 from newsletter.preflight import Occasion
 from newsletter.sending.control import operator_values
-from newsletter.sending.schedule import DATABASE_IS_DOWN, RETRY_AFTER, IssueRefused, dry_run, hold_issue, lock, start
+from newsletter.sending.schedule import (
+    DATABASE_IS_DOWN,
+    RETRY_AFTER,
+    IssueRefused,
+    dry_run,
+    hold_issue,
+    lock,
+    run_of_refusal_recorded,
+    start,
+)
 from newsletter.sending.wall_clock import nearest_instant_of
 
 log = logging.getLogger(__name__)
@@ -81,7 +90,7 @@ def keep_as_draft(issue: Issue, *, by: str, text: str = "") -> None:
     with transaction.atomic():
         lock(issue)
         if issue.current_send is not None:
-            raise InvalidTransition(_("This issue is scheduled or sent already. Look at it again."))
+            raise InvalidTransition(_("This issue is scheduled or sent already. Reload the page and try again."))
         if issue.state == IssueState.APPROVED:
             issue.move(
                 IssueState.DRAFT,
@@ -144,22 +153,24 @@ def _choice(occurrence: Occurrence, approved: Iterable[Issue], reserved: Collect
 def plan_occurrences() -> bool:
     """Keep one occurrence planned for each active schedule, at the instant that the time-zone rules of now give it.
 
-    A schedule that cannot be planned says why, and does not block the others.
+    A schedule that cannot be planned says why, and does not block the others. Returns whether a plan changed.
     """
+    changed = 0
     planned = Occurrence.objects.filter(finished_at__isnull=True)
     for occurrence in planned.select_related("schedule__newsletter"):
-        _try_to(partial(_update, occurrence), occurrence.schedule)
+        changed += _try_to(partial(_update, occurrence), occurrence.schedule)
     ahead = Occurrence.objects.filter(schedule=OuterRef("pk"), finished_at__isnull=True)
     for schedule in RecurringSchedule.objects.filter(~Exists(ahead), is_active=True).select_related("newsletter"):
-        _try_to(partial(plan_next, schedule), schedule)
-    return False
+        changed += _try_to(partial(plan_next, schedule), schedule)
+    return changed > 0
 
 
-def _try_to(plan: Callable[[], object], schedule: RecurringSchedule) -> None:
-    problem, values = "", {}
+def _try_to(plan: Callable[[], object], schedule: RecurringSchedule) -> bool:
+    """Whether the plan changed."""
+    problem, values, has_changed = "", {}, False
     try:
         with transaction.atomic():
-            plan()
+            has_changed = bool(plan())
     except DATABASE_IS_DOWN:
         raise
     except zoneinfo.ZoneInfoNotFoundError:
@@ -170,19 +181,20 @@ def _try_to(plan: Callable[[], object], schedule: RecurringSchedule) -> None:
             log.exception("recurring schedule %s cannot be planned; it is retried", schedule.pk)
     if (problem, values) != (schedule.problem, schedule.problem_values):
         RecurringSchedule.objects.filter(pk=schedule.pk).update(problem=problem, problem_values=values)
+    return has_changed
 
 
-def _update(occurrence: Occurrence) -> None:
+def _update(occurrence: Occurrence) -> bool:
     """Follow a schedule that was moved or deactivated. One that was moved to an hour that is over comes next week.
 
-    The draft of an occurrence that is dropped stays.
+    The draft of an occurrence that is dropped stays. Returns whether it changed.
     """
     planned, now = Occurrence.objects.filter(pk=occurrence.pk, finished_at__isnull=True), timezone.now()
     is_dropped = not occurrence.schedule.is_active or occurrence.date.weekday() != occurrence.schedule.weekday
     if is_dropped or instant_on(occurrence.schedule, occurrence.date) <= now < occurrence.starts_at:
-        planned.delete()
-    elif (instant := instant_on(occurrence.schedule, occurrence.date)) != occurrence.starts_at:
-        planned.update(starts_at=instant)
+        return planned.delete()[0] > 0
+    instant = instant_on(occurrence.schedule, occurrence.date)
+    return instant != occurrence.starts_at and planned.update(starts_at=instant) > 0
 
 
 def plan_next(schedule: RecurringSchedule) -> Occurrence:
@@ -301,10 +313,10 @@ def _run(occurrence: Occurrence, now: datetime.datetime) -> tuple[Reason, dict[s
         values = {**name, "minutes": round(late.total_seconds() / 60)}
         return _hold(issue, Reason.OCCURRENCE_LATE, values)
     try:
-        with transaction.atomic():
+        by = f"recurring schedule {occurrence.schedule}"[:150]
+        with run_of_refusal_recorded(issue, by=by), transaction.atomic():
             lock(issue, revision=issue.approved_revision)
-            by = f"recurring schedule {occurrence.schedule}"
-            start(issue, issue.current_send, occasion=Occasion.START, by=by[:150], approved=None)
+            start(issue, issue.current_send, occasion=Occasion.START, by=by, approved=None)
     except IssueRefused as refusal:
         return _hold(issue, Reason.OCCURRENCE_REFUSED, {**name, **refusal.values})
     except InvalidTransition as error:

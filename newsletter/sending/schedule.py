@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import datetime
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,7 +21,7 @@ from newsletter.config.failpoints import Point, reached
 from newsletter.config.translatable import to_data
 from newsletter.models import Edition, InvalidTransition, Issue, Reason, Send, SendState
 from newsletter.models.reasons import iso
-from newsletter.preflight import AudienceSnapshot, Occasion, PreflightResult
+from newsletter.preflight import AudienceSnapshot, Occasion, PreflightResult, record_run
 from newsletter.rendering import RenderingError
 from newsletter.sending.check import check_edition, preflight_edition
 from newsletter.sending.control import operator_values
@@ -45,16 +47,26 @@ DATABASE_IS_DOWN = (OperationalError, InterfaceError)
 class IssueRefused(Exception):
     """The issue cannot be scheduled or sent as it is; each sentence says what to do."""
 
-    permanent = True
-
-    def __init__(self, *sentences: str) -> None:
+    def __init__(self, *sentences: str, result: PreflightResult | None = None) -> None:
+        """`result`: of the pre-flight run that was made before the refusal, if one was made."""
         super().__init__(" ".join(str(sentence) for sentence in sentences))
-        self.sentences = sentences
+        self.sentences, self.result = sentences, result
 
     @property
     def values(self) -> dict[str, Any]:
         """The sentences as reasons store them."""
         return {"sentences": [to_data(sentence) for sentence in self.sentences]}
+
+
+@contextmanager
+def run_of_refusal_recorded(issue: Issue, *, by: str) -> Iterator[None]:
+    """Record the pre-flight run of a refusal after the rollback of the transaction that made it, which is inside."""
+    try:
+        yield
+    except IssueRefused as refusal:
+        if refusal.result:
+            record_run(issue, refusal.result, by=by)
+        raise
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,14 +142,15 @@ def schedule_issue(
         )
     if local:
         instant = first_instant(issue, local)
-    with transaction.atomic():
+    with run_of_refusal_recorded(issue, by=by), transaction.atomic():
         lock(issue, revision=revision)
         if issue.current_send is not None:
-            raise InvalidTransition(_("This issue is scheduled or sent already. Look at it again."))
+            raise InvalidTransition(_("This issue is scheduled or sent already. Reload the page and try again."))
         rehearsal = approve(issue, _prepared(issue), occasion=Occasion.SCHEDULE, by=by, local=local)
         manifest = rehearsal.manifest
         if approved:
-            _refuse(approved.differences(manifest) if same_audience else approved.content_differences(manifest))
+            differences = approved.differences(manifest) if same_audience else approved.content_differences(manifest)
+            _raise_if_different(differences, rehearsal.result)
         send = Send.objects.begin(
             SendState.SCHEDULED,
             by=by,
@@ -205,12 +218,12 @@ def send_now(
     there who could (`may_undo`).
     """
     before = issue.current_send
-    with transaction.atomic():
+    with run_of_refusal_recorded(issue, by=by), transaction.atomic():
         lock(issue, revision=revision)
-        now = issue.current_send
-        if (before and (before.pk, before.state)) != (now and (now.pk, now.state)):
-            raise InvalidTransition(_("The schedule of this issue changed meanwhile. Look at it again."))
-        send = start(issue, now, occasion=Occasion.SEND, by=by, approved=approved, may_undo=may_undo)
+        current = issue.current_send
+        if (before and (before.pk, before.state)) != (current and (current.pk, current.state)):
+            raise InvalidTransition(_("The schedule of this issue changed meanwhile. Reload the page and try again."))
+        send = start(issue, current, occasion=Occasion.SEND, by=by, approved=approved, may_undo=may_undo)
         reached(Point.START_UNCOMMITTED)
     reached(Point.START_COMMITTED)
     return send
@@ -296,8 +309,9 @@ def _clear_hold(issue: Issue) -> None:
 def update_start_times() -> bool:
     """Compute the start of scheduled sends again: time-zone rules, or the recipients' zones, may have changed.
 
-    A step of the worker: a new subscriber's local time may come before that of all others.
+    A step of the worker: a new subscriber's local time may come before that of all others. Returns whether one changed.
     """
+    changed = 0
     soon = timezone.now() + LONGEST_SPAN
     scheduled = Send.objects.filter(Q(is_local=False) | Q(scheduled_at__lte=soon), state=SendState.SCHEDULED)
     readable = scheduled.exclude(scheduled_wall="").select_related("issue__newsletter").defer("manifest")
@@ -307,7 +321,8 @@ def update_start_times() -> bool:
         if before and instant and instant != before and unchanged.update(scheduled_at=instant):
             values = {"now_at": iso(instant), "before_at": iso(before)}
             send.note(Reason.RESCHEDULED, by="schedule", values=values)
-    return False
+            changed += 1
+    return changed > 0
 
 
 def _start_time(send: Send) -> datetime.datetime | None:
@@ -347,7 +362,7 @@ def start(
     edition = send.edition if send else _prepared(issue)
     rehearsal = approve(issue, edition, occasion=occasion, by=by, local=local, at=now)
     if approved:
-        _refuse(approved.differences(rehearsal.manifest))
+        _raise_if_different(approved.differences(rehearsal.manifest), rehearsal.result)
     fields: dict[str, Any] = {
         "edition": rehearsal.edition,
         "started_at": now,
@@ -365,9 +380,10 @@ def start(
     return send
 
 
-def _refuse(differences: tuple[str, ...]) -> None:
+def _raise_if_different(differences: tuple[str, ...], result: PreflightResult) -> None:
     if differences:
-        raise IssueRefused(*differences, _("Nothing was sent or scheduled. Look at the page again and confirm."))
+        advice = _("Nothing was sent or scheduled. Review the page and confirm again.")
+        raise IssueRefused(*differences, advice, result=result)
 
 
 def lock(issue: Issue, *, revision: int | None = None) -> None:
@@ -383,7 +399,7 @@ def lock(issue: Issue, *, revision: int | None = None) -> None:
         raise IssueRefused(
             _(
                 "The issue was saved since this page was loaded: the page showed revision %(seen)s, and it is at "
-                "revision %(now)s now. Nothing was sent or scheduled. Look at the page again and confirm."
+                "revision %(now)s now. Nothing was sent or scheduled. Review the page and confirm again."
             )
             % {"seen": revision, "now": issue.revision}
         )
@@ -417,4 +433,4 @@ def _prepared(issue: Issue) -> Edition:
 
 def _refuse_findings(result: PreflightResult) -> None:
     if result.blocking:
-        raise IssueRefused(*(finding.message for finding in result.blocking))
+        raise IssueRefused(*(finding.message for finding in result.blocking), result=result)

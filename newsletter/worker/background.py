@@ -79,7 +79,7 @@ class BackgroundProcess:
 
     def _release(self) -> bool:
         """Release batches of a killed process, so that another one on this machine continues them within seconds."""
-        return release_stale_claims() > 0
+        return release_stale_claims(include_own=False) > 0
 
     def end(self) -> None:
         """End in order: the heartbeat row is deleted."""

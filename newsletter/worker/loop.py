@@ -50,7 +50,7 @@ class StepRunner:
         on_work: Callable[[str], None] = lambda name: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`on_work` is called with the step's name each time that the step did something and has more to do."""
+        """`on_work` is called with the step's name each time that the step did something."""
         self.step = step
         self._on_work, self._clock = on_work, clock
         self._failures = 0
@@ -69,7 +69,7 @@ class StepRunner:
     def run(self) -> bool:
         """Run the step, even if it is idle, but neither before `every` seconds have passed nor while it backs off.
 
-        Returns whether there is more to do.
+        Returns whether it did something, so that there may be more to do.
         """
         now = self._clock()
         if now < self._not_before:
@@ -77,25 +77,25 @@ class StepRunner:
         self._not_before = now + self.step.every
         with bound_contextvars(step=self.step.name):
             try:
-                more = self._run_in_span()
+                has_worked = self._run_in_span()
             except Exception:
                 self._back_off()
                 return False
         self._failures = 0
-        if more:
+        if has_worked:
             self._on_work(self.step.name)
         # A step with an interval is never skipped: that could make it run later than its interval says.
-        idle = 0.0 if more or self.step.every else STEP_IDLE
+        idle = 0.0 if has_worked or self.step.every else STEP_IDLE
         self._idle_until = self._clock() + idle
-        return more
+        return has_worked
 
     def _run_in_span(self) -> bool:
         with span(self.step.name) as work:
-            more = self.step.run()
-            if not more:
+            has_worked = self.step.run()
+            if not has_worked:
                 # Idle runs would fill the tracing system.
                 work.drop()
-        return more
+        return has_worked
 
     def _back_off(self) -> None:
         seconds = min(LONGEST_BACKOFF, 2.0 ** min(self._failures, 10))
@@ -134,7 +134,7 @@ class Rounds:
 
 
 def run_each(runners: Sequence[StepRunner]) -> bool:
-    """Run every step once. Returns whether any of them has more to do."""
+    """Run every step once. Returns whether any of them did something."""
     return sum(runner.run() for runner in runners) > 0
 
 
@@ -215,5 +215,6 @@ def take_over() -> bool:
     """Hold sends after a downtime, and release the batches that dead workers of this machine had claimed."""
     hold_after_downtime()
     update_start_times()
-    log.info("Released claims of dead workers", extra={"batches": release_stale_claims()})
+    if batches := release_stale_claims(include_own=True):
+        log.info("Claims of dead workers released", extra={"batches": batches})
     return False

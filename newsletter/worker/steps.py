@@ -39,7 +39,7 @@ class Step:
     every: float
     """Seconds between two runs, at least; 0: it runs in each round."""
     run: Callable[[], bool]
-    """Does the work. Returns whether there is more to do at once."""
+    """Does the work. Returns whether it did something: then it is logged, and runs again at once."""
     due_in: Callable[[], float | None] = nothing_waits
     """Seconds until waiting work may be done, such as a batch that needs a permit; None if no work waits."""
 

@@ -228,7 +228,7 @@ class Publication(RuleBasedStateMachine):
 
     @rule()
     def a_worker_starts(self) -> None:
-        release_stale_claims()
+        release_stale_claims(include_own=True)
 
     # The provider and the clocks
 
@@ -352,7 +352,7 @@ class Publication(RuleBasedStateMachine):
             send.refresh_from_db()
             if send.state == SendState.PAUSED:
                 resume_send(send, by="tests")
-            release_stale_claims()
+            release_stale_claims(include_own=True)
             for name in ("expand", "post", "apply", "settle", "hold", "drop", "finish"):
                 while self._step(name):
                     pass

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import datetime
+import logging
 import ssl
 from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
@@ -35,8 +36,10 @@ from newsletter.providers.base import (
 )
 from newsletter.providers.clock import ClockMonitor, skew_of
 from newsletter.providers.resend.events import parse_event, verify_signature
-from newsletter.providers.resend.responses import RecentAnswers, number_in, outcome_of_error
+from newsletter.providers.resend.responses import RecentResponses, number_in, outcome_of_error
 from newsletter.providers.resend.search import ResendEmails
+
+log = logging.getLogger(__name__)
 
 #: A message under this name carries a whole body that is already encoded; see PooledClient.
 FROZEN_BODY = "frozen"
@@ -85,14 +88,14 @@ class PooledClient(resend.HTTPClient):
         )
         self._clock_monitor.check(response.headers)
         reached(Point.ANSWER_BEGUN)
-        answer = response.data
+        content = response.data
         reached(Point.ANSWER_READ)
         if response.status >= 300:
             # If a proxy delivers this response twice, the copy must not be read as the response to the next post.
             self.close()
         if 300 <= response.status < 400:
             raise Redirected(response.status)
-        return answer, response.status, response.headers
+        return content, response.status, response.headers
 
     def close(self) -> None:
         """Close the connections."""
@@ -133,7 +136,7 @@ class ResendProvider:
         self._emails = ResendEmails(self._url, read_key) if read_key else None
         self._api_key = api_key
         self._client = PooledClient()
-        self._recent_answers = RecentAnswers()
+        self._recent_responses = RecentResponses()
         self._secrets = [base64.b64decode(secret.removeprefix("whsec_")) for secret in webhook_secrets]
 
     @property
@@ -162,7 +165,7 @@ class ResendProvider:
         frozen = cast("list[resend.Emails.SendParams]", [{FROZEN_BODY: body}])
         return self._attempt(
             lambda: resend.Batch.send(frozen, {"idempotency_key": key, "batch_validation": "strict"}),
-            lambda answer: _ids([item.get("id") for item in answer["data"]], size),
+            lambda response: _ids([item.get("id") for item in response["data"]], size),
             key,
         )
 
@@ -171,7 +174,7 @@ class ResendProvider:
         params = cast("resend.Emails.SendParams", _fields(message))
         return self._attempt(
             lambda: resend.Emails.send(params, {"idempotency_key": key}),
-            lambda answer: _ids([answer.get("id")], 1),
+            lambda response: _ids([response.get("id")], 1),
             key,
         )
 
@@ -181,19 +184,19 @@ class ResendProvider:
         resend.api_key, resend.api_url = self._api_key, self._url
         resend.default_http_client = self._client
         try:
-            return self._call(call, ids, key)
-        except Exception as error:
-            # A response arrived that the API does not document, so its meaning is unknown.
-            detail = sanitize(f"{type(error).__name__}: {error}")
-            return Outcome(kind=OutcomeKind.UNKNOWN, code="unreadable_answer", detail=detail)
-
-    def _call(self, call: Callable[[], Any], ids: Callable[[Any], tuple[str, ...]], key: str) -> Outcome:
-        try:
-            answer = call()
+            response = call()
         except ResendError as error:
             return _error_outcome(error)
-        mail_ids, rate_limit = ids(answer), number_in(answer.get("http_headers"), "ratelimit-limit")
-        if self._recent_answers.belong_to_another(mail_ids, key):
+        except Exception as error:
+            # A fault of the SDK or of this program. The request may have been sent before it.
+            log.exception("Post failed unexpectedly")
+            return _unreadable(error)
+        try:
+            mail_ids, rate_limit = ids(response), number_in(response.get("http_headers"), "ratelimit-limit")
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            # A response that the API does not document, so its meaning is unknown.
+            return _unreadable(error)
+        if self._recent_responses.belong_to_another(mail_ids, key):
             self.close()
             return Outcome(kind=OutcomeKind.UNKNOWN, code="wrong_answer")
         return Outcome(kind=OutcomeKind.ACCEPTED, ids=mail_ids, rate_limit=rate_limit)
@@ -202,7 +205,7 @@ class ResendProvider:
         """GET /domains. A full key gets the state of its domains; a sending key gets an error that proves it valid."""
         headers = {"Authorization": f"Bearer {self._api_key}", "User-Agent": "newsletter"}
         try:
-            answer = urllib3.request(
+            response = urllib3.request(
                 "GET",
                 f"{self._url}/domains",
                 headers=headers,
@@ -213,7 +216,7 @@ class ResendProvider:
         except urllib3.exceptions.HTTPError as error:
             code = _connection_error(error) or "timeout"
             return ConnectionCheck(is_ok=False, code=code, detail=type(error).__name__)
-        return _connection_check(answer.status, answer.data, answer.headers)
+        return _connection_check(response.status, response.data, response.headers)
 
     # The list of mails
 
@@ -274,6 +277,11 @@ def _connection_check(status: int, body: bytes, headers: Mapping[str, str]) -> C
         return ConnectionCheck(is_ok=True, code="connection_ok_rate_limited", clock_skew=skew)
     error = outcome_of_error(status, sanitize(name), sanitize(answer.get("message") or ""), headers)
     return ConnectionCheck(is_ok=False, code=error.code, detail=error.detail, clock_skew=skew)
+
+
+def _unreadable(error: Exception) -> Outcome:
+    detail = sanitize(f"{type(error).__name__}: {error}")
+    return Outcome(kind=OutcomeKind.UNKNOWN, code="unreadable_answer", detail=detail)
 
 
 def _error_outcome(error: ResendError) -> Outcome:

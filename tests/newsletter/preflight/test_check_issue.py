@@ -219,6 +219,18 @@ def test_runs_are_recorded_with_their_occasion() -> None:
     assert list(recorded) == [("schedule", "ada"), ("start", "schedule")]
 
 
+def test_the_run_of_a_refused_issue_is_recorded() -> None:
+    issue = issue_for_today()
+    set_link_status(issue, status=404)
+    with pytest.raises(IssueRefused):
+        send_now(issue, by="ada")
+    tomorrow = datetime.datetime.combine(issue.date + datetime.timedelta(days=1), datetime.time(7))
+    with pytest.raises(IssueRefused):
+        schedule_issue(issue, wall=tomorrow, zone=ZONE, by="ben")
+    recorded = PreflightRun.objects.order_by("pk").values_list("occasion", "by", "errors")
+    assert list(recorded) == [("send", "ada", 2), ("schedule", "ben", 2)]
+
+
 def test_a_page_that_went_offline_does_not_stop_an_approved_issue() -> None:
     issue = issue_for_today()
     edition = freeze_edition(issue)

@@ -9,7 +9,7 @@ import time
 from typing import Any
 
 import pytest
-from django.db import connection
+from django.db import OperationalError, connection
 from django.db.models import QuerySet
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
@@ -501,3 +501,44 @@ def test_a_batch_whose_lease_ended_before_the_post_is_ready_again(
     post_module.post_claimed(late, provider, (provider,))
     batch = Batch.objects.get()
     assert (batch.state, batch.reason, mails(sandbox)) == (BatchState.READY, Reason.LEASE_LOST, (0, 0))
+
+
+def test_a_throttle_that_cannot_be_updated_loses_no_outcome(
+    send: Send, provider: Provider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise OperationalError("canceling statement due to lock timeout")
+
+    monkeypatch.setattr(post_module, "update_throttle", fail)
+    with pytest.raises(OperationalError):
+        post_next((provider,))
+    assert Batch.objects.filter(state=BatchState.ACCEPTED).count() == 1
+    assert Delivery.objects.exclude(provider_id="").count() == 3
+
+
+def test_an_outcome_that_a_newer_attempt_replaces_is_logged(
+    send: Send, provider: Provider, caplog: pytest.LogCaptureFixture
+) -> None:
+    claimed = claim_batch(provider)
+    assert claimed is not None
+    Batch.objects.filter(pk=claimed.pk).update(attempts=2)
+    record_outcome(claimed, Outcome(kind=OutcomeKind.UNKNOWN, code="timeout"))
+    (record,) = [record for record in caplog.records if record.levelname == "WARNING"]
+    assert record.getMessage().startswith("Outcome not recorded")
+    assert record.__dict__["batch"] == claimed.pk
+
+
+def test_a_cancellation_counts_those_whom_a_worker_reached_after_the_page_was_loaded(issue: Issue) -> None:
+    people.make_subscriptions(7, issue.newsletter)
+    loaded = start_sending(issue)
+    expand_next(batch_size=3, chunk=3)
+    cancel_send(loaded, by="Edda")
+    loaded.refresh_from_db()
+    assert loaded.excluded == {"cancelled_before_their_turn": 4}
+
+
+def test_a_send_that_finishes_counts_as_work(send: Send, provider: Provider) -> None:
+    assert not finish_sends()
+    post_everything(provider)
+    assert finish_sends()
+    assert not finish_sends()
