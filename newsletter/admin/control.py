@@ -295,9 +295,7 @@ def _fresh(issue: Issue) -> Issue:
 def _revision_shown(request: HttpRequest) -> int:
     revision = request.POST.get("revision", "")
     if not (revision.isascii() and revision.isdecimal() and len(revision) < 10):
-        raise IssueRefused(
-            _("The page did not say which revision of the issue it showed. Look at the page again and confirm.")
-        )
+        raise IssueRefused(_("The form is incomplete. Reload the page and confirm again."))
     return int(revision)
 
 

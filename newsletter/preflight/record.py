@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import enum
 import hashlib
 from collections.abc import Iterator
@@ -89,13 +90,16 @@ def run_preflight(
     occasion: Occasion = Occasion.CHECK,
     sha256: str = "",
     render_error: str = "",
+    sends_at: datetime.datetime | None = None,
 ) -> PreflightResult:
     """Run all checks on the issue as it is saved. Records nothing.
 
     `rendered` would be sent, and `sha256` is that of its edition. If the issue cannot be rendered, `render_error` is
-    the sentence that says why.
+    the sentence that says why. `sends_at` is as for `gather_inspection`.
     """
-    inspection = gather_inspection(issue, audience=audience, rendered=rendered, render_error=render_error)
+    inspection = gather_inspection(
+        issue, audience=audience, rendered=rendered, render_error=render_error, sends_at=sends_at
+    )
     findings = run_checks(inspection)
     passed = tuple(_passed(inspection, findings))
     return PreflightResult(occasion=occasion, findings=findings, passed=passed, sha256=sha256)

@@ -26,7 +26,7 @@ from newsletter.models import (
 )
 from newsletter.providers.throttle import clear_suspensions
 from newsletter.sending.auto_pause import send_health_of
-from newsletter.sending.expand import audience_of
+from newsletter.sending.expand import audience_queryset
 
 log = logging.getLogger(__name__)
 
@@ -91,7 +91,7 @@ def cancel_send(send: Send, *, by: str, text: str = "") -> None:
 def _count_unexpanded(send: Send) -> int:
     if send.expanded_at or send.started_at is None:
         return 0
-    audience = audience_of(send.issue.newsletter_id, send.started_at)
+    audience = audience_queryset(send.issue.newsletter_id, send.started_at)
     return int(audience.filter(pk__gt=send.expanded_through).count())
 
 

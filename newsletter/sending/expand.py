@@ -66,7 +66,7 @@ def expand_chunk(send_pk: int, batch_size: int, chunk: int = CHUNK) -> None:
         send = locked.defer("manifest", *(f"edition__{name}" for name in LARGE_COLUMNS)).first()
         if send is None or send.started_at is None:
             return
-        audience = audience_of(send.issue.newsletter_id, send.started_at).filter(pk__gt=send.expanded_through)
+        audience = audience_queryset(send.issue.newsletter_id, send.started_at).filter(pk__gt=send.expanded_through)
         if last := audience.order_by("pk")[:chunk].aggregate(last=Max("pk"))["last"]:
             _expand(send, audience.filter(pk__lte=last), batch_size)
             Send.objects.filter(pk=send_pk).update(expanded_through=last)
@@ -101,7 +101,7 @@ def _rank_among(waves: Iterable[list[str]]) -> Case:
     return Case(*(When(subscriber__time_zone__in=zones, then=rank) for rank, zones in ranks), default=NO_WAVE)
 
 
-def audience_of(list_pk: int, at: datetime.datetime):  # type: ignore[no-untyped-def]  # a QuerySet subclass
+def audience_queryset(list_pk: int, at: datetime.datetime):  # type: ignore[no-untyped-def]  # a QuerySet subclass
     """Subscriptions that an issue starting `at` is sent to. Later confirmations get the next issue."""
     mailable = Subscription.objects.mailable(at).filter(allowed_subscriptions())
     return mailable.filter(mailing_list=list_pk, confirmed_at__lte=at)

@@ -30,8 +30,8 @@ from newsletter.models import Edition, Issue, Send
 from newsletter.providers import get_provider
 from newsletter.providers.base import Provider
 from newsletter.providers.throttle import ISSUE_SHARE
-from newsletter.sending.expand import CHUNK, audience_of, excluded_from
-from newsletter.sending.limits import time_for
+from newsletter.sending.expand import CHUNK, audience_queryset, excluded_from
+from newsletter.sending.limits import minimum_duration
 from newsletter.sending.waves import LocalTime
 
 VERSION = 2
@@ -148,7 +148,7 @@ def read_manifest(stored: Any) -> Manifest:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Summary:
+class ManifestSummary:
     """The fields of a manifest that are compared with a later one: a few hundred bytes, however long the issue is."""
 
     sha256: str
@@ -173,7 +173,7 @@ class Summary:
         return _canonical(dataclasses.asdict(self)).decode()
 
 
-_SUMMARY = TypeAdapter(Summary)
+_SUMMARY = TypeAdapter(ManifestSummary)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -181,15 +181,15 @@ class Approval:
     """An approved manifest: its SHA-256, which decides, and its summary if known, which only names the differences."""
 
     sha256: str
-    summary: Summary | None = None
+    summary: ManifestSummary | None = None
 
     @classmethod
     def of(cls, manifest: Manifest) -> Self:
         """The approval of a whole manifest."""
-        return cls(sha256=manifest.sha256, summary=Summary.of(manifest))
+        return cls(sha256=manifest.sha256, summary=ManifestSummary.of(manifest))
 
     @classmethod
-    def read(cls, text: str) -> Self:
+    def parse(cls, text: str) -> Self:
         """From a SHA-256 (64 hex digits), a summary, or a manifest of a dry run. Raises ManifestUnreadable."""
         if _SHA256.fullmatch(text.strip()):
             return cls(sha256=text.strip())
@@ -213,7 +213,7 @@ class Approval:
         if not send.approved_sha256:
             return None
         try:
-            return cls(sha256=send.approved_sha256, summary=Summary.of(read_manifest(send.manifest)))
+            return cls(sha256=send.approved_sha256, summary=ManifestSummary.of(read_manifest(send.manifest)))
         except ManifestUnreadable:
             # Written by another version of this program. The SHA-256 still decides; only the details are missing.
             return cls(sha256=send.approved_sha256)
@@ -259,7 +259,7 @@ def manifest_of(issue: Issue, edition: Edition, *, at: datetime.datetime, local:
         recipients_sha256=recipients_sha256,
         excluded=excluded_from(issue.newsletter_id, at),
         batches=batches,
-        estimate=estimate_for(recipients, provider, limits=time_for(issue.newsletter, recipients, start=at)),
+        estimate=estimate_for(recipients, provider, limits=minimum_duration(issue.newsletter, recipients, start=at)),
     )
 
 
@@ -268,7 +268,7 @@ def estimate_for(
 ) -> Estimate:
     """How long `provider` takes for so many recipients, and what it costs at the configured price.
 
-    `limits` is how long the newsletter's own limits stretch it (`limits.time_for`).
+    `limits` is how long the newsletter's own limits stretch it (`limits.minimum_duration`).
     """
     price: Decimal | None = settings.PRICE_PER_THOUSAND
     seconds = math.ceil(count_batches(recipients, provider.batch_size) / (provider.posts_per_second * ISSUE_SHARE))
@@ -290,7 +290,7 @@ def count_batches(recipients: int, size: int) -> int:
 
 def _count_recipients(list_pk: int, at: datetime.datetime, size: int, local: LocalTime | None) -> tuple[int, str, int]:
     """Number of recipients, SHA-256 of their keys, and number of batches, from one query and so of the same time."""
-    audience = audience_of(list_pk, at).order_by("pk")
+    audience = audience_queryset(list_pk, at).order_by("pk")
     if local is None and connection.vendor == "postgresql":
         count, sha256 = _hash_in_postgresql(audience)
         return count, sha256, count_batches(count, size)
@@ -324,7 +324,7 @@ def _link_table(links: list[dict[str, str]]) -> tuple[ListedLink, ...]:
     )
 
 
-def _content_differences(approved: Summary, now: Manifest) -> Iterator[str]:
+def _content_differences(approved: ManifestSummary, now: Manifest) -> Iterator[str]:
     if (approved.newsletter, approved.issue) != (now.newsletter, now.issue):
         yield _("It was made for the issue “%(issue)s” of %(newsletter)s.") % {
             "issue": approved.issue,
@@ -346,7 +346,7 @@ def _content_differences(approved: Summary, now: Manifest) -> Iterator[str]:
     }
 
 
-def _audience_differences(approved: Summary, now: Manifest) -> Iterator[str]:
+def _audience_differences(approved: ManifestSummary, now: Manifest) -> Iterator[str]:
     if now.recipients != approved.recipients:
         yield _("The audience changed from %(before)s to %(now)s recipients since the approval.") % {
             "before": number_format(approved.recipients, force_grouping=True),

@@ -68,7 +68,7 @@ def retry_failed(send: Send, *, by: str, text: str = "") -> None:
             raise InvalidTransition(_("This send cannot retry deliveries: it is not started, or it was cancelled."))
         runs = _runs_again(row)
         if not runs:
-            raise InvalidTransition(_("No failed delivery is left. Look at the report again."))
+            raise InvalidTransition(_("No failed delivery is left. Reload the page and try again."))
         Batch.objects.bulk_create(batch for batch, _run in runs)
         keys = [key for _again, run in runs for key in run]
         count = sum(_reset(keys[start : start + CHUNK]) for start in range(0, len(keys), CHUNK))

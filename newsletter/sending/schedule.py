@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import logging
+import zoneinfo
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -26,7 +27,7 @@ from newsletter.rendering import RenderingError
 from newsletter.sending.check import check_edition, preflight_edition
 from newsletter.sending.control import operator_values
 from newsletter.sending.envelope import EnvelopeError
-from newsletter.sending.expand import audience_of
+from newsletter.sending.expand import audience_queryset
 from newsletter.sending.freeze import prepare_edition, store_edition
 from newsletter.sending.manifest import Approval, Manifest, manifest_of
 from newsletter.sending.wall_clock import instant_of, nearest_instant_of
@@ -35,7 +36,7 @@ from newsletter.sending.waves import LocalTime, Wave, recipients_by_zone
 log = logging.getLogger(__name__)
 
 #: No recipient's local time comes longer than this before that of all others, with an hour for clocks that skip it.
-LONGEST_SPAN = datetime.timedelta(hours=27)
+MAX_ZONE_SPREAD = datetime.timedelta(hours=27)
 
 #: How long a start that failed waits until it is retried.
 RETRY_AFTER = datetime.timedelta(minutes=1)
@@ -70,7 +71,7 @@ def run_of_refusal_recorded(issue: Issue, *, by: str) -> Iterator[None]:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Rehearsal:
+class DryRun:
     """What a send would do now, and what pre-flight finds; the audience is computed once for both."""
 
     edition: Edition
@@ -78,20 +79,19 @@ class Rehearsal:
     result: PreflightResult
 
 
-def rehearse(issue: Issue, *, local: LocalTime | None = None, occasion: Occasion = Occasion.SEND) -> Rehearsal:
-    """Prepare the edition, compute the audience and run pre-flight; nothing is sent, stored or moved.
+def prepare_dry_run(
+    issue: Issue, *, local: LocalTime | None = None, sends_at: datetime.datetime | None = None
+) -> DryRun:
+    """Prepare the edition, compute the audience of now and run pre-flight; nothing is sent, stored or moved.
 
-    With `local`, each recipient would get it at their own time. Raises IssueRefused if no edition can be made.
+    With `local`, each recipient would get it at their own time. `sends_at` is as for `check_edition`. Raises
+    IssueRefused if no edition can be made.
     """
-    return _rehearse(issue, _prepared(issue), local=local, occasion=occasion)
-
-
-def _rehearse(
-    issue: Issue, edition: Edition, *, local: LocalTime | None, occasion: Occasion, at: datetime.datetime | None = None
-) -> Rehearsal:
-    manifest = manifest_of(issue, edition, at=at or timezone.now(), local=local)
-    result = preflight_edition(issue, edition, occasion=occasion, audience=_audience_in(manifest))
-    return Rehearsal(edition=edition, manifest=manifest, result=result)
+    edition = _edition_to_send(issue)
+    manifest = manifest_of(issue, edition, at=timezone.now(), local=local)
+    audience = _audience_in(manifest)
+    result = preflight_edition(issue, edition, occasion=Occasion.SEND, audience=audience, sends_at=sends_at)
+    return DryRun(edition=edition, manifest=manifest, result=result)
 
 
 def _audience_in(manifest: Manifest) -> AudienceSnapshot:
@@ -104,9 +104,9 @@ def dry_run(issue: Issue, *, local: LocalTime | None = None) -> Manifest:
     Raises IssueRefused with every reason for which it could not start.
     """
     _refuse_started(issue.current_send)
-    rehearsal = rehearse(issue, local=local)
-    _refuse_findings(rehearsal.result)
-    return rehearsal.manifest
+    run = prepare_dry_run(issue, local=local)
+    _refuse_findings(run.result)
+    return run.manifest
 
 
 def _refuse_started(send: Send | None) -> None:
@@ -146,16 +146,24 @@ def schedule_issue(
         lock(issue, revision=revision)
         if issue.current_send is not None:
             raise InvalidTransition(_("This issue is scheduled or sent already. Reload the page and try again."))
-        rehearsal = approve(issue, _prepared(issue), occasion=Occasion.SCHEDULE, by=by, local=local)
-        manifest = rehearsal.manifest
+        run = check_and_store_edition(
+            issue,
+            _edition_to_send(issue),
+            occasion=Occasion.SCHEDULE,
+            by=by,
+            local=local,
+            at=timezone.now(),
+            sends_at=instant.astimezone(zoneinfo.ZoneInfo(zone)),
+        )
+        manifest = run.manifest
         if approved:
             differences = approved.differences(manifest) if same_audience else approved.content_differences(manifest)
-            _raise_if_different(differences, rehearsal.result)
+            _raise_if_different(differences, run.result)
         send = Send.objects.begin(
             SendState.SCHEDULED,
             by=by,
             issue=issue,
-            edition=rehearsal.edition,
+            edition=run.edition,
             scheduled_at=instant,
             scheduled_zone=zone,
             scheduled_wall=wall.isoformat(timespec="minutes"),
@@ -171,7 +179,7 @@ def schedule_issue(
 
 def waves_of(issue: Issue, local: LocalTime) -> tuple[Wave, ...]:
     """The waves in which the subscribers of now would get it, the earliest first; at least one."""
-    return local.waves(recipients_by_zone(audience_of(issue.newsletter_id, timezone.now())) or {"": 0})
+    return local.waves(recipients_by_zone(audience_queryset(issue.newsletter_id, timezone.now())) or {"": 0})
 
 
 def first_instant(issue: Issue, local: LocalTime) -> datetime.datetime:
@@ -312,7 +320,7 @@ def update_start_times() -> bool:
     A step of the worker: a new subscriber's local time may come before that of all others. Returns whether one changed.
     """
     changed = 0
-    soon = timezone.now() + LONGEST_SPAN
+    soon = timezone.now() + MAX_ZONE_SPREAD
     scheduled = Send.objects.filter(Q(is_local=False) | Q(scheduled_at__lte=soon), state=SendState.SCHEDULED)
     readable = scheduled.exclude(scheduled_wall="").select_related("issue__newsletter").defer("manifest")
     for send in readable:
@@ -359,16 +367,23 @@ def start(
     # "Send now" means all recipients at the same moment, and can be undone.
     local = LocalTime.of(send) if send and occasion is not Occasion.SEND else None
     undo_seconds = settings.UNDO_SECONDS if may_undo else 0
-    edition = send.edition if send else _prepared(issue)
-    rehearsal = approve(issue, edition, occasion=occasion, by=by, local=local, at=now)
+    run = check_and_store_edition(
+        issue,
+        send.edition if send else _edition_to_send(issue),
+        occasion=occasion,
+        by=by,
+        local=local,
+        at=now,
+        sends_at=now.astimezone(zoneinfo.ZoneInfo(send.time_zone if send else issue.newsletter.time_zone)),
+    )
     if approved:
-        _raise_if_different(approved.differences(rehearsal.manifest), rehearsal.result)
+        _raise_if_different(approved.differences(run.manifest), run.result)
     fields: dict[str, Any] = {
-        "edition": rehearsal.edition,
+        "edition": run.edition,
         "started_at": now,
         "undo_until": now + datetime.timedelta(seconds=undo_seconds) if undo_seconds else None,
         "is_local": local is not None,
-        "manifest": rehearsal.manifest.as_json(),
+        "manifest": run.manifest.as_json(),
         "approved_sha256": approved.sha256 if approved else "",
     }
     if send is None:
@@ -405,23 +420,25 @@ def lock(issue: Issue, *, revision: int | None = None) -> None:
         )
 
 
-def approve(
+def check_and_store_edition(
     issue: Issue,
     edition: Edition,
     *,
     occasion: Occasion,
     by: str,
-    local: LocalTime | None = None,
-    at: datetime.datetime | None = None,
-) -> Rehearsal:
-    """The rehearsal of an issue that passes its checks, with its stored edition. Raises IssueRefused, storing none."""
-    manifest = manifest_of(issue, edition, at=at or timezone.now(), local=local)
-    result = check_edition(issue, edition, occasion=occasion, by=by, audience=_audience_in(manifest))
+    local: LocalTime | None,
+    at: datetime.datetime,
+    sends_at: datetime.datetime,
+) -> DryRun:
+    """Check the issue with the audience of `at`, and store its edition. Raises IssueRefused, and then stores none."""
+    manifest = manifest_of(issue, edition, at=at, local=local)
+    audience = _audience_in(manifest)
+    result = check_edition(issue, edition, occasion=occasion, by=by, audience=audience, sends_at=sends_at)
     _refuse_findings(result)
-    return Rehearsal(edition=store_edition(edition), manifest=manifest, result=result)
+    return DryRun(edition=store_edition(edition), manifest=manifest, result=result)
 
 
-def _prepared(issue: Issue) -> Edition:
+def _edition_to_send(issue: Issue) -> Edition:
     """What was frozen when the issue was scheduled, else what would be frozen now."""
     if send := issue.current_send:
         return send.edition

@@ -92,7 +92,7 @@ def test_send_now_is_refused_if_the_audience_changed_since_its_page_was_loaded(e
 @pytest.mark.parametrize("given", ["{}", "no manifest", '{"version": 1}', "[1"])
 def test_a_confirmation_with_a_forged_manifest_sends_nothing(edda: Client, issue: Issue, given: str) -> None:
     refused = words_on(edda.post(page_of(issue, "send_now"), {"manifest": given, "revision": str(issue.revision)}))
-    assert "Nothing was sent or scheduled. Look at the page again and confirm." in refused
+    assert "Nothing was sent or scheduled. Review the page and confirm again." in refused
     issue.refresh_from_db()
     assert issue.status == IssueState.DRAFT
 

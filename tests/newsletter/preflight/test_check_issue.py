@@ -23,7 +23,7 @@ from newsletter.models import Issue, IssueState, LinkCheck, LinkState, Newslette
 from newsletter.preflight import Finding, Occasion, recorded_findings, request_link_checks
 from newsletter.sending.check import (
     SuggestionOutdated,
-    audience_for,
+    audience_snapshot,
     check_edition,
     check_issue,
     findings_of,
@@ -236,9 +236,9 @@ def test_a_page_that_went_offline_does_not_stop_an_approved_issue() -> None:
     edition = freeze_edition(issue)
     set_link_status(issue, status=404)
 
-    at_start = check_edition(issue, edition, occasion=Occasion.START, by="schedule", audience=audience_for(issue))
+    at_start = check_edition(issue, edition, occasion=Occasion.START, by="schedule", audience=audience_snapshot(issue))
     assert (len(at_start.errors), at_start.blocking) == (2, ())
-    on_send = check_edition(issue, edition, occasion=Occasion.SEND, by="ada", audience=audience_for(issue))
+    on_send = check_edition(issue, edition, occasion=Occasion.SEND, by="ada", audience=audience_snapshot(issue))
     assert len(on_send.blocking) == 2
 
 

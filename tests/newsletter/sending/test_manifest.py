@@ -20,8 +20,8 @@ from newsletter.sending.manifest import (
     Approval,
     Estimate,
     Manifest,
+    ManifestSummary,
     ManifestUnreadable,
-    Summary,
     count_batches,
     estimate_for,
     read_manifest,
@@ -123,15 +123,15 @@ def test_a_link_that_occurs_twice_is_listed_once_with_its_count(ready: Issue) ->
 def test_it_can_be_written_and_read_again(ready: Issue) -> None:
     manifest = dry_run(ready)
     assert read_manifest(orjson.loads(manifest.as_text())) == manifest
-    assert Approval.read(manifest.as_text()) == Approval.of(manifest)
-    assert Approval.read(Summary.of(manifest).as_text()) == Approval.of(manifest)
-    assert Approval.read(f" {manifest.sha256}\n") == Approval(sha256=manifest.sha256)
+    assert Approval.parse(manifest.as_text()) == Approval.of(manifest)
+    assert Approval.parse(ManifestSummary.of(manifest).as_text()) == Approval.of(manifest)
+    assert Approval.parse(f" {manifest.sha256}\n") == Approval(sha256=manifest.sha256)
 
 
 @pytest.mark.parametrize("text", ["", "abc", "{}", "[]", "null", '{"sha256": 1}', "f" * 63, "{"])
 def test_other_text_is_refused(text: str) -> None:
     with pytest.raises(ManifestUnreadable, match="manifest"):
-        Approval.read(text)
+        Approval.parse(text)
 
 
 def test_a_manifest_that_was_changed_by_hand_is_refused(ready: Issue) -> None:

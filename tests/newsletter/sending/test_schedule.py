@@ -137,14 +137,14 @@ def test_a_send_that_cannot_start_does_not_block_others(ready: Issue, monkeypatc
     for one in (ready, other):
         schedule(one)
     make_due()
-    approve = schedule_module.approve
+    check = schedule_module.check_and_store_edition
 
     def fail_for_the_first(issue: Issue, *given: Any, **named: Any) -> Any:
         if issue == ready:
             raise RuntimeError("a fault of ours")
-        return approve(issue, *given, **named)
+        return check(issue, *given, **named)
 
-    monkeypatch.setattr(schedule_module, "approve", fail_for_the_first)
+    monkeypatch.setattr(schedule_module, "check_and_store_edition", fail_for_the_first)
     assert start_due_sends()
     other.refresh_from_db()
     # First the one that fails, then the other, and then nothing for a minute.
@@ -161,7 +161,7 @@ def test_a_failed_start_is_retried_and_noted_once(ready: Issue, monkeypatch: pyt
     schedule(ready)
     make_due()
     with monkeypatch.context() as broken:
-        broken.setattr(schedule_module, "approve", failing)
+        broken.setattr(schedule_module, "check_and_store_edition", failing)
         for _ in range(3):
             Send.objects.update(retry_start_at=just_now())
             start_due_sends()
@@ -176,7 +176,7 @@ def test_a_start_that_fails_for_too_long_is_held_for_an_operator(ready: Issue, m
     schedule(ready)
     Send.objects.update(scheduled_at=timezone.now() - datetime.timedelta(minutes=59))
     with monkeypatch.context() as broken:
-        broken.setattr(schedule_module, "approve", failing)
+        broken.setattr(schedule_module, "check_and_store_edition", failing)
         start_due_sends()
     Send.objects.update(scheduled_at=timezone.now() - datetime.timedelta(minutes=61), retry_start_at=just_now())
     start_due_sends()
@@ -193,7 +193,7 @@ def test_a_failed_start_waits_a_minute_also_if_the_workers_clock_is_wrong(
     make_due()
     real = timezone.now
     with monkeypatch.context() as broken:
-        broken.setattr(schedule_module, "approve", failing)
+        broken.setattr(schedule_module, "check_and_store_edition", failing)
         broken.setattr(timezone, "now", lambda: real() + datetime.timedelta(hours=hours))
         assert start_due_sends()
         assert not start_due_sends()
