@@ -43,8 +43,11 @@ class IssueQuerySet(models.QuerySet["Issue"]):
     """Questions about issues."""
 
     def with_send(self) -> IssueQuerySet:
-        """With the send of each that is not withdrawn, in one further query; `current_send` then needs none."""
-        sends = apps.get_model("newsletter", "Send").objects.current().select_related("edition")
+        """With the send of each that is not withdrawn, in one further query; `current_send` then needs none.
+
+        The manifest and the edition, which are large, are read when they are asked for.
+        """
+        sends = apps.get_model("newsletter", "Send").objects.current().defer("manifest")
         return self.prefetch_related(Prefetch("sends", queryset=sends, to_attr="prefetched_sends"))
 
 
@@ -114,11 +117,11 @@ class Issue(models.Model):
 
     @property
     def current_send(self) -> Send | None:
-        """Its send that is not withdrawn; one query, unless it was read `with_send`."""
+        """Its send that is not withdrawn; one small query, unless it was read `with_send`."""
         prefetched: list[Send] | None = getattr(self, "prefetched_sends", None)
         if prefetched is not None:
             return prefetched[0] if prefetched else None
-        send: Send | None = self.sends.current().select_related("edition").first()
+        send: Send | None = self.sends.current().defer("manifest").first()
         if send is not None:
             send.issue = self
         return send
