@@ -18,7 +18,7 @@ from django.utils.translation import gettext_lazy, ngettext
 
 from newsletter.admin.pages import page_url, pill_class
 from newsletter.admin.time_format import from_now, in_zone
-from newsletter.models import RUNNING, Delivery, Issue, IssueState, Send, SendState, Story
+from newsletter.models import IN_PROGRESS, Delivery, Issue, IssueState, Send, SendState, Story
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +112,7 @@ def _time_of_send(send: Send) -> tuple[str, datetime.datetime | None]:
         if not send.hold_reason:
             return _("Starts"), send.scheduled_at
         return (_("Start retried: due") if send.retry_start_at else _("Needs attention: due")), send.scheduled_at
-    if send.state in RUNNING:
+    if send.state in IN_PROGRESS:
         return _("Started"), send.started_at
     ended = send.finished_at or send.started_at
     return (_("Cancelled") if send.state == SendState.CANCELLED else _("Finished")), ended

@@ -23,7 +23,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from newsletter.admin.client_emulation import in_dark, in_forced_dark, in_light, without_images
 from newsletter.admin.compose import IssueForm
-from newsletter.admin.pages import Need, Page, issue_page, page_url
+from newsletter.admin.pages import Page, RequiredPermission, issue_page, page_url
 from newsletter.models import Edition, Issue
 from newsletter.providers.base import Message
 from newsletter.rendering import PlaceholderTemplate, RenderedIssue, RenderingError
@@ -117,7 +117,7 @@ def show_preview(request: HttpRequest, issue: Issue) -> HttpResponse:
         issue,
         "preview",
         title=_("Preview: %(title)s") % {"title": issue.title},
-        step="preview",
+        tab="preview",
         clients=CLIENTS.values(),
         chosen=chosen if chosen in CLIENTS else SIDE_BY_SIDE,
         frames=[(client, _frame_url(request, issue, client)) for client in clients],
@@ -286,7 +286,7 @@ def _framed(body: bytes, content_type: str) -> HttpResponse:
 
 
 PAGES = (
-    Page("preview", show_preview, Need.VIEW),
-    Page("preview/frame/<slug:client>", show_frame, Need.VIEW),
-    Page("preview/unsaved", show_unsaved, Need.CHANGE),
+    Page("preview", show_preview, RequiredPermission.VIEW),
+    Page("preview/frame/<slug:client>", show_frame, RequiredPermission.VIEW),
+    Page("preview/unsaved", show_unsaved, RequiredPermission.CHANGE),
 )

@@ -14,10 +14,10 @@ from django.utils.cache import get_conditional_response
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
-from newsletter.admin.pages import Need, Page, issue_page, main_page_url, page_url, redirect_with_message
+from newsletter.admin.pages import Page, RequiredPermission, issue_page, main_page_url, page_url, redirect_with_message
 from newsletter.admin.schedule import exclusions_in_words
 from newsletter.admin.time_format import in_zone, zone_of
-from newsletter.models import RUNNING, STARTED, Batch, BatchState, Issue, Send, SendState
+from newsletter.models import IN_PROGRESS, STARTED, Batch, BatchState, Issue, Send, SendState
 from newsletter.models.reasons import reason_sentence
 from newsletter.monitoring.diagnostics import blockers_of
 from newsletter.monitoring.progress import Progress, log_of, progress_of
@@ -52,7 +52,7 @@ def show_report(request: HttpRequest, issue: Issue) -> HttpResponse:
         issue,
         "report",
         title=_("Report: %(issue)s") % {"issue": issue.title},
-        step="report",
+        tab="report",
         send=send,
         numbers=_numbers(send, progress),
         zone=zone,
@@ -63,7 +63,7 @@ def show_report(request: HttpRequest, issue: Issue) -> HttpResponse:
         reasons=reasons_of(send),
         can_be_undone=can_undo(send),
         undo_until=_to_the_second(send.undo_until, zone) if _waits_for_undo(send) and send.undo_until else "",
-        joined=_count_joined(send) if send.state in RUNNING else 0,
+        joined=_count_joined(send) if send.state in IN_PROGRESS else 0,
         warning=complaint_warning(send),
         failed=count_failed(send) if send.state in RETRIABLE else 0,
         excluded=exclusions_in_words(send.excluded),
@@ -109,7 +109,7 @@ def _count_joined(send: Send) -> int:
 
 def _poll_seconds(send: Send, audience: int) -> int:
     """0 in a state in which nothing changes any more by sending."""
-    if send.state not in RUNNING:
+    if send.state not in IN_PROGRESS:
         return 0
     return POLL_SECONDS if audience < MANY else POLL_SECONDS_OF_MANY
 
@@ -118,7 +118,7 @@ def _numbers(send: Send, progress: Progress) -> str:
     zone = send.time_zone
     context: dict[str, Any] = {
         "send": send,
-        "is_running": send.state in RUNNING,
+        "is_running": send.state in IN_PROGRESS,
         "can_be_undone": can_undo(send),
         "waits_for_undo": _waits_for_undo(send),
         "progress": progress,
@@ -164,6 +164,6 @@ def _shares(report: SendReport) -> dict[str, float]:
 
 
 PAGES = (
-    Page("report", show_report, Need.VIEW),
-    Page("report/numbers", show_numbers, Need.VIEW),
+    Page("report", show_report, RequiredPermission.VIEW),
+    Page("report/numbers", show_numbers, RequiredPermission.VIEW),
 )

@@ -22,7 +22,15 @@ from django.utils.translation import gettext_lazy, ngettext
 from django.views.decorators.http import require_http_methods
 
 from newsletter.admin.check import PlacedFinding, place_findings
-from newsletter.admin.pages import Need, Page, issue_page, main_page_url, page_url, redirect_with_message, username_of
+from newsletter.admin.pages import (
+    Page,
+    RequiredPermission,
+    issue_page,
+    main_page_url,
+    page_url,
+    redirect_with_message,
+    username_of,
+)
 from newsletter.admin.time_format import from_now, in_zone, zone_names, zone_of
 from newsletter.models import InvalidTransition, Issue, IssueState, Send, SendState
 from newsletter.preflight import AudienceSnapshot
@@ -180,7 +188,6 @@ class ConfirmForm(forms.Form):
     manifest = forms.CharField(max_length=5_000, widget=forms.HiddenInput, error_messages={"required": INCOMPLETE})
 
     def clean_manifest(self) -> Approval:
-        """What was approved."""
         try:
             approval = Approval.parse(self.cleaned_data["manifest"])
         except ManifestUnreadable as error:
@@ -284,13 +291,14 @@ def show_send_now(request: HttpRequest, issue: Issue) -> HttpResponse:
             return _moved_meanwhile(request, issue, error)
         else:
             return redirect_with_message(request, _started(issue, started), page_url(issue, "report"))
-    preview = preview_send(issue, sends_at=timezone.now().astimezone(zone_of(issue.newsletter.time_zone)))
+    zone = send.time_zone if send else issue.newsletter.time_zone
+    preview = preview_send(issue, sends_at=timezone.now().astimezone(zone_of(zone)))
     return issue_page(
         request,
         issue,
         "send_now",
         title=_("Send now: %(issue)s") % {"issue": issue.title},
-        step="schedule",
+        tab="schedule",
         audience=preview.audience,
         confirmation=confirmation,
         undo_seconds=settings.UNDO_SECONDS,
@@ -335,7 +343,7 @@ def _ask(
         issue,
         "schedule",
         title=_("Schedule: %(issue)s") % {"issue": issue.title},
-        step="schedule",
+        tab="schedule",
         form=form,
         has_zones=has_zones(issue.newsletter_id),
         occurrence=occurrence_of(issue) or next_occurrence(issue.newsletter),
@@ -361,7 +369,7 @@ def _confirm(request: HttpRequest, issue: Issue, form: TimeForm, confirmation: C
         issue,
         "schedule_confirm",
         title=_("Schedule: %(issue)s") % {"issue": issue.title},
-        step="schedule",
+        tab="schedule",
         form=form,
         confirmation=confirmation,
         manifest=preview.manifest,
@@ -383,7 +391,7 @@ def _show_scheduled(request: HttpRequest, issue: Issue, send: Send) -> HttpRespo
         issue,
         "scheduled",
         title=_("Scheduled: %(issue)s") % {"issue": issue.title},
-        step="schedule",
+        tab="schedule",
         send=send,
         audience=_audience_view(issue, audience_snapshot(issue)),
         same_audience=bool(send.approved_sha256),
@@ -428,6 +436,6 @@ def _moved_meanwhile(request: HttpRequest, issue: Issue, error: InvalidTransitio
 
 
 PAGES = (
-    Page("schedule", show_schedule, Need.SEND),
-    Page("send-now", show_send_now, Need.SEND),
+    Page("schedule", show_schedule, RequiredPermission.SEND),
+    Page("send-now", show_send_now, RequiredPermission.SEND),
 )

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from django.conf import settings
 from django.db import transaction
 
-from newsletter.config.failpoints import Point, reached
-from newsletter.models import DELIVERY, EVENT, Delivery, DeliveryState, Event, EventState, Fact, Reason
+from newsletter.config.failpoints import Point, failpoint
+from newsletter.models import DELIVERY_MACHINE, EVENT, Delivery, DeliveryState, Event, EventState, Fact, Reason
 from newsletter.models.bulk_sql import execute_with_rows
 from newsletter.providers.base import BounceKind, EventRejected, ParsedEvent, Provider
 from subscribers.addresses import AddressError, parse_address
@@ -88,8 +88,8 @@ def apply_events(provider: Provider, limit: int = CHUNK) -> bool:
         _keep_facts(facts)
         _suppress(reading.parsed for reading in facts if reading.parsed)
         _mark(readings)
-        reached(Point.EVENTS_UNCOMMITTED)
-    reached(Point.EVENTS_COMMITTED)
+        failpoint(Point.EVENTS_UNCOMMITTED)
+    failpoint(Point.EVENTS_COMMITTED)
     return len(rows) == limit
 
 
@@ -142,7 +142,7 @@ def _skip_delivered(arrived: Collection[int]) -> None:
     """A recipient whose superseded mail has arrived needs no other mail, unless that is being sent already."""
     if arrived:
         waiting = Delivery.objects.filter(pk__in=arrived, state=DeliveryState.PENDING)
-        DELIVERY.move(waiting, DeliveryState.SKIPPED, reason=Reason.DELIVERED_AFTER_ALL)
+        DELIVERY_MACHINE.move(waiting, DeliveryState.SKIPPED, reason=Reason.DELIVERED_AFTER_ALL)
 
 
 def _named_by(readings: list[Reading]) -> dict[int, Delivery]:

@@ -15,8 +15,6 @@ LARGE_COLUMNS = ("html", "text", "content", "links", "envelope")
 class EditionIsFrozen(Exception):
     """An edition was changed; freeze the issue again to make another."""
 
-    permanent = True
-
 
 class EditionQuerySet(models.QuerySet["Edition"]):
     """Editions can be read and created, not changed."""

@@ -26,13 +26,13 @@ class EventState(models.TextChoices):
 
 EVENT = StateMachine(
     states=EventState,
-    table={
+    transitions={
         EventState.NEW: {EventState.APPLIED, EventState.IGNORED, EventState.ORPHAN},
         EventState.APPLIED: set(),
         EventState.IGNORED: set(),
         EventState.ORPHAN: set(),
     },
-    created_as={EventState.NEW},
+    initial_states={EventState.NEW},
 )
 
 

@@ -31,17 +31,15 @@ class IssueState(models.TextChoices):
     APPROVED = "approved", _("Approved")
 
 
-ISSUE = StateMachine(
+ISSUE_MACHINE = StateMachine(
     states=IssueState,
-    table={IssueState.DRAFT: {IssueState.APPROVED}, IssueState.APPROVED: {IssueState.DRAFT}},
-    created_as={IssueState.DRAFT},
+    transitions={IssueState.DRAFT: {IssueState.APPROVED}, IssueState.APPROVED: {IssueState.DRAFT}},
+    initial_states={IssueState.DRAFT},
     owner="issue",
 )
 
 
 class IssueQuerySet(models.QuerySet["Issue"]):
-    """Questions about issues."""
-
     def with_send(self) -> IssueQuerySet:
         """With the send of each that is not withdrawn, in one further query; `current_send` then needs none.
 
@@ -156,9 +154,9 @@ class Issue(models.Model):
     def move(
         self, target: str, *, by: str, reason: str = "", values: Mapping[str, Any] | None = None, **changes: Any
     ) -> None:
-        """Move it along one transition of ISSUE with `changes`, and append it to its history. InvalidTransition."""
+        """Move it along one transition with `changes`, and append it to its history. Raises InvalidTransition."""
         changes.setdefault("updated_at", timezone.now())
-        ISSUE.move_with_history(self, target, IssueTransition, by=by, reason=reason, values=values, **changes)
+        ISSUE_MACHINE.move_with_history(self, target, IssueTransition, by=by, reason=reason, values=values, **changes)
 
     def revoke_approval(self, *, by: str, reason: str) -> None:
         """Make an approved issue a draft again, so that no recurring schedule sends it; a draft stays one."""

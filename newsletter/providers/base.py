@@ -51,8 +51,6 @@ def sanitize(text: object) -> str:
 class InvalidMessage(ValueError):
     """A message that must not be built: a header that is not allowed, a line break in a header, an invalid tag."""
 
-    permanent = True
-
 
 class OutcomeKind(enum.Enum):
     """What is known after one attempt to post."""
@@ -236,8 +234,6 @@ class ParsedEvent:
 
 class EventRejected(ReasonError):
     """An event that does not prove who sent it, or cannot be read. It must not be stored."""
-
-    permanent = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

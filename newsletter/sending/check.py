@@ -12,8 +12,8 @@ from newsletter.models import Edition, Issue
 from newsletter.preflight import (
     AudienceSnapshot,
     Finding,
-    Occasion,
     PreflightResult,
+    Trigger,
     record_run,
     request_link_checks,
     run_preflight,
@@ -39,7 +39,7 @@ def check_edition(
     issue: Issue,
     edition: Edition,
     *,
-    occasion: Occasion,
+    trigger: Trigger,
     by: str,
     audience: AudienceSnapshot,
     sends_at: datetime.datetime | None = None,
@@ -49,9 +49,9 @@ def check_edition(
     Scheduling requests link checks, so that their results are there when the issue starts. `sends_at`: the time at
     which it would be sent, in the zone in which it is shown; None: as its send is scheduled, else now.
     """
-    if occasion is Occasion.SCHEDULE:
+    if trigger is Trigger.SCHEDULE:
         request_link_checks(load_content(issue))
-    result = preflight_edition(issue, edition, occasion=occasion, audience=audience, sends_at=sends_at)
+    result = preflight_edition(issue, edition, trigger=trigger, audience=audience, sends_at=sends_at)
     record_run(issue, result, by=by)
     return result
 
@@ -73,11 +73,11 @@ def preflight_edition(
     edition: Edition,
     *,
     audience: AudienceSnapshot,
-    occasion: Occasion = Occasion.CHECK,
+    trigger: Trigger = Trigger.MANUAL,
     sends_at: datetime.datetime | None = None,
 ) -> PreflightResult:
     """As `check_edition`, without recording the run."""
-    return run_preflight(issue, edition, audience=audience, occasion=occasion, sha256=edition.sha256, sends_at=sends_at)
+    return run_preflight(issue, edition, audience=audience, trigger=trigger, sha256=edition.sha256, sends_at=sends_at)
 
 
 def findings_of(issue: Issue) -> tuple[Finding, ...]:

@@ -10,10 +10,10 @@ from django.db.models import Exists, OuterRef, QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from newsletter.config.failpoints import Point, reached
+from newsletter.config.failpoints import Point, failpoint
 from newsletter.models import (
-    BATCH,
-    DELIVERY,
+    BATCH_MACHINE,
+    DELIVERY_MACHINE,
     OPEN_BATCH_STATES,
     Batch,
     BatchState,
@@ -33,8 +33,6 @@ log = logging.getLogger(__name__)
 
 class ReasonNeeded(Exception):
     """A send that was paused automatically is resumed only with a reason."""
-
-    permanent = True
 
     def __init__(self) -> None:
         super().__init__(_("Say why the send may be resumed: it was paused because too many mails failed."))
@@ -109,8 +107,8 @@ def drop_cancelled() -> bool:
         # none is claimed while the deliveries of a large list are skipped, which takes seconds.
         pks = list(batches.order_by("pk").select_for_update(of=("self",)).values_list("pk", flat=True))
         waiting = Delivery.objects.filter(state=DeliveryState.PENDING, send__in=cancelled.values("pk"))
-        DELIVERY.move(waiting, DeliveryState.SKIPPED, reason=Reason.SEND_CANCELLED)
-        dropped = BATCH.move(
+        DELIVERY_MACHINE.move(waiting, DeliveryState.SKIPPED, reason=Reason.SEND_CANCELLED)
+        dropped = BATCH_MACHINE.move(
             Batch.objects.filter(pk__in=pks),
             BatchState.DROPPED,
             reason=Reason.SEND_CANCELLED,
@@ -131,13 +129,13 @@ def finish_sends() -> bool:
         try:
             with transaction.atomic():
                 send.move(SendState.SENT, by="worker", finished_at=timezone.now())
-                reached(Point.FINISH_UNCOMMITTED)
+                failpoint(Point.FINISH_UNCOMMITTED)
         except InvalidTransition:
             # Paused or cancelled meanwhile; when it is resumed, it ends here.
             continue
         finished += 1
         log.info("Send finished", extra={"send": send.pk})
-        reached(Point.FINISH_COMMITTED)
+        failpoint(Point.FINISH_COMMITTED)
     return finished > 0
 
 

@@ -81,11 +81,11 @@ def _render_edition(issue: Issue, source: Source, source_sha256: str) -> Edition
         sha256=_sha256(rendered, envelope),
         source_sha256=source_sha256,
     )
-    _try_out(edition)
+    _validate_message(edition)
     return edition
 
 
-def _try_out(edition: Edition) -> None:
+def _validate_message(edition: Edition) -> None:
     """Build the edition's message once, so that a message that no provider accepts is refused before the first post."""
     try:
         message_of(edition)

@@ -2,7 +2,8 @@
 
     edition + audience at a time ─► Manifest ─► canonical JSON ─► SHA-256 ─► Approval ─► compared with the send itself
 
-The manifest contains no time: for an unchanged issue and list it is the same, byte for byte.
+The manifest contains no time: for an unchanged issue, audience and limits it is the same, byte for byte. Its SHA-256
+does not cover how long the send takes, which depends on the day of a warm-up.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from newsletter.models import Edition, Issue, Send
 from newsletter.providers import get_provider
 from newsletter.providers.base import Provider
 from newsletter.providers.throttle import ISSUE_SHARE
-from newsletter.sending.expand import CHUNK, audience_queryset, excluded_from
+from newsletter.sending.expand import RECIPIENTS_PER_CHUNK, audience_queryset, excluded_from
 from newsletter.sending.limits import minimum_duration
 from newsletter.sending.waves import LocalTime
 
@@ -54,8 +55,6 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 class ManifestUnreadable(ValueError):
     """The input is no manifest, or was changed since it was written; the message says which."""
-
-    permanent = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -164,7 +163,6 @@ class ManifestSummary:
 
     @classmethod
     def of(cls, manifest: Manifest) -> Self:
-        """The summary of a manifest."""
         names = [field.name for field in dataclasses.fields(cls)]
         return cls(**{name: getattr(manifest, name) for name in names})
 
@@ -185,7 +183,6 @@ class Approval:
 
     @classmethod
     def of(cls, manifest: Manifest) -> Self:
-        """The approval of a whole manifest."""
         return cls(sha256=manifest.sha256, summary=ManifestSummary.of(manifest))
 
     @classmethod
@@ -218,9 +215,9 @@ class Approval:
             # Written by another version of this program. The SHA-256 still decides; only the details are missing.
             return cls(sha256=send.approved_sha256)
 
-    def differences(self, now: Manifest) -> tuple[str, ...]:
-        """Why `now` is not what was approved, as sentences; none if it is."""
-        if now.sha256 == self.sha256:
+    def differences(self, current: Manifest) -> tuple[str, ...]:
+        """Why `current` is not what was approved, as sentences; none if it is."""
+        if current.sha256 == self.sha256:
             return ()
         if self.summary is None:
             return (
@@ -228,14 +225,14 @@ class Approval:
                     "The approved manifest (%(approved)s…) is out of date; it is %(now)s… now. Make another dry run "
                     "and look at what changed."
                 )
-                % {"approved": self.sha256[:12], "now": now.sha256[:12]},
+                % {"approved": self.sha256[:12], "now": current.sha256[:12]},
             )
-        found = (*_content_differences(self.summary, now), *_audience_differences(self.summary, now))
+        found = (*_content_differences(self.summary, current), *_audience_differences(self.summary, current))
         return found or (_("The manifest is computed differently since the last update of this program."),)
 
-    def content_differences(self, now: Manifest) -> tuple[str, ...]:
+    def content_differences(self, current: Manifest) -> tuple[str, ...]:
         """The same without the audience, where the summary is known; else all."""
-        return tuple(_content_differences(self.summary, now)) if self.summary else self.differences(now)
+        return tuple(_content_differences(self.summary, current)) if self.summary else self.differences(current)
 
 
 def manifest_of(issue: Issue, edition: Edition, *, at: datetime.datetime, local: LocalTime | None = None) -> Manifest:
@@ -284,8 +281,8 @@ def estimate_for(
 
 def count_batches(recipients: int, size: int) -> int:
     """The number of batches that expanding creates: each chunk is cut into batches separately."""
-    chunks, rest = divmod(recipients, CHUNK)
-    return chunks * math.ceil(CHUNK / size) + math.ceil(rest / size)
+    chunks, rest = divmod(recipients, RECIPIENTS_PER_CHUNK)
+    return chunks * math.ceil(RECIPIENTS_PER_CHUNK / size) + math.ceil(rest / size)
 
 
 def _count_recipients(list_pk: int, at: datetime.datetime, size: int, local: LocalTime | None) -> tuple[int, str, int]:
@@ -301,7 +298,7 @@ def _count_recipients(list_pk: int, at: datetime.datetime, size: int, local: Loc
     groups: Counter[Any] = Counter()
     for key, zone in rows:
         sha256_of_keys.update(key.bytes)
-        groups[count // CHUNK, wave_of(zone)] += 1
+        groups[count // RECIPIENTS_PER_CHUNK, wave_of(zone)] += 1
         count += 1
     return count, sha256_of_keys.hexdigest(), sum(math.ceil(recipients / size) for recipients in groups.values())
 
@@ -324,39 +321,39 @@ def _link_table(links: list[dict[str, str]]) -> tuple[ListedLink, ...]:
     )
 
 
-def _content_differences(approved: ManifestSummary, now: Manifest) -> Iterator[str]:
-    if (approved.newsletter, approved.issue) != (now.newsletter, now.issue):
+def _content_differences(approved: ManifestSummary, current: Manifest) -> Iterator[str]:
+    if (approved.newsletter, approved.issue) != (current.newsletter, current.issue):
         yield _("It was made for the issue “%(issue)s” of %(newsletter)s.") % {
             "issue": approved.issue,
             "newsletter": approved.newsletter,
         }
         return
-    if approved.edition == now.edition:
+    if approved.edition == current.edition:
         return
-    if approved.subject != now.subject:
+    if approved.subject != current.subject:
         yield _("The subject changed from “%(before)s” to “%(now)s”.") % {
             "before": approved.subject,
-            "now": now.subject,
+            "now": current.subject,
         }
-    if approved.sender != now.sender:
-        yield _("The sender changed from %(before)s to %(now)s.") % {"before": approved.sender, "now": now.sender}
+    if approved.sender != current.sender:
+        yield _("The sender changed from %(before)s to %(now)s.") % {"before": approved.sender, "now": current.sender}
     yield _("The content or the design changed: the HTML had %(before)s bytes and has %(now)s bytes now.") % {
         "before": number_format(approved.html_bytes, force_grouping=True),
-        "now": number_format(now.html_bytes, force_grouping=True),
+        "now": number_format(current.html_bytes, force_grouping=True),
     }
 
 
-def _audience_differences(approved: ManifestSummary, now: Manifest) -> Iterator[str]:
-    if now.recipients != approved.recipients:
+def _audience_differences(approved: ManifestSummary, current: Manifest) -> Iterator[str]:
+    if current.recipients != approved.recipients:
         yield _("The audience changed from %(before)s to %(now)s recipients since the approval.") % {
             "before": number_format(approved.recipients, force_grouping=True),
-            "now": number_format(now.recipients, force_grouping=True),
+            "now": number_format(current.recipients, force_grouping=True),
         }
-    elif approved.recipients_sha256 != now.recipients_sha256:
+    elif approved.recipients_sha256 != current.recipients_sha256:
         yield _("The audience has the same size but is not the same: as many subscribers left as joined.")
-    if now.recipients == approved.recipients and approved.batches != now.batches:
+    if current.recipients == approved.recipients and approved.batches != current.batches:
         yield _("It would be sent in %(now)s batches instead of %(before)s.") % {
-            "now": number_format(now.batches, force_grouping=True),
+            "now": number_format(current.batches, force_grouping=True),
             "before": number_format(approved.batches, force_grouping=True),
         }
 

@@ -11,10 +11,10 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from newsletter.models import (
-    BATCH,
-    DELIVERY,
+    BATCH_MACHINE,
+    DELIVERY_MACHINE,
     IN_FLIGHT,
-    RUNNING,
+    IN_PROGRESS,
     Batch,
     BatchState,
     Delivery,
@@ -28,7 +28,7 @@ from newsletter.providers.base import Provider, provider_account
 from newsletter.sending.recipients import deliveries_of
 
 #: Batches handled in one run of a step.
-CHUNK = 100
+BATCHES_PER_RUN = 100
 
 #: Deliveries of a batch that may have been sent: those in its bytes, and those that an operator chose to send again.
 UNSETTLED = (*IN_FLIGHT, DeliveryState.PENDING)
@@ -40,8 +40,6 @@ for _fact in Fact:
 
 class NotHeld(Exception):
     """There is nothing to decide about this batch any more; the message says why."""
-
-    permanent = True
 
 
 def settle_proven() -> bool:
@@ -56,7 +54,7 @@ def settle_proven() -> bool:
         state=BatchState.CLAIMED, lease_until__lt=timezone.now()
     )
     attempted = Batch.objects.filter(ATTEMPTED, waiting | ready_again)
-    found = list(attempted.filter(Exists(proof))[:CHUNK])
+    found = list(attempted.filter(Exists(proof))[:BATCHES_PER_RUN])
     return sum(settle(batch, Reason.PROVEN_BY_EVENT) for batch in found) > 0
 
 
@@ -79,7 +77,7 @@ def hold_expired(route: Sequence[Provider]) -> bool:
         too_old = Q(first_attempt_at__lt=now - provider.key_lifetime) if provider.key_lifetime else ~Q(pk=None)
         expired |= too_old & Q(provider__in=(provider_account(provider), *([""] if provider is route[0] else [])))
     unknown = Batch.objects.unleased(now).filter(ATTEMPTED).exclude(state=BatchState.READY)
-    found = list(unknown.filter(expired).select_related("send").defer("send__manifest")[:CHUNK])
+    found = list(unknown.filter(expired).select_related("send").defer("send__manifest")[:BATCHES_PER_RUN])
     return sum(hold(batch, *_why_expired(batch, route)) for batch in found) > 0
 
 
@@ -106,10 +104,12 @@ def hold(batch: Batch, reason: str, values: Mapping[str, Any] | None = None) -> 
     """
     untouched = Batch.objects.filter(pk=batch.pk, state=batch.state, attempts=batch.attempts)
     with transaction.atomic():
-        held = BATCH.move(untouched, BatchState.HELD, reason=reason, reason_values=dict(values or {}), lease_until=None)
+        held = BATCH_MACHINE.move(
+            untouched, BatchState.HELD, reason=reason, reason_values=dict(values or {}), lease_until=None
+        )
         if held:
             in_flight = deliveries_of(batch).filter(state__in=IN_FLIGHT)
-            DELIVERY.move(in_flight, DeliveryState.UNKNOWN, reason=reason, detail="")
+            DELIVERY_MACHINE.move(in_flight, DeliveryState.UNKNOWN, reason=reason, detail="")
     return bool(held)
 
 
@@ -124,9 +124,9 @@ def send_again(batch: Batch, *, by: str) -> None:
 
     Raises NotHeld.
     """
-    held = Batch.objects.filter(pk=batch.pk, send__state__in=RUNNING)
+    held = Batch.objects.filter(pk=batch.pk, send__state__in=IN_PROGRESS)
     with transaction.atomic():
-        changed = BATCH.move(
+        changed = BATCH_MACHINE.move(
             Batch.objects.filter(pk__in=held.values("pk")),
             BatchState.READY,
             only_from=(BatchState.HELD,),
@@ -139,14 +139,14 @@ def send_again(batch: Batch, *, by: str) -> None:
         if not changed:
             raise NotHeld(_("This batch cannot be sent again: it is not held any more, or its send is over."))
         in_flight = deliveries_of(batch).filter(state__in=IN_FLIGHT)
-        DELIVERY.move(in_flight, DeliveryState.PENDING, reason="", detail="")
+        DELIVERY_MACHINE.move(in_flight, DeliveryState.PENDING, reason="", detail="")
 
 
 def settle(batch: Batch, reason: str, values: Mapping[str, Any] | None = None) -> bool:
     """Record that it was sent, unless it was touched since it was read; whether that was so."""
     untouched = Batch.objects.filter(pk=batch.pk, state=batch.state, attempts=batch.attempts)
     with transaction.atomic():
-        changed = BATCH.move(
+        changed = BATCH_MACHINE.move(
             untouched,
             BatchState.ACCEPTED,
             payload=None,
@@ -157,5 +157,5 @@ def settle(batch: Batch, reason: str, values: Mapping[str, Any] | None = None) -
         )
         if changed:
             unsettled = deliveries_of(batch).filter(state__in=UNSETTLED)
-            DELIVERY.move(unsettled, DeliveryState.ACCEPTED, reason="", detail="")
+            DELIVERY_MACHINE.move(unsettled, DeliveryState.ACCEPTED, reason="", detail="")
     return bool(changed)

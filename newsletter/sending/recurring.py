@@ -35,14 +35,14 @@ from newsletter.models import (
     Send,
 )
 from newsletter.models.reasons import iso
-from newsletter.preflight import Occasion
+from newsletter.preflight import Trigger
 from newsletter.sending.control import operator_values
 from newsletter.sending.schedule import (
     DATABASE_IS_DOWN,
     RETRY_AFTER,
     IssueRefused,
     dry_run,
-    hold_issue,
+    flag_issue,
     lock,
     run_of_refusal_recorded,
     start,
@@ -178,7 +178,7 @@ def _try_to(plan: Callable[[], object], schedule: RecurringSchedule) -> bool:
     except Exception as error:
         problem, values = Reason.NOT_PLANNED.value, {"error": type(error).__name__}
         if (problem, values) != (schedule.problem, schedule.problem_values):
-            log.exception("recurring schedule %s cannot be planned; it is retried", schedule.pk)
+            log.exception("Recurring schedule cannot be planned", extra={"schedule": schedule.pk})
     if (problem, values) != (schedule.problem, schedule.problem_values):
         RecurringSchedule.objects.filter(pk=schedule.pk).update(problem=problem, problem_values=values)
     return has_changed
@@ -235,7 +235,7 @@ def _make_draft(occurrence: Occurrence) -> None:
             occurrence.issue = Issue.objects.create(newsletter=schedule.newsletter, slug=slug, title=title, date=day)
             save_content(occurrence.issue, content, by=f"recurring schedule {schedule}", note="recurring")
     except ContentError as error:
-        log.warning("no draft was made for the recurring schedule %s: %s", schedule.pk, error)
+        log.warning("Draft not made", extra={"schedule": schedule.pk, "error": str(error)})
         occurrence.issue = None
         occurrence.reason = Reason.DRAFT_NOT_MADE
         occurrence.values = {"sentences": [to_data(argument) for argument in error.args]}
@@ -254,7 +254,7 @@ def _free_slug(schedule: RecurringSchedule, day: datetime.date) -> str:
 # --- Starting ------------------------------------------------------------------------------------------------------
 
 
-def start_due_occurrences() -> bool:
+def start_next_due_occurrence() -> bool:
     """Start the approved issue of the occurrence that is due longest, or record why none starts; whether one was due.
 
     The database's clock decides. An occurrence that fails does not block the others: it is retried until it is too
@@ -268,7 +268,7 @@ def start_due_occurrences() -> bool:
     except DATABASE_IS_DOWN:
         raise
     except Exception as error:
-        log.exception("occurrence %s could not be started; it is retried", occurrence_pk)
+        log.exception("Occurrence not started", extra={"occurrence": occurrence_pk})
         failed = Occurrence.objects.filter(pk=occurrence_pk, finished_at__isnull=True)
         failed.update(
             retry_start_at=Now() + RETRY_AFTER,
@@ -290,7 +290,8 @@ def _start_due_occurrence(occurrence_pk: int) -> None:
         if instant_on(occurrence.schedule, occurrence.date) <= occurrence.clock:
             occurrence.reason, occurrence.values = _run(occurrence, occurrence.clock)
             occurrence.finished_at = occurrence.clock
-            log.info("recurring schedule %s: %s", occurrence.schedule_id, occurrence.reason)
+            details = {"schedule": occurrence.schedule_id, "occurrence": occurrence.pk, "reason": occurrence.reason}
+            log.info("Occurrence finished", extra=details)
             occurrence.save()
         else:
             occurrence.starts_at = instant_on(occurrence.schedule, occurrence.date)
@@ -305,7 +306,7 @@ def _run(occurrence: Occurrence, now: datetime.datetime) -> tuple[Reason, dict[s
     name = {"occurrence_at": iso(occurrence.starts_at)}
     if issue is None:
         if occurrence.issue and occurrence.issue.is_editable:
-            hold_issue(occurrence.issue, Reason.OCCURRENCE_MISSED, name)
+            flag_issue(occurrence.issue, Reason.OCCURRENCE_MISSED, name)
         return Reason.NO_APPROVED_ISSUE, {}
     occurrence.issue = issue
     late = now - occurrence.starts_at
@@ -316,7 +317,7 @@ def _run(occurrence: Occurrence, now: datetime.datetime) -> tuple[Reason, dict[s
         by = f"recurring schedule {occurrence.schedule}"[:150]
         with run_of_refusal_recorded(issue, by=by), transaction.atomic():
             lock(issue, revision=issue.approved_revision)
-            start(issue, issue.current_send, occasion=Occasion.START, by=by, approved=None)
+            start(issue, issue.current_send, trigger=Trigger.SCHEDULED_START, by=by, approved=None)
     except IssueRefused as refusal:
         return _hold(issue, Reason.OCCURRENCE_REFUSED, {**name, **refusal.values})
     except InvalidTransition as error:
@@ -327,5 +328,5 @@ def _run(occurrence: Occurrence, now: datetime.datetime) -> tuple[Reason, dict[s
 def _hold(issue: Issue, reason: Reason, values: dict[str, Any]) -> tuple[Reason, dict[str, Any]]:
     """Let the issue wait for an operator, no longer approved; the reason and its values."""
     issue.revoke_approval(by="recurring schedule", reason=reason)
-    hold_issue(issue, reason, values)
+    flag_issue(issue, reason, values)
     return reason, values

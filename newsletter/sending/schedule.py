@@ -18,11 +18,11 @@ from django.utils import timezone
 from django.utils.formats import number_format
 from django.utils.translation import gettext as _
 
-from newsletter.config.failpoints import Point, reached
+from newsletter.config.failpoints import Point, failpoint
 from newsletter.config.translatable import to_data
 from newsletter.models import Edition, InvalidTransition, Issue, Reason, Send, SendState
 from newsletter.models.reasons import iso
-from newsletter.preflight import AudienceSnapshot, Occasion, PreflightResult, record_run
+from newsletter.preflight import AudienceSnapshot, PreflightResult, Trigger, record_run
 from newsletter.rendering import RenderingError
 from newsletter.sending.check import check_edition, preflight_edition
 from newsletter.sending.control import operator_values
@@ -89,13 +89,9 @@ def prepare_dry_run(
     """
     edition = _edition_to_send(issue)
     manifest = manifest_of(issue, edition, at=timezone.now(), local=local)
-    audience = _audience_in(manifest)
-    result = preflight_edition(issue, edition, occasion=Occasion.SEND, audience=audience, sends_at=sends_at)
+    audience = AudienceSnapshot(count=manifest.recipients, excluded=manifest.excluded)
+    result = preflight_edition(issue, edition, trigger=Trigger.SEND_NOW, audience=audience, sends_at=sends_at)
     return DryRun(edition=edition, manifest=manifest, result=result)
-
-
-def _audience_in(manifest: Manifest) -> AudienceSnapshot:
-    return AudienceSnapshot(count=manifest.recipients, excluded=manifest.excluded)
 
 
 def dry_run(issue: Issue, *, local: LocalTime | None = None) -> Manifest:
@@ -149,7 +145,7 @@ def schedule_issue(
         run = check_and_store_edition(
             issue,
             _edition_to_send(issue),
-            occasion=Occasion.SCHEDULE,
+            trigger=Trigger.SCHEDULE,
             by=by,
             local=local,
             at=timezone.now(),
@@ -159,7 +155,7 @@ def schedule_issue(
         if approved:
             differences = approved.differences(manifest) if same_audience else approved.content_differences(manifest)
             _raise_if_different(differences, run.result)
-        send = Send.objects.begin(
+        send = Send.objects.create_with_history(
             SendState.SCHEDULED,
             by=by,
             issue=issue,
@@ -172,8 +168,8 @@ def schedule_issue(
             approved_sha256=manifest.sha256 if same_audience else "",
         )
         _clear_hold(issue)
-        reached(Point.FREEZE_UNCOMMITTED)
-    reached(Point.FREEZE_COMMITTED)
+        failpoint(Point.FREEZE_UNCOMMITTED)
+    failpoint(Point.FREEZE_COMMITTED)
     return send
 
 
@@ -231,13 +227,13 @@ def send_now(
         current = issue.current_send
         if (before and (before.pk, before.state)) != (current and (current.pk, current.state)):
             raise InvalidTransition(_("The schedule of this issue changed meanwhile. Reload the page and try again."))
-        send = start(issue, current, occasion=Occasion.SEND, by=by, approved=approved, may_undo=may_undo)
-        reached(Point.START_UNCOMMITTED)
-    reached(Point.START_COMMITTED)
+        send = start(issue, current, trigger=Trigger.SEND_NOW, by=by, approved=approved, may_undo=may_undo)
+        failpoint(Point.START_UNCOMMITTED)
+    failpoint(Point.START_COMMITTED)
     return send
 
 
-def start_due_sends() -> bool:
+def start_next_due_send() -> bool:
     """Start the scheduled send that is due longest; whether there was one. The database's clock decides.
 
     One that must not be sent any more (no recipient is left, or not the approved audience) is withdrawn with the
@@ -252,7 +248,7 @@ def start_due_sends() -> bool:
     except DATABASE_IS_DOWN:
         raise
     except Exception as error:
-        log.exception("send %s is due and could not be started; it is retried", send.pk)
+        log.exception("Due send not started; it is retried", extra={"send": send.pk})
         _retry_start(send.pk, error)
     return True
 
@@ -280,16 +276,16 @@ def _start_due_send(send: Send) -> None:
             return
         due.issue = issue
         if _is_overdue(due):
-            _hold_overdue(due)
+            _flag_overdue(due)
             return
         try:
-            start(issue, due, occasion=Occasion.START, by="schedule", approved=Approval.stored_on(due))
+            start(issue, due, trigger=Trigger.SCHEDULED_START, by="schedule", approved=Approval.stored_on(due))
         except IssueRefused as refusal:
-            log.warning("send %s was due and did not start: %s", due.pk, refusal)
+            log.warning("Due send refused and withdrawn", extra={"send": due.pk, "refusal": str(refusal)})
             _withdraw(due, by="schedule", reason=Reason.NOT_STARTED, values=refusal.values)
-            hold_issue(issue, Reason.NOT_STARTED, refusal.values)
-        reached(Point.START_UNCOMMITTED)
-    reached(Point.START_COMMITTED)
+            flag_issue(issue, Reason.NOT_STARTED, refusal.values)
+        failpoint(Point.START_UNCOMMITTED)
+    failpoint(Point.START_COMMITTED)
 
 
 def _is_overdue(send: Send) -> bool:
@@ -297,15 +293,15 @@ def _is_overdue(send: Send) -> bool:
     return Send.objects.filter(pk=send.pk, scheduled_at__lt=latest).exists()
 
 
-def _hold_overdue(send: Send) -> None:
+def _flag_overdue(send: Send) -> None:
     assert send.scheduled_at is not None  # noqa: S101 - the database holds it for every scheduled send
     values = {"due_at": iso(send.scheduled_at), "found_at": iso(timezone.now())}
-    log.warning("send %s is overdue and is held for an operator", send.pk)
+    log.warning("Send overdue; it waits for an operator", extra={"send": send.pk})
     Send.objects.filter(pk=send.pk).update(hold_reason=Reason.OVERDUE, hold_values=values, retry_start_at=None)
     send.note(Reason.OVERDUE, by="schedule", values=values)
 
 
-def hold_issue(issue: Issue, reason: Reason, values: dict[str, Any]) -> None:
+def flag_issue(issue: Issue, reason: Reason, values: dict[str, Any]) -> None:
     """Let an issue that was not sent wait for an operator, with the reason."""
     Issue.objects.filter(pk=issue.pk).update(hold_reason=reason, hold_values=values, updated_at=timezone.now())
 
@@ -350,7 +346,7 @@ def start(
     issue: Issue,
     send: Send | None,
     *,
-    occasion: Occasion,
+    trigger: Trigger,
     by: str,
     approved: Approval | None,
     may_undo: bool = False,
@@ -365,12 +361,12 @@ def start(
         raise InvalidTransition(_("A send of this issue was started already."))
     now = timezone.now()
     # "Send now" means all recipients at the same moment, and can be undone.
-    local = LocalTime.of(send) if send and occasion is not Occasion.SEND else None
+    local = LocalTime.of(send) if send and trigger is not Trigger.SEND_NOW else None
     undo_seconds = settings.UNDO_SECONDS if may_undo else 0
     run = check_and_store_edition(
         issue,
         send.edition if send else _edition_to_send(issue),
-        occasion=occasion,
+        trigger=trigger,
         by=by,
         local=local,
         at=now,
@@ -387,7 +383,7 @@ def start(
         "approved_sha256": approved.sha256 if approved else "",
     }
     if send is None:
-        send = Send.objects.begin(SendState.SENDING, by=by, issue=issue, **fields)
+        send = Send.objects.create_with_history(SendState.SENDING, by=by, issue=issue, **fields)
     else:
         fields |= {"hold_reason": "", "hold_values": {}, "retry_start_at": None}
         send.move(SendState.SENDING, only_from=(SendState.SCHEDULED,), by=by, **fields)
@@ -424,7 +420,7 @@ def check_and_store_edition(
     issue: Issue,
     edition: Edition,
     *,
-    occasion: Occasion,
+    trigger: Trigger,
     by: str,
     local: LocalTime | None,
     at: datetime.datetime,
@@ -432,8 +428,8 @@ def check_and_store_edition(
 ) -> DryRun:
     """Check the issue with the audience of `at`, and store its edition. Raises IssueRefused, and then stores none."""
     manifest = manifest_of(issue, edition, at=at, local=local)
-    audience = _audience_in(manifest)
-    result = check_edition(issue, edition, occasion=occasion, by=by, audience=audience, sends_at=sends_at)
+    audience = AudienceSnapshot(count=manifest.recipients, excluded=manifest.excluded)
+    result = check_edition(issue, edition, trigger=trigger, by=by, audience=audience, sends_at=sends_at)
     _refuse_findings(result)
     return DryRun(edition=store_edition(edition), manifest=manifest, result=result)
 

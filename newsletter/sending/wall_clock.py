@@ -14,8 +14,6 @@ from functools import cache
 class NoSuchTime(Exception):
     """The wall time does not name one instant in this zone; the sentence says what to choose instead."""
 
-    permanent = True
-
 
 def is_a_zone(name: str) -> bool:
     """Whether this is the name of an IANA time zone."""

@@ -20,7 +20,7 @@ import urllib3
 from django.conf import settings
 from resend.exceptions import ResendError
 
-from newsletter.config.failpoints import Point, reached
+from newsletter.config.failpoints import Point, failpoint
 from newsletter.providers.base import (
     BlockScope,
     ConnectionCheck,
@@ -42,11 +42,12 @@ from newsletter.providers.resend.search import ResendEmails
 log = logging.getLogger(__name__)
 
 #: A message under this name carries a whole body that is already encoded; see PooledClient.
-FROZEN_BODY = "frozen"
+RAW_BODY = "frozen"
 
 #: Our columns keep this much of a provider's id.
 MAX_ID_LENGTH = 64
-#: Seconds that a post may take; the lease of a batch is longer.
+#: Seconds to connect, and between two pieces of the response: urllib3 has no limit for the whole. A server that answers
+#: byte by byte can outlast the lease of the batch; then another worker posts the same bytes under the same key.
 TIMEOUT = urllib3.Timeout(connect=5, read=60)
 #: Seconds that a connection check may take.
 CONNECTION_CHECK_TIMEOUT = 5.0
@@ -60,7 +61,7 @@ class PooledClient(resend.HTTPClient):
     """The SDK's HTTP client over one connection pool: an eighth of its default's CPU, and no new TLS session per call.
 
     The SDK copies its parameters into plain dicts. So a body that must be sent byte for byte travels as the only
-    message `{FROZEN_BODY: bytes}` and is unpacked here.
+    message `{RAW_BODY: bytes}` and is unpacked here.
     """
 
     def __init__(self, connections: int = 8) -> None:
@@ -81,15 +82,15 @@ class PooledClient(resend.HTTPClient):
         body = _body(json)
         if body is not None:
             sent |= {"Content-Type": "application/json", "Content-Length": str(len(body))}
-        reached(Point.BEFORE_FIRST_BYTE)
+        failpoint(Point.BEFORE_FIRST_BYTE)
         pieces = None if body is None else _halves(body)
         response = self._pool.request(
             method.upper(), url, body=pieces, headers=sent, redirect=False, preload_content=False
         )
         self._clock_monitor.check(response.headers)
-        reached(Point.ANSWER_BEGUN)
+        failpoint(Point.ANSWER_BEGUN)
         content = response.data
-        reached(Point.ANSWER_READ)
+        failpoint(Point.ANSWER_READ)
         if response.status >= 300:
             # If a proxy delivers this response twice, the copy must not be read as the response to the next post.
             self.close()
@@ -98,7 +99,6 @@ class PooledClient(resend.HTTPClient):
         return content, response.status, response.headers
 
     def close(self) -> None:
-        """Close the connections."""
         self._pool.clear()
 
 
@@ -106,16 +106,16 @@ def _halves(body: bytes) -> Iterator[Any]:
     """The body in two pieces, so that failpoints can be between and after them; views, because the body is large."""
     view, middle = memoryview(body), len(body) // 2
     yield view[:middle]
-    reached(Point.REQUEST_HALF_SENT)
+    failpoint(Point.REQUEST_HALF_SENT)
     yield view[middle:]
-    reached(Point.REQUEST_SENT)
+    failpoint(Point.REQUEST_SENT)
 
 
 def _body(json: Any) -> bytes | None:
     if not json:
         return None
-    if isinstance(json, list) and FROZEN_BODY in json[0]:
-        return bytes(json[0][FROZEN_BODY])
+    if isinstance(json, list) and RAW_BODY in json[0]:
+        return bytes(json[0][RAW_BODY])
     return orjson.dumps(json)
 
 
@@ -145,7 +145,6 @@ class ResendProvider:
         return account_fingerprint(self._url, self._api_key)
 
     def close(self) -> None:
-        """Close the connections."""
         self._client.close()
 
     # Posts
@@ -162,10 +161,10 @@ class ResendProvider:
 
     def post_batch(self, body: bytes, *, key: str, size: int) -> Outcome:
         """POST /emails/batch in strict mode: Resend takes all messages or none."""
-        frozen = cast("list[resend.Emails.SendParams]", [{FROZEN_BODY: body}])
+        frozen = cast("list[resend.Emails.SendParams]", [{RAW_BODY: body}])
         return self._attempt(
             lambda: resend.Batch.send(frozen, {"idempotency_key": key, "batch_validation": "strict"}),
-            lambda response: _ids([item.get("id") for item in response["data"]], size),
+            lambda response: _validated_ids([item.get("id") for item in response["data"]], size),
             key,
         )
 
@@ -174,7 +173,7 @@ class ResendProvider:
         params = cast("resend.Emails.SendParams", _fields(message))
         return self._attempt(
             lambda: resend.Emails.send(params, {"idempotency_key": key}),
-            lambda response: _ids([response.get("id")], 1),
+            lambda response: _validated_ids([response.get("id")], 1),
             key,
         )
 
@@ -227,13 +226,13 @@ class ResendProvider:
 
     def search(self, body: bytes, *, after: str) -> SearchPage:
         """One page of GET /emails. Raises ProviderSearchFailed."""
-        return self._readable_emails().search(body, after=after)
+        return self._emails_or_raise().search(body, after=after)
 
     def mail_created_at(self, mail_id: str) -> datetime.datetime | None:
         """`created_at` of GET /emails/{id}; None for 404. Raises ProviderSearchFailed."""
-        return self._readable_emails().mail_created_at(mail_id)
+        return self._emails_or_raise().mail_created_at(mail_id)
 
-    def _readable_emails(self) -> ResendEmails:
+    def _emails_or_raise(self) -> ResendEmails:
         if self._emails is None:
             raise ProviderSearchFailed("read_key_missing", permanent=True)
         return self._emails
@@ -262,20 +261,20 @@ def from_settings() -> ResendProvider:
 
 def _connection_check(status: int, body: bytes, headers: Mapping[str, str]) -> ConnectionCheck:
     try:
-        answer = orjson.loads(body)
+        content = orjson.loads(body)
     except orjson.JSONDecodeError:
-        answer = None
-    answer = answer if isinstance(answer, dict) else {}
-    name, skew = str(answer.get("name", "")), skew_of(headers)
+        content = None
+    content = content if isinstance(content, dict) else {}
+    name, skew = str(content.get("name", "")), skew_of(headers)
     if status == 200:
-        rows = [row for row in answer.get("data") or () if isinstance(row, dict)]
+        rows = [row for row in content.get("data") or () if isinstance(row, dict)]
         domains = {str(row.get("name"))[:255]: str(row.get("status"))[:32] for row in rows}
         return ConnectionCheck(is_ok=True, code="connection_ok", clock_skew=skew, domains=domains)
     if name == "restricted_api_key":
         return ConnectionCheck(is_ok=True, code="connection_ok_sending_key", clock_skew=skew)
     if status == 429:
         return ConnectionCheck(is_ok=True, code="connection_ok_rate_limited", clock_skew=skew)
-    error = outcome_of_error(status, sanitize(name), sanitize(answer.get("message") or ""), headers)
+    error = outcome_of_error(status, sanitize(name), sanitize(content.get("message") or ""), headers)
     return ConnectionCheck(is_ok=False, code=error.code, detail=error.detail, clock_skew=skew)
 
 
@@ -346,7 +345,7 @@ def _fields(message: Message) -> dict[str, Any]:
     return fields
 
 
-def _ids(ids: list[object], size: int) -> tuple[str, ...]:
+def _validated_ids(ids: list[object], size: int) -> tuple[str, ...]:
     """Exactly `size` distinct ids. Raises ValueError."""
     named = tuple(value for value in ids if isinstance(value, str) and value)
     if len(named) != size or len(ids) != size or len(set(named)) != size:

@@ -16,7 +16,7 @@ from newsletter.reports.statistics import report_of
 from newsletter.sending import post as post_module
 from newsletter.sending.batch import claim_batch, release_stale_claims
 from newsletter.sending.control import cancel_send, finish_sends, resume_send
-from newsletter.sending.post import post_next, record_outcome
+from newsletter.sending.post import post_batch, record_outcome
 from newsletter.sending.reconcile import hold_expired, mark_as_sent, send_again
 from newsletter.sending.retry import count_failed, retry_failed
 from tests import people
@@ -281,7 +281,7 @@ def test_a_database_failure_before_the_post_leaves_no_outcome_unknown(
     with monkeypatch.context() as patch:
         patch.setattr(post_module, "acquire_permit", fail)
         with pytest.raises(OperationalError):
-            post_next((provider,))
+            post_batch((provider,))
     batch = Batch.objects.get()
     assert (batch.state, batch.reason) == (BatchState.READY, Reason.DATABASE_FAILED)
     make_due()
