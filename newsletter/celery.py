@@ -25,7 +25,7 @@ from celery.beat import ScheduleEntry, Scheduler
 from django.conf import settings
 
 from newsletter.monitoring.heartbeat import Queue
-from newsletter.worker.background import BackgroundProcess
+from newsletter.worker.celery_process import CeleryProcess
 
 log = logging.getLogger(__name__)
 
@@ -33,20 +33,20 @@ log = logging.getLogger(__name__)
 TASK = "newsletter.run_steps"
 
 #: Seconds between two ticks of a queue.
-TICK = 1.0
+TICK_SECONDS = 1.0
 
 #: Seconds that one task works before it frees its process for other queues. It ticks its queue again if more is due.
-STRETCH = 5.0
+MAX_RUN_SECONDS = 5.0
 
 #: Seconds after which Celery kills the process of a task. Ten mails to a slow SMTP server take minutes, and a process
 #: that is killed among them leaves all ten on hold.
-LONGEST_TASK = 900
+TASK_TIME_LIMIT = 900
 
-#: Seconds after which Redis gives an unfinished task to another process. LONGEST_TASK has ended it by then.
-VISIBILITY_TIMEOUT = LONGEST_TASK + 60
+#: Seconds after which Redis gives an unfinished task to another process. TASK_TIME_LIMIT has ended it by then.
+VISIBILITY_TIMEOUT = TASK_TIME_LIMIT + 60
 
 #: Loggers that write a line for each tick.
-CHATTER = ("celery.beat", "celery.worker.strategy", "celery.app.trace")
+NOISY_LOGGERS = ("celery.beat", "celery.worker.strategy", "celery.app.trace")
 
 if not settings.BROKER_URL:
     # Celery would connect to a default broker on this machine.
@@ -60,7 +60,7 @@ app.conf.update(
     worker_prefetch_multiplier=1,
     task_ignore_result=True,
     # A step that hangs costs its process; the lease of its batch expires.
-    task_time_limit=LONGEST_TASK,
+    task_time_limit=TASK_TIME_LIMIT,
     # The default of 4 seconds is shorter than the imports take on a busy machine: its processes would restart for ever.
     worker_proc_alive_timeout=60.0,
     worker_max_memory_per_child=200_000,  # KB
@@ -74,24 +74,24 @@ app.conf.update(
     task_create_missing_queues=True,
     timezone="UTC",
     beat_scheduler="newsletter.celery:TickScheduler",
-    beat_max_loop_interval=TICK,
+    beat_max_loop_interval=TICK_SECONDS,
     beat_schedule={
-        queue.value: {"task": TASK, "schedule": TICK, "args": [queue.value], "options": {"queue": queue.value}}
+        queue.value: {"task": TASK, "schedule": TICK_SECONDS, "args": [queue.value], "options": {"queue": queue.value}}
         for queue in Queue
     },
 )
 
 
 @lru_cache(maxsize=1)
-def background() -> BackgroundProcess:
+def celery_process() -> CeleryProcess:
     """The steps of this process. Created after the fork, so that no connection is shared."""
-    return BackgroundProcess()
+    return CeleryProcess()
 
 
 @app.task(name=TASK)
 def run_steps(queue: str) -> None:
-    """Run what is due in a queue for up to STRETCH seconds, and tick the queue again if there is more."""
-    if background().work_for(STRETCH, Queue(queue)):
+    """Run what is due in a queue for up to MAX_RUN_SECONDS seconds, and tick the queue again if there is more."""
+    if celery_process().work_for(MAX_RUN_SECONDS, Queue(queue)):
         app.send_task(TASK, args=[queue], queue=queue)
 
 
@@ -123,19 +123,17 @@ def log_broker_error(error: Exception, seconds: float) -> None:
 
 
 @signals.worker_process_init.connect
-def begin(**_: Any) -> None:
-    """Start the heartbeat of a new process."""
-    threading.Thread(target=background().live, name="heartbeat", daemon=True).start()
+def start_heartbeat(**_: Any) -> None:
+    threading.Thread(target=celery_process().run_heartbeats, name="heartbeat", daemon=True).start()
 
 
 @signals.worker_process_shutdown.connect
-def end(**_: Any) -> None:
-    """End a process in order."""
-    background().end()
+def shut_down(**_: Any) -> None:
+    celery_process().end()
 
 
 @signals.setup_logging.connect
 def keep_our_logging(**_: Any) -> None:
     """Keep Django's logging setup: Celery installs none of its own if this signal has a receiver."""
-    for name in CHATTER:
+    for name in NOISY_LOGGERS:
         logging.getLogger(name).setLevel(logging.WARNING)

@@ -17,20 +17,23 @@ from django.utils.translation import gettext as _
 class InvalidTransition(Exception):
     """The row is not in a state from which it could move there; the message says in which state it is."""
 
-    permanent = True
+
+def history_details(*, by: str, reason: str, values: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Who moved a row and why, as the columns of a history."""
+    return {"by": by[:150], "reason": reason, "values": dict(values or {})}
 
 
 @dataclass(frozen=True)
 class StateMachine:
     """The transitions of one model's state.
 
-    `table` maps each state to the states that may follow it; `created_as` names the states in which a row may be made.
-    `owner` is the foreign key by which a history names the moved row, where there is a history.
+    `transitions` maps each state to the states that may follow it; `initial_states` names the states in which a row may
+    be made. `owner` is the foreign key by which a history names the moved row, where there is a history.
     """
 
     states: type[models.TextChoices]
-    table: Mapping[str, Collection[str]]
-    created_as: Collection[str]
+    transitions: Mapping[str, Collection[str]]
+    initial_states: Collection[str]
     field: str = "state"
     owner: str = ""
 
@@ -39,8 +42,8 @@ class StateMachine:
 
         Raises ValueError if the table has no such transition: that is a mistake in the code, not in the row.
         """
-        allowed = tuple(only_from) or tuple(self.table)
-        found = tuple(state for state in allowed if target in self.table[state])
+        allowed = tuple(only_from) or tuple(self.transitions)
+        found = tuple(state for state in allowed if target in self.transitions[state])
         if not found:
             raise ValueError(f"No transition leads from {', '.join(allowed)} to {target}.")
         return found
@@ -83,8 +86,8 @@ class StateMachine:
         with transaction.atomic():
             source = rows.select_for_update().values_list(self.field, flat=True).first()
             self._move_in_database(row, target, only_from=only_from, **changes)
-            record = {"by": by[:150], "reason": reason, "values": dict(values or {})}
-            history._base_manager.create(**{self.owner: row}, source=source, target=target, **record)
+            details = history_details(by=by, reason=reason, values=values)
+            history._base_manager.create(**{self.owner: row}, source=source, target=target, **details)
         self._copy_to(row, target, changes)
 
     def _move_in_database(self, row: models.Model, target: str, *, only_from: Iterable[str], **changes: Any) -> None:

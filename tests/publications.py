@@ -12,9 +12,9 @@ from newsletter.content.document import IssueContent, SectionContent, StoryConte
 from newsletter.content.store import save_content
 from newsletter.models import Batch, Issue, Newsletter, ProviderThrottle, Send, SendState
 from newsletter.providers.base import Provider
-from newsletter.sending.expand import expand_next
+from newsletter.sending.expand import expand_audience
 from newsletter.sending.freeze import freeze_edition
-from newsletter.sending.post import post_next
+from newsletter.sending.post import post_batch
 
 
 def make_newsletter(slug: str = "harbour-notes", **fields: Any) -> Newsletter:
@@ -83,7 +83,9 @@ def send_of(issue: Issue) -> Send:
 def start_sending(issue: Issue) -> Send:
     """Start a send of the issue without any checks, as “Send now” does after them."""
     edition = freeze_edition(issue)
-    return Send.objects.begin(SendState.SENDING, by="tests", issue=issue, edition=edition, started_at=timezone.now())
+    return Send.objects.create_with_history(
+        SendState.SENDING, by="tests", issue=issue, edition=edition, started_at=timezone.now()
+    )
 
 
 def schedule_send(issue: Issue, *, at: datetime.datetime | None = None, **fields: Any) -> Send:
@@ -91,12 +93,14 @@ def schedule_send(issue: Issue, *, at: datetime.datetime | None = None, **fields
     at = at or timezone.now() + datetime.timedelta(days=1)
     edition = freeze_edition(issue)
     schedule = {"scheduled_at": at, "scheduled_zone": "UTC", "scheduled_wall": f"{at:%Y-%m-%dT%H:%M}"}
-    return Send.objects.begin(SendState.SCHEDULED, by="tests", issue=issue, edition=edition, **{**schedule, **fields})
+    return Send.objects.create_with_history(
+        SendState.SCHEDULED, by="tests", issue=issue, edition=edition, **{**schedule, **fields}
+    )
 
 
 def expand_audiences(batch_size: int = 100, chunk: int = 5_000) -> None:
     """Expand every audience that waits for it."""
-    while expand_next(batch_size, chunk):
+    while expand_audience(batch_size, chunk):
         pass
 
 
@@ -128,7 +132,7 @@ def post_everything(*route: Provider) -> int:
     """Post every batch that is due, without waiting for the provider's rate; returns the number of posts."""
     posts = 0
     reset_throttles()
-    while post_next(route):
+    while post_batch(route):
         posts += 1
         reset_throttles()
     return posts

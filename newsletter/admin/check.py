@@ -12,23 +12,23 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 from django.views.decorators.http import require_POST, require_safe
 
-from newsletter.admin.pages import Need, Page, issue_page, page_url, redirect_with_message, username_of
+from newsletter.admin.pages import Page, RequiredPermission, issue_page, page_url, redirect_with_message, username_of
 from newsletter.admin.time_format import in_zone
 from newsletter.content.document import IssueContent
 from newsletter.content.store import ContentError, load_content
 from newsletter.models import Issue, PreflightRun
-from newsletter.preflight import Finding, Occasion, PreflightResult, recorded_findings, request_link_checks
+from newsletter.preflight import Finding, PreflightResult, Trigger, recorded_findings, request_link_checks
 from newsletter.preflight.places import HTML_PART, NEWSLETTER, PREHEADER, SUBJECT, TEXT_PART, THEME, places_of
 from newsletter.sending.check import SuggestionOutdated, check_issue, preflight_issue, use_suggestion
 
 #: The number of earlier runs that the page shows.
 SHOWN_RUNS = 8
 
-OCCASIONS = {
-    Occasion.CHECK: gettext_lazy("Checked"),
-    Occasion.SCHEDULE: gettext_lazy("Checked when scheduled"),
-    Occasion.SEND: gettext_lazy("Checked before sending"),
-    Occasion.START: gettext_lazy("Checked at the scheduled time"),
+TRIGGERS = {
+    Trigger.MANUAL: gettext_lazy("Checked"),
+    Trigger.SCHEDULE: gettext_lazy("Checked when scheduled"),
+    Trigger.SEND_NOW: gettext_lazy("Checked before sending"),
+    Trigger.SCHEDULED_START: gettext_lazy("Checked at the scheduled time"),
 }
 
 
@@ -64,7 +64,7 @@ class EarlierRun:
 
     row: PreflightRun
     time: str
-    occasion: str
+    trigger: str
     counts: str
     findings: tuple[Finding, ...]
     is_same: bool
@@ -82,7 +82,7 @@ def show_check(request: HttpRequest, issue: Issue) -> HttpResponse:
         issue,
         "check",
         title=_("Check: %(issue)s") % {"issue": issue.title},
-        step="check",
+        tab="check",
         findings=place_findings(issue, result),
         heading=_counts(len(result.errors), len(result.warnings)),
         waiting=waiting,
@@ -187,7 +187,7 @@ def _runs(earlier: Iterable[PreflightRun], result: PreflightResult, zone: str) -
         EarlierRun(
             row=row,
             time=in_zone(row.at, zone, short=True),
-            occasion=str(OCCASIONS[Occasion(row.occasion)]),
+            trigger=str(TRIGGERS[Trigger(row.occasion)]),
             counts=_counts(row.errors, row.warnings),
             findings=recorded_findings(row),
             is_same=(row.sha256, row.findings_sha256) == present,
@@ -197,7 +197,7 @@ def _runs(earlier: Iterable[PreflightRun], result: PreflightResult, zone: str) -
 
 
 PAGES = (
-    Page("check", show_check, Need.VIEW),
-    Page("check/suggestion", apply_suggestion, Need.CHANGE),
-    Page("check/links", recheck_links, Need.CHANGE),
+    Page("check", show_check, RequiredPermission.VIEW),
+    Page("check/suggestion", apply_suggestion, RequiredPermission.CHANGE),
+    Page("check/links", recheck_links, RequiredPermission.CHANGE),
 )

@@ -20,9 +20,17 @@ from django.utils.translation import gettext_lazy, ngettext, pgettext_lazy
 from django.views.decorators.http import require_http_methods
 
 from newsletter.admin.check import placed_findings
-from newsletter.admin.pages import Need, Page, issue_page, main_page_url, page_url, redirect_with_message, username_of
+from newsletter.admin.pages import (
+    Page,
+    RequiredPermission,
+    issue_page,
+    main_page_url,
+    page_url,
+    redirect_with_message,
+    username_of,
+)
 from newsletter.admin.time_format import in_zone
-from newsletter.models import RUNNING, Batch, BatchState, InvalidTransition, Issue, IssueState, Send, SendState
+from newsletter.models import IN_PROGRESS, Batch, BatchState, InvalidTransition, Issue, IssueState, Send, SendState
 from newsletter.models.reasons import reason_sentence
 from newsletter.reports.statistics import report_of
 from newsletter.sending.control import ReasonNeeded, cancel_send, pause_send, resume_send
@@ -204,7 +212,7 @@ DECISIONS = (
         path="undo",
         title=gettext_lazy("Undo the start"),
         button=gettext_lazy("Undo the start"),
-        statuses=RUNNING,
+        statuses=IN_PROGRESS,
         act=undo_send,
         explanation=_explain_undo,
         done=gettext_lazy("The start is undone. Nothing was sent, and the issue is a draft again."),
@@ -222,7 +230,7 @@ DECISIONS = (
         path="cancel",
         title=gettext_lazy("Cancel the send"),
         button=gettext_lazy("Cancel the send"),
-        statuses=RUNNING,
+        statuses=IN_PROGRESS,
         act=cancel_send,
         explanation=_explain_cancel,
         done=gettext_lazy("The send is cancelled. Mails that were sent cannot be recalled."),
@@ -240,7 +248,7 @@ def _page_of(decision: Decision) -> Page:
             )
         return _do(request, issue, decision) if request.method == "POST" else _ask(request, issue, decision)
 
-    return Page(decision.path, decide, Need.SEND)
+    return Page(decision.path, decide, RequiredPermission.SEND)
 
 
 def _nothing_to_decide(issue: Issue) -> str:
@@ -251,7 +259,7 @@ def _ask(
     request: HttpRequest, issue: Issue, decision: Decision, *, problem: str = "", refusal: tuple[str, ...] = ()
 ) -> HttpResponse:
     """The page. `problem` is about the reason that was given, `refusal` about the issue."""
-    step = "report" if issue.status in SendState.values and issue.status != SendState.SCHEDULED else "schedule"
+    tab = "report" if issue.status in SendState.values and issue.status != SendState.SCHEDULED else "schedule"
     title = _("%(page)s: %(issue)s") % {"page": decision.title, "issue": issue.title}
     subject = decision.subject_of(issue)
     return issue_page(
@@ -259,7 +267,7 @@ def _ask(
         issue,
         "decide",
         title=_("Error: %(title)s") % {"title": title} if problem or refusal else title,
-        step=step,
+        tab=tab,
         heading=decision.title,
         button=decision.button,
         is_final=decision.is_final,
@@ -270,7 +278,7 @@ def _ask(
         asks_reason=True,
         needs_reason=decision.needs_reason(subject),
         problem=problem,
-        back=page_url(issue, step),
+        back=page_url(issue, tab),
     )
 
 
@@ -295,9 +303,7 @@ def _fresh(issue: Issue) -> Issue:
 def _revision_shown(request: HttpRequest) -> int:
     revision = request.POST.get("revision", "")
     if not (revision.isascii() and revision.isdecimal() and len(revision) < 10):
-        raise IssueRefused(
-            _("The page did not say which revision of the issue it showed. Look at the page again and confirm.")
-        )
+        raise IssueRefused(_("The form is incomplete. Reload the page and confirm again."))
     return int(revision)
 
 
@@ -316,7 +322,7 @@ def decide_batch(request: HttpRequest, issue: Issue, batch_pk: int, *, again: bo
         issue,
         "decide",
         title=_("Batch %(batch)s: %(issue)s") % {**number, "issue": issue.title},
-        step="report",
+        tab="report",
         heading=(_("Send batch %(batch)s again") if again else _("Mark batch %(batch)s as sent")) % number,
         button=_("Send again, with possible duplicates") if again else _("Mark as sent"),
         is_final=True,
@@ -355,6 +361,6 @@ def _do_batch(request: HttpRequest, issue: Issue, batch: Batch, *, again: bool) 
 
 PAGES = (
     *map(_page_of, DECISIONS),
-    Page("batches/<int:batch_pk>/mark-as-sent", partial(decide_batch, again=False), Need.SEND),
-    Page("batches/<int:batch_pk>/send-again", partial(decide_batch, again=True), Need.SEND),
+    Page("batches/<int:batch_pk>/mark-as-sent", partial(decide_batch, again=False), RequiredPermission.SEND),
+    Page("batches/<int:batch_pk>/send-again", partial(decide_batch, again=True), RequiredPermission.SEND),
 )

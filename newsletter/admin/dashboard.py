@@ -13,7 +13,7 @@ from django.utils.translation import gettext as _
 
 from newsletter.admin.pages import SEND_PERMISSION, main_page_url, page_url, pill_class
 from newsletter.admin.time_format import from_now, in_zone
-from newsletter.models import RUNNING, STARTED, Issue, IssueState, Occurrence, Send, SendState
+from newsletter.models import IN_PROGRESS, STARTED, Issue, IssueState, Occurrence, Send, SendState
 from newsletter.monitoring.diagnostic import Diagnostic
 from newsletter.monitoring.diagnostics import diagnostics
 from newsletter.monitoring.progress import progress_of
@@ -165,5 +165,5 @@ def _started(send: Send, totals: SendTotals | None) -> Row:
         when=f"{in_zone(at, zone, short=True)} ({zone})",
         distance=from_now(at),
         totals=totals,
-        percent=progress_of(send).percent if send.state in RUNNING else None,
+        percent=progress_of(send).percent if send.state in IN_PROGRESS else None,
     )

@@ -7,7 +7,7 @@ from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
-from newsletter.admin.pages import Need, Page, issue_page, page_url, redirect_with_message
+from newsletter.admin.pages import Page, RequiredPermission, issue_page, page_url, redirect_with_message
 from newsletter.admin.report import started_send
 from newsletter.admin.schedule import exclusions_in_words
 from newsletter.models import Issue
@@ -25,7 +25,7 @@ def show_dry_run(request: HttpRequest, issue: Issue) -> HttpResponse:
         issue,
         "dry_run",
         title=_("Dry run: %(issue)s") % {"issue": issue.title},
-        step="report" if send else "schedule",
+        tab="report" if send else "schedule",
         manifest=manifest,
         excluded=exclusions_in_words(manifest.excluded) if manifest else (),
         refusal=refusal,
@@ -62,6 +62,6 @@ def _manifest_of(issue: Issue) -> tuple[Manifest | None, tuple[str, ...]]:
 
 
 PAGES = (
-    Page("dry-run", show_dry_run, Need.VIEW),
-    Page("dry-run/manifest", download_manifest, Need.VIEW),
+    Page("dry-run", show_dry_run, RequiredPermission.VIEW),
+    Page("dry-run/manifest", download_manifest, RequiredPermission.VIEW),
 )

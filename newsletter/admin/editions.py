@@ -10,7 +10,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 from pydantic import TypeAdapter, ValidationError
 
-from newsletter.admin.pages import Need, Page, issue_page
+from newsletter.admin.pages import Page, RequiredPermission, issue_page
 from newsletter.admin.preview import in_bytes
 from newsletter.admin.time_format import with_zone
 from newsletter.content.difference import Change, difference, summary_of
@@ -84,7 +84,7 @@ def compare_editions(request: HttpRequest, issue: Issue) -> HttpResponse:
         issue,
         "editions",
         title=_("What changed: %(title)s") % {"title": issue.title},
-        step="preview",
+        tab="preview",
         versions=versions,
         old=old,
         new=new,
@@ -137,4 +137,4 @@ def _facts(old: Edition, new: Edition) -> dict[str, tuple[str, str]]:
     }
 
 
-PAGES = (Page("difference", compare_editions, Need.VIEW),)
+PAGES = (Page("difference", compare_editions, RequiredPermission.VIEW),)

@@ -12,7 +12,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_http_methods, require_safe
 
-from newsletter.admin.pages import Need, Page, page_url, redirect_with_message, username_of
+from newsletter.admin.pages import Page, RequiredPermission, page_url, redirect_with_message, username_of
 from newsletter.admin.time_format import from_now
 from newsletter.content.difference import Change, difference
 from newsletter.content.document import IssueContent
@@ -160,4 +160,4 @@ def _page(request: HttpRequest, template: str, **context: Any) -> HttpResponse:
     return TemplateResponse(request, f"admin/newsletter/issue/{template}.html", frame)
 
 
-PAGES = (Page("export", export_file, Need.VIEW),)
+PAGES = (Page("export", export_file, RequiredPermission.VIEW),)

@@ -12,7 +12,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 from django.views.decorators.http import require_http_methods
 
-from newsletter.admin.pages import Need, Page, issue_page, page_url, redirect_with_message, username_of
+from newsletter.admin.pages import Page, RequiredPermission, issue_page, page_url, redirect_with_message, username_of
 from newsletter.admin.time_format import from_now
 from newsletter.content.document import SectionKind, StoryContent
 from newsletter.content.fields import LIMITS, field_faults
@@ -126,7 +126,7 @@ def show_feeds(request: HttpRequest, issue: Issue) -> HttpResponse:
         issue,
         "feeds",
         title=_("Stories from feeds: %(issue)s") % {"issue": issue.title},
-        step="change",
+        tab="change",
         form=form,
         refusal=refusal,
         items=[_offered(item) for item in items_to_pick(issue.newsletter)],
@@ -235,7 +235,7 @@ def add_link(request: HttpRequest, issue: Issue) -> HttpResponse:
         issue,
         "link",
         title=_("Story from a link: %(issue)s") % {"issue": issue.title},
-        step="change",
+        tab="change",
         form=form,
         refusal=refusal,
         unreadable=unreadable,
@@ -256,4 +256,4 @@ def _add_story(request: HttpRequest, issue: Issue, placement: StoryPlacement) ->
     return redirect_with_message(request, message % values, page_url(issue, "change"), level=messages.WARNING)
 
 
-PAGES = (Page("feeds", show_feeds, Need.CHANGE), Page("link", add_link, Need.CHANGE))
+PAGES = (Page("feeds", show_feeds, RequiredPermission.CHANGE), Page("link", add_link, RequiredPermission.CHANGE))

@@ -17,7 +17,7 @@ from django.utils.translation import gettext_lazy, ngettext
 
 from newsletter.admin.pages import page_url, pill_class
 from newsletter.admin.time_format import from_now, in_zone
-from newsletter.models import RUNNING, Issue, IssueState, Send, SendState, Story
+from newsletter.models import IN_PROGRESS, Issue, IssueState, Send, SendState, Story
 from newsletter.reports.statistics import SendTotals, send_totals
 
 
@@ -90,7 +90,7 @@ def _time_of_send(send: Send) -> tuple[str, datetime.datetime | None]:
         is_retried = send.retry_start_at is not None
         sentence = _("Start retried, due %(time)s") if is_retried else _("Needs attention, due %(time)s")
         return sentence, send.scheduled_at
-    if send.state in RUNNING:
+    if send.state in IN_PROGRESS:
         return _("Started %(time)s"), send.started_at
     ended = send.finished_at or send.started_at
     return (_("Cancelled %(time)s") if send.state == SendState.CANCELLED else _("Finished %(time)s")), ended

@@ -29,7 +29,7 @@ from newsletter.admin import (
     test_mails,
 )
 from newsletter.admin.compose import ComposeForm
-from newsletter.admin.pages import SEND_PERMISSION, Need, Page, page_url, redirect_with_message, steps_of
+from newsletter.admin.pages import SEND_PERMISSION, Page, RequiredPermission, page_url, redirect_with_message, tabs_of
 from newsletter.admin.time_format import from_now
 from newsletter.content.store import load_content, save_content
 from newsletter.models import Issue, IssueState, Newsletter
@@ -96,18 +96,18 @@ class IssueAdmin(IssueModelAdmin):
     def _opened(self, page: Page) -> Any:
         def open_page(request: HttpRequest, pk: int, **named: Any) -> HttpResponse:
             issue = get_object_or_404(Issue.objects.select_related("newsletter").with_send(), pk=pk)
-            if not self._may(request, issue, page.needs):
+            if not self._may(request, issue, page.required_permission):
                 raise PermissionDenied
             return page.view(request, issue, **named)
 
         return self.admin_site.admin_view(open_page)
 
-    def _may(self, request: HttpRequest, issue: Issue, need: Need) -> bool:
+    def _may(self, request: HttpRequest, issue: Issue, required: RequiredPermission) -> bool:
         return {
-            Need.VIEW: self.has_view_permission,
-            Need.CHANGE: self.has_change_permission,
-            Need.SEND: self.has_send_permission,
-        }[need](request, issue)
+            RequiredPermission.VIEW: self.has_view_permission,
+            RequiredPermission.CHANGE: self.has_change_permission,
+            RequiredPermission.SEND: self.has_send_permission,
+        }[required](request, issue)
 
     def has_send_permission(self, request: HttpRequest, obj: Issue | None = None) -> bool:
         """Whether this user may start and stop sends."""
@@ -165,7 +165,7 @@ class IssueAdmin(IssueModelAdmin):
         context |= {
             "issue": issue,
             "title": issue.title if issue else _("New issue"),
-            "steps": steps_of(issue, "change", request) if issue else [],
+            "tabs": tabs_of(issue, "change", request) if issue else [],
             "has_no_newsletter": issue is None and not Newsletter.objects.exists(),
             "is_form": (is_open and may_change) or form.is_bound,
             "content": load_content(issue) if issue else None,

@@ -19,9 +19,7 @@ SEND_PERMISSION = "newsletter.send_issue"
 CHANGE_PERMISSION = "newsletter.change_issue"
 
 
-class Need(enum.Enum):
-    """The permission that a page of an issue requires."""
-
+class RequiredPermission(enum.Enum):
     VIEW = "view"
     CHANGE = "change"
     SEND = "send"
@@ -33,7 +31,7 @@ class Page:
 
     path: str
     view: Callable[..., HttpResponse]
-    needs: Need
+    required_permission: RequiredPermission
 
     @property
     def name(self) -> str:
@@ -43,9 +41,7 @@ class Page:
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
-    """One tab of an issue's pages."""
-
+class Tab:
     label: str
     url: str
     is_current: bool
@@ -61,7 +57,7 @@ def main_page_url(issue: Issue) -> str:
     return page_url(issue, "report" if issue.status in STARTED else "change")
 
 
-def steps_of(issue: Issue, current: str, request: HttpRequest) -> list[Step]:
+def tabs_of(issue: Issue, current: str, request: HttpRequest) -> list[Tab]:
     """The tabs for the issue's status that the user may open, in the order of the workflow."""
     labels = {"change": _("Compose") if issue.is_editable else _("Content"), "preview": _("Preview")}
     if issue.status in STARTED:
@@ -70,16 +66,16 @@ def steps_of(issue: Issue, current: str, request: HttpRequest) -> list[Step]:
         labels["check"] = _("Check")
         if request.user.has_perm(SEND_PERMISSION):
             labels["schedule"] = _("Schedule")
-    return [Step(label, page_url(issue, page), page == current) for page, label in labels.items()]
+    return [Tab(label, page_url(issue, page), page == current) for page, label in labels.items()]
 
 
-def issue_page(request: HttpRequest, issue: Issue, page: str, *, title: str, step: str, **context: Any) -> HttpResponse:
+def issue_page(request: HttpRequest, issue: Issue, page: str, *, title: str, tab: str, **context: Any) -> HttpResponse:
     """One page of an issue, rendered from the template of the same name."""
     context = admin.site.each_context(request) | {
         "title": title,
         "opts": Issue._meta,
         "issue": issue,
-        "steps": steps_of(issue, step, request),
+        "tabs": tabs_of(issue, tab, request),
         "may_change": request.user.has_perm(CHANGE_PERMISSION),
         "may_send": request.user.has_perm(SEND_PERMISSION),
         **context,

@@ -23,12 +23,12 @@ from django.views.decorators.http import require_POST, require_safe
 
 from newsletter.admin.client_emulation import in_dark, in_forced_dark, in_light, without_images
 from newsletter.admin.compose import IssueForm
-from newsletter.admin.pages import Need, Page, issue_page, page_url
+from newsletter.admin.pages import Page, RequiredPermission, issue_page, page_url
 from newsletter.models import Edition, Issue
 from newsletter.providers.base import Message
 from newsletter.rendering import PlaceholderTemplate, RenderedIssue, RenderingError
 from newsletter.sending.envelope import EnvelopeError
-from newsletter.sending.expand import audience_of
+from newsletter.sending.expand import audience_queryset
 from newsletter.sending.freeze import merges_as_json, prepare_edition
 from newsletter.sending.message import message_of, sample_values
 from newsletter.sending.recipients import Recipient, as_recipient
@@ -117,7 +117,7 @@ def show_preview(request: HttpRequest, issue: Issue) -> HttpResponse:
         issue,
         "preview",
         title=_("Preview: %(title)s") % {"title": issue.title},
-        step="preview",
+        tab="preview",
         clients=CLIENTS.values(),
         chosen=chosen if chosen in CLIENTS else SIDE_BY_SIDE,
         frames=[(client, _frame_url(request, issue, client)) for client in clients],
@@ -172,7 +172,7 @@ def _chosen_recipient(request: HttpRequest, issue: Issue) -> Recipient | None:
         return None
     if not request.user.has_perms(SUBSCRIBER_PERMISSIONS):
         raise PermissionDenied
-    audience = audience_of(issue.newsletter_id, timezone.now()).select_related("subscriber")
+    audience = audience_queryset(issue.newsletter_id, timezone.now()).select_related("subscriber")
     key = request.GET["reader"]
     return as_recipient(get_object_or_404(audience, pk=int(key) if key.isdecimal() and len(key) < 19 else 0))
 
@@ -182,7 +182,7 @@ def _search_results(request: HttpRequest, issue: Issue) -> dict[str, Any]:
     if not request.user.has_perms(SUBSCRIBER_PERMISSIONS):
         return {"may_pick": False}
     words = request.GET.get("search", "").strip().lower()[:320]
-    audience = audience_of(issue.newsletter_id, timezone.now()).select_related("subscriber")
+    audience = audience_queryset(issue.newsletter_id, timezone.now()).select_related("subscriber")
     found = list(audience.filter(subscriber__canonical__contains=words).order_by("pk")[:MAX_FOUND]) if words else []
     return {"may_pick": True, "search": words, "found": found}
 
@@ -286,7 +286,7 @@ def _framed(body: bytes, content_type: str) -> HttpResponse:
 
 
 PAGES = (
-    Page("preview", show_preview, Need.VIEW),
-    Page("preview/frame/<slug:client>", show_frame, Need.VIEW),
-    Page("preview/unsaved", show_unsaved, Need.CHANGE),
+    Page("preview", show_preview, RequiredPermission.VIEW),
+    Page("preview/frame/<slug:client>", show_frame, RequiredPermission.VIEW),
+    Page("preview/unsaved", show_unsaved, RequiredPermission.CHANGE),
 )

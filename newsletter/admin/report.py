@@ -16,8 +16,8 @@ from django.views.decorators.http import require_safe
 
 from newsletter.admin.pages import (
     SEND_PERMISSION,
-    Need,
     Page,
+    RequiredPermission,
     issue_page,
     main_page_url,
     page_url,
@@ -25,7 +25,7 @@ from newsletter.admin.pages import (
 )
 from newsletter.admin.schedule import exclusions_in_words
 from newsletter.admin.time_format import in_zone, zone_of
-from newsletter.models import RUNNING, STARTED, Batch, BatchState, Issue, Send, SendState
+from newsletter.models import IN_PROGRESS, STARTED, Batch, BatchState, Issue, Send, SendState
 from newsletter.models.reasons import reason_sentence
 from newsletter.monitoring.diagnostics import blockers_of
 from newsletter.monitoring.formatting import duration
@@ -61,7 +61,7 @@ def show_report(request: HttpRequest, issue: Issue) -> HttpResponse:
         issue,
         "report",
         title=_("Report: %(issue)s") % {"issue": issue.title},
-        step="report",
+        tab="report",
         send=send,
         numbers=_numbers(request, send, progress),
         zone=zone,
@@ -73,8 +73,8 @@ def show_report(request: HttpRequest, issue: Issue) -> HttpResponse:
         more_held=max(0, progress.report.held_batches - MAX_HELD),
         can_be_undone=can_undo(send),
         undo_until=_to_the_second(send.undo_until, zone) if _waits_for_undo(send) and send.undo_until else "",
-        joined=_count_joined(send) if send.state in RUNNING else 0,
-        is_running=send.state in RUNNING,
+        joined=_count_joined(send) if send.state in IN_PROGRESS else 0,
+        is_running=send.state in IN_PROGRESS,
         is_public=Send.objects.public().filter(pk=send.pk).exists(),
         poll_url=page_url(issue, "report_numbers"),
         poll_seconds=_poll_seconds(send, progress.report.audience),
@@ -120,7 +120,7 @@ def _count_joined(send: Send) -> int:
 
 def _poll_seconds(send: Send, audience: int) -> int:
     """0 in a state in which nothing changes any more by sending."""
-    if send.state not in RUNNING:
+    if send.state not in IN_PROGRESS:
         return 0
     return POLL_SECONDS if audience < LARGE_SEND else POLL_SECONDS_LARGE_SEND
 
@@ -134,7 +134,7 @@ def _numbers(request: HttpRequest, send: Send, progress: Progress) -> str:
         "can_be_retried": send.state in RETRIABLE,
         "reasons": reasons_of(send),
         "excluded": exclusions_in_words(send.excluded),
-        "is_running": send.state in RUNNING,
+        "is_running": send.state in IN_PROGRESS,
         "can_be_undone": can_undo(send),
         "waits_for_undo": _waits_for_undo(send),
         "progress": progress,
@@ -180,6 +180,6 @@ def _shares(report: SendReport) -> dict[str, float]:
 
 
 PAGES = (
-    Page("report", show_report, Need.VIEW),
-    Page("report/numbers", show_numbers, Need.VIEW),
+    Page("report", show_report, RequiredPermission.VIEW),
+    Page("report/numbers", show_numbers, RequiredPermission.VIEW),
 )

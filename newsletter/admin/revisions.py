@@ -14,8 +14,8 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from newsletter.admin.pages import (
     CHANGE_PERMISSION,
-    Need,
     Page,
+    RequiredPermission,
     issue_page,
     page_url,
     redirect_with_message,
@@ -52,7 +52,7 @@ def list_revisions(request: HttpRequest, issue: Issue) -> HttpResponse:
     until = page.end_index() + 1 if page.object_list else 0
     kept = list(issue.revisions.order_by("-number")[max(page.start_index() - 1, 0) : until])
     rows = list(_rows(issue, kept))[: len(page.object_list)]
-    return issue_page(request, issue, "revisions", title=_("Revisions"), step="change", revisions=rows, pages=page)
+    return issue_page(request, issue, "revisions", title=_("Revisions"), tab="change", revisions=rows, pages=page)
 
 
 @require_safe
@@ -69,7 +69,7 @@ def show_revision(request: HttpRequest, issue: Issue, number: int) -> HttpRespon
         issue,
         "revision",
         title=_("Revision %(number)s") % {"number": number},
-        step="change",
+        tab="change",
         revision=revision,
         content=content,
         saved_at=_saved_at(issue, revision),
@@ -96,7 +96,7 @@ def compare_revisions(request: HttpRequest, issue: Issue) -> HttpResponse:
         issue,
         "compare",
         title=_("Compare revisions"),
-        step="change",
+        tab="change",
         older=older,
         newer=newer,
         changes=changes,
@@ -133,7 +133,7 @@ def restore_revision(request: HttpRequest, issue: Issue, number: int) -> HttpRes
         issue,
         "restore",
         title=_("Restore revision %(number)s") % {"number": number},
-        step="change",
+        tab="change",
         revision=revision,
         saved_at=_saved_at(issue, revision),
         changes=difference(load_content(issue), content),
@@ -196,8 +196,8 @@ def _unreadable(request: HttpRequest, issue: Issue, error: UnreadableRevision) -
 
 
 PAGES = (
-    Page("revisions", list_revisions, Need.VIEW),
-    Page("compare", compare_revisions, Need.VIEW),
-    Page("revision/<int:number>", show_revision, Need.VIEW),
-    Page("restore/<int:number>", restore_revision, Need.CHANGE),
+    Page("revisions", list_revisions, RequiredPermission.VIEW),
+    Page("compare", compare_revisions, RequiredPermission.VIEW),
+    Page("revision/<int:number>", show_revision, RequiredPermission.VIEW),
+    Page("restore/<int:number>", restore_revision, RequiredPermission.CHANGE),
 )

@@ -22,15 +22,24 @@ from django.utils.translation import gettext_lazy, ngettext
 from django.views.decorators.http import require_http_methods
 
 from newsletter.admin.check import PlacedFinding, place_findings
-from newsletter.admin.pages import Need, Page, issue_page, main_page_url, page_url, redirect_with_message, username_of
+from newsletter.admin.pages import (
+    Page,
+    RequiredPermission,
+    issue_page,
+    main_page_url,
+    page_url,
+    redirect_with_message,
+    username_of,
+)
 from newsletter.admin.time_format import from_now, in_zone, zone_names, zone_of
 from newsletter.models import InvalidTransition, Issue, IssueState, Send, SendState
+from newsletter.preflight import AudienceSnapshot
 from newsletter.providers import get_provider
-from newsletter.sending.check import audience_for, preflight_issue
-from newsletter.sending.limits import time_for
-from newsletter.sending.manifest import Approval, Estimate, Manifest, ManifestUnreadable, Summary, estimate_for
+from newsletter.sending.check import audience_snapshot, preflight_issue
+from newsletter.sending.limits import minimum_duration
+from newsletter.sending.manifest import Approval, Estimate, Manifest, ManifestSummary, ManifestUnreadable, estimate_for
 from newsletter.sending.recurring import next_occurrence, occurrence_of
-from newsletter.sending.schedule import IssueRefused, first_instant, rehearse, schedule_issue, send_now, waves_of
+from newsletter.sending.schedule import IssueRefused, first_instant, prepare_dry_run, schedule_issue, send_now, waves_of
 from newsletter.sending.wall_clock import NoSuchTime, instant_of
 from newsletter.sending.waves import LocalTime, Wave, has_zones
 
@@ -41,9 +50,7 @@ TYPED_ABOVE = 1_000
 MAX_ZONES = 3
 
 #: What is shown for a confirmation without what it confirms.
-NOT_SHOWN = gettext_lazy(
-    "The page did not say what it showed, so nothing was sent or scheduled. Look at the page again and confirm."
-)
+INCOMPLETE = gettext_lazy("The form is incomplete. Reload the page and confirm again.")
 
 EXCLUSIONS = {
     "waiting_for_confirmation": gettext_lazy("waiting for confirmation"),
@@ -56,7 +63,7 @@ EXCLUSIONS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Audience:
+class AudienceView:
     """How many recipients an issue would have now, and which subscriptions of the list would be excluded."""
 
     count: int
@@ -65,37 +72,43 @@ class Audience:
     """How long it takes and what it costs."""
 
     @property
-    def is_typed(self) -> bool:
-        """Whether the size has to be typed."""
+    def requires_typed_count(self) -> bool:
+        """Whether the size has to be typed to confirm."""
         return self.count > TYPED_ABOVE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Prospect:
+class SendPreview:
     """What the pages show of an issue that may be sent: computed once a request. `refusal` says why it may not."""
 
-    audience: Audience
+    audience: AudienceView
     manifest: Manifest | None = None
     blocking: tuple[PlacedFinding, ...] = ()
     refusal: tuple[str, ...] = ()
 
 
-def prospect_of(issue: Issue, *, local: LocalTime | None = None) -> Prospect:
-    """The audience, the manifest and what blocks a send, from one rehearsal."""
+def preview_send(
+    issue: Issue, *, local: LocalTime | None = None, sends_at: datetime.datetime | None = None
+) -> SendPreview:
+    """The audience, the manifest and what blocks a send at that time (None: now), from one dry run."""
     try:
-        rehearsal = rehearse(issue, local=local)
+        run = prepare_dry_run(issue, local=local, sends_at=sends_at)
     except IssueRefused as refusal:
-        now = audience_for(issue)
-        limits = time_for(issue.newsletter, now.count, start=timezone.now())
-        estimate = estimate_for(now.count, get_provider(), limits=limits)
-        audience = Audience(now.count, exclusions_in_words(now.excluded), estimate)
-        findings = place_findings(issue, preflight_issue(issue, audience=now))
-        return Prospect(audience=audience, blocking=findings.errors, refusal=refusal.sentences)
-    manifest = rehearsal.manifest
-    audience = Audience(manifest.recipients, exclusions_in_words(manifest.excluded), manifest.estimate)
-    if rehearsal.result.errors:
-        return Prospect(audience=audience, blocking=place_findings(issue, rehearsal.result).errors)
-    return Prospect(audience=audience, manifest=manifest)
+        snapshot = audience_snapshot(issue)
+        findings = place_findings(issue, preflight_issue(issue, audience=snapshot, sends_at=sends_at))
+        audience = _audience_view(issue, snapshot)
+        return SendPreview(audience=audience, blocking=findings.errors, refusal=refusal.sentences)
+    manifest = run.manifest
+    audience = AudienceView(manifest.recipients, exclusions_in_words(manifest.excluded), manifest.estimate)
+    if run.result.errors:
+        return SendPreview(audience=audience, blocking=place_findings(issue, run.result).errors)
+    return SendPreview(audience=audience, manifest=manifest)
+
+
+def _audience_view(issue: Issue, snapshot: AudienceSnapshot) -> AudienceView:
+    limits = minimum_duration(issue.newsletter, snapshot.count, start=timezone.now())
+    estimate = estimate_for(snapshot.count, get_provider(), limits=limits)
+    return AudienceView(snapshot.count, exclusions_in_words(snapshot.excluded), estimate)
 
 
 def exclusions_in_words(excluded: Mapping[str, int]) -> tuple[tuple[int, str], ...]:
@@ -130,6 +143,11 @@ class TimeForm(forms.Form):
     instant: datetime.datetime
 
     @property
+    def sends_at(self) -> datetime.datetime:
+        """`instant` in the chosen zone; after `is_valid`."""
+        return self.instant.astimezone(zone_of(self.cleaned_data["zone"]))
+
+    @property
     def local(self) -> LocalTime | None:
         """Each recipient's own time, if that was chosen; after `is_valid`."""
         return LocalTime(wall=self.wall, zone=self.cleaned_data["zone"]) if self.cleaned_data["is_local"] else None
@@ -155,9 +173,12 @@ class TimeForm(forms.Form):
 
 
 class ConfirmForm(forms.Form):
-    """What the page showed to the editor who confirms; the size of a large audience is typed."""
+    """What the page showed to the editor who confirms; the size of a large audience is typed.
 
-    typed = forms.CharField(
+    It compares with what the page showed, and computes no audience: the send compares that with the audience of now.
+    """
+
+    typed_count = forms.CharField(
         label=gettext_lazy("Number of recipients"),
         required=False,
         max_length=20,
@@ -165,37 +186,36 @@ class ConfirmForm(forms.Form):
     )
 
     #: The revision that the page showed; content that was saved since is not what was confirmed.
-    revision = forms.IntegerField(widget=forms.HiddenInput, error_messages={"required": NOT_SHOWN})
+    revision = forms.IntegerField(widget=forms.HiddenInput, error_messages={"required": INCOMPLETE})
     #: SHA-256 and summary of the manifest that the page showed: a few hundred bytes.
-    manifest = forms.CharField(max_length=5_000, widget=forms.HiddenInput, error_messages={"required": NOT_SHOWN})
-
-    def __init__(self, data: Any, audience: Audience) -> None:
-        super().__init__(data)
-        self.audience = audience
-        self.fields["typed"].label = _("Type %(count)s to confirm") % {"count": audience.count}
-
-    def clean_typed(self) -> str:
-        """The number must be that of now, not the one of a page that was loaded an hour ago."""
-        typed = "".join(character for character in self.cleaned_data["typed"] if character.isdigit())
-        if self.audience.is_typed and typed != str(self.audience.count):
-            raise forms.ValidationError(
-                ngettext(
-                    "The audience is %(count)s recipient now. Type %(digits)s to confirm.",
-                    "The audience is %(count)s recipients now. Type %(digits)s to confirm.",
-                    self.audience.count,
-                )
-                % {"count": number_format(self.audience.count, force_grouping=True), "digits": self.audience.count}
-            )
-        return typed
+    manifest = forms.CharField(max_length=5_000, widget=forms.HiddenInput, error_messages={"required": INCOMPLETE})
 
     def clean_manifest(self) -> Approval:
-        """What was approved."""
         try:
-            return Approval.read(self.cleaned_data["manifest"])
+            approval = Approval.parse(self.cleaned_data["manifest"])
         except ManifestUnreadable as error:
             raise forms.ValidationError(
-                _("%(error)s Nothing was sent or scheduled. Look at the page again and confirm.") % {"error": error}
+                _("%(error)s Nothing was sent or scheduled. Review the page and confirm again.") % {"error": error}
             ) from error
+        if approval.summary is None:
+            raise forms.ValidationError(INCOMPLETE)
+        return approval
+
+    def clean(self) -> dict[str, Any]:
+        """Refuse the wrong number. If the audience changed since the page was loaded, the send is refused later."""
+        approval: Approval | None = self.cleaned_data.get("manifest")
+        if approval and approval.summary:
+            count = approval.summary.recipients
+            typed = "".join(character for character in self.cleaned_data["typed_count"] if character.isdigit())
+            if AudienceView(count, ()).requires_typed_count and typed != str(count):
+                sentence = ngettext(
+                    "The audience is %(count)s recipient. Type %(digits)s to confirm.",
+                    "The audience is %(count)s recipients. Type %(digits)s to confirm.",
+                    count,
+                )
+                values = {"count": number_format(count, force_grouping=True), "digits": count}
+                self.add_error("typed_count", sentence % values)
+        return self.cleaned_data
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -213,15 +233,14 @@ def show_schedule(request: HttpRequest, issue: Issue) -> HttpResponse:
     if send is not None:
         return redirect_with_message(request, _cannot_be_sent(issue), main_page_url(issue), level=messages.WARNING)
     if request.method != "POST":
-        return _ask(request, issue, TimeForm(initial=_suggested(issue)), prospect_of(issue))
+        return _ask(request, issue, TimeForm(initial=_suggested(issue)))
     form = TimeForm(request.POST)
     if not form.is_valid():
-        return _ask(request, issue, form, prospect_of(issue))
-    prospect, confirms = prospect_of(issue, local=form.local), "confirm" in request.POST
-    confirmation = ConfirmForm(request.POST if confirms else None, prospect.audience)
-    if not confirms or not confirmation.is_valid():
-        return _confirm(request, issue, form, confirmation, prospect)
-    return _schedule(request, issue, form, confirmation, prospect)
+        return _ask(request, issue, form)
+    confirmation = ConfirmForm(request.POST if "confirm" in request.POST else None)
+    if confirmation.is_valid():
+        return _schedule(request, issue, form, confirmation)
+    return _confirm(request, issue, form, confirmation)
 
 
 def _cannot_be_sent(issue: Issue) -> str:
@@ -230,9 +249,7 @@ def _cannot_be_sent(issue: Issue) -> str:
     }
 
 
-def _schedule(
-    request: HttpRequest, issue: Issue, form: TimeForm, confirmation: ConfirmForm, prospect: Prospect
-) -> HttpResponse:
+def _schedule(request: HttpRequest, issue: Issue, form: TimeForm, confirmation: ConfirmForm) -> HttpResponse:
     zone = form.cleaned_data["zone"]
     try:
         send = schedule_issue(
@@ -246,7 +263,9 @@ def _schedule(
             is_local=form.cleaned_data["is_local"],
         )
     except (NoSuchTime, IssueRefused) as refusal:
-        return _ask(request, issue, form, prospect, refusal=getattr(refusal, "sentences", (str(refusal),)))
+        # What the page shows next is what holds now, not what was refused.
+        issue.refresh_from_db()
+        return _ask(request, issue, form, refusal=getattr(refusal, "sentences", (str(refusal),)))
     except InvalidTransition as error:
         return _moved_meanwhile(request, issue, error)
     at = send.scheduled_at or form.instant
@@ -265,8 +284,7 @@ def show_send_now(request: HttpRequest, issue: Issue) -> HttpResponse:
     send = issue.current_send
     if send is not None and send.state != SendState.SCHEDULED:
         return redirect_with_message(request, _cannot_be_sent(issue), main_page_url(issue), level=messages.WARNING)
-    prospect = prospect_of(issue)
-    confirmation = ConfirmForm(request.POST if request.method == "POST" else None, prospect.audience)
+    confirmation = ConfirmForm(request.POST if request.method == "POST" else None)
     refusal: tuple[str, ...] = ()
     if confirmation.is_valid():
         shown = confirmation.cleaned_data
@@ -276,35 +294,36 @@ def show_send_now(request: HttpRequest, issue: Issue) -> HttpResponse:
             refusal = error.sentences
             # What the page shows next is what holds now, not what was refused.
             issue.refresh_from_db()
-            prospect = prospect_of(issue)
         except InvalidTransition as error:
             return _moved_meanwhile(request, issue, error)
         else:
-            return redirect_with_message(
-                request, _started(issue, started, prospect.audience), page_url(issue, "report")
-            )
+            return redirect_with_message(request, _started(issue, started), page_url(issue, "report"))
+    zone = send.time_zone if send else issue.newsletter.time_zone
+    preview = preview_send(issue, sends_at=timezone.now().astimezone(zone_of(zone)))
     return issue_page(
         request,
         issue,
         "send_now",
         title=_("Send now: %(issue)s") % {"issue": issue.title},
-        step="schedule",
-        audience=prospect.audience,
+        tab="schedule",
+        audience=preview.audience,
         confirmation=confirmation,
         undo_seconds=settings.UNDO_SECONDS,
-        manifest=prospect.manifest,
-        approval=_summary_of(prospect.manifest),
+        manifest=preview.manifest,
+        approval=_summary_of(preview.manifest),
         refusal=refusal,
-        blocking=prospect.blocking,
+        blocking=preview.blocking,
     )
 
 
-def _started(issue: Issue, send: Send, audience: Audience) -> str:
+def _started(issue: Issue, send: Send) -> str:
+    assert send.manifest is not None  # noqa: S101 - a send that was started has one
+    count = send.manifest["recipients"]
     sentence = ngettext(
         "“%(title)s” is being sent to %(count)s recipient.",
         "“%(title)s” is being sent to %(count)s recipients.",
-        audience.count,
-    ) % {"title": issue.title, "count": number_format(audience.count, force_grouping=True)}
+        count,
+    ) % {"title": issue.title, "count": number_format(count, force_grouping=True)}
     if not send.undo_until:
         return sentence
     undo = ngettext(
@@ -314,50 +333,55 @@ def _started(issue: Issue, send: Send, audience: Audience) -> str:
 
 
 def _summary_of(manifest: Manifest | None) -> str:
-    return Summary.of(manifest).as_text() if manifest else ""
+    return ManifestSummary.of(manifest).as_text() if manifest else ""
 
 
 def _ask(
-    request: HttpRequest, issue: Issue, form: TimeForm, prospect: Prospect, refusal: tuple[str, ...] = ()
+    request: HttpRequest,
+    issue: Issue,
+    form: TimeForm,
+    *,
+    preview: SendPreview | None = None,
+    refusal: tuple[str, ...] = (),
 ) -> HttpResponse:
+    preview = preview or preview_send(issue)
     return issue_page(
         request,
         issue,
         "schedule",
         title=_("Schedule: %(issue)s") % {"issue": issue.title},
-        step="schedule",
+        tab="schedule",
         form=form,
         has_zones=has_zones(issue.newsletter_id),
         occurrence=occurrence_of(issue) or next_occurrence(issue.newsletter),
         is_approved=issue.state == IssueState.APPROVED,
         refusal=refusal,
-        audience=prospect.audience,
-        blocking=prospect.blocking,
+        audience=preview.audience,
+        blocking=preview.blocking,
     )
 
 
-def _confirm(
-    request: HttpRequest, issue: Issue, form: TimeForm, confirmation: ConfirmForm, prospect: Prospect
-) -> HttpResponse:
-    if prospect.manifest is None:
-        refusal = prospect.refusal or tuple(finding.message for finding in prospect.blocking)
-        return _ask(request, issue, form, prospect, refusal=refusal)
+def _confirm(request: HttpRequest, issue: Issue, form: TimeForm, confirmation: ConfirmForm) -> HttpResponse:
+    preview = preview_send(issue, local=form.local, sends_at=form.sends_at)
+    if preview.manifest is None:
+        refusal = preview.refusal or tuple(finding.message for finding in preview.blocking)
+        return _ask(request, issue, form, preview=preview, refusal=refusal)
     try:
         if form.local:
             first_instant(issue, form.local)
     except IssueRefused as error:
-        return _ask(request, issue, form, prospect, refusal=error.sentences)
+        return _ask(request, issue, form, preview=preview, refusal=error.sentences)
     return issue_page(
         request,
         issue,
         "schedule_confirm",
         title=_("Schedule: %(issue)s") % {"issue": issue.title},
-        step="schedule",
+        tab="schedule",
         form=form,
         confirmation=confirmation,
-        manifest=prospect.manifest,
-        approval=_summary_of(prospect.manifest),
-        audience=prospect.audience,
+        manifest=preview.manifest,
+        approval=_summary_of(preview.manifest),
+        audience=preview.audience,
         waves=_waves(issue, form.local),
         same_audience=form.cleaned_data["same_audience"],
         zone=form.cleaned_data["zone"],
@@ -374,9 +398,9 @@ def _show_scheduled(request: HttpRequest, issue: Issue, send: Send) -> HttpRespo
         issue,
         "scheduled",
         title=_("Scheduled: %(issue)s") % {"issue": issue.title},
-        step="schedule",
+        tab="schedule",
         send=send,
-        audience=prospect_of(issue).audience,
+        audience=_audience_view(issue, audience_snapshot(issue)),
         same_audience=bool(send.approved_sha256),
         changes=_changes_of(send),
         waves=_waves(issue, LocalTime.of(send)),
@@ -419,6 +443,6 @@ def _moved_meanwhile(request: HttpRequest, issue: Issue, error: InvalidTransitio
 
 
 PAGES = (
-    Page("schedule", show_schedule, Need.SEND),
-    Page("send-now", show_send_now, Need.SEND),
+    Page("schedule", show_schedule, RequiredPermission.SEND),
+    Page("send-now", show_send_now, RequiredPermission.SEND),
 )

@@ -11,7 +11,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_http_methods
 
-from newsletter.admin.pages import Need, Page, issue_page, page_url, redirect_with_message
+from newsletter.admin.pages import Page, RequiredPermission, issue_page, page_url, redirect_with_message
 from newsletter.models import Issue
 from newsletter.sending.test_mail import MAX_ADDRESSES, PREFIX, TestMailRefused, send_test
 
@@ -54,7 +54,7 @@ def show_test(request: HttpRequest, issue: Issue) -> HttpResponse:
         issue,
         "test",
         title=_("Send a test mail: %(title)s") % {"title": issue.title},
-        step="preview",
+        tab="preview",
         form=form,
         refusal=refusal,
         subject=f"{PREFIX}{issue.subject or issue.title}",
@@ -65,4 +65,4 @@ def _own_address(request: HttpRequest) -> dict[str, Any]:
     return {"addresses": getattr(request.user, "email", "")}
 
 
-PAGES = (Page("test", show_test, Need.CHANGE),)
+PAGES = (Page("test", show_test, RequiredPermission.CHANGE),)

@@ -82,7 +82,7 @@ class Failpoint:
 _armed: Failpoint | None = None
 
 
-def reached(point: Point) -> None:
+def failpoint(point: Point) -> None:
     """Mark a point in the code. Does nothing unless a failpoint is armed for it."""
     if _armed is not None and _armed.point is point:
         _armed.trigger()

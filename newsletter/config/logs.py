@@ -33,7 +33,30 @@ MASKS: tuple[tuple[re.Pattern[str], str], ...] = (
 )
 
 #: Fields that modules may pass as `extra=` of a log call.
-EXTRA_FIELDS = {"batches", "error", "result", "retry_seconds", "signup"}
+EXTRA_FIELDS = {
+    "attempt",
+    "batch",
+    "batches",
+    "by",
+    "code",
+    "detail",
+    "error",
+    "last_heartbeat",
+    "occurrence",
+    "outcome",
+    "provider",
+    "reason",
+    "reasons",
+    "refusal",
+    "result",
+    "retry_seconds",
+    "schedule",
+    "search",
+    "send",
+    "sends",
+    "signup",
+    "step",
+}
 
 #: Maximum length of a field, in characters: a response body in an exception must not fill the disk.
 LONGEST = 16_000

@@ -16,11 +16,11 @@ from dataclasses import dataclass
 from django.conf import settings
 from django.db import transaction
 
-from newsletter.config.failpoints import Point, reached
+from newsletter.config.failpoints import Point, failpoint
 from newsletter.models import (
     DELIVERED_TYPES,
-    DELIVERY,
-    EVENT,
+    DELIVERY_MACHINE,
+    EVENT_MACHINE,
     Delivery,
     DeliveryState,
     Event,
@@ -50,7 +50,7 @@ UPDATE_EVENTS = f"""
     UPDATE newsletter_event SET state = rows.state, reason = rows.reason, bounce = rows.bounce, detail = rows.detail,
         delivery_id = CASE WHEN rows.delivery_id = 0 THEN NULL ELSE rows.delivery_id END
     FROM {{rows}} WHERE newsletter_event.id = rows.id
-        AND newsletter_event.state IN ({EVENT.sql_sources(EventState.APPLIED)})
+        AND newsletter_event.state IN ({EVENT_MACHINE.sql_sources(EventState.APPLIED)})
 """  # noqa: S608 - names of states are ours
 UPDATE_EVENTS_COLUMNS = {
     "id": "bigint",
@@ -97,8 +97,8 @@ def apply_events(provider: Provider, limit: int = EVENTS_PER_TRANSACTION) -> boo
         _record_first_times(applied)
         _suppress(result.parsed for result in applied if result.parsed)
         _save_results(results)
-        reached(Point.EVENTS_UNCOMMITTED)
-    reached(Point.EVENTS_COMMITTED)
+        failpoint(Point.EVENTS_UNCOMMITTED)
+    failpoint(Point.EVENTS_COMMITTED)
     return len(rows) == limit
 
 
@@ -150,7 +150,7 @@ def _skip_delivered(deliveries: Collection[int]) -> None:
     """A recipient who got the superseded mail needs no other mail, unless that is being sent already."""
     if deliveries:
         pending = Delivery.objects.filter(pk__in=deliveries, state=DeliveryState.PENDING)
-        DELIVERY.move(pending, DeliveryState.SKIPPED, reason=Reason.DELIVERED_AFTER_ALL)
+        DELIVERY_MACHINE.move(pending, DeliveryState.SKIPPED, reason=Reason.DELIVERED_AFTER_ALL)
 
 
 def _tagged_deliveries(results: list[EventResult]) -> dict[int, Delivery]:

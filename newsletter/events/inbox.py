@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import orjson
 
-from newsletter.config.failpoints import Point, reached
+from newsletter.config.failpoints import Point, failpoint
 from newsletter.models import Event
 from newsletter.providers.base import SignedEvent
 
@@ -17,9 +17,9 @@ def store_event(provider: str, signed: SignedEvent) -> None:
     """
     body = signed.body.replace("\x00", "")
     event = Event(provider=provider, event_id=signed.event_id, kind=_kind(body), body=body)
-    reached(Point.EVENT_UNSTORED)
+    failpoint(Point.EVENT_UNSTORED)
     Event.objects.bulk_create([event], ignore_conflicts=True)
-    reached(Point.EVENT_STORED)
+    failpoint(Point.EVENT_STORED)
 
 
 def _kind(body: str) -> str:

@@ -1,9 +1,9 @@
 """The tables: newsletter, issue, edition, send, delivery, batch, event. Each state has one machine beside its model."""
 
-from newsletter.models.batch import BATCH, OPEN_BATCH_STATES, Batch, BatchState
+from newsletter.models.batch import BATCH_MACHINE, OPEN_BATCH_STATES, Batch, BatchState
 from newsletter.models.delivery import (
     DELIVERED_TYPES,
-    DELIVERY,
+    DELIVERY_MACHINE,
     IN_FLIGHT,
     IS_DELIVERED,
     Delivery,
@@ -11,11 +11,11 @@ from newsletter.models.delivery import (
     EventType,
 )
 from newsletter.models.edition import Edition, EditionIsFrozen
-from newsletter.models.event import EVENT, Event, EventState
+from newsletter.models.event import EVENT_MACHINE, Event, EventState
 from newsletter.models.feed import Feed, FeedItem, FeedItemState
 from newsletter.models.heartbeat import WorkerHeartbeat
 from newsletter.models.issue import (
-    ISSUE,
+    ISSUE_MACHINE,
     SECTION_KINDS,
     Category,
     Issue,
@@ -31,22 +31,22 @@ from newsletter.models.provider_search import ProviderSearch, SearchResult
 from newsletter.models.reasons import Reason
 from newsletter.models.recurring_schedule import Occurrence, RecurringSchedule, Weekday
 from newsletter.models.revision import Revision, RevisionIsImmutable
-from newsletter.models.send import RUNNING, SEND, STARTED, Send, SendState, SendTransition
+from newsletter.models.send import IN_PROGRESS, SEND_MACHINE, STARTED, Send, SendState, SendTransition
 from newsletter.models.throttle import Availability, ProviderThrottle
 from subscribers.state_machine import InvalidTransition
 
 __all__ = [
-    "BATCH",
+    "BATCH_MACHINE",
     "DELIVERED_TYPES",
-    "DELIVERY",
-    "EVENT",
+    "DELIVERY_MACHINE",
+    "EVENT_MACHINE",
     "IN_FLIGHT",
-    "ISSUE",
+    "IN_PROGRESS",
+    "ISSUE_MACHINE",
     "IS_DELIVERED",
     "OPEN_BATCH_STATES",
-    "RUNNING",
     "SECTION_KINDS",
-    "SEND",
+    "SEND_MACHINE",
     "STARTED",
     "Availability",
     "Batch",

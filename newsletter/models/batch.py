@@ -35,9 +35,9 @@ class BatchState(models.TextChoices):
     DROPPED = "dropped", _("Dropped")
 
 
-BATCH = StateMachine(
+BATCH_MACHINE = StateMachine(
     states=BatchState,
-    table={
+    transitions={
         BatchState.READY: {
             BatchState.CLAIMED,
             BatchState.SPLIT,
@@ -73,7 +73,7 @@ BATCH = StateMachine(
         BatchState.DROPPED: set(),
     },
     # A part of a batch whose messages ended differently is made as claimed, and then moved to its own end.
-    created_as={BatchState.READY, BatchState.CLAIMED},
+    initial_states={BatchState.READY, BatchState.CLAIMED},
 )
 
 #: States that a worker may still have to act on.
@@ -88,19 +88,17 @@ UNINDEXED_SEND = ExpressionWrapper(F("send_id") + 0, output_field=models.BigInte
 
 
 class BatchQuerySet(models.QuerySet["Batch"]):
-    """Questions about batches."""
-
     def unleased(self, at: datetime.datetime) -> BatchQuerySet:
         """Open batches that no worker has, or whose worker's lease is over."""
         unleased = Q(lease_until__isnull=True) | Q(lease_until__lte=at)
         return self.filter(unleased, state__in=OPEN_BATCH_STATES)
 
     def claimable(self, at: datetime.datetime) -> BatchQuerySet:
-        """Unleased batches of running sends that are due, the longest due first."""
+        """Unleased batches that are due and whose send is sending (not paused), the longest due first."""
         return self.unleased(at).sending().filter(not_before__lte=at).order_by("not_before", "pk")
 
     def unknown_outcome(self, at: datetime.datetime) -> BatchQuerySet:
-        """Unleased batches of running sends that may have been sent, due or not, the oldest first."""
+        """Unleased batches that may have been sent and whose send is sending, due or not, the oldest first."""
         attempted = self.unleased(at).sending().exclude(state=BatchState.READY).filter(attempts__gt=0)
         return attempted.order_by("first_attempt_at", "pk")
 

@@ -24,9 +24,9 @@ class DeliveryState(models.TextChoices):
     SKIPPED = "skipped", _("Skipped")
 
 
-DELIVERY = StateMachine(
+DELIVERY_MACHINE = StateMachine(
     states=DeliveryState,
-    table={
+    transitions={
         DeliveryState.PENDING: {
             DeliveryState.BATCHED,
             DeliveryState.SKIPPED,
@@ -51,7 +51,7 @@ DELIVERY = StateMachine(
         DeliveryState.FAILED: {DeliveryState.PENDING},
         DeliveryState.SKIPPED: set(),
     },
-    created_as={DeliveryState.PENDING},
+    initial_states={DeliveryState.PENDING},
 )
 
 #: Deliveries that are in the bytes of their batch.

@@ -15,11 +15,13 @@ LARGE_COLUMNS = ("html", "text", "content", "links", "envelope")
 class EditionIsFrozen(Exception):
     """An edition was changed; freeze the issue again to make another."""
 
-    permanent = True
-
 
 class EditionQuerySet(models.QuerySet["Edition"]):
     """Editions can be read and created, not changed."""
+
+    def remember_source(self, source_sha256: str) -> None:
+        """Note the source that these editions are rendered from now; it is a cache key, and no part of what is sent."""
+        super().update(source_sha256=source_sha256)
 
     def update(self, **changes: Any) -> int:
         """Refused: the approved edition is the one that is sent."""

@@ -24,15 +24,15 @@ class EventState(models.TextChoices):
     ORPHAN = "orphan", _("Unmatched")
 
 
-EVENT = StateMachine(
+EVENT_MACHINE = StateMachine(
     states=EventState,
-    table={
+    transitions={
         EventState.NEW: {EventState.APPLIED, EventState.IGNORED, EventState.ORPHAN},
         EventState.APPLIED: set(),
         EventState.IGNORED: set(),
         EventState.ORPHAN: set(),
     },
-    created_as={EventState.NEW},
+    initial_states={EventState.NEW},
 )
 
 

@@ -31,20 +31,21 @@ class IssueState(models.TextChoices):
     APPROVED = "approved", _("Approved")
 
 
-ISSUE = StateMachine(
+ISSUE_MACHINE = StateMachine(
     states=IssueState,
-    table={IssueState.DRAFT: {IssueState.APPROVED}, IssueState.APPROVED: {IssueState.DRAFT}},
-    created_as={IssueState.DRAFT},
+    transitions={IssueState.DRAFT: {IssueState.APPROVED}, IssueState.APPROVED: {IssueState.DRAFT}},
+    initial_states={IssueState.DRAFT},
     owner="issue",
 )
 
 
 class IssueQuerySet(models.QuerySet["Issue"]):
-    """Questions about issues."""
-
     def with_send(self) -> IssueQuerySet:
-        """With the send of each that is not withdrawn, in one further query; `current_send` then needs none."""
-        sends = apps.get_model("newsletter", "Send").objects.current().select_related("edition")
+        """With the send of each that is not withdrawn, in one further query; `current_send` then needs none.
+
+        The manifest and the edition, which are large, are read when they are asked for.
+        """
+        sends = apps.get_model("newsletter", "Send").objects.current().defer("manifest")
         return self.prefetch_related(Prefetch("sends", queryset=sends, to_attr="prefetched_sends"))
 
 
@@ -116,11 +117,11 @@ class Issue(models.Model):
 
     @property
     def current_send(self) -> Send | None:
-        """Its send that is not withdrawn; one query, unless it was read `with_send`."""
+        """Its send that is not withdrawn; one small query, unless it was read `with_send`."""
         prefetched: list[Send] | None = getattr(self, "prefetched_sends", None)
         if prefetched is not None:
             return prefetched[0] if prefetched else None
-        send: Send | None = self.sends.current().select_related("edition").first()
+        send: Send | None = self.sends.current().defer("manifest").first()
         if send is not None:
             send.issue = self
         return send
@@ -155,9 +156,9 @@ class Issue(models.Model):
     def move(
         self, target: str, *, by: str, reason: str = "", values: Mapping[str, Any] | None = None, **changes: Any
     ) -> None:
-        """Move it along one transition of ISSUE with `changes`, and append it to its history. InvalidTransition."""
+        """Move it along one transition with `changes`, and append it to its history. Raises InvalidTransition."""
         changes.setdefault("updated_at", timezone.now())
-        ISSUE.move_with_history(self, target, IssueTransition, by=by, reason=reason, values=values, **changes)
+        ISSUE_MACHINE.move_with_history(self, target, IssueTransition, by=by, reason=reason, values=values, **changes)
 
     def revoke_approval(self, *, by: str, reason: str) -> None:
         """Make an approved issue a draft again, so that no recurring schedule sends it; a draft stays one."""

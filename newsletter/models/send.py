@@ -16,7 +16,7 @@ from django.utils.translation import gettext_lazy as _
 from newsletter.models.edition import Edition
 from newsletter.models.issue import Issue
 from newsletter.models.reasons import Reason, reason_sentence
-from subscribers.state_machine import InvalidTransition, StateMachine
+from subscribers.state_machine import InvalidTransition, StateMachine, history_details
 
 
 class SendState(models.TextChoices):
@@ -31,19 +31,19 @@ class SendState(models.TextChoices):
     WITHDRAWN = "withdrawn", _("Withdrawn")
 
 
-SEND = StateMachine(
+SEND_MACHINE = StateMachine(
     states=SendState,
-    table={
+    transitions={
         SendState.SCHEDULED: {SendState.SENDING, SendState.WITHDRAWN},
         SendState.SENDING: {SendState.PAUSED, SendState.SENT, SendState.CANCELLED, SendState.WITHDRAWN},
-        # A paused send never becomes sent: resumed, it finds nothing left to do and ends as sent.
+        # There is no transition from paused to sent: a send must be resumed first.
         SendState.PAUSED: {SendState.SENDING, SendState.CANCELLED, SendState.WITHDRAWN},
         # Failed deliveries are retried.
         SendState.SENT: {SendState.SENDING},
         SendState.CANCELLED: set(),
         SendState.WITHDRAWN: set(),
     },
-    created_as={SendState.SCHEDULED, SendState.SENDING},
+    initial_states={SendState.SCHEDULED, SendState.SENDING},
     owner="send",
 )
 
@@ -51,21 +51,19 @@ SEND = StateMachine(
 STARTED = (SendState.SENDING, SendState.PAUSED, SendState.SENT, SendState.CANCELLED)
 
 #: States in which a send was started and is not over.
-RUNNING = (SendState.SENDING, SendState.PAUSED)
+IN_PROGRESS = (SendState.SENDING, SendState.PAUSED)
 
 
 class SendQuerySet(models.QuerySet["Send"]):
-    """Questions about sends."""
-
-    def begin(
+    def create_with_history(
         self, state: str, *, by: str, reason: str = "", values: Mapping[str, Any] | None = None, **fields: Any
     ) -> Send:
         """A new send, with the first line of its history."""
-        if state not in SEND.created_as:
+        if state not in SEND_MACHINE.initial_states:
             raise ValueError(f"A send is not made as {state}.")
         with transaction.atomic():
             send = self.create(state=state, **fields)
-            details = {"by": by[:150], "reason": reason, "values": dict(values or {})}
+            details = history_details(by=by, reason=reason, values=values)
             SendTransition.objects.create(send=send, source="", target=state, **details)
         return send
 
@@ -163,7 +161,7 @@ class Send(models.Model):
         indexes = [
             # Workers ask several times a second which schedules are due and which sends are running.
             models.Index(fields=["scheduled_at"], condition=Q(state=SendState.SCHEDULED), name="send_due"),
-            models.Index(fields=["started_at"], condition=Q(state__in=RUNNING), name="send_running"),
+            models.Index(fields=["started_at"], condition=Q(state__in=IN_PROGRESS), name="send_running"),
         ]
 
     def __str__(self) -> str:
@@ -194,8 +192,8 @@ class Send(models.Model):
         values: Mapping[str, Any] | None = None,
         **changes: Any,
     ) -> None:
-        """Move it along one transition of SEND with `changes`, and append it to its history. InvalidTransition."""
-        SEND.move_with_history(
+        """Move it along one transition with `changes`, and append it to its history. Raises InvalidTransition."""
+        SEND_MACHINE.move_with_history(
             self, target, SendTransition, only_from=only_from, by=by, reason=reason, values=values, **changes
         )
 
@@ -222,13 +220,11 @@ class Send(models.Model):
 
     def note(self, reason: str, *, by: str, values: Mapping[str, Any] | None = None) -> None:
         """Append to its history what happened without a change of state."""
-        SendTransition.objects.create(
-            send=self, source=self.state, target=self.state, by=by[:150], reason=reason, values=dict(values or {})
-        )
+        details = history_details(by=by, reason=reason, values=values)
+        SendTransition.objects.create(send=self, source=self.state, target=self.state, **details)
 
     @property
     def hold_sentence(self) -> str:
-        """Why it is paused or held."""
         return reason_sentence(self.hold_reason, self.hold_values)
 
 

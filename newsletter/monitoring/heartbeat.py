@@ -16,10 +16,11 @@ from django.utils.translation import gettext_lazy as _
 from newsletter.models import WorkerHeartbeat
 
 #: Seconds between two heartbeats: one small write each.
-BEAT = 5.0
+HEARTBEAT_INTERVAL = 5.0
 
-#: A worker whose last heartbeat is older than this is dead. The longest step is a post, which may take 65 s.
-SILENT_AFTER = datetime.timedelta(minutes=2)
+#: A worker whose last heartbeat is older than this is dead. The longest step is a post, which usually ends
+#: within 65 s; a server that answers byte by byte can make it longer, and the worker then counts as dead meanwhile.
+HEARTBEAT_TIMEOUT = datetime.timedelta(minutes=2)
 
 #: Rows of dead workers are deleted after this time.
 DELETED_AFTER = datetime.timedelta(days=1)
@@ -67,7 +68,7 @@ class WorkerState:
     @property
     def is_alive(self) -> bool:
         """Whether its last heartbeat is recent."""
-        return self.age < SILENT_AFTER.total_seconds()
+        return self.age < HEARTBEAT_TIMEOUT.total_seconds()
 
 
 class Heartbeat:
@@ -86,7 +87,7 @@ class Heartbeat:
         self._last_step = ""
 
     def beat(self) -> bool:
-        """Write a heartbeat if the last one is BEAT seconds old: one upsert. A step; returns False."""
+        """Write a heartbeat if the last one is HEARTBEAT_INTERVAL seconds old: one upsert. A step; returns False."""
         if self._clock() < self._due_at:
             return False
         is_first = not WorkerHeartbeat.objects.filter(name=self._name).exists()
@@ -98,7 +99,7 @@ class Heartbeat:
             unique_fields=["name"],
             update_fields=["started_at", "seen_at", "doing"],
         )
-        self._due_at = self._clock() + BEAT
+        self._due_at = self._clock() + HEARTBEAT_INTERVAL
         if is_first:
             delete_stale_rows(self._name)
         return False
@@ -122,7 +123,7 @@ def delete_stale_rows(newcomer: str) -> int:
     A worker that crashes again and again on one machine must not leave a row each time.
     """
     now, host = timezone.now(), newcomer.rpartition(":")[0]
-    is_replaced = Q(name__startswith=f"{host}:", seen_at__lt=now - SILENT_AFTER)
+    is_replaced = Q(name__startswith=f"{host}:", seen_at__lt=now - HEARTBEAT_TIMEOUT)
     deleted, _rows = WorkerHeartbeat.objects.filter(is_replaced | Q(seen_at__lt=now - DELETED_AFTER)).delete()
     return deleted
 

@@ -17,8 +17,8 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.registry import Collector
 
 from newsletter.models import (
+    IN_PROGRESS,
     OPEN_BATCH_STATES,
-    RUNNING,
     Availability,
     Batch,
     BatchState,
@@ -94,7 +94,7 @@ def _sends(now: datetime.datetime) -> Iterator[Metric]:
 
 def _batches(now: datetime.datetime) -> Iterator[Metric]:
     # A cancelled send may still have batches with an unknown outcome.
-    sends = Send.objects.filter(state__in=(*RUNNING, SendState.CANCELLED)).order_by().values("pk")
+    sends = Send.objects.filter(state__in=(*IN_PROGRESS, SendState.CANCELLED)).order_by().values("pk")
     batches = Batch.objects.filter(send__in=sends).order_by()
     counts = dict(batches.values_list("state").annotate(count=Count("pk")))
     help_text = "Number of batches by state, of sends that are sending, paused or cancelled."
@@ -114,13 +114,13 @@ def _batches(now: datetime.datetime) -> Iterator[Metric]:
 def _rate(now: datetime.datetime, *conditions: Q) -> float:
     window = now - datetime.timedelta(seconds=RATE_WINDOW)
     # Mails of a send that ended within the window count, too.
-    sends = Send.objects.filter(Q(state__in=RUNNING) | Q(finished_at__gte=window)).order_by().values("pk")
+    sends = Send.objects.filter(Q(state__in=IN_PROGRESS) | Q(finished_at__gte=window)).order_by().values("pk")
     accepted = Batch.objects.filter(*conditions, send__in=sends, state=BatchState.ACCEPTED, finished_at__gte=window)
     return float(accepted.aggregate(mails=Sum("recipients"))["mails"] or 0) / RATE_WINDOW
 
 
 def _deliveries() -> Metric:
-    running = Send.objects.filter(state__in=RUNNING).order_by().values("pk")
+    running = Send.objects.filter(state__in=IN_PROGRESS).order_by().values("pk")
     deliveries = Delivery.objects.filter(send__in=running).order_by()
     counts = dict(deliveries.values_list("state").annotate(count=Count("pk")))
     help_text = "Number of deliveries by state, of sends that are sending or paused."

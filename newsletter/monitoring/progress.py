@@ -15,7 +15,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
-from newsletter.models import OPEN_BATCH_STATES, RUNNING, Batch, BatchState, Send, SendState
+from newsletter.models import IN_PROGRESS, OPEN_BATCH_STATES, Batch, BatchState, Send, SendState
 from newsletter.models.reasons import actor_name, reason_sentence
 from newsletter.monitoring.formatting import number
 from newsletter.reports.statistics import SendReport, report_of
@@ -134,7 +134,7 @@ def _seconds_left(send: Send, report: SendReport, held: int, rate: float) -> flo
 def unfinished_sends() -> list[Send]:
     """Sends that are sending or paused, then those that are scheduled, each in the order of their time."""
     sends = Send.objects.select_related("issue__newsletter").defer("manifest")
-    running = sends.filter(state__in=RUNNING).order_by("started_at", "pk")
+    running = sends.filter(state__in=IN_PROGRESS).order_by("started_at", "pk")
     scheduled = sends.filter(state=SendState.SCHEDULED).order_by("scheduled_at", "pk")
     return [*running, *scheduled]
 

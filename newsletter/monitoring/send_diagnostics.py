@@ -10,7 +10,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from newsletter.models import (
-    RUNNING,
+    IN_PROGRESS,
     STARTED,
     Batch,
     BatchState,
@@ -146,7 +146,7 @@ def paused_diagnostics() -> Iterator[Diagnostic]:
 
 def held_batch_diagnostics() -> Iterator[Diagnostic]:
     """Batches of which it is unknown whether they were sent."""
-    states = (*RUNNING, SendState.CANCELLED)
+    states = (*IN_PROGRESS, SendState.CANCELLED)
     held = Batch.objects.filter(state=BatchState.HELD, send__state__in=states).order_by()
     groups = held.values_list("send").annotate(count=Count("pk"), mails=Sum("recipients"))
     counts = {send_pk: (count, mails) for send_pk, count, mails in groups}

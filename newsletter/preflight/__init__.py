@@ -20,7 +20,7 @@ from newsletter.preflight.findings import (
     Severity,
 )
 from newsletter.preflight.link_checks import check_next_links, request_link_checks
-from newsletter.preflight.record import Occasion, PreflightResult, record_run, recorded_findings, run_preflight
+from newsletter.preflight.record import PreflightResult, Trigger, record_run, recorded_findings, run_preflight
 
 __all__ = [
     "FAMILIES",
@@ -29,11 +29,11 @@ __all__ = [
     "Finding",
     "Fix",
     "Inspection",
-    "Occasion",
     "PreflightResult",
     "Rendered",
     "Sender",
     "Severity",
+    "Trigger",
     "check_next_links",
     "record_run",
     "recorded_findings",

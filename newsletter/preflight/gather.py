@@ -18,9 +18,17 @@ REMEMBERED_ISSUES = 5
 
 
 def gather_inspection(
-    issue: Issue, *, audience: AudienceSnapshot, rendered: Rendered | None, render_error: str = ""
+    issue: Issue,
+    *,
+    audience: AudienceSnapshot,
+    rendered: Rendered | None,
+    render_error: str = "",
+    sends_at: datetime.datetime | None = None,
 ) -> Inspection:
-    """The input of the checks for `issue` as it is saved, and for the rendering that would be sent."""
+    """The input of the checks for `issue` as it is saved, and for the rendering that would be sent.
+
+    `sends_at`, in the zone in which it is shown, is when it would be sent; None: as its send is scheduled, else now.
+    """
     newsletter, content = issue.newsletter, load_content(issue)
     send = issue.current_send
     zone = ZoneInfo(send.time_zone if send else newsletter.time_zone)
@@ -32,7 +40,7 @@ def gather_inspection(
             email=newsletter.sender_email,
             postal_address=newsletter.postal_address,
         ),
-        sends_at=((send and send.scheduled_at) or timezone.now()).astimezone(zone),
+        sends_at=sends_at or ((send and send.scheduled_at) or timezone.now()).astimezone(zone),
         audience=audience,
         rendered=rendered,
         render_error=render_error,

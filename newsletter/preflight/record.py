@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import enum
 import hashlib
 from collections.abc import Iterator
@@ -18,14 +19,12 @@ from newsletter.preflight.findings import AudienceSnapshot, Finding, Inspection,
 from newsletter.preflight.gather import gather_inspection
 
 
-class Occasion(enum.StrEnum):
-    """Why pre-flight runs."""
-
-    CHECK = "check"
+class Trigger(enum.StrEnum):
+    MANUAL = "check"
     """On request."""
     SCHEDULE = "schedule"
-    SEND = "send"
-    START = "start"
+    SEND_NOW = "send"
+    SCHEDULED_START = "start"
     """The scheduled time has come."""
 
 
@@ -38,7 +37,7 @@ FAMILIES_THAT_STOP_A_START = frozenset({"rendering", "compliance", "size", "audi
 class PreflightResult:
     """The result of pre-flight: findings, and a sentence for each family without findings."""
 
-    occasion: Occasion
+    trigger: Trigger
     findings: tuple[Finding, ...]
     passed: tuple[str, ...]
     sha256: str
@@ -75,8 +74,8 @@ class PreflightResult:
 
     @property
     def blocking(self) -> tuple[Finding, ...]:
-        """The errors that stop the issue on this occasion."""
-        if self.occasion is Occasion.START:
+        """The errors that stop the issue when it has this trigger."""
+        if self.trigger is Trigger.SCHEDULED_START:
             return tuple(finding for finding in self.errors if finding.family in FAMILIES_THAT_STOP_A_START)
         return self.errors
 
@@ -86,23 +85,26 @@ def run_preflight(
     rendered: Rendered | None,
     *,
     audience: AudienceSnapshot,
-    occasion: Occasion = Occasion.CHECK,
+    trigger: Trigger = Trigger.MANUAL,
     sha256: str = "",
     render_error: str = "",
+    sends_at: datetime.datetime | None = None,
 ) -> PreflightResult:
     """Run all checks on the issue as it is saved. Records nothing.
 
     `rendered` would be sent, and `sha256` is that of its edition. If the issue cannot be rendered, `render_error` is
-    the sentence that says why.
+    the sentence that says why. `sends_at` is as for `gather_inspection`.
     """
-    inspection = gather_inspection(issue, audience=audience, rendered=rendered, render_error=render_error)
+    inspection = gather_inspection(
+        issue, audience=audience, rendered=rendered, render_error=render_error, sends_at=sends_at
+    )
     findings = run_checks(inspection)
     passed = tuple(_passed(inspection, findings))
-    return PreflightResult(occasion=occasion, findings=findings, passed=passed, sha256=sha256)
+    return PreflightResult(trigger=trigger, findings=findings, passed=passed, sha256=sha256)
 
 
 def record_run(issue: Issue, result: PreflightResult, *, by: str) -> None:
-    """Store the result. The same result for the same edition and occasion is stored once."""
+    """Store the result. The same result for the same edition and trigger is stored once."""
     PreflightRun.objects.bulk_create(
         [
             PreflightRun(
@@ -113,7 +115,7 @@ def record_run(issue: Issue, result: PreflightResult, *, by: str) -> None:
                 findings_sha256=result.findings_sha256,
                 errors=len(result.errors),
                 warnings=len(result.warnings),
-                occasion=result.occasion.value,
+                occasion=result.trigger.value,
                 by=by,
                 at=timezone.now(),
             )

@@ -17,7 +17,7 @@ from django.utils.crypto import salted_hmac
 
 from newsletter.config.translatable import translatable
 from newsletter.models import EventType
-from newsletter.providers.reasons import ReasonError, reason_sentence
+from newsletter.providers.reasons import ReasonError, provider_reason_sentence
 from subscribers.addresses import UNFIT_FOR_HEADERS
 
 #: The only headers that a message may set, in lower case; a provider makes the others from the message's fields.
@@ -53,8 +53,6 @@ def sanitize(text: object) -> str:
 
 class InvalidMessage(ValueError):
     """A message that must not be built: a header that is not allowed, a line break in a header, an invalid tag."""
-
-    permanent = True
 
 
 class OutcomeKind(enum.Enum):
@@ -120,7 +118,7 @@ class MessageResult:
     @property
     def reason(self) -> str:
         """Code and detail as a translatable sentence."""
-        return reason_sentence(self.code, self.detail)
+        return provider_reason_sentence(self.code, self.detail)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,7 +144,7 @@ class Outcome:
     @property
     def reason(self) -> str:
         """Code and detail as a translatable sentence."""
-        return reason_sentence(self.code, self.detail)
+        return provider_reason_sentence(self.code, self.detail)
 
 
 def combine_results(results: Sequence[MessageResult], *, rate_limit: float | None = None) -> Outcome:
@@ -240,8 +238,6 @@ class ParsedEvent:
 class EventRejected(ReasonError):
     """An event without a valid signature, which is not stored, or one that cannot be read, which is ignored."""
 
-    permanent = True
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SignedEvent:
@@ -323,7 +319,7 @@ class ConnectionCheck:
     @property
     def reason(self) -> str:
         """Code and detail as a translatable sentence."""
-        return reason_sentence(self.code, self.detail)
+        return provider_reason_sentence(self.code, self.detail)
 
 
 @runtime_checkable

@@ -92,12 +92,6 @@ REASONS: Mapping[str, str] = {
     # Before a provider is asked.
     "recipient_not_allowed": translatable("The address is not in ALLOWED_RECIPIENTS, so it gets no mail."),
     "provider_unavailable": translatable("The provider is not available at the moment. The mail is sent later."),
-    "permit_unavailable": translatable("Other workers used the rate limit first. The batch is posted later."),
-    "database_error": translatable("The database failed before the batch was posted."),
-    "lease_expired": translatable("The worker was delayed so long that another worker may have the batch."),
-    "send_stopped": translatable("The send was stopped before the batch was posted."),
-    "recipient_left": translatable("A recipient left before the batch was posted. It is built again without them."),
-    "retries_exhausted": translatable("The mail server kept deferring the message, and the last retry failed."),
     # Reading the provider's list of mails.
     "read_key_missing": translatable("RESEND_READ_KEY is not set, so the provider's list of mails cannot be read."),
     "read_key_refused": translatable("The provider does not let RESEND_READ_KEY read its mails. It needs full access."),
@@ -119,7 +113,7 @@ REASONS: Mapping[str, str] = {
 }
 
 
-def reason_sentence(code: str, detail: str = "") -> str:
+def provider_reason_sentence(code: str, detail: str = "") -> str:
     """The sentence for a code, with the provider's own words behind it; empty without a code and a detail."""
     sentence = REASONS.get(code) or (_unknown(code) if code else "")
     if sentence and detail:
@@ -137,5 +131,5 @@ class ReasonError(Exception):
     """An error that carries a reason: `code` and `detail`. `str()` gives the sentence in the active language."""
 
     def __init__(self, code: str, detail: str = "") -> None:
-        super().__init__(reason_sentence(code, detail))
+        super().__init__(provider_reason_sentence(code, detail))
         self.code, self.detail = code, detail

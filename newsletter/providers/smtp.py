@@ -21,6 +21,7 @@ from email.message import Message as MimePart
 from email.mime.multipart import MIMEMultipart
 from email.policy import compat32
 from email.utils import format_datetime, formataddr, parseaddr
+from functools import lru_cache
 from typing import Any, ClassVar, NoReturn, Self, cast
 
 import orjson
@@ -159,8 +160,9 @@ OUTCOME_OF_ONE = {
 }
 
 
+@lru_cache(maxsize=1)
 def from_settings() -> SmtpProvider:
-    """The provider. It reads Django's EMAIL_* settings at each post."""
+    """The provider: one object for all settings, since it keeps no state and reads Django's EMAIL_* at each post."""
     return SmtpProvider()
 
 

@@ -25,7 +25,7 @@ from django.db.models.functions import Now
 from newsletter.models import Availability, ProviderThrottle
 from newsletter.providers.allowlist import may_write_to
 from newsletter.providers.base import BlockScope, Message, Outcome, OutcomeKind, Provider
-from newsletter.providers.reasons import MAX_CODE_LENGTH, reason_sentence
+from newsletter.providers.reasons import MAX_CODE_LENGTH, provider_reason_sentence
 
 log = logging.getLogger(__name__)
 
@@ -65,8 +65,6 @@ USABLE = (Availability.AVAILABLE, Availability.BACKING_OFF)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ThrottleStatus:
-    """State of one provider's throttle."""
-
     provider: str
     availability: Availability
     wait: float = 0.0
@@ -83,7 +81,6 @@ class ThrottleStatus:
 
     @property
     def last_call_failed(self) -> bool:
-        """Whether the latest call failed."""
         return self.is_circuit_open or self.failures > 0
 
     @property
@@ -95,7 +92,7 @@ class ThrottleStatus:
     @property
     def reason(self) -> str:
         """Why the account takes no mail, as a translatable sentence."""
-        return reason_sentence(self.code, self.detail) or reason_sentence("provider_unavailable")
+        return provider_reason_sentence(self.code, self.detail) or provider_reason_sentence("provider_unavailable")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -256,7 +253,8 @@ def _record_failure(permit: Permit, outcome: Outcome) -> None:
         row.window_failures += 1
         half_failed = row.window_posts >= WINDOW_MIN_POSTS and 2 * row.window_failures >= row.window_posts
         if row.circuit_opened_at is None and (row.failures >= FAILURE_THRESHOLD or half_failed):
-            log.warning("circuit breaker of provider %s opens: %s %s", row.provider, outcome.code, outcome.detail)
+            details = {"provider": row.provider, "code": outcome.code, "detail": outcome.detail}
+            log.warning("Circuit breaker opens", extra=details)
             row.circuit_opened_at = now
         seconds = outcome.retry_after or backoff_seconds(row.failures, circuit_open=row.circuit_opened_at is not None)
         until = now + datetime.timedelta(seconds=min(seconds, MAX_BACKOFF))
@@ -282,7 +280,7 @@ def clear_suspensions(*, by: str) -> None:
     """Let suspended accounts and used-up quotas try again, after an operator says that the cause is fixed."""
     stopped = ProviderThrottle.objects.exclude(suspended_at=None, quota_until=None)
     if stopped.update(suspended_at=None, quota_until=None, backoff_until=None, code="", detail=""):
-        log.info("provider suspensions cleared by %s", by)
+        log.info("Provider suspensions cleared", extra={"by": by})
 
 
 # --- The route -----------------------------------------------------------------------------------------------------

@@ -131,14 +131,16 @@ def complaint_warning(send: Send, health: SendHealth | None = None) -> str:
 
 
 def auto_pause_sends() -> bool:
-    """Pause every send with a problem, with the numbers. Only an operator resumes it."""
+    """Pause every send with a problem, with the numbers; whether one was paused. Only an operator resumes it."""
+    paused = 0
     for send in Send.objects.filter(state=SendState.SENDING).defer("manifest"):
         problems = [*send_health_of(send).problems(send.acknowledged), *_policy_problems(send)]
         if problems:
-            log.warning("send %s is paused automatically: %s", send.pk, problems)
-            values = {"reasons": [[reason, values] for reason, values in problems]}
-            send.pause_if_sending(Reason.AUTO_PAUSED, values=values)
-    return False
+            reasons = [[reason, values] for reason, values in problems]
+            if send.pause_if_sending(Reason.AUTO_PAUSED, values={"reasons": reasons}):
+                paused += 1
+                log.warning("Send paused automatically", extra={"send": send.pk, "reasons": reasons})
+    return paused > 0
 
 
 def _policy_problems(send: Send) -> Iterator[tuple[Reason, dict[str, Any]]]:

@@ -21,8 +21,18 @@ from django.db import DatabaseError, transaction
 from django.db.models import Q
 from django.utils import timezone
 
-from newsletter.config.failpoints import Point, reached
-from newsletter.models import BATCH, DELIVERY, IN_FLIGHT, Batch, BatchState, Delivery, DeliveryState, Reason, Send
+from newsletter.config.failpoints import Point, failpoint
+from newsletter.models import (
+    BATCH_MACHINE,
+    DELIVERY_MACHINE,
+    IN_FLIGHT,
+    Batch,
+    BatchState,
+    Delivery,
+    DeliveryState,
+    Reason,
+    Send,
+)
 from newsletter.models.batch import BatchQuerySet
 from newsletter.models.edition import LARGE_COLUMNS
 from newsletter.providers.base import Provider, provider_account
@@ -37,15 +47,16 @@ log = logging.getLogger(__name__)
 #: post takes longer, another worker may overtake it with the same bytes under the same key.
 LEASE = datetime.timedelta(seconds=90)
 
-#: After this many attempts on average, batches with an unknown outcome no longer come before all others while the
-#: provider does not answer: if only these get no answer, the others must not wait for them.
+#: While a provider does not answer, batches with an unknown outcome come before all others, as long as each has had
+#: fewer attempts than this times the number of such batches. If only these get no answer, the others must not wait
+#: for them; the more of them there are, the likelier it is an outage.
 MAX_RETRIES_FIRST = 5
 
 #: How long a batch that cannot be built is set aside, so that it does not block the others.
-SET_ASIDE = datetime.timedelta(minutes=5)
+BUILD_RETRY_DELAY = datetime.timedelta(minutes=5)
 
 #: What a claim does not read: the edition's texts are split in memory once per process.
-LARGE = tuple(f"edition__{name}" for name in LARGE_COLUMNS)
+LARGE_EDITION_COLUMNS = tuple(f"edition__{name}" for name in LARGE_COLUMNS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,14 +92,14 @@ def claim_batch(provider: Provider, *, retries_first: bool = False, only_retries
     outcome of one batch after the other unknown; `only_retries` takes nothing else, for a provider that is not the
     first available of the route. A batch whose outcome at one provider is unknown is never given to another.
     """
-    waiting = partial(_next_batch, provider, retries_first=retries_first, only_retries=only_retries)
-    while _is_any(batches := waiting()):
+    waiting = partial(_claimable, provider, retries_first=retries_first, only_retries=only_retries)
+    while _exists_ordered(batches := waiting()):
         with transaction.atomic():
             # Locked by itself, then read with its issue: a join might start from the send, and sort all its batches.
             found = batches.only("pk").select_for_update(of=("self",), skip_locked=True).first()
             if found is None:
                 return None
-            batch = Batch.objects.select_related("edition__issue").defer(*LARGE).get(pk=found.pk)
+            batch = Batch.objects.select_related("edition__issue").defer(*LARGE_EDITION_COLUMNS).get(pk=found.pk)
             if claimed := _claim_or_set_aside(batch, provider):
                 return claimed
     return None
@@ -96,29 +107,32 @@ def claim_batch(provider: Provider, *, retries_first: bool = False, only_retries
 
 def has_waiting(provider: Provider, *, retries_first: bool, only_retries: bool) -> bool:
     """Whether `claim_batch` would find a batch to look at."""
-    return _is_any(_next_batch(provider, retries_first=retries_first, only_retries=only_retries))
+    return _exists_ordered(_claimable(provider, retries_first=retries_first, only_retries=only_retries))
 
 
-def _is_any(batches: BatchQuerySet) -> bool:
+def _exists_ordered(batches: BatchQuerySet) -> bool:
     """`exists()` in the order of the index; without an order PostgreSQL may read all finished batches first."""
     return batches.values_list("pk").first() is not None
 
 
 def has_lost_recipients(claimed: ClaimedBatch) -> bool:
     """Whether any recipient in its bytes must not be mailed any more; four queries."""
-    batch = Batch.objects.select_related("edition__issue").defer("payload", *LARGE).get(pk=claimed.pk)
+    batch = Batch.objects.select_related("edition__issue").defer("payload", *LARGE_EDITION_COLUMNS).get(pk=claimed.pk)
     return any(recipient.skip_reason for recipient in recipients_of(batch, IN_FLIGHT, timezone.now()))
 
 
-def release_stale_claims() -> int:
+def release_stale_claims(*, include_own: bool) -> int:
     """End the leases of workers of this machine that no longer run, so that a restart does not wait for them.
 
-    Returns how many. The outcome of these batches stays unknown: the same bytes are posted again under the same key.
+    `include_own` ends those under this process's own id, too: only before it claims its first batch, when they can only
+    be those of a dead process that had the same id. Returns how many. The outcome of these batches stays unknown: the
+    same bytes are posted again under the same key.
     """
     host = socket.gethostname()
     claims = Batch.objects.filter(state=BatchState.CLAIMED, claimed_by__startswith=f"{host}:")
     holders = claims.values_list("claimed_by", flat=True).distinct()
-    ended = [holder for holder in holders if not _is_running(int(holder.rpartition(":")[2]))]
+    pids = {holder: int(holder.rpartition(":")[2]) for holder in holders}
+    ended = [holder for holder, pid in pids.items() if (include_own if pid == os.getpid() else not _is_running(pid))]
     return claims.filter(claimed_by__in=ended).update(lease_until=timezone.now())
 
 
@@ -128,16 +142,17 @@ def _is_running(pid: int) -> bool:
     except ProcessLookupError:
         return False
     except PermissionError:
-        return True
-    return pid != os.getpid()
+        # It runs as another user.
+        pass
+    return True
 
 
-def _next_batch(provider: Provider, *, retries_first: bool, only_retries: bool) -> BatchQuerySet:
+def _claimable(provider: Provider, *, retries_first: bool, only_retries: bool) -> BatchQuerySet:
     now = timezone.now()
     # Batches of early versions do not name their provider.
     is_its_retry = Q(provider__in=(provider_account(provider), "")) & ~Q(state=BatchState.READY)
     if retries_first:
-        retries = _few_attempts(Batch.objects.unknown_outcome(now).filter(is_its_retry))
+        retries = _retry_first_candidates(Batch.objects.unknown_outcome(now).filter(is_its_retry))
         if retries.exists():
             return retries
     if only_retries:
@@ -147,8 +162,8 @@ def _next_batch(provider: Provider, *, retries_first: bool, only_retries: bool) 
     return Batch.objects.claimable(now).filter(is_its_retry | may_start)
 
 
-def _few_attempts(retries: BatchQuerySet) -> BatchQuerySet:
-    """Of two batches with an unknown outcome each may have twice as many attempts, and so on."""
+def _retry_first_candidates(retries: BatchQuerySet) -> BatchQuerySet:
+    """Those with few attempts; see MAX_RETRIES_FIRST."""
     return retries.filter(attempts__lt=MAX_RETRIES_FIRST * retries.count())
 
 
@@ -160,9 +175,9 @@ def _claim_or_set_aside(batch: Batch, provider: Provider) -> ClaimedBatch | None
         raise
     except Exception as error:
         # A batch that cannot be built must not delay the others.
-        log.exception("batch %s cannot be built", batch.pk)
+        log.exception("Batch cannot be built", extra={"batch": batch.pk})
         Batch.objects.filter(pk=batch.pk).update(
-            lease_until=timezone.now() + SET_ASIDE,
+            lease_until=timezone.now() + BUILD_RETRY_DELAY,
             reason=Reason.CANNOT_BE_BUILT,
             reason_values={"error": type(error).__name__},
         )
@@ -177,7 +192,7 @@ def _claim(batch: Batch, provider: Provider) -> ClaimedBatch | None:
     body = _same_bytes(batch, provider, now) if is_retry else _build(batch, provider, now)
     if body is None:
         return None
-    BATCH.move_row(
+    BATCH_MACHINE.move_row(
         batch,
         BatchState.CLAIMED,
         attempts=batch.attempts + 1,
@@ -187,7 +202,7 @@ def _claim(batch: Batch, provider: Provider) -> ClaimedBatch | None:
         last_attempt_at=now,
         **({} if is_retry else _built_columns(batch)),
     )
-    reached(Point.CLAIM_UNCOMMITTED)
+    failpoint(Point.CLAIM_UNCOMMITTED)
     return ClaimedBatch(
         pk=batch.pk,
         send_pk=batch.send_id,
@@ -224,13 +239,15 @@ def _build(batch: Batch, provider: Provider, now: datetime.datetime) -> bytes | 
     _skip((recipient for recipient in recipients if recipient.skip_reason), after_attempt=batch.may_be_duplicate)
     included = [recipient for recipient in recipients if not recipient.skip_reason]
     if not included:
-        BATCH.move_row(batch, BatchState.DROPPED, reason=Reason.NO_RECIPIENT_LEFT, reason_values=None, finished_at=now)
+        BATCH_MACHINE.move_row(
+            batch, BatchState.DROPPED, reason=Reason.NO_RECIPIENT_LEFT, reason_values=None, finished_at=now
+        )
         return None
     remaining = lock_remaining(batch.edition.issue.newsletter_id, now)
     most = min(provider.batch_size, len(included) if remaining is None else remaining)
     if most < len(included):
         if most:
-            _cut(batch, [recipient.delivery_pk for recipient in included], most, provider)
+            _split(batch, [recipient.delivery_pk for recipient in included], most, provider)
         return None
     if batch.attempts:
         # Attempted before, and known not to have been sent. Its recipients may differ now, so its bytes may, and other
@@ -242,30 +259,34 @@ def _build(batch: Batch, provider: Provider, now: datetime.datetime) -> bytes | 
     batch.payload, batch.payload_sha256 = zstandard.compress(body, 1), hashlib.sha256(body).hexdigest()
     batch.recipients, batch.provider = len(included), provider_account(provider)
     deliveries = Delivery.objects.filter(pk__in=[recipient.delivery_pk for recipient in included])
-    DELIVERY.move(deliveries, DeliveryState.BATCHED)
+    DELIVERY_MACHINE.move(deliveries, DeliveryState.BATCHED)
     return body
 
 
-def _cut(batch: Batch, keys: list[int], most: int, provider: Provider) -> None:
+def _split(batch: Batch, pks: list[int], most: int, provider: Provider) -> None:
     """Smaller batches in place of one that is too large for its provider, or for the newsletter's limit."""
     if most == provider.batch_size:
-        runs = [keys[start : start + most] for start in range(0, len(keys), most)]
+        runs = [pks[start : start + most] for start in range(0, len(pks), most)]
         reason = Reason.CUT_FOR_PROVIDER
     else:
-        runs = [keys[:most], keys[most:]]
+        runs = [pks[:most], pks[most:]]
         reason = Reason.CUT_FOR_LIMIT
-    BATCH.move_row(batch, BatchState.SPLIT, reason=reason, reason_values=None, payload=None, finished_at=timezone.now())
-    Batch.objects.bulk_create(part_of(batch, run, attempts=batch.attempts, not_before=batch.not_before) for run in runs)
+    BATCH_MACHINE.move_row(
+        batch, BatchState.SPLIT, reason=reason, reason_values=None, payload=None, finished_at=timezone.now()
+    )
+    Batch.objects.bulk_create(
+        new_part(batch, run, attempts=batch.attempts, not_before=batch.not_before) for run in runs
+    )
 
 
-def part_of(batch: Batch, keys: list[int], **fields: object) -> Batch:
+def new_part(batch: Batch, pks: list[int], **fields: object) -> Batch:
     """A new batch for these neighbouring deliveries of another one, not stored yet."""
     return Batch(
         send_id=batch.send_id,
         edition=batch.edition,
-        first_delivery=keys[0],
-        last_delivery=keys[-1],
-        key=batch_key(batch.edition, keys[0], keys[-1], epoch=1),
+        first_delivery=pks[0],
+        last_delivery=pks[-1],
+        key=batch_key(batch.edition, pks[0], pks[-1], epoch=1),
         may_be_duplicate=batch.may_be_duplicate,
         **fields,
     )
@@ -283,5 +304,5 @@ def _skip(recipients: Iterable[Recipient], *, after_attempt: bool) -> None:
         assert recipient.skip_reason is not None  # noqa: S101 - they were selected by that
         reason = AFTER_ATTEMPT[recipient.skip_reason] if after_attempt else recipient.skip_reason
         by_reason.setdefault(reason, []).append(recipient.delivery_pk)
-    for reason, keys in by_reason.items():
-        DELIVERY.move(Delivery.objects.filter(pk__in=keys), DeliveryState.SKIPPED, reason=reason)
+    for reason, pks in by_reason.items():
+        DELIVERY_MACHINE.move(Delivery.objects.filter(pk__in=pks), DeliveryState.SKIPPED, reason=reason)

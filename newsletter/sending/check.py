@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import datetime
+
 from django.utils import timezone
 
 from newsletter.config.translatable import translatable
@@ -10,22 +12,20 @@ from newsletter.models import Edition, Issue
 from newsletter.preflight import (
     AudienceSnapshot,
     Finding,
-    Occasion,
     PreflightResult,
+    Trigger,
     record_run,
     request_link_checks,
     run_preflight,
 )
 from newsletter.rendering import RenderingError
 from newsletter.sending.envelope import EnvelopeError
-from newsletter.sending.expand import audience_of, excluded_from
+from newsletter.sending.expand import audience_queryset, excluded_from
 from newsletter.sending.freeze import prepare_edition
 
 
 class SuggestionOutdated(Exception):
     """Pre-flight no longer suggests this fix. Nothing was changed. The message is shown to the editor."""
-
-    permanent = True
 
 
 def check_issue(issue: Issue, *, by: str) -> PreflightResult:
@@ -36,34 +36,48 @@ def check_issue(issue: Issue, *, by: str) -> PreflightResult:
 
 
 def check_edition(
-    issue: Issue, edition: Edition, *, occasion: Occasion, by: str, audience: AudienceSnapshot
+    issue: Issue,
+    edition: Edition,
+    *,
+    trigger: Trigger,
+    by: str,
+    audience: AudienceSnapshot,
+    sends_at: datetime.datetime | None = None,
 ) -> PreflightResult:
     """Run pre-flight on an edition, frozen or not yet, and record the run. `blocking` findings stop the issue.
 
-    Scheduling requests link checks, so that their results are there when the issue starts.
+    Scheduling requests link checks, so that their results are there when the issue starts. `sends_at`: the time at
+    which it would be sent, in the zone in which it is shown; None: as its send is scheduled, else now.
     """
-    if occasion is Occasion.SCHEDULE:
+    if trigger is Trigger.SCHEDULE:
         request_link_checks(load_content(issue))
-    result = preflight_edition(issue, edition, occasion=occasion, audience=audience)
+    result = preflight_edition(issue, edition, trigger=trigger, audience=audience, sends_at=sends_at)
     record_run(issue, result, by=by)
     return result
 
 
-def preflight_issue(issue: Issue, *, audience: AudienceSnapshot | None = None) -> PreflightResult:
+def preflight_issue(
+    issue: Issue, *, audience: AudienceSnapshot | None = None, sends_at: datetime.datetime | None = None
+) -> PreflightResult:
     """As `check_issue`, without recording the run. Without an `audience` that is known already, it is computed."""
-    audience = audience or audience_for(issue)
+    audience = audience or audience_snapshot(issue)
     try:
         edition = issue.edition or prepare_edition(issue)
     except (RenderingError, EnvelopeError) as error:
-        return run_preflight(issue, None, audience=audience, render_error=_message_of(error))
-    return preflight_edition(issue, edition, audience=audience)
+        return run_preflight(issue, None, audience=audience, render_error=_message_of(error), sends_at=sends_at)
+    return preflight_edition(issue, edition, audience=audience, sends_at=sends_at)
 
 
 def preflight_edition(
-    issue: Issue, edition: Edition, *, audience: AudienceSnapshot, occasion: Occasion = Occasion.CHECK
+    issue: Issue,
+    edition: Edition,
+    *,
+    audience: AudienceSnapshot,
+    trigger: Trigger = Trigger.MANUAL,
+    sends_at: datetime.datetime | None = None,
 ) -> PreflightResult:
     """As `check_edition`, without recording the run."""
-    return run_preflight(issue, edition, audience=audience, occasion=occasion, sha256=edition.sha256)
+    return run_preflight(issue, edition, audience=audience, trigger=trigger, sha256=edition.sha256, sends_at=sends_at)
 
 
 def findings_of(issue: Issue) -> tuple[Finding, ...]:
@@ -93,10 +107,12 @@ def use_suggestion(issue: Issue, key: str, *, revision: int, by: str) -> str:
     return fix.label
 
 
-def audience_for(issue: Issue) -> AudienceSnapshot:
+def audience_snapshot(issue: Issue) -> AudienceSnapshot:
     """The number of recipients if the issue started now, and of excluded subscribers by reason."""
     now, newsletter = timezone.now(), issue.newsletter_id
-    return AudienceSnapshot(count=int(audience_of(newsletter, now).count()), excluded=excluded_from(newsletter, now))
+    return AudienceSnapshot(
+        count=int(audience_queryset(newsletter, now).count()), excluded=excluded_from(newsletter, now)
+    )
 
 
 def _message_of(error: Exception) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 from django.db import transaction
@@ -9,10 +10,10 @@ from django.db.models import Exists, OuterRef, QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from newsletter.config.failpoints import Point, reached
+from newsletter.config.failpoints import Point, failpoint
 from newsletter.models import (
-    BATCH,
-    DELIVERY,
+    BATCH_MACHINE,
+    DELIVERY_MACHINE,
     OPEN_BATCH_STATES,
     Batch,
     BatchState,
@@ -25,13 +26,13 @@ from newsletter.models import (
 )
 from newsletter.providers.throttle import clear_suspensions
 from newsletter.sending.auto_pause import send_health_of
-from newsletter.sending.expand import audience_of
+from newsletter.sending.expand import audience_queryset
+
+log = logging.getLogger(__name__)
 
 
 class ReasonNeeded(Exception):
     """A send that was paused automatically is resumed only with a reason."""
-
-    permanent = True
 
     def __init__(self) -> None:
         super().__init__(_("Say why the send may be resumed: it was paused because too many mails failed."))
@@ -77,6 +78,8 @@ def cancel_send(send: Send, *, by: str, text: str = "") -> None:
             hold_values=values,
             finished_at=timezone.now(),
         )
+        # The move waited for the row: a worker may have expanded a further part of the audience meanwhile.
+        send.refresh_from_db(fields=["expanded_through", "expanded_at", "excluded"])
         if remaining := _count_unexpanded(send):
             send.excluded = {**send.excluded, "cancelled_before_their_turn": remaining}
             Send.objects.filter(pk=send.pk).update(excluded=send.excluded)
@@ -86,12 +89,12 @@ def cancel_send(send: Send, *, by: str, text: str = "") -> None:
 def _count_unexpanded(send: Send) -> int:
     if send.expanded_at or send.started_at is None:
         return 0
-    audience = audience_of(send.issue.newsletter_id, send.started_at)
+    audience = audience_queryset(send.issue.newsletter_id, send.started_at)
     return int(audience.filter(pk__gt=send.expanded_through).count())
 
 
 def drop_cancelled() -> bool:
-    """Drop the batches of cancelled sends that were not sent, and skip their deliveries.
+    """Drop the batches of cancelled sends that were not sent, and skip their deliveries; whether there were any.
 
     Also a step of the worker: a batch that came back unsent after the cancellation is dropped in its next run.
     """
@@ -102,34 +105,38 @@ def drop_cancelled() -> bool:
     with transaction.atomic():
         # Locked before their deliveries, as a claim does: two orders would block each other. And all at once, so that
         # none is claimed while the deliveries of a large list are skipped, which takes seconds.
-        keys = list(batches.order_by("pk").select_for_update(of=("self",)).values_list("pk", flat=True))
+        pks = list(batches.order_by("pk").select_for_update(of=("self",)).values_list("pk", flat=True))
         waiting = Delivery.objects.filter(state=DeliveryState.PENDING, send__in=cancelled.values("pk"))
-        DELIVERY.move(waiting, DeliveryState.SKIPPED, reason=Reason.SEND_CANCELLED)
-        BATCH.move(
-            Batch.objects.filter(pk__in=keys),
+        DELIVERY_MACHINE.move(waiting, DeliveryState.SKIPPED, reason=Reason.SEND_CANCELLED)
+        dropped = BATCH_MACHINE.move(
+            Batch.objects.filter(pk__in=pks),
             BatchState.DROPPED,
             reason=Reason.SEND_CANCELLED,
             reason_values=None,
             finished_at=timezone.now(),
         )
-    return False
+    return dropped > 0
 
 
 def finish_sends() -> bool:
     """Move to sent every send whose audience is expanded and whose batches all have a known outcome.
 
+    Returns whether there was one.
     A held batch keeps its send open: a send is not finished while the outcome of a batch is unknown.
     """
+    finished = 0
     for send in _finished():
         try:
             with transaction.atomic():
                 send.move(SendState.SENT, by="worker", finished_at=timezone.now())
-                reached(Point.FINISH_UNCOMMITTED)
+                failpoint(Point.FINISH_UNCOMMITTED)
         except InvalidTransition:
             # Paused or cancelled meanwhile; when it is resumed, it ends here.
             continue
-        reached(Point.FINISH_COMMITTED)
-    return False
+        finished += 1
+        log.info("Send finished", extra={"send": send.pk})
+        failpoint(Point.FINISH_COMMITTED)
+    return finished > 0
 
 
 def _finished() -> QuerySet[Send]:

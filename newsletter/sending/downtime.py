@@ -24,11 +24,11 @@ RESUMES_AUTOMATICALLY = Q(state=SendState.PAUSED, hold_reason=Reason.PROVIDER_OU
 log = logging.getLogger(__name__)
 
 
-def hold_after_downtime() -> int:
+def pause_after_downtime() -> int:
     """Pause every running send if the last worker was seen more than OVERDUE_MINUTES ago; how many.
 
     To be called when a worker starts, before its first heartbeat. Workers that were stopped in order leave no
-    heartbeat; then nothing is known and nothing is held.
+    heartbeat; then nothing is known and nothing is paused.
     """
     last = WorkerHeartbeat.objects.aggregate(last=Max("seen_at"))["last"]
     now = timezone.now()
@@ -36,12 +36,12 @@ def hold_after_downtime() -> int:
         return 0
     values = {"from_at": iso(last), "until_at": iso(now)}
     sending = Send.objects.filter(state=SendState.SENDING).defer("manifest")
-    held = sum(send.pause_if_sending(Reason.DOWNTIME, values=values) for send in sending)
+    paused = sum(send.pause_if_sending(Reason.DOWNTIME, values=values) for send in sending)
     waiting = Send.objects.filter(RESUMES_AUTOMATICALLY).defer("manifest")
-    held += sum(_keep_paused(send, values) for send in waiting)
-    if held:
-        log.warning("%s sends are held for an operator: no worker ran since %s", held, last)
-    return held
+    paused += sum(_keep_paused(send, values) for send in waiting)
+    if paused:
+        log.warning("Sends paused after a downtime", extra={"sends": paused, "last_heartbeat": iso(last)})
+    return paused
 
 
 def _keep_paused(send: Send, values: dict[str, Any]) -> bool:

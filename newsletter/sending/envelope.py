@@ -17,8 +17,6 @@ from subscribers.addresses import AddressError, parse_address, sender_line
 class EnvelopeError(Exception):
     """The newsletter's sender cannot be used in a mail's header; the message names the part and the cause."""
 
-    permanent = True
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Envelope:

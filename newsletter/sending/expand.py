@@ -10,7 +10,7 @@ from django.db import connection, transaction
 from django.db.models import Case, Count, Exists, Max, OuterRef, Q, Value, When
 from django.utils import timezone
 
-from newsletter.config.failpoints import Point, reached
+from newsletter.config.failpoints import Point, failpoint
 from newsletter.models import Delivery, Issue, Send, SendState
 from newsletter.models.bulk_sql import execute_with_rows
 from newsletter.models.edition import LARGE_COLUMNS
@@ -20,10 +20,10 @@ from newsletter.sending.waves import LocalTime
 from subscribers.models import Subscription, SubscriptionState
 
 #: Recipients per transaction: a tenth of a second's work, so that posting starts at once, however long the list is.
-CHUNK = 20_000
+RECIPIENTS_PER_CHUNK = 20_000
 
 #: Ranks behind every wave: there are at most 26 hours of waves, a quarter of an hour apart.
-NO_WAVE = 1_000
+AFTER_ALL_WAVES = 1_000
 
 # The ORM has no INSERT … SELECT; the audience is its own query. Columns that are not named have database defaults.
 INSERT_DELIVERIES = """
@@ -44,7 +44,7 @@ BATCH_COLUMNS = {
 }
 
 
-def expand_next(batch_size: int, chunk: int = CHUNK) -> bool:
+def expand_audience(batch_size: int, chunk: int = RECIPIENTS_PER_CHUNK) -> bool:
     """Expand one chunk of the send that has waited longest; whether there was one."""
     waiting = Send.objects.filter(state=SendState.SENDING, expanded_at__isnull=True)
     send_pk = waiting.order_by("started_at", "pk").values_list("pk", flat=True).first()
@@ -54,7 +54,7 @@ def expand_next(batch_size: int, chunk: int = CHUNK) -> bool:
     return True
 
 
-def expand_chunk(send_pk: int, batch_size: int, chunk: int = CHUNK) -> None:
+def expand_chunk(send_pk: int, batch_size: int, chunk: int = RECIPIENTS_PER_CHUNK) -> None:
     """Make the send's next deliveries and their batches; after the last ones, count who was excluded and why.
 
     The send's row is locked, so that two workers never expand the same recipients; its `expanded_through` moves in the
@@ -66,16 +66,16 @@ def expand_chunk(send_pk: int, batch_size: int, chunk: int = CHUNK) -> None:
         send = locked.defer("manifest", *(f"edition__{name}" for name in LARGE_COLUMNS)).first()
         if send is None or send.started_at is None:
             return
-        audience = audience_of(send.issue.newsletter_id, send.started_at).filter(pk__gt=send.expanded_through)
+        audience = audience_queryset(send.issue.newsletter_id, send.started_at).filter(pk__gt=send.expanded_through)
         if last := audience.order_by("pk")[:chunk].aggregate(last=Max("pk"))["last"]:
             _expand(send, audience.filter(pk__lte=last), batch_size)
             Send.objects.filter(pk=send_pk).update(expanded_through=last)
         else:
-            _take_statistics()
+            _analyze_tables()
             excluded = excluded_from(send.issue.newsletter_id, send.started_at, issue=send.issue)
             Send.objects.filter(pk=send_pk).update(expanded_at=timezone.now(), excluded=excluded)
-        reached(Point.CHUNK_UNCOMMITTED)
-    reached(Point.CHUNK_COMMITTED)
+        failpoint(Point.CHUNK_UNCOMMITTED)
+    failpoint(Point.CHUNK_COMMITTED)
 
 
 def _expand(send: Send, recipients, batch_size: int) -> None:  # type: ignore[no-untyped-def]
@@ -83,7 +83,7 @@ def _expand(send: Send, recipients, batch_size: int) -> None:  # type: ignore[no
     earliest, local = send.undo_until or timezone.now(), LocalTime.of(send)
     if local is None:
         made = _insert_deliveries(send, recipients.order_by("pk"))
-        _cut_into_batches(send, [key for key, _subscriber in made], batch_size, not_before=earliest)
+        _cut_into_batches(send, [pk for pk, _subscriber in made], batch_size, not_before=earliest)
         return
     zones = dict(recipients.values_list("subscriber", "subscriber__time_zone"))
     waves = local.by_instant(set(zones.values()))
@@ -91,17 +91,17 @@ def _expand(send: Send, recipients, batch_size: int) -> None:  # type: ignore[no
     made = _insert_deliveries(send, recipients.order_by(_rank_among(waves.values()), "pk"))
     # Neighbours of one wave share batches. A subscriber who changes their zone at this very moment gets one alone.
     for instant, run in groupby(made, key=lambda row: instants.get(zones.get(row[1], ""), earliest)):
-        keys = [key for key, _subscriber in run]
-        _cut_into_batches(send, keys, batch_size, not_before=max(earliest, instant))
+        pks = [pk for pk, _subscriber in run]
+        _cut_into_batches(send, pks, batch_size, not_before=max(earliest, instant))
 
 
 def _rank_among(waves: Iterable[list[str]]) -> Case:
-    """The place of a recipient's zone among the waves; NO_WAVE for a zone that is in none."""
+    """The place of a recipient's zone among the waves; AFTER_ALL_WAVES for a zone that is in none."""
     ranks = enumerate(waves)
-    return Case(*(When(subscriber__time_zone__in=zones, then=rank) for rank, zones in ranks), default=NO_WAVE)
+    return Case(*(When(subscriber__time_zone__in=zones, then=rank) for rank, zones in ranks), default=AFTER_ALL_WAVES)
 
 
-def audience_of(list_pk: int, at: datetime.datetime):  # type: ignore[no-untyped-def]  # a QuerySet subclass
+def audience_queryset(list_pk: int, at: datetime.datetime):  # type: ignore[no-untyped-def]  # a QuerySet subclass
     """Subscriptions that an issue starting `at` is sent to. Later confirmations get the next issue."""
     mailable = Subscription.objects.mailable(at).filter(allowed_subscriptions())
     return mailable.filter(mailing_list=list_pk, confirmed_at__lte=at)
@@ -132,7 +132,7 @@ def _not_allowed(at: datetime.datetime) -> dict[str, Count]:
     return {"not_allowed": Count("pk", filter=mailable & ~allowed_subscriptions())}
 
 
-def _take_statistics() -> None:
+def _analyze_tables() -> None:
     """Let PostgreSQL count the new rows, as after any bulk load; its autovacuum waits until a tenth of all is new."""
     if connection.vendor == "postgresql":
         with connection.cursor() as cursor:
@@ -140,7 +140,7 @@ def _take_statistics() -> None:
 
 
 def _insert_deliveries(send: Send, audience) -> list[tuple[int, int]]:  # type: ignore[no-untyped-def]
-    """Make a delivery for each subscriber who has none, in the order of the audience; new keys in order, and whose."""
+    """Make a delivery for each subscriber who has none, in the audience's order; the new rows, and whose they are."""
     recipients = audience.values_list(Value(send.issue_id), Value(send.pk), "subscriber_id")
     sql, params = recipients.query.sql_with_params()
     with connection.cursor() as cursor:
@@ -148,9 +148,9 @@ def _insert_deliveries(send: Send, audience) -> list[tuple[int, int]]:  # type: 
         return sorted(cursor.fetchall())
 
 
-def _cut_into_batches(send: Send, keys: list[int], size: int, *, not_before: datetime.datetime) -> None:
+def _cut_into_batches(send: Send, pks: list[int], size: int, *, not_before: datetime.datetime) -> None:
     """Give each of these deliveries its batch; the last one may be smaller."""
-    runs = (keys[start : start + size] for start in range(0, len(keys), size))
+    runs = (pks[start : start + size] for start in range(0, len(pks), size))
     batches = [
         (send.pk, send.edition_id, run[0], run[-1], batch_key(send.edition, run[0], run[-1], epoch=1), not_before)
         for run in runs

@@ -34,7 +34,13 @@ def store_edition(edition: Edition) -> Edition:
         return edition
     # A stored edition may have the same bytes: frozen before an update, or by another process just now.
     Edition.objects.bulk_create([edition], ignore_conflicts=True)
-    return Edition.objects.get(issue=edition.issue_id, sha256=edition.sha256)
+    same = Edition.objects.filter(issue=edition.issue_id, sha256=edition.sha256)
+    stored = same.get()
+    if stored.source_sha256 != edition.source_sha256:
+        # An update of this program made the same bytes. Without this, each freeze would render them again.
+        same.remember_source(edition.source_sha256)
+        stored.source_sha256 = edition.source_sha256
+    return stored
 
 
 def prepare_edition(issue: Issue) -> Edition:
@@ -75,11 +81,11 @@ def _render_edition(issue: Issue, source: Source, source_sha256: str) -> Edition
         sha256=_sha256(rendered, envelope),
         source_sha256=source_sha256,
     )
-    _try_out(edition)
+    _validate_message(edition)
     return edition
 
 
-def _try_out(edition: Edition) -> None:
+def _validate_message(edition: Edition) -> None:
     """Build the edition's message once, so that a message that no provider accepts is refused before the first post."""
     try:
         message_of(edition)

@@ -77,7 +77,7 @@ def exhausted_newsletters(now: datetime.datetime) -> list[int]:
     return [newsletter.pk for newsletter in sending if remaining_of(newsletter, now) == 0]
 
 
-def time_for(newsletter: Newsletter, recipients: int, *, start: datetime.datetime) -> datetime.timedelta:
+def minimum_duration(newsletter: Newsletter, recipients: int, *, start: datetime.datetime) -> datetime.timedelta:
     """How long its own limits stretch a send to so many recipients that starts then, if it sends nothing else."""
     hours, elapsed, left, day = newsletter.hourly_limit, datetime.timedelta(0), recipients, _midnight(newsletter, start)
     while (cap := cap_of(newsletter, day.date())) is not None and left > cap:

@@ -2,7 +2,8 @@
 
     edition + audience at a time ─► Manifest ─► canonical JSON ─► SHA-256 ─► Approval ─► compared with the send itself
 
-The manifest contains no time: for an unchanged issue and list it is the same, byte for byte.
+The manifest contains no time: for an unchanged issue, audience and limits it is the same, byte for byte. Its SHA-256
+does not cover how long the send takes, which depends on the day of a warm-up.
 """
 
 from __future__ import annotations
@@ -30,8 +31,8 @@ from newsletter.models import Edition, Issue, Send
 from newsletter.providers import get_provider
 from newsletter.providers.base import Provider
 from newsletter.providers.throttle import ISSUE_SHARE
-from newsletter.sending.expand import CHUNK, audience_of, excluded_from
-from newsletter.sending.limits import time_for
+from newsletter.sending.expand import RECIPIENTS_PER_CHUNK, audience_queryset, excluded_from
+from newsletter.sending.limits import minimum_duration
 from newsletter.sending.waves import LocalTime
 
 VERSION = 2
@@ -54,8 +55,6 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 class ManifestUnreadable(ValueError):
     """The input is no manifest, or was changed since it was written; the message says which."""
-
-    permanent = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,7 +147,7 @@ def read_manifest(stored: Any) -> Manifest:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Summary:
+class ManifestSummary:
     """The fields of a manifest that are compared with a later one: a few hundred bytes, however long the issue is."""
 
     sha256: str
@@ -164,7 +163,6 @@ class Summary:
 
     @classmethod
     def of(cls, manifest: Manifest) -> Self:
-        """The summary of a manifest."""
         names = [field.name for field in dataclasses.fields(cls)]
         return cls(**{name: getattr(manifest, name) for name in names})
 
@@ -173,7 +171,7 @@ class Summary:
         return _canonical(dataclasses.asdict(self)).decode()
 
 
-_SUMMARY = TypeAdapter(Summary)
+_SUMMARY = TypeAdapter(ManifestSummary)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -181,15 +179,14 @@ class Approval:
     """An approved manifest: its SHA-256, which decides, and its summary if known, which only names the differences."""
 
     sha256: str
-    summary: Summary | None = None
+    summary: ManifestSummary | None = None
 
     @classmethod
     def of(cls, manifest: Manifest) -> Self:
-        """The approval of a whole manifest."""
-        return cls(sha256=manifest.sha256, summary=Summary.of(manifest))
+        return cls(sha256=manifest.sha256, summary=ManifestSummary.of(manifest))
 
     @classmethod
-    def read(cls, text: str) -> Self:
+    def parse(cls, text: str) -> Self:
         """From a SHA-256 (64 hex digits), a summary, or a manifest of a dry run. Raises ManifestUnreadable."""
         if _SHA256.fullmatch(text.strip()):
             return cls(sha256=text.strip())
@@ -213,14 +210,14 @@ class Approval:
         if not send.approved_sha256:
             return None
         try:
-            return cls(sha256=send.approved_sha256, summary=Summary.of(read_manifest(send.manifest)))
+            return cls(sha256=send.approved_sha256, summary=ManifestSummary.of(read_manifest(send.manifest)))
         except ManifestUnreadable:
             # Written by another version of this program. The SHA-256 still decides; only the details are missing.
             return cls(sha256=send.approved_sha256)
 
-    def differences(self, now: Manifest) -> tuple[str, ...]:
-        """Why `now` is not what was approved, as sentences; none if it is."""
-        if now.sha256 == self.sha256:
+    def differences(self, current: Manifest) -> tuple[str, ...]:
+        """Why `current` is not what was approved, as sentences; none if it is."""
+        if current.sha256 == self.sha256:
             return ()
         if self.summary is None:
             return (
@@ -228,14 +225,14 @@ class Approval:
                     "The approved manifest (%(approved)s…) is out of date; it is %(now)s… now. Make another dry run "
                     "and look at what changed."
                 )
-                % {"approved": self.sha256[:12], "now": now.sha256[:12]},
+                % {"approved": self.sha256[:12], "now": current.sha256[:12]},
             )
-        found = (*_content_differences(self.summary, now), *_audience_differences(self.summary, now))
+        found = (*_content_differences(self.summary, current), *_audience_differences(self.summary, current))
         return found or (translatable("The manifest is computed differently since the last update of this program."),)
 
-    def content_differences(self, now: Manifest) -> tuple[str, ...]:
+    def content_differences(self, current: Manifest) -> tuple[str, ...]:
         """The same without the audience, where the summary is known; else all."""
-        return tuple(_content_differences(self.summary, now)) if self.summary else self.differences(now)
+        return tuple(_content_differences(self.summary, current)) if self.summary else self.differences(current)
 
 
 def manifest_of(issue: Issue, edition: Edition, *, at: datetime.datetime, local: LocalTime | None = None) -> Manifest:
@@ -259,7 +256,7 @@ def manifest_of(issue: Issue, edition: Edition, *, at: datetime.datetime, local:
         recipients_sha256=recipients_sha256,
         excluded=excluded_from(issue.newsletter_id, at),
         batches=batches,
-        estimate=estimate_for(recipients, provider, limits=time_for(issue.newsletter, recipients, start=at)),
+        estimate=estimate_for(recipients, provider, limits=minimum_duration(issue.newsletter, recipients, start=at)),
     )
 
 
@@ -268,7 +265,7 @@ def estimate_for(
 ) -> Estimate:
     """How long `provider` takes for so many recipients, and what it costs at the configured price.
 
-    `limits` is how long the newsletter's own limits stretch it (`limits.time_for`).
+    `limits` is how long the newsletter's own limits stretch it (`limits.minimum_duration`).
     """
     price: Decimal | None = settings.PRICE_PER_THOUSAND
     seconds = math.ceil(count_batches(recipients, provider.batch_size) / (provider.posts_per_second * ISSUE_SHARE))
@@ -284,13 +281,13 @@ def estimate_for(
 
 def count_batches(recipients: int, size: int) -> int:
     """The number of batches that expanding creates: each chunk is cut into batches separately."""
-    chunks, rest = divmod(recipients, CHUNK)
-    return chunks * math.ceil(CHUNK / size) + math.ceil(rest / size)
+    chunks, rest = divmod(recipients, RECIPIENTS_PER_CHUNK)
+    return chunks * math.ceil(RECIPIENTS_PER_CHUNK / size) + math.ceil(rest / size)
 
 
 def _count_recipients(list_pk: int, at: datetime.datetime, size: int, local: LocalTime | None) -> tuple[int, str, int]:
     """Number of recipients, SHA-256 of their keys, and number of batches, from one query and so of the same time."""
-    audience = audience_of(list_pk, at).order_by("pk")
+    audience = audience_queryset(list_pk, at).order_by("pk")
     if local is None and connection.vendor == "postgresql":
         count, sha256 = _hash_in_postgresql(audience)
         return count, sha256, count_batches(count, size)
@@ -301,7 +298,7 @@ def _count_recipients(list_pk: int, at: datetime.datetime, size: int, local: Loc
     groups: Counter[Any] = Counter()
     for key, zone in rows:
         sha256_of_keys.update(key.bytes)
-        groups[count // CHUNK, wave_of(zone)] += 1
+        groups[count // RECIPIENTS_PER_CHUNK, wave_of(zone)] += 1
         count += 1
     return count, sha256_of_keys.hexdigest(), sum(math.ceil(recipients / size) for recipients in groups.values())
 
@@ -324,40 +321,42 @@ def _link_table(links: list[dict[str, str]]) -> tuple[ListedLink, ...]:
     )
 
 
-def _content_differences(approved: Summary, now: Manifest) -> Iterator[str]:
-    if (approved.newsletter, approved.issue) != (now.newsletter, now.issue):
+def _content_differences(approved: ManifestSummary, current: Manifest) -> Iterator[str]:
+    if (approved.newsletter, approved.issue) != (current.newsletter, current.issue):
         yield translatable(
             "It was made for the issue “{issue}” of {newsletter}.", issue=approved.issue, newsletter=approved.newsletter
         )
         return
-    if approved.edition == now.edition:
+    if approved.edition == current.edition:
         return
-    if approved.subject != now.subject:
-        yield translatable("The subject changed from “{before}” to “{now}”.", before=approved.subject, now=now.subject)
-    if approved.sender != now.sender:
-        yield translatable("The sender changed from {before} to {now}.", before=approved.sender, now=now.sender)
+    if approved.subject != current.subject:
+        yield translatable(
+            "The subject changed from “{before}” to “{now}”.", before=approved.subject, now=current.subject
+        )
+    if approved.sender != current.sender:
+        yield translatable("The sender changed from {before} to {now}.", before=approved.sender, now=current.sender)
     yield translatable(
         "The content or the design changed: the HTML had {before:,} bytes and has {now:,} bytes now.",
         before=approved.html_bytes,
-        now=now.html_bytes,
+        now=current.html_bytes,
     )
 
 
-def _audience_differences(approved: Summary, now: Manifest) -> Iterator[str]:
-    if now.recipients != approved.recipients:
+def _audience_differences(approved: ManifestSummary, current: Manifest) -> Iterator[str]:
+    if current.recipients != approved.recipients:
         yield translatable_plural(
             "The audience changed from {before:,} to {count:,} recipient since the approval.",
             "The audience changed from {before:,} to {count:,} recipients since the approval.",
             before=approved.recipients,
-            count=now.recipients,
+            count=current.recipients,
         )
-    elif approved.recipients_sha256 != now.recipients_sha256:
+    elif approved.recipients_sha256 != current.recipients_sha256:
         yield translatable("The audience has the same size but is not the same: as many subscribers left as joined.")
-    if now.recipients == approved.recipients and approved.batches != now.batches:
+    if current.recipients == approved.recipients and approved.batches != current.batches:
         yield translatable_plural(
             "It would be sent in {count:,} batch instead of {before:,}.",
             "It would be sent in {count:,} batches instead of {before:,}.",
-            count=now.batches,
+            count=current.batches,
             before=approved.batches,
         )
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import datetime
 import logging
 import math
-import random
 from collections.abc import Callable, Sequence
 from itertools import groupby
 from typing import Any
@@ -19,11 +18,11 @@ from django.db.models import Q, Sum
 from django.utils import timezone
 from structlog.contextvars import bound_contextvars
 
-from newsletter.config.failpoints import Point, reached
+from newsletter.config.failpoints import Point, failpoint
 from newsletter.config.tracing import span
 from newsletter.models import (
-    BATCH,
-    DELIVERY,
+    BATCH_MACHINE,
+    DELIVERY_MACHINE,
     IN_FLIGHT,
     Batch,
     BatchState,
@@ -35,15 +34,24 @@ from newsletter.models import (
 )
 from newsletter.models.bulk_sql import execute_with_rows
 from newsletter.providers.base import BlockScope, MessageResult, Outcome, OutcomeKind, Provider, ResultKind
+from newsletter.providers.reasons import MAX_CODE_LENGTH
 from newsletter.providers.throttle import (
     MAX_BACKOFF,
     Permit,
     acquire_permit,
+    backoff_seconds,
     release_permit,
     route_statuses,
     update_throttle,
 )
-from newsletter.sending.batch import LARGE, ClaimedBatch, claim_batch, has_lost_recipients, has_waiting, part_of
+from newsletter.sending.batch import (
+    LARGE_EDITION_COLUMNS,
+    ClaimedBatch,
+    claim_batch,
+    has_lost_recipients,
+    has_waiting,
+    new_part,
+)
 from newsletter.sending.provider_outage import follow_provider_outages
 from newsletter.sending.recipients import deliveries_of
 from newsletter.sending.reconcile import hold
@@ -54,23 +62,26 @@ log = logging.getLogger(__name__)
 MAX_ATTEMPTS = 200
 
 #: Seconds until a batch that did not get to its post is tried again: nothing is wrong with it.
-SOON = 1.0
+RETRY_DELAY = 1.0
+
+#: Shortest wait in seconds of a batch whose post failed.
+MIN_BACKOFF = 0.2
 
 #: After waiting this many seconds for a permit, a batch's recipients are checked once more.
-LONG_WAIT = 0.1
+RECHECK_AFTER_WAIT = 0.1
 
 #: Outcomes that stay known when the batch was held meanwhile: it was not sent, or each message's result is known.
-CONCLUSIVE = {OutcomeKind.PARTIAL, OutcomeKind.RETRY_LATER, OutcomeKind.BLOCKED, OutcomeKind.REFUSED}
+NOT_OVERRIDDEN_BY_HOLD = {OutcomeKind.PARTIAL, OutcomeKind.RETRY_LATER, OutcomeKind.BLOCKED, OutcomeKind.REFUSED}
 
-RECORD_IDS = f"""
+SET_ACCEPTED_SQL = f"""
     UPDATE newsletter_delivery SET state = '{DeliveryState.ACCEPTED}', reason = '', detail = '',
         provider_id = rows.provider_id
     FROM {{rows}} WHERE newsletter_delivery.id = rows.id
-        AND newsletter_delivery.state IN ({DELIVERY.sql_sources(DeliveryState.ACCEPTED)})
+        AND newsletter_delivery.state IN ({DELIVERY_MACHINE.sql_sources(DeliveryState.ACCEPTED)})
 """  # noqa: S608 - names of states are ours
 
 
-def post_next(route: Sequence[Provider]) -> bool:
+def post_batch(route: Sequence[Provider]) -> bool:
     """Post one batch if one is due and a provider of the route may have it now; whether one was posted.
 
     New batches go to the first available provider. The others are asked only for batches whose outcome is unknown
@@ -81,7 +92,7 @@ def post_next(route: Sequence[Provider]) -> bool:
             continue
         claimed = claim_batch(provider, retries_first=status.last_call_failed, only_retries=not is_first)
         if claimed is not None:
-            reached(Point.CLAIM_COMMITTED)
+            failpoint(Point.CLAIM_COMMITTED)
             with bound_contextvars(batch=claimed.pk, send=claimed.send_pk):
                 post_claimed(claimed, provider, route)
             return True
@@ -94,37 +105,44 @@ def post_claimed(claimed: ClaimedBatch, provider: Provider, route: Sequence[Prov
     A batch that gets no permit, or must not be posted any more when it gets one, goes back: it was not sent.
     """
     try:
-        permit = acquire_permit(provider)
-        blocked_by = _blocked_by(claimed, permit)
+        permit = _permit_or_reason(claimed, provider)
     except DatabaseError:
         # That nothing was posted is known only if it is recorded: otherwise the outcome would be unknown.
         record_outcome(claimed, _not_posted(Reason.DATABASE_FAILED))
         raise
-    if permit is None or blocked_by:
-        if permit:
-            release_permit(permit)
-        record_outcome(claimed, _not_posted(blocked_by or Reason.NO_PERMIT))
+    if isinstance(permit, Reason):
+        record_outcome(claimed, _not_posted(permit))
         return
     outcome = _post(claimed, provider)
-    update_throttle(permit, outcome)
+    # The outcome comes first: it may be the only proof that the mails were sent, and the throttle is learned again.
     record_outcome(claimed, outcome)
+    update_throttle(permit, outcome)
     if outcome.kind is OutcomeKind.BLOCKED:
         follow_provider_outages(route)
 
 
 def _not_posted(reason: Reason) -> Outcome:
-    return Outcome(kind=OutcomeKind.RETRY_LATER, code=reason, retry_after=SOON)
+    return Outcome(kind=OutcomeKind.RETRY_LATER, code=reason, retry_after=RETRY_DELAY)
 
 
-def _blocked_by(claimed: ClaimedBatch, permit: Permit | None) -> Reason | None:
-    """Why this batch must not be posted now, looked at again because a permit may take seconds to come."""
+def _permit_or_reason(claimed: ClaimedBatch, provider: Provider) -> Permit | Reason:
+    """A permit to post this batch, or why it must not be posted now."""
+    permit = acquire_permit(provider)
     if permit is None:
         return Reason.NO_PERMIT
+    if reason := _reason_against(claimed, permit):
+        release_permit(permit)
+        return reason
+    return permit
+
+
+def _reason_against(claimed: ClaimedBatch, permit: Permit) -> Reason | None:
+    """Why this batch must not be posted any more, asked again because a permit may take seconds to come."""
     if not claimed.has_lease():
         return Reason.LEASE_LOST
     if not Send.objects.filter(pk=claimed.send_pk, state=SendState.SENDING).exists():
         return Reason.SEND_STOPPED
-    if permit.waited >= LONG_WAIT and has_lost_recipients(claimed):
+    if permit.waited >= RECHECK_AFTER_WAIT and has_lost_recipients(claimed):
         return Reason.RECIPIENT_LEFT
     return None
 
@@ -156,33 +174,53 @@ def record_outcome(claimed: ClaimedBatch, outcome: Outcome) -> None:
     one, with one exception: ids from any attempt prove that the batch was accepted. A batch that was held after this
     attempt has not been posted again, so a conclusive outcome of its latest attempt is still recorded.
     """
-    log.info("batch %s attempt %s: %s %s", claimed.pk, claimed.attempt, outcome.kind.value, outcome.code)
-    untouched = (BatchState.CLAIMED, BatchState.HELD) if outcome.kind in CONCLUSIVE else (BatchState.CLAIMED,)
+    details = {"batch": claimed.pk, "attempt": claimed.attempt, "outcome": outcome.kind.value, "code": outcome.code}
+    log.info("Batch attempted", extra=details)
+    untouched = (
+        (BatchState.CLAIMED, BatchState.HELD) if outcome.kind in NOT_OVERRIDDEN_BY_HOLD else (BatchState.CLAIMED,)
+    )
     is_latest = Q(state__in=untouched, attempts=claimed.attempt)
     is_open = Q(state__in=(BatchState.CLAIMED, BatchState.UNKNOWN, BatchState.HELD), key=claimed.key)
     with transaction.atomic():
         found = Batch.objects.filter(is_open if outcome.kind is OutcomeKind.ACCEPTED else is_latest, pk=claimed.pk)
-        batch = found.select_for_update(of=("self",)).select_related("edition__issue").defer(*LARGE).first()
+        batch = (
+            found.select_for_update(of=("self",)).select_related("edition__issue").defer(*LARGE_EDITION_COLUMNS).first()
+        )
         if batch is None:
+            log.warning("Outcome not recorded: the batch has a newer attempt, or is settled", extra=details)
             return
-        RECORD[outcome.kind](batch, outcome, claimed)
-        reached(Point.OUTCOME_UNCOMMITTED)
-    reached(Point.OUTCOME_COMMITTED)
+        OUTCOME_HANDLERS[outcome.kind](batch, outcome, claimed)
+        failpoint(Point.OUTCOME_UNCOMMITTED)
+    failpoint(Point.OUTCOME_COMMITTED)
 
 
-def _reason_of(outcome: Outcome | MessageResult) -> dict[str, Any]:
-    """The reason of an outcome as a batch stores it."""
-    return {"reason": outcome.code[:64], "reason_values": {"text": outcome.detail[:500]} if outcome.detail else None}
+def _batch_reason(outcome: Outcome | MessageResult) -> dict[str, Any]:
+    """The reason of an outcome, as a batch stores it."""
+    return {"reason": outcome.code[:MAX_CODE_LENGTH], "reason_values": _text(outcome) if outcome.detail else None}
+
+
+def _delivery_reason(outcome: Outcome | MessageResult) -> dict[str, str]:
+    """The same, as a delivery stores it."""
+    return {"reason": outcome.code[:MAX_CODE_LENGTH], "detail": outcome.detail[:200]}
+
+
+def _further_reason(outcome: Outcome) -> dict[str, Any]:
+    """The same, as values of another reason that it explains."""
+    return {"reasons": [[outcome.code, _text(outcome)]]}
+
+
+def _text(outcome: Outcome | MessageResult) -> dict[str, str]:
+    return {"text": outcome.detail[:500]}
 
 
 def _accept(batch: Batch, outcome: Outcome, claimed: ClaimedBatch) -> None:
     # In the order of their keys, as the step that applies events locks them: two orders would block each other.
     in_flight = deliveries_of(batch).filter(state__in=IN_FLIGHT).select_for_update()
-    keys = list(in_flight.values_list("pk", flat=True))
-    if len(keys) != len(outcome.ids):
-        hold(batch, Reason.ID_COUNT_DIFFERS, {"ids": len(outcome.ids), "deliveries": len(keys)})
+    pks = list(in_flight.values_list("pk", flat=True))
+    if len(pks) != len(outcome.ids):
+        hold(batch, Reason.ID_COUNT_DIFFERS, {"ids": len(outcome.ids), "deliveries": len(pks)})
         return
-    execute_with_rows(RECORD_IDS, {"id": "bigint", "provider_id": "text"}, zip(keys, outcome.ids, strict=True))
+    execute_with_rows(SET_ACCEPTED_SQL, {"id": "bigint", "provider_id": "text"}, zip(pks, outcome.ids, strict=True))
     _finish(batch, BatchState.ACCEPTED, reason="", reason_values=None)
 
 
@@ -200,8 +238,8 @@ def _block(batch: Batch, outcome: Outcome, claimed: ClaimedBatch) -> None:
     The pause or the throttle says until when. A wait of the batch's own would keep it from another provider, and would
     delay it once an operator resumes the send.
     """
-    has_end = outcome.scope is not BlockScope.QUOTA or outcome.retry_after is not None
-    if has_end and not claimed.is_retry:
+    is_stopped_elsewhere = outcome.scope is not BlockScope.QUOTA or outcome.retry_after is not None
+    if is_stopped_elsewhere and not claimed.is_retry:
         _make_ready(batch, outcome, wait=datetime.timedelta(0))
     else:
         _retry_later(batch, outcome, claimed)
@@ -210,33 +248,32 @@ def _block(batch: Batch, outcome: Outcome, claimed: ClaimedBatch) -> None:
 
 
 def _pause(batch: Batch, reason: Reason, outcome: Outcome) -> None:
-    values = {"reasons": [[outcome.code, {"text": outcome.detail[:500]}]]}
-    if not Send.objects.defer("manifest").get(pk=batch.send_id).pause_if_sending(reason, values=values):
+    send = Send.objects.defer("manifest").get(pk=batch.send_id)
+    if not send.pause_if_sending(reason, values=_further_reason(outcome)):
         # Paused or cancelled meanwhile: it has stopped, as wanted.
-        log.info("send %s is not sending any more", batch.send_id)
+        log.info("Send not paused: it is not sending any more", extra={"send": send.pk})
 
 
 def _split(batch: Batch, outcome: Outcome, claimed: ClaimedBatch) -> None:
     """Two halves under keys of their own find the invalid message in a few posts; alone, it is refused."""
-    keys = list(deliveries_of(batch).filter(state__in=IN_FLIGHT).values_list("pk", flat=True))
+    pks = list(deliveries_of(batch).filter(state__in=IN_FLIGHT).values_list("pk", flat=True))
     if claimed.is_retry:
-        reasons = [[outcome.code, {"text": outcome.detail[:500]}]]
-        hold(batch, Reason.REFUSED_AFTER_UNKNOWN, {"reasons": reasons})
-    elif len(keys) == 1:
-        _refuse(batch, keys, outcome)
+        hold(batch, Reason.REFUSED_AFTER_UNKNOWN, _further_reason(outcome))
+    elif len(pks) == 1:
+        _refuse(batch, pks, outcome)
     else:
-        middle = len(keys) // 2
-        DELIVERY.move(Delivery.objects.filter(pk__in=keys), DeliveryState.PENDING)
-        _finish(batch, BatchState.SPLIT, **_reason_of(outcome))
+        middle = len(pks) // 2
+        DELIVERY_MACHINE.move(Delivery.objects.filter(pk__in=pks), DeliveryState.PENDING)
+        _finish(batch, BatchState.SPLIT, **_batch_reason(outcome))
         # Before all others, so that an invalid message, or a fault of all messages, is found within a few posts.
         first = batch.not_before - datetime.timedelta(days=1)
-        Batch.objects.bulk_create(part_of(batch, half, not_before=first) for half in (keys[:middle], keys[middle:]))
+        Batch.objects.bulk_create(new_part(batch, half, not_before=first) for half in (pks[:middle], pks[middle:]))
 
 
-def _refuse(batch: Batch, keys: list[int], outcome: Outcome) -> None:
-    deliveries = Delivery.objects.filter(pk__in=keys)
-    DELIVERY.move(deliveries, DeliveryState.FAILED, reason=outcome.code[:64], detail=outcome.detail[:200])
-    _finish(batch, BatchState.REFUSED, **_reason_of(outcome))
+def _refuse(batch: Batch, pks: list[int], outcome: Outcome) -> None:
+    deliveries = Delivery.objects.filter(pk__in=pks)
+    DELIVERY_MACHINE.move(deliveries, DeliveryState.FAILED, **_delivery_reason(outcome))
+    _finish(batch, BatchState.REFUSED, **_batch_reason(outcome))
     _pause_if_nothing_is_accepted(batch, outcome)
 
 
@@ -250,35 +287,35 @@ def _pause_if_nothing_is_accepted(batch: Batch, outcome: Outcome) -> None:
 
 def _keep_unknown(batch: Batch, outcome: Outcome, claimed: ClaimedBatch) -> None:
     not_before = timezone.now() + _wait(outcome, batch.attempts)
-    BATCH.move_row(batch, BatchState.UNKNOWN, lease_until=None, not_before=not_before, **_reason_of(outcome))
+    BATCH_MACHINE.move_row(batch, BatchState.UNKNOWN, lease_until=None, not_before=not_before, **_batch_reason(outcome))
     in_flight = deliveries_of(batch).filter(state__in=IN_FLIGHT)
-    DELIVERY.move(in_flight, DeliveryState.UNKNOWN, reason=outcome.code[:64], detail=outcome.detail[:200])
+    DELIVERY_MACHINE.move(in_flight, DeliveryState.UNKNOWN, **_delivery_reason(outcome))
 
 
 def _record_each(batch: Batch, outcome: Outcome, claimed: ClaimedBatch) -> None:
-    """Messages that ended differently: neighbours with the same end become a batch of their own."""
+    """Messages with different results: neighbours with the same kind of result become a batch of their own."""
     in_flight = deliveries_of(batch).filter(state__in=IN_FLIGHT).select_for_update()
-    keys = list(in_flight.values_list("pk", flat=True))
+    pks = list(in_flight.values_list("pk", flat=True))
     if claimed.is_retry:
-        hold(batch, Reason.REFUSED_AFTER_UNKNOWN, {"reasons": [[outcome.code, {"text": outcome.detail[:500]}]]})
+        hold(batch, Reason.REFUSED_AFTER_UNKNOWN, _further_reason(outcome))
         return
-    if len(keys) != len(outcome.results):
-        hold(batch, Reason.RESULT_COUNT_DIFFERS, {"results": len(outcome.results), "deliveries": len(keys)})
+    if len(pks) != len(outcome.results):
+        hold(batch, Reason.RESULT_COUNT_DIFFERS, {"results": len(outcome.results), "deliveries": len(pks)})
         return
-    ends = [
-        (key, _refused_after_last_attempt(result, batch.attempts))
-        for key, result in zip(keys, outcome.results, strict=True)
+    results = [
+        (pk, _refused_after_last_attempt(result, batch.attempts))
+        for pk, result in zip(pks, outcome.results, strict=True)
     ]
-    _mark_each(ends)
-    runs = [list(run) for _kind, run in groupby(ends, key=lambda end: end[1].kind)]
-    if len(runs) == 1:
-        _end(batch, runs[0], outcome)
+    _move_deliveries(results)
+    groups = [list(group) for _kind, group in groupby(results, key=lambda row: row[1].kind)]
+    if len(groups) == 1:
+        _finish_part(batch, groups[0], outcome)
     else:
-        parts = Batch.objects.bulk_create(_copy_of(batch, [key for key, _result in run]) for run in runs)
-        _finish(batch, BatchState.SPLIT, **_reason_of(outcome))
-        for part, run in zip(parts, runs, strict=True):
-            _end(part, run, outcome)
-    if any(result.kind is ResultKind.REFUSED for _key, result in ends):
+        parts = Batch.objects.bulk_create(_copy_of(batch, [pk for pk, _result in group]) for group in groups)
+        _finish(batch, BatchState.SPLIT, **_batch_reason(outcome))
+        for part, group in zip(parts, groups, strict=True):
+            _finish_part(part, group, outcome)
+    if any(result.kind is ResultKind.REFUSED for _pk, result in results):
         _pause_if_nothing_is_accepted(batch, outcome)
 
 
@@ -298,24 +335,25 @@ STATE_AFTER = {
 }
 
 
-def _mark_each(ends: list[tuple[int, MessageResult]]) -> None:
-    accepted = [(key, result.id) for key, result in ends if result.kind is ResultKind.ACCEPTED]
-    execute_with_rows(RECORD_IDS, {"id": "bigint", "provider_id": "text"}, accepted)
+def _move_deliveries(results: list[tuple[int, MessageResult]]) -> None:
+    accepted = [(pk, result.id) for pk, result in results if result.kind is ResultKind.ACCEPTED]
+    execute_with_rows(SET_ACCEPTED_SQL, {"id": "bigint", "provider_id": "text"}, accepted)
     others: dict[tuple[DeliveryState, str, str], list[int]] = {}
-    for key, result in ends:
+    for pk, result in results:
         if result.kind in STATE_AFTER:
-            state = STATE_AFTER[result.kind]
-            reason, detail = ("", "") if state is DeliveryState.PENDING else (result.code[:64], result.detail[:200])
-            others.setdefault((state, reason, detail), []).append(key)
-    for (state, reason, detail), keys in others.items():
-        DELIVERY.move(Delivery.objects.filter(pk__in=keys), state, reason=reason, detail=detail)
+            state, reason = STATE_AFTER[result.kind], _delivery_reason(result)
+            if state is DeliveryState.PENDING:
+                reason = {"reason": "", "detail": ""}
+            others.setdefault((state, reason["reason"], reason["detail"]), []).append(pk)
+    for (state, code, detail), pks in others.items():
+        DELIVERY_MACHINE.move(Delivery.objects.filter(pk__in=pks), state, reason=code, detail=detail)
 
 
-def _copy_of(batch: Batch, keys: list[int]) -> Batch:
+def _copy_of(batch: Batch, pks: list[int]) -> Batch:
     """A claimed batch for a part of another one. It keeps the posted bytes, which a later search may need as proof."""
-    return part_of(
+    return new_part(
         batch,
-        keys,
+        pks,
         state=BatchState.CLAIMED,
         provider=batch.provider,
         attempts=batch.attempts,
@@ -326,32 +364,34 @@ def _copy_of(batch: Batch, keys: list[int]) -> Batch:
     )
 
 
-def _end(batch: Batch, run: list[tuple[int, MessageResult]], outcome: Outcome) -> None:
+def _finish_part(batch: Batch, group: list[tuple[int, MessageResult]], outcome: Outcome) -> None:
     """Move a claimed batch to the state that follows from the result its messages share."""
-    result, now = run[0][1], timezone.now()
-    changes = {**_reason_of(result), "recipients": len(run), "lease_until": None}
+    result, now = group[0][1], timezone.now()
+    changes = {**_batch_reason(result), "recipients": len(group), "lease_until": None}
     if result.kind is ResultKind.UNKNOWN:
-        BATCH.move_row(batch, BatchState.HELD, **changes)
+        BATCH_MACHINE.move_row(batch, BatchState.HELD, **changes)
     elif result.kind is ResultKind.ACCEPTED:
         _finish(batch, BatchState.ACCEPTED, **changes)
     elif result.kind is ResultKind.REFUSED:
         _finish(batch, BatchState.REFUSED, **changes)
     elif result.kind is ResultKind.RETRY_LATER:
         wait = _wait(outcome, batch.attempts)
-        BATCH.move_row(batch, BatchState.READY, payload=None, first_attempt_at=None, not_before=now + wait, **changes)
+        BATCH_MACHINE.move_row(
+            batch, BatchState.READY, payload=None, first_attempt_at=None, not_before=now + wait, **changes
+        )
     else:
         # The attempt did not reach these messages, so it does not count and they need not wait.
         attempts = batch.attempts - 1
-        BATCH.move_row(
+        BATCH_MACHINE.move_row(
             batch, BatchState.READY, payload=None, first_attempt_at=None, not_before=now, attempts=attempts, **changes
         )
 
 
 def _hold_conflict(batch: Batch, outcome: Outcome, claimed: ClaimedBatch) -> None:
-    hold(batch, outcome.code, {"text": outcome.detail[:500]})
+    hold(batch, outcome.code, _text(outcome))
 
 
-RECORD: dict[OutcomeKind, Callable[[Batch, Outcome, ClaimedBatch], None]] = {
+OUTCOME_HANDLERS: dict[OutcomeKind, Callable[[Batch, Outcome, ClaimedBatch], None]] = {
     OutcomeKind.ACCEPTED: _accept,
     OutcomeKind.RETRY_LATER: _retry_later,
     OutcomeKind.BLOCKED: _block,
@@ -365,16 +405,16 @@ RECORD: dict[OutcomeKind, Callable[[Batch, Outcome, ClaimedBatch], None]] = {
 def _make_ready(batch: Batch, outcome: Outcome, *, wait: datetime.timedelta) -> None:
     """Known not to have been sent: the bytes are dropped, and recipients are checked again at the next claim."""
     not_before = timezone.now() + wait
-    BATCH.move_row(
-        batch, BatchState.READY, payload=None, lease_until=None, not_before=not_before, **_reason_of(outcome)
+    BATCH_MACHINE.move_row(
+        batch, BatchState.READY, payload=None, lease_until=None, not_before=not_before, **_batch_reason(outcome)
     )
     in_flight = deliveries_of(batch).filter(state__in=IN_FLIGHT)
-    DELIVERY.move(in_flight, DeliveryState.PENDING, reason="", detail="")
+    DELIVERY_MACHINE.move(in_flight, DeliveryState.PENDING, reason="", detail="")
 
 
 def _finish(batch: Batch, state: BatchState, **changes: Any) -> None:
     changes = {"lease_until": None, "payload": None, "finished_at": timezone.now(), **changes}
-    BATCH.move_row(batch, state, **changes)
+    BATCH_MACHINE.move_row(batch, state, **changes)
 
 
 def _wait(outcome: Outcome, attempts: int) -> datetime.timedelta:
@@ -382,6 +422,5 @@ def _wait(outcome: Outcome, attempts: int) -> datetime.timedelta:
 
     At most five minutes, even if the provider asks for more: a retry costs little.
     """
-    longest = min(MAX_BACKOFF, 2.0 ** min(attempts, 12))
-    jittered = random.uniform(0.2, longest)  # noqa: S311 - spreads load; not a secret
-    return datetime.timedelta(seconds=min(outcome.retry_after or jittered, MAX_BACKOFF))
+    seconds = outcome.retry_after or max(MIN_BACKOFF, backoff_seconds(attempts + 1, circuit_open=False))
+    return datetime.timedelta(seconds=min(seconds, MAX_BACKOFF))

@@ -16,7 +16,10 @@ from newsletter.providers.throttle import find_outage
 
 
 def follow_provider_outages(route: Sequence[Provider]) -> bool:
-    """Pause running sends while no provider of the route accepts mail, and resume them when one does. A step."""
+    """Pause sending while no provider of the route accepts mail, and resume it when one does.
+
+    Returns whether a send was paused or resumed.
+    """
     # Sends are looked for first: most of the time there are none, and the providers' throttles need not be read.
     waiting = Send.objects.filter(state=SendState.PAUSED, hold_reason=Reason.PROVIDER_OUTAGE).defer("manifest")
     sending = Send.objects.filter(state=SendState.SENDING).defer("manifest")
@@ -24,12 +27,12 @@ def follow_provider_outages(route: Sequence[Provider]) -> bool:
         return False
     if outage := find_outage(route):
         values = {"reasons": [[outage.code, {"text": outage.detail}]], "provider": outage.provider}
-        for send in sending:
-            send.pause_if_sending(Reason.PROVIDER_OUTAGE, values=values)
-        return False
+        return sum(send.pause_if_sending(Reason.PROVIDER_OUTAGE, values=values) for send in sending) > 0
+    resumed = 0
     for pk in list(waiting.values_list("pk", flat=True)):
         with transaction.atomic():
             # Read again and locked: it may be paused for another reason by now, which this must not end.
             if still := waiting.select_for_update(of=("self",)).filter(pk=pk).first():
                 still.resume(Reason.PROVIDER_BACK)
-    return False
+                resumed += 1
+    return resumed > 0

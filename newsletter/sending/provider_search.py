@@ -20,8 +20,8 @@ from django.db.models import Exists, F, OuterRef, QuerySet
 from django.utils import timezone
 
 from newsletter.models import (
-    BATCH,
-    DELIVERY,
+    BATCH_MACHINE,
+    DELIVERY_MACHINE,
     IN_FLIGHT,
     Batch,
     BatchState,
@@ -33,7 +33,7 @@ from newsletter.models import (
 )
 from newsletter.models.bulk_sql import execute_with_rows
 from newsletter.providers.base import Provider, ProviderSearchFailed, SearchPage, SupportsSearch
-from newsletter.sending.batch import LARGE, LEASE
+from newsletter.sending.batch import LARGE_EDITION_COLUMNS, LEASE
 from newsletter.sending.recipients import deliveries_of
 from newsletter.sending.reconcile import hold, settle
 
@@ -72,7 +72,7 @@ def searchable(route: Sequence[Provider]) -> SupportsSearch | None:
     return next((each for each in route if isinstance(each, SupportsSearch) and each.can_search), None)
 
 
-def search_next(route: Sequence[Provider]) -> bool:
+def search_provider(route: Sequence[Provider]) -> bool:
     """Read one page for one held batch, if one is due; False, because the next page is due only after PACE.
 
     Raises ProviderSearchFailed where trying again may help.
@@ -105,7 +105,7 @@ def next_search(batches: QuerySet[Batch], *, by: str) -> ProviderSearch | None:
         due = unfinished.select_related("batch__edition").exclude(read_at__gt=rested)
         return due.order_by(F("read_at").asc(nulls_first=True), "pk").first()
     known = ProviderSearch.objects.filter(batch=OuterRef("pk"), attempts=OuterRef("attempts"))
-    batch = batches.filter(~Exists(known)).defer("payload", *LARGE).order_by("pk").first()
+    batch = batches.filter(~Exists(known)).defer("payload", *LARGE_EDITION_COLUMNS).order_by("pk").first()
     return begin(batch, by=by) if batch else None
 
 
@@ -268,7 +268,8 @@ def _witnesses(batch: Batch) -> Iterator[tuple[Batch, str]]:
 def _conclude(search: ProviderSearch, conclusion: Conclusion) -> None:
     """Record the result and what follows from it, both or neither."""
     batch, result = search.batch, conclusion.result
-    log.info("search %s of batch %s: %s", search.pk, batch.pk, conclusion.reason)
+    details = {"search": search.pk, "batch": batch.pk, "reason": conclusion.reason}
+    log.info("Search concluded", extra=details)
     with transaction.atomic():
         if (result is SearchResult.FOUND and not _accept(batch, search, conclusion)) or (
             result is SearchResult.ABSENT and not _post_again(batch, conclusion)
@@ -288,12 +289,12 @@ def _conclude(search: ProviderSearch, conclusion: Conclusion) -> None:
 
 def _accept(batch: Batch, search: ProviderSearch, conclusion: Conclusion) -> bool:
     in_flight = deliveries_of(batch).filter(state__in=IN_FLIGHT).select_for_update()
-    keys = list(in_flight.values_list("pk", flat=True))
+    pks = list(in_flight.values_list("pk", flat=True))
     with transaction.atomic():
         if not settle(batch, conclusion.reason, conclusion.values):
             return False
-        if len(keys) == batch.recipients:
-            ids = [(keys[int(place)], mail_id) for place, mail_id in search.found.items()]
+        if len(pks) == batch.recipients:
+            ids = [(pks[int(place)], mail_id) for place, mail_id in search.found.items()]
             execute_with_rows(KEEP_IDS, {"id": "bigint", "provider_id": "text"}, ids)
     return True
 
@@ -301,7 +302,7 @@ def _accept(batch: Batch, search: ProviderSearch, conclusion: Conclusion) -> boo
 def _post_again(batch: Batch, conclusion: Conclusion) -> bool:
     """Give it back to the workers, to be built anew under another key; only with the proof in the same transaction."""
     untouched = Batch.objects.filter(pk=batch.pk, state=batch.state, attempts=batch.attempts)
-    changed = BATCH.move(
+    changed = BATCH_MACHINE.move(
         untouched,
         BatchState.READY,
         payload=None,
@@ -311,5 +312,5 @@ def _post_again(batch: Batch, conclusion: Conclusion) -> bool:
     )
     if changed:
         in_flight = deliveries_of(batch).filter(state__in=IN_FLIGHT)
-        DELIVERY.move(in_flight, DeliveryState.PENDING, reason="", detail="")
+        DELIVERY_MACHINE.move(in_flight, DeliveryState.PENDING, reason="", detail="")
     return bool(changed)

@@ -11,10 +11,10 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from newsletter.models import (
-    BATCH,
-    DELIVERY,
+    BATCH_MACHINE,
+    DELIVERY_MACHINE,
     IN_FLIGHT,
-    RUNNING,
+    IN_PROGRESS,
     Batch,
     BatchState,
     Delivery,
@@ -28,7 +28,7 @@ from newsletter.providers.base import Provider, provider_account
 from newsletter.sending.recipients import deliveries_of
 
 #: Batches handled in one run of a step.
-CHUNK = 100
+BATCHES_PER_RUN = 100
 
 #: Deliveries of a batch that may have been sent: those in its bytes, and those that an operator chose to send again.
 UNSETTLED = (*IN_FLIGHT, DeliveryState.PENDING)
@@ -41,11 +41,12 @@ for _event_type in EventType:
 class NotHeld(Exception):
     """There is nothing to decide about this batch any more; the message says why."""
 
-    permanent = True
-
 
 def settle_proven() -> bool:
-    """Accept attempted batches of which any mail has an event: a strict post is sent completely or not at all."""
+    """Accept attempted batches of which any mail has an event: a strict post is sent completely or not at all.
+
+    Returns whether there was one.
+    """
     owned = Delivery.objects.filter(pk__gte=OuterRef("first_delivery"), pk__lte=OuterRef("last_delivery"))
     proof = owned.alias(of=UNINDEXED_SEND).filter(HAS_EVENT, of=OuterRef("send"))
     ready_again = Q(state=BatchState.READY, attempts__gt=0)
@@ -53,8 +54,8 @@ def settle_proven() -> bool:
         state=BatchState.CLAIMED, lease_until__lt=timezone.now()
     )
     attempted = Batch.objects.filter(ATTEMPTED, waiting | ready_again)
-    found = list(attempted.filter(Exists(proof))[:CHUNK])
-    return sum(settle(batch, Reason.PROVEN_BY_EVENT) for batch in found) == CHUNK
+    found = list(attempted.filter(Exists(proof))[:BATCHES_PER_RUN])
+    return sum(settle(batch, Reason.PROVEN_BY_EVENT) for batch in found) > 0
 
 
 def settle_if_proven(batch: Batch) -> bool:
@@ -63,7 +64,7 @@ def settle_if_proven(batch: Batch) -> bool:
 
 
 def hold_expired(route: Sequence[Provider]) -> bool:
-    """Hold batches with an unknown outcome that must not be posted again.
+    """Hold batches with an unknown outcome that must not be posted again; whether there were any.
 
     Their key has expired, their send was cancelled, or the provider that may have them is no longer in the route, or
     not with the same account: another account would not know their keys.
@@ -76,10 +77,8 @@ def hold_expired(route: Sequence[Provider]) -> bool:
         too_old = Q(first_attempt_at__lt=now - provider.key_lifetime) if provider.key_lifetime else ~Q(pk=None)
         expired |= too_old & Q(provider__in=(provider_account(provider), *([""] if provider is route[0] else [])))
     unknown = Batch.objects.unleased(now).filter(ATTEMPTED).exclude(state=BatchState.READY)
-    found = list(unknown.filter(expired).select_related("send").defer("send__manifest")[:CHUNK])
-    for batch in found:
-        hold(batch, *_why_expired(batch, route))
-    return len(found) == CHUNK
+    found = list(unknown.filter(expired).select_related("send").defer("send__manifest")[:BATCHES_PER_RUN])
+    return sum(hold(batch, *_why_expired(batch, route)) for batch in found) > 0
 
 
 def _why_expired(batch: Batch, route: Sequence[Provider]) -> tuple[Reason, dict[str, Any]]:
@@ -98,13 +97,20 @@ def expiry_reason(provider: Provider) -> Reason:
     return Reason.KEY_EXPIRED if provider.key_lifetime else Reason.NOT_REPEATABLE
 
 
-def hold(batch: Batch, reason: str, values: Mapping[str, Any] | None = None) -> None:
-    """Nothing may be done about this batch until an event or an operator tells whether it was sent."""
+def hold(batch: Batch, reason: str, values: Mapping[str, Any] | None = None) -> bool:
+    """Nothing may be done about this batch until an event or an operator tells whether it was sent.
+
+    Returns whether it is held now: not if it was touched since it was read.
+    """
     untouched = Batch.objects.filter(pk=batch.pk, state=batch.state, attempts=batch.attempts)
     with transaction.atomic():
-        if BATCH.move(untouched, BatchState.HELD, reason=reason, reason_values=dict(values or {}), lease_until=None):
+        held = BATCH_MACHINE.move(
+            untouched, BatchState.HELD, reason=reason, reason_values=dict(values or {}), lease_until=None
+        )
+        if held:
             in_flight = deliveries_of(batch).filter(state__in=IN_FLIGHT)
-            DELIVERY.move(in_flight, DeliveryState.UNKNOWN, reason=reason, detail="")
+            DELIVERY_MACHINE.move(in_flight, DeliveryState.UNKNOWN, reason=reason, detail="")
+    return bool(held)
 
 
 def mark_as_sent(batch: Batch, *, by: str) -> None:
@@ -118,9 +124,9 @@ def send_again(batch: Batch, *, by: str) -> None:
 
     Raises NotHeld.
     """
-    held = Batch.objects.filter(pk=batch.pk, send__state__in=RUNNING)
+    held = Batch.objects.filter(pk=batch.pk, send__state__in=IN_PROGRESS)
     with transaction.atomic():
-        changed = BATCH.move(
+        changed = BATCH_MACHINE.move(
             Batch.objects.filter(pk__in=held.values("pk")),
             BatchState.READY,
             only_from=(BatchState.HELD,),
@@ -133,14 +139,14 @@ def send_again(batch: Batch, *, by: str) -> None:
         if not changed:
             raise NotHeld(_("This batch cannot be sent again: it is not held any more, or its send is over."))
         in_flight = deliveries_of(batch).filter(state__in=IN_FLIGHT)
-        DELIVERY.move(in_flight, DeliveryState.PENDING, reason="", detail="")
+        DELIVERY_MACHINE.move(in_flight, DeliveryState.PENDING, reason="", detail="")
 
 
 def settle(batch: Batch, reason: str, values: Mapping[str, Any] | None = None) -> bool:
     """Record that it was sent, unless it was touched since it was read; whether that was so."""
     untouched = Batch.objects.filter(pk=batch.pk, state=batch.state, attempts=batch.attempts)
     with transaction.atomic():
-        changed = BATCH.move(
+        changed = BATCH_MACHINE.move(
             untouched,
             BatchState.ACCEPTED,
             payload=None,
@@ -151,5 +157,5 @@ def settle(batch: Batch, reason: str, values: Mapping[str, Any] | None = None) -
         )
         if changed:
             unsettled = deliveries_of(batch).filter(state__in=UNSETTLED)
-            DELIVERY.move(unsettled, DeliveryState.ACCEPTED, reason="", detail="")
+            DELIVERY_MACHINE.move(unsettled, DeliveryState.ACCEPTED, reason="", detail="")
     return bool(changed)

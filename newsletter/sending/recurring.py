@@ -35,9 +35,18 @@ from newsletter.models import (
     Send,
 )
 from newsletter.models.reasons import iso
-from newsletter.preflight import Occasion
+from newsletter.preflight import Trigger
 from newsletter.sending.control import operator_values
-from newsletter.sending.schedule import DATABASE_IS_DOWN, RETRY_AFTER, IssueRefused, dry_run, hold_issue, lock, start
+from newsletter.sending.schedule import (
+    DATABASE_IS_DOWN,
+    RETRY_AFTER,
+    IssueRefused,
+    dry_run,
+    flag_issue,
+    lock,
+    run_of_refusal_recorded,
+    start,
+)
 from newsletter.sending.wall_clock import nearest_instant_of
 
 log = logging.getLogger(__name__)
@@ -81,7 +90,7 @@ def keep_as_draft(issue: Issue, *, by: str, text: str = "") -> None:
     with transaction.atomic():
         lock(issue)
         if issue.current_send is not None:
-            raise InvalidTransition(_("This issue is scheduled or sent already. Look at it again."))
+            raise InvalidTransition(_("This issue is scheduled or sent already. Reload the page and try again."))
         if issue.state == IssueState.APPROVED:
             issue.move(
                 IssueState.DRAFT,
@@ -144,22 +153,24 @@ def _choice(occurrence: Occurrence, approved: Iterable[Issue], reserved: Collect
 def plan_occurrences() -> bool:
     """Keep one occurrence planned for each active schedule, at the instant that the time-zone rules of now give it.
 
-    A schedule that cannot be planned says why, and does not block the others.
+    A schedule that cannot be planned says why, and does not block the others. Returns whether a plan changed.
     """
+    changed = 0
     planned = Occurrence.objects.filter(finished_at__isnull=True)
     for occurrence in planned.select_related("schedule__newsletter"):
-        _try_to(partial(_update, occurrence), occurrence.schedule)
+        changed += _try_to(partial(_update, occurrence), occurrence.schedule)
     ahead = Occurrence.objects.filter(schedule=OuterRef("pk"), finished_at__isnull=True)
     for schedule in RecurringSchedule.objects.filter(~Exists(ahead), is_active=True).select_related("newsletter"):
-        _try_to(partial(plan_next, schedule), schedule)
-    return False
+        changed += _try_to(partial(plan_next, schedule), schedule)
+    return changed > 0
 
 
-def _try_to(plan: Callable[[], object], schedule: RecurringSchedule) -> None:
-    problem, values = "", {}
+def _try_to(plan: Callable[[], object], schedule: RecurringSchedule) -> bool:
+    """Whether the plan changed."""
+    problem, values, has_changed = "", {}, False
     try:
         with transaction.atomic():
-            plan()
+            has_changed = bool(plan())
     except DATABASE_IS_DOWN:
         raise
     except zoneinfo.ZoneInfoNotFoundError:
@@ -167,22 +178,23 @@ def _try_to(plan: Callable[[], object], schedule: RecurringSchedule) -> None:
     except Exception as error:
         problem, values = Reason.NOT_PLANNED.value, {"error": type(error).__name__}
         if (problem, values) != (schedule.problem, schedule.problem_values):
-            log.exception("recurring schedule %s cannot be planned; it is retried", schedule.pk)
+            log.exception("Recurring schedule cannot be planned", extra={"schedule": schedule.pk})
     if (problem, values) != (schedule.problem, schedule.problem_values):
         RecurringSchedule.objects.filter(pk=schedule.pk).update(problem=problem, problem_values=values)
+    return has_changed
 
 
-def _update(occurrence: Occurrence) -> None:
+def _update(occurrence: Occurrence) -> bool:
     """Follow a schedule that was moved or deactivated. One that was moved to an hour that is over comes next week.
 
-    The draft of an occurrence that is dropped stays.
+    The draft of an occurrence that is dropped stays. Returns whether it changed.
     """
     planned, now = Occurrence.objects.filter(pk=occurrence.pk, finished_at__isnull=True), timezone.now()
     is_dropped = not occurrence.schedule.is_active or occurrence.date.weekday() != occurrence.schedule.weekday
     if is_dropped or instant_on(occurrence.schedule, occurrence.date) <= now < occurrence.starts_at:
-        planned.delete()
-    elif (instant := instant_on(occurrence.schedule, occurrence.date)) != occurrence.starts_at:
-        planned.update(starts_at=instant)
+        return planned.delete()[0] > 0
+    instant = instant_on(occurrence.schedule, occurrence.date)
+    return instant != occurrence.starts_at and planned.update(starts_at=instant) > 0
 
 
 def plan_next(schedule: RecurringSchedule) -> Occurrence:
@@ -223,7 +235,7 @@ def _make_draft(occurrence: Occurrence) -> None:
             occurrence.issue = Issue.objects.create(newsletter=schedule.newsletter, slug=slug, title=title, date=day)
             save_content(occurrence.issue, content, by="recurring schedule", note="recurring")
     except ContentError as error:
-        log.warning("no draft was made for the recurring schedule %s: %s", schedule.pk, error)
+        log.warning("Draft not made", extra={"schedule": schedule.pk, "error": str(error)})
         occurrence.issue = None
         occurrence.reason = Reason.DRAFT_NOT_MADE
         occurrence.values = {"sentences": [to_data(argument) for argument in error.args]}
@@ -242,7 +254,7 @@ def _free_slug(schedule: RecurringSchedule, day: datetime.date) -> str:
 # --- Starting ------------------------------------------------------------------------------------------------------
 
 
-def start_due_occurrences() -> bool:
+def start_next_due_occurrence() -> bool:
     """Start the approved issue of the occurrence that is due longest, or record why none starts; whether one was due.
 
     The database's clock decides. An occurrence that fails does not block the others: it is retried until it is too
@@ -256,7 +268,7 @@ def start_due_occurrences() -> bool:
     except DATABASE_IS_DOWN:
         raise
     except Exception as error:
-        log.exception("occurrence %s could not be started; it is retried", occurrence_pk)
+        log.exception("Occurrence not started", extra={"occurrence": occurrence_pk})
         failed = Occurrence.objects.filter(pk=occurrence_pk, finished_at__isnull=True)
         failed.update(
             retry_start_at=Now() + RETRY_AFTER,
@@ -278,7 +290,8 @@ def _start_due_occurrence(occurrence_pk: int) -> None:
         if instant_on(occurrence.schedule, occurrence.date) <= occurrence.clock:
             occurrence.reason, occurrence.values = _run(occurrence, occurrence.clock)
             occurrence.finished_at = occurrence.clock
-            log.info("recurring schedule %s: %s", occurrence.schedule_id, occurrence.reason)
+            details = {"schedule": occurrence.schedule_id, "occurrence": occurrence.pk, "reason": occurrence.reason}
+            log.info("Occurrence finished", extra=details)
             occurrence.save()
         else:
             occurrence.starts_at = instant_on(occurrence.schedule, occurrence.date)
@@ -293,7 +306,7 @@ def _run(occurrence: Occurrence, now: datetime.datetime) -> tuple[Reason, dict[s
     name = {"occurrence_at": iso(occurrence.starts_at)}
     if issue is None:
         if occurrence.issue and occurrence.issue.is_editable:
-            hold_issue(occurrence.issue, Reason.OCCURRENCE_MISSED, name)
+            flag_issue(occurrence.issue, Reason.OCCURRENCE_MISSED, name)
         return Reason.NO_APPROVED_ISSUE, {}
     occurrence.issue = issue
     late = now - occurrence.starts_at
@@ -301,9 +314,10 @@ def _run(occurrence: Occurrence, now: datetime.datetime) -> tuple[Reason, dict[s
         values = {**name, "minutes": round(late.total_seconds() / 60)}
         return _hold(issue, Reason.OCCURRENCE_LATE, values)
     try:
-        with transaction.atomic():
+        by = f"recurring schedule {occurrence.schedule}"[:150]
+        with run_of_refusal_recorded(issue, by=by), transaction.atomic():
             lock(issue, revision=issue.approved_revision)
-            start(issue, issue.current_send, occasion=Occasion.START, by="recurring schedule", approved=None)
+            start(issue, issue.current_send, trigger=Trigger.SCHEDULED_START, by="recurring schedule", approved=None)
     except IssueRefused as refusal:
         return _hold(issue, Reason.OCCURRENCE_REFUSED, {**name, **refusal.values})
     except InvalidTransition as error:
@@ -314,5 +328,5 @@ def _run(occurrence: Occurrence, now: datetime.datetime) -> tuple[Reason, dict[s
 def _hold(issue: Issue, reason: Reason, values: dict[str, Any]) -> tuple[Reason, dict[str, Any]]:
     """Let the issue wait for an operator, no longer approved; the reason and its values."""
     issue.revoke_approval(by="recurring schedule", reason=reason)
-    hold_issue(issue, reason, values)
+    flag_issue(issue, reason, values)
     return reason, values

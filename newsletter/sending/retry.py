@@ -15,7 +15,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from newsletter.models import (
-    DELIVERY,
+    DELIVERY_MACHINE,
     Batch,
     BatchState,
     Delivery,
@@ -37,7 +37,7 @@ from newsletter.sending.reconcile import HAS_EVENT
 RETRIABLE = (SendState.SENDING, SendState.PAUSED, SendState.SENT)
 
 #: Deliveries that are reset in one statement.
-CHUNK = 1_000
+DELIVERIES_PER_UPDATE = 1_000
 
 #: Facts after which a failed mail may have reached its recipient, or must not be sent again.
 REACHED_OR_BARRED = Q()
@@ -56,7 +56,7 @@ def count_failed(send: Send) -> int:
 
 
 def retry_failed(send: Send, *, by: str, text: str = "") -> None:
-    """Put all failed deliveries into batches with new keys; recipients who left since are skipped when these are built.
+    """Put all failed deliveries into batches with new pks; recipients who left since are skipped when these are built.
 
     A send that was sent is sending again until they are done. Raises InvalidTransition if there is nothing to retry.
     """
@@ -68,10 +68,12 @@ def retry_failed(send: Send, *, by: str, text: str = "") -> None:
             raise InvalidTransition(_("This send cannot retry deliveries: it is not started, or it was cancelled."))
         runs = _runs_again(row)
         if not runs:
-            raise InvalidTransition(_("No failed delivery is left. Look at the report again."))
+            raise InvalidTransition(_("No failed delivery is left. Reload the page and try again."))
         Batch.objects.bulk_create(batch for batch, _run in runs)
-        keys = [key for _again, run in runs for key in run]
-        count = sum(_reset(keys[start : start + CHUNK]) for start in range(0, len(keys), CHUNK))
+        pks = [key for _again, run in runs for key in run]
+        count = sum(
+            _reset(pks[start : start + DELIVERIES_PER_UPDATE]) for start in range(0, len(pks), DELIVERIES_PER_UPDATE)
+        )
         values = {"count": count, **operator_values(text)}
         if row.state == SendState.SENT:
             row.move(SendState.SENDING, by=by, reason=Reason.RETRIED, values=values, finished_at=None)
@@ -80,11 +82,11 @@ def retry_failed(send: Send, *, by: str, text: str = "") -> None:
     send.refresh_from_db(fields=["state", "finished_at"])
 
 
-def _reset(keys: list[int]) -> int:
+def _reset(pks: list[int]) -> int:
     """Reset failed deliveries to pending and mark the events of their mails superseded. Returns how many."""
-    failed = Delivery.objects.filter(CERTAINLY_FAILED, pk__in=keys)
+    failed = Delivery.objects.filter(CERTAINLY_FAILED, pk__in=pks)
     Event.objects.all().supersede_mails(failed.filter(state=DeliveryState.ACCEPTED))
-    return DELIVERY.move(
+    return DELIVERY_MACHINE.move(
         failed,
         DeliveryState.PENDING,
         reason="",

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import datetime
 import logging
+import zoneinfo
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,16 +18,16 @@ from django.utils import timezone
 from django.utils.formats import number_format
 from django.utils.translation import gettext as _
 
-from newsletter.config.failpoints import Point, reached
+from newsletter.config.failpoints import Point, failpoint
 from newsletter.config.translatable import to_data, translatable
 from newsletter.models import Edition, InvalidTransition, Issue, Reason, Send, SendState
 from newsletter.models.reasons import iso
-from newsletter.preflight import AudienceSnapshot, Occasion, PreflightResult
+from newsletter.preflight import AudienceSnapshot, PreflightResult, Trigger, record_run
 from newsletter.rendering import RenderingError
 from newsletter.sending.check import check_edition, preflight_edition
 from newsletter.sending.control import operator_values
 from newsletter.sending.envelope import EnvelopeError
-from newsletter.sending.expand import audience_of
+from newsletter.sending.expand import audience_queryset
 from newsletter.sending.freeze import prepare_edition, store_edition
 from newsletter.sending.manifest import Approval, Manifest, manifest_of
 from newsletter.sending.wall_clock import as_typed, instant_of, nearest_instant_of
@@ -33,7 +36,7 @@ from newsletter.sending.waves import LocalTime, Wave, recipients_by_zone
 log = logging.getLogger(__name__)
 
 #: No recipient's local time comes longer than this before that of all others, with an hour for clocks that skip it.
-LONGEST_SPAN = datetime.timedelta(hours=27)
+MAX_ZONE_SPREAD = datetime.timedelta(hours=27)
 
 #: How long a start that failed waits until it is retried.
 RETRY_AFTER = datetime.timedelta(minutes=1)
@@ -45,11 +48,10 @@ DATABASE_IS_DOWN = (OperationalError, InterfaceError)
 class IssueRefused(Exception):
     """The issue cannot be scheduled or sent as it is; each sentence says what to do."""
 
-    permanent = True
-
-    def __init__(self, *sentences: str) -> None:
+    def __init__(self, *sentences: str, result: PreflightResult | None = None) -> None:
+        """`result`: of the pre-flight run that was made before the refusal, if one was made."""
         super().__init__(" ".join(str(sentence) for sentence in sentences))
-        self.sentences = sentences
+        self.sentences, self.result = sentences, result
 
     @property
     def values(self) -> dict[str, Any]:
@@ -57,8 +59,19 @@ class IssueRefused(Exception):
         return {"sentences": [to_data(sentence) for sentence in self.sentences]}
 
 
+@contextmanager
+def run_of_refusal_recorded(issue: Issue, *, by: str) -> Iterator[None]:
+    """Record the pre-flight run of a refusal after the rollback of the transaction that made it, which is inside."""
+    try:
+        yield
+    except IssueRefused as refusal:
+        if refusal.result:
+            record_run(issue, refusal.result, by=by)
+        raise
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Rehearsal:
+class DryRun:
     """What a send would do now, and what pre-flight finds; the audience is computed once for both."""
 
     edition: Edition
@@ -66,24 +79,19 @@ class Rehearsal:
     result: PreflightResult
 
 
-def rehearse(issue: Issue, *, local: LocalTime | None = None, occasion: Occasion = Occasion.SEND) -> Rehearsal:
-    """Prepare the edition, compute the audience and run pre-flight; nothing is sent, stored or moved.
+def prepare_dry_run(
+    issue: Issue, *, local: LocalTime | None = None, sends_at: datetime.datetime | None = None
+) -> DryRun:
+    """Prepare the edition, compute the audience of now and run pre-flight; nothing is sent, stored or moved.
 
-    With `local`, each recipient would get it at their own time. Raises IssueRefused if no edition can be made.
+    With `local`, each recipient would get it at their own time. `sends_at` is as for `check_edition`. Raises
+    IssueRefused if no edition can be made.
     """
-    return _rehearse(issue, _prepared(issue), local=local, occasion=occasion)
-
-
-def _rehearse(
-    issue: Issue, edition: Edition, *, local: LocalTime | None, occasion: Occasion, at: datetime.datetime | None = None
-) -> Rehearsal:
-    manifest = manifest_of(issue, edition, at=at or timezone.now(), local=local)
-    result = preflight_edition(issue, edition, occasion=occasion, audience=_audience_in(manifest))
-    return Rehearsal(edition=edition, manifest=manifest, result=result)
-
-
-def _audience_in(manifest: Manifest) -> AudienceSnapshot:
-    return AudienceSnapshot(count=manifest.recipients, excluded=manifest.excluded)
+    edition = _edition_to_send(issue)
+    manifest = manifest_of(issue, edition, at=timezone.now(), local=local)
+    audience = AudienceSnapshot(count=manifest.recipients, excluded=manifest.excluded)
+    result = preflight_edition(issue, edition, trigger=Trigger.SEND_NOW, audience=audience, sends_at=sends_at)
+    return DryRun(edition=edition, manifest=manifest, result=result)
 
 
 def dry_run(issue: Issue, *, local: LocalTime | None = None) -> Manifest:
@@ -92,9 +100,9 @@ def dry_run(issue: Issue, *, local: LocalTime | None = None) -> Manifest:
     Raises IssueRefused with every reason for which it could not start.
     """
     _refuse_started(issue.current_send)
-    rehearsal = rehearse(issue, local=local)
-    _refuse_findings(rehearsal.result)
-    return rehearsal.manifest
+    run = prepare_dry_run(issue, local=local)
+    _refuse_findings(run.result)
+    return run.manifest
 
 
 def _refuse_started(send: Send | None) -> None:
@@ -130,19 +138,28 @@ def schedule_issue(
         )
     if local:
         instant = first_instant(issue, local)
-    with transaction.atomic():
+    with run_of_refusal_recorded(issue, by=by), transaction.atomic():
         lock(issue, revision=revision)
         if issue.current_send is not None:
-            raise InvalidTransition(_("This issue is scheduled or sent already. Look at it again."))
-        rehearsal = approve(issue, _prepared(issue), occasion=Occasion.SCHEDULE, by=by, local=local)
-        manifest = rehearsal.manifest
+            raise InvalidTransition(_("This issue is scheduled or sent already. Reload the page and try again."))
+        run = check_and_store_edition(
+            issue,
+            _edition_to_send(issue),
+            trigger=Trigger.SCHEDULE,
+            by=by,
+            local=local,
+            at=timezone.now(),
+            sends_at=instant.astimezone(zoneinfo.ZoneInfo(zone)),
+        )
+        manifest = run.manifest
         if approved:
-            _refuse(approved.differences(manifest) if same_audience else approved.content_differences(manifest))
-        send = Send.objects.begin(
+            differences = approved.differences(manifest) if same_audience else approved.content_differences(manifest)
+            _raise_if_different(differences, run.result)
+        send = Send.objects.create_with_history(
             SendState.SCHEDULED,
             by=by,
             issue=issue,
-            edition=rehearsal.edition,
+            edition=run.edition,
             scheduled_at=instant,
             scheduled_zone=zone,
             scheduled_wall=wall.isoformat(timespec="minutes"),
@@ -151,14 +168,14 @@ def schedule_issue(
             approved_sha256=manifest.sha256 if same_audience else "",
         )
         _clear_hold(issue)
-        reached(Point.FREEZE_UNCOMMITTED)
-    reached(Point.FREEZE_COMMITTED)
+        failpoint(Point.FREEZE_UNCOMMITTED)
+    failpoint(Point.FREEZE_COMMITTED)
     return send
 
 
 def waves_of(issue: Issue, local: LocalTime) -> tuple[Wave, ...]:
     """The waves in which the subscribers of now would get it, the earliest first; at least one."""
-    return local.waves(recipients_by_zone(audience_of(issue.newsletter_id, timezone.now())) or {"": 0})
+    return local.waves(recipients_by_zone(audience_queryset(issue.newsletter_id, timezone.now())) or {"": 0})
 
 
 def first_instant(issue: Issue, local: LocalTime) -> datetime.datetime:
@@ -205,18 +222,18 @@ def send_now(
     there who could (`may_undo`).
     """
     before = issue.current_send
-    with transaction.atomic():
+    with run_of_refusal_recorded(issue, by=by), transaction.atomic():
         lock(issue, revision=revision)
-        now = issue.current_send
-        if (before and (before.pk, before.state)) != (now and (now.pk, now.state)):
-            raise InvalidTransition(_("The schedule of this issue changed meanwhile. Look at it again."))
-        send = start(issue, now, occasion=Occasion.SEND, by=by, approved=approved, may_undo=may_undo)
-        reached(Point.START_UNCOMMITTED)
-    reached(Point.START_COMMITTED)
+        current = issue.current_send
+        if (before and (before.pk, before.state)) != (current and (current.pk, current.state)):
+            raise InvalidTransition(_("The schedule of this issue changed meanwhile. Reload the page and try again."))
+        send = start(issue, current, trigger=Trigger.SEND_NOW, by=by, approved=approved, may_undo=may_undo)
+        failpoint(Point.START_UNCOMMITTED)
+    failpoint(Point.START_COMMITTED)
     return send
 
 
-def start_due_sends() -> bool:
+def start_next_due_send() -> bool:
     """Start the scheduled send that is due longest; whether there was one. The database's clock decides.
 
     One that must not be sent any more (no recipient is left, or not the approved audience) is withdrawn with the
@@ -231,7 +248,7 @@ def start_due_sends() -> bool:
     except DATABASE_IS_DOWN:
         raise
     except Exception as error:
-        log.exception("send %s is due and could not be started; it is retried", send.pk)
+        log.exception("Due send not started; it is retried", extra={"send": send.pk})
         _retry_start(send.pk, error)
     return True
 
@@ -259,16 +276,16 @@ def _start_due_send(send: Send) -> None:
             return
         due.issue = issue
         if _is_overdue(due):
-            _hold_overdue(due)
+            _flag_overdue(due)
             return
         try:
-            start(issue, due, occasion=Occasion.START, by="schedule", approved=Approval.stored_on(due))
+            start(issue, due, trigger=Trigger.SCHEDULED_START, by="schedule", approved=Approval.stored_on(due))
         except IssueRefused as refusal:
-            log.warning("send %s was due and did not start: %s", due.pk, refusal)
+            log.warning("Due send refused and withdrawn", extra={"send": due.pk, "refusal": str(refusal)})
             _withdraw(due, by="schedule", reason=Reason.NOT_STARTED, values=refusal.values)
-            hold_issue(issue, Reason.NOT_STARTED, refusal.values)
-        reached(Point.START_UNCOMMITTED)
-    reached(Point.START_COMMITTED)
+            flag_issue(issue, Reason.NOT_STARTED, refusal.values)
+        failpoint(Point.START_UNCOMMITTED)
+    failpoint(Point.START_COMMITTED)
 
 
 def _is_overdue(send: Send) -> bool:
@@ -276,15 +293,15 @@ def _is_overdue(send: Send) -> bool:
     return Send.objects.filter(pk=send.pk, scheduled_at__lt=latest).exists()
 
 
-def _hold_overdue(send: Send) -> None:
+def _flag_overdue(send: Send) -> None:
     assert send.scheduled_at is not None  # noqa: S101 - the database holds it for every scheduled send
     values = {"due_at": iso(send.scheduled_at), "found_at": iso(timezone.now())}
-    log.warning("send %s is overdue and is held for an operator", send.pk)
+    log.warning("Send overdue; it waits for an operator", extra={"send": send.pk})
     Send.objects.filter(pk=send.pk).update(hold_reason=Reason.OVERDUE, hold_values=values, retry_start_at=None)
     send.note(Reason.OVERDUE, by="schedule", values=values)
 
 
-def hold_issue(issue: Issue, reason: Reason, values: dict[str, Any]) -> None:
+def flag_issue(issue: Issue, reason: Reason, values: dict[str, Any]) -> None:
     """Let an issue that was not sent wait for an operator, with the reason."""
     Issue.objects.filter(pk=issue.pk).update(hold_reason=reason, hold_values=values, updated_at=timezone.now())
 
@@ -296,9 +313,10 @@ def _clear_hold(issue: Issue) -> None:
 def update_start_times() -> bool:
     """Compute the start of scheduled sends again: time-zone rules, or the recipients' zones, may have changed.
 
-    A step of the worker: a new subscriber's local time may come before that of all others.
+    A step of the worker: a new subscriber's local time may come before that of all others. Returns whether one changed.
     """
-    soon = timezone.now() + LONGEST_SPAN
+    changed = 0
+    soon = timezone.now() + MAX_ZONE_SPREAD
     scheduled = Send.objects.filter(Q(is_local=False) | Q(scheduled_at__lte=soon), state=SendState.SCHEDULED)
     readable = scheduled.exclude(scheduled_wall="").select_related("issue__newsletter").defer("manifest")
     for send in readable:
@@ -307,7 +325,8 @@ def update_start_times() -> bool:
         if before and instant and instant != before and unchanged.update(scheduled_at=instant):
             values = {"now_at": iso(instant), "before_at": iso(before)}
             send.note(Reason.RESCHEDULED, by="schedule", values=values)
-    return False
+            changed += 1
+    return changed > 0
 
 
 def _start_time(send: Send) -> datetime.datetime | None:
@@ -327,7 +346,7 @@ def start(
     issue: Issue,
     send: Send | None,
     *,
-    occasion: Occasion,
+    trigger: Trigger,
     by: str,
     approved: Approval | None,
     may_undo: bool = False,
@@ -342,22 +361,29 @@ def start(
         raise InvalidTransition(_("A send of this issue was started already."))
     now = timezone.now()
     # "Send now" means all recipients at the same moment, and can be undone.
-    local = LocalTime.of(send) if send and occasion is not Occasion.SEND else None
+    local = LocalTime.of(send) if send and trigger is not Trigger.SEND_NOW else None
     undo_seconds = settings.UNDO_SECONDS if may_undo else 0
-    edition = send.edition if send else _prepared(issue)
-    rehearsal = approve(issue, edition, occasion=occasion, by=by, local=local, at=now)
+    run = check_and_store_edition(
+        issue,
+        send.edition if send else _edition_to_send(issue),
+        trigger=trigger,
+        by=by,
+        local=local,
+        at=now,
+        sends_at=now.astimezone(zoneinfo.ZoneInfo(send.time_zone if send else issue.newsletter.time_zone)),
+    )
     if approved:
-        _refuse(approved.differences(rehearsal.manifest))
+        _raise_if_different(approved.differences(run.manifest), run.result)
     fields: dict[str, Any] = {
-        "edition": rehearsal.edition,
+        "edition": run.edition,
         "started_at": now,
         "undo_until": now + datetime.timedelta(seconds=undo_seconds) if undo_seconds else None,
         "is_local": local is not None,
-        "manifest": rehearsal.manifest.as_json(),
+        "manifest": run.manifest.as_json(),
         "approved_sha256": approved.sha256 if approved else "",
     }
     if send is None:
-        send = Send.objects.begin(SendState.SENDING, by=by, issue=issue, **fields)
+        send = Send.objects.create_with_history(SendState.SENDING, by=by, issue=issue, **fields)
     else:
         fields |= {"hold_reason": "", "hold_values": {}, "retry_start_at": None}
         send.move(SendState.SENDING, only_from=(SendState.SCHEDULED,), by=by, **fields)
@@ -365,11 +391,10 @@ def start(
     return send
 
 
-def _refuse(differences: tuple[str, ...]) -> None:
+def _raise_if_different(differences: tuple[str, ...], result: PreflightResult) -> None:
     if differences:
-        raise IssueRefused(
-            *differences, translatable("Nothing was sent or scheduled. Look at the page again and confirm.")
-        )
+        advice = translatable("Nothing was sent or scheduled. Review the page and confirm again.")
+        raise IssueRefused(*differences, advice, result=result)
 
 
 def lock(issue: Issue, *, revision: int | None = None) -> None:
@@ -385,30 +410,32 @@ def lock(issue: Issue, *, revision: int | None = None) -> None:
         raise IssueRefused(
             translatable(
                 "The issue was saved since this page was loaded: the page showed revision {seen}, and it is at "
-                "revision {now} now. Nothing was sent or scheduled. Look at the page again and confirm.",
+                "revision {now} now. Nothing was sent or scheduled. Review the page and confirm again.",
                 seen=revision,
                 now=issue.revision,
             )
         )
 
 
-def approve(
+def check_and_store_edition(
     issue: Issue,
     edition: Edition,
     *,
-    occasion: Occasion,
+    trigger: Trigger,
     by: str,
-    local: LocalTime | None = None,
-    at: datetime.datetime | None = None,
-) -> Rehearsal:
-    """The rehearsal of an issue that passes its checks, with its stored edition. Raises IssueRefused, storing none."""
-    manifest = manifest_of(issue, edition, at=at or timezone.now(), local=local)
-    result = check_edition(issue, edition, occasion=occasion, by=by, audience=_audience_in(manifest))
+    local: LocalTime | None,
+    at: datetime.datetime,
+    sends_at: datetime.datetime,
+) -> DryRun:
+    """Check the issue with the audience of `at`, and store its edition. Raises IssueRefused, and then stores none."""
+    manifest = manifest_of(issue, edition, at=at, local=local)
+    audience = AudienceSnapshot(count=manifest.recipients, excluded=manifest.excluded)
+    result = check_edition(issue, edition, trigger=trigger, by=by, audience=audience, sends_at=sends_at)
     _refuse_findings(result)
-    return Rehearsal(edition=store_edition(edition), manifest=manifest, result=result)
+    return DryRun(edition=store_edition(edition), manifest=manifest, result=result)
 
 
-def _prepared(issue: Issue) -> Edition:
+def _edition_to_send(issue: Issue) -> Edition:
     """What was frozen when the issue was scheduled, else what would be frozen now."""
     if send := issue.current_send:
         return send.edition
@@ -420,4 +447,4 @@ def _prepared(issue: Issue) -> Edition:
 
 def _refuse_findings(result: PreflightResult) -> None:
     if result.blocking:
-        raise IssueRefused(*(finding.message for finding in result.blocking))
+        raise IssueRefused(*(finding.message for finding in result.blocking), result=result)

@@ -30,7 +30,6 @@ PREFIX = "[TEST] "
 class TestMailRefused(Exception):
     """Some test mails were not sent. Each sentence names an address and the reason; `sent` are the others."""
 
-    permanent = True
     __test__ = False  # not a test case for pytest
 
     def __init__(self, *sentences: str, sent: Sequence[str] = ()) -> None:

@@ -7,7 +7,7 @@ from django.db.models import Exists, OuterRef, Q
 from django.utils.translation import gettext as _
 
 from newsletter.models import (
-    RUNNING,
+    IN_PROGRESS,
     Batch,
     BatchState,
     Delivery,
@@ -32,7 +32,7 @@ NOT_SENT_DELIVERY = Q(state__in=(DeliveryState.PENDING, DeliveryState.FAILED, De
 
 def can_undo(send: Send) -> bool:
     """Whether the send is running and no batch is known to be sent, so that an undo may succeed. One query."""
-    return send.state in RUNNING and not Batch.objects.filter(~NOT_SENT, send=send).exists()
+    return send.state in IN_PROGRESS and not Batch.objects.filter(~NOT_SENT, send=send).exists()
 
 
 def undo_send(send: Send, *, by: str, text: str = "") -> None:
@@ -44,7 +44,7 @@ def undo_send(send: Send, *, by: str, text: str = "") -> None:
     """
     with transaction.atomic():
         locked = Send.objects.select_for_update().defer("manifest").get(pk=send.pk)
-        if locked.state not in RUNNING:
+        if locked.state not in IN_PROGRESS:
             raise InvalidTransition(_("This send is not running any more, so there is nothing to undo."))
         batches, deliveries = Batch.objects.filter(send=send), Delivery.objects.filter(send=send)
         list(batches.order_by("pk").select_for_update().values_list("pk"))
@@ -55,7 +55,7 @@ def undo_send(send: Send, *, by: str, text: str = "") -> None:
                     "undone any more. You can pause the send, or cancel the rest."
                 )
             )
-        send.move(SendState.WITHDRAWN, only_from=RUNNING, by=by, reason=Reason.UNDONE, values=operator_values(text))
+        send.move(SendState.WITHDRAWN, only_from=IN_PROGRESS, by=by, reason=Reason.UNDONE, values=operator_values(text))
         batches.delete()
         deliveries.delete()
         send.issue.revoke_approval(by=by, reason=Reason.UNDONE)

@@ -20,8 +20,6 @@ class NoSuchTime(Exception):
     It is shown in the request that chose the time, so it is in the language of that request.
     """
 
-    permanent = True
-
 
 def is_a_zone(name: str) -> bool:
     """Whether this is the name of an IANA time zone."""

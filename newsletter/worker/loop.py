@@ -6,6 +6,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from django.db import DatabaseError, close_old_connections, connections
 from structlog.contextvars import bind_contextvars, bound_contextvars
@@ -13,17 +14,17 @@ from structlog.contextvars import bind_contextvars, bound_contextvars
 from newsletter.config.tracing import span
 from newsletter.monitoring.heartbeat import Heartbeat, Queue
 from newsletter.sending.batch import release_stale_claims, worker_name
-from newsletter.sending.downtime import hold_after_downtime
+from newsletter.sending.downtime import pause_after_downtime
 from newsletter.sending.schedule import update_start_times
 from newsletter.worker.steps import STEPS, Step
 
 log = logging.getLogger(__name__)
 
 #: Longest and shortest wait between two rounds when a round found nothing to do, in seconds.
-IDLE, SHORTEST_WAIT = 0.5, 0.01
+IDLE_SECONDS, SHORTEST_WAIT = 0.5, 0.01
 
 #: Seconds for which a step that found nothing to do is skipped while other steps have work.
-STEP_IDLE = 0.25
+IDLE_COOLDOWN = 0.25
 
 #: Longest wait until a failing step is retried, in seconds.
 LONGEST_BACKOFF = 60.0
@@ -50,7 +51,7 @@ class StepRunner:
         on_work: Callable[[str], None] = lambda name: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`on_work` is called with the step's name each time that the step did something and has more to do."""
+        """`on_work` is called with the step's name each time that the step did something."""
         self.step = step
         self._on_work, self._clock = on_work, clock
         self._failures = 0
@@ -58,18 +59,17 @@ class StepRunner:
 
     @property
     def is_failing(self) -> bool:
-        """Whether the last run raised an error."""
         return self._failures > 0
 
     @property
     def is_idle(self) -> bool:
-        """Whether the step found nothing to do within the last STEP_IDLE seconds."""
+        """Whether the step found nothing to do within the last IDLE_COOLDOWN seconds."""
         return self._clock() < self._idle_until
 
     def run(self) -> bool:
         """Run the step, even if it is idle, but neither before `every` seconds have passed nor while it backs off.
 
-        Returns whether there is more to do.
+        Returns whether it did something, so that there may be more to do.
         """
         now = self._clock()
         if now < self._not_before:
@@ -77,31 +77,31 @@ class StepRunner:
         self._not_before = now + self.step.every
         with bound_contextvars(step=self.step.name):
             try:
-                more = self._run_in_span()
+                has_worked = self._run_in_span()
             except Exception:
                 self._back_off()
                 return False
         self._failures = 0
-        if more:
+        if has_worked:
             self._on_work(self.step.name)
         # A step with an interval is never skipped: that could make it run later than its interval says.
-        idle = 0.0 if more or self.step.every else STEP_IDLE
+        idle = 0.0 if has_worked or self.step.every else IDLE_COOLDOWN
         self._idle_until = self._clock() + idle
-        return more
+        return has_worked
 
     def _run_in_span(self) -> bool:
         with span(self.step.name) as work:
-            more = self.step.run()
-            if not more:
+            has_worked = self.step.run()
+            if not has_worked:
                 # Idle runs would fill the tracing system.
                 work.drop()
-        return more
+        return has_worked
 
     def _back_off(self) -> None:
         seconds = min(LONGEST_BACKOFF, 2.0 ** min(self._failures, 10))
         self._failures += 1
         self._not_before = max(self._not_before, self._clock() + seconds)
-        log.exception("Step %s failed", self.step.name, extra={"retry_seconds": seconds})
+        log.exception("Step failed", extra={"step": self.step.name, "retry_seconds": seconds})
 
     def seconds_until_due(self) -> float | None:
         """Seconds until waiting work is due; None if no work waits. If some waits, the step is no longer idle."""
@@ -113,28 +113,33 @@ class StepRunner:
         return max(seconds, self._not_before - now)
 
 
-class Rounds:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Round:
+    wait: float
+    """Seconds to wait before the next round; 0: there may be more to do."""
+    is_idle: bool = False
+    """Whether no step did anything, and no work waits for a set time."""
+
+
+class StepLoop:
     """Runs some steps in their order, round after round."""
 
     def __init__(self, runners: Sequence[StepRunner]) -> None:
         self._runners = runners
 
-    def run(self) -> float | None:
-        """Run one round. Returns seconds to wait before the next one: 0 if there is more to do, None if nothing waits.
-
-        Idle steps are skipped while others have work. Raises DatabaseError.
-        """
+    def run(self) -> Round:
+        """Run one round. Idle steps are skipped while others have work. Raises DatabaseError."""
         idle = [runner for runner in self._runners if runner.is_idle]
         if run_each([runner for runner in self._runners if runner not in idle]):
-            return 0.0
+            return Round(wait=0.0)
         waits = [seconds for runner in self._runners if (seconds := runner.seconds_until_due()) is not None]
         if waits:
-            return min(IDLE, max(SHORTEST_WAIT, min(waits)))
-        return 0.0 if run_each(idle) else None
+            return Round(wait=min(IDLE_SECONDS, max(SHORTEST_WAIT, min(waits))))
+        return Round(wait=0.0) if run_each(idle) else Round(wait=IDLE_SECONDS, is_idle=True)
 
 
 def run_each(runners: Sequence[StepRunner]) -> bool:
-    """Run every step once. Returns whether any of them has more to do."""
+    """Run every step once. Returns whether any of them did something."""
     return sum(runner.run() for runner in runners) > 0
 
 
@@ -148,38 +153,37 @@ def work(stop: threading.Event) -> None:
     heartbeat = Heartbeat(worker_name())
     with bound_contextvars(worker=worker_name()):
         log.info("Worker started")
-        take_over_first(stop)
+        recover_before_work(stop)
         background = threading.Thread(target=run_background_jobs, args=[stop], name="background", daemon=True)
         background.start()
         beat = StepRunner(Step("heartbeat", Queue.TRANSACTIONAL, 0, heartbeat.beat))
-        rounds = Rounds([beat, *runners_of(*MAIL_QUEUES, on_work=heartbeat.note)])
+        steps = StepLoop([beat, *runners_of(*MAIL_QUEUES, on_work=heartbeat.note)])
         while not stop.is_set():
             close_old_connections()
-            if wait := _run_round(rounds):
+            if wait := _wait_after_round(steps):
                 stop.wait(wait)
         background.join(BACKGROUND_END)
         heartbeat.end()
         log.info("Worker stopped")
 
 
-def _run_round(rounds: Rounds) -> float:
+def _wait_after_round(steps: StepLoop) -> float:
     """Run a round; seconds to wait before the next one."""
     try:
-        seconds = rounds.run()
+        return steps.run().wait
     except DatabaseError:
         # The steps have logged the same error, and back off.
-        return IDLE
-    return IDLE if seconds is None else seconds
+        return IDLE_SECONDS
 
 
 def run_background_jobs(stop: threading.Event) -> None:
     """Run the background steps until `stop` is set, on a database connection of this thread."""
     bind_contextvars(worker=worker_name())
-    rounds = Rounds(runners_of(Queue.BACKGROUND))
+    steps = StepLoop(runners_of(Queue.BACKGROUND))
     try:
         while not stop.is_set():
             close_old_connections()
-            if rounds.run() is None:
+            if steps.run().is_idle:
                 stop.wait(BACKGROUND_IDLE)
     finally:
         connections.close_all()
@@ -187,33 +191,35 @@ def run_background_jobs(stop: threading.Event) -> None:
 
 def work_until_idle() -> None:
     """Run the steps until none has anything to do: `manage.py worker --until-idle`."""
-    mail, background = Rounds(runners_of(*MAIL_QUEUES)), Rounds(runners_of(Queue.BACKGROUND))
+    mail, background = StepLoop(runners_of(*MAIL_QUEUES)), StepLoop(runners_of(Queue.BACKGROUND))
     never = threading.Event()
     while True:
         # Background jobs have their turn only when no mail is left to send.
-        seconds = mail.run()
-        if seconds is None and background.run() is None:
-            return
-        if seconds:
-            never.wait(seconds)
+        mail_round = mail.run()
+        if mail_round.is_idle:
+            if background.run().is_idle:
+                return
+        elif mail_round.wait:
+            never.wait(mail_round.wait)
 
 
-def take_over_first(stop: threading.Event) -> None:
-    """Take over before any other work, and retry until it succeeds or `stop` is set.
+def recover_before_work(stop: threading.Event) -> None:
+    """Recover before any other work, and retry until it succeeds or `stop` is set.
 
     A post or heartbeat before that would hide a long downtime. After a boot the worker often starts before the database
     does, so the first attempts may fail.
     """
-    runner = StepRunner(Step("take_over", Queue.SENDING, 0, take_over))
+    runner = StepRunner(Step("recover", Queue.SENDING, 0, recover))
     runner.run()
-    while runner.is_failing and not stop.wait(IDLE):
+    while runner.is_failing and not stop.wait(IDLE_SECONDS):
         close_old_connections()
         runner.run()
 
 
-def take_over() -> bool:
-    """Hold sends after a downtime, and release the batches that dead workers of this machine had claimed."""
-    hold_after_downtime()
-    update_start_times()
-    log.info("Released claims of dead workers", extra={"batches": release_stale_claims()})
-    return False
+def recover() -> bool:
+    """Pause sends after a downtime, and release the batches that dead workers of this machine had claimed."""
+    paused, has_moved_start = pause_after_downtime(), update_start_times()
+    batches = release_stale_claims(include_own=True)
+    if batches:
+        log.info("Claims of dead workers released", extra={"batches": batches})
+    return bool(paused or has_moved_start or batches)

@@ -12,13 +12,13 @@ from newsletter.preflight import check_next_links
 from newsletter.providers import get_route, webhook_providers
 from newsletter.sending.auto_pause import auto_pause_sends
 from newsletter.sending.control import drop_cancelled, finish_sends
-from newsletter.sending.expand import expand_next
-from newsletter.sending.post import post_next, seconds_until_post
+from newsletter.sending.expand import expand_audience
+from newsletter.sending.post import post_batch, seconds_until_post
 from newsletter.sending.provider_outage import follow_provider_outages
-from newsletter.sending.provider_search import search_next
+from newsletter.sending.provider_search import search_provider
 from newsletter.sending.reconcile import hold_expired, settle_proven
-from newsletter.sending.recurring import plan_occurrences, start_due_occurrences
-from newsletter.sending.schedule import start_due_sends, update_start_times
+from newsletter.sending.recurring import plan_occurrences, start_next_due_occurrence
+from newsletter.sending.schedule import start_next_due_send, update_start_times
 from subscribers.signup.queue import process_signups
 from subscribers.transactional.outbox import send_due_transactional_mails
 
@@ -39,28 +39,31 @@ class Step:
     every: float
     """Seconds between two runs, at least; 0: it runs in each round."""
     run: Callable[[], bool]
-    """Does the work. Returns whether there is more to do at once."""
+    """Does the work. Returns whether it did something and may have more to do.
+
+    It then has a span, is named in the heartbeat, and runs again at once.
+    """
     due_in: Callable[[], float | None] = nothing_waits
     """Seconds until waiting work may be done, such as a batch that needs a permit; None if no work waits."""
 
 
-def _expand() -> bool:
-    return expand_next(get_route()[0].batch_size)
+def _expand_audience() -> bool:
+    return expand_audience(get_route()[0].batch_size)
 
 
 def _follow_outages() -> bool:
     return follow_provider_outages(get_route())
 
 
-def _post() -> bool:
-    return post_next(get_route())
+def _post_batch() -> bool:
+    return post_batch(get_route())
 
 
-def _post_is_due_in() -> float | None:
+def _post_batch_due_in() -> float | None:
     return seconds_until_post(get_route())
 
 
-def _apply() -> bool:
+def _apply_events() -> bool:
     # A sum and not `any`, so that the events of each provider have their turn.
     return sum(apply_events(provider) for provider in webhook_providers()) > 0
 
@@ -69,8 +72,8 @@ def _hold_expired() -> bool:
     return hold_expired(get_route())
 
 
-def _search() -> bool:
-    return search_next(get_route())
+def _search_provider() -> bool:
+    return search_provider(get_route())
 
 
 #: Every step. Transactional mail comes first: a subscriber waits for the confirmation mail, and no issue delays it.
@@ -80,12 +83,12 @@ STEPS: tuple[Step, ...] = (
     Step("plan_occurrences", Queue.SENDING, 1, plan_occurrences),
     # Reads the time zones of all subscribers.
     Step("update_start_times", Queue.SENDING, 60, update_start_times),
-    Step("start_occurrences", Queue.SENDING, 0, start_due_occurrences),
-    Step("start_sends", Queue.SENDING, 0, start_due_sends),
-    Step("expand_audience", Queue.SENDING, 0, _expand),
+    Step("start_occurrences", Queue.SENDING, 0, start_next_due_occurrence),
+    Step("start_sends", Queue.SENDING, 0, start_next_due_send),
+    Step("expand_audience", Queue.SENDING, 0, _expand_audience),
     Step("follow_outages", Queue.SENDING, 1, _follow_outages),
-    Step("post_batch", Queue.SENDING, 0, _post, _post_is_due_in),
-    Step("apply_events", Queue.EVENTS, 0, _apply),
+    Step("post_batch", Queue.SENDING, 0, _post_batch, _post_batch_due_in),
+    Step("apply_events", Queue.EVENTS, 0, _apply_events),
     Step("auto_pause", Queue.SENDING, 1, auto_pause_sends),
     Step("settle_proven", Queue.EVENTS, 0, settle_proven),
     Step("hold_expired", Queue.EVENTS, 0, _hold_expired),
@@ -94,5 +97,5 @@ STEPS: tuple[Step, ...] = (
     # These wait for servers of others, so that no mail may wait for them.
     Step("poll_feeds", Queue.BACKGROUND, 0, poll_next_feed),
     Step("check_links", Queue.BACKGROUND, 0, check_next_links),
-    Step("search_provider", Queue.BACKGROUND, 0, _search),
+    Step("search_provider", Queue.BACKGROUND, 0, _search_provider),
 )

@@ -31,7 +31,7 @@ class SubscriptionState(models.TextChoices):
 #: Written through `move_subscriptions` only, which stores a consent for each move.
 SUBSCRIPTION_MACHINE = StateMachine(
     states=SubscriptionState,
-    table={
+    transitions={
         SubscriptionState.PENDING: (
             SubscriptionState.ACTIVE,
             SubscriptionState.UNSUBSCRIBED,
@@ -43,7 +43,7 @@ SUBSCRIPTION_MACHINE = StateMachine(
         SubscriptionState.SUPPRESSED: (SubscriptionState.PENDING,),
     },
     # Active at once only by an import with proof of consent.
-    created_as=(SubscriptionState.PENDING, SubscriptionState.ACTIVE),
+    initial_states=(SubscriptionState.PENDING, SubscriptionState.ACTIVE),
 )
 
 

@@ -53,7 +53,7 @@ class TransactionalMailReason(models.TextChoices):
 
 TRANSACTIONAL_MAIL_MACHINE = StateMachine(
     states=TransactionalMailState,
-    table={
+    transitions={
         TransactionalMailState.PENDING: (
             TransactionalMailState.SENT,
             TransactionalMailState.FAILED,
@@ -65,7 +65,7 @@ TRANSACTIONAL_MAIL_MACHINE = StateMachine(
         TransactionalMailState.UNKNOWN: (),
         TransactionalMailState.WITHDRAWN: (),
     },
-    created_as=(TransactionalMailState.PENDING,),
+    initial_states=(TransactionalMailState.PENDING,),
 )
 
 

@@ -134,8 +134,8 @@ def _prepare(size: int) -> dict[str, float]:
     from django.db import connection
 
     from newsletter.providers import get_provider
-    from newsletter.sending.expand import expand_next
-    from newsletter.sending.post import post_next
+    from newsletter.sending.expand import expand_audience
+    from newsletter.sending.post import post_batch
     from newsletter.sending.schedule import send_now
     from tests.publications import make_issue
 
@@ -149,20 +149,20 @@ def _prepare(size: int) -> dict[str, float]:
     send_now(issue, by="bench")
     seconds = time.time() - sent_at
     provider = get_provider()
-    expand_next(provider.batch_size)
-    assert post_next((provider,))
+    expand_audience(provider.batch_size)
+    assert post_batch((provider,))
     return {"send_now": seconds, "sent_at": sent_at}
 
 
 def _expand() -> dict[str, float]:
     """Expand the rest of the audience with the worker's own step."""
     from newsletter.models import Delivery, Send
-    from newsletter.sending.expand import CHUNK
+    from newsletter.sending.expand import RECIPIENTS_PER_CHUNK
     from tests.publications import expand_audiences
 
     before = Delivery.objects.count()
     started = time.perf_counter()
-    expand_audiences(chunk=CHUNK)
+    expand_audiences(chunk=RECIPIENTS_PER_CHUNK)
     seconds = time.perf_counter() - started
     assert Send.objects.get().expanded_at
     return {"rows": Delivery.objects.count() - before, "seconds": seconds, "memory": _memory()}
@@ -184,15 +184,15 @@ def _stored() -> dict[str, float]:
 def _post_batches(posts: int) -> dict[str, float]:
     """Wait until all workers are ready, then claim and post so many batches."""
     from newsletter.providers import get_route
-    from newsletter.sending.post import post_next, seconds_until_post
+    from newsletter.sending.post import post_batch, seconds_until_post
 
     route = get_route()
-    post_next(route)  # not measured, because it includes work that a process does once
+    post_batch(route)  # not measured, because it includes work that a process does once
     print("ready", flush=True)
     sys.stdin.readline()
     cpu = time.process_time()
     for _ in range(posts):
-        while not post_next(route) and seconds_until_post(route) is not None:
+        while not post_batch(route) and seconds_until_post(route) is not None:
             pass  # another worker has the permit
     return {"cpu": time.process_time() - cpu, "ended_at": time.time(), "memory": _memory()}
 

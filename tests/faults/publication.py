@@ -31,8 +31,8 @@ from newsletter.config.failpoints import Action, Crash, Failpoint, Point, arm
 from newsletter.events.apply import apply_events
 from newsletter.events.inbox import store_event
 from newsletter.models import (
+    IN_PROGRESS,
     OPEN_BATCH_STATES,
-    RUNNING,
     Batch,
     BatchState,
     Delivery,
@@ -48,9 +48,9 @@ from newsletter.reports.statistics import report_of
 from newsletter.sandbox import Fault, SandboxOptions, SandboxServer
 from newsletter.sending.batch import release_stale_claims
 from newsletter.sending.control import cancel_send, drop_cancelled, finish_sends, pause_send, resume_send
-from newsletter.sending.expand import expand_next
-from newsletter.sending.post import post_next
-from newsletter.sending.provider_search import search_next
+from newsletter.sending.expand import expand_audience
+from newsletter.sending.post import post_batch
+from newsletter.sending.provider_search import search_provider
 from newsletter.sending.recipients import deliveries_of
 from newsletter.sending.reconcile import NotHeld, hold_expired, mark_as_sent, send_again, settle_proven
 from newsletter.sending.retry import retry_failed
@@ -179,13 +179,13 @@ class Publication(RuleBasedStateMachine):
     def an_operator_resumes_the_send(self) -> None:
         resume_send(send_of(self.issue), by="tests")
 
-    @precondition(lambda self: self._state() in RUNNING)
+    @precondition(lambda self: self._state() in IN_PROGRESS)
     @rule(chance=st.integers(0, 5))
     def an_operator_cancels_the_send(self, chance: int) -> None:
         if chance == 0:
             cancel_send(send_of(self.issue), by="tests")
 
-    @precondition(lambda self: self._state() in RUNNING)
+    @precondition(lambda self: self._state() in IN_PROGRESS)
     @rule(chance=st.integers(0, 2))
     def an_operator_undoes_the_send(self, chance: int) -> None:
         if chance:
@@ -228,7 +228,7 @@ class Publication(RuleBasedStateMachine):
 
     @rule()
     def a_worker_starts(self) -> None:
-        release_stale_claims()
+        release_stale_claims(include_own=True)
 
     # The provider and the clocks
 
@@ -314,20 +314,20 @@ class Publication(RuleBasedStateMachine):
 
     def _step(self, name: str) -> bool:
         steps: dict[str, Callable[[], bool]] = {
-            "expand": lambda: expand_next(3, 4),
+            "expand": lambda: expand_audience(3, 4),
             "post": self._post,
             "apply": lambda: apply_events(self.provider, limit=5),
             "settle": settle_proven,
             "hold": lambda: hold_expired((self.provider,)),
             "drop": drop_cancelled,
             "finish": finish_sends,
-            "search": lambda: search_next((self.provider,)),
+            "search": lambda: search_provider((self.provider,)),
         }
         return steps[name]()
 
     def _post(self) -> bool:
         reset_throttles()
-        return post_next((self.provider,))
+        return post_batch((self.provider,))
 
     def _any_subscription(self, data: st.DataObject, state: SubscriptionState) -> Subscription | None:
         keys = Subscription.objects.filter(state=state).order_by("pk").values_list("pk", flat=True)
@@ -351,7 +351,7 @@ class Publication(RuleBasedStateMachine):
             send.refresh_from_db()
             if send.state == SendState.PAUSED:
                 resume_send(send, by="tests")
-            release_stale_claims()
+            release_stale_claims(include_own=True)
             for name in ("expand", "post", "apply", "settle", "hold", "drop", "finish"):
                 while self._step(name):
                     pass

@@ -33,7 +33,7 @@ from newsletter.events.apply import apply_events
 from newsletter.models import Issue
 from newsletter.providers import resend
 from newsletter.sending.control import resume_send
-from newsletter.sending.expand import expand_next
+from newsletter.sending.expand import expand_audience
 from newsletter.sending.schedule import schedule_issue
 from newsletter.settings import database_settings
 from subscribers.imports.confirmed import import_confirmed
@@ -113,18 +113,18 @@ def _shorten_waits(stage: Stage) -> None:
     resend.ResendProvider.batch_size = stage.sizes.get("batch", BATCH)
     timeout, lease = urllib3.Timeout(connect=1, read=stage.timeout), datetime.timedelta(seconds=stage.lease)
     steps = {
-        "expand_next": partial(expand_next, chunk=stage.sizes.get("chunk", CHUNK)),
+        "expand_audience": partial(expand_audience, chunk=stage.sizes.get("chunk", CHUNK)),
         "apply_events": partial(apply_events, limit=EVENTS),
     }
     modules: dict[str, dict[str, Any]] = {
-        "worker.loop": {"IDLE": 0.1, "LONGEST_BACKOFF": 0.1, "BACKGROUND_IDLE": 0.1},
+        "worker.loop": {"IDLE_SECONDS": 0.1, "LONGEST_BACKOFF": 0.1, "BACKGROUND_IDLE": 0.1},
         "worker.steps": steps,
         "providers.resend.provider": {"TIMEOUT": timeout},
         "sending.post": {"MAX_BACKOFF": 0.05},
         "providers.throttle": {"MAX_BACKOFF": 0.05, "HALF_OPEN_TIMEOUT": datetime.timedelta(seconds=1)},
         "sending.batch": {"LEASE": lease},
         "sending.provider_search": {"LEASE": lease, "PACE": datetime.timedelta(seconds=0.1)},
-        "monitoring.heartbeat": {"BEAT": 0.2},
+        "monitoring.heartbeat": {"HEARTBEAT_INTERVAL": 0.2},
     }
     for module, changes in modules.items():
         # Fails for a name that no longer exists.

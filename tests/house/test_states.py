@@ -9,18 +9,18 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from newsletter.config.configuration import PROJECT_ROOT
-from newsletter.models import BATCH, DELIVERY, EVENT, ISSUE, SEND
+from newsletter.models import BATCH_MACHINE, DELIVERY_MACHINE, EVENT_MACHINE, ISSUE_MACHINE, SEND_MACHINE
 from subscribers.models import SUBSCRIPTION_MACHINE, TRANSACTIONAL_MAIL_MACHINE
 
 #: Columns with a state that a machine moves.
 FIELDS = {"state"}
 
 MACHINES = {
-    "issue": ISSUE,
-    "send": SEND,
-    "batch": BATCH,
-    "delivery": DELIVERY,
-    "event": EVENT,
+    "issue": ISSUE_MACHINE,
+    "send": SEND_MACHINE,
+    "batch": BATCH_MACHINE,
+    "delivery": DELIVERY_MACHINE,
+    "event": EVENT_MACHINE,
     "subscription": SUBSCRIPTION_MACHINE,
     "transactional mail": TRANSACTIONAL_MAIL_MACHINE,
 }
@@ -28,10 +28,10 @@ MACHINES = {
 #: Where states may be written otherwise, with the reason.
 ALLOWED = {
     "subscribers/state_machine.py": "the machine itself",
-    # Rows are made in a first state; `created_as` of their machine allows these.
-    "newsletter/models/send.py": "Send.objects.begin, which checks created_as",
+    # Rows are made in a first state; `initial_states` of their machine allows these.
+    "newsletter/models/send.py": "Send.objects.create_with_history, which checks initial_states",
     "newsletter/sending/post.py": "parts of a batch are made as claimed; raw SQL takes its states from the table",
-    "subscribers/imports/confirmed.py": "subscriptions are made as active; `created_as` allows it",
+    "subscribers/imports/confirmed.py": "subscriptions are made as active; `initial_states` allows it",
     "newsletter/gathering/pick.py": "an item of a feed is offered, picked or dismissed; it has no machine",
     "newsletter/preflight/link_checks.py": "a link is waiting or checked; it has no machine",
     "newsletter/events/apply.py": "raw SQL takes its states from the table; `conclude` is a plain value",
@@ -94,7 +94,7 @@ def test_the_states_in_the_readme_are_those_of_the_tables() -> None:
     for name, machine in MACHINES.items():
         row = next(line for line in readme.splitlines() if line.startswith(f"| {name} |"))
         drawn = set(_transitions(row.split("|")[2]))
-        table = {(source, target) for source, targets in machine.table.items() for target in targets}
+        table = {(source, target) for source, targets in machine.transitions.items() for target in targets}
         assert drawn == {(str(source), str(target)) for source, target in table}, (
             f"Update the row “{name}” in README.md."
         )

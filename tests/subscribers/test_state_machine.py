@@ -64,24 +64,24 @@ def test_a_row_moves_along_the_transitions_of_its_table_only(
 ) -> None:
     machine = MACHINES[model]
     row = row_in(model, source)
-    if target in machine.table[source]:
+    if target in machine.transitions[source]:
         machine.move_row(row, target)
         assert row.state == target  # type: ignore[attr-defined]
-    elif any(target in targets for targets in machine.table.values()):
+    elif any(target in targets for targets in machine.transitions.values()):
         with pytest.raises(InvalidTransition):
             machine.move_row(row, target)
     else:
         with pytest.raises(ValueError, match="No transition"):
             machine.move_row(row, target)
     row.refresh_from_db()
-    assert row.state == (target if target in machine.table[source] else source)  # type: ignore[attr-defined]
+    assert row.state == (target if target in machine.transitions[source] else source)  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize("machine", MACHINES.values(), ids=[model.__name__ for model in MACHINES])
 def test_each_table_lists_all_states_and_creates_rows_in_known_ones(machine: StateMachine) -> None:
-    assert set(machine.table) == set(machine.states.values)
-    assert {target for targets in machine.table.values() for target in targets} <= set(machine.states.values)
-    assert set(machine.created_as) <= set(machine.states.values)
+    assert set(machine.transitions) == set(machine.states.values)
+    assert {target for targets in machine.transitions.values() for target in targets} <= set(machine.states.values)
+    assert set(machine.initial_states) <= set(machine.states.values)
 
 
 def test_only_a_confirmation_makes_a_subscription_active() -> None:
@@ -90,7 +90,7 @@ def test_only_a_confirmation_makes_a_subscription_active() -> None:
 
 
 def test_a_finished_transactional_mail_stays_finished() -> None:
-    assert {state for state in MailState.values if TRANSACTIONAL_MAIL_MACHINE.table[state]} == {MailState.PENDING}
+    assert {state for state in MailState.values if TRANSACTIONAL_MAIL_MACHINE.transitions[state]} == {MailState.PENDING}
 
 
 @pytest.mark.parametrize("kind", MOVES)
@@ -99,7 +99,7 @@ def test_each_step_moves_a_subscription_and_stores_its_consent_or_does_nothing(k
     subscription = ada()
     Subscription.objects.update(state=state)
     target, only_from = MOVES[kind]
-    is_allowed = target in SUBSCRIPTION_MACHINE.table[state] and (not only_from or state in only_from)
+    is_allowed = target in SUBSCRIPTION_MACHINE.transitions[state] and (not only_from or state in only_from)
     moved = move_subscriptions(Subscription.objects.filter(pk=subscription.pk), kind, EVIDENCE)
     subscription.refresh_from_db()
     assert subscription.state == (target if is_allowed else state)

@@ -59,7 +59,7 @@ class Command(BaseCommand):
             )
         zone = options["zone"] or issue.newsletter.time_zone
         try:
-            approved = Approval.read(_manifest_text(options["manifest"]))
+            approved = Approval.parse(_manifest_text(options["manifest"]))
             sentence = _act(issue, approved, wall=options["at"], zone=zone, same_audience=options["same_audience"])
         except IssueRefused as refusal:
             raise CommandError("\n".join(map(str, refusal.sentences))) from refusal

@@ -11,12 +11,12 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import DatabaseError
 
 from newsletter.management.choose import add_newsletter_option, chosen_issue
-from newsletter.models import RUNNING, Issue, Send, SendState
+from newsletter.models import IN_PROGRESS, Issue, Send, SendState
 from newsletter.monitoring.progress import unfinished_sends
 from newsletter.monitoring.status import as_data, as_lines
 
 #: States of a send that --watch waits to end.
-UNFINISHED = (SendState.SCHEDULED, *RUNNING)
+UNFINISHED = (SendState.SCHEDULED, *IN_PROGRESS)
 
 #: Seconds between two refreshes of --watch.
 REFRESH = 2.0

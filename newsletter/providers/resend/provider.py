@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import datetime
+import logging
 import ssl
 from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
@@ -19,7 +20,7 @@ import urllib3
 from django.conf import settings
 from resend.exceptions import ResendError
 
-from newsletter.config.failpoints import Point, reached
+from newsletter.config.failpoints import Point, failpoint
 from newsletter.providers.base import (
     MAX_ID_LENGTH,
     BlockScope,
@@ -36,13 +37,16 @@ from newsletter.providers.base import (
 )
 from newsletter.providers.clock import ClockMonitor, skew_of
 from newsletter.providers.resend.events import parse_event, verify_signature
-from newsletter.providers.resend.responses import RecentAnswers, number_in, outcome_of_error
+from newsletter.providers.resend.responses import RecentResponses, number_in, outcome_of_error
 from newsletter.providers.resend.search import ResendEmails
 
-#: A message under this name carries a whole body that is already encoded; see PooledClient.
-FROZEN_BODY = "frozen"
+log = logging.getLogger(__name__)
 
-#: Seconds that a post may take; the lease of a batch is longer.
+#: A message under this name carries a whole body that is already encoded; see PooledClient.
+RAW_BODY = "frozen"
+
+#: Seconds to connect, and between two pieces of the response: urllib3 has no limit for the whole. A server that answers
+#: byte by byte can outlast the lease of the batch; then another worker posts the same bytes under the same key.
 TIMEOUT = urllib3.Timeout(connect=5, read=60)
 #: Seconds that a connection check may take.
 CONNECTION_CHECK_TIMEOUT = 5.0
@@ -56,7 +60,7 @@ class PooledClient(resend.HTTPClient):
     """The SDK's HTTP client over one connection pool: an eighth of its default's CPU, and no new TLS session per call.
 
     The SDK copies its parameters into plain dicts. So a body that must be sent byte for byte travels as the only
-    message `{FROZEN_BODY: bytes}` and is unpacked here.
+    message `{RAW_BODY: bytes}` and is unpacked here.
     """
 
     def __init__(self, connections: int = 8) -> None:
@@ -77,24 +81,23 @@ class PooledClient(resend.HTTPClient):
         body = _body(json)
         if body is not None:
             sent |= {"Content-Type": "application/json", "Content-Length": str(len(body))}
-        reached(Point.BEFORE_FIRST_BYTE)
+        failpoint(Point.BEFORE_FIRST_BYTE)
         pieces = None if body is None else _halves(body)
         response = self._pool.request(
             method.upper(), url, body=pieces, headers=sent, redirect=False, preload_content=False
         )
         self._clock_monitor.check(response.headers)
-        reached(Point.ANSWER_BEGUN)
-        answer = response.data
-        reached(Point.ANSWER_READ)
+        failpoint(Point.ANSWER_BEGUN)
+        content = response.data
+        failpoint(Point.ANSWER_READ)
         if response.status >= 300:
             # If a proxy delivers this response twice, the copy must not be read as the response to the next post.
             self.close()
         if 300 <= response.status < 400:
             raise Redirected(response.status)
-        return answer, response.status, response.headers
+        return content, response.status, response.headers
 
     def close(self) -> None:
-        """Close the connections."""
         self._pool.clear()
 
 
@@ -102,16 +105,16 @@ def _halves(body: bytes) -> Iterator[Any]:
     """The body in two pieces, so that failpoints can be between and after them; views, because the body is large."""
     view, middle = memoryview(body), len(body) // 2
     yield view[:middle]
-    reached(Point.REQUEST_HALF_SENT)
+    failpoint(Point.REQUEST_HALF_SENT)
     yield view[middle:]
-    reached(Point.REQUEST_SENT)
+    failpoint(Point.REQUEST_SENT)
 
 
 def _body(json: Any) -> bytes | None:
     if not json:
         return None
-    if isinstance(json, list) and FROZEN_BODY in json[0]:
-        return bytes(json[0][FROZEN_BODY])
+    if isinstance(json, list) and RAW_BODY in json[0]:
+        return bytes(json[0][RAW_BODY])
     return orjson.dumps(json)
 
 
@@ -132,7 +135,7 @@ class ResendProvider:
         self._emails = ResendEmails(self._url, read_key) if read_key else None
         self._api_key = api_key
         self._client = PooledClient()
-        self._recent_answers = RecentAnswers()
+        self._recent_responses = RecentResponses()
         self._secrets = [base64.b64decode(secret.removeprefix("whsec_")) for secret in webhook_secrets]
 
     @property
@@ -141,7 +144,6 @@ class ResendProvider:
         return account_fingerprint(self._url, self._api_key)
 
     def close(self) -> None:
-        """Close the connections."""
         self._client.close()
 
     # Posts
@@ -158,10 +160,10 @@ class ResendProvider:
 
     def post_batch(self, body: bytes, *, key: str, size: int) -> Outcome:
         """POST /emails/batch in strict mode: Resend takes all messages or none."""
-        frozen = cast("list[resend.Emails.SendParams]", [{FROZEN_BODY: body}])
+        frozen = cast("list[resend.Emails.SendParams]", [{RAW_BODY: body}])
         return self._attempt(
             lambda: resend.Batch.send(frozen, {"idempotency_key": key, "batch_validation": "strict"}),
-            lambda answer: _ids([item.get("id") for item in answer["data"]], size),
+            lambda response: _validated_ids([item.get("id") for item in response["data"]], size),
             key,
         )
 
@@ -170,7 +172,7 @@ class ResendProvider:
         params = cast("resend.Emails.SendParams", _fields(message))
         return self._attempt(
             lambda: resend.Emails.send(params, {"idempotency_key": key}),
-            lambda answer: _ids([answer.get("id")], 1),
+            lambda response: _validated_ids([response.get("id")], 1),
             key,
         )
 
@@ -180,19 +182,19 @@ class ResendProvider:
         resend.api_key, resend.api_url = self._api_key, self._url
         resend.default_http_client = self._client
         try:
-            return self._call(call, ids, key)
-        except Exception as error:
-            # A response arrived that the API does not document, so its meaning is unknown.
-            detail = sanitize(f"{type(error).__name__}: {error}")
-            return Outcome(kind=OutcomeKind.UNKNOWN, code="unreadable_answer", detail=detail)
-
-    def _call(self, call: Callable[[], Any], ids: Callable[[Any], tuple[str, ...]], key: str) -> Outcome:
-        try:
-            answer = call()
+            response = call()
         except ResendError as error:
             return _error_outcome(error)
-        mail_ids, rate_limit = ids(answer), number_in(answer.get("http_headers"), "ratelimit-limit")
-        if self._recent_answers.belong_to_another(mail_ids, key):
+        except Exception as error:
+            # A fault of the SDK or of this program. The request may have been sent before it.
+            log.exception("Post failed unexpectedly")
+            return _unreadable(error)
+        try:
+            mail_ids, rate_limit = ids(response), number_in(response.get("http_headers"), "ratelimit-limit")
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            # A response that the API does not document, so its meaning is unknown.
+            return _unreadable(error)
+        if self._recent_responses.belong_to_another(mail_ids, key):
             self.close()
             return Outcome(kind=OutcomeKind.UNKNOWN, code="wrong_answer")
         return Outcome(kind=OutcomeKind.ACCEPTED, ids=mail_ids, rate_limit=rate_limit)
@@ -201,7 +203,7 @@ class ResendProvider:
         """GET /domains. A full key gets the state of its domains; a sending key gets an error that proves it valid."""
         headers = {"Authorization": f"Bearer {self._api_key}", "User-Agent": "newsletter"}
         try:
-            answer = urllib3.request(
+            response = urllib3.request(
                 "GET",
                 f"{self._url}/domains",
                 headers=headers,
@@ -212,7 +214,7 @@ class ResendProvider:
         except urllib3.exceptions.HTTPError as error:
             code = _connection_error(error) or "timeout"
             return ConnectionCheck(is_ok=False, code=code, detail=type(error).__name__)
-        return _connection_check(answer.status, answer.data, answer.headers)
+        return _connection_check(response.status, response.data, response.headers)
 
     # The list of mails
 
@@ -223,13 +225,13 @@ class ResendProvider:
 
     def search(self, body: bytes, *, after: str) -> SearchPage:
         """One page of GET /emails. Raises ProviderSearchFailed."""
-        return self._readable_emails().search(body, after=after)
+        return self._emails_or_raise().search(body, after=after)
 
     def mail_created_at(self, mail_id: str) -> datetime.datetime | None:
         """`created_at` of GET /emails/{id}; None for 404. Raises ProviderSearchFailed."""
-        return self._readable_emails().mail_created_at(mail_id)
+        return self._emails_or_raise().mail_created_at(mail_id)
 
-    def _readable_emails(self) -> ResendEmails:
+    def _emails_or_raise(self) -> ResendEmails:
         if self._emails is None:
             raise ProviderSearchFailed("read_key_missing", permanent=True)
         return self._emails
@@ -258,21 +260,26 @@ def from_settings() -> ResendProvider:
 
 def _connection_check(status: int, body: bytes, headers: Mapping[str, str]) -> ConnectionCheck:
     try:
-        answer = orjson.loads(body)
+        content = orjson.loads(body)
     except orjson.JSONDecodeError:
-        answer = None
-    answer = answer if isinstance(answer, dict) else {}
-    name, skew = str(answer.get("name", "")), skew_of(headers)
+        content = None
+    content = content if isinstance(content, dict) else {}
+    name, skew = str(content.get("name", "")), skew_of(headers)
     if status == 200:
-        rows = [row for row in answer.get("data") or () if isinstance(row, dict)]
+        rows = [row for row in content.get("data") or () if isinstance(row, dict)]
         domains = {str(row.get("name"))[:255]: str(row.get("status"))[:32] for row in rows}
         return ConnectionCheck(is_ok=True, code="connection_ok", clock_skew=skew, domains=domains)
     if name == "restricted_api_key":
         return ConnectionCheck(is_ok=True, code="connection_ok_sending_key", clock_skew=skew)
     if status == 429:
         return ConnectionCheck(is_ok=True, code="connection_ok_rate_limited", clock_skew=skew)
-    error = outcome_of_error(status, sanitize(name), sanitize(answer.get("message") or ""), headers)
+    error = outcome_of_error(status, sanitize(name), sanitize(content.get("message") or ""), headers)
     return ConnectionCheck(is_ok=False, code=error.code, detail=error.detail, clock_skew=skew)
+
+
+def _unreadable(error: Exception) -> Outcome:
+    detail = sanitize(f"{type(error).__name__}: {error}")
+    return Outcome(kind=OutcomeKind.UNKNOWN, code="unreadable_answer", detail=detail)
 
 
 def _error_outcome(error: ResendError) -> Outcome:
@@ -337,7 +344,7 @@ def _fields(message: Message) -> dict[str, Any]:
     return fields
 
 
-def _ids(ids: list[object], size: int) -> tuple[str, ...]:
+def _validated_ids(ids: list[object], size: int) -> tuple[str, ...]:
     """Exactly `size` distinct ids. Raises ValueError."""
     named = tuple(value for value in ids if isinstance(value, str) and value)
     if len(named) != size or len(ids) != size or len(set(named)) != size:

@@ -38,7 +38,7 @@ SHARED_FIELD = re.compile(r"[`'\"](?:from|reply_to|headers|tags|subject|html|tex
 REMEMBERED_REQUESTS = 256
 
 
-class RecentAnswers:
+class RecentResponses:
     """Which request the ids of recent responses belong to.
 
     A proxy between us and Resend may deliver a response twice. The second copy waits on the connection and is read as

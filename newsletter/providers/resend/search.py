@@ -56,11 +56,11 @@ class ResendEmails:
         """
         messages = _messages_of(body)
         query = {"limit": str(PAGE_SIZE), **({"after": after} if after else {})}
-        answer = self._get(f"/emails?{urlencode(query)}")
-        if not answer:
+        content = self._get(f"/emails?{urlencode(query)}")
+        if not content:
             raise ProviderSearchFailed("cursor_lost", permanent=True)
         try:
-            mails, has_more = [_summary(row) for row in answer["data"]], bool(answer["has_more"])
+            mails, has_more = [_summary(row) for row in content["data"]], bool(content["has_more"])
         except (KeyError, TypeError, ValueError) as error:
             raise ProviderSearchFailed("list_unreadable", type(error).__name__, permanent=False) from error
         candidates = [mail for mail in mails if (mail.recipient, mail.subject) in messages]
@@ -104,22 +104,22 @@ class ResendEmails:
         return self._get(f"/emails/{quote(mail_id, safe='')}")
 
     def _get(self, path: str) -> dict[str, Any]:
-        """The answer; empty for status 404. Raises ProviderSearchFailed."""
+        """The content of the response; empty for status 404. Raises ProviderSearchFailed."""
         headers = {
             "Authorization": f"Bearer {self._read_key}", "Accept": "application/json", "User-Agent": USER_AGENT,
         }  # fmt: skip
         try:
             response = self._pool.request("GET", f"{self._url}{path}", headers=headers, redirect=False)
-            answer = orjson.loads(response.data)
+            content = orjson.loads(response.data)
         except (urllib3.exceptions.HTTPError, orjson.JSONDecodeError) as error:
             raise ProviderSearchFailed("list_unavailable", type(error).__name__, permanent=False) from error
-        if not isinstance(answer, dict):
+        if not isinstance(content, dict):
             raise ProviderSearchFailed("list_unreadable", permanent=False)
         if response.status == 200:
-            return answer
+            return content
         if response.status == 404:
             return {}
-        detail = f"{response.status} {sanitize(answer.get('name'))}: {sanitize(answer.get('message'))}"
+        detail = f"{response.status} {sanitize(content.get('name'))}: {sanitize(content.get('message'))}"
         if response.status in (401, 403) or "api key" in detail.lower():
             raise ProviderSearchFailed("read_key_refused", detail, permanent=True)
         is_temporary = response.status == 429 or response.status >= 500

@@ -11,11 +11,11 @@ from django.test import Client
 from django.utils import timezone
 from lxml import html as lxml_html  # type: ignore[import-untyped]
 
-from newsletter.admin.check import OCCASIONS
+from newsletter.admin.check import TRIGGERS
 from newsletter.content.document import SectionContent, StoryContent
 from newsletter.content.store import load_content, save_content
 from newsletter.models import Issue, LinkCheck, LinkState, PreflightRun
-from newsletter.preflight import Occasion
+from newsletter.preflight import Trigger
 from tests.newsletter.admin.pages import form_data, page_of, words_on
 from tests.publications import content, start_sending, story
 
@@ -143,8 +143,8 @@ def test_the_links_of_an_issue_that_is_sending_are_not_checked(edda: Client, iss
     assert not LinkCheck.objects.exists()
 
 
-def test_every_occasion_has_a_label_and_every_form_a_token(edda: Client, without_preheader: Issue) -> None:
-    assert set(OCCASIONS) == set(Occasion)
+def test_every_trigger_has_a_label_and_every_form_a_token(edda: Client, without_preheader: Issue) -> None:
+    assert set(TRIGGERS) == set(Trigger)
     tree = lxml_html.fromstring(edda.get(page_of(without_preheader, "check")).content.decode())
     forms = tree.xpath("//main//form[@method='post']")
     assert len(forms) >= 2

@@ -28,7 +28,7 @@ from newsletter.models import (
 )
 from newsletter.sending.control import pause_send
 from newsletter.sending.recurring import approve_issue, plan_occurrences
-from newsletter.sending.schedule import schedule_issue, start_due_sends, unschedule_send
+from newsletter.sending.schedule import schedule_issue, start_next_due_send, unschedule_send
 from subscribers.models import Subscription
 from tests.newsletter.admin.pages import page_of, words_on
 from tests.people import ben, make_subscriptions
@@ -195,7 +195,7 @@ def test_an_issue_that_was_due_and_did_not_start_needs_attention(edda: Client, i
     schedule_issue(issue, wall=datetime.datetime(2037, 7, 1, 7), zone="UTC", by="edda")
     Subscription.objects.update(state="unsubscribed", ended_at=timezone.now())
     Send.objects.update(scheduled_at=timezone.now())
-    start_due_sends()
+    start_next_due_send()
     sentence = "The issue was due and did not start. The mailing list has no active subscribers."
     error = f"Error “Taller cranes” was not sent. {sentence}"
     assert error in shown(edda)

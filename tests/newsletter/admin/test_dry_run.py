@@ -12,7 +12,7 @@ from django.test import Client
 from newsletter.content.store import save_content
 from newsletter.models import Edition, Issue, IssueState, Reason, Send, SendState
 from newsletter.sending.manifest import read_manifest
-from newsletter.sending.schedule import dry_run, send_now, start_due_sends
+from newsletter.sending.schedule import dry_run, send_now, start_next_due_send
 from tests.newsletter.admin.pages import form_data, form_on, page_of, words_on
 from tests.people import make_subscription
 from tests.publications import content, just_now, send_of
@@ -92,7 +92,7 @@ def test_send_now_is_refused_if_the_audience_changed_since_its_page_was_loaded(e
 @pytest.mark.parametrize("given", ["{}", "no manifest", '{"version": 1}', "[1"])
 def test_a_confirmation_with_a_forged_manifest_sends_nothing(edda: Client, issue: Issue, given: str) -> None:
     refused = words_on(edda.post(page_of(issue, "send_now"), {"manifest": given, "revision": str(issue.revision)}))
-    assert "Nothing was sent or scheduled. Look at the page again and confirm." in refused
+    assert "Nothing was sent or scheduled. Review the page and confirm again." in refused
     issue.refresh_from_db()
     assert issue.status == IssueState.DRAFT
 
@@ -112,7 +112,7 @@ def test_a_schedule_for_the_same_audience_is_withdrawn_when_the_audience_changed
     assert "It starts only for the approved audience of 1 recipient." in words_on(edda.get(page_of(issue, "schedule")))
     add_subscriber(issue)
     Send.objects.update(scheduled_at=just_now())
-    start_due_sends()
+    start_next_due_send()
     issue.refresh_from_db()
     assert issue.status == IssueState.DRAFT
     assert issue.hold_reason == Reason.NOT_STARTED

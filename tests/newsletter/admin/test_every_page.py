@@ -89,7 +89,7 @@ def test_a_page_of_an_issue_opens_only_with_its_permission(
     held = Batch.objects.get()
     Batch.objects.update(state=BatchState.HELD, payload=b"frozen")
     url = url_of(page, issue, held.pk)
-    allowed = name in OPEN_TO[page.needs.value]
+    allowed = name in OPEN_TO[page.required_permission.value]
     assert (signed_in(name).get(url).status_code != 403) is allowed
 
 

@@ -120,7 +120,7 @@ def test_content_that_was_saved_after_the_page_was_loaded_is_not_approved(edda: 
 @pytest.mark.parametrize("given", ["", "two", "²", "9" * 5_000])
 def test_an_approval_without_the_revision_that_was_shown_is_refused(edda: Client, issue: Issue, given: str) -> None:
     refused = edda.post(page_of(issue, "approve"), {"revision": given})
-    assert "The page did not say which revision of the issue it showed." in words_on(refused)
+    assert "The form is incomplete. Reload the page and confirm again." in words_on(refused)
     assert status_of(issue) == IssueState.DRAFT
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from newsletter.config.configuration import Configuration
 from newsletter.config.environment import ConfigurationError, read_configuration
-from newsletter.config.failpoints import Action, Crash, Failpoint, Point, arm, reached, read_failpoint
+from newsletter.config.failpoints import Action, Crash, Failpoint, Point, arm, failpoint, read_failpoint
 
 GOOD = {
     "SITE_URL": "http://127.0.0.1:8000",
@@ -37,17 +37,17 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
 
 def test_a_process_without_a_failpoint_passes_every_point() -> None:
     for point in Point:
-        reached(point)
+        failpoint(point)
 
 
 def test_a_failpoint_triggers_at_the_given_time_and_only_once() -> None:
     arm(read_failpoint("claim-committed:3:raise"))
-    reached(Point.CLAIM_COMMITTED)
-    reached(Point.CLAIM_COMMITTED)
-    reached(Point.ANSWER_READ)
+    failpoint(Point.CLAIM_COMMITTED)
+    failpoint(Point.CLAIM_COMMITTED)
+    failpoint(Point.ANSWER_READ)
     with pytest.raises(Crash, match="claim-committed"):
-        reached(Point.CLAIM_COMMITTED)
-    reached(Point.CLAIM_COMMITTED)
+        failpoint(Point.CLAIM_COMMITTED)
+    failpoint(Point.CLAIM_COMMITTED)
 
 
 def test_a_crash_is_not_caught_by_handlers_of_ordinary_errors() -> None:
@@ -57,9 +57,9 @@ def test_a_crash_is_not_caught_by_handlers_of_ordinary_errors() -> None:
 def test_several_processes_can_share_a_count() -> None:
     shared = itertools.count(7).__next__
     arm(Failpoint(point=Point.ANSWER_READ, hit=8, action=Action.RAISE, count=shared))
-    reached(Point.ANSWER_READ)
+    failpoint(Point.ANSWER_READ)
     with pytest.raises(Crash):
-        reached(Point.ANSWER_READ)
+        failpoint(Point.ANSWER_READ)
 
 
 @pytest.mark.parametrize("text", ["claim", "claim-committed:x:kill", "claim-committed:0:kill", "answer-read:1:explode"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import io
 import json
 import logging
@@ -15,7 +16,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from structlog.contextvars import bound_contextvars
 
-from newsletter.config.logs import line_formatter, logging_settings, mask, one_line
+from newsletter.config.configuration import PROJECT_ROOT
+from newsletter.config.logs import EXTRA_FIELDS, line_formatter, logging_settings, mask, one_line
 from newsletter.sending.schedule import send_now
 from newsletter.worker import work_until_idle
 from subscribers.consent.tokens import Purpose
@@ -118,6 +120,26 @@ def test_a_line_carries_its_context_and_the_extra_fields(written: io.StringIO) -
         assert re.fullmatch(
             r"\S+Z INFO    newsletter\.sending\.post accepted batch=12 batches=2 issue=3 worker=host:7\n", line
         )
+
+
+def test_every_field_that_a_log_call_passes_is_written() -> None:
+    passed: set[str] = set()
+    for package in ("newsletter", "subscribers"):
+        for path in (PROJECT_ROOT / package).rglob("*.py"):
+            tree = ast.parse(path.read_text(encoding="utf-8"))
+            extras = [node.value for node in ast.walk(tree) if isinstance(node, ast.keyword) and node.arg == "extra"]
+            names = {extra.id for extra in extras if isinstance(extra, ast.Name)}
+            extras += [
+                node.value
+                for node in ast.walk(tree)
+                if isinstance(node, ast.Assign)
+                and isinstance(node.targets[0], ast.Name)
+                and node.targets[0].id in names
+            ]
+            keys = (key for extra in extras if isinstance(extra, ast.Dict) for key in extra.keys)
+            passed |= {str(key.value) for key in keys if isinstance(key, ast.Constant)}
+    assert {"batch", "retry_seconds"} <= passed
+    assert passed <= EXTRA_FIELDS
 
 
 @pytest.mark.django_db

@@ -53,8 +53,8 @@ def test_a_post_is_a_span_inside_its_step_and_idle_steps_leave_no_span(
     runners = runners_of(*MAIL_QUEUES)
     run_each(runners)
     run_each(runners)
-    post, step = spans.get_finished_spans()
-    assert (post.name, step.name) == ("post", "post_batch")
+    post, step, finish = spans.get_finished_spans()
+    assert (post.name, step.name, finish.name) == ("post", "post_batch", "finish_sends")
     assert post.parent is not None
     assert post.parent.span_id == step.context.span_id
     attributes = dict(post.attributes or {})

@@ -6,15 +6,16 @@ import itertools
 from typing import Any
 
 import pytest
-from django.db import IntegrityError, models, transaction
+from django.db import IntegrityError, connection, models, transaction
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from newsletter.models import (
-    BATCH,
-    DELIVERY,
-    EVENT,
-    ISSUE,
-    SEND,
+    BATCH_MACHINE,
+    DELIVERY_MACHINE,
+    EVENT_MACHINE,
+    ISSUE_MACHINE,
+    SEND_MACHINE,
     STARTED,
     Batch,
     Delivery,
@@ -35,11 +36,11 @@ from tests.publications import make_issue
 pytestmark = pytest.mark.django_db
 
 MACHINES: dict[str, StateMachine] = {
-    "issue": ISSUE,
-    "send": SEND,
-    "batch": BATCH,
-    "delivery": DELIVERY,
-    "event": EVENT,
+    "issue": ISSUE_MACHINE,
+    "send": SEND_MACHINE,
+    "batch": BATCH_MACHINE,
+    "delivery": DELIVERY_MACHINE,
+    "event": EVENT_MACHINE,
 }
 
 
@@ -92,11 +93,11 @@ def test_a_row_moves_along_the_table_and_no_other_way(name: str, source: str, ta
     rows = type(row)._base_manager.filter(pk=row.pk)
     # An approval is of the revision that stands there; only a move to it needs that.
     changes: dict[str, Any] = {"approved_revision": row.revision} if isinstance(row, Issue) else {}
-    if target in machine.table[source]:
+    if target in machine.transitions[source]:
         machine.move_row(row, target, **changes)
         assert rows.values_list(machine.field, flat=True).get() == target
         return
-    if any(target in targets for targets in machine.table.values()):
+    if any(target in targets for targets in machine.transitions.values()):
         with pytest.raises(InvalidTransition):
             machine.move_row(row, target, **changes)
         assert machine.move(rows, target, **changes) == 0
@@ -109,9 +110,9 @@ def test_a_row_moves_along_the_table_and_no_other_way(name: str, source: str, ta
 @pytest.mark.parametrize("name", MACHINES)
 def test_every_state_stands_in_the_table(name: str) -> None:
     machine = MACHINES[name]
-    assert set(machine.table) == set(machine.states.values)
-    assert set(machine.created_as) <= set(machine.states.values)
-    reachable = set(machine.created_as).union(*machine.table.values())
+    assert set(machine.transitions) == set(machine.states.values)
+    assert set(machine.initial_states) <= set(machine.states.values)
+    reachable = set(machine.initial_states).union(*machine.transitions.values())
     assert reachable == set(machine.states.values), "some state can never be reached"
 
 
@@ -175,4 +176,12 @@ def test_the_database_refuses_impossible_sends(state: str, missing: str) -> None
 def test_a_send_is_made_only_in_a_first_state() -> None:
     issue = make_issue()
     with pytest.raises(ValueError, match="not made as sent"):
-        Send.objects.begin(SendState.SENT, by="tests", issue=issue, edition=freeze_edition(issue))
+        Send.objects.create_with_history(SendState.SENT, by="tests", issue=issue, edition=freeze_edition(issue))
+
+
+def test_the_status_of_an_issue_reads_neither_its_manifest_nor_its_edition() -> None:
+    send = make_send()
+    for issues in (Issue.objects.all(), Issue.objects.with_send()):
+        with CaptureQueriesContext(connection) as queries:
+            assert issues.get(pk=send.issue_id).status == send.state
+        assert not [query["sql"] for query in queries if '"manifest"' in query["sql"] or '"html"' in query["sql"]]

@@ -9,7 +9,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from newsletter.models import WorkerHeartbeat
-from newsletter.monitoring.heartbeat import BEAT, Heartbeat, Queue, workers
+from newsletter.monitoring.heartbeat import HEARTBEAT_INTERVAL, Heartbeat, Queue, workers
 from newsletter.monitoring.status import as_lines
 from newsletter.worker import Step, loop, work
 from tests.newsletter.monitoring.conftest import a_worker, ago
@@ -27,7 +27,7 @@ def test_a_worker_writes_one_row_every_few_seconds_and_not_in_each_round() -> No
     assert len(queries) == 0
     first = WorkerHeartbeat.objects.get()
     heart.note("post_batch")
-    seconds[0] = BEAT
+    seconds[0] = HEARTBEAT_INTERVAL
     heart.beat()
     second = WorkerHeartbeat.objects.get()
     assert (second.pk, second.doing) == (first.pk, "post_batch")

@@ -20,10 +20,10 @@ from newsletter.content.document import SectionContent
 from newsletter.content.formats import read_issue
 from newsletter.content.store import import_issue, load_content, save_content
 from newsletter.models import Issue, IssueState, LinkCheck, LinkState, Newsletter, PreflightRun, Send, SendState
-from newsletter.preflight import Finding, Occasion, recorded_findings, request_link_checks
+from newsletter.preflight import Finding, Trigger, recorded_findings, request_link_checks
 from newsletter.sending.check import (
     SuggestionOutdated,
-    audience_for,
+    audience_snapshot,
     check_edition,
     check_issue,
     findings_of,
@@ -31,7 +31,7 @@ from newsletter.sending.check import (
     use_suggestion,
 )
 from newsletter.sending.freeze import freeze_edition
-from newsletter.sending.schedule import IssueRefused, schedule_issue, send_now, start_due_sends
+from newsletter.sending.schedule import IssueRefused, schedule_issue, send_now, start_next_due_send
 from tests.newsletter.content.harbour_notes import CRANE, ISSUE_41, make_draft
 from tests.people import ada, dina
 from tests.publications import just_now, make_newsletter, schedule_send
@@ -213,10 +213,22 @@ def test_runs_are_recorded_with_their_occasion() -> None:
     tomorrow = datetime.datetime.combine(issue.date + datetime.timedelta(days=1), datetime.time(7))
     schedule_issue(issue, wall=tomorrow, zone=ZONE, by="ada")
     Send.objects.update(scheduled_at=just_now())
-    start_due_sends()
+    start_next_due_send()
     assert Issue.objects.get().status == SendState.SENDING
     recorded = PreflightRun.objects.order_by("pk").values_list("occasion", "by")
     assert list(recorded) == [("schedule", "ada"), ("start", "schedule")]
+
+
+def test_the_run_of_a_refused_issue_is_recorded() -> None:
+    issue = issue_for_today()
+    set_link_status(issue, status=404)
+    with pytest.raises(IssueRefused):
+        send_now(issue, by="ada")
+    tomorrow = datetime.datetime.combine(issue.date + datetime.timedelta(days=1), datetime.time(7))
+    with pytest.raises(IssueRefused):
+        schedule_issue(issue, wall=tomorrow, zone=ZONE, by="ben")
+    recorded = PreflightRun.objects.order_by("pk").values_list("occasion", "by", "errors")
+    assert list(recorded) == [("send", "ada", 2), ("schedule", "ben", 2)]
 
 
 def test_a_page_that_went_offline_does_not_stop_an_approved_issue() -> None:
@@ -224,9 +236,11 @@ def test_a_page_that_went_offline_does_not_stop_an_approved_issue() -> None:
     edition = freeze_edition(issue)
     set_link_status(issue, status=404)
 
-    at_start = check_edition(issue, edition, occasion=Occasion.START, by="schedule", audience=audience_for(issue))
+    at_start = check_edition(
+        issue, edition, trigger=Trigger.SCHEDULED_START, by="schedule", audience=audience_snapshot(issue)
+    )
     assert (len(at_start.errors), at_start.blocking) == (2, ())
-    on_send = check_edition(issue, edition, occasion=Occasion.SEND, by="ada", audience=audience_for(issue))
+    on_send = check_edition(issue, edition, trigger=Trigger.SEND_NOW, by="ada", audience=audience_snapshot(issue))
     assert len(on_send.blocking) == 2
 
 
@@ -236,7 +250,7 @@ def test_a_postal_address_that_is_missing_at_the_start_stops_the_issue() -> None
     schedule_issue(issue, wall=tomorrow, zone=ZONE, by="ada")
     Send.objects.update(scheduled_at=just_now())
     Newsletter.objects.update(postal_address="")
-    start_due_sends()
+    start_next_due_send()
     held = Issue.objects.get()
     assert held.status == IssueState.DRAFT
     assert "no postal address" in held.hold_sentence

@@ -10,8 +10,9 @@ import pytest
 
 import newsletter.providers
 from newsletter.config import translatable as translatable_module
+from newsletter.models import Reason
 from newsletter.providers.base import Outcome, OutcomeKind, ProviderSearchFailed
-from newsletter.providers.reasons import CODE, REASONS, reason_sentence
+from newsletter.providers.reasons import CODE, REASONS, provider_reason_sentence
 from newsletter.sandbox.refusals import REFUSALS
 
 CODE_IN_SOURCE = re.compile(r'(?:code=|code = |EventRejected\(|ProviderSearchFailed\(|NoConnection\([\w.]+, )"(\w+)"')
@@ -33,6 +34,11 @@ def test_codes_are_short_slugs_and_sentences_end_with_a_full_stop() -> None:
     assert all(sentence.endswith((".", ")")) for sentence in REASONS.values())
 
 
+def test_no_code_of_a_provider_is_also_a_reason_of_ours() -> None:
+    # Both are stored in the same columns, and the sentence of a code must not depend on who wrote it.
+    assert not set(REASONS) & set(Reason.values)
+
+
 def test_every_error_of_resend_about_sending_has_a_sentence() -> None:
     names = {name for _status, name, _message in REFUSALS}
     # These are about other endpoints than those that send.
@@ -51,12 +57,12 @@ def test_every_error_of_resend_about_sending_has_a_sentence() -> None:
     ],
 )
 def test_the_sentence_of_a_code_and_its_detail(code: str, detail: str, expected: str) -> None:
-    assert reason_sentence(code, detail) == expected
+    assert provider_reason_sentence(code, detail) == expected
     assert Outcome(kind=OutcomeKind.UNKNOWN, code=code, detail=detail).reason == expected
 
 
 def test_the_sentence_is_translated_when_it_is_shown_and_the_detail_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
-    sentence = reason_sentence("invalid_api_key", "Unknown key")
+    sentence = provider_reason_sentence("invalid_api_key", "Unknown key")
     translations = {
         "The provider does not accept the API key.": "Der Anbieter akzeptiert den API-Schlüssel nicht.",
         "{sentence} Details: {detail}": "{sentence} Einzelheiten: {detail}",

@@ -373,3 +373,7 @@ def test_every_text_is_sent_in_short_lines_of_ascii(subject: str, text: str) -> 
     assert "".join(str(parsed["Subject"]).split()) == "".join(subject.split())
     body = next(parsed.iter_parts()).get_content()
     assert "".join(body.split()) == "".join(text.split())
+
+
+def test_every_post_has_the_same_provider_so_that_an_edition_is_encoded_once() -> None:
+    assert smtp.from_settings() is smtp.from_settings()

@@ -164,12 +164,18 @@ def test_no_batch_of_a_paused_send_is_claimed(send: Send, provider: Provider) ->
 def test_claims_of_an_ended_process_are_released_at_once(send: Send, provider: Provider) -> None:
     claim(provider)
     # A process that starts holds no batch: its process id was used by another process before.
-    assert release_stale_claims() == 1
+    assert release_stale_claims(include_own=True) == 1
     running = worker_name().rpartition(":")[0] + ":1"
     Batch.objects.update(claimed_by=running, lease_until=timezone.now() + datetime.timedelta(hours=1))
-    assert release_stale_claims() == 0
+    assert release_stale_claims(include_own=True) == 0
     Batch.objects.update(claimed_by="another-machine:999999")
-    assert release_stale_claims() == 0
+    assert release_stale_claims(include_own=True) == 0
+
+
+def test_a_process_does_not_release_the_batch_that_it_is_posting(send: Send, provider: Provider) -> None:
+    lease_until = claim(provider).lease_until
+    assert release_stale_claims(include_own=False) == 0
+    assert Batch.objects.get().lease_until == lease_until
 
 
 def test_the_database_rejects_a_batch_in_flight_without_its_bytes(send: Send) -> None:

@@ -16,7 +16,7 @@ from newsletter.content.store import save_content
 from newsletter.models import Batch, Delivery, Edition, Issue, Send, SendState
 from newsletter.sending import expand
 from newsletter.sending.control import cancel_send
-from newsletter.sending.expand import expand_chunk, expand_next
+from newsletter.sending.expand import expand_audience, expand_chunk
 from newsletter.sending.freeze import freeze_edition
 from subscribers.models import Subscriber
 from tests import people
@@ -71,7 +71,7 @@ def test_the_key_of_a_batch_follows_from_its_edition_and_its_deliveries(issue: I
 def test_a_subscriber_who_confirms_after_the_start_gets_the_next_issue(issue: Issue) -> None:
     people.make_subscriptions(2, issue.newsletter)
     start_sending(issue)
-    expand_next(batch_size=100, chunk=1)
+    expand_audience(batch_size=100, chunk=1)
     people.make_subscription(people.ADA, issue.newsletter, confirmed_at=timezone.now() + datetime.timedelta(seconds=1))
     expand_audiences()
     assert Delivery.objects.count() == 2
@@ -92,7 +92,7 @@ def test_expanding_again_makes_no_further_deliveries(issue: Issue) -> None:
 def test_a_cancelled_send_is_not_expanded_further(issue: Issue) -> None:
     people.make_subscriptions(4, issue.newsletter)
     start_sending(issue)
-    expand_next(batch_size=2, chunk=2)
+    expand_audience(batch_size=2, chunk=2)
     cancel_send(send_of(issue), by="tests")
     expand_audiences()
     assert Delivery.objects.count() == 2
@@ -120,7 +120,7 @@ def test_the_database_rejects_a_second_delivery_of_an_issue_to_a_subscriber(issu
 def test_another_send_of_the_issue_makes_no_second_delivery_for_a_subscriber(issue: Issue) -> None:
     people.make_subscriptions(3, issue.newsletter)
     first = start_sending(issue)
-    expand_next(batch_size=2, chunk=2)
+    expand_audience(batch_size=2, chunk=2)
     # No step withdraws a send that has deliveries. If one ever did, the unique index would still hold.
     Send.objects.filter(pk=first.pk).update(state=SendState.WITHDRAWN)
     save_content(issue, content(subject="Another edition"), by="tests")
@@ -140,7 +140,7 @@ def test_the_database_rejects_a_second_current_send_of_an_issue(issue: Issue) ->
 def test_a_subscription_that_is_made_again_meanwhile_gets_no_second_delivery(issue: Issue) -> None:
     first, *_others = people.make_subscriptions(4, issue.newsletter)
     start_sending(issue)
-    expand_next(batch_size=2, chunk=2)
+    expand_audience(batch_size=2, chunk=2)
     address, confirmed_at = first.subscriber.address, first.confirmed_at
     first.delete()
     people.make_subscription(address, issue.newsletter, confirmed_at=confirmed_at)
@@ -167,7 +167,7 @@ def test_a_large_chunk_takes_as_many_queries_as_a_small_one(issue: Issue) -> Non
     counts = []
     for chunk in (10, 200):
         with CaptureQueriesContext(connection) as queries:
-            expand_next(batch_size=10, chunk=chunk)
+            expand_audience(batch_size=10, chunk=chunk)
         counts.append(len(queries))
     assert counts[0] == counts[1]
     assert Delivery.objects.count() == 210

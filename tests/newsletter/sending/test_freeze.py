@@ -86,6 +86,10 @@ def test_the_same_bytes_from_another_source_give_the_same_edition(
 ) -> None:
     first = freeze_edition(issue)
     monkeypatch.setattr("newsletter.sending.source.PROGRAM_HASH", "another")
+    again = freeze_edition(issue)
+    assert again == first
+    assert again.source_sha256 != first.source_sha256
+    forbid_rendering(monkeypatch)
     assert freeze_edition(issue) == first
 
 

@@ -16,7 +16,7 @@ from newsletter.providers.base import Provider
 from newsletter.reports.statistics import report_of
 from newsletter.sandbox import SandboxServer
 from newsletter.sending.batch import claim_batch
-from newsletter.sending.limits import WARM_UP, cap_of, time_for, warm_up_day
+from newsletter.sending.limits import WARM_UP, cap_of, minimum_duration, warm_up_day
 from tests import people
 from tests.publications import expand_audiences, make_issue, make_newsletter, post_everything, start_sending
 
@@ -73,12 +73,12 @@ def test_the_first_day_of_a_warm_up_ends_at_its_cap(db: None, provider: Provider
 
 def test_the_time_that_limits_take_is_estimated(db: None) -> None:
     newsletter = make_newsletter()
-    assert time_for(newsletter, 10_000, start=START) == datetime.timedelta(0)
+    assert minimum_duration(newsletter, 10_000, start=START) == datetime.timedelta(0)
     newsletter.hourly_limit = 1_000
-    assert time_for(newsletter, 10_000, start=START) == datetime.timedelta(hours=9)
+    assert minimum_duration(newsletter, 10_000, start=START) == datetime.timedelta(hours=9)
     newsletter.hourly_limit, newsletter.warm_up_since = None, START.date()
-    assert time_for(newsletter, 150, start=START) == datetime.timedelta(0)
-    assert 1 < time_for(newsletter, 700, start=START) / datetime.timedelta(days=1) < 2
+    assert minimum_duration(newsletter, 150, start=START) == datetime.timedelta(0)
+    assert 1 < minimum_duration(newsletter, 700, start=START) / datetime.timedelta(days=1) < 2
 
 
 def test_a_day_of_a_warm_up_starts_at_midnight_in_the_newsletters_time_zone(db: None, provider: Provider) -> None:

@@ -20,8 +20,8 @@ from newsletter.sending.manifest import (
     Approval,
     Estimate,
     Manifest,
+    ManifestSummary,
     ManifestUnreadable,
-    Summary,
     count_batches,
     estimate_for,
     read_manifest,
@@ -31,7 +31,7 @@ from newsletter.sending.schedule import (
     dry_run,
     schedule_issue,
     send_now,
-    start_due_sends,
+    start_next_due_send,
     unschedule_send,
 )
 from subscribers.models import Subscription, SubscriptionState
@@ -123,15 +123,15 @@ def test_a_link_that_occurs_twice_is_listed_once_with_its_count(ready: Issue) ->
 def test_it_can_be_written_and_read_again(ready: Issue) -> None:
     manifest = dry_run(ready)
     assert read_manifest(orjson.loads(manifest.as_text())) == manifest
-    assert Approval.read(manifest.as_text()) == Approval.of(manifest)
-    assert Approval.read(Summary.of(manifest).as_text()) == Approval.of(manifest)
-    assert Approval.read(f" {manifest.sha256}\n") == Approval(sha256=manifest.sha256)
+    assert Approval.parse(manifest.as_text()) == Approval.of(manifest)
+    assert Approval.parse(ManifestSummary.of(manifest).as_text()) == Approval.of(manifest)
+    assert Approval.parse(f" {manifest.sha256}\n") == Approval(sha256=manifest.sha256)
 
 
 @pytest.mark.parametrize("text", ["", "abc", "{}", "[]", "null", '{"sha256": 1}', "f" * 63, "{"])
 def test_other_text_is_refused(text: str) -> None:
     with pytest.raises(ManifestUnreadable, match="manifest"):
-        Approval.read(text)
+        Approval.parse(text)
 
 
 def test_a_manifest_that_was_changed_by_hand_is_refused(ready: Issue) -> None:
@@ -146,7 +146,7 @@ def test_within_a_chunk_batches_are_as_full_as_they_can_be(recipients: int) -> N
 
 
 def test_the_number_of_batches_is_the_one_that_expanding_cuts(ready: Issue, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("newsletter.sending.manifest.CHUNK", 20)
+    monkeypatch.setattr("newsletter.sending.manifest.RECIPIENTS_PER_CHUNK", 20)
     people.make_subscriptions(47, ready.newsletter)
     send_now(ready, by="Edda")
     expand_audiences(batch_size=8, chunk=20)
@@ -222,7 +222,7 @@ def test_the_audience_of_a_scheduled_issue_may_change_and_the_start_records_it(r
     schedule(ready, approved=Approval.of(dry_run(ready)))
     one_joins(ready)
     make_due()
-    start_due_sends()
+    start_next_due_send()
     send = send_of(ready)
     assert send.state == SendState.SENDING
     assert read_manifest(send.manifest).recipients == 2
@@ -248,7 +248,7 @@ def test_a_send_for_the_approved_audience_only_is_withdrawn_when_it_changed(read
     schedule(ready, same_audience=True)
     one_joins(ready)
     make_due()
-    start_due_sends()
+    start_next_due_send()
     ready.refresh_from_db()
     assert (ready.status, ready.hold_reason) == (IssueState.DRAFT, Reason.NOT_STARTED)
     assert "The audience changed from 1 to 2 recipients" in ready.hold_sentence
@@ -258,7 +258,7 @@ def test_a_send_for_the_approved_audience_only_is_withdrawn_when_it_changed(read
 def test_a_send_for_the_approved_audience_only_starts_while_it_is_the_same(ready: Issue) -> None:
     approved = schedule(ready, same_audience=True).approved_sha256
     make_due()
-    start_due_sends()
+    start_next_due_send()
     send = send_of(ready)
     assert (send.state, send.approved_sha256) == (SendState.SENDING, approved)
 
@@ -274,7 +274,7 @@ def test_a_stored_manifest_of_another_version_still_decides(ready: Issue) -> Non
     Send.objects.update(manifest={"version": 0})
     one_joins(ready)
     make_due()
-    start_due_sends()
+    start_next_due_send()
     ready.refresh_from_db()
     assert "is out of date" in ready.hold_sentence
 

@@ -13,13 +13,13 @@ from newsletter.providers.base import Provider
 from newsletter.sending import schedule as schedule_module
 from newsletter.sending.batch import claim_batch
 from newsletter.sending.control import pause_send, resume_send
-from newsletter.sending.downtime import hold_after_downtime
+from newsletter.sending.downtime import pause_after_downtime
 from newsletter.sending.provider_outage import follow_provider_outages
 from newsletter.sending.reconcile import hold_expired
 from newsletter.sending.schedule import (
     schedule_issue,
     send_now,
-    start_due_sends,
+    start_next_due_send,
     unschedule_send,
     update_start_times,
 )
@@ -40,7 +40,7 @@ def scheduled(issue: Issue) -> Issue:
 
 def found(issue: Issue, *, late: datetime.timedelta) -> Send:
     Send.objects.current().update(scheduled_at=timezone.now() - late)
-    start_due_sends()
+    start_next_due_send()
     return send_of(issue)
 
 
@@ -51,7 +51,7 @@ def test_a_schedule_found_an_hour_late_is_held_and_says_why(scheduled: Issue) ->
     note = send.transitions.last()
     assert note is not None
     assert (note.source, note.target, note.reason) == (SendState.SCHEDULED, SendState.SCHEDULED, Reason.OVERDUE)
-    assert not start_due_sends()
+    assert not start_next_due_send()
 
 
 def test_a_schedule_found_a_little_late_starts(scheduled: Issue) -> None:
@@ -90,7 +90,7 @@ def last_seen(ago: datetime.timedelta) -> None:
 
 def test_a_send_in_a_restored_database_is_paused_and_says_what_to_compare(running: Send, provider: Provider) -> None:
     last_seen(datetime.timedelta(days=2))
-    loop.take_over()
+    loop.recover()
     running.refresh_from_db()
     assert (running.state, running.hold_reason) == (SendState.PAUSED, Reason.DOWNTIME)
     assert "restored from a backup" in running.hold_sentence
@@ -104,7 +104,7 @@ def test_a_send_that_waited_for_its_provider_in_a_restored_database_does_not_res
 ) -> None:
     running.pause(Reason.PROVIDER_OUTAGE)
     last_seen(datetime.timedelta(days=3))
-    assert hold_after_downtime() == 1
+    assert pause_after_downtime() == 1
     follow_provider_outages((provider,))
     running.refresh_from_db()
     assert (running.state, running.hold_reason) == (SendState.PAUSED, Reason.DOWNTIME)
@@ -114,7 +114,7 @@ def test_a_send_that_waited_for_its_provider_in_a_restored_database_does_not_res
 def test_a_short_downtime_pauses_nothing(running: Send, ago: datetime.timedelta | None) -> None:
     if ago:
         last_seen(ago)
-    assert hold_after_downtime() == 0
+    assert pause_after_downtime() == 0
 
 
 def test_a_batch_that_a_backup_shows_as_claimed_long_ago_is_held_and_not_posted(
@@ -150,7 +150,9 @@ def test_a_scheduled_time_follows_new_time_zone_rules(scheduled: Issue, monkeypa
 
 def test_a_worker_starts_due_sends_within_two_seconds() -> None:
     every = {step.name: step.every for step in STEPS}
-    assert max(every[name] for name in ("plan_occurrences", "start_occurrences", "start_sends")) + loop.IDLE <= 2.0
+    assert (
+        max(every[name] for name in ("plan_occurrences", "start_occurrences", "start_sends")) + loop.IDLE_SECONDS <= 2.0
+    )
 
 
 def test_a_pause_takes_effect_before_the_next_batch(issue: Issue, provider: Provider) -> None:
@@ -171,6 +173,6 @@ def test_a_wrong_clock_of_a_worker_starts_nothing_early_and_holds_nothing(
         Send.objects.update(scheduled_at=real() + datetime.timedelta(minutes=minutes))
         with monkeypatch.context() as broken:
             broken.setattr(timezone, "now", lambda: real() + datetime.timedelta(hours=hours))
-            start_due_sends()
+            start_next_due_send()
         send = send_of(scheduled)
         assert (send.state, send.hold_reason) == (state, "")

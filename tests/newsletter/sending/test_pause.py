@@ -13,7 +13,7 @@ from newsletter.models import Batch, BatchState
 from newsletter.providers.base import Provider
 from newsletter.sandbox import SandboxServer
 from newsletter.sending.control import pause_send, resume_send
-from newsletter.sending.post import post_next, seconds_until_post
+from newsletter.sending.post import post_batch, seconds_until_post
 from tests import people
 from tests.publications import expand_audiences, make_issue, send_of, start_sending
 from tests.sandboxes import provider_of, running_sandbox
@@ -59,7 +59,7 @@ def pause_and_resume(sandbox: SandboxServer, provider: Provider) -> None:
 def post_until(stop: threading.Event, provider: Provider) -> None:
     try:
         while not stop.is_set():
-            if not post_next((provider,)):
+            if not post_batch((provider,)):
                 stop.wait(min(0.1, seconds_until_post((provider,)) or 0.1))
     finally:
         connection.close()

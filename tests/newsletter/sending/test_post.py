@@ -9,7 +9,7 @@ import time
 from typing import Any
 
 import pytest
-from django.db import connection
+from django.db import OperationalError, connection
 from django.db.models import QuerySet
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
@@ -23,8 +23,8 @@ from newsletter.sandbox import Fault, SandboxServer
 from newsletter.sending import post as post_module
 from newsletter.sending.batch import claim_batch
 from newsletter.sending.control import cancel_send, finish_sends, pause_send, resume_send
-from newsletter.sending.expand import expand_next
-from newsletter.sending.post import post_next, record_outcome
+from newsletter.sending.expand import expand_audience
+from newsletter.sending.post import post_batch, record_outcome
 from newsletter.sending.reconcile import NotHeld, hold_expired, mark_as_sent, send_again, settle_proven
 from subscribers.models import Subscription, SubscriptionState
 from tests import people
@@ -254,7 +254,7 @@ def test_an_outage_of_ten_minutes_leaves_the_outcome_of_at_most_two_batches_unkn
     sandbox.plan(Fault("html_502", times=1000))
     for _half_second in range(1200):
         pass_time(0.5)
-        post_next((provider,))
+        post_batch((provider,))
     assert batch_states().count(BatchState.UNKNOWN) <= 2
     assert sandbox.ledger.summary()["calls"] < 20
     sandbox.team.faults.clear()
@@ -352,7 +352,7 @@ def test_a_worker_whose_lease_ended_since_the_claim_does_not_post(
     send: Send, provider: Provider, sandbox: SandboxServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("newsletter.sending.batch.LEASE", -datetime.timedelta(seconds=1))
-    post_next((provider,))
+    post_batch((provider,))
     assert mails(sandbox) == (0, 0)
 
 
@@ -378,7 +378,7 @@ def test_a_cancellation_that_fails_halfway_changes_nothing(send: Send, monkeypat
 def test_cancelling_during_the_expansion_counts_every_subscriber(issue: Issue) -> None:
     people.make_subscriptions(5, issue.newsletter)
     send = start_sending(issue)
-    expand_next(2, chunk=2)
+    expand_audience(2, chunk=2)
     send.refresh_from_db()
     cancel_send(send, by="Edda")
     assert report_of(send).skipped == 2
@@ -482,7 +482,7 @@ def test_a_batch_that_gets_no_permit_is_due_again_within_a_second(
     expand_audiences()
     Batch.objects.update(attempts=attempts)
     monkeypatch.setattr(post_module, "acquire_permit", lambda provider: None)
-    assert post_next((provider,))
+    assert post_batch((provider,))
     batch = Batch.objects.get()
     assert (batch.state, batch.reason) == (BatchState.READY, Reason.NO_PERMIT)
     assert (batch.not_before - timezone.now()).total_seconds() <= 1
@@ -500,3 +500,44 @@ def test_a_batch_whose_lease_ended_before_the_post_is_ready_again(
     post_module.post_claimed(late, provider, (provider,))
     batch = Batch.objects.get()
     assert (batch.state, batch.reason, mails(sandbox)) == (BatchState.READY, Reason.LEASE_LOST, (0, 0))
+
+
+def test_a_throttle_that_cannot_be_updated_loses_no_outcome(
+    send: Send, provider: Provider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise OperationalError("canceling statement due to lock timeout")
+
+    monkeypatch.setattr(post_module, "update_throttle", fail)
+    with pytest.raises(OperationalError):
+        post_batch((provider,))
+    assert Batch.objects.filter(state=BatchState.ACCEPTED).count() == 1
+    assert Delivery.objects.exclude(provider_id="").count() == 3
+
+
+def test_an_outcome_that_a_newer_attempt_replaces_is_logged(
+    send: Send, provider: Provider, caplog: pytest.LogCaptureFixture
+) -> None:
+    claimed = claim_batch(provider)
+    assert claimed is not None
+    Batch.objects.filter(pk=claimed.pk).update(attempts=2)
+    record_outcome(claimed, Outcome(kind=OutcomeKind.UNKNOWN, code="timeout"))
+    (record,) = [record for record in caplog.records if record.levelname == "WARNING"]
+    assert record.getMessage().startswith("Outcome not recorded")
+    assert record.__dict__["batch"] == claimed.pk
+
+
+def test_a_cancellation_counts_those_whom_a_worker_reached_after_the_page_was_loaded(issue: Issue) -> None:
+    people.make_subscriptions(7, issue.newsletter)
+    loaded = start_sending(issue)
+    expand_audience(batch_size=3, chunk=3)
+    cancel_send(loaded, by="Edda")
+    loaded.refresh_from_db()
+    assert loaded.excluded == {"cancelled_before_their_turn": 4}
+
+
+def test_a_send_that_finishes_counts_as_work(send: Send, provider: Provider) -> None:
+    assert not finish_sends()
+    post_everything(provider)
+    assert finish_sends()
+    assert not finish_sends()

@@ -37,7 +37,7 @@ from newsletter.sandbox import Fault, SandboxOptions, SandboxServer
 from newsletter.sending import provider_search as search_module
 from newsletter.sending.batch import claim_batch
 from newsletter.sending.control import cancel_send, drop_cancelled, finish_sends
-from newsletter.sending.provider_search import begin, held_batches, next_search, search_next, searchable
+from newsletter.sending.provider_search import begin, held_batches, next_search, search_provider, searchable
 from newsletter.sending.reconcile import hold, hold_expired, mark_as_sent
 from newsletter.sending.retry import retry_failed
 from subscribers.models import Subscription, SubscriptionState
@@ -160,7 +160,7 @@ def test_a_batch_that_never_arrived_is_proved_absent_and_sent_once_under_a_new_k
     sandbox.plan(NOT_SENT)
     post_everything(provider)
     held = held_a_day_later(clock, provider)
-    search_next((provider,))
+    search_provider((provider,))
     proof = ProviderSearch.objects.get()
     assert (proof.result, proof.batch_id, proof.by) == (SearchResult.ABSENT, held.pk, "worker")
     assert Batch.objects.get(pk=held.pk).reason == proof.reason == Reason.ABSENT_BY_SEARCH
@@ -179,7 +179,7 @@ def test_a_recipient_who_left_meanwhile_is_not_in_the_batch_that_is_sent_after_t
     held = held_a_day_later(clock, provider)
     leaver = Delivery.objects.get(pk=held.first_delivery).subscriber
     Subscription.objects.filter(subscriber=leaver).update(state=SubscriptionState.UNSUBSCRIBED)
-    search_next((provider,))
+    search_provider((provider,))
     post_everything(provider)
     assert recipients(sandbox) == sorted(set(ADDRESSES) - {leaver.address})
 
@@ -214,7 +214,7 @@ def test_a_search_without_a_result_can_be_repeated_by_command(
         tx.execute("DELETE FROM recipients")
         tx.execute("DELETE FROM events")
         tx.execute("DELETE FROM mails")
-    search_next((provider,))
+    search_provider((provider,))
     assert "proves nothing" in reconcile("--again")
     assert ProviderSearch.objects.count() == 2
     held.refresh_from_db()
@@ -230,7 +230,7 @@ def test_a_batch_of_which_only_some_mails_are_found_waits_for_an_operator(
     held = held_a_day_later(clock, provider)
     with sandbox.team.database.transaction() as tx:
         tx.execute("UPDATE mails SET envelope = replace(envelope, 'reader-2@', 'nobody@')")
-    search_next((provider,))
+    search_provider((provider,))
     held.refresh_from_db()
     assert (held.state, held.reason) == (BatchState.HELD, Reason.PARTLY_FOUND)
     values = held.reason_values or {}
@@ -246,7 +246,7 @@ def test_the_same_mail_of_another_installation_does_not_count_as_found(
     held_a_day_later(clock, provider)
     with sandbox.team.database.transaction() as tx:
         tx.execute("""UPDATE mails SET envelope = replace(envelope, '"env":"tests"', '"env":"staging"')""")
-    search_next((provider,))
+    search_provider((provider,))
     assert ProviderSearch.objects.get().result == SearchResult.ABSENT
 
 
@@ -259,7 +259,7 @@ def test_a_long_list_is_read_one_page_per_step_and_a_killed_worker_continues_whe
     held_a_day_later(clock, provider)
     mails_read = []
     while not ProviderSearch.objects.exclude(result=SearchResult.OPEN).exists():
-        search_next((provider,))
+        search_provider((provider,))
         mails_read.append(ProviderSearch.objects.get().mails_read)
     # The four mails that were accepted later, then the three of the batch. Each step starts from the row.
     assert mails_read == [2, 4, 6, 8]
@@ -275,7 +275,7 @@ def test_the_search_starts_above_the_batch_and_not_at_the_newest_mail(
     start_sending(make_issue("issue-2", send.issue.newsletter))
     expand_audiences()
     post_everything(provider)
-    search_next((provider,))
+    search_provider((provider,))
     search = ProviderSearch.objects.get()
     # The seven mails of the issue, and the mail of two days ago.
     assert (search.result, search.mails_read) == (SearchResult.FOUND, 8)
@@ -303,7 +303,7 @@ def test_without_a_read_key_nothing_is_searched_and_the_command_says_what_to_set
     with pytest.raises(CommandError, match="set RESEND_READ_KEY"):
         reconcile()
     assert searchable(get_route()) is None
-    assert search_next(get_route()) is False
+    assert search_provider(get_route()) is False
 
 
 def test_a_search_that_fails_temporarily_is_retried_and_loses_nothing(
@@ -315,8 +315,8 @@ def test_a_search_that_fails_temporarily_is_retried_and_loses_nothing(
     for kind in ("rate_limit_exceeded", "html_502", "reset", "service_unavailable", "truncated"):
         sandbox.plan(Fault(kind, on="GET /emails"))
         with pytest.raises(ProviderSearchFailed):
-            search_next((provider,))
-    search_next((provider,))
+            search_provider((provider,))
+    search_provider((provider,))
     assert ProviderSearch.objects.get().result == SearchResult.FOUND
 
 
@@ -341,7 +341,7 @@ def test_a_mail_with_the_tags_of_the_batch_is_found_even_if_its_time_is_wrong(
     held_a_day_later(clock, provider)
     with sandbox.team.database.transaction() as tx:
         tx.execute("UPDATE mails SET created_at = created_at - 3600")
-    search_next((provider,))
+    search_provider((provider,))
     assert ProviderSearch.objects.get().result == SearchResult.FOUND
 
 
@@ -397,7 +397,7 @@ def test_an_open_search_is_closed_once_its_batch_is_settled(
     held = held_a_day_later(clock, provider)
     begin(held, by="tests")
     mark_as_sent(held, by="Edda")
-    search_next((provider,))
+    search_provider((provider,))
     search = ProviderSearch.objects.get()
     assert (search.result, search.reason) == (SearchResult.MOOT, Reason.SETTLED_MEANWHILE)
 
@@ -409,7 +409,7 @@ def test_an_absent_batch_of_a_cancelled_send_is_skipped(
     post_everything(provider)
     cancel_send(send, by="Edda")
     held_a_day_later(clock, provider)
-    search_next((provider,))
+    search_provider((provider,))
     drop_cancelled()
     assert post_everything(provider) == 0
     assert Delivery.objects.filter(state=DeliveryState.SKIPPED, reason=Reason.SEND_CANCELLED).count() == 3
@@ -426,7 +426,7 @@ def test_a_held_batch_is_posted_again_only_after_a_decision_or_a_recorded_proof(
         post_everything(provider)
         held.refresh_from_db()
         assert (held.state, held.epoch) == (BatchState.HELD, 1)
-    search_next((provider,))
+    search_provider((provider,))
     held.refresh_from_db()
     assert held.state == BatchState.READY
     proof = held.provider_searches.get()
@@ -439,7 +439,7 @@ def test_a_batch_that_another_provider_posted_is_not_searched_for_in_the_list_of
     assert claim_batch(SmtpProvider()) is not None
     Batch.objects.filter(state=BatchState.CLAIMED).update(lease_until=None, state=BatchState.UNKNOWN)
     held = held_a_day_later(clock, provider)
-    search_next((provider,))
+    search_provider((provider,))
     search = held.provider_searches.get()
     assert (search.reason, search.values["reasons"][0][0]) == (Reason.SEARCH_FAILED, "not_posted_by_provider")
     held.refresh_from_db()
@@ -453,7 +453,7 @@ def test_our_clock_set_back_between_two_attempts_does_not_make_a_sent_batch_abse
     post_everything(provider)
     held = held_a_day_later(clock, provider)
     Batch.objects.filter(pk=held.pk).update(first_attempt_at=F("last_attempt_at") + datetime.timedelta(hours=2))
-    search_next((provider,))
+    search_provider((provider,))
     search = ProviderSearch.objects.get()
     assert (search.result, len(search.found)) == (SearchResult.FOUND, 3)
     assert recipients(sandbox) == ADDRESSES
@@ -512,7 +512,7 @@ def test_the_list_of_another_account_does_not_make_a_sent_batch_absent(
             clock.ahead = -hours * 3600.0
             other.post_message(message("zoe@example.org"), key=new_key())
         clock.ahead = 0.0
-        search_next((other,))
+        search_provider((other,))
     held.refresh_from_db()
     assert (held.state, ProviderSearch.objects.get().result) == (BatchState.HELD, SearchResult.UNPROVEN)
     assert further_reasons(held) == [Reason.SEARCH_WITNESS_MISSING]
@@ -532,7 +532,7 @@ def test_similar_mails_without_tags_are_left_to_an_operator(
         return dataclasses.replace(page, found={}, unverifiable=len(page.found))
 
     monkeypatch.setattr(provider, "search", search_without_tags)
-    search_next((provider,))
+    search_provider((provider,))
     held.refresh_from_db()
     assert (held.state, ProviderSearch.objects.get().result) == (BatchState.HELD, SearchResult.UNPROVEN)
     assert further_reasons(held) == [Reason.SEARCH_WITHOUT_TAGS]
@@ -549,7 +549,7 @@ def test_a_failed_page_does_not_block_the_searches_for_other_batches(
     first = next_search(held_batches(), by="tests")
     sandbox.plan(Fault("html_502", on="GET /emails"))
     with pytest.raises(ProviderSearchFailed):
-        search_next((provider,))
+        search_provider((provider,))
     second = next_search(held_batches(), by="tests")
     assert first is not None
     assert second is not None
@@ -581,7 +581,7 @@ def test_a_mail_that_failed_is_not_mistaken_for_the_mail_in_its_place(
     sandbox.plan(fault)
     post_everything(provider)
     held_a_day_later(clock, provider)
-    search_next((provider,))
+    search_provider((provider,))
     assert ProviderSearch.objects.get().result == result
     assert post_everything(provider) == posts
     assert recipients(sandbox) == sorted([*ADDRESSES, ADDRESSES[0]])
@@ -603,7 +603,7 @@ def test_a_batch_that_may_be_repeated_under_its_key_is_not_searched_for_because_
         return dataclasses.replace(search(self, body, after=after), found={})
 
     monkeypatch.setattr(ResendProvider, "search", search_in_lagging_list)
-    search_next((provider,))
+    search_provider((provider,))
     unknown.refresh_from_db()
     assert unknown.state == BatchState.UNKNOWN
     Batch.objects.update(not_before=timezone.now())

@@ -35,7 +35,7 @@ from newsletter.sending.recurring import (
     keep_as_draft,
     outlook,
     plan_occurrences,
-    start_due_occurrences,
+    start_next_due_occurrence,
 )
 from newsletter.sending.schedule import IssueRefused, schedule_issue, unschedule_send
 from tests import people
@@ -62,7 +62,7 @@ def make_due_and_start(schedule: RecurringSchedule, *, late: datetime.timedelta 
     occurrence = schedule.occurrences.get(finished_at__isnull=True)
     schedule.refresh_from_db()
     Occurrence.objects.filter(pk=occurrence.pk).update(date=now.date(), starts_at=instant_on(schedule, now.date()))
-    assert start_due_occurrences()
+    assert start_next_due_occurrence()
     occurrence.refresh_from_db()
     return occurrence
 
@@ -77,7 +77,7 @@ def test_the_approved_issue_is_sent_at_its_occurrence(schedule: RecurringSchedul
         issue,
         "“Taller cranes” was sent.",
     )
-    assert not start_due_occurrences()
+    assert not start_next_due_occurrence()
 
 
 def test_the_next_occurrence_is_planned_for_the_next_such_weekday(schedule: RecurringSchedule) -> None:
@@ -260,7 +260,7 @@ def make_due(schedule: RecurringSchedule, minutes: int) -> Occurrence:
 
 def run_step(times: int = 4) -> None:
     for _ in range(times):
-        start_due_occurrences()
+        start_next_due_occurrence()
 
 
 def test_an_occurrence_that_fails_does_not_block_others(two_schedules: tuple[Occurrence, Occurrence]) -> None:
@@ -278,7 +278,7 @@ def test_an_occurrence_that_failed_is_retried_after_a_minute_and_not_in_every_ro
 ) -> None:
     failing, _fine = two_schedules
     run_step()
-    assert not start_due_occurrences()
+    assert not start_next_due_occurrence()
     monkeypatch.setattr(recurring_module, "start", schedule_module.start)
     Occurrence.objects.filter(pk=failing.pk).update(retry_start_at=just_now())
     run_step()
@@ -406,9 +406,9 @@ def test_a_schedule_that_is_moved_to_a_past_hour_comes_next_week(
     RecurringSchedule.objects.update(weekday=now.weekday(), time=soon.time())
     Occurrence.objects.update(date=now.date(), starts_at=soon)
     RecurringSchedule.objects.update(time=before.time())
-    assert not start_due_occurrences()
+    assert not start_next_due_occurrence()
     plan_occurrences()
-    assert not start_due_occurrences()
+    assert not start_next_due_occurrence()
     assert Occurrence.objects.get().date == now.date() + datetime.timedelta(days=7)
 
 
@@ -475,7 +475,7 @@ def test_a_wrong_clock_of_a_worker_decides_nothing(
     ahead = Occurrence.objects.create(schedule=schedule, date=due.date + datetime.timedelta(days=1), starts_at=soon())
     with monkeypatch.context() as broken:
         broken.setattr(timezone, "now", lambda: wrong)
-        assert not start_due_occurrences()
+        assert not start_next_due_occurrence()
     ahead.refresh_from_db()
     assert ahead.finished_at is None
 

@@ -26,7 +26,7 @@ from newsletter.reports.statistics import report_of
 from newsletter.sandbox import Fault, SandboxServer
 from newsletter.sending.batch import claim_batch
 from newsletter.sending.control import resume_send
-from newsletter.sending.post import post_next, record_outcome
+from newsletter.sending.post import post_batch, record_outcome
 from newsletter.sending.provider_outage import follow_provider_outages
 from newsletter.sending.reconcile import hold_expired
 from tests import people
@@ -78,7 +78,7 @@ def open_circuit(provider: Provider) -> None:
 
 def post_all(route: tuple[Provider, ...], seconds: float = 1.0) -> None:
     pass_time(seconds)
-    while post_next(route):
+    while post_batch(route):
         pass_time(seconds)
 
 
@@ -99,7 +99,7 @@ def test_a_batch_with_an_unknown_outcome_at_the_first_provider_never_goes_to_the
     send: Send, route: tuple[Provider, ...], sandbox: SandboxServer, mail_server: MailServer
 ) -> None:
     sandbox.plan(Fault("reset", after_commit=True))
-    assert post_next(route)
+    assert post_batch(route)
     unknown = Batch.objects.get(state=BatchState.UNKNOWN)
     open_circuit(route[0])
     post_all(route)
@@ -118,7 +118,7 @@ def test_a_batch_that_the_first_provider_refused_goes_to_the_second_under_a_new_
     send: Send, route: tuple[Provider, ...], sandbox: SandboxServer, mail_server: MailServer
 ) -> None:
     sandbox.plan(Fault("invalid_api_key"))
-    assert post_next(route)
+    assert post_batch(route)
     refused = Batch.objects.filter(state=BatchState.READY, attempts=1).get()
     assert throttle_status(route[0]).availability is Availability.SUSPENDED
     assert state_of(send) == SendState.SENDING, "the second provider accepts mail"
@@ -132,7 +132,7 @@ def test_new_batches_go_to_the_first_provider_again_when_it_recovers(
 ) -> None:
     open_circuit(route[0])
     pass_time(1)
-    assert post_next(route)
+    assert post_batch(route)
     assert len(mail_server.recipients()) == 10
     pass_time(MAX_BACKOFF)
     post_all(route)
@@ -144,7 +144,7 @@ def test_an_issue_that_the_first_provider_refuses_does_not_go_to_the_second(
     send: Send, route: tuple[Provider, ...], sandbox: SandboxServer, mail_server: MailServer
 ) -> None:
     sandbox.plan(Fault("invalid_from_address"))
-    assert post_next(route)
+    assert post_batch(route)
     post_all(route)
     assert (state_of(send), mail_server.recipients()) == (SendState.PAUSED, [])
     assert send.hold_reason == Reason.ISSUE_REFUSED
@@ -166,7 +166,7 @@ def test_a_used_up_daily_quota_pauses_every_send_and_they_resume_after_midnight(
     only = route[:1]
     other = start_sending(make_issue("issue-2", send.issue.newsletter))
     sandbox.plan(Fault("daily_quota_exceeded"))
-    assert post_next(only)
+    assert post_batch(only)
     assert all_send_states() == {SendState.PAUSED}
     follow_provider_outages(only)
     assert (state_of(other), other.hold_reason) == (SendState.PAUSED, Reason.PROVIDER_OUTAGE)
@@ -187,7 +187,7 @@ def test_a_send_that_an_operator_paused_at_the_end_of_an_outage_stays_paused(
     only = route[:1]
     other = start_sending(make_issue("issue-2", send.issue.newsletter))
     sandbox.plan(Fault("daily_quota_exceeded"))
-    assert post_next(only)
+    assert post_batch(only)
     pass_time(DAY + 60)
     resume = Send.resume
 
@@ -205,7 +205,7 @@ def test_every_batch_is_posted_after_an_operator_resumes_a_send_during_a_quota_o
 ) -> None:
     only = route[:1]
     sandbox.plan(Fault("daily_quota_exceeded"))
-    assert post_next(only)
+    assert post_batch(only)
     resume_send(send, by="Edda", text="The plan is larger now.")
     post_all(only)
     assert report_of(send).accepted == 30
@@ -217,7 +217,7 @@ def test_after_a_monthly_quota_outage_resuming_one_send_resumes_all(
     only = route[:1]
     start_sending(make_issue("issue-2", send.issue.newsletter))
     sandbox.plan(Fault("monthly_quota_exceeded"))
-    assert post_next(only)
+    assert post_batch(only)
     pass_time(40 * DAY)
     follow_provider_outages(only)
     assert state_of(send) == SendState.PAUSED
@@ -281,18 +281,18 @@ def test_a_batch_that_never_gets_an_answer_does_not_block_the_others(
     send: Send, route: tuple[Provider, ...], sandbox: SandboxServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     only = route[:1]
-    post_batch = only[0].post_batch
+    post_to_provider = only[0].post_batch
 
     def fail_for_the_first_batch(body: bytes, *, key: str, size: int) -> Outcome:
         if b"reader-1@" in body:
             return Outcome(kind=OutcomeKind.UNKNOWN, code="http_502")
-        return post_batch(body, key=key, size=size)
+        return post_to_provider(body, key=key, size=size)
 
     monkeypatch.setattr(only[0], "post_batch", fail_for_the_first_batch)
     posts = 0
     while posts < 12 and sandbox.ledger.summary()["recipients"] < 15:
         pass_time(MAX_BACKOFF)
-        posts += post_next(only)
+        posts += post_batch(only)
     assert sandbox.ledger.summary()["recipients"] == 15
     assert posts <= 7
     assert Batch.objects.get(state=BatchState.UNKNOWN).first_delivery == Delivery.objects.order_by("pk")[0].pk

@@ -31,7 +31,7 @@ from newsletter.sending.schedule import (
     IssueRefused,
     schedule_issue,
     send_now,
-    start_due_sends,
+    start_next_due_send,
     unschedule_send,
 )
 from newsletter.sending.wall_clock import NoSuchTime
@@ -61,9 +61,9 @@ def make_due() -> None:
 
 def test_a_scheduled_issue_starts_when_it_is_due_and_not_before(ready: Issue) -> None:
     schedule(ready)
-    assert not start_due_sends()
+    assert not start_next_due_send()
     make_due()
-    assert start_due_sends()
+    assert start_next_due_send()
     ready.refresh_from_db()
     assert ready.status == SendState.SENDING
 
@@ -74,7 +74,7 @@ def test_what_was_approved_is_what_is_sent(ready: Issue) -> None:
     with pytest.raises(IssueIsClosed):
         save_content(ready, content(title="Something else"), by="tests")
     make_due()
-    start_due_sends()
+    start_next_due_send()
     ready.refresh_from_db()
     assert ready.edition == approved
 
@@ -126,7 +126,7 @@ def test_a_due_send_without_an_audience_is_withdrawn_with_the_reason(ready: Issu
     schedule(ready)
     Subscription.objects.update(state=SubscriptionState.UNSUBSCRIBED)
     make_due()
-    start_due_sends()
+    start_next_due_send()
     ready.refresh_from_db()
     assert ready.state == IssueState.DRAFT
     assert "The mailing list has no active subscribers." in ready.hold_sentence
@@ -137,19 +137,19 @@ def test_a_send_that_cannot_start_does_not_block_others(ready: Issue, monkeypatc
     for one in (ready, other):
         schedule(one)
     make_due()
-    approve = schedule_module.approve
+    check = schedule_module.check_and_store_edition
 
     def fail_for_the_first(issue: Issue, *given: Any, **named: Any) -> Any:
         if issue == ready:
             raise RuntimeError("a fault of ours")
-        return approve(issue, *given, **named)
+        return check(issue, *given, **named)
 
-    monkeypatch.setattr(schedule_module, "approve", fail_for_the_first)
-    assert start_due_sends()
+    monkeypatch.setattr(schedule_module, "check_and_store_edition", fail_for_the_first)
+    assert start_next_due_send()
     other.refresh_from_db()
     # First the one that fails, then the other, and then nothing for a minute.
-    assert start_due_sends()
-    assert not start_due_sends()
+    assert start_next_due_send()
+    assert not start_next_due_send()
     other.refresh_from_db()
     ready.refresh_from_db()
     assert (other.status, ready.status) == (SendState.SENDING, SendState.SCHEDULED)
@@ -161,13 +161,13 @@ def test_a_failed_start_is_retried_and_noted_once(ready: Issue, monkeypatch: pyt
     schedule(ready)
     make_due()
     with monkeypatch.context() as broken:
-        broken.setattr(schedule_module, "approve", failing)
+        broken.setattr(schedule_module, "check_and_store_edition", failing)
         for _ in range(3):
             Send.objects.update(retry_start_at=just_now())
-            start_due_sends()
+            start_next_due_send()
     assert SendTransition.objects.filter(reason=Reason.START_FAILED).count() == 1
     Send.objects.update(retry_start_at=just_now())
-    start_due_sends()
+    start_next_due_send()
     send = send_of(ready)
     assert (send.state, send.hold_reason, send.retry_start_at) == (SendState.SENDING, "", None)
 
@@ -176,12 +176,12 @@ def test_a_start_that_fails_for_too_long_is_held_for_an_operator(ready: Issue, m
     schedule(ready)
     Send.objects.update(scheduled_at=timezone.now() - datetime.timedelta(minutes=59))
     with monkeypatch.context() as broken:
-        broken.setattr(schedule_module, "approve", failing)
-        start_due_sends()
+        broken.setattr(schedule_module, "check_and_store_edition", failing)
+        start_next_due_send()
     Send.objects.update(scheduled_at=timezone.now() - datetime.timedelta(minutes=61), retry_start_at=just_now())
-    start_due_sends()
+    start_next_due_send()
     assert send_of(ready).hold_reason == Reason.OVERDUE
-    assert not start_due_sends()
+    assert not start_next_due_send()
 
 
 @pytest.mark.parametrize("hours", [-2, 2], ids=["behind", "ahead"])
@@ -193,10 +193,10 @@ def test_a_failed_start_waits_a_minute_also_if_the_workers_clock_is_wrong(
     make_due()
     real = timezone.now
     with monkeypatch.context() as broken:
-        broken.setattr(schedule_module, "approve", failing)
+        broken.setattr(schedule_module, "check_and_store_edition", failing)
         broken.setattr(timezone, "now", lambda: real() + datetime.timedelta(hours=hours))
-        assert start_due_sends()
-        assert not start_due_sends()
+        assert start_next_due_send()
+        assert not start_next_due_send()
     retry_at = send_of(ready).retry_start_at
     assert retry_at is not None
     assert retry_at - real() < datetime.timedelta(minutes=2)
@@ -245,7 +245,7 @@ def test_a_send_that_is_unscheduled_at_the_last_moment_does_not_start(
     schedule(ready)
     make_due()
     meanwhile(monkeypatch, lambda issue: unschedule_send(send_of(issue), by="Edda"))
-    start_due_sends()
+    start_next_due_send()
     ready.refresh_from_db()
     assert ready.status == IssueState.DRAFT
 
@@ -261,7 +261,7 @@ def test_an_issue_rescheduled_at_the_last_moment_keeps_its_new_time(
     schedule(ready)
     make_due()
     meanwhile(monkeypatch, move_on)
-    start_due_sends()
+    start_next_due_send()
     ready.refresh_from_db()
     assert ready.status == SendState.SCHEDULED
     assert ready.edition is not None
@@ -276,7 +276,7 @@ def test_a_second_worker_does_not_resume_a_paused_send(ready: Issue, monkeypatch
     schedule(ready)
     make_due()
     meanwhile(monkeypatch, start_and_pause)
-    start_due_sends()
+    start_next_due_send()
     send = send_of(ready)
     assert (send.state, send.hold_values) == (SendState.PAUSED, {"text": "A wrong link."})
 

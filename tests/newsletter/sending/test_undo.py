@@ -33,7 +33,7 @@ from newsletter.providers.throttle import clear_suspensions
 from newsletter.sandbox import SandboxServer
 from newsletter.sending.batch import claim_batch
 from newsletter.sending.control import pause_send
-from newsletter.sending.schedule import schedule_issue, send_now, start_due_sends
+from newsletter.sending.schedule import schedule_issue, send_now, start_next_due_send
 from newsletter.sending.undo import can_undo, undo_send
 from tests import people
 from tests.publications import content, expand_audiences, just_now, make_issue, post_everything, start_sending
@@ -162,7 +162,7 @@ def test_a_scheduled_send_starts_without_an_undo_window(issue: Issue, settings: 
     wall = (timezone.now() + datetime.timedelta(days=1)).replace(tzinfo=None)
     send = schedule_issue(issue, wall=wall, zone="UTC", by="Edda")
     Send.objects.update(scheduled_at=just_now())
-    start_due_sends()
+    start_next_due_send()
     assert (state_of(send), send.undo_until) == (SendState.SENDING, None)
 
 

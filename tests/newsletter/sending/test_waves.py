@@ -19,7 +19,7 @@ from newsletter.sending.schedule import (
     dry_run,
     schedule_issue,
     send_now,
-    start_due_sends,
+    start_next_due_send,
     update_start_times,
 )
 from newsletter.sending.wall_clock import nearest_instant_of
@@ -47,7 +47,7 @@ def world(issue: Issue) -> Issue:
 def start(issue: Issue) -> Send:
     schedule_issue(issue, wall=SEVEN, zone=BERLIN, by="Edda", is_local=True)
     Send.objects.update(scheduled_at=just_now())
-    start_due_sends()
+    start_next_due_send()
     expand_audiences()
     return send_of(issue)
 
@@ -63,7 +63,7 @@ def test_it_starts_with_the_first_wave_and_each_wave_has_its_batches(world: Issu
     assert send.scheduled_at == nearest_instant_of(SEVEN, "Pacific/Auckland")
     planned = (send.manifest or {})["batches"]
     Send.objects.update(scheduled_at=just_now())
-    start_due_sends()
+    start_next_due_send()
     expand_audiences()
     assert planned == Batch.objects.count() == 4
     zones = ("Pacific/Auckland", "Asia/Tokyo", BERLIN, "Pacific/Honolulu")
@@ -170,7 +170,7 @@ def test_a_recipient_whose_local_time_is_over_does_not_delay_others(world: Issue
     send = send_of(world)
     assert (send.scheduled_at, send.hold_reason) == (before, "")
     Send.objects.update(scheduled_at=just_now())
-    assert start_due_sends()
+    assert start_next_due_send()
     expand_audiences()
     late = Delivery.objects.get(subscriber__address="kiri@example.org")
     assert Batch.objects.get(first_delivery__lte=late.pk, last_delivery__gte=late.pk).not_before <= timezone.now()

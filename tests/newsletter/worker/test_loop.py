@@ -15,11 +15,11 @@ from newsletter.monitoring.heartbeat import Queue
 from newsletter.sending.schedule import send_now
 from newsletter.worker import loop
 from newsletter.worker.loop import (
-    IDLE,
+    IDLE_COOLDOWN,
+    IDLE_SECONDS,
     LONGEST_BACKOFF,
     MAIL_QUEUES,
-    STEP_IDLE,
-    Rounds,
+    StepLoop,
     StepRunner,
     run_background_jobs,
     run_each,
@@ -127,8 +127,8 @@ def test_a_failing_step_leaves_the_others_their_turn() -> None:
 def test_the_log_names_the_step_that_failed(caplog: pytest.LogCaptureFixture) -> None:
     StepRunner(a_step(Faulty(1, ValueError("odd")), name="sweep")).run()
     (record,) = caplog.records
-    assert record.getMessage() == "Step sweep failed"
-    assert record.__dict__["retry_seconds"] == 1.0
+    assert record.getMessage() == "Step failed"
+    assert (record.__dict__["step"], record.__dict__["retry_seconds"]) == ("sweep", 1.0)
 
 
 def test_the_heartbeat_gets_the_name_of_a_step_that_did_something() -> None:
@@ -143,31 +143,31 @@ def test_the_heartbeat_gets_the_name_of_a_step_that_did_something() -> None:
 
 def test_a_step_that_found_nothing_rests_while_others_have_work(clock: Clock) -> None:
     idle, busy = Scripted(), Scripted(*[True] * 100)
-    rounds = Rounds([StepRunner(a_step(idle), clock=clock), StepRunner(a_step(busy), clock=clock)])
+    steps = StepLoop([StepRunner(a_step(idle), clock=clock), StepRunner(a_step(busy), clock=clock)])
     for _ in range(10):
-        assert rounds.run() == 0
+        assert steps.run().wait == 0
     assert (idle.runs, busy.runs) == (1, 10)
-    clock.seconds = STEP_IDLE
-    rounds.run()
+    clock.seconds = IDLE_COOLDOWN
+    steps.run()
     assert (idle.runs, busy.runs) == (2, 11)
 
 
 def test_a_step_does_not_rest_when_no_other_has_work(clock: Clock) -> None:
     idle, busy = Scripted(False, True), Scripted(True, False)
-    rounds = Rounds([StepRunner(a_step(idle), clock=clock), StepRunner(a_step(busy), clock=clock)])
-    assert [rounds.run(), rounds.run()] == [0, 0], "the last work of one step may be the first of another"
+    steps = StepLoop([StepRunner(a_step(idle), clock=clock), StepRunner(a_step(busy), clock=clock)])
+    assert [steps.run().wait, steps.run().wait] == [0, 0], "the last work of one step may be the first of another"
     assert idle.runs == 2
-    assert rounds.run() is None
+    assert steps.run().is_idle
     assert (idle.runs, busy.runs) == (3, 3), "no step runs twice in a round"
 
 
 def test_a_step_with_an_interval_runs_no_sooner_and_no_later(clock: Clock) -> None:
     step = Scripted()
-    rounds = Rounds([StepRunner(a_step(step, every=0.1), clock=clock), StepRunner(a_step(lambda: True), clock=clock)])
+    steps = StepLoop([StepRunner(a_step(step, every=0.1), clock=clock), StepRunner(a_step(lambda: True), clock=clock)])
     runs = []
     for seconds in (0.0, 0.05, 0.1, 0.15, 0.2):
         clock.seconds = seconds
-        rounds.run()
+        steps.run()
         runs.append(step.runs)
     assert runs == [1, 1, 2, 2, 3]
 
@@ -176,19 +176,19 @@ def test_a_batch_that_waits_for_a_permit_is_posted_as_soon_as_it_has_one(clock: 
     wait: list[float | None] = [0.04]
     post, idle = Scripted(False, True), Scripted()
     waiting = a_step(post, due_in=lambda: wait[0])
-    rounds = Rounds([StepRunner(waiting, clock=clock), StepRunner(a_step(idle), clock=clock)])
-    assert rounds.run() == 0.04
+    steps = StepLoop([StepRunner(waiting, clock=clock), StepRunner(a_step(idle), clock=clock)])
+    assert steps.run().wait == 0.04
     clock.seconds = 0.04
-    assert rounds.run() == 0
+    assert steps.run().wait == 0
     assert (post.runs, idle.runs) == (2, 1), "it does not rest, and the idle step is not run before it"
     wait[0] = 600.0
     clock.seconds = 1.0
-    assert rounds.run() == IDLE
+    assert steps.run().wait == IDLE_SECONDS
 
 
 def test_a_failing_post_is_not_retried_before_its_time_though_a_batch_is_due(clock: Clock) -> None:
-    rounds = Rounds([StepRunner(a_step(Faulty(9, ValueError("odd")), due_in=lambda: 0.0), clock=clock)])
-    assert rounds.run() == IDLE
+    steps = StepLoop([StepRunner(a_step(Faulty(9, ValueError("odd")), due_in=lambda: 0.0), clock=clock)])
+    assert steps.run().wait == IDLE_SECONDS
 
 
 # The worker
@@ -224,13 +224,13 @@ def test_a_confirmation_mail_waits_for_one_batch_of_an_issue_at_most(
     send_now(issue, by="Edda")
     with running_sandbox() as sandbox:
         provider_of(sandbox, monkeypatch)
-        rounds = Rounds([StepRunner(runner.step, clock=clock) for runner in runners_of(*MAIL_QUEUES)])
+        steps = StepLoop([StepRunner(runner.step, clock=clock) for runner in runners_of(*MAIL_QUEUES)])
         while sandbox.ledger.summary()["messages"] == 0:
-            rounds.run()
+            steps.run()
         store_signup(issue.newsletter, parse_address("new@example.org"), Evidence(form="tests"))
-        clock.seconds += STEP_IDLE
+        clock.seconds += IDLE_COOLDOWN
         before = sandbox.ledger.summary()["messages"]
-        rounds.run()
+        steps.run()
         mails = sandbox.ledger.summary()
         assert mails["messages"] > before
         assert TransactionalMail.objects.filter(state=TransactionalMailState.SENT).exists(), (
@@ -259,7 +259,7 @@ def test_posts_follow_each_other_without_a_wait(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(loop, "STEPS", (a_step(lambda: False, name="idle"), a_step(post)))
     monkeypatch.setattr(loop, "run_background_jobs", lambda stop: None)
     work(stop)
-    assert (posts.runs, waits) == (51, [IDLE])
+    assert (posts.runs, waits) == (51, [IDLE_SECONDS])
 
 
 @pytest.mark.django_db
@@ -319,15 +319,15 @@ def test_a_worker_until_idle_checks_feeds_when_no_mail_is_left(monkeypatch: pyte
 
 
 @pytest.mark.django_db
-def test_nothing_is_posted_before_the_worker_has_taken_over_even_if_the_database_starts_late(
+def test_nothing_is_posted_before_the_worker_has_recovered_even_if_the_database_starts_late(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     stop, order = threading.Event(), []
     faulty = Faulty(1, DatabaseError("the system is starting up"))
 
-    def take_over() -> bool:
+    def recover() -> bool:
         faulty()
-        order.append("take over")
+        order.append("recover")
         return False
 
     def post() -> bool:
@@ -335,10 +335,10 @@ def test_nothing_is_posted_before_the_worker_has_taken_over_even_if_the_database
         stop.set()
         return False
 
-    monkeypatch.setattr(loop, "take_over", take_over)
+    monkeypatch.setattr(loop, "recover", recover)
     monkeypatch.setattr(loop, "STEPS", (a_step(post),))
     work(stop)
-    assert (faulty.runs, order) == (2, ["take over", "post"])
+    assert (faulty.runs, order) == (2, ["recover", "post"])
 
 
 @pytest.mark.django_db
@@ -346,3 +346,10 @@ def test_a_worker_stops_when_it_is_told_to() -> None:
     stop = threading.Event()
     stop.set()
     work(stop)
+
+
+@pytest.mark.django_db
+def test_a_start_without_claims_of_dead_workers_logs_none(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    assert not loop.recover()
+    assert "Claims of dead workers released" not in caplog.text

@@ -156,6 +156,18 @@ def test_the_rate_limit_and_the_wait_are_read_from_the_headers() -> None:
     assert refused.rate_limit == 1.0
 
 
+def test_a_fault_of_the_program_has_an_unknown_outcome_and_is_logged(
+    provider: ResendProvider, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(*_: object) -> None:
+        raise RuntimeError("a fault")
+
+    monkeypatch.setattr("resend.Batch.send", fail)
+    outcome = provider.post_batch(b"[]", key=new_key(), size=1)
+    assert (outcome.kind, outcome.code) == (OutcomeKind.UNKNOWN, "unreadable_answer")
+    assert [record.exc_info is not None for record in caplog.records] == [True]
+
+
 def test_the_frozen_bytes_are_sent_unchanged(provider: ResendProvider, sandbox: SandboxServer) -> None:
     # Spaces and a key order that no JSON encoder would choose: they survive only if nothing encodes again.
     body = b'[ {"text":"t", "to":["ada@example.org"],"subject":"s","html":"<p>\xc3\xa4</p>","from":"a@b.example"} ]'

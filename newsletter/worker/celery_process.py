@@ -1,4 +1,4 @@
-"""The background process: a Celery process that runs the worker's steps when a tick wakes it."""
+"""A Celery process that runs the worker's steps when a tick wakes it."""
 
 from __future__ import annotations
 
@@ -8,32 +8,32 @@ import time
 from django.db import close_old_connections, connections
 from structlog.contextvars import bind_contextvars
 
-from newsletter.monitoring.heartbeat import BEAT, Heartbeat, Queue
+from newsletter.monitoring.heartbeat import HEARTBEAT_INTERVAL, Heartbeat, Queue
 from newsletter.sending.batch import release_stale_claims, worker_name
-from newsletter.worker.loop import Rounds, StepRunner, runners_of, take_over_first
+from newsletter.worker.loop import StepLoop, StepRunner, recover_before_work, runners_of
 from newsletter.worker.steps import Step
 
 #: Seconds for which a queue counts as active after a tick. Ticks come every second, but one task may run for a minute.
-ACTIVE = 90.0
+ACTIVE_SECONDS = 90.0
 
 
-class BackgroundProcess:
+class CeleryProcess:
     """The steps of one Celery process, by queue. Create it after the fork, so that it shares no connection."""
 
     def __init__(self) -> None:
         self._running: Queue | None = None
-        self._ticked_at = dict.fromkeys(Queue, -ACTIVE)
+        self._ticked_at = dict.fromkeys(Queue, -ACTIVE_SECONDS)
         self._heartbeat = Heartbeat(worker_name(), queues=self.active_queues)
-        self._has_taken_over, self._ended = threading.Event(), threading.Event()
+        self._has_recovered, self._ended = threading.Event(), threading.Event()
         bind_contextvars(worker=worker_name())
-        self._rounds = {queue: Rounds(runners_of(queue, on_work=self._heartbeat.note)) for queue in Queue}
+        self._steps = {queue: StepLoop(runners_of(queue, on_work=self._heartbeat.note)) for queue in Queue}
 
     def work_for(self, seconds: float, queue: Queue) -> bool:
         """Run the steps of a queue until none has anything to do, for `seconds` at most; whether there is more.
 
-        Does nothing before the process has taken over: the next tick comes within a second.
+        Does nothing before the process has recovered: the next tick comes within a second.
         """
-        if not self._has_taken_over.is_set():
+        if not self._has_recovered.is_set():
             return False
         self._running, self._ticked_at[queue] = queue, time.monotonic()
         try:
@@ -45,41 +45,41 @@ class BackgroundProcess:
         ends_at = time.monotonic() + seconds
         while time.monotonic() < ends_at:
             close_old_connections()
-            wait = self._rounds[queue].run()
-            if wait is None:
+            result = self._steps[queue].run()
+            if result.is_idle:
                 return False
-            if wait:
-                self._ended.wait(wait)
+            if result.wait:
+                self._ended.wait(result.wait)
         return True
 
     def active_queues(self) -> list[Queue]:
-        """The queues whose ticks came within the last ACTIVE seconds, for the heartbeat."""
-        since = time.monotonic() - ACTIVE
+        """The queues whose ticks came within the last ACTIVE_SECONDS, for the heartbeat."""
+        since = time.monotonic() - ACTIVE_SECONDS
         return [queue for queue in Queue if queue is self._running or self._ticked_at[queue] > since]
 
-    def take_over(self) -> None:
-        """Take over from dead workers. Ticks have an effect from then on."""
-        take_over_first(self._ended)
-        self._has_taken_over.set()
+    def recover(self) -> None:
+        """Continue what dead workers left. Ticks have an effect from then on."""
+        recover_before_work(self._ended)
+        self._has_recovered.set()
 
-    def live(self) -> None:
-        """Take over, then write heartbeats until the process ends: the body of a thread.
+    def run_heartbeats(self) -> None:
+        """Recover, then write heartbeats until the process ends: the body of a thread.
 
         The steps cannot write them, since an idle process may get no tick for long. The connection is closed after each
         heartbeat to save connections, and none is opened in the main thread before Celery closes the inherited ones.
         """
-        self.take_over()
+        self.recover()
         beat = StepRunner(Step("heartbeat", Queue.TRANSACTIONAL, 0, self._heartbeat.beat))
         release = StepRunner(Step("release_stale_claims", Queue.SENDING, 0, self._release))
         while not self._ended.is_set():
             beat.run()
             release.run()
             connections.close_all()
-            self._ended.wait(BEAT)
+            self._ended.wait(HEARTBEAT_INTERVAL)
 
     def _release(self) -> bool:
         """Release batches of a killed process, so that another one on this machine continues them within seconds."""
-        return release_stale_claims() > 0
+        return release_stale_claims(include_own=False) > 0
 
     def end(self) -> None:
         """End in order: the heartbeat row is deleted."""
