@@ -6,9 +6,8 @@ import zoneinfo
 from functools import cache
 
 from django import forms
-from django.utils.functional import lazy
-from django.utils.translation import gettext, ngettext_lazy
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext
 
 from subscribers.consent.actions import PAUSE_WEEKS
 from subscribers.signup.names import MAX_FIRST_NAME_LENGTH, FirstNameError, parse_first_name
@@ -70,23 +69,22 @@ def _zones_of_places() -> tuple[str, ...]:
     return tuple(sorted(names))
 
 
-def _invalid_pause() -> str:
-    """Names the choices, such as “2, 4 or 8”."""
-    *others, last = map(str, PAUSE_WEEKS)
-    return gettext("Choose %(others)s or %(last)s weeks.") % {"others": ", ".join(others), "last": last}
+def _pause_choices() -> list[tuple[int, str]]:
+    """Made per form, in the language of the page: a lazy text with a value in it would be fixed at import."""
+    return [
+        (weeks, ngettext("For %(weeks)d week", "For %(weeks)d weeks", weeks) % {"weeks": weeks})
+        for weeks in PAUSE_WEEKS
+    ]
 
 
 class PauseForm(forms.Form):
     """The length of a pause."""
 
     weeks = forms.TypedChoiceField(
-        choices=[
-            (weeks, ngettext_lazy("For %(weeks)d week", "For %(weeks)d weeks", weeks) % {"weeks": weeks})
-            for weeks in PAUSE_WEEKS
-        ],
+        choices=_pause_choices,
         coerce=int,
         error_messages={
             "required": _("Choose how long to pause."),
-            "invalid_choice": lazy(_invalid_pause, str)(),
+            "invalid_choice": _("Choose how long to pause."),
         },
     )

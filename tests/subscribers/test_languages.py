@@ -104,6 +104,15 @@ def test_dates_of_a_page_follow_its_language(client: Client, language: str, date
     assert date in page(client, preferences_url(subscription.key)).content.decode()
 
 
+@pytest.mark.parametrize(
+    ("language", "length"),
+    [("en", "For 2 weeks"), ("de", "Für 2 Wochen"), ("fr", "Pendant 2 semaines"), ("es", "Durante 2 semanas")],
+)
+def test_the_lengths_of_a_pause_follow_the_language_of_the_page(client: Client, language: str, length: str) -> None:
+    subscription = ada(make_mailing_list(language=language))
+    assert length in page(client, preferences_url(subscription.key)).content.decode()
+
+
 def test_the_language_of_one_page_does_not_reach_the_next(client: Client, german: MailingList) -> None:
     page(client, preferences_url(ada(german).key))
     assert translation.get_language() == "en"
