@@ -56,6 +56,7 @@ EXTRA_FIELDS = {
     "sends",
     "signup",
     "step",
+    "webhook_event",
 }
 
 #: Maximum length of a field, in characters: a response body in an exception must not fill the disk.
