@@ -7,7 +7,7 @@ ARGS ?=
 LOCALES := de fr es
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-sqlite test-postgresql test-journeys test-faults test-scale lint format messages golden fidelity bench lock mjml-tables caniemail clean
+.PHONY: help install demo test test-sqlite test-postgresql test-journeys test-faults test-upgrade test-scale lint format messages golden fidelity bench lock mjml-tables caniemail clean
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -20,21 +20,24 @@ demo: .venv/base.stamp ## run the whole system with sample content; ARGS=--once 
 test: test-sqlite ## run the tests on SQLite; other targets test PostgreSQL, browsers, processes, faults and scale
 
 test-sqlite: .venv/dev.stamp
-	$(BIN)/python -m pytest -n auto -m "not postgresql and not processes and not browser and not fidelity and not faults and not scale" $(ARGS)
+	$(BIN)/python -m pytest -n auto -m "not postgresql and not processes and not browser and not fidelity and not faults and not scale and not upgrade" $(ARGS)
 
 test-postgresql: .venv/dev.stamp ## run the database tests on a PostgreSQL server that is started for them
-	$(BIN)/python -m tests.postgresql $(BIN)/python -m pytest -n auto -m "not browser and not processes and not own_database and not fidelity and not faults and not scale" $(ARGS)
+	$(BIN)/python -m tests.postgresql $(BIN)/python -m pytest -n auto -m "not browser and not processes and not own_database and not fidelity and not faults and not scale and not upgrade" $(ARGS)
 
 test-journeys: .venv/dev.stamp ## run real processes over HTTP and in a browser, kill them and compare the ledger; on both databases
-	$(BIN)/python -m pytest -n 2 -m "(processes or browser) and not postgresql and not faults and not scale" $(ARGS)
-	$(BIN)/python -m tests.postgresql $(BIN)/python -m pytest -n 2 -m "processes and not browser and not own_database and not faults and not scale" $(ARGS)
+	$(BIN)/python -m pytest -n 2 -m "(processes or browser) and not postgresql and not faults and not scale and not upgrade" $(ARGS)
+	$(BIN)/python -m tests.postgresql $(BIN)/python -m pytest -n 2 -m "processes and not browser and not own_database and not faults and not scale and not upgrade" $(ARGS)
 
 test-faults: .venv/dev.stamp ## kill and stop processes at every failpoint, break network, clock and database; writes docs/faults.md
 	$(BIN)/python -m tests.postgresql $(BIN)/python -m pytest tests/faults -n 2 -m faults --faults-table=docs/faults.md $(ARGS)
 
-test-scale: .venv/dev.stamp ## kill Celery workers on real brokers, upgrade 100,000 deliveries; SCALE_SUBSCRIBERS=100000 for the run of docs/scale-out.md
-	$(BIN)/python -m pytest tests/newsletter/test_upgrade.py -m scale $(ARGS)
-	$(BIN)/python -m tests.postgresql $(BIN)/python -m pytest tests/journeys/test_celery.py tests/newsletter/test_upgrade.py -m scale $(ARGS)
+test-upgrade: .venv/dev.stamp ## upgrade installations of earlier versions in the middle of a send, one with 100,000 deliveries; on both databases
+	$(BIN)/python -m pytest -n 2 -m upgrade $(ARGS)
+	$(BIN)/python -m tests.postgresql $(BIN)/python -m pytest -n 2 -m upgrade $(ARGS)
+
+test-scale: .venv/dev.stamp ## kill Celery workers on real brokers; SCALE_SUBSCRIBERS=100000 for the run of docs/scale-out.md
+	$(BIN)/python -m tests.postgresql $(BIN)/python -m pytest tests/journeys/test_celery.py -m scale $(ARGS)
 
 lint: .venv/dev.stamp ## check style, types and import contracts
 	$(BIN)/ruff check .

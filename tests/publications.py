@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import zoneinfo
 from typing import Any
 
 from django.db.models import F
@@ -66,6 +67,11 @@ def make_issue(slug: str = "issue-1", newsletter: Newsletter | None = None, **ch
     issue = Issue.objects.create(newsletter=newsletter or make_newsletter(), slug=slug, title=written.title)
     save_content(issue, written, by="tests")
     return issue
+
+
+def today() -> datetime.date:
+    """The date in the newsletter's time zone, which near midnight is not that of UTC."""
+    return timezone.localdate(timezone=zoneinfo.ZoneInfo("Europe/Berlin"))
 
 
 def just_now() -> datetime.datetime:

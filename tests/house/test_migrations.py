@@ -94,6 +94,7 @@ def test_a_new_installation_starts_with_one_migration_of_each_app(app: str) -> N
     assert not any("squashed" in name for name in later)
 
 
+@pytest.mark.upgrade
 @pytest.mark.usefixtures("_present_schema_afterwards")
 def test_a_new_installation_has_the_schema_of_an_upgraded_one() -> None:
     clear_database()

@@ -36,7 +36,7 @@ from tests.old_schema import Models, Node, schema_of, upgrade
 from tests.publications import expand_audiences, post_everything
 from tests.sandboxes import provider_of, running_sandbox
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.upgrade, pytest.mark.django_db(transaction=True)]
 
 FIRST: tuple[Node, ...] = (("newsletter", "0001_initial"), ("subscribers", "0002_append_only"))
 BEFORE_SENDS: tuple[Node, ...] = (("newsletter", "0009_room_for_outcomes"), ("subscribers", "0004_time_zone"))
@@ -204,7 +204,6 @@ def test_an_installation_in_mid_send_is_upgraded_and_sends_on(
         assert_each_subscriber_gets_it_once(sandbox, provider, 1_000, HALFWAY)
 
 
-@pytest.mark.scale
 def test_100_000_deliveries_are_upgraded_and_the_send_goes_on(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -22,7 +22,7 @@ from subscribers.models import (
 from subscribers.models import TransactionalMailReason as Reason
 from tests.old_schema import schema_of, upgrade
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.upgrade, pytest.mark.django_db(transaction=True)]
 
 BEFORE = (("newsletter", "0009_room_for_outcomes"), ("subscribers", "0004_time_zone"))
 

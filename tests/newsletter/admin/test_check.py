@@ -17,7 +17,7 @@ from newsletter.content.store import load_content, save_content
 from newsletter.models import Issue, LinkCheck, LinkState, PreflightRun
 from newsletter.preflight import Trigger
 from tests.newsletter.admin.pages import form_data, page_of, words_on
-from tests.publications import content, start_sending, story
+from tests.publications import content, start_sending, story, today
 
 SUGGESTION = "//form[contains(@action, '/check/suggestion/')]"
 
@@ -32,7 +32,7 @@ def faulty(issue: Issue) -> Issue:
 
 @pytest.fixture
 def without_preheader(issue: Issue) -> Issue:
-    save_content(issue, content(preheader="", date=timezone.localdate()), by="tests")
+    save_content(issue, content(preheader="", date=today()), by="tests")
     return issue
 
 
@@ -53,7 +53,7 @@ def test_an_issue_without_errors_can_be_scheduled(edda: Client, issue: Issue, re
 
 
 def test_checks_without_findings_are_listed(edda: Client, issue: Issue, read_by_ada: None) -> None:
-    save_content(issue, content(date=timezone.localdate()), by="tests")
+    save_content(issue, content(date=today()), by="tests")
     words = words_on(edda.get(page_of(issue, "check")))
     assert "All 3 stories are complete" in words
     assert "The issue has 1 recipient." in words

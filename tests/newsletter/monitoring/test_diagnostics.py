@@ -72,11 +72,11 @@ def test_a_suspended_provider_blocks_a_send_and_the_sentence_has_its_reason(send
         ({"hourly_limit": 4}, "The sending limit of Harbour Notes is used up: 4 mails per hour."),
         ({"hourly_limit": 1}, "The sending limit of Harbour Notes is used up: 1 mail per hour."),
         (
-            {"warm_up_since": timezone.now().date()},
+            {"is_warm_up": True},
             "The warm-up limit of Harbour Notes is used up: 150 mails on day 1.",
         ),
         (
-            {"warm_up_since": timezone.now().date(), "hourly_limit": 400},
+            {"is_warm_up": True, "hourly_limit": 400},
             "The warm-up limit of Harbour Notes is used up: 150 mails on day 1.",
         ),
     ],
@@ -85,7 +85,10 @@ def test_a_suspended_provider_blocks_a_send_and_the_sentence_has_its_reason(send
 def test_a_sending_limit_that_is_used_up_is_named(
     send: Send, batches: list[Batch], limits: dict[str, object], sentence: str
 ) -> None:
+    limits = dict(limits)
     a_worker()
+    if limits.pop("is_warm_up", False):
+        limits["warm_up_since"] = timezone.now().date()
     Newsletter.objects.update(**limits, time_zone="UTC")
     attempted = {"first_attempt_at": ago(seconds=9), "finished_at": ago(seconds=9)}
     set_batch(batches[0], state=BatchState.ACCEPTED, recipients=150, **attempted)

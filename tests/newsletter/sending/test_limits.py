@@ -9,7 +9,6 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from django.db import connection
 from django.db.models import F
-from django.utils import timezone
 
 from newsletter.models import Batch, BatchState, Newsletter, Reason, Send
 from newsletter.providers.base import Provider
@@ -18,7 +17,7 @@ from newsletter.sandbox import SandboxServer
 from newsletter.sending.batch import claim_batch
 from newsletter.sending.limits import WARM_UP, cap_of, minimum_duration, warm_up_day
 from tests import people
-from tests.publications import expand_audiences, make_issue, make_newsletter, post_everything, start_sending
+from tests.publications import expand_audiences, make_issue, make_newsletter, post_everything, start_sending, today
 
 START = datetime.datetime(2026, 11, 2, 9, 0, tzinfo=datetime.UTC)
 
@@ -65,7 +64,7 @@ def test_a_warm_up_grows_daily_and_ends_after_a_week(db: None) -> None:
 
 
 def test_the_first_day_of_a_warm_up_ends_at_its_cap(db: None, provider: Provider) -> None:
-    send = start_limited_send("harbour-notes", 160, warm_up_since=timezone.localdate())
+    send = start_limited_send("harbour-notes", 160, warm_up_since=today())
     expand_audiences(batch_size=100)
     post_everything(provider)
     assert report_of(send).accepted == WARM_UP[0]
