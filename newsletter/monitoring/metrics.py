@@ -142,7 +142,7 @@ def _signups(now: datetime.datetime) -> Iterator[Metric]:
     waiting = Signup.objects.waiting().aggregate(count=Count("pk"), oldest=Min("created_at"))
     yield _gauge("signups_waiting", "Number of sign-ups that are stored and not processed.", waiting["count"])
     help_text = "Seconds that the oldest waiting sign-up has waited; 0 if none waits."
-    yield _gauge("oldest_waiting_signup_seconds", help_text, _age(waiting["oldest"], now))
+    yield _gauge("oldest_waiting_signup_age_seconds", help_text, _age(waiting["oldest"], now))
 
 
 def _transactional_mails(now: datetime.datetime) -> Iterator[Metric]:
@@ -151,7 +151,7 @@ def _transactional_mails(now: datetime.datetime) -> Iterator[Metric]:
     help_text = "Number of transactional mails that are due and not sent."
     yield _gauge("transactional_mails_waiting", help_text, waiting["count"])
     help_text = "Seconds that the oldest waiting transactional mail has waited; 0 if none waits."
-    yield _gauge("oldest_waiting_transactional_mail_seconds", help_text, _age(waiting["oldest"], now))
+    yield _gauge("oldest_waiting_transactional_mail_age_seconds", help_text, _age(waiting["oldest"], now))
 
 
 def _providers() -> Iterator[Metric]:

@@ -119,7 +119,7 @@ def test_the_oldest_signup_that_waits_is_measured() -> None:
     )
     found = samples()
     assert found["newsletter_signups_waiting",] == 1
-    assert found["newsletter_oldest_waiting_signup_seconds",] == pytest.approx(90, abs=5)
+    assert found["newsletter_oldest_waiting_signup_age_seconds",] == pytest.approx(90, abs=5)
 
 
 @pytest.mark.django_db
