@@ -26,7 +26,7 @@ from newsletter.admin.pages import (
 from newsletter.admin.schedule import exclusions_in_words
 from newsletter.admin.time_format import in_zone, zone_of
 from newsletter.models import IN_PROGRESS, STARTED, Batch, BatchState, Issue, Send, SendState
-from newsletter.models.reasons import reason_sentence
+from newsletter.models.reasons import actor_name, reason_sentence
 from newsletter.monitoring.diagnostics import blockers_of
 from newsletter.monitoring.formatting import duration
 from newsletter.monitoring.progress import Progress, log_of, progress_of
@@ -84,7 +84,7 @@ def show_report(request: HttpRequest, issue: Issue) -> HttpResponse:
 def _started_by(send: Send) -> str:
     """The user or step that started it, not one that resumed it."""
     started = send.transitions.filter(target=SendState.SENDING, source__in=("", SendState.SCHEDULED))
-    return started.values_list("by", flat=True).last() or ""
+    return actor_name(started.values_list("by", flat=True).last() or "")
 
 
 def _held_batches(send: Send) -> list[tuple[Batch, str]]:

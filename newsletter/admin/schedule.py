@@ -206,7 +206,7 @@ class ConfirmForm(forms.Form):
         approval: Approval | None = self.cleaned_data.get("manifest")
         if approval and approval.summary:
             count = approval.summary.recipients
-            typed = "".join(character for character in self.cleaned_data["typed_count"] if character.isdigit())
+            typed = "".join(character for character in self.cleaned_data.get("typed_count", "") if character.isdigit())
             if AudienceView(count, ()).requires_typed_count and typed != str(count):
                 sentence = ngettext(
                     "The audience is %(count)s recipient. Type %(digits)s to confirm.",

@@ -21,6 +21,7 @@ from newsletter.models import (
     DELIVERED_TYPES,
     DELIVERY_MACHINE,
     EVENT_MACHINE,
+    IN_FLIGHT,
     Delivery,
     DeliveryState,
     Event,
@@ -147,10 +148,15 @@ def _match_to_deliveries(results: list[EventResult]) -> set[int]:
 
 
 def _skip_delivered(deliveries: Collection[int]) -> None:
-    """A recipient who got the superseded mail needs no other mail, unless that is being sent already."""
+    """A recipient who got the superseded mail needs no other mail.
+
+    If one is being sent already, the reason is noted: it is not posted again should this attempt not have sent it.
+    """
     if deliveries:
-        pending = Delivery.objects.filter(pk__in=deliveries, state=DeliveryState.PENDING)
+        found = Delivery.objects.filter(pk__in=deliveries)
+        pending = found.filter(state=DeliveryState.PENDING)
         DELIVERY_MACHINE.move(pending, DeliveryState.SKIPPED, reason=Reason.DELIVERED_AFTER_ALL)
+        found.filter(state__in=IN_FLIGHT).update(reason=Reason.DELIVERED_AFTER_ALL)
 
 
 def _tagged_deliveries(results: list[EventResult]) -> dict[int, Delivery]:

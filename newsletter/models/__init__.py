@@ -9,6 +9,7 @@ from newsletter.models.delivery import (
     Delivery,
     DeliveryState,
     EventType,
+    reason_unless_delivered,
 )
 from newsletter.models.edition import Edition, EditionIsFrozen
 from newsletter.models.event import EVENT_MACHINE, Event, EventState
@@ -86,4 +87,5 @@ __all__ = [
     "Story",
     "Weekday",
     "WorkerHeartbeat",
+    "reason_unless_delivered",
 ]

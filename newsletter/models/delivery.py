@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from django.db import models
-from django.db.models import Q
+from django.db.models import Case, F, Q, Value, When
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from newsletter.models.issue import Issue
+from newsletter.models.reasons import Reason
 from newsletter.models.send import Send
 from subscribers.models import Subscriber
 from subscribers.state_machine import StateMachine
@@ -83,6 +84,11 @@ DELIVERED_TYPES = (EventType.DELIVERED, EventType.OPENED, EventType.CLICKED)
 IS_DELIVERED = Q(delivered_at__isnull=False, bounced_at__isnull=True)
 for _event_type in set(DELIVERED_TYPES) - {EventType.DELIVERED}:
     IS_DELIVERED |= Q(**{f"{_event_type.value}_at__isnull": False})
+
+
+def reason_unless_delivered(code: str = "") -> Case:
+    """The new reason of deliveries that leave a batch, except where it says that the recipient has the mail already."""
+    return Case(When(reason=Reason.DELIVERED_AFTER_ALL, then=F("reason")), default=Value(code))
 
 
 class Delivery(models.Model):

@@ -273,7 +273,7 @@ class Reason(models.TextChoices):
     EDITED = "edited", _("The issue was edited.")
 
     # --- A provider event
-    NOT_ABOUT_A_MAIL = "not_about_a_mail", _("This kind of event is not about a mail.")
+    NOT_ABOUT_A_MAIL = "not_about_a_mail", _("This kind of event is not used.")
     OTHER_INSTALLATION = "other_installation", _("It belongs to another installation, or to no mail of this one.")
     NO_SUCH_DELIVERY = "no_such_delivery", _("There is no such delivery.")
     OTHER_RECIPIENT = "other_recipient", _("The recipient is not the one of this delivery.")
@@ -321,7 +321,15 @@ def _own_sentence(code: str, values: Mapping[str, Any]) -> str:
     if code not in Reason.values:
         return code.replace("_", " ")
     template = str(Reason(code).label)
-    return template % {name: _shown(name, value) for name, value in values.items()} if "%(" in template else template
+    shown = _Values({name: _shown(name, value) for name, value in values.items()})
+    return template % shown if "%(" in template else template
+
+
+class _Values(dict[str, str]):
+    """Values of a sentence. Deliveries store the code of their batch's reason without its values."""
+
+    def __missing__(self, name: str) -> str:
+        return "…"
 
 
 def _shown(name: str, value: Any) -> str:

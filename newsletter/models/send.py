@@ -78,7 +78,7 @@ class SendQuerySet(models.QuerySet["Send"]):
 
     def public(self) -> SendQuerySet:
         """Sends whose issues are on the web, newest first: not cancelled, and no longer undoable."""
-        undoable = Q(state=SendState.SENDING, undo_until__gt=timezone.now())
+        undoable = Q(state__in=IN_PROGRESS, undo_until__gt=timezone.now())
         shown = self.filter(~undoable, state__in=(SendState.SENDING, SendState.PAUSED, SendState.SENT))
         return shown.order_by("-started_at", "-issue")
 

@@ -12,6 +12,7 @@ from django.utils.translation import ngettext
 from newsletter.models import Send, SendState
 from newsletter.monitoring.diagnostic import Diagnostic, Severity, worst_first
 from newsletter.monitoring.formatting import number
+from newsletter.monitoring.heartbeat import Queue
 from newsletter.monitoring.installation_diagnostics import (
     event_diagnostics,
     signup_diagnostics,
@@ -29,6 +30,8 @@ from newsletter.monitoring.send_diagnostics import (
     paused_diagnostics,
     recurring_diagnostics,
 )
+from newsletter.providers import get_route
+from newsletter.providers.throttle import unavailable_providers
 from newsletter.sending.limits import remaining_of, warm_up_day
 
 
@@ -59,7 +62,9 @@ def blockers_of(send: Send) -> list[Diagnostic]:
     if send.state != SendState.SENDING:
         return []
     now = timezone.now()
-    found = (*worker_diagnostics(), *tick_diagnostics(), *throttle_diagnostics(now))
+    route = get_route()
+    throttles = throttle_diagnostics(now) if len(unavailable_providers(route)) == len(route) else ()
+    found = (*worker_diagnostics(), *tick_diagnostics([Queue.SENDING]), *throttles)
     problems = [diagnostic for diagnostic in found if diagnostic.severity is not Severity.OK]
     return [*problems, *limit_diagnostics(send, now)]
 

@@ -136,7 +136,7 @@ def _sending_diagnostics(send: Send, now: datetime.datetime) -> Iterator[Diagnos
     left = progress.report.waiting + progress.report.in_flight
     if progress.rate:
         yield _about("issue_sending", issue, Severity.OK, _speed_sentence(progress))
-    elif next_at := _next_batch_at(send, now):
+    elif not progress.retry_reason and (next_at := _next_batch_at(send, now)):
         sentence = _("The next mails are sent in %(wait)s, at %(at)s, as planned.")
         wait = duration((next_at - now).total_seconds())
         yield _about("issue_waiting", issue, Severity.OK, sentence % {"wait": wait, "at": utc(next_at)})
@@ -146,8 +146,8 @@ def _sending_diagnostics(send: Send, now: datetime.datetime) -> Iterator[Diagnos
 
 def _retrying(issue: Issue, progress: Progress, next_at: datetime.datetime, now: datetime.datetime) -> Diagnostic:
     refused = ngettext(
-        "The provider did not accept %(count)s mail.",
-        "The provider did not accept %(count)s mails.",
+        "%(count)s mail waits for a retry.",
+        "%(count)s mails wait for a retry.",
         progress.retrying,
     ) % {"count": number(progress.retrying)}
     if next_at > now:
@@ -155,7 +155,7 @@ def _retrying(issue: Issue, progress: Progress, next_at: datetime.datetime, now:
         next_attempt = _("The next attempt is in %(wait)s, at %(at)s.") % {"wait": wait, "at": utc(next_at)}
     else:
         next_attempt = _("The next attempt is made as soon as a worker is free.")
-    advice = _("Nothing to do if this ends soon: the same bytes are posted again under the same key.")
+    advice = _("Nothing to do if this ends soon. No recipient gets it twice.")
     return _about(
         "issue_retrying", issue, Severity.WARNING, f"{refused} {next_attempt} {progress.retry_reason}", advice
     )

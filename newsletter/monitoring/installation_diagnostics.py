@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from django.conf import settings
 from django.db.models import Count, Min, Q
@@ -50,14 +50,14 @@ def worker_diagnostics() -> Iterator[Diagnostic]:
     )
 
 
-def tick_diagnostics() -> Iterator[Diagnostic]:
-    """Whether Celery processes receive the ticks of every queue. `manage.py worker` needs none."""
+def tick_diagnostics(queues: Collection[Queue] = tuple(Queue)) -> Iterator[Diagnostic]:
+    """Whether Celery processes receive the ticks of these queues. `manage.py worker` needs none."""
     alive = [state for state in workers() if state.is_alive]
     served = [state.queues for state in alive if state.queues is not None]
     is_starting = any(state.uptime < STARTUP_GRACE_SECONDS for state in alive)
     if not served or len(served) < len(alive) or is_starting:
         return
-    unserved = [queue for queue in Queue if not any(queue in queues for queues in served)]
+    unserved = [queue for queue in Queue if not any(queue in of_one for of_one in served)]
     if len(unserved) == len(Queue):
         yield Diagnostic(
             name="ticks",
@@ -72,7 +72,7 @@ def tick_diagnostics() -> Iterator[Diagnostic]:
             ),
         )
         return
-    for queue in unserved:
+    for queue in (queue for queue in unserved if queue in queues):
         advice = _("Start a Celery worker with --queues %(queue)s, or find out why the running one takes so long.")
         yield Diagnostic(
             name="ticks",

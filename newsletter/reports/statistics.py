@@ -109,7 +109,7 @@ def send_totals(sends: Collection[int]) -> dict[int, SendTotals]:
 
 @dataclass(frozen=True, slots=True)
 class ReasonCount:
-    """Why some recipients did not get the mail. `state` is a label."""
+    """Why deliveries were skipped or failed, or have an unknown outcome. `state` is a label."""
 
     state: str
     sentence: str
@@ -117,7 +117,7 @@ class ReasonCount:
 
 
 def reasons_of(send: Send) -> list[ReasonCount]:
-    """Why deliveries were skipped or failed, the most frequent reason first."""
+    """Why deliveries were skipped or failed, or have an unknown outcome, the most frequent reason first."""
     return sorted([*_reasons_of_sending(send), *_reasons_of_events(send)], key=lambda row: -row.count)
 
 
@@ -138,7 +138,11 @@ def _reasons_of_sending(send: Send) -> Iterator[ReasonCount]:
 
 def _reasons_of_events(send: Send) -> Iterator[ReasonCount]:
     """Why mails failed after they were accepted, as the provider's events say."""
-    events = Event.objects.filter(delivery_id=OuterRef("pk"), state=EventState.APPLIED, superseded_mail="")
+    # Only events that say why: the words of a late delay are not the reason of a failure.
+    failures = ("email.failed", "email.suppressed")
+    events = Event.objects.filter(
+        delivery_id=OuterRef("pk"), state=EventState.APPLIED, superseded_mail="", kind__in=failures
+    )
     texts = events.exclude(detail="").order_by("-pk").values("detail")[:1]
     failed = Delivery.objects.filter(FAILED_AFTER_ACCEPTANCE, send=send).order_by().annotate(text=Subquery(texts))
     for is_suppressed, label in ((True, _("Suppressed")), (False, _("Failed"))):

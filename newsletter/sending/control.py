@@ -128,6 +128,10 @@ def finish_sends() -> bool:
     for send in _finished():
         try:
             with transaction.atomic():
+                # A retry of failed deliveries adds batches under this lock: asked again once they can be seen.
+                Send.objects.select_for_update().only("pk").get(pk=send.pk)
+                if not _finished().filter(pk=send.pk).exists():
+                    continue
                 send.move(SendState.SENT, by="worker", finished_at=timezone.now())
                 failpoint(Point.FINISH_UNCOMMITTED)
         except InvalidTransition:

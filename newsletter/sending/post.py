@@ -31,6 +31,7 @@ from newsletter.models import (
     Reason,
     Send,
     SendState,
+    reason_unless_delivered,
 )
 from newsletter.models.bulk_sql import execute_with_rows
 from newsletter.providers.base import BlockScope, MessageResult, Outcome, OutcomeKind, Provider, ResultKind
@@ -289,7 +290,9 @@ def _keep_unknown(batch: Batch, outcome: Outcome, claimed: ClaimedBatch) -> None
     not_before = timezone.now() + _wait(outcome, batch.attempts)
     BATCH_MACHINE.move_row(batch, BatchState.UNKNOWN, lease_until=None, not_before=not_before, **_batch_reason(outcome))
     in_flight = deliveries_of(batch).filter(state__in=IN_FLIGHT)
-    DELIVERY_MACHINE.move(in_flight, DeliveryState.UNKNOWN, **_delivery_reason(outcome))
+    words = _delivery_reason(outcome)
+    reason = reason_unless_delivered(words["reason"])
+    DELIVERY_MACHINE.move(in_flight, DeliveryState.UNKNOWN, reason=reason, detail=words["detail"])
 
 
 def _record_each(batch: Batch, outcome: Outcome, claimed: ClaimedBatch) -> None:
@@ -341,12 +344,13 @@ def _move_deliveries(results: list[tuple[int, MessageResult]]) -> None:
     others: dict[tuple[DeliveryState, str, str], list[int]] = {}
     for pk, result in results:
         if result.kind in STATE_AFTER:
-            state, reason = STATE_AFTER[result.kind], _delivery_reason(result)
+            state, words = STATE_AFTER[result.kind], _delivery_reason(result)
             if state is DeliveryState.PENDING:
-                reason = {"reason": "", "detail": ""}
-            others.setdefault((state, reason["reason"], reason["detail"]), []).append(pk)
+                words = {"reason": "", "detail": ""}
+            others.setdefault((state, words["reason"], words["detail"]), []).append(pk)
     for (state, code, detail), pks in others.items():
-        DELIVERY_MACHINE.move(Delivery.objects.filter(pk__in=pks), state, reason=code, detail=detail)
+        reason = reason_unless_delivered(code)
+        DELIVERY_MACHINE.move(Delivery.objects.filter(pk__in=pks), state, reason=reason, detail=detail)
 
 
 def _copy_of(batch: Batch, pks: list[int]) -> Batch:
@@ -409,7 +413,7 @@ def _make_ready(batch: Batch, outcome: Outcome, *, wait: datetime.timedelta) -> 
         batch, BatchState.READY, payload=None, lease_until=None, not_before=not_before, **_batch_reason(outcome)
     )
     in_flight = deliveries_of(batch).filter(state__in=IN_FLIGHT)
-    DELIVERY_MACHINE.move(in_flight, DeliveryState.PENDING, reason="", detail="")
+    DELIVERY_MACHINE.move(in_flight, DeliveryState.PENDING, reason=reason_unless_delivered(), detail="")
 
 
 def _finish(batch: Batch, state: BatchState, **changes: Any) -> None:

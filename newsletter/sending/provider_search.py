@@ -30,6 +30,7 @@ from newsletter.models import (
     ProviderSearch,
     Reason,
     SearchResult,
+    reason_unless_delivered,
 )
 from newsletter.models.bulk_sql import execute_with_rows
 from newsletter.providers.base import Provider, ProviderSearchFailed, SearchPage, SupportsSearch
@@ -312,5 +313,5 @@ def _post_again(batch: Batch, conclusion: Conclusion) -> bool:
     )
     if changed:
         in_flight = deliveries_of(batch).filter(state__in=IN_FLIGHT)
-        DELIVERY_MACHINE.move(in_flight, DeliveryState.PENDING, reason="", detail="")
+        DELIVERY_MACHINE.move(in_flight, DeliveryState.PENDING, reason=reason_unless_delivered(), detail="")
     return bool(changed)

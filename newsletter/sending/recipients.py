@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import uuid
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from django.db.models import QuerySet
@@ -23,6 +23,7 @@ AFTER_ATTEMPT = {
     Reason.SUBSCRIPTION_PAUSED: Reason.SUBSCRIPTION_PAUSED_AFTER_ATTEMPT,
     Reason.ERASED: Reason.ERASED_AFTER_ATTEMPT,
     Reason.NOT_ALLOWED: Reason.NOT_ALLOWED_AFTER_ATTEMPT,
+    Reason.DELIVERED_AFTER_ALL: Reason.DELIVERED_AFTER_ALL,
 }
 
 
@@ -46,10 +47,12 @@ def deliveries_of(batch: Batch) -> QuerySet[Delivery]:
 
 def recipients_of(batch: Batch, states: Sequence[str], now: datetime.datetime) -> list[Recipient]:
     """The recipients of the batch whose deliveries are in one of `states`; three queries, however many they are."""
-    owned = dict(deliveries_of(batch).filter(state__in=states).values_list("pk", "subscriber_id"))
+    rows = list(deliveries_of(batch).filter(state__in=states).values_list("pk", "subscriber_id", "reason"))
+    owned = {pk: subscriber_pk for pk, subscriber_pk, _reason in rows}
+    delivered = {pk for pk, _subscriber, reason in rows if reason == Reason.DELIVERED_AFTER_ALL}
     found = _subscriptions(batch.edition.issue.newsletter_id, owned.values())
     suppressed = filter_suppressed({row.canonical for row in found.values()})
-    return [
+    recipients = [
         _recipient(found[subscriber_pk], delivery_pk, _skip_reason(found[subscriber_pk], suppressed, now))
         if subscriber_pk in found
         else Recipient(
@@ -57,6 +60,10 @@ def recipients_of(batch: Batch, states: Sequence[str], now: datetime.datetime) -
         )
         for delivery_pk, subscriber_pk in owned.items()
     ]
+    if not delivered:
+        return recipients
+    skipped = Reason.DELIVERED_AFTER_ALL
+    return [replace(row, skip_reason=skipped) if row.delivery_pk in delivered else row for row in recipients]
 
 
 class SubscriptionRow(NamedTuple):

@@ -22,6 +22,7 @@ from newsletter.models import (
     EventType,
     Reason,
     SendState,
+    reason_unless_delivered,
 )
 from newsletter.models.batch import ATTEMPTED, UNINDEXED_SEND
 from newsletter.providers.base import Provider, provider_account
@@ -109,7 +110,7 @@ def hold(batch: Batch, reason: str, values: Mapping[str, Any] | None = None) -> 
         )
         if held:
             in_flight = deliveries_of(batch).filter(state__in=IN_FLIGHT)
-            DELIVERY_MACHINE.move(in_flight, DeliveryState.UNKNOWN, reason=reason, detail="")
+            DELIVERY_MACHINE.move(in_flight, DeliveryState.UNKNOWN, reason=reason_unless_delivered(reason), detail="")
     return bool(held)
 
 
@@ -139,7 +140,7 @@ def send_again(batch: Batch, *, by: str) -> None:
         if not changed:
             raise NotHeld(_("This batch cannot be sent again: it is not held any more, or its send is over."))
         in_flight = deliveries_of(batch).filter(state__in=IN_FLIGHT)
-        DELIVERY_MACHINE.move(in_flight, DeliveryState.PENDING, reason="", detail="")
+        DELIVERY_MACHINE.move(in_flight, DeliveryState.PENDING, reason=reason_unless_delivered(), detail="")
 
 
 def settle(batch: Batch, reason: str, values: Mapping[str, Any] | None = None) -> bool:

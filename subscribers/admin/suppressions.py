@@ -69,7 +69,7 @@ class SuppressionAdmin(TypedModelAdmin):
         return queryset.filter(fingerprint=submitted), False
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
-        """Suppress the address. An earlier suppression of it keeps its reason."""
+        """Suppress the address. An earlier suppression keeps its reason, unless it was a hard bounce."""
         canonical = form.cleaned_data["address"].canonical
         words = form.cleaned_data["detail"]
         evidence = editor_evidence(request, words)

@@ -50,11 +50,12 @@ class DeclineResult(enum.Enum):
 def decline(key: uuid.UUID, evidence: Evidence) -> DeclineResult:
     """“This was not me”: end the request and send no more confirmation mails to this subscriber.
 
-    Other lists stay as they are. A subscription that was confirmed is only unsubscribed. A repeat changes nothing and
-    returns the same.
+    Other lists stay as they are. An active subscription, or an ended one that was confirmed once, is at most
+    unsubscribed. A repeat changes nothing and returns the same.
     """
     with transaction.atomic():
-        # Locked in the order of a request, so that neither waits for the other; a confirmation waits for the second.
+        # Locked in the same order as by a request, so that the two cannot deadlock. A confirmation locks only the
+        # subscription, and waits for that lock.
         rows = Subscriber.objects.select_for_update(of=("self",), no_key=True).filter(subscriptions__key=key)
         subscriber = rows.first()
         subscription = Subscription.objects.with_key(key)

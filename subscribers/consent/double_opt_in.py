@@ -75,6 +75,9 @@ def request_subscription(mailing_list: MailingList, address: Address, evidence: 
         return RequestResult.DECLINED
     with transaction.atomic():
         subscription = _locked_subscription(mailing_list, address)
+        if subscription.subscriber.declined_at:
+            # Declined since it was looked up above, while this waited for the lock.
+            return RequestResult.DECLINED
         result = _result_within_limits(subscription)
         if result is RequestResult.ALREADY_SUBSCRIBED:
             mail = _write_already_subscribed(subscription)

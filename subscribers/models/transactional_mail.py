@@ -44,10 +44,10 @@ class TransactionalMailReason(models.TextChoices):
     LINK_EXPIRED = "link_expired", _("The link in the mail has expired.")
     NOT_SUBSCRIBED = "not_subscribed", _("The subscription has ended.")
     REFUSED = "refused", _("The mail was refused.")
-    UNAVAILABLE = "unavailable", _("The provider did not confirm the mail.")
+    UNAVAILABLE = "unavailable", _("The provider has not accepted the mail.")
     CONNECTION_FAILED = "connection_failed", _("The connection to the mail server failed.")
     BACKEND_ERROR = "backend_error", _("The mail backend failed with an unexpected error.")
-    NOT_FINISHED = "not_finished", _("No attempt finished.")
+    NOT_FINISHED = "not_finished", _("A worker stopped during an attempt.")
     OTHER = "other", _("Another reason.")
 
 

@@ -100,8 +100,8 @@ def lease_for(backend: BaseEmailBackend) -> datetime.timedelta:
 def claim_mail(lease: datetime.timedelta = LEASE) -> ClaimedMail | None:
     """Claim the mail that has waited longest, until its lease ends.
 
-    The first attempt at a mail is stored with the claim, and removed again if it provably sent nothing. So if it is
-    stored before, an earlier attempt may have sent the mail.
+    The claim sets `first_attempt_at`; an attempt that provably sent nothing empties it. So if it was set before this
+    claim, an earlier attempt may have sent the mail.
     """
     now = timezone.now()
     with transaction.atomic():
@@ -129,7 +129,7 @@ def send_mail(claimed: ClaimedMail, backend: BaseEmailBackend) -> None:
         _finish(mail, State.UNKNOWN, reason=blocked or mail.reason or Reason.NOT_FINISHED)
         return
     if blocked:
-        _finish(mail, State.WITHDRAWN, reason=blocked, detail="")
+        _finish(mail, State.WITHDRAWN, reason=blocked, detail="", first_attempt_at=None)
         return
     message = message_of(mail)
     message.connection = backend
@@ -189,7 +189,7 @@ def _store_failure(claimed: ClaimedMail, backend: BaseEmailBackend, error: MailB
         reason = Reason.UNAVAILABLE if error.may_have_been_sent else Reason.REFUSED
         _finish(claimed.mail, State.UNKNOWN, reason=reason, detail=str(error)[:500])
     else:
-        _finish(claimed.mail, State.FAILED, reason=Reason.REFUSED, detail=str(error)[:500])
+        _finish(claimed.mail, State.FAILED, reason=Reason.REFUSED, detail=str(error)[:500], first_attempt_at=None)
 
 
 def _retry_or_give_up(
@@ -204,13 +204,13 @@ def _retry_or_give_up(
             _finish(mail, State.UNKNOWN, **changes)
             return
     elif mail.attempts >= MAX_ATTEMPTS:
-        _finish(mail, State.FAILED, **changes)
+        _finish(mail, State.FAILED, first_attempt_at=None, **changes)
         return
     else:
         changes["first_attempt_at"] = None
-    TransactionalMail.objects.filter(pk=mail.pk, state=State.PENDING).update(
-        not_before=again, lease_until=None, **changes
-    )
+    # Each claim raises the attempts: a worker whose lease has ended must not overwrite what the next one does.
+    latest = TransactionalMail.objects.filter(pk=mail.pk, state=State.PENDING, attempts=mail.attempts)
+    latest.update(not_before=again, lease_until=None, **changes)
 
 
 def _key_has_expired(mail: TransactionalMail, at: datetime.datetime, backend: BaseEmailBackend) -> bool:

@@ -45,9 +45,12 @@ log = logging.getLogger(__name__)
 #: A message under this name carries a whole body that is already encoded; see PooledClient.
 RAW_BODY = "frozen"
 
-#: Seconds to connect, and between two pieces of the response: urllib3 has no limit for the whole. A server that answers
-#: byte by byte can outlast the lease of the batch; then another worker posts the same bytes under the same key.
+#: Seconds to connect and for each write of the body, and between two pieces of the response: urllib3 has no limit for
+#: the whole. A server that answers byte by byte can outlast the lease of the batch; then another worker posts the same
+#: bytes under the same key.
 TIMEOUT = urllib3.Timeout(connect=5, read=60)
+#: Bytes per write: at most this much has to leave within the timeout, also over a slow line.
+WRITE_BYTES = 64 * 1024
 #: Seconds that a connection check may take.
 CONNECTION_CHECK_TIMEOUT = 5.0
 
@@ -82,7 +85,7 @@ class PooledClient(resend.HTTPClient):
         if body is not None:
             sent |= {"Content-Type": "application/json", "Content-Length": str(len(body))}
         failpoint(Point.BEFORE_FIRST_BYTE)
-        pieces = None if body is None else _halves(body)
+        pieces = None if body is None else _pieces(body)
         response = self._pool.request(
             method.upper(), url, body=pieces, headers=sent, redirect=False, preload_content=False
         )
@@ -101,13 +104,20 @@ class PooledClient(resend.HTTPClient):
         self._pool.clear()
 
 
-def _halves(body: bytes) -> Iterator[Any]:
-    """The body in two pieces, so that failpoints can be between and after them; views, because the body is large."""
+def _pieces(body: bytes) -> Iterator[Any]:
+    """The body in pieces, because urllib3 limits each write by the connect timeout; views, because the body is large.
+
+    Two pieces at least, so that failpoints can be between and after them.
+    """
     view, middle = memoryview(body), len(body) // 2
-    yield view[:middle]
+    yield from _cut(view[:middle])
     failpoint(Point.REQUEST_HALF_SENT)
-    yield view[middle:]
+    yield from _cut(view[middle:])
     failpoint(Point.REQUEST_SENT)
+
+
+def _cut(view: memoryview) -> Iterator[memoryview]:
+    return (view[start : start + WRITE_BYTES] for start in range(0, len(view), WRITE_BYTES))
 
 
 def _body(json: Any) -> bytes | None:

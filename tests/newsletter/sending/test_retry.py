@@ -24,10 +24,13 @@ from newsletter.models import (
     Send,
     SendState,
 )
-from newsletter.providers.base import Provider, SignedEvent
+from newsletter.providers.base import Outcome, OutcomeKind, Provider, SignedEvent
 from newsletter.providers.throttle import MAX_BACKOFF
 from newsletter.sandbox import Fault, SandboxServer
+from newsletter.sending import control
+from newsletter.sending.batch import claim_batch
 from newsletter.sending.control import cancel_send, finish_sends, pause_send
+from newsletter.sending.post import record_outcome
 from newsletter.sending.reconcile import settle_proven
 from newsletter.sending.retry import count_failed, retry_failed
 from newsletter.sending.schedule import schedule_issue
@@ -240,6 +243,37 @@ def test_a_recipient_whose_failed_mail_was_delivered_after_all_gets_no_other(
     assert mails_by_recipient(sandbox) == [1, 1, 1]
     skipped = Delivery.objects.get(pk=failed_later.pk)
     assert (skipped.state, skipped.reason) == (DeliveryState.SKIPPED, Reason.DELIVERED_AFTER_ALL)
+
+
+def test_a_mail_that_arrives_while_another_is_being_sent_is_remembered_if_that_is_not_sent(
+    failed_later: Delivery, sandbox: SandboxServer, provider: Provider
+) -> None:
+    retry_failed(failed_later.send, by="Edda")
+    claimed = claim_batch(provider)
+    assert claimed is not None
+    receive("email.delivered", failed_later, provider)
+    record_outcome(claimed, Outcome(kind=OutcomeKind.RETRY_LATER, code="rate_limit_exceeded"))
+    pass_time(MAX_BACKOFF)
+    assert post_everything(provider) == 0
+    assert mails_by_recipient(sandbox) == [1, 1, 1]
+    skipped = Delivery.objects.get(pk=failed_later.pk)
+    assert (skipped.state, skipped.reason) == (DeliveryState.SKIPPED, Reason.DELIVERED_AFTER_ALL)
+
+
+def test_a_send_does_not_finish_while_a_retry_adds_batches(
+    failed_later: Delivery, provider: Provider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The list of finished sends was read before the retry was committed."""
+    send = failed_later.send
+    Send.objects.filter(pk=send.pk).update(state=SendState.SENDING, finished_at=None)
+    read = list(control._finished())
+    assert read == [send]
+    retry_failed(send, by="Edda")
+    real = control._finished
+    answers = iter([read])
+    monkeypatch.setattr(control, "_finished", lambda: next(answers, None) or real())
+    finish_sends()
+    assert Send.objects.get(pk=send.pk).state == SendState.SENDING
 
 
 @pytest.mark.parametrize("kind", ["email.delivered", "email.opened", "email.complained"])
