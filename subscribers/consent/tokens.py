@@ -68,7 +68,7 @@ def decline_url(key: uuid.UUID) -> str:
 
 
 def confirm_url(key: uuid.UUID, request_number: int) -> str:
-    """The page to confirm the request with this number. A request after this one has ended or expired invalidates it."""
+    """The page to confirm the request with this number. A request after this has ended or expired invalidates it."""
     signer = LinkSigner(Purpose.CONFIRM)
     return f"{settings.SITE_URL}/{Purpose.CONFIRM}/{signer.token(key.bytes + REQUEST_NUMBER.pack(request_number))}"
 

@@ -229,7 +229,7 @@ def test_a_mail_that_may_have_been_sent_is_repeated_for_23_hours(recorder: Recor
     mail.refresh_from_db()
     assert mail.state == TransactionalMailState.UNKNOWN
     assert (mail.reason, mail.detail) == (Reason.UNAVAILABLE, "rate_limit_exceeded: Too many requests.")
-    assert "The provider did not confirm the mail." in mail.explanation
+    assert "The provider has not accepted the mail." in mail.explanation
     assert "may have arrived" in mail.explanation
     assert 10 < len(recorder.attempts) <= 20
     assert {name: getattr(mail, name) for name in WITHOUT_BODY} == WITHOUT_BODY

@@ -280,7 +280,7 @@ def test_a_backoff_names_the_time_of_the_next_attempt(worker: None, issue: Issue
     later = timezone.now() + datetime.timedelta(minutes=4)
     set_batch(batches[0], attempts=3, reason="rate_limit_exceeded", not_before=later)
     sentence = only("issue_retrying", issue).sentence
-    assert sentence.startswith("The provider did not accept 2 mails. The next attempt is in 4 min, at ")
+    assert sentence.startswith("2 mails wait for a retry. The next attempt is in 4 min, at ")
     assert sentence.endswith("The provider received too many requests. Sending is slowed down.")
 
 
