@@ -34,6 +34,7 @@ from subscribers.transactional.outbox import (
     lease_for,
     retry_delay,
     send_due_transactional_mails,
+    send_mail,
 )
 from tests.people import ADA, ada, make_mailing_list
 from tests.subscribers.recording_backend import BACKEND, RECORDER, Recorder
@@ -334,6 +335,27 @@ def test_a_mail_is_withdrawn_after_an_attempt_that_sent_nothing(recorder: Record
     mail.refresh_from_db()
     assert (mail.state, mail.reason, mail.detail) == (TransactionalMailState.WITHDRAWN, Reason.DECLINED, "")
     assert len(recorder.attempts) == 1
+
+
+def test_a_mail_that_was_never_sent_names_no_attempt_that_may_have_sent_it(recorder: Recorder) -> None:
+    mail = ask()
+    actions.decline(mail.subscription.key, HERE)
+    send_due_transactional_mails()
+    mail.refresh_from_db()
+    assert (mail.state, mail.first_attempt_at) == (TransactionalMailState.WITHDRAWN, None)
+
+
+def test_a_worker_whose_lease_ended_leaves_the_next_claim_alone(recorder: Recorder) -> None:
+    ask()
+    late = claim_mail()
+    assert late is not None
+    time_passes(datetime.timedelta(minutes=3))
+    recorder.errors = [NO_ANSWER]
+    send_due_transactional_mails()
+    stored = TransactionalMail.objects.values("attempts", "first_attempt_at", "not_before", "reason").get()
+    recorder.errors = [BUSY]
+    send_mail(late, get_connection(BACKEND))
+    assert TransactionalMail.objects.values("attempts", "first_attempt_at", "not_before", "reason").get() == stored
 
 
 def test_a_mail_that_is_no_longer_needed_and_may_have_been_sent_is_given_up(recorder: Recorder) -> None:

@@ -12,7 +12,8 @@ from lxml import html as lxml_html  # type: ignore[import-untyped]
 
 from newsletter.config.configuration import PROJECT_ROOT
 from newsletter.models import Batch, BatchState, Delivery, DeliveryState, Event, EventState, Issue, Reason, Send
-from newsletter.sending.control import pause_send, resume_send
+from newsletter.sending.control import cancel_send, pause_send, resume_send
+from newsletter.sending.recipients import deliveries_of
 from newsletter.sending.schedule import send_now
 from newsletter.sending.undo import undo_send
 from subscribers.models import Subscription, SubscriptionState
@@ -194,6 +195,31 @@ def test_the_web_version_is_linked_once_the_page_exists(edda: Client, send: Send
     Send.objects.update(undo_until=timezone.now())
     assert "Web version" in words_on(edda.get(page_of(send.issue, "report")))
     assert Client().get(send.issue.get_absolute_url()).status_code == 200
+
+
+def test_a_pause_within_the_undo_window_does_not_publish_the_page(edda: Client, send: Send) -> None:
+    Send.objects.update(undo_until=timezone.now() + datetime.timedelta(minutes=1))
+    pause_send(send, by="Edda")
+    assert Client().get(send.issue.get_absolute_url()).status_code == 404
+
+
+@pytest.mark.parametrize("reason", [Reason.OTHER_ACCOUNT, Reason.PROVIDER_NOT_IN_ROUTE, Reason.PARTLY_FOUND])
+def test_a_report_shows_held_batches_whatever_their_reason_names(edda: Client, send: Send, reason: Reason) -> None:
+    batch = Batch.objects.get()
+    values = {"provider": "resend", "found": 1, "missing": 1}
+    Batch.objects.update(state=BatchState.HELD, payload=b"x", reason=reason, reason_values=values)
+    deliveries_of(batch).update(state=DeliveryState.UNKNOWN, reason=reason)
+    assert "Mark as sent" in words_on(edda.get(page_of(send.issue, "report")))
+    assert edda.get("/admin/newsletter/delivery/").status_code == 200
+
+
+def test_a_held_batch_of_a_cancelled_send_cannot_be_sent_again(edda: Client, send: Send) -> None:
+    Batch.objects.update(state=BatchState.HELD, payload=b"x", reason=Reason.KEY_EXPIRED)
+    assert "Send again" in words_on(edda.get(page_of(send.issue, "report")))
+    cancel_send(send, by="Edda")
+    shown = words_on(edda.get(page_of(send.issue, "report")))
+    assert "Mark as sent" in shown
+    assert "Send again" not in shown
 
 
 def event_of(delivery: int, detail: str) -> None:

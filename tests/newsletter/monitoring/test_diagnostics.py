@@ -9,6 +9,7 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone, translation
+from pytest_django import Settings
 
 from newsletter.admin.pages import page_url
 from newsletter.models import (
@@ -211,6 +212,25 @@ def test_the_manifest_is_never_read_for_diagnostics(send: Send) -> None:
     with CaptureQueriesContext(connection) as queries:
         assert "paused" in {diagnostic.name for diagnostic in diagnostics()}
     assert not [query for query in queries if '"newsletter_send"."manifest"' in query["sql"]]
+
+
+def test_a_provider_that_another_one_replaces_blocks_no_send(send: Send, settings: Settings) -> None:
+    a_worker()
+    settings.PROVIDER = "resend,smtp"
+    provider = get_route()[0]
+    ProviderThrottle.objects.create(
+        provider=provider.name, account=provider.account, suspended_at=timezone.now(), code="invalid_api_key"
+    )
+    assert names(send) == []
+    assert "throttle" in {diagnostic.name for diagnostic in diagnostics()}
+
+
+def test_a_queue_without_a_worker_blocks_a_send_only_if_it_sends(send: Send) -> None:
+    worker = a_worker(doing="transactional,events,sending: post_batch", minutes=5)
+    assert names(send) == []
+    worker.doing = "transactional,events,background: apply_events"
+    worker.save()
+    assert names(send) == ["ticks"]
 
 
 def test_diagnostics_are_made_in_the_active_language(send: Send, monkeypatch: pytest.MonkeyPatch) -> None:
