@@ -67,7 +67,7 @@ UPDATE_EVENTS_COLUMNS = {
 class EventResult:
     """One stored event with what it says; `parsed` is None if it cannot be read.
 
-    `state`, `reason` and `delivery_pk` are what is to be recorded.
+    `state`, `reason`, `detail` and `delivery_pk` are recorded.
     """
 
     row: Event
@@ -78,7 +78,7 @@ class EventResult:
     delivery_pk: int | None = None
 
     def set_result(self, state: EventState, reason: Reason | None = None) -> None:
-        """Without a delivery, unless the event is applied to one."""
+        """Record what becomes of the event. Only one that is applied without a reason against it keeps its delivery."""
         self.state, self.reason = state, reason.value if reason else ""
         if state is not EventState.APPLIED or reason is not None:
             self.delivery_pk = None
@@ -160,7 +160,7 @@ def _skip_delivered(deliveries: Collection[int]) -> None:
 
 
 def _tagged_deliveries(results: list[EventResult]) -> dict[int, Delivery]:
-    """The deliveries in the events' tags, with their subscriber's key and their mail's id only."""
+    """The deliveries in the events' tags, with `subscriber_id` and `provider_id` only."""
     keys = {key for result in results if result.parsed and (key := _tagged_delivery_pk(result.parsed))}
     return {row.pk: row for row in Delivery.objects.filter(pk__in=keys).only("subscriber_id", "provider_id")}
 

@@ -111,8 +111,9 @@ class BatchQuerySet(models.QuerySet["Batch"]):
 class Batch(models.Model):
     """Up to 100 deliveries that are sent in one provider call: all of a send from `first` to `last` delivery.
 
-    `key` and `payload` are stored before the first byte leaves, and every attempt posts exactly them. `payload` is
-    JSON, compressed with zstandard; it is removed once the outcome is known.
+    `key` and `payload` are stored before the first byte leaves. While the outcome may be unknown, every attempt posts
+    exactly them; once it is known that nothing was sent, both are made anew. `payload` is JSON, compressed with
+    zstandard; it is removed once the outcome is known.
     """
 
     # As with deliveries, expanding the audience names only what differs: the defaults are the database's, too.

@@ -62,7 +62,7 @@ IN_FLIGHT = (DeliveryState.BATCHED, DeliveryState.UNKNOWN)
 class EventType(models.TextChoices):
     """What an event says about a mail, in ascending rank: the highest known is the one that is shown.
 
-    The order makes late and repeated events harmless: a delivery keeps the first time of each type.
+    A delivery keeps the first time of each type, so late and repeated events are harmless.
     """
 
     SENT = "sent", _("Sent")

@@ -32,7 +32,7 @@ class Edition(models.Model):
     """Everything that all recipients of an issue share, with placeholders where their mails differ.
 
     `html` and `text` contain placeholder tokens made with `nonce`; `envelope` holds sender, reply-to and header values
-    in the same way; `content` is the issue as frozen, for the archive. `sha256` covers all of them.
+    in the same way; `content` is the issue as frozen, for the archive. `sha256` covers what is sent.
     """
 
     issue = models.ForeignKey("Issue", on_delete=models.PROTECT, related_name="editions", verbose_name=_("issue"))

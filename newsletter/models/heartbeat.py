@@ -6,7 +6,7 @@ from django.db import models
 
 
 class WorkerHeartbeat(models.Model):
-    """A worker process that runs or died. It writes the row every few seconds, and deletes it when it ends in order."""
+    """A worker process that runs or died. It writes the row every few seconds, and deletes it when it ends normally."""
 
     name = models.CharField(max_length=100, unique=True, help_text="Host and process id, as in a batch's claim.")
     started_at = models.DateTimeField()

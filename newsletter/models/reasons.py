@@ -65,11 +65,17 @@ class Reason(models.TextChoices):
     SEND_STOPPED = "send_stopped", _("The send was stopped before the batch was posted.")
     RECIPIENT_LEFT = (
         "recipient_left",
-        _("A recipient unsubscribed before the batch was posted. It is built again without them."),
+        _(
+            "A recipient may not be mailed any more (unsubscribed, paused, suppressed or erased), so the batch was not "
+            "posted."
+        ),
     )
     RECIPIENT_LEFT_UNKNOWN = (
         "recipient_left_unknown",
-        _("A recipient unsubscribed while the outcome was unknown. Posting the same bytes again would reach them."),
+        _(
+            "A recipient may not be mailed any more (unsubscribed, paused, suppressed or erased). Posting the same bytes "
+            "again would reach them."
+        ),
     )
     KEY_EXPIRED = (
         "key_expired",

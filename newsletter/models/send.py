@@ -198,7 +198,7 @@ class Send(models.Model):
         )
 
     def pause(self, reason: str, *, by: str = "worker", values: Mapping[str, Any] | None = None) -> None:
-        """Pause it while it is sending, and keep the reason on it. InvalidTransition."""
+        """Pause it while it is sending, and keep the reason on it. Raises InvalidTransition."""
         kept = dict(values or {})
         changes = {"hold_reason": reason, "hold_values": kept}
         self.move(SendState.PAUSED, only_from=(SendState.SENDING,), by=by, reason=reason, values=kept, **changes)
@@ -214,7 +214,7 @@ class Send(models.Model):
     def resume(
         self, reason: str, *, by: str = "worker", values: Mapping[str, Any] | None = None, **changes: Any
     ) -> None:
-        """Let a paused send go on. InvalidTransition."""
+        """Resume a paused send. Raises InvalidTransition."""
         changes = {"hold_reason": "", "hold_values": {}, **changes}
         self.move(SendState.SENDING, only_from=(SendState.PAUSED,), by=by, reason=reason, values=values, **changes)
 

@@ -109,7 +109,7 @@ class Heartbeat:
         self._last_step = step
 
     def end(self) -> None:
-        """Delete the row of a process that ends in order."""
+        """Delete the row of a process that ends normally."""
         try:
             WorkerHeartbeat.objects.filter(name=self._name).delete()
         except DatabaseError:

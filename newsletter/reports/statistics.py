@@ -1,4 +1,4 @@
-"""Statistics: what is known about the mails of a send, counted from the rows each time and never added up twice."""
+"""Statistics: what is known about the mails of a send, counted from the rows each time; no counter is kept."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 def pause_after_downtime() -> int:
     """Pause every running send if the last worker was seen more than OVERDUE_MINUTES ago; how many.
 
-    To be called when a worker starts, before its first heartbeat. Workers that were stopped in order leave no
+    To be called when a worker starts, before its first heartbeat. Workers that were shut down properly leave no
     heartbeat; then nothing is known and nothing is paused.
     """
     last = WorkerHeartbeat.objects.aggregate(last=Max("seen_at"))["last"]

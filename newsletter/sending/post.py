@@ -149,7 +149,7 @@ def _reason_against(claimed: ClaimedBatch, permit: Permit) -> Reason | None:
 
 
 def seconds_until_post(route: Sequence[Provider]) -> float | None:
-    """Seconds until a waiting batch may be posted; None if none waits, or if it takes an operator or a day."""
+    """Seconds until a waiting batch may be posted; None if none waits, or not within MAX_BACKOFF."""
     statuses = list(route_statuses(route))
     any_first = any(is_first for _provider, _status, is_first in statuses)
     seconds = [

@@ -28,7 +28,7 @@ class ResendWebhook(View):
 
     def post(self, request: HttpRequest) -> HttpResponse:
         """Respond with 200 only after the event is stored; the provider retries on every other status."""
-        # Not that of the route: after a change of PROVIDER, events about mails that Resend sent before still arrive.
+        # Also if it is not in PROVIDER any more: events about mails that Resend sent before still arrive.
         provider = next((each for each in webhook_providers() if each.name == "resend"), None)
         if provider is None or not settings.WEBHOOK_SECRETS:
             return _answer(404, "No configured provider sends webhooks to this endpoint.")

@@ -82,7 +82,7 @@ class CeleryProcess:
         return release_stale_claims(include_own=False) > 0
 
     def end(self) -> None:
-        """End in order: the heartbeat row is deleted."""
+        """End normally: the heartbeat row is deleted."""
         self._ended.set()
         self._heartbeat.end()
         connections.close_all()

@@ -1,4 +1,4 @@
-"""The loop: runs the steps in rounds. `manage.py worker` and the demo use it."""
+"""The loop: runs the steps in rounds. `manage.py worker`, the demo and Celery's processes use it."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ LONGEST_BACKOFF = 60.0
 #: Seconds between two rounds of idle background jobs, and how long a stopping worker waits for the job that runs.
 BACKGROUND_IDLE, BACKGROUND_END = 2.0, 15.0
 
-#: The steps that `manage.py worker` runs in its main thread.
-MAIL_QUEUES = tuple(queue for queue in Queue if queue is not Queue.BACKGROUND)
+#: The queues whose steps `manage.py worker` runs in its main thread; the background queue has a thread of its own.
+MAIN_THREAD_QUEUES = tuple(queue for queue in Queue if queue is not Queue.BACKGROUND)
 
 
 class StepRunner:
@@ -157,7 +157,7 @@ def work(stop: threading.Event) -> None:
         background = threading.Thread(target=run_background_jobs, args=[stop], name="background", daemon=True)
         background.start()
         beat = StepRunner(Step("heartbeat", Queue.TRANSACTIONAL, 0, heartbeat.beat))
-        steps = StepLoop([beat, *runners_of(*MAIL_QUEUES, on_work=heartbeat.note)])
+        steps = StepLoop([beat, *runners_of(*MAIN_THREAD_QUEUES, on_work=heartbeat.note)])
         while not stop.is_set():
             close_old_connections()
             if wait := _wait_after_round(steps):
@@ -191,7 +191,7 @@ def run_background_jobs(stop: threading.Event) -> None:
 
 def work_until_idle() -> None:
     """Run the steps until none has anything to do: `manage.py worker --until-idle`."""
-    mail, background = StepLoop(runners_of(*MAIL_QUEUES)), StepLoop(runners_of(Queue.BACKGROUND))
+    mail, background = StepLoop(runners_of(*MAIN_THREAD_QUEUES)), StepLoop(runners_of(Queue.BACKGROUND))
     never = threading.Event()
     while True:
         # Background jobs have their turn only when no mail is left to send.
@@ -217,7 +217,7 @@ def recover_before_work(stop: threading.Event) -> None:
 
 
 def recover() -> bool:
-    """Pause sends after a downtime, and release the batches that dead workers of this machine had claimed."""
+    """Pause sends after a downtime, compute start times again, and release batches of this machine's dead workers."""
     paused, has_moved_start = pause_after_downtime(), update_start_times()
     batches = release_stale_claims(include_own=True)
     if batches:

@@ -37,7 +37,7 @@ class Step:
     queue: Queue
     """The Celery queue whose ticks run it. `manage.py worker` runs the background queue in a thread of its own."""
     every: float
-    """Seconds between two runs, at least; 0: it runs in each round."""
+    """Seconds between two runs, at least; 0: no such limit, except for the rest after a run with nothing to do."""
     run: Callable[[], bool]
     """Does the work. Returns whether it did something and may have more to do.
 

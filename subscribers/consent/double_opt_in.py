@@ -184,7 +184,7 @@ class ConfirmationStatus(enum.Enum):
     CONFIRMED = "was confirmed by this call"
     DONE = "is already confirmed"
     EXPIRED = "was not confirmed in time"
-    ENDED = "was ended by an unsubscribe or replaced by a newer request"
+    ENDED = "was ended, or replaced by a request after it had ended or expired"
     GONE = "its subscription no longer exists"
 
 

@@ -132,7 +132,7 @@ class Migration(migrations.Migration):
                 ('ended_at', models.DateTimeField(blank=True, editable=False, null=True, verbose_name='ended at')),
                 ('paused_until', models.DateTimeField(blank=True, editable=False, null=True, verbose_name='paused until')),
                 ('requested_at', models.DateTimeField(blank=True, editable=False, null=True, verbose_name='requested at')),
-                ('request_number', models.PositiveIntegerField(default=0, editable=False, help_text='Counts the requests. A confirmation link is valid for one of them.', verbose_name='request number')),
+                ('request_number', models.PositiveIntegerField(default=0, editable=False, help_text='Goes up when a request follows one that has ended or expired. A confirmation link is valid for one number.', verbose_name='request number')),
             ],
             options={
                 'verbose_name': 'subscription',

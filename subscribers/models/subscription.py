@@ -87,7 +87,9 @@ class Subscription(models.Model):
         _("request number"),
         default=0,
         editable=False,
-        help_text=_("Counts the requests. A confirmation link is valid for one of them."),
+        help_text=_(
+            "Goes up when a request follows one that has ended or expired. A confirmation link is valid for one number."
+        ),
     )
 
     objects: ClassVar[SubscriptionQuerySet] = SubscriptionQuerySet.as_manager()  # type: ignore[assignment]

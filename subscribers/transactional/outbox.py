@@ -33,11 +33,11 @@ from subscribers.suppression import get_suppression
 
 log = logging.getLogger(__name__)
 
-#: Longer than one call to a provider with idempotency keys may take. After this, another worker may claim the mail.
+#: Longer than one call normally takes. A call that outlasts it is repeated by another worker under the same key.
 LEASE = datetime.timedelta(minutes=2)
 #: Replies of a mail server that one mail may wait for, from the greeting to the end of the mail.
 SMTP_REPLIES = 12
-#: How often a mail is tried that provably was not sent: for about 23 hours, as `retry_delay` spaces the attempts.
+#: How often a mail is tried that provably was not sent: for about 22 hours, as `retry_delay` spaces the attempts.
 MAX_ATTEMPTS = 30
 MIN_RETRY_DELAY, MAX_RETRY_DELAY = datetime.timedelta(seconds=15), datetime.timedelta(hours=1)
 #: Values stored with every outcome: the body and the headers contain working links and are removed.

@@ -72,7 +72,7 @@ def _sign_up(request: HttpRequest, mailing_list: MailingList) -> HttpResponse:
         return _signup_page(request, form, status=400)
     if form.is_from_a_bot:
         return _redirect_to_check_mail(mailing_list, uuid.uuid4())
-    # The only page that shows this text, and so the only consent that stores it.
+    # Every form with this text posts here, so only this consent stores it.
     evidence = evidence_of(request, Form.SIGNUP, signup_text(mailing_list))
     return _store(request, mailing_list, form.address, evidence)
 

@@ -40,7 +40,7 @@ POLICY_CODE = re.compile(r"(?<![\d.])[45]\.(?:7|4)\.\d{1,3}(?![\d.])")
 MAILBOX_SUBTYPES = {"", "General", "NoEmail", "Suppressed", "Undetermined"}
 #: More signatures in one header are not compared. Svix sends one for each active secret.
 MAX_SIGNATURES = 10
-#: The object of each event type that says more, and its keys with the text, the first one that is set.
+#: Events with words of their own: the object in `data` that holds them, and its keys. The first that is set counts.
 DETAIL_KEYS = {
     "email.clicked": ("click", ("link",)),
     "email.delivery_delayed": ("delivery_delayed", ("reason", "message")),

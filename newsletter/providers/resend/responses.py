@@ -86,7 +86,7 @@ def _code(status: int, name: str, message: str) -> str:
 
 
 def _scope(status: int, name: str, message: str) -> BlockScope:
-    """What an error blocks: the issue with a 403 about a domain, recipient or field; the account if about the key."""
+    """What an error blocks: the issue, if it is about its content, domain or recipients; otherwise the account."""
     if name in BLOCKING_ERRORS:
         return BLOCKING_ERRORS[name]
     is_about_the_issue = status == 451 or name == "validation_error" or SHARED_FIELD.search(message)
@@ -118,7 +118,7 @@ def _kind(status: int, name: str, message: str) -> OutcomeKind:
         return OutcomeKind.BLOCKED if SHARED_FIELD.search(message) else OutcomeKind.REFUSED
     if status == 413:
         return OutcomeKind.REFUSED
-    # 5xx, and 409 concurrent_idempotent_requests: the first request is still running.
+    # 5xx; 409 concurrent_idempotent_requests, whose first request is still running; and statuses without documentation.
     return OutcomeKind.UNKNOWN
 
 

@@ -14,7 +14,7 @@ from newsletter.config import tracing
 from newsletter.config.environment import is_tracing_enabled
 from newsletter.config.tracing import NO_SPAN, find_tracer, span
 from newsletter.providers.base import Provider
-from newsletter.worker.loop import MAIL_QUEUES, run_each, runners_of
+from newsletter.worker.loop import MAIN_THREAD_QUEUES, run_each, runners_of
 from tests.people import make_subscriptions
 from tests.publications import expand_audiences, make_issue, start_sending
 from tests.sandboxes import provider_of, running_sandbox
@@ -50,7 +50,7 @@ def test_a_post_is_a_span_inside_its_step_and_idle_steps_leave_no_span(
     make_subscriptions(3, issue.newsletter)
     send = start_sending(issue)
     expand_audiences()
-    runners = runners_of(*MAIL_QUEUES)
+    runners = runners_of(*MAIN_THREAD_QUEUES)
     run_each(runners)
     run_each(runners)
     post, step, finish = spans.get_finished_spans()

@@ -18,7 +18,7 @@ from newsletter.worker.loop import (
     IDLE_COOLDOWN,
     IDLE_SECONDS,
     LONGEST_BACKOFF,
-    MAIL_QUEUES,
+    MAIN_THREAD_QUEUES,
     StepLoop,
     StepRunner,
     run_background_jobs,
@@ -224,7 +224,7 @@ def test_a_confirmation_mail_waits_for_one_batch_of_an_issue_at_most(
     send_now(issue, by="Edda")
     with running_sandbox() as sandbox:
         provider_of(sandbox, monkeypatch)
-        steps = StepLoop([StepRunner(runner.step, clock=clock) for runner in runners_of(*MAIL_QUEUES)])
+        steps = StepLoop([StepRunner(runner.step, clock=clock) for runner in runners_of(*MAIN_THREAD_QUEUES)])
         while sandbox.ledger.summary()["messages"] == 0:
             steps.run()
         store_signup(issue.newsletter, parse_address("new@example.org"), Evidence(form="tests"))
