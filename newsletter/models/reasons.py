@@ -73,8 +73,8 @@ class Reason(models.TextChoices):
     RECIPIENT_LEFT_UNKNOWN = (
         "recipient_left_unknown",
         _(
-            "A recipient may not be mailed any more (unsubscribed, paused, suppressed or erased). Posting the same bytes "
-            "again would reach them."
+            "A recipient may not be mailed any more (unsubscribed, paused, suppressed or erased). Posting the same "
+            "bytes again would reach them."
         ),
     )
     KEY_EXPIRED = (
