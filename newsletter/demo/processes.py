@@ -55,9 +55,7 @@ class Installation:
     def start_web(self) -> None:
         """Start the web server and wait until it answers."""
         address = urlsplit(self.site_url).netloc
-        self.start(
-            "web", "-m", "gunicorn", "newsletter.wsgi", "--bind", address, "--threads", "4", "--no-control-socket"
-        )
+        self.start("web", "-m", "gunicorn", "newsletter.wsgi", "--bind", address)
         self._wait_for("web", f"{self.site_url}/robots.txt")
 
     def start_worker(self, name: str = "worker") -> subprocess.Popen[bytes]:
