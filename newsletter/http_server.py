@@ -80,7 +80,7 @@ class Connection(HTTPChannel):
             request, self.request = self.request, None
             if not request.headers_finished:
                 request.parse_header(b"GET / HTTP/1.0\r\n")  # as waitress does for a head that is too large
-            request.error = RequestTimeout("The request took too long to arrive.")
+            request.error = RequestTimeout("")
             self.requests.append(request)
             if len(self.requests) == 1:
                 self.server.add_task(self)

@@ -5,6 +5,8 @@ from django.urls import URLPattern, URLResolver, include, path
 
 from newsletter.admin.dashboard import show_dashboard
 
+handler500 = "newsletter.web.database_outage.server_error"
+
 urlpatterns: list[URLPattern | URLResolver] = [
     # Before the admin's own first page, which it shows with something above it; it keeps that page's name.
     path("admin/", admin.site.admin_view(show_dashboard)),

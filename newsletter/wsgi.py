@@ -4,7 +4,7 @@ import os
 
 from django.core.wsgi import get_wsgi_application
 
-from newsletter.config.request_body import BodyReader
+from newsletter.config.request_body import BodyLengthMiddleware
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "newsletter.settings")
-application = BodyReader(get_wsgi_application())
+application = BodyLengthMiddleware(get_wsgi_application())

@@ -24,6 +24,7 @@ from newsletter.gathering.problems import problem_message
 from newsletter.models import Feed, Newsletter, Occurrence, RecurringSchedule, Send
 from newsletter.rendering import ThemeError, load_theme, theme_names
 from newsletter.sending.limits import WARM_UP, warm_up_day
+from subscribers.admin.filters import OfferedFilters
 from subscribers.models import check_header_text
 
 THEME_HELP = gettext_lazy(
@@ -173,7 +174,7 @@ class RecurringScheduleInline(PartOfNewsletter, RecurringScheduleTabularInline):
         )
 
 
-class NewsletterAdmin(NewsletterModelAdmin):
+class NewsletterAdmin(OfferedFilters, NewsletterModelAdmin):
     """A newsletter and its mailing list."""
 
     form = NewsletterForm

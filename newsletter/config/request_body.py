@@ -23,7 +23,7 @@ StartResponse = Callable[..., object]
 Application = Callable[[dict[str, Any], Any], Iterable[bytes]]
 
 
-class BodyReader:
+class BodyLengthMiddleware:
     """WSGI middleware that gives every body a CONTENT_LENGTH.
 
     A body whose end the web server does not mark (`wsgi.input_terminated`) is refused with 411, a body of more than
