@@ -180,6 +180,7 @@ class NewsletterAdmin(OfferedFilters, NewsletterModelAdmin):
     form = NewsletterForm
     inlines = (RecurringScheduleInline, FeedInline)
     list_display = ("name", "sender", "time_zone", "language")
+    ordering = ("name", "pk")
     search_fields = ("name", "slug")
     actions = None
     fieldsets = (

@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Any
 from django.contrib import admin
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.contrib.admin.views.main import ChangeList
-from django.core.exceptions import BadRequest
+from django.core.exceptions import BadRequest, SuspiciousOperation
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
+from django.utils.log import log_response
+from django.views.defaults import bad_request
 
 #: In characters. Django makes a condition of each word, and databases limit how many a query may have.
 MAX_SEARCH_LENGTH = 200
@@ -49,6 +51,15 @@ class OfferedFilters(AnyModelAdmin):
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
         return OfferedFiltersChangeList
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        """The list, or a 400 that is one line of the log; Django would write a traceback."""
+        try:
+            return super().changelist_view(request, extra_context)
+        except (BadRequest, SuspiciousOperation) as error:
+            response = bad_request(request, error)
+            log_response("%s: %s", error, request.path, response=response, request=request)
+            return response
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
