@@ -140,7 +140,8 @@ class BufferingWorker(Worker):
         while self.alive and self.ppid == os.getppid():
             self._serve_for_a_second(connections)
         for server in servers:
-            server.accepting = False
+            # Not `server.close()`, which would also close what threads wake the loop with.
+            wasyncore.dispatcher.close(server)
         deadline = time.monotonic() + self.cfg.graceful_timeout
         while time.monotonic() < deadline and any(server_is_busy(server) for server in servers):
             self._serve_for_a_second(connections)

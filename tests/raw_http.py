@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import hmac
 import socket
 import threading
@@ -49,11 +50,11 @@ def send(connection: socket.socket, *parts: bytes) -> Answer:
     began = time.monotonic()
     for part in parts:
         connection.sendall(part)
-    response = HTTPResponse(connection)
-    response.begin()
-    body = response.read()
-    headers = {name.lower(): value for name, value in response.getheaders()}
-    return Answer(response.status, headers, body, time.monotonic() - began)
+    with HTTPResponse(connection) as response:
+        response.begin()
+        body = response.read()
+        headers = {name.lower(): value for name, value in response.getheaders()}
+        return Answer(response.status, headers, body, time.monotonic() - began)
 
 
 class RawClient:
@@ -90,7 +91,8 @@ class RawClient:
         def drip() -> None:
             while not done.wait(0.1):
                 for client in clients:
-                    client.sendall(b"x")
+                    with contextlib.suppress(OSError):  # the server has given up on it
+                        client.sendall(b"x")
 
         for number, client in enumerate(clients):
             client.sendall(head if number % 2 else head + b"\r\n")

@@ -26,6 +26,8 @@ class Site:
         self.client = RawClient(installation.environment["SITE_URL"])
         self._paths = iter(prepared.unsubscribe)
         self._events = itertools.count(1)
+        #: The paths of one-click posts so far.
+        self.one_clicks: list[str] = []
 
     def beside(self, port: int) -> Site:
         """The same site on another port, where no server runs yet. It shares the subscribers that are left."""
@@ -42,7 +44,8 @@ class Site:
 
     def one_click(self) -> Answer:
         """Unsubscribe the next subscriber."""
-        return self.client.post_in_chunks(next(self._paths), ONE_CLICK, FORM)
+        self.one_clicks.append(next(self._paths))
+        return self.client.post_in_chunks(self.one_clicks[-1], ONE_CLICK, FORM)
 
     def webhook(self) -> Answer:
         """Deliver a new event."""

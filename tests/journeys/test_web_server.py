@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -13,14 +15,16 @@ import psycopg
 import pytest
 from lxml import html as lxml_html  # type: ignore[import-untyped]
 
+from newsletter.config.configuration import PROJECT_ROOT
 from newsletter.config.request_body import MAX_BODY_BYTES
 from newsletter.demo.environment import free_port
 from tests import postgresql
 from tests.installation import SeparateInstallation, wait_until
 from tests.journeys.site import FORM, PASSWORD, Site, running_site
-from tests.raw_http import Answer, head_of, send
+from tests.raw_http import Answer, RawClient, head_of, send
 
-pytestmark = pytest.mark.processes
+# The server is the same on every database; its test with a stopped database brings its own PostgreSQL.
+pytestmark = [pytest.mark.processes, pytest.mark.own_database]
 
 
 @pytest.fixture(scope="module")
@@ -33,10 +37,9 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 
 
 def test_a_chunked_one_click_post_unsubscribes(site: Site) -> None:
-    before = site.unsubscribed()
     answer = site.one_click()
     assert (answer.status, answer.text) == (200, "Unsubscribed.\n")
-    assert site.unsubscribed() == before + 1
+    assert site.unsubscribed() == len(site.one_clicks)
 
 
 def test_a_chunked_webhook_is_verified_and_stored(site: Site) -> None:
@@ -87,9 +90,8 @@ def test_chunked_bodies_are_read_by_gunicorns_own_workers_too(site: Site) -> Non
         "gthread", "-m", "gunicorn", "newsletter.wsgi", "--bind", other.client.host, "--worker-class", "gthread"
     )
     wait_until(other.answers, "the server answers")
-    before = site.unsubscribed()
     assert (other.one_click().status, other.webhook().status) == (200, 200)
-    assert site.unsubscribed() == before + 1
+    assert site.unsubscribed() == len(site.one_clicks)
     long = other.client.post_in_chunks("/webhooks/resend/", b"a" * 300_000, {"Content-Type": "application/json"})
     assert long.status == 413
 
@@ -130,10 +132,37 @@ def test_the_server_writes_no_socket_into_a_home_directory(site: Site) -> None:
     assert "ontrol" not in site.log()
 
 
+def test_a_stopping_server_finishes_what_has_arrived_and_waits_for_no_slow_client(tmp_path: Path) -> None:
+    client = RawClient(f"http://127.0.0.1:{free_port(0)}")
+    command = [sys.executable, "-m", "gunicorn", "tests.journeys.held_application", "--bind", client.host]
+    environment = {"PATH": os.environ["PATH"], "HELD_IN": str(tmp_path)}
+    server = subprocess.Popen(command, cwd=PROJECT_ROOT, env=environment)
+    try:
+        wait_until(lambda: is_listening(client), "the server answers")
+        with client.slow_clients(10), ThreadPoolExecutor(1) as threads:
+            answer = threads.submit(client.get, "/")
+            wait_until((tmp_path / "begun").exists, "the request has begun")
+            server.send_signal(signal.SIGTERM)
+            wait_until(lambda: not is_listening(client), "the server takes no more connections")
+            (tmp_path / "go on").touch()
+            assert answer.result().text == "done"
+            assert server.wait(10) == 0
+    finally:
+        server.kill()
+        server.wait()
+
+
+def is_listening(client: RawClient) -> bool:
+    try:
+        client.connect().close()
+    except OSError:
+        return False
+    return True
+
+
 # --- The database is away ------------------------------------------------------------------------------------------
 
 
-@pytest.mark.own_database
 def test_a_stopped_database_is_an_answer_in_words_until_it_is_back(tmp_path: Path) -> None:
     programs = postgresql.server_programs()
     if programs is None:

@@ -153,17 +153,16 @@ def test_a_login_whose_session_cannot_be_stored_is_a_503(monkeypatch: pytest.Mon
 
 
 @pytest.fixture
-def read_only(db: None) -> Iterator[None]:
+def read_only(paths: dict[str, str]) -> Iterator[None]:
     """A read-only database, for one failing statement: PostgreSQL then refuses all others in the test's transaction."""
-    query = "SET TRANSACTION READ ONLY" if connection.vendor == "postgresql" else "PRAGMA query_only = ON"
-
-    def block() -> None:
-        with connection.cursor() as cursor:
-            cursor.execute(query)
-
-    yield block()  # type: ignore[func-returns-value]
-    if connection.vendor == "sqlite":
-        with connection.cursor() as cursor:
+    is_postgresql = connection.vendor == "postgresql"
+    with connection.cursor() as cursor:
+        if is_postgresql:
+            # The checks of foreign keys that are still due would lock rows.
+            cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
+        cursor.execute("SET TRANSACTION READ ONLY" if is_postgresql else "PRAGMA query_only = ON")
+        yield
+        if not is_postgresql:
             cursor.execute("PRAGMA query_only = OFF")
 
 
