@@ -31,7 +31,8 @@ def database_settings(url: str) -> dict[str, Any]:
                 "timeout": 20,
             },
         }
-    options = dict(parse_qsl(parts.query))
+    options: dict[str, object] = dict(parse_qsl(parts.query))
+    is_pooled = options.pop("pgbouncer", "") == "true"
     return {
         "ENGINE": "django.db.backends.postgresql",
         "NAME": unquote(parts.path.strip("/")),
@@ -41,10 +42,11 @@ def database_settings(url: str) -> dict[str, Any]:
         "PORT": str(parts.port or ""),
         "CONN_MAX_AGE": 60,
         "CONN_HEALTH_CHECKS": True,
-        # With pgbouncer each transaction may use another connection, so that a cursor would not outlive its own.
-        "DISABLE_SERVER_SIDE_CURSORS": options.pop("pgbouncer", "") == "true",
-        # Options of libpq, such as ?sslmode=require.
-        "OPTIONS": options,
+        # With pgbouncer each transaction may use another connection: a cursor would not outlive its own, and a prepared
+        # statement would be missing in the next.
+        "DISABLE_SERVER_SIDE_CURSORS": is_pooled,
+        # Options of libpq, such as ?sslmode=require; None prepares no statement.
+        "OPTIONS": {**options, "prepare_threshold": None if is_pooled else 1},
     }
 
 

@@ -38,11 +38,16 @@ def _arrays(columns: Mapping[str, str], rows: list[tuple[Value, ...]]) -> tuple[
 
 def _json(columns: Mapping[str, str], rows: list[tuple[Value, ...]]) -> tuple[str, list[Any]]:
     extracts = ", ".join(f"json_extract(value, '$[{place}]') AS {name}" for place, name in enumerate(columns))
-    encoded = orjson.dumps([[_adapted(value) for value in row] for row in rows]).decode()
+    encoded = as_json([[on_sqlite(value) for value in row] for row in rows])
     return f"(SELECT {extracts} FROM json_each(%s)) AS rows", [encoded]  # noqa: S608 - names are the caller's
 
 
-def _adapted(value: Value) -> Value:
+def as_json(rows: list[Any]) -> str:
+    """Rows as the JSON that SQLite's `json_each` reads."""
+    return orjson.dumps(rows).decode()
+
+
+def on_sqlite(value: Any) -> Any:
     """Times as Django writes them on SQLite: UTC without a zone, so that the order of texts is that of times."""
     if isinstance(value, datetime.datetime):
         return str(connection.ops.adapt_datetimefield_value(value))

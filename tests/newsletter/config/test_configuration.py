@@ -115,13 +115,15 @@ def test_the_site_url_may_be_a_loopback_address(environment: pytest.MonkeyPatch)
 
 def test_options_in_the_database_url_reach_libpq() -> None:
     entry = database_settings("postgresql://news:p%40ss@db.example:5433/news?sslmode=require")
-    assert (entry["PASSWORD"], entry["PORT"], entry["OPTIONS"]) == ("p@ss", "5433", {"sslmode": "require"})
+    assert (entry["PASSWORD"], entry["PORT"], entry["OPTIONS"]["sslmode"]) == ("p@ss", "5433", "require")
 
 
-def test_server_side_cursors_are_disabled_behind_pgbouncer() -> None:
+def test_cursors_and_statements_of_a_session_are_not_used_behind_pgbouncer() -> None:
     pooled = database_settings("postgresql://news@pool.example:6432/news?pgbouncer=true&sslmode=require")
-    assert (pooled["DISABLE_SERVER_SIDE_CURSORS"], pooled["OPTIONS"]) == (True, {"sslmode": "require"})
-    assert database_settings("postgresql://news@db.example/news")["DISABLE_SERVER_SIDE_CURSORS"] is False
+    assert pooled["OPTIONS"] == {"sslmode": "require", "prepare_threshold": None}
+    assert pooled["DISABLE_SERVER_SIDE_CURSORS"] is True
+    direct = database_settings("postgresql://news@db.example/news")
+    assert (direct["DISABLE_SERVER_SIDE_CURSORS"], direct["OPTIONS"]["prepare_threshold"]) == (False, 1)
 
 
 @pytest.mark.parametrize("url", ["memory://", "http://broker.example", "amqp:broker"])
