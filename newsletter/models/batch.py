@@ -93,10 +93,6 @@ class BatchQuerySet(models.QuerySet["Batch"]):
         unleased = Q(lease_until__isnull=True) | Q(lease_until__lte=at)
         return self.filter(unleased, state__in=OPEN_BATCH_STATES)
 
-    def claimable(self, at: datetime.datetime) -> BatchQuerySet:
-        """Unleased batches that are due and whose send is sending (not paused), the longest due first."""
-        return self.unleased(at).sending().filter(not_before__lte=at).order_by("not_before", "pk")
-
     def unknown_outcome(self, at: datetime.datetime) -> BatchQuerySet:
         """Unleased batches that may have been sent and whose send is sending, due or not, the oldest first."""
         attempted = self.unleased(at).sending().exclude(state=BatchState.READY).filter(attempts__gt=0)

@@ -34,11 +34,13 @@ from newsletter.models import (
     reason_unless_delivered,
 )
 from newsletter.models.bulk_sql import execute_with_rows
+from newsletter.models.prepared import PreparedStatement, sql_list
 from newsletter.providers.base import BlockScope, MessageResult, Outcome, OutcomeKind, Provider, ResultKind
 from newsletter.providers.reasons import MAX_CODE_LENGTH
 from newsletter.providers.throttle import (
     MAX_BACKOFF,
     Permit,
+    ThrottleStatus,
     acquire_permit,
     backoff_seconds,
     release_permit,
@@ -50,9 +52,9 @@ from newsletter.sending.batch import (
     ClaimedBatch,
     claim_batch,
     has_lost_recipients,
-    has_waiting,
-    new_part,
 )
+from newsletter.sending.build import new_part
+from newsletter.sending.next_batch import has_waiting
 from newsletter.sending.provider_outage import follow_provider_outages
 from newsletter.sending.recipients import deliveries_of
 from newsletter.sending.reconcile import hold
@@ -81,6 +83,34 @@ SET_ACCEPTED_SQL = f"""
         AND newsletter_delivery.state IN ({DELIVERY_MACHINE.sql_sources(DeliveryState.ACCEPTED)})
 """  # noqa: S608 - names of states are ours
 
+IS_SENDING = PreparedStatement(f"SELECT 1 FROM newsletter_send WHERE id = %s AND state = '{SendState.SENDING}'")  # noqa: S608
+BATCH_ACCEPTED = PreparedStatement(
+    f"""
+    UPDATE newsletter_batch SET state = '{BatchState.ACCEPTED}', lease_until = NULL, payload = NULL, finished_at = %s,
+        reason = '', reason_values = NULL
+    WHERE id = %s AND state = '{BatchState.CLAIMED}' AND attempts = %s AND key = %s
+    """  # noqa: S608 - names of states are ours
+)
+#: Locks the deliveries in the order of their keys, as the step that applies events does: two orders would block each
+#: other.
+DELIVERIES_ACCEPTED = PreparedStatement(
+    f"""
+    WITH locked AS MATERIALIZED (
+        SELECT d.id, rows.provider_id
+        FROM newsletter_delivery d JOIN unnest(%s::bigint[], %s::text[]) AS rows (id, provider_id) ON rows.id = d.id
+        WHERE d.state IN ({sql_list(IN_FLIGHT)}) ORDER BY d.id FOR UPDATE OF d
+    )
+    UPDATE newsletter_delivery SET state = '{DeliveryState.ACCEPTED}', reason = '', detail = '',
+        provider_id = locked.provider_id
+    FROM locked WHERE newsletter_delivery.id = locked.id
+    """,  # noqa: S608 - names of states are ours
+    sqlite=f"""
+    UPDATE newsletter_delivery SET state = '{DeliveryState.ACCEPTED}', reason = '', detail = '', provider_id = ids.value
+    FROM json_each(%s) pks JOIN json_each(%s) ids ON ids.key = pks.key
+    WHERE newsletter_delivery.id = pks.value AND state IN ({sql_list(IN_FLIGHT)})
+    """,  # noqa: S608 - names of states are ours
+)
+
 
 def post_batch(route: Sequence[Provider]) -> bool:
     """Post one batch if one is due and a provider of the route may have it now; whether one was posted.
@@ -95,18 +125,20 @@ def post_batch(route: Sequence[Provider]) -> bool:
         if claimed is not None:
             failpoint(Point.CLAIM_COMMITTED)
             with bound_contextvars(batch=claimed.pk, send=claimed.send_pk):
-                post_claimed(claimed, provider, route)
+                post_claimed(claimed, provider, route, status)
             return True
     return False
 
 
-def post_claimed(claimed: ClaimedBatch, provider: Provider, route: Sequence[Provider]) -> None:
-    """Wait for a permit, post, and record.
+def post_claimed(
+    claimed: ClaimedBatch, provider: Provider, route: Sequence[Provider], status: ThrottleStatus | None = None
+) -> None:
+    """Wait for a permit, post, and record. `status` is what was read before the claim.
 
     A batch that gets no permit, or must not be posted any more when it gets one, goes back: it was not sent.
     """
     try:
-        permit = _permit_or_reason(claimed, provider)
+        permit = _permit_or_reason(claimed, provider, status)
     except DatabaseError:
         # That nothing was posted is known only if it is recorded: otherwise the outcome would be unknown.
         record_outcome(claimed, _not_posted(Reason.DATABASE_FAILED))
@@ -126,9 +158,9 @@ def _not_posted(reason: Reason) -> Outcome:
     return Outcome(kind=OutcomeKind.RETRY_LATER, code=reason, retry_after=RETRY_DELAY)
 
 
-def _permit_or_reason(claimed: ClaimedBatch, provider: Provider) -> Permit | Reason:
+def _permit_or_reason(claimed: ClaimedBatch, provider: Provider, status: ThrottleStatus | None) -> Permit | Reason:
     """A permit to post this batch, or why it must not be posted now."""
-    permit = acquire_permit(provider)
+    permit = acquire_permit(provider, status=status)
     if permit is None:
         return Reason.NO_PERMIT
     if reason := _reason_against(claimed, permit):
@@ -141,7 +173,7 @@ def _reason_against(claimed: ClaimedBatch, permit: Permit) -> Reason | None:
     """Why this batch must not be posted any more, asked again because a permit may take seconds to come."""
     if not claimed.has_lease():
         return Reason.LEASE_LOST
-    if not Send.objects.filter(pk=claimed.send_pk, state=SendState.SENDING).exists():
+    if not IS_SENDING.rows(claimed.send_pk):
         return Reason.SEND_STOPPED
     if permit.waited >= RECHECK_AFTER_WAIT and has_lost_recipients(claimed):
         return Reason.RECIPIENT_LEFT
@@ -177,6 +209,8 @@ def record_outcome(claimed: ClaimedBatch, outcome: Outcome) -> None:
     """
     details = {"batch": claimed.pk, "attempt": claimed.attempt, "outcome": outcome.kind.value, "code": outcome.code}
     log.info("Batch attempted", extra=details)
+    if outcome.kind is OutcomeKind.ACCEPTED and _record_accepted(claimed, outcome.ids):
+        return
     untouched = (
         (BatchState.CLAIMED, BatchState.HELD) if outcome.kind in NOT_OVERRIDDEN_BY_HOLD else (BatchState.CLAIMED,)
     )
@@ -193,6 +227,24 @@ def record_outcome(claimed: ClaimedBatch, outcome: Outcome) -> None:
         OUTCOME_HANDLERS[outcome.kind](batch, outcome, claimed)
         failpoint(Point.OUTCOME_UNCOMMITTED)
     failpoint(Point.OUTCOME_COMMITTED)
+
+
+def _record_accepted(claimed: ClaimedBatch, ids: Sequence[str]) -> bool:
+    """Record that all messages of the latest attempt were accepted; False, and nothing recorded, in any other case."""
+    pks = claimed.delivery_pks
+    with transaction.atomic():
+        is_recorded = (
+            len(pks) == len(ids)
+            and BATCH_ACCEPTED.execute(timezone.now(), claimed.pk, claimed.attempt, claimed.key) == 1
+            and DELIVERIES_ACCEPTED.execute(pks, list(ids)) == len(pks)
+        )
+        if is_recorded:
+            failpoint(Point.OUTCOME_UNCOMMITTED)
+        else:
+            transaction.set_rollback(True)
+    if is_recorded:
+        failpoint(Point.OUTCOME_COMMITTED)
+    return is_recorded
 
 
 def _batch_reason(outcome: Outcome | MessageResult) -> dict[str, Any]:

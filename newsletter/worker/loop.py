@@ -23,8 +23,9 @@ log = logging.getLogger(__name__)
 #: Longest and shortest wait between two rounds when a round found nothing to do, in seconds.
 IDLE_SECONDS, SHORTEST_WAIT = 0.5, 0.01
 
-#: Seconds for which a step that found nothing to do is skipped while other steps have work.
-IDLE_COOLDOWN = 0.25
+#: Seconds for which a step that found nothing to do is skipped while other steps have work. A subscriber waits for
+#: transactional mail.
+IDLE_COOLDOWN, TRANSACTIONAL_COOLDOWN = 1.0, 0.25
 
 #: Longest wait until a failing step is retried, in seconds.
 LONGEST_BACKOFF = 60.0
@@ -63,7 +64,7 @@ class StepRunner:
 
     @property
     def is_idle(self) -> bool:
-        """Whether the step found nothing to do within the last IDLE_COOLDOWN seconds."""
+        """Whether the step found nothing to do a moment ago, see IDLE_COOLDOWN."""
         return self._clock() < self._idle_until
 
     def run(self) -> bool:
@@ -85,7 +86,8 @@ class StepRunner:
         if has_worked:
             self._on_work(self.step.name)
         # A step with an interval is never skipped: that could make it run later than its interval says.
-        idle = 0.0 if has_worked or self.step.every else IDLE_COOLDOWN
+        cooldown = TRANSACTIONAL_COOLDOWN if self.step.queue is Queue.TRANSACTIONAL else IDLE_COOLDOWN
+        idle = 0.0 if has_worked or self.step.every else cooldown
         self._idle_until = self._clock() + idle
         return has_worked
 

@@ -274,7 +274,7 @@ def test_a_recipient_who_is_refused_twice_is_retried_alone(
 def test_a_database_failure_before_the_post_leaves_no_outcome_unknown(
     send: Send, provider: Provider, mail_server: MailServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail(provider: Provider) -> None:
+    def fail(provider: Provider, **options: object) -> None:
         raise OperationalError("database is locked")
 
     with monkeypatch.context() as patch:

@@ -440,9 +440,9 @@ def test_a_batch_that_waits_for_a_permit_is_not_posted_once_the_send_is_stopped(
     send = start_sending(issue)
     expand_audiences()
 
-    def stop_and_acquire(provider: Provider) -> Any:
+    def stop_and_acquire(provider: Provider, **options: Any) -> Any:
         stop(send, by="Edda", text="A wrong link.")
-        return acquire_permit(provider)
+        return acquire_permit(provider, **options)
 
     monkeypatch.setattr(post_module, "acquire_permit", stop_and_acquire)
     post_everything(provider)
@@ -459,9 +459,9 @@ def test_a_recipient_who_leaves_while_a_batch_waits_for_a_permit_is_skipped_and_
     send = start_sending(issue)
     expand_audiences()
 
-    def leave_and_acquire(provider: Provider) -> Any:
+    def leave_and_acquire(provider: Provider, **options: Any) -> Any:
         Subscription.objects.filter(pk=ada.pk).update(state=SubscriptionState.UNSUBSCRIBED, ended_at=timezone.now())
-        permit = acquire_permit(provider)
+        permit = acquire_permit(provider, **options)
         return permit and dataclasses.replace(permit, waited=2.0)
 
     monkeypatch.setattr(post_module, "acquire_permit", leave_and_acquire)
@@ -481,7 +481,7 @@ def test_a_batch_that_gets_no_permit_is_due_again_within_a_second(
     start_sending(issue)
     expand_audiences()
     Batch.objects.update(attempts=attempts)
-    monkeypatch.setattr(post_module, "acquire_permit", lambda provider: None)
+    monkeypatch.setattr(post_module, "acquire_permit", lambda provider, **options: None)
     assert post_batch((provider,))
     batch = Batch.objects.get()
     assert (batch.state, batch.reason) == (BatchState.READY, Reason.NO_PERMIT)
