@@ -16,6 +16,7 @@ from newsletter.monitoring.heartbeat import Queue
 from newsletter.monitoring.installation_diagnostics import (
     event_diagnostics,
     signup_diagnostics,
+    stop_diagnostics,
     throttle_diagnostics,
     tick_diagnostics,
     transactional_diagnostics,
@@ -40,6 +41,7 @@ def diagnostics() -> list[Diagnostic]:
     now = timezone.now()
     return worst_first(
         (
+            *stop_diagnostics(),
             *worker_diagnostics(),
             *tick_diagnostics(),
             *overdue_diagnostics(now),
@@ -58,13 +60,16 @@ def diagnostics() -> list[Diagnostic]:
 
 
 def blockers_of(send: Send) -> list[Diagnostic]:
-    """Why a running send makes no progress: no worker runs, no provider accepts mail, or a sending limit is used up."""
+    """Why a running send makes no progress.
+
+    All sending is stopped, no worker runs, no provider accepts mail, or a sending limit is used up.
+    """
     if send.state != SendState.SENDING:
         return []
     now = timezone.now()
     route = get_route()
     throttles = throttle_diagnostics(now) if len(unavailable_providers(route)) == len(route) else ()
-    found = (*worker_diagnostics(), *tick_diagnostics([Queue.SENDING]), *throttles)
+    found = (*stop_diagnostics(), *worker_diagnostics(), *tick_diagnostics([Queue.SENDING]), *throttles)
     problems = [diagnostic for diagnostic in found if diagnostic.severity is not Severity.OK]
     return [*problems, *limit_diagnostics(send, now)]
 

@@ -28,6 +28,7 @@ from newsletter.models import (
     EventState,
     Send,
     SendState,
+    sending_stopped,
 )
 from newsletter.monitoring.heartbeat import workers
 from newsletter.monitoring.installation_diagnostics import has_webhooks
@@ -58,6 +59,7 @@ class DatabaseCollector(Collector):
 
     def collect(self) -> Iterator[Metric]:
         now = timezone.now()
+        yield _gauge("sending_stopped", "1 while all sending is stopped, else 0.", float(sending_stopped() is not None))
         yield from _sends(now)
         yield from _batches(now)
         yield _deliveries()
