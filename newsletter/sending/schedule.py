@@ -95,10 +95,7 @@ def prepare_dry_run(
 
 
 def dry_run(issue: Issue, *, local: LocalTime | None = None) -> Manifest:
-    """What a send of the issue would do if it started now. Nothing is sent, stored or moved.
-
-    Raises IssueRefused with every reason for which it could not start.
-    """
+    """What a send of the issue would do now; nothing is sent or stored. Raises IssueRefused with every reason."""
     _refuse_started(issue.current_send)
     run = prepare_dry_run(issue, local=local)
     _refuse_findings(run.result)
@@ -219,7 +216,7 @@ def send_now(
 
     `revision` and `approved` are what the editor looked at: an issue that was saved since, or whose manifest changed,
     is not started. Nothing is posted before UNDO_SECONDS are over: until then it can be undone, unless no operator is
-    there who could (`may_undo`). Refused while all sending is stopped: it would go out at a moment that nobody chose.
+    there who could (`may_undo`). Refused while all sending is stopped.
     """
     if sending_stopped():
         raise IssueRefused(_("All sending is stopped. Resume sending first, or schedule the issue."))
