@@ -181,7 +181,8 @@ def _providers() -> Iterator[Metric]:
 def _workers() -> Iterator[Metric]:
     states = workers()
     alive = sum(state.is_alive for state in states)
-    yield _gauge("workers_alive", "Number of workers with a heartbeat within the last two minutes.", alive)
+    help_text = "Number of workers with a heartbeat within the last two minutes, without those known to have ended."
+    yield _gauge("workers_alive", help_text, alive)
     ages = [(state.name, state.age) for state in states]
     yield _gauges("worker_heartbeat_age_seconds", "Seconds since the last heartbeat of each worker.", "worker", ages)
 
