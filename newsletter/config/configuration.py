@@ -217,6 +217,13 @@ class Configuration(BaseSettings):
     )
 
     @property
+    def may_mail_subscribers(self) -> bool:
+        """Whether it delivers real mail to any address: it is no rehearsal with a recipient allowlist."""
+        is_rehearsal = not self.environment.startswith("production")
+        is_limited = is_rehearsal and "*" not in self.allowed_recipients
+        return not is_limited and validation.delivers_real_mail(self.provider.split(","), self.smtp_host)
+
+    @property
     def provider_url(self) -> str:
         """Origin of the API that posts go to."""
         return RESEND_API_URL if "resend" in self.provider else self.sandbox_url
