@@ -51,7 +51,8 @@ class Configuration(BaseSettings):
     secret_key_fallbacks: Secrets = Field(
         default=(),
         description="Previous values of SECRET_KEY, separated by commas. Links that were signed with them stay valid. "
-        "Keep each value as long as subscribers may open old mails.",
+        "Keep each value for a year, as subscribers open old mails. manage.py doctor counts the mails that lose their "
+        "links.",
     )
     suppression_secret: Annotated[SecretStr, AfterValidator(validation.hashing_key)] = Field(
         description="Secret that keys the hashes of suppressed addresses. At least 32 characters. Never change it: "

@@ -23,6 +23,7 @@ from newsletter.monitoring.installation_diagnostics import (
     webhook_diagnostics,
     worker_diagnostics,
 )
+from newsletter.monitoring.lost_links import lost_link_diagnostics
 from newsletter.monitoring.send_diagnostics import (
     complaint_diagnostics,
     held_batch_diagnostics,
@@ -55,6 +56,7 @@ def diagnostics() -> list[Diagnostic]:
             *event_diagnostics(now),
             *signup_diagnostics(now),
             *transactional_diagnostics(now),
+            *lost_link_diagnostics(now),
         )
     )
 
