@@ -327,7 +327,7 @@ def post_message(route: Sequence[Provider], message: Message, *, key: str) -> Ou
             # Asked as late as possible: a permit may take seconds to come.
             if sending_stopped():
                 release_permit(permit)
-                return Outcome(kind=OutcomeKind.RETRY_LATER, code="sending_stopped")
+                return Outcome(kind=OutcomeKind.RETRY_LATER, code="all_sending_stopped")
             outcome = provider.post_message(message, key=key)
             update_throttle(permit, outcome)
             return outcome

@@ -37,7 +37,7 @@ class StopReasonNeeded(Exception):
 def stop_all_sending(
     *, by: str, text: str = "", reason: Reason = Reason.OPERATOR, values: Mapping[str, Any] | None = None
 ) -> None:
-    """Stop all mail until somebody resumes it. If it is stopped already, this reason replaces the one before.
+    """Stop all mail until an operator resumes it. If it is stopped already, this reason replaces the one before.
 
     `text` is what an operator wrote: required with Reason.OPERATOR, else StopReasonNeeded is raised.
     """

@@ -132,7 +132,7 @@ def test_no_mail_leaves_while_all_sending_is_stopped_not_even_one_that_waited_fo
         return reserve(*args)  # type: ignore[arg-type]
 
     monkeypatch.setattr(throttle, "_reserve", stop_meanwhile)
-    with pytest.raises(MailBackendError, match="sending_stopped") as caught:
+    with pytest.raises(MailBackendError, match="all_sending_stopped") as caught:
         send(mail())
     assert (caught.value.permanent, caught.value.may_have_been_sent) == (False, False)
     assert get_connection(BACKEND).is_stopped
