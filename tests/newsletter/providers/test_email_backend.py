@@ -18,7 +18,7 @@ from subscribers.consent.actions import decline
 from subscribers.consent.double_opt_in import request_subscription
 from subscribers.models import Evidence, SuppressionReason, TransactionalMail
 from subscribers.suppression import suppress_addresses
-from subscribers.transactional.outbox import MailBackendError, send_due_transactional_mails
+from subscribers.transactional.outbox import MailBackendError, is_stopped, send_due_transactional_mails
 from tests.people import make_mailing_list
 from tests.publications import just_now, reset_throttles
 from tests.sandboxes import provider_of, running_sandbox
@@ -135,7 +135,7 @@ def test_no_mail_leaves_while_all_sending_is_stopped_not_even_one_that_waited_fo
     with pytest.raises(MailBackendError, match="all_sending_stopped") as caught:
         send(mail())
     assert (caught.value.permanent, caught.value.may_have_been_sent) == (False, False)
-    assert get_connection(BACKEND).is_stopped
+    assert is_stopped(get_connection(BACKEND))
     assert sandbox.ledger.summary()["messages"] == 0
 
 
