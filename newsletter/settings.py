@@ -71,6 +71,7 @@ THEME_FOLDERS = (CONFIGURATION.themes_dir.resolve(),) if CONFIGURATION.themes_di
 
 BROKER_URL = CONFIGURATION.broker_url.get_secret_value()
 
+SENDING_IS_OFF = CONFIGURATION.sending == "off"
 PROVIDER = CONFIGURATION.provider
 PROVIDER_URL = CONFIGURATION.provider_url
 PROVIDER_API_KEY = CONFIGURATION.provider_key
@@ -120,6 +121,7 @@ TEMPLATES = [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
+                "newsletter.admin.sending_switch.sending_stop",
             ],
         },
     },

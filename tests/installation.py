@@ -1,7 +1,7 @@
 """A separate installation for tests: its own database and processes, with real HTTP between them.
 
 Run as a program inside the environment of the installation, this module fills the database or reports its contents:
-`python -m tests.installation seed 2000`, `… newsletter`, `… signup ada`, `… report`.
+`python -m tests.installation seed 2000`, `… newsletter`, `… signup ada`, `… stop`, `… report`.
 """
 
 from __future__ import annotations
@@ -127,6 +127,17 @@ def _sign_up(name: str) -> None:
     store_signup(Newsletter.objects.get(), parse_address(f"{name}@readers.example"), Evidence(form="tests"))
 
 
+def _stop_all_sending() -> None:
+    """Print how many mails the sandbox has accepted at the moment of the stop."""
+    from django.conf import settings
+
+    from newsletter.sending.switch import stop_all_sending
+
+    stop_all_sending(by="tests", text="The API key leaked.")
+    with urllib.request.urlopen(f"{settings.SANDBOX_URL}/sandbox/ledger", timeout=30) as answer:
+        print(json.load(answer)["messages"])
+
+
 def _report() -> None:
     from dataclasses import asdict
 
@@ -150,5 +161,7 @@ if __name__ == "__main__":
         make_newsletter()
     elif sys.argv[1] == "signup":
         _sign_up(*sys.argv[2:])
+    elif sys.argv[1] == "stop":
+        _stop_all_sending()
     else:
         _report()

@@ -51,7 +51,8 @@ class Configuration(BaseSettings):
     secret_key_fallbacks: Secrets = Field(
         default=(),
         description="Previous values of SECRET_KEY, separated by commas. Links that were signed with them stay valid. "
-        "Keep each value as long as subscribers may open old mails.",
+        "Keep each value for a year, as subscribers open old mails. manage.py doctor counts the mails that lose their "
+        "links.",
     )
     suppression_secret: Annotated[SecretStr, AfterValidator(validation.hashing_key)] = Field(
         description="Secret that keys the hashes of suppressed addresses. At least 32 characters. Never change it: "
@@ -74,6 +75,12 @@ class Configuration(BaseSettings):
         description="Message broker for Celery, needed only for workers on several machines: "
         "amqp://user:password@host:port/vhost (RabbitMQ) or redis://:password@host:port/number. Use a separate vhost "
         "or number for each installation. Leave empty to run without a broker. See docs/scale-out.md.",
+    )
+    sending: Literal["on", "off"] = Field(
+        default="on",
+        description="off stops all mail of this installation: issues, confirmation mails and test mails. It waits and "
+        "is sent when sending resumes. The admin and manage.py stop_sending do the same without a restart, and cannot "
+        "override off.",
     )
     provider: Annotated[str, AfterValidator(validation.provider_route)] = Field(
         default="sandbox",
@@ -209,6 +216,13 @@ class Configuration(BaseSettings):
         description="For tests only: the point at which a process kills itself, such as claim-committed:3:kill. "
         "Requires PROVIDER=sandbox and ENVIRONMENT=test or development.",
     )
+
+    @property
+    def may_mail_subscribers(self) -> bool:
+        """Whether it delivers real mail to any address: it is no rehearsal with a recipient allowlist."""
+        is_rehearsal = not self.environment.startswith("production")
+        is_limited = is_rehearsal and "*" not in self.allowed_recipients
+        return not is_limited and validation.delivers_real_mail(self.provider.split(","), self.smtp_host)
 
     @property
     def provider_url(self) -> str:

@@ -34,6 +34,12 @@ def read_configuration(env_file: Path | None = None) -> Configuration:
     except ValidationError as error:
         invalid = [_sentence(dict(each)) for each in error.errors(include_input=False, include_url=False)]
         raise ConfigurationError(errors + invalid) from error
+    if is_continuous_integration() and configuration.may_mail_subscribers:
+        errors.append(
+            "PROVIDER: delivers real mail to any address, and the variable CI is set: an automated run must not mail "
+            "subscribers. Set PROVIDER=sandbox, or ALLOWED_RECIPIENTS and an ENVIRONMENT such as staging. A deployment "
+            "runs without CI: env -u CI manage.py migrate"
+        )
     if errors:
         raise ConfigurationError(errors)
     return configuration
@@ -50,6 +56,11 @@ def configuration_or_exit() -> Configuration:
             f"These settings are invalid:\n{errors}\n"
             f"Correct them in the environment or in {env_file.name}. .env.example documents every setting."
         )
+
+
+def is_continuous_integration() -> bool:
+    """Whether the variable CI says that this is an automated run, as CI services set it."""
+    return os.environ.get("CI", "").strip().lower() not in ("", "0", "false", "no", "off")
 
 
 def is_tracing_enabled() -> bool:

@@ -16,12 +16,14 @@ from newsletter.monitoring.heartbeat import Queue
 from newsletter.monitoring.installation_diagnostics import (
     event_diagnostics,
     signup_diagnostics,
+    stop_diagnostics,
     throttle_diagnostics,
     tick_diagnostics,
     transactional_diagnostics,
     webhook_diagnostics,
     worker_diagnostics,
 )
+from newsletter.monitoring.lost_links import lost_link_diagnostics
 from newsletter.monitoring.send_diagnostics import (
     complaint_diagnostics,
     held_batch_diagnostics,
@@ -40,6 +42,7 @@ def diagnostics() -> list[Diagnostic]:
     now = timezone.now()
     return worst_first(
         (
+            *stop_diagnostics(),
             *worker_diagnostics(),
             *tick_diagnostics(),
             *overdue_diagnostics(now),
@@ -53,18 +56,22 @@ def diagnostics() -> list[Diagnostic]:
             *event_diagnostics(now),
             *signup_diagnostics(now),
             *transactional_diagnostics(now),
+            *lost_link_diagnostics(now),
         )
     )
 
 
 def blockers_of(send: Send) -> list[Diagnostic]:
-    """Why a running send makes no progress: no worker runs, no provider accepts mail, or a sending limit is used up."""
+    """Why a running send makes no progress.
+
+    All sending is stopped, no worker runs, no provider accepts mail, or a sending limit is used up.
+    """
     if send.state != SendState.SENDING:
         return []
     now = timezone.now()
     route = get_route()
     throttles = throttle_diagnostics(now) if len(unavailable_providers(route)) == len(route) else ()
-    found = (*worker_diagnostics(), *tick_diagnostics([Queue.SENDING]), *throttles)
+    found = (*stop_diagnostics(), *worker_diagnostics(), *tick_diagnostics([Queue.SENDING]), *throttles)
     problems = [diagnostic for diagnostic in found if diagnostic.severity is not Severity.OK]
     return [*problems, *limit_diagnostics(send, now)]
 

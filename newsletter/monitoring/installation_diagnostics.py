@@ -10,9 +10,9 @@ from django.db.models import Count, Min, Q
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
-from newsletter.models import STARTED, Availability, Batch, BatchState, Event, EventState
+from newsletter.models import STARTED, Availability, Batch, BatchState, Event, EventState, sending_stopped
 from newsletter.monitoring.diagnostic import GRACE_PERIOD, RECENT, Diagnostic, Severity
-from newsletter.monitoring.formatting import duration, number
+from newsletter.monitoring.formatting import duration, number, utc
 from newsletter.monitoring.heartbeat import UNSERVED, Queue, workers
 from newsletter.providers import get_route, webhook_providers
 from newsletter.providers.throttle import unavailable_providers
@@ -25,6 +25,25 @@ WEBHOOK_TIMEOUT = datetime.timedelta(minutes=30)
 
 #: Seconds that a Celery process may run until its first ticks have come.
 STARTUP_GRACE_SECONDS = 120.0
+
+
+def stop_diagnostics() -> Iterator[Diagnostic]:
+    """Whether all sending is stopped."""
+    stop = sending_stopped()
+    if stop is None:
+        return
+    sentences = [_("All sending is stopped."), stop.sentence]
+    if stop.is_by_setting:
+        advice = _("To resume sending, set SENDING=on and restart every process.")
+    else:
+        sentences.append(_("Stopped by %(by)s at %(at)s.") % {"by": stop.by, "at": utc(stop.at)} if stop.at else "")
+        advice = _("When the cause is fixed, resume sending: manage.py resume_sending, or the admin's start page.")
+    yield Diagnostic(
+        name="sending_stopped",
+        severity=Severity.ERROR,
+        sentence=" ".join(filter(None, sentences)),
+        advice=advice,
+    )
 
 
 def worker_diagnostics() -> Iterator[Diagnostic]:
@@ -242,7 +261,9 @@ def transactional_diagnostics(now: datetime.datetime) -> Iterator[Diagnostic]:
         name="transactional_mail",
         severity=Severity.ERROR,
         sentence=sentence % {"count": number(waiting["count"]), "age": _age(now, waiting["oldest"])},
-        advice=_("Check that a worker is running and that the provider accepts mail: run manage.py doctor."),
+        advice=_("They are sent when sending resumes.")
+        if sending_stopped()
+        else _("Check that a worker is running and that the provider accepts mail: run manage.py doctor."),
     )
 
 

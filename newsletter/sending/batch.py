@@ -18,6 +18,7 @@ from django.db import DatabaseError, connection, transaction
 from django.utils import timezone
 
 from newsletter.config.failpoints import Point, failpoint
+from newsletter.config.processes import is_running
 from newsletter.models import (
     BATCH_MACHINE,
     IN_FLIGHT,
@@ -151,19 +152,8 @@ def release_stale_claims(*, include_own: bool) -> int:
     claims = Batch.objects.filter(state=BatchState.CLAIMED, claimed_by__startswith=f"{host}:")
     holders = claims.values_list("claimed_by", flat=True).distinct()
     pids = {holder: int(holder.rpartition(":")[2]) for holder in holders}
-    ended = [holder for holder, pid in pids.items() if (include_own if pid == os.getpid() else not _is_running(pid))]
+    ended = [holder for holder, pid in pids.items() if (include_own if pid == os.getpid() else not is_running(pid))]
     return claims.filter(claimed_by__in=ended).update(lease_until=timezone.now())
-
-
-def _is_running(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        # It runs as another user.
-        pass
-    return True
 
 
 def _claim(selected: Selected, provider: Provider) -> ClaimedBatch | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import NamedTuple
 
+from django.conf import settings
 from django.db.models import BigIntegerField, BooleanField, CharField, Q
 from django.utils import timezone
 
@@ -12,6 +13,7 @@ from newsletter.models import Batch, BatchState, Edition, Issue, Send, SendState
 from newsletter.models.batch import OPEN_BATCH_STATES
 from newsletter.models.edition import LARGE_COLUMNS
 from newsletter.models.prepared import PreparedStatement, columns_of, fields_of, instance_of, sql_list
+from newsletter.models.send import MAY_POST_SQL
 from newsletter.providers.base import Provider, provider_account
 from newsletter.sending.limits import exhausted_newsletters
 
@@ -38,7 +40,7 @@ SELECT_BATCH = f"""
     WITH next AS (
         SELECT {columns_of(Batch)} FROM newsletter_batch
         WHERE state IN ({sql_list(OPEN_BATCH_STATES)}) AND (lease_until IS NULL OR lease_until <= %s)
-            AND send_id + 0 IN (SELECT id FROM newsletter_send WHERE state = '{SendState.SENDING}')
+            AND send_id + 0 IN (SELECT id FROM newsletter_send WHERE {MAY_POST_SQL})
             AND {{condition}}
         ORDER BY {{order}} LIMIT 1 FOR UPDATE SKIP LOCKED
     )
@@ -65,7 +67,9 @@ SELECT_NEXT, SELECT_NEXT_RETRY, SELECT_FIRST_RETRY = (
 
 
 def select_batch(provider: Provider, *, retries_first: bool, only_retries: bool) -> Selected | None:
-    """The next batch to claim, see `claim_batch`; None if there is none."""
+    """The next batch to claim, see `claim_batch`; None if there is none, or if all sending is stopped."""
+    if settings.SENDING_IS_OFF:
+        return None
     selected = _select(provider, [], retries_first=retries_first, only_retries=only_retries)
     if selected is None or not selected.is_limited or selected.batch.state != BatchState.READY:
         return selected

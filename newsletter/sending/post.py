@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from itertools import groupby
 from typing import Any
 
+from django.conf import settings
 from django.db import DatabaseError, transaction
 from django.db.models import Q, Sum
 from django.utils import timezone
@@ -30,11 +31,12 @@ from newsletter.models import (
     DeliveryState,
     Reason,
     Send,
-    SendState,
     reason_unless_delivered,
+    sending_stopped,
 )
 from newsletter.models.bulk_sql import execute_with_rows
 from newsletter.models.prepared import PreparedStatement, sql_list
+from newsletter.models.send import MAY_POST_SQL
 from newsletter.providers.base import BlockScope, MessageResult, Outcome, OutcomeKind, Provider, ResultKind
 from newsletter.providers.reasons import MAX_CODE_LENGTH
 from newsletter.providers.throttle import (
@@ -83,7 +85,7 @@ SET_ACCEPTED_SQL = f"""
         AND newsletter_delivery.state IN ({DELIVERY_MACHINE.sql_sources(DeliveryState.ACCEPTED)})
 """  # noqa: S608 - names of states are ours
 
-IS_SENDING = PreparedStatement(f"SELECT 1 FROM newsletter_send WHERE id = %s AND state = '{SendState.SENDING}'")  # noqa: S608
+MAY_POST = PreparedStatement(f"SELECT 1 FROM newsletter_send WHERE id = %s AND {MAY_POST_SQL}")  # noqa: S608 - ours
 BATCH_ACCEPTED = PreparedStatement(
     f"""
     UPDATE newsletter_batch SET state = '{BatchState.ACCEPTED}', lease_until = NULL, payload = NULL, finished_at = %s,
@@ -173,8 +175,8 @@ def _reason_against(claimed: ClaimedBatch, permit: Permit) -> Reason | None:
     """Why this batch must not be posted any more, asked again because a permit may take seconds to come."""
     if not claimed.has_lease():
         return Reason.LEASE_LOST
-    if not IS_SENDING.rows(claimed.send_pk):
-        return Reason.SEND_STOPPED
+    if settings.SENDING_IS_OFF or not MAY_POST.rows(claimed.send_pk):
+        return Reason.SENDING_STOPPED if sending_stopped() else Reason.SEND_STOPPED
     if permit.waited >= RECHECK_AFTER_WAIT and has_lost_recipients(claimed):
         return Reason.RECIPIENT_LEFT
     return None

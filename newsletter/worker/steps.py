@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from newsletter.events.apply import apply_events
 from newsletter.gathering.poll import poll_next_feed
 from newsletter.monitoring.heartbeat import Queue
+from newsletter.monitoring.lost_links import log_lost_links
 from newsletter.preflight import check_next_links
 from newsletter.providers import get_route, webhook_providers
 from newsletter.sending.auto_pause import auto_pause_sends
@@ -19,6 +20,7 @@ from newsletter.sending.provider_search import search_provider
 from newsletter.sending.reconcile import hold_expired, settle_proven
 from newsletter.sending.recurring import plan_occurrences, start_next_due_occurrence
 from newsletter.sending.schedule import start_next_due_send, update_start_times
+from subscribers.consent.signing_keys import RECORD_SECONDS, record_signing_keys
 from subscribers.signup.queue import process_signups
 from subscribers.transactional.outbox import send_due_transactional_mails
 
@@ -78,6 +80,8 @@ def _search_provider() -> bool:
 
 #: Every step. Transactional mail comes first: a subscriber waits for the confirmation mail, and no issue delays it.
 STEPS: tuple[Step, ...] = (
+    # Before the first mail is signed.
+    Step("record_signing_keys", Queue.TRANSACTIONAL, RECORD_SECONDS, record_signing_keys),
     Step("answer_signups", Queue.TRANSACTIONAL, 0, process_signups),
     Step("send_transactional", Queue.TRANSACTIONAL, 0, send_due_transactional_mails),
     Step("plan_occurrences", Queue.SENDING, 1, plan_occurrences),
@@ -96,6 +100,7 @@ STEPS: tuple[Step, ...] = (
     Step("finish_sends", Queue.SENDING, 0, finish_sends),
     # These wait for servers of others, so that no mail may wait for them.
     Step("poll_feeds", Queue.BACKGROUND, 0, poll_next_feed),
+    Step("check_signing_keys", Queue.BACKGROUND, 86_400, log_lost_links),
     Step("check_links", Queue.BACKGROUND, 0, check_next_links),
     Step("search_provider", Queue.BACKGROUND, 0, _search_provider),
 )

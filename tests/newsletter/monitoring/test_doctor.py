@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.contrib.auth.models import User
 from django.core.management import CommandError, call_command
 from django.db import OperationalError, connection
 from django.test import Client
@@ -38,7 +39,8 @@ from newsletter.providers import get_route
 from newsletter.providers.base import ConnectionCheck, Provider, provider_account
 from newsletter.sandbox import SandboxServer
 from newsletter.sending.control import cancel_send, pause_send
-from subscribers.models import Signup, TransactionalMail, TransactionalMailKind
+from subscribers.models import Signup, TransactionalMail, TransactionalMailKind, TransactionalMailState
+from subscribers.transactional.compose import enqueue_mail
 from tests.brokers import redis_broker
 from tests.newsletter.monitoring.conftest import a_worker, ago, refresh, set_batch
 from tests.people import ben
@@ -76,7 +78,18 @@ def errors(issue: Issue | None = None) -> set[str]:
     return {diagnostic.name for diagnostic in run_diagnostics(issue) if diagnostic.severity is Severity.ERROR}
 
 
-def test_an_installation_that_works_has_only_ok_diagnostics(worker: None) -> None:
+@pytest.fixture
+def set_up() -> None:
+    """A superuser, a newsletter, an accepted mail and a webhook."""
+    User.objects.create_superuser("edda")
+    mail = enqueue_mail(
+        TransactionalMailKind.CONFIRMATION, ben(make_newsletter()), {}, one_click_url="http://127.0.0.1:8000/decline/x"
+    )
+    TransactionalMail.objects.filter(pk=mail.pk).update(state=TransactionalMailState.SENT)
+    Event.objects.create(provider="resend", event_id="msg_1", body="{}", state=EventState.APPLIED)
+
+
+def test_an_installation_that_works_has_only_ok_diagnostics(worker: None, set_up: None) -> None:
     assert {diagnostic.severity for diagnostic in run_diagnostics()} == {Severity.OK}
     assert only("worker").sentence.startswith("1 worker is running.")
     assert only("provider").sentence == "The provider answers and accepts the login."
