@@ -33,9 +33,9 @@ from newsletter.models import (
     Reason,
     Send,
 )
-from newsletter.models.batch import BatchQuerySet
+from newsletter.models.batch import RECORDS_PROGRESS, BatchQuerySet
 from newsletter.models.edition import LARGE_COLUMNS
-from newsletter.providers.base import Provider, provider_account
+from newsletter.providers.base import PostsOneByOne, Provider, provider_account
 from newsletter.sending.limits import exhausted_newsletters, lock_remaining
 from newsletter.sending.message import RecipientValues, batch_key, message_template
 from newsletter.sending.recipients import AFTER_ATTEMPT, Recipient, recipients_of
@@ -150,7 +150,7 @@ def _is_running(pid: int) -> bool:
 def _claimable(provider: Provider, *, retries_first: bool, only_retries: bool) -> BatchQuerySet:
     now = timezone.now()
     # Batches of early versions do not name their provider.
-    is_its_retry = Q(provider__in=(provider_account(provider), "")) & ~Q(state=BatchState.READY)
+    is_its_retry = Q(provider__in=(provider_account(provider), "")) & ~Q(state=BatchState.READY) & ~RECORDS_PROGRESS
     if retries_first:
         retries = _retry_first_candidates(Batch.objects.unknown_outcome(now).filter(is_its_retry))
         if retries.exists():
@@ -200,6 +200,8 @@ def _claim(batch: Batch, provider: Provider) -> ClaimedBatch | None:
         claimed_by=worker_name(),
         first_attempt_at=batch.first_attempt_at or now,
         last_attempt_at=now,
+        begun=0 if isinstance(provider, PostsOneByOne) and not is_retry else None,
+        results=None,
         **({} if is_retry else _built_columns(batch)),
     )
     failpoint(Point.CLAIM_UNCOMMITTED)

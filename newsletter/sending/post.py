@@ -10,9 +10,11 @@ import datetime
 import logging
 import math
 from collections.abc import Callable, Sequence
+from hashlib import sha256
 from itertools import groupby
 from typing import Any
 
+import zstandard
 from django.db import DatabaseError, transaction
 from django.db.models import Q, Sum
 from django.utils import timezone
@@ -34,7 +36,15 @@ from newsletter.models import (
     reason_unless_delivered,
 )
 from newsletter.models.bulk_sql import execute_with_rows
-from newsletter.providers.base import BlockScope, MessageResult, Outcome, OutcomeKind, Provider, ResultKind
+from newsletter.providers.base import (
+    BlockScope,
+    MessageResult,
+    Outcome,
+    OutcomeKind,
+    PostsOneByOne,
+    Provider,
+    ResultKind,
+)
 from newsletter.providers.reasons import MAX_CODE_LENGTH
 from newsletter.providers.throttle import (
     MAX_BACKOFF,
@@ -53,6 +63,7 @@ from newsletter.sending.batch import (
     has_waiting,
     new_part,
 )
+from newsletter.sending.progress import ProgressRecorder
 from newsletter.sending.provider_outage import follow_provider_outages
 from newsletter.sending.recipients import deliveries_of
 from newsletter.sending.reconcile import hold
@@ -163,9 +174,16 @@ def seconds_until_post(route: Sequence[Provider]) -> float | None:
 
 def _post(claimed: ClaimedBatch, provider: Provider) -> Outcome:
     with span("post", batch=claimed.pk, send=claimed.send_pk, attempt=claimed.attempt, mails=claimed.size) as work:
-        outcome = provider.post_batch(claimed.body, key=claimed.key, size=claimed.size)
+        outcome = _post_to(provider, claimed)
         work.note(outcome=outcome.kind.value)
     return outcome
+
+
+def _post_to(provider: Provider, claimed: ClaimedBatch) -> Outcome:
+    if claimed.is_retry or not isinstance(provider, PostsOneByOne):
+        return provider.post_batch(claimed.body, key=claimed.key, size=claimed.size)
+    may_begin = ProgressRecorder(claimed).reason_against
+    return provider.post_each(claimed.body, key=claimed.key, size=claimed.size, may_begin=may_begin)
 
 
 def record_outcome(claimed: ClaimedBatch, outcome: Outcome) -> None:
@@ -300,7 +318,10 @@ def _record_each(batch: Batch, outcome: Outcome, claimed: ClaimedBatch) -> None:
     in_flight = deliveries_of(batch).filter(state__in=IN_FLIGHT).select_for_update()
     pks = list(in_flight.values_list("pk", flat=True))
     if claimed.is_retry:
-        hold(batch, Reason.REFUSED_AFTER_UNKNOWN, _further_reason(outcome))
+        if {result.kind for result in outcome.results} <= MAY_BE_REPEATED:
+            _keep_unknown(batch, outcome, claimed)
+        else:
+            hold(batch, Reason.REFUSED_AFTER_UNKNOWN, _further_reason(outcome))
         return
     if len(pks) != len(outcome.results):
         hold(batch, Reason.RESULT_COUNT_DIFFERS, {"results": len(outcome.results), "deliveries": len(pks)})
@@ -310,7 +331,7 @@ def _record_each(batch: Batch, outcome: Outcome, claimed: ClaimedBatch) -> None:
         for pk, result in zip(pks, outcome.results, strict=True)
     ]
     _move_deliveries(results)
-    groups = [list(group) for _kind, group in groupby(results, key=lambda row: row[1].kind)]
+    groups = [list(group) for _kind, group in groupby(results, key=_part_of)]
     if len(groups) == 1:
         _finish_part(batch, groups[0], outcome)
     else:
@@ -322,11 +343,20 @@ def _record_each(batch: Batch, outcome: Outcome, claimed: ClaimedBatch) -> None:
         _pause_if_nothing_is_accepted(batch, outcome)
 
 
+def _part_of(row: tuple[int, MessageResult]) -> tuple[ResultKind, int]:
+    """A message that is posted again under its own key is a part by itself."""
+    pk, result = row
+    return result.kind, pk if result.repeat else 0
+
+
 def _refused_after_last_attempt(result: MessageResult, attempts: int) -> MessageResult:
     if result.kind is ResultKind.RETRY_LATER and attempts >= MAX_ATTEMPTS:
         return MessageResult(kind=ResultKind.REFUSED, code=Reason.TOO_MANY_ATTEMPTS, detail=result.detail)
     return result
 
+
+#: Results of a repeat after which it may be repeated once more: they prove nothing about the attempt before.
+MAY_BE_REPEATED = {ResultKind.UNKNOWN, ResultKind.RETRY_LATER, ResultKind.NOT_ATTEMPTED}
 
 #: The state of a delivery after each result of its message. PENDING deliveries count as never attempted.
 STATE_AFTER = {
@@ -372,7 +402,13 @@ def _finish_part(batch: Batch, group: list[tuple[int, MessageResult]], outcome: 
     """Move a claimed batch to the state that follows from the result its messages share."""
     result, now = group[0][1], timezone.now()
     changes = {**_batch_reason(result), "recipients": len(group), "lease_until": None}
-    if result.kind is ResultKind.UNKNOWN:
+    if result.repeat:
+        changes |= {
+            "payload": zstandard.compress(result.repeat, 1),
+            "payload_sha256": sha256(result.repeat).hexdigest(),
+        }
+        BATCH_MACHINE.move_row(batch, BatchState.UNKNOWN, not_before=now + _wait(outcome, batch.attempts), **changes)
+    elif result.kind is ResultKind.UNKNOWN:
         BATCH_MACHINE.move_row(batch, BatchState.HELD, **changes)
     elif result.kind is ResultKind.ACCEPTED:
         _finish(batch, BatchState.ACCEPTED, **changes)
