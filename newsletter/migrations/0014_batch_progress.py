@@ -13,7 +13,7 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name='batch',
             name='begun',
-            field=models.PositiveSmallIntegerField(help_text='How many messages the provider may have got, whatever became of the post.', null=True, verbose_name='begun'),
+            field=models.PositiveSmallIntegerField(help_text='How many messages the provider may have got by now.', null=True, verbose_name='begun'),
         ),
         migrations.AddField(
             model_name='batch',

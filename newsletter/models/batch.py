@@ -158,7 +158,7 @@ class Batch(models.Model):
     )
     # For providers that take messages one by one; of other posts, and of repeats, the progress is not recorded.
     begun = models.PositiveSmallIntegerField(
-        _("begun"), null=True, help_text=_("How many messages the provider may have got, whatever became of the post.")
+        _("begun"), null=True, help_text=_("How many messages the provider may have got by now.")
     )
     results = models.JSONField(
         null=True, editable=False, help_text=_("What is known about the first messages while the post runs.")

@@ -10,11 +10,9 @@ import datetime
 import logging
 import math
 from collections.abc import Callable, Sequence
-from hashlib import sha256
 from itertools import groupby
 from typing import Any
 
-import zstandard
 from django.db import DatabaseError, transaction
 from django.db.models import Q, Sum
 from django.utils import timezone
@@ -41,7 +39,6 @@ from newsletter.providers.base import (
     MessageResult,
     Outcome,
     OutcomeKind,
-    PostsOneByOne,
     Provider,
     ResultKind,
 )
@@ -63,7 +60,7 @@ from newsletter.sending.batch import (
     has_waiting,
     new_part,
 )
-from newsletter.sending.progress import ProgressRecorder
+from newsletter.sending.progress import payload_columns, post_with_progress
 from newsletter.sending.provider_outage import follow_provider_outages
 from newsletter.sending.recipients import deliveries_of
 from newsletter.sending.reconcile import hold
@@ -174,16 +171,9 @@ def seconds_until_post(route: Sequence[Provider]) -> float | None:
 
 def _post(claimed: ClaimedBatch, provider: Provider) -> Outcome:
     with span("post", batch=claimed.pk, send=claimed.send_pk, attempt=claimed.attempt, mails=claimed.size) as work:
-        outcome = _post_to(provider, claimed)
+        outcome = post_with_progress(provider, claimed)
         work.note(outcome=outcome.kind.value)
     return outcome
-
-
-def _post_to(provider: Provider, claimed: ClaimedBatch) -> Outcome:
-    if claimed.is_retry or not isinstance(provider, PostsOneByOne):
-        return provider.post_batch(claimed.body, key=claimed.key, size=claimed.size)
-    may_begin = ProgressRecorder(claimed).reason_against
-    return provider.post_each(claimed.body, key=claimed.key, size=claimed.size, may_begin=may_begin)
 
 
 def record_outcome(claimed: ClaimedBatch, outcome: Outcome) -> None:
@@ -331,7 +321,7 @@ def _record_each(batch: Batch, outcome: Outcome, claimed: ClaimedBatch) -> None:
         for pk, result in zip(pks, outcome.results, strict=True)
     ]
     _move_deliveries(results)
-    groups = [list(group) for _kind, group in groupby(results, key=_part_of)]
+    groups = [list(group) for _kind, group in groupby(results, key=lambda row: (row[1].kind, row[1].repeat))]
     if len(groups) == 1:
         _finish_part(batch, groups[0], outcome)
     else:
@@ -341,12 +331,6 @@ def _record_each(batch: Batch, outcome: Outcome, claimed: ClaimedBatch) -> None:
             _finish_part(part, group, outcome)
     if any(result.kind is ResultKind.REFUSED for _pk, result in results):
         _pause_if_nothing_is_accepted(batch, outcome)
-
-
-def _part_of(row: tuple[int, MessageResult]) -> tuple[ResultKind, int]:
-    """A message that is posted again under its own key is a part by itself."""
-    pk, result = row
-    return result.kind, pk if result.repeat else 0
 
 
 def _refused_after_last_attempt(result: MessageResult, attempts: int) -> MessageResult:
@@ -403,10 +387,7 @@ def _finish_part(batch: Batch, group: list[tuple[int, MessageResult]], outcome: 
     result, now = group[0][1], timezone.now()
     changes = {**_batch_reason(result), "recipients": len(group), "lease_until": None}
     if result.repeat:
-        changes |= {
-            "payload": zstandard.compress(result.repeat, 1),
-            "payload_sha256": sha256(result.repeat).hexdigest(),
-        }
+        changes |= payload_columns(result.repeat)
         BATCH_MACHINE.move_row(batch, BatchState.UNKNOWN, not_before=now + _wait(outcome, batch.attempts), **changes)
     elif result.kind is ResultKind.UNKNOWN:
         BATCH_MACHINE.move_row(batch, BatchState.HELD, **changes)

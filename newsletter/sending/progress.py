@@ -6,17 +6,19 @@ crash only that group is unknown; see `newsletter.sending.recover`.
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import zstandard
 from django.db import DatabaseError
 from django.utils import timezone
 
 from newsletter.config.failpoints import Point, failpoint
 from newsletter.models import Batch, BatchState, Reason
-from newsletter.providers.base import BlockScope, MessageResult, ResultKind
+from newsletter.providers.base import BlockScope, MessageResult, Outcome, PostsOneByOne, Provider, ResultKind
 from newsletter.sending.batch import LEASE, ClaimedBatch
 
 log = logging.getLogger(__name__)
@@ -26,6 +28,14 @@ GROUP_SIZE = 10
 
 #: Seconds after which results are recorded although the group goes on: with a slow server, fewer are unknown.
 RECORD_INTERVAL = 1.0
+
+
+def post_with_progress(provider: Provider, claimed: ClaimedBatch) -> Outcome:
+    """Post a claimed batch; its progress is recorded if the provider takes messages one by one."""
+    if claimed.is_retry or not isinstance(provider, PostsOneByOne):
+        return provider.post_batch(claimed.body, key=claimed.key, size=claimed.size)
+    may_begin = ProgressRecorder(claimed).reason_against
+    return provider.post_each(claimed.body, key=claimed.key, size=claimed.size, may_begin=may_begin)
 
 
 class ProgressRecorder:
@@ -61,6 +71,11 @@ class ProgressRecorder:
         changed = ours.update(begun=begun, results=results_as_json(results), lease_until=now + LEASE)
         failpoint(Point.PROGRESS_COMMITTED)
         return changed > 0
+
+
+def payload_columns(body: bytes) -> dict[str, Any]:
+    """A body as a batch stores it."""
+    return {"payload": zstandard.compress(body, 1), "payload_sha256": hashlib.sha256(body).hexdigest()}
 
 
 def results_as_json(results: Sequence[MessageResult]) -> list[Any]:

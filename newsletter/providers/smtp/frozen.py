@@ -63,11 +63,11 @@ def mails_of(body: bytes, key: str, *, has_keys: bool = False) -> list[Mail]:
     mails = []
     for index, (sender, recipient, mail_id, length, name) in enumerate(envelopes):
         name = name or f"{key}:{index}"
-        digest = hashlib.sha256(name.encode()).hexdigest()[:32] if has_keys or not mail_id else ""
-        mail_id, address = cut_id(mail_id) or digest, _bare(sender)
+        hashed = hashlib.sha256(name.encode()).hexdigest()[:32] if has_keys or not mail_id else ""
+        mail_id, address = cut_id(mail_id) or hashed, _bare(sender)
         headers = f"Date: {date}\r\nMessage-ID: <{mail_id}@{address.rpartition('@')[2]}>\r\n"
         if has_keys:
-            headers += f"Resend-Idempotency-Key: {digest}\r\n"
+            headers += f"Resend-Idempotency-Key: {hashed}\r\n"
         mails.append(
             Mail(
                 sender=address,

@@ -173,7 +173,7 @@ def _safe_line(line: re.Match[bytes]) -> bytes:
 
 
 def _with_soft_break(encoded: bytes) -> bytes:
-    """The encoded text with a soft line break behind it, for which its last line may have no room."""
+    """The encoded text with a soft line break behind it, for which its last line may be too long."""
     if len(encoded) - encoded.rfind(b"\n") > MAX_LINE:
         cut = -3 if encoded[-3:-2] == b"=" else -1
         last = encoded[cut:]

@@ -15,17 +15,16 @@ from newsletter.providers.base import (
     MessageResult,
     Outcome,
     OutcomeKind,
-    PostsOneByOne,
     Provider,
     ResultKind,
     provider_account,
 )
 from newsletter.reports.statistics import report_of
 from newsletter.sending import post as post_module
-from newsletter.sending.batch import ClaimedBatch, claim_batch, release_stale_claims
+from newsletter.sending.batch import claim_batch, release_stale_claims
 from newsletter.sending.control import cancel_send, finish_sends, resume_send
 from newsletter.sending.post import post_batch, record_outcome
-from newsletter.sending.progress import ProgressRecorder
+from newsletter.sending.progress import post_with_progress
 from newsletter.sending.reconcile import hold_expired, mark_as_sent, send_again
 from newsletter.sending.recover import recover_abandoned
 from newsletter.sending.retry import count_failed, retry_failed
@@ -59,13 +58,6 @@ def send(issue: Issue, long_waits: None) -> Send:
 
 def make_due() -> None:
     Batch.objects.update(not_before=timezone.now())
-
-
-def post(provider: Provider, claimed: ClaimedBatch) -> Outcome:
-    """Post as the worker does, which records its progress."""
-    assert isinstance(provider, PostsOneByOne)
-    may_begin = ProgressRecorder(claimed).reason_against
-    return provider.post_each(claimed.body, key=claimed.key, size=claimed.size, may_begin=may_begin)
 
 
 def state_of(send: Send) -> str:
@@ -137,7 +129,7 @@ def test_the_batch_of_a_worker_that_was_killed_during_a_post_is_held_and_not_rep
     claimed = claim_batch(provider)
     assert claimed is not None
     # The worker posted, and was killed before it recorded the outcome.
-    post(provider, claimed)
+    post_with_progress(provider, claimed)
     Batch.objects.update(claimed_by=Batch.objects.get().claimed_by.rpartition(":")[0] + ":999999999")
     assert release_stale_claims(include_own=True) == 1
     assert post_everything(provider) == 0
@@ -178,7 +170,7 @@ def test_the_results_of_a_slow_worker_settle_a_batch_that_was_held_meanwhile(
     slow = claim_batch(provider)
     assert slow is not None
     mail_server.plan(*[MailFault("rcpt", DROP, address) for address in ADDRESSES[sent:]])
-    outcome = post(provider, slow)
+    outcome = post_with_progress(provider, slow)
     assert len(mail_server.mails) == sent
     Batch.objects.update(lease_until=timezone.now())
     recover_abandoned((provider,))
