@@ -56,6 +56,8 @@ class MailServer:
     login: tuple[str, str] | None = None
     largest: int = 1_000_000
     pipelining: bool = False
+    keys: dict[str, bytes] | None = None
+    """The mails by their Resend-Idempotency-Key, if the server takes keys: a repeat is answered and not accepted."""
     careless: bool = False
     """It asks for a mail although it accepted no recipient, as some servers do (RFC 2920 §3.1)."""
     faults: list[MailFault] = field(default_factory=list)
@@ -261,9 +263,19 @@ class _Session(socketserver.BaseRequestHandler):
         lines = content.split(b"\r\n")
         if any(b"\n" in line or b"\r" in line or len(line) > 998 or not line.isascii() for line in lines):
             self.mail_server.violations.append("a bare line end, an 8-bit byte or a line of more than 998 octets")
+        if self.mail_server.keys is not None and self._is_repeat(content):
+            return
         with self.mail_server.changed:
             self.mail_server.mails.append(AcceptedMail(self.sender, self.recipient, content, self.encrypted))
             self.mail_server.changed.notify_all()
+
+    def _is_repeat(self, content: bytes) -> bool:
+        assert self.mail_server.keys is not None
+        key = content.partition(b"Resend-Idempotency-Key: ")[2].partition(b"\r\n")[0].decode()
+        first = self.mail_server.keys.setdefault(key, content)
+        if not key or first != content:
+            self.mail_server.violations.append("no idempotency key, or one of another mail")
+        return first is not content
 
     def _on_rset(self, rest: str) -> bool:
         self.sender, self.recipient, self.is_open = "", "", False
