@@ -86,7 +86,7 @@ class SmtpPlay(Play):
 @contextmanager
 def smtp_play(prepared: str, folder: Path, *, has_keys: bool = False, **fields: object) -> Iterator[SmtpPlay]:
     """A run on a copy of a prepared database; its processes are killed at the end."""
-    options = {"pipelining": True, "keys": {} if has_keys else None}
+    options: dict[str, object] = {"pipelining": True, "keys": {} if has_keys else None}
     with copy_of(prepared, folder) as database, running_mail_server(**options) as server:
         setting = Stage(database=database, provider_url="", logs=folder, mail_server=server.port, has_keys=has_keys)
         run = SmtpPlay(replace(setting, **fields), server)  # type: ignore[arg-type]
