@@ -82,6 +82,9 @@ OPEN_BATCH_STATES = (BatchState.READY, BatchState.CLAIMED, BatchState.UNKNOWN)
 #: Batches without a final outcome that were posted, or may have been.
 ATTEMPTED = Q(state__in=(*OPEN_BATCH_STATES, BatchState.HELD), attempts__gt=0)
 
+#: Batches of which it is recorded how far their post has come. They are recovered before anything else is done.
+RECORDS_PROGRESS = Q(state=BatchState.CLAIMED, begun__isnull=False)
+
 #: The send, compared without an index. PostgreSQL has no statistics of a send that is being expanded and takes it for
 #: empty: it would read all of it to find the deliveries of one batch, and sort all its batches to find the next.
 UNINDEXED_SEND = ExpressionWrapper(F("send_id") + 0, output_field=models.BigIntegerField())
@@ -108,8 +111,8 @@ class Batch(models.Model):
     """Up to 100 deliveries that are sent in one provider call: all of a send from `first` to `last` delivery.
 
     `key` and `payload` are stored before the first byte leaves. While the outcome may be unknown, every attempt posts
-    exactly them; once it is known that nothing was sent, both are made anew. `payload` is JSON, compressed with
-    zstandard; it is removed once the outcome is known.
+    exactly them; once it is known that nothing was sent, both are made anew. `payload` is the provider's body,
+    compressed with zstandard; it is removed once the outcome is known.
     """
 
     # As with deliveries, expanding the audience names only what differs: the defaults are the database's, too.
@@ -148,6 +151,13 @@ class Batch(models.Model):
     payload_sha256 = models.CharField(_("digest"), max_length=64, blank=True, default="", db_default="")
     recipients = models.PositiveSmallIntegerField(
         _("recipients"), default=0, db_default=0, help_text=_("How many messages the payload holds.")
+    )
+    # For providers that take messages one by one; of other posts, and of repeats, the progress is not recorded.
+    begun = models.PositiveSmallIntegerField(
+        _("begun"), null=True, help_text=_("How many messages the provider may have got by now.")
+    )
+    results = models.JSONField(
+        null=True, editable=False, help_text=_("What is known about the first messages while the post runs.")
     )
     not_before = models.DateTimeField(_("not before"), default=timezone.now)
     lease_until = models.DateTimeField(_("claimed until"), null=True)

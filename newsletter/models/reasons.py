@@ -63,6 +63,7 @@ class Reason(models.TextChoices):
     NO_PERMIT = "no_permit", _("The provider's rate limit left no permit. The batch is posted later.")
     LEASE_LOST = "lease_lost", _("The worker was held up for so long that another worker may have the batch.")
     SENDING_STOPPED = "sending_stopped", _("All sending is stopped. The batch is posted when sending resumes.")
+    WORKER_ENDED = "worker_ended", _("The worker ended before it posted these mails.")
     SEND_STOPPED = "send_stopped", _("The send was stopped before the batch was posted.")
     RECIPIENT_LEFT = (
         "recipient_left",

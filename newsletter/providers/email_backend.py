@@ -27,8 +27,9 @@ UNCERTAIN = {OutcomeKind.UNKNOWN, OutcomeKind.KEY_CONFLICT}
 class ProviderEmailBackend(BaseEmailBackend):
     """Sends one mail per recipient through `post_message`. Raises MailBackendError unless the provider accepts it.
 
-    It reads two attributes of a message: `idempotency_key`, under which a repeat sends no second mail, and `tags`,
-    which come back in events. It sets `provider_id` to the provider's id of the mail.
+    It reads three attributes of a message: `idempotency_key`, under which a repeat sends no second mail, `tags`,
+    which come back in events, and `written_at`, the time in the mail, which a repeat must not change. It sets
+    `provider_id` to the provider's id of the mail.
     """
 
     @property
@@ -96,6 +97,7 @@ def _build(email: EmailMessage, recipient: str, text: str) -> Message:
         headers={name: str(value) for name, value in email.extra_headers.items()},
         # Events without the name of this installation count as those of another installation's.
         tags={**getattr(email, "tags", {}), "env": settings.ENVIRONMENT},
+        written_at=getattr(email, "written_at", None),
     )
 
 

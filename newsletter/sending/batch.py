@@ -28,7 +28,7 @@ from newsletter.models import (
 )
 from newsletter.models.edition import LARGE_COLUMNS
 from newsletter.models.prepared import PreparedStatement
-from newsletter.providers.base import Provider
+from newsletter.providers.base import PostsOneByOne, Provider
 from newsletter.sending.build import Built, build
 from newsletter.sending.next_batch import Selected, select_batch
 from newsletter.sending.recipients import Recipient, recipients_of
@@ -165,8 +165,9 @@ def _claim(selected: Selected, provider: Provider) -> ClaimedBatch | None:
     if built is None:
         return None
     batch.attempts += 1
+    begun = 0 if isinstance(provider, PostsOneByOne) and not is_retry else None
     stored = (batch.epoch, batch.key, batch.payload, batch.payload_sha256, batch.recipients, batch.provider)
-    if not SET_CLAIMED.execute(batch.attempts, now + LEASE, worker_name(), now, now, *stored, batch.pk):
+    if not SET_CLAIMED.execute(batch.attempts, now + LEASE, worker_name(), now, now, begun, *stored, batch.pk):
         raise InvalidTransition(f"batch {batch.pk}")
     failpoint(Point.CLAIM_UNCOMMITTED)
     return ClaimedBatch(
@@ -187,7 +188,8 @@ SET_CLAIMED = PreparedStatement(
     f"""
     UPDATE newsletter_batch SET state = '{BatchState.CLAIMED}', attempts = %s, lease_until = %s, claimed_by = %s,
         first_attempt_at = COALESCE(first_attempt_at, %s::timestamptz), last_attempt_at = %s,
-        epoch = %s, key = %s, payload = %s, payload_sha256 = %s, recipients = %s, provider = %s
+        begun = %s, results = NULL, epoch = %s, key = %s, payload = %s, payload_sha256 = %s, recipients = %s,
+        provider = %s
     WHERE id = %s AND state IN ({BATCH_MACHINE.sql_sources(BatchState.CLAIMED)})
     """  # noqa: S608 - names of states are ours
 )

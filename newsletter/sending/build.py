@@ -7,7 +7,7 @@ import hashlib
 import logging
 import uuid
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import zstandard
 from django.utils import timezone
@@ -72,12 +72,21 @@ def build(selected: Selected, provider: Provider, now: datetime.datetime) -> Bui
         batch.key = batch_key(batch.edition, batch.first_delivery, batch.last_delivery, epoch=batch.epoch)
         batch.first_attempt_at = None
     body = provider.join(list(messages.values()))
-    batch.payload, batch.payload_sha256 = zstandard.compress(body, COMPRESSION_LEVEL), hashlib.sha256(body).hexdigest()
+    stored = payload_columns(body)
+    batch.payload, batch.payload_sha256 = stored["payload"], stored["payload_sha256"]
     batch.recipients, batch.provider = len(messages), provider_account(provider)
     built = Built(body, list(messages))
     if SET_BATCHED.execute(built.delivery_pks) != batch.recipients:
         raise InvalidTransition(f"deliveries of batch {batch.pk}")
     return built
+
+
+def payload_columns(body: bytes) -> dict[str, Any]:
+    """A body as a batch stores it."""
+    return {
+        "payload": zstandard.compress(body, COMPRESSION_LEVEL),
+        "payload_sha256": hashlib.sha256(body).hexdigest(),
+    }
 
 
 def _drop(batch: Batch, reason: Reason, now: datetime.datetime) -> None:

@@ -10,7 +10,7 @@ from django.db.models import BigIntegerField, BooleanField, CharField, Q
 from django.utils import timezone
 
 from newsletter.models import Batch, BatchState, Edition, Issue, Send, SendState
-from newsletter.models.batch import OPEN_BATCH_STATES
+from newsletter.models.batch import OPEN_BATCH_STATES, RECORDS_PROGRESS
 from newsletter.models.edition import LARGE_COLUMNS
 from newsletter.models.prepared import PreparedStatement, columns_of, fields_of, instance_of, sql_list
 from newsletter.models.send import MAY_POST_SQL
@@ -51,8 +51,11 @@ SELECT_BATCH = f"""
     JOIN newsletter_newsletter n ON n.mailing_list_id = i.newsletter_id
 """  # noqa: S608 - names of states and columns are ours
 SELECTED_FIELDS = (*fields_of(Batch), CharField(), BigIntegerField(), BigIntegerField(), BooleanField())
-#: Batches of early versions do not name their provider.
-IS_RETRY_OF = f"state <> '{BatchState.READY}' AND provider IN (%s, '')"
+#: Batches of early versions do not name their provider. Those with a recorded progress are recovered first.
+IS_RETRY_OF = f"""
+    state <> '{BatchState.READY}' AND provider IN (%s, '')
+    AND NOT (state = '{BatchState.CLAIMED}' AND begun IS NOT NULL)
+"""
 SELECT_NEXT, SELECT_NEXT_RETRY, SELECT_FIRST_RETRY = (
     PreparedStatement(SELECT_BATCH.format(condition=condition, order=order), SELECTED_FIELDS)
     for condition, order in (
@@ -113,7 +116,7 @@ def _retries_first(provider: Provider) -> list[int]:
     """Batches with an unknown outcome and few attempts, which come first while the provider does not answer."""
     # Batches of early versions do not name their provider.
     of_provider = Q(provider__in=(provider_account(provider), ""))
-    retries = Batch.objects.unknown_outcome(timezone.now()).filter(of_provider)
+    retries = Batch.objects.unknown_outcome(timezone.now()).filter(of_provider).exclude(RECORDS_PROGRESS)
     first = retries.filter(attempts__lt=MAX_RETRIES_FIRST * retries.count())
     return list(first.values_list("pk", flat=True)[:MAX_CANDIDATES])
 

@@ -18,6 +18,7 @@ from newsletter.sending.post import post_batch, seconds_until_post
 from newsletter.sending.provider_outage import follow_provider_outages
 from newsletter.sending.provider_search import search_provider
 from newsletter.sending.reconcile import hold_expired, settle_proven
+from newsletter.sending.recover import recover_abandoned
 from newsletter.sending.recurring import plan_occurrences, start_next_due_occurrence
 from newsletter.sending.schedule import start_next_due_send, update_start_times
 from subscribers.consent.signing_keys import RECORD_SECONDS, record_signing_keys
@@ -70,6 +71,10 @@ def _apply_events() -> bool:
     return sum(apply_events(provider) for provider in webhook_providers()) > 0
 
 
+def _recover_abandoned() -> bool:
+    return recover_abandoned(get_route())
+
+
 def _hold_expired() -> bool:
     return hold_expired(get_route())
 
@@ -91,6 +96,7 @@ STEPS: tuple[Step, ...] = (
     Step("start_sends", Queue.SENDING, 0, start_next_due_send),
     Step("expand_audience", Queue.SENDING, 0, _expand_audience),
     Step("follow_outages", Queue.SENDING, 1, _follow_outages),
+    Step("recover_abandoned", Queue.SENDING, 1, _recover_abandoned),
     Step("post_batch", Queue.SENDING, 0, _post_batch, _post_batch_due_in),
     Step("apply_events", Queue.EVENTS, 0, _apply_events),
     Step("auto_pause", Queue.SENDING, 1, auto_pause_sends),

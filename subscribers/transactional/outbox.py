@@ -170,6 +170,7 @@ def message_of(mail: TransactionalMail) -> EmailMultiAlternatives:
     )
     message.attach_alternative(mail.html, "text/html")
     message.idempotency_key = mail.idempotency_key  # type: ignore[attr-defined]
+    message.written_at = mail.created_at  # type: ignore[attr-defined]
     message.tags = {"transactional_mail": str(mail.pk), "env": settings.ENVIRONMENT}  # type: ignore[attr-defined]
     return message
 

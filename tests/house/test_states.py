@@ -40,7 +40,7 @@ ALLOWED = {
     "newsletter/models/send.py": "Send.objects.create_with_history, which checks initial_states",
     "newsletter/sending/batch.py": "raw SQL takes its states from the table",
     "newsletter/sending/build.py": "raw SQL takes its states from the table",
-    "newsletter/sending/post.py": "parts of a batch are made as claimed; raw SQL takes its states from the table",
+    "newsletter/sending/outcome.py": "parts of a batch are made as claimed; raw SQL takes its states from the table",
     "subscribers/imports/confirmed.py": "subscriptions are made as active; `initial_states` allows it",
     "newsletter/gathering/pick.py": "an item of a feed is offered, picked or dismissed; it has no machine",
     "newsletter/preflight/link_checks.py": "a link is waiting or checked; it has no machine",

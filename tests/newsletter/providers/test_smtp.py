@@ -19,7 +19,9 @@ from hypothesis import strategies as st
 from newsletter.providers import smtp
 from newsletter.providers.base import Outcome, OutcomeKind
 from newsletter.providers.reasons import REASONS
-from newsletter.providers.smtp import SmtpProvider, mails_of
+from newsletter.providers.smtp import SmtpProvider
+from newsletter.providers.smtp import provider as provider_module
+from newsletter.providers.smtp.frozen import mails_of
 from subscribers.addresses import UNFIT_FOR_HEADERS
 from tests.mail_server import DROP, SILENCE, MailFault, MailServer, connect_to, running_mail_server
 from tests.newsletter.providers.contract import ADA, BEN, CLEO, ProviderContract, Remote, message, new_key
@@ -31,9 +33,9 @@ def reply_of(value: object) -> str | None:
     return f"{value.stage} {value.reply}" if isinstance(value, MailFault) else None
 
 
-@pytest.fixture
-def mail_server() -> Iterator[MailServer]:
-    with running_mail_server() as server:
+@pytest.fixture(params=[False, True], ids=["one by one", "pipelining"])
+def mail_server(request: pytest.FixtureRequest) -> Iterator[MailServer]:
+    with running_mail_server(pipelining=request.param) as server:
         yield server
         assert server.violations == []
 
@@ -171,7 +173,7 @@ def test_after_two_refusals_and_no_accepted_mail_the_others_are_not_attempted(
 def test_a_slow_server_gets_the_rest_in_a_later_attempt(
     provider: SmtpProvider, mail_server: MailServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(smtp, "MAX_POST_DURATION", -1.0)
+    monkeypatch.setattr(provider_module, "MAX_POST_DURATION", -1.0)
     assert kinds(post(provider, ADA, BEN, CLEO)) == [A, N, N]
 
 

@@ -23,7 +23,7 @@ from newsletter.sending.batch import (
 from newsletter.sending.build import SAMPLE_RECIPIENT
 from newsletter.sending.control import pause_send
 from newsletter.sending.message import RecipientValues
-from newsletter.sending.post import record_outcome
+from newsletter.sending.outcome import record_outcome
 from newsletter.sending.recipients import Recipient
 from subscribers.models import Subscriber, Subscription, SubscriptionState, SuppressionReason
 from subscribers.suppression import suppress_addresses

@@ -10,7 +10,7 @@ from django.utils import timezone
 from newsletter.models import Batch, Delivery, DeliveryState, Issue, Send
 from newsletter.sending.control import cancel_send
 from newsletter.sending.next_batch import SELECT_NEXT
-from newsletter.sending.post import DELIVERIES_ACCEPTED
+from newsletter.sending.outcome import DELIVERIES_ACCEPTED
 from newsletter.sending.recipients import RECIPIENTS, deliveries_of
 from tests import people
 from tests.publications import expand_audiences, start_sending

@@ -24,7 +24,8 @@ from newsletter.sending import post as post_module
 from newsletter.sending.batch import claim_batch
 from newsletter.sending.control import cancel_send, finish_sends, pause_send, resume_send
 from newsletter.sending.expand import expand_audience
-from newsletter.sending.post import post_batch, record_outcome
+from newsletter.sending.outcome import record_outcome
+from newsletter.sending.post import post_batch
 from newsletter.sending.reconcile import NotHeld, hold_expired, mark_as_sent, send_again, settle_proven
 from subscribers.models import Subscription, SubscriptionState
 from tests import people

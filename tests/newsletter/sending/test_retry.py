@@ -30,7 +30,7 @@ from newsletter.sandbox import Fault, SandboxServer
 from newsletter.sending import control
 from newsletter.sending.batch import claim_batch
 from newsletter.sending.control import cancel_send, finish_sends, pause_send
-from newsletter.sending.post import record_outcome
+from newsletter.sending.outcome import record_outcome
 from newsletter.sending.reconcile import settle_proven
 from newsletter.sending.retry import count_failed, retry_failed
 from newsletter.sending.schedule import schedule_issue

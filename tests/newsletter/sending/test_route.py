@@ -26,7 +26,8 @@ from newsletter.reports.statistics import report_of
 from newsletter.sandbox import Fault, SandboxServer
 from newsletter.sending.batch import claim_batch
 from newsletter.sending.control import resume_send
-from newsletter.sending.post import post_batch, record_outcome
+from newsletter.sending.outcome import record_outcome
+from newsletter.sending.post import post_batch
 from newsletter.sending.provider_outage import follow_provider_outages
 from newsletter.sending.reconcile import hold_expired
 from tests import people
