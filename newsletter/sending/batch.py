@@ -31,12 +31,11 @@ from newsletter.models import (
     Delivery,
     DeliveryState,
     Reason,
-    Send,
 )
 from newsletter.models.batch import BatchQuerySet
 from newsletter.models.edition import LARGE_COLUMNS
 from newsletter.providers.base import Provider, provider_account
-from newsletter.sending.limits import exhausted_newsletters, lock_remaining
+from newsletter.sending.limits import lock_remaining, within_limits
 from newsletter.sending.message import RecipientValues, batch_key, message_template
 from newsletter.sending.recipients import AFTER_ATTEMPT, Recipient, recipients_of
 from newsletter.sending.reconcile import expiry_reason, hold, settle_if_proven
@@ -157,8 +156,7 @@ def _claimable(provider: Provider, *, retries_first: bool, only_retries: bool) -
             return retries
     if only_retries:
         return Batch.objects.claimable(now).filter(is_its_retry)
-    exhausted = Send.objects.filter(issue__newsletter__in=exhausted_newsletters(now))
-    may_start = Q(state=BatchState.READY) & ~Q(send__in=exhausted)
+    may_start = Q(state=BatchState.READY) & within_limits(now)
     return Batch.objects.claimable(now).filter(is_its_retry | may_start)
 
 
@@ -243,7 +241,7 @@ def _build(batch: Batch, provider: Provider, now: datetime.datetime) -> bytes | 
             batch, BatchState.DROPPED, reason=Reason.NO_RECIPIENT_LEFT, reason_values=None, finished_at=now
         )
         return None
-    remaining = lock_remaining(batch.edition.issue.newsletter_id, now)
+    remaining = lock_remaining(batch, now)
     most = min(provider.batch_size, len(included) if remaining is None else remaining)
     if most < len(included):
         if most:
@@ -288,6 +286,7 @@ def new_part(batch: Batch, pks: list[int], **fields: object) -> Batch:
         last_delivery=pks[-1],
         key=batch_key(batch.edition, pks[0], pks[-1], epoch=1),
         may_be_duplicate=batch.may_be_duplicate,
+        mailbox_provider=batch.mailbox_provider,
         **fields,
     )
 
