@@ -147,6 +147,11 @@ class Newsletter(MailingList):
         return tuple(line.strip() for line in self.known_sources.splitlines() if line.strip())
 
     @property
+    def has_consent_to_tracking(self) -> bool:
+        """Whether opens and clicks of single subscribers may be tracked. Totals are no consent to that."""
+        return self.consent_mode == ConsentMode.CONSENT
+
+    @property
     def list_id(self) -> str:
         """The identifier in List-Id headers (RFC 2919), which stays when the newsletter is renamed."""
         return f"list-{self.pk}"

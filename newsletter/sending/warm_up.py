@@ -94,7 +94,7 @@ def daily_cap(plan: str, day: int) -> int | None:
     if day <= len(week):
         return week[day - 1]
     cap = week[-1] * math.pow(growth, day - len(week))
-    unit = 10 ** (len(str(int(cap))) - 2)
+    unit: int = 10 ** (len(str(int(cap))) - 2)
     return round(cap / unit) * unit
 
 
