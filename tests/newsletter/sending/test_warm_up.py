@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import datetime
+import importlib
+import pkgutil
 from collections import Counter
 from collections.abc import Iterator
 from itertools import pairwise
 
 import pytest
+from django.apps import apps
 from django.utils import timezone
 
+from newsletter import migrations
 from newsletter.models import Batch, BatchState, Delivery, DeliveryState, Newsletter, Send, SendState, WarmUpPlan
 from newsletter.monitoring.diagnostics import blockers_of, limit_diagnostics
 from newsletter.providers.base import Provider
@@ -213,3 +217,14 @@ def test_without_a_warm_up_batches_name_no_mailbox_provider(db: None) -> None:
     expand_audiences()
     [batch] = Batch.objects.all()
     assert batch.mailbox_provider == ""
+
+
+def test_a_warm_up_that_was_complete_before_the_update_does_not_begin_again(db: None) -> None:
+    [name] = [module.name for module in pkgutil.iter_modules(migrations.__path__) if "warm_up" in module.name]
+    migration = importlib.import_module(f"newsletter.migrations.{name}")
+    for slug, days in (("old", 9), ("new", 5)):
+        newsletter = make_newsletter(slug)
+        newsletter.warm_up_since = today() - days * DAY
+        newsletter.save()
+    migration.end_complete_warm_ups(apps, None)
+    assert list(Newsletter.objects.filter(warm_up_since=None).values_list("slug", flat=True)) == ["old"]
