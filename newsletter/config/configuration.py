@@ -102,8 +102,8 @@ class Configuration(BaseSettings):
     resend_read_key: Annotated[SecretStr, AfterValidator(validation.resend_key)] = Field(
         default=SecretStr(""),
         description="Second Resend API key (re_…) with full access, used only to read: batches whose outcome is "
-        "unknown are searched for in Resend's list of sent mails. Leave empty to settle them by webhook events or by "
-        "hand.",
+        "unknown are searched for in Resend's list of sent mails, and the tracking of the sending domains is checked. "
+        "Leave empty to settle batches by webhook events or by hand, and to check the domains yourself.",
     )
     resend_webhook_secrets: Annotated[Secrets, AfterValidator(validation.webhook_secrets)] = Field(
         default=(),
@@ -117,12 +117,19 @@ class Configuration(BaseSettings):
         max_digits=12,
         decimal_places=4,
         description="Price of a thousand mails at your provider, in PRICE_CURRENCY, such as 0.40. Dry runs then show "
-        "the cost of an issue. Leave empty to show no cost.",
+        "the cost of an issue. Leave empty to show no cost, or if the price depends on the volume: see PRICE_TIERS.",
+    )
+    price_tiers: Annotated[str, AfterValidator(validation.price_tiers)] = Field(
+        default="",
+        description="Monthly prices by volume: resend (its published prices in USD), resend-marketing (those by "
+        "contacts), or your own tiers, such as 50000=20,100000=90 (mails a month = price) or "
+        "contacts:5000=40,10000=80. Dry runs then show the part of an issue in the price of its month. Used instead "
+        "of PRICE_PER_THOUSAND.",
     )
     price_currency: str = Field(
         default="USD",
         pattern=r"^[A-Z]{3}$",
-        description="Currency of PRICE_PER_THOUSAND, as a three-letter ISO 4217 code.",
+        description="Currency of PRICE_PER_THOUSAND and PRICE_TIERS, as a three-letter ISO 4217 code.",
     )
     undo_seconds: int = Field(
         default=60,

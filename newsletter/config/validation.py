@@ -17,6 +17,7 @@ from pydantic import AfterValidator, BeforeValidator, SecretStr, ValidationInfo
 from pydantic_settings import NoDecode
 
 from newsletter.config import failpoints
+from newsletter.config.prices import PriceList
 
 #: Names that PROVIDER may hold.
 PROVIDER_NAMES = frozenset({"sandbox", "resend", "smtp"})
@@ -68,6 +69,13 @@ def delivers_real_mail(providers: Collection[str], smtp_host: str) -> bool:
 def split_commas(value: object) -> object:
     """The parts of a comma-separated text, without spaces and empty parts."""
     return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+
+def price_tiers(value: str) -> str:
+    """The name of a published price list, or tiers as text; empty for none."""
+    if value:
+        PriceList.parse(value)
+    return value
 
 
 def provider_route(value: str) -> str:

@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('newsletter', '0015_process_of_heartbeat'),
+        ('newsletter', '0017_warm_up_and_tracking'),
     ]
 
     operations = [

@@ -26,8 +26,9 @@ from newsletter.models.issue import (
     Section,
     Story,
 )
-from newsletter.models.newsletter import Newsletter
+from newsletter.models.newsletter import ConsentMode, Newsletter, WarmUpPlan
 from newsletter.models.preflight import LinkCheck, LinkState, PreflightRun
+from newsletter.models.provider_domain import ProviderDomain
 from newsletter.models.provider_search import ProviderSearch, SearchResult
 from newsletter.models.reasons import Reason
 from newsletter.models.recurring_schedule import Occurrence, RecurringSchedule, Weekday
@@ -62,6 +63,7 @@ __all__ = [
     "Batch",
     "BatchState",
     "Category",
+    "ConsentMode",
     "Delivery",
     "DeliveryState",
     "Edition",
@@ -82,6 +84,7 @@ __all__ = [
     "Newsletter",
     "Occurrence",
     "PreflightRun",
+    "ProviderDomain",
     "ProviderSearch",
     "ProviderThrottle",
     "Reason",
@@ -98,6 +101,7 @@ __all__ = [
     "Story",
     "SwitchState",
     "SwitchTransition",
+    "WarmUpPlan",
     "Weekday",
     "WorkerHeartbeat",
     "reason_unless_delivered",

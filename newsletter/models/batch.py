@@ -145,6 +145,14 @@ class Batch(models.Model):
         db_default="",
         help_text=_("The provider and account that have its bytes; no other gets them while the outcome is unknown."),
     )
+    mailbox_provider = models.CharField(
+        _("mailbox provider"),
+        max_length=32,
+        blank=True,
+        default="",
+        db_default="",
+        help_text=_("The large mailbox provider of all its recipients; empty for others, and without a warm-up."),
+    )
     attempts = models.PositiveIntegerField(_("attempts"), default=0, db_default=0)
     key = models.CharField(_("idempotency key"), max_length=256, unique=True)
     payload = models.BinaryField(null=True, editable=False)

@@ -18,7 +18,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from newsletter.config.validation import is_loopback
-from newsletter.models import OPEN_BATCH_STATES, Batch, Issue, IssueState, Send, SendState
+from newsletter.models import OPEN_BATCH_STATES, Batch, Issue, IssueState, Newsletter, Send, SendState
 from newsletter.monitoring.diagnostic import Diagnostic, Severity, worst_first
 from newsletter.monitoring.diagnostics import blockers_of, diagnostics, limit_diagnostics
 from newsletter.monitoring.formatting import duration, number, utc
@@ -33,8 +33,9 @@ from newsletter.monitoring.progress import Progress, progress_of
 from newsletter.monitoring.send_diagnostics import lease_diagnostics
 from newsletter.monitoring.setup import setup_diagnostics
 from newsletter.providers import get_route
-from newsletter.providers.base import ConnectionCheck, Provider, SupportsConnectionCheck
+from newsletter.providers.base import ConnectionCheck, DomainsUnreadable, Provider, SupportsConnectionCheck
 from newsletter.providers.clock import LARGEST_SKEW
+from newsletter.sending.domains import refresh_domains
 
 #: Seconds that the broker has for its answer.
 BROKER_TIMEOUT = 3
@@ -57,6 +58,8 @@ def run_diagnostics(issue: Issue | None = None, *, provider: Provider | None = N
         sentence = unapplied_sentence(unapplied)
         return [Diagnostic(name="migrations", severity=Severity.ERROR, sentence=sentence, advice=advice)]
     route = (provider,) if provider else get_route()
+    # First, so that the diagnostics of the database know the present state of the domains.
+    domains = [] if read_only else [diagnostic for each in route for diagnostic in _read_domains(each)]
     return worst_first(
         (
             *([_read_only()] if read_only else []),
@@ -64,6 +67,7 @@ def run_diagnostics(issue: Issue | None = None, *, provider: Provider | None = N
             *diagnostics(),
             *broker_diagnostics(),
             *_route_diagnostics(route),
+            *domains,
             *settings_diagnostics(),
             *disk_diagnostics(),
         )
@@ -289,6 +293,23 @@ def _domain_diagnostics(check: ConnectionCheck) -> Iterator[Diagnostic]:
             sentence=_("The provider has not verified %(domain)s. Its status is “%(status)s”.") % values,
             advice=_("Compare its DNS records with those that the provider shows."),
         )
+
+
+def _read_domains(provider: Provider) -> Iterator[Diagnostic]:
+    """Ask for the domains and keep the answer; a diagnostic if tracking stays unknown although a newsletter sends."""
+    try:
+        refresh_domains(provider)
+    except DomainsUnreadable as error:
+        if Newsletter.objects.exists():
+            sentence = _("It is not known whether the provider %(provider)s tracks opens and clicks. %(reason)s")
+            yield Diagnostic(
+                name="tracking",
+                severity=Severity.WARNING,
+                sentence=sentence % {"provider": provider.name, "reason": error},
+                advice=_(
+                    "Check the tracking of your domain at the provider: it must be off unless subscribers agreed."
+                ),
+            )
 
 
 def settings_diagnostics() -> Iterator[Diagnostic]:

@@ -10,7 +10,17 @@ from django.db.models import Count, Min, Q
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
-from newsletter.models import STARTED, Availability, Batch, BatchState, Event, EventState, sending_stopped
+from newsletter.models import (
+    STARTED,
+    Availability,
+    Batch,
+    BatchState,
+    Event,
+    EventState,
+    Newsletter,
+    ProviderDomain,
+    sending_stopped,
+)
 from newsletter.monitoring.diagnostic import GRACE_PERIOD, RECENT, Diagnostic, Severity
 from newsletter.monitoring.formatting import duration, number, utc
 from newsletter.monitoring.heartbeat import UNSERVED, Queue, workers
@@ -147,6 +157,46 @@ def throttle_diagnostics(now: datetime.datetime) -> Iterator[Diagnostic]:
             sentence=" ".join((*sentences, str(status.reason))),
             advice=str(advice),
         )
+
+
+def tracking_diagnostics(now: datetime.datetime) -> Iterator[Diagnostic]:
+    """Whether the provider tracks opens or clicks without consent; by its last answer, of at most a day ago."""
+    names = {provider.name for provider in get_route()}
+    for newsletter in Newsletter.objects.order_by("name"):
+        for domain in ProviderDomain.objects.of_sender(newsletter.sender_email, names, now):
+            if domain.open_tracking or domain.click_tracking:
+                yield _tracking(newsletter, domain)
+
+
+def _tracking(newsletter: Newsletter, domain: ProviderDomain) -> Diagnostic:
+    if newsletter.has_consent_to_tracking:
+        sentence = _(
+            "The provider %(provider)s tracks %(what)s of all mails from %(domain)s, also those of recipients of "
+            "%(newsletter)s who did not agree to it."
+        )
+        advice = _("Make sure that every subscriber agreed. The provider cannot track some recipients and not others.")
+    else:
+        sentence = _(
+            "The provider %(provider)s tracks %(what)s of all mails from %(domain)s, and %(newsletter)s has no consent "
+            "to it. Its issues are not sent."
+        )
+        advice = _(
+            "Turn off tracking of this domain at the provider, or change the newsletter's consent to tracking if all "
+            "subscribers agreed."
+        )
+    tracked = {
+        (True, True): _("opens and clicks"),
+        (True, False): _("opens"),
+        (False, True): _("clicks"),
+    }
+    values = {
+        "provider": domain.provider,
+        "what": tracked[bool(domain.open_tracking), bool(domain.click_tracking)],
+        "domain": domain.name,
+        "newsletter": newsletter.name,
+    }
+    severity = Severity.WARNING if newsletter.has_consent_to_tracking else Severity.ERROR
+    return Diagnostic(name="tracking", severity=severity, sentence=sentence % values, advice=advice)
 
 
 def webhook_diagnostics(now: datetime.datetime) -> Iterator[Diagnostic]:

@@ -380,6 +380,30 @@ class SupportsConnectionCheck(Protocol):
         """Ask, within seconds. Never raises for an answer or for a missing one."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SendingDomain:
+    """A domain of the account. Tracking is None where the provider does not say."""
+
+    name: str
+    """In lower case."""
+    status: str
+    """The provider's word, such as `verified`."""
+    open_tracking: bool | None
+    click_tracking: bool | None
+
+
+class DomainsUnreadable(ReasonError):
+    """The provider's domains could not be read: the key may not, or no answer came."""
+
+
+@runtime_checkable
+class SupportsDomains(Protocol):
+    """A provider whose sending domains can be read."""
+
+    def read_domains(self) -> tuple[SendingDomain, ...]:
+        """Every domain of the account, within seconds. Raises DomainsUnreadable."""
+
+
 class ProviderSearchFailed(ReasonError):
     """The provider's list of mails could not be read; `permanent` if asking again will not help."""
 

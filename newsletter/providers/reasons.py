@@ -44,6 +44,7 @@ REASONS: Mapping[str, str] = {
     "missing_api_key": translatable("The request had no API key."),
     "invalid_api_key": translatable("The provider does not accept the API key."),
     "restricted_api_key": translatable("The API key is not allowed to make this request."),
+    "inactive_api_key": translatable("The API key is not active. Activate it at the provider, or set another key."),
     "suspended_api_key": translatable("The provider has suspended the API key."),
     "invalid_permission": translatable("The API key does not have the permission for this request."),
     "invalid_access": translatable("The API key does not have access to this resource."),
@@ -100,6 +101,9 @@ REASONS: Mapping[str, str] = {
     "list_unreadable": translatable("The provider's list of mails could not be read."),
     "list_unavailable": translatable("The provider's list of mails did not answer."),
     "not_posted_by_provider": translatable("The batch was not posted through this provider."),
+    # Reading the provider's sending domains.
+    "domains_refused": translatable("The key may not read the provider's domains. Set RESEND_READ_KEY."),
+    "domains_unreadable": translatable("The provider's domains could not be read."),
     # Webhooks.
     "events_unsupported": translatable("This provider sends no webhooks."),
     "event_headers_invalid": translatable("The webhook's id or timestamp is missing or malformed."),

@@ -55,7 +55,7 @@ def build(selected: Selected, provider: Provider, now: datetime.datetime) -> Bui
     if not included:
         _drop(batch, Reason.NO_RECIPIENT_LEFT, now)
         return None
-    remaining = lock_remaining(batch.edition.issue.newsletter_id, now) if selected.is_limited else None
+    remaining = lock_remaining(batch, now) if selected.is_limited else None
     most = min(provider.batch_size, len(included) if remaining is None else remaining)
     if most < len(included):
         if most:
@@ -118,6 +118,7 @@ def new_part(batch: Batch, pks: list[int], **fields: object) -> Batch:
         last_delivery=pks[-1],
         key=batch_key(batch.edition, pks[0], pks[-1], epoch=1),
         may_be_duplicate=batch.may_be_duplicate,
+        mailbox_provider=batch.mailbox_provider,
         **fields,
     )
 

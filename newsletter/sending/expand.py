@@ -15,12 +15,20 @@ from newsletter.models import Delivery, Issue, Send
 from newsletter.models.bulk_sql import execute_with_rows
 from newsletter.models.edition import LARGE_COLUMNS
 from newsletter.providers.allowlist import allowed_subscriptions, is_limited
+from newsletter.sending.limits import is_warming_up
 from newsletter.sending.message import batch_key
+from newsletter.sending.warm_up import WarmUpGroup, with_warm_up_rank
 from newsletter.sending.waves import LocalTime
 from subscribers.models import Subscription, SubscriptionState
 
 #: Recipients per transaction: a tenth of a second's work, so that posting starts at once, however long the list is.
 RECIPIENTS_PER_CHUNK = 20_000
+
+#: In a warm-up, mails to less engaged recipients wait so long, until the engaged ones of all chunks are in batches.
+ENGAGEMENT_DELAY = datetime.timedelta(minutes=2)
+
+#: In a warm-up, the batches of each mailbox provider are so far apart, so that they take turns.
+TURN = datetime.timedelta(milliseconds=1)
 
 #: Ranks behind every wave: there are at most 26 hours of waves, a quarter of an hour apart.
 AFTER_ALL_WAVES = 1_000
@@ -31,8 +39,9 @@ INSERT_DELIVERIES = """
 """
 SKIP_EXISTING = "ON CONFLICT (issue_id, subscriber_id) DO NOTHING"
 INSERT_BATCHES = """
-    INSERT INTO newsletter_batch (send_id, edition_id, first_delivery, last_delivery, key, not_before)
-    SELECT send_id, edition_id, first_delivery, last_delivery, key, not_before FROM {rows}
+    INSERT INTO newsletter_batch
+        (send_id, edition_id, first_delivery, last_delivery, key, not_before, mailbox_provider)
+    SELECT send_id, edition_id, first_delivery, last_delivery, key, not_before, mailbox_provider FROM {rows}
 """
 BATCH_COLUMNS = {
     "send_id": "bigint",
@@ -41,6 +50,7 @@ BATCH_COLUMNS = {
     "last_delivery": "bigint",
     "key": "text",
     "not_before": "timestamptz",
+    "mailbox_provider": "text",
 }
 
 
@@ -62,7 +72,7 @@ def expand_chunk(send_pk: int, batch_size: int, chunk: int = RECIPIENTS_PER_CHUN
     """
     with transaction.atomic():
         waiting = Send.objects.may_post().filter(pk=send_pk, expanded_at__isnull=True)
-        locked = waiting.select_for_update(of=("self",)).select_related("issue", "edition")
+        locked = waiting.select_for_update(of=("self",)).select_related("issue__newsletter", "edition")
         send = locked.defer("manifest", *(f"edition__{name}" for name in LARGE_COLUMNS)).first()
         if send is None or send.started_at is None:
             return
@@ -81,6 +91,9 @@ def expand_chunk(send_pk: int, batch_size: int, chunk: int = RECIPIENTS_PER_CHUN
 def _expand(send: Send, recipients, batch_size: int) -> None:  # type: ignore[no-untyped-def]
     """Make the deliveries of these recipients and cut them into batches; by local time, wave by wave."""
     earliest, local = send.undo_until or timezone.now(), LocalTime.of(send)
+    if is_warming_up(send.issue.newsletter, earliest):
+        _expand_for_warm_up(send, recipients, batch_size, local, earliest)
+        return
     if local is None:
         made = _insert_deliveries(send, recipients.order_by("pk"))
         _cut_into_batches(send, [pk for pk, _subscriber in made], batch_size, not_before=earliest)
@@ -93,6 +106,31 @@ def _expand(send: Send, recipients, batch_size: int) -> None:  # type: ignore[no
     for instant, run in groupby(made, key=lambda row: instants.get(zones.get(row[1], ""), earliest)):
         pks = [pk for pk, _subscriber in run]
         _cut_into_batches(send, pks, batch_size, not_before=max(earliest, instant))
+
+
+def _expand_for_warm_up(  # type: ignore[no-untyped-def]
+    send: Send, recipients, batch_size: int, local: LocalTime | None, earliest: datetime.datetime
+) -> None:
+    """As `_expand`: the engaged come first, and each batch has the recipients of one mailbox provider only."""
+    ranked = with_warm_up_rank(send, recipients)
+    rows = ranked.values_list("subscriber", "subscriber__time_zone", "warm_up_rank")
+    known = {subscriber: (zone, rank) for subscriber, zone, rank in rows}
+    waves = local.by_instant({zone for zone, _rank in known.values()}) if local else {}
+    instants = {zone: instant for instant, names in waves.items() for zone in names}
+    by_wave = (_rank_among(waves.values()),) if waves else ()
+    made = _insert_deliveries(send, ranked.order_by(*by_wave, "warm_up_rank", "pk"))
+
+    def group_of(row: tuple[int, int]) -> tuple[datetime.datetime, int]:
+        # A subscription that became mailable between the two queries is in no group.
+        zone, rank = known.get(row[1], ("", 0))
+        return max(earliest, instants.get(zone, earliest)), rank
+
+    for (start, rank), run in groupby(made, key=group_of):
+        pks, group = [pk for pk, _subscriber in run], WarmUpGroup.at_rank(rank)
+        not_before = start + group.engagement * ENGAGEMENT_DELAY
+        _cut_into_batches(
+            send, pks, batch_size, not_before=not_before, turn=TURN, mailbox_provider=group.mailbox_provider
+        )
 
 
 def _rank_among(waves: Iterable[list[str]]) -> Case:
@@ -163,11 +201,27 @@ def _insert(recipients, *, conflict: str) -> list[tuple[int, int]]:  # type: ign
         return sorted(cursor.fetchall())
 
 
-def _cut_into_batches(send: Send, pks: list[int], size: int, *, not_before: datetime.datetime) -> None:
-    """Give each of these deliveries its batch; the last one may be smaller."""
+def _cut_into_batches(
+    send: Send,
+    pks: list[int],
+    size: int,
+    *,
+    not_before: datetime.datetime,
+    turn: datetime.timedelta = datetime.timedelta(0),
+    mailbox_provider: str = "",
+) -> None:
+    """Give each of these deliveries its batch; the last one may be smaller. Each may be posted a `turn` later."""
     runs = (pks[start : start + size] for start in range(0, len(pks), size))
     batches = [
-        (send.pk, send.edition_id, run[0], run[-1], batch_key(send.edition, run[0], run[-1], epoch=1), not_before)
-        for run in runs
+        (
+            send.pk,
+            send.edition_id,
+            run[0],
+            run[-1],
+            batch_key(send.edition, run[0], run[-1], epoch=1),
+            not_before + number * turn,
+            mailbox_provider,
+        )
+        for number, run in enumerate(runs)
     ]
     execute_with_rows(INSERT_BATCHES, BATCH_COLUMNS, batches)

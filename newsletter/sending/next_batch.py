@@ -9,13 +9,13 @@ from django.conf import settings
 from django.db.models import BigIntegerField, BooleanField, CharField, Q
 from django.utils import timezone
 
-from newsletter.models import Batch, BatchState, Edition, Issue, Send, SendState
+from newsletter.models import Batch, BatchState, Edition, Issue
 from newsletter.models.batch import OPEN_BATCH_STATES, RECORDS_PROGRESS
 from newsletter.models.edition import LARGE_COLUMNS
 from newsletter.models.prepared import PreparedStatement, columns_of, fields_of, instance_of, sql_list
 from newsletter.models.send import MAY_POST_SQL
 from newsletter.providers.base import Provider, provider_account
-from newsletter.sending.limits import exhausted_newsletters
+from newsletter.sending.limits import HeldBack, held_back
 
 #: While a provider does not answer, batches with an unknown outcome come before all others, as long as each has had
 #: fewer attempts than this times the number of such batches. If only these get no answer, the others must not wait
@@ -56,11 +56,12 @@ IS_RETRY_OF = f"""
     state <> '{BatchState.READY}' AND provider IN (%s, '')
     AND NOT (state = '{BatchState.CLAIMED}' AND begun IS NOT NULL)
 """
+IS_HELD_BACK = "(send_id = ANY(%s::bigint[]) OR send_id::text || ':' || mailbox_provider = ANY(%s::text[]))"
 SELECT_NEXT, SELECT_NEXT_RETRY, SELECT_FIRST_RETRY = (
     PreparedStatement(SELECT_BATCH.format(condition=condition, order=order), SELECTED_FIELDS)
     for condition, order in (
         (
-            f"not_before <= %s AND ({IS_RETRY_OF} OR state = '{BatchState.READY}' AND NOT send_id = ANY(%s::bigint[]))",
+            f"not_before <= %s AND ({IS_RETRY_OF} OR state = '{BatchState.READY}' AND NOT {IS_HELD_BACK})",
             "not_before, id",
         ),
         (f"not_before <= %s AND {IS_RETRY_OF}", "not_before, id"),
@@ -73,13 +74,13 @@ def select_batch(provider: Provider, *, retries_first: bool, only_retries: bool)
     """The next batch to claim, see `claim_batch`; None if there is none, or if all sending is stopped."""
     if settings.SENDING_IS_OFF:
         return None
-    selected = _select(provider, [], retries_first=retries_first, only_retries=only_retries)
+    selected = _select(provider, HeldBack([], []), retries_first=retries_first, only_retries=only_retries)
     if selected is None or not selected.is_limited or selected.batch.state != BatchState.READY:
         return selected
-    exhausted = _exhausted_sends()
-    if selected.batch.send_id not in exhausted:
+    waiting = held_back(timezone.now())
+    if not waiting.includes(selected.batch):
         return selected
-    return _select(provider, exhausted, retries_first=retries_first, only_retries=only_retries)
+    return _select(provider, waiting, retries_first=retries_first, only_retries=only_retries)
 
 
 def has_waiting(provider: Provider, *, retries_first: bool, only_retries: bool) -> bool:
@@ -87,15 +88,15 @@ def has_waiting(provider: Provider, *, retries_first: bool, only_retries: bool) 
     return select_batch(provider, retries_first=retries_first, only_retries=only_retries) is not None
 
 
-def _select(provider: Provider, exhausted: list[int], *, retries_first: bool, only_retries: bool) -> Selected | None:
-    """The next batch; new batches of the sends in `exhausted` wait."""
+def _select(provider: Provider, waiting: HeldBack, *, retries_first: bool, only_retries: bool) -> Selected | None:
+    """The next batch that limits do not hold back."""
     now, account = timezone.now(), provider_account(provider)
     if retries_first and (retries := _retries_first(provider)):
         row = SELECT_FIRST_RETRY.first(now, retries)
     elif only_retries:
         row = SELECT_NEXT_RETRY.first(now, now, account)
     else:
-        row = SELECT_NEXT.first(now, now, account, exhausted)
+        row = SELECT_NEXT.first(now, now, account, *waiting)
     if row is None:
         return None
     batch = instance_of(Batch, row)
@@ -119,10 +120,3 @@ def _retries_first(provider: Provider) -> list[int]:
     retries = Batch.objects.unknown_outcome(timezone.now()).filter(of_provider).exclude(RECORDS_PROGRESS)
     first = retries.filter(attempts__lt=MAX_RETRIES_FIRST * retries.count())
     return list(first.values_list("pk", flat=True)[:MAX_CANDIDATES])
-
-
-def _exhausted_sends() -> list[int]:
-    """Sends whose newsletters may send no mail now."""
-    newsletters = exhausted_newsletters(timezone.now())
-    sends = Send.objects.filter(state=SendState.SENDING, issue__newsletter__in=newsletters)
-    return list(sends.values_list("pk", flat=True))

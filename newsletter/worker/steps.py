@@ -13,6 +13,7 @@ from newsletter.preflight import check_next_links
 from newsletter.providers import get_route, webhook_providers
 from newsletter.sending.auto_pause import auto_pause_sends
 from newsletter.sending.control import drop_cancelled, finish_sends
+from newsletter.sending.domains import REFRESH_EVERY, refresh_due_domains
 from newsletter.sending.expand import expand_audience
 from newsletter.sending.post import post_batch, seconds_until_post
 from newsletter.sending.provider_outage import follow_provider_outages
@@ -79,6 +80,10 @@ def _hold_expired() -> bool:
     return hold_expired(get_route())
 
 
+def _refresh_domains() -> bool:
+    return refresh_due_domains(get_route())
+
+
 def _search_provider() -> bool:
     return search_provider(get_route())
 
@@ -108,5 +113,6 @@ STEPS: tuple[Step, ...] = (
     Step("poll_feeds", Queue.BACKGROUND, 0, poll_next_feed),
     Step("check_signing_keys", Queue.BACKGROUND, 86_400, log_lost_links),
     Step("check_links", Queue.BACKGROUND, 0, check_next_links),
+    Step("refresh_domains", Queue.BACKGROUND, REFRESH_EVERY.total_seconds(), _refresh_domains),
     Step("search_provider", Queue.BACKGROUND, 0, _search_provider),
 )

@@ -31,11 +31,13 @@ from newsletter.providers.base import (
     ParsedEvent,
     ProviderSearchFailed,
     SearchPage,
+    SendingDomain,
     SignedEvent,
     account_fingerprint,
     sanitize,
 )
 from newsletter.providers.clock import ClockMonitor, skew_of
+from newsletter.providers.resend.domains import ResendDomains
 from newsletter.providers.resend.events import parse_event, verify_signature
 from newsletter.providers.resend.responses import RecentResponses, number_in, outcome_of_error
 from newsletter.providers.resend.search import ResendEmails
@@ -144,6 +146,8 @@ class ResendProvider:
         self._url = url.rstrip("/")
         self._emails = ResendEmails(self._url, read_key) if read_key else None
         self._api_key = api_key
+        # A key with sending access may not read domains.
+        self._domains = ResendDomains(self._url, read_key or api_key)
         self._client = PooledClient()
         self._recent_responses = RecentResponses()
         self._secrets = [base64.b64decode(secret.removeprefix("whsec_")) for secret in webhook_secrets]
@@ -225,6 +229,10 @@ class ResendProvider:
             code = _connection_error(error) or "timeout"
             return ConnectionCheck(is_ok=False, code=code, detail=type(error).__name__)
         return _connection_check(response.status, response.data, response.headers)
+
+    def read_domains(self) -> tuple[SendingDomain, ...]:
+        """GET /domains, with the read key if there is one. Raises DomainsUnreadable."""
+        return self._domains.read()
 
     # The list of mails
 

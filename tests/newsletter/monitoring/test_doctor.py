@@ -22,11 +22,13 @@ from django.utils import timezone
 from newsletter.models import (
     Batch,
     BatchState,
+    ConsentMode,
     Delivery,
     Event,
     EventState,
     Issue,
     IssueState,
+    Newsletter,
     Reason,
     Send,
     SendState,
@@ -203,6 +205,30 @@ def test_a_domain_that_is_not_verified(worker: None, settings: Any) -> None:
         assert only("domain").sentence == (
             "The provider has not verified mail.example.org. Its status is “temporary failure”."
         )
+
+
+def test_tracking_by_the_provider_is_an_error_until_subscribers_consent(worker: None, sandbox: SandboxServer) -> None:
+    make_newsletter()
+    assert found("tracking") == []
+    sandbox.configure(open_tracking_domains=frozenset({"mail.example.org"}))
+    assert (only("tracking").severity, only("tracking").sentence) == (
+        Severity.ERROR,
+        "The provider resend tracks opens of all mails from mail.example.org, and Harbour Notes has no consent to it. "
+        "Its issues are not sent.",
+    )
+    Newsletter.objects.update(consent_mode=ConsentMode.CONSENT)
+    assert only("tracking").severity is Severity.WARNING
+    sandbox.configure(open_tracking_domains=frozenset())
+    assert found("tracking") == []
+
+
+def test_tracking_that_cannot_be_read_is_a_warning(worker: None, settings: Any) -> None:
+    make_newsletter()
+    settings.PROVIDER_API_KEY, settings.PROVIDER_READ_KEY = "re_sandbox_sending", ""
+    assert (only("tracking").severity, errors()) == (Severity.WARNING, set())
+    assert "Set RESEND_READ_KEY" in only("tracking").sentence
+    settings.PROVIDER_READ_KEY = "re_sandbox"
+    assert found("tracking") == []
 
 
 class ProviderWithSkew:

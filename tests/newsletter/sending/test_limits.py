@@ -10,12 +10,13 @@ import pytest
 from django.db import connection
 from django.db.models import F
 
-from newsletter.models import Batch, BatchState, Newsletter, Reason, Send
+from newsletter.models import Batch, BatchState, Newsletter, Reason, Send, WarmUpPlan
 from newsletter.providers.base import Provider
 from newsletter.reports.statistics import report_of
 from newsletter.sandbox import SandboxServer
 from newsletter.sending.batch import claim_batch
-from newsletter.sending.limits import WARM_UP, cap_of, minimum_duration, warm_up_day
+from newsletter.sending.limits import minimum_duration, warm_up_day
+from newsletter.sending.warm_up import FIRST_WEEK
 from tests import people
 from tests.publications import expand_audiences, make_issue, make_newsletter, post_everything, start_sending, today
 
@@ -56,18 +57,11 @@ def test_a_newsletter_at_its_limit_does_not_delay_another(db: None, provider: Pr
     assert Batch.objects.filter(state=BatchState.READY).exists()
 
 
-def test_a_warm_up_grows_daily_and_ends_after_a_week(db: None) -> None:
-    newsletter = make_newsletter()
-    newsletter.warm_up_since = START.date()
-    caps = [cap_of(newsletter, START.date() + datetime.timedelta(days=day)) for day in range(14)]
-    assert caps == [*WARM_UP, *[None] * 7]
-
-
 def test_the_first_day_of_a_warm_up_ends_at_its_cap(db: None, provider: Provider) -> None:
     send = start_limited_send("harbour-notes", 160, warm_up_since=today())
     expand_audiences(batch_size=100)
     post_everything(provider)
-    assert report_of(send).accepted == WARM_UP[0]
+    assert report_of(send).accepted == FIRST_WEEK[WarmUpPlan.NEW][0]
 
 
 def test_the_time_that_limits_take_is_estimated(db: None) -> None:
@@ -78,6 +72,11 @@ def test_the_time_that_limits_take_is_estimated(db: None) -> None:
     newsletter.hourly_limit, newsletter.warm_up_since = None, START.date()
     assert minimum_duration(newsletter, 150, start=START) == datetime.timedelta(0)
     assert 1 < minimum_duration(newsletter, 700, start=START) / datetime.timedelta(days=1) < 2
+    # Day 4 begins after 800 mails, and has 70 an hour.
+    hours_of_day_4 = minimum_duration(newsletter, 800 + 141, start=START) - minimum_duration(
+        newsletter, 800 + 70, start=START
+    )
+    assert hours_of_day_4 == datetime.timedelta(hours=2)
 
 
 def test_a_day_of_a_warm_up_starts_at_midnight_in_the_newsletters_time_zone(db: None, provider: Provider) -> None:

@@ -267,6 +267,18 @@ def test_the_detail_holds_no_address() -> None:
     assert answered(403, body).detail == "You can only send to your own email address ((an address))."
 
 
+@pytest.mark.parametrize("name", ["validation_error", "invalid_api_key", "forbidden", ""])
+def test_a_key_that_is_not_active_blocks_the_account_and_is_named(name: str) -> None:
+    body = orjson.dumps({"statusCode": 403, "name": name, "message": "API key is not active"})
+    outcome = answered(403, body)
+    assert (outcome.kind, outcome.scope, outcome.code) == (
+        OutcomeKind.BLOCKED,
+        BlockScope.ACCOUNT,
+        "inactive_api_key",
+    )
+    assert str(outcome.reason).startswith("The API key is not active.")
+
+
 # Events
 
 
@@ -370,6 +382,12 @@ def test_tags_may_be_a_list() -> None:
     assert event("email.sent", tags=[{"name": "delivery", "value": "9"}]).tags == {"delivery": "9"}
 
 
+@pytest.mark.parametrize("subtype", ["Suppressed", "OnAccountSuppressionList"])
+def test_a_bounce_from_the_suppression_list_is_no_bounce(subtype: str) -> None:
+    parsed = event("email.bounced", bounce={"type": "Permanent", "subType": subtype, "message": "On the list."})
+    assert (parsed.event_type, parsed.bounce, parsed.detail) == (EventType.SUPPRESSED, None, "On the list.")
+
+
 @pytest.mark.parametrize("kind", ["email.teleported", "contact.created", "domain.updated"])
 def test_an_unknown_kind_is_an_event_without_a_type(kind: str) -> None:
     assert event(kind).event_type is None
@@ -380,7 +398,6 @@ def test_an_unknown_kind_is_an_event_without_a_type(kind: str) -> None:
     [
         ({"type": "Permanent", "subType": "General", "message": "550 5.1.1 no such user"}, BounceKind.HARD),
         ({"type": "Permanent", "subType": "NoEmail"}, BounceKind.HARD),
-        ({"type": "Permanent", "subType": "Suppressed"}, BounceKind.HARD),
         ({"type": "Permanent", "subType": "MailboxFull"}, BounceKind.SOFT),
         ({"type": "Permanent", "subType": "MessageTooLarge"}, BounceKind.SOFT),
         ({"type": "Transient", "subType": "General"}, BounceKind.SOFT),
