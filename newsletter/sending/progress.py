@@ -12,8 +12,9 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import orjson
 import zstandard
-from django.db import DatabaseError
+from django.db import DatabaseError, connection
 from django.utils import timezone
 
 from newsletter.config.failpoints import Point, failpoint
@@ -25,6 +26,12 @@ log = logging.getLogger(__name__)
 
 #: How many messages may be unknown after a crash.
 GROUP_SIZE = 10
+
+#: Runs ten times per batch, where the ORM would take ten times as long to write it as the database to run it.
+RECORD_SQL = f"""
+    UPDATE newsletter_batch SET begun = %s, results = %s, lease_until = %s
+    WHERE id = %s AND state = '{BatchState.CLAIMED}' AND attempts = %s AND lease_until > %s
+"""  # noqa: S608 - names of states are ours
 
 #: Seconds after which results are recorded although the group goes on: with a slow server, fewer are unknown.
 RECORD_INTERVAL = 1.0
@@ -64,11 +71,12 @@ class ProgressRecorder:
     def _record(self, begun: int, results: Sequence[MessageResult]) -> bool:
         """Whether the batch still is this worker's. If it is not, others may count on nothing having begun."""
         now = timezone.now()
+        until, after = (connection.ops.adapt_datetimefield_value(at) for at in (now + LEASE, now))
+        known = orjson.dumps(results_as_json(results)).decode()
         failpoint(Point.PROGRESS_UNCOMMITTED)
-        ours = Batch.objects.filter(
-            pk=self._claimed.pk, state=BatchState.CLAIMED, attempts=self._claimed.attempt, lease_until__gt=now
-        )
-        changed = ours.update(begun=begun, results=results_as_json(results), lease_until=now + LEASE)
+        with connection.cursor() as cursor:
+            cursor.execute(RECORD_SQL, [begun, known, until, self._claimed.pk, self._claimed.attempt, after])
+            changed = cursor.rowcount
         failpoint(Point.PROGRESS_COMMITTED)
         return changed > 0
 
