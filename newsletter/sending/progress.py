@@ -76,7 +76,7 @@ class ProgressRecorder:
         failpoint(Point.PROGRESS_UNCOMMITTED)
         with connection.cursor() as cursor:
             cursor.execute(RECORD_SQL, [begun, known, until, self._claimed.pk, self._claimed.attempt, after])
-            changed = cursor.rowcount
+            changed = int(cursor.rowcount)
         failpoint(Point.PROGRESS_COMMITTED)
         return changed > 0
 
