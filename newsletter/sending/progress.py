@@ -56,7 +56,7 @@ class ProgressRecorder:
         """`MayBegin`: why the message must not begin, because its beginning cannot be recorded; empty if it may."""
         if index < self._begun and self._clock() - self._recorded_at < RECORD_INTERVAL:
             return ""
-        begun = min(index + GROUP_SIZE, self._claimed.size)
+        begun = self._begun if index < self._begun else min(index + GROUP_SIZE, self._claimed.size)
         try:
             is_ours = self._record(begun, results)
         except DatabaseError:

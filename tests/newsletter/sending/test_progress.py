@@ -199,7 +199,7 @@ def test_with_a_slow_server_results_are_recorded_each_second(send: Send, provide
         results.append(MessageResult(kind=ResultKind.ACCEPTED, id=f"{index}.7.tests"))
         seconds[0] += 0.6
     batch = Batch.objects.get()
-    assert (results_of(batch), batch.begun) == (tuple(results[:2]), 12)
+    assert (results_of(batch), batch.begun) == (tuple(results[:2]), GROUP_SIZE)
 
 
 def test_a_database_that_fails_between_two_groups_ends_the_post_and_loses_no_result(
