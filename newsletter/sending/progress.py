@@ -11,11 +11,13 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import orjson
 from django.db import DatabaseError
 from django.utils import timezone
 
 from newsletter.config.failpoints import Point, failpoint
 from newsletter.models import Batch, BatchState, Reason
+from newsletter.models.prepared import PreparedStatement
 from newsletter.providers.base import BlockScope, MessageResult, Outcome, PostsOneByOne, Provider, ResultKind
 from newsletter.sending.batch import LEASE, ClaimedBatch
 
@@ -23,6 +25,13 @@ log = logging.getLogger(__name__)
 
 #: How many messages may be unknown after a crash.
 GROUP_SIZE = 10
+
+RECORD = PreparedStatement(
+    f"""
+    UPDATE newsletter_batch SET begun = %s, results = %s::jsonb, lease_until = %s
+    WHERE id = %s AND state = '{BatchState.CLAIMED}' AND attempts = %s AND lease_until > %s
+    """  # noqa: S608 - the name of a state is ours
+)
 
 #: Seconds after which results are recorded although the group goes on: with a slow server, fewer are unknown.
 RECORD_INTERVAL = 1.0
@@ -47,7 +56,7 @@ class ProgressRecorder:
         """`MayBegin`: why the message must not begin, because its beginning cannot be recorded; empty if it may."""
         if index < self._begun and self._clock() - self._recorded_at < RECORD_INTERVAL:
             return ""
-        begun = min(index + GROUP_SIZE, self._claimed.size)
+        begun = self._begun if index < self._begun else min(index + GROUP_SIZE, self._claimed.size)
         try:
             is_ours = self._record(begun, results)
         except DatabaseError:
@@ -62,11 +71,9 @@ class ProgressRecorder:
     def _record(self, begun: int, results: Sequence[MessageResult]) -> bool:
         """Whether the batch still is this worker's. If it is not, others may count on nothing having begun."""
         now = timezone.now()
+        known = orjson.dumps(results_as_json(results)).decode()
         failpoint(Point.PROGRESS_UNCOMMITTED)
-        ours = Batch.objects.filter(
-            pk=self._claimed.pk, state=BatchState.CLAIMED, attempts=self._claimed.attempt, lease_until__gt=now
-        )
-        changed = ours.update(begun=begun, results=results_as_json(results), lease_until=now + LEASE)
+        changed = RECORD.execute(begun, known, now + LEASE, self._claimed.pk, self._claimed.attempt, now)
         failpoint(Point.PROGRESS_COMMITTED)
         return changed > 0
 

@@ -39,6 +39,9 @@ MAX_LINE = 76
 #: The line breaks of `str.splitlines`. All of them become CRLF.
 LINE_BREAK = re.compile("\r\n|[\n\r\x0b\x0c\x1c-\x1e\x85\u2028\u2029]")
 
+#: A link that needs soft line breaks only.
+PLAIN_LINK, PLAIN_LENGTH = re.compile(r"[!-<>-~]+"), 72
+
 #: A value that needs no encoding: printable ASCII without `=`, on one line, with no dot or “From ” at its start.
 PLAIN_VALUE = re.compile(r"(?!\.|From )[ -<>-~]{0,72}")
 
@@ -185,6 +188,10 @@ def body_value(value: str) -> bytes:
     """The value of a placeholder in the body, which begins a line and has a soft line break behind it."""
     if PLAIN_VALUE.fullmatch(value):
         return value.encode()
+    if PLAIN_LINK.fullmatch(value):
+        lines = [value[start : start + PLAIN_LENGTH] for start in range(0, len(value), PLAIN_LENGTH)]
+        if not any(line.startswith(".") for line in lines):
+            return "=\r\n".join(lines).encode()
     return _with_soft_break(quoted_printable(LINE_BREAK.sub("\n", value))).removesuffix(SOFT_BREAK)
 
 

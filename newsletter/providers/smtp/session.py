@@ -199,17 +199,14 @@ class Session:
 
     def _reply(self) -> Reply:
         """The next reply; raises OSError if the connection ends."""
-        texts = []
-        while True:
-            line = self._file.readline(MAX_REPLY_LINE)
-            if not line:
-                raise ConnectionResetError
-            code = line[:3]
-            texts.append(line[4:].strip())
+        text = b""
+        while line := self._file.readline(MAX_REPLY_LINE):
+            code, text = line[:3], text + line[4:]
             if not code.isdigit() or len(line) == MAX_REPLY_LINE:
                 return Reply(-1, line.strip())
             if line[3:4] != b"-":
-                return Reply(int(code), b"\n".join(texts))
+                return Reply(int(code), text)
+        raise ConnectionResetError
 
 
 #: Results and reason codes of permanent (5xx) and temporary (4xx) replies to MAIL, to RCPT, and to DATA or the end.

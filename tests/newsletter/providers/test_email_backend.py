@@ -108,6 +108,11 @@ def test_a_route_has_the_key_lifetime_of_its_shortest_provider(settings: Setting
     assert ProviderEmailBackend().key_lifetime == datetime.timedelta(hours=hours)
 
 
+def test_at_resends_mail_server_keys_live_as_long_as_with_its_api(settings: Settings) -> None:
+    settings.PROVIDER, settings.EMAIL_HOST = "sandbox,smtp", "SMTP.resend.com."
+    assert ProviderEmailBackend().key_lifetime == datetime.timedelta(hours=23)
+
+
 def test_a_mail_with_a_header_that_is_not_allowed_is_refused_permanently(sandbox: SandboxServer) -> None:
     message = mail()
     message.extra_headers["Bcc"] = "ben@example.org"

@@ -127,7 +127,7 @@ def test_a_filled_mail_equals_one_that_is_encoded_after_filling(
 ) -> None:
     # A line break that the fixed text and a value make together is two: the fixed text is encoded by itself.
     before, between = before.removesuffix("\r"), between.removesuffix("\r")
-    text = f"{before}{token('name')}{between}{token('other')}{after}"
+    text = f"{before}{token('name')}{between}{token('other')}{after}\n"
     html = f"<p>{before}{token('name', PlaceholderContext.HTML)}{between}</p>{token('other', PlaceholderContext.HTML)}"
     values = {
         "to": "ada@example.org",

@@ -21,6 +21,7 @@ from newsletter.models import (
 )
 from newsletter.providers.base import Outcome, OutcomeKind, Provider, provider_account
 from newsletter.providers.resend.provider import ResendProvider
+from newsletter.providers.smtp import SmtpProvider
 from newsletter.providers.throttle import MAX_BACKOFF, throttle_status
 from newsletter.reports.statistics import report_of
 from newsletter.sandbox import Fault, SandboxServer
@@ -46,7 +47,8 @@ def mail_server() -> Iterator[MailServer]:
 
 @pytest.fixture
 def route(sandbox: SandboxServer, mail_server: MailServer, monkeypatch: pytest.MonkeyPatch) -> tuple[Provider, ...]:
-    """Resend first, then SMTP."""
+    """Resend first, then SMTP with smaller batches."""
+    monkeypatch.setattr(SmtpProvider, "batch_size", 10)
     return provider_of(sandbox, monkeypatch), connect_to(mail_server, monkeypatch)
 
 
