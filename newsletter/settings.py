@@ -69,6 +69,7 @@ THEME_FOLDERS = (CONFIGURATION.themes_dir.resolve(),) if CONFIGURATION.themes_di
 
 BROKER_URL = CONFIGURATION.broker_url.get_secret_value()
 
+SENDING_IS_OFF = CONFIGURATION.sending == "off"
 PROVIDER = CONFIGURATION.provider
 PROVIDER_URL = CONFIGURATION.provider_url
 PROVIDER_API_KEY = CONFIGURATION.provider_key

@@ -77,6 +77,12 @@ class Configuration(BaseSettings):
         "amqp://user:password@host:port/vhost (RabbitMQ) or redis://:password@host:port/number. Use a separate vhost "
         "or number for each installation. Leave empty to run without a broker. See docs/scale-out.md.",
     )
+    sending: Literal["on", "off"] = Field(
+        default="on",
+        description="off stops all mail of this installation: issues, confirmation mails and test mails. It waits and "
+        "is sent when sending resumes. The admin and manage.py stop_sending do the same without a restart, and cannot "
+        "override off.",
+    )
     provider: Annotated[str, AfterValidator(validation.provider_route)] = Field(
         default="sandbox",
         description="Provider that sends the mail: sandbox (manage.py sandbox; no mail leaves this machine), resend, "

@@ -33,6 +33,14 @@ from newsletter.models.reasons import Reason
 from newsletter.models.recurring_schedule import Occurrence, RecurringSchedule, Weekday
 from newsletter.models.revision import Revision, RevisionIsImmutable
 from newsletter.models.send import IN_PROGRESS, SEND_MACHINE, STARTED, Send, SendState, SendTransition
+from newsletter.models.sending_switch import (
+    SWITCH_MACHINE,
+    SendingStop,
+    SendingSwitch,
+    SwitchState,
+    SwitchTransition,
+    sending_stopped,
+)
 from newsletter.models.throttle import Availability, ProviderThrottle
 from subscribers.state_machine import InvalidTransition
 
@@ -49,6 +57,7 @@ __all__ = [
     "SECTION_KINDS",
     "SEND_MACHINE",
     "STARTED",
+    "SWITCH_MACHINE",
     "Availability",
     "Batch",
     "BatchState",
@@ -84,8 +93,13 @@ __all__ = [
     "Send",
     "SendState",
     "SendTransition",
+    "SendingStop",
+    "SendingSwitch",
     "Story",
+    "SwitchState",
+    "SwitchTransition",
     "Weekday",
     "WorkerHeartbeat",
     "reason_unless_delivered",
+    "sending_stopped",
 ]

@@ -12,7 +12,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from newsletter.models.edition import Edition
-from newsletter.models.send import Send, SendState
+from newsletter.models.send import Send
 from subscribers.state_machine import StateMachine
 
 
@@ -94,17 +94,17 @@ class BatchQuerySet(models.QuerySet["Batch"]):
         return self.filter(unleased, state__in=OPEN_BATCH_STATES)
 
     def claimable(self, at: datetime.datetime) -> BatchQuerySet:
-        """Unleased batches that are due and whose send is sending (not paused), the longest due first."""
+        """Unleased batches that are due and whose send may post, the longest due first."""
         return self.unleased(at).sending().filter(not_before__lte=at).order_by("not_before", "pk")
 
     def unknown_outcome(self, at: datetime.datetime) -> BatchQuerySet:
-        """Unleased batches that may have been sent and whose send is sending, due or not, the oldest first."""
+        """Unleased batches that may have been sent and whose send may post, due or not, the oldest first."""
         attempted = self.unleased(at).sending().exclude(state=BatchState.READY).filter(attempts__gt=0)
         return attempted.order_by("first_attempt_at", "pk")
 
     def sending(self) -> BatchQuerySet:
-        """Those whose send is in the state sending."""
-        sends = list(Send.objects.filter(state=SendState.SENDING).order_by().values_list("pk", flat=True))
+        """Those whose send is in the state sending; none while all sending is stopped."""
+        sends = list(Send.objects.may_post().order_by().values_list("pk", flat=True))
         return self.alias(of=UNINDEXED_SEND).filter(of__in=sends)
 
 

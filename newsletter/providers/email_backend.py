@@ -11,6 +11,7 @@ from django.conf import settings
 from django.core.mail import EmailMessage, EmailMultiAlternatives
 from django.core.mail.backends.base import BaseEmailBackend
 
+from newsletter.models import sending_stopped
 from newsletter.providers import get_route
 from newsletter.providers.base import InvalidMessage, Message, OutcomeKind
 from newsletter.providers.throttle import post_message
@@ -37,6 +38,11 @@ class ProviderEmailBackend(BaseEmailBackend):
         A repeat goes to the provider that is available then, which may be another one than before.
         """
         return min(provider.key_lifetime for provider in get_route())
+
+    @property
+    def is_stopped(self) -> bool:
+        """Whether all sending is stopped: mails wait, and none is claimed."""
+        return sending_stopped() is not None
 
     def send_messages(self, email_messages: Sequence[EmailMessage]) -> int:
         """Send the mails. Returns how many the provider accepted for all their recipients."""

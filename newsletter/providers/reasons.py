@@ -91,6 +91,7 @@ REASONS: Mapping[str, str] = {
     "server_slow": translatable("The mail server is slow. The rest of the batch is posted in a later attempt."),
     # Before a provider is asked.
     "recipient_not_allowed": translatable("The address is not in ALLOWED_RECIPIENTS, so it gets no mail."),
+    "sending_stopped": translatable("All sending is stopped. The mail is sent when sending resumes."),
     "provider_unavailable": translatable("The provider is not available at the moment. The mail is sent later."),
     # Reading the provider's list of mails.
     "read_key_missing": translatable("RESEND_READ_KEY is not set, so the provider's list of mails cannot be read."),

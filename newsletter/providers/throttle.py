@@ -22,7 +22,7 @@ from django.db import transaction
 from django.db.models import F
 from django.db.models.functions import Now
 
-from newsletter.models import Availability, ProviderThrottle
+from newsletter.models import Availability, ProviderThrottle, sending_stopped
 from newsletter.providers.allowlist import may_write_to
 from newsletter.providers.base import BlockScope, Message, Outcome, OutcomeKind, Provider
 from newsletter.providers.reasons import MAX_CODE_LENGTH, provider_reason_sentence
@@ -324,6 +324,10 @@ def post_message(route: Sequence[Provider], message: Message, *, key: str) -> Ou
         return Outcome(kind=OutcomeKind.REFUSED, code="recipient_not_allowed")
     for provider, _status, takes_new_batches in route_statuses(route):
         if takes_new_batches and (permit := acquire_permit(provider, share=TRANSACTIONAL_SHARE, max_wait=2 * MAX_WAIT)):
+            # Asked as late as possible: a permit may take seconds to come.
+            if sending_stopped():
+                release_permit(permit)
+                return Outcome(kind=OutcomeKind.RETRY_LATER, code="sending_stopped")
             outcome = provider.post_message(message, key=key)
             update_throttle(permit, outcome)
             return outcome

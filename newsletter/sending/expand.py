@@ -11,7 +11,7 @@ from django.db.models import Case, Count, Exists, Max, OuterRef, Q, Value, When
 from django.utils import timezone
 
 from newsletter.config.failpoints import Point, failpoint
-from newsletter.models import Delivery, Issue, Send, SendState
+from newsletter.models import Delivery, Issue, Send
 from newsletter.models.bulk_sql import execute_with_rows
 from newsletter.models.edition import LARGE_COLUMNS
 from newsletter.providers.allowlist import allowed_subscriptions, is_limited
@@ -46,7 +46,7 @@ BATCH_COLUMNS = {
 
 def expand_audience(batch_size: int, chunk: int = RECIPIENTS_PER_CHUNK) -> bool:
     """Expand one chunk of the send that has waited longest; whether there was one."""
-    waiting = Send.objects.filter(state=SendState.SENDING, expanded_at__isnull=True)
+    waiting = Send.objects.may_post().filter(expanded_at__isnull=True)
     send_pk = waiting.order_by("started_at", "pk").values_list("pk", flat=True).first()
     if send_pk is None:
         return False
@@ -61,7 +61,7 @@ def expand_chunk(send_pk: int, batch_size: int, chunk: int = RECIPIENTS_PER_CHUN
     same transaction as the rows, so that a crash leaves no recipient out and takes none twice.
     """
     with transaction.atomic():
-        waiting = Send.objects.filter(pk=send_pk, state=SendState.SENDING, expanded_at__isnull=True)
+        waiting = Send.objects.may_post().filter(pk=send_pk, expanded_at__isnull=True)
         locked = waiting.select_for_update(of=("self",)).select_related("issue", "edition")
         send = locked.defer("manifest", *(f"edition__{name}" for name in LARGE_COLUMNS)).first()
         if send is None or send.started_at is None:

@@ -30,8 +30,8 @@ from newsletter.models import (
     DeliveryState,
     Reason,
     Send,
-    SendState,
     reason_unless_delivered,
+    sending_stopped,
 )
 from newsletter.models.bulk_sql import execute_with_rows
 from newsletter.providers.base import BlockScope, MessageResult, Outcome, OutcomeKind, Provider, ResultKind
@@ -141,8 +141,8 @@ def _reason_against(claimed: ClaimedBatch, permit: Permit) -> Reason | None:
     """Why this batch must not be posted any more, asked again because a permit may take seconds to come."""
     if not claimed.has_lease():
         return Reason.LEASE_LOST
-    if not Send.objects.filter(pk=claimed.send_pk, state=SendState.SENDING).exists():
-        return Reason.SEND_STOPPED
+    if not Send.objects.may_post().filter(pk=claimed.send_pk).exists():
+        return Reason.SENDING_STOPPED if sending_stopped() else Reason.SEND_STOPPED
     if permit.waited >= RECHECK_AFTER_WAIT and has_lost_recipients(claimed):
         return Reason.RECIPIENT_LEFT
     return None

@@ -9,7 +9,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from newsletter.config.configuration import PROJECT_ROOT
-from newsletter.models import BATCH_MACHINE, DELIVERY_MACHINE, EVENT_MACHINE, ISSUE_MACHINE, SEND_MACHINE
+from newsletter.models import (
+    BATCH_MACHINE,
+    DELIVERY_MACHINE,
+    EVENT_MACHINE,
+    ISSUE_MACHINE,
+    SEND_MACHINE,
+    SWITCH_MACHINE,
+)
 from subscribers.models import SUBSCRIPTION_MACHINE, TRANSACTIONAL_MAIL_MACHINE
 
 #: Columns with a state that a machine moves.
@@ -23,6 +30,7 @@ MACHINES = {
     "event": EVENT_MACHINE,
     "subscription": SUBSCRIPTION_MACHINE,
     "transactional mail": TRANSACTIONAL_MAIL_MACHINE,
+    "sending switch": SWITCH_MACHINE,
 }
 
 #: Where states may be written otherwise, with the reason.
