@@ -127,6 +127,28 @@ def _sign_up(name: str) -> None:
     store_signup(Newsletter.objects.get(), parse_address(f"{name}@readers.example"), Evidence(form="tests"))
 
 
+def _resume() -> None:
+    """Resume sending, and each send that is paused."""
+    from newsletter.models import Send, SendState
+    from newsletter.sending.control import resume_send
+    from newsletter.sending.switch import resume_sending
+
+    resume_sending(by="tests")
+    for send in Send.objects.filter(state=SendState.PAUSED):
+        resume_send(send, by="tests")
+
+
+def _age() -> None:
+    """Let two hours pass since the last attempt of held batches."""
+    from datetime import timedelta
+
+    from django.utils import timezone
+
+    from newsletter.models import Batch, BatchState
+
+    Batch.objects.filter(state=BatchState.HELD).update(last_attempt_at=timezone.now() - timedelta(hours=2))
+
+
 def _report() -> None:
     from dataclasses import asdict
 
@@ -150,5 +172,9 @@ if __name__ == "__main__":
         make_newsletter()
     elif sys.argv[1] == "signup":
         _sign_up(*sys.argv[2:])
+    elif sys.argv[1] == "resume":
+        _resume()
+    elif sys.argv[1] == "age":
+        _age()
     else:
         _report()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -60,6 +61,11 @@ def configuration_or_exit() -> Configuration:
 def env_file_path() -> Path:
     """The settings file: `.env` in the project's folder, unless ENV_FILE_VARIABLE names another."""
     return Path(os.environ.get(ENV_FILE_VARIABLE, PROJECT_ROOT / ".env"))
+
+
+def program_environment(more: Mapping[str, str]) -> dict[str, str]:
+    """The environment of another program that this one starts; `more` adds to ours where it is not empty."""
+    return {**os.environ, **{name: value for name, value in more.items() if value}}
 
 
 def is_tracing_enabled() -> bool:

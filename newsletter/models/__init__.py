@@ -31,6 +31,7 @@ from newsletter.models.preflight import LinkCheck, LinkState, PreflightRun
 from newsletter.models.provider_search import ProviderSearch, SearchResult
 from newsletter.models.reasons import Reason
 from newsletter.models.recurring_schedule import Occurrence, RecurringSchedule, Weekday
+from newsletter.models.restore import DatabaseMark, Restore, RestoreSource
 from newsletter.models.revision import Revision, RevisionIsImmutable
 from newsletter.models.send import IN_PROGRESS, SEND_MACHINE, STARTED, Send, SendState, SendTransition
 from newsletter.models.sending_switch import (
@@ -62,6 +63,7 @@ __all__ = [
     "Batch",
     "BatchState",
     "Category",
+    "DatabaseMark",
     "Delivery",
     "DeliveryState",
     "Edition",
@@ -86,6 +88,8 @@ __all__ = [
     "ProviderThrottle",
     "Reason",
     "RecurringSchedule",
+    "Restore",
+    "RestoreSource",
     "Revision",
     "RevisionIsImmutable",
     "SearchResult",

@@ -15,6 +15,7 @@ from newsletter.monitoring.formatting import number
 from newsletter.monitoring.heartbeat import Queue
 from newsletter.monitoring.installation_diagnostics import (
     event_diagnostics,
+    restore_diagnostics,
     signup_diagnostics,
     throttle_diagnostics,
     tick_diagnostics,
@@ -40,6 +41,7 @@ def diagnostics() -> list[Diagnostic]:
     now = timezone.now()
     return worst_first(
         (
+            *restore_diagnostics(),
             *worker_diagnostics(),
             *tick_diagnostics(),
             *overdue_diagnostics(now),
