@@ -172,9 +172,8 @@ if __name__ == "__main__":
         make_newsletter()
     elif sys.argv[1] == "signup":
         _sign_up(*sys.argv[2:])
-    elif sys.argv[1] == "resume":
+    elif sys.argv[1:] == ["resume", "age"]:
         _resume()
-    elif sys.argv[1] == "age":
         _age()
     else:
         _report()

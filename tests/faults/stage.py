@@ -32,6 +32,7 @@ from newsletter.config import failpoints
 from newsletter.events.apply import apply_events
 from newsletter.models import Issue
 from newsletter.providers import resend
+from newsletter.sending import database_mark
 from newsletter.sending.control import resume_send
 from newsletter.sending.expand import expand_audience
 from newsletter.sending.schedule import schedule_issue
@@ -80,6 +81,9 @@ def enter(stage: Stage) -> None:
     with contextlib.suppress(AttributeError):
         del connections["default"]
     settings.PROVIDER_URL = stage.provider_url
+    # A copy of a database counts as one that this machine has not seen before.
+    marks = stage.logs / "marks" / stage.database.rpartition("/")[2]
+    patch.object(database_mark, "mark_folder", lambda: marks).start()
     if not stage.may_search:
         settings.PROVIDER_READ_KEY = ""
     if stage.largest_file:
