@@ -6,6 +6,7 @@ import os
 import secrets
 import sqlite3
 from collections.abc import Iterable, Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
@@ -153,9 +154,8 @@ def _sqlite_problem(file: Path) -> str:
         return f"This account may not read and write {file}."
     if file.exists() and file.stat().st_size:
         try:
-            connection = sqlite3.connect(f"file:{file}?mode=ro", uri=True)
-            connection.execute("SELECT count(*) FROM sqlite_master")
-            connection.close()
+            with closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True)) as connection:
+                connection.execute("SELECT count(*) FROM sqlite_master")
         except sqlite3.DatabaseError as error:
             return f"{file} is no SQLite database that can be read ({error})."
     return ""
