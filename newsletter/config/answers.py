@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from contextlib import closing
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import psycopg
 from pydantic import SecretStr, ValidationError
@@ -131,7 +131,8 @@ def database_problem(url: str) -> str:
     # An option of ours, which libpq does not know.
     options = urlencode([option for option in parse_qsl(parts.query) if option[0] != "pgbouncer"])
     try:
-        with psycopg.connect(urlunsplit(parts._replace(query=options)), connect_timeout=DATABASE_TIMEOUT) as connection:
+        address = f"{url.partition('?')[0]}?{options}"
+        with psycopg.connect(address, connect_timeout=DATABASE_TIMEOUT) as connection:
             row = connection.execute("SELECT has_schema_privilege(current_schema(), 'CREATE')").fetchone()
     except psycopg.Error as error:
         return _without_password(" ".join(str(error).split()), parts.password)
