@@ -18,6 +18,7 @@ import subprocess
 import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 #: What is replaced by a program of this module, with what that does instead.
 STAND_INS = {
@@ -55,7 +56,7 @@ class Machine:
     def own(self, *names: str) -> Path:
         return Path(self.root, *names)
 
-    def as_account(self) -> dict[str, int]:
+    def as_account(self) -> dict[str, Any]:
         """How `subprocess` starts a program of the account."""
         return {} if self.account is None else {"user": self.account, "group": self.account}
 

@@ -29,14 +29,14 @@ class DamagedBackup(Exception):
 def write_archive(path: Path, manifest: Manifest, database: Path) -> Manifest:
     """Write the archive with the database; the manifest with its parts."""
     name = DATABASE_PARTS[manifest.vendor]
-    digest, size = hashlib.sha256(), 0
+    checksum, size = hashlib.sha256(), 0
     with zipfile.ZipFile(path, "w", compression=COMPRESSION[name]) as archive:
         with database.open("rb") as source, archive.open(name, "w", force_zip64=True) as target:
             while chunk := source.read(CHUNK):
-                digest.update(chunk)
+                checksum.update(chunk)
                 size += len(chunk)
                 target.write(chunk)
-        complete = replace(manifest, parts={name: Part(bytes=size, sha256=digest.hexdigest())})
+        complete = replace(manifest, parts={name: Part(bytes=size, sha256=checksum.hexdigest())})
         archive.writestr(MANIFEST, complete.as_json(), compress_type=zipfile.ZIP_DEFLATED)
     return complete
 
@@ -60,16 +60,16 @@ def extract_database(path: Path, manifest: Manifest, target: Path) -> None:
     part = manifest.parts.get(name)
     if part is None:
         raise DamagedBackup(f"{path.name}: the manifest does not name {name}.")
-    digest, size = hashlib.sha256(), 0
+    checksum, size = hashlib.sha256(), 0
     try:
         with zipfile.ZipFile(path) as archive, archive.open(name) as source, target.open("wb") as file:
             while chunk := source.read(CHUNK):
-                digest.update(chunk)
+                checksum.update(chunk)
                 size += len(chunk)
                 file.write(chunk)
     except KeyError as error:
         raise DamagedBackup(f"{path.name}: {name} is missing.") from error
     except (zipfile.BadZipFile, EOFError, ValueError, zlib.error) as error:
         raise DamagedBackup(f"{path.name}: {name} is damaged ({error}).") from error
-    if (size, digest.hexdigest()) != (part.bytes, part.sha256):
+    if (size, checksum.hexdigest()) != (part.bytes, part.sha256):
         raise DamagedBackup(f"{path.name}: {name} differs from its checksum in the manifest.")

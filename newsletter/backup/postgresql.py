@@ -75,21 +75,21 @@ def load(source: Path, *, before: str, after: str) -> None:
     read = ["pg_restore", "--no-owner", "--no-privileges", "--file=-", str(source)]
     write = ["psql", "--no-psqlrc", "--quiet", "--single-transaction", "--set=ON_ERROR_STOP=1", "--output=/dev/null"]
     with (
-        _started(read, stdout=subprocess.PIPE) as reader,
+        _started(read, stdout=subprocess.PIPE) as dumper,
         _started([*write, "--file=-", f"--dbname={_address()}"], stdin=subprocess.PIPE) as writer,
     ):
-        assert reader.stdout is not None and writer.stdin is not None  # noqa: S101, PT018 - both are pipes
+        assert dumper.stdout is not None and writer.stdin is not None  # noqa: S101, PT018 - both are pipes
         try:
             writer.stdin.write(f"SET client_min_messages = warning; {before}\n".encode())
-            _copy(reader.stdout, writer.stdin)
-            reader_failure = _failure_of(reader)
-            writer.stdin.write(UNDO if reader_failure else after.encode())
+            _copy(dumper.stdout, writer.stdin)
+            dump_failure = _failure_of(dumper)
+            writer.stdin.write(UNDO if dump_failure else after.encode())
             writer.stdin.close()
         except BrokenPipeError:
             # psql has ended, and says why.
-            reader.kill()
-            reader_failure = ""
-        failure = reader_failure or _failure_of(writer)
+            dumper.kill()
+            dump_failure = ""
+        failure = dump_failure or _failure_of(writer)
     if failure:
         raise ProgramFailed(failure)
 

@@ -131,7 +131,7 @@ def check_archive(path: Path) -> Manifest:
 
 
 def restore_backup(path: Path, allowed: Permissions) -> tuple[Manifest, Restore]:
-    """Restore, with all sending stopped until somebody resumes it.
+    """Restore, with all sending stopped until an operator resumes it.
 
     The database is loaded in one transaction that also stops sending. If the process is killed after it, the next
     worker finishes the rest before it does anything else. Raises DamagedBackup, Refused, RestoreFailed and OSError.

@@ -37,8 +37,8 @@ FIRST_TRY = {"SITE_URL": "http://127.0.0.1:8000"}
 DATABASE_TIMEOUT = 5
 
 
-class _Given(Configuration):
-    """The configuration of given values only, without the environment and the file."""
+class _Entered(Configuration):
+    """The configuration of entered values only, without the environment and the file."""
 
     @classmethod
     def settings_customise_sources(
@@ -93,10 +93,10 @@ def hint(name: str, values: Mapping[str, str]) -> str:
 
 def errors_in(values: Mapping[str, str]) -> dict[str, str]:
     """A sentence for each setting that is missing or wrong, by the same rules as at the start of a process."""
-    given: dict[str, Any] = {name.lower(): value for name, value in values.items() if value}
+    entered: dict[str, Any] = {name.lower(): value for name, value in values.items() if value}
     found = {old: f"was renamed to {new}; set {new} instead" for old, new in RENAMED.items() if old in values}
     try:
-        _Given(**given)
+        _Entered(**entered)
     except ValidationError as error:
         for each in error.errors(include_input=False, include_url=False):
             name, sentence = error_sentence(dict(each))
@@ -110,7 +110,7 @@ def generated(values: Mapping[str, str]) -> dict[str, str]:
 
 
 def asked(values: Mapping[str, str]) -> list[str]:
-    """The settings to ask for, given the answers so far: those that most installations differ in."""
+    """The settings to ask for after the answers so far: those that most installations differ in."""
     provider = values.get("PROVIDER") or default_of("PROVIDER", values)
     names = {"SITE_URL", "DATABASE_URL", "PROVIDER"}
     if "resend" in provider:
@@ -162,11 +162,11 @@ def _sqlite_problem(file: Path) -> str:
     return ""
 
 
-def changed_secrets(before: Mapping[str, str], given: Iterable[tuple[str, str]]) -> list[str]:
-    """A sentence for each given value that would replace a secret that must not change."""
+def changed_secrets(before: Mapping[str, str], entered: Iterable[tuple[str, str]]) -> list[str]:
+    """A sentence for each entered value that would replace a secret that must not change."""
     return [
         f"{name}: is set already and is not replaced: {UNCHANGEABLE[name]}."
-        for name, value in given
+        for name, value in entered
         if name in UNCHANGEABLE and before.get(name) and value != before[name]
     ]
 

@@ -36,7 +36,7 @@ class Command(BaseCommand):
         parser.add_argument(
             "values", nargs="*", metavar="NAME=value", help="a setting; NAME=- reads it from a line of standard input"
         )
-        parser.add_argument("--defaults", action="store_true", help="ask nothing; what is not given has its default")
+        parser.add_argument("--defaults", action="store_true", help="ask nothing; every other setting has its default")
         parser.add_argument("--all", action="store_true", help="ask for every setting")
         parser.add_argument("--group", default="", help="a group that may read the file, too (mode 640 instead of 600)")
         parser.add_argument("--file", type=Path, default=env_file_path(), help="the file (default: %(default)s)")
@@ -55,10 +55,10 @@ class Command(BaseCommand):
         if problems:
             raise CommandError("\n".join(problems))
         before = env_file.read_values(text or "")
-        given = self._given(options["values"], before)
-        values = {**before, **self._made(before, given, is_new=text is None), **given}
+        entered = self._entered(options["values"], before)
+        values = {**before, **self._made(before, entered, is_new=text is None), **entered}
         tests_database = not options["skip_database_test"]
-        if given or options["defaults"]:
+        if entered or options["defaults"]:
             values = self._completed(values)
             self._check(values, tests_database=tests_database)
         else:
@@ -67,20 +67,20 @@ class Command(BaseCommand):
         changes = answers.changes(before, values)
         self._write(path, env_example() if text is None else text, changes, options["group"])
 
-    def _given(self, arguments: list[str], before: dict[str, str]) -> dict[str, str]:
+    def _entered(self, arguments: list[str], before: dict[str, str]) -> dict[str, str]:
         pairs = [argument.partition("=") for argument in arguments]
         known = answers.setting_names()
         for name, equals, _value in pairs:
             if not equals or name not in known:
                 raise CommandError(f"“{name}” is not NAME=value with the name of a setting. See .env.example.")
-        given = {name: sys.stdin.readline().strip() if value == FROM_INPUT else value for name, _, value in pairs}
-        if refused := answers.changed_secrets(before, given.items()):
+        entered = {name: sys.stdin.readline().strip() if value == FROM_INPUT else value for name, _, value in pairs}
+        if refused := answers.changed_secrets(before, entered.items()):
             raise CommandError("\n".join(refused))
-        return given
+        return entered
 
-    def _made(self, before: dict[str, str], given: dict[str, str], *, is_new: bool) -> dict[str, str]:
+    def _made(self, before: dict[str, str], entered: dict[str, str], *, is_new: bool) -> dict[str, str]:
         """Secrets that are missing. An existing file without a token for metrics is meant to be so."""
-        made = answers.generated({**before, **given})
+        made = answers.generated({**before, **entered})
         return {name: value for name, value in made.items() if is_new or name != "METRICS_TOKEN"}
 
     def _completed(self, values: dict[str, str]) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""manage.py restore: restores a backup; nothing is sent until somebody resumes sending."""
+"""manage.py restore: restores a backup; nothing is sent until an operator resumes sending."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ class Command(BaseCommand):
     """Restore, check, or acknowledge."""
 
     help = (
-        "Restores a backup that manage.py backup has made. All sending is stopped until somebody resumes it, and what "
-        "may have been sent since the backup is held. Stop all workers and web servers first."
+        "Restores a backup that manage.py backup has made. All sending is stopped until an operator resumes it, and "
+        "what may have been sent since the backup is held. Stop all workers and web servers first."
     )
     requires_system_checks = ()
 
