@@ -20,6 +20,9 @@ from newsletter.sending.after_restore import begin_restore, secure_restored_copy
 
 log = logging.getLogger(__name__)
 
+#: How old the mark may become: a restore of a backup that is younger is not noticed.
+FRESH = datetime.timedelta(seconds=5)
+
 
 def mark_folder() -> Path:
     """Where the files are: beside an SQLite database, else in `var/`."""
@@ -51,8 +54,17 @@ def _went_back() -> bool:
 
 
 def write_mark() -> None:
-    """Mark the database, and then the file. The mark never goes back, even if the clock does."""
+    """Mark the database, and then the file. The mark never goes back, even if the clock does.
+
+    A mark that another worker has just made is only copied to the file.
+    """
     now = timezone.now()
+    known = DatabaseMark.objects.filter(pk=DatabaseMark.PK).first()
+    if known and now - known.marked_at < FRESH:
+        seen = _read_file(_file_of(known))
+        if seen is None or seen <= known.marked_at:
+            _write_file(_file_of(known), known.marked_at)
+            return
     with transaction.atomic():
         mark, is_new = DatabaseMark.objects.select_for_update().get_or_create(
             pk=DatabaseMark.PK, defaults={"marked_at": now}
