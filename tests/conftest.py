@@ -37,6 +37,15 @@ def _meets_a_database(item: pytest.Item) -> bool:
 
 
 @pytest.fixture(autouse=True, scope="session")
+def _marks_of_databases_go_to_a_temporary_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Workers mark the database in a file beside it, or in var/."""
+    folder = tmp_path_factory.mktemp("marks")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("newsletter.sending.database_mark.mark_folder", lambda: folder)
+        yield
+
+
+@pytest.fixture(autouse=True, scope="session")
 def _flush_reaches_append_only_tables() -> Iterator[None]:
     """SQLite empties tables between transactional tests with DELETE, which append-only tables refuse."""
     operations: Any = sqlite.DatabaseWrapper.ops_class

@@ -138,6 +138,28 @@ def _stop_all_sending() -> None:
         print(json.load(answer)["messages"])
 
 
+def _resume() -> None:
+    """Resume sending, and each send that is paused."""
+    from newsletter.models import Send, SendState
+    from newsletter.sending.control import resume_send
+    from newsletter.sending.switch import resume_sending
+
+    resume_sending(by="tests")
+    for send in Send.objects.filter(state=SendState.PAUSED):
+        resume_send(send, by="tests")
+
+
+def _age() -> None:
+    """Let two hours pass since the last attempt of held batches."""
+    from datetime import timedelta
+
+    from django.utils import timezone
+
+    from newsletter.models import Batch, BatchState
+
+    Batch.objects.filter(state=BatchState.HELD).update(last_attempt_at=timezone.now() - timedelta(hours=2))
+
+
 def _report() -> None:
     from dataclasses import asdict
 
@@ -163,5 +185,8 @@ if __name__ == "__main__":
         _sign_up(*sys.argv[2:])
     elif sys.argv[1] == "stop":
         _stop_all_sending()
+    elif sys.argv[1:] == ["resume", "age"]:
+        _resume()
+        _age()
     else:
         _report()

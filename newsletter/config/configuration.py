@@ -32,7 +32,8 @@ class Configuration(BaseSettings):
     """Every setting. Secrets are `SecretStr`, which never shows its value in output, logs or errors."""
 
     model_config = SettingsConfigDict(
-        env_file_encoding="utf-8",
+        # With or without the byte order mark that some editors write.
+        env_file_encoding="utf-8-sig",
         extra="ignore",
         frozen=True,
         hide_input_in_errors=True,
@@ -42,7 +43,8 @@ class Configuration(BaseSettings):
     site_url: Annotated[Origin, AfterValidator(validation.https_in_public)] = Field(
         description="Public URL of the site, without a path. All links in mails, pages and feeds start with it. "
         "Must be https, except on this machine (http://127.0.0.1:8000).",
-        examples=["https://digest.example.org"],
+        # A first try works with it. A public site has another one in any case.
+        examples=["http://127.0.0.1:8000"],
     )
     secret_key: Annotated[SecretStr, AfterValidator(validation.signing_key)] = Field(
         description="Secret that signs sessions and the links in mails. At least 50 characters. Create one with: "

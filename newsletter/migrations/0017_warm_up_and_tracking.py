@@ -15,7 +15,7 @@ def end_complete_warm_ups(apps, schema_editor):
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('newsletter', "0015_process_of_heartbeat"),
+        ('newsletter', "0016_restores"),
     ]
 
     operations = [

@@ -32,6 +32,7 @@ from newsletter.models.provider_domain import ProviderDomain
 from newsletter.models.provider_search import ProviderSearch, SearchResult
 from newsletter.models.reasons import Reason
 from newsletter.models.recurring_schedule import Occurrence, RecurringSchedule, Weekday
+from newsletter.models.restore import DatabaseMark, Restore, RestoreSource
 from newsletter.models.revision import Revision, RevisionIsImmutable
 from newsletter.models.send import IN_PROGRESS, SEND_MACHINE, STARTED, Send, SendState, SendTransition
 from newsletter.models.sending_switch import (
@@ -64,6 +65,7 @@ __all__ = [
     "BatchState",
     "Category",
     "ConsentMode",
+    "DatabaseMark",
     "Delivery",
     "DeliveryState",
     "Edition",
@@ -89,6 +91,8 @@ __all__ = [
     "ProviderThrottle",
     "Reason",
     "RecurringSchedule",
+    "Restore",
+    "RestoreSource",
     "Revision",
     "RevisionIsImmutable",
     "SearchResult",

@@ -285,6 +285,18 @@ class Reason(models.TextChoices):
         ),
     )
 
+    RESTORED_SEND = (
+        "restored_send",
+        _(
+            "The database was restored at %(until_at)s from a backup of %(from_at)s. It does not know what was sent "
+            "between these times: compare with the provider's log."
+        ),
+    )
+    RESTORED_BATCH = (
+        "restored_batch",
+        _("It may have been sent between the backup (%(from_at)s) and its restore (%(until_at)s)."),
+    )
+
     # --- An issue
     APPROVED = "approved", _("Approved for the next occurrence of the recurring schedule.")
     APPROVAL_WITHDRAWN = "approval_withdrawn", _("The approval was withdrawn.")

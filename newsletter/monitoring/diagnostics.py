@@ -15,6 +15,7 @@ from newsletter.monitoring.formatting import number, utc
 from newsletter.monitoring.heartbeat import Queue
 from newsletter.monitoring.installation_diagnostics import (
     event_diagnostics,
+    restore_diagnostics,
     signup_diagnostics,
     stop_diagnostics,
     throttle_diagnostics,
@@ -45,6 +46,7 @@ def diagnostics() -> list[Diagnostic]:
     return worst_first(
         (
             *stop_diagnostics(),
+            *restore_diagnostics(),
             *worker_diagnostics(),
             *tick_diagnostics(),
             *overdue_diagnostics(now),

@@ -19,6 +19,7 @@ from newsletter.models import (
     EventState,
     Newsletter,
     ProviderDomain,
+    Restore,
     sending_stopped,
 )
 from newsletter.monitoring.diagnostic import GRACE_PERIOD, RECENT, Diagnostic, Severity
@@ -32,6 +33,9 @@ from subscribers.models import Signup, TransactionalMail, TransactionalMailState
 
 #: How long mails may be accepted without any webhook. Providers send the first ones within seconds.
 WEBHOOK_TIMEOUT = datetime.timedelta(minutes=30)
+
+#: The most restores that are shown, the latest first.
+MAX_RESTORES = 3
 
 #: Seconds that a Celery process may run until its first ticks have come.
 STARTUP_GRACE_SECONDS = 120.0
@@ -54,6 +58,35 @@ def stop_diagnostics() -> Iterator[Diagnostic]:
         sentence=" ".join(filter(None, sentences)),
         advice=advice,
     )
+
+
+def restore_diagnostics() -> Iterator[Diagnostic]:
+    """Restored backups whose gap no operator has acknowledged."""
+    for restore in Restore.objects.filter(acknowledged_at__isnull=True).order_by("-pk")[:MAX_RESTORES]:
+        times = {"from": utc(restore.backup_at), "until": utc(restore.restored_at)}
+        if restore.secured_at is None:
+            yield Diagnostic(
+                name="restored",
+                severity=Severity.ERROR,
+                sentence=_("The database was restored, and batches that may have been sent are not held yet."),
+                advice=_("Start a worker: it holds them before it does anything else."),
+            )
+        sentences = (
+            _("The database was restored at %(until)s from a backup of %(from)s."),
+            _(
+                "Events between %(from)s and %(until)s are missing: bounces, complaints, sign-ups and unsubscribes of "
+                "that time are not recorded."
+            ),
+        )
+        yield Diagnostic(
+            name="restored",
+            severity=Severity.WARNING,
+            sentence=" ".join(sentences) % times,
+            advice=_(
+                "Replay the events of that time on the provider's webhook page, run manage.py reconcile, and repeat "
+                "unsubscribes from the proxy's log. Then run manage.py restore --acknowledge."
+            ),
+        )
 
 
 def worker_diagnostics() -> Iterator[Diagnostic]:

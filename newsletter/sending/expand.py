@@ -11,7 +11,7 @@ from django.db.models import Case, Count, Exists, Max, OuterRef, Q, Value, When
 from django.utils import timezone
 
 from newsletter.config.failpoints import Point, failpoint
-from newsletter.models import Delivery, Issue, Send
+from newsletter.models import IN_PROGRESS, Delivery, Issue, Send
 from newsletter.models.bulk_sql import execute_with_rows
 from newsletter.models.edition import LARGE_COLUMNS
 from newsletter.providers.allowlist import allowed_subscriptions, is_limited
@@ -64,14 +64,18 @@ def expand_audience(batch_size: int, chunk: int = RECIPIENTS_PER_CHUNK) -> bool:
     return True
 
 
-def expand_chunk(send_pk: int, batch_size: int, chunk: int = RECIPIENTS_PER_CHUNK) -> None:
+def expand_chunk(
+    send_pk: int, batch_size: int, chunk: int = RECIPIENTS_PER_CHUNK, *, may_be_stopped: bool = False
+) -> None:
     """Make the send's next deliveries and their batches; after the last ones, count who was excluded and why.
 
     The send's row is locked, so that two workers never expand the same recipients; its `expanded_through` moves in the
-    same transaction as the rows, so that a crash leaves no recipient out and takes none twice.
+    same transaction as the rows, so that a crash leaves no recipient out and takes none twice. With `may_be_stopped`,
+    a send is expanded that is paused, or while all sending is stopped.
     """
     with transaction.atomic():
-        waiting = Send.objects.may_post().filter(pk=send_pk, expanded_at__isnull=True)
+        sends = Send.objects.filter(state__in=IN_PROGRESS) if may_be_stopped else Send.objects.may_post()
+        waiting = sends.filter(pk=send_pk, expanded_at__isnull=True)
         locked = waiting.select_for_update(of=("self",)).select_related("issue__newsletter", "edition")
         send = locked.defer("manifest", *(f"edition__{name}" for name in LARGE_COLUMNS)).first()
         if send is None or send.started_at is None:

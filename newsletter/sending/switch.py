@@ -17,6 +17,7 @@ from newsletter.models import (
     SWITCH_MACHINE,
     InvalidTransition,
     Reason,
+    Restore,
     SendingSwitch,
     SwitchState,
     SwitchTransition,
@@ -59,6 +60,10 @@ def resume_sending(*, by: str, text: str = "") -> None:
         )
     if stop is None:
         raise InvalidTransition(_("Sending is not stopped."))
+    if Restore.objects.filter(secured_at__isnull=True).exists():
+        raise InvalidTransition(
+            _("Batches of the restored copy are still being held. Start a worker, and try again in a minute.")
+        )
     start: dict[str, Any] = {"stop_reason": "", "stop_values": {}, "stopped_by": "", "stopped_at": None}
     _move(SwitchState.ON, by=by, reason=Reason.OPERATOR, values=operator_values(text.strip()), **start)
     log.warning("Sending resumed", extra={"by": by})

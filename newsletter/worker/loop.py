@@ -13,7 +13,9 @@ from structlog.contextvars import bind_contextvars, bound_contextvars
 
 from newsletter.config.tracing import span
 from newsletter.monitoring.heartbeat import Heartbeat, Queue
+from newsletter.sending.after_restore import secure_unfinished
 from newsletter.sending.batch import release_stale_claims, worker_name
+from newsletter.sending.database_mark import check_and_mark
 from newsletter.sending.downtime import pause_after_downtime
 from newsletter.sending.schedule import update_start_times
 from newsletter.worker.steps import STEPS, Step
@@ -219,9 +221,14 @@ def recover_before_work(stop: threading.Event) -> None:
 
 
 def recover() -> bool:
-    """Pause sends after a downtime, compute start times again, and release batches of this machine's dead workers."""
+    """Secure a restored copy, pause sends after a downtime, and continue what dead workers of this machine left.
+
+    Start times are computed again, too.
+    """
+    is_restored = secure_unfinished()
+    is_restored = check_and_mark() or is_restored
     paused, has_moved_start = pause_after_downtime(), update_start_times()
     batches = release_stale_claims(include_own=True)
     if batches:
         log.info("Claims of dead workers released", extra={"batches": batches})
-    return bool(paused or has_moved_start or batches)
+    return bool(is_restored or paused or has_moved_start or batches)

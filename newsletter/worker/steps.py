@@ -13,6 +13,7 @@ from newsletter.preflight import check_next_links
 from newsletter.providers import get_route, webhook_providers
 from newsletter.sending.auto_pause import auto_pause_sends
 from newsletter.sending.control import drop_cancelled, finish_sends
+from newsletter.sending.database_mark import check_and_mark
 from newsletter.sending.domains import REFRESH_EVERY, refresh_due_domains
 from newsletter.sending.expand import expand_audience
 from newsletter.sending.post import post_batch, seconds_until_post
@@ -94,6 +95,8 @@ STEPS: tuple[Step, ...] = (
     Step("record_signing_keys", Queue.TRANSACTIONAL, RECORD_SECONDS, record_signing_keys),
     Step("answer_signups", Queue.TRANSACTIONAL, 0, process_signups),
     Step("send_transactional", Queue.TRANSACTIONAL, 0, send_due_transactional_mails),
+    # Before anything is sent from a database that was restored while the worker runs.
+    Step("mark_database", Queue.SENDING, 5, check_and_mark),
     Step("plan_occurrences", Queue.SENDING, 1, plan_occurrences),
     # Reads the time zones of all subscribers.
     Step("update_start_times", Queue.SENDING, 60, update_start_times),

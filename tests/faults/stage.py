@@ -32,6 +32,7 @@ from newsletter.config import failpoints
 from newsletter.events.apply import apply_events
 from newsletter.models import Issue
 from newsletter.providers import resend, smtp
+from newsletter.sending import database_mark
 from newsletter.sending.control import resume_send
 from newsletter.sending.expand import expand_audience
 from newsletter.sending.schedule import schedule_issue
@@ -88,6 +89,9 @@ def enter(stage: Stage) -> None:
     settings.PROVIDER_URL = stage.provider_url
     if stage.mail_server:
         _send_by_smtp(stage)
+    # A copy of a database counts as one that this machine has not seen before.
+    marks = stage.logs / "marks" / stage.database.rpartition("/")[2]
+    patch.object(database_mark, "mark_folder", lambda: marks).start()
     if not stage.may_search:
         settings.PROVIDER_READ_KEY = ""
     if stage.largest_file:

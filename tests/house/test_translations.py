@@ -35,6 +35,7 @@ from tests.house.unmarked import (
 
 #: Modules whose texts are not translated, with the reason.
 IN_ENGLISH = {
+    "newsletter/backup/": "backups, in the terminal",
     "newsletter/apps.py": "checks of the settings, in the terminal",
     "newsletter/celery.py": "the start of a process, in the terminal",
     "newsletter/config/": "settings and their errors, in the terminal",
