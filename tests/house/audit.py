@@ -171,7 +171,11 @@ def main() -> int:
     """Print the faults; 1 if there are any."""
     faults, unreachable = audit(REQUIREMENTS, Path(sysconfig.get_path("purelib"))), []
     pins = pins_of((REQUIREMENTS / "dev.txt").read_text())
-    for check in (lambda: advisories(pins), lambda: differs_when_resolved(REQUIREMENTS)):
+    asked: tuple[Callable[[], Iterator[str]], ...] = (
+        lambda: advisories(pins),
+        lambda: differs_when_resolved(REQUIREMENTS),
+    )
+    for check in asked:
         try:
             faults += check()
         except SourceUnreachable as error:
