@@ -1,7 +1,8 @@
 """The other Pythons: `python -m tests.pythons 3.12 3.13` runs tests under each, in an environment of its own.
 
 An interpreter is taken from the PATH or from pyenv. Where there is none, a line says so and the run goes on; with
-REQUIRE_PYTHONS set, it fails. The tests are those that reach the interpreter most: SQL, HTTP, threads, dates, signatures.
+REQUIRE_PYTHONS set, it fails. The tests are those that use most of the interpreter: SQL, HTTP, threads, dates and
+signatures.
 """
 
 from __future__ import annotations
@@ -54,10 +55,10 @@ def _version_of(program: str) -> str:
 def check(version: str, program: Path, arguments: list[str]) -> int:
     """Install the pinned packages for this interpreter, compile all sources, and run the tests; an exit status."""
     folder = ROOT / "var" / "pythons" / version
-    python = folder / "bin" / "python"
-    if not python.exists():
+    python = str(folder / "bin" / "python")
+    if not Path(python).exists():
         subprocess.run([program, "-m", "venv", folder], check=True)
-    lock = ROOT / "requirements" / "dev.txt"
+    lock = str(ROOT / "requirements" / "dev.txt")
     install = [sys.executable, "-m", "uv", "pip", "install", "--quiet", "--python", python, "--require-hashes", "-r"]
     subprocess.run([*install, lock], check=True)
     # A warning of the compiler, such as one about an escape sequence, is an error.

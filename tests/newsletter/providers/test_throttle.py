@@ -20,6 +20,8 @@ from newsletter.providers.throttle import (
     FAILURE_THRESHOLD,
     ISSUE_SHARE,
     MAX_BACKOFF,
+    _reserve,
+    _rows,
     acquire_permit,
     backoff_seconds,
     clear_suspensions,
@@ -91,7 +93,17 @@ def test_transactional_mail_may_use_more_of_the_rate_limit_than_issues(
     ProviderThrottle.objects.update(rate=4.0, last_permit_at=stopped_clock)
     permit = acquire_permit(provider, share=0.95)
     assert permit is not None
-    assert permit.waited <= 1 / (4 * 0.95)
+    assert permit.waited == pytest.approx(1 / (4 * 0.95), abs=1e-5)
+    assert permit.waited < 1 / (4 * ISSUE_SHARE)
+
+
+def test_a_permit_is_not_given_twice_to_workers_that_read_the_same_row(
+    provider: Provider, stopped_clock: datetime.datetime
+) -> None:
+    learn(provider, ACCEPTED)
+    (first,), (second,) = list(_rows()), list(_rows())
+    assert _reserve(first, stopped_clock, stopped_clock)
+    assert not _reserve(second, stopped_clock, stopped_clock)
 
 
 def test_a_request_to_wait_applies_to_all_workers_of_the_account(

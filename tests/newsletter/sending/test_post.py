@@ -450,6 +450,18 @@ def test_six_concurrent_workers_claim_each_batch_once(issue: Issue, provider: Pr
     assert (len(claimed), len(set(claimed))) == (20, 20)
 
 
+@pytest.mark.parametrize("ids", [("e-1", "e-2"), ("e-1", "e-2", "e-3", "e-4")], ids=["too few", "too many"])
+def test_ids_that_do_not_match_the_deliveries_are_held_with_the_reason(
+    send: Send, provider: Provider, ids: tuple[str, ...]
+) -> None:
+    claimed = claim_batch(provider)
+    assert claimed is not None
+    record_outcome(claimed, Outcome(kind=OutcomeKind.ACCEPTED, ids=ids))
+    held = Batch.objects.get(pk=claimed.pk)
+    assert (held.state, held.reason) == (BatchState.HELD, Reason.ID_COUNT_DIFFERS)
+    assert held.reason_values == {"ids": len(ids), "deliveries": 3}
+
+
 def test_a_worker_that_continues_late_cannot_overwrite_a_newer_attempt(send: Send, provider: Provider) -> None:
     late = claim_batch(provider)
     assert late is not None
