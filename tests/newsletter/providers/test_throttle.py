@@ -102,8 +102,9 @@ def test_a_permit_is_not_given_twice_to_workers_that_read_the_same_row(
 ) -> None:
     learn(provider, ACCEPTED)
     (first,), (second,) = list(_rows()), list(_rows())
-    assert _reserve(first, stopped_clock, stopped_clock)
-    assert not _reserve(second, stopped_clock, stopped_clock)
+    at = stopped_clock + datetime.timedelta(seconds=1)
+    assert _reserve(first, at, stopped_clock)
+    assert not _reserve(second, at, stopped_clock)
 
 
 def test_a_request_to_wait_applies_to_all_workers_of_the_account(
