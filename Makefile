@@ -5,9 +5,10 @@ PYTHON ?= python3
 BIN := .venv/bin
 ARGS ?=
 LOCALES := de fr es
+PYTHONS := 3.12 3.13
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo sdk test test-sqlite test-postgresql test-journeys test-faults test-upgrade test-scale lint format messages golden fidelity bench lock mjml-tables caniemail clean
+.PHONY: help install demo sdk test test-sqlite test-postgresql test-journeys test-faults test-upgrade test-scale test-pythons test-mutants soak audit lint format messages golden fidelity bench lock mjml-tables caniemail clean
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -40,6 +41,18 @@ test-scale: .venv/dev.stamp ## kill Celery workers on real brokers; SCALE_SUBSCR
 	$(BIN)/python -m tests.postgresql $(BIN)/python -m pytest tests/journeys/test_celery.py -m scale $(ARGS)
 
 sdk: tests/sandbox/sdk/node_modules/.stamp ## install Resend's SDK for Node and the proxy that checks the API contract; needs node 18 or newer
+
+test-pythons: .venv/dev.stamp ## run a part of the tests with other Pythons, where they are installed: PYTHONS="3.12 3.13"
+	$(BIN)/python -m tests.pythons $(PYTHONS) $(ARGS)
+
+test-mutants: .venv/dev.stamp ## remove each guard of a promise in turn, and demand that a test fails; writes docs/mutants.md; long
+	$(BIN)/python -m tests.mutants $(ARGS)
+
+soak: .venv/dev.stamp ## send for half an hour while workers are killed and calls fail; SOAK_MINUTES=5 for less; writes docs/soak.md
+	$(BIN)/python -m tests.postgresql $(BIN)/python -m tests.soak
+
+audit: .venv/dev.stamp ## check the lock files: bad releases, missing hashes, stale pins, unknown .pth files
+	$(BIN)/python -m tests.house.audit
 
 lint: .venv/dev.stamp ## check style, types and import contracts
 	$(BIN)/ruff check .

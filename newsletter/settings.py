@@ -176,7 +176,8 @@ CSRF_TRUSTED_ORIGINS = [SITE_URL]
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if CONFIGURATION.trusted_proxies else None
 
 EMAIL_BACKEND = "newsletter.providers.email_backend.ProviderEmailBackend"
-# The server of the SMTP provider.
+# The server of the SMTP provider. Deprecated in Django 6.1: MAILERS replaces the settings EMAIL_*. Only this place sets
+# them; tests/house/test_pythons.py names the two modules that read them.
 EMAIL_HOST, EMAIL_PORT, EMAIL_TIMEOUT = CONFIGURATION.smtp_host, CONFIGURATION.smtp_port, CONFIGURATION.smtp_timeout
 EMAIL_HOST_USER, EMAIL_HOST_PASSWORD = CONFIGURATION.smtp_user, CONFIGURATION.smtp_password.get_secret_value()
 EMAIL_USE_TLS, EMAIL_USE_SSL = CONFIGURATION.smtp_tls == "starttls", CONFIGURATION.smtp_tls == "implicit"

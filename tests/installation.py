@@ -60,11 +60,13 @@ class SeparateInstallation:
         result: dict[str, Any] = json.loads(self.run("-m", "tests.installation", "report"))
         return result
 
-    def sandbox(self, path: str, body: object = None) -> dict[str, Any]:
-        """Send a request to the sandbox."""
+    def sandbox(self, path: str, body: object = None, method: str | None = None) -> dict[str, Any]:
+        """Send a request to the sandbox: POST with a body, else GET, or `method`."""
         data = None if body is None else json.dumps(body).encode()
         headers = {"Content-Type": "application/json"} if data else {}
-        request = urllib.request.Request(self.environment["SANDBOX_URL"] + path, data=data, headers=headers)
+        request = urllib.request.Request(
+            self.environment["SANDBOX_URL"] + path, data=data, headers=headers, method=method
+        )
         with urllib.request.urlopen(request, timeout=30) as answer:
             result: dict[str, Any] = json.load(answer)
         return result

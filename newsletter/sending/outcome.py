@@ -207,7 +207,10 @@ def _split(batch: Batch, outcome: Outcome, claimed: ClaimedBatch) -> None:
         _finish(batch, BatchState.SPLIT, **_batch_reason(outcome))
         # Before all others, so that an invalid message, or a fault of all messages, is found within a few posts.
         first = batch.not_before - datetime.timedelta(days=1)
-        Batch.objects.bulk_create(new_part(batch, half, not_before=first) for half in (pks[:middle], pks[middle:]))
+        # An event of an attempt before "Send again" must still settle a half; only attempted batches are settled.
+        attempts = batch.attempts if batch.may_be_duplicate else 0
+        halves = (pks[:middle], pks[middle:])
+        Batch.objects.bulk_create(new_part(batch, half, attempts=attempts, not_before=first) for half in halves)
 
 
 def _refuse(batch: Batch, pks: list[int], outcome: Outcome) -> None:

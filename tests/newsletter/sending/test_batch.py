@@ -25,7 +25,15 @@ from newsletter.sending.control import pause_send
 from newsletter.sending.message import RecipientValues
 from newsletter.sending.outcome import record_outcome
 from newsletter.sending.recipients import Recipient
-from subscribers.models import Subscriber, Subscription, SubscriptionState, SuppressionReason
+from newsletter.sending.reconcile import hold, settle
+from subscribers.models import (
+    Subscriber,
+    Subscription,
+    SubscriptionState,
+    Suppression,
+    SuppressionReason,
+    fingerprint,
+)
 from subscribers.suppression import suppress_addresses
 from tests import people
 from tests.publications import expand_audiences, start_sending
@@ -113,6 +121,22 @@ def test_an_erased_subscriber_is_skipped(send: Send, provider: Provider) -> None
     Subscription.objects.filter(subscriber__canonical=people.ADA).delete()
     assert people.ADA not in recipients(claim(provider))
     assert Delivery.objects.get(state=DeliveryState.SKIPPED).reason == Reason.ERASED
+
+
+def test_an_address_on_the_suppression_list_is_skipped_even_if_its_subscription_is_active(
+    send: Send, provider: Provider
+) -> None:
+    """As when another list's mail was complained about, and the two are written at the same time."""
+    Suppression.objects.create(fingerprint=fingerprint(BO), reason=SuppressionReason.COMPLAINT)
+    assert recipients(claim(provider)) == [people.ADA, CY]
+    assert Delivery.objects.get(state=DeliveryState.SKIPPED).reason == Reason.SUPPRESSED
+
+
+def test_a_subscriber_who_paused_since_the_expansion_is_skipped_with_the_reason(send: Send, provider: Provider) -> None:
+    next_week = timezone.now() + datetime.timedelta(weeks=1)
+    Subscription.objects.filter(subscriber__canonical=BO).update(paused_until=next_week)
+    assert recipients(claim(provider)) == [people.ADA, CY]
+    assert Delivery.objects.get(state=DeliveryState.SKIPPED).reason == Reason.SUBSCRIPTION_PAUSED
 
 
 def test_a_batch_is_dropped_when_no_recipient_is_left(send: Send, provider: Provider) -> None:
@@ -287,3 +311,22 @@ def test_a_process_does_not_release_the_batch_that_it_is_posting(send: Send, pro
 def test_the_database_rejects_a_batch_in_flight_without_its_bytes(send: Send) -> None:
     with pytest.raises(IntegrityError), transaction.atomic():
         Batch.objects.update(state=BatchState.UNKNOWN, payload=None)
+
+
+def test_the_database_rejects_a_second_batch_with_the_same_key(send: Send) -> None:
+    """The provider would take it for a repeat, and send only one of the two."""
+    batch = Batch.objects.get()
+    batch.pk = None
+    with pytest.raises(IntegrityError), transaction.atomic():
+        batch.save(force_insert=True)
+
+
+def test_a_batch_that_was_attempted_again_since_it_was_read_is_neither_held_nor_settled(
+    send: Send, provider: Provider
+) -> None:
+    claimed = claim(provider)
+    read = Batch.objects.get()
+    Batch.objects.update(attempts=claimed.attempt + 1)
+    assert not hold(read, Reason.KEY_EXPIRED)
+    assert not settle(read, Reason.PROVEN_BY_EVENT)
+    assert Batch.objects.get().state == BatchState.CLAIMED

@@ -29,7 +29,14 @@ from newsletter.sending.post import post_batch
 from newsletter.sending.reconcile import NotHeld, hold_expired, mark_as_sent, send_again, settle_proven
 from subscribers.models import Subscription, SubscriptionState
 from tests import people
-from tests.publications import expand_audiences, make_issue, pass_time, post_everything, start_sending
+from tests.publications import (
+    expand_audiences,
+    make_issue,
+    pass_time,
+    post_everything,
+    reset_throttles,
+    start_sending,
+)
 
 
 @pytest.fixture
@@ -336,6 +343,42 @@ def test_a_recipient_who_left_before_a_repeat_may_have_been_reached_and_the_reas
     assert (first.state, first.reason) == (DeliveryState.SKIPPED, Reason.UNSUBSCRIBED_AFTER_ATTEMPT)
 
 
+def refuse_after_sending_again(provider: Provider, sandbox: SandboxServer) -> Batch:
+    """A batch of three that was sent, held, sent again by an operator, and then refused: two halves wait for it."""
+    sandbox.plan(Fault("reset", after_commit=True))
+    post_everything(provider)
+    Batch.objects.filter(state=BatchState.UNKNOWN).update(first_attempt_at=timezone.now() - provider.key_lifetime)
+    hold_expired((provider,))
+    held = Batch.objects.get(state=BatchState.HELD)
+    send_again(held, by="Edda")
+    sandbox.plan(Fault("validation_error", status=422))
+    reset_throttles()
+    assert post_batch((provider,))
+    assert batch_states().count(BatchState.READY) == 2
+    return held
+
+
+def test_a_half_of_a_batch_that_was_sent_again_may_have_reached_its_recipients_and_the_reason_says_so(
+    send: Send, provider: Provider, sandbox: SandboxServer
+) -> None:
+    held = refuse_after_sending_again(provider, sandbox)
+    last = Delivery.objects.get(pk=held.last_delivery)
+    Subscription.objects.filter(subscriber=last.subscriber_id).update(state=SubscriptionState.UNSUBSCRIBED)
+    post_everything(provider)
+    last.refresh_from_db()
+    assert (last.state, last.reason) == (DeliveryState.SKIPPED, Reason.UNSUBSCRIBED_AFTER_ATTEMPT)
+
+
+def test_an_event_proves_that_a_half_of_a_batch_that_was_sent_again_had_been_sent(
+    send: Send, provider: Provider, sandbox: SandboxServer
+) -> None:
+    held = refuse_after_sending_again(provider, sandbox)
+    first = Delivery.objects.get(pk=held.first_delivery)
+    Delivery.objects.filter(pk=first.pk).update(delivered_at=timezone.now())
+    post_everything(provider)
+    assert len(sandbox.ledger.mails_to(first.subscriber.address, time.time())) == 1
+
+
 def test_a_late_answer_settles_a_batch_that_was_held_meanwhile(send: Send, provider: Provider) -> None:
     claimed = claim_batch(provider)
     assert claimed is not None
@@ -406,6 +449,18 @@ def test_six_concurrent_workers_claim_each_batch_once(issue: Issue, provider: Pr
     for thread in threads:
         thread.join()
     assert (len(claimed), len(set(claimed))) == (20, 20)
+
+
+@pytest.mark.parametrize("ids", [("e-1", "e-2"), ("e-1", "e-2", "e-3", "e-4")], ids=["too few", "too many"])
+def test_ids_that_do_not_match_the_deliveries_are_held_with_the_reason(
+    send: Send, provider: Provider, ids: tuple[str, ...]
+) -> None:
+    claimed = claim_batch(provider)
+    assert claimed is not None
+    record_outcome(claimed, Outcome(kind=OutcomeKind.ACCEPTED, ids=ids))
+    held = Batch.objects.get(pk=claimed.pk)
+    assert (held.state, held.reason) == (BatchState.HELD, Reason.ID_COUNT_DIFFERS)
+    assert held.reason_values == {"ids": len(ids), "deliveries": 3}
 
 
 def test_a_worker_that_continues_late_cannot_overwrite_a_newer_attempt(send: Send, provider: Provider) -> None:
