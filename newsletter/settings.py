@@ -50,6 +50,17 @@ def database_settings(url: str) -> dict[str, Any]:
     }
 
 
+def with_timeouts(database: dict[str, Any]) -> dict[str, Any]:
+    """The entry with limits, so that a database server that vanished is an error within seconds.
+
+    `connect_timeout` is in seconds; `tcp_user_timeout`, in milliseconds, ends a connection whose packets are not
+    acknowledged. DATABASE_URL may set others.
+    """
+    if database["ENGINE"] != "django.db.backends.postgresql":
+        return database
+    return database | {"OPTIONS": {"connect_timeout": "5", "tcp_user_timeout": "10000", **database["OPTIONS"]}}
+
+
 CONFIGURATION: Configuration = configuration_or_exit()
 SITE_URL = CONFIGURATION.site_url
 SITE_HOST = urlsplit(SITE_URL).hostname or ""
@@ -100,6 +111,8 @@ MIDDLEWARE = [
     # Before the check of the Host header, since probes send the name of a machine instead of the site's.
     "newsletter.monitoring.probes.ProbeMiddleware",
     "django.middleware.security.SecurityMiddleware",
+    "newsletter.web.refusals.RefusalMiddleware",
+    "newsletter.web.database_outage.DatabaseOutageMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "csp.middleware.CSPMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -130,7 +143,7 @@ TEMPLATES = [
 # The compose page sends seven fields per row; Django's limit of 1,000 would reject a long issue.
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 5_000
 
-DATABASES = {"default": database_settings(CONFIGURATION.database_url.get_secret_value())}
+DATABASES = {"default": with_timeouts(database_settings(CONFIGURATION.database_url.get_secret_value()))}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 LANGUAGE_CODE = "en"

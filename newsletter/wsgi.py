@@ -1,8 +1,10 @@
-"""The web process: `gunicorn newsletter.wsgi`."""
+"""The site as a WSGI application, which `gunicorn` serves with the settings in gunicorn.conf.py."""
 
 import os
 
 from django.core.wsgi import get_wsgi_application
 
+from newsletter.config.request_body import BodyLengthMiddleware
+
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "newsletter.settings")
-application = get_wsgi_application()
+application = BodyLengthMiddleware(get_wsgi_application())

@@ -1,7 +1,7 @@
 """A separate installation for tests: its own database and processes, with real HTTP between them.
 
 Run as a program inside the environment of the installation, this module fills the database or reports its contents:
-`python -m tests.installation seed 2000`, `… newsletter`, `… signup ada`, `… stop`, `… report`.
+`python -m tests.installation seed 2000`, `… newsletter`, `… site 3`, `… states`, `… signup ada`, `… stop`, `… report`.
 """
 
 from __future__ import annotations
@@ -15,12 +15,21 @@ import urllib.request
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from newsletter.config.configuration import PROJECT_ROOT
 from newsletter.demo.environment import free_port
 from newsletter.demo.processes import Installation
+
+
+@dataclass(frozen=True)
+class PreparedSite:
+    """What a client of the site needs: the unsubscribe paths of subscribers, and the signing secret of webhooks."""
+
+    unsubscribe: list[str]
+    webhook_secret: str
 
 
 class SeparateInstallation:
@@ -54,6 +63,11 @@ class SeparateInstallation:
         )
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
+
+    def prepare_site(self, subscribers: int) -> PreparedSite:
+        """Make a newsletter with so many active subscribers."""
+        prepared = json.loads(self.run("-m", "tests.installation", "site", str(subscribers)))
+        return PreparedSite(**prepared)
 
     def report(self) -> dict[str, Any]:
         """The state and the counts of the only send."""
@@ -120,6 +134,30 @@ def _seed(subscribers: int) -> None:
     send_now(issue, by="tests")
 
 
+def _prepare_site(subscribers: int) -> None:
+    from django.conf import settings
+
+    from subscribers.consent.tokens import unsubscribe_url
+    from subscribers.imports.confirmed import import_confirmed
+    from subscribers.models import Subscription
+    from tests.publications import make_newsletter
+
+    addresses = [f"reader-{number}@readers.example" for number in range(subscribers)]
+    import_confirmed(make_newsletter(), addresses, proof="Made for a test.")
+    urls = [unsubscribe_url(key) for key in Subscription.objects.order_by("pk").values_list("key", flat=True)]
+    paths = [url.removeprefix(settings.SITE_URL) for url in urls]
+    print(json.dumps({"unsubscribe": paths, "webhook_secret": settings.WEBHOOK_SECRETS[0]}))
+
+
+def _count_by_state() -> None:
+    from django.db.models import Count
+
+    from subscribers.models import Subscription
+
+    rows = Subscription.objects.order_by().values_list("state").annotate(Count("pk"))
+    print(json.dumps(dict(rows)))
+
+
 def _sign_up(name: str) -> None:
     from newsletter.models import Newsletter
     from subscribers.addresses import parse_address
@@ -183,6 +221,10 @@ if __name__ == "__main__":
         from tests.publications import make_newsletter
 
         make_newsletter()
+    elif sys.argv[1] == "site":
+        _prepare_site(int(sys.argv[2]))
+    elif sys.argv[1] == "states":
+        _count_by_state()
     elif sys.argv[1] == "signup":
         _sign_up(*sys.argv[2:])
     elif sys.argv[1] == "stop":

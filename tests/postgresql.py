@@ -26,21 +26,49 @@ def server_programs() -> Path | None:
     return next((folder for folder in folders if (folder / "pg_ctl").exists()), None)
 
 
+class Cluster:
+    """A server in its own folder. It does not wait for the disk, since tests need speed and not durability."""
+
+    def __init__(self, programs: Path, folder: Path) -> None:
+        self._programs, self._data, self._port = programs, folder / "data", _free_port()
+        self._user = _unprivileged(folder)
+        self.url = f"postgresql://tests@127.0.0.1:{self._port}/postgres"
+        initdb: list[str | Path] = [programs / "initdb", "-D", self._data]
+        _run([*initdb, "-U", "tests", "-A", "trust", "-E", "UTF8", "--no-sync"], self._user)
+
+    def start(self) -> None:
+        """Start the server and wait until it accepts connections."""
+        options = (
+            f"-p {self._port} -c listen_addresses=127.0.0.1 -c unix_socket_directories= "
+            "-c fsync=off -c max_connections=60"
+        )
+        self._pg_ctl("-o", options, "-l", self._data / "log", "start")
+
+    def stop(self) -> None:
+        """Stop the server at once and end all connections."""
+        self._pg_ctl("-m", "immediate", "stop")
+
+    def _pg_ctl(self, *arguments: str | Path) -> None:
+        _run([self._programs / "pg_ctl", "-D", self._data, "-w", *arguments], self._user)
+
+
 @contextmanager
 def cluster(programs: Path) -> Iterator[str]:
-    """A running server; yields its URL. It does not wait for the disk, since tests need speed and not durability."""
+    """A running server; yields its URL."""
+    with stoppable_cluster(programs) as server:
+        yield server.url
+
+
+@contextmanager
+def stoppable_cluster(programs: Path) -> Iterator[Cluster]:
+    """A running server, which is removed afterwards."""
     with tempfile.TemporaryDirectory(prefix="newsletter-tests-") as folder:
-        data, port = Path(folder) / "data", _free_port()
-        options = (
-            f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories= -c fsync=off -c max_connections=60"
-        )
-        as_user = _unprivileged(Path(folder))
-        _run([programs / "initdb", "-D", data, "-U", "tests", "-A", "trust", "-E", "UTF8", "--no-sync"], as_user)
-        _run([programs / "pg_ctl", "-D", data, "-o", options, "-l", data / "log", "-w", "start"], as_user)
+        server = Cluster(programs, Path(folder))
+        server.start()
         try:
-            yield f"postgresql://tests@127.0.0.1:{port}/postgres"
+            yield server
         finally:
-            _run([programs / "pg_ctl", "-D", data, "-m", "immediate", "-w", "stop"], as_user)
+            server.stop()
 
 
 def _unprivileged(folder: Path) -> str | None:

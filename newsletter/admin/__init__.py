@@ -1,11 +1,13 @@
 """The admin for editors: stock Django admin with a thin layer on top."""
 
 from django.contrib import admin
+from django.contrib.auth.models import Group, User
 from django.utils.translation import gettext_lazy as _
 
 from newsletter.admin.issues import IssueAdmin
 from newsletter.admin.newsletters import NewsletterAdmin
 from newsletter.admin.records import BatchAdmin, DeliveryAdmin, EditionAdmin, EventAdmin, SendAdmin
+from newsletter.admin.users import GroupAdmin, UserAdmin
 from newsletter.models import Batch, Delivery, Edition, Event, Issue, Newsletter, Send
 
 admin.site.site_header = admin.site.site_title = _("Newsletter")
@@ -18,3 +20,7 @@ admin.site.register(Send, SendAdmin)
 admin.site.register(Delivery, DeliveryAdmin)
 admin.site.register(Batch, BatchAdmin)
 admin.site.register(Event, EventAdmin)
+# Registered by Django when its module is imported.
+admin.site.unregister((User, Group))
+admin.site.register(User, UserAdmin)
+admin.site.register(Group, GroupAdmin)

@@ -7,7 +7,6 @@ from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
 from django.contrib import admin
-from django.contrib.admin.views.main import ChangeList
 from django.db.models import Count, Exists, OuterRef, QuerySet
 from django.http import HttpRequest
 from django.utils.formats import number_format
@@ -19,6 +18,7 @@ from newsletter.admin.pages import page_url, pill_class
 from newsletter.admin.time_format import from_now, in_zone
 from newsletter.models import IN_PROGRESS, Issue, IssueState, Send, SendState, Story
 from newsletter.reports.statistics import SendTotals, send_totals
+from subscribers.admin.filters import OfferedFiltersChangeList
 
 
 def story_counts_of(issues: Collection[int]) -> dict[int, int]:
@@ -27,7 +27,7 @@ def story_counts_of(issues: Collection[int]) -> dict[int, int]:
     return dict(rows.values_list("section__issue").annotate(stories=Count("pk")))
 
 
-class IssueChangeList(ChangeList):
+class IssueChangeList(OfferedFiltersChangeList):
     """One page of issues, each with its totals and number of stories; three queries, however many issues."""
 
     def get_results(self, request: HttpRequest) -> None:

@@ -34,6 +34,7 @@ from newsletter.admin.time_format import from_now
 from newsletter.content.store import load_content, save_content
 from newsletter.models import Issue, IssueState, Newsletter
 from newsletter.sending.recurring import occurrence_of
+from subscribers.admin.filters import OfferedFilters
 
 if TYPE_CHECKING:
     IssueModelAdmin = admin.ModelAdmin[Issue]
@@ -55,7 +56,7 @@ PAGES = (
 )
 
 
-class IssueAdmin(IssueModelAdmin):
+class IssueAdmin(OfferedFilters, IssueModelAdmin):
     """Stock admin for list, permissions and history; our own form, and a page for each step of an issue."""
 
     form = ComposeForm

@@ -25,6 +25,7 @@ from newsletter.models import Feed, Newsletter, Occurrence, RecurringSchedule, S
 from newsletter.rendering import ThemeError, load_theme, theme_names
 from newsletter.sending.limits import WarmUpDay, warm_up_day
 from newsletter.sending.warm_up import FIRST_WEEK, LAST_DAY
+from subscribers.admin.filters import OfferedFilters
 from subscribers.models import check_header_text
 
 THEME_HELP = gettext_lazy(
@@ -174,12 +175,13 @@ class RecurringScheduleInline(PartOfNewsletter, RecurringScheduleTabularInline):
         )
 
 
-class NewsletterAdmin(NewsletterModelAdmin):
+class NewsletterAdmin(OfferedFilters, NewsletterModelAdmin):
     """A newsletter and its mailing list."""
 
     form = NewsletterForm
     inlines = (RecurringScheduleInline, FeedInline)
     list_display = ("name", "sender", "time_zone", "language")
+    ordering = ("name", "pk")
     search_fields = ("name", "slug")
     actions = None
     fieldsets = (

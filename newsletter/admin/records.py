@@ -24,6 +24,7 @@ from newsletter.providers import webhook_providers
 from newsletter.providers.base import BounceKind
 from newsletter.providers.resend.events import EVENT_TYPES
 from subscribers.addresses import AddressError, parse_address
+from subscribers.admin.filters import OfferedFilters
 from subscribers.models import Subscriber
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ class BounceFilter(admin.SimpleListFilter):
         return queryset.filter(bounce=self.value()) if self.value() else queryset
 
 
-class RecordAdmin(RecordModelAdmin):
+class RecordAdmin(OfferedFilters, RecordModelAdmin):
     """Read-only, for users with the view permission."""
 
     actions = None
@@ -117,6 +118,7 @@ class DeliveryAdmin(RecordAdmin):
 
     list_display = ("__str__", "recipient", "issue_title", "state_pill", "known", "reason_shown")
     list_filter = ("state",)
+    linked_lookups = ("send__id__exact",)
     search_fields = ("provider_id",)
     search_help_text = gettext_lazy("An exact address, or the provider's id of a mail.")
     ordering = ("-pk",)

@@ -52,13 +52,12 @@ class Installation:
         self.start("sandbox", "manage.py", "sandbox", "--port", str(urlsplit(self.sandbox_url).port), *arguments)
         self._wait_for("sandbox", f"{self.sandbox_url}/")
 
-    def start_web(self) -> None:
-        """Start the web server and wait until it answers."""
+    def start_web(self, *arguments: str) -> subprocess.Popen[bytes]:
+        """Start the web server, with gunicorn's options in addition to gunicorn.conf.py, and wait until it answers."""
         address = urlsplit(self.site_url).netloc
-        self.start(
-            "web", "-m", "gunicorn", "newsletter.wsgi", "--bind", address, "--threads", "4", "--no-control-socket"
-        )
+        process = self.start("web", "-m", "gunicorn", "newsletter.wsgi", "--bind", address, *arguments)
         self._wait_for("web", f"{self.site_url}/robots.txt")
+        return process
 
     def start_worker(self, name: str = "worker") -> subprocess.Popen[bytes]:
         """Start a worker. Several may run under different names."""

@@ -44,7 +44,7 @@ class ResendWebhook(View):
             # The response does not tell the reason. Resend retries, which helps while a secret is being rotated.
             log.warning("Webhook rejected", extra={"provider": provider.name, "reason": rejected.code})
             return _answer(400, "The signature could not be verified.")
-        # If the insert fails, Django responds with 500 and the provider retries, so that no event is lost.
+        # If the insert fails, the response is 503 or 500, and the provider retries, so that no event is lost.
         store_event(provider.name, signed)
         return _answer(200, "ok")
 

@@ -11,6 +11,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.text import capfirst
 
+from subscribers.admin.filters import OfferedFilters
 from subscribers.models import ConsentForm, Evidence, SubscriptionState, TransactionalMailState
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ def editor_evidence(request: HttpRequest, detail: str = "") -> Evidence:
     return Evidence(form=ConsentForm.ADMIN, by=request.user.get_username(), detail=detail)
 
 
-class ReadOnlyAdmin(TypedModelAdmin):
+class ReadOnlyAdmin(OfferedFilters, TypedModelAdmin):
     """Rows to read. Editors with the change permission may run the list's actions."""
 
     list_per_page = 50

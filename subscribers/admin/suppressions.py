@@ -12,6 +12,7 @@ from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
 from subscribers.addresses import Address, AddressError, parse_address
+from subscribers.admin.filters import OfferedFilters
 from subscribers.admin.read_only import TypedModelAdmin, editor_evidence
 from subscribers.models import Suppression, SuppressionReason, fingerprint
 from subscribers.suppression import get_suppression, suppress_addresses
@@ -37,7 +38,7 @@ class SuppressionForm(forms.ModelForm):  # type: ignore[type-arg]
 
 
 @admin.register(Suppression)
-class SuppressionAdmin(TypedModelAdmin):
+class SuppressionAdmin(OfferedFilters, TypedModelAdmin):
     """Suppressed addresses. They are stored as fingerprints: a search needs the whole address."""
 
     list_display = ("__str__", "reason", "detail", "created_at")

@@ -47,12 +47,25 @@ def client_ip(request: HttpRequest) -> str | None:
     hops = [hop.strip() for hop in request.headers.get("X-Forwarded-For", "").split(",")] if proxies else []
     for candidate in (hops[-proxies] if len(hops) >= proxies > 0 else "", request.META.get("REMOTE_ADDR", "")):
         try:
-            address = ipaddress.ip_address(candidate)
+            address = ipaddress.ip_address(_without_port(candidate))
         except ValueError:
             continue
         mapped = getattr(address, "ipv4_mapped", None)
         return str(mapped or address)
     return None
+
+
+def _without_port(host: str) -> str:
+    """The address in `203.0.113.9:4711`, `[2001:db8::1]:4711` or `[2001:db8::1]`, as some proxies write them.
+
+    A zone such as in `fe80::1%eth0` is cut off, too: it names an interface of one machine.
+    """
+    host = host.strip('" ')
+    if host.startswith("["):
+        host = host[1:].partition("]")[0]
+    elif host.count(":") == 1:
+        host = host.partition(":")[0]
+    return host.partition("%")[0]
 
 
 def network_of(request: HttpRequest) -> str:

@@ -3,8 +3,9 @@
 No page sets a cookie, and every POST is exempt from CSRF checks. Behind a token, the token is the credential, and
 RFC 8058 §3.1 forbids asking for more. The sign-up form uses no right of the visitor: it only sends a mail that asks.
 
-Pages behind a token answer every method but POST with the page. They show errors of a form with status 200, because
-Django logs the path of each 4xx response, and here the path is a working link. Only links that do not work get a 404.
+Pages behind a token answer every method but POST with the page, and show errors of a form with status 200. Links that
+do not work get a 404. A POST that is neither a form of the page nor a one-click POST gets a 400, so that no program
+takes the page for a success.
 
 A POST that stores something each time it is repeated is answered with a redirect, so that a reload repeats nothing.
 """
@@ -19,6 +20,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.log import log_response
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_http_methods
 
@@ -35,6 +37,7 @@ from subscribers.signup.queue import TooManySignups, store_signup
 from subscribers.web.evidence import evidence_of, network_of
 from subscribers.web.forms import FirstNameForm, PauseForm, ReplaceFirstNameForm, TimeZoneForm
 from subscribers.web.languages import View, in_list_language
+from subscribers.web.one_click import is_one_click
 
 page_methods = require_http_methods(["GET", "HEAD", "POST"])
 
@@ -153,6 +156,8 @@ def _confirm(
     subscription: Subscription,
     confirmation: Confirmation,
 ) -> HttpResponse:
+    if _is_unknown(request, "confirm", "again"):
+        return _not_understood(request, mailing_list)
     if asked := _asked_again(request, subscription, Form.CONFIRM_AGAIN):
         return asked
     text, action = confirmation_text(mailing_list), request.POST.get("action")
@@ -174,7 +179,7 @@ def decline(request: HttpRequest, token: str) -> HttpResponse:
     key = read_key(Purpose.DECLINE, token)
     if key is None:
         return _invalid_link(request)
-    if _is_one_click(request):
+    if is_one_click(request):
         actions.decline(key, evidence_of(request, Form.ONE_CLICK))
         return _one_click_answer()
     subscription = _subscription(key)
@@ -185,6 +190,8 @@ def decline(request: HttpRequest, token: str) -> HttpResponse:
 def _decline(
     request: HttpRequest, mailing_list: MailingList | None, key: uuid.UUID, subscription: Subscription | None
 ) -> HttpResponse:
+    if _is_unknown(request, "decline", "again"):
+        return _not_understood(request, mailing_list)
     if asked := _asked_again(request, subscription, Form.DECLINE_UNDO):
         return asked
     if request.POST.get("action") == "decline":
@@ -209,7 +216,7 @@ def unsubscribe(request: HttpRequest, token: str) -> HttpResponse:
     key = read_key(Purpose.UNSUBSCRIBE, token)
     if key is None:
         return _invalid_link(request)
-    if _is_one_click(request):
+    if is_one_click(request):
         actions.unsubscribe(key, evidence_of(request, Form.ONE_CLICK))
         return _one_click_answer()
     subscription = _subscription(key)
@@ -220,6 +227,8 @@ def unsubscribe(request: HttpRequest, token: str) -> HttpResponse:
 def _unsubscribe(
     request: HttpRequest, mailing_list: MailingList | None, key: uuid.UUID, subscription: Subscription | None
 ) -> HttpResponse:
+    if _is_unknown(request, "unsubscribe", "again"):
+        return _not_understood(request, mailing_list)
     if asked := _asked_again(request, subscription, Form.UNSUBSCRIBE_UNDO):
         return asked
     if request.POST.get("action") == "unsubscribe":
@@ -262,6 +271,8 @@ def preferences(request: HttpRequest, token: str) -> HttpResponse:
 def _preferences(
     request: HttpRequest, mailing_list: MailingList, key: uuid.UUID, subscription: Subscription
 ) -> HttpResponse:
+    if _is_unknown(request, "unsubscribe", "again", *SAVED_NOTES):
+        return _not_understood(request, mailing_list)
     action = request.POST.get("action", "")
     if action == "unsubscribe":
         actions.unsubscribe(key, evidence_of(request, Form.PREFERENCES))
@@ -335,9 +346,16 @@ def _asked_again(request: HttpRequest, subscription: Subscription | None, form: 
     return None
 
 
-def _is_one_click(request: HttpRequest) -> bool:
-    """The POST of a mail program, urlencoded or multipart (RFC 8058 §3.1)."""
-    return request.method == "POST" and request.POST.get("List-Unsubscribe") == "One-Click"
+def _is_unknown(request: HttpRequest, *actions: str) -> bool:
+    """Whether the request is a POST without one of the actions of the page's forms."""
+    return request.method == "POST" and request.POST.get("action") not in actions
+
+
+def _not_understood(request: HttpRequest, mailing_list: MailingList | None) -> HttpResponse:
+    response = render(request, "subscribers/not_understood.html", {"mailing_list": mailing_list}, status=400)
+    # Instead of Django's own line, whose path is a working link.
+    log_response("A form was not understood", response=response, request=request)
+    return response
 
 
 def _one_click_answer() -> HttpResponse:

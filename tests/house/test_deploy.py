@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import configparser
+import importlib
 import os
 import re
+import runpy
 import shlex
 import shutil
 import subprocess
@@ -17,6 +19,7 @@ import yaml
 from celery.bin.beat import beat
 from celery.bin.worker import worker
 from django.core.management import get_commands
+from gunicorn.workers.base import Worker
 
 from newsletter.config.configuration import PROJECT_ROOT, Configuration
 from newsletter.monitoring.heartbeat import Queue
@@ -61,7 +64,9 @@ def check_command(words: list[str]) -> set[str]:
         assert rest[1] in get_commands()
         return set()
     if program == "gunicorn":
-        assert rest[0] == "newsletter.wsgi"
+        # All else is set in gunicorn.conf.py, which gunicorn reads from its working directory.
+        assert rest[:2] == ["newsletter.wsgi", "--bind"]
+        assert len(rest) == 3
         return set()
     assert program == "celery"
     words = [part for word in rest for part in word.split("=", 1)]
@@ -118,9 +123,14 @@ def test_the_image_contains_all_files_that_a_process_needs(tmp_path: Path) -> No
         "DATABASE_URL": f"sqlite:///{tmp_path}/image.sqlite3",
         "TRUSTED_PROXIES": "1",
     }
-    for arguments in (["check", "--deploy"], ["migrate", "--verbosity", "0"], ["check_theme", "plain"]):
+    for arguments in (
+        ["manage.py", "check", "--deploy"],
+        ["manage.py", "migrate", "--verbosity", "0"],
+        ["manage.py", "check_theme", "plain"],
+        ["-m", "gunicorn", *image_command()[1:], "--check-config"],
+    ):
         done = subprocess.run(
-            [sys.executable, "manage.py", *arguments], cwd=tmp_path, env=environment, capture_output=True, text=True
+            [sys.executable, *arguments], cwd=tmp_path, env=environment, capture_output=True, text=True
         )
         assert done.returncode == 0, done.stdout + done.stderr
 
@@ -144,6 +154,27 @@ def test_each_unit_runs_an_existing_command_and_stops_after_the_longest_post(uni
     assert service["Restart"] == "always"
     if {"worker"} & set(words):
         assert int(service["TimeoutStopSec"]) > LONGEST_POST
+
+
+def test_the_web_server_gets_more_time_to_stop_than_it_takes() -> None:
+    settings = runpy.run_path(str(PROJECT_ROOT / "gunicorn.conf.py"))
+    unit = (DEPLOY / "systemd" / "newsletter-web.service").read_text(encoding="utf-8")
+    limits = re.findall(r"^TimeoutStopSec=(\d+)$", unit, re.MULTILINE)
+    limits += [str(services()["web"]["stop_grace_period"]).removesuffix("s")]
+    assert all(int(limit) > settings["graceful_timeout"] for limit in limits)
+    assert len(limits) == 2
+
+
+def test_the_web_server_is_started_the_same_way_everywhere() -> None:
+    settings = runpy.run_path(str(PROJECT_ROOT / "gunicorn.conf.py"))
+    assert settings["workers"] > 1, "one process answers while another is replaced"
+    assert settings["control_socket_disable"]
+    place, name = settings["worker_class"].rsplit(".", 1)
+    assert issubclass(getattr(importlib.import_module(place), name), Worker)
+    folder = re.findall(r"^WORKDIR (.+)$", DOCKERFILE, re.MULTILINE)
+    assert re.search(r"^COPY .*\bgunicorn\.conf\.py\b.* \./$", DOCKERFILE, re.MULTILINE)
+    assert folder == ["/app"]
+    assert own_services()["web"]["command"] == image_command()
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda document: str(document.name))

@@ -281,6 +281,21 @@ def test_a_forged_host_does_not_get_into_a_mail(client: Client, header: str) -> 
         (1, "203.0.113.9", "203.0.113.9"),
         (1, "6.6.6.6, 203.0.113.9", "203.0.113.9"),
         (2, "6.6.6.6, 203.0.113.9, 10.0.0.2", "203.0.113.9"),
+        (1, "203.0.113.9:4711", "203.0.113.9"),
+        (2, "203.0.113.9:4711, 10.0.0.2:80", "203.0.113.9"),
+        (1, "[2001:db8::1]:4711", "2001:db8::1"),
+        (1, "[2001:db8::1]", "2001:db8::1"),
+        (1, '"[2001:db8::1]:4711"', "2001:db8::1"),
+        (1, "[::ffff:203.0.113.9]:4711", "203.0.113.9"),
+        (1, "fe80::1%eth0", "fe80::1"),
+        (1, "[fe80::1%eth0]:4711", "fe80::1"),
+        (1, "unknown", "127.0.0.1"),
+        (1, "_hidden:4711", "127.0.0.1"),
+        (1, "203.0.113.9:4711:1", "127.0.0.1"),
+        (1, "[203.0.113.9", "203.0.113.9"),
+        (1, ":4711", "127.0.0.1"),
+        (1, "[]:4711", "127.0.0.1"),
+        (1, "203.0.113.999", "127.0.0.1"),
         (2, "203.0.113.9", "127.0.0.1"),
         (1, "2001:db8:1:2:3:4:5:6", "2001:db8:1:2:3:4:5:6"),
         (1, "::ffff:203.0.113.9", "203.0.113.9"),
@@ -455,8 +470,11 @@ def test_no_method_but_post_changes_anything(client: Client, method: str) -> Non
 def test_a_post_without_a_known_field_changes_nothing(client: Client, fields: dict[str, str]) -> None:
     subscription = ada()
     before = rows()
-    answer = client.post(path_of(unsubscribe_url(subscription.key)), fields)
-    assert "Unsubscribe?" in text_of(answer)
+    for url in (unsubscribe_url(subscription.key), preferences_url(subscription.key), decline_url(subscription.key)):
+        answer = client.post(path_of(url), fields)
+        assert answer.status_code == 400
+        assert "The site did not understand this request. Nothing was changed." in text_of(answer)
+        assert f'href="{path_of(url)}"' in answer.content.decode()
     assert rows() == before
 
 
