@@ -1,7 +1,8 @@
 """Prices: what a provider charges a month, in tiers of mails or of contacts.
 
-Resend's published prices in US dollars, without taxes, of August 2025; those for 50,000 and 100,000 mails were the same
-in March 2026. They change: compare them with resend.com/pricing, and set PRICE_TIERS to your own where they differ.
+Resend's prices in US dollars, without taxes. Those for 3,000, 50,000, 100,000 and 1,000,000 mails were quoted from its
+price page in August 2025 (the first three again in March 2026); the others are approximate. They change: compare them
+with resend.com/pricing, and set PRICE_TIERS to your own where they differ.
 """
 
 from __future__ import annotations

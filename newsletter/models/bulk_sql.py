@@ -25,10 +25,24 @@ def execute_with_rows(statement: str, columns: Mapping[str, str], rows: Iterable
     values = [tuple(row) for row in rows]
     if not values:
         return 0
-    table, parameters = (_arrays if connection.vendor == "postgresql" else _json)(columns, values)
     with connection.cursor() as cursor:
-        cursor.execute(statement.format(rows=table), parameters)
+        cursor.execute(*_statement(statement, columns, values))
         return int(cursor.rowcount)
+
+
+def fetch_with_rows(statement: str, columns: Mapping[str, str], rows: Iterable[Sequence[Value]]) -> list[Any]:
+    """As `execute_with_rows`; returns what the statement selects or returns."""
+    values = [tuple(row) for row in rows]
+    if not values:
+        return []
+    with connection.cursor() as cursor:
+        cursor.execute(*_statement(statement, columns, values))
+        return list(cursor.fetchall())
+
+
+def _statement(statement: str, columns: Mapping[str, str], values: list[tuple[Value, ...]]) -> tuple[str, list[Any]]:
+    table, parameters = (_arrays if connection.vendor == "postgresql" else _json)(columns, values)
+    return statement.format(rows=table), parameters
 
 
 def _arrays(columns: Mapping[str, str], rows: list[tuple[Value, ...]]) -> tuple[str, list[Any]]:

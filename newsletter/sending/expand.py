@@ -12,12 +12,12 @@ from django.utils import timezone
 
 from newsletter.config.failpoints import Point, failpoint
 from newsletter.models import IN_PROGRESS, Delivery, Issue, Send
-from newsletter.models.bulk_sql import execute_with_rows
+from newsletter.models.bulk_sql import execute_with_rows, fetch_with_rows
 from newsletter.models.edition import LARGE_COLUMNS
 from newsletter.providers.allowlist import allowed_subscriptions, is_limited
 from newsletter.sending.limits import is_warming_up
 from newsletter.sending.message import batch_key
-from newsletter.sending.warm_up import WarmUpGroup, with_warm_up_rank
+from newsletter.sending.warm_up import WarmUpGroup, groups_of
 from newsletter.sending.waves import LocalTime
 from subscribers.models import Subscription, SubscriptionState
 
@@ -25,7 +25,7 @@ from subscribers.models import Subscription, SubscriptionState
 RECIPIENTS_PER_CHUNK = 20_000
 
 #: In a warm-up, mails to less engaged recipients wait so long, until the engaged ones of all chunks are in batches.
-ENGAGEMENT_DELAY = datetime.timedelta(minutes=2)
+ENGAGEMENT_DELAY = datetime.timedelta(minutes=5)
 
 #: In a warm-up, the batches of each mailbox provider are so far apart, so that they take turns.
 TURN = datetime.timedelta(milliseconds=1)
@@ -38,6 +38,12 @@ INSERT_DELIVERIES = """
     INSERT INTO newsletter_delivery (issue_id, send_id, subscriber_id) {audience} {conflict} RETURNING id, subscriber_id
 """
 SKIP_EXISTING = "ON CONFLICT (issue_id, subscriber_id) DO NOTHING"
+INSERT_DELIVERIES_IN_ORDER = """
+    INSERT INTO newsletter_delivery (issue_id, send_id, subscriber_id)
+    SELECT issue_id, send_id, subscriber_id FROM {rows}
+    WHERE true ON CONFLICT (issue_id, subscriber_id) DO NOTHING RETURNING id, subscriber_id
+"""
+DELIVERY_COLUMNS = {"issue_id": "bigint", "send_id": "bigint", "subscriber_id": "bigint"}
 INSERT_BATCHES = """
     INSERT INTO newsletter_batch
         (send_id, edition_id, first_delivery, last_delivery, key, not_before, mailbox_provider)
@@ -116,21 +122,21 @@ def _expand_for_warm_up(  # type: ignore[no-untyped-def]
     send: Send, recipients, batch_size: int, local: LocalTime | None, earliest: datetime.datetime
 ) -> None:
     """As `_expand`: the engaged come first, and each batch has the recipients of one mailbox provider only."""
-    ranked = with_warm_up_rank(send, recipients)
-    rows = ranked.values_list("subscriber", "subscriber__time_zone", "warm_up_rank")
-    known = {subscriber: (zone, rank) for subscriber, zone, rank in rows}
-    waves = local.by_instant({zone for zone, _rank in known.values()}) if local else {}
+    columns = ("subscriber", "subscriber__time_zone", "subscriber__canonical")
+    rows = {
+        subscriber: (zone, address) for subscriber, zone, address in recipients.order_by("pk").values_list(*columns)
+    }
+    waves = local.by_instant({zone for zone, _address in rows.values()}) if local else {}
     instants = {zone: instant for instant, names in waves.items() for zone in names}
-    by_wave = (_rank_among(waves.values()),) if waves else ()
-    made = _insert_deliveries(send, ranked.order_by(*by_wave, "warm_up_rank", "pk"))
+    groups = groups_of(send, {subscriber: address for subscriber, (_zone, address) in rows.items()})
 
-    def group_of(row: tuple[int, int]) -> tuple[datetime.datetime, int]:
-        # A subscription that became mailable between the two queries is in no group.
-        zone, rank = known.get(row[1], ("", 0))
-        return max(earliest, instants.get(zone, earliest)), rank
+    def place_of(subscriber: int) -> tuple[datetime.datetime, WarmUpGroup]:
+        return max(earliest, instants.get(rows[subscriber][0], earliest)), groups[subscriber]
 
-    for (start, rank), run in groupby(made, key=group_of):
-        pks, group = [pk for pk, _subscriber in run], WarmUpGroup.at_rank(rank)
+    ordered = ((send.issue_id, send.pk, subscriber) for subscriber in sorted(rows, key=place_of))
+    made = sorted(fetch_with_rows(INSERT_DELIVERIES_IN_ORDER, DELIVERY_COLUMNS, ordered))
+    for (start, group), run in groupby(made, key=lambda row: place_of(row[1])):
+        pks = [pk for pk, _subscriber in run]
         not_before = start + group.engagement * ENGAGEMENT_DELAY
         _cut_into_batches(
             send, pks, batch_size, not_before=not_before, turn=TURN, mailbox_provider=group.mailbox_provider

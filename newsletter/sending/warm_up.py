@@ -13,14 +13,12 @@ mailbox provider is our own choice.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
 from functools import cache
-from typing import Self
+from typing import NamedTuple
 
-from django.db.models import Case, Exists, OuterRef, Q, Value, When
-from django.db.models.functions import StrIndex, Substr
-
-from newsletter.models import IS_DELIVERED, STARTED, Delivery, Send, WarmUpPlan
+from newsletter.models import STARTED, Send, WarmUpPlan
+from newsletter.models.bulk_sql import fetch_with_rows
 
 #: Mails per day in the first week.
 FIRST_WEEK = {
@@ -70,19 +68,26 @@ MAILBOX_PROVIDERS: dict[str, tuple[str, ...]] = {
     "NetEase": ("163.com", "126.com", "yeah.net"),
 }  # fmt: skip
 
+#: The place of each domain's mailbox provider in MAILBOX_PROVIDERS, from 1; 0 for all others.
+PLACE_OF_DOMAIN = {domain: place for place, names in enumerate(MAILBOX_PROVIDERS.values(), 1) for domain in names}
+
 #: How many issues before this one tell who is engaged.
-REMEMBERED_ISSUES = 10
+REMEMBERED_ISSUES = 5
 
 #: How recipients are ordered: those who opened or clicked, those who got an earlier issue, all others.
 ENGAGED, REACHED, OTHERS = range(3)
 
-#: More than there are mailbox providers.
-RANKS_PER_ENGAGEMENT = 1_000
-
-IS_ENGAGED = Q(opened_at__isnull=False) | Q(clicked_at__isnull=False)
-
-#: The part of an address behind the @.
-DOMAIN = Substr("subscriber__canonical", StrIndex("subscriber__canonical", Value("@")) + 1)
+# The rows come first, so that each is looked up in the unique index, however many deliveries there are.
+SELECT_REACHED = """
+    SELECT delivery.subscriber_id,
+        max(CASE WHEN delivery.opened_at IS NOT NULL OR delivery.clicked_at IS NOT NULL THEN 1 ELSE 0 END)
+    FROM {rows} JOIN newsletter_delivery AS delivery
+        ON delivery.issue_id = rows.issue_id AND delivery.subscriber_id = rows.subscriber_id
+    WHERE delivery.opened_at IS NOT NULL OR delivery.clicked_at IS NOT NULL
+        OR (delivery.delivered_at IS NOT NULL AND delivery.bounced_at IS NULL)
+    GROUP BY delivery.subscriber_id
+"""
+SELECT_REACHED_COLUMNS = {"issue_id": "bigint", "subscriber_id": "bigint"}
 
 
 @cache
@@ -110,34 +115,37 @@ def provider_cap(plan: str, day: int) -> int | None:
     return None if cap is None else math.ceil(cap / PROVIDERS_PER_DAILY_CAP)
 
 
-def with_warm_up_rank(send: Send, recipients):  # type: ignore[no-untyped-def]  # a QuerySet subclass
-    """The recipients with `warm_up_rank`, by which they are ordered; `WarmUpGroup.at_rank` tells what it means."""
-    earlier = Send.objects.filter(issue__newsletter=send.issue.newsletter_id, state__in=STARTED)
-    newest = earlier.exclude(issue=send.issue_id).order_by("-started_at", "-pk").values_list("issue", flat=True)
-    issues = list(newest[:REMEMBERED_ISSUES])
-    got = Delivery.objects.filter(issue__in=issues, subscriber=OuterRef("subscriber"))
-    engagement = Case(
-        When(Exists(got.filter(IS_ENGAGED)), then=ENGAGED),
-        When(Exists(got.filter(IS_DELIVERED)), then=REACHED),
-        # Before the second issue nothing is known of anybody, so that none needs to wait for others.
-        default=OTHERS if issues else ENGAGED,
-    )
-    places = enumerate(MAILBOX_PROVIDERS.values(), start=1)
-    provider = Case(*(When(domain__in=domains, then=place) for place, domains in places), default=0)
-    return recipients.alias(domain=DOMAIN).annotate(warm_up_rank=engagement * RANKS_PER_ENGAGEMENT + provider)
-
-
-@dataclass(frozen=True, slots=True)
-class WarmUpGroup:
-    """Recipients that share batches."""
+class WarmUpGroup(NamedTuple):
+    """Recipients that share batches, in the order in which they get their mails."""
 
     engagement: int
     """ENGAGED, REACHED or OTHERS."""
-    mailbox_provider: str
-    """Empty for those without a limit of their own."""
+    place: int
+    """As in PLACE_OF_DOMAIN."""
 
-    @classmethod
-    def at_rank(cls, rank: int) -> Self:
-        """The group with this `warm_up_rank`."""
-        engagement, place = divmod(rank, RANKS_PER_ENGAGEMENT)
-        return cls(engagement, ("", *MAILBOX_PROVIDERS)[place])
+    @property
+    def mailbox_provider(self) -> str:
+        """Empty for those without a limit of their own."""
+        return ("", *MAILBOX_PROVIDERS)[self.place]
+
+
+def groups_of(send: Send, addresses: Mapping[int, str]) -> dict[int, WarmUpGroup]:
+    """The group of each recipient, from their canonical addresses by subscriber; two queries."""
+    engagement = _engagement_of(send, addresses)
+    return {
+        subscriber: WarmUpGroup(engagement(subscriber), PLACE_OF_DOMAIN.get(address.rpartition("@")[2], 0))
+        for subscriber, address in addresses.items()
+    }
+
+
+def _engagement_of(send: Send, subscribers: Iterable[int]) -> Callable[[int], int]:
+    earlier = Send.objects.filter(issue__newsletter=send.issue.newsletter_id, state__in=STARTED)
+    newest = earlier.exclude(issue=send.issue_id).order_by("-started_at", "-pk").values_list("issue", flat=True)
+    issues = list(newest[:REMEMBERED_ISSUES])
+    if not issues:
+        # Before the second issue nothing is known of any subscriber, so that none needs to wait for others.
+        return lambda subscriber: ENGAGED
+    pairs = ((issue, subscriber) for subscriber in subscribers for issue in issues)
+    reached = dict(fetch_with_rows(SELECT_REACHED, SELECT_REACHED_COLUMNS, pairs))
+    of_fact = {1: ENGAGED, 0: REACHED, None: OTHERS}
+    return lambda subscriber: of_fact[reached.get(subscriber)]

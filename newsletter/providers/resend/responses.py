@@ -96,7 +96,7 @@ def _scope(status: int, name: str, message: str) -> BlockScope:
 
 
 def _is_about_the_key(status: int, message: str) -> bool:
-    """Whether an error is about the key, whatever its name.
+    """Whether an error with any name is about the key.
 
     Resend answers 403 “API key is not active” to a deactivated key, and a 400 validation_error to an unknown one (not
     documented, reported by two third parties).
