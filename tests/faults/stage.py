@@ -13,6 +13,7 @@ import os
 import resource
 import sys
 import threading
+import uuid
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -90,7 +91,7 @@ def enter(stage: Stage) -> None:
     if stage.mail_server:
         _send_by_smtp(stage)
     # A copy of a database counts as one that this machine has not seen before.
-    marks = stage.logs / "marks" / stage.database.rpartition("/")[2]
+    marks = stage.logs / "marks" / uuid.uuid5(uuid.NAMESPACE_URL, stage.database).hex
     patch.object(database_mark, "mark_folder", lambda: marks).start()
     if not stage.may_search:
         settings.PROVIDER_READ_KEY = ""
