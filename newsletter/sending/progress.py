@@ -30,7 +30,7 @@ GROUP_SIZE = 10
 #: Runs ten times per batch, where the ORM would take ten times as long to write it as the database to run it.
 RECORD_SQL = f"""
     UPDATE newsletter_batch SET begun = %s, results = %s, lease_until = %s
-    WHERE id = %s AND state = '{BatchState.CLAIMED}' AND attempts = %s AND lease_until > %s
+    WHERE id = %s AND state IN ('{BatchState.CLAIMED}') AND attempts = %s AND lease_until > %s
 """  # noqa: S608 - names of states are ours
 
 #: Seconds after which results are recorded although the group goes on: with a slow server, fewer are unknown.
