@@ -29,7 +29,7 @@ GROUP_SIZE = 10
 RECORD = PreparedStatement(
     f"""
     UPDATE newsletter_batch SET begun = %s, results = %s::jsonb, lease_until = %s
-    WHERE id = %s AND state = '{BatchState.CLAIMED}' AND attempts = %s AND lease_until > %s
+    WHERE id = %s AND state IN ('{BatchState.CLAIMED}') AND attempts = %s AND lease_until > %s
     """  # noqa: S608 - the name of a state is ours
 )
 
