@@ -12,7 +12,7 @@ def complete(request: HttpRequest) -> HttpResponse:
     """Answer as Django does. Raises Http404 for all other fields, some of which Django fails on."""
     asked = tuple(request.GET.get(name, "") for name in ("app_label", "model_name", "field_name"))
     if asked not in completed_fields():
-        raise Http404("No page completes this field.")
+        raise Http404("field without completion")
     return admin.site.autocomplete_view(request)
 
 

@@ -34,12 +34,12 @@ class OfferedFiltersChangeList(ChangeList):
         filters, _has_filters, rest, *_ = found
         linked: tuple[str, ...] = getattr(self.model_admin, "linked_lookups", ())
         if unknown := rest.keys() - set(linked):
-            raise BadRequest(f"This list has no filter {min(unknown)!r}.")
+            raise BadRequest(f"unknown filter {min(unknown)!r}")
         for each in filters:
             if isinstance(each, admin.SimpleListFilter):
                 offered = {str(value) for value, _label in each.lookup_choices}
                 if (each.value() or "") not in {"", *offered}:
-                    raise BadRequest(f"The filter {each.parameter_name!r} has no such value.")
+                    raise BadRequest(f"unknown value of the filter {each.parameter_name!r}")
         return found
 
 
@@ -53,7 +53,7 @@ class OfferedFilters(AnyModelAdmin):
         return OfferedFiltersChangeList
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
-        """The list, or a 400 that is one line of the log; Django would write a traceback."""
+        """The list, or a 400, whose reason is one line of the log; Django would write a traceback."""
         try:
             return super().changelist_view(request, extra_context)
         except (BadRequest, SuspiciousOperation) as error:
@@ -70,7 +70,7 @@ class OfferedFilters(AnyModelAdmin):
     def response_action(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse | None:
         """Run an action on rows. Raises BadRequest for rows that are no keys."""
         if not all(_is_key(row) for row in request.POST.getlist(ACTION_CHECKBOX_NAME)):
-            raise BadRequest("A selected row has no valid key.")
+            raise BadRequest("invalid key of a selected row")
         return super().response_action(request, *args, **kwargs)
 
 
