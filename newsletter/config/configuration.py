@@ -145,7 +145,7 @@ class Configuration(BaseSettings):
         ge=5,
         le=10_080,
         description="Schedules that start later than this are held for confirmation, in minutes (5 to 10080). Sends in "
-        "progress are paused when no worker has run for this long or a backup of that age was restored.",
+        "progress are paused when no worker has run for this long.",
     )
     smtp_host: Annotated[str, AfterValidator(validation.smtp_host)] = Field(
         default="",
