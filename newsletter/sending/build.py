@@ -123,8 +123,8 @@ def new_part(batch: Batch, pks: list[int], **fields: object) -> Batch:
     )
 
 
-def _messages(batch: Batch, recipients: list[Recipient], provider: Provider) -> dict[int, bytes]:
-    """The encoded message of each delivery. A recipient whose message cannot be built fails without the others.
+def _messages(batch: Batch, recipients: list[Recipient], provider: Provider) -> dict[int, list[bytes]]:
+    """The message of each delivery, encoded and in pieces. A recipient whose message cannot be built fails alone.
 
     Raises what the template raises if no recipient is the cause.
     """
@@ -133,7 +133,7 @@ def _messages(batch: Batch, recipients: list[Recipient], provider: Provider) -> 
     messages, failed = {}, []
     for recipient in recipients:
         try:
-            messages[recipient.delivery_pk] = template.fill(values.of(recipient))
+            messages[recipient.delivery_pk] = template.pieces(values.of(recipient))
         except Exception as error:
             if not messages:
                 # If not even this recipient's message can be built, the template is the cause.
