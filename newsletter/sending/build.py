@@ -77,7 +77,7 @@ def build(selected: Selected, provider: Provider, now: datetime.datetime) -> Bui
     batch.recipients, batch.provider = len(messages), provider_account(provider)
     built = Built(body, list(messages))
     if SET_BATCHED.execute(built.delivery_pks) != batch.recipients:
-        raise InvalidTransition(f"deliveries of batch {batch.pk}")
+        raise InvalidTransition(f"Deliveries of batch {batch.pk} changed after they were read.")
     return built
 
 
