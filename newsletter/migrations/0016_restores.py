@@ -34,7 +34,7 @@ class Migration(migrations.Migration):
                 ('by', models.CharField(max_length=150)),
                 ('secured_at', models.DateTimeField(help_text='When everything that may have been sent since the backup was held.', null=True)),
                 ('held', models.JSONField(default=dict, help_text='How many sends, batches and occurrences were held.')),
-                ('acknowledged_at', models.DateTimeField(help_text='When an operator had dealt with the gap.', null=True)),
+                ('acknowledged_at', models.DateTimeField(help_text='When an operator acknowledged the restore.', null=True)),
                 ('acknowledged_by', models.CharField(blank=True, default='', max_length=150)),
             ],
             options={

@@ -47,8 +47,8 @@ class Migration(migrations.Migration):
                 ('provider', models.CharField(max_length=32, verbose_name='provider')),
                 ('name', models.CharField(max_length=255, verbose_name='domain')),
                 ('status', models.CharField(help_text="The provider's word, such as “verified”.", max_length=32, verbose_name='status')),
-                ('open_tracking', models.BooleanField(help_text='Empty: the provider did not say.', null=True, verbose_name='open tracking')),
-                ('click_tracking', models.BooleanField(help_text='Empty: the provider did not say.', null=True, verbose_name='click tracking')),
+                ('open_tracking', models.BooleanField(help_text='Empty if the provider did not report it.', null=True, verbose_name='open tracking')),
+                ('click_tracking', models.BooleanField(help_text='Empty if the provider did not report it.', null=True, verbose_name='click tracking')),
                 ('checked_at', models.DateTimeField(verbose_name='checked at')),
             ],
             options={

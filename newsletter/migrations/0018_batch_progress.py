@@ -18,6 +18,6 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name='batch',
             name='results',
-            field=models.JSONField(editable=False, help_text='What is known about the first messages while the post runs.', null=True),
+            field=models.JSONField(editable=False, help_text='Results of the first messages while the post runs.', null=True),
         ),
     ]

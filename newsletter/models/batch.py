@@ -165,7 +165,7 @@ class Batch(models.Model):
         _("begun"), null=True, help_text=_("How many messages the provider may have got by now.")
     )
     results = models.JSONField(
-        null=True, editable=False, help_text=_("What is known about the first messages while the post runs.")
+        null=True, editable=False, help_text=_("Results of the first messages while the post runs.")
     )
     not_before = models.DateTimeField(_("not before"), default=timezone.now)
     lease_until = models.DateTimeField(_("claimed until"), null=True)

@@ -29,9 +29,11 @@ class ProviderDomain(models.Model):
     provider = models.CharField(_("provider"), max_length=32)
     name = models.CharField(_("domain"), max_length=255)
     status = models.CharField(_("status"), max_length=32, help_text=_("The provider's word, such as “verified”."))
-    open_tracking = models.BooleanField(_("open tracking"), null=True, help_text=_("Empty: the provider did not say."))
+    open_tracking = models.BooleanField(
+        _("open tracking"), null=True, help_text=_("Empty if the provider did not report it.")
+    )
     click_tracking = models.BooleanField(
-        _("click tracking"), null=True, help_text=_("Empty: the provider did not say.")
+        _("click tracking"), null=True, help_text=_("Empty if the provider did not report it.")
     )
     checked_at = models.DateTimeField(_("checked at"))
 

@@ -29,7 +29,7 @@ class Restore(models.Model):
         null=True, help_text=_("When everything that may have been sent since the backup was held.")
     )
     held = models.JSONField(default=dict, help_text=_("How many sends, batches and occurrences were held."))
-    acknowledged_at = models.DateTimeField(null=True, help_text=_("When an operator had dealt with the gap."))
+    acknowledged_at = models.DateTimeField(null=True, help_text=_("When an operator acknowledged the restore."))
     acknowledged_by = models.CharField(max_length=150, blank=True, default="")
 
     class Meta:

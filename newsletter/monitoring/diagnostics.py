@@ -103,7 +103,7 @@ def _limit_sentence(send: Send, limit: UsedUpLimit) -> str:
         return sentence % {**values, "count": number(limit.daily_cap)}
     if limit.provider_cap is not None:
         sentence = _(
-            "All recipients who are left use %(providers)s, and the warm-up limit of %(newsletter)s for a mailbox "
+            "All remaining recipients use %(providers)s, and the warm-up limit of %(newsletter)s for a mailbox "
             "provider is used up: %(count)s mails on day %(day)s of %(days)s."
         )
         providers = ", ".join(limit.providers)

@@ -150,7 +150,9 @@ def _webhook() -> Iterator[SetupStep]:
     if not any(provider.supports_webhooks for provider in get_route()):
         return
     is_sandbox = "sandbox" in settings.PROVIDER.split(",")
-    sentence = _("Let the provider post webhooks to %(url)s: none has come yet, so bounces and complaints are unknown.")
+    sentence = _(
+        "Let the provider post webhooks to %(url)s: none was received yet, so bounces and complaints are unknown."
+    )
     yield SetupStep(
         name="setup_webhook",
         is_done=Event.objects.exists(),

@@ -309,8 +309,8 @@ class Provider(Protocol):
     def encode(self, message: Message) -> bytes:
         """One message as this provider's bytes. Placeholder tokens in it stay whole."""
 
-    def join(self, messages: list[bytes]) -> bytes:
-        """The body of one post from encoded messages."""
+    def join(self, messages: Sequence[Sequence[bytes]]) -> bytes:
+        """The body of one post from encoded messages, each in pieces: a body of megabytes is to be copied once."""
 
     def post_batch(self, body: bytes, *, key: str, size: int) -> Outcome:
         """Post exactly these bytes, `size` messages, under this idempotency key. Never raises for an answer."""

@@ -100,6 +100,10 @@ class PlaceholderTemplate:
 
     def fill(self, values: Mapping[str, str]) -> bytes:
         """One recipient's bytes. Raises PlaceholderError for a missing value, or one that is not valid Unicode."""
+        return b"".join(self.pieces(values))
+
+    def pieces(self, values: Mapping[str, str]) -> list[bytes]:
+        """The same in pieces, of which a larger whole can be joined without copying each recipient's bytes twice."""
         try:
             encoded = [encode(values[placeholder]) for placeholder, encode in self.fields]
         except KeyError as error:
@@ -112,7 +116,7 @@ class PlaceholderTemplate:
         pieces: list[bytes] = [b""] * (2 * len(self.parts) - 1)
         pieces[0::2] = self.parts
         pieces[1::2] = [encoded[index] for index in self.order]
-        return b"".join(pieces)
+        return pieces
 
 
 def _encoder(context: PlaceholderContext, outer: Encoder) -> Encoder:

@@ -150,7 +150,7 @@ def _hold_ready(batch_pk: int, provider: Provider, restore: Restore) -> bool:
             return False
         template = message_template(batch.edition_id, batch.edition.sha256, provider)
         values = RecipientValues(batch.edition.merges)
-        body = provider.join([template.fill(values.of(recipient)) for recipient in recipients])
+        body = provider.join([template.pieces(values.of(recipient)) for recipient in recipients])
         DELIVERY_MACHINE.move(
             Delivery.objects.filter(pk__in=[recipient.delivery_pk for recipient in recipients]), DeliveryState.BATCHED
         )

@@ -168,7 +168,7 @@ def _claim(selected: Selected, provider: Provider) -> ClaimedBatch | None:
     begun = 0 if isinstance(provider, PostsOneByOne) and not is_retry else None
     stored = (batch.epoch, batch.key, batch.payload, batch.payload_sha256, batch.recipients, batch.provider)
     if not SET_CLAIMED.execute(batch.attempts, now + LEASE, worker_name(), now, now, begun, *stored, batch.pk):
-        raise InvalidTransition(f"batch {batch.pk}")
+        raise InvalidTransition(f"Batch {batch.pk} changed after it was selected.")
     failpoint(Point.CLAIM_UNCOMMITTED)
     return ClaimedBatch(
         pk=batch.pk,

@@ -77,7 +77,7 @@ def build(selected: Selected, provider: Provider, now: datetime.datetime) -> Bui
     batch.recipients, batch.provider = len(messages), provider_account(provider)
     built = Built(body, list(messages))
     if SET_BATCHED.execute(built.delivery_pks) != batch.recipients:
-        raise InvalidTransition(f"deliveries of batch {batch.pk}")
+        raise InvalidTransition(f"Deliveries of batch {batch.pk} changed after they were read.")
     return built
 
 
@@ -123,8 +123,8 @@ def new_part(batch: Batch, pks: list[int], **fields: object) -> Batch:
     )
 
 
-def _messages(batch: Batch, recipients: list[Recipient], provider: Provider) -> dict[int, bytes]:
-    """The encoded message of each delivery. A recipient whose message cannot be built fails without the others.
+def _messages(batch: Batch, recipients: list[Recipient], provider: Provider) -> dict[int, list[bytes]]:
+    """The message of each delivery, encoded and in pieces. A recipient whose message cannot be built fails alone.
 
     Raises what the template raises if no recipient is the cause.
     """
@@ -133,7 +133,7 @@ def _messages(batch: Batch, recipients: list[Recipient], provider: Provider) -> 
     messages, failed = {}, []
     for recipient in recipients:
         try:
-            messages[recipient.delivery_pk] = template.fill(values.of(recipient))
+            messages[recipient.delivery_pk] = template.pieces(values.of(recipient))
         except Exception as error:
             if not messages:
                 # If not even this recipient's message can be built, the template is the cause.

@@ -113,9 +113,9 @@ class SmtpProvider:
         """The same with placeholders, whose values are encoded differently in headers and in the body."""
         return encode_mail(message, placeholders)
 
-    def join(self, messages: list[bytes]) -> bytes:
+    def join(self, messages: Sequence[Sequence[bytes]]) -> bytes:
         """The mails with their envelopes and their common Date, so that every attempt makes the same bytes."""
-        return join_mails(messages, timezone.now())
+        return join_mails([b"".join(pieces) for pieces in messages], timezone.now())
 
     def post_batch(self, body: bytes, *, key: str, size: int) -> Outcome:
         """Post the mails over one connection."""

@@ -61,7 +61,7 @@ class ProviderContract:
     def body(self, provider: Provider, *recipients: str) -> bytes:
         tags = [{"delivery": str(number), "edition": "7", "env": "tests"} for number, _ in enumerate(recipients, 1)]
         return provider.join(
-            [provider.encode(message(to, tags=each)) for to, each in zip(recipients, tags, strict=True)]
+            [[provider.encode(message(to, tags=each))] for to, each in zip(recipients, tags, strict=True)]
         )
 
     def test_a_post_is_accepted_with_one_id_per_message(self, provider: Provider, remote: Remote) -> None:
@@ -79,7 +79,7 @@ class ProviderContract:
         mail = message(token, text=f"Hello {token}", html=f"<p>Hello {token}</p>")
         template = encode_template(mail, nonce, provider)
         assert len(template.order) >= 3
-        body = provider.join([template.fill({"to": ADA})])
+        body = provider.join([template.pieces({"to": ADA})])
         assert provider.post_batch(body, key=new_key(), size=1).kind is OutcomeKind.ACCEPTED
         assert remote.recipients() == [ADA]
 

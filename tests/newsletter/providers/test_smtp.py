@@ -74,7 +74,7 @@ class TestContract(ProviderContract):
 
 def post(provider: SmtpProvider, *recipients: str) -> Outcome:
     tags = [{"delivery": str(number), "edition": "7", "env": "tests"} for number, _ in enumerate(recipients, 11)]
-    body = provider.join([provider.encode(message(to, tags=each)) for to, each in zip(recipients, tags, strict=True)])
+    body = provider.join([[provider.encode(message(to, tags=each))] for to, each in zip(recipients, tags, strict=True)])
     return provider.post_batch(body, key=new_key(), size=len(recipients))
 
 
@@ -126,7 +126,7 @@ def test_each_reply_at_each_stage_has_one_result(
 def test_a_mail_that_was_cut_off_was_not_sent(provider: SmtpProvider, mail_server: MailServer) -> None:
     mail_server.plan(MailFault("body", DROP))
     # Larger than the buffers between us and the server, so that it is not completely sent when the server disconnects.
-    body = provider.join([provider.encode(message(html="<p>crane</p>" * 2_000_000))])
+    body = provider.join([[provider.encode(message(html="<p>crane</p>" * 2_000_000))]])
     mail_server.largest = 100_000_000
     outcome = provider.post_batch(body, key=new_key(), size=1)
     assert (outcome.kind, outcome.code) == (OutcomeKind.RETRY_LATER, "connection_lost")
@@ -332,7 +332,7 @@ def test_a_mail_has_both_parts_its_headers_and_an_id_that_names_its_delivery(
         headers={"List-Unsubscribe": unsubscribe, "Feedback-ID": "issue-1:notes:tests:newsletter"},
         tags={"delivery": "12", "edition": "7", "env": "tests"},
     )
-    outcome = provider.post_batch(provider.join([provider.encode(mail)]), key=new_key(), size=1)
+    outcome = provider.post_batch(provider.join([[provider.encode(mail)]]), key=new_key(), size=1)
     (accepted,) = mail_server.mails
     assert (accepted.sender, accepted.recipient) == ("notes@mail.example.org", ADA)
     assert f"List-Unsubscribe: {unsubscribe}\r\n".encode() in accepted.content
@@ -350,7 +350,7 @@ def test_a_mail_has_both_parts_its_headers_and_an_id_that_names_its_delivery(
 
 
 def test_the_same_frozen_bytes_make_the_same_mail(provider: SmtpProvider) -> None:
-    body = provider.join([provider.encode(message()), provider.encode(message(BEN))])
+    body = provider.join([[provider.encode(message())], [provider.encode(message(BEN))]])
     assert mails_of(body, "key") == mails_of(body, "key")
 
 
@@ -367,7 +367,7 @@ LINE = st.text(min_size=1).filter(lambda text: text.strip() and not UNFIT_FOR_HE
 @given(subject=LINE, text=st.text(st.characters(exclude_categories=["Cs"]), min_size=1))
 def test_every_text_is_sent_in_short_lines_of_ascii(subject: str, text: str) -> None:
     provider = SmtpProvider()
-    (mail,) = mails_of(provider.join([provider.encode(message(subject=subject, text=text))]), "key")
+    (mail,) = mails_of(provider.join([[provider.encode(message(subject=subject, text=text))]]), "key")
     assert mail.content.isascii()
     lines = mail.content.split(b"\r\n")
     assert all(b"\n" not in line and b"\r" not in line and len(line) <= 998 for line in lines)

@@ -39,7 +39,7 @@ def at_resend(mail_server: MailServer, provider: SmtpProvider, monkeypatch: pyte
 
 def body_of(provider: SmtpProvider, *recipients: str) -> bytes:
     tags = [{"delivery": str(number), "edition": "7", "env": "tests"} for number, _ in enumerate(recipients, 11)]
-    return provider.join([provider.encode(message(to, tags=each)) for to, each in zip(recipients, tags, strict=True)])
+    return provider.join([[provider.encode(message(to, tags=each))] for to, each in zip(recipients, tags, strict=True)])
 
 
 def post(provider: SmtpProvider, *recipients: str) -> Outcome:

@@ -165,7 +165,7 @@ def test_what_a_send_waits_for_is_said_with_the_time_at_which_it_continues(db: N
     [diagnostic] = limit_diagnostics(send, timezone.now())
     assert diagnostic in blockers_of(send)
     assert diagnostic.sentence.startswith(
-        "All recipients who are left use Gmail, and the warm-up limit of Harbour Notes for a mailbox provider is used "
+        "All remaining recipients use Gmail, and the warm-up limit of Harbour Notes for a mailbox provider is used "
         "up: 75 mails on day 1 of 42. Sending continues at "
     )
     day = warm_up_day(newsletter, timezone.now())

@@ -109,7 +109,7 @@ def test_the_proxy_would_find_a_violation_in_a_call_and_in_an_answer(
 ) -> None:
     before = proxy.position()
     sandbox.plan("null_id")
-    body = provider.join([provider.encode(message("ada@example.org"))])
+    body = provider.join([[provider.encode(message("ada@example.org"))]])
     assert provider.post_batch(body, key=new_key(), size=1).kind is OutcomeKind.UNKNOWN
     wait_until(lambda: bool(proxy.errors(before)), "the proxy has logged the violation", 20)
     incomplete = {"from": "notes@mail.example.org", "to": ["ada@example.org"]}
@@ -142,7 +142,7 @@ def test_every_event_of_the_sandbox_has_the_published_schema() -> None:
         provider = ResendProvider(url=server.url, api_key="re_sandbox", webhook_secrets=())
         addresses = [f"reader-{number}@example.org" for number in range(40)]
         linked = '<a href="https://stories.test/one">Read</a>'
-        body = provider.join([provider.encode(replace(message(address), html=linked)) for address in addresses])
+        body = provider.join([[provider.encode(replace(message(address), html=linked))] for address in addresses])
         assert provider.post_batch(body, key=new_key(), size=len(addresses)).kind is OutcomeKind.ACCEPTED
         server.wait_for_webhooks()
         provider.close()

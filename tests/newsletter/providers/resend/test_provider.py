@@ -105,7 +105,7 @@ def test_each_answer_has_one_outcome(
     provider: ResendProvider, sandbox: SandboxServer, fault: Fault, kind: OutcomeKind, messages: int
 ) -> None:
     sandbox.plan(fault)
-    outcome = provider.post_batch(provider.join([provider.encode(message())]), key=new_key(), size=1)
+    outcome = provider.post_batch(provider.join([[provider.encode(message())]]), key=new_key(), size=1)
     assert outcome.kind is kind
     assert outcome.code in REASONS or outcome.code.startswith("http_")
     assert "ada@" not in outcome.reason
@@ -120,7 +120,7 @@ def test_an_unknown_key_blocks_although_resend_calls_it_a_validation_error(sandb
 
 def test_an_answer_with_too_few_ids_has_an_unknown_outcome(provider: ResendProvider, sandbox: SandboxServer) -> None:
     sandbox.plan(Fault("duplicate_id"))
-    body = provider.join([provider.encode(message("ada@example.org")), provider.encode(message("ben@example.org"))])
+    body = provider.join([[provider.encode(message(to))] for to in ("ada@example.org", "ben@example.org")])
     assert provider.post_batch(body, key=new_key(), size=2).kind is OutcomeKind.UNKNOWN
 
 
@@ -135,7 +135,7 @@ def test_an_answer_that_arrives_twice_is_not_used_for_the_next_post(
     sandbox.plan(*([first] if first else []))
     with proxy_to(sandbox.url, {1: "duplicate-late"}) as proxy:
         provider = ResendProvider(url=proxy.url, api_key="re_sandbox", webhook_secrets=(SECRET,))
-        bodies = [provider.join([provider.encode(message(name))]) for name in ("ada@example.org", "ben@example.org")]
+        bodies = [provider.join([[provider.encode(message(name))]]) for name in ("ada@example.org", "ben@example.org")]
         provider.post_batch(bodies[0], key=new_key(), size=1)
         key = new_key()
         outcome = provider.post_batch(bodies[1], key=key, size=1)
