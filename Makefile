@@ -5,9 +5,10 @@ PYTHON ?= python3
 BIN := .venv/bin
 ARGS ?=
 LOCALES := de fr es
+PYTHONS := 3.12 3.13
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-sqlite test-postgresql test-journeys test-faults test-upgrade test-scale lint format messages golden fidelity bench lock mjml-tables caniemail clean
+.PHONY: help install demo sdk test test-sqlite test-postgresql test-journeys test-faults test-upgrade test-scale test-pythons test-mutants soak audit lint format messages golden fidelity bench lock mjml-tables caniemail clean
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -25,7 +26,7 @@ test-sqlite: .venv/dev.stamp
 test-postgresql: .venv/dev.stamp ## run the database tests on a PostgreSQL server that is started for them
 	$(BIN)/python -m tests.postgresql $(BIN)/python -m pytest -n auto -m "not browser and not processes and not own_database and not fidelity and not faults and not scale and not upgrade" $(ARGS)
 
-test-journeys: .venv/dev.stamp ## run real processes over HTTP and in a browser, kill them and compare the ledger; on both databases
+test-journeys: .venv/dev.stamp $(if $(shell command -v npm),tests/sandbox/sdk/node_modules/.stamp) ## run real processes over HTTP and in a browser, kill them and compare the ledger; on both databases
 	$(BIN)/python -m pytest -n 2 -m "(processes or browser) and not postgresql and not faults and not scale and not upgrade" $(ARGS)
 	$(BIN)/python -m tests.postgresql $(BIN)/python -m pytest -n 2 -m "processes and not browser and not own_database and not faults and not scale and not upgrade" $(ARGS)
 
@@ -38,6 +39,20 @@ test-upgrade: .venv/dev.stamp ## upgrade installations of earlier versions in th
 
 test-scale: .venv/dev.stamp ## kill Celery workers on real brokers; SCALE_SUBSCRIBERS=100000 for the run of docs/scale-out.md
 	$(BIN)/python -m tests.postgresql $(BIN)/python -m pytest tests/journeys/test_celery.py -m scale $(ARGS)
+
+sdk: tests/sandbox/sdk/node_modules/.stamp ## install Resend's SDK for Node and the proxy that checks the API contract; needs node 18 or newer
+
+test-pythons: .venv/dev.stamp ## run a part of the tests with other Pythons, where they are installed: PYTHONS="3.12 3.13"
+	$(BIN)/python -m tests.pythons $(PYTHONS) $(ARGS)
+
+test-mutants: .venv/dev.stamp ## remove each guard of a promise in turn, and demand that a test fails; writes docs/mutants.md; long
+	$(BIN)/python -m tests.mutants $(ARGS)
+
+soak: .venv/dev.stamp ## send for half an hour while workers are killed and calls fail; SOAK_MINUTES=5 for less; writes docs/soak.md
+	$(BIN)/python -m tests.postgresql $(BIN)/python -m tests.soak
+
+audit: .venv/dev.stamp ## check the lock files: bad releases, missing hashes, stale pins, unknown .pth files
+	$(BIN)/python -m tests.house.audit
 
 lint: .venv/dev.stamp ## check style, types and import contracts
 	$(BIN)/ruff check .
@@ -75,7 +90,7 @@ caniemail: tests/fidelity/node_modules/.stamp ## update the data about mail prog
 	node tests/fidelity/reduce_caniemail.mjs > newsletter/preflight/caniemail.json
 
 clean: ## remove everything that these commands created
-	rm -rf .venv var tests/fidelity/node_modules
+	rm -rf .venv var tests/fidelity/node_modules tests/sandbox/sdk/node_modules
 
 .venv/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed. Choose one: make PYTHON=python3.12 …")'
@@ -91,4 +106,8 @@ clean: ## remove everything that these commands created
 
 tests/fidelity/node_modules/.stamp: tests/fidelity/package-lock.json
 	cd tests/fidelity && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
+	@touch $@
+
+tests/sandbox/sdk/node_modules/.stamp: tests/sandbox/sdk/package-lock.json
+	cd tests/sandbox/sdk && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
 	@touch $@

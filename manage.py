@@ -14,6 +14,9 @@ def main(arguments: list[str]) -> None:
 
         demo = DemoEnvironment(once="--once" in arguments)
         os.environ.update(demo.prepare(reset="--reset" in arguments))
+    if arguments[1:2] == ["configure"]:
+        # It makes the settings, so there may be none that are valid.
+        os.environ["DJANGO_SETTINGS_MODULE"] = "newsletter.config.settings_before_configuration"
     from django.core.management import execute_from_command_line
 
     execute_from_command_line(arguments)

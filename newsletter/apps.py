@@ -7,8 +7,9 @@ from typing import Any
 
 from django.apps import AppConfig
 from django.conf import settings
-from django.core.checks import CheckMessage, Warning, register
-from django.utils import formats, translation
+from django.core.checks import CheckMessage, Tags, Warning, register
+from django.db import DatabaseError
+from django.utils import formats, timezone, translation
 
 from newsletter.config import failpoints, translatable
 
@@ -22,6 +23,7 @@ class NewsletterConfig(AppConfig):
     def ready(self) -> None:
         """Register the system checks, install the translator, and arm the failpoint if one is set."""
         register(check_proxies)
+        register(check_signing_keys, Tags.database)
         # Both need the registry of apps.
         from newsletter.models.reasons import PROVIDER_SENTENCES
         from newsletter.providers.reasons import REASONS
@@ -43,6 +45,27 @@ def check_proxies(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> lis
             id="newsletter.W001",
         )
     ]
+
+
+def check_signing_keys(
+    app_configs: Sequence[AppConfig] | None, databases: Sequence[str] | None = None, **kwargs: Any
+) -> list[CheckMessage]:
+    """Warn if links in sent mails were signed with a key that is no longer in the settings.
+
+    Part of `manage.py check --database default` and of `migrate`; workers log the same when they start.
+    """
+    if not databases:
+        return []
+    # Needs the registry of apps.
+    from newsletter.monitoring.lost_links import advice_on_lost_links, lost_links, lost_links_sentence
+
+    now = timezone.now()
+    try:
+        lost = lost_links(now)
+    except DatabaseError:
+        # Before the first migration, or while the database does not answer: other commands say so.
+        return []
+    return [Warning(lost_links_sentence(lost, now), hint=advice_on_lost_links(), id="newsletter.W002")] if lost else []
 
 
 def _separators() -> tuple[str, str]:

@@ -38,8 +38,8 @@ TICK_SECONDS = 1.0
 #: Seconds that one task works before it frees its process for other queues. It ticks its queue again if more is due.
 MAX_RUN_SECONDS = 5.0
 
-#: Seconds after which Celery kills the process of a task. Ten mails to a slow SMTP server take minutes, and a process
-#: that is killed among them leaves all ten on hold.
+#: Seconds after which Celery kills the process of a task. A group of mails to a slow SMTP server takes minutes, and a
+#: process that is killed among them leaves the group on hold.
 TASK_TIME_LIMIT = 900
 
 #: Seconds after which Redis gives an unfinished task to another process. TASK_TIME_LIMIT has ended it by then.

@@ -31,7 +31,8 @@ def database_settings(url: str) -> dict[str, Any]:
                 "timeout": 20,
             },
         }
-    options = dict(parse_qsl(parts.query))
+    options: dict[str, object] = dict(parse_qsl(parts.query))
+    is_pooled = options.pop("pgbouncer", "") == "true"
     return {
         "ENGINE": "django.db.backends.postgresql",
         "NAME": unquote(parts.path.strip("/")),
@@ -41,10 +42,11 @@ def database_settings(url: str) -> dict[str, Any]:
         "PORT": str(parts.port or ""),
         "CONN_MAX_AGE": 60,
         "CONN_HEALTH_CHECKS": True,
-        # With pgbouncer each transaction may use another connection, so that a cursor would not outlive its own.
-        "DISABLE_SERVER_SIDE_CURSORS": options.pop("pgbouncer", "") == "true",
-        # Options of libpq, such as ?sslmode=require.
-        "OPTIONS": options,
+        # With pgbouncer each transaction may use another connection: a cursor would not outlive its own, and a prepared
+        # statement would be missing in the next.
+        "DISABLE_SERVER_SIDE_CURSORS": is_pooled,
+        # Options of libpq, such as ?sslmode=require; None prepares no statement.
+        "OPTIONS": {**options, "prepare_threshold": None if is_pooled else 1},
     }
 
 
@@ -80,6 +82,7 @@ THEME_FOLDERS = (CONFIGURATION.themes_dir.resolve(),) if CONFIGURATION.themes_di
 
 BROKER_URL = CONFIGURATION.broker_url.get_secret_value()
 
+SENDING_IS_OFF = CONFIGURATION.sending == "off"
 PROVIDER = CONFIGURATION.provider
 PROVIDER_URL = CONFIGURATION.provider_url
 PROVIDER_API_KEY = CONFIGURATION.provider_key
@@ -87,6 +90,7 @@ PROVIDER_READ_KEY = CONFIGURATION.provider_read_key
 WEBHOOK_SECRETS = CONFIGURATION.webhook_secrets
 SANDBOX_URL = CONFIGURATION.sandbox_url
 PRICE_PER_THOUSAND = CONFIGURATION.price_per_thousand
+PRICE_TIERS = CONFIGURATION.price_tiers
 PRICE_CURRENCY = CONFIGURATION.price_currency
 UNDO_SECONDS, OVERDUE_MINUTES = CONFIGURATION.undo_seconds, CONFIGURATION.overdue_minutes
 
@@ -131,6 +135,7 @@ TEMPLATES = [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
+                "newsletter.admin.sending_switch.sending_stop",
             ],
         },
     },
@@ -184,7 +189,8 @@ CSRF_TRUSTED_ORIGINS = [SITE_URL]
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if CONFIGURATION.trusted_proxies else None
 
 EMAIL_BACKEND = "newsletter.providers.email_backend.ProviderEmailBackend"
-# The server of the SMTP provider.
+# The server of the SMTP provider. Deprecated in Django 6.1: MAILERS replaces the settings EMAIL_*. Only this place sets
+# them; tests/house/test_pythons.py names the two modules that read them.
 EMAIL_HOST, EMAIL_PORT, EMAIL_TIMEOUT = CONFIGURATION.smtp_host, CONFIGURATION.smtp_port, CONFIGURATION.smtp_timeout
 EMAIL_HOST_USER, EMAIL_HOST_PASSWORD = CONFIGURATION.smtp_user, CONFIGURATION.smtp_password.get_secret_value()
 EMAIL_USE_TLS, EMAIL_USE_SSL = CONFIGURATION.smtp_tls == "starttls", CONFIGURATION.smtp_tls == "implicit"

@@ -25,12 +25,12 @@ CHUNK = 500
 SuppressionCause = tuple[SuppressionReason, str]
 """Why an address is suppressed, and the provider's or editor's own words."""
 
-#: Of several reasons the one with the highest rank is kept, in any order of arrival; of equal ones, the first.
+#: Of several reasons the one with the highest rank is kept. All ranks differ, so the order of arrival does not matter.
 RANKS = {
     SuppressionReason.HARD_BOUNCE: 1,
     SuppressionReason.PROVIDER: 2,
-    SuppressionReason.MANUAL: 2,
-    SuppressionReason.COMPLAINT: 3,
+    SuppressionReason.MANUAL: 3,
+    SuppressionReason.COMPLAINT: 4,
 }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 from typing import Any
 
@@ -9,6 +10,8 @@ import hypothesis
 import pytest
 from django.db import connection
 from django.db.backends.sqlite3 import base as sqlite
+
+from newsletter.rendering import limited_process
 
 # How long an example takes is the machine's affair; speed is measured in the benchmarks.
 hypothesis.settings.register_profile("tests", deadline=None)
@@ -37,6 +40,15 @@ def _meets_a_database(item: pytest.Item) -> bool:
 
 
 @pytest.fixture(autouse=True, scope="session")
+def _marks_of_databases_go_to_a_temporary_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Workers mark the database in a file beside it, or in var/."""
+    folder = tmp_path_factory.mktemp("marks")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("newsletter.sending.database_mark.mark_folder", lambda: folder)
+        yield
+
+
+@pytest.fixture(autouse=True, scope="session")
 def _flush_reaches_append_only_tables() -> Iterator[None]:
     """SQLite empties tables between transactional tests with DELETE, which append-only tables refuse."""
     operations: Any = sqlite.DatabaseWrapper.ops_class
@@ -51,4 +63,13 @@ def _flush_reaches_append_only_tables() -> Iterator[None]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(operations, "sql_flush", flush_without_triggers)
+        yield
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _rendering_may_take_long() -> Iterator[None]:
+    """A busy machine may need many seconds to start a child process; the tests of the limits set their own."""
+    patient = dataclasses.replace(limited_process.LIMITS, wall=60.0)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(limited_process, "LIMITS", patient)
         yield

@@ -1,7 +1,7 @@
 """A separate installation for tests: its own database and processes, with real HTTP between them.
 
 Run as a program inside the environment of the installation, this module fills the database or reports its contents:
-`python -m tests.installation seed 2000`, `… newsletter`, `… site 3`, `… states`, `… signup ada`, `… report`.
+`python -m tests.installation seed 2000`, `… newsletter`, `… site 3`, `… states`, `… signup ada`, `… stop`, `… report`.
 """
 
 from __future__ import annotations
@@ -74,11 +74,13 @@ class SeparateInstallation:
         result: dict[str, Any] = json.loads(self.run("-m", "tests.installation", "report"))
         return result
 
-    def sandbox(self, path: str, body: object = None) -> dict[str, Any]:
-        """Send a request to the sandbox."""
+    def sandbox(self, path: str, body: object = None, method: str | None = None) -> dict[str, Any]:
+        """Send a request to the sandbox: POST with a body, else GET, or `method`."""
         data = None if body is None else json.dumps(body).encode()
         headers = {"Content-Type": "application/json"} if data else {}
-        request = urllib.request.Request(self.environment["SANDBOX_URL"] + path, data=data, headers=headers)
+        request = urllib.request.Request(
+            self.environment["SANDBOX_URL"] + path, data=data, headers=headers, method=method
+        )
         with urllib.request.urlopen(request, timeout=30) as answer:
             result: dict[str, Any] = json.load(answer)
         return result
@@ -165,6 +167,39 @@ def _sign_up(name: str) -> None:
     store_signup(Newsletter.objects.get(), parse_address(f"{name}@readers.example"), Evidence(form="tests"))
 
 
+def _stop_all_sending() -> None:
+    """Print how many mails the sandbox has accepted at the moment of the stop."""
+    from django.conf import settings
+
+    from newsletter.sending.switch import stop_all_sending
+
+    stop_all_sending(by="tests", text="The API key leaked.")
+    with urllib.request.urlopen(f"{settings.SANDBOX_URL}/sandbox/ledger", timeout=30) as answer:
+        print(json.load(answer)["messages"])
+
+
+def _resume() -> None:
+    """Resume sending, and each send that is paused."""
+    from newsletter.models import Send, SendState
+    from newsletter.sending.control import resume_send
+    from newsletter.sending.switch import resume_sending
+
+    resume_sending(by="tests")
+    for send in Send.objects.filter(state=SendState.PAUSED):
+        resume_send(send, by="tests")
+
+
+def _age() -> None:
+    """Let two hours pass since the last attempt of held batches."""
+    from datetime import timedelta
+
+    from django.utils import timezone
+
+    from newsletter.models import Batch, BatchState
+
+    Batch.objects.filter(state=BatchState.HELD).update(last_attempt_at=timezone.now() - timedelta(hours=2))
+
+
 def _report() -> None:
     from dataclasses import asdict
 
@@ -192,5 +227,10 @@ if __name__ == "__main__":
         _count_by_state()
     elif sys.argv[1] == "signup":
         _sign_up(*sys.argv[2:])
+    elif sys.argv[1] == "stop":
+        _stop_all_sending()
+    elif sys.argv[1:] == ["resume", "age"]:
+        _resume()
+        _age()
     else:
         _report()

@@ -9,14 +9,14 @@ import ssl
 import struct
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
 
 import pytest
 from django.conf import settings
 
 from newsletter.providers import get_provider
-from newsletter.providers.smtp import SmtpProvider
+from newsletter.providers.smtp import SmtpProvider, from_settings
 
 DROP, SILENCE = "drop", "silence"
 
@@ -55,17 +55,23 @@ class MailServer:
     implicit: bool = False
     login: tuple[str, str] | None = None
     largest: int = 1_000_000
+    pipelining: bool = False
+    keys: dict[str, bytes] | None = None
+    """The mails by their Resend-Idempotency-Key, if the server takes keys: a repeat is answered and not accepted."""
+    careless: bool = False
+    """It asks for a mail although it accepted no recipient, as some servers do (RFC 2920 §3.1)."""
     faults: list[MailFault] = field(default_factory=list)
     mails: list[AcceptedMail] = field(default_factory=list)
     violations: list[str] = field(default_factory=list)
     connections: int = 0
+    sockets: list[socket.socket] = field(default_factory=list)
     closing: threading.Event = field(default_factory=threading.Event)
     changed: threading.Condition = field(default_factory=threading.Condition)
     port: int = 0
 
     def plan(self, *faults: MailFault) -> None:
-        """Plan these faults."""
-        self.faults.extend(faults)
+        """Plan these faults; each is counted down in a copy."""
+        self.faults.extend(replace(fault) for fault in faults)
 
     def recipients(self) -> list[str]:
         """The recipient of each accepted mail, sorted."""
@@ -109,7 +115,9 @@ class _Session(socketserver.BaseRequestHandler):
     def handle(self) -> None:
         self.mail_server = self.server.mail_server
         self.mail_server.connections += 1
+        self.mail_server.sockets.append(self.request)
         self.buffer, self.sender, self.recipient, self.is_open = b"", "", "", False
+        self.may_be_pipelined = False
         self.logged_in = self.mail_server.login is None
         try:
             if self.mail_server.implicit:
@@ -137,9 +145,9 @@ class _Session(socketserver.BaseRequestHandler):
         if reply == SILENCE:
             self.mail_server.closing.wait(60)
             raise _Dropped
-        if self.buffer:
+        if self.buffer and not (self.mail_server.pipelining and self.may_be_pipelined):
             # The client sent more before it got a reply.
-            self.mail_server.violations.append("pipelining, which is not offered")
+            self.mail_server.violations.append("pipelining, which is not offered or not allowed here")
         self.request.sendall(reply.encode() + b"\r\n")
 
     def _fill(self) -> None:
@@ -156,6 +164,8 @@ class _Session(socketserver.BaseRequestHandler):
 
     def _command(self, line: bytes) -> bool:
         verb, _, rest = line.decode("ascii").partition(" ")
+        # RFC 2920 §3.1: DATA, and what changes the session, must be the last command of a group.
+        self.may_be_pipelined = verb.upper() in ("MAIL", "RCPT", "RSET")
         answer = getattr(self, f"_on_{verb.lower()}", None)
         if answer is None:
             self.mail_server.violations.append(f"unknown command {verb}")
@@ -165,6 +175,8 @@ class _Session(socketserver.BaseRequestHandler):
 
     def _on_ehlo(self, rest: str) -> bool:
         offers = [f"SIZE {self.mail_server.largest}"]
+        if self.mail_server.pipelining:
+            offers.append("PIPELINING")
         if self.mail_server.tls and not self.encrypted:
             offers.append("STARTTLS")
         if self.mail_server.login and (self.encrypted or not self.mail_server.tls):
@@ -201,17 +213,24 @@ class _Session(socketserver.BaseRequestHandler):
             reply = "552 5.3.4 too large"
         if self.is_open:
             self.mail_server.violations.append("a mail within a mail")
-        self.is_open = True
-        self._say(self.mail_server.fault_at("mail") or reply)
+        reply = self.mail_server.fault_at("mail") or reply
+        self.is_open, self.has_recipient = reply.startswith("250"), False
+        self._say(reply)
         return True
 
     def _on_rcpt(self, rest: str) -> bool:
         self.recipient = rest.partition("<")[2].partition(">")[0]
-        self._say(self.mail_server.fault_at("rcpt", self.recipient) or "250 2.1.5 recipient ok")
+        reply = self.mail_server.fault_at("rcpt", self.recipient) or "250 2.1.5 recipient ok"
+        if not self.is_open:
+            reply = "503 5.5.1 MAIL first"
+        self.has_recipient = reply.startswith("250")
+        self._say(reply)
         return True
 
     def _on_data(self, rest: str) -> bool:
         refusal = self.mail_server.fault_at("data", self.recipient)
+        if not self.has_recipient and not self.mail_server.careless:
+            refusal = "554 5.5.1 no valid recipients"
         self._say(refusal or "354 go on")
         if not refusal:
             self._body()
@@ -219,16 +238,21 @@ class _Session(socketserver.BaseRequestHandler):
 
     def _body(self) -> None:
         half = self.mail_server.fault_at("body", self.recipient)
+        # A mail without content ends with its first line.
+        self.buffer = b"\r\n" + self.buffer
         while b"\r\n.\r\n" not in self.buffer:
             self._fill()
             if half:
                 raise _Dropped
         content, _, self.buffer = self.buffer.partition(b"\r\n.\r\n")
-        self.is_open = False
+        self.is_open, self.may_be_pipelined = False, True
+        if not self.has_recipient:
+            self._say("554 5.5.1 no valid recipients")
+            return
         if reply := self.mail_server.fault_at("end", self.recipient):
             self._say(reply)
             return
-        self._accept(content + b"\r\n")
+        self._accept(content.removeprefix(b"\r\n") + b"\r\n")
         self._say(self.mail_server.fault_at("accepted", self.recipient) or "250 2.0.0 accepted")
 
     def _accept(self, content: bytes) -> None:
@@ -239,9 +263,19 @@ class _Session(socketserver.BaseRequestHandler):
         lines = content.split(b"\r\n")
         if any(b"\n" in line or b"\r" in line or len(line) > 998 or not line.isascii() for line in lines):
             self.mail_server.violations.append("a bare line end, an 8-bit byte or a line of more than 998 octets")
+        if self.mail_server.keys is not None and self._is_repeat(content):
+            return
         with self.mail_server.changed:
             self.mail_server.mails.append(AcceptedMail(self.sender, self.recipient, content, self.encrypted))
             self.mail_server.changed.notify_all()
+
+    def _is_repeat(self, content: bytes) -> bool:
+        assert self.mail_server.keys is not None
+        key = content.partition(b"Resend-Idempotency-Key: ")[2].partition(b"\r\n")[0].decode()
+        first = self.mail_server.keys.setdefault(key, content)
+        if not key or first != content:
+            self.mail_server.violations.append("no idempotency key, or one of another mail")
+        return first is not content
 
     def _on_rset(self, rest: str) -> bool:
         self.sender, self.recipient, self.is_open = "", "", False
@@ -265,7 +299,12 @@ def running_mail_server(**options: object) -> Iterator[MailServer]:
     try:
         yield server
     finally:
+        from_settings().close()
         server.closing.set()
+        for connection in server.sockets:
+            # The client may have kept it.
+            with suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
         listener.shutdown()
         listener.server_close()
         thread.join()
@@ -284,4 +323,5 @@ def connect_to(server: MailServer, monkeypatch: pytest.MonkeyPatch, **changes: o
         monkeypatch.setattr(settings, name, value)
     provider = get_provider()
     assert isinstance(provider, SmtpProvider)
+    provider.close()
     return provider

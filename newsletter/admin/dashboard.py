@@ -17,6 +17,7 @@ from newsletter.models import IN_PROGRESS, STARTED, Issue, IssueState, Occurrenc
 from newsletter.monitoring.diagnostic import Diagnostic
 from newsletter.monitoring.diagnostics import diagnostics
 from newsletter.monitoring.progress import progress_of
+from newsletter.monitoring.setup import SetupStep, open_steps, setup_steps
 from newsletter.reports.statistics import SendTotals, send_totals
 from newsletter.sending.recurring import outlook
 from subscribers.models import Subscription, SubscriptionState
@@ -62,6 +63,8 @@ class Dashboard:
 
     diagnostics: list[tuple[Diagnostic, str]]
     """Each with the address of the page where something can be done, empty if there is none."""
+    setup: list[SetupStep]
+    """The steps of setting up, for a superuser, until all are done."""
     next: list[UpcomingSend]
     last: list[Row]
     active: int
@@ -73,13 +76,17 @@ def show_dashboard(request: HttpRequest) -> HttpResponse:
     index: Callable[..., HttpResponse] = admin.site.index
     may_see = request.user.is_active and request.user.has_perm(VIEW_PERMISSION)
     may_send = request.user.has_perm(SEND_PERMISSION)
-    return index(request, {"dashboard": dashboard(may_send=may_send) if may_see else None})
+    may_set_up = request.user.is_superuser
+    shown = dashboard(may_send=may_send, may_set_up=may_set_up) if may_see else None
+    return index(request, {"dashboard": shown})
 
 
-def dashboard(*, may_send: bool) -> Dashboard:
-    """Computed in a dozen queries, independent of the size of the lists."""
+def dashboard(*, may_send: bool, may_set_up: bool) -> Dashboard:
+    """Computed in less than twenty queries, independent of the size of the lists."""
     subscriptions = Subscription.objects.all()
+    steps = setup_steps() if may_set_up else []
     return Dashboard(
+        setup=steps if open_steps(steps) else [],
         diagnostics=_diagnostics(may_send),
         next=_next(),
         last=_last(),

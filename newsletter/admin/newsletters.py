@@ -21,9 +21,10 @@ from newsletter.admin.time_format import from_now, zone_names
 from newsletter.content.fields import field_faults
 from newsletter.content.links import web_link_problem
 from newsletter.gathering.problems import problem_message
-from newsletter.models import Feed, Newsletter, Occurrence, RecurringSchedule, Send
+from newsletter.models import Feed, Newsletter, Occurrence, RecurringSchedule, Send, WarmUpPlan
 from newsletter.rendering import ThemeError, load_theme, theme_names
-from newsletter.sending.limits import WARM_UP, warm_up_day
+from newsletter.sending.limits import WarmUpDay, warm_up_day
+from newsletter.sending.warm_up import FIRST_WEEK, LAST_DAY
 from subscribers.admin.filters import OfferedFilters
 from subscribers.models import check_header_text
 
@@ -188,7 +189,8 @@ class NewsletterAdmin(OfferedFilters, NewsletterModelAdmin):
         (gettext_lazy("Design"), {"fields": ("theme", "logo_url", "logo_width")}),
         (gettext_lazy("Sender"), {"fields": ("sender_name", "sender_email", "reply_to", "postal_address")}),
         (gettext_lazy("Publishing"), {"fields": ("time_zone", "known_sources")}),
-        (gettext_lazy("Sending limits"), {"fields": ("hourly_limit", "warm_up_since", "warm_up")}),
+        (gettext_lazy("Sending limits"), {"fields": ("hourly_limit", "warm_up_since", "warm_up_plan", "warm_up")}),
+        (gettext_lazy("Privacy"), {"fields": ("consent_mode",)}),
     )
     readonly_fields = ("warm_up",)
 
@@ -199,22 +201,15 @@ class NewsletterAdmin(OfferedFilters, NewsletterModelAdmin):
     @admin.display(description=gettext_lazy("Warm-up"))
     def warm_up(self, newsletter: Newsletter) -> str:
         """The daily limits, and today's use of them."""
-        limits = " · ".join(_number(cap) for cap in WARM_UP)
-        plan = _("Daily limits from the first day: %(limits)s mails. After that there is no limit.") % {
-            "limits": limits
-        }
+        limits = " · ".join(_number(cap) for cap in FIRST_WEEK[WarmUpPlan(newsletter.warm_up_plan)])
+        plan = _(
+            "Daily limits of the first week: %(limits)s mails. They grow by a third to a half on each day after that, "
+            "and end after day %(days)s. Engaged subscribers get their mails first."
+        ) % {"limits": limits, "days": LAST_DAY}
         if newsletter.pk is None or newsletter.warm_up_since is None:
             return plan
         day = warm_up_day(newsletter, timezone.now())
-        if day is None:
-            return _("The warm-up is complete. %(plan)s") % {"plan": plan}
-        return _("Day %(day)s of %(days)s: %(sent)s of %(limit)s mails sent today. %(plan)s") % {
-            "day": day.number,
-            "days": len(WARM_UP),
-            "sent": _number(day.used),
-            "limit": _number(day.cap),
-            "plan": plan,
-        }
+        return f"{_('The warm-up is complete.') if day is None else _warm_up_progress(day)} {plan}"
 
     @admin.display(description=gettext_lazy("Sender"))
     def sender(self, newsletter: Newsletter) -> str:
@@ -225,6 +220,20 @@ class NewsletterAdmin(OfferedFilters, NewsletterModelAdmin):
 def _in_words(occurrence: Occurrence, sentence: str) -> str:
     date = sentence % {"date": date_format(occurrence.date)}
     return f"{date} {occurrence.outcome}".strip()
+
+
+def _warm_up_progress(day: WarmUpDay) -> str:
+    sentences = [
+        _("Day %(day)s of %(days)s: %(sent)s of %(limit)s mails sent today.")
+        % {"day": day.number, "days": LAST_DAY, "sent": _number(day.used), "limit": _number(day.cap)},
+        _("Limit for a single mailbox provider, such as Gmail: %(count)s.") % {"count": _number(day.provider_cap)},
+    ]
+    if day.hourly_cap is not None:
+        sentences.append(_("Limit per hour: %(count)s.") % {"count": _number(day.hourly_cap)})
+    if day.used_up_providers:
+        providers = ", ".join(day.used_up_providers)
+        sentences.append(_("Used up for today: %(providers)s.") % {"providers": providers})
+    return " ".join(sentences)
 
 
 def _number(count: int) -> str:

@@ -32,7 +32,8 @@ class Configuration(BaseSettings):
     """Every setting. Secrets are `SecretStr`, which never shows its value in output, logs or errors."""
 
     model_config = SettingsConfigDict(
-        env_file_encoding="utf-8",
+        # With or without the byte order mark that some editors write.
+        env_file_encoding="utf-8-sig",
         extra="ignore",
         frozen=True,
         hide_input_in_errors=True,
@@ -42,7 +43,8 @@ class Configuration(BaseSettings):
     site_url: Annotated[Origin, AfterValidator(validation.https_in_public)] = Field(
         description="Public URL of the site, without a path. All links in mails, pages and feeds start with it. "
         "Must be https, except on this machine (http://127.0.0.1:8000).",
-        examples=["https://digest.example.org"],
+        # A first try works with it. A public site has another one in any case.
+        examples=["http://127.0.0.1:8000"],
     )
     secret_key: Annotated[SecretStr, AfterValidator(validation.signing_key)] = Field(
         description="Secret that signs sessions and the links in mails. At least 50 characters. Create one with: "
@@ -51,7 +53,8 @@ class Configuration(BaseSettings):
     secret_key_fallbacks: Secrets = Field(
         default=(),
         description="Previous values of SECRET_KEY, separated by commas. Links that were signed with them stay valid. "
-        "Keep each value as long as subscribers may open old mails.",
+        "Keep each value for a year, as subscribers open old mails. manage.py doctor counts the mails that lose their "
+        "links.",
     )
     suppression_secret: Annotated[SecretStr, AfterValidator(validation.hashing_key)] = Field(
         description="Secret that keys the hashes of suppressed addresses. At least 32 characters. Never change it: "
@@ -75,6 +78,12 @@ class Configuration(BaseSettings):
         "amqp://user:password@host:port/vhost (RabbitMQ) or redis://:password@host:port/number. Use a separate vhost "
         "or number for each installation. Leave empty to run without a broker. See docs/scale-out.md.",
     )
+    sending: Literal["on", "off"] = Field(
+        default="on",
+        description="off stops all mail of this installation: issues, confirmation mails and test mails. It waits and "
+        "is sent when sending resumes. The admin and manage.py stop_sending do the same without a restart, and cannot "
+        "override off.",
+    )
     provider: Annotated[str, AfterValidator(validation.provider_route)] = Field(
         default="sandbox",
         description="Provider that sends the mail: sandbox (manage.py sandbox; no mail leaves this machine), resend, "
@@ -95,8 +104,8 @@ class Configuration(BaseSettings):
     resend_read_key: Annotated[SecretStr, AfterValidator(validation.resend_key)] = Field(
         default=SecretStr(""),
         description="Second Resend API key (re_…) with full access, used only to read: batches whose outcome is "
-        "unknown are searched for in Resend's list of sent mails. Leave empty to settle them by webhook events or by "
-        "hand.",
+        "unknown are searched for in Resend's list of sent mails, and the tracking of the sending domains is checked. "
+        "Leave empty to settle batches by webhook events or by hand, and to check the domains yourself.",
     )
     resend_webhook_secrets: Annotated[Secrets, AfterValidator(validation.webhook_secrets)] = Field(
         default=(),
@@ -110,12 +119,19 @@ class Configuration(BaseSettings):
         max_digits=12,
         decimal_places=4,
         description="Price of a thousand mails at your provider, in PRICE_CURRENCY, such as 0.40. Dry runs then show "
-        "the cost of an issue. Leave empty to show no cost.",
+        "the cost of an issue. Leave empty to show no cost, or if the price depends on the volume: see PRICE_TIERS.",
+    )
+    price_tiers: Annotated[str, AfterValidator(validation.price_tiers)] = Field(
+        default="",
+        description="Monthly prices by volume: resend (its prices in USD, some approximate), resend-marketing (those "
+        "by contacts), or your own tiers, such as 50000=20,100000=90 (mails a month = price) or "
+        "contacts:5000=40,10000=80. Dry runs then show the part of an issue in the price of its month. Used instead "
+        "of PRICE_PER_THOUSAND.",
     )
     price_currency: str = Field(
         default="USD",
         pattern=r"^[A-Z]{3}$",
-        description="Currency of PRICE_PER_THOUSAND, as a three-letter ISO 4217 code.",
+        description="Currency of PRICE_PER_THOUSAND and PRICE_TIERS, as a three-letter ISO 4217 code.",
     )
     undo_seconds: int = Field(
         default=60,
@@ -129,7 +145,7 @@ class Configuration(BaseSettings):
         ge=5,
         le=10_080,
         description="Schedules that start later than this are held for confirmation, in minutes (5 to 10080). Sends in "
-        "progress are paused when no worker has run for this long or a backup of that age was restored.",
+        "progress are paused when no worker has run for this long.",
     )
     smtp_host: Annotated[str, AfterValidator(validation.smtp_host)] = Field(
         default="",
@@ -209,6 +225,13 @@ class Configuration(BaseSettings):
         description="For tests only: the point at which a process kills itself, such as claim-committed:3:kill. "
         "Requires PROVIDER=sandbox and ENVIRONMENT=test or development.",
     )
+
+    @property
+    def may_mail_subscribers(self) -> bool:
+        """Whether it delivers real mail to any address: it is no rehearsal with a recipient allowlist."""
+        is_rehearsal = not self.environment.startswith("production")
+        is_limited = is_rehearsal and "*" not in self.allowed_recipients
+        return not is_limited and validation.delivers_real_mail(self.provider.split(","), self.smtp_host)
 
     @property
     def provider_url(self) -> str:

@@ -9,6 +9,7 @@ import base64
 import binascii
 import ipaddress
 import re
+from collections.abc import Collection
 from typing import Annotated
 from urllib.parse import urlsplit
 
@@ -16,11 +17,30 @@ from pydantic import AfterValidator, BeforeValidator, SecretStr, ValidationInfo
 from pydantic_settings import NoDecode
 
 from newsletter.config import failpoints
+from newsletter.config.prices import PriceList
 
 #: Names that PROVIDER may hold.
 PROVIDER_NAMES = frozenset({"sandbox", "resend", "smtp"})
 
 HOST_NAME = re.compile(r"[A-Za-z0-9._-]{1,253}|\[?[0-9A-Fa-f:]{2,45}\]?")
+
+#: What examples and tutorials put in place of a secret.
+PLACEHOLDER = re.compile(
+    r"change[-_ ]?me|replace[-_ ]?(me|this|with)|placeholder|your[-_ ](api|secret|key|password|token|own)"
+    r"|django-insecure-|x{8}|…|\A<.*>\Z",
+    re.IGNORECASE,
+)
+
+#: Resend's keys are `re_`, eight random characters, `_` and more of them. A word of another length after `re_`, one
+#: repeated character or digits in their order come from a test, an example or a sandbox.
+NO_REAL_KEY = re.compile(
+    r"re_((test|testing|sandbox|dev|demo|local|fake|dummy|mock|sample|example|invalid|staging|ci|key|secret)"
+    r"([-_].*)?|(.)\4*|0?123456\d*|)",
+    re.IGNORECASE,
+)
+
+#: As Django's check security.W009 asks of SECRET_KEY.
+MIN_DIFFERENT_CHARACTERS = 5
 
 #: An address or @domain, in ASCII.
 RECIPIENT = re.compile(r"[^@\s,]{0,64}@[A-Za-z0-9.-]{1,253}")
@@ -41,9 +61,21 @@ def _providers(info: ValidationInfo) -> list[str]:
     return str(info.data.get("provider", "")).split(",")
 
 
+def delivers_real_mail(providers: Collection[str], smtp_host: str) -> bool:
+    """Whether a provider of the route is on another machine."""
+    return "resend" in providers or ("smtp" in providers and bool(smtp_host) and not is_loopback(smtp_host))
+
+
 def split_commas(value: object) -> object:
     """The parts of a comma-separated text, without spaces and empty parts."""
     return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+
+def price_tiers(value: str) -> str:
+    """The name of a published price list, or tiers as text; empty for none."""
+    if value:
+        PriceList.parse(value)
+    return value
 
 
 def provider_route(value: str) -> str:
@@ -84,18 +116,31 @@ def on_this_machine(value: str) -> str:
     return value
 
 
+def not_a_placeholder(value: SecretStr) -> SecretStr:
+    """A secret that is not the text of an example."""
+    if PLACEHOLDER.search(value.get_secret_value()):
+        raise ValueError("is a placeholder; set your own secret value")
+    return value
+
+
 def signing_key(value: SecretStr) -> SecretStr:
     """A secret that Django accepts as SECRET_KEY without a warning."""
     if len(value.get_secret_value()) < 50:
         raise ValueError("must have at least 50 characters")
-    return value
+    return _random(value)
 
 
 def hashing_key(value: SecretStr) -> SecretStr:
     """A secret as long as the hash that it keys."""
     if len(value.get_secret_value()) < 32:
         raise ValueError("must have at least 32 characters")
-    return value
+    return _random(value)
+
+
+def _random(value: SecretStr) -> SecretStr:
+    if len(set(value.get_secret_value())) < MIN_DIFFERENT_CHARACTERS:
+        raise ValueError(f"must have at least {MIN_DIFFERENT_CHARACTERS} different characters; create a random value")
+    return not_a_placeholder(value)
 
 
 def database(value: SecretStr) -> SecretStr:
@@ -131,10 +176,16 @@ def broker(value: SecretStr, info: ValidationInfo) -> SecretStr:
     return value
 
 
-def resend_key(value: SecretStr) -> SecretStr:
-    """A key of Resend's, or empty."""
-    if value.get_secret_value() and not value.get_secret_value().startswith("re_"):
+def resend_key(value: SecretStr, info: ValidationInfo) -> SecretStr:
+    """A key of Resend's, or empty; with PROVIDER=resend not one of a test, an example or a sandbox."""
+    key = value.get_secret_value()
+    if key and not key.startswith("re_"):
         raise ValueError("must start with re_, as Resend's API keys do")
+    if "resend" in _providers(info) and (NO_REAL_KEY.fullmatch(key) or PLACEHOLDER.search(key)):
+        raise ValueError(
+            "is a key for tests or a placeholder, and PROVIDER=resend posts to Resend itself: create a key on Resend's "
+            "page of API keys, or set PROVIDER=sandbox to send no real mail"
+        )
     return value
 
 
@@ -151,6 +202,8 @@ def webhook_secrets(value: tuple[SecretStr, ...], info: ValidationInfo) -> tuple
         raise ValueError("is required with PROVIDER=resend: the signing secret that Resend shows for the webhook")
     if not all(_is_webhook_secret(secret.get_secret_value()) for secret in value):
         raise ValueError("must hold secrets of the form whsec_ followed by Base64 of at least 24 bytes")
+    for secret in value:
+        not_a_placeholder(secret)
     return value
 
 
@@ -172,20 +225,24 @@ def smtp_host(value: str, info: ValidationInfo) -> str:
 
 def smtp_password(value: SecretStr, info: ValidationInfo) -> SecretStr:
     """A password that comes with a user and is encrypted on its way."""
-    is_plain_text = info.data.get("smtp_tls") == "none" and not is_loopback(info.data.get("smtp_host"))
+    is_elsewhere = not is_loopback(info.data.get("smtp_host"))
+    is_plain_text = info.data.get("smtp_tls") == "none" and is_elsewhere
     if value.get_secret_value() and is_plain_text:
         raise ValueError("would be sent in plain text with SMTP_TLS=none; set SMTP_TLS to starttls or implicit")
     if bool(value.get_secret_value()) != bool(info.data.get("smtp_user")):
         raise ValueError("belongs to SMTP_USER: set both or neither")
-    return value
+    return not_a_placeholder(value) if is_elsewhere else value
 
 
 def recipient_allowlist(value: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
     """Addresses, @domains and *; not empty for a rehearsal whose provider delivers real mail."""
     # An invalid ENVIRONMENT is an error of its own.
-    environment, host = str(info.data.get("environment") or "production"), info.data.get("smtp_host")
-    is_real = "resend" in _providers(info) or ("smtp" in _providers(info) and host and not is_loopback(host))
-    if is_real and not value and not environment.startswith("production"):
+    environment = str(info.data.get("environment") or "production")
+    if (
+        delivers_real_mail(_providers(info), str(info.data.get("smtp_host") or ""))
+        and not value
+        and not environment.startswith("production")
+    ):
         raise ValueError(
             f"is required because ENVIRONMENT={environment} is a rehearsal and its provider delivers real mail: list "
             "the addresses and @domains that may get mail, or set * to allow all"
@@ -199,7 +256,7 @@ def bearer_token(value: SecretStr) -> SecretStr:
     """A token that cannot be guessed, or empty."""
     if 0 < len(value.get_secret_value()) < 20:
         raise ValueError("must have at least 20 characters, or be empty")
-    return value
+    return not_a_placeholder(value)
 
 
 def failpoint(value: str, info: ValidationInfo) -> str:

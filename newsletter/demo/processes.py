@@ -69,6 +69,10 @@ class Installation:
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
 
+    def group_of(self, name: str) -> int:
+        """The process group of a running process and its children."""
+        return self._running[name].pid
+
     def check(self) -> None:
         """Raise ProcessFailed if a process has ended."""
         for name, process in self._running.items():

@@ -57,7 +57,7 @@ def serve(folder: Path, show: Print) -> None:
         for unsent in newsletter.issues.filter(slug=SENT_ISSUE, sends__isnull=True):
             # Without an undo window, so that the archive and the report have an issue from the start.
             send_now(unsent, by="demo", may_undo=False)
-        show(_welcome(folder, password, newsletter.slug))
+        show(welcome_text(folder, password, newsletter.slug))
         while True:
             installation.check()
             time.sleep(1)
@@ -156,14 +156,19 @@ def _ask(path: str) -> dict[str, Any]:
     return result
 
 
-def _welcome(folder: Path, password: str, newsletter: str) -> str:
-    site, admin = f"{settings.SITE_URL}/{newsletter}/", f"{settings.SITE_URL}/admin/"
+def welcome_text(folder: Path, password: str, newsletter: str) -> str:
+    """What the demo prints when it runs: whole addresses, since the usual ports may be taken."""
+    site = f"{settings.SITE_URL}/{newsletter}/"
     return f"""
 The demo is running. No mail leaves this machine.
 
-  Site      {site:<40}  sign-up page, archive and feed
-  Admin     {admin:<40}  user {sample.EDITOR}, password {password}
-  Sandbox   {settings.SANDBOX_URL + "/":<40}  inbox that shows every mail
+  Sign-up   {site}
+  Archive   {site}issues/
+  Feed      {site}feed.atom
+  Admin     {settings.SITE_URL}/admin/
+            user {sample.EDITOR}, password {password}
+  Sandbox   {settings.SANDBOX_URL}/
+            an inbox that shows every mail
 
 Try this:
 

@@ -26,13 +26,23 @@ from newsletter.models.issue import (
     Section,
     Story,
 )
-from newsletter.models.newsletter import Newsletter
+from newsletter.models.newsletter import ConsentMode, Newsletter, WarmUpPlan
 from newsletter.models.preflight import LinkCheck, LinkState, PreflightRun
+from newsletter.models.provider_domain import ProviderDomain
 from newsletter.models.provider_search import ProviderSearch, SearchResult
 from newsletter.models.reasons import Reason
 from newsletter.models.recurring_schedule import Occurrence, RecurringSchedule, Weekday
+from newsletter.models.restore import DatabaseMark, Restore, RestoreSource
 from newsletter.models.revision import Revision, RevisionIsImmutable
 from newsletter.models.send import IN_PROGRESS, SEND_MACHINE, STARTED, Send, SendState, SendTransition
+from newsletter.models.sending_switch import (
+    SWITCH_MACHINE,
+    SendingStop,
+    SendingSwitch,
+    SwitchState,
+    SwitchTransition,
+    sending_stopped,
+)
 from newsletter.models.throttle import Availability, ProviderThrottle
 from subscribers.state_machine import InvalidTransition
 
@@ -49,10 +59,13 @@ __all__ = [
     "SECTION_KINDS",
     "SEND_MACHINE",
     "STARTED",
+    "SWITCH_MACHINE",
     "Availability",
     "Batch",
     "BatchState",
     "Category",
+    "ConsentMode",
+    "DatabaseMark",
     "Delivery",
     "DeliveryState",
     "Edition",
@@ -73,10 +86,13 @@ __all__ = [
     "Newsletter",
     "Occurrence",
     "PreflightRun",
+    "ProviderDomain",
     "ProviderSearch",
     "ProviderThrottle",
     "Reason",
     "RecurringSchedule",
+    "Restore",
+    "RestoreSource",
     "Revision",
     "RevisionIsImmutable",
     "SearchResult",
@@ -84,8 +100,14 @@ __all__ = [
     "Send",
     "SendState",
     "SendTransition",
+    "SendingStop",
+    "SendingSwitch",
     "Story",
+    "SwitchState",
+    "SwitchTransition",
+    "WarmUpPlan",
     "Weekday",
     "WorkerHeartbeat",
     "reason_unless_delivered",
+    "sending_stopped",
 ]

@@ -12,7 +12,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from newsletter.models.edition import Edition
-from newsletter.models.send import Send, SendState
+from newsletter.models.send import Send
 from subscribers.state_machine import StateMachine
 
 
@@ -82,6 +82,9 @@ OPEN_BATCH_STATES = (BatchState.READY, BatchState.CLAIMED, BatchState.UNKNOWN)
 #: Batches without a final outcome that were posted, or may have been.
 ATTEMPTED = Q(state__in=(*OPEN_BATCH_STATES, BatchState.HELD), attempts__gt=0)
 
+#: Batches of which it is recorded how far their post has come. They are recovered before anything else is done.
+RECORDS_PROGRESS = Q(state=BatchState.CLAIMED, begun__isnull=False)
+
 #: The send, compared without an index. PostgreSQL has no statistics of a send that is being expanded and takes it for
 #: empty: it would read all of it to find the deliveries of one batch, and sort all its batches to find the next.
 UNINDEXED_SEND = ExpressionWrapper(F("send_id") + 0, output_field=models.BigIntegerField())
@@ -93,18 +96,14 @@ class BatchQuerySet(models.QuerySet["Batch"]):
         unleased = Q(lease_until__isnull=True) | Q(lease_until__lte=at)
         return self.filter(unleased, state__in=OPEN_BATCH_STATES)
 
-    def claimable(self, at: datetime.datetime) -> BatchQuerySet:
-        """Unleased batches that are due and whose send is sending (not paused), the longest due first."""
-        return self.unleased(at).sending().filter(not_before__lte=at).order_by("not_before", "pk")
-
     def unknown_outcome(self, at: datetime.datetime) -> BatchQuerySet:
-        """Unleased batches that may have been sent and whose send is sending, due or not, the oldest first."""
+        """Unleased batches that may have been sent and whose send may post, due or not, the oldest first."""
         attempted = self.unleased(at).sending().exclude(state=BatchState.READY).filter(attempts__gt=0)
         return attempted.order_by("first_attempt_at", "pk")
 
     def sending(self) -> BatchQuerySet:
-        """Those whose send is in the state sending."""
-        sends = list(Send.objects.filter(state=SendState.SENDING).order_by().values_list("pk", flat=True))
+        """Those whose send is in the state sending; none while all sending is stopped."""
+        sends = list(Send.objects.may_post().order_by().values_list("pk", flat=True))
         return self.alias(of=UNINDEXED_SEND).filter(of__in=sends)
 
 
@@ -112,8 +111,8 @@ class Batch(models.Model):
     """Up to 100 deliveries that are sent in one provider call: all of a send from `first` to `last` delivery.
 
     `key` and `payload` are stored before the first byte leaves. While the outcome may be unknown, every attempt posts
-    exactly them; once it is known that nothing was sent, both are made anew. `payload` is JSON, compressed with
-    zstandard; it is removed once the outcome is known.
+    exactly them; once it is known that nothing was sent, both are made anew. `payload` is the provider's body,
+    compressed with zstandard; it is removed once the outcome is known.
     """
 
     # As with deliveries, expanding the audience names only what differs: the defaults are the database's, too.
@@ -146,12 +145,27 @@ class Batch(models.Model):
         db_default="",
         help_text=_("The provider and account that have its bytes; no other gets them while the outcome is unknown."),
     )
+    mailbox_provider = models.CharField(
+        _("mailbox provider"),
+        max_length=32,
+        blank=True,
+        default="",
+        db_default="",
+        help_text=_("The large mailbox provider of all its recipients; empty for others, and without a warm-up."),
+    )
     attempts = models.PositiveIntegerField(_("attempts"), default=0, db_default=0)
     key = models.CharField(_("idempotency key"), max_length=256, unique=True)
     payload = models.BinaryField(null=True, editable=False)
     payload_sha256 = models.CharField(_("digest"), max_length=64, blank=True, default="", db_default="")
     recipients = models.PositiveSmallIntegerField(
         _("recipients"), default=0, db_default=0, help_text=_("How many messages the payload holds.")
+    )
+    # For providers that take messages one by one; of other posts, and of repeats, the progress is not recorded.
+    begun = models.PositiveSmallIntegerField(
+        _("begun"), null=True, help_text=_("How many messages the provider may have got by now.")
+    )
+    results = models.JSONField(
+        null=True, editable=False, help_text=_("Results of the first messages while the post runs.")
     )
     not_before = models.DateTimeField(_("not before"), default=timezone.now)
     lease_until = models.DateTimeField(_("claimed until"), null=True)

@@ -25,10 +25,24 @@ def execute_with_rows(statement: str, columns: Mapping[str, str], rows: Iterable
     values = [tuple(row) for row in rows]
     if not values:
         return 0
-    table, parameters = (_arrays if connection.vendor == "postgresql" else _json)(columns, values)
     with connection.cursor() as cursor:
-        cursor.execute(statement.format(rows=table), parameters)
+        cursor.execute(*_statement(statement, columns, values))
         return int(cursor.rowcount)
+
+
+def fetch_with_rows(statement: str, columns: Mapping[str, str], rows: Iterable[Sequence[Value]]) -> list[Any]:
+    """As `execute_with_rows`; returns what the statement selects or returns."""
+    values = [tuple(row) for row in rows]
+    if not values:
+        return []
+    with connection.cursor() as cursor:
+        cursor.execute(*_statement(statement, columns, values))
+        return list(cursor.fetchall())
+
+
+def _statement(statement: str, columns: Mapping[str, str], values: list[tuple[Value, ...]]) -> tuple[str, list[Any]]:
+    table, parameters = (_arrays if connection.vendor == "postgresql" else _json)(columns, values)
+    return statement.format(rows=table), parameters
 
 
 def _arrays(columns: Mapping[str, str], rows: list[tuple[Value, ...]]) -> tuple[str, list[Any]]:
@@ -38,11 +52,16 @@ def _arrays(columns: Mapping[str, str], rows: list[tuple[Value, ...]]) -> tuple[
 
 def _json(columns: Mapping[str, str], rows: list[tuple[Value, ...]]) -> tuple[str, list[Any]]:
     extracts = ", ".join(f"json_extract(value, '$[{place}]') AS {name}" for place, name in enumerate(columns))
-    encoded = orjson.dumps([[_adapted(value) for value in row] for row in rows]).decode()
+    encoded = as_json([[on_sqlite(value) for value in row] for row in rows])
     return f"(SELECT {extracts} FROM json_each(%s)) AS rows", [encoded]  # noqa: S608 - names are the caller's
 
 
-def _adapted(value: Value) -> Value:
+def as_json(rows: list[Any]) -> str:
+    """Rows as the JSON that SQLite's `json_each` reads."""
+    return orjson.dumps(rows).decode()
+
+
+def on_sqlite(value: Any) -> Any:
     """Times as Django writes them on SQLite: UTC without a zone, so that the order of texts is that of times."""
     if isinstance(value, datetime.datetime):
         return str(connection.ops.adapt_datetimefield_value(value))

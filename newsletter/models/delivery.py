@@ -31,6 +31,8 @@ DELIVERY_MACHINE = StateMachine(
         DeliveryState.PENDING: {
             DeliveryState.BATCHED,
             DeliveryState.SKIPPED,
+            # Its message cannot be built.
+            DeliveryState.FAILED,
             # An event may prove that a mail went out which an operator has chosen to send again.
             DeliveryState.ACCEPTED,
         },

@@ -37,6 +37,21 @@ RESERVED_SLUGS = frozenset(
 )
 
 
+class WarmUpPlan(models.TextChoices):
+    """How fast the daily limit of a warm-up grows."""
+
+    NEW = "new", gettext_lazy("New domain: no mail was ever sent from it")
+    KNOWN = "known", gettext_lazy("Known domain: it has sent other mail for some time")
+
+
+class ConsentMode(models.TextChoices):
+    """What subscribers agreed to concerning the tracking of opens and clicks."""
+
+    NONE = "none", gettext_lazy("No tracking")
+    AGGREGATE = "aggregate", gettext_lazy("Totals only: the same links and images for all subscribers")
+    CONSENT = "consent", gettext_lazy("With consent: subscribers agree to tracking when they sign up")
+
+
 class Newsletter(MailingList):
     """A publication. Name, sender and postal address are columns of the mailing list, which it extends."""
 
@@ -80,8 +95,27 @@ class Newsletter(MailingList):
         null=True,
         blank=True,
         help_text=gettext_lazy(
-            "First day of sending from a new domain. For one week a daily limit applies, to build sender reputation. "
-            "Leave empty for no warm-up."
+            "First day of sending from the domain. For six weeks a growing daily limit applies, to build sender "
+            "reputation. Leave empty for no warm-up."
+        ),
+    )
+    warm_up_plan = models.CharField(
+        gettext_lazy("warm-up plan"),
+        max_length=8,
+        choices=WarmUpPlan.choices,
+        default=WarmUpPlan.NEW,
+        db_default=WarmUpPlan.NEW,
+        help_text=gettext_lazy("How much the domain may send at the beginning."),
+    )
+    consent_mode = models.CharField(
+        gettext_lazy("consent to tracking"),
+        max_length=12,
+        choices=ConsentMode.choices,
+        default=ConsentMode.NONE,
+        db_default=ConsentMode.NONE,
+        help_text=gettext_lazy(
+            "Opens and clicks of single subscribers may be tracked only with their consent. Without it, no issue is "
+            "sent while the provider tracks opens or clicks of the sending domain."
         ),
     )
     known_sources = models.TextField(
@@ -111,6 +145,11 @@ class Newsletter(MailingList):
     def sources(self) -> tuple[str, ...]:
         """The known sources, one item per line of the field."""
         return tuple(line.strip() for line in self.known_sources.splitlines() if line.strip())
+
+    @property
+    def has_consent_to_tracking(self) -> bool:
+        """Whether opens and clicks of single subscribers may be tracked. Totals are no consent to that."""
+        return self.consent_mode == ConsentMode.CONSENT
 
     @property
     def list_id(self) -> str:

@@ -62,6 +62,8 @@ class Reason(models.TextChoices):
     DATABASE_FAILED = "database_failed", _("The database failed before the batch was posted.")
     NO_PERMIT = "no_permit", _("The provider's rate limit left no permit. The batch is posted later.")
     LEASE_LOST = "lease_lost", _("The worker was held up for so long that another worker may have the batch.")
+    SENDING_STOPPED = "sending_stopped", _("All sending is stopped. The batch is posted when sending resumes.")
+    WORKER_ENDED = "worker_ended", _("The worker ended before it posted these mails.")
     SEND_STOPPED = "send_stopped", _("The send was stopped before the batch was posted.")
     RECIPIENT_LEFT = (
         "recipient_left",
@@ -271,6 +273,28 @@ class Reason(models.TextChoices):
     NOT_PLANNED = (
         "not_planned",
         _("The next occurrence cannot be planned (%(error)s). The worker's log has the details."),
+    )
+
+    # --- All sending is stopped
+    STOPPED_BY_SETTING = "stopped_by_setting", _("SENDING=off is set in the settings.")
+    RESTORED = (
+        "restored",
+        _(
+            "This database was restored from a backup. Check that no other copy of this installation sends, and what "
+            "was sent since the backup. Then resume sending."
+        ),
+    )
+
+    RESTORED_SEND = (
+        "restored_send",
+        _(
+            "The database was restored at %(until_at)s from a backup of %(from_at)s. It does not know what was sent "
+            "between these times: compare with the provider's log."
+        ),
+    )
+    RESTORED_BATCH = (
+        "restored_batch",
+        _("It may have been sent between the backup (%(from_at)s) and its restore (%(until_at)s)."),
     )
 
     # --- An issue

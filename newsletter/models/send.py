@@ -6,6 +6,7 @@ import datetime
 from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar
 
+from django.conf import settings
 from django.db import models, transaction
 from django.db.models import Q
 from django.db.models.functions import Now
@@ -16,6 +17,7 @@ from django.utils.translation import gettext_lazy as _
 from newsletter.models.edition import Edition
 from newsletter.models.issue import Issue
 from newsletter.models.reasons import Reason, reason_sentence
+from newsletter.models.sending_switch import SendingSwitch, SwitchState
 from subscribers.state_machine import InvalidTransition, StateMachine, history_details
 
 
@@ -54,6 +56,13 @@ STARTED = (SendState.SENDING, SendState.PAUSED, SendState.SENT, SendState.CANCEL
 IN_PROGRESS = (SendState.SENDING, SendState.PAUSED)
 
 
+#: The same as `SendQuerySet.may_post`, for statements that the ORM does not write.
+MAY_POST_SQL = f"""
+    state = '{SendState.SENDING}'
+    AND NOT EXISTS (SELECT 1 FROM newsletter_sendingswitch w WHERE w.state = '{SwitchState.STOPPED}')
+"""  # noqa: S608 - names of states are ours
+
+
 class SendQuerySet(models.QuerySet["Send"]):
     def create_with_history(
         self, state: str, *, by: str, reason: str = "", values: Mapping[str, Any] | None = None, **fields: Any
@@ -75,6 +84,11 @@ class SendQuerySet(models.QuerySet["Send"]):
         """Scheduled sends whose time has come, the longest due first; not those held for an operator."""
         may_start = Q(hold_reason="") | Q(retry_start_at__lte=at)
         return self.filter(may_start, state=SendState.SCHEDULED, scheduled_at__lte=at).order_by("scheduled_at", "pk")
+
+    def may_post(self) -> SendQuerySet:
+        """Those in the state sending; none while all sending is stopped."""
+        running = self.filter(state=SendState.SENDING)
+        return running.none() if settings.SENDING_IS_OFF else running.filter(~SendingSwitch.is_stopped())
 
     def public(self) -> SendQuerySet:
         """Sends whose issues are on the web, newest first: not cancelled, and no longer undoable."""

@@ -39,6 +39,10 @@ class Diagnostic:
     """What is wrong, with the value that is wrong."""
     advice: str = ""
     """What to do."""
+    link: str = ""
+    """The absolute URL of the page where it is done; empty if there is no such page."""
+    command: str = ""
+    """The command that does it; empty if there is none."""
     issue: Issue | None = None
     """The issue that it is about; None if it is about the whole installation."""
 

@@ -11,17 +11,21 @@ from django.utils.translation import ngettext
 
 from newsletter.models import Send, SendState
 from newsletter.monitoring.diagnostic import Diagnostic, Severity, worst_first
-from newsletter.monitoring.formatting import number
+from newsletter.monitoring.formatting import number, utc
 from newsletter.monitoring.heartbeat import Queue
 from newsletter.monitoring.installation_diagnostics import (
     event_diagnostics,
+    restore_diagnostics,
     signup_diagnostics,
+    stop_diagnostics,
     throttle_diagnostics,
     tick_diagnostics,
+    tracking_diagnostics,
     transactional_diagnostics,
     webhook_diagnostics,
     worker_diagnostics,
 )
+from newsletter.monitoring.lost_links import lost_link_diagnostics
 from newsletter.monitoring.send_diagnostics import (
     complaint_diagnostics,
     held_batch_diagnostics,
@@ -32,7 +36,8 @@ from newsletter.monitoring.send_diagnostics import (
 )
 from newsletter.providers import get_route
 from newsletter.providers.throttle import unavailable_providers
-from newsletter.sending.limits import remaining_of, warm_up_day
+from newsletter.sending.limits import UsedUpLimit, used_up_limit
+from newsletter.sending.warm_up import LAST_DAY
 
 
 def diagnostics() -> list[Diagnostic]:
@@ -40,6 +45,8 @@ def diagnostics() -> list[Diagnostic]:
     now = timezone.now()
     return worst_first(
         (
+            *stop_diagnostics(),
+            *restore_diagnostics(),
             *worker_diagnostics(),
             *tick_diagnostics(),
             *overdue_diagnostics(now),
@@ -49,45 +56,37 @@ def diagnostics() -> list[Diagnostic]:
             *paused_diagnostics(),
             *held_batch_diagnostics(),
             *complaint_diagnostics(now),
+            *tracking_diagnostics(now),
             *webhook_diagnostics(now),
             *event_diagnostics(now),
             *signup_diagnostics(now),
             *transactional_diagnostics(now),
+            *lost_link_diagnostics(now),
         )
     )
 
 
 def blockers_of(send: Send) -> list[Diagnostic]:
-    """Why a running send makes no progress: no worker runs, no provider accepts mail, or a sending limit is used up."""
+    """Why a running send makes no progress.
+
+    All sending is stopped, no worker runs, no provider accepts mail, or a sending limit is used up.
+    """
     if send.state != SendState.SENDING:
         return []
     now = timezone.now()
     route = get_route()
     throttles = throttle_diagnostics(now) if len(unavailable_providers(route)) == len(route) else ()
-    found = (*worker_diagnostics(), *tick_diagnostics([Queue.SENDING]), *throttles)
+    found = (*stop_diagnostics(), *worker_diagnostics(), *tick_diagnostics([Queue.SENDING]), *throttles)
     problems = [diagnostic for diagnostic in found if diagnostic.severity is not Severity.OK]
     return [*problems, *limit_diagnostics(send, now)]
 
 
 def limit_diagnostics(send: Send, now: datetime.datetime) -> Iterator[Diagnostic]:
     """Whether a sending limit of the newsletter is used up. Its operator has set the limit, so that is no problem."""
-    newsletter = send.issue.newsletter
-    if remaining_of(newsletter, now) != 0:
+    limit = used_up_limit(send, now)
+    if limit is None:
         return
-    day = warm_up_day(newsletter, now)
-    if day and day.used >= day.cap:
-        sentence = _("The warm-up limit of %(newsletter)s is used up: %(count)s mails on day %(day)s.") % {
-            "newsletter": newsletter.name,
-            "count": number(day.cap),
-            "day": day.number,
-        }
-    else:
-        hourly = newsletter.hourly_limit or 0
-        sentence = ngettext(
-            "The sending limit of %(newsletter)s is used up: %(count)s mail per hour.",
-            "The sending limit of %(newsletter)s is used up: %(count)s mails per hour.",
-            hourly,
-        ) % {"newsletter": newsletter.name, "count": number(hourly)}
+    sentence = f"{_limit_sentence(send, limit)} {_('Sending continues at %(at)s.') % {'at': utc(limit.continues_at)}}"
     yield Diagnostic(
         name="sending_limit",
         severity=Severity.OK,
@@ -95,3 +94,24 @@ def limit_diagnostics(send: Send, now: datetime.datetime) -> Iterator[Diagnostic
         advice=_("Nothing to do: sending continues automatically. The newsletter's page has the limits."),
         issue=send.issue,
     )
+
+
+def _limit_sentence(send: Send, limit: UsedUpLimit) -> str:
+    values: dict[str, object] = {"newsletter": send.issue.newsletter.name, "day": limit.day, "days": LAST_DAY}
+    if limit.daily_cap is not None:
+        sentence = _("The warm-up limit of %(newsletter)s is used up: %(count)s mails on day %(day)s of %(days)s.")
+        return sentence % {**values, "count": number(limit.daily_cap)}
+    if limit.provider_cap is not None:
+        sentence = _(
+            "All remaining recipients use %(providers)s, and the warm-up limit of %(newsletter)s for a mailbox "
+            "provider is used up: %(count)s mails on day %(day)s of %(days)s."
+        )
+        providers = ", ".join(limit.providers)
+        return sentence % {**values, "count": number(limit.provider_cap), "providers": providers}
+    hourly = limit.hourly_cap or 0
+    sentence = ngettext(
+        "The sending limit of %(newsletter)s is used up: %(count)s mail per hour.",
+        "The sending limit of %(newsletter)s is used up: %(count)s mails per hour.",
+        hourly,
+    )
+    return sentence % {**values, "count": number(hourly)}

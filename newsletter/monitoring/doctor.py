@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import datetime
 import importlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from shutil import disk_usage
 
 from django.conf import settings
@@ -18,7 +18,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from newsletter.config.validation import is_loopback
-from newsletter.models import OPEN_BATCH_STATES, Batch, Issue, IssueState, Send, SendState
+from newsletter.models import OPEN_BATCH_STATES, Batch, Issue, IssueState, Newsletter, Send, SendState
 from newsletter.monitoring.diagnostic import Diagnostic, Severity, worst_first
 from newsletter.monitoring.diagnostics import blockers_of, diagnostics, limit_diagnostics
 from newsletter.monitoring.formatting import duration, number, utc
@@ -31,9 +31,11 @@ from newsletter.monitoring.health import (
 )
 from newsletter.monitoring.progress import Progress, progress_of
 from newsletter.monitoring.send_diagnostics import lease_diagnostics
+from newsletter.monitoring.setup import setup_diagnostics
 from newsletter.providers import get_route
-from newsletter.providers.base import ConnectionCheck, Provider, SupportsConnectionCheck
+from newsletter.providers.base import ConnectionCheck, DomainsUnreadable, Provider, SupportsConnectionCheck
 from newsletter.providers.clock import LARGEST_SKEW
+from newsletter.sending.domains import refresh_domains
 
 #: Seconds that the broker has for its answer.
 BROKER_TIMEOUT = 3
@@ -56,13 +58,16 @@ def run_diagnostics(issue: Issue | None = None, *, provider: Provider | None = N
         sentence = unapplied_sentence(unapplied)
         return [Diagnostic(name="migrations", severity=Severity.ERROR, sentence=sentence, advice=advice)]
     route = (provider,) if provider else get_route()
+    # First, so that the diagnostics of the database know the present state of the domains.
+    domains = [] if read_only else [diagnostic for each in route for diagnostic in _read_domains(each)]
     return worst_first(
         (
             *([_read_only()] if read_only else []),
             *(issue_diagnostics(issue) if issue else ()),
             *diagnostics(),
             *broker_diagnostics(),
-            *(diagnostic for each in route for diagnostic in provider_diagnostics(each)),
+            *_route_diagnostics(route),
+            *domains,
             *settings_diagnostics(),
             *disk_diagnostics(),
         )
@@ -232,13 +237,21 @@ def broker_diagnostics() -> Iterator[Diagnostic]:
         yield Diagnostic(name="broker", severity=Severity.OK, sentence=_("The broker answers."))
 
 
-def provider_diagnostics(provider: Provider) -> Iterator[Diagnostic]:
+def _route_diagnostics(route: Sequence[Provider]) -> Iterator[Diagnostic]:
+    """What the providers answer, and the steps of the setup, one of which depends on their domains."""
+    checks = [each.check_connection() if isinstance(each, SupportsConnectionCheck) else None for each in route]
+    for provider, check in zip(route, checks, strict=True):
+        yield from provider_diagnostics(provider, check)
+    known = [check.domains for check in checks if check and check.domains is not None]
+    yield from setup_diagnostics(dict(known[0]) if known else None)
+
+
+def provider_diagnostics(provider: Provider, check: ConnectionCheck | None) -> Iterator[Diagnostic]:
     """Whether the provider answers and accepts the key, has the same time, and has verified the domains."""
-    if not isinstance(provider, SupportsConnectionCheck):
+    if check is None:
         sentence = _("The provider %(provider)s cannot be checked without sending a mail.")
         yield Diagnostic(name="provider", severity=Severity.OK, sentence=sentence % {"provider": provider.name})
         return
-    check = provider.check_connection()
     severity, advice = (Severity.OK, "") if check.is_ok else (Severity.ERROR, _connection_advice(provider))
     yield Diagnostic(name="provider", severity=severity, sentence=str(check.reason), advice=advice)
     yield from _clock_diagnostics(check.clock_skew or 0.0)
@@ -282,6 +295,23 @@ def _domain_diagnostics(check: ConnectionCheck) -> Iterator[Diagnostic]:
         )
 
 
+def _read_domains(provider: Provider) -> Iterator[Diagnostic]:
+    """Ask for the domains and keep the answer; a diagnostic if tracking stays unknown although a newsletter sends."""
+    try:
+        refresh_domains(provider)
+    except DomainsUnreadable as error:
+        if Newsletter.objects.exists():
+            sentence = _("It is not known whether the provider %(provider)s tracks opens and clicks. %(reason)s")
+            yield Diagnostic(
+                name="tracking",
+                severity=Severity.WARNING,
+                sentence=sentence % {"provider": provider.name, "reason": error},
+                advice=_(
+                    "Check the tracking of your domain at the provider: it must be off unless subscribers agreed."
+                ),
+            )
+
+
 def settings_diagnostics() -> Iterator[Diagnostic]:
     """Settings that are wrong on a public site."""
     if is_loopback(settings.SITE_HOST):
@@ -299,13 +329,6 @@ def settings_diagnostics() -> Iterator[Diagnostic]:
             severity=Severity.ERROR,
             sentence=_("SITE_URL is http: links in mails can be read and changed on their way."),
             advice=_("Set SITE_URL to https://…"),
-        )
-    if "sandbox" in settings.PROVIDER.split(","):
-        yield Diagnostic(
-            name="sandbox",
-            severity=Severity.WARNING,
-            sentence=_("PROVIDER is sandbox: no mail leaves this machine."),
-            advice=_("To send real mail, set PROVIDER and its key."),
         )
 
 

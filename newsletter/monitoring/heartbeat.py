@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import datetime
 import enum
+import os
+import socket
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -13,6 +15,7 @@ from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from newsletter.config.processes import is_known_dead, process_identity
 from newsletter.models import WorkerHeartbeat
 
 #: Seconds between two heartbeats: one small write each.
@@ -62,13 +65,15 @@ class WorkerState:
     """Seconds from its start to the last heartbeat."""
     last_step: str
     """The last step that did something; may be empty."""
+    has_ended: bool = False
+    """Whether it is known to have ended without deleting its row: it ran on this machine, and was killed or crashed."""
     queues: frozenset[str] | None = None
     """The queues whose ticks a Celery process has received lately; None for `manage.py worker`, which serves all."""
 
     @property
     def is_alive(self) -> bool:
-        """Whether its last heartbeat is recent."""
-        return self.age < HEARTBEAT_TIMEOUT.total_seconds()
+        """Whether its last heartbeat is recent, and it is not known to have ended since."""
+        return not self.has_ended and self.age < HEARTBEAT_TIMEOUT.total_seconds()
 
 
 class Heartbeat:
@@ -82,6 +87,7 @@ class Heartbeat:
         queues: Callable[[], Iterable[str]] | None = None,
     ) -> None:
         self._name, self._clock, self._queues = name[:100], clock, queues
+        self._process = process_identity(os.getpid())
         self._started_at = timezone.now()
         self._due_at = clock()
         self._last_step = ""
@@ -92,12 +98,18 @@ class Heartbeat:
             return False
         is_first = not WorkerHeartbeat.objects.filter(name=self._name).exists()
         doing = self._last_step if self._queues is None else f"{','.join(self._queues())}: {self._last_step}"
-        row = WorkerHeartbeat(name=self._name, started_at=self._started_at, seen_at=timezone.now(), doing=doing[:60])
+        row = WorkerHeartbeat(
+            name=self._name,
+            process=self._process,
+            started_at=self._started_at,
+            seen_at=timezone.now(),
+            doing=doing[:60],
+        )
         WorkerHeartbeat.objects.bulk_create(
             [row],
             update_conflicts=True,
             unique_fields=["name"],
-            update_fields=["started_at", "seen_at", "doing"],
+            update_fields=["process", "started_at", "seen_at", "doing"],
         )
         self._due_at = self._clock() + HEARTBEAT_INTERVAL
         if is_first:
@@ -123,7 +135,9 @@ def delete_stale_rows(newcomer: str) -> int:
     A worker that crashes again and again on one machine must not leave a row each time.
     """
     now, host = timezone.now(), newcomer.rpartition(":")[0]
-    is_replaced = Q(name__startswith=f"{host}:", seen_at__lt=now - HEARTBEAT_TIMEOUT)
+    of_host = WorkerHeartbeat.objects.filter(name__startswith=f"{host}:")
+    has_ended = Q(pk__in=[row.pk for row in of_host if _has_ended(row)])
+    is_replaced = has_ended | Q(name__startswith=f"{host}:", seen_at__lt=now - HEARTBEAT_TIMEOUT)
     deleted, _rows = WorkerHeartbeat.objects.filter(is_replaced | Q(seen_at__lt=now - DELETED_AFTER)).delete()
     return deleted
 
@@ -135,6 +149,12 @@ def workers() -> list[WorkerState]:
     return sorted(states, key=lambda state: (not state.is_alive, state.name))
 
 
+def _has_ended(row: WorkerHeartbeat) -> bool:
+    """Whether its process ran on this machine and has ended; False where that cannot be known."""
+    host, _colon, pid = row.name.rpartition(":")
+    return host == socket.gethostname() and pid.isdecimal() and is_known_dead(int(pid), row.process)
+
+
 def _state(row: WorkerHeartbeat, now: datetime.datetime) -> WorkerState:
     queues, is_celery, last_step = row.doing.rpartition(": ")
     return WorkerState(
@@ -143,5 +163,6 @@ def _state(row: WorkerHeartbeat, now: datetime.datetime) -> WorkerState:
         age=max(0.0, (now - row.seen_at).total_seconds()),
         uptime=max(0.0, (row.seen_at - row.started_at).total_seconds()),
         last_step=last_step,
+        has_ended=_has_ended(row),
         queues=frozenset(queues.split(",")) & frozenset(Queue) if is_celery else None,
     )

@@ -10,9 +10,20 @@ from django.db.models import Count, Min, Q
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
-from newsletter.models import STARTED, Availability, Batch, BatchState, Event, EventState
+from newsletter.models import (
+    STARTED,
+    Availability,
+    Batch,
+    BatchState,
+    Event,
+    EventState,
+    Newsletter,
+    ProviderDomain,
+    Restore,
+    sending_stopped,
+)
 from newsletter.monitoring.diagnostic import GRACE_PERIOD, RECENT, Diagnostic, Severity
-from newsletter.monitoring.formatting import duration, number
+from newsletter.monitoring.formatting import duration, number, utc
 from newsletter.monitoring.heartbeat import UNSERVED, Queue, workers
 from newsletter.providers import get_route, webhook_providers
 from newsletter.providers.throttle import unavailable_providers
@@ -23,8 +34,59 @@ from subscribers.models import Signup, TransactionalMail, TransactionalMailState
 #: How long mails may be accepted without any webhook. Providers send the first ones within seconds.
 WEBHOOK_TIMEOUT = datetime.timedelta(minutes=30)
 
+#: The most restores that are shown, the latest first.
+MAX_RESTORES = 3
+
 #: Seconds that a Celery process may run until its first ticks have come.
 STARTUP_GRACE_SECONDS = 120.0
+
+
+def stop_diagnostics() -> Iterator[Diagnostic]:
+    """Whether all sending is stopped."""
+    stop = sending_stopped()
+    if stop is None:
+        return
+    sentences = [_("All sending is stopped."), stop.sentence]
+    if stop.is_by_setting:
+        advice = _("To resume sending, set SENDING=on and restart every process.")
+    else:
+        sentences.append(_("Stopped by %(by)s at %(at)s.") % {"by": stop.by, "at": utc(stop.at)} if stop.at else "")
+        advice = _("When the cause is fixed, resume sending: manage.py resume_sending, or the admin's start page.")
+    yield Diagnostic(
+        name="sending_stopped",
+        severity=Severity.ERROR,
+        sentence=" ".join(filter(None, sentences)),
+        advice=advice,
+    )
+
+
+def restore_diagnostics() -> Iterator[Diagnostic]:
+    """Restored backups whose gap no operator has acknowledged."""
+    for restore in Restore.objects.filter(acknowledged_at__isnull=True).order_by("-pk")[:MAX_RESTORES]:
+        times = {"from": utc(restore.backup_at), "until": utc(restore.restored_at)}
+        if restore.secured_at is None:
+            yield Diagnostic(
+                name="restored",
+                severity=Severity.ERROR,
+                sentence=_("The database was restored, and batches that may have been sent are not held yet."),
+                advice=_("Start a worker: it holds them before it does anything else."),
+            )
+        sentences = (
+            _("The database was restored at %(until)s from a backup of %(from)s."),
+            _(
+                "Events between %(from)s and %(until)s are missing: bounces, complaints, sign-ups and unsubscribes of "
+                "that time are not recorded."
+            ),
+        )
+        yield Diagnostic(
+            name="restored",
+            severity=Severity.WARNING,
+            sentence=" ".join(sentences) % times,
+            advice=_(
+                "Replay the events of that time on the provider's webhook page, run manage.py reconcile, and repeat "
+                "unsubscribes from the proxy's log. Then run manage.py restore --acknowledge."
+            ),
+        )
 
 
 def worker_diagnostics() -> Iterator[Diagnostic]:
@@ -128,6 +190,46 @@ def throttle_diagnostics(now: datetime.datetime) -> Iterator[Diagnostic]:
             sentence=" ".join((*sentences, str(status.reason))),
             advice=str(advice),
         )
+
+
+def tracking_diagnostics(now: datetime.datetime) -> Iterator[Diagnostic]:
+    """Whether the provider tracks opens or clicks without consent; by its last answer, of at most a day ago."""
+    names = {provider.name for provider in get_route()}
+    for newsletter in Newsletter.objects.order_by("name"):
+        for domain in ProviderDomain.objects.of_sender(newsletter.sender_email, names, now):
+            if domain.open_tracking or domain.click_tracking:
+                yield _tracking(newsletter, domain)
+
+
+def _tracking(newsletter: Newsletter, domain: ProviderDomain) -> Diagnostic:
+    if newsletter.has_consent_to_tracking:
+        sentence = _(
+            "The provider %(provider)s tracks %(what)s of all mails from %(domain)s, also those of recipients of "
+            "%(newsletter)s who did not agree to it."
+        )
+        advice = _("Make sure that every subscriber agreed. The provider cannot track some recipients and not others.")
+    else:
+        sentence = _(
+            "The provider %(provider)s tracks %(what)s of all mails from %(domain)s, and %(newsletter)s has no consent "
+            "to it. Its issues are not sent."
+        )
+        advice = _(
+            "Turn off tracking of this domain at the provider, or change the newsletter's consent to tracking if all "
+            "subscribers agreed."
+        )
+    tracked = {
+        (True, True): _("opens and clicks"),
+        (True, False): _("opens"),
+        (False, True): _("clicks"),
+    }
+    values = {
+        "provider": domain.provider,
+        "what": tracked[bool(domain.open_tracking), bool(domain.click_tracking)],
+        "domain": domain.name,
+        "newsletter": newsletter.name,
+    }
+    severity = Severity.WARNING if newsletter.has_consent_to_tracking else Severity.ERROR
+    return Diagnostic(name="tracking", severity=severity, sentence=sentence % values, advice=advice)
 
 
 def webhook_diagnostics(now: datetime.datetime) -> Iterator[Diagnostic]:
@@ -242,7 +344,9 @@ def transactional_diagnostics(now: datetime.datetime) -> Iterator[Diagnostic]:
         name="transactional_mail",
         severity=Severity.ERROR,
         sentence=sentence % {"count": number(waiting["count"]), "age": _age(now, waiting["oldest"])},
-        advice=_("Check that a worker is running and that the provider accepts mail: run manage.py doctor."),
+        advice=_("They are sent when sending resumes.")
+        if sending_stopped()
+        else _("Check that a worker is running and that the provider accepts mail: run manage.py doctor."),
     )
 
 

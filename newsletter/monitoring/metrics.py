@@ -28,6 +28,7 @@ from newsletter.models import (
     EventState,
     Send,
     SendState,
+    sending_stopped,
 )
 from newsletter.monitoring.heartbeat import workers
 from newsletter.monitoring.installation_diagnostics import has_webhooks
@@ -58,6 +59,7 @@ class DatabaseCollector(Collector):
 
     def collect(self) -> Iterator[Metric]:
         now = timezone.now()
+        yield _gauge("sending_stopped", "1 while all sending is stopped, else 0.", float(sending_stopped() is not None))
         yield from _sends(now)
         yield from _batches(now)
         yield _deliveries()
@@ -179,7 +181,8 @@ def _providers() -> Iterator[Metric]:
 def _workers() -> Iterator[Metric]:
     states = workers()
     alive = sum(state.is_alive for state in states)
-    yield _gauge("workers_alive", "Number of workers with a heartbeat within the last two minutes.", alive)
+    help_text = "Number of workers with a heartbeat within the last two minutes, without those known to have ended."
+    yield _gauge("workers_alive", help_text, alive)
     ages = [(state.name, state.age) for state in states]
     yield _gauges("worker_heartbeat_age_seconds", "Seconds since the last heartbeat of each worker.", "worker", ages)
 

@@ -22,6 +22,7 @@ from newsletter.models import (
     Send,
     SendState,
     SendTransition,
+    sending_stopped,
 )
 from newsletter.models.reasons import actor_name
 from newsletter.models.send import SendQuerySet
@@ -44,13 +45,17 @@ def _sends() -> SendQuerySet:
 
 def overdue_diagnostics(now: datetime.datetime) -> Iterator[Diagnostic]:
     """Scheduled sends whose time has come and that no worker has started."""
-    for send in _sends().due(now - GRACE_PERIOD)[:MAX_SHOWN]:
+    overdue = list(_sends().due(now - GRACE_PERIOD)[:MAX_SHOWN])
+    is_stopped = bool(overdue) and sending_stopped() is not None
+    for send in overdue:
         late = duration((now - (send.scheduled_at or now)).total_seconds())
         yield Diagnostic(
             name="overdue",
             severity=Severity.ERROR,
             sentence=_("“%(title)s” should have started %(late)s ago.") % {"title": send.issue.title, "late": late},
-            advice=_("It starts as soon as a worker runs. Unschedule it if it is too late to send it."),
+            advice=_("It starts when sending resumes, or is held for confirmation if it is too late by then.")
+            if is_stopped
+            else _("It starts as soon as a worker runs. Unschedule it if it is too late to send it."),
             issue=send.issue,
         )
 

@@ -6,10 +6,11 @@ import datetime
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from newsletter.models import Send, SendState
+from newsletter.models import Send, SendState, sending_stopped
 from newsletter.monitoring.diagnostics import blockers_of
 from newsletter.monitoring.formatting import duration, utc
 from newsletter.monitoring.heartbeat import WorkerState, workers
+from newsletter.monitoring.installation_diagnostics import stop_diagnostics
 from newsletter.monitoring.progress import Progress, progress_of
 from newsletter.sending.auto_pause import complaint_warning
 
@@ -34,12 +35,13 @@ COUNTS = (
 def as_lines(sends: Sequence[Send], *, without_sends: str = "No send is scheduled or running.") -> list[str]:
     """A few lines per send, or `without_sends`, then one per worker."""
     lines = [line for send in sends for line in _send_lines(send)]
-    return [*(lines or [without_sends]), *_worker_lines(workers())]
+    return [*_stop_lines(), *(lines or [without_sends]), *_worker_lines(workers())]
 
 
 def as_data(sends: Sequence[Send]) -> dict[str, Any]:
     """The same for `json.dumps`. Times are in ISO 8601."""
     return {
+        "sending_stopped": _stop_data(),
         "sends": [_send_data(send) for send in sends],
         "workers": [
             {
@@ -52,6 +54,17 @@ def as_data(sends: Sequence[Send]) -> dict[str, Any]:
             for state in workers()
         ],
     }
+
+
+def _stop_lines() -> Iterator[str]:
+    for diagnostic in stop_diagnostics():
+        yield f"{diagnostic.sentence} {diagnostic.advice}"
+
+
+def _stop_data() -> dict[str, Any] | None:
+    """Why all sending is stopped; None if it is not."""
+    stop = sending_stopped()
+    return {"reason": stop.reason, "sentence": stop.sentence, "by": stop.by, "at": _iso(stop.at)} if stop else None
 
 
 def bar(percent: int | None) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from newsletter.config.translatable import translatable
-from newsletter.preflight.findings import Finding, Inspection, Rendered, error
+from newsletter.preflight.findings import Finding, Inspection, Rendered, Sender, error
 from newsletter.preflight.mail_page import ComputedStyle, Element, MailPage, mail_page, text_of
 from newsletter.preflight.places import HTML_PART, NEWSLETTER, TEXT_PART
 from newsletter.rendering import PlaceholderContext, placeholder_token
@@ -18,10 +18,11 @@ MIN_VISIBLE_CONTRAST, MIN_VISIBLE_PIXELS = 1.5, 6
 
 
 def check_compliance(inspection: Inspection) -> Iterator[Finding]:
-    """Errors: no sender, no postal address, or a part without the address or a visible unsubscribe link.
+    """Errors: no sender or postal address, tracking without consent, a part without address or unsubscribe link.
 
     CAN-SPAM (15 U.S.C. § 7704) asks for the postal address, Gmail's sender guidelines for a clearly visible
-    unsubscribe link in the body.
+    unsubscribe link in the body. Tracking of single recipients needs their consent (CNIL deliberation 2026-042, Garante
+    284/2026).
     """
     sender = inspection.sender
     if not sender.name.strip():
@@ -45,9 +46,42 @@ def check_compliance(inspection: Inspection) -> Iterator[Finding]:
             NEWSLETTER,
             translatable("The newsletter has no postal address. The law requires one in every mail: enter yours."),
         )
+    yield from _check_tracking(sender)
     if inspection.rendered:
         yield from _check_html(inspection.rendered, sender.postal_address)
         yield from _check_text(inspection.rendered, sender.postal_address)
+
+
+def _check_tracking(sender: Sender) -> Iterator[Finding]:
+    if sender.has_consent_to_tracking:
+        return
+    domain = sender.email.rpartition("@")[2]
+    if sender.tracks_opens:
+        yield error(
+            FAMILY,
+            "provider_tracks_opens",
+            NEWSLETTER,
+            translatable(
+                "The provider tracks the opens of all mails from {domain}, and the newsletter has no consent to it. "
+                "Turn off open tracking of this domain at the provider, or change the newsletter's consent to "
+                "tracking if all subscribers agreed. The worker reads the provider's setting every ten minutes, "
+                "manage.py doctor at once.",
+                domain=domain,
+            ),
+        )
+    if sender.tracks_clicks:
+        yield error(
+            FAMILY,
+            "provider_tracks_clicks",
+            NEWSLETTER,
+            translatable(
+                "The provider tracks the clicks in all mails from {domain}, and the newsletter has no consent to it. "
+                "Every link is rewritten, the unsubscribe link too. Turn off click tracking of this domain at the "
+                "provider, or change the newsletter's consent to tracking if all subscribers agreed. The worker reads "
+                "the provider's setting every ten minutes, manage.py doctor at once.",
+                domain=domain,
+            ),
+        )
 
 
 def _check_html(rendered: Rendered, postal_address: str) -> Iterator[Finding]:

@@ -85,6 +85,10 @@ class Sender:
     name: str
     email: str
     postal_address: str
+    tracks_opens: bool = False
+    """Whether the provider is known to track opens of all mails from this address."""
+    tracks_clicks: bool = False
+    has_consent_to_tracking: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,9 +9,10 @@ from zoneinfo import ZoneInfo
 from django.utils import timezone
 
 from newsletter.content.store import load_content
-from newsletter.models import STARTED, Delivery, Issue, Send, Story
+from newsletter.models import STARTED, Delivery, Issue, Newsletter, ProviderDomain, Send, Story
 from newsletter.preflight.findings import AudienceSnapshot, Inspection, LastSend, PastIssue, Rendered, Sender
 from newsletter.preflight.link_checks import link_statuses
+from newsletter.providers import get_route
 
 #: Number of past issues in which repeated stories are looked up.
 REMEMBERED_ISSUES = 5
@@ -35,11 +36,7 @@ def gather_inspection(
     sent = _sent_before(issue)
     return Inspection(
         content=content,
-        sender=Sender(
-            name=newsletter.sender_name,
-            email=newsletter.sender_email,
-            postal_address=newsletter.postal_address,
-        ),
+        sender=_sender(newsletter),
         sends_at=sends_at or ((send and send.scheduled_at) or timezone.now()).astimezone(zone),
         audience=audience,
         rendered=rendered,
@@ -47,6 +44,19 @@ def gather_inspection(
         past=_past_issues([earlier.issue for earlier in sent]),
         links=link_statuses(content),
         last_send=_last_send(sent[0], zone) if sent else None,
+    )
+
+
+def _sender(newsletter: Newsletter) -> Sender:
+    providers = {provider.name for provider in get_route()}
+    domains = list(ProviderDomain.objects.of_sender(newsletter.sender_email, providers, timezone.now()))
+    return Sender(
+        name=newsletter.sender_name,
+        email=newsletter.sender_email,
+        postal_address=newsletter.postal_address,
+        tracks_opens=any(domain.open_tracking for domain in domains),
+        tracks_clicks=any(domain.click_tracking for domain in domains),
+        has_consent_to_tracking=newsletter.has_consent_to_tracking,
     )
 
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 import datetime
 import enum
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar, Protocol, runtime_checkable
+from typing import ClassVar, NamedTuple, Protocol, runtime_checkable
 
 from django.utils.crypto import salted_hmac
 
@@ -99,7 +99,8 @@ class ResultKind(enum.Enum):
     BLOCKED = "blocked"
     """It was not sent, and no other message would be until the cause is fixed."""
     UNKNOWN = "unknown"
-    """It was sent completely and the answer is missing, so it may have been delivered. It is not posted again."""
+    """It was sent completely and the answer is missing, so it may have been delivered. It is posted again only if the
+    provider has idempotency keys; see `MessageResult.repeat`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,6 +115,8 @@ class MessageResult:
     """The provider's own words. Never holds an address or a secret."""
     scope: BlockScope = BlockScope.ISSUE
     """With BLOCKED."""
+    repeat: bytes = b""
+    """With UNKNOWN, where the provider has idempotency keys: the body that posts this message again under its key."""
 
     @property
     def reason(self) -> str:
@@ -185,6 +188,8 @@ class Message:
     reply_to: str = ""
     headers: Mapping[str, str] = field(default_factory=dict)
     tags: Mapping[str, str] = field(default_factory=dict)
+    written_at: datetime.datetime | None = None
+    """The time in the mail, the same for every attempt. None: when the body of a post is made."""
 
     def __post_init__(self) -> None:
         """Refuse a message that could inject a header."""
@@ -260,19 +265,37 @@ def provider_account(provider: Provider) -> str:
     return f"{provider.name}:{provider.account[:12]}"
 
 
+class EncodedPart(NamedTuple):
+    """Bytes of an encoded message, and the encoding of the values that fill the placeholders in them."""
+
+    content: bytes
+    encode_value: Callable[[str], bytes]
+
+
+#: Matches no placeholder: for messages that have none.
+NO_PLACEHOLDERS = re.compile(r"(?!)")
+
+
 class Provider(Protocol):
     """Sends mail, and reports what became of it."""
 
     name: ClassVar[str]
-    batch_size: ClassVar[int]
-    """The most messages that one post may hold."""
-    posts_per_second: ClassVar[float]
-    """The documented rate limit, to estimate how long a send takes. Answers name the rate that is in force."""
-    key_lifetime: ClassVar[datetime.timedelta]
-    """How long after the first attempt the same idempotency key can be used safely, with a margin for clocks.
 
-    Zero for a provider without idempotency keys: a batch that may have been sent is not posted again automatically.
-    """
+    @property
+    def batch_size(self) -> int:
+        """The most messages that one post may hold."""
+
+    @property
+    def posts_per_second(self) -> float:
+        """The documented rate limit, to estimate how long a send takes. Answers name the rate that is in force."""
+
+    @property
+    def key_lifetime(self) -> datetime.timedelta:
+        """How long after the first attempt the same idempotency key can be used safely, with a margin for clocks.
+
+        Zero for a provider without idempotency keys: a batch that may have been sent is not posted again automatically.
+        """
+
     supports_webhooks: ClassVar[bool]
     """Whether it sends webhooks about deliveries, bounces and complaints."""
 
@@ -286,8 +309,8 @@ class Provider(Protocol):
     def encode(self, message: Message) -> bytes:
         """One message as this provider's bytes. Placeholder tokens in it stay whole."""
 
-    def join(self, messages: list[bytes]) -> bytes:
-        """The body of one post from encoded messages."""
+    def join(self, messages: Sequence[Sequence[bytes]]) -> bytes:
+        """The body of one post from encoded messages, each in pieces: a body of megabytes is to be copied once."""
 
     def post_batch(self, body: bytes, *, key: str, size: int) -> Outcome:
         """Post exactly these bytes, `size` messages, under this idempotency key. Never raises for an answer."""
@@ -300,6 +323,33 @@ class Provider(Protocol):
 
     def parse_webhook(self, body: str) -> ParsedEvent:
         """Read a verified body. Unknown kinds give an event without a type. Raises EventRejected if unreadable."""
+
+
+@runtime_checkable
+class EncodesInParts(Protocol):
+    """A provider whose encoding of a value depends on its place in the message. All others encode messages as JSON."""
+
+    def encode_parts(self, message: Message, placeholders: re.Pattern[str]) -> tuple[EncodedPart, ...]:
+        """The message as `encode` makes it, in parts. Each match of `placeholders` stays as it is."""
+
+
+#: Called with the index of the message that comes next and the results of those before it, right before the first
+#: byte of its content is sent. Returns the code of the reason why it must not be sent; empty if it may.
+MayBegin = Callable[[int, Sequence[MessageResult]], str]
+
+
+@runtime_checkable
+class PostsOneByOne(Protocol):
+    """A provider that takes the messages of a post one after the other, so that the progress can be recorded.
+
+    After a crash only the messages between the latest record and the latest allowed beginning have an unknown outcome.
+    """
+
+    def post_each(self, body: bytes, *, key: str, size: int, may_begin: MayBegin) -> Outcome:
+        """`post_batch` that asks before each message. From the first one that may not begin, none is attempted."""
+
+    def unknown_results(self, body: bytes, *, key: str, indexes: range) -> tuple[MessageResult, ...]:
+        """The results of messages of a body of which nothing is known, because the process ended during the post."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -328,6 +378,30 @@ class SupportsConnectionCheck(Protocol):
 
     def check_connection(self) -> ConnectionCheck:
         """Ask, within seconds. Never raises for an answer or for a missing one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SendingDomain:
+    """A domain of the account. Tracking is None where the provider does not say."""
+
+    name: str
+    """In lower case."""
+    status: str
+    """The provider's word, such as `verified`."""
+    open_tracking: bool | None
+    click_tracking: bool | None
+
+
+class DomainsUnreadable(ReasonError):
+    """The provider's domains could not be read: the key may not, or no answer came."""
+
+
+@runtime_checkable
+class SupportsDomains(Protocol):
+    """A provider whose sending domains can be read."""
+
+    def read_domains(self) -> tuple[SendingDomain, ...]:
+        """Every domain of the account, within seconds. Raises DomainsUnreadable."""
 
 
 class ProviderSearchFailed(ReasonError):

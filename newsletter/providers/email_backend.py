@@ -11,6 +11,7 @@ from django.conf import settings
 from django.core.mail import EmailMessage, EmailMultiAlternatives
 from django.core.mail.backends.base import BaseEmailBackend
 
+from newsletter.models import sending_stopped
 from newsletter.providers import get_route
 from newsletter.providers.base import InvalidMessage, Message, OutcomeKind
 from newsletter.providers.throttle import post_message
@@ -26,8 +27,9 @@ UNCERTAIN = {OutcomeKind.UNKNOWN, OutcomeKind.KEY_CONFLICT}
 class ProviderEmailBackend(BaseEmailBackend):
     """Sends one mail per recipient through `post_message`. Raises MailBackendError unless the provider accepts it.
 
-    It reads two attributes of a message: `idempotency_key`, under which a repeat sends no second mail, and `tags`,
-    which come back in events. It sets `provider_id` to the provider's id of the mail.
+    It reads three attributes of a message: `idempotency_key`, under which a repeat sends no second mail, `tags`,
+    which come back in events, and `written_at`, the time in the mail, which a repeat must not change. It sets
+    `provider_id` to the provider's id of the mail.
     """
 
     @property
@@ -37,6 +39,11 @@ class ProviderEmailBackend(BaseEmailBackend):
         A repeat goes to the provider that is available then, which may be another one than before.
         """
         return min(provider.key_lifetime for provider in get_route())
+
+    @property
+    def is_stopped(self) -> bool:
+        """Whether all sending is stopped: mails wait, and none is claimed."""
+        return sending_stopped() is not None
 
     def send_messages(self, email_messages: Sequence[EmailMessage]) -> int:
         """Send the mails. Returns how many the provider accepted for all their recipients."""
@@ -90,6 +97,7 @@ def _build(email: EmailMessage, recipient: str, text: str) -> Message:
         headers={name: str(value) for name, value in email.extra_headers.items()},
         # Events without the name of this installation count as those of another installation's.
         tags={**getattr(email, "tags", {}), "env": settings.ENVIRONMENT},
+        written_at=getattr(email, "written_at", None),
     )
 
 

@@ -44,6 +44,7 @@ REASONS: Mapping[str, str] = {
     "missing_api_key": translatable("The request had no API key."),
     "invalid_api_key": translatable("The provider does not accept the API key."),
     "restricted_api_key": translatable("The API key is not allowed to make this request."),
+    "inactive_api_key": translatable("The API key is not active. Activate it at the provider, or set another key."),
     "suspended_api_key": translatable("The provider has suspended the API key."),
     "invalid_permission": translatable("The API key does not have the permission for this request."),
     "invalid_access": translatable("The API key does not have access to this resource."),
@@ -91,6 +92,7 @@ REASONS: Mapping[str, str] = {
     "server_slow": translatable("The mail server is slow. The rest of the batch is posted in a later attempt."),
     # Before a provider is asked.
     "recipient_not_allowed": translatable("The address is not in ALLOWED_RECIPIENTS, so it gets no mail."),
+    "all_sending_stopped": translatable("All sending is stopped. The mail is sent when sending resumes."),
     "provider_unavailable": translatable("The provider is not available at the moment. The mail is sent later."),
     # Reading the provider's list of mails.
     "read_key_missing": translatable("RESEND_READ_KEY is not set, so the provider's list of mails cannot be read."),
@@ -99,6 +101,9 @@ REASONS: Mapping[str, str] = {
     "list_unreadable": translatable("The provider's list of mails could not be read."),
     "list_unavailable": translatable("The provider's list of mails did not answer."),
     "not_posted_by_provider": translatable("The batch was not posted through this provider."),
+    # Reading the provider's sending domains.
+    "domains_refused": translatable("The key may not read the provider's domains. Set RESEND_READ_KEY."),
+    "domains_unreadable": translatable("The provider's domains could not be read."),
     # Webhooks.
     "events_unsupported": translatable("This provider sends no webhooks."),
     "event_headers_invalid": translatable("The webhook's id or timestamp is missing or malformed."),

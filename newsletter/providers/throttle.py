@@ -15,14 +15,15 @@ import math
 import random
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from django.db import transaction
-from django.db.models import F
+from django.db.models import DateTimeField
 from django.db.models.functions import Now
 
-from newsletter.models import Availability, ProviderThrottle
+from newsletter.models import Availability, ProviderThrottle, sending_stopped
+from newsletter.models.prepared import PreparedStatement, columns_of, fields_of, instance_of
 from newsletter.providers.allowlist import may_write_to
 from newsletter.providers.base import BlockScope, Message, Outcome, OutcomeKind, Provider
 from newsletter.providers.reasons import MAX_CODE_LENGTH, provider_reason_sentence
@@ -78,6 +79,12 @@ class ThrottleStatus:
     is_circuit_open: bool = False
     code: str = ""
     detail: str = ""
+    row: ProviderThrottle | None = field(default=None, repr=False, compare=False)
+    """The row as it was read; None if there is none yet."""
+    clock: datetime.datetime | None = field(default=None, compare=False)
+    """The database's time when it was read."""
+    read_at: float = field(default_factory=time.monotonic, compare=False)
+    """When it was read, by this process's monotonic clock."""
 
     @property
     def last_call_failed(self) -> bool:
@@ -108,35 +115,48 @@ class Permit:
 
 def throttle_status(provider: Provider) -> ThrottleStatus:
     """The state of a provider's throttle, in one query that takes no permit."""
-    row = _rows().filter(provider=provider.name, account=provider.account).first()
-    if row is None:
+    read_at = time.monotonic()
+    found = _read(provider)
+    if found is None:
         return ThrottleStatus(provider=provider.name, availability=Availability.AVAILABLE)
-    availability = row.availability_at(row.clock)
+    row, clock = found
+    availability = row.availability_at(clock)
     times = {Availability.SUSPENDED: None, Availability.QUOTA_EXCEEDED: row.quota_until}
     return ThrottleStatus(
         provider=provider.name,
         availability=availability,
-        wait=_seconds_until_post(row, row.clock, availability),
+        wait=_seconds_until_post(row, clock, availability),
         until=times.get(availability, row.backoff_until),
         rate=row.rate or DEFAULT_RATE,
         failures=row.failures,
         is_circuit_open=row.circuit_opened_at is not None,
         code=row.code,
         detail=row.detail,
+        row=row,
+        clock=clock,
+        read_at=read_at,
     )
 
 
-def acquire_permit(provider: Provider, *, share: float = ISSUE_SHARE, max_wait: float = MAX_WAIT) -> Permit | None:
+def acquire_permit(
+    provider: Provider,
+    *,
+    share: float = ISSUE_SHARE,
+    max_wait: float = MAX_WAIT,
+    status: ThrottleStatus | None = None,
+) -> Permit | None:
     """Acquire the next permit and wait until it is valid; None if that takes longer than `max_wait` seconds.
 
-    Call it right before the post, outside of any transaction, and only with something to post.
+    Call it right before the post, outside of any transaction, and only with something to post. `status`, read a moment
+    ago, saves reading the row again as long as no other worker has changed it.
     """
+    known = _known_row(status)
     for _ in range(ACQUIRE_ATTEMPTS):
-        row = _rows().filter(provider=provider.name, account=provider.account).first()
-        if row is None:
+        found, known = known or _read(provider), None
+        if found is None:
             ProviderThrottle.objects.get_or_create(provider=provider.name, account=provider.account)
             continue
-        now = row.clock
+        row, now = found
         if row.availability_at(now) not in USABLE:
             return None
         at = max(now, _next_permit_at(row, now, share), row.ahead("backoff_until", now) or now)
@@ -161,6 +181,28 @@ def _rows() -> Any:
     return ProviderThrottle.objects.annotate(clock=Now())
 
 
+READ = PreparedStatement(
+    f"""
+    SELECT {columns_of(ProviderThrottle)}, STATEMENT_TIMESTAMP() FROM newsletter_providerthrottle
+    WHERE provider = %s AND account = %s
+    """,  # noqa: S608 - names of columns are ours
+    (*fields_of(ProviderThrottle), DateTimeField()),
+)
+
+
+def _read(provider: Provider) -> tuple[ProviderThrottle, datetime.datetime] | None:
+    """The provider's row and the database's time."""
+    row = READ.first(provider.name, provider.account)
+    return (instance_of(ProviderThrottle, row), row[-1]) if row else None
+
+
+def _known_row(status: ThrottleStatus | None) -> tuple[ProviderThrottle, datetime.datetime] | None:
+    """What a status has read, and the database's time now. If the row has changed since, no permit is reserved."""
+    if status is None or status.row is None or status.clock is None:
+        return None
+    return status.row, status.clock + datetime.timedelta(seconds=time.monotonic() - status.read_at)
+
+
 def _next_permit_at(row: ProviderThrottle, now: datetime.datetime, share: float) -> datetime.datetime:
     """When the permit after the latest one is valid. A latest permit too far ahead is ignored (`MAX_AHEAD`)."""
     interval = datetime.timedelta(seconds=1 / (max(row.rate or DEFAULT_RATE, MIN_RATE) * share))
@@ -177,25 +219,26 @@ def _seconds_until_post(row: ProviderThrottle, now: datetime.datetime, availabil
     return max((at - now).total_seconds() for at in (now, _next_permit_at(row, now, ISSUE_SHARE), *times))
 
 
+#: What a permit depends on: if any of it has changed since it was read, no permit is reserved.
+COMPARED = ("last_permit_at", "backoff_until", "circuit_opened_at", "half_open_until", "quota_until", "suspended_at")
+RESERVE = PreparedStatement(
+    f"""
+    UPDATE newsletter_providerthrottle SET last_permit_at = %s, half_open_until = %s, window_started_at = %s,
+        window_posts = CASE WHEN %s::boolean THEN 1 ELSE window_posts + 1 END,
+        window_failures = CASE WHEN %s::boolean THEN 0 ELSE window_failures END
+    WHERE id = %s AND {" AND ".join(f"{name} IS NOT DISTINCT FROM %s::timestamptz" for name in COMPARED)}
+    """  # noqa: S608 - names of columns are ours
+)
+
+
 def _reserve(row: ProviderThrottle, at: datetime.datetime, now: datetime.datetime) -> bool:
     """Compare and set: whether no other worker has changed the row since it was read."""
-    compared = (
-        "last_permit_at",
-        "backoff_until",
-        "circuit_opened_at",
-        "half_open_until",
-        "quota_until",
-        "suspended_at",
-    )
-    changes: dict[str, object] = {"last_permit_at": at}
-    if row.circuit_opened_at:
-        changes["half_open_until"] = now + HALF_OPEN_TIMEOUT
-    if row.window_started_at is None or now - row.window_started_at >= WINDOW:
-        changes |= {"window_started_at": now, "window_posts": 1, "window_failures": 0}
-    else:
-        changes["window_posts"] = F("window_posts") + 1
-    read = {name: getattr(row, name) for name in compared}
-    return bool(ProviderThrottle.objects.filter(pk=row.pk, **read).update(**changes))
+    half_open_until = now + HALF_OPEN_TIMEOUT if row.circuit_opened_at else row.half_open_until
+    begins_window = row.window_started_at is None or now - row.window_started_at >= WINDOW
+    window_started_at = now if begins_window else row.window_started_at
+    compared = (getattr(row, name) for name in COMPARED)
+    changes = (at, half_open_until, window_started_at, begins_window, begins_window)
+    return bool(RESERVE.execute(*changes, row.pk, *compared))
 
 
 # --- Learning from answers -----------------------------------------------------------------------------------------
@@ -324,6 +367,10 @@ def post_message(route: Sequence[Provider], message: Message, *, key: str) -> Ou
         return Outcome(kind=OutcomeKind.REFUSED, code="recipient_not_allowed")
     for provider, _status, takes_new_batches in route_statuses(route):
         if takes_new_batches and (permit := acquire_permit(provider, share=TRANSACTIONAL_SHARE, max_wait=2 * MAX_WAIT)):
+            # Asked as late as possible: a permit may take seconds to come.
+            if sending_stopped():
+                release_permit(permit)
+                return Outcome(kind=OutcomeKind.RETRY_LATER, code="all_sending_stopped")
             outcome = provider.post_message(message, key=key)
             update_throttle(permit, outcome)
             return outcome

@@ -7,6 +7,7 @@ from newsletter.rendering.placeholders import (
     as_json_string,
     as_utf8,
     placeholder_token,
+    token_pattern,
 )
 from newsletter.rendering.render import render_issue
 from newsletter.rendering.shapes import IssueLink, Masthead, MergePlaceholder, RenderedIssue
@@ -35,5 +36,6 @@ __all__ = [
     "placeholder_token",
     "render_issue",
     "theme_names",
+    "token_pattern",
     "words_for",
 ]

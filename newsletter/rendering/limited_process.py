@@ -48,11 +48,12 @@ class ProcessLimits:
 LIMITS = ProcessLimits()
 
 
-def run_limited(job: Job, request: bytes, *, limits: ProcessLimits = LIMITS) -> bytes:
-    """Run `job` with `request` in a child process and return its response.
+def run_limited(job: Job, request: bytes, *, limits: ProcessLimits | None = None) -> bytes:
+    """Run `job` with `request` in a child process and return its response. `limits` None: those of LIMITS.
 
     Raises RenderingError if the job raises one, exceeds a limit, or ends the child in any other way.
     """
+    limits = limits or LIMITS
     timed_out = Event()
     with TemporaryDirectory(prefix="limited-") as folder, _start_child(job, folder, limits) as child:
         timer = Timer(limits.wall, _kill_late_child, (child, timed_out))

@@ -8,7 +8,7 @@ bytes are split at the tokens once, and each recipient's values are escaped and 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from html import escape
@@ -75,14 +75,23 @@ class PlaceholderTemplate:
     @classmethod
     def split(cls, encoded: bytes, nonce: str, *, outer: Encoder = as_utf8) -> Self:
         """Split at the tokens of `nonce`. `outer` is the encoding that `encoded` already has around its text."""
-        pieces = re.split(token_pattern(nonce).encode(), encoded)
-        names = list(zip(pieces[1::3], pieces[2::3], strict=True))
+        return cls.split_parts([(encoded, outer)], nonce)
+
+    @classmethod
+    def split_parts(cls, encoded_parts: Iterable[tuple[bytes, Encoder]], nonce: str) -> Self:
+        """The same for bytes whose parts are encoded differently."""
+        parts, names = [b""], []
+        for encoded, outer in encoded_parts:
+            pieces = re.split(token_pattern(nonce).encode(), encoded)
+            parts[-1] += pieces[0]
+            parts += pieces[3::3]
+            names += [(letter, name, outer) for letter, name in zip(pieces[1::3], pieces[2::3], strict=True)]
         distinct = list(dict.fromkeys(names))
         fields = tuple(
             (placeholder.decode(), _encoder(PlaceholderContext(letter.decode()), outer))
-            for letter, placeholder in distinct
+            for letter, placeholder, outer in distinct
         )
-        return cls(tuple(pieces[0::3]), tuple(distinct.index(name) for name in names), fields)
+        return cls(tuple(parts), tuple(distinct.index(name) for name in names), fields)
 
     @property
     def placeholders(self) -> tuple[str, ...]:
@@ -91,6 +100,10 @@ class PlaceholderTemplate:
 
     def fill(self, values: Mapping[str, str]) -> bytes:
         """One recipient's bytes. Raises PlaceholderError for a missing value, or one that is not valid Unicode."""
+        return b"".join(self.pieces(values))
+
+    def pieces(self, values: Mapping[str, str]) -> list[bytes]:
+        """The same in pieces, of which a larger whole can be joined without copying each recipient's bytes twice."""
         try:
             encoded = [encode(values[placeholder]) for placeholder, encode in self.fields]
         except KeyError as error:
@@ -103,7 +116,7 @@ class PlaceholderTemplate:
         pieces: list[bytes] = [b""] * (2 * len(self.parts) - 1)
         pieces[0::2] = self.parts
         pieces[1::2] = [encoded[index] for index in self.order]
-        return b"".join(pieces)
+        return pieces
 
 
 def _encoder(context: PlaceholderContext, outer: Encoder) -> Encoder:

@@ -8,6 +8,7 @@ from typing import Any
 
 from newsletter.sandbox.acceptance import used_this_month, used_today
 from newsletter.sandbox.exchange import Request, Response, json_response
+from newsletter.sandbox.options import SandboxOptions
 from newsletter.sandbox.paging import read_page
 from newsletter.sandbox.refusals import refusal
 from newsletter.sandbox.team import Team
@@ -16,6 +17,8 @@ from newsletter.sandbox.time_format import format_time, next_day, next_month
 MAX_NAMES = 100
 #: Monthly quota in GET /usage if none is set, because each of Resend's plans has one.
 _DEFAULT_MONTHLY_QUOTA = 3_000_000
+#: Contacts that the sandbox does not have; the SDKs expect a number.
+_CONTACTS_LIMIT = 1_000
 
 
 class Account:
@@ -62,10 +65,24 @@ class Account:
         removed = [self._remove(name) for name in _names(body, "ids" if "ids" in body else "emails")]
         return json_response({"data": [entry for entry in removed if entry]})
 
-    def list_domains(self, _request: Request) -> Response:
+    def list_domains(self, request: Request) -> Response:
         """GET /domains: the verified domains."""
         names = sorted(self._team.options.verified_domains or ())
-        return json_response({"object": "list", "has_more": False, "data": [_domain(name) for name in names]})
+        numbers = {_domain_id(name): number for number, name in enumerate(names, start=1)}
+        page = read_page(request, numbers.get)
+        after, before = page.after or 0, page.before or len(names) + 1
+        listed = [name for number, name in enumerate(names, start=1) if after < number < before]
+        shown = listed[: page.limit] if page.before is None else listed[-page.limit :]
+        data = [_domain(name, self._team.options) for name in shown]
+        return json_response({"object": "list", "has_more": len(listed) > len(shown), "data": data})
+
+    def get_domain(self, _request: Request, uid: str) -> Response:
+        """GET /domains/{id}, with its DNS records: MX and TXT, as without a custom return path."""
+        options = self._team.options
+        name = next((name for name in options.verified_domains or () if _domain_id(name) == uid), None)
+        if name is None:
+            raise refusal("not_found", "Domain not found")
+        return json_response({"object": "domain", **_domain(name, options), "records": _records(name)})
 
     def usage(self, _request: Request) -> Response:
         """GET /usage."""
@@ -76,8 +93,9 @@ class Account:
         return json_response(
             {
                 "object": "usage",
+                "generated_at": format_time(now),
                 "emails": {"daily": daily, "monthly": monthly},
-                "contacts": unused,
+                "contacts": {"used": 0, "limit": _CONTACTS_LIMIT},
                 "segments": unused,
                 "broadcasts": unused,
                 "ai_credits": {**unused, "next_increase_at": None},
@@ -108,17 +126,40 @@ def _suppression(row: sqlite3.Row) -> dict[str, Any]:
     }
 
 
-def _domain(name: str) -> dict[str, Any]:
+def _domain_id(name: str) -> str:
+    return str(uuid.uuid5(uuid.NAMESPACE_DNS, name))
+
+
+def _domain(name: str, options: SandboxOptions) -> dict[str, Any]:
     return {
-        "id": str(uuid.uuid5(uuid.NAMESPACE_DNS, name)),
+        "id": _domain_id(name),
         "name": name,
         "status": "verified",
         "created_at": format_time(0),
         "region": "eu-west-1",
-        "open_tracking": False,
-        "click_tracking": False,
+        "open_tracking": name in options.open_tracking_domains,
+        "click_tracking": name in options.click_tracking_domains,
         "capabilities": {"sending": "enabled", "receiving": "disabled"},
     }
+
+
+def _records(name: str) -> list[dict[str, Any]]:
+    return [
+        {
+            "record": record,
+            "name": f"{label}.{name}",
+            "type": record_type,
+            "ttl": "Auto",
+            "status": "verified",
+            "value": value,
+            **({"priority": 10} if record_type == "MX" else {}),
+        }
+        for record, label, record_type, value in (
+            ("SPF", "send", "MX", "feedback-smtp.sandbox.invalid"),
+            ("SPF", "send", "TXT", "v=spf1 include:sandbox.invalid ~all"),
+            ("DKIM", "resend._domainkey", "TXT", "p=sandbox"),
+        )
+    ]
 
 
 def _used(used: int, limit: int | None, resets_at: str) -> dict[str, Any]:

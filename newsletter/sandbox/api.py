@@ -44,6 +44,7 @@ class Api:
             route("GET", "/suppressions/{}", account.get_suppression),
             route("DELETE", "/suppressions/{}", account.remove_suppression),
             route("GET", "/domains", account.list_domains),
+            route("GET", "/domains/{}", account.get_domain),
             route("GET", "/usage", account.usage),
         )
 
@@ -82,7 +83,7 @@ class Api:
         if not hmac.compare_digest(presented, options.sending_key.encode()):
             # Two independent tests of the real API got this, not the documented 403 invalid_api_key.
             raise refusal("validation_error", "API key is invalid", status=400)
-        if not is_sending(request):
+        if not is_sending(request) and request.path != "/usage":
             raise refusal("restricted_api_key")
 
     def _record_call(self, request: Request, sha256: str, response: Response, fault: Fault) -> None:

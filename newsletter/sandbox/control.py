@@ -28,6 +28,9 @@ from newsletter.sandbox.time_format import format_time
 #: Options that are read only when the server starts.
 _FIXED_OPTIONS = frozenset({"port", "ledger", "webhook_workers"})
 
+#: Options that are sets of names.
+_NAME_SETS = frozenset({"webhook_events", "verified_domains", "open_tracking_domains", "click_tracking_domains"})
+
 
 class Control:
     """`/sandbox/…`: available to every process on this machine, without a key."""
@@ -126,7 +129,7 @@ def changed_options(options: SandboxOptions, changes: dict[str, Any]) -> Sandbox
 def _converted(name: str, value: Any) -> Any:
     if name == "webhook_secrets" and isinstance(value, list):
         return tuple(value)
-    if name in ("webhook_events", "verified_domains") and isinstance(value, list):
+    if name in _NAME_SETS and isinstance(value, list):
         return frozenset(value)
     return value
 

@@ -128,17 +128,17 @@ class Database:
                 if self._connection.total_changes != self._changes_before:
                     self.changed.notify_all()
 
-    def rows(self, sql: str, *values: object) -> list[sqlite3.Row]:
-        """All rows of a query."""
+    def rows(self, sql: str, *values: object, **named: object) -> list[sqlite3.Row]:
+        """All rows of a query, with values for `?` or for `:name`."""
         with self.changed:
             self._check_open()
-            return self._connection.execute(sql, values).fetchall()
+            return self._connection.execute(sql, named or values).fetchall()
 
-    def row(self, sql: str, *values: object) -> sqlite3.Row | None:
-        """The first row of a query."""
+    def row(self, sql: str, *values: object, **named: object) -> sqlite3.Row | None:
+        """The first row of a query, with values for `?` or for `:name`."""
         with self.changed:
             self._check_open()
-            row: sqlite3.Row | None = self._connection.execute(sql, values).fetchone()
+            row: sqlite3.Row | None = self._connection.execute(sql, named or values).fetchone()
             return row
 
     def one(self, sql: str, *values: object) -> sqlite3.Row:

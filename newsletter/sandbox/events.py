@@ -135,10 +135,10 @@ class Events:
         """Post finished events again under the same `svix-id`. Returns their number."""
         with self._database.transaction() as tx:
             return tx.execute(
-                """UPDATE events SET state = 'pending', copies = 1, tries = 0, next_try_at = ?1
-                   WHERE state IN ('delivered', 'failed') AND svix_id = coalesce(?2, svix_id)
-                     AND mail = coalesce(?3, mail) AND state = coalesce(?4, state)""",
-                (now, svix_id, mail, state),
+                """UPDATE events SET state = 'pending', copies = 1, tries = 0, next_try_at = :now
+                   WHERE state IN ('delivered', 'failed') AND svix_id = coalesce(:svix_id, svix_id)
+                     AND mail = coalesce(:mail, mail) AND state = coalesce(:state, state)""",
+                {"now": now, "svix_id": svix_id, "mail": mail, "state": state},
             ).rowcount
 
     def summary(self) -> dict[str, Any]:

@@ -48,6 +48,8 @@ class Fault:
     seconds: float = 60.0
     #: Selects among the statuses of a refusal that has several (validation_error: 400, 403, 422).
     status: int | None = None
+    #: Replaces the message of a refusal: `validation_error` with 403 and “API key is not active”, for example.
+    message: str | None = None
     #: Number of calls that it affects.
     times: int = 1
     #: Prefix of `METHOD /path` of the calls that it affects; "" is any call.
@@ -58,6 +60,8 @@ class Fault:
             raise ValueError(f"Unknown fault {self.kind!r}. Known faults: {', '.join(sorted(KINDS))}.")
         if self.times < 1 or self.seconds < 0 or not isinstance(self.on, str):
             raise ValueError("times must be 1 or more, seconds must be 0 or more, and on must be a string.")
+        if self.message is not None and (self.kind not in REFUSAL_NAMES or not isinstance(self.message, str)):
+            raise ValueError("message must be a string, and only refusals have one.")
         if self.status is not None and self.kind in REFUSAL_NAMES:
             try:
                 refusal(self.kind, status=self.status)
@@ -89,7 +93,7 @@ class Fault:
             return Response(0, ending=Ending.SILENCE, seconds=self.seconds)
         if self.kind == "html_502":
             return Response(502, _BAD_GATEWAY, HTML)
-        error = refusal(self.kind, status=self.status)
+        error = refusal(self.kind, self.message, status=self.status)
         return json_response(error.body, error.status)
 
 

@@ -22,9 +22,9 @@ from newsletter.sandbox.validation import Mail, bare_address, message_id
 #: The latest event of a mail. Final events take precedence: a later open does not replace a complaint.
 _LAST_EVENT = """
     CASE WHEN mails.canceled_at IS NOT NULL THEN 'email.canceled' ELSE coalesce(
-        (SELECT type FROM events WHERE events.mail = mails.id AND happens_at <= ?1
+        (SELECT type FROM events WHERE events.mail = mails.id AND happens_at <= :now
            AND type IN ('email.complained', 'email.bounced', 'email.suppressed', 'email.failed') LIMIT 1),
-        (SELECT type FROM events WHERE events.mail = mails.id AND happens_at <= ?1
+        (SELECT type FROM events WHERE events.mail = mails.id AND happens_at <= :now
            AND type != 'email.unknown' ORDER BY happens_at DESC, events.id DESC LIMIT 1),
         'email.queued') END AS last_event
 """
@@ -117,12 +117,12 @@ class Ledger:
         with self._database.transaction() as tx:
             tx.execute("UPDATE mails SET scheduled_at = ? WHERE id = ?", (scheduled_at, mail.number))
             tx.execute(
-                """UPDATE events SET happens_at = happens_at + ?1, next_try_at = next_try_at + ?1
-                   WHERE mail = ?2 AND happens_at > ?3""",
-                (later, mail.number, now),
+                """UPDATE events SET happens_at = happens_at + :later, next_try_at = next_try_at + :later
+                   WHERE mail = :mail AND happens_at > :now""",
+                {"later": later, "mail": mail.number, "now": now},
             )
             tx.execute(
-                "UPDATE suppressions SET since = since + ?1 WHERE source = ?2 AND since > ?3",
+                "UPDATE suppressions SET since = since + ? WHERE source = ? AND since > ?",
                 (later, mail.id, now),
             )
 
@@ -130,7 +130,7 @@ class Ledger:
 
     def mail(self, uid: str, now: float) -> LedgerMail | None:
         """One mail by its id."""
-        row = self._database.row(f"SELECT *, {_LAST_EVENT} FROM mails WHERE uid = ?2", now, uid)  # noqa: S608
+        row = self._database.row(f"SELECT *, {_LAST_EVENT} FROM mails WHERE uid = :uid", now=now, uid=uid)  # noqa: S608
         return _ledger_mail(row) if row else None
 
     def number_of(self, uid: str) -> int | None:
@@ -142,11 +142,11 @@ class Ledger:
         pattern = "%" + search.strip().lower().replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_") + "%"
         rows = self._database.rows(
             f"""SELECT *, {_LAST_EVENT} FROM mails
-                WHERE (?2 = '%%' OR EXISTS (SELECT 1 FROM recipients WHERE mail = mails.id
-                                            AND address LIKE ?2 ESCAPE '\\'))
+                WHERE (:pattern = '%%' OR EXISTS (SELECT 1 FROM recipients WHERE mail = mails.id
+                                            AND address LIKE :pattern ESCAPE '\\'))
                   AND {page.condition("mails.id")}""",  # noqa: S608
-            now,
-            pattern,
+            now=now,
+            pattern=pattern,
         )
         mails, more = page.cut(rows)
         return [_ledger_mail(row) for row in mails], more
@@ -159,9 +159,9 @@ class Ledger:
         """All mails to one address, oldest first."""
         rows = self._database.rows(
             f"""SELECT *, {_LAST_EVENT} FROM mails
-                WHERE id IN (SELECT mail FROM recipients WHERE address = ?2) ORDER BY id""",  # noqa: S608
-            now,
-            bare_address(address),
+                WHERE id IN (SELECT mail FROM recipients WHERE address = :address) ORDER BY id""",  # noqa: S608
+            now=now,
+            address=bare_address(address),
         )
         return [_ledger_mail(row) for row in rows]
 

@@ -36,10 +36,13 @@ class SandboxOptions:
     port: int = 8026
     #: A key with full access.
     api_key: str = "re_sandbox"
-    #: A key with sending access: other calls are answered with 401 restricted_api_key.
+    #: A key with sending access: other calls than GET /usage are answered with 401 restricted_api_key.
     sending_key: str = "re_sandbox_sending"
     #: Domains that `from` may use; None accepts every domain.
     verified_domains: frozenset[str] | None = None
+    #: Verified domains whose opens or clicks Resend tracks. Events do not depend on it.
+    open_tracking_domains: frozenset[str] = frozenset()
+    click_tracking_domains: frozenset[str] = frozenset()
     #: Whether recipients at example.com and test.com are answered with 422, as by Resend.
     block_example_domains: bool = True
     #: Largest request body in bytes; larger ones are answered with 413.

@@ -7,6 +7,7 @@ import http
 import http.server
 import logging
 import os
+import re
 import socket
 import socketserver
 import struct
@@ -36,6 +37,9 @@ HOST = "127.0.0.1"
 _LOOPBACK_NAMES = frozenset({"127.0.0.1", "localhost", "[::1]"})
 _STOP_SECONDS = 5.0
 _DRAINED_BYTES = 1 << 16
+_CHUNK_LINE_BYTES = 4096
+_CHUNK_SIZE = re.compile(rb"[0-9A-Fa-f]{1,8}")
+_MAX_TRAILERS = 20
 
 
 class SandboxServer:
@@ -208,8 +212,10 @@ class _Connection(http.server.BaseHTTPRequestHandler):
 
     def _read_body(self, headers: dict[str, str]) -> bytes | None:
         """The complete body; None if the client disconnected before its end."""
+        if "transfer-encoding" in headers:
+            return self._read_chunks(headers)
         length = headers.get("content-length", "0")
-        if "transfer-encoding" in headers or not (length.isascii() and length.isdigit()):
+        if not (length.isascii() and length.isdigit()):
             raise refusal("validation_error", "The request needs a Content-Length.", status=400)
         size = int(length)
         if size > self._http.team.options.max_body_bytes:
@@ -217,6 +223,45 @@ class _Connection(http.server.BaseHTTPRequestHandler):
             raise refusal("validation_error", "The request body is too large.", status=413)
         body = self.rfile.read(size)
         return body if len(body) == size else None
+
+    def _read_chunks(self, headers: dict[str, str]) -> bytes | None:
+        """A chunked body, as Resend's SDK for Go sends it; None if the client disconnected before its end.
+
+        Source: RFC 9112 §7.1. Content-Length beside it is refused, since two lengths may be request smuggling (§6.1).
+        """
+        if headers["transfer-encoding"].strip().lower() != "chunked" or "content-length" in headers:
+            raise refusal("validation_error", "The request needs a Content-Length or is chunked.", status=400)
+        parts: list[bytes] = []
+        left = self._http.team.options.max_body_bytes
+        while size := self._chunk_size():
+            left -= size
+            if left < 0:
+                raise refusal("validation_error", "The request body is too large.", status=413)
+            part = self.rfile.read(size + 2)
+            if len(part) < size + 2:
+                return None
+            if not part.endswith(b"\r\n"):
+                raise refusal("validation_error", "The chunks of the request body are malformed.", status=400)
+            parts.append(part[:-2])
+        return b"".join(parts) if size == 0 and self._skip_trailers() else None
+
+    def _chunk_size(self) -> int | None:
+        """The size of the next chunk, 0 for the last; None if the client disconnected. Extensions are ignored."""
+        line = self.rfile.readline(_CHUNK_LINE_BYTES)
+        size = line.partition(b";")[0].strip()
+        if _CHUNK_SIZE.fullmatch(size) and line.endswith(b"\n"):
+            return int(size, 16)
+        if not line:
+            return None
+        raise refusal("validation_error", "The chunks of the request body are malformed.", status=400)
+
+    def _skip_trailers(self) -> bool:
+        """Whether the body ended; trailers are read and ignored, as all fields after the body may be."""
+        for _number in range(_MAX_TRAILERS):
+            line = self.rfile.readline(_CHUNK_LINE_BYTES)
+            if line in (b"\r\n", b"\n", b""):
+                return bool(line)
+        raise refusal("validation_error", "The request has too many trailers.", status=400)
 
     def _drain(self, size: int) -> None:
         # Otherwise a client that is still sending gets a connection reset instead of the answer.

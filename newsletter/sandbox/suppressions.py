@@ -32,10 +32,10 @@ class Suppressions:
     def find(self, id_or_address: str, since: float | None) -> sqlite3.Row | None:
         """One entry by id or address; with `since`, only if it is in effect at that time."""
         return self._database.row(
-            "SELECT * FROM suppressions WHERE (id = ?1 OR address = ?2) AND since <= coalesce(?3, since)",
-            id_or_address,
-            id_or_address.strip().lower(),
-            since,
+            "SELECT * FROM suppressions WHERE (id = :id OR address = :address) AND since <= coalesce(:since, since)",
+            id=id_or_address,
+            address=id_or_address.strip().lower(),
+            since=since,
         )
 
     def number_of(self, id_or_address: str) -> int | None:

@@ -60,6 +60,9 @@ def resume_send(send: Send, *, by: str, text: str = "") -> None:
         if not text.strip():
             raise ReasonNeeded
         changes["acknowledged"] = send_health_of(send).rates()
+    elif send.hold_reason == Reason.RESTORED_SEND:
+        # Its held batches are known, and settled one by one.
+        changes["acknowledged"] = send_health_of(send).rates()
     with transaction.atomic():
         send.resume(Reason.OPERATOR, by=by, values=operator_values(text), **changes)
         clear_suspensions(by=by)

@@ -6,33 +6,48 @@ import datetime
 from collections.abc import Iterable
 from itertools import groupby
 
-from django.db import connection, transaction
+from django.db import IntegrityError, connection, transaction
 from django.db.models import Case, Count, Exists, Max, OuterRef, Q, Value, When
 from django.utils import timezone
 
 from newsletter.config.failpoints import Point, failpoint
-from newsletter.models import Delivery, Issue, Send, SendState
-from newsletter.models.bulk_sql import execute_with_rows
+from newsletter.models import IN_PROGRESS, Delivery, Issue, Send
+from newsletter.models.bulk_sql import execute_with_rows, fetch_with_rows
 from newsletter.models.edition import LARGE_COLUMNS
 from newsletter.providers.allowlist import allowed_subscriptions, is_limited
+from newsletter.sending.limits import is_warming_up
 from newsletter.sending.message import batch_key
+from newsletter.sending.warm_up import WarmUpGroup, groups_of
 from newsletter.sending.waves import LocalTime
 from subscribers.models import Subscription, SubscriptionState
 
 #: Recipients per transaction: a tenth of a second's work, so that posting starts at once, however long the list is.
 RECIPIENTS_PER_CHUNK = 20_000
 
+#: In a warm-up, mails to less engaged recipients wait so long, until the engaged ones of all chunks are in batches.
+ENGAGEMENT_DELAY = datetime.timedelta(minutes=5)
+
+#: In a warm-up, the batches of each mailbox provider are so far apart, so that they take turns.
+TURN = datetime.timedelta(milliseconds=1)
+
 #: Ranks behind every wave: there are at most 26 hours of waves, a quarter of an hour apart.
 AFTER_ALL_WAVES = 1_000
 
 # The ORM has no INSERT … SELECT; the audience is its own query. Columns that are not named have database defaults.
 INSERT_DELIVERIES = """
-    INSERT INTO newsletter_delivery (issue_id, send_id, subscriber_id) {audience}
-    ON CONFLICT (issue_id, subscriber_id) DO NOTHING RETURNING id, subscriber_id
+    INSERT INTO newsletter_delivery (issue_id, send_id, subscriber_id) {audience} {conflict} RETURNING id, subscriber_id
 """
+SKIP_EXISTING = "ON CONFLICT (issue_id, subscriber_id) DO NOTHING"
+INSERT_DELIVERIES_IN_ORDER = """
+    INSERT INTO newsletter_delivery (issue_id, send_id, subscriber_id)
+    SELECT issue_id, send_id, subscriber_id FROM {rows}
+    WHERE true ON CONFLICT (issue_id, subscriber_id) DO NOTHING RETURNING id, subscriber_id
+"""
+DELIVERY_COLUMNS = {"issue_id": "bigint", "send_id": "bigint", "subscriber_id": "bigint"}
 INSERT_BATCHES = """
-    INSERT INTO newsletter_batch (send_id, edition_id, first_delivery, last_delivery, key, not_before)
-    SELECT send_id, edition_id, first_delivery, last_delivery, key, not_before FROM {rows}
+    INSERT INTO newsletter_batch
+        (send_id, edition_id, first_delivery, last_delivery, key, not_before, mailbox_provider)
+    SELECT send_id, edition_id, first_delivery, last_delivery, key, not_before, mailbox_provider FROM {rows}
 """
 BATCH_COLUMNS = {
     "send_id": "bigint",
@@ -41,12 +56,13 @@ BATCH_COLUMNS = {
     "last_delivery": "bigint",
     "key": "text",
     "not_before": "timestamptz",
+    "mailbox_provider": "text",
 }
 
 
 def expand_audience(batch_size: int, chunk: int = RECIPIENTS_PER_CHUNK) -> bool:
     """Expand one chunk of the send that has waited longest; whether there was one."""
-    waiting = Send.objects.filter(state=SendState.SENDING, expanded_at__isnull=True)
+    waiting = Send.objects.may_post().filter(expanded_at__isnull=True)
     send_pk = waiting.order_by("started_at", "pk").values_list("pk", flat=True).first()
     if send_pk is None:
         return False
@@ -54,15 +70,19 @@ def expand_audience(batch_size: int, chunk: int = RECIPIENTS_PER_CHUNK) -> bool:
     return True
 
 
-def expand_chunk(send_pk: int, batch_size: int, chunk: int = RECIPIENTS_PER_CHUNK) -> None:
+def expand_chunk(
+    send_pk: int, batch_size: int, chunk: int = RECIPIENTS_PER_CHUNK, *, may_be_stopped: bool = False
+) -> None:
     """Make the send's next deliveries and their batches; after the last ones, count who was excluded and why.
 
     The send's row is locked, so that two workers never expand the same recipients; its `expanded_through` moves in the
-    same transaction as the rows, so that a crash leaves no recipient out and takes none twice.
+    same transaction as the rows, so that a crash leaves no recipient out and takes none twice. With `may_be_stopped`,
+    a send is expanded that is paused, or while all sending is stopped.
     """
     with transaction.atomic():
-        waiting = Send.objects.filter(pk=send_pk, state=SendState.SENDING, expanded_at__isnull=True)
-        locked = waiting.select_for_update(of=("self",)).select_related("issue", "edition")
+        sends = Send.objects.filter(state__in=IN_PROGRESS) if may_be_stopped else Send.objects.may_post()
+        waiting = sends.filter(pk=send_pk, expanded_at__isnull=True)
+        locked = waiting.select_for_update(of=("self",)).select_related("issue__newsletter", "edition")
         send = locked.defer("manifest", *(f"edition__{name}" for name in LARGE_COLUMNS)).first()
         if send is None or send.started_at is None:
             return
@@ -81,6 +101,9 @@ def expand_chunk(send_pk: int, batch_size: int, chunk: int = RECIPIENTS_PER_CHUN
 def _expand(send: Send, recipients, batch_size: int) -> None:  # type: ignore[no-untyped-def]
     """Make the deliveries of these recipients and cut them into batches; by local time, wave by wave."""
     earliest, local = send.undo_until or timezone.now(), LocalTime.of(send)
+    if is_warming_up(send.issue.newsletter, earliest):
+        _expand_for_warm_up(send, recipients, batch_size, local, earliest)
+        return
     if local is None:
         made = _insert_deliveries(send, recipients.order_by("pk"))
         _cut_into_batches(send, [pk for pk, _subscriber in made], batch_size, not_before=earliest)
@@ -93,6 +116,31 @@ def _expand(send: Send, recipients, batch_size: int) -> None:  # type: ignore[no
     for instant, run in groupby(made, key=lambda row: instants.get(zones.get(row[1], ""), earliest)):
         pks = [pk for pk, _subscriber in run]
         _cut_into_batches(send, pks, batch_size, not_before=max(earliest, instant))
+
+
+def _expand_for_warm_up(  # type: ignore[no-untyped-def]
+    send: Send, recipients, batch_size: int, local: LocalTime | None, earliest: datetime.datetime
+) -> None:
+    """As `_expand`: the engaged come first, and each batch has the recipients of one mailbox provider only."""
+    columns = ("subscriber", "subscriber__time_zone", "subscriber__canonical")
+    rows = {
+        subscriber: (zone, address) for subscriber, zone, address in recipients.order_by("pk").values_list(*columns)
+    }
+    waves = local.by_instant({zone for zone, _address in rows.values()}) if local else {}
+    instants = {zone: instant for instant, names in waves.items() for zone in names}
+    groups = groups_of(send, {subscriber: address for subscriber, (_zone, address) in rows.items()})
+
+    def place_of(subscriber: int) -> tuple[datetime.datetime, WarmUpGroup]:
+        return max(earliest, instants.get(rows[subscriber][0], earliest)), groups[subscriber]
+
+    ordered = ((send.issue_id, send.pk, subscriber) for subscriber in sorted(rows, key=place_of))
+    made = sorted(fetch_with_rows(INSERT_DELIVERIES_IN_ORDER, DELIVERY_COLUMNS, ordered))
+    for (start, group), run in groupby(made, key=lambda row: place_of(row[1])):
+        pks = [pk for pk, _subscriber in run]
+        not_before = start + group.engagement * ENGAGEMENT_DELAY
+        _cut_into_batches(
+            send, pks, batch_size, not_before=not_before, turn=TURN, mailbox_provider=group.mailbox_provider
+        )
 
 
 def _rank_among(waves: Iterable[list[str]]) -> Case:
@@ -113,7 +161,13 @@ def excluded_from(list_pk: int, at: datetime.datetime, *, issue: Issue | None = 
     Subscribers with a delivery of `issue` are not among them, even if they left since: they are counted there.
     """
     has_delivery = Delivery.objects.filter(issue=issue, subscriber=OuterRef("subscriber"))
-    subscriptions = Subscription.objects.filter(~Exists(has_delivery), mailing_list=list_pk, created_at__lte=at)
+    # All others are in the audience: only these few are compared with the deliveries.
+    left_out = ~Q(state=SubscriptionState.ACTIVE) | Q(paused_until__gt=at)
+    if is_limited():
+        left_out |= ~allowed_subscriptions()
+    subscriptions = Subscription.objects.filter(
+        left_out, ~Exists(has_delivery), mailing_list=list_pk, created_at__lte=at
+    )
     counts = subscriptions.aggregate(
         waiting_for_confirmation=Count("pk", filter=Q(state=SubscriptionState.PENDING)),
         unsubscribed=Count("pk", filter=Q(state=SubscriptionState.UNSUBSCRIBED)),
@@ -142,17 +196,42 @@ def _analyze_tables() -> None:
 def _insert_deliveries(send: Send, audience) -> list[tuple[int, int]]:  # type: ignore[no-untyped-def]
     """Make a delivery for each subscriber who has none, in the audience's order; the new rows, and whose they are."""
     recipients = audience.values_list(Value(send.issue_id), Value(send.pk), "subscriber_id")
+    try:
+        # Hardly any chunk has such a subscriber, and looking for them costs PostgreSQL two thirds more.
+        with transaction.atomic():
+            return _insert(recipients, conflict="")
+    except IntegrityError:
+        return _insert(recipients, conflict=SKIP_EXISTING)
+
+
+def _insert(recipients, *, conflict: str) -> list[tuple[int, int]]:  # type: ignore[no-untyped-def]
     sql, params = recipients.query.sql_with_params()
     with connection.cursor() as cursor:
-        cursor.execute(INSERT_DELIVERIES.format(audience=sql), params)
+        cursor.execute(INSERT_DELIVERIES.format(audience=sql, conflict=conflict), params)
         return sorted(cursor.fetchall())
 
 
-def _cut_into_batches(send: Send, pks: list[int], size: int, *, not_before: datetime.datetime) -> None:
-    """Give each of these deliveries its batch; the last one may be smaller."""
+def _cut_into_batches(
+    send: Send,
+    pks: list[int],
+    size: int,
+    *,
+    not_before: datetime.datetime,
+    turn: datetime.timedelta = datetime.timedelta(0),
+    mailbox_provider: str = "",
+) -> None:
+    """Give each of these deliveries its batch; the last one may be smaller. Each may be posted a `turn` later."""
     runs = (pks[start : start + size] for start in range(0, len(pks), size))
     batches = [
-        (send.pk, send.edition_id, run[0], run[-1], batch_key(send.edition, run[0], run[-1], epoch=1), not_before)
-        for run in runs
+        (
+            send.pk,
+            send.edition_id,
+            run[0],
+            run[-1],
+            batch_key(send.edition, run[0], run[-1], epoch=1),
+            not_before + number * turn,
+            mailbox_provider,
+        )
+        for number, run in enumerate(runs)
     ]
     execute_with_rows(INSERT_BATCHES, BATCH_COLUMNS, batches)

@@ -3,7 +3,8 @@
     edition + audience at a time ─► Manifest ─► canonical JSON ─► SHA-256 ─► Approval ─► compared with the send itself
 
 The manifest contains no time: for an unchanged issue, audience and limits it is the same, byte for byte. Its SHA-256
-does not cover how long the send takes, which depends on the day of a warm-up.
+does not cover how long the send takes, which depends on the day of a warm-up, and what it costs, which may depend on
+the mails of the month.
 """
 
 from __future__ import annotations
@@ -23,17 +24,21 @@ from typing import Any, Self
 import orjson
 from django.conf import settings
 from django.db import connection
+from django.db.models import Sum
+from django.utils import timezone
 from django.utils.translation import gettext as _
 from pydantic import TypeAdapter, ValidationError
 
+from newsletter.config.prices import PriceList
 from newsletter.config.translatable import translatable, translatable_plural
-from newsletter.models import Edition, Issue, Send
+from newsletter.models import Batch, Edition, Issue, Send
 from newsletter.providers import get_provider
 from newsletter.providers.base import Provider
 from newsletter.providers.throttle import ISSUE_SHARE
 from newsletter.sending.expand import RECIPIENTS_PER_CHUNK, audience_queryset, excluded_from
-from newsletter.sending.limits import minimum_duration
+from newsletter.sending.limits import SENT_STATES, minimum_duration
 from newsletter.sending.waves import LocalTime
+from subscribers.models import Subscriber
 
 VERSION = 2
 
@@ -77,8 +82,14 @@ class Estimate:
     """The provider's documented rate; the rate in force may differ."""
     price_per_thousand: str | None
     cost: str | None
-    """None where no price is set."""
+    """None where no price is set, or where the mails of this month are more than the largest tier holds."""
     currency: str
+    tier_up_to: int | None = None
+    """With tiers: the size of the one that holds the mails of this month with these, or all contacts."""
+    tier_price: str | None = None
+    """Its price for a month, of which `cost` is the part of these mails."""
+    tier_unit: str = ""
+    """`mails` or `contacts`. A price by contacts holds any number of mails, so that these cost nothing more."""
     is_limited: bool = False
     """Whether the newsletter's own limit or warm-up, and not the provider, decides how long it takes."""
 
@@ -263,20 +274,52 @@ def manifest_of(issue: Issue, edition: Edition, *, at: datetime.datetime, local:
 def estimate_for(
     recipients: int, provider: Provider, *, limits: datetime.timedelta = datetime.timedelta(0)
 ) -> Estimate:
-    """How long `provider` takes for so many recipients, and what it costs at the configured price.
+    """How long `provider` takes for so many recipients, and what it costs at the configured price or tiers.
 
     `limits` is how long the newsletter's own limits stretch it (`limits.minimum_duration`).
     """
-    price: Decimal | None = settings.PRICE_PER_THOUSAND
     seconds = math.ceil(count_batches(recipients, provider.batch_size) / (provider.posts_per_second * ISSUE_SHARE))
     return Estimate(
         seconds=max(seconds, math.ceil(limits.total_seconds())),
         is_limited=limits.total_seconds() > seconds,
         posts_per_second=provider.posts_per_second,
-        price_per_thousand=None if price is None else str(price),
-        cost=None if price is None else str((price * recipients / 1000).quantize(Decimal("0.01"))),
         currency=settings.PRICE_CURRENCY,
+        **(_cost_in_tiers(recipients) if settings.PRICE_TIERS else _cost_per_thousand(recipients)),
     )
+
+
+def _cost_per_thousand(recipients: int) -> dict[str, Any]:
+    price: Decimal | None = settings.PRICE_PER_THOUSAND
+    if price is None:
+        return {"price_per_thousand": None, "cost": None}
+    return {"price_per_thousand": str(price), "cost": _money(price * recipients / 1000)}
+
+
+def _cost_in_tiers(recipients: int) -> dict[str, Any]:
+    """The part of these mails in the price of the tier that the month needs with them. One query."""
+    prices = PriceList.parse(settings.PRICE_TIERS)
+    is_by_mails = prices.unit == "mails"
+    tier = prices.tier_for(_sent_this_month() + recipients if is_by_mails else Subscriber.objects.count())
+    if tier is None:
+        return {"price_per_thousand": None, "cost": None, "tier_unit": prices.unit}
+    return {
+        "price_per_thousand": None,
+        "cost": _money(tier.price * recipients / tier.up_to if is_by_mails else Decimal(0)),
+        "tier_up_to": tier.up_to,
+        "tier_price": _money(tier.price),
+        "tier_unit": prices.unit,
+    }
+
+
+def _sent_this_month() -> int:
+    """Mails of issues of all newsletters since the first of the month, UTC, as providers count them."""
+    first = timezone.now().astimezone(datetime.UTC).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+    sent = Batch.objects.filter(state__in=SENT_STATES, first_attempt_at__gte=first)
+    return int(sent.aggregate(mails=Sum("recipients"))["mails"] or 0)
+
+
+def _money(amount: Decimal) -> str:
+    return str(amount.quantize(Decimal("0.01")))
 
 
 def count_batches(recipients: int, size: int) -> int:

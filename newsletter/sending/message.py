@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from functools import lru_cache
 
 from django.conf import settings
 
 from newsletter.models import Edition, Newsletter
-from newsletter.providers.base import Message, Provider
-from newsletter.rendering import PlaceholderContext, PlaceholderTemplate, as_json_string, placeholder_token
+from newsletter.providers.base import EncodesInParts, Message, Provider
+from newsletter.rendering import (
+    PlaceholderContext,
+    PlaceholderTemplate,
+    as_json_string,
+    placeholder_token,
+    token_pattern,
+)
 from newsletter.sending.recipients import Recipient
 from subscribers.consent.tokens import LinkSigner, Purpose
 
@@ -28,7 +35,14 @@ def batch_key(edition: Edition, first: int, last: int, *, epoch: int) -> str:
 def message_template(edition_pk: int, sha256: str, provider: Provider) -> PlaceholderTemplate:
     """The edition's message, encoded and split at its placeholders; cached per process by key and `sha256`."""
     edition = Edition.objects.get(pk=edition_pk, sha256=sha256)
-    return PlaceholderTemplate.split(provider.encode(message_of(edition)), edition.nonce, outer=as_json_string)
+    return encode_template(message_of(edition), edition.nonce, provider)
+
+
+def encode_template(message: Message, nonce: str, provider: Provider) -> PlaceholderTemplate:
+    """A message with tokens of this nonce, encoded for a provider and split at them. Raises InvalidMessage."""
+    if isinstance(provider, EncodesInParts):
+        return PlaceholderTemplate.split_parts(provider.encode_parts(message, re.compile(token_pattern(nonce))), nonce)
+    return PlaceholderTemplate.split(provider.encode(message), nonce, outer=as_json_string)
 
 
 #: The value of each merge field (the names of `content.merge_fields.MERGE_FIELDS`) for a recipient; empty if the

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import datetime
 import uuid
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
-from django.db.models import QuerySet
+from django.db.models import BooleanField, QuerySet
 
 from newsletter.models import Batch, Delivery, Reason
 from newsletter.models.batch import UNINDEXED_SEND
+from newsletter.models.prepared import PreparedStatement, fields_of
 from newsletter.providers.allowlist import is_allowed_recipient
-from subscribers.models import Subscription, SubscriptionState
-from subscribers.suppression import filter_suppressed
+from subscribers.models import Subscriber, Subscription, SubscriptionState, fingerprint
 
 #: The reason of a recipient who is skipped after an attempt that may have reached them.
 AFTER_ATTEMPT = {
@@ -37,6 +37,8 @@ class Recipient:
     """As the subscriber gave it; empty for most."""
     subscription_key: uuid.UUID
     skip_reason: Reason | None
+    has_only_unsubscribed: bool = False
+    """Whether they left by an ordinary unsubscribe, and did not choose “This was not me”."""
 
 
 def deliveries_of(batch: Batch) -> QuerySet[Delivery]:
@@ -46,60 +48,64 @@ def deliveries_of(batch: Batch) -> QuerySet[Delivery]:
 
 
 def recipients_of(batch: Batch, states: Sequence[str], now: datetime.datetime) -> list[Recipient]:
-    """The recipients of the batch whose deliveries are in one of `states`; three queries, however many they are."""
-    rows = list(deliveries_of(batch).filter(state__in=states).values_list("pk", "subscriber_id", "reason"))
-    owned = {pk: subscriber_pk for pk, subscriber_pk, _reason in rows}
-    delivered = {pk for pk, _subscriber, reason in rows if reason == Reason.DELIVERED_AFTER_ALL}
-    found = _subscriptions(batch.edition.issue.newsletter_id, owned.values())
-    suppressed = filter_suppressed({row.canonical for row in found.values()})
-    recipients = [
-        _recipient(found[subscriber_pk], delivery_pk, _skip_reason(found[subscriber_pk], suppressed, now))
-        if subscriber_pk in found
-        else Recipient(
-            delivery_pk=delivery_pk, address="", subscription_key=uuid.UUID(int=0), skip_reason=Reason.ERASED
-        )
-        for delivery_pk, subscriber_pk in owned.items()
-    ]
-    if not delivered:
-        return recipients
-    skipped = Reason.DELIVERED_AFTER_ALL
-    return [replace(row, skip_reason=skipped) if row.delivery_pk in delivered else row for row in recipients]
+    """The recipients of the batch whose deliveries are in one of `states`; two statements, however many they are."""
+    owned = (batch.first_delivery, batch.last_delivery, batch.send_id)
+    rows = [RecipientRow(*row) for row in RECIPIENTS.rows(now, batch.edition.issue.newsletter_id, *owned, list(states))]
+    fingerprints = {row.canonical: fingerprint(row.canonical) for row in rows if row.canonical is not None}
+    suppressed = {found for (found,) in SUPPRESSED.rows(list(fingerprints.values()))}
+    return [_recipient(row, is_suppressed=fingerprints.get(row.canonical or "") in suppressed) for row in rows]
 
 
-class SubscriptionRow(NamedTuple):
-    """What a batch needs to know of one subscription: a plain row, since building two models per recipient costs more
-    than all other work on them."""
+class RecipientRow(NamedTuple):
+    """One delivery with its subscriber's subscription to the newsletter's list; None where that was erased.
 
-    subscriber_pk: int
-    state: str
-    paused_until: datetime.datetime | None
-    key: uuid.UUID
-    address: str
-    canonical: str
-    first_name: str
+    A plain row, since building three models per recipient costs more than all other work on them.
+    """
 
-
-def _subscriptions(list_pk: int, subscribers: Collection[int]) -> dict[int, SubscriptionRow]:
-    """The subscriptions of these subscribers to the list, by the subscriber's primary key; one query."""
-    rows = Subscription.objects.filter(mailing_list=list_pk, subscriber__in=subscribers).values_list(
-        "subscriber_id",
-        "state",
-        "paused_until",
-        "key",
-        "subscriber__address",
-        "subscriber__canonical",
-        "subscriber__first_name",
-    )
-    return {row[0]: SubscriptionRow(*row) for row in rows}
+    delivery_pk: int
+    reason: str
+    state: str | None
+    is_paused: bool | None
+    key: uuid.UUID | None
+    address: str | None
+    canonical: str | None
+    first_name: str | None
+    declined_at: datetime.datetime | None
 
 
-def _recipient(row: SubscriptionRow, delivery_pk: int, skip_reason: Reason | None) -> Recipient:
+RECIPIENTS = PreparedStatement(
+    """
+    SELECT d.id, d.reason, s.state, s.paused_until > %s, s.key, p.address, p.canonical, p.first_name, p.declined_at
+    FROM newsletter_delivery d
+    LEFT JOIN subscribers_subscription s ON s.subscriber_id = d.subscriber_id AND s.mailing_list_id = %s
+    LEFT JOIN subscribers_subscriber p ON p.id = s.subscriber_id
+    WHERE d.id BETWEEN %s AND %s AND d.send_id + 0 = %s AND d.state = ANY(%s::text[])
+    ORDER BY d.id
+    """,
+    [
+        *fields_of(Delivery, "id", "reason"),
+        *fields_of(Subscription, "state"),
+        BooleanField(null=True),
+        *fields_of(Subscription, "key"),
+        *fields_of(Subscriber, "address", "canonical", "first_name", "declined_at"),
+    ],
+)
+SUPPRESSED = PreparedStatement(
+    "SELECT fingerprint FROM subscribers_suppression WHERE fingerprint = ANY(%s::text[])",
+)
+
+
+def _recipient(row: RecipientRow, *, is_suppressed: bool) -> Recipient:
+    if row.key is None or row.canonical is None:
+        reason = Reason.DELIVERED_AFTER_ALL if row.reason == Reason.DELIVERED_AFTER_ALL else Reason.ERASED
+        return Recipient(delivery_pk=row.delivery_pk, address="", subscription_key=uuid.UUID(int=0), skip_reason=reason)
     return Recipient(
-        delivery_pk=delivery_pk,
-        address=row.address,
-        first_name=row.first_name,
+        delivery_pk=row.delivery_pk,
+        address=row.address or "",
+        first_name=row.first_name or "",
         subscription_key=row.key,
-        skip_reason=skip_reason,
+        skip_reason=_skip_reason(row, is_suppressed=is_suppressed),
+        has_only_unsubscribed=row.state == SubscriptionState.UNSUBSCRIBED and row.declined_at is None,
     )
 
 
@@ -114,11 +120,13 @@ def as_recipient(subscription: Subscription) -> Recipient:
     )
 
 
-def _skip_reason(row: SubscriptionRow, suppressed: set[str], now: datetime.datetime) -> Reason | None:
-    if not is_allowed_recipient(row.canonical):
+def _skip_reason(row: RecipientRow, *, is_suppressed: bool) -> Reason | None:
+    if row.reason == Reason.DELIVERED_AFTER_ALL:
+        return Reason.DELIVERED_AFTER_ALL
+    if not is_allowed_recipient(row.canonical or ""):
         return Reason.NOT_ALLOWED
-    if row.state == SubscriptionState.SUPPRESSED or row.canonical in suppressed:
+    if row.state == SubscriptionState.SUPPRESSED or is_suppressed:
         return Reason.SUPPRESSED
     if row.state != SubscriptionState.ACTIVE:
         return Reason.UNSUBSCRIBED
-    return Reason.SUBSCRIPTION_PAUSED if row.paused_until and row.paused_until > now else None
+    return Reason.SUBSCRIPTION_PAUSED if row.is_paused else None

@@ -24,7 +24,7 @@ from newsletter.models import (
     SendState,
     reason_unless_delivered,
 )
-from newsletter.models.batch import ATTEMPTED, UNINDEXED_SEND
+from newsletter.models.batch import ATTEMPTED, RECORDS_PROGRESS, UNINDEXED_SEND
 from newsletter.providers.base import Provider, provider_account
 from newsletter.sending.recipients import deliveries_of
 
@@ -54,7 +54,7 @@ def settle_proven() -> bool:
     waiting = Q(state__in=(BatchState.UNKNOWN, BatchState.HELD)) | Q(
         state=BatchState.CLAIMED, lease_until__lt=timezone.now()
     )
-    attempted = Batch.objects.filter(ATTEMPTED, waiting | ready_again)
+    attempted = Batch.objects.filter(ATTEMPTED, waiting | ready_again).exclude(RECORDS_PROGRESS)
     found = list(attempted.filter(Exists(proof))[:BATCHES_PER_RUN])
     return sum(settle(batch, Reason.PROVEN_BY_EVENT) for batch in found) > 0
 
@@ -77,7 +77,7 @@ def hold_expired(route: Sequence[Provider]) -> bool:
         # Without keys no clock is asked: one that was set back would make the batch postable again.
         too_old = Q(first_attempt_at__lt=now - provider.key_lifetime) if provider.key_lifetime else ~Q(pk=None)
         expired |= too_old & Q(provider__in=(provider_account(provider), *([""] if provider is route[0] else [])))
-    unknown = Batch.objects.unleased(now).filter(ATTEMPTED).exclude(state=BatchState.READY)
+    unknown = Batch.objects.unleased(now).filter(ATTEMPTED).exclude(RECORDS_PROGRESS).exclude(state=BatchState.READY)
     found = list(unknown.filter(expired).select_related("send").defer("send__manifest")[:BATCHES_PER_RUN])
     return sum(hold(batch, *_why_expired(batch, route)) for batch in found) > 0
 

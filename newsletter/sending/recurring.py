@@ -33,6 +33,7 @@ from newsletter.models import (
     Reason,
     RecurringSchedule,
     Send,
+    sending_stopped,
 )
 from newsletter.models.reasons import iso
 from newsletter.preflight import Trigger
@@ -258,10 +259,10 @@ def start_next_due_occurrence() -> bool:
     """Start the approved issue of the occurrence that is due longest, or record why none starts; whether one was due.
 
     The database's clock decides. An occurrence that fails does not block the others: it is retried until it is too
-    late for it.
+    late for it. While all sending is stopped, none starts.
     """
     occurrence_pk = Occurrence.objects.due(Now()).values_list("pk", flat=True).first()
-    if occurrence_pk is None:
+    if occurrence_pk is None or sending_stopped():
         return False
     try:
         _start_due_occurrence(occurrence_pk)

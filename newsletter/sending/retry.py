@@ -142,5 +142,6 @@ def _batch_of(run: list[int], before: Batch, send: Send, epoch: int) -> Batch:
         epoch=epoch,
         key=batch_key(send.edition, first, last, epoch=epoch),
         may_be_duplicate=before.may_be_duplicate,
+        mailbox_provider=before.mailbox_provider,
         not_before=timezone.now(),
     )

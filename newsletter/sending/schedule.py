@@ -20,7 +20,7 @@ from django.utils.translation import gettext as _
 
 from newsletter.config.failpoints import Point, failpoint
 from newsletter.config.translatable import to_data, translatable
-from newsletter.models import Edition, InvalidTransition, Issue, Reason, Send, SendState
+from newsletter.models import Edition, InvalidTransition, Issue, Reason, Send, SendState, sending_stopped
 from newsletter.models.reasons import iso
 from newsletter.preflight import AudienceSnapshot, PreflightResult, Trigger, record_run
 from newsletter.rendering import RenderingError
@@ -95,10 +95,7 @@ def prepare_dry_run(
 
 
 def dry_run(issue: Issue, *, local: LocalTime | None = None) -> Manifest:
-    """What a send of the issue would do if it started now. Nothing is sent, stored or moved.
-
-    Raises IssueRefused with every reason for which it could not start.
-    """
+    """What a send of the issue would do now; nothing is sent or stored. Raises IssueRefused with every reason."""
     _refuse_started(issue.current_send)
     run = prepare_dry_run(issue, local=local)
     _refuse_findings(run.result)
@@ -219,8 +216,10 @@ def send_now(
 
     `revision` and `approved` are what the editor looked at: an issue that was saved since, or whose manifest changed,
     is not started. Nothing is posted before UNDO_SECONDS are over: until then it can be undone, unless no operator is
-    there who could (`may_undo`).
+    there who could (`may_undo`). Refused while all sending is stopped.
     """
+    if sending_stopped():
+        raise IssueRefused(_("All sending is stopped. Resume sending first, or schedule the issue."))
     before = issue.current_send
     with run_of_refusal_recorded(issue, by=by), transaction.atomic():
         lock(issue, revision=revision)
@@ -238,10 +237,10 @@ def start_next_due_send() -> bool:
 
     One that must not be sent any more (no recipient is left, or not the approved audience) is withdrawn with the
     reason. One that is found too late is held for an operator. One that fails does not block the others: it is retried
-    until it is too late for it.
+    until it is too late for it. While all sending is stopped, none starts.
     """
     send = Send.objects.due(Now()).select_related("issue__newsletter").defer("manifest").first()
-    if send is None:
+    if send is None or sending_stopped():
         return False
     try:
         _start_due_send(send)

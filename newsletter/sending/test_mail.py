@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from django.conf import settings
 from django.utils.translation import gettext as _
 
-from newsletter.models import Edition, Issue
+from newsletter.models import Edition, Issue, sending_stopped
 from newsletter.providers import Route, get_route
 from newsletter.providers.base import Message, OutcomeKind
 from newsletter.providers.throttle import clear_suspensions, post_message
@@ -45,6 +45,8 @@ def send_test(issue: Issue, addresses: Sequence[str]) -> tuple[str, ...]:
     address or the issue itself is at fault.
     """
     recipients = _checked(addresses)
+    if sending_stopped():
+        raise TestMailRefused(_("All sending is stopped, so no test mail is sent. Resume sending first."))
     try:
         edition = issue.edition or prepare_edition(issue)
     except (RenderingError, EnvelopeError) as error:

@@ -13,7 +13,9 @@ from structlog.contextvars import bind_contextvars, bound_contextvars
 
 from newsletter.config.tracing import span
 from newsletter.monitoring.heartbeat import Heartbeat, Queue
+from newsletter.sending.after_restore import secure_unfinished
 from newsletter.sending.batch import release_stale_claims, worker_name
+from newsletter.sending.database_mark import check_and_mark
 from newsletter.sending.downtime import pause_after_downtime
 from newsletter.sending.schedule import update_start_times
 from newsletter.worker.steps import STEPS, Step
@@ -23,8 +25,9 @@ log = logging.getLogger(__name__)
 #: Longest and shortest wait between two rounds when a round found nothing to do, in seconds.
 IDLE_SECONDS, SHORTEST_WAIT = 0.5, 0.01
 
-#: Seconds for which a step that found nothing to do is skipped while other steps have work.
-IDLE_COOLDOWN = 0.25
+#: Seconds for which a step that found nothing to do is skipped while other steps have work. A subscriber waits for
+#: transactional mail.
+IDLE_COOLDOWN, TRANSACTIONAL_COOLDOWN = 1.0, 0.25
 
 #: Longest wait until a failing step is retried, in seconds.
 LONGEST_BACKOFF = 60.0
@@ -63,7 +66,7 @@ class StepRunner:
 
     @property
     def is_idle(self) -> bool:
-        """Whether the step found nothing to do within the last IDLE_COOLDOWN seconds."""
+        """Whether the step found nothing to do a moment ago, see IDLE_COOLDOWN."""
         return self._clock() < self._idle_until
 
     def run(self) -> bool:
@@ -85,7 +88,8 @@ class StepRunner:
         if has_worked:
             self._on_work(self.step.name)
         # A step with an interval is never skipped: that could make it run later than its interval says.
-        idle = 0.0 if has_worked or self.step.every else IDLE_COOLDOWN
+        cooldown = TRANSACTIONAL_COOLDOWN if self.step.queue is Queue.TRANSACTIONAL else IDLE_COOLDOWN
+        idle = 0.0 if has_worked or self.step.every else cooldown
         self._idle_until = self._clock() + idle
         return has_worked
 
@@ -217,9 +221,14 @@ def recover_before_work(stop: threading.Event) -> None:
 
 
 def recover() -> bool:
-    """Pause sends after a downtime, compute start times again, and release batches of this machine's dead workers."""
+    """Secure a restored copy, pause sends after a downtime, and continue what dead workers of this machine left.
+
+    Start times are computed again, too.
+    """
+    is_restored = secure_unfinished()
+    is_restored = check_and_mark() or is_restored
     paused, has_moved_start = pause_after_downtime(), update_start_times()
     batches = release_stale_claims(include_own=True)
     if batches:
         log.info("Claims of dead workers released", extra={"batches": batches})
-    return bool(paused or has_moved_start or batches)
+    return bool(is_restored or paused or has_moved_start or batches)

@@ -8,17 +8,22 @@ from dataclasses import dataclass
 from newsletter.events.apply import apply_events
 from newsletter.gathering.poll import poll_next_feed
 from newsletter.monitoring.heartbeat import Queue
+from newsletter.monitoring.lost_links import log_lost_links
 from newsletter.preflight import check_next_links
 from newsletter.providers import get_route, webhook_providers
 from newsletter.sending.auto_pause import auto_pause_sends
 from newsletter.sending.control import drop_cancelled, finish_sends
+from newsletter.sending.database_mark import check_and_mark
+from newsletter.sending.domains import REFRESH_EVERY, refresh_due_domains
 from newsletter.sending.expand import expand_audience
 from newsletter.sending.post import post_batch, seconds_until_post
 from newsletter.sending.provider_outage import follow_provider_outages
 from newsletter.sending.provider_search import search_provider
 from newsletter.sending.reconcile import hold_expired, settle_proven
+from newsletter.sending.recover import recover_abandoned
 from newsletter.sending.recurring import plan_occurrences, start_next_due_occurrence
 from newsletter.sending.schedule import start_next_due_send, update_start_times
+from subscribers.consent.signing_keys import RECORD_SECONDS, record_signing_keys
 from subscribers.signup.queue import process_signups
 from subscribers.transactional.outbox import send_due_transactional_mails
 
@@ -68,8 +73,16 @@ def _apply_events() -> bool:
     return sum(apply_events(provider) for provider in webhook_providers()) > 0
 
 
+def _recover_abandoned() -> bool:
+    return recover_abandoned(get_route())
+
+
 def _hold_expired() -> bool:
     return hold_expired(get_route())
+
+
+def _refresh_domains() -> bool:
+    return refresh_due_domains(get_route())
 
 
 def _search_provider() -> bool:
@@ -78,8 +91,12 @@ def _search_provider() -> bool:
 
 #: Every step. Transactional mail comes first: a subscriber waits for the confirmation mail, and no issue delays it.
 STEPS: tuple[Step, ...] = (
+    # Before the first mail is signed.
+    Step("record_signing_keys", Queue.TRANSACTIONAL, RECORD_SECONDS, record_signing_keys),
     Step("answer_signups", Queue.TRANSACTIONAL, 0, process_signups),
     Step("send_transactional", Queue.TRANSACTIONAL, 0, send_due_transactional_mails),
+    # Before anything is sent from a database that was restored while the worker runs.
+    Step("mark_database", Queue.SENDING, 5, check_and_mark),
     Step("plan_occurrences", Queue.SENDING, 1, plan_occurrences),
     # Reads the time zones of all subscribers.
     Step("update_start_times", Queue.SENDING, 60, update_start_times),
@@ -87,6 +104,7 @@ STEPS: tuple[Step, ...] = (
     Step("start_sends", Queue.SENDING, 0, start_next_due_send),
     Step("expand_audience", Queue.SENDING, 0, _expand_audience),
     Step("follow_outages", Queue.SENDING, 1, _follow_outages),
+    Step("recover_abandoned", Queue.SENDING, 1, _recover_abandoned),
     Step("post_batch", Queue.SENDING, 0, _post_batch, _post_batch_due_in),
     Step("apply_events", Queue.EVENTS, 0, _apply_events),
     Step("auto_pause", Queue.SENDING, 1, auto_pause_sends),
@@ -96,6 +114,8 @@ STEPS: tuple[Step, ...] = (
     Step("finish_sends", Queue.SENDING, 0, finish_sends),
     # These wait for servers of others, so that no mail may wait for them.
     Step("poll_feeds", Queue.BACKGROUND, 0, poll_next_feed),
+    Step("check_signing_keys", Queue.BACKGROUND, 86_400, log_lost_links),
     Step("check_links", Queue.BACKGROUND, 0, check_next_links),
+    Step("refresh_domains", Queue.BACKGROUND, REFRESH_EVERY.total_seconds(), _refresh_domains),
     Step("search_provider", Queue.BACKGROUND, 0, _search_provider),
 )

@@ -52,6 +52,16 @@ class LinkSigner:
         return base64.urlsafe_b64encode(signed).rstrip(b"=").decode("ascii")
 
 
+def key_fingerprints() -> tuple[str, ...]:
+    """What identifies SECRET_KEY, and then each of its fallbacks, without revealing them: 32 hexadecimal digits."""
+    return tuple(_fingerprint(secret) for secret in (settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS))
+
+
+def _fingerprint(secret: str) -> str:
+    # The label is part of stored fingerprints: it must never change.
+    return hmac.digest(secret.encode(), b"subscribers.tokens.fingerprint", hashlib.sha256)[:16].hex()
+
+
 def unsubscribe_url(key: uuid.UUID) -> str:
     """The unsubscribe page, which also takes the one-click POST of RFC 8058."""
     return LinkSigner(Purpose.UNSUBSCRIBE).url(key)

@@ -2,6 +2,7 @@
 
 from subscribers.models.consent import Consent, ConsentForm, ConsentKind, ConsentText
 from subscribers.models.mailing_list import MailingList
+from subscribers.models.signing_key import SigningKey
 from subscribers.models.signup import Signup
 from subscribers.models.subscriber import Subscriber
 from subscribers.models.subscription import (
@@ -39,6 +40,7 @@ __all__ = [
     "ConsentText",
     "Evidence",
     "MailingList",
+    "SigningKey",
     "Signup",
     "Subscriber",
     "Subscription",

@@ -76,11 +76,18 @@ def send_due_transactional_mails(limit: int = 50) -> bool:
         return False
     backend = get_connection()
     for _ in range(limit):
+        if is_stopped(backend):
+            return False
         claimed = claim_mail(lease_for(backend))
         if claimed is None:
             return False
         send_mail(claimed, backend)
     return True
+
+
+def is_stopped(backend: BaseEmailBackend) -> bool:
+    """Whether the backend takes no mail at all until an operator lets it. Asked before each mail."""
+    return bool(getattr(backend, "is_stopped", False))
 
 
 def key_lifetime(backend: BaseEmailBackend) -> datetime.timedelta:
@@ -116,7 +123,10 @@ def claim_mail(lease: datetime.timedelta = LEASE) -> ClaimedMail | None:
             attempts=F("attempts") + 1,
             first_attempt_at=Coalesce("first_attempt_at", now),
         )
-    claimed = TransactionalMail.objects.select_related("subscription__subscriber").get(pk=mail.pk)
+    claimed = TransactionalMail.objects.select_related("subscription__subscriber").filter(pk=mail.pk).first()
+    if claimed is None:
+        # The subscriber was erased at this moment, and the mail with them.
+        return None
     return ClaimedMail(claimed, may_have_been_sent=mail.first_attempt_at is not None)
 
 
@@ -160,6 +170,7 @@ def message_of(mail: TransactionalMail) -> EmailMultiAlternatives:
     )
     message.attach_alternative(mail.html, "text/html")
     message.idempotency_key = mail.idempotency_key  # type: ignore[attr-defined]
+    message.written_at = mail.created_at  # type: ignore[attr-defined]
     message.tags = {"transactional_mail": str(mail.pk), "env": settings.ENVIRONMENT}  # type: ignore[attr-defined]
     return message
 

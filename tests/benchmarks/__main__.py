@@ -6,7 +6,7 @@ import os
 import sys
 from functools import partial
 
-from tests.benchmarks import fleet, freeze, mjml, personalise, preflight, sending
+from tests.benchmarks import fleet, freeze, mjml, personalise, preflight, sending, worker
 from tests.benchmarks.rows import Row, table
 
 BENCHMARKS = (
@@ -15,6 +15,7 @@ BENCHMARKS = (
     preflight.measure,
     personalise.measure,
     sending.measure,
+    worker.measure,
     partial(fleet.measure, large="--large" in sys.argv[1:]),
 )
 

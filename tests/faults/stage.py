@@ -13,6 +13,7 @@ import os
 import resource
 import sys
 import threading
+import uuid
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -31,7 +32,8 @@ from newsletter import worker
 from newsletter.config import failpoints
 from newsletter.events.apply import apply_events
 from newsletter.models import Issue
-from newsletter.providers import resend
+from newsletter.providers import resend, smtp
+from newsletter.sending import database_mark
 from newsletter.sending.control import resume_send
 from newsletter.sending.expand import expand_audience
 from newsletter.sending.schedule import schedule_issue
@@ -40,6 +42,8 @@ from subscribers.imports.confirmed import import_confirmed
 from tests.publications import make_issue, send_of
 
 RECIPIENTS, BATCH, CHUNK = 240, 20, 80
+#: Mails that one claim by SMTP takes.
+SMTP_BATCH = 60
 #: Posts that the issue takes if nothing goes wrong.
 BATCHES = RECIPIENTS // BATCH
 #: Events applied per transaction.
@@ -66,6 +70,10 @@ class Stage:
     """Whether there is a key to read the provider's list with."""
     largest_file: int = 0
     """Bytes that a file may have; writing beyond that fails, as on a full disk. 0: no limit."""
+    mail_server: int = 0
+    """The port of a mail server on this machine, which then is the provider."""
+    has_keys: bool = False
+    """Whether the mail server takes idempotency keys, as Resend's does."""
     sizes: dict[str, int] = field(default_factory=dict)
     """Other sizes of a `batch` and a `chunk`."""
 
@@ -80,6 +88,11 @@ def enter(stage: Stage) -> None:
     with contextlib.suppress(AttributeError):
         del connections["default"]
     settings.PROVIDER_URL = stage.provider_url
+    if stage.mail_server:
+        _send_by_smtp(stage)
+    # A copy of a database counts as one that this machine has not seen before.
+    marks = stage.logs / "marks" / uuid.uuid5(uuid.NAMESPACE_URL, stage.database).hex
+    patch.object(database_mark, "mark_folder", lambda: marks).start()
     if not stage.may_search:
         settings.PROVIDER_READ_KEY = ""
     if stage.largest_file:
@@ -88,6 +101,17 @@ def enter(stage: Stage) -> None:
     if stage.ahead is not None:
         patch.object(timezone, "now", lambda: _clock(stage.ahead.value)).start()
     failpoints.arm(_failpoint_of(stage))
+
+
+def _send_by_smtp(stage: Stage) -> None:
+    settings.PROVIDER, settings.EMAIL_HOST, settings.EMAIL_PORT = "smtp", "127.0.0.1", stage.mail_server
+    settings.EMAIL_USE_TLS, settings.EMAIL_TIMEOUT = False, stage.timeout
+    changes: dict[str, Any] = {
+        "HOSTS_WITH_KEYS": {"127.0.0.1"} if stage.has_keys else set(),
+        "RESEND_MAILS_PER_SECOND": 1_000.0,
+    }
+    patch.multiple("newsletter.providers.smtp.provider", **changes).start()
+    patch.object(smtp.SmtpProvider, "batch_size", stage.sizes.get("batch", SMTP_BATCH)).start()
 
 
 def _failpoint_of(stage: Stage) -> failpoints.Failpoint | None:
@@ -123,6 +147,7 @@ def _shorten_waits(stage: Stage) -> None:
         "sending.post": {"MAX_BACKOFF": 0.05},
         "providers.throttle": {"MAX_BACKOFF": 0.05, "HALF_OPEN_TIMEOUT": datetime.timedelta(seconds=1)},
         "sending.batch": {"LEASE": lease},
+        "sending.progress": {"LEASE": lease},
         "sending.provider_search": {"LEASE": lease, "PACE": datetime.timedelta(seconds=0.1)},
         "monitoring.heartbeat": {"HEARTBEAT_INTERVAL": 0.2},
     }

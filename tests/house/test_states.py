@@ -9,7 +9,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from newsletter.config.configuration import PROJECT_ROOT
-from newsletter.models import BATCH_MACHINE, DELIVERY_MACHINE, EVENT_MACHINE, ISSUE_MACHINE, SEND_MACHINE
+from newsletter.models import (
+    BATCH_MACHINE,
+    DELIVERY_MACHINE,
+    EVENT_MACHINE,
+    ISSUE_MACHINE,
+    SEND_MACHINE,
+    SWITCH_MACHINE,
+)
 from subscribers.models import SUBSCRIPTION_MACHINE, TRANSACTIONAL_MAIL_MACHINE
 
 #: Columns with a state that a machine moves.
@@ -23,6 +30,7 @@ MACHINES = {
     "event": EVENT_MACHINE,
     "subscription": SUBSCRIPTION_MACHINE,
     "transactional mail": TRANSACTIONAL_MAIL_MACHINE,
+    "sending switch": SWITCH_MACHINE,
 }
 
 #: Where states may be written otherwise, with the reason.
@@ -30,7 +38,10 @@ ALLOWED = {
     "subscribers/state_machine.py": "the machine itself",
     # Rows are made in a first state; `initial_states` of their machine allows these.
     "newsletter/models/send.py": "Send.objects.create_with_history, which checks initial_states",
-    "newsletter/sending/post.py": "parts of a batch are made as claimed; raw SQL takes its states from the table",
+    "newsletter/backup/restore.py": "stops a restored copy in the transaction that loads it",
+    "newsletter/sending/batch.py": "raw SQL takes its states from the table",
+    "newsletter/sending/build.py": "raw SQL takes its states from the table",
+    "newsletter/sending/outcome.py": "parts of a batch are made as claimed; raw SQL takes its states from the table",
     "subscribers/imports/confirmed.py": "subscriptions are made as active; `initial_states` allows it",
     "newsletter/gathering/pick.py": "an item of a feed is offered, picked or dismissed; it has no machine",
     "newsletter/preflight/link_checks.py": "a link is waiting or checked; it has no machine",

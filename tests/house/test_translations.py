@@ -35,6 +35,7 @@ from tests.house.unmarked import (
 
 #: Modules whose texts are not translated, with the reason.
 IN_ENGLISH = {
+    "newsletter/backup/": "backups, in the terminal",
     "newsletter/apps.py": "checks of the settings, in the terminal",
     "newsletter/celery.py": "the start of a process, in the terminal",
     "newsletter/config/": "settings and their errors, in the terminal",
@@ -73,6 +74,12 @@ ALLOWED = {
     "invalid key of a selected row": "for the log",
     "field without completion": "for the log",
     "data is not an object": "for the log",
+    "Batch {} changed after it was selected.": "for the log",
+    "Deliveries of batch {} changed after they were read.": "for the log",
+    "unknown filter {}": "for the log; the page is the one of status 400",
+    "unknown value of the filter {}": "for the log; the page is the one of status 400",
+    "invalid key of a selected row": "for the log; the page is the one of status 400",
+    "field without completion": "for the log; the page is the one of status 404",
     "created_at is in the year {}": "for the log",
     "{} ids for {} mails": "for the log",
     "an id is longer than any that Resend documents": "for the log",
@@ -88,8 +95,10 @@ ALLOWED = {
 
 #: What subscribers read: pages, mails, the errors of their forms, and what they agree to.
 PUBLIC = (
+    "templates/django/400.html",
     "templates/django/404.html",
     "templates/django/500.html",
+    "templates/django/503.html",
     "templates/django/base.html",
     "templates/django/newsletter/",
     "templates/django/subscribers/",
@@ -117,8 +126,9 @@ NEVER_ONE = {
     "{count} words": "the script has another text for one word",
     "%(number)s bytes": "a mail has more",
     "about %(days)s days": "from two days on",
-    "Daily limits from the first day: %(limits)s mails.": "a list of constants",
+    "Daily limits of the first week: %(limits)s mails.": "a list of constants",
     "Day %(day)s of %(days)s: %(sent)s of %(limit)s mails": "the limits of a warm-up are constants",
+    "All remaining recipients use %(providers)s": "the limits of a warm-up are constants",
     "The warm-up limit of %(newsletter)s is used up": "the limits of a warm-up are constants",
     "“{field}” has {length} characters; the maximum": "more than a constant",
     "The subject has {length} characters.": "more than a constant",

@@ -73,10 +73,20 @@ def test_a_share_greater_than_one_is_refused() -> None:
 
 
 def test_events_are_not_posted_to_another_machine_by_default(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert webhook_url(None) == f"{settings.SITE_URL}/webhooks/resend/"
     monkeypatch.setattr(settings, "SITE_URL", "https://digest.example.org")
-    with pytest.raises(CommandError, match="not on this machine"):
-        call_command("sandbox", "--port", "0")
+    assert webhook_url(None) == ""
     assert webhook_url("http://127.0.0.1:9/") == "http://127.0.0.1:9/"
+
+
+def test_behind_a_public_address_it_starts_and_says_why_there_are_no_webhooks(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(settings, "SITE_URL", "https://digest.example.org")
+    monkeypatch.setattr("threading.Event.wait", lambda self, timeout=None: True)
+    call_command("sandbox", "--port", "0")
+    output = capsys.readouterr().out
+    assert "Webhooks: none, because SITE_URL is https://digest.example.org." in output
 
 
 def test_it_does_not_start_if_the_real_provider_is_configured(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -92,6 +92,14 @@ def test_wrong_ids_are_correct_in_a_repeated_call(
     assert sandbox.ledger.summary()["messages"] == 2
 
 
+def test_a_refusal_may_have_another_message(sandbox: SandboxServer, caller: Caller) -> None:
+    sandbox.plan(Fault("validation_error", status=403, message="API key is not active"))
+    refused = caller.send(mail())
+    assert refused.json() == {"statusCode": 403, "name": "validation_error", "message": "API key is not active"}
+    with pytest.raises(ValueError, match="only refusals have one"):
+        Fault("reset", message="API key is not active")
+
+
 def test_faults_are_used_in_order_by_one_call_each(sandbox: SandboxServer, caller: Caller) -> None:
     sandbox.plan("none", Fault("service_unavailable", times=2), Fault("rate_limit_exceeded"))
     assert [caller.send(mail()).status for _ in range(5)] == [200, 503, 503, 429, 200]

@@ -41,7 +41,7 @@ def test_an_unknown_key_is_refused_as_by_the_real_api(caller: Caller) -> None:
     assert answer.json() == {"statusCode": 400, "name": "validation_error", "message": "API key is invalid"}
 
 
-@pytest.mark.parametrize(("method", "path"), [("GET", "/emails"), ("GET", "/usage"), ("POST", "/suppressions")])
+@pytest.mark.parametrize(("method", "path"), [("GET", "/emails"), ("GET", "/domains"), ("POST", "/suppressions")])
 def test_a_sending_key_may_only_send(caller: Caller, method: str, path: str) -> None:
     caller.key = "re_sandbox_sending"
     assert caller.send(mail()).status == 200

@@ -175,3 +175,49 @@ def test_domains_and_usage_are_returned(start_sandbox: StartSandbox, caller_of: 
     usage = caller.call("GET", "/usage", b"{}").json()
     assert (usage["emails"]["daily"]["used"], usage["emails"]["daily"]["limit"]) == (3, 100)
     assert usage["rate_limit"] == {"limit": 50, "duration": "1000ms"}
+    assert usage["generated_at"]
+
+
+def test_usage_is_shown_to_a_key_with_sending_access(caller: Caller) -> None:
+    caller.key = "re_sandbox_sending"
+    assert caller.call("GET", "/usage", b"{}").status == 200
+    assert caller.call("GET", "/domains").status == 401
+
+
+def test_a_domain_shows_its_tracking_in_the_list_and_by_its_id(
+    start_sandbox: StartSandbox, caller_of: CallerOf
+) -> None:
+    names = frozenset({"letters.test", "notes.test"})
+    caller = caller_of(start_sandbox(verified_domains=names))
+    changed = caller.call("PATCH", "/sandbox/options", {"open_tracking_domains": ["notes.test"]})
+    assert changed.status == 200
+    listed = {domain["name"]: domain for domain in caller.call("GET", "/domains").json()["data"]}
+    assert {name: domain["open_tracking"] for name, domain in listed.items()} == {
+        "letters.test": False,
+        "notes.test": True,
+    }
+    shown = caller.call("GET", f"/domains/{listed['notes.test']['id']}").json()
+    assert (shown["object"], shown["open_tracking"], shown["click_tracking"]) == ("domain", True, False)
+    assert {(record["record"], record["type"]) for record in shown["records"]} >= {("SPF", "MX"), ("DKIM", "TXT")}
+    assert caller.call("GET", "/domains/unknown").status == 404
+
+
+def test_the_list_of_domains_is_read_page_by_page(start_sandbox: StartSandbox, caller_of: CallerOf) -> None:
+    caller = caller_of(start_sandbox(verified_domains=frozenset(f"d{number}.test" for number in range(5))))
+    first = caller.call("GET", "/domains?limit=3").json()
+    assert ([domain["name"] for domain in first["data"]], first["has_more"]) == (
+        ["d0.test", "d1.test", "d2.test"],
+        True,
+    )
+    last = first["data"][-1]["id"]
+    rest = caller.call("GET", f"/domains?limit=3&after={last}").json()
+    assert ([domain["name"] for domain in rest["data"]], rest["has_more"]) == (["d3.test", "d4.test"], False)
+
+
+def test_a_mail_that_is_read_has_its_tags_as_an_array_and_a_listed_one_has_none(caller: Caller) -> None:
+    tags = [{"name": "delivery", "value": "7"}]
+    uid = caller.send_one(mail(tags=tags)).json()["id"]
+    assert caller.call("GET", f"/emails/{uid}").json()["tags"] == tags
+    [listed] = caller.call("GET", "/emails").json()["data"]
+    assert "tags" not in listed
+    assert listed["message_id"]

@@ -6,6 +6,7 @@ import socket
 from collections.abc import Callable
 from urllib.parse import urlsplit
 
+import orjson
 import pytest
 
 from newsletter.sandbox import SandboxOptions, SandboxServer
@@ -53,9 +54,62 @@ def test_an_incomplete_request_is_ignored(sandbox: SandboxServer, caller: Caller
     assert (ledger["messages"], ledger["calls"]) == (0, 0)
 
 
-def test_a_request_without_a_length_is_refused(sandbox: SandboxServer) -> None:
-    head = b"POST /emails HTTP/1.1\r\nhost: 127.0.0.1\r\nuser-agent: x\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n"
-    assert raw(sandbox, head).startswith(b"HTTP/1.1 400 ")
+CHUNKED = (
+    b"POST /emails HTTP/1.1\r\nhost: 127.0.0.1\r\nauthorization: Bearer re_sandbox\r\nuser-agent: x\r\n"
+    b"connection: close\r\ntransfer-encoding: chunked\r\n"
+)
+
+
+def chunks(body: bytes, size: int) -> bytes:
+    parts = [body[start : start + size] for start in range(0, len(body), size)]
+    return b"".join(b"%x\r\n%s\r\n" % (len(part), part) for part in parts) + b"0\r\n"
+
+
+@pytest.mark.parametrize("size", [1, 7, 10_000])
+def test_a_chunked_body_is_read(sandbox: SandboxServer, caller: Caller, size: int) -> None:
+    body = orjson.dumps(mail())
+    assert raw(sandbox, CHUNKED + b"\r\n" + chunks(body, size) + b"\r\n").startswith(b"HTTP/1.1 200 ")
+    assert caller.ledger()["messages"] == 1
+
+
+def test_extensions_and_trailers_of_a_chunked_body_are_ignored(sandbox: SandboxServer, caller: Caller) -> None:
+    body = orjson.dumps(mail())
+    sent = b"\r\n%X;name=value\r\n%s\r\n0\r\nx-checksum: 1\r\n\r\n" % (len(body), body)
+    assert raw(sandbox, CHUNKED + sent).startswith(b"HTTP/1.1 200 ")
+    assert caller.ledger()["messages"] == 1
+
+
+@pytest.mark.parametrize(
+    "rest",
+    [
+        b"\r\nx\r\n",
+        b"\r\n-1\r\n",
+        b"\r\n3\r\n{}}}\r\n0\r\n\r\n",
+        b"\r\n" + b"1" * 5000,
+        b"content-length: 2\r\n\r\n2\r\n{}\r\n0\r\n\r\n",
+        b"\r\n0\r\n" + b"a: b\r\n" * 30 + b"\r\n",
+    ],
+    ids=["no-number", "negative", "too-long", "endless-line", "two-lengths", "trailers"],
+)
+def test_a_malformed_chunked_body_is_refused(sandbox: SandboxServer, caller: Caller, rest: bytes) -> None:
+    assert raw(sandbox, CHUNKED + rest).startswith(b"HTTP/1.1 400 ")
+    assert caller.ledger()["messages"] == 0
+
+
+def test_another_transfer_encoding_is_refused(sandbox: SandboxServer) -> None:
+    head = CHUNKED.replace(b": chunked", b": gzip, chunked")
+    assert raw(sandbox, head + b"\r\n0\r\n\r\n").startswith(b"HTTP/1.1 400 ")
+
+
+def test_a_chunked_body_that_ends_too_early_is_ignored(sandbox: SandboxServer, caller: Caller) -> None:
+    for part in (b"", b"5", b"5\r\n{", b"2\r\n{}\r\n", b"2\r\n{}\r\n0\r\n"):
+        assert b"HTTP/1.1 200" not in raw(sandbox, CHUNKED + b"\r\n" + part)
+    assert caller.ledger()["calls"] == 0
+
+
+def test_a_chunked_body_that_is_too_large_is_refused(start_sandbox: StartSandbox) -> None:
+    small = start_sandbox(max_body_bytes=100)
+    assert raw(small, CHUNKED + b"\r\n" + chunks(b"x" * 60, 60)[:-3] + b"3c\r\n").startswith(b"HTTP/1.1 413 ")
 
 
 def test_a_get_may_have_an_empty_object_as_body(caller: Caller) -> None:

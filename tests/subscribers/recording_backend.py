@@ -19,6 +19,7 @@ class Recorder:
     errors: list[Exception] = field(default_factory=list)
     attempts: list[EmailMultiAlternatives] = field(default_factory=list)
     key_lifetime: datetime.timedelta = datetime.timedelta(hours=23)
+    is_stopped: bool = False
 
     @property
     def keys(self) -> list[str]:
@@ -36,6 +37,11 @@ class RecordingBackend(BaseEmailBackend):
     def key_lifetime(self) -> datetime.timedelta:
         """As long as the recorder says."""
         return RECORDER.key_lifetime
+
+    @property
+    def is_stopped(self) -> bool:
+        """As the recorder says."""
+        return RECORDER.is_stopped
 
     def send_messages(self, email_messages: Sequence[EmailMessage]) -> int:
         """Record each mail, then raise the next error or accept it."""

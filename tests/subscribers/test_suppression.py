@@ -4,12 +4,21 @@ from __future__ import annotations
 
 import pytest
 from django.core import serializers
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.django import TestCase
 from pytest_django import DjangoAssertNumQueries
 
 from subscribers.models import Consent, ConsentKind, Subscriber, Subscription, Suppression
 from subscribers.models import SubscriptionState as State
 from subscribers.models import SuppressionReason as Reason
-from subscribers.suppression import filter_suppressed, get_suppression, suppress_addresses
+from subscribers.suppression import (
+    RANKS,
+    SuppressionCause,
+    filter_suppressed,
+    get_suppression,
+    suppress_addresses,
+)
 from tests.people import ADA, BEN, CLEO, ada, ben, cleo, make_mailing_list, make_subscriptions
 
 pytestmark = pytest.mark.django_db
@@ -42,6 +51,36 @@ def test_a_complaint_replaces_an_earlier_bounce_and_not_the_other_way_round() ->
     suppress_addresses({ADA: (Reason.HARD_BOUNCE, "bounce again")})
     kept = Suppression.objects.get()
     assert (kept.reason, kept.detail) == (Reason.COMPLAINT, "abuse")
+
+
+def test_every_reason_has_a_rank_of_its_own() -> None:
+    assert set(RANKS) == set(Reason)
+    assert len(set(RANKS.values())) == len(Reason)
+    assert sorted(RANKS, key=RANKS.__getitem__) == [
+        Reason.HARD_BOUNCE,
+        Reason.PROVIDER,
+        Reason.MANUAL,
+        Reason.COMPLAINT,
+    ]
+
+
+class AnyOrder(TestCase):
+    """The reason of a suppression depends on the causes alone."""
+
+    @settings(max_examples=50, deadline=None)
+    @given(st.lists(st.lists(st.sampled_from(list(Reason)), max_size=4), min_size=1, max_size=4).filter(any))
+    def test_the_reason_does_not_depend_on_the_order_of_causes_nor_on_what_is_suppressed_together(
+        self, chunks: list[list[Reason]]
+    ) -> None:
+        Suppression.objects.all().delete()
+        for chunk in chunks:
+            causes: dict[str, SuppressionCause] = {}
+            for position, reason in enumerate(chunk):
+                # The other addresses of the chunk must not matter.
+                causes[ADA if position == 0 else f"reader-{position}@example.org"] = (reason, "")
+            suppress_addresses(causes)
+        of_ada = [chunk[0] for chunk in chunks if chunk]
+        assert get_suppression(ADA).reason == max(of_ada, key=RANKS.__getitem__)  # type: ignore[union-attr]
 
 
 def test_a_suppression_ends_a_pending_subscription_and_leaves_an_unsubscribed_one() -> None:

@@ -7,6 +7,7 @@ import email
 import email.policy
 import re
 import smtplib
+from collections.abc import Callable
 
 import pytest
 from django.core.mail import EmailMultiAlternatives, get_connection
@@ -20,6 +21,7 @@ from subscribers.consent.tokens import Purpose, read_confirmation, read_key
 from subscribers.models import (
     Evidence,
     MailingList,
+    Subscriber,
     Subscription,
     SuppressionReason,
     TransactionalMail,
@@ -54,6 +56,7 @@ def recorder(settings: Settings) -> Recorder:
     RECORDER.errors.clear()
     RECORDER.attempts.clear()
     RECORDER.key_lifetime = datetime.timedelta(hours=23)
+    RECORDER.is_stopped = False
     return RECORDER
 
 
@@ -335,6 +338,68 @@ def test_a_mail_is_withdrawn_after_an_attempt_that_sent_nothing(recorder: Record
     mail.refresh_from_db()
     assert (mail.state, mail.reason, mail.detail) == (TransactionalMailState.WITHDRAWN, Reason.DECLINED, "")
     assert len(recorder.attempts) == 1
+
+
+#: What may happen to a request between two attempts, and the reason for which its mail is not sent any more.
+CHANGES: dict[str, tuple[Callable[[Subscription], object], str]] = {
+    "declined": (lambda gus: actions.decline(gus.key, HERE), Reason.DECLINED),
+    "unsubscribed": (lambda gus: actions.unsubscribe(gus.key, HERE), Reason.NOTHING_TO_CONFIRM),
+    "complained": (lambda gus: suppress_addresses({GUS: (SuppressionReason.COMPLAINT, "")}), Reason.SUPPRESSED),
+    "suppressed by the provider": (
+        lambda gus: suppress_addresses({GUS: (SuppressionReason.PROVIDER, "")}),
+        Reason.SUPPRESSED,
+    ),
+    "suppressed by an editor": (
+        lambda gus: suppress_addresses({GUS: (SuppressionReason.MANUAL, "")}),
+        Reason.SUPPRESSED,
+    ),
+    "bounced": (
+        lambda gus: suppress_addresses({GUS: (SuppressionReason.HARD_BOUNCE, "")}),
+        Reason.NOTHING_TO_CONFIRM,
+    ),
+    "asked again": (lambda gus: ask(), Reason.SUPERSEDED),
+}
+
+
+@pytest.mark.parametrize("failed_attempts", [1, 2, 5])
+@pytest.mark.parametrize("change", CHANGES)
+def test_every_attempt_after_which_nothing_was_sent_checks_the_mail_again(
+    recorder: Recorder, change: str, failed_attempts: int
+) -> None:
+    recorder.errors = [BUSY] * failed_attempts
+    mail = ask()
+    for _ in range(failed_attempts):
+        send_due_transactional_mails()
+        time_passes(datetime.timedelta(minutes=5))
+    do, reason = CHANGES[change]
+    do(mail.subscription)
+    time_passes(datetime.timedelta(minutes=5))
+    send_due_transactional_mails()
+    mail.refresh_from_db()
+    assert (mail.state, mail.reason, mail.first_attempt_at) == (TransactionalMailState.WITHDRAWN, reason, None)
+    assert recorder.keys.count(mail.idempotency_key) == failed_attempts
+
+
+def test_the_mail_of_an_erased_subscriber_is_not_tried_again(recorder: Recorder) -> None:
+    recorder.errors = [BUSY]
+    ask()
+    send_due_transactional_mails()
+    time_passes(datetime.timedelta(minutes=5))
+    Subscriber.objects.all().delete()
+    assert not send_due_transactional_mails()
+    assert len(recorder.attempts) == 1
+
+
+def test_no_mail_is_claimed_while_the_backend_is_stopped_and_each_is_sent_afterwards(recorder: Recorder) -> None:
+    mail = ask()
+    recorder.is_stopped = True
+    assert not send_due_transactional_mails()
+    mail.refresh_from_db()
+    assert (mail.state, mail.attempts, mail.lease_until) == (TransactionalMailState.PENDING, 0, None)
+    recorder.is_stopped = False
+    send_due_transactional_mails()
+    mail.refresh_from_db()
+    assert mail.state == TransactionalMailState.SENT
 
 
 def test_a_mail_that_was_never_sent_names_no_attempt_that_may_have_sent_it(recorder: Recorder) -> None:

@@ -47,6 +47,8 @@ def _as_json(found: Sequence[Diagnostic]) -> str:
             "severity": diagnostic.severity.value,
             "sentence": diagnostic.sentence,
             "advice": diagnostic.advice,
+            "link": diagnostic.link,
+            "command": diagnostic.command,
             "issue": diagnostic.issue.slug if diagnostic.issue else None,
         }
         for diagnostic in found
@@ -58,6 +60,7 @@ def _as_lines(found: Sequence[Diagnostic]) -> str:
     lines = []
     for diagnostic in found:
         lines.append(f"{diagnostic.severity.label:{COLUMN}}{diagnostic.sentence}")
-        if diagnostic.advice and diagnostic.severity is not Severity.OK:
-            lines.append(f"{'':{COLUMN}}→ {diagnostic.advice}")
+        if diagnostic.severity is not Severity.OK:
+            what_to_do = filter(None, (diagnostic.advice, diagnostic.link, diagnostic.command))
+            lines += [f"{'':{COLUMN}}→ {words}" for words in what_to_do]
     return "\n".join(lines)

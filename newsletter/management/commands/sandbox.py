@@ -16,6 +16,12 @@ from django.core.management.base import BaseCommand, CommandError
 from newsletter.config.validation import is_loopback
 from newsletter.sandbox import SandboxOptions, SandboxServer
 
+#: What is printed if no events are posted.
+NO_WEBHOOKS = (
+    "none, because SITE_URL is {url}. Mails are shown here, and count as accepted, but never as delivered. For "
+    "webhooks, use a SITE_URL on this machine, such as http://127.0.0.1:8000, or --webhook-url."
+)
+
 _SHARES = ("open", "click", "bounce", "complaint")
 
 
@@ -69,6 +75,7 @@ class Command(BaseCommand):
                 f"PROVIDER is {settings.PROVIDER}, so mail is not sent to the sandbox, and the sandbox's events would "
                 "be signed like the real provider's. The sandbox was not started. To use it, set PROVIDER=sandbox."
             )
+        no_webhooks = "none" if options["webhook_url"] == "" else NO_WEBHOOKS.format(url=settings.SITE_URL)
         options["webhook_url"] = webhook_url(options["webhook_url"])
         stop = threading.Event()
         try:
@@ -79,7 +86,7 @@ class Command(BaseCommand):
         try:
             with server:
                 self.stdout.write(f"Sandbox: {server.url} (inbox and API)")
-                self.stdout.write(f"Webhooks: {options['webhook_url'] or 'none'}")
+                self.stdout.write(f"Webhooks: {options['webhook_url'] or no_webhooks}")
                 self.stdout.write("Stop with Ctrl-C.")
                 self.stdout.flush()
                 stop.wait()
@@ -90,19 +97,10 @@ class Command(BaseCommand):
 
 
 def webhook_url(option: str | None) -> str:
-    """The URL for events: `option`, else this site if it is on this machine. Events contain addresses.
-
-    Raises CommandError if the site is on another machine and no URL is given.
-    """
+    """The URL for events: `option`, else this site if it is on this machine, else none. Events contain addresses."""
     if option is not None:
         return option
-    if not is_loopback(urlsplit(settings.SITE_URL).hostname):
-        raise CommandError(
-            f"SITE_URL is {settings.SITE_URL}, which is not on this machine, so no events are posted to it. "
-            "The sandbox was not started. For a first try, set SITE_URL=http://127.0.0.1:8000. Otherwise use "
-            '--webhook-url URL, or --webhook-url "" for no webhooks.'
-        )
-    return f"{settings.SITE_URL}/webhooks/resend/"
+    return f"{settings.SITE_URL}/webhooks/resend/" if is_loopback(urlsplit(settings.SITE_URL).hostname) else ""
 
 
 def read_options(options: dict[str, Any]) -> SandboxOptions:

@@ -37,7 +37,10 @@ SVIX_TIMESTAMP = re.compile(r"[0-9]{1,12}\Z")
 #: Enhanced status codes about the sender or the message and not the mailbox (RFC 3463: X.7 policy, X.4 routing).
 POLICY_CODE = re.compile(r"(?<![\d.])[45]\.(?:7|4)\.\d{1,3}(?![\d.])")
 #: Subtypes of permanent bounces that are about the mailbox. Others are about the mail, such as its size or content.
-MAILBOX_SUBTYPES = {"", "General", "NoEmail", "Suppressed", "Undetermined"}
+MAILBOX_SUBTYPES = {"", "General", "NoEmail", "Undetermined"}
+#: Subtypes of bounces that Resend made itself: the address was on the team's suppression list, and nothing was sent.
+#: They do not count as bounces, as at Resend (docs, “Email suppressions”).
+SUPPRESSED_SUBTYPES = {"Suppressed", "OnAccountSuppressionList"}
 #: More signatures in one header are not compared. Svix sends one for each active secret.
 MAX_SIGNATURES = 10
 #: Events with words of their own: the object in `data` that holds them, and its keys. The first that is set counts.
@@ -94,15 +97,16 @@ def parse_event(body: str) -> ParsedEvent:
         raise EventRejected("event_unreadable", "data is not an object")
     if at.year not in PLAUSIBLE_YEARS:
         raise EventRejected("event_unreadable", f"created_at is in the year {at.year}")
+    is_suppressed = kind == "email.bounced" and _is_suppressed(data.get("bounce"))
     bounce, detail = _bounce(data.get("bounce")) if kind == "email.bounced" else (None, _detail(kind, data))
     return ParsedEvent(
         kind=kind[:64],
-        event_type=EVENT_TYPES.get(kind),
+        event_type=EventType.SUPPRESSED if is_suppressed else EVENT_TYPES.get(kind),
         at=at if at.tzinfo else at.replace(tzinfo=datetime.UTC),
         provider_id=sanitize(data.get("email_id") or "")[:MAX_ID_LENGTH],
         recipient=_first_recipient(data.get("to")),
         tags=_tags(data.get("tags")),
-        bounce=bounce,
+        bounce=None if is_suppressed else bounce,
         detail=sanitize(detail),
     )
 
@@ -117,6 +121,10 @@ def _tags(tags: object) -> dict[str, str]:
     if isinstance(tags, list):
         tags = {str(item.get("name")): item.get("value") for item in tags if isinstance(item, dict)}
     return {str(name): sanitize(value) for name, value in tags.items()} if isinstance(tags, dict) else {}
+
+
+def _is_suppressed(bounce: object) -> bool:
+    return isinstance(bounce, dict) and str(bounce.get("subType")) in SUPPRESSED_SUBTYPES
 
 
 def _bounce(bounce: object) -> tuple[BounceKind, str]:

@@ -10,7 +10,7 @@ import base64
 import datetime
 import logging
 import ssl
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, ClassVar, cast
 
@@ -31,11 +31,13 @@ from newsletter.providers.base import (
     ParsedEvent,
     ProviderSearchFailed,
     SearchPage,
+    SendingDomain,
     SignedEvent,
     account_fingerprint,
     sanitize,
 )
 from newsletter.providers.clock import ClockMonitor, skew_of
+from newsletter.providers.resend.domains import ResendDomains
 from newsletter.providers.resend.events import parse_event, verify_signature
 from newsletter.providers.resend.responses import RecentResponses, number_in, outcome_of_error
 from newsletter.providers.resend.search import ResendEmails
@@ -144,6 +146,8 @@ class ResendProvider:
         self._url = url.rstrip("/")
         self._emails = ResendEmails(self._url, read_key) if read_key else None
         self._api_key = api_key
+        # A key with sending access may not read domains.
+        self._domains = ResendDomains(self._url, read_key or api_key)
         self._client = PooledClient()
         self._recent_responses = RecentResponses()
         self._secrets = [base64.b64decode(secret.removeprefix("whsec_")) for secret in webhook_secrets]
@@ -162,11 +166,13 @@ class ResendProvider:
         """One item of a batch as JSON."""
         return orjson.dumps(_fields(message))
 
-    def join(self, messages: list[bytes]) -> bytes:
+    def join(self, messages: Sequence[Sequence[bytes]]) -> bytes:
         """A JSON array of encoded messages."""
         # The brackets are part of the one join: adding them later would copy the six megabytes of a batch twice more.
-        pieces = [piece for message in messages for piece in (b",", message)]
-        return b"".join((b"[", *pieces[1:], b"]"))
+        pieces = [piece for message in messages for piece in (b",", *message)]
+        pieces[:1] = [b"["]
+        pieces.append(b"]")
+        return b"".join(pieces)
 
     def post_batch(self, body: bytes, *, key: str, size: int) -> Outcome:
         """POST /emails/batch in strict mode: Resend takes all messages or none."""
@@ -225,6 +231,10 @@ class ResendProvider:
             code = _connection_error(error) or "timeout"
             return ConnectionCheck(is_ok=False, code=code, detail=type(error).__name__)
         return _connection_check(response.status, response.data, response.headers)
+
+    def read_domains(self) -> tuple[SendingDomain, ...]:
+        """GET /domains, with the read key if there is one. Raises DomainsUnreadable."""
+        return self._domains.read()
 
     # The list of mails
 

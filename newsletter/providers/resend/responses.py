@@ -78,6 +78,8 @@ def outcome_of_error(status: int, name: str, message: str, headers: Mapping[str,
 
 
 def _code(status: int, name: str, message: str) -> str:
+    if _is_about_the_key(status, message) and "not active" in message.lower():
+        return "inactive_api_key"
     if status == 400 and _is_about_the_key(status, message):
         return "invalid_api_key"
     # The SDK gives the name application_error to a body that is not JSON, such as a proxy's error page.
@@ -94,8 +96,12 @@ def _scope(status: int, name: str, message: str) -> BlockScope:
 
 
 def _is_about_the_key(status: int, message: str) -> bool:
-    """Resend's answer to an unknown key is a 400 validation_error (not documented, reported by two third parties)."""
-    return status == 401 or (status == 400 and "api key" in message.lower())
+    """Whether an error with any name is about the key.
+
+    Resend answers 403 “API key is not active” to a deactivated key, and a 400 validation_error to an unknown one (not
+    documented, reported by two third parties).
+    """
+    return status == 401 or (status in (400, 403) and "api key" in message.lower())
 
 
 def _seconds_until_midnight() -> float:

@@ -128,9 +128,9 @@ class ResendEmails:
 
 def _messages_of(body: bytes) -> BatchMessages:
     """The messages of a frozen body. Raises ProviderSearchFailed."""
-    posted = orjson.loads(body)
-    if not isinstance(posted, list):
+    if not body.startswith(b"["):
         raise ProviderSearchFailed("not_posted_by_provider", permanent=True)
+    posted = orjson.loads(body)
     messages = {}
     for index, message in enumerate(posted):
         tags = {name: value for name, value in _tags(message).items() if name in IDENTIFYING_TAGS}

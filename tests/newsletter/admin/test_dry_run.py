@@ -133,3 +133,18 @@ def test_the_summary_shows_duration_and_cost(edda: Client, issue: Issue, setting
     shown = words_on(edda.get(page_of(issue, "schedule")))
     assert "less than a minute" in shown
     assert "EUR 1.00" in shown
+
+
+@pytest.mark.parametrize(
+    ("tiers", "sentence"),
+    [
+        ("100=10,500=25", "EUR 0.10 the part of these mails in EUR 10.00 a month for up to 100 mails"),
+        ("contacts:100=10", "EUR 0.00 included in EUR 10.00 a month for up to 100 contacts"),
+    ],
+    ids=["mails", "contacts"],
+)
+def test_the_summary_shows_the_tier_of_the_month(
+    edda: Client, issue: Issue, settings: Any, tiers: str, sentence: str
+) -> None:
+    settings.PRICE_TIERS, settings.PRICE_CURRENCY = tiers, "EUR"
+    assert sentence in words_on(edda.get(page_of(issue, "schedule")))

@@ -16,6 +16,7 @@ from playwright.sync_api import BrowserContext, Dialog, Locator, Page, Route, sy
 from newsletter.content.store import load_content
 from newsletter.models import Delivery, DeliveryState, Issue, RecurringSchedule, Weekday
 from newsletter.sending.recurring import plan_occurrences
+from newsletter.sending.switch import stop_all_sending
 from tests.feeds import make_items
 from tests.newsletter.admin.pages import page_of
 from tests.people import ada
@@ -87,7 +88,9 @@ def test_no_page_violates_the_csp_or_scrolls_sideways(live_server: Any, edda: Cl
     urls += [page_of(scheduled, name) for name in ("schedule", "unschedule", "dry_run")]
     urls.append(reverse("admin:newsletter_newsletter_change", args=[draft.newsletter.pk]))
     urls += [reverse(f"admin:newsletter_issue_{name}") for name in ("changelist", "add", "import")]
-    urls.append(reverse("admin:index"))
+    urls += [reverse("admin:index"), reverse("sending_switch")]
+    # Every page then shows its banner.
+    stop_all_sending(by="Edda", text="A reason without a space: " + "x" * 200)
     console_errors: list[str] = []
     with browsing(live_server, edda, **options) as context:
         page = watched(context, console_errors)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import os
 from pathlib import Path
 from typing import Any
@@ -10,10 +11,10 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
-from newsletter.models import Newsletter, RecurringSchedule, Weekday
+from newsletter.models import ConsentMode, Newsletter, RecurringSchedule, Weekday
 from newsletter.rendering.theme import SHIPPED_THEMES
 from tests.newsletter.admin.pages import form_data, page_of, words_on
-from tests.publications import make_issue, make_newsletter
+from tests.publications import make_issue, make_newsletter, today
 
 FORM = "//form[@id='newsletter_form']"
 
@@ -35,6 +36,23 @@ def test_a_chosen_theme_and_logo_are_stored(edda: Client, url: str) -> None:
     assert response.status_code == 302, words_on(response)
     newsletter = Newsletter.objects.get()
     assert (newsletter.theme, newsletter.logo_url, newsletter.logo_width) == ("gazette", chosen["logo_url"], 200)
+
+
+def test_the_progress_of_a_warm_up_is_shown_with_its_limits(edda: Client, url: str) -> None:
+    plan = {"warm_up_since": str(today() - datetime.timedelta(days=4)), "warm_up_plan": "known"}
+    assert edda.post(url, form_data(edda, url, FORM) | plan).status_code == 302
+    page = words_on(edda.get(url))
+    assert (
+        "Day 5 of 42: 0 of 7,500 mails sent today. Limit for a single mailbox provider, such as Gmail: 3,750. "
+        "Limit per hour: 750." in page
+    )
+    assert "1,000 · 2,500 · 5,000" in page
+
+
+@pytest.mark.parametrize("mode", ConsentMode.values)
+def test_the_consent_to_tracking_is_chosen(edda: Client, url: str, mode: str) -> None:
+    assert edda.post(url, form_data(edda, url, FORM) | {"consent_mode": mode}).status_code == 302
+    assert Newsletter.objects.get().consent_mode == mode
 
 
 @pytest.mark.parametrize(

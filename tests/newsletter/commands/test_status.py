@@ -11,6 +11,7 @@ from django.db import OperationalError
 
 from newsletter.models import Batch, BatchState, Delivery, DeliveryState, Issue, Reason, Send
 from newsletter.sending.control import cancel_send
+from newsletter.sending.switch import stop_all_sending
 from tests.newsletter.monitoring.conftest import a_worker, ago, batches, issue, refresh, send, set_batch
 from tests.publications import make_issue
 
@@ -107,3 +108,14 @@ def test_without_a_database_it_fails_with_a_sentence(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr("newsletter.management.commands.status.unfinished_sends", refuse)
     with pytest.raises(CommandError, match=r"The database cannot be read \(OperationalError\)\. Run manage\.py doctor"):
         call_command("status")
+
+
+@pytest.mark.django_db
+def test_a_stop_of_all_sending_comes_first() -> None:
+    assert json.loads(printed("--json"))["sending_stopped"] is None
+    stop_all_sending(by="Edda", text="The API key leaked.")
+    first = printed().splitlines()[0]
+    assert first.startswith("All sending is stopped. Decided by an operator. The API key leaked. Stopped by Edda at ")
+    assert "manage.py resume_sending" in first
+    data = json.loads(printed("--json"))["sending_stopped"]
+    assert (data["reason"], data["by"]) == ("operator", "Edda")

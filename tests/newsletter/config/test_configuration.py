@@ -22,7 +22,7 @@ GOOD = {
 
 @pytest.fixture
 def environment(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
-    for name in Configuration.model_fields:
+    for name in (*Configuration.model_fields, "ci"):
         monkeypatch.delenv(name.upper(), raising=False)
     for name, value in GOOD.items():
         monkeypatch.setenv(name, value)
@@ -115,13 +115,15 @@ def test_the_site_url_may_be_a_loopback_address(environment: pytest.MonkeyPatch)
 
 def test_options_in_the_database_url_reach_libpq() -> None:
     entry = database_settings("postgresql://news:p%40ss@db.example:5433/news?sslmode=require")
-    assert (entry["PASSWORD"], entry["PORT"], entry["OPTIONS"]) == ("p@ss", "5433", {"sslmode": "require"})
+    assert (entry["PASSWORD"], entry["PORT"], entry["OPTIONS"]["sslmode"]) == ("p@ss", "5433", "require")
 
 
-def test_server_side_cursors_are_disabled_behind_pgbouncer() -> None:
+def test_cursors_and_statements_of_a_session_are_not_used_behind_pgbouncer() -> None:
     pooled = database_settings("postgresql://news@pool.example:6432/news?pgbouncer=true&sslmode=require")
-    assert (pooled["DISABLE_SERVER_SIDE_CURSORS"], pooled["OPTIONS"]) == (True, {"sslmode": "require"})
-    assert database_settings("postgresql://news@db.example/news")["DISABLE_SERVER_SIDE_CURSORS"] is False
+    assert pooled["OPTIONS"] == {"sslmode": "require", "prepare_threshold": None}
+    assert pooled["DISABLE_SERVER_SIDE_CURSORS"] is True
+    direct = database_settings("postgresql://news@db.example/news")
+    assert (direct["DISABLE_SERVER_SIDE_CURSORS"], direct["OPTIONS"]["prepare_threshold"]) == (False, 1)
 
 
 @pytest.mark.parametrize("url", ["memory://", "http://broker.example", "amqp:broker"])
@@ -272,3 +274,107 @@ def test_an_entry_of_the_allowlist_that_is_no_address_and_no_domain_is_refused(
     environment.setenv("ALLOWED_RECIPIENTS", f"me@example.org,{name}")
     (error,) = errors()
     assert "which is neither an address nor an @domain" in error
+
+
+# Keys of tests, placeholders, automated runs
+
+LIKE_A_REAL_KEY = "re_" + "Kd93hfTz" + "_" + "b" * 3 + "7Qm2LsYw8VcRx4Np1Tz6"
+
+
+@pytest.mark.parametrize("name", ["RESEND_API_KEY", "RESEND_READ_KEY"])
+@pytest.mark.parametrize(
+    "key",
+    [
+        "re_test_123456",
+        "re_test",
+        "re_TEST-key",
+        "re_sandbox",
+        "re_sandbox_abc",
+        "re_demo_key",
+        "re_fake",
+        "re_xxxxxxxx",
+        "re_xxxxxxxxx_xxxxxxxxxxxxxxxx",
+        "re_x",
+        "re_000000000",
+        "re_123456789",
+        "re_",
+        "re_…",
+        "re_your_api_key",
+        "re_change-me",
+        "re_placeholder",
+    ],
+)
+def test_a_test_key_or_placeholder_for_the_real_provider_is_refused(
+    environment: pytest.MonkeyPatch, name: str, key: str
+) -> None:
+    for setting, value in (RESEND | {"RESEND_API_KEY": LIKE_A_REAL_KEY, name: key}).items():
+        environment.setenv(setting, value)
+    (error,) = errors()
+    assert error.startswith(f"{name}: is a key for tests or a placeholder, and PROVIDER=resend posts to Resend itself")
+    assert key not in error or len(key) < 5
+    environment.setenv("PROVIDER", "sandbox")
+    configuration = read_configuration()
+    assert (configuration.provider_url, configuration.provider_key) == ("http://127.0.0.1:8026", "re_sandbox")
+
+
+@pytest.mark.parametrize("key", [LIKE_A_REAL_KEY, "re_Testabcd_Kd93hfTzQm2LsYw8VcRx4Np1", "re_xxkq93ab_9QmLsYw8VcRx"])
+def test_a_real_key_is_accepted_and_never_goes_to_the_sandbox(environment: pytest.MonkeyPatch, key: str) -> None:
+    for setting, value in (RESEND | {"RESEND_API_KEY": key}).items():
+        environment.setenv(setting, value)
+    assert read_configuration().provider_key == key
+    environment.setenv("PROVIDER", "sandbox")
+    assert read_configuration().provider_key == "re_sandbox"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("SECRET_KEY", "change-me-" * 6),
+        ("SECRET_KEY", "changeme" * 8),
+        ("SECRET_KEY", "django-insecure-abcdefghijklmnopqrstuvwxyz0123456789abcdef"),
+        ("SECRET_KEY", "k" * 60),
+        ("SECRET_KEY", "<your secret key, which has at least fifty characters>"),
+        ("SUPPRESSION_SECRET", "replace-me-replace-me-replace-me-replace-me"),
+        ("SUPPRESSION_SECRET", "s" * 40),
+        ("RESEND_WEBHOOK_SECRETS", "whsec_" + "x" * 32),
+        ("METRICS_TOKEN", "change-me-change-me-change-me"),
+    ],
+)
+def test_a_placeholder_is_no_secret(environment: pytest.MonkeyPatch, name: str, value: str) -> None:
+    environment.setenv(name, value)
+    (error,) = errors()
+    assert error.startswith((f"{name}: is a placeholder", f"{name}: must have at least 5 different characters"))
+    assert value not in error
+
+
+def test_a_placeholder_is_no_password_of_a_mail_server_elsewhere(environment: pytest.MonkeyPatch) -> None:
+    for name, value in (SMTP | {"SMTP_USER": "digest", "SMTP_PASSWORD": "change-me"}).items():
+        environment.setenv(name, value)
+    assert errors() == ["SMTP_PASSWORD: is a placeholder; set your own secret value"]
+    environment.setenv("SMTP_HOST", "127.0.0.1")
+    read_configuration()
+
+
+@pytest.mark.parametrize("provider", [RESEND, SMTP, RESEND | SMTP | {"PROVIDER": "smtp,resend"}], ids=str)
+@pytest.mark.parametrize("ci", ["true", "1", "True", "yes"])
+def test_an_automated_run_that_could_mail_subscribers_is_refused(
+    environment: pytest.MonkeyPatch, provider: dict[str, str], ci: str
+) -> None:
+    for name, value in (provider | {"CI": ci}).items():
+        environment.setenv(name, value)
+    (error,) = errors()
+    assert error.startswith("PROVIDER: delivers real mail to any address, and the variable CI is set")
+    environment.setenv("ENVIRONMENT", "staging")
+    environment.setenv("ALLOWED_RECIPIENTS", "*")
+    assert len(errors()) == 1
+    environment.setenv("ALLOWED_RECIPIENTS", "me@example.org")
+    read_configuration()
+
+
+@pytest.mark.parametrize(
+    "safe", [{"CI": "true"}, SMTP | {"CI": "true", "SMTP_HOST": "127.0.0.1"}, RESEND | {"CI": "false"}], ids=str
+)
+def test_an_automated_run_without_real_mail_starts(environment: pytest.MonkeyPatch, safe: dict[str, str]) -> None:
+    for name, value in safe.items():
+        environment.setenv(name, value)
+    read_configuration()

@@ -10,15 +10,18 @@ import subprocess
 import sys
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 import pytest
+from django.conf import settings
 from django.core.management import CommandError, call_command
+from django.urls import resolve
 
 from newsletter.config.configuration import PROJECT_ROOT, Configuration
 from newsletter.demo import sample
 from newsletter.demo.environment import DemoEnvironment, free_port
-from newsletter.demo.run import DemoFailed, compare
+from newsletter.demo.run import DemoFailed, compare, welcome_text
 from newsletter.management.commands.demo import STOP_SIGNALS, stop_at_first_signal
 from newsletter.models import SendState
 from newsletter.preflight import Severity
@@ -89,6 +92,22 @@ def test_reset_deletes_the_database(demo: DemoEnvironment) -> None:
     assert (demo.folder / "newsletter.sqlite3").exists()
     demo.prepare(reset=True)
     assert not (demo.folder / "newsletter.sqlite3").exists()
+
+
+def test_the_demo_prints_whole_addresses_with_their_ports(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(settings, "SITE_URL", "http://127.0.0.1:39401")
+    monkeypatch.setattr(settings, "SANDBOX_URL", "http://127.0.0.1:39402")
+    lines = welcome_text(Path("var"), "a password", "harbour-log").splitlines()
+    shown = [word for line in lines for word in line.split() if word.startswith("http")]
+    assert shown == [
+        "http://127.0.0.1:39401/harbour-log/",
+        "http://127.0.0.1:39401/harbour-log/issues/",
+        "http://127.0.0.1:39401/harbour-log/feed.atom",
+        "http://127.0.0.1:39401/admin/",
+        "http://127.0.0.1:39402/",
+    ]
+    for address in shown[:4]:
+        resolve(urlsplit(address).path)
 
 
 def test_a_port_in_use_is_not_chosen() -> None:

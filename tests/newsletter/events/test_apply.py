@@ -345,6 +345,18 @@ class AnyOrder(TestCase):
         assert rows[0] == [_first(events, event_type) for event_type in EventType]
 
 
+def test_the_heaviest_of_several_causes_is_kept_though_a_lighter_one_comes_last(delivery: Delivery) -> None:
+    """In one transaction: each order of the same events ends with the same reason."""
+    receive("email.bounced", delivery, **HARD)
+    receive("email.complained", delivery)
+    receive("email.suppressed", delivery)
+    apply()
+    assert Suppression.objects.get().reason == SuppressionReason.COMPLAINT
+    consent = Subscription.objects.get().consents.last()
+    assert consent is not None
+    assert consent.reason == SuppressionReason.COMPLAINT
+
+
 CAUSES = {
     SuppressionReason.COMPLAINT: ("email.complained", {}),
     SuppressionReason.PROVIDER: ("email.suppressed", {}),

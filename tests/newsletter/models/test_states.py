@@ -17,6 +17,7 @@ from newsletter.models import (
     ISSUE_MACHINE,
     SEND_MACHINE,
     STARTED,
+    SWITCH_MACHINE,
     Batch,
     Delivery,
     Event,
@@ -25,6 +26,7 @@ from newsletter.models import (
     IssueState,
     IssueTransition,
     Send,
+    SendingSwitch,
     SendState,
     SendTransition,
 )
@@ -41,6 +43,7 @@ MACHINES: dict[str, StateMachine] = {
     "batch": BATCH_MACHINE,
     "delivery": DELIVERY_MACHINE,
     "event": EVENT_MACHINE,
+    "sending switch": SWITCH_MACHINE,
 }
 
 
@@ -60,6 +63,8 @@ def make_row(name: str, state: str) -> models.Model:
         return issue
     if name == "send":
         return make_send(state)
+    if name == "sending switch":
+        return SendingSwitch.objects.create(pk=1, state=state, stop_reason="operator", stopped_at=timezone.now())
     if name == "event":
         return Event.objects.create(provider="resend", event_id="msg_1", kind="?", body="{}", state=state)
     send = make_send()

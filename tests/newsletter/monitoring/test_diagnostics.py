@@ -32,8 +32,12 @@ from newsletter.monitoring.send_diagnostics import on_hold_diagnostics, paused_d
 from newsletter.monitoring.status import as_lines
 from newsletter.providers import get_route
 from newsletter.sending.control import pause_send
+from newsletter.sending.switch import stop_all_sending
+from subscribers.addresses import parse_address
+from subscribers.consent.double_opt_in import request_subscription
+from subscribers.models import Evidence, TransactionalMail
 from tests.newsletter.monitoring.conftest import a_worker, ago, refresh, set_batch
-from tests.publications import make_issue, make_newsletter
+from tests.publications import make_issue, make_newsletter, schedule_send
 
 
 def names(send: Send) -> list[str]:
@@ -74,11 +78,11 @@ def test_a_suspended_provider_blocks_a_send_and_the_sentence_has_its_reason(send
         ({"hourly_limit": 1}, "The sending limit of Harbour Notes is used up: 1 mail per hour."),
         (
             {"is_warm_up": True},
-            "The warm-up limit of Harbour Notes is used up: 150 mails on day 1.",
+            "The warm-up limit of Harbour Notes is used up: 150 mails on day 1 of 42.",
         ),
         (
             {"is_warm_up": True, "hourly_limit": 400},
-            "The warm-up limit of Harbour Notes is used up: 150 mails on day 1.",
+            "The warm-up limit of Harbour Notes is used up: 150 mails on day 1 of 42.",
         ),
     ],
     ids=str,
@@ -95,8 +99,9 @@ def test_a_sending_limit_that_is_used_up_is_named(
     set_batch(batches[0], state=BatchState.ACCEPTED, recipients=150, **attempted)
     send = refresh(send)
     (diagnostic,) = blockers_of(send)
-    assert (diagnostic.name, diagnostic.severity, diagnostic.sentence) == ("sending_limit", Severity.OK, sentence)
-    assert sentence in {found.sentence for found in issue_diagnostics(send.issue)}, "the doctor reports it, too"
+    assert (diagnostic.name, diagnostic.severity) == ("sending_limit", Severity.OK)
+    assert diagnostic.sentence.startswith(f"{sentence} Sending continues at ")
+    assert diagnostic.sentence in {found.sentence for found in issue_diagnostics(send.issue)}, "the doctor says it, too"
 
 
 def test_a_paused_send_has_no_blockers_and_no_next_attempt(send: Send, batches: list[Batch]) -> None:
@@ -240,3 +245,32 @@ def test_diagnostics_are_made_in_the_active_language(send: Send, monkeypatch: py
     with translation.override("de"):
         (diagnostic,) = blockers_of(send)
     assert diagnostic.sentence.startswith("de: No worker is running")
+
+
+def test_a_stop_of_all_sending_blocks_a_send_and_is_an_error(send: Send) -> None:
+    a_worker()
+    stop_all_sending(by="Edda", text="The API key leaked.")
+    (diagnostic,) = blockers_of(send)
+    assert (diagnostic.name, diagnostic.severity) == ("sending_stopped", Severity.ERROR)
+    assert "The API key leaked. Stopped by Edda" in diagnostic.sentence
+    assert "manage.py resume_sending" in diagnostic.advice
+    assert diagnostics()[0] == diagnostic
+
+
+def test_a_stop_by_the_setting_is_resumed_in_the_settings(send: Send, settings: Settings) -> None:
+    settings.SENDING_IS_OFF = True
+    found = {diagnostic.name: diagnostic for diagnostic in diagnostics()}
+    assert found["sending_stopped"].sentence == "All sending is stopped. SENDING=off is set in the settings."
+    assert "set SENDING=on" in found["sending_stopped"].advice
+
+
+@pytest.mark.django_db
+def test_what_waits_for_a_stop_to_end_says_so() -> None:
+    a_worker()
+    schedule_send(make_issue(), at=ago(minutes=6))
+    request_subscription(make_newsletter(), parse_address("gus@example.org"), Evidence(form="signup"))
+    TransactionalMail.objects.update(not_before=ago(minutes=6))
+    stop_all_sending(by="Edda", text="The API key leaked.")
+    found = {diagnostic.name: diagnostic for diagnostic in diagnostics()}
+    assert found["overdue"].advice.startswith("It starts when sending resumes")
+    assert found["transactional_mail"].advice == "They are sent when sending resumes."

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.contrib.auth.models import User
 from django.core.management import CommandError, call_command
 from django.db import OperationalError, connection
 from django.test import Client
@@ -21,11 +22,13 @@ from django.utils import timezone
 from newsletter.models import (
     Batch,
     BatchState,
+    ConsentMode,
     Delivery,
     Event,
     EventState,
     Issue,
     IssueState,
+    Newsletter,
     Reason,
     Send,
     SendState,
@@ -38,7 +41,8 @@ from newsletter.providers import get_route
 from newsletter.providers.base import ConnectionCheck, Provider, provider_account
 from newsletter.sandbox import SandboxServer
 from newsletter.sending.control import cancel_send, pause_send
-from subscribers.models import Signup, TransactionalMail, TransactionalMailKind
+from subscribers.models import Signup, TransactionalMail, TransactionalMailKind, TransactionalMailState
+from subscribers.transactional.compose import enqueue_mail
 from tests.brokers import redis_broker
 from tests.newsletter.monitoring.conftest import a_worker, ago, refresh, set_batch
 from tests.people import ben
@@ -76,7 +80,18 @@ def errors(issue: Issue | None = None) -> set[str]:
     return {diagnostic.name for diagnostic in run_diagnostics(issue) if diagnostic.severity is Severity.ERROR}
 
 
-def test_an_installation_that_works_has_only_ok_diagnostics(worker: None) -> None:
+@pytest.fixture
+def set_up() -> None:
+    """A superuser, a newsletter, an accepted mail and a webhook."""
+    User.objects.create_superuser("edda")
+    mail = enqueue_mail(
+        TransactionalMailKind.CONFIRMATION, ben(make_newsletter()), {}, one_click_url="http://127.0.0.1:8000/decline/x"
+    )
+    TransactionalMail.objects.filter(pk=mail.pk).update(state=TransactionalMailState.SENT)
+    Event.objects.create(provider="resend", event_id="msg_1", body="{}", state=EventState.APPLIED)
+
+
+def test_an_installation_that_works_has_only_ok_diagnostics(worker: None, set_up: None) -> None:
     assert {diagnostic.severity for diagnostic in run_diagnostics()} == {Severity.OK}
     assert only("worker").sentence.startswith("1 worker is running.")
     assert only("provider").sentence == "The provider answers and accepts the login."
@@ -190,6 +205,30 @@ def test_a_domain_that_is_not_verified(worker: None, settings: Any) -> None:
         assert only("domain").sentence == (
             "The provider has not verified mail.example.org. Its status is “temporary failure”."
         )
+
+
+def test_tracking_by_the_provider_is_an_error_until_subscribers_consent(worker: None, sandbox: SandboxServer) -> None:
+    make_newsletter()
+    assert found("tracking") == []
+    sandbox.configure(open_tracking_domains=frozenset({"mail.example.org"}))
+    assert (only("tracking").severity, only("tracking").sentence) == (
+        Severity.ERROR,
+        "The provider resend tracks opens of all mails from mail.example.org, and Harbour Notes has no consent to it. "
+        "Its issues are not sent.",
+    )
+    Newsletter.objects.update(consent_mode=ConsentMode.CONSENT)
+    assert only("tracking").severity is Severity.WARNING
+    sandbox.configure(open_tracking_domains=frozenset())
+    assert found("tracking") == []
+
+
+def test_tracking_that_cannot_be_read_is_a_warning(worker: None, settings: Any) -> None:
+    make_newsletter()
+    settings.PROVIDER_API_KEY, settings.PROVIDER_READ_KEY = "re_sandbox_sending", ""
+    assert (only("tracking").severity, errors()) == (Severity.WARNING, set())
+    assert "Set RESEND_READ_KEY" in only("tracking").sentence
+    settings.PROVIDER_READ_KEY = "re_sandbox"
+    assert found("tracking") == []
 
 
 class ProviderWithSkew:

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import os
+import socket
+import subprocess
+import sys
 import threading
 
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
+from newsletter.config.processes import process_identity
 from newsletter.models import WorkerHeartbeat
+from newsletter.monitoring.diagnostic import Severity
 from newsletter.monitoring.heartbeat import HEARTBEAT_INTERVAL, Heartbeat, Queue, workers
+from newsletter.monitoring.installation_diagnostics import worker_diagnostics
+from newsletter.monitoring.metrics import metrics_text
 from newsletter.monitoring.status import as_lines
 from newsletter.worker import Step, loop, work
 from tests.newsletter.monitoring.conftest import a_worker, ago
@@ -58,6 +66,41 @@ def test_a_silent_worker_counts_as_dead_and_is_listed_last() -> None:
     assert (living.name, living.is_alive, living.last_step) == ("host:2", True, "post_batch")
     assert (dead.name, dead.is_alive) == ("host:1", False)
     assert 595 < dead.age < 660
+
+
+@pytest.fixture
+def killed_worker() -> WorkerHeartbeat:
+    """The row of a process of this machine that wrote a heartbeat a moment ago, and was killed."""
+    with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"]) as process:
+        identity = process_identity(process.pid)
+        process.kill()
+    row = a_worker(f"{socket.gethostname()}:{process.pid}", seen=ago(seconds=1))
+    WorkerHeartbeat.objects.filter(pk=row.pk).update(process=identity)
+    return row
+
+
+def test_a_killed_worker_of_this_machine_counts_as_dead_at_once(killed_worker: WorkerHeartbeat) -> None:
+    (state,) = workers()
+    assert (state.is_alive, state.has_ended) == (False, True)
+    assert "dead, last heartbeat" in as_lines([])[-1]
+    (diagnostic,) = worker_diagnostics()
+    assert diagnostic.severity == Severity.ERROR
+    assert diagnostic.sentence.startswith("No worker is running")
+    assert b"newsletter_workers_alive 0.0" in metrics_text()
+
+
+def test_a_killed_worker_of_another_machine_counts_as_dead_when_its_heartbeat_is_old(
+    killed_worker: WorkerHeartbeat,
+) -> None:
+    WorkerHeartbeat.objects.update(name="another-machine:1")
+    (state,) = workers()
+    assert (state.is_alive, state.has_ended) == (True, False)
+
+
+def test_a_new_worker_deletes_the_row_of_a_killed_one_at_once(killed_worker: WorkerHeartbeat) -> None:
+    Heartbeat(f"{socket.gethostname()}:{os.getpid()}").beat()
+    (state,) = workers()
+    assert (state.name, state.is_alive) == (f"{socket.gethostname()}:{os.getpid()}", True)
 
 
 def test_a_new_worker_deletes_the_rows_of_workers_that_died_a_day_ago() -> None:

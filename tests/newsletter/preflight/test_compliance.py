@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
+from newsletter.preflight import Severity
 from tests.newsletter.preflight.finding import Mail, findings_of_family, inspected, short
 from tests.newsletter.preflight.sample_issue import PLAIN_ISSUE, SENDER, inspection_of, mail_of
 
@@ -41,8 +43,25 @@ def styled(style: str) -> str:
 
 @pytest.mark.parametrize("part", ["name", "email", "postal_address"])
 def test_a_missing_part_of_the_sender_is_an_error(part: str) -> None:
-    sender = replace(SENDER, **{part: " "})
+    changes: dict[str, Any] = {part: " "}
+    sender = replace(SENDER, **changes)
     assert short(findings_of_family("compliance", inspected(sender=sender))) == [("error", "compliance", "Newsletter")]
+
+
+@pytest.mark.parametrize(
+    ("tracked", "codes"),
+    [
+        ({"tracks_opens": True}, {"provider_tracks_opens"}),
+        ({"tracks_clicks": True}, {"provider_tracks_clicks"}),
+        ({"tracks_opens": True, "tracks_clicks": True}, {"provider_tracks_opens", "provider_tracks_clicks"}),
+        ({"tracks_opens": True, "tracks_clicks": True, "has_consent_to_tracking": True}, set()),
+    ],
+    ids=["opens", "clicks", "both", "with-consent"],
+)
+def test_tracking_by_the_provider_without_consent_is_an_error(tracked: dict[str, Any], codes: set[str]) -> None:
+    found = findings_of_family("compliance", inspected(sender=replace(SENDER, **tracked)))
+    assert {finding.code for finding in found} == codes
+    assert all(finding.severity is Severity.ERROR for finding in found)
 
 
 def test_a_complete_mail_has_no_findings() -> None:

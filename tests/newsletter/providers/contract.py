@@ -8,8 +8,9 @@ from typing import Protocol
 
 import pytest
 
-from newsletter.providers.base import EventRejected, Message, Outcome, OutcomeKind, Provider, ResultKind
-from newsletter.rendering import PlaceholderContext, PlaceholderTemplate, as_json_string, placeholder_token
+from newsletter.providers.base import EventRejected, Message, Outcome, OutcomeKind, PostsOneByOne, Provider, ResultKind
+from newsletter.rendering import PlaceholderContext, placeholder_token
+from newsletter.sending.message import encode_template
 
 
 def message(to: str = "ada@example.org", **changes: object) -> Message:
@@ -60,7 +61,7 @@ class ProviderContract:
     def body(self, provider: Provider, *recipients: str) -> bytes:
         tags = [{"delivery": str(number), "edition": "7", "env": "tests"} for number, _ in enumerate(recipients, 1)]
         return provider.join(
-            [provider.encode(message(to, tags=each)) for to, each in zip(recipients, tags, strict=True)]
+            [[provider.encode(message(to, tags=each))] for to, each in zip(recipients, tags, strict=True)]
         )
 
     def test_a_post_is_accepted_with_one_id_per_message(self, provider: Provider, remote: Remote) -> None:
@@ -75,10 +76,10 @@ class ProviderContract:
     ) -> None:
         nonce = "0123456789ab"
         token = placeholder_token(nonce, "to", PlaceholderContext.PLAIN)
-        encoded = provider.encode(message(token, text=f"Hello {token}", html=f"<p>Hello {token}</p>"))
-        template = PlaceholderTemplate.split(encoded, nonce, outer=as_json_string)
-        assert len(template.order) == 3
-        body = provider.join([template.fill({"to": ADA})])
+        mail = message(token, text=f"Hello {token}", html=f"<p>Hello {token}</p>")
+        template = encode_template(mail, nonce, provider)
+        assert len(template.order) >= 3
+        body = provider.join([template.pieces({"to": ADA})])
         assert provider.post_batch(body, key=new_key(), size=1).kind is OutcomeKind.ACCEPTED
         assert remote.recipients() == [ADA]
 
@@ -113,7 +114,8 @@ class ProviderContract:
     ) -> None:
         if provider.key_lifetime == datetime.timedelta(0):
             # sending/test_partial.py proves that no mail with an unknown outcome is posted again.
-            assert provider.batch_size <= 25, "after a crash so many recipients wait for an operator"
+            is_recorded = isinstance(provider, PostsOneByOne)
+            assert is_recorded or provider.batch_size <= 25, "after a crash so many recipients wait for an operator"
             return
         remote.drop_next_answer()
         body, key = self.body(provider, ADA, BEN), new_key()

@@ -9,9 +9,18 @@ import pytest
 from django.core.mail import EmailMessage, EmailMultiAlternatives, get_connection
 from pytest_django import Settings
 
+from newsletter.providers import throttle
 from newsletter.providers.email_backend import ProviderEmailBackend
 from newsletter.sandbox import Fault, SandboxServer
-from subscribers.transactional.outbox import MailBackendError
+from newsletter.sending.switch import stop_all_sending
+from subscribers.addresses import parse_address
+from subscribers.consent.actions import decline
+from subscribers.consent.double_opt_in import request_subscription
+from subscribers.models import Evidence, SuppressionReason, TransactionalMail
+from subscribers.suppression import suppress_addresses
+from subscribers.transactional.outbox import MailBackendError, is_stopped, send_due_transactional_mails
+from tests.people import make_mailing_list
+from tests.publications import just_now, reset_throttles
 from tests.sandboxes import provider_of, running_sandbox
 
 pytestmark = pytest.mark.django_db
@@ -99,6 +108,11 @@ def test_a_route_has_the_key_lifetime_of_its_shortest_provider(settings: Setting
     assert ProviderEmailBackend().key_lifetime == datetime.timedelta(hours=hours)
 
 
+def test_at_resends_mail_server_keys_live_as_long_as_with_its_api(settings: Settings) -> None:
+    settings.PROVIDER, settings.EMAIL_HOST = "sandbox,smtp", "SMTP.resend.com."
+    assert ProviderEmailBackend().key_lifetime == datetime.timedelta(hours=23)
+
+
 def test_a_mail_with_a_header_that_is_not_allowed_is_refused_permanently(sandbox: SandboxServer) -> None:
     message = mail()
     message.extra_headers["Bcc"] = "ben@example.org"
@@ -111,3 +125,40 @@ def test_a_mail_with_a_header_that_is_not_allowed_is_refused_permanently(sandbox
 def test_fail_silently_hides_errors(sandbox: SandboxServer) -> None:
     sandbox.plan(Fault("service_unavailable"))
     assert send(mail(), fail_silently=True) == 0
+
+
+def test_no_mail_leaves_while_all_sending_is_stopped_not_even_one_that_waited_for_its_permit(
+    sandbox: SandboxServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reserve = throttle._reserve
+
+    def stop_meanwhile(*args: object) -> bool:
+        stop_all_sending(by="Edda", text="The API key leaked.")
+        return reserve(*args)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(throttle, "_reserve", stop_meanwhile)
+    with pytest.raises(MailBackendError, match="all_sending_stopped") as caught:
+        send(mail())
+    assert (caught.value.permanent, caught.value.may_have_been_sent) == (False, False)
+    assert is_stopped(get_connection(BACKEND))
+    assert sandbox.ledger.summary()["messages"] == 0
+
+
+def test_a_confirmation_mail_that_met_a_429_does_not_go_out_after_this_was_not_me(
+    sandbox: SandboxServer, settings: Settings
+) -> None:
+    settings.EMAIL_BACKEND = BACKEND
+    sandbox.plan(Fault("rate_limit_exceeded"))
+    evidence = Evidence(form="signup", text="You subscribe to Harbour Notes.")
+    request_subscription(make_mailing_list(), parse_address("gus@example.org"), evidence)
+    send_due_transactional_mails()
+    row = TransactionalMail.objects.get()
+    assert (row.state, row.attempts, row.detail[:19]) == ("pending", 1, "rate_limit_exceeded")
+    decline(row.subscription.key, evidence)
+    suppress_addresses({"gus@example.org": (SuppressionReason.COMPLAINT, "")})
+    TransactionalMail.objects.update(not_before=just_now())
+    reset_throttles()
+    send_due_transactional_mails()
+    row.refresh_from_db()
+    assert (row.state, row.attempts) == ("withdrawn", 2)
+    assert sandbox.ledger.summary()["messages"] == 0

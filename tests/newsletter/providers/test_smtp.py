@@ -19,7 +19,9 @@ from hypothesis import strategies as st
 from newsletter.providers import smtp
 from newsletter.providers.base import Outcome, OutcomeKind
 from newsletter.providers.reasons import REASONS
-from newsletter.providers.smtp import SmtpProvider, mails_of
+from newsletter.providers.smtp import SmtpProvider
+from newsletter.providers.smtp import provider as provider_module
+from newsletter.providers.smtp.frozen import mails_of
 from subscribers.addresses import UNFIT_FOR_HEADERS
 from tests.mail_server import DROP, SILENCE, MailFault, MailServer, connect_to, running_mail_server
 from tests.newsletter.providers.contract import ADA, BEN, CLEO, ProviderContract, Remote, message, new_key
@@ -31,9 +33,9 @@ def reply_of(value: object) -> str | None:
     return f"{value.stage} {value.reply}" if isinstance(value, MailFault) else None
 
 
-@pytest.fixture
-def mail_server() -> Iterator[MailServer]:
-    with running_mail_server() as server:
+@pytest.fixture(params=[False, True], ids=["one by one", "pipelining"])
+def mail_server(request: pytest.FixtureRequest) -> Iterator[MailServer]:
+    with running_mail_server(pipelining=request.param) as server:
         yield server
         assert server.violations == []
 
@@ -72,7 +74,7 @@ class TestContract(ProviderContract):
 
 def post(provider: SmtpProvider, *recipients: str) -> Outcome:
     tags = [{"delivery": str(number), "edition": "7", "env": "tests"} for number, _ in enumerate(recipients, 11)]
-    body = provider.join([provider.encode(message(to, tags=each)) for to, each in zip(recipients, tags, strict=True)])
+    body = provider.join([[provider.encode(message(to, tags=each))] for to, each in zip(recipients, tags, strict=True)])
     return provider.post_batch(body, key=new_key(), size=len(recipients))
 
 
@@ -124,7 +126,7 @@ def test_each_reply_at_each_stage_has_one_result(
 def test_a_mail_that_was_cut_off_was_not_sent(provider: SmtpProvider, mail_server: MailServer) -> None:
     mail_server.plan(MailFault("body", DROP))
     # Larger than the buffers between us and the server, so that it is not completely sent when the server disconnects.
-    body = provider.join([provider.encode(message(html="<p>crane</p>" * 2_000_000))])
+    body = provider.join([[provider.encode(message(html="<p>crane</p>" * 2_000_000))]])
     mail_server.largest = 100_000_000
     outcome = provider.post_batch(body, key=new_key(), size=1)
     assert (outcome.kind, outcome.code) == (OutcomeKind.RETRY_LATER, "connection_lost")
@@ -171,7 +173,7 @@ def test_after_two_refusals_and_no_accepted_mail_the_others_are_not_attempted(
 def test_a_slow_server_gets_the_rest_in_a_later_attempt(
     provider: SmtpProvider, mail_server: MailServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(smtp, "MAX_POST_DURATION", -1.0)
+    monkeypatch.setattr(provider_module, "MAX_POST_DURATION", -1.0)
     assert kinds(post(provider, ADA, BEN, CLEO)) == [A, N, N]
 
 
@@ -330,7 +332,7 @@ def test_a_mail_has_both_parts_its_headers_and_an_id_that_names_its_delivery(
         headers={"List-Unsubscribe": unsubscribe, "Feedback-ID": "issue-1:notes:tests:newsletter"},
         tags={"delivery": "12", "edition": "7", "env": "tests"},
     )
-    outcome = provider.post_batch(provider.join([provider.encode(mail)]), key=new_key(), size=1)
+    outcome = provider.post_batch(provider.join([[provider.encode(mail)]]), key=new_key(), size=1)
     (accepted,) = mail_server.mails
     assert (accepted.sender, accepted.recipient) == ("notes@mail.example.org", ADA)
     assert f"List-Unsubscribe: {unsubscribe}\r\n".encode() in accepted.content
@@ -348,7 +350,7 @@ def test_a_mail_has_both_parts_its_headers_and_an_id_that_names_its_delivery(
 
 
 def test_the_same_frozen_bytes_make_the_same_mail(provider: SmtpProvider) -> None:
-    body = provider.join([provider.encode(message()), provider.encode(message(BEN))])
+    body = provider.join([[provider.encode(message())], [provider.encode(message(BEN))]])
     assert mails_of(body, "key") == mails_of(body, "key")
 
 
@@ -365,7 +367,7 @@ LINE = st.text(min_size=1).filter(lambda text: text.strip() and not UNFIT_FOR_HE
 @given(subject=LINE, text=st.text(st.characters(exclude_categories=["Cs"]), min_size=1))
 def test_every_text_is_sent_in_short_lines_of_ascii(subject: str, text: str) -> None:
     provider = SmtpProvider()
-    (mail,) = mails_of(provider.join([provider.encode(message(subject=subject, text=text))]), "key")
+    (mail,) = mails_of(provider.join([[provider.encode(message(subject=subject, text=text))]]), "key")
     assert mail.content.isascii()
     lines = mail.content.split(b"\r\n")
     assert all(b"\n" not in line and b"\r" not in line and len(line) <= 998 for line in lines)

@@ -10,7 +10,7 @@ import pytest
 from newsletter.models import Issue
 from newsletter.providers.base import Provider
 from newsletter.sandbox import SandboxServer
-from newsletter.sending import post
+from newsletter.sending import outcome
 from tests.publications import make_issue
 from tests.sandboxes import provider_of, running_sandbox
 
@@ -34,4 +34,4 @@ def issue(db: None) -> Issue:
 @pytest.fixture
 def long_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     """Batches are tried again after five minutes, so that even on a slow machine none is due again by accident."""
-    monkeypatch.setattr(post, "_wait", lambda outcome, attempts: datetime.timedelta(minutes=5))
+    monkeypatch.setattr(outcome, "_wait", lambda outcome, attempts: datetime.timedelta(minutes=5))

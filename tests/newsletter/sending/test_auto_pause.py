@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import datetime
+import json
 
 import pytest
 from django.utils import timezone
 
+from newsletter.events.apply import apply_events
 from newsletter.models import (
     Batch,
     BatchState,
@@ -21,9 +23,11 @@ from newsletter.models import (
 )
 from newsletter.monitoring.diagnostics import diagnostics
 from newsletter.monitoring.status import as_lines
+from newsletter.providers import get_provider
 from newsletter.providers.base import BounceKind
 from newsletter.sending.auto_pause import auto_pause_sends, complaint_warning, send_health_of
 from newsletter.sending.control import ReasonNeeded, pause_send, resume_send
+from subscribers.models import Subscriber
 from tests import people
 from tests.publications import expand_audiences, send_of, start_sending
 
@@ -90,6 +94,25 @@ def test_a_send_is_paused_above_the_limit_and_not_at_it(issue: Issue, fact: str,
     assert send.hold_reason == Reason.AUTO_PAUSED
     assert f"{too_many} of 200 mails" in send.hold_sentence
     assert send.transitions.get(target="paused").by == "worker"
+
+
+def test_mails_to_suppressed_addresses_do_not_count_as_bounces(issue: Issue) -> None:
+    send = sent_to(issue, 200)
+    keys = list(Delivery.objects.order_by("pk").values_list("pk", flat=True)[:50])
+    addresses = dict(Subscriber.objects.values_list("pk", "address"))
+    for key in keys:
+        data = {
+            "to": [addresses[Delivery.objects.get(pk=key).subscriber_id]],
+            "tags": {"delivery": str(key), "env": "tests"},
+            "bounce": {"type": "Permanent", "subType": "OnAccountSuppressionList", "message": "On the list."},
+        }
+        body = {"type": "email.bounced", "created_at": timezone.now().isoformat(), "data": data}
+        Event.objects.create(provider="resend", event_id=f"msg_{key}", kind="email.bounced", body=json.dumps(body))
+    while apply_events(get_provider()):
+        pass
+    assert Delivery.objects.filter(suppressed_at__isnull=False).count() == 50
+    assert send_health_of(send).bounced == 0
+    assert state_after_check(issue) == SendState.SENDING
 
 
 def test_one_bounce_of_three_is_no_trend(issue: Issue) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import hashlib
+from collections.abc import Callable
 
 import orjson
 import pytest
@@ -12,10 +13,27 @@ from django.utils import timezone
 
 from newsletter.models import Batch, BatchState, Delivery, DeliveryState, Issue, Reason, Send
 from newsletter.providers.base import Outcome, OutcomeKind, Provider
-from newsletter.sending.batch import ClaimedBatch, claim_batch, release_stale_claims, worker_name
+from newsletter.sending.batch import (
+    ClaimedBatch,
+    claim_batch,
+    has_lost_recipients,
+    release_stale_claims,
+    worker_name,
+)
+from newsletter.sending.build import SAMPLE_RECIPIENT
 from newsletter.sending.control import pause_send
-from newsletter.sending.post import record_outcome
-from subscribers.models import Subscription, SubscriptionState, SuppressionReason
+from newsletter.sending.message import RecipientValues
+from newsletter.sending.outcome import record_outcome
+from newsletter.sending.recipients import Recipient
+from newsletter.sending.reconcile import hold, settle
+from subscribers.models import (
+    Subscriber,
+    Subscription,
+    SubscriptionState,
+    Suppression,
+    SuppressionReason,
+    fingerprint,
+)
 from subscribers.suppression import suppress_addresses
 from tests import people
 from tests.publications import expand_audiences, start_sending
@@ -105,6 +123,22 @@ def test_an_erased_subscriber_is_skipped(send: Send, provider: Provider) -> None
     assert Delivery.objects.get(state=DeliveryState.SKIPPED).reason == Reason.ERASED
 
 
+def test_an_address_on_the_suppression_list_is_skipped_even_if_its_subscription_is_active(
+    send: Send, provider: Provider
+) -> None:
+    """As when another list's mail was complained about, and the two are written at the same time."""
+    Suppression.objects.create(fingerprint=fingerprint(BO), reason=SuppressionReason.COMPLAINT)
+    assert recipients(claim(provider)) == [people.ADA, CY]
+    assert Delivery.objects.get(state=DeliveryState.SKIPPED).reason == Reason.SUPPRESSED
+
+
+def test_a_subscriber_who_paused_since_the_expansion_is_skipped_with_the_reason(send: Send, provider: Provider) -> None:
+    next_week = timezone.now() + datetime.timedelta(weeks=1)
+    Subscription.objects.filter(subscriber__canonical=BO).update(paused_until=next_week)
+    assert recipients(claim(provider)) == [people.ADA, CY]
+    assert Delivery.objects.get(state=DeliveryState.SKIPPED).reason == Reason.SUBSCRIPTION_PAUSED
+
+
 def test_a_batch_is_dropped_when_no_recipient_is_left(send: Send, provider: Provider) -> None:
     for address in (people.ADA, BO, CY):
         unsubscribe(address)
@@ -135,14 +169,110 @@ def test_after_a_post_that_sent_nothing_recipients_are_checked_again_and_the_key
     assert not second.is_retry
 
 
-def test_a_batch_with_an_unknown_outcome_is_held_when_a_recipient_leaves(send: Send, provider: Provider) -> None:
-    record_outcome(claim(provider), NO_ANSWER)
+@pytest.mark.parametrize(("minutes", "state"), [(14.9, BatchState.CLAIMED), (15.1, BatchState.HELD)])
+def test_an_unsubscribe_does_not_stop_retries_that_follow_within_15_minutes(
+    send: Send, provider: Provider, minutes: float, state: BatchState
+) -> None:
+    first = claim(provider)
+    record_outcome(first, NO_ANSWER)
     unsubscribe(people.ADA)
+    make_due()
+    Batch.objects.update(first_attempt_at=timezone.now() - datetime.timedelta(minutes=minutes))
+    second = claim_batch(provider)
+    batch = Batch.objects.get()
+    assert batch.state == state
+    if second is None:
+        assert (batch.reason, delivery_states()) == (Reason.RECIPIENT_LEFT_UNKNOWN, {DeliveryState.UNKNOWN})
+    else:
+        assert (second.body, second.key, has_lost_recipients(second)) == (first.body, first.key, False)
+
+
+def complain() -> None:
+    suppress_addresses({people.ADA: (SuppressionReason.COMPLAINT, "")})
+
+
+def erase() -> None:
+    Subscription.objects.filter(subscriber__canonical=people.ADA).delete()
+
+
+def decline() -> None:
+    unsubscribe(people.ADA)
+    Subscriber.objects.filter(canonical=people.ADA).update(declined_at=timezone.now())
+
+
+def pause_subscription() -> None:
+    until = timezone.now() + datetime.timedelta(days=7)
+    Subscription.objects.filter(subscriber__canonical=people.ADA).update(paused_until=until)
+
+
+@pytest.mark.parametrize("leave", [complain, erase, decline, pause_subscription])
+def test_a_batch_with_an_unknown_outcome_is_held_when_a_recipient_leaves_otherwise(
+    send: Send, provider: Provider, leave: Callable[[], None]
+) -> None:
+    record_outcome(claim(provider), NO_ANSWER)
+    leave()
     make_due()
     assert claim_batch(provider) is None
     batch = Batch.objects.get()
     assert (batch.state, batch.reason) == (BatchState.HELD, Reason.RECIPIENT_LEFT_UNKNOWN)
     assert delivery_states() == {DeliveryState.UNKNOWN}
+
+
+def test_an_unsubscribe_during_the_wait_for_a_permit_stops_a_first_attempt(send: Send, provider: Provider) -> None:
+    claimed = claim(provider)
+    unsubscribe(people.ADA)
+    assert has_lost_recipients(claimed)
+
+
+def fail_for(monkeypatch: pytest.MonkeyPatch, *addresses: str) -> None:
+    """No message can be built for these recipients."""
+    original = RecipientValues.of
+
+    def of(self: RecipientValues, recipient: Recipient) -> dict[str, str]:
+        if recipient.address in addresses:
+            raise ValueError("not a name")
+        return original(self, recipient)
+
+    monkeypatch.setattr(RecipientValues, "of", of)
+
+
+@pytest.mark.parametrize("address", [people.ADA, BO, CY])
+def test_a_message_that_cannot_be_built_fails_alone(
+    send: Send, provider: Provider, monkeypatch: pytest.MonkeyPatch, address: str
+) -> None:
+    fail_for(monkeypatch, address)
+    claimed = claim(provider)
+    assert sorted(recipients(claimed)) == sorted({people.ADA, BO, CY} - {address})
+    failed = Delivery.objects.get(state=DeliveryState.FAILED)
+    assert (failed.subscriber.address, failed.reason, failed.detail) == (address, Reason.CANNOT_BE_BUILT, "ValueError")
+    accepted = Outcome(kind=OutcomeKind.ACCEPTED, ids=("id-1", "id-2"))
+    record_outcome(claimed, accepted)
+    assert delivery_states() == {DeliveryState.ACCEPTED, DeliveryState.FAILED}
+
+
+def test_a_batch_without_a_message_that_can_be_built_is_dropped(
+    send: Send, provider: Provider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fail_for(monkeypatch, people.ADA, BO, CY)
+    assert claim_batch(provider) is None
+    batch = Batch.objects.get()
+    assert (batch.state, batch.reason) == (BatchState.DROPPED, Reason.CANNOT_BE_BUILT)
+    assert delivery_states() == {DeliveryState.FAILED}
+
+
+def test_a_batch_is_set_aside_unchanged_if_its_template_cannot_be_filled_for_anyone(
+    send: Send, provider: Provider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fail_for(monkeypatch, people.ADA, BO, CY, SAMPLE_RECIPIENT.address)
+    unsubscribe(BO)
+    assert claim_batch(provider) is None
+    batch = Batch.objects.get()
+    assert (batch.state, batch.reason, batch.reason_values) == (
+        BatchState.READY,
+        Reason.CANNOT_BE_BUILT,
+        {"error": "ValueError"},
+    )
+    assert delivery_states() == {DeliveryState.PENDING}
 
 
 @pytest.mark.parametrize(("age", "state"), [(22.9, BatchState.CLAIMED), (23.1, BatchState.HELD)])
@@ -181,3 +311,22 @@ def test_a_process_does_not_release_the_batch_that_it_is_posting(send: Send, pro
 def test_the_database_rejects_a_batch_in_flight_without_its_bytes(send: Send) -> None:
     with pytest.raises(IntegrityError), transaction.atomic():
         Batch.objects.update(state=BatchState.UNKNOWN, payload=None)
+
+
+def test_the_database_rejects_a_second_batch_with_the_same_key(send: Send) -> None:
+    """The provider would take it for a repeat, and send only one of the two."""
+    batch = Batch.objects.get()
+    batch.pk = None
+    with pytest.raises(IntegrityError), transaction.atomic():
+        batch.save(force_insert=True)
+
+
+def test_a_batch_that_was_attempted_again_since_it_was_read_is_neither_held_nor_settled(
+    send: Send, provider: Provider
+) -> None:
+    claimed = claim(provider)
+    read = Batch.objects.get()
+    Batch.objects.update(attempts=claimed.attempt + 1)
+    assert not hold(read, Reason.KEY_EXPIRED)
+    assert not settle(read, Reason.PROVEN_BY_EVENT)
+    assert Batch.objects.get().state == BatchState.CLAIMED

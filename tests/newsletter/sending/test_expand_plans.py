@@ -9,7 +9,9 @@ from django.utils import timezone
 
 from newsletter.models import Batch, Delivery, DeliveryState, Issue, Send
 from newsletter.sending.control import cancel_send
-from newsletter.sending.recipients import deliveries_of
+from newsletter.sending.next_batch import SELECT_NEXT
+from newsletter.sending.outcome import DELIVERIES_ACCEPTED
+from newsletter.sending.recipients import RECIPIENTS, deliveries_of
 from tests import people
 from tests.publications import expand_audiences, start_sending
 
@@ -38,10 +40,28 @@ def test_the_deliveries_of_a_batch_are_found_by_primary_key_and_not_through_thei
 
 
 def test_the_next_batch_is_found_among_the_open_ones_and_not_through_its_send(send: Send) -> None:
-    plan = Batch.objects.claimable(timezone.now()).only("pk")[:1].explain()
-    assert "batch_open" in plan
-    assert "newsletter_send" not in plan
+    now = timezone.now()
+    plan = SELECT_NEXT.explain(now, now, "sandbox:account", [], [])
+    assert "Index Scan using batch_open" in plan
+    assert "newsletter_batch_send_id" not in plan
     assert "Sort" not in plan
+
+
+def test_the_recipients_of_a_batch_are_found_by_primary_keys(send: Send) -> None:
+    batch = Batch.objects.filter(send=send)[7]
+    owned = (batch.first_delivery, batch.last_delivery, batch.send_id)
+    plan = RECIPIENTS.explain(timezone.now(), send.issue.newsletter_id, *owned, [DeliveryState.PENDING])
+    assert "newsletter_delivery_pkey" in plan
+    assert "subscription_once_per_person_and_list" in plan
+    assert "Seq Scan" not in plan
+
+
+def test_deliveries_are_locked_in_the_order_of_their_keys_before_they_are_accepted(send: Send) -> None:
+    pks = list(Delivery.objects.values_list("pk", flat=True)[:10])
+    plan = DELIVERIES_ACCEPTED.explain(pks, [f"id-{pk}" for pk in pks])
+    lines = [line.strip() for line in plan.splitlines()]
+    locked = lines.index(next(line for line in lines if "LockRows" in line))
+    assert any("Sort Key: d.id" in line or "newsletter_delivery_pkey" in line for line in lines[locked:])
 
 
 def test_statistics_cover_the_whole_audience_once_it_is_expanded(send: Send) -> None:

@@ -15,7 +15,18 @@ from hypothesis import strategies as st
 
 from newsletter.content.document import SectionContent
 from newsletter.content.store import save_content
-from newsletter.models import Batch, Edition, Issue, IssueState, Newsletter, Reason, Send, SendState, SendTransition
+from newsletter.models import (
+    Batch,
+    BatchState,
+    Edition,
+    Issue,
+    IssueState,
+    Newsletter,
+    Reason,
+    Send,
+    SendState,
+    SendTransition,
+)
 from newsletter.sending.manifest import (
     Approval,
     Estimate,
@@ -168,6 +179,30 @@ def test_the_cost_follows_from_the_price_to_the_cent(settings: Any) -> None:
     settings.PRICE_PER_THOUSAND, settings.PRICE_CURRENCY = Decimal("0.40"), "EUR"
     estimate = estimate_for(12_412, get_provider())
     assert (estimate.cost, estimate.currency) == ("4.96", "EUR")
+
+
+def test_the_cost_is_the_part_of_the_tier_that_the_month_needs(ready: Issue, settings: Any) -> None:
+    from newsletter.providers import get_provider
+
+    settings.PRICE_TIERS, settings.PRICE_PER_THOUSAND = "resend", Decimal(7)
+    estimate = estimate_for(50_000, get_provider())
+    assert (estimate.cost, estimate.tier_price, estimate.tier_up_to) == ("20.00", "20.00", 50_000)
+    send_now(ready, by="Edda")
+    expand_audiences()
+    Batch.objects.update(state=BatchState.ACCEPTED, recipients=30_000, first_attempt_at=timezone.now())
+    estimate = estimate_for(50_000, get_provider())
+    assert (estimate.cost, estimate.tier_price, estimate.tier_up_to) == ("45.00", "90.00", 100_000)
+    estimate = estimate_for(2_500_000, get_provider())
+    assert (estimate.cost, estimate.tier_up_to, estimate.tier_unit) == (None, None, "mails")
+
+
+def test_a_price_by_contacts_holds_any_number_of_mails(ready: Issue, settings: Any) -> None:
+    from newsletter.providers import get_provider
+
+    settings.PRICE_TIERS = "contacts:1=10,500=25"
+    people.make_subscriptions(3, ready.newsletter)
+    estimate = estimate_for(100_000, get_provider())
+    assert (estimate.cost, estimate.tier_price, estimate.tier_up_to) == ("0.00", "25.00", 500)
 
 
 @pytest.mark.parametrize(

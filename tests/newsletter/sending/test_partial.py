@@ -11,13 +11,24 @@ from django.db import OperationalError
 from django.utils import timezone
 
 from newsletter.models import Batch, BatchState, Delivery, DeliveryState, Issue, Reason, Send, SendState
-from newsletter.providers.base import MessageResult, Outcome, OutcomeKind, Provider, ResultKind, provider_account
+from newsletter.providers.base import (
+    MessageResult,
+    Outcome,
+    OutcomeKind,
+    Provider,
+    ResultKind,
+    provider_account,
+)
 from newsletter.reports.statistics import report_of
+from newsletter.sending import outcome as outcome_module
 from newsletter.sending import post as post_module
 from newsletter.sending.batch import claim_batch, release_stale_claims
 from newsletter.sending.control import cancel_send, finish_sends, resume_send
-from newsletter.sending.post import post_batch, record_outcome
+from newsletter.sending.outcome import record_outcome
+from newsletter.sending.post import post_batch
+from newsletter.sending.progress import post_with_progress
 from newsletter.sending.reconcile import hold_expired, mark_as_sent, send_again
+from newsletter.sending.recover import recover_abandoned
 from newsletter.sending.retry import count_failed, retry_failed
 from tests import people
 from tests.mail_server import DROP, MailFault, MailServer, connect_to, running_mail_server
@@ -119,11 +130,14 @@ def test_the_batch_of_a_worker_that_was_killed_during_a_post_is_held_and_not_rep
 ) -> None:
     claimed = claim_batch(provider)
     assert claimed is not None
-    # The worker posted, and was killed before it recorded anything.
-    provider.post_batch(claimed.body, key=claimed.key, size=claimed.size)
+    # The worker posted, and was killed before it recorded the outcome.
+    post_with_progress(provider, claimed)
     Batch.objects.update(claimed_by=Batch.objects.get().claimed_by.rpartition(":")[0] + ":999999999")
     assert release_stale_claims(include_own=True) == 1
     assert post_everything(provider) == 0
+    assert not hold_expired((provider,))
+    assert recover_abandoned((provider,))
+    assert not recover_abandoned((provider,))
     held = Batch.objects.get()
     assert (held.state, held.reason) == (BatchState.HELD, Reason.NOT_REPEATABLE)
     assert mail_server.recipients() == ADDRESSES
@@ -131,14 +145,21 @@ def test_the_batch_of_a_worker_that_was_killed_during_a_post_is_held_and_not_rep
 
 
 @pytest.mark.parametrize(
-    "step", [post_everything, lambda provider: hold_expired((provider,))], ids=["claiming", "holding"]
+    ("step", "begun"),
+    [
+        # An earlier version, which recorded no progress, has left the batch.
+        (post_everything, None),
+        (lambda provider: hold_expired((provider,)), None),
+        (lambda provider: recover_abandoned((provider,)), 7),
+    ],
+    ids=["claiming", "holding", "recovering"],
 )
 def test_a_clock_that_was_set_back_makes_no_batch_repeatable(
-    send: Send, provider: Provider, mail_server: MailServer, step: Callable[[Provider], object]
+    send: Send, provider: Provider, mail_server: MailServer, step: Callable[[Provider], object], begun: int | None
 ) -> None:
     assert claim_batch(provider) is not None
     tomorrow = timezone.now() + datetime.timedelta(days=1)
-    Batch.objects.update(lease_until=timezone.now(), first_attempt_at=tomorrow)
+    Batch.objects.update(lease_until=timezone.now(), first_attempt_at=tomorrow, begun=begun)
     step(provider)
     assert Batch.objects.get().state == BatchState.HELD
     assert mail_server.mails == []
@@ -151,11 +172,11 @@ def test_the_results_of_a_slow_worker_settle_a_batch_that_was_held_meanwhile(
     slow = claim_batch(provider)
     assert slow is not None
     mail_server.plan(*[MailFault("rcpt", DROP, address) for address in ADDRESSES[sent:]])
-    outcome = provider.post_batch(slow.body, key=slow.key, size=slow.size)
+    outcome = post_with_progress(provider, slow)
     assert len(mail_server.mails) == sent
     Batch.objects.update(lease_until=timezone.now())
-    hold_expired((provider,))
-    assert Batch.objects.get().state == BatchState.HELD
+    recover_abandoned((provider,))
+    assert Batch.objects.get().state == (BatchState.HELD if sent else BatchState.READY)
     record_outcome(slow, outcome)
     mail_server.faults.clear()
     make_due()
@@ -169,8 +190,8 @@ def test_the_decision_of_an_operator_stands_when_a_slow_worker_records_its_outco
 ) -> None:
     slow = claim_batch(provider)
     assert slow is not None
-    Batch.objects.update(lease_until=timezone.now())
-    hold_expired((provider,))
+    Batch.objects.update(lease_until=timezone.now(), begun=7)
+    recover_abandoned((provider,))
     mark_as_sent(Batch.objects.get(), by="Edda")
     record_outcome(slow, Outcome(kind=OutcomeKind.RETRY_LATER, code="connection_failed"))
     assert report_of(send).accepted == len(ADDRESSES)
@@ -182,8 +203,8 @@ def test_results_of_a_repeat_prove_nothing_about_the_attempt_before(send: Send, 
     record_outcome(claimed, Outcome(kind=OutcomeKind.UNKNOWN, code="no_answer"))
     again = dataclasses.replace(claimed, attempt=2, is_retry=True)
     Batch.objects.update(state=BatchState.CLAIMED, attempts=2)
-    results = tuple(MessageResult(kind=ResultKind.RETRY_LATER, code="message_deferred") for _ in ADDRESSES)
-    record_outcome(again, Outcome(kind=OutcomeKind.PARTIAL, results=results, code="message_deferred"))
+    results = tuple(MessageResult(kind=ResultKind.REFUSED, code="message_refused") for _ in ADDRESSES)
+    record_outcome(again, Outcome(kind=OutcomeKind.PARTIAL, results=results, code="message_refused"))
     held = Batch.objects.get()
     assert (held.state, held.reason) == (BatchState.HELD, Reason.REFUSED_AFTER_UNKNOWN)
 
@@ -228,7 +249,7 @@ def test_a_login_that_is_refused_during_a_post_pauses_the_send_and_loses_no_reci
 def test_a_mail_that_is_deferred_up_to_the_last_attempt_fails_with_the_reason(
     send: Send, provider: Provider, mail_server: MailServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(post_module, "MAX_ATTEMPTS", 3)
+    monkeypatch.setattr(outcome_module, "MAX_ATTEMPTS", 3)
     mail_server.plan(MailFault("rcpt", "452 4.2.2 mailbox full", ADDRESSES[0], times=99))
     for _ in range(5):
         make_due()
@@ -274,7 +295,7 @@ def test_a_recipient_who_is_refused_twice_is_retried_alone(
 def test_a_database_failure_before_the_post_leaves_no_outcome_unknown(
     send: Send, provider: Provider, mail_server: MailServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail(provider: Provider) -> None:
+    def fail(provider: Provider, **options: object) -> None:
         raise OperationalError("database is locked")
 
     with monkeypatch.context() as patch:

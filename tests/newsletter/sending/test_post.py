@@ -24,11 +24,19 @@ from newsletter.sending import post as post_module
 from newsletter.sending.batch import claim_batch
 from newsletter.sending.control import cancel_send, finish_sends, pause_send, resume_send
 from newsletter.sending.expand import expand_audience
-from newsletter.sending.post import post_batch, record_outcome
+from newsletter.sending.outcome import record_outcome
+from newsletter.sending.post import post_batch
 from newsletter.sending.reconcile import NotHeld, hold_expired, mark_as_sent, send_again, settle_proven
 from subscribers.models import Subscription, SubscriptionState
 from tests import people
-from tests.publications import expand_audiences, make_issue, pass_time, post_everything, start_sending
+from tests.publications import (
+    expand_audiences,
+    make_issue,
+    pass_time,
+    post_everything,
+    reset_throttles,
+    start_sending,
+)
 
 
 @pytest.fixture
@@ -335,6 +343,42 @@ def test_a_recipient_who_left_before_a_repeat_may_have_been_reached_and_the_reas
     assert (first.state, first.reason) == (DeliveryState.SKIPPED, Reason.UNSUBSCRIBED_AFTER_ATTEMPT)
 
 
+def refuse_after_sending_again(provider: Provider, sandbox: SandboxServer) -> Batch:
+    """A batch of three that was sent, held, sent again by an operator, and then refused: two halves wait for it."""
+    sandbox.plan(Fault("reset", after_commit=True))
+    post_everything(provider)
+    Batch.objects.filter(state=BatchState.UNKNOWN).update(first_attempt_at=timezone.now() - provider.key_lifetime)
+    hold_expired((provider,))
+    held = Batch.objects.get(state=BatchState.HELD)
+    send_again(held, by="Edda")
+    sandbox.plan(Fault("validation_error", status=422))
+    reset_throttles()
+    assert post_batch((provider,))
+    assert batch_states().count(BatchState.READY) == 2
+    return held
+
+
+def test_a_half_of_a_batch_that_was_sent_again_may_have_reached_its_recipients_and_the_reason_says_so(
+    send: Send, provider: Provider, sandbox: SandboxServer
+) -> None:
+    held = refuse_after_sending_again(provider, sandbox)
+    last = Delivery.objects.get(pk=held.last_delivery)
+    Subscription.objects.filter(subscriber=last.subscriber_id).update(state=SubscriptionState.UNSUBSCRIBED)
+    post_everything(provider)
+    last.refresh_from_db()
+    assert (last.state, last.reason) == (DeliveryState.SKIPPED, Reason.UNSUBSCRIBED_AFTER_ATTEMPT)
+
+
+def test_an_event_proves_that_a_half_of_a_batch_that_was_sent_again_had_been_sent(
+    send: Send, provider: Provider, sandbox: SandboxServer
+) -> None:
+    held = refuse_after_sending_again(provider, sandbox)
+    first = Delivery.objects.get(pk=held.first_delivery)
+    Delivery.objects.filter(pk=first.pk).update(delivered_at=timezone.now())
+    post_everything(provider)
+    assert len(sandbox.ledger.mails_to(first.subscriber.address, time.time())) == 1
+
+
 def test_a_late_answer_settles_a_batch_that_was_held_meanwhile(send: Send, provider: Provider) -> None:
     claimed = claim_batch(provider)
     assert claimed is not None
@@ -407,6 +451,18 @@ def test_six_concurrent_workers_claim_each_batch_once(issue: Issue, provider: Pr
     assert (len(claimed), len(set(claimed))) == (20, 20)
 
 
+@pytest.mark.parametrize("ids", [("e-1", "e-2"), ("e-1", "e-2", "e-3", "e-4")], ids=["too few", "too many"])
+def test_ids_that_do_not_match_the_deliveries_are_held_with_the_reason(
+    send: Send, provider: Provider, ids: tuple[str, ...]
+) -> None:
+    claimed = claim_batch(provider)
+    assert claimed is not None
+    record_outcome(claimed, Outcome(kind=OutcomeKind.ACCEPTED, ids=ids))
+    held = Batch.objects.get(pk=claimed.pk)
+    assert (held.state, held.reason) == (BatchState.HELD, Reason.ID_COUNT_DIFFERS)
+    assert held.reason_values == {"ids": len(ids), "deliveries": 3}
+
+
 def test_a_worker_that_continues_late_cannot_overwrite_a_newer_attempt(send: Send, provider: Provider) -> None:
     late = claim_batch(provider)
     assert late is not None
@@ -440,9 +496,9 @@ def test_a_batch_that_waits_for_a_permit_is_not_posted_once_the_send_is_stopped(
     send = start_sending(issue)
     expand_audiences()
 
-    def stop_and_acquire(provider: Provider) -> Any:
+    def stop_and_acquire(provider: Provider, **options: Any) -> Any:
         stop(send, by="Edda", text="A wrong link.")
-        return acquire_permit(provider)
+        return acquire_permit(provider, **options)
 
     monkeypatch.setattr(post_module, "acquire_permit", stop_and_acquire)
     post_everything(provider)
@@ -459,9 +515,9 @@ def test_a_recipient_who_leaves_while_a_batch_waits_for_a_permit_is_skipped_and_
     send = start_sending(issue)
     expand_audiences()
 
-    def leave_and_acquire(provider: Provider) -> Any:
+    def leave_and_acquire(provider: Provider, **options: Any) -> Any:
         Subscription.objects.filter(pk=ada.pk).update(state=SubscriptionState.UNSUBSCRIBED, ended_at=timezone.now())
-        permit = acquire_permit(provider)
+        permit = acquire_permit(provider, **options)
         return permit and dataclasses.replace(permit, waited=2.0)
 
     monkeypatch.setattr(post_module, "acquire_permit", leave_and_acquire)
@@ -481,7 +537,7 @@ def test_a_batch_that_gets_no_permit_is_due_again_within_a_second(
     start_sending(issue)
     expand_audiences()
     Batch.objects.update(attempts=attempts)
-    monkeypatch.setattr(post_module, "acquire_permit", lambda provider: None)
+    monkeypatch.setattr(post_module, "acquire_permit", lambda provider, **options: None)
     assert post_batch((provider,))
     batch = Batch.objects.get()
     assert (batch.state, batch.reason) == (BatchState.READY, Reason.NO_PERMIT)

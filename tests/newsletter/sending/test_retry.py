@@ -30,7 +30,7 @@ from newsletter.sandbox import Fault, SandboxServer
 from newsletter.sending import control
 from newsletter.sending.batch import claim_batch
 from newsletter.sending.control import cancel_send, finish_sends, pause_send
-from newsletter.sending.post import record_outcome
+from newsletter.sending.outcome import record_outcome
 from newsletter.sending.reconcile import settle_proven
 from newsletter.sending.retry import count_failed, retry_failed
 from newsletter.sending.schedule import schedule_issue
@@ -234,11 +234,13 @@ def test_a_complaint_about_the_failed_mail_still_suppresses(failed_later: Delive
     assert Subscription.objects.get(subscriber=failed_later.subscriber).state == SubscriptionState.SUPPRESSED
 
 
+@pytest.mark.parametrize("kind", ["email.delivered", "email.opened", "email.clicked"])
 def test_a_recipient_whose_failed_mail_was_delivered_after_all_gets_no_other(
-    failed_later: Delivery, sandbox: SandboxServer, provider: Provider
+    failed_later: Delivery, sandbox: SandboxServer, provider: Provider, kind: str
 ) -> None:
+    """Who opened it has it, even if the event that says “delivered” is lost."""
     retry_failed(failed_later.send, by="Edda")
-    receive("email.delivered", failed_later, provider)
+    receive(kind, failed_later, provider)
     assert post_everything(provider) == 0
     assert mails_by_recipient(sandbox) == [1, 1, 1]
     skipped = Delivery.objects.get(pk=failed_later.pk)
@@ -288,10 +290,11 @@ def test_no_event_of_the_failed_mail_proves_that_the_mail_in_its_place_was_sent(
     assert Batch.objects.filter(state=BatchState.UNKNOWN).exists(), "its other recipients would get nothing"
 
 
+@pytest.mark.parametrize("kind", ["email.delivered", "email.opened", "email.clicked", "email.bounced"])
 def test_a_mail_that_failed_and_was_delivered_nevertheless_is_not_retried(
-    failed_later: Delivery, provider: Provider
+    failed_later: Delivery, provider: Provider, kind: str
 ) -> None:
-    receive("email.delivered", failed_later, provider)
+    receive(kind, failed_later, provider)
     assert count_failed(failed_later.send) == 0
     with pytest.raises(InvalidTransition, match="No failed delivery is left"):
         retry_failed(failed_later.send, by="Edda")

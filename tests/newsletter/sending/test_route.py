@@ -21,12 +21,14 @@ from newsletter.models import (
 )
 from newsletter.providers.base import Outcome, OutcomeKind, Provider, provider_account
 from newsletter.providers.resend.provider import ResendProvider
+from newsletter.providers.smtp import SmtpProvider
 from newsletter.providers.throttle import MAX_BACKOFF, throttle_status
 from newsletter.reports.statistics import report_of
 from newsletter.sandbox import Fault, SandboxServer
 from newsletter.sending.batch import claim_batch
 from newsletter.sending.control import resume_send
-from newsletter.sending.post import post_batch, record_outcome
+from newsletter.sending.outcome import record_outcome
+from newsletter.sending.post import post_batch
 from newsletter.sending.provider_outage import follow_provider_outages
 from newsletter.sending.reconcile import hold_expired
 from tests import people
@@ -45,7 +47,8 @@ def mail_server() -> Iterator[MailServer]:
 
 @pytest.fixture
 def route(sandbox: SandboxServer, mail_server: MailServer, monkeypatch: pytest.MonkeyPatch) -> tuple[Provider, ...]:
-    """Resend first, then SMTP."""
+    """Resend first, then SMTP with smaller batches."""
+    monkeypatch.setattr(SmtpProvider, "batch_size", 10)
     return provider_of(sandbox, monkeypatch), connect_to(mail_server, monkeypatch)
 
 

@@ -15,6 +15,7 @@ from newsletter.content.store import save_content
 from newsletter.models import Delivery, Edition, Issue, Send
 from newsletter.providers.base import Provider
 from newsletter.sandbox import Fault, SandboxServer
+from newsletter.sending.switch import resume_sending, stop_all_sending
 from newsletter.sending.test_mail import TestMailRefused, send_test
 from subscribers.models import SuppressionReason
 from subscribers.suppression import suppress_addresses
@@ -113,3 +114,14 @@ def test_refused_mails_and_mails_with_an_unknown_outcome_are_reported_differentl
     assert refused.value.sentences[0].startswith("a@example.org: the mail was not sent.")
     assert refused.value.sentences[1].startswith("b@example.org: it is unknown whether the mail was sent.")
     assert refused.value.sent == ("c@example.org",)
+
+
+def test_a_test_mail_is_refused_in_words_while_all_sending_is_stopped(
+    issue: Issue, provider: Provider, sandbox: SandboxServer
+) -> None:
+    stop_all_sending(by="Edda", text="The API key leaked.")
+    with pytest.raises(TestMailRefused, match="All sending is stopped"):
+        send_test(issue, ["edda@example.org"])
+    assert mails_to_edda(sandbox) == []
+    resume_sending(by="Edda")
+    assert send_test(issue, ["edda@example.org"]) == ("edda@example.org",)

@@ -105,7 +105,7 @@ def test_each_answer_has_one_outcome(
     provider: ResendProvider, sandbox: SandboxServer, fault: Fault, kind: OutcomeKind, messages: int
 ) -> None:
     sandbox.plan(fault)
-    outcome = provider.post_batch(provider.join([provider.encode(message())]), key=new_key(), size=1)
+    outcome = provider.post_batch(provider.join([[provider.encode(message())]]), key=new_key(), size=1)
     assert outcome.kind is kind
     assert outcome.code in REASONS or outcome.code.startswith("http_")
     assert "ada@" not in outcome.reason
@@ -120,7 +120,7 @@ def test_an_unknown_key_blocks_although_resend_calls_it_a_validation_error(sandb
 
 def test_an_answer_with_too_few_ids_has_an_unknown_outcome(provider: ResendProvider, sandbox: SandboxServer) -> None:
     sandbox.plan(Fault("duplicate_id"))
-    body = provider.join([provider.encode(message("ada@example.org")), provider.encode(message("ben@example.org"))])
+    body = provider.join([[provider.encode(message(to))] for to in ("ada@example.org", "ben@example.org")])
     assert provider.post_batch(body, key=new_key(), size=2).kind is OutcomeKind.UNKNOWN
 
 
@@ -135,7 +135,7 @@ def test_an_answer_that_arrives_twice_is_not_used_for_the_next_post(
     sandbox.plan(*([first] if first else []))
     with proxy_to(sandbox.url, {1: "duplicate-late"}) as proxy:
         provider = ResendProvider(url=proxy.url, api_key="re_sandbox", webhook_secrets=(SECRET,))
-        bodies = [provider.join([provider.encode(message(name))]) for name in ("ada@example.org", "ben@example.org")]
+        bodies = [provider.join([[provider.encode(message(name))]]) for name in ("ada@example.org", "ben@example.org")]
         provider.post_batch(bodies[0], key=new_key(), size=1)
         key = new_key()
         outcome = provider.post_batch(bodies[1], key=key, size=1)
@@ -267,6 +267,18 @@ def test_the_detail_holds_no_address() -> None:
     assert answered(403, body).detail == "You can only send to your own email address ((an address))."
 
 
+@pytest.mark.parametrize("name", ["validation_error", "invalid_api_key", "forbidden", ""])
+def test_a_key_that_is_not_active_blocks_the_account_and_is_named(name: str) -> None:
+    body = orjson.dumps({"statusCode": 403, "name": name, "message": "API key is not active"})
+    outcome = answered(403, body)
+    assert (outcome.kind, outcome.scope, outcome.code) == (
+        OutcomeKind.BLOCKED,
+        BlockScope.ACCOUNT,
+        "inactive_api_key",
+    )
+    assert str(outcome.reason).startswith("The API key is not active.")
+
+
 # Events
 
 
@@ -370,6 +382,12 @@ def test_tags_may_be_a_list() -> None:
     assert event("email.sent", tags=[{"name": "delivery", "value": "9"}]).tags == {"delivery": "9"}
 
 
+@pytest.mark.parametrize("subtype", ["Suppressed", "OnAccountSuppressionList"])
+def test_a_bounce_from_the_suppression_list_is_no_bounce(subtype: str) -> None:
+    parsed = event("email.bounced", bounce={"type": "Permanent", "subType": subtype, "message": "On the list."})
+    assert (parsed.event_type, parsed.bounce, parsed.detail) == (EventType.SUPPRESSED, None, "On the list.")
+
+
 @pytest.mark.parametrize("kind", ["email.teleported", "contact.created", "domain.updated"])
 def test_an_unknown_kind_is_an_event_without_a_type(kind: str) -> None:
     assert event(kind).event_type is None
@@ -380,7 +398,6 @@ def test_an_unknown_kind_is_an_event_without_a_type(kind: str) -> None:
     [
         ({"type": "Permanent", "subType": "General", "message": "550 5.1.1 no such user"}, BounceKind.HARD),
         ({"type": "Permanent", "subType": "NoEmail"}, BounceKind.HARD),
-        ({"type": "Permanent", "subType": "Suppressed"}, BounceKind.HARD),
         ({"type": "Permanent", "subType": "MailboxFull"}, BounceKind.SOFT),
         ({"type": "Permanent", "subType": "MessageTooLarge"}, BounceKind.SOFT),
         ({"type": "Transient", "subType": "General"}, BounceKind.SOFT),

@@ -59,6 +59,11 @@ def test_incomplete_rows_of_other_mails_are_skipped(resend: Publisher, fields: d
     assert (page.found, page.mails_read) == ({0: "m-1"}, 2)
 
 
+def test_tags_are_read_as_a_list_of_names_and_values_too(resend: Publisher) -> None:
+    page = search(resend, [row()], [{"name": name, "value": value} for name, value in TAGS.items()])
+    assert (page.found, page.unverifiable) == ({0: "m-1"}, 0)
+
+
 @pytest.mark.parametrize("tags", [None, {}, []])
 def test_a_matching_mail_without_tags_is_unverifiable(resend: Publisher, tags: Any) -> None:
     page = search(resend, [row()], tags)

@@ -1,0 +1,171 @@
+"""Setting up: the steps from an empty installation to the first delivered mail, and which of them are done."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from django.conf import settings
+from django.contrib.auth import get_user_model
+from django.urls import reverse
+from django.utils.translation import gettext as _
+
+from newsletter.config.validation import is_loopback
+from newsletter.models import Batch, BatchState, Event, Newsletter
+from newsletter.monitoring.diagnostic import Diagnostic, Severity
+from newsletter.providers import get_route
+from subscribers.models import TransactionalMail, TransactionalMailState
+
+#: Pages of Resend on which an operator acts.
+RESEND_DOMAINS, RESEND_WEBHOOKS = "https://resend.com/domains", "https://resend.com/webhooks"
+
+#: The state of a domain, as providers report it, that may send.
+VERIFIED = "verified"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SetupStep:
+    """One step. It has a `link`, an absolute URL, or a `command` with which it is done."""
+
+    name: str
+    """A short slug for programs, also the name of its diagnostic. It never changes."""
+    is_done: bool
+    sentence: str
+    link: str = ""
+    command: str = ""
+
+
+def setup_steps(domains: Mapping[str, str] | None = None) -> list[SetupStep]:
+    """Every step, in order. `domains` are the provider's with their states, where it was asked. Few small queries.
+
+    Without `domains`, a mail that the provider has accepted proves that the sender's domain is verified.
+    """
+    newsletters = list(Newsletter.objects.order_by("pk").only("name", "slug", "sender_email", "postal_address"))
+    has_mail = _has_accepted_mail()
+    return [
+        _superuser(),
+        _newsletter(newsletters),
+        _sender(newsletters),
+        *_provider(),
+        *_domain(newsletters, domains, has_mail=has_mail),
+        _first_mail(newsletters, has_mail=has_mail),
+        *_webhook(),
+    ]
+
+
+def open_steps(steps: Sequence[SetupStep]) -> list[SetupStep]:
+    """Those that are left to do, the next one first."""
+    return [step for step in steps if not step.is_done]
+
+
+def setup_diagnostics(domains: Mapping[str, str] | None = None) -> Iterator[Diagnostic]:
+    """The next step of setting up and those behind it; one that is OK when all are done."""
+    steps = setup_steps(domains)
+    if not (left := open_steps(steps)):
+        yield Diagnostic(name="setup", severity=Severity.OK, sentence=_("The installation is set up."))
+    for step in left:
+        sentence = _("Next step of the setup: %(step)s") if step is left[0] else _("Later step of the setup: %(step)s")
+        yield Diagnostic(
+            name=step.name,
+            severity=Severity.WARNING,
+            sentence=sentence % {"step": step.sentence},
+            link=step.link,
+            command=step.command,
+        )
+
+
+def _superuser() -> SetupStep:
+    active = get_user_model()._default_manager.filter(is_superuser=True, is_active=True)
+    return SetupStep(
+        name="setup_superuser",
+        is_done=active.exists(),
+        sentence=_("Create an administrator, who logs in to the admin."),
+        command="manage.py createsuperuser",
+    )
+
+
+def _newsletter(newsletters: Sequence[Newsletter]) -> SetupStep:
+    return SetupStep(
+        name="setup_newsletter",
+        is_done=bool(newsletters),
+        sentence=_("Create a newsletter with its name, its sender and your postal address."),
+        link=_url("admin:newsletter_newsletter_add"),
+    )
+
+
+def _sender(newsletters: Sequence[Newsletter]) -> SetupStep:
+    incomplete = [each for each in newsletters if not (each.sender_email and each.postal_address.strip())]
+    if incomplete:
+        sentence = _("Set the sender and the postal address of %(newsletter)s: no issue is sent without them.")
+        sentence %= {"newsletter": incomplete[0].name}
+        link = _url("admin:newsletter_newsletter_change", incomplete[0].pk)
+    else:
+        sentence = _("Set the sender and the postal address of the newsletter: no issue is sent without them.")
+        link = _url("admin:newsletter_newsletter_changelist")
+    return SetupStep(name="setup_sender", is_done=bool(newsletters) and not incomplete, sentence=sentence, link=link)
+
+
+def _provider() -> Iterator[SetupStep]:
+    """Only on a public site: on this machine the sandbox is what a first try needs."""
+    if not is_loopback(settings.SITE_HOST):
+        yield SetupStep(
+            name="sandbox",
+            is_done="sandbox" not in settings.PROVIDER.split(","),
+            sentence=_(
+                "Set PROVIDER and its key, and restart. PROVIDER is sandbox: no mail leaves this machine. This command "
+                "documents every setting."
+            ),
+            command="manage.py show_settings",
+        )
+
+
+def _domain(
+    newsletters: Sequence[Newsletter], domains: Mapping[str, str] | None, *, has_mail: bool
+) -> Iterator[SetupStep]:
+    """Only for Resend: the sandbox takes any domain, and a mail server cannot be asked."""
+    if "resend" not in settings.PROVIDER.split(","):
+        return
+    senders = list(dict.fromkeys(each.sender_email.rpartition("@")[2].lower() for each in newsletters))
+    unverified = [domain for domain in senders if (domains or {}).get(domain) != VERIFIED]
+    sentence = _("Add the domain %(domain)s at the provider, and create the DNS records that it shows.")
+    yield SetupStep(
+        name="setup_domain",
+        is_done=bool(senders) and (has_mail if domains is None else not unverified),
+        sentence=sentence % {"domain": (unverified or senders or [_("of the sender")])[0]},
+        link=RESEND_DOMAINS,
+    )
+
+
+def _first_mail(newsletters: Sequence[Newsletter], *, has_mail: bool) -> SetupStep:
+    link = _url("subscribe", newsletters[0].slug) if newsletters else f"{settings.SITE_URL}/"
+    return SetupStep(
+        name="setup_first_mail",
+        is_done=has_mail,
+        sentence=_("Subscribe on your sign-up page and confirm: the provider has not accepted any mail yet."),
+        link=link,
+    )
+
+
+def _webhook() -> Iterator[SetupStep]:
+    if not any(provider.supports_webhooks for provider in get_route()):
+        return
+    is_sandbox = "sandbox" in settings.PROVIDER.split(",")
+    sentence = _(
+        "Let the provider post webhooks to %(url)s: none was received yet, so bounces and complaints are unknown."
+    )
+    yield SetupStep(
+        name="setup_webhook",
+        is_done=Event.objects.exists(),
+        sentence=sentence % {"url": _url("resend-webhook")},
+        link="" if is_sandbox else RESEND_WEBHOOKS,
+        command="manage.py sandbox" if is_sandbox else "",
+    )
+
+
+def _has_accepted_mail() -> bool:
+    sent = TransactionalMail.objects.filter(state=TransactionalMailState.SENT)
+    return sent.exists() or Batch.objects.filter(state=BatchState.ACCEPTED).exists()
+
+
+def _url(name: str, *arguments: object) -> str:
+    return f"{settings.SITE_URL}{reverse(name, args=arguments)}"

@@ -1,0 +1,108 @@
+"""The database mark: recognises a database that was restored by hand, by what this machine has seen of it before.
+
+Workers write the time to a row, and then to a file. The row is therefore never behind the file, unless the database
+went back to an earlier state: with `pg_restore`, with a copy of the SQLite file, or in a failover that lost writes. No
+clock is compared with another one.
+"""
+
+from __future__ import annotations
+
+import datetime
+import logging
+from pathlib import Path
+
+from django.db import connection, transaction
+from django.utils import timezone
+
+from newsletter.config.configuration import PROJECT_ROOT
+from newsletter.models import DatabaseMark, RestoreSource
+from newsletter.sending.after_restore import begin_restore, secure_restored_copy
+
+log = logging.getLogger(__name__)
+
+#: How old the mark may become: a restore of a backup that is younger is not noticed.
+FRESH = datetime.timedelta(seconds=5)
+
+
+def mark_folder() -> Path:
+    """Where the files are: beside an SQLite database, else in `var/`."""
+    name = str(connection.settings_dict["NAME"])
+    is_file = connection.vendor == "sqlite" and not name.startswith("file:") and name != ":memory:"
+    return Path(name).absolute().parent if is_file else PROJECT_ROOT / "var"
+
+
+def check_and_mark() -> bool:
+    """Compare the database with this machine's file, then mark both. A step of the worker.
+
+    A database that is older than the file is secured like one that `manage.py restore` has restored. Returns whether
+    it was.
+    """
+    went_back = _went_back()
+    write_mark()
+    return went_back
+
+
+def _went_back() -> bool:
+    mark = DatabaseMark.objects.filter(pk=DatabaseMark.PK).first()
+    seen = _read_file(_file_of(mark)) if mark else None
+    if mark is None or seen is None or mark.marked_at >= seen:
+        return False
+    details = {"marked_at": mark.marked_at.isoformat(), "seen_at": seen.isoformat()}
+    log.error("The database is older than what this machine has seen: all sending is stopped", extra=details)
+    secure_restored_copy(begin_restore(backup_at=mark.marked_at, source=RestoreSource.NOTICED, by="worker"))
+    return True
+
+
+def write_mark() -> None:
+    """Mark the database, and then the file. The mark never goes back, even if the clock does.
+
+    A mark that another worker has just made is only copied to the file.
+    """
+    now = timezone.now()
+    known = DatabaseMark.objects.filter(pk=DatabaseMark.PK).first()
+    if known and now - known.marked_at < FRESH:
+        seen = _read_file(_file_of(known))
+        if seen is None or seen <= known.marked_at:
+            _write_file(_file_of(known), known.marked_at)
+            return
+    with transaction.atomic():
+        mark, is_new = DatabaseMark.objects.select_for_update().get_or_create(
+            pk=DatabaseMark.PK, defaults={"marked_at": now}
+        )
+        file = _file_of(mark)
+        latest = max(now, mark.marked_at, _read_file(file) or now)
+        if not is_new:
+            DatabaseMark.objects.filter(pk=mark.pk).update(marked_at=latest)
+    _write_file(file, latest)
+
+
+def _file_of(mark: DatabaseMark) -> Path:
+    return mark_folder() / f"database-{mark.database}.mark"
+
+
+def _read_file(file: Path) -> datetime.datetime | None:
+    """The time in the file; None if there is none, or if its last write was cut off."""
+    try:
+        return datetime.datetime.fromisoformat(file.read_text(encoding="ascii").strip())
+    except (OSError, ValueError):
+        return None
+
+
+def _write_file(file: Path, at: datetime.datetime) -> None:
+    """Without the file, a restore by hand is not noticed on this machine: no reason to send nothing."""
+    global _has_warned
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        temporary = file.with_suffix(".new")
+        temporary.write_text(f"{at.isoformat()}\n", encoding="ascii")
+        temporary.replace(file)
+    except OSError as error:
+        if not _has_warned:
+            log.warning(
+                "Mark of the database not written: a restore by hand is not noticed here",
+                extra={"folder": str(file.parent), "error": error.strerror},
+            )
+        _has_warned = True
+
+
+_has_warned = False

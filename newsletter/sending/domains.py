@@ -1,0 +1,67 @@
+"""Sending domains: keeps what the provider says about them, above all whether it tracks opens and clicks.
+
+A domain with tracking adds an image to each mail and rewrites every link in it, the unsubscribe link too (Resend docs,
+“Open and click tracking”). Pre-flight reads the kept state, so that no check waits for the provider.
+"""
+
+from __future__ import annotations
+
+import datetime
+import logging
+from collections.abc import Iterable
+
+from django.db import transaction
+from django.utils import timezone
+
+from newsletter.models import Newsletter, ProviderDomain
+from newsletter.providers.base import DomainsUnreadable, Provider, SupportsDomains
+
+log = logging.getLogger(__name__)
+
+#: How often the worker asks.
+REFRESH_EVERY = datetime.timedelta(minutes=10)
+
+
+def refresh_due_domains(route: Iterable[Provider]) -> bool:
+    """Ask the providers of the route that did not answer for REFRESH_EVERY; whether one did now."""
+    if not Newsletter.objects.exists():
+        return False
+    now = timezone.now()
+    fresh = ProviderDomain.objects.filter(checked_at__gt=now - REFRESH_EVERY, checked_at__lte=now)
+    known = set(fresh.values_list("provider", flat=True))
+    answered = 0
+    for provider in route:
+        if provider.name in known or not isinstance(provider, SupportsDomains):
+            continue
+        try:
+            refresh_domains(provider)
+        except DomainsUnreadable as error:
+            log.info("Domains not read", extra={"provider": provider.name, "code": error.code})
+        else:
+            answered += 1
+    return answered > 0
+
+
+def refresh_domains(provider: Provider) -> None:
+    """Ask the provider now and keep its answer; nothing if it has no domains to ask for. Raises DomainsUnreadable."""
+    if not isinstance(provider, SupportsDomains):
+        return
+    domains, now = {domain.name: domain for domain in provider.read_domains()}, timezone.now()
+    with transaction.atomic():
+        ProviderDomain.objects.filter(provider=provider.name).exclude(name__in=domains).delete()
+        ProviderDomain.objects.bulk_create(
+            (
+                ProviderDomain(
+                    provider=provider.name,
+                    name=name,
+                    status=domain.status,
+                    open_tracking=domain.open_tracking,
+                    click_tracking=domain.click_tracking,
+                    checked_at=now,
+                )
+                for name, domain in domains.items()
+            ),
+            update_conflicts=True,
+            unique_fields=["provider", "name"],
+            update_fields=["status", "open_tracking", "click_tracking", "checked_at"],
+        )

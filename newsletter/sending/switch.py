@@ -1,0 +1,76 @@
+"""The switch: stop and resume all mail of the installation – issues, transactional mails and test mails.
+
+Workers read it in the query that looks for the next batch, and once more after they have waited for a permit. So at
+most the post that each worker is making goes out after a stop. Nothing is lost: it is sent when sending resumes.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from newsletter.models import (
+    SWITCH_MACHINE,
+    InvalidTransition,
+    Reason,
+    Restore,
+    SendingSwitch,
+    SwitchState,
+    SwitchTransition,
+    sending_stopped,
+)
+from newsletter.sending.control import operator_values
+
+log = logging.getLogger(__name__)
+
+
+class StopReasonNeeded(Exception):
+    """All sending is stopped only with a reason."""
+
+    def __init__(self) -> None:
+        super().__init__(_("Say why all sending is stopped. The reason is shown to every editor."))
+
+
+def stop_all_sending(
+    *, by: str, text: str = "", reason: Reason = Reason.OPERATOR, values: Mapping[str, Any] | None = None
+) -> None:
+    """Stop all mail until an operator resumes it. If it is stopped already, this reason replaces the one before.
+
+    `text` is what an operator wrote: required with Reason.OPERATOR, else StopReasonNeeded is raised.
+    """
+    text = text.strip()
+    if reason == Reason.OPERATOR and not text:
+        raise StopReasonNeeded
+    kept = {**(values or {}), **operator_values(text)}
+    stop = {"stop_reason": reason.value, "stop_values": kept, "stopped_by": by[:150], "stopped_at": timezone.now()}
+    _move(SwitchState.STOPPED, by=by, reason=reason, values=kept, **stop)
+    log.warning("All sending stopped", extra={"by": by, "reason": reason.value})
+
+
+def resume_sending(*, by: str, text: str = "") -> None:
+    """Let mail leave again. Raises InvalidTransition if it is not stopped, or if the setting SENDING stops it."""
+    stop = sending_stopped()
+    if stop and stop.is_by_setting:
+        raise InvalidTransition(
+            _("SENDING=off in the settings stops all sending. Set SENDING=on and restart every process.")
+        )
+    if stop is None:
+        raise InvalidTransition(_("Sending is not stopped."))
+    if Restore.objects.filter(secured_at__isnull=True).exists():
+        raise InvalidTransition(
+            _("Batches of the restored copy are still being held. Start a worker, and try again in a minute.")
+        )
+    start: dict[str, Any] = {"stop_reason": "", "stop_values": {}, "stopped_by": "", "stopped_at": None}
+    _move(SwitchState.ON, by=by, reason=Reason.OPERATOR, values=operator_values(text.strip()), **start)
+    log.warning("Sending resumed", extra={"by": by})
+
+
+def _move(target: SwitchState, *, by: str, reason: Reason, values: Mapping[str, Any], **changes: Any) -> None:
+    switch, _created = SendingSwitch.objects.get_or_create(pk=SendingSwitch.PK)
+    SWITCH_MACHINE.move_with_history(
+        switch, target, SwitchTransition, by=by, reason=reason.value, values=values, **changes
+    )
