@@ -13,8 +13,10 @@ from newsletter.config.failpoints import Action, Crash, Failpoint, Point, arm
 from newsletter.models import Batch, BatchState, Delivery, DeliveryState, Issue, Reason, Send
 from newsletter.providers.base import BlockScope, MessageResult, Provider, ResultKind
 from newsletter.providers.smtp import provider as provider_module
+from newsletter.sending import recover as recover_module
 from newsletter.sending.batch import claim_batch, release_stale_claims
 from newsletter.sending.control import cancel_send, drop_cancelled
+from newsletter.sending.outcome import record_outcome
 from newsletter.sending.post import post_batch
 from newsletter.sending.progress import GROUP_SIZE, ProgressRecorder, post_with_progress, results_as_json, results_of
 from newsletter.sending.reconcile import hold_expired
@@ -165,6 +167,42 @@ def test_a_worker_whose_batch_was_recovered_begins_no_further_group(
     assert recover_abandoned((provider,))
     assert slow.reason_against(9, []) == "", "this one counts as unknown already"
     assert slow.reason_against(10, []) == Reason.LEASE_LOST
+
+
+def test_a_slow_worker_leaves_a_batch_alone_that_another_has_claimed(
+    send: Send, provider: Provider, mail_server: MailServer
+) -> None:
+    slow = claim_batch(provider)
+    assert slow is not None
+    Batch.objects.update(lease_until=timezone.now())
+    assert recover_abandoned((provider,))
+    Batch.objects.update(not_before=timezone.now())
+    other = claim_batch(provider)
+    assert other is not None
+    assert (other.pk, other.attempt) == (slow.pk, slow.attempt + 1)
+    assert ProgressRecorder(slow).reason_against(0, []) == Reason.LEASE_LOST
+    record_outcome(slow, post_with_progress(provider, slow))
+    assert Batch.objects.get().state == BatchState.CLAIMED
+    record_outcome(other, post_with_progress(provider, other))
+    assert Batch.objects.get().state == BatchState.ACCEPTED
+    assert mail_server.recipients() == ADDRESSES
+
+
+@pytest.mark.parametrize("retries_first", [False, True])
+def test_a_batch_whose_progress_is_recorded_is_not_claimed_again(
+    send: Send, at_resend: Provider, retries_first: bool
+) -> None:
+    crash(at_resend, Point.MAIL_SENT, 15)
+    assert claim_batch(at_resend, retries_first=retries_first) is None
+    batch = Batch.objects.get()
+    assert (batch.state, batch.begun) == (BatchState.CLAIMED, 20)
+
+
+def test_a_worker_that_renewed_its_lease_meanwhile_keeps_its_batch(send: Send, provider: Provider) -> None:
+    assert claim_batch(provider) is not None
+    # Its lease was over when the batch was found.
+    assert not recover_module._recover(Batch.objects.get().pk, (provider,))
+    assert Batch.objects.get().state == BatchState.CLAIMED
 
 
 def test_a_worker_that_slept_past_its_lease_begins_nothing(send: Send, provider: Provider) -> None:
