@@ -181,6 +181,15 @@ GUARDS = (
         tests=(f"{SENDING}/test_batch.py::test_a_claimed_batch_is_not_claimed_again",),
     ),
     Guard(
+        promise="A batch is locked while it is claimed",
+        path=NEXT_BATCH,
+        symbol="SELECT_BATCH",
+        old="FOR UPDATE SKIP LOCKED",
+        new="",
+        tests=(f"{SENDING}/test_post.py::test_six_concurrent_workers_claim_each_batch_once",),
+        needs_postgresql=True,
+    ),
+    Guard(
         promise="A batch with a lease is not held",
         path=f"{MODELS}/batch.py",
         symbol="BatchQuerySet.unleased",
@@ -363,6 +372,15 @@ GUARDS = (
         tests=(
             f"{SENDING}/test_progress.py::test_after_a_crash_recorded_mails_are_accepted_a_group_is_held_and_the_others_are_sent",
         ),
+    ),
+    Guard(
+        promise="A batch is locked while it is recovered",
+        path=RECOVER,
+        symbol="_recover",
+        old='locked.select_for_update(of=("self",), skip_locked=True)',
+        new="locked",
+        tests=(f"{SENDING}/test_progress.py::test_a_worker_begins_no_mail_while_its_batch_is_being_recovered",),
+        needs_postgresql=True,
     ),
     Guard(
         promise="A batch whose worker goes on is not recovered",
@@ -611,6 +629,15 @@ GUARDS = (
         old="len(included) if remaining is None else remaining",
         new="len(included)",
         tests=(f"{SENDING}/test_limits.py::test_an_hourly_limit_is_used_up_and_never_exceeded",),
+    ),
+    Guard(
+        promise="Two workers do not use the same rest of a limit",
+        path=LIMITS,
+        symbol="lock_remaining",
+        old='limited.select_for_update(of=("self",))',
+        new="limited",
+        tests=(f"{SENDING}/test_limits.py::test_four_concurrent_workers_use_the_rest_of_a_limit_once",),
+        needs_postgresql=True,
     ),
     Guard(
         promise="A day of a warm-up has a limit",

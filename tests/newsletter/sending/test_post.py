@@ -431,10 +431,15 @@ def test_cancelling_during_the_expansion_counts_every_subscriber(issue: Issue) -
 
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.postgresql
-def test_six_concurrent_workers_claim_each_batch_once(issue: Issue, provider: Provider) -> None:
+@pytest.mark.parametrize("state", [BatchState.READY, BatchState.UNKNOWN])
+def test_six_concurrent_workers_claim_each_batch_once(issue: Issue, provider: Provider, state: BatchState) -> None:
     people.make_subscriptions(40, issue.newsletter)
     start_sending(issue)
     expand_audiences(batch_size=2)
+    if state == BatchState.UNKNOWN:
+        while claim_batch(provider):
+            pass
+        Batch.objects.update(state=state, lease_until=None)
     claimed, barrier = list[int](), threading.Barrier(6)
 
     def work() -> None:

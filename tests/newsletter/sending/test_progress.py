@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import datetime
+import threading
 from collections import Counter
 from collections.abc import Iterator
 
@@ -18,7 +20,14 @@ from newsletter.sending.batch import claim_batch, release_stale_claims
 from newsletter.sending.control import cancel_send, drop_cancelled
 from newsletter.sending.outcome import record_outcome
 from newsletter.sending.post import post_batch
-from newsletter.sending.progress import GROUP_SIZE, ProgressRecorder, post_with_progress, results_as_json, results_of
+from newsletter.sending.progress import (
+    GROUP_SIZE,
+    RECORD,
+    ProgressRecorder,
+    post_with_progress,
+    results_as_json,
+    results_of,
+)
 from newsletter.sending.reconcile import hold_expired
 from newsletter.sending.recover import recover_abandoned
 from tests import people
@@ -203,6 +212,39 @@ def test_a_worker_that_renewed_its_lease_meanwhile_keeps_its_batch(send: Send, p
     # Its lease was over when the batch was found.
     assert not recover_module._recover(Batch.objects.get().pk, (provider,))
     assert Batch.objects.get().state == BatchState.CLAIMED
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.postgresql
+def test_a_worker_begins_no_mail_while_its_batch_is_being_recovered(
+    send: Send, provider: Provider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The worker has read the time before its lease was over, and its record arrives during the recovery."""
+    slow = claim_batch(provider)
+    assert slow is not None
+    Batch.objects.update(lease_until=timezone.now())
+    before = timezone.now() - datetime.timedelta(minutes=1)
+    recorded: list[int] = []
+
+    def record() -> None:
+        lease = before + datetime.timedelta(minutes=2)
+        recorded.append(RECORD.execute(GROUP_SIZE, "[]", lease, slow.pk, slow.attempt, before))
+        connection.close()
+
+    worker = threading.Thread(target=record)
+    results = recover_module._results
+
+    def results_meanwhile(*args: object) -> object:
+        found = results(*args)  # type: ignore[arg-type]
+        worker.start()
+        worker.join(0.5)
+        return found
+
+    monkeypatch.setattr(recover_module, "_results", results_meanwhile)
+    assert recover_abandoned((provider,))
+    worker.join()
+    assert recorded == [0]
+    assert delivery_states() == Counter({DeliveryState.PENDING: RECIPIENTS})
 
 
 def test_a_worker_that_slept_past_its_lease_begins_nothing(send: Send, provider: Provider) -> None:
