@@ -16,7 +16,11 @@ from tests.pythons import interpreter
 APPS = ("newsletter", "subscribers")
 
 #: Where Django's EMAIL_* settings may be named. Django 6.1 replaces them by MAILERS.
-MAIL_SETTINGS = {"newsletter/settings.py", "newsletter/providers/smtp.py", "subscribers/transactional/outbox.py"}
+MAIL_SETTINGS = {
+    "newsletter/settings.py",
+    "newsletter/providers/smtp/connection.py",
+    "subscribers/transactional/outbox.py",
+}
 MAIL_SETTING = re.compile(r"^(EMAIL_(BACKEND|HOST|PORT|TIMEOUT|HOST_\w+|USE_\w+|SSL_\w+)|DEFAULT_FROM_EMAIL)$")
 
 #: Deprecated since the version of Python, as the last part of a dotted name.

@@ -6,6 +6,7 @@ A run of all writes docs/mutants.md.
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from pathlib import Path
 
 from tests.mutants.guards import GUARDS
 from tests.mutants.mutation import TABLE_HEAD, Guard
+from tests.postgresql import server_programs
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs" / "mutants.md"
@@ -24,6 +26,9 @@ TESTS_FAILED = 1
 
 #: Copies that are tested at the same time.
 COPIES = 2
+
+#: The tests that need it use it, see `tests.postgresql`.
+HAS_POSTGRESQL = "TEST_DATABASE_URL" in os.environ or server_programs() is not None
 
 HEAD = """# Removed guards
 
@@ -71,9 +76,12 @@ def _is_noticed(root: Path, guard: Guard) -> bool:
     """Whether a test fails without this guard."""
     file = root / guard.path
     original = file.read_bytes()
+    if guard.needs_postgresql and not HAS_POSTGRESQL:
+        print(f"NOT TRIED  {guard.promise} ({guard.place}): it needs PostgreSQL.", flush=True)
+        return False
     guard.remove_from(root)
     try:
-        status = _run(root, guard.tests)
+        status = _run(root, guard.tests, needs_postgresql=guard.needs_postgresql)
     finally:
         file.write_bytes(original)
     verdict = {TESTS_FAILED: "noticed", 0: "SURVIVED"}.get(status, f"NOT TRIED (pytest's status: {status})")
@@ -81,9 +89,11 @@ def _is_noticed(root: Path, guard: Guard) -> bool:
     return status == TESTS_FAILED
 
 
-def _run(root: Path, tests: list[str] | tuple[str, ...]) -> int:
+def _run(root: Path, tests: list[str] | tuple[str, ...], *, needs_postgresql: bool = False) -> int:
     options = ["-q", "-x", "-n", "0", "-p", "no:randomly", "--no-header", "--tb=no"]
     command = [sys.executable, "-B", "-m", "pytest", *options, *tests]
+    if needs_postgresql:
+        command = [sys.executable, "-B", "-m", "tests.postgresql", *command]
     done = subprocess.run(command, cwd=root, capture_output=True, text=True)
     failed = [line for line in done.stdout.splitlines() if line.startswith(("FAILED", "ERROR"))]
     if failed and done.returncode != TESTS_FAILED:

@@ -9,7 +9,9 @@ from tests.mutants.mutation import Guard
 
 SENDING = "tests/newsletter/sending"
 MIGRATION, MODELS = "newsletter/migrations/0001_squashed_0013_finish_sends.py", "newsletter/models"
-BATCH, POST = "newsletter/sending/batch.py", "newsletter/sending/post.py"
+BATCH, BUILD = "newsletter/sending/batch.py", "newsletter/sending/build.py"
+NEXT_BATCH, POST, OUTCOME = (f"newsletter/sending/{name}.py" for name in ("next_batch", "post", "outcome"))
+PROGRESS, RECOVER, LIMITS = (f"newsletter/sending/{name}.py" for name in ("progress", "recover", "limits"))
 RECIPIENTS, RECONCILE = "newsletter/sending/recipients.py", "newsletter/sending/reconcile.py"
 APPLY, RESEND = "newsletter/events/apply.py", "newsletter/providers/resend/events.py"
 
@@ -111,7 +113,7 @@ GUARDS = (
         promise="The allowlist is checked again at the claim",
         path=RECIPIENTS,
         symbol="_skip_reason",
-        old="if not is_allowed_recipient(row.canonical):",
+        old='if not is_allowed_recipient(row.canonical or ""):',
         new="if False:",
         tests=(
             f"{SENDING}/test_allowlist.py::test_an_address_that_is_removed_from_the_list_after_the_start_gets_no_mail",
@@ -129,7 +131,7 @@ GUARDS = (
         promise="Suppressed addresses are skipped at the claim",
         path=RECIPIENTS,
         symbol="_skip_reason",
-        old="row.state == SubscriptionState.SUPPRESSED or row.canonical in suppressed",
+        old="row.state == SubscriptionState.SUPPRESSED or is_suppressed",
         new="False",
         tests=(f"{SENDING}/test_batch.py::test_a_recipient_who_left_since_the_expansion_is_skipped_with_the_reason",),
     ),
@@ -137,7 +139,7 @@ GUARDS = (
         promise="The suppression list is read beside the subscription's state",
         path=RECIPIENTS,
         symbol="_skip_reason",
-        old=" or row.canonical in suppressed",
+        old=" or is_suppressed",
         new="",
         tests=(
             f"{SENDING}/test_batch.py::test_an_address_on_the_suppression_list_is_skipped_even_if_its_subscription_is_active",
@@ -155,7 +157,7 @@ GUARDS = (
         promise="Paused subscriptions are skipped at the claim",
         path=RECIPIENTS,
         symbol="_skip_reason",
-        old="return Reason.SUBSCRIPTION_PAUSED if row.paused_until and row.paused_until > now else None",
+        old="return Reason.SUBSCRIPTION_PAUSED if row.is_paused else None",
         new="return None",
         tests=(
             f"{SENDING}/test_batch.py::test_a_subscriber_who_paused_since_the_expansion_is_skipped_with_the_reason",
@@ -164,35 +166,229 @@ GUARDS = (
     Guard(
         promise="Erased subscribers are skipped at the claim",
         path=RECIPIENTS,
-        symbol="recipients_of",
-        old="skip_reason=Reason.ERASED",
-        new="skip_reason=None",
+        symbol="_recipient",
+        old="skip_reason=reason)",
+        new="skip_reason=None)",
         tests=(f"{SENDING}/test_batch.py::test_an_erased_subscriber_is_skipped",),
     ),
     # --- Claims and their leases
     Guard(
         promise="A batch with a lease is not claimed",
+        path=NEXT_BATCH,
+        symbol="SELECT_BATCH",
+        old="(lease_until IS NULL OR lease_until <= %s)",
+        new="(lease_until IS NULL OR lease_until <= %s OR TRUE)",
+        tests=(f"{SENDING}/test_batch.py::test_a_claimed_batch_is_not_claimed_again",),
+    ),
+    Guard(
+        promise="A batch is locked while it is claimed",
+        path=NEXT_BATCH,
+        symbol="SELECT_BATCH",
+        old="FOR UPDATE SKIP LOCKED",
+        new="",
+        tests=(f"{SENDING}/test_post.py::test_six_concurrent_workers_claim_each_batch_once",),
+        needs_postgresql=True,
+    ),
+    Guard(
+        promise="A batch with a lease is not held",
         path=f"{MODELS}/batch.py",
         symbol="BatchQuerySet.unleased",
         old="self.filter(unleased, state__in=OPEN_BATCH_STATES)",
         new="self.filter(state__in=OPEN_BATCH_STATES)",
-        tests=(f"{SENDING}/test_batch.py::test_a_claimed_batch_is_not_claimed_again",),
+        tests=(f"{SENDING}/test_batch.py::test_a_batch_that_a_worker_has_is_not_held",),
     ),
     Guard(
         promise="Batches of a paused send wait",
-        path=f"{MODELS}/batch.py",
-        symbol="BatchQuerySet.claimable",
-        old="self.unleased(at).sending()",
-        new="self.unleased(at)",
-        tests=(f"{SENDING}/test_retry.py::test_a_retry_leaves_a_paused_send_paused",),
+        path=f"{MODELS}/send.py",
+        symbol="MAY_POST_SQL",
+        old="state = '{SendState.SENDING}'",
+        new="state <> ''",
+        tests=(
+            f"{SENDING}/test_batch.py::test_no_batch_of_a_paused_send_is_claimed",
+            f"{SENDING}/test_retry.py::test_a_retry_leaves_a_paused_send_paused",
+        ),
+    ),
+    Guard(
+        promise="The sending switch stops batches",
+        path=f"{MODELS}/send.py",
+        symbol="MAY_POST_SQL",
+        old="AND NOT EXISTS (SELECT 1 FROM newsletter_sendingswitch w WHERE w.state = '{SwitchState.STOPPED}')",
+        new="",
+        tests=(
+            f"{SENDING}/test_switch.py::test_no_batch_is_posted_while_all_sending_is_stopped_and_each_is_posted_once_after_it",
+            f"{SENDING}/test_switch.py::test_a_batch_whose_worker_waits_for_a_permit_goes_back_unsent",
+        ),
+    ),
+    Guard(
+        promise="Batches that may not be posted are not claimed",
+        path=NEXT_BATCH,
+        symbol="SELECT_BATCH",
+        old="AND send_id + 0 IN (SELECT id FROM newsletter_send WHERE {MAY_POST_SQL})",
+        new="",
+        tests=(
+            f"{SENDING}/test_batch.py::test_no_batch_of_a_paused_send_is_claimed",
+            f"{SENDING}/test_switch.py::test_no_batch_is_posted_while_all_sending_is_stopped_and_each_is_posted_once_after_it",
+        ),
+    ),
+    Guard(
+        promise="The setting SENDING=off stops batches",
+        path=NEXT_BATCH,
+        symbol="select_batch",
+        old="if settings.SENDING_IS_OFF:",
+        new="if False:",
+        tests=(f"{SENDING}/test_switch.py::test_the_setting_stops_all_sending_and_cannot_be_overridden",),
+    ),
+    Guard(
+        promise="The sending switch stops transactional mail",
+        path="newsletter/providers/throttle.py",
+        symbol="post_message",
+        old="if sending_stopped():",
+        new="if False:",
+        tests=(
+            "tests/newsletter/providers/test_email_backend.py::test_no_mail_leaves_while_all_sending_is_stopped_not_even_one_that_waited_for_its_permit",
+        ),
+    ),
+    Guard(
+        promise="A batch whose progress is recorded is recovered, not claimed",
+        path=NEXT_BATCH,
+        symbol="IS_RETRY_OF",
+        old="AND NOT (state = '{BatchState.CLAIMED}' AND begun IS NOT NULL)",
+        new="",
+        tests=(f"{SENDING}/test_progress.py::test_a_batch_whose_progress_is_recorded_is_not_claimed_again",),
+    ),
+    Guard(
+        promise="A batch whose progress is recorded is not retried first",
+        path=NEXT_BATCH,
+        symbol="_retries_first",
+        old=".exclude(RECORDS_PROGRESS)",
+        new="",
+        tests=(f"{SENDING}/test_progress.py::test_a_batch_whose_progress_is_recorded_is_not_claimed_again",),
+    ),
+    Guard(
+        promise="A batch whose progress is recorded is recovered, not held",
+        path=RECONCILE,
+        symbol="hold_expired",
+        old=".exclude(RECORDS_PROGRESS)",
+        new="",
+        tests=(
+            f"{SENDING}/test_progress.py::test_after_a_crash_recorded_mails_are_accepted_a_group_is_held_and_the_others_are_sent",
+        ),
     ),
     Guard(
         promise="An outcome of an earlier attempt is not recorded",
-        path=POST,
+        path=OUTCOME,
         symbol="record_outcome",
         old="state__in=untouched, attempts=claimed.attempt",
         new="state__in=untouched",
         tests=(f"{SENDING}/test_post.py::test_an_outcome_that_a_newer_attempt_replaces_is_logged",),
+    ),
+    Guard(
+        promise="Ids of an earlier key do not accept what is posted under a new one",
+        path=OUTCOME,
+        symbol="record_outcome",
+        old="BatchState.HELD), key=claimed.key)",
+        new="BatchState.HELD))",
+        tests=(
+            f"{SENDING}/test_post.py::test_an_answer_to_an_earlier_key_does_not_accept_what_is_posted_under_a_new_one",
+        ),
+    ),
+    Guard(
+        promise="Ids of an earlier attempt and key do not accept what is posted under a new one",
+        path=OUTCOME,
+        symbol="BATCH_ACCEPTED",
+        # Each of the two implies the other.
+        old="attempts = %s AND key = %s",
+        new="(attempts = %s OR key = %s OR TRUE)",
+        tests=(
+            f"{SENDING}/test_post.py::test_an_answer_to_an_earlier_key_does_not_accept_what_is_posted_under_a_new_one",
+        ),
+    ),
+    Guard(
+        promise="Each mail of an accepted batch has an id, and each id a mail",
+        path=OUTCOME,
+        symbol="_record_accepted",
+        old="len(pks) == len(ids)",
+        new="True",
+        tests=(f"{SENDING}/test_post.py::test_ids_that_do_not_match_the_deliveries_are_held_with_the_reason",),
+    ),
+    Guard(
+        promise="A batch is accepted with all its mails or not at all",
+        path=OUTCOME,
+        symbol="_record_accepted",
+        old="DELIVERIES_ACCEPTED.execute(pks, list(ids)) == len(pks)",
+        new="DELIVERIES_ACCEPTED.execute(pks, list(ids)) >= 0",
+        tests=(f"{SENDING}/test_post.py::test_a_batch_that_has_lost_a_mail_meanwhile_is_held_though_it_was_accepted",),
+    ),
+    Guard(
+        promise="A worker without its lease begins no mail",
+        path=PROGRESS,
+        symbol="RECORD",
+        old="AND lease_until > %s",
+        new="AND (lease_until > %s OR TRUE)",
+        tests=(f"{SENDING}/test_progress.py::test_a_worker_that_slept_past_its_lease_begins_nothing",),
+    ),
+    Guard(
+        promise="A worker begins no mail of another attempt",
+        path=PROGRESS,
+        symbol="RECORD",
+        old="AND attempts = %s",
+        new="AND (attempts = %s OR TRUE)",
+        tests=(f"{SENDING}/test_progress.py::test_a_slow_worker_leaves_a_batch_alone_that_another_has_claimed",),
+    ),
+    Guard(
+        promise="Without a record no mail begins",
+        path=PROGRESS,
+        symbol="ProgressRecorder.reason_against",
+        old="if not is_ours:",
+        new="if False:",
+        tests=(f"{SENDING}/test_progress.py::test_a_worker_that_slept_past_its_lease_begins_nothing",),
+    ),
+    Guard(
+        promise="Mails are recorded as begun before their first byte",
+        path=PROGRESS,
+        symbol="ProgressRecorder.reason_against",
+        old="min(index + GROUP_SIZE, self._claimed.size)",
+        new="index",
+        tests=(
+            f"{SENDING}/test_progress.py::test_after_a_crash_recorded_mails_are_accepted_a_group_is_held_and_the_others_are_sent",
+        ),
+    ),
+    Guard(
+        promise="SMTP sends no mail that may not begin",
+        path="newsletter/providers/smtp/session.py",
+        symbol="Session.send",
+        old="if reason := reason_against():",
+        new='if (reason := reason_against()) == "never":',
+        tests=(
+            "tests/newsletter/providers/test_smtp_session.py::test_a_mail_that_may_not_begin_is_not_sent_although_the_server_waits_for_it",
+        ),
+    ),
+    Guard(
+        promise="A recovery takes begun mails for unknown",
+        path=RECOVER,
+        symbol="_results",
+        old="*_unknown(batch, route, unknown)",
+        new="*[not_attempted] * len(unknown)",
+        tests=(
+            f"{SENDING}/test_progress.py::test_after_a_crash_recorded_mails_are_accepted_a_group_is_held_and_the_others_are_sent",
+        ),
+    ),
+    Guard(
+        promise="A batch is locked while it is recovered",
+        path=RECOVER,
+        symbol="_recover",
+        old='locked.select_for_update(of=("self",), skip_locked=True)',
+        new="locked",
+        tests=(f"{SENDING}/test_progress.py::test_a_worker_begins_no_mail_while_its_batch_is_being_recovered",),
+        needs_postgresql=True,
+    ),
+    Guard(
+        promise="A batch whose worker goes on is not recovered",
+        path=RECOVER,
+        symbol="_recover",
+        old="Batch.objects.filter(RECORDS_PROGRESS, pk=pk, lease_until__lte=timezone.now())",
+        new="Batch.objects.filter(RECORDS_PROGRESS, pk=pk)",
+        tests=(f"{SENDING}/test_progress.py::test_a_worker_that_renewed_its_lease_meanwhile_keeps_its_batch",),
     ),
     Guard(
         promise="A worker without its lease does not post",
@@ -206,9 +402,12 @@ GUARDS = (
         promise="A send that stops during the wait for a permit is not posted",
         path=POST,
         symbol="_reason_against",
-        old="if not Send.objects.filter(pk=claimed.send_pk, state=SendState.SENDING).exists():",
+        old="if settings.SENDING_IS_OFF or not MAY_POST.rows(claimed.send_pk):",
         new="if False:",
-        tests=(f"{SENDING}/test_post.py::test_a_batch_that_waits_for_a_permit_is_not_posted_once_the_send_is_stopped",),
+        tests=(
+            f"{SENDING}/test_post.py::test_a_batch_that_waits_for_a_permit_is_not_posted_once_the_send_is_stopped",
+            f"{SENDING}/test_switch.py::test_a_batch_whose_worker_waits_for_a_permit_goes_back_unsent",
+        ),
     ),
     Guard(
         promise="Recipients are checked again after a wait for a permit",
@@ -223,9 +422,9 @@ GUARDS = (
     Guard(
         promise="Two workers do not get the same permit",
         path="newsletter/providers/throttle.py",
-        symbol="_reserve",
-        old="filter(pk=row.pk, **read)",
-        new="filter(pk=row.pk)",
+        symbol="RESERVE",
+        old="{name} IS NOT DISTINCT FROM %s::timestamptz",
+        new="({name} IS NOT DISTINCT FROM %s::timestamptz OR TRUE)",
         tests=(
             "tests/newsletter/providers/test_throttle.py::test_a_permit_is_not_given_twice_to_workers_that_read_the_same_row",
         ),
@@ -261,9 +460,47 @@ GUARDS = (
         promise="An unknown outcome is held once a recipient must not be mailed",
         path=BATCH,
         symbol="_same_bytes",
-        old="if any(recipient.skip_reason for recipient in recipients_of(batch, IN_FLIGHT, now)):",
+        old="if any(_forbids_retry(recipient, batch, now) for recipient in recipients):",
         new="if False:",
-        tests=(f"{SENDING}/test_batch.py::test_a_batch_with_an_unknown_outcome_is_held_when_a_recipient_leaves",),
+        tests=(
+            f"{SENDING}/test_batch.py::test_a_batch_with_an_unknown_outcome_is_held_when_a_recipient_leaves_otherwise",
+        ),
+    ),
+    Guard(
+        promise="An unsubscribe stops retries after 15 minutes",
+        path=BATCH,
+        symbol="_forbids_retry",
+        old="is_soon and ",
+        new="",
+        tests=(f"{SENDING}/test_batch.py::test_an_unsubscribe_does_not_stop_retries_that_follow_within_15_minutes",),
+    ),
+    Guard(
+        promise="“This was not me” stops retries at once",
+        path=BATCH,
+        symbol="_forbids_retry",
+        old=" and recipient.has_only_unsubscribed",
+        new="",
+        tests=(
+            f"{SENDING}/test_batch.py::test_a_batch_with_an_unknown_outcome_is_held_when_a_recipient_leaves_otherwise",
+        ),
+    ),
+    Guard(
+        promise="A complaint stops retries at once, also after an unsubscribe",
+        path=BATCH,
+        symbol="_forbids_retry",
+        old="recipient.skip_reason is Reason.UNSUBSCRIBED and ",
+        new="",
+        tests=(
+            f"{SENDING}/test_batch.py::test_a_batch_with_an_unknown_outcome_is_held_when_a_recipient_leaves_otherwise",
+        ),
+    ),
+    Guard(
+        promise="An unsubscribe always stops a first attempt",
+        path=BATCH,
+        symbol="has_lost_recipients",
+        old="if claimed.is_retry:",
+        new="if True:",
+        tests=(f"{SENDING}/test_batch.py::test_an_unsubscribe_during_the_wait_for_a_permit_stops_a_first_attempt",),
     ),
     Guard(
         promise="An event settles an attempted batch before the next attempt",
@@ -277,8 +514,8 @@ GUARDS = (
     ),
     Guard(
         promise="Bytes that are built anew get a new key",
-        path=BATCH,
-        symbol="_build",
+        path=BUILD,
+        symbol="build",
         old="batch.epoch += 1",
         new="pass",
         tests=(
@@ -287,7 +524,7 @@ GUARDS = (
     ),
     Guard(
         promise="The number of ids in an answer must match",
-        path=POST,
+        path=OUTCOME,
         symbol="_accept",
         old="if len(pks) != len(outcome.ids):",
         new="if False:",
@@ -295,7 +532,7 @@ GUARDS = (
     ),
     Guard(
         promise="The number of results in an answer must match",
-        path=POST,
+        path=OUTCOME,
         symbol="_record_each",
         old="if len(pks) != len(outcome.results):",
         new="if False:",
@@ -303,7 +540,7 @@ GUARDS = (
     ),
     Guard(
         promise="Results of a repeat prove nothing about the attempt before",
-        path=POST,
+        path=OUTCOME,
         symbol="_record_each",
         old="if claimed.is_retry:",
         new="if False:",
@@ -311,7 +548,7 @@ GUARDS = (
     ),
     Guard(
         promise="A temporary refusal of a repeat leaves the outcome unknown",
-        path=POST,
+        path=OUTCOME,
         symbol="_retry_later",
         old="if claimed.is_retry:",
         new="if False:",
@@ -321,7 +558,7 @@ GUARDS = (
     ),
     Guard(
         promise="A refusal of a repeat is held",
-        path=POST,
+        path=OUTCOME,
         symbol="_split",
         old="if claimed.is_retry:",
         new="if False:",
@@ -331,7 +568,7 @@ GUARDS = (
     ),
     Guard(
         promise="A half of a batch that was sent again is settled by events",
-        path=POST,
+        path=OUTCOME,
         symbol="_split",
         old="attempts=attempts, ",
         new="",
@@ -341,7 +578,7 @@ GUARDS = (
     ),
     Guard(
         promise="A part of a batch that was sent again is settled by events",
-        path=BATCH,
+        path=BUILD,
         symbol="_split",
         old="attempts=batch.attempts, ",
         new="",
@@ -351,7 +588,7 @@ GUARDS = (
     ),
     Guard(
         promise="A part of a batch that was sent again may be a duplicate",
-        path=BATCH,
+        path=BUILD,
         symbol="new_part",
         old="may_be_duplicate=batch.may_be_duplicate,",
         new="",
@@ -379,7 +616,7 @@ GUARDS = (
     # --- Limits
     Guard(
         promise="Held mails count against a limit",
-        path="newsletter/sending/limits.py",
+        path=LIMITS,
         symbol="SENT_STATES",
         old=", BatchState.HELD",
         new="",
@@ -387,15 +624,56 @@ GUARDS = (
     ),
     Guard(
         promise="A batch is cut at the limit",
-        path=BATCH,
-        symbol="_build",
+        path=BUILD,
+        symbol="build",
         old="len(included) if remaining is None else remaining",
         new="len(included)",
         tests=(f"{SENDING}/test_limits.py::test_an_hourly_limit_is_used_up_and_never_exceeded",),
     ),
     Guard(
+        promise="Two workers do not use the same rest of a limit",
+        path=LIMITS,
+        symbol="lock_remaining",
+        old='limited.select_for_update(of=("self",))',
+        new="limited",
+        tests=(f"{SENDING}/test_limits.py::test_four_concurrent_workers_use_the_rest_of_a_limit_once",),
+        needs_postgresql=True,
+    ),
+    Guard(
+        promise="A day of a warm-up has a limit",
+        path=LIMITS,
+        symbol="_remaining",
+        old="remaining.append(day.cap - day.used)",
+        new="pass",
+        tests=(f"{SENDING}/test_limits.py::test_the_first_day_of_a_warm_up_ends_at_its_cap",),
+    ),
+    Guard(
+        promise="A mailbox provider has a limit of its own during a warm-up",
+        path=LIMITS,
+        symbol="_remaining",
+        old="if mailbox_provider:",
+        new="if False:",
+        tests=(f"{SENDING}/test_warm_up.py::test_a_mailbox_provider_at_its_limit_holds_back_its_own_recipients_only",),
+    ),
+    Guard(
+        promise="A limit holds back the sends of its own newsletter only",
+        path=LIMITS,
+        symbol="held_back",
+        old="running.filter(issue__newsletter=newsletter.pk)",
+        new="running",
+        tests=(f"{SENDING}/test_limits.py::test_a_newsletter_at_its_limit_does_not_delay_another",),
+    ),
+    Guard(
+        promise="A used-up mailbox provider holds back its own batches only",
+        path=LIMITS,
+        symbol="held_back",
+        old='found.mailbox_providers.extend(f"{send}:{name}" for send in sends for name in day.used_up_providers)',
+        new="found.sends.extend(sends if day.used_up_providers else [])",
+        tests=(f"{SENDING}/test_warm_up.py::test_a_mailbox_provider_at_its_limit_holds_back_its_own_recipients_only",),
+    ),
+    Guard(
         promise="A send of which nothing is accepted pauses",
-        path=POST,
+        path=OUTCOME,
         symbol="_pause_if_nothing_is_accepted",
         old="if refused > 1 and not",
         new="if False and not",
@@ -408,6 +686,45 @@ GUARDS = (
         old="if rate > LIMITS[name] and",
         new="if False and",
         tests=(f"{SENDING}/test_auto_pause.py::test_a_send_is_paused_above_the_limit_and_not_at_it",),
+    ),
+    # --- After a restore
+    Guard(
+        promise="A restored copy sends nothing",
+        path="newsletter/sending/after_restore.py",
+        symbol="begin_restore",
+        old="stop_all_sending(by=by, reason=Reason.RESTORED, values=_values(restore))",
+        new="pass",
+        tests=(f"{SENDING}/test_after_restore.py::test_a_copy_is_stopped_before_its_batches_are_held",),
+    ),
+    Guard(
+        promise="Sending is not resumed before the batches of a restored copy are held",
+        path="newsletter/sending/switch.py",
+        symbol="resume_sending",
+        old="if Restore.objects.filter(secured_at__isnull=True).exists():",
+        new="if False:",
+        tests=(
+            f"{SENDING}/test_after_restore.py::test_a_restore_that_was_interrupted_is_finished_by_a_worker_before_sending_can_be_resumed",
+        ),
+    ),
+    Guard(
+        promise="Batches that may have been sent since the backup are held",
+        path="newsletter/sending/after_restore.py",
+        symbol="_hold_batches",
+        old="held += _hold_ready(pk, provider, restore)",
+        new="pass",
+        tests=(
+            f"{SENDING}/test_after_restore.py::test_every_batch_that_may_have_been_sent_is_held_and_the_audience_is_complete",
+        ),
+    ),
+    Guard(
+        promise="Sends of a restored copy are paused",
+        path="newsletter/sending/after_restore.py",
+        symbol="secure_restored_copy",
+        old="_pause(send, restore)",
+        new="pass",
+        tests=(
+            f"{SENDING}/test_after_restore.py::test_every_batch_that_may_have_been_sent_is_held_and_the_audience_is_complete",
+        ),
     ),
     # --- Events
     Guard(
@@ -491,6 +808,59 @@ GUARDS = (
         tests=(
             "tests/subscribers/test_suppression.py::test_a_complaint_replaces_an_earlier_bounce_and_not_the_other_way_round",
         ),
+    ),
+    # --- Requests
+    Guard(
+        promise="A body that is too large is refused though its length was not announced",
+        path="newsletter/config/request_body.py",
+        symbol="BodyLengthMiddleware.__call__",
+        old="if length > self._limit:",
+        new="if False:",
+        tests=("tests/newsletter/config/test_request_body.py::test_a_body_without_a_length_gets_one_or_is_too_large",),
+    ),
+    Guard(
+        promise="A chunked body that the server does not end is refused",
+        path="newsletter/config/request_body.py",
+        symbol="BodyLengthMiddleware.__call__",
+        old='if "HTTP_TRANSFER_ENCODING" in environ:',
+        new="if False:",
+        tests=(
+            "tests/newsletter/config/test_request_body.py::test_a_body_whose_end_the_server_does_not_know_needs_a_length",
+        ),
+    ),
+    Guard(
+        promise="A chunked body of HTTP/1.0 is refused",
+        path="newsletter/config/request_body.py",
+        symbol="BodyLengthMiddleware.__call__",
+        old='if not length and environ.get("SERVER_PROTOCOL") == "HTTP/1.0"',
+        new='if False and environ.get("SERVER_PROTOCOL") == "HTTP/1.0"',
+        tests=(
+            "tests/newsletter/config/test_request_body.py::test_a_body_whose_end_the_server_does_not_know_needs_a_length",
+        ),
+    ),
+    Guard(
+        promise="A one-click POST that is not understood is never answered with 200 (unsubscribe)",
+        path="subscribers/web/views.py",
+        symbol="_unsubscribe",
+        old='if _is_unknown(request, "unsubscribe", "again"):',
+        new="if False:",
+        tests=("tests/subscribers/test_one_click.py::test_a_post_that_is_not_understood_is_a_400_and_changes_nothing",),
+    ),
+    Guard(
+        promise="A one-click POST that is not understood is never answered with 200 (decline)",
+        path="subscribers/web/views.py",
+        symbol="_decline",
+        old='if _is_unknown(request, "decline", "again"):',
+        new="if False:",
+        tests=("tests/subscribers/test_one_click.py::test_a_post_that_is_not_understood_is_a_400_and_changes_nothing",),
+    ),
+    Guard(
+        promise="Only One-Click unsubscribes with one click",
+        path="subscribers/web/one_click.py",
+        symbol="is_one_click",
+        old="(name.strip(), value.strip()) == (FIELD, VALUE)",
+        new="name.strip() == FIELD",
+        tests=("tests/subscribers/test_one_click.py::test_a_post_that_is_not_understood_is_a_400_and_changes_nothing",),
     ),
     # --- Links and transactional mail
     Guard(

@@ -18,7 +18,7 @@ class Guard:
     """A line that keeps a promise. `old` becomes `new` inside `symbol` of the file at `path`.
 
     `symbol` is a dotted name of a function, class or assignment; so a guard may move within its file.
-    `tests` are node ids.
+    `tests` are node ids. `needs_postgresql`: only concurrent transactions notice, which SQLite has not.
     """
 
     promise: str
@@ -27,6 +27,7 @@ class Guard:
     old: str
     new: str
     tests: tuple[str, ...]
+    needs_postgresql: bool = False
 
     @property
     def place(self) -> str:

@@ -6,7 +6,7 @@ import contextlib
 import smtplib
 import socket
 import ssl
-from typing import NoReturn, cast
+from typing import NamedTuple, NoReturn, cast
 
 from django.conf import settings
 from django.core.mail.backends.smtp import EmailBackend
@@ -23,11 +23,30 @@ class NoConnection(ReasonError):
         self.kind = kind
 
 
-def connection_settings() -> tuple[object, ...]:
+class ConnectionSettings(NamedTuple):
     """Everything that decides to which server a connection leads, and how."""
-    login = (settings.EMAIL_HOST_USER, settings.EMAIL_HOST_PASSWORD)
-    encryption = (settings.EMAIL_USE_TLS, settings.EMAIL_USE_SSL)
-    return (settings.EMAIL_HOST, settings.EMAIL_PORT, settings.EMAIL_TIMEOUT, *login, *encryption)
+
+    host: str
+    port: int
+    user: str
+    password: str
+    timeout: float | None
+    """In seconds."""
+    starttls: bool
+    implicit_tls: bool
+
+
+def connection_settings() -> ConnectionSettings:
+    """As they are now. With Django 6.1, which deprecates EMAIL_*, this reads MAILERS."""
+    return ConnectionSettings(
+        host=settings.EMAIL_HOST,
+        port=settings.EMAIL_PORT,
+        user=settings.EMAIL_HOST_USER,
+        password=settings.EMAIL_HOST_PASSWORD,
+        timeout=settings.EMAIL_TIMEOUT,
+        starttls=settings.EMAIL_USE_TLS,
+        implicit_tls=settings.EMAIL_USE_SSL,
+    )
 
 
 def connect(timeout: float | None = None) -> tuple[EmailBackend, smtplib.SMTP]:

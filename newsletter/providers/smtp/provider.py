@@ -15,7 +15,6 @@ from dataclasses import replace
 from functools import lru_cache, partial
 from typing import ClassVar
 
-from django.conf import settings
 from django.utils import timezone
 
 from newsletter.models import Reason
@@ -35,7 +34,7 @@ from newsletter.providers.base import (
     account_fingerprint,
     combine_results,
 )
-from newsletter.providers.smtp.connection import NoConnection
+from newsletter.providers.smtp.connection import NoConnection, connection_settings
 from newsletter.providers.smtp.frozen import Mail, body_of_one, join_mails, mails_of
 from newsletter.providers.smtp.mime import encode_mail, whole
 from newsletter.providers.smtp.session import Session
@@ -78,7 +77,7 @@ class SmtpProvider:
 
     @property
     def _has_keys(self) -> bool:
-        return settings.EMAIL_HOST.lower().rstrip(".") in HOSTS_WITH_KEYS
+        return connection_settings().host.lower().rstrip(".") in HOSTS_WITH_KEYS
 
     @property
     def batch_size(self) -> int:
@@ -101,9 +100,9 @@ class SmtpProvider:
 
         With keys it is another one: earlier versions posted without keys, and such a post must not be repeated.
         """
-        login = (settings.EMAIL_HOST_USER, settings.EMAIL_HOST_PASSWORD)
+        server = connection_settings()
         keys = ("keys",) if self._has_keys else ()
-        return account_fingerprint(settings.EMAIL_HOST, settings.EMAIL_PORT, *login, *keys)
+        return account_fingerprint(server.host, server.port, server.user, server.password, *keys)
 
     def encode(self, message: Message) -> bytes:
         """The whole mail, behind a line with its envelope."""

@@ -219,6 +219,18 @@ def test_a_restore_that_was_interrupted_is_finished_by_a_worker_before_sending_c
     resume_sending(by="Edda")
 
 
+def test_a_copy_is_stopped_before_its_batches_are_held(
+    issue: Issue, provider: Provider, sandbox: SandboxServer
+) -> None:
+    people.make_subscriptions(2, issue.newsletter)
+    start_sending(issue)
+    expand_audiences(batch_size=2)
+    begin_restore(backup_at=just_now(), source=RestoreSource.COMMAND, by="tests")
+    assert post_everything(provider) == 0
+    assert states() == [BatchState.READY]
+    assert sandbox.ledger.summary()["messages"] == 1, "the one of two days ago"
+
+
 def test_the_gap_in_the_events_is_named_until_it_is_acknowledged() -> None:
     restore()
     (found,) = [each for each in diagnostics() if each.name == "restored"]

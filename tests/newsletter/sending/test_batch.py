@@ -25,7 +25,7 @@ from newsletter.sending.control import pause_send
 from newsletter.sending.message import RecipientValues
 from newsletter.sending.outcome import record_outcome
 from newsletter.sending.recipients import Recipient
-from newsletter.sending.reconcile import hold, settle
+from newsletter.sending.reconcile import hold, hold_expired, settle
 from subscribers.models import (
     Subscriber,
     Subscription,
@@ -107,6 +107,14 @@ def test_bytes_key_and_hash_are_stored_before_the_post(send: Send, provider: Pro
 def test_a_claimed_batch_is_not_claimed_again(send: Send, provider: Provider) -> None:
     assert claim_batch(provider)
     assert claim_batch(provider) is None
+
+
+def test_a_batch_that_a_worker_has_is_not_held(send: Send, provider: Provider) -> None:
+    claim(provider)
+    Batch.objects.update(first_attempt_at=timezone.now() - datetime.timedelta(days=2))
+    assert not hold_expired((provider,))
+    Batch.objects.update(lease_until=timezone.now())
+    assert hold_expired((provider,))
 
 
 def test_a_recipient_who_left_since_the_expansion_is_skipped_with_the_reason(send: Send, provider: Provider) -> None:
@@ -191,6 +199,11 @@ def complain() -> None:
     suppress_addresses({people.ADA: (SuppressionReason.COMPLAINT, "")})
 
 
+def unsubscribe_and_complain() -> None:
+    unsubscribe(people.ADA)
+    complain()
+
+
 def erase() -> None:
     Subscription.objects.filter(subscriber__canonical=people.ADA).delete()
 
@@ -205,7 +218,7 @@ def pause_subscription() -> None:
     Subscription.objects.filter(subscriber__canonical=people.ADA).update(paused_until=until)
 
 
-@pytest.mark.parametrize("leave", [complain, erase, decline, pause_subscription])
+@pytest.mark.parametrize("leave", [complain, unsubscribe_and_complain, erase, decline, pause_subscription])
 def test_a_batch_with_an_unknown_outcome_is_held_when_a_recipient_leaves_otherwise(
     send: Send, provider: Provider, leave: Callable[[], None]
 ) -> None:

@@ -26,7 +26,7 @@ from newsletter.sending.control import cancel_send, finish_sends, pause_send, re
 from newsletter.sending.expand import expand_audience
 from newsletter.sending.outcome import record_outcome
 from newsletter.sending.post import post_batch
-from newsletter.sending.reconcile import NotHeld, hold_expired, mark_as_sent, send_again, settle_proven
+from newsletter.sending.reconcile import NotHeld, hold, hold_expired, mark_as_sent, send_again, settle_proven
 from subscribers.models import Subscription, SubscriptionState
 from tests import people
 from tests.publications import (
@@ -431,10 +431,15 @@ def test_cancelling_during_the_expansion_counts_every_subscriber(issue: Issue) -
 
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.postgresql
-def test_six_concurrent_workers_claim_each_batch_once(issue: Issue, provider: Provider) -> None:
+@pytest.mark.parametrize("state", [BatchState.READY, BatchState.UNKNOWN])
+def test_six_concurrent_workers_claim_each_batch_once(issue: Issue, provider: Provider, state: BatchState) -> None:
     people.make_subscriptions(40, issue.newsletter)
     start_sending(issue)
     expand_audiences(batch_size=2)
+    if state == BatchState.UNKNOWN:
+        while claim_batch(provider):
+            pass
+        Batch.objects.update(state=state, lease_until=None)
     claimed, barrier = list[int](), threading.Barrier(6)
 
     def work() -> None:
@@ -470,6 +475,32 @@ def test_a_worker_that_continues_late_cannot_overwrite_a_newer_attempt(send: Sen
     post_everything(provider)
     record_outcome(late, Outcome(kind=OutcomeKind.RETRY_LATER, code="rate_limit_exceeded"))
     assert batch_states() == [BatchState.ACCEPTED] * 3
+
+
+def test_an_answer_to_an_earlier_key_does_not_accept_what_is_posted_under_a_new_one(
+    send: Send, provider: Provider
+) -> None:
+    late = claim_batch(provider)
+    assert late is not None
+    hold(Batch.objects.get(pk=late.pk), Reason.KEY_EXPIRED)
+    send_again(Batch.objects.get(pk=late.pk), by="Edda")
+    Batch.objects.exclude(pk=late.pk).update(lease_until=timezone.now() + datetime.timedelta(minutes=1))
+    again = claim_batch(provider)
+    assert again is not None
+    assert (again.pk, again.key != late.key) == (late.pk, True)
+    record_outcome(late, Outcome(kind=OutcomeKind.ACCEPTED, ids=("e-1", "e-2", "e-3")))
+    assert Batch.objects.get(pk=late.pk).state == BatchState.CLAIMED
+    assert not Delivery.objects.filter(state=DeliveryState.ACCEPTED).exists()
+
+
+def test_a_batch_that_has_lost_a_mail_meanwhile_is_held_though_it_was_accepted(send: Send, provider: Provider) -> None:
+    claimed = claim_batch(provider)
+    assert claimed is not None
+    Delivery.objects.filter(pk=claimed.delivery_pks[0]).update(state=DeliveryState.FAILED)
+    record_outcome(claimed, Outcome(kind=OutcomeKind.ACCEPTED, ids=("e-1", "e-2", "e-3")))
+    held = Batch.objects.get(pk=claimed.pk)
+    assert (held.state, held.reason) == (BatchState.HELD, Reason.ID_COUNT_DIFFERS)
+    assert not Delivery.objects.filter(state=DeliveryState.ACCEPTED).exists()
 
 
 def test_cancelling_skips_all_recipients_who_were_not_posted(

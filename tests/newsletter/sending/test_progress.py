@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import datetime
+import threading
 from collections import Counter
 from collections.abc import Iterator
 
@@ -13,10 +15,19 @@ from newsletter.config.failpoints import Action, Crash, Failpoint, Point, arm
 from newsletter.models import Batch, BatchState, Delivery, DeliveryState, Issue, Reason, Send
 from newsletter.providers.base import BlockScope, MessageResult, Provider, ResultKind
 from newsletter.providers.smtp import provider as provider_module
+from newsletter.sending import recover as recover_module
 from newsletter.sending.batch import claim_batch, release_stale_claims
 from newsletter.sending.control import cancel_send, drop_cancelled
+from newsletter.sending.outcome import record_outcome
 from newsletter.sending.post import post_batch
-from newsletter.sending.progress import GROUP_SIZE, ProgressRecorder, post_with_progress, results_as_json, results_of
+from newsletter.sending.progress import (
+    GROUP_SIZE,
+    RECORD,
+    ProgressRecorder,
+    post_with_progress,
+    results_as_json,
+    results_of,
+)
 from newsletter.sending.reconcile import hold_expired
 from newsletter.sending.recover import recover_abandoned
 from tests import people
@@ -165,6 +176,75 @@ def test_a_worker_whose_batch_was_recovered_begins_no_further_group(
     assert recover_abandoned((provider,))
     assert slow.reason_against(9, []) == "", "this one counts as unknown already"
     assert slow.reason_against(10, []) == Reason.LEASE_LOST
+
+
+def test_a_slow_worker_leaves_a_batch_alone_that_another_has_claimed(
+    send: Send, provider: Provider, mail_server: MailServer
+) -> None:
+    slow = claim_batch(provider)
+    assert slow is not None
+    Batch.objects.update(lease_until=timezone.now())
+    assert recover_abandoned((provider,))
+    Batch.objects.update(not_before=timezone.now())
+    other = claim_batch(provider)
+    assert other is not None
+    assert (other.pk, other.attempt) == (slow.pk, slow.attempt + 1)
+    assert ProgressRecorder(slow).reason_against(0, []) == Reason.LEASE_LOST
+    record_outcome(slow, post_with_progress(provider, slow))
+    assert Batch.objects.get().state == BatchState.CLAIMED
+    record_outcome(other, post_with_progress(provider, other))
+    assert Batch.objects.get().state == BatchState.ACCEPTED
+    assert mail_server.recipients() == ADDRESSES
+
+
+@pytest.mark.parametrize("retries_first", [False, True])
+def test_a_batch_whose_progress_is_recorded_is_not_claimed_again(
+    send: Send, at_resend: Provider, retries_first: bool
+) -> None:
+    crash(at_resend, Point.MAIL_SENT, 15)
+    assert claim_batch(at_resend, retries_first=retries_first) is None
+    batch = Batch.objects.get()
+    assert (batch.state, batch.begun) == (BatchState.CLAIMED, 20)
+
+
+def test_a_worker_that_renewed_its_lease_meanwhile_keeps_its_batch(send: Send, provider: Provider) -> None:
+    assert claim_batch(provider) is not None
+    # Its lease was over when the batch was found.
+    assert not recover_module._recover(Batch.objects.get().pk, (provider,))
+    assert Batch.objects.get().state == BatchState.CLAIMED
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.postgresql
+def test_a_worker_begins_no_mail_while_its_batch_is_being_recovered(
+    send: Send, provider: Provider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The worker has read the time before its lease was over, and its record arrives during the recovery."""
+    slow = claim_batch(provider)
+    assert slow is not None
+    Batch.objects.update(lease_until=timezone.now())
+    before = timezone.now() - datetime.timedelta(minutes=1)
+    recorded: list[int] = []
+
+    def record() -> None:
+        lease = before + datetime.timedelta(minutes=2)
+        recorded.append(RECORD.execute(GROUP_SIZE, "[]", lease, slow.pk, slow.attempt, before))
+        connection.close()
+
+    worker = threading.Thread(target=record)
+    results = recover_module._results
+
+    def results_meanwhile(*args: object) -> object:
+        found = results(*args)  # type: ignore[arg-type]
+        worker.start()
+        worker.join(0.5)
+        return found
+
+    monkeypatch.setattr(recover_module, "_results", results_meanwhile)
+    assert recover_abandoned((provider,))
+    worker.join()
+    assert recorded == [0]
+    assert delivery_states() == Counter({DeliveryState.PENDING: RECIPIENTS})
 
 
 def test_a_worker_that_slept_past_its_lease_begins_nothing(send: Send, provider: Provider) -> None:
