@@ -7,9 +7,11 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from django.conf import settings
@@ -83,7 +85,9 @@ def test_behind_a_public_address_it_starts_and_says_why_there_are_no_webhooks(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(settings, "SITE_URL", "https://digest.example.org")
-    monkeypatch.setattr("threading.Event.wait", lambda self, timeout=None: True)
+    stopped = threading.Event()
+    stopped.set()
+    monkeypatch.setattr("newsletter.management.commands.sandbox.threading", SimpleNamespace(Event=lambda: stopped))
     call_command("sandbox", "--port", "0")
     output = capsys.readouterr().out
     assert "Webhooks: none, because SITE_URL is https://digest.example.org." in output

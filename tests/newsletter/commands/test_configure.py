@@ -162,9 +162,9 @@ def test_an_optional_setting_can_be_emptied(file: Path, answer: Callable[..., No
     configure(
         file,
         "PROVIDER=resend",
-        "RESEND_API_KEY=re_a",
+        "RESEND_API_KEY=re_Ab3dEf9hKm",
         f"RESEND_WEBHOOK_SECRETS={WEBHOOK_SECRET}",
-        "RESEND_READ_KEY=re_b",
+        "RESEND_READ_KEY=re_Zy8xWv7uTs",
     )
     answer(RESEND_READ_KEY=["-"])
     configure(file)

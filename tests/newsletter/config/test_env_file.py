@@ -15,7 +15,9 @@ from newsletter.config import env_file
 from newsletter.config.configuration import PROJECT_ROOT
 from newsletter.config.env_file import UnreadableEnvFile, UnwritableValue
 
-GOOD = f"SITE_URL=https://digest.example.org\nSECRET_KEY={'k' * 50}\nSUPPRESSION_SECRET={'s' * 32}\n"
+GOOD = (
+    f"SITE_URL=https://digest.example.org\nSECRET_KEY=tests-only-{'k' * 50}\nSUPPRESSION_SECRET=tests-only-{'s' * 32}\n"
+)
 
 #: An account without any rights, for tests that run as root, who may read everything.
 NOBODY = 65534

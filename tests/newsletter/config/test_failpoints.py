@@ -13,8 +13,8 @@ from newsletter.config.failpoints import Action, Crash, Failpoint, Point, arm, f
 
 GOOD = {
     "SITE_URL": "http://127.0.0.1:8000",
-    "SECRET_KEY": "k" * 50,
-    "SUPPRESSION_SECRET": "s" * 32,
+    "SECRET_KEY": "tests-only-" + "k" * 50,
+    "SUPPRESSION_SECRET": "tests-only-" + "s" * 32,
     "ENVIRONMENT": "test",
     "FAILPOINT": "claim-committed:3:kill",
 }

@@ -12,6 +12,7 @@ from django.db.models import DateTimeField, Value
 from django.utils import timezone
 
 from newsletter.models import Availability, ProviderThrottle
+from newsletter.providers import throttle
 from newsletter.providers.base import BlockScope, Outcome, OutcomeKind, Provider
 from newsletter.providers.resend import ResendProvider
 from newsletter.providers.resend.responses import outcome_of_error
@@ -52,6 +53,13 @@ def stopped_clock(monkeypatch: pytest.MonkeyPatch) -> datetime.datetime:
     """The database's time as throttles read it stands still, so that no result depends on how busy the machine is."""
     now = timezone.now()
     monkeypatch.setattr("newsletter.providers.throttle.Now", lambda: Value(now, output_field=DateTimeField()))
+    read = throttle._read
+
+    def read_at(provider: Provider) -> tuple[ProviderThrottle, datetime.datetime] | None:
+        found = read(provider)
+        return found and (found[0], now)
+
+    monkeypatch.setattr(throttle, "_read", read_at)
     return now
 
 
