@@ -6,7 +6,7 @@ import io
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from newsletter.config.request_body import BodyLengthMiddleware
@@ -42,6 +42,9 @@ def ask(environ: dict[str, Any]) -> tuple[str, dict[str, Any] | None]:
     return statuses[0], seen or None
 
 
+@example(data=b"a" * LIMIT, step=300)
+@example(data=b"a" * (LIMIT + 1), step=300)
+@example(data=b"a" * (2 * LIMIT), step=700)
 @given(data=st.binary(max_size=LIMIT + 300), step=st.integers(1, 700))
 def test_a_body_without_a_length_gets_one_or_is_too_large(data: bytes, step: int) -> None:
     stream = Trickle(data, step)

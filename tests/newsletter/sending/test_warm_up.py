@@ -147,6 +147,8 @@ def test_a_mailbox_provider_at_its_limit_holds_back_its_own_recipients_only(db: 
     subscribe(newsletter, gmail_com=80, googlemail_com=20, outlook_com=10, example_net=20)
     send = start_sending(make_issue(newsletter=newsletter))
     expand_audiences(batch_size=30)
+    # First in the queue, so that the others still wait when its limit is used up.
+    Batch.objects.filter(mailbox_provider="Gmail").update(not_before=timezone.now() - HOUR)
     post_everything(provider)
     sent = sent_to_domains(send)
     assert (sent["gmail.com"] + sent["googlemail.com"], sent["outlook.com"], sent["example.net"]) == (75, 10, 20)
