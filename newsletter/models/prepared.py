@@ -54,8 +54,8 @@ class PreparedStatement:
     """
 
     def __init__(self, sql: str, fields: Sequence[Field[Any, Any]] = (), *, sqlite: str = "") -> None:
-        """`sqlite` is given where the forms above are not enough."""
-        self._sql = {"postgresql": sql, "sqlite": sqlite or _for_sqlite(sql)}
+        """`sqlite` is given where the forms above are not enough; they apply to it, too."""
+        self._sql = {"postgresql": sql, "sqlite": _for_sqlite(sqlite or sql)}
         self._fields = tuple(fields)
 
     def explain(self, *parameters: Any) -> str:

@@ -223,7 +223,7 @@ GUARDS = (
         promise="Batches that may not be posted are not claimed",
         path=NEXT_BATCH,
         symbol="SELECT_BATCH",
-        old="AND send_id + 0 IN (SELECT id FROM newsletter_send WHERE {MAY_POST_SQL})",
+        old="AND send_id + 0 {{is_sending}}",
         new="",
         tests=(
             f"{SENDING}/test_batch.py::test_no_batch_of_a_paused_send_is_claimed",
