@@ -19,8 +19,6 @@ TESTS = (
     "tests/sandbox",
     "tests/newsletter/config",
     "tests/newsletter/events",
-    "tests/newsletter/sending/test_batch.py",
-    "tests/newsletter/worker",
 )
 LEFT_OUT = (
     "not postgresql and not processes and not browser and not fidelity and not faults and not scale and not upgrade"
