@@ -10,10 +10,8 @@ from __future__ import annotations
 
 import contextlib
 import datetime
-import hashlib
 import logging
 
-import zstandard
 from django.db import transaction
 from django.utils import timezone
 
@@ -40,6 +38,7 @@ from newsletter.models.edition import LARGE_COLUMNS
 from newsletter.models.reasons import iso
 from newsletter.providers import get_route
 from newsletter.providers.base import Provider, provider_account
+from newsletter.sending.build import payload_columns
 from newsletter.sending.expand import expand_chunk
 from newsletter.sending.message import RecipientValues, message_template
 from newsletter.sending.recipients import recipients_of
@@ -150,7 +149,7 @@ def _hold_ready(batch_pk: int, provider: Provider, restore: Restore) -> bool:
             return False
         template = message_template(batch.edition_id, batch.edition.sha256, provider)
         values = RecipientValues(batch.edition.merges)
-        body = provider.join([template.pieces(values.of(recipient)) for recipient in recipients])
+        stored = payload_columns(provider.join([template.pieces(values.of(recipient)) for recipient in recipients]))
         DELIVERY_MACHINE.move(
             Delivery.objects.filter(pk__in=[recipient.delivery_pk for recipient in recipients]), DeliveryState.BATCHED
         )
@@ -159,8 +158,7 @@ def _hold_ready(batch_pk: int, provider: Provider, restore: Restore) -> bool:
             BatchState.CLAIMED,
             attempts=batch.attempts + 1,
             claimed_by=BY,
-            payload=zstandard.compress(body, 1),
-            payload_sha256=hashlib.sha256(body).hexdigest(),
+            **stored,
             recipients=len(recipients),
             provider=provider_account(provider),
             first_attempt_at=restore.backup_at,

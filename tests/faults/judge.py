@@ -38,19 +38,26 @@ class Judgement:
 
 def rows_of(database: str, sql: str) -> list[Row]:
     """The rows of a query, read without Django."""
+    return snapshot_of(database, sql)[0]
+
+
+def snapshot_of(database: str, *queries: str) -> list[list[Row]]:
+    """The rows of each query, all as of one moment: a worker may settle a batch between two reads."""
     if database.startswith("sqlite:///"):
-        with closing(sqlite3.connect(database.removeprefix("sqlite:///"), timeout=20)) as connection:
-            return connection.execute(sql).fetchall()
+        file = database.removeprefix("sqlite:///")
+        with closing(sqlite3.connect(file, timeout=20, isolation_level=None)) as connection:
+            connection.execute("BEGIN")
+            return [connection.execute(sql).fetchall() for sql in queries]
     with psycopg.connect(database) as postgres:
-        return postgres.execute(sql.encode()).fetchall()
+        postgres.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+        return [postgres.execute(sql.encode()).fetchall() for sql in queries]
 
 
 def judge(
     database: str, summary: Mapping[str, Any], in_ledger: Mapping[int, Sequence[str]], addresses: set[str]
 ) -> Judgement:
     """Compare. `summary` is the ledger's, `in_ledger` its mails per delivery, `addresses` the expected recipients."""
-    deliveries = rows_of(database, DELIVERIES)
-    batches = rows_of(database, BATCHES)
+    deliveries, batches = snapshot_of(database, DELIVERIES, BATCHES)
     twice = len(summary["repeated_recipients"]) or sum(1 for mails in in_ledger.values() if len(mails) > 1)
     faults: list[str] = []
     unknown, lost = 0, len(addresses - {row[3] for row in deliveries})
