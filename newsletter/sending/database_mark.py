@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import datetime
 import logging
+import os
+import threading
 from pathlib import Path
 
 from django.db import connection, transaction
@@ -43,9 +45,13 @@ def check_and_mark() -> bool:
 
 
 def _went_back() -> bool:
-    mark = DatabaseMark.objects.filter(pk=DatabaseMark.PK).first()
-    seen = _read_file(_file_of(mark)) if mark else None
-    if mark is None or seen is None or mark.marked_at >= seen:
+    known = DatabaseMark.objects.filter(pk=DatabaseMark.PK).first()
+    seen = _read_file(_file_of(known)) if known else None
+    if known is None or seen is None or known.marked_at >= seen:
+        return False
+    # Another worker may have marked both in between. A row that is read after the file is never behind it.
+    mark = DatabaseMark.objects.filter(pk=DatabaseMark.PK, database=known.database).first()
+    if mark is None or mark.marked_at >= seen:
         return False
     details = {"marked_at": mark.marked_at.isoformat(), "seen_at": seen.isoformat()}
     log.error("The database is older than what this machine has seen: all sending is stopped", extra=details)
@@ -93,7 +99,8 @@ def _write_file(file: Path, at: datetime.datetime) -> None:
     global _has_warned
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        temporary = file.with_suffix(".new")
+        # Several workers may write at the same time.
+        temporary = file.with_suffix(f".{os.getpid()}-{threading.get_ident()}.new")
         temporary.write_text(f"{at.isoformat()}\n", encoding="ascii")
         temporary.replace(file)
     except OSError as error:

@@ -275,6 +275,23 @@ def test_a_database_that_went_back_by_a_second_is_noticed_once(marks: Path) -> N
     assert sending_stopped() is None
 
 
+def test_a_mark_that_another_worker_makes_meanwhile_is_no_restore(marks: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    check_and_mark()
+    read = database_mark._read_file
+
+    def mark_and_read(file: Path) -> datetime.datetime | None:
+        monkeypatch.setattr(database_mark, "_read_file", read)
+        later = timezone.now() + datetime.timedelta(seconds=1)
+        DatabaseMark.objects.update(marked_at=later)
+        database_mark._write_file(file, later)
+        return read(file)
+
+    monkeypatch.setattr(database_mark, "_read_file", mark_and_read)
+    assert not check_and_mark()
+    assert sending_stopped() is None
+    assert [file.suffix for file in marks.iterdir()] == [".mark"]
+
+
 def test_a_clock_that_is_set_back_is_no_restore(marks: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     check_and_mark()
     now = timezone.now()
