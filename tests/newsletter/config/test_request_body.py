@@ -50,7 +50,7 @@ def test_a_body_without_a_length_gets_one_or_is_too_large(data: bytes, step: int
     stream = Trickle(data, step)
     status, seen = ask({"wsgi.input": stream, "wsgi.input_terminated": True, "HTTP_TRANSFER_ENCODING": "chunked"})
     if len(data) > LIMIT:
-        assert (status, seen) == ("413 Request Entity Too Large", None)
+        assert (status.split()[0], seen) == ("413", None), "the phrase differs between versions of Python"
         assert stream.taken == LIMIT + 1, "no more is read than is needed to know"
     else:
         assert seen is not None
