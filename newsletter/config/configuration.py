@@ -123,10 +123,9 @@ class Configuration(BaseSettings):
     )
     price_tiers: Annotated[str, AfterValidator(validation.price_tiers)] = Field(
         default="",
-        description="Monthly prices by volume: resend (its prices in USD, some approximate), resend-marketing (those "
-        "by contacts), or your own tiers, such as 50000=20,100000=90 (mails a month = price) or "
-        "contacts:5000=40,10000=80. Dry runs then show the part of an issue in the price of its month. Used instead "
-        "of PRICE_PER_THOUSAND.",
+        description="Monthly prices by volume: resend (its prices in USD for up to 100000 mails), or your own tiers, "
+        "such as 50000=20,100000=90 (mails a month = price) or contacts:5000=40,10000=80. Dry runs then show the part "
+        "of an issue in the price of its month; above the largest tier, no cost. Used instead of PRICE_PER_THOUSAND.",
     )
     price_currency: str = Field(
         default="USD",

@@ -1,8 +1,7 @@
 """Prices: what a provider charges a month, in tiers of mails or of contacts.
 
-Resend's prices in US dollars, without taxes. Those for 3,000, 50,000, 100,000 and 1,000,000 mails were quoted from its
-price page in August 2025 (the first three again in March 2026); the others are approximate. They change: compare them
-with resend.com/pricing, and set PRICE_TIERS to your own where they differ.
+Resend's prices in US dollars, without taxes, as quoted from its price page in August 2025 and in March 2026. They change,
+and larger volumes have prices of their own: compare them with resend.com/pricing, and set PRICE_TIERS to yours.
 """
 
 from __future__ import annotations
@@ -72,33 +71,5 @@ def _tier(part: str) -> PriceTier:
     return tier
 
 
-#: Transactional mail, which this program sends: the cheapest plan for each volume from Pro and Scale. Marketing mail is
-#: priced by contacts.
-PUBLISHED: dict[str, PriceList] = {
-    "resend": PriceList.of(
-        "mails",
-        {
-            3_000: 0,
-            50_000: 20,
-            100_000: 90,
-            200_000: 160,
-            500_000: 350,
-            1_000_000: 650,
-            1_500_000: 825,
-            2_500_000: 1_150,
-        },
-    ),
-    "resend-marketing": PriceList.of(
-        "contacts",
-        {
-            1_000: 0,
-            5_000: 40,
-            10_000: 80,
-            15_000: 120,
-            25_000: 180,
-            50_000: 250,
-            100_000: 450,
-            150_000: 650,
-        },
-    ),
-}
+#: Price lists by name. That of Resend is for transactional mail, which this program sends: its free plan, Pro and Scale.
+PUBLISHED: dict[str, PriceList] = {"resend": PriceList.of("mails", {3_000: 0, 50_000: 20, 100_000: 90})}
