@@ -1,7 +1,7 @@
 """Prices: what a provider charges a month, in tiers of mails or of contacts.
 
-Resend's prices in US dollars, without taxes, as quoted from its price page in August 2025 and in March 2026. They change,
-and larger volumes have prices of their own: compare them with resend.com/pricing, and set PRICE_TIERS to yours.
+Resend's prices in US dollars, without taxes, as quoted from its price page in August 2025 and in March 2026. They
+change, and larger volumes have prices of their own: compare them with resend.com/pricing, and set PRICE_TIERS to yours.
 """
 
 from __future__ import annotations
@@ -71,5 +71,5 @@ def _tier(part: str) -> PriceTier:
     return tier
 
 
-#: Price lists by name. That of Resend is for transactional mail, which this program sends: its free plan, Pro and Scale.
+#: Price lists by name. That of Resend is for transactional mail, which this program sends: free plan, Pro and Scale.
 PUBLISHED: dict[str, PriceList] = {"resend": PriceList.of("mails", {3_000: 0, 50_000: 20, 100_000: 90})}

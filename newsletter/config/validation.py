@@ -219,7 +219,7 @@ def smtp_host(value: str, info: ValidationInfo) -> str:
     if "smtp" in _providers(info) and not value:
         raise ValueError("is required with PROVIDER=smtp: the host name of the SMTP server")
     if value and not HOST_NAME.fullmatch(value):
-        raise ValueError(f"must be a host name without a port, such as mail.example.org; it is “{value[:60]}”")
+        raise ValueError(f"must be a host name, such as mail.example.org; SMTP_PORT has the port. It is “{value[:60]}”")
     return value
 
 

@@ -6,6 +6,8 @@ import datetime
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from django.utils import timezone
+
 from newsletter.models import Send, SendState, sending_stopped
 from newsletter.monitoring.diagnostics import blockers_of
 from newsletter.monitoring.formatting import duration, utc
@@ -100,6 +102,8 @@ def _progress_lines(send: Send, progress: Progress) -> Iterator[str]:
         f"  delivered {report.delivered:,} · bounced {report.bounced:,} · retrying {progress.retrying:,} · "
         f"failed {report.failed:,} · unknown {report.unknown:,} · skipped {report.skipped:,}"
     )
+    if send.undo_until and send.undo_until > timezone.now():
+        yield f"  undo window: posting starts at {send.undo_until.astimezone(datetime.UTC):%H:%M:%S} UTC"
     if warning := complaint_warning(send):
         yield f"  warning: {warning}"
     if progress.retry_reason and progress.next_attempt_at and send.state == SendState.SENDING:

@@ -21,6 +21,9 @@ from newsletter.config.settings_text import env_example
 #: What an optional setting is emptied with, and a value that is read from standard input, one line each.
 NOTHING = FROM_INPUT = "-"
 
+FIRST_STEPS = "manage.py migrate, then manage.py createsuperuser."
+AFTER_CHANGES = "restart the web server and all workers. If you have changed DATABASE_URL: manage.py migrate before."
+
 
 class Command(BaseCommand):
     """Create or edit the file of settings."""
@@ -162,4 +165,5 @@ class Command(BaseCommand):
             self.stdout.write(f"Set: {', '.join(changes)}.")
         if made:
             self.stdout.write(f"Made new: {', '.join(made)}. Back up this file: without it, old links stop working.")
-        self.stdout.write("Next: manage.py migrate, then manage.py createsuperuser.")
+        is_new = "SECRET_KEY" in made
+        self.stdout.write(f"Next: {FIRST_STEPS if is_new else AFTER_CHANGES}")

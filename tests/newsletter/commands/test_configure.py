@@ -79,11 +79,12 @@ def test_the_command_runs_before_any_setting_is_valid_and_the_system_starts_then
 
 
 def test_secrets_are_made_and_kept(file: Path) -> None:
-    configure(file, "--defaults")
+    assert "Next: manage.py migrate" in configure(file, "--defaults")
     before = values(file)
     assert {"SECRET_KEY", "SUPPRESSION_SECRET", "METRICS_TOKEN"} <= before.keys()
     output = configure(file, "SITE_URL=https://digest.example.org")
     assert values(file) == {**before, "SITE_URL": "https://digest.example.org", "TRUSTED_PROXIES": "1"}
+    assert "Next: restart the web server and all workers." in output
     assert not any(secret in output for name, secret in before.items() if name.endswith(("KEY", "SECRET", "TOKEN")))
 
 

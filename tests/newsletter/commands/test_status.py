@@ -46,6 +46,13 @@ def test_it_shows_each_running_send_and_the_workers(half_sent: None) -> None:
     assert "Worker host:8: dead, last heartbeat 9 min ago" in shown
 
 
+def test_during_the_undo_window_it_says_when_posting_starts(send: Send, batches: list[Batch]) -> None:
+    Send.objects.update(undo_until=ago(seconds=-30))
+    assert "undo window: posting starts at " in printed()
+    Send.objects.update(undo_until=ago(seconds=1))
+    assert "undo window" not in printed()
+
+
 @pytest.mark.django_db
 def test_without_sends_and_workers_it_says_so() -> None:
     make_issue()

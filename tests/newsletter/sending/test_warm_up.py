@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import importlib
 import pkgutil
+import zoneinfo
 from collections import Counter
 from collections.abc import Iterator
 from itertools import pairwise
@@ -224,9 +225,11 @@ def test_without_a_warm_up_batches_name_no_mailbox_provider(db: None) -> None:
 def test_a_warm_up_that_was_complete_before_the_update_does_not_begin_again(db: None) -> None:
     [name] = [module.name for module in pkgutil.iter_modules(migrations.__path__) if "warm_up" in module.name]
     migration = importlib.import_module(f"newsletter.migrations.{name}")
-    for slug, days in (("old", 9), ("new", 5)):
+    # The earlier version set no limit from the eighth day on, by the newsletter's own calendar.
+    for slug, zone, days in (("old", "UTC", 9), ("done", "Pacific/Kiritimati", 7), ("new", "Pacific/Pago_Pago", 6)):
         newsletter = make_newsletter(slug)
-        newsletter.warm_up_since = today() - days * DAY
+        newsletter.time_zone = zone
+        newsletter.warm_up_since = timezone.now().astimezone(zoneinfo.ZoneInfo(zone)).date() - days * DAY
         newsletter.save()
     migration.end_complete_warm_ups(apps, None)
-    assert list(Newsletter.objects.filter(warm_up_since=None).values_list("slug", flat=True)) == ["old"]
+    assert list(Newsletter.objects.filter(warm_up_since=None).values_list("slug", flat=True)) == ["old", "done"]
