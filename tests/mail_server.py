@@ -223,7 +223,8 @@ class _Session(socketserver.BaseRequestHandler):
         reply = self.mail_server.fault_at("rcpt", self.recipient) or "250 2.1.5 recipient ok"
         if not self.is_open:
             reply = "503 5.5.1 MAIL first"
-        self.has_recipient = reply.startswith("250")
+        # Some servers take a recipient with another code than the standard's.
+        self.has_recipient = reply.startswith("25")
         self._say(reply)
         return True
 

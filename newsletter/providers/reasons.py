@@ -71,6 +71,7 @@ REASONS: Mapping[str, str] = {
     # Replies of mail servers.
     "authentication_failed": translatable("The mail server did not accept the login (SMTP_USER, SMTP_PASSWORD)."),
     "sender_refused": translatable("The mail server refused the sender's address."),
+    "message_too_large": translatable("The mail is larger than the mail server accepts."),
     "sender_deferred": translatable("The mail server does not accept mail from the sender at the moment."),
     "mailbox_unavailable": translatable("The mail server refused the recipient's address."),
     "mailbox_deferred": translatable("The mail server does not accept mail for the recipient at the moment."),

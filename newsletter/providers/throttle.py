@@ -25,7 +25,7 @@ from django.db.models.functions import Now
 from newsletter.models import Availability, ProviderThrottle, sending_stopped
 from newsletter.models.prepared import PreparedStatement, columns_of, fields_of, instance_of
 from newsletter.providers.allowlist import may_write_to
-from newsletter.providers.base import BlockScope, Message, Outcome, OutcomeKind, Provider
+from newsletter.providers.base import BlockScope, Message, Outcome, OutcomeKind, Provider, ResultKind
 from newsletter.providers.reasons import MAX_CODE_LENGTH, provider_reason_sentence
 
 log = logging.getLogger(__name__)
@@ -264,9 +264,10 @@ def update_throttle(permit: Permit, outcome: Outcome) -> None:
 
 
 def is_failure(outcome: Outcome) -> bool:
-    """Whether the call brought no usable answer. A request to wait is a usable answer."""
+    """Whether the call brought no usable answer, or no answer to one of its mails. A request to wait is usable."""
     no_wait_named = outcome.kind is OutcomeKind.RETRY_LATER and outcome.retry_after is None
-    return outcome.kind is OutcomeKind.UNKNOWN or no_wait_named
+    no_reply = any(result.kind is ResultKind.UNKNOWN for result in outcome.results)
+    return outcome.kind is OutcomeKind.UNKNOWN or no_wait_named or no_reply
 
 
 def _requested_stop(outcome: Outcome, row: ProviderThrottle, now: datetime.datetime) -> dict[str, object]:

@@ -29,8 +29,6 @@ class Mail:
     recipient: str
     id: str
     """The local part of its Message-ID, by which bounces and the server's log lead back to the delivery."""
-    name: str
-    """The same for every attempt to post it, and for no other mail."""
     headers: bytes
     """Those that are made when it is posted."""
     body: memoryview
@@ -62,7 +60,7 @@ def mails_of(body: bytes, key: str, *, has_keys: bool = False) -> list[Mail]:
     date, envelopes, start = _read(body)
     mails = []
     for index, (sender, recipient, mail_id, length, name) in enumerate(envelopes):
-        name = name or f"{key}:{index}"
+        name = name or _name_of(key, mail_id, index)
         hashed = hashlib.sha256(name.encode()).hexdigest()[:32] if has_keys or not mail_id else ""
         mail_id, address = cut_id(mail_id) or hashed, _bare(sender)
         headers = f"Date: {date}\r\nMessage-ID: <{mail_id}@{address.rpartition('@')[2]}>\r\n"
@@ -73,7 +71,6 @@ def mails_of(body: bytes, key: str, *, has_keys: bool = False) -> list[Mail]:
                 sender=address,
                 recipient=recipient if BARE_ADDRESS.fullmatch(recipient) else parseaddr(recipient)[1],
                 id=mail_id,
-                name=name,
                 headers=headers.encode("ascii", "replace"),
                 body=memoryview(body)[start : start + length],
             )
@@ -82,12 +79,20 @@ def mails_of(body: bytes, key: str, *, has_keys: bool = False) -> list[Mail]:
     return mails
 
 
+def _name_of(key: str, mail_id: str, index: int) -> str:
+    """The same for every attempt to post this mail, and for no other mail.
+
+    The place in the body is not enough: after a restored backup a batch may be frozen again without one recipient.
+    """
+    return f"{key}:{mail_id or index}"
+
+
 def body_of_one(body: bytes, key: str, index: int) -> bytes:
     """A body of its own for one mail of a body that was posted under this key. It makes the same bytes."""
     date, envelopes, start = _read(body)
     start += sum(envelope[3] for envelope in envelopes[:index])
     sender, recipient, mail_id, length, name = envelopes[index]
-    envelope = [sender, recipient, mail_id, length, name or f"{key}:{index}"]
+    envelope = [sender, recipient, mail_id, length, name or _name_of(key, mail_id, index)]
     return _body(date, [envelope], [memoryview(body)[start : start + length]])
 
 

@@ -31,6 +31,9 @@ AUTHENTICATION_ERRORS = {530, 534, 535, 538}
 #: Octets of a reply line (RFC 5321 §4.5.3.1.5 says 512); a longer one is no SMTP.
 MAX_REPLY_LINE = 8192
 
+#: Lines of a reply, and seconds from its first line to its last: each line restarts the socket's timeout.
+MAX_REPLY_LINES, MAX_REPLY_SECONDS = 100, 600.0
+
 
 class Reply(NamedTuple):
     """A reply of the server; the code is -1 if it is outside of the protocol."""
@@ -71,6 +74,9 @@ class Session:
 
     def close(self) -> None:
         """Say goodbye and disconnect."""
+        if self._announced is not None:
+            # The server may be waiting for that mail's content: it would take a goodbye for it.
+            self.abort()
         if self.is_open and self._origin[0] == os.getpid():
             close(self._backend)
         self.is_open = False
@@ -127,26 +133,31 @@ class Session:
         if self._needs_reset:
             self._reply()
             self._needs_reset = False
-        sender = self._reply()
-        if refusal := _sender_refusal(sender):
-            return self._refused(refusal, replies=2)
-        if refusal := _recipient_refusal(self._reply()):
-            return self._refused(refusal, replies=1)
+        if refusal := _sender_refusal(self._reply()):
+            return self._refused(refusal)
+        recipient = self._reply()
+        if refusal := _recipient_refusal(recipient):
+            return self._refused(refusal, recipient)
         data = self._reply()
         if refusal := _data_refusal(data):
-            return self._refused(refusal, replies=0)
+            return self._refused(refusal, recipient, data)
         return None
 
-    def _refused(self, refusal: MessageResult, *, replies: int) -> MessageResult:
+    def _refused(
+        self, refusal: MessageResult, recipient: Reply | None = None, data: Reply | None = None
+    ) -> MessageResult:
         """Read the replies to the commands behind the one that was refused."""
         # If that fails, the next mail's result says so.
         with contextlib.suppress(OSError):
-            codes = [self._reply().code for _ in range(replies)]
+            recipient, data = recipient or self._reply(), data or self._reply()
             self._needs_reset = True
-            if 354 in codes:
+            if data.code == 354 and 400 <= recipient.code < 600:
                 # The server waits for a mail without a recipient: it ends at once (RFC 2920 §3.1).
                 self._sock.sendall(b".\r\n")
                 self._reply()
+            elif data.code == 354:
+                # The server may have taken the recipient, who would get an empty mail.
+                self.abort()
         return refusal
 
     def _start_one_by_one(self, mail: Mail) -> MessageResult | None:
@@ -199,18 +210,23 @@ class Session:
 
     def _reply(self) -> Reply:
         """The next reply; raises OSError if the connection ends."""
-        text = b""
+        lines: list[bytes] = []
+        late = time.monotonic() + MAX_REPLY_SECONDS
         while line := self._file.readline(MAX_REPLY_LINE):
-            code, text = line[:3], text + line[4:]
-            if not code.isdigit() or len(line) == MAX_REPLY_LINE:
+            code = line[:3]
+            lines.append(line[4:])
+            if not code.isdigit() or len(line) == MAX_REPLY_LINE or len(lines) > MAX_REPLY_LINES:
                 return Reply(-1, line.strip())
             if line[3:4] != b"-":
-                return Reply(int(code), text)
+                return Reply(int(code), b"".join(lines))
+            if time.monotonic() > late:
+                raise TimeoutError
         raise ConnectionResetError
 
 
 #: Results and reason codes of permanent (5xx) and temporary (4xx) replies to MAIL, to RCPT, and to DATA or the end.
 BLOCKED_SENDER = (ResultKind.BLOCKED, "sender_refused")
+TOO_LARGE = (ResultKind.BLOCKED, "message_too_large")
 DEFERRED_SENDER = (ResultKind.NOT_ATTEMPTED, "sender_deferred")
 REFUSED_MAILBOX = (ResultKind.REFUSED, "mailbox_unavailable")
 DEFERRED_MAILBOX = (ResultKind.RETRY_LATER, "mailbox_deferred")
@@ -219,7 +235,9 @@ DEFERRED_MESSAGE = (ResultKind.RETRY_LATER, "message_deferred")
 
 
 def _sender_refusal(reply: Reply) -> MessageResult | None:
-    return None if reply.code == 250 else _refusal(reply, permanent=BLOCKED_SENDER, temporary=DEFERRED_SENDER)
+    # 552: the declared SIZE is above the server's limit (RFC 1870 §6.1), as it is for every mail of the issue.
+    permanent = TOO_LARGE if reply.code == 552 else BLOCKED_SENDER
+    return None if reply.code == 250 else _refusal(reply, permanent=permanent, temporary=DEFERRED_SENDER)
 
 
 def _recipient_refusal(reply: Reply) -> MessageResult | None:

@@ -182,7 +182,7 @@ def test_a_mail_over_the_servers_size_limit_is_refused_before_it_is_sent(
 ) -> None:
     mail_server.largest = 100
     outcome = post(provider, ADA)
-    assert outcome.kind is OutcomeKind.BLOCKED
+    assert (outcome.kind, outcome.code) == (OutcomeKind.BLOCKED, "message_too_large")
     assert outcome.detail.startswith("552")
 
 

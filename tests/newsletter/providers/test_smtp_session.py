@@ -12,9 +12,12 @@ from newsletter.providers.base import MessageResult, Outcome, OutcomeKind, Resul
 from newsletter.providers.smtp import SmtpProvider
 from newsletter.providers.smtp import provider as provider_module
 from newsletter.providers.smtp import session as session_module
-from newsletter.providers.smtp.frozen import mails_of
+from newsletter.providers.smtp.frozen import Mail, body_of_one, mails_of
 from tests.mail_server import DROP, MailFault, MailServer, connect_to, running_mail_server
 from tests.newsletter.providers.contract import ADA, BEN, CLEO, message, new_key
+
+#: The tags of the second recipient of `body_of`.
+TAGS_OF_BEN = {"delivery": "12", "edition": "7", "env": "tests"}
 
 
 @pytest.fixture
@@ -111,6 +114,28 @@ def test_a_server_that_asks_for_a_mail_without_a_recipient_gets_none(
     assert mail_server.recipients() == [ADA, CLEO]
 
 
+def test_a_recipient_whose_acceptance_is_not_understood_gets_no_empty_mail(
+    provider: SmtpProvider, mail_server: MailServer
+) -> None:
+    mail_server.plan(MailFault("rcpt", "252 2.5.2 cannot verify, will try", BEN))
+    assert kinds(post(provider, ADA, BEN, CLEO)) == [
+        ResultKind.ACCEPTED, ResultKind.NOT_ATTEMPTED, ResultKind.NOT_ATTEMPTED,
+    ]  # fmt: skip
+    assert post(provider, CLEO).kind is OutcomeKind.ACCEPTED
+    assert mail_server.recipients() == [ADA, CLEO]
+
+
+@pytest.mark.parametrize("limits", [{"MAX_REPLY_LINES": 3}, {"MAX_REPLY_SECONDS": -1.0}], ids=["lines", "seconds"])
+def test_a_reply_that_does_not_end_is_given_up(
+    provider: SmtpProvider, mail_server: MailServer, monkeypatch: pytest.MonkeyPatch, limits: dict[str, float]
+) -> None:
+    monkeypatch.setattr(session_module, *limits.popitem())
+    mail_server.plan(MailFault("accepted", "\r\n".join(["250-and"] * 9), BEN))
+    assert kinds(post(provider, ADA, BEN, CLEO)) == [
+        ResultKind.ACCEPTED, ResultKind.UNKNOWN, ResultKind.NOT_ATTEMPTED,
+    ]  # fmt: skip
+
+
 @pytest.mark.parametrize("stop_at", [0, 1, 2])
 def test_a_mail_that_may_not_begin_is_not_sent_although_the_server_waits_for_it(
     provider: SmtpProvider, mail_server: MailServer, stop_at: int
@@ -129,6 +154,21 @@ def test_a_mail_that_may_not_begin_is_not_sent_although_the_server_waits_for_it(
 
 
 # Resend's mail server
+
+
+def test_a_key_belongs_to_the_mail_and_not_to_its_place_in_the_body(at_resend: SmtpProvider) -> None:
+    both, second = body_of(at_resend, ADA, BEN), body_of(at_resend, ADA, BEN)
+    second = body_of_one(second, "key", 1)
+    keys = [[mail.headers for mail in mails_of(body, "key", has_keys=True)] for body in (both, second)]
+    assert keys[0][1:] == keys[1]
+    without_ada = at_resend.join([[at_resend.encode(message(BEN, tags=TAGS_OF_BEN))]])
+    [mail] = mails_of(without_ada, "key", has_keys=True)
+    assert _key_of(mail) == _key_of(mails_of(both, "key", has_keys=True)[1])
+
+
+def _key_of(mail: Mail) -> bytes:
+    [line] = [line for line in mail.headers.split(b"\r\n") if line.startswith(b"Resend-Idempotency-Key")]
+    return line
 
 
 def test_other_mail_servers_get_no_keys(provider: SmtpProvider, mail_server: MailServer) -> None:

@@ -13,7 +13,15 @@ from django.utils import timezone
 
 from newsletter.models import Availability, ProviderThrottle
 from newsletter.providers import throttle
-from newsletter.providers.base import BlockScope, Outcome, OutcomeKind, Provider
+from newsletter.providers.base import (
+    BlockScope,
+    MessageResult,
+    Outcome,
+    OutcomeKind,
+    Provider,
+    ResultKind,
+    combine_results,
+)
 from newsletter.providers.resend import ResendProvider
 from newsletter.providers.resend.responses import outcome_of_error
 from newsletter.providers.smtp import SmtpProvider
@@ -170,6 +178,20 @@ def test_failures_of_half_of_a_minutes_calls_open_the_circuit_even_if_none_are_c
             break
         update_throttle(permit, NO_ANSWER if number % 2 else ACCEPTED)
     assert availability(provider) is Availability.CIRCUIT_OPEN
+
+
+def test_a_mail_without_an_answer_is_a_failure_although_the_others_of_the_post_were_not_attempted(
+    provider: Provider,
+) -> None:
+    no_reply = MessageResult(kind=ResultKind.UNKNOWN, code="no_reply_to_message")
+    rest = [MessageResult(kind=ResultKind.NOT_ATTEMPTED, code="no_reply_to_message")] * 9
+    accepted = MessageResult(kind=ResultKind.ACCEPTED, id="1")
+    for results in ([no_reply, *rest], [accepted, no_reply, *rest]):
+        ProviderThrottle.objects.all().delete()
+        learn(provider, *[combine_results(results)] * FAILURE_THRESHOLD)
+        assert availability(provider) is Availability.CIRCUIT_OPEN
+    learn(provider, combine_results([accepted, MessageResult(kind=ResultKind.REFUSED, code="mailbox_unavailable")]))
+    assert availability(provider) is Availability.AVAILABLE
 
 
 def test_backoff_doubles_with_full_jitter_up_to_a_limit() -> None:
