@@ -35,10 +35,6 @@ END $drop$;
 """  # noqa: S608 - names of our own
 
 
-#: A statement that fails, and so undoes the transaction.
-UNDO = b"DO $$ BEGIN RAISE EXCEPTION 'the dump is unreadable'; END $$;"
-
-
 class ProgramFailed(Exception):
     """pg_dump, pg_restore or psql failed; the message has its own words."""
 
@@ -70,20 +66,23 @@ def dump(target: Path, snapshot_name: str) -> None:
 def load(source: Path, *, before: str, after: str) -> None:
     """Load the dump and run SQL before and after it, in one transaction. Raises ProgramFailed.
 
-    So no process ever sees the loaded tables without what `after` does.
+    So no process ever sees the loaded tables without what `after` does. The COMMIT is the last line that psql reads: if
+    this process is killed, psql reads less, and PostgreSQL rolls back when it disconnects. (Its own option
+    --single-transaction commits at the end of its input, wherever that is.)
     """
     read = ["pg_restore", "--no-owner", "--no-privileges", "--file=-", str(source)]
-    write = ["psql", "--no-psqlrc", "--quiet", "--single-transaction", "--set=ON_ERROR_STOP=1", "--output=/dev/null"]
+    write = ["psql", "--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1", "--output=/dev/null"]
     with (
         _started(read, stdout=subprocess.PIPE) as dumper,
         _started([*write, "--file=-", f"--dbname={_address()}"], stdin=subprocess.PIPE) as writer,
     ):
         assert dumper.stdout is not None and writer.stdin is not None  # noqa: S101, PT018 - both are pipes
         try:
-            writer.stdin.write(f"SET client_min_messages = warning; {before}\n".encode())
+            writer.stdin.write(f"BEGIN; SET client_min_messages = warning; {before}\n".encode())
             _copy(dumper.stdout, writer.stdin)
             dump_failure = _failure_of(dumper)
-            writer.stdin.write(UNDO if dump_failure else after.encode())
+            if not dump_failure:
+                writer.stdin.write(f"{after}\n;COMMIT;\n".encode())
             writer.stdin.close()
         except BrokenPipeError:
             # psql has ended, and says why.
