@@ -22,7 +22,7 @@ from newsletter.config.settings_text import env_example
 NOTHING = FROM_INPUT = "-"
 
 FIRST_STEPS = "manage.py migrate, then manage.py createsuperuser."
-AFTER_CHANGES = "restart the web server and all workers. If you have changed DATABASE_URL: manage.py migrate before."
+AFTER_CHANGES = "restart the web server and all workers. With another DATABASE_URL, run manage.py migrate first."
 
 
 class Command(BaseCommand):
