@@ -118,13 +118,13 @@ def test_a_title_may_contain_other_braces(value: str) -> None:
 
 @pytest.mark.parametrize("marks", ["{{", "{%", "*|", "{a|", "{a ", "{{ a }}"])
 def test_thousands_of_braces_do_not_take_quadratic_time(marks: str) -> None:
-    started = time.process_time()
+    started = time.thread_time()
     for _ in merge_field_faults(marks * 20_000):
         pass
     for _ in one_line_merge_faults("Subject", marks * 1_000):
         pass
 
-    assert time.process_time() - started < 3
+    assert time.thread_time() - started < 60  # about a second; a quadratic search needs many minutes
 
 
 PIECES = ("{first_name|you}", "{first_name}", "{x|y}", "{{ a }}", "{% b %}", "*|FNAME|*", "{", "}", "|", "*", "_", "`")
