@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 
 import pytest
+from django.conf import settings
 from django.db.models import QuerySet
 from django.utils import timezone
 
@@ -372,6 +373,14 @@ def test_a_recipient_who_had_left_before_the_backup_is_skipped_and_not_held(send
     assert batch_states() == [BatchState.ACCEPTED]
 
 
+def test_a_recipient_whom_todays_allowlist_leaves_out_may_have_been_mailed_before(
+    send: Send, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(settings, "ALLOWED_RECIPIENTS", ("edda@example.org",))
+    restore()
+    assert (batch_states(), set(delivery_states())) == ([BatchState.HELD], {DeliveryState.UNKNOWN})
+
+
 def claim_before_restore(provider: Provider) -> ClaimedBatch:
     """A worker has a batch while the database is found to be a restored copy."""
     claimed = claim_batch(provider)
@@ -460,8 +469,8 @@ def test_no_number_of_a_delivery_or_an_edition_is_given_again(send: Send, issue:
 
 
 @pytest.fixture
-def recorder(settings: object) -> Recorder:
-    settings.EMAIL_BACKEND = BACKEND  # type: ignore[attr-defined]
+def recorder(monkeypatch: pytest.MonkeyPatch) -> Recorder:
+    monkeypatch.setattr(settings, "EMAIL_BACKEND", BACKEND)
     RECORDER.errors.clear()
     RECORDER.attempts.clear()
     RECORDER.key_lifetime = datetime.timedelta(hours=23)
