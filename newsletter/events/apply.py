@@ -24,6 +24,7 @@ from newsletter.models import (
     IN_FLIGHT,
     Delivery,
     DeliveryState,
+    Edition,
     Event,
     EventState,
     EventType,
@@ -121,6 +122,7 @@ def _match_to_deliveries(results: list[EventResult]) -> set[int]:
     """
     deliveries = _tagged_deliveries(results)
     addresses, superseded = _recipients(deliveries), _superseded(results, deliveries)
+    issues = _tagged_issues(results)
     delivered_by_superseded: set[int] = set()
     for result in results:
         event = result.parsed
@@ -136,6 +138,8 @@ def _match_to_deliveries(results: list[EventResult]) -> set[int]:
             result.set_result(EventState.APPLIED)
         elif result.delivery_pk not in addresses:
             result.set_result(EventState.ORPHAN, Reason.NO_SUCH_DELIVERY)
+        elif not _edition_matches(event, deliveries[result.delivery_pk], issues):
+            result.set_result(EventState.ORPHAN, Reason.OTHER_EDITION)
         elif not _recipient_matches(addresses[result.delivery_pk], event.recipient):
             result.set_result(EventState.ORPHAN, Reason.OTHER_RECIPIENT)
         elif event.provider_id in superseded:
@@ -160,9 +164,25 @@ def _skip_delivered(deliveries: Collection[int]) -> None:
 
 
 def _tagged_deliveries(results: list[EventResult]) -> dict[int, Delivery]:
-    """The deliveries in the events' tags, with `subscriber_id` and `provider_id` only."""
+    """The deliveries in the events' tags, with `subscriber_id`, `issue_id` and `provider_id` only."""
     keys = {key for result in results if result.parsed and (key := _tagged_delivery_pk(result.parsed))}
-    return {row.pk: row for row in Delivery.objects.filter(pk__in=keys).only("subscriber_id", "provider_id")}
+    found = Delivery.objects.filter(pk__in=keys).only("subscriber_id", "issue_id", "provider_id")
+    return {row.pk: row for row in found}
+
+
+def _tagged_issues(results: list[EventResult]) -> dict[int, int]:
+    """The issue of each edition in the events' tags."""
+    keys = {key for result in results if result.parsed and (key := _tagged_pk(result.parsed, "edition"))}
+    return dict(Edition.objects.filter(pk__in=keys).values_list("pk", "issue_id"))
+
+
+def _edition_matches(event: ParsedEvent, delivery: Delivery, issues: Mapping[int, int]) -> bool:
+    """Whether the event is about a mail of the delivery's issue; believed without a tag, as of an early version.
+
+    A restored backup may have given the number of a delivery that it forgot to another one of the same subscriber.
+    """
+    edition = _tagged_pk(event, "edition")
+    return edition is None or issues.get(edition) == delivery.issue_id
 
 
 def _recipients(deliveries: Mapping[int, Delivery]) -> dict[int, str]:
@@ -181,7 +201,11 @@ def _superseded(results: list[EventResult], deliveries: Mapping[int, Delivery]) 
 
 
 def _tagged_delivery_pk(event: ParsedEvent) -> int | None:
-    tag = event.tags.get("delivery", "")
+    return _tagged_pk(event, "delivery")
+
+
+def _tagged_pk(event: ParsedEvent, name: str) -> int | None:
+    tag = event.tags.get(name, "")
     return int(tag) if tag.isascii() and tag.isdigit() and len(tag) < 19 else None
 
 

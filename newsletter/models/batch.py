@@ -137,6 +137,23 @@ class Batch(models.Model):
         db_default=False,
         help_text=_("An operator sent it again, although an earlier attempt may have reached its recipients."),
     )
+    # Set after a restore. What became of the batch between the backup and the restore is not known: it may have been
+    # cut into parts, of which some were sent, and built anew for another provider.
+    may_be_partly_sent = models.BooleanField(
+        default=False,
+        db_default=False,
+        help_text=_(
+            "Parts of it may have been sent before a backup was restored: one mail proves nothing of the others."
+        ),
+    )
+    may_be_at_other_provider = models.BooleanField(
+        default=False,
+        db_default=False,
+        help_text=_(
+            "Another provider may have sent it before a backup was restored: the list of one provider does not prove "
+            "that it was not sent."
+        ),
+    )
     provider = models.CharField(
         _("provider"),
         max_length=32,

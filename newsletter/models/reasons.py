@@ -146,9 +146,26 @@ class Reason(models.TextChoices):
             "or not at all. An operator must decide."
         ),
     )
+    PARTS_FOUND = (
+        "parts_found",
+        _(
+            "Mails in the provider's list: %(found)s of %(size)s. They are recorded as sent. Whether the others were "
+            "sent is not known: the batch may have been sent in parts before the restore. An operator must decide."
+        ),
+    )
     SEARCH_WITHOUT_TAGS = (
         "search_without_tags",
-        _("The provider's list has similar mails without their tags. An operator must decide."),
+        _(
+            "The provider's list has similar mails to these recipients, without tags or with the numbers of other "
+            "deliveries. An operator must decide."
+        ),
+    )
+    SEARCH_OTHER_PROVIDER = (
+        "search_other_provider",
+        _(
+            "The provider's list has none of its mails, but another provider in PROVIDER may have sent it before the "
+            "restore. An operator must decide."
+        ),
     )
     SEARCH_TOO_SHORT = (
         "search_too_short",
@@ -296,6 +313,13 @@ class Reason(models.TextChoices):
         "restored_batch",
         _("It may have been sent between the backup (%(from_at)s) and its restore (%(until_at)s)."),
     )
+    RESTORED_UNBUILT = (
+        "restored_unbuilt",
+        _(
+            "It may have been sent between the backup (%(from_at)s) and its restore (%(until_at)s). It cannot be built "
+            "(%(error)s), so the provider's list cannot be searched for it. The log has the details."
+        ),
+    )
 
     # --- An issue
     APPROVED = "approved", _("Approved for the next occurrence of the recurring schedule.")
@@ -307,6 +331,7 @@ class Reason(models.TextChoices):
     OTHER_INSTALLATION = "other_installation", _("It belongs to another installation, or to no mail of this one.")
     NO_SUCH_DELIVERY = "no_such_delivery", _("There is no such delivery.")
     OTHER_RECIPIENT = "other_recipient", _("The recipient is not the one of this delivery.")
+    OTHER_EDITION = "other_edition", _("It is about a mail of another issue than this delivery's.")
     SUPERSEDED_MAIL = "superseded_mail", _("It is about a mail that failed and was replaced by another one.")
 
     # --- From before reasons were codes

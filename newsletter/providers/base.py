@@ -419,7 +419,8 @@ class SearchPage:
     found: Mapping[int, str]
     """The provider's ids of the batch's mails on this page, by the index of the message in the body."""
     unverifiable: int
-    """Mails with a recipient and the subject of the batch whose tags the provider does not tell."""
+    """Mails with a recipient and the subject of the batch that may be its mails: the provider does not tell their tags,
+    or only the number of the delivery differs."""
     mails_read: int
     cursor: str
     """Where the next page begins."""

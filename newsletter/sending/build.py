@@ -50,7 +50,9 @@ def build(selected: Selected, provider: Provider, now: datetime.datetime) -> Bui
     """Give the batch its bytes for the recipients who may still be mailed; None if there is nothing to post now."""
     batch = selected.batch
     recipients = recipients_of(batch, (DeliveryState.PENDING,), now)
-    _skip((recipient for recipient in recipients if recipient.skip_reason), after_attempt=batch.may_be_duplicate)
+    skip_recipients(
+        (recipient for recipient in recipients if recipient.skip_reason), after_attempt=batch.may_be_duplicate
+    )
     included = [recipient for recipient in recipients if not recipient.skip_reason]
     if not included:
         _drop(batch, Reason.NO_RECIPIENT_LEFT, now)
@@ -61,7 +63,7 @@ def build(selected: Selected, provider: Provider, now: datetime.datetime) -> Bui
         if most:
             _split(batch, [recipient.delivery_pk for recipient in included], most, provider)
         return None
-    messages = _messages(batch, included, provider)
+    messages = build_messages(batch, included, provider)
     if not messages:
         _drop(batch, Reason.CANNOT_BE_BUILT, now)
         return None
@@ -118,12 +120,14 @@ def new_part(batch: Batch, pks: list[int], **fields: object) -> Batch:
         last_delivery=pks[-1],
         key=batch_key(batch.edition, pks[0], pks[-1], epoch=1),
         may_be_duplicate=batch.may_be_duplicate,
+        may_be_partly_sent=batch.may_be_partly_sent,
+        may_be_at_other_provider=batch.may_be_at_other_provider,
         mailbox_provider=batch.mailbox_provider,
         **fields,
     )
 
 
-def _messages(batch: Batch, recipients: list[Recipient], provider: Provider) -> dict[int, list[bytes]]:
+def build_messages(batch: Batch, recipients: list[Recipient], provider: Provider) -> dict[int, list[bytes]]:
     """The message of each delivery, encoded and in pieces. A recipient whose message cannot be built fails alone.
 
     Raises what the template raises if no recipient is the cause.
@@ -146,7 +150,8 @@ def _messages(batch: Batch, recipients: list[Recipient], provider: Provider) -> 
     return messages
 
 
-def _skip(recipients: Iterable[Recipient], *, after_attempt: bool) -> None:
+def skip_recipients(recipients: Iterable[Recipient], *, after_attempt: bool) -> None:
+    """Skip the deliveries of recipients who must not be mailed, with their reasons."""
     by_reason: dict[Reason, list[int]] = {}
     for recipient in recipients:
         assert recipient.skip_reason is not None  # noqa: S101 - they were selected by that

@@ -155,8 +155,11 @@ def _text(outcome: Outcome | MessageResult) -> dict[str, str]:
 
 def _accept(batch: Batch, outcome: Outcome, claimed: ClaimedBatch) -> None:
     # In the order of their keys, as the step that applies events locks them: two orders would block each other.
-    in_flight = deliveries_of(batch).filter(state__in=IN_FLIGHT).select_for_update()
-    pks = list(in_flight.values_list("pk", flat=True))
+    in_bytes = deliveries_of(batch).filter(state__in=IN_FLIGHT)
+    if batch.may_be_partly_sent and claimed.delivery_pks:
+        # Events may have settled some of them since it was held.
+        in_bytes = deliveries_of(batch).filter(pk__in=claimed.delivery_pks)
+    pks = list(in_bytes.select_for_update().values_list("pk", flat=True))
     if len(pks) != len(outcome.ids):
         hold(batch, Reason.ID_COUNT_DIFFERS, {"ids": len(outcome.ids), "deliveries": len(pks)})
         return
@@ -207,8 +210,9 @@ def _split(batch: Batch, outcome: Outcome, claimed: ClaimedBatch) -> None:
         _finish(batch, BatchState.SPLIT, **_batch_reason(outcome))
         # Before all others, so that an invalid message, or a fault of all messages, is found within a few posts.
         first = batch.not_before - datetime.timedelta(days=1)
-        # An event of an attempt before "Send again" must still settle a half; only attempted batches are settled.
-        attempts = batch.attempts if batch.may_be_duplicate else 0
+        # An event of an attempt before "Send again", or before a restore, must still settle a half; only attempted
+        # batches are settled.
+        attempts = batch.attempts if batch.may_be_duplicate or batch.may_be_partly_sent else 0
         halves = (pks[:middle], pks[middle:])
         Batch.objects.bulk_create(new_part(batch, half, attempts=attempts, not_before=first) for half in halves)
 

@@ -4,6 +4,9 @@ A batch was sent if its mails are in the list: their tags prove it, independent 
 be posted again under a new key, if the list has none of its mails and two conditions hold: the list was read from its
 newest mail to before the batch's first post, and a mail of another batch that was accepted about then proves that the
 list belongs to our account and that the clocks agree. The finished `ProviderSearch` is the record of the proof.
+
+A batch that a restored copy holds may have been sent in parts, and by another provider: then only the mails in the list
+were sent, and a list without them proves nothing.
 """
 
 from __future__ import annotations
@@ -222,14 +225,21 @@ def _judge(search: ProviderSearch, page: SearchPage, provider: SupportsSearch) -
         return None
     if page.oldest_at is not None and page.oldest_at < search.since:
         if found:
-            return Conclusion(result=SearchResult.PARTLY, reason=Reason.PARTLY_FOUND, values=counts)
+            return _partly_found(search, counts)
         return _conclude_without_mails(search, provider, counts)
     if page.has_more:
         return None
+    if found and search.batch.may_be_partly_sent:
+        return _partly_found(search, counts)
     if found:
         # The list drops its oldest mails. The others prove the batch, because a post is sent completely or not at all.
         return Conclusion(result=SearchResult.FOUND, reason=Reason.FOUND_AT_THE_END, values=counts)
     return Conclusion(result=SearchResult.UNPROVEN, reason=Reason.SEARCH_TOO_SHORT)
+
+
+def _partly_found(search: ProviderSearch, counts: dict[str, Any]) -> Conclusion:
+    reason = Reason.PARTS_FOUND if search.batch.may_be_partly_sent else Reason.PARTLY_FOUND
+    return Conclusion(result=SearchResult.PARTLY, reason=reason, values=counts)
 
 
 def _conclude_without_mails(
@@ -240,6 +250,8 @@ def _conclude_without_mails(
         search.cursor, search.until = "", timezone.now()
         search.save(update_fields=["cursor", "until"])
         return None
+    if search.batch.may_be_at_other_provider:
+        return Conclusion(result=SearchResult.UNPROVEN, reason=Reason.SEARCH_OTHER_PROVIDER)
     if missing := _missing_witness(search.batch, provider):
         return Conclusion(result=SearchResult.UNPROVEN, reason=missing)
     return Conclusion(result=SearchResult.ABSENT, reason=Reason.ABSENT_BY_SEARCH, values=counts)
@@ -277,7 +289,7 @@ def _conclude(search: ProviderSearch, conclusion: Conclusion) -> None:
         ):
             result = SearchResult.MOOT
         if result is SearchResult.PARTLY:
-            hold(batch, conclusion.reason, conclusion.values)
+            _hold_the_rest(batch, search, conclusion)
         elif result is SearchResult.UNPROVEN:
             # Why it is held stays the first reason; what the search has found is added to it.
             first = {**(batch.reason_values or {})}
@@ -289,15 +301,45 @@ def _conclude(search: ProviderSearch, conclusion: Conclusion) -> None:
 
 
 def _accept(batch: Batch, search: ProviderSearch, conclusion: Conclusion) -> bool:
-    in_flight = deliveries_of(batch).filter(state__in=IN_FLIGHT).select_for_update()
-    pks = list(in_flight.values_list("pk", flat=True))
+    pks = _deliveries_in_bytes(batch)
     with transaction.atomic():
         if not settle(batch, conclusion.reason, conclusion.values):
             return False
-        if len(pks) == batch.recipients:
-            ids = [(pks[int(place)], mail_id) for place, mail_id in search.found.items()]
-            execute_with_rows(KEEP_IDS, {"id": "bigint", "provider_id": "text"}, ids)
+        _keep_ids(search, pks)
     return True
+
+
+def _hold_the_rest(batch: Batch, search: ProviderSearch, conclusion: Conclusion) -> None:
+    """Hold it for an operator. Of one that may have been sent in parts, the mails that were found are accepted."""
+    if not hold(batch, conclusion.reason, conclusion.values) or not batch.may_be_partly_sent:
+        return
+    pks = _deliveries_in_bytes(batch)
+    _keep_ids(search, pks)
+    found = [pks[int(place)] for place in search.found if pks]
+    in_flight = deliveries_of(batch).filter(state__in=IN_FLIGHT)
+    DELIVERY_MACHINE.move(in_flight.filter(pk__in=found), DeliveryState.ACCEPTED, reason="", detail="")
+    if not in_flight.exists():
+        # Events have proven the others.
+        settle(batch, conclusion.reason, conclusion.values)
+
+
+def _deliveries_in_bytes(batch: Batch) -> list[int]:
+    """The deliveries of a held batch's messages, in their order, locked; none if these are not known any more.
+
+    Events may have settled some since it was held, and others before it was built.
+    """
+    owned = deliveries_of(batch).select_for_update()
+    for states in (IN_FLIGHT, (*IN_FLIGHT, DeliveryState.ACCEPTED)):
+        pks = list(owned.filter(state__in=states).values_list("pk", flat=True))
+        if len(pks) == batch.recipients:
+            return pks
+    return []
+
+
+def _keep_ids(search: ProviderSearch, pks: Sequence[int]) -> None:
+    """Keep the ids of the mails that were found, if the deliveries of their places are known."""
+    ids = [(pks[int(place)], mail_id) for place, mail_id in search.found.items() if pks]
+    execute_with_rows(KEEP_IDS, {"id": "bigint", "provider_id": "text"}, ids)
 
 
 def _post_again(batch: Batch, conclusion: Conclusion) -> bool:

@@ -34,6 +34,9 @@ BATCHES_PER_RUN = 100
 #: Deliveries of a batch that may have been sent: those in its bytes, and those that an operator chose to send again.
 UNSETTLED = (*IN_FLIGHT, DeliveryState.PENDING)
 
+#: States in which mails of a batch are accepted one by one: its bytes are not posted again as they are.
+ONE_BY_ONE = (BatchState.HELD, BatchState.READY)
+
 HAS_EVENT = Q()
 for _event_type in EventType:
     HAS_EVENT |= Q(**{f"{_event_type.value}_at__isnull": False})
@@ -46,22 +49,59 @@ class NotHeld(Exception):
 def settle_proven() -> bool:
     """Accept attempted batches of which any mail has an event: a strict post is sent completely or not at all.
 
-    Returns whether there was one.
+    Of those that a restored copy holds, only the mails that have an event are accepted. Returns whether there was one.
     """
     owned = Delivery.objects.filter(pk__gte=OuterRef("first_delivery"), pk__lte=OuterRef("last_delivery"))
-    proof = owned.alias(of=UNINDEXED_SEND).filter(HAS_EVENT, of=OuterRef("send"))
+    owned = owned.alias(of=UNINDEXED_SEND).filter(of=OuterRef("send"))
     ready_again = Q(state=BatchState.READY, attempts__gt=0)
     waiting = Q(state__in=(BatchState.UNKNOWN, BatchState.HELD)) | Q(
         state=BatchState.CLAIMED, lease_until__lt=timezone.now()
     )
     attempted = Batch.objects.filter(ATTEMPTED, waiting | ready_again).exclude(RECORDS_PROGRESS)
-    found = list(attempted.filter(Exists(proof))[:BATCHES_PER_RUN])
-    return sum(settle(batch, Reason.PROVEN_BY_EVENT) for batch in found) > 0
+    in_question = owned.filter(state__in=UNSETTLED)
+    some = Exists(in_question.filter(HAS_EVENT)) & (Q(state__in=ONE_BY_ONE) | ~Exists(in_question.filter(~HAS_EVENT)))
+    whole = Q(Exists(owned.filter(HAS_EVENT)), may_be_partly_sent=False)
+    found = list(attempted.filter(whole | Q(some, may_be_partly_sent=True))[:BATCHES_PER_RUN])
+    return (
+        sum(
+            settle(batch, Reason.PROVEN_BY_EVENT) if _is_proven(batch) else _accept_one_by_one(batch) for batch in found
+        )
+        > 0
+    )
 
 
 def settle_if_proven(batch: Batch) -> bool:
-    """Accept this batch if any of its mails has an event; whether it has."""
-    return deliveries_of(batch).filter(HAS_EVENT).exists() and settle(batch, Reason.PROVEN_BY_EVENT)
+    """Accept this batch if any of its mails has an event; whether it is settled.
+
+    One that may have been sent in parts is settled if all of its mails have one. Until then, only these are accepted.
+    """
+    if _is_proven(batch):
+        return settle(batch, Reason.PROVEN_BY_EVENT)
+    _accept_one_by_one(batch)
+    return False
+
+
+def _is_proven(batch: Batch) -> bool:
+    """Whether events prove that all of it was sent."""
+    owned = deliveries_of(batch)
+    if batch.may_be_partly_sent and owned.filter(~HAS_EVENT, state__in=UNSETTLED).exists():
+        return False
+    return owned.filter(HAS_EVENT).exists()
+
+
+def _accept_one_by_one(batch: Batch) -> bool:
+    """Accept the mails with an event of a batch that may have been sent in parts; whether there were any.
+
+    None while its bytes may be posted again: the answer names the mails by their places.
+    """
+    if not batch.may_be_partly_sent or batch.state not in ONE_BY_ONE:
+        return False
+    untouched = Batch.objects.filter(pk=batch.pk, state=batch.state, attempts=batch.attempts)
+    with transaction.atomic():
+        if untouched.select_for_update(of=("self",)).only("pk").first() is None:
+            return False
+        proven = deliveries_of(batch).filter(HAS_EVENT, state__in=UNSETTLED)
+        return DELIVERY_MACHINE.move(proven, DeliveryState.ACCEPTED, reason="", detail="") > 0
 
 
 def hold_expired(route: Sequence[Provider]) -> bool:

@@ -142,6 +142,8 @@ def _batch_of(run: list[int], before: Batch, send: Send, epoch: int) -> Batch:
         epoch=epoch,
         key=batch_key(send.edition, first, last, epoch=epoch),
         may_be_duplicate=before.may_be_duplicate,
+        may_be_partly_sent=before.may_be_partly_sent,
+        may_be_at_other_provider=before.may_be_at_other_provider,
         mailbox_provider=before.mailbox_provider,
         not_before=timezone.now(),
     )

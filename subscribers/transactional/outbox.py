@@ -57,6 +57,16 @@ class MailBackendError(Exception):
         self.may_have_been_sent = may_have_been_sent
 
 
+def assume_attempts(*, since: datetime.datetime, until: datetime.datetime) -> int:
+    """Treat mails that were due by `until` as if an attempt of `since` might have sent them; how many.
+
+    For a database that was restored from a backup of `since`: a provider that still knows the key sends no second mail,
+    and with any other they are not sent again.
+    """
+    due = TransactionalMail.objects.filter(state=State.PENDING, first_attempt_at__isnull=True, not_before__lte=until)
+    return due.update(first_attempt_at=since)
+
+
 @dataclass(frozen=True, slots=True)
 class ClaimedMail:
     """A mail that no other worker sends before its lease ends."""

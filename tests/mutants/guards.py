@@ -8,6 +8,7 @@ from __future__ import annotations
 from tests.mutants.mutation import Guard
 
 SENDING = "tests/newsletter/sending"
+RESTORED = f"{SENDING}/test_restored_batches.py"
 MIGRATION, MODELS = "newsletter/migrations/0001_squashed_0013_finish_sends.py", "newsletter/models"
 BATCH, BUILD = "newsletter/sending/batch.py", "newsletter/sending/build.py"
 NEXT_BATCH, POST, OUTCOME = (f"newsletter/sending/{name}.py" for name in ("next_batch", "post", "outcome"))
@@ -710,7 +711,7 @@ GUARDS = (
         promise="Batches that may have been sent since the backup are held",
         path="newsletter/sending/after_restore.py",
         symbol="_hold_batches",
-        old="held += _hold_ready(pk, provider, restore)",
+        old="held += sum(_hold_batch(pk, route, restore) for pk in found)",
         new="pass",
         tests=(
             f"{SENDING}/test_after_restore.py::test_every_batch_that_may_have_been_sent_is_held_and_the_audience_is_complete",
@@ -726,7 +727,65 @@ GUARDS = (
             f"{SENDING}/test_after_restore.py::test_every_batch_that_may_have_been_sent_is_held_and_the_audience_is_complete",
         ),
     ),
+    Guard(
+        promise="After a restore, the event of one mail proves no other mail",
+        path=RECONCILE,
+        symbol="_is_proven",
+        old="if batch.may_be_partly_sent and owned.filter(~HAS_EVENT, state__in=UNSETTLED).exists():",
+        new="if False:",
+        tests=(f"{RESTORED}::test_an_event_proves_its_own_mail_and_no_other_mail_of_the_batch",),
+    ),
+    Guard(
+        promise="After a restore, the list of one of two providers does not prove that a batch was not sent",
+        path="newsletter/sending/provider_search.py",
+        symbol="_conclude_without_mails",
+        old="if search.batch.may_be_at_other_provider:",
+        new="if False:",
+        tests=(f"{RESTORED}::test_a_list_without_the_mails_proves_nothing_if_another_provider_may_have_sent_them",),
+    ),
+    Guard(
+        promise="A mail under the number of another delivery is not taken for another mail",
+        path="newsletter/providers/resend/search.py",
+        symbol="ResendEmails._identify",
+        old="unverifiable += not tags or _is_renumbered(tags, expected)",
+        new="unverifiable += not tags",
+        tests=(f"{RESTORED}::test_recipients_whose_deliveries_get_other_numbers_get_no_second_mail",),
+    ),
+    Guard(
+        promise="A late outcome does not release a batch of a restored copy",
+        path="newsletter/sending/after_restore.py",
+        symbol="_hold_batch",
+        old="attempts=batch.attempts + 1,",
+        new="",
+        tests=(f"{RESTORED}::test_a_late_outcome_of_another_worker_does_not_release_a_batch_of_the_restored_copy",),
+    ),
+    Guard(
+        promise="After a restore, no number of a delivery is given twice",
+        path="newsletter/sending/after_restore.py",
+        symbol="secure_restored_copy",
+        old="leave_out_numbers(model)",
+        new="pass",
+        tests=(f"{RESTORED}::test_no_number_of_a_delivery_or_an_edition_is_given_again",),
+    ),
+    Guard(
+        promise="After a restore, a transactional mail is not posted again without its key",
+        path="newsletter/sending/after_restore.py",
+        symbol="secure_restored_copy",
+        old="assume_attempts(since=restore.backup_at, until=restore.restored_at)",
+        new="0",
+        tests=(f"{RESTORED}::test_a_transactional_mail_that_may_have_been_sent_is_not_sent_without_a_key",),
+    ),
     # --- Events
+    Guard(
+        promise="An event must be about the issue of its delivery",
+        path=APPLY,
+        symbol="_edition_matches",
+        old="return edition is None or issues.get(edition) == delivery.issue_id",
+        new="return True",
+        tests=(
+            "tests/newsletter/events/test_apply.py::test_an_event_of_another_issue_is_an_orphan_although_number_and_recipient_match",
+        ),
+    ),
     Guard(
         promise="A webhook needs a valid signature",
         path=RESEND,

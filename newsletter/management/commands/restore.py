@@ -79,5 +79,6 @@ class Command(BaseCommand):
             f"Restored the state of {manifest.made_at:%Y-%m-%d %H:%M:%S} UTC. All sending is stopped.\n"
             f"Held, because they may have been sent since: {held['batches']} batches of {held['sends']} sends, "
             f"{held['scheduled']} schedules, {held['occurrences']} occurrences.\n"
+            f"Transactional mails that may have been sent since: {held['mails']}. They are sent at most once.\n"
             "Next: start the web server and the worker, and follow “After restoring a backup” in docs/run-it.md."
         )

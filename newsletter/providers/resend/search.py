@@ -83,7 +83,7 @@ class ResendEmails:
             raise ProviderSearchFailed("list_unreadable", type(error).__name__, permanent=False) from error
 
     def _identify(self, candidates: list[EmailSummary], messages: BatchMessages) -> tuple[dict[int, str], int]:
-        """The candidates that are the batch's mails, by index, and the number of those without tags."""
+        """The candidates that are the batch's mails, by index, and the number of those that may be."""
         identified_at: datetime.datetime | None = None
         found: dict[int, str] = {}
         unverifiable = 0
@@ -93,7 +93,7 @@ class ResendEmails:
             if not is_same_post:
                 tags = _tags(self._mail(mail.id))
                 if {name: tags.get(name) for name in expected} != expected:
-                    unverifiable += not tags
+                    unverifiable += not tags or _is_renumbered(tags, expected)
                     continue
                 identified_at = mail.created_at
             # The newest of a recipient's mails counts: an older one failed and was replaced by it.
@@ -160,6 +160,15 @@ def _tags(mail: Mapping[str, Any]) -> dict[str, str]:
     if isinstance(tags, list):
         tags = {tag.get("name"): tag.get("value") for tag in tags if isinstance(tag, dict)}
     return {str(name): str(value) for name, value in tags.items()} if isinstance(tags, dict) else {}
+
+
+def _is_renumbered(tags: Mapping[str, str], expected: Mapping[str, str]) -> bool:
+    """Whether only the number of the delivery differs: the recipient got this edition under another one.
+
+    So it is if the audience was expanded again, in a database that was restored from a backup.
+    """
+    others = {name: value for name, value in expected.items() if name != "delivery"}
+    return {name: tags.get(name) for name in others} == others and "delivery" in tags
 
 
 def _time(value: object) -> datetime.datetime:

@@ -143,6 +143,26 @@ def test_an_event_that_matches_no_delivery_is_an_orphan_and_changes_nothing(
     assert not Suppression.objects.exists()
 
 
+def test_an_event_of_the_issue_of_its_delivery_is_applied(delivery: Delivery) -> None:
+    edition = delivery.send.edition_id
+    receive("email.delivered", delivery, tags={"delivery": str(delivery.pk), "edition": str(edition), "env": "tests"})
+    apply()
+    assert states() == [EventState.APPLIED]
+
+
+def test_an_event_of_another_issue_is_an_orphan_although_number_and_recipient_match(delivery: Delivery) -> None:
+    # As after a restore, if the number of a delivery that the backup does not know was given again.
+    other = start_sending(make_issue("issue-2", delivery.issue.newsletter)).edition_id
+    for edition in (other, other + 1_000):
+        tags = {"delivery": str(delivery.pk), "edition": str(edition), "env": "tests"}
+        receive("email.delivered", delivery, tags=tags)
+    apply()
+    delivery.refresh_from_db()
+    assert delivery.delivered_at is None
+    found = Event.objects.values_list("state", "reason", "delivery_id")
+    assert set(found) == {(EventState.ORPHAN, Reason.OTHER_EDITION, None)}
+
+
 def test_an_unreadable_body_does_not_block_the_others_and_the_note_says_why(delivery: Delivery) -> None:
     store_event("resend", SignedEvent(event_id="msg_broken", body="{"))
     receive("email.delivered", delivery)

@@ -70,7 +70,21 @@ def test_a_matching_mail_without_tags_is_unverifiable(resend: Publisher, tags: A
     assert (page.found, page.unverifiable) == ({}, 1)
 
 
-@pytest.mark.parametrize("tags", [{**TAGS, "env": "staging"}, {"kind": "test", "env": "tests"}])
+def test_a_mail_of_the_same_edition_with_the_number_of_another_delivery_is_unverifiable(resend: Publisher) -> None:
+    # A restored copy may have expanded the audience again, with other numbers.
+    page = search(resend, [row()], {**TAGS, "delivery": "8"})
+    assert (page.found, page.unverifiable) == ({}, 1)
+
+
+@pytest.mark.parametrize(
+    "tags",
+    [
+        {**TAGS, "env": "staging"},
+        {**TAGS, "env": "staging", "delivery": "8"},
+        {**TAGS, "edition": "2", "delivery": "8"},
+        {"kind": "test", "env": "tests"},
+    ],
+)
 def test_a_mail_with_other_tags_is_not_ours(resend: Publisher, tags: Any) -> None:
     page = search(resend, [row()], tags)
     assert (page.found, page.unverifiable) == ({}, 0)
