@@ -123,17 +123,19 @@ def _record(claimed: ClaimedBatch, outcome: Outcome, wait: Callable[[float], Non
     What is known would be unknown otherwise, and by SMTP it could never be repeated. If another worker has the batch by
     then, the record has no effect. Raises the last error.
     """
-    ends_at = timezone.now() + LEASE
+    ends_at, has_failed = timezone.now() + LEASE, False
     while True:
         try:
             record_outcome(claimed, outcome)
             return
         except PERMANENT_ERRORS:
             raise
-        except Error as error:
+        except Error:
             if timezone.now() >= ends_at:
                 raise
-            log.warning("Outcome not recorded yet: the database failed", extra={"error": type(error).__name__})
+            if not has_failed:
+                log.exception("Outcome not recorded yet", extra={"retry_seconds": RECORD_DELAY})
+            has_failed = True
             _connect_anew()
             wait(RECORD_DELAY)
 
