@@ -10,16 +10,17 @@ import pytest
 from django.db import OperationalError
 from pytest_django import Settings
 
-from newsletter.models import DatabaseMark, Newsletter, sending_stopped
+from newsletter.models import Batch, BatchState, DatabaseMark, Newsletter, sending_stopped
 from newsletter.monitoring.heartbeat import Queue
 from newsletter.sandbox import SandboxServer
 from newsletter.sending import database_mark
-from newsletter.worker import celery_process
+from newsletter.worker import celery_process, loop
 from newsletter.worker.celery_process import CeleryProcess
 from subscribers.addresses import parse_address
 from subscribers.models import Evidence, TransactionalMail
 from subscribers.signup.queue import process_signups, store_signup
-from tests.publications import make_newsletter
+from tests import people
+from tests.publications import expand_audiences, make_issue, make_newsletter, start_sending
 from tests.sandboxes import provider_of, running_sandbox
 
 pytestmark = pytest.mark.django_db
@@ -66,15 +67,22 @@ def sandbox(monkeypatch: pytest.MonkeyPatch, settings: Settings) -> Iterator[San
 
 
 @pytest.fixture
-def _a_mail_waits(sandbox: SandboxServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """In a database that this machine has marked."""
+def _marks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(database_mark, "mark_folder", lambda: tmp_path)
+
+
+@pytest.fixture
+def _a_mail_waits(sandbox: SandboxServer, _marks: None) -> None:
     write_a_mail("new@example.org", make_newsletter())
 
 
 def write_a_mail(address: str, newsletter: Newsletter | None = None) -> None:
     store_signup(newsletter or Newsletter.objects.get(), parse_address(address), Evidence(form="tests"))
     process_signups()
+
+
+def fail(*_: object, **options: object) -> bool:
+    raise OperationalError("terminating connection due to administrator command")
 
 
 def go_back() -> None:
@@ -103,15 +111,31 @@ def test_no_transactional_mail_is_sent_from_a_database_that_went_back_with_an_er
     assert sandbox.ledger.summary()["messages"] == 1
     write_a_mail("second@example.org")
 
-    def fail(*_: object, **options: object) -> bool:
-        raise OperationalError("terminating connection due to administrator command")
-
     go_back()
     with monkeypatch.context() as patch:
         patch.setattr("subscribers.signup.queue.delete_old_signups", fail)
         process.work_for(5, Queue.TRANSACTIONAL)
     assert sending_stopped()
     assert sandbox.ledger.summary()["messages"] == 1
+
+
+@pytest.mark.usefixtures("_marks")
+def test_no_batch_is_posted_from_a_database_that_went_back_with_an_error(
+    sandbox: SandboxServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before the next turn of the step that marks the database."""
+    monkeypatch.setattr(loop, "IDLE_COOLDOWN", 0.0)
+    process = a_celery_process()
+    process.work_for(5, Queue.SENDING)
+    people.make_subscriptions(2, make_newsletter())
+    start_sending(make_issue(newsletter=Newsletter.objects.get()))
+    expand_audiences()
+    go_back()
+    with monkeypatch.context() as patch:
+        patch.setattr("newsletter.worker.steps.expand_audience", fail)
+        process.work_for(5, Queue.SENDING)
+    assert Batch.objects.get().state == BatchState.HELD
+    assert sandbox.ledger.summary()["messages"] == 0
 
 
 def test_the_heartbeat_names_the_queues_that_ticked_lately(monkeypatch: pytest.MonkeyPatch) -> None:
