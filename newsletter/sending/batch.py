@@ -10,6 +10,7 @@ import datetime
 import logging
 import os
 import socket
+from collections import Counter
 from dataclasses import dataclass
 from functools import partial
 
@@ -43,6 +44,9 @@ LEASE = datetime.timedelta(seconds=90)
 
 #: How long a batch that cannot be built is set aside, so that it does not block the others.
 BUILD_RETRY_DELAY = datetime.timedelta(minutes=5)
+
+#: How often in a row a batch may change while it is claimed, before it counts as one that cannot be built.
+MAX_CHANGES = 10
 
 #: How long after the first attempt an unsubscribe does not stop its retries.
 UNSUBSCRIBE_GRACE = datetime.timedelta(minutes=15)
@@ -82,12 +86,14 @@ def claim_batch(provider: Provider, *, retries_first: bool = False, only_retries
     """The next batch for this provider to post, its bytes stored; None if there is none.
 
     On the way, a batch that must not be posted (no recipient is left, its key has expired, an event proves that it was
-    sent) is settled, one that cannot be built is set aside, and the next is taken. `retries_first` takes batches with
-    an unknown outcome before all others while the provider does not answer, so that an outage does not make the
-    outcome of one batch after the other unknown; `only_retries` takes nothing else, for a provider that is not the
-    first available of the route. A batch whose outcome at one provider is unknown is never given to another.
+    sent) is settled, one that cannot be built is set aside, and the next is taken. One that changes meanwhile, for
+    example by an event about one of its recipients, is claimed again at once. `retries_first` takes batches with an
+    unknown outcome before all others while the provider does not answer, so that an outage does not make the outcome
+    of one batch after the other unknown; `only_retries` takes nothing else, for a provider that is not the first
+    available of the route. A batch whose outcome at one provider is unknown is never given to another.
     """
     select = partial(select_batch, provider, retries_first=retries_first, only_retries=only_retries)
+    changes: Counter[int] = Counter()
     # SQLite's transactions lock the whole database, so one is opened only if there is something to claim.
     while connection.features.has_select_for_update or select():
         try:
@@ -95,8 +101,11 @@ def claim_batch(provider: Provider, *, retries_first: bool = False, only_retries
                 selected = select()
                 if selected is None:
                     return None
-                if claimed := _claim_or_raise(selected, provider):
+                if claimed := _claim_or_raise(selected, provider, changes):
                     return claimed
+        except InvalidTransition as error:
+            # Rolled back: nothing is wrong with it.
+            log.info("Batch changed while it was claimed", extra={"error": str(error)})
         except CannotBeBuilt as error:
             # It must not delay the others.
             log.exception("Batch cannot be built", extra={"batch": error.batch_pk})
@@ -112,13 +121,19 @@ class CannotBeBuilt(Exception):
         self.batch_pk = batch_pk
 
 
-def _claim_or_raise(selected: Selected, provider: Provider) -> ClaimedBatch | None:
-    """Claim it; None if it was settled. Raises CannotBeBuilt."""
+def _claim_or_raise(selected: Selected, provider: Provider, changes: Counter[int]) -> ClaimedBatch | None:
+    """Claim it; None if it was settled. Raises CannotBeBuilt.
+
+    Raises InvalidTransition if it changed meanwhile, MAX_CHANGES times at most: `changes` counts them by batch.
+    """
     try:
         return _claim(selected, provider)
     except DatabaseError:
         raise
     except Exception as error:
+        if isinstance(error, InvalidTransition) and changes[selected.batch.pk] < MAX_CHANGES:
+            changes[selected.batch.pk] += 1
+            raise
         raise CannotBeBuilt(selected.batch.pk, error) from error
 
 

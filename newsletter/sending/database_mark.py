@@ -17,13 +17,16 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from newsletter.config.configuration import PROJECT_ROOT
-from newsletter.models import DatabaseMark, RestoreSource
-from newsletter.sending.after_restore import begin_restore, secure_restored_copy
+from newsletter.models import DatabaseMark, Restore, RestoreSource
+from newsletter.sending.after_restore import begin_restore, secure_unfinished
 
 log = logging.getLogger(__name__)
 
 #: How old the mark may become: a restore of a backup that is younger is not noticed.
 FRESH = datetime.timedelta(seconds=5)
+
+#: How far a mark goes on at least, so that it also does while the clock is behind it. As precise as the column.
+STEP = datetime.timedelta(microseconds=1)
 
 
 def mark_folder() -> Path:
@@ -36,48 +39,63 @@ def mark_folder() -> Path:
 def check_and_mark() -> bool:
     """Compare the database with this machine's file, then mark both. A step of the worker.
 
-    A database that is older than the file is secured like one that `manage.py restore` has restored. Returns whether
-    it was.
+    A database that is older than the file is secured like one that `manage.py restore` has restored, and so is one
+    whose restore was begun and not finished. Returns whether one was. Raises what the securing raises; all sending is
+    stopped then, and the next call continues.
     """
-    went_back = _went_back()
+    _begin_if_it_went_back()
+    is_secured = secure_unfinished()
     write_mark()
-    return went_back
+    return is_secured
 
 
-def _went_back() -> bool:
+def _begin_if_it_went_back() -> None:
     known = DatabaseMark.objects.filter(pk=DatabaseMark.PK).first()
     seen = _read_file(_file_of(known)) if known else None
     if known is None or seen is None or known.marked_at >= seen:
-        return False
-    # Another worker may have marked both in between. A row that is read after the file is never behind it.
-    mark = DatabaseMark.objects.filter(pk=DatabaseMark.PK, database=known.database).first()
-    if mark is None or mark.marked_at >= seen:
-        return False
-    details = {"marked_at": mark.marked_at.isoformat(), "seen_at": seen.isoformat()}
-    log.error("The database is older than what this machine has seen: all sending is stopped", extra=details)
-    secure_restored_copy(begin_restore(backup_at=mark.marked_at, source=RestoreSource.NOTICED, by="worker"))
-    return True
+        return
+    with transaction.atomic():
+        # Another worker may have marked both in between. A row that is read after the file is never behind it.
+        locked = DatabaseMark.objects.select_for_update().filter(pk=DatabaseMark.PK, database=known.database)
+        mark = locked.first()
+        if mark is None or mark.marked_at >= seen:
+            return
+        details = {"marked_at": mark.marked_at.isoformat(), "seen_at": seen.isoformat()}
+        log.error("The database is older than what this machine has seen: all sending is stopped", extra=details)
+        _begin_or_reuse(mark)
+        # With the restore that it shows, so that each is noticed once, however often the securing fails.
+        DatabaseMark.objects.filter(pk=mark.pk).update(marked_at=max(timezone.now(), seen))
+
+
+def _begin_or_reuse(mark: DatabaseMark) -> None:
+    """A restore that is not finished covers this one, too: all sending has been stopped since it was begun."""
+    now, unfinished = timezone.now(), Restore.objects.filter(secured_at__isnull=True)
+    if unfinished.exists():
+        unfinished.filter(restored_at__lt=now).update(restored_at=now)
+    else:
+        begin_restore(backup_at=mark.marked_at, source=RestoreSource.NOTICED, by="worker")
 
 
 def write_mark() -> None:
-    """Mark the database, and then the file. The mark never goes back, even if the clock does.
+    """Mark the database, and then the file. The mark never goes back, and goes on even if the clock is behind it.
 
     A mark that another worker has just made is only copied to the file.
     """
     now = timezone.now()
     known = DatabaseMark.objects.filter(pk=DatabaseMark.PK).first()
-    if known and now - known.marked_at < FRESH:
+    if known and datetime.timedelta(0) <= now - known.marked_at < FRESH:
         seen = _read_file(_file_of(known))
-        if seen is None or seen <= known.marked_at:
+        if seen is None or seen < known.marked_at:
             _write_file(_file_of(known), known.marked_at)
+        if seen is None or seen <= known.marked_at:
             return
     with transaction.atomic():
         mark, is_new = DatabaseMark.objects.select_for_update().get_or_create(
             pk=DatabaseMark.PK, defaults={"marked_at": now}
         )
-        file = _file_of(mark)
-        latest = max(now, mark.marked_at, _read_file(file) or now)
+        file, latest = _file_of(mark), now
         if not is_new:
+            latest = max(now, mark.marked_at + STEP, _read_file(file) or now)
             DatabaseMark.objects.filter(pk=mark.pk).update(marked_at=latest)
     _write_file(file, latest)
 

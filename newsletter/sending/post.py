@@ -8,10 +8,20 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 
 from django.conf import settings
-from django.db import DatabaseError
+from django.db import (
+    DatabaseError,
+    DataError,
+    Error,
+    IntegrityError,
+    NotSupportedError,
+    ProgrammingError,
+    connection,
+)
+from django.utils import timezone
 from structlog.contextvars import bound_contextvars
 
 from newsletter.config.failpoints import Point, failpoint
@@ -33,6 +43,7 @@ from newsletter.providers.throttle import (
     update_throttle,
 )
 from newsletter.sending.batch import (
+    LEASE,
     ClaimedBatch,
     claim_batch,
     has_lost_recipients,
@@ -49,6 +60,12 @@ RETRY_DELAY = 1.0
 
 #: After waiting this many seconds for a permit, a batch's recipients are checked once more.
 RECHECK_AFTER_WAIT = 0.1
+
+#: Seconds between two attempts to record an outcome while the database fails.
+RECORD_DELAY = 1.0
+
+#: Errors of a statement, and not of the database: a repeat would end the same.
+PERMANENT_ERRORS = (DataError, IntegrityError, NotSupportedError, ProgrammingError)
 
 MAY_POST = PreparedStatement(f"SELECT 1 FROM newsletter_send WHERE id = %s AND {MAY_POST_SQL}")  # noqa: S608 - ours
 
@@ -72,9 +89,14 @@ def post_batch(route: Sequence[Provider]) -> bool:
 
 
 def post_claimed(
-    claimed: ClaimedBatch, provider: Provider, route: Sequence[Provider], status: ThrottleStatus | None = None
+    claimed: ClaimedBatch,
+    provider: Provider,
+    route: Sequence[Provider],
+    status: ThrottleStatus | None = None,
+    *,
+    wait: Callable[[float], None] = time.sleep,
 ) -> None:
-    """Wait for a permit, post, and record. `status` is what was read before the claim.
+    """Wait for a permit, post, and record. `status` is what was read before the claim; `wait` takes seconds.
 
     A batch that gets no permit, or must not be posted any more when it gets one, goes back: it was not sent.
     """
@@ -82,17 +104,46 @@ def post_claimed(
         permit = _permit_or_reason(claimed, provider, status)
     except DatabaseError:
         # That nothing was posted is known only if it is recorded: otherwise the outcome would be unknown.
-        record_outcome(claimed, _not_posted(Reason.DATABASE_FAILED))
+        _record(claimed, _not_posted(Reason.DATABASE_FAILED), wait)
         raise
     if isinstance(permit, Reason):
-        record_outcome(claimed, _not_posted(permit))
+        _record(claimed, _not_posted(permit), wait)
         return
     outcome = _post(claimed, provider)
     # The outcome comes first: it may be the only proof that the mails were sent, and the throttle is learned again.
-    record_outcome(claimed, outcome)
+    _record(claimed, outcome, wait)
     update_throttle(permit, outcome)
     if outcome.kind is OutcomeKind.BLOCKED:
         follow_provider_outages(route)
+
+
+def _record(claimed: ClaimedBatch, outcome: Outcome, wait: Callable[[float], None]) -> None:
+    """Record an outcome; if the database fails, again and again for as long as a lease lasts.
+
+    What is known would be unknown otherwise, and by SMTP it could never be repeated. If another worker has the batch by
+    then, the record has no effect. Raises the last error.
+    """
+    ends_at, has_failed = timezone.now() + LEASE, False
+    while True:
+        try:
+            record_outcome(claimed, outcome)
+            return
+        except PERMANENT_ERRORS:
+            raise
+        except Error:
+            if timezone.now() >= ends_at:
+                raise
+            if not has_failed:
+                log.exception("Outcome not recorded yet", extra={"retry_seconds": RECORD_DELAY})
+            has_failed = True
+            _connect_anew()
+            wait(RECORD_DELAY)
+
+
+def _connect_anew() -> None:
+    """Let the next statement open a connection: to the server that is the primary now."""
+    if not connection.in_atomic_block:
+        connection.close()
 
 
 def _not_posted(reason: Reason) -> Outcome:

@@ -36,6 +36,9 @@ from newsletter.sending.reconcile import HAS_EVENT
 #: States of a send whose failed deliveries can be retried. A paused one stays paused; they are sent once it is resumed.
 RETRIABLE = (SendState.SENDING, SendState.PAUSED, SendState.SENT)
 
+#: States of batches that may have failed deliveries. Of a dropped one, the failed messages could not be built.
+OVER = (BatchState.REFUSED, BatchState.ACCEPTED, BatchState.DROPPED)
+
 #: Deliveries that are reset in one statement.
 DELIVERIES_PER_UPDATE = 1_000
 
@@ -106,7 +109,7 @@ def _runs_again(send: Send) -> list[tuple[Batch, list[int]]]:
     failed = Delivery.objects.filter(CERTAINLY_FAILED, send=send).order_by("pk")
     waiting = list(failed.values_list("pk", flat=True))
     epochs = _latest_epochs(send)
-    over = Batch.objects.filter(send=send, state__in=(BatchState.REFUSED, BatchState.ACCEPTED)).order_by("-pk")
+    over = Batch.objects.filter(send=send, state__in=OVER).order_by("-pk")
     again = []
     # The innermost first: a delivery that failed again is in a part of the batch that was retried.
     for batch in sorted(over.defer("payload"), key=lambda batch: batch.last_delivery - batch.first_delivery):

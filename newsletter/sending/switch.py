@@ -40,14 +40,17 @@ def stop_all_sending(
 ) -> None:
     """Stop all mail until an operator resumes it. If it is stopped already, this reason replaces the one before.
 
+    The same stop again changes nothing: a restore stops all sending each time that it is continued.
     `text` is what an operator wrote: required with Reason.OPERATOR, else StopReasonNeeded is raised.
     """
     text = text.strip()
     if reason == Reason.OPERATOR and not text:
         raise StopReasonNeeded
     kept = {**(values or {}), **operator_values(text)}
-    stop = {"stop_reason": reason.value, "stop_values": kept, "stopped_by": by[:150], "stopped_at": timezone.now()}
-    _move(SwitchState.STOPPED, by=by, reason=reason, values=kept, **stop)
+    same = {"stop_reason": reason.value, "stop_values": kept, "stopped_by": by[:150]}
+    if SendingSwitch.objects.filter(pk=SendingSwitch.PK, state=SwitchState.STOPPED).values(*same).first() == same:
+        return
+    _move(SwitchState.STOPPED, by=by, reason=reason, values=kept, **same, stopped_at=timezone.now())
     log.warning("All sending stopped", extra={"by": by, "reason": reason.value})
 
 

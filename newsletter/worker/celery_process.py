@@ -10,7 +10,7 @@ from structlog.contextvars import bind_contextvars
 
 from newsletter.monitoring.heartbeat import HEARTBEAT_INTERVAL, Heartbeat, Queue
 from newsletter.sending.batch import release_stale_claims, worker_name
-from newsletter.worker.loop import StepLoop, StepRunner, recover_before_work, runners_of
+from newsletter.worker.loop import DatabaseCheck, StepLoop, StepRunner, recover_before_work, runners_of
 from newsletter.worker.steps import Step
 
 #: Seconds for which a queue counts as active after a tick. Ticks come every second, but one task may run for a minute.
@@ -26,7 +26,9 @@ class CeleryProcess:
         self._heartbeat = Heartbeat(worker_name(), queues=self.active_queues)
         self._has_recovered, self._ended = threading.Event(), threading.Event()
         bind_contextvars(worker=worker_name())
-        self._steps = {queue: StepLoop(runners_of(queue, on_work=self._heartbeat.note)) for queue in Queue}
+        # The tasks of a process run in one thread, for all queues.
+        check = DatabaseCheck()
+        self._steps = {queue: StepLoop(runners_of(queue, on_work=self._heartbeat.note, check=check)) for queue in Queue}
 
     def work_for(self, seconds: float, queue: Queue) -> bool:
         """Run the steps of a queue until none has anything to do, for `seconds` at most; whether there is more.

@@ -8,12 +8,11 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from django.db import DatabaseError, close_old_connections, connections
+from django.db import DatabaseError, close_old_connections, connection, connections
 from structlog.contextvars import bind_contextvars, bound_contextvars
 
 from newsletter.config.tracing import span
 from newsletter.monitoring.heartbeat import Heartbeat, Queue
-from newsletter.sending.after_restore import secure_unfinished
 from newsletter.sending.batch import release_stale_claims, worker_name
 from newsletter.sending.database_mark import check_and_mark
 from newsletter.sending.downtime import pause_after_downtime
@@ -52,11 +51,15 @@ class StepRunner:
         step: Step,
         *,
         on_work: Callable[[str], None] = lambda name: None,
+        check: DatabaseCheck | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`on_work` is called with the step's name each time that the step did something."""
+        """`on_work` is called with the step's name each time that the step did something.
+
+        `check` is shared by all steps of a thread.
+        """
         self.step = step
-        self._on_work, self._clock = on_work, clock
+        self._on_work, self._check, self._clock = on_work, check, clock
         self._failures = 0
         self._not_before = self._idle_until = clock()
 
@@ -72,10 +75,11 @@ class StepRunner:
     def run(self) -> bool:
         """Run the step, even if it is idle, but neither before `every` seconds have passed nor while it backs off.
 
-        Returns whether it did something, so that there may be more to do.
+        A step that needs the database check does not run before that has succeeded. Returns whether it did something,
+        so that there may be more to do.
         """
         now = self._clock()
-        if now < self._not_before:
+        if now < self._not_before or not self._may_run():
             return False
         self._not_before = now + self.step.every
         with bound_contextvars(step=self.step.name):
@@ -93,6 +97,9 @@ class StepRunner:
         self._idle_until = self._clock() + idle
         return has_worked
 
+    def _may_run(self) -> bool:
+        return self._check is None or not self.step.needs_check or self._check.has_succeeded()
+
     def _run_in_span(self) -> bool:
         with span(self.step.name) as work:
             has_worked = self.step.run()
@@ -102,19 +109,67 @@ class StepRunner:
         return has_worked
 
     def _back_off(self) -> None:
+        if self._check:
+            self._check.require()
         seconds = min(LONGEST_BACKOFF, 2.0 ** min(self._failures, 10))
         self._failures += 1
         self._not_before = max(self._not_before, self._clock() + seconds)
         log.exception("Step failed", extra={"step": self.step.name, "retry_seconds": seconds})
 
+    @property
+    def seconds_until_retry(self) -> float:
+        """Seconds until a failing step runs again; 0 or less if it may run."""
+        return self._not_before - self._clock()
+
     def seconds_until_due(self) -> float | None:
-        """Seconds until waiting work is due; None if no work waits. If some waits, the step is no longer idle."""
-        seconds = self.step.due_in()
+        """Seconds until waiting work is due; None if no work waits. If some waits, the step is no longer idle.
+
+        Raises DatabaseError.
+        """
+        try:
+            seconds = self.step.due_in()
+        except Exception:
+            if self._check:
+                self._check.require()
+            raise
         if seconds is None:
             return None
-        now = self._clock()
-        self._idle_until = now
-        return max(seconds, self._not_before - now)
+        self._idle_until = self._clock()
+        check = self._check.seconds_until_retry if self._check and self.step.needs_check else 0.0
+        return max(seconds, self.seconds_until_retry, check)
+
+
+class DatabaseCheck:
+    """The check that the database has not gone back, which one thread's steps need before they send.
+
+    A failover that loses writes shows as an error or as a new connection, if at all. So the check is required when a
+    worker starts, after each error of a step, and on each new connection. Nothing is read in between.
+    """
+
+    def __init__(
+        self, run: Callable[[], bool] = check_and_mark, *, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._runner = StepRunner(Step("check_database", Queue.SENDING, 0, run), clock=clock)
+        self._is_required = True
+        self._connection: object = None
+
+    def require(self) -> None:
+        """Require another check before the next step that needs it."""
+        self._is_required = True
+
+    def has_succeeded(self) -> bool:
+        """Whether it has succeeded since it was last required. It runs if it has not, but not while it backs off."""
+        # Else the step's first query would replace a dead connection, and go to the other database at once.
+        connection.close_if_health_check_failed()
+        if self._is_required or self._connection is not connection.connection:
+            self._runner.run()
+            self._is_required, self._connection = self._runner.is_failing, connection.connection
+        return not self._is_required
+
+    @property
+    def seconds_until_retry(self) -> float:
+        """Seconds until a failed check runs again; 0 or less if it may run, or has succeeded."""
+        return self._runner.seconds_until_retry
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,9 +202,12 @@ def run_each(runners: Sequence[StepRunner]) -> bool:
     return sum(runner.run() for runner in runners) > 0
 
 
-def runners_of(*queues: Queue, on_work: Callable[[str], None] = lambda name: None) -> list[StepRunner]:
-    """Runners of all steps of these queues, in order."""
-    return [StepRunner(step, on_work=on_work) for step in STEPS if step.queue in queues]
+def runners_of(
+    *queues: Queue, on_work: Callable[[str], None] = lambda name: None, check: DatabaseCheck | None = None
+) -> list[StepRunner]:
+    """Runners of all steps of these queues, in order. `check` is that of the thread that runs them, if it has one."""
+    shared = check or DatabaseCheck()
+    return [StepRunner(step, on_work=on_work, check=shared) for step in STEPS if step.queue in queues]
 
 
 def work(stop: threading.Event) -> None:
@@ -160,8 +218,7 @@ def work(stop: threading.Event) -> None:
         recover_before_work(stop)
         background = threading.Thread(target=run_background_jobs, args=[stop], name="background", daemon=True)
         background.start()
-        beat = StepRunner(Step("heartbeat", Queue.TRANSACTIONAL, 0, heartbeat.beat))
-        steps = StepLoop([beat, *runners_of(*MAIN_THREAD_QUEUES, on_work=heartbeat.note)])
+        steps = _main_steps(heartbeat)
         while not stop.is_set():
             close_old_connections()
             if wait := _wait_after_round(steps):
@@ -169,6 +226,13 @@ def work(stop: threading.Event) -> None:
         background.join(BACKGROUND_END)
         heartbeat.end()
         log.info("Worker stopped")
+
+
+def _main_steps(heartbeat: Heartbeat) -> StepLoop:
+    """The steps of the main thread of `manage.py worker`, with its heartbeat."""
+    check = DatabaseCheck()
+    beat = StepRunner(Step("heartbeat", Queue.TRANSACTIONAL, 0, heartbeat.beat), check=check)
+    return StepLoop([beat, *runners_of(*MAIN_THREAD_QUEUES, on_work=heartbeat.note, check=check)])
 
 
 def _wait_after_round(steps: StepLoop) -> float:
@@ -194,8 +258,20 @@ def run_background_jobs(stop: threading.Event) -> None:
 
 
 def work_until_idle() -> None:
-    """Run the steps until none has anything to do: `manage.py worker --until-idle`."""
-    mail, background = StepLoop(runners_of(*MAIN_THREAD_QUEUES)), StepLoop(runners_of(Queue.BACKGROUND))
+    """Recover, and run the steps until none has anything to do: `manage.py worker --until-idle`.
+
+    Raises what the recovery raises: nothing was sent then.
+    """
+    heartbeat = Heartbeat(worker_name())
+    with bound_contextvars(worker=worker_name()):
+        recover()
+        try:
+            _run_until_idle(_main_steps(heartbeat), StepLoop(runners_of(Queue.BACKGROUND)))
+        finally:
+            heartbeat.end()
+
+
+def _run_until_idle(mail: StepLoop, background: StepLoop) -> None:
     never = threading.Event()
     while True:
         # Background jobs have their turn only when no mail is left to send.
@@ -225,8 +301,7 @@ def recover() -> bool:
 
     Start times are computed again, too.
     """
-    is_restored = secure_unfinished()
-    is_restored = check_and_mark() or is_restored
+    is_restored = check_and_mark()
     paused, has_moved_start = pause_after_downtime(), update_start_times()
     batches = release_stale_claims(include_own=True)
     if batches:

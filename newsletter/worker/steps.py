@@ -50,6 +50,11 @@ class Step:
     """
     due_in: Callable[[], float | None] = nothing_waits
     """Seconds until waiting work may be done, such as a batch that needs a permit; None if no work waits."""
+    needs_check: bool = False
+    """Whether it sends mail or starts an issue: it runs only on a database that has not gone back.
+
+    See `newsletter.worker.loop.DatabaseCheck`.
+    """
 
 
 def _expand_audience() -> bool:
@@ -89,23 +94,24 @@ def _search_provider() -> bool:
     return search_provider(get_route())
 
 
-#: Every step. Transactional mail comes first: a subscriber waits for the confirmation mail, and no issue delays it.
+#: Every step. Transactional mail comes before issues: a subscriber waits for the confirmation mail.
 STEPS: tuple[Step, ...] = (
+    # Finds within seconds that the database went back while the worker runs. After an error or on a new connection,
+    # each process makes the same comparison before its next step that needs it, whichever queues it serves.
+    Step("mark_database", Queue.SENDING, 5, check_and_mark),
     # Before the first mail is signed.
     Step("record_signing_keys", Queue.TRANSACTIONAL, RECORD_SECONDS, record_signing_keys),
     Step("answer_signups", Queue.TRANSACTIONAL, 0, process_signups),
-    Step("send_transactional", Queue.TRANSACTIONAL, 0, send_due_transactional_mails),
-    # Before anything is sent from a database that was restored while the worker runs.
-    Step("mark_database", Queue.SENDING, 5, check_and_mark),
+    Step("send_transactional", Queue.TRANSACTIONAL, 0, send_due_transactional_mails, needs_check=True),
     Step("plan_occurrences", Queue.SENDING, 1, plan_occurrences),
     # Reads the time zones of all subscribers.
     Step("update_start_times", Queue.SENDING, 60, update_start_times),
-    Step("start_occurrences", Queue.SENDING, 0, start_next_due_occurrence),
-    Step("start_sends", Queue.SENDING, 0, start_next_due_send),
+    Step("start_occurrences", Queue.SENDING, 0, start_next_due_occurrence, needs_check=True),
+    Step("start_sends", Queue.SENDING, 0, start_next_due_send, needs_check=True),
     Step("expand_audience", Queue.SENDING, 0, _expand_audience),
     Step("follow_outages", Queue.SENDING, 1, _follow_outages),
     Step("recover_abandoned", Queue.SENDING, 1, _recover_abandoned),
-    Step("post_batch", Queue.SENDING, 0, _post_batch, _post_batch_due_in),
+    Step("post_batch", Queue.SENDING, 0, _post_batch, _post_batch_due_in, needs_check=True),
     Step("apply_events", Queue.EVENTS, 0, _apply_events),
     Step("auto_pause", Queue.SENDING, 1, auto_pause_sends),
     Step("settle_proven", Queue.EVENTS, 0, settle_proven),

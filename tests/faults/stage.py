@@ -144,7 +144,7 @@ def _shorten_waits(stage: Stage) -> None:
         "worker.loop": {"IDLE_SECONDS": 0.1, "LONGEST_BACKOFF": 0.1, "BACKGROUND_IDLE": 0.1},
         "worker.steps": steps,
         "providers.resend.provider": {"TIMEOUT": timeout},
-        "sending.post": {"MAX_BACKOFF": 0.05},
+        "sending.post": {"MAX_BACKOFF": 0.05, "RECORD_DELAY": 0.1, "LEASE": lease},
         "providers.throttle": {"MAX_BACKOFF": 0.05, "HALF_OPEN_TIMEOUT": datetime.timedelta(seconds=1)},
         "sending.batch": {"LEASE": lease},
         "sending.progress": {"LEASE": lease},

@@ -135,7 +135,8 @@ def test_a_worker_records_its_key_before_it_signs_and_logs_lost_links(
     settings: Settings, caplog: pytest.LogCaptureFixture
 ) -> None:
     names = [step.name for step in STEPS]
-    assert names[0] == "record_signing_keys"
+    signing = [names.index(name) for name in ("answer_signups", "send_transactional", "post_batch")]
+    assert names.index("record_signing_keys") < min(signing)
     assert "check_signing_keys" in names
     sent("issue-1", 1_200, days=40)
     rotate(settings, keep=False)

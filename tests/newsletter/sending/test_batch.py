@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import datetime
 import hashlib
+import threading
 from collections.abc import Callable
+from typing import Any
 
 import orjson
 import pytest
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, connection, transaction
 from django.utils import timezone
 
 from newsletter.models import Batch, BatchState, Delivery, DeliveryState, Issue, Reason, Send
 from newsletter.providers.base import Outcome, OutcomeKind, Provider
+from newsletter.sending import batch as batch_module
+from newsletter.sending import build as build_module
 from newsletter.sending.batch import (
     ClaimedBatch,
     claim_batch,
@@ -24,7 +28,7 @@ from newsletter.sending.build import SAMPLE_RECIPIENT
 from newsletter.sending.control import pause_send
 from newsletter.sending.message import RecipientValues
 from newsletter.sending.outcome import record_outcome
-from newsletter.sending.recipients import Recipient
+from newsletter.sending.recipients import Recipient, recipients_of
 from newsletter.sending.reconcile import hold, hold_expired, settle
 from subscribers.models import (
     Subscriber,
@@ -343,3 +347,62 @@ def test_a_batch_that_was_attempted_again_since_it_was_read_is_neither_held_nor_
     assert not hold(read, Reason.KEY_EXPIRED)
     assert not settle(read, Reason.PROVEN_BY_EVENT)
     assert Batch.objects.get().state == BatchState.CLAIMED
+
+
+# --- Changes during the claim
+
+
+def change_while_claimed(monkeypatch: pytest.MonkeyPatch, change: Callable[[], object], *, times: int = 1) -> None:
+    """Make a change between the reading of a batch's recipients and their update, in that many claims."""
+    left = [change] * times
+
+    def read_and_change(*arguments: Any) -> list[Recipient]:
+        found = recipients_of(*arguments)
+        if left:
+            left.pop()()
+        return found
+
+    monkeypatch.setattr(build_module, "recipients_of", read_and_change)
+
+
+def skip_the_first() -> None:
+    """What an event of the failed mail does with a delivery that is retried."""
+    first = Delivery.objects.order_by("pk")[0]
+    Delivery.objects.filter(pk=first.pk).update(state=DeliveryState.SKIPPED, reason=Reason.DELIVERED_AFTER_ALL)
+
+
+def test_a_batch_that_changes_while_it_is_claimed_is_claimed_again_at_once(
+    send: Send, provider: Provider, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    change_while_claimed(monkeypatch, skip_the_first)
+    assert claim(provider).size == 3, "the change was part of the transaction that was rolled back"
+    assert Batch.objects.get().reason == ""
+    assert not caplog.records
+
+
+def test_a_batch_that_changes_in_every_claim_does_not_delay_the_others(
+    send: Send, provider: Provider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    change_while_claimed(monkeypatch, skip_the_first, times=batch_module.MAX_CHANGES + 1)
+    assert claim_batch(provider) is None
+    batch = Batch.objects.get()
+    assert (batch.reason, batch.lease_until is not None) == (Reason.CANNOT_BE_BUILT, True)
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.postgresql
+def test_an_event_during_the_claim_takes_its_recipient_out_of_the_batch(
+    send: Send, provider: Provider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def skip_elsewhere() -> None:
+        def skip() -> None:
+            skip_the_first()
+            connection.close()
+
+        thread = threading.Thread(target=skip)
+        thread.start()
+        thread.join()
+
+    change_while_claimed(monkeypatch, skip_elsewhere)
+    assert recipients(claim(provider)) == [BO, CY]
+    assert Batch.objects.get().reason == ""

@@ -12,7 +12,7 @@ from newsletter.models import ConsentMode, Issue, Newsletter, ProviderDomain, Se
 from newsletter.providers import get_route
 from newsletter.providers.base import Provider
 from newsletter.sandbox import SandboxServer
-from newsletter.sending.domains import refresh_domains, refresh_due_domains
+from newsletter.sending.domains import REFRESH_EVERY, refresh_domains, refresh_due_domains
 from newsletter.sending.schedule import IssueRefused, dry_run, schedule_issue, send_now, start_next_due_send
 from tests import people
 from tests.publications import make_newsletter, schedule_send
@@ -55,6 +55,19 @@ def test_the_worker_asks_when_the_last_answer_is_ten_minutes_old(tracking: Sandb
     assert refresh_due_domains(get_route())
     assert not refresh_due_domains(get_route())
     ProviderDomain.objects.update(checked_at=timezone.now() - datetime.timedelta(minutes=11))
+    assert refresh_due_domains(get_route())
+
+
+def test_the_worker_asks_at_every_run_of_its_step(
+    tracking: SandboxServer, db: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_newsletter()
+    now = timezone.now()
+    monkeypatch.setattr(timezone, "now", lambda: now)
+    assert refresh_due_domains(get_route())
+    # The answer came two seconds after the step had begun.
+    ProviderDomain.objects.update(checked_at=now + datetime.timedelta(seconds=2))
+    now += REFRESH_EVERY
     assert refresh_due_domains(get_route())
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import datetime
 import threading
@@ -9,7 +10,7 @@ import time
 from typing import Any
 
 import pytest
-from django.db import OperationalError, connection
+from django.db import IntegrityError, OperationalError, connection
 from django.db.models import QuerySet
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
@@ -21,14 +22,17 @@ from newsletter.providers.throttle import MAX_BACKOFF, acquire_permit
 from newsletter.reports.statistics import report_of
 from newsletter.sandbox import Fault, SandboxServer
 from newsletter.sending import post as post_module
-from newsletter.sending.batch import claim_batch
+from newsletter.sending.batch import LEASE, ClaimedBatch, claim_batch
 from newsletter.sending.control import cancel_send, finish_sends, pause_send, resume_send
 from newsletter.sending.expand import expand_audience
 from newsletter.sending.outcome import record_outcome
 from newsletter.sending.post import post_batch
+from newsletter.sending.progress import post_with_progress
 from newsletter.sending.reconcile import NotHeld, hold, hold_expired, mark_as_sent, send_again, settle_proven
+from newsletter.sending.recover import recover_abandoned
 from subscribers.models import Subscription, SubscriptionState
 from tests import people
+from tests.mail_server import connect_to, running_mail_server
 from tests.publications import (
     expand_audiences,
     make_issue,
@@ -600,6 +604,106 @@ def test_a_throttle_that_cannot_be_updated_loses_no_outcome(
         post_batch((provider,))
     assert Batch.objects.filter(state=BatchState.ACCEPTED).count() == 1
     assert Delivery.objects.exclude(provider_id="").count() == 3
+
+
+def fail_to_record(monkeypatch: pytest.MonkeyPatch, error: Exception, *, times: int) -> list[Outcome]:
+    """Let that many records of an outcome fail; the list gets the outcome of each attempt to record one."""
+    attempts = list[Outcome]()
+
+    def record(claimed: ClaimedBatch, outcome: Outcome) -> None:
+        attempts.append(outcome)
+        if len(attempts) <= times:
+            raise error
+        record_outcome(claimed, outcome)
+
+    monkeypatch.setattr(post_module, "record_outcome", record)
+    return attempts
+
+
+def post_waiting(provider: Provider, monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """Post the next batch with a clock that only the waits move; returns these."""
+    waits, now = list[float](), timezone.now()
+    monkeypatch.setattr(timezone, "now", lambda: now + datetime.timedelta(seconds=sum(waits)))
+    claimed = claim_batch(provider)
+    assert claimed is not None
+    post_module.post_claimed(claimed, provider, (provider,), wait=waits.append)
+    return waits
+
+
+def test_an_outcome_is_recorded_when_the_database_answers_again(
+    send: Send, provider: Provider, sandbox: SandboxServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fail_to_record(monkeypatch, OperationalError("the system is shutting down"), times=3)
+    assert post_waiting(provider, monkeypatch) == [post_module.RECORD_DELAY] * 3
+    assert Batch.objects.filter(state=BatchState.ACCEPTED).count() == 1
+    assert mails(sandbox) == (3, 3)
+
+
+def test_mails_by_smtp_whose_results_are_recorded_late_are_not_held(
+    issue: Issue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No mail server knows idempotency keys: their outcome would stay unknown."""
+    people.make_subscriptions(4, issue.newsletter)
+    start_sending(issue)
+    expand_audiences()
+    fail_to_record(monkeypatch, OperationalError("the connection is closed"), times=1)
+    with running_mail_server(pipelining=True) as server:
+        provider = connect_to(server, monkeypatch)
+        post_waiting(provider, monkeypatch)
+        assert len(server.recipients()) == 4
+    Batch.objects.filter(state=BatchState.CLAIMED).update(lease_until=timezone.now())
+    recover_abandoned((provider,))
+    assert batch_states() == [BatchState.ACCEPTED]
+
+
+def test_an_outcome_that_cannot_be_recorded_delays_the_worker_for_one_lease(
+    send: Send, provider: Provider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    attempts = fail_to_record(monkeypatch, OperationalError("the system is shutting down"), times=1_000)
+    with pytest.raises(OperationalError):
+        post_waiting(provider, monkeypatch)
+    assert len(attempts) == LEASE.total_seconds() / post_module.RECORD_DELAY + 1
+    assert batch_states().count(BatchState.CLAIMED) == 1, "the same bytes are posted again"
+
+
+def test_that_nothing_was_posted_is_recorded_when_the_database_answers_again(
+    send: Send, provider: Provider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    error = OperationalError("the system is shutting down")
+
+    def fail(*_: object, **options: object) -> None:
+        raise error
+
+    monkeypatch.setattr(post_module, "acquire_permit", fail)
+    fail_to_record(monkeypatch, error, times=2)
+    with pytest.raises(OperationalError):
+        post_waiting(provider, monkeypatch)
+    assert Batch.objects.get(reason=Reason.DATABASE_FAILED).state == BatchState.READY
+
+
+def test_a_record_that_the_database_refuses_is_not_repeated(
+    send: Send, provider: Provider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    attempts = fail_to_record(monkeypatch, IntegrityError("CHECK constraint failed"), times=9)
+    with pytest.raises(IntegrityError):
+        post_waiting(provider, monkeypatch)
+    assert len(attempts) == 1
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.postgresql
+def test_an_outcome_is_recorded_on_a_new_connection(
+    send: Send, provider: Provider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def post_and_disconnect(provider: Provider, claimed: ClaimedBatch) -> Outcome:
+        answer = post_with_progress(provider, claimed)
+        with connection.cursor() as cursor, contextlib.suppress(OperationalError):
+            cursor.execute("SELECT pg_terminate_backend(pg_backend_pid())")
+        return answer
+
+    monkeypatch.setattr(post_module, "post_with_progress", post_and_disconnect)
+    assert post_waiting(provider, monkeypatch) == [post_module.RECORD_DELAY]
+    assert Batch.objects.filter(state=BatchState.ACCEPTED).count() == 1
 
 
 def test_an_outcome_that_a_newer_attempt_replaces_is_logged(

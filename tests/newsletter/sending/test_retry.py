@@ -6,6 +6,7 @@ import datetime
 import json
 import time
 import uuid
+from typing import Any
 
 import pytest
 from django.utils import timezone
@@ -30,7 +31,9 @@ from newsletter.sandbox import Fault, SandboxServer
 from newsletter.sending import control
 from newsletter.sending.batch import claim_batch
 from newsletter.sending.control import cancel_send, finish_sends, pause_send
+from newsletter.sending.message import RecipientValues
 from newsletter.sending.outcome import record_outcome
+from newsletter.sending.recipients import Recipient
 from newsletter.sending.reconcile import settle_proven
 from newsletter.sending.retry import count_failed, retry_failed
 from newsletter.sending.schedule import schedule_issue
@@ -151,6 +154,59 @@ def test_a_retry_of_fifty_deliveries_takes_as_many_queries_as_one_of_five(
     with django_assert_max_num_queries(15):
         retry_failed(send, by="Edda")
     assert Delivery.objects.filter(state=DeliveryState.PENDING).count() == 50
+
+
+# --- Mails that could not be built
+
+
+@pytest.fixture
+def unbuildable(monkeypatch: pytest.MonkeyPatch) -> set[int]:
+    """Deliveries whose messages cannot be built."""
+    found, values_of = set[int](), RecipientValues.of
+
+    def fail_for_some(self: RecipientValues, recipient: Recipient) -> Any:
+        if recipient.delivery_pk in found:
+            raise ValueError("odd")
+        return values_of(self, recipient)
+
+    monkeypatch.setattr(RecipientValues, "of", fail_for_some)
+    return found
+
+
+def test_a_recipient_whose_batch_was_dropped_because_it_could_not_be_built_is_retried(
+    issue: Issue, sandbox: SandboxServer, provider: Provider, unbuildable: set[int]
+) -> None:
+    people.make_subscriptions(3, issue.newsletter)
+    send = start_sending(issue)
+    expand_audiences(batch_size=2)
+    unbuildable.add(Delivery.objects.order_by("pk")[2].pk)
+    post_everything(provider)
+    finish_sends()
+    assert (state_of(send), count_failed(send)) == (SendState.SENT, 1)
+    assert Batch.objects.get(state=BatchState.DROPPED).reason == Reason.CANNOT_BE_BUILT
+    unbuildable.clear()
+    retry_failed(send, by="Edda", text="The template is repaired.")
+    assert post_everything(provider) == 1
+    assert (count_failed(send), mails_by_recipient(sandbox)) == (0, [1, 1, 1])
+
+
+def test_a_recipient_whose_mail_could_not_be_built_is_retried_though_the_others_of_the_batch_left(
+    issue: Issue, sandbox: SandboxServer, provider: Provider, unbuildable: set[int], long_waits: None
+) -> None:
+    people.make_subscriptions(2, issue.newsletter)
+    send = start_sending(issue)
+    expand_audiences(batch_size=2)
+    unbuildable.add(Delivery.objects.order_by("pk")[0].pk)
+    sandbox.plan(Fault("rate_limit_exceeded"))
+    post_everything(provider)
+    Subscription.objects.filter(subscriber__address="reader-2@example.org").update(state=SubscriptionState.UNSUBSCRIBED)
+    pass_time(MAX_BACKOFF)
+    post_everything(provider)
+    assert Batch.objects.get().reason == Reason.NO_RECIPIENT_LEFT
+    unbuildable.clear()
+    retry_failed(send, by="Edda")
+    assert post_everything(provider) == 1
+    assert mails_by_recipient(sandbox)[:2] == [1, 0]
 
 
 # --- Mails that were accepted and failed afterwards

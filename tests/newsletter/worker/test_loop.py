@@ -2,16 +2,32 @@
 
 from __future__ import annotations
 
+import datetime
 import logging
+import socket
 import threading
 from collections.abc import Callable
 
 import pytest
-from django.db import DatabaseError, connection
+from django.conf import settings
+from django.db import DatabaseError, close_old_connections, connection
 from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 
-from newsletter.models import Issue, SendState
+from newsletter.models import (
+    Batch,
+    BatchState,
+    Issue,
+    Reason,
+    Restore,
+    RestoreSource,
+    SendState,
+    WorkerHeartbeat,
+)
 from newsletter.monitoring.heartbeat import Queue
+from newsletter.sending.after_restore import begin_restore
+from newsletter.sending.batch import claim_batch
+from newsletter.sending.control import resume_send
 from newsletter.sending.schedule import send_now
 from newsletter.worker import loop
 from newsletter.worker.loop import (
@@ -19,6 +35,7 @@ from newsletter.worker.loop import (
     IDLE_SECONDS,
     LONGEST_BACKOFF,
     MAIN_THREAD_QUEUES,
+    DatabaseCheck,
     StepLoop,
     StepRunner,
     run_background_jobs,
@@ -32,7 +49,7 @@ from subscribers.addresses import parse_address
 from subscribers.models import Evidence, TransactionalMail, TransactionalMailState
 from subscribers.signup.queue import store_signup
 from tests import people
-from tests.publications import make_issue
+from tests.publications import expand_audiences, just_now, make_issue, start_sending
 from tests.sandboxes import provider_of, running_sandbox
 
 
@@ -76,8 +93,9 @@ def a_step(
     queue: Queue = Queue.SENDING,
     every: float = 0,
     due_in: Callable[[], float | None] = nothing_waits,
+    needs_check: bool = False,
 ) -> Step:
-    return Step(name, queue, every, run, due_in)
+    return Step(name, queue, every, run, due_in, needs_check)
 
 
 @pytest.fixture
@@ -189,6 +207,100 @@ def test_a_batch_that_waits_for_a_permit_is_posted_as_soon_as_it_has_one(clock: 
 def test_a_failing_post_is_not_retried_before_its_time_though_a_batch_is_due(clock: Clock) -> None:
     steps = StepLoop([StepRunner(a_step(Faulty(9, ValueError("odd")), due_in=lambda: 0.0), clock=clock)])
     assert steps.run().wait == IDLE_SECONDS
+
+
+# The check that the database has not gone back
+
+
+def after_an_error(fails: Callable[[StepRunner], object], clock: Clock) -> tuple[Scripted, Faulty, list[int]]:
+    """Check, post, let a step fail, and try to post three times more, half a second after each other.
+
+    Returns the post, the check, which fails once after the error, and how many posts there were each time.
+    """
+    check = Faulty(0, DatabaseError("the system is starting up"))
+    post, counts = Scripted(*[True] * 9), list[int]()
+    shared = DatabaseCheck(check, clock=clock)
+    poster = StepRunner(a_step(post, needs_check=True), check=shared, clock=clock)
+    poster.run()
+    poster.run()
+    assert (check.runs, post.runs) == (1, 2), "no query for each post"
+    check.failures = 2
+    fails(StepRunner(a_step(Faulty(1, DatabaseError("closed")), due_in=unavailable), check=shared, clock=clock))
+    for _ in range(3):
+        poster.run()
+        counts.append(post.runs)
+        clock.seconds += 0.5
+    return post, check, counts
+
+
+def unavailable() -> float | None:
+    raise DatabaseError("closed")
+
+
+def ask_when_due(runner: StepRunner) -> None:
+    with pytest.raises(DatabaseError):
+        runner.seconds_until_due()
+
+
+@pytest.mark.parametrize("fails", [StepRunner.run, ask_when_due], ids=["step", "due"])
+def test_after_a_database_error_nothing_is_posted_before_the_check_has_succeeded(
+    fails: Callable[[StepRunner], object], clock: Clock
+) -> None:
+    _post, check, counts = after_an_error(fails, clock)
+    assert (counts, check.runs) == ([2, 2, 3], 3), "the check is retried after a second"
+
+
+def test_steps_that_send_nothing_do_not_wait_for_the_check(clock: Clock) -> None:
+    other = Scripted(True)
+    shared = DatabaseCheck(Faulty(9, ValueError("odd")), clock=clock)
+    assert not StepRunner(a_step(Scripted(True), needs_check=True), check=shared, clock=clock).run()
+    assert StepRunner(a_step(other), check=shared, clock=clock).run()
+
+
+def test_a_post_that_is_due_waits_for_the_check_without_a_busy_loop(clock: Clock) -> None:
+    shared = DatabaseCheck(Faulty(9, ValueError("odd")), clock=clock)
+    waiting = a_step(Scripted(True), due_in=lambda: 0.0, needs_check=True)
+    steps = StepLoop([StepRunner(waiting, check=shared, clock=clock)])
+    assert steps.run().wait == IDLE_SECONDS
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.postgresql
+@pytest.mark.parametrize("how", ["closed", "killed"])
+def test_a_new_connection_is_checked_before_anything_is_posted(how: str) -> None:
+    """A database server may change between two queries, when no step meets an error."""
+    checks, post = Scripted(), Scripted(True, True, True)
+
+    def check() -> bool:
+        connection.ensure_connection()
+        return checks()
+
+    poster = StepRunner(a_step(post, needs_check=True), check=DatabaseCheck(check))
+    poster.run()
+    poster.run()
+    assert checks.runs == 1
+    if how == "closed":
+        connection.close()
+    else:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_backend_pid()")
+            kill_backend(*cursor.fetchone())
+        close_old_connections()
+    poster.run()
+    assert (checks.runs, post.runs) == (2, 3)
+
+
+def kill_backend(pid: int) -> None:
+    """As the end of its server does, but not before it has ended."""
+
+    def kill() -> None:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_terminate_backend(%s, 5000)", [pid])
+        connection.close()
+
+    thread = threading.Thread(target=kill)
+    thread.start()
+    thread.join()
 
 
 # The worker
@@ -353,3 +465,50 @@ def test_a_start_without_claims_of_dead_workers_logs_none(caplog: pytest.LogCapt
     caplog.set_level(logging.INFO)
     assert not loop.recover()
     assert "Claims of dead workers released" not in caplog.text
+
+
+@pytest.mark.django_db
+def test_a_worker_until_idle_pauses_sends_after_a_downtime_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    issue = make_issue()
+    people.make_subscriptions(3, issue.newsletter)
+    send = start_sending(issue)
+    seen_at = timezone.now() - datetime.timedelta(minutes=settings.OVERDUE_MINUTES + 1)
+    # Of a process of this machine that was killed.
+    WorkerHeartbeat.objects.create(name=f"{socket.gethostname()}:0", started_at=seen_at, seen_at=seen_at)
+    with running_sandbox() as sandbox:
+        provider_of(sandbox, monkeypatch)
+        work_until_idle()
+        send.refresh_from_db()
+        assert (send.state, send.hold_reason) == (SendState.PAUSED, Reason.DOWNTIME)
+        assert sandbox.ledger.summary()["messages"] == 0
+        resume_send(send, by="Edda")
+        work_until_idle()
+        assert sandbox.ledger.summary()["messages"] == 3
+    assert not WorkerHeartbeat.objects.exists()
+
+
+@pytest.mark.django_db
+def test_a_worker_until_idle_finishes_an_interrupted_restore(monkeypatch: pytest.MonkeyPatch) -> None:
+    issue = make_issue()
+    people.make_subscriptions(3, issue.newsletter)
+    start_sending(issue)
+    begin_restore(backup_at=just_now(), source=RestoreSource.COMMAND, by="tests")
+    with running_sandbox() as sandbox:
+        provider_of(sandbox, monkeypatch)
+        work_until_idle()
+    assert Restore.objects.get().secured_at
+    assert Batch.objects.get().state == BatchState.HELD
+
+
+@pytest.mark.django_db
+def test_a_worker_until_idle_continues_what_a_dead_worker_of_this_machine_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    issue = make_issue()
+    people.make_subscriptions(3, issue.newsletter)
+    start_sending(issue)
+    expand_audiences()
+    with running_sandbox() as sandbox:
+        assert claim_batch(provider_of(sandbox, monkeypatch))
+        Batch.objects.update(claimed_by=f"{socket.gethostname()}:0")
+        monkeypatch.setattr("newsletter.sending.batch.is_running", lambda pid: False)
+        work_until_idle()
+        assert sandbox.ledger.summary()["messages"] == 3
