@@ -166,7 +166,7 @@ def _stop_sql(manifest: Manifest, now: datetime.datetime) -> str:
     # Django's own form of a time in SQLite.
     zone = "" if manifest.vendor == "sqlite" else "+00"
     before, after = f"'{made_at:%Y-%m-%d %H:%M:%S.%f}{zone}'", f"'{at:%Y-%m-%d %H:%M:%S.%f}{zone}'"
-    schema = "" if manifest.vendor == "sqlite" else f"{_schema()}."
+    schema = "" if manifest.vendor == "sqlite" else f"{postgresql.quoted(postgresql.schema_name())}."
     return f"""
         INSERT INTO {schema}newsletter_restore (backup_at, restored_at, source, "by", held, acknowledged_by)
         VALUES ({before}, {after}, '{RestoreSource.COMMAND}', '{BY}', '{{}}', '');
@@ -175,12 +175,6 @@ def _stop_sql(manifest: Manifest, now: datetime.datetime) -> str:
         ON CONFLICT (id) DO UPDATE SET state = excluded.state, stop_reason = excluded.stop_reason,
             stop_values = excluded.stop_values, stopped_by = excluded.stopped_by, stopped_at = excluded.stopped_at;
     """  # noqa: S608 - values of our own
-
-
-def _schema() -> str:
-    (name,) = postgresql.rows("SELECT quote_ident(current_schema())")[0]
-    connection.close()
-    return str(name)
 
 
 def _load_sqlite(database: Path, manifest: Manifest, now: datetime.datetime) -> None:
