@@ -155,7 +155,7 @@ def _started(command: list[str], environment: dict[str, str], **pipes: int) -> I
 
 
 def _close(stream: IO[bytes] | None) -> None:
-    """Close a pipe; what is left in its buffer has no reader any more."""
+    """Close a pipe; what is left in its buffer is not needed."""
     with suppress(BrokenPipeError):
         if stream:
             stream.close()
