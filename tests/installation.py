@@ -101,7 +101,7 @@ def wait_until(condition: Callable[[], bool], what: str, seconds: float = 60.0) 
 @contextmanager
 def separate_installation(folder: Path) -> Iterator[SeparateInstallation]:
     """An installation on the database system that the tests use: a SQLite file, or a new PostgreSQL database."""
-    with _database(folder) as url:
+    with new_database(folder) as url:
         installation = SeparateInstallation(folder, url)
         installation.run("manage.py", "migrate", "--verbosity", "0")
         with installation.processes:
@@ -109,7 +109,8 @@ def separate_installation(folder: Path) -> Iterator[SeparateInstallation]:
 
 
 @contextmanager
-def _database(folder: Path) -> Iterator[str]:
+def new_database(folder: Path) -> Iterator[str]:
+    """The URL of an empty database on the system that the tests use."""
     server = os.environ.get("TEST_DATABASE_URL", "")
     if not server:
         yield f"sqlite:///{folder}/outside.sqlite3"

@@ -9,10 +9,10 @@ import tempfile
 from contextlib import closing
 from pathlib import Path
 
-from django.db import connection
+from django.db import DatabaseError, connection
 from django.utils import timezone
 
-from newsletter.backup import postgresql
+from newsletter.backup import postgresql, sqlite
 from newsletter.backup.archive import write_archive
 from newsletter.backup.manifest import Manifest, manifest_of
 from newsletter.monitoring.health import count_unapplied_migrations, database_file
@@ -32,6 +32,13 @@ def make_backup(path: Path) -> tuple[Path, Manifest]:
 
     Raises BackupFailed, and OSError.
     """
+    try:
+        return _make_backup(path)
+    except (DatabaseError, sqlite3.Error) as error:
+        raise BackupFailed(sqlite.reason(error)) from error
+
+
+def _make_backup(path: Path) -> tuple[Path, Manifest]:
     if count_unapplied_migrations():
         raise BackupFailed("Migrations are missing in this database. Run manage.py migrate first.")
     now = timezone.now()
@@ -65,11 +72,10 @@ def _copy_sqlite(target: Path, now: datetime.datetime) -> Manifest:
     target.touch(mode=0o600)
     with closing(sqlite3.connect(source)) as read, closing(sqlite3.connect(target)) as copy:
         read.backup(copy)
-        (result,) = copy.execute("PRAGMA quick_check(1)").fetchone()
         # One file, without a write-ahead log beside it.
         copy.execute("PRAGMA journal_mode=DELETE")
-        if result != "ok":
-            raise BackupFailed(f"The database is damaged: {result}.")
+        if damage := sqlite.damage_in(target):
+            raise BackupFailed(f"{source} is damaged: {damage}.")
         return manifest_of(lambda sql: copy.execute(sql).fetchall(), made_at=now)
 
 

@@ -16,7 +16,7 @@ from django.db import DatabaseError, connection
 from django.db.migrations.loader import MigrationLoader
 from django.utils import timezone
 
-from newsletter.backup import postgresql
+from newsletter.backup import postgresql, sqlite
 from newsletter.backup.archive import DamagedBackup, extract_database, read_manifest
 from newsletter.backup.manifest import Manifest, fingerprint, installation
 from newsletter.models import Reason, Restore, RestoreSource, SendingSwitch, SwitchState
@@ -93,7 +93,7 @@ def _database_problems(allowed: Permissions) -> Iterator[str]:
         tables = connection.introspection.table_names()
         alive = [state.name for state in workers() if state.is_alive] if "newsletter_workerheartbeat" in tables else []
     except DatabaseError as error:
-        raise RestoreFailed(f"The database does not answer ({type(error).__name__}).") from error
+        raise RestoreFailed(_why_not_loaded(error)) from error
     if alive:
         yield f"Workers are running: {', '.join(alive)}. Stop all of them, and try again."
     if "django_migrations" in tables and not allowed.replace:
@@ -166,7 +166,7 @@ def _stop_sql(manifest: Manifest, now: datetime.datetime) -> str:
     # Django's own form of a time in SQLite.
     zone = "" if manifest.vendor == "sqlite" else "+00"
     before, after = f"'{made_at:%Y-%m-%d %H:%M:%S.%f}{zone}'", f"'{at:%Y-%m-%d %H:%M:%S.%f}{zone}'"
-    schema = "" if manifest.vendor == "sqlite" else f"{_schema()}."
+    schema = "" if manifest.vendor == "sqlite" else f"{postgresql.quoted(postgresql.schema_name())}."
     return f"""
         INSERT INTO {schema}newsletter_restore (backup_at, restored_at, source, "by", held, acknowledged_by)
         VALUES ({before}, {after}, '{RestoreSource.COMMAND}', '{BY}', '{{}}', '');
@@ -177,27 +177,27 @@ def _stop_sql(manifest: Manifest, now: datetime.datetime) -> str:
     """  # noqa: S608 - values of our own
 
 
-def _schema() -> str:
-    (name,) = postgresql.rows("SELECT quote_ident(current_schema())")[0]
-    connection.close()
-    return str(name)
-
-
 def _load_sqlite(database: Path, manifest: Manifest, now: datetime.datetime) -> None:
     target = database_file()
     assert target is not None  # noqa: S101 - checked with the vendor
     try:
+        if damage := sqlite.damage_in(database):
+            raise DamagedBackup(f"The database in the backup is damaged: {damage}.")
         with closing(sqlite3.connect(database)) as source:
-            (result,) = source.execute("PRAGMA quick_check(1)").fetchone()
-            if result != "ok":
-                raise DamagedBackup(f"The database in the backup is damaged: {result}.")
             source.executescript(_stop_sql(manifest, now))
             source.commit()
             # One transaction in the target: processes that have it open see the old or the new content.
             with closing(sqlite3.connect(target, timeout=20)) as live:
                 source.backup(live)
     except sqlite3.DatabaseError as error:
-        raise RestoreFailed(f"The database was not loaded: {error}.") from error
+        raise RestoreFailed(f"The database was not loaded. {_why_not_loaded(error)}") from error
+
+
+def _why_not_loaded(error: sqlite3.Error | DatabaseError) -> str:
+    """Why the installation's database can be neither read nor replaced, and what to do if it is damaged."""
+    file = database_file()
+    mend = f" {sqlite.how_to_replace(file)}" if file and sqlite.is_damage(error) else ""
+    return sqlite.reason(error) + mend
 
 
 def _load_postgresql(database: Path, manifest: Manifest, now: datetime.datetime) -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 import secrets
 import sqlite3
 from collections.abc import Iterable, Mapping
 from contextlib import closing
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qsl, urlencode, urlsplit
+from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
 
 import psycopg
 from pydantic import SecretStr, ValidationError
@@ -32,6 +33,12 @@ UNCHANGEABLE = {
 
 #: What a first try on one's own machine needs beside the defaults.
 FIRST_TRY = {"SITE_URL": "http://127.0.0.1:8000"}
+
+#: A parameter in the query of a URL.
+QUERY_VALUE = re.compile(r"(?P<name>[?&][^=&#]*)=[^&#]*")
+
+#: Parameters of database servers and brokers that hold a secret: `password`, `sslpassword` and others of libpq.
+SECRET_PARAMETER = re.compile("password|secret|scram_", re.IGNORECASE)
 
 #: Seconds that a database server may take to answer.
 DATABASE_TIMEOUT = 5
@@ -177,5 +184,10 @@ def masked(name: str, value: str) -> str:
         return value
     if name == "DATABASE_URL" or name == "BROKER_URL":
         parts = urlsplit(value)
-        return value.replace(f":{parts.password}@", ":…@") if parts.password else value
+        shown = value.replace(f":{parts.password}@", ":…@") if parts.password else value
+        return QUERY_VALUE.sub(_masked_query_value, shown)
     return "…" if len(SecretStr(value)) else ""
+
+
+def _masked_query_value(match: re.Match[str]) -> str:
+    return f"{match['name']}=…" if SECRET_PARAMETER.search(unquote(match["name"])) else match[0]

@@ -58,26 +58,23 @@ def read_text(path: Path) -> str | None:
 
 
 def _no_permission(path: Path) -> str:
-    user = pwd.getpwuid(os.geteuid())
-    try:
-        group = grp.getgrgid(user.pw_gid).gr_name
-    except KeyError:
-        group = str(user.pw_gid)
+    user, group = _name_of(os.geteuid()), _group_of(os.getegid())
     try:
         status = path.stat()
     except PermissionError:
         return (
-            f"The account {user.pw_name} may not open the directory {path.parent}. Give it access, for example: "
+            f"The account {user} may not open the directory {path.parent}. Give it access, for example: "
             f"chgrp {group} {path.parent} && chmod g+x {path.parent}"
         )
     owner = f"{_name_of(status.st_uid)}:{_group_of(status.st_gid)}"
     return (
-        f"The account {user.pw_name} may not read {path}, which belongs to {owner} with mode "
+        f"The account {user} may not read {path}, which belongs to {owner} with mode "
         f"{stat.S_IMODE(status.st_mode):o}. Give it access, for example: chgrp {group} {path} && chmod 640 {path}"
     )
 
 
 def _name_of(uid: int) -> str:
+    """The account's name, or its number: an account in a container may have no name."""
     try:
         return pwd.getpwuid(uid).pw_name
     except KeyError:

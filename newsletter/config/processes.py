@@ -23,7 +23,8 @@ def is_running(pid: int) -> bool:
 def process_identity(pid: int) -> str:
     """What tells this process from every other one that had or will have its id: boot, id namespace and start time.
 
-    Empty for a process that does not run. Systems without /proc have the same identity for all processes.
+    Empty for a process that does not run. The start time is empty where it cannot be read: on systems without /proc,
+    and of processes of other accounts where /proc is mounted with `hidepid` (proc(5)).
     """
     if not is_running(pid):
         return ""
@@ -36,10 +37,15 @@ def is_known_dead(pid: int, identity: str) -> bool:
     """Whether the process with this id and identity has ended.
 
     False where that cannot be known: it ran on another machine, before the last boot, or in another container, whose
-    process ids mean nothing here.
+    process ids mean nothing here; or a process with this id runs, and its start time cannot be read.
     """
-    scope = identity.rpartition("/")[0]
-    return bool(identity) and scope == _scope() and process_identity(pid) != identity
+    scope, _slash, started = identity.rpartition("/")
+    if not identity or scope != _scope():
+        return False
+    if not is_running(pid):
+        return True
+    now_started = process_identity(pid).rpartition("/")[2]
+    return bool(started and now_started) and started != now_started
 
 
 def _scope() -> str:

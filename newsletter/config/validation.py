@@ -93,13 +93,21 @@ def provider_route(value: str) -> str:
 def origin(value: str) -> str:
     """Scheme, host and port of a URL, with the host in ASCII."""
     parts = urlsplit(value)
-    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.path.strip("/") or parts.query:
+    if "@" in parts.netloc:
+        # It may contain a password, which no error shows.
+        raise ValueError("must not contain a user name or password")
+    # An impossible port or host name raises ValueError, or UnicodeError, which is one.
+    host, port = _ascii_host(parts.hostname or ""), parts.port
+    is_origin = parts.scheme in {"http", "https"} and not (parts.path.strip("/") or parts.query or parts.fragment)
+    # urlsplit removes tabs and line breaks.
+    if not is_origin or not HOST_NAME.fullmatch(host) or port == 0 or any(char.isspace() for char in value):
         raise ValueError(f"must be a scheme and a host, such as https://digest.example.org; it is “{value[:60]}”")
-    # An impossible host name raises UnicodeError, which is a ValueError.
-    is_ipv6 = ":" in parts.hostname
-    host = f"[{parts.hostname}]" if is_ipv6 else parts.hostname.encode("idna").decode("ascii")
-    port = f":{parts.port}" if parts.port else ""
-    return f"{parts.scheme}://{host}{port}"
+    return f"{parts.scheme}://{host}{f':{port}' if port else ''}"
+
+
+def _ascii_host(host: str) -> str:
+    """As in a URL: an IPv6 address in brackets, a name encoded by IDNA."""
+    return f"[{host}]" if ":" in host else host.encode("idna").decode("ascii")
 
 
 def https_in_public(value: str) -> str:

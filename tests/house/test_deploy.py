@@ -35,6 +35,9 @@ KNOWN_KEYS = {
     "stop_grace_period", "volumes",
 }  # fmt: skip
 
+#: The version of PostgreSQL in each release of Debian, by its code name.
+DEBIAN_POSTGRESQL = {"bookworm": "15", "trixie": "17"}
+
 #: Seconds that one post may take. A worker that is stopped gets more time than this.
 LONGEST_POST = 65
 
@@ -102,6 +105,38 @@ def test_dependencies_in_the_compose_file_can_be_met() -> None:
             else:
                 assert how["condition"] == "service_completed_successfully"
                 assert everything[needed]["restart"] == "no"
+
+
+def test_the_image_has_the_client_programs_of_the_database_server() -> None:
+    """pg_dump refuses a newer server."""
+    (server,) = re.findall(r"^postgres:(\d+)$", services()["database"]["image"])
+    (release,) = re.findall(r"^FROM python:[\d.]+-slim-(\w+)$", DOCKERFILE, re.MULTILINE)
+    assert re.findall(r"^[^#]*\bpostgresql-client-(\d+)\b", DOCKERFILE, re.MULTILINE) == [server]
+    assert DEBIAN_POSTGRESQL[release] == server, "the package exists in this release"
+
+
+def test_each_own_service_keeps_the_mark_of_the_database_in_a_volume_that_its_account_may_write() -> None:
+    (folder,) = re.findall(r"^WORKDIR (.+)$", DOCKERFILE, re.MULTILINE)
+    (account,) = re.findall(r"^USER (.+)$", DOCKERFILE, re.MULTILINE)
+    made = re.search(rf"^RUN install --directory --owner={account} .*{folder}/var$", DOCKERFILE, re.MULTILINE)
+    assert made, "a new volume gets the owner of the directory in the image"
+    assert DOCKERFILE.index("useradd") < made.start() < DOCKERFILE.index("\nUSER ")
+    for name, service in own_services().items():
+        (volume,) = [each.split(":")[0] for each in service["volumes"] if each.endswith(f":{folder}/var")]
+        assert volume in named_volumes(), name
+
+
+def named_volumes() -> set[str]:
+    return set(yaml.safe_load((DEPLOY / "compose.yaml").read_text(encoding="utf-8"))["volumes"])
+
+
+def test_the_guide_names_services_of_the_compose_file() -> None:
+    text = (PROJECT_ROOT / "docs" / "run-it.md").read_text(encoding="utf-8")
+    lines = re.findall(r"^docker compose -f docs/deploy/compose\.yaml (\w+) (.+)$", text, re.MULTILINE)
+    named = {command: [word for word in words.split() if not word.startswith("-")] for command, words in lines}
+    assert set(named["stop"]) == set(own_services()) - {"migrate"}, "nothing uses the database while it is restored"
+    used = {named["exec"][0], named["run"][0], named["cp"][0].partition(":")[0]}
+    assert used <= set(own_services())
 
 
 @pytest.mark.processes

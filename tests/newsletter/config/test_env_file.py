@@ -57,6 +57,18 @@ def test_an_unreadable_file_is_named_with_the_account_and_the_mend(
     assert f"chgrp {_own_group()} {file} && chmod 640 {file}" in sentence
 
 
+def test_an_account_without_a_name_is_named_by_its_numbers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a container that runs with `--user 54321:54322`."""
+    file = tmp_path / ".env"
+    file.write_text(GOOD)
+    file.chmod(0o600)
+    monkeypatch.setattr(Path, "read_text", _refuse)
+    monkeypatch.setattr(os, "geteuid", lambda: 54321)
+    monkeypatch.setattr(os, "getegid", lambda: 54322)
+    with pytest.raises(UnreadableEnvFile, match=r"The account 54321 may not read .*chgrp 54322 "):
+        env_file.read_text(file)
+
+
 def _refuse(*args: object, **kwargs: object) -> str:
     raise PermissionError(13, "Permission denied")
 

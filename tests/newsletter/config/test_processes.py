@@ -67,6 +67,23 @@ def test_a_program_name_with_spaces_and_parentheses_is_read(monkeypatch: pytest.
     assert process_identity(os.getpid()) == "-/-/22"
 
 
+def test_a_process_whose_start_is_hidden_is_not_known_dead_while_it_runs(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, child: subprocess.Popen[bytes]
+) -> None:
+    """As with `hidepid`: /proc shows no processes of other accounts, but all the rest."""
+    (tmp_path / "sys/kernel/random").mkdir(parents=True)
+    (tmp_path / "sys/kernel/random/boot_id").write_text("this-boot\n")
+    (tmp_path / "self/ns").mkdir(parents=True)
+    (tmp_path / "self/ns/pid").symlink_to("pid:[7]")
+    monkeypatch.setattr(processes, "PROC", tmp_path)
+    identity = "this-boot/pid:[7]/4711"
+    assert is_running(child.pid)
+    assert not is_known_dead(child.pid, identity)
+    child.kill()
+    child.wait()
+    assert is_known_dead(child.pid, identity)
+
+
 def test_without_proc_only_the_id_counts(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, child: subprocess.Popen[bytes]
 ) -> None:
