@@ -42,10 +42,10 @@ def stop_all_sending(
 
     `text` is what an operator wrote: required with Reason.OPERATOR, else StopReasonNeeded is raised.
     """
-    text = text.strip()
-    if reason == Reason.OPERATOR and not text:
+    written = operator_values(text)
+    if reason == Reason.OPERATOR and not written:
         raise StopReasonNeeded
-    kept = {**(values or {}), **operator_values(text)}
+    kept = {**(values or {}), **written}
     stop = {"stop_reason": reason.value, "stop_values": kept, "stopped_by": by[:150], "stopped_at": timezone.now()}
     _move(SwitchState.STOPPED, by=by, reason=reason, values=kept, **stop)
     log.warning("All sending stopped", extra={"by": by, "reason": reason.value})
@@ -65,7 +65,7 @@ def resume_sending(*, by: str, text: str = "") -> None:
             _("Batches of the restored copy are still being held. Start a worker, and try again in a minute.")
         )
     start: dict[str, Any] = {"stop_reason": "", "stop_values": {}, "stopped_by": "", "stopped_at": None}
-    _move(SwitchState.ON, by=by, reason=Reason.OPERATOR, values=operator_values(text.strip()), **start)
+    _move(SwitchState.ON, by=by, reason=Reason.OPERATOR, values=operator_values(text), **start)
     log.warning("Sending resumed", extra={"by": by})
 
 
