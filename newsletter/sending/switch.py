@@ -55,9 +55,7 @@ def resume_sending(*, by: str, text: str = "") -> None:
     """Let mail leave again. Raises InvalidTransition if it is not stopped, or if the setting SENDING stops it."""
     stop = sending_stopped()
     if stop and stop.is_by_setting:
-        raise InvalidTransition(
-            _("SENDING=off in the settings stops all sending. Set SENDING=on and restart every process.")
-        )
+        raise InvalidTransition(f"{stop.sentence} {stop.advice}")
     if stop is None:
         raise InvalidTransition(_("Sending is not stopped."))
     if Restore.objects.filter(secured_at__isnull=True).exists():
