@@ -81,7 +81,7 @@ def restore_diagnostics() -> Iterator[Diagnostic]:
             sentence=" ".join(sentences) % times,
             advice=_(
                 "Replay the events of that time on the provider's webhook page, run manage.py reconcile, and repeat "
-                "unsubscribes from the proxy's log. Then run manage.py restore --acknowledge."
+                "the unsubscribes that subscribers wrote to you about. Then run manage.py restore --acknowledge."
             ),
         )
 
