@@ -1,12 +1,19 @@
-"""Suppression: keeping addresses from all mail, on any list."""
+"""Suppression: keeping addresses from all mail, on any list.
+
+The addresses are stored as hashes under SUPPRESSION_SECRET. While that is another secret than the recorded one, none of
+them is recognised: nothing is sent, and none is added.
+"""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 
 from django.db import transaction
+from django.db.models import Exists
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from subscribers.models import (
     ConsentForm,
@@ -15,15 +22,22 @@ from subscribers.models import (
     Subscription,
     Suppression,
     SuppressionReason,
+    SuppressionSecret,
     fingerprint,
     move_subscriptions,
+    present_secret_fingerprint,
 )
+
+log = logging.getLogger(__name__)
 
 #: Addresses per statement: far below SQLite's limit of parameters.
 CHUNK = 500
 
 SuppressionCause = tuple[SuppressionReason, str]
 """Why an address is suppressed, and the provider's or editor's own words."""
+
+#: Who records the secret that is in use.
+WORKER = "worker"
 
 #: Of several reasons the one with the highest rank is kept. All ranks differ, so the order of arrival does not matter.
 RANKS = {
@@ -39,13 +53,64 @@ def outranks(reason: str, other: str) -> bool:
     return RANKS[SuppressionReason(reason)] > RANKS[SuppressionReason(other)]
 
 
+class SuppressionSecretDiffers(Exception):
+    """The suppressions are stored under another SUPPRESSION_SECRET than the one in the settings."""
+
+    def __init__(self) -> None:
+        super().__init__(_("SUPPRESSION_SECRET is not the one under which suppressed addresses are stored."))
+
+
+def check_suppression_secret() -> None:
+    """Record the secret in the settings, unless one is recorded. Raises SuppressionSecretDiffers if it is another one.
+
+    Another one replaces it as long as no address is suppressed.
+    """
+    current = present_secret_fingerprint()
+    records = SuppressionSecret.objects.filter(pk=SuppressionSecret.PK)
+    recorded = records.values_list("fingerprint", flat=True).first()
+    if recorded is None:
+        SuppressionSecret.objects.bulk_create(
+            [SuppressionSecret(pk=SuppressionSecret.PK, fingerprint=current, recorded_by=WORKER)],
+            ignore_conflicts=True,
+        )
+        recorded = records.values_list("fingerprint", flat=True).first()
+    if recorded == current:
+        return
+    replaced = records.filter(~Exists(Suppression.objects.all()), fingerprint=recorded)
+    if not replaced.update(fingerprint=current, recorded_at=timezone.now(), recorded_by=WORKER):
+        raise SuppressionSecretDiffers
+
+
+def record_suppression_secret() -> bool:
+    """Record the secret, and log an error if another one is recorded. A step of the worker; returns False."""
+    try:
+        check_suppression_secret()
+    except SuppressionSecretDiffers:
+        log.error("SUPPRESSION_SECRET differs from the one under which addresses are suppressed: nothing is sent")
+    return False
+
+
+def replace_lost_secret(*, by: str) -> bool:
+    """Take the secret in the settings for the right one. Addresses that were suppressed before are not recognised.
+
+    Returns whether it was another one.
+    """
+    current = present_secret_fingerprint()
+    replaced = SuppressionSecret.objects.exclude(fingerprint=current)
+    if not replaced.update(fingerprint=current, recorded_at=timezone.now(), recorded_by=by[:150]):
+        return False
+    log.warning("SUPPRESSION_SECRET replaced: earlier suppressions are not recognised", extra={"by": by})
+    return True
+
+
 def suppress_addresses(causes: Mapping[str, SuppressionCause], evidence: Evidence | None = None) -> int:
     """Suppress these canonical addresses, and end their pending and active subscriptions on every list.
 
     A repeat changes nothing. A reason replaces an earlier one that it outranks. Returns the number of subscriptions
-    that ended. Takes a handful of statements per 500 addresses. `evidence` names the
-    editor.
+    that ended. Takes a handful of statements per 500 addresses. `evidence` names the editor. Raises
+    SuppressionSecretDiffers.
     """
+    check_suppression_secret()
     evidence = evidence or Evidence(form=ConsentForm.SUPPRESSION)
     return sum(_suppress_chunk(chunk, evidence) for chunk in _chunks(causes))
 
@@ -91,7 +156,7 @@ def _end_subscriptions(canonicals: Collection[str], evidence: Evidence) -> int:
 
 def _by_reason(causes: Mapping[str, SuppressionCause]) -> dict[SuppressionReason, list[str]]:
     groups: dict[SuppressionReason, list[str]] = {}
-    for canonical, (reason, _) in causes.items():
+    for canonical, (reason, _detail) in causes.items():
         groups.setdefault(reason, []).append(canonical)
     return groups
 

@@ -1,8 +1,8 @@
 """The other Pythons: `python -m tests.pythons 3.12 3.13` runs tests under each, in an environment of its own.
 
-An interpreter is taken from the PATH or from pyenv. Where there is none, a line says so and the run goes on; with
-REQUIRE_PYTHONS set, it fails. The tests are those that use most of the interpreter: SQL, HTTP, threads, dates and
-signatures.
+An interpreter is taken from the PATH or from pyenv; with CI set, uv downloads one that is missing, if it can. Where
+there is none, the last lines name the versions that were not tested; with REQUIRE_PYTHONS set, the run fails then. The
+tests are those that use most of the interpreter: SQL, HTTP, threads, dates and signatures.
 """
 
 from __future__ import annotations
@@ -31,6 +31,17 @@ def interpreter(version: str) -> Path | None:
     """An interpreter of this version, such as 3.12; None if this machine has none."""
     candidates = [shutil.which(f"python{version}"), *_of_pyenv(version)]
     return next((Path(found) for found in candidates if found and _version_of(found) == version), None)
+
+
+def downloaded(version: str, folder: Path = ROOT / "var" / "pythons" / "downloaded") -> Path | None:
+    """An interpreter that uv downloads into `folder`; None if it cannot be downloaded, which is printed."""
+    command = [sys.executable, "-m", "uv", "python", "install", "--no-bin", "--install-dir", str(folder), version]
+    limits = {"UV_HTTP_TIMEOUT": "30", "UV_HTTP_RETRIES": "1"}
+    done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, **limits})
+    if done.returncode:
+        print(f"Python {version} cannot be downloaded: {(done.stderr.strip().splitlines() or ['?'])[-1]}", flush=True)
+    found = sorted(folder.glob(f"cpython-{version}*/bin/python{version}"))
+    return next((each for each in found if _version_of(str(each)) == version), None)
 
 
 def _of_pyenv(version: str) -> list[str]:
@@ -68,16 +79,19 @@ def main(arguments: list[str]) -> int:
     """Check each version that is named before the first option or path."""
     versions = [argument for argument in arguments if argument.replace(".", "").isdigit()]
     others = arguments[len(versions) :]
-    failed = 0
+    failed, missing = 0, []
     for version in versions:
-        program = interpreter(version)
+        program = interpreter(version) or (downloaded(version) if os.environ.get("CI") else None)
         if program is None:
-            print(f"Python {version} was not found on the PATH or in pyenv. Nothing was tested with it.", flush=True)
-            failed += bool(os.environ.get("REQUIRE_PYTHONS"))
+            missing.append(version)
             continue
         print(f"Python {version}", flush=True)
         failed += check(version, program, others) != 0
-    return 1 if failed else 0
+    tested = [version for version in versions if version not in missing]
+    print(f"Tested with: {', '.join(tested) or 'no other Python'}.", flush=True)
+    for version in missing:
+        print(f"NOT tested with Python {version}: it is not on the PATH, and not in pyenv.", flush=True)
+    return 1 if failed or (missing and os.environ.get("REQUIRE_PYTHONS")) else 0
 
 
 if __name__ == "__main__":

@@ -134,18 +134,40 @@ def database_problem(url: str) -> str:
     """Why this database cannot be used; empty if it can. It is connected to, and nothing is created."""
     if url.startswith("sqlite:"):
         return _sqlite_problem(PROJECT_ROOT / url.removeprefix("sqlite:///"))
-    parts = urlsplit(url)
-    # An option of ours, which libpq does not know.
-    options = urlencode([option for option in parse_qsl(parts.query) if option[0] != "pgbouncer"])
     try:
-        address = f"{url.partition('?')[0]}?{options}"
-        with psycopg.connect(address, connect_timeout=DATABASE_TIMEOUT) as connection:
+        with psycopg.connect(_address_for_libpq(url), connect_timeout=DATABASE_TIMEOUT) as connection:
             row = connection.execute("SELECT has_schema_privilege(current_schema(), 'CREATE')").fetchone()
     except psycopg.Error as error:
-        return _without_password(" ".join(str(error).split()), parts.password)
+        return _without_password(" ".join(str(error).split()), urlsplit(url).password)
     if not row or not row[0]:
         return "The account may not create tables there. Make it the owner of the database."
     return ""
+
+
+#: Of the secret under which suppressed addresses are stored, see `subscribers.models.SuppressionSecret`.
+SELECT_FINGERPRINT = "SELECT fingerprint FROM subscribers_suppressionsecret"
+
+
+def recorded_secret_fingerprint(url: str) -> str:
+    """What the database has recorded; empty if it does not answer, or if nothing is recorded."""
+    try:
+        if url.startswith("sqlite:"):
+            file = PROJECT_ROOT / url.removeprefix("sqlite:///")
+            with closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True)) as connection:
+                row = connection.execute(SELECT_FINGERPRINT).fetchone()
+        else:
+            with psycopg.connect(_address_for_libpq(url), connect_timeout=DATABASE_TIMEOUT) as server:
+                row = server.execute(SELECT_FINGERPRINT).fetchone()
+    except (sqlite3.Error, psycopg.Error):
+        # No database, or none of ours yet.
+        return ""
+    return str(row[0]) if row else ""
+
+
+def _address_for_libpq(url: str) -> str:
+    """Without an option of ours, which libpq does not know."""
+    address, _mark, query = url.partition("?")
+    return f"{address}?{urlencode([option for option in parse_qsl(query) if option[0] != 'pgbouncer'])}"
 
 
 def _without_password(text: str, password: str | None) -> str:

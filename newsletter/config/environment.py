@@ -98,3 +98,8 @@ def error_sentence(error: dict[str, object]) -> tuple[str, str]:
     location = error["loc"]
     name = str(location[0]).upper() if isinstance(location, tuple) and location else ""
     return name, "is missing" if error["type"] == "missing" else str(error["msg"]).removeprefix("Value error, ")
+
+
+def sudo_user() -> str:
+    """The account that called this program with sudo; empty without sudo."""
+    return os.environ.get("SUDO_USER", "")

@@ -36,7 +36,7 @@ class Migration(migrations.Migration):
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('source', models.CharField(choices=[('on', 'On'), ('stopped', 'Stopped')], max_length=7)),
                 ('target', models.CharField(choices=[('on', 'On'), ('stopped', 'Stopped')], max_length=7)),
-                ('by', models.CharField(help_text="An editor's user name, or the command that did it.", max_length=150)),
+                ('by', models.CharField(help_text="An editor's user name, the account that ran the command, or the part of the system.", max_length=150)),
                 ('reason', models.CharField(blank=True, default='', max_length=64)),
                 ('values', models.JSONField(default=dict)),
                 ('at', models.DateTimeField(default=django.utils.timezone.now)),

@@ -294,6 +294,13 @@ class Reason(models.TextChoices):
 
     # --- All sending is stopped
     STOPPED_BY_SETTING = "stopped_by_setting", _("SENDING=off is set in the settings.")
+    SUPPRESSION_SECRET_DIFFERS = (
+        "suppression_secret_differs",
+        _(
+            "SUPPRESSION_SECRET is not the one under which suppressed addresses are stored: none of them would be "
+            "recognised, and they would get mail again."
+        ),
+    )
     RESTORED = (
         "restored",
         _(

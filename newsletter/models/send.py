@@ -18,6 +18,7 @@ from newsletter.models.edition import Edition
 from newsletter.models.issue import Issue
 from newsletter.models.reasons import Reason, reason_sentence
 from newsletter.models.sending_switch import SendingSwitch, SwitchState
+from subscribers.models import SuppressionSecret
 from subscribers.state_machine import InvalidTransition, StateMachine, history_details
 
 
@@ -56,10 +57,12 @@ STARTED = (SendState.SENDING, SendState.PAUSED, SendState.SENT, SendState.CANCEL
 IN_PROGRESS = (SendState.SENDING, SendState.PAUSED)
 
 
-#: The same as `SendQuerySet.may_post`, for statements that the ORM does not write.
+#: The same as `SendQuerySet.may_post`, for statements that the ORM does not write. Its parameter is
+#: `present_secret_fingerprint()`.
 MAY_POST_SQL = f"""
     state = '{SendState.SENDING}'
     AND NOT EXISTS (SELECT 1 FROM newsletter_sendingswitch w WHERE w.state = '{SwitchState.STOPPED}')
+    AND NOT EXISTS (SELECT 1 FROM subscribers_suppressionsecret s WHERE s.fingerprint <> %s)
 """  # noqa: S608 - names of states are ours
 
 
@@ -88,7 +91,9 @@ class SendQuerySet(models.QuerySet["Send"]):
     def may_post(self) -> SendQuerySet:
         """Those in the state sending; none while all sending is stopped."""
         running = self.filter(state=SendState.SENDING)
-        return running.none() if settings.SENDING_IS_OFF else running.filter(~SendingSwitch.is_stopped())
+        if settings.SENDING_IS_OFF:
+            return running.none()
+        return running.filter(~SendingSwitch.is_stopped(), ~SuppressionSecret.differs())
 
     def public(self) -> SendQuerySet:
         """Sends whose issues are on the web, newest first: not cancelled, and no longer undoable."""

@@ -13,6 +13,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from newsletter.models.reasons import Reason, reason_sentence
+from subscribers.models import suppression_secret_differs
 from subscribers.state_machine import StateMachine
 
 
@@ -44,12 +45,30 @@ class SendingStop:
     by: str = ""
     at: datetime.datetime | None = None
     is_by_setting: bool = False
-    """Whether the setting SENDING stops it: then it cannot be resumed in the admin."""
+    """Whether a setting stops it, SENDING or SUPPRESSION_SECRET: then it cannot be resumed in the admin."""
 
     @property
     def sentence(self) -> str:
         """The reason in the active language, without the name."""
         return reason_sentence(self.reason, self.values)
+
+    @property
+    def advice(self) -> str:
+        """How to resume, in the active language."""
+        return str(ADVICE.get(self.reason, RESUME))
+
+
+RESUME = _("When the cause is fixed, resume sending: manage.py resume_sending, or the admin's start page.")
+
+#: For reasons that are not in the switch.
+ADVICE = {
+    Reason.STOPPED_BY_SETTING.value: _("To resume sending, set SENDING=on and restart every process."),
+    Reason.SUPPRESSION_SECRET_DIFFERS.value: _(
+        "Set SUPPRESSION_SECRET to its former value, from a backup of .env, and restart every process. Only if it is "
+        "lost, run manage.py resume_sending --lost-suppression-secret: addresses that were suppressed until now may "
+        "then get mail again."
+    ),
+}
 
 
 class SendingSwitch(models.Model):
@@ -93,7 +112,10 @@ class SwitchTransition(models.Model):
     switch = models.ForeignKey(SendingSwitch, on_delete=models.PROTECT, related_name="transitions")
     source = models.CharField(max_length=7, choices=SwitchState.choices)
     target = models.CharField(max_length=7, choices=SwitchState.choices)
-    by = models.CharField(max_length=150, help_text=_("An editor's user name, or the command that did it."))
+    by = models.CharField(
+        max_length=150,
+        help_text=_("An editor's user name, the account that ran the command, or the part of the system."),
+    )
     reason = models.CharField(max_length=64, blank=True, default="")
     values = models.JSONField(default=dict)
     at = models.DateTimeField(default=timezone.now)
@@ -112,9 +134,11 @@ class SwitchTransition(models.Model):
 
 
 def sending_stopped() -> SendingStop | None:
-    """Why all sending is stopped, by the setting or by the switch; None if it is not. At most one small query."""
+    """Why all sending is stopped, by a setting or by the switch; None if it is not. At most two small queries."""
     if settings.SENDING_IS_OFF:
         return SendingStop(reason=Reason.STOPPED_BY_SETTING, is_by_setting=True)
+    if suppression_secret_differs():
+        return SendingStop(reason=Reason.SUPPRESSION_SECRET_DIFFERS, is_by_setting=True)
     row = SendingSwitch.objects.filter(state=SwitchState.STOPPED).first()
     if row is None:
         return None

@@ -47,16 +47,13 @@ def stop_diagnostics() -> Iterator[Diagnostic]:
     if stop is None:
         return
     sentences = [_("All sending is stopped."), stop.sentence]
-    if stop.is_by_setting:
-        advice = _("To resume sending, set SENDING=on and restart every process.")
-    else:
-        sentences.append(_("Stopped by %(by)s at %(at)s.") % {"by": stop.by, "at": utc(stop.at)} if stop.at else "")
-        advice = _("When the cause is fixed, resume sending: manage.py resume_sending, or the admin's start page.")
+    if stop.at:
+        sentences.append(_("Stopped by %(by)s at %(at)s.") % {"by": stop.by, "at": utc(stop.at)})
     yield Diagnostic(
         name="sending_stopped",
         severity=Severity.ERROR,
         sentence=" ".join(filter(None, sentences)),
-        advice=advice,
+        advice=stop.advice,
     )
 
 
@@ -84,7 +81,7 @@ def restore_diagnostics() -> Iterator[Diagnostic]:
             sentence=" ".join(sentences) % times,
             advice=_(
                 "Replay the events of that time on the provider's webhook page, run manage.py reconcile, and repeat "
-                "unsubscribes from the proxy's log. Then run manage.py restore --acknowledge."
+                "the unsubscribes that subscribers wrote to you about. Then run manage.py restore --acknowledge."
             ),
         )
 

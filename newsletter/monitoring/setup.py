@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -14,6 +15,7 @@ from newsletter.config.validation import is_loopback
 from newsletter.models import Batch, BatchState, Event, Newsletter
 from newsletter.monitoring.diagnostic import Diagnostic, Severity
 from newsletter.providers import get_route
+from newsletter.providers.base import Provider, provider_account
 from subscribers.models import TransactionalMail, TransactionalMailState
 
 #: Pages of Resend on which an operator acts.
@@ -38,18 +40,23 @@ class SetupStep:
 def setup_steps(domains: Mapping[str, str] | None = None) -> list[SetupStep]:
     """Every step, in order. `domains` are the provider's with their states, where it was asked. Few small queries.
 
+    Mails and webhooks of another provider account, such as the sandbox's, prove nothing about the present ones.
     Without `domains`, a mail that the provider has accepted proves that the sender's domain is verified.
     """
     newsletters = list(Newsletter.objects.order_by("pk").only("name", "slug", "sender_email", "postal_address"))
-    has_mail = _has_accepted_mail()
+    route = get_route()
+    first_mail_at = _first_mail_at(route)
+    # Mails by SMTP, where both are in the route, prove nothing about Resend.
+    resend = [provider for provider in route if provider.supports_webhooks]
+    by_resend_at = first_mail_at if len(resend) == len(route) else _first_mail_at(resend)
     return [
         _superuser(),
         _newsletter(newsletters),
         _sender(newsletters),
         *_provider(),
-        *_domain(newsletters, domains, has_mail=has_mail),
-        _first_mail(newsletters, has_mail=has_mail),
-        *_webhook(),
+        *_domain(newsletters, domains, has_mail=by_resend_at is not None),
+        _first_mail(newsletters, has_mail=first_mail_at is not None),
+        *([_webhook(by_resend_at)] if resend else []),
     ]
 
 
@@ -141,30 +148,41 @@ def _first_mail(newsletters: Sequence[Newsletter], *, has_mail: bool) -> SetupSt
     return SetupStep(
         name="setup_first_mail",
         is_done=has_mail,
-        sentence=_("Subscribe on your sign-up page and confirm: the provider has not accepted any mail yet."),
+        sentence=_("Subscribe on your sign-up page and confirm: the present provider has not accepted any mail yet."),
         link=link,
     )
 
 
-def _webhook() -> Iterator[SetupStep]:
-    if not any(provider.supports_webhooks for provider in get_route()):
-        return
+def _webhook(first_mail_at: datetime.datetime | None) -> SetupStep:
     is_sandbox = "sandbox" in settings.PROVIDER.split(",")
     sentence = _(
-        "Let the provider post webhooks to %(url)s: none was received yet, so bounces and complaints are unknown."
+        "Let the provider post webhooks to %(url)s: none was received yet about its mails, so bounces and complaints "
+        "are unknown."
     )
-    yield SetupStep(
+    return SetupStep(
         name="setup_webhook",
-        is_done=Event.objects.exists(),
+        is_done=first_mail_at is not None and _has_event_since(first_mail_at),
         sentence=sentence % {"url": _url("resend-webhook")},
         link="" if is_sandbox else RESEND_WEBHOOKS,
         command="manage.py sandbox" if is_sandbox else "",
     )
 
 
-def _has_accepted_mail() -> bool:
-    sent = TransactionalMail.objects.filter(state=TransactionalMailState.SENT)
-    return sent.exists() or Batch.objects.filter(state=BatchState.ACCEPTED).exists()
+def _first_mail_at(providers: Sequence[Provider]) -> datetime.datetime | None:
+    """When the first mail was posted that the present account of one of these providers accepted."""
+    accounts = [provider_account(provider) for provider in providers]
+    mails = TransactionalMail.objects.filter(state=TransactionalMailState.SENT, provider__in=accounts)
+    batches = Batch.objects.filter(state=BatchState.ACCEPTED, provider__in=accounts)
+    posted = [
+        accepted.order_by("pk").values_list("first_attempt_at", flat=True).first() for accepted in (mails, batches)
+    ]
+    return min((at for at in posted if at), default=None)
+
+
+def _has_event_since(at: datetime.datetime) -> bool:
+    """Whether the latest event was received after this time."""
+    latest = Event.objects.order_by("-pk").values_list("received_at", flat=True).first()
+    return latest is not None and latest >= at
 
 
 def _url(name: str, *arguments: object) -> str:

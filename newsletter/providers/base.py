@@ -143,6 +143,8 @@ class Outcome:
     """Seconds that the provider asked to wait."""
     rate_limit: float | None = None
     """Requests per second that the provider allows the whole account, as its answer says."""
+    account: str = ""
+    """The `provider_account` that was asked, where the route chose it: set by `throttle.post_message`."""
 
     @property
     def reason(self) -> str:

@@ -13,7 +13,7 @@ from django.core.mail.backends.base import BaseEmailBackend
 
 from newsletter.models import sending_stopped
 from newsletter.providers import get_route
-from newsletter.providers.base import InvalidMessage, Message, OutcomeKind
+from newsletter.providers.base import InvalidMessage, Message, Outcome, OutcomeKind
 from newsletter.providers.throttle import post_message
 from subscribers.transactional.outbox import MailBackendError
 
@@ -29,7 +29,7 @@ class ProviderEmailBackend(BaseEmailBackend):
 
     It reads three attributes of a message: `idempotency_key`, under which a repeat sends no second mail, `tags`,
     which come back in events, and `written_at`, the time in the mail, which a repeat must not change. It sets
-    `provider_id` to the provider's id of the mail.
+    `provider_id` to the provider's id of the mail, and `provider_account` to who accepted it.
     """
 
     @property
@@ -56,17 +56,19 @@ class ProviderEmailBackend(BaseEmailBackend):
             return False
         keys = [key] if len(recipients) == 1 else [f"{key}:{position}" for position in range(len(recipients))]
         try:
-            email.provider_id = [  # type: ignore[attr-defined]
-                _post(_message(email, recipient), key) for recipient, key in zip(recipients, keys, strict=True)
-            ][-1]
+            outcome = [_post(_message(email, recipient), key) for recipient, key in zip(recipients, keys, strict=True)][
+                -1
+            ]
         except MailBackendError:
             if not self.fail_silently:
                 raise
             return False
+        email.provider_id = outcome.ids[0]  # type: ignore[attr-defined]
+        email.provider_account = outcome.account  # type: ignore[attr-defined]
         return True
 
 
-def _post(message: Message, key: str) -> str:
+def _post(message: Message, key: str) -> Outcome:
     outcome = post_message(get_route(), message, key=key)
     if outcome.kind is not OutcomeKind.ACCEPTED:
         raise MailBackendError(
@@ -75,7 +77,7 @@ def _post(message: Message, key: str) -> str:
             permanent=outcome.kind not in RETRYABLE,
             may_have_been_sent=outcome.kind in UNCERTAIN,
         )
-    return outcome.ids[0]
+    return outcome
 
 
 def _message(email: EmailMessage, recipient: str) -> Message:

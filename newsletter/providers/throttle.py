@@ -15,7 +15,7 @@ import math
 import random
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from django.db import transaction
@@ -25,7 +25,7 @@ from django.db.models.functions import Now
 from newsletter.models import Availability, ProviderThrottle, sending_stopped
 from newsletter.models.prepared import PreparedStatement, columns_of, fields_of, instance_of
 from newsletter.providers.allowlist import may_write_to
-from newsletter.providers.base import BlockScope, Message, Outcome, OutcomeKind, Provider, ResultKind
+from newsletter.providers.base import BlockScope, Message, Outcome, OutcomeKind, Provider, ResultKind, provider_account
 from newsletter.providers.reasons import MAX_CODE_LENGTH, provider_reason_sentence
 
 log = logging.getLogger(__name__)
@@ -374,7 +374,7 @@ def post_message(route: Sequence[Provider], message: Message, *, key: str) -> Ou
                 return Outcome(kind=OutcomeKind.RETRY_LATER, code="all_sending_stopped")
             outcome = provider.post_message(message, key=key)
             update_throttle(permit, outcome)
-            return outcome
+            return replace(outcome, account=provider_account(provider))
     outage = find_outage(route)
     code, detail = (outage.code, outage.detail) if outage else ("", "")
     return Outcome(kind=OutcomeKind.RETRY_LATER, code=code or "provider_unavailable", detail=detail)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from typing import Any
 
 from django.db import transaction
@@ -38,9 +39,19 @@ class ReasonNeeded(Exception):
         super().__init__(_("Say why the send may be resumed: it was paused because too many mails failed."))
 
 
+#: Characters of a text field or a command line that a history does not keep; PostgreSQL refuses the first and the last.
+UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]+")
+
+
+def one_line(text: str) -> str:
+    """What was typed, in one line without control characters."""
+    return " ".join(UNPRINTABLE.sub(" ", text).split())
+
+
 def operator_values(text: str) -> dict[str, Any]:
-    """What an operator wrote, as the history stores it."""
-    return {"text": text[:500]} if text else {}
+    """What an operator wrote, as the history stores it; empty if that was nothing."""
+    words = one_line(text)[:500]
+    return {"text": words} if words else {}
 
 
 def pause_send(send: Send, *, by: str, text: str = "") -> None:
@@ -55,16 +66,17 @@ def resume_send(send: Send, *, by: str, text: str = "") -> None:
     InvalidTransition, and ReasonNeeded if it was paused automatically and no text is given.
     """
     changes: dict[str, Any] = {}
+    values = operator_values(text)
     send.refresh_from_db(fields=["state", "hold_reason"])
     if send.was_auto_paused:
-        if not text.strip():
+        if not values:
             raise ReasonNeeded
         changes["acknowledged"] = send_health_of(send).rates()
     elif send.hold_reason == Reason.RESTORED_SEND:
         # Its held batches are known, and settled one by one.
         changes["acknowledged"] = send_health_of(send).rates()
     with transaction.atomic():
-        send.resume(Reason.OPERATOR, by=by, values=operator_values(text), **changes)
+        send.resume(Reason.OPERATOR, by=by, values=values, **changes)
         clear_suspensions(by=by)
 
 

@@ -16,6 +16,7 @@ from newsletter.models.prepared import PreparedStatement, columns_of, fields_of,
 from newsletter.models.send import MAY_POST_SQL
 from newsletter.providers.base import Provider, provider_account
 from newsletter.sending.limits import HeldBack, held_back
+from subscribers.models import present_secret_fingerprint
 
 #: While a provider does not answer, batches with an unknown outcome come before all others, as long as each has had
 #: fewer attempts than this times the number of such batches. If only these get no answer, the others must not wait
@@ -97,13 +98,13 @@ def has_waiting(provider: Provider, *, retries_first: bool, only_retries: bool) 
 
 def _select(provider: Provider, waiting: HeldBack, *, retries_first: bool, only_retries: bool) -> Selected | None:
     """The next batch that limits do not hold back."""
-    now, account = timezone.now(), provider_account(provider)
+    now, account, secret = timezone.now(), provider_account(provider), present_secret_fingerprint()
     if retries_first and (retries := _retries_first(provider)):
-        row = SELECT_FIRST_RETRY.first(now, retries)
+        row = SELECT_FIRST_RETRY.first(now, secret, retries)
     elif only_retries:
-        row = SELECT_NEXT_RETRY.first(now, now, account)
+        row = SELECT_NEXT_RETRY.first(now, secret, now, account)
     else:
-        row = SELECT_NEXT.first(now, now, account, *waiting)
+        row = SELECT_NEXT.first(now, secret, now, account, *waiting)
     if row is None:
         return None
     batch = instance_of(Batch, row)

@@ -52,6 +52,7 @@ from newsletter.sending.next_batch import has_waiting
 from newsletter.sending.outcome import record_outcome
 from newsletter.sending.progress import post_with_progress
 from newsletter.sending.provider_outage import follow_provider_outages
+from subscribers.models import present_secret_fingerprint
 
 log = logging.getLogger(__name__)
 
@@ -165,7 +166,7 @@ def _reason_against(claimed: ClaimedBatch, permit: Permit) -> Reason | None:
     """Why this batch must not be posted any more, asked again because a permit may take seconds to come."""
     if not claimed.has_lease():
         return Reason.LEASE_LOST
-    if settings.SENDING_IS_OFF or not MAY_POST.rows(claimed.send_pk):
+    if settings.SENDING_IS_OFF or not MAY_POST.rows(claimed.send_pk, present_secret_fingerprint()):
         return Reason.SENDING_STOPPED if sending_stopped() else Reason.SEND_STOPPED
     if permit.waited >= RECHECK_AFTER_WAIT and has_lost_recipients(claimed):
         return Reason.RECIPIENT_LEFT

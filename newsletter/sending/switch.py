@@ -43,10 +43,10 @@ def stop_all_sending(
     The same stop again changes nothing: a restore stops all sending each time that it is continued.
     `text` is what an operator wrote: required with Reason.OPERATOR, else StopReasonNeeded is raised.
     """
-    text = text.strip()
-    if reason == Reason.OPERATOR and not text:
+    written = operator_values(text)
+    if reason == Reason.OPERATOR and not written:
         raise StopReasonNeeded
-    kept = {**(values or {}), **operator_values(text)}
+    kept = {**(values or {}), **written}
     same = {"stop_reason": reason.value, "stop_values": kept, "stopped_by": by[:150]}
     if SendingSwitch.objects.filter(pk=SendingSwitch.PK, state=SwitchState.STOPPED).values(*same).first() == same:
         return
@@ -58,9 +58,7 @@ def resume_sending(*, by: str, text: str = "") -> None:
     """Let mail leave again. Raises InvalidTransition if it is not stopped, or if the setting SENDING stops it."""
     stop = sending_stopped()
     if stop and stop.is_by_setting:
-        raise InvalidTransition(
-            _("SENDING=off in the settings stops all sending. Set SENDING=on and restart every process.")
-        )
+        raise InvalidTransition(f"{stop.sentence} {stop.advice}")
     if stop is None:
         raise InvalidTransition(_("Sending is not stopped."))
     if Restore.objects.filter(secured_at__isnull=True).exists():
@@ -68,7 +66,7 @@ def resume_sending(*, by: str, text: str = "") -> None:
             _("Batches of the restored copy are still being held. Start a worker, and try again in a minute.")
         )
     start: dict[str, Any] = {"stop_reason": "", "stop_values": {}, "stopped_by": "", "stopped_at": None}
-    _move(SwitchState.ON, by=by, reason=Reason.OPERATOR, values=operator_values(text.strip()), **start)
+    _move(SwitchState.ON, by=by, reason=Reason.OPERATOR, values=operator_values(text), **start)
     log.warning("Sending resumed", extra={"by": by})
 
 

@@ -24,7 +24,9 @@ from newsletter.sending.recover import recover_abandoned
 from newsletter.sending.recurring import plan_occurrences, start_next_due_occurrence
 from newsletter.sending.schedule import start_next_due_send, update_start_times
 from subscribers.consent.signing_keys import RECORD_SECONDS, record_signing_keys
+from subscribers.models import suppression_secret_differs
 from subscribers.signup.queue import process_signups
+from subscribers.suppression import record_suppression_secret
 from subscribers.transactional.outbox import send_due_transactional_mails
 
 
@@ -74,6 +76,9 @@ def _post_batch_due_in() -> float | None:
 
 
 def _apply_events() -> bool:
+    if suppression_secret_differs():
+        # Bounces and complaints would be stored under the wrong secret.
+        return False
     # A sum and not `any`, so that the events of each provider have their turn.
     return sum(apply_events(provider) for provider in webhook_providers()) > 0
 
@@ -101,6 +106,7 @@ STEPS: tuple[Step, ...] = (
     Step("mark_database", Queue.SENDING, 5, check_and_mark),
     # Before the first mail is signed.
     Step("record_signing_keys", Queue.TRANSACTIONAL, RECORD_SECONDS, record_signing_keys),
+    Step("record_secret", Queue.TRANSACTIONAL, RECORD_SECONDS, record_suppression_secret),
     Step("answer_signups", Queue.TRANSACTIONAL, 0, process_signups),
     Step("send_transactional", Queue.TRANSACTIONAL, 0, send_due_transactional_mails, needs_check=True),
     Step("plan_occurrences", Queue.SENDING, 1, plan_occurrences),

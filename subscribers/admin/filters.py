@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from django.contrib import admin
@@ -26,21 +27,41 @@ else:
 
 
 class OfferedFiltersChangeList(ChangeList):
-    """A list that answers 400 to a filter, or a value of one, that it does not offer."""
+    """A list that answers 400 to a filter that it does not offer, and to a choice that a filter does not have.
+
+    Related rows and dates are no choices: a row that does not exist gives an empty list.
+    """
 
     def get_filters(self, request: HttpRequest) -> Any:
-        """Django would pass each parameter that no filter has taken to the database, as in `?address__regex=`."""
+        """Django would pass each parameter that no filter has taken to the database, as in `?address__regex=`.
+
+        Of a parameter that is repeated it would make a condition each, and databases limit how many a query may have.
+        """
+        if repeated := [name for name, values in request.GET.lists() if len(values) > 1]:
+            raise BadRequest(f"repeated parameter {min(repeated)!r}")
         found = super().get_filters(request)
         filters, _has_filters, rest, *_ = found
         linked: tuple[str, ...] = getattr(self.model_admin, "linked_lookups", ())
         if unknown := rest.keys() - set(linked):
             raise BadRequest(f"unknown filter {min(unknown)!r}")
         for each in filters:
-            if isinstance(each, admin.SimpleListFilter):
-                offered = {str(value) for value, _label in each.lookup_choices}
-                if (each.value() or "") not in {"", *offered}:
-                    raise BadRequest(f"unknown value of the filter {each.parameter_name!r}")
+            if not set(_chosen(each)) <= _offered(each):
+                raise BadRequest(f"unknown value of the filter {'/'.join(map(str, each.expected_parameters()))!r}")
         return found
+
+
+def _chosen(each: admin.ListFilter) -> Iterable[str]:
+    """The values that the query names; none of a filter without choices."""
+    if isinstance(each, admin.SimpleListFilter):
+        return [each.value() or ""]
+    return each.lookup_val or () if isinstance(each, admin.ChoicesFieldListFilter) else ()
+
+
+def _offered(each: admin.ListFilter) -> set[str]:
+    if isinstance(each, admin.SimpleListFilter):
+        return {"", *(str(value) for value, _label in each.lookup_choices)}
+    choices = each.field.flatchoices if isinstance(each, admin.ChoicesFieldListFilter) else ()
+    return {str(value) for value, _label in choices}
 
 
 class OfferedFilters(AnyModelAdmin):

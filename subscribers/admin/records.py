@@ -77,6 +77,7 @@ class TransactionalMailAdmin(ReadOnlyAdmin):
         "first_attempt_at",
         "not_before",
         "sent_at",
+        "provider",
         "provider_id",
     )
     readonly_fields = ("state_badge", "explanation")

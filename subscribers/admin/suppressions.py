@@ -15,7 +15,12 @@ from subscribers.addresses import Address, AddressError, parse_address
 from subscribers.admin.filters import OfferedFilters
 from subscribers.admin.read_only import TypedModelAdmin, editor_evidence
 from subscribers.models import Suppression, SuppressionReason, fingerprint
-from subscribers.suppression import get_suppression, suppress_addresses
+from subscribers.suppression import (
+    SuppressionSecretDiffers,
+    check_suppression_secret,
+    get_suppression,
+    suppress_addresses,
+)
 
 
 class SuppressionForm(forms.ModelForm):  # type: ignore[type-arg]
@@ -35,6 +40,14 @@ class SuppressionForm(forms.ModelForm):  # type: ignore[type-arg]
             return parse_address(self.cleaned_data["address"])
         except AddressError as error:
             raise forms.ValidationError(str(error)) from error
+
+    def clean(self) -> dict[str, Any] | None:
+        """Refuse an address that would not be recognised later."""
+        try:
+            check_suppression_secret()
+        except SuppressionSecretDiffers as error:
+            raise forms.ValidationError(str(error)) from error
+        return super().clean()
 
 
 @admin.register(Suppression)

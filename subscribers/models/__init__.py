@@ -16,7 +16,11 @@ from subscribers.models.suppression import (
     LIFTED_BY_CONFIRMATION,
     Suppression,
     SuppressionReason,
+    SuppressionSecret,
     fingerprint,
+    present_secret_fingerprint,
+    secret_fingerprint,
+    suppression_secret_differs,
 )
 from subscribers.models.transactional_mail import (
     TRANSACTIONAL_MAIL_MACHINE,
@@ -48,6 +52,7 @@ __all__ = [
     "SubscriptionState",
     "Suppression",
     "SuppressionReason",
+    "SuppressionSecret",
     "TransactionalMail",
     "TransactionalMailKind",
     "TransactionalMailReason",
@@ -59,6 +64,9 @@ __all__ = [
     "fingerprint",
     "move_subscriptions",
     "new_idempotency_key",
+    "present_secret_fingerprint",
     "record_consents",
+    "secret_fingerprint",
+    "suppression_secret_differs",
     "update_subscriptions",
 ]

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+from typing import ClassVar
 
 from django.conf import settings
 from django.db import models
-from django.db.models import Q
+from django.db.models import Exists, Q
 from django.utils import timezone
 from django.utils.formats import date_format
 from django.utils.translation import gettext_lazy as _
@@ -34,6 +35,47 @@ def fingerprint(canonical: str) -> str:
     """
     secret: str = settings.SUPPRESSION_SECRET
     return hmac.digest(secret.encode(), canonical.encode(), hashlib.sha256).hex()
+
+
+def secret_fingerprint(secret: str) -> str:
+    """What identifies a SUPPRESSION_SECRET without revealing it: 32 hexadecimal digits."""
+    # The label is part of stored fingerprints: it must never change.
+    return hmac.digest(secret.encode(), b"subscribers.suppression.fingerprint", hashlib.sha256)[:16].hex()
+
+
+def present_secret_fingerprint() -> str:
+    """The fingerprint of the secret in the settings."""
+    return secret_fingerprint(settings.SUPPRESSION_SECRET)
+
+
+class SuppressionSecret(models.Model):
+    """Under which SUPPRESSION_SECRET the suppressions are stored: one row with a fingerprint, never the secret itself.
+
+    Under another secret, no suppressed address is recognised.
+    """
+
+    PK: ClassVar[int] = 1
+
+    fingerprint = models.CharField(max_length=32, editable=False)
+    recorded_at = models.DateTimeField(default=timezone.now)
+    recorded_by = models.CharField(max_length=150, help_text=_("“worker”, or who replaced a lost secret."))
+
+    class Meta:
+        default_permissions = ()
+        constraints = [models.CheckConstraint(condition=Q(pk=1), name="suppression_secret_only_one")]
+
+    def __str__(self) -> str:
+        return self.fingerprint
+
+    @staticmethod
+    def differs() -> Exists:
+        """The condition that it is not the secret in the settings, for other queries."""
+        return Exists(SuppressionSecret.objects.exclude(fingerprint=present_secret_fingerprint()))
+
+
+def suppression_secret_differs() -> bool:
+    """Whether the suppressions are stored under another SUPPRESSION_SECRET than the one in the settings; one query."""
+    return SuppressionSecret.objects.exclude(fingerprint=present_secret_fingerprint()).exists()
 
 
 class Suppression(models.Model):

@@ -122,6 +122,14 @@ class TransactionalMail(models.Model):
         help_text=_("The first attempt that may have sent the mail. Empty while no attempt may have."),
     )
     sent_at = models.DateTimeField(_("sent at"), null=True)
+    provider = models.CharField(
+        _("provider"),
+        max_length=32,
+        blank=True,
+        default="",
+        db_default="",
+        help_text=_("The provider and account that accepted it."),
+    )
     provider_id = models.CharField(_("provider’s ID"), max_length=100, blank=True)
     reason = models.CharField(_("reason"), max_length=20, blank=True, choices=TransactionalMailReason.choices)
     detail = models.CharField(

@@ -164,8 +164,9 @@ def send_mail(claimed: ClaimedMail, backend: BaseEmailBackend) -> None:
         log.exception("transactional mail %s: the mail backend failed with an unexpected error", mail.pk)
         _retry_or_give_up(claimed, backend, Reason.BACKEND_ERROR, type(error).__name__)
     else:
-        provider_id = getattr(message, "provider_id", "")
-        _finish(mail, State.SENT, reason="", detail="", sent_at=timezone.now(), provider_id=provider_id)
+        accepted = {"provider_id": "provider_id", "provider": "provider_account"}
+        known = {column: getattr(message, attribute, "") for column, attribute in accepted.items()}
+        _finish(mail, State.SENT, reason="", detail="", sent_at=timezone.now(), **known)
 
 
 def message_of(mail: TransactionalMail) -> EmailMultiAlternatives:

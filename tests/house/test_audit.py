@@ -11,11 +11,13 @@ from shutil import copytree
 
 import pytest
 
+from newsletter.config.configuration import PROJECT_ROOT
 from tests.house.audit import (
     REQUIREMENTS,
     SourceUnreachable,
     advisories,
     audit,
+    main,
     missing_hashes,
     pins_of,
     stale_locks,
@@ -118,3 +120,21 @@ def test_an_advisory_database_that_does_not_answer_is_reported_and_is_no_clean_r
 ) -> None:
     with pytest.raises(SourceUnreachable, match="The advisory database OSV"):
         list(advisories(pins_of("asgiref==3.13.0 \\\n"), ask))
+
+
+def test_a_source_that_was_not_asked_is_named_last(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def unreachable(*_arguments: object) -> list[str]:
+        raise SourceUnreachable("The advisory database OSV: no route")
+
+    monkeypatch.setattr("tests.house.audit.advisories", unreachable)
+    monkeypatch.setattr("tests.house.audit.differs_when_resolved", lambda _folder: [])
+    assert main() == 0
+    *_, last = capsys.readouterr().out.splitlines()
+    assert last == "NOT CHECKED, because it could not be reached. The advisory database OSV: no route"
+
+
+def test_the_security_policy_says_that_the_audit_passes_without_the_advisory_database() -> None:
+    policy = " ".join((PROJECT_ROOT / "SECURITY.md").read_text().split())
+    assert "Where that database cannot be reached, `make audit` says so and passes." in policy

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+import subprocess
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from newsletter.config.configuration import PROJECT_ROOT
+from tests import pythons
 from tests.pythons import interpreter
 
 APPS = ("newsletter", "subscribers")
@@ -81,3 +83,67 @@ def test_the_supported_pythons_are_declared_and_tested() -> None:
 def test_an_interpreter_that_is_not_there_is_not_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     assert interpreter("3.12") is None
+
+
+@pytest.fixture
+def no_python(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """No other interpreter is installed, and none can be downloaded; the versions that were asked for."""
+    asked: list[str] = []
+    monkeypatch.setattr(pythons, "interpreter", lambda _version: None)
+    monkeypatch.setattr(pythons, "downloaded", asked.append)
+    monkeypatch.setenv("CI", "true")
+    monkeypatch.delenv("REQUIRE_PYTHONS", raising=False)
+    return asked
+
+
+def test_a_python_that_cannot_be_had_is_named_last_and_fails_only_where_it_is_required(
+    no_python: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert pythons.main(["3.12", "3.13"]) == 0
+    assert no_python == ["3.12", "3.13"]
+    assert capsys.readouterr().out.splitlines()[-2:] == [
+        "NOT tested with Python 3.12: it is not on the PATH, and not in pyenv.",
+        "NOT tested with Python 3.13: it is not on the PATH, and not in pyenv.",
+    ]
+    monkeypatch.setenv("REQUIRE_PYTHONS", "1")
+    assert pythons.main(["3.12"]) == 1
+
+
+def test_a_python_that_was_downloaded_is_tested(
+    no_python: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tested: list[str] = []
+
+    def check(version: str, _program: Path, _arguments: list[str]) -> int:
+        tested.append(version)
+        return 0
+
+    monkeypatch.setattr(pythons, "downloaded", lambda _version: Path("python"))
+    monkeypatch.setattr(pythons, "check", check)
+    assert pythons.main(["3.12"]) == 0
+    assert tested == ["3.12"]
+    assert capsys.readouterr().out.splitlines()[-1] == "Tested with: 3.12."
+
+
+def test_nothing_is_downloaded_outside_ci(no_python: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CI")
+    pythons.main(["3.12"])
+    assert no_python == []
+
+
+def test_a_download_that_fails_says_why(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    failed = subprocess.CompletedProcess([], 2, stdout="", stderr="error: no route to the host\n")
+    monkeypatch.setattr("subprocess.run", lambda *_arguments, **_options: failed)
+    assert pythons.downloaded("3.12", tmp_path) is None
+    assert capsys.readouterr().out == "Python 3.12 cannot be downloaded: error: no route to the host\n"
+
+
+def test_what_ci_leaves_out_is_named() -> None:
+    steps = re.findall(r"(?m)^step make (\S+)", (PROJECT_ROOT / ".ci/run").read_text())
+    targets = re.findall(r"(?m)^((?:test|soak|audit|lint|fidelity)\S*):.*## ", (PROJECT_ROOT / "Makefile").read_text())
+    left_out = sorted(set(targets) - set(steps))
+    assert left_out == ["soak", "test-mutants"]
+    contributing = " ".join((PROJECT_ROOT / "CONTRIBUTING.md").read_text().split())
+    assert "everything but `make test-mutants` and `make soak`" in contributing

@@ -70,6 +70,7 @@ ALLOWED = {
     "No transition leads from {} to {}.": "a programming error",
     "{} is not a type of the MJML tables.": "a programming error",
     "unknown filter {}": "for the log",
+    "repeated parameter {}": "for the log",
     "unknown value of the filter {}": "for the log",
     "invalid key of a selected row": "for the log",
     "field without completion": "for the log",

@@ -38,6 +38,7 @@ pid {folder}/nginx.pid;
 error_log {folder}/error.log;
 events {{}}
 http {{
+    access_log {folder}/access.log;
     include {folder}/site.conf;
     client_body_temp_path {folder}/body;
     proxy_temp_path {folder}/proxy;
@@ -153,6 +154,21 @@ def test_the_sizes_in_the_file_are_those_of_the_web_server() -> None:
     units = {"k": 1024, "m": 1024**2}
     sizes = re.findall(r"client_max_body_size (\d+)([km]);", CONFIGURATION)
     assert [int(number) * units[unit] for number, unit in sizes] == [MAX_BODY_BYTES, MAX_BODY_SIZE]
+
+
+@pytest.mark.skipif(NGINX is None and "CI" not in os.environ, reason="nginx is not installed.")
+def test_no_log_holds_the_link_of_a_subscriber_also_if_the_web_server_is_down(tmp_path: Path) -> None:
+    certificate = make_certificate(tmp_path)
+    http, https = free_port(0), free_port(0)
+    link = "/unsubscribe/c2VjcmV0LWxpbms"
+    with running_nginx(tmp_path, http=http, https=https, behind=free_port(0)):
+        assert RawClient(f"http://127.0.0.1:{http}").get(link).status == 301
+        client = TlsClient(f"https://127.0.0.1:{https}", certificate)
+        assert client.get(link).status == 502
+        assert client.get(f"{link}%00").status == 400
+    logs = [tmp_path / "access.log", tmp_path / "error.log"]
+    assert all(log.exists() for log in logs)
+    assert not any(link in log.read_text() for log in logs)
 
 
 def test_http_is_redirected_to_https_with_path_and_query(proxied: ProxiedSite) -> None:

@@ -403,7 +403,7 @@ GUARDS = (
         promise="A send that stops during the wait for a permit is not posted",
         path=POST,
         symbol="_reason_against",
-        old="if settings.SENDING_IS_OFF or not MAY_POST.rows(claimed.send_pk):",
+        old="if settings.SENDING_IS_OFF or not MAY_POST.rows(claimed.send_pk, present_secret_fingerprint()):",
         new="if False:",
         tests=(
             f"{SENDING}/test_post.py::test_a_batch_that_waits_for_a_permit_is_not_posted_once_the_send_is_stopped",

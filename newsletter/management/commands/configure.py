@@ -17,12 +17,19 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from newsletter.config import answers, env_file
 from newsletter.config.environment import env_file_path
 from newsletter.config.settings_text import env_example
+from subscribers.models import secret_fingerprint
 
 #: What an optional setting is emptied with, and a value that is read from standard input, one line each.
 NOTHING = FROM_INPUT = "-"
 
 FIRST_STEPS = "manage.py migrate, then manage.py createsuperuser."
 AFTER_CHANGES = "restart the web server and all workers. With another DATABASE_URL, run manage.py migrate first."
+#: What to do about a database that was used with another SUPPRESSION_SECRET.
+DIFFERENT_SUPPRESSIONS = (
+    "Warning: this database has been used with another SUPPRESSION_SECRET. Its suppressed addresses would not be "
+    "recognised, so nothing is sent. Edit the file: set SUPPRESSION_SECRET to its former value, from a backup of the "
+    "file. Only if it is lost, run manage.py resume_sending --lost-suppression-secret after migrate."
+)
 
 
 class Command(BaseCommand):
@@ -69,6 +76,8 @@ class Command(BaseCommand):
             values = self._interview(values, ask_all=options["all"], tests_database=tests_database)
         changes = answers.changes(before, values)
         self._write(path, env_example() if text is None else text, changes, options["group"])
+        if tests_database and self._has_other_secret(values):
+            self.stderr.write(DIFFERENT_SUPPRESSIONS)
 
     def _entered(self, arguments: list[str], before: dict[str, str]) -> dict[str, str]:
         pairs = [argument.partition("=") for argument in arguments]
@@ -98,7 +107,12 @@ class Command(BaseCommand):
             raise CommandError("Nothing was written.\n" + "\n".join(errors))
 
     def _database_problem(self, values: dict[str, str]) -> str:
-        return answers.database_problem(values.get("DATABASE_URL") or answers.default_of("DATABASE_URL", values))
+        return answers.database_problem(_database_url(values))
+
+    def _has_other_secret(self, values: dict[str, str]) -> bool:
+        """Whether suppressed addresses are stored under another secret than the one in the file."""
+        recorded = answers.recorded_secret_fingerprint(_database_url(values))
+        return bool(recorded) and recorded != secret_fingerprint(values["SUPPRESSION_SECRET"])
 
     def _interview(self, values: dict[str, str], *, ask_all: bool, tests_database: bool) -> dict[str, str]:
         done: set[str] = set()
@@ -167,3 +181,7 @@ class Command(BaseCommand):
             self.stdout.write(f"Made new: {', '.join(made)}. Back up this file: without it, old links stop working.")
         is_new = "SECRET_KEY" in made
         self.stdout.write(f"Next: {FIRST_STEPS if is_new else AFTER_CHANGES}")
+
+
+def _database_url(values: dict[str, str]) -> str:
+    return values.get("DATABASE_URL") or answers.default_of("DATABASE_URL", values)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +9,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from newsletter.backup import DamagedBackup, Manifest, Refused, RestoreFailed, read_manifest, restore_backup
 from newsletter.backup.restore import Permissions, check_archive, notes_on, problems_of
+from newsletter.management.operator import add_by_option, operator_name
 from newsletter.models import Restore
 from newsletter.sending.after_restore import acknowledge_restores
 
@@ -38,11 +38,12 @@ class Command(BaseCommand):
             action="store_true",
             help="the gap in the events is dealt with: doctor and the start page no longer show it",
         )
+        add_by_option(parser)
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Do one of the three."""
         if options["acknowledge"]:
-            count = acknowledge_restores(by=getpass.getuser())
+            count = acknowledge_restores(by=operator_name(options))
             self.stdout.write("Acknowledged." if count else "There is nothing to acknowledge.")
             return
         path: Path | None = options["path"]

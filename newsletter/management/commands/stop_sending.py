@@ -6,9 +6,8 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from newsletter.management.operator import add_by_option, operator_name
 from newsletter.sending.switch import StopReasonNeeded, stop_all_sending
-
-BY = "manage.py stop_sending"
 
 
 class Command(BaseCommand):
@@ -20,13 +19,14 @@ class Command(BaseCommand):
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
-        """Why."""
+        """Why, and who."""
         parser.add_argument("--reason", required=True, help="why; shown to every editor and kept in the history")
+        add_by_option(parser)
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Stop."""
         try:
-            stop_all_sending(by=BY, text=options["reason"])
+            stop_all_sending(by=operator_name(options), text=options["reason"])
         except StopReasonNeeded as missing:
             raise CommandError(str(missing)) from missing
         self.stdout.write("All sending is stopped. Each worker finishes the batch that it is posting.")

@@ -13,7 +13,7 @@ from lxml import html as lxml_html  # type: ignore[import-untyped]
 
 from newsletter.models import Batch, Delivery, Issue
 from subscribers.admin.filters import OfferedFilters, OfferedFiltersChangeList
-from subscribers.models import Subscriber
+from subscribers.models import Subscriber, Subscription, SubscriptionState
 
 MODELS = list(admin.site._registry)
 HUGE = "9" * 40
@@ -77,6 +77,24 @@ def test_a_filter_that_a_list_does_not_show_is_refused_in_one_line(
         assert not any("regex" in each["sql"].lower() or " ~ " in each["sql"] for each in captured), query
         (line,) = caplog.records
         assert line.exc_info is None
+
+
+@pytest.mark.parametrize("model", MODELS, ids=named)
+def test_a_repeated_filter_is_refused(model: type[Model], edda: Client) -> None:
+    for name in filter_parameters(model):
+        assert edda.get(f"{list_of(model)}?" + "&".join([f"{name}=1"] * 900)).status_code == 400, name
+
+
+def test_a_filter_that_is_repeated_more_often_than_a_query_takes_conditions_is_refused(edda: Client) -> None:
+    state = f"state__exact={SubscriptionState.ACTIVE}"
+    many = "&".join([state] * 1500)
+    assert edda.get(f"{list_of(Subscription)}?{many}").status_code == 400
+    assert edda.get(f"{list_of(Subscription)}?{state}").status_code == 200
+
+
+def test_a_value_that_is_no_choice_of_a_filter_is_refused(edda: Client) -> None:
+    assert edda.get(f"{list_of(Subscription)}?state__exact=nonsense").status_code == 400
+    assert edda.get(f"{list_of(Subscription)}?state__exact=").status_code == 400
 
 
 @pytest.mark.parametrize("model", [Subscriber, Batch, Delivery], ids=named)

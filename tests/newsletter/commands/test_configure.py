@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import io
 import os
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 from django.core.management import call_command
 from django.core.management.base import CommandError
 
-from newsletter.config import env_file
+from newsletter.config import answers, env_file
 from newsletter.config.configuration import PROJECT_ROOT
+from subscribers.models import secret_fingerprint
 
 WEBHOOK_SECRET = "whsec_" + "A" * 32
 
@@ -95,6 +98,33 @@ def test_a_secret_that_is_set_is_not_replaced(file: Path, name: str) -> None:
     with pytest.raises(CommandError, match=f"{name}: is set already and is not replaced"):
         configure(file, f"{name}={'x' * 60}")
     assert file.read_text() == before
+
+
+@pytest.mark.parametrize("name", ["sqlite", "postgresql"])
+def test_a_database_whose_suppressions_have_another_secret_is_named(
+    file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    database = tmp_path / "db.sqlite3"
+    with closing(sqlite3.connect(database)) as connection:
+        connection.execute("CREATE TABLE subscribers_suppressionsecret (id, fingerprint)")
+        connection.execute("INSERT INTO subscribers_suppressionsecret VALUES (1, ?)", [secret_fingerprint("former")])
+        connection.commit()
+    url = f"sqlite:///{database}"
+    if name == "postgresql":
+        url = "postgresql://news@db.example.org/news"
+        monkeypatch.setattr("psycopg.connect", lambda *_arguments, **_options: sqlite3.connect(database))
+        monkeypatch.setattr(answers, "database_problem", lambda _url: "")
+    errors = io.StringIO()
+    call_command("configure", f"DATABASE_URL={url}", file=file, stdout=io.StringIO(), stderr=errors)
+    assert "this database has been used with another SUPPRESSION_SECRET" in errors.getvalue()
+    assert "set SUPPRESSION_SECRET to its former value" in errors.getvalue()
+    with closing(sqlite3.connect(database)) as connection:
+        present = secret_fingerprint(values(file)["SUPPRESSION_SECRET"])
+        connection.execute("UPDATE subscribers_suppressionsecret SET fingerprint = ?", [present])
+        connection.commit()
+    errors = io.StringIO()
+    call_command("configure", "LOG_LEVEL=INFO", file=file, stdout=io.StringIO(), stderr=errors)
+    assert errors.getvalue() == ""
 
 
 def test_all_errors_are_told_at_once_and_nothing_is_written(file: Path) -> None:

@@ -87,7 +87,9 @@ def set_up() -> None:
     mail = enqueue_mail(
         TransactionalMailKind.CONFIRMATION, ben(make_newsletter()), {}, one_click_url="http://127.0.0.1:8000/decline/x"
     )
-    TransactionalMail.objects.filter(pk=mail.pk).update(state=TransactionalMailState.SENT)
+    TransactionalMail.objects.filter(pk=mail.pk).update(
+        state=TransactionalMailState.SENT, provider=provider_account(get_route()[0]), first_attempt_at=timezone.now()
+    )
     Event.objects.create(provider="resend", event_id="msg_1", body="{}", state=EventState.APPLIED)
 
 

@@ -11,16 +11,20 @@ import pytest
 from django.contrib.auth.models import User
 from django.core.management import call_command
 from django.test import Client
+from django.utils import timezone
 from pytest_django import Settings
 
-from newsletter.models import Event
+from newsletter.models import Batch, BatchState, Event
 from newsletter.monitoring.setup import SetupStep, open_steps, setup_diagnostics, setup_steps
+from newsletter.providers import get_provider, get_route
+from newsletter.providers.base import provider_account
 from subscribers.models import MailingList, TransactionalMail, TransactionalMailKind, TransactionalMailState
 from subscribers.transactional.compose import enqueue_mail
+from subscribers.transactional.outbox import send_due_transactional_mails
 from tests.newsletter.admin.pages import words_on
-from tests.newsletter.monitoring.conftest import a_worker
-from tests.people import ada
-from tests.publications import make_newsletter
+from tests.newsletter.monitoring.conftest import a_worker, ago
+from tests.people import ada, ben, make_subscriptions
+from tests.publications import expand_audiences, make_issue, make_newsletter, start_sending
 from tests.sandboxes import provider_of, running_sandbox
 
 pytestmark = pytest.mark.django_db
@@ -47,7 +51,15 @@ def accept_a_mail() -> None:
     mail = enqueue_mail(
         TransactionalMailKind.CONFIRMATION, ada(make_newsletter()), {}, one_click_url=f"{SITE}/decline/x"
     )
-    TransactionalMail.objects.filter(pk=mail.pk).update(state=TransactionalMailState.SENT)
+    TransactionalMail.objects.filter(pk=mail.pk).update(
+        state=TransactionalMailState.SENT,
+        provider=provider_account(get_provider()),
+        first_attempt_at=timezone.now(),
+    )
+
+
+def switch_to_resend(settings: Settings) -> None:
+    settings.PROVIDER, settings.PROVIDER_URL = "resend", "https://api.resend.com"
 
 
 def test_each_step_is_left_until_it_is_done() -> None:
@@ -64,6 +76,62 @@ def test_each_step_is_left_until_it_is_done() -> None:
     assert left() == []
     (done,) = setup_diagnostics()
     assert (done.name, done.severity, done.sentence) == ("setup", "ok", "The installation is set up.")
+
+
+def test_what_the_sandbox_did_proves_nothing_about_the_provider_that_replaces_it(settings: Settings) -> None:
+    User.objects.create_superuser("edda")
+    accept_a_mail()
+    Event.objects.create(provider="resend", event_id="msg_1", body="{}")
+    assert left() == []
+    switch_to_resend(settings)
+    assert left() == ["setup_domain", "setup_first_mail", "setup_webhook"]
+    assert "The installation is set up." not in [each.sentence for each in setup_diagnostics()]
+
+
+def test_a_batch_of_another_provider_account_does_not_count(settings: Settings) -> None:
+    issue = make_issue()
+    make_subscriptions(1, issue.newsletter.mailing_list)
+    start_sending(issue)
+    expand_audiences()
+    accepted = {"state": BatchState.ACCEPTED, "first_attempt_at": timezone.now()}
+    assert Batch.objects.update(**accepted, provider=provider_account(get_provider())) == 1
+    assert step("setup_first_mail").is_done
+    switch_to_resend(settings)
+    assert not step("setup_first_mail").is_done
+    Batch.objects.update(provider=provider_account(get_provider()))
+    assert step("setup_first_mail").is_done
+    assert step("setup_domain").is_done
+
+
+def test_a_mail_by_smtp_proves_nothing_about_resend(settings: Settings) -> None:
+    settings.PROVIDER, settings.SMTP_HOST = "resend,smtp", "mail.example.org"
+    User.objects.create_superuser("edda")
+    accept_a_mail()
+    TransactionalMail.objects.update(provider=provider_account(get_route()[1]))
+    Event.objects.create(provider="resend", event_id="msg_1", body="{}")
+    assert left() == ["setup_domain", "setup_webhook"]
+
+
+def test_only_an_event_after_the_first_mail_shows_that_webhooks_arrive() -> None:
+    Event.objects.create(provider="resend", event_id="msg_1", body="{}", received_at=ago(hours=1))
+    accept_a_mail()
+    assert not step("setup_webhook").is_done
+    Event.objects.create(provider="resend", event_id="msg_2", body="{}")
+    assert step("setup_webhook").is_done
+
+
+def test_a_confirmation_mail_records_which_account_accepted_it(settings: Settings) -> None:
+    settings.EMAIL_BACKEND = "newsletter.providers.email_backend.ProviderEmailBackend"
+    mail = enqueue_mail(
+        TransactionalMailKind.CONFIRMATION,
+        ben(make_newsletter()),
+        {},
+        one_click_url=f"{SITE}/decline/x",
+    )
+    send_due_transactional_mails()
+    mail.refresh_from_db()
+    assert (mail.state, mail.provider) == (TransactionalMailState.SENT, provider_account(get_provider()))
+    assert step("setup_first_mail").is_done
 
 
 def test_an_administrator_who_may_not_log_in_does_not_count() -> None:

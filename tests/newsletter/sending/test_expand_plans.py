@@ -12,6 +12,7 @@ from newsletter.sending.control import cancel_send
 from newsletter.sending.next_batch import SELECT_NEXT
 from newsletter.sending.outcome import DELIVERIES_ACCEPTED
 from newsletter.sending.recipients import RECIPIENTS, deliveries_of
+from subscribers.models import present_secret_fingerprint
 from tests import people
 from tests.publications import expand_audiences, start_sending
 
@@ -41,7 +42,7 @@ def test_the_deliveries_of_a_batch_are_found_by_primary_key_and_not_through_thei
 
 def test_the_next_batch_is_found_among_the_open_ones_and_not_through_its_send(send: Send) -> None:
     now = timezone.now()
-    plan = SELECT_NEXT.explain(now, now, "sandbox:account", [], [])
+    plan = SELECT_NEXT.explain(now, present_secret_fingerprint(), now, "sandbox:account", [], [])
     assert "Index Scan using batch_open" in plan
     assert "newsletter_batch_send_id" not in plan
     assert "Sort" not in plan
