@@ -100,3 +100,16 @@ def test_tracking_at_a_provider_that_is_not_in_use_stops_nothing(provider: Provi
     now = timezone.now()
     ProviderDomain.objects.create(provider="former", name="mail.example.org", open_tracking=True, checked_at=now)
     dry_run(ready)
+
+
+def test_tracking_is_seen_for_a_sender_with_an_international_domain(
+    tracking: SandboxServer, db: None, issue: Issue
+) -> None:
+    people.ada(issue.newsletter)
+    # Providers list the domain in ASCII (RFC 5891), and mail is sent from that form.
+    domain = "xn--bcher-kva.example.org"
+    tracking.configure(verified_domains=frozenset({domain}), open_tracking_domains=frozenset({domain}))
+    Newsletter.objects.update(sender_email="notes@Bücher.example.org")
+    refresh_due_domains(get_route())
+    with pytest.raises(IssueRefused, match="tracks the opens"):
+        dry_run(Issue.objects.get())
