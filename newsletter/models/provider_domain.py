@@ -24,6 +24,10 @@ class ProviderDomainQuerySet(models.QuerySet["ProviderDomain"]):
         known = self.filter(checked_at__gt=now - MAX_AGE, provider__in=providers)
         return known.filter(name=domain_of(address)).order_by("provider")
 
+    def tracked(self) -> ProviderDomainQuerySet:
+        """Those whose opens or clicks the provider tracks, as far as it is known."""
+        return self.filter(models.Q(open_tracking=True) | models.Q(click_tracking=True))
+
 
 class ProviderDomain(models.Model):
     """A sending domain at a provider, as it was when the provider was last asked; the worker asks every few minutes."""
