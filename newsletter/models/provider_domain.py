@@ -28,6 +28,10 @@ class ProviderDomainQuerySet(models.QuerySet["ProviderDomain"]):
         """Those whose opens or clicks the provider tracks, as far as it is known."""
         return self.filter(models.Q(open_tracking=True) | models.Q(click_tracking=True))
 
+    def with_known_tracking(self) -> ProviderDomainQuerySet:
+        """Those of which the provider reported both."""
+        return self.filter(open_tracking__isnull=False, click_tracking__isnull=False)
+
 
 class ProviderDomain(models.Model):
     """A sending domain at a provider, as it was when the provider was last asked; the worker asks every few minutes."""
