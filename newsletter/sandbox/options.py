@@ -6,6 +6,7 @@ import base64
 import binascii
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 #: Types of events about mails that Resend sends (SDK 2.51). An endpoint may subscribe to fewer.
 EMAIL_EVENTS = frozenset(
@@ -93,12 +94,26 @@ class SandboxOptions:
             raise ValueError("rate_limit and webhook_workers must be 1 or more.")
         if self.webhook_time_scale <= 0 or self.webhook_timeout <= 0:
             raise ValueError("webhook_time_scale and webhook_timeout must be more than 0.")
-        if self.webhook_url is not None and not self.webhook_url.startswith(("http://", "https://")):
-            raise ValueError(f"webhook_url must start with http:// or https://, not {self.webhook_url!r}.")
+        if self.webhook_url is not None:
+            _check_url(self.webhook_url)
         if self.webhook_url is not None and not self.webhook_secrets:
             raise ValueError("webhook_url needs webhook_secrets, because events are always signed.")
         for secret in self.webhook_secrets:
             signing_key(secret)
+
+
+def _check_url(url: str) -> None:
+    """Raises ValueError if nothing can be posted there."""
+    if not url.startswith(("http://", "https://")):
+        raise ValueError(f"webhook_url must start with http:// or https://, not {url!r}.")
+    try:
+        parts = urlsplit(url)
+        is_complete = bool(parts.hostname and parts.hostname.encode("idna")) and parts.port != 0
+    except ValueError:
+        # Also UnicodeError, for a label of the host name that is empty or too long.
+        is_complete = False
+    if not is_complete:
+        raise ValueError(f"webhook_url must have a host name and, if any, a port from 1 to 65535: {url!r}.")
 
 
 def signing_key(secret: str) -> bytes:

@@ -12,6 +12,7 @@ import pytest
 from newsletter.sandbox import SandboxServer
 from newsletter.sandbox.database import Database
 from newsletter.sandbox.events import RETRY_SECONDS
+from newsletter.sandbox.webhooks import Receiver as Posting
 from tests.sandbox.conftest import StartSandbox
 from tests.sandbox.peers import ADA, BEN, NEXT_SECRET, SECRET, Caller, Clock, Receiver, mail, verify, wait_until
 
@@ -295,3 +296,10 @@ def test_a_transaction_without_writes_wakes_no_thread(database: Database) -> Non
         tx.execute("INSERT INTO bodies (zstd) VALUES (x'00')")
     assert woken.wait(timeout=5)
     listener.join()
+
+
+@pytest.mark.parametrize(
+    "url", ["http://127.0.0.1:notaport/", "http://[/", "http://receiver..test/", "http://127.0.0.1/é"]
+)
+def test_a_url_that_cannot_be_used_is_an_error_of_the_event_and_not_of_the_worker(url: str) -> None:
+    assert Posting().post(url, b"{}", {}, timeout=1).endswith("Error")
