@@ -37,6 +37,8 @@ HOST = "127.0.0.1"
 _LOOPBACK_NAMES = frozenset({"127.0.0.1", "localhost", "[::1]"})
 _STOP_SECONDS = 5.0
 _DRAINED_BYTES = 1 << 16
+#: As much of a body that is too large is read before it is refused; after that the connection is reset.
+_MAX_DRAINED_BYTES = 200_000_000
 _CHUNK_LINE_BYTES = 4096
 _CHUNK_SIZE = re.compile(rb"[0-9A-Fa-f]{1,8}")
 _MAX_TRAILERS = 20
@@ -236,6 +238,7 @@ class _Connection(http.server.BaseHTTPRequestHandler):
         while size := self._chunk_size():
             left -= size
             if left < 0:
+                self._drain_chunks(size)
                 raise refusal("validation_error", "The request body is too large.", status=413)
             part = self.rfile.read(size + 2)
             if len(part) < size + 2:
@@ -263,8 +266,21 @@ class _Connection(http.server.BaseHTTPRequestHandler):
                 return bool(line)
         raise refusal("validation_error", "The request has too many trailers.", status=400)
 
+    def _drain_chunks(self, size: int | None) -> None:
+        """Read the rest of a chunked body, whose next chunk has this size."""
+        left = _MAX_DRAINED_BYTES
+        # A malformed rest is too large, too.
+        with contextlib.suppress(Refusal):
+            while size:
+                self._drain(min(size + 2, left))
+                left -= size + 2
+                size = self._chunk_size() if left > 0 else None
+            if size == 0:
+                self._skip_trailers()
+
     def _drain(self, size: int) -> None:
         # Otherwise a client that is still sending gets a connection reset instead of the answer.
+        size = min(size, _MAX_DRAINED_BYTES)
         while size > 0:
             part = self.rfile.read(min(size, _DRAINED_BYTES))
             if not part:
