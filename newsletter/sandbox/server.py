@@ -42,6 +42,8 @@ _MAX_DRAINED_BYTES = 200_000_000
 _CHUNK_LINE_BYTES = 4096
 _CHUNK_SIZE = re.compile(rb"[0-9A-Fa-f]{1,8}")
 _MAX_TRAILERS = 20
+#: Up to a petabyte. Python refuses to read numbers of several thousand digits.
+_CONTENT_LENGTH = re.compile(r"[0-9]{1,15}")
 
 
 class SandboxServer:
@@ -192,7 +194,10 @@ class _Connection(http.server.BaseHTTPRequestHandler):
     do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = do_OPTIONS = _serve
 
     def _read(self) -> Request | None:
-        parts = urlsplit(self.path)
+        try:
+            parts = urlsplit(self.path)
+        except ValueError as error:
+            raise refusal("validation_error", "The request target is malformed.", status=400) from error
         headers = {name.lower(): value for name, value in self.headers.items()}
         self._check_origin(parts.path, headers)
         body = self._read_body(headers)
@@ -213,11 +218,17 @@ class _Connection(http.server.BaseHTTPRequestHandler):
             raise refusal("invalid_permission", "The sandbox does not accept requests from other sites.")
 
     def _read_body(self, headers: dict[str, str]) -> bytes | None:
-        """The complete body; None if the client disconnected before its end."""
+        """The complete body; None if the client disconnected before its end.
+
+        More than one length is refused: which one counts would be a guess (RFC 9112 §6.3).
+        """
+        lengths = set(self.headers.get_all("content-length", ()))
+        if len(lengths) > 1 or len(self.headers.get_all("transfer-encoding", ())) > 1:
+            raise refusal("validation_error", "The request has more than one length.", status=400)
         if "transfer-encoding" in headers:
             return self._read_chunks(headers)
         length = headers.get("content-length", "0")
-        if not (length.isascii() and length.isdigit()):
+        if not _CONTENT_LENGTH.fullmatch(length):
             raise refusal("validation_error", "The request needs a Content-Length.", status=400)
         size = int(length)
         if size > self._http.team.options.max_body_bytes:

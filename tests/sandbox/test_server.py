@@ -104,6 +104,30 @@ def test_a_malformed_chunked_body_is_refused(sandbox: SandboxServer, caller: Cal
     assert caller.ledger()["messages"] == 0
 
 
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"GET http://[ HTTP/1.1\r\nhost: 127.0.0.1\r\n",
+        b"POST /emails HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-length: " + b"1" * 5000 + b"\r\n",
+        b"POST /emails HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-length: 2\r\ncontent-length: 4\r\n",
+        CHUNKED + b"transfer-encoding: chunked\r\n",
+        CHUNKED.replace(b": chunked", b": gzip") + b"transfer-encoding: chunked\r\n",
+    ],
+    ids=["target", "endless-length", "two-lengths", "twice-chunked", "two-encodings"],
+)
+def test_a_malformed_head_is_refused(sandbox: SandboxServer, caller: Caller, head: bytes) -> None:
+    # Each of the framings leads to a body, so that no other fault is found.
+    assert raw(sandbox, head + b"\r\n2\r\n{}\r\n0\r\n\r\n").startswith(b"HTTP/1.1 400 ")
+    assert caller.ledger()["calls"] == 0
+
+
+def test_the_same_length_twice_is_one_length(sandbox: SandboxServer, caller: Caller) -> None:
+    body = orjson.dumps(mail())
+    length = b"content-length: %d\r\n" % len(body)
+    head = CHUNKED.replace(b"transfer-encoding: chunked\r\n", length * 2)
+    assert raw(sandbox, head + b"\r\n" + body).startswith(b"HTTP/1.1 200 ")
+
+
 def test_another_transfer_encoding_is_refused(sandbox: SandboxServer) -> None:
     head = CHUNKED.replace(b": chunked", b": gzip, chunked")
     assert raw(sandbox, head + b"\r\n0\r\n\r\n").startswith(b"HTTP/1.1 400 ")
