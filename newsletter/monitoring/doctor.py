@@ -41,6 +41,7 @@ from newsletter.providers.base import (
     SupportsDomains,
 )
 from newsletter.providers.clock import LARGEST_SKEW
+from newsletter.providers.smtp.connection import connection_settings
 from newsletter.sending.domains import refresh_domains
 from subscribers.addresses import domain_of
 
@@ -338,7 +339,7 @@ def _unreported_domains(provider: Provider, addresses: Mapping[str, str]) -> Ite
 
 def _unchecked_mail_server() -> Iterator[Diagnostic]:
     """Only for Resend's: tracking of the domain concerns mails by SMTP, too. Other mail servers cannot be asked."""
-    is_resends = settings.EMAIL_HOST.lower().rstrip(".") == RESEND_SMTP_HOST
+    is_resends = connection_settings().host.lower().rstrip(".") == RESEND_SMTP_HOST
     if is_resends and "resend" not in settings.PROVIDER.split(","):
         sentence = _(
             "It is not known whether Resend tracks opens and clicks: with PROVIDER=smtp, its domains are not read."
