@@ -130,6 +130,19 @@ def _checked_domain(local: str, domain: str) -> str:
     return checked.ascii_domain
 
 
+def domain_of(address: str) -> str:
+    """The domain of an address in lower-case ASCII, as in the envelope, so that domains can be compared.
+
+    Of an address that is not accepted, the part after the @ in lower case; empty if there is none.
+    """
+    try:
+        address = parse_address(address).canonical
+    except AddressError:
+        address = address.strip().lower()
+    _local, at, domain = address.rpartition("@")
+    return domain if at else ""
+
+
 def masked(address: str) -> str:
     """The first letter and the domain, for pages that are opened by a link: mails are forwarded."""
     local, _at, domain = address.rpartition("@")

@@ -10,6 +10,8 @@ from django.db import models
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
+from subscribers.addresses import domain_of
+
 #: An older state counts as unknown: the domain may have been changed since, and the key may no longer read it.
 MAX_AGE = datetime.timedelta(days=1)
 
@@ -20,7 +22,15 @@ class ProviderDomainQuerySet(models.QuerySet["ProviderDomain"]):
     def of_sender(self, address: str, providers: Collection[str], now: datetime.datetime) -> ProviderDomainQuerySet:
         """What is known of the domain of this sender address at these providers."""
         known = self.filter(checked_at__gt=now - MAX_AGE, provider__in=providers)
-        return known.filter(name=address.rpartition("@")[2].lower()).order_by("provider")
+        return known.filter(name=domain_of(address)).order_by("provider")
+
+    def tracked(self) -> ProviderDomainQuerySet:
+        """Those whose opens or clicks the provider tracks, as far as it is known."""
+        return self.filter(models.Q(open_tracking=True) | models.Q(click_tracking=True))
+
+    def with_known_tracking(self) -> ProviderDomainQuerySet:
+        """Those of which the provider reported both."""
+        return self.filter(open_tracking__isnull=False, click_tracking__isnull=False)
 
 
 class ProviderDomain(models.Model):

@@ -223,6 +223,14 @@ class Reason(models.TextChoices):
             "DMARC of the sender's domain, and what the bounces say, before more are sent."
         ),
     )
+    PROVIDER_TRACKS = (
+        "provider_tracks",
+        _(
+            "The provider %(provider)s tracks opens or clicks of all mails from %(domain)s, and the newsletter has no "
+            "consent to it. Turn off tracking of this domain at the provider, or change the newsletter's consent to "
+            "tracking if all subscribers agreed. Then resume the send."
+        ),
+    )
     NOTHING_ACCEPTED = "nothing_accepted", _("No mail was accepted, and more than one was refused.")
     ISSUE_REFUSED = "issue_refused", _("The provider refuses this issue.")
     PROVIDER_OUTAGE = "provider_outage", _("No provider accepts mail.")

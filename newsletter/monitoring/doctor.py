@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import datetime
 import importlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from shutil import disk_usage
 
 from django.conf import settings
@@ -18,7 +18,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from newsletter.config.validation import is_loopback
-from newsletter.models import OPEN_BATCH_STATES, Batch, Issue, IssueState, Newsletter, Send, SendState
+from newsletter.models import OPEN_BATCH_STATES, Batch, Issue, IssueState, Newsletter, ProviderDomain, Send, SendState
 from newsletter.monitoring.diagnostic import Diagnostic, Severity, worst_first
 from newsletter.monitoring.diagnostics import blockers_of, diagnostics, limit_diagnostics
 from newsletter.monitoring.formatting import duration, number, utc
@@ -33,12 +33,23 @@ from newsletter.monitoring.progress import Progress, progress_of
 from newsletter.monitoring.send_diagnostics import lease_diagnostics
 from newsletter.monitoring.setup import setup_diagnostics
 from newsletter.providers import get_route
-from newsletter.providers.base import ConnectionCheck, DomainsUnreadable, Provider, SupportsConnectionCheck
+from newsletter.providers.base import (
+    ConnectionCheck,
+    DomainsUnreadable,
+    Provider,
+    SupportsConnectionCheck,
+    SupportsDomains,
+)
 from newsletter.providers.clock import LARGEST_SKEW
+from newsletter.providers.smtp.connection import connection_settings
 from newsletter.sending.domains import refresh_domains
+from subscribers.addresses import domain_of
 
 #: Seconds that the broker has for its answer.
 BROKER_TIMEOUT = 3
+
+#: Resend's mail server (Resend docs, “Send with SMTP”).
+RESEND_SMTP_HOST = "smtp.resend.com"
 
 #: Free bytes on the disk of an SQLite database: an error below the first, a warning below the second.
 FULL, NEARLY_FULL = 100_000_000, 1_000_000_000
@@ -296,20 +307,49 @@ def _domain_diagnostics(check: ConnectionCheck) -> Iterator[Diagnostic]:
 
 
 def _read_domains(provider: Provider) -> Iterator[Diagnostic]:
-    """Ask for the domains and keep the answer; a diagnostic if tracking stays unknown although a newsletter sends."""
+    """Ask for the domains and keep the answer; a diagnostic for each sender's domain whose tracking stays unknown."""
+    senders = Newsletter.objects.exclude(sender_email="").order_by("name").values_list("sender_email", flat=True)
+    addresses = {domain_of(address): address for address in senders}
     try:
         refresh_domains(provider)
     except DomainsUnreadable as error:
-        if Newsletter.objects.exists():
+        if addresses:
             sentence = _("It is not known whether the provider %(provider)s tracks opens and clicks. %(reason)s")
-            yield Diagnostic(
-                name="tracking",
-                severity=Severity.WARNING,
-                sentence=sentence % {"provider": provider.name, "reason": error},
-                advice=_(
-                    "Check the tracking of your domain at the provider: it must be off unless subscribers agreed."
-                ),
+            yield _tracking_unknown(sentence % {"provider": provider.name, "reason": error})
+        return
+    if isinstance(provider, SupportsDomains):
+        yield from _unreported_domains(provider, addresses)
+    elif provider.name == "smtp" and addresses:
+        yield from _unchecked_mail_server()
+
+
+def _unreported_domains(provider: Provider, addresses: Mapping[str, str]) -> Iterator[Diagnostic]:
+    """Nothing with the sandbox: it takes any domain, lists none by default, and no mail leaves it."""
+    if "sandbox" in settings.PROVIDER.split(","):
+        return
+    now = timezone.now()
+    for domain, address in addresses.items():
+        if not ProviderDomain.objects.of_sender(address, (provider.name,), now).with_known_tracking().exists():
+            sentence = _(
+                "It is not known whether the provider %(provider)s tracks opens and clicks of mails from %(domain)s: "
+                "its list of domains does not say."
             )
+            yield _tracking_unknown(sentence % {"provider": provider.name, "domain": domain})
+
+
+def _unchecked_mail_server() -> Iterator[Diagnostic]:
+    """Only for Resend's: tracking of the domain concerns mails by SMTP, too. Other mail servers cannot be asked."""
+    is_resends = connection_settings().host.lower().rstrip(".") == RESEND_SMTP_HOST
+    if is_resends and "resend" not in settings.PROVIDER.split(","):
+        sentence = _(
+            "It is not known whether Resend tracks opens and clicks: with PROVIDER=smtp, its domains are not read."
+        )
+        yield _tracking_unknown(sentence)
+
+
+def _tracking_unknown(sentence: str) -> Diagnostic:
+    advice = _("Check the tracking of your domain at the provider: it must be off unless subscribers agreed.")
+    return Diagnostic(name="tracking", severity=Severity.WARNING, sentence=sentence, advice=advice)
 
 
 def settings_diagnostics() -> Iterator[Diagnostic]:

@@ -119,8 +119,8 @@ def changed_options(options: SandboxOptions, changes: dict[str, Any]) -> Sandbox
     fixed = _FIXED_OPTIONS.intersection(changes)
     if fixed:
         raise refusal("validation_error", f"{', '.join(sorted(fixed))} can be set only when the sandbox starts.")
-    values = {name: _converted(name, value) for name, value in changes.items()}
     try:
+        values = {name: _converted(name, value) for name, value in changes.items()}
         return dataclasses.replace(options, **values)
     except (TypeError, ValueError) as error:
         raise refusal("validation_error", str(error)) from error

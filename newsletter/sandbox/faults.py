@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import orjson
 
 from newsletter.sandbox.exchange import HTML, Ending, Request, Response, json_response
+from newsletter.sandbox.options import LONGEST_WAIT, is_bool, is_integer, is_number, is_text
 from newsletter.sandbox.refusals import REFUSAL_NAMES, refusal
 
 _BAD_GATEWAY = b"""<html>\r
@@ -58,8 +59,9 @@ class Fault:
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
             raise ValueError(f"Unknown fault {self.kind!r}. Known faults: {', '.join(sorted(KINDS))}.")
-        if self.times < 1 or self.seconds < 0 or not isinstance(self.on, str):
-            raise ValueError("times must be 1 or more, seconds must be 0 or more, and on must be a string.")
+        self._check_types()
+        if self.times < 1 or not 0 <= self.seconds <= LONGEST_WAIT:
+            raise ValueError(f"times must be 1 or more, and seconds must be between 0 and {LONGEST_WAIT}.")
         if self.message is not None and (self.kind not in REFUSAL_NAMES or not isinstance(self.message, str)):
             raise ValueError("message must be a string, and only refusals have one.")
         if self.status is not None and self.kind in REFUSAL_NAMES:
@@ -67,6 +69,15 @@ class Fault:
                 refusal(self.kind, status=self.status)
             except KeyError as error:
                 raise ValueError(str(error.args[0])) from error
+
+    def _check_types(self) -> None:
+        """Values come from JSON, too. Raises ValueError."""
+        if not is_integer(self.times) or not (self.status is None or is_integer(self.status)):
+            raise ValueError("times and status must be integers.")
+        if not is_number(self.seconds):
+            raise ValueError("seconds must be a number.")
+        if not is_bool(self.after_commit) or not is_text(self.on):
+            raise ValueError("after_commit must be true or false, and on must be a string.")
 
     @property
     def prevents_call(self) -> bool:

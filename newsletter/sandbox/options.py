@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import base64
 import binascii
+import math
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 #: Types of events about mails that Resend sends (SDK 2.51). An endpoint may subscribe to fewer.
 EMAIL_EVENTS = frozenset(
@@ -22,6 +25,9 @@ EMAIL_EVENTS = frozenset(
         "email.suppressed",
     }
 )
+
+#: Longest wait in seconds: a day. Sockets and threads do not take any number.
+LONGEST_WAIT = 86_400
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,6 +88,7 @@ class SandboxOptions:
     ledger: Path | None = None
 
     def __post_init__(self) -> None:
+        self._check_types()
         for name in ("open_share", "click_share", "bounce_share", "complaint_share", "webhook_duplicates"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} must be between 0 and 1, not {getattr(self, name)}.")
@@ -91,14 +98,97 @@ class SandboxOptions:
             raise ValueError("api_key and sending_key must not be empty.")
         if self.rate_limit < 1 or self.webhook_workers < 1:
             raise ValueError("rate_limit and webhook_workers must be 1 or more.")
-        if self.webhook_time_scale <= 0 or self.webhook_timeout <= 0:
-            raise ValueError("webhook_time_scale and webhook_timeout must be more than 0.")
-        if self.webhook_url is not None and not self.webhook_url.startswith(("http://", "https://")):
-            raise ValueError(f"webhook_url must start with http:// or https://, not {self.webhook_url!r}.")
+        if self.webhook_time_scale <= 0 or not 0 < self.webhook_timeout <= LONGEST_WAIT:
+            raise ValueError(f"webhook_time_scale must be more than 0, webhook_timeout too and at most {LONGEST_WAIT}.")
+        if self.webhook_url is not None:
+            _check_url(self.webhook_url)
         if self.webhook_url is not None and not self.webhook_secrets:
             raise ValueError("webhook_url needs webhook_secrets, because events are always signed.")
         for secret in self.webhook_secrets:
             signing_key(secret)
+
+    def _check_types(self) -> None:
+        """Values come from JSON, too. Raises ValueError."""
+        for name, (is_valid, expected) in _TYPES.items():
+            if not is_valid(getattr(self, name)):
+                raise ValueError(f"{name} must be {expected}.")
+
+
+def is_integer(value: object) -> bool:
+    """Whether it is an integer; JSON's true is none."""
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def is_number(value: object) -> bool:
+    """Whether it is a finite number; JSON's true is none."""
+    return is_integer(value) or (isinstance(value, float) and math.isfinite(value))
+
+
+def is_text(value: object) -> bool:
+    """Whether it is a string."""
+    return isinstance(value, str)
+
+
+def is_bool(value: object) -> bool:
+    """Whether it is true or false."""
+    return isinstance(value, bool)
+
+
+def _are_texts(value: object) -> bool:
+    return isinstance(value, (frozenset, set, tuple, list)) and all(isinstance(each, str) for each in value)
+
+
+def _or_none(is_valid: Callable[[object], bool]) -> Callable[[object], bool]:
+    return lambda value: value is None or is_valid(value)
+
+
+#: The check of each option's type, and how it is called in the error. The path of the ledger never comes from JSON.
+_TYPES: Mapping[str, tuple[Callable[[object], bool], str]] = {
+    **dict.fromkeys(("port", "max_body_bytes", "rate_limit", "webhook_workers"), (is_integer, "an integer")),
+    **dict.fromkeys(("daily_quota", "monthly_quota"), (_or_none(is_integer), "an integer or null")),
+    **dict.fromkeys(
+        (
+            "webhook_timeout",
+            "webhook_time_scale",
+            "webhook_duplicates",
+            "open_share",
+            "click_share",
+            "bounce_share",
+            "complaint_share",
+        ),
+        (is_number, "a number"),
+    ),
+    **dict.fromkeys(("api_key", "sending_key"), (is_text, "a string")),
+    "webhook_url": (_or_none(is_text), "a string or null"),
+    "verified_domains": (_or_none(_are_texts), "a list of strings or null"),
+    **dict.fromkeys(
+        ("open_tracking_domains", "click_tracking_domains", "webhook_events", "webhook_secrets"),
+        (_are_texts, "a list of strings"),
+    ),
+    **dict.fromkeys(
+        (
+            "block_example_domains",
+            "webhook_reversed",
+            "webhook_before_response",
+            "webhook_unknown_types",
+        ),
+        (is_bool, "true or false"),
+    ),
+}
+
+
+def _check_url(url: str) -> None:
+    """Raises ValueError if nothing can be posted there."""
+    if not url.startswith(("http://", "https://")):
+        raise ValueError(f"webhook_url must start with http:// or https://, not {url!r}.")
+    try:
+        parts = urlsplit(url)
+        is_complete = bool(parts.hostname and parts.hostname.encode("idna")) and parts.port != 0
+    except ValueError:
+        # Also UnicodeError, for a label of the host name that is empty or too long.
+        is_complete = False
+    if not is_complete:
+        raise ValueError(f"webhook_url must have a host name and, if any, a port from 1 to 65535: {url!r}.")
 
 
 def signing_key(secret: str) -> bytes:

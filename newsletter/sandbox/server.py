@@ -37,9 +37,13 @@ HOST = "127.0.0.1"
 _LOOPBACK_NAMES = frozenset({"127.0.0.1", "localhost", "[::1]"})
 _STOP_SECONDS = 5.0
 _DRAINED_BYTES = 1 << 16
+#: As much of a body that is too large is read before it is refused; after that the connection is reset.
+_MAX_DRAINED_BYTES = 200_000_000
 _CHUNK_LINE_BYTES = 4096
 _CHUNK_SIZE = re.compile(rb"[0-9A-Fa-f]{1,8}")
 _MAX_TRAILERS = 20
+#: Up to a petabyte. Python refuses to read numbers of several thousand digits.
+_CONTENT_LENGTH = re.compile(r"[0-9]{1,15}")
 
 
 class SandboxServer:
@@ -190,7 +194,10 @@ class _Connection(http.server.BaseHTTPRequestHandler):
     do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = do_OPTIONS = _serve
 
     def _read(self) -> Request | None:
-        parts = urlsplit(self.path)
+        try:
+            parts = urlsplit(self.path)
+        except ValueError as error:
+            raise refusal("validation_error", "The request target is malformed.", status=400) from error
         headers = {name.lower(): value for name, value in self.headers.items()}
         self._check_origin(parts.path, headers)
         body = self._read_body(headers)
@@ -211,11 +218,17 @@ class _Connection(http.server.BaseHTTPRequestHandler):
             raise refusal("invalid_permission", "The sandbox does not accept requests from other sites.")
 
     def _read_body(self, headers: dict[str, str]) -> bytes | None:
-        """The complete body; None if the client disconnected before its end."""
+        """The complete body; None if the client disconnected before its end.
+
+        More than one length is refused: which one counts would be a guess (RFC 9112 §6.3).
+        """
+        lengths = set(self.headers.get_all("content-length", ()))
+        if len(lengths) > 1 or len(self.headers.get_all("transfer-encoding", ())) > 1:
+            raise refusal("validation_error", "The request has more than one length.", status=400)
         if "transfer-encoding" in headers:
             return self._read_chunks(headers)
         length = headers.get("content-length", "0")
-        if not (length.isascii() and length.isdigit()):
+        if not _CONTENT_LENGTH.fullmatch(length):
             raise refusal("validation_error", "The request needs a Content-Length.", status=400)
         size = int(length)
         if size > self._http.team.options.max_body_bytes:
@@ -236,6 +249,7 @@ class _Connection(http.server.BaseHTTPRequestHandler):
         while size := self._chunk_size():
             left -= size
             if left < 0:
+                self._drain_chunks(size)
                 raise refusal("validation_error", "The request body is too large.", status=413)
             part = self.rfile.read(size + 2)
             if len(part) < size + 2:
@@ -263,8 +277,21 @@ class _Connection(http.server.BaseHTTPRequestHandler):
                 return bool(line)
         raise refusal("validation_error", "The request has too many trailers.", status=400)
 
+    def _drain_chunks(self, size: int | None) -> None:
+        """Read the rest of a chunked body, whose next chunk has this size."""
+        left = _MAX_DRAINED_BYTES
+        # A malformed rest is too large, too.
+        with contextlib.suppress(Refusal):
+            while size:
+                self._drain(min(size + 2, left))
+                left -= size + 2
+                size = self._chunk_size() if left > 0 else None
+            if size == 0:
+                self._skip_trailers()
+
     def _drain(self, size: int) -> None:
         # Otherwise a client that is still sending gets a connection reset instead of the answer.
+        size = min(size, _MAX_DRAINED_BYTES)
         while size > 0:
             part = self.rfile.read(min(size, _DRAINED_BYTES))
             if not part:

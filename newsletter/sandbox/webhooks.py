@@ -49,7 +49,8 @@ class Receiver:
         started = time.monotonic()
         try:
             status = self._status(url, body, headers, timeout)
-        except (OSError, http.client.HTTPException) as error:
+        except (OSError, http.client.HTTPException, ValueError) as error:
+            # ValueError: a URL that cannot be used. It must not end the thread, which posts to the next one.
             self.close()
             return type(error).__name__
         # The socket's timeout restarts with each byte; this deadline is for the complete answer.

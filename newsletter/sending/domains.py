@@ -1,7 +1,8 @@
 """Sending domains: keeps what the provider says about them, above all whether it tracks opens and clicks.
 
 A domain with tracking adds an image to each mail and rewrites every link in it, the unsubscribe link too (Resend docs,
-“Open and click tracking”). Pre-flight reads the kept state, so that no check waits for the provider.
+“Open and click tracking”). Pre-flight reads the kept state, so that no check waits for the provider. A send that runs
+when tracking is found on, without consent to it, is paused.
 """
 
 from __future__ import annotations
@@ -13,8 +14,10 @@ from collections.abc import Iterable
 from django.db import transaction
 from django.utils import timezone
 
-from newsletter.models import Newsletter, ProviderDomain
+from newsletter.models import Newsletter, ProviderDomain, Reason, Send, SendState
+from newsletter.providers import get_route
 from newsletter.providers.base import DomainsUnreadable, Provider, SupportsDomains
+from subscribers.addresses import domain_of
 
 log = logging.getLogger(__name__)
 
@@ -46,10 +49,14 @@ def refresh_due_domains(route: Iterable[Provider]) -> bool:
 
 
 def refresh_domains(provider: Provider) -> None:
-    """Ask the provider now and keep its answer; nothing if it has no domains to ask for. Raises DomainsUnreadable."""
+    """Ask the provider now, keep its answer, and pause the sends that it concerns. Raises DomainsUnreadable.
+
+    Does nothing if the provider has no domains to ask for.
+    """
     if not isinstance(provider, SupportsDomains):
         return
-    domains, now = {domain.name: domain for domain in provider.read_domains()}, timezone.now()
+    answer, now = provider.read_domains(), timezone.now()
+    domains = {domain_of(f"postmaster@{domain.name}"): domain for domain in answer}
     with transaction.atomic():
         ProviderDomain.objects.filter(provider=provider.name).exclude(name__in=domains).delete()
         ProviderDomain.objects.bulk_create(
@@ -68,3 +75,24 @@ def refresh_domains(provider: Provider) -> None:
             unique_fields=["provider", "name"],
             update_fields=["status", "open_tracking", "click_tracking", "checked_at"],
         )
+    pause_tracked_sends()
+
+
+def pause_tracked_sends() -> None:
+    """Pause each running send whose sender's domain is tracked without consent, by what is kept of the route's domains.
+
+    Only after a provider was asked: an operator who has turned tracking off can resume at once, and the next answer
+    pauses the send again if it is still on.
+    """
+    providers, now = {provider.name for provider in get_route()}, timezone.now()
+    running = Send.objects.filter(state=SendState.SENDING).select_related("issue__newsletter").defer("manifest")
+    for send in running:
+        newsletter = send.issue.newsletter
+        if newsletter.has_consent_to_tracking:
+            continue
+        domain = ProviderDomain.objects.of_sender(newsletter.sender_email, providers, now).tracked().first()
+        if domain is None:
+            continue
+        values = {"provider": domain.provider, "domain": domain.name}
+        if send.pause_if_sending(Reason.PROVIDER_TRACKS, values=values):
+            log.warning("Send paused: tracking without consent", extra={"send": send.pk, **values})

@@ -131,6 +131,14 @@ def test_faults_are_planned_listed_and_cleared_over_http(caller: Caller) -> None
         {"kind": "reset", "times": 0},
         {"kind": "reset", "often": 1},
         {"kind": "reset", "seconds": "x"},
+        {"kind": "reset", "seconds": True},
+        {"kind": "silence", "seconds": 1e300},
+        {"kind": "none", "times": 1.5},
+        {"kind": "none", "times": True},
+        {"kind": "none", "status": "x"},
+        {"kind": "not_found", "status": 404.0},
+        {"kind": "reset", "after_commit": "no"},
+        {"kind": ["reset"]},
         {"kind": "reset", "on": 5},
         {"kind": "not_found", "status": 500},
         {},
@@ -141,6 +149,7 @@ def test_faults_are_planned_listed_and_cleared_over_http(caller: Caller) -> None
 def test_an_invalid_fault_is_refused(caller: Caller, fault: object) -> None:
     answer = caller.call("POST", "/sandbox/faults", fault)
     assert (answer.status, answer.json()["name"]) == (422, "validation_error")
+    assert caller.send(mail()).status == 200
 
 
 def test_every_kind_of_fault_can_be_planned() -> None:

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 import orjson
 import pytest
 
-from newsletter.sandbox import SandboxOptions, SandboxServer
+from newsletter.sandbox import SandboxOptions, SandboxServer, server
 from tests.sandbox.conftest import StartSandbox
 from tests.sandbox.peers import SECRET, Caller, mail
 
@@ -26,6 +26,14 @@ def raw(sandbox: SandboxServer, sent: bytes) -> bytes:
         while part := connection.recv(65536):
             received += part
         return received
+
+
+def answer_to(sandbox: SandboxServer, sent: bytes) -> bytes:
+    """The answer to these bytes, after which the client may send more."""
+    parts = urlsplit(sandbox.url)
+    with socket.create_connection((parts.hostname, parts.port), timeout=10) as connection:
+        connection.sendall(sent)
+        return connection.recv(65536)
 
 
 def test_a_connection_is_kept_alive(sandbox: SandboxServer, caller: Caller) -> None:
@@ -96,6 +104,30 @@ def test_a_malformed_chunked_body_is_refused(sandbox: SandboxServer, caller: Cal
     assert caller.ledger()["messages"] == 0
 
 
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"GET http://[ HTTP/1.1\r\nhost: 127.0.0.1\r\n",
+        b"POST /emails HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-length: " + b"1" * 5000 + b"\r\n",
+        b"POST /emails HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-length: 2\r\ncontent-length: 4\r\n",
+        CHUNKED + b"transfer-encoding: chunked\r\n",
+        CHUNKED.replace(b": chunked", b": gzip") + b"transfer-encoding: chunked\r\n",
+    ],
+    ids=["target", "endless-length", "two-lengths", "twice-chunked", "two-encodings"],
+)
+def test_a_malformed_head_is_refused(sandbox: SandboxServer, caller: Caller, head: bytes) -> None:
+    # Each of the framings leads to a body, so that no other fault is found.
+    assert raw(sandbox, head + b"\r\n2\r\n{}\r\n0\r\n\r\n").startswith(b"HTTP/1.1 400 ")
+    assert caller.ledger()["calls"] == 0
+
+
+def test_the_same_length_twice_is_one_length(sandbox: SandboxServer, caller: Caller) -> None:
+    body = orjson.dumps(mail())
+    length = b"content-length: %d\r\n" % len(body)
+    head = CHUNKED.replace(b"transfer-encoding: chunked\r\n", length * 2)
+    assert raw(sandbox, head + b"\r\n" + body).startswith(b"HTTP/1.1 200 ")
+
+
 def test_another_transfer_encoding_is_refused(sandbox: SandboxServer) -> None:
     head = CHUNKED.replace(b": chunked", b": gzip, chunked")
     assert raw(sandbox, head + b"\r\n0\r\n\r\n").startswith(b"HTTP/1.1 400 ")
@@ -110,6 +142,24 @@ def test_a_chunked_body_that_ends_too_early_is_ignored(sandbox: SandboxServer, c
 def test_a_chunked_body_that_is_too_large_is_refused(start_sandbox: StartSandbox) -> None:
     small = start_sandbox(max_body_bytes=100)
     assert raw(small, CHUNKED + b"\r\n" + chunks(b"x" * 60, 60)[:-3] + b"3c\r\n").startswith(b"HTTP/1.1 413 ")
+
+
+@pytest.mark.parametrize("rest", [b"\r\n", b"x-checksum: 1\r\n\r\n"], ids=["end", "trailer"])
+def test_a_client_that_is_still_sending_a_too_large_chunked_body_gets_the_answer(
+    start_sandbox: StartSandbox, rest: bytes
+) -> None:
+    small = start_sandbox(max_body_bytes=100_000)
+    sent = CHUNKED + b"\r\n" + chunks(b"x" * 10_000_000, 65_536) + rest
+    assert raw(small, sent).startswith(b"HTTP/1.1 413 ")
+
+
+def test_a_too_large_body_is_read_up_to_a_limit(start_sandbox: StartSandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "_MAX_DRAINED_BYTES", 1000)
+    small = start_sandbox(max_body_bytes=100)
+    for framing in (b"transfer-encoding: chunked\r\n\r\nffffffff\r\n", b"content-length: 9999999999\r\n\r\n"):
+        head = b"POST /emails HTTP/1.1\r\nhost: 127.0.0.1\r\n"
+        # The client keeps the connection open and sends nothing more.
+        assert answer_to(small, head + framing + b"x" * 1000).startswith(b"HTTP/1.1 413 ")
 
 
 def test_a_get_may_have_an_empty_object_as_body(caller: Caller) -> None:
@@ -147,6 +197,11 @@ def test_stopping_frees_the_port_and_closes_connections(start_sandbox: StartSand
         {"webhook_time_scale": 0},
         {"webhook_url": "ftp://a.test/", "webhook_secrets": (SECRET,)},
         {"webhook_url": "http://127.0.0.1/"},
+        {"webhook_url": "http://127.0.0.1:notaport/", "webhook_secrets": (SECRET,)},
+        {"webhook_url": "http://127.0.0.1:70000/", "webhook_secrets": (SECRET,)},
+        {"webhook_url": "http://[/", "webhook_secrets": (SECRET,)},
+        {"webhook_url": "http:///webhooks", "webhook_secrets": (SECRET,)},
+        {"webhook_url": "http://receiver..test/", "webhook_secrets": (SECRET,)},
         {"webhook_secrets": ("secret",)},
         {"webhook_secrets": ("whsec_",)},
         {"webhook_secrets": ("whsec_!",)},

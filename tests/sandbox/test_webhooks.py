@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -9,9 +10,11 @@ from pathlib import Path
 import orjson
 import pytest
 
-from newsletter.sandbox import SandboxServer
+from newsletter.sandbox import SandboxOptions, SandboxServer
 from newsletter.sandbox.database import Database
 from newsletter.sandbox.events import RETRY_SECONDS
+from newsletter.sandbox.options import _TYPES
+from newsletter.sandbox.webhooks import Receiver as Posting
 from tests.sandbox.conftest import StartSandbox
 from tests.sandbox.peers import ADA, BEN, NEXT_SECRET, SECRET, Caller, Clock, Receiver, mail, verify, wait_until
 
@@ -258,6 +261,40 @@ def test_options_can_be_changed_while_running(caller: Caller, receiver: Receiver
         assert caller.call("PATCH", "/sandbox/options", invalid).status == 422
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"open_tracking_domains": "notes.test"},
+        {"open_tracking_domains": None},
+        {"verified_domains": [1]},
+        {"verified_domains": [["notes.test"]]},
+        {"webhook_events": {"email.sent": True}},
+        {"webhook_secrets": [1]},
+        {"webhook_url": 5},
+        {"webhook_timeout": 1e300},
+        {"webhook_reversed": "no"},
+        {"daily_quota": "x"},
+        {"monthly_quota": 1.5},
+        {"rate_limit": True},
+        {"max_body_bytes": None},
+        {"open_share": "0.5"},
+        {"api_key": 5},
+    ],
+)
+def test_an_option_of_another_type_is_refused_and_changes_nothing(
+    sandbox: SandboxServer, caller: Caller, changes: dict[str, object]
+) -> None:
+    before = sandbox.team.options
+    answer = caller.call("PATCH", "/sandbox/options", changes)
+    assert (answer.status, answer.json()["name"]) == (422, "validation_error")
+    assert sandbox.team.options == before
+    assert caller.send(mail()).status == 200
+
+
+def test_every_option_is_checked_for_its_type() -> None:
+    assert {field.name for field in dataclasses.fields(SandboxOptions)} - {"ledger"} == set(_TYPES)
+
+
 def test_the_signature_covers_the_posted_body(
     posting_sandbox: SandboxServer, posting_caller: Caller, receiver: Receiver
 ) -> None:
@@ -295,3 +332,10 @@ def test_a_transaction_without_writes_wakes_no_thread(database: Database) -> Non
         tx.execute("INSERT INTO bodies (zstd) VALUES (x'00')")
     assert woken.wait(timeout=5)
     listener.join()
+
+
+@pytest.mark.parametrize(
+    "url", ["http://127.0.0.1:notaport/", "http://[/", "http://receiver..test/", "http://127.0.0.1/é"]
+)
+def test_a_url_that_cannot_be_used_is_an_error_of_the_event_and_not_of_the_worker(url: str) -> None:
+    assert Posting().post(url, b"{}", {}, timeout=1).endswith("Error")

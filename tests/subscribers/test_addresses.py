@@ -10,7 +10,7 @@ from django.utils import translation
 from hypothesis import given
 from hypothesis import strategies as st
 
-from subscribers.addresses import AddressError, masked, parse_address, sender_line
+from subscribers.addresses import AddressError, domain_of, masked, parse_address, sender_line
 
 LONG_LOCAL = "l" * 64
 ACCEPTED = [
@@ -98,6 +98,20 @@ def test_an_address_is_kept_as_typed_and_compared_in_its_canonical_form(
 ) -> None:
     address = parse_address(typed)
     assert (address.as_typed, address.canonical) == (as_typed, canonical)
+
+
+@pytest.mark.parametrize(
+    ("address", "domain"),
+    [
+        ("notes@Bücher.Example.org", "xn--bcher-kva.example.org"),
+        ("notes@Mail.Example.org", "mail.example.org"),
+        ("two words@Localhost", "localhost"),
+        ("nobody", ""),
+        ("", ""),
+    ],
+)
+def test_domains_are_compared_in_lower_case_ascii(address: str, domain: str) -> None:
+    assert domain_of(address) == domain
 
 
 @pytest.mark.parametrize("typed", REFUSED, ids=lambda typed: ascii(typed)[:40])

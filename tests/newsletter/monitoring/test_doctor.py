@@ -38,7 +38,9 @@ from newsletter.monitoring import doctor, health
 from newsletter.monitoring.diagnostic import Diagnostic, Severity
 from newsletter.monitoring.doctor import run_diagnostics
 from newsletter.providers import get_route
-from newsletter.providers.base import ConnectionCheck, Provider, provider_account
+from newsletter.providers.base import ConnectionCheck, Provider, SendingDomain, provider_account
+from newsletter.providers.resend.provider import ResendProvider
+from newsletter.providers.smtp.provider import SmtpProvider
 from newsletter.sandbox import SandboxServer
 from newsletter.sending.control import cancel_send, pause_send
 from subscribers.models import Signup, TransactionalMail, TransactionalMailKind, TransactionalMailState
@@ -230,6 +232,47 @@ def test_tracking_that_cannot_be_read_is_a_warning(worker: None, settings: Any) 
     assert (only("tracking").severity, errors()) == (Severity.WARNING, set())
     assert "Set RESEND_READ_KEY" in only("tracking").sentence
     settings.PROVIDER_READ_KEY = "re_sandbox"
+    assert found("tracking") == []
+
+
+def test_tracking_of_a_domain_that_the_provider_does_not_list_is_a_warning(worker: None, settings: Any) -> None:
+    make_newsletter()
+    make_newsletter("mill-notes", sender_email="notes@Bücher.example.org")
+    make_newsletter("no-sender", sender_email="")
+    assert found("tracking") == [], "the sandbox takes any domain"
+    settings.PROVIDER = "resend"
+    diagnostic = only("tracking")
+    assert diagnostic.severity is Severity.WARNING
+    assert "tracks opens and clicks of mails from xn--bcher-kva.example.org" in diagnostic.sentence
+
+
+@pytest.mark.parametrize("missing", ["open_tracking", "click_tracking"])
+def test_tracking_that_the_provider_does_not_report_is_a_warning(
+    worker: None, settings: Any, monkeypatch: pytest.MonkeyPatch, missing: str
+) -> None:
+    make_newsletter()
+    settings.PROVIDER = "resend"
+    assert found("tracking") == []
+    known = {"name": "mail.example.org", "status": "verified", "open_tracking": False, "click_tracking": False}
+    answer = (SendingDomain(**{**known, missing: None}),)  # type: ignore[arg-type]
+    monkeypatch.setattr(ResendProvider, "read_domains", lambda self: answer)
+    assert (only("tracking").severity, errors()) == (Severity.WARNING, set())
+
+
+def test_tracking_by_resends_mail_server_is_not_checked_which_is_a_warning(
+    worker: None, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_newsletter()
+    # Without a connection to the mail server, which is another step of the doctor.
+    monkeypatch.setattr(
+        SmtpProvider, "check_connection", lambda self: ConnectionCheck(is_ok=True, code="connection_ok")
+    )
+    settings.PROVIDER, settings.EMAIL_HOST = "smtp", "smtp.resend.com"
+    assert only("tracking").severity is Severity.WARNING
+    assert "with PROVIDER=smtp, its domains are not read" in only("tracking").sentence
+    settings.PROVIDER = "smtp,resend"
+    assert found("tracking") == []
+    settings.PROVIDER, settings.EMAIL_HOST = "smtp", "mail.example.org"
     assert found("tracking") == []
 
 

@@ -8,14 +8,15 @@ from collections.abc import Iterator
 import pytest
 from django.utils import timezone
 
-from newsletter.models import ConsentMode, Issue, Newsletter, ProviderDomain, SendState
+from newsletter.models import ConsentMode, Issue, Newsletter, ProviderDomain, Reason, SendState
 from newsletter.providers import get_route
 from newsletter.providers.base import Provider
 from newsletter.sandbox import SandboxServer
+from newsletter.sending.control import resume_send
 from newsletter.sending.domains import REFRESH_EVERY, refresh_domains, refresh_due_domains
 from newsletter.sending.schedule import IssueRefused, dry_run, schedule_issue, send_now, start_next_due_send
 from tests import people
-from tests.publications import make_newsletter, schedule_send
+from tests.publications import make_newsletter, schedule_send, send_of, start_sending
 from tests.sandboxes import provider_of, running_sandbox
 
 DOMAIN = frozenset({"mail.example.org"})
@@ -113,3 +114,53 @@ def test_tracking_at_a_provider_that_is_not_in_use_stops_nothing(provider: Provi
     now = timezone.now()
     ProviderDomain.objects.create(provider="former", name="mail.example.org", open_tracking=True, checked_at=now)
     dry_run(ready)
+
+
+def test_tracking_is_seen_for_a_sender_with_an_international_domain(
+    tracking: SandboxServer, db: None, issue: Issue
+) -> None:
+    people.ada(issue.newsletter)
+    # Providers list the domain in ASCII (RFC 5891), and mail is sent from that form.
+    domain = "xn--bcher-kva.example.org"
+    tracking.configure(verified_domains=frozenset({domain}), open_tracking_domains=frozenset({domain}))
+    Newsletter.objects.update(sender_email="notes@Bücher.example.org")
+    refresh_due_domains(get_route())
+    with pytest.raises(IssueRefused, match="tracks the opens"):
+        dry_run(Issue.objects.get())
+
+
+def test_tracking_that_is_turned_on_during_a_send_pauses_it(tracking: SandboxServer, ready: Issue) -> None:
+    tracking.configure(open_tracking_domains=frozenset(), click_tracking_domains=frozenset())
+    [provider] = get_route()
+    start_sending(ready)
+    refresh_domains(provider)
+    assert send_of(ready).state == SendState.SENDING
+    tracking.configure(click_tracking_domains=DOMAIN)
+    refresh_domains(provider)
+    paused = send_of(ready)
+    assert (paused.state, paused.hold_reason) == (SendState.PAUSED, Reason.PROVIDER_TRACKS)
+    assert "The provider resend tracks opens or clicks of all mails from mail.example.org" in paused.hold_sentence
+    assert paused.transitions.get(target=SendState.PAUSED).by == "worker"
+    # Tracking may have been turned off since the last answer.
+    resume_send(paused, by="Edda")
+    assert send_of(ready).state == SendState.SENDING
+    refresh_domains(provider)
+    assert send_of(ready).state == SendState.PAUSED
+    tracking.configure(click_tracking_domains=frozenset())
+    resume_send(send_of(ready), by="Edda")
+    refresh_domains(provider)
+    assert send_of(ready).state == SendState.SENDING
+
+
+def test_tracking_that_is_turned_on_pauses_no_send_with_consent(tracking: SandboxServer, ready: Issue) -> None:
+    Newsletter.objects.update(consent_mode=ConsentMode.CONSENT)
+    start_sending(ready)
+    refresh_due_domains(get_route())
+    assert send_of(ready).state == SendState.SENDING
+
+
+def test_tracking_of_another_domain_pauses_no_send(tracking: SandboxServer, ready: Issue) -> None:
+    tracking.configure(open_tracking_domains=frozenset({"other.example.org"}), click_tracking_domains=frozenset())
+    start_sending(ready)
+    refresh_due_domains(get_route())
+    assert send_of(ready).state == SendState.SENDING
