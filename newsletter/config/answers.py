@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from contextlib import closing
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
+from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
 
 import psycopg
 from pydantic import SecretStr, ValidationError
@@ -165,9 +165,10 @@ def recorded_secret_fingerprint(url: str) -> str:
 
 
 def _address_for_libpq(url: str) -> str:
-    """Without an option of ours, which libpq does not know."""
+    """Without an option of ours, which libpq does not know; a space as %20, since it takes a plus sign literally."""
     address, _mark, query = url.partition("?")
-    return f"{address}?{urlencode([option for option in parse_qsl(query) if option[0] != 'pgbouncer'])}"
+    options = [option for option in parse_qsl(query) if option[0] != "pgbouncer"]
+    return f"{address}?{urlencode(options, quote_via=quote)}"
 
 
 def _without_password(text: str, password: str | None) -> str:

@@ -16,6 +16,7 @@ from newsletter.models import Batch, BatchState, Event, Newsletter
 from newsletter.monitoring.diagnostic import Diagnostic, Severity
 from newsletter.providers import get_route
 from newsletter.providers.base import Provider, provider_account
+from subscribers.addresses import domain_of
 from subscribers.models import TransactionalMail, TransactionalMailState
 
 #: Pages of Resend on which an operator acts.
@@ -33,6 +34,7 @@ class SetupStep:
     """A short slug for programs, also the name of its diagnostic. It never changes."""
     is_done: bool
     sentence: str
+    """What to do; of a step that is done, what has been reached."""
     link: str = ""
     command: str = ""
 
@@ -82,11 +84,13 @@ def setup_diagnostics(domains: Mapping[str, str] | None = None) -> Iterator[Diag
 
 
 def _superuser() -> SetupStep:
-    active = get_user_model()._default_manager.filter(is_superuser=True, is_active=True)
+    is_done = get_user_model()._default_manager.filter(is_superuser=True, is_active=True).exists()
     return SetupStep(
         name="setup_superuser",
-        is_done=active.exists(),
-        sentence=_("Create an administrator, who logs in to the admin."),
+        is_done=is_done,
+        sentence=_("An administrator can log in.")
+        if is_done
+        else _("Create an administrator, who logs in to the admin."),
         command="manage.py createsuperuser",
     )
 
@@ -95,7 +99,9 @@ def _newsletter(newsletters: Sequence[Newsletter]) -> SetupStep:
     return SetupStep(
         name="setup_newsletter",
         is_done=bool(newsletters),
-        sentence=_("Create a newsletter with its name, its sender and your postal address."),
+        sentence=_("A newsletter exists.")
+        if newsletters
+        else _("Create a newsletter with its name, its sender and your postal address."),
         link=_url("admin:newsletter_newsletter_add"),
     )
 
@@ -106,6 +112,9 @@ def _sender(newsletters: Sequence[Newsletter]) -> SetupStep:
         sentence = _("Set the sender and the postal address of %(newsletter)s: no issue is sent without them.")
         sentence %= {"newsletter": incomplete[0].name}
         link = _url("admin:newsletter_newsletter_change", incomplete[0].pk)
+    elif newsletters:
+        sentence = _("The sender and the postal address are set.")
+        link = _url("admin:newsletter_newsletter_changelist")
     else:
         sentence = _("Set the sender and the postal address of the newsletter: no issue is sent without them.")
         link = _url("admin:newsletter_newsletter_changelist")
@@ -115,10 +124,13 @@ def _sender(newsletters: Sequence[Newsletter]) -> SetupStep:
 def _provider() -> Iterator[SetupStep]:
     """Only on a public site: on this machine the sandbox is what a first try needs."""
     if not is_loopback(settings.SITE_HOST):
+        is_done = "sandbox" not in settings.PROVIDER.split(",")
         yield SetupStep(
             name="sandbox",
-            is_done="sandbox" not in settings.PROVIDER.split(","),
-            sentence=_(
+            is_done=is_done,
+            sentence=_("PROVIDER names a provider that sends mail.")
+            if is_done
+            else _(
                 "Set PROVIDER and its key, and restart. PROVIDER is sandbox: no mail leaves this machine. This command "
                 "documents every setting."
             ),
@@ -132,12 +144,18 @@ def _domain(
     """Only for Resend: the sandbox takes any domain, and a mail server cannot be asked."""
     if "resend" not in settings.PROVIDER.split(","):
         return
-    senders = list(dict.fromkeys(each.sender_email.rpartition("@")[2].lower() for each in newsletters))
-    unverified = [domain for domain in senders if (domains or {}).get(domain) != VERIFIED]
-    sentence = _("Add the domain %(domain)s at the provider, and create the DNS records that it shows.")
+    senders = list(dict.fromkeys(domain_of(each.sender_email) for each in newsletters))
+    states = {domain_of(f"postmaster@{name}"): state for name, state in (domains or {}).items()}
+    unverified = [domain for domain in senders if states.get(domain) != VERIFIED]
+    is_done = bool(senders) and (has_mail if domains is None else not unverified)
+    sentence = (
+        _("The provider has verified the domain %(domain)s.")
+        if is_done
+        else _("Add the domain %(domain)s at the provider, and create the DNS records that it shows.")
+    )
     yield SetupStep(
         name="setup_domain",
-        is_done=bool(senders) and (has_mail if domains is None else not unverified),
+        is_done=is_done,
         sentence=sentence % {"domain": (unverified or senders or [_("of the sender")])[0]},
         link=RESEND_DOMAINS,
     )
@@ -148,20 +166,27 @@ def _first_mail(newsletters: Sequence[Newsletter], *, has_mail: bool) -> SetupSt
     return SetupStep(
         name="setup_first_mail",
         is_done=has_mail,
-        sentence=_("Subscribe on your sign-up page and confirm: the present provider has not accepted any mail yet."),
+        sentence=_("The present provider has accepted mail.")
+        if has_mail
+        else _("Subscribe on your sign-up page and confirm: the present provider has not accepted any mail yet."),
         link=link,
     )
 
 
 def _webhook(first_mail_at: datetime.datetime | None) -> SetupStep:
     is_sandbox = "sandbox" in settings.PROVIDER.split(",")
-    sentence = _(
-        "Let the provider post webhooks to %(url)s: none was received yet about its mails, so bounces and complaints "
-        "are unknown."
+    is_done = first_mail_at is not None and _has_event_since(first_mail_at)
+    sentence = (
+        _("Webhooks of the provider arrive at %(url)s.")
+        if is_done
+        else _(
+            "Let the provider post webhooks to %(url)s: none was received yet about its mails, so bounces and "
+            "complaints are unknown."
+        )
     )
     return SetupStep(
         name="setup_webhook",
-        is_done=first_mail_at is not None and _has_event_since(first_mail_at),
+        is_done=is_done,
         sentence=sentence % {"url": _url("resend-webhook")},
         link="" if is_sandbox else RESEND_WEBHOOKS,
         command="manage.py sandbox" if is_sandbox else "",

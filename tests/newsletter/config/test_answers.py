@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import psycopg
 import pytest
 
-from newsletter.config.answers import masked
+from newsletter.config.answers import _address_for_libpq, masked
 
 
 @pytest.mark.parametrize(
@@ -26,3 +27,11 @@ from newsletter.config.answers import masked
 )
 def test_a_password_is_masked_wherever_it_stands_in_a_url(name: str, value: str, shown: str) -> None:
     assert masked(name, value) == shown
+
+
+def test_an_address_for_libpq_has_all_its_parameters_but_ours() -> None:
+    address = _address_for_libpq(
+        "postgresql://ada@db/digest?options=-cA%3D1%20-cB%3D2%2B3&pgbouncer=true&sslmode=require"
+    )
+    parameters = psycopg.conninfo.conninfo_to_dict(address)
+    assert (parameters["options"], parameters["sslmode"]) == ("-cA=1 -cB=2+3", "require")

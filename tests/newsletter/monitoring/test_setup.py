@@ -78,6 +78,33 @@ def test_each_step_is_left_until_it_is_done() -> None:
     assert (done.name, done.severity, done.sentence) == ("setup", "ok", "The installation is set up.")
 
 
+def test_a_step_that_is_done_says_what_has_been_reached(settings: Settings) -> None:
+    settings.SITE_HOST = "digest.example.org"
+    to_do = {each.name: each.sentence for each in setup_steps()}
+    switch_to_resend(settings)
+    User.objects.create_superuser("edda")
+    accept_a_mail()
+    Event.objects.create(provider="resend", event_id="msg_1", body="{}")
+    done = {each.name: each.sentence for each in setup_steps({"mail.example.org": "verified"}) if each.is_done}
+    assert done == {
+        "setup_superuser": "An administrator can log in.",
+        "setup_newsletter": "A newsletter exists.",
+        "setup_sender": "The sender and the postal address are set.",
+        "sandbox": "PROVIDER names a provider that sends mail.",
+        "setup_domain": "The provider has verified the domain mail.example.org.",
+        "setup_first_mail": "The present provider has accepted mail.",
+        "setup_webhook": f"Webhooks of the provider arrive at {SITE}/webhooks/resend/.",
+    }
+    assert not set(done.values()) & set(to_do.values())
+
+
+def test_an_international_domain_is_verified_in_either_form(settings: Settings) -> None:
+    switch_to_resend(settings)
+    make_newsletter(sender_email="post@bücher.example")
+    for name in ("bücher.example", "xn--bcher-kva.example"):
+        assert next(each for each in setup_steps({name: "verified"}) if each.name == "setup_domain").is_done
+
+
 def test_what_the_sandbox_did_proves_nothing_about_the_provider_that_replaces_it(settings: Settings) -> None:
     User.objects.create_superuser("edda")
     accept_a_mail()
@@ -148,7 +175,7 @@ def test_each_step_has_an_absolute_link_or_a_command() -> None:
     assert step("setup_newsletter").link == f"{SITE}/admin/newsletter/newsletter/add/"
     assert step("setup_sender").link == f"{SITE}/admin/newsletter/newsletter/{newsletter.pk}/change/"
     assert step("setup_first_mail").link == f"{SITE}/subscribe/harbour-notes/"
-    assert f"{SITE}/webhooks/resend/" in step("setup_webhook").sentence
+    assert f"{SITE}/webhooks/resend/." in step("setup_webhook").sentence
 
 
 def test_links_into_this_site_open(admin_client: Client) -> None:
@@ -218,7 +245,7 @@ def test_doctor_says_the_next_step_and_is_ok_only_when_all_are_done() -> None:
 
 def test_the_start_page_shows_the_same_steps_to_a_superuser_until_all_are_done(admin_client: Client) -> None:
     words = words_on(admin_client.get("/admin/"))
-    assert "Setting up Done Create an administrator" in words
+    assert "Setting up Done An administrator can log in." in words
     assert "To do Create a newsletter" in words
     accept_a_mail()
     Event.objects.create(provider="resend", event_id="msg_1", body="{}")
