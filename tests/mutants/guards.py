@@ -240,6 +240,45 @@ GUARDS = (
         tests=(f"{SENDING}/test_switch.py::test_the_setting_stops_all_sending_and_cannot_be_overridden",),
     ),
     Guard(
+        promise="Nothing is posted under another SUPPRESSION_SECRET",
+        path="newsletter/models/send.py",
+        symbol="MAY_POST_SQL",
+        old="s.fingerprint <> %s",
+        new="s.fingerprint = '' AND s.fingerprint <> %s",
+        tests=(
+            f"{SENDING}/test_suppression_secret.py::test_no_mail_leaves_under_another_secret_and_each_once_under_the_former_one",
+        ),
+    ),
+    Guard(
+        promise="No address is suppressed under another SUPPRESSION_SECRET",
+        path="subscribers/suppression.py",
+        symbol="suppress_addresses",
+        old="check_suppression_secret()",
+        new="pass",
+        tests=(
+            f"{SENDING}/test_suppression_secret.py::test_no_address_is_suppressed_under_another_secret_and_events_wait",
+        ),
+    ),
+    Guard(
+        promise="After an error nothing is posted before the database is compared with its mark",
+        path="newsletter/worker/loop.py",
+        symbol="StepRunner._back_off",
+        old="self._check.require()",
+        new="pass",
+        tests=(
+            "tests/newsletter/worker/test_loop.py::test_after_a_database_error_nothing_is_posted_before_the_check_has_succeeded",
+        ),
+    ),
+    Guard(
+        promise="On a new connection nothing is posted before the database is compared with its mark",
+        path="newsletter/worker/loop.py",
+        symbol="DatabaseCheck.has_succeeded",
+        old="if self._is_required or self._connection is not connection.connection:",
+        new="if self._is_required:",
+        tests=("tests/newsletter/worker/test_loop.py::test_a_new_connection_is_checked_before_anything_is_posted",),
+        needs_postgresql=True,
+    ),
+    Guard(
         promise="The sending switch stops transactional mail",
         path="newsletter/providers/throttle.py",
         symbol="post_message",
