@@ -1,4 +1,4 @@
-"""Query plans of PostgreSQL for a send that is so new that there are no statistics of it."""
+"""Query plans of PostgreSQL for a send that is so new that there are no statistics of it, only of its list."""
 
 from __future__ import annotations
 
@@ -23,6 +23,9 @@ pytestmark = [pytest.mark.postgresql, pytest.mark.django_db]
 def send(issue: Issue) -> Send:
     """An expanded send to three hundred recipients."""
     people.make_subscriptions(300, issue.newsletter)
+    with connection.cursor() as cursor:
+        # The list is older than the send, so that there are statistics of it.
+        cursor.execute("ANALYZE subscribers_subscriber, subscribers_subscription")
     send = start_sending(issue)
     expand_audiences(batch_size=10)
     with connection.cursor() as cursor:
@@ -53,7 +56,10 @@ def test_the_recipients_of_a_batch_are_found_by_primary_keys(send: Send) -> None
     owned = (batch.first_delivery, batch.last_delivery, batch.send_id)
     plan = RECIPIENTS.explain(timezone.now(), send.issue.newsletter_id, *owned, [DeliveryState.PENDING])
     assert "newsletter_delivery_pkey" in plan
-    assert "subscription_once_per_person_and_list" in plan
+    # Of two indexes, each of which finds one row, the statistics decide.
+    conditions = [line for line in plan.splitlines() if "Index Cond" in line]
+    assert any("subscriber_id = d.subscriber_id" in line for line in conditions)
+    assert "subscription_audience" not in plan
     assert "Seq Scan" not in plan
 
 
