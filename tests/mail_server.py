@@ -113,6 +113,8 @@ class _Session(socketserver.BaseRequestHandler):
     request: socket.socket
 
     def handle(self) -> None:
+        # Each reply leaves at once. Else replies to pipelined commands wait for the client's delayed acknowledgements.
+        self.request.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.mail_server = self.server.mail_server
         self.mail_server.connections += 1
         self.mail_server.sockets.append(self.request)
