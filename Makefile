@@ -31,7 +31,7 @@ test-journeys: .venv/dev.stamp $(if $(shell command -v npm),tests/sandbox/sdk/no
 	$(BIN)/python -m tests.postgresql $(BIN)/python -m pytest -n 2 -m "processes and not browser and not own_database and not faults and not scale and not upgrade" $(ARGS)
 
 test-faults: .venv/dev.stamp ## kill and stop processes at every failpoint, break network, clock and database; writes docs/faults.md
-	$(BIN)/python -m tests.postgresql $(BIN)/python -m pytest tests/faults -n 2 -m faults --faults-table=docs/faults.md $(ARGS)
+	$(BIN)/python -m tests.postgresql $(BIN)/python -m pytest tests/faults -n 3 -m faults --faults-table=docs/faults.md $(ARGS)
 
 test-upgrade: .venv/dev.stamp ## upgrade installations of earlier versions in the middle of a send, one with 100,000 deliveries; on both databases
 	$(BIN)/python -m pytest -n 2 -m upgrade $(ARGS)
