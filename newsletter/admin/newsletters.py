@@ -37,16 +37,16 @@ if TYPE_CHECKING:
     NewsletterModelAdmin = admin.ModelAdmin[Newsletter]
     NewsletterModelForm = forms.ModelForm[Newsletter]
     FeedModelForm = forms.ModelForm[Feed]
-    FeedTabularInline = admin.TabularInline[Feed, Newsletter]
+    FeedStackedInline = admin.StackedInline[Feed, Newsletter]
     RecurringScheduleModelForm = forms.ModelForm[RecurringSchedule]
-    RecurringScheduleTabularInline = admin.TabularInline[RecurringSchedule, Newsletter]
+    RecurringScheduleStackedInline = admin.StackedInline[RecurringSchedule, Newsletter]
 else:
     NewsletterModelAdmin = admin.ModelAdmin
     NewsletterModelForm = forms.ModelForm
     FeedModelForm = forms.ModelForm
-    FeedTabularInline = admin.TabularInline
+    FeedStackedInline = admin.StackedInline
     RecurringScheduleModelForm = forms.ModelForm
-    RecurringScheduleTabularInline = admin.TabularInline
+    RecurringScheduleStackedInline = admin.StackedInline
 
 
 class NewsletterForm(NewsletterModelForm):
@@ -111,13 +111,13 @@ class PartOfNewsletter:
     has_add_permission = has_delete_permission = has_change_permission
 
 
-class FeedInline(PartOfNewsletter, FeedTabularInline):
+class FeedInline(PartOfNewsletter, FeedStackedInline):
     """The feeds that editors of the newsletter pick stories from."""
 
     model = Feed
     form = FeedForm
     extra = 1
-    fields = ("url", "source", "section", "is_active", "last_fetch")
+    fields = (("url", "is_active"), ("source", "section"), "last_fetch")
     readonly_fields = ("last_fetch",)
 
     @admin.display(description=gettext_lazy("Last fetch"))
@@ -149,14 +149,14 @@ class RecurringScheduleForm(RecurringScheduleModelForm):
         return sections
 
 
-class RecurringScheduleInline(PartOfNewsletter, RecurringScheduleTabularInline):
+class RecurringScheduleInline(PartOfNewsletter, RecurringScheduleStackedInline):
     """The recurring schedules of a newsletter. They send issues, so changing them takes the permission to send."""
 
     change_permissions = (*PartOfNewsletter.change_permissions, SEND_PERMISSION)
     model = RecurringSchedule
     form = RecurringScheduleForm
     extra = 1
-    fields = ("weekday", "time", "is_active", "title", "sections", "occurrences")
+    fields = (("weekday", "time", "is_active"), "title", "sections", "occurrences")
     readonly_fields = ("occurrences",)
     verbose_name_plural = gettext_lazy("recurring schedules")
     formfield_overrides = {
