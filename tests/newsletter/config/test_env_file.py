@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -77,14 +79,19 @@ def _own_group() -> str:
     return subprocess.run(["id", "-gn"], capture_output=True, text=True, check=True).stdout.strip()
 
 
+@pytest.fixture
+def open_folder() -> Iterator[Path]:
+    """A folder that every account may open. pytest closes the one above its own whenever a run starts."""
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        yield Path(folder)
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may start a process as another account")
-def test_a_process_of_another_account_exits_with_a_sentence(tmp_path: Path) -> None:
-    file = tmp_path / ".env"
+def test_a_process_of_another_account_exits_with_a_sentence(open_folder: Path) -> None:
+    file = open_folder / ".env"
     file.write_text(GOOD)
     file.chmod(0o640)
-    for folder in (tmp_path, *tmp_path.parents):
-        if folder.is_relative_to("/tmp") and folder != Path("/tmp"):
-            folder.chmod(0o755)
     code = (
         "from newsletter.config.environment import configuration_or_exit\n"
         f"import os; os.setgroups([]); os.setgid({NOBODY}); os.setuid({NOBODY})\n"
