@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
@@ -91,8 +92,12 @@ def end_while_loading(installation: SeparateInstallation, backup: Path, folder: 
     command = [sys.executable, "manage.py", "restore", str(backup), "--replace"]
     with subprocess.Popen(command, cwd=PROJECT_ROOT, env=environment, stderr=subprocess.DEVNULL) as restore:
         wait_until(pid.exists, "the tables are loaded")
-        restore.send_signal(sign)
-        restore.wait(30)
+        # Python loses an interrupt that arrives in a finalizer: an operator presses the keys again.
+        for _attempt in range(5):
+            restore.send_signal(sign)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                restore.wait(20)
+        assert restore.poll() is not None
     if sign == signal.SIGKILL:
         os.kill(int(pid.read_text()), signal.SIGKILL)
 
