@@ -14,7 +14,7 @@ from django.db.backends.sqlite3 import base as sqlite
 from newsletter.rendering import limited_process
 
 # How long an example takes is the machine's affair; speed is measured in the benchmarks.
-hypothesis.settings.register_profile("tests", deadline=None)
+hypothesis.settings.register_profile("tests", deadline=None, max_examples=60)
 hypothesis.settings.load_profile("tests")
 
 DATABASE_FIXTURES = frozenset({"db", "transactional_db", "django_db_reset_sequences", "live_server"})

@@ -34,4 +34,4 @@ def test_in_any_order_each_recipient_gets_the_issue_once(monkeypatch: pytest.Mon
 @pytest.mark.django_db
 @pytest.mark.parametrize("number", range(2))
 def test_in_very_many_orders_each_recipient_gets_the_issue_once(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
-    walk(monkeypatch, walks=40, steps=40)
+    walk(monkeypatch, walks=25, steps=40)
