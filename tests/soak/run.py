@@ -44,6 +44,7 @@ MAX_PENDING_WEBHOOKS = 20_000
 
 MAILS = "SELECT json_extract(envelope, '$.tags.delivery'), count(*) FROM mails GROUP BY 1"
 CALLS = "SELECT count(*), count(CASE WHEN fault NOT IN ('', 'none') THEN 1 END) FROM calls"
+PENDING_WEBHOOKS = "SELECT count(*), 0 FROM events WHERE state IN ('pending', 'posting')"
 OPEN_SENDS = "SELECT count(*) FROM newsletter_send WHERE state <> 'sent'"
 NEW_EVENTS = "SELECT count(*) FROM newsletter_event WHERE state = 'new'"
 EVENTS = "SELECT count(*) FROM newsletter_event WHERE state = 'applied'"
@@ -205,7 +206,8 @@ class Soak:
         return self._pending_webhooks() == 0 and self._number(NEW_EVENTS) == 0
 
     def _pending_webhooks(self) -> int:
-        return int(self.installation.sandbox("/sandbox/webhooks")["pending"])
+        # From the file: the sandbox posts no webhook while it counts them.
+        return self._in_ledger(PENDING_WEBHOOKS)[0][0]
 
     def _compare(self) -> None:
         result = self.result
