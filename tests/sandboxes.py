@@ -12,6 +12,7 @@ from django.conf import settings
 from newsletter.providers import get_provider
 from newsletter.providers.base import Provider
 from newsletter.sandbox import SandboxOptions, SandboxServer
+from tests.newsletter.providers.contract import message, new_key
 
 
 @contextmanager
@@ -30,6 +31,16 @@ def running_sandbox(
     chosen = SandboxOptions(**{**defaults, **options})  # type: ignore[arg-type]
     with SandboxServer(chosen, clock=clock) as sandbox:
         yield sandbox
+
+
+@contextmanager
+def sandbox_with_a_long_list(monkeypatch: pytest.MonkeyPatch) -> Iterator[SandboxServer]:
+    """A sandbox whose list of mails begins two days ago, so that it can prove what was not sent."""
+    ahead = [-2 * 86_400.0]
+    with running_sandbox(clock=lambda: time.time() + ahead[0]) as server:
+        provider_of(server, monkeypatch).post_message(message("zoe@example.org"), key=new_key())
+        ahead[0] = 0.0
+        yield server
 
 
 def provider_of(sandbox: SandboxServer, monkeypatch: pytest.MonkeyPatch) -> Provider:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -48,7 +47,6 @@ from newsletter.sending.recurring import approve_issue, start_next_due_occurrenc
 from newsletter.sending.schedule import start_next_due_send
 from newsletter.sending.switch import resume_sending
 from tests import people
-from tests.newsletter.providers.contract import message, new_key
 from tests.publications import (
     expand_audiences,
     just_now,
@@ -58,7 +56,7 @@ from tests.publications import (
     send_of,
     start_sending,
 )
-from tests.sandboxes import provider_of, running_sandbox
+from tests.sandboxes import sandbox_with_a_long_list
 
 pytestmark = pytest.mark.django_db
 
@@ -67,11 +65,7 @@ HOUR = datetime.timedelta(hours=1)
 
 @pytest.fixture
 def sandbox(monkeypatch: pytest.MonkeyPatch) -> Iterator[SandboxServer]:
-    """Its list of mails begins two days ago, so that it can prove what was not sent."""
-    ahead = [-2 * 86_400.0]
-    with running_sandbox(clock=lambda: time.time() + ahead[0]) as server:
-        provider_of(server, monkeypatch).post_message(message("zoe@example.org"), key=new_key())
-        ahead[0] = 0.0
+    with sandbox_with_a_long_list(monkeypatch) as server:
         yield server
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import time
 from collections.abc import Iterator
 
 import pytest
@@ -45,9 +44,8 @@ from newsletter.sending.switch import resume_sending
 from subscribers.models import Subscription, SubscriptionState, TransactionalMail, TransactionalMailState
 from subscribers.transactional.outbox import send_due_transactional_mails
 from tests import people
-from tests.newsletter.providers.contract import message, new_key
 from tests.publications import expand_audiences, just_now, make_issue, post_everything, start_sending, today
-from tests.sandboxes import provider_of, running_sandbox
+from tests.sandboxes import sandbox_with_a_long_list
 from tests.subscribers.recording_backend import BACKEND, RECORDER, Recorder
 
 pytestmark = pytest.mark.django_db
@@ -55,11 +53,7 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture
 def sandbox(monkeypatch: pytest.MonkeyPatch) -> Iterator[SandboxServer]:
-    """Its list of mails begins two days ago, so that it can prove what was not sent."""
-    ahead = [-2 * 86_400.0]
-    with running_sandbox(clock=lambda: time.time() + ahead[0]) as server:
-        provider_of(server, monkeypatch).post_message(message("zoe@example.org"), key=new_key())
-        ahead[0] = 0.0
+    with sandbox_with_a_long_list(monkeypatch) as server:
         yield server
 
 
