@@ -51,7 +51,7 @@ CREATE TABLE IF NOT EXISTS events (
     last_answer TEXT NOT NULL DEFAULT ''
 );
 CREATE INDEX IF NOT EXISTS events_by_mail ON events (mail);
-CREATE INDEX IF NOT EXISTS events_to_post ON events (next_try_at) WHERE state IN ('pending', 'posting');
+CREATE INDEX IF NOT EXISTS events_by_state ON events (state, next_try_at);
 CREATE TABLE IF NOT EXISTS calls (
     id INTEGER PRIMARY KEY,
     at REAL NOT NULL,

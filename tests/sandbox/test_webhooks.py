@@ -12,7 +12,7 @@ import pytest
 
 from newsletter.sandbox import SandboxOptions, SandboxServer
 from newsletter.sandbox.database import Database
-from newsletter.sandbox.events import RETRY_SECONDS
+from newsletter.sandbox.events import RETRY_SECONDS, Events
 from newsletter.sandbox.options import _TYPES
 from newsletter.sandbox.webhooks import Receiver as Posting
 from tests.sandbox.conftest import StartSandbox
@@ -339,3 +339,22 @@ def test_a_transaction_without_writes_wakes_no_thread(database: Database) -> Non
 )
 def test_a_url_that_cannot_be_used_is_an_error_of_the_event_and_not_of_the_worker(url: str) -> None:
     assert Posting().post(url, b"{}", {}, timeout=1).endswith("Error")
+
+
+def test_finding_the_next_events_reads_only_those_that_are_due() -> None:
+    """Without a usable index each look reads all events of the ledger, and no webhook is posted meanwhile."""
+    database = Database(None)
+    statements: list[str] = []
+    events = Events(database)
+    with database.transaction() as connection:
+        connection.set_trace_callback(statements.append)
+    events.take(1.0, 16)
+    events.next_try_at()
+    events.waiting()
+    with database.transaction() as connection:
+        connection.set_trace_callback(None)
+    queries = [statement for statement in statements if statement.startswith("SELECT")]
+    assert len(queries) == 3
+    steps = [row["detail"] for query in queries for row in database.rows(f"EXPLAIN QUERY PLAN {query}")]
+    assert [step for step in steps if step.startswith("SCAN") or "TEMP B-TREE" in step] == []
+    database.close()
