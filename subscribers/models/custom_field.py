@@ -7,6 +7,7 @@ from typing import ClassVar
 from django.core.validators import RegexValidator
 from django.db import models
 from django.db.models import Q
+from django.db.models.functions import Upper
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
 
@@ -118,6 +119,8 @@ class FieldValue(models.Model):
             models.Index(
                 fields=["field", "date", "subscription"], condition=Q(date__isnull=False), name="field_value_date"
             ),
+            # Segments compare texts whatever their capital letters.
+            models.Index("field", Upper("text"), "subscription", condition=~Q(text=""), name="field_value_upper"),
         ]
 
     def __str__(self) -> str:

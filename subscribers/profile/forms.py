@@ -7,6 +7,7 @@ from typing import Any
 
 from django import forms
 from django.core.exceptions import ValidationError
+from django.utils.html import escape
 from django.utils.translation import gettext as _
 
 from subscribers.models import MAX_TEXT, CustomField, FieldKind
@@ -20,9 +21,9 @@ class ValueField(forms.Field):
     """A form field for one custom field. Its cleaned value is a `Value`."""
 
     def __init__(self, field: CustomField, *, required: bool) -> None:
-        super().__init__(
-            required=required, label=field.label, help_text=field.help_text, widget=_widget(field, required)
-        )
+        # Django's form templates do not escape help texts.
+        help_text = escape(field.help_text)
+        super().__init__(required=required, label=field.label, help_text=help_text, widget=_widget(field, required))
         self.custom_field = field
 
     def clean(self, value: Any) -> Value:

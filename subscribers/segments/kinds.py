@@ -188,8 +188,8 @@ class Kind(ABC):
         shown: str | int = rule.value
         if comparison.control == Control.OPTION:
             shown = self.options(facts, rule.field, rule.comparison)[rule.value]
-        elif comparison.control in (Control.TEXT, Control.NUMBER, Control.DATE, Control.COUNT):
-            shown = _shown(read_value(comparison, rule.value))
+        elif comparison.control != Control.NONE:
+            shown = _shown(self.value(rule, facts))
         return str(comparison.words % {"value": shown, "field": self.fields(facts).get(rule.field, "")})
 
 
