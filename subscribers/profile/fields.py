@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from decimal import Decimal, InvalidOperation
 
 from django.db import transaction
+from django.db.models import QuerySet
+from django.utils import translation
 from django.utils.formats import date_format, number_format
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop
@@ -140,12 +142,37 @@ def fields_of(mailing_list: MailingList) -> dict[str, CustomField]:
 
 def values_of(subscriptions: Sequence[int]) -> dict[int, dict[str, Value]]:
     """The values of these subscriptions (primary keys) by field key; one statement per CHUNK."""
+    return _read(subscriptions, FieldValue.objects.select_related("field"))
+
+
+def shown_values(subscriptions: Sequence[int], keys: Collection[str]) -> dict[int, dict[str, str]]:
+    """The values of these fields for mails: in the language of the list, on one line; one statement per CHUNK."""
+    if not keys:
+        return {pk: {} for pk in subscriptions}
+    rows = FieldValue.objects.select_related("field__mailing_list").filter(field__key__in=keys)
+    languages: dict[str, str] = {}
+    found = _read(subscriptions, rows, languages)
+    shown: dict[int, dict[str, str]] = {}
+    for pk, values in found.items():
+        shown[pk] = {}
+        for key, value in values.items():
+            with translation.override(languages[key]):
+                shown[pk][key] = " ".join(UNFIT_FOR_HEADERS.sub(" ", shown_value(value)).split())
+    return shown
+
+
+def _read(
+    subscriptions: Sequence[int], source: QuerySet[FieldValue], languages: dict[str, str] | None = None
+) -> dict[int, dict[str, Value]]:
+    """The values of these rows by subscription and key. `languages` gets that of each field's list by key."""
     found: dict[int, dict[str, Value]] = {pk: {} for pk in subscriptions}
     for start in range(0, len(subscriptions), CHUNK):
-        rows = FieldValue.objects.filter(subscription__in=subscriptions[start : start + CHUNK]).select_related("field")
+        rows = source.filter(subscription__in=subscriptions[start : start + CHUNK])
         for row in rows.order_by("field__position", "field", "pk"):
             values = found[row.subscription_id]
             values[row.field.key] = _joined(row.field, values.get(row.field.key), _value(row))
+            if languages is not None:
+                languages.setdefault(row.field.key, row.field.mailing_list.page_language)
     return found
 
 
