@@ -270,5 +270,5 @@ class Registry:
 REGISTRY = Registry()
 register = REGISTRY.register
 
-#: Groups of the builder's menu.
-ABOUT_SUBSCRIBER, ABOUT_FIELDS = gettext_lazy("Subscriber"), gettext_lazy("Custom fields")
+#: A group of the builder’s menu.
+ABOUT_FIELDS = gettext_lazy("Custom fields")

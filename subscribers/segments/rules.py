@@ -142,13 +142,17 @@ def _check(rule: Rule, facts: Facts) -> None:
 
 def describe(group: Group, facts: Facts) -> str:
     """The tree in words, in the active language: “state is Active, and (tag is VIP or tag is Press)”."""
-    parts = [
-        f"({describe(each, facts)})" if isinstance(each, Group) else kind_of(each).words(each, facts)
-        for each in group.rules
-    ]
+    parts = [_words(each, facts) for each in group.rules]
     if group.match == Match.NONE:
         return _("none of these: %(rules)s") % {"rules": _listed(parts, _("%(first)s or %(last)s"))}
     return _listed(parts, _("%(first)s or %(last)s") if group.match == Match.ANY else _("%(first)s and %(last)s"))
+
+
+def _words(part: Rule | Group, facts: Facts) -> str:
+    if isinstance(part, Rule):
+        return kind_of(part).words(part, facts)
+    words = describe(part, facts)
+    return words if len(part.rules) == 1 and part.match != Match.NONE else f"({words})"
 
 
 def _listed(parts: list[str], pattern: str) -> str:
