@@ -85,7 +85,8 @@ class TagAdmin(DeletesWithConsequences):
         having = SubscriptionTag.objects.filter(tag=OuterRef("pk")).values("tag").annotate(n=Count("pk")).values("n")
         counted = Coalesce(Subquery(having, output_field=IntegerField()), 0)
         tags: QuerySet[Any] = super().get_queryset(request)
-        return tags.annotate(having=counted)
+        counts: QuerySet[Any] = tags.annotate(having=counted)
+        return counts
 
     @admin.display(description=_("subscribers"))
     def subscribers(self, tag: Any) -> str:
