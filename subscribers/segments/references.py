@@ -14,7 +14,7 @@ from subscribers.models import CustomField, MailingList, Segment, SubscriptionTa
 def segments_with(mailing_list: MailingList, names: Callable[[dict[str, Any]], bool]) -> list[Segment]:
     """The list's segments with a rule for which `names` is true, by name. Stored rules may be out of date."""
     stored = Segment.objects.filter(mailing_list=mailing_list, is_picked=False).order_by("name")
-    return [segment for segment in stored if any(names(rule) for rule in _rules_in(segment.rules))]
+    return [segment for segment in stored if any(names(rule) for rule in rules_in(segment.rules))]
 
 
 def segments_with_tag(tag: Tag) -> list[Segment]:
@@ -49,7 +49,7 @@ def merge_tags(source: Tag, target: Tag) -> int:
         has_both = SubscriptionTag.objects.filter(tag=target.pk, subscription=OuterRef("subscription"))
         moved = SubscriptionTag.objects.filter(~Exists(has_both), tag=source.pk).update(tag=target.pk)
         for segment in segments_with_tag(source):
-            for rule in _rules_in(segment.rules):
+            for rule in rules_in(segment.rules):
                 if rule.get("kind") == "tag" and rule.get("value") == str(source.pk):
                     rule["value"] = str(target.pk)
             segment.save(update_fields=["rules", "updated_at"])
@@ -57,12 +57,12 @@ def merge_tags(source: Tag, target: Tag) -> int:
     return moved
 
 
-def _rules_in(tree: Any) -> Iterator[dict[str, Any]]:
+def rules_in(tree: Any) -> Iterator[dict[str, Any]]:
     """Each rule of a stored tree, whatever its shape."""
     if not isinstance(tree, dict):
         return
     if isinstance(tree.get("rules"), list):
         for each in tree["rules"]:
-            yield from _rules_in(each)
+            yield from rules_in(each)
     elif "kind" in tree:
         yield tree

@@ -14,6 +14,7 @@ from django.utils.translation import gettext_noop
 
 from subscribers.models import Segment
 from subscribers.segments.kinds import REGISTRY, Facts, Kind, Rule, RuleError
+from subscribers.segments.references import rules_in
 
 #: How deep groups may be nested, the outermost included, and how many rules a tree may have.
 MAX_DEPTH, MAX_RULES = 3, 50
@@ -161,13 +162,17 @@ def _listed(parts: list[str], pattern: str) -> str:
 
 
 def rules_fingerprint(segment: Segment) -> str:
-    """SHA-256 of what decides who is in the segment, for the manifest of a send: its rules, or its picked members.
+    """SHA-256 of what editors decided about the segment, for the manifest of a send: its rules, or its picked members.
 
-    It does not change when other subscribers happen to match.
+    Rules that name a picked segment include its members. Other subscribers who begin to match change nothing.
     """
-    if segment.is_picked:
-        members = segment.members.order_by("subscription").values_list("subscription", flat=True)
-        decides: Any = {"picked": list(members)}
-    else:
-        decides = {"rules": segment.rules}
-    return hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()
+    decided: dict[str, Any] = {"picked": _members(segment)} if segment.is_picked else {"rules": segment.rules}
+    if not segment.is_picked:
+        named = {str(rule.get("value")) for rule in rules_in(segment.rules) if rule.get("kind") == "picked"}
+        found = Segment.objects.filter(mailing_list=segment.mailing_list_id, is_picked=True).order_by("pk")
+        decided["named"] = {str(each.pk): _members(each) for each in found if str(each.pk) in named}
+    return hashlib.sha256(json.dumps(decided, sort_keys=True).encode()).hexdigest()
+
+
+def _members(segment: Segment) -> list[int]:
+    return list(segment.members.order_by("subscription").values_list("subscription", flat=True))

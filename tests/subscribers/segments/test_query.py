@@ -98,6 +98,11 @@ def test_the_fingerprint_follows_the_rules_and_the_picked_members_and_nothing_el
     empty = rules_fingerprint(picked)
     SegmentMember.objects.create(segment=picked, subscription=subscription)
     assert rules_fingerprint(picked) not in (empty, before)
+    rule = {"kind": "picked", "field": "", "comparison": "not_in", "value": str(picked.pk)}
+    segment.rules = _tree(rule)
+    named = rules_fingerprint(segment)
+    picked.members.all().delete()
+    assert rules_fingerprint(segment) != named
 
 
 def test_rules_are_read_from_indexes(world: World) -> None:
