@@ -136,7 +136,7 @@ class Clicked(IssueKind):
 class Ignored(Kind):
     """Received each of the last issues, and opened or clicked none.
 
-    Matches only subscribers who agreed to tracking: of others no open is stored, whatever they read.
+    Matches only subscribers who agreed to tracking: no open of any other subscriber is stored.
     """
 
     code, label, group = "ignored", _("Ignored"), ABOUT_ISSUES

@@ -41,7 +41,7 @@ class OptionsField(forms.CharField):
         return "\n".join(map(str, value)) if isinstance(value, list) else value
 
     def clean(self, value: Any) -> list[str]:
-        """The options, each once whatever its capital letters. Raises ValidationError."""
+        """The options, each once, capital and small letters being the same. Raises ValidationError."""
         options: dict[str, str] = {}
         for line in str(super().clean(value)).splitlines():
             option = " ".join(line.split())
@@ -142,7 +142,7 @@ class CustomFieldAdmin(DeletesWithConsequences):
         return [
             stored % {"count": count},
             *(
-                gettext("The rules of the segment “%(name)s” name it, which finds nobody without it.")
+                gettext("The rules of the segment “%(name)s” name it, and cannot be used without it.")
                 % {"name": segment.name}
                 for segment in segments_with_field(obj)
             ),

@@ -35,8 +35,8 @@ if TYPE_CHECKING:
 else:
     SegmentModelForm = forms.ModelForm
 
-#: Members of a picked segment on one page.
-MEMBERS_PER_PAGE = 50
+#: Subscribers of a picked segment on one page.
+PICKED_PER_PAGE = 50
 
 
 class SegmentForm(SegmentModelForm):
@@ -106,18 +106,18 @@ def _all_parts(group: ShownGroup) -> list[Any]:
 
 @admin.register(Segment)
 class SegmentAdmin(DeletesWithConsequences):
-    """Segments by rules, and segments whose members were picked one by one."""
+    """Segments by rules, and segments whose subscribers were picked one by one."""
 
-    list_display = ("name", "mailing_list", "members_are", "updated_at", "by")
+    list_display = ("name", "mailing_list", "found_how", "updated_at", "by")
     list_filter = ("mailing_list", "is_picked")
     list_select_related = ("mailing_list",)
     search_fields = ("name",)
     search_help_text = _("Search for a part of a name.")
     ordering = ("name", "pk")
 
-    @admin.display(description=_("members"), ordering="is_picked")
-    def members_are(self, segment: Segment) -> str:
-        """How its members are found."""
+    @admin.display(description=_("subscribers"), ordering="is_picked")
+    def found_how(self, segment: Segment) -> str:
+        """How its subscribers are found."""
         return gettext("picked by hand") if segment.is_picked else gettext("by rules")
 
     def get_urls(self) -> list[URLPattern]:
@@ -134,7 +134,7 @@ class SegmentAdmin(DeletesWithConsequences):
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
     ) -> HttpResponse:
-        """The builder of a segment, or the members of a picked one."""
+        """The builder of a segment, or the list of a picked one."""
         segment = self.row_or_404(request, object_id)
         if not self.has_view_or_change_permission(request, segment):
             raise PermissionDenied
@@ -149,7 +149,7 @@ class SegmentAdmin(DeletesWithConsequences):
                 if use.is_open
             ),
             *(
-                gettext("The rules of the segment “%(name)s” name it, which finds nobody without it.")
+                gettext("The rules of the segment “%(name)s” name it, and cannot be used without it.")
                 % {"name": segment.name}
                 for segment in segments_with_segment(obj)
             ),
@@ -179,7 +179,7 @@ class SegmentAdmin(DeletesWithConsequences):
         if request.method == "POST" and "save" in request.POST and form.is_valid() and draft.rules:
             segment.rules = draft.rules.as_json()
             return self._saved(request, form)
-        # Whoever may change rules gets the count after the page, which is not to wait for it.
+        # An editor who may change rules gets the count after the page, which is not to wait for it.
         if not may_save or (request.method == "POST" and "save" not in request.POST):
             draft.count()
         context = {"draft": draft, **_around(request, draft), "has_errors": "save" in request.POST}
@@ -211,8 +211,8 @@ class SegmentAdmin(DeletesWithConsequences):
         self, request: HttpRequest, segment: Segment, form: SegmentForm, *, may_save: bool
     ) -> HttpResponse:
         if request.method == "POST" and "remove" in request.POST and segment.pk:
-            chosen = [int(pk) for pk in request.POST.getlist("member") if pk.isdecimal() and len(pk) < 19]
-            removed, _by_model = segment.members.filter(pk__in=chosen[:MEMBERS_PER_PAGE]).delete()
+            chosen = [int(pk) for pk in request.POST.getlist("picked") if pk.isdecimal() and len(pk) < 19]
+            removed, _by_model = segment.members.filter(pk__in=chosen[:PICKED_PER_PAGE]).delete()
             note = ngettext("%(count)d subscriber was removed.", "%(count)d subscribers were removed.", removed)
             messages.success(request, note % {"count": removed})
             return HttpResponseRedirect(self.page_url("change", segment.pk))
@@ -220,13 +220,13 @@ class SegmentAdmin(DeletesWithConsequences):
             form.instance.is_picked = True
             return self._saved(request, form)
         after = request.GET.get("after", "")
-        members = SegmentMember.objects.filter(segment=segment.pk or 0).select_related("subscription__subscriber")
+        picked = SegmentMember.objects.filter(segment=segment.pk or 0).select_related("subscription__subscriber")
         if after.isdecimal() and len(after) < 19:
-            members = members.filter(pk__gt=int(after))
-        rows = list(members.order_by("pk")[: MEMBERS_PER_PAGE + 1])
+            picked = picked.filter(pk__gt=int(after))
+        rows = list(picked.order_by("pk")[: PICKED_PER_PAGE + 1])
         context = {
-            "members": rows[:MEMBERS_PER_PAGE],
-            "next": rows[MEMBERS_PER_PAGE - 1].pk if len(rows) > MEMBERS_PER_PAGE else None,
+            "picked": rows[:PICKED_PER_PAGE],
+            "next": rows[PICKED_PER_PAGE - 1].pk if len(rows) > PICKED_PER_PAGE else None,
             "has_errors": request.method == "POST",
             "may_see_addresses": _may_see_addresses(request),
         }

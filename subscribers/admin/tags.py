@@ -44,7 +44,7 @@ class TagForm(TagModelForm):
         return name
 
     def clean(self) -> dict[str, Any]:
-        """Refuse the name of another tag of the list, whatever its capital letters."""
+        """Refuse the name of another tag of the list, capital and small letters being the same."""
         cleaned = super().clean() or self.cleaned_data
         mailing_list = cleaned.get("mailing_list") or self.instance.mailing_list_id
         name = cleaned.get("name")
@@ -138,7 +138,7 @@ class TagAdmin(DeletesWithConsequences):
         return [
             lost % {"count": count},
             *(
-                gettext("The rules of the segment “%(name)s” name it, which finds nobody without it.")
+                gettext("The rules of the segment “%(name)s” name it, and cannot be used without it.")
                 % {"name": segment.name}
                 for segment in segments_with_tag(obj)
             ),

@@ -224,7 +224,7 @@ def test_members_of_a_picked_segment_are_listed_and_removed(editor: Client, mail
     members = [SegmentMember.objects.create(segment=segment, subscription=each) for each in (ada(), ben())]
     page = f"/admin/subscribers/segment/{segment.pk}/change/"
     assert "ada@example.org" in words(editor.get(page))
-    answer = editor.post(page, {"member": [str(members[0].pk), "x", "9" * 30], "remove": "1"}, follow=True)
+    answer = editor.post(page, {"picked": [str(members[0].pk), "x", "9" * 30], "remove": "1"}, follow=True)
     assert "1 subscriber was removed." in words(answer)
     assert list(segment.members.all()) == [members[1]]
     assert Subscription.objects.count() == 2
@@ -235,7 +235,7 @@ def test_members_of_a_picked_segment_are_listed_and_removed(editor: Client, mail
 def test_many_members_are_on_several_pages(
     editor: Client, mailing_list: MailingList, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("subscribers.admin.segments.MEMBERS_PER_PAGE", 1)
+    monkeypatch.setattr("subscribers.admin.segments.PICKED_PER_PAGE", 1)
     segment = segment_of(mailing_list, is_picked=True)
     for each in (ada(), ben()):
         SegmentMember.objects.create(segment=segment, subscription=each)
