@@ -119,7 +119,7 @@ class FieldValue(models.Model):
             models.Index(
                 fields=["field", "date", "subscription"], condition=Q(date__isnull=False), name="field_value_date"
             ),
-            # Segments compare texts whatever their capital letters.
+            # Segments compare texts without regard to capital letters.
             models.Index("field", Upper("text"), "subscription", condition=~Q(text=""), name="field_value_upper"),
         ]
 

@@ -36,6 +36,6 @@ def segment_queryset(segment: Segment, now: datetime.datetime | None = None) -> 
     """
     facts = Facts(segment.mailing_list, now)
     if segment.is_picked:
-        member = SegmentMember.objects.filter(segment=segment.pk, subscription=OuterRef("pk"))
-        return Subscription.objects.filter(Exists(member), mailing_list=facts.mailing_list.pk)
+        picked = SegmentMember.objects.filter(segment=segment.pk, subscription=OuterRef("pk"))
+        return Subscription.objects.filter(Exists(picked), mailing_list=facts.mailing_list.pk)
     return matching(rules_of(segment, facts), facts)

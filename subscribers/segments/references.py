@@ -30,7 +30,7 @@ def segments_with_field(field: CustomField) -> list[Segment]:
 
 
 def segments_with_segment(picked: Segment) -> list[Segment]:
-    """The segments with a rule about the members of this one."""
+    """The segments with a rule about this one."""
     return segments_with(
         picked.mailing_list, lambda rule: rule.get("kind") == "picked" and rule.get("value") == str(picked.pk)
     )
@@ -58,7 +58,7 @@ def merge_tags(source: Tag, target: Tag) -> int:
 
 
 def rules_in(tree: Any) -> Iterator[dict[str, Any]]:
-    """Each rule of a stored tree, whatever its shape."""
+    """Each rule of a stored tree. Parts of another shape are left out."""
     if not isinstance(tree, dict):
         return
     if isinstance(tree.get("rules"), list):

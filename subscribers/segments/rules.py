@@ -162,17 +162,17 @@ def _listed(parts: list[str], pattern: str) -> str:
 
 
 def rules_fingerprint(segment: Segment) -> str:
-    """SHA-256 of what editors decided about the segment, for the manifest of a send: its rules, or its picked members.
+    """SHA-256 of what editors decided about the segment, for the manifest of a send: its rules, or who is picked.
 
-    Rules that name a picked segment include its members. Other subscribers who begin to match change nothing.
+    Rules that name a picked segment include its subscribers. Other subscribers who begin to match change nothing.
     """
-    decided: dict[str, Any] = {"picked": _members(segment)} if segment.is_picked else {"rules": segment.rules}
+    decided: dict[str, Any] = {"picked": _picked(segment)} if segment.is_picked else {"rules": segment.rules}
     if not segment.is_picked:
         named = {str(rule.get("value")) for rule in rules_in(segment.rules) if rule.get("kind") == "picked"}
         found = Segment.objects.filter(mailing_list=segment.mailing_list_id, is_picked=True).order_by("pk")
-        decided["named"] = {str(each.pk): _members(each) for each in found if str(each.pk) in named}
+        decided["named"] = {str(each.pk): _picked(each) for each in found if str(each.pk) in named}
     return hashlib.sha256(json.dumps(decided, sort_keys=True).encode()).hexdigest()
 
 
-def _members(segment: Segment) -> list[int]:
+def _picked(segment: Segment) -> list[int]:
     return list(segment.members.order_by("subscription").values_list("subscription", flat=True))

@@ -95,7 +95,7 @@ if (form) {
       const answer = await ask({ do: step }).finally(() => { changing -= 1; });
       if (!answer) return;
       place("rules").replaceChildren(...place("rules", answer).childNodes);
-      // The new controls have no numbers yet, whatever was answered last.
+      // The new controls have no numbers yet.
       etag = "";
       dress();
       if (focus) focus();
