@@ -21,14 +21,16 @@ class NewsletterConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        """Register the system checks, install the translator, and arm the failpoint if one is set."""
+        """Register what other parts ask for, install the translator, and arm the failpoint if one is set."""
         register(check_proxies)
         register(check_signing_keys, Tags.database)
-        # Both need the registry of apps.
+        # All need the registry of apps.
         from newsletter.models.reasons import PROVIDER_SENTENCES
         from newsletter.providers.reasons import REASONS
+        from newsletter.sending.segment_rules import register_kinds
 
         PROVIDER_SENTENCES.update(REASONS)
+        register_kinds()
         translatable.install(translation.gettext, translation.ngettext, _separators)
         failpoints.arm(failpoints.read_failpoint(settings.FAILPOINT))
 

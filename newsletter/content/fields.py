@@ -11,7 +11,7 @@ from typing import Literal
 from newsletter.config.translatable import translatable
 from newsletter.content.document import IssueContent, SectionContent, SectionKind, StoryContent
 from newsletter.content.links import web_link_problem
-from newsletter.content.merge_faults import merge_field_faults, one_line_merge_faults
+from newsletter.content.merge_faults import Names, merge_field_faults, one_line_merge_faults
 from newsletter.content.merge_fields import merge_fields_in
 
 FieldName = Literal[
@@ -132,8 +132,11 @@ _LINE_ENDS = "\n\r\u2028\u2029"
 _SLUG = re.compile(r"[-a-zA-Z0-9_]+")
 
 
-def field_faults(name: FieldName, value: str) -> Iterator[str]:
-    """What is wrong with the one-line field `name`, as sentences. An empty value has no faults."""
+def field_faults(name: FieldName, value: str, names: Names = None) -> Iterator[str]:
+    """What is wrong with the one-line field `name`, as sentences. An empty value has no faults.
+
+    `names` are the merge fields of the newsletter; None: any may exist.
+    """
     label = FIELD_LABELS[name]
     if bad := _NOT_IN_ONE_LINE.search(value):
         yield _hidden_character_fault(label, bad[0])
@@ -156,15 +159,15 @@ def field_faults(name: FieldName, value: str) -> Iterator[str]:
     if name in ("link", "image"):
         yield from _address_faults(name, value)
     else:
-        yield from one_line_merge_faults(label, value)
+        yield from one_line_merge_faults(label, value, names)
 
 
-def body_faults(text: str) -> Iterator[tuple[int, str]]:
-    """What is wrong with a body: the line, from 1, and a sentence."""
+def body_faults(text: str, names: Names = None) -> Iterator[tuple[int, str]]:
+    """What is wrong with a body: the line, from 1, and a sentence. `names` as in `field_faults`."""
     for number, line in enumerate(text.split("\n"), start=1):
         if fault := body_fault(line):
             yield number, fault
-    yield from merge_field_faults(text)
+    yield from merge_field_faults(text, names)
 
 
 def body_fault(line: str) -> str | None:
@@ -210,8 +213,11 @@ def section_name(section: SectionContent, number: int) -> str:
     return translatable("{kind} (part {number} of the issue)", kind=label, number=number)
 
 
-def section_faults(section: SectionContent) -> Iterator[tuple[SectionField, str]]:
-    """What is wrong with the fields of a section or block, without its stories: the field, and a sentence."""
+def section_faults(section: SectionContent, names: Names = None) -> Iterator[tuple[SectionField, str]]:
+    """What is wrong with the fields of a section or block, without its stories: the field, and a sentence.
+
+    `names` as in `field_faults`.
+    """
     own = FIELDS_OF_KIND[section.kind]
     for field in own.needed:
         if not getattr(section, field).strip():
@@ -221,11 +227,11 @@ def section_faults(section: SectionContent) -> Iterator[tuple[SectionField, str]
         if value and field not in own.fields:
             yield field, _extra_field_fault(section.kind, name)
         else:
-            yield from ((field, fault) for fault in field_faults(name, value))
+            yield from ((field, fault) for fault in field_faults(name, value, names))
     if section.body and "body" not in own.fields:
         yield "body", _extra_field_fault(section.kind, "text")
     else:
-        yield from (("body", fault) for _, fault in body_faults(section.body))
+        yield from (("body", fault) for _, fault in body_faults(section.body, names))
     if section.image and not section.alt.strip() and "alt" not in own.needed:
         yield "alt", _MISSING[SectionKind.IMAGE, "alt"]
 

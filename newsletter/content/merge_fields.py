@@ -1,6 +1,7 @@
 """Merge fields, `{first_name|there}`: the parts of a text that differ per recipient. Pure.
 
-The list of fields is fixed and there are no expressions: text of editors is never run as a template.
+A field has a name and a fallback, and there are no expressions: text of editors is never run as a template. Which names
+exist besides the built-in ones depends on the custom fields of the mailing list: pre-flight checks know them.
 """
 
 from __future__ import annotations
@@ -9,9 +10,10 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+#: Every list has these.
 MERGE_FIELDS = ("first_name", "email")
 
-_FIELD = re.compile(r"\{(?P<name>[a-z_]+)\|(?P<fallback>[^{}|\n]{1,60})\}")
+_FIELD = re.compile(r"\{(?P<name>[a-z][a-z0-9_]{0,39})\|(?P<fallback>[^{}|\n]{1,60})\}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,15 +35,9 @@ def fallback_of(field: MergeField) -> str:
 
 def replace_merge_fields(text: str, merge: MergeFunction) -> str:
     """`text` with each merge field replaced by what `merge` returns."""
-    return _FIELD.sub(
-        lambda found: merge(MergeField(found["name"], found["fallback"])) if _known(found) else found[0], text
-    )
+    return _FIELD.sub(lambda found: merge(MergeField(found["name"], found["fallback"])), text)
 
 
 def merge_fields_in(text: str) -> Iterator[MergeField]:
     """Every merge field in `text`."""
-    return (MergeField(found["name"], found["fallback"]) for found in _FIELD.finditer(text) if _known(found))
-
-
-def _known(found: re.Match[str]) -> bool:
-    return found["name"] in MERGE_FIELDS
+    return (MergeField(found["name"], found["fallback"]) for found in _FIELD.finditer(text))

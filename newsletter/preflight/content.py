@@ -9,6 +9,7 @@ from newsletter.config.translatable import translatable, translatable_plural
 from newsletter.content.document import IssueContent, SectionContent, SectionKind, StoryContent
 from newsletter.content.fields import body_faults, field_faults, section_faults
 from newsletter.content.links import link_key
+from newsletter.content.merge_faults import Names
 from newsletter.preflight.findings import Finding, Inspection, PastIssue, error, make_fix, warning
 from newsletter.preflight.places import WHOLE_ISSUE, placed_bodies, placed_sections, placed_stories
 from newsletter.rendering.words import WORDS_PER_MINUTE
@@ -24,17 +25,17 @@ def check_content(inspection: Inspection) -> Iterator[Finding]:
     if not any(content.stories()):
         yield error(FAMILY, "no_stories", WHOLE_ISSUE, translatable("The issue has no stories. Add at least one."))
     for place, section in placed_sections(content):
-        yield from _check_section(section, place)
+        yield from _check_section(section, place, inspection.merge_names)
     for place, story in placed_stories(content):
-        yield from _check_story(story, place)
+        yield from _check_story(story, place, inspection.merge_names)
     yield from _check_duplicates(content)
     yield from _check_past(content, inspection.past)
     yield from _check_length(content)
     yield from _check_date(inspection)
 
 
-def _check_section(section: SectionContent, place: str) -> Iterator[Finding]:
-    for _, fault in section_faults(section):
+def _check_section(section: SectionContent, place: str, names: Names) -> Iterator[Finding]:
+    for _, fault in section_faults(section, names):
         yield error(FAMILY, "invalid_part", place, fault)
     if section.kind is SectionKind.SECTION and not section.body.strip() and not section.stories:
         yield warning(
@@ -54,7 +55,7 @@ def _check_section(section: SectionContent, place: str) -> Iterator[Finding]:
         )
 
 
-def _check_story(story: StoryContent, place: str) -> Iterator[Finding]:
+def _check_story(story: StoryContent, place: str, names: Names) -> Iterator[Finding]:
     name = story.title.strip() or place
     if not story.title.strip():
         yield error(
@@ -77,7 +78,7 @@ def _check_story(story: StoryContent, place: str) -> Iterator[Finding]:
             place,
             translatable("The story “{story}” has no text. Write some, or remove the story.", story=name),
         )
-    yield from _check_story_fields(story, place)
+    yield from _check_story_fields(story, place, names)
     words = len(story.body.split())
     if words > LONG_STORY_WORDS:
         yield warning(
@@ -93,10 +94,13 @@ def _check_story(story: StoryContent, place: str) -> Iterator[Finding]:
         )
 
 
-def _check_story_fields(story: StoryContent, place: str) -> Iterator[Finding]:
-    for fault in (*field_faults("story title", story.title), *field_faults("source", story.source)):
+def _check_story_fields(story: StoryContent, place: str, names: Names) -> Iterator[Finding]:
+    for fault in (
+        *field_faults("story title", story.title, names),
+        *field_faults("source", story.source, names),
+    ):
         yield error(FAMILY, "invalid_story_field", place, fault)
-    for line, fault in body_faults(story.body):
+    for line, fault in body_faults(story.body, names):
         in_line = translatable("Line {line}: {problem}", line=line, problem=fault) if "\n" in story.body else fault
         yield error(FAMILY, "invalid_story_text", place, in_line)
 

@@ -11,6 +11,7 @@ from newsletter.config.translatable import translatable, translatable_plural
 from newsletter.content.document import IssueContent
 from newsletter.content.fields import LIMITS, field_faults
 from newsletter.content.markdown import markdown_to_text
+from newsletter.content.merge_faults import Names
 from newsletter.content.merge_fields import fallback_of
 from newsletter.preflight.findings import Finding, Fix, Inspection, Rendered, error, make_fix, warning
 from newsletter.preflight.mail_page import mail_page, stylesheets
@@ -51,8 +52,8 @@ _ATTRIBUTES_WITH_ADDRESSES = ("src", "srcset", "background", "href", "style")
 def check_deliverability(inspection: Inspection) -> Iterator[Finding]:
     """Errors: an empty or invalid subject, an invalid preheader, an empty text part."""
     content = inspection.content
-    yield from _check_subject(content)
-    yield from _check_preheader(content)
+    yield from _check_subject(content, inspection.merge_names)
+    yield from _check_preheader(content, inspection.merge_names)
     yield from _check_titles(content)
     yield from _check_images(content)
     yield from _check_shorteners(content)
@@ -60,12 +61,12 @@ def check_deliverability(inspection: Inspection) -> Iterator[Finding]:
         yield from _check_parts(content, inspection.rendered)
 
 
-def _check_subject(content: IssueContent) -> Iterator[Finding]:
+def _check_subject(content: IssueContent, names: Names) -> Iterator[Finding]:
     subject = content.subject
     if not subject.strip():
         yield error(FAMILY, "no_subject", SUBJECT, translatable("The subject is empty. Write one."))
         return
-    for fault in field_faults("subject", subject):
+    for fault in field_faults("subject", subject, names):
         yield error(FAMILY, "invalid_subject", SUBJECT, fault)
     if len(subject) > VISIBLE_SUBJECT:
         yield warning(
@@ -135,9 +136,9 @@ def _without_reply_prefix(content: IssueContent) -> Fix | None:
     return make_fix(label, content, replace(content, subject=subject))
 
 
-def _check_preheader(content: IssueContent) -> Iterator[Finding]:
+def _check_preheader(content: IssueContent, names: Names) -> Iterator[Finding]:
     preheader = content.preheader
-    for fault in field_faults("preheader", preheader):
+    for fault in field_faults("preheader", preheader, names):
         yield error(FAMILY, "invalid_preheader", PREHEADER, fault)
     if not preheader.strip():
         yield warning(

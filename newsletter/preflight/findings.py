@@ -158,6 +158,8 @@ class Inspection:
     links: Mapping[str, LinkStatus] = field(default_factory=dict)
     """By address. Addresses that are missing here have not been checked yet."""
     last_send: LastSend | None = None
+    merge_names: tuple[str, ...] | None = None
+    """The merge fields that exist: the built-in ones and the list's custom fields. None: not known, any may exist."""
 
     @property
     def send_date(self) -> datetime.date:

@@ -1,4 +1,4 @@
-"""Collects the input of the checks with at most ten queries, however long the issue is."""
+"""Collects the input of the checks with at most eleven queries, however long the issue is."""
 
 from __future__ import annotations
 
@@ -8,11 +8,13 @@ from zoneinfo import ZoneInfo
 
 from django.utils import timezone
 
+from newsletter.content.merge_fields import MERGE_FIELDS
 from newsletter.content.store import load_content
 from newsletter.models import STARTED, Delivery, Issue, Newsletter, ProviderDomain, Send, Story
 from newsletter.preflight.findings import AudienceSnapshot, Inspection, LastSend, PastIssue, Rendered, Sender
 from newsletter.preflight.link_checks import link_statuses
 from newsletter.providers import get_route
+from subscribers.profile.fields import fields_of
 
 #: Number of past issues in which repeated stories are looked up.
 REMEMBERED_ISSUES = 5
@@ -44,6 +46,7 @@ def gather_inspection(
         past=_past_issues([earlier.issue for earlier in sent]),
         links=link_statuses(content),
         last_send=_last_send(sent[0], zone) if sent else None,
+        merge_names=(*MERGE_FIELDS, *fields_of(newsletter)),
     )
 
 

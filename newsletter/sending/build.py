@@ -18,7 +18,7 @@ from newsletter.providers.base import Provider, provider_account
 from newsletter.sending.limits import lock_remaining
 from newsletter.sending.message import RecipientValues, batch_key, message_template
 from newsletter.sending.next_batch import Selected
-from newsletter.sending.recipients import AFTER_ATTEMPT, Recipient, recipients_of
+from newsletter.sending.recipients import AFTER_ATTEMPT, Recipient, recipients_of, with_custom_values
 from subscribers.state_machine import InvalidTransition
 
 log = logging.getLogger(__name__)
@@ -135,7 +135,7 @@ def build_messages(batch: Batch, recipients: list[Recipient], provider: Provider
     template = message_template(batch.edition_id, batch.edition.sha256, provider)
     values = RecipientValues(batch.edition.merges)
     messages, failed = {}, []
-    for recipient in recipients:
+    for recipient in with_custom_values(recipients, batch.edition.merges):
         try:
             messages[recipient.delivery_pk] = template.pieces(values.of(recipient))
         except Exception as error:

@@ -17,7 +17,7 @@ from newsletter.rendering import (
     placeholder_token,
     token_pattern,
 )
-from newsletter.sending.recipients import Recipient
+from newsletter.sending.recipients import Recipient, with_custom_values
 from subscribers.consent.tokens import LinkSigner, Purpose
 
 
@@ -45,8 +45,8 @@ def encode_template(message: Message, nonce: str, provider: Provider) -> Placeho
     return PlaceholderTemplate.split(provider.encode(message), nonce, outer=as_json_string)
 
 
-#: The value of each merge field (the names of `content.merge_fields.MERGE_FIELDS`) for a recipient; empty if the
-#: recipient has none.
+#: The value of each built-in merge field (the names of `content.merge_fields.MERGE_FIELDS`) for a recipient; empty if
+#: the recipient has none.
 FIELD_VALUES: dict[str, Callable[[Recipient], str]] = {
     # On one line: an imported name may contain line breaks, which would start new paragraphs.
     "first_name": lambda recipient: " ".join(recipient.first_name.split()),
@@ -85,9 +85,9 @@ def merge_values(merges: Mapping[str, Mapping[str, str]], recipient: Recipient |
 
 
 def _value_of(field: str, recipient: Recipient) -> str:
-    # An old edition may use a field that no longer exists: its fallback is shown.
-    value = FIELD_VALUES.get(field)
-    return value(recipient) if value else ""
+    built_in = FIELD_VALUES.get(field)
+    # An old edition may use a custom field that no longer exists: its fallback is shown.
+    return built_in(recipient) if built_in else recipient.values.get(field, "")
 
 
 def sample_values(
@@ -98,6 +98,8 @@ def sample_values(
     Merge fields show the values of `recipient`, or their fallbacks.
     """
     sample = f"{newsletter.web_url}#only-a-sample"
+    if recipient:
+        (recipient,) = with_custom_values([recipient], merges)
     return {
         "to": recipient.address if recipient else "recipient@example.org",
         "delivery": "0",

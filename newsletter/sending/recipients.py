@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import datetime
 import uuid
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from django.db.models import BooleanField, QuerySet
 
+from newsletter.content.merge_fields import MERGE_FIELDS
 from newsletter.models import Batch, Delivery, Reason
 from newsletter.models.batch import UNINDEXED_SEND
 from newsletter.models.prepared import PreparedStatement, fields_of
 from newsletter.providers.allowlist import is_allowed_recipient
 from subscribers.models import Subscriber, Subscription, SubscriptionState, fingerprint
+from subscribers.profile.fields import shown_values
 
 #: The reason of a recipient who is skipped after an attempt that may have reached them.
 AFTER_ATTEMPT = {
@@ -39,6 +41,10 @@ class Recipient:
     skip_reason: Reason | None
     has_only_unsubscribed: bool = False
     """Whether they left by an ordinary unsubscribe, and did not choose “This was not me”."""
+    subscription_pk: int = 0
+    """0 for a recipient who has none."""
+    values: Mapping[str, str] = field(default_factory=dict)
+    """Values of custom fields by key, as mails show them. Filled by `with_custom_values` only."""
 
 
 def deliveries_of(batch: Batch) -> QuerySet[Delivery]:
@@ -56,6 +62,18 @@ def recipients_of(batch: Batch, states: Sequence[str], now: datetime.datetime) -
     return [_recipient(row, is_suppressed=fingerprints.get(row.canonical or "") in suppressed) for row in rows]
 
 
+def with_custom_values(recipients: Sequence[Recipient], merges: Mapping[str, Mapping[str, str]]) -> Sequence[Recipient]:
+    """The recipients with the values of the custom fields that an edition's `merges` use.
+
+    One statement, and none for an edition that uses no custom field.
+    """
+    keys = {merge["field"] for merge in merges.values()} - set(MERGE_FIELDS)
+    if not keys:
+        return recipients
+    found = shown_values([recipient.subscription_pk for recipient in recipients], keys)
+    return [replace(recipient, values=found[recipient.subscription_pk]) for recipient in recipients]
+
+
 class RecipientRow(NamedTuple):
     """One delivery with its subscriber's subscription to the newsletter's list; None where that was erased.
 
@@ -71,11 +89,13 @@ class RecipientRow(NamedTuple):
     canonical: str | None
     first_name: str | None
     declined_at: datetime.datetime | None
+    subscription_pk: int | None
 
 
 RECIPIENTS = PreparedStatement(
     """
-    SELECT d.id, d.reason, s.state, s.paused_until > %s, s.key, p.address, p.canonical, p.first_name, p.declined_at
+    SELECT d.id, d.reason, s.state, s.paused_until > %s, s.key, p.address, p.canonical, p.first_name, p.declined_at,
+        s.id
     FROM newsletter_delivery d
     LEFT JOIN subscribers_subscription s ON s.subscriber_id = d.subscriber_id AND s.mailing_list_id = %s
     LEFT JOIN subscribers_subscriber p ON p.id = s.subscriber_id
@@ -88,6 +108,7 @@ RECIPIENTS = PreparedStatement(
         BooleanField(null=True),
         *fields_of(Subscription, "key"),
         *fields_of(Subscriber, "address", "canonical", "first_name", "declined_at"),
+        *fields_of(Subscription, "id"),
     ],
 )
 SUPPRESSED = PreparedStatement(
@@ -106,6 +127,7 @@ def _recipient(row: RecipientRow, *, is_suppressed: bool) -> Recipient:
         subscription_key=row.key,
         skip_reason=_skip_reason(row, is_suppressed=is_suppressed),
         has_only_unsubscribed=row.state == SubscriptionState.UNSUBSCRIBED and row.declined_at is None,
+        subscription_pk=row.subscription_pk or 0,
     )
 
 
@@ -117,6 +139,7 @@ def as_recipient(subscription: Subscription) -> Recipient:
         first_name=subscription.subscriber.first_name,
         subscription_key=subscription.key,
         skip_reason=None,
+        subscription_pk=subscription.pk,
     )
 
 

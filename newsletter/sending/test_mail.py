@@ -1,7 +1,7 @@
 """Test mails: an issue as it is now, to a few addresses, before it is sent.
 
-They count nowhere: they have no delivery and no edition, their links change nothing, they carry no List-Unsubscribe
-header, and merge fields show their fallbacks.
+They count nowhere: they have no delivery and no edition, their links change nothing, and they carry no List-Unsubscribe
+header. Merge fields show the values of the address if it is subscribed, else their fallbacks.
 """
 
 from __future__ import annotations
@@ -20,7 +20,9 @@ from newsletter.rendering import PlaceholderTemplate, RenderingError
 from newsletter.sending.envelope import EnvelopeError
 from newsletter.sending.freeze import prepare_edition
 from newsletter.sending.message import sample_values
+from newsletter.sending.recipients import Recipient, as_recipient
 from subscribers.addresses import AddressError, parse_address
+from subscribers.models import Subscription
 from subscribers.suppression import filter_suppressed
 
 MAX_ADDRESSES = 5
@@ -91,7 +93,7 @@ def _checked(addresses: Sequence[str]) -> list[str]:
 
 
 def _message(issue: Issue, edition: Edition, *, to: str) -> Message:
-    values = sample_values(issue.newsletter, edition.merges)
+    values = sample_values(issue.newsletter, edition.merges, _as_recipient(issue, to) if edition.merges else None)
     html, text = (
         PlaceholderTemplate.split(part.encode(), edition.nonce).fill(values).decode()
         for part in (edition.html, edition.text)
@@ -106,6 +108,13 @@ def _message(issue: Issue, edition: Edition, *, to: str) -> Message:
         # Without a delivery its events count nowhere; a bounce still suppresses the address.
         tags={"kind": "test", "env": settings.ENVIRONMENT},
     )
+
+
+def _as_recipient(issue: Issue, address: str) -> Recipient | None:
+    """The subscriber with this address on the newsletter's list, in any state; None if there is none."""
+    of_list = Subscription.objects.filter(mailing_list=issue.newsletter_id).select_related("subscriber")
+    subscription = of_list.filter(subscriber__canonical=parse_address(address).canonical).first()
+    return as_recipient(subscription) if subscription else None
 
 
 def _post(route: Route, message: Message) -> str:

@@ -1,13 +1,25 @@
 """The tables of mailing lists, subscribers and their consent."""
 
 from subscribers.models.consent import Consent, ConsentForm, ConsentKind, ConsentText
+from subscribers.models.custom_field import (
+    BUILT_IN_FIELDS,
+    MAX_OPTIONS,
+    MAX_TEXT,
+    CustomField,
+    FieldAsked,
+    FieldKind,
+    FieldValue,
+)
+from subscribers.models.history import Change, ChangeKind, Note
 from subscribers.models.mailing_list import MailingList
+from subscribers.models.segment import Segment, SegmentMember
 from subscribers.models.signing_key import SigningKey
 from subscribers.models.signup import Signup
 from subscribers.models.subscriber import Subscriber
 from subscribers.models.subscription import (
     REQUEST_LIFETIME,
     SUBSCRIPTION_MACHINE,
+    Frequency,
     Subscription,
     SubscriptionQuerySet,
     SubscriptionState,
@@ -22,6 +34,8 @@ from subscribers.models.suppression import (
     secret_fingerprint,
     suppression_secret_differs,
 )
+from subscribers.models.tag import SubscriptionTag, Tag, tag_key
+from subscribers.models.topic import Topic, TopicOptOut
 from subscribers.models.transactional_mail import (
     TRANSACTIONAL_MAIL_MACHINE,
     TransactionalMail,
@@ -34,25 +48,42 @@ from subscribers.models.transitions import Evidence, move_subscriptions, record_
 from subscribers.models.validators import check_address, check_header_text, check_sender_name, check_time_zone
 
 __all__ = [
+    "BUILT_IN_FIELDS",
     "LIFTED_BY_CONFIRMATION",
+    "MAX_OPTIONS",
+    "MAX_TEXT",
     "REQUEST_LIFETIME",
     "SUBSCRIPTION_MACHINE",
     "TRANSACTIONAL_MAIL_MACHINE",
+    "Change",
+    "ChangeKind",
     "Consent",
     "ConsentForm",
     "ConsentKind",
     "ConsentText",
+    "CustomField",
     "Evidence",
+    "FieldAsked",
+    "FieldKind",
+    "FieldValue",
+    "Frequency",
     "MailingList",
+    "Note",
+    "Segment",
+    "SegmentMember",
     "SigningKey",
     "Signup",
     "Subscriber",
     "Subscription",
     "SubscriptionQuerySet",
     "SubscriptionState",
+    "SubscriptionTag",
     "Suppression",
     "SuppressionReason",
     "SuppressionSecret",
+    "Tag",
+    "Topic",
+    "TopicOptOut",
     "TransactionalMail",
     "TransactionalMailKind",
     "TransactionalMailReason",
@@ -68,5 +99,6 @@ __all__ = [
     "record_consents",
     "secret_fingerprint",
     "suppression_secret_differs",
+    "tag_key",
     "update_subscriptions",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from django.conf import settings
 from django.db import models
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
@@ -29,6 +30,15 @@ class Subscriber(models.Model):
         blank=True,
         validators=[check_time_zone],
         help_text=_("Used for issues that are sent at the local time of each subscriber."),
+    )
+    language = models.CharField(
+        _("language"),
+        max_length=10,
+        blank=True,
+        default="",
+        db_default="",
+        choices=settings.LANGUAGES,
+        help_text=_("The subscriber’s choice for pages and confirmation mails. Empty: the language of the list."),
     )
     created_at = models.DateTimeField(_("created at"), default=timezone.now, editable=False)
     signups_allowed_at = models.DateTimeField(

@@ -47,6 +47,13 @@ SUBSCRIPTION_MACHINE = StateMachine(
 )
 
 
+class Frequency(models.TextChoices):
+    """How often a subscriber gets mail of a list."""
+
+    EACH = "each", _("Each issue")
+    WEEKLY = "weekly", _("Once a week, all issues in one mail")
+
+
 class SubscriptionQuerySet(models.QuerySet["Subscription"]):
     """Queries about subscriptions."""
 
@@ -92,6 +99,29 @@ class Subscription(models.Model):
         ),
     )
 
+    source = models.CharField(
+        _("source"),
+        max_length=60,
+        blank=True,
+        default="",
+        db_default="",
+        editable=False,
+        help_text=_("Where the subscriber came from: the “source” of the sign-up form’s address, or an import."),
+    )
+    import_pk = models.BigIntegerField(
+        null=True, editable=False, help_text=_("The import that made the subscription, if it was imported.")
+    )
+    frequency = models.CharField(
+        _("frequency"), max_length=6, choices=Frequency.choices, default=Frequency.EACH, db_default=Frequency.EACH
+    )
+    tracking_agreed_at = models.DateTimeField(
+        _("agreed to tracking at"),
+        null=True,
+        blank=True,
+        editable=False,
+        help_text=_("When the subscriber agreed that opens and clicks are stored. Empty: not agreed, or withdrawn."),
+    )
+
     objects: ClassVar[SubscriptionQuerySet] = SubscriptionQuerySet.as_manager()  # type: ignore[assignment]
 
     class Meta:
@@ -101,6 +131,7 @@ class Subscription(models.Model):
                 fields=["mailing_list", "subscriber"], name="subscription_once_per_person_and_list"
             ),
             models.CheckConstraint(condition=Q(state__in=SubscriptionState.values), name="subscription_state_known"),
+            models.CheckConstraint(condition=Q(frequency__in=Frequency.values), name="subscription_frequency_known"),
             models.CheckConstraint(
                 condition=~Q(state=SubscriptionState.ACTIVE) | Q(confirmed_at__isnull=False),
                 name="subscription_active_only_when_confirmed",

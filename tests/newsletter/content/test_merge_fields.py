@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from newsletter.content.markdown import markdown_to_html, markdown_to_text
 from newsletter.content.merge_faults import merge_field_faults, one_line_merge_faults
-from newsletter.content.merge_fields import MergeField, fallback_of, merge_fields_in
+from newsletter.content.merge_fields import MERGE_FIELDS, MergeField, fallback_of, merge_fields_in
 from newsletter.content.plain_text import plain_to_markdown
 
 
@@ -18,8 +18,8 @@ def named(field: MergeField) -> str:
     return f"[{field.name}:{field.fallback}]"
 
 
-def faults_of(text: str) -> list[tuple[int, str]]:
-    return list(merge_field_faults(text))
+def faults_of(text: str, names: tuple[str, ...] | None = MERGE_FIELDS) -> list[tuple[int, str]]:
+    return list(merge_field_faults(text, names))
 
 
 def test_a_field_is_filled_in_paragraphs_lists_emphasis_and_the_words_of_links() -> None:
@@ -92,6 +92,48 @@ def test_faulty_fields_are_reported_with_line_and_advice(body: str, line: int, s
     assert found.endswith(".")
 
 
+CUSTOM = (*MERGE_FIELDS, "city", "shoe_size2")
+
+
+def test_a_custom_field_is_filled_like_any_other() -> None:
+    assert markdown_to_html("To {city|your town}", merge=named) == "<p>To [city:your town]</p>"
+    assert markdown_to_text("To {shoe_size2|you}", fallback_of) == "To you"
+    assert faults_of("To {city|your town} {shoe_size2|x}", CUSTOM) == []
+
+
+@pytest.mark.parametrize(
+    ("body", "sentence"),
+    [
+        (
+            "{county|x}",
+            "There is no merge field “county”. The merge fields are {first_name|there}, {email|your address}, "
+            "{city|your city}, {shoe_size2|your shoe size2}.",
+        ),
+        ("{citty|x}", "There is no merge field “citty”. Write {city|your city}."),
+        ("{City|x}", "There is no merge field “City”. Write {city|your city}."),
+        ("{city}", "“{city}” has no fallback for recipients without a value. Write {city|your city}."),
+        ("{city|*x*}", "The fallback of “{city|*x*}” must be 1 to 60 plain characters"),
+        ("{{ city }}", "Write {city|your city} for a recipient’s value"),
+    ],
+)
+def test_an_unknown_field_is_reported_with_the_names_that_exist(body: str, sentence: str) -> None:
+    [(_line, found)] = faults_of(body, CUSTOM)
+    assert sentence in found
+
+
+def test_where_the_fields_of_the_newsletter_are_not_known_any_name_may_exist() -> None:
+    assert faults_of("{county|x} {firstname|you}", None) == []
+    [(_line, sentence)] = faults_of("{county|a|b}", None)
+    assert sentence.startswith("The fallback of “{county|a|b}” must be")
+
+
+@pytest.mark.parametrize("value", ["News of {city|your town}", "{city}", "{{ city }} news"])
+def test_a_custom_field_in_a_subject_is_refused(value: str) -> None:
+    [sentence] = one_line_merge_faults("Subject", value, CUSTOM)
+    assert sentence.startswith("“Subject” contains “")
+    assert list(one_line_merge_faults("Subject", value)) == []
+
+
 @pytest.mark.parametrize(
     "body",
     [
@@ -141,7 +183,7 @@ def test_faults_have_lines_and_no_more_fields_are_filled_than_found(body: str) -
         return ""
 
     markdown_to_text(body, collect)
-    for line, sentence in merge_field_faults(body):
+    for line, sentence in [*merge_field_faults(body), *merge_field_faults(body, MERGE_FIELDS)]:
         assert 1 <= line <= body.count("\n") + 1
         assert sentence.endswith(".")
     assert len(filled) <= len(list(merge_fields_in(body)))

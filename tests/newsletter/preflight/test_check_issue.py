@@ -32,6 +32,7 @@ from newsletter.sending.check import (
 )
 from newsletter.sending.freeze import freeze_edition
 from newsletter.sending.schedule import IssueRefused, schedule_issue, send_now, start_next_due_send
+from subscribers.models import CustomField
 from tests.newsletter.content.harbour_notes import CRANE, ISSUE_41, make_draft
 from tests.people import ada, dina
 from tests.publications import just_now, make_newsletter, schedule_send
@@ -313,3 +314,12 @@ def test_findings_of_older_versions_are_shown_as_they_are() -> None:
     first, second = recorded_findings(run)
     assert (first.severity, second.severity) == ("error", "warning")
     assert (first.place, first.message, first.code) == ("News", "The story has no title.", "")
+
+
+def test_the_check_knows_the_custom_fields_of_the_newsletter() -> None:
+    issue = issue_for_today()
+    signal = SectionContent(title="Signal of the day", body="For {city|your town}.")
+    save_content(issue, replace(load_content(issue), sections=(signal, *load_content(issue).sections)), by="tests")
+    assert "no merge field “city”" in " ".join(str(finding.message) for finding in findings_of(issue))
+    CustomField.objects.create(mailing_list=issue.newsletter, key="city", label="City")
+    assert "merge field" not in " ".join(str(finding.message) for finding in findings_of(issue))

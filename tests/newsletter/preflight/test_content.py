@@ -124,3 +124,26 @@ def test_a_quote_with_a_link_needs_a_name() -> None:
     assert (finding.severity.value, finding.place) == ("warning", "Quote, part 3")
     named = replace(content, sections=(*PLAIN_ISSUE.sections, replace(quote, source="Ida")))
     assert findings_of_family("content", inspected(named)) == []
+
+
+@pytest.mark.parametrize(
+    ("names", "found"),
+    [
+        (("first_name", "email", "city"), []),
+        (
+            ("first_name", "email", "town"),
+            [
+                "There is no merge field “city”. The merge fields are {first_name|there}, {email|your address}, "
+                "{town|your town}. To show the braces themselves, put a backslash before the first one."
+            ],
+        ),
+        (None, []),
+    ],
+)
+def test_a_custom_field_that_does_not_exist_is_an_error_with_the_names_that_do(
+    names: tuple[str, ...] | None, found: list[str]
+) -> None:
+    content = with_stories(replace(CRANE, body="For {city|your town}."))
+    findings = findings_of_family("content", inspected(content, merge_names=names))
+    assert [str(finding.message) for finding in findings] == found
+    assert all(finding.severity.value == "error" for finding in findings)

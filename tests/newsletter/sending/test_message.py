@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
+import datetime
 import html
 import time
+from decimal import Decimal
 from typing import Any
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from lxml import html as lxml_html  # type: ignore[import-untyped]
 
 from newsletter.content.document import SectionContent
 from newsletter.content.merge_fields import MERGE_FIELDS
 from newsletter.content.store import save_content
-from newsletter.models import Issue
+from newsletter.models import Issue, Newsletter
 from newsletter.providers.base import Provider
 from newsletter.sandbox import SandboxServer
-from newsletter.sending.message import FIELD_VALUES, merge_values
-from newsletter.sending.recipients import as_recipient
+from newsletter.sending.message import FIELD_VALUES, merge_values, sample_values
+from newsletter.sending.recipients import as_recipient, with_custom_values
 from newsletter.sending.test_mail import send_test
-from subscribers.models import Subscriber
+from subscribers.models import CustomField, FieldKind, FieldValue, Subscriber
+from subscribers.profile.fields import Value, set_values
 from tests.people import ADA, ada, make_subscription
-from tests.publications import content, expand_audiences, post_everything, start_sending
+from tests.publications import content, expand_audiences, make_newsletter, post_everything, send_of, start_sending
 
 HOSTILE = [
     "{{ 7*7 }}",
@@ -90,13 +95,95 @@ def test_the_names_of_a_batch_take_no_query_per_recipient(
         post_everything(provider)
 
 
-def test_a_test_mail_shows_the_fallback_for_a_name(
+def test_a_test_mail_shows_the_values_of_a_subscriber_and_fallbacks_to_others(
     greeting_issue: Issue, provider: Provider, sandbox: SandboxServer
 ) -> None:
     ada(greeting_issue.newsletter)
     name_ada("Ada")
-    send_test(greeting_issue, [ADA])
-    assert "Hello there!" in mail_to(sandbox, ADA)["html"]
+    send_test(greeting_issue, [ADA, "editor@example.org"])
+    assert "Hello Ada!" in mail_to(sandbox, ADA)["html"]
+    assert "Hello there!" in mail_to(sandbox, "editor@example.org")["html"]
+
+
+# Custom fields
+
+KINDS = {"city": FieldKind.TEXT, "since": FieldKind.DATE, "boats": FieldKind.NUMBER, "topics": FieldKind.CHOICES}
+
+
+@pytest.fixture
+def fields(issue: Issue) -> dict[str, CustomField]:
+    return {
+        key: CustomField.objects.create(
+            mailing_list=issue.newsletter, key=key, label=key, kind=kind, options=["Ports", "Ships"]
+        )
+        for key, kind in KINDS.items()
+    }
+
+
+@pytest.fixture
+def personal_issue(issue: Issue, fields: dict[str, CustomField]) -> Issue:
+    """An issue in German that uses every custom field."""
+    Newsletter.objects.filter(pk=issue.newsletter_id).update(language="de")
+    body = "{city|your town} · {since|long ago} · {boats|no} boats · {topics|everything}"
+    text = SectionContent(title="Signal of the day", body=body)
+    save_content(issue, content(sections=(text, *content().sections[1:])), by="tests")
+    issue.newsletter.refresh_from_db()
+    return issue
+
+
+def test_custom_fields_show_each_recipient_their_values_or_the_fallbacks(
+    personal_issue: Issue, fields: dict[str, CustomField], provider: Provider, sandbox: SandboxServer
+) -> None:
+    subscription = ada(personal_issue.newsletter)
+    make_subscription("blank@example.org", personal_issue.newsletter)
+    values: dict[str, Value] = {
+        "city": "<b>Köln</b> & {first_name|x}",
+        "since": datetime.date(2024, 5, 1),
+        "boats": Decimal("1234.5"),
+        "topics": ("Ports", "Ships"),
+    }
+    set_values(subscription, {fields[key]: value for key, value in values.items()})
+    start_sending(personal_issue)
+    expand_audiences()
+    post_everything(provider)
+    mail = mail_to(sandbox, ADA)
+    line = "<b>Köln</b> & {first_name|x} · 1. Mai 2024 · 1234,5 boats · Ports, Ships"
+    assert line in " ".join(mail["text"].split())
+    assert html.escape(line) in mail["html"]
+    fallbacks = "your town · long ago · no boats · everything"
+    assert fallbacks in mail_to(sandbox, "blank@example.org")["html"]
+    send = send_of(personal_issue)
+    used = {merge["field"] for merge in send.edition.merges.values()}
+    assert used == set(KINDS)
+
+
+def test_line_breaks_and_invisible_characters_of_a_value_do_not_reach_a_mail(
+    fields: dict[str, CustomField], issue: Issue
+) -> None:
+    subscription = ada(issue.newsletter)
+    FieldValue.objects.create(field=fields["city"], subscription=subscription, text="Köln\r\nBcc: x\u202e")
+    merges = {"m1": {"field": "city", "fallback": "your town"}}
+    assert sample_values(issue.newsletter, merges, as_recipient(subscription))["m1"] == "Köln Bcc: x"
+
+
+def test_values_of_another_list_are_not_shown(fields: dict[str, CustomField], issue: Issue) -> None:
+    other = make_newsletter("tide-tables")
+    theirs = CustomField.objects.create(mailing_list=other, key="city", label="City")
+    set_values(ada(other), {theirs: "Kiel"})
+    merges = {"m1": {"field": "city", "fallback": "your town"}}
+    here = as_recipient(make_subscription("ada@example.org", issue.newsletter))
+    assert sample_values(issue.newsletter, merges, here)["m1"] == "your town"
+
+
+@pytest.mark.parametrize("uses_fields", [False, True])
+def test_values_take_one_query_per_batch_and_none_without_custom_fields(
+    uses_fields: bool, fields: dict[str, CustomField], issue: Issue
+) -> None:
+    people = [as_recipient(make_subscription(f"reader-{n}@example.org", issue.newsletter)) for n in range(30)]
+    merges = {"m1": {"field": "city" if uses_fields else "first_name", "fallback": "x"}}
+    with CaptureQueriesContext(connection) as queries:
+        with_custom_values(people, merges)
+    assert len(queries) == uses_fields
 
 
 @pytest.mark.django_db
