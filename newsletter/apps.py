@@ -24,11 +24,14 @@ class NewsletterConfig(AppConfig):
         """Register the system checks, install the translator, and arm the failpoint if one is set."""
         register(check_proxies)
         register(check_signing_keys, Tags.database)
-        # Both need the registry of apps.
+        # All of these need the registry of apps.
+        from newsletter.models.newsletter import asks_for_tracking
         from newsletter.models.reasons import PROVIDER_SENTENCES
         from newsletter.providers.reasons import REASONS
+        from subscribers.consent.preferences import TRACKING_QUESTIONS
 
         PROVIDER_SENTENCES.update(REASONS)
+        TRACKING_QUESTIONS.append(asks_for_tracking)
         translatable.install(translation.gettext, translation.ngettext, _separators)
         failpoints.arm(failpoints.read_failpoint(settings.FAILPOINT))
 

@@ -174,3 +174,8 @@ class Newsletter(MailingList):
     def archive_url(self) -> str:
         """URL of its archive."""
         return f"{settings.SITE_URL}{reverse('archive', args=[self.slug])}"
+
+
+def asks_for_tracking(mailing_list: MailingList) -> bool:
+    """Whether this list is a newsletter whose subscribers are asked for consent to tracking."""
+    return Newsletter.objects.filter(pk=mailing_list.pk, consent_mode=ConsentMode.CONSENT).exists()

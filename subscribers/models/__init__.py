@@ -7,7 +7,7 @@ from subscribers.models.address_change import (
     AddressChange,
     AddressChangeState,
 )
-from subscribers.models.consent import Consent, ConsentForm, ConsentKind, ConsentText
+from subscribers.models.consent import Consent, ConsentForm, ConsentKind, ConsentText, LeaveReason
 from subscribers.models.custom_field import (
     BUILT_IN_FIELDS,
     MAX_OPTIONS,
@@ -89,6 +89,7 @@ __all__ = [
     "FieldKind",
     "FieldValue",
     "Frequency",
+    "LeaveReason",
     "MailingList",
     "Note",
     "Segment",

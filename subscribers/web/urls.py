@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from django.urls import path, re_path
 
-from subscribers.web import views
+from subscribers.web import address_change, preferences, views
 
 urlpatterns = [
     path("subscribe/<slug:slug>/", views.sign_up, name="subscribe"),
@@ -16,5 +16,8 @@ urlpatterns = [
     re_path(r"^confirm/(?P<token>[^/]+)/?$", views.confirm, name="confirm"),
     re_path(r"^decline/(?P<token>[^/]+)/?$", views.decline, name="decline"),
     re_path(r"^unsubscribe/(?P<token>[^/]+)/?$", views.unsubscribe, name="unsubscribe"),
-    re_path(r"^preferences/(?P<token>[^/]+)/?$", views.preferences, name="preferences"),
+    re_path(r"^preferences/(?P<token>[^/]+)/?$", preferences.preferences_page, name="preferences"),
+    re_path(r"^confirm-address/(?P<token>[^/]+)/?$", address_change.confirm_address, name="confirm-address"),
+    re_path(r"^approve-address/(?P<token>[^/]+)/?$", address_change.approve_address, name="approve-address"),
+    re_path(r"^refuse-address/(?P<token>[^/]+)/?$", address_change.refuse_address, name="refuse-address"),
 ]

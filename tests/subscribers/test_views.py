@@ -118,11 +118,11 @@ def test_only_the_sign_up_form_stores_its_text_with_a_consent(client: Client) ->
     stored = Consent.objects.exclude(form="test").order_by("pk")
     assert [(proof.form, proof.text is not None, proof.language) for proof in stored] == [
         ("signup", True, "en"),
-        ("signup-again", False, ""),
-        ("confirm-again", False, ""),
-        ("decline-undo", False, ""),
-        ("unsubscribe-undo", False, ""),
-        ("preferences", False, ""),
+        ("signup-again", False, "en"),
+        ("confirm-again", False, "en"),
+        ("decline-undo", False, "en"),
+        ("unsubscribe-undo", False, "en"),
+        ("preferences", False, "en"),
     ]
 
 
@@ -636,6 +636,7 @@ def test_only_the_known_views_are_exempt_from_csrf_checks() -> None:
         return names
 
     ours = {"subscribe", "check-mail", "confirm", "decline", "unsubscribe", "preferences"}
+    ours |= {"confirm-address", "approve-address", "refuse-address"}
     assert exempt(get_resolver().url_patterns) - {"resend-webhook"} == ours
 
 
