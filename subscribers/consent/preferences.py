@@ -6,7 +6,7 @@ Preferences are no proof of consent, so no consent is stored. Only an active sub
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from django.db import transaction
@@ -62,15 +62,15 @@ def set_frequency(key: uuid.UUID, frequency: Frequency) -> bool:
     return True
 
 
-def set_topics(key: uuid.UUID, chosen: Iterable[int]) -> bool:
-    """Get issues of these topics (primary keys), and of no others that exist now. False if not active."""
+def set_topics(key: uuid.UUID, chosen: Collection[str]) -> bool:
+    """Get issues of these topics (slugs), and of no others that exist now. False if not active."""
     with transaction.atomic():
         subscription = _locked(key)
         if subscription is None:
             return False
         topics = {topic.pk: topic for topic in Topic.objects.filter(mailing_list=subscription.mailing_list_id)}
         before = set(TopicOptOut.objects.filter(subscription=subscription).values_list("topic", flat=True))
-        after = set(topics) - set(chosen)
+        after = {pk for pk, topic in topics.items() if topic.slug not in chosen}
         if before == after:
             return True
         TopicOptOut.objects.filter(subscription=subscription, topic__in=before - after).delete()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from django import forms
@@ -13,7 +14,7 @@ from django.utils.translation import ngettext
 from subscribers.addresses import MAX_ADDRESS_LENGTH, UNFIT_FOR_HEADERS, Address, AddressError, parse_address
 from subscribers.consent.actions import PAUSE_WEEKS
 from subscribers.consent.reasons import MAX_REASON_TEXT
-from subscribers.models import Frequency, LeaveReason, MailingList, Topic
+from subscribers.models import Frequency, LeaveReason, Topic
 from subscribers.signup.names import MAX_FIRST_NAME_LENGTH, FirstNameError, parse_first_name
 from subscribers.web.zones import zone_groups, zones_of_places
 
@@ -86,18 +87,16 @@ class LanguageForm(forms.Form):
 class TopicsForm(forms.Form):
     """The topics that the subscriber wants."""
 
-    topics = forms.ModelMultipleChoiceField(
-        Topic.objects.none(),
+    topics = forms.MultipleChoiceField(
         error_messages={
             "required": _("Choose at least one topic. To get no issues, pause the subscription or unsubscribe."),
             "invalid_choice": _("Choose topics from the list."),
-            "invalid_pk_value": _("Choose topics from the list."),
         },
     )
 
-    def __init__(self, mailing_list: MailingList, data: Any = None) -> None:
+    def __init__(self, topics: Iterable[Topic], data: Any = None) -> None:
         super().__init__(data)
-        self.fields["topics"].queryset = Topic.objects.filter(mailing_list=mailing_list)  # type: ignore[attr-defined]
+        self.fields["topics"].choices = [(topic.slug, topic.name) for topic in topics]  # type: ignore[attr-defined]
 
 
 class FrequencyForm(forms.Form):

@@ -108,7 +108,7 @@ class Page:
 
     @cached_property
     def topics(self) -> TopicsForm:
-        return TopicsForm(self.mailing_list, self.data_for("topics"))
+        return TopicsForm(Topic.objects.filter(mailing_list=self.mailing_list), self.data_for("topics"))
 
     @cached_property
     def frequency(self) -> FrequencyForm:
@@ -198,9 +198,7 @@ def _save_language(page: Page) -> bool:
 
 
 def _save_topics(page: Page) -> bool:
-    if not page.topics.is_valid():
-        return False
-    return preferences.set_topics(page.subscription.key, [topic.pk for topic in page.topics.cleaned_data["topics"]])
+    return page.topics.is_valid() and preferences.set_topics(page.subscription.key, page.topics.cleaned_data["topics"])
 
 
 def _save_frequency(page: Page) -> bool:
@@ -410,7 +408,7 @@ def _topics(page: Page) -> list[TopicChoice]:
     topics = Topic.objects.filter(mailing_list=page.mailing_list)
     if page.topics.is_bound:
         submitted = set(page.request.POST.getlist("topics"))
-        return [TopicChoice(topic, str(topic.pk) in submitted) for topic in topics]
+        return [TopicChoice(topic, topic.slug in submitted) for topic in topics]
     opted_out = set(TopicOptOut.objects.filter(subscription=page.subscription).values_list("topic", flat=True))
     return [TopicChoice(topic, topic.pk not in opted_out) for topic in topics]
 

@@ -18,7 +18,7 @@ from subscribers.addresses import parse_address
 from subscribers.consent import address_change
 from subscribers.consent.address_change import MAX_CHANGES_PER_DAY, agree, request_change
 from subscribers.consent.data_requests import send_link
-from subscribers.consent.tokens import Purpose, preferences_url
+from subscribers.consent.tokens import Purpose, approve_address_url, confirm_address_url, preferences_url
 from subscribers.models import (
     AddressChange,
     AddressChangeState,
@@ -320,9 +320,9 @@ def test_a_suppressed_new_address_follows_the_rules_of_a_sign_up(
     assert ([NEW] in [mail.to for mail in mailoutbox]) == is_mailed
     confirm = re.search(rf"{SITE}(/confirm-address/\S+)", str([mail.body for mail in mailoutbox]))
     change = AddressChange.objects.get()
-    token = confirm[1].split("\\")[0] if confirm else address_change.confirm_address_url(change.key)
+    token = confirm[1].split("\\")[0] if confirm else confirm_address_url(change.key)
     agree(Purpose.CONFIRM_ADDRESS, token.rpartition("/")[2])
-    agree(Purpose.APPROVE_ADDRESS, address_change.approve_address_url(change.key).rpartition("/")[2])
+    agree(Purpose.APPROVE_ADDRESS, approve_address_url(change.key).rpartition("/")[2])
     assert (address() == NEW) == moves
     assert Suppression.objects.exists() != moves
 

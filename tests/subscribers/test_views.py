@@ -19,12 +19,24 @@ from subscribers.addresses import parse_address
 from subscribers.consent import actions, double_opt_in
 from subscribers.consent.texts import TEXT_VERSION, signup_text
 from subscribers.consent.tokens import (
+    approve_address_url,
+    confirm_address_url,
     confirm_url,
     decline_url,
     preferences_url,
+    refuse_address_url,
     unsubscribe_url,
 )
-from subscribers.models import Consent, ConsentKind, Evidence, Signup, Subscriber, Subscription, TransactionalMail
+from subscribers.models import (
+    AddressChange,
+    Consent,
+    ConsentKind,
+    Evidence,
+    Signup,
+    Subscriber,
+    Subscription,
+    TransactionalMail,
+)
 from subscribers.models import SubscriptionState as State
 from subscribers.signup.forms import sign_timestamp
 from subscribers.signup.queue import MAX_SIGNUPS_PER_HOUR, process_signups
@@ -573,6 +585,12 @@ def test_the_preferences_page_masks_the_address(client: Client, person: Callable
 
 
 def every_page(subscription: Subscription) -> dict[str, str]:
+    change = AddressChange.objects.create(
+        subscriber=subscription.subscriber,
+        subscription=subscription,
+        address="n@example.net",
+        canonical="n@example.net",
+    )
     return {
         "signup": SIGNUP,
         "check mail": SIGNUP + "check-mail/",
@@ -580,6 +598,9 @@ def every_page(subscription: Subscription) -> dict[str, str]:
         "decline": path_of(decline_url(subscription.key)),
         "unsubscribe": path_of(unsubscribe_url(subscription.key)),
         "preferences": path_of(preferences_url(subscription.key)),
+        "confirm address": path_of(confirm_address_url(change.key)),
+        "approve address": path_of(approve_address_url(change.key)),
+        "refuse address": path_of(refuse_address_url(change.key)),
         "forged": "/unsubscribe/forged",
     }
 
