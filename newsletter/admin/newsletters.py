@@ -185,7 +185,7 @@ class NewsletterAdmin(OfferedFilters, NewsletterModelAdmin):
     search_fields = ("name", "slug")
     actions = None
     fieldsets = (
-        (gettext_lazy("Presentation"), {"fields": ("name", "slug", "description", "language")}),
+        (gettext_lazy("Presentation"), {"fields": ("name", "slug", "description", "language", "is_listed")}),
         (gettext_lazy("Design"), {"fields": ("theme", "logo_url", "logo_width")}),
         (gettext_lazy("Sender"), {"fields": ("sender_name", "sender_email", "reply_to", "postal_address")}),
         (gettext_lazy("Publishing"), {"fields": ("time_zone", "known_sources")}),

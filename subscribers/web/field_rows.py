@@ -1,4 +1,4 @@
-"""Rows of `subscribers/custom_fields.html`."""
+"""Rows of `subscribers/preference_fields.html`."""
 
 from __future__ import annotations
 
