@@ -11,10 +11,30 @@ from subscribers.models.custom_field import (
     FieldValue,
 )
 from subscribers.models.history import Change, ChangeKind, Note
+from subscribers.models.mail_domain import MailDomain, MailDomainStatus
 from subscribers.models.mailing_list import MailingList
 from subscribers.models.segment import Segment, SegmentMember
 from subscribers.models.signing_key import SigningKey
-from subscribers.models.signup import Signup
+from subscribers.models.signup import SIGNUP_MACHINE, Signup, SignupAnswers, SignupState
+from subscribers.models.signup_limits import (
+    CONFIRMED,
+    DAY,
+    HOUR,
+    REQUESTED,
+    SignupCounter,
+    UsedStamp,
+    add_to_counters,
+    counted,
+    window_start,
+)
+from subscribers.models.signup_rule import (
+    DecisionReason,
+    RateScope,
+    RateWindow,
+    RuleAction,
+    SignupDecision,
+    SignupRule,
+)
 from subscribers.models.subscriber import Subscriber
 from subscribers.models.subscription import (
     REQUEST_LIFETIME,
@@ -49,10 +69,15 @@ from subscribers.models.validators import check_address, check_header_text, chec
 
 __all__ = [
     "BUILT_IN_FIELDS",
+    "CONFIRMED",
+    "DAY",
+    "HOUR",
     "LIFTED_BY_CONFIRMATION",
     "MAX_OPTIONS",
     "MAX_TEXT",
+    "REQUESTED",
     "REQUEST_LIFETIME",
+    "SIGNUP_MACHINE",
     "SUBSCRIPTION_MACHINE",
     "TRANSACTIONAL_MAIL_MACHINE",
     "Change",
@@ -62,17 +87,28 @@ __all__ = [
     "ConsentKind",
     "ConsentText",
     "CustomField",
+    "DecisionReason",
     "Evidence",
     "FieldAsked",
     "FieldKind",
     "FieldValue",
     "Frequency",
+    "MailDomain",
+    "MailDomainStatus",
     "MailingList",
     "Note",
+    "RateScope",
+    "RateWindow",
+    "RuleAction",
     "Segment",
     "SegmentMember",
     "SigningKey",
     "Signup",
+    "SignupAnswers",
+    "SignupCounter",
+    "SignupDecision",
+    "SignupRule",
+    "SignupState",
     "Subscriber",
     "Subscription",
     "SubscriptionQuerySet",
@@ -88,10 +124,13 @@ __all__ = [
     "TransactionalMailKind",
     "TransactionalMailReason",
     "TransactionalMailState",
+    "UsedStamp",
+    "add_to_counters",
     "check_address",
     "check_header_text",
     "check_sender_name",
     "check_time_zone",
+    "counted",
     "fingerprint",
     "move_subscriptions",
     "new_idempotency_key",
@@ -101,4 +140,5 @@ __all__ = [
     "suppression_secret_differs",
     "tag_key",
     "update_subscriptions",
+    "window_start",
 ]
