@@ -8,7 +8,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("subscribers", "0009_fields_tags_segments"),
+        ("subscribers", "0013_signup_rules"),
     ]
 
     operations = [

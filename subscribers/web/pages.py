@@ -11,6 +11,7 @@ from django.shortcuts import render
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.log import log_response
+from django.views.decorators.http import require_http_methods
 
 from subscribers.addresses import masked
 from subscribers.consent import actions, double_opt_in
@@ -20,6 +21,9 @@ from subscribers.models import ConsentForm, LeaveReason, MailingList, Subscripti
 from subscribers.web.evidence import evidence_of
 from subscribers.web.forms import ReasonForm
 from subscribers.web.languages import View
+
+#: The methods of pages without a token.
+page_methods = require_http_methods(["GET", "HEAD", "POST"])
 
 
 def private(view: View) -> View:

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from django.urls import path, re_path
 
-from subscribers.web import address_change, preferences, views
+from subscribers.web import address_change, preferences, sign_up, views
 
 urlpatterns = [
-    path("subscribe/<slug:slug>/", views.sign_up, name="subscribe"),
-    path("subscribe/<slug:slug>/check-mail/", views.check_mail, name="check-mail"),
+    path("subscribe/<slug:slug>/", sign_up.sign_up, name="subscribe"),
+    path("subscribe/<slug:slug>/embed/", sign_up.embed, name="embed"),
+    path("subscribe/<slug:slug>/embed/check-mail/", sign_up.embed_check_mail, name="embed-check-mail"),
+    path("subscribe/<slug:slug>/check-mail/", sign_up.check_mail, name="check-mail"),
     re_path(r"^confirm/(?P<token>[^/]+)/?$", views.confirm, name="confirm"),
     re_path(r"^decline/(?P<token>[^/]+)/?$", views.decline, name="decline"),
     re_path(r"^unsubscribe/(?P<token>[^/]+)/?$", views.unsubscribe, name="unsubscribe"),

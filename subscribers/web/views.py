@@ -1,7 +1,7 @@
-"""The pages of subscribers: sign up, confirm, unsubscribe. The preferences page has a module of its own.
+"""The pages behind the links in mails: confirm, decline, unsubscribe. `sign_up` and `preferences` have the others.
 
-No page sets a cookie, and every POST is exempt from CSRF checks. Behind a token, the token is the credential, and
-RFC 8058 §3.1 forbids asking for more. The sign-up form uses no right of the visitor: it only sends a mail that asks.
+No page sets a cookie, and every POST is exempt from CSRF checks: the token is the credential, and RFC 8058 §3.1 forbids
+asking for more.
 
 Pages behind a token answer every method but POST with the page, and show errors of a form with status 200. Links that
 do not work get a 404. A POST that is neither a form of the page nor a one-click POST gets a 400, so that no program
@@ -14,28 +14,22 @@ from __future__ import annotations
 
 import uuid
 
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
-from django.shortcuts import get_object_or_404, render
-from django.urls import reverse
+from django.http import HttpRequest, HttpResponse
 from django.views.decorators.csrf import csrf_exempt
-from django.views.decorators.http import require_http_methods
 
-from subscribers.addresses import Address, parse_address
 from subscribers.consent import actions, double_opt_in, preferences
 from subscribers.consent.actions import DeclineResult
 from subscribers.consent.double_opt_in import Confirmation, ConfirmationStatus
-from subscribers.consent.texts import confirmation_text, signup_text
+from subscribers.consent.texts import confirmation_text
 from subscribers.consent.tokens import ConfirmationToken, Purpose, read_confirmation, read_key
 from subscribers.models import ConsentForm as Form
-from subscribers.models import Evidence, MailingList, Signup, Subscription
+from subscribers.models import Subscription
 from subscribers.models import SubscriptionState as State
 from subscribers.profile.forms import fields_form
-from subscribers.signup.forms import SignupForm
-from subscribers.signup.queue import TooManySignups, store_signup
-from subscribers.web.evidence import evidence_of, network_of
+from subscribers.web.evidence import evidence_of
 from subscribers.web.field_rows import FieldRow
 from subscribers.web.forms import FirstNameForm
-from subscribers.web.languages import in_list_language, in_page_language
+from subscribers.web.languages import in_page_language
 from subscribers.web.one_click import is_one_click
 from subscribers.web.pages import (
     asked_again,
@@ -51,87 +45,6 @@ from subscribers.web.pages import (
     subscription_with,
     unsubscribed_page,
 )
-
-page_methods = require_http_methods(["GET", "HEAD", "POST"])
-
-
-# --- Signing up ----------------------------------------------------------------------------------------------------
-
-
-@csrf_exempt
-@page_methods
-def sign_up(request: HttpRequest, slug: str) -> HttpResponse:
-    """The sign-up form. The answer to a POST is the same for every address."""
-    return _sign_up(request, get_object_or_404(MailingList, slug=slug))
-
-
-@in_list_language
-def _sign_up(request: HttpRequest, mailing_list: MailingList) -> HttpResponse:
-    if request.method != "POST":
-        return _signup_page(request, SignupForm(mailing_list))
-    form = SignupForm(mailing_list, request.POST)
-    if not form.is_valid():
-        return _signup_page(request, form, status=400)
-    if form.is_from_a_bot:
-        return _redirect_to_check_mail(mailing_list, uuid.uuid4())
-    # Every form with this text posts here, so only this consent stores it.
-    evidence = evidence_of(request, Form.SIGNUP, signup_text(mailing_list))
-    return _store(request, mailing_list, form.address, evidence)
-
-
-@csrf_exempt
-@private
-@page_methods
-def check_mail(request: HttpRequest, slug: str) -> HttpResponse:
-    """What to do next. A POST sends the link again, to the address of the sign-up that led here."""
-    return _check_mail(request, get_object_or_404(MailingList, slug=slug))
-
-
-@in_list_language
-def _check_mail(request: HttpRequest, mailing_list: MailingList) -> HttpResponse:
-    signup = _signup(mailing_list, request.GET.get("for", ""))
-    if request.method == "POST":
-        if signup is None:
-            return HttpResponseRedirect(reverse("subscribe", args=[mailing_list.slug]), status=303)
-        evidence = evidence_of(request, Form.SIGNUP_AGAIN)
-        return _store(request, mailing_list, parse_address(signup.address), evidence, is_repeat=True)
-    context = {
-        "mailing_list": mailing_list,
-        "address": signup.address if signup else "",
-        "can_resend": signup is not None,
-        "is_repeat": signup is not None and "again" in request.GET,
-    }
-    return render(request, "subscribers/check_mail.html", context)
-
-
-def _store(
-    request: HttpRequest, mailing_list: MailingList, address: Address, evidence: Evidence, *, is_repeat: bool = False
-) -> HttpResponse:
-    try:
-        signup = store_signup(mailing_list, address, evidence, network=network_of(request))
-    except TooManySignups:
-        response = render(request, "subscribers/too_many.html", {"mailing_list": mailing_list}, status=429)
-        response["Retry-After"] = "3600"
-        return response
-    return _redirect_to_check_mail(mailing_list, signup.key, is_repeat=is_repeat)
-
-
-def _redirect_to_check_mail(mailing_list: MailingList, key: uuid.UUID, *, is_repeat: bool = False) -> HttpResponse:
-    address = reverse("check-mail", args=[mailing_list.slug])
-    return HttpResponseRedirect(f"{address}?for={key}{'&again' if is_repeat else ''}", status=303)
-
-
-def _signup(mailing_list: MailingList, key: str) -> Signup | None:
-    try:
-        return Signup.objects.filter(mailing_list=mailing_list, key=uuid.UUID(key)).first()
-    except ValueError:
-        return None
-
-
-def _signup_page(request: HttpRequest, form: SignupForm, *, status: int = 200) -> HttpResponse:
-    context = {"form": form, "mailing_list": form.mailing_list, "consent_text": signup_text(form.mailing_list)}
-    return render(request, "subscribers/signup.html", context, status=status)
-
 
 # --- Confirming ----------------------------------------------------------------------------------------------------
 
