@@ -9,7 +9,6 @@ no stamp; the limits of such forms are lower.
 
 from __future__ import annotations
 
-import hashlib
 import uuid
 from dataclasses import dataclass, replace
 from typing import Any
@@ -30,6 +29,7 @@ from subscribers.models import ConsentForm as Form
 from subscribers.models import Evidence, MailingList, Signup
 from subscribers.signup import challenge
 from subscribers.signup.domains import likely_domain
+from subscribers.signup.embed import text_mark
 from subscribers.signup.facts import clean_source
 from subscribers.signup.forms import SignupForm, stamp_problem
 from subscribers.signup.queue import Submission, TooManySignups, facts_of_submission, store
@@ -156,11 +156,6 @@ def _evidence(request: HttpRequest, form: SignupForm) -> Evidence:
     text = signup_text(form.mailing_list)
     is_shown = form.stamp is not None or form.cleaned_data["shown_text"] == text_mark(text)
     return evidence_of(request, Form.SIGNUP, text if is_shown else "")
-
-
-def text_mark(text: str) -> str:
-    """What identifies the consent text in a copied form: 16 hexadecimal digits."""
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def _browser_language(request: HttpRequest) -> str:

@@ -22,7 +22,7 @@ from subscribers.models import (
 )
 from subscribers.models import SubscriptionState as State
 from subscribers.signup import queue as signups
-from subscribers.signup.queue import process_signups, store_signup
+from subscribers.signup.queue import TooManySignups, process_signups, store_signup
 from subscribers.suppression import suppress_addresses
 from subscribers.transactional.outbox import send_due_transactional_mails
 from tests.people import make_mailing_list
@@ -127,6 +127,17 @@ def test_a_signup_of_a_suppressed_address_leaves_no_rows() -> None:
     process_signups()
     for model in (Signup, Subscriber, Subscription, TransactionalMail, Consent):
         assert not model._default_manager.exists()
+
+
+def test_signups_are_limited_per_network(settings: Settings) -> None:
+    settings.SIGNUP_NETWORK_LIMIT = 3
+    for number in range(3):
+        sign_up(f"reader-{number}@example.org", network="192.0.2.7")
+    with pytest.raises(TooManySignups):
+        sign_up(network="192.0.2.7")
+    sign_up(network="192.0.2.8")
+    sign_up(network="")
+    assert Signup.objects.count() == 5
 
 
 def test_hundreds_of_signups_send_at_most_three_mails_to_an_address(
