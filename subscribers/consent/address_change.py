@@ -161,11 +161,13 @@ def agree(purpose: Purpose, token: str) -> ReadChange | None:
 
 
 def _read_locked(purpose: Purpose, token: str) -> ReadChange | None:
-    """The same as `read_change`, after a lock of the subscriber: the two sides may press at the same moment."""
+    """The same as `read_change`, with subscriber and change locked: the two sides may press at the same moment."""
     read = read_change(purpose, token)
     if read is None:
         return None
     Subscriber.objects.select_for_update().filter(pk=read.change.subscriber_id).first()
+    # “It was not me” locks the change only.
+    AddressChange.objects.select_for_update().filter(pk=read.change.pk).first()
     return read_change(purpose, token)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import re
 import threading
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -409,6 +410,35 @@ def test_both_sides_can_agree_at_the_same_moment() -> None:
             future.result()
     assert address() == NEW
     assert Change.objects.filter(kind=ChangeKind.ADDRESS).count() == 1
+
+
+@pytest.mark.postgresql
+@pytest.mark.django_db(transaction=True)
+def test_of_agreeing_and_refusing_at_the_same_moment_one_wins() -> None:
+    for _ in range(5):
+        AddressChange.objects.all().delete()
+        Subscriber.objects.all().delete()
+        asked()
+        approve = approve_path().rpartition("/")[2]
+        agree(Purpose.CONFIRM_ADDRESS, confirm_path().rpartition("/")[2])
+        start = threading.Barrier(2)
+
+        def press_at_once(act: Callable[[str, Purpose], object], token: str, start: threading.Barrier) -> None:
+            try:
+                start.wait(timeout=10)
+                act(token, Purpose.APPROVE_ADDRESS)
+            finally:
+                connection.close()
+
+        with ThreadPoolExecutor(2) as threads:
+            acts: list[Callable[[str, Purpose], object]] = [
+                address_change.refuse,
+                lambda token, purpose: agree(purpose, token),
+            ]
+            for future in [threads.submit(press_at_once, act, approve, start) for act in acts]:
+                future.result()
+        is_done = AddressChange.objects.get().state == AddressChangeState.DONE
+        assert (address() == NEW) == is_done
 
 
 @pytest.mark.postgresql
