@@ -24,12 +24,15 @@ class NewsletterConfig(AppConfig):
         """Register what other parts ask for, install the translator, and arm the failpoint if one is set."""
         register(check_proxies)
         register(check_signing_keys, Tags.database)
-        # All need the registry of apps.
+        # All of these need the registry of apps.
+        from newsletter.models.newsletter import asks_for_tracking
         from newsletter.models.reasons import PROVIDER_SENTENCES
         from newsletter.providers.reasons import REASONS
         from newsletter.sending.segment_rules import register_kinds
+        from subscribers.consent.preferences import TRACKING_QUESTIONS
 
         PROVIDER_SENTENCES.update(REASONS)
+        TRACKING_QUESTIONS.append(asks_for_tracking)
         register_kinds()
         translatable.install(translation.gettext, translation.ngettext, _separators)
         failpoints.arm(failpoints.read_failpoint(settings.FAILPOINT))

@@ -80,6 +80,13 @@ METRICS_TOKEN = CONFIGURATION.metrics_token.get_secret_value()
 # Directories of themes in addition to the built-in ones.
 THEME_FOLDERS = (CONFIGURATION.themes_dir.resolve(),) if CONFIGURATION.themes_dir else ()
 
+SIGNUP_NETWORK_LIMIT, SIGNUP_EMBEDDED_LIMIT = CONFIGURATION.signup_network_limit, CONFIGURATION.signup_embedded_limit
+SIGNUP_ADDRESS_LIMIT, SIGNUP_DOMAIN_LIMIT = CONFIGURATION.signup_address_limit, CONFIGURATION.signup_domain_limit
+SIGNUP_SITE_LIMIT, SIGNUP_LIMIT_MULTIPLE = CONFIGURATION.signup_site_limit, CONFIGURATION.signup_limit_multiple
+# No mail of the sandbox leaves the machine, so that no name server needs to know of it.
+SIGNUP_MX_CHECK = CONFIGURATION.signup_mx_check == "on" and CONFIGURATION.provider != "sandbox"
+SIGNUP_DISPOSABLE_DOMAINS = CONFIGURATION.signup_disposable_domains
+
 BROKER_URL = CONFIGURATION.broker_url.get_secret_value()
 
 SENDING_IS_OFF = CONFIGURATION.sending == "off"

@@ -8,15 +8,19 @@ from typing import TYPE_CHECKING, Any
 from django import forms
 from django.conf import settings
 from django.contrib import admin
-from django.core.exceptions import ValidationError
+from django.core.exceptions import PermissionDenied, ValidationError
 from django.db import models
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404
+from django.urls import URLPattern, path, reverse
 from django.utils import timezone
 from django.utils.formats import date_format, number_format
+from django.utils.html import format_html
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from newsletter.admin.pages import SEND_PERMISSION
+from newsletter.admin.sign_up_form import show_sign_up_form
 from newsletter.admin.time_format import from_now, zone_names
 from newsletter.content.fields import field_faults
 from newsletter.content.links import web_link_problem
@@ -185,18 +189,43 @@ class NewsletterAdmin(OfferedFilters, NewsletterModelAdmin):
     search_fields = ("name", "slug")
     actions = None
     fieldsets = (
-        (gettext_lazy("Presentation"), {"fields": ("name", "slug", "description", "language")}),
+        (gettext_lazy("Presentation"), {"fields": ("name", "slug", "description", "language", "is_listed")}),
         (gettext_lazy("Design"), {"fields": ("theme", "logo_url", "logo_width")}),
         (gettext_lazy("Sender"), {"fields": ("sender_name", "sender_email", "reply_to", "postal_address")}),
         (gettext_lazy("Publishing"), {"fields": ("time_zone", "known_sources")}),
         (gettext_lazy("Sending limits"), {"fields": ("hourly_limit", "warm_up_since", "warm_up_plan", "warm_up")}),
+        (
+            gettext_lazy("Sign-up"),
+            {"fields": ("sign_up_form", "privacy_url", "complaint_contact", "is_embeddable", "frame_origins")},
+        ),
         (gettext_lazy("Privacy"), {"fields": ("consent_mode",)}),
     )
-    readonly_fields = ("warm_up",)
+    readonly_fields = ("warm_up", "sign_up_form")
 
     def get_prepopulated_fields(self, request: HttpRequest, obj: Newsletter | None = None) -> dict[str, Sequence[str]]:
         """Make the slug from the name of a new newsletter; later, published links contain the slug."""
         return {} if obj else {"slug": ("name",)}
+
+    def get_urls(self) -> list[URLPattern]:
+        """With the page of the sign-up form for other sites."""
+        view = self.admin_site.admin_view(self.sign_up_form_view)
+        name = "newsletter_newsletter_sign_up_form"
+        return [path("<int:pk>/sign-up-form/", view, name=name), *super().get_urls()]
+
+    def sign_up_form_view(self, request: HttpRequest, pk: int) -> HttpResponse:
+        """The sign-up form for other sites."""
+        newsletter = get_object_or_404(Newsletter, pk=pk)
+        if not self.has_view_permission(request, newsletter):
+            raise PermissionDenied
+        return show_sign_up_form(request, newsletter)
+
+    @admin.display(description=gettext_lazy("Sign-up form"))
+    def sign_up_form(self, newsletter: Newsletter) -> str:
+        """A link to the page of the sign-up form for other sites."""
+        if newsletter.pk is None:
+            return _("Save the newsletter first.")
+        url = reverse("admin:newsletter_newsletter_sign_up_form", args=[newsletter.pk])
+        return format_html('<a href="{}">{}</a>', url, _("Copy the form for another site"))
 
     @admin.display(description=gettext_lazy("Warm-up"))
     def warm_up(self, newsletter: Newsletter) -> str:

@@ -13,7 +13,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, DirectoryPath, Field, SecretStr
+from pydantic import AfterValidator, DirectoryPath, Field, FilePath, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from newsletter.config import validation
@@ -198,6 +198,58 @@ class Configuration(BaseSettings):
         le=5,
         description="Number of reverse proxies in front of the site that append to X-Forwarded-For (0 to 5). 0: the "
         "header is ignored.",
+    )
+    signup_network_limit: int = Field(
+        default=60,
+        ge=1,
+        le=100_000,
+        description="Sign-ups of one network (an IPv4 address or an IPv6 /64) in an hour, for all lists. Further ones "
+        "are answered with “Try again later”. Visitors without a known network, as behind a Unix socket, count as one.",
+    )
+    signup_embedded_limit: int = Field(
+        default=20,
+        ge=1,
+        le=100_000,
+        description="The same for forms on other sites that were copied as HTML: they carry no stamp of when they were "
+        "shown.",
+    )
+    signup_address_limit: int = Field(
+        default=10,
+        ge=1,
+        le=1000,
+        description="Sign-ups of one address in a day, for all lists. Further ones are ignored. At most 3 of them "
+        "cause a mail in any case.",
+    )
+    signup_domain_limit: int = Field(
+        default=20,
+        ge=1,
+        le=1_000_000,
+        description="Sign-ups of one mail domain in an hour that are answered with a mail. Further ones are held for "
+        "review, unless SIGNUP_LIMIT_MULTIPLE times the average of the last 28 days allows more. The limit of large "
+        "mailbox providers, such as gmail.com, is ten times as high.",
+    )
+    signup_site_limit: int = Field(
+        default=500,
+        ge=1,
+        le=1_000_000,
+        description="The same for the whole site: sign-ups in an hour, for all lists and domains.",
+    )
+    signup_limit_multiple: int = Field(
+        default=10,
+        ge=1,
+        le=1000,
+        description="How many times the hourly average of the last 28 days SIGNUP_DOMAIN_LIMIT and SIGNUP_SITE_LIMIT "
+        "grow to.",
+    )
+    signup_mx_check: Literal["on", "off"] = Field(
+        default="on",
+        description="Look up the mail server of the domain of each sign-up in the DNS, for rules that ask for it. "
+        "While the DNS does not answer, such rules do not match. Not used while PROVIDER is the sandbox.",
+    )
+    signup_disposable_domains: FilePath | None = Field(
+        default=None,
+        description="File with more domains of disposable addresses, one per line, for the rules of sign-ups. They are "
+        "added to the built-in list.",
     )
     themes_dir: DirectoryPath | None = Field(
         default=None,

@@ -15,11 +15,15 @@ from subscribers.models import MailingList, check_time_zone
 #: Slugs that a newsletter must not have, because the site uses them as the first part of its URLs; a test compares.
 RESERVED_SLUGS = frozenset(
     {
+        "access",
         "accounts",
         "admin",
         "api",
+        "approve-address",
         "confirm",
+        "confirm-address",
         "decline",
+        "erase",
         "feed",
         "healthz",
         "issues",
@@ -29,6 +33,7 @@ RESERVED_SLUGS = frozenset(
         "metrics",
         "preferences",
         "readyz",
+        "refuse-address",
         "static",
         "subscribe",
         "unsubscribe",
@@ -169,3 +174,8 @@ class Newsletter(MailingList):
     def archive_url(self) -> str:
         """URL of its archive."""
         return f"{settings.SITE_URL}{reverse('archive', args=[self.slug])}"
+
+
+def asks_for_tracking(mailing_list: MailingList) -> bool:
+    """Whether this list is a newsletter whose subscribers are asked for consent to tracking."""
+    return Newsletter.objects.filter(pk=mailing_list.pk, consent_mode=ConsentMode.CONSENT).exists()

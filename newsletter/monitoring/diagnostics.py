@@ -14,6 +14,7 @@ from newsletter.monitoring.diagnostic import Diagnostic, Severity, worst_first
 from newsletter.monitoring.formatting import number, utc
 from newsletter.monitoring.heartbeat import Queue
 from newsletter.monitoring.installation_diagnostics import (
+    confirmation_diagnostics,
     event_diagnostics,
     restore_diagnostics,
     signup_diagnostics,
@@ -60,6 +61,7 @@ def diagnostics() -> list[Diagnostic]:
             *webhook_diagnostics(now),
             *event_diagnostics(now),
             *signup_diagnostics(now),
+            *confirmation_diagnostics(now),
             *transactional_diagnostics(now),
             *lost_link_diagnostics(now),
         )

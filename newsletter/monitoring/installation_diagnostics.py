@@ -30,6 +30,7 @@ from newsletter.providers.throttle import unavailable_providers
 from newsletter.sending.recipients import deliveries_of
 from newsletter.sending.reconcile import HAS_EVENT
 from subscribers.models import Signup, TransactionalMail, TransactionalMailState
+from subscribers.signup.health import confirmation_falls, held_count
 
 #: How long mails may be accepted without any webhook. Providers send the first ones within seconds.
 WEBHOOK_TIMEOUT = datetime.timedelta(minutes=30)
@@ -324,6 +325,34 @@ def signup_diagnostics(now: datetime.datetime) -> Iterator[Diagnostic]:
         sentence=sentence % {"count": number(waiting["count"]), "age": _age(now, waiting["oldest"])},
         advice=_("Check that a worker is running. If one is, its log says why the step answer_signups fails."),
     )
+
+
+def confirmation_diagnostics(now: datetime.datetime) -> Iterator[Diagnostic]:
+    """Whether as many sign-ups are confirmed as usual, and whether sign-ups wait for an editor."""
+    for fall in confirmation_falls(now):
+        sentence = ngettext(
+            "%(share)s of %(count)s sign-up of “%(list)s” since yesterday was confirmed; usually it is %(norm)s.",
+            "%(share)s of %(count)s sign-ups of “%(list)s” since yesterday were confirmed; usually it is %(norm)s.",
+            fall.requests,
+        )
+        values = {"count": number(fall.requests), "share": f"{fall.share:.0%}", "norm": f"{fall.norm:.0%}"}
+        yield Diagnostic(
+            name="confirmations",
+            severity=Severity.WARNING,
+            sentence=sentence % {**values, "list": fall.list_name},
+            advice=_(
+                "Bots may use the sign-up form, or confirmation mails land in spam folders. Compare the log of sign-up "
+                "decisions in the admin, add a rule, and check the delivery of confirmation mails."
+            ),
+        )
+    if held := held_count():
+        sentence = ngettext("%(count)s sign-up is held for review.", "%(count)s sign-ups are held for review.", held)
+        yield Diagnostic(
+            name="held_signups",
+            severity=Severity.WARNING,
+            sentence=sentence % {"count": number(held)},
+            advice=_("Release or refuse them under Sign-ups in the admin. They are deleted after eight days."),
+        )
 
 
 def transactional_diagnostics(now: datetime.datetime) -> Iterator[Diagnostic]:

@@ -13,6 +13,7 @@ from csp.decorators import csp
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import get_object_or_404
+from django.urls import reverse
 from django.utils import translation
 from django.utils.cache import patch_cache_control
 from django.utils.http import http_date
@@ -21,7 +22,8 @@ from django.views.decorators.http import conditional_page, require_safe
 
 from newsletter.models import Newsletter
 from subscribers.consent.texts import signup_text
-from subscribers.signup.forms import MIN_SECONDS_TO_SUBMIT, SignupForm, sign_timestamp
+from subscribers.signup.forms import SignupForm
+from subscribers.signup.stamps import MIN_SECONDS_TO_SUBMIT, sign_timestamp
 from subscribers.web.languages import in_list_language
 
 #: In seconds: how long browsers and proxies may reuse a page without asking again.
@@ -94,9 +96,8 @@ class SharedSignupForm(SignupForm):
     @property
     def new_timestamp(self) -> str:
         """The timestamp of the current period, so far back that a visitor at its start does not count as a robot."""
-        return sign_timestamp(
-            self.mailing_list, shown_at=time.time() // TIMESTAMP_PERIOD * TIMESTAMP_PERIOD - MIN_SECONDS_TO_SUBMIT
-        )
+        shown_at = time.time() // TIMESTAMP_PERIOD * TIMESTAMP_PERIOD - MIN_SECONDS_TO_SUBMIT
+        return sign_timestamp(self.mailing_list, shown_at, is_shared=True)
 
 
 def signup_box(newsletter: Newsletter) -> dict[str, object]:
@@ -105,4 +106,5 @@ def signup_box(newsletter: Newsletter) -> dict[str, object]:
         "form": SharedSignupForm(newsletter),
         "mailing_list": newsletter,
         "consent_text": signup_text(newsletter),
+        "form_url": reverse("subscribe", args=[newsletter.slug]),
     }

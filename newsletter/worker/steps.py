@@ -23,6 +23,8 @@ from newsletter.sending.reconcile import hold_expired, settle_proven
 from newsletter.sending.recover import recover_abandoned
 from newsletter.sending.recurring import plan_occurrences, start_next_due_occurrence
 from newsletter.sending.schedule import start_next_due_send, update_start_times
+from subscribers.consent.address_change import delete_old_changes
+from subscribers.consent.data_requests import delete_old_data_requests
 from subscribers.consent.signing_keys import RECORD_SECONDS, record_signing_keys
 from subscribers.models import suppression_secret_differs
 from subscribers.signup.queue import process_signups
@@ -100,6 +102,12 @@ def _search_provider() -> bool:
 
 
 #: Every step. Transactional mail comes before issues: a subscriber waits for the confirmation mail.
+def _delete_old_requests() -> bool:
+    delete_old_changes()
+    delete_old_data_requests()
+    return False
+
+
 STEPS: tuple[Step, ...] = (
     # Finds within seconds that the database went back while the worker runs. After an error or on a new connection,
     # each process makes the same comparison before its next step that needs it, whichever queues it serves.
@@ -127,6 +135,7 @@ STEPS: tuple[Step, ...] = (
     # These wait for servers of others, so that no mail may wait for them.
     Step("poll_feeds", Queue.BACKGROUND, 0, poll_next_feed),
     Step("check_signing_keys", Queue.BACKGROUND, 86_400, log_lost_links),
+    Step("delete_old_requests", Queue.BACKGROUND, 3600, _delete_old_requests),
     Step("check_links", Queue.BACKGROUND, 0, check_next_links),
     Step("refresh_domains", Queue.BACKGROUND, REFRESH_EVERY.total_seconds(), _refresh_domains),
     Step("search_provider", Queue.BACKGROUND, 0, _search_provider),

@@ -1,8 +1,8 @@
-"""The admin of subscribers: read, unsubscribe, suppress; custom fields, tags and segments.
+"""The admin of subscribers: look, unsubscribe, suppress, decide about sign-ups; custom fields, tags and segments.
 
 No action makes a subscription active: the only ways are a subscriber's own confirmation and an import with its proof.
 """
 
-from subscribers.admin import fields, records, segments, subscribers, suppressions, tags
+from subscribers.admin import fields, records, segments, signups, subscribers, suppressions, tags
 
-__all__ = ["fields", "records", "segments", "subscribers", "suppressions", "tags"]
+__all__ = ["fields", "records", "segments", "signups", "subscribers", "suppressions", "tags"]

@@ -38,9 +38,9 @@ class ConsentAdmin(ReadOnlyAdmin):
         "transactional_mail",
         "by",
         "reason",
-        "detail",
+        "shown_detail",
     )
-    readonly_fields = ("shown_text",)
+    readonly_fields = ("shown_text", "shown_detail")
 
     @admin.display(description=_("text that the subscriber saw"))
     def shown_text(self, consent: Consent) -> str:
@@ -52,6 +52,11 @@ class ConsentAdmin(ReadOnlyAdmin):
             "version": consent.text.version or "–",
             "sha256": consent.text.sha256,
         }
+
+    @admin.display(description=_("detail"), empty_value="–")
+    def shown_detail(self, consent: Consent) -> str:
+        """The detail in words."""
+        return consent.detail_in_words
 
 
 @admin.register(TransactionalMail)

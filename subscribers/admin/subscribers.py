@@ -217,7 +217,7 @@ def _consent_line(consent: Consent) -> str:
         consent.ip,
         consent.by,
         consent.get_reason_display(),
-        consent.detail,
+        consent.detail_in_words,
     )
     details = ", ".join(str(part) for part in parts if part)
     return f"{consent.get_kind_display()} · {consent.list_name} ({details})"

@@ -1,4 +1,4 @@
-"""What subscribers and editors do with subscriptions: end, decline, pause, resume, and keep preferences."""
+"""What subscribers and editors do with subscriptions: end, decline, pause and resume."""
 
 from __future__ import annotations
 
@@ -31,6 +31,12 @@ PAUSE_WEEKS = (2, 4, 8)
 def unsubscribe(key: uuid.UUID, evidence: Evidence) -> bool:
     """End the subscription with this key at once. False if there was none to end; a repeat is harmless."""
     return unsubscribe_all(Subscription.objects.with_key(key), evidence) > 0
+
+
+def unsubscribe_everywhere(key: uuid.UUID, evidence: Evidence) -> int:
+    """End all subscriptions of the subscriber who has the one with this key, on every list; how many."""
+    subscribers = Subscription.objects.with_key(key).values("subscriber")
+    return unsubscribe_all(Subscription.objects.filter(subscriber__in=subscribers), evidence)
 
 
 def unsubscribe_all(subscriptions: SubscriptionQuerySet, evidence: Evidence) -> int:
@@ -96,18 +102,3 @@ def resume(key: uuid.UUID, evidence: Evidence) -> bool:
     """End a pause. False if there was none."""
     paused = Subscription.objects.with_key(key).filter(state=State.ACTIVE, paused_until__isnull=False)
     return bool(update_subscriptions(paused, ConsentKind.RESUMED, evidence, paused_until=None))
-
-
-def set_first_name(key: uuid.UUID, first_name: str) -> bool:
-    """Store the first name that the subscriber entered; empty removes it. False if the subscriber no longer exists.
-
-    A name is neither proof nor consent, so no consent is stored and no log contains it.
-    """
-    subscriber = Subscriber.objects.filter(subscriptions__key=key)
-    return bool(subscriber.update(first_name=first_name))
-
-
-def set_time_zone(key: uuid.UUID, time_zone: str) -> bool:
-    """Store the time zone that the subscriber chose; empty removes it. False if the subscriber no longer exists."""
-    subscriber = Subscriber.objects.filter(subscriptions__key=key)
-    return bool(subscriber.update(time_zone=time_zone))

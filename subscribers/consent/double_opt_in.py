@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import datetime
 import enum
+import logging
 import uuid
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from django.db import transaction
@@ -24,24 +26,32 @@ from subscribers.consent.tokens import (
     unsubscribe_url,
 )
 from subscribers.models import (
+    CONFIRMED,
     LIFTED_BY_CONFIRMATION,
+    REQUESTED,
     ConsentKind,
+    CustomField,
     Evidence,
     MailingList,
+    SignupAnswers,
     Subscriber,
     Subscription,
     Suppression,
     TransactionalMail,
     TransactionalMailKind,
     TransactionalMailState,
+    add_to_counters,
     fingerprint,
     move_subscriptions,
     record_consents,
     update_subscriptions,
 )
 from subscribers.models import SubscriptionState as State
+from subscribers.profile.fields import FieldValueError, Value, chosen_options, fields_of, parse_value, set_values
 from subscribers.suppression import get_suppression
 from subscribers.transactional.compose import enqueue_mail
+
+log = logging.getLogger(__name__)
 
 #: The most mails that sign-ups can cause to one address, of any visitor and for all lists together.
 MAX_CONFIRMATIONS_PER_DAY, MAX_UNANSWERED_CONFIRMATIONS, MAX_ALREADY_SUBSCRIBED_PER_DAY = 3, 5, 1
@@ -63,10 +73,18 @@ class RequestResult(enum.Enum):
         return self.name.lower()
 
 
-def request_subscription(mailing_list: MailingList, address: Address, evidence: Evidence) -> RequestResult:
+def request_subscription(
+    mailing_list: MailingList,
+    address: Address,
+    evidence: Evidence,
+    *,
+    source: str = "",
+    answers: Mapping[str, str | list[str]] | None = None,
+) -> RequestResult:
     """Ask the owner of an address by mail to confirm. Only the confirmation makes the subscription active.
 
-    A suppressed or declined address is not stored and gets no mail.
+    A suppressed or declined address is not stored and gets no mail. `answers` to custom fields by key, as text or as
+    the chosen options, become values with the confirmation. `source` is stored unless it was confirmed before.
     """
     suppression = get_suppression(address.canonical)
     if suppression and suppression.blocks_signup:
@@ -83,7 +101,8 @@ def request_subscription(mailing_list: MailingList, address: Address, evidence: 
             mail = _write_already_subscribed(subscription)
             record_consents(ConsentKind.REQUESTED, [subscription], evidence, mail=mail)
         elif result is RequestResult.CONFIRMATION:
-            _ask_for_confirmation(subscription, evidence)
+            _ask_for_confirmation(subscription, evidence, source)
+            _keep_answers(subscription, answers or {})
     return result
 
 
@@ -141,7 +160,7 @@ def _result_within_limits(subscription: Subscription) -> RequestResult:
     return RequestResult.CONFIRMATION
 
 
-def _ask_for_confirmation(subscription: Subscription, evidence: Evidence) -> None:
+def _ask_for_confirmation(subscription: Subscription, evidence: Evidence, source: str) -> None:
     """Write the confirmation mail and make the subscription pending.
 
     While a request is open it keeps its number, so that the link of each of its mails works. After it has ended or
@@ -149,8 +168,12 @@ def _ask_for_confirmation(subscription: Subscription, evidence: Evidence) -> Non
     """
     now = timezone.now()
     is_pending = subscription.state == State.PENDING
-    if not is_pending or subscription.request_has_expired(now):
+    # A subscription is pending before its first request, too.
+    is_new = not is_pending or subscription.request_has_expired(now)
+    if is_new:
         subscription.request_number += 1
+    if source and subscription.confirmed_at is None:
+        subscription.source = source
     step = update_subscriptions if is_pending else move_subscriptions
     step(
         Subscription.objects.filter(pk=subscription.pk),
@@ -159,8 +182,34 @@ def _ask_for_confirmation(subscription: Subscription, evidence: Evidence) -> Non
         mail=_write_confirmation(subscription),
         requested_at=now,
         request_number=subscription.request_number,
+        source=subscription.source,
         ended_at=None,
     )
+    if is_new:
+        add_to_counters([(REQUESTED, str(subscription.mailing_list_id))], now.timestamp())
+
+
+def _keep_answers(subscription: Subscription, answers: Mapping[str, str | list[str]]) -> None:
+    """Keep what the form was answered until the owner of the address confirms; the last form with answers counts."""
+    if answers:
+        SignupAnswers.objects.update_or_create(subscription=subscription, defaults={"values": dict(answers)})
+
+
+def _apply_answers(subscription: Subscription) -> None:
+    """Store the kept answers as values. An answer that no longer fits its field is dropped."""
+    kept = SignupAnswers.objects.filter(subscription=subscription).first()
+    if kept is None:
+        return
+    values: dict[CustomField, Value] = {}
+    for key, field in fields_of(subscription.mailing_list).items():
+        if answer := kept.values.get(key):
+            try:
+                is_several = isinstance(answer, list)
+                values[field] = chosen_options(field, answer) if is_several else parse_value(field, answer)
+            except FieldValueError:
+                log.warning("An answer of the sign-up form no longer fits", extra={"field": key})
+    set_values(subscription, values)
+    kept.delete()
 
 
 def _write_confirmation(subscription: Subscription) -> TransactionalMail:
@@ -241,6 +290,8 @@ def confirm(token: ConfirmationToken, evidence: Evidence) -> Confirmation:
         Suppression.objects.filter(
             fingerprint=fingerprint(subscriber.canonical), reason__in=LIFTED_BY_CONFIRMATION
         ).delete()
+        _apply_answers(confirmation.subscription)
+        add_to_counters([(CONFIRMED, str(confirmation.subscription.mailing_list_id))], timezone.now().timestamp())
     return Confirmation(ConfirmationStatus.CONFIRMED, confirmation.subscription)
 
 

@@ -20,10 +20,18 @@ def signup_text(mailing_list: MailingList) -> str:
         ) % {"name": mailing_list.name}
 
 
-def confirmation_text(mailing_list: MailingList) -> str:
-    """The text that a subscriber agrees to with the button of the confirmation page."""
-    with translation.override(mailing_list.page_language):
+def confirmation_text(mailing_list: MailingList, language: str = "") -> str:
+    """The text that a subscriber agrees to with the button of the confirmation page, in this or the list's language."""
+    with translation.override(language or mailing_list.page_language):
         return _(
             "By confirming, you agree to receive %(name)s at this address. "
             "You can unsubscribe at any time with one click."
         ) % {"name": mailing_list.name}
+
+
+def tracking_text(mailing_list: MailingList) -> str:
+    """The sentence that a subscriber agrees to by allowing tracking, in the active language."""
+    return _(
+        "%(name)s may store when I open its mails and which links I click. It uses this to find out what is read. "
+        "I can change this at any time, and I get the same issues without it."
+    ) % {"name": mailing_list.name}

@@ -1,6 +1,13 @@
 """The tables of mailing lists, subscribers and their consent."""
 
-from subscribers.models.consent import Consent, ConsentForm, ConsentKind, ConsentText
+from subscribers.models.address_change import (
+    ADDRESS_CHANGE_MACHINE,
+    CHANGE_LIFETIME,
+    CHANGE_RETENTION,
+    AddressChange,
+    AddressChangeState,
+)
+from subscribers.models.consent import Consent, ConsentForm, ConsentKind, ConsentText, LeaveReason
 from subscribers.models.custom_field import (
     BUILT_IN_FIELDS,
     MAX_OPTIONS,
@@ -10,11 +17,37 @@ from subscribers.models.custom_field import (
     FieldKind,
     FieldValue,
 )
+from subscribers.models.data_request import (
+    DATA_REQUEST_LIFETIME,
+    DATA_REQUEST_RETENTION,
+    DataRequest,
+    DataRequestKind,
+)
 from subscribers.models.history import Change, ChangeKind, Note
+from subscribers.models.mail_domain import MailDomain, MailDomainStatus
 from subscribers.models.mailing_list import MailingList
 from subscribers.models.segment import Segment, SegmentMember
 from subscribers.models.signing_key import SigningKey
-from subscribers.models.signup import Signup
+from subscribers.models.signup import SIGNUP_MACHINE, Signup, SignupAnswers, SignupState
+from subscribers.models.signup_limits import (
+    CONFIRMED,
+    DAY,
+    HOUR,
+    REQUESTED,
+    SignupCounter,
+    UsedStamp,
+    add_to_counters,
+    counted,
+    window_start,
+)
+from subscribers.models.signup_rule import (
+    DecisionReason,
+    RateScope,
+    RateWindow,
+    RuleAction,
+    SignupDecision,
+    SignupRule,
+)
 from subscribers.models.subscriber import Subscriber
 from subscribers.models.subscription import (
     REQUEST_LIFETIME,
@@ -48,13 +81,25 @@ from subscribers.models.transitions import Evidence, move_subscriptions, record_
 from subscribers.models.validators import check_address, check_header_text, check_sender_name, check_time_zone
 
 __all__ = [
+    "ADDRESS_CHANGE_MACHINE",
     "BUILT_IN_FIELDS",
+    "CHANGE_LIFETIME",
+    "CHANGE_RETENTION",
+    "CONFIRMED",
+    "DATA_REQUEST_LIFETIME",
+    "DATA_REQUEST_RETENTION",
+    "DAY",
+    "HOUR",
     "LIFTED_BY_CONFIRMATION",
     "MAX_OPTIONS",
     "MAX_TEXT",
+    "REQUESTED",
     "REQUEST_LIFETIME",
+    "SIGNUP_MACHINE",
     "SUBSCRIPTION_MACHINE",
     "TRANSACTIONAL_MAIL_MACHINE",
+    "AddressChange",
+    "AddressChangeState",
     "Change",
     "ChangeKind",
     "Consent",
@@ -62,17 +107,31 @@ __all__ = [
     "ConsentKind",
     "ConsentText",
     "CustomField",
+    "DataRequest",
+    "DataRequestKind",
+    "DecisionReason",
     "Evidence",
     "FieldAsked",
     "FieldKind",
     "FieldValue",
     "Frequency",
+    "LeaveReason",
+    "MailDomain",
+    "MailDomainStatus",
     "MailingList",
     "Note",
+    "RateScope",
+    "RateWindow",
+    "RuleAction",
     "Segment",
     "SegmentMember",
     "SigningKey",
     "Signup",
+    "SignupAnswers",
+    "SignupCounter",
+    "SignupDecision",
+    "SignupRule",
+    "SignupState",
     "Subscriber",
     "Subscription",
     "SubscriptionQuerySet",
@@ -88,10 +147,13 @@ __all__ = [
     "TransactionalMailKind",
     "TransactionalMailReason",
     "TransactionalMailState",
+    "UsedStamp",
+    "add_to_counters",
     "check_address",
     "check_header_text",
     "check_sender_name",
     "check_time_zone",
+    "counted",
     "fingerprint",
     "move_subscriptions",
     "new_idempotency_key",
@@ -101,4 +163,5 @@ __all__ = [
     "suppression_secret_differs",
     "tag_key",
     "update_subscriptions",
+    "window_start",
 ]

@@ -54,10 +54,20 @@ class ConsentForm(models.TextChoices):
     UNSUBSCRIBE = "unsubscribe", _("Unsubscribe page")
     UNSUBSCRIBE_UNDO = "unsubscribe-undo", _("Undo on the unsubscribe page")
     ONE_CLICK = "one-click", _("One-click unsubscribe of the mail program")
+    UNSUBSCRIBE_REASON = "unsubscribe-reason", _("Question for the reason, after unsubscribing")
     PREFERENCES = "preferences", _("Preferences page")
     ADMIN = "admin", _("Admin")
     SUPPRESSION = "suppression", _("Suppression")
     IMPORT = "import", _("Import")
+
+
+class LeaveReason(models.TextChoices):
+    """Why a subscriber has unsubscribed; asked afterwards, and never before."""
+
+    TOO_MANY = "too_many", _("Too many mails")
+    NOT_EXPECTED = "not_expected", _("Not what I expected")
+    NEVER_SIGNED_UP = "never_signed_up", _("I never signed up")
+    OTHER = "other", _("Another reason")
 
 
 class Consent(models.Model):
@@ -122,3 +132,12 @@ class Consent(models.Model):
 
     def __str__(self) -> str:
         return f"{self.get_kind_display()} · {date_format(self.created_at, 'SHORT_DATETIME_FORMAT')}"
+
+    @property
+    def detail_in_words(self) -> str:
+        """The detail, in the active language as far as it is a code."""
+        if self.form != ConsentForm.UNSUBSCRIBE_REASON:
+            return self.detail
+        code, colon, text = self.detail.partition(": ")
+        label = str(LeaveReason(code).label) if code in LeaveReason.values else code
+        return f"{label}{colon}{text}"

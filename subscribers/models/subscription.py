@@ -11,12 +11,15 @@ from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from subscribers.models.mailing_list import MailingList
+from subscribers.models.mailing_list import MailingList, supported_language
 from subscribers.models.subscriber import Subscriber
 from subscribers.state_machine import StateMachine
 
 #: How long a confirmation link works after the request.
 REQUEST_LIFETIME = datetime.timedelta(days=7)
+
+#: How far ahead the clock of the machine that stored a time may be. What is dated later is refused.
+MAX_CLOCK_SKEW = datetime.timedelta(minutes=5)
 
 
 class SubscriptionState(models.TextChoices):
@@ -150,8 +153,16 @@ class Subscription(models.Model):
         return f"{self.subscriber} · {self.mailing_list}"
 
     def request_has_expired(self, now: datetime.datetime) -> bool:
-        """Whether it is too late to confirm. The stored time decides: links carry no date."""
-        return self.requested_at is None or now - self.requested_at > REQUEST_LIFETIME
+        """Whether it is too late to confirm, or too early. The stored time decides: links carry no date."""
+        if self.requested_at is None:
+            return True
+        return not -MAX_CLOCK_SKEW <= now - self.requested_at <= REQUEST_LIFETIME
+
+    @property
+    def page_language(self) -> str:
+        """The language of its pages and mails: the subscriber's choice, else that of the list."""
+        chosen = self.subscriber.language
+        return supported_language(chosen) if chosen else self.mailing_list.page_language
 
     def is_paused(self, now: datetime.datetime) -> bool:
         """Whether issues skip this subscription."""

@@ -10,14 +10,15 @@ from django.http import HttpRequest
 from django.utils import translation
 
 from subscribers.consent.texts import TEXT_VERSION
-from subscribers.models import Evidence
+from subscribers.models import ConsentForm, Evidence
 
 
 def evidence_of(request: HttpRequest, form: str, text: str = "") -> Evidence:
     """The proof of a step that this request takes. `text` is the text that the page showed and
-    the subscriber agreed to, in the active language; empty for every other step.
+    the subscriber agreed to; empty for every other step.
 
-    The path is stored without its token.
+    The language is that of the page, which is active. A one-click POST comes from no page. The path is stored without
+    its token.
     """
     token = str(request.resolver_match.kwargs.get("token", "")) if request.resolver_match else ""
     path = request.path.replace(token, "…") if token else request.path
@@ -25,7 +26,7 @@ def evidence_of(request: HttpRequest, form: str, text: str = "") -> Evidence:
         form=form,
         text=text,
         version=TEXT_VERSION if text else "",
-        language=(translation.get_language() or "") if text else "",
+        language="" if form == ConsentForm.ONE_CLICK else translation.get_language() or "",
         source=_storable(path),
         ip=client_ip(request),
         user_agent=_storable(request.headers.get("User-Agent", "")),

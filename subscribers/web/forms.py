@@ -1,16 +1,22 @@
-"""The forms behind a link from the subscriber's own mailbox: first name, time zone, pause."""
+"""The forms behind a link from the subscriber's own mailbox: preferences, change of address, reason."""
 
 from __future__ import annotations
 
-import zoneinfo
-from functools import cache
+from collections.abc import Iterable
+from typing import Any
 
 from django import forms
+from django.conf import settings
+from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
+from subscribers.addresses import MAX_ADDRESS_LENGTH, UNFIT_FOR_HEADERS, Address, AddressError, parse_address
 from subscribers.consent.actions import PAUSE_WEEKS
+from subscribers.consent.reasons import MAX_REASON_TEXT
+from subscribers.models import Frequency, LeaveReason, Topic
 from subscribers.signup.names import MAX_FIRST_NAME_LENGTH, FirstNameError, parse_first_name
+from subscribers.web.zones import zone_groups, zones_of_places
 
 
 class FirstNameForm(forms.Form):
@@ -45,28 +51,102 @@ class ReplaceFirstNameForm(FirstNameForm):
 
 
 class TimeZoneForm(forms.Form):
-    """The subscriber's time zone, for issues that are sent at local time."""
+    """The subscriber's time zone, for issues that are sent at local time. Empty: the newsletter's time."""
 
     time_zone = forms.CharField(required=False)
 
+    def __init__(self, data: Any = None, *, stored: str = "") -> None:
+        super().__init__(data)
+        self.stored = stored
+
     def clean_time_zone(self) -> str:
-        """One of `zones`. The page does not show the stored zone, so an untouched field keeps it."""
+        """Empty, one of the zones of places, or the stored one, which may have a former name."""
         zone: str = self.cleaned_data["time_zone"]
-        if zone not in self.zones:
+        if zone not in ("", self.stored, *zones_of_places()):
             raise forms.ValidationError(_("Choose a time zone from the list."))
         return zone
 
     @property
-    def zones(self) -> tuple[str, ...]:
-        """Every zone that is named after a place."""
-        return _zones_of_places()
+    def groups(self) -> list[tuple[str, list[tuple[str, str]]]]:
+        """The zones by region, in words."""
+        return zone_groups(timezone.now(), self.stored)
 
 
-@cache
-def _zones_of_places() -> tuple[str, ...]:
-    # `available_timezones` reads the files of all zones at every call.
-    names = (name for name in zoneinfo.available_timezones() if "/" in name and not name.startswith("Etc/"))
-    return tuple(sorted(names))
+class LanguageForm(forms.Form):
+    """The language of pages and mails about the subscription."""
+
+    language = forms.ChoiceField(
+        choices=lambda: settings.LANGUAGES,
+        error_messages={
+            "required": _("Choose a language from the list."),
+            "invalid_choice": _("Choose a language from the list."),
+        },
+    )
+
+
+class TopicsForm(forms.Form):
+    """The topics that the subscriber wants."""
+
+    topics = forms.MultipleChoiceField(
+        error_messages={
+            "required": _("Choose at least one topic. To get no issues, pause the subscription or unsubscribe."),
+            "invalid_choice": _("Choose topics from the list."),
+        },
+    )
+
+    def __init__(self, topics: Iterable[Topic], data: Any = None) -> None:
+        super().__init__(data)
+        self.fields["topics"].choices = [(topic.slug, topic.name) for topic in topics]  # type: ignore[attr-defined]
+
+
+class FrequencyForm(forms.Form):
+    """How often the list sends mail."""
+
+    frequency = forms.ChoiceField(
+        choices=Frequency.choices,
+        error_messages={
+            "required": _("Choose how often you want mail."),
+            "invalid_choice": _("Choose how often you want mail."),
+        },
+    )
+
+
+class AddressForm(forms.Form):
+    """The new address of a subscriber. `address` is set once the form is valid."""
+
+    email = forms.CharField(required=False)
+
+    address: Address
+
+    def clean_email(self) -> str:
+        try:
+            self.address = parse_address(self.cleaned_data["email"])
+        except AddressError as error:
+            raise forms.ValidationError(str(error)) from error
+        return self.address.as_typed
+
+    @property
+    def submitted_email(self) -> str:
+        """What was submitted, to be shown again with an error; cut to the length of an address."""
+        return str(self.data.get("email", ""))[:MAX_ADDRESS_LENGTH]
+
+
+class ReasonForm(forms.Form):
+    """Why the subscriber has unsubscribed. Asked afterwards, and optional."""
+
+    reason = forms.ChoiceField(
+        choices=LeaveReason.choices,
+        error_messages={"required": _("Choose a reason."), "invalid_choice": _("Choose a reason.")},
+    )
+    text = forms.CharField(
+        required=False,
+        max_length=MAX_REASON_TEXT,
+        error_messages={"max_length": _("Enter at most %(limit_value)d characters.")},
+    )
+
+    def clean_text(self) -> str:
+        """On one line, without invisible characters."""
+        return " ".join(UNFIT_FOR_HEADERS.sub(" ", self.cleaned_data["text"]).split())
 
 
 def _pause_choices() -> list[tuple[int, str]]:

@@ -1,4 +1,4 @@
-"""The language of pages: that of the list they belong to."""
+"""The language of pages: the subscriber's choice, or that of the list they belong to."""
 
 from __future__ import annotations
 
@@ -9,24 +9,32 @@ from typing import Any
 from django.http import HttpRequest, HttpResponse
 from django.utils import translation
 
-from subscribers.models import MailingList
+from subscribers.models import MailingList, Subscription
 
 View = Callable[..., HttpResponse]
 
 
-def in_list_language(view: View) -> View:
-    """Run a view that takes `(request, mailing_list, …)` in the list's language, and name it in Content-Language.
+def in_page_language(view: View) -> View:
+    """Run a view that takes `(request, owner, …)` in the language of its owner, and name it in Content-Language.
 
-    Without a list, the language that the browser asks for stays active.
+    The owner is a mailing list, or a subscription with the language that its subscriber chose. Without one, the
+    language that the browser asks for stays active.
     """
 
     @functools.wraps(view)
-    def localized(request: HttpRequest, mailing_list: MailingList | None, *args: Any, **kwargs: Any) -> HttpResponse:
-        if mailing_list is None:
-            return view(request, mailing_list, *args, **kwargs)
-        with translation.override(mailing_list.page_language):
-            response = view(request, mailing_list, *args, **kwargs)
-        response["Content-Language"] = mailing_list.page_language
+    def localized(
+        request: HttpRequest, owner: MailingList | Subscription | None, *args: Any, **kwargs: Any
+    ) -> HttpResponse:
+        if owner is None:
+            return view(request, owner, *args, **kwargs)
+        language = owner.page_language
+        with translation.override(language):
+            response = view(request, owner, *args, **kwargs)
+        response["Content-Language"] = language
         return response
 
     return localized
+
+
+#: For pages that belong to a list and not to one subscriber.
+in_list_language = in_page_language

@@ -17,7 +17,12 @@ from newsletter.models import (
     SEND_MACHINE,
     SWITCH_MACHINE,
 )
-from subscribers.models import SUBSCRIPTION_MACHINE, TRANSACTIONAL_MAIL_MACHINE
+from subscribers.models import (
+    ADDRESS_CHANGE_MACHINE,
+    SIGNUP_MACHINE,
+    SUBSCRIPTION_MACHINE,
+    TRANSACTIONAL_MAIL_MACHINE,
+)
 
 #: Columns with a state that a machine moves.
 FIELDS = {"state"}
@@ -28,8 +33,10 @@ MACHINES = {
     "batch": BATCH_MACHINE,
     "delivery": DELIVERY_MACHINE,
     "event": EVENT_MACHINE,
+    "sign-up": SIGNUP_MACHINE,
     "subscription": SUBSCRIPTION_MACHINE,
     "transactional mail": TRANSACTIONAL_MAIL_MACHINE,
+    "change of address": ADDRESS_CHANGE_MACHINE,
     "sending switch": SWITCH_MACHINE,
 }
 

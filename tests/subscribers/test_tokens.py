@@ -14,11 +14,16 @@ from subscribers.consent.tokens import (
     ConfirmationToken,
     LinkSigner,
     Purpose,
+    access_url,
+    approve_address_url,
+    confirm_address_url,
     confirm_url,
     decline_url,
+    erase_url,
     preferences_url,
     read_confirmation,
     read_key,
+    refuse_address_url,
     unsubscribe_url,
 )
 
@@ -28,6 +33,11 @@ URLS: dict[Purpose, str] = {
     Purpose.PREFERENCES: preferences_url(KEY),
     Purpose.DECLINE: decline_url(KEY),
     Purpose.CONFIRM: confirm_url(KEY, 1),
+    Purpose.ACCESS: access_url(KEY),
+    Purpose.ERASE: erase_url(KEY),
+    Purpose.CONFIRM_ADDRESS: confirm_address_url(KEY),
+    Purpose.APPROVE_ADDRESS: approve_address_url(KEY),
+    Purpose.REFUSE_ADDRESS: refuse_address_url(KEY),
 }
 
 

@@ -43,7 +43,18 @@ from newsletter.providers.resend.provider import ResendProvider
 from newsletter.providers.smtp.provider import SmtpProvider
 from newsletter.sandbox import SandboxServer
 from newsletter.sending.control import cancel_send, pause_send
-from subscribers.models import Signup, TransactionalMail, TransactionalMailKind, TransactionalMailState
+from subscribers.addresses import parse_address
+from subscribers.models import (
+    SIGNUP_MACHINE,
+    Evidence,
+    Signup,
+    SignupState,
+    TransactionalMail,
+    TransactionalMailKind,
+    TransactionalMailState,
+    add_to_counters,
+)
+from subscribers.signup.queue import store_signup
 from subscribers.transactional.compose import enqueue_mail
 from tests.brokers import redis_broker
 from tests.newsletter.monitoring.conftest import a_worker, ago, refresh, set_batch
@@ -461,6 +472,22 @@ def test_events_that_wait_to_be_applied(worker: None) -> None:
     assert only("events").sentence == "1 webhook event has been waiting to be applied for 12 min."
     make_event(state=EventState.NEW, received_at=ago(minutes=1), event_id="msg_2")
     assert only("events").sentence == "2 webhook events are waiting to be applied, the oldest for 12 min."
+
+
+def test_confirmations_that_fall_against_their_norm(worker: None) -> None:
+    newsletter, now = make_newsletter(), timezone.now().timestamp()
+    for scope, count, days in (("requested", 40, 10), ("confirmed", 30, 10), ("requested", 25, 1), ("confirmed", 5, 0)):
+        for _ in range(count):
+            add_to_counters([(scope, str(newsletter.pk))], now - days * 86_400)
+    assert only("confirmations").sentence == (
+        "20% of 25 sign-ups of “Harbour Notes” since yesterday were confirmed; usually it is 75%."
+    )
+
+
+def test_sign_ups_that_are_held_for_review(worker: None) -> None:
+    signup = store_signup(make_newsletter(), parse_address("gus@example.org"), Evidence(form="signup"))
+    SIGNUP_MACHINE.move(Signup.objects.filter(pk=signup.pk), SignupState.HELD, due_at=None)
+    assert only("held_signups").sentence == "1 sign-up is held for review."
 
 
 def test_signups_that_wait_to_be_processed(worker: None) -> None:
