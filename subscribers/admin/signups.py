@@ -136,7 +136,7 @@ class SignupRuleAdmin(OfferedFilters, TypedModelAdmin):
 def _by_action(found: DryRun) -> list[tuple[str, int, int]]:
     """(action, would have, did) of each action that occurs."""
     return [
-        (action.label, found.would.get(action, 0), found.did.get(action, 0))
+        (str(action.label), found.would.get(action, 0), found.did.get(action, 0))
         for action in RuleAction
         if found.would.get(action) or found.did.get(action)
     ]

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import uuid
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, cast
 
 from csp.constants import SELF
 from csp.decorators import csp_replace
@@ -102,9 +102,10 @@ def _embeddable(slug: str) -> MailingList:
 
 def _framed(request: HttpRequest, mailing_list: MailingList, response: HttpResponse) -> HttpResponse:
     """The response for the frames of the list’s origins and of this site, whose admin shows a preview."""
-    response.xframe_options_exempt = True  # type: ignore[attr-defined]
+    response.xframe_options_exempt = True
     ancestors: list[Any] = [SELF, *mailing_list.allowed_frame_origins]
-    return csp_replace({"frame-ancestors": ancestors})(lambda _request: response)(request)
+    with_policy = csp_replace({"frame-ancestors": ancestors})
+    return cast(HttpResponse, with_policy(lambda _request: response)(request))
 
 
 @in_list_language

@@ -28,12 +28,13 @@ from subscribers.signup import challenge
 from subscribers.signup.embed import form_html, frame_html
 from subscribers.signup.queue import process_signups
 from tests.people import make_mailing_list
+from tests.publisher import Answer, Publisher, publishing
 
 CHROMIUM = next((found for name in ("chromium", "chromium-browser") if (found := shutil.which(name))), "")
 QUIET = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
 
-#: A page on another site.
-SHOP = "http://shop.example/"
+#: In milliseconds: a busy machine may need many seconds for a page.
+TIMEOUT = 30_000
 
 pytestmark = [
     pytest.mark.browser,
@@ -43,13 +44,20 @@ pytestmark = [
 
 
 @pytest.fixture
-def mailing_list(settings: Settings, live_server: Any, monkeypatch: pytest.MonkeyPatch) -> MailingList:
+def shop() -> Iterator[Publisher]:
+    """Another site."""
+    with publishing() as publisher:
+        yield publisher
+
+
+@pytest.fixture
+def mailing_list(settings: Settings, live_server: Any, monkeypatch: pytest.MonkeyPatch, shop: Publisher) -> MailingList:
     """A list with a field, which the shop may frame."""
     settings.SITE_URL = live_server.url
     monkeypatch.setattr("subscribers.signup.forms.MIN_SECONDS_TO_SUBMIT", 0)
     made = make_mailing_list(
         is_embeddable=True,
-        frame_origins=SHOP.removesuffix("/"),
+        frame_origins=shop.url,
         privacy_url="https://harbour.example/privacy",
         complaint_contact="privacy@harbour.example",
     )
@@ -84,29 +92,28 @@ def fits(page: Page) -> bool:
 
 @pytest.mark.parametrize("with_script", [True, False], ids=["script", "no script"])
 def test_a_visitor_signs_up_on_the_page_in_a_frame_and_by_a_copied_form(
-    live_server: Any, mailing_list: MailingList, with_script: bool
+    live_server: Any, mailing_list: MailingList, shop: Publisher, with_script: bool
 ) -> None:
-    shop = f"<!doctype html><title>Shop</title>{form_html(mailing_list)}{frame_html(mailing_list)}"
+    serve(shop, form_html(mailing_list) + frame_html(mailing_list))
     options = {"viewport": {"width": 390, "height": 844}, "java_script_enabled": with_script}
     with browsing(live_server, **options) as (context, errors):
-        context.route(SHOP, lambda route: route.fulfill(body=shop, content_type="text/html"))
         page = context.new_page()
         page.goto("/subscribe/harbour-notes/?source=poster")
         assert fits(page)
         sign_up(page, "gus@example.org")
-        expect(page.get_by_role("heading", name="Check your mail")).to_be_visible()
+        expect(page.get_by_role("heading", name="Check your mail")).to_be_visible(timeout=TIMEOUT)
         assert fits(page)
 
-        page.goto(SHOP)
+        page.goto(f"{shop.url}/")
         frame = page.frame_locator("iframe")
         sign_up(frame, "hana@example.org")
-        expect(frame.get_by_role("heading", name="Check your mail")).to_be_visible()
-        assert page.url == SHOP
+        expect(frame.get_by_role("heading", name="Check your mail")).to_be_visible(timeout=TIMEOUT)
+        assert page.url == f"{shop.url}/"
         frame.get_by_role("button", name="Send the link again").click()
-        expect(frame.get_by_text("We will send the link again.")).to_be_visible()
+        expect(frame.get_by_text("We will send the link again.")).to_be_visible(timeout=TIMEOUT)
 
         sign_up(page.locator("form").first, "ines@example.org")
-        expect(page.get_by_role("heading", name="Check your mail")).to_be_visible()
+        expect(page.get_by_role("heading", name="Check your mail")).to_be_visible(timeout=TIMEOUT)
         assert page.url.startswith(live_server.url)
         assert errors == []
     process_signups()
@@ -119,6 +126,12 @@ def test_a_visitor_signs_up_on_the_page_in_a_frame_and_by_a_copied_form(
     assert [kept.values for kept in SignupAnswers.objects.all()] == [{"ferries": ["Foot"]}] * 3
 
 
+def serve(site: Publisher, content: str) -> None:
+    page = f"<!doctype html><html lang=en><title>Shop</title>{content}".encode()
+    site.pages["/favicon.ico"] = Answer(status=204)
+    site.pages["/"] = Answer(page, headers={"Content-Type": "text/html; charset=utf-8"})
+
+
 def sign_up(place: Any, address: str) -> None:
     place.get_by_label("Email address").fill(address)
     place.get_by_label("Foot").check()
@@ -126,13 +139,13 @@ def sign_up(place: Any, address: str) -> None:
 
 
 def test_a_site_that_is_not_allowed_shows_no_frame_and_a_script_reads_json(
-    live_server: Any, mailing_list: MailingList
+    live_server: Any, mailing_list: MailingList, shop: Publisher
 ) -> None:
+    MailingList.objects.update(frame_origins="https://harbour.example")
+    serve(shop, frame_html(mailing_list))
     with browsing(live_server) as (context, errors):
-        body = f"<!doctype html><title>Stranger</title>{frame_html(mailing_list)}"
-        context.route("http://stranger.example/", lambda route: route.fulfill(body=body, content_type="text/html"))
         page = context.new_page()
-        page.goto("http://stranger.example/")
+        page.goto(f"{shop.url}/")
         expect(page.frame_locator("iframe").get_by_label("Email address")).to_have_count(0)
         assert any("frame-ancestors" in error for error in errors)
         answer = page.evaluate(
@@ -159,9 +172,9 @@ def test_a_challenge_is_solved_with_javascript_and_held_without(
             page.goto("/subscribe/harbour-notes/")
             sign_up(page, address)
             if not with_script:
-                expect(page.get_by_role("heading", name="One more step")).to_be_visible()
+                expect(page.get_by_role("heading", name="One more step")).to_be_visible(timeout=TIMEOUT)
                 page.get_by_role("button", name="Continue").click()
-            expect(page.get_by_role("heading", name="Check your mail")).to_be_visible()
+            expect(page.get_by_role("heading", name="Check your mail")).to_be_visible(timeout=TIMEOUT)
             assert errors == []
     process_signups()
     found = Counter(Signup.objects.values_list("address", "state"))

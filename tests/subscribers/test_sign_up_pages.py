@@ -56,7 +56,7 @@ def embeddable(**fields: Any) -> MailingList:
     return make_mailing_list(is_embeddable=True, **fields)
 
 
-def form_data(address: str = GUS, **changes: Any) -> dict[str, Any]:
+def form_data(address: str = GUS, /, **changes: Any) -> dict[str, Any]:
     return {"email": address, "timestamp": sign_timestamp(make_mailing_list(), time.time() - 10)} | changes
 
 
