@@ -21,14 +21,16 @@ class NewsletterConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        """Register the system checks, install the translator, and arm the failpoint if one is set."""
+        """Register checks and rules on personal data, install the translator, and arm the failpoint if one is set."""
         register(check_proxies)
         register(check_signing_keys, Tags.database)
-        # Both need the registry of apps.
+        # These need the registry of apps.
         from newsletter.models.reasons import PROVIDER_SENTENCES
+        from newsletter.privacy.rules import add_rules
         from newsletter.providers.reasons import REASONS
 
         PROVIDER_SENTENCES.update(REASONS)
+        add_rules()
         translatable.install(translation.gettext, translation.ngettext, _separators)
         failpoints.arm(failpoints.read_failpoint(settings.FAILPOINT))
 

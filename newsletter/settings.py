@@ -26,7 +26,8 @@ def database_settings(url: str) -> dict[str, Any]:
             "OPTIONS": {
                 # WAL lets the web server read while the worker writes. IMMEDIATE takes the write lock at the start of a
                 # transaction, where SQLite waits for `timeout`; a lock taken later would fail at once.
-                "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
+                # Deleted content is overwritten: an erased subscriber must not stay in the free pages of the file.
+                "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA secure_delete=ON;",
                 "transaction_mode": "IMMEDIATE",
                 "timeout": 20,
             },

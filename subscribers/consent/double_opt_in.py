@@ -40,7 +40,7 @@ from subscribers.models import (
     update_subscriptions,
 )
 from subscribers.models import SubscriptionState as State
-from subscribers.suppression import get_suppression
+from subscribers.suppression import get_suppression, lift_suppressions
 from subscribers.transactional.compose import enqueue_mail
 
 #: The most mails that sign-ups can cause to one address, of any visitor and for all lists together.
@@ -217,7 +217,7 @@ def _status(subscription: Subscription, request_number: int) -> ConfirmationStat
 def confirm(token: ConfirmationToken, evidence: Evidence) -> Confirmation:
     """Make the subscription of an open request active. The result is CONFIRMED if this call did it.
 
-    An earlier hard bounce is removed, since the mail arrived. A complaint stays and blocks the confirmation.
+    An earlier hard bounce or erasure is lifted, since the mail arrived. A complaint stays and blocks the confirmation.
     """
     with transaction.atomic():
         confirmation = read_request(token)
@@ -238,9 +238,10 @@ def confirm(token: ConfirmationToken, evidence: Evidence) -> Confirmation:
         )
         if not moved:  # another click was first
             return read_request(token)
-        Suppression.objects.filter(
+        lifted = Suppression.objects.filter(
             fingerprint=fingerprint(subscriber.canonical), reason__in=LIFTED_BY_CONFIRMATION
-        ).delete()
+        )
+        lift_suppressions(lifted, by="")
     return Confirmation(ConfirmationStatus.CONFIRMED, confirmation.subscription)
 
 

@@ -12,6 +12,7 @@ from subscribers.models.custom_field import (
 )
 from subscribers.models.history import Change, ChangeKind, Note
 from subscribers.models.mailing_list import MailingList
+from subscribers.models.retention import RetentionProgress
 from subscribers.models.segment import Segment, SegmentMember
 from subscribers.models.signing_key import SigningKey
 from subscribers.models.signup import Signup
@@ -26,6 +27,7 @@ from subscribers.models.subscription import (
 )
 from subscribers.models.suppression import (
     LIFTED_BY_CONFIRMATION,
+    LiftedSuppression,
     Suppression,
     SuppressionReason,
     SuppressionSecret,
@@ -67,8 +69,10 @@ __all__ = [
     "FieldKind",
     "FieldValue",
     "Frequency",
+    "LiftedSuppression",
     "MailingList",
     "Note",
+    "RetentionProgress",
     "Segment",
     "SegmentMember",
     "SigningKey",

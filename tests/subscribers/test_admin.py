@@ -12,11 +12,20 @@ from lxml import html  # type: ignore[import-untyped]
 
 from subscribers.addresses import parse_address
 from subscribers.consent import actions, double_opt_in
-from subscribers.models import Consent, ConsentKind, Evidence, Subscriber, Subscription, Suppression, TransactionalMail
+from subscribers.models import (
+    Consent,
+    ConsentKind,
+    Evidence,
+    LiftedSuppression,
+    Subscriber,
+    Subscription,
+    Suppression,
+    TransactionalMail,
+)
 from subscribers.models import SubscriptionState as State
 from subscribers.models import SuppressionReason as Reason
 from subscribers.suppression import get_suppression, suppress_addresses
-from tests.people import ADA, BEN, ada, ben, cleo, dina, finn, make_mailing_list, make_subscription
+from tests.people import ADA, BEN, ada, ben, cleo, dina, emil, finn, make_mailing_list, make_subscription
 
 pytestmark = pytest.mark.django_db
 
@@ -210,15 +219,44 @@ def test_a_suppression_is_found_by_the_whole_address(editor: Client) -> None:
     assert "no such user" not in text_of(editor.get(list_of("suppression"), {"q": "ada"}))
 
 
-def test_removing_a_suppression_does_not_reactivate_subscriptions(editor: Client) -> None:
+def test_lifting_a_complaint_asks_why_and_does_not_reactivate_subscriptions(editor: Client) -> None:
     subscription = dina()
     row = Suppression.objects.get()
-    url = reverse("admin:subscribers_suppression_delete", args=[row.pk])
-    assert "Are you sure" in text_of(editor.get(url))
-    assert "Its subscriptions stay ended" in text_of(editor.post(url, {"post": "yes"}, follow=True))
+    assert "harms your reputation" in text_of(act(editor, row, "lift"))
+    assert "Enter why the address may be mailed again." in text_of(act(editor, row, "lift", confirmed="Lift"))
+    assert Suppression.objects.exists()
+    page = text_of(act(editor, row, "lift", confirmed="Lift", explanation="Pressed by mistake."))
+    assert "Their subscriptions stay ended" in page
     assert not Suppression.objects.exists()
+    record = LiftedSuppression.objects.get()
+    assert (record.by, record.explanation, record.reason) == ("ida", "Pressed by mistake.", Reason.COMPLAINT)
     subscription.refresh_from_db()
     assert subscription.state == State.SUPPRESSED
+
+
+def test_other_suppressions_are_lifted_without_an_explanation(editor: Client) -> None:
+    emil()
+    page = text_of(act(editor, Suppression.objects.get(), "lift"))
+    assert "harms your reputation" not in page
+    assert "1 address can be mailed again." in text_of(
+        act(editor, Suppression.objects.get(), "lift", confirmed="Lift", explanation="")
+    )
+
+
+def test_a_suppression_cannot_be_deleted_without_a_record(editor: Client) -> None:
+    emil()
+    url = reverse("admin:subscribers_suppression_delete", args=[Suppression.objects.get().pk])
+    assert editor.post(url, {"post": "yes"}).status_code == 403
+    assert Suppression.objects.exists()
+
+
+def test_editors_who_may_not_lift_see_no_such_action(client: Client) -> None:
+    emil()
+    viewer = User.objects.create_user("leo", password="a long password", is_staff=True)
+    viewer.user_permissions.set(Permission.objects.filter(codename__in=["view_suppression", "change_suppression"]))
+    client.force_login(viewer)
+    act(client, Suppression.objects.get(), "lift", confirmed="Lift", explanation="I say so.")
+    assert Suppression.objects.exists()
 
 
 def test_editors_with_view_permission_cannot_unsubscribe(client: Client) -> None:

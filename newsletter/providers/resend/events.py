@@ -145,3 +145,25 @@ def _detail(kind: str, data: Mapping[str, Any]) -> str:
     name, keys = DETAIL_KEYS.get(kind, ("", ()))
     part = data.get(name)
     return next((str(part[key]) for key in keys if part.get(key)), "") if isinstance(part, dict) else ""
+
+
+def erase_event(body: str, *, is_applied: bool) -> str:
+    """A stored event without what it says about a person: kind, times, tags and the kind of a bounce stay.
+
+    Until it is applied, so does the id of the mail. An unreadable body becomes empty.
+    """
+    try:
+        event = orjson.loads(body)
+        data = event.get("data") or {}
+    except (orjson.JSONDecodeError, AttributeError):
+        return ""
+    if not isinstance(data, dict):
+        return ""
+    names = ("created_at",) if is_applied else ("created_at", "email_id")
+    kept: dict[str, Any] = {name: data[name] for name in names if isinstance(data.get(name), str)}
+    kept["tags"] = _tags(data.get("tags"))
+    bounce = data.get("bounce")
+    if isinstance(bounce, dict):
+        kept["bounce"] = {name: bounce[name] for name in ("type", "subType") if isinstance(bounce.get(name), str)}
+    head = {name: event[name] for name in ("type", "created_at") if isinstance(event.get(name), str)}
+    return orjson.dumps({**head, "data": kept, "erased": True}).decode()
