@@ -26,11 +26,13 @@ class NewsletterConfig(AppConfig):
         register(check_signing_keys, Tags.database)
         # These need the registry of apps.
         from newsletter.models.reasons import PROVIDER_SENTENCES
-        from newsletter.privacy.rules import add_rules
+        from newsletter.privacy import provider_list, retention, rules
         from newsletter.providers.reasons import REASONS
 
         PROVIDER_SENTENCES.update(REASONS)
-        add_rules()
+        rules.add_rules()
+        retention.add_rules()
+        provider_list.listen()
         translatable.install(translation.gettext, translation.ngettext, _separators)
         failpoints.arm(failpoints.read_failpoint(settings.FAILPOINT))
 

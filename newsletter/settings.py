@@ -93,6 +93,15 @@ SANDBOX_URL = CONFIGURATION.sandbox_url
 PRICE_PER_THOUSAND = CONFIGURATION.price_per_thousand
 PRICE_TIERS = CONFIGURATION.price_tiers
 PRICE_CURRENCY = CONFIGURATION.price_currency
+#: By the name of the rule, see subscribers/privacy/retention.py.
+RETENTION_DAYS = {
+    "webhooks": CONFIGURATION.retention_webhook_days,
+    "payloads": CONFIGURATION.retention_payload_days,
+    "evidence": CONFIGURATION.retention_evidence_days,
+    "mails": CONFIGURATION.retention_mail_days,
+    "signups": CONFIGURATION.retention_signup_days,
+    "imports": CONFIGURATION.retention_import_days,
+}
 UNDO_SECONDS, OVERDUE_MINUTES = CONFIGURATION.undo_seconds, CONFIGURATION.overdue_minutes
 
 ALLOWED_HOSTS = [SITE_HOST, *CONFIGURATION.allowed_hosts]

@@ -292,7 +292,7 @@ def _suppression_reason(result: EventResult) -> SuppressionReason | None:
 
 
 def _forget_erased(results: list[EventResult]) -> None:
-    """Empty the bodies of events about persons who were erased meanwhile; their ids stay.
+    """Empty the bodies of events about subscribers who were erased meanwhile; their ids stay.
 
     Of events without a subscriber, the keyed hash of an erased address tells. Most events need no query.
     """

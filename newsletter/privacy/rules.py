@@ -25,7 +25,7 @@ from newsletter.models.reasons import reason_sentence
 from newsletter.providers import erase_from_event
 from newsletter.sending.erased import HAS_BYTES, erase_deliveries
 from newsletter.sending.reconcile import hold
-from subscribers.privacy.registry import DataRule, Person, Row, add_rule
+from subscribers.privacy.registry import DataRule, DataSubject, Row, add_rule
 from subscribers.privacy.rules import plain_row
 
 #: Rows per statement: far below SQLite's limit of parameters.
@@ -40,21 +40,23 @@ def add_rules() -> None:
         add_rule(rule)
 
 
-def deliveries_to(person: Person) -> list[int]:
-    """The keys of the person's deliveries, found issue by issue: the index begins with the issue."""
+def deliveries_to(subject: DataSubject) -> list[int]:
+    """The keys of the subscriber's deliveries, found issue by issue: the index begins with the issue."""
     issues = list(Issue.objects.values_list("pk", flat=True))
-    return list(Delivery.objects.filter(issue__in=issues, subscriber=person.subscriber_pk).values_list("pk", flat=True))
+    return list(
+        Delivery.objects.filter(issue__in=issues, subscriber=subject.subscriber_pk).values_list("pk", flat=True)
+    )
 
 
-def _deliveries(person: Person) -> Iterator[Row]:
-    found = Delivery.objects.filter(pk__in=deliveries_to(person)).select_related("issue__newsletter")
+def _deliveries(subject: DataSubject) -> Iterator[Row]:
+    found = Delivery.objects.filter(pk__in=deliveries_to(subject)).select_related("issue__newsletter")
     for row in found.order_by("pk"):
         reason = reason_sentence(row.reason, {"text": row.detail}) if row.reason else ""
         about = {"newsletter": row.issue.newsletter.name, "issue": row.issue.title, "reason": reason}
         yield plain_row(row, "state", "provider_id", *TIMES, **about)
 
 
-def _erase_deliveries(person: Person, located: list[int]) -> int:
+def _erase_deliveries(subject: DataSubject, located: list[int]) -> int:
     """Skip those that were not sent, and keep the others as counts: their subscriber is gone."""
     pks = located
     # Batches first, then deliveries: workers lock them in this order.
@@ -65,7 +67,7 @@ def _erase_deliveries(person: Person, located: list[int]) -> int:
 
 
 def _forget_in_batches(pks: list[int]) -> None:
-    """Forbid that bytes with the person are posted again, and remove the person from them."""
+    """Forbid that bytes with the subscriber are posted again, and remove the subscriber from them."""
     for delivery in Delivery.objects.filter(pk__in=pks, state__in=IN_FLIGHT).only("pk", "send_id"):
         around = Q(first_delivery__lte=delivery.pk, last_delivery__gte=delivery.pk, send=delivery.send_id)
         for batch in (
@@ -76,29 +78,29 @@ def _forget_in_batches(pks: list[int]) -> None:
             erase_deliveries(batch.pk, [delivery.pk])
 
 
-def _events(person: Person) -> Iterator[Row]:
-    for row in Event.objects.filter(pk__in=_locate_events(person)).order_by("pk"):
+def _events(subject: DataSubject) -> Iterator[Row]:
+    for row in Event.objects.filter(pk__in=_locate_events(subject)).order_by("pk"):
         yield plain_row(row, "provider", "kind", "received_at", "bounce", "detail", "body")
 
 
-def _locate_events(person: Person) -> list[int]:
-    """Those about the person's deliveries, and those without one that name the address.
+def _locate_events(subject: DataSubject) -> list[int]:
+    """Those about the subscriber's deliveries, and those without one that name the address.
 
     Orphans, events of transactional mails and events that are not applied yet have no delivery.
     """
-    pks = deliveries_to(person)
+    pks = deliveries_to(subject)
     found: set[int] = set()
     for start in range(0, len(pks), CHUNK):
         about = Event.objects.filter(delivery_id__in=pks[start : start + CHUNK])
         found.update(about.values_list("pk", flat=True))
     named = Q()
-    for address in person.addresses:
+    for address in subject.addresses:
         named |= Q(body__icontains=address)
     found.update(Event.objects.filter(named, delivery_id__isnull=True).values_list("pk", flat=True))
     return sorted(found)
 
 
-def _erase_events(person: Person, located: list[int]) -> int:
+def _erase_events(subject: DataSubject, located: list[int]) -> int:
     """The provider's id of an event stays, so that a repeat is still recognised."""
     emptied = []
     for start in range(0, len(located), CHUNK):

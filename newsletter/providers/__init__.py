@@ -52,5 +52,5 @@ def erase_from_body(body: bytes, deliveries: Collection[int]) -> bytes:
 
 
 def erase_from_event(provider: str, body: str, *, is_applied: bool) -> str:
-    """The body of a stored event without what it says about a person; it can still be applied."""
+    """The body of a stored event without what it says about a subscriber; it can still be applied."""
     return erase_event(body, is_applied=is_applied) if provider == resend.ResendProvider.name else ""

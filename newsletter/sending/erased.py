@@ -31,10 +31,10 @@ def erase_missing(batch: Batch) -> bool:
 
 
 def erase_deliveries(batch_pk: int, deliveries: Collection[int]) -> bool:
-    """Erase the recipients of these deliveries from the bytes of a batch; whether it has bytes.
+    """Erase the recipients of these deliveries from the bytes of a batch; whether they were in them.
 
-    A worker that is posting has the bytes in memory; whatever becomes of that attempt, the same bytes are not posted
-    again, because an erased recipient forbids it.
+    A worker that is posting has the bytes in memory. After that attempt the same bytes are not posted again, because an
+    erased recipient forbids it.
     """
     if not deliveries:
         return False
@@ -43,6 +43,8 @@ def erase_deliveries(batch_pk: int, deliveries: Collection[int]) -> bool:
         payload = stored.values_list("payload", flat=True).first()
         if payload is None:
             return False
-        body = erase_from_body(zstandard.decompress(bytes(payload)), deliveries)
-        stored.update(payload=zstandard.compress(body, COMPRESSION_LEVEL))
-    return True
+        body = zstandard.decompress(bytes(payload))
+        erased = erase_from_body(body, deliveries)
+        if erased != body:
+            stored.update(payload=zstandard.compress(erased, COMPRESSION_LEVEL))
+    return erased != body

@@ -119,7 +119,7 @@ class SuppressionAdmin(OfferedFilters, TypedModelAdmin):
         return False
 
     def has_lift_permission(self, request: HttpRequest) -> bool:
-        """Whoever may delete suppressions may lift them."""
+        """The right to delete suppressions is the right to lift them."""
         return request.user.has_perm("subscribers.delete_suppression")
 
     @admin.action(description=_("Lift…"), permissions=["lift"])

@@ -2,7 +2,7 @@
 
 A row is proof only if it cannot be changed. Refused are UPDATE and DELETE, on PostgreSQL also TRUNCATE, and on SQLite
 every insert of a key that is there, because REPLACE deletes the row before without firing the trigger of DELETE.
-Erasure is the one exception: columns that identify a person may be emptied, and references to rows that are erased with
+Erasure is the one exception: columns that identify a subscriber may be emptied, and references to rows that are erased with
 them. The owner of the database can drop triggers: they stop mistakes, and a web process that runs under a role of its
 own.
 

@@ -24,8 +24,8 @@ class SuppressionReason(models.TextChoices):
     ERASED = "erased", _("Erased: no import adds the address again")
 
 
-#: A new confirmation removes suppressions with these reasons: a mailbox may come back, and whoever was erased may come
-#: back on their own. All others stay until an editor removes them.
+#: A new confirmation removes suppressions with these reasons: a mailbox may come back, and an erased subscriber may
+#: sign up again. All others stay until an editor removes them.
 LIFTED_BY_CONFIRMATION = (SuppressionReason.HARD_BOUNCE, SuppressionReason.ERASED)
 
 

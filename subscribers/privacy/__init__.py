@@ -1,1 +1,1 @@
-"""The rights of a person: a copy of what is stored, erasure, evidence of consent, and how long data is kept."""
+"""The rights of subscribers: a copy of what is stored, erasure, evidence of consent, and how long data is kept."""

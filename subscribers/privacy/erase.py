@@ -1,7 +1,7 @@
-"""Erasure: everything about a person goes, and a keyed hash of the address stays (GDPR Art. 17 and 21).
+"""Erasure: everything about a subscriber goes, and a keyed hash of the address stays (GDPR Art. 17 and 21).
 
-The hash is a suppression with the reason “erased”: no import adds the address again. The person may sign up again, and
-the confirmation lifts it.
+The hash is a suppression with the reason “erased”: no import adds the address again. The subscriber may sign up again,
+and the confirmation lifts it.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from django.db import connection, transaction
 
 from subscribers.models import Subscriber, SuppressionReason
-from subscribers.privacy.registry import Person
+from subscribers.privacy.registry import DataSubject
 from subscribers.privacy.rules import rules
 from subscribers.suppression import check_suppression_secret, suppress_addresses
 
@@ -31,30 +31,30 @@ class Erasure:
         return sum(self.rows.values())
 
 
-def erase_person(person: Person, *, by: str = "") -> Erasure:
-    """Erase all data about a person in one transaction; a repeat finds nothing more.
+def erase_data_subject(subject: DataSubject, *, by: str = "") -> Erasure:
+    """Erase all data about a subscriber in one transaction; a repeat finds nothing more.
 
-    `by` is the editor's name for the log; empty: the person. Rows that took long to find were looked for before the
-    transaction; what comes in meanwhile about an erased person is emptied where it is applied. Nothing is stored about
-    an address of which nothing was. Raises SuppressionSecretDiffers: the hash would not be recognised later.
+    `by` is the editor's name for the log; empty: the subscriber. Rows without an index are searched for before the
+    transaction; events that come in meanwhile are emptied where they are applied. An address of which nothing was
+    stored gets no hash. Raises SuppressionSecretDiffers: the hash would not be recognised later.
     """
     check_suppression_secret()
     every = rules()
-    located = {rule.name: rule.locate(person) for rule in every}
+    located = {rule.name: rule.locate(subject) for rule in every}
     with transaction.atomic():
         # As a request to subscribe does, so that no sign-up adds rows meanwhile.
-        Subscriber.objects.select_for_update().filter(pk=person.subscriber_pk).first()
-        rows = {rule.name: rule.erase(person, located[rule.name]) for rule in reversed(every)}
+        Subscriber.objects.select_for_update().filter(pk=subject.subscriber_pk).first()
+        rows = {rule.name: rule.erase(subject, located[rule.name]) for rule in reversed(every)}
         erasure = Erasure({name: count for name, count in rows.items() if count})
-        if person.subscriber or erasure.total:
-            suppress_addresses({person.canonical: (SuppressionReason.ERASED, "")})
-    log.info("Person erased", extra={"by": by, "rows": erasure.total})
+        if subject.subscriber or erasure.total:
+            suppress_addresses({subject.canonical: (SuppressionReason.ERASED, "")})
+    log.info("DataSubject erased", extra={"by": by, "rows": erasure.total})
     _forget_freed_pages()
     return erasure
 
 
 def _forget_freed_pages() -> None:
-    """On SQLite the write-ahead log keeps former pages until it is emptied. Other readers may delay that."""
+    """On SQLite the write-ahead log keeps former pages until it is emptied. Other connections may delay that."""
     if connection.vendor == "sqlite" and not connection.in_atomic_block:
         with connection.cursor() as cursor:
             cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)")

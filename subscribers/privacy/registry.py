@@ -1,4 +1,4 @@
-"""Which data is about a person: one rule for each kind, which exports and erases it.
+"""Which data is about a subscriber: one rule for each kind, which exports and erases it.
 
 Other apps add rules of their own when they start, because this one knows nothing of them.
 """
@@ -23,7 +23,7 @@ Row = dict[str, Any]
 
 
 @dataclass(frozen=True)
-class Person:
+class DataSubject:
     """Whose data it is: an address, and the subscriber with it, if there is one."""
 
     canonical: str
@@ -51,19 +51,19 @@ class Person:
         return fingerprint(self.canonical)
 
 
-def find_person(address: str) -> Person:
-    """The person with this address, stored or not. Raises AddressError."""
+def find_data_subject(address: str) -> DataSubject:
+    """The subscriber with this address, stored or not. Raises AddressError."""
     canonical = parse_address(address).canonical
-    return Person(canonical, Subscriber.objects.filter(canonical=canonical).first())
+    return DataSubject(canonical, Subscriber.objects.filter(canonical=canonical).first())
 
 
-def _nothing(person: Person) -> list[int]:
+def _nothing(subject: DataSubject) -> list[int]:
     return []
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DataRule:
-    """What to do with one kind of data about a person."""
+    """What to do with one kind of data about a subscriber."""
 
     name: str
     """The name of the section in an export; unique."""
@@ -71,14 +71,14 @@ class DataRule:
     """The heading of the section."""
     models: tuple[type[Model], ...]
     """The models that it covers."""
-    export: Callable[[Person], Iterable[Row]] | None
-    """Returns what is stored; None where it tells the person nothing, such as the log of editors."""
-    erase: Callable[[Person, list[int]], int]
+    export: Callable[[DataSubject], Iterable[Row]] | None
+    """Returns what is stored; None where it tells the subscriber nothing, such as the log of editors."""
+    erase: Callable[[DataSubject, list[int]], int]
     """Removes or empties all of it, in the transaction of the erasure. Returns how many rows.
 
     Gets the keys that `locate` found, which may be gone.
     """
-    locate: Callable[[Person], list[int]] = _nothing
+    locate: Callable[[DataSubject], list[int]] = _nothing
     """Finds rows without an index, before the transaction: a long search must not lock the database."""
 
 

@@ -25,7 +25,7 @@ from subscribers.models import (
     TopicOptOut,
     TransactionalMail,
 )
-from subscribers.privacy.registry import DataRule, Person, Row, added_rules
+from subscribers.privacy.registry import DataRule, DataSubject, Row, added_rules
 
 #: Rows per statement: far below SQLite's limit of parameters.
 CHUNK = 500
@@ -45,21 +45,21 @@ def plain_row(row: Model, *names: str, **more: Any) -> Row:
 # --- The subscriber and the subscriptions --------------------------------------------------------------------------
 
 
-def _subscriber(person: Person) -> Iterator[Row]:
-    if person.subscriber:
+def _subscriber(subject: DataSubject) -> Iterator[Row]:
+    if subject.subscriber:
         names = ("address", "canonical", "first_name", "time_zone", "language", "created_at", "declined_at")
-        yield plain_row(person.subscriber, *names)
+        yield plain_row(subject.subscriber, *names)
 
 
-def _erase_subscriber(person: Person, located: list[int]) -> int:
+def _erase_subscriber(subject: DataSubject, located: list[int]) -> int:
     """Deletes what belongs to the subscriber, also what a later version adds and deletes in the same way."""
-    if person.subscriber is None:
+    if subject.subscriber is None:
         return 0
-    deleted, _by_model = Subscriber.objects.filter(pk=person.subscriber_pk).delete()
+    deleted, _by_model = Subscriber.objects.filter(pk=subject.subscriber_pk).delete()
     return deleted
 
 
-def _subscriptions(person: Person) -> Iterator[Row]:
+def _subscriptions(subject: DataSubject) -> Iterator[Row]:
     names = (
         "state",
         "created_at",
@@ -72,53 +72,53 @@ def _subscriptions(person: Person) -> Iterator[Row]:
         "tracking_agreed_at",
     )
     for row in (
-        Subscription.objects.filter(subscriber=person.subscriber_pk).select_related("mailing_list").order_by("pk")
+        Subscription.objects.filter(subscriber=subject.subscriber_pk).select_related("mailing_list").order_by("pk")
     ):
         yield plain_row(row, *names, list=row.mailing_list.name)
 
 
-def _fields(person: Person) -> Iterator[Row]:
-    for value in _owned(FieldValue, person).select_related("field__mailing_list").order_by("field_id", "pk"):
+def _fields(subject: DataSubject) -> Iterator[Row]:
+    for value in _owned(FieldValue, subject).select_related("field__mailing_list").order_by("field_id", "pk"):
         stored = next((each for each in (value.number, value.date) if each is not None), value.text)
         yield {"list": value.field.mailing_list.name, "field": value.field.label, "value": stored}
 
 
-def _tags(person: Person) -> Iterator[Row]:
-    for row in _owned(SubscriptionTag, person).select_related("tag__mailing_list").order_by("pk"):
+def _tags(subject: DataSubject) -> Iterator[Row]:
+    for row in _owned(SubscriptionTag, subject).select_related("tag__mailing_list").order_by("pk"):
         yield {"list": row.tag.mailing_list.name, "tag": row.tag.name}
 
 
-def _topics(person: Person) -> Iterator[Row]:
-    for row in _owned(TopicOptOut, person).select_related("topic__mailing_list").order_by("pk"):
+def _topics(subject: DataSubject) -> Iterator[Row]:
+    for row in _owned(TopicOptOut, subject).select_related("topic__mailing_list").order_by("pk"):
         yield {"list": row.topic.mailing_list.name, "topic": row.topic.name}
 
 
-def _segments(person: Person) -> Iterator[Row]:
-    for row in _owned(SegmentMember, person).select_related("segment__mailing_list").order_by("pk"):
+def _segments(subject: DataSubject) -> Iterator[Row]:
+    for row in _owned(SegmentMember, subject).select_related("segment__mailing_list").order_by("pk"):
         yield {"list": row.segment.mailing_list.name, "segment": row.segment.name}
 
 
-def _notes(person: Person) -> Iterator[Row]:
-    for row in Note.objects.filter(subscriber=person.subscriber_pk).order_by("pk"):
+def _notes(subject: DataSubject) -> Iterator[Row]:
+    for row in Note.objects.filter(subscriber=subject.subscriber_pk).order_by("pk"):
         yield plain_row(row, "created_at", "by", "text")
 
 
-def _changes(person: Person) -> Iterator[Row]:
-    changes = Change.objects.filter(subscriber=person.subscriber_pk).select_related("subscription__mailing_list")
+def _changes(subject: DataSubject) -> Iterator[Row]:
+    changes = Change.objects.filter(subscriber=subject.subscriber_pk).select_related("subscription__mailing_list")
     for row in changes.order_by("pk"):
         mailing_list = row.subscription.mailing_list.name if row.subscription else ""
         yield plain_row(row, "created_at", "kind", "values", "by", list=mailing_list)
 
 
-def _owned(model: type[Model], person: Person) -> Any:
-    return model._default_manager.filter(subscription__in=person.subscription_pks)
+def _owned(model: type[Model], subject: DataSubject) -> Any:
+    return model._default_manager.filter(subscription__in=subject.subscription_pks)
 
 
-def _deleted_with(model: type[Model], *, through: str) -> Callable[[Person, list[int]], int]:
+def _deleted_with(model: type[Model], *, through: str) -> Callable[[DataSubject, list[int]], int]:
     """Deletes the rows of a model that name the subscriber in this column."""
 
-    def erase(person: Person, located: list[int]) -> int:
-        owner = {"subscriber": person.subscriber_pk, "subscription__in": person.subscription_pks}[through]
+    def erase(subject: DataSubject, located: list[int]) -> int:
+        owner = {"subscriber": subject.subscriber_pk, "subscription__in": subject.subscription_pks}[through]
         deleted, _by_model = model._default_manager.filter(**{through: owner}).delete()
         return int(deleted)
 
@@ -128,25 +128,25 @@ def _deleted_with(model: type[Model], *, through: str) -> Callable[[Person, list
 # --- Consents and mails --------------------------------------------------------------------------------------------
 
 
-def _consents_of(person: Person) -> Q:
+def _consents_of(subject: DataSubject) -> Q:
     """By the subscription, and by the address: those of a subscription that was deleted have no other."""
-    return Q(subscription__in=person.subscription_pks) | Q(canonical=person.canonical)
+    return Q(subscription__in=subject.subscription_pks) | Q(canonical=subject.canonical)
 
 
-def _consents(person: Person) -> Iterator[Row]:
+def _consents(subject: DataSubject) -> Iterator[Row]:
     names = ("created_at", "kind", "list_name", "form", "address", "language", "source", "ip", "user_agent", "by")
-    for row in Consent.objects.filter(_consents_of(person)).select_related("text").order_by("pk"):
+    for row in Consent.objects.filter(_consents_of(subject)).select_related("text").order_by("pk"):
         yield plain_row(row, *names, "reason", "detail", text=row.text.text if row.text else "")
 
 
-def _locate_consents(person: Person) -> list[int]:
-    return list(Consent.objects.filter(_consents_of(person)).values_list("pk", flat=True))
+def _locate_consents(subject: DataSubject) -> list[int]:
+    return list(Consent.objects.filter(_consents_of(subject)).values_list("pk", flat=True))
 
 
-def _empty_consents(person: Person, located: list[int]) -> int:
+def _empty_consents(subject: DataSubject, located: list[int]) -> int:
     """That someone agreed to what, and when, stays; who it was does not."""
     emptied = {column: "" for column in Consent.PERSONAL_COLUMNS if column != "ip"}
-    since = Consent.objects.filter(subscription__in=person.subscription_pks).values_list("pk", flat=True)
+    since = Consent.objects.filter(subscription__in=subject.subscription_pks).values_list("pk", flat=True)
     keys = sorted({*located, *since})
     return sum(
         Consent.objects.filter(pk__in=keys[start : start + CHUNK]).update(
@@ -156,7 +156,7 @@ def _empty_consents(person: Person, located: list[int]) -> int:
     )
 
 
-def _mails(person: Person) -> Iterator[Row]:
+def _mails(subject: DataSubject) -> Iterator[Row]:
     names = (
         "created_at",
         "kind",
@@ -169,64 +169,64 @@ def _mails(person: Person) -> Iterator[Row]:
         "reason",
         "detail",
     )
-    for row in _owned(TransactionalMail, person).order_by("pk"):
-        # A body is there only until the mail is sent; its links are credentials of this person.
+    for row in _owned(TransactionalMail, subject).order_by("pk"):
+        # A body is there only until the mail is sent; its links are credentials of this subscriber.
         yield plain_row(row, *names)
 
 
-def _signups_of(person: Person) -> Q:
+def _signups_of(subject: DataSubject) -> Q:
     found = Q()
-    for address in person.addresses:
+    for address in subject.addresses:
         found |= Q(address__iexact=address)
     return found
 
 
-def _signups(person: Person) -> Iterator[Row]:
-    for row in Signup.objects.filter(_signups_of(person)).select_related("mailing_list").order_by("pk"):
+def _signups(subject: DataSubject) -> Iterator[Row]:
+    for row in Signup.objects.filter(_signups_of(subject)).select_related("mailing_list").order_by("pk"):
         yield plain_row(row, "created_at", "address", "network", "evidence", list=row.mailing_list.name)
 
 
-def _erase_signups(person: Person, located: list[int]) -> int:
-    deleted, _by_model = Signup.objects.filter(_signups_of(person)).delete()
+def _erase_signups(subject: DataSubject, located: list[int]) -> int:
+    deleted, _by_model = Signup.objects.filter(_signups_of(subject)).delete()
     return deleted
 
 
 # --- Suppression ---------------------------------------------------------------------------------------------------
 
 
-def _suppressions(person: Person) -> Iterator[Row]:
-    for row in Suppression.objects.filter(fingerprint=person.fingerprint):
+def _suppressions(subject: DataSubject) -> Iterator[Row]:
+    for row in Suppression.objects.filter(fingerprint=subject.fingerprint):
         yield plain_row(row, "reason", "detail", "created_at")
 
 
-def _empty_suppression(person: Person, located: list[int]) -> int:
-    """The keyed hash and the reason stay. The words may name the person."""
-    return Suppression.objects.filter(fingerprint=person.fingerprint).exclude(detail="").update(detail="")
+def _empty_suppression(subject: DataSubject, located: list[int]) -> int:
+    """The keyed hash and the reason stay. The words may name the subscriber."""
+    return Suppression.objects.filter(fingerprint=subject.fingerprint).exclude(detail="").update(detail="")
 
 
 # --- What editors leave behind -------------------------------------------------------------------------------------
 
 
-def _locate_log(person: Person) -> list[int]:
+def _locate_log(subject: DataSubject) -> list[int]:
     found = Q(
-        object_id=str(person.subscriber_pk), content_type__app_label="subscribers", content_type__model="subscriber"
+        object_id=str(subject.subscriber_pk), content_type__app_label="subscribers", content_type__model="subscriber"
     )
-    for address in person.addresses:
+    for address in subject.addresses:
         found |= Q(object_repr__icontains=address) | Q(change_message__icontains=address)
     return list(LogEntry.objects.filter(found).values_list("pk", flat=True))
 
 
-def _empty_log(person: Person, located: list[int]) -> int:
+def _empty_log(subject: DataSubject, located: list[int]) -> int:
     """Who did something when stays; to whom does not."""
     return LogEntry.objects.filter(pk__in=located).update(object_repr="–", change_message="")
 
 
-def _erase_sessions(person: Person, located: list[int]) -> int:
-    """Messages to an editor that wait in a session may name the person. The editor logs in again."""
+def _erase_sessions(subject: DataSubject, located: list[int]) -> int:
+    """Messages to an editor that wait in a session may name the subscriber. The editor logs in again."""
     named = [
         session.pk
         for session in Session.objects.all()
-        if any(address in json.dumps(session.get_decoded()).lower() for address in map(str.lower, person.addresses))
+        if any(address in json.dumps(session.get_decoded()).lower() for address in map(str.lower, subject.addresses))
     ]
     deleted, _by_model = Session.objects.filter(pk__in=named).delete()
     return deleted
@@ -236,8 +236,8 @@ def _rule(
     name: str,
     title: Any,
     model: type[Model],
-    export: Callable[[Person], Iterable[Row]] | None,
-    erase: Callable[[Person, list[int]], int],
+    export: Callable[[DataSubject], Iterable[Row]] | None,
+    erase: Callable[[DataSubject, list[int]], int],
     **more: Any,
 ) -> DataRule:
     return DataRule(name=name, title=title, models=(model,), export=export, erase=erase, **more)

@@ -154,7 +154,7 @@ def _detail(kind: str, data: Mapping[str, Any]) -> str:
 
 
 def erase_event(body: str, *, is_applied: bool) -> str:
-    """A stored event without what it says about a person: kind, times, tags and the kind of a bounce stay.
+    """A stored event without what it says about a subscriber: kind, times, tags and the kind of a bounce stay.
 
     Until it is applied, so does the id of the mail. An unreadable body becomes empty.
     """

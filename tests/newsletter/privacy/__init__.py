@@ -1,1 +1,1 @@
-"""Tests of the rights of a person where issues are concerned."""
+"""Tests of the rights of subscribers where issues are concerned."""

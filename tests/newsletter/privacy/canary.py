@@ -1,4 +1,4 @@
-"""A person whose data is in every table that may hold any, each text with the same word in it."""
+"""A subscriber whose data is in every table that may hold any, each text with the same word in it."""
 
 from __future__ import annotations
 
@@ -59,8 +59,8 @@ OTHER = "other@example.org"
 
 NO_ANSWER = Outcome(kind=OutcomeKind.UNKNOWN, code="no_answer", retry_after=0.001)
 
-#: Text columns of the covered models that never hold anything about a person, with the reason.
-WITHOUT_PERSON = {
+#: Text columns of the covered models that never hold anything about a subscriber, with the reason.
+NEVER_PERSONAL = {
     "subscribers.Suppression.fingerprint": "the keyed hash that stays",
     "newsletter.Batch.key": "made of the edition and keys of deliveries",
     "newsletter.Batch.provider": "the name of an account",
@@ -84,8 +84,8 @@ WITHOUT_PERSON = {
 }
 
 
-def make_person(provider: Provider) -> Subscription:
-    """The person, with a send in which the batches of the person are held, unknown, claimed and not built yet."""
+def make_data_subject(provider: Provider) -> Subscription:
+    """The subscriber, with batches that are held, unknown, claimed and not built yet."""
     newsletter = make_newsletter()
     subscription = people.make_subscription(TYPED, newsletter)
     people.make_subscription(OTHER, newsletter)
@@ -203,13 +203,13 @@ def _leave_traces(subscription: Subscription) -> None:
 
 
 def covered_text_columns() -> Iterator[tuple[type[Model], Field[Any, Any]]]:
-    """The text columns of every covered model, without those that never hold anything about a person."""
+    """The text columns of every covered model, without those that never hold anything about a subscriber."""
     from subscribers.privacy.rules import rules
 
     for model in dict.fromkeys(model for rule in rules() for model in rule.models):
         for field in model._meta.concrete_fields:
             is_text = isinstance(field, (CharField, TextField, JSONField, BinaryField)) and not field.choices
-            if is_text and f"{model._meta.label}.{field.name}" not in WITHOUT_PERSON:
+            if is_text and f"{model._meta.label}.{field.name}" not in NEVER_PERSONAL:
                 yield model, field
 
 

@@ -1,4 +1,4 @@
-"""Erasure: nothing about the person is left in any table, and no other recipient gets an issue twice or not at all."""
+"""Erasure: nothing about the subscriber is left in any table, and all others get each issue exactly once."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from newsletter.providers.base import Outcome, OutcomeKind, Provider, SignedEven
 from newsletter.sending.batch import claim_batch
 from newsletter.sending.outcome import record_outcome
 from subscribers.models import Consent, Subscriber, Suppression, SuppressionReason, fingerprint
-from subscribers.privacy.erase import erase_person
-from subscribers.privacy.registry import find_person
+from subscribers.privacy.erase import erase_data_subject
+from subscribers.privacy.registry import find_data_subject
 from subscribers.privacy.rules import rules
 from subscribers.suppression import suppress_addresses
 from tests import people
@@ -31,7 +31,7 @@ from tests.newsletter.privacy.canary import (
     cells_with_word,
     covered_text_columns,
     has_word,
-    make_person,
+    make_data_subject,
     models_with_path_to,
 )
 from tests.newsletter.sending.conftest import long_waits, provider, sandbox
@@ -50,22 +50,22 @@ def test_every_model_with_a_path_to_a_subscriber_is_exported_and_erased() -> Non
 
 
 def test_after_erasure_no_table_has_a_trace(provider: Provider) -> None:
-    make_person(provider)
+    make_data_subject(provider)
     without_word = [
         f"{model._meta.label}.{field.name}" for model, field in covered_text_columns() if not has_word(model, field)
     ]
-    assert not without_word, "The person of this test has nothing there: extend make_person."
-    erased = erase_person(find_person(TYPED), by="ida")
+    assert not without_word, "The subscriber of this test has nothing there: extend make_data_subject."
+    erased = erase_data_subject(find_data_subject(TYPED), by="ida")
     assert erased.rows["subscriber"]
     assert cells_with_word() == []
     assert Suppression.objects.get().reason == SuppressionReason.ERASED
     # That someone agreed stays.
     assert Consent.objects.filter(kind="requested", list_name="Harbour Notes", address="").exists()
-    assert not erase_person(find_person(ADDRESS)).total
+    assert not erase_data_subject(find_data_subject(ADDRESS)).total
 
 
 def test_nothing_is_stored_about_an_address_of_which_nothing_was() -> None:
-    assert not erase_person(find_person(ADDRESS)).total
+    assert not erase_data_subject(find_data_subject(ADDRESS)).total
     assert not Suppression.objects.exists()
 
 
@@ -73,7 +73,7 @@ def test_nothing_is_stored_about_an_address_of_which_nothing_was() -> None:
 def test_a_heavier_reason_for_a_suppression_stays(reason: SuppressionReason) -> None:
     people.make_subscription(ADDRESS)
     suppress_addresses({ADDRESS: (reason, f"{WORD} wrote")})
-    erase_person(find_person(ADDRESS))
+    erase_data_subject(find_data_subject(ADDRESS))
     kept = Suppression.objects.get()
     assert (kept.reason, kept.detail) == (reason, "")
     assert cells_with_word() == []
@@ -97,7 +97,7 @@ def make_send(provider: Provider) -> Batch:
 
 def test_a_waiting_delivery_is_skipped_and_the_others_are_sent(provider: Provider) -> None:
     make_send(provider)
-    erase_person(find_person(ADDRESS))
+    erase_data_subject(find_data_subject(ADDRESS))
     skipped = Delivery.objects.get(state=DeliveryState.SKIPPED)
     assert skipped.reason == Reason.ERASED
     claimed = claim_batch(provider)
@@ -109,7 +109,7 @@ def test_an_attempt_that_runs_during_the_erasure_is_recorded(provider: Provider)
     batch = make_send(provider)
     claimed = claim_batch(provider)
     assert claimed is not None
-    erase_person(find_person(ADDRESS))
+    erase_data_subject(find_data_subject(ADDRESS))
     batch.refresh_from_db()
     assert batch.state == BatchState.CLAIMED
     assert batch.payload_sha256 == hashlib.sha256(claimed.body).hexdigest()
@@ -123,7 +123,7 @@ def test_an_attempt_that_was_not_sent_is_built_anew_without_the_person(provider:
     make_send(provider)
     claimed = claim_batch(provider)
     assert claimed is not None
-    erase_person(find_person(ADDRESS))
+    erase_data_subject(find_data_subject(ADDRESS))
     record_outcome(claimed, Outcome(kind=OutcomeKind.RETRY_LATER, code="dns_error", retry_after=0.0))
     Batch.objects.update(not_before=timezone.now())
     again = claim_batch(provider)
@@ -136,7 +136,7 @@ def test_bytes_with_an_unknown_outcome_are_held_and_never_posted_again(provider:
     claimed = claim_batch(provider)
     assert claimed is not None
     record_outcome(claimed, NO_ANSWER)
-    erase_person(find_person(ADDRESS))
+    erase_data_subject(find_data_subject(ADDRESS))
     Batch.objects.update(not_before=timezone.now())
     assert claim_batch(provider) is None
     batch.refresh_from_db()
@@ -152,7 +152,7 @@ def test_an_answer_that_comes_after_the_erasure_and_says_nothing_leaves_no_trace
     assert claimed is not None
     # As when the claim was not visible to the erasure: the bytes are whole.
     whole = Batch.objects.get().payload
-    erase_person(find_person(ADDRESS))
+    erase_data_subject(find_data_subject(ADDRESS))
     Batch.objects.update(payload=whole)
     record_outcome(claimed, NO_ANSWER)
     Batch.objects.update(not_before=timezone.now())
@@ -169,7 +169,7 @@ def test_a_mail_to_an_erased_person_is_still_found_in_the_providers_list(provide
     outcome = provider.post_batch(claimed.body, key=claimed.key, size=claimed.size)
     assert outcome.kind is OutcomeKind.ACCEPTED
     record_outcome(claimed, NO_ANSWER)
-    erase_person(find_person(ADDRESS))
+    erase_data_subject(find_data_subject(ADDRESS))
     body = zstandard.decompress(bytes(Batch.objects.get().payload or b""))
     page = provider.search(body, after="")  # type: ignore[attr-defined]
     assert dict(page.found) == dict(enumerate(outcome.ids))
@@ -186,7 +186,7 @@ def test_an_event_that_comes_after_the_erasure_keeps_no_address(provider: Provid
     make_send(provider)
     delivery = Delivery.objects.get(subscriber__canonical=ADDRESS)
     Delivery.objects.update(state=DeliveryState.ACCEPTED)
-    erase_person(find_person(ADDRESS))
+    erase_data_subject(find_data_subject(ADDRESS))
     tags = {
         "delivery": {"delivery": str(delivery.pk)},
         "transactional_mail": {"transactional_mail": "1"},
@@ -208,7 +208,7 @@ def test_an_event_that_waited_during_the_erasure_is_still_applied(provider: Prov
     delivery = Delivery.objects.get(subscriber__canonical=ADDRESS)
     Delivery.objects.update(state=DeliveryState.ACCEPTED)
     store_event("resend", event_body("email.delivered", delivery=str(delivery.pk)))
-    erase_person(find_person(ADDRESS))
+    erase_data_subject(find_data_subject(ADDRESS))
     apply_events(provider)
     delivery.refresh_from_db()
     assert delivery.delivered_at
@@ -219,7 +219,7 @@ def test_an_event_that_waited_during_the_erasure_is_still_applied(provider: Prov
 def test_a_complaint_after_the_erasure_suppresses_for_good(provider: Provider) -> None:
     make_send(provider)
     delivery = Delivery.objects.get(subscriber__canonical=ADDRESS)
-    erase_person(find_person(ADDRESS))
+    erase_data_subject(find_data_subject(ADDRESS))
     store_event("resend", event_body("email.complained", delivery=str(delivery.pk)))
     apply_events(provider)
     kept = Suppression.objects.get()

@@ -1,1 +1,1 @@
-"""Tests of the rights of a person."""
+"""Tests of the rights of subscribers."""
