@@ -15,11 +15,15 @@ from subscribers.models import MailingList, check_time_zone
 #: Slugs that a newsletter must not have, because the site uses them as the first part of its URLs; a test compares.
 RESERVED_SLUGS = frozenset(
     {
+        "access",
         "accounts",
         "admin",
         "api",
+        "approve-address",
         "confirm",
+        "confirm-address",
         "decline",
+        "erase",
         "feed",
         "healthz",
         "issues",
@@ -29,6 +33,7 @@ RESERVED_SLUGS = frozenset(
         "metrics",
         "preferences",
         "readyz",
+        "refuse-address",
         "static",
         "subscribe",
         "unsubscribe",

@@ -1,4 +1,4 @@
-"""Signed tokens in the links of mails: each is valid for one purpose and one subscription.
+"""Signed tokens in the links of mails: each is valid for one purpose and one subscription or request.
 
 A token is an opaque payload and 16 bytes of HMAC-SHA256 under a key per purpose, in unpadded base64url. A genuine link
 is recognised without the database, even after its subscription was deleted; it reveals nothing about the subscriber.
@@ -31,6 +31,11 @@ class Purpose(enum.StrEnum):
     PREFERENCES = "preferences"
     CONFIRM = "confirm"
     DECLINE = "decline"
+    ACCESS = "access"
+    ERASE = "erase"
+    CONFIRM_ADDRESS = "confirm-address"
+    APPROVE_ADDRESS = "approve-address"
+    REFUSE_ADDRESS = "refuse-address"
 
 
 class LinkSigner:
@@ -41,7 +46,7 @@ class LinkSigner:
         self._mac = _mac(purpose, settings.SECRET_KEY)
 
     def url(self, key: uuid.UUID) -> str:
-        """The absolute URL for the subscription with this key: ASCII, below 300 characters."""
+        """The absolute URL for the row with this key: ASCII, below 300 characters."""
         return self._prefix + self.token(key.bytes)
 
     def token(self, payload: bytes) -> str:
@@ -77,6 +82,31 @@ def decline_url(key: uuid.UUID) -> str:
     return LinkSigner(Purpose.DECLINE).url(key)
 
 
+def access_url(request_key: uuid.UUID) -> str:
+    """The page with a copy of the subscriber's data. The key is that of a DataRequest."""
+    return LinkSigner(Purpose.ACCESS).url(request_key)
+
+
+def erase_url(request_key: uuid.UUID) -> str:
+    """The page to delete the subscriber's data. The key is that of a DataRequest."""
+    return LinkSigner(Purpose.ERASE).url(request_key)
+
+
+def confirm_address_url(change_key: uuid.UUID) -> str:
+    """The page in the mail to the new address. The key is that of an AddressChange."""
+    return LinkSigner(Purpose.CONFIRM_ADDRESS).url(change_key)
+
+
+def approve_address_url(change_key: uuid.UUID) -> str:
+    """The page in the mail to the old address. The key is that of an AddressChange."""
+    return LinkSigner(Purpose.APPROVE_ADDRESS).url(change_key)
+
+
+def refuse_address_url(change_key: uuid.UUID) -> str:
+    """“It was not me”, in both mails about a change of address. The key is that of an AddressChange."""
+    return LinkSigner(Purpose.REFUSE_ADDRESS).url(change_key)
+
+
 def confirm_url(key: uuid.UUID, request_number: int) -> str:
     """The page to confirm the request with this number. A request after this has ended or expired invalidates it."""
     signer = LinkSigner(Purpose.CONFIRM)
@@ -92,7 +122,7 @@ class ConfirmationToken:
 
 
 def read_key(purpose: Purpose, token: str) -> uuid.UUID | None:
-    """The subscription's key, from a genuine token of this purpose. The subscription may no longer exist."""
+    """The key in a genuine token of this purpose. The subscription or request may no longer exist."""
     payload = _read(purpose, token, KEY_BYTES)
     return uuid.UUID(bytes=payload) if payload else None
 

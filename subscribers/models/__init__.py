@@ -1,5 +1,12 @@
 """The tables of mailing lists, subscribers and their consent."""
 
+from subscribers.models.address_change import (
+    ADDRESS_CHANGE_MACHINE,
+    CHANGE_LIFETIME,
+    CHANGE_RETENTION,
+    AddressChange,
+    AddressChangeState,
+)
 from subscribers.models.consent import Consent, ConsentForm, ConsentKind, ConsentText
 from subscribers.models.custom_field import (
     BUILT_IN_FIELDS,
@@ -9,6 +16,12 @@ from subscribers.models.custom_field import (
     FieldAsked,
     FieldKind,
     FieldValue,
+)
+from subscribers.models.data_request import (
+    DATA_REQUEST_LIFETIME,
+    DATA_REQUEST_RETENTION,
+    DataRequest,
+    DataRequestKind,
 )
 from subscribers.models.history import Change, ChangeKind, Note
 from subscribers.models.mailing_list import MailingList
@@ -50,13 +63,20 @@ from subscribers.models.transitions import Evidence, move_subscriptions, record_
 from subscribers.models.validators import check_address, check_header_text, check_sender_name, check_time_zone
 
 __all__ = [
+    "ADDRESS_CHANGE_MACHINE",
     "BUILT_IN_FIELDS",
+    "CHANGE_LIFETIME",
+    "CHANGE_RETENTION",
+    "DATA_REQUEST_LIFETIME",
+    "DATA_REQUEST_RETENTION",
     "LIFTED_BY_CONFIRMATION",
     "MAX_OPTIONS",
     "MAX_TEXT",
     "REQUEST_LIFETIME",
     "SUBSCRIPTION_MACHINE",
     "TRANSACTIONAL_MAIL_MACHINE",
+    "AddressChange",
+    "AddressChangeState",
     "Change",
     "ChangeKind",
     "Consent",
@@ -64,6 +84,8 @@ __all__ = [
     "ConsentKind",
     "ConsentText",
     "CustomField",
+    "DataRequest",
+    "DataRequestKind",
     "Evidence",
     "FieldAsked",
     "FieldKind",

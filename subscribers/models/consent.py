@@ -54,6 +54,7 @@ class ConsentForm(models.TextChoices):
     UNSUBSCRIBE = "unsubscribe", _("Unsubscribe page")
     UNSUBSCRIBE_UNDO = "unsubscribe-undo", _("Undo on the unsubscribe page")
     ONE_CLICK = "one-click", _("One-click unsubscribe of the mail program")
+    UNSUBSCRIBE_REASON = "unsubscribe-reason", _("Question for the reason, after unsubscribing")
     PREFERENCES = "preferences", _("Preferences page")
     ADMIN = "admin", _("Admin")
     SUPPRESSION = "suppression", _("Suppression")

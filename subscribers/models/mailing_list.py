@@ -50,6 +50,20 @@ class MailingList(models.Model):
         help_text=_("The language of this list’s issues, pages and confirmation mails."),
     )
 
+    is_listed = models.BooleanField(
+        _("listed"),
+        default=False,
+        db_default=False,
+        help_text=_("Subscribers of the other lists of this site see it on their preferences page and can join it."),
+    )
+    offers_weekly = models.BooleanField(
+        _("offers a weekly mail"),
+        default=False,
+        db_default=False,
+        editable=False,
+        help_text=_("Subscribers can choose to get all issues of a week in one mail."),
+    )
+
     class Meta:
         verbose_name, verbose_name_plural = _("mailing list"), _("mailing lists")
 
@@ -63,11 +77,16 @@ class MailingList(models.Model):
 
     @property
     def page_language(self) -> str:
-        """The language of pages and mails: that of the list, or English if they are not translated into it.
+        """The language of pages and mails: that of the list, or English if they are not translated into it."""
+        return supported_language(self.language)
 
-        A regional variant falls back to its language: `de-AT` to `de`.
-        """
-        try:
-            return translation.get_supported_language_variant(self.language)
-        except LookupError:
-            return settings.LANGUAGE_CODE
+
+def supported_language(language: str) -> str:
+    """This language, if pages and mails are translated into it, else English.
+
+    A regional variant falls back to its language: `de-AT` to `de`.
+    """
+    try:
+        return translation.get_supported_language_variant(language)
+    except LookupError:
+        return settings.LANGUAGE_CODE

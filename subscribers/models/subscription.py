@@ -11,7 +11,7 @@ from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from subscribers.models.mailing_list import MailingList
+from subscribers.models.mailing_list import MailingList, supported_language
 from subscribers.models.subscriber import Subscriber
 from subscribers.state_machine import StateMachine
 
@@ -152,6 +152,12 @@ class Subscription(models.Model):
     def request_has_expired(self, now: datetime.datetime) -> bool:
         """Whether it is too late to confirm. The stored time decides: links carry no date."""
         return self.requested_at is None or now - self.requested_at > REQUEST_LIFETIME
+
+    @property
+    def page_language(self) -> str:
+        """The language of its pages and mails: the subscriber's choice, else that of the list."""
+        chosen = self.subscriber.language
+        return supported_language(chosen) if chosen else self.mailing_list.page_language
 
     def is_paused(self, now: datetime.datetime) -> bool:
         """Whether issues skip this subscription."""

@@ -22,6 +22,11 @@ class TransactionalMailKind(models.TextChoices):
 
     CONFIRMATION = "confirmation", _("Confirmation mail")
     ALREADY_SUBSCRIBED = "already_subscribed", _("“You are already subscribed”")
+    ADDRESS_CONFIRM = "address_confirm", _("Change of address: to the new address")
+    ADDRESS_TAKEN = "address_taken", _("Change of address: the new address is in use")
+    ADDRESS_APPROVE = "address_approve", _("Change of address: to the old address")
+    ACCESS = "access", _("Link to the subscriber’s data")
+    ERASE = "erase", _("Link to delete the subscriber’s data")
 
 
 class TransactionalMailState(models.TextChoices):
@@ -39,6 +44,7 @@ class TransactionalMailReason(models.TextChoices):
 
     SUPPRESSED = "suppressed", _("The address is suppressed.")
     DECLINED = "declined", _("The subscriber chose “This was not me”.")
+    ADDRESS_CHANGED = "address_changed", _("The subscriber’s address has changed.")
     NOTHING_TO_CONFIRM = "nothing_to_confirm", _("There is nothing left to confirm.")
     SUPERSEDED = "superseded", _("A newer confirmation mail replaces this one.")
     LINK_EXPIRED = "link_expired", _("The link in the mail has expired.")

@@ -23,13 +23,11 @@ from django.utils import timezone
 
 from subscribers.models import (
     TRANSACTIONAL_MAIL_MACHINE,
-    SubscriptionState,
     TransactionalMail,
-    TransactionalMailKind,
 )
 from subscribers.models import TransactionalMailReason as Reason
 from subscribers.models import TransactionalMailState as State
-from subscribers.suppression import get_suppression
+from subscribers.transactional.blocked import blocked_reason
 
 log = logging.getLogger(__name__)
 
@@ -184,23 +182,6 @@ def message_of(mail: TransactionalMail) -> EmailMultiAlternatives:
     message.written_at = mail.created_at  # type: ignore[attr-defined]
     message.tags = {"transactional_mail": str(mail.pk), "env": settings.ENVIRONMENT}  # type: ignore[attr-defined]
     return message
-
-
-def blocked_reason(mail: TransactionalMail) -> Reason | None:
-    """Why this mail should not be sent any more."""
-    subscription = mail.subscription
-    suppression = get_suppression(subscription.subscriber.canonical)
-    if suppression and suppression.blocks_signup:
-        return Reason.SUPPRESSED
-    if mail.kind != TransactionalMailKind.CONFIRMATION:
-        return None if subscription.state == SubscriptionState.ACTIVE else Reason.NOT_SUBSCRIBED
-    if subscription.subscriber.declined_at:
-        return Reason.DECLINED
-    if subscription.state != SubscriptionState.PENDING:
-        return Reason.NOTHING_TO_CONFIRM
-    if subscription.requested_at and mail.created_at < subscription.requested_at:
-        return Reason.SUPERSEDED
-    return Reason.LINK_EXPIRED if subscription.request_has_expired(timezone.now()) else None
 
 
 def _store_failure(claimed: ClaimedMail, backend: BaseEmailBackend, error: MailBackendError) -> None:
