@@ -6,6 +6,7 @@ them is recognised: nothing is sent, and none is added.
 
 from __future__ import annotations
 
+import datetime
 import logging
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import replace
@@ -138,6 +139,23 @@ def _suppress_chunk(causes: Mapping[str, SuppressionCause], evidence: Evidence) 
         return sum(
             _end_subscriptions(group, replace(evidence, reason=reason)) for reason, group in _by_reason(causes).items()
         )
+
+
+def suppress_fingerprints(causes: Mapping[str, tuple[SuppressionReason, datetime.datetime]]) -> None:
+    """Suppress addresses of which only the fingerprints are known, with their reasons and times.
+
+    Does not end subscriptions. Raises SuppressionSecretDiffers.
+    """
+    check_suppression_secret()
+    items = sorted(causes.items())
+    for start in range(0, len(items), CHUNK):
+        chunk = items[start : start + CHUNK]
+        with transaction.atomic():
+            Suppression.objects.bulk_create(
+                [Suppression(fingerprint=key, reason=reason, created_at=at) for key, (reason, at) in chunk],
+                ignore_conflicts=True,
+            )
+            _upgrade_outranked({key: (reason, "") for key, (reason, _at) in chunk})
 
 
 def _upgrade_outranked(causes: Mapping[str, SuppressionCause]) -> None:

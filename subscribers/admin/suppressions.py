@@ -15,6 +15,7 @@ from django.utils.translation import gettext_lazy as _
 
 from subscribers.addresses import Address, AddressError, parse_address
 from subscribers.admin.filters import OfferedFilters
+from subscribers.admin.privacy import SuppressionFiles
 from subscribers.admin.read_only import TypedModelAdmin, editor_evidence
 from subscribers.models import Suppression, SuppressionReason, fingerprint
 from subscribers.suppression import (
@@ -66,7 +67,7 @@ class LiftForm(forms.Form):
 
 
 @admin.register(Suppression)
-class SuppressionAdmin(OfferedFilters, TypedModelAdmin):
+class SuppressionAdmin(SuppressionFiles, OfferedFilters, TypedModelAdmin):
     """Suppressed addresses. They are stored as fingerprints: a search needs the whole address."""
 
     list_display = ("__str__", "reason", "detail", "created_at")

@@ -33,7 +33,7 @@ def allow_changes(apps, schema_editor):
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('subscribers', '0009_fields_tags_segments'),
+        ('subscribers', '0014_preferences'),
     ]
 
     operations = [

@@ -12,8 +12,10 @@ from django.db.models import Model, Q
 from django.utils.translation import gettext_lazy as _
 
 from subscribers.models import (
+    AddressChange,
     Change,
     Consent,
+    DataRequest,
     FieldValue,
     Note,
     SegmentMember,
@@ -110,6 +112,23 @@ def _changes(subject: DataSubject) -> Iterator[Row]:
         yield plain_row(row, "created_at", "kind", "values", "by", list=mailing_list)
 
 
+def _address_changes(subject: DataSubject) -> Iterator[Row]:
+    for row in AddressChange.objects.filter(subscriber=subject.subscriber_pk).order_by("pk"):
+        yield plain_row(row, "requested_at", "address", "state", "new_confirmed_at", "old_approved_at", "ended_at")
+
+
+def _erase_address_changes(subject: DataSubject, located: list[int]) -> int:
+    """The subscriber's own, and those of others that name the address."""
+    named = Q(subscriber=subject.subscriber_pk) | Q(canonical=subject.canonical)
+    deleted, _by_model = AddressChange.objects.filter(named).delete()
+    return deleted
+
+
+def _data_requests(subject: DataSubject) -> Iterator[Row]:
+    for row in DataRequest.objects.filter(subscriber=subject.subscriber_pk).order_by("pk"):
+        yield plain_row(row, "requested_at", "kind", "used_at")
+
+
 def _owned(model: type[Model], subject: DataSubject) -> Any:
     return model._default_manager.filter(subscription__in=subject.subscription_pks)
 
@@ -128,19 +147,19 @@ def _deleted_with(model: type[Model], *, through: str) -> Callable[[DataSubject,
 # --- Consents and mails --------------------------------------------------------------------------------------------
 
 
-def _consents_of(subject: DataSubject) -> Q:
+def consents_of(subject: DataSubject) -> Q:
     """By the subscription, and by the address: those of a subscription that was deleted have no other."""
     return Q(subscription__in=subject.subscription_pks) | Q(canonical=subject.canonical)
 
 
 def _consents(subject: DataSubject) -> Iterator[Row]:
     names = ("created_at", "kind", "list_name", "form", "address", "language", "source", "ip", "user_agent", "by")
-    for row in Consent.objects.filter(_consents_of(subject)).select_related("text").order_by("pk"):
+    for row in Consent.objects.filter(consents_of(subject)).select_related("text").order_by("pk"):
         yield plain_row(row, *names, "reason", "detail", text=row.text.text if row.text else "")
 
 
 def _locate_consents(subject: DataSubject) -> list[int]:
-    return list(Consent.objects.filter(_consents_of(subject)).values_list("pk", flat=True))
+    return list(Consent.objects.filter(consents_of(subject)).values_list("pk", flat=True))
 
 
 def _empty_consents(subject: DataSubject, located: list[int]) -> int:
@@ -157,20 +176,9 @@ def _empty_consents(subject: DataSubject, located: list[int]) -> int:
 
 
 def _mails(subject: DataSubject) -> Iterator[Row]:
-    names = (
-        "created_at",
-        "kind",
-        "recipient",
-        "subject",
-        "text",
-        "state",
-        "sent_at",
-        "provider_id",
-        "reason",
-        "detail",
-    )
+    names = ("created_at", "kind", "recipient", "subject", "state", "sent_at", "provider_id", "reason", "detail")
     for row in _owned(TransactionalMail, subject).order_by("pk"):
-        # A body is there only until the mail is sent; its links are credentials of this subscriber.
+        # Without the body, which is there only until the mail is sent: editors must not see its working links.
         yield plain_row(row, *names)
 
 
@@ -262,6 +270,14 @@ OWN_RULES: tuple[DataRule, ...] = (
     _rule("segments", _("Segments"), SegmentMember, _segments, _deleted_with(SegmentMember, through=BY_SUBSCRIPTION)),
     _rule("notes", _("Notes of the editors"), Note, _notes, _deleted_with(Note, through=BY_SUBSCRIBER)),
     _rule("changes", _("Changes"), Change, _changes, _deleted_with(Change, through=BY_SUBSCRIBER)),
+    _rule("address_changes", _("Changes of address"), AddressChange, _address_changes, _erase_address_changes),
+    _rule(
+        "data_requests",
+        _("Requests for your data"),
+        DataRequest,
+        _data_requests,
+        _deleted_with(DataRequest, through=BY_SUBSCRIBER),
+    ),
     _rule(
         "transactional_mails",
         _("Confirmation mails and other mails to you"),

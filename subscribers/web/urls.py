@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from django.urls import path, re_path
 
-from subscribers.web import views
+from subscribers.web import privacy, views
 
 urlpatterns = [
     path("subscribe/<slug:slug>/", views.sign_up, name="subscribe"),
@@ -17,4 +17,6 @@ urlpatterns = [
     re_path(r"^decline/(?P<token>[^/]+)/?$", views.decline, name="decline"),
     re_path(r"^unsubscribe/(?P<token>[^/]+)/?$", views.unsubscribe, name="unsubscribe"),
     re_path(r"^preferences/(?P<token>[^/]+)/?$", views.preferences, name="preferences"),
+    re_path(r"^access/(?P<token>[^/]+)/?$", privacy.my_data, name="my-data"),
+    re_path(r"^erase/(?P<token>[^/]+)/?$", privacy.erase_me, name="erase-me"),
 ]

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import Permission, User
+from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 from django.urls import reverse
 from lxml import html  # type: ignore[import-untyped]
@@ -278,3 +279,58 @@ def test_list_names_and_senders_are_validated() -> None:
     with pytest.raises(Exception, match="cannot contain an @") as refusal:
         mailing_list.full_clean()
     assert set(refusal.value.message_dict) == {"sender_name", "name", "sender_email"}  # type: ignore[attr-defined]
+
+
+def test_a_subscriber_is_erased_after_the_address_was_typed(editor: Client) -> None:
+    subscriber = ada().subscriber
+    url = reverse("admin:subscribers_subscriber_erase", args=[subscriber.pk])
+    assert url in text_of(editor.get(page_of(subscriber)))
+    assert "a keyed hash of the address" in text_of(editor.get(url))
+    assert "not the address of this subscriber" in text_of(editor.post(url, {"address": BEN}))
+    assert "Enter an email address" in text_of(editor.post(url, {"address": "ada"}))
+    assert Subscriber.objects.exists()
+    page = text_of(editor.post(url, {"address": "Ada@Example.org"}, follow=True))
+    assert "The subscriber is erased." in page
+    assert ADA not in page
+    assert not Subscriber.objects.exists()
+    assert Suppression.objects.get().reason == Reason.ERASED
+    assert editor.get(url).status_code == 404
+
+
+def test_the_data_of_a_subscriber_are_downloaded(editor: Client) -> None:
+    subscriber = ada().subscriber
+    response = editor.get(reverse("admin:subscribers_subscriber_data", args=[subscriber.pk]))
+    assert (response.status_code, response["Content-Type"]) == (200, "application/zip")
+    assert "no-store" in response["Cache-Control"]
+
+
+@pytest.mark.parametrize(
+    ("name", "allowed"),
+    [("subscriber_erase", "delete_subscriber"), ("subscriber_data", "view_subscriber")],
+)
+def test_the_pages_of_privacy_need_their_permissions(client: Client, name: str, allowed: str) -> None:
+    url = reverse(f"admin:subscribers_{name}", args=[ada().subscriber_id])
+    viewer = User.objects.create_user("leo", password="a long password", is_staff=True)
+    client.force_login(viewer)
+    assert client.get(url).status_code == 403
+    assert client.post(url, {"address": ADA}).status_code == 403
+    viewer.user_permissions.set(Permission.objects.filter(codename=allowed))
+    assert client.get(url).status_code == 200
+
+
+def test_suppressions_are_exported_and_imported(editor: Client) -> None:
+    suppress_addresses({ADA: (Reason.COMPLAINT, "told us")})
+    export = reverse("admin:subscribers_suppression_export")
+    assert export in text_of(editor.get(list_of("suppression")))
+    content = b"".join(editor.get(export).streaming_content)  # type: ignore[attr-defined]
+    assert b"complaint" in content
+    Suppression.objects.all().delete()
+    url = reverse("admin:subscribers_suppression_import")
+    text_of(editor.get(url))
+    file = SimpleUploadedFile("suppressions.csv", content)
+    page = text_of(editor.post(url, {"file": file, "reason": "manual"}, follow=True))
+    assert "1 address is suppressed." in page
+    assert Suppression.objects.get().reason == Reason.COMPLAINT
+    for bad, sentence in ((b"name\nAda\n", "has no email addresses"), (b"\xff\xfe", "not UTF-8")):
+        file = SimpleUploadedFile("x.csv", bad)
+        assert sentence in text_of(editor.post(url, {"file": file, "reason": "manual"}))

@@ -24,11 +24,13 @@ from newsletter.sending.batch import claim_batch
 from newsletter.sending.outcome import record_outcome
 from newsletter.sending.reconcile import hold
 from subscribers.models import (
+    AddressChange,
     Change,
     ChangeKind,
     Consent,
     ConsentKind,
     CustomField,
+    DataRequest,
     Evidence,
     FieldValue,
     Note,
@@ -110,6 +112,8 @@ def _fill(subscription: Subscription) -> None:
     SegmentMember.objects.create(segment=segment, subscription=subscription)
     Note.objects.create(subscriber=subscriber, text=WORD, by=WORD)
     Change.objects.create(subscriber=subscriber, kind=ChangeKind.NAME, values={"from": WORD, "to": ""}, by=WORD)
+    AddressChange.objects.create(subscriber=subscriber, subscription=subscription, address=TYPED, canonical=ADDRESS)
+    DataRequest.objects.create(subscriber=subscriber, kind="access")
     mail = TransactionalMail.objects.create(
         kind=TransactionalMailKind.CONFIRMATION, subscription=subscription, recipient=TYPED, headers={"X": WORD}
     )
