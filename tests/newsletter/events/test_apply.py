@@ -131,15 +131,16 @@ def test_an_event_of_another_installation_is_ignored(delivery: Delivery) -> None
     ],
     ids=["no such delivery", "another recipient", "no recipient"],
 )
-def test_an_event_that_matches_no_delivery_is_an_orphan_and_records_nothing_about_one(
+def test_an_event_that_matches_no_delivery_is_an_orphan_and_changes_nothing(
     delivery: Delivery, data: dict[str, Any], reason: Reason
 ) -> None:
-    receive("email.complained", delivery, **data)
+    receive("email.opened", delivery, **data)
     apply()
     delivery.refresh_from_db()
     event = Event.objects.get()
-    assert (event.state, event.reason, delivery.complained_at) == (EventState.ORPHAN, reason, None)
+    assert (event.state, event.reason, delivery.opened_at) == (EventState.ORPHAN, reason, None)
     assert event.delivery_id is None
+    assert not Suppression.objects.exists()
 
 
 @pytest.mark.parametrize(
