@@ -6,7 +6,6 @@ SUPPRESSION_SECRET; the file names it by a fingerprint, and with another secret 
 
 from __future__ import annotations
 
-import csv
 import datetime
 import re
 from collections.abc import Iterable, Iterator
@@ -137,9 +136,10 @@ def _first_cells(lines: Iterator[str]) -> Iterator[str]:
 def _import_hashes(lines: Iterator[str], by: str) -> SuppressionImport:
     result = SuppressionImport()
     causes: dict[str, tuple[SuppressionReason, datetime.datetime]] = {}
-    rows = csv.reader(line.replace("\x00", "") for line in lines)
-    for number, row in enumerate(rows, start=2):
-        if tuple(row) == COLUMNS or not row:
+    for number, line in enumerate(lines, start=2):
+        # No value of an export is quoted.
+        row = line.strip().split(",")
+        if tuple(row) == COLUMNS or row == [""]:
             continue
         if len(row) < 2 or not FINGERPRINT.match(row[0]) or row[1] not in SuppressionReason.values:
             result.skip(number)

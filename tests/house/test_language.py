@@ -66,7 +66,6 @@ ALLOWED: tuple[tuple[str, str], ...] = (
     (r'"subscription_once_per_person_and_list"', "constraint of the database"),
     (r"recipient\|mailbox\|person\|id", "words of mail servers, in the table of bounces"),
     (r"\bexport_person\b", "a command; export_subscribers is another one"),
-    (r"\bcsv\.reader\b", "Python's csv"),
     (r"\b(read_digest|is_digest_heading|_digest_story|_DigestStory)\b", "plain-text digests, a kind of newsletter"),
 )
 
