@@ -21,12 +21,13 @@ class NewsletterConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        """Register what other parts ask for, install the translator, and arm the failpoint if one is set."""
+        """Register checks and what other parts ask for, install the translator, and arm the failpoint if one is set."""
         register(check_proxies)
         register(check_signing_keys, Tags.database)
         # All of these need the registry of apps.
         from newsletter.models.newsletter import asks_for_tracking
         from newsletter.models.reasons import PROVIDER_SENTENCES
+        from newsletter.privacy import provider_list, retention, rules
         from newsletter.providers.reasons import REASONS
         from newsletter.sending.segment_rules import register_kinds
         from subscribers.consent.preferences import TRACKING_QUESTIONS
@@ -34,6 +35,9 @@ class NewsletterConfig(AppConfig):
         PROVIDER_SENTENCES.update(REASONS)
         TRACKING_QUESTIONS.append(asks_for_tracking)
         register_kinds()
+        rules.add_rules()
+        retention.add_rules()
+        provider_list.listen()
         translatable.install(translation.gettext, translation.ngettext, _separators)
         failpoints.arm(failpoints.read_failpoint(settings.FAILPOINT))
 

@@ -26,7 +26,8 @@ def database_settings(url: str) -> dict[str, Any]:
             "OPTIONS": {
                 # WAL lets the web server read while the worker writes. IMMEDIATE takes the write lock at the start of a
                 # transaction, where SQLite waits for `timeout`; a lock taken later would fail at once.
-                "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
+                # Deleted content is overwritten: an erased subscriber must not stay in the free pages of the file.
+                "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA secure_delete=ON;",
                 "transaction_mode": "IMMEDIATE",
                 "timeout": 20,
             },
@@ -99,6 +100,15 @@ SANDBOX_URL = CONFIGURATION.sandbox_url
 PRICE_PER_THOUSAND = CONFIGURATION.price_per_thousand
 PRICE_TIERS = CONFIGURATION.price_tiers
 PRICE_CURRENCY = CONFIGURATION.price_currency
+#: By the name of the rule, see subscribers/privacy/retention.py.
+RETENTION_DAYS = {
+    "webhooks": CONFIGURATION.retention_webhook_days,
+    "payloads": CONFIGURATION.retention_payload_days,
+    "evidence": CONFIGURATION.retention_evidence_days,
+    "mails": CONFIGURATION.retention_mail_days,
+    "signups": CONFIGURATION.retention_signup_days,
+    "imports": CONFIGURATION.retention_import_days,
+}
 UNDO_SECONDS, OVERDUE_MINUTES = CONFIGURATION.undo_seconds, CONFIGURATION.overdue_minutes
 
 ALLOWED_HOSTS = [SITE_HOST, *CONFIGURATION.allowed_hosts]

@@ -6,12 +6,13 @@ them is recognised: nothing is sent, and none is added.
 
 from __future__ import annotations
 
+import datetime
 import logging
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import replace
 
 from django.db import transaction
-from django.db.models import Exists
+from django.db.models import Exists, QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -19,6 +20,8 @@ from subscribers.models import (
     ConsentForm,
     ConsentKind,
     Evidence,
+    LiftedSuppression,
+    Subscriber,
     Subscription,
     Suppression,
     SuppressionReason,
@@ -40,12 +43,17 @@ SuppressionCause = tuple[SuppressionReason, str]
 WORKER = "worker"
 
 #: Of several reasons the one with the highest rank is kept. All ranks differ, so the order of arrival does not matter.
+#: Reasons that a new confirmation lifts rank below those that it does not.
 RANKS = {
     SuppressionReason.HARD_BOUNCE: 1,
-    SuppressionReason.PROVIDER: 2,
-    SuppressionReason.MANUAL: 3,
-    SuppressionReason.COMPLAINT: 4,
+    SuppressionReason.ERASED: 2,
+    SuppressionReason.PROVIDER: 3,
+    SuppressionReason.MANUAL: 4,
+    SuppressionReason.COMPLAINT: 5,
 }
+
+#: Called in the transaction that lifts suppressions, with their fingerprints. Other apps add themselves at the start.
+LIFT_LISTENERS: list[Callable[[Collection[str]], None]] = []
 
 
 def outranks(reason: str, other: str) -> bool:
@@ -133,6 +141,23 @@ def _suppress_chunk(causes: Mapping[str, SuppressionCause], evidence: Evidence) 
         )
 
 
+def suppress_fingerprints(causes: Mapping[str, tuple[SuppressionReason, datetime.datetime]]) -> None:
+    """Suppress addresses of which only the fingerprints are known, with their reasons and times.
+
+    Does not end subscriptions. Raises SuppressionSecretDiffers.
+    """
+    check_suppression_secret()
+    items = sorted(causes.items())
+    for start in range(0, len(items), CHUNK):
+        chunk = items[start : start + CHUNK]
+        with transaction.atomic():
+            Suppression.objects.bulk_create(
+                [Suppression(fingerprint=key, reason=reason, created_at=at) for key, (reason, at) in chunk],
+                ignore_conflicts=True,
+            )
+            _upgrade_outranked({key: (reason, "") for key, (reason, _at) in chunk})
+
+
 def _upgrade_outranked(causes: Mapping[str, SuppressionCause]) -> None:
     """Give stored suppressions the reason that outranks theirs."""
     stored = Suppression.objects.filter(fingerprint__in=causes).order_by("fingerprint").select_for_update()
@@ -182,3 +207,51 @@ def filter_suppressed(canonicals: Collection[str]) -> set[str]:
         stored = Suppression.objects.filter(fingerprint__in=chunk).values_list("fingerprint", flat=True)
         found.update(addresses[key] for key in stored)
     return found
+
+
+def find_erased(canonicals: Collection[str]) -> set[str]:
+    """Those of these canonical addresses that were erased and have not come back. Two queries per 500 addresses."""
+    keys = {fingerprint(canonical): canonical for canonical in canonicals}
+    found: set[str] = set()
+    names = list(keys)
+    for start in range(0, len(names), CHUNK):
+        chunk = names[start : start + CHUNK]
+        erased = Suppression.objects.filter(fingerprint__in=chunk, reason=SuppressionReason.ERASED)
+        found.update(keys[key] for key in erased.values_list("fingerprint", flat=True))
+    return found - set(Subscriber.objects.filter(canonical__in=found).values_list("canonical", flat=True))
+
+
+class ExplanationMissing(ValueError):
+    """Lifting a complaint needs a reason."""
+
+    permanent = True
+
+    def __init__(self) -> None:
+        super().__init__(_("Someone reported a mail as spam. Enter why the address may be mailed again."))
+
+
+def lift_suppressions(suppressions: QuerySet[Suppression], *, by: str, explanation: str = "") -> int:
+    """Lift suppressions, keep a record of each, and tell the providers; how many.
+
+    `by` is the editor's user name; empty: the subscriber. Subscriptions stay ended until a new sign-up. Raises
+    ExplanationMissing if one of them is a complaint and there is no explanation; then none is lifted.
+    """
+    with transaction.atomic():
+        rows = list(suppressions.order_by("fingerprint").select_for_update())
+        if not explanation.strip() and any(row.reason == SuppressionReason.COMPLAINT for row in rows):
+            raise ExplanationMissing
+        LiftedSuppression.objects.bulk_create(
+            [
+                LiftedSuppression(
+                    fingerprint=row.fingerprint, reason=row.reason, by=by[:150], explanation=explanation.strip()[:300]
+                )
+                for row in rows
+            ],
+            batch_size=CHUNK,
+        )
+        for start in range(0, len(rows), CHUNK):
+            keys = [row.fingerprint for row in rows[start : start + CHUNK]]
+            Suppression.objects.filter(fingerprint__in=keys).delete()
+            for listener in LIFT_LISTENERS:
+                listener(keys)
+    return len(rows)

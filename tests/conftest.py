@@ -9,6 +9,7 @@ from typing import Any
 import hypothesis
 import pytest
 from django.db import connection
+from django.db.backends.postgresql import base as postgresql
 from django.db.backends.sqlite3 import base as sqlite
 
 from newsletter.rendering import limited_process
@@ -50,20 +51,39 @@ def _marks_of_databases_go_to_a_temporary_folder(tmp_path_factory: pytest.TempPa
 
 @pytest.fixture(autouse=True, scope="session")
 def _flush_reaches_append_only_tables() -> Iterator[None]:
-    """SQLite empties tables between transactional tests with DELETE, which append-only tables refuse."""
-    operations: Any = sqlite.DatabaseWrapper.ops_class
-    sql_flush = operations.sql_flush
+    """Between transactional tests all tables are emptied, with DELETE or TRUNCATE; append-only tables refuse both."""
+    with pytest.MonkeyPatch.context() as patch:
+        for operations, without_triggers in (
+            (sqlite.DatabaseWrapper.ops_class, _sqlite_without_triggers),
+            (postgresql.DatabaseWrapper.ops_class, _postgresql_without_triggers),
+        ):
+            patch.setattr(operations, "sql_flush", without_triggers(operations.sql_flush))
+        yield
 
-    def flush_without_triggers(self: Any, *args: Any, **kwargs: Any) -> list[str]:
+
+def _sqlite_without_triggers(sql_flush: Any) -> Any:
+    def flush(self: Any, *args: Any, **kwargs: Any) -> list[str]:
         with connection.cursor() as cursor:
             cursor.execute("SELECT name, sql FROM sqlite_master WHERE type = 'trigger'")
             triggers = dict(cursor.fetchall())
         statements = sql_flush(self, *args, **kwargs)
         return [*(f"DROP TRIGGER {name}" for name in triggers), *statements, *triggers.values()]
 
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(operations, "sql_flush", flush_without_triggers)
-        yield
+    return flush
+
+
+def _postgresql_without_triggers(sql_flush: Any) -> Any:
+    def flush(self: Any, *args: Any, **kwargs: Any) -> list[str]:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT DISTINCT tgrelid::regclass::text FROM pg_trigger WHERE tgname LIKE '%no_truncate'")
+            tables = [table for (table,) in cursor.fetchall()]
+        statements = sql_flush(self, *args, **kwargs)
+        disable, enable = (
+            [f"ALTER TABLE {table} {change} TRIGGER USER" for table in tables] for change in ("DISABLE", "ENABLE")
+        )
+        return [*disable, *statements, *enable] if statements else []
+
+    return flush
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -103,9 +103,10 @@ class Configuration(BaseSettings):
     )
     resend_read_key: Annotated[SecretStr, AfterValidator(validation.resend_key)] = Field(
         default=SecretStr(""),
-        description="Second Resend API key (re_…) with full access, used only to read: batches whose outcome is "
-        "unknown are searched for in Resend's list of sent mails, and the tracking of the sending domains is checked. "
-        "Leave empty to settle batches by webhook events or by hand, and to check the domains yourself.",
+        description="Second Resend API key (re_…) with full access, never used to send: batches whose outcome is "
+        "unknown are searched for in Resend's list of sent mails, the tracking of the sending domains is checked, and "
+        "Resend's suppression list is taken over; addresses whose suppression is lifted here are removed from it. "
+        "Leave empty to settle batches by webhook events or by hand, and to check domains and list yourself.",
     )
     resend_webhook_secrets: Annotated[Secrets, AfterValidator(validation.webhook_secrets)] = Field(
         default=(),
@@ -250,6 +251,46 @@ class Configuration(BaseSettings):
         default=None,
         description="File with more domains of disposable addresses, one per line, for the rules of sign-ups. They are "
         "added to the built-in list.",
+    )
+    retention_webhook_days: int = Field(
+        default=30,
+        ge=2,
+        le=3650,
+        description="How long the bodies of webhook events are kept, in days (2 to 3650). Then addresses, subjects and "
+        "links are removed from them; kind, time and result stay for the reports.",
+    )
+    retention_payload_days: int = Field(
+        default=35,
+        ge=2,
+        le=3650,
+        description="How long the frozen mails of a batch without a known outcome are kept, in days (2 to 3650). Then "
+        "their recipients are removed. All others are removed as soon as the outcome is known.",
+    )
+    retention_evidence_days: int = Field(
+        default=90,
+        ge=1,
+        le=3650,
+        description="How long the IP addresses and user agents of consents are kept, in days (1 to 3650). The consents "
+        "themselves stay.",
+    )
+    retention_mail_days: int = Field(
+        default=90,
+        ge=2,
+        le=3650,
+        description="How long the subjects and errors of transactional mails are kept, in days (2 to 3650). Their text "
+        "is removed as soon as they are sent.",
+    )
+    retention_signup_days: int = Field(
+        default=30,
+        ge=2,
+        le=3650,
+        description="How long processed sign-ups are kept at most, in days (2 to 3650).",
+    )
+    retention_import_days: int = Field(
+        default=30,
+        ge=1,
+        le=3650,
+        description="How long files of imports and lists of refused rows are kept, in days (1 to 3650).",
     )
     themes_dir: DirectoryPath | None = Field(
         default=None,

@@ -10,7 +10,7 @@ from __future__ import annotations
 import datetime
 import logging
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from django.conf import settings
@@ -31,10 +31,11 @@ from newsletter.models import (
     Reason,
 )
 from newsletter.models.bulk_sql import execute_with_rows
+from newsletter.providers import erase_from_event
 from newsletter.providers.base import BounceKind, EventRejected, ParsedEvent, Provider
 from subscribers.addresses import AddressError, parse_address
 from subscribers.models import Subscriber, SuppressionReason
-from subscribers.suppression import SuppressionCause, outranks, suppress_addresses
+from subscribers.suppression import SuppressionCause, find_erased, outranks, suppress_addresses
 
 log = logging.getLogger(__name__)
 
@@ -77,6 +78,8 @@ class EventResult:
     reason: str = ""
     detail: str = ""
     delivery_pk: int | None = None
+    is_erased: bool = False
+    """Whether the subscriber of its delivery was erased."""
 
     def set_result(self, state: EventState, reason: Reason | None = None) -> None:
         """Record what becomes of the event. Only one that is applied without a reason against it keeps its delivery."""
@@ -97,7 +100,8 @@ def apply_events(provider: Provider, limit: int = EVENTS_PER_TRANSACTION) -> boo
         _skip_delivered(_match_to_deliveries(results))
         applied = [result for result in results if result.parsed and result.state is EventState.APPLIED]
         _record_first_times(applied)
-        _suppress(result.parsed for result in applied if result.parsed)
+        _suppress(results)
+        _forget_erased(results)
         _save_results(results)
         failpoint(Point.EVENTS_UNCOMMITTED)
     failpoint(Point.EVENTS_COMMITTED)
@@ -129,6 +133,7 @@ def _match_to_deliveries(results: list[EventResult]) -> set[int]:
         if event is None:
             continue
         result.detail, result.delivery_pk = event.detail, _tagged_delivery_pk(event)
+        result.is_erased = addresses.get(result.delivery_pk or 0) == ""
         if event.event_type is None:
             result.set_result(EventState.IGNORED, Reason.NOT_ABOUT_A_MAIL)
         elif event.tags.get("env") != settings.ENVIRONMENT:
@@ -229,7 +234,8 @@ def _record_first_times(results: list[EventResult]) -> None:
             continue
         known = times[event.event_type].get(key)
         if known is None or event.at < known[0]:
-            times[event.event_type][key] = (event.at, event.provider_id)
+            # By the mail's id the provider would tell whose delivery it was.
+            times[event.event_type][key] = (event.at, "" if result.is_erased else event.provider_id)
     keys = {key for rows in times.values() for key in rows}
     # Locked in the order of their keys, as the step that records outcomes does: two orders would block each other.
     list(Delivery.objects.filter(pk__in=keys).order_by("pk").select_for_update().values_list("pk"))
@@ -257,23 +263,50 @@ def _result_row(result: EventResult) -> tuple[int | str, ...]:
     )
 
 
-def _suppress(events: Iterable[ParsedEvent]) -> None:
-    """Hard bounces, complaints and the provider's own suppression list end all mail to an address at once."""
+def _suppress(results: list[EventResult]) -> None:
+    """Hard bounces, complaints and the provider's own suppression list end all mail to an address at once.
+
+    So does an event of this installation that fits no delivery, as after a restored backup: it is as true.
+    """
     causes: dict[str, SuppressionCause] = {}
-    for event in events:
-        reason = _suppression_reason(event)
-        canonical = _canonical(event.recipient) if reason else ""
+    for result in results:
+        reason = _suppression_reason(result)
+        canonical = _canonical(result.parsed.recipient) if reason and result.parsed else ""
         if reason and canonical and (canonical not in causes or outranks(reason, causes[canonical][0])):
-            causes[canonical] = (reason, event.detail)
+            causes[canonical] = (reason, "" if result.is_erased else result.detail)
     if causes:
         suppress_addresses(causes)
 
 
-def _suppression_reason(event: ParsedEvent) -> SuppressionReason | None:
+def _suppression_reason(result: EventResult) -> SuppressionReason | None:
+    event = result.parsed
+    if event is None or result.state is EventState.IGNORED:
+        return None
     if event.event_type is EventType.COMPLAINED:
         return SuppressionReason.COMPLAINT
-    if event.event_type is EventType.SUPPRESSED:
-        return SuppressionReason.PROVIDER
     if event.event_type is EventType.BOUNCED and event.bounce is BounceKind.HARD:
         return SuppressionReason.HARD_BOUNCE
+    if event.event_type is EventType.SUPPRESSED and result.state is EventState.APPLIED:
+        return SuppressionReason.PROVIDER
     return None
+
+
+def _forget_erased(results: list[EventResult]) -> None:
+    """Empty the bodies of events about subscribers who were erased meanwhile; their ids stay.
+
+    Of events without a subscriber, the keyed hash of an erased address tells. Most events need no query.
+    """
+    unknown: dict[str, list[EventResult]] = defaultdict(list)
+    for result in results:
+        has_subscriber = result.is_erased or result.delivery_pk is not None or result.state is EventState.IGNORED
+        if result.parsed and not has_subscriber and (canonical := _canonical(result.parsed.recipient)):
+            unknown[canonical].append(result)
+    for canonical in find_erased(unknown) if unknown else ():
+        for result in unknown[canonical]:
+            result.is_erased = True
+    erased = [result for result in results if result.is_erased]
+    for result in erased:
+        result.detail = ""
+        result.row.body = erase_from_event(result.row.provider, result.row.body, is_applied=True)
+    if erased:
+        Event.objects.bulk_update([result.row for result in erased], ["body"], batch_size=EVENTS_PER_TRANSACTION // 2)

@@ -30,6 +30,7 @@ from newsletter.models.newsletter import ConsentMode, Newsletter, WarmUpPlan
 from newsletter.models.preflight import LinkCheck, LinkState, PreflightRun
 from newsletter.models.provider_domain import ProviderDomain
 from newsletter.models.provider_search import ProviderSearch, SearchResult
+from newsletter.models.provider_suppression import ProviderSuppression, SuppressionSync
 from newsletter.models.reasons import Reason
 from newsletter.models.recurring_schedule import Occurrence, RecurringSchedule, Weekday
 from newsletter.models.restore import DatabaseMark, Restore, RestoreSource
@@ -88,6 +89,7 @@ __all__ = [
     "PreflightRun",
     "ProviderDomain",
     "ProviderSearch",
+    "ProviderSuppression",
     "ProviderThrottle",
     "Reason",
     "RecurringSchedule",
@@ -103,6 +105,7 @@ __all__ = [
     "SendingStop",
     "SendingSwitch",
     "Story",
+    "SuppressionSync",
     "SwitchState",
     "SwitchTransition",
     "WarmUpPlan",

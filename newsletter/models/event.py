@@ -16,7 +16,7 @@ from subscribers.state_machine import StateMachine
 
 
 class EventState(models.TextChoices):
-    """What became of an event. Its body is never changed."""
+    """What became of an event. Its body is only changed to remove what it says about a subscriber."""
 
     NEW = "new", _("New")
     APPLIED = "applied", _("Applied")
@@ -84,6 +84,8 @@ class Event(models.Model):
         ]
         indexes = [
             models.Index(fields=["id"], condition=Q(state=EventState.NEW), name="event_to_apply"),
+            # Diagnostics and metrics count them; there are few.
+            models.Index(fields=["received_at"], condition=Q(state=EventState.ORPHAN), name="event_orphans"),
         ]
 
     def __str__(self) -> str:

@@ -27,6 +27,11 @@ from newsletter.monitoring.installation_diagnostics import (
     worker_diagnostics,
 )
 from newsletter.monitoring.lost_links import lost_link_diagnostics
+from newsletter.monitoring.privacy_diagnostics import (
+    orphan_diagnostics,
+    retention_diagnostics,
+    suppression_list_diagnostics,
+)
 from newsletter.monitoring.send_diagnostics import (
     complaint_diagnostics,
     held_batch_diagnostics,
@@ -64,6 +69,9 @@ def diagnostics() -> list[Diagnostic]:
             *confirmation_diagnostics(now),
             *transactional_diagnostics(now),
             *lost_link_diagnostics(now),
+            *orphan_diagnostics(now),
+            *suppression_list_diagnostics(now),
+            *retention_diagnostics(now),
         )
     )
 

@@ -135,6 +135,8 @@ def _events(now: datetime.datetime) -> Iterator[Metric]:
     yield _gauge("events_waiting", "Number of webhook events that are stored and not applied.", waiting["count"])
     help_text = "Seconds that the oldest waiting webhook event has waited; 0 if none waits."
     yield _gauge("oldest_waiting_event_age_seconds", help_text, _age(waiting["oldest"], now))
+    orphans = Event.objects.filter(state=EventState.ORPHAN).count()
+    yield _gauge("events_orphan", "Number of webhook events of this installation that fit no delivery.", orphans)
     if last is not None:
         help_text = "Unix time at which the last webhook event was received."
         yield _gauge("last_event_timestamp_seconds", help_text, last.timestamp())

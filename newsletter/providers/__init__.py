@@ -1,11 +1,14 @@
 """Providers send the mail. Each package or module implements one provider: its sending and its events."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 
 from django.conf import settings
 
 from newsletter.providers import resend, smtp
 from newsletter.providers.base import Provider
+from newsletter.providers.resend.events import erase_event
+from newsletter.providers.resend.search import erase_messages
+from newsletter.providers.smtp.frozen import erase_mails
 
 #: The factory of each provider, by its name in PROVIDER. The sandbox speaks Resend's API, so it is the same provider at
 #: another URL.
@@ -36,3 +39,18 @@ def webhook_providers() -> Route:
     """
     providers = {provider.name: provider for provider in (make() for make in PROVIDERS.values())}
     return tuple(provider for provider in providers.values() if provider.supports_webhooks)
+
+
+def erase_from_body(body: bytes, deliveries: Collection[int]) -> bytes:
+    """A frozen body without the recipients of these deliveries, which must not be posted again.
+
+    The beginning of a body tells whose it is. One of an unknown provider becomes empty.
+    """
+    if body.startswith(b"["):
+        return erase_messages(body, deliveries)
+    return erase_mails(body, deliveries) if body.startswith(b"{") else b""
+
+
+def erase_from_event(provider: str, body: str, *, is_applied: bool) -> str:
+    """The body of a stored event without what it says about a subscriber; it can still be applied."""
+    return erase_event(body, is_applied=is_applied) if provider == resend.ResendProvider.name else ""

@@ -103,6 +103,10 @@ REASONS: Mapping[str, str] = {
     "list_unavailable": translatable("The provider's list of mails did not answer."),
     "not_posted_by_provider": translatable("The batch was not posted through this provider."),
     # Reading the provider's sending domains.
+    "suppressions_unreadable": translatable("The provider's suppression list could not be read or changed."),
+    "suppressions_refused": translatable(
+        "The key may not read and change the provider's suppression list. RESEND_READ_KEY needs full access."
+    ),
     "domains_refused": translatable("The key may not read the provider's domains. Set RESEND_READ_KEY."),
     "domains_unreadable": translatable("The provider's domains could not be read."),
     # Webhooks.

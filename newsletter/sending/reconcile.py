@@ -26,6 +26,7 @@ from newsletter.models import (
 )
 from newsletter.models.batch import ATTEMPTED, RECORDS_PROGRESS, UNINDEXED_SEND
 from newsletter.providers.base import Provider, provider_account
+from newsletter.sending.erased import erase_missing
 from newsletter.sending.recipients import deliveries_of
 
 #: Batches handled in one run of a step.
@@ -151,6 +152,8 @@ def hold(batch: Batch, reason: str, values: Mapping[str, Any] | None = None) -> 
         if held:
             in_flight = deliveries_of(batch).filter(state__in=IN_FLIGHT)
             DELIVERY_MACHINE.move(in_flight, DeliveryState.UNKNOWN, reason=reason_unless_delivered(reason), detail="")
+            # Its bytes stay until its outcome is known. They are not posted again, so erased recipients can go now.
+            erase_missing(batch)
     return bool(held)
 
 

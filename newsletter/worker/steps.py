@@ -10,6 +10,7 @@ from newsletter.gathering.poll import poll_next_feed
 from newsletter.monitoring.heartbeat import Queue
 from newsletter.monitoring.lost_links import log_lost_links
 from newsletter.preflight import check_next_links
+from newsletter.privacy.provider_list import PACE_SECONDS, sync_suppressions
 from newsletter.providers import get_route, webhook_providers
 from newsletter.sending.auto_pause import auto_pause_sends
 from newsletter.sending.control import drop_cancelled, finish_sends
@@ -27,6 +28,8 @@ from subscribers.consent.address_change import delete_old_changes
 from subscribers.consent.data_requests import delete_old_data_requests
 from subscribers.consent.signing_keys import RECORD_SECONDS, record_signing_keys
 from subscribers.models import suppression_secret_differs
+from subscribers.privacy.retention import EVERY as RETENTION_SECONDS
+from subscribers.privacy.retention import purge_expired
 from subscribers.signup.queue import process_signups
 from subscribers.suppression import record_suppression_secret
 from subscribers.transactional.outbox import send_due_transactional_mails
@@ -101,6 +104,10 @@ def _search_provider() -> bool:
     return search_provider(get_route())
 
 
+def _sync_suppressions() -> bool:
+    return sync_suppressions(get_route())
+
+
 #: Every step. Transactional mail comes before issues: a subscriber waits for the confirmation mail.
 def _delete_old_requests() -> bool:
     delete_old_changes()
@@ -139,4 +146,6 @@ STEPS: tuple[Step, ...] = (
     Step("check_links", Queue.BACKGROUND, 0, check_next_links),
     Step("refresh_domains", Queue.BACKGROUND, REFRESH_EVERY.total_seconds(), _refresh_domains),
     Step("search_provider", Queue.BACKGROUND, 0, _search_provider),
+    Step("purge_expired", Queue.BACKGROUND, RETENTION_SECONDS, purge_expired),
+    Step("sync_suppressions", Queue.BACKGROUND, PACE_SECONDS, _sync_suppressions),
 )

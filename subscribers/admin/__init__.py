@@ -3,6 +3,6 @@
 No action makes a subscription active: the only ways are a subscriber's own confirmation and an import with its proof.
 """
 
-from subscribers.admin import fields, records, segments, signups, subscribers, suppressions, tags
+from subscribers.admin import fields, privacy, records, segments, signups, subscribers, suppressions, tags
 
-__all__ = ["fields", "records", "segments", "signups", "subscribers", "suppressions", "tags"]
+__all__ = ["fields", "privacy", "records", "segments", "signups", "subscribers", "suppressions", "tags"]

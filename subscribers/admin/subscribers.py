@@ -17,6 +17,7 @@ from django.utils.html import format_html, format_html_join
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
+from subscribers.admin.privacy import PrivacyPages
 from subscribers.admin.read_only import ReadOnlyAdmin, editor_evidence, state_badge
 from subscribers.consent import actions
 from subscribers.models import (
@@ -87,7 +88,7 @@ class SubscriptionFilter(admin.SimpleListFilter):
 
 
 @admin.register(Subscriber)
-class SubscriberAdmin(ReadOnlyAdmin):
+class SubscriberAdmin(PrivacyPages, ReadOnlyAdmin):
     """One subscriber: the state on each list, and the history."""
 
     list_display = ("address", "list_states", "created_at")
@@ -95,8 +96,8 @@ class SubscriberAdmin(ReadOnlyAdmin):
     search_fields = ("canonical",)
     search_help_text = _("Search for an address or a part of one.")
     ordering = ("-pk",)
-    fields = ("address", "first_name", "time_zone", "list_states", "created_at", "declined_at", "history")
-    readonly_fields = ("list_states", "history")
+    fields = ("address", "first_name", "time_zone", "list_states", "created_at", "declined_at", "history", "privacy")
+    readonly_fields = ("list_states", "history", "privacy")
     actions = ("unsubscribe", "allow_signups_again")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:

@@ -6,19 +6,24 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin, messages
+from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.db.models import QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
 from subscribers.addresses import Address, AddressError, parse_address
 from subscribers.admin.filters import OfferedFilters
+from subscribers.admin.privacy import SuppressionFiles
 from subscribers.admin.read_only import TypedModelAdmin, editor_evidence
 from subscribers.models import Suppression, SuppressionReason, fingerprint
 from subscribers.suppression import (
+    ExplanationMissing,
     SuppressionSecretDiffers,
     check_suppression_secret,
     get_suppression,
+    lift_suppressions,
     suppress_addresses,
 )
 
@@ -50,8 +55,19 @@ class SuppressionForm(forms.ModelForm):  # type: ignore[type-arg]
         return super().clean()
 
 
+class LiftForm(forms.Form):
+    """Why a suppression is lifted."""
+
+    explanation = forms.CharField(
+        label=_("Reason"),
+        required=False,
+        max_length=300,
+        help_text=_("Required for complaints. It is kept with your name. The provider’s list is told, too."),
+    )
+
+
 @admin.register(Suppression)
-class SuppressionAdmin(OfferedFilters, TypedModelAdmin):
+class SuppressionAdmin(SuppressionFiles, OfferedFilters, TypedModelAdmin):
     """Suppressed addresses. They are stored as fingerprints: a search needs the whole address."""
 
     list_display = ("__str__", "reason", "detail", "created_at")
@@ -60,13 +76,14 @@ class SuppressionAdmin(OfferedFilters, TypedModelAdmin):
     search_help_text = _("Search for a whole address. It is compared by its fingerprint.")
     ordering = ("-pk",)
     form = SuppressionForm
+    actions = ("lift",)
 
     def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         """The form for a new row, the stored columns of an existing one."""
         return ("address", "detail") if obj is None else ("reason", "detail", "created_at")
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Rows are read-only. To correct one, remove it and add it again."""
+        """Rows are read-only. To correct one, lift it and add it again."""
         return obj is None and super().has_change_permission(request)
 
     def get_search_results(
@@ -98,17 +115,44 @@ class SuppressionAdmin(OfferedFilters, TypedModelAdmin):
         )
         messages.info(request, note % {"count": count})
 
-    def delete_model(self, request: HttpRequest, obj: Any) -> None:
-        super().delete_model(request, obj)
-        _explain_removal(request)
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Suppressions are lifted, with a record. Django's deletion would keep none and tell no provider."""
+        return False
 
-    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
-        super().delete_queryset(request, queryset)
-        _explain_removal(request)
+    def has_lift_permission(self, request: HttpRequest) -> bool:
+        """The right to delete suppressions is the right to lift them."""
+        return request.user.has_perm("subscribers.delete_suppression")
+
+    @admin.action(description=_("Lift…"), permissions=["lift"])
+    def lift(self, request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponse | None:
+        """Ask why, and lift the chosen suppressions."""
+        form = LiftForm(request.POST if "confirmed" in request.POST else None)
+        if form.is_valid():
+            try:
+                count = lift_suppressions(
+                    queryset, by=request.user.get_username(), explanation=form.cleaned_data["explanation"]
+                )
+            except ExplanationMissing as error:
+                form.add_error("explanation", str(error))
+            else:
+                _explain_removal(request, count)
+                return None
+        select_across = request.POST.get("select_across") == "1"
+        context = {
+            **self.admin_site.each_context(request),
+            "title": gettext("Lift the suppression?"),
+            "opts": self.opts,
+            "form": form,
+            "count": queryset.count(),
+            "has_complaints": queryset.filter(reason=SuppressionReason.COMPLAINT).exists(),
+            "select_across": select_across,
+            "chosen": list((queryset[:1] if select_across else queryset).values_list("pk", flat=True)),
+            "checkbox": ACTION_CHECKBOX_NAME,
+        }
+        return TemplateResponse(request, "admin/subscribers/lift.html", context)
 
 
-def _explain_removal(request: HttpRequest) -> None:
-    messages.info(
-        request,
-        gettext("The address can be mailed again. Its subscriptions stay ended until the subscriber signs up again."),
-    )
+def _explain_removal(request: HttpRequest, count: int) -> None:
+    note = ngettext("%(count)d address can be mailed again.", "%(count)d addresses can be mailed again.", count)
+    ended = gettext("Their subscriptions stay ended until the subscribers sign up again.")
+    messages.info(request, f"{note % {'count': count}} {ended}")

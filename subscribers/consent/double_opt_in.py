@@ -48,7 +48,7 @@ from subscribers.models import (
 )
 from subscribers.models import SubscriptionState as State
 from subscribers.profile.fields import FieldValueError, Value, chosen_options, fields_of, parse_value, set_values
-from subscribers.suppression import get_suppression
+from subscribers.suppression import get_suppression, lift_suppressions
 from subscribers.transactional.compose import enqueue_mail
 
 log = logging.getLogger(__name__)
@@ -266,7 +266,7 @@ def _status(subscription: Subscription, request_number: int) -> ConfirmationStat
 def confirm(token: ConfirmationToken, evidence: Evidence) -> Confirmation:
     """Make the subscription of an open request active. The result is CONFIRMED if this call did it.
 
-    An earlier hard bounce is removed, since the mail arrived. A complaint stays and blocks the confirmation.
+    An earlier hard bounce or erasure is lifted, since the mail arrived. A complaint stays and blocks the confirmation.
     """
     with transaction.atomic():
         confirmation = read_request(token)
@@ -287,9 +287,10 @@ def confirm(token: ConfirmationToken, evidence: Evidence) -> Confirmation:
         )
         if not moved:  # another click was first
             return read_request(token)
-        Suppression.objects.filter(
+        lifted = Suppression.objects.filter(
             fingerprint=fingerprint(subscriber.canonical), reason__in=LIFTED_BY_CONFIRMATION
-        ).delete()
+        )
+        lift_suppressions(lifted, by="")
         _apply_answers(confirmation.subscription)
         add_to_counters([(CONFIRMED, str(confirmation.subscription.mailing_list_id))], timezone.now().timestamp())
     return Confirmation(ConfirmationStatus.CONFIRMED, confirmation.subscription)

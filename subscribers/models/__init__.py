@@ -26,6 +26,7 @@ from subscribers.models.data_request import (
 from subscribers.models.history import Change, ChangeKind, Note
 from subscribers.models.mail_domain import MailDomain, MailDomainStatus
 from subscribers.models.mailing_list import MailingList
+from subscribers.models.retention import RetentionProgress
 from subscribers.models.segment import Segment, SegmentMember
 from subscribers.models.signing_key import SigningKey
 from subscribers.models.signup import SIGNUP_MACHINE, Signup, SignupAnswers, SignupState
@@ -59,6 +60,7 @@ from subscribers.models.subscription import (
 )
 from subscribers.models.suppression import (
     LIFTED_BY_CONFIRMATION,
+    LiftedSuppression,
     Suppression,
     SuppressionReason,
     SuppressionSecret,
@@ -116,12 +118,14 @@ __all__ = [
     "FieldValue",
     "Frequency",
     "LeaveReason",
+    "LiftedSuppression",
     "MailDomain",
     "MailDomainStatus",
     "MailingList",
     "Note",
     "RateScope",
     "RateWindow",
+    "RetentionProgress",
     "RuleAction",
     "Segment",
     "SegmentMember",

@@ -21,11 +21,12 @@ class SuppressionReason(models.TextChoices):
     COMPLAINT = "complaint", _("Reported a mail as spam")
     PROVIDER = "provider", _("On the provider’s suppression list")
     MANUAL = "manual", _("Added by an editor")
+    ERASED = "erased", _("Erased: no import adds the address again")
 
 
-#: A new confirmation removes suppressions with these reasons: a mailbox may come back. All others stay until an editor
-#: removes them.
-LIFTED_BY_CONFIRMATION = (SuppressionReason.HARD_BOUNCE,)
+#: A new confirmation removes suppressions with these reasons: a mailbox may come back, and an erased subscriber may
+#: sign up again. All others stay until an editor removes them.
+LIFTED_BY_CONFIRMATION = (SuppressionReason.HARD_BOUNCE, SuppressionReason.ERASED)
 
 
 def fingerprint(canonical: str) -> str:
@@ -101,3 +102,31 @@ class Suppression(models.Model):
     def blocks_signup(self) -> bool:
         """Whether the address gets no confirmation mail: a new confirmation would not remove the suppression."""
         return self.reason not in LIFTED_BY_CONFIRMATION
+
+
+class LiftedSuppression(models.Model):
+    """The record of a suppression that was lifted: its reason, and who lifted it why. Holds no address."""
+
+    fingerprint = models.CharField(_("fingerprint"), max_length=64, db_index=True, editable=False)
+    reason = models.CharField(_("reason"), max_length=12, choices=SuppressionReason.choices)
+    by = models.CharField(
+        _("by"), max_length=150, blank=True, help_text=_("The editor’s user name. Empty if the subscriber acted.")
+    )
+    explanation = models.CharField(
+        _("explanation"), max_length=300, blank=True, help_text=_("Why the address may be mailed again.")
+    )
+    lifted_at = models.DateTimeField(_("lifted at"), default=timezone.now, editable=False)
+
+    class Meta:
+        verbose_name, verbose_name_plural = _("lifted suppression"), _("lifted suppressions")
+        default_permissions = ()
+        constraints = [
+            # Lifting a complaint needs a reason.
+            models.CheckConstraint(
+                condition=~Q(reason=SuppressionReason.COMPLAINT) | ~Q(explanation=""),
+                name="lifted_complaint_is_explained",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.get_reason_display()} · {date_format(self.lifted_at, 'SHORT_DATE_FORMAT')}"

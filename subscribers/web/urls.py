@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from django.urls import path, re_path
 
-from subscribers.web import address_change, preferences, sign_up, views
+from subscribers.web import address_change, preferences, privacy, sign_up, views
 
 urlpatterns = [
     path("subscribe/<slug:slug>/", sign_up.sign_up, name="subscribe"),
@@ -22,4 +22,6 @@ urlpatterns = [
     re_path(r"^confirm-address/(?P<token>[^/]+)/?$", address_change.confirm_address, name="confirm-address"),
     re_path(r"^approve-address/(?P<token>[^/]+)/?$", address_change.approve_address, name="approve-address"),
     re_path(r"^refuse-address/(?P<token>[^/]+)/?$", address_change.refuse_address, name="refuse-address"),
+    re_path(r"^access/(?P<token>[^/]+)/?$", privacy.my_data, name="my-data"),
+    re_path(r"^erase/(?P<token>[^/]+)/?$", privacy.erase_me, name="erase-me"),
 ]

@@ -6,17 +6,27 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import Permission, User
+from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 from django.urls import reverse
 from lxml import html  # type: ignore[import-untyped]
 
 from subscribers.addresses import parse_address
 from subscribers.consent import actions, double_opt_in
-from subscribers.models import Consent, ConsentKind, Evidence, Subscriber, Subscription, Suppression, TransactionalMail
+from subscribers.models import (
+    Consent,
+    ConsentKind,
+    Evidence,
+    LiftedSuppression,
+    Subscriber,
+    Subscription,
+    Suppression,
+    TransactionalMail,
+)
 from subscribers.models import SubscriptionState as State
 from subscribers.models import SuppressionReason as Reason
 from subscribers.suppression import get_suppression, suppress_addresses
-from tests.people import ADA, BEN, ada, ben, cleo, dina, finn, make_mailing_list, make_subscription
+from tests.people import ADA, BEN, ada, ben, cleo, dina, emil, finn, make_mailing_list, make_subscription
 
 pytestmark = pytest.mark.django_db
 
@@ -210,15 +220,44 @@ def test_a_suppression_is_found_by_the_whole_address(editor: Client) -> None:
     assert "no such user" not in text_of(editor.get(list_of("suppression"), {"q": "ada"}))
 
 
-def test_removing_a_suppression_does_not_reactivate_subscriptions(editor: Client) -> None:
+def test_lifting_a_complaint_asks_why_and_does_not_reactivate_subscriptions(editor: Client) -> None:
     subscription = dina()
     row = Suppression.objects.get()
-    url = reverse("admin:subscribers_suppression_delete", args=[row.pk])
-    assert "Are you sure" in text_of(editor.get(url))
-    assert "Its subscriptions stay ended" in text_of(editor.post(url, {"post": "yes"}, follow=True))
+    assert "harms your reputation" in text_of(act(editor, row, "lift"))
+    assert "Enter why the address may be mailed again." in text_of(act(editor, row, "lift", confirmed="Lift"))
+    assert Suppression.objects.exists()
+    page = text_of(act(editor, row, "lift", confirmed="Lift", explanation="Pressed by mistake."))
+    assert "Their subscriptions stay ended" in page
     assert not Suppression.objects.exists()
+    record = LiftedSuppression.objects.get()
+    assert (record.by, record.explanation, record.reason) == ("ida", "Pressed by mistake.", Reason.COMPLAINT)
     subscription.refresh_from_db()
     assert subscription.state == State.SUPPRESSED
+
+
+def test_other_suppressions_are_lifted_without_an_explanation(editor: Client) -> None:
+    emil()
+    page = text_of(act(editor, Suppression.objects.get(), "lift"))
+    assert "harms your reputation" not in page
+    assert "1 address can be mailed again." in text_of(
+        act(editor, Suppression.objects.get(), "lift", confirmed="Lift", explanation="")
+    )
+
+
+def test_a_suppression_cannot_be_deleted_without_a_record(editor: Client) -> None:
+    emil()
+    url = reverse("admin:subscribers_suppression_delete", args=[Suppression.objects.get().pk])
+    assert editor.post(url, {"post": "yes"}).status_code == 403
+    assert Suppression.objects.exists()
+
+
+def test_editors_who_may_not_lift_see_no_such_action(client: Client) -> None:
+    emil()
+    viewer = User.objects.create_user("leo", password="a long password", is_staff=True)
+    viewer.user_permissions.set(Permission.objects.filter(codename__in=["view_suppression", "change_suppression"]))
+    client.force_login(viewer)
+    act(client, Suppression.objects.get(), "lift", confirmed="Lift", explanation="I say so.")
+    assert Suppression.objects.exists()
 
 
 def test_editors_with_view_permission_cannot_unsubscribe(client: Client) -> None:
@@ -240,3 +279,58 @@ def test_list_names_and_senders_are_validated() -> None:
     with pytest.raises(Exception, match="cannot contain an @") as refusal:
         mailing_list.full_clean()
     assert set(refusal.value.message_dict) == {"sender_name", "name", "sender_email"}  # type: ignore[attr-defined]
+
+
+def test_a_subscriber_is_erased_after_the_address_was_typed(editor: Client) -> None:
+    subscriber = ada().subscriber
+    url = reverse("admin:subscribers_subscriber_erase", args=[subscriber.pk])
+    assert url in text_of(editor.get(page_of(subscriber)))
+    assert "a keyed hash of the address" in text_of(editor.get(url))
+    assert "not the address of this subscriber" in text_of(editor.post(url, {"address": BEN}))
+    assert "Enter an email address" in text_of(editor.post(url, {"address": "ada"}))
+    assert Subscriber.objects.exists()
+    page = text_of(editor.post(url, {"address": "Ada@Example.org"}, follow=True))
+    assert "The subscriber is erased." in page
+    assert ADA not in page
+    assert not Subscriber.objects.exists()
+    assert Suppression.objects.get().reason == Reason.ERASED
+    assert editor.get(url).status_code == 404
+
+
+def test_the_data_of_a_subscriber_are_downloaded(editor: Client) -> None:
+    subscriber = ada().subscriber
+    response = editor.get(reverse("admin:subscribers_subscriber_data", args=[subscriber.pk]))
+    assert (response.status_code, response["Content-Type"]) == (200, "application/zip")
+    assert "no-store" in response["Cache-Control"]
+
+
+@pytest.mark.parametrize(
+    ("name", "allowed"),
+    [("subscriber_erase", "delete_subscriber"), ("subscriber_data", "view_subscriber")],
+)
+def test_the_pages_of_privacy_need_their_permissions(client: Client, name: str, allowed: str) -> None:
+    url = reverse(f"admin:subscribers_{name}", args=[ada().subscriber_id])
+    viewer = User.objects.create_user("leo", password="a long password", is_staff=True)
+    client.force_login(viewer)
+    assert client.get(url).status_code == 403
+    assert client.post(url, {"address": ADA}).status_code == 403
+    viewer.user_permissions.set(Permission.objects.filter(codename=allowed))
+    assert client.get(url).status_code == 200
+
+
+def test_suppressions_are_exported_and_imported(editor: Client) -> None:
+    suppress_addresses({ADA: (Reason.COMPLAINT, "told us")})
+    export = reverse("admin:subscribers_suppression_export")
+    assert export in text_of(editor.get(list_of("suppression")))
+    content = b"".join(editor.get(export).streaming_content)  # type: ignore[attr-defined]
+    assert b"complaint" in content
+    Suppression.objects.all().delete()
+    url = reverse("admin:subscribers_suppression_import")
+    text_of(editor.get(url))
+    file = SimpleUploadedFile("suppressions.csv", content)
+    page = text_of(editor.post(url, {"file": file, "reason": "manual"}, follow=True))
+    assert "1 address is suppressed." in page
+    assert Suppression.objects.get().reason == Reason.COMPLAINT
+    for bad, sentence in ((b"name\nAda\n", "has no email addresses"), (b"\xff\xfe", "not UTF-8")):
+        file = SimpleUploadedFile("x.csv", bad)
+        assert sentence in text_of(editor.post(url, {"file": file, "reason": "manual"}))

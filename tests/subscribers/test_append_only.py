@@ -1,9 +1,9 @@
-"""Consents are append-only: the database refuses to change or delete them, except to empty personal columns."""
+"""Append-only tables: the database refuses to change, replace or delete rows, except to empty personal columns."""
 
 from __future__ import annotations
 
 import pytest
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, connection, transaction
 from django.utils import timezone
 
 from subscribers.models import Consent, ConsentKind, ConsentText, Evidence, record_consents
@@ -93,3 +93,82 @@ def test_a_changed_form_text_does_not_change_earlier_consents() -> None:
 def test_the_triggers_exist_in_tests_with_real_transactions() -> None:
     stored_consent()
     assert_refused(lambda: Consent.objects.all().delete())
+
+
+def append_only_tables() -> list[str]:
+    """The tables that have such a trigger, whoever has made it."""
+    query = {
+        "sqlite": "SELECT tbl_name FROM sqlite_master WHERE type = 'trigger' AND name LIKE '%_no_delete'",
+        "postgresql": "SELECT tgrelid::regclass::text FROM pg_trigger WHERE tgname LIKE '%_no_delete'",
+    }[connection.vendor]
+    with connection.cursor() as cursor:
+        cursor.execute(query)
+        return sorted(table for (table,) in cursor.fetchall())
+
+
+def run(sql: str) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(sql)
+
+
+def rows_of(table: str) -> list[tuple[object, ...]]:
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT * FROM {table} ORDER BY id")
+        return list(cursor.fetchall())
+
+
+#: Makes a row in each append-only table.
+MAKERS = {"subscribers_consent": stored_consent, "subscribers_consenttext": stored_consent}
+
+
+def test_the_tests_know_every_append_only_table() -> None:
+    assert append_only_tables() == sorted(MAKERS), "Add the new table to MAKERS, so that the tests below include it."
+
+
+@pytest.mark.parametrize("table", MAKERS)
+def test_rows_cannot_be_deleted_in_any_way(table: str) -> None:
+    MAKERS[table]()
+    before = rows_of(table)
+    assert_refused(lambda: run(f"DELETE FROM {table}"))
+    if connection.vendor == "postgresql":
+        # Deferred checks of foreign keys would refuse it first.
+        run("SET CONSTRAINTS ALL IMMEDIATE")
+        assert_refused(lambda: run(f"TRUNCATE {table} CASCADE"))
+    assert rows_of(table) == before
+
+
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite has no TRUNCATE")
+@pytest.mark.django_db
+def test_truncating_a_table_that_consents_refer_to_is_refused_too() -> None:
+    stored_consent()
+    run("SET CONSTRAINTS ALL IMMEDIATE")
+    assert_refused(lambda: run("TRUNCATE subscribers_subscriber CASCADE"))
+    assert Consent.objects.count() == 1
+
+
+@pytest.mark.skipif(connection.vendor != "sqlite", reason="PostgreSQL has no REPLACE; its upserts are updates")
+@pytest.mark.parametrize("table", MAKERS)
+@pytest.mark.parametrize("statement", ["REPLACE INTO", "INSERT OR REPLACE INTO"])
+def test_rows_cannot_be_replaced(table: str, statement: str) -> None:
+    MAKERS[table]()
+    before = rows_of(table)
+    assert_refused(lambda: run(f"{statement} {table} SELECT * FROM {table}"))
+    assert rows_of(table) == before
+
+
+@pytest.mark.skipif(connection.vendor != "sqlite", reason="PostgreSQL has no REPLACE; its upserts are updates")
+def test_a_text_cannot_be_replaced_by_its_hash() -> None:
+    stored_consent()
+    columns = "sha256, form, version, text, created_at"
+    stolen = f"REPLACE INTO subscribers_consenttext ({columns}) SELECT sha256, form, version, 'No.', created_at"
+    assert_refused(lambda: run(f"{stolen} FROM subscribers_consenttext"))
+    assert ConsentText.objects.get().text == "Yes, send me mails."
+
+
+@pytest.mark.parametrize("table", MAKERS)
+def test_an_upsert_is_refused(table: str) -> None:
+    MAKERS[table]()
+    before = rows_of(table)
+    change = "ON CONFLICT (id) DO UPDATE SET created_at = '2020-01-01 00:00:00+00'"
+    assert_refused(lambda: run(f"INSERT INTO {table} SELECT * FROM {table} WHERE true {change}"))
+    assert rows_of(table) == before

@@ -4,19 +4,32 @@ from __future__ import annotations
 
 import pytest
 from django.core import serializers
+from django.db import IntegrityError, transaction
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.django import TestCase
 from pytest_django import DjangoAssertNumQueries
 
-from subscribers.models import Consent, ConsentKind, Subscriber, Subscription, Suppression
+from subscribers import suppression
+from subscribers.models import (
+    LIFTED_BY_CONFIRMATION,
+    Consent,
+    ConsentKind,
+    LiftedSuppression,
+    Subscriber,
+    Subscription,
+    Suppression,
+    fingerprint,
+)
 from subscribers.models import SubscriptionState as State
 from subscribers.models import SuppressionReason as Reason
 from subscribers.suppression import (
     RANKS,
+    ExplanationMissing,
     SuppressionCause,
     filter_suppressed,
     get_suppression,
+    lift_suppressions,
     suppress_addresses,
 )
 from tests.people import ADA, BEN, CLEO, ada, ben, cleo, make_mailing_list, make_subscriptions
@@ -58,6 +71,7 @@ def test_every_reason_has_a_rank_of_its_own() -> None:
     assert len(set(RANKS.values())) == len(Reason)
     assert sorted(RANKS, key=RANKS.__getitem__) == [
         Reason.HARD_BOUNCE,
+        Reason.ERASED,
         Reason.PROVIDER,
         Reason.MANUAL,
         Reason.COMPLAINT,
@@ -123,3 +137,34 @@ def test_the_number_of_statements_of_a_suppression_is_bounded(
     with django_assert_max_num_queries(20):
         suppress_addresses({f"reader-{n}@example.org": (Reason.HARD_BOUNCE, "") for n in range(1, 301)})
     assert Subscription.objects.filter(state=State.SUPPRESSED).count() == 300
+
+
+def test_reasons_that_a_confirmation_lifts_rank_below_those_that_it_does_not() -> None:
+    lifted = [RANKS[reason] for reason in LIFTED_BY_CONFIRMATION]
+    assert max(lifted) < min(rank for reason, rank in RANKS.items() if reason not in LIFTED_BY_CONFIRMATION)
+
+
+def test_a_complaint_is_lifted_with_an_explanation_only_and_a_record_stays() -> None:
+    suppress_addresses({ADA: (Reason.COMPLAINT, "abuse"), BEN: (Reason.MANUAL, "")})
+    for empty in ("", "  "):
+        with pytest.raises(ExplanationMissing):
+            lift_suppressions(Suppression.objects.all(), by="ida", explanation=empty)
+    assert Suppression.objects.count() == 2
+    assert lift_suppressions(Suppression.objects.all(), by="ida", explanation="Pressed by mistake, says a letter.") == 2
+    assert not Suppression.objects.exists()
+    record = LiftedSuppression.objects.get(fingerprint=fingerprint(ADA))
+    assert (record.reason, record.by) == (Reason.COMPLAINT, "ida")
+    assert record.explanation == "Pressed by mistake, says a letter."
+
+
+def test_the_database_refuses_a_lifted_complaint_without_an_explanation() -> None:
+    with pytest.raises(IntegrityError, match="lifted_complaint_is_explained"), transaction.atomic():
+        LiftedSuppression.objects.create(fingerprint="f", reason=Reason.COMPLAINT)
+
+
+def test_lifting_calls_the_listeners_with_fingerprints(monkeypatch: pytest.MonkeyPatch) -> None:
+    heard: list[str] = []
+    monkeypatch.setattr(suppression, "LIFT_LISTENERS", [heard.extend])
+    suppress_addresses({ADA: (Reason.MANUAL, "")})
+    lift_suppressions(Suppression.objects.all(), by="ida")
+    assert heard == [fingerprint(ADA)]

@@ -17,6 +17,7 @@ import orjson
 
 from newsletter.models import EventType
 from newsletter.providers.base import MAX_ID_LENGTH, BounceKind, EventRejected, ParsedEvent, SignedEvent, sanitize
+from newsletter.providers.bounces import ABOUT_THE_MAILBOX, BounceCause, cause_of
 
 EVENT_TYPES = {
     "email.sent": EventType.SENT,
@@ -34,9 +35,7 @@ EVENT_TYPES = {
 TIMESTAMP_TOLERANCE = 300
 SVIX_ID = re.compile(r"[A-Za-z0-9_-]{1,128}\Z")
 SVIX_TIMESTAMP = re.compile(r"[0-9]{1,12}\Z")
-#: Enhanced status codes about the sender or the message and not the mailbox (RFC 3463: X.7 policy, X.4 routing).
-POLICY_CODE = re.compile(r"(?<![\d.])[45]\.(?:7|4)\.\d{1,3}(?![\d.])")
-#: Subtypes of permanent bounces that are about the mailbox. Others are about the mail, such as its size or content.
+#: Subtypes of permanent bounces that may be about the mailbox. Others are about the mail, such as its size or content.
 MAILBOX_SUBTYPES = {"", "General", "NoEmail", "Undetermined"}
 #: Subtypes of bounces that Resend made itself: the address was on the team's suppression list, and nothing was sent.
 #: They do not count as bounces, as at Resend (docs, “Email suppressions”).
@@ -98,7 +97,7 @@ def parse_event(body: str) -> ParsedEvent:
     if at.year not in PLAUSIBLE_YEARS:
         raise EventRejected("event_unreadable", f"created_at is in the year {at.year}")
     is_suppressed = kind == "email.bounced" and _is_suppressed(data.get("bounce"))
-    bounce, detail = _bounce(data.get("bounce")) if kind == "email.bounced" else (None, _detail(kind, data))
+    bounce, detail = bounce_of(data.get("bounce")) if kind == "email.bounced" else (None, _detail(kind, data))
     return ParsedEvent(
         kind=kind[:64],
         event_type=EventType.SUPPRESSED if is_suppressed else EVENT_TYPES.get(kind),
@@ -127,17 +126,24 @@ def _is_suppressed(bounce: object) -> bool:
     return isinstance(bounce, dict) and str(bounce.get("subType")) in SUPPRESSED_SUBTYPES
 
 
-def _bounce(bounce: object) -> tuple[BounceKind, str]:
-    """The kind of a bounce and the provider's words. Only a permanent bounce about the mailbox is hard."""
+def bounce_of(bounce: object) -> tuple[BounceKind, str]:
+    """The kind of a bounce and the provider's words. Only a permanent bounce about the mailbox is hard.
+
+    The text of the mail server decides before Resend's type and subtype, which are a guess (Amazon's).
+    """
     if not isinstance(bounce, dict):
         return BounceKind.SOFT, ""
     codes = bounce.get("diagnosticCode")
     diagnostics = " ".join(str(code) for code in codes) if isinstance(codes, list) else str(codes or "")
-    detail = f"{bounce.get('message') or ''} {diagnostics}".strip()
-    if POLICY_CODE.search(detail):
-        return BounceKind.POLICY, detail
-    is_hard = bounce.get("type") == "Permanent" and str(bounce.get("subType") or "") in MAILBOX_SUBTYPES
-    return (BounceKind.HARD if is_hard else BounceKind.SOFT), detail
+    message = str(bounce.get("message") or "")
+    cause = cause_of(diagnostics)
+    cause = cause if cause is not BounceCause.EMPTY else cause_of(message)
+    is_permanent = bounce.get("type") == "Permanent"
+    is_silent = cause is BounceCause.EMPTY and str(bounce.get("subType") or "") in MAILBOX_SUBTYPES
+    kind = BounceKind.POLICY if cause is BounceCause.POLICY else BounceKind.SOFT
+    if is_permanent and (cause in ABOUT_THE_MAILBOX or is_silent):
+        kind = BounceKind.HARD
+    return kind, f"{message} {diagnostics}".strip()
 
 
 def _detail(kind: str, data: Mapping[str, Any]) -> str:
@@ -145,3 +151,25 @@ def _detail(kind: str, data: Mapping[str, Any]) -> str:
     name, keys = DETAIL_KEYS.get(kind, ("", ()))
     part = data.get(name)
     return next((str(part[key]) for key in keys if part.get(key)), "") if isinstance(part, dict) else ""
+
+
+def erase_event(body: str, *, is_applied: bool) -> str:
+    """A stored event without what it says about a subscriber: kind, times, tags and the kind of a bounce stay.
+
+    Until it is applied, so does the id of the mail. An unreadable body becomes empty.
+    """
+    try:
+        event = orjson.loads(body)
+        data = event.get("data") or {}
+    except (orjson.JSONDecodeError, AttributeError):
+        return ""
+    if not isinstance(data, dict):
+        return ""
+    names = ("created_at",) if is_applied else ("created_at", "email_id")
+    kept: dict[str, Any] = {name: data[name] for name in names if isinstance(data.get(name), str)}
+    kept["tags"] = _tags(data.get("tags"))
+    bounce = data.get("bounce")
+    if isinstance(bounce, dict):
+        kept["bounce"] = {name: bounce[name] for name in ("type", "subType") if isinstance(bounce.get(name), str)}
+    head = {name: event[name] for name in ("type", "created_at") if isinstance(event.get(name), str)}
+    return orjson.dumps({**head, "data": kept, "erased": True}).decode()

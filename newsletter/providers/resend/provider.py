@@ -41,6 +41,8 @@ from newsletter.providers.resend.domains import ResendDomains
 from newsletter.providers.resend.events import parse_event, verify_signature
 from newsletter.providers.resend.responses import RecentResponses, number_in, outcome_of_error
 from newsletter.providers.resend.search import ResendEmails
+from newsletter.providers.resend.suppressions import ResendSuppressions
+from newsletter.providers.suppression_list import SuppressionPage, SuppressionsUnreadable
 
 log = logging.getLogger(__name__)
 
@@ -142,12 +144,13 @@ class ResendProvider:
     supports_webhooks: ClassVar[bool] = True
 
     def __init__(self, *, url: str, api_key: str, webhook_secrets: tuple[str, ...], read_key: str = "") -> None:
-        """`read_key` has full access and is used only to read the list of mails; without it there is no search."""
+        """`read_key` has full access, for the list of mails and the suppression list; without it there is neither."""
         self._url = url.rstrip("/")
         self._emails = ResendEmails(self._url, read_key) if read_key else None
         self._api_key = api_key
         # A key with sending access may not read domains.
         self._domains = ResendDomains(self._url, read_key or api_key)
+        self._suppressions = ResendSuppressions(self._url, read_key) if read_key else None
         self._client = PooledClient()
         self._recent_responses = RecentResponses()
         self._secrets = [base64.b64decode(secret.removeprefix("whsec_")) for secret in webhook_secrets]
@@ -255,6 +258,26 @@ class ResendProvider:
         if self._emails is None:
             raise ProviderSearchFailed("read_key_missing", permanent=True)
         return self._emails
+
+    # The suppression list
+
+    @property
+    def can_read_suppressions(self) -> bool:
+        """Whether there is a key with full access."""
+        return self._suppressions is not None
+
+    def read_suppressions(self, *, after: str) -> SuppressionPage:
+        """One page of GET /suppressions. Raises SuppressionsUnreadable."""
+        return self._suppressions_or_raise().read(after)
+
+    def remove_suppression(self, suppression_id: str) -> None:
+        """DELETE /suppressions/{id}. Raises SuppressionsUnreadable."""
+        self._suppressions_or_raise().remove(suppression_id)
+
+    def _suppressions_or_raise(self) -> ResendSuppressions:
+        if self._suppressions is None:
+            raise SuppressionsUnreadable("suppressions_refused", permanent=True)
+        return self._suppressions
 
     # Events
 

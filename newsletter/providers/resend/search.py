@@ -7,7 +7,7 @@ Sources: GET /emails (newest first; `after` is the id of the last mail read) and
 from __future__ import annotations
 
 import datetime
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -16,6 +16,7 @@ import orjson
 import urllib3
 
 from newsletter.providers.base import ProviderSearchFailed, SearchPage, sanitize
+from subscribers.models import fingerprint
 
 PAGE_SIZE = 100
 
@@ -28,8 +29,12 @@ IDENTIFYING_TAGS = ("delivery", "edition", "env")
 
 USER_AGENT = "newsletter-reconcile"
 
-#: {(recipient, subject): (index in the body, identifying tags)} of the messages of a batch.
-BatchMessages = Mapping[tuple[str, str], tuple[int, dict[str, str]]]
+#: {recipient and subject: (index in the body, identifying tags)} of the messages of a batch, by `_key_of` or, for an
+#: erased recipient, by its keyed hash.
+BatchMessages = Mapping[str, tuple[int, dict[str, str]]]
+
+#: The name of the keyed hash that a message keeps of an erased recipient.
+ERASED = "erased"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,7 +68,7 @@ class ResendEmails:
             mails, has_more = [_summary(row) for row in content["data"]], bool(content["has_more"])
         except (KeyError, TypeError, ValueError) as error:
             raise ProviderSearchFailed("list_unreadable", type(error).__name__, permanent=False) from error
-        candidates = [mail for mail in mails if (mail.recipient, mail.subject) in messages]
+        candidates = [mail for mail in mails if _match(messages, mail) is not None]
         found, unverifiable = self._identify(candidates, messages)
         return SearchPage(
             found=found,
@@ -88,7 +93,7 @@ class ResendEmails:
         found: dict[int, str] = {}
         unverifiable = 0
         for mail in candidates:
-            index, expected = messages[mail.recipient, mail.subject]
+            index, expected = _match(messages, mail) or (0, {})
             is_same_post = identified_at is not None and abs(mail.created_at - identified_at) <= SAME_POST
             if not is_same_post:
                 tags = _tags(self._mail(mail.id))
@@ -131,11 +136,37 @@ def _messages_of(body: bytes) -> BatchMessages:
     if not body.startswith(b"["):
         raise ProviderSearchFailed("not_posted_by_provider", permanent=True)
     posted = orjson.loads(body)
-    messages = {}
+    messages: dict[str, tuple[int, dict[str, str]]] = {}
     for index, message in enumerate(posted):
         tags = {name: value for name, value in _tags(message).items() if name in IDENTIFYING_TAGS}
-        messages[message["to"][0].lower(), _normalized(message["subject"])] = (index, tags)
+        key = message[ERASED] if ERASED in message else _key_of(message["to"][0].lower(), message["subject"])
+        messages[key] = (index, tags)
     return messages
+
+
+def erase_messages(body: bytes, deliveries: Collection[int]) -> bytes:
+    """A frozen body in which the messages of these deliveries keep their tags and a keyed hash only.
+
+    The hash is of recipient and subject, so that the mail can still be found in Resend's list. The body must not be
+    posted again.
+    """
+    messages = orjson.loads(body)
+    numbers = {str(pk) for pk in deliveries}
+    for index, message in enumerate(messages):
+        if ERASED not in message and _tags(message).get("delivery") in numbers:
+            key = _key_of(message["to"][0].lower(), message["subject"])
+            messages[index] = {ERASED: fingerprint(key), "tags": message["tags"]}
+    return orjson.dumps(messages)
+
+
+def _key_of(recipient: str, subject: object) -> str:
+    return f"{recipient}\n{_normalized(subject)}"
+
+
+def _match(messages: BatchMessages, mail: EmailSummary) -> tuple[int, dict[str, str]] | None:
+    """The message that may be this mail."""
+    key = _key_of(mail.recipient, mail.subject)
+    return messages.get(key) or messages.get(fingerprint(key))
 
 
 def _summary(row: Mapping[str, Any]) -> EmailSummary:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import datetime
 import hashlib
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
 from email.utils import format_datetime, parseaddr
 from functools import lru_cache
@@ -106,3 +107,18 @@ def _read(body: bytes) -> tuple[str, list[tuple[str, str, str, int, str]], int]:
 @lru_cache(maxsize=64)
 def _bare(address: str) -> str:
     return parseaddr(address)[1]
+
+
+def erase_mails(body: bytes, deliveries: Collection[int]) -> bytes:
+    """A frozen body in which the mails of these deliveries keep their id only. They must not be posted again."""
+    date, envelopes, start = _read(body)
+    kept: list[list[object]] = []
+    mails = []
+    for sender, recipient, mail_id, length, name in envelopes:
+        number = mail_id.partition(".")[0]
+        is_erased = number.isdecimal() and int(number) in deliveries
+        kept.append([sender, "", mail_id, 0, name] if is_erased else [sender, recipient, mail_id, length, name])
+        if not is_erased:
+            mails.append(memoryview(body)[start : start + length])
+        start += length
+    return _body(date, kept, mails)

@@ -134,13 +134,33 @@ def test_an_event_of_another_installation_is_ignored(delivery: Delivery) -> None
 def test_an_event_that_matches_no_delivery_is_an_orphan_and_changes_nothing(
     delivery: Delivery, data: dict[str, Any], reason: Reason
 ) -> None:
-    receive("email.complained", delivery, **data)
+    receive("email.opened", delivery, **data)
     apply()
     delivery.refresh_from_db()
     event = Event.objects.get()
-    assert (event.state, event.reason, delivery.complained_at) == (EventState.ORPHAN, reason, None)
+    assert (event.state, event.reason, delivery.opened_at) == (EventState.ORPHAN, reason, None)
     assert event.delivery_id is None
     assert not Suppression.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("kind", "data", "reason"),
+    [
+        ("email.complained", {}, SuppressionReason.COMPLAINT),
+        ("email.bounced", HARD, SuppressionReason.HARD_BOUNCE),
+        ("email.bounced", {"bounce": {"type": "Transient", "subType": "General"}}, None),
+        ("email.delivered", {}, None),
+    ],
+)
+def test_a_complaint_or_hard_bounce_without_its_delivery_suppresses_the_address(
+    delivery: Delivery, kind: str, data: dict[str, Any], reason: SuppressionReason | None
+) -> None:
+    """As after a restored backup, which does not know the delivery."""
+    receive(kind, delivery, tags={"delivery": "999999", "env": "tests"}, **data)
+    apply()
+    assert states() == [EventState.ORPHAN]
+    assert [row.reason for row in Suppression.objects.all()] == ([reason] if reason else [])
+    assert Subscription.objects.get().state == ("suppressed" if reason else "active")
 
 
 def test_an_event_of_the_issue_of_its_delivery_is_applied(delivery: Delivery) -> None:

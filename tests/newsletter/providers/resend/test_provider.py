@@ -405,7 +405,7 @@ def test_an_unknown_kind_is_an_event_without_a_type(kind: str) -> None:
         ({"type": "Temporary"}, BounceKind.SOFT),
         ({"type": "Permanent", "message": "550 5.7.515 Access denied"}, BounceKind.POLICY),
         ({"type": "Permanent", "diagnosticCode": ["smtp; 550 5.7.1 blocked"]}, BounceKind.POLICY),
-        ({"type": "Permanent", "diagnosticCode": ["smtp; 550 5.4.1 relay access denied"]}, BounceKind.POLICY),
+        ({"type": "Permanent", "diagnosticCode": ["smtp; 550 5.4.1 relay access denied"]}, BounceKind.SOFT),
         ({"type": "Permanent", "subType": "ContentRejected"}, BounceKind.SOFT),
         ({"type": "Permanent", "subType": "AttachmentRejected"}, BounceKind.SOFT),
         ({"type": "Permanent", "message": "smtp; 550 5.1.1 unknown (from 10.4.7.23)"}, BounceKind.HARD),

@@ -1,0 +1,88 @@
+"""How long webhook bodies and frozen bytes are kept; the rules of `subscribers.privacy.retention` for them."""
+
+from __future__ import annotations
+
+import datetime
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from django.db.models import Q, QuerySet
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from newsletter.models import Batch, BatchState, Event, EventState
+from newsletter.providers import erase_from_event
+from newsletter.sending.erased import HAS_BYTES, erase_deliveries
+from newsletter.sending.recipients import deliveries_of
+from subscribers.models import RetentionProgress
+from subscribers.privacy.retention import ROWS_PER_RUN, ByKey, add_retention
+
+if TYPE_CHECKING:
+    from django.utils.functional import _StrOrPromise as StrOrPromise
+
+TITLE = _("frozen mails of batches")
+
+#: Batches that are looked at in one run: their bytes are large.
+BATCHES_PER_RUN = 50
+
+
+def add_rules() -> None:
+    """Make the worker apply these rules. Called when the app starts."""
+    add_retention(WEBHOOKS)
+    add_retention(Payloads())
+
+
+def _clear_bodies(events: QuerySet[Any]) -> None:
+    """Kind, times, tags and the kind of a bounce stay: reports and a repeat of the event need them."""
+    emptied = list(events.only("provider", "body"))
+    for event in emptied:
+        event.body = erase_from_event(event.provider, event.body, is_applied=True)
+    Event.objects.bulk_update(emptied, ["body"], batch_size=500)
+
+
+WEBHOOKS = ByKey(
+    name="webhooks",
+    title=_("bodies of webhook events"),
+    rows=Event.objects.all,
+    at="received_at",
+    clear=_clear_bodies,
+    unfinished=lambda: Event.objects.filter(state=EventState.NEW).order_by("pk"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Payloads:
+    """Frozen bytes. Most are removed when the outcome is known; those of held batches lose their recipients."""
+
+    name: str = "payloads"
+    title: StrOrPromise = TITLE
+
+    def purge(self, before: datetime.datetime) -> int:
+        """See RetentionRule. A held batch keeps what finds its mails in the provider's list: tags and keyed hashes."""
+        finished = Batch.objects.filter(_finished(before)).order_by("pk").values_list("pk", flat=True)[:ROWS_PER_RUN]
+        count = Batch.objects.filter(pk__in=list(finished)).update(payload=None)
+        return count + sum(_erase_all(batch) for batch in self._next_held(before))
+
+    def _next_held(self, before: datetime.datetime) -> list[Batch]:
+        """A few at a time, again and again: a batch of any age may be held."""
+        held = Batch.objects.filter(state=BatchState.HELD, attempts__gt=0, last_attempt_at__lt=before)
+        if not held.exists():
+            return []
+        progress, _created = RetentionProgress.objects.get_or_create(name=self.name)
+        found = list(held.filter(pk__gt=progress.last_pk).defer("payload").order_by("pk")[:BATCHES_PER_RUN])
+        last = found[-1].pk if found else 0
+        if last != progress.last_pk:
+            RetentionProgress.objects.filter(pk=progress.pk).update(last_pk=last, at=timezone.now())
+        return found
+
+    def is_overdue(self, before: datetime.datetime) -> bool:
+        """See RetentionRule. Held batches are looked at by each run."""
+        return Batch.objects.filter(_finished(before)).exists()
+
+
+def _finished(before: datetime.datetime) -> Q:
+    return Q(finished_at__lt=before, payload__isnull=False) & ~Q(state__in=HAS_BYTES)
+
+
+def _erase_all(batch: Batch) -> bool:
+    return erase_deliveries(batch.pk, list(deliveries_of(batch).values_list("pk", flat=True)))

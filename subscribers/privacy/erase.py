@@ -1,0 +1,60 @@
+"""Erasure: everything about a subscriber goes, and a keyed hash of the address stays (GDPR Art. 17 and 21).
+
+The hash is a suppression with the reason “erased”: no import adds the address again. The subscriber may sign up again,
+and the confirmation lifts it.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+
+from django.db import connection, transaction
+
+from subscribers.models import Subscriber, SuppressionReason
+from subscribers.privacy.registry import DataSubject
+from subscribers.privacy.rules import rules
+from subscribers.suppression import check_suppression_secret, suppress_addresses
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Erasure:
+    """What was erased: the number of rows by the name of their rule. Holds no address."""
+
+    rows: dict[str, int]
+
+    @property
+    def total(self) -> int:
+        """All rows."""
+        return sum(self.rows.values())
+
+
+def erase_data_subject(subject: DataSubject, *, by: str = "") -> Erasure:
+    """Erase all data about a subscriber in one transaction; a repeat finds nothing more.
+
+    `by` is the editor's name for the log; empty: the subscriber. Rows without an index are searched for before the
+    transaction; events that come in meanwhile are emptied where they are applied. An address of which nothing was
+    stored gets no hash. Raises SuppressionSecretDiffers: the hash would not be recognised later.
+    """
+    check_suppression_secret()
+    every = rules()
+    located = {rule.name: rule.locate(subject) for rule in every}
+    with transaction.atomic():
+        # As a request to subscribe does, so that no sign-up adds rows meanwhile.
+        Subscriber.objects.select_for_update().filter(pk=subject.subscriber_pk).first()
+        rows = {rule.name: rule.erase(subject, located[rule.name]) for rule in reversed(every)}
+        erasure = Erasure({name: count for name, count in rows.items() if count})
+        if subject.subscriber or erasure.total:
+            suppress_addresses({subject.canonical: (SuppressionReason.ERASED, "")})
+    log.info("DataSubject erased", extra={"by": by, "rows": erasure.total})
+    _forget_freed_pages()
+    return erasure
+
+
+def _forget_freed_pages() -> None:
+    """On SQLite the write-ahead log keeps former pages until it is emptied. Other connections may delay that."""
+    if connection.vendor == "sqlite" and not connection.in_atomic_block:
+        with connection.cursor() as cursor:
+            cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)")
