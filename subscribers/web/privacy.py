@@ -8,7 +8,6 @@ from __future__ import annotations
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils import timezone
-from django.utils.log import log_response
 from django.views.decorators.csrf import csrf_exempt
 
 from subscribers.addresses import masked
@@ -19,7 +18,7 @@ from subscribers.privacy.export import export_zip, file_name
 from subscribers.privacy.registry import DataSubject
 from subscribers.suppression import SuppressionSecretDiffers
 from subscribers.web.languages import in_page_language
-from subscribers.web.pages import private
+from subscribers.web.pages import not_understood, private
 
 
 @csrf_exempt
@@ -35,7 +34,7 @@ def _my_data(request: HttpRequest, subscription: Subscription | None, link: Data
     if request.method != "POST":
         return _page(request, "subscribers/my_data.html", subscription, link)
     if request.POST.get("action") != "download":
-        return _not_understood(request, subscription)
+        return not_understood(request, subscription)
     if not use_data_request(link):
         return _used_up(request)
     subject = DataSubject(link.subscriber.canonical, link.subscriber)
@@ -57,7 +56,7 @@ def _erase_me(request: HttpRequest, subscription: Subscription | None, link: Dat
     if request.method != "POST":
         return _page(request, "subscribers/erase_me.html", subscription, link)
     if request.POST.get("action") != "erase":
-        return _not_understood(request, subscription)
+        return not_understood(request, subscription)
     try:
         erase_data_subject(DataSubject(link.subscriber.canonical, link.subscriber))
     except SuppressionSecretDiffers:
@@ -88,14 +87,6 @@ def _page(
 
 def _list_of(subscription: Subscription | None) -> MailingList | None:
     return subscription.mailing_list if subscription else None
-
-
-def _not_understood(request: HttpRequest, subscription: Subscription | None) -> HttpResponse:
-    context = {"mailing_list": _list_of(subscription)}
-    response = render(request, "subscribers/not_understood.html", context, status=400)
-    # Instead of Django's own line, whose path is a working link.
-    log_response("A form was not understood", response=response, request=request)
-    return response
 
 
 def _used_up(request: HttpRequest) -> HttpResponse:
