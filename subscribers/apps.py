@@ -10,3 +10,10 @@ class SubscribersConfig(AppConfig):
     name = "subscribers"
     verbose_name = _("Subscribers")
     default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        """Register the kinds of rules of segments."""
+        # Needs the registry of apps.
+        from subscribers.segments.subscription_kinds import register_kinds
+
+        register_kinds()
