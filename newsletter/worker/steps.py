@@ -24,6 +24,7 @@ from newsletter.sending.recover import recover_abandoned
 from newsletter.sending.recurring import plan_occurrences, start_next_due_occurrence
 from newsletter.sending.schedule import start_next_due_send, update_start_times
 from subscribers.consent.signing_keys import RECORD_SECONDS, record_signing_keys
+from subscribers.directory.bulk import run_bulk_actions
 from subscribers.models import suppression_secret_differs
 from subscribers.signup.queue import process_signups
 from subscribers.suppression import record_suppression_secret
@@ -126,6 +127,7 @@ STEPS: tuple[Step, ...] = (
     Step("finish_sends", Queue.SENDING, 0, finish_sends),
     # These wait for servers of others, so that no mail may wait for them.
     Step("poll_feeds", Queue.BACKGROUND, 0, poll_next_feed),
+    Step("run_bulk_actions", Queue.BACKGROUND, 0, run_bulk_actions),
     Step("check_signing_keys", Queue.BACKGROUND, 86_400, log_lost_links),
     Step("check_links", Queue.BACKGROUND, 0, check_next_links),
     Step("refresh_domains", Queue.BACKGROUND, REFRESH_EVERY.total_seconds(), _refresh_domains),

@@ -1,5 +1,12 @@
 """The tables of mailing lists, subscribers and their consent."""
 
+from subscribers.models.bulk_action import (
+    BULK_ACTION_MACHINE,
+    BulkAction,
+    BulkActionKind,
+    BulkActionReason,
+    BulkActionState,
+)
 from subscribers.models.consent import Consent, ConsentForm, ConsentKind, ConsentText
 from subscribers.models.custom_field import (
     BUILT_IN_FIELDS,
@@ -10,6 +17,7 @@ from subscribers.models.custom_field import (
     FieldKind,
     FieldValue,
 )
+from subscribers.models.export import Export, ExportFormat
 from subscribers.models.history import Change, ChangeKind, Note
 from subscribers.models.mailing_list import MailingList
 from subscribers.models.segment import Segment, SegmentMember
@@ -17,6 +25,7 @@ from subscribers.models.signing_key import SigningKey
 from subscribers.models.signup import Signup
 from subscribers.models.subscriber import Subscriber
 from subscribers.models.subscription import (
+    IMPORTED,
     REQUEST_LIFETIME,
     SUBSCRIPTION_MACHINE,
     Frequency,
@@ -49,12 +58,18 @@ from subscribers.models.validators import check_address, check_header_text, chec
 
 __all__ = [
     "BUILT_IN_FIELDS",
+    "BULK_ACTION_MACHINE",
+    "IMPORTED",
     "LIFTED_BY_CONFIRMATION",
     "MAX_OPTIONS",
     "MAX_TEXT",
     "REQUEST_LIFETIME",
     "SUBSCRIPTION_MACHINE",
     "TRANSACTIONAL_MAIL_MACHINE",
+    "BulkAction",
+    "BulkActionKind",
+    "BulkActionReason",
+    "BulkActionState",
     "Change",
     "ChangeKind",
     "Consent",
@@ -63,6 +78,8 @@ __all__ = [
     "ConsentText",
     "CustomField",
     "Evidence",
+    "Export",
+    "ExportFormat",
     "FieldAsked",
     "FieldKind",
     "FieldValue",

@@ -18,6 +18,9 @@ from subscribers.state_machine import StateMachine
 #: How long a confirmation link works after the request.
 REQUEST_LIFETIME = datetime.timedelta(days=7)
 
+#: The source of subscriptions that an import made.
+IMPORTED = "import"
+
 
 class SubscriptionState(models.TextChoices):
     """The states of a subscription."""
@@ -143,6 +146,14 @@ class Subscription(models.Model):
                 fields=["mailing_list", "id"],
                 condition=Q(state=SubscriptionState.ACTIVE),
                 name="subscription_audience",
+            ),
+            # Editors look for the subscribers with one state on one list.
+            models.Index(fields=["mailing_list", "state", "subscriber"], name="subscription_by_state"),
+            # Sign-ups name their source; the rest would be a large index of few values, which every import writes to.
+            models.Index(
+                fields=["source", "subscriber"],
+                condition=~Q(source__in=["", IMPORTED]),
+                name="subscription_by_source",
             ),
         ]
 

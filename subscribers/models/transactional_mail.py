@@ -22,6 +22,7 @@ class TransactionalMailKind(models.TextChoices):
 
     CONFIRMATION = "confirmation", _("Confirmation mail")
     ALREADY_SUBSCRIBED = "already_subscribed", _("“You are already subscribed”")
+    PREFERENCES_LINK = "preferences_link", _("Link to the preferences page")
 
 
 class TransactionalMailState(models.TextChoices):

@@ -17,7 +17,7 @@ from newsletter.models import (
     SEND_MACHINE,
     SWITCH_MACHINE,
 )
-from subscribers.models import SUBSCRIPTION_MACHINE, TRANSACTIONAL_MAIL_MACHINE
+from subscribers.models import BULK_ACTION_MACHINE, SUBSCRIPTION_MACHINE, TRANSACTIONAL_MAIL_MACHINE
 
 #: Columns with a state that a machine moves.
 FIELDS = {"state"}
@@ -30,6 +30,7 @@ MACHINES = {
     "event": EVENT_MACHINE,
     "subscription": SUBSCRIPTION_MACHINE,
     "transactional mail": TRANSACTIONAL_MAIL_MACHINE,
+    "bulk action": BULK_ACTION_MACHINE,
     "sending switch": SWITCH_MACHINE,
 }
 
