@@ -21,14 +21,18 @@ class NewsletterConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        """Register the system checks, install the translator, and arm the failpoint if one is set."""
+        """Register checks and what other apps ask for, install the translator, and arm the failpoint if one is set."""
         register(check_proxies)
         register(check_signing_keys, Tags.database)
-        # Both need the registry of apps.
+        # These need the registry of apps.
         from newsletter.models.reasons import PROVIDER_SENTENCES
         from newsletter.providers.reasons import REASONS
+        from newsletter.reports import subscriber_history
+        from newsletter.sending import merged_addresses
 
         PROVIDER_SENTENCES.update(REASONS)
+        subscriber_history.register()
+        merged_addresses.register()
         translatable.install(translation.gettext, translation.ngettext, _separators)
         failpoints.arm(failpoints.read_failpoint(settings.FAILPOINT))
 

@@ -16,6 +16,7 @@ from newsletter.monitoring.heartbeat import Queue
 from newsletter.monitoring.installation_diagnostics import (
     event_diagnostics,
     restore_diagnostics,
+    search_diagnostics,
     signup_diagnostics,
     stop_diagnostics,
     throttle_diagnostics,
@@ -62,6 +63,7 @@ def diagnostics() -> list[Diagnostic]:
             *signup_diagnostics(now),
             *transactional_diagnostics(now),
             *lost_link_diagnostics(now),
+            *search_diagnostics(),
         )
     )
 

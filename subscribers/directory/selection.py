@@ -123,6 +123,10 @@ class Selection:
         """The same without the condition of this name."""
         return dataclasses.replace(self, **{name: None if name in ("mailing_list", "tag", "segment") else ""})
 
+    def without_keys(self) -> Selection:
+        """The filter alone, for the way back to the list."""
+        return dataclasses.replace(self, keys=())
+
     @property
     def has_conditions(self) -> bool:
         """Whether subscriptions decide, and not the address or name alone."""
