@@ -29,7 +29,7 @@ def last_sends(limit: int) -> dict[int, tuple[str, datetime.datetime]]:
     """The last issues that were sent, the newest first: title and start by key of the issue."""
     sends = Send.objects.filter(state__in=STARTED, started_at__isnull=False).order_by("-started_at")
     rows = sends.values_list("issue_id", "issue__title", "started_at")[:limit]
-    return {issue: (title, at) for issue, title, at in rows}
+    return {issue: (title, at) for issue, title, at in rows if at}
 
 
 def issue_histories(subscribers: Sequence[int], limit: int) -> Mapping[int, IssueHistory]:

@@ -119,7 +119,7 @@ class RemoveTagForm(ActionForm):
             tags = tags.filter(mailing_list=selection.mailing_list)
         field = self.fields["tag"]
         field.queryset, field.initial = tags, selection.tag  # type: ignore[attr-defined]
-        field.widget.choices = [  # type: ignore[attr-defined]
+        field.widget.choices = [
             ("", "–"),
             *(
                 (pk, f"{name} ({list_name})")

@@ -158,14 +158,14 @@ class SubscriptionForm(forms.Form):
     )
     frequency = forms.ChoiceField(label=gettext_lazy("Frequency"), choices=Frequency.choices)
 
-    def __init__(self, subscription: Subscription, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, subscription: Subscription, data: Any, *, prefix: str) -> None:
         topics = Topic.objects.filter(mailing_list=subscription.mailing_list_id)
         initial = {
             "tags": ", ".join(tag_names_of(subscription)),
             "topics": [topic.pk for topic in topics_of(subscription)],
             "frequency": subscription.frequency,
         }
-        super().__init__(*args, initial=initial, **kwargs)
+        super().__init__(data, initial=initial, prefix=prefix)
         self.fields["topics"].queryset = topics  # type: ignore[attr-defined]
         if not topics.exists():
             del self.fields["topics"]

@@ -82,7 +82,7 @@ def selection_of(request: HttpRequest, *, without: Iterable[str] = ()) -> Select
     """The selection of the query string, apart from these parameters. Raises BadRequest."""
     if repeated := [name for name, values in request.GET.lists() if len(values) > 1]:
         raise BadRequest(f"repeated parameter {min(repeated)!r}")
-    query = {name: value for name, value in request.GET.items() if name not in {*without, *IGNORED}}
+    query = {name: str(value) for name, value in request.GET.items() if name not in {*without, *IGNORED}}
     try:
         return Selection.from_query(query, is_exact=not may_see_personal_data(request))
     except InvalidSelection as error:

@@ -81,7 +81,7 @@ class SubscriberAdmin(ReadOnlyAdmin):
             "suppress": subscriber_actions.suppress,
             "lift": subscriber_actions.lift,
         }
-        several = {
+        several: dict[str, tuple[str, Callable[..., HttpResponseBase]]] = {
             "export/": ("export", show_export),
             "actions/progress/": ("progress", bulk_actions.show_progress),
             "actions/<int:pk>/cancel/": ("bulk_cancel", bulk_actions.stop_bulk_action),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from django.db import transaction
+from django.db.models import Model
 from django.utils import timezone
 
 from subscribers.consent.actions import unsubscribe_all
@@ -103,7 +104,12 @@ def _join(mine: Subscription, theirs: Subscription, evidence: Evidence) -> None:
         until = max(theirs.paused_until, mine.paused_until or timezone.now())
         Subscription.objects.filter(pk=mine.pk).update(paused_until=until)
     unsubscribe_all(Subscription.objects.filter(pk=theirs.pk), evidence)
-    for model, column in ((SubscriptionTag, "tag"), (SegmentMember, "segment"), (TopicOptOut, "topic")):
+    joined: tuple[tuple[type[Model], str], ...] = (
+        (SubscriptionTag, "tag"),
+        (SegmentMember, "segment"),
+        (TopicOptOut, "topic"),
+    )
+    for model, column in joined:
         rows = model._default_manager.filter(subscription=theirs)
         keys = rows.values_list(f"{column}_id", flat=True)
         copies = [model(subscription=mine, **{f"{column}_id": key}) for key in keys]

@@ -121,7 +121,8 @@ class Selection:
 
     def without(self, name: str) -> Selection:
         """The same without the condition of this name."""
-        return dataclasses.replace(self, **{name: None if name in ("mailing_list", "tag", "segment") else ""})
+        nothing: Any = None if name in ("mailing_list", "tag", "segment") else ""
+        return dataclasses.replace(self, **{name: nothing})
 
     def without_keys(self) -> Selection:
         """The filter alone, for the way back to the list."""
@@ -134,7 +135,7 @@ class Selection:
 
     def subscriptions(self) -> SubscriptionQuerySet:
         """The subscriptions that meet its conditions, of whichever subscriber. Raises SelectionGone."""
-        found = self._in_segment() if self.segment else Subscription.objects.all()
+        found = _in_segment(self.segment) if self.segment else Subscription.objects.all()
         if self.mailing_list:
             found = found.filter(mailing_list=self.mailing_list)
         if self.state == PAUSED:
@@ -146,15 +147,6 @@ class Selection:
         if self.tag:
             found = found.filter(Exists(SubscriptionTag.objects.filter(tag=self.tag, subscription=OuterRef("pk"))))
         return found
-
-    def _in_segment(self) -> SubscriptionQuerySet:
-        segment = Segment.objects.select_related("mailing_list").filter(pk=self.segment).first()
-        if segment is None:
-            raise SelectionGone(_("The segment was deleted."))
-        try:
-            return segment_queryset(segment)
-        except RulesError as error:
-            raise SelectionGone(str(error)) from error
 
     def subscribers(self) -> QuerySet[Subscriber]:
         """The selected subscribers, in no order. Raises SelectionGone."""
@@ -175,6 +167,16 @@ class Selection:
     def subscriptions_of(self, subscribers: list[int]) -> SubscriptionQuerySet:
         """Those subscriptions of these subscribers (keys) that meet its conditions. Raises SelectionGone."""
         return self.subscriptions().filter(subscriber__in=subscribers)
+
+
+def _in_segment(pk: int) -> SubscriptionQuerySet:
+    segment = Segment.objects.select_related("mailing_list").filter(pk=pk).first()
+    if segment is None:
+        raise SelectionGone(_("The segment was deleted."))
+    try:
+        return segment_queryset(segment)
+    except RulesError as error:
+        raise SelectionGone(str(error)) from error
 
 
 def sources() -> list[str]:

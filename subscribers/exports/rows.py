@@ -113,7 +113,7 @@ def _values(keys: list[int], fields: Mapping[int, CustomField]) -> dict[int, dic
         values = found.setdefault(key, {})
         if field_.kind == FieldKind.CHOICES:
             values.setdefault(field_.key, []).append(text)
-        elif field_.kind == FieldKind.NUMBER:
+        elif field_.kind == FieldKind.NUMBER and number is not None:
             values[field_.key] = f"{number.normalize() + 0:f}"
         else:
             values[field_.key] = date.isoformat() if date else text

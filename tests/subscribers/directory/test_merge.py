@@ -95,7 +95,9 @@ def test_a_subscription_of_another_list_moves_with_its_consents_and_links() -> N
     actions.pause(theirs.key, 2, Evidence(form="preferences"))
     token = LinkSigner(Purpose.UNSUBSCRIBE).token(theirs.key.bytes)
     merge(mine.subscriber_id, theirs.subscriber_id, by="ida")
-    moved = Subscription.objects.get(key=read_key(Purpose.UNSUBSCRIBE, token))
+    key = read_key(Purpose.UNSUBSCRIBE, token)
+    assert key
+    moved = Subscription.objects.get(key=key)
     assert (moved.subscriber_id, moved.state) == (mine.subscriber_id, SubscriptionState.ACTIVE)
     assert Consent.objects.get(subscription=moved).address == BEN
 
