@@ -17,7 +17,7 @@ UNFINISHED = (DeliveryState.PENDING, DeliveryState.BATCHED, DeliveryState.UNKNOW
 def move_deliveries(kept: Subscriber, merged: Subscriber) -> None:
     """Give the deliveries of `merged` to `kept`, except of issues that both got. Raises MergeRefused while one waits.
 
-    Otherwise a mail could go to an address that has just ended, or the person miss an issue or get it twice.
+    Otherwise a mail could go to an address that has just ended, or the subscriber miss an issue or get it twice.
     """
     of_both = Delivery.objects.filter(subscriber__in=(kept.pk, merged.pk))
     running = list(Send.objects.filter(state__in=IN_PROGRESS).values_list("issue_id", flat=True))

@@ -133,21 +133,21 @@ class RemoveTagForm(ActionForm):
 
 
 class SegmentForm(OnListForm):
-    """A segment whose members are picked, by its name; it is made if it does not exist."""
+    """A segment that is picked by hand, by its name; it is made if it does not exist."""
 
     name = forms.CharField(
         label=gettext_lazy("Segment"),
         max_length=100,
         validators=[check_header_text],
-        help_text=gettext_lazy("Its members are picked one by one. A new segment is created."),
+        help_text=gettext_lazy("A segment that is picked by hand. A new one is created."),
     )
 
     def clean(self) -> dict[str, Any]:
-        """Refuse the name of a segment with rules: it decides on its members itself."""
+        """Refuse the name of a segment with rules, which finds its subscriptions itself."""
         cleaned = super().clean() or {}
         mailing_list, name = cleaned.get("mailing_list"), cleaned.get("name")
         if Segment.objects.filter(mailing_list=mailing_list, name=name, is_picked=False).exists():
-            self.add_error("name", ValidationError(_("The members of this segment are found by rules. Enter another.")))
+            self.add_error("name", ValidationError(_("This segment is found by rules. Enter another name.")))
         return cleaned
 
     def values(self) -> dict[str, Any]:
@@ -229,7 +229,7 @@ def _consequences(kind: BulkActionKind, selection: Selection, count: Count) -> l
     sentences = {
         BulkActionKind.ADD_TAG: [_("The tag is added to %(subscribers)s.")],
         BulkActionKind.REMOVE_TAG: [_("The tag is removed from %(subscribers)s.")],
-        BulkActionKind.ADD_TO_SEGMENT: [_("The segment gets %(subscribers)s as members.")],
+        BulkActionKind.ADD_TO_SEGMENT: [_("This adds %(subscribers)s to the segment.")],
         BulkActionKind.UNSUBSCRIBE: [
             _("This ends subscriptions of %(subscribers)s, and they receive no more issues."),
             _("You cannot undo this: only the subscribers themselves can subscribe again."),
@@ -280,8 +280,8 @@ def result_sentence(action: BulkAction) -> str:
             action.changed,
         ),
         BulkActionKind.ADD_TO_SEGMENT: ngettext(
-            "The segment “%(name)s” has %(count)d new member.",
-            "The segment “%(name)s” has %(count)d new members.",
+            "%(count)d subscription was added to the segment “%(name)s”.",
+            "%(count)d subscriptions were added to the segment “%(name)s”.",
             action.changed,
         ),
         BulkActionKind.UNSUBSCRIBE: ngettext(

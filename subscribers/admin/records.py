@@ -19,6 +19,7 @@ class ConsentAdmin(ReadOnlyAdmin):
     """The proofs: who agreed to what, when and where."""
 
     actions = None
+    is_personal = True
     list_display = ("created_at", "kind", "address", "list_name", "form")
     list_filter = ("kind", "form")
     search_fields = ("canonical",)
@@ -59,6 +60,7 @@ class TransactionalMailAdmin(ReadOnlyAdmin):
     """Transactional mails and their states."""
 
     actions = None
+    is_personal = True
     list_display = ("kind", "recipient", "state_badge", "created_at", "sent_at", "attempts", "explanation")
     list_filter = ("state", "kind")
     search_fields = ("recipient", "provider_id")

@@ -140,7 +140,7 @@ def _added_sentence(result: Added) -> str:
 
 
 class DetailsForm(forms.ModelForm):  # type: ignore[type-arg]
-    """What belongs to the person."""
+    """What belongs to the subscriber, on every list."""
 
     class Meta:
         model = Subscriber
@@ -247,7 +247,7 @@ class MergeForm(forms.Form):
     address = AddressField(
         label=gettext_lazy("Other address"), help_text=gettext_lazy("Its subscriptions and history move here.")
     )
-    is_sure = forms.BooleanField(label=gettext_lazy("Both addresses belong to the same person."))
+    is_sure = forms.BooleanField(label=gettext_lazy("Both addresses belong to the same subscriber."))
 
     def __init__(self, subscriber: Subscriber, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -266,7 +266,7 @@ class MergeForm(forms.Form):
 
 @require_http_methods(["GET", "HEAD", "POST"])
 def merge_subscriber(request: HttpRequest, subscriber: Subscriber) -> HttpResponse:
-    """Merge another address of the same person into this one."""
+    """Merge another address of the same subscriber into this one."""
     if not (may_change(request) and may_see_personal_data(request)):
         raise PermissionDenied
     form = MergeForm(subscriber, request.POST if request.method == "POST" else None)

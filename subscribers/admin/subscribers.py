@@ -136,6 +136,7 @@ def url_name(page: str) -> str:
 class SubscriptionAdmin(ReadOnlyAdmin):
     """Subscriptions and their states."""
 
+    is_personal = True
     list_display = (
         "subscriber",
         "mailing_list",

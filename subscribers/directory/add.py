@@ -25,7 +25,7 @@ from subscribers.suppression import SuppressionSecretDiffers, get_suppression
 
 
 class Added(enum.Enum):
-    """What became of the wish to add somebody. A “no” that is known always wins."""
+    """What became of the wish to add a subscriber. A “no” that is known always wins."""
 
     ACTIVE = "subscribed"
     CONFIRMATION = "asked by a confirmation mail"
@@ -76,7 +76,7 @@ def add_with_proof(
             return Added.DECLINED
         existing = Subscription.objects.filter(mailing_list=mailing_list, subscriber=subscriber).first()
         if existing:
-            return STANDING[SubscriptionState(existing.state)]
+            return BY_STATE[SubscriptionState(existing.state)]
         now = timezone.now()
         subscription = Subscription.objects.create(
             mailing_list=mailing_list,
@@ -92,7 +92,7 @@ def add_with_proof(
 
 
 #: What is answered where there is a subscription: an editor changes none of them.
-STANDING = {
+BY_STATE = {
     SubscriptionState.ACTIVE: Added.ALREADY,
     SubscriptionState.PENDING: Added.PENDING,
     SubscriptionState.UNSUBSCRIBED: Added.ENDED,

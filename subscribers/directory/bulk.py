@@ -149,9 +149,9 @@ def _add_to_segment(action: BulkAction, selection: Selection, chunk: list[int]) 
     if segment is None:
         raise BulkActionFailed(BulkActionReason.SEGMENT_GONE)
     wanted = _on_list(selection, chunk, segment.mailing_list_id).exclude(segment_memberships__segment=segment)
-    members = [SegmentMember(segment=segment, subscription=subscription) for subscription in wanted]
-    SegmentMember.objects.bulk_create(members, ignore_conflicts=True)
-    return len(members)
+    new = [SegmentMember(segment=segment, subscription=subscription) for subscription in wanted]
+    SegmentMember.objects.bulk_create(new, ignore_conflicts=True)
+    return len(new)
 
 
 def _on_list(selection: Selection, chunk: list[int], mailing_list: int) -> SubscriptionQuerySet:

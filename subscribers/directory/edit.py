@@ -73,8 +73,8 @@ def _set_tags(subscription: Subscription, names: Sequence[str], *, by: str) -> N
     new = [name for key, name in wanted.items() if key not in present]
     for tag in get_tags(subscription.mailing_list, new):
         add_tag(tag, row, by=by)
-    for membership in subscription.subscription_tags.exclude(tag__key__in=wanted).select_related("tag"):
-        remove_tag(membership.tag, row, by=by)
+    for row_of_tag in subscription.subscription_tags.exclude(tag__key__in=wanted).select_related("tag"):
+        remove_tag(row_of_tag.tag, row, by=by)
 
 
 def topics_of(subscription: Subscription) -> list[Topic]:

@@ -64,5 +64,5 @@ def issue_histories(subscribers: Sequence[int], limit: int) -> dict[int, IssueHi
 
 
 def has_issues() -> bool:
-    """Whether anybody tells of issues."""
+    """Whether a source of issues is registered."""
     return bool(_sources)

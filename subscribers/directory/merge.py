@@ -1,4 +1,4 @@
-"""Merging two addresses of one person: everything moves to the address that is kept, and the stronger “no” wins."""
+"""Merging two addresses of one subscriber: everything moves to the address that is kept, and the stronger “no” wins."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ from subscribers.profile.fields import fields_of, set_values, values_of
 from subscribers.profile.history import record_change
 from subscribers.suppression import get_suppression, suppress_addresses
 
-#: Reasons that are a “no” of the person. The others are about one mailbox, which may be why the addresses are merged.
-NO_OF_THE_PERSON = (SuppressionReason.COMPLAINT, SuppressionReason.MANUAL)
+#: Reasons that are a “no” of the subscriber. The others are about one mailbox, which may be why there is another.
+HOLDS_FOR_BOTH = (SuppressionReason.COMPLAINT, SuppressionReason.MANUAL)
 
 OPEN = (SubscriptionState.PENDING, SubscriptionState.ACTIVE)
 
@@ -58,8 +58,8 @@ def merge(kept_pk: int, merged_pk: int, *, by: str) -> Subscriber:
     """Move everything of `merged` to `kept`, which is returned. Raises MergeRefused and SuppressionSecretDiffers.
 
     - On a list that only `merged` is on, the subscription moves with its consents, so that links in its mails work.
-    - On a list that both are on, `kept` stays active only if neither has ended; that of `merged` ends. Tags, members of
-      segments and topics that were left are joined; fields, and details of the person, are filled where they are empty.
+    - On a list that both are on, `kept` stays active only if neither has ended; that of `merged` ends. Tags, picked
+      segments and topics that were left are joined; fields and details are filled where they are empty.
     - A complaint, and a suppression by an editor, hold for both addresses; a bounce for its own mailbox only.
 
     The other address stays as a row without open subscriptions.
@@ -135,15 +135,15 @@ def _merge_details(kept: Subscriber, merged: Subscriber) -> None:
 
 
 def _share_suppression(kept: Subscriber, merged: Subscriber, evidence: Evidence) -> None:
-    """A “no” of the person holds for both, and ends what has just moved to a suppressed address."""
+    """A “no” of the subscriber holds for both, and ends what has just moved to a suppressed address."""
     found = {each.canonical: get_suppression(each.canonical) for each in (kept, merged)}
     theirs, ours = found[merged.canonical], found[kept.canonical]
     causes = {}
     if ours:
         causes[kept.canonical] = (SuppressionReason(ours.reason), ours.detail)
-        if ours.reason in NO_OF_THE_PERSON:
+        if ours.reason in HOLDS_FOR_BOTH:
             causes[merged.canonical] = causes[kept.canonical]
-    if theirs and theirs.reason in NO_OF_THE_PERSON:
+    if theirs and theirs.reason in HOLDS_FOR_BOTH:
         suppress_addresses({kept.canonical: (SuppressionReason(theirs.reason), theirs.detail)}, evidence)
     if causes:
         suppress_addresses(causes, evidence)

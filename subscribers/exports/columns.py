@@ -30,7 +30,7 @@ FIRST_COLUMNS = (
 #: Before the key of a custom field.
 FIELD_PREFIX = "field:"
 
-#: The columns after the custom fields. They are for people: the import reads none of them but the suppression reason,
+#: The columns after the custom fields. The import reads none of them but the suppression reason,
 #: which tells a bounce from a complaint.
 LAST_COLUMNS = ("frequency", "paused_until", "topics_off", "suppression_reason", "proof")
 

@@ -80,7 +80,7 @@ def _csv(
         buffer.seek(0)
         buffer.truncate()
     if buffer.tell():
-        # Nobody is selected: the header alone.
+        # No subscriber is selected: the header alone.
         yield 0, buffer.getvalue().encode()
 
 

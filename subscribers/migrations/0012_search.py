@@ -5,24 +5,28 @@ from django.db import migrations, models
 
 
 def keep_full_addresses(apps, schema_editor):
-    """Whoever could look at subscribers saw their addresses: an update must not take that away."""
+    """Whoever could look at one of these saw addresses: an update must not take that away."""
     Permission = apps.get_model("auth", "Permission")
-    seen = Permission.objects.filter(content_type__app_label="subscribers", codename="view_subscriber").first()
-    if seen is None:
+    ContentType = apps.get_model("contenttypes", "ContentType")
+    subscriber = ContentType.objects.filter(app_label="subscribers", model="subscriber").first()
+    if subscriber is None:
         return
     permission, _made = Permission.objects.get_or_create(
-        content_type=seen.content_type,
+        content_type=subscriber,
         codename="view_personal_data",
         defaults={"name": "Can view full addresses, IP addresses and clicks"},
     )
-    permission.group_set.add(*seen.group_set.all())
-    permission.user_set.add(*seen.user_set.all())
+    names = ("subscriber", "subscription", "consent", "transactionalmail", "delivery", "event")
+    for seen in Permission.objects.filter(codename__in=[f"view_{name}" for name in names]):
+        permission.group_set.add(*seen.group_set.all())
+        permission.user_set.add(*seen.user_set.all())
 
 
 class Migration(migrations.Migration):
 
     dependencies = [
         ('auth', '0012_alter_user_first_name_max_length'),
+        ('contenttypes', '0002_remove_content_type_name'),
         ('subscribers', '0009_fields_tags_segments'),
     ]
 

@@ -64,6 +64,7 @@ ALLOWED: tuple[tuple[str, str], ...] = (
     (r'"DRILL": "FAILPOINT"', "former setting, refused with its new name"),
     (r"[?&;]reader=|\bGET(\.get\(|\[)\"reader\"", "query parameter of the preview: URLs do not change"),
     (r'"subscription_once_per_person_and_list"', "constraint of the database"),
+    (r"\bSegmentMember\b|\bsegment_memberships", "the table of the subscriptions that a picked segment has"),
     (r"\b(read_digest|is_digest_heading|_digest_story|_DigestStory)\b", "plain-text digests, a kind of newsletter"),
 )
 

@@ -2,7 +2,7 @@
 "use strict";
 
 const search = document.getElementById("q");
-const boxes = [...document.querySelectorAll(".people tbody input[type=checkbox]")];
+const boxes = [...document.querySelectorAll(".subscribers tbody input[type=checkbox]")];
 
 document.addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey) return;

@@ -69,7 +69,7 @@ def page_of(subscriber: Subscriber, name: str = "change") -> str:
 
 def shown(client: Client, **query: str | int) -> list[str]:
     page = html.fromstring(text_of(client.get(LIST, query)))
-    return [str(each.text_content()) for each in page.xpath("//table[@class='people']//th/a")]
+    return [str(each.text_content()) for each in page.xpath("//table[@class='subscribers']//th/a")]
 
 
 # The list
@@ -81,7 +81,7 @@ def test_the_list_shows_states_tags_source_and_the_date_of_joining(editor: Clien
     (tag,) = get_tags(subscription.mailing_list, ["patron"])
     add_tag(tag, Subscription.objects.all(), by="ida")
     words = " ".join(
-        html.fromstring(text_of(editor.get(LIST))).xpath("//table[@class='people']")[0].text_content().split()
+        html.fromstring(text_of(editor.get(LIST))).xpath("//table[@class='subscribers']")[0].text_content().split()
     )
     for word in (FINN, "Paused", "until", "patron", "archive", "2026-05-31"):
         assert word in words
@@ -144,7 +144,7 @@ def test_pages_follow_the_key_without_counting_them(editor: Client) -> None:
     (link,) = first.xpath("//a[@rel='next']/@href")
     with CaptureQueriesContext(connection) as queries:
         second = html.fromstring(text_of(editor.get(link)))
-    assert [str(each.text) for each in second.xpath("//table[@class='people']//th/a")] == [
+    assert [str(each.text) for each in second.xpath("//table[@class='subscribers']//th/a")] == [
         f"reader-{number}@example.org" for number in range(5, 0, -1)
     ]
     assert not second.xpath("//a[@rel='next']")
@@ -253,7 +253,7 @@ def test_nothing_is_added_to_a_segment_with_rules(editor: Client) -> None:
     assert "found by rules" in text_of(editor.post(f"{LIST}actions/add_to_segment/", form))
     form["name"] = "Guests"
     answer = editor.post(f"{LIST}actions/add_to_segment/", form, follow=True)
-    assert "The segment “Guests” has 1 new member." in text_of(answer)
+    assert "1 subscription was added to the segment “Guests”." in text_of(answer)
 
 
 def test_an_action_without_a_selection_asks_for_one(editor: Client) -> None:
@@ -481,3 +481,16 @@ def test_who_declined_or_is_suppressed_is_neither_added_nor_mailed(editor: Clien
         assert sentence in add(editor, address, **PROOF, mailing_list=other)
     assert not TransactionalMail.objects.exists()
     assert not Subscription.objects.filter(state=State.ACTIVE).exists()
+
+
+# The other pages with addresses
+
+
+@pytest.mark.parametrize("model", ["subscription", "consent", "transactionalmail"])
+def test_pages_of_records_need_the_right_to_personal_data(client: Client, model: str) -> None:
+    ada()
+    url = reverse(f"admin:subscribers_{model}_changelist")
+    leo = viewer(client, f"view_{model}", f"change_{model}")
+    assert leo.get(url).status_code == 403
+    User.objects.get(username="leo").user_permissions.add(Permission.objects.get(codename="view_personal_data"))
+    assert leo.get(url).status_code == 200
