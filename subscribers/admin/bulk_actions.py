@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import datetime
 import hashlib
 from typing import Any
 
 from django import forms
 from django.contrib import admin, messages
 from django.core.exceptions import BadRequest, PermissionDenied, ValidationError
+from django.db.models import Q
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404
 from django.template.loader import render_to_string
 from django.template.response import TemplateResponse
 from django.urls import reverse
+from django.utils import timezone
 from django.utils.cache import get_conditional_response
 from django.utils.translation import get_language, gettext_lazy, ngettext
 from django.utils.translation import gettext as _
@@ -59,6 +62,30 @@ def _may_run(request: HttpRequest, kind: BulkActionKind) -> bool:
 def open_actions() -> list[BulkAction]:
     """The actions that are not over, the oldest first."""
     return list(BulkAction.objects.filter(state__in=OPEN).order_by("pk")[:MAX_SHOWN])
+
+
+def recent_results(request: HttpRequest) -> list[tuple[bool, str]]:
+    """What this editor's actions in the background have led to lately: whether it failed, and a sentence."""
+    lately = timezone.now() - datetime.timedelta(hours=1)
+    ended = BulkAction.objects.filter(
+        Q(total__gt=AT_ONCE) | Q(is_estimate=True),
+        by=request.user.get_username(),
+        state__in=(BulkActionState.FINISHED, BulkActionState.FAILED),
+        finished_at__gte=lately,
+    )
+    return [
+        (action.state == BulkActionState.FAILED, " ".join(filter(None, (_failure(action), result_sentence(action)))))
+        for action in ended.order_by("-pk")[:MAX_SHOWN]
+    ]
+
+
+def _failure(action: BulkAction) -> str:
+    if action.state != BulkActionState.FAILED:
+        return ""
+    return _("“%(action)s” failed: %(reason)s") % {
+        "action": action.get_kind_display(),
+        "reason": action.get_reason_display(),
+    }
 
 
 class ActionForm(forms.Form):

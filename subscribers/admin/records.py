@@ -11,7 +11,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from subscribers.admin.read_only import ReadOnlyAdmin, state_badge
-from subscribers.models import Consent, TransactionalMail
+from subscribers.models import BulkAction, Consent, TransactionalMail
 
 
 @admin.register(Consent)
@@ -53,6 +53,21 @@ class ConsentAdmin(ReadOnlyAdmin):
             "version": consent.text.version or "–",
             "sha256": consent.text.sha256,
         }
+
+
+@admin.register(BulkAction)
+class BulkActionAdmin(ReadOnlyAdmin):
+    """What editors did with many subscribers at once."""
+
+    actions = None
+    list_display = ("created_at", "kind", "by", "state", "done", "changed", "finished_at")
+    list_filter = ("state", "kind")
+    search_fields = ("by",)
+    ordering = ("-pk",)
+    fields = (
+        *("created_at", "kind", "by", "state", "reason", "selection", "values", "total", "is_estimate", "done"),
+        *("changed", "started_at", "finished_at"),
+    )
 
 
 @admin.register(TransactionalMail)

@@ -20,9 +20,9 @@ from django.utils.translation import gettext as _
 from django.utils.translation import pgettext
 
 from subscribers.addresses import masked
-from subscribers.admin.bulk_actions import offered_actions, open_actions
+from subscribers.admin.bulk_actions import offered_actions, open_actions, recent_results
 from subscribers.admin.rights import may_export, may_see_personal_data
-from subscribers.directory.counting import count_rows
+from subscribers.directory.counting import Count, count_rows
 from subscribers.directory.issues import IssueHistory, has_issues, issue_histories
 from subscribers.directory.selection import (
     MAX_DIGITS,
@@ -101,7 +101,9 @@ def show_list(request: HttpRequest) -> HttpResponse:
     context: dict[str, Any] = {"rows": [], "next_url": "", "error": ""}
     try:
         context |= _page(selection, int(before) if before else None, may_see=may_see_personal_data(request))
-        context["count"] = count_rows(selection.subscribers())
+        context["count"] = (
+            count_rows(selection.subscribers()) if before or context["has_more"] else Count(len(context["rows"]))
+        )
     except SelectionGone as error:
         context["error"] = str(error)
     if context.pop("has_more", False):
@@ -118,7 +120,8 @@ def show_list(request: HttpRequest) -> HttpResponse:
             "selection": selection,
             "filters": filters,
             "chips": _chips(selection, filters, url),
-            "totals": _totals(lists),
+            # Eight statements, which a search does without.
+            "totals": [] if selection.query or before else _totals(lists),
             "has_lists": len(lists) > 1,
             "has_issues": has_issues(),
             "is_first": not before,
@@ -127,6 +130,7 @@ def show_list(request: HttpRequest) -> HttpResponse:
             "checkbox": ACTION_CHECKBOX_NAME,
             "actions": offered_actions(request),
             "running": open_actions(),
+            "recent": recent_results(request),
             "may_export": may_export(request),
             "may_add": request.user.has_perm("subscribers.add_subscriber"),
             **context,

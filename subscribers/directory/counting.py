@@ -19,6 +19,9 @@ from django.utils.translation import ngettext
 #: Rows that a page counts.
 PAGE_CAP = 1000
 
+#: So many times as many rows as a page counts are estimated without counting them.
+CERTAINLY = 20
+
 #: Rows that a confirmation counts.
 CONFIRMATION_CAP = 100_000
 
@@ -56,15 +59,22 @@ class Count:
 
 def count_rows(rows: QuerySet[Any], cap: int = PAGE_CAP) -> Count:
     """How many rows there are: exact up to `cap`; above it the estimate of the planner, if the database has one."""
-    number = rows.order_by().values("pk")[: cap + 1].count()
-    if number <= cap:
-        return Count(number)
-    if connection.vendor != "postgresql":
-        return Count(cap, Precision.MORE_THAN)
-    plan = json.loads(rows.order_by().values("pk").explain(format="json"))
-    estimate = int(plan[0]["Plan"]["Plan Rows"])
+    keys = rows.order_by().values("pk")
+    estimate = _estimate(keys)
+    if estimate < CERTAINLY * cap:
+        number = keys[: cap + 1].count()
+        if number <= cap:
+            return Count(number)
     # A planner without fresh statistics may think of fewer rows than were counted.
     return Count(_rounded(estimate), Precision.ABOUT) if estimate > cap else Count(cap, Precision.MORE_THAN)
+
+
+def _estimate(keys: QuerySet[Any, Any]) -> int:
+    """What the planner expects; 0 if the database tells no such number."""
+    if connection.vendor != "postgresql":
+        return 0
+    plan = json.loads(keys.explain(format="json"))
+    return int(plan[0]["Plan"]["Plan Rows"])
 
 
 def _rounded(number: int) -> int:

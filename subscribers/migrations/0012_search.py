@@ -54,6 +54,7 @@ class Migration(migrations.Migration):
             options={
                 'verbose_name': 'bulk action',
                 'verbose_name_plural': 'bulk actions',
+                'default_permissions': ('view',),
             },
         ),
         migrations.CreateModel(

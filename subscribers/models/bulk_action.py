@@ -87,6 +87,7 @@ class BulkAction(models.Model):
 
     class Meta:
         verbose_name, verbose_name_plural = _("bulk action"), _("bulk actions")
+        default_permissions = ("view",)
         constraints = [
             models.CheckConstraint(condition=Q(kind__in=BulkActionKind.values), name="bulk_action_kind_known"),
             models.CheckConstraint(condition=Q(state__in=BulkActionState.values), name="bulk_action_state_known"),

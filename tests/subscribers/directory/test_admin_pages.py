@@ -14,6 +14,7 @@ from django.urls import reverse
 from django.utils import timezone
 from lxml import html  # type: ignore[import-untyped]
 
+from subscribers.admin import bulk_actions
 from subscribers.consent import actions
 from subscribers.directory import bulk
 from subscribers.models import (
@@ -29,6 +30,7 @@ from subscribers.models import (
     Segment,
     Subscriber,
     Subscription,
+    Tag,
     Topic,
     TransactionalMail,
 )
@@ -238,6 +240,22 @@ def test_a_large_action_shows_its_progress_and_can_be_cancelled(
     cancelled = editor.post(f"{LIST}actions/{BulkAction.objects.get().pk}/cancel/", follow=True)
     assert "Cancelled. 2 addresses are suppressed." in text_of(cancelled)
     assert not bulk.run_bulk_actions()
+
+
+def test_the_result_of_an_action_in_the_background_is_shown_when_it_is_over(
+    editor: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bulk, "AT_ONCE", 1)
+    monkeypatch.setattr(bulk_actions, "AT_ONCE", 1)
+    mailing_list = make_subscriptions(3)[0].mailing_list
+    for name in ("patron", "press"):
+        editor.post(f"{LIST}actions/add_tag/", {"mailing_list": mailing_list.pk, "name": name})
+    Tag.objects.get(name="press").delete()
+    while bulk.run_bulk_actions():
+        pass
+    page = text_of(editor.get(LIST))
+    assert "The tag “patron” was added to 3 subscriptions." in page
+    assert "“Add tag” failed: The tag was deleted." in page
 
 
 def test_a_reason_is_required_for_suppressing_many(editor: Client) -> None:
