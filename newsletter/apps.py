@@ -29,6 +29,8 @@ class NewsletterConfig(AppConfig):
         from newsletter.models.reasons import PROVIDER_SENTENCES
         from newsletter.privacy import provider_list, retention, rules
         from newsletter.providers.reasons import REASONS
+        from newsletter.reports import subscriber_history
+        from newsletter.sending import merged_addresses
         from newsletter.sending.segment_rules import register_kinds
         from subscribers.consent.preferences import TRACKING_QUESTIONS
 
@@ -38,6 +40,8 @@ class NewsletterConfig(AppConfig):
         rules.add_rules()
         retention.add_rules()
         provider_list.listen()
+        subscriber_history.register()
+        merged_addresses.register()
         translatable.install(translation.gettext, translation.ngettext, _separators)
         failpoints.arm(failpoints.read_failpoint(settings.FAILPOINT))
 

@@ -56,6 +56,8 @@ def clear_database() -> None:
             cursor.execute("CREATE SCHEMA public")
             return
         cursor.execute("PRAGMA foreign_keys = OFF")
+        # First the index of the search, with the tables that FTS5 keeps for it.
+        cursor.execute("DROP TABLE IF EXISTS subscribers_search")
         cursor.execute("SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'")
         for (table,) in cursor.fetchall():
             cursor.execute(f'DROP TABLE "{table}"')

@@ -25,6 +25,7 @@ from newsletter.providers.base import BounceKind
 from newsletter.providers.resend.events import EVENT_TYPES
 from subscribers.addresses import AddressError, parse_address
 from subscribers.admin.filters import OfferedFilters
+from subscribers.admin.rights import may_see_personal_data
 from subscribers.models import Subscriber
 
 if TYPE_CHECKING:
@@ -67,6 +68,12 @@ class RecordAdmin(OfferedFilters, RecordModelAdmin):
     list_per_page = 50
     # Counting all rows of a long outbox for one line of text costs more than the page.
     show_full_result_count = False
+
+    #: Whether its rows show addresses or clicks, which only those who may see personal data look at.
+    is_personal = False
+
+    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return super().has_view_permission(request, obj) and (not self.is_personal or may_see_personal_data(request))
 
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
@@ -116,6 +123,7 @@ class SendAdmin(RecordAdmin):
 class DeliveryAdmin(RecordAdmin):
     """The outbox, one row per issue and subscriber."""
 
+    is_personal = True
     list_display = ("__str__", "recipient", "issue_title", "state_pill", "known", "reason_shown")
     list_filter = ("state",)
     linked_lookups = ("send__id__exact",)
@@ -225,6 +233,7 @@ class BatchAdmin(RecordAdmin):
 class EventAdmin(RecordAdmin):
     """The provider's events, as they came."""
 
+    is_personal = True
     list_display = ("kind", "received_at", "state_pill", "note_shown", "delivery_link")
     list_filter = ("state", KindFilter, BounceFilter)
     search_fields = ("event_id__exact",)

@@ -13,6 +13,7 @@ import psycopg
 from django.db import connection, transaction
 
 from newsletter.config.environment import program_environment
+from subscribers.directory.search import POSTGRESQL_INDEXES
 
 #: Tables and functions of ours, by the names of the apps that make them.
 OUR_NAMES = "^(newsletter|subscribers|auth|django)_"
@@ -97,8 +98,11 @@ def load(source: Path, *, before: str, after: str) -> None:
     killed, or anything fails, psql gets the end of its input or a signal before that line, and the server rolls back.
     `psql --single-transaction` would commit at the end of its input.
     """
-    read = ["pg_restore", "--no-owner", "--no-privileges", f"--schema={schema_name()}", "--file=-", str(source)]
+    read = ["pg_restore", "--no-owner", "--no-privileges", f"--schema={schema_name()}", "--file=-"]
     connection.close()
+    contents = source.with_name("contents")
+    contents.write_text(_without_search(source), encoding="utf-8")
+    read += [f"--use-list={contents}", str(source)]
     write = ["psql", "--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1", "--output=/dev/null", "--file=-"]
     with (
         _access() as (address, environment),
@@ -108,6 +112,13 @@ def load(source: Path, *, before: str, after: str) -> None:
         failure = _transfer(dumper, writer, before=before, after=after)
     if failure:
         raise ProgramFailed(failure)
+
+
+def _without_search(source: Path) -> str:
+    """The dump's table of contents without the indexes of the search, which `migrate` makes where the server can."""
+    listed = _run(["pg_restore", "--list", str(source)], program_environment({}))
+    lines = listed.splitlines(keepends=True)
+    return "".join(line for line in lines if not any(f" {name} " in line for name in POSTGRESQL_INDEXES))
 
 
 def _transfer(dumper: subprocess.Popen[bytes], writer: subprocess.Popen[bytes], *, before: str, after: str) -> str:
@@ -161,13 +172,15 @@ def _close(stream: IO[bytes] | None) -> None:
             stream.close()
 
 
-def _run(command: list[str], environment: dict[str, str]) -> None:
+def _run(command: list[str], environment: dict[str, str]) -> str:
+    """What the program prints. Raises ProgramFailed."""
     try:
         done = subprocess.run(command, env=environment, capture_output=True, text=True)  # noqa: S603 - our own arguments
     except FileNotFoundError as error:
         raise ProgramFailed(_missing(command[0])) from error
     if done.returncode:
         raise ProgramFailed(_sentence(command[0], done.stderr))
+    return done.stdout
 
 
 def _missing(program: str) -> str:

@@ -34,6 +34,7 @@ from newsletter.models.bulk_sql import execute_with_rows
 from newsletter.providers import erase_from_event
 from newsletter.providers.base import BounceKind, EventRejected, ParsedEvent, Provider
 from subscribers.addresses import AddressError, parse_address
+from subscribers.directory.merge import was_merged
 from subscribers.models import Subscriber, SuppressionReason
 from subscribers.suppression import SuppressionCause, find_erased, outranks, suppress_addresses
 
@@ -145,7 +146,10 @@ def _match_to_deliveries(results: list[EventResult]) -> set[int]:
             result.set_result(EventState.ORPHAN, Reason.NO_SUCH_DELIVERY)
         elif not _edition_matches(event, deliveries[result.delivery_pk], issues):
             result.set_result(EventState.ORPHAN, Reason.OTHER_EDITION)
-        elif not _recipient_matches(addresses[result.delivery_pk], event.recipient):
+        elif not (
+            _recipient_matches(addresses[result.delivery_pk], event.recipient)
+            or was_merged(deliveries[result.delivery_pk].subscriber_id, _canonical(event.recipient))
+        ):
             result.set_result(EventState.ORPHAN, Reason.OTHER_RECIPIENT)
         elif event.provider_id in superseded:
             # Recorded on the delivery, it would prove that the mail in its place was sent, with the rest of its batch.

@@ -17,6 +17,7 @@ from newsletter.monitoring.installation_diagnostics import (
     confirmation_diagnostics,
     event_diagnostics,
     restore_diagnostics,
+    search_diagnostics,
     signup_diagnostics,
     stop_diagnostics,
     throttle_diagnostics,
@@ -72,6 +73,7 @@ def diagnostics() -> list[Diagnostic]:
             *orphan_diagnostics(now),
             *suppression_list_diagnostics(now),
             *retention_diagnostics(now),
+            *search_diagnostics(),
         )
     )
 

@@ -6,6 +6,7 @@ import datetime
 from collections.abc import Collection, Iterator
 
 from django.conf import settings
+from django.db import connection
 from django.db.models import Count, Min, Q
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
@@ -29,6 +30,7 @@ from newsletter.providers import get_route, webhook_providers
 from newsletter.providers.throttle import unavailable_providers
 from newsletter.sending.recipients import deliveries_of
 from newsletter.sending.reconcile import HAS_EVENT
+from subscribers.directory.search import has_index
 from subscribers.models import Signup, TransactionalMail, TransactionalMailState
 from subscribers.signup.health import confirmation_falls, held_count
 
@@ -305,6 +307,23 @@ def event_diagnostics(now: datetime.datetime) -> Iterator[Diagnostic]:
         severity=Severity.ERROR,
         sentence=sentence % {"count": number(waiting["count"]), "age": _age(now, waiting["oldest"])},
         advice=_("Check that a worker is running. If one is, its log says why the step apply_events fails."),
+    )
+
+
+def search_diagnostics() -> Iterator[Diagnostic]:
+    """Whether the search for subscribers reads the whole table."""
+    if has_index():
+        return
+    if connection.vendor == "postgresql":
+        advice = _("Create the extension pg_trgm in this database, which may need a superuser, and run the command.")
+    else:
+        advice = _("Use an SQLite of version 3.34 or newer with FTS5, and run the command.")
+    yield Diagnostic(
+        name="search_without_index",
+        severity=Severity.WARNING,
+        sentence=_("The search for subscribers has no index: it is slow on large lists."),
+        advice=advice,
+        command="manage.py migrate",
     )
 
 

@@ -27,6 +27,7 @@ from newsletter.sending.schedule import start_next_due_send, update_start_times
 from subscribers.consent.address_change import delete_old_changes
 from subscribers.consent.data_requests import delete_old_data_requests
 from subscribers.consent.signing_keys import RECORD_SECONDS, record_signing_keys
+from subscribers.directory.bulk import run_bulk_actions
 from subscribers.models import suppression_secret_differs
 from subscribers.privacy.retention import EVERY as RETENTION_SECONDS
 from subscribers.privacy.retention import purge_expired
@@ -141,6 +142,7 @@ STEPS: tuple[Step, ...] = (
     Step("finish_sends", Queue.SENDING, 0, finish_sends),
     # These wait for servers of others, so that no mail may wait for them.
     Step("poll_feeds", Queue.BACKGROUND, 0, poll_next_feed),
+    Step("run_bulk_actions", Queue.BACKGROUND, 0, run_bulk_actions),
     Step("check_signing_keys", Queue.BACKGROUND, 86_400, log_lost_links),
     Step("delete_old_requests", Queue.BACKGROUND, 3600, _delete_old_requests),
     Step("check_links", Queue.BACKGROUND, 0, check_next_links),

@@ -74,13 +74,11 @@ class OfferedFilters(AnyModelAdmin):
         return OfferedFiltersChangeList
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
-        """The list, or a 400, whose reason is one line of the log; Django would write a traceback."""
+        """The list, or the answer 400."""
         try:
             return super().changelist_view(request, extra_context)
         except (BadRequest, SuspiciousOperation) as error:
-            response = bad_request(request, error)
-            log_response("%s: %s", error, request.path, response=response, request=request)
-            return response
+            return refusal(request, error)
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
@@ -93,6 +91,13 @@ class OfferedFilters(AnyModelAdmin):
         if not all(_is_key(row) for row in request.POST.getlist(ACTION_CHECKBOX_NAME)):
             raise BadRequest("invalid key of a selected row")
         return super().response_action(request, *args, **kwargs)
+
+
+def refusal(request: HttpRequest, error: Exception) -> HttpResponse:
+    """The answer 400, whose reason is one line of the log; Django would write a traceback."""
+    response = bad_request(request, error)
+    log_response("%s: %s", error, request.path, response=response, request=request)
+    return response
 
 
 def _is_key(text: str) -> bool:

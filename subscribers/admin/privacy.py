@@ -13,11 +13,11 @@ from django.shortcuts import get_object_or_404
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils import timezone
-from django.utils.html import format_html
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
 from subscribers.addresses import AddressError
+from subscribers.admin.rights import may_erase, may_see_personal_data
 from subscribers.models import Subscriber, SuppressionReason
 from subscribers.privacy.erase import erase_data_subject
 from subscribers.privacy.export import export_zip, file_name
@@ -58,17 +58,6 @@ class EraseForm(forms.Form):
 class PrivacyPages(AnyModelAdmin):
     """For the admin of subscribers: downloads the data, and erases instead of deleting."""
 
-    @admin.display(description=_("data"))
-    def privacy(self, subscriber: Subscriber) -> str:
-        """Links to both pages."""
-        return format_html(
-            '<a href="{}">{}</a> · <a href="{}">{}</a>',
-            reverse("admin:subscribers_subscriber_data", args=[subscriber.pk]),
-            gettext("Download data"),
-            reverse("admin:subscribers_subscriber_erase", args=[subscriber.pk]),
-            gettext("Erase…"),
-        )
-
     def get_urls(self) -> list[URLPattern]:
         """Before Django's own, which take any word for a key."""
         data, erase = self.admin_site.admin_view(self.data_view), self.admin_site.admin_view(self.erase_view)
@@ -81,7 +70,7 @@ class PrivacyPages(AnyModelAdmin):
     def data_view(self, request: HttpRequest, pk: int) -> HttpResponse:
         """The ZIP that the subscriber would get."""
         subscriber = get_object_or_404(Subscriber, pk=pk)
-        if not self.has_view_permission(request, subscriber):
+        if not (self.has_view_permission(request, subscriber) and may_see_personal_data(request)):
             raise PermissionDenied
         content = export_zip(DataSubject(subscriber.canonical, subscriber))
         response = HttpResponse(content, content_type="application/zip")
@@ -92,7 +81,7 @@ class PrivacyPages(AnyModelAdmin):
     def erase_view(self, request: HttpRequest, pk: int) -> HttpResponse:
         """Ask for the address, and erase."""
         subscriber = get_object_or_404(Subscriber, pk=pk)
-        if not request.user.has_perm("subscribers.delete_subscriber"):
+        if not may_erase(request):
             raise PermissionDenied
         form = EraseForm(subscriber, request.POST if request.method == "POST" else None)
         if form.is_valid():

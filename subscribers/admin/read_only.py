@@ -12,6 +12,7 @@ from django.utils.safestring import SafeString
 from django.utils.text import capfirst
 
 from subscribers.admin.filters import OfferedFilters
+from subscribers.admin.rights import may_see_personal_data
 from subscribers.models import ConsentForm, Evidence, SubscriptionState, TransactionalMailState
 
 if TYPE_CHECKING:
@@ -46,6 +47,9 @@ class ReadOnlyAdmin(OfferedFilters, TypedModelAdmin):
     # Counting all rows of a long list costs more than the page.
     show_full_result_count = False
 
+    #: Whether its rows show addresses, which only those who may see personal data look at.
+    is_personal = False
+
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
         """The list under its name; Django's title asks to select a row to change."""
         title = capfirst(self.opts.verbose_name_plural)
@@ -56,7 +60,13 @@ class ReadOnlyAdmin(OfferedFilters, TypedModelAdmin):
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """For actions of the list, not for a single row."""
-        return obj is None and super().has_change_permission(request)
+        return obj is None and self._is_shown(request) and super().has_change_permission(request)
+
+    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return self._is_shown(request) and super().has_view_permission(request, obj)
+
+    def _is_shown(self, request: HttpRequest) -> bool:
+        return not self.is_personal or may_see_personal_data(request)
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False

@@ -11,7 +11,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from subscribers.admin.read_only import ReadOnlyAdmin, state_badge
-from subscribers.models import Consent, TransactionalMail
+from subscribers.models import BulkAction, Consent, TransactionalMail
 
 
 @admin.register(Consent)
@@ -19,6 +19,7 @@ class ConsentAdmin(ReadOnlyAdmin):
     """The proofs: who agreed to what, when and where."""
 
     actions = None
+    is_personal = True
     list_display = ("created_at", "kind", "address", "list_name", "form")
     list_filter = ("kind", "form")
     search_fields = ("canonical",)
@@ -59,11 +60,27 @@ class ConsentAdmin(ReadOnlyAdmin):
         return consent.detail_in_words
 
 
+@admin.register(BulkAction)
+class BulkActionAdmin(ReadOnlyAdmin):
+    """What editors did with many subscribers at once."""
+
+    actions = None
+    list_display = ("created_at", "kind", "by", "state", "done", "changed", "finished_at")
+    list_filter = ("state", "kind")
+    search_fields = ("by",)
+    ordering = ("-pk",)
+    fields = (
+        *("created_at", "kind", "by", "state", "reason", "selection", "values", "total", "is_estimate", "done"),
+        *("changed", "started_at", "finished_at"),
+    )
+
+
 @admin.register(TransactionalMail)
 class TransactionalMailAdmin(ReadOnlyAdmin):
     """Transactional mails and their states."""
 
     actions = None
+    is_personal = True
     list_display = ("kind", "recipient", "state_badge", "created_at", "sent_at", "attempts", "explanation")
     list_filter = ("state", "kind")
     search_fields = ("recipient", "provider_id")

@@ -2,33 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable
 from typing import Any
 
 from django.contrib import admin, messages
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
-from django.db.models import Prefetch, QuerySet
-from django.http import HttpRequest, HttpResponse
+from django.contrib.admin.utils import unquote
+from django.core.exceptions import BadRequest, PermissionDenied
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.shortcuts import get_object_or_404
 from django.template.response import TemplateResponse
-from django.urls import reverse
-from django.utils import timezone
-from django.utils.formats import date_format
-from django.utils.html import format_html, format_html_join
+from django.urls import path, reverse
+from django.utils.html import format_html
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
+from subscribers.admin import bulk_actions, subscriber_actions, subscriber_forms
+from subscribers.admin.exports import show_export
+from subscribers.admin.filters import refusal
 from subscribers.admin.privacy import PrivacyPages
 from subscribers.admin.read_only import ReadOnlyAdmin, editor_evidence, state_badge
+from subscribers.admin.subscriber_list import show_list
+from subscribers.admin.subscriber_page import show_subscriber
 from subscribers.consent import actions
-from subscribers.models import (
-    Consent,
-    MailingList,
-    Subscriber,
-    Subscription,
-    SubscriptionQuerySet,
-    SubscriptionState,
-    TransactionalMail,
-)
+from subscribers.models import Subscriber, Subscription, SubscriptionQuerySet, SubscriptionState
 
 
 def ended_message(count: int) -> str:
@@ -63,104 +61,83 @@ def end_once_confirmed(
     return TemplateResponse(request, "admin/subscribers/unsubscribe.html", context)
 
 
-class SubscriptionFilter(admin.SimpleListFilter):
-    """List and state of the same subscription. Two filters would each find another subscription."""
-
-    title = _("subscription")
-    parameter_name = "subscription"
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> Iterator[tuple[str, str]]:
-        """Each list, and each state on it."""
-        for mailing_list in MailingList.objects.order_by("name"):
-            yield str(mailing_list.pk), mailing_list.name
-            for state in SubscriptionState:
-                yield f"{mailing_list.pk}-{state}", f"{mailing_list.name} · {state.label}"
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        """The subscribers with such a subscription; each has at most one of a list."""
-        list_pk, _separator, state = (self.value() or "").partition("-")
-        if not list_pk.isdecimal():
-            return queryset
-        conditions: dict[str, Any] = {"subscriptions__mailing_list": int(list_pk)}
-        if state:
-            conditions["subscriptions__state"] = state
-        return queryset.filter(**conditions)
-
-
 @admin.register(Subscriber)
 class SubscriberAdmin(PrivacyPages, ReadOnlyAdmin):
-    """One subscriber: the state on each list, and the history."""
+    """The list of subscribers, the page of each, and the pages of their actions. The views are in other modules."""
 
-    list_display = ("address", "list_states", "created_at")
-    list_filter = (SubscriptionFilter,)
     search_fields = ("canonical",)
-    search_help_text = _("Search for an address or a part of one.")
-    ordering = ("-pk",)
-    fields = ("address", "first_name", "time_zone", "list_states", "created_at", "declined_at", "history", "privacy")
-    readonly_fields = ("list_states", "history", "privacy")
-    actions = ("unsubscribe", "allow_signups_again")
+    actions = None
 
-    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        """With the subscriptions, in one query for all rows of the page."""
-        subscriptions = Subscription.objects.select_related("mailing_list").order_by("mailing_list__name")
-        return super().get_queryset(request).prefetch_related(Prefetch("subscriptions", subscriptions))
+    def get_urls(self) -> list[Any]:
+        """Ours before Django's own."""
+        one = {
+            "edit": subscriber_forms.edit_subscriber,
+            "merge": subscriber_forms.merge_subscriber,
+            "note": subscriber_actions.add_note,
+            "send-link": subscriber_actions.send_link,
+            "pause": subscriber_actions.pause,
+            "resume": subscriber_actions.resume,
+            "allow-signups": subscriber_actions.allow_signups,
+            "unsubscribe": subscriber_actions.unsubscribe,
+            "suppress": subscriber_actions.suppress,
+            "lift": subscriber_actions.lift,
+        }
+        several: dict[str, tuple[str, Callable[..., HttpResponseBase]]] = {
+            "export/": ("export", show_export),
+            "actions/progress/": ("progress", bulk_actions.show_progress),
+            "actions/<int:pk>/cancel/": ("bulk_cancel", bulk_actions.stop_bulk_action),
+            "actions/<str:kind>/": ("bulk", bulk_actions.show_bulk_action),
+        }
+        return [
+            *(path(route, self._page(view), name=url_name(name)) for route, (name, view) in several.items()),
+            *(path(f"<int:pk>/{name}/", self._page_of_one(view), name=url_name(name)) for name, view in one.items()),
+            *super().get_urls(),
+        ]
 
-    @admin.display(description=_("lists"))
-    def list_states(self, subscriber: Subscriber) -> str:
-        """The state on each list."""
-        now = timezone.now()
-        return format_html_join(
-            " ",
-            "{} {} {}",
-            (
-                (
-                    subscription.mailing_list.name,
-                    state_badge(subscription.state, subscription.get_state_display()),
-                    _pause_note(subscription) if subscription.is_paused(now) else "",
-                )
-                for subscription in subscriber.subscriptions.all()
-            ),
-        )
+    def _page(self, view: Callable[..., HttpResponseBase]) -> Callable[..., HttpResponseBase]:
+        """A page for those who may see subscribers; a query that no page of ours has is answered with 400."""
 
-    @admin.display(description=_("history"))
-    def history(self, subscriber: Subscriber) -> str:
-        """The consents and transactional mails of this subscriber, the newest first."""
-        consents = Consent.objects.filter(subscription__subscriber=subscriber)
-        mails = TransactionalMail.objects.filter(subscription__subscriber=subscriber).defer("text", "html", "headers")
-        entries = [(consent.created_at, _consent_line(consent)) for consent in consents]
-        entries += [(mail.created_at, _mail_line(mail)) for mail in mails]
-        lines = format_html_join(
-            "",
-            "<li><strong>{}</strong> {}</li>",
-            (
-                (date_format(timezone.localtime(at), "DATETIME_FORMAT"), line)
-                for at, line in sorted(entries, key=lambda entry: entry[0], reverse=True)
-            ),
-        )
-        return format_html("<ul>{}</ul>", lines) if entries else gettext("No entries.")
+        def page(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+            if not self.has_view_permission(request):
+                raise PermissionDenied
+            try:
+                return view(request, *args, **kwargs)
+            except BadRequest as error:
+                return refusal(request, error)
 
-    @admin.action(description=_("Unsubscribe from every list"), permissions=["change"])
-    def unsubscribe(self, request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponse | None:
-        """End all subscriptions of the chosen subscribers, after a confirmation."""
-        subscriptions = Subscription.objects.filter(subscriber__in=queryset.values("pk"))
-        return end_once_confirmed(self, request, queryset, subscriptions)
+        return self.admin_site.admin_view(page)
 
-    @admin.action(description=_("Allow confirmation mails again (after “This was not me”)"), permissions=["change"])
-    def allow_signups_again(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
-        """Allow confirmation mails to the chosen subscribers again."""
-        count = actions.allow_signups_again(queryset.values_list("pk", flat=True))
-        note = ngettext(
-            "%(count)d subscriber can receive confirmation mails again.",
-            "%(count)d subscribers can receive confirmation mails again.",
-            count,
-        )
-        messages.success(request, note % {"count": count})
+    def _page_of_one(self, view: Callable[..., HttpResponseBase]) -> Callable[..., HttpResponseBase]:
+        return self._page(lambda request, pk: view(request, get_object_or_404(Subscriber, pk=pk)))
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return bool(request.user.has_perm("subscribers.add_subscriber"))
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
+        return self._page(show_list)(request)
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
+    ) -> Any:
+        subscriber = self.get_object(request, unquote(object_id))
+        if subscriber is None:
+            return self._get_obj_does_not_exist_redirect(request, self.opts, object_id)  # type: ignore[attr-defined]
+        return self._page(lambda request: show_subscriber(request, subscriber))(request)
+
+    def add_view(self, request: HttpRequest, form_url: str = "", extra_context: dict[str, Any] | None = None) -> Any:
+        return self._page(subscriber_forms.add_subscriber)(request)
+
+
+def url_name(page: str) -> str:
+    """The name of the URL of a page: `send-link` gives `subscribers_subscriber_send_link`."""
+    return "subscribers_subscriber_" + page.replace("-", "_")
 
 
 @admin.register(Subscription)
 class SubscriptionAdmin(ReadOnlyAdmin):
     """Subscriptions and their states."""
 
+    is_personal = True
     list_display = (
         "subscriber",
         "mailing_list",
@@ -204,26 +181,3 @@ class SubscriptionAdmin(ReadOnlyAdmin):
         """End the chosen subscriptions, after a confirmation."""
         subscriptions = Subscription.objects.filter(pk__in=queryset.values("pk"))
         return end_once_confirmed(self, request, queryset, subscriptions)
-
-
-def _pause_note(subscription: Subscription) -> str:
-    until = subscription.paused_until
-    return gettext("paused until %(date)s") % {"date": date_format(timezone.localtime(until))} if until else ""
-
-
-def _consent_line(consent: Consent) -> str:
-    parts = (
-        consent.get_form_display(),
-        consent.source,
-        consent.ip,
-        consent.by,
-        consent.get_reason_display(),
-        consent.detail_in_words,
-    )
-    details = ", ".join(str(part) for part in parts if part)
-    return f"{consent.get_kind_display()} · {consent.list_name} ({details})"
-
-
-def _mail_line(mail: TransactionalMail) -> str:
-    parts = (mail.get_kind_display(), mail.subject, mail.get_state_display(), mail.explanation)
-    return " · ".join(str(part) for part in parts if part)

@@ -43,7 +43,7 @@ from subscribers.models import (
     fingerprint,
 )
 from subscribers.profile.history import record_changes
-from subscribers.suppression import get_suppression
+from subscribers.suppression import get_suppression, lift_suppressions
 from subscribers.transactional.compose import enqueue_mail
 
 #: The most requests of one subscriber, and for one new address, in a day: each sends two mails.
@@ -182,7 +182,8 @@ def _change_address(change: AddressChange, now: datetime.datetime) -> None:
         return
     ADDRESS_CHANGE_MACHINE.move_row(change, AddressChangeState.DONE, ended_at=now)
     # The mail arrived, so the mailbox exists.
-    Suppression.objects.filter(fingerprint=fingerprint(change.canonical), reason__in=LIFTED_BY_CONFIRMATION).delete()
+    lifted = Suppression.objects.filter(fingerprint=fingerprint(change.canonical), reason__in=LIFTED_BY_CONFIRMATION)
+    lift_suppressions(lifted, by="")
     # Their links went to the old mailbox.
     DataRequest.objects.filter(subscriber=change.subscriber_id, used_at__isnull=True).update(used_at=now)
     values = {"from": change.subscriber.address, "to": change.address}

@@ -7,6 +7,13 @@ from subscribers.models.address_change import (
     AddressChange,
     AddressChangeState,
 )
+from subscribers.models.bulk_action import (
+    BULK_ACTION_MACHINE,
+    BulkAction,
+    BulkActionKind,
+    BulkActionReason,
+    BulkActionState,
+)
 from subscribers.models.consent import Consent, ConsentForm, ConsentKind, ConsentText, LeaveReason
 from subscribers.models.custom_field import (
     BUILT_IN_FIELDS,
@@ -23,6 +30,7 @@ from subscribers.models.data_request import (
     DataRequest,
     DataRequestKind,
 )
+from subscribers.models.export import Export, ExportFormat
 from subscribers.models.history import Change, ChangeKind, Note
 from subscribers.models.mail_domain import MailDomain, MailDomainStatus
 from subscribers.models.mailing_list import MailingList
@@ -51,6 +59,7 @@ from subscribers.models.signup_rule import (
 )
 from subscribers.models.subscriber import Subscriber
 from subscribers.models.subscription import (
+    IMPORTED,
     REQUEST_LIFETIME,
     SUBSCRIPTION_MACHINE,
     Frequency,
@@ -85,6 +94,7 @@ from subscribers.models.validators import check_address, check_header_text, chec
 __all__ = [
     "ADDRESS_CHANGE_MACHINE",
     "BUILT_IN_FIELDS",
+    "BULK_ACTION_MACHINE",
     "CHANGE_LIFETIME",
     "CHANGE_RETENTION",
     "CONFIRMED",
@@ -92,6 +102,7 @@ __all__ = [
     "DATA_REQUEST_RETENTION",
     "DAY",
     "HOUR",
+    "IMPORTED",
     "LIFTED_BY_CONFIRMATION",
     "MAX_OPTIONS",
     "MAX_TEXT",
@@ -102,6 +113,10 @@ __all__ = [
     "TRANSACTIONAL_MAIL_MACHINE",
     "AddressChange",
     "AddressChangeState",
+    "BulkAction",
+    "BulkActionKind",
+    "BulkActionReason",
+    "BulkActionState",
     "Change",
     "ChangeKind",
     "Consent",
@@ -113,6 +128,8 @@ __all__ = [
     "DataRequestKind",
     "DecisionReason",
     "Evidence",
+    "Export",
+    "ExportFormat",
     "FieldAsked",
     "FieldKind",
     "FieldValue",

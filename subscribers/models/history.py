@@ -45,6 +45,7 @@ class ChangeKind(models.TextChoices):
     FREQUENCY = "frequency", _("Frequency changed")
     MERGED = "merged", _("Merged with another address")
     TRACKING = "tracking", _("Consent to tracking changed")
+    LIFTED = "lifted", _("Suppression lifted")
 
 
 class Change(models.Model):

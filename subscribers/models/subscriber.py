@@ -57,6 +57,10 @@ class Subscriber(models.Model):
 
     class Meta:
         verbose_name, verbose_name_plural = _("subscriber"), _("subscribers")
+        permissions = [
+            ("view_personal_data", _("Can view full addresses, IP addresses and clicks")),
+            ("export_subscriber", _("Can export subscribers")),
+        ]
 
     def __str__(self) -> str:
         return self.address

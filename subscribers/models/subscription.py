@@ -21,6 +21,9 @@ REQUEST_LIFETIME = datetime.timedelta(days=7)
 #: How far ahead the clock of the machine that stored a time may be. What is dated later is refused.
 MAX_CLOCK_SKEW = datetime.timedelta(minutes=5)
 
+#: The source of subscriptions that an import made.
+IMPORTED = "import"
+
 
 class SubscriptionState(models.TextChoices):
     """The states of a subscription."""
@@ -146,6 +149,14 @@ class Subscription(models.Model):
                 fields=["mailing_list", "id"],
                 condition=Q(state=SubscriptionState.ACTIVE),
                 name="subscription_audience",
+            ),
+            # Editors look for the subscribers with one state on one list.
+            models.Index(fields=["mailing_list", "state", "subscriber"], name="subscription_by_state"),
+            # Sign-ups name their source; the rest would be a large index of few values, which every import writes to.
+            models.Index(
+                fields=["source", "subscriber"],
+                condition=~Q(source__in=["", IMPORTED]),
+                name="subscription_by_source",
             ),
         ]
 

@@ -27,6 +27,7 @@ class TransactionalMailKind(models.TextChoices):
     ADDRESS_APPROVE = "address_approve", _("Change of address: to the old address")
     ACCESS = "access", _("Link to the subscriber’s data")
     ERASE = "erase", _("Link to delete the subscriber’s data")
+    PREFERENCES_LINK = "preferences_link", _("Link to the preferences page")
 
 
 class TransactionalMailState(models.TextChoices):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from subscribers.models import Change, ChangeKind, Subscription
+from subscribers.models import Change, ChangeKind, Subscriber, Subscription
 
 
 def record_changes(
@@ -25,3 +25,8 @@ def record_changes(
         ],
         batch_size=500,
     )
+
+
+def record_change(subscriber: Subscriber, kind: ChangeKind, values: Mapping[str, Any], *, by: str) -> None:
+    """Append a change of the subscriber, and not of one subscription."""
+    Change.objects.create(subscriber=subscriber, kind=kind, values=dict(values), by=by[:150])

@@ -19,6 +19,7 @@ from newsletter.models import (
 )
 from subscribers.models import (
     ADDRESS_CHANGE_MACHINE,
+    BULK_ACTION_MACHINE,
     SIGNUP_MACHINE,
     SUBSCRIPTION_MACHINE,
     TRANSACTIONAL_MAIL_MACHINE,
@@ -37,6 +38,7 @@ MACHINES = {
     "subscription": SUBSCRIPTION_MACHINE,
     "transactional mail": TRANSACTIONAL_MAIL_MACHINE,
     "change of address": ADDRESS_CHANGE_MACHINE,
+    "bulk action": BULK_ACTION_MACHINE,
     "sending switch": SWITCH_MACHINE,
 }
 
@@ -50,6 +52,7 @@ ALLOWED = {
     "newsletter/sending/build.py": "raw SQL takes its states from the table",
     "newsletter/sending/outcome.py": "parts of a batch are made as claimed; raw SQL takes its states from the table",
     "subscribers/imports/confirmed.py": "subscriptions are made as active; `initial_states` allows it",
+    "subscribers/directory/add.py": "subscriptions are made as active; `initial_states` allows it",
     "newsletter/gathering/pick.py": "an item of a feed is offered, picked or dismissed; it has no machine",
     "newsletter/preflight/link_checks.py": "a link is waiting or checked; it has no machine",
     "newsletter/events/apply.py": "raw SQL takes its states from the table; `conclude` is a plain value",

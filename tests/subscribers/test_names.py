@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from subscribers.consent.tokens import confirm_url, preferences_url
-from subscribers.models import Consent, Subscriber, TransactionalMail
+from subscribers.models import Change, Consent, Subscriber, TransactionalMail
 from subscribers.models import SubscriptionState as State
 from subscribers.signup.names import FirstNameError, parse_first_name
 from tests.people import ada
@@ -140,12 +140,17 @@ def test_the_first_name_can_be_changed_and_deleted_but_is_never_shown(client: Cl
 
 
 @pytest.mark.django_db
-def test_editors_see_the_first_name_and_cannot_change_it(client: Client) -> None:
+def test_editors_see_the_first_name_and_change_it_on_a_page_that_records_the_change(client: Client) -> None:
     subscription = ada()
     Subscriber.objects.update(first_name="Augusta")
     client.force_login(User.objects.create_superuser("edda"))
     page = reverse("admin:subscribers_subscriber_change", args=[subscription.subscriber_id])
 
     assert "Augusta" in text_of(client.get(page))
-    assert client.post(page, {"first_name": "Other"}).status_code == 403
+    assert client.post(page, {"first_name": "Other"}).status_code == 405
     assert Subscriber.objects.get().first_name == "Augusta"
+    edit = reverse("admin:subscribers_subscriber_edit", args=[subscription.subscriber_id])
+    frequency = {f"list-{subscription.mailing_list_id}-frequency": "each"}
+    assert client.post(edit, {"first_name": "Other", **frequency}).status_code == 302
+    change = Change.objects.get()
+    assert (change.values, change.by) == ({"from": "Augusta", "to": "Other"}, "edda")

@@ -25,9 +25,11 @@ from newsletter.models import (
     SendState,
 )
 from newsletter.models.reasons import iso
+from newsletter.monitoring import installation_diagnostics
 from newsletter.monitoring.diagnostic import Severity
 from newsletter.monitoring.diagnostics import blockers_of, diagnostics
 from newsletter.monitoring.doctor import issue_diagnostics
+from newsletter.monitoring.installation_diagnostics import search_diagnostics
 from newsletter.monitoring.send_diagnostics import on_hold_diagnostics, paused_diagnostics, recurring_diagnostics
 from newsletter.monitoring.status import as_lines
 from newsletter.providers import get_route
@@ -274,3 +276,13 @@ def test_what_waits_for_a_stop_to_end_says_so() -> None:
     found = {diagnostic.name: diagnostic for diagnostic in diagnostics()}
     assert found["overdue"].advice.startswith("It starts when sending resumes")
     assert found["transactional_mail"].advice == "They are sent when sending resumes."
+
+
+@pytest.mark.django_db
+def test_a_search_for_subscribers_without_an_index_is_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert list(search_diagnostics()) == []
+    monkeypatch.setattr(installation_diagnostics, "has_index", lambda: False)
+    (found,) = search_diagnostics()
+    assert (found.name, found.severity) == ("search_without_index", Severity.WARNING)
+    assert found.command == "manage.py migrate"
+    assert found in diagnostics()

@@ -1,0 +1,1 @@
+"""Export of subscribers: a list, a segment or a selection as CSV or JSON Lines, in a stream."""
