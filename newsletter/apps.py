@@ -24,11 +24,14 @@ class NewsletterConfig(AppConfig):
         """Register the system checks, install the translator, and arm the failpoint if one is set."""
         register(check_proxies)
         register(check_signing_keys, Tags.database)
-        # Both need the registry of apps.
+        # They need the registry of apps.
         from newsletter.models.reasons import PROVIDER_SENTENCES
         from newsletter.providers.reasons import REASONS
+        from newsletter.sending.audience_uses import uses_by_issues
+        from subscribers.segments.uses import register_uses
 
         PROVIDER_SENTENCES.update(REASONS)
+        register_uses(uses_by_issues)
         translatable.install(translation.gettext, translation.ngettext, _separators)
         failpoints.arm(failpoints.read_failpoint(settings.FAILPOINT))
 

@@ -35,6 +35,8 @@ from newsletter.admin.time_format import from_now, in_zone, zone_names, zone_of
 from newsletter.models import InvalidTransition, Issue, IssueState, Send, SendState
 from newsletter.preflight import AudienceSnapshot
 from newsletter.providers import get_provider
+from newsletter.sending.audience import Audience, AudienceList
+from newsletter.sending.audience_words import audience_in_words
 from newsletter.sending.check import audience_snapshot, preflight_issue
 from newsletter.sending.limits import minimum_duration
 from newsletter.sending.manifest import Approval, Estimate, Manifest, ManifestSummary, ManifestUnreadable, estimate_for
@@ -57,6 +59,10 @@ EXCLUSIONS = {
     "unsubscribed": gettext_lazy("unsubscribed"),
     "suppressed": gettext_lazy("on the suppression list"),
     "paused": gettext_lazy("paused"),
+    "own_list_left": gettext_lazy("left or paused this newsletter"),
+    "topic": gettext_lazy("opted out of the topic"),
+    "excluded_segment": gettext_lazy("in an excluded segment"),
+    "not_in_segment": gettext_lazy("not in a chosen segment"),
     "not_allowed": gettext_lazy("not in ALLOWED_RECIPIENTS"),
     "cancelled_before_their_turn": gettext_lazy("not reached before the cancellation"),
 }
@@ -70,6 +76,8 @@ class AudienceView:
     excluded: tuple[tuple[int, str], ...]
     estimate: Estimate | None = None
     """How long it takes and what it costs."""
+    words: tuple[str, ...] = ()
+    """Its lists, segments and topic, as sentences."""
 
     @property
     def requires_typed_count(self) -> bool:
@@ -82,6 +90,7 @@ class SendPreview:
     """What the pages show of an issue that may be sent: computed once a request. `refusal` says why it may not."""
 
     audience: AudienceView
+    lists: tuple[AudienceList, ...] = ()
     manifest: Manifest | None = None
     blocking: tuple[PlacedFinding, ...] = ()
     refusal: tuple[str, ...] = ()
@@ -97,18 +106,25 @@ def preview_send(
         snapshot = audience_snapshot(issue)
         findings = place_findings(issue, preflight_issue(issue, audience=snapshot, sends_at=sends_at))
         audience = _audience_view(issue, snapshot)
-        return SendPreview(audience=audience, blocking=findings.errors, refusal=refusal.sentences)
-    manifest = run.manifest
-    audience = AudienceView(manifest.recipients, exclusions_in_words(manifest.excluded), manifest.estimate)
+        lists = Audience.of(issue).lists
+        return SendPreview(audience=audience, lists=lists, blocking=findings.errors, refusal=refusal.sentences)
+    manifest, lists = run.manifest, run.audience.lists
+    audience = AudienceView(
+        manifest.recipients,
+        exclusions_in_words(manifest.excluded),
+        manifest.estimate,
+        words=audience_in_words(run.audience),
+    )
     if run.result.errors:
-        return SendPreview(audience=audience, blocking=place_findings(issue, run.result).errors)
-    return SendPreview(audience=audience, manifest=manifest)
+        return SendPreview(audience=audience, lists=lists, blocking=place_findings(issue, run.result).errors)
+    return SendPreview(audience=audience, lists=lists, manifest=manifest)
 
 
 def _audience_view(issue: Issue, snapshot: AudienceSnapshot) -> AudienceView:
     limits = minimum_duration(issue.newsletter, snapshot.count, start=timezone.now())
     estimate = estimate_for(snapshot.count, get_provider(), limits=limits)
-    return AudienceView(snapshot.count, exclusions_in_words(snapshot.excluded), estimate)
+    words = audience_in_words(Audience.of(issue))
+    return AudienceView(snapshot.count, exclusions_in_words(snapshot.excluded), estimate, words=words)
 
 
 def exclusions_in_words(excluded: Mapping[str, int]) -> tuple[tuple[int, str], ...]:
@@ -352,7 +368,7 @@ def _ask(
         title=_("Schedule: %(issue)s") % {"issue": issue.title},
         tab="schedule",
         form=form,
-        has_zones=has_zones(issue.newsletter_id),
+        has_zones=has_zones([each.pk for each in preview.lists]),
         occurrence=occurrence_of(issue) or next_occurrence(issue.newsletter),
         is_approved=issue.state == IssueState.APPROVED,
         refusal=refusal,

@@ -1,5 +1,6 @@
 """The tables: newsletter, issue, edition, send, delivery, batch, event. Each state has one machine beside its model."""
 
+from newsletter.models.audience import AudiencePart, AudiencePartKind
 from newsletter.models.batch import BATCH_MACHINE, OPEN_BATCH_STATES, Batch, BatchState
 from newsletter.models.delivery import (
     DELIVERED_TYPES,
@@ -60,6 +61,8 @@ __all__ = [
     "SEND_MACHINE",
     "STARTED",
     "SWITCH_MACHINE",
+    "AudiencePart",
+    "AudiencePartKind",
     "Availability",
     "Batch",
     "BatchState",
