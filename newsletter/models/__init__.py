@@ -44,6 +44,7 @@ from newsletter.models.sending_switch import (
     SwitchTransition,
     sending_stopped,
 )
+from newsletter.models.sunset import SunsetRound
 from newsletter.models.throttle import Availability, ProviderThrottle
 from subscribers.state_machine import InvalidTransition
 
@@ -106,6 +107,7 @@ __all__ = [
     "SendingStop",
     "SendingSwitch",
     "Story",
+    "SunsetRound",
     "SwitchState",
     "SwitchTransition",
     "WarmUpPlan",

@@ -23,6 +23,7 @@ from typing import Any, NamedTuple, Self
 
 import orjson
 from django.conf import settings
+from django.core.exceptions import EmptyResultSet
 from django.db import connection
 from django.db.models import Sum
 from django.utils import timezone
@@ -457,7 +458,11 @@ def _joined_sha256(hashes: list[str]) -> str:
 
 def _hash_in_postgresql(audience: SubscriptionQuerySet) -> tuple[int, str]:
     """Count and hash in the database: the first post must not wait until a million keys are transferred."""
-    sql, params = audience.values_list("pk", "key").query.sql_with_params()
+    try:
+        sql, params = audience.values_list("pk", "key").query.sql_with_params()
+    except EmptyResultSet:
+        # Nobody can be in it, as Django knows without asking.
+        return 0, hashlib.sha256().hexdigest()
     with connection.cursor() as cursor:
         cursor.execute(COUNT_AND_HASH.format(recipients=sql), params)
         count, sha256 = cursor.fetchone()

@@ -23,6 +23,7 @@ from newsletter.sending.reconcile import hold_expired, settle_proven
 from newsletter.sending.recover import recover_abandoned
 from newsletter.sending.recurring import plan_occurrences, start_next_due_occurrence
 from newsletter.sending.schedule import start_next_due_send, update_start_times
+from newsletter.sending.sunset import follow_sunset_policies
 from subscribers.consent.signing_keys import RECORD_SECONDS, record_signing_keys
 from subscribers.models import suppression_secret_differs
 from subscribers.signup.queue import process_signups
@@ -129,5 +130,6 @@ STEPS: tuple[Step, ...] = (
     Step("check_signing_keys", Queue.BACKGROUND, 86_400, log_lost_links),
     Step("check_links", Queue.BACKGROUND, 0, check_next_links),
     Step("refresh_domains", Queue.BACKGROUND, REFRESH_EVERY.total_seconds(), _refresh_domains),
+    Step("follow_sunset", Queue.BACKGROUND, 60, follow_sunset_policies, needs_check=True),
     Step("search_provider", Queue.BACKGROUND, 0, _search_provider),
 )

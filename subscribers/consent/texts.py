@@ -27,3 +27,12 @@ def confirmation_text(mailing_list: MailingList) -> str:
             "By confirming, you agree to receive %(name)s at this address. "
             "You can unsubscribe at any time with one click."
         ) % {"name": mailing_list.name}
+
+
+def stay_text(mailing_list: MailingList) -> str:
+    """The text that a subscriber agrees to with the button that keeps a subscription."""
+    with translation.override(mailing_list.page_language):
+        return _(
+            "By pressing the button, you agree to receive %(name)s at this address. You can unsubscribe at any time "
+            "with one click."
+        ) % {"name": mailing_list.name}

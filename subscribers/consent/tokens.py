@@ -31,6 +31,7 @@ class Purpose(enum.StrEnum):
     PREFERENCES = "preferences"
     CONFIRM = "confirm"
     DECLINE = "decline"
+    STAY = "stay"
 
 
 class LinkSigner:
@@ -70,6 +71,11 @@ def unsubscribe_url(key: uuid.UUID) -> str:
 def preferences_url(key: uuid.UUID) -> str:
     """The preferences page."""
     return LinkSigner(Purpose.PREFERENCES).url(key)
+
+
+def stay_url(key: uuid.UUID) -> str:
+    """The page to keep a subscription: the answer to “Do you still want this newsletter?”."""
+    return LinkSigner(Purpose.STAY).url(key)
 
 
 def decline_url(key: uuid.UUID) -> str:

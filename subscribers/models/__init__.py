@@ -24,6 +24,7 @@ from subscribers.models.subscription import (
     SubscriptionQuerySet,
     SubscriptionState,
 )
+from subscribers.models.sunset import SUNSET_MACHINE, SunsetQuestion, SunsetState
 from subscribers.models.suppression import (
     LIFTED_BY_CONFIRMATION,
     Suppression,
@@ -54,6 +55,7 @@ __all__ = [
     "MAX_TEXT",
     "REQUEST_LIFETIME",
     "SUBSCRIPTION_MACHINE",
+    "SUNSET_MACHINE",
     "TRANSACTIONAL_MAIL_MACHINE",
     "Change",
     "ChangeKind",
@@ -78,6 +80,8 @@ __all__ = [
     "SubscriptionQuerySet",
     "SubscriptionState",
     "SubscriptionTag",
+    "SunsetQuestion",
+    "SunsetState",
     "Suppression",
     "SuppressionReason",
     "SuppressionSecret",

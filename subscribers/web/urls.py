@@ -9,6 +9,7 @@ from __future__ import annotations
 from django.urls import path, re_path
 
 from subscribers.web import views
+from subscribers.web.sunset import stay_page
 
 urlpatterns = [
     path("subscribe/<slug:slug>/", views.sign_up, name="subscribe"),
@@ -16,5 +17,6 @@ urlpatterns = [
     re_path(r"^confirm/(?P<token>[^/]+)/?$", views.confirm, name="confirm"),
     re_path(r"^decline/(?P<token>[^/]+)/?$", views.decline, name="decline"),
     re_path(r"^unsubscribe/(?P<token>[^/]+)/?$", views.unsubscribe, name="unsubscribe"),
+    re_path(r"^stay/(?P<token>[^/]+)/?$", stay_page, name="stay"),
     re_path(r"^preferences/(?P<token>[^/]+)/?$", views.preferences, name="preferences"),
 ]

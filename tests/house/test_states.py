@@ -17,7 +17,7 @@ from newsletter.models import (
     SEND_MACHINE,
     SWITCH_MACHINE,
 )
-from subscribers.models import SUBSCRIPTION_MACHINE, TRANSACTIONAL_MAIL_MACHINE
+from subscribers.models import SUBSCRIPTION_MACHINE, SUNSET_MACHINE, TRANSACTIONAL_MAIL_MACHINE
 
 #: Columns with a state that a machine moves.
 FIELDS = {"state"}
@@ -29,6 +29,7 @@ MACHINES = {
     "delivery": DELIVERY_MACHINE,
     "event": EVENT_MACHINE,
     "subscription": SUBSCRIPTION_MACHINE,
+    "sunset question": SUNSET_MACHINE,
     "transactional mail": TRANSACTIONAL_MAIL_MACHINE,
     "sending switch": SWITCH_MACHINE,
 }

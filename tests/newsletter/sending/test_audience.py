@@ -341,7 +341,10 @@ def test_warm_up_and_local_times_work_with_several_lists(issue: Issue, weekend: 
     issue.newsletter.save()
     send = start_sending(issue)
     Send.objects.filter(pk=send.pk).update(
-        is_local=True, scheduled_wall=wall.isoformat(), scheduled_zone="UTC", scheduled_at=timezone.now()
+        is_local=True,
+        scheduled_wall=wall.isoformat(timespec="minutes"),
+        scheduled_zone="UTC",
+        scheduled_at=timezone.now(),
     )
     expand_audiences()
     assert recipients(issue) == {people.ADA: "", BO: WEEKEND, CY: WEEKEND}
