@@ -254,6 +254,16 @@ def test_the_link_does_not_undo_a_later_unsubscribe(silent: Subscription, client
     assert state_of(silent) == (SubscriptionState.UNSUBSCRIBED, SunsetState.WITHDRAWN)
 
 
+def test_the_link_does_not_undo_an_unsubscribe_after_a_return(silent: Subscription, client: Client) -> None:
+    run()
+    mail_was_sent(days_ago=31)
+    run()
+    Subscription.objects.filter(pk=silent.pk).update(state=SubscriptionState.ACTIVE)
+    unsubscribe(silent.key, Evidence(form=ConsentForm.UNSUBSCRIBE))
+    client.post(stay_url(silent.key), {"action": "stay"})
+    assert state_of(silent) == (SubscriptionState.UNSUBSCRIBED, SunsetState.ENDED)
+
+
 def test_a_round_looks_at_all_subscribers_in_chunks(newsletter: Newsletter, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("newsletter.sending.sunset.CHUNK", 2)
     monkeypatch.setattr("newsletter.sending.sunset.ASKED_PER_RUN", 1)
