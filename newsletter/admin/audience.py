@@ -83,7 +83,7 @@ class AudienceForm(forms.Form):
 
     @property
     def is_default(self) -> bool:
-        """Whether every active subscriber of the newsletter gets the issue, and nobody else."""
+        """Whether exactly the active subscribers of the newsletter get the issue."""
         return self.stored == AudienceContent() and not self.errors
 
     def _offer(self, name: str, choices: list[tuple[str, str]]) -> None:

@@ -224,11 +224,13 @@ class NewsletterAdmin(OfferedFilters, NewsletterModelAdmin):
         if newsletter.pk is None or newsletter.sunset_after is None:
             return rules
         if not newsletter.has_consent_to_tracking:
-            return f"{_('Nobody is asked: this newsletter does not track opens and clicks with consent.')} {rules}"
+            return (
+                f"{_('No subscriber is asked: this newsletter does not track opens and clicks with consent.')} {rules}"
+            )
         counted = len(issues_that_count(newsletter, timezone.now()))
         if counted < newsletter.sunset_after:
             values = {"count": _number(counted), "needed": _number(newsletter.sunset_after)}
-            return f"{_('Nobody is asked yet: %(count)s of %(needed)s issues count so far.') % values} {rules}"
+            return f"{_('No subscriber is asked yet: %(count)s of %(needed)s issues count so far.') % values} {rules}"
         return rules
 
     @admin.display(description=gettext_lazy("Sender"))

@@ -23,7 +23,6 @@ from newsletter.admin.pages import (
     page_url,
     redirect_with_message,
 )
-from newsletter.admin.schedule import exclusions_in_words
 from newsletter.admin.time_format import in_zone, zone_of
 from newsletter.models import IN_PROGRESS, STARTED, Batch, BatchState, Issue, Send, SendState
 from newsletter.models.reasons import actor_name, reason_sentence
@@ -32,7 +31,7 @@ from newsletter.monitoring.formatting import duration
 from newsletter.monitoring.progress import Progress, log_of, progress_of
 from newsletter.reports.statistics import SendReport, reasons_of
 from newsletter.sending.audience import Audience
-from newsletter.sending.audience_words import audience_in_words
+from newsletter.sending.audience_words import audience_in_words, exclusions_in_words
 from newsletter.sending.auto_pause import complaint_warning
 from newsletter.sending.retry import RETRIABLE
 from newsletter.sending.undo import can_undo

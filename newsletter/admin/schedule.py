@@ -7,7 +7,6 @@ SHA-256 of the manifest that it showed, and sends or schedules exactly that mani
 from __future__ import annotations
 
 import datetime
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,7 +35,7 @@ from newsletter.models import InvalidTransition, Issue, IssueState, Send, SendSt
 from newsletter.preflight import AudienceSnapshot
 from newsletter.providers import get_provider
 from newsletter.sending.audience import Audience, AudienceList
-from newsletter.sending.audience_words import audience_in_words
+from newsletter.sending.audience_words import audience_in_words, exclusions_in_words
 from newsletter.sending.check import audience_snapshot, preflight_issue
 from newsletter.sending.limits import minimum_duration
 from newsletter.sending.manifest import Approval, Estimate, Manifest, ManifestSummary, ManifestUnreadable, estimate_for
@@ -53,19 +52,6 @@ MAX_ZONES = 3
 
 #: What is shown for a confirmation without what it confirms.
 INCOMPLETE = gettext_lazy("The form is incomplete. Reload the page and confirm again.")
-
-EXCLUSIONS = {
-    "waiting_for_confirmation": gettext_lazy("waiting for confirmation"),
-    "unsubscribed": gettext_lazy("unsubscribed"),
-    "suppressed": gettext_lazy("on the suppression list"),
-    "paused": gettext_lazy("paused"),
-    "own_list_left": gettext_lazy("left or paused this newsletter"),
-    "topic": gettext_lazy("opted out of the topic"),
-    "excluded_segment": gettext_lazy("in an excluded segment"),
-    "not_in_segment": gettext_lazy("not in a chosen segment"),
-    "not_allowed": gettext_lazy("not in ALLOWED_RECIPIENTS"),
-    "cancelled_before_their_turn": gettext_lazy("not reached before the cancellation"),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,11 +111,6 @@ def _audience_view(issue: Issue, snapshot: AudienceSnapshot) -> AudienceView:
     estimate = estimate_for(snapshot.count, get_provider(), limits=limits)
     words = audience_in_words(Audience.of(issue))
     return AudienceView(snapshot.count, exclusions_in_words(snapshot.excluded), estimate, words=words)
-
-
-def exclusions_in_words(excluded: Mapping[str, int]) -> tuple[tuple[int, str], ...]:
-    """How many are excluded, with the reason."""
-    return tuple((count, str(EXCLUSIONS.get(reason, reason))) for reason, count in excluded.items())
 
 
 class TimeForm(forms.Form):

@@ -70,9 +70,9 @@ class AudienceContent:
     segments: tuple[str, ...] = ()
     """Of the lists with segments here, only subscribers in one of them get the issue."""
     exclude: tuple[str, ...] = ()
-    """Segments whose subscribers do not get the issue, through whatever list."""
+    """Segments whose subscribers do not get the issue, through any list."""
     topic: str = ""
-    """Slug of a topic of the newsletter. Whoever opted out of it does not get the issue."""
+    """Slug of a topic of the newsletter. Subscribers who opted out of it do not get the issue."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

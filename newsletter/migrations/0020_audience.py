@@ -50,7 +50,7 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name='newsletter',
             name='sunset_after',
-            field=models.PositiveSmallIntegerField(blank=True, help_text='Subscribers who opened and clicked none of so many issues are asked whether they want to stay, and unsubscribed without an answer. From 5 to 50 issues. Leave empty to ask nobody.', null=True, validators=[django.core.validators.MinValueValidator(5), django.core.validators.MaxValueValidator(50)], verbose_name='ask after'),
+            field=models.PositiveSmallIntegerField(blank=True, help_text='Subscribers who opened and clicked none of so many issues are asked whether they want to stay, and unsubscribed without an answer. From 5 to 50 issues. Leave empty to turn this off.', null=True, validators=[django.core.validators.MinValueValidator(5), django.core.validators.MaxValueValidator(50)], verbose_name='ask after'),
         ),
         migrations.AddField(
             model_name='newsletter',

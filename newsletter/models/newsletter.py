@@ -127,7 +127,7 @@ class Newsletter(MailingList):
         validators=[MinValueValidator(5), MaxValueValidator(50)],
         help_text=gettext_lazy(
             "Subscribers who opened and clicked none of so many issues are asked whether they want to stay, and "
-            "unsubscribed without an answer. From 5 to 50 issues. Leave empty to ask nobody."
+            "unsubscribed without an answer. From 5 to 50 issues. Leave empty to turn this off."
         ),
     )
     sunset_days = models.PositiveSmallIntegerField(

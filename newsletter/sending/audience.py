@@ -44,7 +44,7 @@ class AudienceList:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AudienceSegment:
-    """A segment of an audience, with all that decides who is in it, except for the members of a picked one."""
+    """A segment of an audience, with all that decides who is in it, except for the subscribers of a picked one."""
 
     pk: int
     list_pk: int
@@ -59,7 +59,7 @@ class AudienceSegment:
 
     @property
     def fingerprint(self) -> str:
-        """SHA-256 of its rules or picked members."""
+        """SHA-256 of its rules or picked subscribers."""
         return rules_fingerprint(self._as_row())
 
     def _as_row(self) -> Segment:

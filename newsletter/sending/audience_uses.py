@@ -1,4 +1,4 @@
-"""Which issues use a segment, so that nobody changes or deletes it without knowing."""
+"""Which issues use a segment, so that an editor sees it before changing or deleting it."""
 
 from __future__ import annotations
 

@@ -2,12 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from django.utils.translation import gettext as _
-from django.utils.translation import ngettext
+from django.utils.translation import gettext_lazy, ngettext
 
 from newsletter.sending.audience import Audience, AudienceList, AudienceSegment
+
+#: The reasons for which subscriptions are left out of an audience.
+EXCLUSIONS = {
+    "waiting_for_confirmation": gettext_lazy("waiting for confirmation"),
+    "unsubscribed": gettext_lazy("unsubscribed"),
+    "suppressed": gettext_lazy("on the suppression list"),
+    "paused": gettext_lazy("paused"),
+    "own_list_left": gettext_lazy("left or paused this newsletter"),
+    "topic": gettext_lazy("opted out of the topic"),
+    "excluded_segment": gettext_lazy("in an excluded segment"),
+    "not_in_segment": gettext_lazy("not in a chosen segment"),
+    "not_allowed": gettext_lazy("not in ALLOWED_RECIPIENTS"),
+    "cancelled_before_their_turn": gettext_lazy("not reached before the cancellation"),
+}
 
 
 def audience_in_words(audience: Audience) -> tuple[str, ...]:
@@ -40,3 +54,8 @@ def _list_in_words(mailing_list: AudienceList, included: Iterable[AudienceSegmen
 
 def _names(segments: Iterable[AudienceSegment]) -> str:
     return ", ".join(_("“%(name)s”") % {"name": segment.name} for segment in segments)
+
+
+def exclusions_in_words(excluded: Mapping[str, int]) -> tuple[tuple[int, str], ...]:
+    """How many are excluded, with the reason."""
+    return tuple((count, str(EXCLUSIONS.get(reason, reason))) for reason, count in excluded.items())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+from collections.abc import Mapping
 
 from django.utils import timezone
 
@@ -110,11 +111,14 @@ def use_suggestion(issue: Issue, key: str, *, revision: int, by: str) -> str:
 def audience_snapshot(issue: Issue) -> AudienceSnapshot:
     """The number of recipients if the issue started now, and of excluded subscribers by reason."""
     now, audience = timezone.now(), Audience.of(issue)
+    count = sum(audience.once_each(place, now).count() for place in range(len(audience.lists)))
+    return snapshot_of(audience, count, audience.excluded(now))
+
+
+def snapshot_of(audience: Audience, count: int, excluded: Mapping[str, int]) -> AudienceSnapshot:
+    """An audience, of which these numbers are known, as checks read it."""
     return AudienceSnapshot(
-        count=sum(audience.once_each(place, now).count() for place in range(len(audience.lists))),
-        excluded=audience.excluded(now),
-        is_narrowed=not audience.is_default,
-        problems=audience.problems,
+        count=count, excluded=excluded, is_narrowed=not audience.is_default, problems=audience.problems
     )
 
 

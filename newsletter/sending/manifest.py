@@ -39,8 +39,9 @@ from newsletter.providers.throttle import ISSUE_SHARE
 from newsletter.sending.audience import Audience
 from newsletter.sending.expand import RECIPIENTS_PER_CHUNK
 from newsletter.sending.limits import SENT_STATES, minimum_duration
+from newsletter.sending.listed_audience import ListedAudience, joined_sha256, list_audience
 from newsletter.sending.waves import LocalTime
-from subscribers.models import MailingList, Subscriber, SubscriptionQuerySet
+from subscribers.models import Subscriber, SubscriptionQuerySet
 
 VERSION = 2
 
@@ -72,52 +73,6 @@ class ListedLink:
     label: str
     place: str
     count: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ListedList:
-    """One list of the audience."""
-
-    slug: str
-    name: str
-    recipients: int
-    """Who get the issue through it; subscribers of several lists count for the first that includes them."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ListedSegment:
-    """One included or excluded segment of the audience."""
-
-    list: str
-    """Slug of its list."""
-    name: str
-    rules_sha256: str
-    """Of its rules, or of its members if they were picked."""
-    is_excluded: bool
-    subscribers: int
-    """Active subscribers of its list in it."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ListedAudience:
-    """Lists, segments and topic of the audience."""
-
-    lists: tuple[ListedList, ...]
-    segments: tuple[ListedSegment, ...] = ()
-    topic: str = ""
-    """Slug."""
-    topic_name: str = ""
-
-    @property
-    def is_default(self) -> bool:
-        """Whether it is the newsletter's own list and nothing else."""
-        return len(self.lists) == 1 and not (self.segments or self.topic)
-
-    @property
-    def decides(self) -> tuple[Any, ...]:
-        """What decides who is in it: without names, which may change, and counts, which follow from all else."""
-        segments = [[each.list, each.is_excluded, each.rules_sha256] for each in self.segments]
-        return [each.slug for each in self.lists], segments, self.topic
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -307,12 +262,7 @@ class Approval:
 
 
 def manifest_of(
-    issue: Issue,
-    edition: Edition,
-    audience: Audience,
-    *,
-    at: datetime.datetime,
-    local: LocalTime | None = None,
+    issue: Issue, edition: Edition, audience: Audience, *, at: datetime.datetime, local: LocalTime | None = None
 ) -> Manifest:
     """What starting `issue` with `edition`, which need not be stored, `at` a time would do.
 
@@ -336,35 +286,11 @@ def manifest_of(
         text_bytes=len(edition.text.encode()),
         links=_link_table(edition.links),
         recipients=recipients,
-        recipients_sha256=_joined_sha256([each.sha256 for each in counted]),
+        recipients_sha256=joined_sha256([each.sha256 for each in counted]),
         excluded=audience.excluded(at),
         batches=sum(each.batches for each in counted),
         estimate=estimate_for(recipients, provider, limits=minimum_duration(issue.newsletter, recipients, start=at)),
-        audience=_listed(audience, [each.recipients for each in counted], at),
-    )
-
-
-def _listed(audience: Audience, recipients: list[int], at: datetime.datetime) -> ListedAudience:
-    segments = () if audience.problems else audience.segments
-    lists = MailingList.objects.filter(pk__in=[segment.list_pk for segment in segments])
-    slugs = dict(lists.values_list("pk", "slug")) if segments else {}
-    return ListedAudience(
-        lists=tuple(
-            ListedList(slug=each.slug, name=each.name, recipients=count)
-            for each, count in zip(audience.lists, recipients, strict=True)
-        ),
-        segments=tuple(
-            ListedSegment(
-                list=slugs[segment.list_pk],
-                name=segment.name,
-                rules_sha256=segment.fingerprint,
-                is_excluded=segment.is_excluded,
-                subscribers=segment.subscriptions(at).mailable(at).count(),
-            )
-            for segment in segments
-        ),
-        topic=audience.topic.slug if audience.topic else "",
-        topic_name=audience.topic.name if audience.topic else "",
+        audience=list_audience(audience, [each.recipients for each in counted], at),
     )
 
 
@@ -451,17 +377,12 @@ def _count_recipients(audience: SubscriptionQuerySet, size: int, local: LocalTim
     return CountedList(count, sha256_of_keys.hexdigest(), batches)
 
 
-def _joined_sha256(hashes: list[str]) -> str:
-    """One hash over those of several lists; that of a single one as it is."""
-    return hashes[0] if len(hashes) == 1 else hashlib.sha256("".join(hashes).encode()).hexdigest()
-
-
 def _hash_in_postgresql(audience: SubscriptionQuerySet) -> tuple[int, str]:
     """Count and hash in the database: the first post must not wait until a million keys are transferred."""
     try:
         sql, params = audience.values_list("pk", "key").query.sql_with_params()
     except EmptyResultSet:
-        # Nobody can be in it, as Django knows without asking.
+        # No subscription can be in it, as Django knows without asking.
         return 0, hashlib.sha256().hexdigest()
     with connection.cursor() as cursor:
         cursor.execute(COUNT_AND_HASH.format(recipients=sql), params)

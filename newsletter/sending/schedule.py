@@ -22,10 +22,10 @@ from newsletter.config.failpoints import Point, failpoint
 from newsletter.config.translatable import to_data, translatable
 from newsletter.models import Edition, InvalidTransition, Issue, Reason, Send, SendState, sending_stopped
 from newsletter.models.reasons import iso
-from newsletter.preflight import AudienceSnapshot, PreflightResult, Trigger, record_run
+from newsletter.preflight import PreflightResult, Trigger, record_run
 from newsletter.rendering import RenderingError
 from newsletter.sending.audience import Audience
-from newsletter.sending.check import check_edition, preflight_edition
+from newsletter.sending.check import check_edition, preflight_edition, snapshot_of
 from newsletter.sending.control import operator_values
 from newsletter.sending.envelope import EnvelopeError
 from newsletter.sending.freeze import prepare_edition, store_edition
@@ -90,22 +90,18 @@ def prepare_dry_run(
     """
     edition, audience = _edition_to_send(issue), Audience.of(issue)
     manifest = manifest_of(issue, edition, audience, at=timezone.now(), local=local)
-    snapshot = _snapshot(audience, manifest)
+    snapshot = snapshot_of(audience, manifest.recipients, manifest.excluded)
     result = preflight_edition(issue, edition, trigger=Trigger.SEND_NOW, audience=snapshot, sends_at=sends_at)
     return DryRun(edition=edition, audience=audience, manifest=manifest, result=result)
 
 
 def dry_run(issue: Issue, *, local: LocalTime | None = None) -> Manifest:
     """What a send of the issue would do now; nothing is sent or stored. Raises IssueRefused with every reason."""
-    _refuse_started(issue.current_send)
+    if (send := issue.current_send) is not None and send.state != SendState.SCHEDULED:
+        raise IssueRefused(_("A send of this issue was started already, so a dry run says nothing any more."))
     run = prepare_dry_run(issue, local=local)
     _refuse_findings(run.result)
     return run.manifest
-
-
-def _refuse_started(send: Send | None) -> None:
-    if send is not None and send.state != SendState.SCHEDULED:
-        raise IssueRefused(_("A send of this issue was started already, so a dry run says nothing any more."))
 
 
 def schedule_issue(
@@ -431,19 +427,10 @@ def check_and_store_edition(
     """Check the issue with the audience of `at`, and store its edition. Raises IssueRefused, and then stores none."""
     audience = Audience.of(issue)
     manifest = manifest_of(issue, edition, audience, at=at, local=local)
-    snapshot = _snapshot(audience, manifest)
+    snapshot = snapshot_of(audience, manifest.recipients, manifest.excluded)
     result = check_edition(issue, edition, trigger=trigger, by=by, audience=snapshot, sends_at=sends_at)
     _refuse_findings(result)
     return DryRun(edition=store_edition(edition), audience=audience, manifest=manifest, result=result)
-
-
-def _snapshot(audience: Audience, manifest: Manifest) -> AudienceSnapshot:
-    return AudienceSnapshot(
-        count=manifest.recipients,
-        excluded=manifest.excluded,
-        is_narrowed=not audience.is_default,
-        problems=audience.problems,
-    )
 
 
 def _edition_to_send(issue: Issue) -> Edition:

@@ -120,7 +120,7 @@ def withdraw(question: SunsetQuestion) -> None:
 
 
 def end(question: SunsetQuestion, *, answer_time: datetime.timedelta) -> bool:
-    """End the subscription of a question that nobody answered; whether it ended.
+    """End the subscription of a question without an answer; whether it ended.
 
     Not before the answer time after the mail was really sent; without a mail that certainly was, never.
     """

@@ -130,7 +130,7 @@ GUARDS = (
         ),
     ),
     Guard(
-        promise="Whoever opted out of a topic does not get its issues",
+        promise="Subscribers who opted out of a topic do not get its issues",
         path=AUDIENCE,
         symbol="Audience.of_list",
         old="self._opted_out(place), ",
@@ -198,7 +198,7 @@ GUARDS = (
         tests=(f"{SENDING}/test_audience.py::test_the_mail_has_the_links_and_headers_of_the_list_that_carries_it",),
     ),
     Guard(
-        promise="Whoever left the newsletter is skipped in its other lists",
+        promise="Subscribers who left the newsletter are skipped in its other lists",
         path=RECIPIENTS,
         symbol="_with_own_list",
         old="dict(OWN_LIST_LEFT.rows(own_list, others, now)) if others else {}",
