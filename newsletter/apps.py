@@ -31,12 +31,15 @@ class NewsletterConfig(AppConfig):
         from newsletter.providers.reasons import REASONS
         from newsletter.reports import subscriber_history
         from newsletter.sending import merged_addresses
+        from newsletter.sending.audience_uses import uses_by_issues
         from newsletter.sending.segment_rules import register_kinds
         from subscribers.consent.preferences import TRACKING_QUESTIONS
+        from subscribers.segments.uses import register_uses
 
         PROVIDER_SENTENCES.update(REASONS)
         TRACKING_QUESTIONS.append(asks_for_tracking)
         register_kinds()
+        register_uses(uses_by_issues)
         rules.add_rules()
         retention.add_rules()
         provider_list.listen()

@@ -13,6 +13,7 @@ from newsletter.content.document import IssueContent, SectionContent, StoryConte
 from newsletter.content.store import save_content
 from newsletter.models import Batch, Issue, Newsletter, ProviderThrottle, Send, SendState
 from newsletter.providers.base import Provider
+from newsletter.sending.audience import Audience
 from newsletter.sending.expand import expand_audience
 from newsletter.sending.freeze import freeze_edition
 from newsletter.sending.post import post_batch
@@ -88,9 +89,9 @@ def send_of(issue: Issue) -> Send:
 
 def start_sending(issue: Issue) -> Send:
     """Start a send of the issue without any checks, as “Send now” does after them."""
-    edition = freeze_edition(issue)
+    edition, audience = freeze_edition(issue), Audience.of(issue).as_json()
     return Send.objects.create_with_history(
-        SendState.SENDING, by="tests", issue=issue, edition=edition, started_at=timezone.now()
+        SendState.SENDING, by="tests", issue=issue, edition=edition, audience=audience, started_at=timezone.now()
     )
 
 

@@ -13,6 +13,7 @@ from django import forms
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from newsletter.admin.audience import AudienceForm
 from newsletter.admin.rows import row_formset
 from newsletter.admin.time_format import from_now
 from newsletter.content.difference import Change, difference
@@ -73,6 +74,7 @@ class IssueForm(IssueModelForm):
         self.fields["newsletter"].disabled = stored is not None
         self.initial["category_names"] = ", ".join(stored.categories) if stored else ""
         self.rows = row_formset(data, stored)
+        self.audience = AudienceForm(data, self.instance)
 
     def clean(self) -> dict[str, Any]:
         """Check the details by the rules of the content, and the rows."""
@@ -85,6 +87,8 @@ class IssueForm(IssueModelForm):
                 self.add_error("category_names", str(fault))
         if not self.rows.is_valid():
             self.add_error(None, _("Some rows below have errors. Each error is shown in its row."))
+        if not self.audience.is_valid():
+            self.add_error(None, _("The audience has errors. Each error is shown below."))
         return self.cleaned_data
 
     def content(self) -> IssueContent:
@@ -98,6 +102,7 @@ class IssueForm(IssueModelForm):
             preheader=cleaned["preheader"],
             categories=self._categories(),
             sections=self.rows.sections(),
+            audience=self.audience.content(),
         )
 
     def _categories(self) -> tuple[str, ...]:

@@ -9,8 +9,8 @@ from django.views.decorators.http import require_safe
 
 from newsletter.admin.pages import Page, RequiredPermission, issue_page, page_url, redirect_with_message
 from newsletter.admin.report import started_send
-from newsletter.admin.schedule import exclusions_in_words
 from newsletter.models import Issue
+from newsletter.sending.audience_words import exclusions_in_words
 from newsletter.sending.manifest import Manifest, ManifestUnreadable, read_manifest
 from newsletter.sending.schedule import IssueRefused, dry_run
 

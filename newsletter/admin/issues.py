@@ -208,6 +208,8 @@ class IssueAdmin(OfferedFilters, IssueModelAdmin):
         message = super().construct_change_message(request, form, formsets, add)
         if not add and form.rows.has_changed():
             message.append({"changed": {"fields": ["sections and stories"]}})
+        if not add and form.audience.content() != form.audience.stored:
+            message.append({"changed": {"fields": ["audience"]}})
         return message
 
     def response_add(self, request: HttpRequest, obj: Issue, post_url_continue: str | None = None) -> HttpResponse:

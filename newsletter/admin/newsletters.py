@@ -28,6 +28,7 @@ from newsletter.gathering.problems import problem_message
 from newsletter.models import Feed, Newsletter, Occurrence, RecurringSchedule, Send, WarmUpPlan
 from newsletter.rendering import ThemeError, load_theme, theme_names
 from newsletter.sending.limits import WarmUpDay, warm_up_day
+from newsletter.sending.sunset import issues_that_count
 from newsletter.sending.warm_up import FIRST_WEEK, LAST_DAY
 from subscribers.admin.filters import OfferedFilters
 from subscribers.models import check_header_text
@@ -199,8 +200,9 @@ class NewsletterAdmin(OfferedFilters, NewsletterModelAdmin):
             {"fields": ("sign_up_form", "privacy_url", "complaint_contact", "is_embeddable", "frame_origins")},
         ),
         (gettext_lazy("Privacy"), {"fields": ("consent_mode",)}),
+        (gettext_lazy("Silent subscribers"), {"fields": ("sunset_after", "sunset_days", "sunset")}),
     )
-    readonly_fields = ("warm_up", "sign_up_form")
+    readonly_fields = ("warm_up", "sign_up_form", "sunset")
 
     def get_prepopulated_fields(self, request: HttpRequest, obj: Newsletter | None = None) -> dict[str, Sequence[str]]:
         """Make the slug from the name of a new newsletter; later, published links contain the slug."""
@@ -239,6 +241,26 @@ class NewsletterAdmin(OfferedFilters, NewsletterModelAdmin):
             return plan
         day = warm_up_day(newsletter, timezone.now())
         return f"{_('The warm-up is complete.') if day is None else _warm_up_progress(day)} {plan}"
+
+    @admin.display(description=gettext_lazy("Who is asked"))
+    def sunset(self, newsletter: Newsletter) -> str:
+        """What counts as silence, and whether the policy can have an effect now."""
+        rules = _(
+            "An issue counts only if opens or clicks of it were recorded, and a subscriber only if they agreed to "
+            "tracking before: otherwise silence means nothing. The answer is one click; it works after the "
+            "unsubscription, too."
+        )
+        if newsletter.pk is None or newsletter.sunset_after is None:
+            return rules
+        if not newsletter.has_consent_to_tracking:
+            return (
+                f"{_('No subscriber is asked: this newsletter does not track opens and clicks with consent.')} {rules}"
+            )
+        counted = len(issues_that_count(newsletter, timezone.now()))
+        if counted < newsletter.sunset_after:
+            values = {"count": _number(counted), "needed": _number(newsletter.sunset_after)}
+            return f"{_('No subscriber is asked yet: %(count)s of %(needed)s issues count so far.') % values} {rules}"
+        return rules
 
     @admin.display(description=gettext_lazy("Sender"))
     def sender(self, newsletter: Newsletter) -> str:

@@ -27,8 +27,8 @@ from newsletter.admin.pages import Page, RequiredPermission, issue_page, page_ur
 from newsletter.models import Edition, Issue
 from newsletter.providers.base import Message
 from newsletter.rendering import PlaceholderTemplate, RenderedIssue, RenderingError
+from newsletter.sending.audience import Audience
 from newsletter.sending.envelope import EnvelopeError
-from newsletter.sending.expand import audience_queryset
 from newsletter.sending.freeze import merges_as_json, prepare_edition
 from newsletter.sending.message import message_of, sample_values
 from newsletter.sending.recipients import Recipient, as_recipient
@@ -172,7 +172,7 @@ def _chosen_recipient(request: HttpRequest, issue: Issue) -> Recipient | None:
         return None
     if not request.user.has_perms(SUBSCRIBER_PERMISSIONS):
         raise PermissionDenied
-    audience = audience_queryset(issue.newsletter_id, timezone.now()).select_related("subscriber")
+    audience = Audience.of(issue).of_list(0, timezone.now()).select_related("subscriber")
     key = request.GET["reader"]
     return as_recipient(get_object_or_404(audience, pk=int(key) if key.isdecimal() and len(key) < 19 else 0))
 
@@ -182,7 +182,7 @@ def _search_results(request: HttpRequest, issue: Issue) -> dict[str, Any]:
     if not request.user.has_perms(SUBSCRIBER_PERMISSIONS):
         return {"may_pick": False}
     words = request.GET.get("search", "").strip().lower()[:320]
-    audience = audience_queryset(issue.newsletter_id, timezone.now()).select_related("subscriber")
+    audience = Audience.of(issue).of_list(0, timezone.now()).select_related("subscriber")
     found = list(audience.filter(subscriber__canonical__contains=words).order_by("pk")[:MAX_FOUND]) if words else []
     return {"may_pick": True, "search": words, "found": found}
 

@@ -23,7 +23,6 @@ from newsletter.admin.pages import (
     page_url,
     redirect_with_message,
 )
-from newsletter.admin.schedule import exclusions_in_words
 from newsletter.admin.time_format import in_zone, zone_of
 from newsletter.models import IN_PROGRESS, STARTED, Batch, BatchState, Issue, Send, SendState
 from newsletter.models.reasons import actor_name, reason_sentence
@@ -31,6 +30,8 @@ from newsletter.monitoring.diagnostics import blockers_of
 from newsletter.monitoring.formatting import duration
 from newsletter.monitoring.progress import Progress, log_of, progress_of
 from newsletter.reports.statistics import SendReport, reasons_of
+from newsletter.sending.audience import Audience
+from newsletter.sending.audience_words import audience_in_words, exclusions_in_words
 from newsletter.sending.auto_pause import complaint_warning
 from newsletter.sending.retry import RETRIABLE
 from newsletter.sending.undo import can_undo
@@ -65,6 +66,7 @@ def show_report(request: HttpRequest, issue: Issue) -> HttpResponse:
         send=send,
         numbers=_numbers(request, send, progress),
         zone=zone,
+        audience=audience_in_words(Audience.of_send(send)),
         started=in_zone(send.started_at, zone),
         started_by=_started_by(send),
         finished=in_zone(send.finished_at, zone) if send.finished_at else "",
@@ -114,7 +116,8 @@ def _waits_for_undo(send: Send) -> bool:
 
 def _count_joined(send: Send) -> int:
     """Subscribers who confirmed since the start, and get the next issue."""
-    joined = Subscription.objects.filter(mailing_list=send.issue.newsletter_id, confirmed_at__gt=send.started_at)
+    lists = [each.pk for each in Audience.of_send(send).lists]
+    joined = Subscription.objects.filter(mailing_list__in=lists, confirmed_at__gt=send.started_at)
     return joined.filter(state=SubscriptionState.ACTIVE).count()
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from django.contrib import messages
 from django.core.paginator import Paginator
@@ -109,7 +109,8 @@ def restore_revision(request: HttpRequest, issue: Issue, number: int) -> HttpRes
     """The changes that restoring would make. POST saves the old content as a new revision, unless another was saved."""
     revision = _revision(issue, number)
     try:
-        content = content_of(revision)
+        # Its audience may be larger than the one that was chosen since: that is changed on the compose page only.
+        content = replace(content_of(revision), audience=load_content(issue).audience)
     except UnreadableRevision as error:
         return _unreadable(request, issue, error)
     problem = ""

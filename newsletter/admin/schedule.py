@@ -7,7 +7,6 @@ SHA-256 of the manifest that it showed, and sends or schedules exactly that mani
 from __future__ import annotations
 
 import datetime
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,6 +34,8 @@ from newsletter.admin.time_format import from_now, in_zone, zone_names, zone_of
 from newsletter.models import InvalidTransition, Issue, IssueState, Send, SendState
 from newsletter.preflight import AudienceSnapshot
 from newsletter.providers import get_provider
+from newsletter.sending.audience import Audience, AudienceList
+from newsletter.sending.audience_words import audience_in_words, exclusions_in_words
 from newsletter.sending.check import audience_snapshot, preflight_issue
 from newsletter.sending.limits import minimum_duration
 from newsletter.sending.manifest import Approval, Estimate, Manifest, ManifestSummary, ManifestUnreadable, estimate_for
@@ -52,15 +53,6 @@ MAX_ZONES = 3
 #: What is shown for a confirmation without what it confirms.
 INCOMPLETE = gettext_lazy("The form is incomplete. Reload the page and confirm again.")
 
-EXCLUSIONS = {
-    "waiting_for_confirmation": gettext_lazy("waiting for confirmation"),
-    "unsubscribed": gettext_lazy("unsubscribed"),
-    "suppressed": gettext_lazy("on the suppression list"),
-    "paused": gettext_lazy("paused"),
-    "not_allowed": gettext_lazy("not in ALLOWED_RECIPIENTS"),
-    "cancelled_before_their_turn": gettext_lazy("not reached before the cancellation"),
-}
-
 
 @dataclass(frozen=True, slots=True)
 class AudienceView:
@@ -70,6 +62,8 @@ class AudienceView:
     excluded: tuple[tuple[int, str], ...]
     estimate: Estimate | None = None
     """How long it takes and what it costs."""
+    words: tuple[str, ...] = ()
+    """Its lists, segments and topic, as sentences."""
 
     @property
     def requires_typed_count(self) -> bool:
@@ -82,6 +76,7 @@ class SendPreview:
     """What the pages show of an issue that may be sent: computed once a request. `refusal` says why it may not."""
 
     audience: AudienceView
+    lists: tuple[AudienceList, ...] = ()
     manifest: Manifest | None = None
     blocking: tuple[PlacedFinding, ...] = ()
     refusal: tuple[str, ...] = ()
@@ -97,23 +92,25 @@ def preview_send(
         snapshot = audience_snapshot(issue)
         findings = place_findings(issue, preflight_issue(issue, audience=snapshot, sends_at=sends_at))
         audience = _audience_view(issue, snapshot)
-        return SendPreview(audience=audience, blocking=findings.errors, refusal=refusal.sentences)
-    manifest = run.manifest
-    audience = AudienceView(manifest.recipients, exclusions_in_words(manifest.excluded), manifest.estimate)
+        lists = Audience.of(issue).lists
+        return SendPreview(audience=audience, lists=lists, blocking=findings.errors, refusal=refusal.sentences)
+    manifest, lists = run.manifest, run.audience.lists
+    audience = AudienceView(
+        manifest.recipients,
+        exclusions_in_words(manifest.excluded),
+        manifest.estimate,
+        words=audience_in_words(run.audience),
+    )
     if run.result.errors:
-        return SendPreview(audience=audience, blocking=place_findings(issue, run.result).errors)
-    return SendPreview(audience=audience, manifest=manifest)
+        return SendPreview(audience=audience, lists=lists, blocking=place_findings(issue, run.result).errors)
+    return SendPreview(audience=audience, lists=lists, manifest=manifest)
 
 
 def _audience_view(issue: Issue, snapshot: AudienceSnapshot) -> AudienceView:
     limits = minimum_duration(issue.newsletter, snapshot.count, start=timezone.now())
     estimate = estimate_for(snapshot.count, get_provider(), limits=limits)
-    return AudienceView(snapshot.count, exclusions_in_words(snapshot.excluded), estimate)
-
-
-def exclusions_in_words(excluded: Mapping[str, int]) -> tuple[tuple[int, str], ...]:
-    """How many are excluded, with the reason."""
-    return tuple((count, str(EXCLUSIONS.get(reason, reason))) for reason, count in excluded.items())
+    words = audience_in_words(Audience.of(issue))
+    return AudienceView(snapshot.count, exclusions_in_words(snapshot.excluded), estimate, words=words)
 
 
 class TimeForm(forms.Form):
@@ -352,7 +349,7 @@ def _ask(
         title=_("Schedule: %(issue)s") % {"issue": issue.title},
         tab="schedule",
         form=form,
-        has_zones=has_zones(issue.newsletter_id),
+        has_zones=has_zones([each.pk for each in preview.lists]),
         occurrence=occurrence_of(issue) or next_occurrence(issue.newsletter),
         is_approved=issue.state == IssueState.APPROVED,
         refusal=refusal,

@@ -1,4 +1,7 @@
-"""The details of an issue – title, date, subject, preheader, slug, categories – while its file is parsed. Pure."""
+"""The details of an issue – title, date, subject, preheader, slug, categories, audience – while its file is parsed.
+
+Pure.
+"""
 
 from __future__ import annotations
 
@@ -8,11 +11,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from newsletter.config.translatable import translatable
-from newsletter.content.document import IssueContent, SectionContent
-from newsletter.content.fields import FieldName, field_faults, slug_from
+from newsletter.content.document import AudienceContent, IssueContent, SectionContent
+from newsletter.content.fields import FieldName, audience_faults, field_faults, slug_from
 from newsletter.content.problems import ParsedIssue, ProblemList
 
-KEYS = ("title", "date", "subject", "preheader", "slug", "categories")
+AUDIENCE_KEYS = ("topic", "lists", "segments", "exclude")
+KEYS = ("title", "date", "subject", "preheader", "slug", "categories", *AUDIENCE_KEYS)
 _ONE_LINE: tuple[FieldName, ...] = ("title", "subject", "preheader", "slug")
 _ISO_DATE = re.compile(r"(?<!\d)\d{4}-\d{2}-\d{2}(?!\d)")
 
@@ -23,6 +27,8 @@ class IssueDetails:
 
     values: dict[str, str] = field(default_factory=dict)
     categories: tuple[str, ...] = ()
+    audience: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """Names by key: lists, segments and exclude."""
     date: datetime.date | None = None
     lines: dict[str, int] = field(default_factory=dict)
     readable: bool = True
@@ -52,8 +58,10 @@ def finish_issue(details: IssueDetails, sections: tuple[SectionContent, ...], pr
             preheader=details.values.get("preheader", ""),
             categories=details.categories,
             sections=sections,
+            audience=_audience(details),
         ),
         notes,
+        names_audience=any(key in details.lines for key in AUDIENCE_KEYS),
     )
 
 
@@ -82,6 +90,10 @@ def unique_categories(names: Iterable[str], line: int, problems: ProblemList) ->
     return tuple(kept)
 
 
+def _audience(details: IssueDetails) -> AudienceContent:
+    return AudienceContent(topic=details.values.get("topic", "").strip(), **details.audience)
+
+
 def _check_details(details: IssueDetails, problems: ProblemList) -> None:
     if details.readable and not details.values.get("title", "").strip():
         problems.error(
@@ -94,6 +106,8 @@ def _check_details(details: IssueDetails, problems: ProblemList) -> None:
     for name in details.categories:
         for fault in field_faults("category", name):
             problems.error(details.line_of("categories"), fault)
+    for audience_key, fault in audience_faults(_audience(details)):
+        problems.error(details.line_of(audience_key), fault)
 
 
 def _date_from_title(details: IssueDetails, problems: ProblemList) -> datetime.date | None:

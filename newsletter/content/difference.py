@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 from newsletter.config.translatable import translatable, translatable_plural
 from newsletter.content.document import IssueContent, SectionContent, SectionKind, StoryContent
-from newsletter.content.fields import FIELD_LABELS, LABELS
+from newsletter.content.fields import AUDIENCE_LABELS, FIELD_LABELS, LABELS
 from newsletter.content.spans import Span, shortened, word_spans
 
 _WORD = re.compile(r"\w+")
@@ -216,6 +216,10 @@ def _details_changes(old: IssueContent, new: IssueContent) -> Iterator[Change]:
         (translatable("Date"), old.date.isoformat(), new.date.isoformat()),
         (FIELD_LABELS["slug"], old.slug, new.slug),
         (translatable("Categories"), ", ".join(old.categories), ", ".join(new.categories)),
+        (AUDIENCE_LABELS["topic"], old.audience.topic, new.audience.topic),
+        (AUDIENCE_LABELS["lists"], ", ".join(old.audience.lists), ", ".join(new.audience.lists)),
+        (AUDIENCE_LABELS["segments"], ", ".join(old.audience.segments), ", ".join(new.audience.segments)),
+        (AUDIENCE_LABELS["exclude"], ", ".join(old.audience.exclude), ", ".join(new.audience.exclude)),
     )
     if fields := _field_changes(rows):
         yield Change(ChangeKind.CHANGED, DETAILS, new.title, "", fields=fields)

@@ -59,8 +59,25 @@ class SectionContent:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AudienceContent:
+    """Whom an issue is sent to, by names. Without any: every active subscriber of the newsletter's own list.
+
+    A segment of another list has the slug of the list before its name: `weekend: Locals`.
+    """
+
+    lists: tuple[str, ...] = ()
+    """Slugs of other lists that get the issue, too."""
+    segments: tuple[str, ...] = ()
+    """Of the lists with segments here, only subscribers in one of them get the issue."""
+    exclude: tuple[str, ...] = ()
+    """Segments whose subscribers do not get the issue, through any list."""
+    topic: str = ""
+    """Slug of a topic of the newsletter. Subscribers who opted out of it do not get the issue."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class IssueContent:
-    """Everything that editors write in one issue, in reading order.
+    """Everything that editors decide about one issue: its details, its parts in reading order, and its audience.
 
     `subject` falls back to the title when content is parsed or loaded. `slug` identifies the issue within its
     newsletter: importing the same slug again updates the issue.
@@ -73,6 +90,7 @@ class IssueContent:
     preheader: str = ""
     categories: tuple[str, ...] = ()
     sections: tuple[SectionContent, ...] = ()
+    audience: AudienceContent = AudienceContent()
 
     def stories(self) -> Iterator[StoryContent]:
         """All stories, in reading order."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from newsletter.config.translatable import translatable
-from newsletter.content.document import IssueContent, SectionContent, SectionKind, StoryContent
+from newsletter.content.document import AudienceContent, IssueContent, SectionContent, SectionKind, StoryContent
 from newsletter.content.links import web_link_problem
 from newsletter.content.merge_faults import Names, merge_field_faults, one_line_merge_faults
 from newsletter.content.merge_fields import merge_fields_in
@@ -56,6 +56,16 @@ FIELD_LABELS: Mapping[FieldName | Literal["text"], str] = {
     "image": translatable("Image"),
     "description": translatable("Image description"),
     "text": translatable("Text"),
+}
+
+MAX_LISTS, MAX_SEGMENTS, MAX_PART_NAME = 10, 20, 200
+"""Of an audience: other lists, included and excluded segments together, and characters of a name."""
+
+AUDIENCE_LABELS: Mapping[str, str] = {
+    "topic": translatable("Topic"),
+    "lists": translatable("Other lists"),
+    "segments": translatable("Only these segments"),
+    "exclude": translatable("Without these segments"),
 }
 
 SectionField = Literal["title", "body", "url", "source", "image", "alt"]
@@ -176,6 +186,34 @@ def body_fault(line: str) -> str | None:
     return _hidden_character_fault(FIELD_LABELS["text"], bad[0]) if bad else None
 
 
+def audience_faults(audience: AudienceContent) -> Iterator[tuple[str, str]]:
+    """What is wrong with an audience, as a key of AUDIENCE_LABELS and a sentence. Unknown names are no faults here:
+    pre-flight reports them, and such an issue is not sent."""
+    for key, names in (("lists", audience.lists), ("segments", audience.segments), ("exclude", audience.exclude)):
+        for name in names:
+            yield from ((key, fault) for fault in _part_name_faults(key, name))
+        if len(set(names)) < len(names):
+            yield key, translatable("“{label}” has the same name twice.", label=AUDIENCE_LABELS[key])
+    if audience.topic:
+        yield from (("topic", fault) for fault in _part_name_faults("topic", audience.topic))
+    if len(audience.lists) > MAX_LISTS:
+        yield "lists", translatable("An issue is sent to at most {limit} other lists.", limit=MAX_LISTS)
+    if len(audience.segments) + len(audience.exclude) > MAX_SEGMENTS:
+        yield "segments", translatable("An audience has at most {limit} segments.", limit=MAX_SEGMENTS)
+    for name in set(audience.segments) & set(audience.exclude):
+        yield "exclude", translatable("The segment “{name}” is included and excluded. Remove one of them.", name=name)
+
+
+def _part_name_faults(key: str, name: str) -> Iterator[str]:
+    label = AUDIENCE_LABELS[key]
+    if not name.strip():
+        yield translatable("“{label}” has an empty name. Remove it.", label=label)
+    if bad := _NOT_IN_ONE_LINE.search(name):
+        yield _hidden_character_fault(label, bad[0])
+    if len(name) > MAX_PART_NAME:
+        yield translatable("“{label}” has a name with more than {limit} characters.", label=label, limit=MAX_PART_NAME)
+
+
 def content_faults(content: IssueContent) -> Iterator[str]:
     """Everything in `content` that must not be stored, as sentences that name the place."""
     if not content.title.strip():
@@ -190,6 +228,7 @@ def content_faults(content: IssueContent) -> Iterator[str]:
         yield from field_faults(name, value)
     for category in content.categories:
         yield from field_faults("category", category)
+    yield from (fault for _, fault in audience_faults(content.audience))
     for number, section in enumerate(content.sections, start=1):
         place = section_name(section, number)
         for _, fault in section_faults(section):

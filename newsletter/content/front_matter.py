@@ -18,6 +18,9 @@ from newsletter.content.problems import ProblemList
 
 _NULL = "tag:yaml.org,2002:null"
 
+#: Keys of the audience whose value is a list of names.
+NAME_LISTS = ("lists", "segments", "exclude")
+
 
 def read_front_matter(lines: Sequence[str], problems: ProblemList) -> tuple[IssueDetails, int]:
     """Read the block between two `---` lines at the top; also returns the index of the first line after it.
@@ -45,6 +48,11 @@ def write_front_matter(content: IssueContent) -> str:
     entries["slug"] = content.slug
     if content.categories:
         entries["categories"] = list(content.categories)
+    if content.audience.topic:
+        entries["topic"] = content.audience.topic
+    for key in NAME_LISTS:
+        if names := getattr(content.audience, key):
+            entries[key] = list(names)
     return "---\n" + "".join(_entry(key, value) for key, value in entries.items()) + "---\n"
 
 
@@ -110,6 +118,8 @@ def _read_entry(details: IssueDetails, key: yaml.Node, value: yaml.Node, line: i
         return
     if name == "categories":
         details.categories = _categories(value, line, problems)
+    elif name in NAME_LISTS:
+        details.audience[name] = _names(name, value, line, problems)
     elif not isinstance(value, yaml.ScalarNode):
         sentence = translatable(
             "“{key}” must be one line of text. Put quotes around the value if it contains brackets or braces.", key=name
@@ -136,4 +146,14 @@ def _categories(value: yaml.Node, line: int, problems: ProblemList) -> tuple[str
     if isinstance(value, yaml.SequenceNode) and all(isinstance(item, yaml.ScalarNode) for item in value.value):
         return unique_categories((item.value for item in value.value), line, problems)
     problems.error(line, translatable("“categories” must be a list of names, such as [News, Tech]."))
+    return ()
+
+
+def _names(key: str, value: yaml.Node, line: int, problems: ProblemList) -> tuple[str, ...]:
+    """One name, or a list of names: unlike categories, names of segments may contain commas."""
+    if isinstance(value, yaml.ScalarNode):
+        return (value.value.strip(),)
+    if isinstance(value, yaml.SequenceNode) and all(isinstance(item, yaml.ScalarNode) for item in value.value):
+        return tuple(item.value.strip() for item in value.value)
+    problems.error(line, translatable("“{key}” must be a list of names, such as [Locals, Sailors].", key=key))
     return ()

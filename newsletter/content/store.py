@@ -12,6 +12,7 @@ from django.db.models import F, Prefetch
 from django.utils import timezone
 
 from newsletter.config.translatable import translatable
+from newsletter.content.audience import load_audience, store_audience
 from newsletter.content.document import IssueContent, SectionContent, SectionKind, StoryContent
 from newsletter.content.fields import content_faults
 from newsletter.content.problems import ParsedIssue
@@ -68,7 +69,7 @@ class IssueImport:
 
 
 def load_content(issue: Issue) -> IssueContent:
-    """The content of `issue`. Takes three queries for any number of stories."""
+    """The content of `issue`. Takes four queries for any number of stories."""
     stories = Prefetch("stories", queryset=Story.objects.order_by("position"))
     sections = issue.sections.order_by("position").prefetch_related(stories)
     categories = issue.issuecategory_set.order_by("position").values_list("category__name", flat=True)
@@ -80,6 +81,7 @@ def load_content(issue: Issue) -> IssueContent:
         preheader=issue.preheader,
         categories=tuple(categories),
         sections=tuple(_section_content(section) for section in sections),
+        audience=load_audience(issue),
     )
 
 
@@ -123,7 +125,8 @@ def import_issue(
 ) -> IssueImport:
     """Save a file's content as a new draft of `newsletter`, or as the next revision of the draft with its slug.
 
-    Importing the same file again changes nothing. `based_on` is the revision that the importer has seen, or
+    Importing the same file again changes nothing. A file that does not name an audience leaves that of the draft as it
+    is: it must not widen it to everybody. `based_on` is the revision that the importer has seen, or
     NO_REVISION if there was no such issue; StaleRevision is raised if that is no longer so. Raises IssueIsClosed if
     the issue is not a draft and the content differs. A ContentError means that nothing has changed.
     """
@@ -132,6 +135,8 @@ def import_issue(
         issue, created = Issue.objects.get_or_create(
             newsletter=newsletter, slug=content.slug, defaults={"title": content.title, "date": content.date}
         )
+        if not created and not reading.names_audience:
+            content = replace(content, audience=load_audience(issue))
         if not created and load_content(issue) == content:
             return IssueImport(issue, ImportOutcome.UNCHANGED)
         save_content(issue, content, by=by, based_on=None if created else based_on, note=note)
@@ -229,6 +234,7 @@ def _replace(row: Issue, content: IssueContent) -> None:
         for position, story in enumerate(section.stories, start=1)
     )
     _file_under(row, content.categories)
+    store_audience(row, content.audience)
 
 
 def _file_under(row: Issue, names: Sequence[str]) -> None:

@@ -1,5 +1,6 @@
 """The tables: newsletter, issue, edition, send, delivery, batch, event. Each state has one machine beside its model."""
 
+from newsletter.models.audience import AudiencePart, AudiencePartKind
 from newsletter.models.batch import BATCH_MACHINE, OPEN_BATCH_STATES, Batch, BatchState
 from newsletter.models.delivery import (
     DELIVERED_TYPES,
@@ -44,6 +45,7 @@ from newsletter.models.sending_switch import (
     SwitchTransition,
     sending_stopped,
 )
+from newsletter.models.sunset import SunsetRound
 from newsletter.models.throttle import Availability, ProviderThrottle
 from subscribers.state_machine import InvalidTransition
 
@@ -61,6 +63,8 @@ __all__ = [
     "SEND_MACHINE",
     "STARTED",
     "SWITCH_MACHINE",
+    "AudiencePart",
+    "AudiencePartKind",
     "Availability",
     "Batch",
     "BatchState",
@@ -105,6 +109,7 @@ __all__ = [
     "SendingStop",
     "SendingSwitch",
     "Story",
+    "SunsetRound",
     "SuppressionSync",
     "SwitchState",
     "SwitchTransition",

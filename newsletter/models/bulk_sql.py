@@ -13,7 +13,7 @@ from typing import Any
 import orjson
 from django.db import connection
 
-Value = int | str | datetime.datetime
+Value = int | str | datetime.datetime | None
 
 
 def execute_with_rows(statement: str, columns: Mapping[str, str], rows: Iterable[Sequence[Value]]) -> int:

@@ -10,7 +10,7 @@ from django.utils.translation import gettext_lazy as _
 from newsletter.models.issue import Issue
 from newsletter.models.reasons import Reason
 from newsletter.models.send import Send
-from subscribers.models import Subscriber
+from subscribers.models import MailingList, Subscriber
 from subscribers.state_machine import StateMachine
 
 
@@ -107,6 +107,15 @@ class Delivery(models.Model):
     )
     subscriber = models.ForeignKey(
         Subscriber, on_delete=models.DO_NOTHING, db_constraint=False, db_index=False, related_name="deliveries"
+    )
+    mailing_list = models.ForeignKey(
+        MailingList,
+        on_delete=models.DO_NOTHING,
+        null=True,
+        db_constraint=False,
+        db_index=False,
+        related_name="+",
+        help_text=_("The list through which the subscriber gets it. Empty: the newsletter's own."),
     )
     # Defaults of the database, too: expanding the audience names nothing but the three keys.
     state = models.CharField(

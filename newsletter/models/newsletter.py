@@ -6,6 +6,7 @@ from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
+from django.db.models import Q
 from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
@@ -35,6 +36,7 @@ RESERVED_SLUGS = frozenset(
         "readyz",
         "refuse-address",
         "static",
+        "stay",
         "subscribe",
         "unsubscribe",
         "webhooks",
@@ -123,6 +125,23 @@ class Newsletter(MailingList):
             "sent while the provider tracks opens or clicks of the sending domain."
         ),
     )
+    sunset_after = models.PositiveSmallIntegerField(
+        gettext_lazy("ask after"),
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(5), MaxValueValidator(50)],
+        help_text=gettext_lazy(
+            "Subscribers who opened and clicked none of so many issues are asked whether they want to stay, and "
+            "unsubscribed without an answer. From 5 to 50 issues. Leave empty to turn this off."
+        ),
+    )
+    sunset_days = models.PositiveSmallIntegerField(
+        gettext_lazy("answer time"),
+        default=30,
+        db_default=30,
+        validators=[MinValueValidator(7), MaxValueValidator(365)],
+        help_text=gettext_lazy("Days to answer. Default: 30."),
+    )
     known_sources = models.TextField(
         gettext_lazy("known sources"),
         blank=True,
@@ -135,6 +154,11 @@ class Newsletter(MailingList):
     class Meta:
         verbose_name = gettext_lazy("newsletter")
         verbose_name_plural = gettext_lazy("newsletters")
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(sunset_after__isnull=True) | Q(sunset_after__gte=5), name="newsletter_sunset_after_five"
+            ),
+        ]
 
     def clean(self) -> None:
         """Refuse a slug that the site uses for other pages."""

@@ -336,6 +336,11 @@ class Reason(models.TextChoices):
         ),
     )
 
+    AUDIENCE_GONE = (
+        "audience_gone",
+        _("The rest of the audience cannot be computed. Cancel the send, or resume it once the following is solved."),
+    )
+
     # --- An issue
     APPROVED = "approved", _("Approved for the next occurrence of the recurring schedule.")
     APPROVAL_WITHDRAWN = "approval_withdrawn", _("The approval was withdrawn.")

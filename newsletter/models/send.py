@@ -134,12 +134,20 @@ class Send(models.Model):
         help_text=_("Digest of the approved manifest: the send starts only if it still holds. Empty: any audience."),
     )
 
+    audience = models.JSONField(
+        _("audience"),
+        default=dict,
+        help_text=_("Lists, segments with their rules and topic, as they were at the start. Empty: its own list."),
+    )
     started_at = models.DateTimeField(_("started at"), null=True)
     undo_until = models.DateTimeField(
         _("undo until"), null=True, help_text=_("Nothing is posted before; until then “Send now” can be undone.")
     )
     acknowledged = models.JSONField(
         default=dict, help_text=_("The rates of bounces and complaints with which an operator resumed it.")
+    )
+    expanded_lists = models.PositiveSmallIntegerField(
+        default=0, help_text=_("How many lists of the audience are expanded completely.")
     )
     expanded_through = models.BigIntegerField(
         default=0, help_text=_("The last subscription that has its delivery; the expansion goes on after it.")

@@ -14,6 +14,8 @@ from newsletter.monitoring.formatting import duration, utc
 from newsletter.monitoring.heartbeat import WorkerState, workers
 from newsletter.monitoring.installation_diagnostics import stop_diagnostics
 from newsletter.monitoring.progress import Progress, progress_of
+from newsletter.sending.audience import Audience
+from newsletter.sending.audience_words import audience_in_words
 from newsletter.sending.auto_pause import complaint_warning
 
 #: Characters of a progress bar.
@@ -86,6 +88,7 @@ def _send_lines(send: Send) -> Iterator[str]:
     yield f"{send.issue.newsletter.name}: “{send.issue.title}” – {send.get_state_display()}"
     if send.scheduled_at and send.state == SendState.SCHEDULED:
         yield f"  starts {utc(send.scheduled_at)} ({send.scheduled_zone})"
+    yield f"  audience: {' '.join(audience_in_words(Audience.of_send(send)))}"
     if send.hold_reason:
         yield f"  {'on hold' if send.state == SendState.SCHEDULED else send.state}: {send.hold_sentence}"
     if send.started_at is not None:
@@ -135,6 +138,7 @@ def _send_data(send: Send) -> dict[str, Any]:
         "newsletter": send.issue.newsletter.slug,
         "issue": send.issue.slug,
         "state": send.state,
+        "audience": list(audience_in_words(Audience.of_send(send))),
         "scheduled_at": _iso(send.scheduled_at),
         "started_at": _iso(send.started_at),
         "finished_at": _iso(send.finished_at),

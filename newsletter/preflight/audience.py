@@ -16,19 +16,21 @@ MAX_SUPPRESSED_SHARE = 0.05
 MIN_AUDIENCE_TO_COMPARE = 20
 """Smaller audiences are not compared: their shares mean nothing."""
 
+EMPTY_LIST = translatable(
+    "The mailing list has no active subscribers. Add subscribers, or wait until new ones have confirmed."
+)
+EMPTY_CHOICE = translatable(
+    "No active subscriber is in the chosen lists, segments and topic. Change the audience of the issue on its compose "
+    "page."
+)
+
 
 def check_audience(inspection: Inspection) -> Iterator[Finding]:
-    """Error: the issue has no recipients."""
+    """Errors: the issue has no recipients, or a part of its audience cannot be used."""
     audience = inspection.audience
-    if audience.count == 0:
-        yield error(
-            FAMILY,
-            "no_recipients",
-            WHOLE_ISSUE,
-            translatable(
-                "The mailing list has no active subscribers. Add subscribers, or wait until new ones have confirmed."
-            ),
-        )
+    yield from (error(FAMILY, "audience_broken", WHOLE_ISSUE, problem) for problem in audience.problems)
+    if audience.count == 0 and not audience.problems:
+        yield error(FAMILY, "no_recipients", WHOLE_ISSUE, EMPTY_CHOICE if audience.is_narrowed else EMPTY_LIST)
     yield from _check_suppressed(audience)
     if inspection.last_send:
         yield from _check_last_send(inspection.last_send, inspection.sends_at, audience.count)

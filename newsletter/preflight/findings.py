@@ -138,6 +138,10 @@ class AudienceSnapshot:
 
     count: int
     excluded: Mapping[str, int] = field(default_factory=dict)
+    is_narrowed: bool = False
+    """Whether further lists, segments or a topic were chosen."""
+    problems: tuple[str, ...] = ()
+    """Why it cannot be computed, as sentences with the way out. `count` is 0 then."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -43,6 +43,9 @@ from newsletter.rendering.words import Words, with_theme_words, words_for
 # Keeps mail programs from showing the masthead after a short preheader.
 _FILLER = Markup("&#847;&#8204;&#160;") * 60
 
+#: The list through which a recipient gets the mail, if they get it through different ones.
+LIST_PLACEHOLDERS = frozenset({"list_name", "list_url"})
+
 # What a mail header must not contain, or what changes the direction of text in a list of mails.
 _NOT_IN_SUBJECT = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 
@@ -122,6 +125,9 @@ def template_context(issue: IssueView, request: RenderRequest) -> dict[str, obje
         "words": with_theme_words(request.words, theme.words, request.content),
         "issue": issue,
         "masthead": masthead,
+        "names_list": masthead.names_list,
+        "list_name": masthead.name,
+        "list_url": masthead.site_url,
         "postal_lines": _postal_lines(masthead),
         "direction": direction,
         "start": "right" if direction == "rtl" else "left",
@@ -167,17 +173,18 @@ def _render_html(context: Mapping[str, object], theme: Theme, nonce: str) -> str
 
 
 def _fill_mjml(context: Mapping[str, object], theme: Theme, nonce: str) -> str:
-    return fill_template("issue/issue.mjml", theme, {**context, **_tokens(nonce, PlaceholderContext.HTML)})
+    return fill_template("issue/issue.mjml", theme, {**context, **_tokens(nonce, PlaceholderContext.HTML, context)})
 
 
 def _render_text(context: Mapping[str, object], theme: Theme, nonce: str) -> str:
-    text = fill_template("issue/body.txt", theme, {**context, **_tokens(nonce, PlaceholderContext.PLAIN)})
+    text = fill_template("issue/body.txt", theme, {**context, **_tokens(nonce, PlaceholderContext.PLAIN, context)})
     check_output_text(text, nonce)
     return text
 
 
-def _tokens(nonce: str, context: PlaceholderContext) -> dict[str, str]:
-    return {placeholder: placeholder_token(nonce, placeholder, context) for placeholder in REQUIRED_PLACEHOLDERS}
+def _tokens(nonce: str, part: PlaceholderContext, context: Mapping[str, object]) -> dict[str, str]:
+    names = REQUIRED_PLACEHOLDERS | LIST_PLACEHOLDERS if context["names_list"] else REQUIRED_PLACEHOLDERS
+    return {placeholder: placeholder_token(nonce, placeholder, part) for placeholder in names}
 
 
 def _postal_lines(masthead: Masthead) -> tuple[str, ...]:

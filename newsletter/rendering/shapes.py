@@ -22,6 +22,8 @@ class Masthead:
     """In pixels."""
     language: str = "en"
     """BCP 47 tag of the content's language; sets `lang` and the writing direction."""
+    names_list: bool = False
+    """Whether the footer names the list of each recipient, because the issue is sent to several."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -123,7 +123,9 @@ def _values(restore: Restore) -> dict[str, str]:
 
 def _expand_rest(send: Send, batch_size: int) -> None:
     while Send.objects.filter(pk=send.pk, state__in=IN_PROGRESS, expanded_at__isnull=True).exists():
-        expand_chunk(send.pk, batch_size, may_be_stopped=True)
+        if not expand_chunk(send.pk, batch_size, may_be_stopped=True):
+            # A part of its audience is gone. It stays paused, and says so when it is resumed.
+            return
 
 
 def _pause(send: Send, restore: Restore) -> None:

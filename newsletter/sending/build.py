@@ -133,7 +133,7 @@ def build_messages(batch: Batch, recipients: list[Recipient], provider: Provider
     Raises what the template raises if no recipient is the cause.
     """
     template = message_template(batch.edition_id, batch.edition.sha256, provider)
-    values = RecipientValues(batch.edition.merges)
+    values = RecipientValues(batch.edition.merges, batch.edition.envelope.get("lists"))
     messages, failed = {}, []
     for recipient in with_custom_values(recipients, batch.edition.merges):
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+from collections.abc import Mapping
 
 from django.utils import timezone
 
@@ -19,8 +20,8 @@ from newsletter.preflight import (
     run_preflight,
 )
 from newsletter.rendering import RenderingError
+from newsletter.sending.audience import Audience
 from newsletter.sending.envelope import EnvelopeError
-from newsletter.sending.expand import audience_queryset, excluded_from
 from newsletter.sending.freeze import prepare_edition
 
 
@@ -109,9 +110,15 @@ def use_suggestion(issue: Issue, key: str, *, revision: int, by: str) -> str:
 
 def audience_snapshot(issue: Issue) -> AudienceSnapshot:
     """The number of recipients if the issue started now, and of excluded subscribers by reason."""
-    now, newsletter = timezone.now(), issue.newsletter_id
+    now, audience = timezone.now(), Audience.of(issue)
+    count = sum(audience.once_each(place, now).count() for place in range(len(audience.lists)))
+    return snapshot_of(audience, count, audience.excluded(now))
+
+
+def snapshot_of(audience: Audience, count: int, excluded: Mapping[str, int]) -> AudienceSnapshot:
+    """An audience, of which these numbers are known, as checks read it."""
     return AudienceSnapshot(
-        count=int(audience_queryset(newsletter, now).count()), excluded=excluded_from(newsletter, now)
+        count=count, excluded=excluded, is_narrowed=not audience.is_default, problems=audience.problems
     )
 
 

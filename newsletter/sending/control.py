@@ -26,8 +26,8 @@ from newsletter.models import (
     SendState,
 )
 from newsletter.providers.throttle import clear_suspensions
+from newsletter.sending.audience import Audience
 from newsletter.sending.auto_pause import send_health_of
-from newsletter.sending.expand import audience_queryset
 
 log = logging.getLogger(__name__)
 
@@ -94,7 +94,7 @@ def cancel_send(send: Send, *, by: str, text: str = "") -> None:
             finished_at=timezone.now(),
         )
         # The move waited for the row: a worker may have expanded a further part of the audience meanwhile.
-        send.refresh_from_db(fields=["expanded_through", "expanded_at", "excluded"])
+        send.refresh_from_db(fields=["expanded_lists", "expanded_through", "expanded_at", "excluded"])
         if remaining := _count_unexpanded(send):
             send.excluded = {**send.excluded, "cancelled_before_their_turn": remaining}
             Send.objects.filter(pk=send.pk).update(excluded=send.excluded)
@@ -104,8 +104,7 @@ def cancel_send(send: Send, *, by: str, text: str = "") -> None:
 def _count_unexpanded(send: Send) -> int:
     if send.expanded_at or send.started_at is None:
         return 0
-    audience = audience_queryset(send.issue.newsletter_id, send.started_at)
-    return int(audience.filter(pk__gt=send.expanded_through).count())
+    return sum(subscriptions.count() for subscriptions in Audience.of_send(send).unexpanded(send))
 
 
 def drop_cancelled() -> bool:

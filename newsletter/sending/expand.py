@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from itertools import groupby
 
 from django.db import IntegrityError, connection, transaction
-from django.db.models import Case, Count, Exists, Max, OuterRef, Q, Value, When
+from django.db.models import Case, Max, Value, When
 from django.utils import timezone
 
 from newsletter.config.failpoints import Point, failpoint
-from newsletter.models import IN_PROGRESS, Delivery, Issue, Send
+from newsletter.config.translatable import to_data
+from newsletter.models import IN_PROGRESS, Reason, Send
 from newsletter.models.bulk_sql import execute_with_rows, fetch_with_rows
 from newsletter.models.edition import LARGE_COLUMNS
-from newsletter.providers.allowlist import allowed_subscriptions, is_limited
+from newsletter.sending.audience import Audience
 from newsletter.sending.limits import is_warming_up
 from newsletter.sending.message import batch_key
 from newsletter.sending.warm_up import WarmUpGroup, groups_of
 from newsletter.sending.waves import LocalTime
-from subscribers.models import Subscription, SubscriptionState
+from subscribers.models import SubscriptionQuerySet
 
 #: Recipients per transaction: a tenth of a second's work, so that posting starts at once, however long the list is.
 RECIPIENTS_PER_CHUNK = 20_000
@@ -35,15 +36,20 @@ AFTER_ALL_WAVES = 1_000
 
 # The ORM has no INSERT … SELECT; the audience is its own query. Columns that are not named have database defaults.
 INSERT_DELIVERIES = """
-    INSERT INTO newsletter_delivery (issue_id, send_id, subscriber_id) {audience} {conflict} RETURNING id, subscriber_id
+    INSERT INTO newsletter_delivery ({columns}) {audience} {conflict} RETURNING id, subscriber_id
 """
 SKIP_EXISTING = "ON CONFLICT (issue_id, subscriber_id) DO NOTHING"
 INSERT_DELIVERIES_IN_ORDER = """
-    INSERT INTO newsletter_delivery (issue_id, send_id, subscriber_id)
-    SELECT issue_id, send_id, subscriber_id FROM {rows}
+    INSERT INTO newsletter_delivery (issue_id, send_id, subscriber_id, mailing_list_id)
+    SELECT issue_id, send_id, subscriber_id, mailing_list_id FROM {rows}
     WHERE true ON CONFLICT (issue_id, subscriber_id) DO NOTHING RETURNING id, subscriber_id
 """
-DELIVERY_COLUMNS = {"issue_id": "bigint", "send_id": "bigint", "subscriber_id": "bigint"}
+DELIVERY_COLUMNS = {
+    "issue_id": "bigint",
+    "send_id": "bigint",
+    "subscriber_id": "bigint",
+    "mailing_list_id": "bigint",
+}
 INSERT_BATCHES = """
     INSERT INTO newsletter_batch
         (send_id, edition_id, first_delivery, last_delivery, key, not_before, mailbox_provider)
@@ -72,12 +78,13 @@ def expand_audience(batch_size: int, chunk: int = RECIPIENTS_PER_CHUNK) -> bool:
 
 def expand_chunk(
     send_pk: int, batch_size: int, chunk: int = RECIPIENTS_PER_CHUNK, *, may_be_stopped: bool = False
-) -> None:
+) -> bool:
     """Make the send's next deliveries and their batches; after the last ones, count who was excluded and why.
 
     The send's row is locked, so that two workers never expand the same recipients; its `expanded_through` moves in the
     same transaction as the rows, so that a crash leaves no recipient out and takes none twice. With `may_be_stopped`,
-    a send is expanded that is paused, or while all sending is stopped.
+    a send is expanded that is paused, or while all sending is stopped. Returns whether it was expanded: not if a part
+    of its audience is gone, which pauses it.
     """
     with transaction.atomic():
         sends = Send.objects.filter(state__in=IN_PROGRESS) if may_be_stopped else Send.objects.may_post()
@@ -85,41 +92,61 @@ def expand_chunk(
         locked = waiting.select_for_update(of=("self",)).select_related("issue__newsletter", "edition")
         send = locked.defer("manifest", *(f"edition__{name}" for name in LARGE_COLUMNS)).first()
         if send is None or send.started_at is None:
-            return
-        audience = audience_queryset(send.issue.newsletter_id, send.started_at).filter(pk__gt=send.expanded_through)
-        if last := audience.order_by("pk")[:chunk].aggregate(last=Max("pk"))["last"]:
-            _expand(send, audience.filter(pk__lte=last), batch_size)
+            return False
+        audience = Audience.of_send(send)
+        if audience.problems:
+            send.pause_if_sending(
+                Reason.AUDIENCE_GONE, values={"sentences": [to_data(each) for each in audience.problems]}
+            )
+            return False
+        subscriptions = next(audience.unexpanded(send))
+        if last := subscriptions.order_by("pk")[:chunk].aggregate(last=Max("pk"))["last"]:
+            _expand(send, subscriptions.filter(pk__lte=last), batch_size, list_pk=_through(send, audience))
             Send.objects.filter(pk=send_pk).update(expanded_through=last)
+        elif send.expanded_lists + 1 < len(audience.lists):
+            Send.objects.filter(pk=send_pk).update(expanded_lists=send.expanded_lists + 1, expanded_through=0)
         else:
             _analyze_tables()
-            excluded = excluded_from(send.issue.newsletter_id, send.started_at, issue=send.issue)
+            excluded = audience.excluded(send.started_at, issue=send.issue)
             Send.objects.filter(pk=send_pk).update(expanded_at=timezone.now(), excluded=excluded)
         failpoint(Point.CHUNK_UNCOMMITTED)
     failpoint(Point.CHUNK_COMMITTED)
+    return True
 
 
-def _expand(send: Send, recipients, batch_size: int) -> None:  # type: ignore[no-untyped-def]
+def _through(send: Send, audience: Audience) -> int | None:
+    """The list through which the next recipients get the issue; None for the newsletter's own."""
+    return audience.lists[send.expanded_lists].pk if send.expanded_lists else None
+
+
+def _expand(send: Send, recipients: SubscriptionQuerySet, batch_size: int, *, list_pk: int | None) -> None:
     """Make the deliveries of these recipients and cut them into batches; by local time, wave by wave."""
     earliest, local = send.undo_until or timezone.now(), LocalTime.of(send)
     if is_warming_up(send.issue.newsletter, earliest):
-        _expand_for_warm_up(send, recipients, batch_size, local, earliest)
+        _expand_for_warm_up(send, recipients, batch_size, local, earliest, list_pk=list_pk)
         return
     if local is None:
-        made = _insert_deliveries(send, recipients.order_by("pk"))
+        made = _insert_deliveries(send, recipients.order_by("pk"), list_pk)
         _cut_into_batches(send, [pk for pk, _subscriber in made], batch_size, not_before=earliest)
         return
     zones = dict(recipients.values_list("subscriber", "subscriber__time_zone"))
     waves = local.by_instant(set(zones.values()))
     instants = {zone: instant for instant, names in waves.items() for zone in names}
-    made = _insert_deliveries(send, recipients.order_by(_rank_among(waves.values()), "pk"))
+    made = _insert_deliveries(send, recipients.order_by(_rank_among(waves.values()), "pk"), list_pk)
     # Neighbours of one wave share batches. A subscriber who changes their zone at this very moment gets one alone.
     for instant, run in groupby(made, key=lambda row: instants.get(zones.get(row[1], ""), earliest)):
         pks = [pk for pk, _subscriber in run]
         _cut_into_batches(send, pks, batch_size, not_before=max(earliest, instant))
 
 
-def _expand_for_warm_up(  # type: ignore[no-untyped-def]
-    send: Send, recipients, batch_size: int, local: LocalTime | None, earliest: datetime.datetime
+def _expand_for_warm_up(
+    send: Send,
+    recipients: SubscriptionQuerySet,
+    batch_size: int,
+    local: LocalTime | None,
+    earliest: datetime.datetime,
+    *,
+    list_pk: int | None,
 ) -> None:
     """As `_expand`: the engaged come first, and each batch has the recipients of one mailbox provider only."""
     columns = ("subscriber", "subscriber__time_zone", "subscriber__canonical")
@@ -133,7 +160,7 @@ def _expand_for_warm_up(  # type: ignore[no-untyped-def]
     def place_of(subscriber: int) -> tuple[datetime.datetime, WarmUpGroup]:
         return max(earliest, instants.get(rows[subscriber][0], earliest)), groups[subscriber]
 
-    ordered = ((send.issue_id, send.pk, subscriber) for subscriber in sorted(rows, key=place_of))
+    ordered = ((send.issue_id, send.pk, subscriber, list_pk) for subscriber in sorted(rows, key=place_of))
     made = sorted(fetch_with_rows(INSERT_DELIVERIES_IN_ORDER, DELIVERY_COLUMNS, ordered))
     for (start, group), run in groupby(made, key=lambda row: place_of(row[1])):
         pks = [pk for pk, _subscriber in run]
@@ -149,43 +176,6 @@ def _rank_among(waves: Iterable[list[str]]) -> Case:
     return Case(*(When(subscriber__time_zone__in=zones, then=rank) for rank, zones in ranks), default=AFTER_ALL_WAVES)
 
 
-def audience_queryset(list_pk: int, at: datetime.datetime):  # type: ignore[no-untyped-def]  # a QuerySet subclass
-    """Subscriptions that an issue starting `at` is sent to. Later confirmations get the next issue."""
-    mailable = Subscription.objects.mailable(at).filter(allowed_subscriptions())
-    return mailable.filter(mailing_list=list_pk, confirmed_at__lte=at)
-
-
-def excluded_from(list_pk: int, at: datetime.datetime, *, issue: Issue | None = None) -> dict[str, int]:
-    """How many subscriptions of the list an issue that starts `at` is not sent to, by reason.
-
-    Subscribers with a delivery of `issue` are not among them, even if they left since: they are counted there.
-    """
-    has_delivery = Delivery.objects.filter(issue=issue, subscriber=OuterRef("subscriber"))
-    # All others are in the audience: only these few are compared with the deliveries.
-    left_out = ~Q(state=SubscriptionState.ACTIVE) | Q(paused_until__gt=at)
-    if is_limited():
-        left_out |= ~allowed_subscriptions()
-    subscriptions = Subscription.objects.filter(
-        left_out, ~Exists(has_delivery), mailing_list=list_pk, created_at__lte=at
-    )
-    counts = subscriptions.aggregate(
-        waiting_for_confirmation=Count("pk", filter=Q(state=SubscriptionState.PENDING)),
-        unsubscribed=Count("pk", filter=Q(state=SubscriptionState.UNSUBSCRIBED)),
-        suppressed=Count("pk", filter=Q(state=SubscriptionState.SUPPRESSED)),
-        paused=Count("pk", filter=Q(state=SubscriptionState.ACTIVE, paused_until__gt=at)),
-        **_not_allowed(at),
-    )
-    return {reason: count for reason, count in counts.items() if count}
-
-
-def _not_allowed(at: datetime.datetime) -> dict[str, Count]:
-    """Recipients that an installation without ALLOWED_RECIPIENTS would mail."""
-    if not is_limited():
-        return {}
-    mailable = Q(state=SubscriptionState.ACTIVE) & ~Q(paused_until__gt=at)
-    return {"not_allowed": Count("pk", filter=mailable & ~allowed_subscriptions())}
-
-
 def _analyze_tables() -> None:
     """Let PostgreSQL count the new rows, as after any bulk load; its autovacuum waits until a tenth of all is new."""
     if connection.vendor == "postgresql":
@@ -193,21 +183,27 @@ def _analyze_tables() -> None:
             cursor.execute("ANALYZE (SKIP_LOCKED) newsletter_batch, newsletter_delivery")
 
 
-def _insert_deliveries(send: Send, audience) -> list[tuple[int, int]]:  # type: ignore[no-untyped-def]
+def _insert_deliveries(send: Send, audience: SubscriptionQuerySet, list_pk: int | None) -> list[tuple[int, int]]:
     """Make a delivery for each subscriber who has none, in the audience's order; the new rows, and whose they are."""
-    recipients = audience.values_list(Value(send.issue_id), Value(send.pk), "subscriber_id")
+    values: dict[str, Value | str] = {"issue_id": Value(send.issue_id), "send_id": Value(send.pk)}
+    values["subscriber_id"] = "subscriber_id"
+    if list_pk is not None:
+        values["mailing_list_id"] = Value(list_pk)
     try:
         # Hardly any chunk has such a subscriber, and looking for them costs PostgreSQL two thirds more.
         with transaction.atomic():
-            return _insert(recipients, conflict="")
+            return _insert(audience, values, conflict="")
     except IntegrityError:
-        return _insert(recipients, conflict=SKIP_EXISTING)
+        return _insert(audience, values, conflict=SKIP_EXISTING)
 
 
-def _insert(recipients, *, conflict: str) -> list[tuple[int, int]]:  # type: ignore[no-untyped-def]
-    sql, params = recipients.query.sql_with_params()
+def _insert(
+    audience: SubscriptionQuerySet, values: Mapping[str, Value | str], *, conflict: str
+) -> list[tuple[int, int]]:
+    sql, params = audience.values_list(*values.values()).query.sql_with_params()
+    statement = INSERT_DELIVERIES.format(columns=", ".join(values), audience=sql, conflict=conflict)
     with connection.cursor() as cursor:
-        cursor.execute(INSERT_DELIVERIES.format(audience=sql, conflict=conflict), params)
+        cursor.execute(statement, params)
         return sorted(cursor.fetchall())
 
 

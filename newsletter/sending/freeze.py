@@ -66,7 +66,7 @@ def merges_as_json(merges: Iterable[MergePlaceholder]) -> dict[str, dict[str, st
 
 def _render_edition(issue: Issue, source: Source, source_sha256: str) -> Edition:
     rendered = source.render()
-    envelope = envelope_of(issue, rendered.nonce)
+    envelope = envelope_of(issue, rendered.nonce, names_list=source.masthead.names_list)
     edition = Edition(
         issue=issue,
         revision=issue.revision,

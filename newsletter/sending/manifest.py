@@ -19,10 +19,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import cache
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import orjson
 from django.conf import settings
+from django.core.exceptions import EmptyResultSet
 from django.db import connection
 from django.db.models import Sum
 from django.utils import timezone
@@ -35,16 +36,18 @@ from newsletter.models import Batch, Edition, Issue, Send
 from newsletter.providers import get_provider
 from newsletter.providers.base import Provider
 from newsletter.providers.throttle import ISSUE_SHARE
-from newsletter.sending.expand import RECIPIENTS_PER_CHUNK, audience_queryset, excluded_from
+from newsletter.sending.audience import Audience
+from newsletter.sending.expand import RECIPIENTS_PER_CHUNK
 from newsletter.sending.limits import SENT_STATES, minimum_duration
+from newsletter.sending.listed_audience import ListedAudience, joined_sha256, list_audience
 from newsletter.sending.waves import LocalTime
-from subscribers.models import Subscriber
+from subscribers.models import Subscriber, SubscriptionQuerySet
 
 VERSION = 2
 
 #: Fields that may change although the same mails go to the same recipients. The SHA-256 does not cover them, so that,
-#: for example, an unconfirmed sign-up does not stop a send.
-NOT_HASHED = frozenset({"revision", "excluded", "estimate"})
+#: for example, an unconfirmed sign-up does not stop a send. Of the audience it covers `audience_sha256`.
+NOT_HASHED = frozenset({"revision", "excluded", "estimate", "audience"})
 
 # PostgreSQL's own hash over the keys in order: 16 bytes per recipient in its memory, at most 1 GB.
 COUNT_AND_HASH = """
@@ -122,17 +125,28 @@ class Manifest:
     links: tuple[ListedLink, ...]
     recipients: int
     recipients_sha256: str
-    """Over the keys of their subscriptions, in the order of expansion."""
+    """Over the keys of their subscriptions, in the order of expansion; of several lists, over the hashes of each."""
     excluded: dict[str, int]
-    """Subscriptions of the list that are left out, counted by reason."""
+    """Subscriptions of the lists that are left out, counted by reason."""
     batches: int
     estimate: Estimate
+    audience: ListedAudience | None = None
+    """None: recorded before issues had audiences of their own."""
 
     @property
     def sha256(self) -> str:
         """The hash of all fields but NOT_HASHED: if it is equal, the same mails go to the same recipients."""
         hashed = {name: value for name, value in dataclasses.asdict(self).items() if name not in NOT_HASHED}
+        if self.audience_sha256:
+            hashed["audience"] = self.audience_sha256
         return hashlib.sha256(_canonical(hashed)).hexdigest()
+
+    @property
+    def audience_sha256(self) -> str:
+        """The hash of what decides who is in the audience; empty for the newsletter's own list and nothing else."""
+        if self.audience is None or self.audience.is_default:
+            return ""
+        return hashlib.sha256(_canonical(self.audience.decides)).hexdigest()
 
     def as_json(self) -> dict[str, Any]:
         """Plain values and the SHA-256, as they are stored and printed."""
@@ -171,6 +185,7 @@ class ManifestSummary:
     recipients: int
     recipients_sha256: str
     batches: int
+    audience_sha256: str = ""
 
     @classmethod
     def of(cls, manifest: Manifest) -> Self:
@@ -246,13 +261,20 @@ class Approval:
         return tuple(_content_differences(self.summary, current)) if self.summary else self.differences(current)
 
 
-def manifest_of(issue: Issue, edition: Edition, *, at: datetime.datetime, local: LocalTime | None = None) -> Manifest:
-    """What starting `issue` with `edition`, which need not be stored, `at` a time would do. Two queries.
+def manifest_of(
+    issue: Issue, edition: Edition, audience: Audience, *, at: datetime.datetime, local: LocalTime | None = None
+) -> Manifest:
+    """What starting `issue` with `edition`, which need not be stored, `at` a time would do.
 
-    With `local`, each recipient gets it at their own time.
+    Two queries for the newsletter's own list, and some more for each further list and segment. With `local`, each
+    recipient gets it at their own time.
     """
     provider = get_provider()
-    recipients, recipients_sha256, batches = _count_recipients(issue.newsletter_id, at, provider.batch_size, local)
+    counted = [
+        _count_recipients(audience.once_each(place, at).order_by("pk"), provider.batch_size, local)
+        for place in range(len(audience.lists))
+    ]
+    recipients = sum(each.recipients for each in counted)
     return Manifest(
         newsletter=issue.newsletter.slug,
         issue=issue.slug,
@@ -264,10 +286,11 @@ def manifest_of(issue: Issue, edition: Edition, *, at: datetime.datetime, local:
         text_bytes=len(edition.text.encode()),
         links=_link_table(edition.links),
         recipients=recipients,
-        recipients_sha256=recipients_sha256,
-        excluded=excluded_from(issue.newsletter_id, at),
-        batches=batches,
+        recipients_sha256=joined_sha256([each.sha256 for each in counted]),
+        excluded=audience.excluded(at),
+        batches=sum(each.batches for each in counted),
         estimate=estimate_for(recipients, provider, limits=minimum_duration(issue.newsletter, recipients, start=at)),
+        audience=list_audience(audience, [each.recipients for each in counted], at),
     )
 
 
@@ -328,12 +351,19 @@ def count_batches(recipients: int, size: int) -> int:
     return chunks * math.ceil(RECIPIENTS_PER_CHUNK / size) + math.ceil(rest / size)
 
 
-def _count_recipients(list_pk: int, at: datetime.datetime, size: int, local: LocalTime | None) -> tuple[int, str, int]:
-    """Number of recipients, SHA-256 of their keys, and number of batches, from one query and so of the same time."""
-    audience = audience_queryset(list_pk, at).order_by("pk")
+class CountedList(NamedTuple):
+    """Number of recipients through one list, SHA-256 of their keys, and number of batches."""
+
+    recipients: int
+    sha256: str
+    batches: int
+
+
+def _count_recipients(audience: SubscriptionQuerySet, size: int, local: LocalTime | None) -> CountedList:
+    """All three from one query and so of the same time."""
     if local is None and connection.vendor == "postgresql":
         count, sha256 = _hash_in_postgresql(audience)
-        return count, sha256, count_batches(count, size)
+        return CountedList(count, sha256, count_batches(count, size))
     # Each wave has batches of its own. Without local times there is one wave, and no zone is read.
     columns, wave_of = (("key", "subscriber__time_zone"), cache(local.instant_in)) if local else (("key", "state"), str)
     rows = audience.values_list(*columns).iterator(chunk_size=5_000)
@@ -343,12 +373,17 @@ def _count_recipients(list_pk: int, at: datetime.datetime, size: int, local: Loc
         sha256_of_keys.update(key.bytes)
         groups[count // RECIPIENTS_PER_CHUNK, wave_of(zone)] += 1
         count += 1
-    return count, sha256_of_keys.hexdigest(), sum(math.ceil(recipients / size) for recipients in groups.values())
+    batches = sum(math.ceil(recipients / size) for recipients in groups.values())
+    return CountedList(count, sha256_of_keys.hexdigest(), batches)
 
 
-def _hash_in_postgresql(audience: Any) -> tuple[int, str]:
+def _hash_in_postgresql(audience: SubscriptionQuerySet) -> tuple[int, str]:
     """Count and hash in the database: the first post must not wait until a million keys are transferred."""
-    sql, params = audience.values_list("pk", "key").query.sql_with_params()
+    try:
+        sql, params = audience.values_list("pk", "key").query.sql_with_params()
+    except EmptyResultSet:
+        # No subscription can be in it, as Django knows without asking.
+        return 0, hashlib.sha256().hexdigest()
     with connection.cursor() as cursor:
         cursor.execute(COUNT_AND_HASH.format(recipients=sql), params)
         count, sha256 = cursor.fetchone()
@@ -386,6 +421,10 @@ def _content_differences(approved: ManifestSummary, current: Manifest) -> Iterat
 
 
 def _audience_differences(approved: ManifestSummary, current: Manifest) -> Iterator[str]:
+    if approved.audience_sha256 != current.audience_sha256:
+        yield translatable(
+            "The lists, segments or topic of the audience, or the rules of a segment, changed since the approval."
+        )
     if current.recipients != approved.recipients:
         yield translatable_plural(
             "The audience changed from {before:,} to {count:,} recipient since the approval.",

@@ -17,6 +17,7 @@ from newsletter.rendering import (
     placeholder_token,
     token_pattern,
 )
+from newsletter.sending.envelope import list_values
 from newsletter.sending.recipients import Recipient, with_custom_values
 from subscribers.consent.tokens import LinkSigner, Purpose
 
@@ -57,23 +58,29 @@ FIELD_VALUES: dict[str, Callable[[Recipient], str]] = {
 class RecipientValues:
     """Computes the values of placeholders per recipient. Created once per batch, because keying signers is slow.
 
-    `merges` are those of the edition: the field and the fallback of each placeholder of a merge field.
+    `merges` are those of the edition: the field and the fallback of each placeholder of a merge field. `lists` are
+    those of its envelope, if recipients get it through several.
     """
 
-    def __init__(self, merges: Mapping[str, Mapping[str, str]]) -> None:
+    def __init__(
+        self, merges: Mapping[str, Mapping[str, str]], lists: Mapping[str, Mapping[str, str]] | None = None
+    ) -> None:
         self._unsubscribe = LinkSigner(Purpose.UNSUBSCRIBE)
         self._preferences = LinkSigner(Purpose.PREFERENCES)
-        self._merges = merges
+        self._merges, self._lists = merges, lists
 
     def of(self, recipient: Recipient) -> dict[str, str]:
         """The value of every placeholder in an issue's message."""
-        return {
+        values = {
             "to": recipient.address,
             "delivery": str(recipient.delivery_pk),
             "unsubscribe_url": self._unsubscribe.url(recipient.subscription_key),
             "preferences_url": self._preferences.url(recipient.subscription_key),
             **merge_values(self._merges, recipient),
         }
+        if self._lists:
+            values |= self._lists[str(recipient.list_pk or "")]
+        return values
 
 
 def merge_values(merges: Mapping[str, Mapping[str, str]], recipient: Recipient | None) -> dict[str, str]:
@@ -105,6 +112,7 @@ def sample_values(
         "delivery": "0",
         "unsubscribe_url": sample,
         "preferences_url": sample,
+        **list_values(newsletter),
         **merge_values(merges, recipient),
     }
 

@@ -13,8 +13,9 @@ from django.db.models import BooleanField, QuerySet
 from newsletter.content.merge_fields import MERGE_FIELDS
 from newsletter.models import Batch, Delivery, Reason
 from newsletter.models.batch import UNINDEXED_SEND
-from newsletter.models.prepared import PreparedStatement, fields_of
+from newsletter.models.prepared import PreparedStatement, fields_of, sql_list
 from newsletter.providers.allowlist import is_allowed_recipient
+from newsletter.sending.audience import REFUSED
 from subscribers.models import Subscriber, Subscription, SubscriptionState, fingerprint
 from subscribers.profile.fields import shown_values
 
@@ -39,6 +40,8 @@ class Recipient:
     """As the subscriber gave it; empty for most."""
     subscription_key: uuid.UUID
     skip_reason: Reason | None
+    list_pk: int | None = None
+    """The list through which they get it; None for the newsletter's own."""
     has_only_unsubscribed: bool = False
     """Whether they left by an ordinary unsubscribe, and did not choose “This was not me”."""
     subscription_pk: int = 0
@@ -54,12 +57,20 @@ def deliveries_of(batch: Batch) -> QuerySet[Delivery]:
 
 
 def recipients_of(batch: Batch, states: Sequence[str], now: datetime.datetime) -> list[Recipient]:
-    """The recipients of the batch whose deliveries are in one of `states`; two statements, however many they are."""
+    """The recipients of the batch whose deliveries are in one of `states`; two statements, however many they are.
+
+    Each is checked in the list through which they get the issue. If that is not the newsletter's own, a third statement
+    asks whether they said no to the newsletter itself meanwhile.
+    """
     owned = (batch.first_delivery, batch.last_delivery, batch.send_id)
-    rows = [RecipientRow(*row) for row in RECIPIENTS.rows(now, batch.edition.issue.newsletter_id, *owned, list(states))]
+    own_list = batch.edition.issue.newsletter_id
+    rows = [RecipientRow(*row) for row in RECIPIENTS.rows(now, own_list, *owned, list(states))]
     fingerprints = {row.canonical: fingerprint(row.canonical) for row in rows if row.canonical is not None}
     suppressed = {found for (found,) in SUPPRESSED.rows(list(fingerprints.values()))}
-    return [_recipient(row, is_suppressed=fingerprints.get(row.canonical or "") in suppressed) for row in rows]
+    return [
+        _recipient(row, is_suppressed=fingerprints.get(row.canonical or "") in suppressed)
+        for row in _with_own_list(rows, own_list, now)
+    ]
 
 
 def with_custom_values(recipients: Sequence[Recipient], merges: Mapping[str, Mapping[str, str]]) -> Sequence[Recipient]:
@@ -75,7 +86,7 @@ def with_custom_values(recipients: Sequence[Recipient], merges: Mapping[str, Map
 
 
 class RecipientRow(NamedTuple):
-    """One delivery with its subscriber's subscription to the newsletter's list; None where that was erased.
+    """One delivery with its subscriber's subscription to the list of the delivery; None where that was erased.
 
     A plain row, since building three models per recipient costs more than all other work on them.
     """
@@ -90,14 +101,18 @@ class RecipientRow(NamedTuple):
     first_name: str | None
     declined_at: datetime.datetime | None
     subscription_pk: int | None
+    subscriber_pk: int
+    list_pk: int | None
+    """None: the newsletter's own list."""
 
 
 RECIPIENTS = PreparedStatement(
     """
     SELECT d.id, d.reason, s.state, s.paused_until > %s, s.key, p.address, p.canonical, p.first_name, p.declined_at,
-        s.id
+        s.id, d.subscriber_id, d.mailing_list_id
     FROM newsletter_delivery d
-    LEFT JOIN subscribers_subscription s ON s.subscriber_id = d.subscriber_id AND s.mailing_list_id = %s
+    LEFT JOIN subscribers_subscription s
+        ON s.subscriber_id = d.subscriber_id AND s.mailing_list_id = COALESCE(d.mailing_list_id, %s)
     LEFT JOIN subscribers_subscriber p ON p.id = s.subscriber_id
     WHERE d.id BETWEEN %s AND %s AND d.send_id + 0 = %s AND d.state = ANY(%s::text[])
     ORDER BY d.id
@@ -111,9 +126,28 @@ RECIPIENTS = PreparedStatement(
         *fields_of(Subscription, "id"),
     ],
 )
+OWN_LIST_LEFT = PreparedStatement(
+    f"""
+    SELECT subscriber_id, state FROM subscribers_subscription
+    WHERE mailing_list_id = %s AND subscriber_id = ANY(%s::bigint[])
+        AND (state IN ({sql_list(REFUSED)}) OR paused_until > %s)
+    """  # noqa: S608 - names of states are ours
+)
 SUPPRESSED = PreparedStatement(
     "SELECT fingerprint FROM subscribers_suppression WHERE fingerprint = ANY(%s::text[])",
 )
+
+
+def _with_own_list(rows: list[RecipientRow], own_list: int, now: datetime.datetime) -> list[RecipientRow]:
+    """The rows; of another list's subscribers who said no to the newsletter itself, with that state."""
+    others = [row.subscriber_pk for row in rows if row.list_pk is not None]
+    left = dict(OWN_LIST_LEFT.rows(own_list, others, now)) if others else {}
+    return [
+        row._replace(state=left[row.subscriber_pk], is_paused=True)
+        if row.list_pk is not None and row.subscriber_pk in left and row.state == SubscriptionState.ACTIVE
+        else row
+        for row in rows
+    ]
 
 
 def _recipient(row: RecipientRow, *, is_suppressed: bool) -> Recipient:
@@ -126,6 +160,7 @@ def _recipient(row: RecipientRow, *, is_suppressed: bool) -> Recipient:
         first_name=row.first_name or "",
         subscription_key=row.key,
         skip_reason=_skip_reason(row, is_suppressed=is_suppressed),
+        list_pk=row.list_pk,
         has_only_unsubscribed=row.state == SubscriptionState.UNSUBSCRIBED and row.declined_at is None,
         subscription_pk=row.subscription_pk or 0,
     )

@@ -22,12 +22,12 @@ from newsletter.config.failpoints import Point, failpoint
 from newsletter.config.translatable import to_data, translatable
 from newsletter.models import Edition, InvalidTransition, Issue, Reason, Send, SendState, sending_stopped
 from newsletter.models.reasons import iso
-from newsletter.preflight import AudienceSnapshot, PreflightResult, Trigger, record_run
+from newsletter.preflight import PreflightResult, Trigger, record_run
 from newsletter.rendering import RenderingError
-from newsletter.sending.check import check_edition, preflight_edition
+from newsletter.sending.audience import Audience
+from newsletter.sending.check import check_edition, preflight_edition, snapshot_of
 from newsletter.sending.control import operator_values
 from newsletter.sending.envelope import EnvelopeError
-from newsletter.sending.expand import audience_queryset
 from newsletter.sending.freeze import prepare_edition, store_edition
 from newsletter.sending.manifest import Approval, Manifest, manifest_of
 from newsletter.sending.wall_clock import as_typed, instant_of, nearest_instant_of
@@ -75,6 +75,7 @@ class DryRun:
     """What a send would do now, and what pre-flight finds; the audience is computed once for both."""
 
     edition: Edition
+    audience: Audience
     manifest: Manifest
     result: PreflightResult
 
@@ -87,24 +88,20 @@ def prepare_dry_run(
     With `local`, each recipient would get it at their own time. `sends_at` is as for `check_edition`. Raises
     IssueRefused if no edition can be made.
     """
-    edition = _edition_to_send(issue)
-    manifest = manifest_of(issue, edition, at=timezone.now(), local=local)
-    audience = AudienceSnapshot(count=manifest.recipients, excluded=manifest.excluded)
-    result = preflight_edition(issue, edition, trigger=Trigger.SEND_NOW, audience=audience, sends_at=sends_at)
-    return DryRun(edition=edition, manifest=manifest, result=result)
+    edition, audience = _edition_to_send(issue), Audience.of(issue)
+    manifest = manifest_of(issue, edition, audience, at=timezone.now(), local=local)
+    snapshot = snapshot_of(audience, manifest.recipients, manifest.excluded)
+    result = preflight_edition(issue, edition, trigger=Trigger.SEND_NOW, audience=snapshot, sends_at=sends_at)
+    return DryRun(edition=edition, audience=audience, manifest=manifest, result=result)
 
 
 def dry_run(issue: Issue, *, local: LocalTime | None = None) -> Manifest:
     """What a send of the issue would do now; nothing is sent or stored. Raises IssueRefused with every reason."""
-    _refuse_started(issue.current_send)
+    if (send := issue.current_send) is not None and send.state != SendState.SCHEDULED:
+        raise IssueRefused(_("A send of this issue was started already, so a dry run says nothing any more."))
     run = prepare_dry_run(issue, local=local)
     _refuse_findings(run.result)
     return run.manifest
-
-
-def _refuse_started(send: Send | None) -> None:
-    if send is not None and send.state != SendState.SCHEDULED:
-        raise IssueRefused(_("A send of this issue was started already, so a dry run says nothing any more."))
 
 
 def schedule_issue(
@@ -172,7 +169,7 @@ def schedule_issue(
 
 def waves_of(issue: Issue, local: LocalTime) -> tuple[Wave, ...]:
     """The waves in which the subscribers of now would get it, the earliest first; at least one."""
-    return local.waves(recipients_by_zone(audience_queryset(issue.newsletter_id, timezone.now())) or {"": 0})
+    return local.waves(recipients_by_zone(Audience.of(issue), timezone.now()) or {"": 0})
 
 
 def first_instant(issue: Issue, local: LocalTime) -> datetime.datetime:
@@ -378,6 +375,7 @@ def start(
         "started_at": now,
         "undo_until": now + datetime.timedelta(seconds=undo_seconds) if undo_seconds else None,
         "is_local": local is not None,
+        "audience": run.audience.as_json(),
         "manifest": run.manifest.as_json(),
         "approved_sha256": approved.sha256 if approved else "",
     }
@@ -427,11 +425,12 @@ def check_and_store_edition(
     sends_at: datetime.datetime,
 ) -> DryRun:
     """Check the issue with the audience of `at`, and store its edition. Raises IssueRefused, and then stores none."""
-    manifest = manifest_of(issue, edition, at=at, local=local)
-    audience = AudienceSnapshot(count=manifest.recipients, excluded=manifest.excluded)
-    result = check_edition(issue, edition, trigger=trigger, by=by, audience=audience, sends_at=sends_at)
+    audience = Audience.of(issue)
+    manifest = manifest_of(issue, edition, audience, at=at, local=local)
+    snapshot = snapshot_of(audience, manifest.recipients, manifest.excluded)
+    result = check_edition(issue, edition, trigger=trigger, by=by, audience=snapshot, sends_at=sends_at)
     _refuse_findings(result)
-    return DryRun(edition=store_edition(edition), manifest=manifest, result=result)
+    return DryRun(edition=store_edition(edition), audience=audience, manifest=manifest, result=result)
 
 
 def _edition_to_send(issue: Issue) -> Edition:

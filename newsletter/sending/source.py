@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.metadata
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from django.utils.translation import gettext as _
 from newsletter import content as content_package
 from newsletter import rendering as rendering_package
 from newsletter.config.translatable import translatable
-from newsletter.content.document import IssueContent
+from newsletter.content.document import AudienceContent, IssueContent
 from newsletter.content.store import load_content
 from newsletter.models import Issue, Newsletter
 from newsletter.rendering import (
@@ -65,8 +65,9 @@ def with_content(issue: Issue, content: IssueContent) -> Source:
     """The same for content that is not stored. Raises RenderingError if the theme is missing."""
     newsletter = issue.newsletter
     return Source(
-        content=content,
-        masthead=masthead_of(newsletter),
+        # The mail is the same for every audience, except that it names the list if there are several.
+        content=replace(content, audience=AudienceContent()),
+        masthead=replace(masthead_of(newsletter), names_list=bool(content.audience.lists)),
         theme=theme_of(newsletter),
         web_url=issue.web_url,
         words=words_of(newsletter, content),
@@ -114,7 +115,7 @@ def source_hash(issue: Issue, source: Source) -> str:
         [source.theme.name, source.theme.sha256],
         source.web_url,
         source.words,
-        envelope_of(issue, NO_NONCE).as_json(),
+        envelope_of(issue, NO_NONCE, names_list=source.masthead.names_list).as_json(),
         templates_hash().hex(),
         PROGRAM_HASH,
     ]

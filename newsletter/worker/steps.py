@@ -24,6 +24,7 @@ from newsletter.sending.reconcile import hold_expired, settle_proven
 from newsletter.sending.recover import recover_abandoned
 from newsletter.sending.recurring import plan_occurrences, start_next_due_occurrence
 from newsletter.sending.schedule import start_next_due_send, update_start_times
+from newsletter.sending.sunset import follow_sunset_policies
 from subscribers.consent.address_change import delete_old_changes
 from subscribers.consent.data_requests import delete_old_data_requests
 from subscribers.consent.signing_keys import RECORD_SECONDS, record_signing_keys
@@ -147,6 +148,7 @@ STEPS: tuple[Step, ...] = (
     Step("delete_old_requests", Queue.BACKGROUND, 3600, _delete_old_requests),
     Step("check_links", Queue.BACKGROUND, 0, check_next_links),
     Step("refresh_domains", Queue.BACKGROUND, REFRESH_EVERY.total_seconds(), _refresh_domains),
+    Step("follow_sunset", Queue.BACKGROUND, 60, follow_sunset_policies, needs_check=True),
     Step("search_provider", Queue.BACKGROUND, 0, _search_provider),
     Step("purge_expired", Queue.BACKGROUND, RETENTION_SECONDS, purge_expired),
     Step("sync_suppressions", Queue.BACKGROUND, PACE_SECONDS, _sync_suppressions),

@@ -35,3 +35,11 @@ def tracking_text(mailing_list: MailingList) -> str:
         "%(name)s may store when I open its mails and which links I click. It uses this to find out what is read. "
         "I can change this at any time, and I get the same issues without it."
     ) % {"name": mailing_list.name}
+
+
+def stay_text(mailing_list: MailingList) -> str:
+    """The text that a subscriber agrees to with the button that keeps a subscription, in the active language."""
+    return _(
+        "By pressing the button, you agree to receive %(name)s at this address. You can unsubscribe at any time "
+        "with one click."
+    ) % {"name": mailing_list.name}

@@ -36,6 +36,7 @@ class Purpose(enum.StrEnum):
     CONFIRM_ADDRESS = "confirm-address"
     APPROVE_ADDRESS = "approve-address"
     REFUSE_ADDRESS = "refuse-address"
+    STAY = "stay"
 
 
 class LinkSigner:
@@ -75,6 +76,11 @@ def unsubscribe_url(key: uuid.UUID) -> str:
 def preferences_url(key: uuid.UUID) -> str:
     """The preferences page."""
     return LinkSigner(Purpose.PREFERENCES).url(key)
+
+
+def stay_url(key: uuid.UUID) -> str:
+    """The page to keep a subscription: the answer to “Do you still want this newsletter?”."""
+    return LinkSigner(Purpose.STAY).url(key)
 
 
 def decline_url(key: uuid.UUID) -> str:

@@ -67,6 +67,7 @@ from subscribers.models.subscription import (
     SubscriptionQuerySet,
     SubscriptionState,
 )
+from subscribers.models.sunset import SUNSET_MACHINE, SunsetQuestion, SunsetState
 from subscribers.models.suppression import (
     LIFTED_BY_CONFIRMATION,
     LiftedSuppression,
@@ -110,6 +111,7 @@ __all__ = [
     "REQUEST_LIFETIME",
     "SIGNUP_MACHINE",
     "SUBSCRIPTION_MACHINE",
+    "SUNSET_MACHINE",
     "TRANSACTIONAL_MAIL_MACHINE",
     "AddressChange",
     "AddressChangeState",
@@ -158,6 +160,8 @@ __all__ = [
     "SubscriptionQuerySet",
     "SubscriptionState",
     "SubscriptionTag",
+    "SunsetQuestion",
+    "SunsetState",
     "Suppression",
     "SuppressionReason",
     "SuppressionSecret",

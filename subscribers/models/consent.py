@@ -58,6 +58,8 @@ class ConsentForm(models.TextChoices):
     PREFERENCES = "preferences", _("Preferences page")
     ADMIN = "admin", _("Admin")
     SUPPRESSION = "suppression", _("Suppression")
+    STAY = "stay", _("“Keep my subscription” after “Do you still want this newsletter?”")
+    SUNSET = "sunset", _("No answer to “Do you still want this newsletter?”")
     IMPORT = "import", _("Import")
 
 

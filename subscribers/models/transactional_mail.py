@@ -21,6 +21,7 @@ class TransactionalMailKind(models.TextChoices):
     """What a mail is about. Each kind has a folder of templates with its name."""
 
     CONFIRMATION = "confirmation", _("Confirmation mail")
+    STAY = "stay", _("“Do you still want this newsletter?”")
     ALREADY_SUBSCRIBED = "already_subscribed", _("“You are already subscribed”")
     ADDRESS_CONFIRM = "address_confirm", _("Change of address: to the new address")
     ADDRESS_TAKEN = "address_taken", _("Change of address: the new address is in use")

@@ -9,6 +9,7 @@ from __future__ import annotations
 from django.urls import path, re_path
 
 from subscribers.web import address_change, preferences, privacy, sign_up, views
+from subscribers.web.sunset import stay_page
 
 urlpatterns = [
     path("subscribe/<slug:slug>/", sign_up.sign_up, name="subscribe"),
@@ -18,6 +19,7 @@ urlpatterns = [
     re_path(r"^confirm/(?P<token>[^/]+)/?$", views.confirm, name="confirm"),
     re_path(r"^decline/(?P<token>[^/]+)/?$", views.decline, name="decline"),
     re_path(r"^unsubscribe/(?P<token>[^/]+)/?$", views.unsubscribe, name="unsubscribe"),
+    re_path(r"^stay/(?P<token>[^/]+)/?$", stay_page, name="stay"),
     re_path(r"^preferences/(?P<token>[^/]+)/?$", preferences.preferences_page, name="preferences"),
     re_path(r"^confirm-address/(?P<token>[^/]+)/?$", address_change.confirm_address, name="confirm-address"),
     re_path(r"^approve-address/(?P<token>[^/]+)/?$", address_change.approve_address, name="approve-address"),

@@ -144,7 +144,9 @@ def play(
 
 
 @contextmanager
-def prepared_database(kind: str, folder: Path, recipients: int = RECIPIENTS) -> Iterator[str]:
+def prepared_database(
+    kind: str, folder: Path, recipients: int = RECIPIENTS, prepare: Callable[[Stage, int], None] = stage.prepare
+) -> Iterator[str]:
     """A database with tables, a draft and subscribers, to be copied for each run."""
     server = os.environ.get("TEST_DATABASE_URL", "")
     name = f"faults_{uuid.uuid4().hex[:12]}"
@@ -152,7 +154,7 @@ def prepared_database(kind: str, folder: Path, recipients: int = RECIPIENTS) -> 
     if kind == POSTGRESQL:
         on_the_server(f"CREATE DATABASE {name}")
     process = _fork_server().Process(
-        target=stage.prepare, args=(Stage(database=url, provider_url="", logs=folder), recipients)
+        target=prepare, args=(Stage(database=url, provider_url="", logs=folder), recipients)
     )
     process.start()
     process.join()

@@ -38,8 +38,11 @@ from newsletter.sending.control import resume_send
 from newsletter.sending.expand import expand_audience
 from newsletter.sending.schedule import schedule_issue
 from newsletter.settings import database_settings
+from subscribers.consent.actions import unsubscribe_all
 from subscribers.imports.confirmed import import_confirmed
-from tests.publications import make_issue, send_of
+from subscribers.models import ConsentForm, Evidence, Subscription
+from tests.newsletter.sending.audiences import choose, picked
+from tests.publications import make_issue, make_newsletter, send_of
 
 RECIPIENTS, BATCH, CHUNK = 240, 20, 80
 #: Mails that one claim by SMTP takes.
@@ -164,6 +167,30 @@ def prepare(stage: Stage, recipients: int = RECIPIENTS) -> None:
     issue = make_issue(stories=2)
     addresses = (f"reader-{number}@readers.example" for number in range(recipients))
     import_confirmed(issue.newsletter, addresses, proof="Made for a test.")
+    connections.close_all()
+
+
+def prepare_lists(stage: Stage, recipients: int = RECIPIENTS) -> None:
+    """As `prepare`, for an issue to two lists: a third of the recipients are on each alone, the others on both.
+
+    Not recipients are thirty subscribers in an excluded segment, and twenty who left the newsletter's own list.
+    """
+    enter(stage)
+    patch.object(timezone, "now", partial(_clock, -7200.0)).start()
+    call_command("migrate", verbosity=0)
+    weekend = make_newsletter("weekend", name="Weekend")
+    issue = make_issue(stories=2)
+    numbers, third = range(recipients + 50), recipients // 3
+    on_both = [*numbers[third : 2 * third], *numbers[recipients:]]
+    for mailing_list, some in ((issue.newsletter, numbers[:third]), (weekend, numbers[2 * third : recipients])):
+        addresses = [f"reader-{number}@readers.example" for number in (*some, *on_both)]
+        import_confirmed(mailing_list, addresses, proof="Made for a test.")
+    own = Subscription.objects.filter(mailing_list=issue.newsletter_id).order_by("pk")
+    excluded = [f"reader-{number}@readers.example" for number in numbers[recipients : recipients + 30]]
+    left = [f"reader-{number}@readers.example" for number in numbers[recipients + 30 :]]
+    picked(issue.newsletter, "Customers", *own.filter(subscriber__canonical__in=excluded))
+    unsubscribe_all(own.filter(subscriber__canonical__in=left), Evidence(form=ConsentForm.PREFERENCES))
+    choose(issue, lists=("weekend",), exclude=("Customers",))
     connections.close_all()
 
 

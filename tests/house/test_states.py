@@ -22,6 +22,7 @@ from subscribers.models import (
     BULK_ACTION_MACHINE,
     SIGNUP_MACHINE,
     SUBSCRIPTION_MACHINE,
+    SUNSET_MACHINE,
     TRANSACTIONAL_MAIL_MACHINE,
 )
 
@@ -36,6 +37,7 @@ MACHINES = {
     "event": EVENT_MACHINE,
     "sign-up": SIGNUP_MACHINE,
     "subscription": SUBSCRIPTION_MACHINE,
+    "sunset question": SUNSET_MACHINE,
     "transactional mail": TRANSACTIONAL_MAIL_MACHINE,
     "change of address": ADDRESS_CHANGE_MACHINE,
     "bulk action": BULK_ACTION_MACHINE,

@@ -13,6 +13,7 @@ MIGRATION, MODELS = "newsletter/migrations/0001_squashed_0013_finish_sends.py", 
 BATCH, BUILD = "newsletter/sending/batch.py", "newsletter/sending/build.py"
 NEXT_BATCH, POST, OUTCOME = (f"newsletter/sending/{name}.py" for name in ("next_batch", "post", "outcome"))
 PROGRESS, RECOVER, LIMITS = (f"newsletter/sending/{name}.py" for name in ("progress", "recover", "limits"))
+AUDIENCE, SUNSET = "newsletter/sending/audience.py", "subscribers/consent/sunset.py"
 RECIPIENTS, RECONCILE = "newsletter/sending/recipients.py", "newsletter/sending/reconcile.py"
 APPLY, RESEND = "newsletter/events/apply.py", "newsletter/providers/resend/events.py"
 
@@ -94,7 +95,7 @@ GUARDS = (
     # --- Whom to mail
     Guard(
         promise="Only confirmed subscribers are in an audience",
-        path="newsletter/sending/expand.py",
+        path=AUDIENCE,
         symbol="audience_queryset",
         old="Subscription.objects.mailable(at)",
         new="Subscription.objects",
@@ -104,11 +105,156 @@ GUARDS = (
     ),
     Guard(
         promise="The allowlist limits the audience",
-        path="newsletter/sending/expand.py",
+        path=AUDIENCE,
         symbol="audience_queryset",
         old=".filter(allowed_subscriptions())",
         new="",
         tests=(f"{SENDING}/test_allowlist.py::test_only_allowed_subscribers_get_an_issue_and_the_others_are_counted",),
+    ),
+    Guard(
+        promise="A no to the newsletter counts for its other lists",
+        path=AUDIENCE,
+        symbol="Audience._refused",
+        old="if place == 0:",
+        new="if True:",
+        tests=(f"{SENDING}/test_audience.py::test_a_no_to_the_newsletter_counts_for_its_other_lists",),
+    ),
+    Guard(
+        promise="Subscribers in an excluded segment get nothing",
+        path=AUDIENCE,
+        symbol="Audience.of_list",
+        old=", self._is_excluded(place, at))",
+        new=")",
+        tests=(
+            f"{SENDING}/test_audience.py::test_excluded_segments_and_topics_leave_subscribers_out_with_the_first_reason",
+        ),
+    ),
+    Guard(
+        promise="Subscribers who opted out of a topic do not get its issues",
+        path=AUDIENCE,
+        symbol="Audience.of_list",
+        old="self._opted_out(place), ",
+        new="",
+        tests=(
+            f"{SENDING}/test_audience.py::test_excluded_segments_and_topics_leave_subscribers_out_with_the_first_reason",
+        ),
+    ),
+    Guard(
+        promise="Only subscribers in a chosen segment get the issue",
+        path=AUDIENCE,
+        symbol="Audience.of_list",
+        old="subscriptions if included is None else subscriptions.filter(included)",
+        new="subscriptions",
+        tests=(f"{SENDING}/test_audience.py::test_only_subscribers_in_one_of_the_chosen_segments_get_the_issue",),
+    ),
+    Guard(
+        promise="A broken audience has no recipients",
+        path=AUDIENCE,
+        symbol="Audience.of_list",
+        old="if self.problems:",
+        new="if False:",
+        tests=(f"{SENDING}/test_audience.py::test_deleting_its_only_segment_does_not_send_the_issue_to_everybody",),
+    ),
+    Guard(
+        promise="The audience of a send is that of its start",
+        path=AUDIENCE,
+        symbol="Audience.of_send",
+        old="if send.started_at is None:",
+        new="if True:",
+        tests=(f"{SENDING}/test_audience.py::test_the_rules_of_a_send_are_those_of_its_start",),
+    ),
+    Guard(
+        promise="A send whose audience is gone is paused, not finished",
+        path="newsletter/sending/expand.py",
+        symbol="expand_chunk",
+        old="if audience.problems:",
+        new="if False:",
+        tests=(f"{SENDING}/test_audience.py::test_a_send_whose_segment_is_gone_is_paused_and_nobody_else_gets_it",),
+    ),
+    Guard(
+        promise="All lists of an audience are expanded",
+        path="newsletter/sending/expand.py",
+        symbol="expand_chunk",
+        old="elif send.expanded_lists + 1 < len(audience.lists):",
+        new="elif False:",
+        tests=(
+            f"{SENDING}/test_audience.py::test_a_subscriber_of_several_lists_gets_the_issue_once_through_the_newsletters_own",
+        ),
+    ),
+    Guard(
+        promise="A segment is not deleted while a send needs it",
+        path="newsletter/models/audience.py",
+        symbol="keep_while_expanding",
+        old="if used:",
+        new="if False:",
+        tests=(f"{SENDING}/test_audience.py::test_a_segment_cannot_be_deleted_while_a_send_makes_its_deliveries",),
+    ),
+    Guard(
+        promise="Recipients are checked in the list that carries the issue",
+        path=RECIPIENTS,
+        symbol="RECIPIENTS",
+        old="COALESCE(d.mailing_list_id, %s)",
+        new="COALESCE(NULL, %s)",
+        tests=(f"{SENDING}/test_audience.py::test_the_mail_has_the_links_and_headers_of_the_list_that_carries_it",),
+    ),
+    Guard(
+        promise="Subscribers who left the newsletter are skipped in its other lists",
+        path=RECIPIENTS,
+        symbol="_with_own_list",
+        old="dict(OWN_LIST_LEFT.rows(own_list, others, now)) if others else {}",
+        new="{}",
+        tests=(
+            f"{SENDING}/test_audience.py::test_a_recipient_of_another_list_who_says_no_after_the_expansion_is_skipped",
+        ),
+    ),
+    Guard(
+        promise="A file without an audience does not widen that of a draft",
+        path="newsletter/content/store.py",
+        symbol="import_issue",
+        old="if not created and not reading.names_audience:",
+        new="if False:",
+        tests=(f"{SENDING}/test_audience.py::test_a_file_that_names_no_audience_leaves_it_as_it_is",),
+    ),
+    Guard(
+        promise="A restored revision does not widen the audience",
+        path="newsletter/admin/revisions.py",
+        symbol="restore_revision",
+        old="replace(content_of(revision), audience=load_content(issue).audience)",
+        new="content_of(revision)",
+        tests=("tests/newsletter/admin/test_audience.py::test_restoring_a_revision_leaves_the_audience_as_it_is",),
+    ),
+    # --- Silent subscribers
+    Guard(
+        promise="Silence counts only with consent to tracking",
+        path="newsletter/sending/sunset.py",
+        symbol="_silent",
+        old="tracking_agreed_at__lt=since, ",
+        new="",
+        tests=(f"{SENDING}/test_sunset.py::test_nobody_is_asked_whose_silence_means_nothing",),
+    ),
+    Guard(
+        promise="An issue counts only if reactions to it were recorded",
+        path="newsletter/sending/sunset.py",
+        symbol="issues_that_count",
+        old=" if Delivery.objects.filter(REACTED, issue=send.issue_id).exists()",
+        new="",
+        tests=(f"{SENDING}/test_sunset.py::test_an_issue_without_recorded_opens_or_clicks_does_not_count",),
+    ),
+    Guard(
+        promise="A question that may not have arrived ends no subscription",
+        path=SUNSET,
+        symbol="end",
+        old="not was_sent or ",
+        new="",
+        tests=(f"{SENDING}/test_sunset.py::test_a_mail_that_may_not_have_arrived_ends_nothing",),
+    ),
+    Guard(
+        promise="The link of a question does not undo another unsubscribe",
+        path=SUNSET,
+        symbol="_ended_by",
+        old=" and last.form == ConsentForm.SUNSET",
+        new="",
+        tests=(f"{SENDING}/test_sunset.py::test_the_link_does_not_undo_an_unsubscribe_after_a_return",),
     ),
     Guard(
         promise="The allowlist is checked again at the claim",

@@ -6,6 +6,12 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from newsletter.management.audience import (
+    add_audience_options,
+    audience_arguments,
+    chosen_audience,
+    with_audience,
+)
 from newsletter.management.choose import add_newsletter_option, chosen_issue
 from newsletter.sending.schedule import IssueRefused, dry_run
 
@@ -22,12 +28,15 @@ class Command(BaseCommand):
         """Which issue."""
         parser.add_argument("slug", help="the issue's slug")
         add_newsletter_option(parser)
+        add_audience_options(parser)
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Print the manifest to standard output, and how to send exactly that to standard error."""
         issue = chosen_issue(options["slug"], options["newsletter"])
+        audience = chosen_audience(options)
         try:
-            manifest = dry_run(issue)
+            with with_audience(issue, audience, by="manage.py dry_run", keep=False):
+                manifest = dry_run(issue)
         except IssueRefused as refusal:
             raise CommandError(
                 "\n".join((f"“{issue.title}” cannot be sent:", *map(str, refusal.sentences)))
@@ -35,6 +44,7 @@ class Command(BaseCommand):
         self.stdout.write(manifest.as_text(), ending="")
         slug, newsletter = options["slug"], options["newsletter"]
         option = f" --newsletter {newsletter}" if newsletter else ""
+        option += audience_arguments(audience)
         self.stderr.write(f"Nothing was sent. Recipients: {manifest.recipients:,}. Batches: {manifest.batches:,}.")
         self.stderr.write("To send exactly this:")
         self.stderr.write(f"  manage.py send_issue {slug}{option} --manifest {manifest.sha256}")

@@ -9,6 +9,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from newsletter.management.audience import add_audience_options, chosen_audience, with_audience
 from newsletter.management.choose import add_newsletter_option, chosen_issue
 from newsletter.models import InvalidTransition, Issue
 from newsletter.sending.manifest import Approval, ManifestUnreadable
@@ -47,6 +48,7 @@ class Command(BaseCommand):
         )
         parser.add_argument("--same-readers", action="store_true", help=argparse.SUPPRESS)
         add_newsletter_option(parser)
+        add_audience_options(parser)
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Start or schedule the send."""
@@ -60,7 +62,8 @@ class Command(BaseCommand):
         zone = options["zone"] or issue.newsletter.time_zone
         try:
             approved = Approval.parse(_manifest_text(options["manifest"]))
-            sentence = _act(issue, approved, wall=options["at"], zone=zone, same_audience=options["same_audience"])
+            with with_audience(issue, chosen_audience(options), by=BY, keep=True):
+                sentence = _act(issue, approved, wall=options["at"], zone=zone, same_audience=options["same_audience"])
         except IssueRefused as refusal:
             raise CommandError("\n".join(map(str, refusal.sentences))) from refusal
         except (ManifestUnreadable, NoSuchTime, InvalidTransition) as refusal:

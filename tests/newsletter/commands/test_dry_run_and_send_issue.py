@@ -6,13 +6,16 @@ import datetime
 import io
 import json
 import re
+import shlex
 from pathlib import Path
 
 import pytest
 from django.core.management import CommandError, call_command
 
-from newsletter.content.store import save_content
+from newsletter.content.document import AudienceContent
+from newsletter.content.store import load_content, save_content
 from newsletter.models import Edition, Issue, IssueState, Newsletter, SendState
+from tests.newsletter.sending.audiences import choose, picked
 from tests.people import ada, make_subscription
 from tests.publications import content, make_issue, make_newsletter, send_of
 
@@ -127,3 +130,29 @@ def test_invalid_options_are_refused(options: list[str], sentence: str, issue: I
     assert sentence in refusal_of("send_issue", "issue-1", "--manifest", sha256_of_a_dry_run(), *options)
     issue.refresh_from_db()
     assert issue.status == IssueState.DRAFT
+
+
+def test_a_dry_run_for_another_audience_stores_nothing_and_its_line_sends_exactly_that(issue: Issue) -> None:
+    bo = make_subscription("bo@example.org", issue.newsletter)
+    picked(issue.newsletter, "Bo's", bo)
+    out, err = run("dry_run", "issue-1", "--segment", "Bo's")
+    assert json.loads(out)["recipients"] == 1
+    assert load_content(issue).audience == AudienceContent()
+    line = next(line for line in err.splitlines() if "send_issue" in line)
+    run(*shlex.split(line)[1:])
+    assert load_content(issue).audience.segments == ("Bo's",)
+    assert send_of(issue).manifest["recipients"] == 1  # type: ignore[index]
+
+
+def test_a_refused_send_leaves_the_audience_as_it_was(issue: Issue) -> None:
+    picked(issue.newsletter, "Bo's", make_subscription("bo@example.org", issue.newsletter))
+    manifest = sha256_of_a_dry_run()
+    assert "out of date" in refusal_of("send_issue", "issue-1", "--manifest", manifest, "--exclude", "Bo's")
+    assert load_content(issue).audience == AudienceContent()
+
+
+def test_everybody_replaces_the_saved_audience(issue: Issue) -> None:
+    picked(issue.newsletter, "Nobody")
+    choose(issue, segments=("Nobody",))
+    assert json.loads(run("dry_run", "issue-1", "--everybody")[0])["recipients"] == 1
+    assert "cannot be combined" in refusal_of("dry_run", "issue-1", "--everybody", "--topic", "boats")
