@@ -22,8 +22,9 @@ _SAMPLE, _SAMPLE_ROWS = 1 << 16, 50
 #: The first line of files that a spreadsheet program has to open with this delimiter.
 _SEP = re.compile(r"sep=([,;\t|])[,;\t|]*\r?\n?", re.IGNORECASE)
 
-#: Exports put a `'` before cells that a spreadsheet program would take for formulas (OWASP, CSV injection).
-_GUARDS = re.compile(r"'[=+\-@\t\r]")
+#: Exports put a `'` before cells that a spreadsheet program would take for formulas (OWASP, CSV injection), and another
+#: one before cells that have one already.
+_GUARDS = re.compile(r"'+[=+\-@\t\r]")
 
 #: A row that goes on for so many chunks of text has no end.
 _MAX_CHUNKS = 5

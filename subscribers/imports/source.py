@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ from subscribers.imports import archive, spreadsheet
 from subscribers.imports.delimited import delimited_rows, detect_delimiter
 from subscribers.imports.encoding import Opener, detect_encoding, text_chunks
 from subscribers.imports.errors import ImportFileError
-from subscribers.imports.table import DELIMITERS, ENCODINGS, SourceRow, Table
+from subscribers.imports.table import ADDRESS_CELL, DELIMITERS, ENCODINGS, SourceRow, Table
 
 __all__ = ["DELIMITERS", "ENCODINGS", "ImportFileError", "Source", "SourceRow", "Table", "open_source"]
 
@@ -25,9 +24,6 @@ __all__ = ["DELIMITERS", "ENCODINGS", "ImportFileError", "Source", "SourceRow", 
 MAX_COLUMNS = 1000
 
 _ZIP, _OLE = b"PK\x03\x04", b"\xd0\xcf\x11\xe0"
-
-#: A cell with an address: the first line is data, not a header.
-_ADDRESS = re.compile(r"\s*(?:[^@<>]*<)?[^@\s<>]+@[^@\s<>]+\.[^@\s<>]+>?\s*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +114,8 @@ def _table(name: str, read: Callable[[], Iterator[SourceRow]], encoding: str = "
             count=width,
             limit=MAX_COLUMNS,
         )
-    if any(map(_ADDRESS.fullmatch, first.cells)):
+    # A first line with an address is data.
+    if any(map(ADDRESS_CELL.fullmatch, first.cells)):
         return Table(name, (), width, encoding, delimiter, read)
     header = tuple(" ".join(cell.split()) for cell in first.cells)
     return Table(name, header, width, encoding, delimiter, partial(_without_header, read))

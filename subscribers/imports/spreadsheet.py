@@ -45,7 +45,7 @@ def sheet_names(path: Path) -> tuple[list[str], list[str]]:
 
 
 def sheet_rows(path: Path, sheet: str) -> Iterator[SourceRow]:
-    """All rows with their numbers, without empty ones. Of formulas, the value that was stored. Raises ImportFileError."""
+    """All rows with their numbers, without empty ones; of formulas, the stored value. Raises ImportFileError."""
     with _workbook(path) as workbook:
         rows = workbook[sheet]
         # Some programs write a wrong size of the sheet.
