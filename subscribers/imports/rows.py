@@ -68,7 +68,7 @@ class ImportRow:
     fields: dict[str, str] = field(default_factory=dict)
     """Values by the key of the custom field, as `profile.fields.parse_value` reads them. No empty values."""
     joined_at: datetime.datetime | None = None
-    """In UTC, as the other dates."""
+    """In UTC, as the other dates. That of the confirmation if the file has no other."""
     confirmed_at: datetime.datetime | None = None
     ended_at: datetime.datetime | None = None
     evidence: dict[str, str] = field(default_factory=dict)
@@ -171,8 +171,8 @@ class _RowReader:
         if row.refusal:
             return row
         unreadable: list[str] = []
-        row.joined_at = self._moment(cells, self._joined, unreadable)
         row.confirmed_at = self._moment(cells, self._confirmed, unreadable)
+        row.joined_at = self._moment(cells, self._joined, unreadable) or row.confirmed_at
         row.ended_at = self._moment(cells, self._ended, unreadable)
         answer, word = self._state_of(row, cells)
         if not isinstance(answer, RowState):
