@@ -299,6 +299,27 @@ def test_each_csv_file_of_a_zip_is_a_table_and_other_files_are_listed(tmp_path: 
     assert [row.cells[1] for table in source.tables for row in table.rows()] == ["Ada", "Ben", "Ada", "Ben"]
 
 
+@pytest.mark.parametrize(
+    ("names", "read"),
+    [
+        (
+            ["subscribed_members.csv", "Cleaned_members_export_1a.csv", "nonsubscribed_segment_export_1.csv", "x.csv"],
+            ["subscribed_members.csv", "Cleaned_members_export_1a.csv", "nonsubscribed_segment_export_1.csv"],
+        ),
+        (["email_list.harbour.csv", "subscribers.csv"], ["email_list.harbour.csv"]),
+        # Names that could be of any tool: those who left are not left out.
+        (["subscribed_2024.csv", "left.csv"], ["subscribed_2024.csv", "left.csv"]),
+        (["a.csv", "posts.csv", "posts/1.opens.csv"], ["a.csv"]),
+    ],
+)
+def test_of_the_exports_of_known_tools_only_the_lists_are_read(
+    names: list[str], read: list[str], tmp_path: Path
+) -> None:
+    source = opened(tmp_path, zipped(dict.fromkeys(names, PEOPLE)), "export.zip")
+    assert [table.name for table in source.tables] == read
+    assert set(source.ignored) == set(names) - set(read)
+
+
 def test_an_error_in_a_zip_names_the_file(tmp_path: Path) -> None:
     error = error_of(tmp_path, zipped({"a.csv": PEOPLE, "b.csv": ""}), "export.zip")
     assert str(error) == "b.csv: The file is empty."
