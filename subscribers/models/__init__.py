@@ -1,6 +1,6 @@
 """The tables of mailing lists, subscribers and their consent."""
 
-from subscribers.models.consent import Consent, ConsentForm, ConsentKind, ConsentText
+from subscribers.models.consent import REFUSALS, Consent, ConsentForm, ConsentKind, ConsentText
 from subscribers.models.custom_field import (
     BUILT_IN_FIELDS,
     MAX_OPTIONS,
@@ -11,6 +11,19 @@ from subscribers.models.custom_field import (
     FieldValue,
 )
 from subscribers.models.history import Change, ChangeKind, Note
+from subscribers.models.imports import (
+    ENDED,
+    IMPORT_MACHINE,
+    WORKING,
+    Import,
+    ImportPart,
+    ImportProblem,
+    ImportRefusal,
+    ImportState,
+    ImportSuppression,
+    StagedRow,
+    UpdateMode,
+)
 from subscribers.models.mailing_list import MailingList
 from subscribers.models.segment import Segment, SegmentMember
 from subscribers.models.signing_key import SigningKey
@@ -44,17 +57,27 @@ from subscribers.models.transactional_mail import (
     TransactionalMailState,
     new_idempotency_key,
 )
-from subscribers.models.transitions import Evidence, move_subscriptions, record_consents, update_subscriptions
+from subscribers.models.transitions import (
+    Evidence,
+    move_subscriptions,
+    record_consents,
+    stored_text,
+    update_subscriptions,
+)
 from subscribers.models.validators import check_address, check_header_text, check_sender_name, check_time_zone
 
 __all__ = [
     "BUILT_IN_FIELDS",
+    "ENDED",
+    "IMPORT_MACHINE",
     "LIFTED_BY_CONFIRMATION",
     "MAX_OPTIONS",
     "MAX_TEXT",
+    "REFUSALS",
     "REQUEST_LIFETIME",
     "SUBSCRIPTION_MACHINE",
     "TRANSACTIONAL_MAIL_MACHINE",
+    "WORKING",
     "Change",
     "ChangeKind",
     "Consent",
@@ -67,12 +90,19 @@ __all__ = [
     "FieldKind",
     "FieldValue",
     "Frequency",
+    "Import",
+    "ImportPart",
+    "ImportProblem",
+    "ImportRefusal",
+    "ImportState",
+    "ImportSuppression",
     "MailingList",
     "Note",
     "Segment",
     "SegmentMember",
     "SigningKey",
     "Signup",
+    "StagedRow",
     "Subscriber",
     "Subscription",
     "SubscriptionQuerySet",
@@ -88,6 +118,7 @@ __all__ = [
     "TransactionalMailKind",
     "TransactionalMailReason",
     "TransactionalMailState",
+    "UpdateMode",
     "check_address",
     "check_header_text",
     "check_sender_name",
@@ -98,6 +129,7 @@ __all__ = [
     "present_secret_fingerprint",
     "record_consents",
     "secret_fingerprint",
+    "stored_text",
     "suppression_secret_differs",
     "tag_key",
     "update_subscriptions",

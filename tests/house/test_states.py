@@ -17,7 +17,7 @@ from newsletter.models import (
     SEND_MACHINE,
     SWITCH_MACHINE,
 )
-from subscribers.models import SUBSCRIPTION_MACHINE, TRANSACTIONAL_MAIL_MACHINE
+from subscribers.models import IMPORT_MACHINE, SUBSCRIPTION_MACHINE, TRANSACTIONAL_MAIL_MACHINE
 
 #: Columns with a state that a machine moves.
 FIELDS = {"state"}
@@ -30,6 +30,7 @@ MACHINES = {
     "event": EVENT_MACHINE,
     "subscription": SUBSCRIPTION_MACHINE,
     "transactional mail": TRANSACTIONAL_MAIL_MACHINE,
+    "import": IMPORT_MACHINE,
     "sending switch": SWITCH_MACHINE,
 }
 
@@ -42,6 +43,7 @@ ALLOWED = {
     "newsletter/sending/batch.py": "raw SQL takes its states from the table",
     "newsletter/sending/build.py": "raw SQL takes its states from the table",
     "newsletter/sending/outcome.py": "parts of a batch are made as claimed; raw SQL takes its states from the table",
+    "subscribers/imports/chunk.py": "raw SQL takes its states from the table; `initial_states` allows new ones",
     "subscribers/imports/confirmed.py": "subscriptions are made as active; `initial_states` allows it",
     "newsletter/gathering/pick.py": "an item of a feed is offered, picked or dismissed; it has no machine",
     "newsletter/preflight/link_checks.py": "a link is waiting or checked; it has no machine",
