@@ -3,14 +3,49 @@
 from __future__ import annotations
 
 import datetime
+import re
+import zoneinfo
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from subscribers.imports.plan import ImportPlan
-from subscribers.imports.states import STATE_RANK, RowRefusal, RowState
-from subscribers.imports.table import Table
+from django.utils.translation import gettext as _
 
-__all__ = ["STATE_RANK", "ImportRow", "RowRefusal", "RowState", "read_rows"]
+from subscribers.addresses import AddressError, is_plain_address, parse_address
+from subscribers.imports.attributes import parse_attributes
+from subscribers.imports.cells import (
+    ERASED_SUFFIX,
+    MAX_DETAIL,
+    MAX_NOTE,
+    clean_name,
+    language_of,
+    one_line,
+    read_address,
+    split_name,
+    split_tags,
+    time_zone_of,
+    unique_tags,
+)
+from subscribers.imports.dates import is_never, parse_datetime, parse_moment
+from subscribers.imports.plan import LAST_NAME_KEY, DateOrder, ImportPlan
+from subscribers.imports.state_words import normal_word, words_of
+from subscribers.imports.states import STATE_RANK, RowRefusal, RowState, StateAnswer
+from subscribers.imports.table import SourceRow, Table
+from subscribers.imports.targets import Target, TargetKind
+from subscribers.models import MAX_TEXT, FieldKind
+from subscribers.profile.fields import NO, YES
+
+__all__ = ["STATE_RANK", "ImportRow", "RowRefusal", "RowState", "read_rows", "refusal_sentence"]
+
+#: What separates tags; the first of them that occurs.
+_SEPARATORS = {"ghost": ",", "buttondown": ";"}
+
+#: Different words for states that are remembered.
+_MAX_WORDS = 1000
+
+#: Presets whose word for a state may be contradicted by a date of leaving: then the file does not tell.
+_CONTRADICTED = frozenset({"beehiiv", "other"})
+
+_NUMBER = re.compile(r"-?\d{1,17}(?:\.\d+)?")
 
 
 @dataclass(slots=True)
@@ -53,4 +88,253 @@ def read_rows(table: Table, plan: ImportPlan, *, start_line: int = 1) -> Iterato
 
     A word for a state that is not known never makes a row active.
     """
-    raise NotImplementedError
+    return map(_RowReader(table, plan).read, table.rows(start_line))
+
+
+def refusal_sentence(refusal: RowRefusal, detail: str = "", address: str = "") -> str:
+    """Why a row was refused, in the active language."""
+    if refusal == RowRefusal.INVALID_ADDRESS:
+        try:
+            parse_address(address)
+        except AddressError as error:
+            return str(error)
+    if refusal == RowRefusal.UNKNOWN_STATE:
+        return _("The state “%(word)s” is not known.") % {"word": detail}
+    return str(refusal.label)
+
+
+class _RowReader:
+    """Reads the rows of one table. All that does not depend on the row is worked out once."""
+
+    def __init__(self, table: Table, plan: ImportPlan) -> None:
+        self._width = table.width
+        self._names = _column_names(table)
+        self._zone: datetime.tzinfo = datetime.UTC if plan.time_zone == "UTC" else zoneinfo.ZoneInfo(plan.time_zone)
+        self._is_day_first = plan.date_order == DateOrder.DAY_FIRST
+        self._find_columns(plan)
+        self._find_states(plan)
+
+    def _find_columns(self, plan: ImportPlan) -> None:
+        self._address = next(iter(plan.columns(TargetKind.ADDRESS)), None)
+        self._first_name = next(iter(plan.columns(TargetKind.FIRST_NAME)), None)
+        self._last_name = next(iter(plan.columns(TargetKind.LAST_NAME)), None)
+        self._full_name = next(iter(plan.columns(TargetKind.FULL_NAME)), None)
+        self._tags = plan.columns(TargetKind.TAGS)
+        self._separators = _SEPARATORS.get(plan.preset, ";|,")
+        self._tag_all = unique_tags(plan.tag_all)
+        self._joined = plan.columns(TargetKind.JOINED_AT)
+        self._confirmed = plan.columns(TargetKind.CONFIRMED_AT)
+        self._ended = plan.columns(TargetKind.ENDED_AT)
+        dates = self._joined + self._confirmed + self._ended
+        self._evidence = [(index, self._names[index]) for index in sorted(plan.columns(TargetKind.EVIDENCE) + dates)]
+        self._fields = [
+            (index, target)
+            for index, target in sorted(plan.mapping.items())
+            if target.kind in (TargetKind.FIELD, TargetKind.NEW_FIELD)
+        ]
+        self._attributes = [
+            (index, {target.label or target.key: target for target in plan.mapping[index].fields()})
+            for index in plan.columns(TargetKind.ATTRIBUTES)
+        ]
+        self._time_zone = next(iter(plan.columns(TargetKind.TIME_ZONE)), None)
+        self._language = next(iter(plan.columns(TargetKind.LANGUAGE)), None)
+        self._note = next(iter(plan.columns(TargetKind.NOTE)), None)
+        self._has_more = bool(
+            self._fields
+            or self._attributes
+            or self._last_name is not None
+            or self._time_zone is not None
+            or self._language is not None
+            or self._note is not None
+        )
+
+    def _find_states(self, plan: ImportPlan) -> None:
+        self._states = plan.columns(TargetKind.STATE)
+        self._by_dates = plan.preset == "mailcoach"
+        self._words = words_of(plan.preset)
+        self._known_words: dict[str, StateAnswer] = {}
+        self._default: StateAnswer = plan.default_state or RowRefusal.NO_STATE
+        self._is_contradicted = plan.preset in _CONTRADICTED
+
+    def read(self, source: SourceRow) -> ImportRow:
+        """One row."""
+        line, cells = source
+        row = ImportRow(line, cells)
+        if len(cells) != self._width:
+            if any(cells[self._width :]):
+                return _refused(row, RowRefusal.TOO_MANY_COLUMNS, str(len(cells)))
+            cells = cells[: self._width] + [""] * (self._width - len(cells))
+        if "\0" in "".join(cells):
+            row.address = "" if self._address is None else one_line(cells[self._address])
+            return _refused(row, RowRefusal.NUL_CHARACTER)
+        display_name = self._read_address(row, cells)
+        if row.refusal:
+            return row
+        unreadable: list[str] = []
+        row.joined_at = self._moment(cells, self._joined, unreadable)
+        row.confirmed_at = self._moment(cells, self._confirmed, unreadable)
+        row.ended_at = self._moment(cells, self._ended, unreadable)
+        answer, word = self._state_of(row, cells)
+        if not isinstance(answer, RowState):
+            return _refused(row, answer, word)
+        row.state = answer
+        self._read_name(row, cells, display_name)
+        self._read_tags(row, cells)
+        row.evidence = {name: cells[index] for index, name in self._evidence if cells[index].strip()}
+        if self._has_more:
+            self._read_more(row, cells, unreadable)
+        row.detail = ", ".join(unreadable)
+        return row
+
+    def _read_address(self, row: ImportRow, cells: list[str]) -> str:
+        """Fills in the address or the refusal; returns the display name."""
+        cell = cells[self._address].strip() if self._address is not None else ""
+        if is_plain_address(cell) and not cell.endswith(ERASED_SUFFIX):
+            row.address, row.canonical = cell, cell.lower()
+            return ""
+        row.address, row.canonical, name, row.refusal, row.detail = read_address(cell)
+        return name
+
+    def _moment(self, cells: list[str], columns: list[int], unreadable: list[str]) -> datetime.datetime | None:
+        """The earliest date in these columns."""
+        earliest = None
+        for index in columns:
+            text = cells[index].strip()
+            if not text:
+                continue
+            moment = parse_moment(text, self._zone, is_day_first=self._is_day_first)
+            if moment is None and not is_never(text):
+                unreadable.append(self._names[index])
+            if moment is not None and (earliest is None or moment < earliest):
+                earliest = moment
+        return earliest
+
+    def _state_of(self, row: ImportRow, cells: list[str]) -> tuple[StateAnswer, str]:
+        """The state or the refusal, and the word that tells it."""
+        if self._by_dates:
+            return _state_by_dates(row), ""
+        if not self._states:
+            return self._default, ""
+        cell = cells[self._states[0]]
+        answer = self._known_words.get(cell) or self._read_word(cell)
+        for index in self._states[1:]:
+            if other := cells[index].strip():
+                cell, answer = _stronger(
+                    (cell, answer), (other, self._known_words.get(other) or self._read_word(other))
+                )
+        if answer == RowState.ACTIVE and self._is_contradicted and _has_left(row):
+            answer = self._default
+        return answer, cell
+
+    def _read_word(self, cell: str) -> StateAnswer:
+        word = normal_word(cell)
+        # The empty word and some others do not tell: then the editor's answer counts.
+        answer = (self._words[word] or self._default) if word in self._words else RowRefusal.UNKNOWN_STATE
+        if len(self._known_words) < _MAX_WORDS:
+            self._known_words[cell] = answer
+        return answer
+
+    def _read_name(self, row: ImportRow, cells: list[str], display_name: str) -> None:
+        if self._full_name is not None:
+            row.first_name, last_name = split_name(cells[self._full_name])
+            if last_name:
+                row.fields[LAST_NAME_KEY] = last_name
+        if self._first_name is not None:
+            row.first_name = clean_name(cells[self._first_name]) or row.first_name
+        if display_name and not row.first_name:
+            row.first_name = split_name(display_name)[0]
+
+    def _read_tags(self, row: ImportRow, cells: list[str]) -> None:
+        if len(self._tags) == 1 and not self._tag_all:
+            row.tags = split_tags(cells[self._tags[0]], self._separators)
+        elif self._tags or self._tag_all:
+            found = [tag for index in self._tags for tag in split_tags(cells[index], self._separators)]
+            row.tags = unique_tags((*self._tag_all, *found))
+
+    def _read_more(self, row: ImportRow, cells: list[str], unreadable: list[str]) -> None:
+        """What few files have."""
+        if self._last_name is not None and (last_name := one_line(cells[self._last_name])):
+            row.fields[LAST_NAME_KEY] = last_name[:MAX_TEXT]
+        for index, target in self._fields:
+            if text := cells[index].strip():
+                self._set_field(row, target, text, self._names[index], unreadable)
+        for index, fields in self._attributes:
+            self._read_attributes(row, cells[index], fields, self._names[index], unreadable)
+        if self._note is not None:
+            row.note = cells[self._note].strip()[:MAX_NOTE]
+        if self._time_zone is not None and (text := cells[self._time_zone].strip()):
+            row.time_zone = time_zone_of(text)
+            unreadable += [] if row.time_zone else [self._names[self._time_zone]]
+        if self._language is not None and (text := cells[self._language].strip()):
+            row.language = language_of(text)
+            unreadable += [] if row.language else [self._names[self._language]]
+
+    def _read_attributes(
+        self, row: ImportRow, cell: str, fields: dict[str, Target], name: str, unreadable: list[str]
+    ) -> None:
+        """The person is kept if the cell is broken."""
+        values = parse_attributes(cell)
+        if values is None:
+            unreadable.append(name)
+            return
+        for key, text in values.items():
+            if target := fields.get(key):
+                self._set_field(row, target, text, f"{name}.{key}", unreadable)
+
+    def _set_field(self, row: ImportRow, target: Target, text: str, name: str, unreadable: list[str]) -> None:
+        value = _field_value(target.field_kind, text, self._is_day_first)
+        if value:
+            row.fields[target.key] = value
+        else:
+            unreadable.append(name)
+
+
+def _refused(row: ImportRow, refusal: RowRefusal, detail: str = "") -> ImportRow:
+    row.refusal, row.detail = refusal, one_line(detail)[:MAX_DETAIL]
+    return row
+
+
+def _stronger(one: tuple[str, StateAnswer], other: tuple[str, StateAnswer]) -> tuple[str, StateAnswer]:
+    """Of two words with their answers, the one that counts. A refusal is stronger than all states."""
+    return max(
+        one, other, key=lambda found: STATE_RANK[found[1]] if isinstance(found[1], RowState) else len(STATE_RANK)
+    )
+
+
+def _state_by_dates(row: ImportRow) -> RowState:
+    if row.ended_at:
+        return RowState.UNSUBSCRIBED
+    return RowState.ACTIVE if row.joined_at else RowState.PENDING
+
+
+def _has_left(row: ImportRow) -> bool:
+    """Whether there is a date of leaving, and none of a later return."""
+    if row.ended_at is None:
+        return False
+    return not any(moment and moment > row.ended_at for moment in (row.joined_at, row.confirmed_at))
+
+
+def _column_names(table: Table) -> list[str]:
+    """A name for each column, none of them twice."""
+    names: list[str] = []
+    for index in range(table.width):
+        base = (table.header[index] if table.header else "") or f"Column {index + 1}"
+        name, number = base, 1
+        while name in names:
+            number += 1
+            name = f"{base} ({number})"
+        names.append(name)
+    return names
+
+
+def _field_value(kind: FieldKind | None, text: str, is_day_first: bool) -> str | None:
+    """The value as `parse_value` reads it; None if it is not one of this type."""
+    if kind == FieldKind.DATE:
+        moment = parse_datetime(text, is_day_first=is_day_first)
+        return moment.date().isoformat() if moment else None
+    if kind == FieldKind.NUMBER:
+        return text if _NUMBER.fullmatch(text) else None
+    if kind == FieldKind.YES_NO:
+        return text if text.casefold() in YES | NO else None
+    line = text if text.isprintable() else one_line(text)
+    return line if len(line) <= MAX_TEXT else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
@@ -25,6 +26,9 @@ DELIMITERS = {
     "tab": pgettext_lazy("delimiter", "tab"),
     "pipe": _("vertical bar"),
 }
+
+#: One address, perhaps with a name.
+ADDRESS_CELL = re.compile(r"\s*(?:[^@<>]*<)?[^@\s<>]+@[^@\s<>]+\.[^@\s<>]+>?\s*")
 
 
 class SourceRow(NamedTuple):

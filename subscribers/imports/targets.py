@@ -50,9 +50,30 @@ class Target:
 
     def to_json(self) -> dict[str, Any]:
         """As values that the json module can write."""
-        raise NotImplementedError
+        values: dict[str, Any] = {"kind": self.kind.value}
+        if self.key:
+            values["key"] = self.key
+        if self.label:
+            values["label"] = self.label
+        if self.field_kind:
+            values["field_kind"] = self.field_kind.value
+        if self.attributes:
+            values["attributes"] = [target.to_json() for target in self.attributes]
+        return values
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Self:
         """The target of `to_json`. Raises ValueError for what is not one."""
-        raise NotImplementedError
+        return cls(
+            TargetKind(str(values.get("kind"))),
+            str(values.get("key", "")),
+            str(values.get("label", "")),
+            FieldKind(values["field_kind"]) if values.get("field_kind") else None,
+            tuple(cls.from_json(target) for target in values.get("attributes", ())),
+        )
+
+    def fields(self) -> tuple[Target, ...]:
+        """The custom fields that the column fills, old and new."""
+        if self.kind == TargetKind.ATTRIBUTES:
+            return tuple(target for target in self.attributes if target.kind != TargetKind.IGNORE)
+        return (self,) if self.kind in (TargetKind.FIELD, TargetKind.NEW_FIELD) else ()
