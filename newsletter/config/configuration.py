@@ -150,8 +150,8 @@ class Configuration(BaseSettings):
         default=30,
         ge=1,
         le=3650,
-        description="How long files of imported subscribers and their refused rows are kept after the end of the import, "
-        "in days (1 to 3650).",
+        description="How long the file of an import of subscribers and its refused rows are kept after it, in days "
+        "(1 to 3650).",
     )
     smtp_host: Annotated[str, AfterValidator(validation.smtp_host)] = Field(
         default="",

@@ -16,6 +16,7 @@ from newsletter.sending.control import drop_cancelled, finish_sends
 from newsletter.sending.database_mark import check_and_mark
 from newsletter.sending.domains import REFRESH_EVERY, refresh_due_domains
 from newsletter.sending.expand import expand_audience
+from newsletter.sending.mailed import mailed_subscribers
 from newsletter.sending.post import post_batch, seconds_until_post
 from newsletter.sending.provider_outage import follow_provider_outages
 from newsletter.sending.provider_search import search_provider
@@ -24,6 +25,8 @@ from newsletter.sending.recover import recover_abandoned
 from newsletter.sending.recurring import plan_occurrences, start_next_due_occurrence
 from newsletter.sending.schedule import start_next_due_send, update_start_times
 from subscribers.consent.signing_keys import RECORD_SECONDS, record_signing_keys
+from subscribers.imports.control import delete_old_files
+from subscribers.imports.engine import ImportWorker
 from subscribers.models import suppression_secret_differs
 from subscribers.signup.queue import process_signups
 from subscribers.suppression import record_suppression_secret
@@ -91,6 +94,14 @@ def _hold_expired() -> bool:
     return hold_expired(get_route())
 
 
+#: Keeps the file of an import open from one piece of work to the next. Steps of one queue run in one thread.
+_import_worker = ImportWorker(mailed=mailed_subscribers)
+
+
+def _import_subscribers() -> bool:
+    return _import_worker.work()
+
+
 def _refresh_domains() -> bool:
     return refresh_due_domains(get_route())
 
@@ -130,4 +141,7 @@ STEPS: tuple[Step, ...] = (
     Step("check_links", Queue.BACKGROUND, 0, check_next_links),
     Step("refresh_domains", Queue.BACKGROUND, REFRESH_EVERY.total_seconds(), _refresh_domains),
     Step("search_provider", Queue.BACKGROUND, 0, _search_provider),
+    # Checks, runs and undoes imports of subscribers; each piece takes seconds.
+    Step("import_subscribers", Queue.BACKGROUND, 0, _import_subscribers),
+    Step("delete_import_files", Queue.BACKGROUND, 3600, delete_old_files),
 )

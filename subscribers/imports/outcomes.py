@@ -9,7 +9,7 @@ from django.db import models
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
 
-from subscribers.imports.rows import RowState
+from subscribers.imports.states import RowRefusal, RowState
 from subscribers.models import SuppressionReason
 
 
@@ -99,3 +99,21 @@ def total(counts: Mapping[str, Mapping[str, int]], *outcomes: str) -> int:
     """Rows with these outcomes; without any, all rows."""
     wanted = outcomes or tuple(counts)
     return sum(sum(counts.get(outcome, {}).values()) for outcome in wanted)
+
+
+def outcome_lines(counts: Mapping[str, Mapping[str, int]]) -> list[tuple[str, int, str]]:
+    """Label, rows and note of each outcome that occurs, in a fixed order."""
+    return [
+        (str(outcome.label), total(counts, outcome), outcome_note(outcome, counts.get(outcome, {})))
+        for outcome in Outcome
+        if counts.get(outcome)
+    ]
+
+
+def outcome_note(outcome: Outcome, reasons: Mapping[str, int]) -> str:
+    """What the outcome means, or its reasons with the number of rows."""
+    if outcome not in (Outcome.KEPT, Outcome.REFUSED):
+        return str(OUTCOME_NOTES[outcome])
+    labels = dict(KeptReason.choices if outcome == Outcome.KEPT else RowRefusal.choices)
+    ranked = sorted(reasons.items(), key=lambda item: -item[1])
+    return " · ".join(f"{str(labels.get(code, code)).rstrip('.')}: {count}" for code, count in ranked)

@@ -12,7 +12,7 @@ from typing import Any
 from django.db import connection
 
 from subscribers.imports.outcomes import RANK_OF_STATE, Counts, Outcome, Rank
-from subscribers.imports.plan import ImportPlan, ProofKind, TargetKind
+from subscribers.imports.plan import ImportPlan, ProofKind
 from subscribers.imports.rows import ImportRow
 from subscribers.models import CustomField, Import, ImportRefusal, MailingList, StagedRow, fingerprint, tag_key
 from subscribers.profile.fields import FieldValueError, fields_of, parse_value, value_text
@@ -76,12 +76,10 @@ def fields_of_plans(mailing_list: MailingList, plans: Iterable[ImportPlan | None
             )
             for target in plan.new_fields()
         }
-        for target in plan.mapping.values():
-            for part in (target, *target.attributes):
-                if part.kind in (TargetKind.FIELD, TargetKind.NEW_FIELD):
-                    wanted = known.get(part.key) or new.get(part.key)
-                    if wanted is not None:
-                        found.setdefault(part.key, wanted)
+        for target in (*plan.new_fields(), *(part for column in plan.mapping.values() for part in column.fields())):
+            wanted = known.get(target.key) or new.get(target.key)
+            if wanted is not None:
+                found.setdefault(target.key, wanted)
     return list(found.values())
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 
-from django.db.models import Exists, OuterRef, QuerySet
+from django.db.models import Count, Exists, OuterRef, Q, QuerySet
 
 from subscribers.models import (
     Change,
@@ -50,12 +50,12 @@ def undo_chunk(stored: Import, mailed: Callable[[int, Collection[int]], set[int]
 
 def _untouched(rows: QuerySet[Subscription]) -> QuerySet[Subscription]:
     """Those with one consent, that of the import, and nothing after it."""
-    consents = Consent.objects.filter(subscription=OuterRef("pk"))
-    first = consents.order_by("pk").values("pk")[:1]
+    consents = Consent.objects.filter(subscription__in=rows.values("pk")).values("subscription")
+    by_import = Count("pk", filter=Q(form=ConsentForm.IMPORT))
+    with_one = consents.annotate(all=Count("pk"), imported=by_import).filter(all=1, imported=1)
     return rows.filter(
-        ~Exists(consents.filter(pk__gt=first)),
-        ~Exists(consents.exclude(form=ConsentForm.IMPORT)),
         ~Exists(Change.objects.filter(subscription=OuterRef("pk"))),
+        pk__in=list(with_one.values_list("subscription", flat=True)),
         paused_until__isnull=True,
         requested_at__isnull=True,
     )
