@@ -23,9 +23,7 @@ MAX_DIRECTORY, MAX_UNPACKED, MAX_RATIO = 16 << 20, 2 << 30, 200
 _ALWAYS_ALLOWED = 1 << 20
 
 #: The lists of subscribers in exports of Mailchimp and Substack. Substack's others hold readers that have left.
-_KNOWN_LISTS = re.compile(
-    r"(?:.*?(?:un|non[-_ ]?)?subscribed_.*|cleaned_.*|email_list\b.*)\.csv", re.IGNORECASE | re.DOTALL
-)
+_KNOWN_LISTS = re.compile(r"(?:[a-z-]+_(?:members|segment|contacts)(?:[ _(-].*)?|email_list\b.*)\.csv")
 _TABLES = (".csv", ".tsv", ".txt")
 _NEVER = re.compile(r"posts\.csv|.*\.(?:delivers|opens)\.csv", re.IGNORECASE | re.DOTALL)
 
@@ -89,7 +87,7 @@ def tables_in(members: Iterable[zipfile.ZipInfo]) -> tuple[list[zipfile.ZipInfo]
     """
     members = list(members)
     candidates = [member for member in members if _is_table(PurePosixPath(member.filename))]
-    known = [member for member in candidates if _KNOWN_LISTS.fullmatch(PurePosixPath(member.filename).name)]
+    known = [member for member in candidates if _KNOWN_LISTS.fullmatch(PurePosixPath(member.filename).name.lower())]
     tables = known or candidates
     if not tables:
         raise ImportFileError(

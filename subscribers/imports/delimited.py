@@ -91,7 +91,7 @@ class _Lines:
         self._before += len(self._current)
         self._current = io.StringIO(text, newline="").readlines()
         self.is_guarded = self.is_guarded or _GUARDS.search(text) is not None
-        self.chunks_of_row += 1
+        self.chunks_of_row += bool(text)
         if self.chunks_of_row > _MAX_CHUNKS:
             raise csv.Error
         return self._current
@@ -118,7 +118,7 @@ def delimited_rows(chunks: Chunks, delimiter: str) -> Iterator[SourceRow]:
             continue
         if lines.is_guarded:
             cells = [without_guard(cell) for cell in cells]
-        if any(cells):
+        if any(map(str.strip, cells)):
             yield SourceRow(begin, cells)
 
 

@@ -68,7 +68,7 @@ class ImportRow:
     fields: dict[str, str] = field(default_factory=dict)
     """Values by the key of the custom field, as `profile.fields.parse_value` reads them. No empty values."""
     joined_at: datetime.datetime | None = None
-    """In UTC, as the other dates."""
+    """In UTC, as the other dates. That of the confirmation if the file has no other."""
     confirmed_at: datetime.datetime | None = None
     ended_at: datetime.datetime | None = None
     evidence: dict[str, str] = field(default_factory=dict)
@@ -86,7 +86,8 @@ class ImportRow:
 def read_rows(table: Table, plan: ImportPlan, *, start_line: int = 1) -> Iterator[ImportRow]:
     """The rows that begin on `start_line` or later, refused ones among them. Raises ImportFileError.
 
-    A word for a state that is not known never makes a row active.
+    A word for a state that is not known never makes a row active. The plan has to be one without problems for this
+    table, except that it may be without answers: rows without a state are refused then.
     """
     return map(_RowReader(table, plan).read, table.rows(start_line))
 
@@ -171,16 +172,17 @@ class _RowReader:
         if row.refusal:
             return row
         unreadable: list[str] = []
-        row.joined_at = self._moment(cells, self._joined, unreadable)
-        row.confirmed_at = self._moment(cells, self._confirmed, unreadable)
-        row.ended_at = self._moment(cells, self._ended, unreadable)
+        if self._evidence:
+            row.confirmed_at = self._moment(cells, self._confirmed, unreadable)
+            row.joined_at = self._moment(cells, self._joined, unreadable) or row.confirmed_at
+            row.ended_at = self._moment(cells, self._ended, unreadable)
+            row.evidence = {name: cells[index] for index, name in self._evidence if cells[index].strip()}
         answer, word = self._state_of(row, cells)
         if not isinstance(answer, RowState):
             return _refused(row, answer, word)
         row.state = answer
         self._read_name(row, cells, display_name)
         self._read_tags(row, cells)
-        row.evidence = {name: cells[index] for index, name in self._evidence if cells[index].strip()}
         if self._has_more:
             self._read_more(row, cells, unreadable)
         row.detail = ", ".join(unreadable)

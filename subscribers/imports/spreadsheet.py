@@ -52,18 +52,20 @@ def sheet_rows(path: Path, sheet: str) -> Iterator[SourceRow]:
         rows.reset_dimensions()
         for number, values in enumerate(rows.iter_rows(max_row=MAX_ROWS, values_only=True), 1):
             cells = [without_guard(_text(value)) for value in values]
-            if any(cells):
+            if any(map(str.strip, cells)):
                 yield SourceRow(number, cells)
 
 
 @contextmanager
 def _workbook(path: Path) -> Iterator[Any]:
     try:
-        workbook = openpyxl.load_workbook(path, read_only=True, data_only=True, keep_links=False)
-        try:
-            yield workbook
-        finally:
-            workbook.close()
+        # Of a path, the library would judge the name.
+        with path.open("rb") as file:
+            workbook = openpyxl.load_workbook(file, read_only=True, data_only=True, keep_links=False)
+            try:
+                yield workbook
+            finally:
+                workbook.close()
     except ImportFileError:
         raise
     # The library checks little: what a damaged file raises depends on where it is damaged.

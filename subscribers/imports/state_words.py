@@ -96,7 +96,8 @@ STATE_WORDS: Mapping[str, Words] = {
     "brevo": _words((_A, "no,false,0"), (_U, "yes,true,1")),
     "shopify": _words((_A, "yes,true"), (RowRefusal.NEVER_OPTED_IN, "no,false,")),
     "suppression_list": _words(
-        (_U, "manualsuppression,manual,unsubscribe,unsubscribed"),
+        # Postmark says who caused it, too: that alone is a “no”.
+        (_U, "manualsuppression,manual,unsubscribe,unsubscribed,recipient,customer,admin"),
         (_B, "hardbounce,hard bounce,bounce,bounced,invalid,blocked"),
         (_C, "spamcomplaint,spam complaint,complaint,complained,spam,spam report,abuse"),
     ),
