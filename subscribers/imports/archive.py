@@ -22,7 +22,7 @@ MAX_DIRECTORY, MAX_UNPACKED, MAX_RATIO = 16 << 20, 2 << 30, 200
 #: Small files may be packed as well as they can be.
 _ALWAYS_ALLOWED = 1 << 20
 
-#: The lists of subscribers in exports of Mailchimp and Substack. Substack's others hold readers that have left.
+#: The lists of subscribers in exports of Mailchimp and Substack. Substack's other files hold subscribers who have left.
 _KNOWN_LISTS = re.compile(r"(?:[a-z-]+_(?:members|segment|contacts)(?:[ _(-].*)?|email_list\b.*)\.csv")
 _TABLES = (".csv", ".tsv", ".txt")
 _NEVER = re.compile(r"posts\.csv|.*\.(?:delivers|opens)\.csv", re.IGNORECASE | re.DOTALL)
@@ -65,29 +65,29 @@ def _too_large() -> ImportFileError:
     )
 
 
-def check_sizes(members: Iterable[zipfile.ZipInfo], limit: int = MAX_UNPACKED) -> None:
+def check_sizes(entries: Iterable[zipfile.ZipInfo], limit: int = MAX_UNPACKED) -> None:
     """Refuse ZIP bombs and encrypted files. Reading stops at the sizes that are checked here, so that they hold."""
     total = 0
-    for member in members:
-        if member.flag_bits & 1:
+    for entry in entries:
+        if entry.flag_bits & 1:
             raise ImportFileError(
                 "zip_encrypted",
                 gettext_noop("The ZIP file is protected with a password. Unpack it, and upload the CSV files."),
             )
-        total += member.file_size
-        is_ratio_high = member.file_size > MAX_RATIO * max(1, member.compress_size)
-        if total > limit or (is_ratio_high and member.file_size > _ALWAYS_ALLOWED):
+        total += entry.file_size
+        is_ratio_high = entry.file_size > MAX_RATIO * max(1, entry.compress_size)
+        if total > limit or (is_ratio_high and entry.file_size > _ALWAYS_ALLOWED):
             raise _too_large()
 
 
-def tables_in(members: Iterable[zipfile.ZipInfo]) -> tuple[list[zipfile.ZipInfo], list[str]]:
+def tables_in(entries: Iterable[zipfile.ZipInfo]) -> tuple[list[zipfile.ZipInfo], list[str]]:
     """The files that are lists of subscribers, and the names of the others. Raises ImportFileError if there is none.
 
-    If the ZIP has lists with names that are known, no other file is read: the rest may be readers who have left.
+    If the ZIP has lists with names that are known, no other file is read: the rest may be subscribers who have left.
     """
-    members = list(members)
-    candidates = [member for member in members if _is_table(PurePosixPath(member.filename))]
-    known = [member for member in candidates if _KNOWN_LISTS.fullmatch(PurePosixPath(member.filename).name.lower())]
+    entries = list(entries)
+    candidates = [entry for entry in entries if _is_table(PurePosixPath(entry.filename))]
+    known = [entry for entry in candidates if _KNOWN_LISTS.fullmatch(PurePosixPath(entry.filename).name.lower())]
     tables = known or candidates
     if not tables:
         raise ImportFileError(
@@ -95,8 +95,8 @@ def tables_in(members: Iterable[zipfile.ZipInfo]) -> tuple[list[zipfile.ZipInfo]
             gettext_noop("The ZIP file contains no CSV file with subscribers. Upload the export of your old tool."),
         )
     check_sizes(tables)
-    chosen = {id(member) for member in tables}
-    return tables, [name_of(member) for member in members if id(member) not in chosen]
+    chosen = {id(entry) for entry in tables}
+    return tables, [name_of(entry) for entry in entries if id(entry) not in chosen]
 
 
 def _is_table(name: PurePosixPath) -> bool:
@@ -104,18 +104,18 @@ def _is_table(name: PurePosixPath) -> bool:
     return name.suffix.lower() in _TABLES and not is_hidden and not _NEVER.fullmatch(name.name)
 
 
-def name_of(member: zipfile.ZipInfo) -> str:
+def name_of(entry: zipfile.ZipInfo) -> str:
     """The name for showing, in one line."""
-    return "".join(character if character.isprintable() else "�" for character in member.filename[-200:])
+    return "".join(character if character.isprintable() else "�" for character in entry.filename[-200:])
 
 
-def member_opener(path: Path, member: zipfile.ZipInfo) -> Opener:
+def entry_opener(path: Path, entry: zipfile.ZipInfo) -> Opener:
     """Opens one file of the ZIP."""
 
     @contextmanager
     def opened() -> Iterator[IO[bytes]]:
         try:
-            with zipfile.ZipFile(path) as archive, archive.open(member) as file:
+            with zipfile.ZipFile(path) as archive, archive.open(entry) as file:
                 yield file
         except ImportFileError:
             raise

@@ -34,7 +34,7 @@ _ADDRESSES = re.compile(r"[^\s<>,;:|()\"@]+@[^\s<>,;:|()\"@]+\.[^\s<>,;:|()\"@]+
 #: Names in greetings are abused to send links.
 _LIKE_A_LINK = re.compile(r"@|://|www\.|\w{2,}\.\w{2,}", re.IGNORECASE)
 
-#: Addresses of readers that Substack has erased.
+#: Addresses of subscribers whom Substack has erased.
 ERASED_SUFFIX = "@deletion-request.substack.com"
 
 
@@ -106,7 +106,7 @@ def split_tags(cell: str, separators: str = ";|,") -> tuple[str, ...]:
 
 
 def unique_tags(names: tuple[str, ...]) -> tuple[str, ...]:
-    """Each once whatever its capital letters; too long ones are cut. A tag contains no comma."""
+    """Each once, in the capital letters of the first; too long ones are cut. A tag contains no comma."""
     found: dict[str, str] = {}
     for part in names:
         name = one_line(part.replace(",", " "))[:MAX_NAME].rstrip()
@@ -121,7 +121,7 @@ def _time_zones() -> dict[str, str]:
 
 
 def time_zone_of(cell: str) -> str:
-    """The IANA name, whatever its capital letters; empty for anything else."""
+    """The IANA name, in its own capital letters; empty for anything else."""
     return _time_zones().get(cell.strip().lower().replace(" ", "_"), "")
 
 

@@ -25,7 +25,7 @@ _NAMES = {
     TargetKind.FULL_NAME: "name,full name,fullname,display name,subscriber name,nom complet,nombre completo",
     TargetKind.TAGS: "tags,tag,labels,groups,segments,lists,étiquettes,etiquetas,schlagwörter",
     TargetKind.STATE: "state,status,subscription status,subscription state,subscriber status,email status,"
-    "member status,subscriber state,subscriber type,estado,statut,abonnementstatus",
+    "subscriber state,subscriber type,estado,statut,abonnementstatus",
     TargetKind.JOINED_AT: "created at,created,created on,creation date,date created,date added,added,added at,"
     "added time,subscribed at,subscribed on,subscribed,subscription date,subscribe date,date subscribed,joined,"
     "joined at,joined on,join date,signed up,signed up at,signup date,sign up date,signup time,optin time,opt in time,"

@@ -45,14 +45,14 @@ def parse_datetime(text: str, *, is_day_first: bool) -> datetime.datetime | None
         return _parsed(text, is_day_first)
 
 
-def parse_moment(text: str, zone: datetime.tzinfo, *, is_day_first: bool) -> datetime.datetime | None:
-    """The moment in UTC; texts without a zone are in `zone`. None if it is no date, or one outside the years above."""
-    moment = parse_datetime(text, is_day_first=is_day_first)
-    if moment is None or not FIRST_YEAR <= moment.year <= LAST_YEAR:
+def parse_instant(text: str, zone: datetime.tzinfo, *, is_day_first: bool) -> datetime.datetime | None:
+    """The instant in UTC; texts without a zone are in `zone`. None if it is no date, or one outside the years above."""
+    instant = parse_datetime(text, is_day_first=is_day_first)
+    if instant is None or not FIRST_YEAR <= instant.year <= LAST_YEAR:
         return None
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=zone)
-    return moment if moment.tzinfo is datetime.UTC else moment.astimezone(datetime.UTC)
+    if instant.tzinfo is None:
+        instant = instant.replace(tzinfo=zone)
+    return instant if instant.tzinfo is datetime.UTC else instant.astimezone(datetime.UTC)
 
 
 def is_never(text: str) -> bool:

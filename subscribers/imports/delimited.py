@@ -67,7 +67,7 @@ class _Lines:
         self.is_guarded = False
         """Whether a guard has been seen: as long as there is none, no cell has to be looked at."""
         self.chunks_of_row = 0
-        """Set to 0 by the reader of rows after each row."""
+        """Set to 0 after each row."""
         self._chunks = chunks
         self._current: list[str] = []
         self._before = 0
@@ -104,17 +104,17 @@ def delimited_rows(chunks: Chunks, delimiter: str) -> Iterator[SourceRow]:
     """
     character = _CHARACTERS[delimiter]
     lines = _Lines(chunks())
-    reader = csv.reader(lines, delimiter=character, strict=True)
+    records = csv.reader(lines, delimiter=character, strict=True)
     while True:
-        begin = reader.line_num + 1
+        begin = records.line_num + 1
         try:
-            cells = next(reader)
+            cells = next(records)
         except StopIteration:
             return
         except csv.Error as error:
-            cells = _lenient(lines, begin, reader.line_num, character, error)
+            cells = _lenient(lines, begin, records.line_num, character, error)
         lines.chunks_of_row = 0
-        if begin == reader.line_num == 1 and _SEP.fullmatch(lines.line(1)):
+        if begin == records.line_num == 1 and _SEP.fullmatch(lines.line(1)):
             continue
         if lines.is_guarded:
             cells = [without_guard(cell) for cell in cells]

@@ -40,7 +40,7 @@ LAST_NAME_KEY = "last_name"
 
 
 class ProofKind(TextChoices):
-    """How the people in a file agreed to receive the newsletter."""
+    """How the subscribers in a file agreed to receive the newsletter."""
 
     DOUBLE_OPT_IN_ELSEWHERE = (
         "double_opt_in_elsewhere",
@@ -49,7 +49,7 @@ class ProofKind(TextChoices):
     SINGLE_OPT_IN = "single_opt_in", gettext_lazy("They signed up without confirmation")
     EXISTING_CUSTOMER = "existing_customer", gettext_lazy("They are existing customers who were offered an opt-out")
     PAPER_OR_EVENT = "paper_or_event", gettext_lazy("They agreed on paper or at an event")
-    SUPPRESSION_LIST = "suppression_list", gettext_lazy("The file is a list of people who must not be mailed")
+    SUPPRESSION_LIST = "suppression_list", gettext_lazy("The file is a list of addresses that must not be mailed")
     UNKNOWN = "unknown", gettext_lazy("I do not know")
 
 
@@ -74,7 +74,7 @@ class ImportPlan:
     """The name of the table."""
     mapping: Mapping[int, Target] = field(default_factory=dict)
     """By column, counted from 0. Columns that are not named are ignored."""
-    told_state: StateAnswer | None = None
+    file_state: StateAnswer | None = None
     """What the file itself says about all its rows, by its name or its columns; None if it does not."""
     needs_state_answer: bool = False
     """Whether the file cannot say which rows are subscribed, so that `default_state` has to be answered."""
@@ -82,7 +82,7 @@ class ImportPlan:
     """The editor's answer for rows whose state the file does not tell. Empty: such rows are refused."""
     proof: ProofKind | None = None
     statement: str = ""
-    """How these people agreed, in the editor's words."""
+    """How these subscribers agreed, in the editor's words."""
     proof_date: datetime.date | None = None
     date_order: DateOrder = DateOrder.DAY_FIRST
     time_zone: str = "UTC"
@@ -96,7 +96,7 @@ class ImportPlan:
             "preset": self.preset,
             "table": self.table,
             "mapping": {str(index): target.to_json() for index, target in sorted(self.mapping.items())},
-            "told_state": self.told_state.value if self.told_state else "",
+            "file_state": self.file_state.value if self.file_state else "",
             "needs_state_answer": self.needs_state_answer,
             "default_state": self.default_state.value if self.default_state else "",
             "proof": self.proof.value if self.proof else "",
@@ -115,7 +115,7 @@ class ImportPlan:
                 preset=values["preset"],
                 table=values["table"],
                 mapping={int(index): Target.from_json(target) for index, target in values["mapping"].items()},
-                told_state=state_answer(values["told_state"]),
+                file_state=state_answer(values["file_state"]),
                 needs_state_answer=bool(values["needs_state_answer"]),
                 default_state=state_answer(values["default_state"]),
                 proof=ProofKind(values["proof"]) if values["proof"] else None,
@@ -151,7 +151,7 @@ def guess_mapping(table: Table, preset: Preset) -> ImportPlan:
     samples = [[cells[index] for cells in rows if index < len(cells)] for index in range(table.width)]
     mapping = _Guess(table, preset, samples).mapping()
     has_state = any(target.kind == TargetKind.STATE for target in mapping.values())
-    tells = preset.told_state is not None or preset.name == "mailcoach" or has_state
+    tells = preset.file_state is not None or preset.name == "mailcoach" or has_state
     dates = [
         cell
         for index, target in mapping.items()
@@ -163,9 +163,9 @@ def guess_mapping(table: Table, preset: Preset) -> ImportPlan:
         preset=preset.name,
         table=table.name,
         mapping=mapping,
-        told_state=preset.told_state,
+        file_state=preset.file_state,
         needs_state_answer=preset.needs_state_answer or not tells,
-        default_state=preset.told_state,
+        default_state=preset.file_state,
         date_order=DateOrder.DAY_FIRST if is_day_first(dates) else DateOrder.MONTH_FIRST,
     )
 
@@ -227,7 +227,7 @@ class _Guess:
             kind = None
         if kind in (*SINGLE_KINDS, TargetKind.STATE) and kind in self._kinds():
             kind = None
-        if kind == TargetKind.STATE and self._preset.told_state is not None:
+        if kind == TargetKind.STATE and self._preset.file_state is not None:
             kind = None
         if kind == TargetKind.ATTRIBUTES:
             fields = attribute_fields(samples, self._taken)
@@ -240,7 +240,7 @@ class _Guess:
         return new_field(key, samples, self._taken)
 
 
-#: Files of people who must not be mailed, by their names.
+#: Files of addresses that must not be mailed, by their names.
 _SUPPRESSIONS = re.compile(
     r"suppress|block-?_?list|black-?_?list|bounce|complain|spam|unsub|cleaned|opt(?:ed)?[-_ ]?out|do[-_ ]?not[-_ ]?mail"
     r"|abgemeldet|sperrliste|désinscri|desinscri",
@@ -281,22 +281,25 @@ def _mapping_problems(plan: ImportPlan, table: Table) -> list[tuple[str, str]]:
 
 def _state_problems(plan: ImportPlan, table: Table) -> list[tuple[str, str]]:
     answer = plan.default_state
-    is_asked = plan.needs_state_answer or not (plan.has_state_column() or plan.told_state)
+    is_asked = plan.needs_state_answer or not (plan.has_state_column() or plan.file_state)
     if answer is None and is_asked:
-        return [("default_state", _("Say which people are in this file. It does not contain their state."))]
+        return [("default_state", _("Choose the state of these subscribers. The file does not contain it."))]
     if answer not in (RowState.ACTIVE, RowState.PENDING):
         return []
-    if _is_weaker(answer, plan.told_state):
+    if _is_weaker(answer, plan.file_state):
         return [
-            ("default_state", _("This file holds people who must not be subscribed. Keep the state that it tells."))
+            (
+                "default_state",
+                _("The addresses in this file must not be subscribed. Keep the state that the file shows."),
+            )
         ]
     is_suppression_list = plan.preset == "suppression_list" or plan.proof == ProofKind.SUPPRESSION_LIST
-    if is_suppression_list or (plan.told_state is None and _SUPPRESSIONS.search(table.name)):
+    if is_suppression_list or (plan.file_state is None and _SUPPRESSIONS.search(table.name)):
         return [
             (
                 "default_state",
                 _(
-                    "This looks like a list of people who must not be mailed. Choose “Unsubscribed”, “Bounced” or "
+                    "This looks like a list of addresses that must not be mailed. Choose “Unsubscribed”, “Bounced” or "
                     "“Reported a mail as spam”. If they are subscribers, rename the file."
                 ),
             )
@@ -304,10 +307,10 @@ def _state_problems(plan: ImportPlan, table: Table) -> list[tuple[str, str]]:
     return []
 
 
-def _is_weaker(answer: StateAnswer, told: StateAnswer | None) -> bool:
-    if told is None or not isinstance(answer, RowState):
+def _is_weaker(answer: StateAnswer, known: StateAnswer | None) -> bool:
+    if known is None or not isinstance(answer, RowState):
         return False
-    return not isinstance(told, RowState) or STATE_RANK[answer] < STATE_RANK[told]
+    return not isinstance(known, RowState) or STATE_RANK[answer] < STATE_RANK[known]
 
 
 def _proof_problems(plan: ImportPlan) -> list[tuple[str, str]]:

@@ -45,10 +45,10 @@ class Preset:
     mapping: Mapping[int, Target] = field(default_factory=dict)
     """The columns that the tool writes, by position. Others are the owner's."""
     state_source: StateSource = StateSource.NOTHING
-    told_state: StateAnswer | None = None
+    file_state: StateAnswer | None = None
     """The state of all rows, if the name or the columns of the file tell it."""
     needs_state_answer: bool = False
-    """Whether an editor has to say which people are in the file."""
+    """Whether an editor has to choose the state of the rows."""
 
 
 #: Presets by name, for showing. Names of tools are not translated.
@@ -427,14 +427,16 @@ def _applied(tool: _Tool, table: Table, file_name: str) -> Preset:
         known = {name: Target(TargetKind.IGNORE) for name in names.set} | known
     mapping = _mapped(names, known)
     has_state = any(target.kind == TargetKind.STATE for target in mapping.values())
-    told = _told_by_suppressions(names, has_state) if tool.name == "suppression_list" else None
-    source = StateSource.HEADER if told else tool.state_source
+    file_state = _state_of_suppressions(names, has_state) if tool.name == "suppression_list" else None
+    source = StateSource.HEADER if file_state else tool.state_source
     if source == StateSource.NOTHING and has_state:
         source = StateSource.COLUMN
     if source == StateSource.COLUMN and not has_state:
         source = StateSource.NOTHING
     is_unanswered = tool.needs_state_answer and not (tool.name == "mailerlite" and has_state)
-    return Preset(tool.name, tool.certainty, mapping, source, told, is_unanswered or source == StateSource.NOTHING)
+    return Preset(
+        tool.name, tool.certainty, mapping, source, file_state, is_unanswered or source == StateSource.NOTHING
+    )
 
 
 #: Before the keys of custom fields, in our own exports.
@@ -445,7 +447,7 @@ def _own_field(name: str) -> Target:
     return Target(TargetKind.NEW_FIELD, name.removeprefix(_OWN_FIELD))
 
 
-def _told_by_suppressions(names: Names, has_state: bool) -> RowState | None:
+def _state_of_suppressions(names: Names, has_state: bool) -> RowState | None:
     """SendGrid and Mailgun export bounces and complaints to files of their own: only bounces have these columns."""
     is_bounces = names.has("status", "reason", "email", "created") or names.has("address", "code", "error")
     return RowState.BOUNCED if is_bounces and not has_state else None
@@ -499,10 +501,10 @@ def _mailchimp(table: Table, file_name: str) -> Preset:
     }
     by_name = _state_of_mailchimp_file(table.name) or _state_of_mailchimp_file(file_name)
     by_tail = _state_of_mailchimp_tail(names)
-    # A file that was renamed does not make anybody active.
-    told = by_tail or by_name
+    # A file that was renamed makes no row active.
+    file_state = by_tail or by_name
     source = StateSource.HEADER if by_tail else StateSource.FILE_NAME if by_name else StateSource.NOTHING
-    return Preset("mailchimp", Certainty.HIGH, tail, source, told, told is None)
+    return Preset("mailchimp", Certainty.HIGH, tail, source, file_state, file_state is None)
 
 
 def _state_of_mailchimp_file(file_name: str) -> StateAnswer | None:
@@ -511,7 +513,7 @@ def _state_of_mailchimp_file(file_name: str) -> StateAnswer | None:
 
 
 def _state_of_mailchimp_tail(names: Names) -> RowState | None:
-    """Columns between REGION and LEID are Mailchimp's own, whatever merge fields are called."""
+    """Columns between REGION and LEID are Mailchimp's own. Merge fields in front of them can have the same names."""
     own = names.lower[names.last("region") + 1 : max(names.last("leid"), 0)]
     if "clean_time" in own:
         return RowState.BOUNCED

@@ -1,4 +1,4 @@
-"""From the cells of a table to people: addresses, names, states, tags, dates and evidence of consent."""
+"""From the cells of a table to subscribers: addresses, names, states, tags, dates and evidence of consent."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from subscribers.imports.cells import (
     time_zone_of,
     unique_tags,
 )
-from subscribers.imports.dates import is_never, parse_datetime, parse_moment
+from subscribers.imports.dates import is_never, parse_datetime, parse_instant
 from subscribers.imports.plan import LAST_NAME_KEY, DateOrder, ImportPlan
 from subscribers.imports.state_words import normal_word, words_of
 from subscribers.imports.states import STATE_RANK, RowRefusal, RowState, StateAnswer
@@ -64,7 +64,7 @@ class ImportRow:
     state: RowState | None = None
     """None only if the row is refused."""
     tags: tuple[str, ...] = ()
-    """Each once, whatever its capital letters; at most MAX_TAGS of at most MAX_NAME characters (profile.tags)."""
+    """Each once, spelled as first; at most MAX_TAGS of at most MAX_NAME characters (profile.tags)."""
     fields: dict[str, str] = field(default_factory=dict)
     """Values by the key of the custom field, as `profile.fields.parse_value` reads them. No empty values."""
     joined_at: datetime.datetime | None = None
@@ -89,7 +89,7 @@ def read_rows(table: Table, plan: ImportPlan, *, start_line: int = 1) -> Iterato
     A word for a state that is not known never makes a row active. The plan has to be one without problems for this
     table, except that it may be without answers: rows without a state are refused then.
     """
-    return map(_RowReader(table, plan).read, table.rows(start_line))
+    return map(_RowParser(table, plan).read, table.rows(start_line))
 
 
 def refusal_sentence(refusal: RowRefusal, detail: str = "", address: str = "") -> str:
@@ -104,7 +104,7 @@ def refusal_sentence(refusal: RowRefusal, detail: str = "", address: str = "") -
     return str(refusal.label)
 
 
-class _RowReader:
+class _RowParser:
     """Reads the rows of one table. All that does not depend on the row is worked out once."""
 
     def __init__(self, table: Table, plan: ImportPlan) -> None:
@@ -173,9 +173,9 @@ class _RowReader:
             return row
         unreadable: list[str] = []
         if self._evidence:
-            row.confirmed_at = self._moment(cells, self._confirmed, unreadable)
-            row.joined_at = self._moment(cells, self._joined, unreadable) or row.confirmed_at
-            row.ended_at = self._moment(cells, self._ended, unreadable)
+            row.confirmed_at = self._instant(cells, self._confirmed, unreadable)
+            row.joined_at = self._instant(cells, self._joined, unreadable) or row.confirmed_at
+            row.ended_at = self._instant(cells, self._ended, unreadable)
             row.evidence = {name: cells[index] for index, name in self._evidence if cells[index].strip()}
         answer, word = self._state_of(row, cells)
         if not isinstance(answer, RowState):
@@ -197,18 +197,18 @@ class _RowReader:
         row.address, row.canonical, name, row.refusal, row.detail = read_address(cell)
         return name
 
-    def _moment(self, cells: list[str], columns: list[int], unreadable: list[str]) -> datetime.datetime | None:
+    def _instant(self, cells: list[str], columns: list[int], unreadable: list[str]) -> datetime.datetime | None:
         """The earliest date in these columns."""
         earliest = None
         for index in columns:
             text = cells[index].strip()
             if not text:
                 continue
-            moment = parse_moment(text, self._zone, is_day_first=self._is_day_first)
-            if moment is None and not is_never(text):
+            instant = parse_instant(text, self._zone, is_day_first=self._is_day_first)
+            if instant is None and not is_never(text):
                 unreadable.append(self._names[index])
-            if moment is not None and (earliest is None or moment < earliest):
-                earliest = moment
+            if instant is not None and (earliest is None or instant < earliest):
+                earliest = instant
         return earliest
 
     def _state_of(self, row: ImportRow, cells: list[str]) -> tuple[StateAnswer, str]:
@@ -274,7 +274,7 @@ class _RowReader:
     def _read_attributes(
         self, row: ImportRow, cell: str, fields: dict[str, Target], name: str, unreadable: list[str]
     ) -> None:
-        """The person is kept if the cell is broken."""
+        """The row is kept if the cell is broken."""
         values = parse_attributes(cell)
         if values is None:
             unreadable.append(name)
@@ -313,7 +313,7 @@ def _has_left(row: ImportRow) -> bool:
     """Whether there is a date of leaving, and none of a later return."""
     if row.ended_at is None:
         return False
-    return not any(moment and moment > row.ended_at for moment in (row.joined_at, row.confirmed_at))
+    return not any(instant and instant > row.ended_at for instant in (row.joined_at, row.confirmed_at))
 
 
 def _column_names(table: Table) -> list[str]:
@@ -332,8 +332,8 @@ def _column_names(table: Table) -> list[str]:
 def _field_value(kind: FieldKind | None, text: str, is_day_first: bool) -> str | None:
     """The value as `parse_value` reads it; None if it is not one of this type."""
     if kind == FieldKind.DATE:
-        moment = parse_datetime(text, is_day_first=is_day_first)
-        return moment.date().isoformat() if moment else None
+        instant = parse_datetime(text, is_day_first=is_day_first)
+        return instant.date().isoformat() if instant else None
     if kind == FieldKind.NUMBER:
         return text if _NUMBER.fullmatch(text) else None
     if kind == FieldKind.YES_NO:

@@ -56,15 +56,15 @@ def open_source(path: Path, name: str) -> Source:
     # Of an empty ZIP, there is the end only.
     if magic not in (_ZIP, b"PK\x05\x06"):
         return Source(name, "text", (_text_table(partial(_opened, path), name),))
-    members = archive.directory_of(path)
-    if any(member.filename == spreadsheet.WORKBOOK for member in members):
-        spreadsheet.check_workbook(members)
+    entries = archive.directory_of(path)
+    if any(entry.filename == spreadsheet.WORKBOOK for entry in entries):
+        spreadsheet.check_workbook(entries)
         return _open_workbook(path, name)
-    tables, ignored = archive.tables_in(members)
+    tables, ignored = archive.tables_in(entries)
     return Source(
         name,
         "zip",
-        tuple(_text_table(archive.member_opener(path, member), archive.name_of(member), True) for member in tables),
+        tuple(_text_table(archive.entry_opener(path, entry), archive.name_of(entry), True) for entry in tables),
         tuple(ignored),
     )
 
@@ -73,14 +73,14 @@ def _opened(path: Path) -> AbstractContextManager[IO[bytes]]:
     return path.open("rb")
 
 
-def _text_table(open_file: Opener, name: str, is_member: bool = False) -> Table:
+def _text_table(open_file: Opener, name: str, is_entry: bool = False) -> Table:
     try:
         encoding = detect_encoding(open_file)
         chunks = partial(text_chunks, open_file, encoding)
         delimiter = detect_delimiter(chunks)
         table = _table(name, partial(delimited_rows, chunks, delimiter), encoding, delimiter)
     except ImportFileError as error:
-        error.file = name if is_member else ""
+        error.file = name if is_entry else ""
         raise
     if table is None:
         raise _empty()

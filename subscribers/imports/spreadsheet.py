@@ -26,12 +26,12 @@ MAX_SHEETS, MAX_REST = 1 << 30, 48 << 20
 MAX_ROWS = 1 << 20
 
 
-def check_workbook(members: list[zipfile.ZipInfo]) -> None:
+def check_workbook(entries: list[zipfile.ZipInfo]) -> None:
     """Refuse a file that would not fit into memory. Raises ImportFileError."""
-    sheets = [member for member in members if member.filename.startswith("xl/worksheets/")]
-    rest = [member for member in members if member not in sheets]
+    sheets = [entry for entry in entries if entry.filename.startswith("xl/worksheets/")]
+    rest = [entry for entry in entries if entry not in sheets]
     check_sizes(sheets, MAX_SHEETS)
-    if sum(member.file_size for member in rest) > MAX_REST:
+    if sum(entry.file_size for entry in rest) > MAX_REST:
         raise ImportFileError("xlsx_too_large", gettext_noop("The spreadsheet is too large. Save it as CSV."))
     check_sizes(rest)
 

@@ -92,7 +92,7 @@ STATE_WORDS: Mapping[str, Words] = {
     "mailerlite": _words(
         (_A, "active"), (_P, "unconfirmed"), (_U, "unsubscribed"), (_B, "bounced"), (_C, "junk,complained")
     ),
-    # One flag for people who left, bounced or complained.
+    # One flag for subscribers who left, bounced or complained.
     "brevo": _words((_A, "no,false,0"), (_U, "yes,true,1")),
     "shopify": _words((_A, "yes,true"), (RowRefusal.NEVER_OPTED_IN, "no,false,")),
     "suppression_list": _words(

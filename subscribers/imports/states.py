@@ -8,7 +8,7 @@ from django.utils.translation import pgettext_lazy
 
 
 class RowState(TextChoices):
-    """The state of a person in the tool that the file comes from."""
+    """The state of a subscriber in the tool that the file comes from."""
 
     ACTIVE = "active", pgettext_lazy("state of an imported row", "Active")
     PENDING = "pending", pgettext_lazy("state of an imported row", "Not confirmed yet")
@@ -32,9 +32,9 @@ class RowRefusal(TextChoices):
 
     NO_ADDRESS = "no_address", _("The row has no address.")
     INVALID_ADDRESS = "invalid_address", _("Not a valid address.")
-    TWO_ADDRESSES = "two_addresses", _("Two people in one row: the cell contains more than one address.")
+    TWO_ADDRESSES = "two_addresses", _("Two subscribers in one row: the cell contains more than one address.")
     UNKNOWN_STATE = "unknown_state", _("The state is a word that is not known.")
-    NO_STATE = "no_state", _("The row does not say whether the person is subscribed.")
+    NO_STATE = "no_state", _("The row does not say whether its address is subscribed.")
     NEVER_OPTED_IN = "never_opted_in", _("Never agreed to receive the newsletter.")
     BLOCKED_THERE = "blocked_there", _("Was blocked there and never received the newsletter.")
     ERASED_THERE = "erased_there", _("Was erased there.")

@@ -59,7 +59,7 @@ class Table:
     def rows(self, start_line: int = 1) -> Iterator[SourceRow]:
         """The rows that begin on `start_line` or later, without the header and without empty rows.
 
-        Memory stays the same whatever the size of the file. Raises ImportFileError.
+        Memory does not grow with the file. Raises ImportFileError.
         """
         rows = self.read()
         if start_line <= 1:

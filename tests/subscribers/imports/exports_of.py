@@ -151,8 +151,8 @@ def _mailchimp(people: Sequence[Person]) -> tuple[str, bytes]:
 
 
 def _mailchimp_row(person: Person, own: Sequence[str]) -> list[str]:
-    moment = f"{person.joined:%Y-%m-%d %H:%M:%S}"
-    middle = ["2", moment, "", moment, "192.0.2.7", "52.5", "13.4", "1", "2", "Europe/Berlin", "de", "be"]
+    instant = f"{person.joined:%Y-%m-%d %H:%M:%S}"
+    middle = ["2", instant, "", instant, "192.0.2.7", "52.5", "13.4", "1", "2", "Europe/Berlin", "de", "be"]
     ends = [f"{person.left:%Y-%m-%d %H:%M:%S}", *("N/A" for _ in own[1:])]
     tags = ",".join(f'"{tag}"' for tag in person.tags)
     ids = [str(person.number), f"e{person.number}"]

@@ -9,13 +9,13 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from subscribers.imports.dates import FIRST_YEAR, LAST_YEAR, parse_datetime, parse_moment, tells_order
+from subscribers.imports.dates import FIRST_YEAR, LAST_YEAR, parse_datetime, parse_instant, tells_order
 
 BERLIN = zoneinfo.ZoneInfo("Europe/Berlin")
 
 
 @pytest.mark.parametrize(
-    ("text", "moment"),
+    ("text", "instant"),
     [
         # Mailchimp, Mailcoach: no zone
         ("2024-03-02 18:30:11", "2024-03-02T17:30:11+00:00"),
@@ -50,10 +50,10 @@ BERLIN = zoneinfo.ZoneInfo("Europe/Berlin")
         ("1700000000.0", "2023-11-14T22:13:20+00:00"),
     ],
 )
-def test_a_date_is_read_in_the_form_of_each_tool(text: str, moment: str) -> None:
-    found = parse_moment(text, BERLIN, is_day_first=True)
+def test_a_date_is_read_in_the_form_of_each_tool(text: str, instant: str) -> None:
+    found = parse_instant(text, BERLIN, is_day_first=True)
     assert found is not None
-    assert found.isoformat() == moment
+    assert found.isoformat() == instant
 
 
 @pytest.mark.parametrize(
@@ -71,7 +71,7 @@ def test_a_date_is_read_in_the_form_of_each_tool(text: str, moment: str) -> None
     ],
 )
 def test_what_is_no_date_is_none(text: str) -> None:
-    assert parse_moment(text, datetime.UTC, is_day_first=True) is None
+    assert parse_instant(text, datetime.UTC, is_day_first=True) is None
 
 
 def test_the_order_of_day_and_month_is_the_editors_where_both_are_possible() -> None:
@@ -92,15 +92,15 @@ def test_the_order_of_day_and_month_is_the_editors_where_both_are_possible() -> 
 
 
 @given(st.datetimes(datetime.datetime(FIRST_YEAR + 1, 1, 1), datetime.datetime(LAST_YEAR - 1, 12, 31)))
-def test_what_python_writes_is_read_back(moment: datetime.datetime) -> None:
-    aware = moment.replace(tzinfo=datetime.UTC)
-    for text in (aware.isoformat(), aware.isoformat(" "), f"{moment.isoformat(' ')} +0000 UTC"):
-        assert parse_moment(text, BERLIN, is_day_first=True) == aware
+def test_what_python_writes_is_read_back(instant: datetime.datetime) -> None:
+    aware = instant.replace(tzinfo=datetime.UTC)
+    for text in (aware.isoformat(), aware.isoformat(" "), f"{instant.isoformat(' ')} +0000 UTC"):
+        assert parse_instant(text, BERLIN, is_day_first=True) == aware
 
 
 @given(st.text(st.sampled_from("0123456789-/.: TZ+AMpAprUC,"), max_size=30))
 @example("99999999999999")
 @example("2024-W01-1")
 def test_any_text_is_a_date_or_none(text: str) -> None:
-    moment = parse_moment(text, BERLIN, is_day_first=True)
-    assert moment is None or moment.tzinfo == datetime.UTC
+    instant = parse_instant(text, BERLIN, is_day_first=True)
+    assert instant is None or instant.tzinfo == datetime.UTC

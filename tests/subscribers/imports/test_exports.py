@@ -109,14 +109,14 @@ def mailchimp_table(
     (table,) = open_source(path, file_name).tables
     preset = recognise(table, file_name)
     assert preset.name == "mailchimp"
-    return preset.told_state, preset.state_source
+    return preset.file_state, preset.state_source
 
 
 UNSUB = ",UNSUB_TIME,UNSUB_REASON,UNSUB_CAMPAIGN_ID,UNSUB_CAMPAIGN_ID"
 
 
 @pytest.mark.parametrize(
-    ("file_name", "own", "merge", "told"),
+    ("file_name", "own", "merge", "state"),
     [
         ("subscribed_members_export_1a.csv", "LAST_CHANGED", "", RowState.ACTIVE),
         ("subscribed_segment_export_1a.csv", "LAST_CHANGED", "", RowState.ACTIVE),
@@ -134,9 +134,9 @@ UNSUB = ",UNSUB_TIME,UNSUB_REASON,UNSUB_CAMPAIGN_ID,UNSUB_CAMPAIGN_ID"
     ],
 )
 def test_the_name_and_the_last_columns_of_a_mailchimp_file_tell_the_state(
-    file_name: str, own: str, merge: str, told: RowState | RowRefusal | None, tmp_path: Path
+    file_name: str, own: str, merge: str, state: RowState | RowRefusal | None, tmp_path: Path
 ) -> None:
-    assert mailchimp_table(tmp_path, file_name, own, merge)[0] == told
+    assert mailchimp_table(tmp_path, file_name, own, merge)[0] == state
 
 
 def test_the_address_column_of_mailchimp_is_found_in_any_language(tmp_path: Path) -> None:
@@ -232,7 +232,7 @@ def test_the_name_of_a_sendy_file_tells_the_state(suffix: str, state: RowState |
     name = f"harbour-{suffix}.csv"
     (table,) = open_source(path, name).tables
     preset = recognise(table, name)
-    assert (preset.name, preset.told_state, preset.state_source) == ("sendy", state, StateSource.FILE_NAME)
+    assert (preset.name, preset.file_state, preset.state_source) == ("sendy", state, StateSource.FILE_NAME)
     plan = guess_mapping(table, preset)
     assert plan.columns(TargetKind.ADDRESS) == [1]
 

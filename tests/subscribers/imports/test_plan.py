@@ -152,7 +152,7 @@ ANSWERS = st.sampled_from([None, *RowState, *RowRefusal])
         preset=st.sampled_from(["other", "ghost"]),
         table=st.text(max_size=10),
         mapping=st.dictionaries(st.integers(0, 50), TARGETS, max_size=5),
-        told_state=ANSWERS,
+        file_state=ANSWERS,
         needs_state_answer=st.booleans(),
         default_state=ANSWERS,
         proof=st.sampled_from([None, *ProofKind]),
@@ -168,7 +168,7 @@ def test_a_plan_is_stored_and_read_back(plan: ImportPlan) -> None:
 
 
 @pytest.mark.parametrize(
-    "change", [{"preset": None}, {"mapping": 3}, {"proof": "x"}, {"mapping": {"x": {}}}, {"told_state": "x"}]
+    "change", [{"preset": None}, {"mapping": 3}, {"proof": "x"}, {"mapping": {"x": {}}}, {"file_state": "x"}]
 )
 def test_what_is_no_plan_is_refused(change: dict[str, object]) -> None:
     values = ImportPlan("other", "a").to_json() | change
@@ -247,7 +247,7 @@ def test_what_a_file_tells_cannot_be_answered_away(tmp_path: Path) -> None:
         plan = plan_of(table, export.name)
         assert problems(plan, table) == []
         codes = [code for code, _sentence in problems(replace(plan, default_state=RowState.ACTIVE), table)]
-        assert codes == ([] if plan.told_state == RowState.ACTIVE else ["default_state"])
+        assert codes == ([] if plan.file_state == RowState.ACTIVE else ["default_state"])
 
 
 def test_a_list_of_suppressions_needs_no_statement(tmp_path: Path) -> None:

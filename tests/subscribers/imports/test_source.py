@@ -407,8 +407,8 @@ def test_of_a_formula_the_stored_value_is_read_and_never_the_formula(tmp_path: P
 
 
 def test_dates_of_a_spreadsheet_are_iso_dates(tmp_path: Path) -> None:
-    moments: list[object] = [datetime.datetime(2024, 5, 31), datetime.datetime(2024, 5, 31, 18, 30), datetime.time(9)]
-    (row,) = table_of(tmp_path, workbook([["Email", "A", "B", "C"], ["a@example.org", *moments]]), "a.xlsx").rows()
+    instants: list[object] = [datetime.datetime(2024, 5, 31), datetime.datetime(2024, 5, 31, 18, 30), datetime.time(9)]
+    (row,) = table_of(tmp_path, workbook([["Email", "A", "B", "C"], ["a@example.org", *instants]]), "a.xlsx").rows()
     assert row.cells[1:] == ["2024-05-31", "2024-05-31 18:30:00", "09:00:00"]
 
 
