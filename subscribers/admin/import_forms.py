@@ -81,9 +81,9 @@ class UploadForm(forms.Form):
         choices = [(name, label) for name, label in labels.items() if name in ("", *OFFERED)]
         self.fields["preset"].choices = [*choices, ("other", str(PRESET_LABELS["other"]))]  # type: ignore[attr-defined]
 
-    def clean_file(self) -> "UploadedFile[Any]":
+    def clean_file(self) -> UploadedFile[Any]:
         """Refuse a file that is too large."""
-        file: "UploadedFile[Any]" = self.cleaned_data["file"]
+        file: UploadedFile[Any] = self.cleaned_data["file"]
         if (file.size or 0) > MAX_FILE_SIZE:
             raise forms.ValidationError(_("The file is larger than %(limit)d MB.") % {"limit": MAX_FILE_SIZE // 10**6})
         return file

@@ -30,7 +30,7 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any
 
-from django.db import connection, models, transaction
+from django.db import InterfaceError, OperationalError, connection, models, transaction
 from django.db.models import Q
 from django.utils import timezone
 
@@ -120,7 +120,7 @@ class ImportWorker:
         """Work on the oldest import that nobody else works on; whether there was one."""
         stored = self._claim(now or timezone.now())
         if stored is None:
-            return _delete_staged_rows()
+            return delete_staged_rows()
         until = time.monotonic() + seconds
         while self.advance(stored.pk) and time.monotonic() < until:
             pass
@@ -145,11 +145,32 @@ class ImportWorker:
         except ImportFileError as error:
             deleted = error.code == ImportProblem.FILE_DELETED
             self._stop(stored, ImportProblem.FILE_DELETED if deleted else ImportProblem.FILE, str(error))
+        except (InterfaceError, OperationalError):
+            # The database is away or busy: the same chunk is tried again.
+            self.close()
+            raise
+        except Exception:
+            # It would happen again, and no other import would have its turn.
+            log.exception("Import %s failed", stored.pk)
+            self._stop(stored, ImportProblem.ERROR)
         return True
 
     def claim(self, pk: int, now: datetime.datetime | None = None) -> bool:
         """Take this import, unless another worker is at it."""
         return self._claim(now or timezone.now(), pk=pk) is not None
+
+    def finish(self, pk: int, *, wait: Callable[[float], object] = time.sleep) -> None:
+        """Work on this import until nothing is left to do. While another worker is at it, wait for its end."""
+        try:
+            while True:
+                if self.claim(pk):
+                    self.advance(pk)
+                elif Import.objects.filter(pk=pk, state__in=WORKING).exists():
+                    wait(0.2)
+                else:
+                    return
+        finally:
+            self.release(pk)
 
     def release(self, pk: int) -> None:
         """Let another worker continue at once."""
@@ -273,7 +294,7 @@ class ImportWorker:
 
     def _end_of_rows(self, row: Import, state: ImportState, **values: Any) -> None:
         """All staged rows are done; or they were lost in a crash, and the file is read again up to where it was."""
-        if row.done_count < row.staged_count:
+        if row.done_count < row.staged_count and not StagedRow.objects.filter(owner=row).exists():
             log.warning("Staged rows of import %s were lost: reading the file again", row.pk)
             changes = {"expected": {}, "dropped_values": {}, "preview": [], "last_address": "", "done_count": 0}
             again = changes if row.state == ImportState.CHECKING else {}
@@ -392,7 +413,7 @@ def _analyze() -> None:
             cursor.execute(f"ANALYZE {StagedRow._meta.db_table}")
 
 
-def _delete_staged_rows() -> bool:
+def delete_staged_rows() -> bool:
     """Delete some staged rows of imports that have ended; whether there may be more."""
     ended = Import.objects.filter(state__in=ENDED, staged_count__gt=0).first()
     if ended is None:

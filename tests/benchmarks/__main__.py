@@ -6,7 +6,7 @@ import os
 import sys
 from functools import partial
 
-from tests.benchmarks import fleet, freeze, mjml, personalise, preflight, sending, worker
+from tests.benchmarks import fleet, freeze, imports, mjml, personalise, preflight, sending, worker
 from tests.benchmarks.rows import Row, table
 
 BENCHMARKS = (
@@ -16,6 +16,7 @@ BENCHMARKS = (
     personalise.measure,
     sending.measure,
     worker.measure,
+    partial(imports.measure, large="--large" in sys.argv[1:]),
     partial(fleet.measure, large="--large" in sys.argv[1:]),
 )
 

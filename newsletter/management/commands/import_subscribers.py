@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import datetime
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -49,6 +50,7 @@ class Command(BaseCommand):
         parser.add_argument("--state", choices=states, help="the state of rows whose state the file does not tell")
         parser.add_argument("--statement", help="how these people agreed, in your words; stored as proof")
         parser.add_argument("--proof", choices=list(ProofKind.values), help="the kind of that agreement")
+        parser.add_argument("--proof-date", metavar="DATE", help="when they agreed, if the file does not contain it")
         parser.add_argument(
             "--map",
             metavar="COLUMN=TARGET",
@@ -123,12 +125,7 @@ class Command(BaseCommand):
 
     def _work(self, stored: Import) -> None:
         """Work on it until nothing is left to do."""
-        worker = ImportWorker(mailed=mailed_subscribers)
-        try:
-            while worker.claim(stored.pk):
-                worker.advance(stored.pk)
-        finally:
-            worker.release(stored.pk)
+        ImportWorker(mailed=mailed_subscribers).finish(stored.pk)
         stored.refresh_from_db()
 
     def _resume(self, number: int) -> None:
@@ -150,8 +147,6 @@ class Command(BaseCommand):
             self.stdout.write(f"Imported as number {stored.pk}:")
             self._print(stored, stored.outcomes)
             return
-        if stored.state == ImportState.RUNNING:
-            raise CommandError(f"Another worker is running import {stored.pk}; see the admin.", returncode=1)
         raise CommandError(_problem(stored), returncode=1)
 
     def _print(self, stored: Import, counts: dict[str, dict[str, int]]) -> None:
@@ -162,7 +157,8 @@ class Command(BaseCommand):
             self.stdout.write(f"  {count:,} values of the field “{key}” could not be read and are left out.")
 
 
-_OPTIONS = {"mapping": "--map", "default_state": "--state"}
+#: The options that answer what is missing.
+_OPTIONS = {"mapping": "--map", "default_state": "--state", "proof_date": "--proof-date"}
 
 
 @contextlib.contextmanager
@@ -195,7 +191,16 @@ def _answered(plan: ImportPlan, header: Sequence[str], options: dict[str, Any], 
         default_state=RowState(options["state"]) if options["state"] else plan.default_state,
         proof=ProofKind(options["proof"]) if options["proof"] else plan.proof,
         statement=options["statement"] or plan.statement,
+        proof_date=_date(options["proof_date"]) or plan.proof_date,
     )
+
+
+def _date(text: str | None) -> datetime.date | None:
+    """Raises CommandError for anything but an ISO date."""
+    try:
+        return datetime.date.fromisoformat(text) if text else None
+    except ValueError as error:
+        raise CommandError(f"“{text}” is not a date such as 2024-12-31.") from error
 
 
 def _columns(name: str, header: Sequence[str]) -> list[int]:

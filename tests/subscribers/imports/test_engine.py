@@ -588,4 +588,3 @@ def test_a_plan_is_stored_for_files_with_the_same_columns() -> None:
     with OpenFile(other) as file:
         assert remembered(other, file.source) is None
         start_check(other, [None], file.source, by="ines")
-
