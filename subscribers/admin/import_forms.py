@@ -25,9 +25,9 @@ OFFERED = ("mailchimp", "substack", "ghost", "buttondown", "kit", "beehiiv", "li
 #: What to export there.
 HINTS = {
     "": gettext_lazy("Recognised by its columns; you can change everything on the next page."),
-    "mailchimp": gettext_lazy("Upload the ZIP from Audience → Export audience. Everyone keeps their state."),
+    "mailchimp": gettext_lazy("Upload the ZIP from Audience → Export audience. All keep their state."),
     "substack": gettext_lazy("Upload the ZIP from Settings → Export. Only its list of addresses is read."),
-    "ghost": gettext_lazy("Upload the CSV from Members → Export. It does not tell bounces from leavers."),
+    "ghost": gettext_lazy("Upload the CSV export of all subscribers. It does not tell bounces from leavers."),
     "buttondown": gettext_lazy("Upload the CSV of all subscribers, not only of the active ones."),
     "kit": gettext_lazy("Upload the CSV of all subscribers, with the column of their status."),
     "beehiiv": gettext_lazy("Upload the full CSV export with the column “status”."),
@@ -37,13 +37,13 @@ HINTS = {
 #: What follows from each answer.
 CONSEQUENCES = {
     ProofKind.DOUBLE_OPT_IN_ELSEWHERE: gettext_lazy(
-        "Active people get the next issue. Dates and IP addresses are kept."
+        "Active subscribers get the next issue. Dates and IP addresses are kept."
     ),
-    ProofKind.SINGLE_OPT_IN: gettext_lazy("They are stored as pending. Nobody is subscribed before confirming here."),
+    ProofKind.SINGLE_OPT_IN: gettext_lazy("They are stored as pending until they confirm here."),
     ProofKind.EXISTING_CUSTOMER: gettext_lazy(
-        "Active people get the next issue. State when and how they could opt out."
+        "Active subscribers get the next issue. State when and how they could opt out."
     ),
-    ProofKind.PAPER_OR_EVENT: gettext_lazy("Active people get the next issue. State when and where they agreed."),
+    ProofKind.PAPER_OR_EVENT: gettext_lazy("Active subscribers get the next issue. State when and where they agreed."),
     ProofKind.SUPPRESSION_LIST: gettext_lazy("All addresses are suppressed on every list."),
     ProofKind.UNKNOWN: gettext_lazy("They are stored as pending, and not mailed."),
 }
@@ -125,10 +125,10 @@ def _code(target: Target) -> str:
 
 
 class PlanForm(forms.Form):
-    """What each column becomes, and how these people agreed."""
+    """What each column becomes, and how these subscribers agreed."""
 
     default_state = forms.ChoiceField(
-        required=False, label=gettext_lazy("Which people are in this file?"), widget=forms.RadioSelect
+        required=False, label=gettext_lazy("Who is in this file?"), widget=forms.RadioSelect
     )
     proof = forms.ChoiceField(
         required=False, label=gettext_lazy("How did these subscribers agree?"), widget=forms.RadioSelect

@@ -76,7 +76,7 @@ class ImportAdmin(ReadOnlyAdmin):
         return super().get_queryset(request).exclude(sha256="")
 
     def has_add_permission(self, request: HttpRequest) -> bool:
-        """Whoever may import."""
+        """Users who may import."""
         return request.user.has_perm(ADD)
 
     def add_view(self, request: HttpRequest, form_url: str = "", extra_context: Any = None) -> HttpResponse:
@@ -183,7 +183,7 @@ def _stored(request: HttpRequest, form: UploadForm) -> Import:
 
 @require_http_methods(["GET", "HEAD", "POST"])
 def show_columns(request: HttpRequest, stored: Import) -> HttpResponse:
-    """The second step: what the columns mean, and how these people agreed."""
+    """The second step: what the columns mean, and how these subscribers agreed."""
     if ImportState.CHECKING not in IMPORT_MACHINE.transitions[stored.state]:
         return HttpResponseRedirect(page_url(stored, "review"))
     try:
@@ -249,13 +249,13 @@ def _as_before(guess: ImportPlan, before: ImportPlan) -> ImportPlan:
 def _described(plan: ImportPlan, source: Source, number: int) -> dict[str, Any]:
     """What was found out about a table."""
     table = source.tables[number]
-    told = plan.told_state
+    file_state = plan.file_state
     if plan.has_state_column():
         state = _("by a column")
-    elif isinstance(told, RowState):
-        state = str(told.label)
+    elif isinstance(file_state, RowState):
+        state = str(file_state.label)
     else:
-        state = _("Not imported: %(reason)s") % {"reason": told.label} if told else _("as you answer below")
+        state = _("Not imported: %(reason)s") % {"reason": file_state.label} if file_state else _("as you answer below")
     return {
         "name": table.name or source.name,
         "preset": PRESET_LABELS.get(plan.preset, plan.preset),

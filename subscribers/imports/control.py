@@ -24,7 +24,7 @@ from subscribers.models import (
     StagedRow,
 )
 
-#: Imports that nobody runs: they can be deleted with their file.
+#: Imports that are not run: they can be deleted with their file.
 WAITING = (ImportState.UPLOADED, ImportState.CHECKED)
 #: Nothing works on these. Their files are deleted after IMPORT_RETENTION_DAYS.
 KEPT = (*ENDED, *WAITING)
@@ -119,7 +119,7 @@ def remembered(stored: Import, source: Source) -> Import | None:
 
 
 def delete_old_files(now: datetime.datetime | None = None) -> bool:
-    """Delete the files and refused rows of imports that ended long ago, and uploads that nobody ran.
+    """Delete the files and refused rows of imports that ended long ago, and uploads that were not run.
 
     A step of the worker; returns whether there may be more.
     """
@@ -134,7 +134,7 @@ def delete_old_files(now: datetime.datetime | None = None) -> bool:
 
 
 def delete_file(stored: Import) -> None:
-    """Delete what the import knows about people: the file, refused and staged rows, and the preview."""
+    """Delete what the import knows about subscribers: the file, refused and staged rows, and the preview."""
     with transaction.atomic():
         ImportPart.objects.filter(owner=stored).delete()
         ImportRefusal.objects.filter(owner=stored).delete()
@@ -146,7 +146,7 @@ def delete_file(stored: Import) -> None:
 
 
 def forget_address(canonical: str) -> None:
-    """Delete what imports know about somebody who is erased, by the canonical address.
+    """Delete what imports know about a subscriber who is erased, by the canonical address.
 
     A compressed file cannot be changed: the files of all imports that have ended are deleted, with their refused rows.
     An import that is not finished keeps its file until it ends; the erasure then blocks the row.

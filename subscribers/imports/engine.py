@@ -5,9 +5,9 @@ about them, so that neither the order of the rows nor the size of the chunks mat
 
 - Of several rows of a subscriber the strongest state counts: complaint, suppression list, bounce, unsubscribed, active,
   pending. Empty names, tags and fields are filled from the other rows.
-- A “no” that is known here stays: nobody who unsubscribed, declined, was suppressed or was erased here, on whichever
-  rows, becomes active or pending. Somebody who is pending here stays pending: only they can confirm.
-- Rows of people who unsubscribed, bounced or complained there are stored as that. They end a subscription that is
+- A “no” that is known here stays: no subscriber who unsubscribed, declined, was suppressed or was erased here becomes
+  active or pending. A subscriber who is pending here stays pending: only they can confirm.
+- Rows of subscribers who unsubscribed, bounced or complained there are stored as that. They end a subscription that is
   open here if the file says that they left after the last step that was taken here, or if only imports made it. Else it
   stays, and the row is counted as “left there, active here”. For bounces and complaints, the subscriptions of all lists
   are compared, because a suppression ends them all.
@@ -34,13 +34,14 @@ from django.db import InterfaceError, OperationalError, connection, models, tran
 from django.db.models import Q
 from django.utils import timezone
 
-from subscribers.imports.chunk import Chunk, ChunkContext
+from subscribers.imports.chunk import Chunk
 from subscribers.imports.errors import ImportFileError
 from subscribers.imports.files import OpenFile
 from subscribers.imports.outcomes import Counts, add_counts, total
 from subscribers.imports.plan import ImportPlan
 from subscribers.imports.rows import ImportRow, read_rows
 from subscribers.imports.staging import Stager, TooManyTags, fields_of_plans, plans_of, store_rows
+from subscribers.imports.statements import ChunkContext
 from subscribers.imports.undo import undo_chunk
 from subscribers.models import (
     ENDED,
@@ -65,7 +66,7 @@ from subscribers.suppression import SuppressionSecretDiffers, check_suppression_
 
 log = logging.getLogger(__name__)
 
-#: Rows per transaction. On SQLite nobody else can write during that time, so it is short.
+#: Rows per transaction. On SQLite no other process can write during that time, so it is short.
 CHUNK = {"postgresql": 20_000, "sqlite": 5_000}
 
 #: Seconds of work per call of the worker's step, at least one chunk.
@@ -91,7 +92,7 @@ class _Overtaken(Exception):
     """The import has another state than expected, or another worker has taken it. The chunk is rolled back."""
 
 
-def nobody_was_mailed(_mailing_list: int, _subscribers: Collection[int]) -> set[int]:
+def none_was_mailed(_mailing_list: int, _subscribers: Collection[int]) -> set[int]:
     """A `Mailed` for installations that send nothing, such as tests."""
     return set()
 
@@ -109,7 +110,7 @@ class _Reading:
 class ImportWorker:
     """Works on imports that are being checked, run or undone. One per thread; keeps the file of one import open."""
 
-    def __init__(self, *, chunk: int | None = None, mailed: Mailed = nobody_was_mailed) -> None:
+    def __init__(self, *, chunk: int | None = None, mailed: Mailed = none_was_mailed) -> None:
         self.name = f"{socket.gethostname()[:20]}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
         self._chunk = chunk or CHUNK[connection.vendor]
         self._mailed = mailed
@@ -117,7 +118,7 @@ class ImportWorker:
         self._contexts: dict[tuple[Any, ...], ChunkContext] = {}
 
     def work(self, *, seconds: float = PIECE_SECONDS, now: datetime.datetime | None = None) -> bool:
-        """Work on the oldest import that nobody else works on; whether there was one."""
+        """Work on the oldest import that no other worker works on; whether there was one."""
         stored = self._claim(now or timezone.now())
         if stored is None:
             return delete_staged_rows()
@@ -156,7 +157,7 @@ class ImportWorker:
         return True
 
     def claim(self, pk: int, now: datetime.datetime | None = None) -> bool:
-        """Take this import, unless another worker is at it."""
+        """Take this import, unless another worker has it."""
         return self._claim(now or timezone.now(), pk=pk) is not None
 
     def finish(self, pk: int, *, wait: Callable[[float], object] = time.sleep) -> None:
@@ -395,7 +396,7 @@ def _fields(row: Import, plans: list[ImportPlan | None], *, is_run: bool) -> lis
 
 def _with_outcomes(preview: list[dict[str, Any]], chunk: Chunk) -> list[dict[str, Any]]:
     """The preview with the outcomes of those of its subscribers that are in this chunk."""
-    found = chunk.people([entry["canonical"] for entry in preview if entry["canonical"] and not entry["outcome"]])
+    found = chunk.entries([entry["canonical"] for entry in preview if entry["canonical"] and not entry["outcome"]])
     for entry in preview:
         if not entry["outcome"] and entry["canonical"] in found:
             entry["outcome"], entry["reason"], entry["name"], entry["state"] = found[entry["canonical"]]

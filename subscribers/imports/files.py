@@ -28,9 +28,9 @@ def store_file(mailing_list: MailingList, name: str, blocks: Iterable[bytes], *,
     held while a large file arrives.
     """
     stored = Import.objects.create(mailing_list=mailing_list, file_name=name[-255:], size=0, by=by[:150])
-    digest, size = hashlib.sha256(), 0
+    sha256, size = hashlib.sha256(), 0
     for number, part in enumerate(_parts(blocks)):
-        digest.update(part)
+        sha256.update(part)
         size += len(part)
         if size > MAX_FILE_SIZE:
             stored.delete()
@@ -38,7 +38,7 @@ def store_file(mailing_list: MailingList, name: str, blocks: Iterable[bytes], *,
                 "too_large", gettext_noop("The file is larger than {limit} MB."), limit=MAX_FILE_SIZE // 1_000_000
             )
         ImportPart.objects.create(owner=stored, number=number, data=zstandard.compress(part, 3))
-    stored.size, stored.sha256 = size, digest.hexdigest()
+    stored.size, stored.sha256 = size, sha256.hexdigest()
     stored.save(update_fields=["size", "sha256"])
     return stored
 

@@ -72,7 +72,7 @@ OUTCOME_NOTES = {
 
 
 class KeptReason(models.TextChoices):
-    """Why somebody is not subscribed by an import."""
+    """Why a subscriber is not subscribed by an import."""
 
     UNSUBSCRIBED = "unsubscribed", pgettext_lazy("reason of an import", "unsubscribed here")
     SUPPRESSED = "suppressed", pgettext_lazy("reason of an import", "suppressed here")

@@ -26,7 +26,7 @@ MAX_CELLS, MAX_CELL = 200, 2000
 #: Rows of the preview.
 PREVIEW_ROWS = 50
 
-#: How somebody agreed decides what an “active” of the file is worth here.
+#: How the subscribers agreed decides what an “active” of the file is worth here.
 WEAK_PROOFS = (ProofKind.SINGLE_OPT_IN, ProofKind.UNKNOWN)
 
 COLUMNS = (

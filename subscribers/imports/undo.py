@@ -62,7 +62,7 @@ def _untouched(rows: QuerySet[Subscription]) -> QuerySet[Subscription]:
 
 
 def _remove(pks: list[int]) -> None:
-    """Delete subscriptions. Their consents are proof and stay, without what identifies anybody."""
+    """Delete subscriptions. Their consents are proof and stay, without what identifies a subscriber."""
     Consent.objects.filter(subscription__in=pks).update(
         subscription=None, address="", canonical="", source="", ip=None, user_agent="", by="", detail=""
     )
@@ -70,7 +70,7 @@ def _remove(pks: list[int]) -> None:
 
 
 def _remove_subscribers(stored: Import, pks: list[int]) -> None:
-    """Delete the subscribers that the import made, if no list has them and nobody else wrote a note about them."""
+    """Delete the subscribers that the import made, if no list has them and no other user wrote a note about them."""
     made = Subscriber.objects.filter(pk__in=pks, created_at__gte=stored.started_at, declined_at__isnull=True)
     others = Note.objects.filter(subscriber=OuterRef("pk")).exclude(by=stored.by)
     made.filter(~Exists(Subscription.objects.filter(subscriber=OuterRef("pk"))), ~Exists(others)).delete()

@@ -42,7 +42,7 @@ SUBSCRIPTION_MACHINE = StateMachine(
         SubscriptionState.UNSUBSCRIBED: (SubscriptionState.PENDING,),
         SubscriptionState.SUPPRESSED: (SubscriptionState.PENDING,),
     },
-    # Active at once only by an import with proof of consent; ended at once only by one of people who left elsewhere.
+    # Active at once only by an import with proof of consent; ended at once only by one of those who left elsewhere.
     initial_states=tuple(SubscriptionState),
 )
 

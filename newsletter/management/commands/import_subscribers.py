@@ -48,7 +48,7 @@ class Command(BaseCommand):
         parser.add_argument("--preset", choices=presets, help="the tool that made the file; default: recognised")
         states = list(RowState.values)
         parser.add_argument("--state", choices=states, help="the state of rows whose state the file does not tell")
-        parser.add_argument("--statement", help="how these people agreed, in your words; stored as proof")
+        parser.add_argument("--statement", help="how these subscribers agreed, in your words; stored as proof")
         parser.add_argument("--proof", choices=list(ProofKind.values), help="the kind of that agreement")
         parser.add_argument("--proof-date", metavar="DATE", help="when they agreed, if the file does not contain it")
         parser.add_argument(
