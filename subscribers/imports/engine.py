@@ -111,11 +111,16 @@ class ImportWorker:
     """Works on imports that are being checked, run or undone. One per thread; keeps the file of one import open."""
 
     def __init__(self, *, chunk: int | None = None, mailed: Mailed = none_was_mailed) -> None:
-        self.name = f"{socket.gethostname()[:20]}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
+        self._suffix = uuid.uuid4().hex[:8]
         self._chunk = chunk or CHUNK[connection.vendor]
         self._mailed = mailed
         self._reading: _Reading | None = None
         self._contexts: dict[tuple[Any, ...], ChunkContext] = {}
+
+    @property
+    def name(self) -> str:
+        """Unique in the fleet, also in a process that was forked after this was made."""
+        return f"{socket.gethostname()[:20]}:{os.getpid()}:{self._suffix}"
 
     def work(self, *, seconds: float = PIECE_SECONDS, now: datetime.datetime | None = None) -> bool:
         """Work on the oldest import that no other worker works on; whether there was one."""
