@@ -28,7 +28,7 @@ _TABLES = (".csv", ".tsv", ".txt")
 _NEVER = re.compile(r"posts\.csv|.*\.(?:delivers|opens)\.csv", re.IGNORECASE | re.DOTALL)
 
 #: What reading a damaged or hostile ZIP can raise.
-_DAMAGES = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, struct.error, ValueError, OverflowError)
+_DAMAGES = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, struct.error, ValueError, OverflowError)
 
 
 def _damaged() -> ImportFileError:
@@ -37,16 +37,20 @@ def _damaged() -> ImportFileError:
 
 def directory_of(path: Path) -> list[zipfile.ZipInfo]:
     """The files in a ZIP, without folders. Raises ImportFileError for one that is too large, encrypted or damaged."""
-    _check_directory(path)
+    size = _check_directory(path)
     try:
         with zipfile.ZipFile(path) as archive:
-            return [info for info in archive.infolist() if not info.is_dir()]
+            entries = [info for info in archive.infolist() if not info.is_dir()]
     except _DAMAGES as error:
         raise _damaged() from error
+    # Reading at such a place would be an error of the operating system, as that of a broken disk.
+    if not all(0 <= info.header_offset < size for info in entries):
+        raise _damaged()
+    return entries
 
 
-def _check_directory(path: Path) -> None:
-    """Refuse a huge directory before it is read to memory (APPNOTE.TXT §4.3.16)."""
+def _check_directory(path: Path) -> int:
+    """Refuse a huge directory before it is read to memory (APPNOTE.TXT §4.3.16). Returns the size of the file."""
     with path.open("rb") as file:
         size = file.seek(0, 2)
         file.seek(max(0, size - (1 << 16) - 22))
@@ -56,6 +60,7 @@ def _check_directory(path: Path) -> None:
         raise _damaged()
     if struct.unpack_from("<L", tail, end + 12)[0] > MAX_DIRECTORY:
         raise _too_large()
+    return size
 
 
 def _too_large() -> ImportFileError:

@@ -25,7 +25,7 @@ from subscribers.imports.columns import (
     new_field,
 )
 from subscribers.imports.presets import Preset
-from subscribers.imports.states import STATE_RANK, RowState, StateAnswer, state_answer
+from subscribers.imports.states import RowState, StateAnswer, state_answer
 from subscribers.imports.table import Table
 from subscribers.imports.targets import Target, TargetKind
 from subscribers.models import FieldKind
@@ -286,7 +286,7 @@ def _state_problems(plan: ImportPlan, table: Table) -> list[tuple[str, str]]:
         return [("default_state", _("Choose the state of these subscribers. The file does not contain it."))]
     if answer not in (RowState.ACTIVE, RowState.PENDING):
         return []
-    if _is_weaker(answer, plan.file_state):
+    if _contradicts(answer, plan.file_state):
         return [
             (
                 "default_state",
@@ -307,10 +307,11 @@ def _state_problems(plan: ImportPlan, table: Table) -> list[tuple[str, str]]:
     return []
 
 
-def _is_weaker(answer: StateAnswer, known: StateAnswer | None) -> bool:
-    if known is None or not isinstance(answer, RowState):
+def _contradicts(answer: StateAnswer, known: StateAnswer | None) -> bool:
+    """Whether an answer, active or pending, would undo what the file shows."""
+    if known is None or known == answer:
         return False
-    return not isinstance(known, RowState) or STATE_RANK[answer] < STATE_RANK[known]
+    return answer == RowState.ACTIVE or known != RowState.ACTIVE
 
 
 def _proof_problems(plan: ImportPlan) -> list[tuple[str, str]]:

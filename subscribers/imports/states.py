@@ -19,8 +19,8 @@ class RowState(TextChoices):
 
 #: Of several rows with the same address, the state with the highest rank counts.
 STATE_RANK: dict[RowState, int] = {
-    RowState.ACTIVE: 0,
-    RowState.PENDING: 1,
+    RowState.PENDING: 0,
+    RowState.ACTIVE: 1,
     RowState.UNSUBSCRIBED: 2,
     RowState.BOUNCED: 3,
     RowState.COMPLAINED: 4,

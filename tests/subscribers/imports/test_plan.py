@@ -250,6 +250,27 @@ def test_what_a_file_tells_cannot_be_answered_away(tmp_path: Path) -> None:
         assert codes == ([] if plan.file_state == RowState.ACTIVE else ["default_state"])
 
 
+@pytest.mark.parametrize(
+    ("suffix", "answer", "is_accepted"),
+    [
+        ("active", RowState.PENDING, True),
+        ("active", RowState.UNSUBSCRIBED, True),
+        ("unconfirmed", RowState.ACTIVE, False),
+        ("bounced", RowState.PENDING, False),
+        ("bounced", RowState.COMPLAINED, True),
+        ("all", RowState.ACTIVE, False),
+        ("all", RowState.PENDING, False),
+        ("all", RowState.UNSUBSCRIBED, True),
+    ],
+)
+def test_an_answer_may_only_be_more_careful_than_the_file(
+    suffix: str, answer: RowState, is_accepted: bool, tmp_path: Path
+) -> None:
+    name = f"harbour-{suffix}.csv"
+    found = problems_of(tmp_path, '"Ada","ada@example.org"\n', name, default_state=answer)
+    assert ("default_state" not in found) == is_accepted
+
+
 def test_a_list_of_suppressions_needs_no_statement(tmp_path: Path) -> None:
     change: dict[str, object] = {
         "proof": ProofKind.SUPPRESSION_LIST,

@@ -189,10 +189,10 @@ def test_of_two_columns_with_a_state_the_stronger_counts() -> None:
     assert read_one("active", "perhaps", targets=targets).refusal == RowRefusal.UNKNOWN_STATE
 
 
-def test_a_complaint_outranks_a_bounce_and_all_of_them_outrank_active() -> None:
+def test_a_complaint_outranks_a_bounce_and_every_no_outranks_active() -> None:
     assert sorted(RowState, key=STATE_RANK.__getitem__) == [
-        RowState.ACTIVE,
         RowState.PENDING,
+        RowState.ACTIVE,
         RowState.UNSUBSCRIBED,
         RowState.BOUNCED,
         RowState.COMPLAINED,
