@@ -17,6 +17,7 @@ from newsletter.sending.control import drop_cancelled, finish_sends
 from newsletter.sending.database_mark import check_and_mark
 from newsletter.sending.domains import REFRESH_EVERY, refresh_due_domains
 from newsletter.sending.expand import expand_audience
+from newsletter.sending.mailed import mailed_subscribers
 from newsletter.sending.post import post_batch, seconds_until_post
 from newsletter.sending.provider_outage import follow_provider_outages
 from newsletter.sending.provider_search import search_provider
@@ -29,6 +30,8 @@ from subscribers.consent.address_change import delete_old_changes
 from subscribers.consent.data_requests import delete_old_data_requests
 from subscribers.consent.signing_keys import RECORD_SECONDS, record_signing_keys
 from subscribers.directory.bulk import run_bulk_actions
+from subscribers.imports.control import delete_old_files
+from subscribers.imports.engine import ImportWorker
 from subscribers.models import suppression_secret_differs
 from subscribers.privacy.retention import EVERY as RETENTION_SECONDS
 from subscribers.privacy.retention import purge_expired
@@ -98,6 +101,14 @@ def _hold_expired() -> bool:
     return hold_expired(get_route())
 
 
+#: Keeps the file of an import open from one piece of work to the next. Steps of one queue run in one thread.
+_import_worker = ImportWorker(mailed=mailed_subscribers)
+
+
+def _import_subscribers() -> bool:
+    return _import_worker.work()
+
+
 def _refresh_domains() -> bool:
     return refresh_due_domains(get_route())
 
@@ -152,4 +163,7 @@ STEPS: tuple[Step, ...] = (
     Step("search_provider", Queue.BACKGROUND, 0, _search_provider),
     Step("purge_expired", Queue.BACKGROUND, RETENTION_SECONDS, purge_expired),
     Step("sync_suppressions", Queue.BACKGROUND, PACE_SECONDS, _sync_suppressions),
+    # Checks, runs and undoes imports of subscribers; each piece takes seconds.
+    Step("import_subscribers", Queue.BACKGROUND, 0, _import_subscribers),
+    Step("delete_import_files", Queue.BACKGROUND, 3600, delete_old_files),
 )

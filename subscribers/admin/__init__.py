@@ -3,6 +3,28 @@
 No action makes a subscription active: the only ways are a subscriber's own confirmation and an import with its proof.
 """
 
-from subscribers.admin import exports, fields, privacy, records, segments, signups, subscribers, suppressions, tags
+from subscribers.admin import (
+    exports,
+    fields,
+    imports,
+    privacy,
+    records,
+    segments,
+    signups,
+    subscribers,
+    suppressions,
+    tags,
+)
 
-__all__ = ["exports", "fields", "privacy", "records", "segments", "signups", "subscribers", "suppressions", "tags"]
+__all__ = [
+    "exports",
+    "fields",
+    "imports",
+    "privacy",
+    "records",
+    "segments",
+    "signups",
+    "subscribers",
+    "suppressions",
+    "tags",
+]

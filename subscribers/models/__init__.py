@@ -14,7 +14,7 @@ from subscribers.models.bulk_action import (
     BulkActionReason,
     BulkActionState,
 )
-from subscribers.models.consent import Consent, ConsentForm, ConsentKind, ConsentText, LeaveReason
+from subscribers.models.consent import REFUSALS, Consent, ConsentForm, ConsentKind, ConsentText, LeaveReason
 from subscribers.models.custom_field import (
     BUILT_IN_FIELDS,
     MAX_OPTIONS,
@@ -32,6 +32,19 @@ from subscribers.models.data_request import (
 )
 from subscribers.models.export import Export, ExportFormat
 from subscribers.models.history import Change, ChangeKind, Note
+from subscribers.models.imports import (
+    ENDED,
+    IMPORT_MACHINE,
+    WORKING,
+    Import,
+    ImportPart,
+    ImportProblem,
+    ImportRefusal,
+    ImportState,
+    ImportSuppression,
+    StagedRow,
+    UpdateMode,
+)
 from subscribers.models.mail_domain import MailDomain, MailDomainStatus
 from subscribers.models.mailing_list import MailingList
 from subscribers.models.retention import RetentionProgress
@@ -89,7 +102,13 @@ from subscribers.models.transactional_mail import (
     TransactionalMailState,
     new_idempotency_key,
 )
-from subscribers.models.transitions import Evidence, move_subscriptions, record_consents, update_subscriptions
+from subscribers.models.transitions import (
+    Evidence,
+    move_subscriptions,
+    record_consents,
+    stored_text,
+    update_subscriptions,
+)
 from subscribers.models.validators import check_address, check_header_text, check_sender_name, check_time_zone
 
 __all__ = [
@@ -102,17 +121,21 @@ __all__ = [
     "DATA_REQUEST_LIFETIME",
     "DATA_REQUEST_RETENTION",
     "DAY",
+    "ENDED",
     "HOUR",
     "IMPORTED",
+    "IMPORT_MACHINE",
     "LIFTED_BY_CONFIRMATION",
     "MAX_OPTIONS",
     "MAX_TEXT",
+    "REFUSALS",
     "REQUESTED",
     "REQUEST_LIFETIME",
     "SIGNUP_MACHINE",
     "SUBSCRIPTION_MACHINE",
     "SUNSET_MACHINE",
     "TRANSACTIONAL_MAIL_MACHINE",
+    "WORKING",
     "AddressChange",
     "AddressChangeState",
     "BulkAction",
@@ -136,6 +159,12 @@ __all__ = [
     "FieldKind",
     "FieldValue",
     "Frequency",
+    "Import",
+    "ImportPart",
+    "ImportProblem",
+    "ImportRefusal",
+    "ImportState",
+    "ImportSuppression",
     "LeaveReason",
     "LiftedSuppression",
     "MailDomain",
@@ -155,6 +184,7 @@ __all__ = [
     "SignupDecision",
     "SignupRule",
     "SignupState",
+    "StagedRow",
     "Subscriber",
     "Subscription",
     "SubscriptionQuerySet",
@@ -172,6 +202,7 @@ __all__ = [
     "TransactionalMailKind",
     "TransactionalMailReason",
     "TransactionalMailState",
+    "UpdateMode",
     "UsedStamp",
     "add_to_counters",
     "check_address",
@@ -185,6 +216,7 @@ __all__ = [
     "present_secret_fingerprint",
     "record_consents",
     "secret_fingerprint",
+    "stored_text",
     "suppression_secret_differs",
     "tag_key",
     "update_subscriptions",

@@ -42,6 +42,10 @@ class ConsentKind(models.TextChoices):
     SUPPRESSED = "suppressed", _("Suppressed")
 
 
+#: The steps by which mail is refused.
+REFUSALS = (ConsentKind.UNSUBSCRIBED, ConsentKind.DECLINED, ConsentKind.SUPPRESSED)
+
+
 class ConsentForm(models.TextChoices):
     """Where a step was taken."""
 
@@ -130,6 +134,14 @@ class Consent(models.Model):
         verbose_name, verbose_name_plural = _("consent"), _("consents")
         constraints = [
             models.CheckConstraint(condition=Q(kind__in=ConsentKind.values), name="consent_kind_known"),
+        ]
+        indexes = [
+            # What an import looks up: a “no” whose subscription was deleted still counts.
+            models.Index(
+                fields=["canonical"],
+                condition=Q(subscription__isnull=True, kind__in=REFUSALS),
+                name="consent_of_deleted",
+            ),
         ]
 
     def __str__(self) -> str:

@@ -48,8 +48,8 @@ SUBSCRIPTION_MACHINE = StateMachine(
         SubscriptionState.UNSUBSCRIBED: (SubscriptionState.PENDING,),
         SubscriptionState.SUPPRESSED: (SubscriptionState.PENDING,),
     },
-    # Active at once only by an import with proof of consent.
-    initial_states=(SubscriptionState.PENDING, SubscriptionState.ACTIVE),
+    # Active at once only by an import with proof of consent; ended at once only by one of those who left elsewhere.
+    initial_states=tuple(SubscriptionState),
 )
 
 

@@ -118,7 +118,7 @@ def record_consents(
     mail: TransactionalMail | None = None,
 ) -> None:
     """Append one consent for each subscription. Subscriber and mailing list must be loaded."""
-    text = _stored_text(evidence)
+    text = stored_text(evidence)
     Consent.objects.bulk_create(
         [
             Consent(
@@ -145,8 +145,8 @@ def record_consents(
     )
 
 
-def _stored_text(evidence: Evidence) -> ConsentText | None:
-    """The row of the text, which all consents to it share."""
+def stored_text(evidence: Evidence) -> ConsentText | None:
+    """The row of the text, which all consents to it share; None without a text."""
     if not evidence.text:
         return None
     parts = (evidence.form, evidence.version, evidence.text)

@@ -20,6 +20,7 @@ from newsletter.models import (
 from subscribers.models import (
     ADDRESS_CHANGE_MACHINE,
     BULK_ACTION_MACHINE,
+    IMPORT_MACHINE,
     SIGNUP_MACHINE,
     SUBSCRIPTION_MACHINE,
     SUNSET_MACHINE,
@@ -41,6 +42,7 @@ MACHINES = {
     "transactional mail": TRANSACTIONAL_MAIL_MACHINE,
     "change of address": ADDRESS_CHANGE_MACHINE,
     "bulk action": BULK_ACTION_MACHINE,
+    "import": IMPORT_MACHINE,
     "sending switch": SWITCH_MACHINE,
 }
 
@@ -53,7 +55,7 @@ ALLOWED = {
     "newsletter/sending/batch.py": "raw SQL takes its states from the table",
     "newsletter/sending/build.py": "raw SQL takes its states from the table",
     "newsletter/sending/outcome.py": "parts of a batch are made as claimed; raw SQL takes its states from the table",
-    "subscribers/imports/confirmed.py": "subscriptions are made as active; `initial_states` allows it",
+    "subscribers/imports/chunk.py": "raw SQL takes its states from the table; `initial_states` allows new ones",
     "subscribers/directory/add.py": "subscriptions are made as active; `initial_states` allows it",
     "newsletter/gathering/pick.py": "an item of a feed is offered, picked or dismissed; it has no machine",
     "newsletter/preflight/link_checks.py": "a link is waiting or checked; it has no machine",

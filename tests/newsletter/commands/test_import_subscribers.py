@@ -1,0 +1,84 @@
+"""`manage.py import_subscribers`: a dry run by default, with the refused rows as a file."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import pytest
+from django.core.management import CommandError, call_command
+
+from subscribers.imports.engine import ImportWorker
+from subscribers.models import Import, ImportState, Subscription
+from tests.publications import make_newsletter
+
+pytestmark = pytest.mark.django_db
+
+ANSWERS = {"proof": "double_opt_in_elsewhere", "statement": "Double opt-in on example.org."}
+
+
+@pytest.fixture
+def people(tmp_path: Path) -> Path:
+    make_newsletter()
+    path = tmp_path / "people.csv"
+    path.write_text("email,status\ngus@example.org,active\nhana@example.org,unsubscribed\n=x,active\n")
+    return path
+
+
+def output(*arguments: object, **options: object) -> str:
+    out = io.StringIO()
+    call_command("import_subscribers", *map(str, arguments), stdout=out, **options)
+    return out.getvalue()
+
+
+def test_without_run_nothing_is_changed(people: Path, tmp_path: Path) -> None:
+    shown = output(people, refused=str(tmp_path / "refused.csv"), **ANSWERS)
+    assert "New, active" in shown
+    assert "Nothing was changed" in shown
+    assert not Subscription.objects.exists()
+    assert not Import.objects.exists()
+    refused = (tmp_path / "refused.csv").read_text()
+    assert "people.csv,4,Not a valid address" in refused
+    assert "'=x" in refused
+
+
+def test_with_run_the_rows_are_imported(people: Path) -> None:
+    shown = output(people, run=True, **ANSWERS)
+    assert "All rows" in shown
+    assert sorted(Subscription.objects.values_list("state", flat=True)) == ["active", "unsubscribed"]
+
+
+def test_missing_answers_are_listed_with_their_options(people: Path) -> None:
+    with pytest.raises(CommandError, match=r"\(--proof\)"):
+        output(people)
+    assert not Import.objects.exists()
+
+
+def test_columns_can_be_mapped_by_name(people: Path) -> None:
+    people.write_text("who,status,Boat\ngus@example.org,active,Elster\n")
+    output(people, map=["who=address", "Boat=field:boat"], run=True, **ANSWERS)
+    assert Subscription.objects.get().field_values.get().text == "Elster"
+
+
+def test_a_file_that_cannot_be_read_is_named(people: Path) -> None:
+    people.write_text('email,name\na@example.org,"Ada\n')
+    with pytest.raises(CommandError, match="unclosed quote"):
+        output(people, **ANSWERS)
+
+
+def test_ctrl_c_pauses_and_resume_continues(people: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    advance = ImportWorker.advance
+
+    def interrupted(worker: ImportWorker, pk: int) -> bool:
+        if Import.objects.get(pk=pk).state == ImportState.RUNNING:
+            raise KeyboardInterrupt
+        return advance(worker, pk)
+
+    monkeypatch.setattr(ImportWorker, "advance", interrupted)
+    with pytest.raises(CommandError, match="Continue with --resume"):
+        output(people, run=True, **ANSWERS)
+    monkeypatch.undo()
+    stored = Import.objects.get()
+    assert stored.state == ImportState.PAUSED
+    output(resume=stored.pk)
+    assert Subscription.objects.count() == 2

@@ -1,0 +1,199 @@
+"""The import wizard in the admin: three steps, with permissions, errors at the fields, and without JavaScript."""
+
+from __future__ import annotations
+
+import csv
+import io
+
+import pytest
+from django.contrib.auth.models import Permission, User
+from django.core.files.uploadedfile import SimpleUploadedFile
+from django.test import Client
+from django.urls import reverse
+
+from subscribers.imports.control import start_run
+from subscribers.imports.engine import ImportWorker
+from subscribers.models import Import, ImportState
+from subscribers.models import SubscriptionState as State
+from tests.people import make_mailing_list
+from tests.subscribers.imports.importing import STATEMENT, check, plain_file, run, states, uploaded, work
+
+pytestmark = pytest.mark.django_db
+
+ROWS = [
+    ("gus@example.org", "active", "Gus", "press"),
+    ("hana@example.org", "unsubscribed", "", ""),
+    ("x", "active", "", ""),
+]
+FILE = plain_file(ROWS, ("email", "status", "first_name", "tags"))
+
+
+@pytest.fixture
+def editor(client: Client) -> Client:
+    """A client that is logged in as a superuser."""
+    client.force_login(User.objects.create_superuser("ida", "ida@example.org", "a long password"))
+    return client
+
+
+def page(stored: Import, name: str) -> str:
+    return reverse(f"admin:subscribers_import_{name}", args=[stored.pk])
+
+
+def upload(client: Client, data: bytes = FILE, name: str = "people.csv") -> Import:
+    """The first step."""
+    mailing_list = make_mailing_list()
+    file = SimpleUploadedFile(name, data)
+    response = client.post(reverse("admin:subscribers_import_add"), {"mailing_list": mailing_list.pk, "file": file})
+    stored = Import.objects.get()
+    assert response["Location"] == page(stored, "columns")
+    return stored
+
+
+def answers(client: Client, stored: Import, **changed: str) -> dict[str, str]:
+    """What the second step sends if nothing but the proof is filled in."""
+    form = client.get(page(stored, "columns")).context["form"]
+    data = {bound.name: bound.value() or "" for bound in form}
+    return data | {"proof": "double_opt_in_elsewhere", "statement": STATEMENT} | changed
+
+
+def test_three_steps_lead_to_imported_subscribers(editor: Client) -> None:
+    stored = upload(editor)
+    columns = editor.get(page(stored, "columns"))
+    assert "gus@example.org" in columns.content.decode()
+    response = editor.post(page(stored, "columns"), answers(editor, stored))
+    assert response["Location"] == page(stored, "review")
+    assert 'http-equiv="refresh"' in editor.get(page(stored, "review")).content.decode()
+    work(stored)
+    assert stored.state == ImportState.CHECKED, stored.detail
+    review = editor.get(page(stored, "review")).content.decode()
+    assert "Dry run of 3 rows" in review
+    assert "Import 2 rows" in review
+    assert "Not a valid address" in review
+    assert states() == {}
+    editor.post(page(stored, "run"))
+    work(stored)
+    assert states() == {"gus@example.org": State.ACTIVE, "hana@example.org": State.UNSUBSCRIBED}
+    finished = editor.get(page(stored, "review")).content.decode()
+    assert "New, active" in finished
+    assert "Undo the import" in finished
+
+
+def test_what_is_missing_is_said_at_its_field(editor: Client) -> None:
+    stored = upload(editor)
+    data = answers(editor, stored, proof="", statement="") | {"column-0": "ignore"}
+    response = editor.post(page(stored, "columns"), data)
+    form = response.context["form"]
+    assert set(form.errors) == {"column-0", "proof"}
+    body = response.content.decode()
+    assert "<title>Error:" in body
+    assert 'role="alert"' in body
+    stored.refresh_from_db()
+    assert stored.state == ImportState.UPLOADED
+
+
+def test_a_file_without_states_asks_for_them(editor: Client) -> None:
+    stored = upload(editor, b"email\ngus@example.org\n")
+    data = answers(editor, stored)
+    response = editor.post(page(stored, "columns"), data | {"default_state": ""})
+    assert "default_state" in response.context["form"].errors
+    assert editor.post(page(stored, "columns"), data | {"default_state": "unsubscribed"}).status_code == 302
+    run(work(stored))
+    assert states() == {"gus@example.org": State.UNSUBSCRIBED}
+
+
+def test_a_file_that_cannot_be_read_is_an_error_at_the_file(editor: Client) -> None:
+    file = SimpleUploadedFile("people.csv", b'email,name\na@example.org,"Ada\n')
+    response = editor.post(
+        reverse("admin:subscribers_import_add"), {"mailing_list": make_mailing_list().pk, "file": file}
+    )
+    assert "unclosed quote" in str(response.context["form"].errors["file"])
+    assert not Import.objects.exists()
+
+
+def test_the_mapping_is_remembered_for_files_with_the_same_columns(editor: Client) -> None:
+    first = upload(editor)
+    editor.post(page(first, "columns"), answers(editor, first) | {"column-2": "note"})
+    second = uploaded(FILE)
+    shown = editor.get(page(second, "columns"))
+    assert "Mapping remembered from" in shown.content.decode()
+    assert shown.context["form"]["column-2"].value() == "note"
+    assert shown.context["form"]["statement"].value() == STATEMENT
+
+
+def test_refused_rows_are_downloaded_with_reasons_and_without_formulas(editor: Client) -> None:
+    stored = check(uploaded(plain_file([("=cmd()", "active", "", "", "")])))
+    response = editor.get(page(stored, "refused"))
+    text = b"".join(response.streaming_content).decode("utf-8-sig")  # type: ignore[attr-defined]
+    header, refused = list(csv.reader(io.StringIO(text)))
+    assert header[:3] == ["File", "Line", "Reason"]
+    assert refused[1] == "2"
+    assert refused[3] == "'=cmd()"
+
+
+def test_the_progress_is_a_fragment_that_is_sent_once(editor: Client) -> None:
+    stored = check(uploaded(plain_file([("gus@example.org", "active", "", "", "")])))
+    start_run(stored, by="ida")
+    first = editor.get(page(stored, "progress"))
+    assert 'data-version="running"' in first.content.decode()
+    work(stored)
+    second = editor.get(page(stored, "progress"))
+    assert 'data-version="finished"' in second.content.decode()
+    assert editor.get(page(stored, "progress"), headers={"If-None-Match": second["ETag"]}).status_code == 304
+
+
+def test_an_import_is_paused_resumed_and_undone(editor: Client) -> None:
+    stored = check(uploaded(plain_file([("gus@example.org", "active", "", "", "")])))
+    editor.post(page(stored, "run"))
+    for action, state in (("pause", "paused"), ("resume", "running")):
+        editor.post(page(stored, action))
+        stored.refresh_from_db()
+        assert stored.state == state
+        assert editor.get(page(stored, "review")).status_code == 200
+    work(stored)
+    assert "You cannot undo this" in editor.get(page(stored, "undo")).content.decode()
+    editor.post(page(stored, "undo"))
+    work(stored)
+    assert states() == {}
+    assert "Subscriptions removed: 1" in editor.get(page(stored, "review")).content.decode()
+
+
+def test_an_upload_can_be_deleted_again(editor: Client) -> None:
+    stored = upload(editor)
+    editor.post(page(stored, "discard"))
+    assert not Import.objects.exists()
+
+
+def test_another_editor_was_faster(editor: Client) -> None:
+    stored = run(check(uploaded(plain_file([("gus@example.org", "active", "", "", "")]))))
+    response = editor.post(page(stored, "run"), follow=True)
+    assert "cannot change to" in response.content.decode()
+
+
+@pytest.mark.parametrize("name", ["columns", "run", "pause", "resume", "undo", "discard"])
+def test_only_those_who_may_import_do(client: Client, name: str) -> None:
+    viewer = User.objects.create_user("lou", is_staff=True)
+    viewer.user_permissions.add(Permission.objects.get(codename="view_import"))
+    client.force_login(viewer)
+    stored = check(uploaded(FILE))
+    assert client.post(page(stored, name)).status_code == 403
+    assert client.get(reverse("admin:subscribers_import_add")).status_code == 403
+    review = client.get(page(stored, "review"))
+    assert review.status_code == 200
+    assert b"Import 2 rows" not in review.content
+
+
+def test_others_see_nothing(client: Client) -> None:
+    client.force_login(User.objects.create_user("norm", is_staff=True))
+    stored = check(uploaded(FILE))
+    for name in ("review", "progress", "refused"):
+        assert client.get(page(stored, name)).status_code == 403
+
+
+def test_the_list_leads_to_what_an_import_needs_next(editor: Client) -> None:
+    stored = upload(editor)
+    change = reverse("admin:subscribers_import_change", args=[stored.pk])
+    assert editor.get(change)["Location"] == page(stored, "columns")
+    assert stored.file_name in editor.get(reverse("admin:subscribers_import_changelist")).content.decode()
+    check(stored)
+    assert editor.get(change)["Location"] == page(stored, "review")
+    assert not ImportWorker().claim(stored.pk)
