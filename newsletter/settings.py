@@ -110,7 +110,6 @@ RETENTION_DAYS = {
     "imports": CONFIGURATION.retention_import_days,
 }
 UNDO_SECONDS, OVERDUE_MINUTES = CONFIGURATION.undo_seconds, CONFIGURATION.overdue_minutes
-IMPORT_RETENTION_DAYS = CONFIGURATION.import_retention_days
 
 ALLOWED_HOSTS = [SITE_HOST, *CONFIGURATION.allowed_hosts]
 INSTALLED_APPS = [

@@ -147,13 +147,6 @@ class Configuration(BaseSettings):
         description="Schedules that start later than this are held for confirmation, in minutes (5 to 10080). Sends in "
         "progress are paused when no worker has run for this long.",
     )
-    import_retention_days: int = Field(
-        default=30,
-        ge=1,
-        le=3650,
-        description="How long the file of an import of subscribers and its refused rows are kept after it, in days "
-        "(1 to 3650).",
-    )
     smtp_host: Annotated[str, AfterValidator(validation.smtp_host)] = Field(
         default="",
         validate_default=True,
@@ -297,7 +290,8 @@ class Configuration(BaseSettings):
         default=30,
         ge=1,
         le=3650,
-        description="How long files of imports and lists of refused rows are kept, in days (1 to 3650).",
+        description="How long the file of an import of subscribers and its refused rows are kept after it, in days "
+        "(1 to 3650).",
     )
     themes_dir: DirectoryPath | None = Field(
         default=None,

@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('newsletter', '0019_restored_batches'),
+        ('newsletter', '0020_audience'),
     ]
 
     operations = [

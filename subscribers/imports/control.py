@@ -26,7 +26,7 @@ from subscribers.models import (
 
 #: Imports that are not run: they can be deleted with their file.
 WAITING = (ImportState.UPLOADED, ImportState.CHECKED)
-#: Nothing works on these. Their files are deleted after IMPORT_RETENTION_DAYS.
+#: Nothing works on these. Their files are deleted after RETENTION_IMPORT_DAYS.
 KEPT = (*ENDED, *WAITING)
 
 

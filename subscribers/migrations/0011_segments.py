@@ -5,7 +5,7 @@ from django.db.models.functions import Upper
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('subscribers', '0009_fields_tags_segments'),
+        ('subscribers', '0010_imports'),
     ]
 
     operations = [

@@ -27,7 +27,7 @@ class Migration(migrations.Migration):
     dependencies = [
         ('auth', '0012_alter_user_first_name_max_length'),
         ('contenttypes', '0002_remove_content_type_name'),
-        ('subscribers', '0009_fields_tags_segments'),
+        ('subscribers', '0011_segments'),
     ]
 
     operations = [

@@ -36,7 +36,7 @@ def forget(apps, schema_editor):
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('subscribers', '0009_fields_tags_segments'),
+        ('subscribers', '0012_search'),
     ]
 
     operations = [

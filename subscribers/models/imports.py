@@ -146,7 +146,7 @@ class Import(models.Model):
 
     def file_is_due(self, now: datetime.datetime) -> bool:
         """Whether its file has been kept long enough."""
-        kept = datetime.timedelta(days=settings.IMPORT_RETENTION_DAYS)
+        kept = datetime.timedelta(days=settings.RETENTION_DAYS["imports"])
         return (self.ended_at or self.created_at) <= now - kept
 
 

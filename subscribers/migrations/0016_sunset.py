@@ -8,7 +8,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('subscribers', '0009_fields_tags_segments'),
+        ('subscribers', '0015_privacy'),
     ]
 
     operations = [
@@ -36,16 +36,21 @@ class Migration(migrations.Migration):
         migrations.AlterField(
             model_name='consent',
             name='form',
-            field=models.CharField(choices=[('signup', 'Sign-up form'), ('signup-again', '“Send the link again” after the sign-up form'), ('confirm', 'Confirmation page'), ('confirm-again', '“Send a new link” on the confirmation page'), ('decline', 'Decline page'), ('decline-undo', 'Undo on the decline page'), ('unsubscribe', 'Unsubscribe page'), ('unsubscribe-undo', 'Undo on the unsubscribe page'), ('one-click', 'One-click unsubscribe of the mail program'), ('preferences', 'Preferences page'), ('admin', 'Admin'), ('suppression', 'Suppression'), ('stay', '“Keep my subscription” after “Do you still want this newsletter?”'), ('sunset', 'No answer to “Do you still want this newsletter?”'), ('import', 'Import')], help_text='Where the step was taken: a form, a link in a mail, an import.', max_length=40, verbose_name='form'),
+            field=models.CharField(choices=[('signup', 'Sign-up form'), ('signup-again', '“Send the link again” after the sign-up form'), ('confirm', 'Confirmation page'), ('confirm-again', '“Send a new link” on the confirmation page'), ('decline', 'Decline page'), ('decline-undo', 'Undo on the decline page'), ('unsubscribe', 'Unsubscribe page'), ('unsubscribe-undo', 'Undo on the unsubscribe page'), ('one-click', 'One-click unsubscribe of the mail program'), ('unsubscribe-reason', 'Question for the reason, after unsubscribing'), ('preferences', 'Preferences page'), ('admin', 'Admin'), ('suppression', 'Suppression'), ('stay', '“Keep my subscription” after “Do you still want this newsletter?”'), ('sunset', 'No answer to “Do you still want this newsletter?”'), ('import', 'Import')], help_text='Where the step was taken: a form, a link in a mail, an import.', max_length=40, verbose_name='form'),
+        ),
+        migrations.AlterField(
+            model_name='importsuppression',
+            name='reason',
+            field=models.CharField(choices=[('hard_bounce', 'The mailbox does not exist'), ('complaint', 'Reported a mail as spam'), ('provider', 'On the provider’s suppression list'), ('manual', 'Added by an editor'), ('erased', 'Erased: no import adds the address again')], max_length=12),
         ),
         migrations.AlterField(
             model_name='transactionalmail',
             name='kind',
-            field=models.CharField(choices=[('confirmation', 'Confirmation mail'), ('stay', '“Do you still want this newsletter?”'), ('already_subscribed', '“You are already subscribed”')], max_length=20, verbose_name='kind'),
+            field=models.CharField(choices=[('confirmation', 'Confirmation mail'), ('stay', '“Do you still want this newsletter?”'), ('already_subscribed', '“You are already subscribed”'), ('address_confirm', 'Change of address: to the new address'), ('address_taken', 'Change of address: the new address is in use'), ('address_approve', 'Change of address: to the old address'), ('access', 'Link to the subscriber’s data'), ('erase', 'Link to delete the subscriber’s data'), ('preferences_link', 'Link to the preferences page')], max_length=20, verbose_name='kind'),
         ),
         migrations.AddConstraint(
             model_name='transactionalmail',
-            constraint=models.CheckConstraint(condition=models.Q(('kind__in', ['confirmation', 'stay', 'already_subscribed'])), name='transactional_mail_kind_known'),
+            constraint=models.CheckConstraint(condition=models.Q(('kind__in', ['confirmation', 'stay', 'already_subscribed', 'address_confirm', 'address_taken', 'address_approve', 'access', 'erase', 'preferences_link'])), name='transactional_mail_kind_known'),
         ),
         migrations.AddField(
             model_name='sunsetquestion',
