@@ -13,10 +13,15 @@ class SubscribersConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        """Register the kinds of rules of segments, and have the index of the search made after migrations."""
-        # Both need the registry of apps.
-        from subscribers.directory.search import prepare_index
+        """Join the parts of the app that know nothing of each other."""
+        # All need the registry of apps.
+        from subscribers.directory.search import forget_deleted, prepare_index
+        from subscribers.imports.control import ImportFiles
+        from subscribers.privacy.registry import CLEANUPS
+        from subscribers.privacy.retention import add_retention
         from subscribers.segments.subscription_kinds import register_kinds
 
         register_kinds()
+        add_retention(ImportFiles())
+        CLEANUPS.append(forget_deleted)
         post_migrate.connect(prepare_index, sender=self, dispatch_uid="subscribers.search")

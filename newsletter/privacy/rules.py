@@ -25,8 +25,7 @@ from newsletter.models.reasons import reason_sentence
 from newsletter.providers import erase_from_event
 from newsletter.sending.erased import HAS_BYTES, erase_deliveries
 from newsletter.sending.reconcile import hold
-from subscribers.privacy.registry import DataRule, DataSubject, Row, add_rule
-from subscribers.privacy.rules import plain_row
+from subscribers.privacy.registry import DataRule, DataSubject, Row, add_rule, plain_row
 
 #: Rows per statement: far below SQLite's limit of parameters.
 CHUNK = 500

@@ -30,7 +30,6 @@ from subscribers.consent.address_change import delete_old_changes
 from subscribers.consent.data_requests import delete_old_data_requests
 from subscribers.consent.signing_keys import RECORD_SECONDS, record_signing_keys
 from subscribers.directory.bulk import run_bulk_actions
-from subscribers.imports.control import delete_old_files
 from subscribers.imports.engine import ImportWorker
 from subscribers.models import suppression_secret_differs
 from subscribers.privacy.retention import EVERY as RETENTION_SECONDS
@@ -165,5 +164,4 @@ STEPS: tuple[Step, ...] = (
     Step("sync_suppressions", Queue.BACKGROUND, PACE_SECONDS, _sync_suppressions),
     # Checks, runs and undoes imports of subscribers; each piece takes seconds.
     Step("import_subscribers", Queue.BACKGROUND, 0, _import_subscribers),
-    Step("delete_import_files", Queue.BACKGROUND, 3600, delete_old_files),
 )

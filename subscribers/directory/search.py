@@ -104,6 +104,13 @@ def has_index() -> bool:
         return bool(cursor.fetchone()[0])
 
 
+def forget_deleted() -> None:
+    """Remove what the index of SQLite still knows of deleted rows: it keeps their trigrams until parts are merged."""
+    if connection.vendor == "sqlite" and has_index():
+        with connection.cursor() as cursor:
+            cursor.execute(f"INSERT INTO {TABLE} ({TABLE}) VALUES ('rebuild')")  # noqa: S608 - names of ours
+
+
 def prepare_index(**_signal: object) -> None:
     """Make the index, if it is missing and the database can have it. Runs after every `migrate`.
 

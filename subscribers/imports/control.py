@@ -7,8 +7,10 @@ import hashlib
 from collections.abc import Sequence
 
 from django.db import transaction
-from django.db.models import Exists, OuterRef, Q
+from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.db.models.functions import Coalesce
 from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
 
 from subscribers.imports.engine import FROM_THE_START
 from subscribers.imports.outcomes import Outcome
@@ -28,6 +30,9 @@ from subscribers.models import (
 WAITING = (ImportState.UPLOADED, ImportState.CHECKED)
 #: Nothing works on these. Their files are deleted after RETENTION_IMPORT_DAYS.
 KEPT = (*ENDED, *WAITING)
+
+#: The most imports whose files are deleted in one run.
+FILES_PER_RUN = 20
 
 
 def start_check(
@@ -118,19 +123,28 @@ def remembered(stored: Import, source: Source) -> Import | None:
     return same.exclude(pk=stored.pk).order_by("-pk").first()
 
 
-def delete_old_files(now: datetime.datetime | None = None) -> bool:
-    """Delete the files and refused rows of imports that ended long ago, and uploads that were not run.
+class ImportFiles:
+    """The retention rule of the files and refused rows of imports that ended, and of uploads that were not run."""
 
-    A step of the worker; returns whether there may be more.
-    """
-    now = now or timezone.now()
-    parts, refusals = (model.objects.filter(owner=OuterRef("pk")) for model in (ImportPart, ImportRefusal))
-    kept = Import.objects.filter(Q(state__in=WAITING) | Q(Exists(parts)) | Q(Exists(refusals)))
-    due = next((row for row in kept.order_by("pk")[:100] if row.state in KEPT and row.file_is_due(now)), None)
-    if due is None:
-        return False
-    delete_file(due)
-    return True
+    name = "imports"
+    title = _("files and refused rows of imports")
+
+    def purge(self, before: datetime.datetime) -> int:
+        """See subscribers.privacy.retention.RetentionRule."""
+        due = list(self._due(before)[:FILES_PER_RUN])
+        for stored in due:
+            delete_file(stored)
+        return len(due)
+
+    def is_overdue(self, before: datetime.datetime) -> bool:
+        """See subscribers.privacy.retention.RetentionRule."""
+        return self._due(before).exists()
+
+    def _due(self, before: datetime.datetime) -> QuerySet[Import]:
+        parts, refusals = (model.objects.filter(owner=OuterRef("pk")) for model in (ImportPart, ImportRefusal))
+        kept = Import.objects.filter(Q(state__in=WAITING) | Q(Exists(parts)) | Q(Exists(refusals)))
+        old = kept.annotate(last_at=Coalesce("ended_at", "created_at")).filter(last_at__lte=before)
+        return old.filter(state__in=KEPT).order_by("pk")
 
 
 def delete_file(stored: Import) -> None:
@@ -143,15 +157,3 @@ def delete_file(stored: Import) -> None:
             Import.objects.filter(pk=stored.pk, state__in=WAITING).delete()
         else:
             Import.objects.filter(pk=stored.pk).update(preview=[], staged_count=0)
-
-
-def forget_address(canonical: str) -> None:
-    """Delete what imports know about a subscriber who is erased, by the canonical address.
-
-    A compressed file cannot be changed: the files of all imports that have ended are deleted, with their refused rows.
-    An import that is not finished keeps its file until it ends; the erasure then blocks the row.
-    """
-    with transaction.atomic():
-        ImportPart.objects.filter(owner__state__in=ENDED).delete()
-        ImportRefusal.objects.filter(owner__state__in=ENDED).delete()
-        StagedRow.objects.filter(canonical=canonical).delete()

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import datetime
 from typing import ClassVar
 
-from django.conf import settings
 from django.db import models
 from django.db.models import Q
 from django.utils import timezone
@@ -143,11 +141,6 @@ class Import(models.Model):
 
     def __str__(self) -> str:
         return self.file_name
-
-    def file_is_due(self, now: datetime.datetime) -> bool:
-        """Whether its file has been kept long enough."""
-        kept = datetime.timedelta(days=settings.RETENTION_DAYS["imports"])
-        return (self.ended_at or self.created_at) <= now - kept
 
 
 class ImportPart(models.Model):

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from django.db import connection, transaction
 
 from subscribers.models import Subscriber, SuppressionReason
-from subscribers.privacy.registry import DataSubject
+from subscribers.privacy.registry import CLEANUPS, DataSubject
 from subscribers.privacy.rules import rules
 from subscribers.suppression import check_suppression_secret, suppress_addresses
 
@@ -48,7 +48,9 @@ def erase_data_subject(subject: DataSubject, *, by: str = "") -> Erasure:
         erasure = Erasure({name: count for name, count in rows.items() if count})
         if subject.subscriber or erasure.total:
             suppress_addresses({subject.canonical: (SuppressionReason.ERASED, "")})
-    log.info("DataSubject erased", extra={"by": by, "rows": erasure.total})
+    log.info("Data subject erased", extra={"by": by, "rows": erasure.total})
+    for cleanup in CLEANUPS:
+        cleanup()
     _forget_freed_pages()
     return erasure
 

@@ -91,6 +91,16 @@ def add_rule(rule: DataRule) -> None:
     _ADDED[rule.name] = rule
 
 
+#: Run after each erasure, outside of its transaction. Other parts of the app add themselves at the start.
+CLEANUPS: list[Callable[[], None]] = []
+
+
 def added_rules() -> tuple[DataRule, ...]:
     """The rules of other apps."""
     return tuple(_ADDED.values())
+
+
+def plain_row(row: Model, *names: str, **more: Any) -> Row:
+    """The named fields of a row and others, as plain values; codes as they are stored."""
+    values = {name: getattr(row, name) for name in names} | more
+    return {name: value for name, value in values.items() if value not in (None, "", [], {})}

@@ -20,14 +20,17 @@ from subscribers.models import (
     Note,
     SegmentMember,
     Signup,
+    SignupAnswers,
     Subscriber,
     Subscription,
     SubscriptionTag,
+    SunsetQuestion,
     Suppression,
     TopicOptOut,
     TransactionalMail,
 )
-from subscribers.privacy.registry import DataRule, DataSubject, Row, added_rules
+from subscribers.privacy.registry import DataRule, DataSubject, Row, added_rules, plain_row
+from subscribers.privacy.work_rules import WORK_RULES
 
 #: Rows per statement: far below SQLite's limit of parameters.
 CHUNK = 500
@@ -35,13 +38,7 @@ CHUNK = 500
 
 def rules() -> tuple[DataRule, ...]:
     """Every rule, in the order in which data is shown. Erased from the last to the first: referring rows come last."""
-    return (*OWN_RULES, *added_rules())
-
-
-def plain_row(row: Model, *names: str, **more: Any) -> Row:
-    """The named fields of a row and others, as plain values; codes as they are stored."""
-    values = {name: getattr(row, name) for name in names} | more
-    return {name: value for name, value in values.items() if value not in (None, "", [], {})}
+    return (*OWN_RULES, *WORK_RULES, *added_rules())
 
 
 # --- The subscriber and the subscriptions --------------------------------------------------------------------------
@@ -191,7 +188,19 @@ def _signups_of(subject: DataSubject) -> Q:
 
 def _signups(subject: DataSubject) -> Iterator[Row]:
     for row in Signup.objects.filter(_signups_of(subject)).select_related("mailing_list").order_by("pk"):
-        yield plain_row(row, "created_at", "address", "network", "evidence", list=row.mailing_list.name)
+        names = ("created_at", "state", "address", "network", "source", "answers", "evidence", "facts")
+        yield plain_row(row, *names, list=row.mailing_list.name)
+
+
+def _answers(subject: DataSubject) -> Iterator[Row]:
+    for row in _owned(SignupAnswers, subject).select_related("subscription__mailing_list").order_by("pk"):
+        yield plain_row(row, "created_at", "values", list=row.subscription.mailing_list.name)
+
+
+def _sunset_questions(subject: DataSubject) -> Iterator[Row]:
+    for row in _owned(SunsetQuestion, subject).select_related("subscription__mailing_list").order_by("pk"):
+        names = ("state", "silent_since", "asked_at", "answer_by", "answered_at")
+        yield plain_row(row, *names, list=row.subscription.mailing_list.name)
 
 
 def _erase_signups(subject: DataSubject, located: list[int]) -> int:
@@ -287,6 +296,20 @@ OWN_RULES: tuple[DataRule, ...] = (
     ),
     _rule("consents", _("Consents"), Consent, _consents, _empty_consents, locate=_locate_consents),
     _rule("signups", _("Sign-ups"), Signup, _signups, _erase_signups),
+    _rule(
+        "signup_answers",
+        _("Answers of the sign-up form"),
+        SignupAnswers,
+        _answers,
+        _deleted_with(SignupAnswers, through=BY_SUBSCRIPTION),
+    ),
+    _rule(
+        "sunset_questions",
+        _("Questions whether you want to stay"),
+        SunsetQuestion,
+        _sunset_questions,
+        _deleted_with(SunsetQuestion, through=BY_SUBSCRIPTION),
+    ),
     _rule("suppressions", _("Suppression"), Suppression, _suppressions, _empty_suppression),
     _rule("log", _("Log of the editors"), LogEntry, None, _empty_log, locate=_locate_log),
     _rule("sessions", _("Sessions of the editors"), Session, None, _erase_sessions),

@@ -25,6 +25,7 @@ from newsletter.sending.outcome import record_outcome
 from newsletter.sending.reconcile import hold
 from subscribers.models import (
     AddressChange,
+    BulkAction,
     Change,
     ChangeKind,
     Consent,
@@ -32,14 +33,23 @@ from subscribers.models import (
     CustomField,
     DataRequest,
     Evidence,
+    Export,
     FieldValue,
+    Import,
+    ImportPart,
+    ImportRefusal,
+    ImportState,
+    ImportSuppression,
     Note,
     Segment,
     SegmentMember,
     Signup,
+    SignupAnswers,
+    StagedRow,
     Subscriber,
     Subscription,
     SubscriptionTag,
+    SunsetQuestion,
     Suppression,
     SuppressionReason,
     Tag,
@@ -58,6 +68,18 @@ ADDRESS = f"{WORD}@example.org"
 #: As it was typed.
 TYPED = f"{WORD.title()}@example.org"
 OTHER = "other@example.org"
+
+#: What the list of subscribers shows without a filter.
+SELECTION = {
+    "text": "",
+    "is_exact": False,
+    "mailing_list": None,
+    "state": "",
+    "source": "",
+    "tag": None,
+    "segment": None,
+    "keys": [],
+}
 
 NO_ANSWER = Outcome(kind=OutcomeKind.UNKNOWN, code="no_answer", retry_after=0.001)
 
@@ -81,6 +103,26 @@ NEVER_PERSONAL = {
     "newsletter.Event.superseded_mail": "the provider's id of a mail that failed",
     "subscribers.Consent.list_name": "the name of a list",
     "subscribers.Consent.language": "of a text that many saw",
+    "subscribers.SignupDecision.network": "a /24 or /48",
+    "subscribers.Signup.released_by": "an editor",
+    "subscribers.StagedRow.fingerprint": "the keyed hash",
+    "subscribers.StagedRow.tags": "numbers of tags",
+    "subscribers.ImportRefusal.table": "a name in the file",
+    "subscribers.ImportRefusal.reason": "a code",
+    "subscribers.ImportSuppression.fingerprint": "the keyed hash",
+    "subscribers.Import.sha256": "of the file",
+    "subscribers.Import.header_fingerprint": "of the columns",
+    "subscribers.Import.plan": "columns and an editor's words",
+    "subscribers.Import.tag_names": "tags of the list",
+    "subscribers.Import.dropped_values": "counts by field",
+    "subscribers.Import.expected": "counts",
+    "subscribers.Import.outcomes": "counts",
+    "subscribers.Import.undone": "counts",
+    "subscribers.Import.worker": "a worker",
+    "subscribers.Import.by": "an editor",
+    "subscribers.BulkAction.by": "an editor",
+    "subscribers.Export.by": "an editor",
+    "subscribers.Export.list_name": "a list",
     "admin.LogEntry.object_id": "a number",
     "sessions.Session.session_key": "the editor's",
 }
@@ -129,6 +171,40 @@ def _fill(subscription: Subscription) -> None:
     Suppression.objects.create(
         fingerprint=fingerprint(ADDRESS), reason=SuppressionReason.HARD_BOUNCE, detail=f"{WORD} is unknown"
     )
+    SignupAnswers.objects.create(subscription=subscription, values={"city": WORD})
+    SunsetQuestion.objects.create(
+        subscription=subscription, silent_since=timezone.now(), answer_by=timezone.now(), mail=mail
+    )
+    _work(subscription)
+
+
+def _work(subscription: Subscription) -> None:
+    """An import that is paused at the subscriber, and an action and an export of a search for them."""
+    stored = Import.objects.create(
+        mailing_list=subscription.mailing_list,
+        file_name=f"{ADDRESS}.csv",
+        size=1,
+        state=ImportState.PAUSED,
+        is_read=True,
+        staged_count=2,
+        last_address=ADDRESS,
+        detail=f"{ADDRESS} is in the way",
+        preview=[{"canonical": ADDRESS}],
+    )
+    ImportPart.objects.create(owner=stored, number=0, data=zstandard.compress(TYPED.lower().encode()))
+    ImportRefusal.objects.create(
+        owner=stored, position=1, line=1, reason="two_addresses", detail=ADDRESS, cells=[f"{TYPED}, {OTHER}"]
+    )
+    StagedRow.objects.create(owner=stored, position=1, canonical=ADDRESS, address=TYPED, rank=1)
+    StagedRow.objects.create(owner=stored, position=2, canonical="a@example.org", address="a@example.org", rank=1)
+    ImportSuppression.objects.create(
+        owner=stored, fingerprint=fingerprint(ADDRESS), reason=SuppressionReason.COMPLAINT, created_at=timezone.now()
+    )
+    selection = {**SELECTION, "text": WORD}
+    BulkAction.objects.create(
+        kind="suppress", selection=selection, values={"words": f"{ADDRESS} asked for it"}, by="ida", up_to=1000
+    )
+    Export.objects.create(list_name="Harbour Notes", selection=selection, format="csv", by="ida")
 
 
 def _send(subscription: Subscription, provider: Provider, slug: str, state: BatchState) -> None:
@@ -224,6 +300,7 @@ def _fill_text_columns() -> None:
             continue
         rows = model._default_manager.exclude(canonical=OTHER) if model is Subscriber else model._default_manager.all()
         rows = rows.exclude(subscriber__canonical=OTHER) if model is Subscription else rows
+        rows = rows.filter(canonical=ADDRESS) if model is StagedRow else rows
         rows.update(**{field.name: {"x": WORD} if isinstance(field, JSONField) else WORD})
 
 
