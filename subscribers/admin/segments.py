@@ -22,7 +22,7 @@ from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST
 
 from subscribers.admin.deleting import DeletesWithConsequences
-from subscribers.models import MailingList, Segment, SegmentMember, check_header_text
+from subscribers.models import MailingList, Segment, SegmentPick, check_header_text
 from subscribers.segments.count import Preview, preview_counts, sample_of
 from subscribers.segments.editing import Shown, ShownGroup, new_tree, posted_tree, settled, with_step
 from subscribers.segments.kinds import Facts, RuleError
@@ -212,7 +212,7 @@ class SegmentAdmin(DeletesWithConsequences):
     ) -> HttpResponse:
         if request.method == "POST" and "remove" in request.POST and segment.pk:
             chosen = [int(pk) for pk in request.POST.getlist("picked") if pk.isdecimal() and len(pk) < 19]
-            removed, _by_model = segment.members.filter(pk__in=chosen[:PICKED_PER_PAGE]).delete()
+            removed, _by_model = segment.picks.filter(pk__in=chosen[:PICKED_PER_PAGE]).delete()
             note = ngettext("%(count)d subscriber was removed.", "%(count)d subscribers were removed.", removed)
             messages.success(request, note % {"count": removed})
             return HttpResponseRedirect(self.page_url("change", segment.pk))
@@ -220,7 +220,7 @@ class SegmentAdmin(DeletesWithConsequences):
             form.instance.is_picked = True
             return self._saved(request, form)
         after = request.GET.get("after", "")
-        picked = SegmentMember.objects.filter(segment=segment.pk or 0).select_related("subscription__subscriber")
+        picked = SegmentPick.objects.filter(segment=segment.pk or 0).select_related("subscription__subscriber")
         if after.isdecimal() and len(after) < 19:
             picked = picked.filter(pk__gt=int(after))
         rows = list(picked.order_by("pk")[: PICKED_PER_PAGE + 1])

@@ -74,7 +74,7 @@ class ReadChange:
 def request_change(key: uuid.UUID, address: Address) -> bool:
     """Ask both mailboxes. False if the subscription is not active, or there were too many requests.
 
-    Does the same work for every new address, whoever it belongs to: only its owner learns that it is taken. An earlier
+    Does the same work for every new address, taken or not: only its owner learns that it is taken. An earlier
     request that is still open is replaced, and its links no longer work.
     """
     with transaction.atomic():

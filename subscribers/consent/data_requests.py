@@ -24,7 +24,7 @@ from subscribers.models import (
 from subscribers.suppression import get_suppression
 from subscribers.transactional.compose import enqueue_mail
 
-#: The most mails of each kind to one subscriber: whoever holds a forwarded mail can ask for them.
+#: The most mails of each kind to one subscriber: any holder of a forwarded mail can ask for them.
 MAX_LINKS_PER_DAY = 3
 
 PURPOSES = {DataRequestKind.ACCESS: Purpose.ACCESS, DataRequestKind.ERASE: Purpose.ERASE}

@@ -49,5 +49,5 @@ def may_give_reason(subscription: Subscription) -> bool:
     """Whether the subscriber has unsubscribed, and given no reason since."""
     if subscription.state != SubscriptionState.UNSUBSCRIBED:
         return False
-    given = Consent.objects.filter(subscription=subscription, form=ConsentForm.UNSUBSCRIBE_REASON)
-    return not given.filter(created_at__gte=subscription.ended_at or subscription.created_at).exists()
+    reasons = Consent.objects.filter(subscription=subscription, form=ConsentForm.UNSUBSCRIBE_REASON)
+    return not reasons.filter(created_at__gte=subscription.ended_at or subscription.created_at).exists()

@@ -21,7 +21,7 @@ from subscribers.models import (
     ConsentForm,
     Evidence,
     Segment,
-    SegmentMember,
+    SegmentPick,
     Subscriber,
     SubscriptionQuerySet,
     SuppressionReason,
@@ -148,9 +148,9 @@ def _add_to_segment(action: BulkAction, selection: Selection, chunk: list[int]) 
     segment = Segment.objects.filter(pk=action.values.get("segment"), is_picked=True).first()
     if segment is None:
         raise BulkActionFailed(BulkActionReason.SEGMENT_GONE)
-    wanted = _on_list(selection, chunk, segment.mailing_list_id).exclude(segment_memberships__segment=segment)
-    new = [SegmentMember(segment=segment, subscription=subscription) for subscription in wanted]
-    SegmentMember.objects.bulk_create(new, ignore_conflicts=True)
+    wanted = _on_list(selection, chunk, segment.mailing_list_id).exclude(segment_picks__segment=segment)
+    new = [SegmentPick(segment=segment, subscription=subscription) for subscription in wanted]
+    SegmentPick.objects.bulk_create(new, ignore_conflicts=True)
     return len(new)
 
 

@@ -16,7 +16,7 @@ from subscribers.models import (
     Evidence,
     FieldValue,
     Note,
-    SegmentMember,
+    SegmentPick,
     Subscriber,
     Subscription,
     SubscriptionState,
@@ -106,7 +106,7 @@ def _join(mine: Subscription, theirs: Subscription, evidence: Evidence) -> None:
     unsubscribe_all(Subscription.objects.filter(pk=theirs.pk), evidence)
     joined: tuple[tuple[type[Model], str], ...] = (
         (SubscriptionTag, "tag"),
-        (SegmentMember, "segment"),
+        (SegmentPick, "segment"),
         (TopicOptOut, "topic"),
     )
     for model, column in joined:

@@ -82,7 +82,7 @@ class Migration(migrations.Migration):
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('name', models.CharField(max_length=100, verbose_name='name')),
-                ('is_picked', models.BooleanField(default=False, editable=False, help_text='Its members are picked one by one; rules do not apply.', verbose_name='picked by hand')),
+                ('is_picked', models.BooleanField(default=False, editable=False, help_text='Its subscriptions are picked one by one; rules do not apply.', verbose_name='picked by hand')),
                 ('rules', models.JSONField(blank=True, default=dict, help_text='A tree of groups and rules, see subscribers/segments.', verbose_name='rules')),
                 ('created_at', models.DateTimeField(default=django.utils.timezone.now, editable=False, verbose_name='created at')),
                 ('updated_at', models.DateTimeField(auto_now=True, verbose_name='updated at')),
@@ -94,7 +94,7 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
-            name='SegmentMember',
+            name='SegmentPick',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
             ],
@@ -213,14 +213,14 @@ class Migration(migrations.Migration):
             field=models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='segments', to='subscribers.mailinglist', verbose_name='mailing list'),
         ),
         migrations.AddField(
-            model_name='segmentmember',
+            model_name='segmentpick',
             name='segment',
-            field=models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='members', to='subscribers.segment'),
+            field=models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='picks', to='subscribers.segment'),
         ),
         migrations.AddField(
-            model_name='segmentmember',
+            model_name='segmentpick',
             name='subscription',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='segment_memberships', to='subscribers.subscription'),
+            field=models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='segment_picks', to='subscribers.subscription'),
         ),
         migrations.AddField(
             model_name='subscriptiontag',
@@ -293,8 +293,8 @@ class Migration(migrations.Migration):
             constraint=models.UniqueConstraint(fields=('mailing_list', 'name'), name='segment_name_once_per_list'),
         ),
         migrations.AddConstraint(
-            model_name='segmentmember',
-            constraint=models.UniqueConstraint(fields=('segment', 'subscription'), name='segment_member_once'),
+            model_name='segmentpick',
+            constraint=models.UniqueConstraint(fields=('segment', 'subscription'), name='segment_pick_once'),
         ),
         migrations.AddConstraint(
             model_name='tag',

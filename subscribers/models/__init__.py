@@ -48,7 +48,7 @@ from subscribers.models.imports import (
 from subscribers.models.mail_domain import MailDomain, MailDomainStatus
 from subscribers.models.mailing_list import MailingList
 from subscribers.models.retention import RetentionProgress
-from subscribers.models.segment import Segment, SegmentMember
+from subscribers.models.segment import Segment, SegmentPick
 from subscribers.models.signing_key import SigningKey
 from subscribers.models.signup import SIGNUP_MACHINE, Signup, SignupAnswers, SignupState
 from subscribers.models.signup_limits import (
@@ -176,7 +176,7 @@ __all__ = [
     "RetentionProgress",
     "RuleAction",
     "Segment",
-    "SegmentMember",
+    "SegmentPick",
     "SigningKey",
     "Signup",
     "SignupAnswers",

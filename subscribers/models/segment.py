@@ -11,7 +11,7 @@ from subscribers.models.subscription import Subscription
 
 
 class Segment(models.Model):
-    """A named part of a list: a tree of rules, or members that an editor has picked."""
+    """A named part of a list: a tree of rules, or subscriptions that an editor has picked."""
 
     mailing_list = models.ForeignKey(
         MailingList, on_delete=models.CASCADE, related_name="segments", verbose_name=_("mailing list")
@@ -21,7 +21,7 @@ class Segment(models.Model):
         _("picked by hand"),
         default=False,
         editable=False,
-        help_text=_("Its members are picked one by one; rules do not apply."),
+        help_text=_("Its subscriptions are picked one by one; rules do not apply."),
     )
     rules = models.JSONField(
         _("rules"), default=dict, blank=True, help_text=_("A tree of groups and rules, see subscribers/segments.")
@@ -40,16 +40,16 @@ class Segment(models.Model):
         return self.name
 
 
-class SegmentMember(models.Model):
+class SegmentPick(models.Model):
     """A subscription that an editor has picked for a segment."""
 
-    segment = models.ForeignKey(Segment, on_delete=models.CASCADE, related_name="members", db_index=False)
-    subscription = models.ForeignKey(Subscription, on_delete=models.CASCADE, related_name="segment_memberships")
+    segment = models.ForeignKey(Segment, on_delete=models.CASCADE, related_name="picks", db_index=False)
+    subscription = models.ForeignKey(Subscription, on_delete=models.CASCADE, related_name="segment_picks")
 
     class Meta:
         default_permissions = ()
         constraints = [
-            models.UniqueConstraint(fields=["segment", "subscription"], name="segment_member_once"),
+            models.UniqueConstraint(fields=["segment", "subscription"], name="segment_pick_once"),
         ]
 
     def __str__(self) -> str:

@@ -18,7 +18,7 @@ from subscribers.models import (
     DataRequest,
     FieldValue,
     Note,
-    SegmentMember,
+    SegmentPick,
     Signup,
     SignupAnswers,
     Subscriber,
@@ -93,7 +93,7 @@ def _topics(subject: DataSubject) -> Iterator[Row]:
 
 
 def _segments(subject: DataSubject) -> Iterator[Row]:
-    for row in _owned(SegmentMember, subject).select_related("segment__mailing_list").order_by("pk"):
+    for row in _owned(SegmentPick, subject).select_related("segment__mailing_list").order_by("pk"):
         yield {"list": row.segment.mailing_list.name, "segment": row.segment.name}
 
 
@@ -276,7 +276,7 @@ OWN_RULES: tuple[DataRule, ...] = (
     _rule(
         "topics", _("Topics that you left"), TopicOptOut, _topics, _deleted_with(TopicOptOut, through=BY_SUBSCRIPTION)
     ),
-    _rule("segments", _("Segments"), SegmentMember, _segments, _deleted_with(SegmentMember, through=BY_SUBSCRIPTION)),
+    _rule("segments", _("Segments"), SegmentPick, _segments, _deleted_with(SegmentPick, through=BY_SUBSCRIPTION)),
     _rule("notes", _("Notes of the editors"), Note, _notes, _deleted_with(Note, through=BY_SUBSCRIBER)),
     _rule("changes", _("Changes"), Change, _changes, _deleted_with(Change, through=BY_SUBSCRIBER)),
     _rule("address_changes", _("Changes of address"), AddressChange, _address_changes, _erase_address_changes),

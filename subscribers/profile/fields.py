@@ -104,7 +104,7 @@ def _yes_or_no(text: str) -> bool:
 
 
 def _option(field: CustomField, text: str) -> str:
-    """The option with this text, whatever its capital letters."""
+    """The option with this text; capital letters make no difference."""
     for option in field.options:
         if option.casefold() == text.casefold():
             return str(option)
@@ -125,7 +125,7 @@ def value_text(value: Value) -> str:
 
 
 def shown_value(value: Value) -> str:
-    """The value for people, in the active language."""
+    """The value as it is shown, in the active language."""
     if isinstance(value, bool):
         return _("yes") if value else _("no")
     if isinstance(value, Decimal):
@@ -187,7 +187,7 @@ def _value(row: FieldValue) -> Value:
 
 
 def _joined(field: CustomField, before: Value, value: Value) -> Value:
-    """Options in the order of the field, whatever the order of their rows."""
+    """Options in the order of the field."""
     if not isinstance(value, tuple):
         return value
     chosen = {*(before if isinstance(before, tuple) else ()), *value}

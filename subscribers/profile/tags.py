@@ -26,7 +26,7 @@ MAX_NAME, MAX_TAGS = 60, 100
 
 
 def tag_names(text: str) -> list[str]:
-    """The names in a text, separated by commas, each once whatever its capital letters; too long ones are cut.
+    """The names in a text, separated by commas, each once, also in other capital letters; too long ones are cut.
 
     Raises ValidationError for line breaks and invisible characters.
     """

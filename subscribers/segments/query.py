@@ -8,7 +8,7 @@ from operator import and_, or_
 
 from django.db.models import Exists, OuterRef, Q
 
-from subscribers.models import Segment, SegmentMember, Subscription, SubscriptionQuerySet
+from subscribers.models import Segment, SegmentPick, Subscription, SubscriptionQuerySet
 from subscribers.segments.kinds import Facts, Rule
 from subscribers.segments.rules import Group, Match, kind_of, rules_of
 
@@ -36,6 +36,6 @@ def segment_queryset(segment: Segment, now: datetime.datetime | None = None) -> 
     """
     facts = Facts(segment.mailing_list, now)
     if segment.is_picked:
-        picked = SegmentMember.objects.filter(segment=segment.pk, subscription=OuterRef("pk"))
+        picked = SegmentPick.objects.filter(segment=segment.pk, subscription=OuterRef("pk"))
         return Subscription.objects.filter(Exists(picked), mailing_list=facts.mailing_list.pk)
     return matching(rules_of(segment, facts), facts)

@@ -175,4 +175,4 @@ def rules_fingerprint(segment: Segment) -> str:
 
 
 def _picked(segment: Segment) -> list[int]:
-    return list(segment.members.order_by("subscription").values_list("subscription", flat=True))
+    return list(segment.picks.order_by("subscription").values_list("subscription", flat=True))

@@ -18,7 +18,7 @@ from subscribers.models import (
     FieldKind,
     FieldValue,
     Frequency,
-    SegmentMember,
+    SegmentPick,
     Subscription,
     SubscriptionState,
     SubscriptionTag,
@@ -184,7 +184,7 @@ class Language(OptionKind):
 
 
 class Picked(OptionKind):
-    """The picked members of another segment."""
+    """The picked subscriptions of another segment."""
 
     code, label = "picked", _("Picked segment")
     table: ClassVar = {
@@ -196,7 +196,7 @@ class Picked(OptionKind):
         return facts.picked.items()
 
     def is_(self, value: str, facts: Facts) -> Q:
-        return Q(Exists(SegmentMember.objects.filter(segment=int(value), subscription=OuterRef("pk"))))
+        return Q(Exists(SegmentPick.objects.filter(segment=int(value), subscription=OuterRef("pk"))))
 
 
 class OtherList(OptionKind):

@@ -83,7 +83,7 @@ def leave_all(request: HttpRequest, subscription: Subscription, form: str) -> Ht
     return unsubscribed_page(request, subscription, is_everywhere=True)
 
 
-def store_given_reason(request: HttpRequest, subscription: Subscription) -> HttpResponse:
+def store_reason_of_form(request: HttpRequest, subscription: Subscription) -> HttpResponse:
     """Store the reason, and show the page again; with an error if nothing was chosen."""
     form = ReasonForm(request.POST)
     if not form.is_valid():

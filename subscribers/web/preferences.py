@@ -2,7 +2,7 @@
 
 A POST that stores something is answered with a redirect, so that a reload repeats nothing. An error shows the page
 again, with the form as it was submitted. Nothing is changed by a GET. The page shows no full address, no name and no
-text of a custom field: whoever gets a forwarded mail can open it.
+text of a custom field: any recipient of a forwarded mail can open it.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """What is stored about a subscriber and where it came from, in words, for the preferences page.
 
-That page is opened by a link, and mails are forwarded: what identifies a person is masked.
+That page is opened by a link, and mails are forwarded: what identifies the subscriber is masked.
 """
 
 from __future__ import annotations

@@ -40,7 +40,7 @@ from subscribers.web.pages import (
     one_click_answer,
     path_to,
     private,
-    store_given_reason,
+    store_reason_of_form,
     subscription_page,
     subscription_with,
     unsubscribed_page,
@@ -152,7 +152,7 @@ def _unsubscribe(request: HttpRequest, subscription: Subscription | None, key: u
         return leave_all(request, subscription, Form.UNSUBSCRIBE)
     if subscription and subscription.state in (State.UNSUBSCRIBED, State.SUPPRESSED):
         if action == "reason":
-            return store_given_reason(request, subscription)
+            return store_reason_of_form(request, subscription)
         return unsubscribed_page(request, subscription, is_thanked="thanks" in request.GET)
     context = {"preferences_path": path_to(Purpose.PREFERENCES, key)}
     return subscription_page(request, "subscribers/unsubscribe.html", subscription, **context)

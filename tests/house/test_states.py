@@ -57,6 +57,7 @@ ALLOWED = {
     "newsletter/sending/outcome.py": "parts of a batch are made as claimed; raw SQL takes its states from the table",
     "subscribers/imports/chunk.py": "raw SQL takes its states from the table; `initial_states` allows new ones",
     "subscribers/directory/add.py": "subscriptions are made as active; `initial_states` allows it",
+    "subscribers/imports/rows.py": "the state that a row has in the other tool; not a column of ours",
     "newsletter/gathering/pick.py": "an item of a feed is offered, picked or dismissed; it has no machine",
     "newsletter/preflight/link_checks.py": "a link is waiting or checked; it has no machine",
     "newsletter/events/apply.py": "raw SQL takes its states from the table; `conclude` is a plain value",

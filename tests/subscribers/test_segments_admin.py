@@ -12,7 +12,7 @@ from django.test import Client
 from django.urls import reverse
 from lxml import html as lxml_html  # type: ignore[import-untyped]
 
-from subscribers.models import CustomField, MailingList, Segment, SegmentMember, Subscriber, Subscription, Tag
+from subscribers.models import CustomField, MailingList, Segment, SegmentPick, Subscriber, Subscription, Tag
 from subscribers.segments import uses
 from subscribers.segments.uses import Use, register_uses
 from tests.people import ada, ben, cleo, make_mailing_list
@@ -203,7 +203,7 @@ def test_without_permission_to_change_the_page_is_read_only(
 def test_addresses_are_shown_only_to_who_may_see_subscribers(
     signed_in: Callable[..., Client], mailing_list: MailingList
 ) -> None:
-    member = SegmentMember.objects.create(segment=segment_of(mailing_list, is_picked=True), subscription=ada())
+    member = SegmentPick.objects.create(segment=segment_of(mailing_list, is_picked=True), subscription=ada())
     lou = signed_in("add_segment", "change_segment", "view_segment")
     counted = submit(lou, ADD, form_data(lou.get(ADD)), update="1")
     assert "1 subscriber" in words(counted)
@@ -217,28 +217,28 @@ def test_staff_without_permission_get_no_fragment(signed_in: Callable[..., Clien
     assert signed_in("view_subscriber").post(PREVIEW, body).status_code == 403
 
 
-def test_members_of_a_picked_segment_are_listed_and_removed(editor: Client, mailing_list: MailingList) -> None:
+def test_subscriptions_of_a_picked_segment_are_listed_and_removed(editor: Client, mailing_list: MailingList) -> None:
     url = f"{ADD}?picked=1"
     submit(editor, url, form_data(editor.get(url)), name="Friends", save="1")
     segment = Segment.objects.get(is_picked=True)
-    members = [SegmentMember.objects.create(segment=segment, subscription=each) for each in (ada(), ben())]
+    picks = [SegmentPick.objects.create(segment=segment, subscription=each) for each in (ada(), ben())]
     page = f"/admin/subscribers/segment/{segment.pk}/change/"
     assert "ada@example.org" in words(editor.get(page))
-    answer = editor.post(page, {"picked": [str(members[0].pk), "x", "9" * 30], "remove": "1"}, follow=True)
+    answer = editor.post(page, {"picked": [str(picks[0].pk), "x", "9" * 30], "remove": "1"}, follow=True)
     assert "1 subscriber was removed." in words(answer)
-    assert list(segment.members.all()) == [members[1]]
+    assert list(segment.picks.all()) == [picks[1]]
     assert Subscription.objects.count() == 2
     renamed = editor.post(page, {"name": "Best friends", "mailing_list": mailing_list.pk, "save": "1"}, follow=True)
     assert "The segment “Best friends” is saved." in words(renamed)
 
 
-def test_many_members_are_on_several_pages(
+def test_many_picked_subscriptions_are_on_several_pages(
     editor: Client, mailing_list: MailingList, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("subscribers.admin.segments.PICKED_PER_PAGE", 1)
     segment = segment_of(mailing_list, is_picked=True)
     for each in (ada(), ben()):
-        SegmentMember.objects.create(segment=segment, subscription=each)
+        SegmentPick.objects.create(segment=segment, subscription=each)
     url = f"/admin/subscribers/segment/{segment.pk}/change/"
     first = editor.get(url)
     (link,) = lxml_html.fromstring(first.content.decode()).xpath("//a[contains(@href, '?after=')]/@href")

@@ -42,7 +42,7 @@ from subscribers.models import (
     ImportSuppression,
     Note,
     Segment,
-    SegmentMember,
+    SegmentPick,
     Signup,
     SignupAnswers,
     StagedRow,
@@ -151,7 +151,7 @@ def _fill(subscription: Subscription) -> None:
     topic = Topic.objects.create(mailing_list=mailing_list, name="Ropes", slug="ropes")
     TopicOptOut.objects.create(topic=topic, subscription=subscription)
     segment = Segment.objects.create(mailing_list=mailing_list, name="Picked", is_picked=True)
-    SegmentMember.objects.create(segment=segment, subscription=subscription)
+    SegmentPick.objects.create(segment=segment, subscription=subscription)
     Note.objects.create(subscriber=subscriber, text=WORD, by=WORD)
     Change.objects.create(subscriber=subscriber, kind=ChangeKind.NAME, values={"from": WORD, "to": ""}, by=WORD)
     AddressChange.objects.create(subscriber=subscriber, subscription=subscription, address=TYPED, canonical=ADDRESS)

@@ -8,7 +8,7 @@ from newsletter.content.document import AudienceContent
 from newsletter.content.store import load_content, save_content
 from newsletter.models import Delivery, Issue
 from newsletter.sending.audience import Audience
-from subscribers.models import MailingList, Segment, SegmentMember, Subscription, Topic, TopicOptOut
+from subscribers.models import MailingList, Segment, SegmentPick, Subscription, Topic, TopicOptOut
 
 
 def choose(issue: Issue, **audience: Any) -> Audience:
@@ -27,7 +27,7 @@ def picked(mailing_list: MailingList, name: str, *members: Subscription) -> Segm
 
 
 def pick(segment: Segment, *members: Subscription) -> None:
-    SegmentMember.objects.bulk_create(SegmentMember(segment=segment, subscription=member) for member in members)
+    SegmentPick.objects.bulk_create(SegmentPick(segment=segment, subscription=member) for member in members)
 
 
 def topic_without(mailing_list: MailingList, slug: str, *opted_out: Subscription) -> Topic:

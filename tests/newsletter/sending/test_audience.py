@@ -40,7 +40,7 @@ from newsletter.sending.waves import LocalTime
 from subscribers.models import (
     MailingList,
     Segment,
-    SegmentMember,
+    SegmentPick,
     Subscription,
     SubscriptionState,
     SubscriptionTag,
@@ -244,7 +244,7 @@ def test_a_tag_that_changes_during_the_expansion_counts_for_those_who_come_later
     choose(issue, segments=("Locals",))
     start_sending(issue)
     expand_audience(batch_size=10, chunk=2)
-    SegmentMember.objects.all().delete()
+    SegmentPick.objects.all().delete()
     pick(segment, everyone[0], everyone[5])
     expand_audiences(batch_size=10, chunk=2)
     # The first two got it before the change; of the others, the one who is in the segment now.

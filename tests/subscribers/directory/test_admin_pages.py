@@ -115,7 +115,7 @@ def test_the_other_filters_find_their_subscribers(editor: Client) -> None:
     add_tag(tag, Subscription.objects.filter(pk=tagged.pk), by="ida")
     Subscription.objects.filter(pk=sourced.pk).update(source="archive")
     segment = Segment.objects.create(mailing_list=picked.mailing_list, name="Jury", is_picked=True)
-    segment.members.create(subscription=picked)
+    segment.picks.create(subscription=picked)
     assert shown(editor, tag=tag.pk) == [ADA]
     assert shown(editor, source="archive") == [BEN]
     assert shown(editor, source="-", state="active") == [FINN, ADA]

@@ -16,7 +16,7 @@ from subscribers.models import (
     Change,
     Consent,
     Segment,
-    SegmentMember,
+    SegmentPick,
     Subscription,
     SubscriptionState,
     SuppressionReason,
@@ -68,7 +68,7 @@ def test_subscribers_are_added_to_a_picked_segment_once() -> None:
     segment = Segment.objects.create(mailing_list=make_mailing_list(), name="Jury", is_picked=True)
     assert start(BulkActionKind.ADD_TO_SEGMENT, segment=segment.pk).changed == 3
     assert start(BulkActionKind.ADD_TO_SEGMENT, segment=segment.pk).changed == 0
-    assert segment.members.count() == 3
+    assert segment.picks.count() == 3
 
 
 def test_unsubscribing_ends_the_subscriptions_that_the_filter_names_only() -> None:
@@ -141,7 +141,7 @@ def test_an_action_whose_tag_was_deleted_fails_with_the_reason(in_background: No
 
 def test_an_action_whose_filter_names_a_deleted_segment_fails_with_the_reason(in_background: None) -> None:
     segment = Segment.objects.create(mailing_list=make_mailing_list(), name="Jury", is_picked=True)
-    segment.members.bulk_create(SegmentMember(segment=segment, subscription=row) for row in make_subscriptions(2))
+    segment.picks.bulk_create(SegmentPick(segment=segment, subscription=row) for row in make_subscriptions(2))
     action = start(BulkActionKind.UNSUBSCRIBE, Selection(segment=segment.pk))
     segment.delete()
     while bulk.run_bulk_actions():

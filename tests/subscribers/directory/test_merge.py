@@ -112,7 +112,7 @@ def test_tags_fields_segments_topics_notes_and_details_are_joined() -> None:
     set_values(mine, {boat: "Elster"})
     set_values(theirs, {boat: "Möwe", city: "Kiel"})
     segment = Segment.objects.create(mailing_list=mailing_list, name="Jury", is_picked=True)
-    segment.members.create(subscription=theirs)
+    segment.picks.create(subscription=theirs)
     topic = Topic.objects.create(mailing_list=mailing_list, name="Ships", slug="ships")
     topic.opt_outs.create(subscription=theirs)
     Note.objects.create(subscriber=theirs.subscriber, text="Called.", by="ida")
@@ -122,7 +122,7 @@ def test_tags_fields_segments_topics_notes_and_details_are_joined() -> None:
     merged(mine, theirs)
     assert tag_names_of(mine) == ["de", "patron", "press"]
     assert values_of([mine.pk])[mine.pk] == {"boat": "Elster", "city": "Kiel"}
-    assert segment.members.get().subscription == mine
+    assert segment.picks.get().subscription == mine
     assert topic.opt_outs.get().subscription == mine
     assert mine.paused_until == until
     kept = Subscriber.objects.get(canonical=ADA)

@@ -177,7 +177,7 @@ def test_a_selection_and_a_segment_are_exported() -> None:
     make_subscriptions(3)
     picked = cleo()
     segment = Segment.objects.create(mailing_list=picked.mailing_list, name="Jury", is_picked=True)
-    segment.members.create(subscription=picked)
+    segment.picks.create(subscription=picked)
     for selection, count in (
         (Selection(segment=segment.pk), 1),
         (Selection(state="active"), 3),
@@ -247,7 +247,7 @@ def test_the_command_writes_a_file(tmp_path: Path, known: Subscription) -> None:
 
 def test_the_command_writes_to_standard_output(capfdbinary: Any, known: Subscription) -> None:
     segment = Segment.objects.create(mailing_list=known.mailing_list, name="Jury", is_picked=True)
-    segment.members.create(subscription=known)
+    segment.picks.create(subscription=known)
     call_command("export_subscribers", "--segment", "Jury", "--format", "jsonl")
     assert json.loads(capfdbinary.readouterr().out)["address"] == ADA
 

@@ -17,7 +17,7 @@ from subscribers.models import (
     Frequency,
     MailingList,
     Segment,
-    SegmentMember,
+    SegmentPick,
     Subscriber,
     Subscription,
     SubscriptionState,
@@ -170,7 +170,7 @@ def _store_around(world: World, person: Person, subscription: Subscription) -> N
         TopicOptOut(topic=world.topics[name], subscription=subscription) for name in person.without_topics
     )
     if person.is_picked:
-        SegmentMember.objects.create(segment=world.picked, subscription=subscription)
+        SegmentPick.objects.create(segment=world.picked, subscription=subscription)
     if person.is_elsewhere:
         Subscription.objects.create(
             mailing_list=world.other,

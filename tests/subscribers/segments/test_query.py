@@ -10,7 +10,7 @@ from django.db import connection, transaction
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from subscribers.models import Segment, SegmentMember, Tag
+from subscribers.models import Segment, SegmentPick, Tag
 from subscribers.segments.kinds import Facts
 from subscribers.segments.query import matching, segment_queryset
 from subscribers.segments.rules import RulesError, describe, parse_rules, rules_fingerprint
@@ -67,7 +67,7 @@ def test_a_segment_has_subscriptions_of_its_list_only() -> None:
     assert list(segment_queryset(segment)) == [first]
     picked = Segment.objects.create(mailing_list=first.mailing_list, name="Picked", is_picked=True)
     for subscription in (first, elsewhere):
-        SegmentMember.objects.create(segment=picked, subscription=subscription)
+        SegmentPick.objects.create(segment=picked, subscription=subscription)
     assert list(segment_queryset(picked)) == [first]
 
 
@@ -84,7 +84,7 @@ def test_a_segment_whose_tag_was_deleted_finds_nobody_instead_of_everybody() -> 
         segment_queryset(Segment(mailing_list=subscription.mailing_list, rules={}))
 
 
-def test_the_fingerprint_follows_the_rules_and_the_picked_members_and_nothing_else() -> None:
+def test_the_fingerprint_follows_the_rules_and_the_picked_subscriptions_and_nothing_else() -> None:
     subscription = ada()
     rules = _tree({"kind": "state", "field": "", "comparison": "is", "value": "active"})
     segment = Segment.objects.create(mailing_list=subscription.mailing_list, name="Active", rules=rules)
@@ -96,12 +96,12 @@ def test_the_fingerprint_follows_the_rules_and_the_picked_members_and_nothing_el
     assert rules_fingerprint(segment) != before
     picked = Segment.objects.create(mailing_list=subscription.mailing_list, name="Picked", is_picked=True)
     empty = rules_fingerprint(picked)
-    SegmentMember.objects.create(segment=picked, subscription=subscription)
+    SegmentPick.objects.create(segment=picked, subscription=subscription)
     assert rules_fingerprint(picked) not in (empty, before)
     rule = {"kind": "picked", "field": "", "comparison": "not_in", "value": str(picked.pk)}
     segment.rules = _tree(rule)
     named = rules_fingerprint(segment)
-    picked.members.all().delete()
+    picked.picks.all().delete()
     assert rules_fingerprint(segment) != named
 
 
