@@ -1,4 +1,7 @@
-"""`python -m tests.benchmarks` runs every benchmark and prints a table. `--large` adds an audience of a million."""
+"""`python -m tests.benchmarks` runs every benchmark and prints a table.
+
+`--large` adds an audience of a million; `--quick` leaves out the audience of 100,000.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,7 @@ BENCHMARKS = (
     worker.measure,
     partial(directory.measure, large="--large" in sys.argv[1:]),
     partial(imports.measure, large="--large" in sys.argv[1:]),
-    partial(fleet.measure, large="--large" in sys.argv[1:]),
+    partial(fleet.measure, large="--large" in sys.argv[1:], quick="--quick" in sys.argv[1:]),
     partial(segments.measure, large="--large" in sys.argv[1:]),
 )
 

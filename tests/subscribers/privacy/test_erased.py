@@ -11,7 +11,8 @@ from newsletter.settings import database_settings
 from subscribers.addresses import parse_address
 from subscribers.consent.double_opt_in import RequestResult, confirm, request_subscription
 from subscribers.consent.tokens import ConfirmationToken
-from subscribers.imports.confirmed import ImportRefusal, import_confirmed
+from subscribers.imports.confirmed import import_confirmed
+from subscribers.imports.outcomes import KeptReason, Outcome
 from subscribers.models import (
     Evidence,
     LiftedSuppression,
@@ -23,7 +24,7 @@ from subscribers.models import (
 )
 from subscribers.privacy.erase import erase_data_subject
 from subscribers.privacy.registry import find_data_subject
-from subscribers.transactional.outbox import blocked_reason
+from subscribers.transactional.blocked import blocked_reason
 from tests.people import ADA, BEN, CLEO, ada, ben, cleo, make_mailing_list
 
 
@@ -38,7 +39,7 @@ def test_no_import_adds_an_erased_address_to_any_list() -> None:
         erase(address)
     other = make_mailing_list("tide-tables", name="Tide Tables")
     result = import_confirmed(other, [ADA, BEN.upper(), CLEO], proof="Exported elsewhere.")
-    assert (result.added, {refused.reason for refused in result.refused}) == (0, {ImportRefusal.SUPPRESSED})
+    assert result.outcomes == {Outcome.KEPT: {KeptReason.SUPPRESSED: 3}}
     assert not Subscriber.objects.exists()
 
 
@@ -46,7 +47,8 @@ def test_no_import_adds_an_erased_address_to_any_list() -> None:
 def test_an_erased_subscriber_who_declined_is_not_imported_either() -> None:
     Subscriber.objects.filter(pk=ben().subscriber_id).update(declined_at="2026-01-01T00:00:00Z")
     erase(BEN)
-    assert not import_confirmed(make_mailing_list(), [BEN], proof="Exported elsewhere.").added
+    result = import_confirmed(make_mailing_list(), [BEN], proof="Exported elsewhere.")
+    assert result.outcomes == {Outcome.KEPT: {KeptReason.SUPPRESSED: 1}}
 
 
 @pytest.mark.django_db
