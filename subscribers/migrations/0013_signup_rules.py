@@ -84,7 +84,7 @@ class Migration(migrations.Migration):
                 ('action', models.CharField(choices=[('allow', 'Allow'), ('hold', 'Hold for review'), ('challenge', 'Challenge'), ('refuse', 'Refuse')], max_length=9, verbose_name='action')),
                 ('reason', models.CharField(choices=[('no_rule', 'No rule matches'), ('rule', 'A rule matches'), ('not_solved', 'The challenge was not solved'), ('address_limit', 'Too many sign-ups of the same address'), ('domain_limit', 'Unusually many sign-ups of the same mail domain'), ('site_limit', 'Unusually many sign-ups of the whole site'), ('repeated', 'The same sign-up is held already'), ('editor', 'An editor decided')], max_length=16, verbose_name='reason')),
                 ('by', models.CharField(blank=True, help_text='The editor’s user name.', max_length=150, verbose_name='by')),
-                ('facts', models.JSONField(default=dict, help_text='`Facts` for a dry run: without answers, the network cut to a /24 or /48.')),
+                ('facts', models.JSONField(default=dict, help_text='For a dry run: without answers, the network cut to a /24 or /48.', verbose_name='facts')),
             ],
             options={
                 'verbose_name': 'sign-up decision',

@@ -11,9 +11,8 @@ from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 from django.utils.formats import date_format
-from django.utils.translation import gettext as _now
+from django.utils.translation import gettext, pgettext_lazy
 from django.utils.translation import gettext_lazy as _
-from django.utils.translation import pgettext_lazy
 
 from subscribers.models.custom_field import CustomField
 from subscribers.models.mail_domain import MailDomainStatus
@@ -169,20 +168,20 @@ class SignupRule(models.Model):
         ]
 
     def __str__(self) -> str:
-        return self.name or _now("Rule %(position)d") % {"position": self.position}
+        return self.name or gettext("Rule %(position)d") % {"position": self.position}
 
     def clean(self) -> None:
         """Refuse conditions that could never match."""
         if bool(self.rate_scope) != (self.rate_above is not None):
-            message = _now("Set what sign-ups are counted by and the number, or neither.")
+            message = gettext("Set what sign-ups are counted by and the number, or neither.")
             raise ValidationError({"rate_scope": message})
         if self.action == RuleAction.CHALLENGE and self.mail_domain:
-            message = _now("The DNS is asked after the form was answered. Choose another action, or no mail server.")
+            message = gettext("The DNS is asked after the form was answered. Choose another action, or no mail server.")
             raise ValidationError({"mail_domain": message})
         if self.field_value and not self.field_key:
-            raise ValidationError({"field_key": _now("Enter the key of the field that has this answer.")})
+            raise ValidationError({"field_key": gettext("Enter the key of the field that has this answer.")})
         if self.field_key and not self._fields().exists():
-            raise ValidationError({"field_key": _now("No custom field has this key.")})
+            raise ValidationError({"field_key": gettext("No custom field has this key.")})
 
     def _fields(self) -> models.QuerySet[CustomField]:
         fields = CustomField.objects.filter(key=self.field_key)
@@ -203,7 +202,7 @@ class SignupDecision(models.Model):
     )
     by = models.CharField(_("by"), max_length=150, blank=True, help_text=_("The editor’s user name."))
     facts = models.JSONField(
-        default=dict, help_text="`Facts` for a dry run: without answers, the network cut to a /24 or /48."
+        _("facts"), default=dict, help_text=_("For a dry run: without answers, the network cut to a /24 or /48.")
     )
 
     class Meta:

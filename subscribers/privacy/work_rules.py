@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -51,7 +52,15 @@ def _imported_rows(subject: DataSubject) -> Iterator[Row]:
 
 def _refused_rows(subject: DataSubject) -> Iterator[Row]:
     for row in _naming(ImportRefusal, "cells", subject).select_related("owner").order_by("pk"):
-        yield plain_row(row, "line", "reason", "cells", file=row.owner.file_name)
+        cells = [cell for cell in row.cells if not _names_others(subject, cell)]
+        yield plain_row(row, "line", "reason", cells=cells, file=row.owner.file_name)
+
+
+def _names_others(subject: DataSubject, cell: str) -> bool:
+    """Whether a cell has another address: one with two of them is a reason to refuse a row."""
+    for address in subject.addresses:
+        cell = re.sub(re.escape(address), "", cell, flags=re.IGNORECASE)
+    return "@" in cell
 
 
 def _erase_imported(subject: DataSubject, located: list[int]) -> int:
