@@ -75,7 +75,7 @@ golden: .venv/dev.stamp ## render the golden HTML and screenshots of all themes 
 fidelity: .venv/dev.stamp tests/fidelity/node_modules/.stamp ## compare pixels with the official MJML compiler; needs node 18 or newer
 	$(BIN)/python -m pytest -m fidelity tests/fidelity $(ARGS)
 
-bench: .venv/dev.stamp $(if $(shell command -v npm),tests/fidelity/node_modules/.stamp) ## run the benchmarks and print a table; ARGS=--large for a million subscribers
+bench: .venv/dev.stamp $(if $(shell command -v npm),tests/fidelity/node_modules/.stamp) ## run the benchmarks and print a table; ARGS=--large for a million subscribers, ARGS=--quick for the smallest audience only
 	$(BIN)/python -m tests.benchmarks $(ARGS)
 
 lock: .venv/dev.stamp ## update the pins; releases younger than a week are skipped, so that a compromised one is detected first

@@ -1,4 +1,7 @@
-"""`python -m tests.benchmarks` runs every benchmark and prints a table. `--large` adds an audience of a million."""
+"""`python -m tests.benchmarks` runs every benchmark and prints a table.
+
+`--large` adds an audience of a million; `--quick` leaves out the audience of 100,000.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,7 @@ BENCHMARKS = (
     personalise.measure,
     sending.measure,
     worker.measure,
-    partial(fleet.measure, large="--large" in sys.argv[1:]),
+    partial(fleet.measure, large="--large" in sys.argv[1:], quick="--quick" in sys.argv[1:]),
 )
 
 

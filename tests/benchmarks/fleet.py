@@ -36,12 +36,12 @@ SUBSCRIPTIONS = """
 """
 
 
-def measure(*, large: bool = False) -> list[Row]:
+def measure(*, large: bool = False, quick: bool = False) -> list[Row]:
     """The rows of every size; a single row with the reason if PostgreSQL is not installed."""
     programs = server_programs()
     if programs is None:
         return [Row("large audiences: not measured, because PostgreSQL is not installed", 0, "")]
-    sizes = (SMALL, MIDDLE, LARGE) if large else (SMALL, MIDDLE)
+    sizes = (SMALL, MIDDLE, LARGE) if large else (SMALL,) if quick else (SMALL, MIDDLE)
     return [row for size in sizes for row in _measure_size(programs, size)]
 
 
