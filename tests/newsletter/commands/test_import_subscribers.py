@@ -14,7 +14,11 @@ from tests.publications import make_newsletter
 
 pytestmark = pytest.mark.django_db
 
-ANSWERS = {"proof": "double_opt_in_elsewhere", "statement": "Double opt-in on example.org."}
+ANSWERS = {
+    "proof": "double_opt_in_elsewhere",
+    "proof_date": "2024-03-02",
+    "statement": "Double opt-in on example.org.",
+}
 
 
 @pytest.fixture

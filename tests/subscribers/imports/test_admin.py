@@ -53,7 +53,8 @@ def answers(client: Client, stored: Import, **changed: str) -> dict[str, str]:
     """What the second step sends if nothing but the proof is filled in."""
     form = client.get(page(stored, "columns")).context["form"]
     data = {bound.name: bound.value() or "" for bound in form}
-    return data | {"proof": "double_opt_in_elsewhere", "statement": STATEMENT} | changed
+    proof = {"proof": "double_opt_in_elsewhere", "proof_date": "2024-03-02", "statement": STATEMENT}
+    return data | proof | changed
 
 
 def test_three_steps_lead_to_imported_subscribers(editor: Client) -> None:
