@@ -49,7 +49,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddField(
             model_name='send',
-            name='digest',
+            name='weekly_digest',
             field=models.ForeignKey(help_text='The weekly digest that has the issue.', null=True, on_delete=django.db.models.deletion.PROTECT, related_name='digested_sends', to='newsletter.issue'),
         ),
         migrations.AddIndex(
@@ -66,6 +66,6 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name='send',
-            constraint=models.CheckConstraint(condition=models.Q(('awaits_digest', False), ('digest__isnull', True), _connector='OR'), name='send_in_a_digest_awaits_none'),
+            constraint=models.CheckConstraint(condition=models.Q(('awaits_digest', False), ('weekly_digest__isnull', True), _connector='OR'), name='send_in_a_digest_awaits_none'),
         ),
     ]

@@ -48,7 +48,7 @@ from newsletter.models.sending_switch import (
 from newsletter.models.sunset import SunsetRound
 from newsletter.models.throttle import Availability, ProviderThrottle
 from newsletter.models.weekday import Weekday
-from newsletter.models.weekly_plan import WeeklyPlan
+from newsletter.models.weekly_plan import WeeklyPlan, lock_week
 from subscribers.state_machine import InvalidTransition
 
 __all__ = [
@@ -119,6 +119,7 @@ __all__ = [
     "Weekday",
     "WeeklyPlan",
     "WorkerHeartbeat",
+    "lock_week",
     "reason_unless_delivered",
     "sending_stopped",
 ]

@@ -164,7 +164,7 @@ class Send(models.Model):
         db_default=False,
         help_text=_("Weekly subscribers were left out and get the issue with the next weekly digest."),
     )
-    digest = models.ForeignKey(
+    weekly_digest = models.ForeignKey(
         Issue,
         on_delete=models.PROTECT,
         null=True,
@@ -199,7 +199,7 @@ class Send(models.Model):
             ),
             # An issue is in one digest at most.
             models.CheckConstraint(
-                condition=Q(awaits_digest=False) | Q(digest__isnull=True), name="send_in_a_digest_awaits_none"
+                condition=Q(awaits_digest=False) | Q(weekly_digest__isnull=True), name="send_in_a_digest_awaits_none"
             ),
         ]
         indexes = [

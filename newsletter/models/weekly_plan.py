@@ -9,6 +9,7 @@ from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
 
+from newsletter.models.issue import Issue
 from newsletter.models.newsletter import Newsletter
 from newsletter.models.reasons import reason_sentence
 
@@ -51,3 +52,12 @@ class WeeklyPlan(models.Model):
     def problem_sentence(self) -> str:
         """Why the digest could not be composed; empty if it could."""
         return reason_sentence(self.problem, self.problem_values)
+
+
+def lock_week(issue: Issue) -> None:
+    """Let no week end and no frequency change until the transaction that starts `issue` ends.
+
+    Otherwise they could change after it is decided whom the issue leaves out.
+    """
+    if issue.newsletter.offers_weekly and not issue.is_digest:
+        WeeklyPlan.objects.lock(issue.newsletter_id)

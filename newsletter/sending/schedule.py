@@ -20,7 +20,7 @@ from django.utils.translation import gettext as _
 
 from newsletter.config.failpoints import Point, failpoint
 from newsletter.config.translatable import to_data, translatable
-from newsletter.models import Edition, InvalidTransition, Issue, Reason, Send, SendState, WeeklyPlan, sending_stopped
+from newsletter.models import Edition, InvalidTransition, Issue, Reason, Send, SendState, lock_week, sending_stopped
 from newsletter.models.reasons import iso
 from newsletter.preflight import PreflightResult, Trigger, record_run
 from newsletter.rendering import RenderingError
@@ -355,9 +355,7 @@ def start(
     """
     if send is not None and send.state != SendState.SCHEDULED:
         raise InvalidTransition(_("A send of this issue was started already."))
-    if issue.newsletter.offers_weekly and not issue.is_digest:
-        # No week ends and no frequency changes while it is decided whom the issue leaves out.
-        WeeklyPlan.objects.lock(issue.newsletter_id)
+    lock_week(issue)
     now = timezone.now()
     # "Send now" means all recipients at the same moment, and can be undone.
     local = LocalTime.of(send) if send and trigger is not Trigger.SEND_NOW else None

@@ -9,7 +9,7 @@ digest if, and only if, its send left out those who get the digest. Frequencies 
 they change only while every send that left out weekly subscribers is expanded and in a digest. The digest itself is
 expanded afterwards: it goes to those who got the digest until the end of its week (`audience.weekly_until`).
 
-Whoever ends a week, starts a send or changes a frequency locks the week of the newsletter first.
+The end of a week, the start of a send and a change of a frequency lock the week of the newsletter first.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ def end_on(newsletter: Newsletter, day: datetime.date) -> datetime.datetime:
 
 
 def _is_current(plan: WeeklyPlan, newsletter: Newsletter, now: datetime.datetime) -> bool:
-    """Whether the plan is what the settings of the newsletter say; one that is due stays, whatever they say."""
+    """Whether the plan is what the settings of the newsletter say; one that is due stays."""
     if plan.ends_at is None or plan.date is None:
         return False
     if plan.ends_at <= now:
@@ -222,11 +222,11 @@ def _end_week(newsletter_pk: int) -> bool:
         if any(_is_moving(send) for send in sends if send not in settled):
             return False
         may_change = len(settled) == len(sends) and not undecided_digests().filter(newsletter=newsletter.pk).exists()
-        digest = _digest_of(newsletter, settled, ended_at)
+        weekly_digest = _digest_of(newsletter, settled, ended_at)
         if may_change:
             _change_frequencies(newsletter, ended_at)
-        if digest is not None:
-            _start(digest, ended_at)
+        if weekly_digest is not None:
+            _start(weekly_digest, ended_at)
         day, ends_at = end_of_week(newsletter, after=max(timezone.now(), ended_at))
         next_week: dict[str, Any] = {
             "date": day,
@@ -238,9 +238,9 @@ def _end_week(newsletter_pk: int) -> bool:
         WeeklyPlan.objects.filter(pk=plan.pk).update(**next_week)
         failpoint(Point.DIGEST_UNCOMMITTED)
     failpoint(Point.DIGEST_COMMITTED)
-    if digest is not None:
-        log.info("Weekly digest composed", extra={"issue": digest.pk, "issues": len(settled)})
-    return digest is not None
+    if weekly_digest is not None:
+        log.info("Weekly digest composed", extra={"issue": weekly_digest.pk, "issues": len(settled)})
+    return weekly_digest is not None
 
 
 def _change_frequencies(newsletter: Newsletter, ended_at: datetime.datetime) -> None:
@@ -258,23 +258,23 @@ def _change_frequencies(newsletter: Newsletter, ended_at: datetime.datetime) -> 
 
 
 def _digest_of(newsletter: Newsletter, sends: Sequence[Send], ended_at: datetime.datetime) -> Issue | None:
-    """The digest of these sends as a draft; None if nothing was sent, or nobody gets it. They await none any more."""
+    """The digest of these sends, which await none any more, as a draft; None without an issue or a recipient."""
     sent = [send for send in sends if send.state != SendState.CANCELLED or _has_sent(send)]
     weekly = audience_queryset(newsletter.pk, timezone.now()).filter(weekly_until(ended_at))
-    digest = _make_draft(newsletter, sent, ended_at) if sent and weekly.exists() else None
+    weekly_digest = _make_draft(newsletter, sent, ended_at) if sent and weekly.exists() else None
     Send.objects.filter(pk__in=[send.pk for send in sends]).update(awaits_digest=False)
-    if digest is not None:
-        Send.objects.filter(pk__in=[send.pk for send in sent]).update(digest=digest)
-    return digest
+    if weekly_digest is not None:
+        Send.objects.filter(pk__in=[send.pk for send in sent]).update(weekly_digest=weekly_digest)
+    return weekly_digest
 
 
 def _make_draft(newsletter: Newsletter, sends: Sequence[Send], ended_at: datetime.datetime) -> Issue:
     content = _content_of(newsletter, sends)
-    digest = Issue.objects.create(
+    weekly_digest = Issue.objects.create(
         newsletter=newsletter, slug=content.slug, title=content.title, date=content.date, digest_at=ended_at
     )
-    save_content(digest, content, by=BY, note="weekly")
-    return digest
+    save_content(weekly_digest, content, by=BY, note="weekly")
+    return weekly_digest
 
 
 def _content_of(newsletter: Newsletter, sends: Sequence[Send]) -> IssueContent:
@@ -313,15 +313,15 @@ def _free_slug(newsletter: Newsletter, day: datetime.date) -> str:
     return next(slug for slug in names if slug not in taken)
 
 
-def _start(digest: Issue, ended_at: datetime.datetime) -> None:
+def _start(weekly_digest: Issue, ended_at: datetime.datetime) -> None:
     """Start it as any issue. One that is refused, or may have been sent, waits for an operator."""
     if Restore.objects.filter(restored_at__gte=ended_at).exists():
-        flag_issue(digest, Reason.DIGEST_RESTORED, {"due_at": iso(ended_at)})
+        flag_issue(weekly_digest, Reason.DIGEST_RESTORED, {"due_at": iso(ended_at)})
         return
     try:
-        with run_of_refusal_recorded(digest, by=BY), transaction.atomic():
-            lock(digest)
-            start(digest, None, trigger=Trigger.SCHEDULED_START, by=BY, approved=None)
+        with run_of_refusal_recorded(weekly_digest, by=BY), transaction.atomic():
+            lock(weekly_digest)
+            start(weekly_digest, None, trigger=Trigger.SCHEDULED_START, by=BY, approved=None)
     except IssueRefused as refusal:
-        log.warning("Weekly digest refused", extra={"issue": digest.pk, "refusal": str(refusal)})
-        flag_issue(digest, Reason.DIGEST_REFUSED, refusal.values)
+        log.warning("Weekly digest refused", extra={"issue": weekly_digest.pk, "refusal": str(refusal)})
+        flag_issue(weekly_digest, Reason.DIGEST_REFUSED, refusal.values)
