@@ -33,6 +33,8 @@ class NewsletterConfig(AppConfig):
         from newsletter.sending import merged_addresses
         from newsletter.sending.audience_uses import uses_by_issues
         from newsletter.sending.segment_rules import register_kinds
+        from newsletter.sending.weekly import WeeksOfNewsletters
+        from subscribers.consent.frequency import register_weeks
         from subscribers.consent.preferences import TRACKING_QUESTIONS
         from subscribers.segments.uses import register_uses
 
@@ -40,6 +42,7 @@ class NewsletterConfig(AppConfig):
         TRACKING_QUESTIONS.append(asks_for_tracking)
         register_kinds()
         register_uses(uses_by_issues)
+        register_weeks(WeeksOfNewsletters())
         rules.add_rules()
         retention.add_rules()
         provider_list.listen()

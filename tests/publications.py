@@ -89,9 +89,10 @@ def send_of(issue: Issue) -> Send:
 
 def start_sending(issue: Issue) -> Send:
     """Start a send of the issue without any checks, as “Send now” does after them."""
-    edition, audience = freeze_edition(issue), Audience.of(issue).as_json()
+    edition, audience = freeze_edition(issue), Audience.of(issue)
+    fields: dict[str, Any] = {"audience": audience.as_json(), "awaits_digest": audience.leaves_out_weekly}
     return Send.objects.create_with_history(
-        SendState.SENDING, by="tests", issue=issue, edition=edition, audience=audience, started_at=timezone.now()
+        SendState.SENDING, by="tests", issue=issue, edition=edition, started_at=timezone.now(), **fields
     )
 
 

@@ -30,13 +30,19 @@ from newsletter.rendering import ThemeError, load_theme, theme_names
 from newsletter.sending.limits import WarmUpDay, warm_up_day
 from newsletter.sending.sunset import issues_that_count
 from newsletter.sending.warm_up import FIRST_WEEK, LAST_DAY
+from newsletter.sending.weekly import WeeksOfNewsletters, sends_of_week
 from subscribers.admin.filters import OfferedFilters
-from subscribers.models import check_header_text
+from subscribers.models import Frequency, Subscription, SubscriptionState, check_header_text
 
 THEME_HELP = gettext_lazy(
     "The design of its issues. A change applies to drafts immediately; frozen editions stay as they are. "
     "To add a theme, see docs/write-a-theme.md."
 )
+
+TIME_INPUT = forms.TimeInput(attrs={"type": "time"}, format="%H:%M")
+
+#: The settings of the weekly digest.
+WEEKLY_FIELDS = ("offers_weekly", "weekly_weekday", "weekly_time")
 
 if TYPE_CHECKING:
     NewsletterModelAdmin = admin.ModelAdmin[Newsletter]
@@ -166,7 +172,7 @@ class RecurringScheduleInline(PartOfNewsletter, RecurringScheduleStackedInline):
     verbose_name_plural = gettext_lazy("recurring schedules")
     formfield_overrides = {
         models.TextField: {"widget": forms.Textarea(attrs={"rows": 2, "cols": 24})},
-        models.TimeField: {"widget": forms.TimeInput(attrs={"type": "time"}, format="%H:%M")},
+        models.TimeField: {"widget": TIME_INPUT},
     }
 
     @admin.display(description=gettext_lazy("Next and last occurrence"))
@@ -194,6 +200,10 @@ class NewsletterAdmin(OfferedFilters, NewsletterModelAdmin):
         (gettext_lazy("Design"), {"fields": ("theme", "logo_url", "logo_width")}),
         (gettext_lazy("Sender"), {"fields": ("sender_name", "sender_email", "reply_to", "postal_address")}),
         (gettext_lazy("Publishing"), {"fields": ("time_zone", "known_sources")}),
+        (
+            gettext_lazy("Weekly digest"),
+            {"fields": (*WEEKLY_FIELDS, "weekly_digest")},
+        ),
         (gettext_lazy("Sending limits"), {"fields": ("hourly_limit", "warm_up_since", "warm_up_plan", "warm_up")}),
         (
             gettext_lazy("Sign-up"),
@@ -202,7 +212,13 @@ class NewsletterAdmin(OfferedFilters, NewsletterModelAdmin):
         (gettext_lazy("Privacy"), {"fields": ("consent_mode",)}),
         (gettext_lazy("Silent subscribers"), {"fields": ("sunset_after", "sunset_days", "sunset")}),
     )
-    readonly_fields = ("warm_up", "sign_up_form", "sunset")
+    readonly_fields = ("weekly_digest", "warm_up", "sign_up_form", "sunset")
+    formfield_overrides = {models.TimeField: {"widget": TIME_INPUT}}
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Newsletter | None = None) -> tuple[str, ...]:
+        """The weekly digest sends issues, so changing it takes the permission to send."""
+        weekly = () if request.user.has_perm(SEND_PERMISSION) else WEEKLY_FIELDS
+        return (*super().get_readonly_fields(request, obj), *weekly)
 
     def get_prepopulated_fields(self, request: HttpRequest, obj: Newsletter | None = None) -> dict[str, Sequence[str]]:
         """Make the slug from the name of a new newsletter; later, published links contain the slug."""
@@ -228,6 +244,27 @@ class NewsletterAdmin(OfferedFilters, NewsletterModelAdmin):
             return _("Save the newsletter first.")
         url = reverse("admin:newsletter_newsletter_sign_up_form", args=[newsletter.pk])
         return format_html('<a href="{}">{}</a>', url, _("Copy the form for another site"))
+
+    @admin.display(description=gettext_lazy("Next digest"))
+    def weekly_digest(self, newsletter: Newsletter) -> str:
+        """What the digest is, when the next one comes, and how many subscribers chose it."""
+        rules = _(
+            "Subscribers who choose the weekly digest on their preferences page get all issues of a week as one mail. "
+            "Issues for segments or a topic are sent to them by themselves. A week without an issue has no digest."
+        )
+        if newsletter.pk is None:
+            return rules
+        waiting = len(sends_of_week(newsletter))
+        if not (newsletter.offers_weekly or waiting):
+            return rules
+        chosen = Subscription.objects.filter(mailing_list=newsletter.pk, state=SubscriptionState.ACTIVE)
+        values = {
+            "date": date_format(WeeksOfNewsletters().ends_on(newsletter.pk) or timezone.localdate()),
+            "issues": _number(waiting),
+            "count": _number(chosen.filter(frequency=Frequency.WEEKLY).count()),
+        }
+        now = _("Next: %(date)s. Issues in it so far: %(issues)s. Subscribers who chose it: %(count)s.") % values
+        return f"{now} {rules}"
 
     @admin.display(description=gettext_lazy("Warm-up"))
     def warm_up(self, newsletter: Newsletter) -> str:

@@ -23,6 +23,8 @@ class Point(enum.Enum):
     FREEZE_COMMITTED = "freeze-committed"
     START_UNCOMMITTED = "start-uncommitted"
     START_COMMITTED = "start-committed"
+    DIGEST_UNCOMMITTED = "digest-uncommitted"
+    DIGEST_COMMITTED = "digest-committed"
     CHUNK_UNCOMMITTED = "chunk-uncommitted"
     CHUNK_COMMITTED = "chunk-committed"
     CLAIM_UNCOMMITTED = "claim-uncommitted"

@@ -33,7 +33,7 @@ from newsletter.models.provider_domain import ProviderDomain
 from newsletter.models.provider_search import ProviderSearch, SearchResult
 from newsletter.models.provider_suppression import ProviderSuppression, SuppressionSync
 from newsletter.models.reasons import Reason
-from newsletter.models.recurring_schedule import Occurrence, RecurringSchedule, Weekday
+from newsletter.models.recurring_schedule import Occurrence, RecurringSchedule
 from newsletter.models.restore import DatabaseMark, Restore, RestoreSource
 from newsletter.models.revision import Revision, RevisionIsImmutable
 from newsletter.models.send import IN_PROGRESS, SEND_MACHINE, STARTED, Send, SendState, SendTransition
@@ -47,6 +47,8 @@ from newsletter.models.sending_switch import (
 )
 from newsletter.models.sunset import SunsetRound
 from newsletter.models.throttle import Availability, ProviderThrottle
+from newsletter.models.weekday import Weekday
+from newsletter.models.weekly_plan import WeeklyPlan, lock_week
 from subscribers.state_machine import InvalidTransition
 
 __all__ = [
@@ -115,7 +117,9 @@ __all__ = [
     "SwitchTransition",
     "WarmUpPlan",
     "Weekday",
+    "WeeklyPlan",
     "WorkerHeartbeat",
+    "lock_week",
     "reason_unless_delivered",
     "sending_stopped",
 ]

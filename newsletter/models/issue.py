@@ -83,6 +83,11 @@ class Issue(models.Model):
         help_text=_("Code of why it needs an operator: it was due and was not sent."),
     )
     hold_values = models.JSONField(default=dict, editable=False)
+    digest_at = models.DateTimeField(
+        null=True,
+        editable=False,
+        help_text=_("The end of the week of which this is the weekly digest. Empty: an ordinary issue."),
+    )
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     updated_at = models.DateTimeField(auto_now=True)
 
@@ -95,6 +100,7 @@ class Issue(models.Model):
         permissions = [("send_issue", "Can schedule, send, pause and cancel issues")]
         constraints = [
             models.UniqueConstraint(fields=["newsletter", "slug"], name="issue_slug_once_per_newsletter"),
+            models.UniqueConstraint(fields=["newsletter", "digest_at"], name="issue_one_digest_per_week"),
             models.CheckConstraint(condition=Q(state__in=IssueState.values), name="issue_state_known"),
             # What was approved is what stands there.
             models.CheckConstraint(
@@ -112,8 +118,15 @@ class Issue(models.Model):
 
     @property
     def web_url(self) -> str:
-        """Address of its page in the archive, for mails and feeds."""
+        """Address of its page in the archive, for mails and feeds; of a digest, which has none, that of the archive."""
+        if self.is_digest:
+            return self.newsletter.archive_url
         return f"{settings.SITE_URL}{self.get_absolute_url()}"
+
+    @property
+    def is_digest(self) -> bool:
+        """Whether it is the weekly digest of other issues: sent once a week to those who chose that, and not public."""
+        return self.digest_at is not None
 
     @property
     def current_send(self) -> Send | None:

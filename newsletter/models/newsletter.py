@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import datetime
+
 from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator
@@ -11,6 +13,7 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from newsletter.models.weekday import Weekday
 from subscribers.models import MailingList, check_time_zone
 
 #: Slugs that a newsletter must not have, because the site uses them as the first part of its URLs; a test compares.
@@ -142,6 +145,19 @@ class Newsletter(MailingList):
         validators=[MinValueValidator(7), MaxValueValidator(365)],
         help_text=gettext_lazy("Days to answer. Default: 30."),
     )
+    weekly_weekday = models.PositiveSmallIntegerField(
+        gettext_lazy("weekday"),
+        choices=Weekday.choices,
+        default=Weekday.SUNDAY,
+        db_default=Weekday.SUNDAY,
+        help_text=gettext_lazy("The day on which the weekly digest is sent. Default: Sunday."),
+    )
+    weekly_time = models.TimeField(
+        gettext_lazy("time"),
+        default=datetime.time(9),
+        db_default=datetime.time(9),
+        help_text=gettext_lazy("The time of the weekly digest in the newsletter’s time zone. Default: 09:00."),
+    )
     known_sources = models.TextField(
         gettext_lazy("known sources"),
         blank=True,
@@ -157,6 +173,9 @@ class Newsletter(MailingList):
         constraints = [
             models.CheckConstraint(
                 condition=Q(sunset_after__isnull=True) | Q(sunset_after__gte=5), name="newsletter_sunset_after_five"
+            ),
+            models.CheckConstraint(
+                condition=Q(weekly_weekday__lte=Weekday.SUNDAY), name="newsletter_weekly_weekday_known"
             ),
         ]
 

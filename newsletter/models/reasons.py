@@ -287,6 +287,21 @@ class Reason(models.TextChoices):
     )
     NO_APPROVED_ISSUE = "no_approved_issue", _("No issue was approved, so nothing was sent.")
     OCCURRENCE_SENT = "occurrence_sent", _("“%(title)s” was sent.")
+    DIGEST_REFUSED = (
+        "digest_refused",
+        _("The weekly digest could not start. Correct it, then send it: its recipients miss the issues until then."),
+    )
+    DIGEST_RESTORED = (
+        "digest_restored",
+        _(
+            "The database was restored from a backup after the week was over, on %(due_at)s. This weekly digest may "
+            "have been sent before: compare with the provider's log, and send it only if it was not."
+        ),
+    )
+    DIGEST_FAILED = (
+        "digest_failed",
+        _("The weekly digest could not be composed (%(error)s); the worker's log has the details. It is retried."),
+    )
     DRAFT_NOT_MADE = (
         "draft_not_made",
         _("No draft could be made. Correct the title or the sections of the recurring schedule."),
@@ -367,6 +382,7 @@ ACTORS = {
     "import": pgettext_lazy("who did it", "import"),
     "recurring schedule": pgettext_lazy("who did it", "recurring schedule"),
     "schedule": pgettext_lazy("who did it", "schedule"),
+    "weekly digest": pgettext_lazy("who did it", "weekly digest"),
     "worker": pgettext_lazy("who did it", "worker"),
 }
 

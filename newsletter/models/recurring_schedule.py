@@ -8,36 +8,13 @@ from typing import ClassVar
 from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
-from django.utils.dates import WEEKDAYS
 from django.utils.formats import date_format, time_format
 from django.utils.translation import gettext_lazy
 
 from newsletter.models.issue import Issue
 from newsletter.models.newsletter import Newsletter
 from newsletter.models.reasons import reason_sentence
-
-
-class Weekday(models.IntegerChoices):
-    """Numbered as by `datetime.date.weekday`."""
-
-    MONDAY = 0, WEEKDAYS[0]
-    TUESDAY = 1, WEEKDAYS[1]
-    WEDNESDAY = 2, WEEKDAYS[2]
-    THURSDAY = 3, WEEKDAYS[3]
-    FRIDAY = 4, WEEKDAYS[4]
-    SATURDAY = 5, WEEKDAYS[5]
-    SUNDAY = 6, WEEKDAYS[6]
-
-
-_EVERY_WEEK = {
-    Weekday.MONDAY: gettext_lazy("Mondays %(time)s"),
-    Weekday.TUESDAY: gettext_lazy("Tuesdays %(time)s"),
-    Weekday.WEDNESDAY: gettext_lazy("Wednesdays %(time)s"),
-    Weekday.THURSDAY: gettext_lazy("Thursdays %(time)s"),
-    Weekday.FRIDAY: gettext_lazy("Fridays %(time)s"),
-    Weekday.SATURDAY: gettext_lazy("Saturdays %(time)s"),
-    Weekday.SUNDAY: gettext_lazy("Sundays %(time)s"),
-}
+from newsletter.models.weekday import EVERY_WEEK, Weekday
 
 
 class RecurringSchedule(models.Model):
@@ -85,7 +62,7 @@ class RecurringSchedule(models.Model):
         ]
 
     def __str__(self) -> str:
-        return str(_EVERY_WEEK[Weekday(self.weekday)]) % {"time": time_format(self.time)}
+        return str(EVERY_WEEK[Weekday(self.weekday)]) % {"time": time_format(self.time)}
 
     @property
     def problem_sentence(self) -> str:

@@ -17,6 +17,7 @@ _NOTES = {
     "restored": gettext_lazy("Restored revision %(detail)s"),
     "imported": gettext_lazy("Imported from a file"),
     "recurring": gettext_lazy("Created for a recurring schedule"),
+    "weekly": gettext_lazy("Composed as the weekly digest"),
     "suggestion": gettext_lazy("Suggestion used: %(detail)s"),
 }
 

@@ -96,9 +96,10 @@ class SendQuerySet(models.QuerySet["Send"]):
         return running.filter(~SendingSwitch.is_stopped(), ~SuppressionSecret.differs())
 
     def public(self) -> SendQuerySet:
-        """Sends whose issues are on the web, newest first: not cancelled, and no longer undoable."""
+        """Sends whose issues are on the web, newest first: not cancelled, no longer undoable, no weekly digest."""
         undoable = Q(state__in=IN_PROGRESS, undo_until__gt=timezone.now())
-        shown = self.filter(~undoable, state__in=(SendState.SENDING, SendState.PAUSED, SendState.SENT))
+        states = (SendState.SENDING, SendState.PAUSED, SendState.SENT)
+        shown = self.filter(~undoable, state__in=states, issue__digest_at__isnull=True)
         return shown.order_by("-started_at", "-issue")
 
 
@@ -158,6 +159,18 @@ class Send(models.Model):
     excluded = models.JSONField(
         _("excluded"), default=dict, help_text=_("Subscriptions that were left out, counted by reason.")
     )
+    awaits_digest = models.BooleanField(
+        default=False,
+        db_default=False,
+        help_text=_("Weekly subscribers were left out and get the issue with the next weekly digest."),
+    )
+    weekly_digest = models.ForeignKey(
+        Issue,
+        on_delete=models.PROTECT,
+        null=True,
+        related_name="digested_sends",
+        help_text=_("The weekly digest that has the issue."),
+    )
     finished_at = models.DateTimeField(_("finished at"), null=True)
     created_at = models.DateTimeField(default=timezone.now)
 
@@ -184,11 +197,16 @@ class Send(models.Model):
                 condition=~Q(state=SendState.SENT) | Q(finished_at__isnull=False, expanded_at__isnull=False),
                 name="send_sent_is_finished",
             ),
+            # An issue is in one digest at most.
+            models.CheckConstraint(
+                condition=Q(awaits_digest=False) | Q(weekly_digest__isnull=True), name="send_in_a_digest_awaits_none"
+            ),
         ]
         indexes = [
             # Workers ask several times a second which schedules are due and which sends are running.
             models.Index(fields=["scheduled_at"], condition=Q(state=SendState.SCHEDULED), name="send_due"),
             models.Index(fields=["started_at"], condition=Q(state__in=IN_PROGRESS), name="send_running"),
+            models.Index(fields=["issue"], condition=Q(awaits_digest=True), name="send_awaits_digest"),
         ]
 
     def __str__(self) -> str:

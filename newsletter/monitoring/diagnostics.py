@@ -40,6 +40,7 @@ from newsletter.monitoring.send_diagnostics import (
     overdue_diagnostics,
     paused_diagnostics,
     recurring_diagnostics,
+    weekly_diagnostics,
 )
 from newsletter.providers import get_route
 from newsletter.providers.throttle import unavailable_providers
@@ -59,6 +60,7 @@ def diagnostics() -> list[Diagnostic]:
             *overdue_diagnostics(now),
             *on_hold_diagnostics(),
             *recurring_diagnostics(now),
+            *weekly_diagnostics(now),
             *throttle_diagnostics(now),
             *paused_diagnostics(),
             *held_batch_diagnostics(),

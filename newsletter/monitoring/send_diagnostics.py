@@ -22,6 +22,7 @@ from newsletter.models import (
     Send,
     SendState,
     SendTransition,
+    WeeklyPlan,
     sending_stopped,
 )
 from newsletter.models.reasons import actor_name
@@ -30,6 +31,7 @@ from newsletter.monitoring.diagnostic import GRACE_PERIOD, RECENT, Diagnostic, S
 from newsletter.monitoring.formatting import duration, number
 from newsletter.monitoring.heartbeat import workers
 from newsletter.sending.auto_pause import SendHealth, complaint_warning
+from newsletter.sending.weekly import blocking_send, undecided_digests
 
 #: The most diagnostics of one kind.
 MAX_SHOWN = 10
@@ -100,6 +102,41 @@ def recurring_diagnostics(now: datetime.datetime) -> Iterator[Diagnostic]:
     yield from _occurrence_diagnostics(now)
 
 
+def weekly_diagnostics(now: datetime.datetime) -> Iterator[Diagnostic]:
+    """Weekly digests that cannot be composed, that wait for a send, or that were composed and not sent."""
+    failed = WeeklyPlan.objects.exclude(problem="").select_related("newsletter")
+    for plan in failed[:MAX_SHOWN]:
+        yield Diagnostic(
+            name="weekly_digest",
+            severity=Severity.ERROR,
+            sentence=_("The weekly digest of %(newsletter)s is late. %(reason)s")
+            % {"newsletter": plan.newsletter.name, "reason": plan.problem_sentence},
+            advice=_("Check the newsletter's time zone and the issues of the week. The worker's log has the details."),
+        )
+    late = WeeklyPlan.objects.due(now - GRACE_PERIOD).filter(problem="").select_related("newsletter")
+    blocked = ((plan, blocking_send(plan.newsletter)) for plan in late)
+    for plan, send in [(plan, send) for plan, send in blocked if send][:MAX_SHOWN]:
+        yield Diagnostic(
+            name="weekly_digest",
+            severity=Severity.WARNING,
+            sentence=_("The weekly digest of %(newsletter)s waits for “%(title)s”, which is being sent.")
+            % {"newsletter": plan.newsletter.name, "title": send.issue.title},
+            advice=_("It is composed when the first mails of that issue are sent. Resume or cancel the issue if not."),
+            issue=send.issue,
+        )
+    # One that was refused has a reason, and is among the issues on hold.
+    for issue in undecided_digests().filter(
+        ~Exists(Send.objects.current().filter(issue=OuterRef("pk"))), hold_reason=""
+    )[:MAX_SHOWN]:
+        yield Diagnostic(
+            name="weekly_digest",
+            severity=Severity.ERROR,
+            sentence=_("“%(title)s” was not sent: its recipients miss the issues in it.") % {"title": issue.title},
+            advice=_("Send it on its schedule page."),
+            issue=issue,
+        )
+
+
 def _occurrence_diagnostics(now: datetime.datetime) -> Iterator[Diagnostic]:
     failed = Occurrence.objects.ahead().filter(retry_start_at__isnull=False)
     for occurrence in failed.select_related("schedule__newsletter", "issue")[:MAX_SHOWN]:
@@ -112,7 +149,9 @@ def _occurrence_diagnostics(now: datetime.datetime) -> Iterator[Diagnostic]:
             issue=occurrence.issue,
         )
     sent_since = Send.objects.current().filter(
-        issue__newsletter=OuterRef("schedule__newsletter"), started_at__gte=OuterRef("starts_at")
+        issue__newsletter=OuterRef("schedule__newsletter"),
+        issue__digest_at__isnull=True,
+        started_at__gte=OuterRef("starts_at"),
     )
     empty = Occurrence.objects.filter(~Exists(sent_since), issue__isnull=True, finished_at__gte=now - RECENT)
     for occurrence in empty.select_related("schedule__newsletter").order_by("-starts_at")[:MAX_SHOWN]:

@@ -29,7 +29,8 @@ def check_audience(inspection: Inspection) -> Iterator[Finding]:
     """Errors: the issue has no recipients, or a part of its audience cannot be used."""
     audience = inspection.audience
     yield from (error(FAMILY, "audience_broken", WHOLE_ISSUE, problem) for problem in audience.problems)
-    if audience.count == 0 and not audience.problems:
+    # An issue that all subscribers get with the weekly digest is sent to no recipient by itself.
+    if audience.count == 0 and not audience.problems and not audience.excluded.get("weekly"):
         yield error(FAMILY, "no_recipients", WHOLE_ISSUE, EMPTY_CHOICE if audience.is_narrowed else EMPTY_LIST)
     yield from _check_suppressed(audience)
     if inspection.last_send:

@@ -64,8 +64,11 @@ def _sender(newsletter: Newsletter) -> Sender:
 
 
 def _sent_before(issue: Issue) -> list[Send]:
-    """The newest sends of the newsletter that have started, newest first."""
-    started = Send.objects.filter(issue__newsletter=issue.newsletter_id, state__in=STARTED).exclude(issue=issue)
+    """The newest sends of the newsletter that have started, newest first; a digest repeats issues, and is no other."""
+    if issue.is_digest:
+        return []
+    ordinary = Send.objects.filter(issue__newsletter=issue.newsletter_id, issue__digest_at__isnull=True)
+    started = ordinary.filter(state__in=STARTED).exclude(issue=issue)
     newest = started.order_by("-started_at", "-pk").select_related("issue").defer("manifest")
     return list(newest[:REMEMBERED_ISSUES])
 

@@ -9,6 +9,11 @@ the chunk with their subscription is expanded: a tag that changes during the exp
 The newsletter's own list comes first, then the others in their order. A subscriber of several gets the issue through
 the first that includes them. A "no" to the newsletter itself – unsubscribed, suppressed, paused, opted out of the topic
 – counts for all lists, and so does an excluded segment.
+
+Subscribers of the newsletter's own list who chose the weekly digest do not get an issue for the whole list by itself,
+through no list: it waits for the digest, which only they get. An issue for segments or a topic is sent to them, too:
+the digest is the same for all, and must not show it to others. Whether an issue leaves them out is frozen with its
+send, so that it is in a digest if, and only if, they were left out.
 """
 
 from __future__ import annotations
@@ -28,7 +33,15 @@ from newsletter.config.translatable import Translatable, translatable
 from newsletter.content.audience import parts_of
 from newsletter.models import AudiencePart, AudiencePartKind, Delivery, Issue, Send
 from newsletter.providers.allowlist import allowed_subscriptions, is_limited
-from subscribers.models import MailingList, Segment, Subscription, SubscriptionQuerySet, SubscriptionState, TopicOptOut
+from subscribers.models import (
+    Frequency,
+    MailingList,
+    Segment,
+    Subscription,
+    SubscriptionQuerySet,
+    SubscriptionState,
+    TopicOptOut,
+)
 from subscribers.segments.query import segment_queryset
 from subscribers.segments.rules import RulesError, rules_fingerprint
 
@@ -87,6 +100,10 @@ class Audience:
     topic: AudienceTopic | None = None
     problems: tuple[str, ...] = ()
     """Why it cannot be computed, as sentences with the way out."""
+    leaves_out_weekly: bool = False
+    """Whether subscribers who chose the weekly digest get the issue with that."""
+    digest_at: datetime.datetime | None = None
+    """Of a weekly digest, the end of its week: it is for those who got the digest until then."""
 
     @classmethod
     def of(cls, issue: Issue) -> Self:
@@ -100,7 +117,16 @@ class Audience:
             AudienceTopic(pk=part.topic.pk, slug=part.topic.slug, name=part.topic.name) for part in parts if part.topic
         ]
         problems += _problems_of(lists, segments)
-        return cls(lists=lists, segments=segments, topic=topics[0] if topics else None, problems=tuple(problems))
+        if issue.is_digest and len(lists) > 1:
+            problems.append(DIGEST_OF_OTHER_LISTS)
+        return cls(
+            lists=lists,
+            segments=segments,
+            topic=topics[0] if topics else None,
+            problems=tuple(problems),
+            leaves_out_weekly=issue.newsletter.offers_weekly and not (issue.is_digest or segments or topics),
+            digest_at=issue.digest_at,
+        )
 
     @classmethod
     def of_send(cls, send: Send) -> Self:
@@ -109,7 +135,8 @@ class Audience:
             return cls.of(send.issue)
         if not send.audience:
             newsletter = send.issue.newsletter
-            return cls(lists=(AudienceList(pk=newsletter.pk, slug=newsletter.slug, name=newsletter.name),))
+            own = AudienceList(pk=newsletter.pk, slug=newsletter.slug, name=newsletter.name)
+            return cls(lists=(own,), digest_at=send.issue.digest_at)
         frozen, topic = send.audience, send.audience["topic"]
         lists = tuple(AudienceList(**each) for each in frozen["lists"])
         segments = tuple(AudienceSegment(**each) for each in frozen["segments"])
@@ -118,6 +145,8 @@ class Audience:
             segments=segments,
             topic=AudienceTopic(**topic) if topic else None,
             problems=tuple(_problems_of(lists, segments)),
+            leaves_out_weekly=frozen.get("leaves_out_weekly", False),
+            digest_at=send.issue.digest_at,
         )
 
     @property
@@ -125,14 +154,20 @@ class Audience:
         """Whether it is the newsletter's own list and nothing else."""
         return len(self.lists) == 1 and not (self.segments or self.topic or self.problems)
 
+    @property
+    def is_whole_list(self) -> bool:
+        """Whether every active subscriber of that list is in it, however often they want mail."""
+        return self.is_default and not self.leaves_out_weekly and self.digest_at is None
+
     def as_json(self) -> dict[str, Any]:
-        """As a send keeps it; empty for the default."""
-        if self.is_default:
+        """As a send keeps it; empty for the newsletter's own list."""
+        if self.is_default and not self.leaves_out_weekly:
             return {}
         return {
             "lists": [asdict(each) for each in self.lists],
             "segments": [asdict(each) for each in self.segments],
             "topic": asdict(self.topic) if self.topic else None,
+            "leaves_out_weekly": self.leaves_out_weekly,
         }
 
     def of_list(self, place: int, at: datetime.datetime) -> SubscriptionQuerySet:
@@ -141,8 +176,7 @@ class Audience:
         subscriptions = audience_queryset(mailing_list.pk, at)
         if self.problems:
             return subscriptions.none()
-        conditions = (self._refused(place, at), self._opted_out(place), self._is_excluded(place, at))
-        for condition in conditions:
+        for _reason, condition in self._left_out(place, at):
             if condition is not None:
                 subscriptions = subscriptions.filter(~condition)
         included = self._is_included(place, at)
@@ -178,7 +212,7 @@ class Audience:
 
         Subscribers with a delivery of `issue` are not among them, even if they left since: they are counted there.
         """
-        if self.is_default:
+        if self.is_whole_list:
             return excluded_from(self.lists[0].pk, at, issue=issue)
         counts: Counter[str] = Counter()
         for place, mailing_list in enumerate(self.lists):
@@ -196,17 +230,32 @@ class Audience:
         left = audience_queryset(self.lists[place].pk, at)
         if is_recipient is not None:
             left = left.filter(~is_recipient)
-        for reason, condition in (
-            ("own_list_left", self._refused(place, at)),
-            ("topic", self._opted_out(place)),
-            ("excluded_segment", self._is_excluded(place, at)),
-        ):
+        for reason, condition in self._left_out(place, at):
             if condition is not None:
                 yield reason, left.filter(condition).count()
                 left = left.filter(~condition)
         included = self._is_included(place, at)
         if included is not None:
             yield "not_in_segment", left.filter(~included).count()
+
+    def _left_out(self, place: int, at: datetime.datetime) -> tuple[tuple[str, Q | Exists | None], ...]:
+        """Who of a list does not get the issue although it could be sent to them, in the order of the reasons."""
+        return (
+            ("own_list_left", self._refused(place, at)),
+            ("weekly", self._is_weekly(place)),
+            ("each_issue", ~weekly_until(self.digest_at) if self.digest_at else None),
+            ("topic", self._opted_out(place)),
+            ("excluded_segment", self._is_excluded(place, at)),
+        )
+
+    def _is_weekly(self, place: int) -> Q | Exists | None:
+        """Whether the subscriber gets the issue with the digest. The newsletter's own list decides that."""
+        if not self.leaves_out_weekly:
+            return None
+        if place == 0:
+            return Q(frequency=Frequency.WEEKLY)
+        own = Subscription.objects.filter(mailing_list=self.lists[0].pk, subscriber=OuterRef("subscriber"))
+        return Exists(own.filter(state=SubscriptionState.ACTIVE, frequency=Frequency.WEEKLY))
 
     def _is_recipient(self, at: datetime.datetime, issue: Issue | None) -> Exists | Q | None:
         """Whether a subscriber gets the issue, through any list; None if each list decides for itself."""
@@ -250,6 +299,17 @@ class Audience:
 
 #: States in which a subscriber has said no to a list.
 REFUSED = (SubscriptionState.UNSUBSCRIBED, SubscriptionState.SUPPRESSED)
+
+
+DIGEST_OF_OTHER_LISTS = translatable(
+    "A weekly digest is sent to the newsletter’s own list only. Remove the other lists from its audience."
+)
+
+
+def weekly_until(end: datetime.datetime) -> Q:
+    """Whether a subscription got the weekly digest until `end`, the end of a week, when changes took effect."""
+    changed = Q(frequency_since__gte=end)
+    return (Q(frequency=Frequency.WEEKLY) & ~changed) | (Q(frequency=Frequency.EACH) & changed)
 
 
 def _any_of(subscriptions: Iterable[SubscriptionQuerySet]) -> Q | None:

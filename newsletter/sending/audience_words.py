@@ -16,6 +16,8 @@ EXCLUSIONS = {
     "suppressed": gettext_lazy("on the suppression list"),
     "paused": gettext_lazy("paused"),
     "own_list_left": gettext_lazy("left or paused this newsletter"),
+    "weekly": gettext_lazy("get it with the weekly digest"),
+    "each_issue": gettext_lazy("got each issue by itself"),
     "topic": gettext_lazy("opted out of the topic"),
     "excluded_segment": gettext_lazy("in an excluded segment"),
     "not_in_segment": gettext_lazy("not in a chosen segment"),
@@ -26,11 +28,14 @@ EXCLUSIONS = {
 
 def audience_in_words(audience: Audience) -> tuple[str, ...]:
     """Each list with its segments, then what is left out; a single sentence for the newsletter's own list."""
-    if audience.is_default:
-        return (_("All active subscribers of %(list)s.") % {"list": audience.lists[0].name},)
+    if audience.is_default and audience.digest_at is None:
+        return (
+            _("All active subscribers of %(list)s.") % {"list": audience.lists[0].name},
+            *_weekly_in_words(audience),
+        )
     included = [segment for segment in audience.segments if not segment.is_excluded]
     excluded = [segment for segment in audience.segments if segment.is_excluded]
-    sentences = [_list_in_words(each, included) for each in audience.lists]
+    sentences = [*(_list_in_words(each, included) for each in audience.lists), *_weekly_in_words(audience)]
     if excluded:
         sentence = ngettext("Without the segment %(names)s.", "Without the segments %(names)s.", len(excluded))
         sentences.append(sentence % {"names": _names(excluded)})
@@ -38,6 +43,14 @@ def audience_in_words(audience: Audience) -> tuple[str, ...]:
         sentence = _("Without subscribers who opted out of the topic “%(topic)s”.")
         sentences.append(sentence % {"topic": audience.topic.name})
     return (*sentences, *map(str, audience.problems))
+
+
+def _weekly_in_words(audience: Audience) -> tuple[str, ...]:
+    if audience.digest_at is not None:
+        return (_("Only those who get the weekly digest."),)
+    if audience.leaves_out_weekly:
+        return (_("Without those who get the weekly digest: the issue is in the next one."),)
+    return ()
 
 
 def _list_in_words(mailing_list: AudienceList, included: Iterable[AudienceSegment]) -> str:

@@ -20,7 +20,7 @@ from django.utils.translation import gettext as _
 
 from newsletter.config.failpoints import Point, failpoint
 from newsletter.config.translatable import to_data, translatable
-from newsletter.models import Edition, InvalidTransition, Issue, Reason, Send, SendState, sending_stopped
+from newsletter.models import Edition, InvalidTransition, Issue, Reason, Send, SendState, lock_week, sending_stopped
 from newsletter.models.reasons import iso
 from newsletter.preflight import PreflightResult, Trigger, record_run
 from newsletter.rendering import RenderingError
@@ -355,6 +355,7 @@ def start(
     """
     if send is not None and send.state != SendState.SCHEDULED:
         raise InvalidTransition(_("A send of this issue was started already."))
+    lock_week(issue)
     now = timezone.now()
     # "Send now" means all recipients at the same moment, and can be undone.
     local = LocalTime.of(send) if send and trigger is not Trigger.SEND_NOW else None
@@ -376,6 +377,7 @@ def start(
         "undo_until": now + datetime.timedelta(seconds=undo_seconds) if undo_seconds else None,
         "is_local": local is not None,
         "audience": run.audience.as_json(),
+        "awaits_digest": run.audience.leaves_out_weekly,
         "manifest": run.manifest.as_json(),
         "approved_sha256": approved.sha256 if approved else "",
     }

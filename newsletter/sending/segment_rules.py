@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, ClassVar
 
-from django.db.models import Count, Exists, OuterRef, Q
+from django.db.models import Count, Exists, OuterRef, Q, QuerySet
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext_lazy
 
@@ -36,13 +36,16 @@ IS_OPENED = Q(opened_at__isnull=False) | Q(clicked_at__isnull=False)
 IS_CLICKED = Q(clicked_at__isnull=False)
 
 
+def ordinary_issues(facts: Facts) -> QuerySet[Issue]:
+    """The issues of the list, without weekly digests: these only repeat them."""
+    return Issue.objects.filter(newsletter=facts.mailing_list.pk, digest_at__isnull=True)
+
+
 def issues_of(facts: Facts) -> dict[str, str]:
     """Titles of the list's newest issues whose sending has begun, by primary key; the newest first."""
 
     def find() -> dict[str, str]:
-        begun = Issue.objects.filter(
-            newsletter=facts.mailing_list.pk, sends__state__in=BEGUN, sends__started_at__isnull=False
-        )
+        begun = ordinary_issues(facts).filter(sends__state__in=BEGUN, sends__started_at__isnull=False)
         rows = begun.order_by("-sends__started_at", "-pk").values_list("pk", "title")[:MAX_NAMED]
         return {str(pk): title for pk, title in rows}
 
@@ -168,7 +171,7 @@ class IssuesReceived(Kind):
         }
 
     def condition(self, rule: Rule, facts: Facts) -> Q:
-        issues = Issue.objects.filter(newsletter=facts.mailing_list.pk).order_by().values("pk")
+        issues = ordinary_issues(facts).order_by().values("pk")
         enough = Q(received_at_least(int(str(self.value(rule, facts))), issue__in=issues))
         return enough if rule.comparison == "at_least" else ~enough
 

@@ -48,9 +48,9 @@ def follow_sunset_policies() -> bool:
 
 def issues_that_count(newsletter: Newsletter, now: datetime.datetime) -> list[Send]:
     """The sends of the last `sunset_after` issues of which opens or clicks were recorded; fewer if there are fewer."""
-    sends = Send.objects.filter(
-        issue__newsletter=newsletter.pk, state=SendState.SENT, started_at__lte=now - TIME_TO_REACT
-    )
+    # Those who get the weekly digest have no delivery of an ordinary issue, so that their silence is never complete.
+    ordinary = Send.objects.filter(issue__newsletter=newsletter.pk, issue__digest_at__isnull=True)
+    sends = ordinary.filter(state=SendState.SENT, started_at__lte=now - TIME_TO_REACT)
     newest = sends.order_by("-started_at", "-pk").only("pk", "issue_id", "started_at")[:SEARCHED_SENDS]
     counted = (send for send in newest if Delivery.objects.filter(REACTED, issue=send.issue_id).exists())
     found: list[Send] = []

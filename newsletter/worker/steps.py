@@ -26,6 +26,7 @@ from newsletter.sending.recover import recover_abandoned
 from newsletter.sending.recurring import plan_occurrences, start_next_due_occurrence
 from newsletter.sending.schedule import start_next_due_send, update_start_times
 from newsletter.sending.sunset import follow_sunset_policies
+from newsletter.sending.weekly import compose_weekly_digests
 from subscribers.consent.address_change import delete_old_changes
 from subscribers.consent.data_requests import delete_old_data_requests
 from subscribers.consent.signing_keys import RECORD_SECONDS, record_signing_keys
@@ -141,6 +142,8 @@ STEPS: tuple[Step, ...] = (
     Step("update_start_times", Queue.SENDING, 60, update_start_times),
     Step("start_occurrences", Queue.SENDING, 0, start_next_due_occurrence, needs_check=True),
     Step("start_sends", Queue.SENDING, 0, start_next_due_send, needs_check=True),
+    # After the starts: an issue that starts at the end of the week is in its digest.
+    Step("compose_digests", Queue.SENDING, 1, compose_weekly_digests, needs_check=True),
     Step("expand_audience", Queue.SENDING, 0, _expand_audience),
     Step("follow_outages", Queue.SENDING, 1, _follow_outages),
     Step("recover_abandoned", Queue.SENDING, 1, _recover_abandoned),

@@ -156,14 +156,18 @@ class SubscriptionForm(forms.Form):
     topics = forms.ModelMultipleChoiceField(
         Topic.objects.none(), label=gettext_lazy("Topics"), required=False, widget=forms.CheckboxSelectMultiple
     )
-    frequency = forms.ChoiceField(label=gettext_lazy("Frequency"), choices=Frequency.choices)
+    frequency = forms.ChoiceField(
+        label=gettext_lazy("Frequency"),
+        choices=Frequency.choices,
+        help_text=gettext_lazy("If an issue was sent this week, a change applies from the end of the week on."),
+    )
 
     def __init__(self, subscription: Subscription, data: Any, *, prefix: str) -> None:
         topics = Topic.objects.filter(mailing_list=subscription.mailing_list_id)
         initial = {
             "tags": ", ".join(tag_names_of(subscription)),
             "topics": [topic.pk for topic in topics_of(subscription)],
-            "frequency": subscription.frequency,
+            "frequency": subscription.chosen_frequency,
         }
         super().__init__(data, initial=initial, prefix=prefix)
         self.fields["topics"].queryset = topics  # type: ignore[attr-defined]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +17,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
 from subscribers.admin.rights import may_change, may_erase, may_lift, may_see_personal_data, may_suppress, shown_address
+from subscribers.consent.frequency import changes_on
 from subscribers.directory.edit import tag_names_of, topics_of
 from subscribers.directory.issues import has_issues, issue_histories
 from subscribers.directory.timeline import EntryKind, timeline
@@ -41,6 +43,8 @@ class Details:
     """The topics that the subscriber gets. Empty if the list has none."""
     fields: Sequence[tuple[str, str]]
     """Label and value of each custom field that has one."""
+    frequency_changes_on: datetime.date | None
+    """When another frequency that was chosen applies."""
 
 
 def page_url(subscriber: Subscriber) -> str:
@@ -126,6 +130,7 @@ def _details(subscription: Subscription, *, is_paused: bool) -> Details:
         tags=tag_names_of(subscription),
         topics=topics or (_("none") if has_topics else ""),
         fields=[(labels[key], shown_value(value)) for key, value in values.items() if key in labels],
+        frequency_changes_on=changes_on(subscription),
     )
 
 

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Collection, Mapping
-from typing import Any
 
 from django.db import transaction
 from django.utils import timezone
 
+from subscribers.consent.frequency import lock_week, store_frequency
 from subscribers.models import (
     ChangeKind,
     CustomField,
@@ -53,12 +53,18 @@ def set_language(key: uuid.UUID, language: str) -> bool:
 
 
 def set_frequency(key: uuid.UUID, frequency: Frequency) -> bool:
-    """How often the list sends mail. False if the subscription is not active, or the list has no weekly mail."""
+    """How often the list sends mail; it may take effect later. False if not active, or the list has no weekly mail."""
+    mailing_list = Subscription.objects.with_key(key).values_list("mailing_list", flat=True).first()
+    if mailing_list is None:
+        return False
     with transaction.atomic():
+        must_wait = lock_week(mailing_list)
         subscription = _locked(key)
         if subscription is None or not (frequency == Frequency.EACH or subscription.mailing_list.offers_weekly):
             return False
-        _set_of_subscription(subscription, ChangeKind.FREQUENCY, "frequency", frequency)
+        before = subscription.chosen_frequency
+        if store_frequency(subscription, frequency, must_wait=must_wait):
+            record_changes([subscription], ChangeKind.FREQUENCY, {"from": before, "to": frequency}, by="")
     return True
 
 
@@ -144,10 +150,3 @@ def _set_of_subscriber(key: uuid.UUID, kind: ChangeKind, column: str, value: str
             rows.update(**{column: value})
             record_changes([subscription], kind, {"from": before, "to": value}, by="")
     return True
-
-
-def _set_of_subscription(subscription: Subscription, kind: ChangeKind, column: str, value: Any) -> None:
-    before = getattr(subscription, column)
-    if before != value:
-        Subscription.objects.filter(pk=subscription.pk).update(**{column: value})
-        record_changes([subscription], kind, {"from": before, "to": value}, by="")

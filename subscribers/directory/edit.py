@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 from django.db import transaction
 
+from subscribers.consent.frequency import lock_week, store_frequency
 from subscribers.models import (
     ChangeKind,
     CustomField,
@@ -48,14 +49,18 @@ def update_subscription(
     fields: Mapping[CustomField, Value],
     by: str,
 ) -> None:
-    """Store tags (names), topics (keys of those that the subscriber gets), frequency and custom fields."""
+    """Store tags (names), topics (keys of those that the subscriber gets), frequency and custom fields.
+
+    The frequency may take effect later.
+    """
     with transaction.atomic():
+        must_wait = lock_week(subscription.mailing_list_id)
         locked = Subscription.objects.select_for_update(no_key=True).get(pk=subscription.pk)
         _set_tags(locked, tags, by=by)
         _set_topics(locked, topics, by=by)
-        if locked.frequency != frequency:
-            Subscription.objects.filter(pk=locked.pk).update(frequency=frequency)
-            values = {"from": locked.get_frequency_display(), "to": str(frequency.label)}
+        before = locked.chosen_frequency
+        if store_frequency(locked, frequency, must_wait=must_wait):
+            values = {"from": str(before.label), "to": str(frequency.label)}
             record_changes([locked], ChangeKind.FREQUENCY, values, by=by)
         set_values(locked, fields, by=by)
 

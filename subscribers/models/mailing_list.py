@@ -106,7 +106,6 @@ class MailingList(models.Model):
         _("offers a weekly mail"),
         default=False,
         db_default=False,
-        editable=False,
         help_text=_("Subscribers can choose to get all issues of a week in one mail."),
     )
 

@@ -7,7 +7,7 @@ import uuid
 from typing import ClassVar
 
 from django.db import models
-from django.db.models import Q
+from django.db.models import F, Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
@@ -120,6 +120,23 @@ class Subscription(models.Model):
     frequency = models.CharField(
         _("frequency"), max_length=6, choices=Frequency.choices, default=Frequency.EACH, db_default=Frequency.EACH
     )
+    next_frequency = models.CharField(
+        _("next frequency"),
+        max_length=6,
+        choices=Frequency.choices,
+        blank=True,
+        default="",
+        db_default="",
+        editable=False,
+        help_text=_("What the subscriber chose; it replaces the frequency when the week of the list is over."),
+    )
+    frequency_since = models.DateTimeField(
+        _("frequency since"),
+        null=True,
+        blank=True,
+        editable=False,
+        help_text=_("The end of the week after which the frequency was changed. Empty: never changed that way."),
+    )
     tracking_agreed_at = models.DateTimeField(
         _("agreed to tracking at"),
         null=True,
@@ -138,6 +155,12 @@ class Subscription(models.Model):
             ),
             models.CheckConstraint(condition=Q(state__in=SubscriptionState.values), name="subscription_state_known"),
             models.CheckConstraint(condition=Q(frequency__in=Frequency.values), name="subscription_frequency_known"),
+            # A change is always one to the other frequency, so that the one before it is known.
+            models.CheckConstraint(
+                condition=Q(next_frequency="")
+                | (Q(next_frequency__in=Frequency.values) & ~Q(next_frequency=F("frequency"))),
+                name="subscription_next_frequency_differs",
+            ),
             models.CheckConstraint(
                 condition=~Q(state=SubscriptionState.ACTIVE) | Q(confirmed_at__isnull=False),
                 name="subscription_active_only_when_confirmed",
@@ -158,6 +181,10 @@ class Subscription(models.Model):
                 condition=~Q(source__in=["", IMPORTED]),
                 name="subscription_by_source",
             ),
+            # Few rows wait for the end of a week.
+            models.Index(
+                fields=["mailing_list", "id"], condition=~Q(next_frequency=""), name="subscription_next_frequency"
+            ),
         ]
 
     def __str__(self) -> str:
@@ -168,6 +195,11 @@ class Subscription(models.Model):
         if self.requested_at is None:
             return True
         return not -MAX_CLOCK_SKEW <= now - self.requested_at <= REQUEST_LIFETIME
+
+    @property
+    def chosen_frequency(self) -> Frequency:
+        """What the subscriber chose last; it may take effect later."""
+        return Frequency(self.next_frequency or self.frequency)
 
     @property
     def page_language(self) -> str:

@@ -41,6 +41,7 @@ JSON_NAME, PAGE_NAME = "data.json", "data.html"
 LABELS: dict[tuple[str, str], Any] = {
     ("subscriptions", "state"): SubscriptionState,
     ("subscriptions", "frequency"): Frequency,
+    ("subscriptions", "next_frequency"): Frequency,
     ("changes", "kind"): ChangeKind,
     ("transactional_mails", "kind"): TransactionalMailKind,
     ("transactional_mails", "state"): TransactionalMailState,

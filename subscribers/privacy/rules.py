@@ -68,6 +68,7 @@ def _subscriptions(subject: DataSubject) -> Iterator[Row]:
         "paused_until",
         "source",
         "frequency",
+        "next_frequency",
         "tracking_agreed_at",
     )
     for row in (

@@ -23,6 +23,7 @@ from django.views.decorators.csrf import csrf_exempt
 from subscribers.addresses import Address, masked
 from subscribers.consent import actions, data_requests, double_opt_in, preferences
 from subscribers.consent.address_change import open_change, request_change
+from subscribers.consent.frequency import changes_on
 from subscribers.consent.texts import tracking_text
 from subscribers.consent.tokens import Purpose, read_key
 from subscribers.models import (
@@ -291,6 +292,8 @@ def _note(page: Page, code: str) -> str:
         return _("Saved. You receive issues again, starting with the next one.")
     if code == "zone_saved" and not subscription.subscriber.time_zone:
         return _("Saved. All issues are sent at the newsletter’s time.")
+    if code == "frequency_saved" and (day := changes_on(subscription)):
+        return _("Saved. The change applies from %(date)s on.") % {"date": date_format(day)}
     if code == "tracking_saved" and subscription.tracking_agreed_at:
         return _("Saved. What you open and click may be stored from now on.")
     notes = {
@@ -377,6 +380,7 @@ def _choices(page: Page, subscription: Subscription) -> dict[str, object]:
     has_question = preferences.asks_for_tracking(page.mailing_list)
     return {
         "topics": _topics(page),
+        "frequency_changes_on": changes_on(subscription),
         "lists": _other_lists(subscription),
         "field_rows": _field_rows(page),
         "tracking_text": tracking_text(page.mailing_list) if has_question or subscription.tracking_agreed_at else "",

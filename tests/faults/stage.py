@@ -14,6 +14,7 @@ import resource
 import sys
 import threading
 import uuid
+import zoneinfo
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -31,16 +32,17 @@ from django.utils import timezone
 from newsletter import worker
 from newsletter.config import failpoints
 from newsletter.events.apply import apply_events
-from newsletter.models import Issue
+from newsletter.models import Issue, Newsletter, WeeklyPlan
 from newsletter.providers import resend, smtp
 from newsletter.sending import database_mark
 from newsletter.sending.control import resume_send
 from newsletter.sending.expand import expand_audience
 from newsletter.sending.schedule import schedule_issue
+from newsletter.sending.weekly import end_on
 from newsletter.settings import database_settings
 from subscribers.consent.actions import unsubscribe_all
 from subscribers.imports.confirmed import import_confirmed
-from subscribers.models import ConsentForm, Evidence, Subscription
+from subscribers.models import ConsentForm, Evidence, Frequency, MailingList, Subscription
 from tests.newsletter.sending.audiences import choose, picked
 from tests.publications import make_issue, make_newsletter, send_of
 
@@ -192,6 +194,32 @@ def prepare_lists(stage: Stage, recipients: int = RECIPIENTS) -> None:
     unsubscribe_all(own.filter(subscriber__canonical__in=left), Evidence(form=ConsentForm.PREFERENCES))
     choose(issue, lists=("weekend",), exclude=("Customers",))
     connections.close_all()
+
+
+def prepare_weekly(stage: Stage, recipients: int = RECIPIENTS) -> None:
+    """As `prepare`, where a half get the weekly digest, and a half of each half has chosen the other frequency."""
+    prepare(stage, recipients)
+    newsletter = Issue.objects.get().newsletter
+    MailingList.objects.filter(pk=newsletter.pk).update(offers_weekly=True)
+    pks = list(Subscription.objects.order_by("pk").values_list("pk", flat=True))
+    weekly, changing = set(pks[::2]), set(pks[: len(pks) // 2])
+    for subscription in Subscription.objects.filter(pk__in=pks):
+        before, after = Frequency.WEEKLY, Frequency.EACH
+        if subscription.pk not in weekly:
+            before, after = after, before
+        chosen = after if subscription.pk in changing else ""
+        Subscription.objects.filter(pk=subscription.pk).update(frequency=before, next_frequency=chosen)
+    ends_at = timezone.now() + datetime.timedelta(days=7)
+    day = ends_at.astimezone(zoneinfo.ZoneInfo(newsletter.time_zone)).date()
+    Newsletter.objects.update(weekly_weekday=day.weekday())
+    WeeklyPlan.objects.create(newsletter=newsletter, date=day, ends_at=end_on(Newsletter.objects.get(), day))
+    connections.close_all()
+
+
+def end_week(stage: Stage) -> None:
+    """Let the week of the newsletter be over."""
+    enter(stage)
+    WeeklyPlan.objects.update(ends_at=timezone.now() - datetime.timedelta(seconds=1))
 
 
 def publish(stage: Stage) -> None:

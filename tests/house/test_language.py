@@ -69,6 +69,8 @@ ALLOWED: tuple[tuple[str, str], ...] = (
     (r"recipient\|mailbox\|person\|id", "words of mail servers, in the table of bounces"),
     (r"\bexport_person\b", "a command; export_subscribers is another one"),
     (r"\b(read_digest|is_digest_heading|_digest_story|_DigestStory)\b", "plain-text digests, a kind of newsletter"),
+    (r"(?i)\b\w*weekly_digests?\b", "the weekly digest, an issue"),
+    (r"\b(digest_at|is_digest|awaits_digest|_digest_of|undecided_digests|DIGEST_[A-Z_]+)\b", "the weekly digest"),
 )
 
 #: Paths that are not scanned, each with its reason.

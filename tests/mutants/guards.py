@@ -14,6 +14,7 @@ BATCH, BUILD = "newsletter/sending/batch.py", "newsletter/sending/build.py"
 NEXT_BATCH, POST, OUTCOME = (f"newsletter/sending/{name}.py" for name in ("next_batch", "post", "outcome"))
 PROGRESS, RECOVER, LIMITS = (f"newsletter/sending/{name}.py" for name in ("progress", "recover", "limits"))
 AUDIENCE, SUNSET = "newsletter/sending/audience.py", "subscribers/consent/sunset.py"
+WEEKLY = "newsletter/sending/weekly.py"
 RECIPIENTS, RECONCILE = "newsletter/sending/recipients.py", "newsletter/sending/reconcile.py"
 APPLY, RESEND = "newsletter/events/apply.py", "newsletter/providers/resend/events.py"
 
@@ -122,9 +123,9 @@ GUARDS = (
     Guard(
         promise="Subscribers in an excluded segment get nothing",
         path=AUDIENCE,
-        symbol="Audience.of_list",
-        old=", self._is_excluded(place, at))",
-        new=")",
+        symbol="Audience._left_out",
+        old='("excluded_segment", self._is_excluded(place, at)),',
+        new="",
         tests=(
             f"{SENDING}/test_audience.py::test_excluded_segments_and_topics_leave_subscribers_out_with_the_first_reason",
         ),
@@ -132,8 +133,8 @@ GUARDS = (
     Guard(
         promise="Subscribers who opted out of a topic do not get its issues",
         path=AUDIENCE,
-        symbol="Audience.of_list",
-        old="self._opted_out(place), ",
+        symbol="Audience._left_out",
+        old='("topic", self._opted_out(place)),',
         new="",
         tests=(
             f"{SENDING}/test_audience.py::test_excluded_segments_and_topics_leave_subscribers_out_with_the_first_reason",
@@ -180,6 +181,141 @@ GUARDS = (
         tests=(
             f"{SENDING}/test_audience.py::test_a_subscriber_of_several_lists_gets_the_issue_once_through_the_newsletters_own",
         ),
+    ),
+    Guard(
+        promise="Weekly subscribers do not get an issue by itself",
+        path=AUDIENCE,
+        symbol="Audience._left_out",
+        old='("weekly", self._is_weekly(place)),',
+        new="",
+        tests=(f"{SENDING}/test_weekly.py::test_weekly_subscribers_get_the_issues_of_the_week_as_one_mail",),
+    ),
+    Guard(
+        promise="The newsletter's own list decides who gets the digest",
+        path=AUDIENCE,
+        symbol="Audience._is_weekly",
+        old="if place == 0:",
+        new="if True:",
+        tests=(f"{SENDING}/test_weekly.py::test_the_newsletters_own_list_decides_for_subscribers_of_other_lists",),
+    ),
+    Guard(
+        promise="A digest shows no issue that was for a segment",
+        path=AUDIENCE,
+        symbol="Audience.of",
+        old="(issue.is_digest or segments or topics)",
+        new="issue.is_digest",
+        tests=(f"{SENDING}/test_weekly.py::test_an_issue_for_a_segment_is_sent_to_its_weekly_subscribers_by_itself",),
+    ),
+    Guard(
+        promise="Whom an issue leaves out is frozen with its send",
+        path=AUDIENCE,
+        symbol="Audience.of_send",
+        old='leaves_out_weekly=frozen.get("leaves_out_weekly", False)',
+        new="leaves_out_weekly=send.issue.newsletter.offers_weekly",
+        tests=(f"{SENDING}/test_weekly.py::test_after_it_is_switched_off_the_last_digest_has_what_was_left_out",),
+    ),
+    Guard(
+        promise="A digest goes to those who got it until the end of its week",
+        path=AUDIENCE,
+        symbol="weekly_until",
+        old="Q(frequency_since__gte=end)",
+        new="Q(pk__in=[])",
+        tests=(f"{SENDING}/test_weekly.py::test_a_change_in_the_middle_of_a_week_repeats_no_issue_and_loses_none",),
+    ),
+    Guard(
+        promise="A change of the frequency waits for the end of the week",
+        path="subscribers/consent/frequency.py",
+        symbol="store_frequency",
+        old="if must_wait and",
+        new="if False and",
+        tests=(f"{SENDING}/test_weekly.py::test_a_change_in_the_middle_of_a_week_repeats_no_issue_and_loses_none",),
+    ),
+    Guard(
+        promise="A digest that is not expanded holds changes of the frequency",
+        path=WEEKLY,
+        symbol="WeeksOfNewsletters.lock",
+        old=" or undecided_digests().filter(newsletter=newsletter.pk).exists()",
+        new="",
+        tests=(
+            f"{SENDING}/test_weekly.py::test_a_change_while_the_digest_waits_for_its_expansion_does_not_change_who_gets_it",
+        ),
+    ),
+    Guard(
+        promise="Frequencies do not change while the recipients of a digest are open",
+        path=WEEKLY,
+        symbol="_end_week",
+        old=" and not undecided_digests().filter(newsletter=newsletter.pk).exists()",
+        new="",
+        tests=(f"{SENDING}/test_weekly.py::test_an_error_blocks_the_digest_and_doctor_says_so_until_it_is_sent",),
+    ),
+    Guard(
+        promise="Frequencies do not change while an issue is being expanded",
+        path=WEEKLY,
+        symbol="_end_week",
+        old="len(settled) == len(sends) and ",
+        new="",
+        tests=(f"{SENDING}/test_weekly.py::test_a_paused_issue_is_left_for_the_next_digest_and_changes_wait_for_it",),
+    ),
+    Guard(
+        promise="The end of the week waits for an issue that is being expanded",
+        path=WEEKLY,
+        symbol="_is_settled",
+        old="send.expanded_at is not None and _has_sent(send)",
+        new="True",
+        tests=(
+            f"{SENDING}/test_weekly.py::test_the_end_of_the_week_waits_until_an_issue_is_expanded_and_cannot_be_undone",
+        ),
+    ),
+    Guard(
+        promise="An issue that was cancelled unsent is in no digest",
+        path=WEEKLY,
+        symbol="_digest_of",
+        old="send.state != SendState.CANCELLED or _has_sent(send)",
+        new="True",
+        tests=(f"{SENDING}/test_weekly.py::test_a_cancelled_issue_is_in_the_digest_only_if_a_mail_of_it_was_sent",),
+    ),
+    Guard(
+        promise="A send that leaves subscribers out awaits a digest",
+        path="newsletter/sending/schedule.py",
+        symbol="start",
+        old='"awaits_digest": run.audience.leaves_out_weekly',
+        new='"awaits_digest": False',
+        tests=(
+            f"{SENDING}/test_weekly.py::test_the_end_of_the_week_waits_until_an_issue_is_expanded_and_cannot_be_undone",
+        ),
+    ),
+    Guard(
+        promise="A digest that may have been sent before a restore is held",
+        path=WEEKLY,
+        symbol="_start",
+        old="if Restore.objects.filter(restored_at__gte=ended_at).exists():",
+        new="if False:",
+        tests=(f"{SENDING}/test_weekly.py::test_a_digest_that_may_have_been_sent_before_a_restore_is_held",),
+    ),
+    Guard(
+        promise="One digest per newsletter and week",
+        path="newsletter/migrations/0022_weekly.py",
+        symbol="Migration",
+        old="fields=('newsletter', 'digest_at')",
+        new="fields=('newsletter', 'digest_at', 'slug')",
+        tests=(f"{SENDING}/test_weekly.py::test_the_database_refuses_a_second_digest_of_a_week",),
+    ),
+    Guard(
+        promise="A digest is not public",
+        path="newsletter/models/send.py",
+        symbol="SendQuerySet.public",
+        old=", issue__digest_at__isnull=True",
+        new="",
+        tests=(f"{SENDING}/test_weekly.py::test_the_digest_is_not_public_and_links_to_its_public_issues",),
+    ),
+    Guard(
+        promise="No issue starts while a week ends",
+        path="newsletter/sending/schedule.py",
+        symbol="start",
+        old="lock_week(issue)",
+        new="pass",
+        tests=(f"{SENDING}/test_weekly.py::test_no_issue_starts_while_a_week_ends",),
+        needs_postgresql=True,
     ),
     Guard(
         promise="A segment is not deleted while a send needs it",

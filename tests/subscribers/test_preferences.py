@@ -12,13 +12,14 @@ from typing import Any
 
 import pytest
 from django.test import Client
+from django.utils.formats import date_format
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from newsletter.models import Newsletter
 from newsletter.models.newsletter import ConsentMode
 from subscribers.addresses import parse_address
-from subscribers.consent import actions, double_opt_in, preferences
+from subscribers.consent import actions, double_opt_in, frequency, preferences
 from subscribers.consent.address_change import request_change
 from subscribers.consent.data_requests import MAX_LINKS_PER_DAY, send_link
 from subscribers.consent.tokens import LinkSigner, Purpose, confirm_url, preferences_url
@@ -321,6 +322,38 @@ def test_the_frequency_can_be_chosen_where_the_list_offers_it(client: Client) ->
     subscription.refresh_from_db()
     assert subscription.frequency == Frequency.WEEKLY
     assert changes(ChangeKind.FREQUENCY) == [{"from": "each", "to": "weekly"}]
+
+
+@pytest.fixture
+def week(monkeypatch: pytest.MonkeyPatch) -> datetime.date:
+    """A week in which an issue was sent: changes wait for its end."""
+    ends_on = datetime.date(2026, 11, 30)
+
+    class Week:
+        def lock(self, mailing_list_pk: int) -> bool:
+            return True
+
+        def ends_on(self, mailing_list_pk: int) -> datetime.date:
+            return ends_on
+
+    monkeypatch.setattr(frequency, "_weeks", [Week()])
+    return ends_on
+
+
+def test_a_change_of_the_frequency_that_must_wait_is_shown_with_its_day(client: Client, week: datetime.date) -> None:
+    subscription = ada()
+    MailingList.objects.update(offers_weekly=True)
+    page = saved(client, path_of(subscription), "frequency", frequency="weekly")
+    assert f"The change applies from {date_format(week)} on." in page
+    assert "Until then: Each issue." in page
+    assert 'value="weekly" checked' in page
+    subscription.refresh_from_db()
+    assert (subscription.frequency, subscription.next_frequency) == (Frequency.EACH, Frequency.WEEKLY)
+    page = saved(client, path_of(subscription), "frequency", frequency="each")
+    assert "Until then" not in page
+    subscription.refresh_from_db()
+    assert (subscription.frequency, subscription.next_frequency) == (Frequency.EACH, "")
+    assert changes(ChangeKind.FREQUENCY) == [{"from": "each", "to": "weekly"}, {"from": "weekly", "to": "each"}]
 
 
 # --- Custom fields --------------------------------------------------------------------------------------------------

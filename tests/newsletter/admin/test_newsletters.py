@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import datetime
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from django.contrib.auth.models import Permission, User
 from django.test import Client
 from django.urls import reverse
 
 from newsletter.models import ConsentMode, Newsletter, RecurringSchedule, Weekday
 from newsletter.rendering.theme import SHIPPED_THEMES
+from subscribers.models import Frequency
+from tests import people
 from tests.newsletter.admin.pages import form_data, page_of, words_on
-from tests.publications import make_issue, make_newsletter, today
+from tests.publications import make_issue, make_newsletter, start_sending, today
 
 FORM = "//form[@id='newsletter_form']"
 
@@ -98,6 +102,35 @@ def test_the_preview_uses_the_current_version_of_an_edited_theme(
         assert f"color:{accent}" in edda.get(page_of(issue, "preview_frame", "desktop")).content.decode()
     file.write_text(toml.replace("#4353c4", "#ffffff"), encoding="utf-8")
     assert "the contrast of" in edda.get(page_of(issue, "preview_frame", "desktop")).content.decode()
+
+
+# --- Weekly digest ---------------------------------------------------------------------------------------------------
+
+
+def test_the_weekly_digest_is_set_with_its_day_and_time(edda: Client, url: str) -> None:
+    page = edda.get(url).content.decode()
+    assert "Weekly digest" in page
+    assert 'value="09:00"' in page
+    chosen = {"offers_weekly": "on", "weekly_weekday": str(Weekday.FRIDAY), "weekly_time": "17:30"}
+    response = edda.post(url, form_data(edda, url, FORM) | chosen)
+    assert response.status_code == 302, words_on(response)
+    newsletter = Newsletter.objects.get()
+    assert newsletter.offers_weekly
+    assert (newsletter.weekly_weekday, newsletter.weekly_time) == (Weekday.FRIDAY, datetime.time(17, 30))
+    people.make_subscription("wim@example.org", newsletter, frequency=Frequency.WEEKLY)
+    start_sending(make_issue())
+    words = words_on(edda.get(url))
+    assert "Issues in it so far: 1. Subscribers who chose it: 1." in words
+
+
+def test_only_those_who_may_send_change_the_weekly_digest(signed_in: Callable[[str], Client], url: str) -> None:
+    editor = signed_in("writer")
+    user = User.objects.get(username="writer")
+    user.user_permissions.set(Permission.objects.filter(codename__in=("view_newsletter", "change_newsletter")))
+    data = form_data(editor, url, FORM)
+    assert "weekly_time" not in data
+    assert editor.post(url, data | {"offers_weekly": "on"}).status_code == 302
+    assert not Newsletter.objects.get().offers_weekly
 
 
 # --- Recurring schedules ---------------------------------------------------------------------------------------------

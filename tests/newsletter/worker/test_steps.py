@@ -19,7 +19,15 @@ def test_every_queue_has_steps() -> None:
 
 
 def test_the_steps_stand_in_the_order_of_an_issues_way() -> None:
-    way = ["answer_signups", "start_sends", "expand_audience", "post_batch", "apply_events", "finish_sends"]
+    way = [
+        "answer_signups",
+        "start_sends",
+        "compose_digests",
+        "expand_audience",
+        "post_batch",
+        "apply_events",
+        "finish_sends",
+    ]
     names = [step.name for step in STEPS]
     assert sorted(way, key=names.index) == way
 
@@ -32,4 +40,5 @@ def test_time_zones_of_new_subscribers_are_read_once_a_minute_and_outages_once_a
 def test_a_database_that_went_back_is_noticed_before_anything_else_and_what_sends_or_starts_waits_for_it() -> None:
     assert STEPS[0].name == "mark_database"
     waiting = {step.name for step in STEPS if step.needs_check}
-    assert waiting == {"send_transactional", "start_occurrences", "start_sends", "post_batch"}
+    mails = {"send_transactional", "post_batch", "follow_sunset"}
+    assert waiting == mails | {"start_occurrences", "start_sends", "compose_digests"}
