@@ -26,6 +26,7 @@ from subscribers.consent.address_change import open_change, request_change
 from subscribers.consent.texts import tracking_text
 from subscribers.consent.tokens import Purpose, read_key
 from subscribers.models import (
+    ChangeKind,
     ConsentForm,
     CustomField,
     DataRequestKind,
@@ -222,6 +223,10 @@ def _save_tracking(page: Page) -> bool:
     )
 
 
+def _undo(page: Page) -> bool:
+    return preferences.undo(page.subscription.key, page.request.POST.get("change", ""))
+
+
 def _change_address(page: Page) -> bool:
     return page.address.is_valid() and request_change(page.subscription.key, page.address.address)
 
@@ -270,11 +275,21 @@ ACTIONS: dict[str, tuple[Callable[[Page], bool], str]] = {
     "answers": (_save_fields, "fields_saved"),
     "allow-tracking": (_save_tracking, "tracking_saved"),
     "withdraw-tracking": (_save_tracking, "tracking_saved"),
+    "undo": (_undo, "undone"),
     "address": (_change_address, "address_asked"),
     "access": (_send_data_link, "link_sent"),
     "erase": (_send_data_link, "link_sent"),
     "join": (_join, "join_asked"),
     "leave": (_leave, "left"),
+}
+
+#: Notes that have a button to take the change back.
+UNDO_CODES = {
+    "name_saved": ChangeKind.NAME,
+    "zone_saved": ChangeKind.TIME_ZONE,
+    "language_saved": ChangeKind.LANGUAGE,
+    "topics_saved": ChangeKind.TOPICS,
+    "frequency_saved": ChangeKind.FREQUENCY,
 }
 
 #: What may be done on the page of a subscription that is not active.
@@ -307,6 +322,7 @@ def _note(page: Page, code: str) -> str:
         ),
         "link_sent": _("We will send a link to your address. It works for one day."),
         "join_asked": _("We will send a mail to your address. Open the link in it within 7 days to confirm."),
+        "undone": _("The change was taken back."),
         "left": _("Saved. You will receive no more issues of that list."),
         "too_many": _("There were too many requests today. Try again tomorrow."),
     }
@@ -374,8 +390,11 @@ def _shown(page: Page) -> HttpResponse:
 def _choices(page: Page, subscription: Subscription) -> dict[str, object]:
     """What only the page of an active subscription shows."""
     change = open_change(subscription.subscriber)
+    last = preferences.last_change(subscription)
+    is_undoable = last is not None and last.kind == UNDO_CODES.get(page.request.GET.get("saved", ""))
     has_question = preferences.asks_for_tracking(page.mailing_list)
     return {
+        "undo": last if is_undoable else None,
         "topics": _topics(page),
         "lists": _other_lists(subscription),
         "field_rows": _field_rows(page),
