@@ -82,6 +82,8 @@ from subscribers.models.subscription import (
 )
 from subscribers.models.sunset import SUNSET_MACHINE, SunsetQuestion, SunsetState
 from subscribers.models.suppression import (
+    COMPLAINT_HOLD,
+    CONFIRMED_AFTER_HOLD,
     LIFTED_BY_CONFIRMATION,
     LiftedSuppression,
     Suppression,
@@ -117,7 +119,9 @@ __all__ = [
     "BULK_ACTION_MACHINE",
     "CHANGE_LIFETIME",
     "CHANGE_RETENTION",
+    "COMPLAINT_HOLD",
     "CONFIRMED",
+    "CONFIRMED_AFTER_HOLD",
     "DATA_REQUEST_LIFETIME",
     "DATA_REQUEST_RETENTION",
     "DAY",

@@ -158,6 +158,12 @@ class Subscription(models.Model):
                 condition=~Q(source__in=["", IMPORTED]),
                 name="subscription_by_source",
             ),
+            # Few are paused.
+            models.Index(
+                fields=["paused_until", "subscriber"],
+                condition=Q(paused_until__isnull=False),
+                name="subscription_paused",
+            ),
         ]
 
     def __str__(self) -> str:

@@ -15,7 +15,7 @@ from subscribers.models import (
 )
 from subscribers.models import TransactionalMailKind as Kind
 from subscribers.models import TransactionalMailReason as Reason
-from subscribers.suppression import get_suppression
+from subscribers.suppression import blocks_confirmation, get_suppression
 
 #: Mails to an address that is not yet the subscriber's.
 TO_NEW_ADDRESS = (Kind.ADDRESS_CONFIRM, Kind.ADDRESS_TAKEN)
@@ -24,8 +24,11 @@ TO_NEW_ADDRESS = (Kind.ADDRESS_CONFIRM, Kind.ADDRESS_TAKEN)
 def blocked_reason(mail: TransactionalMail) -> Reason | None:
     """Why this mail should not be sent any more; None if it should be sent."""
     subscriber, is_to_new = mail.subscription.subscriber, mail.kind in TO_NEW_ADDRESS
-    suppression = get_suppression(parse_address(mail.recipient).canonical if is_to_new else subscriber.canonical)
-    if suppression and suppression.blocks_signup:
+    canonical = parse_address(mail.recipient).canonical if is_to_new else subscriber.canonical
+    suppression = get_suppression(canonical)
+    # After the hold of a complaint, only the mail that asks again may be sent.
+    may_ask_again = mail.kind == Kind.CONFIRMATION and not blocks_confirmation(canonical)
+    if suppression and suppression.blocks_signup and not may_ask_again:
         return Reason.SUPPRESSED
     if not is_to_new and mail.recipient != subscriber.address:
         return Reason.ADDRESS_CHANGED

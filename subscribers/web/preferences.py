@@ -248,7 +248,7 @@ def _join(page: Page) -> bool:
         return False
     address = Address(as_typed=subscriber.address, canonical=subscriber.canonical)
     evidence = evidence_of(page.request, ConsentForm.PREFERENCES)
-    double_opt_in.request_subscription(mailing_list, address, evidence)
+    double_opt_in.request_or_hold(mailing_list, address, evidence)
     return True
 
 
