@@ -1,6 +1,10 @@
-"""Sign-ups that wait for the end of a complaint’s hold: a reason, and at most one per list and address."""
+"""Sign-ups that wait for the end of a complaint’s hold: a reason, and at most one per list and address.
+
+Also requests for new links, and an index of paused subscriptions.
+"""
 
 import django.db.models.functions.text
+import django.utils.timezone
 from django.db import migrations, models
 
 
@@ -11,6 +15,17 @@ class Migration(migrations.Migration):
     ]
 
     operations = [
+        migrations.CreateModel(
+            name='LinkRequest',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('address', models.CharField(max_length=320)),
+                ('created_at', models.DateTimeField(default=django.utils.timezone.now)),
+            ],
+            options={
+                'default_permissions': (),
+            },
+        ),
         migrations.RemoveConstraint(
             model_name='signupdecision',
             name='signup_decision_reason_known',

@@ -45,6 +45,7 @@ from subscribers.models.imports import (
     StagedRow,
     UpdateMode,
 )
+from subscribers.models.link_request import LinkRequest
 from subscribers.models.mail_domain import MailDomain, MailDomainStatus
 from subscribers.models.mailing_list import MailingList
 from subscribers.models.retention import RetentionProgress
@@ -171,6 +172,7 @@ __all__ = [
     "ImportSuppression",
     "LeaveReason",
     "LiftedSuppression",
+    "LinkRequest",
     "MailDomain",
     "MailDomainStatus",
     "MailingList",

@@ -17,8 +17,9 @@ from subscribers.models import TransactionalMailKind as Kind
 from subscribers.models import TransactionalMailReason as Reason
 from subscribers.suppression import blocks_confirmation, get_suppression
 
-#: Mails to an address that is not yet the subscriber's.
+#: Mails to an address that is not yet the subscriber's, and all mails about a change of address.
 TO_NEW_ADDRESS = (Kind.ADDRESS_CONFIRM, Kind.ADDRESS_TAKEN)
+ABOUT_ADDRESS_CHANGE = (*TO_NEW_ADDRESS, Kind.ADDRESS_APPROVE)
 
 
 def blocked_reason(mail: TransactionalMail) -> Reason | None:
@@ -38,7 +39,7 @@ def blocked_reason(mail: TransactionalMail) -> Reason | None:
         return Reason.LINK_EXPIRED if timezone.now() - mail.created_at > DATA_REQUEST_LIFETIME else None
     if mail.subscription.state != SubscriptionState.ACTIVE:
         return Reason.NOT_SUBSCRIBED
-    return None if mail.kind == Kind.ALREADY_SUBSCRIBED else _no_change_of_address(mail)
+    return _no_change_of_address(mail) if mail.kind in ABOUT_ADDRESS_CHANGE else None
 
 
 def _nothing_to_confirm(mail: TransactionalMail) -> Reason | None:

@@ -15,6 +15,7 @@ from typing import Any
 
 from django import forms
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import render
 from django.utils import timezone
 from django.utils.formats import date_format
 from django.utils.translation import gettext as _
@@ -39,7 +40,9 @@ from subscribers.models import (
 )
 from subscribers.profile.fields import Value, values_of
 from subscribers.profile.forms import PREFIX, FieldsForm, fields_form
-from subscribers.web.evidence import evidence_of
+from subscribers.signup.limits import TooManySignups
+from subscribers.signup.links import request_links
+from subscribers.web.evidence import evidence_of, network_of
 from subscribers.web.field_rows import FieldRow
 from subscribers.web.forms import (
     AddressForm,
@@ -339,8 +342,24 @@ def preferences_page(request: HttpRequest, token: str) -> HttpResponse:
     key = read_key(Purpose.PREFERENCES, token)
     subscription = subscription_with(key) if key else None
     if key is None or subscription is None:
-        return invalid_link(request)
+        return _dead_link(request)
     return _preferences(request, subscription, key)
+
+
+def _dead_link(request: HttpRequest) -> HttpResponse:
+    """The page of a link that does not work: it sends new ones, with the same answer for every address."""
+    if request.method != "POST" and "asked" in request.GET:
+        return render(request, "subscribers/link_asked.html")
+    form = AddressForm(request.POST if request.POST.get("action") == "new-link" else None)
+    if not form.is_valid():
+        return invalid_link(request, link_form=form)
+    try:
+        request_links(form.address, network=network_of(request))
+    except TooManySignups as error:
+        response = invalid_link(request, link_form=AddressForm(), is_too_many=True)
+        response.status_code, response["Retry-After"] = 429, str(error.retry_seconds)
+        return response
+    return HttpResponseRedirect(f"{request.path}?asked", status=303)
 
 
 @in_page_language

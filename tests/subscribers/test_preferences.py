@@ -740,7 +740,8 @@ def every_token(subscription: Subscription) -> dict[Purpose, str]:
 
 def test_every_token_works_on_its_own_page_only(client: Client) -> None:
     tokens = every_token(ada())
-    pages = set(Purpose) - {Purpose.ACCESS, Purpose.ERASE}
+    # The page of a question that nobody asked is a dead link, too.
+    pages = set(Purpose) - {Purpose.ACCESS, Purpose.ERASE, Purpose.STAY}
     before = rows()
     for page in pages:
         for purpose, token in tokens.items():
