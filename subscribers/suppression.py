@@ -213,7 +213,8 @@ def hold_end(canonical: str) -> datetime.datetime | None:
         kind=ConsentKind.SUPPRESSED,
         reason=SuppressionReason.COMPLAINT,
     ).aggregate(last=Max("created_at"))["last"]
-    return max(filter(None, (suppression.created_at, later))) + COMPLAINT_HOLD
+    since: datetime.datetime = max(filter(None, (suppression.created_at, later)))
+    return since + COMPLAINT_HOLD
 
 
 def blocks_confirmation(canonical: str) -> bool:

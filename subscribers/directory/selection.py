@@ -174,7 +174,7 @@ class Selection:
             if self.source not in (NO_SOURCE, IMPORTED):
                 found = found.filter(IsNamedSource(F("source")))
         if self.tag:
-            found = found.filter(Exists(SubscriptionTag.objects.filter(tag=self.tag, subscription=OuterRef("pk"))))
+            found = found.filter(_has_tag(self.tag))
         if self.rules:
             found = found.filter(self._rules_condition())
         return found
@@ -224,6 +224,14 @@ def group_of(rules: Sequence[RuleParts], facts: Facts) -> Group:
 def as_tree(rule: RuleParts) -> dict[str, str]:
     """The rule in the JSON of a segment."""
     return dict(zip(("kind", "field", "comparison", "value"), rule, strict=True))
+
+
+def _has_tag(tag: int) -> Q:
+    rows = SubscriptionTag.objects.filter(tag=tag)
+    if connection.vendor == "sqlite" and rows[:COMMON].count() < COMMON:
+        # SQLite would look for the tag of one subscription after the other.
+        return Q(pk__in=rows.values("subscription"))
+    return Q(Exists(rows.filter(subscription=OuterRef("pk"))))
 
 
 def _in_segment(pk: int) -> SubscriptionQuerySet:

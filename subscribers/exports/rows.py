@@ -8,6 +8,7 @@ from itertools import chain
 from typing import Any
 
 from django.db.models import Case, F, Func, Q, TextField, Value, When
+from django.db.models.expressions import Combinable
 from django.db.models.functions import Concat
 
 from subscribers.models import (
@@ -107,8 +108,12 @@ CONSENT_NAMES = (
     *("kind", "created_at", "address", "list_name", "form", "text", "text_version", "language", "source"),
     *("ip", "user_agent", "by", "reason", "detail"),
 )
-_OTHERS = {"created_at": UtcText("created_at"), "text": F("text__text"), "text_version": F("text__version")}
-CONSENT_COLUMNS = tuple(_OTHERS.get(name, F(name)) for name in CONSENT_NAMES)
+_OTHERS: dict[str, Combinable] = {
+    "created_at": UtcText("created_at"),
+    "text": F("text__text"),
+    "text_version": F("text__version"),
+}
+CONSENT_COLUMNS: tuple[Combinable, ...] = tuple(_OTHERS.get(name, F(name)) for name in CONSENT_NAMES)
 
 
 def read_chunks(

@@ -7,7 +7,7 @@ from django.utils import timezone
 
 
 class LinkRequest(models.Model):
-    """An address that was typed, of whomever: the page stores it, and the worker deletes it when it has answered."""
+    """An address that was typed, of any visitor: the page stores it, and the worker deletes it once it has answered."""
 
     address = models.CharField(max_length=320)
     created_at = models.DateTimeField(default=timezone.now)

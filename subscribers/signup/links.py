@@ -1,4 +1,4 @@
-"""New links to the preferences page: asked for by anybody with any address, and mailed to subscribers only.
+"""New links to the preferences page: asked for with any address, and mailed to subscribers only.
 
 The page does the same work for every address, so neither its answer nor its time shows who is subscribed.
 """
@@ -58,7 +58,7 @@ def _answer_next() -> bool:
         if request is None:
             return False
         sent = _send_links(request) if timezone.now() - request.created_at <= LIFETIME else 0
-        # The number explains why somebody got no mail; the address stays out of the log.
+        # The number explains why a subscriber got no mail; the address stays out of the log.
         log.info("Request for a link answered", extra={"mails": sent})
         LinkRequest.objects.filter(pk=request.pk).delete()
     return True

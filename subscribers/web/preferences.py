@@ -15,10 +15,7 @@ from typing import Any
 
 from django import forms
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
-from django.shortcuts import render
 from django.utils import timezone
-from django.utils.formats import date_format
-from django.utils.translation import gettext as _
 from django.views.decorators.csrf import csrf_exempt
 
 from subscribers.addresses import Address, masked
@@ -40,9 +37,8 @@ from subscribers.models import (
 )
 from subscribers.profile.fields import Value, values_of
 from subscribers.profile.forms import PREFIX, FieldsForm, fields_form
-from subscribers.signup.limits import TooManySignups
-from subscribers.signup.links import request_links
-from subscribers.web.evidence import evidence_of, network_of
+from subscribers.web.dead_link import dead_link
+from subscribers.web.evidence import evidence_of
 from subscribers.web.field_rows import FieldRow
 from subscribers.web.forms import (
     AddressForm,
@@ -54,9 +50,9 @@ from subscribers.web.forms import (
     TopicsForm,
 )
 from subscribers.web.languages import in_page_language
+from subscribers.web.notes import note_of
 from subscribers.web.pages import (
     asked_again,
-    invalid_link,
     is_unknown,
     leave_all,
     not_understood,
@@ -299,39 +295,6 @@ UNDO_CODES = {
 ALWAYS = ("access", "erase")
 
 
-def _note(page: Page, code: str) -> str:
-    """The sentence about what was saved. Empty for an unknown code, which anyone can put into the URL."""
-    subscription, now = page.subscription, timezone.now()
-    if code == "pause_saved" and subscription.paused_until and subscription.is_paused(now):
-        date = date_format(subscription.paused_until)
-        return _("Saved. You will receive no issues until %(date)s.") % {"date": date}
-    if code == "resume_saved" and not subscription.is_paused(now):
-        return _("Saved. You receive issues again, starting with the next one.")
-    if code == "zone_saved" and not subscription.subscriber.time_zone:
-        return _("Saved. All issues are sent at the newsletter’s time.")
-    if code == "tracking_saved" and subscription.tracking_agreed_at:
-        return _("Saved. What you open and click may be stored from now on.")
-    notes = {
-        "name_saved": _("Saved. The change applies from the next issue on."),
-        "zone_saved": _("Saved. Issues that are sent at your local time now use this time zone."),
-        "language_saved": _("Saved. This page and our mails about your subscription are in this language now."),
-        "topics_saved": _("Saved. You receive issues about the topics that you have chosen."),
-        "frequency_saved": _("Saved. The change applies from the next issue on."),
-        "fields_saved": _("Saved. Thank you."),
-        "tracking_saved": _("Saved. Nothing that you open or click is stored any more."),
-        "address_asked": _(
-            "We will send a mail to the new address and one to your present address. Your address changes once you "
-            "have opened the links in both mails and pressed the buttons there."
-        ),
-        "link_sent": _("We will send a link to your address. It works for one day."),
-        "join_asked": _("We will send a mail to your address. Open the link in it within 7 days to confirm."),
-        "undone": _("The change was taken back."),
-        "left": _("Saved. You will receive no more issues of that list."),
-        "too_many": _("There were too many requests today. Try again tomorrow."),
-    }
-    return notes.get(code, "")
-
-
 # --- The page -------------------------------------------------------------------------------------------------------
 
 
@@ -342,24 +305,8 @@ def preferences_page(request: HttpRequest, token: str) -> HttpResponse:
     key = read_key(Purpose.PREFERENCES, token)
     subscription = subscription_with(key) if key else None
     if key is None or subscription is None:
-        return _dead_link(request)
+        return dead_link(request)
     return _preferences(request, subscription, key)
-
-
-def _dead_link(request: HttpRequest) -> HttpResponse:
-    """The page of a link that does not work: it sends new ones, with the same answer for every address."""
-    if request.method != "POST" and "asked" in request.GET:
-        return render(request, "subscribers/link_asked.html")
-    form = AddressForm(request.POST if request.POST.get("action") == "new-link" else None)
-    if not form.is_valid():
-        return invalid_link(request, link_form=form)
-    try:
-        request_links(form.address, network=network_of(request))
-    except TooManySignups as error:
-        response = invalid_link(request, link_form=AddressForm(), is_too_many=True)
-        response.status_code, response["Retry-After"] = 429, str(error.retry_seconds)
-        return response
-    return HttpResponseRedirect(f"{request.path}?asked", status=303)
 
 
 @in_page_language
@@ -395,7 +342,7 @@ def _shown(page: Page) -> HttpResponse:
     subscription = subscription_with(page.subscription.key) or page.subscription
     context: dict[str, object] = {
         "page": page,
-        "note": _note(page, page.request.GET.get("saved", "")) if page.request.method == "GET" else "",
+        "note": note_of(page.subscription, page.request.GET.get("saved", "")) if page.request.method == "GET" else "",
         "problems": _problems(page.submitted),
         "facts": stored_facts(subscription, timezone.now()),
         "may_get_links": data_requests.may_get_links(subscription.subscriber),
