@@ -12,11 +12,13 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import replace
 
 from django.db import transaction
-from django.db.models import Exists, QuerySet
+from django.db.models import Exists, Max, QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from subscribers.models import (
+    COMPLAINT_HOLD,
+    Consent,
     ConsentForm,
     ConsentKind,
     Evidence,
@@ -52,7 +54,8 @@ RANKS = {
     SuppressionReason.COMPLAINT: 5,
 }
 
-#: Called in the transaction that lifts suppressions, with their fingerprints. Other apps add themselves at the start.
+#: Called in the transaction that lifts suppressions, with their fingerprints, and in the one that writes the first mail
+#: after the hold of a complaint, which the provider would not deliver. Other apps add themselves at the start.
 LIFT_LISTENERS: list[Callable[[Collection[str]], None]] = []
 
 
@@ -197,6 +200,41 @@ def get_suppression(canonical: str) -> Suppression | None:
     return Suppression.objects.filter(fingerprint=fingerprint(canonical)).first()
 
 
+def hold_end(canonical: str) -> datetime.datetime | None:
+    """When the hold of the last complaint of this address ends; None unless a complaint suppresses it.
+
+    The suppression keeps the time of the first complaint. A later one, about a mail after the hold, ended a request.
+    """
+    suppression = get_suppression(canonical)
+    if suppression is None or suppression.reason != SuppressionReason.COMPLAINT:
+        return None
+    later = Consent.objects.filter(
+        subscription__subscriber__canonical=canonical,
+        kind=ConsentKind.SUPPRESSED,
+        reason=SuppressionReason.COMPLAINT,
+    ).aggregate(last=Max("created_at"))["last"]
+    since: datetime.datetime = max(filter(None, (suppression.created_at, later)))
+    return since + COMPLAINT_HOLD
+
+
+def blocks_confirmation(canonical: str) -> bool:
+    """Whether the address may get no confirmation mail now, and a confirmation may not lift its suppression.
+
+    A complaint blocks it until its hold ends. Until the confirmation the address gets no other mail.
+    """
+    suppression = get_suppression(canonical)
+    if suppression is None or not suppression.blocks_signup:
+        return False
+    end = hold_end(canonical)
+    return end is None or end > timezone.now()
+
+
+def notify_lifted(fingerprints: Collection[str]) -> None:
+    """Tell everyone who keeps a list of suppressed addresses that these are to be mailed again."""
+    for listener in LIFT_LISTENERS:
+        listener(fingerprints)
+
+
 def filter_suppressed(canonicals: Collection[str]) -> set[str]:
     """Those of these canonical addresses that must not be mailed. One query per 500 addresses."""
     addresses = {fingerprint(canonical): canonical for canonical in canonicals}
@@ -252,6 +290,5 @@ def lift_suppressions(suppressions: QuerySet[Suppression], *, by: str, explanati
         for start in range(0, len(rows), CHUNK):
             keys = [row.fingerprint for row in rows[start : start + CHUNK]]
             Suppression.objects.filter(fingerprint__in=keys).delete()
-            for listener in LIFT_LISTENERS:
-                listener(keys)
+            notify_lifted(keys)
     return len(rows)

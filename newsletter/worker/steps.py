@@ -35,6 +35,7 @@ from subscribers.imports.engine import ImportWorker
 from subscribers.models import suppression_secret_differs
 from subscribers.privacy.retention import EVERY as RETENTION_SECONDS
 from subscribers.privacy.retention import purge_expired
+from subscribers.signup.links import send_requested_links
 from subscribers.signup.queue import process_signups
 from subscribers.suppression import record_suppression_secret
 from subscribers.transactional.outbox import send_due_transactional_mails
@@ -136,6 +137,7 @@ STEPS: tuple[Step, ...] = (
     Step("record_signing_keys", Queue.TRANSACTIONAL, RECORD_SECONDS, record_signing_keys),
     Step("record_secret", Queue.TRANSACTIONAL, RECORD_SECONDS, record_suppression_secret),
     Step("answer_signups", Queue.TRANSACTIONAL, 0, process_signups),
+    Step("send_links", Queue.TRANSACTIONAL, 1, send_requested_links),
     Step("send_transactional", Queue.TRANSACTIONAL, 0, send_due_transactional_mails, needs_check=True),
     Step("plan_occurrences", Queue.SENDING, 1, plan_occurrences),
     # Reads the time zones of all subscribers.

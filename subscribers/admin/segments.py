@@ -22,6 +22,8 @@ from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST
 
 from subscribers.admin.deleting import DeletesWithConsequences
+from subscribers.admin.subscriber_list import selection_of
+from subscribers.directory.as_segment import list_of, tree_of
 from subscribers.models import MailingList, Segment, SegmentPick, check_header_text
 from subscribers.segments.count import Preview, preview_counts, sample_of
 from subscribers.segments.editing import Shown, ShownGroup, new_tree, posted_tree, settled, with_step
@@ -126,7 +128,9 @@ class SegmentAdmin(DeletesWithConsequences):
         return [path("preview/", preview, name="subscribers_segment_preview"), *super().get_urls()]
 
     def add_view(self, request: HttpRequest, form_url: str = "", extra_context: Any = None) -> HttpResponse:
-        """A new segment: empty, picked (`?picked=1`), or like another one (`?copy=`)."""
+        """A new segment: empty, picked (`?picked=1`), like another one (`?copy=`), or the filters of the list of
+        subscribers (`?filters=1` and theirs).
+        """
         if not self.has_add_permission(request):
             raise PermissionDenied
         return self._page(request, self._new_segment(request))
@@ -157,6 +161,8 @@ class SegmentAdmin(DeletesWithConsequences):
         ]
 
     def _new_segment(self, request: HttpRequest) -> Segment:
+        if request.method != "POST" and request.GET.get("filters") == "1":
+            return self._from_filters(request)
         copied = request.GET.get("copy", "")
         if copied.isdecimal() and len(copied) < 19:
             original = get_object_or_404(Segment, pk=int(copied), is_picked=False)
@@ -164,6 +170,18 @@ class SegmentAdmin(DeletesWithConsequences):
             return Segment(name=name[:100], mailing_list=original.mailing_list, rules=original.rules)
         mailing_list = _posted_list(request) or MailingList.objects.order_by("name", "pk").first()
         return Segment(mailing_list=mailing_list, is_picked=request.GET.get("picked") == "1")
+
+    def _from_filters(self, request: HttpRequest) -> Segment:
+        """The filters of the list as rules. Raises BadRequest."""
+        selection = selection_of(request, without=("filters", "o"))
+        tree, sentences = tree_of(selection)
+        mailing_list = list_of(selection)
+        if mailing_list is None:
+            sentences.append(gettext("The filters name no list. Check that the list of the segment is the right one."))
+            mailing_list = MailingList.objects.order_by("name", "pk").first()
+        for sentence in sentences:
+            messages.warning(request, sentence)
+        return Segment(mailing_list=mailing_list, rules=tree if tree["rules"] else None)
 
     def _page(self, request: HttpRequest, segment: Segment) -> HttpResponse:
         if segment.mailing_list_id is None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import parse_qsl, urlencode
 
 from django.contrib import admin
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
@@ -31,6 +31,7 @@ from subscribers.directory.selection import (
     InvalidSelection,
     Selection,
     SelectionGone,
+    group_of,
     sources,
 )
 from subscribers.models import (
@@ -43,9 +44,14 @@ from subscribers.models import (
     SubscriptionTag,
     Tag,
 )
+from subscribers.segments.kinds import Facts
+from subscribers.segments.rules import RulesError, describe
 
 #: Rows of a page, squares of a row, and choices of a filter.
 PAGE, ISSUES, MAX_CHOICES = 25, 8, 200
+
+#: Orders of the list by the value of `o`: the column that sorts, which has an index. The default is the first.
+ORDERS = {"-joined": "-pk", "joined": "pk", "address": "canonical", "-address": "-canonical"}
 
 #: Parameters of Django's own pages that lead here: links that it makes after a change, and pop-ups.
 IGNORED = {"_changelist_filters", "_facets", "_popup", "_to_field", "e"}
@@ -91,7 +97,8 @@ def selection_of(request: HttpRequest, *, without: Iterable[str] = ()) -> Select
 
 def show_list(request: HttpRequest) -> HttpResponse:
     """One page of the list, or the way to an action on the chosen rows. Raises BadRequest."""
-    selection = selection_of(request, without=("before",))
+    selection = selection_of(request, without=("before", "o"))
+    order = _order(request)
     if request.method == "POST":
         return _to_action(request, selection)
     before = request.GET.get("before", "")
@@ -100,14 +107,16 @@ def show_list(request: HttpRequest) -> HttpResponse:
     url = reverse("admin:subscribers_subscriber_changelist")
     context: dict[str, Any] = {"rows": [], "next_url": "", "error": ""}
     try:
-        context |= _page(selection, int(before) if before else None, may_see=may_see_personal_data(request))
-        context["count"] = (
-            count_rows(selection.subscribers()) if before or context["has_more"] else Count(len(context["rows"]))
+        # Once: on SQLite it counts, to choose the faster way.
+        found = selection.subscribers()
+        context |= _page(
+            selection, found, int(before) if before else None, order, may_see=may_see_personal_data(request)
         )
+        context["count"] = count_rows(found) if before or context["has_more"] else Count(len(context["rows"]))
     except SelectionGone as error:
         context["error"] = str(error)
     if context.pop("has_more", False):
-        context["next_url"] = f"{url}?{_joined(selection.query, before=context['rows'][-1].subscriber.pk)}"
+        context["next_url"] = f"{url}?{_ordered(selection, order, before=context['rows'][-1].subscriber.pk)}"
     lists = list(MailingList.objects.order_by("name"))
     filters = _filters(selection, lists)
     return TemplateResponse(
@@ -125,7 +134,12 @@ def show_list(request: HttpRequest) -> HttpResponse:
             "has_lists": len(lists) > 1,
             "has_issues": has_issues(),
             "is_first": not before,
-            "first_url": f"{url}?{selection.query}" if selection.query else url,
+            "first_url": f"{url}?{_ordered(selection, order)}",
+            "hidden": _hidden(selection, order),
+            "as_segment_query": _joined(selection.query, filters=1),
+            "orders": _orders(request, selection, order, url),
+            "order": order,
+            "may_add_segment": request.user.has_perm("subscribers.add_segment"),
             "page_size": PAGE,
             "checkbox": ACTION_CHECKBOX_NAME,
             "actions": offered_actions(request),
@@ -160,15 +174,49 @@ def _to_action(request: HttpRequest, selection: Selection) -> HttpResponse:
     return HttpResponseRedirect(f"{reverse('admin:subscribers_subscriber_bulk', args=[action])}?{query}")
 
 
+def _order(request: HttpRequest) -> str:
+    """The order that was asked for. Raises BadRequest. The order of addresses would tell who may not see them more."""
+    order = request.GET.get("o", "") or next(iter(ORDERS))
+    if order not in ORDERS or (order.endswith("address") and not may_see_personal_data(request)):
+        raise BadRequest("unknown order")
+    return order
+
+
+def _ordered(selection: Selection, order: str, **more: object) -> str:
+    """The query string of the list in this order."""
+    return _joined(selection.query, **({"o": order} if order != next(iter(ORDERS)) else {}), **more)
+
+
+def _hidden(selection: Selection, order: str) -> list[tuple[str, str]]:
+    """What a new search keeps, and no field of the form has."""
+    return parse_qsl(_ordered(Selection(rules=selection.rules), order))
+
+
+def _orders(request: HttpRequest, selection: Selection, order: str, url: str) -> dict[str, str]:
+    """The URL behind the head of each column that sorts: in the other direction, if it sorts now."""
+    joined = "joined" if order == "-joined" else "-joined"
+    urls = {"joined": f"{url}?{_ordered(selection, joined)}"}
+    if may_see_personal_data(request):
+        address = "-address" if order == "address" else "address"
+        urls["address"] = f"{url}?{_ordered(selection, address)}"
+    return urls
+
+
 def _joined(query: str, **more: object) -> str:
     return "&".join(filter(None, (query, urlencode(more))))
 
 
-def _page(selection: Selection, before: int | None, *, may_see: bool) -> dict[str, Any]:
-    """The rows after the cursor, the newest first, in five statements. Raises SelectionGone."""
-    found: QuerySet[Subscriber] = selection.subscribers().order_by("-pk")
+def _page(
+    selection: Selection, found: QuerySet[Subscriber], before: int | None, order: str, *, may_see: bool
+) -> dict[str, Any]:
+    """The rows after the cursor, which is the key of the last row before, in five statements. Raises SelectionGone."""
+    column = ORDERS[order]
+    found = found.order_by(column)
     if before is not None:
-        found = found.filter(pk__lt=before)
+        name, comparison = column.removeprefix("-"), "lt" if column.startswith("-") else "gt"
+        # No address in a URL: the key stands for it. After a row that was deleted the list begins again.
+        last = before if name == "pk" else Subscriber.objects.filter(pk=before).values_list(name, flat=True).first()
+        found = found.filter(**{f"{name}__{comparison}": last}) if last is not None else found
     subscribers = list(found[: PAGE + 1])
     rows = {
         subscriber.pk: Row(subscriber, subscriber.address if may_see else masked(subscriber.address))
@@ -226,8 +274,25 @@ def _chips(selection: Selection, filters: Sequence[Filter], url: str) -> list[tu
         for each in filters
         if each.value
     ]
+    chips += _rule_chips(selection, url)
     if selection.text:
         chips.insert(0, (f"“{selection.text}”", f"{url}?{selection.without('text').query}"))
+    return chips
+
+
+def _rule_chips(selection: Selection, url: str) -> list[tuple[str, str]]:
+    """The further filters in words; one that cannot be used says why."""
+    mailing_list = selection.list_of_rules() if selection.rules else None
+    facts = Facts(mailing_list) if mailing_list else None
+    chips = []
+    for rule in selection.rules:
+        label = rule[0]
+        if facts:
+            try:
+                label = describe(group_of([rule], facts), facts)
+            except RulesError as error:
+                label = str(error)
+        chips.append((capfirst(label), f"{url}?{selection.without_rule(rule).query}"))
     return chips
 
 

@@ -20,6 +20,7 @@ from django.utils.translation import gettext_lazy as _
 
 from subscribers.admin import bulk_actions, subscriber_actions, subscriber_forms
 from subscribers.admin.exports import show_export
+from subscribers.admin.filter_page import show_add_filter
 from subscribers.admin.filters import refusal
 from subscribers.admin.privacy import PrivacyPages
 from subscribers.admin.read_only import ReadOnlyAdmin, editor_evidence, state_badge
@@ -84,6 +85,7 @@ class SubscriberAdmin(PrivacyPages, ReadOnlyAdmin):
         }
         several: dict[str, tuple[str, Callable[..., HttpResponseBase]]] = {
             "export/": ("export", show_export),
+            "filter/": ("add_filter", show_add_filter),
             "actions/progress/": ("progress", bulk_actions.show_progress),
             "actions/<int:pk>/cancel/": ("bulk_cancel", bulk_actions.stop_bulk_action),
             "actions/<str:kind>/": ("bulk", bulk_actions.show_bulk_action),

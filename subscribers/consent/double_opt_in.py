@@ -10,14 +10,14 @@ import datetime
 import enum
 import logging
 import uuid
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import asdict, dataclass, replace
 
-from django.db import transaction
+from django.db import IntegrityError, transaction
 from django.db.models import Max
 from django.utils import timezone
 
-from subscribers.addresses import Address
+from subscribers.addresses import Address, parse_address
 from subscribers.consent.tokens import (
     ConfirmationToken,
     confirm_url,
@@ -27,16 +27,20 @@ from subscribers.consent.tokens import (
 )
 from subscribers.models import (
     CONFIRMED,
+    CONFIRMED_AFTER_HOLD,
     LIFTED_BY_CONFIRMATION,
     REQUESTED,
     ConsentKind,
     CustomField,
+    DecisionReason,
     Evidence,
     MailingList,
+    Signup,
     SignupAnswers,
     Subscriber,
     Subscription,
     Suppression,
+    SuppressionReason,
     TransactionalMail,
     TransactionalMailKind,
     TransactionalMailState,
@@ -48,7 +52,12 @@ from subscribers.models import (
 )
 from subscribers.models import SubscriptionState as State
 from subscribers.profile.fields import FieldValueError, Value, chosen_options, fields_of, parse_value, set_values
-from subscribers.suppression import get_suppression, lift_suppressions
+from subscribers.suppression import (
+    blocks_confirmation,
+    hold_end,
+    lift_suppressions,
+    notify_lifted,
+)
 from subscribers.transactional.compose import enqueue_mail
 
 log = logging.getLogger(__name__)
@@ -57,6 +66,9 @@ log = logging.getLogger(__name__)
 MAX_CONFIRMATIONS_PER_DAY, MAX_UNANSWERED_CONFIRMATIONS, MAX_ALREADY_SUBSCRIBED_PER_DAY = 3, 5, 1
 DAY = datetime.timedelta(days=1)
 
+#: How long the mail after the hold of a complaint waits: the provider may first have to be told to deliver it.
+PROVIDER_DELAY = datetime.timedelta(minutes=10)
+
 
 class RequestResult(enum.Enum):
     """What a request led to. For logs and tests only: a page must not show who is subscribed."""
@@ -64,6 +76,7 @@ class RequestResult(enum.Enum):
     CONFIRMATION = "a confirmation mail"
     ALREADY_SUBSCRIBED = "a mail that says that the address is subscribed"
     SUPPRESSED = "nothing: the address is suppressed"
+    ON_HOLD = "nothing yet: the address complained about spam less than 30 days ago"
     DECLINED = "nothing: the subscriber chose “This was not me”"
     LIMIT_REACHED = "nothing: the limits on mails to one address are reached"
 
@@ -83,12 +96,12 @@ def request_subscription(
 ) -> RequestResult:
     """Ask the owner of an address by mail to confirm. Only the confirmation makes the subscription active.
 
-    A suppressed or declined address is not stored and gets no mail. `answers` to custom fields by key, as text or as
-    the chosen options, become values with the confirmation. `source` is stored unless it was confirmed before.
+    A suppressed or declined address is not stored and gets no mail; with ON_HOLD the caller keeps the request.
+    `answers` to custom fields by key, as text or as the chosen options, become values with the confirmation. `source`
+    is stored unless it was confirmed before.
     """
-    suppression = get_suppression(address.canonical)
-    if suppression and suppression.blocks_signup:
-        return RequestResult.SUPPRESSED
+    if blocks_confirmation(address.canonical):
+        return RequestResult.ON_HOLD if hold_end(address.canonical) else RequestResult.SUPPRESSED
     if Subscriber.objects.filter(canonical=address.canonical, declined_at__isnull=False).exists():
         return RequestResult.DECLINED
     with transaction.atomic():
@@ -106,6 +119,36 @@ def request_subscription(
     return result
 
 
+def request_or_hold(mailing_list: MailingList, address: Address, evidence: Evidence) -> RequestResult:
+    """The same for a request that is no sign-up: while a complaint holds it, it is kept as a sign-up that waits."""
+    result = request_subscription(mailing_list, address, evidence)
+    if result is RequestResult.ON_HOLD:
+        kept = asdict(replace(evidence, at=None))
+        keep_on_hold(Signup(mailing_list=mailing_list, address=address.as_typed, evidence=kept), address)
+    return result
+
+
+def keep_on_hold(signup: Signup, address: Address) -> bool:
+    """Let this sign-up, stored or not, wait until the complaint’s hold ends. False if the same one waits already."""
+    end = hold_end(address.canonical)
+    signup.reason, signup.due_at = DecisionReason.COMPLAINT, end or timezone.now()
+    try:
+        with transaction.atomic():
+            signup.save()
+    except IntegrityError:
+        return False
+    return True
+
+
+def end_holds(fingerprints: Collection[str]) -> None:
+    """Let the worker process the sign-ups of these addresses now: their suppression was lifted."""
+    now = timezone.now()
+    waiting = Signup.objects.on_hold().filter(due_at__gt=now).values_list("pk", "address")
+    keys = [pk for pk, address in waiting if fingerprint(parse_address(address).canonical) in fingerprints]
+    if keys:
+        Signup.objects.on_hold().filter(pk__in=keys).update(due_at=now)
+
+
 def request_again(key: uuid.UUID, evidence: Evidence) -> None:
     """Ask again by a link from a mail, after an unsubscribe, a decline or an expired request.
 
@@ -119,7 +162,7 @@ def request_again(key: uuid.UUID, evidence: Evidence) -> None:
     with transaction.atomic():
         Subscriber.objects.filter(pk=subscriber.pk, declined_at__isnull=False).update(declined_at=None)
         address = Address(as_typed=subscriber.address, canonical=subscriber.canonical)
-        request_subscription(subscription.mailing_list, address, evidence)
+        request_or_hold(subscription.mailing_list, address, evidence)
 
 
 def _locked_subscription(mailing_list: MailingList, address: Address) -> Subscription:
@@ -187,6 +230,11 @@ def _ask_for_confirmation(subscription: Subscription, evidence: Evidence, source
     )
     if is_new:
         add_to_counters([(REQUESTED, str(subscription.mailing_list_id))], now.timestamp())
+    if hold_end(subscription.subscriber.canonical):
+        # The provider keeps complaints on a list of its own, and would not deliver this mail.
+        notify_lifted([fingerprint(subscription.subscriber.canonical)])
+        mails = TransactionalMail.objects.filter(subscription=subscription, kind=TransactionalMailKind.CONFIRMATION)
+        mails.filter(state=TransactionalMailState.PENDING).update(not_before=now + PROVIDER_DELAY)
 
 
 def _keep_answers(subscription: Subscription, answers: Mapping[str, str | list[str]]) -> None:
@@ -266,15 +314,15 @@ def _status(subscription: Subscription, request_number: int) -> ConfirmationStat
 def confirm(token: ConfirmationToken, evidence: Evidence) -> Confirmation:
     """Make the subscription of an open request active. The result is CONFIRMED if this call did it.
 
-    An earlier hard bounce or erasure is lifted, since the mail arrived. A complaint stays and blocks the confirmation.
+    An earlier hard bounce or erasure is lifted, since the mail arrived, and a complaint once its hold is over. Until
+    then it stays and blocks the confirmation.
     """
     with transaction.atomic():
         confirmation = read_request(token)
         if confirmation.subscription is None or confirmation.status is not ConfirmationStatus.OPEN:
             return confirmation
         subscriber = confirmation.subscription.subscriber
-        suppression = get_suppression(subscriber.canonical)
-        if suppression and suppression.blocks_signup:
+        if blocks_confirmation(subscriber.canonical):
             return Confirmation(ConfirmationStatus.ENDED, confirmation.subscription)
         moved = move_subscriptions(
             Subscription.objects.with_key(token.key).filter(request_number=token.request_number),
@@ -288,9 +336,10 @@ def confirm(token: ConfirmationToken, evidence: Evidence) -> Confirmation:
         if not moved:  # another click was first
             return read_request(token)
         lifted = Suppression.objects.filter(
-            fingerprint=fingerprint(subscriber.canonical), reason__in=LIFTED_BY_CONFIRMATION
+            fingerprint=fingerprint(subscriber.canonical),
+            reason__in=(*LIFTED_BY_CONFIRMATION, SuppressionReason.COMPLAINT),
         )
-        lift_suppressions(lifted, by="")
+        lift_suppressions(lifted, by="", explanation=CONFIRMED_AFTER_HOLD if hold_end(subscriber.canonical) else "")
         _apply_answers(confirmation.subscription)
         add_to_counters([(CONFIRMED, str(confirmation.subscription.mailing_list_id))], timezone.now().timestamp())
     return Confirmation(ConfirmationStatus.CONFIRMED, confirmation.subscription)

@@ -5,6 +5,7 @@ Preferences are no proof of consent, so no consent is stored. Only an active sub
 
 from __future__ import annotations
 
+import datetime
 import uuid
 from collections.abc import Callable, Collection, Mapping
 
@@ -13,6 +14,7 @@ from django.utils import timezone
 
 from subscribers.consent.frequency import lock_week, store_frequency
 from subscribers.models import (
+    Change,
     ChangeKind,
     CustomField,
     FieldAsked,
@@ -30,6 +32,16 @@ from subscribers.profile.history import record_changes
 #: Which lists ask for consent to the tracking of opens and clicks. Another app appends its answer: lists themselves
 #: track nothing.
 TRACKING_QUESTIONS: list[Callable[[MailingList], bool]] = []
+
+#: The changes that can be undone, with the column that holds the value.
+UNDOABLE = {
+    ChangeKind.NAME: "first_name",
+    ChangeKind.TIME_ZONE: "time_zone",
+    ChangeKind.LANGUAGE: "language",
+    ChangeKind.FREQUENCY: "",
+    ChangeKind.TOPICS: "",
+}
+UNDO_TIME = datetime.timedelta(minutes=10)
 
 
 def asks_for_tracking(mailing_list: MailingList) -> bool:
@@ -107,6 +119,36 @@ def set_tracking(key: uuid.UUID, *, agrees: bool, text: str, language: str) -> b
         values = {"from": before, "to": agrees, "text": text, "language": language}
         record_changes([subscription], ChangeKind.TRACKING, values, by="")
     return True
+
+
+def last_change(subscription: Subscription) -> Change | None:
+    """The newest change by the subscriber, if it can be undone and is not older than UNDO_TIME."""
+    changes = Change.objects.filter(subscription=subscription, by="").order_by("-pk")
+    change = changes.first()
+    is_recent = change is not None and timezone.now() - change.created_at <= UNDO_TIME
+    return change if is_recent and change and change.kind in UNDOABLE else None
+
+
+def undo(key: uuid.UUID, change_pk: str) -> bool:
+    """Take the newest change back. False if that is another one by now: a repeated click undoes nothing else."""
+    mailing_list = Subscription.objects.with_key(key).values_list("mailing_list", flat=True).first()
+    if mailing_list is None:
+        return False
+    with transaction.atomic():
+        # In the order of `set_frequency`.
+        lock_week(mailing_list)
+        subscription = _locked(key)
+        change = last_change(subscription) if subscription else None
+        if subscription is None or change is None or str(change.pk) != change_pk:
+            return False
+        before = change.values["from"]
+        if change.kind == ChangeKind.TOPICS:
+            topics = Topic.objects.filter(mailing_list=subscription.mailing_list_id, name__in=before)
+            return set_topics(key, list(topics.values_list("slug", flat=True)))
+        if change.kind == ChangeKind.FREQUENCY:
+            return set_frequency(key, Frequency(before))
+        kind = ChangeKind(change.kind)
+        return _set_of_subscriber(key, kind, UNDOABLE[kind], before)
 
 
 def fields_to_show(subscription: Subscription) -> list[CustomField]:

@@ -43,6 +43,10 @@ def add_with_confirmation(mailing_list: MailingList, address: Address, *, first_
     if existing and existing.state == SubscriptionState.ACTIVE:
         # The mail “You are already subscribed” is for those who filled in the form.
         return Added.ALREADY
+    suppression = get_suppression(address.canonical)
+    if suppression and suppression.blocks_signup:
+        # After a complaint only the subscriber may ask, unless an editor lifts the suppression with a reason first.
+        return Added.SUPPRESSED
     result = request_subscription(mailing_list, address, Evidence(form=ConsentForm.ADMIN, by=by))
     if result is RequestResult.CONFIRMATION:
         _fill_name(address, first_name)
@@ -50,6 +54,7 @@ def add_with_confirmation(mailing_list: MailingList, address: Address, *, first_
         RequestResult.CONFIRMATION: Added.CONFIRMATION,
         RequestResult.ALREADY_SUBSCRIBED: Added.ALREADY,
         RequestResult.SUPPRESSED: Added.SUPPRESSED,
+        RequestResult.ON_HOLD: Added.SUPPRESSED,
         RequestResult.DECLINED: Added.DECLINED,
         RequestResult.LIMIT_REACHED: Added.LIMIT_REACHED,
     }[result]

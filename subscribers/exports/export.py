@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from subscribers.directory.selection import Selection
 from subscribers.exports.columns import FORMULA_STARTS, guarded, header
-from subscribers.exports.rows import CONSENT_COLUMNS, Chunk, read_chunks, utc
+from subscribers.exports.rows import CONSENT_NAMES, Chunk, read_chunks
 from subscribers.models import (
     CustomField,
     Export,
@@ -95,9 +95,9 @@ def _csv_rows(chunk: Chunk, fields: Sequence[CustomField]) -> Iterator[list[str]
             _cell(name),
             state,
             _cell(", ".join(sorted(tags[pk]))) if pk in tags else "",
-            utc(joined),
-            utc(confirmed),
-            utc(ended),
+            joined,
+            confirmed or "",
+            ended or "",
             _cell(source),
             language,
             zone,
@@ -110,22 +110,16 @@ def _csv_rows(chunk: Chunk, fields: Sequence[CustomField]) -> Iterator[list[str]
                 cells.append(text if is_number else _cell(text))
         cells += (
             frequency,
-            utc(paused),
+            paused or "",
             _cell(", ".join(topics[pk])) if pk in topics else "",
             chunk.reasons.get(canonical, ""),
-            _cell(_proof(chunk.consents[pk][-1])) if pk in chunk.consents else "",
+            _cell(chunk.proofs.get(pk, "")),
         )
         yield cells
 
 
 def _cell(text: str) -> str:
     return guarded(text) if text[:1] in SUSPICIOUS else text
-
-
-def _proof(consent: tuple[Any, ...]) -> str:
-    """The last proof in one cell."""
-    kind, at, form, text, detail = consent
-    return " | ".join(filter(None, (kind, utc(at), form, detail, text)))
 
 
 def _jsonl(
@@ -144,15 +138,15 @@ def _json_row(row: tuple[Any, ...], chunk: Chunk, slug: str) -> dict[str, Any]:
         "first_name": name,
         "state": state,
         "tags": sorted(chunk.tags.get(pk, ())),
-        "joined_at": utc(joined) or None,
-        "confirmed_at": utc(confirmed) or None,
-        "ended_at": utc(ended) or None,
+        "joined_at": joined,
+        "confirmed_at": confirmed,
+        "ended_at": ended,
         "source": source,
         "language": language,
         "time_zone": zone,
         "fields": chunk.values.get(pk, {}),
         "frequency": frequency,
-        "paused_until": utc(paused) or None,
+        "paused_until": paused,
         "topics_off": chunk.topics_off.get(pk, []),
         "suppression_reason": chunk.reasons.get(canonical) or None,
         "consents": [_consent(each) for each in chunk.consents.get(pk, ())],
@@ -160,6 +154,4 @@ def _json_row(row: tuple[Any, ...], chunk: Chunk, slug: str) -> dict[str, Any]:
 
 
 def _consent(values: tuple[Any, ...]) -> dict[str, Any]:
-    names = (name.replace("text__text", "text").replace("text__version", "text_version") for name in CONSENT_COLUMNS)
-    found = dict(zip(names, values, strict=True))
-    return {name: utc(value) if name == "created_at" else value for name, value in found.items() if value}
+    return {name: value for name, value in zip(CONSENT_NAMES, values, strict=True) if value}

@@ -45,6 +45,7 @@ from subscribers.models.imports import (
     StagedRow,
     UpdateMode,
 )
+from subscribers.models.link_request import LinkRequest
 from subscribers.models.mail_domain import MailDomain, MailDomainStatus
 from subscribers.models.mailing_list import MailingList
 from subscribers.models.retention import RetentionProgress
@@ -82,6 +83,8 @@ from subscribers.models.subscription import (
 )
 from subscribers.models.sunset import SUNSET_MACHINE, SunsetQuestion, SunsetState
 from subscribers.models.suppression import (
+    COMPLAINT_HOLD,
+    CONFIRMED_AFTER_HOLD,
     LIFTED_BY_CONFIRMATION,
     LiftedSuppression,
     Suppression,
@@ -117,7 +120,9 @@ __all__ = [
     "BULK_ACTION_MACHINE",
     "CHANGE_LIFETIME",
     "CHANGE_RETENTION",
+    "COMPLAINT_HOLD",
     "CONFIRMED",
+    "CONFIRMED_AFTER_HOLD",
     "DATA_REQUEST_LIFETIME",
     "DATA_REQUEST_RETENTION",
     "DAY",
@@ -167,6 +172,7 @@ __all__ = [
     "ImportSuppression",
     "LeaveReason",
     "LiftedSuppression",
+    "LinkRequest",
     "MailDomain",
     "MailDomainStatus",
     "MailingList",

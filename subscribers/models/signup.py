@@ -7,6 +7,7 @@ from typing import ClassVar
 
 from django.db import models
 from django.db.models import Q, Value
+from django.db.models.functions import Lower
 from django.utils import timezone
 from django.utils.formats import date_format
 from django.utils.translation import gettext_lazy as _
@@ -47,8 +48,12 @@ class SignupQuerySet(models.QuerySet["Signup"]):
     """Queries about sign-ups."""
 
     def waiting(self) -> SignupQuerySet:
-        """Those that are not processed yet."""
-        return self.filter(due_at__isnull=False)
+        """Those that are not processed yet, and could be."""
+        return self.filter(due_at__isnull=False).exclude(reason=DecisionReason.COMPLAINT, due_at__gt=timezone.now())
+
+    def on_hold(self) -> SignupQuerySet:
+        """Those that wait because the address complained about spam."""
+        return self.filter(state=SignupState.WAITING, reason=DecisionReason.COMPLAINT)
 
     def held(self) -> SignupQuerySet:
         """Those that wait for an editor."""
@@ -59,7 +64,7 @@ class Signup(models.Model):
     """One submission of a sign-up form, for any address: the page stores it, the worker processes it.
 
     Kept for a day, so that the next page can send the link again without the address in its URL. A held one is kept
-    for eight days.
+    for eight days, and one that follows a spam complaint until 30 days after the complaint.
     """
 
     key = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
@@ -110,6 +115,13 @@ class Signup(models.Model):
             models.CheckConstraint(condition=Q(state__in=SignupState.values), name="signup_state_known"),
             models.CheckConstraint(
                 condition=Q(due_at__isnull=True) | Q(state=SignupState.WAITING), name="signup_due_while_waiting"
+            ),
+            # Its mail is written once the hold is over.
+            models.UniqueConstraint(
+                Lower("address"),
+                "mailing_list",
+                condition=Q(state=SignupState.WAITING, reason=DecisionReason.COMPLAINT),
+                name="signup_once_on_hold",
             ),
         ]
         indexes = [

@@ -40,6 +40,7 @@ class DecisionReason(models.TextChoices):
     SITE_LIMIT = "site_limit", _("Unusually many sign-ups of the whole site")
     REPEATED = "repeated", _("The same sign-up is held already")
     EDITOR = "editor", _("An editor decided")
+    COMPLAINT = "complaint", _("Waits until 30 days have passed since a spam complaint")
 
 
 class RateScope(models.TextChoices):

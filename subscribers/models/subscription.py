@@ -185,6 +185,12 @@ class Subscription(models.Model):
             models.Index(
                 fields=["mailing_list", "id"], condition=~Q(next_frequency=""), name="subscription_next_frequency"
             ),
+            # Few are paused.
+            models.Index(
+                fields=["paused_until", "subscriber"],
+                condition=Q(paused_until__isnull=False),
+                name="subscription_paused",
+            ),
         ]
 
     def __str__(self) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import hashlib
 import hmac
 from typing import ClassVar
@@ -27,6 +28,13 @@ class SuppressionReason(models.TextChoices):
 #: A new confirmation removes suppressions with these reasons: a mailbox may come back, and an erased subscriber may
 #: sign up again. All others stay until an editor removes them.
 LIFTED_BY_CONFIRMATION = (SuppressionReason.HARD_BOUNCE, SuppressionReason.ERASED)
+
+
+#: After a complaint, a new request of the subscriber waits so long for its confirmation mail.
+COMPLAINT_HOLD = datetime.timedelta(days=30)
+
+#: The explanation of a complaint that the subscriber lifted by confirming a request after the hold.
+CONFIRMED_AFTER_HOLD = "confirmed_after_hold"
 
 
 def fingerprint(canonical: str) -> str:
@@ -100,7 +108,10 @@ class Suppression(models.Model):
 
     @property
     def blocks_signup(self) -> bool:
-        """Whether the address gets no confirmation mail: a new confirmation would not remove the suppression."""
+        """Whether a sign-up alone brings no mail: a new confirmation would not remove the suppression.
+
+        After a complaint and its hold it does, see `subscribers.suppression.blocks_confirmation`.
+        """
         return self.reason not in LIFTED_BY_CONFIRMATION
 
 

@@ -158,6 +158,6 @@ OWN_RULES: tuple[RetentionRule, ...] = (
         rows=Signup.objects.all,
         at="created_at",
         clear=lambda rows: rows.delete(),
-        unfinished=lambda: Signup.objects.waiting().order_by("pk"),
+        unfinished=lambda: Signup.objects.filter(due_at__isnull=False).order_by("pk"),
     ),
 )

@@ -17,6 +17,7 @@ from subscribers.models import (
     Consent,
     DataRequest,
     FieldValue,
+    LinkRequest,
     Note,
     SegmentPick,
     Signup,
@@ -193,6 +194,16 @@ def _signups(subject: DataSubject) -> Iterator[Row]:
         yield plain_row(row, *names, list=row.mailing_list.name)
 
 
+def _link_requests(subject: DataSubject) -> Iterator[Row]:
+    for row in LinkRequest.objects.filter(_signups_of(subject)).order_by("pk"):
+        yield plain_row(row, "created_at", "address")
+
+
+def _erase_link_requests(subject: DataSubject, located: list[int]) -> int:
+    deleted, _by_model = LinkRequest.objects.filter(_signups_of(subject)).delete()
+    return deleted
+
+
 def _answers(subject: DataSubject) -> Iterator[Row]:
     for row in _owned(SignupAnswers, subject).select_related("subscription__mailing_list").order_by("pk"):
         yield plain_row(row, "created_at", "values", list=row.subscription.mailing_list.name)
@@ -297,6 +308,7 @@ OWN_RULES: tuple[DataRule, ...] = (
     ),
     _rule("consents", _("Consents"), Consent, _consents, _empty_consents, locate=_locate_consents),
     _rule("signups", _("Sign-ups"), Signup, _signups, _erase_signups),
+    _rule("link_requests", _("Requests for a new link"), LinkRequest, _link_requests, _erase_link_requests),
     _rule(
         "signup_answers",
         _("Answers of the sign-up form"),

@@ -21,8 +21,12 @@ from subscribers.segments.rules import Group
 #: In seconds: one exact count, all exact counts of the parts of a tree together, and the statement that samples.
 EXACT_LIMIT, PARTS_LIMIT, SAMPLE_LIMIT = 0.3, 0.5, 0.5
 
-#: Estimates look at so many subscriptions, in so many windows that are spread evenly over the keys.
-SAMPLE_SIZE, WINDOWS = 20_000, 40
+#: Tables with so many keys are counted in one statement.
+SMALL = 20_000
+
+#: Estimates look at so many subscriptions, in so many windows that are spread evenly over the keys. Shares are then
+#: wrong by a point at most, in 19 of 20 cases.
+SAMPLE_SIZE, WINDOWS = 10_000, 40
 
 #: SQLite asks after so many steps of its virtual machine whether to go on.
 STEPS = 2_000
@@ -81,6 +85,8 @@ def _postgresql_limit(seconds: float) -> Iterator[None]:
         (before,) = cursor.fetchone()
         set_timeout = "SELECT set_config('statement_timeout', %s, true)"
         cursor.execute(set_timeout, [f"{max(1, int(seconds * 1000))}ms"])
+        # PostgreSQL cannot end a statement while it compiles it, which took six seconds for nine rules.
+        cursor.execute("SELECT set_config('jit', 'off', true)")
         yield
         # An error ends the transaction or its savepoint, which restores the setting as well.
         cursor.execute(set_timeout, [before])
@@ -141,7 +147,7 @@ def _key_span() -> tuple[int, int]:
 
 def _is_small() -> bool:
     first, last = _key_span()
-    return last - first < SAMPLE_SIZE
+    return last - first < SMALL
 
 
 def _exact_counts(wanted: Mapping[Any, Q], facts: Facts) -> dict[Any, Count]:

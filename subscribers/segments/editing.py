@@ -233,6 +233,10 @@ class Shown:
         self._next()  # the end of the group
         return shown
 
+    def rule(self, rule: dict[str, Any]) -> ShownRule:
+        """The controls of a single rule."""
+        return self._rule(rule, ())
+
     def _next(self) -> int:
         self._position += 1
         return self._position - 1

@@ -1,4 +1,4 @@
-"""Which segments name a tag, a field or another segment in their rules; and merging tags, which changes those rules."""
+"""Which segments name a tag, a topic, a field or another segment in their rules; merging tags, which changes rules."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 from django.db import transaction
 from django.db.models import Exists, OuterRef
 
-from subscribers.models import CustomField, MailingList, Segment, SubscriptionTag, Tag
+from subscribers.models import CustomField, MailingList, Segment, SubscriptionTag, Tag, Topic
 
 
 def segments_with(mailing_list: MailingList, names: Callable[[dict[str, Any]], bool]) -> list[Segment]:
@@ -20,6 +20,13 @@ def segments_with(mailing_list: MailingList, names: Callable[[dict[str, Any]], b
 def segments_with_tag(tag: Tag) -> list[Segment]:
     """The segments with a rule about this tag."""
     return segments_with(tag.mailing_list, lambda rule: rule.get("kind") == "tag" and rule.get("value") == str(tag.pk))
+
+
+def segments_with_topic(topic: Topic) -> list[Segment]:
+    """The segments with a rule about this topic."""
+    return segments_with(
+        topic.mailing_list, lambda rule: rule.get("kind") == "topic" and rule.get("value") == str(topic.pk)
+    )
 
 
 def segments_with_field(field: CustomField) -> list[Segment]:

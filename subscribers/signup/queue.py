@@ -17,8 +17,9 @@ from django.db.models import Q
 from django.utils import timezone
 
 from subscribers.addresses import Address, domain_of, parse_address
-from subscribers.consent.double_opt_in import request_subscription
+from subscribers.consent.double_opt_in import RequestResult, keep_on_hold, request_subscription
 from subscribers.models import (
+    COMPLAINT_HOLD,
     DAY,
     SIGNUP_MACHINE,
     DecisionReason,
@@ -176,13 +177,19 @@ def _process(signup: Signup) -> None:
     except OperationalError:
         raise
     except Exception:
-        if timezone.now() - signup.created_at > (HELD_RETENTION if signup.released_by else RETENTION):
+        if timezone.now() - signup.created_at > _patience(signup):
             log.exception("Sign-up given up", extra={"signup": signup.pk})
             SIGNUP_MACHINE.move(row, SignupState.PROCESSED, due_at=None)
             return
         log.exception("Sign-up could not be processed", extra={"signup": signup.pk})
         row.update(due_at=timezone.now() + RETRY_DELAY)
         return
+    # The result explains why a subscriber got no mail; the address stays out of the log.
+    log.info("Sign-up processed", extra={"signup": signup.pk, "result": result})
+    if result == RequestResult.ON_HOLD.code:
+        if keep_on_hold(signup, parse_address(signup.address)):
+            return
+        decision = Decision(RuleAction.REFUSE, DecisionReason.REPEATED)
     target = {RuleAction.HOLD: SignupState.HELD, RuleAction.REFUSE: SignupState.REFUSED}
     SIGNUP_MACHINE.move(
         row,
@@ -191,8 +198,13 @@ def _process(signup: Signup) -> None:
         reason=decision.reason,
         rule=decision.rule,
     )
-    # The result explains why a subscriber got no mail; the address stays out of the log.
-    log.info("Sign-up processed", extra={"signup": signup.pk, "result": result})
+
+
+def _patience(signup: Signup) -> datetime.timedelta:
+    """How old a sign-up may get while it cannot be processed."""
+    if signup.reason == DecisionReason.COMPLAINT:
+        return COMPLAINT_HOLD + HELD_RETENTION
+    return HELD_RETENTION if signup.released_by else RETENTION
 
 
 def _decide_and_act(signup: Signup) -> tuple[Decision, str]:
@@ -201,6 +213,9 @@ def _decide_and_act(signup: Signup) -> tuple[Decision, str]:
     address = parse_address(signup.address)
     if signup.released_by:
         return Decision(RuleAction.ALLOW, DecisionReason.EDITOR), _ask(signup, address)
+    if signup.reason == DecisionReason.COMPLAINT:
+        # The rules have allowed it before the hold.
+        return Decision(RuleAction.ALLOW, DecisionReason.COMPLAINT), _ask(signup, address)
     facts = _facts(signup, address, now)
     decision = _decision(signup, facts)
     result = decision.action.value

@@ -15,17 +15,21 @@ from subscribers.models import (
 )
 from subscribers.models import TransactionalMailKind as Kind
 from subscribers.models import TransactionalMailReason as Reason
-from subscribers.suppression import get_suppression
+from subscribers.suppression import blocks_confirmation, get_suppression
 
-#: Mails to an address that is not yet the subscriber's.
+#: Mails to an address that is not yet the subscriber's, and all mails about a change of address.
 TO_NEW_ADDRESS = (Kind.ADDRESS_CONFIRM, Kind.ADDRESS_TAKEN)
+ABOUT_ADDRESS_CHANGE = (*TO_NEW_ADDRESS, Kind.ADDRESS_APPROVE)
 
 
 def blocked_reason(mail: TransactionalMail) -> Reason | None:
     """Why this mail should not be sent any more; None if it should be sent."""
     subscriber, is_to_new = mail.subscription.subscriber, mail.kind in TO_NEW_ADDRESS
-    suppression = get_suppression(parse_address(mail.recipient).canonical if is_to_new else subscriber.canonical)
-    if suppression and suppression.blocks_signup:
+    canonical = parse_address(mail.recipient).canonical if is_to_new else subscriber.canonical
+    suppression = get_suppression(canonical)
+    # After the hold of a complaint, only the mail that asks again may be sent.
+    may_ask_again = mail.kind == Kind.CONFIRMATION and not blocks_confirmation(canonical)
+    if suppression and suppression.blocks_signup and not may_ask_again:
         return Reason.SUPPRESSED
     if not is_to_new and mail.recipient != subscriber.address:
         return Reason.ADDRESS_CHANGED
@@ -35,7 +39,7 @@ def blocked_reason(mail: TransactionalMail) -> Reason | None:
         return Reason.LINK_EXPIRED if timezone.now() - mail.created_at > DATA_REQUEST_LIFETIME else None
     if mail.subscription.state != SubscriptionState.ACTIVE:
         return Reason.NOT_SUBSCRIBED
-    return None if mail.kind == Kind.ALREADY_SUBSCRIBED else _no_change_of_address(mail)
+    return _no_change_of_address(mail) if mail.kind in ABOUT_ADDRESS_CHANGE else None
 
 
 def _nothing_to_confirm(mail: TransactionalMail) -> Reason | None:

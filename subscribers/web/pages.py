@@ -131,6 +131,6 @@ def one_click_answer() -> HttpResponse:
     return HttpResponse("Unsubscribed.\n", content_type="text/plain; charset=utf-8")
 
 
-def invalid_link(request: HttpRequest) -> HttpResponse:
+def invalid_link(request: HttpRequest, **context: object) -> HttpResponse:
     """The same for every forged, cut or mistyped link."""
-    return render(request, "subscribers/invalid_link.html", status=404)
+    return render(request, "subscribers/invalid_link.html", context, status=404)

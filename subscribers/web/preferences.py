@@ -16,8 +16,6 @@ from typing import Any
 from django import forms
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.utils import timezone
-from django.utils.formats import date_format
-from django.utils.translation import gettext as _
 from django.views.decorators.csrf import csrf_exempt
 
 from subscribers.addresses import Address, masked
@@ -27,6 +25,7 @@ from subscribers.consent.frequency import changes_on
 from subscribers.consent.texts import tracking_text
 from subscribers.consent.tokens import Purpose, read_key
 from subscribers.models import (
+    ChangeKind,
     ConsentForm,
     CustomField,
     DataRequestKind,
@@ -39,6 +38,7 @@ from subscribers.models import (
 )
 from subscribers.profile.fields import Value, values_of
 from subscribers.profile.forms import PREFIX, FieldsForm, fields_form
+from subscribers.web.dead_link import dead_link
 from subscribers.web.evidence import evidence_of
 from subscribers.web.field_rows import FieldRow
 from subscribers.web.forms import (
@@ -51,9 +51,9 @@ from subscribers.web.forms import (
     TopicsForm,
 )
 from subscribers.web.languages import in_page_language
+from subscribers.web.notes import note_of
 from subscribers.web.pages import (
     asked_again,
-    invalid_link,
     is_unknown,
     leave_all,
     not_understood,
@@ -223,6 +223,10 @@ def _save_tracking(page: Page) -> bool:
     )
 
 
+def _undo(page: Page) -> bool:
+    return preferences.undo(page.subscription.key, page.request.POST.get("change", ""))
+
+
 def _change_address(page: Page) -> bool:
     return page.address.is_valid() and request_change(page.subscription.key, page.address.address)
 
@@ -244,7 +248,7 @@ def _join(page: Page) -> bool:
         return False
     address = Address(as_typed=subscriber.address, canonical=subscriber.canonical)
     evidence = evidence_of(page.request, ConsentForm.PREFERENCES)
-    double_opt_in.request_subscription(mailing_list, address, evidence)
+    double_opt_in.request_or_hold(mailing_list, address, evidence)
     return True
 
 
@@ -271,6 +275,7 @@ ACTIONS: dict[str, tuple[Callable[[Page], bool], str]] = {
     "answers": (_save_fields, "fields_saved"),
     "allow-tracking": (_save_tracking, "tracking_saved"),
     "withdraw-tracking": (_save_tracking, "tracking_saved"),
+    "undo": (_undo, "undone"),
     "address": (_change_address, "address_asked"),
     "access": (_send_data_link, "link_sent"),
     "erase": (_send_data_link, "link_sent"),
@@ -278,42 +283,17 @@ ACTIONS: dict[str, tuple[Callable[[Page], bool], str]] = {
     "leave": (_leave, "left"),
 }
 
+#: Notes that have a button to take the change back.
+UNDO_CODES = {
+    "name_saved": ChangeKind.NAME,
+    "zone_saved": ChangeKind.TIME_ZONE,
+    "language_saved": ChangeKind.LANGUAGE,
+    "topics_saved": ChangeKind.TOPICS,
+    "frequency_saved": ChangeKind.FREQUENCY,
+}
+
 #: What may be done on the page of a subscription that is not active.
 ALWAYS = ("access", "erase")
-
-
-def _note(page: Page, code: str) -> str:
-    """The sentence about what was saved. Empty for an unknown code, which anyone can put into the URL."""
-    subscription, now = page.subscription, timezone.now()
-    if code == "pause_saved" and subscription.paused_until and subscription.is_paused(now):
-        date = date_format(subscription.paused_until)
-        return _("Saved. You will receive no issues until %(date)s.") % {"date": date}
-    if code == "resume_saved" and not subscription.is_paused(now):
-        return _("Saved. You receive issues again, starting with the next one.")
-    if code == "zone_saved" and not subscription.subscriber.time_zone:
-        return _("Saved. All issues are sent at the newsletter’s time.")
-    if code == "frequency_saved" and (day := changes_on(subscription)):
-        return _("Saved. The change applies from %(date)s on.") % {"date": date_format(day)}
-    if code == "tracking_saved" and subscription.tracking_agreed_at:
-        return _("Saved. What you open and click may be stored from now on.")
-    notes = {
-        "name_saved": _("Saved. The change applies from the next issue on."),
-        "zone_saved": _("Saved. Issues that are sent at your local time now use this time zone."),
-        "language_saved": _("Saved. This page and our mails about your subscription are in this language now."),
-        "topics_saved": _("Saved. You receive issues about the topics that you have chosen."),
-        "frequency_saved": _("Saved. The change applies from the next issue on."),
-        "fields_saved": _("Saved. Thank you."),
-        "tracking_saved": _("Saved. Nothing that you open or click is stored any more."),
-        "address_asked": _(
-            "We will send a mail to the new address and one to your present address. Your address changes once you "
-            "have opened the links in both mails and pressed the buttons there."
-        ),
-        "link_sent": _("We will send a link to your address. It works for one day."),
-        "join_asked": _("We will send a mail to your address. Open the link in it within 7 days to confirm."),
-        "left": _("Saved. You will receive no more issues of that list."),
-        "too_many": _("There were too many requests today. Try again tomorrow."),
-    }
-    return notes.get(code, "")
 
 
 # --- The page -------------------------------------------------------------------------------------------------------
@@ -326,7 +306,7 @@ def preferences_page(request: HttpRequest, token: str) -> HttpResponse:
     key = read_key(Purpose.PREFERENCES, token)
     subscription = subscription_with(key) if key else None
     if key is None or subscription is None:
-        return invalid_link(request)
+        return dead_link(request)
     return _preferences(request, subscription, key)
 
 
@@ -363,7 +343,7 @@ def _shown(page: Page) -> HttpResponse:
     subscription = subscription_with(page.subscription.key) or page.subscription
     context: dict[str, object] = {
         "page": page,
-        "note": _note(page, page.request.GET.get("saved", "")) if page.request.method == "GET" else "",
+        "note": note_of(page.subscription, page.request.GET.get("saved", "")) if page.request.method == "GET" else "",
         "problems": _problems(page.submitted),
         "facts": stored_facts(subscription, timezone.now()),
         "may_get_links": data_requests.may_get_links(subscription.subscriber),
@@ -377,8 +357,11 @@ def _shown(page: Page) -> HttpResponse:
 def _choices(page: Page, subscription: Subscription) -> dict[str, object]:
     """What only the page of an active subscription shows."""
     change = open_change(subscription.subscriber)
+    last = preferences.last_change(subscription)
+    is_undoable = last is not None and last.kind == UNDO_CODES.get(page.request.GET.get("saved", ""))
     has_question = preferences.asks_for_tracking(page.mailing_list)
     return {
+        "undo": last if is_undoable else None,
         "topics": _topics(page),
         "frequency_changes_on": changes_on(subscription),
         "lists": _other_lists(subscription),

@@ -9,7 +9,7 @@ import os
 import sys
 from functools import partial
 
-from tests.benchmarks import directory, fleet, freeze, imports, mjml, personalise, preflight, segments, sending, worker
+from tests.benchmarks import directory, fleet, freeze, imports, mjml, personalise, preflight, sending, worker
 from tests.benchmarks.rows import Row, table
 
 BENCHMARKS = (
@@ -22,7 +22,6 @@ BENCHMARKS = (
     partial(directory.measure, large="--large" in sys.argv[1:]),
     partial(imports.measure, large="--large" in sys.argv[1:]),
     partial(fleet.measure, large="--large" in sys.argv[1:], quick="--quick" in sys.argv[1:]),
-    partial(segments.measure, large="--large" in sys.argv[1:]),
 )
 
 

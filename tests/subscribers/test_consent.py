@@ -177,7 +177,7 @@ def test_a_confirmation_resets_the_limit_of_unanswered_mails() -> None:
 
 
 def test_a_request_for_a_suppressed_address_stores_nothing() -> None:
-    suppress_addresses({GUS.lower(): (Reason.COMPLAINT, "")})
+    suppress_addresses({GUS.lower(): (Reason.MANUAL, "")})
     assert ask() is RequestResult.SUPPRESSED
     assert not Subscriber.objects.exists()
     assert not TransactionalMail.objects.exists()
@@ -186,7 +186,7 @@ def test_a_request_for_a_suppressed_address_stores_nothing() -> None:
 
 def test_a_request_does_not_move_a_suppressed_subscription() -> None:
     subscription = dina()
-    assert ask(DINA) is RequestResult.SUPPRESSED
+    assert ask(DINA) is RequestResult.ON_HOLD
     subscription.refresh_from_db()
     assert (subscription.state, subscription.request_number) == (State.SUPPRESSED, 0)
 

@@ -93,7 +93,7 @@ def test_a_signup_that_fails_for_a_day_is_given_up(caplog: pytest.LogCaptureFixt
 
 def test_the_result_of_each_signup_is_logged_without_the_address(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO", "subscribers")
-    suppress_addresses({GUS: (SuppressionReason.COMPLAINT, "")})
+    suppress_addresses({GUS: (SuppressionReason.MANUAL, "")})
     signups_stored = [sign_up(), sign_up("hana@example.org")]
     process_signups()
     logged = [(record.signup, record.result) for record in caplog.records if record.message == "Sign-up processed"]  # type: ignore[attr-defined]
@@ -120,7 +120,7 @@ def test_unprocessed_signups_are_not_deleted() -> None:
 
 
 def test_a_signup_of_a_suppressed_address_leaves_no_rows() -> None:
-    suppress_addresses({GUS: (SuppressionReason.COMPLAINT, "")})
+    suppress_addresses({GUS: (SuppressionReason.MANUAL, "")})
     sign_up()
     process_signups()
     time_passes(datetime.timedelta(days=2))

@@ -27,8 +27,10 @@ from subscribers.models import (
     TransactionalMail,
     TransactionalMailState,
 )
+from subscribers.models import TransactionalMailKind as Kind
 from subscribers.models import TransactionalMailReason as Reason
 from subscribers.suppression import suppress_addresses
+from subscribers.transactional.compose import enqueue_mail
 from subscribers.transactional.outbox import (
     LEASE,
     MailBackendError,
@@ -468,3 +470,12 @@ def test_a_claimed_mail_cannot_be_claimed_again() -> None:
     assert second is None
     assert first.mail.lease_until is not None
     assert first.mail.lease_until > timezone.now()
+
+
+@pytest.mark.parametrize("kind", [Kind.ALREADY_SUBSCRIBED, Kind.STAY, Kind.ACCESS, Kind.ERASE, Kind.PREFERENCES_LINK])
+def test_a_mail_to_an_active_subscriber_is_sent(recorder: Recorder, kind: Kind) -> None:
+    mail = enqueue_mail(kind, ada(), {}, one_click_url="https://example.org/unsubscribe")
+    send_due_transactional_mails()
+    mail.refresh_from_db()
+    assert (mail.state, mail.reason) == (TransactionalMailState.SENT, "")
+    assert recorder.keys == [mail.idempotency_key]

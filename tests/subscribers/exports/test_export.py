@@ -164,7 +164,7 @@ def test_every_state_is_exported_with_the_reason_of_a_suppression() -> None:
 
 def test_many_rows_are_read_in_chunks_with_a_fixed_number_of_statements(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rows, "CHUNK", 10)
-    monkeypatch.setattr(rows, "CHUNK_SQLITE", 10)
+    monkeypatch.setattr(rows, "CHUNK_OF_KEYS", 10)
     make_subscriptions(25)
     ada(make_mailing_list("tide-tables", name="Tide Tables"))
     with CaptureQueriesContext(connection) as queries:

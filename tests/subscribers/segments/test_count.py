@@ -58,6 +58,7 @@ def test_a_long_list_is_counted_exactly_while_that_is_quick(monkeypatch: pytest.
 
 
 def test_what_is_not_counted_in_time_is_estimated_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(count, "SMALL", 400)
     monkeypatch.setattr(count, "SAMPLE_SIZE", 400)
     monkeypatch.setattr(count, "EXACT_LIMIT", 0)
     tag = tag_every_tenth(make_subscriptions(1_000))
