@@ -1,4 +1,4 @@
-"""The admin of subscribers: find, edit, export, import, suppress, decide about sign-ups; fields, tags and segments.
+"""The admin of subscribers: find, edit, export, import, suppress, decide on sign-ups; fields, tags, topics, segments.
 
 No action makes a subscription active: the only ways are a subscriber's own confirmation and an import with its proof.
 """
@@ -14,6 +14,7 @@ from subscribers.admin import (
     subscribers,
     suppressions,
     tags,
+    topics,
 )
 
 __all__ = [
@@ -27,4 +28,5 @@ __all__ = [
     "subscribers",
     "suppressions",
     "tags",
+    "topics",
 ]

@@ -13,6 +13,7 @@ from django.urls import reverse
 
 from subscribers.imports.control import start_run
 from subscribers.imports.engine import ImportWorker
+from subscribers.imports.refused import reason_sentence
 from subscribers.models import Import, ImportState
 from subscribers.models import SubscriptionState as State
 from tests.people import make_mailing_list
@@ -53,7 +54,8 @@ def answers(client: Client, stored: Import, **changed: str) -> dict[str, str]:
     """What the second step sends if nothing but the proof is filled in."""
     form = client.get(page(stored, "columns")).context["form"]
     data = {bound.name: bound.value() or "" for bound in form}
-    return data | {"proof": "double_opt_in_elsewhere", "statement": STATEMENT} | changed
+    proof = {"proof": "double_opt_in_elsewhere", "statement": STATEMENT, "proof_date": "2026-01-31"}
+    return data | proof | changed
 
 
 def test_three_steps_lead_to_imported_subscribers(editor: Client) -> None:
@@ -118,6 +120,12 @@ def test_the_mapping_is_remembered_for_files_with_the_same_columns(editor: Clien
     assert "Mapping remembered from" in shown.content.decode()
     assert shown.context["form"]["column-2"].value() == "note"
     assert shown.context["form"]["statement"].value() == STATEMENT
+
+
+def test_a_reason_quotes_the_word_of_the_file() -> None:
+    assert reason_sentence("unknown_state", "asleep") == "The state is not known. The file says “asleep”."
+    assert reason_sentence("blocked_there", "blocked").endswith("The file says “blocked”.")
+    assert reason_sentence("never_opted_in") == "Never agreed to receive the newsletter."
 
 
 def test_refused_rows_are_downloaded_with_reasons_and_without_formulas(editor: Client) -> None:
