@@ -200,6 +200,8 @@ class PlanForm(forms.Form):
         }
         super().__init__(*args, **kwargs)
         self.columns = columns_of(source, plans)
+        for column in self.columns:
+            column.guess = self._known_field(column.guess)
         self.asks_for_state = any(plan.needs_state_answer for plan in plans)
         self._choices("default_state", RowState.choices)
         self._choices("proof", ProofKind.choices)
@@ -217,6 +219,11 @@ class PlanForm(forms.Form):
 
     def _choices(self, name: str, choices: Sequence[tuple[str, Any]]) -> None:
         self.fields[name].choices = list(choices)  # type: ignore[attr-defined]
+
+    def _known_field(self, guess: Target) -> Target:
+        """The list's own field instead of a new one with the same key."""
+        row = self.known.get(guess.key) if guess.kind == TargetKind.NEW_FIELD else None
+        return Target(TargetKind.FIELD, row.key, row.label, FieldKind(row.kind)) if row else guess
 
     def _targets_of(self, column: Column) -> dict[str, Target]:
         """What the column may become, by the value of the option."""

@@ -228,8 +228,8 @@ class SignupDecisionAdmin(ReadOnlyAdmin):
     list_filter = ("action", "reason", "mailing_list")
     list_select_related = ("mailing_list", "rule")
     ordering = ("-created_at", "-pk")
-    fields = ("created_at", "mailing_list", "action_badge", "reason_text", "by", "facts")
-    readonly_fields = ("action_badge", "reason_text")
+    fields = ("created_at", "mailing_list", "action_badge", "reason_text", "mail_domain", "network", "source", "by")
+    readonly_fields = ("action_badge", "reason_text", "mail_domain", "network", "source")
     actions = None
 
     @admin.display(description=gettext_lazy("action"), ordering="action")
@@ -246,6 +246,16 @@ class SignupDecisionAdmin(ReadOnlyAdmin):
     def mail_domain(self, decision: SignupDecision) -> str:
         """The domain of the address."""
         return str(decision.facts.get("domain", ""))
+
+    @admin.display(description=gettext_lazy("network"))
+    def network(self, decision: SignupDecision) -> str:
+        """Where the sign-up came from, without the last part of the address."""
+        return str(decision.facts.get("network", ""))
+
+    @admin.display(description=gettext_lazy("source"))
+    def source(self, decision: SignupDecision) -> str:
+        """The poster or page that led to the form."""
+        return str(decision.facts.get("source", ""))
 
 
 def _reason(reason: str, rule: SignupRule | None) -> str:

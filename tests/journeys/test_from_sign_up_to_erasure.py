@@ -151,7 +151,7 @@ def find(page: Page, text: str) -> None:
 
 def send_the_preferences_link(page: Page) -> None:
     find(page, ADA)
-    page.get_by_role("link", name=ADA).click()
+    page.get_by_role("link", name=ADA, exact=True).click()
     press(page, "Send preferences link")
 
 
