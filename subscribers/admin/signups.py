@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from django import forms
 from django.contrib import admin, messages
+from django.contrib.admin.widgets import AdminIntegerFieldWidget
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
@@ -67,6 +69,14 @@ class SignupRuleAdmin(OfferedFilters, TypedModelAdmin):
         (gettext_lazy("Condition on the rate"), {"fields": ("rate_scope", "rate_hours", "rate_above")}),
     )
     readonly_fields = ("altcha",)
+
+    def get_changelist_form(self, request: HttpRequest, **kwargs: Any) -> Any:
+        """Name the fields of the list: their column is no label for a screen reader."""
+        widgets = {
+            "position": AdminIntegerFieldWidget(attrs={"aria-label": _("Position")}),
+            "is_active": forms.CheckboxInput(attrs={"aria-label": _("Active")}),
+        }
+        return super().get_changelist_form(request, **{"widgets": widgets, **kwargs})
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         """In the order in which they are compared."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from django.contrib import admin
@@ -31,7 +31,7 @@ class TopicAdmin(OfferedFilters, TypedModelAdmin):
     fields = ("mailing_list", "name", "slug", "description", "position")
     actions = None
 
-    def get_prepopulated_fields(self, request: HttpRequest, obj: Any = None) -> Mapping[str, Sequence[str]]:
+    def get_prepopulated_fields(self, request: HttpRequest, obj: Any = None) -> dict[str, Sequence[str]]:
         """Make the slug of a new topic from its name."""
         return {} if obj else {"slug": ("name",)}
 

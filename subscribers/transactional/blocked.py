@@ -20,6 +20,9 @@ from subscribers.suppression import get_suppression
 #: Mails to an address that is not yet the subscriber's.
 TO_NEW_ADDRESS = (Kind.ADDRESS_CONFIRM, Kind.ADDRESS_TAKEN)
 
+#: Mails that belong to a change of address.
+ABOUT_CHANGES = (*TO_NEW_ADDRESS, Kind.ADDRESS_APPROVE)
+
 
 def blocked_reason(mail: TransactionalMail) -> Reason | None:
     """Why this mail should not be sent any more; None if it should be sent."""
@@ -35,7 +38,7 @@ def blocked_reason(mail: TransactionalMail) -> Reason | None:
         return Reason.LINK_EXPIRED if timezone.now() - mail.created_at > DATA_REQUEST_LIFETIME else None
     if mail.subscription.state != SubscriptionState.ACTIVE:
         return Reason.NOT_SUBSCRIBED
-    return None if mail.kind == Kind.ALREADY_SUBSCRIBED else _no_change_of_address(mail)
+    return _no_change_of_address(mail) if mail.kind in ABOUT_CHANGES else None
 
 
 def _nothing_to_confirm(mail: TransactionalMail) -> Reason | None:

@@ -153,6 +153,7 @@ def send_the_preferences_link(page: Page) -> None:
     find(page, ADA)
     page.get_by_role("link", name=ADA, exact=True).click()
     press(page, "Send preferences link")
+    expect(page.get_by_text("1 mail will be sent.")).to_be_visible()
 
 
 def find_nobody(page: Page) -> None:
