@@ -26,7 +26,7 @@ test-sqlite: .venv/dev.stamp
 test-postgresql: .venv/dev.stamp ## run the database tests on a PostgreSQL server that is started for them
 	$(BIN)/python -m tests.postgresql $(BIN)/python -m pytest -n auto -m "not browser and not processes and not own_database and not fidelity and not faults and not scale and not upgrade" $(ARGS)
 
-test-journeys: .venv/dev.stamp $(if $(shell command -v npm),tests/sandbox/sdk/node_modules/.stamp) ## run real processes over HTTP and in a browser, kill them and compare the ledger; on both databases
+test-journeys: .venv/dev.stamp $(if $(shell command -v npm),tests/sandbox/sdk/node_modules/.stamp tests/accessibility/node_modules/.stamp) ## run real processes over HTTP and in a browser, kill them and compare the ledger; on both databases
 	$(BIN)/python -m pytest -n 3 -m "(processes or browser) and not postgresql and not faults and not scale and not upgrade" $(ARGS)
 	$(BIN)/python -m tests.postgresql $(BIN)/python -m pytest -n 3 -m "processes and not browser and not own_database and not faults and not scale and not upgrade" $(ARGS)
 
@@ -90,7 +90,7 @@ caniemail: tests/fidelity/node_modules/.stamp ## update the data about mail prog
 	node tests/fidelity/reduce_caniemail.mjs > newsletter/preflight/caniemail.json
 
 clean: ## remove everything that these commands created
-	rm -rf .venv var tests/fidelity/node_modules tests/sandbox/sdk/node_modules
+	rm -rf .venv var tests/fidelity/node_modules tests/sandbox/sdk/node_modules tests/accessibility/node_modules
 
 .venv/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed. Choose one: make PYTHON=python3.12 …")'
@@ -106,6 +106,10 @@ clean: ## remove everything that these commands created
 
 tests/fidelity/node_modules/.stamp: tests/fidelity/package-lock.json
 	cd tests/fidelity && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
+	@touch $@
+
+tests/accessibility/node_modules/.stamp: tests/accessibility/package-lock.json
+	cd tests/accessibility && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
 	@touch $@
 
 tests/sandbox/sdk/node_modules/.stamp: tests/sandbox/sdk/package-lock.json

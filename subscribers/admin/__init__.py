@@ -1,4 +1,4 @@
-"""The admin of subscribers: find, edit, export, import, suppress, decide about sign-ups; fields, tags, segments …
+"""The admin of subscribers: find, edit, export, import, suppress, decide on sign-ups; fields, tags, topics, segments.
 
 No action makes a subscription active: the only ways are a subscriber's own confirmation and an import with its proof.
 """

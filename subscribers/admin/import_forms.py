@@ -24,14 +24,30 @@ OFFERED = ("mailchimp", "substack", "ghost", "buttondown", "kit", "beehiiv", "li
 
 #: What to export there.
 HINTS = {
-    "": gettext_lazy("Recognised by its columns; you can change everything on the next page."),
-    "mailchimp": gettext_lazy("Upload the ZIP from Audience → Export audience. All keep their state."),
-    "substack": gettext_lazy("Upload the ZIP from Settings → Export. Only its list of addresses is read."),
-    "ghost": gettext_lazy("Upload the CSV export of all subscribers. It does not tell bounces from leavers."),
-    "buttondown": gettext_lazy("Upload the CSV of all subscribers, not only of the active ones."),
-    "kit": gettext_lazy("Upload the CSV of all subscribers, with the column of their status."),
-    "beehiiv": gettext_lazy("Upload the full CSV export with the column “status”."),
-    "listmonk": gettext_lazy("Export each list by itself: the file does not contain the state on the list."),
+    "": gettext_lazy("The tool is recognised by the columns. You can change everything on the next page."),
+    "mailchimp": gettext_lazy(
+        "upload the ZIP from Audience → Export audience. It holds subscribed, unsubscribed, non-subscribed and "
+        "cleaned contacts. Contacts who unsubscribed or bounced are never mailed."
+    ),
+    "substack": gettext_lazy(
+        "upload the ZIP from Settings → Export. Only its list of addresses is read. Subscribers who turned off "
+        "mail are imported as unsubscribed."
+    ),
+    "ghost": gettext_lazy(
+        "upload the CSV export of all members. It does not say who bounced: they are imported as unsubscribed, "
+        "like members who left."
+    ),
+    "buttondown": gettext_lazy("upload the CSV of all subscribers, not only of the active ones."),
+    "kit": gettext_lazy("upload the CSV of all subscribers, with the column of their status."),
+    "beehiiv": gettext_lazy("upload the full CSV export with the column “status”."),
+    "listmonk": gettext_lazy(
+        "export each list and each subscription status as a file of its own: the file does not contain who "
+        "unsubscribed from the list. You are asked for it on the next page."
+    ),
+    "other": gettext_lazy(
+        "CSV, TSV or XLSX with a column of addresses. Export all subscribers, not only the active ones, so that no "
+        "later file subscribes again who has left."
+    ),
 }
 
 #: What follows from each answer.
@@ -39,13 +55,17 @@ CONSEQUENCES = {
     ProofKind.DOUBLE_OPT_IN_ELSEWHERE: gettext_lazy(
         "Active subscribers get the next issue. Dates and IP addresses are kept."
     ),
-    ProofKind.SINGLE_OPT_IN: gettext_lazy("They are stored as pending until they confirm here."),
+    ProofKind.SINGLE_OPT_IN: gettext_lazy(
+        "They are stored as pending and get no issue until they sign up and confirm here. The import sends no mail."
+    ),
     ProofKind.EXISTING_CUSTOMER: gettext_lazy(
         "Active subscribers get the next issue. State when and how they could opt out."
     ),
     ProofKind.PAPER_OR_EVENT: gettext_lazy("Active subscribers get the next issue. State when and where they agreed."),
-    ProofKind.SUPPRESSION_LIST: gettext_lazy("All addresses are suppressed on every list."),
-    ProofKind.UNKNOWN: gettext_lazy("They are stored as pending, and not mailed."),
+    ProofKind.SUPPRESSION_LIST: gettext_lazy("All addresses are suppressed: no list mails them."),
+    ProofKind.UNKNOWN: gettext_lazy(
+        "They are stored as pending and get no issue until they sign up and confirm here. The import sends no mail."
+    ),
 }
 
 #: Targets of a column that need no more than their kind.
@@ -145,7 +165,9 @@ class PlanForm(forms.Form):
         label=gettext_lazy("When they agreed, if the file does not contain it"),
         widget=forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d"),
     )
-    update_mode = forms.ChoiceField(label=gettext_lazy("Subscribers who are known here"), choices=UpdateMode.choices)
+    update_mode = forms.ChoiceField(
+        label=gettext_lazy("Subscribers who are on the list already"), choices=UpdateMode.choices
+    )
     date_order = forms.ChoiceField(
         label=gettext_lazy("Order of day and month"),
         choices=[
@@ -157,7 +179,7 @@ class PlanForm(forms.Form):
     tag_all = forms.CharField(
         required=False,
         max_length=300,
-        label=gettext_lazy("Tags for all of them"),
+        label=gettext_lazy("Tags for all subscribers of the file"),
         help_text=gettext_lazy("Separated by commas."),
     )
 
@@ -178,6 +200,8 @@ class PlanForm(forms.Form):
         }
         super().__init__(*args, **kwargs)
         self.columns = columns_of(source, plans)
+        for column in self.columns:
+            column.guess = self._known_field(column.guess)
         self.asks_for_state = any(plan.needs_state_answer for plan in plans)
         self._choices("default_state", RowState.choices)
         self._choices("proof", ProofKind.choices)
@@ -195,6 +219,11 @@ class PlanForm(forms.Form):
 
     def _choices(self, name: str, choices: Sequence[tuple[str, Any]]) -> None:
         self.fields[name].choices = list(choices)  # type: ignore[attr-defined]
+
+    def _known_field(self, guess: Target) -> Target:
+        """The list's own field instead of a new one with the same key."""
+        row = self.known.get(guess.key) if guess.kind == TargetKind.NEW_FIELD else None
+        return Target(TargetKind.FIELD, row.key, row.label, FieldKind(row.kind)) if row else guess
 
     def _targets_of(self, column: Column) -> dict[str, Target]:
         """What the column may become, by the value of the option."""

@@ -18,7 +18,7 @@ from django.utils.cache import get_conditional_response
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from subscribers.admin.import_forms import HINTS, PlanForm, UploadForm
+from subscribers.admin.import_forms import HINTS, OFFERED, PlanForm, UploadForm
 from subscribers.admin.read_only import ReadOnlyAdmin
 from subscribers.imports import control
 from subscribers.imports.errors import ImportFileError
@@ -160,7 +160,7 @@ def upload(request: HttpRequest) -> HttpResponse:
         else:
             suffix = f"?preset={form.cleaned_data['preset']}" if form.cleaned_data["preset"] else ""
             return HttpResponseRedirect(page_url(stored, "columns") + suffix)
-    hints = [(str(PRESET_LABELS[name]), hint) for name, hint in HINTS.items() if name]
+    hints = [(name, PRESET_LABELS[name] if name in OFFERED else "", hint) for name, hint in HINTS.items()]
     return _render(request, "upload", 1, _("Import subscribers"), form=form, hints=hints)
 
 
@@ -251,7 +251,7 @@ def _described(plan: ImportPlan, source: Source, number: int) -> dict[str, Any]:
     table = source.tables[number]
     file_state = plan.file_state
     if plan.has_state_column():
-        state = _("by a column")
+        state = _("by a column, else as you answer below") if plan.needs_state_answer else _("by a column")
     elif isinstance(file_state, RowState):
         state = str(file_state.label)
     else:
@@ -337,12 +337,9 @@ def _previewed(entry: dict[str, Any]) -> dict[str, Any]:
     shown = str(Outcome(outcome).label) if outcome in Outcome.values else ""
     if outcome == Outcome.REFUSED:
         shown = f"{shown}: {reason_sentence(entry['reason'], entry['detail'])}"
-    state = entry["state"]
-    return {
-        **entry,
-        "shown": shown,
-        "state_label": str(SubscriptionState(state).label) if state in SubscriptionState.values else "–",
-    }
+    state = entry["state"] if entry["state"] in SubscriptionState.values else ""
+    label = str(SubscriptionState(state).label) if state else ""
+    return {**entry, "shown": shown, "tone": state, "state_label": label}
 
 
 @require_safe

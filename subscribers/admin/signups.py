@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from django import forms
 from django.contrib import admin, messages
+from django.contrib.admin.widgets import AdminIntegerFieldWidget
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
@@ -67,6 +69,14 @@ class SignupRuleAdmin(OfferedFilters, TypedModelAdmin):
         (gettext_lazy("Condition on the rate"), {"fields": ("rate_scope", "rate_hours", "rate_above")}),
     )
     readonly_fields = ("altcha",)
+
+    def get_changelist_form(self, request: HttpRequest, **kwargs: Any) -> Any:
+        """Name the fields of the list: their column is no label for a screen reader."""
+        widgets = {
+            "position": AdminIntegerFieldWidget(attrs={"aria-label": _("Position")}),
+            "is_active": forms.CheckboxInput(attrs={"aria-label": _("Active")}),
+        }
+        return super().get_changelist_form(request, **{"widgets": widgets, **kwargs})
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         """In the order in which they are compared."""
@@ -228,8 +238,8 @@ class SignupDecisionAdmin(ReadOnlyAdmin):
     list_filter = ("action", "reason", "mailing_list")
     list_select_related = ("mailing_list", "rule")
     ordering = ("-created_at", "-pk")
-    fields = ("created_at", "mailing_list", "action_badge", "reason_text", "by", "facts")
-    readonly_fields = ("action_badge", "reason_text")
+    fields = ("created_at", "mailing_list", "action_badge", "reason_text", "mail_domain", "network", "source", "by")
+    readonly_fields = ("action_badge", "reason_text", "mail_domain", "network", "source")
     actions = None
 
     @admin.display(description=gettext_lazy("action"), ordering="action")
@@ -246,6 +256,16 @@ class SignupDecisionAdmin(ReadOnlyAdmin):
     def mail_domain(self, decision: SignupDecision) -> str:
         """The domain of the address."""
         return str(decision.facts.get("domain", ""))
+
+    @admin.display(description=gettext_lazy("network"))
+    def network(self, decision: SignupDecision) -> str:
+        """Where the sign-up came from, without the last part of the address."""
+        return str(decision.facts.get("network", ""))
+
+    @admin.display(description=gettext_lazy("source"))
+    def source(self, decision: SignupDecision) -> str:
+        """The poster or page that led to the form."""
+        return str(decision.facts.get("source", ""))
 
 
 def _reason(reason: str, rule: SignupRule | None) -> str:

@@ -173,6 +173,8 @@ class SubscriptionForm(forms.Form):
         self.fields["topics"].queryset = topics  # type: ignore[attr-defined]
         if not topics.exists():
             del self.fields["topics"]
+        if not (subscription.mailing_list.offers_weekly or subscription.frequency == Frequency.WEEKLY):
+            del self.fields["frequency"]
 
     def clean_tags(self) -> list[str]:
         """The names of the tags."""
@@ -239,7 +241,7 @@ def _save(section: Section, *, by: str) -> None:
         section.subscription,
         tags=values["tags"],
         topics={topic.pk for topic in values.get("topics", ())},
-        frequency=Frequency(values["frequency"]),
+        frequency=Frequency(values.get("frequency", section.subscription.frequency)),
         fields=section.fields.entered,
         by=by,
     )

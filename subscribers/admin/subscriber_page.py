@@ -75,6 +75,7 @@ def show_subscriber(request: HttpRequest, subscriber: Subscriber) -> HttpRespons
                 each.state in (SubscriptionState.ACTIVE, SubscriptionState.PENDING) for each in subscriptions
             ),
             "suppression": suppression,
+            "is_shown_suppressed": any(each.state == SubscriptionState.SUPPRESSED for each in subscriptions),
             "entries": entries,
             "filters": _filters(chosen),
             "chosen": chosen,

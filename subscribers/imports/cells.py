@@ -37,6 +37,9 @@ _LIKE_A_LINK = re.compile(r"@|://|www\.|\w{2,}\.\w{2,}", re.IGNORECASE)
 #: Addresses of subscribers whom Substack has erased.
 ERASED_SUFFIX = "@deletion-request.substack.com"
 
+#: What follows a name after a comma, and is no first name.
+_AFTER_NAMES = frozenset(("jr", "sr", "ii", "iii", "iv", "phd", "ph.d", "md", "m.d", "esq", "mba"))
+
 
 class AddressCell(NamedTuple):
     """An address in a cell, or why there is none."""
@@ -83,10 +86,10 @@ def clean_name(cell: str) -> str:
 
 @lru_cache(_CACHE)
 def split_name(cell: str) -> tuple[str, str]:
-    """First name and last name of `Ada Lovelace` or `Lovelace, Ada`."""
+    """First name and last name of `Ada Lovelace`, `Lovelace, Ada` or `Ada Lovelace, PhD`."""
     name = one_line(cell)
     last, comma, first = name.partition(",")
-    if not comma:
+    if not comma or first.strip(" .").lower() in _AFTER_NAMES:
         first, _space, last = name.partition(" ")
     first, last = clean_name(first), last.strip()
     return (first, "" if _LIKE_A_LINK.search(last) else last)

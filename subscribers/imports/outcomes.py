@@ -74,11 +74,11 @@ OUTCOME_NOTES = {
 class KeptReason(models.TextChoices):
     """Why a subscriber is not subscribed by an import."""
 
-    UNSUBSCRIBED = "unsubscribed", pgettext_lazy("reason of an import", "unsubscribed here")
-    SUPPRESSED = "suppressed", pgettext_lazy("reason of an import", "suppressed here")
-    DECLINED = "declined", pgettext_lazy("reason of an import", "declined here")
-    DELETED = "deleted", pgettext_lazy("reason of an import", "left and was deleted here")
-    PENDING = "pending", pgettext_lazy("reason of an import", "has not confirmed here yet")
+    UNSUBSCRIBED = "unsubscribed", pgettext_lazy("reason of an import", "Unsubscribed here")
+    SUPPRESSED = "suppressed", pgettext_lazy("reason of an import", "Suppressed here")
+    DECLINED = "declined", pgettext_lazy("reason of an import", "Declined here")
+    DELETED = "deleted", pgettext_lazy("reason of an import", "Left and was deleted here")
+    PENDING = "pending", pgettext_lazy("reason of an import", "Not confirmed here yet")
 
 
 Counts = dict[str, dict[str, int]]

@@ -12,6 +12,15 @@ from subscribers.models import Import, ImportRefusal
 #: A cell that begins with one of these is a formula for a spreadsheet. An import takes the apostrophe off again.
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
+#: Refusals whose detail is the word of the file.
+_ABOUT_STATES = (
+    RowRefusal.UNKNOWN_STATE,
+    RowRefusal.NO_STATE,
+    RowRefusal.NEVER_OPTED_IN,
+    RowRefusal.BLOCKED_THERE,
+    RowRefusal.ERASED_THERE,
+)
+
 
 def safe_cell(text: str) -> str:
     """The text, so that no spreadsheet runs it as a formula."""
@@ -21,6 +30,8 @@ def safe_cell(text: str) -> str:
 def reason_sentence(reason: str, detail: str = "") -> str:
     """Why a row was refused, in the active language."""
     sentence = str(RowRefusal(reason).label) if reason in RowRefusal.values else reason
+    if reason in _ABOUT_STATES and detail:
+        return _("%(sentence)s The file says “%(word)s”.") % {"sentence": sentence, "word": detail}
     return f"{sentence} {detail}".strip() if detail else sentence
 
 

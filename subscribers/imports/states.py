@@ -33,7 +33,7 @@ class RowRefusal(TextChoices):
     NO_ADDRESS = "no_address", _("The row has no address.")
     INVALID_ADDRESS = "invalid_address", _("Not a valid address.")
     TWO_ADDRESSES = "two_addresses", _("Two subscribers in one row: the cell contains more than one address.")
-    UNKNOWN_STATE = "unknown_state", _("The state is a word that is not known.")
+    UNKNOWN_STATE = "unknown_state", _("The state is not known.")
     NO_STATE = "no_state", _("The row does not say whether its address is subscribed.")
     NEVER_OPTED_IN = "never_opted_in", _("Never agreed to receive the newsletter.")
     BLOCKED_THERE = "blocked_there", _("Was blocked there and never received the newsletter.")

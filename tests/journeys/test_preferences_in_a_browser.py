@@ -22,9 +22,6 @@ pytestmark = [
     pytest.mark.skipif(not CHROMIUM and not os.environ.get("CI"), reason="no Chromium is installed here"),
 ]
 
-#: The file of axe-core, if it is to be run.
-AXE = os.environ.get("AXE_CORE", "")
-
 
 @pytest.fixture
 def links(tmp_path: Path) -> Iterator[dict[str, Any]]:
@@ -121,25 +118,15 @@ def every_page_fits(browser: Browser, links: dict[str, Any]) -> None:
         context = browser.new_context(
             viewport={"width": width, "height": 900},
             color_scheme=scheme,  # type: ignore[arg-type]
-            bypass_csp=bool(AXE),
         )
         page = context.new_page()
         for url in (links["ben"]["preferences"], links["ada"]["preferences"], links["change"]["approve"]):
             page.goto(url)
             assert fits(page), f"{url} at {width} pixels"
-            check_with_axe(page)
         page.goto(links["ben"]["preferences"])
         page.get_by_text("Change address").first.click()
         page.get_by_label("New email address").fill("no address")
         press(page, "Change address")
         expect(page.get_by_role("alert")).to_be_visible()
         assert fits(page)
-        check_with_axe(page)
         context.close()
-
-
-def check_with_axe(page: Page) -> None:
-    if AXE:
-        page.add_script_tag(path=AXE)
-        found = page.evaluate("axe.run().then(result => result.violations.map(v => [v.id, v.nodes.map(n => n.html)]))")
-        assert found == [], page.url

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from django.test import Client
+from django.utils import timezone
 from django.utils.formats import date_format
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -22,6 +23,7 @@ from subscribers.addresses import parse_address
 from subscribers.consent import actions, double_opt_in, frequency, preferences
 from subscribers.consent.address_change import request_change
 from subscribers.consent.data_requests import MAX_LINKS_PER_DAY, send_link
+from subscribers.consent.sunset import ask_to_stay
 from subscribers.consent.tokens import LinkSigner, Purpose, confirm_url, preferences_url
 from subscribers.models import (
     AddressChange,
@@ -761,6 +763,7 @@ def test_every_button_of_the_page_is_understood(client: Client, topics: list[Top
 def every_token(subscription: Subscription) -> dict[Purpose, str]:
     """A genuine token of each purpose."""
     request_change(subscription.key, parse_address("new@example.net"))
+    ask_to_stay([subscription.pk], silent_since=timezone.now(), answer_time=datetime.timedelta(days=14))
     change = AddressChange.objects.get()
     keys = dict.fromkeys(Purpose, subscription.key)
     keys |= dict.fromkeys((Purpose.CONFIRM_ADDRESS, Purpose.APPROVE_ADDRESS, Purpose.REFUSE_ADDRESS), change.key)

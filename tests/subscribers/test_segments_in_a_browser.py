@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import User
 from django.test import Client
+from playwright.sync_api import Route
 
 from subscribers.models import Segment, SubscriptionTag, Tag
 from tests.newsletter.admin.test_in_a_browser import browsing, pytestmark, watched
@@ -64,3 +65,31 @@ def test_a_segment_is_built_with_live_counts(live_server: Any, editor: Client, o
     assert problems == []
     rule = {"kind": "tag", "field": "", "comparison": "is_not", "value": str(press.pk)}
     assert Segment.objects.get().rules == {"match": "all", "rules": [rule]}
+
+
+def test_a_value_that_is_chosen_while_the_server_works_is_kept(live_server: Any, editor: Client) -> None:
+    press, blog = (Tag.objects.create(mailing_list=make_mailing_list(), name=name) for name in ("Press", "Blog"))
+    SubscriptionTag.objects.create(tag=press, subscription=ada())
+    ben(), cleo()
+    rule = {"kind": "tag", "field": "", "comparison": "is", "value": str(press.pk)}
+    segment = Segment.objects.create(
+        mailing_list=make_mailing_list(), name="Press", rules={"match": "all", "rules": [rule]}
+    )
+    held: list[Route] = []
+
+    def hold_the_first(route: Route) -> None:
+        if held:
+            route.continue_()
+        held.append(route)
+
+    with browsing(live_server, editor) as context:
+        page = context.new_page()
+        page.goto(f"/admin/subscribers/segment/{segment.pk}/change/")
+        page.locator("[data-count]", has_text="1 subscriber").wait_for()
+        page.route("**/segment/preview/", hold_the_first)
+        with page.expect_request("**/segment/preview/"):
+            page.get_by_label("Comparison").select_option(label="is not")
+        page.locator("select[name=value]").select_option(label="Blog")
+        held[0].continue_()
+        page.locator("[data-count]", has_text="3 subscribers").wait_for()
+        assert page.locator("select[name=value]").input_value() == str(blog.pk)

@@ -17,12 +17,15 @@ from pytest_django import Settings
 
 from subscribers.addresses import parse_address
 from subscribers.consent import actions, double_opt_in
+from subscribers.consent.links import send_preferences_link
+from subscribers.consent.sunset import ask_to_stay
 from subscribers.consent.tokens import Purpose, read_confirmation, read_key
 from subscribers.models import (
     Evidence,
     MailingList,
     Subscriber,
     Subscription,
+    SunsetQuestion,
     SuppressionReason,
     TransactionalMail,
     TransactionalMailState,
@@ -321,6 +324,26 @@ def test_a_mail_that_is_no_longer_needed_is_withdrawn_with_the_reason(recorder: 
     mail.refresh_from_db()
     assert (mail.state, mail.reason) == (TransactionalMailState.WITHDRAWN, Reason.NOTHING_TO_CONFIRM)
     assert recorder.attempts == []
+
+
+def test_links_to_preferences_and_questions_to_stay_are_sent_to_active_subscribers_only(recorder: Recorder) -> None:
+    subscription, now = ada(), timezone.now()
+
+    def write() -> None:
+        TransactionalMail.objects.all().delete()
+        send_preferences_link(subscription)
+        SunsetQuestion.objects.all().delete()
+        ask_to_stay([subscription.pk], silent_since=now, answer_time=datetime.timedelta(days=14))
+
+    write()
+    send_due_transactional_mails()
+    sent = TransactionalMail.objects.filter(state=TransactionalMailState.SENT).values_list("kind", flat=True)
+    assert sorted(sent) == ["preferences_link", "stay"]
+    write()
+    actions.unsubscribe(subscription.key, HERE)
+    send_due_transactional_mails()
+    reasons = TransactionalMail.objects.values_list("state", "reason").distinct()
+    assert list(reasons) == [(TransactionalMailState.WITHDRAWN, Reason.NOT_SUBSCRIBED)]
 
 
 def test_a_mail_to_a_suppressed_address_is_withdrawn(recorder: Recorder) -> None:

@@ -309,8 +309,18 @@ def test_older_entries_are_loaded_below_the_others(editor: Client) -> None:
     assert older.xpath("//li[@tabindex='-1']/@id") == ["entry-26"]
 
 
-def test_details_tags_topics_frequency_and_fields_are_edited_and_recorded(editor: Client) -> None:
+def test_a_frequency_that_the_list_does_not_offer_cannot_be_chosen(editor: Client) -> None:
     subscription = ada()
+    url, prefix = page_of(subscription.subscriber, "edit"), f"list-{subscription.mailing_list_id}-"
+    assert "Frequency" not in text_of(editor.get(url))
+    form = {"first_name": "Ada", "time_zone": "", "language": "", f"{prefix}tags": ""}
+    editor.post(url, {**form, f"{prefix}frequency": Frequency.WEEKLY})
+    subscription.refresh_from_db()
+    assert (subscription.subscriber.first_name, subscription.frequency) == ("Ada", Frequency.EACH)
+
+
+def test_details_tags_topics_frequency_and_fields_are_edited_and_recorded(editor: Client) -> None:
+    subscription = ada(make_mailing_list(offers_weekly=True))
     mailing_list = subscription.mailing_list
     CustomField.objects.create(mailing_list=mailing_list, key="boat", label="Boat", is_required=True)
     year = CustomField.objects.create(mailing_list=mailing_list, key="year", label="Year", kind=FieldKind.NUMBER)

@@ -13,7 +13,8 @@ from django.urls import reverse
 
 from subscribers.imports.control import start_run
 from subscribers.imports.engine import ImportWorker
-from subscribers.models import Import, ImportState
+from subscribers.imports.refused import reason_sentence
+from subscribers.models import CustomField, FieldValue, Import, ImportState
 from subscribers.models import SubscriptionState as State
 from tests.people import make_mailing_list
 from tests.subscribers.imports.importing import STATEMENT, check, plain_file, run, states, uploaded, work
@@ -102,6 +103,19 @@ def test_a_file_without_states_asks_for_them(editor: Client) -> None:
     assert states() == {"gus@example.org": State.UNSUBSCRIBED}
 
 
+def test_a_column_becomes_the_field_that_the_list_has_already(editor: Client) -> None:
+    CustomField.objects.create(mailing_list=make_mailing_list(), key="boat", label="Our boat")
+    stored = upload(editor, b"email,status,Boat\ngus@example.org,active,Elster\n")
+    form = editor.get(page(stored, "columns")).context["form"]
+    options = form.fields["column-2"].choices
+    assert dict(options)[form["column-2"].value()] == "Field: Our boat"
+    assert len({label for _code, label in options}) == len(options)
+    assert editor.post(page(stored, "columns"), answers(editor, stored)).status_code == 302
+    run(work(stored))
+    assert list(FieldValue.objects.values_list("field__label", "text")) == [("Our boat", "Elster")]
+    assert CustomField.objects.count() == 1
+
+
 def test_a_file_that_cannot_be_read_is_an_error_at_the_file(editor: Client) -> None:
     file = SimpleUploadedFile("people.csv", b'email,name\na@example.org,"Ada\n')
     response = editor.post(
@@ -119,6 +133,12 @@ def test_the_mapping_is_remembered_for_files_with_the_same_columns(editor: Clien
     assert "Mapping remembered from" in shown.content.decode()
     assert shown.context["form"]["column-2"].value() == "note"
     assert shown.context["form"]["statement"].value() == STATEMENT
+
+
+def test_a_reason_quotes_the_word_of_the_file() -> None:
+    assert reason_sentence("unknown_state", "asleep") == "The state is not known. The file says “asleep”."
+    assert reason_sentence("blocked_there", "blocked").endswith("The file says “blocked”.")
+    assert reason_sentence("never_opted_in") == "Never agreed to receive the newsletter."
 
 
 def test_refused_rows_are_downloaded_with_reasons_and_without_formulas(editor: Client) -> None:

@@ -204,6 +204,8 @@ def test_a_complaint_outranks_a_bounce_and_every_no_outranks_active() -> None:
     [
         ("Ada Lovelace", "Ada", "Lovelace"),
         ("Lovelace, Ada", "Ada", "Lovelace"),
+        ("Ada Lovelace, Ph.D.", "Ada", "Lovelace, Ph.D."),
+        ("Ben Okoye, Jr.", "Ben", "Okoye, Jr."),
         ("Ada", "Ada", None),
         ("María de la Cruz", "María", "de la Cruz"),
         ("  Ada \n Lovelace ", "Ada", "Lovelace"),

@@ -86,14 +86,23 @@ if (form) {
     (holder?.querySelector(`[name=${name}]`) || holder?.querySelector("select"))?.focus();
   }
 
+  // The answer to a step. What was entered while the server worked is not in its answer: then it is asked again.
+  async function askUntilUnchanged(step) {
+    for (;;) {
+      const before = new URLSearchParams(new FormData(form)).toString();
+      const answer = await ask({ do: step });
+      if (!answer || new URLSearchParams(new FormData(form)).toString() === before) return answer;
+    }
+  }
+
   // Lets the server change the rules: a step, or other controls for another comparison.
   function change(step, focus) {
     return attempt(async () => {
-      const before = focusPlace();
       changing += 1;
       sent = "";
-      const answer = await ask({ do: step }).finally(() => { changing -= 1; });
+      const answer = await askUntilUnchanged(step).finally(() => { changing -= 1; });
       if (!answer) return;
+      const before = focusPlace();
       place("rules").replaceChildren(...place("rules", answer).childNodes);
       // The new controls have no numbers yet.
       etag = "";

@@ -1,0 +1,251 @@
+"""Fills the database with one of everything that a page can show, and returns the URLs of the pages by their names."""
+
+from __future__ import annotations
+
+import datetime
+from typing import Any
+
+from django.urls import reverse
+from django.utils import timezone
+
+from newsletter.models import Delivery, Issue, Newsletter
+from subscribers.addresses import parse_address
+from subscribers.consent import actions, sunset, tokens
+from subscribers.consent.address_change import request_change
+from subscribers.imports.control import start_run
+from subscribers.models import (
+    AddressChange,
+    BulkAction,
+    BulkActionKind,
+    CustomField,
+    DataRequest,
+    DataRequestKind,
+    Evidence,
+    FieldAsked,
+    FieldKind,
+    MailingList,
+    Note,
+    Segment,
+    Signup,
+    SignupDecision,
+    SignupRule,
+    Subscription,
+    SubscriptionState,
+    Suppression,
+    SuppressionReason,
+    Tag,
+    Topic,
+)
+from subscribers.profile.fields import set_values
+from subscribers.profile.tags import add_tag, get_tags
+from subscribers.signup.queue import process_signups, store_signup
+from subscribers.suppression import suppress_addresses
+from tests.newsletter.sending.audiences import choose
+from tests.people import BEN, ada, ben, cleo, finn, make_subscriptions
+from tests.publications import expand_audiences, make_issue, make_newsletter, schedule_send, start_sending
+from tests.subscribers.imports.exports_of import export_of
+from tests.subscribers.imports.importing import check, plain_file, run, uploaded
+
+#: Rows that end in different ways, among them refused ones.
+ROWS = [
+    ("gus@example.org", "active", "Gus", "press, patron", ""),
+    ("hana@example.org", "unsubscribed", "Hana", "", "2026-03-01"),
+    ("no address", "active", "Ines", "", ""),
+    ("jan@example.org", "asleep", "Jan", "", ""),
+    (BEN, "active", "Ben", "", ""),
+]
+
+
+def fill_list() -> Newsletter:
+    """A newsletter with fields of all kinds, topics, tags, segments, and subscribers in all states."""
+    newsletter = make_newsletter(
+        consent_mode="consent",
+        is_embeddable=True,
+        frame_origins="https://harbour.example",
+        privacy_url="https://harbour.example/privacy",
+        complaint_contact="privacy@harbour.example",
+    )
+    make_newsletter("tide-tables", name="Tide Tables", description="High and low water, every Monday.")
+    MailingList.objects.update(is_listed=True, offers_weekly=True)
+    for name in ("Ships", "Weather"):
+        Topic.objects.create(mailing_list=newsletter, name=name, slug=name.lower(), description=f"All about {name}.")
+    for number, kind in enumerate(FieldKind):
+        asked = FieldAsked.CONFIRMED if kind == FieldKind.DATE else FieldAsked.SIGNUP
+        options = ["Sloop", "Ketch"] if "choice" in kind else []
+        shown: dict[str, Any] = {"label": f"Field {number}", "help_text": f"About field {number}.", "options": options}
+        CustomField.objects.create(mailing_list=newsletter, key=f"field_{number}", kind=kind, asked=asked, **shown)
+    subscription = ada(newsletter)
+    for person in (ben, cleo, finn):
+        person(newsletter)
+    ada(MailingList.objects.get(slug="tide-tables"))
+    suppress_addresses({BEN: (SuppressionReason.COMPLAINT, "")})
+    for tag in get_tags(newsletter, ["patron", "press"]):
+        add_tag(tag, Subscription.objects.filter(pk=subscription.pk), by="edda")
+    boats = CustomField.objects.get(kind=FieldKind.CHOICES)
+    set_values(subscription, {boats: ("Sloop",)}, by="edda")
+    fill_segments(newsletter)
+    make_subscriptions(26, newsletter)
+    return newsletter
+
+
+def fill_segments(newsletter: Newsletter) -> None:
+    """One by rules with a group, and one that was picked."""
+    tag = str(Tag.objects.get(name="press").pk)
+    inner = {"match": "any", "rules": [{"kind": "tag", "field": "", "comparison": "is_not", "value": tag}]}
+    rules = {"match": "all", "rules": [{"kind": "tag", "field": "", "comparison": "is", "value": tag}, inner]}
+    Segment.objects.create(mailing_list=newsletter, name="Press", rules=rules)
+    Segment.objects.create(mailing_list=newsletter, name="Jury", is_picked=True)
+
+
+def admin_url(name: str, *arguments: object) -> str:
+    return reverse(f"admin:{name}", args=arguments)
+
+
+def public_pages(newsletter: Newsletter) -> dict[str, str]:
+    """All pages of subscribers that a link opens."""
+    slug = newsletter.slug
+    signup = reverse("subscribe", args=[slug])
+    store_signup(newsletter, parse_address("gus@gmial.com"), Evidence(form="signup"))
+    process_signups()
+    request = Subscription.objects.get(subscriber__canonical="gus@gmial.com")
+    row = Subscription.objects.get(subscriber__canonical="ada@example.org", mailing_list=newsletter)
+    ended = Subscription.objects.get(subscriber__canonical="cleo@example.org")
+    request_change(row.key, parse_address("ada@example.net"))
+    change = AddressChange.objects.get()
+    sunset.ask_to_stay([row.pk], silent_since=timezone.now(), answer_time=datetime.timedelta(days=14))
+    access, erase = (DataRequest.objects.create(subscriber=row.subscriber, kind=kind) for kind in DataRequestKind)
+    return {
+        "sign-up": signup,
+        "check-mail": f"{signup}check-mail/?for={Signup.objects.get().key}",
+        "embed": reverse("embed", args=[slug]),
+        "embed-check-mail": reverse("embed-check-mail", args=[slug]),
+        "confirm": tokens.confirm_url(request.key, request.request_number),
+        "confirm-used": tokens.confirm_url(ended.key, ended.request_number),
+        "decline": tokens.decline_url(request.key),
+        "preferences": tokens.preferences_url(row.key),
+        "preferences-ended": tokens.preferences_url(ended.key),
+        "unsubscribe": tokens.unsubscribe_url(row.key),
+        "confirm-address": tokens.confirm_address_url(change.key),
+        "approve-address": tokens.approve_address_url(change.key),
+        "refuse-address": tokens.refuse_address_url(change.key),
+        "my-data": tokens.access_url(access.key),
+        "erase-me": tokens.erase_url(erase.key),
+        "stay": tokens.stay_url(row.key),
+        "invalid-link": "/preferences/nothing/",
+        "home": reverse("newsletter", args=[slug]),
+    }
+
+
+def subscriber_pages(newsletter: Newsletter) -> dict[str, str]:
+    """The list of subscribers, the page of one, and their forms."""
+    row = Subscription.objects.get(subscriber__canonical="ada@example.org", mailing_list=newsletter)
+    suppressed = Subscription.objects.get(subscriber__canonical=BEN).subscriber
+    Note.objects.create(subscriber=row.subscriber, text="Met at the fair.\nSay thanks.", by="edda")
+    actions.pause(row.key, 2, Evidence(form="preferences", text="Paused.", ip="192.0.2.7"))
+    now = timezone.now()
+    for number, facts in enumerate(({"clicked_at": now}, {"opened_at": now}, {"bounced_at": now})):
+        send = start_sending(make_issue(f"issue-{number}", newsletter))
+        Delivery.objects.create(issue=send.issue, send=send, subscriber=row.subscriber, state="accepted", **facts)
+    everyone = admin_url("subscribers_subscriber_changelist")
+    pages = {
+        "list": everyone,
+        "list-nobody": f"{everyone}?q=nobody&state=active",
+        "add": f"{everyone}add/",
+        "export": f"{everyone}export/",
+        "suppressed": f"{everyone}{suppressed.pk}/change/",
+        "lift": f"{everyone}{suppressed.pk}/lift/",
+        "export-records": admin_url("subscribers_export_changelist"),
+    }
+    pages |= {f"actions-{kind}": f"{everyone}actions/{kind}/?q=reader" for kind in BulkActionKind.values}
+    paths = ("change", "edit", "unsubscribe", "merge", "pause", "suppress", "erase", "history")
+    return pages | {path: f"{everyone}{row.subscriber_id}/{path}/" for path in paths}
+
+
+def record_pages(newsletter: Newsletter) -> dict[str, str]:
+    """Segments, fields, tags, topics, sign-up rules and queue, suppressions, and the records of subscribers."""
+    SignupRule.objects.create(is_role=True, action="hold")
+    SignupRule.objects.create(domains="a.example", action="challenge", is_active=False)
+    for address in ("abuse@example.org", "gus@example.org"):
+        store_signup(newsletter, parse_address(address), Evidence(form="signup"))
+    process_signups()
+    press, jury = (Segment.objects.get(name=name).pk for name in ("Press", "Jury"))
+    models = (CustomField, Tag, Topic, SignupRule, Signup, SignupDecision, Suppression)
+    field, tag, topic, rule, held, decided, suppression = (model.objects.order_by("pk")[0].pk for model in models)
+    names = {"segment", "customfield", "tag", "signuprule", "signup", "signupdecision", "suppression"}
+    names |= {"topic", "consent", "subscription", "transactionalmail", "bulkaction", "import"}
+    BulkAction.objects.create(kind=BulkActionKind.ADD_TAG, selection={}, by="edda", up_to=0)
+    pages = {f"{name}-list": admin_url(f"subscribers_{name}_changelist") for name in names}
+    return pages | {
+        "segment-add": admin_url("subscribers_segment_add"),
+        "segment-rules": admin_url("subscribers_segment_change", press),
+        "segment-picked": admin_url("subscribers_segment_change", jury),
+        "segment-delete": admin_url("subscribers_segment_delete", press),
+        "field-add": admin_url("subscribers_customfield_add"),
+        "field": admin_url("subscribers_customfield_change", field),
+        "field-delete": admin_url("subscribers_customfield_delete", field),
+        "topic-add": admin_url("subscribers_topic_add"),
+        "topic": admin_url("subscribers_topic_change", topic),
+        "tag-add": admin_url("subscribers_tag_add"),
+        "tag": admin_url("subscribers_tag_change", tag),
+        "tag-merge": admin_url("subscribers_tag_merge", tag),
+        "tag-delete": admin_url("subscribers_tag_delete", tag),
+        "rule-add": admin_url("subscribers_signuprule_add"),
+        "rule": admin_url("subscribers_signuprule_change", rule),
+        "rule-dry-run": admin_url("subscribers_signuprule_dry_run"),
+        "held": admin_url("subscribers_signup_change", held),
+        "decision": admin_url("subscribers_signupdecision_change", decided),
+        "suppression": admin_url("subscribers_suppression_change", suppression),
+        "suppressions-import": admin_url("subscribers_suppression_import"),
+        "embed-code": admin_url("newsletter_newsletter_sign_up_form", newsletter.pk),
+        "newsletter": admin_url("newsletter_newsletter_change", newsletter.pk),
+    }
+
+
+def import_pages() -> dict[str, str]:
+    """Each step of the wizard, and each state of an import."""
+
+    def page(name: str, stored: Any) -> str:
+        return admin_url(f"subscribers_import_{name}", stored.pk)
+
+    mailchimp, listmonk = export_of("mailchimp", 40), export_of("listmonk", 40)
+    one, asks = uploaded(mailchimp.data, mailchimp.name), uploaded(listmonk.data, listmonk.name)
+    checking, checked, running = uploaded(plain_file(ROWS)), uploaded(plain_file(ROWS)), uploaded(plain_file(ROWS))
+    finished, failed = uploaded(plain_file(ROWS)), uploaded(plain_file(ROWS))
+    for stored in (checked, running, finished):
+        check(stored)
+    start_run(running, by="edda")
+    run(finished)
+    type(checking).objects.filter(pk=checking.pk).update(state="checking")
+    type(failed).objects.filter(pk=failed.pk).update(state="failed", problem="file", detail="Row 4 has a quote.")
+    return {
+        "upload": admin_url("subscribers_import_add"),
+        "columns": page("columns", one),
+        "columns-asks": page("columns", asks),
+        "checking": page("review", checking),
+        "review": page("review", checked),
+        "running": page("review", running),
+        "finished": page("review", finished),
+        "failed": page("review", failed),
+        "undo": page("undo", finished),
+    }
+
+
+def issue_pages(newsletter: Newsletter) -> dict[str, str]:
+    """The pages of an issue where its audience is chosen or shown, and the page that stops all sending."""
+    draft, scheduled = make_issue("issue-1", newsletter), make_issue("issue-2", newsletter)
+    choose(draft, lists=("tide-tables",), segments=("Press",), exclude=("Jury",), topic="ships")
+    schedule_send(scheduled)
+    sent = start_sending(make_issue("issue-3", newsletter)).issue
+    expand_audiences()
+    Subscription.objects.filter(state=SubscriptionState.PENDING).update(source="poster")
+
+    def page(issue: Issue, name: str) -> str:
+        return admin_url(f"newsletter_issue_{name}", issue.pk)
+
+    drafts = {f"issue-{name}": page(draft, name) for name in ("change", "check", "dry_run", "schedule", "send_now")}
+    return drafts | {
+        "issue-scheduled": page(scheduled, "schedule"),
+        "issue-report": page(sent, "report"),
+        "overview": reverse("admin:index"),
+        "sending-switch": reverse("sending_switch"),
+    }

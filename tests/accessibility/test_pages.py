@@ -1,0 +1,127 @@
+"""No page has a barrier that axe-core finds, or scrolls sideways: on a phone and a screen, in light and dark."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.test import Client
+from playwright.sync_api import Page
+from pytest_django import Settings
+
+from newsletter.models import Newsletter
+from tests.accessibility import site
+from tests.accessibility.axe import axe_script, findings_on_every_screen
+from tests.newsletter.admin.test_in_a_browser import browsing, pytestmark
+
+__all__ = ["pytestmark"]
+
+#: A folder for pictures of the pages, if you want to look at them.
+PICTURES = os.environ.get("PICTURES", "")
+
+
+@pytest.fixture
+def newsletter(settings: Settings, live_server: Any, transactional_db: None) -> Newsletter:
+    settings.SITE_URL = live_server.url
+    return site.fill_list()
+
+
+@pytest.fixture
+def editor(transactional_db: None, client: Client) -> Client:
+    client.force_login(User.objects.create_superuser("edda", "edda@example.org", "a long password"))
+    return client
+
+
+Step = Callable[[Page], None]
+
+
+def submit(name: str) -> Step:
+    """A button that shows a page of its own."""
+    return lambda page: page.get_by_role("button", name=name, exact=True).first.click()
+
+
+def look_at(live_server: Any, editor: Client, pages: dict[str, str], steps: dict[str, tuple[str, Step]]) -> list[str]:
+    """The findings on all pages, then on those that a step leads to from one of them."""
+    script, found = axe_script(), []
+    with browsing(live_server, editor, viewport={"width": 1440, "height": 900}, bypass_csp=True) as context:
+        page = context.new_page()
+        for name, (url, step) in {**{name: (url, None) for name, url in pages.items()}, **steps}.items():
+            answer = page.goto(url)
+            if answer is None or answer.status not in (200, 404):
+                found.append(f"{name} did not open")
+                continue
+            if step:
+                step(page)
+                page.wait_for_load_state("load")
+            found += [f"{name}: {each}" for each in findings_on_every_screen(page, script)]
+            if PICTURES:
+                take_pictures(page, name)
+    return found
+
+
+def take_pictures(page: Page, name: str) -> None:
+    for width, scheme in ((390, "light"), (1440, "light"), (1440, "dark")):
+        page.set_viewport_size({"width": width, "height": 900})
+        page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
+        page.screenshot(path=f"{PICTURES}/{name}-{width}-{scheme}.png", full_page=True)
+
+
+def test_the_pages_of_subscribers_have_no_barrier(live_server: Any, editor: Client, newsletter: Newsletter) -> None:
+    pages = site.public_pages(newsletter)
+
+    def without_address(page: Page) -> None:
+        page.locator("form[method=post]").first.evaluate("form => form.noValidate = true")
+        page.get_by_role("button", name="Subscribe").click()
+        page.get_by_role("alert").wait_for()
+
+    def wrong_address(page: Page) -> None:
+        page.get_by_text("Change address").first.click()
+        page.get_by_label("New email address").fill("no address")
+        page.get_by_role("button", name="Change address").click()
+        page.get_by_role("alert").wait_for()
+
+    steps: dict[str, tuple[str, Step]] = {
+        "sign-up-error": (pages["sign-up"], without_address),
+        "preferences-error": (pages["preferences"], wrong_address),
+        "confirmed": (pages["confirm"], submit("Confirm subscription")),
+        "address-confirmed": (pages["confirm-address"], submit("Confirm this address")),
+        "address-refused": (pages["refuse-address"], submit("It was not me")),
+        "stays": (pages["stay"], submit("Keep my subscription")),
+        "declined": (pages["decline"], submit("This was not me")),
+        "unsubscribed": (pages["unsubscribe"], submit("Unsubscribe")),
+        "erased": (pages["erase-me"], submit("Delete my data")),
+    }
+    assert "\n".join(look_at(live_server, editor, pages, steps)) == ""
+
+
+def test_the_list_of_subscribers_has_no_barrier(live_server: Any, editor: Client, newsletter: Newsletter) -> None:
+    pages = site.subscriber_pages(newsletter)
+    steps: dict[str, tuple[str, Step]] = {"add-error": (pages["add"], submit("Add subscriber"))}
+    assert "\n".join(look_at(live_server, editor, pages, steps)) == ""
+
+
+def test_segments_fields_tags_and_rules_have_no_barrier(
+    live_server: Any, editor: Client, newsletter: Newsletter
+) -> None:
+    pages = site.record_pages(newsletter)
+    steps: dict[str, tuple[str, Step]] = {
+        "segment-error": (pages["segment-add"], submit("Save segment")),
+    }
+    assert "\n".join(look_at(live_server, editor, pages, steps)) == ""
+
+
+def test_the_import_wizard_has_no_barrier(live_server: Any, editor: Client, newsletter: Newsletter) -> None:
+    pages = site.import_pages()
+    steps: dict[str, tuple[str, Step]] = {
+        "upload-error": (pages["upload"], submit("Continue to columns")),
+        "columns-error": (pages["columns-asks"], submit("Continue to review")),
+    }
+    assert "\n".join(look_at(live_server, editor, pages, steps)) == ""
+
+
+def test_the_audience_of_an_issue_has_no_barrier(live_server: Any, editor: Client, newsletter: Newsletter) -> None:
+    pages = site.issue_pages(newsletter)
+    assert "\n".join(look_at(live_server, editor, pages, {})) == ""
