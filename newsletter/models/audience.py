@@ -25,11 +25,14 @@ class AudiencePartKind(models.TextChoices):
 
 
 def keep_while_expanding(collector: Collector, field: Any, parts: Any, using: str) -> None:
-    """As SET_NULL, but refuses to delete a segment while a send that uses it has not made all of its deliveries."""
+    """As SET_NULL, but refuses while a send that uses the segment or topic has not made all of its deliveries."""
     running = Send.objects.using(using).filter(state__in=IN_PROGRESS, expanded_at__isnull=True)
     used = [part for part in parts if running.filter(issue=part.issue_id).exists()]
     if used:
-        raise ProtectedError(gettext("A send that uses this segment has not made all of its deliveries."), set(used))
+        raise ProtectedError(
+            gettext("A send that uses it has not made all of its deliveries. Delete it when the send is finished."),
+            set(used),
+        )
     models.SET_NULL(collector, field, parts, using)
 
 
@@ -46,7 +49,7 @@ class AudiencePart(models.Model):
     name = models.CharField(max_length=200)
     mailing_list = models.ForeignKey(MailingList, on_delete=models.SET_NULL, null=True, related_name="+")
     segment = models.ForeignKey(Segment, on_delete=keep_while_expanding, null=True, related_name="audience_parts")
-    topic = models.ForeignKey(Topic, on_delete=models.SET_NULL, null=True, related_name="audience_parts")
+    topic = models.ForeignKey(Topic, on_delete=keep_while_expanding, null=True, related_name="audience_parts")
 
     class Meta:
         default_permissions = ()

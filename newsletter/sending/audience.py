@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import datetime
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from functools import reduce
 from operator import or_
@@ -40,6 +40,7 @@ from subscribers.models import (
     Subscription,
     SubscriptionQuerySet,
     SubscriptionState,
+    Topic,
     TopicOptOut,
 )
 from subscribers.segments.query import segment_queryset
@@ -144,7 +145,7 @@ class Audience:
             lists=lists,
             segments=segments,
             topic=AudienceTopic(**topic) if topic else None,
-            problems=tuple(_problems_of(lists, segments)),
+            problems=(*_problems_of(lists, segments), *_problems_of_topic(topic)),
             leaves_out_weekly=frozen.get("leaves_out_weekly", False),
             digest_at=send.issue.digest_at,
         )
@@ -416,6 +417,12 @@ def _problems_of(lists: Iterable[AudienceList], segments: Iterable[AudienceSegme
                 )
             )
     return problems
+
+
+def _problems_of_topic(topic: Mapping[str, Any] | None) -> Iterator[str]:
+    """A topic that was deleted: with it went the choices of those who do not get it."""
+    if topic and not Topic.objects.filter(pk=topic["pk"]).exists():
+        yield translatable("The topic “{name}” was deleted.", name=topic["name"])
 
 
 def _problem_of(segment: AudienceSegment) -> str:

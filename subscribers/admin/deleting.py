@@ -7,6 +7,8 @@ from typing import Any
 from django.contrib import messages
 from django.contrib.admin.utils import unquote
 from django.core.exceptions import PermissionDenied
+from django.db import transaction
+from django.db.models import ProtectedError
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
@@ -37,8 +39,13 @@ class DeletesWithConsequences(OfferedFilters, TypedModelAdmin):
             raise PermissionDenied
         if request.method == "POST":
             name = str(obj)
-            self.log_deletions(request, self.model._default_manager.filter(pk=obj.pk))
-            self.delete_model(request, obj)
+            try:
+                with transaction.atomic():
+                    self.log_deletions(request, self.model._default_manager.filter(pk=obj.pk))
+                    self.delete_model(request, obj)
+            except ProtectedError as error:
+                messages.error(request, error.args[0])
+                return HttpResponseRedirect(self.page_url("change", obj.pk))
             messages.success(request, gettext("“%(name)s” was deleted.") % {"name": name})
             return HttpResponseRedirect(self.page_url("changelist"))
         context = {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from django.contrib.admin.models import LogEntry
 from django.test import Client
 
 from newsletter.content.document import AudienceContent
@@ -107,3 +108,16 @@ def test_an_editor_who_may_only_view_cannot_choose_an_audience(
     offer(issue)
     assert signed_in("lou").post(page_of(issue, "change"), CHOSEN).status_code == 403
     assert load_content(issue).audience == AudienceContent()
+
+
+def test_a_segment_that_a_running_send_needs_is_not_deleted_and_the_page_says_so(
+    admin_client: Client, issue: Issue
+) -> None:
+    offer(issue)
+    choose(issue, segments=("Locals",))
+    start_sending(issue)
+    segment = Segment.objects.get(name="Locals")
+    answer = admin_client.post(f"/admin/subscribers/segment/{segment.pk}/delete/", follow=True)
+    assert "has not made all of its deliveries" in answer.content.decode()
+    assert Segment.objects.filter(pk=segment.pk).exists()
+    assert not LogEntry.objects.exists()

@@ -310,6 +310,24 @@ def test_a_send_whose_segment_is_gone_is_paused_and_nobody_else_gets_it(issue: I
     cancel_send(send, by="tests")
 
 
+def test_a_topic_cannot_be_deleted_while_a_send_makes_its_deliveries(issue: Issue) -> None:
+    everyone = people.make_subscriptions(2, issue.newsletter)
+    topic = topic_without(issue.newsletter, "ships", everyone[1])
+    choose(issue, topic="ships")
+    start_sending(issue)
+    expand_audience(batch_size=1, chunk=1)
+    with pytest.raises(ProtectedError):
+        topic.delete()
+    # As a restored backup or a statement of an operator may leave it.
+    AudiencePart.objects.update(topic=None)
+    topic.delete()
+    assert expand_audience(batch_size=1, chunk=1)
+    send = send_of(issue)
+    assert (send.state, send.hold_reason) == (SendState.PAUSED, Reason.AUDIENCE_GONE)
+    assert "The topic “Ships” was deleted." in send.hold_sentence
+    assert Delivery.objects.count() == 1
+
+
 def test_a_cancellation_counts_those_of_all_lists_who_were_not_reached(issue: Issue, weekend: MailingList) -> None:
     for address in (people.ADA, BO):
         people.make_subscription(address, issue.newsletter)
