@@ -258,7 +258,7 @@ def _restore_default_rules() -> None:
     from django.apps import apps
 
     SignupRule.objects.all().delete()
-    import_module("subscribers.migrations.0013_signup_rules").add_default_rules(apps, None)
+    import_module("subscribers.migrations.0009_subscribers_and_audiences").add_default_rules(apps, None)
     assert SignupRule.objects.count() == 6
 
 
