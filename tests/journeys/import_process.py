@@ -179,7 +179,8 @@ def _lapse() -> None:
     from subscribers.models import Import
 
     stored = Import.objects.get()
-    Import.objects.filter(heartbeat_at__isnull=False).update(heartbeat_at=stored.heartbeat_at - 2 * LEASE)
+    if stored.heartbeat_at is not None:
+        Import.objects.update(heartbeat_at=stored.heartbeat_at - 2 * LEASE)
     print(json.dumps({"state": stored.state, "read": stored.row_count, "done": stored.done_count, "pk": stored.pk}))
 
 
