@@ -24,8 +24,8 @@ EXACT_LIMIT, PARTS_LIMIT, SAMPLE_LIMIT = 0.3, 0.5, 0.5
 #: Tables with so many keys are counted in one statement.
 SMALL = 20_000
 
-#: Estimates look at so many subscriptions, in so many windows that are spread evenly over the keys. Shares are then
-#: wrong by a point at most, in 19 of 20 cases.
+#: Estimates look at so many subscriptions, in so many windows that are spread evenly over the keys. A share is wrong
+#: by a point at most in 19 of 20 cases, if neighbours are no more alike than others.
 SAMPLE_SIZE, WINDOWS = 10_000, 40
 
 #: SQLite asks after so many steps of its virtual machine whether to go on.
