@@ -124,15 +124,16 @@ def _blank_exports(subject: DataSubject, located: list[int]) -> int:
 
 
 def _is_named(subject: DataSubject, selection: dict[str, Any], values: dict[str, Any]) -> bool:
-    """Whether the text of a selection, or an editor's words, name the subscriber."""
-    words = f"{selection.get('text', '')} {values.get('words', '')}".lower()
+    """Whether the text or a rule of a selection, or an editor's words, name the subscriber."""
+    rules = " ".join(rule[-1] for rule in selection.get("rules", ()))
+    words = f"{selection.get('text', '')} {rules} {values.get('words', '')}".lower()
     name = subject.canonical.partition("@")[0]
     is_picked = subject.subscriber_pk in selection.get("keys", ()) and "words" in values
     return is_picked or subject.canonical in words or name in words.split()
 
 
 def _without_text(selection: dict[str, Any]) -> dict[str, Any]:
-    return {**selection, "text": ""}
+    return {**selection, "text": "", "rules": []}
 
 
 def _naming(model: type[Model], column: str, subject: DataSubject) -> QuerySet[Any]:

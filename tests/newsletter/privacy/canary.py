@@ -40,6 +40,7 @@ from subscribers.models import (
     ImportRefusal,
     ImportState,
     ImportSuppression,
+    LinkRequest,
     Note,
     Segment,
     SegmentPick,
@@ -205,6 +206,9 @@ def _work(subscription: Subscription) -> None:
         kind="suppress", selection=selection, values={"words": f"{ADDRESS} asked for it"}, by="ida", up_to=1000
     )
     Export.objects.create(list_name="Harbour Notes", selection=selection, format="csv", by="ida")
+    named = {**SELECTION, "rules": [["name", "", "is", WORD]]}
+    BulkAction.objects.create(kind="unsubscribe", selection=named, values={}, by="ida", up_to=1000)
+    LinkRequest.objects.create(address=TYPED)
 
 
 def _send(subscription: Subscription, provider: Provider, slug: str, state: BatchState) -> None:
