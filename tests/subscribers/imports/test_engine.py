@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from subscribers.addresses import parse_address
 from subscribers.consent.actions import decline
-from subscribers.imports import engine
+from subscribers.imports.chunk import Chunk
 from subscribers.imports.control import pause, remembered, resume, start_check, start_run, undo
 from subscribers.imports.engine import LEASE, ImportWorker
 from subscribers.imports.files import OpenFile
@@ -397,11 +397,11 @@ def test_the_outcome_never_depends_on_the_chunks(rows: Any, chunk: int, more: An
         found = dump()
         results.append((found, first.outcomes, second.outcomes))
         _empty()
-    found = [
+    compared = [
         [{**result[0], "subscriptions": [(a, s) for a, _list, s, _source in result[0]["subscriptions"]]}, *result[1:]]
         for result in results
     ]
-    assert found[0] == found[1]
+    assert compared[0] == compared[1]
 
 
 def _empty() -> None:
@@ -429,15 +429,15 @@ def test_a_killed_worker_loses_nothing(chunks: int, monkeypatch: pytest.MonkeyPa
     stored = check(uploaded(plain_file(_thirty())), chunk=4)
     start_run(stored, by="ines")
     killed, died = ImportWorker(chunk=4), []
-    write = engine.Chunk.write
+    write = Chunk.write
 
-    def dying(chunk: engine.Chunk) -> None:
+    def dying(chunk: Chunk) -> None:
         write(chunk)
         died.append(1)
         if len(died) == chunks:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(engine.Chunk, "write", dying)
+    monkeypatch.setattr(Chunk, "write", dying)
     with pytest.raises(KeyboardInterrupt):
         _work_until_killed(killed, stored)
     monkeypatch.undo()
