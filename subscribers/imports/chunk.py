@@ -88,7 +88,7 @@ class Chunk(ClassifiedChunk):
         self._insert(
             Suppression,
             {"fingerprint": "fingerprint", "reason": REASON_OF_RANK, "detail": "source", "created_at": "%(now)s"},
-            "FROM import_suppressed ORDER BY fingerprint",
+            "FROM import_suppressed WHERE 1 = 1 ORDER BY fingerprint",
             on_conflict="(fingerprint) DO NOTHING",
         )
         self._insert(
