@@ -80,20 +80,22 @@ class Chunk(ClassifiedChunk):
 
     def _suppress(self) -> None:
         """Store the suppressions, and end open subscriptions on every list, with a consent each."""
-        if not self._has("SELECT 1 FROM import_subscriber WHERE action = 'suppress'"):
+        # A table of its own: joined with the large one, PostgreSQL may read all of that for each suppression.
+        self._make("import_suppressed", "SELECT * FROM import_subscriber WHERE action = 'suppress'")
+        if not self._has("SELECT 1 FROM import_suppressed"):
             return
         suppression = table_of(Suppression)
         self._insert(
             Suppression,
             {"fingerprint": "fingerprint", "reason": REASON_OF_RANK, "detail": "source", "created_at": "%(now)s"},
-            "FROM import_subscriber WHERE action = 'suppress' ORDER BY fingerprint",
+            "FROM import_suppressed WHERE 1 = 1 ORDER BY fingerprint",
             on_conflict="(fingerprint) DO NOTHING",
         )
         self._insert(
             ImportSuppression,
             {"owner_id": "%(owner)s", "fingerprint": "b.fingerprint", "reason": "b.reason", "created_at": "%(now)s"},
-            f"""FROM import_subscriber p JOIN {suppression} b ON b.fingerprint = p.fingerprint
-            WHERE p.action = 'suppress' AND p.suppressed IS NULL AND b.created_at = %(now)s""",
+            f"""FROM import_suppressed p JOIN {suppression} b ON b.fingerprint = p.fingerprint
+            WHERE p.suppressed IS NULL AND b.created_at = %(now)s""",
             on_conflict="(owner_id, fingerprint) DO NOTHING",
         )
         for rank, reason in SUPPRESSION_OF_RANK.items():
@@ -101,20 +103,19 @@ class Chunk(ClassifiedChunk):
             self._run(
                 f"""UPDATE {suppression} SET reason = '{reason}', created_at = %(now)s
                 WHERE reason IN {sql_list(lower)} AND fingerprint IN (
-                    SELECT fingerprint FROM import_subscriber WHERE action = 'suppress' AND rank = {rank})"""
+                    SELECT fingerprint FROM import_suppressed WHERE rank = {rank})"""
             )
         sources = SUBSCRIPTION_MACHINE.sql_sources(SubscriptionState.SUPPRESSED)
         self._insert(
             Consent,
             self._consent(ConsentKind.SUPPRESSED, "m.id", REASON_OF_RANK, "l.name"),
-            f"""FROM import_subscriber p JOIN {table_of(Subscription)} m ON m.subscriber_id = p.known_subscriber
-            JOIN {table_named("mailinglist")} l ON l.id = m.mailing_list_id
-            WHERE p.action = 'suppress' AND m.state IN ({sources})""",
+            f"""FROM import_suppressed p JOIN {table_of(Subscription)} m ON m.subscriber_id = p.known_subscriber
+            JOIN {table_named("mailinglist")} l ON l.id = m.mailing_list_id WHERE m.state IN ({sources})""",
         )
         self._run(
             f"""UPDATE {table_of(Subscription)} SET state = '{SubscriptionState.SUPPRESSED}', ended_at = %(now)s,
             paused_until = NULL WHERE state IN ({sources}) AND subscriber_id IN (
-                SELECT known_subscriber FROM import_subscriber WHERE action = 'suppress')"""
+                SELECT known_subscriber FROM import_suppressed)"""
         )
 
     def _end_subscriptions(self) -> None:

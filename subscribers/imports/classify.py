@@ -46,7 +46,10 @@ from subscribers.suppression import outranks
 #: The temporary tables, in the order in which they are made.
 TABLES = (
     "import_row",
+    "import_known_subscriber",
+    "import_known",
     "import_subscriber",
+    "import_suppressed",
     "import_known_tag",
     "import_tag",
     "import_known_field",
@@ -83,11 +86,14 @@ class ClassifiedChunk(Statements):
         super().__init__(values)
 
     def classify(self, *, only_known: bool) -> None:
-        """Fill the temporary tables. `only_known`: without the tags and values of new subscriptions, for a dry run."""
-        self.drop()
+        """Fill the temporary tables, which `drop` or a rollback removes.
+
+        `only_known`: without the tags and values of new subscriptions, for a dry run.
+        """
         if self._is_postgresql:
-            # Compiling statements that run once costs more than running them.
-            self._run("SET LOCAL jit = off")
+            # Compiling statements that run once costs more than running them, and so do statistics of a large sample.
+            # A chunk is sorted in memory.
+            self._run("SET LOCAL jit = off; SET LOCAL default_statistics_target = 10; SET LOCAL work_mem = '64MB'")
         self._read_rows()
         self._merge_repeated()
         self._join_known()
@@ -131,8 +137,9 @@ class ClassifiedChunk(Statements):
     def drop(self) -> None:
         """Remove the temporary tables."""
         prefix = "pg_temp." if self._is_postgresql else "temp."
-        for table in TABLES:
-            self._run(f"DROP TABLE IF EXISTS {prefix}{table}")
+        names = [prefix + table for table in TABLES]
+        for together in [", ".join(names)] if self._is_postgresql else names:
+            self._run(f"DROP TABLE IF EXISTS {together}")
 
     def _read_rows(self) -> None:
         """One row per subscriber: the one with the strongest state, of these the first."""
@@ -166,24 +173,38 @@ class ClassifiedChunk(Statements):
                 merged,
             )
 
+    def _find_known(self) -> None:
+        """The subscribers that are known, then their subscriptions: with the number of the first, PostgreSQL neither
+        reads all subscriptions for a few subscribers, nor looks for many one by one.
+        """
+        self._make(
+            "import_known_subscriber",
+            f"""SELECT r.id, r.canonical, r.first_name, r.time_zone, r.language, r.declined_at
+            FROM import_row p JOIN {table_of(Subscriber)} r
+            ON r.canonical = p.canonical AND r.canonical > %(after)s AND r.canonical <= %(until)s""",
+        )
+        self._make(
+            "import_known",
+            f"""SELECT r.*, m.id AS subscription_id, m.state FROM import_known_subscriber r
+            LEFT JOIN {table_of(Subscription)} m ON m.subscriber_id = r.id AND m.mailing_list_id = %(list)s""",
+        )
+
     def _join_known(self) -> None:
         """What is known of each subscriber, and what follows."""
-        subscriber, subscription, suppression = table_of(Subscriber), table_of(Subscription), table_of(Suppression)
-        note = table_of(Note)
+        self._find_known()
         replaces = "1 = 1" if self.context.replaces else "1 = 0"
         known = f"""
-            SELECT p.*, r.id AS known_subscriber, m.id AS known_subscription, m.state AS known_state,
+            SELECT p.*, r.id AS known_subscriber, r.subscription_id AS known_subscription, r.state AS known_state,
             b.reason AS suppressed, r.declined_at, COALESCE(r.first_name, '') AS known_first_name,
             CASE WHEN r.id IS NULL THEN 0 ELSE 1 END AS subscriber_known,
             {_fills("first_name", replaces)} AS fills_name, {_fills("time_zone", replaces)} AS fills_zone,
             {_fills("language", replaces)} AS fills_language,
             CASE WHEN p.note = '' THEN 0 WHEN r.id IS NULL THEN 1 WHEN EXISTS (
-                SELECT 1 FROM {note} x WHERE x.subscriber_id = r.id AND x.text = p.note) THEN 0 ELSE 1 END AS adds_note
+                SELECT 1 FROM {table_of(Note)} x WHERE x.subscriber_id = r.id AND x.text = p.note) THEN 0 ELSE 1 END
+                AS adds_note
             FROM import_row p
-            LEFT JOIN {subscriber} r
-                ON r.canonical = p.canonical AND r.canonical > %(after)s AND r.canonical <= %(until)s
-            LEFT JOIN {subscription} m ON m.subscriber_id = r.id AND m.mailing_list_id = %(list)s
-            LEFT JOIN {suppression} b ON b.fingerprint = p.fingerprint {self._fence}"""
+            LEFT JOIN import_known r ON r.canonical = p.canonical
+            LEFT JOIN {table_of(Suppression)} b ON b.fingerprint = p.fingerprint {self._fence}"""
         decided = (
             f"SELECT q.*, {self._action()} AS action, {self._deleted()} AS was_deleted FROM ({known}) q {self._fence}"
         )

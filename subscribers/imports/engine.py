@@ -69,6 +69,9 @@ log = logging.getLogger(__name__)
 #: Rows per transaction. On SQLite no other process can write during that time, so it is short.
 CHUNK = {"postgresql": 20_000, "sqlite": 5_000}
 
+#: Rows that are read per transaction, at most a chunk: all of them are in memory at once.
+READ_ROWS = 5_000
+
 #: Seconds of work per call of the worker's step, at least one chunk.
 PIECE_SECONDS = 5.0
 
@@ -229,8 +232,8 @@ class ImportWorker:
             # Left over from a check with another plan, or from before a crash.
             return
         reading = self._opened(stored)
-        rows = list(islice(reading.rows, self._chunk))
-        staged = reading.stager.stage(rows, stored.row_count)
+        size = min(self._chunk, READ_ROWS)
+        staged = reading.stager.stage(islice(reading.rows, size), stored.row_count)
         with transaction.atomic():
             row = self._locked(stored)
             store_rows(staged.rows)
@@ -242,9 +245,9 @@ class ImportWorker:
                 row.expected = add_counts(row.expected, staged.refused())
                 row.dropped_values = _summed(row.dropped_values, staged.dropped)
                 row.preview = [*row.preview, *staged.preview]
-            if rows:
-                row.next_table, row.next_line = rows[-1][0], rows[-1][2].line + 1
-            row.is_read = len(rows) < self._chunk
+            if staged.last is not None:
+                row.next_table, row.next_line = staged.last[0], staged.last[1] + 1
+            row.is_read = staged.count < size
             row.save()
         reading.key = (row.pk, row.next_table, row.next_line)
         if row.is_read:

@@ -14,7 +14,7 @@ from django.db import connection
 from subscribers.imports.outcomes import RANK_OF_STATE, Counts, Outcome, Rank
 from subscribers.imports.plan import ImportPlan, ProofKind
 from subscribers.imports.rows import ImportRow
-from subscribers.models import CustomField, Import, ImportRefusal, MailingList, StagedRow, fingerprint, tag_key
+from subscribers.models import CustomField, Import, ImportRefusal, MailingList, StagedRow, fingerprinter, tag_key
 from subscribers.profile.fields import FieldValueError, fields_of, parse_value, value_text
 
 #: The most different tags of one file.
@@ -52,6 +52,9 @@ COLUMNS = (
 #: What has to be escaped in the text format of COPY.
 _ESCAPED = re.compile(r"[\\\t\n\r]")
 _ESCAPES = {"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"}
+
+#: Rows that COPY gets at a time: row by row costs more than making the rows.
+_COPIED_ROWS = 500
 
 
 class TooManyTags(Exception):
@@ -92,6 +95,8 @@ class StagedChunk:
     preview: list[dict[str, Any]] = field(default_factory=list)
     dropped: dict[str, int] = field(default_factory=dict)
     count: int = 0
+    last: tuple[int, int] | None = None
+    """The number of the table and the line of the last row."""
 
     def refused(self) -> Counts:
         """The refused rows as outcomes."""
@@ -111,7 +116,9 @@ class Stager:
         }
         self.tag_names: list[str] = list(stored.tag_names)
         self._tags = {tag_key(name): number for number, name in enumerate(self.tag_names)}
+        self._numbers: dict[tuple[str, ...], str] = {}
         self._proofs = [_proof(plan) for plan in plans]
+        self._fingerprint = fingerprinter()
 
     def stage(self, rows: Iterable[tuple[int, str, ImportRow]], position: int) -> StagedChunk:
         """Table number, table name and row of each. `position` is the number of rows before. Raises TooManyTags."""
@@ -125,6 +132,7 @@ class Stager:
             else:
                 chunk.rows.append(self._staged(position, table, name, row, chunk.dropped))
             chunk.count += 1
+            chunk.last = table, row.line
         return chunk
 
     def _staged(self, position: int, table: int, name: str, row: ImportRow, dropped: dict[str, int]) -> tuple[Any, ...]:
@@ -133,21 +141,28 @@ class Stager:
             self._import.pk,
             position,
             row.canonical,
-            fingerprint(row.canonical),
+            self._fingerprint(row.canonical),
             row.address,
             int(_rank(row, plan.proof if plan else None)),
             row.first_name,
             row.time_zone,
             row.language,
-            ",".join([str(self._tag(tag)) for tag in row.tags]) if row.tags else "",
+            (self._numbers.get(row.tags) or self._numbers_of(row.tags)) if row.tags else "",
             self._values(row.fields, dropped) if row.fields else "",
             row.note,
-            self._past(row.joined_at),
-            self._past(row.confirmed_at),
-            self._past(row.ended_at),
+            row.joined_at and self._past(row.joined_at),
+            row.confirmed_at and self._past(row.confirmed_at),
+            row.ended_at and self._past(row.ended_at),
             f"{name[-280:]}:{row.line}",
             _evidence(self._proofs[table], row.evidence),
         )
+
+    def _numbers_of(self, names: tuple[str, ...]) -> str:
+        """The numbers of these tags. The same tags occur in many rows: some are remembered."""
+        numbers = ",".join([str(self._tag(name)) for name in names])
+        if len(self._numbers) < MAX_TAG_NAMES:
+            self._numbers[names] = numbers
+        return numbers
 
     def _tag(self, name: str) -> int:
         key = tag_key(name)
@@ -175,9 +190,9 @@ class Stager:
             pairs.extend((number, text) for text in texts)
         return json.dumps(pairs) if pairs else ""
 
-    def _past(self, value: datetime.datetime | None) -> datetime.datetime | None:
+    def _past(self, value: datetime.datetime) -> datetime.datetime:
         """A date in the future is a mistake of the file."""
-        return min(value, self._now) if value is not None else None
+        return value if value < self._now else self._now
 
 
 def _rank(row: ImportRow, proof: ProofKind | None) -> Rank:
@@ -233,8 +248,8 @@ def store_rows(rows: Sequence[tuple[Any, ...]]) -> None:
     with connection.cursor() as cursor:
         if connection.vendor == "postgresql":
             with cursor.copy(f"COPY {table} ({columns}) FROM STDIN") as copy:
-                for row in rows:
-                    copy.write(_copy_line(row))
+                for start in range(0, len(rows), _COPIED_ROWS):
+                    copy.write("".join(map(_copy_line, rows[start : start + _COPIED_ROWS])))
             return
         marks = ", ".join(["%s"] * len(COLUMNS))
         adapt = connection.ops.adapt_datetimefield_value
@@ -245,11 +260,14 @@ def store_rows(rows: Sequence[tuple[Any, ...]]) -> None:
 
 
 def _copy_line(row: tuple[Any, ...]) -> str:
-    return "\t".join([_copy_value(value) for value in row]) + "\n"
+    line = "\t".join(["\\N" if value is None else value if value.__class__ is str else str(value) for value in row])
+    is_plain = line.count("\t") == len(row) - 1 and line.count("\\") == row.count(None)
+    if not is_plain or "\n" in line or "\r" in line:
+        line = "\t".join([_copy_value(value) for value in row])
+    return line + "\n"
 
 
 def _copy_value(value: Any) -> str:
     if value is None:
         return "\\N"
-    text = str(value)
-    return _ESCAPED.sub(lambda found: _ESCAPES[found[0]], text) if _ESCAPED.search(text) else text
+    return _ESCAPED.sub(lambda found: _ESCAPES[found[0]], str(value))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import hashlib
 import hmac
+from collections.abc import Callable
 from typing import ClassVar
 
 from django.conf import settings
@@ -42,8 +43,13 @@ def fingerprint(canonical: str) -> str:
 
     A plain hash of an address could be found by trying addresses.
     """
-    secret: str = settings.SUPPRESSION_SECRET
-    return hmac.digest(secret.encode(), canonical.encode(), hashlib.sha256).hex()
+    return fingerprinter()(canonical)
+
+
+def fingerprinter() -> Callable[[str], str]:
+    """`fingerprint` for many addresses: the secret is looked up once."""
+    secret: bytes = settings.SUPPRESSION_SECRET.encode()
+    return lambda canonical: hmac.digest(secret, canonical.encode(), "sha256").hex()
 
 
 def secret_fingerprint(secret: str) -> str:

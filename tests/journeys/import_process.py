@@ -175,12 +175,13 @@ def _work() -> None:
 
 
 def _lapse() -> None:
+    from django.db.models import F
+
     from subscribers.imports.engine import LEASE
     from subscribers.models import Import
 
-    stored = Import.objects.get()
-    if stored.heartbeat_at is not None:
-        Import.objects.update(heartbeat_at=stored.heartbeat_at - 2 * LEASE)
+    stored = Import.objects.get(heartbeat_at__isnull=False)
+    Import.objects.update(heartbeat_at=F("heartbeat_at") - 2 * LEASE)
     print(json.dumps({"state": stored.state, "read": stored.row_count, "done": stored.done_count, "pk": stored.pk}))
 
 

@@ -397,11 +397,11 @@ def test_the_outcome_never_depends_on_the_chunks(rows: Any, chunk: int, more: An
         found = dump()
         results.append((found, first.outcomes, second.outcomes))
         _empty()
-    comparable = [
+    compared = [
         [{**result[0], "subscriptions": [(a, s) for a, _list, s, _source in result[0]["subscriptions"]]}, *result[1:]]
         for result in results
     ]
-    assert comparable[0] == comparable[1]
+    assert compared[0] == compared[1]
 
 
 def _empty() -> None:
