@@ -34,8 +34,8 @@ HINTS = {
         "mail are imported as unsubscribed."
     ),
     "ghost": gettext_lazy(
-        "upload the CSV export of all members. It does not say who bounced: they are imported as unsubscribed, "
-        "like members who left."
+        "upload the CSV export of all subscribers. It does not say who bounced: they are imported as unsubscribed, "
+        "like those who left."
     ),
     "buttondown": gettext_lazy("upload the CSV of all subscribers, not only of the active ones."),
     "kit": gettext_lazy("upload the CSV of all subscribers, with the column of their status."),
