@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import re
 from typing import Any
 
 import pytest
@@ -12,10 +13,11 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.formats import date_format
 from lxml import html  # type: ignore[import-untyped]
 
 from subscribers.admin import bulk_actions
-from subscribers.consent import actions
+from subscribers.consent import actions, frequency
 from subscribers.directory import bulk
 from subscribers.models import (
     BulkAction,
@@ -307,6 +309,28 @@ def test_older_entries_are_loaded_below_the_others(editor: Client) -> None:
     older = html.fromstring(text_of(editor.get(page_of(subscriber) + link)))
     assert len(older.xpath("//ol/li")) == 40
     assert older.xpath("//li[@tabindex='-1']/@id") == ["entry-26"]
+
+
+def test_a_changed_frequency_is_shown_with_the_day_on_which_it_applies(
+    editor: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Week:
+        """A week in which an issue was sent."""
+
+        def lock(self, mailing_list_pk: int) -> bool:
+            return True
+
+        def ends_on(self, mailing_list_pk: int) -> datetime.date:
+            return datetime.date(2026, 11, 30)
+
+    monkeypatch.setattr(frequency, "_weeks", [Week()])
+    subscription = ada(make_mailing_list(offers_weekly=True))
+    edit, prefix = page_of(subscription.subscriber, "edit"), f"list-{subscription.mailing_list_id}-"
+    assert editor.post(edit, {f"{prefix}frequency": Frequency.WEEKLY}).status_code == 302
+    page = text_of(editor.get(page_of(subscription.subscriber)))
+    assert f"from {date_format(datetime.date(2026, 11, 30))} on: Once a week, all issues in one mail" in page
+    # The form shows what was chosen, so that saving it again takes nothing back.
+    assert re.search(r'value="weekly" selected', editor.get(edit).content.decode())
 
 
 def test_a_frequency_that_the_list_does_not_offer_cannot_be_chosen(editor: Client) -> None:
