@@ -21,7 +21,13 @@ LogFormat = Literal["auto", "json", "text"]
 #: Patterns of personal data and secrets, each with its replacement. The order matters: URLs before addresses.
 MASKS: tuple[tuple[re.Pattern[str], str], ...] = (
     # Links of subscribers: anyone who has one can act as the subscriber.
-    (re.compile(r"/(unsubscribe|preferences|confirm|decline)/[^/\s?#\"'<>]+"), r"/\1/(token)"),
+    (
+        re.compile(
+            r"/(unsubscribe|preferences|confirm|decline|stay|access|erase|confirm-address|approve-address|"
+            r"refuse-address)/[^/\s?#\"'<>]+"
+        ),
+        r"/\1/(token)",
+    ),
     (re.compile(r"(?i)([?&](?:token|key|secret|signature|password|code)=)[^&\s#\"'<>]+"), r"\1(secret)"),
     # Credentials in the URL of a database or a broker.
     (re.compile(r"(?i)\b([a-z][a-z0-9+.-]*://)[^/\s@\"'<>]*@"), r"\1(secret)@"),
@@ -41,14 +47,19 @@ EXTRA_FIELDS = {
     "begun",
     "by",
     "code",
+    "count",
     "delivery",
     "detail",
     "error",
+    "field",
     "folder",
+    "issue",
+    "issues",
     "last_heartbeat",
     "mails",
     "marked_at",
     "newest",
+    "newsletter",
     "occurrence",
     "occurrences",
     "oldest",
@@ -60,6 +71,8 @@ EXTRA_FIELDS = {
     "refusal",
     "result",
     "retry_seconds",
+    "rows",
+    "rule",
     "schedule",
     "scheduled",
     "search",

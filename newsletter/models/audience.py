@@ -7,7 +7,6 @@ from typing import Any, ClassVar
 from django.db import models
 from django.db.models import ProtectedError, Q
 from django.db.models.deletion import Collector
-from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from newsletter.models.issue import Issue
@@ -29,10 +28,8 @@ def keep_while_expanding(collector: Collector, field: Any, parts: Any, using: st
     running = Send.objects.using(using).filter(state__in=IN_PROGRESS, expanded_at__isnull=True)
     used = [part for part in parts if running.filter(issue=part.issue_id).exists()]
     if used:
-        raise ProtectedError(
-            gettext("A send that uses it has not made all of its deliveries. Delete it when the send is finished."),
-            set(used),
-        )
+        # Django shows a message of its own, and the admin a sentence.
+        raise ProtectedError("in use", set(used))
     models.SET_NULL(collector, field, parts, using)
 
 

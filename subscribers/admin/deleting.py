@@ -43,8 +43,11 @@ class DeletesWithConsequences(OfferedFilters, TypedModelAdmin):
                 with transaction.atomic():
                     self.log_deletions(request, self.model._default_manager.filter(pk=obj.pk))
                     self.delete_model(request, obj)
-            except ProtectedError as error:
-                messages.error(request, error.args[0])
+            except ProtectedError:
+                sentence = gettext(
+                    "A send that uses it has not made all of its deliveries. Delete it when the send is finished."
+                )
+                messages.error(request, sentence)
                 return HttpResponseRedirect(self.page_url("change", obj.pk))
             messages.success(request, gettext("“%(name)s” was deleted.") % {"name": name})
             return HttpResponseRedirect(self.page_url("changelist"))

@@ -115,7 +115,7 @@ def _consent_entry(consent: Consent, *, is_personal: bool) -> Entry:
         version,
         _("by %(name)s") % {"name": consent.by} if consent.by else "",
         consent.get_reason_display(),
-        consent.detail if is_personal else "",
+        consent.detail_in_words if is_personal else "",
     )
     return Entry(
         at=consent.created_at,

@@ -70,6 +70,7 @@ def _subscriptions(subject: DataSubject) -> Iterator[Row]:
         "source",
         "frequency",
         "next_frequency",
+        "frequency_since",
         "tracking_agreed_at",
     )
     for row in (

@@ -92,6 +92,7 @@ ALLOWED = {
     "The stamp has no nonce.": "for the log; the page shows the form again",
     "The list takes no sign-ups from other sites.": "for the log; the page is the one of status 404",
     "A network has asked for {} links in an hour.": "for the log; the page has its own text",
+    "in use": "a programming error; the admin shows a sentence",
     "unknown order": "for the log",
     "no JSON in the filter 'rules'": "for the log",
     "no rules in the filter 'rules'": "for the log",

@@ -294,7 +294,7 @@ GUARDS = (
     ),
     Guard(
         promise="One digest per newsletter and week",
-        path="newsletter/migrations/0022_weekly.py",
+        path="newsletter/migrations/0020_subscribers_and_audiences.py",
         symbol="Migration",
         old="fields=('newsletter', 'digest_at')",
         new="fields=('newsletter', 'digest_at', 'slug')",

@@ -290,6 +290,8 @@ def test_the_pages_of_privacy_need_their_permissions(client: Client, name: str, 
     assert client.get(url).status_code == 403
     assert client.post(url, {"address": ADA}).status_code == 403
     viewer.user_permissions.set(Permission.objects.filter(codename=allowed))
+    assert client.get(url).status_code == 403, "both pages show the whole address"
+    viewer.user_permissions.set(Permission.objects.filter(codename__in=(allowed, "view_personal_data")))
     assert client.get(url).status_code == 200
 
 

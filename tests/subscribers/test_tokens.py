@@ -24,6 +24,7 @@ from subscribers.consent.tokens import (
     read_confirmation,
     read_key,
     refuse_address_url,
+    stay_url,
     unsubscribe_url,
 )
 
@@ -33,6 +34,7 @@ URLS: dict[Purpose, str] = {
     Purpose.PREFERENCES: preferences_url(KEY),
     Purpose.DECLINE: decline_url(KEY),
     Purpose.CONFIRM: confirm_url(KEY, 1),
+    Purpose.STAY: stay_url(KEY),
     Purpose.ACCESS: access_url(KEY),
     Purpose.ERASE: erase_url(KEY),
     Purpose.CONFIRM_ADDRESS: confirm_address_url(KEY),

@@ -19,13 +19,14 @@ from newsletter.admin.issues import PAGES
 from newsletter.admin.pages import Page
 from newsletter.models import Batch, BatchState, Event, Issue, Newsletter
 from newsletter.sending.schedule import schedule_issue
-from subscribers.models import CustomField, Segment, SignupRule, Suppression, Tag
+from subscribers.models import CustomField, Import, Segment, SignupRule, Subscriber, Suppression, Tag, Topic
 from tests.newsletter.admin.pages import page_of
 from tests.publications import expand_audiences, make_issue, start_sending
 
 MODELS = list(admin.site._registry)
 #: All other models are written by the system and are read-only in the admin.
-ADDED_BY_HAND = {Issue, Newsletter, SignupRule, Suppression, CustomField, Tag, Segment, User, Group}
+ADDED_BY_HAND = {Issue, Newsletter, SignupRule, Suppression, CustomField, Tag, Topic, Segment, User, Group}
+ADDED_BY_HAND |= {Subscriber, Import}
 #: The editors who may open a page, by the permission it needs.
 OPEN_TO = {"view": {"will", "sue", "lou"}, "change": {"will"}, "send": {"sue"}}
 

@@ -35,6 +35,7 @@ from subscribers.models import (
     Evidence,
     Export,
     FieldValue,
+    Frequency,
     Import,
     ImportPart,
     ImportRefusal,
@@ -145,6 +146,7 @@ def make_data_subject(provider: Provider) -> Subscription:
 
 def _fill(subscription: Subscription) -> None:
     mailing_list, subscriber = subscription.mailing_list, subscription.subscriber
+    Subscription.objects.filter(pk=subscription.pk).update(next_frequency=Frequency.WEEKLY)
     field = CustomField.objects.create(mailing_list=mailing_list, key="city", label="City")
     FieldValue.objects.create(field=field, subscription=subscription, text=WORD)
     tag = Tag.objects.create(mailing_list=mailing_list, name="Sailor")

@@ -50,7 +50,7 @@ ROWS = {
     "two people in one row": (b'"ada@example.org, ben@example.org",active,Ada\n', "Two subscribers in one row"),
     "10,000 columns": (b"ida@example.org,active" + b",x" * 10_000 + b"\n", "more columns than the first row"),
     "no address": (b",active,Nobody\n", "The row has no address"),
-    "an unknown state": (b"ida@example.org,elsewhere,Ida\n", "The state is a word that is not known"),
+    "an unknown state": (b"ida@example.org,elsewhere,Ida\n", "The state is not known"),
 }
 
 ANSWERS = {"proof": "double_opt_in_elsewhere", "proof_date": "2024-03-02", "statement": STATEMENT}
