@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -90,14 +91,23 @@ def end_while_loading(installation: SeparateInstallation, backup: Path, folder: 
     slow.chmod(0o755)
     environment = {**installation.environment, "PATH": f"{folder}:{os.environ['PATH']}"}
     command = [sys.executable, "manage.py", "restore", str(backup), "--replace"]
-    with subprocess.Popen(command, cwd=PROJECT_ROOT, env=environment, stderr=subprocess.DEVNULL) as restore:
+    with subprocess.Popen(
+        command,
+        cwd=PROJECT_ROOT,
+        env=environment,
+        stderr=subprocess.DEVNULL,
+        # A shell that runs the tests in the background has them ignore interrupts, and children inherit that.
+        preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
+    ) as restore:
         wait_until(pid.exists, "the tables are loaded")
         # Python loses an interrupt that arrives in a finalizer: an operator presses the keys again.
         for _attempt in range(5):
             restore.send_signal(sign)
             with contextlib.suppress(subprocess.TimeoutExpired):
                 restore.wait(20)
-        assert restore.poll() is not None
+        has_ended = restore.poll() is not None
+        restore.kill()
+        assert has_ended
     if sign == signal.SIGKILL:
         os.kill(int(pid.read_text()), signal.SIGKILL)
 
