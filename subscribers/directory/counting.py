@@ -73,8 +73,9 @@ def _estimate(keys: QuerySet[Any, Any]) -> int:
     """What the planner expects; 0 if the database tells no such number."""
     if connection.vendor != "postgresql":
         return 0
-    plan = json.loads(keys.explain(format="json"))
-    return int(plan[0]["Plan"]["Plan Rows"])
+    plan = keys.explain(format="json")
+    # Empty where Django knows without a query that there are no rows.
+    return int(json.loads(plan)[0]["Plan"]["Plan Rows"]) if plan else 0
 
 
 def _rounded(number: int) -> int:

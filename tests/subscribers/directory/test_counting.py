@@ -6,7 +6,7 @@ import pytest
 from django.db import connection
 
 from subscribers.directory.counting import Count, Precision, count_rows
-from subscribers.models import Subscriber
+from subscribers.models import Subscriber, Subscription
 from tests.people import make_subscriptions
 
 pytestmark = pytest.mark.django_db
@@ -38,3 +38,8 @@ def test_a_large_number_is_an_estimate_and_named_so() -> None:
 )
 def test_numbers_are_said_in_words(count: Count, words: str) -> None:
     assert count.subscribers == words
+
+
+def test_no_rows_are_counted_where_the_condition_names_none() -> None:
+    """As on the list of subscribers of an installation without a mailing list."""
+    assert count_rows(Subscription.objects.filter(mailing_list__in=[])).number == 0
