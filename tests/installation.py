@@ -14,6 +14,7 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.request
 import uuid
@@ -118,16 +119,16 @@ def migrated_database(folder: Path) -> Iterator[str]:
     server = os.environ.get("TEST_DATABASE_URL", "")
     if not server:
         target = folder / "outside.sqlite3"
-        shutil.copyfile(_migrated_file(), target)
+        _copy_migrated_file(target)
         yield f"sqlite:///{target}"
         return
     template = _migrated_template(server, folder)
-    with new_database(folder, f"TEMPLATE {template} STRATEGY FILE_COPY") as url:
+    with new_database(folder, f"TEMPLATE {template}") as url:
         yield url
 
 
-def _migrated_file() -> Path:
-    """An SQLite file that is made once for these sources."""
+def _copy_migrated_file(target: Path) -> None:
+    """Copy an SQLite file that is made once for these sources. Other runs wait, and may then replace the file."""
     folder = PROJECT_ROOT / "var" / "tests"
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"migrated-{_sources()}.sqlite3"
@@ -136,14 +137,15 @@ def _migrated_file() -> Path:
         if not path.exists():
             for former in folder.glob("migrated-*"):
                 former.unlink()
-            unfinished = folder / "unfinished.sqlite3"
-            unfinished.unlink(missing_ok=True)
-            _migrate(folder, f"sqlite:///{unfinished}")
-            with closing(sqlite3.connect(unfinished)) as connection:
-                # Everything into the one file.
-                connection.execute("PRAGMA journal_mode = DELETE")
-            unfinished.rename(path)
-    return path
+            # A folder of its own: beside a new file, SQLite would read the write-ahead log of a run that was killed.
+            with tempfile.TemporaryDirectory(dir=folder) as fresh:
+                unfinished = Path(fresh) / "unfinished.sqlite3"
+                _migrate(Path(fresh), f"sqlite:///{unfinished}")
+                with closing(sqlite3.connect(unfinished)) as connection:
+                    # Everything into the one file.
+                    connection.execute("PRAGMA journal_mode = DELETE")
+                unfinished.rename(path)
+        shutil.copyfile(path, target)
 
 
 def _migrated_template(server: str, folder: Path) -> str:
@@ -154,10 +156,10 @@ def _migrated_template(server: str, folder: Path) -> str:
     with psycopg.connect(server, autocommit=True) as connection:
         connection.execute("SELECT pg_advisory_lock(hashtext('migrated'))")
         if not connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [name]).fetchone():
-            connection.execute("DROP DATABASE IF EXISTS unfinished")
-            connection.execute("CREATE DATABASE unfinished")
-            _migrate(folder, server.rpartition("/")[0] + "/unfinished")
-            connection.execute(f"ALTER DATABASE unfinished RENAME TO {name}")
+            connection.execute("DROP DATABASE IF EXISTS migrated_unfinished")
+            connection.execute("CREATE DATABASE migrated_unfinished")
+            _migrate(folder, server.rpartition("/")[0] + "/migrated_unfinished")
+            connection.execute(f"ALTER DATABASE migrated_unfinished RENAME TO {name}")
     return name
 
 
