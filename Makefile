@@ -6,6 +6,8 @@ BIN := .venv/bin
 ARGS ?=
 LOCALES := de fr es
 PYTHONS := 3.12 3.13
+# The tests start hundreds of processes, and each would compile all modules again.
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo sdk test test-sqlite test-postgresql test-journeys test-faults test-upgrade test-scale test-pythons test-mutants soak audit lint format messages golden fidelity bench lock mjml-tables caniemail clean
