@@ -15,12 +15,12 @@ from tests.benchmarks.cpu import postgresql_cpu_seconds
 from tests.benchmarks.rows import Row
 from tests.postgresql import cluster, server_programs
 
-ROWS, LARGE = 100_000, 1_000_000
+QUICK, ROWS, LARGE = 10_000, 100_000, 1_000_000
 
 
-def measure(*, large: bool = False) -> list[Row]:
+def measure(*, large: bool = False, quick: bool = False) -> list[Row]:
     """Import on each database that is installed: from the stored file to the last subscriber."""
-    count = LARGE if large else ROWS
+    count = LARGE if large else QUICK if quick else ROWS
     with tempfile.TemporaryDirectory(prefix="newsletter-bench-") as folder:
         rows = _rows("SQLite", f"sqlite:///{folder}/bench.sqlite3", count)
     programs = server_programs()
