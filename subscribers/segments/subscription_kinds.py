@@ -402,7 +402,8 @@ class Field(Kind):
         if kind == FieldKind.DATE:
             return self._dates(comparison, value, facts)
         if kind == FieldKind.TEXT:
-            return text_condition("text", comparison, value)
+            # The condition of the index. PostgreSQL does not conclude it from the comparison.
+            return ~Q(text="") & text_condition("text", comparison, value)
         return Q(text=value)
 
     def _dates(self, comparison: str, value: RuleValue, facts: Facts) -> Q:
