@@ -148,8 +148,11 @@ def _deleted_with(model: type[Model], *, through: str) -> Callable[[DataSubject,
 
 
 def consents_of(subject: DataSubject) -> Q:
-    """By the subscription, and by the address: those of a subscription that was deleted have no other."""
-    return Q(subscription__in=subject.subscription_pks) | Q(canonical=subject.canonical)
+    """By the subscription; by the address only those of a deleted subscription, which have no other mark.
+
+    Those of another subscriber who had the address before are their proof, and none of this one.
+    """
+    return Q(subscription__in=subject.subscription_pks) | Q(subscription__isnull=True, canonical=subject.canonical)
 
 
 def _consents(subject: DataSubject) -> Iterator[Row]:
