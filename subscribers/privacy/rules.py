@@ -12,11 +12,13 @@ from django.db.models import Model, Q
 from django.utils.translation import gettext_lazy as _
 
 from subscribers.models import (
+    CONFIRMED_AFTER_HOLD,
     AddressChange,
     Change,
     Consent,
     DataRequest,
     FieldValue,
+    LiftedSuppression,
     LinkRequest,
     Note,
     SegmentPick,
@@ -32,9 +34,13 @@ from subscribers.models import (
 )
 from subscribers.privacy.registry import DataRule, DataSubject, Row, added_rules, plain_row
 from subscribers.privacy.work_rules import WORK_RULES
+from subscribers.transactional.blocked import TO_NEW_ADDRESS
 
 #: Rows per statement: far below SQLite's limit of parameters.
 CHUNK = 500
+
+#: What is left of the words of an editor.
+WITHOUT_WORDS = "–"
 
 
 def rules() -> tuple[DataRule, ...]:
@@ -180,9 +186,25 @@ def _empty_consents(subject: DataSubject, located: list[int]) -> int:
 
 def _mails(subject: DataSubject) -> Iterator[Row]:
     names = ("created_at", "kind", "recipient", "subject", "state", "sent_at", "provider_id", "reason", "detail")
-    for row in _owned(TransactionalMail, subject).order_by("pk"):
+    found = Q(subscription__in=subject.subscription_pks) | Q(pk__in=_locate_mails_of_others(subject))
+    for row in TransactionalMail.objects.filter(found).order_by("pk"):
         # Without the body, which is there only until the mail is sent: editors must not see its working links.
         yield plain_row(row, *names)
+
+
+def _locate_mails_of_others(subject: DataSubject) -> list[int]:
+    """Mails to the address because another subscriber wanted to change theirs to it."""
+    to_address = Q()
+    for address in subject.addresses:
+        to_address |= Q(recipient__iexact=address)
+    mails = TransactionalMail.objects.filter(to_address, kind__in=TO_NEW_ADDRESS)
+    return list(mails.exclude(subscription__in=subject.subscription_pks).values_list("pk", flat=True))
+
+
+def _erase_mails(subject: DataSubject, located: list[int]) -> int:
+    found = Q(subscription__in=subject.subscription_pks) | Q(pk__in=located)
+    deleted, _by_model = TransactionalMail.objects.filter(found).delete()
+    return deleted
 
 
 def _signups_of(subject: DataSubject) -> Q:
@@ -237,6 +259,17 @@ def _empty_suppression(subject: DataSubject, located: list[int]) -> int:
     return Suppression.objects.filter(fingerprint=subject.fingerprint).exclude(detail="").update(detail="")
 
 
+def _lifted(subject: DataSubject) -> Iterator[Row]:
+    for row in LiftedSuppression.objects.filter(fingerprint=subject.fingerprint).order_by("pk"):
+        yield plain_row(row, "reason", "by", "explanation", "lifted_at")
+
+
+def _empty_lifted(subject: DataSubject, located: list[int]) -> int:
+    """That an editor gave a reason stays; their words may name the subscriber."""
+    explained = LiftedSuppression.objects.filter(fingerprint=subject.fingerprint).exclude(explanation="")
+    return explained.exclude(explanation__in=(WITHOUT_WORDS, CONFIRMED_AFTER_HOLD)).update(explanation=WITHOUT_WORDS)
+
+
 # --- What editors leave behind -------------------------------------------------------------------------------------
 
 
@@ -251,7 +284,7 @@ def _locate_log(subject: DataSubject) -> list[int]:
 
 def _empty_log(subject: DataSubject, located: list[int]) -> int:
     """Who did something when stays; to whom does not."""
-    return LogEntry.objects.filter(pk__in=located).update(object_repr="–", change_message="")
+    return LogEntry.objects.filter(pk__in=located).update(object_repr=WITHOUT_WORDS, change_message="")
 
 
 def _erase_sessions(subject: DataSubject, located: list[int]) -> int:
@@ -308,7 +341,8 @@ OWN_RULES: tuple[DataRule, ...] = (
         _("Confirmation mails and other mails to you"),
         TransactionalMail,
         _mails,
-        _deleted_with(TransactionalMail, through=BY_SUBSCRIPTION),
+        _erase_mails,
+        locate=_locate_mails_of_others,
     ),
     _rule("consents", _("Consents"), Consent, _consents, _empty_consents, locate=_locate_consents),
     _rule("signups", _("Sign-ups"), Signup, _signups, _erase_signups),
@@ -328,6 +362,7 @@ OWN_RULES: tuple[DataRule, ...] = (
         _deleted_with(SunsetQuestion, through=BY_SUBSCRIPTION),
     ),
     _rule("suppressions", _("Suppression"), Suppression, _suppressions, _empty_suppression),
+    _rule("lifted_suppressions", _("Suppressions that were lifted"), LiftedSuppression, _lifted, _empty_lifted),
     _rule("log", _("Log of the editors"), LogEntry, None, _empty_log, locate=_locate_log),
     _rule("sessions", _("Sessions of the editors"), Session, None, _erase_sessions),
 )

@@ -41,6 +41,7 @@ from subscribers.models import (
     ImportRefusal,
     ImportState,
     ImportSuppression,
+    LiftedSuppression,
     LinkRequest,
     Note,
     Segment,
@@ -88,6 +89,8 @@ NO_ANSWER = Outcome(kind=OutcomeKind.UNKNOWN, code="no_answer", retry_after=0.00
 #: Text columns of the covered models that never hold anything about a subscriber, with the reason.
 NEVER_PERSONAL = {
     "subscribers.Suppression.fingerprint": "the keyed hash that stays",
+    "subscribers.LiftedSuppression.fingerprint": "the keyed hash",
+    "subscribers.LiftedSuppression.by": "an editor",
     "newsletter.Batch.key": "made of the edition and keys of deliveries",
     "newsletter.Batch.provider": "the name of an account",
     "newsletter.Batch.mailbox_provider": "a large mailbox provider",
@@ -173,6 +176,9 @@ def _fill(subscription: Subscription) -> None:
     )
     Suppression.objects.create(
         fingerprint=fingerprint(ADDRESS), reason=SuppressionReason.HARD_BOUNCE, detail=f"{WORD} is unknown"
+    )
+    LiftedSuppression.objects.create(
+        fingerprint=fingerprint(ADDRESS), reason=SuppressionReason.COMPLAINT, by="ida", explanation=f"{WORD} called"
     )
     SignupAnswers.objects.create(subscription=subscription, values={"city": WORD})
     SunsetQuestion.objects.create(

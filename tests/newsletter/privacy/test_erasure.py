@@ -15,8 +15,11 @@ from newsletter.models import Batch, BatchState, Delivery, DeliveryState, Event,
 from newsletter.providers.base import Outcome, OutcomeKind, Provider, SignedEvent
 from newsletter.sending.batch import claim_batch
 from newsletter.sending.outcome import record_outcome
-from subscribers.models import Consent, Subscriber, Suppression, SuppressionReason, fingerprint
+from subscribers.addresses import parse_address
+from subscribers.consent.address_change import request_change
+from subscribers.models import Consent, Subscriber, Suppression, SuppressionReason, TransactionalMail, fingerprint
 from subscribers.privacy.erase import erase_data_subject
+from subscribers.privacy.export import export_data
 from subscribers.privacy.registry import find_data_subject
 from subscribers.privacy.rules import rules
 from subscribers.suppression import suppress_addresses
@@ -62,6 +65,19 @@ def test_after_erasure_no_table_has_a_trace(provider: Provider) -> None:
     # That someone agreed stays.
     assert Consent.objects.filter(kind="requested", list_name="Harbour Notes", address="").exists()
     assert not erase_data_subject(find_data_subject(ADDRESS)).total
+
+
+def test_mails_to_the_address_that_another_wanted_to_change_theirs_to_are_erased() -> None:
+    asking = people.make_subscription(OTHER)
+    assert request_change(asking.key, parse_address(ADDRESS))
+    assert TransactionalMail.objects.filter(recipient=ADDRESS).exists()
+    assert [row["kind"] for row in export_data(find_data_subject(TYPED))["sections"]["transactional_mails"]] == [
+        "address_confirm"
+    ]
+    erase_data_subject(find_data_subject(TYPED))
+    assert cells_with_word() == []
+    # That to the other subscriber is theirs.
+    assert TransactionalMail.objects.get().recipient == OTHER
 
 
 def test_nothing_is_stored_about_an_address_of_which_nothing_was() -> None:
