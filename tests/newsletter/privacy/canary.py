@@ -279,16 +279,20 @@ def _receive(subscription: Subscription) -> None:
         )
 
 
-def _leave_traces(subscription: Subscription) -> None:
-    editor = User.objects.create_superuser("ida", "ida@example.org", "a long password")
+def leave_log_entry(address: str, subscriber_pk: int = 0, message: str = "") -> None:
+    """An entry in the log of an editor."""
     LogEntry.objects.create(
-        user=editor,
+        user=User.objects.create_superuser("ida", "ida@example.org", "a long password"),
         content_type=ContentType.objects.get_for_model(Subscriber),
-        object_id=str(subscription.subscriber_id),
-        object_repr=TYPED,
+        object_id=str(subscriber_pk),
+        object_repr=address,
         action_flag=CHANGE,
-        change_message=f"Changed {WORD}",
+        change_message=message,
     )
+
+
+def _leave_traces(subscription: Subscription) -> None:
+    leave_log_entry(TYPED, subscription.subscriber_id, f"Changed {WORD}")
     session = SessionStore()
     session["_messages"] = f"{ADDRESS} was changed"
     session.save()
@@ -333,14 +337,19 @@ def text_of(value: object) -> str:
 
 def cells_with_word() -> list[str]:
     """Every table and column of the database, ours or not, in which the word is found."""
+    return cells_with(WORD)
+
+
+def cells_with(word: str) -> list[str]:
+    """The same for another word in lower case."""
     found = []
     with connection.cursor() as cursor:
         for table in connection.introspection.table_names(cursor):
             cursor.execute(f'SELECT * FROM "{table}"')
             names = [column[0] for column in cursor.description]
             for row in cursor.fetchall():
-                found += [f"{table}.{name}" for name, value in zip(names, row, strict=True) if WORD in text_of(value)]
-    found += ["sessions" for session in Session.objects.all() if WORD in str(session.get_decoded()).lower()]
+                found += [f"{table}.{name}" for name, value in zip(names, row, strict=True) if word in text_of(value)]
+    found += ["sessions" for session in Session.objects.all() if word in str(session.get_decoded()).lower()]
     return sorted(set(found))
 
 
