@@ -9,6 +9,7 @@ from django.db.models import Model
 from django.utils import timezone
 
 from subscribers.consent.actions import unsubscribe_all
+from subscribers.consent.left_addresses import record_left_address
 from subscribers.models import (
     Change,
     ChangeKind,
@@ -94,6 +95,7 @@ def _merge_subscriptions(kept: Subscriber, merged: Subscriber, evidence: Evidenc
             _join(ours[theirs.mailing_list_id], theirs, evidence)
         else:
             Subscription.objects.filter(pk=theirs.pk).update(subscriber=kept)
+            record_left_address(merged, [theirs], evidence)
 
 
 def _join(mine: Subscription, theirs: Subscription, evidence: Evidence) -> None:

@@ -11,6 +11,8 @@ from subscribers.consent import actions
 from subscribers.consent.tokens import LinkSigner, Purpose, read_key
 from subscribers.directory.edit import tag_names_of
 from subscribers.directory.merge import merge, was_merged
+from subscribers.imports.confirmed import import_confirmed
+from subscribers.imports.outcomes import KeptReason, Outcome
 from subscribers.models import (
     Change,
     ChangeKind,
@@ -100,6 +102,15 @@ def test_a_subscription_of_another_list_moves_with_its_consents_and_links() -> N
     moved = Subscription.objects.get(key=key)
     assert (moved.subscriber_id, moved.state) == (mine.subscriber_id, SubscriptionState.ACTIVE)
     assert Consent.objects.get(subscription=moved).address == BEN
+
+
+def test_no_file_adds_the_merged_address_again_to_a_list_that_its_subscription_left() -> None:
+    mine = make_subscription(ADA)
+    theirs = make_subscription(BEN, make_mailing_list("tide-tables", name="Tide Tables"))
+    actions.unsubscribe(theirs.key, Evidence(form="unsubscribe"))
+    merge(mine.subscriber_id, theirs.subscriber_id, by="ida")
+    result = import_confirmed(theirs.mailing_list, [BEN], proof="An old file.")
+    assert result.outcomes == {Outcome.KEPT: {KeptReason.DELETED: 1}}
 
 
 def test_tags_fields_segments_topics_notes_and_details_are_joined() -> None:

@@ -50,7 +50,7 @@ def test_who_gets_an_address_that_another_had_before_neither_sees_nor_erases_the
     confirmed(ada(), ip="192.0.2.2")
     subject = find_data_subject(ADA)
     assert [row["ip"] for row in export_data(subject)["sections"]["consents"] if "ip" in row] == ["192.0.2.2"]
-    assert [row.ip for row in consents_of_subject(subject)] == ["192.0.2.2"]
+    assert [row.ip for row in consents_of_subject(subject) if row.ip] == ["192.0.2.2"]
     erase_data_subject(subject)
     kept = Consent.objects.get(subscription=moved, kind=ConsentKind.CONFIRMED)
     assert (kept.address, kept.ip) == (ADA, "192.0.2.1")
