@@ -10,7 +10,7 @@ from django.utils import timezone
 from subscribers.consent import actions
 from subscribers.consent.tokens import LinkSigner, Purpose, read_key
 from subscribers.directory.edit import tag_names_of
-from subscribers.directory.merge import merge, was_merged
+from subscribers.directory.merge import had_address, merge
 from subscribers.imports.confirmed import import_confirmed
 from subscribers.imports.outcomes import KeptReason, Outcome
 from subscribers.models import (
@@ -142,6 +142,6 @@ def test_tags_fields_segments_topics_notes_and_details_are_joined() -> None:
     assert Change.objects.filter(subscriber__canonical=BEN).count() == 0
     change = Change.objects.get(kind=ChangeKind.MERGED)
     assert (change.subscriber_id, change.by, change.values["from"]) == (kept.pk, "ida", BEN)
-    assert was_merged(kept.pk, BEN)
-    assert not was_merged(kept.pk, "gus@example.org")
-    assert not was_merged(kept.pk, "")
+    assert had_address(kept.pk, BEN)
+    assert not had_address(kept.pk, "gus@example.org")
+    assert not had_address(kept.pk, "")
