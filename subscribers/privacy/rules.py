@@ -274,12 +274,15 @@ def _empty_lifted(subject: DataSubject, located: list[int]) -> int:
 
 
 def _locate_log(subject: DataSubject) -> list[int]:
-    found = Q(
+    about = Q(
         object_id=str(subject.subscriber_pk), content_type__app_label="subscribers", content_type__model="subscriber"
     )
+    named = Q()
     for address in subject.addresses:
-        found |= Q(object_repr__icontains=address) | Q(change_message__icontains=address)
-    return list(LogEntry.objects.filter(found).values_list("pk", flat=True))
+        named |= Q(object_repr__icontains=address) | Q(change_message__icontains=address)
+    entries = LogEntry.objects.filter(named).values_list("pk", "object_repr", "change_message")
+    found = {pk for pk, *texts in entries if any(map(subject.is_named_in, texts))}
+    return sorted(found.union(LogEntry.objects.filter(about).values_list("pk", flat=True)))
 
 
 def _empty_log(subject: DataSubject, located: list[int]) -> int:
@@ -289,11 +292,7 @@ def _empty_log(subject: DataSubject, located: list[int]) -> int:
 
 def _erase_sessions(subject: DataSubject, located: list[int]) -> int:
     """Messages to an editor that wait in a session may name the subscriber. The editor logs in again."""
-    named = [
-        session.pk
-        for session in Session.objects.all()
-        if any(address in json.dumps(session.get_decoded()).lower() for address in map(str.lower, subject.addresses))
-    ]
+    named = [session.pk for session in Session.objects.all() if subject.is_named_in(json.dumps(session.get_decoded()))]
     deleted, _by_model = Session.objects.filter(pk__in=named).delete()
     return deleted
 

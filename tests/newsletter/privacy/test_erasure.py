@@ -7,6 +7,7 @@ import hashlib
 import orjson
 import pytest
 import zstandard
+from django.contrib.sessions.backends.db import SessionStore
 from django.utils import timezone
 
 from newsletter.events.apply import apply_events
@@ -17,7 +18,16 @@ from newsletter.sending.batch import claim_batch
 from newsletter.sending.outcome import record_outcome
 from subscribers.addresses import parse_address
 from subscribers.consent.address_change import request_change
-from subscribers.models import Consent, Subscriber, Suppression, SuppressionReason, TransactionalMail, fingerprint
+from subscribers.models import (
+    Consent,
+    Import,
+    ImportRefusal,
+    Subscriber,
+    Suppression,
+    SuppressionReason,
+    TransactionalMail,
+    fingerprint,
+)
 from subscribers.privacy.erase import erase_data_subject
 from subscribers.privacy.export import export_data
 from subscribers.privacy.registry import find_data_subject
@@ -34,6 +44,7 @@ from tests.newsletter.privacy.canary import (
     cells_with_word,
     covered_text_columns,
     has_word,
+    leave_log_entry,
     make_data_subject,
     models_with_path_to,
 )
@@ -78,6 +89,27 @@ def test_mails_to_the_address_that_another_wanted_to_change_theirs_to_are_erased
     assert cells_with_word() == []
     # That to the other subscriber is theirs.
     assert TransactionalMail.objects.get().recipient == OTHER
+
+
+def test_what_names_an_address_that_contains_this_one_is_neither_exported_nor_erased() -> None:
+    longer = f"my.{ADDRESS}"
+    people.make_subscription(ADDRESS)
+    stored = Import.objects.create(mailing_list=people.make_mailing_list(), file_name=f"{longer}.csv", size=1)
+    ImportRefusal.objects.create(owner=stored, position=1, line=1, reason="two_addresses", cells=[longer, "Berlin"])
+    Event.objects.create(provider="resend", event_id="m-1", body=orjson.dumps({"to": [longer]}).decode())
+    leave_log_entry(longer)
+    session = SessionStore()
+    session["_messages"] = f"{longer} was changed"
+    session.save()
+    assert longer not in str(export_data(find_data_subject(ADDRESS)))
+    erase_data_subject(find_data_subject(ADDRESS))
+    assert cells_with_word() == [
+        "django_admin_log.object_repr",
+        "newsletter_event.body",
+        "sessions",
+        "subscribers_import.file_name",
+        "subscribers_importrefusal.cells",
+    ]
 
 
 def test_nothing_is_stored_about_an_address_of_which_nothing_was() -> None:
