@@ -54,6 +54,9 @@ RANKS = {
     SuppressionReason.COMPLAINT: 5,
 }
 
+#: The reasons that an erased address may be suppressed for by now.
+MAY_BE_ERASED = [reason for reason, rank in RANKS.items() if rank >= RANKS[SuppressionReason.ERASED]]
+
 #: Called in the transaction that lifts suppressions, with their fingerprints, and in the one that writes the first mail
 #: after the hold of a complaint, which the provider would not deliver. Other apps add themselves at the start.
 LIFT_LISTENERS: list[Callable[[Collection[str]], None]] = []
@@ -248,13 +251,16 @@ def filter_suppressed(canonicals: Collection[str]) -> set[str]:
 
 
 def find_erased(canonicals: Collection[str]) -> set[str]:
-    """Those of these canonical addresses that were erased and have not come back. Two queries per 500 addresses."""
+    """Those of these canonical addresses that were erased and have not come back. Two queries per 500 addresses.
+
+    A heavier reason hides an erasure, so that a suppressed address without a subscriber counts as erased.
+    """
     keys = {fingerprint(canonical): canonical for canonical in canonicals}
     found: set[str] = set()
     names = list(keys)
     for start in range(0, len(names), CHUNK):
         chunk = names[start : start + CHUNK]
-        erased = Suppression.objects.filter(fingerprint__in=chunk, reason=SuppressionReason.ERASED)
+        erased = Suppression.objects.filter(fingerprint__in=chunk, reason__in=MAY_BE_ERASED)
         found.update(keys[key] for key in erased.values_list("fingerprint", flat=True))
     return found - set(Subscriber.objects.filter(canonical__in=found).values_list("canonical", flat=True))
 

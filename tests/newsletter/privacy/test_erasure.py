@@ -251,6 +251,18 @@ def test_an_event_that_comes_after_the_erasure_keeps_no_address(provider: Provid
     assert bool(delivery.delivered_at) == (about == "delivery")
 
 
+@pytest.mark.parametrize("reason", [SuppressionReason.COMPLAINT, SuppressionReason.MANUAL, SuppressionReason.PROVIDER])
+def test_an_event_about_an_erased_person_with_a_heavier_suppression_keeps_no_address(
+    provider: Provider, reason: SuppressionReason
+) -> None:
+    people.make_subscription(ADDRESS)
+    suppress_addresses({ADDRESS: (reason, "")})
+    erase_data_subject(find_data_subject(ADDRESS))
+    store_event("resend", event_body("email.delivered", transactional_mail="1"))
+    apply_events(provider)
+    assert cells_with_word() == []
+
+
 def test_an_event_that_waited_during_the_erasure_is_still_applied(provider: Provider) -> None:
     make_send(provider)
     delivery = Delivery.objects.get(subscriber__canonical=ADDRESS)
