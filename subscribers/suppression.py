@@ -22,6 +22,8 @@ from subscribers.models import (
     ConsentForm,
     ConsentKind,
     Evidence,
+    Import,
+    ImportSuppression,
     LiftedSuppression,
     Subscriber,
     Subscription,
@@ -142,6 +144,7 @@ def _suppress_chunk(causes: Mapping[str, SuppressionCause], evidence: Evidence) 
         )
         # After the insert: another worker may have stored a lower reason at the same time.
         _upgrade_outranked(by_fingerprint)
+        _keep_from_undoing(by_fingerprint)
         return sum(
             _end_subscriptions(group, replace(evidence, reason=reason)) for reason, group in _by_reason(causes).items()
         )
@@ -162,6 +165,7 @@ def suppress_fingerprints(causes: Mapping[str, tuple[SuppressionReason, datetime
                 ignore_conflicts=True,
             )
             _upgrade_outranked({key: (reason, "") for key, (reason, _at) in chunk})
+            _keep_from_undoing(dict(chunk))
 
 
 def _upgrade_outranked(causes: Mapping[str, SuppressionCause]) -> None:
@@ -173,6 +177,13 @@ def _upgrade_outranked(causes: Mapping[str, SuppressionCause]) -> None:
         suppression.detail = suppression.detail[:300]
         suppression.created_at = timezone.now()
     Suppression.objects.bulk_update(outranked, ["reason", "detail", "created_at"])
+
+
+def _keep_from_undoing(fingerprints: Collection[str]) -> None:
+    """Undoing an import must not lift what has another cause by now, also where that changes nothing."""
+    # By the owner, too: the index begins with it.
+    made = ImportSuppression.objects.filter(owner__in=Import.objects.values("pk"), fingerprint__in=fingerprints)
+    made.delete()
 
 
 def _end_subscriptions(canonicals: Collection[str], evidence: Evidence) -> int:
