@@ -46,6 +46,11 @@ class DataSubject:
         typed = self.subscriber.address if self.subscriber else self.canonical
         return tuple({self.canonical: None, typed: None})
 
+    @property
+    def domain(self) -> str:
+        """The mail domain of the address."""
+        return self.canonical.rpartition("@")[2]
+
     def is_named_in(self, text: str) -> bool:
         """Whether a text, or JSON as it is stored, has one of the addresses, and not only as a part of a longer one."""
         return self._named.search(text) is not None

@@ -20,10 +20,12 @@ from subscribers.models import (
     FieldValue,
     LiftedSuppression,
     LinkRequest,
+    MailDomain,
     Note,
     SegmentPick,
     Signup,
     SignupAnswers,
+    SignupDecision,
     Subscriber,
     Subscription,
     SubscriptionTag,
@@ -246,6 +248,29 @@ def _erase_signups(subject: DataSubject, located: list[int]) -> int:
     return deleted
 
 
+def _is_domain_shared(subject: DataSubject) -> bool:
+    """Whether another subscriber has the mail domain, so that it does not tell who someone is."""
+    others = Subscriber.objects.filter(canonical__endswith=f"@{subject.domain}").exclude(canonical=subject.canonical)
+    return others.exists()
+
+
+def _locate_decisions(subject: DataSubject) -> list[int]:
+    if _is_domain_shared(subject):
+        return []
+    return list(SignupDecision.objects.filter(facts__domain=subject.domain).values_list("pk", flat=True))
+
+
+def _forget_own_domain(subject: DataSubject, located: list[int]) -> int:
+    """What was decided stays; a mail domain of one person does not, neither there nor in the answers of the DNS."""
+    decisions = list(SignupDecision.objects.filter(pk__in=located))
+    for decision in decisions:
+        decision.facts = {**decision.facts, "domain": ""}
+    SignupDecision.objects.bulk_update(decisions, ["facts"], batch_size=CHUNK)
+    if located:
+        MailDomain.objects.filter(domain=subject.domain).delete()
+    return len(decisions)
+
+
 # --- Suppression ---------------------------------------------------------------------------------------------------
 
 
@@ -345,6 +370,14 @@ OWN_RULES: tuple[DataRule, ...] = (
     ),
     _rule("consents", _("Consents"), Consent, _consents, _empty_consents, locate=_locate_consents),
     _rule("signups", _("Sign-ups"), Signup, _signups, _erase_signups),
+    DataRule(
+        name="signup_decisions",
+        title=_("Decisions about sign-ups"),
+        models=(SignupDecision, MailDomain),
+        export=None,
+        erase=_forget_own_domain,
+        locate=_locate_decisions,
+    ),
     _rule("link_requests", _("Requests for a new link"), LinkRequest, _link_requests, _erase_link_requests),
     _rule(
         "signup_answers",

@@ -20,8 +20,11 @@ from subscribers.addresses import parse_address
 from subscribers.consent.address_change import request_change
 from subscribers.models import (
     Consent,
+    Evidence,
     Import,
     ImportRefusal,
+    MailDomain,
+    SignupDecision,
     Subscriber,
     Suppression,
     SuppressionReason,
@@ -32,6 +35,7 @@ from subscribers.privacy.erase import erase_data_subject
 from subscribers.privacy.export import export_data
 from subscribers.privacy.registry import find_data_subject
 from subscribers.privacy.rules import rules
+from subscribers.signup.queue import process_signups, store_signup
 from subscribers.suppression import suppress_addresses
 from tests import people
 from tests.newsletter.privacy.canary import (
@@ -110,6 +114,30 @@ def test_what_names_an_address_that_contains_this_one_is_neither_exported_nor_er
         "subscribers_import.file_name",
         "subscribers_importrefusal.cells",
     ]
+
+
+def sign_up(address: str) -> None:
+    """With all that a sign-up leaves behind."""
+    store_signup(people.make_mailing_list(), parse_address(address), Evidence(form="signup"), network="192.0.2.7")
+    process_signups()
+    domain = address.rpartition("@")[2]
+    MailDomain.objects.get_or_create(domain=domain, defaults={"status": "accepts", "checked_at": timezone.now()})
+
+
+def test_a_mail_domain_of_the_person_alone_is_erased_from_the_log_of_sign_ups() -> None:
+    sign_up(f"ada@{WORD}.example")
+    sign_up(OTHER)
+    erase_data_subject(find_data_subject(f"ada@{WORD}.example"))
+    assert cells_with_word() == []
+    assert set(SignupDecision.objects.values_list("facts__domain", flat=True)) == {"", "example.org"}
+    assert MailDomain.objects.get().domain == "example.org"
+
+
+def test_a_mail_domain_that_another_subscriber_has_stays_in_the_log_of_sign_ups() -> None:
+    for name in ("ada", "ben"):
+        sign_up(f"{name}@{WORD}.example")
+    erase_data_subject(find_data_subject(f"ada@{WORD}.example"))
+    assert set(SignupDecision.objects.values_list("facts__domain", flat=True)) == {f"{WORD}.example"}
 
 
 def test_nothing_is_stored_about_an_address_of_which_nothing_was() -> None:
