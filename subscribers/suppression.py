@@ -22,6 +22,8 @@ from subscribers.models import (
     ConsentForm,
     ConsentKind,
     Evidence,
+    Import,
+    ImportSuppression,
     LiftedSuppression,
     Subscriber,
     Subscription,
@@ -53,6 +55,9 @@ RANKS = {
     SuppressionReason.MANUAL: 4,
     SuppressionReason.COMPLAINT: 5,
 }
+
+#: The reasons that an erased address may be suppressed for by now.
+MAY_BE_ERASED = [reason for reason, rank in RANKS.items() if rank >= RANKS[SuppressionReason.ERASED]]
 
 #: Called in the transaction that lifts suppressions, with their fingerprints, and in the one that writes the first mail
 #: after the hold of a complaint, which the provider would not deliver. Other apps add themselves at the start.
@@ -139,6 +144,7 @@ def _suppress_chunk(causes: Mapping[str, SuppressionCause], evidence: Evidence) 
         )
         # After the insert: another worker may have stored a lower reason at the same time.
         _upgrade_outranked(by_fingerprint)
+        _keep_from_undoing(by_fingerprint)
         return sum(
             _end_subscriptions(group, replace(evidence, reason=reason)) for reason, group in _by_reason(causes).items()
         )
@@ -159,6 +165,7 @@ def suppress_fingerprints(causes: Mapping[str, tuple[SuppressionReason, datetime
                 ignore_conflicts=True,
             )
             _upgrade_outranked({key: (reason, "") for key, (reason, _at) in chunk})
+            _keep_from_undoing(dict(chunk))
 
 
 def _upgrade_outranked(causes: Mapping[str, SuppressionCause]) -> None:
@@ -170,6 +177,13 @@ def _upgrade_outranked(causes: Mapping[str, SuppressionCause]) -> None:
         suppression.detail = suppression.detail[:300]
         suppression.created_at = timezone.now()
     Suppression.objects.bulk_update(outranked, ["reason", "detail", "created_at"])
+
+
+def _keep_from_undoing(fingerprints: Collection[str]) -> None:
+    """Undoing an import must not lift what has another cause by now, also where that changes nothing."""
+    # By the owner, too: the index begins with it.
+    made = ImportSuppression.objects.filter(owner__in=Import.objects.values("pk"), fingerprint__in=fingerprints)
+    made.delete()
 
 
 def _end_subscriptions(canonicals: Collection[str], evidence: Evidence) -> int:
@@ -248,13 +262,16 @@ def filter_suppressed(canonicals: Collection[str]) -> set[str]:
 
 
 def find_erased(canonicals: Collection[str]) -> set[str]:
-    """Those of these canonical addresses that were erased and have not come back. Two queries per 500 addresses."""
+    """Those of these canonical addresses that were erased and have not come back. Two queries per 500 addresses.
+
+    A heavier reason hides an erasure, so that a suppressed address without a subscriber counts as erased.
+    """
     keys = {fingerprint(canonical): canonical for canonical in canonicals}
     found: set[str] = set()
     names = list(keys)
     for start in range(0, len(names), CHUNK):
         chunk = names[start : start + CHUNK]
-        erased = Suppression.objects.filter(fingerprint__in=chunk, reason=SuppressionReason.ERASED)
+        erased = Suppression.objects.filter(fingerprint__in=chunk, reason__in=MAY_BE_ERASED)
         found.update(keys[key] for key in erased.values_list("fingerprint", flat=True))
     return found - set(Subscriber.objects.filter(canonical__in=found).values_list("canonical", flat=True))
 

@@ -34,7 +34,7 @@ from newsletter.models.bulk_sql import execute_with_rows
 from newsletter.providers import erase_from_event
 from newsletter.providers.base import BounceKind, EventRejected, ParsedEvent, Provider
 from subscribers.addresses import AddressError, parse_address
-from subscribers.directory.merge import was_merged
+from subscribers.directory.merge import had_address
 from subscribers.models import Subscriber, SuppressionReason
 from subscribers.suppression import SuppressionCause, find_erased, outranks, suppress_addresses
 
@@ -81,6 +81,8 @@ class EventResult:
     delivery_pk: int | None = None
     is_erased: bool = False
     """Whether the subscriber of its delivery was erased."""
+    present_address: str = ""
+    """The canonical address of that subscriber, if it is no longer the one that the mail went to."""
 
     def set_result(self, state: EventState, reason: Reason | None = None) -> None:
         """Record what becomes of the event. Only one that is applied without a reason against it keeps its delivery."""
@@ -146,10 +148,7 @@ def _match_to_deliveries(results: list[EventResult]) -> set[int]:
             result.set_result(EventState.ORPHAN, Reason.NO_SUCH_DELIVERY)
         elif not _edition_matches(event, deliveries[result.delivery_pk], issues):
             result.set_result(EventState.ORPHAN, Reason.OTHER_EDITION)
-        elif not (
-            _recipient_matches(addresses[result.delivery_pk], event.recipient)
-            or was_merged(deliveries[result.delivery_pk].subscriber_id, _canonical(event.recipient))
-        ):
+        elif not _find_recipient(result, event, addresses[result.delivery_pk], deliveries[result.delivery_pk]):
             result.set_result(EventState.ORPHAN, Reason.OTHER_RECIPIENT)
         elif event.provider_id in superseded:
             # Recorded on the delivery, it would prove that the mail in its place was sent, with the rest of its batch.
@@ -218,6 +217,14 @@ def _tagged_pk(event: ParsedEvent, name: str) -> int | None:
     return int(tag) if tag.isascii() and tag.isdigit() and len(tag) < 19 else None
 
 
+def _find_recipient(result: EventResult, event: ParsedEvent, canonical: str, delivery: Delivery) -> bool:
+    """Whether the mail went to the subscriber of the delivery, at the present address or at an earlier one."""
+    if _recipient_matches(canonical, event.recipient):
+        return True
+    result.present_address = canonical
+    return had_address(delivery.subscriber_id, _canonical(event.recipient))
+
+
 def _recipient_matches(canonical: str, recipient: str) -> bool:
     """Whether the event is about the recipient of the delivery; for an erased subscriber the event is believed."""
     return not canonical or _canonical(recipient) == canonical
@@ -274,12 +281,21 @@ def _suppress(results: list[EventResult]) -> None:
     """
     causes: dict[str, SuppressionCause] = {}
     for result in results:
-        reason = _suppression_reason(result)
-        canonical = _canonical(result.parsed.recipient) if reason and result.parsed else ""
-        if reason and canonical and (canonical not in causes or outranks(reason, causes[canonical][0])):
-            causes[canonical] = (reason, "" if result.is_erased else result.detail)
+        if not (reason := _suppression_reason(result)):
+            continue
+        for canonical in _suppressed_by(result, reason):
+            if canonical not in causes or outranks(reason, causes[canonical][0]):
+                causes[canonical] = (reason, "" if result.is_erased else result.detail)
     if causes:
         suppress_addresses(causes)
+
+
+def _suppressed_by(result: EventResult, reason: SuppressionReason) -> set[str]:
+    """The address that the mail went to. A complaint is of its subscriber, whose address may be another one by now."""
+    found = {_canonical(result.parsed.recipient)} if result.parsed else set()
+    if reason is SuppressionReason.COMPLAINT and result.state is EventState.APPLIED:
+        found.add(result.present_address)
+    return found - {""}
 
 
 def _suppression_reason(result: EventResult) -> SuppressionReason | None:

@@ -97,9 +97,11 @@ def _remove_lifted(name: str, provider: SupportsSuppressions) -> None:
     for entry in due.order_by("removal_requested_at")[:REMOVALS_PER_RUN]:
         try:
             provider.remove_suppression(entry.suppression_id)
-        except SuppressionsUnreadable:
+        except SuppressionsUnreadable as error:
+            # The others wait for the next run. The list is read all the same: one entry must not keep it from that.
             ProviderSuppression.objects.filter(pk=entry.pk).update(removal_failed_at=timezone.now())
-            raise
+            log.info("Suppression not removed at the provider", extra={"provider": name, "code": error.code})
+            return
         ProviderSuppression.objects.filter(pk=entry.pk).delete()
         log.info("Suppression removed at the provider", extra={"provider": name})
 

@@ -95,7 +95,8 @@ def _locate_events(subject: DataSubject) -> list[int]:
     named = Q()
     for address in subject.addresses:
         named |= Q(body__icontains=address)
-    found.update(Event.objects.filter(named, delivery_id__isnull=True).values_list("pk", flat=True))
+    without = Event.objects.filter(named, delivery_id__isnull=True).values_list("pk", "body")
+    found.update(pk for pk, body in without.iterator(chunk_size=CHUNK) if subject.is_named_in(body))
     return sorted(found)
 
 

@@ -13,6 +13,8 @@ from django.utils import timezone
 from subscribers.models import (
     ConsentKind,
     Evidence,
+    Signup,
+    SignupState,
     Subscriber,
     Subscription,
     SubscriptionQuerySet,
@@ -20,6 +22,7 @@ from subscribers.models import (
     update_subscriptions,
 )
 from subscribers.models import SubscriptionState as State
+from subscribers.models.signup import SignupQuerySet
 
 #: Rows per statement: far below SQLite's limit of parameters.
 CHUNK = 500
@@ -29,14 +32,35 @@ PAUSE_WEEKS = (2, 4, 8)
 
 
 def unsubscribe(key: uuid.UUID, evidence: Evidence) -> bool:
-    """End the subscription with this key at once. False if there was none to end; a repeat is harmless."""
-    return unsubscribe_all(Subscription.objects.with_key(key), evidence) > 0
+    """End the subscription with this key at once. False if there was none to end; a repeat is harmless.
+
+    If it has ended before, a request that waits to be answered is withdrawn: it is older than this.
+    """
+    subscription = Subscription.objects.with_key(key)
+    with transaction.atomic():
+        has_ended = unsubscribe_all(subscription, evidence) > 0
+        if not has_ended:
+            lists = subscription.values("mailing_list")
+            _waiting_signups(subscription).filter(mailing_list__in=lists).delete()
+    return has_ended
 
 
 def unsubscribe_everywhere(key: uuid.UUID, evidence: Evidence) -> int:
-    """End all subscriptions of the subscriber who has the one with this key, on every list; how many."""
-    subscribers = Subscription.objects.with_key(key).values("subscriber")
-    return unsubscribe_all(Subscription.objects.filter(subscriber__in=subscribers), evidence)
+    """End all subscriptions of the subscriber who has the one with this key, on every list; how many.
+
+    Requests that wait to be answered are withdrawn.
+    """
+    subscription = Subscription.objects.with_key(key)
+    with transaction.atomic():
+        _waiting_signups(subscription).delete()
+        subscribers = subscription.values("subscriber")
+        return unsubscribe_all(Subscription.objects.filter(subscriber__in=subscribers), evidence)
+
+
+def _waiting_signups(subscriptions: SubscriptionQuerySet) -> SignupQuerySet:
+    """Sign-ups with the address of this subscription that wait: for the worker, an editor or the end of a hold."""
+    canonical = subscriptions.values_list("subscriber__canonical", flat=True).first()
+    return Signup.objects.filter(address__iexact=canonical or "", state__in=(SignupState.WAITING, SignupState.HELD))
 
 
 def unsubscribe_all(subscriptions: SubscriptionQuerySet, evidence: Evidence) -> int:

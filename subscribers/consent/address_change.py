@@ -19,6 +19,7 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from subscribers.addresses import Address
+from subscribers.consent.left_addresses import record_left_address
 from subscribers.consent.tokens import (
     Purpose,
     approve_address_url,
@@ -34,7 +35,9 @@ from subscribers.models import (
     AddressChange,
     AddressChangeState,
     ChangeKind,
+    ConsentForm,
     DataRequest,
+    Evidence,
     Subscriber,
     Subscription,
     SubscriptionState,
@@ -188,6 +191,9 @@ def _change_address(change: AddressChange, now: datetime.datetime) -> None:
     DataRequest.objects.filter(subscriber=change.subscriber_id, used_at__isnull=True).update(used_at=now)
     values = {"from": change.subscriber.address, "to": change.address}
     record_changes([change.subscription], ChangeKind.ADDRESS, values, by="")
+    if change.subscriber.canonical != change.canonical:
+        subscriptions = Subscription.objects.filter(subscriber=change.subscriber_id).select_related("mailing_list")
+        record_left_address(change.subscriber, subscriptions, Evidence(form=ConsentForm.PREFERENCES))
 
 
 def _update_unless_taken(change: AddressChange) -> int:

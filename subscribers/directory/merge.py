@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Protocol
 
 from django.db import transaction
-from django.db.models import Model
+from django.db.models import Model, Q
 from django.utils import timezone
 
 from subscribers.consent.actions import unsubscribe_all
+from subscribers.consent.left_addresses import record_left_address
 from subscribers.models import (
     Change,
     ChangeKind,
@@ -79,10 +80,11 @@ def merge(kept_pk: int, merged_pk: int, *, by: str) -> Subscriber:
     return kept
 
 
-def was_merged(subscriber_pk: int, canonical: str) -> bool:
-    """Whether this address was merged into the subscriber: mails to it are now theirs."""
-    merged = Change.objects.filter(subscriber=subscriber_pk, kind=ChangeKind.MERGED, values__canonical=canonical)
-    return bool(canonical) and merged.exists()
+def had_address(subscriber_pk: int, canonical: str) -> bool:
+    """Whether the subscriber had this address before a change, or it was merged: mails to it were theirs."""
+    merged = Q(kind=ChangeKind.MERGED, values__canonical=canonical)
+    changed = Q(kind=ChangeKind.ADDRESS, values__from__iexact=canonical)
+    return bool(canonical) and Change.objects.filter(merged | changed, subscriber=subscriber_pk).exists()
 
 
 def _merge_subscriptions(kept: Subscriber, merged: Subscriber, evidence: Evidence) -> None:
@@ -94,6 +96,7 @@ def _merge_subscriptions(kept: Subscriber, merged: Subscriber, evidence: Evidenc
             _join(ours[theirs.mailing_list_id], theirs, evidence)
         else:
             Subscription.objects.filter(pk=theirs.pk).update(subscriber=kept)
+            record_left_address(merged, [theirs], evidence)
 
 
 def _join(mine: Subscription, theirs: Subscription, evidence: Evidence) -> None:

@@ -50,6 +50,7 @@ LABELS: dict[tuple[str, str], Any] = {
     ("consents", "form"): ConsentForm,
     ("consents", "reason"): SuppressionReason,
     ("suppressions", "reason"): SuppressionReason,
+    ("lifted_suppressions", "reason"): SuppressionReason,
 }
 
 

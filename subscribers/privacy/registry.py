@@ -6,6 +6,7 @@ Other apps add rules of their own when they start, because this one knows nothin
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -44,6 +45,31 @@ class DataSubject:
         """The address in each form in which it is stored."""
         typed = self.subscriber.address if self.subscriber else self.canonical
         return tuple({self.canonical: None, typed: None})
+
+    @property
+    def domain(self) -> str:
+        """The mail domain of the address."""
+        return self.canonical.rpartition("@")[2]
+
+    def is_named_in(self, text: str) -> bool:
+        """Whether a text, or JSON as it is stored, has one of the addresses, and not only as a part of a longer one."""
+        return self._named.search(text) is not None
+
+    def without_name(self, text: str) -> str:
+        """The text without the addresses."""
+        return self._named.sub("", text)
+
+    @functools.cached_property
+    def _named(self) -> re.Pattern[str]:
+        """The addresses, which are ASCII, with their borders: susan@example.org does not name an@example.org.
+
+        In JSON, the letter of an escape such as `\\n` or `\\u00fc` may stand before one.
+        """
+        words = "|".join(map(re.escape, self.addresses))
+        return re.compile(
+            rf"(?:(?<![\w.+-])|(?<=\\[bfnrt])|(?<=\\u[0-9a-f]{{4}}))(?:{words})(?![\w-]|\.\w)",
+            re.IGNORECASE | re.ASCII,
+        )
 
     @property
     def fingerprint(self) -> str:

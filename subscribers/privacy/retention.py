@@ -19,6 +19,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from subscribers.models import Consent, RetentionProgress, Signup, TransactionalMail, TransactionalMailState
+from subscribers.transactional.blocked import TO_NEW_ADDRESS
 
 if TYPE_CHECKING:
     from django.utils.functional import _StrOrPromise as StrOrPromise
@@ -136,6 +137,12 @@ def overdue_rules(now: datetime.datetime) -> list[RetentionRule]:
     return [rule for rule in retention_rules() if rule.is_overdue(now - datetime.timedelta(days=days_of(rule)) - GRACE)]
 
 
+def _clear_mails(mails: QuerySet[Any]) -> None:
+    """That a mail was sent stays with its subscriber; an address to which another wanted to change theirs does not."""
+    mails.update(subject="", text="", html="", headers={}, detail="")
+    mails.filter(kind__in=TO_NEW_ADDRESS).update(recipient="")
+
+
 OWN_RULES: tuple[RetentionRule, ...] = (
     ByKey(
         name="evidence",
@@ -149,7 +156,7 @@ OWN_RULES: tuple[RetentionRule, ...] = (
         title=_("contents of transactional mails"),
         rows=TransactionalMail.objects.all,
         at="created_at",
-        clear=lambda rows: rows.update(subject="", text="", html="", headers={}, detail=""),
+        clear=_clear_mails,
         unfinished=lambda: TransactionalMail.objects.filter(state=TransactionalMailState.PENDING).order_by("pk"),
     ),
     ByKey(

@@ -12,16 +12,20 @@ from django.db.models import Model, Q
 from django.utils.translation import gettext_lazy as _
 
 from subscribers.models import (
+    CONFIRMED_AFTER_HOLD,
     AddressChange,
     Change,
     Consent,
     DataRequest,
     FieldValue,
+    LiftedSuppression,
     LinkRequest,
+    MailDomain,
     Note,
     SegmentPick,
     Signup,
     SignupAnswers,
+    SignupDecision,
     Subscriber,
     Subscription,
     SubscriptionTag,
@@ -32,9 +36,13 @@ from subscribers.models import (
 )
 from subscribers.privacy.registry import DataRule, DataSubject, Row, added_rules, plain_row
 from subscribers.privacy.work_rules import WORK_RULES
+from subscribers.transactional.blocked import TO_NEW_ADDRESS
 
 #: Rows per statement: far below SQLite's limit of parameters.
 CHUNK = 500
+
+#: What is left of the words of an editor.
+WITHOUT_WORDS = "–"
 
 
 def rules() -> tuple[DataRule, ...]:
@@ -148,8 +156,11 @@ def _deleted_with(model: type[Model], *, through: str) -> Callable[[DataSubject,
 
 
 def consents_of(subject: DataSubject) -> Q:
-    """By the subscription, and by the address: those of a subscription that was deleted have no other."""
-    return Q(subscription__in=subject.subscription_pks) | Q(canonical=subject.canonical)
+    """By the subscription; by the address only those of a deleted subscription, which have no other mark.
+
+    Those of another subscriber who had the address before are their proof, and none of this one.
+    """
+    return Q(subscription__in=subject.subscription_pks) | Q(subscription__isnull=True, canonical=subject.canonical)
 
 
 def _consents(subject: DataSubject) -> Iterator[Row]:
@@ -177,9 +188,25 @@ def _empty_consents(subject: DataSubject, located: list[int]) -> int:
 
 def _mails(subject: DataSubject) -> Iterator[Row]:
     names = ("created_at", "kind", "recipient", "subject", "state", "sent_at", "provider_id", "reason", "detail")
-    for row in _owned(TransactionalMail, subject).order_by("pk"):
+    found = Q(subscription__in=subject.subscription_pks) | Q(pk__in=_locate_mails_of_others(subject))
+    for row in TransactionalMail.objects.filter(found).order_by("pk"):
         # Without the body, which is there only until the mail is sent: editors must not see its working links.
         yield plain_row(row, *names)
+
+
+def _locate_mails_of_others(subject: DataSubject) -> list[int]:
+    """Mails to the address because another subscriber wanted to change theirs to it."""
+    to_address = Q()
+    for address in subject.addresses:
+        to_address |= Q(recipient__iexact=address)
+    mails = TransactionalMail.objects.filter(to_address, kind__in=TO_NEW_ADDRESS)
+    return list(mails.exclude(subscription__in=subject.subscription_pks).values_list("pk", flat=True))
+
+
+def _erase_mails(subject: DataSubject, located: list[int]) -> int:
+    found = Q(subscription__in=subject.subscription_pks) | Q(pk__in=located)
+    deleted, _by_model = TransactionalMail.objects.filter(found).delete()
+    return deleted
 
 
 def _signups_of(subject: DataSubject) -> Q:
@@ -221,6 +248,29 @@ def _erase_signups(subject: DataSubject, located: list[int]) -> int:
     return deleted
 
 
+def _is_domain_shared(subject: DataSubject) -> bool:
+    """Whether another subscriber has the mail domain, so that it does not tell who someone is."""
+    others = Subscriber.objects.filter(canonical__endswith=f"@{subject.domain}").exclude(canonical=subject.canonical)
+    return others.exists()
+
+
+def _locate_decisions(subject: DataSubject) -> list[int]:
+    if _is_domain_shared(subject):
+        return []
+    return list(SignupDecision.objects.filter(facts__domain=subject.domain).values_list("pk", flat=True))
+
+
+def _forget_own_domain(subject: DataSubject, located: list[int]) -> int:
+    """What was decided stays; a mail domain of one person does not, neither there nor in the answers of the DNS."""
+    decisions = list(SignupDecision.objects.filter(pk__in=located))
+    for decision in decisions:
+        decision.facts = {**decision.facts, "domain": ""}
+    SignupDecision.objects.bulk_update(decisions, ["facts"], batch_size=CHUNK)
+    if located:
+        MailDomain.objects.filter(domain=subject.domain).delete()
+    return len(decisions)
+
+
 # --- Suppression ---------------------------------------------------------------------------------------------------
 
 
@@ -234,30 +284,40 @@ def _empty_suppression(subject: DataSubject, located: list[int]) -> int:
     return Suppression.objects.filter(fingerprint=subject.fingerprint).exclude(detail="").update(detail="")
 
 
+def _lifted(subject: DataSubject) -> Iterator[Row]:
+    for row in LiftedSuppression.objects.filter(fingerprint=subject.fingerprint).order_by("pk"):
+        yield plain_row(row, "reason", "by", "explanation", "lifted_at")
+
+
+def _empty_lifted(subject: DataSubject, located: list[int]) -> int:
+    """That an editor gave a reason stays; their words may name the subscriber."""
+    explained = LiftedSuppression.objects.filter(fingerprint=subject.fingerprint).exclude(explanation="")
+    return explained.exclude(explanation__in=(WITHOUT_WORDS, CONFIRMED_AFTER_HOLD)).update(explanation=WITHOUT_WORDS)
+
+
 # --- What editors leave behind -------------------------------------------------------------------------------------
 
 
 def _locate_log(subject: DataSubject) -> list[int]:
-    found = Q(
+    about = Q(
         object_id=str(subject.subscriber_pk), content_type__app_label="subscribers", content_type__model="subscriber"
     )
+    named = Q()
     for address in subject.addresses:
-        found |= Q(object_repr__icontains=address) | Q(change_message__icontains=address)
-    return list(LogEntry.objects.filter(found).values_list("pk", flat=True))
+        named |= Q(object_repr__icontains=address) | Q(change_message__icontains=address)
+    entries = LogEntry.objects.filter(named).values_list("pk", "object_repr", "change_message")
+    found = {pk for pk, *texts in entries if any(map(subject.is_named_in, texts))}
+    return sorted(found.union(LogEntry.objects.filter(about).values_list("pk", flat=True)))
 
 
 def _empty_log(subject: DataSubject, located: list[int]) -> int:
     """Who did something when stays; to whom does not."""
-    return LogEntry.objects.filter(pk__in=located).update(object_repr="–", change_message="")
+    return LogEntry.objects.filter(pk__in=located).update(object_repr=WITHOUT_WORDS, change_message="")
 
 
 def _erase_sessions(subject: DataSubject, located: list[int]) -> int:
     """Messages to an editor that wait in a session may name the subscriber. The editor logs in again."""
-    named = [
-        session.pk
-        for session in Session.objects.all()
-        if any(address in json.dumps(session.get_decoded()).lower() for address in map(str.lower, subject.addresses))
-    ]
+    named = [session.pk for session in Session.objects.all() if subject.is_named_in(json.dumps(session.get_decoded()))]
     deleted, _by_model = Session.objects.filter(pk__in=named).delete()
     return deleted
 
@@ -305,10 +365,19 @@ OWN_RULES: tuple[DataRule, ...] = (
         _("Confirmation mails and other mails to you"),
         TransactionalMail,
         _mails,
-        _deleted_with(TransactionalMail, through=BY_SUBSCRIPTION),
+        _erase_mails,
+        locate=_locate_mails_of_others,
     ),
     _rule("consents", _("Consents"), Consent, _consents, _empty_consents, locate=_locate_consents),
     _rule("signups", _("Sign-ups"), Signup, _signups, _erase_signups),
+    DataRule(
+        name="signup_decisions",
+        title=_("Decisions about sign-ups"),
+        models=(SignupDecision, MailDomain),
+        export=None,
+        erase=_forget_own_domain,
+        locate=_locate_decisions,
+    ),
     _rule("link_requests", _("Requests for a new link"), LinkRequest, _link_requests, _erase_link_requests),
     _rule(
         "signup_answers",
@@ -325,6 +394,7 @@ OWN_RULES: tuple[DataRule, ...] = (
         _deleted_with(SunsetQuestion, through=BY_SUBSCRIPTION),
     ),
     _rule("suppressions", _("Suppression"), Suppression, _suppressions, _empty_suppression),
+    _rule("lifted_suppressions", _("Suppressions that were lifted"), LiftedSuppression, _lifted, _empty_lifted),
     _rule("log", _("Log of the editors"), LogEntry, None, _empty_log, locate=_locate_log),
     _rule("sessions", _("Sessions of the editors"), Session, None, _erase_sessions),
 )

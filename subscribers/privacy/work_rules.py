@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -58,9 +56,7 @@ def _refused_rows(subject: DataSubject) -> Iterator[Row]:
 
 def _names_others(subject: DataSubject, cell: str) -> bool:
     """Whether a cell has another address: one with two of them is a reason to refuse a row."""
-    for address in subject.addresses:
-        cell = re.sub(re.escape(address), "", cell, flags=re.IGNORECASE)
-    return "@" in cell
+    return "@" in subject.without_name(cell)
 
 
 def _erase_imported(subject: DataSubject, located: list[int]) -> int:
@@ -99,7 +95,11 @@ def _move_cursors(subject: DataSubject) -> int:
 def _without_previews(subject: DataSubject) -> int:
     """Empty the preview of an import that shows the subscriber, and the words of an error that name them."""
     shown = _naming(Import, "preview", subject).update(preview=[])
-    return shown + sum(_naming(Import, column, subject).update(**{column: "–"}) for column in ("detail", "file_name"))
+    told = _naming(Import, "detail", subject).update(detail="–")
+    # Without the extension, which looks like the end of a longer domain.
+    names = Import.objects.values_list("pk", "file_name")
+    named = [pk for pk, name in names if subject.is_named_in(name) or subject.is_named_in(name.rpartition(".")[0])]
+    return shown + told + Import.objects.filter(pk__in=named).update(file_name="–")
 
 
 # --- Selections ----------------------------------------------------------------------------------------------------
@@ -129,7 +129,7 @@ def _is_named(subject: DataSubject, selection: dict[str, Any], values: dict[str,
     words = f"{selection.get('text', '')} {rules} {values.get('words', '')}".lower()
     name = subject.canonical.partition("@")[0]
     is_picked = subject.subscriber_pk in selection.get("keys", ()) and "words" in values
-    return is_picked or subject.canonical in words or name in words.split()
+    return is_picked or subject.is_named_in(words) or name in words.split()
 
 
 def _without_text(selection: dict[str, Any]) -> dict[str, Any]:
@@ -137,11 +137,13 @@ def _without_text(selection: dict[str, Any]) -> dict[str, Any]:
 
 
 def _naming(model: type[Model], column: str, subject: DataSubject) -> QuerySet[Any]:
-    """Rows whose column has the address somewhere. The JSON of SQLite escapes what is not ASCII."""
+    """Rows whose column has the address somewhere, and not only as a part of another one."""
     found = Q()
     for address in subject.addresses:
-        found |= Q(as_text__icontains=address) | Q(as_text__icontains=json.dumps(address)[1:-1])
-    return model._default_manager.alias(as_text=Cast(column, TextField())).filter(found)
+        found |= Q(as_text__icontains=address)
+    rows = model._default_manager.annotate(as_text=Cast(column, TextField())).filter(found)
+    named = [pk for pk, text in rows.values_list("pk", "as_text") if subject.is_named_in(text)]
+    return model._default_manager.filter(pk__in=named)
 
 
 def _rule(name: str, title: Any, *models: type[Model], **more: Any) -> DataRule:

@@ -17,9 +17,13 @@ from django.utils import timezone
 
 from subscribers.addresses import parse_address
 from subscribers.consent import address_change
+from subscribers.consent.actions import unsubscribe
 from subscribers.consent.address_change import MAX_CHANGES_PER_DAY, agree, request_change
 from subscribers.consent.data_requests import send_link
+from subscribers.consent.double_opt_in import RequestResult, request_subscription
 from subscribers.consent.tokens import Purpose, approve_address_url, confirm_address_url, preferences_url
+from subscribers.imports.confirmed import import_confirmed
+from subscribers.imports.outcomes import KeptReason, Outcome
 from subscribers.models import (
     AddressChange,
     AddressChangeState,
@@ -27,6 +31,7 @@ from subscribers.models import (
     ChangeKind,
     DataRequest,
     DataRequestKind,
+    Evidence,
     Subscriber,
     Subscription,
     Suppression,
@@ -457,3 +462,18 @@ def test_of_two_requests_at_the_same_moment_one_stays_open() -> None:
         for future in [threads.submit(ask, number) for number in (1, 2)]:
             future.result()
     assert sorted(AddressChange.objects.values_list("state", flat=True)) == ["open", "replaced"]
+
+
+def test_no_file_adds_the_former_address_again_to_the_lists_that_its_subscriber_is_on_or_left() -> None:
+    subscription = asked()
+    left = ada(make_mailing_list("tide-tables", name="Tide Tables"))
+    unsubscribe(left.key, Evidence(form="unsubscribe"))
+    for purpose, url in ((Purpose.CONFIRM_ADDRESS, confirm_path()), (Purpose.APPROVE_ADDRESS, approve_path())):
+        agree(purpose, url.rpartition("/")[2])
+    for mailing_list in (subscription.mailing_list, left.mailing_list):
+        result = import_confirmed(mailing_list, [ADA], proof="An old file.")
+        assert result.outcomes == {Outcome.KEPT: {KeptReason.DELETED: 1}}
+    assert address() == NEW
+    # Its owner may sign up again.
+    asked_for = request_subscription(subscription.mailing_list, parse_address(ADA), Evidence(form="signup"))
+    assert asked_for is RequestResult.CONFIRMATION

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import uuid
 from collections.abc import Callable
 from typing import Any
 
@@ -13,6 +14,7 @@ from django.utils import timezone
 from subscribers import suppression
 from subscribers.addresses import parse_address
 from subscribers.consent import double_opt_in
+from subscribers.consent.actions import unsubscribe, unsubscribe_everywhere
 from subscribers.consent.double_opt_in import PROVIDER_DELAY, ConfirmationStatus, RequestResult
 from subscribers.consent.tokens import ConfirmationToken
 from subscribers.directory.add import add_with_confirmation, add_with_proof
@@ -288,3 +290,20 @@ def test_the_mail_after_the_hold_is_announced_to_the_provider(monkeypatch: pytes
     complained(31 * DAY)
     sign_up()
     assert heard == [fingerprint(DINA)]
+
+
+@pytest.mark.parametrize("leave", [unsubscribe, unsubscribe_everywhere])
+def test_a_request_that_waits_is_withdrawn_by_an_unsubscribe_after_it(
+    leave: Callable[[uuid.UUID, Evidence], object],
+) -> None:
+    subscription = complained()
+    other = make_mailing_list("tide-tables", name="Tide Tables")
+    for mailing_list in (subscription.mailing_list, other):
+        store_signup(mailing_list, parse_address(DINA.title()), HERE)
+        store_signup(mailing_list, parse_address("gus@example.net"), HERE)
+    process_signups()
+    assert Signup.objects.on_hold().count() == 2
+    leave(subscription.key, Evidence(form="one-click"))
+    waiting = [signup.mailing_list for signup in Signup.objects.on_hold()]
+    assert waiting == ([other] if leave is unsubscribe else [])
+    assert Signup.objects.filter(address="gus@example.net").count() == 2

@@ -254,6 +254,12 @@ def test_a_copied_form_signs_up_without_stamp_and_cookies(client: Client) -> Non
     assert Consent.objects.get().text.text == signup_text(mailing_list)  # type: ignore[union-attr]
 
 
+def test_a_copied_form_has_the_privacy_policy_and_the_complaint_contact() -> None:
+    html = form_html(embeddable(privacy_url="https://a.example/privacy", complaint_contact="privacy@a.example"))
+    assert 'href="https://a.example/privacy"' in html
+    assert 'href="mailto:privacy@a.example"' in html
+
+
 def test_a_form_that_was_copied_before_the_text_changed_stores_no_text(client: Client) -> None:
     embeddable()
     client.post(EMBED, {"email": GUS, "shown_text": "0123456789abcdef"})

@@ -67,6 +67,17 @@ def states() -> list[str]:
     return list(Signup.objects.order_by("pk").values_list("state", flat=True))
 
 
+def test_who_may_not_see_personal_data_sees_no_address_of_a_sign_up(client: Client) -> None:
+    sign_up("abuse@example.net")
+    leo = User.objects.create_user("leo", "leo@example.org", "a long password", is_staff=True)
+    leo.user_permissions.set(Permission.objects.filter(codename__in=("view_signup", "change_signup")))
+    client.force_login(leo)
+    assert client.get(QUEUE).status_code == 403
+    assert client.get(reverse("admin:subscribers_signup_change", args=[Signup.objects.get().pk])).status_code == 403
+    leo.user_permissions.add(Permission.objects.get(codename="view_personal_data"))
+    assert "abuse@example.net" in words(client.get(QUEUE))
+
+
 # --- The queue -----------------------------------------------------------------------------------------------------
 
 
@@ -123,7 +134,8 @@ def test_the_whole_queue_is_released_at_once(editor: Client) -> None:
 
 def test_an_editor_without_the_permission_may_only_look(client: Client) -> None:
     user = User.objects.create_user("lou", "lou@example.org", is_staff=True)
-    user.user_permissions.set(Permission.objects.filter(codename__in=("view_signup", "view_signuprule")))
+    rights = ("view_signup", "view_signuprule", "view_personal_data")
+    user.user_permissions.set(Permission.objects.filter(codename__in=rights))
     client.force_login(user)
     sign_up("abuse@example.org")
     assert "abuse@example.org" in words(client.get(QUEUE))

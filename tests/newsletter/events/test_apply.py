@@ -20,7 +20,16 @@ from newsletter.providers import get_provider
 from newsletter.providers.base import ParsedEvent, SignedEvent
 from newsletter.reports.statistics import SendTotals, report_of, send_totals
 from newsletter.worker.steps import STEPS
-from subscribers.models import Subscription, SubscriptionState, Suppression, SuppressionReason
+from subscribers.models import (
+    Change,
+    ChangeKind,
+    Subscriber,
+    Subscription,
+    SubscriptionState,
+    Suppression,
+    SuppressionReason,
+    fingerprint,
+)
 from tests import people
 from tests.publications import make_issue, start_sending
 
@@ -436,3 +445,42 @@ def test_events_are_applied_in_the_order_of_their_arrival(delivery: Delivery) ->
     assert apply_events(get_provider(), limit=2)
     assert states() == ["applied", "applied", "new", "new", "new"]
     assert timezone.now() > START
+
+
+def change_address(subscriber: Subscriber, address: str) -> None:
+    """As once both mailboxes have agreed."""
+    values = {"from": subscriber.address, "to": address}
+    Change.objects.create(subscriber=subscriber, kind=ChangeKind.ADDRESS, values=values)
+    Subscriber.objects.filter(pk=subscriber.pk).update(address=address, canonical=address)
+
+
+def test_an_event_about_the_former_address_of_a_recipient_is_applied(send: Send) -> None:
+    delivery = delivery_to("Ada@example.org", send)
+    receive("email.delivered", delivery)
+    receive("email.bounced", delivery, **HARD)
+    change_address(delivery.subscriber, "ada.new@example.net")
+    apply()
+    delivery.refresh_from_db()
+    assert states() == [EventState.APPLIED] * 2
+    assert delivery.delivered_at == START
+    # The bounce is about the former mailbox.
+    assert [row.fingerprint for row in Suppression.objects.all()] == [fingerprint(people.ADA)]
+    assert Subscription.objects.get().state == SubscriptionState.ACTIVE
+
+
+def test_a_complaint_about_a_mail_to_the_former_address_holds_for_the_present_one(send: Send) -> None:
+    delivery = delivery_to(people.ADA, send)
+    receive("email.complained", delivery)
+    change_address(delivery.subscriber, "ada.new@example.net")
+    apply()
+    assert Subscription.objects.get().state == SubscriptionState.SUPPRESSED
+    found = {row.fingerprint: row.reason for row in Suppression.objects.all()}
+    both = (fingerprint(people.ADA), fingerprint("ada.new@example.net"))
+    assert found == dict.fromkeys(both, SuppressionReason.COMPLAINT)
+
+
+def test_a_complaint_of_a_stranger_ends_no_other_subscription(delivery: Delivery) -> None:
+    receive("email.complained", delivery, to=["mallory@example.org"])
+    apply()
+    assert states() == [EventState.ORPHAN]
+    assert Subscription.objects.get().state == SubscriptionState.ACTIVE

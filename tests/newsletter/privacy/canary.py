@@ -41,6 +41,7 @@ from subscribers.models import (
     ImportRefusal,
     ImportState,
     ImportSuppression,
+    LiftedSuppression,
     LinkRequest,
     Note,
     Segment,
@@ -88,6 +89,8 @@ NO_ANSWER = Outcome(kind=OutcomeKind.UNKNOWN, code="no_answer", retry_after=0.00
 #: Text columns of the covered models that never hold anything about a subscriber, with the reason.
 NEVER_PERSONAL = {
     "subscribers.Suppression.fingerprint": "the keyed hash that stays",
+    "subscribers.LiftedSuppression.fingerprint": "the keyed hash",
+    "subscribers.LiftedSuppression.by": "an editor",
     "newsletter.Batch.key": "made of the edition and keys of deliveries",
     "newsletter.Batch.provider": "the name of an account",
     "newsletter.Batch.mailbox_provider": "a large mailbox provider",
@@ -105,7 +108,9 @@ NEVER_PERSONAL = {
     "newsletter.Event.superseded_mail": "the provider's id of a mail that failed",
     "subscribers.Consent.list_name": "the name of a list",
     "subscribers.Consent.language": "of a text that many saw",
-    "subscribers.SignupDecision.network": "a /24 or /48",
+    "subscribers.SignupDecision.facts": "a mail domain of many; that of one person has a test of its own",
+    "subscribers.SignupDecision.by": "an editor",
+    "subscribers.MailDomain.domain": "a mail domain of many; that of one person has a test of its own",
     "subscribers.Signup.released_by": "an editor",
     "subscribers.StagedRow.fingerprint": "the keyed hash",
     "subscribers.StagedRow.tags": "numbers of tags",
@@ -173,6 +178,9 @@ def _fill(subscription: Subscription) -> None:
     )
     Suppression.objects.create(
         fingerprint=fingerprint(ADDRESS), reason=SuppressionReason.HARD_BOUNCE, detail=f"{WORD} is unknown"
+    )
+    LiftedSuppression.objects.create(
+        fingerprint=fingerprint(ADDRESS), reason=SuppressionReason.COMPLAINT, by="ida", explanation=f"{WORD} called"
     )
     SignupAnswers.objects.create(subscription=subscription, values={"city": WORD})
     SunsetQuestion.objects.create(
@@ -273,16 +281,20 @@ def _receive(subscription: Subscription) -> None:
         )
 
 
-def _leave_traces(subscription: Subscription) -> None:
-    editor = User.objects.create_superuser("ida", "ida@example.org", "a long password")
+def leave_log_entry(address: str, subscriber_pk: int = 0, message: str = "") -> None:
+    """An entry in the log of an editor."""
     LogEntry.objects.create(
-        user=editor,
+        user=User.objects.create_superuser("ida", "ida@example.org", "a long password"),
         content_type=ContentType.objects.get_for_model(Subscriber),
-        object_id=str(subscription.subscriber_id),
-        object_repr=TYPED,
+        object_id=str(subscriber_pk),
+        object_repr=address,
         action_flag=CHANGE,
-        change_message=f"Changed {WORD}",
+        change_message=message,
     )
+
+
+def _leave_traces(subscription: Subscription) -> None:
+    leave_log_entry(TYPED, subscription.subscriber_id, f"Changed {WORD}")
     session = SessionStore()
     session["_messages"] = f"{ADDRESS} was changed"
     session.save()
@@ -327,14 +339,19 @@ def text_of(value: object) -> str:
 
 def cells_with_word() -> list[str]:
     """Every table and column of the database, ours or not, in which the word is found."""
+    return cells_with(WORD)
+
+
+def cells_with(word: str) -> list[str]:
+    """The same for another word in lower case."""
     found = []
     with connection.cursor() as cursor:
         for table in connection.introspection.table_names(cursor):
             cursor.execute(f'SELECT * FROM "{table}"')
             names = [column[0] for column in cursor.description]
             for row in cursor.fetchall():
-                found += [f"{table}.{name}" for name, value in zip(names, row, strict=True) if WORD in text_of(value)]
-    found += ["sessions" for session in Session.objects.all() if WORD in str(session.get_decoded()).lower()]
+                found += [f"{table}.{name}" for name, value in zip(names, row, strict=True) if word in text_of(value)]
+    found += ["sessions" for session in Session.objects.all() if word in str(session.get_decoded()).lower()]
     return sorted(set(found))
 
 

@@ -7,6 +7,7 @@ import hashlib
 import orjson
 import pytest
 import zstandard
+from django.contrib.sessions.backends.db import SessionStore
 from django.utils import timezone
 
 from newsletter.events.apply import apply_events
@@ -15,10 +16,26 @@ from newsletter.models import Batch, BatchState, Delivery, DeliveryState, Event,
 from newsletter.providers.base import Outcome, OutcomeKind, Provider, SignedEvent
 from newsletter.sending.batch import claim_batch
 from newsletter.sending.outcome import record_outcome
-from subscribers.models import Consent, Subscriber, Suppression, SuppressionReason, fingerprint
+from subscribers.addresses import parse_address
+from subscribers.consent.address_change import request_change
+from subscribers.models import (
+    Consent,
+    Evidence,
+    Import,
+    ImportRefusal,
+    MailDomain,
+    SignupDecision,
+    Subscriber,
+    Suppression,
+    SuppressionReason,
+    TransactionalMail,
+    fingerprint,
+)
 from subscribers.privacy.erase import erase_data_subject
+from subscribers.privacy.export import export_data
 from subscribers.privacy.registry import find_data_subject
 from subscribers.privacy.rules import rules
+from subscribers.signup.queue import process_signups, store_signup
 from subscribers.suppression import suppress_addresses
 from tests import people
 from tests.newsletter.privacy.canary import (
@@ -31,6 +48,7 @@ from tests.newsletter.privacy.canary import (
     cells_with_word,
     covered_text_columns,
     has_word,
+    leave_log_entry,
     make_data_subject,
     models_with_path_to,
 )
@@ -62,6 +80,64 @@ def test_after_erasure_no_table_has_a_trace(provider: Provider) -> None:
     # That someone agreed stays.
     assert Consent.objects.filter(kind="requested", list_name="Harbour Notes", address="").exists()
     assert not erase_data_subject(find_data_subject(ADDRESS)).total
+
+
+def test_mails_to_the_address_that_another_wanted_to_change_theirs_to_are_erased() -> None:
+    asking = people.make_subscription(OTHER)
+    assert request_change(asking.key, parse_address(ADDRESS))
+    assert TransactionalMail.objects.filter(recipient=ADDRESS).exists()
+    assert [row["kind"] for row in export_data(find_data_subject(TYPED))["sections"]["transactional_mails"]] == [
+        "address_confirm"
+    ]
+    erase_data_subject(find_data_subject(TYPED))
+    assert cells_with_word() == []
+    # That to the other subscriber is theirs.
+    assert TransactionalMail.objects.get().recipient == OTHER
+
+
+def test_what_names_an_address_that_contains_this_one_is_neither_exported_nor_erased() -> None:
+    longer = f"my.{ADDRESS}"
+    people.make_subscription(ADDRESS)
+    stored = Import.objects.create(mailing_list=people.make_mailing_list(), file_name=f"{longer}.csv", size=1)
+    ImportRefusal.objects.create(owner=stored, position=1, line=1, reason="two_addresses", cells=[longer, "Berlin"])
+    Event.objects.create(provider="resend", event_id="m-1", body=orjson.dumps({"to": [longer]}).decode())
+    leave_log_entry(longer)
+    session = SessionStore()
+    session["_messages"] = f"{longer} was changed"
+    session.save()
+    assert longer not in str(export_data(find_data_subject(ADDRESS)))
+    erase_data_subject(find_data_subject(ADDRESS))
+    assert cells_with_word() == [
+        "django_admin_log.object_repr",
+        "newsletter_event.body",
+        "sessions",
+        "subscribers_import.file_name",
+        "subscribers_importrefusal.cells",
+    ]
+
+
+def sign_up(address: str) -> None:
+    """With all that a sign-up leaves behind."""
+    store_signup(people.make_mailing_list(), parse_address(address), Evidence(form="signup"), network="192.0.2.7")
+    process_signups()
+    domain = address.rpartition("@")[2]
+    MailDomain.objects.get_or_create(domain=domain, defaults={"status": "accepts", "checked_at": timezone.now()})
+
+
+def test_a_mail_domain_of_the_person_alone_is_erased_from_the_log_of_sign_ups() -> None:
+    sign_up(f"ada@{WORD}.example")
+    sign_up(OTHER)
+    erase_data_subject(find_data_subject(f"ada@{WORD}.example"))
+    assert cells_with_word() == []
+    assert set(SignupDecision.objects.values_list("facts__domain", flat=True)) == {"", "example.org"}
+    assert MailDomain.objects.get().domain == "example.org"
+
+
+def test_a_mail_domain_that_another_subscriber_has_stays_in_the_log_of_sign_ups() -> None:
+    for name in ("ada", "ben"):
+        sign_up(f"{name}@{WORD}.example")
+    erase_data_subject(find_data_subject(f"ada@{WORD}.example"))
+    assert set(SignupDecision.objects.values_list("facts__domain", flat=True)) == {f"{WORD}.example"}
 
 
 def test_nothing_is_stored_about_an_address_of_which_nothing_was() -> None:
@@ -201,6 +277,18 @@ def test_an_event_that_comes_after_the_erasure_keeps_no_address(provider: Provid
     assert event.event_id == signed.event_id
     delivery.refresh_from_db()
     assert bool(delivery.delivered_at) == (about == "delivery")
+
+
+@pytest.mark.parametrize("reason", [SuppressionReason.COMPLAINT, SuppressionReason.MANUAL, SuppressionReason.PROVIDER])
+def test_an_event_about_an_erased_person_with_a_heavier_suppression_keeps_no_address(
+    provider: Provider, reason: SuppressionReason
+) -> None:
+    people.make_subscription(ADDRESS)
+    suppress_addresses({ADDRESS: (reason, "")})
+    erase_data_subject(find_data_subject(ADDRESS))
+    store_event("resend", event_body("email.delivered", transactional_mail="1"))
+    apply_events(provider)
+    assert cells_with_word() == []
 
 
 def test_an_event_that_waited_during_the_erasure_is_still_applied(provider: Provider) -> None:

@@ -16,6 +16,7 @@ from newsletter.privacy.provider_list import request_removal, sync_suppressions
 from newsletter.providers import get_provider
 from newsletter.providers.base import Provider
 from newsletter.providers.resend import suppressions as resend_suppressions
+from newsletter.providers.suppression_list import SuppressionsUnreadable
 from newsletter.sandbox import SandboxServer
 from subscribers.addresses import parse_address
 from subscribers.consent.double_opt_in import confirm, request_subscription
@@ -259,6 +260,27 @@ def test_a_removal_that_fails_is_reported(
     assert listed.has(people.ADA)
     assert names() == ["1 address may be mailed again, but could not be removed from the list of resend."]
     assert not Suppression.objects.exists()
+
+
+def test_an_entry_that_cannot_be_removed_does_not_keep_the_list_from_being_read(
+    provider: Provider, listed: TeamsList, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(self: Provider, suppression_id: str) -> None:
+        raise SuppressionsUnreadable("suppressions_unreadable", "500", permanent=False)
+
+    listed.add(people.ADA, "manual")
+    sync(provider)
+    lift_suppressions(Suppression.objects.all(), by="ida")
+    listed.add(people.BEN, "complaint")
+    monkeypatch.setattr(type(provider), "remove_suppression", refuse)
+    for _ in range(3):
+        # Each time that the entry is tried again, a reading is due, too.
+        past = timezone.now() - datetime.timedelta(days=1)
+        SuppressionSync.objects.filter(finished_at__isnull=False).update(finished_at=past)
+        SuppressionSync.objects.filter(failed_at__isnull=False).update(failed_at=past)
+        ProviderSuppression.objects.filter(removal_failed_at__isnull=False).update(removal_failed_at=past)
+        sync_suppressions([provider])
+    assert reasons() == {people.BEN: SuppressionReason.COMPLAINT}
 
 
 def test_without_a_key_that_reads_nothing_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -120,6 +120,15 @@ def test_the_subject_of_an_old_mail_is_removed_unless_it_waits() -> None:
     assert (old.subject, waiting.subject) == ("", "Please confirm")
 
 
+def test_the_address_of_a_stranger_leaves_an_old_mail_to_them() -> None:
+    old, own = make_mail(91), make_mail(91)
+    TransactionalMail.objects.filter(pk=old.pk).update(kind="address_confirm", recipient="stranger@example.net")
+    purge()
+    old.refresh_from_db()
+    own.refresh_from_db()
+    assert (old.recipient, bool(own.recipient)) == ("", True)
+
+
 def test_old_sign_ups_are_deleted() -> None:
     make_signup(31)
     new = make_signup(29)

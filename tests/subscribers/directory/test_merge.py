@@ -10,7 +10,9 @@ from django.utils import timezone
 from subscribers.consent import actions
 from subscribers.consent.tokens import LinkSigner, Purpose, read_key
 from subscribers.directory.edit import tag_names_of
-from subscribers.directory.merge import merge, was_merged
+from subscribers.directory.merge import had_address, merge
+from subscribers.imports.confirmed import import_confirmed
+from subscribers.imports.outcomes import KeptReason, Outcome
 from subscribers.models import (
     Change,
     ChangeKind,
@@ -102,6 +104,15 @@ def test_a_subscription_of_another_list_moves_with_its_consents_and_links() -> N
     assert Consent.objects.get(subscription=moved).address == BEN
 
 
+def test_no_file_adds_the_merged_address_again_to_a_list_that_its_subscription_left() -> None:
+    mine = make_subscription(ADA)
+    theirs = make_subscription(BEN, make_mailing_list("tide-tables", name="Tide Tables"))
+    actions.unsubscribe(theirs.key, Evidence(form="unsubscribe"))
+    merge(mine.subscriber_id, theirs.subscriber_id, by="ida")
+    result = import_confirmed(theirs.mailing_list, [BEN], proof="An old file.")
+    assert result.outcomes == {Outcome.KEPT: {KeptReason.DELETED: 1}}
+
+
 def test_tags_fields_segments_topics_notes_and_details_are_joined() -> None:
     mine, theirs = people(SubscriptionState.ACTIVE, SubscriptionState.ACTIVE)
     mailing_list = mine.mailing_list
@@ -131,6 +142,6 @@ def test_tags_fields_segments_topics_notes_and_details_are_joined() -> None:
     assert Change.objects.filter(subscriber__canonical=BEN).count() == 0
     change = Change.objects.get(kind=ChangeKind.MERGED)
     assert (change.subscriber_id, change.by, change.values["from"]) == (kept.pk, "ida", BEN)
-    assert was_merged(kept.pk, BEN)
-    assert not was_merged(kept.pk, "gus@example.org")
-    assert not was_merged(kept.pk, "")
+    assert had_address(kept.pk, BEN)
+    assert not had_address(kept.pk, "gus@example.org")
+    assert not had_address(kept.pk, "")

@@ -42,7 +42,7 @@ from subscribers.models import (
 )
 from subscribers.models import SubscriptionState as State
 from subscribers.state_machine import InvalidTransition
-from subscribers.suppression import suppress_addresses
+from subscribers.suppression import get_suppression, suppress_addresses
 from tests.people import ADA, BEN, CLEO, DINA, EMIL, ada, ben, cleo, dina, emil, make_mailing_list
 from tests.subscribers.imports.importing import (
     STATEMENT,
@@ -550,6 +550,19 @@ def test_undo_keeps_a_suppression_with_other_evidence() -> None:
     undo(stored)
     work(stored)
     assert list(Suppression.objects.values_list("fingerprint", flat=True)) == [fingerprint(GUS)]
+
+
+@pytest.mark.parametrize("reason", SuppressionReason)
+def test_undo_keeps_a_suppression_that_was_confirmed_here_since(reason: SuppressionReason) -> None:
+    """Whether a bounce or a complaint came in, an editor suppressed the address, or it is on another list."""
+    stored = imported([row("gus@example.net", "complained"), row("hal@example.net", "complained")])
+    suppress_addresses({"gus@example.net": (reason, "")})
+    undo(stored)
+    work(stored)
+    kept = get_suppression("gus@example.net")
+    assert kept is not None
+    assert kept.reason == SuppressionReason.COMPLAINT
+    assert get_suppression("hal@example.net") is None
 
 
 def test_a_running_import_can_be_cancelled_and_undone() -> None:
