@@ -265,6 +265,39 @@ def test_the_rules_of_a_send_are_those_of_its_start(issue: Issue) -> None:
     assert "Sailors" in " ".join(audience_in_words(Audience.of_send(send_of(issue))))
 
 
+@pytest.mark.parametrize(
+    ("kind", "comparison", "finds"),
+    [
+        ("received", "last", {people.ADA}),
+        ("received", "not_last", {BO}),
+        ("opened", "not_last", {people.ADA, BO}),
+        ("ignored", "last", {people.ADA}),
+    ],
+)
+@pytest.mark.parametrize("is_excluded", [False, True])
+def test_the_issue_that_is_sent_is_not_the_last_one_of_its_own_audience(
+    issue: Issue, kind: str, comparison: str, finds: set[str], is_excluded: bool
+) -> None:
+    people.make_subscription(people.ADA, issue.newsletter, tracking_agreed_at=timezone.now())
+    start(issue)
+    Delivery.objects.update(state=DeliveryState.ACCEPTED)
+    people.make_subscription(BO, issue.newsletter)
+    rule = {"kind": kind, "field": "", "comparison": comparison, "value": "1"}
+    rules = {"match": "all", "rules": [rule]}
+    Segment.objects.create(mailing_list_id=issue.newsletter_id, name="About the last issue", rules=rules)
+    second = make_issue("issue-2")
+    choose(second, **{"exclude" if is_excluded else "segments": ("About the last issue",)})
+    expected = {people.ADA, BO} - finds if is_excluded else finds
+    if not expected:
+        # The pre-flight check refuses an issue without recipients.
+        assert audience_snapshot(second).count == 0
+        return
+    before = dry_run(second)
+    send = start(second)
+    assert set(recipients(second)) == expected
+    assert (before.recipients, before.excluded) == (len(expected), send.excluded)
+
+
 def test_a_subscriber_who_is_in_neither_list_at_once_is_not_lost_between_them(
     issue: Issue, weekend: MailingList
 ) -> None:
