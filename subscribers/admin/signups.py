@@ -185,6 +185,7 @@ class SignupStateFilter(admin.SimpleListFilter):
 class SignupAdmin(ReadOnlyAdmin):
     """The queue of held sign-ups, and those of the last day."""
 
+    is_personal = True
     list_display = ("address", "mailing_list", "state_badge", "reason_text", "source", "created_at")
     list_filter = (SignupStateFilter, "mailing_list")
     list_select_related = ("mailing_list", "rule")

@@ -123,7 +123,8 @@ def test_the_whole_queue_is_released_at_once(editor: Client) -> None:
 
 def test_an_editor_without_the_permission_may_only_look(client: Client) -> None:
     user = User.objects.create_user("lou", "lou@example.org", is_staff=True)
-    user.user_permissions.set(Permission.objects.filter(codename__in=("view_signup", "view_signuprule")))
+    rights = ("view_signup", "view_signuprule", "view_personal_data")
+    user.user_permissions.set(Permission.objects.filter(codename__in=rights))
     client.force_login(user)
     sign_up("abuse@example.org")
     assert "abuse@example.org" in words(client.get(QUEUE))
