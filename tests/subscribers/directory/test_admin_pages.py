@@ -17,7 +17,7 @@ from django.utils.formats import date_format
 from lxml import html  # type: ignore[import-untyped]
 
 from subscribers.admin import bulk_actions
-from subscribers.consent import actions, frequency
+from subscribers.consent import actions, frequency, preferences
 from subscribers.directory import bulk
 from subscribers.models import (
     BulkAction,
@@ -34,6 +34,7 @@ from subscribers.models import (
     Subscription,
     Tag,
     Topic,
+    TopicOptOut,
     TransactionalMail,
 )
 from subscribers.models import SubscriptionState as State
@@ -380,6 +381,40 @@ def test_details_tags_topics_frequency_and_fields_are_edited_and_recorded(editor
     assert "Enter a number, such as 12 or 3.5." in refused
     assert "is not a time zone" in refused
     assert year.values.count() == 0
+
+
+def test_what_the_subscriber_chose_since_the_page_was_opened_stays(editor: Client) -> None:
+    subscription = ada(make_mailing_list(offers_weekly=True))
+    mailing_list = subscription.mailing_list
+    ships, craft, birds = (
+        Topic.objects.create(mailing_list=mailing_list, name=name, slug=name) for name in ("Ships", "Craft", "Birds")
+    )
+    TopicOptOut.objects.create(subscription=subscription, topic=birds)
+    url = page_of(subscription.subscriber, "edit")
+    (form,) = html.fromstring(text_of(editor.get(url))).xpath("//form[@class='narrow']")
+    # The subscriber leaves a topic and takes the digest; then the editor, who adds another one, saves the page.
+    assert preferences.set_topics(subscription.key, [craft.slug])
+    assert preferences.set_frequency(subscription.key, Frequency.WEEKLY)
+    posted: dict[str, list[str]] = {"first_name": ["Ada"]}
+    for name, value in form.form_values():
+        posted.setdefault(name, []).append(value)
+    posted[f"list-{mailing_list.pk}-topics"].append(str(birds.pk))
+    assert "The changes were saved." in text_of(editor.post(url, posted, follow=True))
+    subscription.refresh_from_db()
+    assert [opt_out.topic for opt_out in subscription.topic_opt_outs.all()] == [ships]
+    assert subscription.frequency == Frequency.WEEKLY
+
+
+@pytest.mark.parametrize("text", ["", "each x", "daily", "each 1", "weekly " + "9" * 40, "each  "])
+def test_a_form_that_says_something_else_about_what_it_showed_is_saved_as_it_is(editor: Client, text: str) -> None:
+    subscription = ada(make_mailing_list(offers_weekly=True))
+    form = {
+        f"list-{subscription.mailing_list_id}-{name}": value
+        for name, value in (("frequency", "weekly"), ("seen", text))
+    }
+    editor.post(page_of(subscription.subscriber, "edit"), form)
+    subscription.refresh_from_db()
+    assert subscription.frequency == Frequency.WEEKLY
 
 
 def test_an_editor_pauses_and_resumes(editor: Client) -> None:
