@@ -45,6 +45,7 @@ from subscribers.models import (
     SubscriptionState,
     SubscriptionTag,
     Tag,
+    TopicOptOut,
 )
 from tests import people
 from tests.newsletter.sending.audiences import choose, pick, picked, recipients, topic_without
@@ -233,6 +234,50 @@ def test_whoever_leaves_the_own_list_is_skipped_although_another_list_has_them(
     expand_audiences()
     assert claim_batch(provider) is None
     assert Delivery.objects.get().reason == Reason.UNSUBSCRIBED
+
+
+@pytest.mark.parametrize("through", ["own", WEEKEND])
+def test_whoever_leaves_the_topic_after_the_expansion_is_skipped(
+    issue: Issue, weekend: MailingList, provider: Provider, through: str
+) -> None:
+    is_own = through == "own"
+    state = SubscriptionState.ACTIVE if is_own else SubscriptionState.PENDING
+    own = people.make_subscription(people.ADA, issue.newsletter, state=state)
+    people.make_subscription(people.ADA, weekend)
+    people.make_subscription(BO, issue.newsletter)
+    topic = topic_without(issue.newsletter, "boats")
+    other = topic_without(issue.newsletter, "birds")
+    choose(issue, lists=() if is_own else (WEEKEND,), topic="boats")
+    start_sending(issue)
+    expand_audiences(batch_size=1)
+    TopicOptOut.objects.create(topic=topic, subscription=own)
+    TopicOptOut.objects.create(topic=other, subscription=Subscription.objects.get(subscriber__address=BO))
+    claimed = claim_batch(provider)
+    assert claimed
+    assert [mail["to"] for mail in orjson.loads(claimed.body)] == [[BO]]
+    assert claim_batch(provider) is None
+    assert Delivery.objects.get(state=DeliveryState.SKIPPED).reason == Reason.TOPIC_LEFT
+
+
+def test_a_topic_that_is_left_soon_after_a_lost_attempt_does_not_delay_the_others(
+    issue: Issue, provider: Provider
+) -> None:
+    ada, _bo = (people.make_subscription(address, issue.newsletter) for address in (people.ADA, BO))
+    topic = topic_without(issue.newsletter, "boats")
+    choose(issue, topic="boats")
+    start_sending(issue)
+    expand_audiences()
+    first = claim_batch(provider)
+    assert first
+    TopicOptOut.objects.create(topic=topic, subscription=ada)
+    Batch.objects.update(lease_until=timezone.now())
+    second = claim_batch(provider)
+    assert second
+    assert (second.body, second.key) == (first.body, first.key)
+    an_hour_ago = timezone.now() - datetime.timedelta(hours=1)
+    Batch.objects.update(lease_until=timezone.now(), first_attempt_at=an_hour_ago)
+    assert claim_batch(provider) is None
+    assert Batch.objects.get().reason == Reason.RECIPIENT_LEFT_UNKNOWN
 
 
 # --- Expansion in chunks
