@@ -34,6 +34,7 @@ from newsletter.sending.batch import claim_batch
 from newsletter.sending.check import audience_snapshot, findings_of
 from newsletter.sending.control import cancel_send
 from newsletter.sending.expand import expand_audience
+from newsletter.sending.mailed import mailed_subscribers
 from newsletter.sending.manifest import Approval, read_manifest
 from newsletter.sending.schedule import IssueRefused, dry_run, schedule_issue, send_now
 from newsletter.sending.waves import LocalTime
@@ -278,6 +279,19 @@ def test_a_topic_that_is_left_soon_after_a_lost_attempt_does_not_delay_the_other
     Batch.objects.update(lease_until=timezone.now(), first_attempt_at=an_hour_ago)
     assert claim_batch(provider) is None
     assert Batch.objects.get().reason == Reason.RECIPIENT_LEFT_UNKNOWN
+
+
+def test_whoever_got_the_issue_through_another_list_counts_as_mailed_there(issue: Issue, weekend: MailingList) -> None:
+    """An import into that list that is undone keeps them: the links of the mail have to work."""
+    ada, bo, cy = (
+        people.make_subscription(address, mailing_list).subscriber_id
+        for address, mailing_list in ((people.ADA, weekend), (BO, issue.newsletter), (CY, weekend))
+    )
+    picked(weekend, "Locals", Subscription.objects.get(subscriber=ada))
+    choose(issue, lists=(WEEKEND,), segments=("weekend: Locals",))
+    start(issue)
+    assert mailed_subscribers(weekend.pk, [ada, bo, cy]) == {ada}
+    assert mailed_subscribers(issue.newsletter_id, [ada, bo, cy]) == {bo}
 
 
 # --- Expansion in chunks
