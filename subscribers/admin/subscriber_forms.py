@@ -165,8 +165,12 @@ class SubscriptionForm(forms.Form):
 
     def __init__(self, subscription: Subscription, data: Any, *, prefix: str) -> None:
         topics = Topic.objects.filter(mailing_list=subscription.mailing_list_id)
+        stored = tag_names_of(subscription)
+        names = [name for name in stored if "," not in name]
+        # Imported with another separator. In the text they would fall apart; here they stay.
+        self.unlisted_tags = [name for name in stored if "," in name]
         initial = {
-            "tags": ", ".join(tag_names_of(subscription)),
+            "tags": ", ".join(names),
             "topics": [topic.pk for topic in topics_of(subscription)],
             "frequency": subscription.chosen_frequency,
             "seen": str(Seen.of(subscription)),
@@ -180,7 +184,7 @@ class SubscriptionForm(forms.Form):
 
     def clean_tags(self) -> list[str]:
         """The names of the tags."""
-        return tag_names(self.cleaned_data["tags"])
+        return [*tag_names(self.cleaned_data["tags"]), *self.unlisted_tags]
 
 
 @dataclass(frozen=True, slots=True)

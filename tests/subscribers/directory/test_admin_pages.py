@@ -19,6 +19,7 @@ from lxml import html  # type: ignore[import-untyped]
 from subscribers.admin import bulk_actions
 from subscribers.consent import actions, frequency, preferences
 from subscribers.directory import bulk
+from subscribers.directory.edit import tag_names_of
 from subscribers.models import (
     BulkAction,
     Change,
@@ -259,6 +260,22 @@ def test_the_result_of_an_action_in_the_background_is_shown_when_it_is_over(
     page = text_of(editor.get(LIST))
     assert "The tag “patron” was added to 3 subscriptions." in page
     assert "“Add tag” failed: The tag was deleted." in page
+
+
+def test_a_tag_with_a_comma_is_refused_and_an_imported_one_is_kept(editor: Client) -> None:
+    subscription = ada()
+    mailing_list = subscription.mailing_list
+    body = {"mailing_list": mailing_list.pk, "name": "Berlin, Mitte"}
+    refused = text_of(editor.post(f"{LIST}actions/add_tag/?keys={subscription.subscriber_id}", body))
+    assert "A tag cannot contain a comma" in refused
+    assert not Tag.objects.exists()
+    # Other tools separate tags by other signs.
+    for tag in get_tags(mailing_list, ["Berlin, Mitte", "press"]):
+        add_tag(tag, Subscription.objects.all(), by="ida")
+    url = page_of(subscription.subscriber, "edit")
+    (form,) = html.fromstring(text_of(editor.get(url))).xpath("//form[@class='narrow']")
+    editor.post(url, {**dict(form.form_values()), f"list-{mailing_list.pk}-tags": "press, vip"})
+    assert tag_names_of(subscription) == ["Berlin, Mitte", "press", "vip"]
 
 
 def test_a_reason_is_required_for_suppressing_many(editor: Client) -> None:
