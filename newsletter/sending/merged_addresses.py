@@ -29,12 +29,12 @@ def move_deliveries(kept: Subscriber, merged: Subscriber) -> None:
     # By issue: there is no index by the subscriber alone.
     if running or of_both.filter(issue__in=sent, state__in=UNFINISHED).exists():
         raise MergeRefused(_("An issue is being sent, or waits for a decision. Merge the addresses when it is over."))
-    _refuse_while_digest_decides(kept, merged)
+    _refuse_while_one_awaits_it(kept, merged)
     same = Delivery.objects.filter(issue=OuterRef("issue"), subscriber=kept.pk)
     Delivery.objects.filter(~Exists(same), issue__in=sent, subscriber=merged.pk).update(subscriber=kept.pk)
 
 
-def _refuse_while_digest_decides(kept: Subscriber, merged: Subscriber) -> None:
+def _refuse_while_one_awaits_it(kept: Subscriber, merged: Subscriber) -> None:
     """Raise MergeRefused while an issue awaits a digest that one of the two gets, and the other got it by itself.
 
     The subscriber would get it again in the digest; or miss it, if the address without it is kept with each issue.

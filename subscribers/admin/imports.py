@@ -136,7 +136,7 @@ def _page(view: Callable[..., HttpResponse], permission: str) -> Callable[..., H
 
 
 def _may_see_rows(request: HttpRequest, stored: Import) -> bool:
-    """Whether the rows of the file are shown. Whoever uploaded it knows them."""
+    """Whether the rows of the file are shown; always to the editor who uploaded it."""
     return may_see_personal_data(request) or stored.by == request.user.get_username()
 
 
