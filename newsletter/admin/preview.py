@@ -44,7 +44,11 @@ FRAME_POLICY = (
 )
 
 #: What an editor needs to see the mail of one subscriber.
-SUBSCRIBER_PERMISSIONS = ("subscribers.view_subscription", "subscribers.view_subscriber")
+SUBSCRIBER_PERMISSIONS = (
+    "subscribers.view_subscription",
+    "subscribers.view_subscriber",
+    "subscribers.view_personal_data",
+)
 MAX_FOUND = 10
 
 

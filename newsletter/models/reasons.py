@@ -26,6 +26,7 @@ class Reason(models.TextChoices):
     UNSUBSCRIBED = "unsubscribed", _("The subscriber unsubscribed.")
     SUPPRESSED = "suppressed", _("The address is on the suppression list.")
     SUBSCRIPTION_PAUSED = "subscription_paused", _("The subscriber paused the newsletter.")
+    TOPIC_LEFT = "topic_left", _("The subscriber opted out of the topic.")
     ERASED = "erased", _("The subscriber was erased.")
     NOT_ALLOWED = "not_allowed", _("The address is not in ALLOWED_RECIPIENTS.")
     UNSUBSCRIBED_AFTER_ATTEMPT = (
@@ -39,6 +40,10 @@ class Reason(models.TextChoices):
     SUBSCRIPTION_PAUSED_AFTER_ATTEMPT = (
         "subscription_paused_after",
         _("The subscriber paused the newsletter. An earlier attempt may have reached them."),
+    )
+    TOPIC_LEFT_AFTER_ATTEMPT = (
+        "topic_left_after",
+        _("The subscriber opted out of the topic. An earlier attempt may have reached them."),
     )
     ERASED_AFTER_ATTEMPT = "erased_after", _("The subscriber was erased. An earlier attempt may have reached them.")
     NOT_ALLOWED_AFTER_ATTEMPT = (

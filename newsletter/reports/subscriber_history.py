@@ -105,7 +105,8 @@ def _entries_of(delivery: Delivery, title: str, started_at: datetime.datetime, *
             at=at,
             kind=EntryKind.MAIL,
             sentence=sentence % {"issue": title},
-            evidence=" ".join(filter(None, (reason, delivery.detail))) if is_failure else "",
+            # Mail servers name the address in their answer.
+            evidence=" ".join(filter(None, (reason, delivery.detail if is_personal else ""))) if is_failure else "",
             tone=tone,
             url=url,
             url_text=_("Report"),

@@ -117,7 +117,7 @@ class Audience:
         topics = [
             AudienceTopic(pk=part.topic.pk, slug=part.topic.slug, name=part.topic.name) for part in parts if part.topic
         ]
-        problems += _problems_of(lists, segments)
+        problems += _problems_of(lists, segments, timezone.now())
         if issue.is_digest and len(lists) > 1:
             problems.append(DIGEST_OF_OTHER_LISTS)
         return cls(
@@ -145,7 +145,7 @@ class Audience:
             lists=lists,
             segments=segments,
             topic=AudienceTopic(**topic) if topic else None,
-            problems=(*_problems_of(lists, segments), *_problems_of_topic(topic)),
+            problems=(*_problems_of(lists, segments, send.started_at), *_problems_of_topic(topic)),
             leaves_out_weekly=frozen.get("leaves_out_weekly", False),
             digest_at=send.issue.digest_at,
         )
@@ -395,7 +395,9 @@ def _missing(part: AudiencePart) -> str:
     return translatable("{problem} Change the audience of the issue on its compose page.", problem=problem)
 
 
-def _problems_of(lists: Iterable[AudienceList], segments: Iterable[AudienceSegment]) -> list[str]:
+def _problems_of(
+    lists: Iterable[AudienceList], segments: Iterable[AudienceSegment], at: datetime.datetime
+) -> list[str]:
     """Segments that cannot be evaluated. Rules cost no query; whether a picked segment still exists costs one."""
     known = {each.pk for each in lists}
     problems: list[str] = []
@@ -408,7 +410,7 @@ def _problems_of(lists: Iterable[AudienceList], segments: Iterable[AudienceSegme
                     name=segment.name,
                 )
             )
-        elif problem := _problem_of(segment):
+        elif problem := _problem_of(segment, at):
             problems.append(
                 translatable(
                     "The segment “{name}” cannot be used: {problem} Change its rules, or remove it from the audience.",
@@ -425,12 +427,12 @@ def _problems_of_topic(topic: Mapping[str, Any] | None) -> Iterator[str]:
         yield translatable("The topic “{name}” was deleted.", name=topic["name"])
 
 
-def _problem_of(segment: AudienceSegment) -> str:
+def _problem_of(segment: AudienceSegment, at: datetime.datetime) -> str:
     if segment.is_picked:
         exists = Segment.objects.filter(pk=segment.pk).exists()
         return "" if exists else translatable("It was deleted.")
     try:
-        segment.subscriptions(timezone.now())
+        segment.subscriptions(at)
     except RulesError as error:
         first = error.errors[0]
         return Translatable(first.message, values=first.values)

@@ -226,10 +226,12 @@ def _same_bytes(batch: Batch, provider: Provider, now: datetime.datetime) -> Bui
 def _forbids_retry(recipient: Recipient, batch: Batch, now: datetime.datetime) -> bool:
     """Whether bytes with this recipient, which may have been sent, must not be posted again.
 
-    Soon after the first attempt an ordinary unsubscribe does not: the mail was on its way before it, and holding the
-    batch would delay all other recipients. A complaint, suppression or erasure always does.
+    Soon after the first attempt an ordinary unsubscribe, or from the topic, does not: the mail was on its way before
+    it, and holding the batch would delay all other recipients. A complaint, suppression or erasure always does.
     """
     if not recipient.skip_reason:
         return False
     is_soon = batch.first_attempt_at is not None and now - batch.first_attempt_at <= UNSUBSCRIBE_GRACE
+    if is_soon and recipient.skip_reason is Reason.TOPIC_LEFT:
+        return False
     return not (is_soon and recipient.skip_reason is Reason.UNSUBSCRIBED and recipient.has_only_unsubscribed)

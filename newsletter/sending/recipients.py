@@ -24,6 +24,7 @@ AFTER_ATTEMPT = {
     Reason.UNSUBSCRIBED: Reason.UNSUBSCRIBED_AFTER_ATTEMPT,
     Reason.SUPPRESSED: Reason.SUPPRESSED_AFTER_ATTEMPT,
     Reason.SUBSCRIPTION_PAUSED: Reason.SUBSCRIPTION_PAUSED_AFTER_ATTEMPT,
+    Reason.TOPIC_LEFT: Reason.TOPIC_LEFT_AFTER_ATTEMPT,
     Reason.ERASED: Reason.ERASED_AFTER_ATTEMPT,
     Reason.NOT_ALLOWED: Reason.NOT_ALLOWED_AFTER_ATTEMPT,
     Reason.DELIVERED_AFTER_ALL: Reason.DELIVERED_AFTER_ALL,
@@ -63,13 +64,13 @@ def recipients_of(batch: Batch, states: Sequence[str], now: datetime.datetime) -
     asks whether they said no to the newsletter itself meanwhile.
     """
     owned = (batch.first_delivery, batch.last_delivery, batch.send_id)
-    own_list = batch.edition.issue.newsletter_id
-    rows = [RecipientRow(*row) for row in RECIPIENTS.rows(now, own_list, *owned, list(states))]
+    issue = batch.edition.issue
+    rows = [RecipientRow(*row) for row in RECIPIENTS.rows(now, issue.pk, issue.newsletter_id, *owned, list(states))]
     fingerprints = {row.canonical: fingerprint(row.canonical) for row in rows if row.canonical is not None}
     suppressed = {found for (found,) in SUPPRESSED.rows(list(fingerprints.values()))}
     return [
         _recipient(row, is_suppressed=fingerprints.get(row.canonical or "") in suppressed)
-        for row in _with_own_list(rows, own_list, now)
+        for row in _with_own_list(rows, issue.newsletter_id, now)
     ]
 
 
@@ -104,12 +105,21 @@ class RecipientRow(NamedTuple):
     subscriber_pk: int
     list_pk: int | None
     """None: the newsletter's own list."""
+    has_left_topic: bool | None
+    """Whether they opted out of the issue's topic; None if not."""
 
 
 RECIPIENTS = PreparedStatement(
     """
     SELECT d.id, d.reason, s.state, s.paused_until > %s, s.key, p.address, p.canonical, p.first_name, p.declined_at,
-        s.id, d.subscriber_id, d.mailing_list_id
+        s.id, d.subscriber_id, d.mailing_list_id,
+        (
+            SELECT true FROM newsletter_audiencepart a
+            JOIN subscribers_subscription t ON t.subscriber_id = d.subscriber_id
+            JOIN subscribers_topicoptout o ON o.subscription_id = t.id AND o.topic_id = a.topic_id
+            WHERE a.issue_id = %s
+            LIMIT 1
+        )
     FROM newsletter_delivery d
     LEFT JOIN subscribers_subscription s
         ON s.subscriber_id = d.subscriber_id AND s.mailing_list_id = COALESCE(d.mailing_list_id, %s)
@@ -187,4 +197,6 @@ def _skip_reason(row: RecipientRow, *, is_suppressed: bool) -> Reason | None:
         return Reason.SUPPRESSED
     if row.state != SubscriptionState.ACTIVE:
         return Reason.UNSUBSCRIBED
+    if row.has_left_topic:
+        return Reason.TOPIC_LEFT
     return Reason.SUBSCRIPTION_PAUSED if row.is_paused else None

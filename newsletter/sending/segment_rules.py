@@ -42,10 +42,13 @@ def ordinary_issues(facts: Facts) -> QuerySet[Issue]:
 
 
 def issues_of(facts: Facts) -> dict[str, str]:
-    """Titles of the list's newest issues whose sending has begun, by primary key; the newest first."""
+    """Titles of the list's newest issues whose sending began before the time of the facts, by primary key.
+
+    The newest comes first. The audience of a send is that of its start: its own issue is not among the last ones.
+    """
 
     def find() -> dict[str, str]:
-        begun = ordinary_issues(facts).filter(sends__state__in=BEGUN, sends__started_at__isnull=False)
+        begun = ordinary_issues(facts).filter(sends__state__in=BEGUN, sends__started_at__lt=facts.now)
         rows = begun.order_by("-sends__started_at", "-pk").values_list("pk", "title")[:MAX_NAMED]
         return {str(pk): title for pk, title in rows}
 

@@ -123,7 +123,8 @@ def _end_due(limit: int) -> bool:
     questions = list(due.select_related("subscription").order_by("answer_by", "pk")[:limit])
     for question in questions:
         newsletter = Newsletter.objects.get(pk=question.subscription.mailing_list_id)
-        if newsletter.sunset_after is None or _has_reacted(question):
+        is_over = newsletter.sunset_after is None or newsletter.consent_mode != ConsentMode.CONSENT
+        if is_over or _has_reacted(question):
             withdraw(question)
         else:
             end(question, answer_time=datetime.timedelta(days=newsletter.sunset_days))

@@ -36,7 +36,7 @@ from subscribers.models import (
     check_header_text,
 )
 from subscribers.models.bulk_action import OPEN
-from subscribers.profile.tags import MAX_NAME, get_tags
+from subscribers.profile.tags import MAX_NAME, clean_tag_name, get_tags
 from subscribers.state_machine import InvalidTransition
 
 #: Actions that the list shows while they run, and choices of a form.
@@ -128,6 +128,10 @@ class AddTagForm(OnListForm):
         validators=[check_header_text],
         help_text=gettext_lazy("A new tag is created. Capital and small letters make no difference."),
     )
+
+    def clean_name(self) -> str:
+        """On one line, and without a comma."""
+        return clean_tag_name(str(self.cleaned_data["name"]))
 
     def values(self) -> dict[str, Any]:
         (tag,) = get_tags(self.cleaned_data["mailing_list"], [self.cleaned_data["name"]])

@@ -15,7 +15,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_http_methods
 
-from subscribers.admin.read_only import ReadOnlyAdmin
+from subscribers.admin.read_only import ReadOnlyAdmin, fields_without_selection
 from subscribers.admin.rights import may_export
 from subscribers.directory.counting import count_rows
 from subscribers.directory.selection import InvalidSelection, Selection, SelectionGone
@@ -111,3 +111,7 @@ class ExportAdmin(ReadOnlyAdmin):
     search_fields = ("by", "list_name")
     ordering = ("-pk",)
     fields = ("created_at", "list_name", "by", "format", "rows", "finished_at", "selection")
+
+    def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        """What a colleague searched for may be an address."""
+        return fields_without_selection(request, super().get_fields(request, obj))

@@ -20,6 +20,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from subscribers.admin.import_forms import HINTS, OFFERED, PlanForm, UploadForm
 from subscribers.admin.read_only import ReadOnlyAdmin
+from subscribers.admin.rights import may_see_personal_data
 from subscribers.imports import control
 from subscribers.imports.errors import ImportFileError
 from subscribers.imports.files import OpenFile, store_file
@@ -127,9 +128,16 @@ def _page(view: Callable[..., HttpResponse], permission: str) -> Callable[..., H
         stored = Import.objects.select_related("mailing_list").exclude(sha256="").filter(pk=pk).first()
         if stored is None:
             raise Http404
+        if view in SHOWING_ROWS and not _may_see_rows(request, stored):
+            raise PermissionDenied
         return view(request, stored)
 
     return with_import
+
+
+def _may_see_rows(request: HttpRequest, stored: Import) -> bool:
+    """Whether the rows of the file are shown; always to the editor who uploaded it."""
+    return may_see_personal_data(request) or stored.by == request.user.get_username()
 
 
 def _render(request: HttpRequest, template: str, step: int, title: str, **context: Any) -> HttpResponse:
@@ -282,13 +290,13 @@ def show_review(request: HttpRequest, stored: Import) -> HttpResponse:
         3,
         _("Import subscribers"),
         stored=stored,
-        fragment=_progress(stored),
+        fragment=_progress(request, stored),
         is_working=is_working,
         poll_seconds=POLL_SECONDS if is_working else 0,
         poll_url=page_url(stored, "progress"),
         checked=checked,
         ready=stored.row_count - total(stored.expected, Outcome.REFUSED),
-        preview=[_previewed(entry) for entry in stored.preview] if checked else [],
+        preview=[_previewed(entry) for entry in stored.preview] if checked and _may_see_rows(request, stored) else [],
         dropped=sorted(stored.dropped_values.items()),
         can_undo=control.can_be_undone(stored),
         can_change=ImportState.CHECKING in IMPORT_MACHINE.transitions[stored.state],
@@ -299,7 +307,7 @@ def show_review(request: HttpRequest, stored: Import) -> HttpResponse:
 @require_safe
 def show_progress(request: HttpRequest, stored: Import) -> HttpResponse:
     """The part of the page that changes while a worker is at it; 304 while it does not change (by ETag)."""
-    body = _progress(stored).encode()
+    body = _progress(request, stored).encode()
     etag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
     response = get_conditional_response(request, etag=etag) or HttpResponse(body)
     response["ETag"] = etag
@@ -307,7 +315,7 @@ def show_progress(request: HttpRequest, stored: Import) -> HttpResponse:
     return response
 
 
-def _progress(stored: Import) -> str:
+def _progress(request: HttpRequest, stored: Import) -> str:
     counts = stored.outcomes if stored.started_at else stored.expected
     refused = total(stored.expected, Outcome.REFUSED)
     done = stored.done_count + refused if stored.is_read else stored.row_count
@@ -327,7 +335,7 @@ def _progress(stored: Import) -> str:
         "is_working": stored.state in WORKING,
         "is_checked": stored.state == ImportState.CHECKED,
         "problem": stored.detail or problem,
-        "refused_url": page_url(stored, "refused"),
+        "refused_url": page_url(stored, "refused") if _may_see_rows(request, stored) else "",
     }
     return render_to_string("admin/subscribers/import/progress.html", context)
 
@@ -363,6 +371,10 @@ def download_refused(request: HttpRequest, stored: Import) -> HttpResponse:
     response = StreamingHttpResponse(lines(), content_type="text/csv; charset=utf-8")
     response["Content-Disposition"] = f'attachment; filename="refused-{stored.pk}.csv"'
     return response  # type: ignore[return-value]
+
+
+#: Views with rows of the file.
+SHOWING_ROWS = (show_columns, download_refused)
 
 
 # Actions

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from django.contrib import admin
@@ -38,6 +39,11 @@ def state_badge(value: str, label: str) -> SafeString:
 def editor_evidence(request: HttpRequest, detail: str = "") -> Evidence:
     """The proof of what an editor does in the admin, in the editor's own words."""
     return Evidence(form=ConsentForm.ADMIN, by=request.user.get_username(), detail=detail)
+
+
+def fields_without_selection(request: HttpRequest, fields: Iterable[Any]) -> list[Any]:
+    """The fields; without the text of a search for viewers who may not see addresses."""
+    return [name for name in fields if name != "selection" or may_see_personal_data(request)]
 
 
 class ReadOnlyAdmin(OfferedFilters, TypedModelAdmin):

@@ -10,7 +10,7 @@ from django.http import HttpRequest
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from subscribers.admin.read_only import ReadOnlyAdmin, state_badge
+from subscribers.admin.read_only import ReadOnlyAdmin, fields_without_selection, state_badge
 from subscribers.models import BulkAction, Consent, TransactionalMail
 
 
@@ -73,6 +73,10 @@ class BulkActionAdmin(ReadOnlyAdmin):
         *("created_at", "kind", "by", "state", "reason", "selection", "values", "total", "is_estimate", "done"),
         *("changed", "started_at", "finished_at"),
     )
+
+    def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        """What a colleague searched for may be an address."""
+        return fields_without_selection(request, super().get_fields(request, obj))
 
 
 @admin.register(TransactionalMail)

@@ -22,6 +22,7 @@ from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST
 
 from subscribers.admin.deleting import DeletesWithConsequences
+from subscribers.admin.rights import shown_address
 from subscribers.admin.subscriber_list import selection_of
 from subscribers.directory.as_segment import list_of, tree_of
 from subscribers.models import MailingList, Segment, SegmentPick, check_header_text
@@ -243,10 +244,10 @@ class SegmentAdmin(DeletesWithConsequences):
             picked = picked.filter(pk__gt=int(after))
         rows = list(picked.order_by("pk")[: PICKED_PER_PAGE + 1])
         context = {
-            "picked": rows[:PICKED_PER_PAGE],
+            "picked": [(row, shown_address(request, row.subscription.subscriber)) for row in rows[:PICKED_PER_PAGE]],
             "next": rows[PICKED_PER_PAGE - 1].pk if len(rows) > PICKED_PER_PAGE else None,
             "has_errors": request.method == "POST",
-            "may_see_addresses": _may_see_addresses(request),
+            "may_see_subscribers": _may_see_subscribers(request),
         }
         return self._render(request, segment, form, context, may_save=may_save)
 
@@ -309,7 +310,8 @@ def _tree_after_step(request: HttpRequest, facts: Facts) -> dict[str, Any]:
     return settled(with_step(tree, request.POST.get("do", ""), paths, facts), facts)
 
 
-def _may_see_addresses(request: HttpRequest) -> bool:
+def _may_see_subscribers(request: HttpRequest) -> bool:
+    """Whether rows of subscribers are shown; with masked addresses to those who may not see personal data."""
     return request.user.has_perm("subscribers.view_subscriber")
 
 
@@ -318,7 +320,8 @@ def _around(request: HttpRequest, draft: Draft) -> dict[str, Any]:
     posted = request.POST.get("draw", "")
     drawn = int(posted) if posted.isascii() and posted.isdecimal() and len(posted) < 6 else 0
     drawn += "draw_again" in request.POST
-    may_see, sample = _may_see_addresses(request), None
+    may_see, sample = _may_see_subscribers(request), None
     if draft.rules and draft.preview and may_see:
-        sample = sample_of(draft.rules, draft.facts, draw=random.Random(drawn).randint)  # noqa: S311 - not a secret
-    return {"sample": sample, "drawn": drawn, "may_see_addresses": may_see}
+        found = sample_of(draft.rules, draft.facts, draw=random.Random(drawn).randint)  # noqa: S311 - not a secret
+        sample = None if found is None else [(each, shown_address(request, each.subscriber)) for each in found]
+    return {"sample": sample, "drawn": drawn, "may_see_subscribers": may_see}

@@ -17,7 +17,7 @@ from subscribers.addresses import Address, AddressError, parse_address
 from subscribers.admin.rights import may_change, may_see_personal_data
 from subscribers.admin.subscriber_page import form_page, page_url
 from subscribers.directory.add import Added, add_with_confirmation, add_with_proof
-from subscribers.directory.edit import COLUMNS, tag_names_of, topics_of, update_subscriber, update_subscription
+from subscribers.directory.edit import COLUMNS, Seen, tag_names_of, topics_of, update_subscriber, update_subscription
 from subscribers.directory.merge import MergeRefused, merge
 from subscribers.directory.proof import ProofKind
 from subscribers.models import (
@@ -161,13 +161,19 @@ class SubscriptionForm(forms.Form):
         choices=Frequency.choices,
         help_text=gettext_lazy("If an issue was sent this week, a change applies from the end of the week on."),
     )
+    seen = forms.CharField(required=False, widget=forms.HiddenInput)
 
     def __init__(self, subscription: Subscription, data: Any, *, prefix: str) -> None:
         topics = Topic.objects.filter(mailing_list=subscription.mailing_list_id)
+        stored = tag_names_of(subscription)
+        names = [name for name in stored if "," not in name]
+        # Imported with another separator. In the text they would fall apart; here they stay.
+        self.unlisted_tags = [name for name in stored if "," in name]
         initial = {
-            "tags": ", ".join(tag_names_of(subscription)),
+            "tags": ", ".join(names),
             "topics": [topic.pk for topic in topics_of(subscription)],
             "frequency": subscription.chosen_frequency,
+            "seen": str(Seen.of(subscription)),
         }
         super().__init__(data, initial=initial, prefix=prefix)
         self.fields["topics"].queryset = topics  # type: ignore[attr-defined]
@@ -178,7 +184,7 @@ class SubscriptionForm(forms.Form):
 
     def clean_tags(self) -> list[str]:
         """The names of the tags."""
-        return tag_names(self.cleaned_data["tags"])
+        return [*tag_names(self.cleaned_data["tags"]), *self.unlisted_tags]
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,9 +247,10 @@ def _save(section: Section, *, by: str) -> None:
         section.subscription,
         tags=values["tags"],
         topics={topic.pk for topic in values.get("topics", ())},
-        frequency=Frequency(values.get("frequency", section.subscription.frequency)),
+        frequency=Frequency(values.get("frequency", section.subscription.chosen_frequency)),
         fields=section.fields.entered,
         by=by,
+        seen=Seen.read(values["seen"]),
     )
 
 

@@ -146,6 +146,7 @@ def show_list(request: HttpRequest) -> HttpResponse:
             "running": open_actions(),
             "recent": recent_results(request),
             "may_export": may_export(request),
+            "is_personal": may_see_personal_data(request),
             "may_add": request.user.has_perm("subscribers.add_subscriber"),
             **context,
         },
@@ -231,7 +232,7 @@ def _page(
     for owner, name in tags.values_list("subscription__subscriber", "tag__name"):
         if name not in rows[owner].tags:
             rows[owner].tags.append(name)
-    for owner, history in issue_histories(keys, ISSUES).items():
+    for owner, history in issue_histories(keys, ISSUES, is_personal=may_see).items():
         rows[owner].issues = history
     return {"rows": list(rows.values()), "has_more": len(subscribers) > PAGE}
 

@@ -81,7 +81,9 @@ def show_subscriber(request: HttpRequest, subscriber: Subscriber) -> HttpRespons
             "chosen": chosen,
             "first_new": limit - ENTRIES + 1 if limit > ENTRIES else 0,
             "older": limit + ENTRIES if has_older and limit < MAX_ENTRIES else 0,
-            "history": issue_histories([subscriber.pk], ISSUES).get(subscriber.pk),
+            "history": issue_histories([subscriber.pk], ISSUES, is_personal=may_see_personal_data(request)).get(
+                subscriber.pk
+            ),
             "has_issues": has_issues(),
             "is_personal": may_see_personal_data(request),
             "may_change": may_change(request),

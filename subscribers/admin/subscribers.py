@@ -10,7 +10,7 @@ from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.contrib.admin.utils import unquote
 from django.core.exceptions import BadRequest, PermissionDenied
 from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
 from django.shortcuts import get_object_or_404
 from django.template.response import TemplateResponse
 from django.urls import path, reverse
@@ -125,6 +125,10 @@ class SubscriberAdmin(PrivacyPages, ReadOnlyAdmin):
         if subscriber is None:
             return self._get_obj_does_not_exist_redirect(request, self.opts, object_id)  # type: ignore[attr-defined]
         return self._page(lambda request: show_subscriber(request, subscriber))(request)
+
+    def history_view(self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None) -> Any:
+        """The page of the subscriber, which has the timeline. Django's history shows the whole address to everyone."""
+        return HttpResponseRedirect(reverse("admin:subscribers_subscriber_change", args=[unquote(object_id)]))
 
     def add_view(self, request: HttpRequest, form_url: str = "", extra_context: dict[str, Any] | None = None) -> Any:
         return self._page(subscriber_forms.add_subscriber)(request)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from django import forms
@@ -17,6 +18,7 @@ from subscribers.addresses import Address, AddressError, parse_address
 from subscribers.admin.filters import OfferedFilters
 from subscribers.admin.privacy import SuppressionFiles
 from subscribers.admin.read_only import TypedModelAdmin, editor_evidence
+from subscribers.admin.rights import may_see_personal_data
 from subscribers.models import Suppression, SuppressionReason, fingerprint
 from subscribers.suppression import (
     ExplanationMissing,
@@ -80,7 +82,15 @@ class SuppressionAdmin(SuppressionFiles, OfferedFilters, TypedModelAdmin):
 
     def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         """The form for a new row, the stored columns of an existing one."""
-        return ("address", "detail") if obj is None else ("reason", "detail", "created_at")
+        return ("address", "detail") if obj is None else self._shown(request, ("reason", "detail", "created_at"))
+
+    def get_list_display(self, request: HttpRequest) -> Any:
+        """The columns."""
+        return self._shown(request, super().get_list_display(request))
+
+    def _shown(self, request: HttpRequest, columns: Sequence[Any]) -> list[Any]:
+        """Without the detail for viewers who may not see addresses: mail servers name the address in their answer."""
+        return [name for name in columns if name != "detail" or may_see_personal_data(request)]
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Rows are read-only. To correct one, lift it and add it again."""

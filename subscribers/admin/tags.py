@@ -18,7 +18,7 @@ from django.utils.translation import gettext_lazy as _
 
 from subscribers.admin.deleting import DeletesWithConsequences
 from subscribers.models import SubscriptionTag, Tag, check_header_text, tag_key
-from subscribers.profile.tags import MAX_NAME
+from subscribers.profile.tags import MAX_NAME, clean_tag_name
 from subscribers.segments.references import merge_tags, segments_with_tag
 
 if TYPE_CHECKING:
@@ -38,10 +38,7 @@ class TagForm(TagModelForm):
 
     def clean_name(self) -> str:
         """On one line, and without the comma that separates tags in files and forms."""
-        name = " ".join(str(self.cleaned_data["name"]).split())
-        if "," in name:
-            raise forms.ValidationError(gettext("A tag cannot contain a comma, which separates tags."))
-        return name
+        return clean_tag_name(str(self.cleaned_data["name"]))
 
     def clean(self) -> dict[str, Any]:
         """Refuse the name of another tag of the list, capital and small letters being the same."""

@@ -8,9 +8,12 @@ import uuid
 from collections.abc import Iterable
 
 from django.db import transaction
+from django.db.models import F, Q
 from django.utils import timezone
 
 from subscribers.models import (
+    Change,
+    ChangeKind,
     ConsentKind,
     Evidence,
     Signup,
@@ -29,6 +32,35 @@ CHUNK = 500
 
 #: The lengths of a pause, in weeks.
 PAUSE_WEEKS = (2, 4, 8)
+
+
+def joined_key(key: uuid.UUID) -> uuid.UUID:
+    """The key of the subscription that this one was joined with, when its address was merged into another; else `key`.
+
+    One that was confirmed again after the merge stands for itself.
+    """
+    seen = {key}
+    while change := _merge_of(key):
+        same_list = Subscription.objects.with_key(key).values("mailing_list")
+        joined = Subscription.objects.filter(subscriber=change.values["into"], mailing_list__in=same_list)
+        found = joined.exclude(key__in=seen).values_list("key", flat=True).first()
+        if found is None:
+            break
+        key = found
+        seen.add(key)
+    return key
+
+
+def _merge_of(key: uuid.UUID) -> Change | None:
+    """The merge that ended the subscription with this key, if nothing began it anew."""
+    merges = Change.objects.filter(
+        Q(subscription__confirmed_at__isnull=True) | Q(subscription__confirmed_at__lte=F("created_at")),
+        subscription__key=key,
+        kind=ChangeKind.MERGED,
+        values__into__isnull=False,
+    )
+    ended = merges.exclude(subscription__state__in=(State.PENDING, State.ACTIVE))
+    return ended.order_by("-pk").first()
 
 
 def unsubscribe(key: uuid.UUID, evidence: Evidence) -> bool:

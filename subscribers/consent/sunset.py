@@ -15,6 +15,7 @@ from subscribers.consent.actions import unsubscribe_all
 from subscribers.consent.tokens import stay_url, unsubscribe_url
 from subscribers.models import (
     SUNSET_MACHINE,
+    Change,
     Consent,
     ConsentForm,
     ConsentKind,
@@ -119,6 +120,17 @@ def withdraw(question: SunsetQuestion) -> None:
     )
 
 
+def _has_acted(subscription: Subscription, *, since: datetime.datetime) -> bool:
+    """Whether the subscriber confirmed again, changed their preferences, or does not agree to tracking any more.
+
+    Without tracking, silence means nothing.
+    """
+    confirmed_at = subscription.confirmed_at
+    if subscription.tracking_agreed_at is None or (confirmed_at is not None and confirmed_at >= since):
+        return True
+    return Change.objects.filter(subscription=subscription, by="", created_at__gte=since).exists()
+
+
 def end(question: SunsetQuestion, *, answer_time: datetime.timedelta) -> bool:
     """End the subscription of a question without an answer; whether it ended.
 
@@ -128,9 +140,12 @@ def end(question: SunsetQuestion, *, answer_time: datetime.timedelta) -> bool:
     with transaction.atomic():
         # Locked in this order by an answer, too.
         rows = Subscription.objects.filter(pk=question.subscription_id)
-        rows.select_for_update().first()
+        subscription = rows.select_for_update().get()
         current = SunsetQuestion.objects.select_related("mail").get(pk=question.pk)
         if current.state != SunsetState.ASKED:
+            return False
+        if _has_acted(subscription, since=current.asked_at):
+            withdraw(current)
             return False
         mail = current.mail
         if mail is not None and mail.state == NOT_SENT_YET:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 
 from django.db import transaction
 
@@ -40,6 +42,30 @@ def update_subscriber(pk: int, values: Mapping[str, str], *, by: str) -> None:
             record_change(subscriber, COLUMNS[name], {"from": getattr(subscriber, name), "to": value}, by=by)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """What the form showed of the subscriber's own choices: the subscriber may have changed them since."""
+
+    topics: frozenset[int]
+    frequency: Frequency
+
+    @classmethod
+    def of(cls, subscription: Subscription) -> Seen:
+        """As they are now."""
+        topics = frozenset(topic.pk for topic in topics_of(subscription))
+        return cls(topics=topics, frequency=subscription.chosen_frequency)
+
+    def __str__(self) -> str:
+        return " ".join([self.frequency.value, *map(str, sorted(self.topics))])
+
+    @classmethod
+    def read(cls, text: str) -> Seen | None:
+        """What `str` has made; None of any other text."""
+        frequency, *topics = text.split(" ")
+        is_known = frequency in Frequency.values and all(re.fullmatch("[0-9]{1,18}", topic) for topic in topics)
+        return cls(topics=frozenset(map(int, topics)), frequency=Frequency(frequency)) if is_known else None
+
+
 def update_subscription(
     subscription: Subscription,
     *,
@@ -48,17 +74,23 @@ def update_subscription(
     frequency: Frequency,
     fields: Mapping[CustomField, Value],
     by: str,
+    seen: Seen | None = None,
 ) -> None:
     """Store tags (names), topics (keys of those that the subscriber gets), frequency and custom fields.
 
-    The frequency may take effect later.
+    The frequency may take effect later. Topics and a frequency that the editor left as they were `seen` stay as they
+    are by now.
     """
     with transaction.atomic():
         must_wait = lock_week(subscription.mailing_list_id)
         locked = Subscription.objects.select_for_update(no_key=True).get(pk=subscription.pk)
         _set_tags(locked, tags, by=by)
-        _set_topics(locked, topics, by=by)
         before = locked.chosen_frequency
+        if seen is not None:
+            now = Seen.of(locked).topics
+            topics = (now | (frozenset(topics) - seen.topics)) - (seen.topics - frozenset(topics))
+            frequency = before if frequency == seen.frequency else frequency
+        _set_topics(locked, topics, by=by)
         if store_frequency(locked, frequency, must_wait=must_wait):
             values = {"from": str(before.label), "to": str(frequency.label)}
             record_changes([locked], ChangeKind.FREQUENCY, values, by=by)

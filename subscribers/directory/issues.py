@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import datetime
 import enum
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 
@@ -17,6 +18,10 @@ class Outcome(enum.StrEnum):
     DELIVERED = "delivered"
     SENT = "sent"
     BOUNCED = "bounced"
+
+
+#: Outcomes that are personal data.
+REACTIONS = (Outcome.CLICKED, Outcome.OPENED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +43,13 @@ class IssueHistory:
     counts: Mapping[Outcome, int] = field(default_factory=dict)
     """The marks by outcome."""
 
+    def without_reactions(self) -> IssueHistory:
+        """The same for a viewer who may not see opens and clicks: these issues are shown as delivered."""
+        marks = tuple(
+            replace(mark, outcome=Outcome.DELIVERED) if mark.outcome in REACTIONS else mark for mark in self.marks
+        )
+        return IssueHistory(marks, self.received, dict(Counter(mark.outcome for mark in marks)))
+
 
 class IssueSource(Protocol):
     """Reads the history of several subscribers at once."""
@@ -55,12 +67,12 @@ def register_issues(source: IssueSource) -> None:
         _sources.append(source)
 
 
-def issue_histories(subscribers: Sequence[int], limit: int) -> dict[int, IssueHistory]:
-    """The histories of these subscribers (keys)."""
+def issue_histories(subscribers: Sequence[int], limit: int, *, is_personal: bool) -> dict[int, IssueHistory]:
+    """The histories of these subscribers (keys). Without `is_personal`: no opens and clicks."""
     found: dict[int, IssueHistory] = {}
     for source in _sources:
         found |= source(subscribers, limit)
-    return found
+    return found if is_personal else {key: history.without_reactions() for key, history in found.items()}
 
 
 def has_issues() -> bool:

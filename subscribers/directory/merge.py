@@ -26,7 +26,7 @@ from subscribers.models import (
     TopicOptOut,
 )
 from subscribers.profile.fields import fields_of, set_values, values_of
-from subscribers.profile.history import record_change
+from subscribers.profile.history import record_change, record_changes
 from subscribers.suppression import get_suppression, suppress_addresses
 
 #: Reasons that are a “no” of the subscriber. The others are about one mailbox, which may be why there is another.
@@ -60,7 +60,8 @@ def merge(kept_pk: int, merged_pk: int, *, by: str) -> Subscriber:
 
     - On a list that only `merged` is on, the subscription moves with its consents, so that links in its mails work.
     - On a list that both are on, `kept` stays active only if neither has ended; that of `merged` ends. Tags, picked
-      segments and topics that were left are joined; fields and details are filled where they are empty.
+      segments and topics that were left are joined; fields and details are filled where they are empty. The
+      unsubscribe links in mails to `merged` end the subscription of `kept`.
     - A complaint, and a suppression by an editor, hold for both addresses; a bounce for its own mailbox only.
 
     The other address stays as a row without open subscriptions.
@@ -75,6 +76,9 @@ def merge(kept_pk: int, merged_pk: int, *, by: str) -> Subscriber:
         _merge_details(kept, merged)
         Note.objects.filter(subscriber=merged).update(subscriber=kept)
         Change.objects.filter(subscriber=merged).update(subscriber=kept)
+        # Links in the mails of these lead to what they were joined with.
+        joined = list(Subscription.objects.filter(subscriber=merged))
+        record_changes(joined, ChangeKind.MERGED, {"into": kept.pk}, by=by)
         record_change(kept, ChangeKind.MERGED, {"from": merged.address, "canonical": merged.canonical}, by=by)
         _share_suppression(kept, merged, evidence)
     return kept

@@ -181,7 +181,7 @@ def change_sentence(change: Change, labels: dict[str, str], *, is_personal: bool
     if change.kind in (ChangeKind.ADDRESS, ChangeKind.MERGED) and not is_personal:
         values = {name: masked(value) for name, value in values.items()}
     if change.kind == ChangeKind.MERGED:
-        return f"{kind}: {values.get('from', '')}"
+        return f"{kind}: {values['from']}" if "from" in values else kind
     if change.kind == ChangeKind.FIELD:
         kind = labels.get(values.get("field", ""), values.get("field", kind))
     if "to" not in values:

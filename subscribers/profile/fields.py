@@ -84,7 +84,9 @@ def _number(text: str) -> Decimal:
         number = Decimal(text)
     except InvalidOperation as error:
         raise FieldValueError(gettext_noop("Enter a number, such as 12 or 3.5.")) from error
-    if not number.is_finite() or abs(number) >= Decimal(10) ** DIGITS:
+    limit = Decimal(10) ** DIGITS
+    # Rounding may add a digit.
+    if not number.is_finite() or abs(number) >= limit or abs(round(number, DECIMALS)) >= limit:
         raise FieldValueError(gettext_noop("Enter a number with at most {digits} digits."), digits=DIGITS)
     return round(number, DECIMALS).normalize() + 0
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from django.core.exceptions import ValidationError
 from django.db import transaction
+from django.utils.translation import gettext as _
 
 from subscribers.models import (
     ChangeKind,
@@ -23,6 +25,14 @@ CHUNK = 500
 
 #: The longest name of a tag, and the most tags of one subscription.
 MAX_NAME, MAX_TAGS = 60, 100
+
+
+def clean_tag_name(text: str) -> str:
+    """The name on one line. Raises ValidationError for a comma, which separates tags in files and forms."""
+    name = " ".join(text.split())
+    if "," in name:
+        raise ValidationError(_("A tag cannot contain a comma, which separates tags."))
+    return name
 
 
 def tag_names(text: str) -> list[str]:

@@ -127,11 +127,12 @@ def unsubscribe(request: HttpRequest, token: str) -> HttpResponse:
 
     A one-click POST gets the same answer for every genuine token, even if the subscription no longer exists. A POST
     without a known field changes nothing. Undo sends a new confirmation mail. The link of an ended subscription shows
-    that it has ended.
+    that it has ended; that of a merged address ends the subscription that it was joined with.
     """
     key = read_key(Purpose.UNSUBSCRIBE, token)
     if key is None:
         return invalid_link(request)
+    key = actions.joined_key(key)
     if is_one_click(request):
         actions.unsubscribe(key, evidence_of(request, Form.ONE_CLICK))
         return one_click_answer()

@@ -447,6 +447,14 @@ GUARDS = (
         ),
     ),
     Guard(
+        promise="Subscribers who opted out of the topic are skipped at the claim",
+        path=RECIPIENTS,
+        symbol="_skip_reason",
+        old="if row.has_left_topic:",
+        new="if False:",
+        tests=(f"{SENDING}/test_audience.py::test_whoever_leaves_the_topic_after_the_expansion_is_skipped",),
+    ),
+    Guard(
         promise="Erased subscribers are skipped at the claim",
         path=RECIPIENTS,
         symbol="_recipient",
@@ -792,8 +800,8 @@ GUARDS = (
         promise="An unsubscribe stops retries after 15 minutes",
         path=BATCH,
         symbol="_forbids_retry",
-        old="is_soon and ",
-        new="",
+        old="is_soon and recipient.skip_reason is Reason.UNSUBSCRIBED",
+        new="recipient.skip_reason is Reason.UNSUBSCRIBED",
         tests=(f"{SENDING}/test_batch.py::test_an_unsubscribe_does_not_stop_retries_that_follow_within_15_minutes",),
     ),
     Guard(

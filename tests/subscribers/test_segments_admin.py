@@ -12,6 +12,7 @@ from django.test import Client
 from django.urls import reverse
 from lxml import html as lxml_html  # type: ignore[import-untyped]
 
+from subscribers.addresses import masked
 from subscribers.models import CustomField, MailingList, Segment, SegmentPick, Subscriber, Subscription, Tag
 from subscribers.segments import uses
 from subscribers.segments.uses import Use, register_uses
@@ -210,6 +211,18 @@ def test_addresses_are_shown_only_to_who_may_see_subscribers(
     picked = lou.get(f"/admin/subscribers/segment/{member.segment_id}/change/")
     for page in (counted, picked):
         assert "ada@example.org" not in words(page)
+
+
+def test_who_may_not_see_addresses_gets_masked_ones(
+    signed_in: Callable[..., Client], mailing_list: MailingList
+) -> None:
+    member = SegmentPick.objects.create(segment=segment_of(mailing_list, is_picked=True), subscription=ada())
+    lou = signed_in("add_segment", "change_segment", "view_segment", "view_subscriber")
+    counted = submit(lou, ADD, form_data(lou.get(ADD)), update="1")
+    picked = lou.get(f"/admin/subscribers/segment/{member.segment_id}/change/")
+    for page in (counted, picked):
+        assert masked("ada@example.org") in words(page)
+        assert "ada@example.org" not in page.content.decode()
 
 
 def test_staff_without_permission_get_no_fragment(signed_in: Callable[..., Client], mailing_list: MailingList) -> None:

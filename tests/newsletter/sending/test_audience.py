@@ -34,6 +34,7 @@ from newsletter.sending.batch import claim_batch
 from newsletter.sending.check import audience_snapshot, findings_of
 from newsletter.sending.control import cancel_send
 from newsletter.sending.expand import expand_audience
+from newsletter.sending.mailed import mailed_subscribers
 from newsletter.sending.manifest import Approval, read_manifest
 from newsletter.sending.schedule import IssueRefused, dry_run, schedule_issue, send_now
 from newsletter.sending.waves import LocalTime
@@ -45,6 +46,7 @@ from subscribers.models import (
     SubscriptionState,
     SubscriptionTag,
     Tag,
+    TopicOptOut,
 )
 from tests import people
 from tests.newsletter.sending.audiences import choose, pick, picked, recipients, topic_without
@@ -235,6 +237,63 @@ def test_whoever_leaves_the_own_list_is_skipped_although_another_list_has_them(
     assert Delivery.objects.get().reason == Reason.UNSUBSCRIBED
 
 
+@pytest.mark.parametrize("through", ["own", WEEKEND])
+def test_whoever_leaves_the_topic_after_the_expansion_is_skipped(
+    issue: Issue, weekend: MailingList, provider: Provider, through: str
+) -> None:
+    is_own = through == "own"
+    state = SubscriptionState.ACTIVE if is_own else SubscriptionState.PENDING
+    own = people.make_subscription(people.ADA, issue.newsletter, state=state)
+    people.make_subscription(people.ADA, weekend)
+    people.make_subscription(BO, issue.newsletter)
+    topic = topic_without(issue.newsletter, "boats")
+    other = topic_without(issue.newsletter, "birds")
+    choose(issue, lists=() if is_own else (WEEKEND,), topic="boats")
+    start_sending(issue)
+    expand_audiences(batch_size=1)
+    TopicOptOut.objects.create(topic=topic, subscription=own)
+    TopicOptOut.objects.create(topic=other, subscription=Subscription.objects.get(subscriber__address=BO))
+    claimed = claim_batch(provider)
+    assert claimed
+    assert [mail["to"] for mail in orjson.loads(claimed.body)] == [[BO]]
+    assert claim_batch(provider) is None
+    assert Delivery.objects.get(state=DeliveryState.SKIPPED).reason == Reason.TOPIC_LEFT
+
+
+def test_a_topic_that_is_left_soon_after_a_lost_attempt_does_not_delay_the_others(
+    issue: Issue, provider: Provider
+) -> None:
+    ada, _bo = (people.make_subscription(address, issue.newsletter) for address in (people.ADA, BO))
+    topic = topic_without(issue.newsletter, "boats")
+    choose(issue, topic="boats")
+    start_sending(issue)
+    expand_audiences()
+    first = claim_batch(provider)
+    assert first
+    TopicOptOut.objects.create(topic=topic, subscription=ada)
+    Batch.objects.update(lease_until=timezone.now())
+    second = claim_batch(provider)
+    assert second
+    assert (second.body, second.key) == (first.body, first.key)
+    an_hour_ago = timezone.now() - datetime.timedelta(hours=1)
+    Batch.objects.update(lease_until=timezone.now(), first_attempt_at=an_hour_ago)
+    assert claim_batch(provider) is None
+    assert Batch.objects.get().reason == Reason.RECIPIENT_LEFT_UNKNOWN
+
+
+def test_whoever_got_the_issue_through_another_list_counts_as_mailed_there(issue: Issue, weekend: MailingList) -> None:
+    """An import into that list that is undone keeps them: the links of the mail have to work."""
+    ada, bo, cy = (
+        people.make_subscription(address, mailing_list).subscriber_id
+        for address, mailing_list in ((people.ADA, weekend), (BO, issue.newsletter), (CY, weekend))
+    )
+    picked(weekend, "Locals", Subscription.objects.get(subscriber=ada))
+    choose(issue, lists=(WEEKEND,), segments=("weekend: Locals",))
+    start(issue)
+    assert mailed_subscribers(weekend.pk, [ada, bo, cy]) == {ada}
+    assert mailed_subscribers(issue.newsletter_id, [ada, bo, cy]) == {bo}
+
+
 # --- Expansion in chunks
 
 
@@ -263,6 +322,39 @@ def test_the_rules_of_a_send_are_those_of_its_start(issue: Issue) -> None:
     expand_audiences(batch_size=10, chunk=1)
     assert Delivery.objects.count() == 3
     assert "Sailors" in " ".join(audience_in_words(Audience.of_send(send_of(issue))))
+
+
+@pytest.mark.parametrize(
+    ("kind", "comparison", "finds"),
+    [
+        ("received", "last", {people.ADA}),
+        ("received", "not_last", {BO}),
+        ("opened", "not_last", {people.ADA, BO}),
+        ("ignored", "last", {people.ADA}),
+    ],
+)
+@pytest.mark.parametrize("is_excluded", [False, True])
+def test_the_issue_that_is_sent_is_not_the_last_one_of_its_own_audience(
+    issue: Issue, kind: str, comparison: str, finds: set[str], is_excluded: bool
+) -> None:
+    people.make_subscription(people.ADA, issue.newsletter, tracking_agreed_at=timezone.now())
+    start(issue)
+    Delivery.objects.update(state=DeliveryState.ACCEPTED)
+    people.make_subscription(BO, issue.newsletter)
+    rule = {"kind": kind, "field": "", "comparison": comparison, "value": "1"}
+    rules = {"match": "all", "rules": [rule]}
+    Segment.objects.create(mailing_list_id=issue.newsletter_id, name="About the last issue", rules=rules)
+    second = make_issue("issue-2")
+    choose(second, **{"exclude" if is_excluded else "segments": ("About the last issue",)})
+    expected = {people.ADA, BO} - finds if is_excluded else finds
+    if not expected:
+        # The pre-flight check refuses an issue without recipients.
+        assert audience_snapshot(second).count == 0
+        return
+    before = dry_run(second)
+    send = start(second)
+    assert set(recipients(second)) == expected
+    assert (before.recipients, before.excluded) == (len(expected), send.excluded)
 
 
 def test_a_subscriber_who_is_in_neither_list_at_once_is_not_lost_between_them(

@@ -54,7 +54,8 @@ def test_the_next_batch_is_found_among_the_open_ones_and_not_through_its_send(se
 def test_the_recipients_of_a_batch_are_found_by_primary_keys(send: Send) -> None:
     batch = Batch.objects.filter(send=send)[7]
     owned = (batch.first_delivery, batch.last_delivery, batch.send_id)
-    plan = RECIPIENTS.explain(timezone.now(), send.issue.newsletter_id, *owned, [DeliveryState.PENDING])
+    lists = (send.issue_id, send.issue.newsletter_id)
+    plan = RECIPIENTS.explain(timezone.now(), *lists, *owned, [DeliveryState.PENDING])
     assert "newsletter_delivery_pkey" in plan
     # Of two indexes, each of which finds one row, the statistics decide.
     conditions = [line for line in plan.splitlines() if "Index Cond" in line]

@@ -12,6 +12,7 @@ from django.utils import timezone
 
 from newsletter.models import ConsentMode, Delivery, DeliveryState, Newsletter, Send, SendState, SunsetRound
 from newsletter.sending.sunset import follow_sunset_policies, issues_that_count
+from subscribers.consent import preferences
 from subscribers.consent.actions import unsubscribe
 from subscribers.consent.tokens import stay_url
 from subscribers.models import (
@@ -19,6 +20,7 @@ from subscribers.models import (
     ConsentForm,
     ConsentKind,
     Evidence,
+    Frequency,
     Subscription,
     SubscriptionState,
     SunsetQuestion,
@@ -193,6 +195,36 @@ def test_whoever_opens_an_issue_meanwhile_stays(silent: Subscription) -> None:
     run()
     mail_was_sent(days_ago=31)
     Delivery.objects.filter(subscriber=silent.subscriber_id).update(opened_at=timezone.now())
+    run()
+    assert state_of(silent) == (SubscriptionState.ACTIVE, SunsetState.WITHDRAWN)
+
+
+@pytest.mark.parametrize("action", ["returns", "takes the weekly digest", "withdraws the consent to tracking"])
+def test_whoever_does_something_about_the_subscription_stays(
+    newsletter: Newsletter, silent: Subscription, action: str
+) -> None:
+    run()
+    mail_was_sent(days_ago=31)
+    if action == "returns":
+        unsubscribe(silent.key, Evidence(form=ConsentForm.UNSUBSCRIBE))
+        Subscription.objects.filter(pk=silent.pk).update(
+            state=SubscriptionState.ACTIVE, confirmed_at=timezone.now() - DAY, ended_at=None
+        )
+    elif action == "takes the weekly digest":
+        Newsletter.objects.update(offers_weekly=True)
+        assert preferences.set_frequency(silent.key, Frequency.WEEKLY)
+    else:
+        assert preferences.set_tracking(silent.key, agrees=False, text="", language="en")
+    run()
+    assert state_of(silent) == (SubscriptionState.ACTIVE, SunsetState.WITHDRAWN)
+
+
+def test_nobody_ends_once_opens_and_clicks_are_not_recorded_any_more(
+    newsletter: Newsletter, silent: Subscription
+) -> None:
+    run()
+    mail_was_sent(days_ago=31)
+    Newsletter.objects.update(consent_mode=ConsentMode.AGGREGATE)
     run()
     assert state_of(silent) == (SubscriptionState.ACTIVE, SunsetState.WITHDRAWN)
 

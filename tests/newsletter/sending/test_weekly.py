@@ -22,7 +22,9 @@ from newsletter.content.document import IssueContent
 from newsletter.content.store import load_content
 from newsletter.content.weekly import WeeklyPart, compose_weekly
 from newsletter.models import (
+    SEND_MACHINE,
     Delivery,
+    DeliveryState,
     Issue,
     Newsletter,
     Reason,
@@ -44,6 +46,7 @@ from newsletter.sending.switch import stop_all_sending
 from newsletter.sending.undo import undo_send
 from newsletter.sending.weekly import compose_weekly_digests, end_of_week
 from subscribers.consent import preferences
+from subscribers.directory.merge import MergeRefused, merge
 from subscribers.models import Frequency, MailingList, Subscription
 from subscribers.segments.kinds import Facts
 from tests import people
@@ -115,6 +118,12 @@ def received(address: str) -> Counter[str]:
         digested = delivery.issue.digested_sends.values_list("issue__slug", flat=True)
         found.update(digested if delivery.issue.is_digest else [delivery.issue.slug])
     return found
+
+
+def finish_everything() -> None:
+    Delivery.objects.update(state=DeliveryState.ACCEPTED)
+    sending = Send.objects.filter(state=SendState.SENDING)
+    SEND_MACHINE.move(sending, SendState.SENT, finished_at=timezone.now())
 
 
 def titles_of(issue: Issue) -> list[str]:
@@ -309,6 +318,32 @@ def test_the_database_refuses_a_change_to_the_present_frequency(newsletter: News
         Subscription.objects.filter(pk=key_of(EVE).pk).update(next_frequency="each")
     with pytest.raises(IntegrityError), transaction.atomic():
         Subscription.objects.filter(pk=key_of(EVE).pk).update(next_frequency="daily")
+
+
+@pytest.mark.usefixtures("settled")
+@pytest.mark.parametrize(("kept", "merged"), [(EVE, WIM), (WIM, EVE)])
+def test_addresses_are_not_merged_while_only_one_of_them_got_the_issue(
+    newsletter: Newsletter, kept: str, merged: str
+) -> None:
+    start("first")
+    finish_everything()
+    with pytest.raises(MergeRefused, match="weekly digest"):
+        merge(key_of(kept).subscriber_id, key_of(merged).subscriber_id, by="ida")
+    assert (received(EVE), received(WIM)) == (Counter(["first"]), Counter())
+    assert end_week(newsletter)
+    finish_everything()
+    assert (received(EVE), received(WIM)) == (Counter(["first"]), Counter(["first"]))
+    merge(key_of(kept).subscriber_id, key_of(merged).subscriber_id, by="ida")
+
+
+@pytest.mark.usefixtures("settled")
+def test_addresses_that_both_get_the_digest_are_merged(newsletter: Newsletter) -> None:
+    people.make_subscription(ZOE, newsletter, frequency=Frequency.WEEKLY)
+    start("first")
+    finish_everything()
+    merge(key_of(WIM).subscriber_id, key_of(ZOE).subscriber_id, by="ida")
+    assert end_week(newsletter)
+    assert (received(WIM), received(ZOE)) == (Counter(["first"]), Counter())
 
 
 ACTIONS = st.one_of(

@@ -17,8 +17,9 @@ from django.utils.formats import date_format
 from lxml import html  # type: ignore[import-untyped]
 
 from subscribers.admin import bulk_actions
-from subscribers.consent import actions, frequency
+from subscribers.consent import actions, frequency, preferences
 from subscribers.directory import bulk
+from subscribers.directory.edit import tag_names_of
 from subscribers.models import (
     BulkAction,
     Change,
@@ -34,6 +35,7 @@ from subscribers.models import (
     Subscription,
     Tag,
     Topic,
+    TopicOptOut,
     TransactionalMail,
 )
 from subscribers.models import SubscriptionState as State
@@ -260,6 +262,22 @@ def test_the_result_of_an_action_in_the_background_is_shown_when_it_is_over(
     assert "“Add tag” failed: The tag was deleted." in page
 
 
+def test_a_tag_with_a_comma_is_refused_and_an_imported_one_is_kept(editor: Client) -> None:
+    subscription = ada()
+    mailing_list = subscription.mailing_list
+    body = {"mailing_list": mailing_list.pk, "name": "Berlin, Mitte"}
+    refused = text_of(editor.post(f"{LIST}actions/add_tag/?keys={subscription.subscriber_id}", body))
+    assert "A tag cannot contain a comma" in refused
+    assert not Tag.objects.exists()
+    # Other tools separate tags by other signs.
+    for tag in get_tags(mailing_list, ["Berlin, Mitte", "press"]):
+        add_tag(tag, Subscription.objects.all(), by="ida")
+    url = page_of(subscription.subscriber, "edit")
+    (form,) = html.fromstring(text_of(editor.get(url))).xpath("//form[@class='narrow']")
+    editor.post(url, {**dict(form.form_values()), f"list-{mailing_list.pk}-tags": "press, vip"})
+    assert tag_names_of(subscription) == ["Berlin, Mitte", "press", "vip"]
+
+
 def test_a_reason_is_required_for_suppressing_many(editor: Client) -> None:
     subscription = ada()
     assert "This field is required." in text_of(editor.post(f"{LIST}actions/suppress/", {"words": " "}))
@@ -380,6 +398,40 @@ def test_details_tags_topics_frequency_and_fields_are_edited_and_recorded(editor
     assert "Enter a number, such as 12 or 3.5." in refused
     assert "is not a time zone" in refused
     assert year.values.count() == 0
+
+
+def test_what_the_subscriber_chose_since_the_page_was_opened_stays(editor: Client) -> None:
+    subscription = ada(make_mailing_list(offers_weekly=True))
+    mailing_list = subscription.mailing_list
+    ships, craft, birds = (
+        Topic.objects.create(mailing_list=mailing_list, name=name, slug=name) for name in ("Ships", "Craft", "Birds")
+    )
+    TopicOptOut.objects.create(subscription=subscription, topic=birds)
+    url = page_of(subscription.subscriber, "edit")
+    (form,) = html.fromstring(text_of(editor.get(url))).xpath("//form[@class='narrow']")
+    # The subscriber leaves a topic and takes the digest; then the editor, who adds another one, saves the page.
+    assert preferences.set_topics(subscription.key, [craft.slug])
+    assert preferences.set_frequency(subscription.key, Frequency.WEEKLY)
+    posted: dict[str, list[str]] = {"first_name": ["Ada"]}
+    for name, value in form.form_values():
+        posted.setdefault(name, []).append(value)
+    posted[f"list-{mailing_list.pk}-topics"].append(str(birds.pk))
+    assert "The changes were saved." in text_of(editor.post(url, posted, follow=True))
+    subscription.refresh_from_db()
+    assert [opt_out.topic for opt_out in subscription.topic_opt_outs.all()] == [ships]
+    assert subscription.frequency == Frequency.WEEKLY
+
+
+@pytest.mark.parametrize("text", ["", "each x", "daily", "each 1", "weekly " + "9" * 40, "each  "])
+def test_a_form_that_says_something_else_about_what_it_showed_is_saved_as_it_is(editor: Client, text: str) -> None:
+    subscription = ada(make_mailing_list(offers_weekly=True))
+    form = {
+        f"list-{subscription.mailing_list_id}-{name}": value
+        for name, value in (("frequency", "weekly"), ("seen", text))
+    }
+    editor.post(page_of(subscription.subscriber, "edit"), form)
+    subscription.refresh_from_db()
+    assert subscription.frequency == Frequency.WEEKLY
 
 
 def test_an_editor_pauses_and_resumes(editor: Client) -> None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import datetime
 
 import pytest
+from django.test import Client
 from django.utils import timezone
 
 from subscribers.consent import actions
-from subscribers.consent.tokens import LinkSigner, Purpose, read_key
+from subscribers.consent.tokens import LinkSigner, Purpose, read_key, unsubscribe_url
 from subscribers.directory.edit import tag_names_of
 from subscribers.directory.merge import had_address, merge
 from subscribers.imports.confirmed import import_confirmed
@@ -30,11 +31,11 @@ from subscribers.models import (
 from subscribers.profile.fields import set_values, values_of
 from subscribers.profile.tags import add_tag, get_tags
 from subscribers.suppression import get_suppression, suppress_addresses
-from tests.people import ADA, BEN, make_mailing_list, make_subscription
+from tests.people import ADA, BEN, CLEO, make_mailing_list, make_subscription
 
 pytestmark = pytest.mark.django_db
 
-ACTIVE, PENDING, UNSUBSCRIBED, SUPPRESSED = SubscriptionState
+PENDING, ACTIVE, UNSUBSCRIBED, SUPPRESSED = SubscriptionState
 
 
 def people(mine: SubscriptionState, theirs: SubscriptionState) -> tuple[Subscription, Subscription]:
@@ -139,9 +140,45 @@ def test_tags_fields_segments_topics_notes_and_details_are_joined() -> None:
     kept = Subscriber.objects.get(canonical=ADA)
     assert (kept.first_name, kept.language) == ("Ben", "de")
     assert kept.notes.get().text == "Called."
-    assert Change.objects.filter(subscriber__canonical=BEN).count() == 0
-    change = Change.objects.get(kind=ChangeKind.MERGED)
+    left = Change.objects.get(subscriber__canonical=BEN)
+    assert (left.kind, left.subscription, left.values) == (ChangeKind.MERGED, theirs, {"into": kept.pk})
+    change = Change.objects.get(kind=ChangeKind.MERGED, subscriber=kept)
     assert (change.subscriber_id, change.by, change.values["from"]) == (kept.pk, "ida", BEN)
     assert had_address(kept.pk, BEN)
     assert not had_address(kept.pk, "gus@example.org")
     assert not had_address(kept.pk, "")
+
+
+def test_links_in_mails_to_the_merged_address_end_the_subscription_that_is_kept(client: Client) -> None:
+    mine, theirs = people(ACTIVE, ACTIVE)
+    elsewhere = make_subscription(ADA, make_mailing_list("tide-tables", name="Tide Tables"))
+    assert merged(mine, theirs) == (ACTIVE, UNSUBSCRIBED)
+    last = make_subscription(CLEO)
+    # Merged once more: links of the first address still lead to where its subscription has gone.
+    assert merged(last, mine) == (ACTIVE, UNSUBSCRIBED)
+    url = unsubscribe_url(theirs.key)
+    assert 'value="unsubscribe"' in client.get(url).content.decode()
+    client.post(url, {"List-Unsubscribe": "One-Click"})
+    client.post(url, {"List-Unsubscribe": "One-Click"})
+    last.refresh_from_db()
+    elsewhere.refresh_from_db()
+    assert (last.state, elsewhere.state) == (UNSUBSCRIBED, ACTIVE)
+    assert Consent.objects.filter(subscription=last, kind="unsubscribed").count() == 1
+
+
+def test_a_merged_address_that_subscribed_again_has_links_of_its_own() -> None:
+    mine, theirs = people(ACTIVE, ACTIVE)
+    merged(mine, theirs)
+    Subscription.objects.filter(pk=theirs.pk).update(state=ACTIVE, confirmed_at=timezone.now(), ended_at=None)
+    for _ in range(2):
+        actions.unsubscribe(actions.joined_key(theirs.key), Evidence(form="one-click"))
+    mine.refresh_from_db()
+    theirs.refresh_from_db()
+    assert (mine.state, theirs.state) == (ACTIVE, UNSUBSCRIBED)
+
+
+def test_two_addresses_that_were_merged_into_each_other_have_links_that_end() -> None:
+    mine, theirs = people(ACTIVE, ACTIVE)
+    merged(mine, theirs)
+    merged(theirs, mine)
+    assert {actions.joined_key(mine.key), actions.joined_key(theirs.key)} <= {mine.key, theirs.key}

@@ -63,6 +63,8 @@ def test_a_value_is_read_by_the_type_of_its_field(kind: FieldKind, text: str, va
         (FieldKind.NUMBER, "three", "Enter a number, such as 12 or 3.5."),
         (FieldKind.NUMBER, "NaN", "Enter a number with at most 18 digits."),
         (FieldKind.NUMBER, "1e18", "Enter a number with at most 18 digits."),
+        (FieldKind.NUMBER, "999999999999999999.9999999", "Enter a number with at most 18 digits."),
+        (FieldKind.NUMBER, "-999999999999999999.9999996", "Enter a number with at most 18 digits."),
         (FieldKind.DATE, "31.05.2026", "Enter a date, such as 2026-05-31."),
         (FieldKind.YES_NO, "perhaps", "Enter “yes” or “no”."),
         (FieldKind.CHOICE, "Boats", "“Boats” is not an option of this field."),
