@@ -43,7 +43,13 @@ _SEPARATORS = {"ghost": ",", "buttondown": ";"}
 _MAX_WORDS = 1000
 
 #: Presets whose word for a state may be contradicted by a date of leaving: then the file does not tell.
-_CONTRADICTED = frozenset({"beehiiv", "other"})
+_CONTRADICTED = frozenset({"beehiiv", "kit", "mailerlite", "other"})
+
+#: What stands for no date.
+_NO_DATE = NO | {"", "-", "n/a", "nan", "never", "none", "null", "\\n", "0000-00-00", "0000-00-00 00:00:00"}
+
+#: Answers for rows without a state that do not hold for a subscriber who left.
+_NOT_LEFT = (RowState.ACTIVE, RowState.PENDING, RowRefusal.NO_STATE)
 
 _NUMBER = re.compile(r"-?\d{1,17}(?:\.\d+)?")
 
@@ -156,6 +162,8 @@ class _RowParser:
         self._known_words: dict[str, StateAnswer] = {}
         self._default: StateAnswer = plan.default_state or RowRefusal.NO_STATE
         self._is_contradicted = plan.preset in _CONTRADICTED
+        self._is_file_told = plan.file_state is not None
+        self._untold: set[str] = set()
 
     def read(self, source: SourceRow) -> ImportRow:
         """One row."""
@@ -216,7 +224,7 @@ class _RowParser:
         if self._by_dates:
             return _state_by_dates(row), ""
         if not self._states:
-            return self._default, ""
+            return self._without_word(row, cells), ""
         cell = cells[self._states[0]]
         answer = self._known_words.get(cell) or self._read_word(cell)
         for index in self._states[1:]:
@@ -224,14 +232,30 @@ class _RowParser:
                 cell, answer = _stronger(
                     (cell, answer), (other, self._known_words.get(other) or self._read_word(other))
                 )
-        if answer == RowState.ACTIVE and self._is_contradicted and _has_left(row):
+        if cell in self._untold:
+            answer = self._without_word(row, cells)
+        elif answer == RowState.ACTIVE and self._is_contradicted and self._has_left(row, cells):
             answer = self._default
         return answer, cell
+
+    def _without_word(self, row: ImportRow, cells: list[str]) -> StateAnswer:
+        """The editor's answer for rows whose state no column tells. It does not subscribe those who have left."""
+        if not self._is_file_told and self._default in _NOT_LEFT and self._has_left(row, cells):
+            return RowState.UNSUBSCRIBED
+        return self._default
+
+    def _has_left(self, row: ImportRow, cells: list[str]) -> bool:
+        """Whether there is a date of leaving, readable or not, and none of a later return."""
+        if row.ended_at is None:
+            return any(cells[index].strip().casefold() not in _NO_DATE for index in self._ended)
+        return not any(instant and instant > row.ended_at for instant in (row.joined_at, row.confirmed_at))
 
     def _read_word(self, cell: str) -> StateAnswer:
         word = normal_word(cell)
         # The empty word and some others do not tell: then the editor's answer counts.
         answer = (self._words[word] or self._default) if word in self._words else RowRefusal.UNKNOWN_STATE
+        if word in self._words and self._words[word] is None:
+            self._untold.add(cell)
         if len(self._known_words) < _MAX_WORDS:
             self._known_words[cell] = answer
         return answer
@@ -307,13 +331,6 @@ def _state_by_dates(row: ImportRow) -> RowState:
     if row.ended_at:
         return RowState.UNSUBSCRIBED
     return RowState.ACTIVE if row.joined_at else RowState.PENDING
-
-
-def _has_left(row: ImportRow) -> bool:
-    """Whether there is a date of leaving, and none of a later return."""
-    if row.ended_at is None:
-        return False
-    return not any(instant and instant > row.ended_at for instant in (row.joined_at, row.confirmed_at))
 
 
 def _column_names(table: Table) -> list[str]:

@@ -373,3 +373,47 @@ def test_any_row_is_read_or_refused(cells: list[str], preset: str) -> None:
         )
         assert row.first_name.isprintable()
         assert len(row.first_name) <= 60
+
+
+LEFT_AT = (Target(K.JOINED_AT), Target(K.ENDED_AT))
+
+
+@pytest.mark.parametrize("answer", [RowState.ACTIVE, RowState.PENDING, None])
+@pytest.mark.parametrize(
+    ("joined", "left", "has_left"),
+    [
+        ("2024-01-01", "2024-05-01", True),
+        ("", "2024-05-01", True),
+        # A date that cannot be read is still one of leaving.
+        ("2024-01-01", "1st of May", True),
+        # Came back later.
+        ("2024-06-01", "2024-05-01", False),
+        ("2024-01-01", "", False),
+        ("2024-01-01", "0000-00-00 00:00:00", False),
+        ("2024-01-01", "NULL", False),
+        ("2024-01-01", "no", False),
+    ],
+)
+def test_an_answer_for_rows_without_a_state_never_subscribes_who_left(
+    joined: str, left: str, has_left: bool, answer: RowState | None
+) -> None:
+    row = read_one(joined, left, targets=LEFT_AT, answer=answer)
+    assert (row.refusal or row.state) == (RowState.UNSUBSCRIBED if has_left else answer or RowRefusal.NO_STATE)
+    # The same with a column of states that is empty.
+    row = read_one("", joined, left, targets=(Target(K.STATE), *LEFT_AT), answer=answer)
+    assert (row.refusal or row.state) == (RowState.UNSUBSCRIBED if has_left else answer or RowRefusal.NO_STATE)
+
+
+def test_a_stronger_answer_and_a_state_of_the_file_itself_stay() -> None:
+    row = read_one("", "2024-05-01", targets=LEFT_AT, answer=RowState.BOUNCED)
+    assert row.state == RowState.BOUNCED
+    row = read_one("", "2024-05-01", targets=LEFT_AT, answer=RowState.ACTIVE, file_state=RowState.ACTIVE)
+    assert row.state == RowState.ACTIVE
+
+
+@pytest.mark.parametrize("preset", ["other", "beehiiv", "kit", "mailerlite"])
+def test_active_with_a_later_date_of_leaving_does_not_make_a_row_active(preset: str) -> None:
+    row = read_one(
+        "active", "2024-01-01", "2024-05-01", targets=(Target(K.STATE), *LEFT_AT), preset=preset, answer=None
+    )
+    assert row.refusal == RowRefusal.NO_STATE
