@@ -58,6 +58,9 @@ SINGLE_KINDS = frozenset(
         TargetKind.TIME_ZONE,
         TargetKind.LANGUAGE,
         TargetKind.NOTE,
+        TargetKind.FREQUENCY,
+        TargetKind.PAUSED_UNTIL,
+        TargetKind.TOPICS_OFF,
     }
 )
 

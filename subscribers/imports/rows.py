@@ -7,6 +7,7 @@ import re
 import zoneinfo
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import partial
 
 from django.utils.translation import gettext as _
 
@@ -19,6 +20,7 @@ from subscribers.imports.cells import (
     clean_name,
     language_of,
     one_line,
+    plain_tags,
     read_address,
     split_name,
     split_tags,
@@ -31,7 +33,7 @@ from subscribers.imports.state_words import normal_word, words_of
 from subscribers.imports.states import STATE_RANK, RowRefusal, RowState, StateAnswer
 from subscribers.imports.table import SourceRow, Table
 from subscribers.imports.targets import Target, TargetKind
-from subscribers.models import MAX_TEXT, FieldKind
+from subscribers.models import MAX_TEXT, FieldKind, Frequency
 from subscribers.profile.fields import NO, YES
 
 __all__ = ["STATE_RANK", "ImportRow", "RowRefusal", "RowState", "read_rows", "refusal_sentence"]
@@ -84,6 +86,12 @@ class ImportRow:
     language: str = ""
     """A code of settings.LANGUAGES."""
     note: str = ""
+    frequency: str = ""
+    """A code of Frequency."""
+    paused_until: datetime.datetime | None = None
+    """In UTC."""
+    topics_off: tuple[str, ...] = ()
+    """The slugs of topics."""
     refusal: RowRefusal | None = None
     detail: str = ""
     """Of a refused row: the word or the explanation. Of any other row: the columns whose text could not be read."""
@@ -127,7 +135,8 @@ class _RowParser:
         self._last_name = next(iter(plan.columns(TargetKind.LAST_NAME)), None)
         self._full_name = next(iter(plan.columns(TargetKind.FULL_NAME)), None)
         self._tags = plan.columns(TargetKind.TAGS)
-        self._separators = _SEPARATORS.get(plan.preset, ";|,")
+        separators = _SEPARATORS.get(plan.preset, ";|,")
+        self._split = plain_tags if plan.preset == "own" else partial(split_tags, separators=separators)
         self._tag_all = unique_tags(plan.tag_all)
         self._joined = plan.columns(TargetKind.JOINED_AT)
         self._confirmed = plan.columns(TargetKind.CONFIRMED_AT)
@@ -146,6 +155,9 @@ class _RowParser:
         self._time_zone = next(iter(plan.columns(TargetKind.TIME_ZONE)), None)
         self._language = next(iter(plan.columns(TargetKind.LANGUAGE)), None)
         self._note = next(iter(plan.columns(TargetKind.NOTE)), None)
+        self._frequency = next(iter(plan.columns(TargetKind.FREQUENCY)), None)
+        self._paused = plan.columns(TargetKind.PAUSED_UNTIL)
+        self._topics = next(iter(plan.columns(TargetKind.TOPICS_OFF)), None)
         self._has_more = bool(
             self._fields
             or self._attributes
@@ -153,6 +165,9 @@ class _RowParser:
             or self._time_zone is not None
             or self._language is not None
             or self._note is not None
+            or self._frequency is not None
+            or self._paused
+            or self._topics is not None
         )
 
     def _find_states(self, plan: ImportPlan) -> None:
@@ -272,9 +287,9 @@ class _RowParser:
 
     def _read_tags(self, row: ImportRow, cells: list[str]) -> None:
         if len(self._tags) == 1 and not self._tag_all:
-            row.tags = split_tags(cells[self._tags[0]], self._separators)
+            row.tags = self._split(cells[self._tags[0]])
         elif self._tags or self._tag_all:
-            found = [tag for index in self._tags for tag in split_tags(cells[index], self._separators)]
+            found = [tag for index in self._tags for tag in self._split(cells[index])]
             row.tags = unique_tags((*self._tag_all, *found))
 
     def _read_more(self, row: ImportRow, cells: list[str], unreadable: list[str]) -> None:
@@ -294,6 +309,17 @@ class _RowParser:
         if self._language is not None and (text := cells[self._language].strip()):
             row.language = language_of(text)
             unreadable += [] if row.language else [self._names[self._language]]
+        self._read_choices(row, cells, unreadable)
+
+    def _read_choices(self, row: ImportRow, cells: list[str], unreadable: list[str]) -> None:
+        """What the subscriber chose about the mails."""
+        if self._frequency is not None and (text := cells[self._frequency].strip().lower()):
+            row.frequency = text if text in Frequency.values else ""
+            unreadable += [] if row.frequency else [self._names[self._frequency]]
+        if self._paused:
+            row.paused_until = self._instant(cells, self._paused, unreadable)
+        if self._topics is not None and (text := cells[self._topics].strip()):
+            row.topics_off = tuple(dict.fromkeys(filter(None, map(str.strip, text.split(",")))))
 
     def _read_attributes(
         self, row: ImportRow, cell: str, fields: dict[str, Target], name: str, unreadable: list[str]

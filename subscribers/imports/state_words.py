@@ -54,7 +54,9 @@ STATE_WORDS: Mapping[str, Words] = {
         (_A, "active"),
         (_P, "pending"),
         (_U, "unsubscribed"),
-        (_B, "suppressed,hard bounce,provider,manual"),
+        (_B, "suppressed,hard bounce"),
+        # No confirmation lifts these, unlike a bounce.
+        (RowState.SUPPRESSED, "provider,manual"),
         (_C, "complaint"),
         (RowRefusal.ERASED_THERE, "erased"),
     ),

@@ -14,6 +14,7 @@ class RowState(TextChoices):
     PENDING = "pending", pgettext_lazy("state of an imported row", "Not confirmed yet")
     UNSUBSCRIBED = "unsubscribed", pgettext_lazy("state of an imported row", "Unsubscribed")
     BOUNCED = "bounced", pgettext_lazy("state of an imported row", "Bounced")
+    SUPPRESSED = "suppressed", pgettext_lazy("state of an imported row", "Suppressed by an editor")
     COMPLAINED = "complained", pgettext_lazy("state of an imported row", "Reported a mail as spam")
 
 
@@ -23,7 +24,8 @@ STATE_RANK: dict[RowState, int] = {
     RowState.ACTIVE: 1,
     RowState.UNSUBSCRIBED: 2,
     RowState.BOUNCED: 3,
-    RowState.COMPLAINED: 4,
+    RowState.SUPPRESSED: 4,
+    RowState.COMPLAINED: 5,
 }
 
 

@@ -195,6 +195,7 @@ def test_a_complaint_outranks_a_bounce_and_every_no_outranks_active() -> None:
         RowState.ACTIVE,
         RowState.UNSUBSCRIBED,
         RowState.BOUNCED,
+        RowState.SUPPRESSED,
         RowState.COMPLAINED,
     ]
 
