@@ -134,7 +134,7 @@ def _key(label: str, taken: set[str]) -> str:
     return key
 
 
-#: Names in JSON objects that become fields; others are left out.
+#: Names in JSON objects that become fields; others are left out, and counted.
 MAX_ATTRIBUTES = 40
 
 
@@ -143,7 +143,9 @@ def attribute_fields(samples: Sequence[str], taken: set[str]) -> tuple[Target, .
     values: dict[str, list[str]] = {}
     for cell in samples:
         for name, value in (parse_attributes(cell) or {}).items():
-            values.setdefault(name, []).append(value)
+            # A plan with such a name could not be stored.
+            if name.isprintable() and len(name) <= MAX_LABEL:
+                values.setdefault(name, []).append(value)
     fields = []
     for name, found in list(values.items())[:MAX_ATTRIBUTES]:
         field = new_field(name, found, taken)

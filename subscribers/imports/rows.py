@@ -27,6 +27,7 @@ from subscribers.imports.cells import (
     time_zone_of,
     unique_tags,
 )
+from subscribers.imports.columns import MAX_LABEL
 from subscribers.imports.dates import is_never, parse_datetime, parse_instant
 from subscribers.imports.plan import LAST_NAME_KEY, DateOrder, ImportPlan
 from subscribers.imports.state_words import normal_word, words_of
@@ -92,6 +93,8 @@ class ImportRow:
     """In UTC."""
     topics_off: tuple[str, ...] = ()
     """The slugs of topics."""
+    dropped: list[str] = field(default_factory=list)
+    """The keys of fields whose values could not be read, and names in JSON objects that have no field."""
     refusal: RowRefusal | None = None
     detail: str = ""
     """Of a refused row: the word or the explanation. Of any other row: the columns whose text could not be read."""
@@ -149,7 +152,7 @@ class _RowParser:
             if target.kind in (TargetKind.FIELD, TargetKind.NEW_FIELD)
         ]
         self._attributes = [
-            (index, {target.label or target.key: target for target in plan.mapping[index].fields()})
+            (index, {target.label or target.key: target for target in plan.mapping[index].attributes})
             for index in plan.columns(TargetKind.ATTRIBUTES)
         ]
         self._time_zone = next(iter(plan.columns(TargetKind.TIME_ZONE)), None)
@@ -330,7 +333,10 @@ class _RowParser:
             unreadable.append(name)
             return
         for key, text in values.items():
-            if target := fields.get(key):
+            target = fields.get(key)
+            if target is None:
+                row.dropped.append(one_line(f"{name}.{key}")[:MAX_LABEL])
+            elif target.kind != TargetKind.IGNORE:
                 self._set_field(row, target, text, f"{name}.{key}", unreadable)
 
     def _set_field(self, row: ImportRow, target: Target, text: str, name: str, unreadable: list[str]) -> None:
@@ -339,6 +345,7 @@ class _RowParser:
             row.fields[target.key] = value
         else:
             unreadable.append(name)
+            row.dropped.append(target.key)
 
 
 def _refused(row: ImportRow, refusal: RowRefusal, detail: str = "") -> ImportRow:

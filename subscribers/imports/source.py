@@ -117,8 +117,13 @@ def _table(name: str, read: Callable[[], Iterator[SourceRow]], encoding: str = "
     # A first line with an address is data.
     if any(map(ADDRESS_CELL.fullmatch, first.cells)):
         return Table(name, (), width, encoding, delimiter, read)
-    header = tuple(" ".join(cell.split()) for cell in first.cells)
+    header = tuple(map(_column_name, first.cells))
     return Table(name, header, width, encoding, delimiter, partial(_without_header, read))
+
+
+def _column_name(cell: str) -> str:
+    """In one line, without NUL and invisible characters."""
+    return "".join(filter(str.isprintable, " ".join(cell.split())))
 
 
 def _without_header(read: Callable[[], Iterator[SourceRow]]) -> Iterator[SourceRow]:

@@ -34,6 +34,9 @@ MAX_TAG_NAMES = 5000
 #: Of a refused row at most this much is kept.
 MAX_CELLS, MAX_CELL = 200, 2000
 
+#: Values that are left out are counted by so many names.
+MAX_DROPPED = 200
+
 #: Rows of the preview.
 PREVIEW_ROWS = 50
 
@@ -160,6 +163,8 @@ class Stager:
 
     def _staged(self, position: int, table: int, name: str, row: ImportRow, dropped: dict[str, int]) -> tuple[Any, ...]:
         plan = self._plans[table]
+        for key in row.dropped:
+            _count(dropped, key)
         return (
             self._import.pk,
             position,
@@ -208,7 +213,7 @@ class Stager:
             if slug in self._topics:
                 pairs.append((Choice.TOPIC_OFF, str(self._topics[slug])))
             else:
-                dropped["topics_off"] = dropped.get("topics_off", 0) + 1
+                _count(dropped, "topics_off")
         return json.dumps(pairs) if pairs else ""
 
     def _values(self, values: Mapping[str, str], dropped: dict[str, int]) -> list[tuple[int, str]]:
@@ -221,7 +226,7 @@ class Stager:
             try:
                 value = parse_value(custom_field, raw)
             except FieldValueError:
-                dropped[key] = dropped.get(key, 0) + 1
+                _count(dropped, key)
                 continue
             texts = value if isinstance(value, tuple) else (value_text(value),) if value is not None else ()
             pairs.extend((number, text) for text in texts)
@@ -230,6 +235,12 @@ class Stager:
     def _past(self, value: datetime.datetime) -> datetime.datetime:
         """A date in the future is a mistake of the file."""
         return value if value < self._now else self._now
+
+
+def _count(dropped: dict[str, int], key: str) -> None:
+    """Count a value that is left out."""
+    if key in dropped or len(dropped) < MAX_DROPPED:
+        dropped[key] = dropped.get(key, 0) + 1
 
 
 def _rank(row: ImportRow, proof: ProofKind | None) -> Rank:

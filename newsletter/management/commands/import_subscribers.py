@@ -154,7 +154,7 @@ class Command(BaseCommand):
             self.stdout.write(f"  {label:<26}{count:>12,}  {note}".rstrip())
         self.stdout.write(f"  {'All rows':<26}{total(counts):>12,}")
         for key, count in stored.dropped_values.items():
-            self.stdout.write(f"  {count:,} values of the field “{key}” could not be read and are left out.")
+            self.stdout.write(f"  “{key}”: {count:,} values cannot be read, or have no place in this list.")
 
 
 #: The options that answer what is missing.
