@@ -29,10 +29,11 @@ from subscribers.imports.cells import (
 )
 from subscribers.imports.columns import MAX_LABEL
 from subscribers.imports.dates import is_never, parse_datetime, parse_instant
+from subscribers.imports.delimited import CHARACTERS
 from subscribers.imports.plan import LAST_NAME_KEY, DateOrder, ImportPlan
 from subscribers.imports.state_words import normal_word, words_of
 from subscribers.imports.states import STATE_RANK, RowRefusal, RowState, StateAnswer
-from subscribers.imports.table import SourceRow, Table
+from subscribers.imports.table import ADDRESS_CELL, SourceRow, Table
 from subscribers.imports.targets import Target, TargetKind
 from subscribers.models import MAX_TEXT, FieldKind, Frequency
 from subscribers.profile.fields import NO, YES
@@ -126,6 +127,7 @@ class _RowParser:
 
     def __init__(self, table: Table, plan: ImportPlan) -> None:
         self._width = table.width
+        self._delimiter = CHARACTERS.get(table.delimiter, "")
         self._names = _column_names(table)
         self._zone: datetime.tzinfo = datetime.UTC if plan.time_zone == "UTC" else zoneinfo.ZoneInfo(plan.time_zone)
         self._is_day_first = plan.date_order == DateOrder.DAY_FIRST
@@ -191,7 +193,10 @@ class _RowParser:
             if any(cells[self._width :]):
                 return _refused(row, RowRefusal.TOO_MANY_COLUMNS, str(len(cells)))
             cells = cells[: self._width] + [""] * (self._width - len(cells))
-        if "\0" in "".join(cells):
+        text = "".join(cells)
+        if "\n" in text and self._has_other_rows(cells):
+            return _refused(row, RowRefusal.UNCLOSED_QUOTE)
+        if "\0" in text:
             row.address = "" if self._address is None else one_line(cells[self._address])
             return _refused(row, RowRefusal.NUL_CHARACTER)
         display_name = self._read_address(row, cells)
@@ -213,6 +218,23 @@ class _RowParser:
             self._read_more(row, cells, unreadable)
         row.detail = ", ".join(unreadable)
         return row
+
+    def _has_other_rows(self, cells: list[str]) -> bool:
+        """Whether a quote that is not closed made a cell of the rest of this row and of the rows after it."""
+        if self._address is None or not self._delimiter:
+            return False
+        for index, cell in enumerate(cells):
+            rest, *lines = cell.split("\n")
+            is_last = index == self._width - 1
+            if not lines or len(rest.split(self._delimiter)) != self._width - index:
+                continue
+            found = lines[0].split(self._delimiter)
+            # After the last column, only a whole row tells.
+            if len(found) <= self._address or (is_last and (len(found) != self._width or self._width < 3)):
+                continue
+            if ADDRESS_CELL.fullmatch(found[self._address].strip('" \r')):
+                return True
+        return False
 
     def _read_address(self, row: ImportRow, cells: list[str]) -> str:
         """Fills in the address or the refusal; returns the display name."""

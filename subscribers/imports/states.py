@@ -41,6 +41,7 @@ class RowRefusal(TextChoices):
     BLOCKED_THERE = "blocked_there", _("Was blocked there and never received the newsletter.")
     ERASED_THERE = "erased_there", _("Was erased there.")
     TOO_MANY_COLUMNS = "too_many_columns", _("The row has more columns than the first row. Check its quotes.")
+    UNCLOSED_QUOTE = "unclosed_quote", _("A quote is not closed: the row contains the rows after it. Close the quote.")
     NUL_CHARACTER = "nul_character", _("The row contains a NUL character. Remove it.")
 
 

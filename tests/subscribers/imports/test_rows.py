@@ -418,3 +418,29 @@ def test_active_with_a_later_date_of_leaving_does_not_make_a_row_active(preset: 
         "active", "2024-01-01", "2024-05-01", targets=(Target(K.STATE), *LEFT_AT), preset=preset, answer=None
     )
     assert row.refusal == RowRefusal.NO_STATE
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        # The quote of another row closes it.
+        'ada@example.org,"Ada,active,x\nben@example.org,Ben,unsubscribed,x\ncleo@example.org,Cleo",active,x\n',
+        'ada@example.org,"Ada,active,x\ncleo@example.org,Cleo",active,x\n',
+        'ada@example.org,Ada,"active,x\nben@example.org,Ben,unsubscribed,x\ncleo@example.org,Cleo,active",x\n',
+        'ada@example.org,Ada,active,"x\nben@example.org,Ben,unsubscribed,x\ncleo@example.org,Cleo,active,x"\n',
+        'ada@example.org,"Ada,active,x\r\nben@example.org,Ben,unsubscribed,x\r\ncleo@example.org,Cleo",active,x\r\n',
+    ],
+)
+def test_a_row_that_an_unclosed_quote_makes_of_several_is_refused(rows: str, tmp_path: Path) -> None:
+    found = rows_of(tmp_path, f"email,name,status,note\n{rows}dina@example.org,Dina,active,x\n")
+    assert [row.refusal or row.state for row in found] == [RowRefusal.UNCLOSED_QUOTE, RowState.ACTIVE]
+    assert "cleo@example.org" in "".join(found[0].cells)
+
+
+@pytest.mark.parametrize(
+    "note", ["a\nb", "a, b\nben@example.org, his brother", "a\nben@example.org", "a\nben@example.org,b,c,d,e"]
+)
+def test_a_note_of_several_lines_is_read(note: str, tmp_path: Path) -> None:
+    data = f'email,name,status,note\nada@example.org,Ada,active,"{note}"\n'
+    (row,) = rows_of(tmp_path, data)
+    assert (row.state, row.note) == (RowState.ACTIVE, note)
