@@ -117,7 +117,7 @@ class Command(BaseCommand):
             missing = {
                 f"  {table.name or stored.file_name}: {sentence} ({_OPTIONS.get(name, '--' + name)})": None
                 for table, plan in zip(file.source.tables, plans, strict=True)
-                for name, sentence in problems(plan, table)
+                for name, sentence in problems(plan, table, stored.file_name)
             }
             if missing:
                 raise CommandError("Answers are missing:\n" + "\n".join(missing), returncode=1)
