@@ -118,8 +118,13 @@ def new_field(label: str, samples: Sequence[str], taken: set[str], *, key: str =
     return Target(TargetKind.NEW_FIELD, found, shown or found, guessed_kind(samples))
 
 
+def is_field_key(key: str) -> bool:
+    """Whether a new custom field can have this key."""
+    return _KEY.fullmatch(key) is not None and key not in BUILT_IN_FIELDS
+
+
 def _key(label: str, taken: set[str]) -> str:
-    if _KEY.fullmatch(label) and label not in taken and label not in BUILT_IN_FIELDS:
+    if is_field_key(label) and label not in taken:
         return label
     ascii_text = unicodedata.normalize("NFKD", label.replace("ß", "ss")).encode("ascii", "ignore").decode().lower()
     base = re.sub(r"[^a-z0-9]+", "_", ascii_text).strip("_")
