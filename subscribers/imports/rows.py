@@ -95,7 +95,8 @@ class ImportRow:
     topics_off: tuple[str, ...] = ()
     """The slugs of topics."""
     dropped: list[str] = field(default_factory=list)
-    """The keys of fields whose values could not be read, and names in JSON objects that have no field."""
+    """What is left out: keys of fields and names of columns with a value that cannot be read, and names in JSON objects
+    that have no field."""
     refusal: RowRefusal | None = None
     detail: str = ""
     """Of a refused row: the word or the explanation. Of any other row: the columns whose text could not be read."""
@@ -207,6 +208,7 @@ class _RowParser:
             row.confirmed_at = self._instant(cells, self._confirmed, unreadable)
             row.joined_at = self._instant(cells, self._joined, unreadable) or row.confirmed_at
             row.ended_at = self._instant(cells, self._ended, unreadable)
+            row.dropped += unreadable
             row.evidence = {name: cells[index] for index, name in self._evidence if cells[index].strip()}
         answer, word = self._state_of(row, cells)
         if not isinstance(answer, RowState):
@@ -353,6 +355,7 @@ class _RowParser:
         values = parse_attributes(cell)
         if values is None:
             unreadable.append(name)
+            row.dropped.append(name)
             return
         for key, text in values.items():
             target = fields.get(key)

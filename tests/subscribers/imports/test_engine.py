@@ -601,10 +601,17 @@ def test_values_without_a_field_or_of_another_type_are_counted(monkeypatch: pyte
         ("1", "ada@example.org", "", '{"berth": 7}', "enabled", "", ""),
         ("2", "ben@example.org", "", '{"berth": "A-17", "boat": "Elster"}', "enabled", "", ""),
         ("3", "cleo@example.org", "", '{"berth": "none", "bo\\u0000at": "Elster"}', "enabled", "", ""),
+        ("4", "dina@example.org", "", "{broken", "enabled", "last May", ""),
     ]
     stored = imported(rows, header=LISTMONK, answer=RowState.ACTIVE)
-    assert stored.dropped_values == {"berth": 2, "attributes.boat": 1, "attributes.bo at": 1}
-    assert counts(stored) == {"created": 3}
+    assert stored.dropped_values == {
+        "berth": 2,
+        "attributes.boat": 1,
+        "attributes.bo at": 1,
+        "attributes": 1,
+        "created_at": 1,
+    }
+    assert counts(stored) == {"created": 4}
 
 
 @pytest.mark.parametrize("name", ["b" * 101, "bo\\u0000at", "\\ud800", "bo\\u202eat"])
