@@ -31,7 +31,7 @@ from subscribers.imports.columns import MAX_LABEL
 from subscribers.imports.dates import is_never, parse_datetime, parse_instant
 from subscribers.imports.delimited import CHARACTERS
 from subscribers.imports.plan import LAST_NAME_KEY, DateOrder, ImportPlan
-from subscribers.imports.state_words import normal_word, words_of
+from subscribers.imports.state_words import FLAGS, normal_word, words_of
 from subscribers.imports.states import STATE_RANK, RowRefusal, RowState, StateAnswer
 from subscribers.imports.table import ADDRESS_CELL, SourceRow, Table
 from subscribers.imports.targets import Target, TargetKind
@@ -179,12 +179,16 @@ class _RowParser:
     def _find_states(self, plan: ImportPlan) -> None:
         self._states = plan.columns(TargetKind.STATE)
         self._by_dates = plan.preset == "mailcoach"
-        self._words = words_of(plan.preset)
+        flags = FLAGS.get(plan.preset)
+        is_own = flags is None or all(self._names[index].lower() in flags for index in self._states)
+        self._words = words_of(plan.preset if is_own else "other")
         self._known_words: dict[str, StateAnswer] = {}
         self._default: StateAnswer = plan.default_state or RowRefusal.NO_STATE
         self._is_contradicted = plan.preset in _CONTRADICTED
         self._is_file_told = plan.file_state is not None
         self._untold: set[str] = set()
+        # A line break may have torn off the rest of a row, with its state. The address is before or after it.
+        self._last_of_state = max(self._ended if self._by_dates else self._states, default=0)
 
     def read(self, source: SourceRow) -> ImportRow:
         """One row."""
@@ -203,6 +207,8 @@ class _RowParser:
         display_name = self._read_address(row, cells)
         if row.refusal:
             return row
+        if len(row.cells) < self._width and not any(map(str.strip, row.cells[self._last_of_state :])):
+            return _refused(row, RowRefusal.NO_STATE)
         unreadable: list[str] = []
         if self._evidence:
             row.confirmed_at = self._instant(cells, self._confirmed, unreadable)

@@ -107,6 +107,15 @@ STATE_WORDS: Mapping[str, Words] = {
 }
 
 
+#: Columns with yes or no, by preset. “Yes” in another column that an editor chose may mean the opposite.
+FLAGS: Mapping[str, frozenset[str]] = {
+    "substack": frozenset({"email_disabled"}),
+    "ghost": frozenset({"subscribed_to_emails", "subscribed"}),
+    "brevo": frozenset({"email_blacklisted"}),
+    "shopify": frozenset({"accepts email marketing"}),
+}
+
+
 def words_of(preset: str) -> Words:
     """The words of a preset; those of other files if it has none of its own."""
     return STATE_WORDS.get(preset, STATE_WORDS["other"])

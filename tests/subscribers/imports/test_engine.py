@@ -621,3 +621,10 @@ def test_names_that_cannot_be_stored_become_no_fields(name: str) -> None:
     assert counts(stored) == {"created": 1}
     assert list(CustomField.objects.exclude(key="last_name").values_list("key", flat=True)) == ["berth"]
     assert sum(stored.dropped_values.values()) == 1
+
+
+def test_a_plan_is_not_remembered_for_files_without_names_of_columns() -> None:
+    check(uploaded(b'"Ada","ada@example.org"\n', "harbour-active.csv"))
+    second = uploaded(b"ben@example.org\n")
+    with OpenFile(second) as file:
+        assert remembered(second, file.source) is None

@@ -256,7 +256,7 @@ def test_tags_of_several_columns_and_tags_for_everybody_are_joined() -> None:
 
 
 def test_a_label_of_ghost_may_contain_a_semicolon() -> None:
-    row = read_one("news; weekly,VIP", "true", targets=(Target(K.TAGS), Target(K.STATE)), preset="ghost")
+    row = read_one("news; weekly,VIP", targets=(Target(K.TAGS),), preset="ghost")
     assert row.tags == ("news; weekly", "VIP")
 
 
@@ -444,3 +444,40 @@ def test_a_note_of_several_lines_is_read(note: str, tmp_path: Path) -> None:
     data = f'email,name,status,note\nada@example.org,Ada,active,"{note}"\n'
     (row,) = rows_of(tmp_path, data)
     assert (row.state, row.note) == (RowState.ACTIVE, note)
+
+
+def test_a_row_that_ends_before_its_state_is_refused(tmp_path: Path) -> None:
+    """A line break in a name tore this row apart."""
+    data = (
+        "uuid,email,name,attributes,status,created_at,updated_at\n1,ada@example.org,Ada\nLindqvist,{},blocklisted,,\n"
+    )
+    rows = rows_of(tmp_path, data, answer=RowState.ACTIVE)
+    assert [row.refusal for row in rows] == [RowRefusal.NO_STATE, RowRefusal.INVALID_ADDRESS]
+    data = "email,first_name,last_name,tags,subscribed_at,unsubscribed_at\nada@example.org,,,,2024-05-01\n"
+    assert rows_of(tmp_path, data)[0].refusal == RowRefusal.NO_STATE
+
+
+def test_a_row_may_end_before_other_columns(tmp_path: Path) -> None:
+    rows = rows_of(tmp_path, "email,status,name,note\nada@example.org,active\n")
+    assert [row.state for row in rows] == [RowState.ACTIVE]
+
+
+@pytest.mark.parametrize(
+    ("preset", "own", "words"),
+    [
+        ("substack", "email_disabled", {"false": RowState.ACTIVE, "true": RowState.UNSUBSCRIBED}),
+        ("ghost", "subscribed_to_emails", {"true": RowState.ACTIVE, "false": RowState.UNSUBSCRIBED}),
+        ("brevo", "EMAIL_BLACKLISTED", {"No": RowState.ACTIVE, "Yes": RowState.UNSUBSCRIBED}),
+        ("shopify", "Accepts Email Marketing", {"yes": RowState.ACTIVE, "no": RowRefusal.NEVER_OPTED_IN}),
+    ],
+)
+def test_yes_and_no_are_states_in_the_column_of_the_tool_only(
+    preset: str, own: str, words: dict[str, RowState | RowRefusal], tmp_path: Path
+) -> None:
+    """An editor may choose a wrong tool, and a column that means the opposite."""
+    for name in (own, "wants mail"):
+        data = f"email,{name}\n" + "".join(f"{index}@example.org,{word}\n" for index, word in enumerate(words))
+        table = table_of(tmp_path, data)
+        plan = ImportPlan(preset, table.name, {0: Target(K.ADDRESS), 1: Target(K.STATE)})
+        found = [row.refusal or row.state for row in read_rows(table, plan)]
+        assert found == (list(words.values()) if name == own else [RowRefusal.UNKNOWN_STATE] * 2)
