@@ -89,6 +89,7 @@ def _text_table(open_file: Opener, name: str, is_entry: bool = False) -> Table:
 
 def _open_workbook(path: Path, name: str) -> Source:
     visible, hidden = spreadsheet.sheet_names(path)
+    archive.check_count(len(visible))
     sheets = {sheet: _table(sheet, partial(spreadsheet.sheet_rows, path, sheet)) for sheet in visible}
     tables = tuple(table for table in sheets.values() if table)
     if not tables:

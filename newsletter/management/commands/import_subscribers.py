@@ -91,7 +91,7 @@ class Command(BaseCommand):
         newsletter = chosen_newsletter(options["list"])
         path = Path(options["file"])
         try:
-            stored = store_file(newsletter, path.name, _blocks(path), by="")
+            stored = store_file(newsletter, _name_of(path), _blocks(path), by="")
             with _deleted_on_error(stored):
                 self._plan(stored, options)
                 self._work(stored)
@@ -178,6 +178,11 @@ def _deleted_on_error(stored: Import) -> Iterator[None]:
         if stored.state in WAITING:
             delete_file(stored)
         raise
+
+
+def _name_of(path: Path) -> str:
+    """The name without bytes that are not UTF-8: no database stores them."""
+    return path.name.encode(errors="replace").decode()
 
 
 def _blocks(path: Path) -> Iterator[bytes]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import re
 from pathlib import Path
 
@@ -133,3 +134,9 @@ def test_a_statement_that_is_used_again_is_shown(people: Path) -> None:
     output(people, run=True, **ANSWERS)
     assert ANSWERS["statement"] in output(people, proof_date="2024-03-02")
     assert "had the same columns" not in output(people, **ANSWERS)
+
+
+def test_a_file_whose_name_is_not_utf_8_is_imported(people: Path) -> None:
+    path = Path(os.fsdecode(os.fsencode(people.parent) + b"/people-\xff.csv"))
+    output(people.rename(path), run=True, **ANSWERS)
+    assert Import.objects.get().file_name == "people-?.csv"
