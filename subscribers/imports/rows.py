@@ -185,7 +185,7 @@ class _RowParser:
         self._known_words: dict[str, StateAnswer] = {}
         self._default: StateAnswer = plan.default_state or RowRefusal.NO_STATE
         self._is_contradicted = plan.preset in _CONTRADICTED
-        self._is_file_told = plan.file_state is not None
+        self._has_file_state = plan.file_state is not None
         self._untold: set[str] = set()
         # A line break may have torn off the rest of a row, with its state. The address is before or after it.
         self._last_of_state = max(self._ended if self._by_dates else self._states, default=0)
@@ -288,7 +288,7 @@ class _RowParser:
 
     def _without_word(self, row: ImportRow, cells: list[str]) -> StateAnswer:
         """The editor's answer for rows whose state no column tells. It does not subscribe those who have left."""
-        if not self._is_file_told and self._default in _NOT_LEFT and self._has_left(row, cells):
+        if not self._has_file_state and self._default in _NOT_LEFT and self._has_left(row, cells):
             return RowState.UNSUBSCRIBED
         return self._default
 

@@ -216,8 +216,8 @@ def _date(text: str | None) -> datetime.date | None:
 
 def _with_state(plans: Sequence[ImportPlan], state: RowState) -> list[ImportPlan]:
     """The answer for the tables that do not tell the state of their rows; if all of them do, for all."""
-    is_told = all(plan.file_state for plan in plans)
-    return [plan if plan.file_state and not is_told else replace(plan, default_state=state) for plan in plans]
+    is_known = all(plan.file_state for plan in plans)
+    return [plan if plan.file_state and not is_known else replace(plan, default_state=state) for plan in plans]
 
 
 def _check_columns(assignments: Sequence[str], tables: Sequence[Table]) -> None:
