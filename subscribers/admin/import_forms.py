@@ -188,8 +188,8 @@ class PlanForm(forms.Form):
     ) -> None:
         self.source, self.plans, self.known = source, plans, known
         first = plans[0]
-        # An answer counts for tables only that do not tell the state themselves.
-        untold = [plan for plan in plans if plan.file_state is None]
+        # An answer counts for tables only that do not tell the state themselves, by their names, columns or dates.
+        untold = [plan for plan in plans if plan.file_state is None and plan.preset != "mailcoach"]
         answer = next((plan.default_state for plan in untold if plan.default_state), None)
         kwargs["initial"] = {
             "default_state": answer.value if answer else "",

@@ -14,7 +14,7 @@ class RowState(TextChoices):
     PENDING = "pending", pgettext_lazy("state of an imported row", "Not confirmed yet")
     UNSUBSCRIBED = "unsubscribed", pgettext_lazy("state of an imported row", "Unsubscribed")
     BOUNCED = "bounced", pgettext_lazy("state of an imported row", "Bounced")
-    SUPPRESSED = "suppressed", pgettext_lazy("state of an imported row", "Suppressed by an editor")
+    SUPPRESSED = "suppressed", pgettext_lazy("state of an imported row", "Must not be mailed")
     COMPLAINED = "complained", pgettext_lazy("state of an imported row", "Reported a mail as spam")
 
 
