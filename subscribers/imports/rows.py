@@ -185,6 +185,9 @@ class _RowParser:
         self._known_words: dict[str, StateAnswer] = {}
         self._default: StateAnswer = plan.default_state or RowRefusal.NO_STATE
         self._is_contradicted = plan.preset in _CONTRADICTED
+        # Only at beehiiv such rows are usual, so that an answer is about them.
+        is_asked = plan.preset == "beehiiv" or self._default not in _NOT_LEFT
+        self._contradicted = self._default if is_asked else RowRefusal.NO_STATE
         self._has_file_state = plan.file_state is not None
         self._untold: set[str] = set()
         # A line break may have torn off the rest of a row, with its state. The address is before or after it.
@@ -283,7 +286,7 @@ class _RowParser:
         if cell in self._untold:
             answer = self._without_word(row, cells)
         elif answer == RowState.ACTIVE and self._is_contradicted and self._has_left(row, cells):
-            answer = self._default
+            answer = self._contradicted
         return answer, cell
 
     def _without_word(self, row: ImportRow, cells: list[str]) -> StateAnswer:
