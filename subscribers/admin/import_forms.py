@@ -188,8 +188,11 @@ class PlanForm(forms.Form):
     ) -> None:
         self.source, self.plans, self.known = source, plans, known
         first = plans[0]
+        # An answer counts for tables only that do not tell the state themselves, by their names, columns or dates.
+        untold = [plan for plan in plans if plan.file_state is None and plan.preset != "mailcoach"]
+        answer = next((plan.default_state for plan in untold if plan.default_state), None)
         kwargs["initial"] = {
-            "default_state": first.default_state.value if first.default_state else "",
+            "default_state": answer.value if answer else "",
             "proof": first.proof.value if first.proof else "",
             "statement": first.statement,
             "proof_date": first.proof_date,
@@ -203,9 +206,10 @@ class PlanForm(forms.Form):
         for column in self.columns:
             column.guess = self._known_field(column.guess)
         self.asks_for_state = any(plan.needs_state_answer for plan in plans)
-        self._choices("default_state", RowState.choices)
+        nothing = [] if self.asks_for_state else [("", _("Do not import these rows"))]
+        self._choices("default_state", [*nothing, *RowState.choices])
         self._choices("proof", ProofKind.choices)
-        if not self.asks_for_state:
+        if not untold:
             del self.fields["default_state"]
         self._targets: dict[str, dict[str, Target]] = {}
         for number, column in enumerate(self.columns):
@@ -256,7 +260,7 @@ class PlanForm(forms.Form):
             self.plans = [self._plan(number, plan) for number, plan in enumerate(self.plans)]
             shown = set[tuple[str, str]]()
             for plan, table in zip(self.plans, self.source.tables, strict=True):
-                for name, sentence in problems(plan, table):
+                for name, sentence in problems(plan, table, self.source.name):
                     if (name, sentence) not in shown:
                         shown.add((name, sentence))
                         self.add_error(self._field_of(name, table), sentence)
@@ -282,7 +286,7 @@ class PlanForm(forms.Form):
         return replace(
             plan,
             mapping={index: target for index, target in mapping.items() if target.kind != TargetKind.IGNORE},
-            default_state=RowState(state) if state and plan.needs_state_answer else plan.default_state,
+            default_state=plan.default_state if plan.file_state else RowState(state) if state else None,
             proof=ProofKind(data["proof"]) if data["proof"] else None,
             statement=data["statement"].strip(),
             proof_date=data["proof_date"],

@@ -30,8 +30,7 @@ FIRST_COLUMNS = (
 #: Before the key of a custom field.
 FIELD_PREFIX = "field:"
 
-#: The columns after the custom fields. The import reads none of them but the suppression reason,
-#: which tells a bounce from a complaint.
+#: The columns after the custom fields. The suppression reason tells a bounce from a complaint.
 LAST_COLUMNS = ("frequency", "paused_until", "topics_off", "suppression_reason", "proof")
 
 #: A spreadsheet takes a cell that begins with one of these for a formula (OWASP, "CSV Injection"). Such a cell gets an

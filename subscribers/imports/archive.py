@@ -19,6 +19,9 @@ from subscribers.imports.errors import ImportFileError
 #: Bytes of the directory, bytes unpacked, and bytes unpacked per byte packed. Exports reach a ratio of 20.
 MAX_DIRECTORY, MAX_UNPACKED, MAX_RATIO = 16 << 20, 2 << 30, 200
 
+#: Lists of subscribers in one file. Exports have at most four.
+MAX_TABLES = 50
+
 #: Small files may be packed as well as they can be.
 _ALWAYS_ALLOWED = 1 << 20
 
@@ -99,9 +102,21 @@ def tables_in(entries: Iterable[zipfile.ZipInfo]) -> tuple[list[zipfile.ZipInfo]
             "zip_without_tables",
             gettext_noop("The ZIP file contains no CSV file with subscribers. Upload the export of your old tool."),
         )
+    check_count(len(tables))
     check_sizes(tables)
     chosen = {id(entry) for entry in tables}
     return tables, [name_of(entry) for entry in entries if id(entry) not in chosen]
+
+
+def check_count(count: int) -> None:
+    """Refuse files with so many tables that opening each of them takes minutes. Raises ImportFileError."""
+    if count > MAX_TABLES:
+        raise ImportFileError(
+            "too_many_tables",
+            gettext_noop("The file contains {count} tables. At most {limit} are read. Upload them in several files."),
+            count=count,
+            limit=MAX_TABLES,
+        )
 
 
 def _is_table(name: PurePosixPath) -> bool:

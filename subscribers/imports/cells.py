@@ -108,6 +108,12 @@ def split_tags(cell: str, separators: str = ";|,") -> tuple[str, ...]:
     return unique_tags(tuple(part.replace("\\,", ",") for part in parts))
 
 
+@lru_cache(_CACHE)
+def plain_tags(cell: str) -> tuple[str, ...]:
+    """The tags in an export of this system: only commas separate them."""
+    return unique_tags(tuple(cell.split(",")))
+
+
 def unique_tags(names: tuple[str, ...]) -> tuple[str, ...]:
     """Each once, in the capital letters of the first; too long ones are cut. A tag contains no comma."""
     found: dict[str, str] = {}

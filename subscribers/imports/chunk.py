@@ -10,6 +10,7 @@ from django.db import connection
 
 from subscribers.imports.classify import ClassifiedChunk
 from subscribers.imports.outcomes import SUPPRESSION_OF_RANK, KeptReason, Outcome, Rank
+from subscribers.imports.staging import Choice
 from subscribers.imports.statements import (
     REASON_OF_RANK,
     STATE_OF_RANK,
@@ -27,6 +28,7 @@ from subscribers.models import (
     ConsentForm,
     ConsentKind,
     FieldValue,
+    Frequency,
     ImportSuppression,
     Note,
     Subscriber,
@@ -35,6 +37,8 @@ from subscribers.models import (
     SubscriptionTag,
     Suppression,
     SuppressionReason,
+    Topic,
+    TopicOptOut,
 )
 from subscribers.suppression import outranks
 
@@ -49,6 +53,7 @@ class Chunk(ClassifiedChunk):
         self._end_subscriptions()
         self._make_subscribers()
         self._make_subscriptions()
+        self._store_choices()
         self._fill_profiles()
         self._add_tags()
         self._store_values()
@@ -188,6 +193,38 @@ class Chunk(ClassifiedChunk):
             Consent,
             self._consent(KIND_OF_RANK, "subscription_id", f"CASE WHEN {is_ended} THEN {REASON_OF_RANK} ELSE '' END"),
             "FROM import_subscriber p WHERE makes = 1 ORDER BY n",
+        )
+
+    def _store_choices(self) -> None:
+        """Pause, frequency and topics of new subscriptions. Those that were here have what their owners chose here."""
+        # The numbers of choices are negative, those of fields are not.
+        place = "strpos" if self._is_postgresql else "instr"
+        chosen = f"makes = 1 AND {place}(field_values, '[-') > 0"
+        if not self._has(f"SELECT 1 FROM import_subscriber WHERE {chosen}"):
+            return
+        pairs, number, text = self._pairs()
+        self._make(
+            "import_choice",
+            f"""SELECT p.subscription_id, p.rank, {number} AS number, {text} AS text FROM import_subscriber p {pairs}
+            WHERE p.{chosen} AND {number} < 0""",
+        )
+        ids = "id IN (SELECT subscription_id FROM import_choice WHERE number"
+        self._run(
+            f"""UPDATE {table_of(Subscription)} SET frequency = '{Frequency.WEEKLY}'
+            WHERE {ids} = {Choice.FREQUENCY.value} AND text = '{Frequency.WEEKLY}')"""
+        )
+        until = "CAST(c.text AS timestamp with time zone)" if self._is_postgresql else "c.text"
+        self._run(
+            f"""UPDATE {table_of(Subscription)} SET paused_until = {until} FROM import_choice c
+            WHERE c.subscription_id = {table_of(Subscription)}.id AND c.number = {Choice.PAUSED_UNTIL.value}
+            AND c.rank <= {Rank.ACTIVE}"""
+        )
+        self._insert(
+            TopicOptOut,
+            {"topic_id": "t.id", "subscription_id": "c.subscription_id"},
+            f"""FROM import_choice c JOIN {table_of(Topic)} t ON t.id = CAST(c.text AS integer)
+            WHERE c.number = {Choice.TOPIC_OFF.value} AND t.mailing_list_id = %(list)s""",
+            on_conflict="(topic_id, subscription_id) DO NOTHING",
         )
 
     def _drop_overtaken(self) -> None:

@@ -15,6 +15,7 @@ from typing import Any
 from django.db import connection
 
 from subscribers.imports.outcomes import SUPPRESSION_OF_RANK, Counts, KeptReason, Outcome, Rank
+from subscribers.imports.staging import Choice
 from subscribers.imports.statements import (
     STATE_OF_RANK,
     ChunkContext,
@@ -50,6 +51,7 @@ TABLES = (
     "import_known",
     "import_subscriber",
     "import_suppressed",
+    "import_choice",
     "import_known_tag",
     "import_tag",
     "import_known_field",
@@ -279,15 +281,17 @@ class ClassifiedChunk(Statements):
         else:
             self._make(table, f"SELECT key AS number, value AS pk FROM json_each(%({name})s)")
 
+    def _pairs(self) -> tuple[str, str, str]:
+        """SQL that joins the pairs of `field_values` of `import_subscriber p`; their number and their text."""
+        if self._is_postgresql:
+            pairs = "CROSS JOIN LATERAL jsonb_array_elements(p.field_values::jsonb) AS v(pair)"
+            return pairs, "(v.pair->>0)::bigint", "v.pair->>1"
+        return "JOIN json_each(p.field_values) v", "json_extract(v.value, '$[0]')", "json_extract(v.value, '$[1]')"
+
     def _find_new_values(self, *, only_known: bool) -> None:
         """The values that are not stored yet, and on replacing the stored ones that are not in the file."""
         self._make_known("import_known_field", "fields")
-        if self._is_postgresql:
-            pairs = "CROSS JOIN LATERAL jsonb_array_elements(p.field_values::jsonb) AS v(pair)"
-            number, text = "(v.pair->>0)::bigint", "v.pair->>1"
-        else:
-            pairs = "JOIN json_each(p.field_values) v"
-            number, text = "json_extract(v.value, '$[0]')", "json_extract(v.value, '$[1]')"
+        pairs, number, text = self._pairs()
         numbers, dates, multiple = (
             _numbers_of(self.context.fields, FieldKind.NUMBER),
             _numbers_of(self.context.fields, FieldKind.DATE),
@@ -331,7 +335,7 @@ def _merge(canonical: str, group: Iterator[Sequence[Any]]) -> tuple[Any, ...]:
         texts = [known or new for known, new in zip(texts, (name, zone, language, note), strict=True)]
         tags.update(dict.fromkeys(filter(None, row_tags.split(","))))
         filled = {number for number, _text in values}
-        values += [pair for pair in json.loads(row_values or "[]") if pair[0] not in filled]
+        values += [pair for pair in json.loads(row_values or "[]") if pair[0] not in filled or _adds(pair, values)]
         for known, date in zip(dates, row_dates, strict=True):
             known.extend([_stored(date)] if date else [])
     joined, confirmed, ended = dates
@@ -345,6 +349,11 @@ def _merge(canonical: str, group: Iterator[Sequence[Any]]) -> tuple[Any, ...]:
         max(ended, default=None),
         canonical,
     )
+
+
+def _adds(pair: list[Any], values: list[list[Any]]) -> bool:
+    """Whether it turns off a topic that no other row of the subscriber turns off."""
+    return bool(pair[0] == Choice.TOPIC_OFF and pair not in values)
 
 
 def _stored(value: Any) -> Any:

@@ -58,6 +58,9 @@ SINGLE_KINDS = frozenset(
         TargetKind.TIME_ZONE,
         TargetKind.LANGUAGE,
         TargetKind.NOTE,
+        TargetKind.FREQUENCY,
+        TargetKind.PAUSED_UNTIL,
+        TargetKind.TOPICS_OFF,
     }
 )
 
@@ -115,8 +118,13 @@ def new_field(label: str, samples: Sequence[str], taken: set[str], *, key: str =
     return Target(TargetKind.NEW_FIELD, found, shown or found, guessed_kind(samples))
 
 
+def is_field_key(key: str) -> bool:
+    """Whether a new custom field can have this key."""
+    return _KEY.fullmatch(key) is not None and key not in BUILT_IN_FIELDS
+
+
 def _key(label: str, taken: set[str]) -> str:
-    if _KEY.fullmatch(label) and label not in taken and label not in BUILT_IN_FIELDS:
+    if is_field_key(label) and label not in taken:
         return label
     ascii_text = unicodedata.normalize("NFKD", label.replace("ß", "ss")).encode("ascii", "ignore").decode().lower()
     base = re.sub(r"[^a-z0-9]+", "_", ascii_text).strip("_")
@@ -131,7 +139,7 @@ def _key(label: str, taken: set[str]) -> str:
     return key
 
 
-#: Names in JSON objects that become fields; others are left out.
+#: Names in JSON objects that become fields; others are left out, and counted.
 MAX_ATTRIBUTES = 40
 
 
@@ -140,7 +148,9 @@ def attribute_fields(samples: Sequence[str], taken: set[str]) -> tuple[Target, .
     values: dict[str, list[str]] = {}
     for cell in samples:
         for name, value in (parse_attributes(cell) or {}).items():
-            values.setdefault(name, []).append(value)
+            # A plan with such a name could not be stored.
+            if name.isprintable() and len(name) <= MAX_LABEL:
+                values.setdefault(name, []).append(value)
     fields = []
     for name, found in list(values.items())[:MAX_ATTRIBUTES]:
         field = new_field(name, found, taken)

@@ -116,7 +116,12 @@ def header_fingerprint(source: Source) -> str:
 
 
 def remembered(stored: Import, source: Source) -> Import | None:
-    """The last import into the same list of a file with the same columns that had a plan."""
+    """The last import into the same list of a file with the same columns that had a plan.
+
+    Columns without names may be any.
+    """
+    if not all(table.header for table in source.tables):
+        return None
     same = Import.objects.filter(
         mailing_list=stored.mailing_list_id, header_fingerprint=header_fingerprint(source), plan__has_key="tables"
     )

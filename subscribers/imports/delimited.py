@@ -14,7 +14,8 @@ from subscribers.imports.encoding import MAX_LINE, too_long
 from subscribers.imports.errors import ImportFileError
 from subscribers.imports.table import SourceRow
 
-_CHARACTERS = {"comma": ",", "semicolon": ";", "tab": "\t", "pipe": "|"}
+#: By their codes in DELIMITERS.
+CHARACTERS = {"comma": ",", "semicolon": ";", "tab": "\t", "pipe": "|"}
 
 #: So much text, and so many rows of it, decide about the delimiter.
 _SAMPLE, _SAMPLE_ROWS = 1 << 16, 50
@@ -41,9 +42,9 @@ def detect_delimiter(chunks: Chunks) -> str:
             sample = sample[: sample.rfind("\n", 0, _SAMPLE) + 1] or sample[:_SAMPLE]
             break
     if named := _SEP.match(sample):
-        return next(code for code, character in _CHARACTERS.items() if character == named[1])
+        return next(code for code, character in CHARACTERS.items() if character == named[1])
     # max() takes the first of equals: a single column is read with commas.
-    return max(_CHARACTERS, key=lambda code: _evenness(sample, _CHARACTERS[code]))
+    return max(CHARACTERS, key=lambda code: _evenness(sample, CHARACTERS[code]))
 
 
 def _evenness(sample: str, delimiter: str) -> float:
@@ -102,7 +103,7 @@ def delimited_rows(chunks: Chunks, delimiter: str) -> Iterator[SourceRow]:
 
     Raises ImportFileError.
     """
-    character = _CHARACTERS[delimiter]
+    character = CHARACTERS[delimiter]
     lines = _Lines(chunks())
     records = csv.reader(lines, delimiter=character, strict=True)
     while True:

@@ -40,7 +40,7 @@ from subscribers.imports.files import OpenFile
 from subscribers.imports.outcomes import Counts, add_counts, total
 from subscribers.imports.plan import ImportPlan
 from subscribers.imports.rows import ImportRow, read_rows
-from subscribers.imports.staging import Stager, TooManyTags, fields_of_plans, plans_of, store_rows
+from subscribers.imports.staging import MAX_DROPPED, Stager, TooManyTags, fields_of_plans, plans_of, store_rows
 from subscribers.imports.statements import ChunkContext
 from subscribers.imports.undo import undo_chunk
 from subscribers.models import (
@@ -412,7 +412,8 @@ def _with_outcomes(preview: list[dict[str, Any]], chunk: Chunk) -> list[dict[str
 
 
 def _summed(counts: dict[str, int], more: dict[str, int]) -> dict[str, int]:
-    return {key: counts.get(key, 0) + more.get(key, 0) for key in {**counts, **more}}
+    keys = list({**counts, **more})[:MAX_DROPPED]
+    return {key: counts.get(key, 0) + more.get(key, 0) for key in keys}
 
 
 def _analyze() -> None:

@@ -30,6 +30,7 @@ RANK_OF_STATE = {
     RowState.ACTIVE: Rank.ACTIVE,
     RowState.UNSUBSCRIBED: Rank.UNSUBSCRIBED,
     RowState.BOUNCED: Rank.BOUNCED,
+    RowState.SUPPRESSED: Rank.SUPPRESSED,
     RowState.COMPLAINED: Rank.COMPLAINED,
 }
 

@@ -248,11 +248,14 @@ _SUPPRESSIONS = re.compile(
 )
 
 
-def problems(plan: ImportPlan, table: Table) -> list[tuple[str, str]]:
-    """What is missing or contradictory, as (name of the plan's field, sentence). Empty: the import can run."""
+def problems(plan: ImportPlan, table: Table, file_name: str = "") -> list[tuple[str, str]]:
+    """What is missing or contradictory, as (name of the plan's field, sentence). Empty: the import can run.
+
+    `file_name` is the name of the upload: that of a table is the name of its sheet, or of its file in a ZIP.
+    """
     return [
         *_mapping_problems(plan, table),
-        *_state_problems(plan, table),
+        *_state_problems(plan, f"{file_name} {table.name}"),
         *_proof_problems(plan),
         *_other_problems(plan, table),
     ]
@@ -279,7 +282,7 @@ def _mapping_problems(plan: ImportPlan, table: Table) -> list[tuple[str, str]]:
     return [("mapping", sentence) for sentence in found]
 
 
-def _state_problems(plan: ImportPlan, table: Table) -> list[tuple[str, str]]:
+def _state_problems(plan: ImportPlan, names: str) -> list[tuple[str, str]]:
     answer = plan.default_state
     is_asked = plan.needs_state_answer or not (plan.has_state_column() or plan.file_state)
     if answer is None and is_asked:
@@ -294,7 +297,7 @@ def _state_problems(plan: ImportPlan, table: Table) -> list[tuple[str, str]]:
             )
         ]
     is_suppression_list = plan.preset == "suppression_list" or plan.proof == ProofKind.SUPPRESSION_LIST
-    if is_suppression_list or (plan.file_state is None and _SUPPRESSIONS.search(table.name)):
+    if is_suppression_list or (plan.file_state is None and _SUPPRESSIONS.search(names)):
         return [
             (
                 "default_state",

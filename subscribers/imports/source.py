@@ -89,6 +89,7 @@ def _text_table(open_file: Opener, name: str, is_entry: bool = False) -> Table:
 
 def _open_workbook(path: Path, name: str) -> Source:
     visible, hidden = spreadsheet.sheet_names(path)
+    archive.check_count(len(visible))
     sheets = {sheet: _table(sheet, partial(spreadsheet.sheet_rows, path, sheet)) for sheet in visible}
     tables = tuple(table for table in sheets.values() if table)
     if not tables:
@@ -117,8 +118,13 @@ def _table(name: str, read: Callable[[], Iterator[SourceRow]], encoding: str = "
     # A first line with an address is data.
     if any(map(ADDRESS_CELL.fullmatch, first.cells)):
         return Table(name, (), width, encoding, delimiter, read)
-    header = tuple(" ".join(cell.split()) for cell in first.cells)
+    header = tuple(map(_column_name, first.cells))
     return Table(name, header, width, encoding, delimiter, partial(_without_header, read))
+
+
+def _column_name(cell: str) -> str:
+    """In one line, without NUL and invisible characters."""
+    return "".join(filter(str.isprintable, " ".join(cell.split())))
 
 
 def _without_header(read: Callable[[], Iterator[SourceRow]]) -> Iterator[SourceRow]:

@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import IntEnum
 from typing import Any
 
 from django.db import connection
@@ -14,7 +15,17 @@ from django.db import connection
 from subscribers.imports.outcomes import RANK_OF_STATE, Counts, Outcome, Rank
 from subscribers.imports.plan import ImportPlan, ProofKind
 from subscribers.imports.rows import ImportRow
-from subscribers.models import CustomField, Import, ImportRefusal, MailingList, StagedRow, fingerprinter, tag_key
+from subscribers.models import (
+    CustomField,
+    Frequency,
+    Import,
+    ImportRefusal,
+    MailingList,
+    StagedRow,
+    Topic,
+    fingerprinter,
+    tag_key,
+)
 from subscribers.profile.fields import FieldValueError, fields_of, parse_value, value_text
 
 #: The most different tags of one file.
@@ -23,11 +34,24 @@ MAX_TAG_NAMES = 5000
 #: Of a refused row at most this much is kept.
 MAX_CELLS, MAX_CELL = 200, 2000
 
+#: Values that are left out are counted by so many names.
+MAX_DROPPED = 200
+
 #: Rows of the preview.
 PREVIEW_ROWS = 50
 
 #: How the subscribers agreed decides what an “active” of the file is worth here.
 WEAK_PROOFS = (ProofKind.SINGLE_OPT_IN, ProofKind.UNKNOWN)
+
+
+class Choice(IntEnum):
+    """What subscribers chose about the mails, staged beside the values of the custom fields under these numbers."""
+
+    FREQUENCY = -2
+    PAUSED_UNTIL = -3
+    TOPIC_OFF = -4
+    """The primary key of a topic of the list."""
+
 
 COLUMNS = (
     "owner_id",
@@ -118,6 +142,8 @@ class Stager:
         self._tags = {tag_key(name): number for number, name in enumerate(self.tag_names)}
         self._numbers: dict[tuple[str, ...], str] = {}
         self._proofs = [_proof(plan) for plan in plans]
+        topics = Topic.objects.filter(mailing_list=stored.mailing_list_id).values_list("slug", "pk")
+        self._topics = dict(topics)
         self._fingerprint = fingerprinter()
 
     def stage(self, rows: Iterable[tuple[int, str, ImportRow]], position: int) -> StagedChunk:
@@ -137,6 +163,8 @@ class Stager:
 
     def _staged(self, position: int, table: int, name: str, row: ImportRow, dropped: dict[str, int]) -> tuple[Any, ...]:
         plan = self._plans[table]
+        for key in row.dropped:
+            _count(dropped, key)
         return (
             self._import.pk,
             position,
@@ -148,7 +176,7 @@ class Stager:
             row.time_zone,
             row.language,
             (self._numbers.get(row.tags) or self._numbers_of(row.tags)) if row.tags else "",
-            self._values(row.fields, dropped) if row.fields else "",
+            self._pairs(row, dropped),
             row.note,
             row.joined_at and self._past(row.joined_at),
             row.confirmed_at and self._past(row.confirmed_at),
@@ -174,8 +202,22 @@ class Stager:
                 raise TooManyTags
         return number
 
-    def _values(self, values: Mapping[str, str], dropped: dict[str, int]) -> str:
-        """The values as JSON pairs of number and text. A value that is not of the field's type is left out."""
+    def _pairs(self, row: ImportRow, dropped: dict[str, int]) -> str:
+        """The values and choices as JSON pairs of number and text."""
+        pairs = self._values(row.fields, dropped) if row.fields else []
+        if row.frequency and row.frequency != Frequency.EACH:
+            pairs.append((Choice.FREQUENCY, row.frequency))
+        if row.paused_until and row.paused_until > self._now:
+            pairs.append((Choice.PAUSED_UNTIL, str(connection.ops.adapt_datetimefield_value(row.paused_until))))
+        for slug in row.topics_off:
+            if slug in self._topics:
+                pairs.append((Choice.TOPIC_OFF, str(self._topics[slug])))
+            else:
+                _count(dropped, "topics_off")
+        return json.dumps(pairs) if pairs else ""
+
+    def _values(self, values: Mapping[str, str], dropped: dict[str, int]) -> list[tuple[int, str]]:
+        """A value that is not of the field's type is left out."""
         pairs: list[tuple[int, str]] = []
         for key, raw in values.items():
             if key not in self._fields:
@@ -184,15 +226,21 @@ class Stager:
             try:
                 value = parse_value(custom_field, raw)
             except FieldValueError:
-                dropped[key] = dropped.get(key, 0) + 1
+                _count(dropped, key)
                 continue
             texts = value if isinstance(value, tuple) else (value_text(value),) if value is not None else ()
             pairs.extend((number, text) for text in texts)
-        return json.dumps(pairs) if pairs else ""
+        return pairs
 
     def _past(self, value: datetime.datetime) -> datetime.datetime:
         """A date in the future is a mistake of the file."""
         return value if value < self._now else self._now
+
+
+def _count(dropped: dict[str, int], key: str) -> None:
+    """Count a value that is left out."""
+    if key in dropped or len(dropped) < MAX_DROPPED:
+        dropped[key] = dropped.get(key, 0) + 1
 
 
 def _rank(row: ImportRow, proof: ProofKind | None) -> Rank:

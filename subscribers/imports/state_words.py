@@ -54,7 +54,9 @@ STATE_WORDS: Mapping[str, Words] = {
         (_A, "active"),
         (_P, "pending"),
         (_U, "unsubscribed"),
-        (_B, "suppressed,hard bounce,provider,manual"),
+        (_B, "suppressed,hard bounce"),
+        # No confirmation lifts these, unlike a bounce.
+        (RowState.SUPPRESSED, "provider,manual"),
         (_C, "complaint"),
         (RowRefusal.ERASED_THERE, "erased"),
     ),
@@ -102,6 +104,15 @@ STATE_WORDS: Mapping[str, Words] = {
         (_C, "spamcomplaint,spam complaint,complaint,complained,spam,spam report,abuse"),
     ),
     "other": _OTHER,
+}
+
+
+#: Columns with yes or no, by preset. “Yes” in another column that an editor chose may mean the opposite.
+FLAGS: Mapping[str, frozenset[str]] = {
+    "substack": frozenset({"email_disabled"}),
+    "ghost": frozenset({"subscribed_to_emails", "subscribed"}),
+    "brevo": frozenset({"email_blacklisted"}),
+    "shopify": frozenset({"accepts email marketing"}),
 }
 
 

@@ -14,6 +14,7 @@ class RowState(TextChoices):
     PENDING = "pending", pgettext_lazy("state of an imported row", "Not confirmed yet")
     UNSUBSCRIBED = "unsubscribed", pgettext_lazy("state of an imported row", "Unsubscribed")
     BOUNCED = "bounced", pgettext_lazy("state of an imported row", "Bounced")
+    SUPPRESSED = "suppressed", pgettext_lazy("state of an imported row", "Must not be mailed")
     COMPLAINED = "complained", pgettext_lazy("state of an imported row", "Reported a mail as spam")
 
 
@@ -23,7 +24,8 @@ STATE_RANK: dict[RowState, int] = {
     RowState.ACTIVE: 1,
     RowState.UNSUBSCRIBED: 2,
     RowState.BOUNCED: 3,
-    RowState.COMPLAINED: 4,
+    RowState.SUPPRESSED: 4,
+    RowState.COMPLAINED: 5,
 }
 
 
@@ -39,6 +41,7 @@ class RowRefusal(TextChoices):
     BLOCKED_THERE = "blocked_there", _("Was blocked there and never received the newsletter.")
     ERASED_THERE = "erased_there", _("Was erased there.")
     TOO_MANY_COLUMNS = "too_many_columns", _("The row has more columns than the first row. Check its quotes.")
+    UNCLOSED_QUOTE = "unclosed_quote", _("A quote is not closed: the row contains the rows after it. Close the quote.")
     NUL_CHARACTER = "nul_character", _("The row contains a NUL character. Remove it.")
 
 

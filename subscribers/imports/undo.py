@@ -56,7 +56,6 @@ def _untouched(rows: QuerySet[Subscription]) -> QuerySet[Subscription]:
     return rows.filter(
         ~Exists(Change.objects.filter(subscription=OuterRef("pk"))),
         pk__in=list(with_one.values_list("subscription", flat=True)),
-        paused_until__isnull=True,
         requested_at__isnull=True,
     )
 

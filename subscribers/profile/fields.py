@@ -65,12 +65,27 @@ def parse_value(field: CustomField, raw: str) -> Value:
     if field.kind == FieldKind.CHOICE:
         return _option(field, text)
     if field.kind == FieldKind.CHOICES:
-        return chosen_options(field, text.split(","))
+        return chosen_options(field, _split_options(field, text))
     if len(text) > MAX_TEXT:
         raise FieldValueError(gettext_noop("Enter at most {limit} characters."), limit=MAX_TEXT)
     if UNFIT_FOR_HEADERS.search(text):
         raise FieldValueError(gettext_noop("Remove line breaks and invisible characters."))
     return text
+
+
+def _split_options(field: CustomField, text: str) -> list[str]:
+    """The options in a text. An option may contain commas, too: of those that fit, the longest counts."""
+    parts, found = text.split(","), list[str]()
+    known = {str(option).casefold() for option in field.options}
+    longest = 1 + max((option.count(",") for option in known), default=0)
+    start = 0
+    while start < len(parts):
+        lengths = range(min(longest, len(parts) - start), 0, -1)
+        candidates = {length: ",".join(parts[start : start + length]).strip() for length in lengths}
+        length = next((length for length in lengths if candidates[length].casefold() in known), 1)
+        found.append(candidates[length])
+        start += length
+    return found
 
 
 def chosen_options(field: CustomField, options: Iterable[str]) -> tuple[str, ...] | None:

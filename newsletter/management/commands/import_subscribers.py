@@ -14,6 +14,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from newsletter.management.choose import chosen_newsletter
 from newsletter.sending.mailed import mailed_subscribers
+from subscribers.imports.columns import MAX_LABEL, is_field_key
 from subscribers.imports.control import WAITING, delete_file, pause, remembered, resume, start_check, start_run
 from subscribers.imports.engine import ImportWorker
 from subscribers.imports.errors import ImportFileError
@@ -24,6 +25,7 @@ from subscribers.imports.presets import PRESET_LABELS, preset_named, recognise
 from subscribers.imports.refused import refused_header, refused_rows
 from subscribers.imports.staging import plans_of
 from subscribers.imports.states import RowState
+from subscribers.imports.table import Table
 from subscribers.models import FieldKind, Import, ImportProblem, ImportState, UpdateMode
 from subscribers.profile.fields import fields_of
 
@@ -89,7 +91,7 @@ class Command(BaseCommand):
         newsletter = chosen_newsletter(options["list"])
         path = Path(options["file"])
         try:
-            stored = store_file(newsletter, path.name, _blocks(path), by="")
+            stored = store_file(newsletter, _name_of(path), _blocks(path), by="")
             with _deleted_on_error(stored):
                 self._plan(stored, options)
                 self._work(stored)
@@ -106,18 +108,23 @@ class Command(BaseCommand):
         with OpenFile(stored) as file:
             known = remembered(stored, file.source)
             before = plans_of(known) if known and not options["preset"] else []
-            plans = []
+            plans: list[ImportPlan] = []
+            _check_columns(options["map"], file.source.tables)
             for number, table in enumerate(file.source.tables):
                 preset = options["preset"]
                 found = preset_named(preset, table, stored.file_name) if preset else recognise(table, stored.file_name)
                 plan = guess_mapping(table, found)
                 if number < len(before) and (last := before[number]) is not None:
                     plan = replace(plan, mapping=last.mapping, proof=last.proof, statement=last.statement)
-                plans.append(_answered(plan, table.header, options, stored))
+                plans.append(_answered(plan, table, options, stored))
+            if options["state"]:
+                plans = _with_state(plans, RowState(options["state"]))
+            if known and before and not options["statement"]:
+                self.stdout.write(f"Statement of import {known.pk}, which had the same columns: {plans[0].statement}")
             missing = {
                 f"  {table.name or stored.file_name}: {sentence} ({_OPTIONS.get(name, '--' + name)})": None
                 for table, plan in zip(file.source.tables, plans, strict=True)
-                for name, sentence in problems(plan, table)
+                for name, sentence in problems(plan, table, stored.file_name)
             }
             if missing:
                 raise CommandError("Answers are missing:\n" + "\n".join(missing), returncode=1)
@@ -154,7 +161,7 @@ class Command(BaseCommand):
             self.stdout.write(f"  {label:<26}{count:>12,}  {note}".rstrip())
         self.stdout.write(f"  {'All rows':<26}{total(counts):>12,}")
         for key, count in stored.dropped_values.items():
-            self.stdout.write(f"  {count:,} values of the field “{key}” could not be read and are left out.")
+            self.stdout.write(f"  “{key}”: {count:,} values cannot be read, or have no place in this list.")
 
 
 #: The options that answer what is missing.
@@ -173,22 +180,26 @@ def _deleted_on_error(stored: Import) -> Iterator[None]:
         raise
 
 
+def _name_of(path: Path) -> str:
+    """The name without bytes that are not UTF-8: no database stores them."""
+    return path.name.encode(errors="replace").decode()
+
+
 def _blocks(path: Path) -> Iterator[bytes]:
     with path.open("rb") as file:
         while block := file.read(BLOCK):
             yield block
 
 
-def _answered(plan: ImportPlan, header: Sequence[str], options: dict[str, Any], stored: Import) -> ImportPlan:
+def _answered(plan: ImportPlan, table: Table, options: dict[str, Any], stored: Import) -> ImportPlan:
     mapping = dict(plan.mapping)
     for assignment in options["map"]:
         column, _equals, target = assignment.rpartition("=")
-        for index in _columns(column, header):
+        for index in _columns(column, table):
             mapping[index] = _target(target, column, stored)
     return replace(
         plan,
         mapping=mapping,
-        default_state=RowState(options["state"]) if options["state"] else plan.default_state,
         proof=ProofKind(options["proof"]) if options["proof"] else plan.proof,
         statement=options["statement"] or plan.statement,
         proof_date=_date(options["proof_date"]) or plan.proof_date,
@@ -203,12 +214,28 @@ def _date(text: str | None) -> datetime.date | None:
         raise CommandError(f"“{text}” is not a date such as 2024-12-31.") from error
 
 
-def _columns(name: str, header: Sequence[str]) -> list[int]:
-    """The columns with this name or number; a table of a ZIP may have none. Raises CommandError without a name."""
-    if not name:
-        raise CommandError("Write --map as COLUMN=TARGET.")
-    named = [index for index, column in enumerate(header) if column.casefold() == name.casefold()]
-    return named or ([int(name) - 1] if name.isdecimal() and int(name) else [])
+def _with_state(plans: Sequence[ImportPlan], state: RowState) -> list[ImportPlan]:
+    """The answer for the tables that do not tell the state of their rows; if all of them do, for all."""
+    is_known = all(plan.file_state for plan in plans)
+    return [plan if plan.file_state and not is_known else replace(plan, default_state=state) for plan in plans]
+
+
+def _check_columns(assignments: Sequence[str], tables: Sequence[Table]) -> None:
+    """Raises CommandError for a column that no table has."""
+    for assignment in assignments:
+        column, _equals, _word = assignment.rpartition("=")
+        if not column:
+            raise CommandError("Write --map as COLUMN=TARGET.")
+        if not any(_columns(column, table) for table in tables):
+            names = ", ".join(dict.fromkeys(name for table in tables for name in table.header)) or "1, 2, …"
+            raise CommandError(f"There is no column “{column}”. Columns: {names}.")
+
+
+def _columns(name: str, table: Table) -> list[int]:
+    """The columns with this name or number; a table of a ZIP may have none."""
+    named = [index for index, column in enumerate(table.header) if column.casefold() == name.casefold()]
+    numbered = [int(name) - 1] if name.isdecimal() and 0 < int(name) <= table.width else []
+    return named or numbered
 
 
 def _target(word: str, column: str, stored: Import) -> Target:
@@ -218,8 +245,10 @@ def _target(word: str, column: str, stored: Import) -> Target:
         known = fields_of(stored.mailing_list).get(key)
         if known is not None:
             return Target(TargetKind.FIELD, key, known.label, FieldKind(known.kind))
-        return Target(TargetKind.NEW_FIELD, key, column, FieldKind.TEXT)
-    if word not in TargetKind.values:
+        if not is_field_key(key):
+            raise CommandError(f"“{key}” is not a key: use small letters, digits and _, beginning with a letter.")
+        return Target(TargetKind.NEW_FIELD, key, column[:MAX_LABEL], FieldKind.TEXT)
+    if word not in TargetKind.values or word in ("field", "new_field", "attributes"):
         raise CommandError(f"“{word}” is not a target of --map; see --help.")
     return Target(TargetKind(word))
 

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import io
+import os
+import re
 from pathlib import Path
 
 import pytest
 from django.core.management import CommandError, call_command
 
 from subscribers.imports.engine import ImportWorker
-from subscribers.models import Import, ImportState, Subscription
+from subscribers.models import CustomField, Import, ImportState, Subscription
 from tests.publications import make_newsletter
+from tests.subscribers.imports.test_source import zipped
 
 pytestmark = pytest.mark.django_db
 
@@ -86,3 +89,54 @@ def test_ctrl_c_pauses_and_resume_continues(people: Path, monkeypatch: pytest.Mo
     assert stored.state == ImportState.PAUSED
     output(resume=stored.pk)
     assert Subscription.objects.count() == 2
+
+
+@pytest.mark.parametrize(
+    ("assignment", "sentence"),
+    [
+        ("E-mial=address", "There is no column “E-mial”. Columns: email, status."),
+        ("3=note", "There is no column “3”"),
+        ("0=note", "There is no column “0”"),
+        ("=note", "COLUMN=TARGET"),
+        ("email", "COLUMN=TARGET"),
+        ("status=elsewhere", "not a target"),
+        ("status=attributes", "not a target"),
+        ("status=field:", "not a key"),
+        ("status=field:My Boat", "not a key"),
+        ("status=field:first_name", "not a key"),
+        ("status=field:" + "b" * 41, "not a key"),
+    ],
+)
+def test_a_mapping_that_cannot_be_is_refused(assignment: str, sentence: str, people: Path) -> None:
+    with pytest.raises(CommandError, match=re.escape(sentence)):
+        output(people, map=[assignment], run=True, **ANSWERS)
+    assert not Import.objects.exists()
+    assert not CustomField.objects.exists()
+
+
+def test_a_state_is_for_the_tables_that_do_not_tell_it(people: Path, tmp_path: Path) -> None:
+    header = b"Email Address,MEMBER_RATING,OPTIN_TIME,CC,REGION,LAST_CHANGED,LEID,EUID\n"
+    path = tmp_path / "export.zip"
+    path.write_bytes(
+        zipped(
+            {
+                "unsubscribed_members_export_1.csv": header + b"hana@example.org,2,,,,,1,a\n",
+                "vip_members_export_1.csv": header + b"gus@example.org,2,,,,,2,b\n",
+            }
+        )
+    )
+    output(path, state="active", run=True, **ANSWERS)
+    rows = Subscription.objects.values_list("subscriber__canonical", "state")
+    assert dict(rows) == {"gus@example.org": "active", "hana@example.org": "unsubscribed"}
+
+
+def test_a_statement_that_is_used_again_is_shown(people: Path) -> None:
+    output(people, run=True, **ANSWERS)
+    assert ANSWERS["statement"] in output(people, proof_date="2024-03-02")
+    assert "had the same columns" not in output(people, **ANSWERS)
+
+
+def test_a_file_whose_name_is_not_utf_8_is_imported(people: Path) -> None:
+    path = Path(os.fsdecode(os.fsencode(people.parent) + b"/people-\xff.csv"))
+    output(people.rename(path), run=True, **ANSWERS)
+    assert Import.objects.get().file_name == "people-?.csv"

@@ -13,11 +13,13 @@ from django.urls import reverse
 
 from subscribers.imports.control import start_run
 from subscribers.imports.engine import ImportWorker
+from subscribers.imports.outcomes import total
 from subscribers.imports.refused import reason_sentence
 from subscribers.models import CustomField, FieldValue, Import, ImportState
 from subscribers.models import SubscriptionState as State
 from tests.people import make_mailing_list
 from tests.subscribers.imports.importing import STATEMENT, check, plain_file, run, states, uploaded, work
+from tests.subscribers.imports.test_source import zipped
 
 pytestmark = pytest.mark.django_db
 
@@ -101,6 +103,42 @@ def test_a_file_without_states_asks_for_them(editor: Client) -> None:
     assert editor.post(page(stored, "columns"), data | {"default_state": "unsubscribed"}).status_code == 302
     run(work(stored))
     assert states() == {"gus@example.org": State.UNSUBSCRIBED}
+
+
+def test_rows_whose_state_the_column_does_not_tell_can_be_answered(editor: Client) -> None:
+    """Left empty, they are refused; an answer is possible, also instead of the column."""
+    data = b"email,status\ngus@example.org,active\nhana@example.org,\n"
+    stored = upload(editor, data)
+    body = editor.get(page(stored, "columns")).content.decode()
+    assert "Rows without a state" in body
+    editor.post(page(stored, "columns"), answers(editor, stored))
+    assert total(work(stored).expected, "refused") == 1
+    assert answers(editor, stored)["default_state"] == ""
+    editor.post(page(stored, "columns"), answers(editor, stored, default_state="unsubscribed"))
+    assert answers(editor, work(stored))["default_state"] == "unsubscribed"
+    assert not stored.expected.get("refused")
+    without = answers(editor, stored) | {"column-1": "ignore"}
+    response = editor.post(page(stored, "columns"), without | {"default_state": ""})
+    assert set(response.context["form"].errors) == {"default_state"}
+    editor.post(page(stored, "columns"), without | {"default_state": "pending"})
+    run(work(stored))
+    assert states() == {"gus@example.org": State.PENDING, "hana@example.org": State.PENDING}
+
+
+def test_the_state_that_one_file_of_a_zip_shows_is_no_answer_for_another_one(editor: Client) -> None:
+    header = b"Email Address,MEMBER_RATING,OPTIN_TIME,CC,REGION,LAST_CHANGED,LEID,EUID\n"
+    files: dict[str, str | bytes] = {
+        "subscribed_members_export_1.csv": header + b"gus@example.org,2,,,,,1,a\n",
+        "vip_members_export_2.csv": header + b"hana@example.org,2,,,,,2,b\n",
+    }
+    stored = upload(editor, zipped(files), "export.zip")
+    data = answers(editor, stored)
+    assert data["default_state"] == ""
+    response = editor.post(page(stored, "columns"), data)
+    assert set(response.context["form"].errors) == {"default_state"}
+    editor.post(page(stored, "columns"), data | {"default_state": "unsubscribed"})
+    run(work(stored))
+    assert states() == {"gus@example.org": State.ACTIVE, "hana@example.org": State.UNSUBSCRIBED}
 
 
 def test_a_column_becomes_the_field_that_the_list_has_already(editor: Client) -> None:

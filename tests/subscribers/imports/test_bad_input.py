@@ -32,6 +32,11 @@ FILES = {
     "a ZIP bomb": ("a.zip", zipped({"a.csv": b"a" * 30_000_000}), "unpacks to far more than its size"),
     "a damaged ZIP": ("a.zip", zipped({"a.csv": HEADER + GOOD})[:60], "The ZIP file is damaged"),
     "a ZIP without a table": ("a.zip", zipped({"readme.md": b"#"}), "contains no CSV file"),
+    "a ZIP with many tables": (
+        "a.zip",
+        zipped({f"{number}.csv": HEADER + GOOD for number in range(51)}),
+        "contains 51 tables. At most 50",
+    ),
     "a damaged spreadsheet": ("a.xlsx", zipped({"xl/workbook.xml": b"<broken"}), "The spreadsheet cannot be read"),
     "an old spreadsheet": ("a.xls", b"\xd0\xcf\x11\xe0" + b"\0" * 600, "an old format or a password"),
     "mixed encodings": (

@@ -20,6 +20,7 @@ from subscribers.imports.engine import LEASE, ImportWorker
 from subscribers.imports.files import OpenFile
 from subscribers.imports.outcomes import Outcome, total
 from subscribers.imports.plan import ProofKind
+from subscribers.imports.states import RowState
 from subscribers.models import (
     Change,
     ChangeKind,
@@ -601,3 +602,42 @@ def test_a_plan_is_stored_for_files_with_the_same_columns() -> None:
     with OpenFile(other) as file:
         assert remembered(other, file.source) is None
         start_check(other, [None], file.source, by="ines")
+
+
+LISTMONK = ("uuid", "email", "name", "attributes", "status", "created_at", "updated_at")
+
+
+def test_values_without_a_field_or_of_another_type_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first rows decide about fields and their types."""
+    monkeypatch.setattr("subscribers.imports.plan.SAMPLE_ROWS", 1)
+    rows = [
+        ("1", "ada@example.org", "", '{"berth": 7}', "enabled", "", ""),
+        ("2", "ben@example.org", "", '{"berth": "A-17", "boat": "Elster"}', "enabled", "", ""),
+        ("3", "cleo@example.org", "", '{"berth": "none", "bo\\u0000at": "Elster"}', "enabled", "", ""),
+        ("4", "dina@example.org", "", "{broken", "enabled", "last May", ""),
+    ]
+    stored = imported(rows, header=LISTMONK, answer=RowState.ACTIVE)
+    assert stored.dropped_values == {
+        "berth": 2,
+        "attributes.boat": 1,
+        "attributes.bo at": 1,
+        "attributes": 1,
+        "created_at": 1,
+    }
+    assert counts(stored) == {"created": 4}
+
+
+@pytest.mark.parametrize("name", ["b" * 101, "bo\\u0000at", "\\ud800", "bo\\u202eat"])
+def test_names_that_cannot_be_stored_become_no_fields(name: str) -> None:
+    rows = [("1", "ada@example.org", "", f'{{"{name}": "Elster", "berth": "7"}}', "enabled", "", "")]
+    stored = imported(rows, header=LISTMONK, answer=RowState.ACTIVE)
+    assert counts(stored) == {"created": 1}
+    assert list(CustomField.objects.exclude(key="last_name").values_list("key", flat=True)) == ["berth"]
+    assert sum(stored.dropped_values.values()) == 1
+
+
+def test_a_plan_is_not_remembered_for_files_without_names_of_columns() -> None:
+    check(uploaded(b'"Ada","ada@example.org"\n', "harbour-active.csv"))
+    second = uploaded(b"ben@example.org\n")
+    with OpenFile(second) as file:
+        assert remembered(second, file.source) is None

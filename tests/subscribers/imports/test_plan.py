@@ -241,6 +241,15 @@ def test_an_export_of_suppressions_is_not_taken_for_subscribers(name: str, data:
             assert problems_of(tmp_path, data, name, default_state=other) == {}
 
 
+@pytest.mark.parametrize("name", ["unsubscribed.xlsx", "Bounces 2024.zip"])
+def test_the_name_of_a_spreadsheet_or_zip_shows_suppressions_too(name: str, tmp_path: Path) -> None:
+    """Their tables have names of their own."""
+    table = table_of(tmp_path, "email\nada@example.org\n", "Sheet1")
+    plan = replace(plan_of(table, name, answer=RowState.ACTIVE), statement=STATEMENT)
+    assert problems(plan, table) == []
+    assert [code for code, _sentence in problems(plan, table, name)] == ["default_state"]
+
+
 def test_what_a_file_tells_cannot_be_answered_away(tmp_path: Path) -> None:
     export = export_of("mailchimp", 4)
     for table in opened(tmp_path, export.data, export.name).tables:

@@ -196,6 +196,7 @@ def test_a_complaint_outranks_a_bounce_and_every_no_outranks_active() -> None:
         RowState.ACTIVE,
         RowState.UNSUBSCRIBED,
         RowState.BOUNCED,
+        RowState.SUPPRESSED,
         RowState.COMPLAINED,
     ]
 
@@ -256,7 +257,7 @@ def test_tags_of_several_columns_and_tags_for_everybody_are_joined() -> None:
 
 
 def test_a_label_of_ghost_may_contain_a_semicolon() -> None:
-    row = read_one("news; weekly,VIP", "true", targets=(Target(K.TAGS), Target(K.STATE)), preset="ghost")
+    row = read_one("news; weekly,VIP", targets=(Target(K.TAGS),), preset="ghost")
     assert row.tags == ("news; weekly", "VIP")
 
 
@@ -380,3 +381,112 @@ def test_any_row_is_read_or_refused(cells: list[str], preset: str) -> None:
         assert {unicodedata.category(each) for each in row.first_name}.isdisjoint({"Cc", "Cs", "Zl", "Zp"})
         assert {unicodedata.bidirectional(each) for each in row.first_name}.isdisjoint(TURNS_TEXT)
         assert len(row.first_name) <= 60
+
+
+LEFT_AT = (Target(K.JOINED_AT), Target(K.ENDED_AT))
+
+
+@pytest.mark.parametrize("answer", [RowState.ACTIVE, RowState.PENDING, None])
+@pytest.mark.parametrize(
+    ("joined", "left", "has_left"),
+    [
+        ("2024-01-01", "2024-05-01", True),
+        ("", "2024-05-01", True),
+        # A date that cannot be read is still one of leaving.
+        ("2024-01-01", "1st of May", True),
+        # Came back later.
+        ("2024-06-01", "2024-05-01", False),
+        ("2024-01-01", "", False),
+        ("2024-01-01", "0000-00-00 00:00:00", False),
+        ("2024-01-01", "NULL", False),
+        ("2024-01-01", "no", False),
+    ],
+)
+def test_an_answer_for_rows_without_a_state_never_subscribes_who_left(
+    joined: str, left: str, has_left: bool, answer: RowState | None
+) -> None:
+    row = read_one(joined, left, targets=LEFT_AT, answer=answer)
+    assert (row.refusal or row.state) == (RowState.UNSUBSCRIBED if has_left else answer or RowRefusal.NO_STATE)
+    # The same with a column of states that is empty.
+    row = read_one("", joined, left, targets=(Target(K.STATE), *LEFT_AT), answer=answer)
+    assert (row.refusal or row.state) == (RowState.UNSUBSCRIBED if has_left else answer or RowRefusal.NO_STATE)
+
+
+def test_a_stronger_answer_and_a_state_of_the_file_itself_stay() -> None:
+    row = read_one("", "2024-05-01", targets=LEFT_AT, answer=RowState.BOUNCED)
+    assert row.state == RowState.BOUNCED
+    row = read_one("", "2024-05-01", targets=LEFT_AT, answer=RowState.ACTIVE, file_state=RowState.ACTIVE)
+    assert row.state == RowState.ACTIVE
+
+
+@pytest.mark.parametrize("answer", [None, RowState.ACTIVE, RowState.UNSUBSCRIBED])
+@pytest.mark.parametrize("preset", ["other", "beehiiv", "kit", "mailerlite"])
+def test_active_with_a_later_date_of_leaving_does_not_make_a_row_active(preset: str, answer: RowState | None) -> None:
+    """beehiiv writes such rows, and asks its editors about them. Elsewhere an answer is about empty states."""
+    targets = (Target(K.STATE), *LEFT_AT)
+    row = read_one("active", "2024-01-01", "2024-05-01", targets=targets, preset=preset, answer=answer)
+    counts = answer == RowState.UNSUBSCRIBED or (preset == "beehiiv" and answer is not None)
+    assert (row.refusal or row.state) == (answer if counts else RowRefusal.NO_STATE)
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        # The quote of another row closes it.
+        'ada@example.org,"Ada,active,x\nben@example.org,Ben,unsubscribed,x\ncleo@example.org,Cleo",active,x\n',
+        'ada@example.org,"Ada,active,x\ncleo@example.org,Cleo",active,x\n',
+        'ada@example.org,Ada,"active,x\nben@example.org,Ben,unsubscribed,x\ncleo@example.org,Cleo,active",x\n',
+        'ada@example.org,Ada,active,"x\nben@example.org,Ben,unsubscribed,x\ncleo@example.org,Cleo,active,x"\n',
+        'ada@example.org,"Ada,active,x\r\nben@example.org,Ben,unsubscribed,x\r\ncleo@example.org,Cleo",active,x\r\n',
+    ],
+)
+def test_a_row_that_an_unclosed_quote_makes_of_several_is_refused(rows: str, tmp_path: Path) -> None:
+    found = rows_of(tmp_path, f"email,name,status,note\n{rows}dina@example.org,Dina,active,x\n")
+    assert [row.refusal or row.state for row in found] == [RowRefusal.UNCLOSED_QUOTE, RowState.ACTIVE]
+    assert "cleo@example.org" in "".join(found[0].cells)
+
+
+@pytest.mark.parametrize(
+    "note", ["a\nb", "a, b\nben@example.org, his brother", "a\nben@example.org", "a\nben@example.org,b,c,d,e"]
+)
+def test_a_note_of_several_lines_is_read(note: str, tmp_path: Path) -> None:
+    data = f'email,name,status,note\nada@example.org,Ada,active,"{note}"\n'
+    (row,) = rows_of(tmp_path, data)
+    assert (row.state, row.note) == (RowState.ACTIVE, note)
+
+
+def test_a_row_that_ends_before_its_state_is_refused(tmp_path: Path) -> None:
+    """A line break in a name tore this row apart."""
+    data = (
+        "uuid,email,name,attributes,status,created_at,updated_at\n1,ada@example.org,Ada\nLindqvist,{},blocklisted,,\n"
+    )
+    rows = rows_of(tmp_path, data, answer=RowState.ACTIVE)
+    assert [row.refusal for row in rows] == [RowRefusal.NO_STATE, RowRefusal.INVALID_ADDRESS]
+    data = "email,first_name,last_name,tags,subscribed_at,unsubscribed_at\nada@example.org,,,,2024-05-01\n"
+    assert rows_of(tmp_path, data)[0].refusal == RowRefusal.NO_STATE
+
+
+def test_a_row_may_end_before_other_columns(tmp_path: Path) -> None:
+    rows = rows_of(tmp_path, "email,status,name,note\nada@example.org,active\n")
+    assert [row.state for row in rows] == [RowState.ACTIVE]
+
+
+@pytest.mark.parametrize(
+    ("preset", "own", "words"),
+    [
+        ("substack", "email_disabled", {"false": RowState.ACTIVE, "true": RowState.UNSUBSCRIBED}),
+        ("ghost", "subscribed_to_emails", {"true": RowState.ACTIVE, "false": RowState.UNSUBSCRIBED}),
+        ("brevo", "EMAIL_BLACKLISTED", {"No": RowState.ACTIVE, "Yes": RowState.UNSUBSCRIBED}),
+        ("shopify", "Accepts Email Marketing", {"yes": RowState.ACTIVE, "no": RowRefusal.NEVER_OPTED_IN}),
+    ],
+)
+def test_yes_and_no_are_states_in_the_column_of_the_tool_only(
+    preset: str, own: str, words: dict[str, RowState | RowRefusal], tmp_path: Path
+) -> None:
+    """An editor may choose a wrong tool, and a column that means the opposite."""
+    for name in (own, "wants mail"):
+        data = f"email,{name}\n" + "".join(f"{index}@example.org,{word}\n" for index, word in enumerate(words))
+        table = table_of(tmp_path, data)
+        plan = ImportPlan(preset, table.name, {0: Target(K.ADDRESS), 1: Target(K.STATE)})
+        found = [row.refusal or row.state for row in read_rows(table, plan)]
+        assert found == (list(words.values()) if name == own else [RowRefusal.UNKNOWN_STATE] * 2)

@@ -476,3 +476,18 @@ def test_the_file_is_closed_when_the_rows_are_not_read_to_the_end(tmp_path: Path
     source: Source = opened(tmp_path, zipped({"a.csv": PEOPLE}), "a.zip")
     assert len(source.tables[0].samples(1)) == 1
     assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_the_names_of_columns_have_no_invisible_characters(tmp_path: Path) -> None:
+    table = opened(tmp_path, "email,na\0me,\u200bjoined\u00a0 at\nada@example.org,Ada,2024-01-01\n").tables[0]
+    assert table.header == ("email", "name", "joined at")
+
+
+def test_a_spreadsheet_with_many_sheets_is_refused(tmp_path: Path) -> None:
+    workbook = openpyxl.Workbook()
+    for _ in range(50):
+        workbook.create_sheet()
+    data = io.BytesIO()
+    workbook.save(data)
+    with pytest.raises(ImportFileError, match="contains 51 tables"):
+        opened(tmp_path, data.getvalue(), "people.xlsx")

@@ -152,3 +152,20 @@ def test_fields_are_in_their_order() -> None:
     for position, key in ((2, "a"), (1, "b"), (2, "c")):
         CustomField.objects.create(mailing_list=make_mailing_list(), key=key, label=key, position=position)
     assert list(fields_of(make_mailing_list())) == ["b", "a", "c"]
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("Kiel, Brest, France", ("Kiel", "Brest, France")),
+        ("brest, france", ("Brest, France",)),
+        ("Brest,Kiel", ("Kiel", "Brest")),
+        ("Brest, France, Brest", ("Brest", "Brest, France")),
+    ],
+)
+def test_an_option_may_contain_a_comma(text: str, value: tuple[str, ...]) -> None:
+    field = CustomField(key="ports", label="Ports", kind=FieldKind.CHOICES, options=["Kiel", "Brest", "Brest, France"])
+    assert parse_value(field, text) == value
+    assert parse_value(field, value_text(value)) == value
+    with pytest.raises(FieldValueError):
+        parse_value(field, f"{text}, Nantes")
