@@ -261,7 +261,7 @@ def _locate_decisions(subject: DataSubject) -> list[int]:
 
 
 def _forget_own_domain(subject: DataSubject, located: list[int]) -> int:
-    """What was decided stays; a mail domain of one person does not, neither there nor in the answers of the DNS."""
+    """What was decided stays; a mail domain of one subscriber does not, neither there nor in the answers of the DNS."""
     decisions = list(SignupDecision.objects.filter(pk__in=located))
     for decision in decisions:
         decision.facts = {**decision.facts, "domain": ""}

@@ -95,11 +95,11 @@ def _move_cursors(subject: DataSubject) -> int:
 def _without_previews(subject: DataSubject) -> int:
     """Empty the preview of an import that shows the subscriber, and the words of an error that name them."""
     shown = _naming(Import, "preview", subject).update(preview=[])
-    told = _naming(Import, "detail", subject).update(detail="–")
+    reported = _naming(Import, "detail", subject).update(detail="–")
     # Without the extension, which looks like the end of a longer domain.
     names = Import.objects.values_list("pk", "file_name")
     named = [pk for pk, name in names if subject.is_named_in(name) or subject.is_named_in(name.rpartition(".")[0])]
-    return shown + told + Import.objects.filter(pk__in=named).update(file_name="–")
+    return shown + reported + Import.objects.filter(pk__in=named).update(file_name="–")
 
 
 # --- Selections ----------------------------------------------------------------------------------------------------
