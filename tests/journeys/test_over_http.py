@@ -121,9 +121,9 @@ def issue_url(site: SeparateInstallation, edda: Browser, slug: str) -> str:
 
 
 def state_of(site: SeparateInstallation, edda: Browser, address: str) -> str:
-    """The row of a subscriber in the admin's list, without the filters beside it."""
+    """The row of a subscriber in the admin's list, without the filters above it."""
     page = edda.get(f"{site.environment['SITE_URL']}/admin/subscribers/subscriber/?q={address}")
-    return page.words_in("//table[@id='result_list']/tbody").lower()
+    return page.words_in("//table[@class='subscribers']/tbody").lower()
 
 
 def mail_to(site: SeparateInstallation, address: str, subject: str, *, count: int = 1) -> dict[str, Any]:
