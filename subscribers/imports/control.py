@@ -42,7 +42,10 @@ def start_check(
     IMPORT_MACHINE.move_row(
         stored,
         ImportState.CHECKING,
-        plan={"tables": [plan.to_json() if plan else None for plan in plans]},
+        plan={
+            "tables": [plan.to_json() if plan else None for plan in plans],
+            "headers": [list(table.header) for table in source.tables],
+        },
         header_fingerprint=header_fingerprint(source),
         update_mode=update_mode or stored.update_mode,
         by=by[:150],

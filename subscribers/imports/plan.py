@@ -25,6 +25,7 @@ from subscribers.imports.columns import (
     new_field,
 )
 from subscribers.imports.presets import Preset
+from subscribers.imports.refused import OWN_COLUMNS, is_refused_header
 from subscribers.imports.states import RowState, StateAnswer, state_answer
 from subscribers.imports.table import Table
 from subscribers.imports.targets import Target, TargetKind
@@ -185,8 +186,9 @@ class _Guess:
         """By column; columns without a name or a value are not in it."""
         self._name_fields()
         self._find_address()
+        own = len(OWN_COLUMNS) if is_refused_header(self._table.header) else 0
         for index, name in enumerate(self._table.header):
-            if index not in self._mapping and (target := self._guessed(index, name)):
+            if index >= own and index not in self._mapping and (target := self._guessed(index, name)):
                 self._mapping[index] = target
         return dict(sorted(self._mapping.items()))
 

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
+from django.conf import settings
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy, override
 
 from subscribers.imports.states import RowRefusal
 from subscribers.models import Import, ImportRefusal
 
 #: A cell that begins with one of these is a formula for a spreadsheet. An import takes the apostrophe off again.
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
+
+#: The columns of ours.
+OWN_COLUMNS = (gettext_lazy("File"), gettext_lazy("Line"), gettext_lazy("Reason"))
 
 #: Refusals whose detail is the word of the file.
 _ABOUT_STATES = (
@@ -36,10 +41,30 @@ def reason_sentence(reason: str, detail: str = "") -> str:
 
 
 def refused_header(stored: Import) -> list[str]:
-    """The names of the columns: ours, then those of the rows by number."""
+    """The names of the columns: ours, then those of the file, so that the rows can be mended and imported again.
+
+    Columns without a name, and those of tables with different columns, get a number.
+    """
     widest = max((len(refusal.cells) for refusal in _refusals(stored)), default=0)
-    columns = [_("Column %(number)d") % {"number": number} for number in range(1, widest + 1)]
-    return [_("File"), _("Line"), _("Reason"), *columns]
+    names = _common_header(stored.plan.get("headers", []))[:widest]
+    names += [""] * (widest - len(names))
+    numbered = [name or _("Column %(number)d") % {"number": number} for number, name in enumerate(names, 1)]
+    return [*map(str, OWN_COLUMNS), *map(safe_cell, numbered)]
+
+
+def is_refused_header(header: Sequence[str]) -> bool:
+    """Whether a file begins with the columns of ours, in any language."""
+    for code, _name in settings.LANGUAGES:
+        with override(code):
+            if tuple(header[: len(OWN_COLUMNS)]) == tuple(map(str, OWN_COLUMNS)):
+                return True
+    return False
+
+
+def _common_header(headers: list[list[str]]) -> list[str]:
+    """The longest of the headers, if all others are the beginning of it."""
+    longest = max(headers, key=len, default=[])
+    return longest if all(longest[: len(header)] == header for header in headers) else []
 
 
 def refused_rows(stored: Import) -> Iterator[list[str]]:

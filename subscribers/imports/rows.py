@@ -55,7 +55,8 @@ _NO_DATE = NO | {"", "-", "n/a", "nan", "never", "none", "null", "\\n", "0000-00
 #: Answers for rows without a state that do not hold for a subscriber who left.
 _NOT_LEFT = (RowState.ACTIVE, RowState.PENDING, RowRefusal.NO_STATE)
 
-_NUMBER = re.compile(r"-?\d{1,17}(?:\.\d+)?")
+#: Without leading zeros: “02134” is a postal code, and 2134 another one.
+_NUMBER = re.compile(r"-?(?:0|[1-9]\d{0,16})(?:\.\d+)?")
 
 
 @dataclass(slots=True)

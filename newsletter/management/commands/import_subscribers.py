@@ -128,7 +128,17 @@ class Command(BaseCommand):
             }
             if missing:
                 raise CommandError("Answers are missing:\n" + "\n".join(missing), returncode=1)
+            self._print_left_out(plans, file.source.tables)
             start_check(stored, plans, file.source, update_mode=options["update"], by="")
+
+    def _print_left_out(self, plans: list[ImportPlan], tables: Sequence[Table]) -> None:
+        """Name the columns that are not imported, such as those without a value in the first rows."""
+        for plan, table in zip(plans, tables, strict=True):
+            names = [name for index, name in enumerate(table.header) if name and index not in plan.mapping]
+            if names:
+                self.stdout.write(
+                    f"{table.name}: these columns are not imported (--map imports them): {', '.join(names)}"
+                )
 
     def _work(self, stored: Import) -> None:
         """Work on it until nothing is left to do."""

@@ -55,6 +55,14 @@ def test_with_run_the_rows_are_imported(people: Path) -> None:
     assert sorted(Subscription.objects.values_list("state", flat=True)) == ["active", "unsubscribed"]
 
 
+def test_columns_that_are_not_imported_are_named(tmp_path: Path) -> None:
+    make_newsletter()
+    file = tmp_path / "people.csv"
+    file.write_text("email,status,Street\n" + "ada@example.org,active,\n" * 1001 + "ben@example.org,active,Quay 1\n")
+    found = output(file, **ANSWERS)
+    assert "these columns are not imported (--map imports them): Street" in found
+
+
 def test_missing_answers_are_listed_with_their_options(people: Path) -> None:
     with pytest.raises(CommandError, match=r"\(--proof\)"):
         output(people)

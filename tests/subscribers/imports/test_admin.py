@@ -10,11 +10,13 @@ from django.contrib.auth.models import Permission, User
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 from django.urls import reverse
+from django.utils import translation
 
 from subscribers.imports.control import start_run
 from subscribers.imports.engine import ImportWorker
 from subscribers.imports.outcomes import total
-from subscribers.imports.refused import reason_sentence
+from subscribers.imports.refused import reason_sentence, refused_header, refused_rows
+from subscribers.imports.states import RowState
 from subscribers.models import CustomField, FieldValue, Import, ImportState
 from subscribers.models import SubscriptionState as State
 from tests.people import make_mailing_list
@@ -187,6 +189,32 @@ def test_refused_rows_are_downloaded_with_reasons_and_without_formulas(editor: C
     assert header[:3] == ["File", "Line", "Reason"]
     assert refused[1] == "2"
     assert refused[3] == "'=cmd()"
+
+
+@pytest.mark.parametrize("language", ["en", "de"])
+def test_refused_rows_can_be_mended_and_imported_again(language: str) -> None:
+    content = "Email,Status,City\nada@example,active,Bergen\nben@example.org,active,Oslo\n"
+    stored = check(uploaded(content.encode()))
+    with translation.override(language):
+        header, *rows = refused_header(stored), *refused_rows(stored)
+    assert header[3:] == ["Email", "Status", "City"]
+    text = io.StringIO()
+    csv.writer(text).writerows([header, *rows])
+    mended = check(uploaded(text.getvalue().replace("ada@example,", "ada@example.org,").encode()))
+    assert mended.plan["tables"][0]["mapping"].keys() == {"3", "4", "5"}
+    start_run(mended, by="ida")
+    work(mended)
+    assert states() == {"ada@example.org": "active"}
+
+
+def test_the_columns_of_refused_rows_are_numbered_where_tables_differ() -> None:
+    files: dict[str, str | bytes] = {
+        "one.csv": "Email,City\nada@example,Oslo\n",
+        "two.csv": "Name,Email\nBen,ben@example\n",
+    }
+    stored = check(uploaded(zipped(files), "people.zip"), answer=RowState.ACTIVE)
+    assert total(stored.expected, "refused") == 2
+    assert refused_header(stored)[3:] == ["Column 1", "Column 2"]
 
 
 def test_the_progress_is_a_fragment_that_is_sent_once(editor: Client) -> None:

@@ -361,6 +361,15 @@ def test_columns_with_the_same_name_keep_their_evidence_apart(tmp_path: Path) ->
 ANY = st.text(max_size=40) | st.sampled_from(["ada@example.org", "2024-01-01", "active", "", "1", "{}"])
 
 
+@pytest.mark.parametrize(
+    ("text", "value"), [("2134", "2134"), ("0", "0"), ("0.5", "0.5"), ("-3", "-3"), ("02134", None), ("00", None)]
+)
+def test_a_number_with_a_leading_zero_is_none(text: str, value: str | None) -> None:
+    (row,) = read(["ada@example.org", text], targets=(field(FieldKind.NUMBER),))
+    assert list(row.fields.values()) == ([] if value is None else [value])
+    assert bool(row.detail) is (value is None)
+
+
 #: The bidirectional classes of characters that change the direction of the text after them.
 TURNS_TEXT = {"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"}
 
