@@ -59,8 +59,9 @@ RANKS = {
 #: The reasons that an erased address may be suppressed for by now.
 MAY_BE_ERASED = [reason for reason, rank in RANKS.items() if rank >= RANKS[SuppressionReason.ERASED]]
 
-#: Called in the transaction that lifts suppressions, with their fingerprints, and in the one that writes the first mail
-#: after the hold of a complaint, which the provider would not deliver. Other apps add themselves at the start.
+#: Called in the transaction that lifts suppressions, with their fingerprints, and in the one that writes a confirmation
+#: mail to an address that bounced or whose hold after a complaint is over, which the provider would not deliver. Other
+#: apps add themselves at the start.
 LIFT_LISTENERS: list[Callable[[Collection[str]], None]] = []
 
 

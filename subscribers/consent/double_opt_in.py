@@ -54,6 +54,7 @@ from subscribers.models import SubscriptionState as State
 from subscribers.profile.fields import FieldValueError, Value, chosen_options, fields_of, parse_value, set_values
 from subscribers.suppression import (
     blocks_confirmation,
+    get_suppression,
     hold_end,
     lift_suppressions,
     notify_lifted,
@@ -66,7 +67,9 @@ log = logging.getLogger(__name__)
 MAX_CONFIRMATIONS_PER_DAY, MAX_UNANSWERED_CONFIRMATIONS, MAX_ALREADY_SUBSCRIBED_PER_DAY = 3, 5, 1
 DAY = datetime.timedelta(days=1)
 
-#: How long the mail after the hold of a complaint waits: the provider may first have to be told to deliver it.
+#: Why a provider refuses to deliver to an address whose confirmation would lift the suppression.
+LISTED_BY_PROVIDERS = (SuppressionReason.HARD_BOUNCE, SuppressionReason.COMPLAINT)
+#: How long a mail to such an address waits: the provider may first have to be told to deliver it.
 PROVIDER_DELAY = datetime.timedelta(minutes=10)
 
 
@@ -230,8 +233,9 @@ def _ask_for_confirmation(subscription: Subscription, evidence: Evidence, source
     )
     if is_new:
         add_to_counters([(REQUESTED, str(subscription.mailing_list_id))], now.timestamp())
-    if hold_end(subscription.subscriber.canonical):
-        # The provider keeps complaints on a list of its own, and would not deliver this mail.
+    suppression = get_suppression(subscription.subscriber.canonical)
+    if suppression is not None and suppression.reason in LISTED_BY_PROVIDERS:
+        # The provider keeps a list of its own, and would not deliver this mail.
         notify_lifted([fingerprint(subscription.subscriber.canonical)])
         mails = TransactionalMail.objects.filter(subscription=subscription, kind=TransactionalMailKind.CONFIRMATION)
         mails.filter(state=TransactionalMailState.PENDING).update(not_before=now + PROVIDER_DELAY)

@@ -292,6 +292,19 @@ def test_the_mail_after_the_hold_is_announced_to_the_provider(monkeypatch: pytes
     assert heard == [fingerprint(DINA)]
 
 
+def test_the_confirmation_mail_to_an_address_that_bounced_is_announced_to_the_provider(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    heard: list[str] = []
+    monkeypatch.setattr(suppression, "LIFT_LISTENERS", [heard.extend])
+    suppressed(Reason.HARD_BOUNCE)
+    sign_up()
+    assert heard == [fingerprint(DINA)]
+    mail = TransactionalMail.objects.get()
+    assert mail.not_before is not None
+    assert mail.not_before - mail.created_at >= PROVIDER_DELAY - datetime.timedelta(minutes=1)
+
+
 @pytest.mark.parametrize("leave", [unsubscribe, unsubscribe_everywhere])
 def test_a_request_that_waits_is_withdrawn_by_an_unsubscribe_after_it(
     leave: Callable[[uuid.UUID, Evidence], object],
