@@ -14,13 +14,17 @@ Subscribers of the newsletter's own list who chose the weekly digest do not get 
 through no list: it waits for the digest, which only they get. An issue for segments or a topic is sent to them, too:
 the digest is the same for all, and must not show it to others. Whether an issue leaves them out is frozen with its
 send, so that it is in a digest if, and only if, they were left out.
+
+Some get an issue through another list before they are weekly subscribers of the newsletter's own: they confirm it, or
+are imported, in the middle of a week. The digest would repeat that issue. So whoever has a delivery of one issue of the
+week gets the others by themselves, too, and not the digest.
 """
 
 from __future__ import annotations
 
 import datetime
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import reduce
 from operator import or_
@@ -105,10 +109,13 @@ class Audience:
     """Whether subscribers who chose the weekly digest get the issue with that."""
     digest_at: datetime.datetime | None = None
     """Of a weekly digest, the end of its week: it is for those who got the digest until then."""
+    issues_of_week: tuple[int, ...] = ()
+    """Of a weekly digest, the issues in it. Of an issue that leaves out weekly subscribers, those that await the digest
+    beside it (primary keys). Whoever got one of them by itself gets all of them so."""
 
     @classmethod
     def of(cls, issue: Issue) -> Self:
-        """As the issue and its segments are now; one query, without further lists and segments."""
+        """As the issue and its segments are now; one query, without further lists, segments and weekly digests."""
         own = AudienceList(pk=issue.newsletter_id, slug=issue.newsletter.slug, name=issue.newsletter.name)
         parts = list(parts_of(issue))
         segments = tuple(_segment_of(part) for part in parts if part.segment)
@@ -120,34 +127,39 @@ class Audience:
         problems += _problems_of(lists, segments, timezone.now())
         if issue.is_digest and len(lists) > 1:
             problems.append(DIGEST_OF_OTHER_LISTS)
+        leaves_out_weekly = issue.newsletter.offers_weekly and not (issue.is_digest or segments or topics)
         return cls(
             lists=lists,
             segments=segments,
             topic=topics[0] if topics else None,
             problems=tuple(problems),
-            leaves_out_weekly=issue.newsletter.offers_weekly and not (issue.is_digest or segments or topics),
+            leaves_out_weekly=leaves_out_weekly,
             digest_at=issue.digest_at,
+            issues_of_week=_issues_of_week(issue, leaves_out_weekly=leaves_out_weekly),
         )
 
     @classmethod
     def of_send(cls, send: Send) -> Self:
-        """As it was when the send started; before that, as it is now."""
+        """As it was when the send started, with the present issues of its week; before that, as it is now."""
         if send.started_at is None:
             return cls.of(send.issue)
         if not send.audience:
             newsletter = send.issue.newsletter
             own = AudienceList(pk=newsletter.pk, slug=newsletter.slug, name=newsletter.name)
-            return cls(lists=(own,), digest_at=send.issue.digest_at)
+            issues_of_week = _issues_of_week(send.issue, leaves_out_weekly=False)
+            return cls(lists=(own,), digest_at=send.issue.digest_at, issues_of_week=issues_of_week)
         frozen, topic = send.audience, send.audience["topic"]
         lists = tuple(AudienceList(**each) for each in frozen["lists"])
         segments = tuple(AudienceSegment(**each) for each in frozen["segments"])
+        leaves_out_weekly = frozen.get("leaves_out_weekly", False)
         return cls(
             lists=lists,
             segments=segments,
             topic=AudienceTopic(**topic) if topic else None,
             problems=(*_problems_of(lists, segments, send.started_at), *_problems_of_topic(topic)),
-            leaves_out_weekly=frozen.get("leaves_out_weekly", False),
+            leaves_out_weekly=leaves_out_weekly,
             digest_at=send.issue.digest_at,
+            issues_of_week=_issues_of_week(send.issue, leaves_out_weekly=leaves_out_weekly),
         )
 
     @property
@@ -244,19 +256,27 @@ class Audience:
         return (
             ("own_list_left", self._refused(place, at)),
             ("weekly", self._is_weekly(place)),
-            ("each_issue", ~weekly_until(self.digest_at) if self.digest_at else None),
+            ("each_issue", self._gets_each_issue()),
             ("topic", self._opted_out(place)),
             ("excluded_segment", self._is_excluded(place, at)),
         )
 
-    def _is_weekly(self, place: int) -> Q | Exists | None:
+    def _is_weekly(self, place: int) -> Q | None:
         """Whether the subscriber gets the issue with the digest. The newsletter's own list decides that."""
         if not self.leaves_out_weekly:
             return None
         if place == 0:
-            return Q(frequency=Frequency.WEEKLY)
-        own = Subscription.objects.filter(mailing_list=self.lists[0].pk, subscriber=OuterRef("subscriber"))
-        return Exists(own.filter(state=SubscriptionState.ACTIVE, frequency=Frequency.WEEKLY))
+            is_weekly = Q(frequency=Frequency.WEEKLY)
+        else:
+            own = Subscription.objects.filter(mailing_list=self.lists[0].pk, subscriber=OuterRef("subscriber"))
+            is_weekly = Q(Exists(own.filter(state=SubscriptionState.ACTIVE, frequency=Frequency.WEEKLY)))
+        return is_weekly & ~has_delivery_of_any(self.issues_of_week) if self.issues_of_week else is_weekly
+
+    def _gets_each_issue(self) -> Q | None:
+        """Whether a subscriber of the newsletter gets the issues of the digest by themselves."""
+        if self.digest_at is None:
+            return None
+        return ~weekly_until(self.digest_at) | has_delivery_of_any(self.issues_of_week)
 
     def _is_recipient(self, at: datetime.datetime, issue: Issue | None) -> Exists | Q | None:
         """Whether a subscriber gets the issue, through any list; None if each list decides for itself."""
@@ -311,6 +331,25 @@ def weekly_until(end: datetime.datetime) -> Q:
     """Whether a subscription got the weekly digest until `end`, the end of a week, when changes took effect."""
     changed = Q(frequency_since__gte=end)
     return (Q(frequency=Frequency.WEEKLY) & ~changed) | (Q(frequency=Frequency.EACH) & changed)
+
+
+def _issues_of_week(issue: Issue, *, leaves_out_weekly: bool) -> tuple[int, ...]:
+    """As `Audience.issues_of_week`; without a query for an issue that has nothing to do with a digest."""
+    if issue.is_digest:
+        sends = Send.objects.current().filter(weekly_digest=issue)
+    elif leaves_out_weekly:
+        sends = Send.objects.awaiting_digest(issue.newsletter_id).exclude(issue=issue)
+    else:
+        return ()
+    return tuple(sends.order_by("issue").values_list("issue", flat=True))
+
+
+def has_delivery_of_any(issue_pks: Sequence[int]) -> Q:
+    """Whether the subscriber of a subscription has a delivery of one of these issues, sent or not."""
+    of_subscriber = Delivery.objects.filter(issue__in=issue_pks)
+    # Not by equality: PostgreSQL would read all deliveries of these issues into a hash table, for each chunk.
+    same = {"subscriber__gte": OuterRef("subscriber"), "subscriber__lte": OuterRef("subscriber")}
+    return Q(Exists(of_subscriber.filter(**same)))
 
 
 def _any_of(subscriptions: Iterable[SubscriptionQuerySet]) -> Q | None:
