@@ -1,18 +1,39 @@
 """Two addresses of one subscriber are merged: deliveries follow, unless an issue is on its way to one of them.
 
-An issue that awaits a weekly digest is on its way to those who get the digest.
+An issue that awaits a weekly digest is on its way to those who get the digest. Of two deliveries of one issue, a failed
+one is not retried: the subscriber would get the issue again.
 """
 
 from __future__ import annotations
 
-from django.db.models import Exists, OuterRef
-from django.utils.translation import gettext as _
+from collections import defaultdict
+from collections.abc import Collection
+from itertools import chain
 
-from newsletter.models import Delivery, DeliveryState, Newsletter, Send
+from django.db.models import Exists, OuterRef, Q
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from newsletter.models import Delivery, DeliveryState, Issue, Newsletter, Reason, Send
 from newsletter.models.send import IN_PROGRESS
+from newsletter.sending.recipients import AFTER_ATTEMPT
+from newsletter.sending.reconcile import HAS_EVENT
+from newsletter.sending.retry import CERTAINLY_FAILED
 from newsletter.sending.weekly import sends_of_week, undecided_digests
 from subscribers.directory.merge import MergeRefused, register_merge
 from subscribers.models import Frequency, Subscriber, Subscription, SubscriptionState
+
+#: Deliveries, none of them unfinished, whose mail has reached the subscriber or may have.
+MAY_HAVE_IT = ~CERTAINLY_FAILED & (
+    Q(state=DeliveryState.ACCEPTED)
+    | HAS_EVENT
+    | Q(reason__in=[Reason.OTHER_ADDRESS, Reason.DELIVERED_AFTER_ALL, *AFTER_ATTEMPT.values()])
+)
+
+PART_OF_DIGEST = gettext_lazy(
+    "The weekly digest “%(digest)s” could not be sent to one of the addresses, and the other got some of its issues by "
+    "themselves. Retry the failed deliveries of the digest, then merge the addresses."
+)
 
 #: Deliveries whose mail may still go out, or whose bytes are kept for a repeat.
 UNFINISHED = (DeliveryState.PENDING, DeliveryState.BATCHED, DeliveryState.UNKNOWN)
@@ -30,6 +51,8 @@ def move_deliveries(kept: Subscriber, merged: Subscriber) -> None:
     if running or of_both.filter(issue__in=sent, state__in=UNFINISHED).exists():
         raise MergeRefused(_("An issue is being sent, or waits for a decision. Merge the addresses when it is over."))
     _refuse_while_one_awaits_it(kept, merged)
+    other_address = _failed_of_both(kept, merged, sent) | _failed_digests(kept, merged)
+    Delivery.objects.filter(pk__in=other_address).update(reason=Reason.OTHER_ADDRESS)
     same = Delivery.objects.filter(issue=OuterRef("issue"), subscriber=kept.pk)
     Delivery.objects.filter(~Exists(same), issue__in=sent, subscriber=merged.pk).update(subscriber=kept.pk)
 
@@ -56,6 +79,44 @@ def _refuse_while_one_awaits_it(kept: Subscriber, merged: Subscriber) -> None:
                 )
                 % {"newsletter": newsletter.name}
             )
+
+
+def _failed_of_both(kept: Subscriber, merged: Subscriber, sent: Collection[int]) -> set[int]:
+    """Failed deliveries (primary keys) of issues that both addresses have: a retry would send the issue again.
+
+    If both failed, that of the address which is kept is retried.
+    """
+    rows = Delivery.objects.filter(issue__in=sent, subscriber__in=(kept.pk, merged.pk))
+    others = Delivery.objects.filter(issue=OuterRef("issue"), subscriber__in=(kept.pk, merged.pk))
+    others = others.exclude(subscriber=OuterRef("subscriber"))
+    is_other = Q(subscriber=merged.pk) & Exists(others) | Exists(others.filter(MAY_HAVE_IT))
+    return set(rows.filter(CERTAINLY_FAILED).filter(is_other).values_list("pk", flat=True))
+
+
+def _failed_digests(kept: Subscriber, merged: Subscriber) -> set[int]:
+    """The same where one address has an issue by itself and the other with a digest. Raises MergeRefused."""
+    digested: dict[int, set[int]] = defaultdict(set)
+    for digest, issue in (
+        Send.objects.current().filter(weekly_digest__isnull=False).values_list("weekly_digest", "issue")
+    ):
+        digested[digest].add(issue)
+    issues = {*digested, *chain(*digested.values())}
+    rows = Delivery.objects.filter(issue__in=issues, subscriber__in=(kept.pk, merged.pk))
+    failed = set(rows.filter(CERTAINLY_FAILED).values_list("pk", flat=True))
+    has: dict[int, dict[int, int]] = {kept.pk: {}, merged.pk: {}}
+    for pk, subscriber, issue in rows.exclude(state=DeliveryState.SKIPPED).values_list("pk", "subscriber", "issue"):
+        has[subscriber][issue] = pk
+    found: set[int] = set()
+    for weekly, other in ((kept.pk, merged.pk), (merged.pk, kept.pk)):
+        for digest in digested.keys() & has[weekly].keys():
+            alone = digested[digest] & has[other].keys()
+            if has[weekly][digest] not in failed:
+                found |= {has[other][issue] for issue in alone} & failed
+            elif alone == digested[digest]:
+                found.add(has[weekly][digest])
+            elif alone:
+                raise MergeRefused(PART_OF_DIGEST % {"digest": Issue.objects.get(pk=digest).title})
+    return found
 
 
 def register() -> None:

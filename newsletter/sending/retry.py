@@ -47,10 +47,12 @@ REACHED_OR_BARRED = Q()
 for _event_type in set(EventType) - {EventType.SENT, EventType.DELAYED, EventType.FAILED}:
     REACHED_OR_BARRED |= Q(**{f"{_event_type.value}_at__isnull": False})
 
-#: Deliveries that certainly failed: refused, or accepted and failed at the provider.
-CERTAINLY_FAILED = (Q(state=DeliveryState.FAILED) & ~HAS_EVENT) | (
-    Q(state=DeliveryState.ACCEPTED, failed_at__isnull=False) & ~REACHED_OR_BARRED
-)
+#: Deliveries that certainly failed: refused, or accepted and failed at the provider. Not those of subscribers who have
+#: another one at a merged address.
+CERTAINLY_FAILED = (
+    (Q(state=DeliveryState.FAILED) & ~HAS_EVENT)
+    | (Q(state=DeliveryState.ACCEPTED, failed_at__isnull=False) & ~REACHED_OR_BARRED)
+) & ~Q(reason=Reason.OTHER_ADDRESS)
 
 
 def count_failed(send: Send) -> int:
