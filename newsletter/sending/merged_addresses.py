@@ -14,7 +14,7 @@ from django.db.models import Exists, OuterRef, Q
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from newsletter.models import Delivery, DeliveryState, Issue, Newsletter, Reason, Send
+from newsletter.models import Delivery, DeliveryState, Issue, Newsletter, Reason, Send, WeeklyPlan
 from newsletter.models.send import IN_PROGRESS
 from newsletter.sending.recipients import AFTER_ATTEMPT
 from newsletter.sending.reconcile import HAS_EVENT
@@ -39,7 +39,23 @@ PART_OF_DIGEST = gettext_lazy(
 UNFINISHED = (DeliveryState.PENDING, DeliveryState.BATCHED, DeliveryState.UNKNOWN)
 
 
-def move_deliveries(kept: Subscriber, merged: Subscriber) -> None:
+class MergedDeliveries:
+    """What happens to deliveries, for `subscribers.directory.merge`."""
+
+    def lock(self) -> None:
+        """Let no send start, and no delivery be retried, until the transaction ends.
+
+        An audience that is expanded at this moment would have deliveries for both addresses, or for the merged one,
+        which is not mailed any more. Any newsletter may send to any list.
+        """
+        WeeklyPlan.objects.lock_all()
+
+    def move(self, kept: Subscriber, merged: Subscriber) -> None:
+        """Give the deliveries of `merged` to `kept`. Raises MergeRefused."""
+        _move_deliveries(kept, merged)
+
+
+def _move_deliveries(kept: Subscriber, merged: Subscriber) -> None:
     """Give the deliveries of `merged` to `kept`, except of issues that both got. Raises MergeRefused while one waits.
 
     Otherwise a mail could go to an address that has just ended, or the subscriber miss an issue or get it twice.
@@ -121,4 +137,4 @@ def _failed_digests(kept: Subscriber, merged: Subscriber) -> set[int]:
 
 def register() -> None:
     """Have deliveries follow merged addresses."""
-    register_merge(move_deliveries)
+    register_merge(MergedDeliveries())

@@ -26,6 +26,7 @@ from newsletter.models import (
     Reason,
     Send,
     SendState,
+    lock_week,
 )
 from newsletter.models.edition import LARGE_COLUMNS
 from newsletter.sending.control import operator_values
@@ -66,6 +67,7 @@ def retry_failed(send: Send, *, by: str, text: str = "") -> None:
     A send that was sent is sending again until they are done. Raises InvalidTransition if there is nothing to retry.
     """
     with transaction.atomic():
+        lock_week(send.issue)
         large = (f"edition__{name}" for name in LARGE_COLUMNS)
         locked = Send.objects.select_for_update(of=("self",)).select_related("edition")
         row = locked.defer("manifest", *large).get(pk=send.pk)

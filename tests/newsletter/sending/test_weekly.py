@@ -6,11 +6,11 @@ import datetime
 import threading
 import zoneinfo
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from django.db import IntegrityError, connection, transaction
+from django.db import IntegrityError, transaction
 from django.db.models import ProtectedError
 from django.utils import formats, timezone, translation
 from hypothesis import HealthCheck, example, given, settings
@@ -52,6 +52,7 @@ from subscribers.models import Frequency, MailingList, Subscription, Subscriptio
 from subscribers.segments.kinds import Facts
 from tests import people
 from tests.newsletter.sending.audiences import choose, picked
+from tests.newsletter.sending.two_connections import in_a_thread, waits_for_a_lock
 from tests.publications import (
     expand_audiences,
     just_now,
@@ -870,28 +871,3 @@ def test_two_issues_of_a_week_are_not_expanded_at_the_same_moment() -> None:
         assert expanding.is_alive()
     expanding.join(60)
     assert received(EVE) == Counter(["monday"])
-
-
-def waits_for_a_lock() -> bool:
-    """Whether a connection to this database waits for another one."""
-    with connection.cursor() as cursor:
-        # In a transaction, the first answer would be repeated.
-        cursor.execute("SELECT pg_stat_clear_snapshot()")
-        cursor.execute(
-            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
-        )
-        return bool(cursor.fetchone()[0])
-
-
-def in_a_thread(function: Callable[[], object]) -> threading.Thread:
-    """Run it beside the test, on a connection of its own."""
-
-    def run() -> None:
-        try:
-            function()
-        finally:
-            connection.close()
-
-    thread = threading.Thread(target=run)
-    thread.start()
-    return thread
