@@ -95,7 +95,7 @@ class SendQuerySet(models.QuerySet["Send"]):
             return running.none()
         return running.filter(~SendingSwitch.is_stopped(), ~SuppressionSecret.differs())
 
-    def awaiting_digest(self, newsletter_pk: int) -> SendQuerySet:
+    def awaiting_weekly_digest(self, newsletter_pk: int) -> SendQuerySet:
         """Sends of a newsletter whose issues its weekly subscribers have not got yet."""
         return self.current().filter(awaits_digest=True, issue__newsletter=newsletter_pk)
 

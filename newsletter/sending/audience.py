@@ -16,15 +16,15 @@ the digest is the same for all, and must not show it to others. Whether an issue
 send, so that it is in a digest if, and only if, they were left out.
 
 Some get an issue through another list before they are weekly subscribers of the newsletter's own: they confirm it, or
-are imported, in the middle of a week. The digest would repeat that issue. So whoever has a delivery of one issue of the
-week gets the others by themselves, too, and not the digest.
+are imported, in the middle of a week. The digest would repeat that issue. So subscribers with a delivery of one issue
+of the week get the others by themselves, too, and not the digest.
 """
 
 from __future__ import annotations
 
 import datetime
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from functools import reduce
 from operator import or_
@@ -35,8 +35,9 @@ from django.utils import timezone
 
 from newsletter.config.translatable import Translatable, translatable
 from newsletter.content.audience import parts_of
-from newsletter.models import AudiencePart, AudiencePartKind, Delivery, Issue, Send
+from newsletter.models import AudiencePart, AudiencePartKind, Issue, Send
 from newsletter.providers.allowlist import allowed_subscriptions, is_limited
+from newsletter.sending.issues_of_week import has_delivery, has_delivery_of_any, issues_of_week, weekly_until
 from subscribers.models import (
     Frequency,
     MailingList,
@@ -111,7 +112,7 @@ class Audience:
     """Of a weekly digest, the end of its week: it is for those who got the digest until then."""
     issues_of_week: tuple[int, ...] = ()
     """Of a weekly digest, the issues in it. Of an issue that leaves out weekly subscribers, those that await the digest
-    beside it (primary keys). Whoever got one of them by itself gets all of them so."""
+    beside it (primary keys). Subscribers who got one of them by itself get all of them so."""
 
     @classmethod
     def of(cls, issue: Issue) -> Self:
@@ -135,7 +136,7 @@ class Audience:
             problems=tuple(problems),
             leaves_out_weekly=leaves_out_weekly,
             digest_at=issue.digest_at,
-            issues_of_week=_issues_of_week(issue, leaves_out_weekly=leaves_out_weekly),
+            issues_of_week=issues_of_week(issue, leaves_out_weekly=leaves_out_weekly),
         )
 
     @classmethod
@@ -146,8 +147,8 @@ class Audience:
         if not send.audience:
             newsletter = send.issue.newsletter
             own = AudienceList(pk=newsletter.pk, slug=newsletter.slug, name=newsletter.name)
-            issues_of_week = _issues_of_week(send.issue, leaves_out_weekly=False)
-            return cls(lists=(own,), digest_at=send.issue.digest_at, issues_of_week=issues_of_week)
+            same_week = issues_of_week(send.issue, leaves_out_weekly=False)
+            return cls(lists=(own,), digest_at=send.issue.digest_at, issues_of_week=same_week)
         frozen, topic = send.audience, send.audience["topic"]
         lists = tuple(AudienceList(**each) for each in frozen["lists"])
         segments = tuple(AudienceSegment(**each) for each in frozen["segments"])
@@ -159,7 +160,7 @@ class Audience:
             problems=(*_problems_of(lists, segments, send.started_at), *_problems_of_topic(topic)),
             leaves_out_weekly=leaves_out_weekly,
             digest_at=send.issue.digest_at,
-            issues_of_week=_issues_of_week(send.issue, leaves_out_weekly=leaves_out_weekly),
+            issues_of_week=issues_of_week(send.issue, leaves_out_weekly=leaves_out_weekly),
         )
 
     @property
@@ -327,40 +328,10 @@ DIGEST_OF_OTHER_LISTS = translatable(
 )
 
 
-def weekly_until(end: datetime.datetime) -> Q:
-    """Whether a subscription got the weekly digest until `end`, the end of a week, when changes took effect."""
-    changed = Q(frequency_since__gte=end)
-    return (Q(frequency=Frequency.WEEKLY) & ~changed) | (Q(frequency=Frequency.EACH) & changed)
-
-
-def _issues_of_week(issue: Issue, *, leaves_out_weekly: bool) -> tuple[int, ...]:
-    """As `Audience.issues_of_week`; without a query for an issue that has nothing to do with a digest."""
-    if issue.is_digest:
-        sends = Send.objects.current().filter(weekly_digest=issue)
-    elif leaves_out_weekly:
-        sends = Send.objects.awaiting_digest(issue.newsletter_id).exclude(issue=issue)
-    else:
-        return ()
-    return tuple(sends.order_by("issue").values_list("issue", flat=True))
-
-
-def has_delivery_of_any(issue_pks: Sequence[int]) -> Q:
-    """Whether the subscriber of a subscription has a delivery of one of these issues, sent or not."""
-    of_subscriber = Delivery.objects.filter(issue__in=issue_pks)
-    # Not by equality: PostgreSQL would read all deliveries of these issues into a hash table, for each chunk.
-    same = {"subscriber__gte": OuterRef("subscriber"), "subscriber__lte": OuterRef("subscriber")}
-    return Q(Exists(of_subscriber.filter(**same)))
-
-
 def _any_of(subscriptions: Iterable[SubscriptionQuerySet]) -> Q | None:
     # EXISTS, not IN: with many subscriptions in the segment PostgreSQL would look for each in a list without index.
     conditions = [Q(Exists(each)) for each in subscriptions]
     return reduce(or_, conditions) if conditions else None
-
-
-def has_delivery(issue_pk: int) -> Exists:
-    """Whether the subscriber of a subscription has a delivery of the issue."""
-    return Exists(Delivery.objects.filter(issue=issue_pk, subscriber=OuterRef("subscriber")))
 
 
 def audience_queryset(list_pk: int, at: datetime.datetime) -> SubscriptionQuerySet:

@@ -30,8 +30,8 @@ MAY_HAVE_IT = ~CERTAINLY_FAILED & (
     | Q(reason__in=[Reason.OTHER_ADDRESS, Reason.DELIVERED_AFTER_ALL, *AFTER_ATTEMPT.values()])
 )
 
-PART_OF_DIGEST = gettext_lazy(
-    "The weekly digest “%(digest)s” could not be sent to one of the addresses, and the other got some of its issues by "
+ONLY_SOME_ISSUES = gettext_lazy(
+    "The weekly digest “%(issue)s” could not be sent to one of the addresses, and the other got some of its issues by "
     "themselves. Retry the failed deliveries of the digest, then merge the addresses."
 )
 
@@ -67,7 +67,7 @@ def _move_deliveries(kept: Subscriber, merged: Subscriber) -> None:
     if running or of_both.filter(issue__in=sent, state__in=UNFINISHED).exists():
         raise MergeRefused(_("An issue is being sent, or waits for a decision. Merge the addresses when it is over."))
     _refuse_while_one_awaits_it(kept, merged)
-    other_address = _failed_of_both(kept, merged, sent) | _failed_digests(kept, merged)
+    other_address = _failed_of_both(kept, merged, sent) | _failed_weekly_digests(kept, merged)
     Delivery.objects.filter(pk__in=other_address).update(reason=Reason.OTHER_ADDRESS)
     same = Delivery.objects.filter(issue=OuterRef("issue"), subscriber=kept.pk)
     Delivery.objects.filter(~Exists(same), issue__in=sent, subscriber=merged.pk).update(subscriber=kept.pk)
@@ -109,14 +109,13 @@ def _failed_of_both(kept: Subscriber, merged: Subscriber, sent: Collection[int])
     return set(rows.filter(CERTAINLY_FAILED).filter(is_other).values_list("pk", flat=True))
 
 
-def _failed_digests(kept: Subscriber, merged: Subscriber) -> set[int]:
+def _failed_weekly_digests(kept: Subscriber, merged: Subscriber) -> set[int]:
     """The same where one address has an issue by itself and the other with a digest. Raises MergeRefused."""
-    digested: dict[int, set[int]] = defaultdict(set)
-    for digest, issue in (
-        Send.objects.current().filter(weekly_digest__isnull=False).values_list("weekly_digest", "issue")
-    ):
-        digested[digest].add(issue)
-    issues = {*digested, *chain(*digested.values())}
+    issues_of: dict[int, set[int]] = defaultdict(set)
+    sends = Send.objects.current().filter(weekly_digest__isnull=False)
+    for weekly_digest, issue in sends.values_list("weekly_digest", "issue"):
+        issues_of[weekly_digest].add(issue)
+    issues = {*issues_of, *chain(*issues_of.values())}
     rows = Delivery.objects.filter(issue__in=issues, subscriber__in=(kept.pk, merged.pk))
     failed = set(rows.filter(CERTAINLY_FAILED).values_list("pk", flat=True))
     has: dict[int, dict[int, int]] = {kept.pk: {}, merged.pk: {}}
@@ -124,14 +123,14 @@ def _failed_digests(kept: Subscriber, merged: Subscriber) -> set[int]:
         has[subscriber][issue] = pk
     found: set[int] = set()
     for weekly, other in ((kept.pk, merged.pk), (merged.pk, kept.pk)):
-        for digest in digested.keys() & has[weekly].keys():
-            alone = digested[digest] & has[other].keys()
-            if has[weekly][digest] not in failed:
+        for weekly_digest in issues_of.keys() & has[weekly].keys():
+            alone = issues_of[weekly_digest] & has[other].keys()
+            if has[weekly][weekly_digest] not in failed:
                 found |= {has[other][issue] for issue in alone} & failed
-            elif alone == digested[digest]:
-                found.add(has[weekly][digest])
+            elif alone == issues_of[weekly_digest]:
+                found.add(has[weekly][weekly_digest])
             elif alone:
-                raise MergeRefused(PART_OF_DIGEST % {"digest": Issue.objects.get(pk=digest).title})
+                raise MergeRefused(ONLY_SOME_ISSUES % {"issue": Issue.objects.get(pk=weekly_digest).title})
     return found
 
 

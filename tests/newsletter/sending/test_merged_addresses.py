@@ -169,15 +169,15 @@ def test_addresses_are_not_merged_while_a_failed_digest_has_more_than_the_other_
 def merging(monkeypatch: pytest.MonkeyPatch) -> Iterator[Merging]:
     """A merge that stops after its checks and before its first change, until the test lets it go on."""
     stopped = Merging()
-    failed_digests = merged_addresses._failed_digests
+    check = merged_addresses._failed_weekly_digests
 
     def wait(kept: Subscriber, merged: Subscriber) -> set[int]:
-        found = failed_digests(kept, merged)
+        found = check(kept, merged)
         stopped.reached.set()
         stopped.may_go_on.wait(60)
         return found
 
-    monkeypatch.setattr(merged_addresses, "_failed_digests", wait)
+    monkeypatch.setattr(merged_addresses, "_failed_weekly_digests", wait)
     yield stopped
     stopped.may_go_on.set()
 
