@@ -51,6 +51,10 @@ class Reason(models.TextChoices):
         _("The address is not in ALLOWED_RECIPIENTS. An earlier attempt may have reached it."),
     )
     SEND_CANCELLED = "send_cancelled", _("The send was cancelled.")
+    OTHER_ADDRESS = (
+        "other_address",
+        _("The subscriber has another delivery of this issue, at an address that was merged with this one."),
+    )
     DELIVERED_AFTER_ALL = "delivered_after_all", _("The first mail was reported as failed and arrived after all.")
 
     # --- A batch

@@ -95,6 +95,10 @@ class SendQuerySet(models.QuerySet["Send"]):
             return running.none()
         return running.filter(~SendingSwitch.is_stopped(), ~SuppressionSecret.differs())
 
+    def awaiting_weekly_digest(self, newsletter_pk: int) -> SendQuerySet:
+        """Sends of a newsletter whose issues its weekly subscribers have not got yet."""
+        return self.current().filter(awaits_digest=True, issue__newsletter=newsletter_pk)
+
     def public(self) -> SendQuerySet:
         """Sends whose issues are on the web, newest first: not cancelled, no longer undoable, no weekly digest."""
         undoable = Q(state__in=IN_PROGRESS, undo_until__gt=timezone.now())

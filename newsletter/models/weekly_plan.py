@@ -27,6 +27,12 @@ class WeeklyPlanQuerySet(models.QuerySet["WeeklyPlan"]):
         self.get_or_create(newsletter_id=newsletter_pk)
         return self.select_for_update(of=("self",)).get(pk=newsletter_pk)
 
+    def lock_all(self) -> None:
+        """Lock the plans of all newsletters until the transaction ends, in the order of their keys."""
+        missing = Newsletter.objects.exclude(pk__in=self.values("pk")).values_list("pk", flat=True)
+        self.bulk_create([WeeklyPlan(newsletter_id=pk) for pk in missing], ignore_conflicts=True)
+        list(self.order_by("pk").select_for_update(of=("self",)).values_list("pk"))
+
 
 class WeeklyPlan(models.Model):
     """The end of the current week of a newsletter, at which the digest is composed. It only moves forward."""
@@ -55,9 +61,9 @@ class WeeklyPlan(models.Model):
 
 
 def lock_week(issue: Issue) -> None:
-    """Let no week end and no frequency change until the transaction that starts `issue` ends.
+    """Let no week end, no frequency change and no addresses be merged until the transaction ends.
 
-    Otherwise they could change after it is decided whom the issue leaves out.
+    For transactions that start `issue`, or retry deliveries of it: whom it leaves out, and whose deliveries these are,
+    must not change meanwhile. Before the rows of sends and of subscribers.
     """
-    if issue.newsletter.offers_weekly and not issue.is_digest:
-        WeeklyPlan.objects.lock(issue.newsletter_id)
+    WeeklyPlan.objects.lock(issue.newsletter_id)

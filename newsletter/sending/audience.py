@@ -14,6 +14,10 @@ Subscribers of the newsletter's own list who chose the weekly digest do not get 
 through no list: it waits for the digest, which only they get. An issue for segments or a topic is sent to them, too:
 the digest is the same for all, and must not show it to others. Whether an issue leaves them out is frozen with its
 send, so that it is in a digest if, and only if, they were left out.
+
+Some get an issue through another list before they are weekly subscribers of the newsletter's own: they confirm it, or
+are imported, in the middle of a week. The digest would repeat that issue. So subscribers with a delivery of one issue
+of the week get the others by themselves, too, and not the digest.
 """
 
 from __future__ import annotations
@@ -31,8 +35,9 @@ from django.utils import timezone
 
 from newsletter.config.translatable import Translatable, translatable
 from newsletter.content.audience import parts_of
-from newsletter.models import AudiencePart, AudiencePartKind, Delivery, Issue, Send
+from newsletter.models import AudiencePart, AudiencePartKind, Issue, Send
 from newsletter.providers.allowlist import allowed_subscriptions, is_limited
+from newsletter.sending.issues_of_week import has_delivery, has_delivery_of_any, issues_of_week, weekly_until
 from subscribers.models import (
     Frequency,
     MailingList,
@@ -105,10 +110,13 @@ class Audience:
     """Whether subscribers who chose the weekly digest get the issue with that."""
     digest_at: datetime.datetime | None = None
     """Of a weekly digest, the end of its week: it is for those who got the digest until then."""
+    issues_of_week: tuple[int, ...] = ()
+    """Of a weekly digest, the issues in it. Of an issue that leaves out weekly subscribers, those that await the digest
+    beside it (primary keys). Subscribers who got one of them by itself get all of them so."""
 
     @classmethod
     def of(cls, issue: Issue) -> Self:
-        """As the issue and its segments are now; one query, without further lists and segments."""
+        """As the issue and its segments are now; one query, without further lists, segments and weekly digests."""
         own = AudienceList(pk=issue.newsletter_id, slug=issue.newsletter.slug, name=issue.newsletter.name)
         parts = list(parts_of(issue))
         segments = tuple(_segment_of(part) for part in parts if part.segment)
@@ -120,34 +128,39 @@ class Audience:
         problems += _problems_of(lists, segments, timezone.now())
         if issue.is_digest and len(lists) > 1:
             problems.append(DIGEST_OF_OTHER_LISTS)
+        leaves_out_weekly = issue.newsletter.offers_weekly and not (issue.is_digest or segments or topics)
         return cls(
             lists=lists,
             segments=segments,
             topic=topics[0] if topics else None,
             problems=tuple(problems),
-            leaves_out_weekly=issue.newsletter.offers_weekly and not (issue.is_digest or segments or topics),
+            leaves_out_weekly=leaves_out_weekly,
             digest_at=issue.digest_at,
+            issues_of_week=issues_of_week(issue, leaves_out_weekly=leaves_out_weekly),
         )
 
     @classmethod
     def of_send(cls, send: Send) -> Self:
-        """As it was when the send started; before that, as it is now."""
+        """As it was when the send started, with the present issues of its week; before that, as it is now."""
         if send.started_at is None:
             return cls.of(send.issue)
         if not send.audience:
             newsletter = send.issue.newsletter
             own = AudienceList(pk=newsletter.pk, slug=newsletter.slug, name=newsletter.name)
-            return cls(lists=(own,), digest_at=send.issue.digest_at)
+            same_week = issues_of_week(send.issue, leaves_out_weekly=False)
+            return cls(lists=(own,), digest_at=send.issue.digest_at, issues_of_week=same_week)
         frozen, topic = send.audience, send.audience["topic"]
         lists = tuple(AudienceList(**each) for each in frozen["lists"])
         segments = tuple(AudienceSegment(**each) for each in frozen["segments"])
+        leaves_out_weekly = frozen.get("leaves_out_weekly", False)
         return cls(
             lists=lists,
             segments=segments,
             topic=AudienceTopic(**topic) if topic else None,
             problems=(*_problems_of(lists, segments, send.started_at), *_problems_of_topic(topic)),
-            leaves_out_weekly=frozen.get("leaves_out_weekly", False),
+            leaves_out_weekly=leaves_out_weekly,
             digest_at=send.issue.digest_at,
+            issues_of_week=issues_of_week(send.issue, leaves_out_weekly=leaves_out_weekly),
         )
 
     @property
@@ -244,19 +257,27 @@ class Audience:
         return (
             ("own_list_left", self._refused(place, at)),
             ("weekly", self._is_weekly(place)),
-            ("each_issue", ~weekly_until(self.digest_at) if self.digest_at else None),
+            ("each_issue", self._gets_each_issue()),
             ("topic", self._opted_out(place)),
             ("excluded_segment", self._is_excluded(place, at)),
         )
 
-    def _is_weekly(self, place: int) -> Q | Exists | None:
+    def _is_weekly(self, place: int) -> Q | None:
         """Whether the subscriber gets the issue with the digest. The newsletter's own list decides that."""
         if not self.leaves_out_weekly:
             return None
         if place == 0:
-            return Q(frequency=Frequency.WEEKLY)
-        own = Subscription.objects.filter(mailing_list=self.lists[0].pk, subscriber=OuterRef("subscriber"))
-        return Exists(own.filter(state=SubscriptionState.ACTIVE, frequency=Frequency.WEEKLY))
+            is_weekly = Q(frequency=Frequency.WEEKLY)
+        else:
+            own = Subscription.objects.filter(mailing_list=self.lists[0].pk, subscriber=OuterRef("subscriber"))
+            is_weekly = Q(Exists(own.filter(state=SubscriptionState.ACTIVE, frequency=Frequency.WEEKLY)))
+        return is_weekly & ~has_delivery_of_any(self.issues_of_week) if self.issues_of_week else is_weekly
+
+    def _gets_each_issue(self) -> Q | None:
+        """Whether a subscriber of the newsletter gets the issues of the digest by themselves."""
+        if self.digest_at is None:
+            return None
+        return ~weekly_until(self.digest_at) | has_delivery_of_any(self.issues_of_week)
 
     def _is_recipient(self, at: datetime.datetime, issue: Issue | None) -> Exists | Q | None:
         """Whether a subscriber gets the issue, through any list; None if each list decides for itself."""
@@ -307,21 +328,10 @@ DIGEST_OF_OTHER_LISTS = translatable(
 )
 
 
-def weekly_until(end: datetime.datetime) -> Q:
-    """Whether a subscription got the weekly digest until `end`, the end of a week, when changes took effect."""
-    changed = Q(frequency_since__gte=end)
-    return (Q(frequency=Frequency.WEEKLY) & ~changed) | (Q(frequency=Frequency.EACH) & changed)
-
-
 def _any_of(subscriptions: Iterable[SubscriptionQuerySet]) -> Q | None:
     # EXISTS, not IN: with many subscriptions in the segment PostgreSQL would look for each in a list without index.
     conditions = [Q(Exists(each)) for each in subscriptions]
     return reduce(or_, conditions) if conditions else None
-
-
-def has_delivery(issue_pk: int) -> Exists:
-    """Whether the subscriber of a subscription has a delivery of the issue."""
-    return Exists(Delivery.objects.filter(issue=issue_pk, subscriber=OuterRef("subscriber")))
 
 
 def audience_queryset(list_pk: int, at: datetime.datetime) -> SubscriptionQuerySet:

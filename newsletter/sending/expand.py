@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from newsletter.config.failpoints import Point, failpoint
 from newsletter.config.translatable import to_data
-from newsletter.models import IN_PROGRESS, Reason, Send
+from newsletter.models import IN_PROGRESS, Reason, Send, WeeklyPlan
 from newsletter.models.bulk_sql import execute_with_rows, fetch_with_rows
 from newsletter.models.edition import LARGE_COLUMNS
 from newsletter.sending.audience import Audience
@@ -87,6 +87,7 @@ def expand_chunk(
     of its audience is gone, which pauses it.
     """
     with transaction.atomic():
+        _lock_week(send_pk)
         sends = Send.objects.filter(state__in=IN_PROGRESS) if may_be_stopped else Send.objects.may_post()
         waiting = sends.filter(pk=send_pk, expanded_at__isnull=True)
         locked = waiting.select_for_update(of=("self",)).select_related("issue__newsletter", "edition")
@@ -112,6 +113,16 @@ def expand_chunk(
         failpoint(Point.CHUNK_UNCOMMITTED)
     failpoint(Point.CHUNK_COMMITTED)
     return True
+
+
+def _lock_week(send_pk: int) -> None:
+    """Let no other issue of the same week be expanded meanwhile, if it is for a digest.
+
+    Whom an issue leaves out depends on the deliveries of the others, which must be committed.
+    """
+    awaiting = Send.objects.filter(pk=send_pk, awaits_digest=True)
+    for newsletter_pk in awaiting.values_list("issue__newsletter", flat=True):
+        WeeklyPlan.objects.lock(newsletter_pk)
 
 
 def _through(send: Send, audience: Audience) -> int | None:

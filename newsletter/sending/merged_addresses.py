@@ -1,24 +1,61 @@
 """Two addresses of one subscriber are merged: deliveries follow, unless an issue is on its way to one of them.
 
-An issue that awaits a weekly digest is on its way to those who get the digest.
+An issue that awaits a weekly digest is on its way to those who get the digest. Of two deliveries of one issue, a failed
+one is not retried: the subscriber would get the issue again.
 """
 
 from __future__ import annotations
 
-from django.db.models import Exists, OuterRef
-from django.utils.translation import gettext as _
+from collections import defaultdict
+from collections.abc import Collection
+from itertools import chain
 
-from newsletter.models import Delivery, DeliveryState, Newsletter, Send
+from django.db.models import Exists, OuterRef, Q
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from newsletter.models import Delivery, DeliveryState, Issue, Newsletter, Reason, Send, WeeklyPlan
 from newsletter.models.send import IN_PROGRESS
+from newsletter.sending.recipients import AFTER_ATTEMPT
+from newsletter.sending.reconcile import HAS_EVENT
+from newsletter.sending.retry import CERTAINLY_FAILED
 from newsletter.sending.weekly import sends_of_week, undecided_digests
 from subscribers.directory.merge import MergeRefused, register_merge
 from subscribers.models import Frequency, Subscriber, Subscription, SubscriptionState
+
+#: Deliveries, none of them unfinished, whose mail has reached the subscriber or may have.
+MAY_HAVE_IT = ~CERTAINLY_FAILED & (
+    Q(state=DeliveryState.ACCEPTED)
+    | HAS_EVENT
+    | Q(reason__in=[Reason.OTHER_ADDRESS, Reason.DELIVERED_AFTER_ALL, *AFTER_ATTEMPT.values()])
+)
+
+ONLY_SOME_ISSUES = gettext_lazy(
+    "The weekly digest “%(issue)s” could not be sent to one of the addresses, and the other got some of its issues by "
+    "themselves. Retry the failed deliveries of the digest, then merge the addresses."
+)
 
 #: Deliveries whose mail may still go out, or whose bytes are kept for a repeat.
 UNFINISHED = (DeliveryState.PENDING, DeliveryState.BATCHED, DeliveryState.UNKNOWN)
 
 
-def move_deliveries(kept: Subscriber, merged: Subscriber) -> None:
+class MergedDeliveries:
+    """What happens to deliveries, for `subscribers.directory.merge`."""
+
+    def lock(self) -> None:
+        """Let no send start, and no delivery be retried, until the transaction ends.
+
+        An audience that is expanded at this moment would have deliveries for both addresses, or for the merged one,
+        which is not mailed any more. Any newsletter may send to any list.
+        """
+        WeeklyPlan.objects.lock_all()
+
+    def move(self, kept: Subscriber, merged: Subscriber) -> None:
+        """Give the deliveries of `merged` to `kept`. Raises MergeRefused."""
+        _move_deliveries(kept, merged)
+
+
+def _move_deliveries(kept: Subscriber, merged: Subscriber) -> None:
     """Give the deliveries of `merged` to `kept`, except of issues that both got. Raises MergeRefused while one waits.
 
     Otherwise a mail could go to an address that has just ended, or the subscriber miss an issue or get it twice.
@@ -30,6 +67,8 @@ def move_deliveries(kept: Subscriber, merged: Subscriber) -> None:
     if running or of_both.filter(issue__in=sent, state__in=UNFINISHED).exists():
         raise MergeRefused(_("An issue is being sent, or waits for a decision. Merge the addresses when it is over."))
     _refuse_while_one_awaits_it(kept, merged)
+    other_address = _failed_of_both(kept, merged, sent) | _failed_weekly_digests(kept, merged)
+    Delivery.objects.filter(pk__in=other_address).update(reason=Reason.OTHER_ADDRESS)
     same = Delivery.objects.filter(issue=OuterRef("issue"), subscriber=kept.pk)
     Delivery.objects.filter(~Exists(same), issue__in=sent, subscriber=merged.pk).update(subscriber=kept.pk)
 
@@ -58,6 +97,43 @@ def _refuse_while_one_awaits_it(kept: Subscriber, merged: Subscriber) -> None:
             )
 
 
+def _failed_of_both(kept: Subscriber, merged: Subscriber, sent: Collection[int]) -> set[int]:
+    """Failed deliveries (primary keys) of issues that both addresses have: a retry would send the issue again.
+
+    If both failed, that of the address which is kept is retried.
+    """
+    rows = Delivery.objects.filter(issue__in=sent, subscriber__in=(kept.pk, merged.pk))
+    others = Delivery.objects.filter(issue=OuterRef("issue"), subscriber__in=(kept.pk, merged.pk))
+    others = others.exclude(subscriber=OuterRef("subscriber"))
+    is_other = Q(subscriber=merged.pk) & Exists(others) | Exists(others.filter(MAY_HAVE_IT))
+    return set(rows.filter(CERTAINLY_FAILED).filter(is_other).values_list("pk", flat=True))
+
+
+def _failed_weekly_digests(kept: Subscriber, merged: Subscriber) -> set[int]:
+    """The same where one address has an issue by itself and the other with a digest. Raises MergeRefused."""
+    issues_of: dict[int, set[int]] = defaultdict(set)
+    sends = Send.objects.current().filter(weekly_digest__isnull=False)
+    for weekly_digest, issue in sends.values_list("weekly_digest", "issue"):
+        issues_of[weekly_digest].add(issue)
+    issues = {*issues_of, *chain(*issues_of.values())}
+    rows = Delivery.objects.filter(issue__in=issues, subscriber__in=(kept.pk, merged.pk))
+    failed = set(rows.filter(CERTAINLY_FAILED).values_list("pk", flat=True))
+    has: dict[int, dict[int, int]] = {kept.pk: {}, merged.pk: {}}
+    for pk, subscriber, issue in rows.exclude(state=DeliveryState.SKIPPED).values_list("pk", "subscriber", "issue"):
+        has[subscriber][issue] = pk
+    found: set[int] = set()
+    for weekly, other in ((kept.pk, merged.pk), (merged.pk, kept.pk)):
+        for weekly_digest in issues_of.keys() & has[weekly].keys():
+            alone = issues_of[weekly_digest] & has[other].keys()
+            if has[weekly][weekly_digest] not in failed:
+                found |= {has[other][issue] for issue in alone} & failed
+            elif alone == issues_of[weekly_digest]:
+                found.add(has[weekly][weekly_digest])
+            elif alone:
+                raise MergeRefused(ONLY_SOME_ISSUES % {"issue": Issue.objects.get(pk=weekly_digest).title})
+    return found
+
+
 def register() -> None:
     """Have deliveries follow merged addresses."""
-    register_merge(move_deliveries)
+    register_merge(MergedDeliveries())

@@ -26,6 +26,7 @@ from newsletter.models import (
     Reason,
     Send,
     SendState,
+    lock_week,
 )
 from newsletter.models.edition import LARGE_COLUMNS
 from newsletter.sending.control import operator_values
@@ -47,10 +48,12 @@ REACHED_OR_BARRED = Q()
 for _event_type in set(EventType) - {EventType.SENT, EventType.DELAYED, EventType.FAILED}:
     REACHED_OR_BARRED |= Q(**{f"{_event_type.value}_at__isnull": False})
 
-#: Deliveries that certainly failed: refused, or accepted and failed at the provider.
-CERTAINLY_FAILED = (Q(state=DeliveryState.FAILED) & ~HAS_EVENT) | (
-    Q(state=DeliveryState.ACCEPTED, failed_at__isnull=False) & ~REACHED_OR_BARRED
-)
+#: Deliveries that certainly failed: refused, or accepted and failed at the provider. Not those of subscribers who have
+#: another one at a merged address.
+CERTAINLY_FAILED = (
+    (Q(state=DeliveryState.FAILED) & ~HAS_EVENT)
+    | (Q(state=DeliveryState.ACCEPTED, failed_at__isnull=False) & ~REACHED_OR_BARRED)
+) & ~Q(reason=Reason.OTHER_ADDRESS)
 
 
 def count_failed(send: Send) -> int:
@@ -64,6 +67,7 @@ def retry_failed(send: Send, *, by: str, text: str = "") -> None:
     A send that was sent is sending again until they are done. Raises InvalidTransition if there is nothing to retry.
     """
     with transaction.atomic():
+        lock_week(send.issue)
         large = (f"edition__{name}" for name in LARGE_COLUMNS)
         locked = Send.objects.select_for_update(of=("self",)).select_related("edition")
         row = locked.defer("manifest", *large).get(pk=send.pk)

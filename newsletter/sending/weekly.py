@@ -5,9 +5,11 @@
                 └─► chosen changes of the frequency take effect
 
 One transaction at the end of the week does all of it, so that a subscriber gets each issue once: an issue is in a
-digest if, and only if, its send left out those who get the digest. Frequencies are read when a send is expanded; so
-they change only while every send that left out weekly subscribers is expanded and in a digest. The digest itself is
-expanded afterwards: it goes to those who got the digest until the end of its week (`audience.weekly_until`).
+digest if, and only if, its send left out those who get the digest. The digest leaves out those who got one of its
+issues by itself, through another list: they get all of them so (`issues_of_week.has_delivery_of_any`). Frequencies are
+read when a send is expanded; so they change only while every send that left out weekly subscribers is expanded and in a
+digest. The digest itself is expanded afterwards: it goes to those who got the digest until the end of its week
+(`issues_of_week.weekly_until`).
 
 The end of a week, the start of a send and a change of a frequency lock the week of the newsletter first.
 """
@@ -47,7 +49,8 @@ from newsletter.models import (
 )
 from newsletter.models.reasons import iso
 from newsletter.preflight import Trigger
-from newsletter.sending.audience import audience_queryset, weekly_until
+from newsletter.sending.audience import audience_queryset
+from newsletter.sending.issues_of_week import has_delivery_of_any, weekly_until
 from newsletter.sending.schedule import (
     DATABASE_IS_DOWN,
     RETRY_AFTER,
@@ -180,7 +183,7 @@ def blocking_send(newsletter: Newsletter) -> Send | None:
 
 def sends_of_week(newsletter: Newsletter) -> list[Send]:
     """The sends whose issues weekly subscribers have not got yet, the oldest first."""
-    sends = Send.objects.current().filter(awaits_digest=True, issue__newsletter=newsletter.pk)
+    sends = Send.objects.awaiting_weekly_digest(newsletter.pk)
     return list(sends.select_related("issue__newsletter").defer("manifest").order_by("started_at", "pk"))
 
 
@@ -260,7 +263,8 @@ def _change_frequencies(newsletter: Newsletter, ended_at: datetime.datetime) -> 
 def _digest_of(newsletter: Newsletter, sends: Sequence[Send], ended_at: datetime.datetime) -> Issue | None:
     """The digest of these sends, which await none any more, as a draft; None without an issue or a recipient."""
     sent = [send for send in sends if send.state != SendState.CANCELLED or _has_sent(send)]
-    weekly = audience_queryset(newsletter.pk, timezone.now()).filter(weekly_until(ended_at))
+    got_one = has_delivery_of_any([send.issue_id for send in sent])
+    weekly = audience_queryset(newsletter.pk, timezone.now()).filter(weekly_until(ended_at), ~got_one)
     weekly_digest = _make_draft(newsletter, sent, ended_at) if sent and weekly.exists() else None
     Send.objects.filter(pk__in=[send.pk for send in sends]).update(awaits_digest=False)
     if weekly_digest is not None:

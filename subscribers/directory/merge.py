@@ -40,10 +40,13 @@ class MergeRefused(Exception):
 
 
 class MergeStep(Protocol):
-    """Moves what another app knows of a subscriber."""
+    """Moves what another app knows of a subscriber, in the transaction of the merge."""
 
-    def __call__(self, kept: Subscriber, merged: Subscriber) -> None:
-        """Runs in the transaction of the merge, before all else. May raise MergeRefused."""
+    def lock(self) -> None:
+        """Let nothing start that would write it, until the transaction ends. Runs before any subscriber is locked."""
+
+    def move(self, kept: Subscriber, merged: Subscriber) -> None:
+        """Runs before all else is moved. May raise MergeRefused."""
 
 
 _steps: list[MergeStep] = []
@@ -67,10 +70,12 @@ def merge(kept_pk: int, merged_pk: int, *, by: str) -> Subscriber:
     The other address stays as a row without open subscriptions.
     """
     with transaction.atomic():
+        for step in _steps:
+            step.lock()
         locked = Subscriber.objects.select_for_update(no_key=True).order_by("pk").in_bulk([kept_pk, merged_pk])
         kept, merged = locked[kept_pk], locked[merged_pk]
         for step in _steps:
-            step(kept, merged)
+            step.move(kept, merged)
         evidence = Evidence(form=ConsentForm.ADMIN, by=by, detail=merged.address)
         _merge_subscriptions(kept, merged, evidence)
         _merge_details(kept, merged)

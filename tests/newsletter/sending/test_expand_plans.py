@@ -7,14 +7,15 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from newsletter.models import Batch, Delivery, DeliveryState, Issue, Send
+from newsletter.models import Batch, Delivery, DeliveryState, Issue, Newsletter, Send
+from newsletter.sending.audience import Audience
 from newsletter.sending.control import cancel_send
 from newsletter.sending.next_batch import SELECT_NEXT
 from newsletter.sending.outcome import DELIVERIES_ACCEPTED
 from newsletter.sending.recipients import RECIPIENTS, deliveries_of
 from subscribers.models import present_secret_fingerprint
 from tests import people
-from tests.publications import expand_audiences, start_sending
+from tests.publications import expand_audiences, make_issue, start_sending
 
 pytestmark = [pytest.mark.postgresql, pytest.mark.django_db]
 
@@ -70,6 +71,16 @@ def test_deliveries_are_locked_in_the_order_of_their_keys_before_they_are_accept
     lines = [line.strip() for line in plan.splitlines()]
     locked = lines.index(next(line for line in lines if "LockRows" in line))
     assert any("Sort Key: d.id" in line or "newsletter_delivery_pkey" in line for line in lines[locked:])
+
+
+def test_deliveries_of_the_week_are_found_by_subscriber_and_not_read_whole(send: Send) -> None:
+    Newsletter.objects.update(offers_weekly=True)
+    Send.objects.update(awaits_digest=True)
+    friday = make_issue("friday")
+    subscriptions = next(Audience.of(friday).unexpanded(start_sending(friday)))
+    plan = subscriptions.order_by("pk").explain()
+    assert "delivery_once_per_issue_and_subscriber" in plan
+    assert "hashed" not in plan.lower()
 
 
 def test_statistics_cover_the_whole_audience_once_it_is_expanded(send: Send) -> None:
