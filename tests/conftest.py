@@ -22,7 +22,7 @@ DATABASE_FIXTURES = frozenset({"db", "transactional_db", "django_db_reset_sequen
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """On PostgreSQL, only what meets a database; on SQLite, skip what needs connections that write at one time."""
+    """On PostgreSQL, only what may differ there; on SQLite, skip what needs connections that write at one time."""
     if connection.vendor == "postgresql":
         without = [item for item in items if not _meets_a_database(item)]
         config.hook.pytest_deselected(items=without)
@@ -35,6 +35,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def _meets_a_database(item: pytest.Item) -> bool:
+    if item.get_closest_marker("any_database"):
+        return False
     fixtures = frozenset(getattr(item, "fixturenames", ()))
     marked = any(item.get_closest_marker(name) for name in ("django_db", "postgresql", "processes", "faults"))
     return marked or bool(DATABASE_FIXTURES & fixtures)

@@ -25,7 +25,7 @@ from subscribers.signup.queue import process_signups
 from tests.people import ada, make_mailing_list
 from tests.subscribers.test_views import form_data
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.any_database]
 
 GERMAN = {
     "Your preferences": "Ihre Einstellungen",

@@ -39,7 +39,7 @@ from subscribers.signup.queue import process_signups
 from subscribers.signup.stamps import sign_timestamp
 from tests.people import ADA, BEN, CLEO, DINA, EMIL, FINN, ada, ben, cleo, dina, emil, finn, make_mailing_list
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.any_database]
 
 SIGNUP, EMBED = "/subscribe/harbour-notes/", "/subscribe/harbour-notes/embed/"
 GUS = "gus@example.org"

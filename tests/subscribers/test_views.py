@@ -44,7 +44,7 @@ from subscribers.signup.stamps import sign_timestamp
 from subscribers.transactional.outbox import send_due_transactional_mails
 from tests.people import ADA, BEN, CLEO, DINA, EMIL, FINN, ada, ben, cleo, dina, emil, finn, make_mailing_list
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.any_database]
 
 SIGNUP = "/subscribe/harbour-notes/"
 GUS = "gus@example.org"

@@ -25,6 +25,8 @@ from tests.newsletter.admin.pages import envelope_data, form_data, page_of, rows
 from tests.newsletter.content.issues import sections
 from tests.publications import content, make_issue, make_newsletter, schedule_send, send_of, start_sending
 
+pytestmark = pytest.mark.any_database
+
 ADD = reverse("admin:newsletter_issue_add")
 
 

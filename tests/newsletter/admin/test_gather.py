@@ -20,6 +20,8 @@ from tests.newsletter.admin.pages import form_data, page_of, words_on
 from tests.publications import make_issue, make_newsletter, start_sending
 from tests.publisher import Answer, Publisher, publishing
 
+pytestmark = pytest.mark.any_database
+
 PAGE = b'<title>Quay 3</title><meta property="og:site_name" content="Harbour Daily">'
 HTML = {"Content-Type": "text/html"}
 

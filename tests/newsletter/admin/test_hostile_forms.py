@@ -13,6 +13,8 @@ from tests.newsletter.admin.pages import page_of
 from tests.newsletter.admin.test_every_page import url_of
 from tests.publications import expand_audiences, start_sending
 
+pytestmark = pytest.mark.any_database
+
 NUL = "a\0b"
 
 #: What our pages read without a form.

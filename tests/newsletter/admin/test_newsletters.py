@@ -20,6 +20,8 @@ from tests import people
 from tests.newsletter.admin.pages import form_data, page_of, words_on
 from tests.publications import make_issue, make_newsletter, start_sending, today
 
+pytestmark = pytest.mark.any_database
+
 FORM = "//form[@id='newsletter_form']"
 
 

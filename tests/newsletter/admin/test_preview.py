@@ -21,6 +21,8 @@ from tests.newsletter.admin.pages import form_data, page_of, words_on
 from tests.people import ADA, ada, cleo, make_mailing_list, make_subscription
 from tests.publications import content, start_sending
 
+pytestmark = pytest.mark.any_database
+
 
 def frame(editor: Client, issue: Issue, client: str = "desktop") -> str:
     return editor.get(page_of(issue, "preview_frame", client)).content.decode()

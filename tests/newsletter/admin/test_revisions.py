@@ -15,6 +15,8 @@ from tests.newsletter.admin.pages import form_data, page_of, words_on
 from tests.newsletter.content.test_issue_file import BLOCKS
 from tests.publications import content, make_issue, start_sending
 
+pytestmark = pytest.mark.any_database
+
 FIRST = content()
 SECOND = replace(FIRST, title="Even taller cranes")
 

@@ -28,7 +28,7 @@ from tests import people
 from tests.newsletter.web.published import open_page, publish, publish_weekly, words
 from tests.publications import make_issue, make_newsletter, schedule_send, send_of, start_sending
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.any_database]
 
 FRONT, ARCHIVE, ISSUE = "/harbour-notes/", "/harbour-notes/issues/", "/harbour-notes/issues/issue-1/"
 FEED, SITEMAP = "/harbour-notes/feed.atom", "/sitemap.xml"
