@@ -146,7 +146,7 @@ def _shorten_waits(stage: Stage) -> None:
         "apply_events": partial(apply_events, limit=EVENTS),
     }
     modules: dict[str, dict[str, Any]] = {
-        "worker.loop": {"IDLE_SECONDS": 0.1, "LONGEST_BACKOFF": 0.1, "BACKGROUND_IDLE": 0.1},
+        "worker.loop": {"IDLE_SECONDS": 0.1, "LONGEST_BACKOFF": 0.1, "BACKGROUND_IDLE": 0.4},
         "worker.steps": steps,
         "providers.resend.provider": {"TIMEOUT": timeout},
         "sending.post": {"MAX_BACKOFF": 0.05, "RECORD_DELAY": 0.1, "LEASE": lease},
