@@ -67,7 +67,7 @@ from subscribers.suppression import SuppressionSecretDiffers, check_suppression_
 log = logging.getLogger(__name__)
 
 #: Rows per transaction. On SQLite no other process can write during that time, so it is short.
-CHUNK = {"postgresql": 20_000, "sqlite": 5_000}
+CHUNK = {"postgresql": 20_000, "sqlite": 2_500}
 
 #: Rows that are read per transaction, at most a chunk: all of them are in memory at once.
 READ_ROWS = 5_000
