@@ -122,13 +122,13 @@ def _sync_suppressions() -> bool:
     return sync_suppressions(get_route())
 
 
-#: Every step. Transactional mail comes before issues: a subscriber waits for the confirmation mail.
 def _delete_old_requests() -> bool:
     delete_old_changes()
     delete_old_data_requests()
     return False
 
 
+#: Every step. Transactional mail comes before issues: a subscriber waits for the confirmation mail.
 STEPS: tuple[Step, ...] = (
     # Finds within seconds that the database went back while the worker runs. After an error or on a new connection,
     # each process makes the same comparison before its next step that needs it, whichever queues it serves.

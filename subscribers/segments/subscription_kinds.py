@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import re
+from abc import abstractmethod
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -91,13 +92,13 @@ class OptionKind(SimpleKind):
     def options(self, facts: Facts, field: str, comparison: str) -> Mapping[str, str]:
         return {str(value): str(label) for value, label in self.choices(facts)}
 
+    @abstractmethod
     def choices(self, facts: Facts) -> Any:
         """Pairs of value and label."""
-        raise NotImplementedError
 
+    @abstractmethod
     def is_(self, value: str, facts: Facts) -> Q:
         """The filter of the comparison “is”."""
-        raise NotImplementedError
 
     def condition(self, rule: Rule, facts: Facts) -> Q:
         """The filter; each other comparison is the opposite of the first."""
