@@ -843,6 +843,25 @@ class Migration(migrations.Migration):
             model_name='consent',
             index=models.Index(condition=models.Q(('kind__in', ('unsubscribed', 'declined', 'suppressed')), ('subscription__isnull', True)), fields=['canonical'], name='consent_of_deleted'),
         ),
+        migrations.AlterField(
+            model_name='consent',
+            name='text',
+            field=models.ForeignKey(db_index=False, help_text='The text that the subscriber saw.', null=True, on_delete=django.db.models.deletion.PROTECT, to='subscribers.consenttext', verbose_name='text'),
+        ),
+        migrations.AlterField(
+            model_name='consent',
+            name='transactional_mail',
+            field=models.ForeignKey(db_index=False, help_text='The mail that this step sent, or whose link it used.', null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to='subscribers.transactionalmail', verbose_name='transactional mail'),
+        ),
+        migrations.AlterField(
+            model_name='subscription',
+            name='mailing_list',
+            field=models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='subscriptions', to='subscribers.mailinglist', verbose_name='mailing list'),
+        ),
+        migrations.AddIndex(
+            model_name='consent',
+            index=models.Index(condition=models.Q(('transactional_mail__isnull', False)), fields=['transactional_mail'], name='consent_with_mail'),
+        ),
         migrations.RunPython(make_unlogged, migrations.RunPython.noop),
         migrations.RunPython(keep_full_addresses, migrations.RunPython.noop, elidable=False),
         migrations.RunPython(mark_processed, forget),

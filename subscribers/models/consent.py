@@ -103,6 +103,8 @@ class Consent(models.Model):
         ConsentText,
         on_delete=models.PROTECT,
         null=True,
+        # An index would be written with each row, and nothing looks for the proofs of one text.
+        db_index=False,
         verbose_name=_("text"),
         help_text=_("The text that the subscriber saw."),
     )
@@ -114,6 +116,7 @@ class Consent(models.Model):
         TransactionalMail,
         on_delete=models.SET_NULL,
         null=True,
+        db_index=False,
         related_name="+",
         verbose_name=_("transactional mail"),
         help_text=_("The mail that this step sent, or whose link it used."),
@@ -141,6 +144,11 @@ class Consent(models.Model):
                 fields=["canonical"],
                 condition=Q(subscription__isnull=True, kind__in=REFUSALS),
                 name="consent_of_deleted",
+            ),
+            models.Index(
+                fields=["transactional_mail"],
+                condition=Q(transactional_mail__isnull=False),
+                name="consent_with_mail",
             ),
         ]
 

@@ -79,7 +79,12 @@ class Subscription(models.Model):
         Subscriber, on_delete=models.CASCADE, related_name="subscriptions", verbose_name=_("subscriber")
     )
     mailing_list = models.ForeignKey(
-        MailingList, on_delete=models.PROTECT, related_name="subscriptions", verbose_name=_("mailing list")
+        MailingList,
+        on_delete=models.PROTECT,
+        # The constraint and the indexes below begin with the list.
+        db_index=False,
+        related_name="subscriptions",
+        verbose_name=_("mailing list"),
     )
     state = models.CharField(
         _("state"), max_length=12, choices=SubscriptionState.choices, default=SubscriptionState.PENDING
