@@ -85,40 +85,46 @@ def _csv(
 
 
 def _csv_rows(chunk: Chunk, fields: Sequence[CustomField]) -> Iterator[list[str]]:
-    tags, values, topics = chunk.tags, chunk.values, chunk.topics_off
+    tags, values, topics, reasons, proofs = chunk.tags, chunk.values, chunk.topics_off, chunk.reasons, chunk.proofs
     keys = [(each.key, each.kind == FieldKind.NUMBER) for each in fields]
     nothing: dict[str, Any] = {}
     for row in chunk.rows:
         pk, address, canonical, name, state, joined, confirmed, ended, source, language, zone, frequency, paused = row
+        # Cells are looked at here: a call for each of a dozen cells costs as much as writing the row.
         cells = [
-            _cell(address),
-            _cell(name),
+            guarded(address) if address[:1] in SUSPICIOUS else address,
+            guarded(name) if name[:1] in SUSPICIOUS else name,
             state,
-            _cell(", ".join(sorted(tags[pk]))) if pk in tags else "",
+            _joined(sorted(tags[pk])) if pk in tags else "",
             joined,
-            confirmed or "",
-            ended or "",
-            _cell(source),
+            confirmed,
+            ended,
+            guarded(source) if source[:1] in SUSPICIOUS else source,
             language,
             zone,
         ]
         if keys:
             own = values.get(pk, nothing)
             for key, is_number in keys:
-                value = own.get(key, "")
-                text = ", ".join(value) if isinstance(value, list) else value
-                cells.append(text if is_number else _cell(text))
+                text = own.get(key, "")
+                if text.__class__ is list:
+                    text = _joined(text)
+                elif not is_number and text[:1] in SUSPICIOUS:
+                    text = guarded(text)
+                cells.append(text)
+        proof = proofs.get(pk, "")
         cells += (
             frequency,
-            paused or "",
-            _cell(", ".join(topics[pk])) if pk in topics else "",
-            chunk.reasons.get(canonical, ""),
-            _cell(chunk.proofs.get(pk, "")),
+            paused,
+            _joined(topics[pk]) if pk in topics else "",
+            reasons.get(canonical, ""),
+            guarded(proof) if proof[:1] in SUSPICIOUS else proof,
         )
         yield cells
 
 
-def _cell(text: str) -> str:
+def _joined(texts: list[str]) -> str:
+    text = ", ".join(texts)
     return guarded(text) if text[:1] in SUSPICIOUS else text
 
 
