@@ -37,6 +37,7 @@ from newsletter.models.recurring_schedule import Occurrence, RecurringSchedule
 from newsletter.models.restore import DatabaseMark, Restore, RestoreSource
 from newsletter.models.revision import Revision, RevisionIsImmutable
 from newsletter.models.send import IN_PROGRESS, SEND_MACHINE, STARTED, Send, SendState, SendTransition
+from newsletter.models.send_count import CountScope, SendCount
 from newsletter.models.sending_switch import (
     SWITCH_MACHINE,
     SendingStop,
@@ -72,6 +73,7 @@ __all__ = [
     "BatchState",
     "Category",
     "ConsentMode",
+    "CountScope",
     "DatabaseMark",
     "Delivery",
     "DeliveryState",
@@ -106,6 +108,7 @@ __all__ = [
     "SearchResult",
     "Section",
     "Send",
+    "SendCount",
     "SendState",
     "SendTransition",
     "SendingStop",

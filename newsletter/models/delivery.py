@@ -158,6 +158,14 @@ class Delivery(models.Model):
                 condition=Q(bounced_at__isnull=False) | Q(complained_at__isnull=False),
                 name="delivery_bounced_or_complained",
             ),
+            # Reports show the words of some; the reasons themselves are counted. Without the state: PostgreSQL would
+            # write to all indexes each time that it changes.
+            models.Index(fields=["send", "reason"], condition=~Q(reason=""), name="delivery_with_reason"),
+            models.Index(
+                fields=["send"],
+                condition=Q(failed_at__isnull=False) | Q(suppressed_at__isnull=False),
+                name="delivery_failed_or_suppressed",
+            ),
         ]
 
     def __str__(self) -> str:

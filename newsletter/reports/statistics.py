@@ -1,19 +1,34 @@
-"""Statistics: what is known about the mails of a send, counted from the rows each time; no counter is kept."""
+"""Statistics: what is known about the mails of a send, read from its counters."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
-from django.db.models import Count, Max, Min, OuterRef, Q, Subquery
+from django.db.models import Count, OuterRef, Q, Subquery
 from django.utils.translation import gettext as _
 
-from newsletter.models import IS_DELIVERED, Batch, BatchState, Delivery, DeliveryState, Event, EventState, Send
+from newsletter.models import (
+    IS_DELIVERED,
+    Batch,
+    BatchState,
+    CountScope,
+    Delivery,
+    DeliveryState,
+    Event,
+    EventState,
+    EventType,
+    Send,
+    SendCount,
+)
 from newsletter.models.reasons import reason_sentence
-from newsletter.sending.retry import CERTAINLY_FAILED
+from newsletter.models.send_count import AUDIENCE, EVENT, FAILED_ANYWHERE, REACHED, RETRIABLE, STATE
 
 #: The most reasons of one result that a report lists.
 MAX_REASONS = 20
+
+#: Deliveries of which the words about a reason are compared.
+EXAMPLES = 1_000
 
 #: Accepted mails that the provider could not send, or did not send because of its own suppression list.
 FAILED_AFTER_ACCEPTANCE = (
@@ -63,48 +78,49 @@ class SendTotals:
     clicked: int = 0
 
 
-DELIVERED = Count("pk", filter=IS_DELIVERED)
-CLICKED = Count("pk", filter=Q(clicked_at__isnull=False))
-
-
 def report_of(send: Send) -> SendReport:
-    """The counts of a send, in two queries."""
+    """The counts of a send, in two queries whatever its size."""
+    totals = SendCount.objects.totals([send.pk]).get(send.pk, {})
+    held = Batch.objects.filter(send=send, state=BatchState.HELD).count()
+    return report_from(totals, held_batches=held)
 
-    def in_state(state: DeliveryState) -> Count:
-        return Count("pk", filter=Q(state=state))
 
-    def with_event(name: str) -> Count:
-        return Count("pk", filter=Q(**{f"{name}_at__isnull": False}))
+def report_from(totals: Mapping[str, int], *, held_batches: int) -> SendReport:
+    """The report that the totals of a send make."""
 
-    counts = Delivery.objects.filter(send=send).aggregate(
-        audience=Count("pk"),
+    def in_state(state: DeliveryState) -> int:
+        return totals.get(f"{STATE}{state.value}", 0)
+
+    def with_event(event_type: EventType) -> int:
+        return totals.get(f"{EVENT}{event_type.value}", 0)
+
+    return SendReport(
+        audience=totals.get(AUDIENCE, 0),
         waiting=in_state(DeliveryState.PENDING),
         in_flight=in_state(DeliveryState.BATCHED),
         accepted=in_state(DeliveryState.ACCEPTED),
         failed_to_send=in_state(DeliveryState.FAILED),
         unknown=in_state(DeliveryState.UNKNOWN),
         skipped=in_state(DeliveryState.SKIPPED),
-        failed=Count("pk", filter=Q(state=DeliveryState.FAILED) | FAILED_AFTER_ACCEPTANCE),
-        retriable=Count("pk", filter=CERTAINLY_FAILED),
-        delivered=DELIVERED,
-        opened=with_event("opened"),
-        clicked=CLICKED,
-        bounced=with_event("bounced"),
-        complained=with_event("complained"),
+        failed=totals.get(FAILED_ANYWHERE, 0),
+        retriable=totals.get(RETRIABLE, 0),
+        delivered=totals.get(REACHED, 0),
+        opened=with_event(EventType.OPENED),
+        clicked=with_event(EventType.CLICKED),
+        bounced=with_event(EventType.BOUNCED),
+        complained=with_event(EventType.COMPLAINED),
+        held_batches=held_batches,
     )
-    held = Batch.objects.filter(send=send, state=BatchState.HELD).count()
-    return SendReport(**counts, held_batches=held)
 
 
 def send_totals(sends: Collection[int]) -> dict[int, SendTotals]:
     """The totals of each send that has deliveries, in one query."""
-    rows = (
-        Delivery.objects.filter(send__in=sends)
-        .order_by()
-        .values_list("send")
-        .annotate(recipients=Count("pk"), delivered=DELIVERED, clicked=CLICKED)
-    )
-    return {send: SendTotals(*counts) for send, *counts in rows}
+    clicked = f"{EVENT}{EventType.CLICKED.value}"
+    return {
+        send: SendTotals(totals[AUDIENCE], totals.get(REACHED, 0), totals.get(clicked, 0))
+        for send, totals in SendCount.objects.totals(sends).items()
+        if totals.get(AUDIENCE)
+    }
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,17 +139,21 @@ def reasons_of(send: Send) -> list[ReasonCount]:
 
 def _reasons_of_sending(send: Send) -> Iterator[ReasonCount]:
     """One row per state and code: the words of a mail server differ for each recipient."""
-    deliveries = Delivery.objects.filter(send=send).exclude(reason="").order_by()
-    groups = deliveries.values_list("state", "reason").annotate(
-        count=Count("pk"), low=Min("detail"), high=Max("detail")
-    )
-    for state, reason, count, low, high in groups:
+    for (reason, state), count in SendCount.objects.by_key(send, CountScope.REASON).items():
+        low, high = _words_of(send, state, reason)
         if low == high:
             sentence = reason_sentence(reason, {"text": low})
         else:
             example = _("For example: %(text)s") % {"text": high}
             sentence = f"{reason_sentence(reason)} {example}".strip()
         yield ReasonCount(str(DeliveryState(state).label), sentence, count)
+
+
+def _words_of(send: Send, state: str, reason: str) -> tuple[str, str]:
+    """The first and the last of the provider's words about a reason, of the deliveries that the index finds first."""
+    found = Delivery.objects.filter(send=send, state=state, reason=reason).exclude(reason="").order_by()
+    words = found.values_list("detail", flat=True)[:EXAMPLES]
+    return min(words, default=""), max(words, default="")
 
 
 def _reasons_of_events(send: Send) -> Iterator[ReasonCount]:

@@ -1,0 +1,124 @@
+"""Counters of a send: how many of its deliveries are in which state, and what events say of them.
+
+Database triggers on the delivery table keep the totals, so that no statement can forget them; applying events keeps
+those by hour, mail domain and class of bounce. Both happen in the transaction of what they count.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterable, Mapping
+from typing import ClassVar
+
+from django.db import connection, models
+from django.db.models import Sum
+
+from newsletter.models.bulk_sql import execute_with_rows
+from newsletter.models.send import Send
+
+
+class CountScope(enum.StrEnum):
+    """What the key of a counter is. Its name says what is counted."""
+
+    TOTAL = ""
+    REASON = "reason"
+    """The key is a reason code, the name a state of deliveries."""
+    HOUR = "hour"
+    """The key is an hour in UTC, `2026-11-20T07`; the name is an event type."""
+    DOMAIN = "domain"
+    """The key is the domain of the address; the name is an event type."""
+    BOUNCE = "bounce"
+    """The key is the class of a bounce; the name is "bounced"."""
+
+
+#: Names of totals that are no state and no event type.
+AUDIENCE, REACHED, FAILED_ANYWHERE, RETRIABLE = "audience", "reached", "failed_anywhere", "retriable"
+STATE, EVENT, PLACE = "state.", "event.", "place."
+
+#: One statement for any number of changes. Each connection has rows of its own, so that workers do not wait for each
+#: other; the sum of all is the count. SQLite has one writer and one row.
+ADD = """
+    INSERT INTO newsletter_sendcount (send_id, scope, key, name, slot, value)
+    SELECT rows.send_id, rows.scope, rows.key, rows.name, {slot}, rows.value FROM {{rows}} WHERE rows.value <> 0
+    ORDER BY rows.send_id, rows.scope, rows.key, rows.name
+    ON CONFLICT (send_id, scope, key, name, slot)
+    DO UPDATE SET value = newsletter_sendcount.value + excluded.value
+"""
+COLUMNS = {"send_id": "bigint", "scope": "text", "key": "text", "name": "text", "value": "bigint"}
+
+Change = tuple[int, str, str, str]
+"""Primary key of the send, scope, key and name."""
+
+#: Rows of connections that are added up in one transaction.
+FOLDED_ROWS = 2_000
+
+
+class SendCountQuerySet(models.QuerySet["SendCount"]):
+    def totals(self, sends: Iterable[int]) -> dict[int, dict[str, int]]:
+        """The totals of each send by name; a send that has no deliveries is missing."""
+        rows = self.filter(send__in=list(sends), scope=CountScope.TOTAL).order_by().values_list("send", "name")
+        found: dict[int, dict[str, int]] = {}
+        for send, name, value in rows.annotate(total=Sum("value")):
+            found.setdefault(send, {})[name] = value
+        return found
+
+    def by_key(self, send: Send, scope: CountScope) -> dict[tuple[str, str], int]:
+        """The counters of a scope by key and name; those that are zero are missing."""
+        rows = self.filter(send=send, scope=scope).order_by().values_list("key", "name")
+        return {(key, name): value for key, name, value in rows.annotate(total=Sum("value")) if value}
+
+    def add(self, changes: Mapping[Change, int]) -> None:
+        """Change counters by these amounts, in the transaction of what they count."""
+        slot = "pg_backend_pid()" if connection.vendor == "postgresql" else "0"
+        rows = ((*change, value) for change, value in sorted(changes.items()) if value)
+        execute_with_rows(ADD.format(slot=slot), COLUMNS, rows)
+
+
+class SendCount(models.Model):
+    """One counter, or the part of it that one connection has counted."""
+
+    send = models.ForeignKey(Send, on_delete=models.CASCADE, db_constraint=False, db_index=False, related_name="+")
+    scope = models.CharField(max_length=8, blank=True)
+    key = models.CharField(max_length=255, blank=True)
+    name = models.CharField(max_length=64)
+    slot = models.IntegerField(default=0)
+    value = models.BigIntegerField(default=0)
+
+    objects: ClassVar[SendCountQuerySet] = SendCountQuerySet.as_manager()  # type: ignore[assignment]
+
+    class Meta:
+        default_permissions = ()
+        constraints = [
+            models.UniqueConstraint(fields=["send", "scope", "key", "name", "slot"], name="send_count_once"),
+        ]
+        indexes = [
+            # Rows of connections, which are added up from time to time.
+            models.Index(fields=["id"], condition=~models.Q(slot=0), name="send_count_of_connection"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.scope} {self.key} {self.name}: {self.value}"
+
+
+FOLD = """
+    WITH taken AS (
+        DELETE FROM newsletter_sendcount WHERE id IN (
+            SELECT id FROM newsletter_sendcount WHERE slot <> 0 ORDER BY id LIMIT %s FOR UPDATE SKIP LOCKED)
+        RETURNING send_id, scope, key, name, value)
+    INSERT INTO newsletter_sendcount (send_id, scope, key, name, slot, value)
+    SELECT send_id, scope, key, name, 0, sum(value) FROM taken GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4
+    ON CONFLICT (send_id, scope, key, name, slot)
+    DO UPDATE SET value = newsletter_sendcount.value + excluded.value
+"""
+
+
+def fold_send_counts() -> bool:
+    """Add up what connections have counted: each process that ever ran would leave its rows. Whether there is more.
+
+    Rows that a connection is changing are left for the next time.
+    """
+    if connection.vendor != "postgresql" or not SendCount.objects.exclude(slot=0).exists():
+        return False
+    with connection.cursor() as cursor:
+        cursor.execute(FOLD, [FOLDED_ROWS])
+    return SendCount.objects.exclude(slot=0).count() > FOLDED_ROWS

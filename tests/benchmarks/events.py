@@ -1,0 +1,152 @@
+"""Applying provider events: a backlog of one send, from the inbox to deliveries and counters, on both databases.
+
+Half of the events tell of deliveries, a quarter of opens, one in seven of clicks; one in six is a repeat of a fact, and
+some fit no delivery or belong to another installation. Their times are in no order.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from resource import RUSAGE_SELF, getrusage
+from typing import Any
+
+import orjson
+
+from tests.benchmarks.cpu import postgresql_cpu_seconds
+from tests.benchmarks.filled import fill
+from tests.benchmarks.rows import Row
+from tests.postgresql import cluster, server_programs
+
+QUICK, SIZE, LARGE = 10_000, 100_000, 1_000_000
+
+#: Kinds of events with their weights.
+KINDS = {
+    "email.delivered": 50,
+    "email.opened": 26,
+    "email.clicked": 14,
+    "email.sent": 7,
+    "email.bounced": 2,
+    "email.complained": 1,
+}
+LINKS = 40
+START = datetime(2026, 11, 20, 7, tzinfo=UTC)
+BOUNCE = {"type": "Transient", "subType": "General", "message": "451 4.3.0 try again later"}
+
+
+def measure(*, large: bool = False, quick: bool = False) -> list[Row]:
+    """Apply as many events as there are deliveries, on each database that is installed."""
+    count = LARGE if large else QUICK if quick else SIZE
+    with tempfile.TemporaryDirectory(prefix="newsletter-bench-") as folder:
+        rows = _rows("SQLite", f"sqlite:///{Path(folder) / 'events.sqlite3'}", count)
+    programs = server_programs()
+    if programs is None:
+        return [*rows, Row("events on PostgreSQL: not measured, because it is not installed", 0, "")]
+    with cluster(programs) as url:
+        return [*rows, *_rows("PostgreSQL", url, count)]
+
+
+def _rows(database: str, url: str, count: int) -> list[Row]:
+    environment = {**os.environ, "TEST_DATABASE_URL": url, "DJANGO_SETTINGS_MODULE": "tests.settings"}
+    command = [sys.executable, "-m", "tests.benchmarks.events", str(count), url]
+    found = json.loads(subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout)
+    name = f"{count:,} events applied, {database}"
+    return [
+        Row(name, count / found["seconds"], "/s", ">= 10,000"),
+        Row(f"{name}: CPU with the server", (found["cpu"] + found["server"]) * 1e6 / count, "µs each", "<= 70"),
+        Row(f"{name}: longest transaction", found["longest"], "s", "<= 0.5"),
+        Row(f"{name}: memory", found["memory"], "MB"),
+    ]
+
+
+def _bodies(deliveries: list[tuple[int, str]], count: int) -> Iterator[tuple[str, str]]:
+    """Kind and body of each event."""
+    chance = random.Random(20261120)
+    kinds = chance.choices(list(KINDS), list(KINDS.values()), k=count)
+    for number, kind in enumerate(kinds):
+        delivery, address = deliveries[int(len(deliveries) * chance.random() ** 1.2)]
+        strange = number % 100
+        if strange == 1:
+            delivery += 10**9
+        data: dict[str, Any] = {
+            "email_id": f"0b0b{delivery:028x}",
+            "from": "Harbour Notes <notes@example.org>",
+            "to": ["stranger@example.org" if strange == 2 else address],
+            "subject": "What the harbour master wrote this week",
+            "created_at": START.isoformat(),
+            "tags": {"env": "elsewhere" if strange in (3, 4) else "tests", "delivery": str(delivery)},
+        }
+        if kind == "email.clicked":
+            data["click"] = {
+                "link": f"https://story.example/{chance.randrange(LINKS)}",
+                "ipAddress": "203.0.113.9",
+                "timestamp": START.isoformat(),
+                "userAgent": "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0",
+            }
+        if kind == "email.bounced":
+            data["bounce"] = BOUNCE
+        at = START + timedelta(seconds=chance.expovariate(1 / 7200))
+        yield kind, orjson.dumps({"type": kind, "created_at": at.isoformat(), "data": data}).decode()
+
+
+def _run(count: int, url: str) -> None:
+    """In the child: fill a database with deliveries and events, and apply them."""
+    import django
+
+    django.setup()
+    from newsletter.models import Delivery, DeliveryState, Event, Send
+    from newsletter.providers import get_provider
+    from newsletter.worker.steps import STEPS
+    from subscribers.models import Subscriber
+    from tests.publications import make_issue, start_sending
+
+    newsletter = fill(count)
+    send: Send = start_sending(make_issue(newsletter=newsletter))
+    people = list(Subscriber.objects.order_by("pk").values_list("pk", "canonical"))
+    Delivery.objects.bulk_create(
+        [
+            Delivery(issue=send.issue, send=send, subscriber_id=pk, state=DeliveryState.ACCEPTED)
+            for pk, _address in people
+        ],
+        batch_size=5_000,
+    )
+    keys = dict(Delivery.objects.values_list("subscriber_id", "pk"))
+    deliveries = [(keys[pk], address) for pk, address in people]
+    assert get_provider().name == "resend"
+    rows = (
+        Event(provider="resend", event_id=f"msg_{number}", kind=kind, body=body)
+        for number, (kind, body) in enumerate(_bodies(deliveries, count))
+    )
+    Event.objects.bulk_create(rows, batch_size=5_000)
+    (step,) = (step for step in STEPS if step.name == "apply_events")
+    is_postgresql = not url.startswith("sqlite")
+    if is_postgresql:
+        from django.db import connection
+
+        with connection.cursor() as cursor:
+            cursor.execute("ANALYZE")
+    server = postgresql_cpu_seconds(url) if is_postgresql else 0.0
+    cpu, started, longest = time.process_time(), time.perf_counter(), 0.0
+    more = True
+    while more:
+        before = time.perf_counter()
+        more = step.run()
+        longest = max(longest, time.perf_counter() - before)
+    seconds, cpu = time.perf_counter() - started, time.process_time() - cpu
+    server = postgresql_cpu_seconds(url) - server if is_postgresql else 0.0
+    assert not Event.objects.filter(state="new").exists()
+    memory = getrusage(RUSAGE_SELF).ru_maxrss / 1024
+    found = {"seconds": seconds, "cpu": cpu, "server": server, "longest": longest, "memory": memory}
+    print(json.dumps(found))
+
+
+if __name__ == "__main__":
+    _run(int(sys.argv[1]), sys.argv[2])
