@@ -7,16 +7,16 @@ harmless.
 
 from __future__ import annotations
 
-import datetime
 import logging
 from collections import defaultdict
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
 from django.conf import settings
-from django.db import transaction
+from django.db import connection, transaction
 
 from newsletter.config.failpoints import Point, failpoint
+from newsletter.events.recording import FoundDelivery, RecordedEvent, find_deliveries, record_events
 from newsletter.models import (
     DELIVERED_TYPES,
     DELIVERY_MACHINE,
@@ -35,27 +35,24 @@ from newsletter.providers import erase_from_event
 from newsletter.providers.base import BounceKind, EventRejected, ParsedEvent, Provider
 from subscribers.addresses import AddressError, parse_address
 from subscribers.directory.merge import had_address
-from subscribers.models import Subscriber, SuppressionReason
+from subscribers.models import SuppressionReason
 from subscribers.suppression import SuppressionCause, find_erased, outranks, suppress_addresses
 
 log = logging.getLogger(__name__)
 
-EVENTS_PER_TRANSACTION = 1_000
+EVENTS_PER_TRANSACTION = 2_000
 
-# One statement per type of event for any number of rows: the earliest time wins.
-RECORD_FIRST_TIME = """
-    UPDATE newsletter_delivery
-    SET {type}_at = CASE WHEN {type}_at IS NULL OR rows.at < {type}_at THEN rows.at ELSE {type}_at END,
-        provider_id = CASE newsletter_delivery.provider_id
-            WHEN '' THEN rows.provider_id ELSE newsletter_delivery.provider_id END
-    FROM {{rows}} WHERE newsletter_delivery.id = rows.id
-"""
+#: A transaction touches a few thousand rows of tables with millions. Without statistics, as on a table that has just
+#: been filled, PostgreSQL would read all of them.
+ONLY_BY_INDEX = "SET LOCAL enable_seqscan = off; SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off"
+
 UPDATE_EVENTS = f"""
     UPDATE newsletter_event SET state = rows.state, reason = rows.reason, bounce = rows.bounce, detail = rows.detail,
         delivery_id = CASE WHEN rows.delivery_id = 0 THEN NULL ELSE rows.delivery_id END
     FROM {{rows}} WHERE newsletter_event.id = rows.id
         AND newsletter_event.state IN ({EVENT_MACHINE.sql_sources(EventState.APPLIED)})
 """  # noqa: S608 - names of states are ours
+EMPTY_BODIES = "UPDATE newsletter_event SET body = rows.body FROM {rows} WHERE newsletter_event.id = rows.id"
 UPDATE_EVENTS_COLUMNS = {
     "id": "bigint",
     "state": "text",
@@ -73,7 +70,7 @@ class EventResult:
     `state`, `reason`, `detail` and `delivery_pk` are recorded.
     """
 
-    row: Event
+    pk: int
     parsed: ParsedEvent | None
     state: EventState = EventState.APPLIED
     reason: str = ""
@@ -98,61 +95,74 @@ def apply_events(provider: Provider, limit: int = EVENTS_PER_TRANSACTION) -> boo
         # A query costs nothing; a transaction would take SQLite's only write lock in each round of an idle worker.
         return False
     with transaction.atomic():
-        rows = list(new.select_for_update(skip_locked=True)[:limit])
-        results = [_read(provider, row) for row in rows]
-        _skip_delivered(_match_to_deliveries(results))
-        applied = [result for result in results if result.parsed and result.state is EventState.APPLIED]
-        _record_first_times(applied)
+        if connection.vendor == "postgresql":
+            with connection.cursor() as cursor:
+                cursor.execute(ONLY_BY_INDEX)
+        rows = list(new.select_for_update(skip_locked=True).values_list("pk", "body")[:limit])
+        results = [_read(provider, pk, body) for pk, body in rows]
+        deliveries = find_deliveries({key for result in results if (key := _tagged_delivery_pk(result.parsed))})
+        _skip_delivered(_match_to_deliveries(results, deliveries))
+        record_events(_recorded(results), deliveries)
         _suppress(results)
-        _forget_erased(results)
+        _forget_erased(results, dict(rows), provider.name)
         _save_results(results)
         failpoint(Point.EVENTS_UNCOMMITTED)
     failpoint(Point.EVENTS_COMMITTED)
     return len(rows) == limit
 
 
-def _read(provider: Provider, row: Event) -> EventResult:
+def _read(provider: Provider, pk: int, body: str) -> EventResult:
     try:
-        return EventResult(row, provider.parse_webhook(row.body))
+        return EventResult(pk, provider.parse_webhook(body))
     except EventRejected as rejected:
-        return EventResult(row, None, EventState.IGNORED, rejected.code, rejected.detail)
+        return EventResult(pk, None, EventState.IGNORED, rejected.code, rejected.detail)
     except Exception as error:
         # One unreadable event must not block all others; it stays in the inbox with its reason.
-        log.exception("Event cannot be read", extra={"webhook_event": row.pk, "provider": provider.name})
-        return EventResult(row, None, EventState.IGNORED, "event_unreadable", type(error).__name__)
+        log.exception("Event cannot be read", extra={"webhook_event": pk, "provider": provider.name})
+        return EventResult(pk, None, EventState.IGNORED, "event_unreadable", type(error).__name__)
 
 
-def _match_to_deliveries(results: list[EventResult]) -> set[int]:
+def _recorded(results: list[EventResult]) -> Iterator[RecordedEvent]:
+    """What deliveries keep of the events that are applied. By the mail's id the provider would tell an erased one."""
+    for result in results:
+        event, key = result.parsed, result.delivery_pk
+        if event is None or event.event_type is None or key is None or result.state is not EventState.APPLIED:
+            continue
+        bounce = event.bounce.value if event.bounce else ""
+        yield RecordedEvent(key, event.event_type, event.at, "" if result.is_erased else event.provider_id, bounce)
+
+
+def _match_to_deliveries(results: list[EventResult], deliveries: Mapping[int, FoundDelivery]) -> set[int]:
     """Decide for each event whether it is about a mail of ours, and about which delivery.
 
     Returns the deliveries whose superseded mail was delivered.
     """
-    deliveries = _tagged_deliveries(results)
-    addresses, superseded = _recipients(deliveries), _superseded(results, deliveries)
-    issues = _tagged_issues(results)
+    superseded, issues = _superseded(results, deliveries), _tagged_issues(results)
     delivered_by_superseded: set[int] = set()
     for result in results:
         event = result.parsed
         if event is None:
             continue
-        result.detail, result.delivery_pk = event.detail, _tagged_delivery_pk(event)
-        result.is_erased = addresses.get(result.delivery_pk or 0) == ""
+        key = _tagged_delivery_pk(event)
+        delivery = deliveries.get(key or 0)
+        result.detail, result.delivery_pk = event.detail, key
+        result.is_erased = delivery is not None and delivery.canonical == ""
         if event.event_type is None:
             result.set_result(EventState.IGNORED, Reason.NOT_ABOUT_A_MAIL)
         elif event.tags.get("env") != settings.ENVIRONMENT:
             result.set_result(EventState.IGNORED, Reason.OTHER_INSTALLATION)
-        elif result.delivery_pk is None:
+        elif key is None:
             # Transactional and test mails: no delivery records their events, but a bounce still suppresses.
             result.set_result(EventState.APPLIED)
-        elif result.delivery_pk not in addresses:
+        elif delivery is None:
             result.set_result(EventState.ORPHAN, Reason.NO_SUCH_DELIVERY)
-        elif not _edition_matches(event, deliveries[result.delivery_pk], issues):
+        elif not _edition_matches(event, delivery, issues):
             result.set_result(EventState.ORPHAN, Reason.OTHER_EDITION)
-        elif not _find_recipient(result, event, addresses[result.delivery_pk], deliveries[result.delivery_pk]):
+        elif not _find_recipient(result, event, delivery):
             result.set_result(EventState.ORPHAN, Reason.OTHER_RECIPIENT)
         elif event.provider_id in superseded:
             # Recorded on the delivery, it would prove that the mail in its place was sent, with the rest of its batch.
-            delivered_by_superseded |= {result.delivery_pk} if event.event_type in DELIVERED_TYPES else set()
+            delivered_by_superseded |= {key} if event.event_type in DELIVERED_TYPES else set()
             result.set_result(EventState.APPLIED, Reason.SUPERSEDED_MAIL)
         else:
             result.set_result(EventState.APPLIED)
@@ -171,20 +181,13 @@ def _skip_delivered(deliveries: Collection[int]) -> None:
         found.filter(state__in=IN_FLIGHT).update(reason=Reason.DELIVERED_AFTER_ALL)
 
 
-def _tagged_deliveries(results: list[EventResult]) -> dict[int, Delivery]:
-    """The deliveries in the events' tags, with `subscriber_id`, `issue_id` and `provider_id` only."""
-    keys = {key for result in results if result.parsed and (key := _tagged_delivery_pk(result.parsed))}
-    found = Delivery.objects.filter(pk__in=keys).only("subscriber_id", "issue_id", "provider_id")
-    return {row.pk: row for row in found}
-
-
 def _tagged_issues(results: list[EventResult]) -> dict[int, int]:
     """The issue of each edition in the events' tags."""
     keys = {key for result in results if result.parsed and (key := _tagged_pk(result.parsed, "edition"))}
     return dict(Edition.objects.filter(pk__in=keys).values_list("pk", "issue_id"))
 
 
-def _edition_matches(event: ParsedEvent, delivery: Delivery, issues: Mapping[int, int]) -> bool:
+def _edition_matches(event: ParsedEvent, delivery: FoundDelivery, issues: Mapping[int, int]) -> bool:
     """Whether the event is about a mail of the delivery's issue; believed without a tag, as of an early version.
 
     A restored backup may have given the number of a delivery that it forgot to another one of the same subscriber.
@@ -193,14 +196,7 @@ def _edition_matches(event: ParsedEvent, delivery: Delivery, issues: Mapping[int
     return edition is None or issues.get(edition) == delivery.issue_id
 
 
-def _recipients(deliveries: Mapping[int, Delivery]) -> dict[int, str]:
-    """The canonical address behind each delivery; empty for an erased subscriber."""
-    owners = {row.subscriber_id for row in deliveries.values()}
-    canonicals = dict(Subscriber.objects.filter(pk__in=owners).values_list("pk", "canonical"))
-    return {key: canonicals.get(row.subscriber_id, "") for key, row in deliveries.items()}
-
-
-def _superseded(results: list[EventResult], deliveries: Mapping[int, Delivery]) -> set[str]:
+def _superseded(results: list[EventResult], deliveries: Mapping[int, FoundDelivery]) -> set[str]:
     """Mails that failed and were replaced by others; queried only where an event is not of a known mail."""
     events = [result.parsed for result in results if result.parsed]
     pairs = [(deliveries.get(_tagged_delivery_pk(event) or 0), event.provider_id) for event in events]
@@ -208,8 +204,8 @@ def _superseded(results: list[EventResult], deliveries: Mapping[int, Delivery]) 
     return Event.objects.superseded_mails(others) if others else set()
 
 
-def _tagged_delivery_pk(event: ParsedEvent) -> int | None:
-    return _tagged_pk(event, "delivery")
+def _tagged_delivery_pk(event: ParsedEvent | None) -> int | None:
+    return _tagged_pk(event, "delivery") if event else None
 
 
 def _tagged_pk(event: ParsedEvent, name: str) -> int | None:
@@ -217,17 +213,17 @@ def _tagged_pk(event: ParsedEvent, name: str) -> int | None:
     return int(tag) if tag.isascii() and tag.isdigit() and len(tag) < 19 else None
 
 
-def _find_recipient(result: EventResult, event: ParsedEvent, canonical: str, delivery: Delivery) -> bool:
-    """Whether the mail went to the subscriber of the delivery, at the present address or at an earlier one."""
-    if _recipient_matches(canonical, event.recipient):
+def _find_recipient(result: EventResult, event: ParsedEvent, delivery: FoundDelivery) -> bool:
+    """Whether the mail went to the subscriber of the delivery, at the present address or at an earlier one.
+
+    For an erased subscriber the event is believed.
+    """
+    canonical = delivery.canonical
+    # Nearly all are written as we wrote them; reading an address costs more than all else here.
+    if not canonical or event.recipient == canonical or _canonical(event.recipient) == canonical:
         return True
     result.present_address = canonical
     return had_address(delivery.subscriber_id, _canonical(event.recipient))
-
-
-def _recipient_matches(canonical: str, recipient: str) -> bool:
-    """Whether the event is about the recipient of the delivery; for an erased subscriber the event is believed."""
-    return not canonical or _canonical(recipient) == canonical
 
 
 def _canonical(address: str) -> str:
@@ -237,27 +233,6 @@ def _canonical(address: str) -> str:
         return ""
 
 
-def _record_first_times(results: list[EventResult]) -> None:
-    times: dict[EventType, dict[int, tuple[datetime.datetime, str]]] = defaultdict(dict)
-    for result in results:
-        event, key = result.parsed, result.delivery_pk
-        if event is None or event.event_type is None or key is None:
-            continue
-        known = times[event.event_type].get(key)
-        if known is None or event.at < known[0]:
-            # By the mail's id the provider would tell whose delivery it was.
-            times[event.event_type][key] = (event.at, "" if result.is_erased else event.provider_id)
-    keys = {key for rows in times.values() for key in rows}
-    # Locked in the order of their keys, as the step that records outcomes does: two orders would block each other.
-    list(Delivery.objects.filter(pk__in=keys).order_by("pk").select_for_update().values_list("pk"))
-    for event_type, rows in times.items():
-        execute_with_rows(
-            RECORD_FIRST_TIME.format(type=event_type.value),
-            {"id": "bigint", "at": "timestamptz", "provider_id": "text"},
-            [(key, at, provider_id) for key, (at, provider_id) in rows.items()],
-        )
-
-
 def _save_results(results: list[EventResult]) -> None:
     execute_with_rows(UPDATE_EVENTS, UPDATE_EVENTS_COLUMNS, [_result_row(result) for result in results])
 
@@ -265,7 +240,7 @@ def _save_results(results: list[EventResult]) -> None:
 def _result_row(result: EventResult) -> tuple[int | str, ...]:
     bounce = result.parsed.bounce if result.parsed else None
     return (
-        result.row.pk,
+        result.pk,
         result.state.value,
         result.reason,
         bounce.value if bounce else "",
@@ -311,7 +286,7 @@ def _suppression_reason(result: EventResult) -> SuppressionReason | None:
     return None
 
 
-def _forget_erased(results: list[EventResult]) -> None:
+def _forget_erased(results: list[EventResult], bodies: Mapping[int, str], provider: str) -> None:
     """Empty the bodies of events about subscribers who were erased meanwhile; their ids stay.
 
     Of events without a subscriber, the keyed hash of an erased address tells. Most events need no query.
@@ -327,6 +302,5 @@ def _forget_erased(results: list[EventResult]) -> None:
     erased = [result for result in results if result.is_erased]
     for result in erased:
         result.detail = ""
-        result.row.body = erase_from_event(result.row.provider, result.row.body, is_applied=True)
-    if erased:
-        Event.objects.bulk_update([result.row for result in erased], ["body"], batch_size=EVENTS_PER_TRANSACTION // 2)
+    rows = ((result.pk, erase_from_event(provider, bodies[result.pk], is_applied=True)) for result in erased)
+    execute_with_rows(EMPTY_BODIES, {"id": "bigint", "body": "text"}, rows)

@@ -28,12 +28,13 @@ class CountScope(enum.StrEnum):
     DOMAIN = "domain"
     """The key is the domain of the address; the name is an event type."""
     BOUNCE = "bounce"
-    """The key is the class of a bounce; the name is "bounced"."""
+    """The key is the class of a bounce; the name is BOUNCED_DELIVERIES."""
 
 
 #: Names of totals that are no state and no event type.
 AUDIENCE, REACHED, FAILED_ANYWHERE, RETRIABLE = "audience", "reached", "failed_anywhere", "retriable"
 STATE, EVENT, PLACE = "state.", "event.", "place."
+BOUNCED_DELIVERIES = "deliveries"
 
 #: One statement for any number of changes. Each connection has rows of its own, so that workers do not wait for each
 #: other; the sum of all is the count. SQLite has one writer and one row.
