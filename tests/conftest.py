@@ -11,6 +11,7 @@ import pytest
 from django.db import connection
 from django.db.backends.postgresql import base as postgresql
 from django.db.backends.sqlite3 import base as sqlite
+from django.test import TransactionTestCase
 
 from newsletter.rendering import limited_process
 
@@ -38,6 +39,9 @@ def _meets_a_database(item: pytest.Item) -> bool:
     if item.get_closest_marker("any_database"):
         return False
     fixtures = frozenset(getattr(item, "fixturenames", ()))
+    # Classes with Hypothesis are Django's own test cases: they have neither a mark nor a fixture.
+    if issubclass(getattr(item, "cls", None) or object, TransactionTestCase):
+        return True
     marked = any(item.get_closest_marker(name) for name in ("django_db", "postgresql", "processes", "faults"))
     return marked or bool(DATABASE_FIXTURES & fixtures)
 

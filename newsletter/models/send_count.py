@@ -31,6 +31,20 @@ class CountScope(enum.StrEnum):
     """The key is the class of a bounce; the name is BOUNCED_DELIVERIES."""
 
 
+class Place(enum.StrEnum):
+    """Where reports show an accepted delivery. Others are shown at their state: each is in exactly one place."""
+
+    ACCEPTED = "accepted"
+    DELAYED = "delayed"
+    REACHED = "reached"
+    BOUNCED = "bounced"
+    COMPLAINED = "complained"
+    SUPPRESSED = "suppressed"
+    """The provider did not send it, because the address is on its suppression list."""
+    NOT_SENT = "not_sent"
+    """The provider could not send it."""
+
+
 #: Names of totals that are no state and no event type.
 AUDIENCE, REACHED, FAILED_ANYWHERE, RETRIABLE = "audience", "reached", "failed_anywhere", "retriable"
 STATE, EVENT, PLACE = "state.", "event.", "place."

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
-from django.db.models import Count, OuterRef, Q, Subquery
+from django.db.models import Count, OuterRef, Subquery
 from django.utils.translation import gettext as _
 
+from newsletter.events.statistics import FAILED_AFTER_ACCEPTANCE
 from newsletter.models import (
-    IS_DELIVERED,
     Batch,
     BatchState,
     CountScope,
@@ -29,13 +29,6 @@ MAX_REASONS = 20
 
 #: Deliveries of which the words about a reason are compared.
 EXAMPLES = 1_000
-
-#: Accepted mails that the provider could not send, or did not send because of its own suppression list.
-FAILED_AFTER_ACCEPTANCE = (
-    Q(state=DeliveryState.ACCEPTED, bounced_at__isnull=True, complained_at__isnull=True)
-    & (Q(failed_at__isnull=False) | Q(suppressed_at__isnull=False))
-    & ~IS_DELIVERED
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

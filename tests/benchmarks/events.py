@@ -38,6 +38,11 @@ KINDS = {
     "email.complained": 1,
 }
 LINKS = 40
+#: As `_bodies` writes it.
+PROVIDER_ID = {
+    "sqlite": "printf('0b0b%028x', id)",
+    "postgresql": "'0b0b' || lpad(to_hex(id), 28, '0')",
+}
 START = datetime(2026, 11, 20, 7, tzinfo=UTC)
 BOUNCE = {"type": "Transient", "subType": "General", "message": "451 4.3.0 try again later"}
 
@@ -73,11 +78,11 @@ def _bodies(deliveries: list[tuple[int, str]], count: int) -> Iterator[tuple[str
     kinds = chance.choices(list(KINDS), list(KINDS.values()), k=count)
     for number, kind in enumerate(kinds):
         delivery, address = deliveries[int(len(deliveries) * chance.random() ** 1.2)]
-        strange = number % 100
+        strange, number_of_mail = number % 100, delivery
         if strange == 1:
             delivery += 10**9
         data: dict[str, Any] = {
-            "email_id": f"0b0b{delivery:028x}",
+            "email_id": f"0b0b{number_of_mail:028x}",
             "from": "Harbour Notes <notes@example.org>",
             "to": ["stranger@example.org" if strange == 2 else address],
             "subject": "What the harbour master wrote this week",
@@ -102,6 +107,8 @@ def _run(count: int, url: str) -> None:
     import django
 
     django.setup()
+    from django.db import connection
+
     from newsletter.models import Delivery, DeliveryState, Event, Send
     from newsletter.providers import get_provider
     from newsletter.worker.steps import STEPS
@@ -118,6 +125,9 @@ def _run(count: int, url: str) -> None:
         ],
         batch_size=5_000,
     )
+    with connection.cursor() as cursor:
+        # As they are after the answer to the post.
+        cursor.execute(f"UPDATE newsletter_delivery SET provider_id = {PROVIDER_ID[connection.vendor]}")
     keys = dict(Delivery.objects.values_list("subscriber_id", "pk"))
     deliveries = [(keys[pk], address) for pk, address in people]
     assert get_provider().name == "resend"
@@ -129,8 +139,6 @@ def _run(count: int, url: str) -> None:
     (step,) = (step for step in STEPS if step.name == "apply_events")
     is_postgresql = not url.startswith("sqlite")
     if is_postgresql:
-        from django.db import connection
-
         with connection.cursor() as cursor:
             cursor.execute("ANALYZE")
     server = postgresql_cpu_seconds(url) if is_postgresql else 0.0
