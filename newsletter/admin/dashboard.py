@@ -20,7 +20,7 @@ from newsletter.monitoring.progress import progress_of
 from newsletter.monitoring.setup import SetupStep, open_steps, setup_steps
 from newsletter.reports.statistics import SendTotals, send_totals
 from newsletter.sending.recurring import outlook
-from subscribers.models import Subscription, SubscriptionState
+from subscribers.models import SubscriptionCount, SubscriptionState
 
 #: The permission to see it.
 VIEW_PERMISSION = "newsletter.view_issue"
@@ -83,15 +83,15 @@ def show_dashboard(request: HttpRequest) -> HttpResponse:
 
 def dashboard(*, may_send: bool, may_set_up: bool) -> Dashboard:
     """Computed in less than twenty queries, independent of the size of the lists."""
-    subscriptions = Subscription.objects.all()
+    by_state = SubscriptionCount.objects.by_state().values()
     steps = setup_steps() if may_set_up else []
     return Dashboard(
         setup=steps if open_steps(steps) else [],
         diagnostics=_diagnostics(may_send),
         next=_next(),
         last=_last(),
-        active=subscriptions.filter(state=SubscriptionState.ACTIVE).count(),
-        pending=subscriptions.filter(state=SubscriptionState.PENDING).count(),
+        active=sum(counts.get(SubscriptionState.ACTIVE, 0) for counts in by_state),
+        pending=sum(counts.get(SubscriptionState.PENDING, 0) for counts in by_state),
     )
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from newsletter.events.apply import apply_events
 from newsletter.gathering.poll import poll_next_feed
+from newsletter.models.send_count import fold_send_counts
 from newsletter.monitoring.heartbeat import Queue
 from newsletter.monitoring.lost_links import log_lost_links
 from newsletter.preflight import check_next_links
@@ -32,7 +33,7 @@ from subscribers.consent.data_requests import delete_old_data_requests
 from subscribers.consent.signing_keys import RECORD_SECONDS, record_signing_keys
 from subscribers.directory.bulk import run_bulk_actions
 from subscribers.imports.engine import ImportWorker
-from subscribers.models import suppression_secret_differs
+from subscribers.models import fold_subscription_counts, suppression_secret_differs
 from subscribers.privacy.retention import EVERY as RETENTION_SECONDS
 from subscribers.privacy.retention import purge_expired
 from subscribers.signup.links import send_requested_links
@@ -92,6 +93,10 @@ def _apply_events() -> bool:
         return False
     # A sum and not `any`, so that the events of each provider have their turn.
     return sum(apply_events(provider) for provider in webhook_providers()) > 0
+
+
+def _fold_counters() -> bool:
+    return fold_send_counts() | fold_subscription_counts()
 
 
 def _recover_abandoned() -> bool:
@@ -154,6 +159,7 @@ STEPS: tuple[Step, ...] = (
     Step("auto_pause", Queue.SENDING, 1, auto_pause_sends),
     Step("settle_proven", Queue.EVENTS, 0, settle_proven),
     Step("hold_expired", Queue.EVENTS, 0, _hold_expired),
+    Step("fold_counters", Queue.BACKGROUND, 60, _fold_counters),
     Step("drop_cancelled", Queue.SENDING, 0, drop_cancelled),
     Step("finish_sends", Queue.SENDING, 0, finish_sends),
     # These wait for servers of others, so that no mail may wait for them.

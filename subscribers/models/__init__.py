@@ -81,6 +81,7 @@ from subscribers.models.subscription import (
     SubscriptionQuerySet,
     SubscriptionState,
 )
+from subscribers.models.subscription_count import LOST, WON, Growth, SubscriptionCount, fold_subscription_counts
 from subscribers.models.sunset import SUNSET_MACHINE, SunsetQuestion, SunsetState
 from subscribers.models.suppression import (
     COMPLAINT_HOLD,
@@ -132,6 +133,7 @@ __all__ = [
     "IMPORTED",
     "IMPORT_MACHINE",
     "LIFTED_BY_CONFIRMATION",
+    "LOST",
     "MAX_OPTIONS",
     "MAX_TEXT",
     "REFUSALS",
@@ -141,6 +143,7 @@ __all__ = [
     "SUBSCRIPTION_MACHINE",
     "SUNSET_MACHINE",
     "TRANSACTIONAL_MAIL_MACHINE",
+    "WON",
     "WORKING",
     "AddressChange",
     "AddressChangeState",
@@ -165,6 +168,7 @@ __all__ = [
     "FieldKind",
     "FieldValue",
     "Frequency",
+    "Growth",
     "Import",
     "ImportPart",
     "ImportProblem",
@@ -194,6 +198,7 @@ __all__ = [
     "StagedRow",
     "Subscriber",
     "Subscription",
+    "SubscriptionCount",
     "SubscriptionQuerySet",
     "SubscriptionState",
     "SubscriptionTag",
@@ -219,6 +224,7 @@ __all__ = [
     "counted",
     "fingerprint",
     "fingerprinter",
+    "fold_subscription_counts",
     "move_subscriptions",
     "new_idempotency_key",
     "present_secret_fingerprint",

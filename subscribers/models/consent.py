@@ -150,6 +150,10 @@ class Consent(models.Model):
                 condition=Q(transactional_mail__isnull=False),
                 name="consent_with_mail",
             ),
+            # Why subscriptions were suppressed lately; there are few.
+            models.Index(
+                fields=["created_at"], condition=Q(kind=ConsentKind.SUPPRESSED), name="consent_of_suppression"
+            ),
         ]
 
     def __str__(self) -> str:
