@@ -20,14 +20,14 @@ class Migration(migrations.Migration):
                 ('scope', models.CharField(blank=True, max_length=8)),
                 ('key', models.CharField(blank=True, max_length=255)),
                 ('name', models.CharField(max_length=64)),
-                ('slot', models.IntegerField(default=0)),
+                ('writer', models.IntegerField(default=0)),
                 ('value', models.BigIntegerField(default=0)),
                 ('send', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='+', to='newsletter.send')),
             ],
             options={
                 'default_permissions': (),
-                'indexes': [models.Index(condition=models.Q(('slot', 0), _negated=True), fields=['id'], name='send_count_of_connection')],
-                'constraints': [models.UniqueConstraint(fields=('send', 'scope', 'key', 'name', 'slot'), name='send_count_once')],
+                'indexes': [models.Index(condition=models.Q(('writer', 0), _negated=True), fields=['id'], name='send_count_of_connection')],
+                'constraints': [models.UniqueConstraint(fields=('send', 'scope', 'key', 'name', 'writer'), name='send_count_once')],
             },
         ),
         migrations.AddIndex(

@@ -43,9 +43,9 @@ PLACE = (
 #: Columns that are counted.
 COLUMNS = ("state", "reason", *(f"{name}_at" for name in TYPES))
 
-_INSERT = f"INSERT INTO {COUNTS} (send_id, scope, key, name, slot, value) "
+_INSERT = f"INSERT INTO {COUNTS} (send_id, scope, key, name, writer, value) "
 _ADD = (
-    f" ON CONFLICT (send_id, scope, key, name, slot) DO UPDATE SET value = {COUNTS}.value + excluded.value"
+    f" ON CONFLICT (send_id, scope, key, name, writer) DO UPDATE SET value = {COUNTS}.value + excluded.value"
 )
 
 
@@ -56,7 +56,7 @@ def _conditions():
     yield from DERIVED.items()
 
 
-def totals_sql(rows, sign="1", slot="0"):
+def totals_sql(rows, sign="1", writer="0"):
     """SELECT of all counters over `rows`, a table with the columns of a delivery; `sign` may be a column of it."""
     named = list(_conditions())
     sums = ", ".join(
@@ -75,7 +75,7 @@ def totals_sql(rows, sign="1", slot="0"):
         f"GROUP BY 1, 4 "
         f"UNION ALL SELECT r.send_id, 'reason', r.reason, r.state, sum({sign}) FROM {rows} r WHERE r.reason <> '' "
         f"GROUP BY 1, r.reason, r.state) "
-        f"SELECT send_id, scope, key, name, {slot}, value FROM counted WHERE value <> 0 ORDER BY 1, 2, 3, 4"
+        f"SELECT send_id, scope, key, name, {writer}, value FROM counted WHERE value <> 0 ORDER BY 1, 2, 3, 4"
     )
 
 
@@ -143,7 +143,7 @@ def _sqlite():
     # Nothing is made here: a database that is emptied, table by table, must not end with counters below zero.
     taken = "".join(
         f"UPDATE {COUNTS} SET value = value - 1 WHERE send_id = OLD.send_id AND scope = {scope} AND key = {key} "
-        f"AND name = {name} AND slot = 0 AND ({condition}); "
+        f"AND name = {name} AND writer = 0 AND ({condition}); "
         for scope, key, name, condition in (
             *(("''", "''", f"'{name}'", condition.format(r="OLD")) for name, condition in _conditions()),
             ("''", "''", "'state.' || OLD.state", "TRUE"),

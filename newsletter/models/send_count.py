@@ -53,10 +53,10 @@ BOUNCED_DELIVERIES = "deliveries"
 #: One statement for any number of changes. Each connection has rows of its own, so that workers do not wait for each
 #: other; the sum of all is the count. SQLite has one writer and one row.
 ADD = """
-    INSERT INTO newsletter_sendcount (send_id, scope, key, name, slot, value)
-    SELECT rows.send_id, rows.scope, rows.key, rows.name, {slot}, rows.value FROM {{rows}} WHERE rows.value <> 0
+    INSERT INTO newsletter_sendcount (send_id, scope, key, name, writer, value)
+    SELECT rows.send_id, rows.scope, rows.key, rows.name, {writer}, rows.value FROM {{rows}} WHERE rows.value <> 0
     ORDER BY rows.send_id, rows.scope, rows.key, rows.name
-    ON CONFLICT (send_id, scope, key, name, slot)
+    ON CONFLICT (send_id, scope, key, name, writer)
     DO UPDATE SET value = newsletter_sendcount.value + excluded.value
 """
 COLUMNS = {"send_id": "bigint", "scope": "text", "key": "text", "name": "text", "value": "bigint"}
@@ -84,9 +84,9 @@ class SendCountQuerySet(models.QuerySet["SendCount"]):
 
     def add(self, changes: Mapping[Change, int]) -> None:
         """Change counters by these amounts, in the transaction of what they count."""
-        slot = "pg_backend_pid()" if connection.vendor == "postgresql" else "0"
+        writer = "pg_backend_pid()" if connection.vendor == "postgresql" else "0"
         rows = ((*change, value) for change, value in sorted(changes.items()) if value)
-        execute_with_rows(ADD.format(slot=slot), COLUMNS, rows)
+        execute_with_rows(ADD.format(writer=writer), COLUMNS, rows)
 
 
 class SendCount(models.Model):
@@ -96,7 +96,7 @@ class SendCount(models.Model):
     scope = models.CharField(max_length=8, blank=True)
     key = models.CharField(max_length=255, blank=True)
     name = models.CharField(max_length=64)
-    slot = models.IntegerField(default=0)
+    writer = models.IntegerField(default=0)
     value = models.BigIntegerField(default=0)
 
     objects: ClassVar[SendCountQuerySet] = SendCountQuerySet.as_manager()  # type: ignore[assignment]
@@ -104,11 +104,11 @@ class SendCount(models.Model):
     class Meta:
         default_permissions = ()
         constraints = [
-            models.UniqueConstraint(fields=["send", "scope", "key", "name", "slot"], name="send_count_once"),
+            models.UniqueConstraint(fields=["send", "scope", "key", "name", "writer"], name="send_count_once"),
         ]
         indexes = [
             # Rows of connections, which are added up from time to time.
-            models.Index(fields=["id"], condition=~models.Q(slot=0), name="send_count_of_connection"),
+            models.Index(fields=["id"], condition=~models.Q(writer=0), name="send_count_of_connection"),
         ]
 
     def __str__(self) -> str:
@@ -118,11 +118,11 @@ class SendCount(models.Model):
 FOLD = """
     WITH taken AS (
         DELETE FROM newsletter_sendcount WHERE id IN (
-            SELECT id FROM newsletter_sendcount WHERE slot <> 0 ORDER BY id LIMIT %s FOR UPDATE SKIP LOCKED)
+            SELECT id FROM newsletter_sendcount WHERE writer <> 0 ORDER BY id LIMIT %s FOR UPDATE SKIP LOCKED)
         RETURNING send_id, scope, key, name, value)
-    INSERT INTO newsletter_sendcount (send_id, scope, key, name, slot, value)
+    INSERT INTO newsletter_sendcount (send_id, scope, key, name, writer, value)
     SELECT send_id, scope, key, name, 0, sum(value) FROM taken GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4
-    ON CONFLICT (send_id, scope, key, name, slot)
+    ON CONFLICT (send_id, scope, key, name, writer)
     DO UPDATE SET value = newsletter_sendcount.value + excluded.value
 """
 
@@ -132,8 +132,8 @@ def fold_send_counts() -> bool:
 
     Rows that a connection is changing are left for the next time.
     """
-    if connection.vendor != "postgresql" or not SendCount.objects.exclude(slot=0).exists():
+    if connection.vendor != "postgresql" or not SendCount.objects.exclude(writer=0).exists():
         return False
     with connection.cursor() as cursor:
         cursor.execute(FOLD, [FOLDED_ROWS])
-    return SendCount.objects.exclude(slot=0).count() > FOLDED_ROWS
+    return SendCount.objects.exclude(writer=0).count() > FOLDED_ROWS

@@ -17,6 +17,7 @@ from django.utils.crypto import salted_hmac
 
 from newsletter.config.translatable import translatable
 from newsletter.models import EventType
+from newsletter.providers.foreign_text import sanitize as sanitize
 from newsletter.providers.reasons import ReasonError, provider_reason_sentence
 from subscribers.addresses import UNFIT_FOR_HEADERS
 
@@ -42,16 +43,6 @@ ALLOWED_HEADERS = frozenset(
 #: Columns keep this many characters of a provider's id of a mail.
 MAX_ID_LENGTH = 64
 TAG = re.compile(r"[A-Za-z0-9_-]{1,256}")
-ADDRESS = re.compile(r"[^\s<>()\[\],;:\"'`]+@[^\s<>()\[\],;:\"'`]+")
-
-
-def sanitize(text: object) -> str:
-    """Text of another system, safe to store, log and show: no address, no control characters, at most 300 long."""
-    if isinstance(text, str) and len(text) <= 300 and text.isprintable() and "@" not in text:
-        # Nearly all: the way below costs as much as the rest of reading an event.
-        return text.strip()
-    printable = "".join(char if char.isprintable() else " " for char in str(text)[:2000])
-    return ADDRESS.sub("(an address)", printable)[:300].strip()
 
 
 class InvalidMessage(ValueError):

@@ -72,7 +72,7 @@ class SendTotals:
 
 
 def report_of(send: Send) -> SendReport:
-    """The counts of a send, in two queries whatever its size."""
+    """The counts of a send, in two queries."""
     totals = SendCount.objects.totals([send.pk]).get(send.pk, {})
     held = Batch.objects.filter(send=send, state=BatchState.HELD).count()
     return report_from(totals, held_batches=held)

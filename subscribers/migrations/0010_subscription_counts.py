@@ -19,7 +19,7 @@ class Migration(migrations.Migration):
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('day', models.CharField(blank=True, max_length=10)),
                 ('name', models.CharField(max_length=16)),
-                ('slot', models.IntegerField(default=0)),
+                ('writer', models.IntegerField(default=0)),
                 ('value', models.BigIntegerField(default=0)),
             ],
             options={
@@ -37,11 +37,11 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name='subscriptioncount',
-            index=models.Index(condition=models.Q(('slot', 0), _negated=True), fields=['id'], name='subscription_count_connection'),
+            index=models.Index(condition=models.Q(('writer', 0), _negated=True), fields=['id'], name='subscription_count_connection'),
         ),
         migrations.AddConstraint(
             model_name='subscriptioncount',
-            constraint=models.UniqueConstraint(fields=('mailing_list', 'day', 'name', 'slot'), name='subscription_count_once'),
+            constraint=models.UniqueConstraint(fields=('mailing_list', 'day', 'name', 'writer'), name='subscription_count_once'),
         ),
         migrations.RunPython(count_subscriptions, stop_counting),
     ]

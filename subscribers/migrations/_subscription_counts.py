@@ -7,8 +7,8 @@ changed row is counted by itself. A migration that rebuilds the table on SQLite 
 
 TABLE, COUNTS = "subscribers_subscription", "subscribers_subscriptioncount"
 
-_INSERT = f"INSERT INTO {COUNTS} (mailing_list_id, day, name, slot, value) "
-_ADD = f" ON CONFLICT (mailing_list_id, day, name, slot) DO UPDATE SET value = {COUNTS}.value + excluded.value"
+_INSERT = f"INSERT INTO {COUNTS} (mailing_list_id, day, name, writer, value) "
+_ADD = f" ON CONFLICT (mailing_list_id, day, name, writer) DO UPDATE SET value = {COUNTS}.value + excluded.value"
 _TODAY = {"postgresql": "to_char(now() AT TIME ZONE 'UTC', 'YYYY-MM-DD')", "sqlite": "date('now')"}
 
 #: What became of a new row, and of one that changed its state; NULL for what is not counted.
@@ -22,10 +22,10 @@ _CHANGED = (
 )
 
 
-def _counted(rows, slot):
+def _counted(rows, writer):
     """SELECT of counters over `rows` (mailing_list_id, day, name, value)."""
     return (
-        f"SELECT mailing_list_id, day, name, {slot}, sum(value) FROM ({rows}) c WHERE name IS NOT NULL "
+        f"SELECT mailing_list_id, day, name, {writer}, sum(value) FROM ({rows}) c WHERE name IS NOT NULL "
         "GROUP BY mailing_list_id, day, name HAVING sum(value) <> 0 ORDER BY mailing_list_id, day, name"
     )
 
@@ -77,7 +77,7 @@ def _sqlite():
     # No state is made here: a database that is emptied, table by table, must not end with counters below zero.
     taken = (
         f"UPDATE {COUNTS} SET value = value - 1 WHERE mailing_list_id = OLD.mailing_list_id AND day = '' "
-        "AND name = OLD.state AND slot = 0; "
+        "AND name = OLD.state AND writer = 0; "
     )
     taken += (
         f"{_INSERT}SELECT OLD.mailing_list_id, {day}, 'removed', 0, 1 WHERE OLD.state = 'active' AND EXISTS "

@@ -65,7 +65,7 @@ class SubscriptionCount(models.Model):
     )
     day = models.CharField(max_length=10, blank=True)
     name = models.CharField(max_length=16)
-    slot = models.IntegerField(default=0)
+    writer = models.IntegerField(default=0)
     value = models.BigIntegerField(default=0)
 
     objects: ClassVar[SubscriptionCountQuerySet] = SubscriptionCountQuerySet.as_manager()  # type: ignore[assignment]
@@ -73,10 +73,10 @@ class SubscriptionCount(models.Model):
     class Meta:
         default_permissions = ()
         constraints = [
-            models.UniqueConstraint(fields=["mailing_list", "day", "name", "slot"], name="subscription_count_once"),
+            models.UniqueConstraint(fields=["mailing_list", "day", "name", "writer"], name="subscription_count_once"),
         ]
         indexes = [
-            models.Index(fields=["id"], condition=~models.Q(slot=0), name="subscription_count_connection"),
+            models.Index(fields=["id"], condition=~models.Q(writer=0), name="subscription_count_connection"),
         ]
 
     def __str__(self) -> str:
@@ -86,19 +86,19 @@ class SubscriptionCount(models.Model):
 FOLD = """
     WITH taken AS (
         DELETE FROM subscribers_subscriptioncount WHERE id IN (
-            SELECT id FROM subscribers_subscriptioncount WHERE slot <> 0 ORDER BY id LIMIT %s FOR UPDATE SKIP LOCKED)
+            SELECT id FROM subscribers_subscriptioncount WHERE writer <> 0 ORDER BY id LIMIT %s FOR UPDATE SKIP LOCKED)
         RETURNING mailing_list_id, day, name, value)
-    INSERT INTO subscribers_subscriptioncount (mailing_list_id, day, name, slot, value)
+    INSERT INTO subscribers_subscriptioncount (mailing_list_id, day, name, writer, value)
     SELECT mailing_list_id, day, name, 0, sum(value) FROM taken GROUP BY 1, 2, 3 ORDER BY 1, 2, 3
-    ON CONFLICT (mailing_list_id, day, name, slot)
+    ON CONFLICT (mailing_list_id, day, name, writer)
     DO UPDATE SET value = subscribers_subscriptioncount.value + excluded.value
 """
 
 
 def fold_subscription_counts() -> bool:
     """Add up what connections have counted. Whether there is more. Rows that are being changed are left."""
-    if connection.vendor != "postgresql" or not SubscriptionCount.objects.exclude(slot=0).exists():
+    if connection.vendor != "postgresql" or not SubscriptionCount.objects.exclude(writer=0).exists():
         return False
     with connection.cursor() as cursor:
         cursor.execute(FOLD, [FOLDED_ROWS])
-    return SubscriptionCount.objects.exclude(slot=0).count() > FOLDED_ROWS
+    return SubscriptionCount.objects.exclude(writer=0).count() > FOLDED_ROWS

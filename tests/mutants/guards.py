@@ -1185,9 +1185,9 @@ GUARDS = (
     Guard(
         promise="An event must be about the recipient of its delivery",
         path=APPLY,
-        symbol="_recipient_matches",
-        old="return not canonical or _canonical(recipient) == canonical",
-        new="return True",
+        symbol="_find_recipient",
+        old="if not canonical or event.recipient == canonical or _canonical(event.recipient) == canonical:",
+        new="if True:",
         tests=(
             "tests/newsletter/events/test_apply.py::test_an_event_that_matches_no_delivery_is_an_orphan_and_changes_nothing",
         ),

@@ -91,7 +91,7 @@ def test_what_connections_counted_is_added_up_and_stays_the_same(db: None) -> No
     before = states(mailing_list), happened(mailing_list)
     assert not fold_subscription_counts()
     assert (states(mailing_list), happened(mailing_list)) == before
-    assert not SubscriptionCount.objects.exclude(slot=0).exists()
+    assert not SubscriptionCount.objects.exclude(writer=0).exists()
 
 
 def test_the_triggers_are_on_the_table(db: None) -> None:

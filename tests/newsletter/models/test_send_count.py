@@ -107,7 +107,7 @@ def test_what_connections_counted_is_added_up_and_stays_the_same(db: None) -> No
     before = counters(send)
     assert not fold_send_counts()
     assert counters(send) == before
-    assert not SendCount.objects.exclude(slot=0).exists()
+    assert not SendCount.objects.exclude(writer=0).exists()
     Delivery.objects.filter(send=send).update(opened_at=START)
     assert counters(send)["", "", "event.opened"] == 1
 
