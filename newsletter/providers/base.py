@@ -293,13 +293,15 @@ class Provider(Protocol):
 
     @property
     def key_lifetime(self) -> datetime.timedelta:
-        """How long after the first attempt the same idempotency key can be used safely, with a margin for clocks.
-
-        Zero for a provider without idempotency keys: a batch that may have been sent is not posted again automatically.
-        """
+        """How long after the first attempt an idempotency key can be used safely, with a margin for clocks. Zero without
+        keys: a batch that may have been sent is not posted again automatically."""
 
     supports_webhooks: ClassVar[bool]
-    """Whether it sends webhooks about deliveries, bounces and complaints."""
+    """Whether it sends webhooks about deliveries, bounces and complaints. They are taken at /webhooks/`name`/."""
+
+    @property
+    def has_webhook_secret(self) -> bool:
+        """Whether the settings have what verifies its webhooks. Without it, their URL answers 404."""
 
     @property
     def account(self) -> str:

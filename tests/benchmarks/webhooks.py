@@ -1,6 +1,6 @@
-"""The webhook inbox as it is shipped: gunicorn with gunicorn.conf.py, PostgreSQL that waits for the disk, 8 connections.
+"""The webhook inbox as it is shipped: gunicorn with gunicorn.conf.py, PostgreSQL that waits for the disk, 8 clients.
 
-The clients are processes of their own: `python -m tests.benchmarks.webhooks HOST:PORT SECRET EVENTS CONNECTIONS`. Each
+They are connections of two processes: `python -m tests.benchmarks.webhooks HOST:PORT SECRET EVENTS CONNECTIONS`. Each
 signs its events, writes a line, waits for one, posts its events, and prints the seconds that each of them took.
 """
 
@@ -137,24 +137,22 @@ def _run(host: str, secret: str, events: int, connections: int) -> None:
         opened = [socket.create_connection((name, int(port))) for _ in range(connections)]
         print("ready", flush=True)
         sys.stdin.readline()
-        for connection in opened:
-            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        for number, connection in enumerate(opened):
             connection.sendall(requests.pop())
-            selector.register(connection, selectors.EVENT_READ, time.perf_counter())
+            selector.register(connection, selectors.EVENT_READ, (number, time.perf_counter()))
         while len(waits) < events:
             for key, _ in selector.select():
-                connection = key.fileobj
-                assert isinstance(connection, socket.socket)
+                connection = opened[key.data[0]]
                 answer = connection.recv(4096)
                 while not answer.endswith(b"\r\n\r\nok"):
                     more = connection.recv(4096)
                     assert more, answer
                     answer += more
                 assert answer.startswith(b"HTTP/1.1 200 "), answer
-                waits.append(time.perf_counter() - key.data)
+                waits.append(time.perf_counter() - key.data[1])
                 if requests:
                     connection.sendall(requests.pop())
-                    selector.modify(connection, selectors.EVENT_READ, time.perf_counter())
+                    selector.modify(connection, selectors.EVENT_READ, (key.data[0], time.perf_counter()))
         for connection in opened:
             connection.close()
     print(json.dumps([round(wait, 6) for wait in waits]), flush=True)
