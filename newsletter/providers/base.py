@@ -282,6 +282,8 @@ class Provider(Protocol):
     """Sends mail, and reports what became of it."""
 
     name: ClassVar[str]
+    supports_webhooks: ClassVar[bool]
+    """Whether it sends webhooks about deliveries, bounces and complaints. They are taken at /webhooks/`name`/."""
 
     @property
     def batch_size(self) -> int:
@@ -293,11 +295,7 @@ class Provider(Protocol):
 
     @property
     def key_lifetime(self) -> datetime.timedelta:
-        """How long after the first attempt an idempotency key can be used safely, with a margin for clocks. Zero without
-        keys: a batch that may have been sent is not posted again automatically."""
-
-    supports_webhooks: ClassVar[bool]
-    """Whether it sends webhooks about deliveries, bounces and complaints. They are taken at /webhooks/`name`/."""
+        """How long after the first attempt its key may be used; zero without keys. See docs/add-a-provider.md, 1."""
 
     @property
     def has_webhook_secret(self) -> bool:
