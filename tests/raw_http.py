@@ -50,7 +50,8 @@ def send(connection: socket.socket, *parts: bytes) -> Answer:
     began = time.monotonic()
     for part in parts:
         connection.sendall(part)
-    with HTTPResponse(connection, method="HEAD" if parts[0].startswith(b"HEAD ") else None) as response:
+    is_head = b"".join(parts[:1]).startswith(b"HEAD ")
+    with HTTPResponse(connection, method="HEAD" if is_head else None) as response:
         response.begin()
         body = response.read()
         headers = {name.lower(): value for name, value in response.getheaders()}

@@ -142,8 +142,8 @@ def check_sizes(site: Site) -> None:
 
 def check_chunks(site: Site) -> None:
     largest = b"[" + b" " * (MAX_BODY_SIZE - 2) + b"]"
+    chunked = {"Host": site.client.host, "Transfer-Encoding": "chunked", "Connection": "close"}
     for name, body, status in (("largest-in-chunks", largest, 200), ("larger-in-chunks", largest + b" ", 413)):
-        chunked = {"Host": site.client.host, "Transfer-Encoding": "chunked", "Connection": "close"}
         with site.client.connect() as connection:
             head = head_of("POST", PATH, {**chunked, **signed(site, name, body)})
             assert send(connection, head + b"\r\n", *in_chunks(body, 60_000)).status == status

@@ -6,6 +6,7 @@ Every test goes through both doors, the application in front of Django and the v
 from __future__ import annotations
 
 import io
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -14,8 +15,10 @@ from django.db import DatabaseError
 from django.urls import reverse
 from django.utils import translation
 
+from newsletter import providers
 from newsletter.config.request_body import Application
 from newsletter.models import Event
+from newsletter.providers.base import SignedEvent
 from newsletter.web import webhooks
 from newsletter.web.webhooks import MAX_BODY_SIZE
 from tests.newsletter.web.webhook_doors import BODY, DOORS, URL, Reply, ask, headers, request
@@ -84,6 +87,24 @@ def test_an_event_of_a_provider_that_is_no_longer_in_provider_is_stored(
     assert Event.objects.get().provider == "resend"
 
 
+class Postbox:
+    """As much of a provider as takes a webhook."""
+
+    name, supports_webhooks, has_webhook_secret = "postbox", True, True
+
+    def verify_webhook(self, headers: Mapping[str, str], body: bytes) -> SignedEvent:
+        return SignedEvent(event_id=headers["postbox-id"], body=body.decode())
+
+
+def test_another_provider_takes_its_webhooks_under_its_own_name(
+    door: Application, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(providers, "PROVIDERS", {**providers.PROVIDERS, "postbox": Postbox})
+    assert post(door, path="/webhooks/postbox/", changes={"Postbox-Id": "p-1"}).status == 200
+    event = Event.objects.get()
+    assert (event.provider, event.event_id) == ("postbox", "p-1")
+
+
 def test_either_of_two_secrets_verifies_during_a_rotation(door: Application, monkeypatch: pytest.MonkeyPatch) -> None:
     signed = headers()
     monkeypatch.setattr(settings, "WEBHOOK_SECRETS", ["whsec_" + "A" * 32, *settings.WEBHOOK_SECRETS])
@@ -136,9 +157,9 @@ def test_a_valid_signature_behind_too_many_others_is_rejected(door: Application)
 
 
 @pytest.mark.parametrize("content_type", ["multipart/form-data; boundary=x", "text/plain", "", "application/jsonx"])
-def test_only_json_is_accepted(door: Application, content_type: str) -> None:
-    environ = {**request(), "CONTENT_TYPE": content_type}
-    assert ask(door, environ).status == 415
+def test_only_json_up_to_the_size_limit_is_accepted(door: Application, content_type: str) -> None:
+    assert ask(door, {**request(), "CONTENT_TYPE": content_type}).status == 415
+    assert post(door, of_size(MAX_BODY_SIZE + 1)).status == 413
     assert not Event.objects.exists()
 
 

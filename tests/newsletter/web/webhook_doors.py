@@ -71,7 +71,7 @@ def _nothing_else(environ: dict[str, Any], start_response: Any) -> Iterable[byte
 
 def _django(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
     # Not Django's WSGI handler, which would close the connection with the test's transaction.
-    response = ClientHandler(enforce_csrf_checks=True)(environ)
+    response: Any = ClientHandler(enforce_csrf_checks=True)(environ)
     start_response(f"{response.status_code} {response.reason_phrase}", list(response.items()))
     return [response.content]
 
