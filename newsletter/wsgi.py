@@ -4,7 +4,10 @@ import os
 
 from django.core.wsgi import get_wsgi_application
 
-from newsletter.config.request_body import BodyLengthMiddleware
-
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "newsletter.settings")
-application = BodyLengthMiddleware(get_wsgi_application())
+django_application = get_wsgi_application()
+
+from newsletter.config.request_body import BodyLengthMiddleware
+from newsletter.web.webhook_app import WebhookApplication
+
+application = WebhookApplication(BodyLengthMiddleware(django_application))

@@ -1,7 +1,8 @@
 """A separate installation for tests: its own database and processes, with real HTTP between them.
 
 Run as a program inside the environment of the installation, this module fills the database or reports its contents:
-`python -m tests.installation seed 2000`, `… newsletter`, `… site 3`, `… states`, `… signup ada`, `… stop`, `… report`.
+`python -m tests.installation seed 2000`, `… newsletter`, `… site 3`, `… states`, `… events`, `… signup ada`, `… stop`,
+`… report`.
 """
 
 from __future__ import annotations
@@ -228,6 +229,12 @@ def _count_by_state() -> None:
     print(json.dumps(dict(rows)))
 
 
+def _list_events() -> None:
+    from newsletter.models import Event
+
+    print(json.dumps(list(Event.objects.order_by("pk").values_list("event_id", flat=True))))
+
+
 def _sign_up(name: str) -> None:
     from newsletter.models import Newsletter
     from subscribers.addresses import parse_address
@@ -295,6 +302,8 @@ if __name__ == "__main__":
         _prepare_site(int(sys.argv[2]))
     elif sys.argv[1] == "states":
         _count_by_state()
+    elif sys.argv[1] == "events":
+        _list_events()
     elif sys.argv[1] == "signup":
         _sign_up(*sys.argv[2:])
     elif sys.argv[1] == "stop":

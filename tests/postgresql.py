@@ -27,10 +27,11 @@ def server_programs() -> Path | None:
 
 
 class Cluster:
-    """A server in its own folder. It does not wait for the disk, since tests need speed and not durability."""
+    """A server in its own folder. Unless it is `durable`, it does not wait for the disk: tests need speed."""
 
-    def __init__(self, programs: Path, folder: Path) -> None:
+    def __init__(self, programs: Path, folder: Path, *, durable: bool = False) -> None:
         self._programs, self._data, self._port = programs, folder / "data", _free_port()
+        self._fsync = "on" if durable else "off"
         self._user = _unprivileged(folder)
         self.url = f"postgresql://tests@127.0.0.1:{self._port}/postgres"
         initdb: list[str | Path] = [programs / "initdb", "-D", self._data]
@@ -40,7 +41,7 @@ class Cluster:
         """Start the server and wait until it accepts connections."""
         options = (
             f"-p {self._port} -c listen_addresses=127.0.0.1 -c unix_socket_directories= "
-            "-c fsync=off -c max_connections=60"
+            f"-c fsync={self._fsync} -c max_connections=60"
         )
         self._pg_ctl("-o", options, "-l", self._data / "log", "start")
 
@@ -53,17 +54,17 @@ class Cluster:
 
 
 @contextmanager
-def cluster(programs: Path) -> Iterator[str]:
-    """A running server; yields its URL."""
-    with stoppable_cluster(programs) as server:
+def cluster(programs: Path, *, durable: bool = False) -> Iterator[str]:
+    """A running server; yields its URL. A `durable` one waits for the disk at each commit, as in production."""
+    with stoppable_cluster(programs, durable=durable) as server:
         yield server.url
 
 
 @contextmanager
-def stoppable_cluster(programs: Path) -> Iterator[Cluster]:
+def stoppable_cluster(programs: Path, *, durable: bool = False) -> Iterator[Cluster]:
     """A running server, which is removed afterwards."""
     with tempfile.TemporaryDirectory(prefix="newsletter-tests-") as folder:
-        server = Cluster(programs, Path(folder))
+        server = Cluster(programs, Path(folder), durable=durable)
         server.start()
         try:
             yield server

@@ -50,7 +50,8 @@ def send(connection: socket.socket, *parts: bytes) -> Answer:
     began = time.monotonic()
     for part in parts:
         connection.sendall(part)
-    with HTTPResponse(connection) as response:
+    is_head = b"".join(parts[:1]).startswith(b"HEAD ")
+    with HTTPResponse(connection, method="HEAD" if is_head else None) as response:
         response.begin()
         body = response.read()
         headers = {name.lower(): value for name, value in response.getheaders()}
@@ -107,9 +108,9 @@ class RawClient:
                 client.close()
 
 
-def webhook_headers(secret: str, body: bytes, event_id: str) -> dict[str, str]:
-    """The headers of a signed webhook (Standard Webhooks)."""
-    timestamp = str(int(time.time()))
+def webhook_headers(secret: str, body: bytes, event_id: str, *, at: float | None = None) -> dict[str, str]:
+    """The headers of a signed webhook (Standard Webhooks). `at` is its time, now by default."""
+    timestamp = str(int(time.time() if at is None else at))
     key = base64.b64decode(secret.removeprefix("whsec_"))
     digest = hmac.digest(key, f"{event_id}.{timestamp}.".encode() + body, "sha256")
     signature = "v1," + base64.b64encode(digest).decode()

@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterator
 from django.conf import settings
 from django.db import connection
 from django.db.models import Count, Min, Q
+from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
@@ -27,6 +28,7 @@ from newsletter.monitoring.diagnostic import GRACE_PERIOD, RECENT, Diagnostic, S
 from newsletter.monitoring.formatting import duration, number, utc
 from newsletter.monitoring.heartbeat import UNSERVED, Queue, workers
 from newsletter.providers import get_route, webhook_providers
+from newsletter.providers.base import Provider
 from newsletter.providers.throttle import unavailable_providers
 from newsletter.sending.recipients import deliveries_of
 from newsletter.sending.reconcile import HAS_EVENT
@@ -234,9 +236,10 @@ def _tracking(newsletter: Newsletter, domain: ProviderDomain) -> Diagnostic:
 
 def webhook_diagnostics(now: datetime.datetime) -> Iterator[Diagnostic]:
     """Whether the provider's webhooks arrive: without them, bounces and complaints stay unknown."""
-    if not any(provider.supports_webhooks for provider in get_route()):
+    provider = next((each for each in get_route() if each.supports_webhooks), None)
+    if provider is None:
         return
-    if not settings.WEBHOOK_SECRETS:
+    if not provider.has_webhook_secret:
         yield Diagnostic(
             name="webhooks",
             severity=Severity.ERROR,
@@ -247,13 +250,13 @@ def webhook_diagnostics(now: datetime.datetime) -> Iterator[Diagnostic]:
     last = Event.objects.order_by("-pk").values_list("received_at", flat=True).first()
     ago = duration((now - last).total_seconds()) if last else ""
     if silent_since := _silent_since(now, last):
-        yield _webhooks_missing(ago, duration((now - silent_since).total_seconds()))
+        yield _webhooks_missing(provider, ago, duration((now - silent_since).total_seconds()))
     elif last:
         sentence = _("The last webhook came %(ago)s ago.") % {"ago": ago}
         yield Diagnostic(name="webhooks", severity=Severity.OK, sentence=sentence)
 
 
-def _webhooks_missing(ago: str, accepted_ago: str) -> Diagnostic:
+def _webhooks_missing(provider: Provider, ago: str, accepted_ago: str) -> Diagnostic:
     if ago:
         sentence = _("The last webhook came %(ago)s ago, but mails were accepted %(accepted_ago)s ago.")
     else:
@@ -267,7 +270,7 @@ def _webhooks_missing(ago: str, accepted_ago: str) -> Diagnostic:
         name="webhooks",
         severity=Severity.ERROR,
         sentence=f"{sentence} {_('Bounces and complaints are not recorded.')}",
-        advice=advice % {"url": f"{settings.SITE_URL}/webhooks/resend/"},
+        advice=advice % {"url": settings.SITE_URL + reverse("webhook", args=[provider.name])},
     )
 
 

@@ -58,7 +58,7 @@ def setup_steps(domains: Mapping[str, str] | None = None) -> list[SetupStep]:
         *_provider(),
         *_domain(newsletters, domains, has_mail=by_resend_at is not None),
         _first_mail(newsletters, has_mail=first_mail_at is not None),
-        *([_webhook(by_resend_at)] if resend else []),
+        *([_webhook(resend[0], by_resend_at)] if resend else []),
     ]
 
 
@@ -173,7 +173,7 @@ def _first_mail(newsletters: Sequence[Newsletter], *, has_mail: bool) -> SetupSt
     )
 
 
-def _webhook(first_mail_at: datetime.datetime | None) -> SetupStep:
+def _webhook(provider: Provider, first_mail_at: datetime.datetime | None) -> SetupStep:
     is_sandbox = "sandbox" in settings.PROVIDER.split(",")
     is_done = first_mail_at is not None and _has_event_since(first_mail_at)
     sentence = (
@@ -187,7 +187,7 @@ def _webhook(first_mail_at: datetime.datetime | None) -> SetupStep:
     return SetupStep(
         name="setup_webhook",
         is_done=is_done,
-        sentence=sentence % {"url": _url("resend-webhook")},
+        sentence=sentence % {"url": _url("webhook", provider.name)},
         link="" if is_sandbox else RESEND_WEBHOOKS,
         command="manage.py sandbox" if is_sandbox else "",
     )

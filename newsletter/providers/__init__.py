@@ -41,6 +41,15 @@ def webhook_providers() -> Route:
     return tuple(provider for provider in providers.values() if provider.supports_webhooks)
 
 
+def webhook_provider(name: str) -> Provider | None:
+    """The provider whose webhooks are taken at /webhooks/NAME/; None without one that is able to verify them."""
+    for make in PROVIDERS.values():
+        provider = make()
+        if provider.name == name and provider.supports_webhooks and provider.has_webhook_secret:
+            return provider
+    return None
+
+
 def erase_from_body(body: bytes, deliveries: Collection[int]) -> bytes:
     """A frozen body without the recipients of these deliveries, which must not be posted again.
 

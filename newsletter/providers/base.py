@@ -276,6 +276,8 @@ class Provider(Protocol):
     """Sends mail, and reports what became of it."""
 
     name: ClassVar[str]
+    supports_webhooks: ClassVar[bool]
+    """Whether it sends webhooks about deliveries, bounces and complaints. They are taken at /webhooks/`name`/."""
 
     @property
     def batch_size(self) -> int:
@@ -287,13 +289,11 @@ class Provider(Protocol):
 
     @property
     def key_lifetime(self) -> datetime.timedelta:
-        """How long after the first attempt the same idempotency key can be used safely, with a margin for clocks.
+        """How long after the first attempt its key may be used; zero without keys. See docs/add-a-provider.md, 1."""
 
-        Zero for a provider without idempotency keys: a batch that may have been sent is not posted again automatically.
-        """
-
-    supports_webhooks: ClassVar[bool]
-    """Whether it sends webhooks about deliveries, bounces and complaints."""
+    @property
+    def has_webhook_secret(self) -> bool:
+        """Whether the settings have what verifies its webhooks. Without it, their URL answers 404."""
 
     @property
     def account(self) -> str:

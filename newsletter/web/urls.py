@@ -1,14 +1,15 @@
-"""URLs of the public site and of the webhook."""
+"""URLs of the public site and of webhooks."""
 
 from django.urls import path
 
 from newsletter.web.crawlers import robots, sitemap
 from newsletter.web.feed import atom_feed
 from newsletter.web.pages import archive_page, draft_page, front_page, home, issue_page
-from newsletter.web.webhooks import ResendWebhook
+from newsletter.web.webhooks import webhook
 
 urlpatterns = [
-    path("webhooks/resend/", ResendWebhook.as_view(), name="resend-webhook"),
+    # The web server takes these before Django does, see newsletter/web/webhook_app.py.
+    path("webhooks/<slug:name>/", webhook, name="webhook"),
     path("", home, name="home"),
     path("robots.txt", robots, name="robots"),
     path("sitemap.xml", sitemap, name="sitemap"),

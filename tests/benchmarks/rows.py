@@ -33,7 +33,7 @@ def median_cpu_seconds(step: Callable[[], object], *, runs: int = 15) -> float:
 
 def table(rows: list[Row]) -> str:
     """The rows as aligned text."""
-    figures = [f"{row.figure:,.0f}" if row.figure >= 1_000 else f"{row.figure:,.1f}" for row in rows]
+    figures = [f"{row.figure:,.{_decimals(row.figure)}f}" for row in rows]
     name, figure = max(len(row.name) for row in rows), max(map(len, figures))
     unit = max(len(row.unit) for row in rows)
     lines = (
@@ -41,3 +41,7 @@ def table(rows: list[Row]) -> str:
         for row, shown in zip(rows, figures, strict=True)
     )
     return "\n".join(line.rstrip() for line in lines)
+
+
+def _decimals(figure: float) -> int:
+    return 0 if figure >= 1_000 else 1 if figure >= 1 else 2

@@ -25,7 +25,6 @@ from wsgiref.simple_server import WSGIRequestHandler, make_server
 import urllib3
 from django.conf import settings
 from django.core.management import call_command
-from django.core.wsgi import get_wsgi_application
 from django.db import connections
 from django.utils import timezone
 
@@ -40,6 +39,7 @@ from newsletter.sending.expand import expand_audience
 from newsletter.sending.schedule import schedule_issue
 from newsletter.sending.weekly import end_on
 from newsletter.settings import database_settings
+from newsletter.wsgi import application
 from subscribers.consent.actions import unsubscribe_all
 from subscribers.imports.confirmed import import_confirmed
 from subscribers.models import ConsentForm, Evidence, Frequency, MailingList, Subscription
@@ -250,7 +250,7 @@ def work(stage: Stage) -> None:
 def serve(stage: Stage, port: int) -> None:
     """Act as the web server until killed."""
     enter(stage)
-    with make_server("127.0.0.1", port, get_wsgi_application(), handler_class=_Quiet) as server:
+    with make_server("127.0.0.1", port, application, handler_class=_Quiet) as server:
         server.serve_forever()
 
 

@@ -83,6 +83,14 @@ def test_a_body_that_takes_too_long_is_answered_with_408(server: Server, monkeyp
         assert send(connection, post(5) + b"\r\n", b"abcd").status == 408
 
 
+def test_a_chunked_body_without_an_end_is_answered_with_408(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http_server, "BODY_SECONDS", SHORT)
+    with server.client.connect() as connection:
+        head = head_of("POST", "/", {"Host": "here", "Transfer-Encoding": "chunked"})
+        answer = send(connection, head + b"\r\n", b"3\r\nabc\r\n")
+        assert (answer.status, answer.headers["connection"]) == (408, "close")
+
+
 def test_a_deadline_counts_from_the_first_byte_of_each_request(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(http_server, "HEAD_SECONDS", LONG)
     with server.client.connect() as connection:

@@ -281,6 +281,11 @@ class ResendProvider:
 
     # Events
 
+    @property
+    def has_webhook_secret(self) -> bool:
+        """Whether RESEND_WEBHOOK_SECRETS is set."""
+        return bool(self._secrets)
+
     def verify_webhook(self, headers: Mapping[str, str], body: bytes) -> SignedEvent:
         """Verify Svix's signature with the current or the previous secret. Raises EventRejected."""
         return verify_signature(self._secrets, headers, body)

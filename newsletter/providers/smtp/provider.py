@@ -69,6 +69,7 @@ class SmtpProvider:
 
     name: ClassVar[str] = "smtp"
     supports_webhooks: ClassVar[bool] = False
+    has_webhook_secret: ClassVar[bool] = False
 
     def __init__(self, sleep: Callable[[float], None] = time.sleep) -> None:
         self._sleep = sleep

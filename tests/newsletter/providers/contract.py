@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import re
 import uuid
 from typing import Protocol
 
@@ -126,6 +127,10 @@ class ProviderContract:
         ]  # fmt: skip
         assert again[0].ids == again[1].ids
         assert remote.recipients() == [ADA, BEN]
+
+    def test_its_name_is_the_last_part_of_a_url(self, provider: Provider) -> None:
+        assert re.fullmatch(r"[a-z0-9-]{1,16}", provider.name)
+        assert provider.supports_webhooks or not provider.has_webhook_secret
 
     def test_an_event_without_a_signature_is_rejected(self, provider: Provider) -> None:
         with pytest.raises(EventRejected):

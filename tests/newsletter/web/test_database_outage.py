@@ -27,7 +27,7 @@ from newsletter.monitoring import probes
 from newsletter.web import webhooks
 from newsletter.web.database_outage import is_outage
 from subscribers.consent.tokens import confirm_url, preferences_url, unsubscribe_url
-from tests.newsletter.web.test_webhooks import BODY, headers
+from tests.newsletter.web.webhook_doors import DOORS, ask, request
 from tests.people import ada
 from tests.publications import make_newsletter
 
@@ -116,20 +116,20 @@ def test_mistakes_in_sqlite_queries_are_no_outages(file: sqlite3.Connection) -> 
     assert not is_outage(failure_of(file, "SELECT ?", (object(),)))
 
 
+@pytest.mark.parametrize("door", DOORS)
 @pytest.mark.parametrize("error", [*OUTAGES, *MISTAKES], ids=str)
 def test_a_webhook_during_an_outage_is_asked_to_come_again(
-    error: Error, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    error: Error, door: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(webhooks, "store_event", lambda *arguments: (_ for _ in ()).throw(error))
-    client = Client(raise_request_exception=error not in MISTAKES)
-    answer = client.post("/webhooks/resend/", BODY, content_type="application/json", headers=headers())
+    answer = ask(DOORS[door], request())
     if error in MISTAKES:
-        assert answer.status_code == 500
+        assert answer.status == 500
         return
-    assert (answer.status_code, answer["Retry-After"], answer["Cache-Control"]) == (503, "30", "no-store")
-    assert (answer["Content-Type"], answer.content) == (
+    assert (answer.status, answer.headers["Retry-After"], answer.headers["Cache-Control"]) == (503, "30", "no-store")
+    assert (answer.headers["Content-Type"], answer.text) == (
         "text/plain; charset=utf-8",
-        b"The database is unavailable. Try again later.",
+        "The database is unavailable. Try again later.",
     )
     (line,) = caplog.records
     assert (line.levelname, line.exc_info) == ("ERROR", None)
