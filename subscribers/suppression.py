@@ -49,11 +49,14 @@ WORKER = "worker"
 #: Of several reasons the one with the highest rank is kept. All ranks differ, so the order of arrival does not matter.
 #: Reasons that a new confirmation lifts rank below those that it does not.
 RANKS = {
-    SuppressionReason.HARD_BOUNCE: 1,
-    SuppressionReason.ERASED: 2,
-    SuppressionReason.PROVIDER: 3,
-    SuppressionReason.MANUAL: 4,
-    SuppressionReason.COMPLAINT: 5,
+    SuppressionReason.SOFT_BOUNCE: 1,
+    SuppressionReason.NO_DOMAIN: 2,
+    SuppressionReason.INACTIVE: 3,
+    SuppressionReason.HARD_BOUNCE: 4,
+    SuppressionReason.ERASED: 5,
+    SuppressionReason.PROVIDER: 6,
+    SuppressionReason.MANUAL: 7,
+    SuppressionReason.COMPLAINT: 8,
 }
 
 #: The reasons that an erased address may be suppressed for by now.

@@ -45,6 +45,7 @@ from newsletter.models.sending_switch import (
     SwitchTransition,
     sending_stopped,
 )
+from newsletter.models.soft_bounce import SoftBounce
 from newsletter.models.sunset import SunsetRound
 from newsletter.models.throttle import Availability, ProviderThrottle
 from newsletter.models.weekday import Weekday
@@ -111,6 +112,7 @@ __all__ = [
     "SendingStop",
     "SendingSwitch",
     "Story",
+    "SoftBounce",
     "SunsetRound",
     "SuppressionSync",
     "SwitchState",

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from newsletter.events.apply import apply_events
+from newsletter.events.bounces import settle_soft_bounces
 from newsletter.gathering.poll import poll_next_feed
 from newsletter.monitoring.heartbeat import Queue
 from newsletter.monitoring.lost_links import log_lost_links

@@ -28,6 +28,7 @@ from subscribers.consent.tokens import (
 from subscribers.models import (
     CONFIRMED,
     CONFIRMED_AFTER_HOLD,
+    BOUNCED,
     LIFTED_BY_CONFIRMATION,
     REQUESTED,
     ConsentKind,
@@ -68,7 +69,7 @@ MAX_CONFIRMATIONS_PER_DAY, MAX_UNANSWERED_CONFIRMATIONS, MAX_ALREADY_SUBSCRIBED_
 DAY = datetime.timedelta(days=1)
 
 #: Why a provider refuses to deliver to an address whose confirmation would lift the suppression.
-LISTED_BY_PROVIDERS = (SuppressionReason.HARD_BOUNCE, SuppressionReason.COMPLAINT)
+LISTED_BY_PROVIDERS = (*BOUNCED, SuppressionReason.COMPLAINT)
 #: How long a mail to such an address waits: the provider may first have to be told to deliver it.
 PROVIDER_DELAY = datetime.timedelta(minutes=10)
 

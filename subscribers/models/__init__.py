@@ -85,6 +85,7 @@ from subscribers.models.sunset import SUNSET_MACHINE, SunsetQuestion, SunsetStat
 from subscribers.models.suppression import (
     COMPLAINT_HOLD,
     CONFIRMED_AFTER_HOLD,
+    BOUNCED,
     LIFTED_BY_CONFIRMATION,
     LiftedSuppression,
     Suppression,
@@ -131,6 +132,7 @@ __all__ = [
     "HOUR",
     "IMPORTED",
     "IMPORT_MACHINE",
+    "BOUNCED",
     "LIFTED_BY_CONFIRMATION",
     "MAX_OPTIONS",
     "MAX_TEXT",
