@@ -13,12 +13,12 @@ from __future__ import annotations
 import datetime
 import logging
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 
 from django.db import transaction
-from django.db.models import Case, F, Max, Q, When
-from django.db.models.functions import Greatest
+from django.db.models import Case, F, Max, When
 from django.utils import timezone
 
 from newsletter.events.soft_points import RARE_SENDS_PER_MONTH, WEEKLY_WINDOW, WINDOW, SoftMark, SoftVerdict, judge
@@ -57,7 +57,7 @@ SUBSCRIBERS_PER_RUN, DELETED_PER_RUN = 200, 1_000
 #: had a fault: their bounces do not count.
 FAULT_SHARE, MIN_FAULT = 0.05, 10
 
-#: If so many addresses of a domain that got mail before are reported as without a domain within an hour, its DNS failed.
+#: If so many addresses of a domain that got mail before are reported as missing within an hour, its DNS failed.
 MANY_MISSING, SAME_TIME = 5, datetime.timedelta(hours=1)
 
 # Where the same mail bounced more than once, the first bounce counts, in whatever order they arrive.
@@ -149,12 +149,12 @@ def verdicts_on(subscribers: Collection[int]) -> dict[str, SoftVerdict]:
     candidates = {pk: found for pk, found in marks.items() if judge(found, window=WEEKLY_WINDOW)}
     if not candidates:
         return {}
-    resets, windows = _resets(candidates, addresses), _windows(candidates.values())
+    resets, windows = _resets(candidates, addresses), _windows(candidates)
     faults = _Faults()
     verdicts = {}
     for pk, found in candidates.items():
         counted = [mark for mark in found if not faults.has(mark, addresses[pk])]
-        verdict = judge(counted, since=resets.get(pk), window=max(windows[mark.send] for mark in found))
+        verdict = judge(counted, since=resets.get(pk), window=windows[pk])
         if verdict:
             verdicts[addresses[pk]] = verdict
     return verdicts
@@ -190,18 +190,18 @@ def _resets(candidates: Mapping[int, Sequence[SoftMark]], addresses: Mapping[int
     return {pk: max(found) for pk, found in resets.items() if found}
 
 
-def _windows(marks: Iterable[Sequence[SoftMark]]) -> dict[int, datetime.timedelta]:
-    """The window of each send: longer where its newsletter had few sends in the month before it."""
-    sends = {mark.send for found in marks for mark in found}
-    rows = Send.objects.filter(pk__in=sends).values_list("pk", "issue__newsletter", "started_at")
-    windows = dict.fromkeys(sends, WINDOW)
+def _windows(candidates: Mapping[int, Sequence[SoftMark]]) -> dict[int, datetime.timedelta]:
+    """The window of each: longer where the newsletter of the last bounce had few sends in the month before it."""
+    last = {pk: max(marks, key=attrgetter("at")).send for pk, marks in candidates.items()}
+    rows = Send.objects.filter(pk__in=set(last.values())).values_list("pk", "issue__newsletter", "started_at")
+    windows = dict.fromkeys(last.values(), WINDOW)
     for pk, newsletter, started_at in rows:
         if started_at:
             month = (started_at - WINDOW, started_at)
             recent = Send.objects.filter(issue__newsletter=newsletter, started_at__range=month)
             is_rare = len(recent.values_list("pk")[: RARE_SENDS_PER_MONTH + 1]) <= RARE_SENDS_PER_MONTH
             windows[pk] = WEEKLY_WINDOW if is_rare else WINDOW
-    return windows
+    return {pk: windows[send] for pk, send in last.items()}
 
 
 class _Faults:
@@ -223,7 +223,9 @@ class _Faults:
         if mark.kind is not BounceClass.NO_DOMAIN:
             return False
         around = (mark.at - SAME_TIME, mark.at + SAME_TIME)
-        same = SoftBounce.objects.filter(bounce=mark.kind.value, at__range=around, subscriber__canonical__endswith=domain)
+        same = SoftBounce.objects.filter(
+            bounce=mark.kind.value, at__range=around, subscriber__canonical__endswith=domain
+        )
         if len(set(same.values_list("subscriber_id", flat=True)[: MANY_MISSING * 10])) < MANY_MISSING:
             return False
         if domain not in self._known:

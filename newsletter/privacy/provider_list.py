@@ -230,6 +230,15 @@ def listed_there_only() -> QuerySet[ProviderSuppression]:
     return ProviderSuppression.objects.filter(~Exists(here), seen_at__isnull=False, removal_requested_at__isnull=True)
 
 
+def request_removal_there(provider: str = "") -> int:
+    """Have the provider try those addresses again that are on its list and not suppressed here; how many.
+
+    The step removes them one after the other. An address that bounces for the same reason is listed again.
+    """
+    found = listed_there_only()
+    return (found.filter(provider=provider) if provider else found).update(removal_requested_at=timezone.now())
+
+
 def listed_here_only(sync: SuppressionSync) -> QuerySet[Suppression]:
     """Addresses that are suppressed because of the provider's list, and that its last reading did not find."""
     there = ProviderSuppression.objects.filter(provider=sync.provider, fingerprint=OuterRef("fingerprint"))

@@ -133,7 +133,7 @@ CLASS_RULES: Mapping[BounceClass, ClassRule] = {
     ),
     BounceClass.POLICY: ClassRule(
         translatable("Sender refused"),
-        translatable("The mailbox provider refuses the sender: reputation, block lists, authentication or local rules."),
+        translatable("The mailbox provider refuses the sender: reputation, block lists, authentication or rules."),
         _NOTHING,
         SendEffect.POLICY_COUNT,
     ),

@@ -1,4 +1,4 @@
-"""The words by which replies of mail servers are told apart, as patterns for lower-case text without URLs and addresses.
+"""The words by which replies of mail servers are told apart: patterns for lower-case text without URLs and addresses.
 
 Every repetition has an upper bound, and none is inside another one: matching costs at most a constant times the length
 of the text, which `bounces.MAX_LENGTH` bounds.
@@ -46,7 +46,8 @@ ACCOUNT = re.compile(
 
 RATE = re.compile(
     r"(?:mail|email|messages) too (?:quickly|fast)|at a rate that prevents|too many .{0,30}?"
-    r"\b(?:connections|messages|recipients|mails|emails|sessions|deliveries)\b|too much (?:mail|email|traffic)|trop de connexions|rate[ -]limit|throttl"
+    r"\b(?:connections|messages|recipients|mails|emails|sessions|deliveries)\b|too much (?:mail|email|traffic)"
+    r"|trop de connexions|rate[ -]limit|throttl"
     r"|slow down|frequency limited|(?:excessive|unexpected|unusual) volume|maximum number of (?:connections|messages)"
     r"|(?:unusual|excessive|high) rate|per (?:hour|minute|day) message receive limit|new or untrusted ip|server busy"
     r"|deferred due to .{0,40}?volume|submission quota|(?:hourly|daily) (?:message |mail |receive )?limit"
@@ -78,12 +79,15 @@ CONTENT = re.compile(
     r"message (?:size|length)|size (?:limit|of).{0,20}?message|too (?:large|big)|header.{0,20}?size|attachment|\bvirus"
     r"|malware|infected|content (?:was |is )?(?:rejected|denied|restrictions?|blocked)|spam content|spam message"
     r"|suspicion of spam|suspected spam|(?:detected|identified|classified|flagged|considered|recognized|marked|scored)"
-    r" as (?:possible |probable |likely )?(?:spam|junk|phishing|unsolicited)|due to (?:spam|virus)|spam (?:score|filter)|\bphishing\b|looks like"
+    r" as (?:possible |probable |likely )?(?:spam|junk|phishing|unsolicited)|due to (?:spam|virus)"
+    r"|spam (?:score|filter)|\bphishing\b|looks like"
     r" spam|dt:spm|\buribl\b|\bsurbl\b|rfc ?5322|duplicate header|bare (?:line feeds?|lf)|multiple addresses in from"
     r"|missing (?:message-id|date|from|subject)|(?:banned|blocked|blacklisted|malicious|bad) (?:url|link)"
 )
 LOOP = re.compile(r"mail loop|routing loop|too many hops|\bhops\b|hop count")
-EXPIRED = re.compile(r"message expired|queue\.expired|delivery time expired|retry time(?:out)? (?:not reached|exceeded)")
+EXPIRED = re.compile(
+    r"message expired|queue\.expired|delivery time expired|retry time(?:out)? (?:not reached|exceeded)"
+)
 
 FULL = re.compile(
     r"over (?:its |the |disk |storage )?quota|overquota|quota (?:is |was )?(?:exceeded|full|reached)|exceeded.{0,30}?"
@@ -112,10 +116,12 @@ _NO_SUCH = (
     r"user unknown|unknown user|unknown recipient|unknown mailbox|unknown account|no such (?:user|recipient|mailbox"
     r"|person|id|address|account|customer|local user)|doesn't have an? .{0,40}?account|(?:has no|no) mailbox here"
     rf"|\b{_BOX}\b{_GAP}{{0,80}}?\b(?:does not|doesn't|did not) exist|\b{_BOX} (?:was |is )?"
-    r"(?:not found|unknown|unrecogni[sz]ed|not known|non-?existent|could not be found|cannot be found)|unrecogni[sz]ed recipient"
+    r"(?:not found|unknown|unrecogni[sz]ed|not known|non-?existent|could not be found|cannot be found)"
+    r"|unrecogni[sz]ed recipient"
     r"|could(?:n't| not) find (?:the |this )?(?:user|recipient|mailbox|account)|recipient verify failed|recipient"
     r" verification failed|invalid (?:mailbox|user|local part)|unknown (?:or illegal alias|local part|address)"
-    r"|unknown local-part|no mailbox|address unknown|not (?:our|a valid|an existing) (?:customer|user|mailbox|recipient)"
+    r"|unknown local-part|no mailbox|address unknown|not (?:our|a valid|an existing) (?:customer|user"
+    r"|mailbox|recipient)"
     r"|utilisateur inconnu|destinataire inconnu|adresse.{0,40}?destinataire.{0,20}?invalide|empf.nger unbekannt"
     r"|unbekannter empf.nger|usuario desconocido|utente sconosciuto|recip(?:ient)?notfound|no longer on server"
     r"|doesn't exist here|no account by that name|is not a (?:known|valid) (?:user|mailbox|recipient)"
@@ -139,8 +145,9 @@ DOMAIN = re.compile(
 DOMAIN_FAULT = re.compile(r"malformed or unexpected name server reply|timed out|temporar|try again|timeout|servfail")
 
 RELAY = re.compile(
-    r"relay(?:ing)? (?:access )?(?:is )?(?:denied|prohibited|not (?:allowed|permitted))|unable to relay|(?:not permitted"
-    r"|not allowed|not configured) to relay|rcpthosts|(?:do not|don't) relay|tenantattribution|open relay"
+    r"relay(?:ing)? (?:access )?(?:is )?(?:denied|prohibited|not (?:allowed|permitted))|unable to relay"
+    r"|(?:not permitted|not allowed|not configured) to relay|rcpthosts|(?:do not|don't) relay|tenantattribution"
+    r"|open relay"
 )
 
 NOT_WANTED_FIRST = re.compile(

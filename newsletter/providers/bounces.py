@@ -43,7 +43,9 @@ IP = re.compile(r"(?<![\w.])\d{1,3}(?:\.\d{1,3}){3}(?![\w])|(?<![\w:])[0-9a-f]{1
 SIZE = re.compile(r"(?:original |total )?message size:? ?(?:is |was )?\d{1,12} ?(?:[km]?b|bytes|octets)?\b")
 
 #: An earlier reply that is only mentioned.
-FOOTNOTE = re.compile(r"(?:earlier|previous|prior|first) (?:attempt|try|reply|response|error)s?\b|\bresponse: ?(?=4\d\d )")
+FOOTNOTE = re.compile(
+    r"(?:earlier|previous|prior|first) (?:attempt|try|reply|response|error)s?\b|\bresponse: ?(?=4\d\d )"
+)
 #: Where a quoted reply begins; the last one counts.
 NESTED = re.compile(
     r"-> ?|<(?=[245]\d\d[ -])|\bsaid: ?|other mail system problem |remote server (?:returned|responded):? ?['\"]?"
@@ -104,7 +106,9 @@ def read_reply(text: str) -> Reply | None:
     kind = code[1] if code else parts[0] if parts else ""
     return Reply(
         words=reply,
-        has_linked_list=any(words_of.LINKED_LISTS.search(name) for name in (*URL.findall(quoted), *HOST.findall(quoted))),
+        has_linked_list=any(
+            words_of.LINKED_LISTS.search(name) for name in (*URL.findall(quoted), *HOST.findall(quoted))
+        ),
         is_microsoft="outlook.com" in full or "office365" in full,
         is_overquota_permanent="overquotaperm" in full,
         basic=code[2] if code else "",

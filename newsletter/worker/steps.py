@@ -166,6 +166,7 @@ STEPS: tuple[Step, ...] = (
     Step("refresh_domains", Queue.BACKGROUND, REFRESH_EVERY.total_seconds(), _refresh_domains),
     Step("follow_sunset", Queue.BACKGROUND, 60, follow_sunset_policies, needs_check=True),
     Step("search_provider", Queue.BACKGROUND, 0, _search_provider),
+    Step("settle_soft_bounces", Queue.BACKGROUND, 60, settle_soft_bounces),
     Step("purge_expired", Queue.BACKGROUND, RETENTION_SECONDS, purge_expired),
     Step("sync_suppressions", Queue.BACKGROUND, PACE_SECONDS, _sync_suppressions),
     # Checks, runs and undoes imports of subscribers; each piece takes seconds.

@@ -26,9 +26,9 @@ from subscribers.consent.tokens import (
     unsubscribe_url,
 )
 from subscribers.models import (
+    BOUNCED,
     CONFIRMED,
     CONFIRMED_AFTER_HOLD,
-    BOUNCED,
     LIFTED_BY_CONFIRMATION,
     REQUESTED,
     ConsentKind,

@@ -83,9 +83,9 @@ from subscribers.models.subscription import (
 )
 from subscribers.models.sunset import SUNSET_MACHINE, SunsetQuestion, SunsetState
 from subscribers.models.suppression import (
+    BOUNCED,
     COMPLAINT_HOLD,
     CONFIRMED_AFTER_HOLD,
-    BOUNCED,
     LIFTED_BY_CONFIRMATION,
     LiftedSuppression,
     Suppression,
@@ -118,6 +118,7 @@ from subscribers.models.validators import check_address, check_header_text, chec
 
 __all__ = [
     "ADDRESS_CHANGE_MACHINE",
+    "BOUNCED",
     "BUILT_IN_FIELDS",
     "BULK_ACTION_MACHINE",
     "CHANGE_LIFETIME",
@@ -132,7 +133,6 @@ __all__ = [
     "HOUR",
     "IMPORTED",
     "IMPORT_MACHINE",
-    "BOUNCED",
     "LIFTED_BY_CONFIRMATION",
     "MAX_OPTIONS",
     "MAX_TEXT",

@@ -71,6 +71,9 @@ def test_every_reason_has_a_rank_of_its_own() -> None:
     assert len(set(RANKS.values())) == len(Reason)
     assert sorted(RANKS, key=RANKS.__getitem__) == [
         Reason.HARD_BOUNCE,
+        Reason.SOFT_BOUNCE,
+        Reason.NO_DOMAIN,
+        Reason.INACTIVE,
         Reason.ERASED,
         Reason.PROVIDER,
         Reason.MANUAL,

@@ -213,7 +213,7 @@ def test_an_address_whose_mail_bounced_for_policy_is_not_suppressed_here_and_is_
     assert not Suppression.objects.exists()
     (sentence,) = names()
     assert sentence == "1 address is on the suppression list of resend and not suppressed here."
-    Event.objects.create(**event, event_id="m-2", state="applied", bounce="hard")
+    Event.objects.create(**event, event_id="m-2", state="applied", bounce="no_mailbox")
     sync(provider)
     assert reasons() == {people.ADA: SuppressionReason.HARD_BOUNCE}
     assert names() == []
