@@ -281,7 +281,7 @@ class EventAdmin(RecordAdmin):
     def bounce_shown(self, event: Event) -> str:
         """What the bounce is about, and what follows from it."""
         kind = class_of(event.bounce)
-        return f"{kind.rule.name}. {kind.rule.meaning} {kind.rule.person.value}" if kind else "–"
+        return f"{kind.rule.name}. {kind.rule.meaning} {kind.rule.recipient.value}" if kind else "–"
 
     @admin.display(description=gettext_lazy("Note"))
     def note_shown(self, event: Event) -> str:

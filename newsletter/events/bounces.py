@@ -24,7 +24,7 @@ from django.utils import timezone
 from newsletter.events.soft_points import RARE_SENDS_PER_MONTH, WEEKLY_WINDOW, WINDOW, SoftMark, SoftVerdict, judge
 from newsletter.models import IS_DELIVERED, Delivery, Send, SoftBounce
 from newsletter.models.bulk_sql import execute_with_rows
-from newsletter.providers.bounce_classes import BounceClass, PersonEffect, class_of
+from newsletter.providers.bounce_classes import BounceClass, RecipientEffect, class_of
 from subscribers.models import (
     LiftedSuppression,
     Subscriber,
@@ -60,7 +60,7 @@ FAULT_SHARE, MIN_FAULT = 0.05, 10
 #: If so many addresses of a domain that got mail before are reported as missing within an hour, its DNS failed.
 MANY_MISSING, SAME_TIME = 5, datetime.timedelta(hours=1)
 
-# Where the same mail bounced more than once, the first bounce counts, in whatever order they arrive.
+# Where the same mail bounced more than once, the first bounce counts, in any order.
 RECORD_SOFT_BOUNCES = """
     INSERT INTO newsletter_softbounce
         (subscriber_id, send_id, fingerprint, bounce, at, recorded_at, is_settled)
@@ -102,7 +102,7 @@ def record_bounces(mails: Iterable[BouncedMail]) -> dict[str, SuppressionCause]:
         if reason := REASONS.get(mail.kind):
             if mail.canonical and (mail.canonical not in causes or outranks(reason, causes[mail.canonical][0])):
                 causes[mail.canonical] = (reason, mail.words)
-        elif mail.kind.rule.person is not PersonEffect.NOTHING and mail.delivery_pk and mail.canonical:
+        elif mail.kind.rule.recipient is not RecipientEffect.NOTHING and mail.delivery_pk and mail.canonical:
             known = soft.get(mail.delivery_pk)
             if known is None or (mail.at, mail.kind.value) < (known.at, known.kind.value):
                 soft[mail.delivery_pk] = mail

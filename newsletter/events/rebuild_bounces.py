@@ -12,7 +12,7 @@ from newsletter.events.bounces import KEPT, BouncedMail, record_bounces
 from newsletter.models import Delivery, Event, EventState, SoftBounce
 from newsletter.providers import webhook_providers
 from newsletter.providers.base import EventRejected, Provider
-from newsletter.providers.bounce_classes import EARLIER_CODES, PersonEffect, class_of, codes_for
+from newsletter.providers.bounce_classes import EARLIER_CODES, RecipientEffect, class_of, codes_for
 from subscribers.addresses import AddressError, parse_address
 from subscribers.models import Subscriber
 
@@ -32,7 +32,7 @@ def rebuild_soft_bounces() -> int:
 
 
 def _chunks() -> Iterator[list[Event]]:
-    kinds = (*codes_for(person=PersonEffect.POINT), *codes_for(person=PersonEffect.SECOND_TIME))
+    kinds = (*codes_for(recipient=RecipientEffect.POINT), *codes_for(recipient=RecipientEffect.SECOND_TIME))
     codes = [code for code in kinds if code not in EARLIER_CODES]
     since = timezone.now() - KEPT
     events = Event.objects.filter(

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from operator import attrgetter
 
-from newsletter.providers.bounce_classes import BounceClass, PersonEffect
+from newsletter.providers.bounce_classes import BounceClass, RecipientEffect
 from subscribers.models import SuppressionReason
 
 #: So many points within the window suppress, if first and last are so far apart: a fault of a few days does not.
@@ -22,7 +22,7 @@ MAX_POINTS, MIN_SPAN = 5, datetime.timedelta(days=14)
 WINDOW, WEEKLY_WINDOW = datetime.timedelta(days=30), datetime.timedelta(days=60)
 RARE_SENDS_PER_MONTH = 6
 
-#: Full mailboxes whose provider says that nobody uses them.
+#: Full mailboxes that are not used, as their provider says.
 MAX_ABANDONED = 2
 
 #: A domain that is still missing so much later is no fault of its DNS.
@@ -61,7 +61,7 @@ def judge(
 
 
 def _missing_domain(marks: Sequence[SoftMark]) -> SoftVerdict | None:
-    missing = [mark.at for mark in marks if mark.kind.rule.person is PersonEffect.SECOND_TIME]
+    missing = [mark.at for mark in marks if mark.kind.rule.recipient is RecipientEffect.SECOND_TIME]
     if not missing or missing[-1] - missing[0] < SECOND_TIME_AFTER:
         return None
     return SoftVerdict(SuppressionReason.NO_DOMAIN, len(missing), _days(missing[0], missing[-1]))
@@ -76,7 +76,7 @@ def _abandoned(marks: Sequence[SoftMark]) -> SoftVerdict | None:
 
 def _points(marks: Sequence[SoftMark], window: datetime.timedelta) -> SoftVerdict | None:
     """The first window with enough points. The points are the first bounces of each day (UTC)."""
-    points = [mark.at for mark in marks if mark.kind.rule.person is PersonEffect.POINT]
+    points = [mark.at for mark in marks if mark.kind.rule.recipient is RecipientEffect.POINT]
     points = [next(group) for _day, group in itertools.groupby(points, key=datetime.datetime.date)]
     for first in points:
         inside = [at for at in points if first <= at <= first + window]

@@ -234,19 +234,7 @@ class Reason(models.TextChoices):
     )
     PROVIDER_REFUSES = (
         "provider_refuses",
-        _(
-            "%(provider)s refused %(count)s mails of the last %(minutes)s minutes because of the sender: "
-            "“%(reply)s” Fix the cause before more are sent: SPF, DKIM, DMARC and reputation of the sender's domain. "
-            "No address is suppressed for this. The mails to all other recipients wait, too."
-        ),
-    )
-    PROVIDER_REFUSES_MANY = (
-        "provider_refuses_many",
-        _(
-            "%(provider)s refused %(percent)s %% of its last %(count)s mails because of the sender: “%(reply)s” Fix "
-            "the cause before more are sent: SPF, DKIM, DMARC and reputation of the sender's domain. No address is "
-            "suppressed for this. The mails to all other recipients wait, too."
-        ),
+        _("%(provider)s refused %(count)s of its last mails because of the sender: “%(reply)s”."),
     )
     PROVIDER_TRACKS = (
         "provider_tracks",

@@ -17,7 +17,7 @@ from django.utils import timezone
 from newsletter.models import Event, ProviderSuppression, SuppressionSync
 from newsletter.privacy.rules import deliveries_to
 from newsletter.providers.base import Provider
-from newsletter.providers.bounce_classes import PersonEffect, codes_for
+from newsletter.providers.bounce_classes import RecipientEffect, codes_for
 from newsletter.providers.suppression_list import (
     ListedSuppression,
     SupportsSuppressions,
@@ -212,7 +212,7 @@ def _bounced_for_policy(canonicals: Collection[str]) -> set[str]:
     for subscriber in Subscriber.objects.filter(canonical__in=canonicals):
         bounces = Event.objects.filter(delivery_id__in=deliveries_to(DataSubject(subscriber.canonical, subscriber)))
         kinds = set(bounces.exclude(bounce="").values_list("bounce", flat=True))
-        if kinds and not kinds & set(codes_for(person=PersonEffect.SUPPRESS)):
+        if kinds and not kinds & set(codes_for(recipient=RecipientEffect.SUPPRESS)):
             found.add(subscriber.canonical)
     return found
 

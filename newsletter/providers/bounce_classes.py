@@ -43,7 +43,7 @@ class BounceClass(enum.Enum):
         return self in (BounceClass.MAILBOX_FULL, BounceClass.FULL_ABANDONED)
 
 
-class PersonEffect(enum.Enum):
+class RecipientEffect(enum.Enum):
     """What one bounce means for the subscriber."""
 
     SUPPRESS = translatable("The address is suppressed at once.")
@@ -69,11 +69,11 @@ class ClassRule:
     name: str
     """A short label."""
     meaning: str
-    person: PersonEffect
+    recipient: RecipientEffect
     send: SendEffect = SendEffect.NOTHING
 
 
-_SUPPRESS, _SECOND_TIME, _POINT, _NOTHING = PersonEffect
+_SUPPRESS, _SECOND_TIME, _POINT, _NOTHING = RecipientEffect
 
 #: What follows from each class.
 CLASS_RULES: Mapping[BounceClass, ClassRule] = {
@@ -108,7 +108,7 @@ CLASS_RULES: Mapping[BounceClass, ClassRule] = {
     ),
     BounceClass.FULL_ABANDONED: ClassRule(
         translatable("Mailbox full and unused"),
-        translatable("The mailbox is full, and its provider says that nobody uses it."),
+        translatable("The mailbox is full, and its provider says that it is not used."),
         _POINT,
     ),
     BounceClass.TEMPORARY: ClassRule(
@@ -178,12 +178,12 @@ def class_of(code: str) -> BounceClass | None:
     return _BY_CODE.get(code)
 
 
-def codes_for(*, person: PersonEffect | None = None, send: SendEffect | None = None) -> tuple[str, ...]:
+def codes_for(*, recipient: RecipientEffect | None = None, send: SendEffect | None = None) -> tuple[str, ...]:
     """The stored codes of all classes with these effects, with those of an earlier version."""
     chosen = {
         each
         for each, rule in CLASS_RULES.items()
-        if person in (None, rule.person) and send in (None, rule.send)
+        if recipient in (None, rule.recipient) and send in (None, rule.send)
     }  # fmt: skip
     earlier = (code for code, each in EARLIER_CODES.items() if each in chosen)
     return (*(each.value for each in BounceClass if each in chosen), *earlier)

@@ -68,7 +68,7 @@ GREY_IF_TEMPORARY = re.compile(
 
 AUTO_REPLY = re.compile(
     r"out of (?:the )?office|auto-?reply|auto-?response|automatic (?:reply|response)|\bon vacation\b|vacation (?:reply"
-    r"|message|notice)|abwesen(?:d|heit)|absence du bureau|r.ponse automatique|automatische antwort"
+    r"|message)|abwesen(?:d|heit)|absence du bureau|r.ponse automatique|automatische antwort"
     r"|confirm that you are (?:a )?human|click to release"
 )
 
@@ -156,7 +156,7 @@ NOT_WANTED_FIRST = re.compile(
 )
 NOT_WANTED = re.compile(
     r"\brestricted\b|allowed-senders|authrequired|only accepts|not authenticated for group|not authorized to send to"
-    r"|only (?:members|subscribers) (?:may|can)|permission to (?:send|post)"
+    r"|only subscribers (?:may|can)|permission to (?:send|post)"
 )
 
 #: May be about the mailbox: the code decides.

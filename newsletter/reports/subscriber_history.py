@@ -12,7 +12,7 @@ from django.utils.translation import gettext as _
 
 from newsletter.models import STARTED, Delivery, DeliveryState, Event, Send
 from newsletter.models.reasons import reason_sentence
-from newsletter.providers.bounce_classes import BounceClass, PersonEffect, class_of
+from newsletter.providers.bounce_classes import BounceClass, RecipientEffect, class_of
 from subscribers.directory.issues import IssueHistory, IssueMark, Outcome, register_issues
 from subscribers.directory.timeline import Entry, EntryKind, Tone, register_timeline
 from subscribers.models import Subscriber
@@ -77,7 +77,7 @@ class KnownBounce:
 
     def sentence(self, *, with_words: bool) -> str:
         """What it means, what follows from it, and the words."""
-        parts = [str(self.kind.rule.meaning), str(self.kind.rule.person.value)]
+        parts = [str(self.kind.rule.meaning), str(self.kind.rule.recipient.value)]
         if with_words and self.words:
             parts.append(_("The mail server's words: “%(words)s”") % {"words": self.words})
         return " ".join(parts)
@@ -89,7 +89,7 @@ def bounces_of(deliveries: Collection[int]) -> dict[int, KnownBounce]:
     found: dict[int, KnownBounce] = {}
     for delivery, code, words in events.values_list("delivery_id", "bounce", "detail"):
         known = found.get(delivery or 0)
-        is_final = known is not None and known.kind.rule.person is PersonEffect.SUPPRESS
+        is_final = known is not None and known.kind.rule.recipient is RecipientEffect.SUPPRESS
         if delivery and not is_final and (kind := class_of(code)):
             found[delivery] = KnownBounce(kind, words)
     return found

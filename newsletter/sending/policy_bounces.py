@@ -15,6 +15,7 @@ from typing import Any
 from django.db.models import Q
 from django.utils import timezone
 
+from newsletter.config.translatable import to_data, translatable
 from newsletter.models import Delivery, Event, Reason, Send, SendState
 from newsletter.providers.bounce_classes import BounceClass
 from newsletter.sending.warm_up import MAILBOX_PROVIDERS, PLACE_OF_DOMAIN
@@ -29,6 +30,11 @@ LAST_MAILS, MAX_SHARE = 200, 0.05
 
 #: The newest policy bounces that are looked at.
 MAX_READ = 1_000
+
+ADVICE = translatable(
+    "Fix the cause before more are sent: SPF, DKIM, DMARC and reputation of the sender's domain. No address is "
+    "suppressed for this. The mails to all other recipients wait, too."
+)
 
 NAMES = ("", *MAILBOX_PROVIDERS)
 
@@ -89,31 +95,31 @@ def policy_problems(send: Send) -> Iterator[tuple[Reason, dict[str, Any]]]:
         return
     resumed = send.transitions.filter(target=SendState.SENDING).last()
     found = policy_bounces(send, since=resumed.at if resumed else None)
-    minutes = int(POLICY_WINDOW.total_seconds() // 60)
-    named = False
-    for name, bounces in sorted(found.items(), key=lambda item: -item[1].total):
-        values = {"provider": name, "count": bounces.recent, "minutes": minutes, "reply": bounces.reply}
-        if name and bounces.recent >= MAX_POLICY_BOUNCES:
-            named = True
-            yield Reason.PROVIDER_REFUSES, values
-        elif name and bounces.total >= least and (share := _share_of_last(send, name, bounces)) > MAX_SHARE:
-            named = True
-            percent = round(100 * share, 1)
-            yield Reason.PROVIDER_REFUSES_MANY, {**values, "count": LAST_MAILS, "percent": percent}
-    count = sum(bounces.recent for bounces in found.values())
-    if not named and count > MAX_POLICY_BOUNCES:
-        yield Reason.POLICY_BOUNCES, {"count": count, "minutes": minutes}
+    refusing = [
+        (name, bounces.recent if bounces.recent >= MAX_POLICY_BOUNCES else bounces.total, bounces.reply)
+        for name, bounces in sorted(found.items(), key=lambda item: -item[1].total)
+        if name and (bounces.recent >= MAX_POLICY_BOUNCES or _refuses_many(send, name, bounces))
+    ]
+    for place, (name, count, reply) in enumerate(refusing, 1):
+        advice = {"sentences": [to_data(ADVICE)]} if place == len(refusing) else {}
+        yield Reason.PROVIDER_REFUSES, {"provider": name, "count": count, "reply": reply, **advice}
+    recent = sum(bounces.recent for bounces in found.values())
+    if not refusing and recent > MAX_POLICY_BOUNCES:
+        minutes = int(POLICY_WINDOW.total_seconds() // 60)
+        yield Reason.POLICY_BOUNCES, {"count": recent, "minutes": minutes}
 
 
-def _share_of_last(send: Send, name: str, bounces: PolicyBounces) -> float:
-    """How many of the mailbox provider's last mails were refused, 0 to 1; 0 as long as there are fewer mails."""
+def _refuses_many(send: Send, name: str, bounces: PolicyBounces) -> bool:
+    """Whether more than its share of the mailbox provider's last mails was refused. False while there are fewer."""
+    if bounces.total <= LAST_MAILS * MAX_SHARE:
+        return False
     outcome = Q(delivered_at__isnull=False) | Q(bounced_at__isnull=False)
     at_provider = Q()
     for domain in MAILBOX_PROVIDERS.get(name, (name,)):
         at_provider |= Q(subscriber__canonical__endswith=f"@{domain}")
     last = Delivery.objects.filter(outcome, at_provider, send=send).order_by("-pk").values_list("pk", flat=True)
     keys = set(last[:LAST_MAILS])
-    return len(keys & bounces.deliveries) / LAST_MAILS if len(keys) == LAST_MAILS else 0.0
+    return len(keys) == LAST_MAILS and len(keys & bounces.deliveries) > LAST_MAILS * MAX_SHARE
 
 
 def newest_refusals(send: Send, limit: int) -> Mapping[str, PolicyBounces]:

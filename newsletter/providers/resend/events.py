@@ -151,8 +151,8 @@ def read_bounce(bounce: object) -> Bounce:
     kind = classify(
         (*diagnostics, *replies), is_permanent=is_permanent, subtype="" if subtype is None else str(subtype)
     )
-    said = dict.fromkeys(text for text in (*replies, *diagnostics) if text)
-    return Bounce(kind, is_permanent, " ".join(said))
+    words = dict.fromkeys(text.removeprefix("smtp; ") for text in (*replies, *diagnostics) if text)
+    return Bounce(kind, is_permanent, " ".join(words))
 
 
 def _detail(kind: str, data: Mapping[str, Any]) -> str:

@@ -72,11 +72,12 @@ def receive(send: Send, subscriber: Subscriber, reply: str = "", *, kind: str = 
         data["bounce"] = {"type": "Transient", "subType": "General", "diagnosticCode": [f"smtp; {reply}"]}
     assert send.started_at
     at = send.started_at if day is None else after(day)
-    body = {"type": kind or "email.bounced", "created_at": at.isoformat(), "data": data}
+    name = kind or "email.bounced"
+    body = {"type": name, "created_at": at.isoformat(), "data": data}
     Event.objects.create(
         provider="resend",
         event_id=f"msg_{next(numbers)}",
-        kind=body["type"],
+        kind=name,
         body=orjson.dumps(body).decode(),
         received_at=timezone.now(),
     )

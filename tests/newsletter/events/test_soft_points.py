@@ -9,11 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from newsletter.events.soft_points import WEEKLY_WINDOW, WINDOW, SoftMark, judge
-from newsletter.providers.bounce_classes import CLASS_RULES, BounceClass, PersonEffect
+from newsletter.providers.bounce_classes import CLASS_RULES, BounceClass, RecipientEffect
 from subscribers.models import SuppressionReason
 
 START = datetime.datetime(2026, 9, 1, 7, tzinfo=datetime.UTC)
-POINTS = [kind for kind, rule in CLASS_RULES.items() if rule.person is PersonEffect.POINT]
+POINTS = [kind for kind, rule in CLASS_RULES.items() if rule.recipient is RecipientEffect.POINT]
 
 
 def after(days: float) -> datetime.datetime:
@@ -73,7 +73,7 @@ def test_a_domain_that_is_still_missing_three_days_later_suppresses() -> None:
     assert judge(marks(0, 3, kind=kind), since=after(1)) is None
 
 
-NO_POINTS = [kind for kind, rule in CLASS_RULES.items() if rule.person is PersonEffect.NOTHING]
+NO_POINTS = [kind for kind, rule in CLASS_RULES.items() if rule.recipient is RecipientEffect.NOTHING]
 
 
 @given(st.lists(st.tuples(st.floats(0, 100), st.sampled_from(NO_POINTS)), max_size=30))

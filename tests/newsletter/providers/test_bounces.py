@@ -12,7 +12,7 @@ from newsletter.providers import bounce_words, bounces
 from newsletter.providers.bounce_classes import (
     CLASS_RULES,
     BounceClass,
-    PersonEffect,
+    RecipientEffect,
     SendEffect,
     class_of,
     codes_for,
@@ -22,7 +22,7 @@ from newsletter.providers.resend.events import read_bounce
 from tests.newsletter.providers.held_out_replies import HELD_OUT
 from tests.newsletter.providers.replies import CASES, NAMES
 
-SUPPRESSING = {kind for kind, rule in CLASS_RULES.items() if rule.person is PersonEffect.SUPPRESS}
+SUPPRESSING = {kind for kind, rule in CLASS_RULES.items() if rule.recipient is RecipientEffect.SUPPRESS}
 SUBTYPES = ("General", "NoEmail", "", "Undetermined", "MailboxFull", "MessageTooLarge", "ContentRejected")
 LINK = "https://postmaster.example/help?ip=198.51.100.9"
 
@@ -270,7 +270,7 @@ def test_only_classes_about_mailbox_and_domain_suppress_at_once_and_count_as_bou
 
 
 def test_policy_rates_content_and_greylisting_are_no_soft_bounces() -> None:
-    nothing = {kind for kind, rule in CLASS_RULES.items() if rule.person is PersonEffect.NOTHING}
+    nothing = {kind for kind, rule in CLASS_RULES.items() if rule.recipient is RecipientEffect.NOTHING}
     expected = {"policy", "rate_limited", "content", "greylisted", "auto_reply", "suppressed"}
     assert {kind.value for kind in nothing} == expected
 

@@ -191,7 +191,7 @@ def test_twenty_policy_bounces_of_a_mailbox_provider_in_five_minutes_pause_a_sen
     bounced_with(BounceClass.POLICY, 1)
     assert state_after_check(issue) == SendState.PAUSED
     sentence = send_of(issue).hold_sentence
-    assert "example.org refused 20 mails of the last 5 minutes because of the sender: “550 no”" in sentence
+    assert "example.org refused 20 of its last mails because of the sender: “550 no”" in sentence
     assert send_of(issue).was_auto_paused
 
 
