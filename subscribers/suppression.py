@@ -47,13 +47,17 @@ SuppressionCause = tuple[SuppressionReason, str]
 WORKER = "worker"
 
 #: Of several reasons the one with the highest rank is kept. All ranks differ, so the order of arrival does not matter.
-#: Reasons that a new confirmation lifts rank below those that it does not.
+#: Reasons that a new confirmation lifts rank below those that it does not. A provider's list and imports call every
+#: bounce a hard one, and must not replace what is known more exactly.
 RANKS = {
     SuppressionReason.HARD_BOUNCE: 1,
-    SuppressionReason.ERASED: 2,
-    SuppressionReason.PROVIDER: 3,
-    SuppressionReason.MANUAL: 4,
-    SuppressionReason.COMPLAINT: 5,
+    SuppressionReason.SOFT_BOUNCE: 2,
+    SuppressionReason.NO_DOMAIN: 3,
+    SuppressionReason.INACTIVE: 4,
+    SuppressionReason.ERASED: 5,
+    SuppressionReason.PROVIDER: 6,
+    SuppressionReason.MANUAL: 7,
+    SuppressionReason.COMPLAINT: 8,
 }
 
 #: The reasons that an erased address may be suppressed for by now.

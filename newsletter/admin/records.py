@@ -21,7 +21,7 @@ from newsletter.admin.pages import pill_class
 from newsletter.models import Batch, Delivery, Edition, Event, EventState, EventType, Issue, Send
 from newsletter.models.reasons import reason_sentence
 from newsletter.providers import webhook_providers
-from newsletter.providers.base import BounceKind
+from newsletter.providers.bounce_classes import EARLIER_CODES, BounceClass, class_of
 from newsletter.providers.resend.events import EVENT_TYPES
 from subscribers.addresses import AddressError, parse_address
 from subscribers.admin.filters import OfferedFilters
@@ -55,10 +55,11 @@ class BounceFilter(admin.SimpleListFilter):
     parameter_name = "bounce"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [(kind.value, kind.value) for kind in BounceKind]
+        return [(kind.value, str(kind.rule.name)) for kind in BounceClass]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        return queryset.filter(bounce=self.value()) if self.value() else queryset
+        codes = {self.value(), *(code for code, kind in EARLIER_CODES.items() if kind.value == self.value())}
+        return queryset.filter(bounce__in=codes) if self.value() else queryset
 
 
 class RecordAdmin(OfferedFilters, RecordModelAdmin):
@@ -245,12 +246,12 @@ class EventAdmin(RecordAdmin):
         "kind",
         "received_at",
         "state_pill",
-        "bounce",
+        "bounce_shown",
         "note_shown",
         "delivery_link",
         "pretty_body",
     )
-    readonly_fields = ("state_pill", "note_shown", "delivery_link", "pretty_body")
+    readonly_fields = ("state_pill", "bounce_shown", "note_shown", "delivery_link", "pretty_body")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         """Lists do without the bodies."""
@@ -275,6 +276,12 @@ class EventAdmin(RecordAdmin):
             return "–"
         url = reverse("admin:newsletter_delivery_change", args=[event.delivery_id])
         return format_html('<a href="{}">{}</a>', url, event.delivery_id)
+
+    @admin.display(description=gettext_lazy("Bounce"))
+    def bounce_shown(self, event: Event) -> str:
+        """What the bounce is about, and what follows from it."""
+        kind = class_of(event.bounce)
+        return f"{kind.rule.name}. {kind.rule.meaning} {kind.rule.recipient.value}" if kind else "–"
 
     @admin.display(description=gettext_lazy("Note"))
     def note_shown(self, event: Event) -> str:

@@ -16,6 +16,7 @@ from django.conf import settings
 from django.db import connection, transaction
 
 from newsletter.config.failpoints import Point, failpoint
+from newsletter.events.bounces import BouncedMail, record_bounces
 from newsletter.events.recording import FoundDelivery, RecordedEvent, find_deliveries, record_events
 from newsletter.models import (
     DELIVERED_TYPES,
@@ -32,11 +33,11 @@ from newsletter.models import (
 )
 from newsletter.models.bulk_sql import execute_with_rows
 from newsletter.providers import erase_from_event
-from newsletter.providers.base import BounceKind, EventRejected, ParsedEvent, Provider
+from newsletter.providers.base import EventRejected, ParsedEvent, Provider
 from subscribers.addresses import AddressError, parse_address
 from subscribers.directory.merge import had_address
 from subscribers.models import SuppressionReason
-from subscribers.suppression import SuppressionCause, find_erased, outranks, suppress_addresses
+from subscribers.suppression import find_erased, outranks, suppress_addresses
 
 log = logging.getLogger(__name__)
 
@@ -254,7 +255,7 @@ def _suppress(results: list[EventResult]) -> None:
 
     So does an event of this installation that fits no delivery, as after a restored backup: it is as true.
     """
-    causes: dict[str, SuppressionCause] = {}
+    causes = record_bounces(_bounced_mails(results))
     for result in results:
         if not (reason := _suppression_reason(result)):
             continue
@@ -263,6 +264,22 @@ def _suppress(results: list[EventResult]) -> None:
                 causes[canonical] = (reason, "" if result.is_erased else result.detail)
     if causes:
         suppress_addresses(causes)
+
+
+def _bounced_mails(results: list[EventResult]) -> Iterator[BouncedMail]:
+    """Bounces of this installation's mails, also those that fit no delivery. One of a superseded mail has none."""
+    for result in results:
+        event = result.parsed
+        if event is None or result.state is EventState.IGNORED or event.event_type is not EventType.BOUNCED:
+            continue
+        if event.bounce is not None:
+            yield BouncedMail(
+                kind=event.bounce,
+                at=event.at,
+                canonical=_canonical(event.recipient),
+                words="" if result.is_erased else result.detail,
+                delivery_pk=None if result.is_erased else result.delivery_pk,
+            )
 
 
 def _suppressed_by(result: EventResult, reason: SuppressionReason) -> set[str]:
@@ -279,8 +296,6 @@ def _suppression_reason(result: EventResult) -> SuppressionReason | None:
         return None
     if event.event_type is EventType.COMPLAINED:
         return SuppressionReason.COMPLAINT
-    if event.event_type is EventType.BOUNCED and event.bounce is BounceKind.HARD:
-        return SuppressionReason.HARD_BOUNCE
     if event.event_type is EventType.SUPPRESSED and result.state is EventState.APPLIED:
         return SuppressionReason.PROVIDER
     return None

@@ -46,6 +46,7 @@ from newsletter.models.sending_switch import (
     SwitchTransition,
     sending_stopped,
 )
+from newsletter.models.soft_bounce import SoftBounce
 from newsletter.models.sunset import SunsetRound
 from newsletter.models.throttle import Availability, ProviderThrottle
 from newsletter.models.weekday import Weekday
@@ -113,6 +114,7 @@ __all__ = [
     "SendTransition",
     "SendingStop",
     "SendingSwitch",
+    "SoftBounce",
     "Story",
     "SunsetRound",
     "SuppressionSync",

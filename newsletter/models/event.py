@@ -61,9 +61,7 @@ class Event(models.Model):
     received_at = models.DateTimeField(_("received at"), default=timezone.now)
     state = models.CharField(_("state"), max_length=8, choices=EventState.choices, default=EventState.NEW)
     reason = models.CharField(max_length=64, blank=True, default="", help_text=_("Reason code for this state."))
-    bounce = models.CharField(
-        _("bounce"), max_length=16, blank=True, default="", help_text=_("The kind of a bounce: hard, soft or policy.")
-    )
+    bounce = models.CharField(_("bounce"), max_length=16, blank=True, default="", help_text=_("The class of a bounce."))
     detail = models.CharField(max_length=300, blank=True, default="", help_text=_("What the provider adds."))
     superseded_mail = models.CharField(
         max_length=64,

@@ -232,6 +232,10 @@ class Reason(models.TextChoices):
             "DMARC of the sender's domain, and what the bounces say, before more are sent."
         ),
     )
+    PROVIDER_REFUSES = (
+        "provider_refuses",
+        _("%(provider)s refused %(count)s of its last mails because of the sender: “%(reply)s”."),
+    )
     PROVIDER_TRACKS = (
         "provider_tracks",
         _(

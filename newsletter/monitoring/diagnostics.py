@@ -10,6 +10,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from newsletter.models import Send, SendState
+from newsletter.monitoring.bounce_diagnostics import policy_diagnostics
 from newsletter.monitoring.diagnostic import Diagnostic, Severity, worst_first
 from newsletter.monitoring.formatting import number, utc
 from newsletter.monitoring.heartbeat import Queue
@@ -65,6 +66,7 @@ def diagnostics() -> list[Diagnostic]:
             *paused_diagnostics(),
             *held_batch_diagnostics(),
             *complaint_diagnostics(now),
+            *policy_diagnostics(now),
             *tracking_diagnostics(now),
             *webhook_diagnostics(now),
             *event_diagnostics(now),

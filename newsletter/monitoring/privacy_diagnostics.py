@@ -72,10 +72,12 @@ def _differences(sync: SuppressionSync) -> Iterator[Diagnostic]:
             there,
         )
         advice = _(
-            "Their mails were refused for reasons that are not about the mailbox, such as policy. They get no mail "
-            "until they are removed there: once the cause is fixed, remove them on the provider's page."
+            "Their mails were refused for reasons that are not about the mailbox, such as policy. The provider does "
+            "not try them again until they are removed there. Once the cause is fixed, run the command: it removes "
+            "them all."
         )
-        yield _difference(sync, sentence, advice, there, Severity.WARNING)
+        command = "manage.py remove_provider_suppressions"
+        yield _difference(sync, sentence, advice, there, Severity.WARNING, command)
     if here := listed_here_only(sync).count():
         sentence = ngettext(
             "%(count)s address was on the list of %(provider)s, is no longer listed there, and suppressed here.",
@@ -86,12 +88,15 @@ def _differences(sync: SuppressionSync) -> Iterator[Diagnostic]:
         yield _difference(sync, sentence, advice, here, Severity.OK)
 
 
-def _difference(sync: SuppressionSync, sentence: str, advice: str, count: int, severity: Severity) -> Diagnostic:
+def _difference(
+    sync: SuppressionSync, sentence: str, advice: str, count: int, severity: Severity, command: str = ""
+) -> Diagnostic:
     return Diagnostic(
         name="suppression_list",
         severity=severity,
         sentence=sentence % {"count": number(count), "provider": sync.provider},
         advice=advice,
+        command=command,
     )
 
 

@@ -16,7 +16,8 @@ from django.utils import timezone
 
 from newsletter.models import Event, ProviderSuppression, SuppressionSync
 from newsletter.privacy.rules import deliveries_to
-from newsletter.providers.base import BounceKind, Provider
+from newsletter.providers.base import Provider
+from newsletter.providers.bounce_classes import RecipientEffect, codes_for
 from newsletter.providers.suppression_list import (
     ListedSuppression,
     SupportsSuppressions,
@@ -211,7 +212,7 @@ def _bounced_for_policy(canonicals: Collection[str]) -> set[str]:
     for subscriber in Subscriber.objects.filter(canonical__in=canonicals):
         bounces = Event.objects.filter(delivery_id__in=deliveries_to(DataSubject(subscriber.canonical, subscriber)))
         kinds = set(bounces.exclude(bounce="").values_list("bounce", flat=True))
-        if kinds and BounceKind.HARD.value not in kinds:
+        if kinds and not kinds & set(codes_for(recipient=RecipientEffect.SUPPRESS)):
             found.add(subscriber.canonical)
     return found
 
@@ -227,6 +228,15 @@ def listed_there_only() -> QuerySet[ProviderSuppression]:
     """Entries of the provider's list that are not suppressed here, and not to be removed there."""
     here = Suppression.objects.filter(fingerprint=OuterRef("fingerprint"))
     return ProviderSuppression.objects.filter(~Exists(here), seen_at__isnull=False, removal_requested_at__isnull=True)
+
+
+def request_removal_there(provider: str = "") -> int:
+    """Have the provider try those addresses again that are on its list and not suppressed here; how many.
+
+    The step removes them one after the other. An address that bounces for the same reason is listed again.
+    """
+    found = listed_there_only()
+    return (found.filter(provider=provider) if provider else found).update(removal_requested_at=timezone.now())
 
 
 def listed_here_only(sync: SuppressionSync) -> QuerySet[Suppression]:

@@ -20,6 +20,7 @@ from newsletter.models import (
     EventType,
     Issue,
     Reason,
+    SoftBounce,
 )
 from newsletter.models.reasons import reason_sentence
 from newsletter.providers import erase_from_event
@@ -112,6 +113,19 @@ def _erase_events(subject: DataSubject, located: list[int]) -> int:
     return len(emptied)
 
 
+def _soft_bounces(subject: DataSubject) -> Iterator[Row]:
+    for row in SoftBounce.objects.filter(pk__in=_locate_soft_bounces(subject)).order_by("pk"):
+        yield plain_row(row, "bounce", "at")
+
+
+def _locate_soft_bounces(subject: DataSubject) -> list[int]:
+    return list(SoftBounce.objects.filter(subscriber=subject.subscriber_pk).values_list("pk", flat=True))
+
+
+def _erase_soft_bounces(subject: DataSubject, located: list[int]) -> int:
+    return SoftBounce.objects.filter(pk__in=located).delete()[0]
+
+
 RULES: tuple[DataRule, ...] = (
     DataRule(
         name="deliveries",
@@ -128,5 +142,13 @@ RULES: tuple[DataRule, ...] = (
         export=_events,
         erase=_erase_events,
         locate=_locate_events,
+    ),
+    DataRule(
+        name="soft_bounces",
+        title=_("Mails to you that bounced, as far as they may end mail to you"),
+        models=(SoftBounce,),
+        export=_soft_bounces,
+        erase=_erase_soft_bounces,
+        locate=_locate_soft_bounces,
     ),
 )

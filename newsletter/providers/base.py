@@ -17,6 +17,7 @@ from django.utils.crypto import salted_hmac
 
 from newsletter.config.translatable import translatable
 from newsletter.models import EventType
+from newsletter.providers.bounce_classes import BounceClass
 from newsletter.providers.foreign_text import sanitize as sanitize
 from newsletter.providers.reasons import ReasonError, provider_reason_sentence
 from subscribers.addresses import UNFIT_FOR_HEADERS
@@ -207,17 +208,6 @@ def _errors(message: Message) -> Iterator[str]:
         yield translatable("A message needs a recipient, a subject, HTML and text.")
 
 
-class BounceKind(enum.Enum):
-    """What a bounce says about the mailbox."""
-
-    HARD = "hard"
-    """The mailbox does not exist. The address is suppressed."""
-    SOFT = "soft"
-    """The mailbox is full or away, or the bounce does not say. The next issue may arrive."""
-    POLICY = "policy"
-    """The mailbox provider rejects us, because of DNS or reputation. The address is not suppressed."""
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ParsedEvent:
     """One verified event. `event_type` is None if it says nothing about a mail."""
@@ -230,8 +220,10 @@ class ParsedEvent:
     """The provider's id of the mail."""
     recipient: str = ""
     tags: Mapping[str, str] = field(default_factory=dict)
-    bounce: BounceKind | None = None
-    """With a bounce."""
+    bounce: BounceClass | None = None
+    """What a bounce is about."""
+    is_permanent: bool | None = None
+    """Whether the provider calls a bounce permanent, and does not try the address again; None: it does not say."""
     detail: str = ""
     """The provider's own words: why a mail failed or bounced, or which link was clicked. Holds no address."""
 

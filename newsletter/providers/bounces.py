@@ -1,248 +1,332 @@
-"""What a refusal says: the text of a mail server's reply, sorted by an ordered table of patterns. Pure.
+"""What a bounce means: one class from a mail server's reply, the provider's type and its subtype. Pure.
 
-Texts are read before codes, because large providers give codes other meanings: an unknown mailbox is `550 5.7.1` at
-Yandex and `550 5.4.1` at Microsoft, and reputation is `550 5.1.0` at others. A text about the sender comes before one
-about the mailbox: such a reply is sent to every recipient of a provider, and must not suppress all of them.
+Text is read before codes, because large providers give codes other meanings: an unknown mailbox is `550 5.7.1` at
+Yandex and `550 5.4.1` at Microsoft, and reputation is `550 5.1.0` at others. Codes are read before the provider's type,
+which is a guess (Amazon's). A text about the sender comes before one about the mailbox: such a reply is sent to every
+recipient of a mailbox provider, and must not suppress all of them.
 
 Codes: RFC 5321, RFC 3463, RFC 7505 (null MX), RFC 7372 (authentication), RFC 7293 (5.7.17, 5.7.18).
 """
 
 from __future__ import annotations
 
-import enum
 import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from newsletter.providers import bounce_words as words_of
+from newsletter.providers.bounce_classes import BounceClass
 
 #: Of a reply, this many characters are read.
 MAX_LENGTH = 4096
 
+#: The provider's own sentences in place of a reply: words in them mean nothing.
+CANNED = re.compile(r"the recipient'?s? (?:email provider|mail server) sent an?\b|the email bounced\b")
 
-class BounceCause(enum.Enum):
-    """What a reply is about."""
+# --- Reading the reply ----------------------------------------------------------------------------------------------
 
-    NO_MAILBOX = "no_mailbox"
-    """The mailbox does not exist."""
-    INACTIVE = "inactive"
-    """The mailbox is disabled, closed or not used."""
-    NO_DOMAIN = "no_domain"
-    """The domain does not exist or has no mail server. A fault of its DNS says the same."""
-    NULL_MX = "null_mx"
-    """The domain declares that it takes no mail."""
-    MAILBOX_FULL = "mailbox_full"
-    POLICY = "policy"
-    """About the sender: reputation, block lists, authentication, local rules."""
-    RATE_LIMITED = "rate_limited"
-    CONTENT = "content"
-    """About this mail: its size, its content, its headers."""
-    TEMPORARY = "temporary"
-    RELAY_DENIED = "relay_denied"
-    """That server does not take mail for the domain."""
-    NOT_WANTED = "not_wanted"
-    """This recipient or group takes no mail of this sender."""
-    AUTO_REPLY = "auto_reply"
-    UNKNOWN = "unknown"
-    """There is a text, and nothing in the table fits it."""
-    EMPTY = "empty"
-    """There is no text of a mail server."""
+PREFIX = re.compile(r"^(?:smtp|x-\w{1,20}) ?; ?")
+#: A repeated code at the start of a further line of a reply.
+LINE_CODE = re.compile(r"^\s{0,9}[245]\d\d(?:[- ]|$)(?:[245]\.\d{1,3}\.\d{1,3}(?![\d.]) ?)?")
+#: The same in a reply whose lines were joined.
+JOINED_CODE = re.compile(r" [245]\d\d-(?!')(?:[245]\.\d{1,3}\.\d{1,3}(?![\d.]) ?)?")
 
-
-#: Causes that end all mail to an address at once.
-ABOUT_THE_MAILBOX = frozenset({BounceCause.NO_MAILBOX, BounceCause.INACTIVE, BounceCause.NULL_MX})
-
-#: Provider's own sentences in place of a reply. Words in them mean nothing.
-CANNED = re.compile(r"^the recipient's email provider sent a")
-
-#: A reply that is quoted in another one is the one that counts, the last of them: after an arrow, in angle brackets
-#: with
-#: a code, or after “said:”.
-NESTED = re.compile(r"(?:->|<(?=[245]\d\d[ -])|\bsaid:)\s*")
-
-BASIC_CODE = re.compile(r"(?:^|\bsmtp;\s*)\W{0,2}([245])\d\d(?![\d.@])")
-ENHANCED_CODE = re.compile(r"(?<![\d.])([245])\.(\d{1,3})\.(\d{1,3})(?![\d.])")
-
-#: What is no text of a reply: URLs, addresses, IP addresses.
-URL, ADDRESS = re.compile(r"https?://\S*"), re.compile(r"[^\s<>\"'(]{1,64}@[^\s<>\"':)\]]{1,255}")
-IP = re.compile(r"\b\d{1,3}(?:\.\d{1,3}){3}\b")
-
-_MAILBOX = (
-    r"user unknown|unknown user|no such (?:user|recipient|mailbox|person|id|address)|doesn't have an? .{0,40}account"
-    r"|(?:account|mailbox|user|address|recipient)[^.]{0,60}(?:does not|doesn't) exist|mailbox not found|user not found"
-    r"|recipient not found|recipient unknown|unknown recipient|unrecognized recipient|recipient verify failed"
-    r"|invalid mailbox|unknown local part|no mailbox here|address unknown|unknown or illegal alias"
-    r"|not our (?:customer|user)|utilisateur inconnu|adresse[^.]{0,40}destinataire[^.]{0,20}invalide"
-    r"|recip(?:ient)?notfound"
-    r"|remote server returned unknown recipient|no longer on server"
+URL = re.compile(r"\bhttps?://\S*")
+ADDRESS = re.compile(r"[^\s<>\"'(:;,=@]{1,64}@[^\s<>\"':)\],;@]{1,255}")
+#: A host name. The names of Microsoft's errors (`resolver.adr.…`) have no top-level domain at their end.
+HOST = re.compile(
+    r"(?<![\w.-])[a-z0-9][a-z0-9-]{0,62}(?:\.[a-z0-9-]{1,63}){0,6}\.(?:com|net|org|edu|gov|info|biz|eu|io|example|test"
+    r"|invalid|local|[a-z]{2})(?![\w-]|\.\w)"
 )
-_BLOCK_LISTS = (
-    r"spamhaus|\b[sxp]bl\b|\bdbl\b|\bzen\.|\bcss\b|barracuda(?:central)?(?: reputation)|barracudacentral|spamcop|sorbs"
-    r"|cloudmark|\bcsi\.|invaluement|ivmsip|hostkarma|abusix|uceprotect|senderscore|\b(?:dns)?rbl\b|dnsbls?|rbl\+"
-    r"|block ?-?list|black ?-?list|banned sending ip|\[bl\d\d\]|\[tss\d\d\].{0,80}permanent|\((?:bl|dial)\)"
-    r"|\bs31[45]0\b"
-    r"|\b(?:sc|ou|dy)-00\d|\brtr:|\bcon:|\bhl:|aup#|mxin506|ofr_?\w*_10[23]|lpn\w*_(?:101|102|510)|\[hme1\]"
-    r"|\[ph\d\d\]|\[cs01\]"
+IP = re.compile(r"(?<![\w.])\d{1,3}(?:\.\d{1,3}){3}(?![\w])|(?<![\w:])[0-9a-f]{1,4}(?::[0-9a-f]{0,4}){3,7}(?![\w:])")
+#: A size that a server adds to any reply.
+SIZE = re.compile(r"(?:original |total )?message size:? ?(?:is |was )?\d{1,12} ?(?:[km]?b|bytes|octets)?\b")
+
+#: An earlier reply that is only mentioned.
+FOOTNOTE = re.compile(
+    r"(?:earlier|previous|prior|first) (?:attempt|try|reply|response|error)s?\b|\bresponse: ?(?=4\d\d )"
 )
-_SENDER = (
-    r"reputation|your ip|sending ip|source ip|ip source|client host|\bptr\b|reverse dns|\bhelo\b|\bdmarc\b"
-    r"|\bspf\b|\bdkim\b"
-    r"|authentication (?:checks|level)|unauthenticated|anti-spoofing|sender[^.]{0,40}(?:rejected|denied"
-    r"|does not exist|not owned)"
-    r"|domain of sender|envelope sender|mail ?from[^.]{0,30}(?:refused|rejected|listed)|tls required|polic(?:y|ies)"
-    r"|geographical|dynamic ip|transient ip|dialup|access denied, banned|not accepting connections|from your ip"
-    r"|rejected by destination domain|:blocked\)|blocked - see|service not available|weren't sent"
+#: Where a quoted reply begins; the last one counts.
+NESTED = re.compile(
+    r"-> ?|<(?=[245]\d\d[ -])|\bsaid: ?|other mail system problem |remote server (?:returned|responded):? ?['\"]?"
+    r"(?=[245]\d\d[ -])|smtp error from remote [^:]{0,120}: ?(?:[^:]{0,80}: ?)?(?=[245]\d\d[ -])"
 )
 
-#: Matched in this order; the first that fits decides. Each is searched in the lower-case text.
-TABLE: tuple[tuple[BounceCause, re.Pattern[str]], ...] = tuple(
-    (cause, re.compile(pattern))
-    for cause, pattern in (
-        (BounceCause.AUTO_REPLY, r"out of (?:the )?office|auto-?reply|automatic reply|\bvacation\b|abwesen"
-            r"|absence du bureau"),
-        (
-            BounceCause.POLICY,
-            r"^.{0,12}53[0458]\b(?!.*authrequired)|username and password|sending limit exceeded|address is not verified"
-            r"|maximum sending rate|rate limited because.{0,160}(?:spf|dkim|dmarc|unauthenticated|align|ptr|tls)",
+CODE = re.compile(r"^\W{0,2}([245])(\d\d)(?=[\s\-:;,]|$)")
+ENHANCED = r"([245])\.(\d{1,3})\.(\d{1,3})(?!\d|\.\d)"
+AFTER_CODE = re.compile(rf"^\W{{0,2}}[245]\d\d[\s\-:;,]{{1,3}}[(\[]?#?{ENHANCED}")
+AT_START = re.compile(rf"^\W{{0,2}}{ENHANCED}")
+MARKED = re.compile(rf"\(#{ENHANCED}\)|\bstatus[:=] ?{ENHANCED}")
+AUTHENTICATION_CODES = ("30", "34", "35", "38")
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A reply as it is judged."""
+
+    words: str
+    """In lower case, on one line, without URLs, addresses, host names and IP addresses."""
+    has_linked_list: bool = False
+    """Whether a link or host name in it is of a block list."""
+    is_microsoft: bool = False
+    is_overquota_permanent: bool = False
+    basic: str = ""
+    """The last two digits of the basic code."""
+    enhanced: tuple[int, int] | None = None
+    """Subject and detail of the enhanced code."""
+    is_temporary: bool | None = None
+    """Whether the code says so, the basic one before the enhanced one; None without a code."""
+
+    def has(self, pattern: re.Pattern[str]) -> bool:
+        return pattern.search(self.words) is not None
+
+    @property
+    def is_about_sender(self) -> bool:
+        return self.has_linked_list or self.has(words_of.SENDER)
+
+    @property
+    def is_about_mailbox(self) -> bool:
+        return self.has(words_of.MAILBOX) and not self.has(words_of.MAILBOX_OF_SENDER)
+
+    @property
+    def subject(self) -> int | None:
+        return self.enhanced[0] if self.enhanced else None
+
+
+def read_reply(text: str) -> Reply | None:
+    """A reply ready to be judged; None if the text is empty or no reply of a mail server."""
+    full = _joined(text)
+    if not full or CANNED.match(full):
+        return None
+    quoted = _innermost(_without_footnotes(ADDRESS.sub(" ", full)))
+    reply = _blank(quoted)
+    code = CODE.match(reply)
+    enhanced = AFTER_CODE.match(reply) or AT_START.match(reply) or MARKED.search(reply)
+    parts = [part for part in enhanced.groups() if part] if enhanced else []
+    kind = code[1] if code else parts[0] if parts else ""
+    return Reply(
+        words=reply,
+        has_linked_list=any(
+            words_of.LINKED_LISTS.search(name) for name in (*URL.findall(quoted), *HOST.findall(quoted))
         ),
-        (BounceCause.TEMPORARY, r"gr[ea]y-?list"),
-        (
-            BounceCause.RATE_LIMITED,
-            r"email too quickly|mail too quickly|at a rate that prevents|too many (?:connections|messages|recipients)"
-            r"|rate limit|throttl|slow down|frequency limited|excessive volume|unexpected volume"
-            r"|maximum number of connections"
-            r"|unusual rate|per hour message receive limit|new or untrusted ip|server busy"
-            r"|deferred due to .{0,40}volume",
-        ),
-        # Both at once: not even that server knows.
-        (BounceCause.UNKNOWN, rf"may not exist.{{0,80}}(?:{_BLOCK_LISTS}|blacklisted)"),
-        (BounceCause.CONTENT, r"ube, id=|mcspamsignature|potential security issue|likely unsolicited"),
-        (BounceCause.NOT_WANTED, r"has a policy that prohibits|recipient preferences|rejected by this user"
-            r"|blocked by recipient"),
-        (BounceCause.POLICY, _BLOCK_LISTS),
-        (BounceCause.INACTIVE, r"inactive email address"),
-        # Only where nothing speaks of the sender, too.
-        (BounceCause.NO_MAILBOX, rf"^(?!.*(?:{_SENDER})).*(?:{_MAILBOX})"),
-        (BounceCause.POLICY, _SENDER),
-        (
-            BounceCause.CONTENT,
-            r"message size|size limit.{0,20}message|too large|too big|header.{0,20}size|attachment|virus"
-            r"|malware|infected"
-            r"|content (?:rejected|denied|restrictions)|spam content|spam message rejected|suspicion of spam"
-            r"|detected as spam"
-            r"|flagged as spam|due to spam|dt:spm|uribl|rfc 5322 compliant|duplicate header|bare line feeds"
-            r"|multiple addresses in from",
-        ),
-        (BounceCause.TEMPORARY, r"mail loop|too many hops|\bhops\b|message expired|queue\.expired|temporar(?:y"
-            r"|ily) locked"),
-        (
-            BounceCause.MAILBOX_FULL,
-            r"over ?quota|quota exceeded|mailbox (?:is )?full|inbox (?:is|was) (?:full|out of)|mailbox .{0,20}limit"
-            r"|out of storage|storage allocation|destinataire pleine|space has been used up|extended quota",
-        ),
-        (
-            BounceCause.INACTIVE,
-            r"(?:is|account|mailbox) (?:been )?disabled|disabled recipient|discontinued|\binactive\b"
-            r"|deactivated|suspended"
-            r"|\bfrozen\b|terminated|no longer (?:valid|accepts mail)|not activated|account closed|is closed"
-            r"|archived recipient|destinataire archivee|compte.{0,40}bloque|account is blocked"
-            r"|blocked due to inactivity"
-            r"|account expired|expired account",
-        ),
-        (BounceCause.NULL_MX, r"null mx"),
-        (BounceCause.RELAY_DENIED, r"relay(?:ing)? (?:access )?denied|unable to relay|(?:not permitted"
-            r"|configured) to relay"
-         r"|relay not permitted|rcpthosts|we do not relay|tenantattribution"),
-        (
-            BounceCause.NO_DOMAIN,
-            r"domain not found|recipient domain|host unknown|no such domain|nxdomain|unrouteable"
-            r"|unable to route|mx lookup"
-            r"|invalid domain|failed to resolve|domain \S+ does not exist|dns domain",
-        ),
-        (
-            BounceCause.NOT_WANTED,
-            r"\brestricted\b|allowed-senders|authrequired|only accepts|sender not authenticated for group",
-        ),
+        is_microsoft="outlook.com" in full or "office365" in full,
+        is_overquota_permanent="overquotaperm" in full,
+        basic=code[2] if code else "",
+        enhanced=(int(parts[1]), int(parts[2])) if parts else None,
+        is_temporary=kind == "4" if kind else None,
     )
-)  # fmt: skip
-
-#: Texts that may be about the mailbox: the code decides.
-WEAK = re.compile(
-    r"mailbox unavailable|recipient address rejected|address rejected|invalid recipient|recipient rejected"
-    r"|access denied"
-)
-
-#: What an enhanced code says by itself: class 5, subject and detail.
-CODES: dict[tuple[int, int], BounceCause] = {
-    (1, 1): BounceCause.NO_MAILBOX,
-    (1, 3): BounceCause.NO_MAILBOX,
-    (1, 6): BounceCause.NO_MAILBOX,
-    (1, 2): BounceCause.NO_DOMAIN,
-    (1, 7): BounceCause.POLICY,
-    (1, 8): BounceCause.POLICY,
-    (1, 10): BounceCause.NULL_MX,
-    (2, 2): BounceCause.MAILBOX_FULL,
-    (2, 3): BounceCause.CONTENT,
-    (2, 121): BounceCause.RATE_LIMITED,
-    (2, 122): BounceCause.RATE_LIMITED,
-    (3, 4): BounceCause.CONTENT,
-    (4, 4): BounceCause.NO_DOMAIN,
-    (4, 310): BounceCause.NO_DOMAIN,
-    (7, 13): BounceCause.INACTIVE,
-    (7, 17): BounceCause.NO_MAILBOX,
-    (7, 18): BounceCause.NO_DOMAIN,
-}
 
 
-def cause_of(text: str) -> BounceCause:
-    """What the text of a mail server says. The text is untrusted and may be of any length."""
-    lowered = " ".join(text[:MAX_LENGTH].replace("\x00", " ").lower().split())
-    if not lowered or CANNED.match(lowered):
-        return BounceCause.EMPTY
-    reply = _innermost(lowered)
-    is_temporary = _is_temporary(reply)
-    words = IP.sub(" ", ADDRESS.sub(" ", URL.sub(" ", reply)))
-    cause = _by_words(words) or _by_codes(words)
-    if cause in ABOUT_THE_MAILBOX and is_temporary:
-        return BounceCause.TEMPORARY
-    return cause
+def _joined(text: str) -> str:
+    """The lines of a reply as one, in lower case, without the codes that each line repeats."""
+    lines = [" ".join(line.split()) for line in text[:MAX_LENGTH].replace("\x00", " ").lower().splitlines()]
+    lines = [line for line in lines if line]
+    if not lines:
+        return ""
+    first = PREFIX.sub("", lines[0])
+    code = first[:3]
+    rest = [LINE_CODE.sub("", line) if line.startswith(code) else line for line in lines[1:]]
+    return JOINED_CODE.sub(" ", " ".join((first, *rest))).strip()
+
+
+def _blank(text: str) -> str:
+    for pattern in (URL, HOST, IP, SIZE):
+        text = pattern.sub(" ", text)
+    return " ".join(text.split())
+
+
+def _without_footnotes(text: str) -> str:
+    """Without replies to earlier attempts: what follows the mention up to the next code, or all of it at the end."""
+    match = FOOTNOTE.search(text)
+    if match is None:
+        return text
+    before, after = text[: match.start()].strip(), text[match.end() :]
+    if CODE.match(before):
+        return before
+    codes = [found.start() for found in re.finditer(r"(?<!\S)[245]\d\d[ -]", after)]
+    return after[codes[-1] :] if codes else text
 
 
 def _innermost(text: str) -> str:
     """The last reply that is quoted in another one; all of it without one."""
-    last = NESTED.split(text)[-1].strip()
-    return last if BASIC_CODE.match(last) else text
+    last = NESTED.split(text)[-1].strip(" '\"")
+    return last if CODE.match(last) else text
 
 
-def _is_temporary(reply: str) -> bool:
-    """Whether the reply itself says so: the basic code decides before the enhanced one."""
-    if basic := BASIC_CODE.search(reply):
-        return basic[1] == "4"
-    enhanced = ENHANCED_CODE.search(reply)
-    return enhanced is not None and enhanced[1] == "4"
+# --- The table ------------------------------------------------------------------------------------------------------
 
 
-def _by_words(words: str) -> BounceCause | None:
-    return next((cause for cause, pattern in TABLE if pattern.search(words)), None)
+@dataclass(frozen=True, slots=True)
+class Row:
+    """If `applies`, the reply is of this class."""
+
+    applies: Callable[[Reply], bool]
+    then: BounceClass
+    if_temporary: BounceClass | None = None
+    """The class instead, where the code says that the reply is temporary."""
 
 
-def _by_codes(words: str) -> BounceCause:
-    code = ENHANCED_CODE.search(words)
-    subject, detail = (int(code[2]), int(code[3])) if code else (-1, -1)
-    if WEAK.search(words):
-        return _by_weak_words(words, subject, detail, has_code=code is not None)
-    if code is None:
-        return BounceCause.UNKNOWN
-    if code[1] == "4":
-        return BounceCause.TEMPORARY
-    return CODES.get((subject, detail), BounceCause.POLICY if subject == 7 else BounceCause.UNKNOWN)
+def _says(pattern: re.Pattern[str]) -> Callable[[Reply], bool]:
+    return lambda reply: reply.has(pattern)
 
 
-def _by_weak_words(words: str, subject: int, detail: int, *, has_code: bool) -> BounceCause:
-    if subject == 7:
-        return BounceCause.POLICY
-    if not has_code:
-        is_plain = (
-            "mailbox unavailable" in words or "invalid recipient" in words or "recipient address rejected" in words
-        )
-        return BounceCause.NO_MAILBOX if is_plain else BounceCause.UNKNOWN
-    if subject == 4 and "recipient address rejected" not in words:
-        return BounceCause.POLICY
-    is_mailbox = subject == 1 or (subject, detail) in {(4, 1), (5, 0), (2, 0)}
-    return BounceCause.NO_MAILBOX if is_mailbox else BounceCause.UNKNOWN
+def _is_about_account(reply: Reply) -> bool:
+    is_code = reply.basic in AUTHENTICATION_CODES and reply.is_temporary is False
+    return reply.has(words_of.ACCOUNT) or (is_code and not reply.has(words_of.NOT_WANTED))
+
+
+def _is_both(reply: Reply) -> bool:
+    """About the sender and about the mailbox: that server does not know, or does not say."""
+    is_mailbox = reply.is_about_mailbox or reply.has(words_of.MAY_NOT_EXIST)
+    return is_mailbox and reply.is_about_sender
+
+
+#: The first row that applies decides.
+TABLE: tuple[Row, ...] = (
+    Row(lambda reply: "suppressed sending to this address" in reply.words, BounceClass.SUPPRESSED),
+    Row(_says(words_of.AUTO_REPLY), BounceClass.AUTO_REPLY),
+    Row(_is_about_account, BounceClass.POLICY),
+    # Before words about the mail: servers add the size of the mail, and other facts, to any reply.
+    Row(
+        lambda reply: reply.subject == 1 and reply.is_about_mailbox and not reply.is_about_sender
+        and not reply.has(words_of.RATE),
+        BounceClass.NO_MAILBOX,
+        BounceClass.TEMPORARY,
+    ),
+    Row(_says(words_of.LIMITED_BECAUSE), BounceClass.POLICY),
+    Row(_says(words_of.RATE), BounceClass.RATE_LIMITED),
+    Row(_says(words_of.GREYLISTED), BounceClass.GREYLISTED),
+    Row(
+        lambda reply: bool(reply.is_temporary) and reply.has(words_of.GREY_IF_TEMPORARY), BounceClass.GREYLISTED
+    ),
+    Row(_is_both, BounceClass.UNKNOWN),
+    Row(_says(words_of.CONTENT_FIRST), BounceClass.CONTENT),
+    Row(_says(words_of.NOT_WANTED_FIRST), BounceClass.NOT_WANTED),
+    Row(lambda reply: reply.is_about_sender, BounceClass.POLICY),
+    Row(_says(words_of.LOOP), BounceClass.TEMPORARY),
+    Row(_says(words_of.CONTENT), BounceClass.CONTENT),
+    Row(
+        lambda reply: reply.has(words_of.FULL) and (reply.has(words_of.ABANDONED) or reply.is_overquota_permanent),
+        BounceClass.FULL_ABANDONED,
+        BounceClass.MAILBOX_FULL,
+    ),
+    Row(_says(words_of.FULL), BounceClass.MAILBOX_FULL),
+    Row(_says(words_of.EXPIRED), BounceClass.TEMPORARY),
+    Row(lambda reply: reply.has(words_of.LOCKED) and "locked" in reply.words, BounceClass.TEMPORARY),
+    Row(
+        lambda reply: reply.has(words_of.INACTIVE) and reply.has(words_of.LOCKED), BounceClass.TEMPORARY
+    ),
+    Row(_says(words_of.INACTIVE), BounceClass.INACTIVE, BounceClass.TEMPORARY),
+    Row(lambda reply: reply.is_about_mailbox, BounceClass.NO_MAILBOX, BounceClass.TEMPORARY),
+    Row(_says(words_of.NULL_MX), BounceClass.NULL_MX, BounceClass.TEMPORARY),
+    Row(
+        lambda reply: reply.has(words_of.DOMAIN) and reply.has(words_of.DOMAIN_FAULT), BounceClass.TEMPORARY
+    ),
+    Row(_says(words_of.DOMAIN), BounceClass.NO_DOMAIN, BounceClass.TEMPORARY),
+    Row(_says(words_of.RELAY), BounceClass.RELAY_DENIED),
+    Row(_says(words_of.NOT_WANTED), BounceClass.NOT_WANTED),
+)  # fmt: skip
+
+#: What an enhanced code says by itself: subject and detail. Others of class 5 are about policy if their subject is 7,
+#: and unknown if not.
+CODES: dict[tuple[int, int], BounceClass] = {
+    **dict.fromkeys(((1, 1), (1, 3), (1, 6), (7, 17)), BounceClass.NO_MAILBOX),
+    **dict.fromkeys(((1, 2), (4, 4), (4, 310), (7, 18)), BounceClass.NO_DOMAIN),
+    **dict.fromkeys(((1, 7), (1, 8)), BounceClass.POLICY),
+    (1, 10): BounceClass.NULL_MX,
+    (2, 2): BounceClass.MAILBOX_FULL,
+    **dict.fromkeys(((2, 3), (3, 4)), BounceClass.CONTENT),
+    **dict.fromkeys(((2, 121), (2, 122), (7, 28), (7, 500), (7, 650), (7, 651), (7, 652)), BounceClass.RATE_LIMITED),
+    **dict.fromkeys(((2, 4), (2, 14), (3, 0), (3, 2), (3, 5), (4, 1), (4, 6), (4, 7), (4, 14)), BounceClass.TEMPORARY),
+    **dict.fromkeys(((4, 300), (4, 312), (4, 316)), BounceClass.TEMPORARY),
+    (5, 0): BounceClass.UNKNOWN,
+    (7, 13): BounceClass.INACTIVE,
+}
+#: The same beside words that may be about the mailbox.
+WEAK_CODES = {
+    **dict.fromkeys(((1, 1), (1, 3), (1, 6), (1, 10), (2, 0), (5, 0)), BounceClass.NO_MAILBOX),
+    **{code: CODES[code] for code in ((1, 2), (1, 7), (1, 8), (2, 2), (2, 3), (3, 4))},
+}
+#: The same for all other details of a subject.
+SUBJECTS = {5: BounceClass.TEMPORARY, 6: BounceClass.CONTENT, 7: BounceClass.POLICY}
+#: What stays the same where the code is temporary. All else is a temporary problem then.
+SAME_IF_TEMPORARY = frozenset(
+    {BounceClass.MAILBOX_FULL, BounceClass.RATE_LIMITED, BounceClass.POLICY, BounceClass.CONTENT}
+)
+
+#: What the provider's subtype says where the text says nothing.
+SUBTYPES = {
+    "MailboxFull": BounceClass.MAILBOX_FULL,
+    "MessageTooLarge": BounceClass.CONTENT,
+    "AttachmentRejected": BounceClass.CONTENT,
+    "ContentRejected": BounceClass.CONTENT,
+}
+#: Subtypes of bounces that the provider made itself: the address was on its suppression list, and nothing was sent.
+SUPPRESSED_SUBTYPES = frozenset({"Suppressed", "OnAccountSuppressionList", "UnsubscribedRecipient"})
+#: Subtypes of permanent bounces without a text that may be about the mailbox.
+MAILBOX_SUBTYPES = frozenset({"", "General", "NoEmail"})
+
+
+def classify(texts: Iterable[str], *, is_permanent: bool | None, subtype: str = "") -> BounceClass:
+    """The class of a bounce.
+
+    `texts` are what the provider quotes and says; the longest reply among them counts, and all are untrusted.
+    `is_permanent` and `subtype` are what the provider claims; None: it claims nothing.
+    """
+    if subtype in SUPPRESSED_SUBTYPES:
+        return BounceClass.SUPPRESSED
+    reply = max(filter(None, map(read_reply, texts)), key=lambda each: len(each.words), default=None)
+    if reply is None:
+        return _of_silence(is_permanent, subtype)
+    found = _by_words(reply, is_permanent) or _by_codes(reply)
+    if found is BounceClass.UNKNOWN and subtype in SUBTYPES and not _is_both(reply):
+        return SUBTYPES[subtype]
+    return found
+
+
+def _by_words(reply: Reply, is_permanent: bool | None) -> BounceClass | None:
+    row = next((row for row in TABLE if row.applies(reply)), None)
+    if row is None:
+        return None
+    # Without any code, the provider's claim is all there is.
+    is_temporary = is_permanent is False if reply.is_temporary is None else reply.is_temporary
+    return row.if_temporary if is_temporary and row.if_temporary else row.then
+
+
+def _by_codes(reply: Reply) -> BounceClass:
+    if reply.has(words_of.WEAK):
+        return _by_weak_words(reply)
+    if reply.enhanced is None:
+        return BounceClass.TEMPORARY if reply.is_temporary else BounceClass.UNKNOWN
+    found = CODES.get(reply.enhanced) or SUBJECTS.get(reply.enhanced[0], BounceClass.UNKNOWN)
+    if reply.enhanced == (4, 1) and reply.is_microsoft and not reply.is_temporary:
+        found = BounceClass.UNKNOWN
+    if reply.is_temporary:
+        return found if found in SAME_IF_TEMPORARY else BounceClass.TEMPORARY
+    return found
+
+
+def _by_weak_words(reply: Reply) -> BounceClass:
+    if reply.subject == 7:
+        return BounceClass.POLICY
+    if reply.is_temporary:
+        return BounceClass.TEMPORARY
+    if reply.enhanced is None:
+        is_plain = reply.is_temporary is False and reply.has(words_of.WEAK_WITHOUT_CODE)
+        return BounceClass.NO_MAILBOX if is_plain else BounceClass.UNKNOWN
+    if reply.enhanced == (4, 1):
+        # Microsoft's edge says this of unknown mailboxes; elsewhere, and in other words, it is a rule of the domain.
+        is_mailbox = "recipient address rejected" in reply.words
+        return BounceClass.NO_MAILBOX if is_mailbox else BounceClass.POLICY
+    if reply.enhanced == (1, 0):
+        return BounceClass.NO_MAILBOX if reply.has(words_of.WEAK_WITH_OTHER_STATUS) else BounceClass.UNKNOWN
+    return WEAK_CODES.get(reply.enhanced, BounceClass.UNKNOWN)
+
+
+def _of_silence(is_permanent: bool | None, subtype: str) -> BounceClass:
+    """Without any text. A permanent bounce of which nothing is said is about the mailbox (low confidence)."""
+    if subtype in SUBTYPES:
+        return SUBTYPES[subtype]
+    if is_permanent and subtype in MAILBOX_SUBTYPES:
+        return BounceClass.NO_MAILBOX
+    return BounceClass.TEMPORARY if is_permanent is False else BounceClass.UNKNOWN

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import datetime
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 from django.urls import reverse
 from django.utils.translation import gettext as _
 
-from newsletter.models import STARTED, Delivery, DeliveryState, Send
+from newsletter.models import STARTED, Delivery, DeliveryState, Event, Send
 from newsletter.models.reasons import reason_sentence
+from newsletter.providers.bounce_classes import BounceClass, RecipientEffect, class_of
 from subscribers.directory.issues import IssueHistory, IssueMark, Outcome, register_issues
 from subscribers.directory.timeline import Entry, EntryKind, Tone, register_timeline
 from subscribers.models import Subscriber
@@ -66,6 +68,33 @@ def outcome_of(delivery: Delivery) -> Outcome | None:
     return Outcome.SENT if delivery.state == DeliveryState.ACCEPTED and not delivery.failed_at else None
 
 
+@dataclass(frozen=True, slots=True)
+class KnownBounce:
+    """What a bounce was about, and the words of the mail server, which are untrusted."""
+
+    kind: BounceClass
+    words: str
+
+    def sentence(self, *, with_words: bool) -> str:
+        """What it means, what follows from it, and the words."""
+        parts = [str(self.kind.rule.meaning), str(self.kind.rule.recipient.value)]
+        if with_words and self.words:
+            parts.append(_("The mail server's words: “%(words)s”") % {"words": self.words})
+        return " ".join(parts)
+
+
+def bounces_of(deliveries: Collection[int]) -> dict[int, KnownBounce]:
+    """What the bounces of these deliveries were about. Of several, the one that suppresses, else the last."""
+    events = Event.objects.filter(delivery_id__in=list(deliveries)).exclude(bounce="").order_by("pk")
+    found: dict[int, KnownBounce] = {}
+    for delivery, code, words in events.values_list("delivery_id", "bounce", "detail"):
+        known = found.get(delivery or 0)
+        is_final = known is not None and known.kind.rule.recipient is RecipientEffect.SUPPRESS
+        if delivery and not is_final and (kind := class_of(code)):
+            found[delivery] = KnownBounce(kind, words)
+    return found
+
+
 def delivery_entries(subscriber: Subscriber, limit: int, *, is_personal: bool) -> list[Entry]:
     """The issues that went to this subscriber, with what became of each. Without `is_personal`: no opens and clicks."""
     sends = last_sends(ALL)
@@ -73,15 +102,19 @@ def delivery_entries(subscriber: Subscriber, limit: int, *, is_personal: bool) -
         each.issue_id: each
         for each in Delivery.objects.filter(subscriber=subscriber, issue__in=list(sends)).only(*COLUMNS)
     }
+    bounces = bounces_of([row.pk for row in rows.values() if row.bounced_at])
     entries: list[Entry] = []
     for issue, (title, started_at) in sends.items():
-        if issue in rows:
-            entries += _entries_of(rows[issue], title, started_at, is_personal=is_personal)
+        if row := rows.get(issue):
+            bounce = bounces.get(row.pk)
+            entries += _entries_of(row, title, started_at, bounce, is_personal=is_personal)
     entries.sort(key=lambda entry: entry.at, reverse=True)
     return entries[:limit]
 
 
-def _entries_of(delivery: Delivery, title: str, started_at: datetime.datetime, *, is_personal: bool) -> Iterator[Entry]:
+def _entries_of(
+    delivery: Delivery, title: str, started_at: datetime.datetime, bounce: KnownBounce | None, *, is_personal: bool
+) -> Iterator[Entry]:
     facts: list[tuple[datetime.datetime | None, str, Tone]] = [
         (delivery.delivered_at, _("Delivered: %(issue)s"), Tone.GOOD),
         (delivery.delayed_at, _("Delayed: %(issue)s"), Tone.WARN),
@@ -99,14 +132,18 @@ def _entries_of(delivery: Delivery, title: str, started_at: datetime.datetime, *
         known = [(started_at, *_unreported(delivery))]
     url = reverse("admin:newsletter_issue_report", args=[delivery.issue_id])
     reason = str(reason_sentence(delivery.reason)) if delivery.reason else ""
+    bounced = _("Bounced: %(issue)s")
     for at, sentence, tone in known:
         is_failure = tone in (Tone.BAD, Tone.WARN)
+        about_bounce = bounce.sentence(with_words=is_personal) if bounce and sentence == bounced else ""
         yield Entry(
             at=at,
             kind=EntryKind.MAIL,
             sentence=sentence % {"issue": title},
             # Mail servers name the address in their answer.
-            evidence=" ".join(filter(None, (reason, delivery.detail if is_personal else ""))) if is_failure else "",
+            evidence=" ".join(filter(None, (reason, about_bounce, delivery.detail if is_personal else "")))
+            if is_failure
+            else "",
             tone=tone,
             url=url,
             url_text=_("Report"),

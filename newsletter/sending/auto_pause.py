@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import datetime
 import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from django.db.models import Count, Q, Sum
-from django.utils import formats, timezone
+from django.db.models import Count, Exists, OuterRef, Q, Sum
+from django.utils import formats
 from django.utils.translation import gettext as _
 
+from newsletter.events.soft_points import SECOND_TIME_AFTER
 from newsletter.models import (
     Batch,
     BatchState,
@@ -20,8 +20,10 @@ from newsletter.models import (
     Reason,
     Send,
     SendState,
+    SoftBounce,
 )
-from newsletter.providers.base import BounceKind
+from newsletter.providers.bounce_classes import BounceClass, SendEffect, codes_for
+from newsletter.sending.policy_bounces import policy_problems
 
 log = logging.getLogger(__name__)
 
@@ -33,10 +35,6 @@ LIMITS = {"bounced": 0.04, "complained": 0.003, "unknown": 0.01}
 
 #: Above this rate operators are warned. Source: Gmail sender guidelines ask for less than 0.1 %.
 COMPLAINT_WARNING = 0.001
-
-#: More policy bounces than this within the window pause a send of any size: DNS or the sender's reputation is at
-#: fault, and each further mail makes it worse.
-MAX_POLICY_BOUNCES, POLICY_WINDOW = 20, datetime.timedelta(minutes=5)
 
 #: One lost response may be chance; several indicate a fault.
 MIN_HELD_BATCHES = 2
@@ -81,7 +79,7 @@ class SendHealth:
 def send_health_of(send: Send) -> SendHealth:
     """Counted from the batches and from an index of bounces and complaints: two queries, quick for any size.
 
-    Hard bounces are told apart from full mailboxes by their events, and only if all together are too many.
+    Bounces that count are told apart from the others by their events, and only if all together are too many.
     """
     sums = Batch.objects.filter(send=send).aggregate(
         sent=Sum("recipients", filter=Q(state__in=(BatchState.ACCEPTED, BatchState.HELD))),
@@ -95,17 +93,26 @@ def send_health_of(send: Send) -> SendHealth:
     )
     sample, bounced = sums["sent"] or 0, counts["bounced"]
     if bounced > LIMITS["bounced"] * sample:
-        bounced = _count_bounced(send, BounceKind.HARD)
+        bounced = _count_bounced(send)
     # A batch that is retried is not lost yet; only held ones count.
     unknown = sums["held"] or 0 if sums["held_batches"] >= MIN_HELD_BATCHES else 0
     return SendHealth(sample=sample, bounced=bounced, complained=counts["complained"], unknown=unknown)
 
 
-def _count_bounced(send: Send, kind: BounceKind, **more: object) -> int:
-    """How many mails of the send bounced in this way, by their events."""
+def _count_bounced(send: Send) -> int:
+    """How many mails of the send bounced in a way that counts, by their events.
+
+    A domain that is missing counts if it was missing three days before, too: the first time, its DNS may have failed.
+    """
     bounced = Delivery.objects.filter(send=send, bounced_at__isnull=False)
-    events = Event.objects.filter(delivery_id__in=bounced.values("pk"), bounce=kind.value, **more)
-    return events.aggregate(mails=Count("delivery_id", distinct=True))["mails"] or 0
+    codes = codes_for(send=SendEffect.BOUNCE_RATE)
+    events = Event.objects.filter(delivery_id__in=bounced.values("pk"), bounce__in=codes)
+    missing = SoftBounce.objects.filter(send=send, bounce=BounceClass.NO_DOMAIN.value)
+    before = SoftBounce.objects.filter(
+        subscriber=OuterRef("subscriber"), bounce=OuterRef("bounce"), at__lte=OuterRef("at") - SECOND_TIME_AFTER
+    )
+    mails = events.aggregate(mails=Count("delivery_id", distinct=True))["mails"] or 0
+    return mails + missing.filter(Exists(before)).count()
 
 
 def complaint_warning(send: Send, health: SendHealth | None = None) -> str:
@@ -134,22 +141,10 @@ def auto_pause_sends() -> bool:
     """Pause every send with a problem, with the numbers; whether one was paused. Only an operator resumes it."""
     paused = 0
     for send in Send.objects.filter(state=SendState.SENDING).defer("manifest"):
-        problems = [*send_health_of(send).problems(send.acknowledged), *_policy_problems(send)]
+        problems = [*send_health_of(send).problems(send.acknowledged), *policy_problems(send)]
         if problems:
             reasons = [[reason, values] for reason, values in problems]
             if send.pause_if_sending(Reason.AUTO_PAUSED, values={"reasons": reasons}):
                 paused += 1
                 log.warning("Send paused automatically", extra={"send": send.pk, "reasons": reasons})
     return paused > 0
-
-
-def _policy_problems(send: Send) -> Iterator[tuple[Reason, dict[str, Any]]]:
-    """A reason if mailbox providers refuse the sender. What came before an operator resumed the send does not count."""
-    lately, bounced = timezone.now() - POLICY_WINDOW, Delivery.objects.filter(send=send, bounced_at__isnull=False)
-    if bounced[: MAX_POLICY_BOUNCES + 1].count() <= MAX_POLICY_BOUNCES:
-        return
-    resumed = send.transitions.filter(target=SendState.SENDING).last()
-    since = max(lately, resumed.at) if resumed else lately
-    count = _count_bounced(send, BounceKind.POLICY, received_at__gt=since)
-    if count > MAX_POLICY_BOUNCES:
-        yield Reason.POLICY_BOUNCES, {"count": count, "minutes": int(POLICY_WINDOW.total_seconds() // 60)}

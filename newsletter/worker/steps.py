@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from newsletter.events.apply import apply_events
+from newsletter.events.bounces import settle_soft_bounces
 from newsletter.gathering.poll import poll_next_feed
 from newsletter.models.send_count import fold_send_counts
 from newsletter.monitoring.heartbeat import Queue
@@ -171,6 +172,7 @@ STEPS: tuple[Step, ...] = (
     Step("refresh_domains", Queue.BACKGROUND, REFRESH_EVERY.total_seconds(), _refresh_domains),
     Step("follow_sunset", Queue.BACKGROUND, 60, follow_sunset_policies, needs_check=True),
     Step("search_provider", Queue.BACKGROUND, 0, _search_provider),
+    Step("settle_soft_bounces", Queue.BACKGROUND, 60, settle_soft_bounces),
     Step("purge_expired", Queue.BACKGROUND, RETENTION_SECONDS, purge_expired),
     Step("sync_suppressions", Queue.BACKGROUND, PACE_SECONDS, _sync_suppressions),
     # Checks, runs and undoes imports of subscribers; each piece takes seconds.

@@ -29,6 +29,9 @@ from subscribers.suppression import (
     suppress_addresses,
 )
 
+#: The columns of a stored suppression.
+SHOWN = ("reason", "detail_shown", "created_at")
+
 
 class SuppressionForm(forms.ModelForm):  # type: ignore[type-arg]
     """An address to suppress."""
@@ -72,7 +75,8 @@ class LiftForm(forms.Form):
 class SuppressionAdmin(SuppressionFiles, OfferedFilters, TypedModelAdmin):
     """Suppressed addresses. They are stored as fingerprints: a search needs the whole address."""
 
-    list_display = ("__str__", "reason", "detail", "created_at")
+    list_display = ("__str__", "reason", "detail_shown", "created_at")
+    readonly_fields = ("detail_shown",)
     list_filter = ("reason",)
     search_fields = ("fingerprint",)
     search_help_text = _("Search for a whole address. It is compared by its fingerprint.")
@@ -82,7 +86,7 @@ class SuppressionAdmin(SuppressionFiles, OfferedFilters, TypedModelAdmin):
 
     def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         """The form for a new row, the stored columns of an existing one."""
-        return ("address", "detail") if obj is None else self._shown(request, ("reason", "detail", "created_at"))
+        return ("address", "detail") if obj is None else self._shown(request, SHOWN)
 
     def get_list_display(self, request: HttpRequest) -> Any:
         """The columns."""
@@ -90,7 +94,12 @@ class SuppressionAdmin(SuppressionFiles, OfferedFilters, TypedModelAdmin):
 
     def _shown(self, request: HttpRequest, columns: Sequence[Any]) -> list[Any]:
         """Without the detail for viewers who may not see addresses: mail servers name the address in their answer."""
-        return [name for name in columns if name != "detail" or may_see_personal_data(request)]
+        return [name for name in columns if name != "detail_shown" or may_see_personal_data(request)]
+
+    @admin.display(description=_("Detail"), ordering="detail")
+    def detail_shown(self, suppression: Suppression) -> str:
+        """The words of the mail server or the editor, or how many mails bounced."""
+        return suppression.detail_in_words
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Rows are read-only. To correct one, lift it and add it again."""

@@ -26,6 +26,7 @@ from subscribers.consent.tokens import (
     unsubscribe_url,
 )
 from subscribers.models import (
+    BOUNCED,
     CONFIRMED,
     CONFIRMED_AFTER_HOLD,
     LIFTED_BY_CONFIRMATION,
@@ -68,7 +69,7 @@ MAX_CONFIRMATIONS_PER_DAY, MAX_UNANSWERED_CONFIRMATIONS, MAX_ALREADY_SUBSCRIBED_
 DAY = datetime.timedelta(days=1)
 
 #: Why a provider refuses to deliver to an address whose confirmation would lift the suppression.
-LISTED_BY_PROVIDERS = (SuppressionReason.HARD_BOUNCE, SuppressionReason.COMPLAINT)
+LISTED_BY_PROVIDERS = (*BOUNCED, SuppressionReason.COMPLAINT)
 #: How long a mail to such an address waits: the provider may first have to be told to deliver it.
 PROVIDER_DELAY = datetime.timedelta(minutes=10)
 

@@ -84,6 +84,7 @@ from subscribers.models.subscription import (
 from subscribers.models.subscription_count import LOST, WON, Growth, SubscriptionCount, fold_subscription_counts
 from subscribers.models.sunset import SUNSET_MACHINE, SunsetQuestion, SunsetState
 from subscribers.models.suppression import (
+    BOUNCED,
     COMPLAINT_HOLD,
     CONFIRMED_AFTER_HOLD,
     LIFTED_BY_CONFIRMATION,
@@ -118,6 +119,7 @@ from subscribers.models.validators import check_address, check_header_text, chec
 
 __all__ = [
     "ADDRESS_CHANGE_MACHINE",
+    "BOUNCED",
     "BUILT_IN_FIELDS",
     "BULK_ACTION_MACHINE",
     "CHANGE_LIFETIME",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import hashlib
 import hmac
+import re
 from collections.abc import Callable
 from typing import ClassVar
 
@@ -14,21 +15,36 @@ from django.db.models import Exists, Q
 from django.utils import timezone
 from django.utils.formats import date_format
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext
 
 
 class SuppressionReason(models.TextChoices):
     """Why an address must not be mailed."""
 
     HARD_BOUNCE = "hard_bounce", _("The mailbox does not exist")
+    INACTIVE = "inactive", _("The mailbox is disabled or no longer used")
+    NO_DOMAIN = "no_domain", _("The domain takes no mail")
+    SOFT_BOUNCE = "soft_bounce", _("Mails bounced repeatedly")
     COMPLAINT = "complaint", _("Reported a mail as spam")
     PROVIDER = "provider", _("On the provider’s suppression list")
     MANUAL = "manual", _("Added by an editor")
     ERASED = "erased", _("Erased: no import adds the address again")
 
 
+#: Reasons that bounces gave.
+BOUNCED = (
+    SuppressionReason.HARD_BOUNCE,
+    SuppressionReason.INACTIVE,
+    SuppressionReason.NO_DOMAIN,
+    SuppressionReason.SOFT_BOUNCE,
+)
+
 #: A new confirmation removes suppressions with these reasons: a mailbox may come back, and an erased subscriber may
 #: sign up again. All others stay until an editor removes them.
-LIFTED_BY_CONFIRMATION = (SuppressionReason.HARD_BOUNCE, SuppressionReason.ERASED)
+LIFTED_BY_CONFIRMATION = (*BOUNCED, SuppressionReason.ERASED)
+
+#: The detail of a suppression for repeated bounces: how many, within how many days.
+REPEATED = re.compile(r"(\d{1,4})/(\d{1,4})\Z")
 
 
 #: After a complaint, a new request of the subscriber waits so long for its confirmation mail.
@@ -111,6 +127,19 @@ class Suppression(models.Model):
 
     def __str__(self) -> str:
         return f"{self.get_reason_display()} · {date_format(self.created_at, 'SHORT_DATE_FORMAT')}"
+
+    @property
+    def detail_in_words(self) -> str:
+        """The detail, in the active language as far as it is a code."""
+        if not (repeated := REPEATED.match(self.detail)):
+            return self.detail
+        count, days = int(repeated[1]), int(repeated[2])
+        sentence = ngettext(
+            "%(count)d soft bounce within %(days)d days, and no mail arrived after it.",
+            "%(count)d soft bounces within %(days)d days, and no mail arrived between them.",
+            count,
+        )
+        return sentence % {"count": count, "days": days}
 
     @property
     def blocks_signup(self) -> bool:

@@ -276,7 +276,7 @@ def _forget_own_domain(subject: DataSubject, located: list[int]) -> int:
 
 def _suppressions(subject: DataSubject) -> Iterator[Row]:
     for row in Suppression.objects.filter(fingerprint=subject.fingerprint):
-        yield plain_row(row, "reason", "detail", "created_at")
+        yield plain_row(row, "reason", "created_at", detail=row.detail_in_words)
 
 
 def _empty_suppression(subject: DataSubject, located: list[int]) -> int:

@@ -66,7 +66,7 @@ ALLOWED: tuple[tuple[str, str], ...] = (
     (r'"DRILL": "FAILPOINT"', "former setting, refused with its new name"),
     (r"[?&;]reader=|\bGET(\.get\(|\[)\"reader\"", "query parameter of the preview: URLs do not change"),
     (r'"subscription_once_per_person_and_list"', "constraint of the database"),
-    (r"recipient\|mailbox\|person\|id", "words of mail servers, in the table of bounces"),
+    (r"\|person\|id\|address", "words of mail servers, in the patterns for bounces"),
     (r"\bexport_person\b", "a command; export_subscribers is another one"),
     (r"\b(read_digest|is_digest_heading|_digest_story|_DigestStory)\b", "plain-text digests, a kind of newsletter"),
     (r"(?i)\b\w*weekly_digests?\b", "the weekly digest, an issue"),

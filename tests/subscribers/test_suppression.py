@@ -71,11 +71,34 @@ def test_every_reason_has_a_rank_of_its_own() -> None:
     assert len(set(RANKS.values())) == len(Reason)
     assert sorted(RANKS, key=RANKS.__getitem__) == [
         Reason.HARD_BOUNCE,
+        Reason.SOFT_BOUNCE,
+        Reason.NO_DOMAIN,
+        Reason.INACTIVE,
         Reason.ERASED,
         Reason.PROVIDER,
         Reason.MANUAL,
         Reason.COMPLAINT,
     ]
+
+
+@pytest.mark.parametrize(
+    ("detail", "words"),
+    [
+        ("5/28", "5 soft bounces within 28 days, and no mail arrived between them."),
+        ("550 5/28 no", "550 5/28 no"),
+        ("", ""),
+    ],
+)
+def test_the_detail_of_repeated_bounces_is_told_in_words(detail: str, words: str) -> None:
+    suppress_addresses({ADA: (Reason.SOFT_BOUNCE, detail)})
+    assert Suppression.objects.get().detail_in_words == words
+
+
+@pytest.mark.parametrize("reason", [Reason.HARD_BOUNCE, Reason.INACTIVE, Reason.NO_DOMAIN, Reason.SOFT_BOUNCE])
+def test_a_new_confirmation_lifts_a_suppression_for_bounces(reason: Reason) -> None:
+    suppress_addresses({ADA: (reason, "")})
+    assert not Suppression.objects.get().blocks_signup
+    assert reason in LIFTED_BY_CONFIRMATION
 
 
 class AnyOrder(TestCase):

@@ -11,13 +11,14 @@ import hashlib
 import hmac
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
 from newsletter.models import EventType
-from newsletter.providers.base import MAX_ID_LENGTH, BounceKind, EventRejected, ParsedEvent, SignedEvent, sanitize
-from newsletter.providers.bounces import ABOUT_THE_MAILBOX, BounceCause, cause_of
+from newsletter.providers.base import MAX_ID_LENGTH, EventRejected, ParsedEvent, SignedEvent, sanitize
+from newsletter.providers.bounce_classes import BounceClass
+from newsletter.providers.bounces import classify
 
 EVENT_TYPES = {
     "email.sent": EventType.SENT,
@@ -35,11 +36,10 @@ EVENT_TYPES = {
 TIMESTAMP_TOLERANCE = 300
 SVIX_ID = re.compile(r"[A-Za-z0-9_-]{1,128}\Z")
 SVIX_TIMESTAMP = re.compile(r"[0-9]{1,12}\Z")
-#: Subtypes of permanent bounces that may be about the mailbox. Others are about the mail, such as its size or content.
-MAILBOX_SUBTYPES = {"", "General", "NoEmail", "Undetermined"}
-#: Subtypes of bounces that Resend made itself: the address was on the team's suppression list, and nothing was sent.
-#: They do not count as bounces, as at Resend (docs, “Email suppressions”).
-SUPPRESSED_SUBTYPES = {"Suppressed", "OnAccountSuppressionList"}
+#: What Resend calls bounces that it does not try again, and others. All other types claim nothing.
+PERMANENCE = {"Permanent": True, "Transient": False, "Temporary": False}
+#: Keys of a bounce that may hold the reply of the mail server.
+REPLY_KEYS = ("message", "reason")
 #: More signatures in one header are not compared. Svix sends one for each active secret.
 MAX_SIGNATURES = 10
 #: Events with words of their own: the object in `data` that holds them, and its keys. The first that is set counts.
@@ -96,18 +96,27 @@ def parse_event(body: str) -> ParsedEvent:
         raise EventRejected("event_unreadable", "data is not an object")
     if at.year not in PLAUSIBLE_YEARS:
         raise EventRejected("event_unreadable", f"created_at is in the year {at.year}")
-    is_suppressed = kind == "email.bounced" and _is_suppressed(data.get("bounce"))
-    bounce, detail = bounce_of(data.get("bounce")) if kind == "email.bounced" else (None, _detail(kind, data))
+    bounce = read_bounce(data.get("bounce")) if kind == "email.bounced" else None
+    # Such bounces do not count as bounces, as at Resend (docs, “Email suppressions”).
+    is_suppressed = bounce is not None and bounce.kind is BounceClass.SUPPRESSED
     return ParsedEvent(
         kind=kind[:64],
-        event_type=EventType.SUPPRESSED if is_suppressed else EVENT_TYPES.get(kind),
+        event_type=_type_of(kind, bounce.kind if bounce else None),
         at=at if at.tzinfo else at.replace(tzinfo=datetime.UTC),
         provider_id=sanitize(data.get("email_id") or "")[:MAX_ID_LENGTH],
         recipient=_first_recipient(data.get("to")),
         tags=_tags(data.get("tags")),
-        bounce=None if is_suppressed else bounce,
-        detail=sanitize(detail),
+        bounce=bounce.kind if bounce and not is_suppressed else None,
+        is_permanent=bounce.is_permanent if bounce and not is_suppressed else None,
+        detail=sanitize(bounce.words if bounce else _detail(kind, data)),
     )
+
+
+def _type_of(kind: str, bounce: BounceClass | None) -> EventType | None:
+    """Bounces that the provider made itself are none, and an automatic reply proves that the mail arrived."""
+    if bounce is BounceClass.SUPPRESSED:
+        return EventType.SUPPRESSED
+    return EventType.DELIVERED if bounce is BounceClass.AUTO_REPLY else EVENT_TYPES.get(kind)
 
 
 def _first_recipient(to: object) -> str:
@@ -122,28 +131,28 @@ def _tags(tags: object) -> dict[str, str]:
     return {str(name): sanitize(value) for name, value in tags.items()} if isinstance(tags, dict) else {}
 
 
-def _is_suppressed(bounce: object) -> bool:
-    return isinstance(bounce, dict) and str(bounce.get("subType")) in SUPPRESSED_SUBTYPES
+class Bounce(NamedTuple):
+    """A bounce as Resend tells it."""
+
+    kind: BounceClass
+    is_permanent: bool | None
+    words: str
 
 
-def bounce_of(bounce: object) -> tuple[BounceKind, str]:
-    """The kind of a bounce and the provider's words. Only a permanent bounce about the mailbox is hard.
-
-    The text of the mail server decides before Resend's type and subtype, which are a guess (Amazon's).
-    """
+def read_bounce(bounce: object) -> Bounce:
+    """The class of a bounce, what Resend claims, and the words of it. Nothing of it is trusted."""
     if not isinstance(bounce, dict):
-        return BounceKind.SOFT, ""
+        return Bounce(BounceClass.UNKNOWN, None, "")
     codes = bounce.get("diagnosticCode")
-    diagnostics = " ".join(str(code) for code in codes) if isinstance(codes, list) else str(codes or "")
-    message = str(bounce.get("message") or "")
-    cause = cause_of(diagnostics)
-    cause = cause if cause is not BounceCause.EMPTY else cause_of(message)
-    is_permanent = bounce.get("type") == "Permanent"
-    is_silent = cause is BounceCause.EMPTY and str(bounce.get("subType") or "") in MAILBOX_SUBTYPES
-    kind = BounceKind.POLICY if cause is BounceCause.POLICY else BounceKind.SOFT
-    if is_permanent and (cause in ABOUT_THE_MAILBOX or is_silent):
-        kind = BounceKind.HARD
-    return kind, f"{message} {diagnostics}".strip()
+    diagnostics = [str(code) for code in codes] if isinstance(codes, list) else [str(codes or "")]
+    replies = [str(bounce.get(key) or "") for key in REPLY_KEYS]
+    subtype = bounce.get("subType")
+    is_permanent = PERMANENCE.get(str(bounce.get("type")))
+    kind = classify(
+        (*diagnostics, *replies), is_permanent=is_permanent, subtype="" if subtype is None else str(subtype)
+    )
+    words = dict.fromkeys(text.removeprefix("smtp; ") for text in (*replies, *diagnostics) if text)
+    return Bounce(kind, is_permanent, " ".join(words))
 
 
 def _detail(kind: str, data: Mapping[str, Any]) -> str:

@@ -147,7 +147,7 @@ def test_the_list_of_events_is_filtered_and_searched_without_reading_the_whole_t
     assert "1 provider event" in found
     assert not [query for query in captured if "DISTINCT" in query["sql"] or "LIKE" in query["sql"]]
     assert "1 provider event" in words_on(edda.get(url, {"kind": "email.sent"}))
-    assert "0 provider events" in words_on(edda.get(url, {"bounce": "hard"}))
+    assert "0 provider events" in words_on(edda.get(url, {"bounce": "no_mailbox"}))
 
 
 def test_each_state_has_its_colour_in_the_list_of_issues_and_in_the_records(edda: Client) -> None:

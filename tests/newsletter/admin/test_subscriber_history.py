@@ -11,7 +11,7 @@ from django.test import Client
 from django.utils import timezone
 from lxml import html  # type: ignore[import-untyped]
 
-from newsletter.models import Delivery, DeliveryState, Send
+from newsletter.models import Delivery, DeliveryState, Event, Send
 from newsletter.reports.subscriber_history import issue_histories
 from subscribers.directory.issues import Outcome
 from subscribers.models import Subscriber
@@ -70,6 +70,43 @@ def test_the_list_shows_them_as_squares_with_their_sums(reader: Subscriber, edda
         "bounced",
         "sent",
     ]
+
+
+@pytest.mark.parametrize(
+    ("code", "sentence"),
+    [
+        ("no_mailbox", "The mailbox does not exist. The address is suppressed at once."),
+        ("mailbox_full", "The mailbox is full. Counts as one soft bounce. Repeated soft bounces suppress the address."),
+        ("policy", "The address is not suppressed for this."),
+        ("hard", "The mailbox does not exist."),
+        ("soft", "The reply gives no reason that is known."),
+    ],
+)
+def test_the_page_tells_a_bounce_in_words_with_those_of_the_mail_server(
+    reader: Subscriber, edda: Client, code: str, sentence: str
+) -> None:
+    bounced = Delivery.objects.get(bounced_at__isnull=False)
+    Event.objects.create(
+        provider="resend", event_id="m-1", kind="email.bounced", bounce=code, detail="550 <b>no</b>", body="{}",
+        state="applied", delivery_id=bounced.pk,
+    )  # fmt: skip
+    page = edda.get(f"{LIST}{reader.pk}/change/", {"show": "mail"}).content.decode()
+    (entry,) = [each for each in html.fromstring(page).xpath("//ol/li") if "Bounced: Issue 3" in each.text_content()]
+    assert sentence in entry.text_content()
+    assert "The mail server's words: “550 <b>no</b>”" in entry.text_content()
+    assert "550 &lt;b&gt;no" in page
+
+
+def test_of_several_bounces_the_one_that_suppresses_is_told(reader: Subscriber, edda: Client) -> None:
+    bounced = Delivery.objects.get(bounced_at__isnull=False)
+    for number, code in enumerate(("mailbox_full", "inactive", "temporary")):
+        Event.objects.create(
+            provider="resend", event_id=f"m-{number}", kind="email.bounced", bounce=code, body="{}",
+            state="applied", delivery_id=bounced.pk,
+        )  # fmt: skip
+    page = edda.get(f"{LIST}{reader.pk}/change/", {"show": "mail"}).content.decode()
+    assert "The mailbox is disabled, closed or no longer used. The address is suppressed at once." in page
+    assert "The mailbox is full." not in page
 
 
 def test_the_page_shows_each_issue_with_what_became_of_it(reader: Subscriber, edda: Client) -> None:

@@ -206,7 +206,7 @@ def test_an_escaped_nul_is_stored_as_text(delivery: Delivery) -> None:
     receive("email.bounced", delivery, bounce={"type": "Transient", "message": "full\x00 up, \\u0000 they say"})
     apply()
     event = Event.objects.get()
-    assert (event.state, event.bounce) == (EventState.APPLIED, "soft")
+    assert (event.state, event.bounce) == (EventState.APPLIED, "unknown")
     assert event.note == "full  up, \\u0000 they say"
 
 

@@ -18,7 +18,7 @@ from django.db import connection
 from django.db.models import BinaryField, CharField, Field, JSONField, Model, TextField
 from django.utils import timezone
 
-from newsletter.models import Batch, BatchState, Delivery, DeliveryState, Event, EventState, Send
+from newsletter.models import Batch, BatchState, Delivery, DeliveryState, Event, EventState, Send, SoftBounce
 from newsletter.providers.base import Outcome, OutcomeKind, Provider
 from newsletter.sending.batch import claim_batch
 from newsletter.sending.outcome import record_outcome
@@ -106,6 +106,8 @@ NEVER_PERSONAL = {
     "newsletter.Event.reason": "a code",
     "newsletter.Event.bounce": "a code",
     "newsletter.Event.superseded_mail": "the provider's id of a mail that failed",
+    "newsletter.SoftBounce.fingerprint": "the keyed hash",
+    "newsletter.SoftBounce.bounce": "a code",
     "subscribers.Consent.list_name": "the name of a list",
     "subscribers.Consent.language": "of a text that many saw",
     "subscribers.SignupDecision.facts": "a mail domain of many; that of one person has a test of its own",
@@ -254,6 +256,13 @@ def _receive(subscription: Subscription) -> None:
         state=DeliveryState.ACCEPTED,
         provider_id=f"mail-{WORD}",
         detail=WORD,
+    )
+    SoftBounce.objects.create(
+        subscriber=subscription.subscriber,
+        send=first.send,
+        fingerprint=fingerprint(ADDRESS),
+        bounce="mailbox_full",
+        at=timezone.now(),
     )
     for number, (state, delivery) in enumerate(
         ((EventState.APPLIED, accepted.pk), (EventState.NEW, None), (EventState.ORPHAN, None))

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from django.conf import settings
+from django.core.management import call_command
 from django.utils import timezone
 
 from newsletter.models import DeliveryState, Event, ProviderSuppression, SuppressionSync
@@ -213,9 +214,30 @@ def test_an_address_whose_mail_bounced_for_policy_is_not_suppressed_here_and_is_
     assert not Suppression.objects.exists()
     (sentence,) = names()
     assert sentence == "1 address is on the suppression list of resend and not suppressed here."
-    Event.objects.create(**event, event_id="m-2", state="applied", bounce="hard")
+    Event.objects.create(**event, event_id="m-2", state="applied", bounce="no_mailbox")
     sync(provider)
     assert reasons() == {people.ADA: SuppressionReason.HARD_BOUNCE}
+    assert names() == []
+
+
+def test_the_command_has_the_provider_try_addresses_again_that_are_not_suppressed_here(
+    provider: Provider, listed: TeamsList, capsys: pytest.CaptureFixture[str]
+) -> None:
+    delivery = delivery_to(people.ADA, start_sending(make_issue()))
+    event: dict[str, Any] = {"provider": "resend", "kind": "email.bounced", "body": "{}", "delivery_id": delivery.pk}
+    Event.objects.create(**event, event_id="m-1", state="applied", bounce="policy")
+    listed.add(people.ADA, "bounce")
+    listed.add(people.BEN, "complaint")
+    sync(provider)
+    call_command("remove_provider_suppressions", "--dry-run", "--by", "Sue")
+    assert listed.has(people.ADA)
+    (command,) = [each.command for each in suppression_list_diagnostics(timezone.now()) if each.command]
+    assert command == "manage.py remove_provider_suppressions"
+    call_command("remove_provider_suppressions", "--by", "Sue")
+    assert "1 addresses would be removed" in capsys.readouterr().out
+    sync(provider)
+    assert not listed.has(people.ADA)
+    assert listed.has(people.BEN), "it is suppressed here, too"
     assert names() == []
 
 

@@ -24,7 +24,7 @@ from newsletter.models import (
 from newsletter.monitoring.diagnostics import diagnostics
 from newsletter.monitoring.status import as_lines
 from newsletter.providers import get_provider
-from newsletter.providers.base import BounceKind
+from newsletter.providers.bounce_classes import BounceClass
 from newsletter.sending.auto_pause import auto_pause_sends, complaint_warning, send_health_of
 from newsletter.sending.control import ReasonNeeded, pause_send, resume_send
 from subscribers.models import Subscriber
@@ -46,7 +46,7 @@ def sent_to(issue: Issue, recipients: int, *, waiting: int = 100) -> Send:
     return send
 
 
-def bounced_with(kind: BounceKind, count: int, *, minutes_ago: float = 0) -> None:
+def bounced_with(kind: BounceClass, count: int, *, minutes_ago: float = 0) -> None:
     """So many of the mails bounced, and the webhooks told how."""
     at = timezone.now() - datetime.timedelta(minutes=minutes_ago)
     keys = list(Delivery.objects.filter(bounced_at=None).order_by("pk").values_list("pk", flat=True)[:count])
@@ -70,7 +70,7 @@ def bounced_with(kind: BounceKind, count: int, *, minutes_ago: float = 0) -> Non
 def report(fact: str, count: int) -> None:
     """So many more mails bounced permanently, or were reported as spam."""
     if fact == "bounced":
-        bounced_with(BounceKind.HARD, count)
+        bounced_with(BounceClass.NO_MAILBOX, count)
         return
     keys = list(Delivery.objects.filter(complained_at=None).order_by("pk").values_list("pk", flat=True)[:count])
     Delivery.objects.filter(pk__in=keys).update(complained_at=timezone.now())
@@ -175,32 +175,33 @@ def test_counting_takes_two_queries_whatever_the_size(
 
 def test_soft_bounces_do_not_pause_a_send(issue: Issue) -> None:
     sent_to(issue, 200)
-    bounced_with(BounceKind.SOFT, 40)
-    bounced_with(BounceKind.HARD, 8)
+    bounced_with(BounceClass.MAILBOX_FULL, 40)
+    bounced_with(BounceClass.NO_MAILBOX, 8)
     assert state_after_check(issue) == SendState.SENDING
-    bounced_with(BounceKind.HARD, 1)
+    bounced_with(BounceClass.NO_MAILBOX, 1)
     assert state_after_check(issue) == SendState.PAUSED
     assert "9 of 200 mails bounced permanently" in send_of(issue).hold_sentence
 
 
-def test_more_than_twenty_policy_bounces_in_five_minutes_pause_a_send(issue: Issue) -> None:
+def test_twenty_policy_bounces_of_a_mailbox_provider_in_five_minutes_pause_a_send(issue: Issue) -> None:
     sent_to(issue, 600)
-    bounced_with(BounceKind.POLICY, 30, minutes_ago=6)
-    bounced_with(BounceKind.POLICY, 20)
+    bounced_with(BounceClass.POLICY, 30, minutes_ago=6)
+    bounced_with(BounceClass.POLICY, 19)
     assert state_after_check(issue) == SendState.SENDING
-    bounced_with(BounceKind.POLICY, 1)
+    bounced_with(BounceClass.POLICY, 1)
     assert state_after_check(issue) == SendState.PAUSED
-    assert "21 mails of the last 5 minutes were refused because of the sender" in send_of(issue).hold_sentence
+    sentence = send_of(issue).hold_sentence
+    assert "example.org refused 20 of its last mails because of the sender: “550 no”" in sentence
     assert send_of(issue).was_auto_paused
 
 
 def test_policy_bounces_from_before_a_resume_do_not_pause_it_again(issue: Issue) -> None:
     sent_to(issue, 600)
-    bounced_with(BounceKind.POLICY, 21)
+    bounced_with(BounceClass.POLICY, 21)
     assert state_after_check(issue) == SendState.PAUSED
     resume_send(send_of(issue), by="Edda", text="The SPF record is fixed.")
     assert state_after_check(issue) == SendState.SENDING
-    bounced_with(BounceKind.POLICY, 21)
+    bounced_with(BounceClass.POLICY, 21)
     assert state_after_check(issue) == SendState.PAUSED
 
 

@@ -17,7 +17,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from newsletter.models import EventType
-from newsletter.providers.base import BlockScope, BounceKind, EventRejected, Outcome, OutcomeKind, ParsedEvent
+from newsletter.providers.base import BlockScope, EventRejected, Outcome, OutcomeKind, ParsedEvent
+from newsletter.providers.bounce_classes import BounceClass
 from newsletter.providers.reasons import REASONS
 from newsletter.providers.resend import ResendProvider
 from newsletter.sandbox import Fault, SandboxServer
@@ -382,7 +383,7 @@ def test_tags_may_be_a_list() -> None:
     assert event("email.sent", tags=[{"name": "delivery", "value": "9"}]).tags == {"delivery": "9"}
 
 
-@pytest.mark.parametrize("subtype", ["Suppressed", "OnAccountSuppressionList"])
+@pytest.mark.parametrize("subtype", ["Suppressed", "OnAccountSuppressionList", "UnsubscribedRecipient"])
 def test_a_bounce_from_the_suppression_list_is_no_bounce(subtype: str) -> None:
     parsed = event("email.bounced", bounce={"type": "Permanent", "subType": subtype, "message": "On the list."})
     assert (parsed.event_type, parsed.bounce, parsed.detail) == (EventType.SUPPRESSED, None, "On the list.")
@@ -396,26 +397,26 @@ def test_an_unknown_kind_is_an_event_without_a_type(kind: str) -> None:
 @pytest.mark.parametrize(
     ("bounce", "kind"),
     [
-        ({"type": "Permanent", "subType": "General", "message": "550 5.1.1 no such user"}, BounceKind.HARD),
-        ({"type": "Permanent", "subType": "NoEmail"}, BounceKind.HARD),
-        ({"type": "Permanent", "subType": "MailboxFull"}, BounceKind.SOFT),
-        ({"type": "Permanent", "subType": "MessageTooLarge"}, BounceKind.SOFT),
-        ({"type": "Transient", "subType": "General"}, BounceKind.SOFT),
-        ({"type": "Undetermined", "subType": "Undetermined"}, BounceKind.SOFT),
-        ({"type": "Temporary"}, BounceKind.SOFT),
-        ({"type": "Permanent", "message": "550 5.7.515 Access denied"}, BounceKind.POLICY),
-        ({"type": "Permanent", "diagnosticCode": ["smtp; 550 5.7.1 blocked"]}, BounceKind.POLICY),
-        ({"type": "Permanent", "diagnosticCode": ["smtp; 550 5.4.1 relay access denied"]}, BounceKind.SOFT),
-        ({"type": "Permanent", "subType": "ContentRejected"}, BounceKind.SOFT),
-        ({"type": "Permanent", "subType": "AttachmentRejected"}, BounceKind.SOFT),
-        ({"type": "Permanent", "message": "smtp; 550 5.1.1 unknown (from 10.4.7.23)"}, BounceKind.HARD),
-        ({"type": "Permanent", "subType": ["NoEmail"]}, BounceKind.SOFT),
-        ("nonsense", BounceKind.SOFT),
-        (None, BounceKind.SOFT),
+        ({"type": "Permanent", "subType": "General", "message": "550 5.1.1 no such user"}, BounceClass.NO_MAILBOX),
+        ({"type": "Permanent", "subType": "NoEmail"}, BounceClass.NO_MAILBOX),
+        ({"type": "Permanent", "subType": "MailboxFull"}, BounceClass.MAILBOX_FULL),
+        ({"type": "Permanent", "subType": "MessageTooLarge"}, BounceClass.CONTENT),
+        ({"type": "Transient", "subType": "General"}, BounceClass.TEMPORARY),
+        ({"type": "Undetermined", "subType": "Undetermined"}, BounceClass.UNKNOWN),
+        ({"type": "Temporary"}, BounceClass.TEMPORARY),
+        ({"type": "Permanent", "message": "550 5.7.515 Access denied"}, BounceClass.POLICY),
+        ({"type": "Permanent", "diagnosticCode": ["smtp; 550 5.7.1 blocked"]}, BounceClass.POLICY),
+        ({"type": "Permanent", "diagnosticCode": ["smtp; 550 5.4.1 relay access denied"]}, BounceClass.RELAY_DENIED),
+        ({"type": "Permanent", "subType": "ContentRejected"}, BounceClass.CONTENT),
+        ({"type": "Permanent", "subType": "AttachmentRejected"}, BounceClass.CONTENT),
+        ({"type": "Permanent", "message": "smtp; 550 5.1.1 unknown (from 10.4.7.23)"}, BounceClass.NO_MAILBOX),
+        ({"type": "Permanent", "subType": ["NoEmail"]}, BounceClass.UNKNOWN),
+        ("nonsense", BounceClass.UNKNOWN),
+        (None, BounceClass.UNKNOWN),
     ],
     ids=str,
 )
-def test_only_a_permanent_bounce_about_the_mailbox_is_hard(bounce: object, kind: BounceKind) -> None:
+def test_a_bounce_has_the_class_that_its_words_or_else_its_type_tell(bounce: object, kind: BounceClass) -> None:
     assert event("email.bounced", bounce=bounce).bounce is kind
 
 
