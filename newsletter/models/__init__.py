@@ -47,19 +47,38 @@ from newsletter.models.sending_switch import (
 )
 from newsletter.models.sunset import SunsetRound
 from newsletter.models.throttle import Availability, ProviderThrottle
+from newsletter.models.webhook import (
+    CHOOSABLE_TYPES,
+    ENDPOINT_MACHINE,
+    FOLLOWING,
+    MESSAGE_MACHINE,
+    EndpointState,
+    EndpointTransition,
+    MessageState,
+    WebhookAttempt,
+    WebhookCursor,
+    WebhookEndpoint,
+    WebhookMessage,
+    WebhookSecret,
+    WebhookType,
+)
 from newsletter.models.weekday import Weekday
 from newsletter.models.weekly_plan import WeeklyPlan, lock_week
 from subscribers.state_machine import InvalidTransition
 
 __all__ = [
     "BATCH_MACHINE",
+    "CHOOSABLE_TYPES",
     "DELIVERED_TYPES",
     "DELIVERY_MACHINE",
+    "ENDPOINT_MACHINE",
     "EVENT_MACHINE",
+    "FOLLOWING",
     "IN_FLIGHT",
     "IN_PROGRESS",
     "ISSUE_MACHINE",
     "IS_DELIVERED",
+    "MESSAGE_MACHINE",
     "OPEN_BATCH_STATES",
     "SECTION_KINDS",
     "SEND_MACHINE",
@@ -77,6 +96,8 @@ __all__ = [
     "DeliveryState",
     "Edition",
     "EditionIsFrozen",
+    "EndpointState",
+    "EndpointTransition",
     "Event",
     "EventState",
     "EventType",
@@ -90,6 +111,7 @@ __all__ = [
     "IssueTransition",
     "LinkCheck",
     "LinkState",
+    "MessageState",
     "Newsletter",
     "Occurrence",
     "PreflightRun",
@@ -116,6 +138,12 @@ __all__ = [
     "SwitchState",
     "SwitchTransition",
     "WarmUpPlan",
+    "WebhookAttempt",
+    "WebhookCursor",
+    "WebhookEndpoint",
+    "WebhookMessage",
+    "WebhookSecret",
+    "WebhookType",
     "Weekday",
     "WeeklyPlan",
     "WorkerHeartbeat",
