@@ -194,5 +194,10 @@ class Migration(migrations.Migration):
             model_name='webhooksecret',
             constraint=models.UniqueConstraint(condition=models.Q(('expires_at__isnull', True)), fields=('endpoint',), name='webhook_secret_one_current'),
         ),
+        migrations.AlterField(
+            model_name='workerheartbeat',
+            name='doing',
+            field=models.CharField(blank=True, help_text='The last step that did something; of a Celery process “queues: step”, with the queues it serves.', max_length=100),
+        ),
         migrations.RunPython(refuse_changes, allow_changes),
     ]

@@ -254,7 +254,8 @@ def retry_delay(tries: int) -> datetime.timedelta:
 
 def rest_after(failures: int) -> datetime.timedelta:
     """How long an endpoint gets nothing after this many failures in a row."""
-    return min(FIRST_REST * 2 ** min(failures - 1, 10), LONGEST_REST)
+    rest: datetime.timedelta = min(FIRST_REST * 2 ** min(failures - 1, 10), LONGEST_REST)
+    return rest
 
 
 def _note_on_endpoint(
