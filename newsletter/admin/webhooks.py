@@ -27,8 +27,8 @@ from newsletter.admin.records import RecordAdmin
 from newsletter.content.links import web_link_problem
 from newsletter.models import (
     CHOOSABLE_TYPES,
+    EndpointReason,
     InvalidTransition,
-    Reason,
     WebhookAttempt,
     WebhookEndpoint,
     WebhookMessage,
@@ -113,7 +113,7 @@ class WebhookEndpointAdmin(DeletesWithConsequences):
     fields = ("name", "url", "types", "newsletter", "includes_addresses", "includes_imports")
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
-        """Whoever may not see addresses may not have them sent elsewhere."""
+        """Editors who may not see addresses may not have them sent elsewhere."""
         return () if may_see_personal_data(request) else ("includes_addresses",)
 
     def formfield_for_foreignkey(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
@@ -137,8 +137,7 @@ class WebhookEndpointAdmin(DeletesWithConsequences):
 
     def delete_model(self, request: HttpRequest, obj: WebhookEndpoint) -> None:
         """In sets: Django would read each message."""
-        WebhookAttempt.objects.filter(message__endpoint=obj).delete()
-        WebhookMessage.objects.filter(endpoint=obj)._raw_delete(using="default")
+        WebhookMessage.objects.filter(endpoint=obj).delete_with_attempts()
         obj.delete()
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
@@ -259,7 +258,7 @@ def _act(endpoint: WebhookEndpoint, action: str, request: HttpRequest, by: str) 
         pause_endpoint(endpoint, by=by)
         return _("The endpoint is paused. Its messages wait until you activate it."), messages.SUCCESS
     if action == "disable":
-        disable_endpoint(endpoint, by=by, reason=Reason.ENDPOINT_DISABLED)
+        disable_endpoint(endpoint, by=by, reason=EndpointReason.DISABLED)
         return _("The endpoint is disabled. No messages are made for it."), messages.SUCCESS
     if action == "activate":
         activate_endpoint(endpoint, by=by, catches_up="catch_up" in request.POST)

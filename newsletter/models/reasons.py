@@ -378,16 +378,6 @@ class Reason(models.TextChoices):
     OTHER_EDITION = "other_edition", _("It is about a mail of another issue than this delivery's.")
     SUPERSEDED_MAIL = "superseded_mail", _("It is about a mail that failed and was replaced by another one.")
 
-    # --- A webhook endpoint
-    ENDPOINT_PAUSED = "endpoint_paused", _("Paused by an editor.")
-    ENDPOINT_DISABLED = "endpoint_disabled", _("Disabled by an editor.")
-    ENDPOINT_ENABLED = "endpoint_enabled", _("Activated by an editor.")
-    ENDPOINT_GONE = "endpoint_gone", _("The endpoint answered 410: it wants no more messages.")
-    ENDPOINT_FAILING = (
-        "endpoint_failing",
-        _("Every attempt since %(since)s has failed, for more than %(days)s days."),
-    )
-
     # --- From before reasons were codes
     OTHER = "other", ""
 

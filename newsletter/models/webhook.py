@@ -6,14 +6,15 @@ import datetime
 import secrets
 from typing import ClassVar
 
-from django.db import models
+from django.db import models, transaction
 from django.db.models import Q
 from django.utils import timezone
+from django.utils.dateparse import parse_datetime
+from django.utils.formats import date_format
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
 
 from newsletter.models.newsletter import Newsletter
-from newsletter.models.reasons import reason_sentence
 from subscribers.state_machine import StateMachine
 
 
@@ -29,6 +30,9 @@ class WebhookType(models.TextChoices):
     ISSUE_SENT = "issue.sent", _("An issue was sent")
     TEST = "webhook.test", _("A test")
 
+
+#: Messages that one transaction deletes, and keys in one statement: far below SQLite's limit of parameters.
+DELETED_AT_ONCE, CHUNK = 2_000, 500
 
 #: The types that an endpoint can choose.
 CHOOSABLE_TYPES = tuple(each for each in WebhookType if each is not WebhookType.TEST)
@@ -57,6 +61,16 @@ ENDPOINT_MACHINE = StateMachine(
 
 #: The states in which messages are made for an endpoint.
 FOLLOWING = (EndpointState.ACTIVE, EndpointState.PAUSED)
+
+
+class EndpointReason(models.TextChoices):
+    """Why an endpoint was moved. `%(…)s` is filled from the values beside the code."""
+
+    PAUSED = "paused", _("Paused by an editor.")
+    DISABLED = "disabled", _("Disabled by an editor.")
+    ACTIVATED = "activated", _("Activated by an editor.")
+    GONE = "gone", _("The endpoint answered 410: it wants no more messages.")
+    FAILING = "failing", _("Every attempt since %(since_at)s has failed, for more than %(days)s days.")
 
 
 class WebhookEndpoint(models.Model):
@@ -135,8 +149,12 @@ class EndpointTransition(models.Model):
 
     @property
     def sentence(self) -> str:
-        """Why it was moved."""
-        return reason_sentence(self.reason, self.values)
+        """Why it was moved, in the active language."""
+        if self.reason not in EndpointReason.values:
+            return self.reason
+        since = parse_datetime(str(self.values.get("since_at", "")))
+        shown = f"{date_format(since.astimezone(datetime.UTC), 'DATETIME_FORMAT')} UTC" if since else "…"
+        return str(EndpointReason(self.reason).label) % {"since_at": shown, "days": self.values.get("days", "…")}
 
 
 def new_nonce() -> str:
@@ -212,6 +230,25 @@ class MessageQuerySet(models.QuerySet["WebhookMessage"]):
         rested = Q(endpoint__not_before__isnull=True) | Q(endpoint__not_before__lte=now)
         due = self.filter(free, state=MessageState.PENDING, next_attempt_at__lte=now)
         return due.filter(rested, endpoint__state=EndpointState.ACTIVE).order_by("next_attempt_at", "pk")
+
+    def delete_with_attempts(self) -> int:
+        """Delete them and the log of their attempts; how many. A transaction for each few thousand.
+
+        They are locked first: a worker may be recording an attempt.
+        """
+        count = 0
+        while pks := self._delete_next():
+            count += len(pks)
+        return count
+
+    def _delete_next(self) -> list[int]:
+        with transaction.atomic():
+            pks = list(self.order_by("pk").select_for_update().values_list("pk", flat=True)[:DELETED_AT_ONCE])
+            for start in range(0, len(pks), CHUNK):
+                chunk = pks[start : start + CHUNK]
+                WebhookAttempt.objects.filter(message__in=chunk).delete()
+                WebhookMessage.objects.filter(pk__in=chunk)._raw_delete(using=self.db)
+        return pks
 
 
 class WebhookMessage(models.Model):

@@ -24,6 +24,7 @@ from django.utils import timezone
 from newsletter.config.failpoints import Point, failpoint
 from newsletter.models import (
     MESSAGE_MACHINE,
+    EndpointReason,
     EndpointState,
     InvalidTransition,
     MessageState,
@@ -33,6 +34,7 @@ from newsletter.models import (
     WebhookMessage,
     sending_stopped,
 )
+from newsletter.models.reasons import iso
 from newsletter.notifications.endpoints import WORKER, disable_endpoint
 from newsletter.notifications.facts import CONSENTS
 from newsletter.notifications.signing import key_of, signed_headers, usable_secrets
@@ -210,7 +212,11 @@ def _record(lane: Lane, attempts: Sequence[Attempt]) -> None:
     """Log the attempts, and finish, retry or release the messages of a lane."""
     now = timezone.now()
     with transaction.atomic():
-        WebhookAttempt.objects.bulk_create([_row(attempt) for attempt in attempts])
+        # An erasure or an editor may have deleted some meanwhile. The others stay until this is recorded.
+        pks = [attempt.post.message_pk for attempt in attempts]
+        kept = set(WebhookMessage.objects.filter(pk__in=pks).select_for_update().values_list("pk", flat=True))
+        rows = [_row(attempt) for attempt in attempts if attempt.post.message_pk in kept]
+        WebhookAttempt.objects.bulk_create(rows)
         _finish([attempt.post for attempt in attempts if attempt.is_success], MessageState.DELIVERED)
         failed = next((attempt for attempt in attempts if not attempt.is_success), None)
         if failed:
@@ -267,19 +273,19 @@ def _note_on_endpoint(
         rows.exclude(failures=0).update(failing_since=None, failures=0, not_before=None)
     if failed is None:
         return
-    endpoint = rows.select_for_update().get()
-    endpoint.failures += 1
-    endpoint.failing_since = endpoint.failing_since or failed.at
-    endpoint.not_before = now + rest_after(endpoint.failures)
-    endpoint.save(update_fields=["failures", "failing_since", "not_before"])
+    present = rows.select_for_update().first()
+    if present is None:
+        # An editor has deleted it meanwhile.
+        return
+    since, failures = present.failing_since or failed.at, present.failures + 1
+    rows.update(failing_since=since, failures=failures, not_before=now + rest_after(failures))
     if failed.status == GONE:
-        _disable(endpoint, Reason.ENDPOINT_GONE)
-    elif now - endpoint.failing_since >= DISABLED_AFTER:
-        values = {"since": endpoint.failing_since.isoformat(), "days": DISABLED_AFTER.days}
-        _disable(endpoint, Reason.ENDPOINT_FAILING, values)
+        _disable(present, EndpointReason.GONE)
+    elif now - since >= DISABLED_AFTER:
+        _disable(present, EndpointReason.FAILING, {"since_at": iso(since), "days": DISABLED_AFTER.days})
 
 
-def _disable(endpoint: WebhookEndpoint, reason: Reason, values: dict[str, Any] | None = None) -> None:
+def _disable(endpoint: WebhookEndpoint, reason: EndpointReason, values: dict[str, Any] | None = None) -> None:
     log.warning("Webhook endpoint disabled", extra={"endpoint": endpoint.pk, "reason": reason.value})
     try:
         disable_endpoint(endpoint, by=WORKER, reason=reason, values=values)

@@ -14,10 +14,10 @@ from django.utils import timezone
 from newsletter.models import (
     ENDPOINT_MACHINE,
     MESSAGE_MACHINE,
+    EndpointReason,
     EndpointState,
     EndpointTransition,
     MessageState,
-    Reason,
     WebhookEndpoint,
     WebhookMessage,
     WebhookSecret,
@@ -53,7 +53,7 @@ def rotate_secret(endpoint: WebhookEndpoint) -> WebhookSecret:
 
 def pause_endpoint(endpoint: WebhookEndpoint, *, by: str) -> None:
     """Let its messages wait. Raises InvalidTransition."""
-    _move(endpoint, EndpointState.PAUSED, by=by, reason=Reason.ENDPOINT_PAUSED)
+    _move(endpoint, EndpointState.PAUSED, by=by, reason=EndpointReason.PAUSED)
 
 
 def disable_endpoint(
@@ -75,7 +75,7 @@ def activate_endpoint(endpoint: WebhookEndpoint, *, by: str, catches_up: bool = 
     with transaction.atomic():
         was_disabled = endpoint.state == EndpointState.DISABLED
         fresh: dict[str, Any] = {"failing_since": None, "failures": 0, "not_before": None, "mail_due": False}
-        _move(endpoint, EndpointState.ACTIVE, by=by, reason=Reason.ENDPOINT_ENABLED, **fresh)
+        _move(endpoint, EndpointState.ACTIVE, by=by, reason=EndpointReason.ACTIVATED, **fresh)
         if was_disabled and not catches_up:
             start_cursors(endpoint)
 

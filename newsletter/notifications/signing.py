@@ -19,6 +19,9 @@ from subscribers.consent.tokens import key_fingerprints
 
 PREFIX = "whsec_"
 
+#: Part of every secret, and so of what receivers have stored: it must never change.
+LABEL = b"newsletter.notifications.secret:"
+
 
 def current_fingerprint() -> str:
     """The fingerprint of the SECRET_KEY from which new secrets are derived."""
@@ -39,9 +42,7 @@ def lost_secrets(now: datetime.datetime) -> QuerySet[WebhookSecret]:
 def key_of(secret: WebhookSecret) -> bytes:
     """The 32 bytes that sign. Raises KeyError if its SECRET_KEY is neither the present one nor a fallback."""
     keys = dict(zip(key_fingerprints(), (settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS), strict=True))
-    # The label is part of what receivers have stored: it must never change.
-    label = f"newsletter.notifications.secret:{secret.nonce}"
-    return hmac.digest(keys[secret.key_fingerprint].encode(), label.encode(), hashlib.sha256)
+    return hmac.digest(keys[secret.key_fingerprint].encode(), LABEL + secret.nonce.encode(), hashlib.sha256)
 
 
 def secret_text(secret: WebhookSecret) -> str:
@@ -52,8 +53,8 @@ def secret_text(secret: WebhookSecret) -> str:
 def signature(keys: Iterable[bytes], uid: str, timestamp: int, body: bytes) -> str:
     """The header webhook-signature: a `v1` signature under each key, separated by spaces."""
     signed = f"{uid}.{timestamp}.".encode() + body
-    digests = (hmac.digest(key, signed, hashlib.sha256) for key in keys)
-    return " ".join("v1," + base64.b64encode(each).decode("ascii") for each in digests)
+    signatures = (hmac.digest(key, signed, hashlib.sha256) for key in keys)
+    return " ".join("v1," + base64.b64encode(each).decode("ascii") for each in signatures)
 
 
 def signed_headers(keys: Sequence[bytes], uid: str, timestamp: int, body: bytes) -> dict[str, str]:

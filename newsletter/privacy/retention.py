@@ -11,7 +11,7 @@ from django.db.models import Q, QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from newsletter.models import Batch, BatchState, Event, EventState, WebhookAttempt, WebhookMessage
+from newsletter.models import Batch, BatchState, Event, EventState, WebhookMessage
 from newsletter.models.bulk_sql import execute_with_rows
 from newsletter.providers import erase_client_from_event, erase_from_event
 from newsletter.sending.erased import HAS_BYTES, erase_deliveries
@@ -51,8 +51,7 @@ SET_BODIES = "UPDATE newsletter_event SET body = rows.body FROM {rows} WHERE new
 
 def _delete_messages(messages: QuerySet[Any]) -> None:
     """With their attempts. Those that still wait are of an endpoint that was paused or disabled for all this time."""
-    WebhookAttempt.objects.filter(message__in=messages.values("pk")).delete()
-    messages.delete()
+    WebhookMessage.objects.filter(pk__in=list(messages.values_list("pk", flat=True))).delete_with_attempts()
 
 
 #: Opens and clicks of single subscribers are judged by then, and the judgement stays.

@@ -250,7 +250,7 @@ def test_an_answer_410_disables_at_once(endpoint: WebhookEndpoint, receiver: Rec
     endpoint.refresh_from_db()
     assert (endpoint.state, endpoint.mail_due) == (EndpointState.DISABLED, True)
     (line,) = EndpointTransition.objects.all()
-    assert (line.by, line.reason) == ("worker", "endpoint_gone")
+    assert (line.by, line.reason) == ("worker", "gone")
     assert not deliver_messages()
     # What waits is sent when an editor activates it again.
     receiver.replies.clear()
@@ -279,7 +279,7 @@ def test_five_days_of_failures_disable_and_one_success_in_between_does_not(
     found = WebhookEndpoint.objects.get()
     assert (found.state, found.mail_due) == (EndpointState.DISABLED, True)
     (line,) = EndpointTransition.objects.all()
-    assert line.reason == "endpoint_failing"
+    assert line.reason == "failing"
     assert "for more than 5 days" in line.sentence
 
 

@@ -160,7 +160,7 @@ def test_a_paused_endpoint_misses_nothing(endpoint: WebhookEndpoint) -> None:
 def test_a_disabled_endpoint_makes_none_and_may_catch_up(
     endpoint: WebhookEndpoint, catches_up: bool, count: int
 ) -> None:
-    disable_endpoint(endpoint, by="edda", reason="endpoint_disabled")
+    disable_endpoint(endpoint, by="edda", reason="disabled")
     subscription = subscribe("ada@example.org")
     make_all()
     assert types() == []

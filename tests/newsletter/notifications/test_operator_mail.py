@@ -30,7 +30,7 @@ def operators(db: None) -> None:
 def test_superusers_are_told_once_what_was_disabled_and_where_to_activate_it(
     endpoint: WebhookEndpoint, operators: None, mailoutbox: list[Any]
 ) -> None:
-    disable_endpoint(endpoint, by="worker", reason="endpoint_gone")
+    disable_endpoint(endpoint, by="worker", reason="gone")
     assert mail_operators()
     assert not mail_operators()
     (mail,) = mailoutbox
@@ -45,14 +45,14 @@ def test_superusers_are_told_once_what_was_disabled_and_where_to_activate_it(
 def test_an_editor_who_disables_an_endpoint_needs_no_mail(
     endpoint: WebhookEndpoint, operators: None, mailoutbox: list[Any]
 ) -> None:
-    disable_endpoint(endpoint, by="edda", reason="endpoint_disabled")
+    disable_endpoint(endpoint, by="edda", reason="disabled")
     assert not mail_operators()
 
 
 def test_one_that_was_activated_meanwhile_needs_none_either(
     endpoint: WebhookEndpoint, operators: None, mailoutbox: list[Any]
 ) -> None:
-    disable_endpoint(endpoint, by="worker", reason="endpoint_gone")
+    disable_endpoint(endpoint, by="worker", reason="gone")
     activate_endpoint(endpoint, by="edda")
     assert not mail_operators()
 
@@ -65,7 +65,7 @@ def test_a_mail_that_is_not_accepted_now_is_tried_again_and_one_that_never_will_
         raise MailBackendError("refused", permanent=permanent)
 
     monkeypatch.setattr(EmailMessage, "send", refuse)
-    disable_endpoint(endpoint, by="worker", reason="endpoint_gone")
+    disable_endpoint(endpoint, by="worker", reason="gone")
     if permanent:
         assert mail_operators()
     else:
@@ -77,7 +77,7 @@ def test_a_mail_that_is_not_accepted_now_is_tried_again_and_one_that_never_will_
 def test_without_an_operator_with_an_address_the_log_says_so(
     endpoint: WebhookEndpoint, caplog: pytest.LogCaptureFixture, mailoutbox: list[Any], open_at: Callable[..., Any]
 ) -> None:
-    disable_endpoint(endpoint, by="worker", reason="endpoint_gone")
+    disable_endpoint(endpoint, by="worker", reason="gone")
     assert mail_operators()
     assert mailoutbox == []
     assert "No mail about a disabled webhook endpoint" in caplog.text
