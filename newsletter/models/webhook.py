@@ -306,7 +306,7 @@ class WebhookMessage(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.type} · {self.uid}"
+        return self.type
 
 
 class WebhookAttempt(models.Model):

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import base64
 import datetime
+import re
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from django.conf import settings
 from django.utils import timezone
 
-from newsletter.models import WebhookEndpoint, WebhookSecret
-from newsletter.notifications.endpoints import ROTATION, rotate_secret
+from newsletter.config.configuration import PROJECT_ROOT
+from newsletter.models import WebhookEndpoint, WebhookSecret, WebhookType
+from newsletter.notifications.delivering import deliver_messages
+from newsletter.notifications.endpoints import ROTATION, rotate_secret, send_test
 from newsletter.notifications.signing import key_of, lost_secrets, secret_text, signed_headers, usable_secrets
 from newsletter.providers.base import EventRejected
 from newsletter.providers.resend.events import verify_signature
+from tests.newsletter.notifications.receiver import Receiver
 
 pytestmark = pytest.mark.django_db
 
@@ -83,3 +88,27 @@ def test_a_new_secret_key_changes_no_secret_while_the_old_key_is_a_fallback(
     monkeypatch.setattr(settings, "SECRET_KEY_FALLBACKS", [])
     assert list(lost_secrets(timezone.now())) == [stored]
     assert not usable_secrets(timezone.now()).exists()
+
+
+def test_the_code_of_the_guide_verifies_what_is_sent_and_nothing_else(
+    endpoint: WebhookEndpoint, receiver: Receiver
+) -> None:
+    guide = (PROJECT_ROOT / "docs/webhooks.md").read_text(encoding="utf-8")
+    (code,) = re.findall(r"```python\n(.*?)```", guide, re.DOTALL)
+    names: dict[str, Any] = {}
+    exec(code, names)
+    is_genuine = names["is_genuine"]
+    send_test(endpoint)
+    deliver_messages()
+    (received,) = receiver.received
+    secret = secret_text(WebhookSecret.objects.get())
+    assert is_genuine(secret, received.headers, received.body)
+    assert not is_genuine(secret, received.headers, received.body + b" ")
+    assert not is_genuine("whsec_" + "A" * 43 + "=", received.headers, received.body)
+    assert not is_genuine(secret, {**received.headers, "webhook-id": "msg_2"}, received.body)
+    assert not is_genuine(secret, {**received.headers, "webhook-timestamp": "1700000000"}, received.body)
+
+
+def test_the_guide_lists_every_type() -> None:
+    guide = (PROJECT_ROOT / "docs/webhooks.md").read_text(encoding="utf-8")
+    assert set(re.findall(r"^\| `([a-z]+\.[a-z]+)` \|", guide, re.MULTILINE)) == set(WebhookType.values)
