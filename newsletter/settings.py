@@ -108,6 +108,8 @@ RETENTION_DAYS = {
     "mails": CONFIGURATION.retention_mail_days,
     "signups": CONFIGURATION.retention_signup_days,
     "imports": CONFIGURATION.retention_import_days,
+    "client_data": CONFIGURATION.retention_client_days,
+    "outgoing_webhooks": CONFIGURATION.retention_outgoing_webhook_days,
 }
 UNDO_SECONDS, OVERDUE_MINUTES = CONFIGURATION.undo_seconds, CONFIGURATION.overdue_minutes
 

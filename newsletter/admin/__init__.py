@@ -8,7 +8,8 @@ from newsletter.admin.issues import IssueAdmin
 from newsletter.admin.newsletters import NewsletterAdmin
 from newsletter.admin.records import BatchAdmin, DeliveryAdmin, EditionAdmin, EventAdmin, SendAdmin
 from newsletter.admin.users import GroupAdmin, UserAdmin
-from newsletter.models import Batch, Delivery, Edition, Event, Issue, Newsletter, Send
+from newsletter.admin.webhooks import WebhookEndpointAdmin, WebhookMessageAdmin
+from newsletter.models import Batch, Delivery, Edition, Event, Issue, Newsletter, Send, WebhookEndpoint, WebhookMessage
 
 admin.site.site_header = admin.site.site_title = _("Newsletter")
 admin.site.index_title = _("Overview")
@@ -20,6 +21,8 @@ admin.site.register(Send, SendAdmin)
 admin.site.register(Delivery, DeliveryAdmin)
 admin.site.register(Batch, BatchAdmin)
 admin.site.register(Event, EventAdmin)
+admin.site.register(WebhookEndpoint, WebhookEndpointAdmin)
+admin.site.register(WebhookMessage, WebhookMessageAdmin)
 # Registered by Django when its module is imported.
 admin.site.unregister((User, Group))
 admin.site.register(User, UserAdmin)

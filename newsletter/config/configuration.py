@@ -259,6 +259,20 @@ class Configuration(BaseSettings):
         description="How long the bodies of webhook events are kept, in days (2 to 3650). Then addresses, subjects and "
         "links are removed from them; kind, time and result stay for the reports.",
     )
+    retention_client_days: int = Field(
+        default=7,
+        ge=1,
+        le=3650,
+        description="How long the IP addresses and user agents in webhook events, such as those of opens and clicks, "
+        "are kept, in days (1 to 3650).",
+    )
+    retention_outgoing_webhook_days: int = Field(
+        default=30,
+        ge=2,
+        le=3650,
+        description="How long the messages of outgoing webhooks and the log of their attempts are kept, in days (2 to "
+        "3650). They can be sent again until then.",
+    )
     retention_payload_days: int = Field(
         default=35,
         ge=2,

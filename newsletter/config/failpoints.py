@@ -48,6 +48,10 @@ class Point(enum.Enum):
     EVENTS_COMMITTED = "events-committed"
     FINISH_UNCOMMITTED = "finish-uncommitted"
     FINISH_COMMITTED = "finish-committed"
+    WEBHOOKS_UNCOMMITTED = "webhooks-uncommitted"
+    WEBHOOKS_COMMITTED = "webhooks-committed"
+    WEBHOOK_SENT = "webhook-sent"
+    WEBHOOK_RECORDED = "webhook-recorded"
 
 
 class Action(enum.Enum):

@@ -50,6 +50,7 @@ EXTRA_FIELDS = {
     "count",
     "delivery",
     "detail",
+    "endpoint",
     "error",
     "field",
     "folder",

@@ -49,19 +49,39 @@ from newsletter.models.sending_switch import (
 from newsletter.models.soft_bounce import SoftBounce
 from newsletter.models.sunset import SunsetRound
 from newsletter.models.throttle import Availability, ProviderThrottle
+from newsletter.models.webhook import (
+    CHOOSABLE_TYPES,
+    ENDPOINT_MACHINE,
+    FOLLOWING,
+    MESSAGE_MACHINE,
+    EndpointReason,
+    EndpointState,
+    EndpointTransition,
+    MessageState,
+    WebhookAttempt,
+    WebhookCursor,
+    WebhookEndpoint,
+    WebhookMessage,
+    WebhookSecret,
+    WebhookType,
+)
 from newsletter.models.weekday import Weekday
 from newsletter.models.weekly_plan import WeeklyPlan, lock_week
 from subscribers.state_machine import InvalidTransition
 
 __all__ = [
     "BATCH_MACHINE",
+    "CHOOSABLE_TYPES",
     "DELIVERED_TYPES",
     "DELIVERY_MACHINE",
+    "ENDPOINT_MACHINE",
     "EVENT_MACHINE",
+    "FOLLOWING",
     "IN_FLIGHT",
     "IN_PROGRESS",
     "ISSUE_MACHINE",
     "IS_DELIVERED",
+    "MESSAGE_MACHINE",
     "OPEN_BATCH_STATES",
     "SECTION_KINDS",
     "SEND_MACHINE",
@@ -80,6 +100,9 @@ __all__ = [
     "DeliveryState",
     "Edition",
     "EditionIsFrozen",
+    "EndpointReason",
+    "EndpointState",
+    "EndpointTransition",
     "Event",
     "EventState",
     "EventType",
@@ -93,6 +116,7 @@ __all__ = [
     "IssueTransition",
     "LinkCheck",
     "LinkState",
+    "MessageState",
     "Newsletter",
     "Occurrence",
     "PreflightRun",
@@ -121,6 +145,12 @@ __all__ = [
     "SwitchState",
     "SwitchTransition",
     "WarmUpPlan",
+    "WebhookAttempt",
+    "WebhookCursor",
+    "WebhookEndpoint",
+    "WebhookMessage",
+    "WebhookSecret",
+    "WebhookType",
     "Weekday",
     "WeeklyPlan",
     "WorkerHeartbeat",

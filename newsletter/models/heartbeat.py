@@ -19,7 +19,7 @@ class WorkerHeartbeat(models.Model):
     started_at = models.DateTimeField()
     seen_at = models.DateTimeField()
     doing = models.CharField(
-        max_length=60,
+        max_length=100,
         blank=True,
         help_text="The last step that did something; of a Celery process “queues: step”, with the queues it serves.",
     )

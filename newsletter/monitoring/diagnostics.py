@@ -29,6 +29,7 @@ from newsletter.monitoring.installation_diagnostics import (
     worker_diagnostics,
 )
 from newsletter.monitoring.lost_links import lost_link_diagnostics
+from newsletter.monitoring.outgoing_diagnostics import endpoint_diagnostics
 from newsletter.monitoring.privacy_diagnostics import (
     orphan_diagnostics,
     retention_diagnostics,
@@ -78,6 +79,7 @@ def diagnostics() -> list[Diagnostic]:
             *suppression_list_diagnostics(now),
             *retention_diagnostics(now),
             *search_diagnostics(),
+            *endpoint_diagnostics(now),
         )
     )
 

@@ -40,6 +40,8 @@ class Queue(enum.StrEnum):
     """Provider events, many of which arrive while an issue is sent, and batches with an unknown outcome."""
     BACKGROUND = "background"
     """Jobs that wait for third-party servers: feeds, links, provider searches."""
+    WEBHOOKS = "webhooks"
+    """Outgoing webhooks, whose servers may be slow."""
 
 
 #: What to tell an operator about a queue that no Celery process serves.
@@ -50,6 +52,7 @@ UNSERVED = {
     Queue.BACKGROUND: _(
         "No Celery worker serves the queue “background”: feeds, links and the provider's log are not checked."
     ),
+    Queue.WEBHOOKS: _("No Celery worker serves the queue “webhooks”: other systems get no webhooks."),
 }
 
 

@@ -2,7 +2,7 @@
 
 from newsletter.outbound.errors import FetchError, FetchFailed, FetchReason, FetchRefused, Hop, fetch_message
 from newsletter.outbound.fetch_policy import FetchPolicy, site_fetch_policy
-from newsletter.outbound.fetching import Fetched, Limits, fetch
+from newsletter.outbound.fetching import Fetched, Limits, fetch, post
 
 __all__ = [
     "FetchError",
@@ -15,5 +15,6 @@ __all__ = [
     "Limits",
     "fetch",
     "fetch_message",
+    "post",
     "site_fetch_policy",
 ]

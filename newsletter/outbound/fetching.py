@@ -28,7 +28,7 @@ from newsletter.outbound.addresses import is_public
 from newsletter.outbound.errors import FetchFailed, FetchReason, FetchRefused, Hop
 from newsletter.outbound.fetch_policy import FetchPolicy, trusted_authorities
 
-Method = Literal["GET", "HEAD"]
+Method = Literal["GET", "HEAD", "POST"]
 
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 PORTS = {"http": 80, "https": 443}
@@ -43,6 +43,8 @@ class Limits:
     seconds: float = 5.0
     bytes: int = 5_000_000
     redirects: int = 3
+    connect_seconds: float = 60.0
+    """For one connection, and again for its TLS handshake; at most half of what is left of `seconds`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,6 +79,9 @@ class _Fetch:
     method: Method
     headers: dict[str, str]
     with_body: bool
+    payload: bytes | None = None
+    is_beginning_enough: bool = False
+    """Whether a longer response than the limit is cut off instead of refused."""
     hops: list[Hop] = field(default_factory=list)
     started: float = field(default_factory=time.monotonic)
 
@@ -143,6 +148,16 @@ def fetch(
         if len(fetching.hops) > limits.redirects:
             raise fetching.refused(FetchReason.TOO_MANY_REDIRECTS, limit=limits.redirects)
         url = _joined(fetching, url, location)
+
+
+def post(url: str, payload: bytes, policy: FetchPolicy, *, headers: Mapping[str, str], limits: Limits) -> Fetched:
+    """Post `payload` to `url`, and return the response with any status. Redirects are not followed.
+
+    The body of the response is its beginning, up to the limit of bytes. Raises as `fetch` does.
+    """
+    always = {"User-Agent": policy.user_agent, "Accept-Encoding": "identity", "Connection": "close"}
+    posting = _Fetch(policy, limits, "POST", always | dict(headers), True, payload, is_beginning_enough=True)
+    return _request(posting, url)
 
 
 def _joined(fetching: _Fetch, url: str, location: str) -> str:
@@ -223,7 +238,8 @@ def _connected(fetching: _Fetch, target: _Target, addresses: list[str]) -> HTTPC
     failure: Exception | None = None
     for address in addresses:
         # Connecting and the TLS handshake may each use the whole timeout, so each gets half of the remaining time.
-        connection = _connection(target, address, fetching.left / 2, fetching.policy)
+        timeout = min(fetching.left / 2, fetching.limits.connect_seconds)
+        connection = _connection(target, address, timeout, fetching.policy)
         try:
             connection.connect()
         except (HTTPError, OSError, ValueError) as error:
@@ -275,7 +291,9 @@ def _cut_off_in(seconds: float, sock: socket) -> Iterator[threading.Event]:
 
 def _exchange(fetching: _Fetch, connection: HTTPConnection, target: _Target, url: str) -> Fetched:
     headers = {"Host": target.netloc} | fetching.headers
-    connection.request(fetching.method, target.request_uri, headers=headers, preload_content=False)
+    connection.request(
+        fetching.method, target.request_uri, body=fetching.payload, headers=headers, preload_content=False
+    )
     with closing(connection.getresponse()) as response:
         has_body = fetching.with_body and response.status not in REDIRECTS
         return Fetched(
@@ -290,19 +308,21 @@ def _exchange(fetching: _Fetch, connection: HTTPConnection, target: _Target, url
 def _body(fetching: _Fetch, response: BaseHTTPResponse, target: _Target) -> bytes:
     """The body, decompressed in chunks, so that a decompression bomb is noticed in time."""
     limit = fetching.limits.bytes
+    # Who needs the beginning only does not wait for more of it.
+    size = min(_CHUNK, limit) if fetching.is_beginning_enough else _CHUNK
     body = bytearray()
     declared = response.headers.get("content-length", "")
     is_large = fetching.method == "GET" and declared.isascii() and declared.isdigit() and int(declared[:20]) > limit
-    chunks = iter(()) if is_large else response.stream(_CHUNK, decode_content=True)
+    chunks = iter(()) if is_large else response.stream(size, decode_content=True)
     for chunk in chunks:
         body += chunk
         is_large = len(body) > limit or response.tell() > limit
         if is_large:
             break
-    if is_large:
+    if is_large and not fetching.is_beginning_enough:
         megabytes = _plain_number(limit / 1_000_000)
         raise fetching.refused(FetchReason.TOO_LARGE, host=target.shown, megabytes=megabytes)
-    return bytes(body)
+    return bytes(body[:limit])
 
 
 def _plain_number(value: float) -> float:

@@ -1,8 +1,9 @@
-"""How long webhook bodies and frozen bytes are kept; the rules of `subscribers.privacy.retention` for them."""
+"""How long events, frozen bytes and outgoing webhooks are kept; rules of `subscribers.privacy.retention`."""
 
 from __future__ import annotations
 
 import datetime
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -10,8 +11,9 @@ from django.db.models import Q, QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from newsletter.models import Batch, BatchState, Event, EventState
-from newsletter.providers import erase_from_event
+from newsletter.models import Batch, BatchState, Event, EventState, WebhookMessage
+from newsletter.models.bulk_sql import execute_with_rows
+from newsletter.providers import erase_client_from_event, erase_from_event
 from newsletter.sending.erased import HAS_BYTES, erase_deliveries
 from newsletter.sending.recipients import deliveries_of
 from subscribers.models import RetentionProgress
@@ -28,17 +30,47 @@ BATCHES_PER_RUN = 50
 
 def add_rules() -> None:
     """Make the worker apply these rules. Called when the app starts."""
-    add_retention(WEBHOOKS)
-    add_retention(Payloads())
+    for rule in (WEBHOOKS, CLIENT_DATA, OUTGOING, Payloads()):
+        add_retention(rule)
 
 
 def _clear_bodies(events: QuerySet[Any]) -> None:
     """Kind, times, tags and the kind of a bounce stay: reports and a repeat of the event need them."""
-    emptied = list(events.only("provider", "body"))
-    for event in emptied:
-        event.body = erase_from_event(event.provider, event.body, is_applied=True)
-    Event.objects.bulk_update(emptied, ["body"], batch_size=500)
+    _rewrite(events, lambda provider, body: erase_from_event(provider, body, is_applied=True))
 
+
+def _rewrite(events: QuerySet[Any], erase: Callable[[str, str], str]) -> None:
+    """Store what `erase` leaves of each body, in one statement. Bodies that stay as they are are not written."""
+    bodies = events.values_list("pk", "provider", "body")
+    erased = [(pk, kept) for pk, provider, body in bodies if (kept := erase(provider, body)) != body]
+    execute_with_rows(SET_BODIES, {"id": "bigint", "body": "text"}, erased)
+
+
+SET_BODIES = "UPDATE newsletter_event SET body = rows.body FROM {rows} WHERE newsletter_event.id = rows.id"
+
+
+def _delete_messages(messages: QuerySet[Any]) -> None:
+    """With their attempts. Those that still wait are of an endpoint that was paused or disabled for all this time."""
+    WebhookMessage.objects.filter(pk__in=list(messages.values_list("pk", flat=True))).delete_with_attempts()
+
+
+#: Opens and clicks of single subscribers are judged by then, and the judgement stays.
+CLIENT_DATA = ByKey(
+    name="client_data",
+    title=_("IP addresses and user agents in webhook events"),
+    rows=Event.objects.all,
+    at="received_at",
+    clear=lambda events: _rewrite(events, erase_client_from_event),
+    unfinished=lambda: Event.objects.filter(state=EventState.NEW).order_by("pk"),
+)
+
+OUTGOING = ByKey(
+    name="outgoing_webhooks",
+    title=_("messages of outgoing webhooks"),
+    rows=WebhookMessage.objects.all,
+    at="created_at",
+    clear=_delete_messages,
+)
 
 WEBHOOKS = ByKey(
     name="webhooks",

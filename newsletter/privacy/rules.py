@@ -1,4 +1,4 @@
-"""The rules for deliveries, batches and events, which `subscribers.privacy` applies with its own."""
+"""The rules for deliveries, batches, events and outgoing webhooks, which `subscribers.privacy` applies with its own."""
 
 from __future__ import annotations
 
@@ -21,6 +21,8 @@ from newsletter.models import (
     Issue,
     Reason,
     SoftBounce,
+    WebhookAttempt,
+    WebhookMessage,
 )
 from newsletter.models.reasons import reason_sentence
 from newsletter.providers import erase_from_event
@@ -126,6 +128,31 @@ def _erase_soft_bounces(subject: DataSubject, located: list[int]) -> int:
     return SoftBounce.objects.filter(pk__in=located).delete()[0]
 
 
+def _messages(subject: DataSubject) -> Iterator[Row]:
+    """What other systems were told. The address was part of it only where the endpoint asks for addresses."""
+    found = WebhookMessage.objects.filter(subscriber_id=subject.subscriber_pk).select_related("endpoint")
+    for row in found.order_by("pk"):
+        with_address = row.endpoint.includes_addresses
+        yield plain_row(row, "type", "at", "state", to=row.endpoint.url, with_address=with_address, **row.data)
+
+
+def _locate_answers(subject: DataSubject) -> list[int]:
+    """Attempts whose answer names the address."""
+    named = Q()
+    for address in subject.addresses:
+        named |= Q(answer__icontains=address)
+    found = WebhookAttempt.objects.filter(named).values_list("pk", "answer")
+    return [pk for pk, answer in found.iterator(chunk_size=CHUNK) if subject.is_named_in(answer)]
+
+
+def _erase_messages(subject: DataSubject, located: list[int]) -> int:
+    """Those about the subscriber go, sent or not. Answers to others lose their text."""
+    count = WebhookMessage.objects.filter(subscriber_id=subject.subscriber_pk).delete_with_attempts()
+    for start in range(0, len(located), CHUNK):
+        count += WebhookAttempt.objects.filter(pk__in=located[start : start + CHUNK]).update(answer="")
+    return count
+
+
 RULES: tuple[DataRule, ...] = (
     DataRule(
         name="deliveries",
@@ -150,5 +177,13 @@ RULES: tuple[DataRule, ...] = (
         export=_soft_bounces,
         erase=_erase_soft_bounces,
         locate=_locate_soft_bounces,
+    ),
+    DataRule(
+        name="webhook_messages",
+        title=_("What other systems were told about you"),
+        models=(WebhookMessage, WebhookAttempt),
+        export=_messages,
+        erase=_erase_messages,
+        locate=_locate_answers,
     ),
 )

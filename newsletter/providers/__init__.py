@@ -6,7 +6,7 @@ from django.conf import settings
 
 from newsletter.providers import resend, smtp
 from newsletter.providers.base import Provider
-from newsletter.providers.resend.events import erase_event
+from newsletter.providers.resend.events import erase_client, erase_event
 from newsletter.providers.resend.search import erase_messages
 from newsletter.providers.smtp.frozen import erase_mails
 
@@ -63,3 +63,8 @@ def erase_from_body(body: bytes, deliveries: Collection[int]) -> bytes:
 def erase_from_event(provider: str, body: str, *, is_applied: bool) -> str:
     """The body of a stored event without what it says about a subscriber; it can still be applied."""
     return erase_event(body, is_applied=is_applied) if provider == resend.ResendProvider.name else ""
+
+
+def erase_client_from_event(provider: str, body: str) -> str:
+    """The body of a stored event without IP addresses and user agents. One of an unknown provider becomes empty."""
+    return erase_client(body) if provider == resend.ResendProvider.name else ""

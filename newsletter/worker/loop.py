@@ -34,8 +34,9 @@ LONGEST_BACKOFF = 60.0
 #: Seconds between two rounds of idle background jobs, and how long a stopping worker waits for the job that runs.
 BACKGROUND_IDLE, BACKGROUND_END = 2.0, 15.0
 
-#: The queues whose steps `manage.py worker` runs in its main thread; the background queue has a thread of its own.
-MAIN_THREAD_QUEUES = tuple(queue for queue in Queue if queue is not Queue.BACKGROUND)
+#: The queues that have a thread of their own in `manage.py worker`. All others share its main thread.
+OWN_THREAD_QUEUES = (Queue.BACKGROUND, Queue.WEBHOOKS)
+MAIN_THREAD_QUEUES = tuple(queue for queue in Queue if queue not in OWN_THREAD_QUEUES)
 
 
 class StepRunner:
@@ -216,14 +217,20 @@ def work(stop: threading.Event) -> None:
     with bound_contextvars(worker=worker_name()):
         log.info("Worker started")
         recover_before_work(stop)
-        background = threading.Thread(target=run_background_jobs, args=[stop], name="background", daemon=True)
-        background.start()
+        threads = [
+            threading.Thread(target=run_background_jobs, args=[stop, queue], name=queue.value, daemon=True)
+            for queue in OWN_THREAD_QUEUES
+        ]
+        for thread in threads:
+            thread.start()
         steps = _main_steps(heartbeat)
         while not stop.is_set():
             close_old_connections()
             if wait := _wait_after_round(steps):
                 stop.wait(wait)
-        background.join(BACKGROUND_END)
+        ends_at = time.monotonic() + BACKGROUND_END
+        for thread in threads:
+            thread.join(max(0.0, ends_at - time.monotonic()))
         heartbeat.end()
         log.info("Worker stopped")
 
@@ -244,10 +251,10 @@ def _wait_after_round(steps: StepLoop) -> float:
         return IDLE_SECONDS
 
 
-def run_background_jobs(stop: threading.Event) -> None:
-    """Run the background steps until `stop` is set, on a database connection of this thread."""
+def run_background_jobs(stop: threading.Event, queue: Queue = Queue.BACKGROUND) -> None:
+    """Run the steps of a queue until `stop` is set, on a database connection of this thread."""
     bind_contextvars(worker=worker_name())
-    steps = StepLoop(runners_of(Queue.BACKGROUND))
+    steps = StepLoop(runners_of(queue))
     try:
         while not stop.is_set():
             close_old_connections()
@@ -266,7 +273,7 @@ def work_until_idle() -> None:
     with bound_contextvars(worker=worker_name()):
         recover()
         try:
-            _run_until_idle(_main_steps(heartbeat), StepLoop(runners_of(Queue.BACKGROUND)))
+            _run_until_idle(_main_steps(heartbeat), StepLoop(runners_of(*OWN_THREAD_QUEUES)))
         finally:
             heartbeat.end()
 

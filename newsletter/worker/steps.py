@@ -11,6 +11,9 @@ from newsletter.gathering.poll import poll_next_feed
 from newsletter.models.send_count import fold_send_counts
 from newsletter.monitoring.heartbeat import Queue
 from newsletter.monitoring.lost_links import log_lost_links
+from newsletter.notifications.delivering import deliver_messages
+from newsletter.notifications.follow import make_messages
+from newsletter.notifications.operator_mail import mail_operators
 from newsletter.preflight import check_next_links
 from newsletter.privacy.provider_list import PACE_SECONDS, sync_suppressions
 from newsletter.providers import get_route, webhook_providers
@@ -55,7 +58,7 @@ class Step:
     name: str
     """Its name in logs, spans and heartbeats."""
     queue: Queue
-    """The Celery queue whose ticks run it. `manage.py worker` runs the background queue in a thread of its own."""
+    """The Celery queue whose ticks run it. Some have a thread of their own in `manage.py worker`."""
     every: float
     """Seconds between two runs, at least; 0: no such limit, except for the rest after a run with nothing to do."""
     run: Callable[[], bool]
@@ -177,4 +180,8 @@ STEPS: tuple[Step, ...] = (
     Step("sync_suppressions", Queue.BACKGROUND, PACE_SECONDS, _sync_suppressions),
     # Checks, runs and undoes imports of subscribers; each piece takes seconds.
     Step("import_subscribers", Queue.BACKGROUND, 0, _import_subscribers),
+    Step("make_webhooks", Queue.WEBHOOKS, 0, make_messages),
+    # Takes up to 20 seconds where a server is slow.
+    Step("deliver_webhooks", Queue.WEBHOOKS, 0, deliver_messages, needs_check=True),
+    Step("mail_operators", Queue.WEBHOOKS, 60, mail_operators, needs_check=True),
 )

@@ -8,7 +8,18 @@ from typing import Any
 from django.urls import reverse
 from django.utils import timezone
 
-from newsletter.models import Delivery, Issue, Newsletter
+from newsletter.models import (
+    CHOOSABLE_TYPES,
+    Delivery,
+    EndpointReason,
+    Issue,
+    MessageState,
+    Newsletter,
+    WebhookAttempt,
+    WebhookEndpoint,
+    WebhookMessage,
+)
+from newsletter.notifications.endpoints import disable_endpoint, open_endpoint, pause_endpoint, rotate_secret, send_test
 from subscribers.addresses import parse_address
 from subscribers.consent import actions, sunset, tokens
 from subscribers.consent.address_change import request_change
@@ -248,4 +259,37 @@ def issue_pages(newsletter: Newsletter) -> dict[str, str]:
         "issue-report": page(sent, "report"),
         "overview": reverse("admin:index"),
         "sending-switch": reverse("sending_switch"),
+    }
+
+
+def webhook_pages(newsletter: Newsletter) -> dict[str, str]:
+    """The pages of outgoing webhooks: endpoints in all states, with messages and attempts, and their log."""
+    types = [each.value for each in CHOOSABLE_TYPES]
+    made = []
+    for name in ("Shop", "CRM", "Chat"):
+        endpoint = WebhookEndpoint(name=name, url=f"https://{name.lower()}.example/hooks/newsletter", types=types)
+        open_endpoint(endpoint)
+        made.append(endpoint)
+    shop, crm, chat = made
+    rotate_secret(shop)
+    WebhookEndpoint.objects.filter(pk=shop.pk).update(failing_since=timezone.now(), newsletter=newsletter)
+    pause_endpoint(crm, by="edda")
+    disable_endpoint(chat, by="worker", reason=EndpointReason.GONE)
+    messages = [send_test(shop) for _ in range(3)]
+    for message, state in zip(messages, MessageState.values, strict=True):
+        WebhookMessage.objects.filter(pk=message.pk).update(state=state)
+        for code, status, answer in (("timeout", None, ""), ("", 500, "<html>An error occurred.</html>" * 9)):
+            detail = {"host": "shop.example", "seconds": 15}
+            WebhookAttempt.objects.create(
+                message=message, duration=15_000, code=code, status=status, answer=answer, detail=detail
+            )
+    return {
+        "webhooks-list": admin_url("newsletter_webhookendpoint_changelist"),
+        "webhook-add": admin_url("newsletter_webhookendpoint_add"),
+        "webhook": admin_url("newsletter_webhookendpoint_change", shop.pk),
+        "webhook-paused": admin_url("newsletter_webhookendpoint_change", crm.pk),
+        "webhook-disabled": admin_url("newsletter_webhookendpoint_change", chat.pk),
+        "webhook-delete": admin_url("newsletter_webhookendpoint_delete", chat.pk),
+        "webhook-messages": admin_url("newsletter_webhookmessage_changelist"),
+        "webhook-message": admin_url("newsletter_webhookmessage_change", messages[-1].pk),
     }

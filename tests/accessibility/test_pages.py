@@ -125,3 +125,12 @@ def test_the_import_wizard_has_no_barrier(live_server: Any, editor: Client, news
 def test_the_audience_of_an_issue_has_no_barrier(live_server: Any, editor: Client, newsletter: Newsletter) -> None:
     pages = site.issue_pages(newsletter)
     assert "\n".join(look_at(live_server, editor, pages, {})) == ""
+
+
+def test_the_pages_of_webhooks_have_no_barrier(live_server: Any, editor: Client, newsletter: Newsletter) -> None:
+    pages = site.webhook_pages(newsletter)
+    steps: dict[str, tuple[str, Step]] = {
+        "webhook-error": (pages["webhook-add"], submit("Save")),
+        "webhook-secret": (pages["webhook"], submit("Replace secret")),
+    }
+    assert "\n".join(look_at(live_server, editor, pages, steps)) == ""

@@ -12,8 +12,10 @@ from newsletter.config.configuration import PROJECT_ROOT
 from newsletter.models import (
     BATCH_MACHINE,
     DELIVERY_MACHINE,
+    ENDPOINT_MACHINE,
     EVENT_MACHINE,
     ISSUE_MACHINE,
+    MESSAGE_MACHINE,
     SEND_MACHINE,
     SWITCH_MACHINE,
 )
@@ -43,6 +45,8 @@ MACHINES = {
     "change of address": ADDRESS_CHANGE_MACHINE,
     "bulk action": BULK_ACTION_MACHINE,
     "import": IMPORT_MACHINE,
+    "webhook endpoint": ENDPOINT_MACHINE,
+    "webhook message": MESSAGE_MACHINE,
     "sending switch": SWITCH_MACHINE,
 }
 

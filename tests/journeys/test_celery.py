@@ -19,7 +19,7 @@ pytestmark = [pytest.mark.processes, pytest.mark.postgresql]
 Broker = Callable[..., AbstractContextManager[str]]
 
 #: The queues that both workers serve.
-QUEUES = "transactional,sending,events,background"
+QUEUES = "transactional,sending,events,background,webhooks"
 
 #: `make test-scale SCALE_SUBSCRIBERS=100000` is the run that docs/scale-out.md reports. A worker dies every few
 #: seconds. Two thousand subscribers take about five seconds on two cores.

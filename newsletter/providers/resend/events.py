@@ -162,6 +162,32 @@ def _detail(kind: str, data: Mapping[str, Any]) -> str:
     return next((str(part[key]) for key in keys if part.get(key)), "") if isinstance(part, dict) else ""
 
 
+#: Names of what identifies the device of a recipient, in lower case without separators.
+CLIENT_KEYS = {"ip", "ipaddress", "useragent"}
+
+
+def erase_client(body: str) -> str:
+    """A stored event without IP addresses and user agents, such as those of a click; all else stays.
+
+    A body without them is returned as it is, as is an unreadable one.
+    """
+    try:
+        event = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return body
+    kept = _without_client(event)
+    return body if kept == event else orjson.dumps(kept).decode()
+
+
+def _without_client(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_without_client(each) for each in value]
+    if not isinstance(value, dict):
+        return value
+    kept = {name: each for name, each in value.items() if name.lower().replace("_", "") not in CLIENT_KEYS}
+    return {name: _without_client(each) for name, each in kept.items()}
+
+
 def erase_event(body: str, *, is_applied: bool) -> str:
     """A stored event without what it says about a subscriber: kind, times, tags and the kind of a bounce stay.
 

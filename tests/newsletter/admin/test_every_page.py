@@ -17,7 +17,8 @@ from lxml import html as lxml_html  # type: ignore[import-untyped]
 
 from newsletter.admin.issues import PAGES
 from newsletter.admin.pages import Page
-from newsletter.models import Batch, BatchState, Event, Issue, Newsletter
+from newsletter.models import Batch, BatchState, Event, Issue, Newsletter, WebhookEndpoint
+from newsletter.notifications.endpoints import open_endpoint, send_test
 from newsletter.sending.schedule import schedule_issue
 from subscribers.models import CustomField, Import, Segment, SignupRule, Subscriber, Suppression, Tag, Topic
 from tests.newsletter.admin.pages import page_of
@@ -26,7 +27,7 @@ from tests.publications import expand_audiences, make_issue, start_sending
 MODELS = list(admin.site._registry)
 #: All other models are written by the system and are read-only in the admin.
 ADDED_BY_HAND = {Issue, Newsletter, SignupRule, Suppression, CustomField, Tag, Topic, Segment, User, Group}
-ADDED_BY_HAND |= {Subscriber, Import}
+ADDED_BY_HAND |= {Subscriber, Import, WebhookEndpoint}
 #: The editors who may open a page, by the permission it needs.
 OPEN_TO = {"view": {"will", "sue", "lou"}, "change": {"will"}, "send": {"sue"}}
 
@@ -40,6 +41,9 @@ def one_row_of_each_model(issue: Issue, read_by_ada: None) -> None:
     start_sending(issue)
     expand_audiences()
     Event.objects.create(provider="resend", event_id="msg_1", kind="email.sent", body='{"a": 1}')
+    endpoint = WebhookEndpoint(name="Shop", url="https://shop.example/hook", types=["issue.sent"])
+    open_endpoint(endpoint)
+    send_test(endpoint)
 
 
 def address_of(model: type[Model], page: str, *arguments: Any) -> str:

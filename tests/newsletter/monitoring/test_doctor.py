@@ -139,7 +139,7 @@ def test_celery_workers_without_a_scheduler() -> None:
 
 
 def test_celery_workers_of_which_none_serves_the_sending_queue() -> None:
-    a_worker("host:1", doing="transactional,background: send_transactional", minutes=9)
+    a_worker("host:1", doing="transactional,background,webhooks: send_transactional", minutes=9)
     a_worker("host:2", doing="events: ", minutes=9)
     expected = "No Celery worker serves the queue “sending”: issues do not start or continue."
     assert only("ticks").sentence == expected
@@ -169,7 +169,12 @@ def test_without_celery_the_broker_cannot_be_checked(
 
 @pytest.mark.parametrize(
     ("doing", "minutes"),
-    [("transactional,sending,events,background: post_batch", 9), ("transactional: ", 1), ("post_batch", 9), ("", 9)],
+    [
+        ("transactional,sending,events,background,webhooks: post_batch", 9),
+        ("transactional: ", 1),
+        ("post_batch", 9),
+        ("", 9),
+    ],
 )
 def test_workers_that_receive_ticks_or_just_started_or_need_none(doing: str, minutes: int) -> None:
     a_worker("host:1", doing=doing, minutes=minutes)

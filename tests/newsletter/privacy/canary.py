@@ -18,7 +18,21 @@ from django.db import connection
 from django.db.models import BinaryField, CharField, Field, JSONField, Model, TextField
 from django.utils import timezone
 
-from newsletter.models import Batch, BatchState, Delivery, DeliveryState, Event, EventState, Send, SoftBounce
+from newsletter.models import (
+    Batch,
+    BatchState,
+    Delivery,
+    DeliveryState,
+    Event,
+    EventState,
+    Send,
+    SoftBounce,
+    WebhookAttempt,
+    WebhookEndpoint,
+    WebhookMessage,
+    WebhookType,
+)
+from newsletter.notifications.endpoints import open_endpoint
 from newsletter.providers.base import Outcome, OutcomeKind, Provider
 from newsletter.sending.batch import claim_batch
 from newsletter.sending.outcome import record_outcome
@@ -108,6 +122,11 @@ NEVER_PERSONAL = {
     "newsletter.Event.superseded_mail": "the provider's id of a mail that failed",
     "newsletter.SoftBounce.fingerprint": "the keyed hash",
     "newsletter.SoftBounce.bounce": "a code",
+    "newsletter.WebhookMessage.uid": "made of keys and times",
+    "newsletter.WebhookMessage.source": "the name of a table",
+    "newsletter.WebhookMessage.data": "keys and the names of the list",
+    "newsletter.WebhookAttempt.code": "a code",
+    "newsletter.WebhookAttempt.detail": "the host of the endpoint",
     "subscribers.Consent.list_name": "the name of a list",
     "subscribers.Consent.language": "of a text that many saw",
     "subscribers.SignupDecision.facts": "a mail domain of many; that of one person has a test of its own",
@@ -146,6 +165,7 @@ def make_data_subject(provider: Provider) -> Subscription:
     for number, state in enumerate((BatchState.HELD, BatchState.UNKNOWN, BatchState.CLAIMED, BatchState.READY)):
         _send(subscription, provider, f"issue-{number}", state)
     _receive(subscription)
+    _tell_other_systems(subscription)
     _leave_traces(subscription)
     _fill_text_columns()
     return subscription
@@ -288,6 +308,24 @@ def _receive(subscription: Subscription) -> None:
             delivery_id=delivery,
             detail=WORD,
         )
+
+
+def _tell_other_systems(subscription: Subscription) -> None:
+    """Messages about the subscriber and about another one; the answer to either repeats the address."""
+    endpoint = WebhookEndpoint(name="Shop", url="https://shop.example/", types=["subscriber.subscribed"])
+    open_endpoint(endpoint)
+    for number, subscriber in enumerate(Subscriber.objects.filter(canonical__in=[ADDRESS, OTHER]).order_by("pk")):
+        message = WebhookMessage.objects.create(
+            endpoint=endpoint,
+            uid=f"msg_{number}",
+            type=WebhookType.SUBSCRIBED,
+            source="consent",
+            source_pk=number,
+            subscriber_id=subscriber.pk,
+            data={"subscriber": subscriber.pk},
+            at=timezone.now(),
+        )
+        WebhookAttempt.objects.create(message=message, duration=1, status=500, answer=f"{TYPED} is known")
 
 
 def leave_log_entry(address: str, subscriber_pk: int = 0, message: str = "") -> None:

@@ -369,7 +369,7 @@ def test_posts_follow_each_other_without_a_wait(monkeypatch: pytest.MonkeyPatch)
 
     monkeypatch.setattr(stop, "wait", wait)
     monkeypatch.setattr(loop, "STEPS", (a_step(lambda: False, name="idle"), a_step(post)))
-    monkeypatch.setattr(loop, "run_background_jobs", lambda stop: None)
+    monkeypatch.setattr(loop, "run_background_jobs", lambda stop, queue: None)
     work(stop)
     assert (posts.runs, waits) == (51, [IDLE_SECONDS])
 

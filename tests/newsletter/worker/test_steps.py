@@ -40,5 +40,5 @@ def test_time_zones_of_new_subscribers_are_read_once_a_minute_and_outages_once_a
 def test_a_database_that_went_back_is_noticed_before_anything_else_and_what_sends_or_starts_waits_for_it() -> None:
     assert STEPS[0].name == "mark_database"
     waiting = {step.name for step in STEPS if step.needs_check}
-    mails = {"send_transactional", "post_batch", "follow_sunset"}
+    mails = {"send_transactional", "post_batch", "follow_sunset", "deliver_webhooks", "mail_operators"}
     assert waiting == mails | {"start_occurrences", "start_sends", "compose_digests"}

@@ -1,0 +1,1 @@
+"""Outgoing webhooks: tells other systems of subscriptions and sends, after Standard Webhooks."""
