@@ -46,6 +46,9 @@ class Point(enum.Enum):
     EVENT_STORED = "event-stored"
     EVENTS_UNCOMMITTED = "events-uncommitted"
     EVENTS_COMMITTED = "events-committed"
+    LOG_EVENTS_UNCOMMITTED = "log-events-uncommitted"
+    LOG_EVENTS_COMMITTED = "log-events-committed"
+    LOG_PAGE_STORED = "log-page-stored"
     FINISH_UNCOMMITTED = "finish-uncommitted"
     FINISH_COMMITTED = "finish-committed"
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import datetime
 import logging
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
@@ -27,6 +27,7 @@ from newsletter.models import (
     Edition,
     Event,
     EventState,
+    EventTally,
     EventType,
     Reason,
 )
@@ -106,6 +107,7 @@ def apply_events(provider: Provider, limit: int = EVENTS_PER_TRANSACTION) -> boo
         _suppress(results)
         _forget_erased(results)
         _save_results(results)
+        EventTally.objects.add(Counter((result.state.value, result.reason) for result in results))
         failpoint(Point.EVENTS_UNCOMMITTED)
     failpoint(Point.EVENTS_COMMITTED)
     return len(rows) == limit

@@ -14,6 +14,7 @@ from newsletter.models.delivery import (
 )
 from newsletter.models.edition import Edition, EditionIsFrozen
 from newsletter.models.event import EVENT_MACHINE, Event, EventState
+from newsletter.models.event_log import UNUSED, EventLogReading, EventReplay, EventTally
 from newsletter.models.feed import Feed, FeedItem, FeedItemState
 from newsletter.models.heartbeat import WorkerHeartbeat
 from newsletter.models.issue import (
@@ -65,6 +66,7 @@ __all__ = [
     "SEND_MACHINE",
     "STARTED",
     "SWITCH_MACHINE",
+    "UNUSED",
     "AudiencePart",
     "AudiencePartKind",
     "Availability",
@@ -78,7 +80,10 @@ __all__ = [
     "Edition",
     "EditionIsFrozen",
     "Event",
+    "EventLogReading",
+    "EventReplay",
     "EventState",
+    "EventTally",
     "EventType",
     "Feed",
     "FeedItem",

@@ -29,8 +29,9 @@ EVENT_MACHINE = StateMachine(
     transitions={
         EventState.NEW: {EventState.APPLIED, EventState.IGNORED, EventState.ORPHAN},
         EventState.APPLIED: set(),
-        EventState.IGNORED: set(),
-        EventState.ORPHAN: set(),
+        # To be applied again: see newsletter.events.replay.
+        EventState.IGNORED: {EventState.NEW},
+        EventState.ORPHAN: {EventState.NEW},
     },
     initial_states={EventState.NEW},
 )
@@ -86,6 +87,15 @@ class Event(models.Model):
             models.Index(fields=["id"], condition=Q(state=EventState.NEW), name="event_to_apply"),
             # Diagnostics and metrics count them; there are few.
             models.Index(fields=["received_at"], condition=Q(state=EventState.ORPHAN), name="event_orphans"),
+            # The admin lists the newest of a reason, of a state and of a kind. Most events have no reason, are applied,
+            # and are of one kind: those need no index.
+            models.Index(fields=["reason", "id"], condition=~Q(reason=""), name="event_by_reason"),
+            models.Index(
+                fields=["state", "id"],
+                condition=Q(state__in=(EventState.IGNORED, EventState.ORPHAN)),
+                name="event_unused",
+            ),
+            models.Index(fields=["kind", "id"], condition=~Q(kind="email.delivered"), name="event_by_kind"),
         ]
 
     def __str__(self) -> str:
