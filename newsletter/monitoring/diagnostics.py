@@ -11,6 +11,7 @@ from django.utils.translation import ngettext
 
 from newsletter.models import Send, SendState
 from newsletter.monitoring.diagnostic import Diagnostic, Severity, worst_first
+from newsletter.monitoring.event_diagnostics import endpoint_diagnostics, unused_diagnostics
 from newsletter.monitoring.formatting import number, utc
 from newsletter.monitoring.heartbeat import Queue
 from newsletter.monitoring.installation_diagnostics import (
@@ -67,7 +68,9 @@ def diagnostics() -> list[Diagnostic]:
             *complaint_diagnostics(now),
             *tracking_diagnostics(now),
             *webhook_diagnostics(now),
+            *endpoint_diagnostics(now),
             *event_diagnostics(now),
+            *unused_diagnostics(now),
             *signup_diagnostics(now),
             *confirmation_diagnostics(now),
             *transactional_diagnostics(now),
