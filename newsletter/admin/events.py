@@ -20,7 +20,7 @@ from django.utils.translation import gettext_lazy, ngettext
 from newsletter.admin.pages import username_of
 from newsletter.admin.records import RecordAdmin, is_list, pill
 from newsletter.events.replay import replay_all, replay_selected
-from newsletter.models import UNUSED, Event, EventState, EventTally
+from newsletter.models import NEWEST_FIRST, UNUSED, Event, EventState, EventTally
 from newsletter.models.reasons import reason_sentence
 from newsletter.monitoring.formatting import number
 from newsletter.providers import webhook_providers
@@ -124,16 +124,25 @@ class EventChangeList(OfferedFiltersChangeList):
         self.filter_params.pop(AFTER, None)
         is_key = self.after.isascii() and self.after.isdecimal() and len(self.after) <= MAX_KEY_DIGITS
         if self.after and not is_key:
-            raise BadRequest("invalid key of the page")
+            raise BadRequest(f"invalid {AFTER}")
         return super().get_filters(request)
 
     def get_ordering(self, request: HttpRequest, queryset: QuerySet[Any]) -> Any:
-        """One order: sorting a column would read the whole table."""
-        return ["-pk"]
+        """One order: sorting a column would read the whole table. With a filter that has an index, by that index."""
+        return [NEWEST_FIRST] if self._has_index() else ["-pk"]
+
+    def _has_index(self) -> bool:
+        """Whether a filter is chosen that few events pass."""
+        kind, state = self.params.get("kind", MOST_FREQUENT), self.params.get("state")
+        return kind != MOST_FREQUENT or state in UNUSED or "reason" in self.params or "bounce" in self.params
 
     def get_results(self, request: HttpRequest) -> None:
         """Read one row more than the page shows, and count nothing."""
-        rows = self.queryset.filter(pk__lt=int(self.after)) if self.after else self.queryset
+        rows = self.queryset
+        if self.after and self._has_index():
+            rows = rows.alias(place=NEWEST_FIRST).filter(place__gt=-int(self.after))
+        elif self.after:
+            rows = rows.filter(pk__lt=int(self.after))
         found = list(rows[: self.list_per_page + 1])
         self.result_list = found[: self.list_per_page]
         if len(found) > self.list_per_page:

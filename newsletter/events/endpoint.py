@@ -18,7 +18,7 @@ WORKER = "worker"
 OVERLAP = datetime.timedelta(minutes=10)
 
 #: How far the first reading goes back: Resend keeps events for 30 days.
-FIRST_REACH = datetime.timedelta(days=30)
+FIRST_SPAN = datetime.timedelta(days=30)
 
 #: Kinds that an endpoint may leave out: that a mail was sent is known, and opens and clicks are a choice.
 OPTIONAL_KINDS = ("email.sent", "email.opened", "email.clicked")
@@ -42,7 +42,7 @@ def reading_of(provider: str) -> EventLogReading:
 
 def default_since(reading: EventLogReading) -> datetime.datetime:
     """How far a reading goes back: to where the last complete one began."""
-    return reading.covered_until - OVERLAP if reading.covered_until else timezone.now() - FIRST_REACH
+    return reading.covered_until - OVERLAP if reading.covered_until else timezone.now() - FIRST_SPAN
 
 
 def check_endpoint(name: str, provider: SupportsEventLog) -> EventLogReading:

@@ -186,7 +186,7 @@ def _read_page(reading: EventLogReading, provider: SupportsEventLog, allowed: in
             # From the newest again: what is stored by now is skipped.
             _update(reading, cursor="", skipped=[])
         raise
-    entries = _to_look_for(page.entries, reading)
+    entries = _due_entries(page.entries, reading)
     missing = _missing(reading, [entry for entry in entries if entry.kind in provider.event_kinds])
     if reading.newest_at is None and entries:
         _update(reading, newest_at=max(entry.created_at for entry in entries))
@@ -197,7 +197,7 @@ def _read_page(reading: EventLogReading, provider: SupportsEventLog, allowed: in
         _pass(reading, page, len(entries))
 
 
-def _to_look_for(entries: Sequence[LoggedEvent], reading: EventLogReading) -> list[LoggedEvent]:
+def _due_entries(entries: Sequence[LoggedEvent], reading: EventLogReading) -> list[LoggedEvent]:
     """The events of a page that should have arrived: all, if an operator asks or if the endpoint is disabled."""
     since, started_at = reading.since or timezone.now(), reading.started_at or timezone.now()
     is_patient = reading.by == WORKER and reading.is_enabled

@@ -25,9 +25,9 @@ APPLIED_AGAIN = "applied_again"
 
 
 def replay_selected(pks: Collection[int], *, by: str) -> EventReplay:
-    """Move these events back to new ones, if they are unused; at most CHUNK of them."""
+    """Move these events back to new ones, if they are unused. Raises ValueError for more than CHUNK."""
     if len(pks) > CHUNK:
-        raise ValueError(f"At most {CHUNK} events are moved at once.")
+        raise ValueError(len(pks))
     with transaction.atomic():
         replay = EventReplay.objects.create(by=by[:150], until_event=max(pks, default=0), finished_at=timezone.now())
         unused = Event.objects.filter(pk__in=pks, state__in=UNUSED).exclude(body="")

@@ -87,15 +87,15 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name='event',
-            index=models.Index(condition=models.Q(('reason', ''), _negated=True), fields=['reason', 'id'], name='event_by_reason'),
+            index=models.Index(models.F('reason'), models.expressions.CombinedExpression(models.F('id'), '*', models.Value(-1)), condition=models.Q(('reason', ''), _negated=True), name='event_by_reason'),
         ),
         migrations.AddIndex(
             model_name='event',
-            index=models.Index(condition=models.Q(('state__in', ('ignored', 'orphan'))), fields=['state', 'id'], name='event_unused'),
+            index=models.Index(models.F('state'), models.expressions.CombinedExpression(models.F('id'), '*', models.Value(-1)), condition=models.Q(('state__in', ('ignored', 'orphan'))), name='event_unused'),
         ),
         migrations.AddIndex(
             model_name='event',
-            index=models.Index(condition=models.Q(('kind', 'email.delivered'), _negated=True), fields=['kind', 'id'], name='event_by_kind'),
+            index=models.Index(models.F('kind'), models.expressions.CombinedExpression(models.F('id'), '*', models.Value(-1)), condition=models.Q(('kind', 'email.delivered'), _negated=True), name='event_by_kind'),
         ),
         migrations.AddIndex(
             model_name='eventreplay',

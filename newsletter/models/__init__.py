@@ -13,7 +13,7 @@ from newsletter.models.delivery import (
     reason_unless_delivered,
 )
 from newsletter.models.edition import Edition, EditionIsFrozen
-from newsletter.models.event import EVENT_MACHINE, Event, EventState
+from newsletter.models.event import EVENT_MACHINE, NEWEST_FIRST, Event, EventState
 from newsletter.models.event_log import UNUSED, EventLogReading, EventReplay, EventTally
 from newsletter.models.feed import Feed, FeedItem, FeedItemState
 from newsletter.models.heartbeat import WorkerHeartbeat
@@ -61,6 +61,7 @@ __all__ = [
     "IN_PROGRESS",
     "ISSUE_MACHINE",
     "IS_DELIVERED",
+    "NEWEST_FIRST",
     "OPEN_BATCH_STATES",
     "SECTION_KINDS",
     "SEND_MACHINE",

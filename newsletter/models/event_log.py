@@ -117,7 +117,7 @@ class EventReplay(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"replay {self.pk} by {self.by}"
+        return f"{self.by} · {self.pk}"
 
     def next_events(self, limit: int) -> models.QuerySet[Event]:
         """The next of its events, oldest first. One whose body was removed says nothing that could be applied."""

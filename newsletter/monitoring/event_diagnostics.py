@@ -11,7 +11,7 @@ from django.utils.translation import ngettext
 
 from newsletter.events.endpoint import MISSING, endpoint_url
 from newsletter.events.isolate import REFUSED
-from newsletter.models import Event, EventLogReading, EventState, EventTally
+from newsletter.models import NEWEST_FIRST, Event, EventLogReading, EventState, EventTally
 from newsletter.models.reasons import reason_sentence
 from newsletter.monitoring.diagnostic import RECENT, Diagnostic, Severity
 from newsletter.monitoring.formatting import duration, number, utc
@@ -96,8 +96,9 @@ def _log(reading: EventLogReading, now: datetime.datetime) -> Iterator[Diagnosti
 def unused_diagnostics(now: datetime.datetime) -> Iterator[Diagnostic]:
     """Recent events that could not be read or applied, one diagnostic for each reason; and how many are not used."""
     for reason in FAULTS:
-        # The index by reason is in the order of keys, so that only the newest are read.
-        newest = Event.objects.filter(reason=reason, state=EventState.IGNORED).order_by("-pk")[:MOST_COUNTED]
+        # By an index, of which only the beginning is read.
+        of_reason = Event.objects.filter(reason=reason, state=EventState.IGNORED).exclude(reason="")
+        newest = of_reason.order_by(NEWEST_FIRST)[:MOST_COUNTED]
         times = [at for at in newest.values_list("received_at", flat=True) if at > now - RECENT]
         if times:
             sentence = ngettext(

@@ -144,12 +144,12 @@ def _events(team: Team, start: float, end: float) -> Iterator[_Event]:
 
 def _period(at: float, granularity: str, zone: datetime.tzinfo) -> str:
     """The beginning of the period in which a time is; weeks begin on Monday."""
-    moment = datetime.datetime.fromtimestamp(at, zone).replace(minute=0, second=0, microsecond=0)
+    time = datetime.datetime.fromtimestamp(at, zone).replace(minute=0, second=0, microsecond=0)
     if granularity != "hourly":
-        moment = moment.replace(hour=0)
+        time = time.replace(hour=0)
     if granularity == "weekly":
-        moment -= datetime.timedelta(days=moment.weekday())
-    return (moment.replace(day=1) if granularity == "monthly" else moment).isoformat()
+        time -= datetime.timedelta(days=time.weekday())
+    return (time.replace(day=1) if granularity == "monthly" else time).isoformat()
 
 
 def _zone(name: str) -> datetime.tzinfo:
@@ -189,9 +189,9 @@ def _time(request: Request, name: str, default: float, *, is_end: bool) -> float
     if text is None:
         return default
     try:
-        moment = datetime.datetime.fromisoformat(text)
+        time = datetime.datetime.fromisoformat(text)
     except ValueError as error:
         raise refusal("validation_error", f"The `{name}` must be an ISO 8601 date or datetime.") from error
     if len(text) == len("2026-07-01") and is_end:
-        moment += datetime.timedelta(days=1)
-    return (moment if moment.tzinfo else moment.replace(tzinfo=datetime.UTC)).timestamp()
+        time += datetime.timedelta(days=1)
+    return (time if time.tzinfo else time.replace(tzinfo=datetime.UTC)).timestamp()

@@ -47,9 +47,12 @@ class ResendCounts:
     def read(
         self, since: datetime.datetime, until: datetime.datetime, domain: str, mail_ids: Sequence[str]
     ) -> MailCounts:
-        """The counts of these mails, or of all mails from `domain`. Raises CountsUnreadable."""
+        """The counts of these mails, or of all mails from `domain`. Raises CountsUnreadable.
+
+        Raises ValueError for more than MAX_MAILS, and for neither mails nor a domain.
+        """
         if len(mail_ids) > MAX_MAILS or not (mail_ids or domain):
-            raise ValueError(f"count_mails needs a domain, or 1 to {MAX_MAILS} ids of mails.")
+            raise ValueError(len(mail_ids))
         query = {"start_date": _iso(since), "end_date": _iso(until), "metrics": ",".join(METRICS.values())}
         about = {"email_id": ",".join(mail_ids)} if mail_ids else {"dimensions": "domain"}
         content = self._get({**query, **about})
@@ -93,7 +96,7 @@ def _counts(totals: Mapping[str, Any]) -> MailCounts:
     """Counts from Resend's; a metric that is missing, or that is no whole number, is an error."""
     numbers = {field: totals[name] for field, name in METRICS.items()}
     if not all(isinstance(number, int) and number >= 0 for number in numbers.values()):
-        raise ValueError("no count")
+        raise ValueError
     return MailCounts(**numbers)
 
 

@@ -74,7 +74,7 @@ class ResendEventLog:
         has_more = content["has_more"] is True and bool(entries)
         if has_more and cursor == after:
             # Reading on would give the same page for ever.
-            raise _unreadable("the page repeats")
+            raise _unreadable("RepeatedPage")
         return EventLogPage(entries=entries, cursor=cursor, has_more=has_more)
 
     def event(self, endpoint_id: str, event_id: str) -> SignedEvent | None:
@@ -87,7 +87,7 @@ class ResendEventLog:
         _check(status, content, headers)
         if content.get("id") != event_id:
             # A proxy may deliver the response to another request.
-            raise _unreadable("another event")
+            raise _unreadable("AnotherEvent")
         payload = content.get("payload")
         if not isinstance(payload, dict):
             return None
@@ -113,7 +113,7 @@ class ResendEventLog:
                 retry_after=retry_after(response.headers),
             ) from error
         if not isinstance(content, dict):
-            raise _unreadable("no object")
+            raise _unreadable("NoObject")
         return response.status, content, response.headers
 
 
@@ -139,7 +139,7 @@ def _unreadable(detail: str) -> EventLogUnreadable:
 def _rows(content: Mapping[str, Any]) -> list[dict[str, Any]]:
     rows = content.get("data")
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows) or "has_more" not in content:
-        raise _unreadable("no list")
+        raise _unreadable("NoList")
     return rows
 
 
@@ -155,7 +155,7 @@ def _endpoint(row: Mapping[str, Any]) -> WebhookEndpoint:
 
 def _entry(row: Mapping[str, Any]) -> LoggedEvent:
     if not EVENT_ID.match(str(row["id"])):
-        raise ValueError("invalid id")
+        raise ValueError
     at = datetime.datetime.fromisoformat(str(row["created_at"]))
     return LoggedEvent(
         id=str(row["id"]),
