@@ -124,7 +124,7 @@ class EventChangeList(OfferedFiltersChangeList):
         self.filter_params.pop(AFTER, None)
         is_key = self.after.isascii() and self.after.isdecimal() and len(self.after) <= MAX_KEY_DIGITS
         if self.after and not is_key:
-            raise BadRequest(f"invalid {AFTER}")
+            raise BadRequest(AFTER)
         return super().get_filters(request)
 
     def get_ordering(self, request: HttpRequest, queryset: QuerySet[Any]) -> Any:

@@ -74,7 +74,7 @@ class ResendEventLog:
         has_more = content["has_more"] is True and bool(entries)
         if has_more and cursor == after:
             # Reading on would give the same page for ever.
-            raise _unreadable("RepeatedPage")
+            raise _unreadable("repeated_page")
         return EventLogPage(entries=entries, cursor=cursor, has_more=has_more)
 
     def event(self, endpoint_id: str, event_id: str) -> SignedEvent | None:
@@ -87,7 +87,7 @@ class ResendEventLog:
         _check(status, content, headers)
         if content.get("id") != event_id:
             # A proxy may deliver the response to another request.
-            raise _unreadable("AnotherEvent")
+            raise _unreadable("another_event")
         payload = content.get("payload")
         if not isinstance(payload, dict):
             return None
@@ -108,12 +108,12 @@ class ResendEventLog:
         except orjson.JSONDecodeError as error:
             raise EventLogUnreadable(
                 "event_log_unreadable",
-                f"status {response.status}",
+                str(response.status),
                 permanent=False,
                 retry_after=retry_after(response.headers),
             ) from error
         if not isinstance(content, dict):
-            raise _unreadable("NoObject")
+            raise _unreadable("no_object")
         return response.status, content, response.headers
 
 
@@ -139,7 +139,7 @@ def _unreadable(detail: str) -> EventLogUnreadable:
 def _rows(content: Mapping[str, Any]) -> list[dict[str, Any]]:
     rows = content.get("data")
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows) or "has_more" not in content:
-        raise _unreadable("NoList")
+        raise _unreadable("no_list")
     return rows
 
 
