@@ -4,9 +4,10 @@ from django.contrib import admin
 from django.contrib.auth.models import Group, User
 from django.utils.translation import gettext_lazy as _
 
+from newsletter.admin.events import EventAdmin
 from newsletter.admin.issues import IssueAdmin
 from newsletter.admin.newsletters import NewsletterAdmin
-from newsletter.admin.records import BatchAdmin, DeliveryAdmin, EditionAdmin, EventAdmin, SendAdmin
+from newsletter.admin.records import BatchAdmin, DeliveryAdmin, EditionAdmin, SendAdmin
 from newsletter.admin.users import GroupAdmin, UserAdmin
 from newsletter.admin.webhooks import WebhookEndpointAdmin, WebhookMessageAdmin
 from newsletter.models import Batch, Delivery, Edition, Event, Issue, Newsletter, Send, WebhookEndpoint, WebhookMessage

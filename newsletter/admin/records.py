@@ -1,4 +1,4 @@
-"""The records of the system, read-only: sends, deliveries, batches, provider events, editions.
+"""The records of the system, read-only: sends, deliveries, batches, editions.
 
 They are never added, changed or deleted by hand: once-only delivery rests on these rows.
 """
@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-import orjson
 from django.contrib import admin
 from django.db.models import F, Model, OuterRef, QuerySet, Subquery
 from django.http import HttpRequest
@@ -18,11 +17,8 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from newsletter.admin.pages import pill_class
-from newsletter.models import Batch, Delivery, Edition, Event, EventState, EventType, Issue, Send
+from newsletter.models import Batch, Delivery, Edition, EventType, Issue, Send
 from newsletter.models.reasons import reason_sentence
-from newsletter.providers import webhook_providers
-from newsletter.providers.bounce_classes import EARLIER_CODES, BounceClass, class_of
-from newsletter.providers.resend.events import EVENT_TYPES
 from subscribers.addresses import AddressError, parse_address
 from subscribers.admin.filters import OfferedFilters
 from subscribers.admin.rights import may_see_personal_data
@@ -34,38 +30,10 @@ else:
     RecordModelAdmin = admin.ModelAdmin
 
 
-class KindFilter(admin.SimpleListFilter):
-    """By the provider's name of an event: the documented ones, so that no query must collect those in the table."""
-
-    title = gettext_lazy("kind")
-    parameter_name = "kind"
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        """The kinds that Resend documents."""
-        return [(kind, kind) for kind in EVENT_TYPES]
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        return queryset.filter(kind=self.value()) if self.value() else queryset
-
-
-class BounceFilter(admin.SimpleListFilter):
-    """By the kind of a bounce."""
-
-    title = gettext_lazy("bounce")
-    parameter_name = "bounce"
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [(kind.value, str(kind.rule.name)) for kind in BounceClass]
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        codes = {self.value(), *(code for code, kind in EARLIER_CODES.items() if kind.value == self.value())}
-        return queryset.filter(bounce__in=codes) if self.value() else queryset
-
-
 class RecordAdmin(OfferedFilters, RecordModelAdmin):
     """Read-only, for users with the view permission."""
 
-    actions = None
+    actions: Any = None
     list_per_page = 50
     # Counting all rows of a long outbox for one line of text costs more than the page.
     show_full_result_count = False
@@ -114,7 +82,7 @@ class SendAdmin(RecordAdmin):
 
     @admin.display(description=gettext_lazy("State"), ordering="state")
     def state_pill(self, send: Any) -> str:
-        return _pill(send.state, send.get_state_display())
+        return pill(send.state, send.get_state_display())
 
     @admin.display(description=gettext_lazy("Reason"))
     def reason(self, send: Any) -> str:
@@ -171,7 +139,7 @@ class DeliveryAdmin(RecordAdmin):
 
     @admin.display(description=gettext_lazy("State"), ordering="state")
     def state_pill(self, delivery: Any) -> str:
-        return _pill(delivery.state, delivery.get_state_display())
+        return pill(delivery.state, delivery.get_state_display())
 
     @admin.display(description=gettext_lazy("Outcome"))
     def known(self, delivery: Any) -> str:
@@ -219,7 +187,7 @@ class BatchAdmin(RecordAdmin):
 
     @admin.display(description=gettext_lazy("State"), ordering="state")
     def state_pill(self, batch: Any) -> str:
-        return _pill(batch.state, batch.get_state_display())
+        return pill(batch.state, batch.get_state_display())
 
     @admin.display(description=gettext_lazy("Deliveries"))
     def deliveries(self, batch: Any) -> str:
@@ -229,73 +197,6 @@ class BatchAdmin(RecordAdmin):
     @admin.display(description=gettext_lazy("Reason"))
     def reason_shown(self, batch: Any) -> str:
         return reason_sentence(batch.reason, batch.reason_values)
-
-
-class EventAdmin(RecordAdmin):
-    """The provider's events, as they came."""
-
-    is_personal = True
-    list_display = ("kind", "received_at", "state_pill", "note_shown", "delivery_link")
-    list_filter = ("state", KindFilter, BounceFilter)
-    search_fields = ("event_id__exact",)
-    search_help_text = gettext_lazy("The provider's id of an event.")
-    ordering = ("-pk",)
-    fields = (
-        "provider",
-        "event_id",
-        "kind",
-        "received_at",
-        "state_pill",
-        "bounce_shown",
-        "note_shown",
-        "delivery_link",
-        "pretty_body",
-    )
-    readonly_fields = ("state_pill", "bounce_shown", "note_shown", "delivery_link", "pretty_body")
-
-    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        """Lists do without the bodies."""
-        return Event.objects.defer("body") if _is_list(request) else Event.objects.all()
-
-    def get_search_results(
-        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
-    ) -> tuple[QuerySet[Any], bool]:
-        """By the unique index, whose first column is the provider."""
-        names = [provider.name for provider in webhook_providers()]
-        event_id = search_term.strip()
-        return (queryset.filter(provider__in=names, event_id=event_id) if event_id else queryset), False
-
-    @admin.display(description=gettext_lazy("State"), ordering="state")
-    def state_pill(self, event: Event) -> str:
-        return _pill(event.state, event.get_state_display())
-
-    @admin.display(description=gettext_lazy("Delivery"))
-    def delivery_link(self, event: Event) -> str:
-        # Formerly, events that match no delivery kept the one in their tag.
-        if event.delivery_id is None or event.state == EventState.ORPHAN:
-            return "–"
-        url = reverse("admin:newsletter_delivery_change", args=[event.delivery_id])
-        return format_html('<a href="{}">{}</a>', url, event.delivery_id)
-
-    @admin.display(description=gettext_lazy("Bounce"))
-    def bounce_shown(self, event: Event) -> str:
-        """What the bounce is about, and what follows from it."""
-        kind = class_of(event.bounce)
-        return f"{kind.rule.name}. {kind.rule.meaning} {kind.rule.recipient.value}" if kind else "–"
-
-    @admin.display(description=gettext_lazy("Note"))
-    def note_shown(self, event: Event) -> str:
-        """Why it was ignored, and what the provider adds."""
-        return event.note
-
-    @admin.display(description=gettext_lazy("Body"))
-    def pretty_body(self, event: Event) -> str:
-        """The event as indented JSON."""
-        try:
-            body = orjson.dumps(orjson.loads(event.body), option=orjson.OPT_INDENT_2).decode()
-        except orjson.JSONDecodeError:
-            body = event.body
-        return format_html('<pre class="code">{}</pre>', body)
 
 
 class EditionAdmin(RecordAdmin):
@@ -309,7 +210,7 @@ class EditionAdmin(RecordAdmin):
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         """Lists do without the texts."""
         editions = Edition.objects.select_related("issue")
-        return editions.defer("html", "text", "content", "links", "envelope") if _is_list(request) else editions
+        return editions.defer("html", "text", "content", "links", "envelope") if is_list(request) else editions
 
     @admin.display(description=gettext_lazy("Hash"))
     def short_hash(self, edition: Edition) -> str:
@@ -340,9 +241,9 @@ def _edition_link(row: Any) -> str:
     return format_html('<a href="{}">{}</a>', url, row.edition_subject)
 
 
-def _is_list(request: HttpRequest) -> bool:
+def is_list(request: HttpRequest) -> bool:
     return request.resolver_match is not None and str(request.resolver_match.url_name).endswith("_changelist")
 
 
-def _pill(state: str, label: str) -> str:
+def pill(state: str, label: str) -> str:
     return format_html('<span class="{}">{}</span>', pill_class(state), label)

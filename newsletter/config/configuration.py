@@ -106,7 +106,8 @@ class Configuration(BaseSettings):
         description="Second Resend API key (re_…) with full access, never used to send: batches whose outcome is "
         "unknown are searched for in Resend's list of sent mails, the tracking of the sending domains is checked, and "
         "Resend's suppression list is taken over; addresses whose suppression is lifted here are removed from it. "
-        "Leave empty to settle batches by webhook events or by hand, and to check domains and list yourself.",
+        "Events whose webhooks did not arrive are taken from Resend's log of events. Leave empty "
+        "to settle batches by webhook events or by hand, and to check domains, list and endpoint yourself.",
     )
     resend_webhook_secrets: Annotated[Secrets, AfterValidator(validation.webhook_secrets)] = Field(
         default=(),

@@ -8,7 +8,7 @@ harmless.
 from __future__ import annotations
 
 import logging
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
@@ -28,6 +28,7 @@ from newsletter.models import (
     Edition,
     Event,
     EventState,
+    EventTally,
     EventType,
     Reason,
 )
@@ -107,6 +108,7 @@ def apply_events(provider: Provider, limit: int = EVENTS_PER_TRANSACTION) -> boo
         _suppress(results)
         _forget_erased(results, dict(rows), provider.name)
         _save_results(results)
+        EventTally.objects.add(Counter((result.state.value, result.reason) for result in results))
         failpoint(Point.EVENTS_UNCOMMITTED)
     failpoint(Point.EVENTS_COMMITTED)
     return len(rows) == limit

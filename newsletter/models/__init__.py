@@ -13,7 +13,8 @@ from newsletter.models.delivery import (
     reason_unless_delivered,
 )
 from newsletter.models.edition import Edition, EditionIsFrozen
-from newsletter.models.event import EVENT_MACHINE, Event, EventState
+from newsletter.models.event import EVENT_MACHINE, NEWEST_FIRST, Event, EventState
+from newsletter.models.event_log import UNUSED, EventLogReading, EventReplay, EventTally
 from newsletter.models.feed import Feed, FeedItem, FeedItemState
 from newsletter.models.heartbeat import WorkerHeartbeat
 from newsletter.models.issue import (
@@ -82,11 +83,13 @@ __all__ = [
     "ISSUE_MACHINE",
     "IS_DELIVERED",
     "MESSAGE_MACHINE",
+    "NEWEST_FIRST",
     "OPEN_BATCH_STATES",
     "SECTION_KINDS",
     "SEND_MACHINE",
     "STARTED",
     "SWITCH_MACHINE",
+    "UNUSED",
     "AudiencePart",
     "AudiencePartKind",
     "Availability",
@@ -104,7 +107,10 @@ __all__ = [
     "EndpointState",
     "EndpointTransition",
     "Event",
+    "EventLogReading",
+    "EventReplay",
     "EventState",
+    "EventTally",
     "EventType",
     "Feed",
     "FeedItem",

@@ -6,7 +6,7 @@ from collections.abc import Collection
 from typing import ClassVar
 
 from django.db import models
-from django.db.models import OuterRef, Q, QuerySet, Subquery
+from django.db.models import F, OuterRef, Q, QuerySet, Subquery
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
@@ -24,13 +24,18 @@ class EventState(models.TextChoices):
     ORPHAN = "orphan", _("Unmatched")
 
 
+#: Orders events so that only an index with this expression serves: ordered by key, PostgreSQL would read the table from
+#: its newest row on, in the hope of meeting the wanted rows soon.
+NEWEST_FIRST = F("id") * -1
+
 EVENT_MACHINE = StateMachine(
     states=EventState,
     transitions={
         EventState.NEW: {EventState.APPLIED, EventState.IGNORED, EventState.ORPHAN},
         EventState.APPLIED: set(),
-        EventState.IGNORED: set(),
-        EventState.ORPHAN: set(),
+        # To be applied again: see newsletter.events.replay.
+        EventState.IGNORED: {EventState.NEW},
+        EventState.ORPHAN: {EventState.NEW},
     },
     initial_states={EventState.NEW},
 )
@@ -84,6 +89,11 @@ class Event(models.Model):
             models.Index(fields=["id"], condition=Q(state=EventState.NEW), name="event_to_apply"),
             # Diagnostics and metrics count them; there are few.
             models.Index(fields=["received_at"], condition=Q(state=EventState.ORPHAN), name="event_orphans"),
+            # The admin lists the newest of a reason, of a state and of a kind. Most events have no reason, are applied,
+            # and are of one kind: those need no index.
+            models.Index("reason", NEWEST_FIRST, condition=~Q(reason=""), name="event_by_reason"),
+            models.Index("state", NEWEST_FIRST, condition=Q(state__in=("ignored", "orphan")), name="event_unused"),
+            models.Index("kind", NEWEST_FIRST, condition=~Q(kind="email.delivered"), name="event_by_kind"),
         ]
 
     def __str__(self) -> str:

@@ -12,6 +12,7 @@ from django.utils.translation import ngettext
 from newsletter.models import Send, SendState
 from newsletter.monitoring.bounce_diagnostics import policy_diagnostics
 from newsletter.monitoring.diagnostic import Diagnostic, Severity, worst_first
+from newsletter.monitoring.event_diagnostics import endpoint_diagnostics, unused_diagnostics
 from newsletter.monitoring.formatting import number, utc
 from newsletter.monitoring.heartbeat import Queue
 from newsletter.monitoring.installation_diagnostics import (
@@ -29,7 +30,7 @@ from newsletter.monitoring.installation_diagnostics import (
     worker_diagnostics,
 )
 from newsletter.monitoring.lost_links import lost_link_diagnostics
-from newsletter.monitoring.outgoing_diagnostics import endpoint_diagnostics
+from newsletter.monitoring.outgoing_diagnostics import outgoing_webhook_diagnostics
 from newsletter.monitoring.privacy_diagnostics import (
     orphan_diagnostics,
     retention_diagnostics,
@@ -70,7 +71,9 @@ def diagnostics() -> list[Diagnostic]:
             *policy_diagnostics(now),
             *tracking_diagnostics(now),
             *webhook_diagnostics(now),
+            *endpoint_diagnostics(now),
             *event_diagnostics(now),
+            *unused_diagnostics(now),
             *signup_diagnostics(now),
             *confirmation_diagnostics(now),
             *transactional_diagnostics(now),
@@ -79,7 +82,7 @@ def diagnostics() -> list[Diagnostic]:
             *suppression_list_diagnostics(now),
             *retention_diagnostics(now),
             *search_diagnostics(),
-            *endpoint_diagnostics(now),
+            *outgoing_webhook_diagnostics(now),
         )
     )
 

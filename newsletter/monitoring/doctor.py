@@ -18,6 +18,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from newsletter.config.validation import is_loopback
+from newsletter.events.endpoint import check_endpoint
 from newsletter.models import OPEN_BATCH_STATES, Batch, Issue, IssueState, Newsletter, ProviderDomain, Send, SendState
 from newsletter.monitoring.diagnostic import Diagnostic, Severity, worst_first
 from newsletter.monitoring.diagnostics import blockers_of, diagnostics, limit_diagnostics
@@ -41,6 +42,7 @@ from newsletter.providers.base import (
     SupportsDomains,
 )
 from newsletter.providers.clock import LARGEST_SKEW
+from newsletter.providers.event_log import EventLogUnreadable, SupportsEventLog
 from newsletter.providers.smtp.connection import connection_settings
 from newsletter.sending.domains import refresh_domains
 from subscribers.addresses import domain_of
@@ -71,6 +73,7 @@ def run_diagnostics(issue: Issue | None = None, *, provider: Provider | None = N
     route = (provider,) if provider else get_route()
     # First, so that the diagnostics of the database know the present state of the domains.
     domains = [] if read_only else [diagnostic for each in route for diagnostic in _read_domains(each)]
+    endpoints = [] if read_only else [diagnostic for each in route for diagnostic in _read_endpoint(each)]
     return worst_first(
         (
             *([_read_only()] if read_only else []),
@@ -79,6 +82,7 @@ def run_diagnostics(issue: Issue | None = None, *, provider: Provider | None = N
             *broker_diagnostics(),
             *_route_diagnostics(route),
             *domains,
+            *endpoints,
             *settings_diagnostics(),
             *disk_diagnostics(),
         )
@@ -321,6 +325,31 @@ def _read_domains(provider: Provider) -> Iterator[Diagnostic]:
         yield from _unreported_domains(provider, addresses)
     elif provider.name == "smtp" and addresses:
         yield from _unchecked_mail_server()
+
+
+def _read_endpoint(provider: Provider) -> Iterator[Diagnostic]:
+    """Ask for the webhook endpoint and keep the answer; a diagnostic if it stays unknown."""
+    if not isinstance(provider, SupportsEventLog):
+        return
+    if provider.can_read_event_log:
+        try:
+            check_endpoint(provider.name, provider)
+        except EventLogUnreadable as error:
+            if error.code == "event_log_unavailable":
+                # The check of the connection says so.
+                return
+            sentence = _("It is not known whether %(provider)s posts all events to this site. %(reason)s")
+            values = {"provider": provider.name, "reason": error}
+            advice = _("Check the endpoint on the provider's webhook page.")
+            yield Diagnostic(
+                name="webhook_endpoint", severity=Severity.WARNING, sentence=sentence % values, advice=advice
+            )
+        return
+    sentence = _("Events that do not arrive by webhook are not looked for in the log of %(provider)s.")
+    advice = _("Set RESEND_READ_KEY to an API key with full access. It is never used to send.")
+    yield Diagnostic(
+        name="event_log", severity=Severity.OK, sentence=sentence % {"provider": provider.name}, advice=advice
+    )
 
 
 def _unreported_domains(provider: Provider, addresses: Mapping[str, str]) -> Iterator[Diagnostic]:

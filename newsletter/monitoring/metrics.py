@@ -25,7 +25,9 @@ from newsletter.models import (
     Delivery,
     DeliveryState,
     Event,
+    EventLogReading,
     EventState,
+    EventTally,
     Send,
     SendState,
     sending_stopped,
@@ -137,6 +139,12 @@ def _events(now: datetime.datetime) -> Iterator[Metric]:
     yield _gauge("oldest_waiting_event_age_seconds", help_text, _age(waiting["oldest"], now))
     orphans = Event.objects.filter(state=EventState.ORPHAN).count()
     yield _gauge("events_orphan", "Number of webhook events of this installation that fit no delivery.", orphans)
+    help_text = "Number of webhook events that were not used, by reason: ignored ones, and those that fit no delivery."
+    yield _gauges("events_unused", help_text, "reason", EventTally.objects.unused().items())
+    readings = EventLogReading.objects.order_by("provider")
+    help_text = "1 if the provider posts events to the endpoint of this site, else 0."
+    enabled = [(each.provider, float(bool(each.endpoint_id) and each.is_enabled)) for each in readings]
+    yield _gauges("webhook_endpoint_enabled", help_text, "provider", enabled)
     if last is not None:
         help_text = "Unix time at which the last webhook event was received."
         yield _gauge("last_event_timestamp_seconds", help_text, last.timestamp())

@@ -20,7 +20,7 @@ from newsletter.notifications.signing import lost_secrets
 FAILING_FOR = datetime.timedelta(hours=1)
 
 
-def endpoint_diagnostics(now: datetime.datetime) -> Iterator[Diagnostic]:
+def outgoing_webhook_diagnostics(now: datetime.datetime) -> Iterator[Diagnostic]:
     """Endpoints that the worker disabled, that fail for longer than FAILING_FOR, or whose secret is lost."""
     for endpoint in WebhookEndpoint.objects.filter(state=EndpointState.DISABLED).order_by("pk"):
         last = EndpointTransition.objects.filter(endpoint=endpoint).order_by("-pk").first()

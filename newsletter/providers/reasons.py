@@ -109,6 +109,19 @@ REASONS: Mapping[str, str] = {
     ),
     "domains_refused": translatable("The key may not read the provider's domains. Set RESEND_READ_KEY."),
     "domains_unreadable": translatable("The provider's domains could not be read."),
+    # Reading the provider's webhook endpoints, their log of events, and its counts.
+    "event_log_key_missing": translatable(
+        "RESEND_READ_KEY is not set, so the provider's log of events cannot be read."
+    ),
+    "event_log_refused": translatable(
+        "The provider does not let RESEND_READ_KEY read its webhooks. The key needs full access."
+    ),
+    "event_log_unavailable": translatable("The provider's log of events did not answer."),
+    "event_log_unreadable": translatable("The provider's log of events could not be read."),
+    "endpoint_missing": translatable("None of the provider's webhook endpoints leads to this site."),
+    "counts_key_missing": translatable("RESEND_READ_KEY is not set, so the provider's counts cannot be read."),
+    "counts_refused": translatable("The provider does not let RESEND_READ_KEY read its counts. It needs full access."),
+    "counts_unreadable": translatable("The provider's counts could not be read."),
     # Webhooks.
     "events_unsupported": translatable("This provider sends no webhooks."),
     "event_headers_invalid": translatable("The webhook's id or timestamp is missing or malformed."),
@@ -116,6 +129,8 @@ REASONS: Mapping[str, str] = {
     "event_signature_mismatch": translatable("The webhook's signature does not match."),
     "event_not_utf8": translatable("The webhook's body is not UTF-8."),
     "event_unreadable": translatable("The event could not be read."),
+    "event_refused": translatable("Applying the event failed, while other events were applied. It was set aside."),
+    "applied_again": translatable("The event waits to be applied again."),
     # Connection checks.
     "connection_ok": translatable("The provider answers and accepts the login."),
     "connection_ok_sending_key": translatable("The provider answers. The key may send, and may not read domains."),

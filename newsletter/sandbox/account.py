@@ -68,7 +68,7 @@ class Account:
     def list_domains(self, request: Request) -> Response:
         """GET /domains: the verified domains."""
         names = sorted(self._team.options.verified_domains or ())
-        numbers = {_domain_id(name): number for number, name in enumerate(names, start=1)}
+        numbers = {domain_id(name): number for number, name in enumerate(names, start=1)}
         page = read_page(request, numbers.get)
         after, before = page.after or 0, page.before or len(names) + 1
         listed = [name for number, name in enumerate(names, start=1) if after < number < before]
@@ -79,7 +79,7 @@ class Account:
     def get_domain(self, _request: Request, uid: str) -> Response:
         """GET /domains/{id}, with its DNS records: MX and TXT, as without a custom return path."""
         options = self._team.options
-        name = next((name for name in options.verified_domains or () if _domain_id(name) == uid), None)
+        name = next((name for name in options.verified_domains or () if domain_id(name) == uid), None)
         if name is None:
             raise refusal("not_found", "Domain not found")
         return json_response({"object": "domain", **_domain(name, options), "records": _records(name)})
@@ -126,13 +126,13 @@ def _suppression(row: sqlite3.Row) -> dict[str, Any]:
     }
 
 
-def _domain_id(name: str) -> str:
+def domain_id(name: str) -> str:
     return str(uuid.uuid5(uuid.NAMESPACE_DNS, name))
 
 
 def _domain(name: str, options: SandboxOptions) -> dict[str, Any]:
     return {
-        "id": _domain_id(name),
+        "id": domain_id(name),
         "name": name,
         "status": "verified",
         "created_at": format_time(0),

@@ -19,9 +19,11 @@ from newsletter.sandbox.exchange import (
 )
 from newsletter.sandbox.faults import NO_FAULT, Fault
 from newsletter.sandbox.mailbox import Mailbox
+from newsletter.sandbox.metrics import read_metrics
 from newsletter.sandbox.refusals import Refusal, refusal
 from newsletter.sandbox.sending import is_sending, send
 from newsletter.sandbox.team import Team
+from newsletter.sandbox.webhook_api import Webhooks
 
 
 class Api:
@@ -29,11 +31,12 @@ class Api:
 
     def __init__(self, team: Team) -> None:
         self._team = team
-        mailbox, account = Mailbox(team), Account(team)
+        mailbox, account, webhooks = Mailbox(team), Account(team), Webhooks(team)
         self._routes = (
             route("POST", "/emails", send),
             route("POST", "/emails/batch", send),
             route("GET", "/emails", mailbox.list_mails),
+            route("GET", "/emails/metrics", lambda request: read_metrics(team, request)),
             route("GET", "/emails/{}", mailbox.get_mail),
             route("PATCH", "/emails/{}", mailbox.reschedule),
             route("POST", "/emails/{}/cancel", mailbox.cancel),
@@ -46,6 +49,13 @@ class Api:
             route("GET", "/domains", account.list_domains),
             route("GET", "/domains/{}", account.get_domain),
             route("GET", "/usage", account.usage),
+            route("GET", "/webhooks", webhooks.list),
+            route("GET", "/webhooks/{}", webhooks.get),
+            route("PATCH", "/webhooks/{}", webhooks.update),
+            route("GET", "/webhooks/{}/events", webhooks.list_events),
+            route("GET", "/webhooks/{}/events/{}", webhooks.get_event),
+            route("GET", "/webhooks/{}/events/{}/attempts", webhooks.list_attempts),
+            route("POST", "/webhooks/{}/events/{}/replay", webhooks.replay),
         )
 
     def answer(self, request: Request) -> Response:

@@ -52,6 +52,23 @@ CREATE TABLE IF NOT EXISTS events (
 );
 CREATE INDEX IF NOT EXISTS events_by_mail ON events (mail);
 CREATE INDEX IF NOT EXISTS events_by_state ON events (state, next_try_at);
+CREATE INDEX IF NOT EXISTS events_by_time ON events (happens_at, id);
+-- The webhook endpoint: one row.
+CREATE TABLE IF NOT EXISTS endpoint (
+    id TEXT PRIMARY KEY,
+    created_at REAL NOT NULL,
+    disabled_at REAL,               -- NULL while it is enabled
+    failing_since REAL              -- the first of the failures since the last success
+);
+CREATE TABLE IF NOT EXISTS attempts (
+    id INTEGER PRIMARY KEY,
+    uid TEXT NOT NULL UNIQUE,
+    event INTEGER NOT NULL REFERENCES events,
+    at REAL NOT NULL,
+    status INTEGER NOT NULL,        -- of the answer; 0: no answer came
+    response TEXT NOT NULL
+);
+CREATE INDEX IF NOT EXISTS attempts_by_event ON attempts (event);
 CREATE TABLE IF NOT EXISTS calls (
     id INTEGER PRIMARY KEY,
     at REAL NOT NULL,

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import sqlite3
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -89,7 +89,7 @@ class Events:
                 (now, limit),
             ).fetchall()
             tx.executemany("UPDATE events SET state = 'posting' WHERE id = ?", [(row["id"],) for row in rows])
-        return [WebhookPost(row["id"], row["svix_id"], _payload(row), row["tries"], row["copies"]) for row in rows]
+        return [WebhookPost(row["id"], row["svix_id"], payload_of(row), row["tries"], row["copies"]) for row in rows]
 
     def record(self, post: WebhookPost, answer: str, now: float, time_scale: float, *, delivered: bool) -> None:
         """Record a try. `answer` is a status or an error; `delivered` is whether it was a 2xx in time."""
@@ -174,7 +174,7 @@ def _row(
     return svix_id, mail, event.type, happens_at, next_try_at, detail, state, copies
 
 
-def _payload(row: sqlite3.Row) -> bytes:
+def payload_of(row: Mapping[str, Any] | sqlite3.Row) -> bytes:
     """The body of a webhook: type and time of the event, envelope of the mail, and the event's detail."""
     envelope = orjson.loads(row["envelope"])
     happened_at = format_time(row["happens_at"])

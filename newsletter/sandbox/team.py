@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from newsletter.sandbox.bodies import Bodies
 from newsletter.sandbox.database import Database, Stopping
+from newsletter.sandbox.endpoint import Endpoint
 from newsletter.sandbox.events import Events
 from newsletter.sandbox.faults import FaultQueue
 from newsletter.sandbox.idempotency import IdempotencyKeys
@@ -28,6 +29,7 @@ class Team:
         self.bodies = Bodies(self.database)
         self.ledger = Ledger(self.database, self.bodies)
         self.events = Events(self.database)
+        self.endpoint = Endpoint(self.database, clock())
         self.suppressions = Suppressions(self.database)
         self.keys = IdempotencyKeys(self.database, self.bodies)
         self.limiter = RateLimiter(clock)

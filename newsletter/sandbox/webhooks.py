@@ -17,6 +17,7 @@ from collections.abc import Iterable
 from urllib.parse import urlsplit
 
 from newsletter.sandbox.database import Stopping
+from newsletter.sandbox.endpoint import KEPT_ANSWER
 from newsletter.sandbox.events import WebhookPost
 from newsletter.sandbox.options import signing_key
 from newsletter.sandbox.team import Team
@@ -43,10 +44,13 @@ class Receiver:
     def __init__(self) -> None:
         self._connection: http.client.HTTPConnection | None = None
         self._origin = ("", "", 0.0)
+        self.answered = ""
+        """The beginning of the last answer's body; empty if none came."""
 
     def post(self, url: str, body: bytes, headers: dict[str, str], timeout: float) -> str:
         """The status of the answer as text, or the name of the error."""
         started = time.monotonic()
+        self.answered = ""
         try:
             status = self._status(url, body, headers, timeout)
         except (OSError, http.client.HTTPException, ValueError) as error:
@@ -61,7 +65,7 @@ class Receiver:
         origin = (parts.scheme, parts.netloc, timeout)
         if self._connection is not None and self._origin == origin:
             try:
-                return _exchange(self._connection, url, body, headers)
+                return self._exchange(self._connection, url, body, headers)
             except (http.client.RemoteDisconnected, ConnectionError):
                 # The receiver had closed the idle connection, which is not an error of the event.
                 pass
@@ -69,22 +73,21 @@ class Receiver:
         kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
         self._connection = kind(parts.hostname or "", parts.port, timeout=timeout)
         self._origin = origin
-        return _exchange(self._connection, url, body, headers)
+        return self._exchange(self._connection, url, body, headers)
+
+    def _exchange(self, connection: http.client.HTTPConnection, url: str, body: bytes, headers: dict[str, str]) -> int:
+        parts = urlsplit(url)
+        target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+        connection.request("POST", target, body, headers)
+        response = connection.getresponse()
+        self.answered = response.read()[:KEPT_ANSWER].decode("utf-8", "replace")
+        return response.status
 
     def close(self) -> None:
         """Close the connection."""
         if self._connection is not None:
             self._connection.close()
             self._connection = None
-
-
-def _exchange(connection: http.client.HTTPConnection, url: str, body: bytes, headers: dict[str, str]) -> int:
-    parts = urlsplit(url)
-    target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-    connection.request("POST", target, body, headers)
-    response = connection.getresponse()
-    response.read()
-    return response.status
 
 
 class WebhookWorkers:
@@ -112,11 +115,18 @@ class WebhookWorkers:
         team, receiver = self._team, Receiver()
         with contextlib.suppress(Stopping), contextlib.closing(receiver):
             while not team.stopping.is_set():
-                posts = team.events.take(team.clock(), _CHUNK_SIZE) if team.options.webhook_url else []
+                posts = self._take() if team.options.webhook_url else []
                 if posts:
                     self._post_all(posts, receiver)
                 else:
                     self._sleep()
+
+    def _take(self) -> list[WebhookPost]:
+        team, now = self._team, self._team.clock()
+        if team.endpoint.is_enabled:
+            return team.events.take(now, _CHUNK_SIZE)
+        team.endpoint.pass_over(now)
+        return []
 
     def _post_all(self, posts: list[WebhookPost], receiver: Receiver) -> None:
         """Post in order. After an error the rest is returned to the queue, so a broken receiver does not delay it."""
@@ -144,7 +154,10 @@ class WebhookWorkers:
         delivered = answer.startswith("2") and answer.isdigit()
         if not delivered:
             log.warning("webhook %s was not delivered: %s", post.svix_id, answer)
-        self._team.events.record(post, answer, self._team.clock(), options.webhook_time_scale, delivered=delivered)
+        now, scale = self._team.clock(), options.webhook_time_scale
+        with self._team.database.transaction():
+            self._team.events.record(post, answer, now, scale, delivered=delivered)
+            self._team.endpoint.record(post, answer, receiver.answered, now, scale, ok=delivered)
         return answer.isdigit()
 
     def _sleep(self) -> None:

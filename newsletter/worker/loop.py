@@ -12,6 +12,7 @@ from django.db import DatabaseError, close_old_connections, connection, connecti
 from structlog.contextvars import bind_contextvars, bound_contextvars
 
 from newsletter.config.tracing import span
+from newsletter.events.event_log import request_readings_after_start
 from newsletter.monitoring.heartbeat import Heartbeat, Queue
 from newsletter.sending.batch import release_stale_claims, worker_name
 from newsletter.sending.database_mark import check_and_mark
@@ -306,9 +307,10 @@ def recover_before_work(stop: threading.Event) -> None:
 def recover() -> bool:
     """Secure a restored copy, pause sends after a downtime, and continue what dead workers of this machine left.
 
-    Start times are computed again, too.
+    Start times are computed again, and the provider's log of events is read: webhooks may have been missed.
     """
     is_restored = check_and_mark()
+    request_readings_after_start()
     paused, has_moved_start = pause_after_downtime(), update_start_times()
     batches = release_stale_claims(include_own=True)
     if batches:

@@ -7,6 +7,10 @@ from dataclasses import dataclass
 
 from newsletter.events.apply import apply_events
 from newsletter.events.bounces import settle_soft_bounces
+from newsletter.events.event_log import PACE_SECONDS as LOG_PACE_SECONDS
+from newsletter.events.event_log import read_event_logs
+from newsletter.events.isolate import apply_isolated
+from newsletter.events.replay import replay_events
 from newsletter.gathering.poll import poll_next_feed
 from newsletter.models.send_count import fold_send_counts
 from newsletter.monitoring.heartbeat import Queue
@@ -96,7 +100,11 @@ def _apply_events() -> bool:
         # Bounces and complaints would be stored under the wrong secret.
         return False
     # A sum and not `any`, so that the events of each provider have their turn.
-    return sum(apply_events(provider) for provider in webhook_providers()) > 0
+    return sum(apply_isolated(provider, apply_events) for provider in webhook_providers()) > 0
+
+
+def _read_event_logs() -> bool:
+    return read_event_logs(get_route())
 
 
 def _fold_counters() -> bool:
@@ -160,6 +168,7 @@ STEPS: tuple[Step, ...] = (
     Step("recover_abandoned", Queue.SENDING, 1, _recover_abandoned),
     Step("post_batch", Queue.SENDING, 0, _post_batch, _post_batch_due_in, needs_check=True),
     Step("apply_events", Queue.EVENTS, 0, _apply_events),
+    Step("replay_events", Queue.EVENTS, 1, replay_events),
     Step("auto_pause", Queue.SENDING, 1, auto_pause_sends),
     Step("settle_proven", Queue.EVENTS, 0, settle_proven),
     Step("hold_expired", Queue.EVENTS, 0, _hold_expired),
@@ -178,6 +187,7 @@ STEPS: tuple[Step, ...] = (
     Step("settle_soft_bounces", Queue.BACKGROUND, 60, settle_soft_bounces),
     Step("purge_expired", Queue.BACKGROUND, RETENTION_SECONDS, purge_expired),
     Step("sync_suppressions", Queue.BACKGROUND, PACE_SECONDS, _sync_suppressions),
+    Step("read_event_logs", Queue.BACKGROUND, LOG_PACE_SECONDS, _read_event_logs),
     # Checks, runs and undoes imports of subscribers; each piece takes seconds.
     Step("import_subscribers", Queue.BACKGROUND, 0, _import_subscribers),
     Step("make_webhooks", Queue.WEBHOOKS, 0, make_messages),

@@ -154,6 +154,13 @@ def _shorten_waits(stage: Stage) -> None:
         "sending.batch": {"LEASE": lease},
         "sending.progress": {"LEASE": lease},
         "sending.provider_search": {"LEASE": lease, "PACE": datetime.timedelta(seconds=0.1)},
+        "events.event_log": {
+            "PACE_SECONDS": 0.05,
+            "READ_EVERY": datetime.timedelta(seconds=0.5),
+            "CHECK_EVERY": datetime.timedelta(seconds=5),
+            "SETTLING": datetime.timedelta(0),
+            "CLAIM": datetime.timedelta(seconds=2),
+        },
         "monitoring.heartbeat": {"HEARTBEAT_INTERVAL": 0.2},
     }
     for module, changes in modules.items():

@@ -10,7 +10,7 @@ from resend.exceptions import ResendError
 
 from newsletter.sandbox import Fault, SandboxServer
 from newsletter.sandbox.refusals import REFUSALS
-from tests.sandbox.peers import ADA, BEN, mail
+from tests.sandbox.peers import ADA, BEN, SECRET, mail, wait_until
 
 
 @pytest.fixture(autouse=True)
@@ -60,6 +60,27 @@ def test_suppressions_domains_and_usage_are_read() -> None:
     assert resend.Suppressions.remove(ADA)["deleted"]
     assert resend.Domains.list()["data"] == []
     assert resend.Usage.get()["rate_limit"]["limit"] == 10_000
+
+
+def test_the_endpoint_its_events_and_the_counts_are_read(sandbox: SandboxServer) -> None:
+    # Nobody listens there.
+    sandbox.configure(webhook_url="http://127.0.0.1:9/", webhook_secrets=(SECRET,), webhook_time_scale=1.0)
+    sent = resend.Emails.send(*params(ADA))
+    (endpoint,) = resend.Webhooks.list()["data"]
+    wait_until(sandbox, lambda: sandbox.team.events.summary()["tries"] > 0)
+    (entry,) = resend.Webhooks.list_events(endpoint["id"], {"limit": 10})["data"]
+    event = resend.Webhooks.get_event(endpoint["id"], entry["id"])
+    assert (entry["type"], entry["status"], event["object"]) == ("email.sent", "attempting", "webhook_event")
+    assert event["payload"]["data"]["email_id"] == sent["id"]  # type: ignore[typeddict-item]
+    (attempt,) = resend.Webhooks.list_event_attempts(endpoint["id"], entry["id"])["data"]
+    assert (attempt["http_status_code"], attempt["response"]) == (0, "")
+    assert resend.Webhooks.replay_event(endpoint["id"], entry["id"])["id"] == entry["id"]
+    assert resend.Webhooks.update({"webhook_id": endpoint["id"], "status": "disabled"})["id"] == endpoint["id"]
+    assert resend.Webhooks.get(endpoint["id"])["status"] == "disabled"
+    with pytest.raises(ResendError, match="disabled"):
+        resend.Webhooks.replay_event(endpoint["id"], entry["id"])
+    counted = resend.Emails.metrics({"metrics": ["sent", "bounced"], "email_id": [sent["id"]]})
+    assert counted["totals"] == {"sent": 1, "bounced": 0}
 
 
 @pytest.mark.parametrize(("status", "name", "message"), REFUSALS, ids=[f"{row[0]} {row[1]}" for row in REFUSALS])

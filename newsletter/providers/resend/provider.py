@@ -39,6 +39,7 @@ from newsletter.providers.base import (
 from newsletter.providers.clock import ClockMonitor, skew_of
 from newsletter.providers.resend.domains import ResendDomains
 from newsletter.providers.resend.events import parse_event, verify_signature
+from newsletter.providers.resend.reading import ReadsLogAndCounts
 from newsletter.providers.resend.responses import RecentResponses, number_in, outcome_of_error
 from newsletter.providers.resend.search import ResendEmails
 from newsletter.providers.resend.suppressions import ResendSuppressions
@@ -132,7 +133,7 @@ def _body(json: Any) -> bytes | None:
     return orjson.dumps(json)
 
 
-class ResendProvider:
+class ResendProvider(ReadsLogAndCounts):
     """Resend's API at `url`, which may be the sandbox's."""
 
     name: ClassVar[str] = "resend"
@@ -144,13 +145,14 @@ class ResendProvider:
     supports_webhooks: ClassVar[bool] = True
 
     def __init__(self, *, url: str, api_key: str, webhook_secrets: tuple[str, ...], read_key: str = "") -> None:
-        """`read_key` has full access, for the list of mails and the suppression list; without it there is neither."""
+        """`read_key` has full access, for lists, logs and counts; without it none of them can be read."""
         self._url = url.rstrip("/")
         self._emails = ResendEmails(self._url, read_key) if read_key else None
         self._api_key = api_key
         # A key with sending access may not read domains.
         self._domains = ResendDomains(self._url, read_key or api_key)
         self._suppressions = ResendSuppressions(self._url, read_key) if read_key else None
+        self.read_with(self._url, read_key)
         self._client = PooledClient()
         self._recent_responses = RecentResponses()
         self._secrets = [base64.b64decode(secret.removeprefix("whsec_")) for secret in webhook_secrets]

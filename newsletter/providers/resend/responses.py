@@ -66,7 +66,7 @@ def outcome_of_error(status: int, name: str, message: str, headers: Mapping[str,
     """
     kind = _kind(status, name, message)
     scope = _scope(status, name, message) if kind is OutcomeKind.BLOCKED else BlockScope.ISSUE
-    wait = _retry_after(headers) or (1.0 if status == 429 else None)
+    wait = retry_after(headers) or (1.0 if status == 429 else None)
     return Outcome(
         kind=kind,
         code=_code(status, name, message),
@@ -128,7 +128,7 @@ def _kind(status: int, name: str, message: str) -> OutcomeKind:
     return OutcomeKind.UNKNOWN
 
 
-def _retry_after(headers: Mapping[str, str] | None) -> float | None:
+def retry_after(headers: Mapping[str, str] | None) -> float | None:
     """Retry-After as seconds or as a date (RFC 9110 §10.2.3), at most a day; None if it is missing or invalid."""
     value = {key.lower(): value for key, value in (headers or {}).items()}.get("retry-after")
     try:

@@ -138,18 +138,6 @@ def test_a_send_shows_its_issue_its_state_and_its_reason(edda: Client) -> None:
         assert "Decided by an operator. A typo" in shown
 
 
-def test_the_list_of_events_is_filtered_and_searched_without_reading_the_whole_table(edda: Client) -> None:
-    url = reverse("admin:newsletter_event_changelist")
-    for number, kind in enumerate(("email.sent", "email.bounced")):
-        Event.objects.create(provider="resend", event_id=f"msg_{number}", kind=kind, bounce="", body="{}")
-    with CaptureQueriesContext(connection) as captured:
-        found = words_on(edda.get(url, {"q": " msg_1 "}))
-    assert "1 provider event" in found
-    assert not [query for query in captured if "DISTINCT" in query["sql"] or "LIKE" in query["sql"]]
-    assert "1 provider event" in words_on(edda.get(url, {"kind": "email.sent"}))
-    assert "0 provider events" in words_on(edda.get(url, {"bounce": "no_mailbox"}))
-
-
 def test_each_state_has_its_colour_in_the_list_of_issues_and_in_the_records(edda: Client) -> None:
     Send.objects.get().pause(Reason.OPERATOR, by="Sue")
     for name in ("issue", "send"):

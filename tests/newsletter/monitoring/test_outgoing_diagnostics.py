@@ -12,7 +12,7 @@ from django.utils import timezone
 from newsletter.models import WebhookEndpoint
 from newsletter.monitoring.diagnostic import Severity
 from newsletter.monitoring.diagnostics import diagnostics
-from newsletter.monitoring.outgoing_diagnostics import endpoint_diagnostics
+from newsletter.monitoring.outgoing_diagnostics import outgoing_webhook_diagnostics
 from newsletter.notifications.endpoints import activate_endpoint, disable_endpoint, open_endpoint, rotate_secret
 
 pytestmark = pytest.mark.django_db
@@ -26,13 +26,13 @@ def endpoint(db: None) -> WebhookEndpoint:
 
 
 def found() -> list[tuple[str, Severity]]:
-    return [(each.name, each.severity) for each in endpoint_diagnostics(timezone.now())]
+    return [(each.name, each.severity) for each in outgoing_webhook_diagnostics(timezone.now())]
 
 
 def test_an_endpoint_that_the_worker_disabled_is_named_until_it_is_activated(endpoint: WebhookEndpoint) -> None:
     assert found() == []
     disable_endpoint(endpoint, by="worker", reason="gone")
-    (diagnostic,) = endpoint_diagnostics(timezone.now())
+    (diagnostic,) = outgoing_webhook_diagnostics(timezone.now())
     assert (diagnostic.name, diagnostic.severity) == ("endpoint_disabled", Severity.WARNING)
     assert diagnostic.sentence == (
         "The webhook endpoint “Shop” was disabled. The endpoint answered 410: it wants no more messages."

@@ -14,7 +14,7 @@ from django.test import Client
 from prometheus_client.parser import text_string_to_metric_families
 
 from newsletter.config.configuration import PROJECT_ROOT
-from newsletter.models import BatchState, Event, Issue, ProviderThrottle, Send, SendState
+from newsletter.models import BatchState, Event, EventLogReading, EventTally, Issue, ProviderThrottle, Send, SendState
 from newsletter.monitoring import health
 from newsletter.providers import get_route
 from subscribers.models import Signup
@@ -197,6 +197,8 @@ def test_the_token_gives_access_from_any_machine(settings: Any) -> None:
 def test_the_docs_list_every_metric_and_no_other() -> None:
     a_worker()
     Event.objects.create(provider="resend", event_id="msg_1", body="{}")
+    EventTally.objects.add({("ignored", "event_unreadable"): 1})
+    EventLogReading.objects.create(provider="resend")
     before, renamed, after = re.split(
         r"(## Names that changed\n.*?)(?=\n## )", (PROJECT_ROOT / "docs/run-it.md").read_text(), flags=re.DOTALL
     )
@@ -206,6 +208,18 @@ def test_the_docs_list_every_metric_and_no_other() -> None:
     assert {new for _, new in rows} <= exported
     # Of deliveries only the label was renamed.
     assert {old for old, _ in rows} & exported == {"newsletter_deliveries"}
+
+
+@pytest.mark.django_db
+def test_unused_events_are_counted_by_reason_without_reading_them() -> None:
+    EventTally.objects.add({("ignored", "event_unreadable"): 2, ("orphan", "no_such_delivery"): 3, ("new", "x"): 1})
+    EventTally.objects.add({("orphan", "no_such_delivery"): -1})
+    EventLogReading.objects.create(provider="resend", endpoint_id="w1", is_enabled=False)
+    found = samples()
+    assert found["newsletter_events_unused", "event_unreadable"] == 2
+    assert found["newsletter_events_unused", "no_such_delivery"] == 2
+    assert ("newsletter_events_unused", "x") not in found
+    assert found["newsletter_webhook_endpoint_enabled", "resend"] == 0
 
 
 def test_the_alert_rules_in_the_docs_can_be_read() -> None:

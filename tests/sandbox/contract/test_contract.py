@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
@@ -115,6 +116,26 @@ def test_the_proxy_would_find_a_violation_in_a_call_and_in_an_answer(
     incomplete = {"from": "notes@mail.example.org", "to": ["ada@example.org"]}
     refused = urllib3.request("POST", f"{proxy.url}/emails", json=incomplete, headers=HEADERS)
     assert (refused.status, refused.headers["content-type"]) == (422, "application/problem+json")
+
+
+def test_reading_and_changing_the_endpoint_and_counting_violate_nothing(
+    provider: ResendProvider, proxy: Proxy, sandbox: SandboxServer
+) -> None:
+    """The log of events is not described."""
+    sandbox.configure(webhook_url="http://127.0.0.1:9/")
+    before, now = proxy.position(), datetime.datetime.now(datetime.UTC)
+    outcome = provider.post_message(message("ada@example.org"), key=new_key())
+    (endpoint,) = provider.read_endpoints()
+    path = f"{proxy.url}/webhooks/{endpoint.id}"
+    read = urllib3.request("GET", path, headers=HEADERS)
+    changes = {"status": "disabled", "events": ["email.sent"]}
+    changed = urllib3.request("PATCH", path, json=changes, headers=HEADERS)
+    assert (read.status, changed.status) == (200, 200)
+    since, until = now - datetime.timedelta(hours=1), now + datetime.timedelta(hours=1)
+    assert provider.count_mails(since=since, until=until, mail_ids=outcome.ids).sent == 1
+    assert provider.count_mails(since=since, until=until, domain="mail.example.org").sent >= 1
+    assert proxy.calls(before) >= {"get /webhooks", "get /webhooks/{id}", "patch /webhooks/{id}"}
+    assert proxy.errors(before) == []
 
 
 #: The description of the schema of each event that the sandbox posts about a mail.

@@ -30,6 +30,16 @@ const listed = await data(client.emails.list());
 const domains = await data(client.domains.list());
 const domain = await data(client.domains.get(domains.data[0].id));
 const usage = await data(client.usage.get());
+const endpoint = (await data(client.webhooks.list())).data[0];
+const log = await data(client.webhooks.events.list({ webhookId: endpoint.id, limit: 100 }));
+const entry = { webhookId: endpoint.id, eventId: log.data.at(-1).id };
+const event = await data(client.webhooks.events.get(entry));
+const attempts = await data(client.webhooks.events.attempts.list(entry));
+const replayed = await data(client.webhooks.events.replay(entry));
+await data(client.webhooks.update(endpoint.id, { status: "disabled" }));
+const webhook = await data(client.webhooks.get(endpoint.id));
+const unplayed = await client.webhooks.events.replay(entry);
+const counted = await data(client.emails.metrics({ metrics: ["sent"], emailId: [one.id] }));
 const refused = await client.emails.send({ ...mail("ada@readers.test"), to: undefined });
 
 console.log(
@@ -43,6 +53,13 @@ console.log(
     domain: domain.name,
     records: domain.records.length,
     sent_today: usage.emails.daily.sent,
+    event: event.payload.type,
+    about: event.payload.data.email_id === one.id,
+    attempted: attempts.object,
+    replayed: replayed.id === event.id,
+    webhook: webhook.status,
+    unplayed: unplayed.error.name,
+    counted: counted.totals,
     refusal: refused.error.message,
   }),
 );

@@ -10,6 +10,7 @@ import pytest
 
 from newsletter.sandbox import SandboxServer
 from tests.sandbox.conftest import StartSandbox
+from tests.sandbox.peers import SECRET
 from tests.sandbox.sdk.programs import HERE, environment, go, node
 
 pytestmark = [pytest.mark.processes, pytest.mark.own_database]
@@ -17,7 +18,13 @@ pytestmark = [pytest.mark.processes, pytest.mark.own_database]
 
 @pytest.fixture
 def sandbox(start_sandbox: StartSandbox) -> SandboxServer:
-    return start_sandbox(verified_domains=frozenset({"letters.test"}))
+    # Nobody listens at the endpoint.
+    return start_sandbox(
+        verified_domains=frozenset({"letters.test"}),
+        webhook_url="http://127.0.0.1:9/",
+        webhook_secrets=(SECRET,),
+        webhook_time_scale=1.0,
+    )
 
 
 def result_of(command: list[str], sandbox: SandboxServer, base_url: str) -> dict[str, Any]:
@@ -50,5 +57,14 @@ def test_the_sdk_for_go_sends_chunked_bodies_and_reads_every_answer(sandbox: San
 def test_the_sdk_for_node_reads_every_answer(sandbox: SandboxServer) -> None:
     result = result_of([node(), "sdk.mjs"], sandbox, sandbox.url)
     tags = [{"name": "delivery", "value": "7"}]
-    assert result == {**COMMON, "tags": tags, "sent_today": 3, "refusal": "Missing `to` field."}
+    log = {
+        "event": "email.sent",
+        "about": True,
+        "attempted": "list",
+        "replayed": True,
+        "webhook": "disabled",
+        "unplayed": "validation_error",
+        "counted": {"sent": 1},
+    }
+    assert result == {**COMMON, **log, "tags": tags, "sent_today": 3, "refusal": "Missing `to` field."}
     assert sandbox.ledger.summary()["messages"] == 3
