@@ -108,7 +108,12 @@ RETENTION_DAYS = {
     "mails": CONFIGURATION.retention_mail_days,
     "signups": CONFIGURATION.retention_signup_days,
     "imports": CONFIGURATION.retention_import_days,
+    "dmarc_reports": CONFIGURATION.retention_deliverability_days,
+    "postmaster_days": CONFIGURATION.retention_deliverability_days,
 }
+POSTMASTER_CREDENTIALS = CONFIGURATION.postmaster_credentials.get_secret_value()
+#: As a fraction; Gmail's figures are such.
+SPAM_RATE_LIMIT = CONFIGURATION.spam_rate_limit / 100
 UNDO_SECONDS, OVERDUE_MINUTES = CONFIGURATION.undo_seconds, CONFIGURATION.overdue_minutes
 
 ALLOWED_HOSTS = [SITE_HOST, *CONFIGURATION.allowed_hosts]

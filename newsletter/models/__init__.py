@@ -2,6 +2,17 @@
 
 from newsletter.models.audience import AudiencePart, AudiencePartKind
 from newsletter.models.batch import BATCH_MACHINE, OPEN_BATCH_STATES, Batch, BatchState
+from newsletter.models.deliverability import (
+    DmarcReport,
+    DmarcRow,
+    DomainCheck,
+    LeavingCheck,
+    LeftBy,
+    MailAfterLeaving,
+    PostmasterDay,
+    PostmasterReading,
+    SpamRateAcknowledgement,
+)
 from newsletter.models.delivery import (
     DELIVERED_TYPES,
     DELIVERY_MACHINE,
@@ -75,6 +86,9 @@ __all__ = [
     "DatabaseMark",
     "Delivery",
     "DeliveryState",
+    "DmarcReport",
+    "DmarcRow",
+    "DomainCheck",
     "Edition",
     "EditionIsFrozen",
     "Event",
@@ -88,10 +102,15 @@ __all__ = [
     "IssueCategory",
     "IssueState",
     "IssueTransition",
+    "LeavingCheck",
+    "LeftBy",
     "LinkCheck",
     "LinkState",
+    "MailAfterLeaving",
     "Newsletter",
     "Occurrence",
+    "PostmasterDay",
+    "PostmasterReading",
     "PreflightRun",
     "ProviderDomain",
     "ProviderSearch",
@@ -110,6 +129,7 @@ __all__ = [
     "SendTransition",
     "SendingStop",
     "SendingSwitch",
+    "SpamRateAcknowledgement",
     "Story",
     "SunsetRound",
     "SuppressionSync",
