@@ -80,7 +80,7 @@ class Migration(migrations.Migration):
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('source_ip', models.GenericIPAddressField(verbose_name='IP address')),
-                ('count', models.PositiveBigIntegerField(verbose_name='mails')),
+                ('count', models.PositiveIntegerField(verbose_name='mails')),
                 ('disposition', models.CharField(max_length=16, verbose_name='disposition')),
                 ('spf_aligned', models.BooleanField(verbose_name='SPF aligned')),
                 ('dkim_aligned', models.BooleanField(verbose_name='DKIM aligned')),

@@ -113,7 +113,7 @@ class DmarcRow(models.Model):
 
     report = models.ForeignKey(DmarcReport, on_delete=models.CASCADE, related_name="rows")
     source_ip = models.GenericIPAddressField(_("IP address"))
-    count = models.PositiveBigIntegerField(_("mails"))
+    count = models.PositiveIntegerField(_("mails"))
     disposition = models.CharField(_("disposition"), max_length=16)
     spf_aligned = models.BooleanField(_("SPF aligned"))
     dkim_aligned = models.BooleanField(_("DKIM aligned"))
