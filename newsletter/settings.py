@@ -112,6 +112,7 @@ RETENTION_DAYS = {
     "postmaster_days": CONFIGURATION.retention_deliverability_days,
 }
 POSTMASTER_CREDENTIALS = CONFIGURATION.postmaster_credentials.get_secret_value()
+DKIM_SELECTORS, RETURN_PATH = CONFIGURATION.dkim_selectors, CONFIGURATION.return_path
 #: As a fraction; Gmail's figures are such.
 SPAM_RATE_LIMIT = CONFIGURATION.spam_rate_limit / 100
 UNDO_SECONDS, OVERDUE_MINUTES = CONFIGURATION.undo_seconds, CONFIGURATION.overdue_minutes

@@ -306,6 +306,16 @@ class Configuration(BaseSettings):
         "line. Either the key of a service account, or an object with client_id, client_secret and refresh_token. "
         "Leave empty to read no spam rate. See docs/run-it.md.",
     )
+    dkim_selectors: Annotated[Names, AfterValidator(validation.host_labels)] = Field(
+        default=("resend",),
+        description="Selectors of the DKIM keys with which your provider signs, separated by commas. The DNS checks "
+        "look for a key under each. Resend's is resend.",
+    )
+    return_path: Annotated[str, AfterValidator(validation.host_label)] = Field(
+        default="send",
+        description="Subdomain of the sending domain that Resend uses as the return path. Change it only if you set a "
+        "custom return path there. Not used with PROVIDER=smtp.",
+    )
     spam_rate_limit: float = Field(
         default=0.3,
         ge=0.1,

@@ -26,6 +26,8 @@ PROVIDER_NAMES = frozenset({"sandbox", "resend", "smtp"})
 
 HOST_NAME = re.compile(r"[A-Za-z0-9._-]{1,253}|\[?[0-9A-Fa-f:]{2,45}\]?")
 
+HOST_LABEL = re.compile(r"[A-Za-z0-9_-]{1,63}(\.[A-Za-z0-9_-]{1,63}){0,3}")
+
 #: What examples and tutorials put in place of a secret.
 PLACEHOLDER = re.compile(
     r"change[-_ ]?me|replace[-_ ]?(me|this|with)|placeholder|your[-_ ](api|secret|key|password|token|own)"
@@ -294,6 +296,20 @@ def google_credentials(value: SecretStr) -> SecretStr:
             "refresh_token"
         )
     return SecretStr(text)
+
+
+def host_label(value: str) -> str:
+    """A part of a host name, or several joined by dots."""
+    if not HOST_LABEL.fullmatch(value):
+        raise ValueError(f"must be a part of a host name, such as send; it is “{value[:60]}”")
+    return value.lower()
+
+
+def host_labels(values: tuple[str, ...]) -> tuple[str, ...]:
+    """At least one of them."""
+    if not values:
+        raise ValueError("must name at least one selector, such as resend")
+    return tuple(host_label(value) for value in values)
 
 
 def _has_texts(content: object, names: Collection[str]) -> bool:
