@@ -10,6 +10,12 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from newsletter.models import Send, SendState
+from newsletter.monitoring.deliverability_diagnostics import (
+    dns_diagnostics,
+    leaving_diagnostics,
+    postmaster_diagnostics,
+    spam_rate_diagnostics,
+)
 from newsletter.monitoring.diagnostic import Diagnostic, Severity, worst_first
 from newsletter.monitoring.formatting import number, utc
 from newsletter.monitoring.heartbeat import Queue
@@ -65,6 +71,10 @@ def diagnostics() -> list[Diagnostic]:
             *paused_diagnostics(),
             *held_batch_diagnostics(),
             *complaint_diagnostics(now),
+            *leaving_diagnostics(now),
+            *spam_rate_diagnostics(now),
+            *postmaster_diagnostics(),
+            *dns_diagnostics(),
             *tracking_diagnostics(now),
             *webhook_diagnostics(now),
             *event_diagnostics(now),

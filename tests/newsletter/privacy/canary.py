@@ -18,7 +18,7 @@ from django.db import connection
 from django.db.models import BinaryField, CharField, Field, JSONField, Model, TextField
 from django.utils import timezone
 
-from newsletter.models import Batch, BatchState, Delivery, DeliveryState, Event, EventState, Send
+from newsletter.models import Batch, BatchState, Delivery, DeliveryState, Event, EventState, MailAfterLeaving, Send
 from newsletter.providers.base import Outcome, OutcomeKind, Provider
 from newsletter.sending.batch import claim_batch
 from newsletter.sending.outcome import record_outcome
@@ -144,6 +144,7 @@ def make_data_subject(provider: Provider) -> Subscription:
     for number, state in enumerate((BatchState.HELD, BatchState.UNKNOWN, BatchState.CLAIMED, BatchState.READY)):
         _send(subscription, provider, f"issue-{number}", state)
     _receive(subscription)
+    _mail_after_leaving(subscription)
     _leave_traces(subscription)
     _fill_text_columns()
     return subscription
@@ -291,6 +292,11 @@ def leave_log_entry(address: str, subscriber_pk: int = 0, message: str = "") -> 
         action_flag=CHANGE,
         change_message=message,
     )
+
+
+def _mail_after_leaving(subscription: Subscription) -> None:
+    delivery, now = Delivery.objects.filter(subscriber=subscription.subscriber_id).order_by("pk")[0], timezone.now()
+    MailAfterLeaving.objects.create(delivery=delivery, left_by="unsubscribed", left_at=now, mailed_at=now)
 
 
 def _leave_traces(subscription: Subscription) -> None:
