@@ -99,7 +99,7 @@ def _spf(domain: str, lookup: Lookup) -> Iterator[DnsFinding]:
     if not uses_resend():
         return check_spf(domain, lookup)
     host = _return_path(domain)
-    # An alias leads to the provider's own record, whatever that includes.
+    # An alias leads to the provider's own record, which may include anything.
     return check_spf(host, lookup, include="" if is_alias(host, lookup) else RESEND_INCLUDE)
 
 

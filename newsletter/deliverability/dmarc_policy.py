@@ -174,9 +174,9 @@ def _policy_finding(domain: str, policy: Policy, record: PolicyRecord) -> DnsFin
             return finding(Record.DMARC, "dmarc_invalid", record.text, domain=record.domain, tag=tag, value=value[:40])
     applied = policy.policy_for(domain)
     if applied == "none":
-        return finding(Record.DMARC, "dmarc_none", record.text)
+        return finding(Record.DMARC, "dmarc_none", record.text, domain=record.domain)
     if record.tags.get("t", "n").lower() == "y":
-        return finding(Record.DMARC, "dmarc_test", record.text, policy=applied)
+        return finding(Record.DMARC, "dmarc_test", record.text, policy=applied, domain=record.domain)
     return finding(Record.DMARC, "dmarc_ok", record.text, policy=applied, domain=record.domain)
 
 
@@ -185,9 +185,28 @@ def _other_findings(record: PolicyRecord) -> Iterator[DnsFinding]:
     if "mailto:" not in tags.get("rua", "").lower():
         yield finding(Record.DMARC, "dmarc_no_reports", record.text, domain=record.domain)
     if removed := [tag for tag in REMOVED if tag in tags]:
-        yield finding(Record.DMARC, "dmarc_removed_tags", record.text, tags=", ".join(removed))
+        yield finding(Record.DMARC, "dmarc_removed_tags", record.text, tags=", ".join(removed), domain=record.domain)
     if tags.get("psd", "u").lower() == "y":
         yield finding(Record.DMARC, "dmarc_psd", record.text, domain=record.domain)
     for tag, known in _VALUES.items():
         if tag in tags and tags[tag].lower() not in known:
             yield finding(Record.DMARC, "dmarc_unknown_value", record.text, tag=tag, value=tags[tag][:40])
+
+
+def record_to_publish(code: str, domain: str, present: str) -> tuple[str, str] | None:
+    """Name and value of the TXT record that answers a finding, from the present one; None if there is no such record.
+
+    Tags that are not known stay as they are.
+    """
+    if code == "dmarc_missing":
+        return f"_dmarc.{domain}", f"v=DMARC1; p=none; rua=mailto:dmarc@{domain}"
+    tags = parse_tags(present)
+    if code == "dmarc_none":
+        changed = tags | {"p": "quarantine"}
+    elif code == "dmarc_removed_tags":
+        changed = {tag: value for tag, value in tags.items() if tag not in REMOVED}
+    elif code == "dmarc_test":
+        changed = {tag: value for tag, value in tags.items() if tag != "t"}
+    else:
+        return None
+    return f"_dmarc.{domain}", "; ".join(f"{tag}={value}" for tag, value in changed.items())

@@ -115,16 +115,25 @@ class Source:
     """Mails that the receivers quarantined or rejected."""
 
 
-def sources(since: datetime.datetime) -> list[Source]:
-    """Who sent as our domains since then: those that are not aligned first, then by the number of mails."""
-    rows = _rows(since)
+def sources(since: datetime.datetime, domain: str = "") -> list[Source]:
+    """Who sent as our domains since then: those that are not aligned first, then by the number of mails.
+
+    With a sender's `domain`, only what reports about it, or about a domain above or below it, say.
+    """
+    rows = _rows(since, domain)
     unknown = _summed(rows.filter(~IS_ALIGNED).values("source_ip", "header_from"))
     aligned = _summed(rows.filter(IS_ALIGNED).values("spf_domain", "header_from"))
     return [_source(row, is_aligned=False) for row in unknown] + [_source(row, is_aligned=True) for row in aligned]
 
 
-def _rows(since: datetime.datetime) -> QuerySet[DmarcRow]:
-    return DmarcRow.objects.filter(report__begins_at__gte=since).order_by()
+def _rows(since: datetime.datetime, domain: str) -> QuerySet[DmarcRow]:
+    return DmarcRow.objects.filter(report__in=_reports(since, domain)).order_by()
+
+
+def _reports(since: datetime.datetime, domain: str) -> QuerySet[DmarcReport]:
+    reports = DmarcReport.objects.filter(begins_at__gte=since)
+    about = Q(domain__in=domains_above(domain)) | Q(domain__endswith=f".{domain}")
+    return reports.filter(about) if domain else reports
 
 
 def _summed(groups: QuerySet[DmarcRow, Any]) -> QuerySet[DmarcRow, Any]:
@@ -166,17 +175,21 @@ class Week:
         return self.aligned / (self.mails or 1)
 
 
-def weeks(since: datetime.datetime) -> list[Week]:
+def weeks(since: datetime.datetime, domain: str = "") -> list[Week]:
     """Each week since then that has reports, the newest first."""
     week = TruncWeek("report__begins_at", tzinfo=datetime.UTC)
-    groups = _rows(since).annotate(week=week).values("week")
+    groups = _rows(since, domain).annotate(week=week).values("week")
     summed = groups.annotate(mails=Sum("count"), aligned=Sum("count", filter=IS_ALIGNED)).order_by("-week")
     return [Week(monday=row["week"].date(), mails=row["mails"] or 0, aligned=row["aligned"] or 0) for row in summed]
 
 
-def report_counts(since: datetime.datetime) -> tuple[int, int]:
+def aligned_counts(since: datetime.datetime, domain: str = "") -> tuple[int, int]:
+    """How many mails passed DMARC since then, and how many there were."""
+    counts = _rows(since, domain).aggregate(mails=Sum("count"), aligned=Sum("count", filter=IS_ALIGNED))
+    return counts["aligned"] or 0, counts["mails"] or 0
+
+
+def report_counts(since: datetime.datetime, domain: str = "") -> tuple[int, int]:
     """How many reports there are since then, and from how many organizations."""
-    counts = DmarcReport.objects.filter(begins_at__gte=since).aggregate(
-        reports=Count("pk"), organizations=Count("organization", distinct=True)
-    )
+    counts = _reports(since, domain).aggregate(reports=Count("pk"), organizations=Count("organization", distinct=True))
     return counts["reports"], counts["organizations"]

@@ -150,6 +150,11 @@ class DomainCheck(models.Model):
     def __str__(self) -> str:
         return self.domain
 
+    @property
+    def is_requested(self) -> bool:
+        """Whether an editor asked for a check that was not made yet."""
+        return bool(self.requested_at and (not self.checked_at or self.requested_at > self.checked_at))
+
 
 class LeftBy(models.TextChoices):
     """How a recipient had left."""

@@ -26,7 +26,6 @@ from newsletter.deliverability.postmaster import (
 )
 from newsletter.models import PostmasterDay, PostmasterReading
 from newsletter.monitoring.deliverability_diagnostics import postmaster_diagnostics
-from newsletter.outbound import google as google_module
 from newsletter.outbound.google import SCOPE, GoogleError, GoogleReason, PostmasterTools, google_message
 from subscribers.privacy.retention import purge_expired
 from tests.newsletter.deliverability.google_server import TOKEN, Answer, GoogleServer, claims_of, google_running
@@ -143,7 +142,7 @@ def test_without_the_package_it_says_how_to_install_it(
     def missing(name: str) -> None:
         raise ImportError(name)
 
-    monkeypatch.setattr(google_module.importlib, "import_module", missing)
+    monkeypatch.setattr("newsletter.outbound.google.importlib.import_module", missing)
     settings.POSTMASTER_CREDENTIALS = json.dumps({"client_email": "post@p.iam.example", "private_key": "x"})
     assert read_next_domain(google.hosts)
     assert reading().code == GoogleReason.NO_PACKAGE
