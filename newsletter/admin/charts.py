@@ -33,7 +33,7 @@ class LineChart:
 def line_chart(
     values: Mapping[datetime.date, float], first: datetime.date, last: datetime.date, *, limit: float, marks: int = 5
 ) -> LineChart:
-    """The values from `first` to `last`, which is later. The scale begins at 0 and has room for the limit."""
+    """The values from `first` to `last`, which is later. The scale begins at 0 and includes the limit."""
     days = (last - first).days
     top = _top(max([limit, *values.values()]))
     places = [(first + datetime.timedelta(days=number), number) for number in range(days + 1)]

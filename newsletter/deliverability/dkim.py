@@ -102,5 +102,5 @@ def _element(data: bytes) -> tuple[int, bytes, bytes]:
         start += size & 0x7F
         size = int.from_bytes(data[2:start])
     if len(data) < start + size:
-        raise ValueError("cut off")
+        raise ValueError
     return data[0], data[start : start + size], data[start + size :]

@@ -271,7 +271,7 @@ def test_shares_have_one_decimal_and_two_below_1_percent(fraction: float, words:
     assert percent(fraction) == words
 
 
-def test_a_chart_begins_at_0_interrupts_its_line_and_has_room_for_the_limit() -> None:
+def test_a_chart_begins_at_0_interrupts_its_line_and_includes_the_limit() -> None:
     first = datetime.date(2026, 11, 1)
     days = [first + datetime.timedelta(days=number) for number in (0, 1, 5, 9, 10)]
     values = dict(zip(days, (0.0, 0.0003, 0.0009, 0.0001, 0.0002), strict=True))
