@@ -14,11 +14,11 @@ from newsletter.deliverability.findings import DnsFinding, Result
 from newsletter.deliverability.leavers import WINDOW, mails_after_leaving
 from newsletter.deliverability.postmaster import is_connected
 from newsletter.deliverability.senders import sender_domains
-from newsletter.models import DomainCheck, Newsletter, PostmasterReading
+from newsletter.models import DomainCheck, PostmasterDay, PostmasterReading
 from newsletter.monitoring.diagnostic import Diagnostic, Severity
 from newsletter.monitoring.formatting import number, utc
 from newsletter.outbound.google import google_message
-from newsletter.sending.spam_rate import last_spam_rate, spam_rate_warning
+from newsletter.sending.spam_rate import MAX_AGE, WARNING_RATE, last_spam_rate, spam_rate_warning
 
 #: The most deliveries that are named.
 MAX_NAMED = 5
@@ -60,10 +60,13 @@ def leaving_diagnostics(now: datetime.datetime) -> Iterator[Diagnostic]:
 
 
 def spam_rate_diagnostics(now: datetime.datetime) -> Iterator[Diagnostic]:
-    """Whether Gmail's spam rate of a sender is too high, once for each domain."""
+    """Whether Gmail's spam rate of a sender is too high, once for each domain that Postmaster Tools know."""
+    since = (now - MAX_AGE).date()
+    if not PostmasterDay.objects.filter(day__gte=since, spam_rate__gte=WARNING_RATE).exists():
+        return
     seen = set()
-    for address in Newsletter.objects.exclude(sender_email="").order_by("name").values_list("sender_email", flat=True):
-        rate = last_spam_rate(address, now)
+    for domain in sender_domains():
+        rate = last_spam_rate(f"postmaster@{domain}", now)
         if rate is None or rate.domain in seen:
             continue
         seen.add(rate.domain)
