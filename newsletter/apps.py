@@ -25,6 +25,7 @@ class NewsletterConfig(AppConfig):
         register(check_proxies)
         register(check_signing_keys, Tags.database)
         # All of these need the registry of apps.
+        from newsletter.deliverability import retention as deliverability_retention
         from newsletter.models.newsletter import asks_for_tracking
         from newsletter.models.reasons import PROVIDER_SENTENCES
         from newsletter.privacy import provider_list, retention, rules
@@ -45,6 +46,7 @@ class NewsletterConfig(AppConfig):
         register_weeks(WeeksOfNewsletters())
         rules.add_rules()
         retention.add_rules()
+        deliverability_retention.add_rules()
         provider_list.listen()
         subscriber_history.register()
         merged_addresses.register()

@@ -110,7 +110,13 @@ RETENTION_DAYS = {
     "imports": CONFIGURATION.retention_import_days,
     "client_data": CONFIGURATION.retention_client_days,
     "outgoing_webhooks": CONFIGURATION.retention_outgoing_webhook_days,
+    "dmarc_reports": CONFIGURATION.retention_deliverability_days,
+    "postmaster_days": CONFIGURATION.retention_deliverability_days,
 }
+POSTMASTER_CREDENTIALS = CONFIGURATION.postmaster_credentials.get_secret_value()
+DKIM_SELECTORS, RETURN_PATH = CONFIGURATION.dkim_selectors, CONFIGURATION.return_path
+#: As a fraction; Gmail's figures are such.
+SPAM_RATE_LIMIT = CONFIGURATION.spam_rate_limit / 100
 UNDO_SECONDS, OVERDUE_MINUTES = CONFIGURATION.undo_seconds, CONFIGURATION.overdue_minutes
 
 ALLOWED_HOSTS = [SITE_HOST, *CONFIGURATION.allowed_hosts]

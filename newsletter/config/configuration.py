@@ -308,6 +308,36 @@ class Configuration(BaseSettings):
         description="How long the file of an import of subscribers and its refused rows are kept after it, in days "
         "(1 to 3650).",
     )
+    retention_deliverability_days: int = Field(
+        default=400,
+        ge=30,
+        le=3650,
+        description="How long DMARC reports with the IP addresses of their senders, and the figures of Gmail's "
+        "Postmaster Tools, are kept, in days (30 to 3650).",
+    )
+    postmaster_credentials: Annotated[SecretStr, AfterValidator(validation.google_credentials)] = Field(
+        default=SecretStr(""),
+        description="Credentials for Gmail's Postmaster Tools: the path of a JSON file, or the JSON itself in one "
+        "line. Either the key of a service account, or an object with client_id, client_secret and refresh_token. "
+        "Leave empty to read no spam rate. See docs/run-it.md.",
+    )
+    dkim_selectors: Annotated[Names, AfterValidator(validation.host_labels)] = Field(
+        default=("resend",),
+        description="Selectors of the DKIM keys with which your provider signs, separated by commas. The DNS checks "
+        "look for a key under each. Resend's is resend.",
+    )
+    return_path: Annotated[str, AfterValidator(validation.host_label)] = Field(
+        default="send",
+        description="Subdomain of the sending domain that Resend uses as the return path. Change it only if you set a "
+        "custom return path there. Not used with PROVIDER=smtp.",
+    )
+    spam_rate_limit: float = Field(
+        default=0.3,
+        ge=0.1,
+        le=100,
+        description="Spam rate that Gmail's Postmaster Tools report for the sender's domain, in percent, from which "
+        "on no send starts and running sends are paused (0.1 to 100). A warning comes at 0.1.",
+    )
     themes_dir: DirectoryPath | None = Field(
         default=None,
         description="Directory of your own themes, with one subdirectory per theme; see docs/write-a-theme.md. Leave "

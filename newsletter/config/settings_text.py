@@ -45,6 +45,8 @@ def default_text(name: str) -> str:
         return str(default).lower()
     if name == "database_url":
         return DEFAULT_DATABASE
-    if default is None or default is PydanticUndefined or isinstance(default, SecretStr | tuple):
+    if isinstance(default, tuple):
+        return ",".join(default)
+    if default is None or default is PydanticUndefined or isinstance(default, SecretStr):
         return ""
     return str(default)

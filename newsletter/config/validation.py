@@ -8,8 +8,10 @@ from __future__ import annotations
 import base64
 import binascii
 import ipaddress
+import json
 import re
 from collections.abc import Collection
+from pathlib import Path
 from typing import Annotated
 from urllib.parse import urlsplit
 
@@ -23,6 +25,8 @@ from newsletter.config.prices import PriceList
 PROVIDER_NAMES = frozenset({"sandbox", "resend", "smtp"})
 
 HOST_NAME = re.compile(r"[A-Za-z0-9._-]{1,253}|\[?[0-9A-Fa-f:]{2,45}\]?")
+
+HOST_LABEL = re.compile(r"[A-Za-z0-9_-]{1,63}(\.[A-Za-z0-9_-]{1,63}){0,3}")
 
 #: What examples and tutorials put in place of a secret.
 PLACEHOLDER = re.compile(
@@ -44,6 +48,10 @@ MIN_DIFFERENT_CHARACTERS = 5
 
 #: An address or @domain, in ASCII.
 RECIPIENT = re.compile(r"[^@\s,]{0,64}@[A-Za-z0-9.-]{1,253}")
+
+
+#: The fields of the key of a service account, and of a refresh token.
+GOOGLE_CREDENTIALS = (("client_email", "private_key"), ("client_id", "client_secret", "refresh_token"))
 
 
 def is_loopback(host: str | None) -> bool:
@@ -265,6 +273,47 @@ def bearer_token(value: SecretStr) -> SecretStr:
     if 0 < len(value.get_secret_value()) < 20:
         raise ValueError("must have at least 20 characters, or be empty")
     return not_a_placeholder(value)
+
+
+def google_credentials(value: SecretStr) -> SecretStr:
+    """The JSON of a service account's key or of a refresh token, read from its file if a path is set; or empty."""
+    text = value.get_secret_value()
+    if text and not text.lstrip().startswith("{"):
+        try:
+            text = Path(text).read_text(encoding="utf-8")
+        except (OSError, ValueError) as error:
+            raise ValueError(
+                f"is neither JSON nor the path of a file that can be read ({type(error).__name__})"
+            ) from None
+    try:
+        content = json.loads(text) if text else None
+    except ValueError:
+        # The error's own text may contain a part of the key.
+        raise ValueError("is not valid JSON") from None
+    if content is not None and not any(_has_texts(content, names) for names in GOOGLE_CREDENTIALS):
+        raise ValueError(
+            "must have client_email and private_key (the key of a service account), or client_id, client_secret and "
+            "refresh_token"
+        )
+    return SecretStr(text)
+
+
+def host_label(value: str) -> str:
+    """A part of a host name, or several joined by dots."""
+    if not HOST_LABEL.fullmatch(value):
+        raise ValueError(f"must be a part of a host name, such as send; it is “{value[:60]}”")
+    return value.lower()
+
+
+def host_labels(values: tuple[str, ...]) -> tuple[str, ...]:
+    """At least one of them."""
+    if not values:
+        raise ValueError("must name at least one selector, such as resend")
+    return tuple(host_label(value) for value in values)
+
+
+def _has_texts(content: object, names: Collection[str]) -> bool:
+    return isinstance(content, dict) and all(isinstance(content.get(name), str) and content[name] for name in names)
 
 
 def failpoint(value: str, info: ValidationInfo) -> str:

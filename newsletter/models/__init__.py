@@ -2,6 +2,17 @@
 
 from newsletter.models.audience import AudiencePart, AudiencePartKind
 from newsletter.models.batch import BATCH_MACHINE, OPEN_BATCH_STATES, Batch, BatchState
+from newsletter.models.deliverability import (
+    DmarcReport,
+    DmarcRow,
+    DomainCheck,
+    LeavingCheck,
+    LeftBy,
+    MailAfterLeaving,
+    PostmasterDay,
+    PostmasterReading,
+    SpamRateAcknowledgement,
+)
 from newsletter.models.delivery import (
     DELIVERED_TYPES,
     DELIVERY_MACHINE,
@@ -101,6 +112,9 @@ __all__ = [
     "DatabaseMark",
     "Delivery",
     "DeliveryState",
+    "DmarcReport",
+    "DmarcRow",
+    "DomainCheck",
     "Edition",
     "EditionIsFrozen",
     "EndpointReason",
@@ -120,11 +134,16 @@ __all__ = [
     "IssueCategory",
     "IssueState",
     "IssueTransition",
+    "LeavingCheck",
+    "LeftBy",
     "LinkCheck",
     "LinkState",
+    "MailAfterLeaving",
     "MessageState",
     "Newsletter",
     "Occurrence",
+    "PostmasterDay",
+    "PostmasterReading",
     "PreflightRun",
     "ProviderDomain",
     "ProviderSearch",
@@ -145,6 +164,7 @@ __all__ = [
     "SendingStop",
     "SendingSwitch",
     "SoftBounce",
+    "SpamRateAcknowledgement",
     "Story",
     "SunsetRound",
     "SuppressionSync",

@@ -225,6 +225,8 @@ class Reason(models.TextChoices):
             "Look at the provider's log, and decide about the held batches."
         ),
     )
+    # The value “sentences” has the rate.
+    SPAM_RATE = "spam_rate", _("Gmail’s users report too many mails of the sender as spam.")
     POLICY_BOUNCES = (
         "policy_bounces",
         _(

@@ -11,6 +11,12 @@ from django.utils.translation import ngettext
 
 from newsletter.models import Send, SendState
 from newsletter.monitoring.bounce_diagnostics import policy_diagnostics
+from newsletter.monitoring.deliverability_diagnostics import (
+    dns_diagnostics,
+    leaving_diagnostics,
+    postmaster_diagnostics,
+    spam_rate_diagnostics,
+)
 from newsletter.monitoring.diagnostic import Diagnostic, Severity, worst_first
 from newsletter.monitoring.event_diagnostics import endpoint_diagnostics, unused_diagnostics
 from newsletter.monitoring.formatting import number, utc
@@ -69,6 +75,10 @@ def diagnostics() -> list[Diagnostic]:
             *held_batch_diagnostics(),
             *complaint_diagnostics(now),
             *policy_diagnostics(now),
+            *leaving_diagnostics(now),
+            *spam_rate_diagnostics(now),
+            *postmaster_diagnostics(),
+            *dns_diagnostics(),
             *tracking_diagnostics(now),
             *webhook_diagnostics(now),
             *endpoint_diagnostics(now),

@@ -16,6 +16,7 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.registry import Collector
 
+from newsletter.deliverability.leavers import mails_after_leaving
 from newsletter.models import (
     IN_PROGRESS,
     OPEN_BATCH_STATES,
@@ -65,6 +66,8 @@ class DatabaseCollector(Collector):
         yield from _sends(now)
         yield from _batches(now)
         yield _deliveries()
+        help_text = "Mails of the last 30 days to recipients who had left before; must be 0."
+        yield _gauge("mails_after_leaving", help_text, mails_after_leaving(now).count())
         yield from _events(now)
         yield from _signups(now)
         yield from _transactional_mails(now)

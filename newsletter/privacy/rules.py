@@ -19,6 +19,7 @@ from newsletter.models import (
     EventState,
     EventType,
     Issue,
+    MailAfterLeaving,
     Reason,
     SoftBounce,
     WebhookAttempt,
@@ -153,7 +154,25 @@ def _erase_messages(subject: DataSubject, located: list[int]) -> int:
     return count
 
 
+def _mails_after_leaving(subject: DataSubject) -> Iterator[Row]:
+    for row in MailAfterLeaving.objects.filter(delivery__in=deliveries_to(subject)).order_by("pk"):
+        yield plain_row(row, "left_by", "left_at", "mailed_at")
+
+
+def _erase_mails_after_leaving(subject: DataSubject, located: list[int]) -> int:
+    """That it happened stays, as the delivery does."""
+    return MailAfterLeaving.objects.filter(delivery__in=located).update(left_at=None)
+
+
 RULES: tuple[DataRule, ...] = (
+    DataRule(
+        name="mails_after_leaving",
+        title=_("Mails that were sent to you after you had left"),
+        models=(MailAfterLeaving,),
+        export=_mails_after_leaving,
+        erase=_erase_mails_after_leaving,
+        locate=deliveries_to,
+    ),
     DataRule(
         name="deliveries",
         title=_("Issues that were sent to you"),

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.db.models import Count, Exists, OuterRef, Q, Sum
-from django.utils import formats
+from django.utils import formats, timezone
 from django.utils.translation import gettext as _
 
 from newsletter.events.soft_points import SECOND_TIME_AFTER
@@ -24,6 +24,7 @@ from newsletter.models import (
 )
 from newsletter.providers.bounce_classes import BounceClass, SendEffect, codes_for
 from newsletter.sending.policy_bounces import policy_problems
+from newsletter.sending.spam_rate import KEY, last_spam_rate, spam_rate_problem
 
 log = logging.getLogger(__name__)
 
@@ -139,12 +140,21 @@ def complaint_warning(send: Send, health: SendHealth | None = None) -> str:
 
 def auto_pause_sends() -> bool:
     """Pause every send with a problem, with the numbers; whether one was paused. Only an operator resumes it."""
-    paused = 0
-    for send in Send.objects.filter(state=SendState.SENDING).defer("manifest"):
+    paused, now = 0, timezone.now()
+    running = Send.objects.filter(state=SendState.SENDING).select_related("issue__newsletter")
+    for send in running.defer("manifest"):
         problems = [*send_health_of(send).problems(send.acknowledged), *policy_problems(send)]
+        if spam_rate := spam_rate_problem(send, now):
+            problems.append(spam_rate)
         if problems:
             reasons = [[reason, values] for reason, values in problems]
             if send.pause_if_sending(Reason.AUTO_PAUSED, values={"reasons": reasons}):
                 paused += 1
                 log.warning("Send paused automatically", extra={"send": send.pk, "reasons": reasons})
     return paused > 0
+
+
+def rates_of(send: Send) -> dict[str, float]:
+    """The present rates, which an operator who resumes the send acknowledges: only higher ones pause it again."""
+    spam_rate = last_spam_rate(send.issue.newsletter.sender_email, timezone.now())
+    return send_health_of(send).rates() | ({KEY: spam_rate.rate} if spam_rate else {})

@@ -27,7 +27,7 @@ from newsletter.models import (
 )
 from newsletter.providers.throttle import clear_suspensions
 from newsletter.sending.audience import Audience
-from newsletter.sending.auto_pause import send_health_of
+from newsletter.sending.auto_pause import rates_of
 
 log = logging.getLogger(__name__)
 
@@ -62,8 +62,8 @@ def pause_send(send: Send, *, by: str, text: str = "") -> None:
 def resume_send(send: Send, *, by: str, text: str = "") -> None:
     """Continue where it stopped; suspended providers are tried again, for every send.
 
-    The present rates of bounces and complaints are acknowledged: only higher ones pause it again. Raises
-    InvalidTransition, and ReasonNeeded if it was paused automatically and no text is given.
+    The present rates of bounces and complaints, and Gmail's spam rate, are acknowledged: only higher ones pause it
+    again. Raises InvalidTransition, and ReasonNeeded if it was paused automatically and no text is given.
     """
     changes: dict[str, Any] = {}
     values = operator_values(text)
@@ -71,10 +71,10 @@ def resume_send(send: Send, *, by: str, text: str = "") -> None:
     if send.was_auto_paused:
         if not values:
             raise ReasonNeeded
-        changes["acknowledged"] = send_health_of(send).rates()
+        changes["acknowledged"] = rates_of(send)
     elif send.hold_reason == Reason.RESTORED_SEND:
         # Its held batches are known, and settled one by one.
-        changes["acknowledged"] = send_health_of(send).rates()
+        changes["acknowledged"] = rates_of(send)
     with transaction.atomic():
         send.resume(Reason.OPERATOR, by=by, values=values, **changes)
         clear_suspensions(by=by)

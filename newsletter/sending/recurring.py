@@ -40,7 +40,6 @@ from newsletter.preflight import Trigger
 from newsletter.sending.control import operator_values
 from newsletter.sending.schedule import (
     DATABASE_IS_DOWN,
-    RETRY_AFTER,
     IssueRefused,
     dry_run,
     flag_issue,
@@ -48,6 +47,7 @@ from newsletter.sending.schedule import (
     run_of_refusal_recorded,
     start,
 )
+from newsletter.sending.start_holds import RETRY_AFTER
 from newsletter.sending.wall_clock import nearest_instant_of
 
 log = logging.getLogger(__name__)

@@ -30,6 +30,8 @@ from newsletter.sending.control import operator_values
 from newsletter.sending.envelope import EnvelopeError
 from newsletter.sending.freeze import prepare_edition, store_edition
 from newsletter.sending.manifest import Approval, Manifest, manifest_of
+from newsletter.sending.spam_rate import refusal_of_start
+from newsletter.sending.start_holds import hold_after_error, hold_for_spam_rate, hold_if_overdue
 from newsletter.sending.wall_clock import as_typed, instant_of, nearest_instant_of
 from newsletter.sending.waves import LocalTime, Wave, recipients_by_zone
 
@@ -37,9 +39,6 @@ log = logging.getLogger(__name__)
 
 #: No recipient's local time comes longer than this before that of all others, with an hour for clocks that skip it.
 MAX_ZONE_SPREAD = datetime.timedelta(hours=27)
-
-#: How long a start that failed waits until it is retried.
-RETRY_AFTER = datetime.timedelta(minutes=1)
 
 #: Errors that are no fault of a single send: the step as a whole is retried.
 DATABASE_IS_DOWN = (OperationalError, InterfaceError)
@@ -245,21 +244,8 @@ def start_next_due_send() -> bool:
         raise
     except Exception as error:
         log.exception("Due send not started; it is retried", extra={"send": send.pk})
-        _retry_start(send.pk, error)
+        hold_after_error(send.pk, error)
     return True
-
-
-def _retry_start(send_pk: int, error: Exception) -> None:
-    values = {"error": type(error).__name__}
-    with transaction.atomic():
-        send = Send.objects.select_for_update().defer("manifest").get(pk=send_pk)
-        if send.state != SendState.SCHEDULED:
-            return
-        if (send.hold_reason, send.hold_values) != (Reason.START_FAILED, values):
-            send.note(Reason.START_FAILED, by="schedule", values=values)
-        Send.objects.filter(pk=send_pk).update(
-            hold_reason=Reason.START_FAILED, hold_values=values, retry_start_at=Now() + RETRY_AFTER
-        )
 
 
 def _start_due_send(send: Send) -> None:
@@ -271,8 +257,7 @@ def _start_due_send(send: Send) -> None:
             # An editor or another worker was faster; the row says what holds now.
             return
         due.issue = issue
-        if _is_overdue(due):
-            _flag_overdue(due)
+        if hold_if_overdue(due) or hold_for_spam_rate(due):
             return
         try:
             start(issue, due, trigger=Trigger.SCHEDULED_START, by="schedule", approved=Approval.stored_on(due))
@@ -282,19 +267,6 @@ def _start_due_send(send: Send) -> None:
             flag_issue(issue, Reason.NOT_STARTED, refusal.values)
         failpoint(Point.START_UNCOMMITTED)
     failpoint(Point.START_COMMITTED)
-
-
-def _is_overdue(send: Send) -> bool:
-    latest = Now() - datetime.timedelta(minutes=settings.OVERDUE_MINUTES)
-    return Send.objects.filter(pk=send.pk, scheduled_at__lt=latest).exists()
-
-
-def _flag_overdue(send: Send) -> None:
-    assert send.scheduled_at is not None  # noqa: S101 - the database holds it for every scheduled send
-    values = {"due_at": iso(send.scheduled_at), "found_at": iso(timezone.now())}
-    log.warning("Send overdue; it waits for an operator", extra={"send": send.pk})
-    Send.objects.filter(pk=send.pk).update(hold_reason=Reason.OVERDUE, hold_values=values, retry_start_at=None)
-    send.note(Reason.OVERDUE, by="schedule", values=values)
 
 
 def flag_issue(issue: Issue, reason: Reason, values: dict[str, Any]) -> None:
@@ -357,6 +329,8 @@ def start(
         raise InvalidTransition(_("A send of this issue was started already."))
     lock_week(issue)
     now = timezone.now()
+    if refusal := refusal_of_start(issue.newsletter.sender_email, now):
+        raise IssueRefused(*refusal)
     # "Send now" means all recipients at the same moment, and can be undone.
     local = LocalTime.of(send) if send and trigger is not Trigger.SEND_NOW else None
     undo_seconds = settings.UNDO_SECONDS if may_undo else 0

@@ -53,13 +53,13 @@ from newsletter.sending.audience import audience_queryset
 from newsletter.sending.issues_of_week import has_delivery_of_any, weekly_until
 from newsletter.sending.schedule import (
     DATABASE_IS_DOWN,
-    RETRY_AFTER,
     IssueRefused,
     flag_issue,
     lock,
     run_of_refusal_recorded,
     start,
 )
+from newsletter.sending.start_holds import RETRY_AFTER
 from newsletter.sending.undo import NOT_SENT
 from newsletter.sending.wall_clock import nearest_instant_of
 from subscribers.models import Subscription

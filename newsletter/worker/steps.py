@@ -5,6 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from newsletter.deliverability.check import check_next_domain
+from newsletter.deliverability.leavers import EVERY as COMPARE_SECONDS
+from newsletter.deliverability.leavers import compare_next_batches
+from newsletter.deliverability.postmaster import read_next_domain
 from newsletter.events.apply import apply_events
 from newsletter.events.bounces import settle_soft_bounces
 from newsletter.events.event_log import PACE_SECONDS as LOG_PACE_SECONDS
@@ -182,6 +186,9 @@ STEPS: tuple[Step, ...] = (
     Step("delete_old_requests", Queue.BACKGROUND, 3600, _delete_old_requests),
     Step("check_links", Queue.BACKGROUND, 0, check_next_links),
     Step("refresh_domains", Queue.BACKGROUND, REFRESH_EVERY.total_seconds(), _refresh_domains),
+    Step("check_domains", Queue.BACKGROUND, 30, check_next_domain),
+    Step("read_postmaster", Queue.BACKGROUND, 300, read_next_domain),
+    Step("compare_leavers", Queue.BACKGROUND, COMPARE_SECONDS, compare_next_batches),
     Step("follow_sunset", Queue.BACKGROUND, 60, follow_sunset_policies, needs_check=True),
     Step("search_provider", Queue.BACKGROUND, 0, _search_provider),
     Step("settle_soft_bounces", Queue.BACKGROUND, 60, settle_soft_bounces),

@@ -8,18 +8,23 @@ from typing import Any
 from django.urls import reverse
 from django.utils import timezone
 
+from newsletter.deliverability.check import Asked, refresh
+from newsletter.deliverability.dmarc_reports import store_file
 from newsletter.models import (
     CHOOSABLE_TYPES,
     Delivery,
+    DomainCheck,
     EndpointReason,
     Issue,
     MessageState,
     Newsletter,
+    PostmasterDay,
     WebhookAttempt,
     WebhookEndpoint,
     WebhookMessage,
 )
 from newsletter.notifications.endpoints import disable_endpoint, open_endpoint, pause_endpoint, rotate_secret, send_test
+from newsletter.outbound import FetchPolicy
 from subscribers.addresses import parse_address
 from subscribers.consent import actions, sunset, tokens
 from subscribers.consent.address_change import request_change
@@ -51,6 +56,8 @@ from subscribers.profile.fields import set_values
 from subscribers.profile.tags import add_tag, get_tags
 from subscribers.signup.queue import process_signups, store_signup
 from subscribers.suppression import suppress_addresses
+from tests.newsletter.deliverability.dns import DOMAIN, complete
+from tests.newsletter.deliverability.reports import DAY, record, report, yesterday
 from tests.newsletter.sending.audiences import choose
 from tests.people import BEN, ada, ben, cleo, finn, make_subscriptions
 from tests.publications import expand_audiences, make_issue, make_newsletter, schedule_send, start_sending
@@ -293,3 +300,34 @@ def webhook_pages(newsletter: Newsletter) -> dict[str, str]:
         "webhook-messages": admin_url("newsletter_webhookmessage_changelist"),
         "webhook-message": admin_url("newsletter_webhookmessage_change", messages[-1].pk),
     }
+
+
+def deliverability_pages(newsletter: Newsletter) -> dict[str, str]:
+    """The page with everything that it can show: rates, findings of all kinds, and DMARC reports."""
+    fill_deliverability(newsletter)
+    return {"deliverability": f"{reverse('deliverability')}?domain={DOMAIN}"}
+
+
+def fill_deliverability(newsletter: Newsletter) -> None:
+    """Rates of a month, the findings of an incomplete domain, two reports, and a send with complaints."""
+    now = timezone.now()
+    rates = (3, 3, 4, 3, 5, 4, 4, 6, 5, 8, 7, 5, 4, 4, 3, 3, 4, 5, 4, 3, 3, 3, 2, 3, 3, 4, 3, 3)
+    day = now.astimezone(datetime.UTC).date() - datetime.timedelta(days=29)
+    PostmasterDay.objects.bulk_create(
+        PostmasterDay(domain=DOMAIN, day=day + datetime.timedelta(days=number), spam_rate=rate / 10_000)
+        for number, rate in enumerate(rates)
+    )
+    states = {"SPF_AND_DKIM": "COMPLIANT", "DMARC_ALIGNMENT": "COMPLIANT", "ONE_CLICK_UNSUBSCRIBE": "COMPLIANT"}
+    states |= {"HONOR_UNSUBSCRIBE": "COMPLIANT", "ENCRYPTION": "COMPLIANT", "USER_REPORTED_SPAM_RATE": "NEEDS_WORK"}
+    PostmasterDay.objects.create(domain=DOMAIN, day=now.astimezone(datetime.UTC).date(), compliance=states)
+    dns = complete(**{"TXT _dmarc.example.org": ["v=DMARC1; p=none; rua=mailto:dmarc@example.org; pct=100"]})
+    policy = FetchPolicy(user_agent="tests", resolver=lambda host, port: ["127.0.0.1"])
+    refresh(DomainCheck.objects.create(domain=DOMAIN), Asked(lookup=dns, policy=policy), now)
+    rows = [record("192.0.2.10", 49_580), record("203.0.113.12", 1_204, spf_domain="example.org")]
+    rows += [record("198.51.100.40", 288, spf="fail", dkim="fail", disposition="reject")]
+    rows += [record("192.0.2.77", 124, spf="fail", dkim="fail")]
+    store_file(report(*rows, id="month"), by="edda")
+    store_file(report(record(count=900), id="week", begin=yesterday() - 8 * DAY), by="edda")
+    start_sending(make_issue("counted", newsletter))
+    expand_audiences()
+    Delivery.objects.filter(send__issue__slug="counted").update(state="accepted", delivered_at=now)

@@ -12,7 +12,7 @@ from django.test import Client
 from playwright.sync_api import Page
 from pytest_django import Settings
 
-from newsletter.models import Newsletter
+from newsletter.models import Newsletter, PostmasterDay
 from tests.accessibility import site
 from tests.accessibility.axe import axe_script, findings_on_every_screen
 from tests.newsletter.admin.test_in_a_browser import browsing, pytestmark
@@ -134,3 +134,26 @@ def test_the_pages_of_webhooks_have_no_barrier(live_server: Any, editor: Client,
         "webhook-secret": (pages["webhook"], submit("Replace secret")),
     }
     assert "\n".join(look_at(live_server, editor, pages, steps)) == ""
+
+
+def test_the_page_about_deliverability_has_no_barrier(live_server: Any, editor: Client, newsletter: Newsletter) -> None:
+    empty = {"deliverability-empty": "/admin/deliverability/"}
+    assert "\n".join(look_at(live_server, editor, empty, {})) == ""
+    pages = site.deliverability_pages(newsletter)
+
+    def open_details(page: Page) -> None:
+        for summary in page.locator("#content details > summary").all():
+            summary.click()
+
+    def without_file(page: Page) -> None:
+        page.locator("#id_report").evaluate("field => field.required = false")
+        page.get_by_role("button", name="Add report").click()
+        page.get_by_role("alert").wait_for()
+
+    steps: dict[str, tuple[str, Step]] = {
+        "deliverability-open": (pages["deliverability"], open_details),
+        "deliverability-error": (pages["deliverability"], without_file),
+    }
+    assert "\n".join(look_at(live_server, editor, pages, steps)) == ""
+    PostmasterDay.objects.filter(spam_rate__isnull=False).update(spam_rate=0.004)
+    assert "\n".join(look_at(live_server, editor, {"deliverability-stopped": pages["deliverability"]}, {})) == ""

@@ -7,9 +7,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.utils import timezone
 
 from newsletter.management.choose import add_newsletter_option, chosen_issue
-from newsletter.monitoring.diagnostic import Diagnostic, Severity
+from newsletter.monitoring.deliverability_diagnostics import deliverability_report
+from newsletter.monitoring.diagnostic import Diagnostic, Severity, worst_first
 from newsletter.monitoring.doctor import run_diagnostics
 
 #: Wide enough for the longest label, “Warning”.
@@ -21,19 +23,27 @@ class Command(BaseCommand):
 
     help = (
         "Explain why mail is not sent, and what to do. Checks the database, workers, settings and disk, and asks the "
-        "broker and the provider."
+        "broker and the provider. With --deliverability, it asks the DNS about the senders' domains instead."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
         """Which issue, and how to print."""
         parser.add_argument("slug", nargs="?", help="an issue whose send is checked, too")
+        parser.add_argument(
+            "--deliverability",
+            action="store_true",
+            help="check SPF, DKIM, DMARC and other records of the senders' domains now, and the hosts of mails",
+        )
         parser.add_argument("--json", action="store_true", help="print JSON for programs")
         add_newsletter_option(parser)
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Print everything that is found."""
         issue = chosen_issue(options["slug"], options["newsletter"]) if options["slug"] else None
-        found = run_diagnostics(issue)
+        if options["deliverability"]:
+            found = worst_first(deliverability_report(timezone.now()))
+        else:
+            found = run_diagnostics(issue)
         self.stdout.write(_as_json(found) if options["json"] else _as_lines(found))
         errors = sum(diagnostic.severity is Severity.ERROR for diagnostic in found)
         if errors:

@@ -94,6 +94,14 @@ def test_all_errors_are_reported_at_once(environment: pytest.MonkeyPatch) -> Non
         ("SMTP_TLS", "perhaps"),
         ("SMTP_TIMEOUT", "1"),
         ("TRUSTED_PROXIES", "many"),
+        ("POSTMASTER_CREDENTIALS", "{"),
+        ("POSTMASTER_CREDENTIALS", "{}"),
+        ("POSTMASTER_CREDENTIALS", '{"client_email": "a@example.org", "private_key": ""}'),
+        ("POSTMASTER_CREDENTIALS", "/nowhere/key.json"),
+        ("SPAM_RATE_LIMIT", "0"),
+        ("RETENTION_DELIVERABILITY_DAYS", "7"),
+        ("RETURN_PATH", "send example"),
+        ("DKIM_SELECTORS", "resend,a b"),
         ("LOG_LEVEL", "loud"),
     ],
 )
@@ -114,6 +122,21 @@ def test_secrets_appear_in_no_output_and_no_error(environment: pytest.MonkeyPatc
     assert "marked-secret" not in f"{configuration!r} {configuration} {configuration.model_dump()}"
     environment.setenv("SECRET_KEY", "marked-secret")
     assert "marked-secret" not in " ".join(errors())
+
+
+def test_googles_credentials_are_json_or_the_path_of_a_file_and_shown_nowhere(
+    environment: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    text = '{"client_id": "id", "client_secret": "marked-secret", "refresh_token": "1//x"}'
+    (tmp_path / "key.json").write_text(text)
+    for value in (text, str(tmp_path / "key.json")):
+        environment.setenv("POSTMASTER_CREDENTIALS", value)
+        configuration = read_configuration()
+        assert configuration.postmaster_credentials.get_secret_value() == text
+        assert "marked-secret" not in f"{configuration!r} {configuration}"
+    for wrong in (text[:-1], text.replace("refresh_token", "token")):
+        environment.setenv("POSTMASTER_CREDENTIALS", wrong)
+        assert "marked-secret" not in " ".join(errors())
 
 
 def test_the_site_url_may_be_a_loopback_address(environment: pytest.MonkeyPatch) -> None:

@@ -25,6 +25,7 @@ from newsletter.models import (
     DeliveryState,
     Event,
     EventState,
+    MailAfterLeaving,
     Send,
     SoftBounce,
     WebhookAttempt,
@@ -166,6 +167,7 @@ def make_data_subject(provider: Provider) -> Subscription:
         _send(subscription, provider, f"issue-{number}", state)
     _receive(subscription)
     _tell_other_systems(subscription)
+    _mail_after_leaving(subscription)
     _leave_traces(subscription)
     _fill_text_columns()
     return subscription
@@ -338,6 +340,11 @@ def leave_log_entry(address: str, subscriber_pk: int = 0, message: str = "") -> 
         action_flag=CHANGE,
         change_message=message,
     )
+
+
+def _mail_after_leaving(subscription: Subscription) -> None:
+    delivery, now = Delivery.objects.filter(subscriber=subscription.subscriber_id).order_by("pk")[0], timezone.now()
+    MailAfterLeaving.objects.create(delivery=delivery, left_by="unsubscribed", left_at=now, mailed_at=now)
 
 
 def _leave_traces(subscription: Subscription) -> None:

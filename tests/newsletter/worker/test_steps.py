@@ -42,3 +42,9 @@ def test_a_database_that_went_back_is_noticed_before_anything_else_and_what_send
     waiting = {step.name for step in STEPS if step.needs_check}
     mails = {"send_transactional", "post_batch", "follow_sunset", "deliver_webhooks", "mail_operators"}
     assert waiting == mails | {"start_occurrences", "start_sends", "compose_digests"}
+
+
+def test_the_dns_and_postmaster_tools_are_asked_where_no_mail_waits_for_them() -> None:
+    asking = {step.name: step.queue for step in STEPS if step.name in ("check_domains", "read_postmaster")}
+    assert asking == {"check_domains": Queue.BACKGROUND, "read_postmaster": Queue.BACKGROUND}
+    assert "compare_leavers" in {step.name for step in STEPS}
