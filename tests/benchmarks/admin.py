@@ -166,7 +166,9 @@ def _count_growth() -> None:
     today = datetime.now(UTC).date()
     SubscriptionCount.objects.exclude(day="").delete()
     SubscriptionCount.objects.bulk_create(
-        SubscriptionCount(mailing_list=each, day=(today - timedelta(days=day)).isoformat(), name=name, value=day % 9 + 1)
+        SubscriptionCount(
+            mailing_list=each, day=(today - timedelta(days=day)).isoformat(), name=name, value=day % 9 + 1
+        )
         for each in MailingList.objects.all()
         for day in range(730)
         for name in Growth
@@ -182,12 +184,13 @@ def measure_filled() -> Iterator[Figure]:
     from django.urls import reverse
 
     from newsletter.models import Send, SendState
+    from newsletter.monitoring.metrics import metrics_text
 
     user, _made = User.objects.get_or_create(username="ida", is_superuser=True, is_staff=True)
     client = Client()
     client.force_login(user)
     send = Send.objects.get(state=SendState.SENDING)
-    pages = {"first page": reverse("admin:index"), "growth": reverse("growth"), "/metrics": "/metrics"}
+    pages = {"first page": reverse("admin:index"), "growth": reverse("growth")}
     pages["report"] = reverse("admin:newsletter_issue_report", args=[send.issue_id])
     pages["report, numbers"] = reverse("admin:newsletter_issue_report_numbers", args=[send.issue_id])
     pages |= {name: f"/admin/{path.format(send=send.pk)}" for name, path in LISTS.items()}
@@ -198,6 +201,7 @@ def measure_filled() -> Iterator[Figure]:
             pages[f"page of one {model._meta.verbose_name}"] = reverse(f"{name}_change", args=[row.pk])
     for name, url in pages.items():
         yield from _timed(name, partial(_page, client, url), GOAL)
+    yield from _timed("/metrics", metrics_text, GOAL)
     yield from _timed("manage.py status", lambda: call_command("status", stdout=StringIO()), GOAL)
 
 
