@@ -101,14 +101,22 @@ def show_dashboard(request: HttpRequest) -> HttpResponse:
     chosen = request.GET.get("growth", "")
     kind = chosen if chosen in RANGES else DEFAULT_RANGE
     shown = (
-        dashboard(may_send=may_send, may_set_up=may_set_up, growth=kind, table="table" in request.GET)
+        dashboard(
+            may_send=may_send,
+            may_set_up=may_set_up,
+            may_see_subscribers=request.user.has_perm("subscribers.view_subscriber"),
+            growth=kind,
+            table="table" in request.GET,
+        )
         if may_see
         else None
     )
     return index(request, {"dashboard": shown, "growth_labels": [(label, False) for label in LABELS.values()]})
 
 
-def dashboard(*, may_send: bool, may_set_up: bool, growth: str = DEFAULT_RANGE, table: bool = False) -> Dashboard:
+def dashboard(
+    *, may_send: bool, may_set_up: bool, may_see_subscribers: bool, growth: str = DEFAULT_RANGE, table: bool = False
+) -> Dashboard:
     """Read from counters: the number of queries and their cost do not depend on the size of the lists."""
     now = timezone.now()
     lists = list(MailingList.objects.order_by("name", "pk").values_list("pk", flat=True))
@@ -121,7 +129,7 @@ def dashboard(*, may_send: bool, may_set_up: bool, growth: str = DEFAULT_RANGE, 
     has_growth = any(period.active or period.counts for period in course)
     here = reverse("admin:index")
     return Dashboard(
-        figures=figures_of(days, pending, now),
+        figures=figures_of(days, pending, now, may_see_subscribers=may_see_subscribers),
         setup=steps if open_steps(steps) else [],
         problems=problems[:SHOWN_PROBLEMS],
         more_problems=max(0, len(problems) - SHOWN_PROBLEMS),

@@ -17,8 +17,8 @@ from newsletter.reports.overview import Rate, Rates, recent_rates
 from newsletter.sending.auto_pause import COMPLAINT_WARNING
 from subscribers.models import Growth
 
-#: Days that a trend is about.
-TREND_DAYS = 7
+#: Days that a trend is about, and of the small line of sign-ups.
+TREND_DAYS, PENDING_DAYS = 7, 30
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,21 +31,27 @@ class Figure:
     line: str
     """Points of the small line; empty if there are too few."""
     url: str
+    """Where there is more of it; empty if this user may not see it."""
     trend: str = ""
     """`up` or `down`, with its sign in the note; empty if it stayed the same or is not known."""
     is_warning: bool = False
 
 
-def figures_of(days: Sequence[Period], pending: int, now: datetime.datetime) -> list[Figure]:
+def figures_of(
+    days: Sequence[Period], pending: int, now: datetime.datetime, *, may_see_subscribers: bool
+) -> list[Figure]:
     """The numbers; `days` are the last periods of a day each, at least TREND_DAYS. Two queries."""
     rates = recent_rates(now)
-    return [_active(days), _pending(days, pending), _engagement(rates), _complaints(rates.complaints)]
+    waiting = _pending(days, pending, has_link=may_see_subscribers)
+    return [_active(days), waiting, _engagement(rates), _complaints(rates.complaints)]
 
 
 def percent(share: float) -> str:
     """`11.8%`; two decimals below 1%, because rates of complaints are small."""
     value = 100 * share
-    return f"{number_format(value, decimal_pos=1 if abs(value) >= 1 or not value else 2)}%"
+    decimals = 1 if abs(value) >= 1 or not value else 2
+    # Django cuts off what is left.
+    return f"{number_format(round(value, decimals), decimal_pos=decimals)}%"
 
 
 def _number(value: int) -> str:
@@ -70,8 +76,8 @@ def _active(days: Sequence[Period]) -> Figure:
     )
 
 
-def _pending(days: Sequence[Period], pending: int) -> Figure:
-    requests = [day.counts.get(Growth.REQUESTED, 0) for day in days]
+def _pending(days: Sequence[Period], pending: int, *, has_link: bool) -> Figure:
+    requests = [day.counts.get(Growth.REQUESTED, 0) for day in days[-PENDING_DAYS:]]
     lately = sum(requests[-TREND_DAYS:])
     note = ngettext("%(count)s sign-up in %(days)s days", "%(count)s sign-ups in %(days)s days", lately)
     return Figure(
@@ -79,7 +85,7 @@ def _pending(days: Sequence[Period], pending: int) -> Figure:
         value=_number(pending),
         note=note % {"count": _number(lately), "days": TREND_DAYS},
         line=sparkline(requests),
-        url=f"{reverse('admin:subscribers_subscriber_changelist')}?state=pending",
+        url=f"{reverse('admin:subscribers_subscriber_changelist')}?state=pending" if has_link else "",
     )
 
 

@@ -29,7 +29,7 @@ from newsletter.reports.growth import (
     growth_of,
     suppressions_by_reason,
 )
-from newsletter.reports.lines import area, points, scale
+from newsletter.reports.lines import area, grid, points, scale
 from subscribers.admin.filters import MAX_KEY_DIGITS, refusal
 from subscribers.models import LOST, WON, Growth, MailingList, SuppressionReason
 
@@ -60,6 +60,7 @@ class Chart:
 
     line: str
     area: str
+    grid: str
     sides: Sequence[str]
     """Labels of the scale, the highest first."""
     dates: Sequence[str]
@@ -91,6 +92,7 @@ def chart_of(periods: Sequence[Period], step: Step) -> Chart:
     return Chart(
         line=line,
         area=area(line),
+        grid=grid(len(sides)),
         sides=[_number(round(side)) for side in reversed(sides)],
         dates=names[:: max(1, every)] if len(names) > DATES else names,
         sentence=sentence,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 import enum
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from django.db.models import Count
@@ -63,15 +63,17 @@ def growth_of(lists: Collection[int], today: datetime.date, step: Step, periods:
     Of days before counting began, only subscriptions that still exist are known.
     """
     since = first_day(today, step, periods)
-    return _backwards(SubscriptionCount.objects.growth(lists, since), _periods(since, today, step), active)
+    return _backwards(SubscriptionCount.objects.growth(lists, since), list(period_bounds(since, today, step)), active)
 
 
-def _backwards(
-    days: Mapping[str, Mapping[str, int]], bounds: Collection[tuple[datetime.date, datetime.date]], active: int
-) -> list[Period]:
+Days = tuple[datetime.date, datetime.date]
+"""The first and the last day of a period."""
+
+
+def _backwards(days: Mapping[str, Mapping[str, int]], bounds: Sequence[Days], active: int) -> list[Period]:
     """From what is active now, back through what was won and lost since."""
     found = []
-    for first, last in reversed(list(bounds)):
+    for first, last in reversed(bounds):
         counts: dict[str, int] = {}
         for offset in range((last - first).days + 1):
             for name, value in days.get((first + datetime.timedelta(days=offset)).isoformat(), {}).items():
@@ -82,7 +84,10 @@ def _backwards(
     return found[::-1]
 
 
-def _periods(since: datetime.date, today: datetime.date, step: Step) -> Iterator[tuple[datetime.date, datetime.date]]:
+def period_bounds(
+    since: datetime.date, today: datetime.date, step: Step
+) -> Iterator[tuple[datetime.date, datetime.date]]:
+    """The first and the last day of each period, the last of which contains today."""
     day = datetime.timedelta(days=1)
     while since <= today:
         if step is Step.MONTH:

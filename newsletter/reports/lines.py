@@ -56,5 +56,11 @@ def area(line: str, box: tuple[int, int] = CHART) -> str:
     return f"0,{box[1]} {line} {box[0]},{box[1]}"
 
 
+def grid(lines: int, box: tuple[int, int] = CHART) -> str:
+    """The path of so many lines from side to side, from the top to the bottom in equal steps; at least two."""
+    width, height = box
+    return " ".join(f"M0,{_short(height * place / (lines - 1))}H{width}" for place in range(lines))
+
+
 def _short(number: float) -> str:
     return f"{number:.1f}".removesuffix(".0")

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.contrib.admin import ShowFacets
 from django.core.exceptions import BadRequest
 from django.db.models import QuerySet
+from django.db.models.expressions import Combinable
 from django.http import HttpRequest
 from django.utils.functional import cached_property
 
@@ -43,7 +45,7 @@ class KeysetChangeList(OfferedFiltersChangeList):
             self.before = int(given)
         return super().get_filters(request)
 
-    def get_ordering(self, request: HttpRequest, queryset: QuerySet[Any]) -> list[str]:
+    def get_ordering(self, request: HttpRequest, queryset: QuerySet[Any]) -> list[str | Combinable]:
         return ["-pk"]
 
     def get_ordering_field_columns(self) -> dict[Any, Any]:
@@ -61,7 +63,7 @@ class KeysetChangeList(OfferedFiltersChangeList):
             self.next_key, self.is_cut = found[size - 1].pk, False
         elif self.is_cut:
             self.next_key = low
-        self.result_list = found[:size]  # type: ignore[assignment]
+        self.result_list = found[:size]
         self.result_count = self.full_result_count = len(self.result_list)
         self.show_full_result_count = False
         self.can_show_all = self.show_all = True
@@ -90,8 +92,10 @@ class KeysetChangeList(OfferedFiltersChangeList):
 
     @cached_property
     def total(self) -> Count | None:
-        """How many rows the table has, as an estimate for more than a thousand; None where rows are left out."""
-        if self.has_active_filters or self.query or self.params.keys() - {"_popup", "_to_field"}:
+        """How many rows there are, as an estimate for more than a thousand; None where only counting would tell."""
+        if self.before is None and self.next_key is None:
+            return Count(self.result_count)
+        if self.has_active_filters or self.query or self.params:
             return None
         return count_rows(self.model._default_manager.all())
 
@@ -110,6 +114,8 @@ class KeysetPages(AnyModelAdmin):
     """For a ModelAdmin, before `OfferedFilters`. Its order is the primary key, the newest first."""
 
     sortable_by = ()
+    # They would count all rows for each choice of each filter.
+    show_facets = ShowFacets.NEVER
 
     #: Filters that an index serves, by parameter and value: they look through all rows.
     indexed_filters: frozenset[tuple[str, str]] = frozenset()

@@ -125,3 +125,8 @@ def test_the_import_wizard_has_no_barrier(live_server: Any, editor: Client, news
 def test_the_audience_of_an_issue_has_no_barrier(live_server: Any, editor: Client, newsletter: Newsletter) -> None:
     pages = site.issue_pages(newsletter)
     assert "\n".join(look_at(live_server, editor, pages, {})) == ""
+
+
+def test_the_overview_and_growth_have_no_barrier(live_server: Any, editor: Client, newsletter: Newsletter) -> None:
+    pages = site.overview_pages(newsletter)
+    assert "\n".join(look_at(live_server, editor, pages, {})) == ""
