@@ -83,7 +83,7 @@ class Dashboard:
     next: list[UpcomingSend]
     last: list[Row]
     chart: Chart | None
-    """None while nobody ever subscribed."""
+    """None until the first subscriber has joined."""
     ranges: list[tuple[str, str, bool]]
     """Label, URL, and whether it is the present one."""
     table_url: str

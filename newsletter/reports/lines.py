@@ -41,14 +41,14 @@ def points(values: Sequence[float], low: float, high: float, box: tuple[int, int
 
 
 def sparkline(values: Sequence[float]) -> str:
-    """Points of a small line over the whole of its box, with room for its width; empty for less than two values."""
+    """Points of a small line over the whole of its box, with a margin for its width; empty for less than two values."""
     if len(values) < 2:
         return ""
     low, high = min(values), max(values)
     if high == low:
         low, high = low - 1, high + 1
-    room = (high - low) / 10
-    return points(values, low - room, high + room, SPARKLINE)
+    margin = (high - low) / 10
+    return points(values, low - margin, high + margin, SPARKLINE)
 
 
 def area(line: str, box: tuple[int, int] = CHART) -> str:

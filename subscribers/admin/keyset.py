@@ -37,12 +37,12 @@ class KeysetChangeList(OfferedFiltersChangeList):
 
     def get_filters(self, request: HttpRequest) -> Any:
         """Take the key out of the query first: it is no filter, and links of filters must not repeat it."""
-        given = self.params.pop(BEFORE, "")
-        keys = self.filter_params.pop(BEFORE, [])
-        if len(keys) > 1 or (given and not (given.isascii() and given.isdecimal() and len(given) <= MAX_KEY_DIGITS)):
+        key = self.params.pop(BEFORE, "")
+        repeated = self.filter_params.pop(BEFORE, [])
+        if len(repeated) > 1 or (key and not (key.isascii() and key.isdecimal() and len(key) <= MAX_KEY_DIGITS)):
             raise BadRequest(f"no key in {BEFORE!r}")
-        if given:
-            self.before = int(given)
+        if key:
+            self.before = int(key)
         return super().get_filters(request)
 
     def get_ordering(self, request: HttpRequest, queryset: QuerySet[Any]) -> list[str | Combinable]:
@@ -74,8 +74,7 @@ class KeysetChangeList(OfferedFiltersChangeList):
         """The keys from which, and before which, rows are looked for; those of the model's page and of the query."""
         bounds_of = getattr(self.model_admin, "bounds_of", None)
         low, high = bounds_of(self.params) if bounds_of else (None, None)
-        given = [each for each in (self.before, high) if each is not None]
-        return low, min(given, default=None)
+        return low, min((each for each in (self.before, high) if each is not None), default=None)
 
     def _is_indexed(self) -> bool:
         indexed: frozenset[tuple[str, str]] = getattr(self.model_admin, "indexed_filters", frozenset())
