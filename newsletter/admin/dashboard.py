@@ -136,7 +136,7 @@ def dashboard(
         fine=fine,
         next=_next(),
         last=[*_drafts(), *_last(may_send)],
-        chart=chart_of(course, step) if has_growth else None,
+        chart=chart_of(course, step, with_table=table) if has_growth else None,
         ranges=[(str(label), f"{here}?growth={name}#growth", name == growth) for name, label in RANGE_LABELS.items()],
         table_url="" if table else f"{here}?growth={growth}&table=1#growth",
         zone="UTC",

@@ -69,7 +69,7 @@ class Chart:
     sums: Sequence[tuple[str, str]]
     """What was won and lost in all, with a sign; those that are zero are missing."""
     rows: Sequence[tuple[str, Period, Sequence[int]]]
-    """The newest period first, with its name and a number for each of `LABELS`."""
+    """The newest period first, with its name and a number for each of `LABELS`; empty without a table."""
 
 
 def today() -> datetime.date:
@@ -77,16 +77,15 @@ def today() -> datetime.date:
     return timezone.now().astimezone(datetime.UTC).date()
 
 
-def chart_of(periods: Sequence[Period], step: Step) -> Chart:
+def chart_of(periods: Sequence[Period], step: Step, *, with_table: bool) -> Chart:
     """The chart of periods, the oldest first; at least one."""
     active = [period.active for period in periods]
     sides = scale(active)
     line = points(active, sides[0], sides[-1])
-    every = max(1, (len(periods) - 1) // (DATES - 1)) if len(periods) > 1 else 1
-    names = [_short_name(period, step) for period in periods]
+    named = periods[:: max(1, (len(periods) - 1) // (DATES - 1))]
     sentence = _("Active subscribers: %(first)s at the end of %(from)s, %(last)s now.") % {
         "first": _number(active[0]),
-        "from": names[0],
+        "from": _short_name(periods[0], step),
         "last": _number(active[-1]),
     }
     return Chart(
@@ -94,14 +93,17 @@ def chart_of(periods: Sequence[Period], step: Step) -> Chart:
         area=area(line),
         grid=grid(len(sides)),
         sides=[_number(round(side)) for side in reversed(sides)],
-        dates=names[:: max(1, every)] if len(names) > DATES else names,
+        dates=[_short_name(period, step) for period in named],
         sentence=sentence,
         sums=_sums(periods),
-        rows=[
-            (_name(period, step), period, [period.counts.get(name, 0) for name in LABELS])
-            for period in reversed(periods)
-        ],
+        rows=_rows(periods, step) if with_table else [],
     )
+
+
+def _rows(periods: Sequence[Period], step: Step) -> list[tuple[str, Period, list[int]]]:
+    return [
+        (_name(period, step), period, [period.counts.get(name, 0) for name in LABELS]) for period in reversed(periods)
+    ]
 
 
 def _sums(periods: Sequence[Period]) -> list[tuple[str, str]]:
@@ -183,7 +185,7 @@ def _page(request: HttpRequest, choice: _Choice, lists: dict[int, str], periods:
     url = reverse("growth")
     context = admin.site.each_context(request) | {
         "title": _("Growth"),
-        "chart": chart_of(periods, choice.step),
+        "chart": chart_of(periods, choice.step, with_table=True),
         "labels": [(label, name in LOST) for name, label in LABELS.items()],
         "steps": [
             (label, f"{url}?{choice.query(by=step.value)}", step is choice.step) for step, label in STEPS.items()

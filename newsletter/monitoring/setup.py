@@ -24,7 +24,7 @@ from subscribers.models import TransactionalMail, TransactionalMailState
 RESEND_DOMAINS, RESEND_WEBHOOKS = "https://resend.com/domains", "https://resend.com/webhooks"
 
 #: Mails and batches that are looked through for one of the present provider.
-LAST_ROWS = 10_000
+LAST_ROWS = 1_000
 
 #: The state of a domain, as providers report it, that may send.
 VERIFIED = "verified"
