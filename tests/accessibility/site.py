@@ -8,7 +8,7 @@ from typing import Any
 from django.urls import reverse
 from django.utils import timezone
 
-from newsletter.models import Delivery, Issue, Newsletter, Send, SendCount, SendState
+from newsletter.models import Delivery, Event, Issue, Newsletter, Send, SendCount, SendState
 from subscribers.addresses import parse_address
 from subscribers.consent import actions, sunset, tokens
 from subscribers.consent.address_change import request_change
@@ -267,6 +267,11 @@ def overview_pages(newsletter: Newsletter) -> dict[str, str]:
             send.move(SendState.SENT, by="edda", finished_at=at)
         else:
             Send.objects.filter(pk=send.pk).update(expanded_at=now)
+    start_sending(make_issue("expanded", title="Harbour notes for everyone"))
+    expand_audiences()
+    Event.objects.bulk_create(
+        Event(provider="resend", event_id=f"msg_{number}", kind="email.sent", body="{}") for number in range(60)
+    )
     make_issue("draft", title="Quiet engines")
     schedule_send(make_issue("planned", title="Winter reading special"))
     today = now.astimezone(datetime.UTC).date()

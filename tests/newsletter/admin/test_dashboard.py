@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import datetime
+import io
 from collections.abc import Callable
 
 import pytest
+from django.core.management import call_command
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
@@ -28,6 +30,7 @@ from newsletter.models import (
     Weekday,
     WorkerHeartbeat,
 )
+from newsletter.monitoring.metrics import metrics_text
 from newsletter.sending.control import pause_send
 from newsletter.sending.recurring import approve_issue, plan_occurrences
 from newsletter.sending.schedule import schedule_issue, start_next_due_send, unschedule_send
@@ -267,6 +270,27 @@ def test_a_running_send_may_be_paused_by_users_who_may_send(
     pause = page_of(running_send.issue, "pause")
     for name, may in (("sue", True), ("will", False)):
         assert (pause in signed_in(name).get(INDEX).content.decode()) is may
+
+
+def test_the_first_page_metrics_and_status_count_no_deliveries_events_or_subscriptions(
+    edda: Client, running_send: Send
+) -> None:
+    Batch.objects.update(state=BatchState.ACCEPTED, recipients=1, finished_at=timezone.now())
+    large = ("newsletter_delivery", "newsletter_event", "subscribers_subscription", "subscribers_subscriber")
+    with CaptureQueriesContext(connection) as captured:
+        edda.get(INDEX)
+        metrics_text()
+        call_command("status", stdout=io.StringIO())
+    # Those that wait, and those that fit no delivery, have an index with nothing else in it.
+    indexed = ("'new'", "'orphan'")
+    counts = [
+        query["sql"]
+        for query in captured
+        if "COUNT(" in query["sql"] or "SUM(" in query["sql"]
+        if any(f'FROM "{table}"' in query["sql"] for table in large)
+        if not any(state in query["sql"] for state in indexed)
+    ]
+    assert counts == []
 
 
 # --- Recurring schedules and issues on hold --------------------------------------------------------------------------
