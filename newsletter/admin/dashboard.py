@@ -7,26 +7,35 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from django.contrib import admin
-from django.db.models import Prefetch, prefetch_related_objects
+from django.db.models import Exists, OuterRef, Prefetch, prefetch_related_objects
 from django.http import HttpRequest, HttpResponse
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.formats import number_format
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
+from newsletter.admin.figures import Figure, figures_of, percent
+from newsletter.admin.growth import LABELS, VIEW_PERMISSION, Chart, chart_of, today
 from newsletter.admin.pages import SEND_PERMISSION, main_page_url, page_url, pill_class
-from newsletter.admin.time_format import from_now, in_zone
-from newsletter.models import IN_PROGRESS, STARTED, Issue, IssueState, Occurrence, Send, SendState
-from newsletter.monitoring.diagnostic import Diagnostic
+from newsletter.admin.time_format import from_now, in_zone, with_zone
+from newsletter.models import IN_PROGRESS, STARTED, Issue, IssueState, Occurrence, Send, SendCount, SendState
+from newsletter.monitoring.diagnostic import Diagnostic, Severity
 from newsletter.monitoring.diagnostics import diagnostics
-from newsletter.monitoring.progress import progress_of
+from newsletter.monitoring.progress import percent_done
 from newsletter.monitoring.setup import SetupStep, open_steps, setup_steps
-from newsletter.reports.statistics import SendTotals, send_totals
+from newsletter.reports.growth import Step, active_and_pending, growth_of
+from newsletter.reports.statistics import SendReport, report_from
 from newsletter.sending.recurring import outlook
-from subscribers.models import SubscriptionCount, SubscriptionState
+from subscribers.models import MailingList
 
-#: The permission to see it.
-VIEW_PERMISSION = "newsletter.view_issue"
+#: How many of the next and of the last sends are shown, of drafts, and of what needs attention.
+SHOWN, SHOWN_DRAFTS, SHOWN_PROBLEMS = 5, 2, 7
 
-#: How many of the next and of the last sends are shown.
-SHOWN = 5
+#: Days of the small lines, and of the chart: 30 days, 90 days, or 12 months.
+DAYS, DEFAULT_RANGE = 90, "90"
+RANGES = {"30": (Step.DAY, 30), DEFAULT_RANGE: (Step.DAY, DAYS), "12m": (Step.MONTH, 12)}
+RANGE_LABELS = {"30": gettext_lazy("30 days"), "90": gettext_lazy("90 days"), "12m": gettext_lazy("12 months")}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +54,7 @@ class UpcomingSend:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """One sent issue: `when` in words with its zone, `percent` while it is being sent."""
+    """One of the last issues: `when` in words with its zone, `percent` while it is being sent."""
 
     issue: Issue
     url: str
@@ -53,22 +62,34 @@ class Row:
     label: str
     when: str
     distance: str
-    totals: SendTotals | None = None
+    recipients: str = "–"
+    delivered: str = "–"
+    clicked: str = "–"
     percent: int | None = None
+    may_be_paused: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dashboard:
     """What the page shows."""
 
-    diagnostics: list[tuple[Diagnostic, str]]
-    """Each with the address of the page where something can be done, empty if there is none."""
+    figures: list[Figure]
+    problems: list[tuple[Diagnostic, str]]
+    """The worst SHOWN_PROBLEMS, each with the URL of the page where something can be done, empty if there is none."""
+    more_problems: int
+    fine: list[Diagnostic]
     setup: list[SetupStep]
     """The steps of setting up, for a superuser, until all are done."""
     next: list[UpcomingSend]
     last: list[Row]
-    active: int
-    pending: int
+    chart: Chart | None
+    """None until the first subscriber has joined."""
+    ranges: list[tuple[str, str, bool]]
+    """Label, URL, and whether it is the present one."""
+    table_url: str
+    """Where the chart is shown as a table, too; empty if it is."""
+    zone: str
+    now: str
 
 
 def show_dashboard(request: HttpRequest) -> HttpResponse:
@@ -77,30 +98,61 @@ def show_dashboard(request: HttpRequest) -> HttpResponse:
     may_see = request.user.is_active and request.user.has_perm(VIEW_PERMISSION)
     may_send = request.user.has_perm(SEND_PERMISSION)
     may_set_up = request.user.is_superuser
-    shown = dashboard(may_send=may_send, may_set_up=may_set_up) if may_see else None
-    return index(request, {"dashboard": shown})
+    chosen = request.GET.get("growth", "")
+    kind = chosen if chosen in RANGES else DEFAULT_RANGE
+    shown = (
+        dashboard(
+            may_send=may_send,
+            may_set_up=may_set_up,
+            may_see_subscribers=request.user.has_perm("subscribers.view_subscriber"),
+            growth=kind,
+            table="table" in request.GET,
+        )
+        if may_see
+        else None
+    )
+    return index(request, {"dashboard": shown, "growth_labels": [(label, False) for label in LABELS.values()]})
 
 
-def dashboard(*, may_send: bool, may_set_up: bool) -> Dashboard:
-    """Computed in less than twenty queries, independent of the size of the lists."""
-    by_state = SubscriptionCount.objects.by_state().values()
+def dashboard(
+    *, may_send: bool, may_set_up: bool, may_see_subscribers: bool, growth: str = DEFAULT_RANGE, table: bool = False
+) -> Dashboard:
+    """Read from counters: the number of queries and their cost do not depend on the size of the lists."""
+    now = timezone.now()
+    lists = list(MailingList.objects.order_by("name", "pk").values_list("pk", flat=True))
+    active, pending = active_and_pending(lists)
+    days = growth_of(lists, today(), Step.DAY, DAYS, active=active)
+    step, periods = RANGES[growth]
+    course = days[-periods:] if step is Step.DAY else growth_of(lists, today(), step, periods, active=active)
     steps = setup_steps() if may_set_up else []
+    problems, fine = _diagnostics(may_send)
+    has_growth = any(period.active or period.counts for period in course)
+    here = reverse("admin:index")
     return Dashboard(
+        figures=figures_of(days, pending, now, may_see_subscribers=may_see_subscribers),
         setup=steps if open_steps(steps) else [],
-        diagnostics=_diagnostics(may_send),
+        problems=problems[:SHOWN_PROBLEMS],
+        more_problems=max(0, len(problems) - SHOWN_PROBLEMS),
+        fine=fine,
         next=_next(),
-        last=_last(),
-        active=sum(counts.get(SubscriptionState.ACTIVE, 0) for counts in by_state),
-        pending=sum(counts.get(SubscriptionState.PENDING, 0) for counts in by_state),
+        last=[*_drafts(), *_last(may_send)],
+        chart=chart_of(course, step, with_table=table) if has_growth else None,
+        ranges=[(str(label), f"{here}?growth={name}#growth", name == growth) for name, label in RANGE_LABELS.items()],
+        table_url="" if table else f"{here}?growth={growth}&table=1#growth",
+        zone="UTC",
+        now=in_zone(now, "UTC"),
     )
 
 
-def _diagnostics(may_send: bool) -> list[tuple[Diagnostic, str]]:
+def _diagnostics(may_send: bool) -> tuple[list[tuple[Diagnostic, str]], list[Diagnostic]]:
+    """What needs attention, the worst first, and what is OK."""
     found = diagnostics()
     issues = [diagnostic.issue for diagnostic in found if diagnostic.issue]
     sends = Prefetch("sends", queryset=Send.objects.current().defer("manifest"), to_attr="prefetched_sends")
     prefetch_related_objects(issues, sends)
-    return [(diagnostic, _link_of(diagnostic, may_send)) for diagnostic in found]
+    is_ok = Severity.OK
+    problems = [(each, _link_of(each, may_send)) for each in found if each.severity is not is_ok]
+    return problems, [each for each in found if each.severity is is_ok]
 
 
 def _link_of(diagnostic: Diagnostic, may_send: bool) -> str:
@@ -155,22 +207,42 @@ def _occurrence(occurrence: Occurrence, issue: Issue | None) -> UpcomingSend:
     )
 
 
-def _last() -> list[Row]:
+def _drafts() -> list[Row]:
+    """The issues that were edited last and have no send."""
+    in_use = Send.objects.current().filter(issue=OuterRef("pk"))
+    found = Issue.objects.filter(~Exists(in_use)).select_related("newsletter").order_by("-updated_at", "-pk")
+    return [
+        Row(
+            issue=issue,
+            url=page_url(issue, "change"),
+            pill=pill_class(issue.state),
+            label=str(issue.get_state_display()),
+            when=with_zone(issue.updated_at, issue.newsletter.time_zone),
+            distance=_("edited %(time)s") % {"time": from_now(issue.updated_at)},
+        )
+        for issue in found[:SHOWN_DRAFTS]
+    ]
+
+
+def _last(may_send: bool) -> list[Row]:
     found = Send.objects.filter(state__in=STARTED).order_by("-started_at", "-pk").defer("manifest")
     sends = list(found.select_related("issue__newsletter")[:SHOWN])
-    totals = send_totals([send.pk for send in sends])
-    return [_started(send, totals.get(send.pk)) for send in sends]
+    totals = SendCount.objects.totals([send.pk for send in sends])
+    return [_started(send, report_from(totals.get(send.pk, {}), held_batches=0), may_send) for send in sends]
 
 
-def _started(send: Send, totals: SendTotals | None) -> Row:
-    at, zone = send.finished_at or send.started_at or send.created_at, send.time_zone
+def _started(send: Send, report: SendReport, may_send: bool) -> Row:
+    at, is_running = send.finished_at or send.started_at or send.created_at, send.state in IN_PROGRESS
     return Row(
         issue=send.issue,
         url=page_url(send.issue, "report"),
         pill=pill_class(send.state),
         label=str(send.get_state_display()),
-        when=f"{in_zone(at, zone, short=True)} ({zone})",
+        when=with_zone(at, send.time_zone),
         distance=from_now(at),
-        totals=totals,
-        percent=progress_of(send).percent if send.state in IN_PROGRESS else None,
+        recipients=number_format(report.audience, force_grouping=True),
+        delivered=percent(report.delivered / report.accepted) if report.accepted else "–",
+        clicked=percent(report.share(report.clicked)) if report.delivered else "–",
+        percent=percent_done(send, report) if is_running else None,
+        may_be_paused=may_send and send.state == SendState.SENDING,
     )

@@ -6,10 +6,11 @@ They are never added, changed or deleted by hand: once-only delivery rests on th
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from django.contrib import admin
-from django.db.models import F, Model, OuterRef, QuerySet, Subquery
+from django.db.models import F, Max, Min, Model, OuterRef, QuerySet, Subquery
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html
@@ -20,7 +21,8 @@ from newsletter.admin.pages import pill_class
 from newsletter.models import Batch, Delivery, Edition, EventType, Issue, Send
 from newsletter.models.reasons import reason_sentence
 from subscribers.addresses import AddressError, parse_address
-from subscribers.admin.filters import OfferedFilters
+from subscribers.admin.filters import MAX_KEY_DIGITS, OfferedFilters
+from subscribers.admin.keyset import KeysetPages
 from subscribers.admin.rights import may_see_personal_data
 from subscribers.models import Subscriber
 
@@ -30,13 +32,11 @@ else:
     RecordModelAdmin = admin.ModelAdmin
 
 
-class RecordAdmin(OfferedFilters, RecordModelAdmin):
+class RecordAdmin(KeysetPages, OfferedFilters, RecordModelAdmin):
     """Read-only, for users with the view permission."""
 
     actions: Any = None
     list_per_page = 50
-    # Counting all rows of a long outbox for one line of text costs more than the page.
-    show_full_result_count = False
 
     #: Whether its rows show addresses or clicks, which only those who may see personal data look at.
     is_personal = False
@@ -59,7 +59,6 @@ class SendAdmin(RecordAdmin):
 
     list_display = ("__str__", "issue_link", "state_pill", "started_at", "finished_at", "reason")
     list_filter = ("state",)
-    ordering = ("-pk",)
     fields = (
         *("issue_link", "edition_link", "state_pill", "reason", "scheduled_at", "scheduled_zone", "is_local"),
         *("started_at", "undo_until", "expanded_at", "finished_at", "excluded", "approved_sha256"),
@@ -80,7 +79,7 @@ class SendAdmin(RecordAdmin):
     def edition_link(self, send: Any) -> str:
         return _edition_link(send)
 
-    @admin.display(description=gettext_lazy("State"), ordering="state")
+    @admin.display(description=gettext_lazy("State"))
     def state_pill(self, send: Any) -> str:
         return pill(send.state, send.get_state_display())
 
@@ -98,7 +97,6 @@ class DeliveryAdmin(RecordAdmin):
     linked_lookups = ("send__id__exact",)
     search_fields = ("provider_id",)
     search_help_text = gettext_lazy("An exact address, or the provider's id of a mail.")
-    ordering = ("-pk",)
     fieldsets = (
         (None, {"fields": ("recipient", "issue_link", "state_pill", "reason_shown", "provider_id")}),
         (gettext_lazy("Provider events"), {"fields": tuple(f"{event_type.value}_at" for event_type in EventType)}),
@@ -109,6 +107,14 @@ class DeliveryAdmin(RecordAdmin):
         """With address and title; without a join to subscribers, because an erased one has left a delivery behind."""
         address = Subscriber.objects.filter(pk=OuterRef("subscriber_id")).values("address")[:1]
         return Delivery.objects.annotate(address=Subquery(address), title=F("issue__title"))
+
+    def bounds_of(self, params: Mapping[str, Any]) -> tuple[int | None, int | None]:
+        """The keys of the deliveries of one send: its batches have them all, and no index does."""
+        key = str(params.get("send__id__exact", ""))
+        if not (key.isascii() and key.isdecimal() and len(key) <= MAX_KEY_DIGITS):
+            return None, None
+        found = Batch.objects.filter(send=int(key)).aggregate(low=Min("first_delivery"), high=Max("last_delivery"))
+        return (None, None) if found["low"] is None else (found["low"], found["high"] + 1)
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
@@ -137,7 +143,7 @@ class DeliveryAdmin(RecordAdmin):
         url = reverse("admin:newsletter_issue_change", args=[delivery.issue_id])
         return format_html('<a href="{}">{}</a>', url, delivery.title)
 
-    @admin.display(description=gettext_lazy("State"), ordering="state")
+    @admin.display(description=gettext_lazy("State"))
     def state_pill(self, delivery: Any) -> str:
         return pill(delivery.state, delivery.get_state_display())
 
@@ -156,7 +162,6 @@ class BatchAdmin(RecordAdmin):
 
     list_display = ("__str__", "subject", "state_pill", "recipients", "attempts", "finished_at", "reason_shown")
     list_filter = ("state",)
-    ordering = ("-pk",)
     fields = (
         *(
             "edition_link",
@@ -185,7 +190,7 @@ class BatchAdmin(RecordAdmin):
     def edition_link(self, batch: Any) -> str:
         return _edition_link(batch)
 
-    @admin.display(description=gettext_lazy("State"), ordering="state")
+    @admin.display(description=gettext_lazy("State"))
     def state_pill(self, batch: Any) -> str:
         return pill(batch.state, batch.get_state_display())
 
@@ -203,7 +208,6 @@ class EditionAdmin(RecordAdmin):
     """Frozen renderings."""
 
     list_display = ("subject", "revision", "short_hash", "created_at")
-    ordering = ("-pk",)
     fields = ("issue_link", "subject", "revision", "created_at", "sha256", "sizes", "pretty_envelope", "plain_text")
     readonly_fields = ("issue_link", "sizes", "pretty_envelope", "plain_text")
 

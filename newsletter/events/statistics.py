@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from django.db import connection, transaction
-from django.db.models import Case, Count, F, Q, QuerySet, TextField, Value, When
+from django.db.models import Case, Count, F, Q, QuerySet, Sum, TextField, Value, When
 from django.db.models.expressions import Func
 
 from newsletter.models import (
@@ -105,20 +105,34 @@ class _Domain(Func):
         return self.as_sql(compiler, connection, template=template)
 
 
-def rebuild_statistics(send: Send) -> None:
-    """Replace all counters of a send. Nothing is counted meanwhile: for about a second for a million deliveries.
+Difference = tuple[str, str, str, int, int]
+"""Scope, key and name of a counter, with its value before and after."""
 
+
+def rebuild_statistics(send: Send) -> list[Difference]:
+    """Replace all counters of a send; returns those that were wrong.
+
+    Nothing is counted meanwhile: for about a second for a million deliveries.
     The domains of subscribers who were erased are not known any more: they are counted under an empty one.
     """
     with transaction.atomic():
         if connection.vendor == "postgresql":
             with connection.cursor() as cursor:
                 cursor.execute("LOCK TABLE newsletter_delivery IN SHARE MODE")
+        before = _kept(send)
         SendCount.objects.filter(send=send).delete()
         counts: Counter[Change] = Counter()
         for scope, key, name, value in _counted(send):
             counts[send.pk, scope.value, key, name] += value
         SendCount.objects.add(counts)
+    after = {(scope, key, name): value for (_send, scope, key, name), value in counts.items()}
+    values = ((what, before.get(what, 0), after.get(what, 0)) for what in sorted(before.keys() | after.keys()))
+    return [(*what, old, new) for what, old, new in values if old != new]
+
+
+def _kept(send: Send) -> dict[tuple[str, str, str], int]:
+    rows = SendCount.objects.filter(send=send).order_by().values_list("scope", "key", "name")
+    return {(scope, key, name): value for scope, key, name, value in rows.annotate(total=Sum("value"))}
 
 
 def _counted(send: Send) -> Iterator[tuple[CountScope, str, str, int]]:

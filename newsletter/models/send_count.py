@@ -7,7 +7,7 @@ those by hour, mail domain and class of bounce. Both happen in the transaction o
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import ClassVar
 
 from django.db import connection, models
@@ -69,9 +69,10 @@ FOLDED_ROWS = 2_000
 
 
 class SendCountQuerySet(models.QuerySet["SendCount"]):
-    def totals(self, sends: Iterable[int]) -> dict[int, dict[str, int]]:
-        """The totals of each send by name; a send that has no deliveries is missing."""
-        rows = self.filter(send__in=list(sends), scope=CountScope.TOTAL).order_by().values_list("send", "name")
+    def totals(self, sends: Iterable[int], names: Collection[str] = ()) -> dict[int, dict[str, int]]:
+        """The totals of each send by name, or only these; a send that has no deliveries is missing."""
+        rows = self.filter(send__in=list(sends), scope=CountScope.TOTAL, key="").order_by().values_list("send", "name")
+        rows = rows.filter(name__in=names) if names else rows
         found: dict[int, dict[str, int]] = {}
         for send, name, value in rows.annotate(total=Sum("value")):
             found.setdefault(send, {})[name] = value

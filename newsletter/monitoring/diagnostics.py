@@ -20,7 +20,7 @@ from newsletter.monitoring.deliverability_diagnostics import (
 from newsletter.monitoring.diagnostic import Diagnostic, Severity, worst_first
 from newsletter.monitoring.event_diagnostics import endpoint_diagnostics, unused_diagnostics
 from newsletter.monitoring.formatting import number, utc
-from newsletter.monitoring.heartbeat import Queue
+from newsletter.monitoring.heartbeat import Queue, workers
 from newsletter.monitoring.installation_diagnostics import (
     confirmation_diagnostics,
     event_diagnostics,
@@ -59,13 +59,13 @@ from newsletter.sending.warm_up import LAST_DAY
 
 def diagnostics() -> list[Diagnostic]:
     """Everything that the database tells, the worst first. It takes few queries, so that pages may show it."""
-    now = timezone.now()
+    now, states = timezone.now(), workers()
     return worst_first(
         (
             *stop_diagnostics(),
             *restore_diagnostics(),
-            *worker_diagnostics(),
-            *tick_diagnostics(),
+            *worker_diagnostics(states),
+            *tick_diagnostics(states=states),
             *overdue_diagnostics(now),
             *on_hold_diagnostics(),
             *recurring_diagnostics(now),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 
 from django.conf import settings
 from django.db import connection
@@ -26,7 +26,7 @@ from newsletter.models import (
 )
 from newsletter.monitoring.diagnostic import GRACE_PERIOD, RECENT, Diagnostic, Severity
 from newsletter.monitoring.formatting import duration, number, utc
-from newsletter.monitoring.heartbeat import UNSERVED, Queue, workers
+from newsletter.monitoring.heartbeat import UNSERVED, Queue, WorkerState, workers
 from newsletter.providers import get_route, webhook_providers
 from newsletter.providers.base import Provider
 from newsletter.providers.throttle import unavailable_providers
@@ -91,8 +91,9 @@ def restore_diagnostics() -> Iterator[Diagnostic]:
         )
 
 
-def worker_diagnostics() -> Iterator[Diagnostic]:
-    states = workers()
+def worker_diagnostics(states: Sequence[WorkerState] | None = None) -> Iterator[Diagnostic]:
+    """Whether a worker runs. `states` are read if they are not passed."""
+    states = workers() if states is None else states
     alive = [state for state in states if state.is_alive]
     if alive:
         sentence = ngettext(
@@ -114,9 +115,11 @@ def worker_diagnostics() -> Iterator[Diagnostic]:
     )
 
 
-def tick_diagnostics(queues: Collection[Queue] = tuple(Queue)) -> Iterator[Diagnostic]:
+def tick_diagnostics(
+    queues: Collection[Queue] = tuple(Queue), states: Sequence[WorkerState] | None = None
+) -> Iterator[Diagnostic]:
     """Whether Celery processes receive the ticks of these queues. `manage.py worker` needs none."""
-    alive = [state for state in workers() if state.is_alive]
+    alive = [state for state in (workers() if states is None else states) if state.is_alive]
     served = [state.queues for state in alive if state.queues is not None]
     is_starting = any(state.uptime < STARTUP_GRACE_SECONDS for state in alive)
     if not served or len(served) < len(alive) or is_starting:

@@ -68,14 +68,25 @@ class Progress:
     @property
     def done(self) -> int:
         """Mails with a known outcome."""
-        return self.report.accepted + self.report.failed_to_send + self.report.skipped
+        return _done(self.report)
 
     @property
     def percent(self) -> int | None:
         """The share of `done` in the audience, rounded down: 100 only when all is known. None while it grows."""
-        if not self.is_expanded:
-            return None
-        return 100 * self.done // self.report.audience if self.report.audience else 100
+        return _percent(self.report) if self.is_expanded else None
+
+
+def _done(report: SendReport) -> int:
+    return report.accepted + report.failed_to_send + report.skipped
+
+
+def _percent(report: SendReport) -> int:
+    return 100 * _done(report) // report.audience if report.audience else 100
+
+
+def percent_done(send: Send, report: SendReport) -> int | None:
+    """As `Progress.percent`, where nothing else of the progress is needed."""
+    return _percent(report) if send.expanded_at else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from django.conf import settings
 from django.contrib.auth import get_user_model
+from django.db.models import F, Model, Q, Subquery
 from django.urls import reverse
 from django.utils.translation import gettext as _
 
@@ -21,6 +22,9 @@ from subscribers.models import TransactionalMail, TransactionalMailState
 
 #: Pages of Resend on which an operator acts.
 RESEND_DOMAINS, RESEND_WEBHOOKS = "https://resend.com/domains", "https://resend.com/webhooks"
+
+#: Mails and batches that are looked through for one of the present provider.
+LAST_ROWS = 1_000
 
 #: The state of a domain, as providers report it, that may send.
 VERIFIED = "verified"
@@ -194,14 +198,21 @@ def _webhook(provider: Provider, first_mail_at: datetime.datetime | None) -> Set
 
 
 def _first_mail_at(providers: Sequence[Provider]) -> datetime.datetime | None:
-    """When the first mail was posted that the present account of one of these providers accepted."""
+    """When the first of the last mails was posted that the present account of one of these providers accepted."""
     accounts = [provider_account(provider) for provider in providers]
-    mails = TransactionalMail.objects.filter(state=TransactionalMailState.SENT, provider__in=accounts)
-    batches = Batch.objects.filter(state=BatchState.ACCEPTED, provider__in=accounts)
+    mails = TransactionalMail.objects.filter(_is_late(TransactionalMail), state=TransactionalMailState.SENT)
+    batches = Batch.objects.filter(_is_late(Batch), state=BatchState.ACCEPTED)
     posted = [
-        accepted.order_by("pk").values_list("first_attempt_at", flat=True).first() for accepted in (mails, batches)
+        accepted.filter(provider__in=accounts).order_by("pk").values_list("first_attempt_at", flat=True).first()
+        for accepted in (mails, batches)
     ]
     return min((at for at in posted if at), default=None)
+
+
+def _is_late(model: type[Model]) -> Q:
+    """The LAST_ROWS of a table: no index knows providers, and rows of a former one may be millions."""
+    floor = model._default_manager.order_by("-pk").values(floor=F("pk") - LAST_ROWS)[:1]
+    return Q(pk__gt=Subquery(floor))
 
 
 def _has_event_since(at: datetime.datetime) -> bool:

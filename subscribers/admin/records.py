@@ -10,12 +10,13 @@ from django.http import HttpRequest
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
+from subscribers.admin.keyset import KeysetPages
 from subscribers.admin.read_only import ReadOnlyAdmin, fields_without_selection, state_badge
 from subscribers.models import BulkAction, Consent, TransactionalMail
 
 
 @admin.register(Consent)
-class ConsentAdmin(ReadOnlyAdmin):
+class ConsentAdmin(KeysetPages, ReadOnlyAdmin):
     """The proofs: who agreed to what, when and where."""
 
     actions = None
@@ -80,7 +81,7 @@ class BulkActionAdmin(ReadOnlyAdmin):
 
 
 @admin.register(TransactionalMail)
-class TransactionalMailAdmin(ReadOnlyAdmin):
+class TransactionalMailAdmin(KeysetPages, ReadOnlyAdmin):
     """Transactional mails and their states."""
 
     actions = None

@@ -48,6 +48,7 @@ from subscribers.models.imports import (
 from subscribers.models.link_request import LinkRequest
 from subscribers.models.mail_domain import MailDomain, MailDomainStatus
 from subscribers.models.mailing_list import MailingList
+from subscribers.models.recount import rebuild_subscription_counts
 from subscribers.models.retention import RetentionProgress
 from subscribers.models.segment import Segment, SegmentPick
 from subscribers.models.signing_key import SigningKey
@@ -230,6 +231,7 @@ __all__ = [
     "move_subscriptions",
     "new_idempotency_key",
     "present_secret_fingerprint",
+    "rebuild_subscription_counts",
     "record_consents",
     "secret_fingerprint",
     "stored_text",

@@ -15,10 +15,14 @@ from newsletter.models import (
     Delivery,
     DomainCheck,
     EndpointReason,
+    Event,
     Issue,
     MessageState,
     Newsletter,
     PostmasterDay,
+    Send,
+    SendCount,
+    SendState,
     WebhookAttempt,
     WebhookEndpoint,
     WebhookMessage,
@@ -46,6 +50,7 @@ from subscribers.models import (
     SignupDecision,
     SignupRule,
     Subscription,
+    SubscriptionCount,
     SubscriptionState,
     Suppression,
     SuppressionReason,
@@ -331,3 +336,50 @@ def fill_deliverability(newsletter: Newsletter) -> None:
     start_sending(make_issue("counted", newsletter))
     expand_audiences()
     Delivery.objects.filter(send__issue__slug="counted").update(state="accepted", delivered_at=now)
+
+
+def overview_pages(newsletter: Newsletter) -> dict[str, str]:
+    """The first page with sends and a growth of ninety days, its chart as a table, the page of growth, and lists."""
+    now = timezone.now()
+    for number in range(7):
+        at = now - datetime.timedelta(days=7 * number + 1)
+        send = start_sending(make_issue(f"week-{number}", title=f"Week {number}: what the harbour master wrote"))
+        counts = {"audience": 1_000, "state.accepted": 990 - number, "reached": 985 - 3 * number}
+        counts |= {"event.clicked": 90 + 7 * number % 40, "event.complained": number % 2}
+        SendCount.objects.bulk_create(SendCount(send=send, name=name, value=value) for name, value in counts.items())
+        if number:
+            Send.objects.filter(pk=send.pk).update(started_at=at, expanded_at=at)
+            send.refresh_from_db()
+            send.move(SendState.SENT, by="edda", finished_at=at)
+        else:
+            Send.objects.filter(pk=send.pk).update(expanded_at=now)
+    start_sending(make_issue("expanded", title="Harbour notes for everyone"))
+    expand_audiences()
+    Event.objects.bulk_create(
+        Event(provider="resend", event_id=f"msg_{number}", kind="email.sent", body="{}") for number in range(60)
+    )
+    make_issue("draft", title="Quiet engines")
+    schedule_send(make_issue("planned", title="Winter reading special"))
+    today = now.astimezone(datetime.UTC).date()
+    SubscriptionCount.objects.filter(mailing_list=newsletter).exclude(day="").delete()
+    SubscriptionCount.objects.filter(mailing_list=newsletter, day="", name="active").update(value=12_412)
+    SubscriptionCount.objects.bulk_create(
+        SubscriptionCount(
+            mailing_list=newsletter,
+            day=str(today - datetime.timedelta(days=day)),
+            name=name,
+            value=1 + day * step % most,
+        )
+        for day in range(120)
+        for name, step, most in (("joined", 7, 31), ("left", 3, 5), ("suppressed", 5, 4), ("requested", 11, 23))
+    )
+    growth = reverse("growth")
+    lists = {name: admin_url(f"newsletter_{name}_changelist") for name in ("delivery", "event", "send")}
+    return {
+        "overview": reverse("admin:index"),
+        "overview-table": f"{reverse('admin:index')}?growth=12m&table=1",
+        "growth": growth,
+        "growth-months": f"{growth}?by=month&list={newsletter.pk}",
+        **{f"list-{name}": url for name, url in lists.items()},
+        "deliveries-filtered": f"{lists['delivery']}?state__exact=failed",
+    }

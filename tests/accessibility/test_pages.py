@@ -157,3 +157,8 @@ def test_the_page_about_deliverability_has_no_barrier(live_server: Any, editor: 
     assert "\n".join(look_at(live_server, editor, pages, steps)) == ""
     PostmasterDay.objects.filter(spam_rate__isnull=False).update(spam_rate=0.004)
     assert "\n".join(look_at(live_server, editor, {"deliverability-stopped": pages["deliverability"]}, {})) == ""
+
+
+def test_the_overview_and_growth_have_no_barrier(live_server: Any, editor: Client, newsletter: Newsletter) -> None:
+    pages = site.overview_pages(newsletter)
+    assert "\n".join(look_at(live_server, editor, pages, {})) == ""

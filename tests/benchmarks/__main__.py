@@ -9,7 +9,20 @@ import os
 import sys
 from functools import partial
 
-from tests.benchmarks import directory, fleet, freeze, imports, mjml, personalise, preflight, sending, webhooks, worker
+from tests.benchmarks import (
+    admin,
+    directory,
+    events,
+    fleet,
+    freeze,
+    imports,
+    mjml,
+    personalise,
+    preflight,
+    sending,
+    webhooks,
+    worker,
+)
 from tests.benchmarks.rows import Row, table
 
 SIZES = {"large": "--large" in sys.argv[1:], "quick": "--quick" in sys.argv[1:]}
@@ -21,6 +34,8 @@ BENCHMARKS = (
     personalise.measure,
     sending.measure,
     worker.measure,
+    partial(events.measure, **SIZES),
+    partial(admin.measure, **SIZES),
     partial(directory.measure, **SIZES),
     partial(imports.measure, **SIZES),
     partial(fleet.measure, **SIZES),

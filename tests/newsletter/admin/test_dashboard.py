@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import datetime
+import io
 from collections.abc import Callable
 
 import pytest
+from django.core.management import call_command
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
@@ -23,13 +25,16 @@ from newsletter.models import (
     Reason,
     RecurringSchedule,
     Send,
+    SendCount,
+    SendState,
     Weekday,
     WorkerHeartbeat,
 )
+from newsletter.monitoring.metrics import metrics_text
 from newsletter.sending.control import pause_send
 from newsletter.sending.recurring import approve_issue, plan_occurrences
 from newsletter.sending.schedule import schedule_issue, start_next_due_send, unschedule_send
-from subscribers.models import Subscription
+from subscribers.models import Growth, Subscription, SubscriptionCount
 from tests.newsletter.admin.pages import page_of, words_on
 from tests.people import ben, make_subscriptions
 from tests.publications import expand_audiences, make_issue, make_newsletter, send_of, start_sending
@@ -149,6 +154,143 @@ def test_ten_sends_that_need_attention_take_as_many_queries_as_two(edda: Client)
         pause(number)
     # The list of the last sends shows five, each with its progress.
     assert queries() <= few + 3 * QUERIES_OF_PROGRESS
+
+
+# --- Numbers, growth and last issues ---------------------------------------------------------------------------------
+
+
+def count(send: Send, **counts: int) -> None:
+    names = {"accepted": "state.accepted", "reached": "reached", "clicked": "event.clicked"}
+    names |= {"complained": "event.complained", "audience": "audience"}
+    for name, value in counts.items():
+        SendCount.objects.create(send=send, name=names[name], value=value)
+
+
+def finished(number: int, **counts: int) -> Send:
+    send = start_sending(make_issue(f"issue-{number}", title=f"Issue {number}"))
+    Send.objects.filter(pk=send.pk).update(expanded_at=timezone.now())
+    send.refresh_from_db()
+    send.move(SendState.SENT, by="tests", finished_at=timezone.now())
+    count(send, **counts)
+    return send
+
+
+def test_numbers_have_their_trend_in_words(edda: Client) -> None:
+    make_subscriptions(40, make_newsletter())
+    yesterday = timezone.now().astimezone(datetime.UTC).date() - datetime.timedelta(days=1)
+    SubscriptionCount.objects.create(mailing_list=make_newsletter(), day=str(yesterday), name=Growth.LEFT, value=50)
+    finished(1, audience=1_000, accepted=1_000, reached=1_000, clicked=118, complained=2)
+    words = shown(edda)
+    assert "Active subscribers 41 ▼ −9 in 7 days" in words
+    assert "Waiting for confirmation 0 0 sign-ups in 7 days" in words
+    assert "Click rate, last 5 issues 11.8%" in words
+    assert "Complaint rate, 30 days 0.20% warning at 0.10%" in words
+
+
+def test_without_clicks_the_rate_of_delivered_mails_is_shown_and_named(edda: Client) -> None:
+    finished(1, accepted=1_000, reached=995)
+    assert "Delivered, last 5 issues 99.5% clicks are not measured" in shown(edda)
+
+
+def test_a_complaint_rate_above_the_warning_level_is_marked(edda: Client) -> None:
+    finished(1, reached=1_000, accepted=1_000, complained=1)
+    mark = '<div class="warn-card"><dt><a href="/admin/newsletter/issue/">Complaint rate'
+    assert mark not in edda.get(INDEX).content.decode()
+    finished(2, reached=1_000, accepted=1_000, complained=2)
+    assert mark in edda.get(INDEX).content.decode()
+
+
+def test_small_lines_are_hidden_from_screen_readers_and_the_chart_has_a_sentence(edda: Client) -> None:
+    tree = lxml_html.fromstring(edda.get(INDEX).content.decode())
+    small, (chart,) = tree.xpath("//dl//svg"), tree.xpath("//section//svg")
+    assert {svg.get("aria-hidden") for svg in small} == {"true"}
+    assert (chart.get("role"), chart.get("aria-label").startswith("Active subscribers: 0 at the end of")) == (
+        "img",
+        True,
+    )
+
+
+@pytest.mark.parametrize(("chosen", "rows"), [("30", 30), ("90", 90), ("12m", 12), ("x", 90)])
+def test_the_growth_is_a_table_on_request(edda: Client, chosen: str, rows: int) -> None:
+    def table_of(query: str) -> int:
+        tree = lxml_html.fromstring(edda.get(f"{INDEX}?growth={chosen}{query}").content.decode())
+        return len(tree.xpath("//table[contains(@class, 'growth')]/tbody/tr"))
+
+    assert table_of("") == 0
+    assert table_of("&table=1") == rows
+
+
+def test_checks_that_are_ok_are_folded_and_at_most_seven_problems_are_listed(edda: Client) -> None:
+    for number in range(10):
+        pause_send(start_sending(make_issue(f"issue-{number}")), by="Sue")
+    now = timezone.now()
+    WorkerHeartbeat.objects.create(name="host:1", started_at=now, seen_at=now)
+    tree = lxml_html.fromstring(edda.get(INDEX).content.decode())
+    (section,) = tree.xpath("//section[@aria-labelledby='attention']")
+    assert len(section.xpath("./ul/li")) == 7
+    assert "OK" not in {pill.text for pill in section.xpath("./ul/li/span[contains(@class, 'pill')]")}
+    assert section.xpath("./details/summary")[0].text == "1 check is OK"
+    assert "3 more are listed by manage.py doctor." in words_on(edda.get(INDEX))
+
+
+def test_with_nothing_to_do_the_page_says_so(edda: Client) -> None:
+    now = timezone.now()
+    WorkerHeartbeat.objects.create(name="host:1", started_at=now, seen_at=now)
+    assert "Needs attention Everything is OK." in shown(edda)
+
+
+def test_the_last_drafts_stand_before_the_last_sends(edda: Client) -> None:
+    for number in range(3):
+        make_issue(f"draft-{number}", title=f"Draft {number}")
+    finished(1, audience=100, accepted=90, reached=81, clicked=9)
+    words = shown(edda)
+    assert "Draft 2 Harbour Notes Draft Edited just now" in words
+    assert "Draft 1 Harbour Notes Draft Edited just now" in words
+    assert "Draft 0" not in words
+    assert "100 90.0% 11.1%" in words
+
+
+@pytest.mark.parametrize(
+    ("name", "buttons"),
+    [("edda", {"Import…", "Add subscriber", "New issue"}), ("will", {"New issue"}), ("sue", set()), ("lou", set())],
+)
+def test_buttons_are_those_that_the_user_may_use(
+    name: str, buttons: set[str], signed_in: Callable[[str], Client]
+) -> None:
+    client = signed_in(name)
+    tree = lxml_html.fromstring(client.get(INDEX).content.decode())
+    found = {link.text: link.get("href") for link in tree.xpath("//div[@class='page-head']/p/a")}
+    assert set(found) == buttons
+    assert {client.get(url).status_code for url in found.values()} <= {200}
+
+
+def test_a_running_send_may_be_paused_by_users_who_may_send(
+    running_send: Send, signed_in: Callable[[str], Client]
+) -> None:
+    pause = page_of(running_send.issue, "pause")
+    for name, may in (("sue", True), ("will", False)):
+        assert (pause in signed_in(name).get(INDEX).content.decode()) is may
+
+
+def test_the_first_page_metrics_and_status_count_no_deliveries_events_or_subscriptions(
+    edda: Client, running_send: Send
+) -> None:
+    Batch.objects.update(state=BatchState.ACCEPTED, recipients=1, finished_at=timezone.now())
+    large = ("newsletter_delivery", "newsletter_event", "subscribers_subscription", "subscribers_subscriber")
+    with CaptureQueriesContext(connection) as captured:
+        edda.get(INDEX)
+        metrics_text()
+        call_command("status", stdout=io.StringIO())
+    # Those that wait, and those that fit no delivery, have an index with nothing else in it.
+    indexed = ("'new'", "'orphan'")
+    counts = [
+        query["sql"]
+        for query in captured
+        if "COUNT(" in query["sql"] or "SUM(" in query["sql"]
+        if any(f'FROM "{table}"' in query["sql"] for table in large)
+        if not any(state in query["sql"] for state in indexed)
+    ]
+    assert counts == []
 
 
 # --- Recurring schedules and issues on hold --------------------------------------------------------------------------

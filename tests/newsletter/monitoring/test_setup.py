@@ -58,6 +58,19 @@ def accept_a_mail() -> None:
     )
 
 
+def test_only_the_last_mails_are_looked_through(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a former provider there may be millions, and no index knows providers."""
+    accept_a_mail()
+    assert step("setup_first_mail").is_done
+    mail = TransactionalMail.objects.get()
+    for number in range(3):
+        mail.pk, mail.idempotency_key, mail.provider = None, f"key-{number}", "smtp:former"
+        mail.save(force_insert=True)
+    assert step("setup_first_mail").is_done
+    monkeypatch.setattr("newsletter.monitoring.setup.LAST_ROWS", 3)
+    assert not step("setup_first_mail").is_done
+
+
 def switch_to_resend(settings: Settings) -> None:
     settings.PROVIDER, settings.PROVIDER_URL = "resend", "https://api.resend.com"
 
