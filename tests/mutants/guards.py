@@ -17,6 +17,11 @@ AUDIENCE, SUNSET = "newsletter/sending/audience.py", "subscribers/consent/sunset
 WEEKLY = "newsletter/sending/weekly.py"
 RECIPIENTS, RECONCILE = "newsletter/sending/recipients.py", "newsletter/sending/reconcile.py"
 APPLY, RESEND = "newsletter/events/apply.py", "newsletter/providers/resend/events.py"
+INBOX, EVENT_LOG = "newsletter/events/inbox.py", "newsletter/events/event_log.py"
+WEBHOOK_APP, BOUNCES = "newsletter/web/webhook_app.py", "newsletter/providers/bounces.py"
+DMARC, NOTIFICATIONS = "newsletter/deliverability/dmarc", "newsletter/notifications"
+TESTS = "tests/newsletter"
+WEB_APP_TESTS, WEB_TESTS = f"{TESTS}/web/test_webhook_app.py", f"{TESTS}/web/test_webhooks.py"
 
 GUARDS = (
     # --- At most once, by the database
@@ -1334,5 +1339,213 @@ GUARDS = (
         old="return not any(parsed in network for network in _SPECIAL_IPV4)",
         new="return True",
         tests=("tests/newsletter/outbound/test_addresses.py::test_private_and_special_addresses_are_not_public",),
+    ),
+    # --- The webhook inbox and the provider's log of events
+    Guard(
+        promise="A repeat of a webhook is no error",
+        path=INBOX,
+        symbol="_INSERT",
+        old=" ON CONFLICT DO NOTHING",
+        new="",
+        tests=(f"{WEB_TESTS}::test_a_replay_is_answered_with_200_and_stored_once",),
+    ),
+    Guard(
+        promise="A webhook is stored although its connection was lost",
+        path=INBOX,
+        symbol="_insert",
+        old="if not (is_kept and _is_broken()):",
+        new="if True:",
+        tests=(f"{WEB_APP_TESTS}::test_a_connection_that_was_lost_is_opened_again_for_the_same_event",),
+        needs_postgresql=True,
+    ),
+    Guard(
+        promise="Only the exact paths of webhooks bypass Django",
+        path=WEBHOOK_APP,
+        symbol="WebhookApplication.__call__",
+        old="PATH.fullmatch(",
+        new="PATH.match(",
+        tests=(f"{WEB_APP_TESTS}::test_only_the_exact_paths_are_taken",),
+    ),
+    Guard(
+        promise="No more of a webhook without a length is read than its limit",
+        path=WEBHOOK_APP,
+        symbol="WebhookApplication.__init__",
+        old="BodyLengthMiddleware(_webhook, MAX_BODY_SIZE)",
+        new="_webhook",
+        tests=(f"{WEB_APP_TESTS}::test_no_more_is_read_of_an_endless_body_than_is_needed_to_refuse_it",),
+    ),
+    Guard(
+        promise="A webhook whose declared length is too long is refused unread",
+        path="newsletter/web/webhooks.py",
+        symbol="receive_webhook",
+        old="if length > MAX_BODY_SIZE:",
+        new="if False:",
+        tests=(f"{WEB_TESTS}::test_a_declared_length_that_is_too_long_or_no_number_is_refused_unread",),
+    ),
+    Guard(
+        promise="Webhooks are not taken without a secret to verify them",
+        path="newsletter/providers/__init__.py",
+        symbol="webhook_provider",
+        old=" and provider.has_webhook_secret",
+        new="",
+        tests=(f"{WEB_TESTS}::test_without_a_signing_secret_the_answer_is_404",),
+    ),
+    Guard(
+        promise="An event without a payload does not keep back the others of the log",
+        path=EVENT_LOG,
+        symbol="_missing",
+        old=" if entry.id not in reading.skipped",
+        new="",
+        tests=(
+            f"{TESTS}/events/test_event_log.py::test_an_event_without_a_payload_is_counted_and_does_not_keep_back_the_others",
+        ),
+    ),
+    Guard(
+        promise="If no event can be applied, none is set aside",
+        path="newsletter/events/isolate.py",
+        symbol="_set_aside",
+        old="raise error",
+        new="pass",
+        tests=(f"{TESTS}/events/test_isolate.py::test_if_no_event_can_be_applied_all_wait",),
+    ),
+    Guard(
+        promise="Events that are applied again leave the tally",
+        path="newsletter/events/replay.py",
+        symbol="_move",
+        old="key: -count for",
+        new="key: 0 for",
+        tests=(f"{TESTS}/events/test_replay.py::test_the_tally_agrees_with_the_table_after_anything",),
+    ),
+    # --- Bounces
+    Guard(
+        promise="A reply about the sender and the mailbox suppresses no address",
+        path=BOUNCES,
+        symbol="TABLE",
+        old="Row(_is_both, BounceClass.UNKNOWN),",
+        new="",
+        tests=(
+            f"{TESTS}/providers/test_bounces.py::test_no_reply_about_the_sender_suppresses",
+            f"{TESTS}/providers/test_bounces.py::test_a_reply_has_its_class_whatever_the_provider_claims",
+        ),
+    ),
+    Guard(
+        promise="The basic code of a reply decides whether it is temporary, before the enhanced one",
+        path=BOUNCES,
+        symbol="read_reply",
+        old='kind = code[1] if code else parts[0] if parts else ""',
+        new='kind = parts[0] if parts else code[1] if code else ""',
+        tests=(f"{TESTS}/providers/test_bounces.py::test_numbers_links_and_quoted_replies_are_no_verdict",),
+    ),
+    Guard(
+        promise="A mail that arrived ends the count of soft bounces",
+        path="newsletter/events/soft_points.py",
+        symbol="judge",
+        old=" if since is None or mark.at > since",
+        new="",
+        tests=(f"{TESTS}/events/test_soft_points.py::test_a_mail_that_arrived_sets_the_points_to_zero",),
+    ),
+    Guard(
+        promise="A fault of a mail domain suppresses no address",
+        path="newsletter/events/bounces.py",
+        symbol="verdicts_on",
+        old=" if not faults.has(mark, addresses[pk])",
+        new="",
+        tests=(f"{TESTS}/events/test_bounces.py::test_a_fault_of_a_domain_counts_for_nobody",),
+    ),
+    # --- Deliverability
+    Guard(
+        promise="No send starts at the limit of the spam rate",
+        path="newsletter/sending/schedule.py",
+        symbol="start",
+        old="refusal_of_start(issue.newsletter.sender_email, now)",
+        new="None",
+        tests=(f"{SENDING}/test_spam_rate.py::test_send_now_is_refused_at_the_limit_with_the_numbers",),
+    ),
+    Guard(
+        promise="A due send is held at the limit of the spam rate",
+        path="newsletter/sending/schedule.py",
+        symbol="_start_due_send",
+        old=" or hold_for_spam_rate(due)",
+        new="",
+        tests=(f"{SENDING}/test_spam_rate.py::test_a_due_send_is_held_and_starts_once_the_rate_is_acknowledged",),
+    ),
+    Guard(
+        promise="A running send pauses at the limit of the spam rate",
+        path="newsletter/sending/auto_pause.py",
+        symbol="auto_pause_sends",
+        old="problems.append(spam_rate)",
+        new="pass",
+        tests=(
+            f"{SENDING}/test_spam_rate.py::test_a_running_send_is_paused_with_the_numbers_and_resumed_with_a_reason",
+        ),
+    ),
+    Guard(
+        promise="A mail to a recipient who had left is found",
+        path="newsletter/deliverability/leavers.py",
+        symbol="Candidate.is_after_leaving",
+        old="if latest < self.built_at:",
+        new="if False:",
+        tests=(f"{TESTS}/deliverability/test_leavers.py::test_a_mail_to_one_who_had_unsubscribed_is_found_once",),
+    ),
+    Guard(
+        promise="A DMARC report that declares entities is not parsed",
+        path=f"{DMARC}_xml.py",
+        symbol="_root_of",
+        old="if _DECLARATIONS.search(text):",
+        new="if False:",
+        tests=(f"{TESTS}/deliverability/test_dmarc_xml.py::test_a_text_that_declares_entities_is_refused_unread",),
+    ),
+    Guard(
+        promise="A DMARC report that unpacks to too much is refused for its size",
+        path=f"{DMARC}_files.py",
+        symbol="_from_gzip",
+        old="_check_size(len(text))",
+        new="pass",
+        tests=(f"{TESTS}/deliverability/test_dmarc_files.py::test_a_bomb_is_refused_at_the_limit",),
+    ),
+    Guard(
+        promise="A DMARC report is counted once",
+        path=f"{DMARC}_reports.py",
+        symbol="store_report",
+        old="if is_new:",
+        new="if True:",
+        tests=(f"{TESTS}/deliverability/test_dmarc_reports.py::test_the_same_report_twice_changes_nothing",),
+    ),
+    # --- Outgoing webhooks
+    Guard(
+        promise="A fact makes one message per endpoint",
+        path=f"{NOTIFICATIONS}/follow.py",
+        symbol="store_messages",
+        old="ignore_conflicts=True",
+        new="ignore_conflicts=False",
+        tests=(f"{TESTS}/notifications/test_follow.py::test_the_same_fact_read_again_makes_no_second_message",),
+    ),
+    Guard(
+        promise="Imports make messages only on request",
+        path=f"{NOTIFICATIONS}/facts.py",
+        symbol="_consents",
+        old="rows = rows.exclude(form=ConsentForm.IMPORT)",
+        new="pass",
+        tests=(
+            f"{TESTS}/notifications/test_follow.py::test_an_import_makes_messages_only_where_an_endpoint_asks_for_it",
+        ),
+    ),
+    Guard(
+        promise="A restored copy posts no messages",
+        path=f"{NOTIFICATIONS}/delivering.py",
+        symbol="deliver_messages",
+        old=" or _is_unchecked_copy()",
+        new="",
+        tests=(
+            f"{TESTS}/notifications/test_delivering.py::test_a_copy_that_was_restored_posts_nothing_and_a_stop_for_another_reason_does_not_matter",
+        ),
+    ),
+    Guard(
+        promise="An endpoint that is gone is disabled at once",
+        path=f"{NOTIFICATIONS}/delivering.py",
+        symbol="_note_on_endpoint",
+        old="if failed.status == GONE:",
+        new="if False:",
+        tests=(f"{TESTS}/notifications/test_delivering.py::test_an_answer_410_disables_at_once",),
     ),
 )
