@@ -9,8 +9,8 @@ from typing import Any
 
 import orjson
 from django.contrib import admin, messages
-from django.core.exceptions import BadRequest
 from django.db.models import QuerySet
+from django.db.models.expressions import Combinable
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html
@@ -26,10 +26,7 @@ from newsletter.monitoring.formatting import number
 from newsletter.providers import webhook_providers
 from newsletter.providers.bounce_classes import EARLIER_CODES, BounceClass, class_of
 from newsletter.providers.resend.events import EVENT_TYPES
-from subscribers.admin.filters import MAX_KEY_DIGITS, OfferedFiltersChangeList
-
-#: The parameter with the key of the last row of the page before.
-AFTER = "after"
+from subscribers.admin.keyset import KeysetChangeList
 
 #: The kind of nearly all events: the index by kind leaves it out.
 MOST_FREQUENT = "email.delivered"
@@ -111,51 +108,19 @@ def _short(sentence: str) -> str:
     return sentence if len(sentence) <= MAX_REASON else f"{sentence[: MAX_REASON - 1].rstrip()}…"
 
 
-class EventChangeList(OfferedFiltersChangeList):
-    """Pages from the newest event to the oldest, without numbers. `older_url` and `newest_url` lead on and back."""
+class EventChangeList(KeysetChangeList):
+    """With a filter that has an index, rows are read in the order of that index."""
 
-    after = ""
-    older_url = newest_url = ""
-    has_all = False
-    """Whether the page shows every row of the list."""
+    def get_ordering(self, request: HttpRequest, queryset: QuerySet[Any]) -> list[str | Combinable]:
+        return [NEWEST_FIRST.asc()] if self._is_indexed() else ["-pk"]
 
-    def get_filters(self, request: HttpRequest) -> Any:
-        """The parameter of the page is no filter, and another filter begins at the newest event."""
-        self.after = self.params.pop(AFTER, "")
-        self.filter_params.pop(AFTER, None)
-        is_key = self.after.isascii() and self.after.isdecimal() and len(self.after) <= MAX_KEY_DIGITS
-        if self.after and not is_key:
-            raise BadRequest(AFTER)
-        return super().get_filters(request)
-
-    def get_ordering(self, request: HttpRequest, queryset: QuerySet[Any]) -> Any:
-        """One order: sorting a column would read the whole table. With a filter that has an index, by that index."""
-        return [NEWEST_FIRST] if self._has_index() else ["-pk"]
-
-    def _has_index(self) -> bool:
+    def _is_indexed(self) -> bool:
         """Whether a filter is chosen that few events pass."""
         kind, state = self.params.get("kind", MOST_FREQUENT), self.params.get("state")
         return kind != MOST_FREQUENT or state in UNUSED or "reason" in self.params or "bounce" in self.params
 
-    def get_results(self, request: HttpRequest) -> None:
-        """Read one row more than the page shows, and count nothing."""
-        rows = self.queryset
-        if self.after and self._has_index():
-            rows = rows.alias(place=NEWEST_FIRST).filter(place__gt=-int(self.after))
-        elif self.after:
-            rows = rows.filter(pk__lt=int(self.after))
-        found = list(rows[: self.list_per_page + 1])
-        self.result_list = found[: self.list_per_page]
-        if len(found) > self.list_per_page:
-            self.older_url = self.get_query_string({AFTER: self.result_list[-1].pk})
-        self.newest_url = self.get_query_string() if self.after else ""
-        self.has_all = not self.after and not self.older_url
-        self.result_count = len(self.result_list)
-        self.full_result_count = None
-        self.show_full_result_count = False
-        self.show_admin_actions = bool(self.result_list)
-        self.can_show_all = self.multi_page = False
-        self.paginator = self.model_admin.get_paginator(request, self.result_list, self.list_per_page)
+    def _older(self, rows: QuerySet[Any], key: int) -> QuerySet[Any]:
+        return rows.alias(place=NEWEST_FIRST).filter(place__gt=-key) if self._is_indexed() else rows.filter(pk__lt=key)
 
 
 class EventAdmin(RecordAdmin):
@@ -166,7 +131,6 @@ class EventAdmin(RecordAdmin):
     list_filter = (StateFilter, ReasonFilter, KindFilter, BounceFilter)
     search_fields = ("event_id__exact",)
     search_help_text = gettext_lazy("The provider's id of an event.")
-    sortable_by = ()
     actions = ("apply_again", "apply_reason_again")
     fields = (
         "provider",

@@ -54,7 +54,7 @@ class KeysetChangeList(OfferedFiltersChangeList):
     def get_results(self, request: HttpRequest) -> None:
         """Read one row more than a page, to know whether there are others."""
         size, low, high = self.list_per_page, *self._bounds(request)
-        rows = self.queryset if high is None else self.queryset.filter(pk__lt=high)
+        rows = self.queryset if high is None else self._older(self.queryset, high)
         if low is None and self.has_active_filters and not self.query and not self._is_indexed():
             low = self._floor(high)
             self.is_cut = low is not None
@@ -69,6 +69,10 @@ class KeysetChangeList(OfferedFiltersChangeList):
         self.can_show_all = self.show_all = True
         self.multi_page = False
         self.paginator = self.model_admin.get_paginator(request, self.result_list, size)
+
+    def _older(self, rows: QuerySet[Any], key: int) -> QuerySet[Any]:
+        """The rows before a key, in words that the index of the order serves."""
+        return rows.filter(pk__lt=key)
 
     def _bounds(self, request: HttpRequest) -> tuple[int | None, int | None]:
         """The keys from which, and before which, rows are looked for; those of the model's page and of the query."""

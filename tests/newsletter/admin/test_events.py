@@ -53,7 +53,7 @@ def test_events_are_filtered_and_searched_without_reading_the_whole_table(edda: 
     assert not [sql for sql in statements if "DISTINCT" in sql or "LIKE" in sql]
     assert not [sql for sql in statements if "COUNT(" in sql and "newsletter_event" in sql]
     assert "1 provider event" in words_on(edda.get(EVENTS, {"kind": "email.sent"}))
-    assert "0 provider events" in words_on(edda.get(EVENTS, {"bounce": "hard"}))
+    assert "0 provider events" in words_on(edda.get(EVENTS, {"bounce": "no_mailbox"}))
 
 
 def test_pages_go_from_the_newest_event_to_the_oldest_and_miss_none(edda: Client) -> None:
@@ -61,20 +61,13 @@ def test_pages_go_from_the_newest_event_to_the_oldest_and_miss_none(edda: Client
     page, seen = get(edda), list[int]()
     for _ in range(10):
         seen += keys_on(page)
-        older = re.search(r'href="\?([^"]*)" rel="next"', page)
+        older = re.search(r'href="\?(before=[^"]*)"', page)
         if older is None:
             break
         make_events(1)
         page = edda.get(f"{EVENTS}?{older[1].replace('&amp;', '&')}").content.decode()
-        assert "Newest events" in page
+        assert "First page" in page
     assert seen == keys
-
-
-def test_the_number_of_events_is_shown_where_they_fit_on_a_page_only(edda: Client) -> None:
-    make_events(50)
-    assert "50 provider events" in words_on(edda.get(EVENTS))
-    make_events(1)
-    assert "51 provider events" not in words_on(edda.get(EVENTS))
 
 
 @pytest.mark.parametrize(
@@ -99,13 +92,13 @@ def test_each_filter_shows_its_events(edda: Client, query: dict[str, str], expec
 
 def test_reasons_are_offered_with_their_numbers_and_another_filter_begins_at_the_newest(edda: Client) -> None:
     keys = make_events(60, Reason.NO_SUCH_DELIVERY, EventState.ORPHAN)
-    page = get(edda, after=str(keys[10]))
+    page = get(edda, before=str(keys[10]))
     assert "There is no such delivery. (60)" in page
-    assert not re.search(r'href="\?[^"]*after=[^"]*reason=', page)
-    assert not re.search(r'href="\?[^"]*reason=[^"]*after=', page)
+    assert not re.search(r'href="\?[^"]*before=[^"]*reason=', page)
+    assert not re.search(r'href="\?[^"]*reason=[^"]*before=', page)
 
 
-@pytest.mark.parametrize("query", [{"after": "x"}, {"after": "-1"}, {"after": "9" * 30}, {"reason": "none_such"}])
+@pytest.mark.parametrize("query", [{"before": "x"}, {"before": "-1"}, {"before": "9" * 30}, {"reason": "none_such"}])
 def test_a_page_or_a_reason_that_does_not_exist_is_refused(edda: Client, query: dict[str, str]) -> None:
     make_events(1, Reason.NO_SUCH_DELIVERY, EventState.ORPHAN)
     assert edda.get(EVENTS, query).status_code == 400

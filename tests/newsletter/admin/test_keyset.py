@@ -79,9 +79,9 @@ def test_a_filter_without_an_index_looks_through_a_part_at_a_time(
     edda: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("subscribers.admin.keyset.SCANNED", 10)
-    make_events(1, kind="email.bounced")
+    make_events(1, state=EventState.NEW)
     make_events(25)
-    url = f"{EVENTS}?kind=email.bounced"
+    url = f"{EVENTS}?state=new"
     words = words_on(edda.get(url))
     assert "Older rows were not looked through. Look further back" in words
     assert all_rows(edda, url) == [Event.objects.earliest("pk").pk]
@@ -91,7 +91,7 @@ def test_a_filter_with_an_index_looks_through_everything(edda: Client, monkeypat
     monkeypatch.setattr("subscribers.admin.keyset.SCANNED", 10)
     make_events(1, state=EventState.ORPHAN)
     make_events(25)
-    rows, following = rows_and_next(edda, f"{EVENTS}?state__exact=orphan")
+    rows, following = rows_and_next(edda, f"{EVENTS}?state=orphan")
     assert len(rows) == 1
     assert not following
 
