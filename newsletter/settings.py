@@ -108,7 +108,13 @@ RETENTION_DAYS = {
     "mails": CONFIGURATION.retention_mail_days,
     "signups": CONFIGURATION.retention_signup_days,
     "imports": CONFIGURATION.retention_import_days,
+    # Hashes of visitors without consent have a key of one day.
+    "visitors": 1,
+    "networks": CONFIGURATION.retention_hit_days,
+    "hits": CONFIGURATION.retention_click_days,
 }
+LINK_TABLES_DIR = PROJECT_ROOT / CONFIGURATION.link_tables_dir
+NETWORK_CLASSES = CONFIGURATION.network_classes
 UNDO_SECONDS, OVERDUE_MINUTES = CONFIGURATION.undo_seconds, CONFIGURATION.overdue_minutes
 
 ALLOWED_HOSTS = [SITE_HOST, *CONFIGURATION.allowed_hosts]

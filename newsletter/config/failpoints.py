@@ -46,6 +46,8 @@ class Point(enum.Enum):
     EVENT_STORED = "event-stored"
     EVENTS_UNCOMMITTED = "events-uncommitted"
     EVENTS_COMMITTED = "events-committed"
+    HITS_UNCOMMITTED = "hits-uncommitted"
+    HITS_COMMITTED = "hits-committed"
     FINISH_UNCOMMITTED = "finish-uncommitted"
     FINISH_COMMITTED = "finish-committed"
 

@@ -13,6 +13,19 @@ from newsletter.models.delivery import (
     reason_unless_delivered,
 )
 from newsletter.models.edition import Edition, EditionIsFrozen
+from newsletter.models.engagement import (
+    CANARIES,
+    CANARY_EARLY,
+    CANARY_LATE,
+    FIRST_LINK,
+    OPEN,
+    OTHER_LINK,
+    EngagementCounter,
+    Hit,
+    HitMethod,
+    Verdict,
+    numbered_links,
+)
 from newsletter.models.event import EVENT_MACHINE, Event, EventState
 from newsletter.models.feed import Feed, FeedItem, FeedItemState
 from newsletter.models.heartbeat import WorkerHeartbeat
@@ -27,7 +40,7 @@ from newsletter.models.issue import (
     Section,
     Story,
 )
-from newsletter.models.newsletter import ConsentMode, Newsletter, WarmUpPlan
+from newsletter.models.newsletter import ConsentMode, EngagementSource, Newsletter, WarmUpPlan
 from newsletter.models.preflight import LinkCheck, LinkState, PreflightRun
 from newsletter.models.provider_domain import ProviderDomain
 from newsletter.models.provider_search import ProviderSearch, SearchResult
@@ -53,14 +66,20 @@ from subscribers.state_machine import InvalidTransition
 
 __all__ = [
     "BATCH_MACHINE",
+    "CANARIES",
+    "CANARY_EARLY",
+    "CANARY_LATE",
     "DELIVERED_TYPES",
     "DELIVERY_MACHINE",
     "EVENT_MACHINE",
+    "FIRST_LINK",
     "IN_FLIGHT",
     "IN_PROGRESS",
     "ISSUE_MACHINE",
     "IS_DELIVERED",
+    "OPEN",
     "OPEN_BATCH_STATES",
+    "OTHER_LINK",
     "SECTION_KINDS",
     "SEND_MACHINE",
     "STARTED",
@@ -77,12 +96,16 @@ __all__ = [
     "DeliveryState",
     "Edition",
     "EditionIsFrozen",
+    "EngagementCounter",
+    "EngagementSource",
     "Event",
     "EventState",
     "EventType",
     "Feed",
     "FeedItem",
     "FeedItemState",
+    "Hit",
+    "HitMethod",
     "InvalidTransition",
     "Issue",
     "IssueCategory",
@@ -115,11 +138,13 @@ __all__ = [
     "SuppressionSync",
     "SwitchState",
     "SwitchTransition",
+    "Verdict",
     "WarmUpPlan",
     "Weekday",
     "WeeklyPlan",
     "WorkerHeartbeat",
     "lock_week",
+    "numbered_links",
     "reason_unless_delivered",
     "sending_stopped",
 ]

@@ -6,7 +6,8 @@ from django.conf import settings
 
 from newsletter.providers import resend, smtp
 from newsletter.providers.base import Provider
-from newsletter.providers.resend.events import erase_event
+from newsletter.providers.clicks import ClickFacts
+from newsletter.providers.resend.events import erase_event, read_click
 from newsletter.providers.resend.search import erase_messages
 from newsletter.providers.smtp.frozen import erase_mails
 
@@ -54,3 +55,8 @@ def erase_from_body(body: bytes, deliveries: Collection[int]) -> bytes:
 def erase_from_event(provider: str, body: str, *, is_applied: bool) -> str:
     """The body of a stored event without what it says about a subscriber; it can still be applied."""
     return erase_event(body, is_applied=is_applied) if provider == resend.ResendProvider.name else ""
+
+
+def click_of(provider: str, body: str) -> ClickFacts:
+    """What the body of a stored event about an open or a click says about the visitor; empty if it says nothing."""
+    return read_click(body) if provider == resend.ResendProvider.name else ClickFacts()

@@ -53,8 +53,9 @@ def hits_of(point: Point) -> list[int]:
     return [1, times // 2, times]
 
 
-#: Points that a send by SMTP alone reaches, and a weekly digest: see test_killed_by_smtp.py and test_weekly.py.
-OTHERS = ("progress-", "mail-", "digest-")
+#: Points that a send by SMTP alone reaches, a weekly digest, and clicks: see test_killed_by_smtp.py, test_weekly.py and
+#: tests/newsletter/engagement/test_judge.py.
+OTHERS = ("progress-", "mail-", "digest-", "hits-")
 POINTS = [point for point in Point if not point.value.startswith(OTHERS)]
 CASES = [
     Case(point=point, hit=hit, workers=workers) for point in POINTS for hit in hits_of(point) for workers in (1, 4)

@@ -18,6 +18,7 @@ import orjson
 from newsletter.models import EventType
 from newsletter.providers.base import MAX_ID_LENGTH, BounceKind, EventRejected, ParsedEvent, SignedEvent, sanitize
 from newsletter.providers.bounces import ABOUT_THE_MAILBOX, BounceCause, cause_of
+from newsletter.providers.clicks import ClickFacts
 
 EVENT_TYPES = {
     "email.sent": EventType.SENT,
@@ -151,6 +152,22 @@ def _detail(kind: str, data: Mapping[str, Any]) -> str:
     name, keys = DETAIL_KEYS.get(kind, ("", ()))
     part = data.get(name)
     return next((str(part[key]) for key in keys if part.get(key)), "") if isinstance(part, dict) else ""
+
+
+def read_click(body: str) -> ClickFacts:
+    """The visitor in an event about a click. Events about opens name none, and no event says that it was a machine."""
+    try:
+        click = orjson.loads(body)["data"]["click"]
+    except (orjson.JSONDecodeError, KeyError, TypeError):
+        return ClickFacts()
+    if not isinstance(click, dict):
+        return ClickFacts()
+    agent = click.get("userAgent")
+    return ClickFacts(
+        link=str(click.get("link") or ""),
+        ip=str(click.get("ipAddress") or ""),
+        agent=agent if isinstance(agent, str) else None,
+    )
 
 
 def erase_event(body: str, *, is_applied: bool) -> str:
