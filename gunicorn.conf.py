@@ -20,3 +20,18 @@ graceful_timeout = 30
 
 # gunicorn's control interface: unused, and it needs a home directory that can be written to.
 control_socket_disable = True
+
+
+def post_worker_init(worker: object) -> None:
+    """Store opens and clicks in the background, in each process: a thread does not survive a fork."""
+    # Django is ready now, and was not when this file was read.
+    from newsletter.engagement.record import RECORDER
+
+    RECORDER.start()
+
+
+def worker_exit(server: object, worker: object) -> None:
+    """Store those that wait."""
+    from newsletter.engagement.record import RECORDER
+
+    RECORDER.stop()

@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from newsletter.content.formats import read_issue
 from newsletter.content.store import import_issue
-from newsletter.models import Issue, Newsletter
+from newsletter.models import ConsentMode, EngagementSource, Issue, Newsletter
 from newsletter.sending.schedule import schedule_issue
 from subscribers.imports.confirmed import import_confirmed
 from subscribers.models import Subscriber, Subscription
@@ -36,6 +36,8 @@ def create_newsletter() -> Newsletter:
             "reply_to": "editors@harbour.example",
             "postal_address": "The Harbour Log\n1 Demo Quay\n00000 Nowhere",
             "time_zone": "Europe/Berlin",
+            "consent_mode": ConsentMode.CONSENT,
+            "engagement_source": EngagementSource.PROVIDER,
             "known_sources": (SAMPLES / "known-sources.txt").read_text(encoding="utf-8"),
         },
     )
@@ -76,13 +78,14 @@ def sample_addresses() -> list[str]:
 
 
 def backdate_subscriptions(newsletter: Newsletter, days: int = 90) -> None:
-    """Spread the subscriptions over the last `days`, with growing numbers."""
+    """Spread the subscriptions over the last `days`, with growing numbers. All agree to tracking."""
     now = timezone.now()
     subscriptions = list(Subscription.objects.filter(mailing_list=newsletter.pk).order_by("pk"))
     for position, subscription in enumerate(subscriptions, start=1):
         age = datetime.timedelta(days=days * (1 - (position / len(subscriptions)) ** 0.5), hours=1)
-        subscription.created_at = subscription.confirmed_at = now - age
-    Subscription.objects.bulk_update(subscriptions, ["created_at", "confirmed_at"], batch_size=200)
+        subscription.created_at = subscription.confirmed_at = subscription.tracking_agreed_at = now - age
+    columns = ["created_at", "confirmed_at", "tracking_agreed_at"]
+    Subscription.objects.bulk_update(subscriptions, columns, batch_size=200)
 
 
 def schedule_for_next_tuesday(issue: Issue) -> None:

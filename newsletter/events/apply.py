@@ -17,6 +17,8 @@ from django.conf import settings
 from django.db import transaction
 
 from newsletter.config.failpoints import Point, failpoint
+from newsletter.engagement.provider_hits import ENGAGEMENT_TYPES, ProviderEvent, judge_again, take_provider_events
+from newsletter.engagement.rules import READING
 from newsletter.models import (
     DELIVERED_TYPES,
     DELIVERY_MACHINE,
@@ -81,8 +83,15 @@ class EventResult:
     delivery_pk: int | None = None
     is_erased: bool = False
     """Whether the subscriber of its delivery was erased."""
+    is_kept: bool = False
+    """Whether an open or a click became a hit."""
     present_address: str = ""
     """The canonical address of that subscriber, if it is no longer the one that the mail went to."""
+
+    @property
+    def is_engagement(self) -> bool:
+        """Whether it says what a recipient does, which takes their consent."""
+        return self.parsed is not None and self.parsed.event_type in ENGAGEMENT_TYPES
 
     def set_result(self, state: EventState, reason: Reason | None = None) -> None:
         """Record what becomes of the event. Only one that is applied without a reason against it keeps its delivery."""
@@ -101,10 +110,12 @@ def apply_events(provider: Provider, limit: int = EVENTS_PER_TRANSACTION) -> boo
         rows = list(new.select_for_update(skip_locked=True)[:limit])
         results = [_read(provider, row) for row in rows]
         _skip_delivered(_match_to_deliveries(results))
+        _record_engagement(results)
         applied = [result for result in results if result.parsed and result.state is EventState.APPLIED]
         _record_first_times(applied)
         _suppress(results)
         _forget_erased(results)
+        _forget_engagement(results)
         _save_results(results)
         failpoint(Point.EVENTS_UNCOMMITTED)
     failpoint(Point.EVENTS_COMMITTED)
@@ -237,16 +248,55 @@ def _canonical(address: str) -> str:
         return ""
 
 
+def _record_engagement(results: list[EventResult]) -> None:
+    """Opens and clicks become hits, with consent; see `_forget_engagement` for what stays without it."""
+    engaged = {
+        result.row.pk: ProviderEvent(
+            provider=result.row.provider,
+            body=result.row.body,
+            at=result.parsed.at,
+            event_type=result.parsed.event_type,
+            delivery=result.delivery_pk,
+            edition=_tagged_pk(result.parsed, "edition"),
+        )
+        for result in results
+        if result.is_engagement and result.parsed and result.parsed.event_type and result.delivery_pk
+    }
+    kept = take_provider_events(engaged)
+    for result in results:
+        result.is_kept = result.row.pk in kept
+    timed = (EventType.SENT, EventType.DELIVERED)
+    judge_again({r.delivery_pk for r in results if r.delivery_pk and r.parsed and r.parsed.event_type in timed})
+
+
+def _forget_engagement(results: list[EventResult]) -> None:
+    """Remove from events what their hits have now: link, address and agent. Without a hit, also whose event it was."""
+    engaged = [result for result in results if result.is_engagement]
+    for result in engaged:
+        result.detail = ""
+        if result.is_kept:
+            result.row.body = erase_from_event(result.row.provider, result.row.body, is_applied=True)
+            continue
+        result.row.body, result.delivery_pk = "", None
+        if result.state is EventState.APPLIED and not result.reason:
+            result.state, result.reason = EventState.IGNORED, "tracking_not_agreed"
+    Event.objects.bulk_update([result.row for result in engaged], ["body"], batch_size=EVENTS_PER_TRANSACTION // 2)
+
+
 def _record_first_times(results: list[EventResult]) -> None:
     times: dict[EventType, dict[int, tuple[datetime.datetime, str]]] = defaultdict(dict)
     for result in results:
         event, key = result.parsed, result.delivery_pk
         if event is None or event.event_type is None or key is None:
             continue
-        known = times[event.event_type].get(key)
-        if known is None or event.at < known[0]:
+        event_type, at = event.event_type, event.at
+        if result.is_engagement:
+            # Opened or clicked by whomever: it was delivered before. Who it was, the hits are judged for.
+            event_type, at = EventType.DELIVERED, at - READING
+        known = times[event_type].get(key)
+        if known is None or at < known[0]:
             # By the mail's id the provider would tell whose delivery it was.
-            times[event.event_type][key] = (event.at, "" if result.is_erased else event.provider_id)
+            times[event_type][key] = (at, "" if result.is_erased else event.provider_id)
     keys = {key for rows in times.values() for key in rows}
     # Locked in the order of their keys, as the step that records outcomes does: two orders would block each other.
     list(Delivery.objects.filter(pk__in=keys).order_by("pk").select_for_update().values_list("pk"))

@@ -4,10 +4,12 @@ from django.urls import path
 
 from newsletter.web.crawlers import robots, sitemap
 from newsletter.web.feed import atom_feed
+from newsletter.web.links import follow_link
 from newsletter.web.pages import archive_page, draft_page, front_page, home, issue_page
 from newsletter.web.webhooks import ResendWebhook
 
 urlpatterns = [
+    path("l/<str:token>", follow_link, name="follow-link"),
     path("webhooks/resend/", ResendWebhook.as_view(), name="resend-webhook"),
     path("", home, name="home"),
     path("robots.txt", robots, name="robots"),

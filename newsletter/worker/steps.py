@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from newsletter.engagement.judge import judge_hits
 from newsletter.events.apply import apply_events
 from newsletter.gathering.poll import poll_next_feed
 from newsletter.monitoring.heartbeat import Queue
@@ -151,6 +152,7 @@ STEPS: tuple[Step, ...] = (
     Step("recover_abandoned", Queue.SENDING, 1, _recover_abandoned),
     Step("post_batch", Queue.SENDING, 0, _post_batch, _post_batch_due_in, needs_check=True),
     Step("apply_events", Queue.EVENTS, 0, _apply_events),
+    Step("judge_hits", Queue.EVENTS, 0, judge_hits),
     Step("auto_pause", Queue.SENDING, 1, auto_pause_sends),
     Step("settle_proven", Queue.EVENTS, 0, settle_proven),
     Step("hold_expired", Queue.EVENTS, 0, _hold_expired),

@@ -18,7 +18,18 @@ from django.db import connection
 from django.db.models import BinaryField, CharField, Field, JSONField, Model, TextField
 from django.utils import timezone
 
-from newsletter.models import Batch, BatchState, Delivery, DeliveryState, Event, EventState, Send
+from newsletter.models import (
+    FIRST_LINK,
+    Batch,
+    BatchState,
+    Delivery,
+    DeliveryState,
+    Event,
+    EventState,
+    Hit,
+    HitMethod,
+    Send,
+)
 from newsletter.providers.base import Outcome, OutcomeKind, Provider
 from newsletter.sending.batch import claim_batch
 from newsletter.sending.outcome import record_outcome
@@ -106,6 +117,9 @@ NEVER_PERSONAL = {
     "newsletter.Event.reason": "a code",
     "newsletter.Event.bounce": "a code",
     "newsletter.Event.superseded_mail": "the provider's id of a mail that failed",
+    "newsletter.Hit.visitor": "empty where a delivery is known; else nobody knows whose it is",
+    "newsletter.Hit.network_class": "such as hosting",
+    "newsletter.Hit.rule": "a code",
     "subscribers.Consent.list_name": "the name of a list",
     "subscribers.Consent.language": "of a text that many saw",
     "subscribers.SignupDecision.facts": "a mail domain of many; that of one person has a test of its own",
@@ -254,6 +268,15 @@ def _receive(subscription: Subscription) -> None:
         state=DeliveryState.ACCEPTED,
         provider_id=f"mail-{WORD}",
         detail=WORD,
+    )
+    Hit.objects.create(
+        edition=first.send.edition,
+        at=timezone.now(),
+        number=FIRST_LINK,
+        method=HitMethod.GET,
+        delivery_id=accepted.pk,
+        network=WORD,
+        agent=WORD,
     )
     for number, (state, delivery) in enumerate(
         ((EventState.APPLIED, accepted.pk), (EventState.NEW, None), (EventState.ORPHAN, None))
