@@ -51,7 +51,7 @@ class Request:
 
 
 def store_requests(requests: Sequence[Request]) -> int:
-    """Store those that may be stored, in three statements; returns how many. Raises DatabaseError."""
+    """Store those that may be stored, in a few statements; returns how many. Raises DatabaseError."""
     editions = editions_with_source({request.edition for request in requests}, EngagementSource.OWN)
     named = {request.delivery for request in requests if request.delivery is not None}
     agreed = agreed_since(named, EngagementSource.OWN) if named else {}
