@@ -298,7 +298,7 @@ class Configuration(BaseSettings):
         ge=1,
         le=7,
         description="How long the hashed networks and the browsers of opens and clicks are kept, in days (1 to 7). "
-        "Then their judgement as a person or a machine stays as it is. Of visitors without consent they are removed "
+        "Then their judgement as a human or a machine stays as it is. Of visitors without consent they are removed "
         "after a day.",
     )
     retention_click_days: int = Field(
@@ -317,7 +317,7 @@ class Configuration(BaseSettings):
         default=None,
         description="File with networks of data centers, mail filters and Apple’s relay, one per line with its class: "
         "192.0.2.0/24 hosting. Classes: apple, google, hosting, microsoft, scanner. Added to the built-in list, which "
-        "tells machines from people.",
+        "tells machines from humans.",
     )
     themes_dir: DirectoryPath | None = Field(
         default=None,

@@ -51,7 +51,7 @@ def import_sample(newsletter: Newsletter, name: str) -> Issue:
 
 
 def create_subscribers(newsletter: Newsletter) -> None:
-    """Create 500 subscribers, half of them with a first name.
+    """Create 500 subscribers, half of them with a first name, all of whom agree to tracking.
 
     Mail to the provider's test addresses among them bounces or is reported as spam.
     """
@@ -61,6 +61,7 @@ def create_subscribers(newsletter: Newsletter) -> None:
     for subscriber in named:
         subscriber.first_name = subscriber.canonical.partition(".")[0].capitalize()
     Subscriber.objects.bulk_update(named, ["first_name"], batch_size=200)
+    Subscription.objects.filter(mailing_list=newsletter.pk).update(tracking_agreed_at=timezone.now())
 
 
 def sample_addresses() -> list[str]:
@@ -78,14 +79,13 @@ def sample_addresses() -> list[str]:
 
 
 def backdate_subscriptions(newsletter: Newsletter, days: int = 90) -> None:
-    """Spread the subscriptions over the last `days`, with growing numbers. All agree to tracking."""
+    """Spread the subscriptions over the last `days`, with growing numbers."""
     now = timezone.now()
     subscriptions = list(Subscription.objects.filter(mailing_list=newsletter.pk).order_by("pk"))
     for position, subscription in enumerate(subscriptions, start=1):
         age = datetime.timedelta(days=days * (1 - (position / len(subscriptions)) ** 0.5), hours=1)
-        subscription.created_at = subscription.confirmed_at = subscription.tracking_agreed_at = now - age
-    columns = ["created_at", "confirmed_at", "tracking_agreed_at"]
-    Subscription.objects.bulk_update(subscriptions, columns, batch_size=200)
+        subscription.created_at = subscription.confirmed_at = now - age
+    Subscription.objects.bulk_update(subscriptions, ["created_at", "confirmed_at"], batch_size=200)
 
 
 def schedule_for_next_tuesday(issue: Issue) -> None:

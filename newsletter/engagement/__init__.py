@@ -1,1 +1,1 @@
-"""Opens and clicks: signed links, hits as they come, and the rules that tell people from machines."""
+"""Opens and clicks: signed links, hits as they come, and the rules that tell humans from machines."""

@@ -28,7 +28,7 @@ _MACHINE_PHRASES = ("microsoft office existence discovery", "google web preview"
 #: Words that end like the name of a bot and are none.
 _NO_BOTS = frozenset({"cubot"})
 
-#: Programs that fetch a link because a person has pasted it somewhere.
+#: Programs that fetch a link because a human has pasted it somewhere.
 _PREVIEW_NAMES = (
     "slackbot slackbot-linkexpanding slack-imgproxy twitterbot facebookexternalhit facebookbot discordbot whatsapp "
     "telegrambot linkedinbot applebot skypeuripreview redditbot pinterestbot mastodon embedly iframely chatgpt-user "

@@ -1,6 +1,6 @@
-"""Times of deliveries: the first open and the first click of a person, which segments and reports read.
+"""Times of deliveries: the first open and the first click of a human, which segments and reports read.
 
-    opened_at = first open that was judged to be a person's;  clicked_at = first such click
+    opened_at = first open that was judged to be a human's;  clicked_at = first such click
 
 A verdict may change later, so a time may move and may vanish. Times that are not from hits stay: those from before hits
 were kept.
@@ -54,7 +54,7 @@ class Reactions:
     hits: Sequence[Reaction]
 
     def first(self, is_kind: Callable[[int], bool], *, before: bool = False) -> datetime.datetime | None:
-        """The time of the first hit of a kind that is, or was, judged to be a person's."""
+        """The time of the first hit of a kind that is, or was, judged to be a human's."""
         times = (
             hit.at
             for hit in self.hits

@@ -26,8 +26,8 @@ from newsletter.engagement.neighbors import (
     Mark,
     bursts_around,
     facts_of,
-    reach_of,
     sweeps_around,
+    voided_by,
 )
 from newsletter.engagement.rules import DOMAIN_BURST, MARKS_NETWORK, RULES_VERSION, Fact, Judgement, Visit, judge
 from newsletter.models import Edition, Hit, HitMethod, Verdict, numbered_links
@@ -42,7 +42,7 @@ CHUNK = 500
 VisitKey = tuple[int, str]
 
 #: The key of a hit whose subscriber was erased.
-NOBODY: VisitKey = (0, "")
+NO_VISITOR: VisitKey = (0, "")
 
 COLUMNS = (
     "pk",
@@ -167,7 +167,7 @@ def _judge(edition: Edition, due: list[HitRow]) -> None:
 
 
 def _visits(edition: Edition, keys: Collection[VisitKey], due: Iterable[HitRow]) -> Visits:
-    """All hits of these visits. A hit that belongs to nobody any more is a visit of its own, with a negative key."""
+    """All hits of these visits. A hit that belongs to no visit any more is a visit of its own, with a negative key."""
     of_edition = Hit.objects.filter(edition=edition)
     deliveries = sorted({delivery for delivery, _visitor in keys if delivery})
     visitors = sorted({visitor for _delivery, visitor in keys if visitor})
@@ -179,7 +179,7 @@ def _visits(edition: Edition, keys: Collection[VisitKey], due: Iterable[HitRow])
     visits: Visits = {}
     for hit in sorted(rows, key=lambda hit: (hit.at, hit.pk)):
         visits.setdefault(hit.key, []).append(hit)
-    return visits | {(-hit.pk, ""): [hit] for hit in due if hit.key == NOBODY}
+    return visits | {(-hit.pk, ""): [hit] for hit in due if hit.key == NO_VISITOR}
 
 
 def _deliveries(visits: Visits) -> set[int]:
@@ -203,12 +203,12 @@ def _store_marks(edition: Edition, visits: Visits, facts: Mapping[int, DeliveryF
 def _reached(edition: Edition, marks: list[Mark], bursts: Bursts) -> set[VisitKey]:
     """Visits whose verdicts may change: in networks that sweep, and in mail domains that follow one link."""
     reached: set[VisitKey] = set()
-    for hits in reach_of(edition, marks).values():
+    for hits in voided_by(edition, marks).values():
         reached.update((delivery or 0, visitor) for delivery, visitor in hits.values_list("delivery_id", "visitor"))
     for key, found in bursts.found.items():
         for start, end in found:
-            reached.update((delivery, "") for at, delivery in bursts.members[key] if start <= at <= end)
-    return reached - {NOBODY}
+            reached.update((delivery, "") for at, delivery in bursts.hits[key] if start <= at <= end)
+    return reached - {NO_VISITOR}
 
 
 def _visit(

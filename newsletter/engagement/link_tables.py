@@ -2,7 +2,7 @@
 
     memory of this process ─► database ─► file in LINK_TABLES_DIR, only while the database does not answer
 
-Files are written by whoever reads a table from the database: the worker before the first mail of an edition leaves, and
+Each process that reads a table from the database writes its file: the worker before the first mail of an edition, and
 each web server at the first click.
 """
 

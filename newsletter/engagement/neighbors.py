@@ -67,7 +67,7 @@ class Bursts:
     """When mail domains fetched a link all at once, and the deliveries and times of the hits around it."""
 
     found: Mapping[DomainLink, Sequence[Interval]] = field(default_factory=dict)
-    members: Mapping[DomainLink, Sequence[tuple[datetime.datetime, int]]] = field(default_factory=dict)
+    hits: Mapping[DomainLink, Sequence[tuple[datetime.datetime, int]]] = field(default_factory=dict)
 
     def of(self, domain: str) -> dict[int, Sequence[Interval]]:
         """Of one mail domain, by link."""
@@ -87,7 +87,7 @@ def facts_of(deliveries: Collection[int]) -> dict[int, DeliveryFacts]:
     return found
 
 
-def reach_of(edition: Edition, marks: Sequence[Mark]) -> dict[str, QuerySet[Hit]]:
+def voided_by(edition: Edition, marks: Sequence[Mark]) -> dict[str, QuerySet[Hit]]:
     """By network: the hits that these new marks may turn into those of a scanner. The marks must be stored already.
 
     The mark that makes a network one of scanners reaches all its hits; later ones reach those around them.
@@ -95,7 +95,7 @@ def reach_of(edition: Edition, marks: Sequence[Mark]) -> dict[str, QuerySet[Hit]
     by_network: dict[str, list[Mark]] = defaultdict(list)
     for mark in marks:
         by_network[mark.network].append(mark)
-    reach = {}
+    voided = {}
     for network, new in by_network.items():
         if _swept_visits(edition, network, ()) < SWEPT_VISITS:
             continue
@@ -104,8 +104,8 @@ def reach_of(edition: Edition, marks: Sequence[Mark]) -> dict[str, QuerySet[Hit]
         if _swept_visits(edition, network, {mark.visit for mark in new}) >= SWEPT_VISITS:
             times = [mark.at for mark in new]
             hits = hits.filter(at__range=(min(times) - AROUND, max(times) + AROUND))
-        reach[network] = hits
-    return reach
+        voided[network] = hits
+    return voided
 
 
 def sweeps_around(
@@ -165,7 +165,7 @@ def bursts_around(
         if number >= OTHER_LINK and domain and domain not in LARGE_MAILBOX_PROVIDERS:
             windows[number].append(at)
             domains.add(domain)
-    members: dict[DomainLink, list[tuple[datetime.datetime, int]]] = defaultdict(list)
+    by_domain: dict[DomainLink, list[tuple[datetime.datetime, int]]] = defaultdict(list)
     for number, times in windows.items():
         around = (min(times) - BURST_TIME, max(times) + BURST_TIME)
         hits = Hit.objects.filter(edition=edition, number=number, at__range=around, delivery_id__isnull=False)
@@ -176,8 +176,8 @@ def bursts_around(
         known = {**facts, **facts_of({delivery for _at, delivery in rows} - facts.keys())}
         for at, delivery in rows:
             if delivery in known and known[delivery].domain in domains:
-                members[known[delivery].domain, number].append((at, delivery))
-    crowded = {key: hits for key, hits in members.items() if find_bursts(hits, 0)}
+                by_domain[known[delivery].domain, number].append((at, delivery))
+    crowded = {key: hits for key, hits in by_domain.items() if find_bursts(hits, 0)}
     sizes = {domain: _size(edition, domain) for domain in {domain for domain, _number in crowded}}
     return Bursts({key: find_bursts(hits, sizes[key[0]]) for key, hits in crowded.items()}, crowded)
 

@@ -16,11 +16,13 @@ from pathlib import Path
 
 from django.conf import settings
 
-#: The classes. Apple's relay hides people with Safari as well as the proxy that loads images.
+from newsletter.config.translatable import translatable
+
+#: The classes. Apple's relay hides humans with Safari as well as the proxy that loads images.
 HOSTING, APPLE, MICROSOFT, GOOGLE, SCANNER, OTHER = "hosting", "apple", "microsoft", "google", "scanner", ""
 CLASSES = frozenset({HOSTING, APPLE, MICROSOFT, GOOGLE, SCANNER})
 
-#: Networks from which people rarely read: those of data centers and of mail filters.
+#: Networks from which humans rarely read: those of data centers and of mail filters.
 DATA_CENTERS = frozenset({HOSTING, MICROSOFT, SCANNER})
 
 TABLE = Path(__file__).with_name("networks.txt")
@@ -31,8 +33,10 @@ HASH_LENGTH = 16
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
-class NetworkTableError(ValueError):
+class NetworkTableError(Exception):
     """A line of a table of networks cannot be read; the message names file and line."""
+
+    permanent = True
 
 
 class NetworkTable:
@@ -65,10 +69,22 @@ def read_table(path: Path) -> Iterator[tuple[ipaddress.IPv4Network | ipaddress.I
             network, name = words
             parsed = ipaddress.ip_network(network)
         except ValueError as error:
-            raise NetworkTableError(f"{path.name}, line {number}: expected a network and its class: {error}") from error
+            sentence = translatable(
+                "{file}, line {line}: expected a network and its class, such as 192.0.2.0/24 hosting. {problem}",
+                file=path.name,
+                line=number,
+                problem=str(error),
+            )
+            raise NetworkTableError(sentence) from error
         if name not in CLASSES:
-            known = ", ".join(sorted(CLASSES))
-            raise NetworkTableError(f"{path.name}, line {number}: unknown class “{name}”; classes are {known}")
+            sentence = translatable(
+                "{file}, line {line}: “{name}” is no class. Classes are {classes}.",
+                file=path.name,
+                line=number,
+                name=name,
+                classes=", ".join(sorted(CLASSES)),
+            )
+            raise NetworkTableError(sentence)
         yield parsed, name
 
 

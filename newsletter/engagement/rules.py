@@ -1,4 +1,4 @@
-"""The rules: which hits are of people, and which of machines. Pure: values in, judgements out.
+"""The rules: which hits are of humans, and which of machines. Pure: values in, judgements out.
 
 A visit is every hit of one delivery, or of one hashed visitor, on one edition. The first rule that fits a hit decides;
 its name is stored with the verdict. Rules judge whole visits, so a later hit may change what an earlier one was judged
@@ -42,7 +42,7 @@ SWEPT_VISITS = 5
 #: A burst: this share of a mail domain's deliveries, but at least so many, on one link within this time.
 BURST_SHARE, BURST_DELIVERIES, BURST_TIME = 0.3, 10, datetime.timedelta(seconds=60)
 
-#: Nobody reads a mail sooner after its delivery.
+#: No human reads a mail sooner after its delivery.
 READING = datetime.timedelta(seconds=1)
 
 #: A single hit from a data center within this time after the delivery is unclear.
@@ -90,7 +90,7 @@ class Fact:
 
     @property
     def may_be_click(self) -> bool:
-        """Whether a person may have clicked, as far as the hit alone tells: no program says that it was one."""
+        """Whether a human may have clicked, as far as the hit alone tells: no program says that it was one."""
         return self.is_click and self.method in _OPEN_METHODS and self.agent not in _PROGRAMS
 
 
@@ -128,7 +128,7 @@ def provider_flag(visit: Visit) -> Found:
 
 
 def canary(visit: Visit) -> Found:
-    """Links that nobody sees were followed; so were, by the same network or agent, the others around that time."""
+    """Links that no human sees were followed; so were, by the same network or agent, the others around that time."""
     traps = [fact for fact in visit.facts if fact.number in CANARIES]
     for place, fact in enumerate(visit.facts):
         if fact.number in CANARIES or any(_is_same_client(fact, trap) and _is_around(fact, trap) for trap in traps):
@@ -136,7 +136,7 @@ def canary(visit: Visit) -> Found:
 
 
 def named_agent(visit: Visit) -> Found:
-    """Scanners and programs that say so; and previews of a link that a person has pasted somewhere."""
+    """Scanners and programs that say so; and previews of a link that a human has pasted somewhere."""
     for place, fact in enumerate(visit.facts):
         if fact.agent == agents.MACHINE:
             yield place, Verdict.MACHINE
@@ -159,14 +159,14 @@ def apple_proxy(visit: Visit) -> Found:
 
 
 def image_proxy(visit: Visit) -> Found:
-    """Gmail's and Yahoo's proxies hide the reader, but mostly follow one."""
+    """Gmail's and Yahoo's proxies hide the recipient, but mostly follow one who opens the mail."""
     for place, fact in enumerate(visit.facts):
         if fact.number == OPEN and fact.agent in (agents.GOOGLE_PROXY, agents.YAHOO_PROXY):
             yield place, Verdict.HUMAN
 
 
 def sweep(visit: Visit) -> Found:
-    """More different links in a moment than anybody clicks: all of them."""
+    """More different links in a moment than a human clicks: all of them."""
     share = max(SWEEP_SHARE_LINKS, math.ceil(SWEEP_SHARE * visit.links))
     clicks = [place for place, fact in enumerate(visit.facts) if fact.may_be_click]
     swept: set[int] = set()

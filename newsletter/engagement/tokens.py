@@ -5,7 +5,7 @@
 
 The first part is made once per edition; the ending is one placeholder, the same in all links of a mail. A first part of
 the second version is not valid alone, so that no cut of a link leads anywhere. The delivery is encrypted: its number
-tells nobody how many there are. Sources: RFC 4648 §5; RFC 2104; Luby and Rackoff 1988 (four rounds).
+does not tell how many there are. Sources: RFC 4648 §5; RFC 2104; Luby and Rackoff 1988 (four rounds).
 """
 
 from __future__ import annotations
@@ -130,7 +130,7 @@ class _Keys:
 
     def mac(self, label: bytes, payload: bytes) -> bytes:
         """The MAC of a payload, for one use."""
-        return _digest(self._macs[label], payload)
+        return _mac_of(self._macs[label], payload)
 
     def encrypt(self, number: int) -> bytes:
         """A number of 64 bits as eight bytes that look random."""
@@ -148,10 +148,10 @@ class _Keys:
 
     @staticmethod
     def _round(keyed: hmac.HMAC, half: int) -> int:
-        return int(HALF.unpack(_digest(keyed, HALF.pack(half))[: HALF.size])[0])
+        return int(HALF.unpack(_mac_of(keyed, HALF.pack(half))[: HALF.size])[0])
 
 
-def _digest(keyed: hmac.HMAC, payload: bytes) -> bytes:
+def _mac_of(keyed: hmac.HMAC, payload: bytes) -> bytes:
     mac = keyed.copy()
     mac.update(payload)
     return mac.digest()

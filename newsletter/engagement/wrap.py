@@ -40,7 +40,7 @@ VISITOR = "visitor"
 _ANCHOR = re.compile(r'(<a\b[^>]*?\shref=")([^"]*)(")', re.IGNORECASE)
 _BODY = re.compile(r"<body\b[^>]*>", re.IGNORECASE)
 
-#: No person sees or reaches it, and it is not hidden: filters take hidden links for a sign of spam.
+#: No human sees or reaches it, and it is not hidden: filters take hidden links for a sign of spam.
 _CANARY = (
     '<a href="{url}" aria-hidden="true" tabindex="-1" style="font-size:0;line-height:0;text-decoration:none">'
     "&#8203;</a>"

@@ -21,7 +21,7 @@ CANARIES = (CANARY_EARLY, CANARY_LATE)
 class Verdict(models.TextChoices):
     """Who caused a hit."""
 
-    HUMAN = "human", _("Person")
+    HUMAN = "human", _("Human")
     MACHINE = "machine", _("Machine")
     PROXY = "proxy", _("Proxy that loads every image")
     UNSURE = "unsure", _("Unclear")
@@ -32,7 +32,7 @@ class HitMethod(models.TextChoices):
     """How a hit arrived."""
 
     GET = "get", _("Request")
-    PREFETCH = "prefetch", _("Request of a browser that nobody has clicked for yet")
+    PREFETCH = "prefetch", _("Request ahead of a click")
     EVENT = "event", _("Event of the provider")
     FLAGGED = "flagged", _("Event of the provider, which takes it for a machine’s")
 

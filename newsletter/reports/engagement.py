@@ -1,7 +1,7 @@
 """Opens and clicks of an edition for its report: links in order, the most clicked ones, opens as an estimate.
 
-Always two numbers: people, and all hits. People are counted once for each link; the same person on two links counts on
-both, and without consent a person on two days is two.
+Always two numbers: humans, and all hits. Humans are counted once for each link; the same human on two links counts on
+both, and without consent a human on two days is two.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ class LinkReport:
     url: str
     label: str
     place: str
-    people: int
+    humans: int
     human_hits: int
     all_hits: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OpensEstimate:
-    """Opens as far as images tell: about `people`, of whom `by_proxy` is the part that may not have looked."""
+    """Opens as far as images tell: about `humans`, of whom `by_proxy` is the part that may not have looked."""
 
-    people: int
+    humans: int
     by_proxy: int
     """Visitors whose mail program loads every image, read or not."""
     unsure: int
@@ -57,9 +57,9 @@ def links_of(edition: Edition) -> list[LinkReport]:
 
 
 def top_links(edition: Edition, limit: int = 10) -> list[LinkReport]:
-    """The links that most people clicked, then by place; links that nobody clicked are left out."""
-    clicked = [link for link in links_of(edition) if link.people]
-    return sorted(clicked, key=lambda link: (-link.people, link.number))[:limit]
+    """The links that most humans clicked, then by place; others are left out."""
+    clicked = [link for link in links_of(edition) if link.humans]
+    return sorted(clicked, key=lambda link: (-link.humans, link.number))[:limit]
 
 
 def opens_of(edition: Edition) -> OpensEstimate:
@@ -67,7 +67,7 @@ def opens_of(edition: Edition) -> OpensEstimate:
     counts = _counts(edition).get(OPEN, _Counts())
     by_proxy = counts.visitors.get(Verdict.PROXY, 0)
     return OpensEstimate(
-        people=counts.visitors.get(Verdict.HUMAN, 0) + by_proxy,
+        humans=counts.visitors.get(Verdict.HUMAN, 0) + by_proxy,
         by_proxy=by_proxy,
         unsure=counts.visitors.get(Verdict.UNSURE, 0),
         all_hits=sum(counts.hits.values()),
@@ -75,7 +75,7 @@ def opens_of(edition: Edition) -> OpensEstimate:
 
 
 def clicks_by_hour(edition: Edition) -> dict[datetime.datetime, tuple[int, int]]:
-    """Clicks of people, and all hits on links, in each hour that has any, ascending."""
+    """Clicks of humans, and all hits on links, in each hour that has any, ascending."""
     rows = (
         EngagementCounter.objects.filter(edition=edition, number__gte=OTHER_LINK)
         .order_by("hour")
@@ -84,8 +84,8 @@ def clicks_by_hour(edition: Edition) -> dict[datetime.datetime, tuple[int, int]]
     )
     found: dict[datetime.datetime, tuple[int, int]] = {}
     for hour, verdict, hits in rows:
-        people, every = found.get(hour, (0, 0))
-        found[hour] = (people + (hits if verdict == Verdict.HUMAN else 0), every + hits)
+        humans, every = found.get(hour, (0, 0))
+        found[hour] = (humans + (hits if verdict == Verdict.HUMAN else 0), every + hits)
     return found
 
 
@@ -111,8 +111,8 @@ def _counts(edition: Edition) -> dict[int, _Counts]:
     )
     hits: dict[int, dict[str, int]] = defaultdict(dict)
     visitors: dict[int, dict[str, int]] = defaultdict(dict)
-    for number, verdict, count, people in rows:
-        hits[number][verdict], visitors[number][verdict] = count, people
+    for number, verdict, count, humans in rows:
+        hits[number][verdict], visitors[number][verdict] = count, humans
     return {number: _Counts(hits[number], visitors[number]) for number in hits}
 
 
@@ -122,7 +122,7 @@ def _link_report(number: int, url: str, label: str, place: str, counts: _Counts)
         url=url,
         label=label,
         place=place,
-        people=counts.visitors.get(Verdict.HUMAN, 0),
+        humans=counts.visitors.get(Verdict.HUMAN, 0),
         human_hits=counts.hits.get(Verdict.HUMAN, 0),
         all_hits=sum(counts.hits.values()),
     )

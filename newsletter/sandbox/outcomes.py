@@ -111,7 +111,7 @@ def is_in_share(address: str, purpose: str, share: float) -> bool:
 
 
 def links_of(contents: str) -> list[str]:
-    """The http(s) links of a mail that people see, without those that unsubscribe or change preferences."""
+    """The http(s) links of a mail that humans see, without those that unsubscribe or change preferences."""
     return [
         html.unescape(link)
         for _quote, link, label in _LINK.findall(contents)

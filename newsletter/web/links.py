@@ -26,7 +26,7 @@ from newsletter.engagement.tokens import LinkToken, read_token
 from newsletter.models import CANARIES, OPEN, HitMethod, Newsletter
 from subscribers.web.evidence import client_ip
 
-#: Of every answer: nobody keeps it, follows it for search, or is told the token.
+#: Of every answer: it is not kept, not indexed, and the token is told to no other site.
 HEADERS = {
     "Cache-Control": "private, no-store",
     "Referrer-Policy": "no-referrer",

@@ -393,7 +393,7 @@ def test_the_report_has_links_in_order_and_two_numbers(send: Send, ada: int) -> 
     judge_all()
     edition = edition_of(send)
     links = links_of(edition)
-    assert [(link.place, link.people, link.human_hits, link.all_hits) for link in links] == [
+    assert [(link.place, link.humans, link.human_hits, link.all_hits) for link in links] == [
         ("Deep dives, story 1", 1, 1, 1),
         ("Deep dives, story 2", 2, 3, 3),
         ("Deep dives, story 3", 0, 0, 1),
@@ -402,7 +402,7 @@ def test_the_report_has_links_in_order_and_two_numbers(send: Send, ada: int) -> 
     assert [link.number - FIRST_LINK for link in top_links(edition)] == [1, 0]
     assert len(top_links(edition, 1)) == 1
     opens = opens_of(edition)
-    assert (opens.people, opens.by_proxy, opens.unsure, opens.all_hits) == (2, 1, 0, 3)
+    assert (opens.humans, opens.by_proxy, opens.unsure, opens.all_hits) == (2, 1, 0, 3)
     assert list(clicks_by_hour(edition).values()) == [(3, 4), (1, 1)]
     assert hits_by_rule(edition) == {"named-agent": 1, "apple-proxy": 1, "image-proxy": 2, "human": 4}
     assert rules_versions(edition) == [rules.RULES_VERSION]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import string
 from collections.abc import Iterator
 from typing import Any
@@ -32,6 +33,7 @@ from newsletter.models import (
     Send,
 )
 from newsletter.reports.engagement import links_of, opens_of
+from newsletter.sending.message import message_template
 from subscribers.models import Consent, Subscription
 from tests.newsletter.engagement.logs import CHROME, IPHONE
 from tests.newsletter.engagement.sent import (
@@ -52,6 +54,7 @@ TARGET = "https://harbour.example/cranes/1"
 @pytest.fixture(autouse=True)
 def _fresh_process() -> Iterator[None]:
     TABLES.forget()
+    message_template.cache_clear()
     yield
     TABLES.forget()
 
@@ -67,18 +70,15 @@ def path_of(send: Send, number: int, address: str | None = None) -> str:
     return signer.url(number, ending=ending).removeprefix("http://127.0.0.1:8000")
 
 
-class DatabaseStopped:
+@contextlib.contextmanager
+def database_stopped() -> Iterator[None]:
     """No statement gets an answer."""
 
-    def __enter__(self) -> None:
-        def refuse(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
-            raise OperationalError("connection refused")
+    def refuse(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
+        raise OperationalError("connection refused")
 
-        self._wrapped = connection.execute_wrapper(refuse)
-        self._wrapped.__enter__()
-
-    def __exit__(self, *error: object) -> None:
-        self._wrapped.__exit__(*error)
+    with connection.execute_wrapper(refuse):
+        yield
 
 
 def test_a_link_leads_on_and_nobody_may_keep_the_answer(client: Client, send: Send) -> None:
@@ -177,7 +177,7 @@ def test_links_of_an_edition_lead_on_while_the_database_is_stopped(client: Clien
     path = path_of(send, FIRST_LINK, ADA)
     assert mails_of(send), "the worker keeps the table before the first mail leaves"
     for _ in ("from the file", "from memory"):
-        with DatabaseStopped():
+        with database_stopped():
             response = client.get(path)
         assert (response.status_code, response["Location"]) == (302, TARGET)
     assert not Hit.objects.exists(), "not counted"
@@ -187,14 +187,14 @@ def test_links_of_an_edition_lead_on_while_the_database_is_stopped(client: Clien
 
 def test_what_needs_no_table_is_answered_while_the_database_is_stopped(client: Client, send: Send) -> None:
     paths = [path_of(send, OPEN, ADA), path_of(send, CANARY_EARLY, ADA), "/l/damaged"]
-    with DatabaseStopped():
+    with database_stopped():
         assert [client.get(path).status_code for path in paths] == [200, 200, 404]
 
 
 def test_without_table_and_database_the_visitor_is_asked_to_come_back(client: Client, send: Send) -> None:
     path = path_of(send, FIRST_LINK)
     link_tables._path(send.edition_id).unlink(missing_ok=True)
-    with DatabaseStopped():
+    with database_stopped():
         assert client.get(path).status_code == 503
 
 
@@ -224,7 +224,7 @@ def test_a_table_of_a_restored_database_replaces_the_file(send: Send) -> None:
     keep_table(send.edition_id, {"links": [{"url": "https://elsewhere.example/"}]})
     assert TABLES.destination(send.edition_id, FIRST_LINK) == TARGET
     TABLES.forget()
-    with DatabaseStopped():
+    with database_stopped():
         assert TABLES.destination(send.edition_id, FIRST_LINK) == TARGET
 
 
@@ -253,9 +253,9 @@ def test_a_scanner_that_fetches_everything_changes_nothing_but_counts_of_machine
     assert snapshot() == before
     edition = Edition.objects.get(pk=send.edition_id)
     links = links_of(edition)
-    assert [link.human_hits + link.people for link in links] == [0, 0, 0]
+    assert [link.human_hits + link.humans for link in links] == [0, 0, 0]
     assert [link.all_hits for link in links] == [2, 2, 2]
-    assert (opens_of(edition).people, opens_of(edition).all_hits) == (0, 2)
+    assert (opens_of(edition).humans, opens_of(edition).all_hits) == (0, 2)
 
 
 def test_with_totals_nothing_stored_says_who_clicked(client: Client, db: None) -> None:

@@ -185,7 +185,9 @@ def test_more_requests_than_fit_are_dropped_and_counted(caplog: pytest.LogCaptur
         recorder.take(request_for(1, number=number))
     table.may_store.set()
     recorder.stop()
-    dropped = sum(record.count for record in caplog.records if record.message.startswith("Hits dropped: too many"))
+    dropped = sum(
+        vars(record)["count"] for record in caplog.records if record.message.startswith("Hits dropped: too many")
+    )
     assert dropped == HITS_PER_INSERT * 3 - len(table.rows) > 0
 
 

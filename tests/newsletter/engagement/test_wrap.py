@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from typing import Any
 
+import lxml.html  # type: ignore[import-untyped]
 import pytest
 from django.test import Client
-from lxml import html as lxml_html
 
 from newsletter.content.document import IssueContent, SectionContent
 from newsletter.engagement.tokens import read_token
@@ -144,7 +144,7 @@ def test_a_link_whose_text_is_its_address_keeps_that_text(db: None) -> None:
     sections = (SectionContent(title="One", body="See <https://quay.example/tide> today."),)
     send = send_to(ADA, newsletter=own_links(), sections=sections)
     (mail,) = mails_of(send).values()
-    page = lxml_html.fromstring(mail["html"].encode())
+    page = lxml.html.fromstring(mail["html"].encode())
     texts = [link.text_content() for link in page.iter("a") if "/l/" in link.get("href", "")]
     assert "https://quay.example/tide" in texts
 
