@@ -4,6 +4,8 @@ gunicorn reads this file from the folder in which it is started: the README's co
 the image all use it.
 """
 
+from django.apps import apps
+
 worker_class = "newsletter.http_server.BufferingWorker"
 
 # Two processes, so that one answers while the other is replaced.
@@ -24,14 +26,16 @@ control_socket_disable = True
 
 def post_worker_init(worker: object) -> None:
     """Store opens and clicks in the background, in each process: a thread does not survive a fork."""
-    # Django is ready now, and was not when this file was read.
-    from newsletter.engagement.record import RECORDER
+    if apps.ready:
+        # Models can be imported now, and could not when this file was read.
+        from newsletter.engagement.record import RECORDER
 
-    RECORDER.start()
+        RECORDER.start()
 
 
 def worker_exit(server: object, worker: object) -> None:
     """Store those that wait."""
-    from newsletter.engagement.record import RECORDER
+    if apps.ready:
+        from newsletter.engagement.record import RECORDER
 
-    RECORDER.stop()
+        RECORDER.stop()

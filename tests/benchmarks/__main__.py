@@ -9,7 +9,7 @@ import os
 import sys
 from functools import partial
 
-from tests.benchmarks import directory, fleet, freeze, imports, mjml, personalise, preflight, sending, worker
+from tests.benchmarks import directory, fleet, freeze, imports, links, mjml, personalise, preflight, sending, worker
 from tests.benchmarks.rows import Row, table
 
 SIZES = {"large": "--large" in sys.argv[1:], "quick": "--quick" in sys.argv[1:]}
@@ -21,6 +21,7 @@ BENCHMARKS = (
     personalise.measure,
     sending.measure,
     worker.measure,
+    links.measure,
     partial(directory.measure, **SIZES),
     partial(imports.measure, **SIZES),
     partial(fleet.measure, **SIZES),
