@@ -8,7 +8,7 @@ from collections.abc import Collection
 from django.db.models import OuterRef, Subquery
 from django.db.models.functions import Coalesce
 
-from newsletter.models import ConsentMode, Delivery, Edition, EngagementSource
+from newsletter.models import ConsentMode, Delivery, Edition, EngagementSource, Newsletter
 from subscribers.models import Subscription
 
 #: Keys of one statement.
@@ -35,6 +35,11 @@ def agreed_since(deliveries: Collection[int], source: EngagementSource) -> dict[
         agreed = rows.annotate(agreed_at=Subquery(subscription.values("tracking_agreed_at")[:1]))
         found |= dict(agreed.filter(agreed_at__isnull=False).values_list("pk", "agreed_at"))
     return found
+
+
+def has_source(source: EngagementSource) -> bool:
+    """Whether any newsletter has this source now."""
+    return Newsletter.objects.filter(engagement_source=source).exists()
 
 
 def editions_with_source(editions: Collection[int], source: EngagementSource) -> set[int]:

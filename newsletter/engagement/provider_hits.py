@@ -21,6 +21,9 @@ from subscribers.consent.tokens import Purpose
 #: The events that are about what a recipient does, and not about the mail.
 ENGAGEMENT_TYPES = frozenset({EventType.OPENED, EventType.CLICKED})
 
+#: The providers' names of these events.
+ENGAGEMENT_KINDS = frozenset({"email.opened", "email.clicked"})
+
 #: The first segments of links to unsubscribe, to preferences and the like: no click on content.
 SUBSCRIBER_PATHS = frozenset(Purpose)
 

@@ -5,7 +5,10 @@ from __future__ import annotations
 import orjson
 
 from newsletter.config.failpoints import Point, failpoint
-from newsletter.models import Event
+from newsletter.engagement.consent import has_source
+from newsletter.engagement.provider_hits import ENGAGEMENT_KINDS
+from newsletter.models import EngagementSource, Event
+from newsletter.providers import without_click
 from newsletter.providers.base import SignedEvent
 
 
@@ -16,7 +19,11 @@ def store_event(provider: str, signed: SignedEvent) -> None:
     JSON escape stays: as text it does no harm, and removing it could break what surrounds it.
     """
     body = signed.body.replace("\x00", "")
-    event = Event(provider=provider, event_id=signed.event_id, kind=_kind(body), body=body)
+    kind = _kind(body)
+    if kind in ENGAGEMENT_KINDS and not has_source(EngagementSource.PROVIDER):
+        # No newsletter may have them: link, address and agent are not even stored until the event is applied.
+        body = without_click(provider, body)
+    event = Event(provider=provider, event_id=signed.event_id, kind=kind, body=body)
     failpoint(Point.EVENT_UNSTORED)
     Event.objects.bulk_create([event], ignore_conflicts=True)
     failpoint(Point.EVENT_STORED)

@@ -254,11 +254,7 @@ class Newsletter(MailingList):
             )
         if self.measures_opens and source != EngagementSource.OWN:
             raise ValidationError(
-                {
-                    "measures_opens": _(
-                        "Opens are counted by an image of this site: choose links of this site as source."
-                    )
-                }
+                {"measures_opens": _("An image of this site counts opens. Choose links of this site as the source.")}
             )
 
     def sources(self) -> tuple[str, ...]:

@@ -170,6 +170,16 @@ def read_click(body: str) -> ClickFacts:
     )
 
 
+def strip_click(body: str) -> str:
+    """An event without the visitor in it. An unreadable body stays as it is: it says nothing."""
+    try:
+        event = orjson.loads(body)
+        del event["data"]["click"]
+    except (orjson.JSONDecodeError, KeyError, TypeError):
+        return body
+    return orjson.dumps(event).decode()
+
+
 def erase_event(body: str, *, is_applied: bool) -> str:
     """A stored event without what it says about a subscriber: kind, times, tags and the kind of a bounce stay.
 

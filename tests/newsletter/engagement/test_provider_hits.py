@@ -153,6 +153,26 @@ def test_without_consent_nothing_says_who_opened_or_clicked(send: Send, kind: st
     assert delivery.delivered_at == START + datetime.timedelta(seconds=2)
 
 
+def test_without_the_source_link_address_and_agent_are_not_even_stored(send: Send) -> None:
+    Newsletter.objects.update(engagement_source=EngagementSource.NONE)
+    receive("clicked", delivery_of(ADA, send), link="https://harbour.example/cranes/2")
+    event = Event.objects.get()
+    assert event.state == EventState.NEW
+    for word in ("cranes", "192.0.2", "chrome/"):
+        assert word not in event.body.lower()
+    apply()
+    delivery = delivery_of(ADA, send)
+    assert (delivery.delivered_at is not None, delivery.clicked_at) == (True, None)
+
+
+@pytest.mark.parametrize("body", ["{", "[]", '{"type": "email.clicked"}', '{"type": "email.clicked", "data": 1}'])
+def test_a_click_that_cannot_be_read_is_stored_as_it_came(db: None, body: str) -> None:
+    store_event("resend", SignedEvent(event_id="msg_x", body=body))
+    assert Event.objects.get().body == body
+    apply()
+    assert Event.objects.get().state == EventState.IGNORED
+
+
 def test_an_open_without_consent_still_proves_the_delivery(send: Send) -> None:
     delivery = delivery_of(EVE, send)
     receive("opened", delivery, after=60)
