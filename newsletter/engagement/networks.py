@@ -11,12 +11,16 @@ import functools
 import hashlib
 import hmac
 import ipaddress
+import itertools
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 
 from django.conf import settings
 
 from newsletter.config.translatable import translatable
+
+log = logging.getLogger(__name__)
 
 #: The classes. Apple's relay hides humans with Safari as well as the proxy that loads images.
 HOSTING, APPLE, MICROSOFT, GOOGLE, SCANNER, OTHER = "hosting", "apple", "microsoft", "google", "scanner", ""
@@ -90,14 +94,16 @@ def read_table(path: Path) -> Iterator[tuple[ipaddress.IPv4Network | ipaddress.I
 
 @functools.lru_cache(maxsize=4)
 def network_table(refreshed: Path | None) -> NetworkTable:
-    """The table of a refreshed file and of the release. Read once for each process."""
+    """The table of a refreshed file and of the release. Read once for each process.
 
-    def rows() -> Iterator[tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, str]]:
-        if refreshed:
-            yield from read_table(refreshed)
-        yield from read_table(TABLE)
-
-    return NetworkTable(rows())
+    A file that cannot be read is logged and left out: links must lead on.
+    """
+    own: list[tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, str]] = []
+    try:
+        own = list(read_table(refreshed)) if refreshed else []
+    except (NetworkTableError, OSError, UnicodeDecodeError) as error:
+        log.error("NETWORK_CLASSES not read: %s", error)
+    return NetworkTable(itertools.chain(own, read_table(TABLE)))
 
 
 def network_class(ip: str | None) -> str:

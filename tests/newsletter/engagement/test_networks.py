@@ -81,6 +81,17 @@ def test_a_line_that_cannot_be_read_is_named(tmp_path: Path, line: str) -> None:
         list(read_table(file))
 
 
+@pytest.mark.parametrize("content", [b"192.0.2.0/24 apple\nbroken\n", b"\xff\xfe", None])
+def test_a_file_that_cannot_be_read_is_logged_and_the_built_in_table_stays(
+    tmp_path: Path, settings: Any, caplog: pytest.LogCaptureFixture, content: bytes | None
+) -> None:
+    settings.NETWORK_CLASSES = tmp_path / "networks.txt"
+    if content is not None:
+        settings.NETWORK_CLASSES.write_bytes(content)
+    assert [network_class(ip) for ip in ("192.0.2.7", "66.249.84.1")] == ["", "google"]
+    assert "NETWORK_CLASSES not read" in caplog.text
+
+
 def test_a_network_has_one_hash_for_a_week() -> None:
     first = network_hash("192.0.2.1", MONDAY)
     assert first == network_hash("192.0.2.254", MONDAY + WEEK - datetime.timedelta(seconds=1))
