@@ -4,6 +4,8 @@ gunicorn reads this file from the folder in which it is started: the README's co
 the image all use it.
 """
 
+from django.apps import apps
+
 worker_class = "newsletter.http_server.BufferingWorker"
 
 # Two processes, so that one answers while the other is replaced.
@@ -20,3 +22,20 @@ graceful_timeout = 30
 
 # gunicorn's control interface: unused, and it needs a home directory that can be written to.
 control_socket_disable = True
+
+
+def post_worker_init(worker: object) -> None:
+    """Store opens and clicks in the background, in each process: a thread does not survive a fork."""
+    if apps.ready:
+        # Models can be imported now, and could not when this file was read.
+        from newsletter.engagement.record import RECORDER
+
+        RECORDER.start()
+
+
+def worker_exit(server: object, worker: object) -> None:
+    """Store those that wait."""
+    if apps.ready:
+        from newsletter.engagement.record import RECORDER
+
+        RECORDER.stop()

@@ -52,6 +52,7 @@ class SeparateInstallation:
             "SECRET_KEY": "outside-" + "k" * 50,
             "SUPPRESSION_SECRET": "outside-" + "s" * 32,
             "DATABASE_URL": database_url,
+            "LINK_TABLES_DIR": str(folder / "links"),
             "ENVIRONMENT": "outside",
             "PYTHONPATH": str(PROJECT_ROOT),
         }

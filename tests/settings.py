@@ -1,6 +1,8 @@
 """Settings of the test suite: the real ones, from an environment of its own; TEST_DATABASE_URL picks the database."""
 
 import os
+import tempfile
+from pathlib import Path
 
 os.environ["NEWSLETTER_ENV_FILE"] = os.devnull
 os.environ.update(
@@ -17,4 +19,6 @@ os.environ.update(
 
 from newsletter.settings import *  # noqa: F403
 
+# Each process has its own, because each has its own database.
+LINK_TABLES_DIR = Path(tempfile.gettempdir()) / f"newsletter-links-{os.getpid()}"
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]

@@ -209,7 +209,7 @@ class NewsletterAdmin(OfferedFilters, NewsletterModelAdmin):
             gettext_lazy("Sign-up"),
             {"fields": ("sign_up_form", "privacy_url", "complaint_contact", "is_embeddable", "frame_origins")},
         ),
-        (gettext_lazy("Privacy"), {"fields": ("consent_mode",)}),
+        (gettext_lazy("Privacy"), {"fields": ("consent_mode", "engagement_source", "measures_opens")}),
         (gettext_lazy("Silent subscribers"), {"fields": ("sunset_after", "sunset_days", "sunset")}),
     )
     readonly_fields = ("weekly_digest", "warm_up", "sign_up_form", "sunset")

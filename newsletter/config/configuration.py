@@ -338,6 +338,32 @@ class Configuration(BaseSettings):
         description="Spam rate that Gmail's Postmaster Tools report for the sender's domain, in percent, from which "
         "on no send starts and running sends are paused (0.1 to 100). A warning comes at 0.1.",
     )
+    retention_hit_days: int = Field(
+        default=7,
+        ge=1,
+        le=7,
+        description="How long the hashed networks and the browsers of opens and clicks are kept, in days (1 to 7). "
+        "Then their judgement as a human or a machine stays as it is. Of visitors without consent they are removed "
+        "after a day.",
+    )
+    retention_click_days: int = Field(
+        default=396,
+        ge=7,
+        le=396,
+        description="How long it is kept which subscriber opened or clicked what, in days (7 to 396, which are 13 "
+        "months). The counts of each link and hour stay.",
+    )
+    link_tables_dir: Path = Field(
+        default=Path("var/links"),
+        description="Directory where web server and worker keep the addresses that links in mails lead to, so that "
+        "these links work while the database is unavailable. Relative paths start at the project.",
+    )
+    network_classes: FilePath | None = Field(
+        default=None,
+        description="File with networks of data centers, mail filters and Apple’s relay, one per line with its class: "
+        "192.0.2.0/24 hosting. Classes: apple, google, hosting, microsoft, scanner. Added to the built-in list, which "
+        "tells machines from humans.",
+    )
     themes_dir: DirectoryPath | None = Field(
         default=None,
         description="Directory of your own themes, with one subdirectory per theme; see docs/write-a-theme.md. Leave "

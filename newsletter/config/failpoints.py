@@ -49,6 +49,8 @@ class Point(enum.Enum):
     LOG_EVENTS_UNCOMMITTED = "log-events-uncommitted"
     LOG_EVENTS_COMMITTED = "log-events-committed"
     LOG_PAGE_STORED = "log-page-stored"
+    HITS_UNCOMMITTED = "hits-uncommitted"
+    HITS_COMMITTED = "hits-committed"
     FINISH_UNCOMMITTED = "finish-uncommitted"
     FINISH_COMMITTED = "finish-committed"
     WEBHOOKS_UNCOMMITTED = "webhooks-uncommitted"

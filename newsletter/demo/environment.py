@@ -45,6 +45,7 @@ class DemoEnvironment:
             "SITE_URL": f"http://127.0.0.1:{free_port(WEB_PORT)}",
             "SANDBOX_URL": f"http://127.0.0.1:{free_port(SANDBOX_PORT)}",
             "DATABASE_URL": f"sqlite:///{self.folder}/newsletter.sqlite3",
+            "LINK_TABLES_DIR": str(self.folder / "links"),
             "ENVIRONMENT": "demo",
             "PROVIDER": "sandbox",
             "ALLOWED_HOSTS": "localhost",

@@ -17,7 +17,7 @@ from django.db import transaction
 from newsletter.config.configuration import PROJECT_ROOT
 from newsletter.demo import sample
 from newsletter.demo.processes import Installation
-from newsletter.models import Event, EventState, Newsletter, Send, SendState
+from newsletter.models import Event, EventState, Hit, Newsletter, Send, SendState
 from newsletter.reports.statistics import SendReport, report_of
 from newsletter.sending.schedule import send_now
 
@@ -122,9 +122,11 @@ def _follow(send: Send, installation: Installation, show: Print) -> SendReport:
 
 
 def _all_events_applied() -> bool:
-    """Whether the sandbox has posted all events, and all of them are applied."""
+    """Whether the sandbox has posted all events, and all of them are applied, opens and clicks judged."""
     # In this order: an event that was posted is in the webhook inbox then.
-    return _ask("/sandbox/webhooks")["pending"] == 0 and not Event.objects.filter(state=EventState.NEW).exists()
+    if _ask("/sandbox/webhooks")["pending"] or Event.objects.filter(state=EventState.NEW).exists():
+        return False
+    return not Hit.objects.filter(is_due=True).exists()
 
 
 def compare(report: SendReport, ledger: dict[str, Any], webhooks: dict[str, Any], show: Print) -> None:

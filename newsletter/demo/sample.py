@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from newsletter.content.formats import read_issue
 from newsletter.content.store import import_issue
-from newsletter.models import Issue, Newsletter
+from newsletter.models import ConsentMode, EngagementSource, Issue, Newsletter
 from newsletter.sending.schedule import schedule_issue
 from subscribers.imports.confirmed import import_confirmed
 from subscribers.models import Subscriber, Subscription
@@ -36,6 +36,8 @@ def create_newsletter() -> Newsletter:
             "reply_to": "editors@harbour.example",
             "postal_address": "The Harbour Log\n1 Demo Quay\n00000 Nowhere",
             "time_zone": "Europe/Berlin",
+            "consent_mode": ConsentMode.CONSENT,
+            "engagement_source": EngagementSource.PROVIDER,
             "known_sources": (SAMPLES / "known-sources.txt").read_text(encoding="utf-8"),
         },
     )
@@ -49,7 +51,7 @@ def import_sample(newsletter: Newsletter, name: str) -> Issue:
 
 
 def create_subscribers(newsletter: Newsletter) -> None:
-    """Create 500 subscribers, half of them with a first name.
+    """Create 500 subscribers, half of them with a first name, all of whom agree to tracking.
 
     Mail to the provider's test addresses among them bounces or is reported as spam.
     """
@@ -59,6 +61,7 @@ def create_subscribers(newsletter: Newsletter) -> None:
     for subscriber in named:
         subscriber.first_name = subscriber.canonical.partition(".")[0].capitalize()
     Subscriber.objects.bulk_update(named, ["first_name"], batch_size=200)
+    Subscription.objects.filter(mailing_list=newsletter.pk).update(tracking_agreed_at=timezone.now())
 
 
 def sample_addresses() -> list[str]:

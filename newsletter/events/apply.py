@@ -16,6 +16,8 @@ from django.conf import settings
 from django.db import connection, transaction
 
 from newsletter.config.failpoints import Point, failpoint
+from newsletter.engagement.provider_hits import ENGAGEMENT_TYPES, ProviderEvent, judge_again, take_provider_events
+from newsletter.engagement.rules import READING
 from newsletter.events.bounces import BouncedMail, record_bounces
 from newsletter.events.recording import FoundDelivery, RecordedEvent, find_deliveries, record_events
 from newsletter.models import (
@@ -80,8 +82,15 @@ class EventResult:
     delivery_pk: int | None = None
     is_erased: bool = False
     """Whether the subscriber of its delivery was erased."""
+    is_kept: bool = False
+    """Whether an open or a click became a hit."""
     present_address: str = ""
     """The canonical address of that subscriber, if it is no longer the one that the mail went to."""
+
+    @property
+    def is_engagement(self) -> bool:
+        """Whether it says what a recipient does, which takes their consent."""
+        return self.parsed is not None and self.parsed.event_type in ENGAGEMENT_TYPES
 
     def set_result(self, state: EventState, reason: Reason | None = None) -> None:
         """Record what becomes of the event. Only one that is applied without a reason against it keeps its delivery."""
@@ -104,9 +113,11 @@ def apply_events(provider: Provider, limit: int = EVENTS_PER_TRANSACTION) -> boo
         results = [_read(provider, pk, body) for pk, body in rows]
         deliveries = find_deliveries({key for result in results if (key := _tagged_delivery_pk(result.parsed))})
         _skip_delivered(_match_to_deliveries(results, deliveries))
+        _record_engagement(results, dict(rows), provider.name)
         record_events(_recorded(results), deliveries)
         _suppress(results)
         _forget_erased(results, dict(rows), provider.name)
+        _forget_engagement(results, dict(rows), provider.name)
         _save_results(results)
         EventTally.objects.add(Counter((result.state.value, result.reason) for result in results))
         failpoint(Point.EVENTS_UNCOMMITTED)
@@ -131,8 +142,12 @@ def _recorded(results: list[EventResult]) -> Iterator[RecordedEvent]:
         event, key = result.parsed, result.delivery_pk
         if event is None or event.event_type is None or key is None or result.state is not EventState.APPLIED:
             continue
+        event_type, at = event.event_type, event.at
+        if result.is_engagement:
+            # Opened or clicked by whomever: it was delivered before. Who it was, the hits are judged for.
+            event_type, at = EventType.DELIVERED, at - READING
         bounce = event.bounce.value if event.bounce else ""
-        yield RecordedEvent(key, event.event_type, event.at, "" if result.is_erased else event.provider_id, bounce)
+        yield RecordedEvent(key, event_type, at, "" if result.is_erased else event.provider_id, bounce)
 
 
 def _match_to_deliveries(results: list[EventResult], deliveries: Mapping[int, FoundDelivery]) -> set[int]:
@@ -234,6 +249,44 @@ def _canonical(address: str) -> str:
         return parse_address(address).canonical
     except AddressError:
         return ""
+
+
+def _record_engagement(results: list[EventResult], bodies: Mapping[int, str], provider: str) -> None:
+    """Opens and clicks become hits, with consent; see `_forget_engagement` for what stays without it."""
+    engaged = {
+        result.pk: ProviderEvent(
+            provider=provider,
+            body=bodies[result.pk],
+            at=result.parsed.at,
+            event_type=result.parsed.event_type,
+            delivery=result.delivery_pk,
+            edition=_tagged_pk(result.parsed, "edition"),
+        )
+        for result in results
+        if result.is_engagement and result.parsed and result.parsed.event_type and result.delivery_pk
+    }
+    kept = take_provider_events(engaged)
+    for result in results:
+        result.is_kept = result.pk in kept
+    timed = (EventType.SENT, EventType.DELIVERED)
+    judge_again({r.delivery_pk for r in results if r.delivery_pk and r.parsed and r.parsed.event_type in timed})
+
+
+def _forget_engagement(results: list[EventResult], bodies: Mapping[int, str], provider: str) -> None:
+    """Remove from events what their hits have now: link, address and agent. Without a hit, also whose event it was."""
+    rows: list[tuple[int, str]] = []
+    for result in results:
+        if not result.is_engagement:
+            continue
+        result.detail = ""
+        if result.is_kept:
+            rows.append((result.pk, erase_from_event(provider, bodies[result.pk], is_applied=True)))
+            continue
+        rows.append((result.pk, ""))
+        result.delivery_pk = None
+        if result.state is EventState.APPLIED and not result.reason:
+            result.state, result.reason = EventState.IGNORED, "tracking_not_agreed"
+    execute_with_rows(EMPTY_BODIES, {"id": "bigint", "body": "text"}, rows)
 
 
 def _save_results(results: list[EventResult]) -> None:

@@ -9,8 +9,11 @@ from django.db import InterfaceError, OperationalError, connection
 from django.utils import timezone
 
 from newsletter.config.failpoints import Point, failpoint
-from newsletter.models import Event
+from newsletter.engagement.consent import has_source
+from newsletter.engagement.provider_hits import ENGAGEMENT_KINDS
+from newsletter.models import EngagementSource, Event
 from newsletter.models.prepared import PreparedStatement
+from newsletter.providers import without_click
 from newsletter.providers.base import SignedEvent
 
 #: The fields that are known when an event arrives. All others begin with their defaults.
@@ -34,7 +37,11 @@ def store_event(provider: str, signed: SignedEvent) -> None:
     and removing it could break what surrounds it.
     """
     body = signed.body.replace("\x00", "")
-    row = (provider, signed.event_id, _kind(body), body, timezone.now(), *_BEGUN.values())
+    kind = _kind(body)
+    if kind in ENGAGEMENT_KINDS and not has_source(EngagementSource.PROVIDER):
+        # No newsletter may have them: link, address and agent are not even stored until the event is applied.
+        body = without_click(provider, body)
+    row = (provider, signed.event_id, kind, body, timezone.now(), *_BEGUN.values())
     failpoint(Point.EVENT_UNSTORED)
     _insert(row)
     failpoint(Point.EVENT_STORED)

@@ -12,7 +12,7 @@ from django.db import connection
 
 from newsletter.models import CountScope, Event, EventType, SendCount
 from newsletter.models.bulk_sql import as_json, execute_with_rows
-from newsletter.models.send_count import BOUNCED_DELIVERIES, Change
+from newsletter.models.send_count import BOUNCED_DELIVERIES, COUNTED_BY_KEY, Change
 
 TIMES = tuple(f"{event_type.value}_at" for event_type in EventType)
 
@@ -131,6 +131,8 @@ def _row(delivery: FoundDelivery) -> tuple[int | str | datetime.datetime | None,
 def _changes(delivery: FoundDelivery) -> Iterator[tuple[Change, int]]:
     """An earlier time moves the event to another hour; the domain counts each delivery once."""
     for event_type, at in delivery.found_times.items():
+        if event_type not in COUNTED_BY_KEY:
+            continue
         name, known = event_type.value, delivery.times.get(event_type)
         if known is not None:
             yield (delivery.send_id, CountScope.HOUR.value, hour_of(known), name), -1

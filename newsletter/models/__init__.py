@@ -24,6 +24,19 @@ from newsletter.models.delivery import (
     reason_unless_delivered,
 )
 from newsletter.models.edition import Edition, EditionIsFrozen
+from newsletter.models.engagement import (
+    CANARIES,
+    CANARY_EARLY,
+    CANARY_LATE,
+    FIRST_LINK,
+    OPEN,
+    OTHER_LINK,
+    EngagementCounter,
+    Hit,
+    HitMethod,
+    Verdict,
+    numbered_links,
+)
 from newsletter.models.event import EVENT_MACHINE, NEWEST_FIRST, Event, EventState
 from newsletter.models.event_log import UNUSED, EventLogReading, EventReplay, EventTally
 from newsletter.models.feed import Feed, FeedItem, FeedItemState
@@ -39,7 +52,7 @@ from newsletter.models.issue import (
     Section,
     Story,
 )
-from newsletter.models.newsletter import ConsentMode, Newsletter, WarmUpPlan
+from newsletter.models.newsletter import ConsentMode, EngagementSource, Newsletter, WarmUpPlan
 from newsletter.models.preflight import LinkCheck, LinkState, PreflightRun
 from newsletter.models.provider_domain import ProviderDomain
 from newsletter.models.provider_search import ProviderSearch, SearchResult
@@ -83,11 +96,15 @@ from subscribers.state_machine import InvalidTransition
 
 __all__ = [
     "BATCH_MACHINE",
+    "CANARIES",
+    "CANARY_EARLY",
+    "CANARY_LATE",
     "CHOOSABLE_TYPES",
     "DELIVERED_TYPES",
     "DELIVERY_MACHINE",
     "ENDPOINT_MACHINE",
     "EVENT_MACHINE",
+    "FIRST_LINK",
     "FOLLOWING",
     "IN_FLIGHT",
     "IN_PROGRESS",
@@ -95,7 +112,9 @@ __all__ = [
     "IS_DELIVERED",
     "MESSAGE_MACHINE",
     "NEWEST_FIRST",
+    "OPEN",
     "OPEN_BATCH_STATES",
+    "OTHER_LINK",
     "SECTION_KINDS",
     "SEND_MACHINE",
     "STARTED",
@@ -120,6 +139,8 @@ __all__ = [
     "EndpointReason",
     "EndpointState",
     "EndpointTransition",
+    "EngagementCounter",
+    "EngagementSource",
     "Event",
     "EventLogReading",
     "EventReplay",
@@ -129,6 +150,8 @@ __all__ = [
     "Feed",
     "FeedItem",
     "FeedItemState",
+    "Hit",
+    "HitMethod",
     "InvalidTransition",
     "Issue",
     "IssueCategory",
@@ -170,6 +193,7 @@ __all__ = [
     "SuppressionSync",
     "SwitchState",
     "SwitchTransition",
+    "Verdict",
     "WarmUpPlan",
     "WebhookAttempt",
     "WebhookCursor",
@@ -181,6 +205,7 @@ __all__ = [
     "WeeklyPlan",
     "WorkerHeartbeat",
     "lock_week",
+    "numbered_links",
     "reason_unless_delivered",
     "sending_stopped",
 ]

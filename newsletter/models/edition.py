@@ -9,7 +9,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 #: Columns that hold the rendering itself: lists and hot paths do without them.
-LARGE_COLUMNS = ("html", "text", "content", "links", "envelope")
+LARGE_COLUMNS = ("html", "text", "content", "links", "envelope", "engagement")
 
 
 class EditionIsFrozen(Exception):
@@ -48,6 +48,12 @@ class Edition(models.Model):
     )
     envelope = models.JSONField(_("headers"))
     links = models.JSONField(_("links"), default=list, help_text=_("Every link of the content: url, label, place."))
+    engagement = models.JSONField(
+        _("opens and clicks"),
+        default=dict,
+        blank=True,
+        help_text=_("The source of opens and clicks when it was frozen, and the numbered links. Empty: none."),
+    )
     content = models.JSONField(_("content"), help_text=_("The content of the issue as frozen."))
     sha256 = models.CharField(_("SHA-256"), max_length=64)
     source_sha256 = models.CharField(

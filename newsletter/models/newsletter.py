@@ -31,6 +31,7 @@ RESERVED_SLUGS = frozenset(
         "feed",
         "healthz",
         "issues",
+        "l",
         "login",
         "logout",
         "media",
@@ -60,6 +61,14 @@ class ConsentMode(models.TextChoices):
     NONE = "none", gettext_lazy("No tracking")
     AGGREGATE = "aggregate", gettext_lazy("Totals only: the same links and images for all subscribers")
     CONSENT = "consent", gettext_lazy("With consent: subscribers agree to tracking when they sign up")
+
+
+class EngagementSource(models.TextChoices):
+    """Where opens and clicks are learned from: one source, never two, so that no link is rewritten twice."""
+
+    NONE = "none", gettext_lazy("None: opens and clicks are not recorded")
+    PROVIDER = "provider", gettext_lazy("The provider’s tracking of the sending domain, with consent")
+    OWN = "own", gettext_lazy("Links of this site that lead on to the real address")
 
 
 class Newsletter(MailingList):
@@ -128,6 +137,27 @@ class Newsletter(MailingList):
             "sent while the provider tracks opens or clicks of the sending domain."
         ),
     )
+    engagement_source = models.CharField(
+        gettext_lazy("source of opens and clicks"),
+        max_length=8,
+        choices=EngagementSource.choices,
+        default=EngagementSource.NONE,
+        db_default=EngagementSource.NONE,
+        help_text=gettext_lazy(
+            "Applies to issues that are scheduled or sent from now on. The provider’s tracking cannot tell recipients "
+            "apart, so it needs “With consent”, and what it reports about others is not stored. Links of this site "
+            "work with totals, too; with consent, only subscribers who agreed get links of their own. Default: none."
+        ),
+    )
+    measures_opens = models.BooleanField(
+        gettext_lazy("count opens"),
+        default=False,
+        db_default=False,
+        help_text=gettext_lazy(
+            "Adds an invisible image of this site to each mail. Only for links of this site. Opens are an estimate: "
+            "some mail programs load every image, others none. Default: off."
+        ),
+    )
     sunset_after = models.PositiveSmallIntegerField(
         gettext_lazy("ask after"),
         null=True,
@@ -172,6 +202,19 @@ class Newsletter(MailingList):
         verbose_name_plural = gettext_lazy("newsletters")
         constraints = [
             models.CheckConstraint(
+                condition=Q(engagement_source=EngagementSource.NONE)
+                | Q(engagement_source=EngagementSource.PROVIDER, consent_mode=ConsentMode.CONSENT)
+                | Q(
+                    engagement_source=EngagementSource.OWN,
+                    consent_mode__in=(ConsentMode.AGGREGATE, ConsentMode.CONSENT),
+                ),
+                name="newsletter_engagement_with_consent",
+            ),
+            models.CheckConstraint(
+                condition=Q(measures_opens=False) | Q(engagement_source=EngagementSource.OWN),
+                name="newsletter_opens_by_own_image",
+            ),
+            models.CheckConstraint(
                 condition=Q(sunset_after__isnull=True) | Q(sunset_after__gte=5), name="newsletter_sunset_after_five"
             ),
             models.CheckConstraint(
@@ -180,14 +223,38 @@ class Newsletter(MailingList):
         ]
 
     def clean(self) -> None:
-        """Refuse a slug that the site uses for other pages."""
+        """Refuse a slug that the site uses for other pages, and a source of opens and clicks without its consent."""
         super().clean()
+        self._check_engagement()
         if self.slug.lower() in RESERVED_SLUGS:
             raise ValidationError(
                 {
                     "slug": _("“%(slug)s” is the address of another page of this site. Choose a different slug.")
                     % {"slug": self.slug}
                 }
+            )
+
+    def _check_engagement(self) -> None:
+        source, mode = self.engagement_source, self.consent_mode
+        if source == EngagementSource.PROVIDER and mode != ConsentMode.CONSENT:
+            raise ValidationError(
+                {
+                    "engagement_source": _(
+                        "The provider tracks single subscribers, which needs the consent to tracking “With consent”."
+                    )
+                }
+            )
+        if source == EngagementSource.OWN and mode == ConsentMode.NONE:
+            raise ValidationError(
+                {
+                    "engagement_source": _(
+                        "The consent to tracking is “No tracking”. Choose totals or “With consent”, or no source."
+                    )
+                }
+            )
+        if self.measures_opens and source != EngagementSource.OWN:
+            raise ValidationError(
+                {"measures_opens": _("An image of this site counts opens. Choose links of this site as the source.")}
             )
 
     def sources(self) -> tuple[str, ...]:
@@ -198,6 +265,11 @@ class Newsletter(MailingList):
     def has_consent_to_tracking(self) -> bool:
         """Whether opens and clicks of single subscribers may be tracked. Totals are no consent to that."""
         return self.consent_mode == ConsentMode.CONSENT
+
+    @property
+    def lets_provider_track(self) -> bool:
+        """Whether the provider's tracking is its chosen source, with the consent that this needs."""
+        return self.engagement_source == EngagementSource.PROVIDER and self.has_consent_to_tracking
 
     @property
     def list_id(self) -> str:

@@ -14,6 +14,7 @@ from django.db import connection, models
 from django.db.models import Sum
 
 from newsletter.models.bulk_sql import execute_with_rows
+from newsletter.models.delivery import EventType
 from newsletter.models.send import Send
 
 
@@ -49,6 +50,9 @@ class Place(enum.StrEnum):
 AUDIENCE, REACHED, FAILED_ANYWHERE, RETRIABLE = "audience", "reached", "failed_anywhere", "retriable"
 STATE, EVENT, PLACE = "state.", "event.", "place."
 BOUNCED_DELIVERIES = "deliveries"
+
+#: Types of events that are counted by hour and by domain. Opens and clicks are counted where they are judged.
+COUNTED_BY_KEY = frozenset(EventType) - {EventType.OPENED, EventType.CLICKED}
 
 #: One statement for any number of changes. Each connection has rows of its own, so that workers do not wait for each
 #: other; the sum of all is the count. SQLite has one writer and one row.

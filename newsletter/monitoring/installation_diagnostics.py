@@ -204,13 +204,25 @@ def tracking_diagnostics(now: datetime.datetime) -> Iterator[Diagnostic]:
         for domain in ProviderDomain.objects.of_sender(newsletter.sender_email, names, now):
             if domain.open_tracking or domain.click_tracking:
                 yield _tracking(newsletter, domain)
+            elif newsletter.lets_provider_track and None not in (domain.open_tracking, domain.click_tracking):
+                yield _tracks_nothing(newsletter, domain)
+
+
+def _tracks_nothing(newsletter: Newsletter, domain: ProviderDomain) -> Diagnostic:
+    sentence = _(
+        "%(newsletter)s takes opens and clicks from the provider %(provider)s, which does not track %(domain)s. None "
+        "are recorded."
+    )
+    values = {"newsletter": newsletter.name, "provider": domain.provider, "domain": domain.name}
+    advice = _("Turn on tracking of this domain at the provider, or choose another source of opens and clicks.")
+    return Diagnostic(name="tracking", severity=Severity.WARNING, sentence=sentence % values, advice=advice)
 
 
 def _tracking(newsletter: Newsletter, domain: ProviderDomain) -> Diagnostic:
-    if newsletter.has_consent_to_tracking:
+    if newsletter.lets_provider_track:
         sentence = _(
             "The provider %(provider)s tracks %(what)s of all mails from %(domain)s, also those of recipients of "
-            "%(newsletter)s who did not agree to it."
+            "%(newsletter)s who did not agree to it. What it reports about these is not stored."
         )
         advice = _("Make sure that every subscriber agreed. The provider cannot track some recipients and not others.")
     else:
@@ -219,8 +231,8 @@ def _tracking(newsletter: Newsletter, domain: ProviderDomain) -> Diagnostic:
             "to it. Its issues are not sent."
         )
         advice = _(
-            "Turn off tracking of this domain at the provider, or change the newsletter's consent to tracking if all "
-            "subscribers agreed."
+            "Turn off tracking of this domain at the provider. If all subscribers agreed, choose “With consent” and "
+            "the provider as the newsletter's source of opens and clicks instead."
         )
     tracked = {
         (True, True): _("opens and clicks"),
@@ -233,7 +245,7 @@ def _tracking(newsletter: Newsletter, domain: ProviderDomain) -> Diagnostic:
         "domain": domain.name,
         "newsletter": newsletter.name,
     }
-    severity = Severity.WARNING if newsletter.has_consent_to_tracking else Severity.ERROR
+    severity = Severity.WARNING if newsletter.lets_provider_track else Severity.ERROR
     return Diagnostic(name="tracking", severity=severity, sentence=sentence % values, advice=advice)
 
 

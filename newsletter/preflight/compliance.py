@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from newsletter.config.translatable import translatable
-from newsletter.preflight.findings import Finding, Inspection, Rendered, Sender, error
+from newsletter.preflight.findings import Finding, Inspection, Rendered, Sender, error, warning
 from newsletter.preflight.mail_page import ComputedStyle, Element, MailPage, mail_page, text_of
 from newsletter.preflight.places import HTML_PART, NEWSLETTER, TEXT_PART
 from newsletter.rendering import PlaceholderContext, placeholder_token
@@ -53,9 +53,20 @@ def check_compliance(inspection: Inspection) -> Iterator[Finding]:
 
 
 def _check_tracking(sender: Sender) -> Iterator[Finding]:
-    if sender.has_consent_to_tracking:
-        return
     domain = sender.email.rpartition("@")[2]
+    if sender.lets_provider_track:
+        if sender.is_tracking_known and not (sender.tracks_opens or sender.tracks_clicks):
+            yield warning(
+                FAMILY,
+                "provider_tracks_nothing",
+                NEWSLETTER,
+                translatable(
+                    "The newsletter takes opens and clicks from the provider, but tracking of {domain} is off there: "
+                    "none will be recorded. Turn it on at the provider, or choose another source.",
+                    domain=domain,
+                ),
+            )
+        return
     if sender.tracks_opens:
         yield error(
             FAMILY,
@@ -63,9 +74,9 @@ def _check_tracking(sender: Sender) -> Iterator[Finding]:
             NEWSLETTER,
             translatable(
                 "The provider tracks the opens of all mails from {domain}, and the newsletter has no consent to it. "
-                "Turn off open tracking of this domain at the provider, or change the newsletter's consent to "
-                "tracking if all subscribers agreed. The worker reads the provider's setting every ten minutes, "
-                "manage.py doctor at once.",
+                "Turn off open tracking of this domain at the provider. If all subscribers agreed, choose “With "
+                "consent” and the provider as the newsletter's source of opens and clicks instead. The worker reads "
+                "the provider's setting every ten minutes, manage.py doctor at once.",
                 domain=domain,
             ),
         )
@@ -77,8 +88,9 @@ def _check_tracking(sender: Sender) -> Iterator[Finding]:
             translatable(
                 "The provider tracks the clicks in all mails from {domain}, and the newsletter has no consent to it. "
                 "Every link is rewritten, the unsubscribe link too. Turn off click tracking of this domain at the "
-                "provider, or change the newsletter's consent to tracking if all subscribers agreed. The worker reads "
-                "the provider's setting every ten minutes, manage.py doctor at once.",
+                "provider. If all subscribers agreed, choose “With consent” and the provider as the newsletter's "
+                "source of opens and clicks instead. The worker reads the provider's setting every ten minutes, "
+                "manage.py doctor at once.",
                 domain=domain,
             ),
         )

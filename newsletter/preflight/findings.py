@@ -88,7 +88,10 @@ class Sender:
     tracks_opens: bool = False
     """Whether the provider is known to track opens of all mails from this address."""
     tracks_clicks: bool = False
-    has_consent_to_tracking: bool = False
+    lets_provider_track: bool = False
+    """Whether the provider's tracking is the chosen source of opens and clicks, with consent."""
+    is_tracking_known: bool = False
+    """Whether the provider has said whether it tracks."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -59,7 +59,8 @@ def _sender(newsletter: Newsletter) -> Sender:
         postal_address=newsletter.postal_address,
         tracks_opens=any(domain.open_tracking for domain in domains),
         tracks_clicks=any(domain.click_tracking for domain in domains),
-        has_consent_to_tracking=newsletter.has_consent_to_tracking,
+        lets_provider_track=newsletter.lets_provider_track,
+        is_tracking_known=bool(domains) and all(None not in (d.open_tracking, d.click_tracking) for d in domains),
     )
 
 

@@ -11,7 +11,7 @@ from django.db.models import Q, QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from newsletter.models import Batch, BatchState, Event, EventState, WebhookMessage
+from newsletter.models import Batch, BatchState, Event, EventState, Hit, WebhookMessage
 from newsletter.models.bulk_sql import execute_with_rows
 from newsletter.providers import erase_client_from_event, erase_from_event
 from newsletter.sending.erased import HAS_BYTES, erase_deliveries
@@ -30,7 +30,7 @@ BATCHES_PER_RUN = 50
 
 def add_rules() -> None:
     """Make the worker apply these rules. Called when the app starts."""
-    for rule in (WEBHOOKS, CLIENT_DATA, OUTGOING, Payloads()):
+    for rule in (WEBHOOKS, CLIENT_DATA, OUTGOING, Payloads(), *HITS):
         add_retention(rule)
 
 
@@ -79,6 +79,36 @@ WEBHOOKS = ByKey(
     at="received_at",
     clear=_clear_bodies,
     unfinished=lambda: Event.objects.filter(state=EventState.NEW).order_by("pk"),
+)
+
+
+#: Hits that are not judged yet need what they are judged by.
+_due_hits = Hit.objects.filter(is_due=True).order_by
+
+HITS = (
+    ByKey(
+        name="visitors",
+        title=_("hashes of visitors without consent"),
+        rows=Hit.objects.all,
+        at="at",
+        clear=lambda rows: rows.exclude(visitor="").update(visitor="", network="", agent="", is_sealed=True),
+        unfinished=lambda: _due_hits("pk"),
+    ),
+    ByKey(
+        name="networks",
+        title=_("hashed networks and browsers of opens and clicks"),
+        rows=Hit.objects.all,
+        at="at",
+        clear=lambda rows: rows.update(visitor="", network="", agent="", is_sealed=True),
+        unfinished=lambda: _due_hits("pk"),
+    ),
+    ByKey(
+        name="hits",
+        title=_("opens and clicks of subscribers"),
+        rows=Hit.objects.all,
+        at="at",
+        clear=lambda rows: rows.delete(),
+    ),
 )
 
 

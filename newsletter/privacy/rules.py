@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from newsletter.models import (
     DELIVERY_MACHINE,
+    FIRST_LINK,
     IN_FLIGHT,
     Batch,
     BatchState,
@@ -18,12 +19,14 @@ from newsletter.models import (
     Event,
     EventState,
     EventType,
+    Hit,
     Issue,
     MailAfterLeaving,
     Reason,
     SoftBounce,
     WebhookAttempt,
     WebhookMessage,
+    numbered_links,
 )
 from newsletter.models.reasons import reason_sentence
 from newsletter.providers import erase_from_event
@@ -164,6 +167,33 @@ def _erase_mails_after_leaving(subject: DataSubject, located: list[int]) -> int:
     return MailAfterLeaving.objects.filter(delivery__in=located).update(left_at=None)
 
 
+def _hits(subject: DataSubject) -> Iterator[Row]:
+    for hit in Hit.objects.filter(pk__in=_locate_hits(subject)).select_related("edition").order_by("pk"):
+        links, place = numbered_links(hit.edition), hit.number - FIRST_LINK
+        link = links[place]["url"] if 0 <= place < len(links) else ""
+        yield plain_row(hit, "at", "network_class", "agent", "verdict", "rule", issue=hit.edition.subject, link=link)
+
+
+def _locate_hits(subject: DataSubject) -> list[int]:
+    return [pk for chunk in _chunks(deliveries_to(subject)) for pk in _hits_of(chunk).values_list("pk", flat=True)]
+
+
+def _hits_of(deliveries: list[int]) -> QuerySet[Hit]:
+    return Hit.objects.filter(delivery_id__in=deliveries)
+
+
+def _chunks(pks: list[int]) -> Iterator[list[int]]:
+    return (pks[start : start + CHUNK] for start in range(0, len(pks), CHUNK))
+
+
+def _erase_hits(subject: DataSubject, located: list[int]) -> int:
+    """They stay as counts. Sealed: without the delivery they cannot be judged again."""
+    return sum(
+        Hit.objects.filter(pk__in=chunk).update(delivery_id=None, network="", agent="", is_sealed=True)
+        for chunk in _chunks(located)
+    )
+
+
 RULES: tuple[DataRule, ...] = (
     DataRule(
         name="mails_after_leaving",
@@ -204,5 +234,13 @@ RULES: tuple[DataRule, ...] = (
         export=_messages,
         erase=_erase_messages,
         locate=_locate_answers,
+    ),
+    DataRule(
+        name="opens_and_clicks",
+        title=_("What you opened and clicked"),
+        models=(Hit,),
+        export=_hits,
+        erase=_erase_hits,
+        locate=_locate_hits,
     ),
 )

@@ -6,7 +6,8 @@ from django.conf import settings
 
 from newsletter.providers import resend, smtp
 from newsletter.providers.base import Provider
-from newsletter.providers.resend.events import erase_client, erase_event
+from newsletter.providers.clicks import ClickFacts
+from newsletter.providers.resend.events import erase_client, erase_event, read_click, strip_click
 from newsletter.providers.resend.search import erase_messages
 from newsletter.providers.smtp.frozen import erase_mails
 
@@ -68,3 +69,13 @@ def erase_from_event(provider: str, body: str, *, is_applied: bool) -> str:
 def erase_client_from_event(provider: str, body: str) -> str:
     """The body of a stored event without IP addresses and user agents. One of an unknown provider becomes empty."""
     return erase_client(body) if provider == resend.ResendProvider.name else ""
+
+
+def click_of(provider: str, body: str) -> ClickFacts:
+    """What the body of a stored event about an open or a click says about the visitor; empty if it says nothing."""
+    return read_click(body) if provider == resend.ResendProvider.name else ClickFacts()
+
+
+def without_click(provider: str, body: str) -> str:
+    """The body of a new event without its visitor; it can still be applied."""
+    return strip_click(body) if provider == resend.ResendProvider.name else body

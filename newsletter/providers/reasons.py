@@ -34,6 +34,9 @@ REASONS: Mapping[str, str] = {
     "redirected": translatable(
         "The API address redirects to another address, which is not followed. Check the provider's URL."
     ),
+    "tracking_not_agreed": translatable(
+        "Opens and clicks are stored only of subscribers who agreed, of newsletters whose source is the provider."
+    ),
     # The request was sent, and its result is unknown.
     "no_answer": translatable("The connection broke before the provider answered. The mail may have been sent."),
     "timeout": translatable("The provider did not answer in time. The mail may have been sent."),

@@ -43,7 +43,10 @@ TRANSIENT_BOUNCE: Json = {
 }
 _SUPPRESSED_REASONS = {"bounce": "previous_bounce", "complaint": "previous_complaint"}
 
-_LINK = re.compile(r"""<a\b[^>]*?\bhref\s*=\s*(["'])(https?://.*?)\1[^>]*>(.*?)</a>""", re.IGNORECASE | re.DOTALL)
+_LINK = re.compile(
+    r"""<a\b(?![^>]*\baria-hidden="true")[^>]*?\bhref\s*=\s*(["'])(https?://.*?)\1[^>]*>(.*?)</a>""",
+    re.IGNORECASE | re.DOTALL,
+)
 _UNSUBSCRIBE = re.compile(r"unsubscri|preferences|opt.?out", re.IGNORECASE)
 
 
@@ -108,7 +111,7 @@ def is_in_share(address: str, purpose: str, share: float) -> bool:
 
 
 def links_of(contents: str) -> list[str]:
-    """The http(s) links of a mail, without those that unsubscribe or change preferences."""
+    """The http(s) links of a mail that humans see, without those that unsubscribe or change preferences."""
     return [
         html.unescape(link)
         for _quote, link, label in _LINK.findall(contents)

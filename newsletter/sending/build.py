@@ -12,6 +12,8 @@ from typing import Any, NamedTuple
 import zstandard
 from django.utils import timezone
 
+from newsletter.engagement.tokens import EditionSigner
+from newsletter.engagement.wrap import VISITOR
 from newsletter.models import BATCH_MACHINE, DELIVERY_MACHINE, Batch, BatchState, Delivery, DeliveryState, Reason
 from newsletter.models.prepared import PreparedStatement
 from newsletter.providers.base import Provider, provider_account
@@ -133,7 +135,8 @@ def build_messages(batch: Batch, recipients: list[Recipient], provider: Provider
     Raises what the template raises if no recipient is the cause.
     """
     template = message_template(batch.edition_id, batch.edition.sha256, provider)
-    values = RecipientValues(batch.edition.merges, batch.edition.envelope.get("lists"))
+    signer = EditionSigner(batch.edition_id) if VISITOR in template.placeholders else None
+    values = RecipientValues(batch.edition.merges, batch.edition.envelope.get("lists"), signer)
     messages, failed = {}, []
     for recipient in with_custom_values(recipients, batch.edition.merges):
         try:

@@ -79,16 +79,16 @@ def refresh_domains(provider: Provider) -> None:
 
 
 def pause_tracked_sends() -> None:
-    """Pause each running send whose sender's domain is tracked without consent, by what is kept of the route's domains.
+    """Pause each running send whose sender's domain is tracked against its newsletter's choice.
 
-    Only after a provider was asked: an operator who has turned tracking off can resume at once, and the next answer
-    pauses the send again if it is still on.
+    By what is kept of the route's domains. Only after a provider was asked: an operator who has turned tracking off can
+    resume at once, and the next answer pauses the send again if it is still on.
     """
     providers, now = {provider.name for provider in get_route()}, timezone.now()
     running = Send.objects.filter(state=SendState.SENDING).select_related("issue__newsletter").defer("manifest")
     for send in running:
         newsletter = send.issue.newsletter
-        if newsletter.has_consent_to_tracking:
+        if newsletter.lets_provider_track:
             continue
         domain = ProviderDomain.objects.of_sender(newsletter.sender_email, providers, now).tracked().first()
         if domain is None:

@@ -7,11 +7,13 @@ issue ─► source ─► SHA-256 ─┬─► the edition that was frozen from
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
+from typing import Any
 
 import orjson
 
+from newsletter.engagement.wrap import frozen_engagement
 from newsletter.models import Edition, Issue
 from newsletter.providers.base import InvalidMessage
 from newsletter.rendering import MergePlaceholder, RenderedIssue
@@ -67,6 +69,7 @@ def merges_as_json(merges: Iterable[MergePlaceholder]) -> dict[str, dict[str, st
 def _render_edition(issue: Issue, source: Source, source_sha256: str) -> Edition:
     rendered = source.render()
     envelope = envelope_of(issue, rendered.nonce, names_list=source.masthead.names_list)
+    engagement = frozen_engagement(issue.newsletter, rendered.links)
     edition = Edition(
         issue=issue,
         revision=issue.revision,
@@ -77,8 +80,9 @@ def _render_edition(issue: Issue, source: Source, source_sha256: str) -> Edition
         merges=merges_as_json(rendered.merges),
         envelope=envelope.as_json(),
         links=[asdict(link) for link in rendered.links],
+        engagement=engagement,
         content=orjson.loads(orjson.dumps(source.content)),
-        sha256=_sha256(rendered, envelope),
+        sha256=_sha256(rendered, envelope, engagement),
         source_sha256=source_sha256,
     )
     _validate_message(edition)
@@ -93,7 +97,9 @@ def _validate_message(edition: Edition) -> None:
         raise EnvelopeError(*refusal.args) from refusal
 
 
-def _sha256(rendered: RenderedIssue, envelope: Envelope) -> str:
+def _sha256(rendered: RenderedIssue, envelope: Envelope, engagement: Mapping[str, Any]) -> str:
     merges = [asdict(merge) for merge in rendered.merges]
     frozen = [rendered.subject, rendered.html, rendered.text, rendered.nonce, merges, envelope.as_json()]
+    if engagement:  # without it, editions have the hash that they had before there was a choice
+        frozen.append(engagement)
     return hashlib.sha256(orjson.dumps(frozen, option=orjson.OPT_SORT_KEYS)).hexdigest()

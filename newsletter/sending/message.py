@@ -8,6 +8,9 @@ from functools import lru_cache
 
 from django.conf import settings
 
+from newsletter.engagement.link_tables import keep_table
+from newsletter.engagement.tokens import EditionSigner
+from newsletter.engagement.wrap import VISITOR, wrapped_html
 from newsletter.models import Edition, Newsletter
 from newsletter.providers.base import EncodesInParts, Message, Provider
 from newsletter.rendering import (
@@ -36,7 +39,10 @@ def batch_key(edition: Edition, first: int, last: int, *, epoch: int) -> str:
 def message_template(edition_pk: int, sha256: str, provider: Provider) -> PlaceholderTemplate:
     """The edition's message, encoded and split at its placeholders; cached per process by key and `sha256`."""
     edition = Edition.objects.get(pk=edition_pk, sha256=sha256)
-    return encode_template(message_of(edition), edition.nonce, provider)
+    if edition.engagement:
+        # Before the first mail leaves: its links work without the database, too.
+        keep_table(edition.pk, edition.engagement)
+    return encode_template(message_of(edition, html=wrapped_html(edition)), edition.nonce, provider)
 
 
 def encode_template(message: Message, nonce: str, provider: Provider) -> PlaceholderTemplate:
@@ -59,15 +65,18 @@ class RecipientValues:
     """Computes the values of placeholders per recipient. Created once per batch, because keying signers is slow.
 
     `merges` are those of the edition: the field and the fallback of each placeholder of a merge field. `lists` are
-    those of its envelope, if recipients get it through several.
+    those of its envelope, if recipients get it through several. `signer` is given if its links tell recipients apart.
     """
 
     def __init__(
-        self, merges: Mapping[str, Mapping[str, str]], lists: Mapping[str, Mapping[str, str]] | None = None
+        self,
+        merges: Mapping[str, Mapping[str, str]],
+        lists: Mapping[str, Mapping[str, str]] | None = None,
+        signer: EditionSigner | None = None,
     ) -> None:
         self._unsubscribe = LinkSigner(Purpose.UNSUBSCRIBE)
         self._preferences = LinkSigner(Purpose.PREFERENCES)
-        self._merges, self._lists = merges, lists
+        self._merges, self._lists, self._signer = merges, lists, signer
 
     def of(self, recipient: Recipient) -> dict[str, str]:
         """The value of every placeholder in an issue's message."""
@@ -80,6 +89,8 @@ class RecipientValues:
         }
         if self._lists:
             values |= self._lists[str(recipient.list_pk or "")]
+        if self._signer:
+            values[VISITOR] = self._signer.ending(recipient.delivery_pk if recipient.agrees_to_tracking else None)
         return values
 
 
@@ -117,8 +128,11 @@ def sample_values(
     }
 
 
-def message_of(edition: Edition) -> Message:
-    """The message of the edition, with a token at each value that differs by recipient. Raises InvalidMessage."""
+def message_of(edition: Edition, *, html: str | None = None) -> Message:
+    """The message of the edition, with a token at each value that differs by recipient. Raises InvalidMessage.
+
+    `html` is sent instead of the stored HTML part, whose links are plain.
+    """
 
     def plain(placeholder: str) -> str:
         return placeholder_token(edition.nonce, placeholder, PlaceholderContext.PLAIN)
@@ -128,7 +142,7 @@ def message_of(edition: Edition) -> Message:
         reply_to=edition.envelope["reply_to"],
         to=plain("to"),
         subject=edition.subject,
-        html=edition.html,
+        html=edition.html if html is None else html,
         text=edition.text,
         headers=edition.envelope["headers"],
         # Only ids: provider events repeat the tags, which identify the delivery even before the post is answered.

@@ -45,6 +45,8 @@ class Recipient:
     """The list through which they get it; None for the newsletter's own."""
     has_only_unsubscribed: bool = False
     """Whether they left by an ordinary unsubscribe, and did not choose “This was not me”."""
+    agrees_to_tracking: bool = False
+    """Whether they agree to tracking at the moment."""
     subscription_pk: int = 0
     """0 for a recipient who has none."""
     values: Mapping[str, str] = field(default_factory=dict)
@@ -107,6 +109,7 @@ class RecipientRow(NamedTuple):
     """None: the newsletter's own list."""
     has_left_topic: bool | None
     """Whether they opted out of the issue's topic; None if not."""
+    agrees_to_tracking: bool
 
 
 RECIPIENTS = PreparedStatement(
@@ -119,7 +122,8 @@ RECIPIENTS = PreparedStatement(
             JOIN subscribers_topicoptout o ON o.subscription_id = t.id AND o.topic_id = a.topic_id
             WHERE a.issue_id = %s
             LIMIT 1
-        )
+        ),
+        s.tracking_agreed_at IS NOT NULL
     FROM newsletter_delivery d
     LEFT JOIN subscribers_subscription s
         ON s.subscriber_id = d.subscriber_id AND s.mailing_list_id = COALESCE(d.mailing_list_id, %s)
@@ -172,6 +176,7 @@ def _recipient(row: RecipientRow, *, is_suppressed: bool) -> Recipient:
         skip_reason=_skip_reason(row, is_suppressed=is_suppressed),
         list_pk=row.list_pk,
         has_only_unsubscribed=row.state == SubscriptionState.UNSUBSCRIBED and row.declined_at is None,
+        agrees_to_tracking=bool(row.agrees_to_tracking),
         subscription_pk=row.subscription_pk or 0,
     )
 

@@ -19,6 +19,7 @@ from newsletter import rendering as rendering_package
 from newsletter.config.translatable import translatable
 from newsletter.content.document import AudienceContent, IssueContent
 from newsletter.content.store import load_content
+from newsletter.engagement.wrap import choice_of
 from newsletter.models import Issue, Newsletter
 from newsletter.rendering import (
     Masthead,
@@ -118,6 +119,7 @@ def source_hash(issue: Issue, source: Source) -> str:
         envelope_of(issue, NO_NONCE, names_list=source.masthead.names_list).as_json(),
         templates_hash().hex(),
         PROGRAM_HASH,
+        *choice_of(issue.newsletter),
     ]
     try:
         return hashlib.sha256(orjson.dumps(parts, option=orjson.OPT_SORT_KEYS)).hexdigest()

@@ -9,6 +9,7 @@ from newsletter.deliverability.check import check_next_domain
 from newsletter.deliverability.leavers import EVERY as COMPARE_SECONDS
 from newsletter.deliverability.leavers import compare_next_batches
 from newsletter.deliverability.postmaster import read_next_domain
+from newsletter.engagement.judge import judge_hits
 from newsletter.events.apply import apply_events
 from newsletter.events.bounces import settle_soft_bounces
 from newsletter.events.event_log import PACE_SECONDS as LOG_PACE_SECONDS
@@ -173,6 +174,7 @@ STEPS: tuple[Step, ...] = (
     Step("post_batch", Queue.SENDING, 0, _post_batch, _post_batch_due_in, needs_check=True),
     Step("apply_events", Queue.EVENTS, 0, _apply_events),
     Step("replay_events", Queue.EVENTS, 1, replay_events),
+    Step("judge_hits", Queue.EVENTS, 0, judge_hits),
     Step("auto_pause", Queue.SENDING, 1, auto_pause_sends),
     Step("settle_proven", Queue.EVENTS, 0, settle_proven),
     Step("hold_expired", Queue.EVENTS, 0, _hold_expired),

@@ -53,9 +53,10 @@ def hits_of(point: Point) -> list[int]:
     return [1, times // 2, times]
 
 
-#: Points that a send by SMTP alone reaches, a weekly digest, outgoing webhooks, and missed events: see
-#: test_killed_by_smtp.py, test_weekly.py, tests/newsletter/notifications/test_killed.py and test_missed_events.py.
-OTHERS = ("progress-", "mail-", "digest-", "webhook", "log-")
+#: Points that a send by SMTP alone reaches, a weekly digest, outgoing webhooks, missed events, and clicks: see
+#: test_killed_by_smtp.py, test_weekly.py, tests/newsletter/notifications/test_killed.py, test_missed_events.py and
+#: tests/newsletter/engagement/test_judge.py.
+OTHERS = ("progress-", "mail-", "digest-", "webhook", "log-", "hits-")
 POINTS = [point for point in Point if not point.value.startswith(OTHERS)]
 CASES = [
     Case(point=point, hit=hit, workers=workers) for point in POINTS for hit in hits_of(point) for workers in (1, 4)

@@ -70,6 +70,7 @@ ALLOWED: tuple[tuple[str, str], ...] = (
     (r"\bexport_person\b", "a command; export_subscribers is another one"),
     (r"\b(read_digest|is_digest_heading|_digest_story|_DigestStory)\b", "plain-text digests, a kind of newsletter"),
     (r"(?i)\b\w*weekly_digests?\b", "the weekly digest, an issue"),
+    (r"(?i)\b(all_|by_|no_|_)?visitors?(_hash)?\b", "the field's term for who follows a link, subscriber or not"),
     (r"\b(digest_at|is_digest|awaits_digest|_digest_of|undecided_digests|DIGEST_[A-Z_]+)\b", "the weekly digest"),
 )
 

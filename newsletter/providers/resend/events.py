@@ -19,6 +19,7 @@ from newsletter.models import EventType
 from newsletter.providers.base import MAX_ID_LENGTH, EventRejected, ParsedEvent, SignedEvent, sanitize
 from newsletter.providers.bounce_classes import BounceClass
 from newsletter.providers.bounces import classify
+from newsletter.providers.clicks import ClickFacts
 
 EVENT_TYPES = {
     "email.sent": EventType.SENT,
@@ -186,6 +187,32 @@ def _without_client(value: Any) -> Any:
         return value
     kept = {name: each for name, each in value.items() if name.lower().replace("_", "") not in CLIENT_KEYS}
     return {name: _without_client(each) for name, each in kept.items()}
+
+
+def read_click(body: str) -> ClickFacts:
+    """The visitor in an event about a click. Events about opens name none, and no event says that it was a machine."""
+    try:
+        click = orjson.loads(body)["data"]["click"]
+    except (orjson.JSONDecodeError, KeyError, TypeError):
+        return ClickFacts()
+    if not isinstance(click, dict):
+        return ClickFacts()
+    agent = click.get("userAgent")
+    return ClickFacts(
+        link=str(click.get("link") or ""),
+        ip=str(click.get("ipAddress") or ""),
+        agent=agent if isinstance(agent, str) else None,
+    )
+
+
+def strip_click(body: str) -> str:
+    """An event without the visitor in it. An unreadable body stays as it is: it says nothing."""
+    try:
+        event = orjson.loads(body)
+        del event["data"]["click"]
+    except (orjson.JSONDecodeError, KeyError, TypeError):
+        return body
+    return orjson.dumps(event).decode()
 
 
 def erase_event(body: str, *, is_applied: bool) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import Permission, User
+from django.db import IntegrityError, transaction
 from django.test import Client
 from django.urls import reverse
 
@@ -59,6 +60,45 @@ def test_the_progress_of_a_warm_up_is_shown_with_its_limits(edda: Client, url: s
 def test_the_consent_to_tracking_is_chosen(edda: Client, url: str, mode: str) -> None:
     assert edda.post(url, form_data(edda, url, FORM) | {"consent_mode": mode}).status_code == 302
     assert Newsletter.objects.get().consent_mode == mode
+
+
+SOURCES = [
+    ("none", "none", "", ""),
+    ("none", "consent", "", ""),
+    ("own", "aggregate", "", ""),
+    ("own", "consent", "on", ""),
+    ("provider", "consent", "", ""),
+    ("own", "none", "", "The consent to tracking is “No tracking”."),
+    ("provider", "none", "", "The provider tracks single subscribers"),
+    ("provider", "aggregate", "", "The provider tracks single subscribers"),
+    ("provider", "consent", "on", "Choose links of this site as the source."),
+    ("none", "none", "on", "Choose links of this site as the source."),
+]
+
+
+@pytest.mark.parametrize(("source", "mode", "opens", "refusal"), SOURCES)
+def test_a_source_of_opens_and_clicks_needs_its_consent(
+    edda: Client, url: str, source: str, mode: str, opens: str, refusal: str
+) -> None:
+    chosen = {"consent_mode": mode, "engagement_source": source, "measures_opens": opens}
+    response = edda.post(url, form_data(edda, url, FORM) | {name: value for name, value in chosen.items() if value})
+    newsletter = Newsletter.objects.get()
+    if refusal:
+        assert refusal in words_on(response)
+        assert newsletter.engagement_source == "none"
+    else:
+        assert response.status_code == 302, words_on(response)
+        assert (newsletter.engagement_source, newsletter.measures_opens) == (source, bool(opens))
+        # The database holds it, too, as the admin is not the only way.
+        newsletter.save()
+
+
+@pytest.mark.parametrize(("source", "mode", "opens", "refusal"), [row for row in SOURCES if row[3]])
+def test_the_database_refuses_a_source_without_its_consent(
+    url: str, source: str, mode: str, opens: str, refusal: str
+) -> None:
+    with pytest.raises(IntegrityError), transaction.atomic():
+        Newsletter.objects.update(consent_mode=mode, engagement_source=source, measures_opens=bool(opens))
 
 
 @pytest.mark.parametrize(

@@ -24,6 +24,7 @@ from newsletter.models import (
     BatchState,
     ConsentMode,
     Delivery,
+    EngagementSource,
     Event,
     EventState,
     Issue,
@@ -237,8 +238,15 @@ def test_tracking_by_the_provider_is_an_error_until_subscribers_consent(worker: 
         "Its issues are not sent.",
     )
     Newsletter.objects.update(consent_mode=ConsentMode.CONSENT)
+    assert only("tracking").severity is Severity.ERROR, "not the chosen source"
+    Newsletter.objects.update(engagement_source=EngagementSource.PROVIDER)
     assert only("tracking").severity is Severity.WARNING
-    sandbox.configure(open_tracking_domains=frozenset())
+    sandbox.configure(open_tracking_domains=frozenset(), verified_domains=frozenset({"mail.example.org"}))
+    assert only("tracking").sentence == (
+        "Harbour Notes takes opens and clicks from the provider resend, which does not track mail.example.org. None "
+        "are recorded."
+    )
+    Newsletter.objects.update(engagement_source=EngagementSource.NONE)
     assert found("tracking") == []
 
 

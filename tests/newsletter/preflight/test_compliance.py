@@ -54,7 +54,7 @@ def test_a_missing_part_of_the_sender_is_an_error(part: str) -> None:
         ({"tracks_opens": True}, {"provider_tracks_opens"}),
         ({"tracks_clicks": True}, {"provider_tracks_clicks"}),
         ({"tracks_opens": True, "tracks_clicks": True}, {"provider_tracks_opens", "provider_tracks_clicks"}),
-        ({"tracks_opens": True, "tracks_clicks": True, "has_consent_to_tracking": True}, set()),
+        ({"tracks_opens": True, "tracks_clicks": True, "lets_provider_track": True}, set()),
     ],
     ids=["opens", "clicks", "both", "with-consent"],
 )
@@ -62,6 +62,14 @@ def test_tracking_by_the_provider_without_consent_is_an_error(tracked: dict[str,
     found = findings_of_family("compliance", inspected(sender=replace(SENDER, **tracked)))
     assert {finding.code for finding in found} == codes
     assert all(finding.severity is Severity.ERROR for finding in found)
+
+
+@pytest.mark.parametrize("is_known", [True, False])
+def test_a_source_that_is_off_at_the_provider_is_a_warning(is_known: bool) -> None:
+    sender = replace(SENDER, lets_provider_track=True, is_tracking_known=is_known)
+    expected = [(Severity.WARNING, "provider_tracks_nothing")] if is_known else []
+    found = findings_of_family("compliance", inspected(sender=sender))
+    assert [(finding.severity, finding.code) for finding in found] == expected
 
 
 def test_a_complete_mail_has_no_findings() -> None:

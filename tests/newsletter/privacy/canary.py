@@ -19,12 +19,15 @@ from django.db.models import BinaryField, CharField, Field, JSONField, Model, Te
 from django.utils import timezone
 
 from newsletter.models import (
+    FIRST_LINK,
     Batch,
     BatchState,
     Delivery,
     DeliveryState,
     Event,
     EventState,
+    Hit,
+    HitMethod,
     MailAfterLeaving,
     Send,
     SoftBounce,
@@ -128,6 +131,9 @@ NEVER_PERSONAL = {
     "newsletter.WebhookMessage.data": "keys and the names of the list",
     "newsletter.WebhookAttempt.code": "a code",
     "newsletter.WebhookAttempt.detail": "the host of the endpoint",
+    "newsletter.Hit.visitor": "empty where a delivery is known; else nobody knows whose it is",
+    "newsletter.Hit.network_class": "such as hosting",
+    "newsletter.Hit.rule": "a code",
     "subscribers.Consent.list_name": "the name of a list",
     "subscribers.Consent.language": "of a text that many saw",
     "subscribers.SignupDecision.facts": "a mail domain of many; that of one person has a test of its own",
@@ -285,6 +291,15 @@ def _receive(subscription: Subscription) -> None:
         fingerprint=fingerprint(ADDRESS),
         bounce="mailbox_full",
         at=timezone.now(),
+    )
+    Hit.objects.create(
+        edition=first.send.edition,
+        at=timezone.now(),
+        number=FIRST_LINK,
+        method=HitMethod.GET,
+        delivery_id=accepted.pk,
+        network=WORD,
+        agent=WORD,
     )
     for number, (state, delivery) in enumerate(
         ((EventState.APPLIED, accepted.pk), (EventState.NEW, None), (EventState.ORPHAN, None))

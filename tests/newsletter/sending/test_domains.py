@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 from django.utils import timezone
 
-from newsletter.models import ConsentMode, Issue, Newsletter, ProviderDomain, Reason, SendState
+from newsletter.models import ConsentMode, EngagementSource, Issue, Newsletter, ProviderDomain, Reason, SendState
 from newsletter.providers import get_route
 from newsletter.providers.base import Provider
 from newsletter.sandbox import SandboxServer
@@ -88,6 +88,12 @@ def test_an_issue_is_neither_scheduled_nor_sent_while_the_provider_tracks_withou
     with pytest.raises(IssueRefused, match="tracks the clicks"):
         send_now(Issue.objects.get(), by="Edda")
     Newsletter.objects.update(consent_mode=ConsentMode.CONSENT)
+    with pytest.raises(IssueRefused, match="choose “With consent” and the provider"):
+        send_now(Issue.objects.get(), by="Edda")
+    Newsletter.objects.update(engagement_source=EngagementSource.OWN)
+    with pytest.raises(IssueRefused, match="tracks the clicks"):
+        send_now(Issue.objects.get(), by="Edda")
+    Newsletter.objects.update(engagement_source=EngagementSource.PROVIDER)
     send_now(Issue.objects.get(), by="Edda")
 
 
@@ -153,7 +159,7 @@ def test_tracking_that_is_turned_on_during_a_send_pauses_it(tracking: SandboxSer
 
 
 def test_tracking_that_is_turned_on_pauses_no_send_with_consent(tracking: SandboxServer, ready: Issue) -> None:
-    Newsletter.objects.update(consent_mode=ConsentMode.CONSENT)
+    Newsletter.objects.update(consent_mode=ConsentMode.CONSENT, engagement_source=EngagementSource.PROVIDER)
     start_sending(ready)
     refresh_due_domains(get_route())
     assert send_of(ready).state == SendState.SENDING

@@ -280,7 +280,7 @@ def test_a_late_event_about_the_merged_address_is_still_applied(
     finish()
     merge(mine.subscriber_id, theirs.subscriber_id, by="ida")
     body = {
-        "type": "email.opened",
+        "type": "email.delivered",
         "created_at": "2026-11-20T07:00:00Z",
         "data": {
             "email_id": delivery.provider_id,
@@ -292,4 +292,4 @@ def test_a_late_event_about_the_merged_address_is_still_applied(
     apply_events(get_provider(), limit=50)
     assert Event.objects.get().state == state
     delivery.refresh_from_db()
-    assert (delivery.opened_at is not None) == (state == EventState.APPLIED)
+    assert (delivery.delivered_at is not None) == (state == EventState.APPLIED)

@@ -1,0 +1,1 @@
+"""Opens and clicks: signed links, hits as they come, and the rules that tell humans from machines."""
