@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 from collections.abc import Iterator
 
-from django.db.models import Count, Exists, Max, OuterRef, Q, Subquery, Sum
+from django.db.models import Count, Exists, Max, OuterRef, Subquery, Sum
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
@@ -14,12 +14,12 @@ from newsletter.models import (
     STARTED,
     Batch,
     BatchState,
-    Delivery,
     Issue,
     Occurrence,
     Reason,
     RecurringSchedule,
     Send,
+    SendCount,
     SendState,
     SendTransition,
     WeeklyPlan,
@@ -30,7 +30,7 @@ from newsletter.models.send import SendQuerySet
 from newsletter.monitoring.diagnostic import GRACE_PERIOD, RECENT, Diagnostic, Severity
 from newsletter.monitoring.formatting import duration, number
 from newsletter.monitoring.heartbeat import workers
-from newsletter.sending.auto_pause import SendHealth, complaint_warning
+from newsletter.sending.auto_pause import complaint_warning
 from newsletter.sending.weekly import blocking_send, undecided_digests
 
 #: The most diagnostics of one kind.
@@ -214,9 +214,9 @@ def held_batch_diagnostics() -> Iterator[Diagnostic]:
 def complaint_diagnostics(now: datetime.datetime) -> Iterator[Diagnostic]:
     """Recent sends with more complaints than mailbox providers tolerate in the long run."""
     recent = list(_sends().filter(state__in=STARTED, started_at__gte=now - RECENT).order_by("-started_at")[:MAX_SHOWN])
-    health = _complaint_health([send.pk for send in recent])
+    totals = SendCount.objects.totals(send.pk for send in recent)
     for send in recent:
-        if warning := complaint_warning(send, health[send.pk]):
+        if warning := complaint_warning(send, totals.get(send.pk, {})):
             yield Diagnostic(
                 name="complaints",
                 severity=Severity.WARNING,
@@ -224,19 +224,6 @@ def complaint_diagnostics(now: datetime.datetime) -> Iterator[Diagnostic]:
                 advice=_("Gmail does not report single complaints: check Google Postmaster Tools, too."),
                 issue=send.issue,
             )
-
-
-def _complaint_health(sends: list[int]) -> dict[int, SendHealth]:
-    """What a warning on complaints depends on, for any number of sends in two queries."""
-    is_sent = Q(state__in=(BatchState.ACCEPTED, BatchState.HELD))
-    samples = Batch.objects.filter(is_sent, send__in=sends).order_by().values_list("send")
-    complained = Delivery.objects.filter(complained_at__isnull=False, send__in=sends).order_by().values_list("send")
-    sample_of = dict(samples.annotate(mails=Sum("recipients")))
-    complained_of = dict(complained.annotate(mails=Count("pk")))
-    return {
-        pk: SendHealth(sample=sample_of.get(pk) or 0, bounced=0, complained=complained_of.get(pk, 0), unknown=0)
-        for pk in sends
-    }
 
 
 def lease_diagnostics(send: Send, now: datetime.datetime) -> Iterator[Diagnostic]:

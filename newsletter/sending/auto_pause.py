@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,10 +17,14 @@ from newsletter.models import (
     BatchState,
     Delivery,
     Event,
+    EventType,
     Reason,
     Send,
+    SendCount,
     SendState,
 )
+from newsletter.models.rates import percent, rate_base
+from newsletter.models.send_count import EVENT
 from newsletter.providers.base import BounceKind
 
 log = logging.getLogger(__name__)
@@ -108,25 +112,26 @@ def _count_bounced(send: Send, kind: BounceKind, **more: object) -> int:
     return events.aggregate(mails=Count("delivery_id", distinct=True))["mails"] or 0
 
 
-def complaint_warning(send: Send, health: SendHealth | None = None) -> str:
+def complaint_warning(send: Send, totals: Mapping[str, int] | None = None) -> str:
     """The warning that comes before a send is paused for complaints; empty if there is none, or if it is paused.
 
-    `health` is counted if it is not passed.
+    `totals` are the counters of the send; they are read if they are not passed. The rate is that of the report.
     """
     if send.was_auto_paused:
         return ""
-    health = health or send_health_of(send)
-    rate = health.rates()["complained"]
-    if health.sample < MIN_SAMPLE or health.complained < 2 or rate <= COMPLAINT_WARNING:
+    totals = SendCount.objects.totals([send.pk]).get(send.pk, {}) if totals is None else totals
+    complained, base = totals.get(f"{EVENT}{EventType.COMPLAINED.value}", 0), rate_base(totals)
+    if base.count < MIN_SAMPLE or complained < 2 or complained <= COMPLAINT_WARNING * base.count:
         return ""
     return _(
-        "%(count)s of %(sample)s mails were reported as spam: %(percent)s %%. Mailbox providers ask for less than "
-        "%(limit)s %%, and block senders above 0.3 %%. Check who did not ask for this issue."
+        "%(count)s of %(mails)s were reported as spam: %(percent)s. Mailbox providers ask for less than %(limit)s, and "
+        "block senders above %(pause)s. Check who did not ask for this issue."
     ) % {
-        "count": formats.number_format(health.complained, force_grouping=True),
-        "sample": formats.number_format(health.sample, force_grouping=True),
-        "percent": formats.number_format(round(100 * rate, 2)),
-        "limit": formats.number_format(100 * COMPLAINT_WARNING),
+        "count": formats.number_format(complained, force_grouping=True),
+        "mails": base.words,
+        "percent": percent(complained, base.count),
+        "limit": percent(1, 1_000),
+        "pause": percent(3, 1_000),
     }
 
 
