@@ -18,6 +18,7 @@ from newsletter.sending.schedule import send_now
 from newsletter.sending.undo import undo_send
 from subscribers.models import Subscription, SubscriptionState
 from tests.newsletter.admin.pages import page_of, words_on
+from tests.newsletter.monitoring.conftest import a_worker
 from tests.people import make_subscription, make_subscriptions
 from tests.publications import expand_audiences, make_newsletter, send_of, start_sending
 
@@ -43,14 +44,14 @@ def test_the_counts_are_those_of_the_deliveries(edda: Client, send: Send) -> Non
         state=DeliveryState.FAILED, reason=Reason.OTHER, detail="The address is malformed."
     )
     shown = words_on(edda.get(page_of(send.issue, "report")))
-    assert "70 %" in shown
-    assert "Accepted 6" in shown
-    assert "Delivered 5" in shown
-    assert "Opened (estimate) 3" in shown
-    assert "Clicked 2 40.0 % of delivered" in shown
-    assert "Bounced 1" in shown
-    assert "Failed The address is malformed. 1" in shown
-    assert "Excluded Unsubscribed. 1" in shown
+    assert "70%" in shown
+    assert "6 of 10 accepted · 3 pending · 0 in progress" in shown
+    assert "Delivered so far 5 5 of 10 recipients" in shown
+    assert "Opened (estimate) so far 3 3 of 5 delivered mails" in shown
+    assert "Clicked so far 2 2 of 5 delivered mails" in shown
+    assert "Not delivered so far 2 2 of 10 recipients 1 bounced" in shown
+    assert "Failed 1 The provider refused it, so it was not sent. The address is malformed. 1" in shown
+    assert "Unsubscribed: 1" in shown
     assert send.edition.sha256 in shown
 
 
@@ -88,10 +89,11 @@ def test_the_rate_and_the_time_left_are_shown(edda: Client, send: Send) -> None:
         **{"send": send, "edition": send.edition, "first_delivery": first.pk, "last_delivery": first.pk, "key": "one"},
         **{"state": BatchState.ACCEPTED, "recipients": 6, "finished_at": timezone.now()},
     )
+    a_worker()
     shown = words_on(edda.get(page_of(send.issue, "report")))
-    assert "0.1 per second · about 2 min left (" in shown
+    assert "0.1 mails per second. About 2 min left, until " in shown
     assert "by tests" in shown
-    assert "Retrying 0" in shown
+    assert "Retrying" not in shown
 
 
 def test_batches_that_are_retried_are_shown_with_the_next_attempt(edda: Client, send: Send) -> None:
@@ -101,9 +103,11 @@ def test_batches_that_are_retried_are_shown_with_the_next_attempt(edda: Client, 
         reason=Reason.NO_PERMIT,
         not_before=datetime.datetime(2100, 1, 1, 6, tzinfo=datetime.UTC),
     )
+    a_worker()
     shown = words_on(edda.get(page_of(send.issue, "report")))
     reason = "The provider's rate limit left no permit. The batch is posted later."
-    assert f"Retrying 10 {reason} Next attempt 07:00." in shown, "in the newsletter's time zone"
+    assert f"The next attempt is at 07:00. {reason}" in shown, "in the newsletter's time zone"
+    assert f"Retrying 10 mails: {reason} Next attempt 07:00." in shown
     assert f"Waiting for a retry: batch {Batch.objects.get().pk}, 10 recipients. {reason}" in shown
 
 
@@ -234,7 +238,7 @@ def event_of(delivery: int, detail: str) -> None:
     )
 
 
-def test_failures_after_acceptance_are_in_the_card_the_tile_and_the_table(edda: Client, send: Send) -> None:
+def test_failures_after_acceptance_have_a_place_with_the_reasons_of_the_provider(edda: Client, send: Send) -> None:
     now, keys = timezone.now(), list(Delivery.objects.order_by("pk").values_list("pk", flat=True))
     Delivery.objects.filter(pk__in=keys[:4]).update(state=DeliveryState.ACCEPTED)
     Delivery.objects.filter(pk__in=keys[:2]).update(failed_at=now)
@@ -246,12 +250,11 @@ def test_failures_after_acceptance_are_in_the_card_the_tile_and_the_table(edda: 
     event_of(keys[2], "On your list")
     for page in ("report", "report_numbers"):
         shown = words_on(edda.get(page_of(send.issue, page)))
-        assert "4 deliveries failed" in shown
-        assert "3 of them can be retried." in shown
-        assert "Failed 4 refused by the provider, or failed after it accepted them" in shown
-        assert "Failed reached_daily_quota 2" in shown
-        assert "Suppressed On your list 1" in shown
-        assert "Failed The provider rejected the request as invalid. 1" in shown
+        assert "3 failed deliveries can be retried" in shown
+        assert "Failed after acceptance 2 The provider could not send it. reached_daily_quota 2" in shown
+        assert "suppression list. On your list 1" in shown
+        assert "Failed 1 The provider refused it, so it was not sent. The provider rejected the request" in shown
+        assert "Delivered 1 The mail server took the mail." in shown
 
 
 def test_reasons_that_differ_for_each_recipient_are_one_row_with_an_example(edda: Client, send: Send) -> None:
@@ -260,17 +263,29 @@ def test_reasons_that_differ_for_each_recipient_are_one_row_with_an_example(edda
             state=DeliveryState.FAILED, reason="mailbox_unavailable", detail=f"550 5.1.1 user {number}"
         )
     shown = words_on(edda.get(page_of(send.issue, "report")))
-    assert "Failed The mail server refused the recipient's address. For example: 550 5.1.1 user 9 10" in shown
+    assert "The mail server refused the recipient's address. For example: 550 5.1.1 user 9 10" in shown
 
 
 def test_many_reasons_of_events_are_cut_with_the_rest_in_one_row(
     edda: Client, send: Send, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("newsletter.reports.statistics.MAX_REASONS", 2)
+    monkeypatch.setattr("newsletter.reports.places.MAX_REASONS", 2)
     Delivery.objects.update(state=DeliveryState.ACCEPTED, failed_at=timezone.now())
     for key in Delivery.objects.values_list("pk", flat=True):
         event_of(key, f"reason {key}")
-    assert "Failed Other reasons. 8" in words_on(edda.get(page_of(send.issue, "report")))
+    assert "Other reasons. 8" in words_on(edda.get(page_of(send.issue, "report")))
+
+
+def test_reasons_of_more_mails_than_are_looked_at_are_examples_without_numbers(
+    edda: Client, send: Send, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("newsletter.reports.places.EXAMPLES", 4)
+    Delivery.objects.update(state=DeliveryState.ACCEPTED, failed_at=timezone.now())
+    for key in Delivery.objects.values_list("pk", flat=True):
+        event_of(key, "quota reached")
+    shown = words_on(edda.get(page_of(send.issue, "report")))
+    assert "Failed after acceptance 10" in shown
+    assert "quota reached These are examples: there are too many to count." in shown
 
 
 def test_many_held_batches_are_cut_with_their_number(edda: Client, send: Send, monkeypatch: pytest.MonkeyPatch) -> None:
