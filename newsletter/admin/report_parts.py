@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from django.utils.formats import number_format
@@ -38,7 +38,8 @@ class Tile:
     label: str
     value: str
     lines: tuple[str, ...]
-    is_warning: bool = False
+    is_growing: bool = True
+    """Whether it can only become more while the send runs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +97,7 @@ def _tiles(send: Send, report: IssueReport) -> Iterator[Tile]:
         ngettext("%(count)s bounced", "%(count)s bounced", bounced) % {"count": grouped(bounced)},
     )
     if under_way := report.in_group(Group.UNDER_WAY):
-        yield _of_recipients(_("Not known yet"), under_way, report, "")
+        yield replace(_of_recipients(_("Not known yet"), under_way, report), is_growing=False)
 
 
 def _of_recipients(label: str, count: int, report: IssueReport, *more: str) -> Tile:
@@ -123,9 +124,9 @@ def _engagement(send: Send, report: IssueReport, label: str, name: str) -> Tile:
 
 def _difference(comparison: Comparison | None, name: str) -> str:
     """`0.7 points below the last 10 issues`; empty without a comparison."""
-    if comparison is None:
+    points = comparison.difference(name) if comparison else None
+    if comparison is None or points is None:
         return ""
-    points = comparison.difference(name)
     values = {"points": number_format(round(abs(points), 2 if abs(points) < 1 else 1)), "issues": comparison.issues}
     if abs(points) < SMALLEST_DIFFERENCE:
         sentence = ngettext("as the last issue", "as the last %(issues)s issues", comparison.issues)
@@ -164,12 +165,14 @@ def comparison_rows(comparison: Comparison) -> list[tuple[str, str, str, str]]:
     ]
 
 
-def _share(rate: float) -> str:
-    return percent(round(rate * 1_000_000), 1_000_000)
+def _share(rate: float | None) -> str:
+    return "–" if rate is None else percent(round(rate * 1_000_000), 1_000_000)
 
 
 def _points(comparison: Comparison, name: str) -> str:
     points = comparison.difference(name)
+    if points is None:
+        return "–"
     if abs(points) < SMALLEST_DIFFERENCE:
         return _("the same")
     sign = "+" if points > 0 else "−"

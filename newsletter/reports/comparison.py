@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from statistics import median
 
@@ -16,13 +16,16 @@ COMPARED = 10
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rates:
-    """Fractions, 0 to 1: the first two of all recipients, the others of the base that `rates.rate_base` names."""
+    """Fractions, 0 to 1: the first two of all recipients, the others of the base that `rates.rate_base` names.
 
-    delivered: float
-    bounced: float
-    opened: float
-    clicked: float
-    complained: float
+    Opens and clicks are None where there are none: they were not counted, and no issue is better for that.
+    """
+
+    delivered: float | None
+    bounced: float | None
+    opened: float | None
+    clicked: float | None
+    complained: float | None
 
 
 #: The names of all rates.
@@ -37,9 +40,10 @@ class Comparison:
     median: Rates
     issues: int
 
-    def difference(self, name: str) -> float:
-        """In percentage points, this minus the median."""
-        return 100 * float(getattr(self.this, name) - getattr(self.median, name))
+    def difference(self, name: str) -> float | None:
+        """In percentage points, this minus the median; None if one of both is not known."""
+        this, middle = getattr(self.this, name), getattr(self.median, name)
+        return None if this is None or middle is None else 100 * float(this - middle)
 
 
 def rates_of(totals: Mapping[str, int]) -> Rates | None:
@@ -54,8 +58,8 @@ def rates_of(totals: Mapping[str, int]) -> Rates | None:
     return Rates(
         delivered=delivered_of(totals) / recipients,
         bounced=totals.get(f"{PLACE}{Place.BOUNCED.value}", 0) / recipients,
-        opened=of_base(EventType.OPENED),
-        clicked=of_base(EventType.CLICKED),
+        opened=of_base(EventType.OPENED) or None,
+        clicked=of_base(EventType.CLICKED) or None,
         complained=of_base(EventType.COMPLAINED),
     )
 
@@ -72,5 +76,9 @@ def compare(send: Send, totals: Mapping[str, int]) -> Comparison | None:
     found = [rates for each in SendCount.objects.totals(keys).values() if (rates := rates_of(each))]
     if not found:
         return None
-    middle = {name: median(getattr(rates, name) for rates in found) for name in RATES}
+    middle = {name: _median([getattr(rates, name) for rates in found]) for name in RATES}
     return Comparison(this=this, median=Rates(**middle), issues=len(found))
+
+
+def _median(rates: Iterable[float | None]) -> float | None:
+    return median(known) if (known := [rate for rate in rates if rate is not None]) else None
