@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from django.db.models import Q, Sum
-from django.db.models.functions import Coalesce
+from django.db.models import QuerySet, Sum
 
 from newsletter.models import CountScope, EventType, Send, SendCount
 from newsletter.models.rates import MIN_FOR_RATE
@@ -61,29 +60,24 @@ class DomainRow:
 
 
 def mail_domains(send: Send, totals: Mapping[str, int]) -> list[DomainRow]:
-    """The domains with the most mails, then all others in one row, if there are any."""
+    """The domains with the most delivered mails, then all others in one row, if there are any."""
     names = [each.value for each in COLUMNS]
-    rows = SendCount.objects.filter(send=send, scope=CountScope.DOMAIN, name__in=names).exclude(key="").order_by()
-    ordered = (
-        rows.values("key")
-        .annotate(
-            delivered=_sum_of(EventType.DELIVERED),
-            bounced=_sum_of(EventType.BOUNCED),
-            opened=_sum_of(EventType.OPENED),
-            clicked=_sum_of(EventType.CLICKED),
-            complained=_sum_of(EventType.COMPLAINED),
-        )
-        .order_by("-delivered", "-bounced", "key")
-    )
-    found = [
-        DomainRow(domain=domain, **dict(zip(names, counts, strict=True)))
-        for domain, *counts in ordered.values_list("key", *names)[:MAX_DOMAINS]
-    ]
+    counts: dict[str, dict[str, int]] = {domain: dict.fromkeys(names, 0) for domain in _largest(send)}
+    rows = _rows(send).filter(key__in=list(counts), name__in=names)
+    for domain, name, count in rows.values_list("key", "name").annotate(total=Sum("value")):
+        counts[domain][name] = count
+    found = [DomainRow(domain=domain, **of_domain) for domain, of_domain in counts.items()]
     others = {name: totals.get(f"{EVENT}{name}", 0) - sum(getattr(row, name) for row in found) for name in names}
     if any(count > 0 for count in others.values()):
         found.append(DomainRow(domain="", **{name: max(0, count) for name, count in others.items()}))
     return found
 
 
-def _sum_of(event_type: EventType) -> Coalesce:
-    return Coalesce(Sum("value", filter=Q(name=event_type.value)), 0)
+def _rows(send: Send) -> QuerySet[SendCount]:
+    return SendCount.objects.filter(send=send, scope=CountScope.DOMAIN).exclude(key="").order_by()
+
+
+def _largest(send: Send) -> list[str]:
+    """By deliveries only: a list of a million subscribers has fifty thousand domains, and five counters of each."""
+    delivered = _rows(send).filter(name=EventType.DELIVERED.value).values("key").annotate(total=Sum("value"))
+    return list(delivered.order_by("-total", "key").values_list("key", flat=True)[:MAX_DOMAINS])

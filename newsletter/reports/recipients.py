@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from django.db.models import Max, Min, QuerySet
+from django.db.models import QuerySet
 from django.utils.functional import Promise
 
-from newsletter.models import Batch, Delivery, DeliveryState, Event, EventState, Send
+from newsletter.models import Delivery, DeliveryState, Event, EventState, Send
 from newsletter.models.send_count import Place
 from newsletter.reports.places import INDEXED_PLACES, PLACE_WORDS, STATES_WITH_REASONS, in_place
 from subscribers.models import Subscriber
@@ -72,7 +72,7 @@ class RecipientPage:
 
 def page_of_recipients(send: Send, selection: Selection, after: int = 0) -> RecipientPage:
     """In the order of the deliveries, those behind `after`."""
-    rows = _within(send, _selected(send, selection), after).order_by("pk")
+    rows = _selected(send, selection).filter(pk__gt=after).order_by("pk")
     if selection.bounce:
         keys, following = _with_bounce(rows, selection.bounce)
     else:
@@ -89,14 +89,6 @@ def _selected(send: Send, selection: Selection) -> QuerySet[Delivery]:
     # An index has deliveries with a reason.
     rows = Delivery.objects.filter(send=send, state=selection.state, reason=selection.reason)
     return rows.exclude(reason="")
-
-
-def _within(send: Send, rows: QuerySet[Delivery], after: int) -> QuerySet[Delivery]:
-    """Between the first and the last delivery of the send: without it, a search by key would begin at the oldest."""
-    found = Batch.objects.filter(send=send).aggregate(first=Min("first_delivery"), last=Max("last_delivery"))
-    if found["last"] is not None:
-        rows = rows.filter(pk__gte=found["first"], pk__lte=found["last"])
-    return rows.filter(pk__gt=after)
 
 
 def _with_bounce(rows: QuerySet[Delivery], code: str) -> tuple[list[int], int | None]:
