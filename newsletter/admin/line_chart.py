@@ -30,18 +30,18 @@ class LineChart:
     grid: tuple[int, ...]
 
 
-def line_chart(lines: Sequence[tuple[str, int, Sequence[int]]], slots: int) -> LineChart:
-    """Of label, style and counts: each starts at 0 on the left, and has a point at the end of each of `slots`."""
+def line_chart(lines: Sequence[tuple[str, int, Sequence[int]]], periods: int) -> LineChart:
+    """Of label, style and counts: each starts at 0 on the left, and has a point at the end of each of the periods."""
     top = axis_top(max((max(counts, default=0) for _label, _style, counts in lines), default=0))
     return LineChart(
-        lines=tuple(Line(label, style, _points(counts, slots, top)) for label, style, counts in lines),
+        lines=tuple(Line(label, style, _points(counts, periods, top)) for label, style, counts in lines),
         ticks=tuple(top * step // STEPS for step in range(STEPS, -1, -1)),
         grid=tuple(HEIGHT * step // STEPS for step in range(STEPS + 1)),
     )
 
 
 def axis_top(highest: int) -> int:
-    """The next round number: 5, 10, 20 or 50, or one of them with zeros behind it."""
+    """The next of 5, 10, 20, 50, 100, 200 and so on."""
     size = 1
     while True:
         for step in (5, 10, 20):
@@ -50,8 +50,8 @@ def axis_top(highest: int) -> int:
         size *= 10
 
 
-def _points(counts: Sequence[int], slots: int, top: int) -> str:
+def _points(counts: Sequence[int], periods: int, top: int) -> str:
     points = [f"0,{HEIGHT}"]
     for number, count in enumerate(counts, 1):
-        points.append(f"{round(WIDTH * number / slots, 1):g},{round(HEIGHT - HEIGHT * count / top, 1):g}")
+        points.append(f"{round(WIDTH * number / periods, 1):g},{round(HEIGHT - HEIGHT * count / top, 1):g}")
     return " ".join(points)

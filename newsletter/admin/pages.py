@@ -29,7 +29,7 @@ class RequiredPermission(enum.Enum):
 
 
 def may_see_recipients(request: HttpRequest) -> bool:
-    """Whether the people behind a number are shown and linked."""
+    """Whether the recipients behind a number are shown and linked."""
     return may_see_personal_data(request) and request.user.has_perm("newsletter.view_delivery")
 
 

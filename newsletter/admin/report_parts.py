@@ -68,7 +68,7 @@ def grouped(count: int) -> str:
 
 
 def parts_of(send: Send, report: IssueReport, *, may_list: bool) -> dict[str, Any]:
-    """What the template of the numbers takes. Without `may_list` no people and no words of theirs are shown."""
+    """What the template of the numbers takes. Without `may_list` no recipients and no words about them are shown."""
     return {
         "tiles": list(_tiles(send, report)),
         "places": [_place(send, row, may_list) for row in report.places],

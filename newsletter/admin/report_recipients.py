@@ -1,4 +1,4 @@
-"""The people behind a number of a report: a list, page by page."""
+"""The recipients behind a number of a report: a list, page by page."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Lists of the people behind the numbers of a report: their indexes end with the key, by which the lists are paged."""
+"""Lists of the recipients behind the numbers of a report: their indexes end with the key, by which the lists are paged."""
 
 from django.db import migrations, models
 

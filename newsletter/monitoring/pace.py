@@ -42,7 +42,7 @@ class PaceKind(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pace:
-    """`sentences` are for people; `goes_on_at` is set where it is known."""
+    """`sentences` are for pages; `goes_on_at` is set where it is known."""
 
     kind: PaceKind
     sentences: tuple[str, ...]

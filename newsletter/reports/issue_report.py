@@ -38,7 +38,7 @@ class IssueReport:
 
 
 def issue_report(send: Send, now: datetime.datetime) -> IssueReport:
-    """Everything, in about ten queries and one for each reason, whatever the size of the send."""
+    """Everything, in about ten queries and one for each reason, for any size of the send."""
     totals = SendCount.objects.totals([send.pk]).get(send.pk, {})
     return IssueReport(
         counted_at=now,

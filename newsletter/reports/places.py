@@ -112,7 +112,7 @@ class ReasonRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlaceRow:
-    """One place with its recipients. `place` is the code, `label` and `explanation` are for people."""
+    """One place with its recipients. `place` is the code, `label` and `explanation` are words."""
 
     place: str
     label: str

@@ -1,4 +1,4 @@
-"""The people behind a number of a report: deliveries of a send in a place, with a reason or with a class of bounce.
+"""The recipients behind a number: deliveries of a send in a place, with a reason or with a class of bounce.
 
 Paged by key, and each page reads a bounded number of rows, however many deliveries there are.
 """
@@ -18,8 +18,8 @@ from subscribers.models import Subscriber
 
 PER_PAGE = 50
 
-#: Bounced deliveries that one page looks at for a class: it may find fewer than PER_PAGE, and goes on with the next.
-LOOKED_AT = 2_000
+#: Bounced deliveries that one page reads for a class: it may find fewer than PER_PAGE, and goes on with the next.
+READ_FOR_A_CLASS = 2_000
 
 
 class UnknownSelection(ValueError):
@@ -92,8 +92,8 @@ def _selected(send: Send, selection: Selection) -> QuerySet[Delivery]:
 
 
 def _with_bounce(rows: QuerySet[Delivery], code: str) -> tuple[list[int], int | None]:
-    """Those of the next LOOKED_AT whose class is `code`, by the same rule as the counters."""
-    keys = list(rows.values_list("pk", flat=True)[:LOOKED_AT])
+    """Those of the next READ_FOR_A_CLASS whose class is `code`, by the same rule as the counters."""
+    keys = list(rows.values_list("pk", flat=True)[:READ_FOR_A_CLASS])
     classes: dict[int, str] = {}
     events = Event.objects.filter(delivery_id__in=keys, superseded_mail="").exclude(bounce="")
     for key, bounce in events.values_list("delivery_id", "bounce"):
@@ -102,7 +102,7 @@ def _with_bounce(rows: QuerySet[Delivery], code: str) -> tuple[list[int], int | 
     found = [key for key in keys if classes.get(key) == code]
     if len(found) > PER_PAGE:
         return found, found[PER_PAGE - 1]
-    return found, keys[-1] if len(keys) == LOOKED_AT else None
+    return found, keys[-1] if len(keys) == READ_FOR_A_CLASS else None
 
 
 def _listed(keys: list[int]) -> tuple[ListedRecipient, ...]:

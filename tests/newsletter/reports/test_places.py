@@ -286,7 +286,7 @@ def listed_of(send: Send, selection: Selection) -> list[int]:
 
 
 def test_a_rare_class_of_bounces_is_found_a_part_at_a_time(db: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("newsletter.reports.recipients.LOOKED_AT", 4)
+    monkeypatch.setattr("newsletter.reports.recipients.READ_FOR_A_CLASS", 4)
     send = a_send(12)
     happened(send, 10, EventType.BOUNCED, bounce="hard")
     happened(send, 1, EventType.BOUNCED, bounce="policy", skip=10)
