@@ -152,8 +152,8 @@ def _explain_cancel(send: Send) -> tuple[str, ...]:
         )
         % {"count": number_format(sent, force_grouping=True)},
         _(
-            "No further recipient gets this issue, and it is removed from the archive. This cannot be undone: to "
-            "correct something, send a new issue."
+            "No further recipient gets this issue, and it is removed from the archive. Its web page stays reachable by "
+            "the link in mails that were sent. This cannot be undone: to correct something, send a new issue."
         ),
     )
 

@@ -24,12 +24,22 @@ from newsletter.admin import (
     issue_list,
     preview,
     report,
+    report_files,
+    report_recipients,
     revisions,
     schedule,
     test_mails,
 )
 from newsletter.admin.compose import ComposeForm
-from newsletter.admin.pages import SEND_PERMISSION, Page, RequiredPermission, page_url, redirect_with_message, tabs_of
+from newsletter.admin.pages import (
+    SEND_PERMISSION,
+    Page,
+    RequiredPermission,
+    may_see_recipients,
+    page_url,
+    redirect_with_message,
+    tabs_of,
+)
 from newsletter.admin.time_format import from_now
 from newsletter.content.store import load_content, save_content
 from newsletter.models import Issue, IssueState, Newsletter
@@ -50,6 +60,8 @@ PAGES = (
     *dry_run.PAGES,
     *control.PAGES,
     *report.PAGES,
+    *report_files.PAGES,
+    *report_recipients.PAGES,
     *files.PAGES,
     *gather.PAGES,
     *revisions.PAGES,
@@ -108,11 +120,16 @@ class IssueAdmin(OfferedFilters, IssueModelAdmin):
             RequiredPermission.VIEW: self.has_view_permission,
             RequiredPermission.CHANGE: self.has_change_permission,
             RequiredPermission.SEND: self.has_send_permission,
+            RequiredPermission.PERSONAL: self.has_personal_permission,
         }[required](request, issue)
 
     def has_send_permission(self, request: HttpRequest, obj: Issue | None = None) -> bool:
         """Whether this user may start and stop sends."""
         return self.has_view_permission(request, obj) and request.user.has_perm(SEND_PERMISSION)
+
+    def has_personal_permission(self, request: HttpRequest, obj: Issue | None = None) -> bool:
+        """Whether this user may see who got it."""
+        return self.has_view_permission(request, obj) and may_see_recipients(request)
 
     def has_delete_permission(self, request: HttpRequest, obj: Issue | None = None) -> bool:
         """Drafts may be deleted, except those that were scheduled or started once: the record of that stays."""

@@ -14,6 +14,7 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 
 from newsletter.models import STARTED, Issue
+from subscribers.admin.rights import may_see_personal_data
 
 SEND_PERMISSION = "newsletter.send_issue"
 CHANGE_PERMISSION = "newsletter.change_issue"
@@ -23,6 +24,13 @@ class RequiredPermission(enum.Enum):
     VIEW = "view"
     CHANGE = "change"
     SEND = "send"
+    PERSONAL = "personal"
+    """To see addresses and deliveries."""
+
+
+def may_see_recipients(request: HttpRequest) -> bool:
+    """Whether the recipients behind a number are shown and linked."""
+    return may_see_personal_data(request) and request.user.has_perm("newsletter.view_delivery")
 
 
 @dataclass(frozen=True, slots=True)

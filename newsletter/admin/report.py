@@ -1,4 +1,4 @@
-"""The report of an issue's send, also while it runs: counts, speed, reasons, held batches, log."""
+"""The report of an issue's send, also while it runs: its numbers, its pace, held batches, log."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import hashlib
 from typing import Any
 
 from django.contrib import messages
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.loader import render_to_string
 from django.utils import formats, timezone
 from django.utils.cache import get_conditional_response
@@ -20,25 +20,27 @@ from newsletter.admin.pages import (
     RequiredPermission,
     issue_page,
     main_page_url,
+    may_see_recipients,
     page_url,
     redirect_with_message,
 )
+from newsletter.admin.report_parts import comparison_rows, parts_of
 from newsletter.admin.time_format import in_zone, zone_of
 from newsletter.models import IN_PROGRESS, STARTED, Batch, BatchState, Issue, Send, SendState
 from newsletter.models.reasons import actor_name, reason_sentence
-from newsletter.monitoring.diagnostics import blockers_of
-from newsletter.monitoring.formatting import duration
+from newsletter.models.web_pages import reachable_sends
+from newsletter.monitoring.pace import Pace, PaceKind, pace_of
 from newsletter.monitoring.progress import Progress, log_of, progress_of
-from newsletter.reports.statistics import SendReport, reasons_of
+from newsletter.reports.issue_report import IssueReport, issue_report
 from newsletter.sending.audience import Audience
-from newsletter.sending.audience_words import audience_in_words, exclusions_in_words
+from newsletter.sending.audience_words import audience_in_words
 from newsletter.sending.auto_pause import complaint_warning
 from newsletter.sending.retry import RETRIABLE
 from newsletter.sending.undo import can_undo
 from subscribers.models import Subscription, SubscriptionState
 
 #: Seconds between two refreshes of the page of a running send; from LARGE_SEND recipients on it refreshes less often,
-#: because the numbers are counted from the rows each time.
+#: because its batches and mail domains are added up each time.
 POLL_SECONDS, POLL_SECONDS_LARGE_SEND, LARGE_SEND = 2, 10, 100_000
 
 #: The most held batches that the page lists.
@@ -54,9 +56,9 @@ def started_send(issue: Issue) -> Send | None:
 def show_report(request: HttpRequest, issue: Issue) -> HttpResponse:
     send = started_send(issue)
     if send is None or send.started_at is None:
-        sentence = _("There is no report yet: this issue has not been sent.")
-        return redirect_with_message(request, sentence, main_page_url(issue), level=messages.INFO)
+        return _without_report(request, issue)
     zone, progress = send.time_zone, progress_of(send)
+    report = issue_report(send, timezone.now())
     return issue_page(
         request,
         issue,
@@ -64,12 +66,13 @@ def show_report(request: HttpRequest, issue: Issue) -> HttpResponse:
         title=_("Report: %(issue)s") % {"issue": issue.title},
         tab="report",
         send=send,
-        numbers=_numbers(request, send, progress),
+        numbers=_numbers(request, send, progress, report),
         zone=zone,
         audience=audience_in_words(Audience.of_send(send)),
         started=in_zone(send.started_at, zone),
         started_by=_started_by(send),
         finished=in_zone(send.finished_at, zone) if send.finished_at else "",
+        counted=in_zone(report.counted_at, zone),
         held=_held_batches(send),
         held_count=progress.report.held_batches,
         more_held=max(0, progress.report.held_batches - MAX_HELD),
@@ -77,10 +80,26 @@ def show_report(request: HttpRequest, issue: Issue) -> HttpResponse:
         undo_until=_to_the_second(send.undo_until, zone) if _waits_for_undo(send) and send.undo_until else "",
         joined=_count_joined(send) if send.state in IN_PROGRESS else 0,
         is_running=send.state in IN_PROGRESS,
-        is_public=Send.objects.public().filter(pk=send.pk).exists(),
+        has_web_page=reachable_sends().filter(pk=send.pk).exists(),
+        comparison=comparison_rows(report.comparison) if report.comparison else (),
+        compared=report.comparison.issues if report.comparison else 0,
+        rate_of=report.base.words,
         poll_url=page_url(issue, "report_numbers"),
         poll_seconds=_poll_seconds(send, progress.report.audience),
     )
+
+
+def _without_report(request: HttpRequest, issue: Issue) -> HttpResponse:
+    """To the issue's own page. A page that was open while the start was undone adds no second message to that."""
+    url = main_page_url(issue)
+    if len(messages.get_messages(request)):
+        return HttpResponseRedirect(url)
+    last = issue.sends.order_by("-pk").first()
+    if last is not None and last.state == SendState.WITHDRAWN and last.started_at is not None:
+        sentence = _("The start of this issue was undone. Nothing was sent, and the issue is a draft again.")
+    else:
+        sentence = _("There is no report yet: this issue has not been sent.")
+    return redirect_with_message(request, sentence, url, level=messages.INFO)
 
 
 def _started_by(send: Send) -> str:
@@ -100,7 +119,9 @@ def show_numbers(request: HttpRequest, issue: Issue) -> HttpResponse:
     """Only the part of the report that changes while a send runs; 304 while it does not (by ETag)."""
     send = started_send(issue)
     # A start that was undone: the page reloads, because this version differs from every other.
-    page = _numbers(request, send, progress_of(send)) if send else '<div data-version="" data-percent=""></div>'
+    page = '<div data-version="" data-percent=""></div>'
+    if send:
+        page = _numbers(request, send, progress_of(send), issue_report(send, timezone.now()))
     body = page.encode()
     etag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
     unchanged = get_conditional_response(request, etag=etag)
@@ -128,33 +149,30 @@ def _poll_seconds(send: Send, audience: int) -> int:
     return POLL_SECONDS if audience < LARGE_SEND else POLL_SECONDS_LARGE_SEND
 
 
-def _numbers(request: HttpRequest, send: Send, progress: Progress) -> str:
+def _numbers(request: HttpRequest, send: Send, progress: Progress, report: IssueReport) -> str:
     zone = send.time_zone
+    pace = pace_of(send, progress, lambda at: _clock(at, zone))
     context: dict[str, Any] = {
         "send": send,
         "may_send": request.user.has_perm(SEND_PERMISSION),
         "warning": complaint_warning(send),
         "can_be_retried": send.state in RETRIABLE,
-        "reasons": reasons_of(send),
-        "excluded": exclusions_in_words(send.excluded),
         "is_running": send.state in IN_PROGRESS,
         "can_be_undone": can_undo(send),
         "waits_for_undo": _waits_for_undo(send),
         "progress": progress,
-        "report": progress.report,
-        "shares": _shares(progress.report),
-        "left": duration(progress.seconds_left) if progress.seconds_left else "",
-        "ends_at": _end_of(progress, zone),
-        "blockers": blockers_of(send),
-        "next_attempt": _next_attempt_of(send, progress, zone),
+        "pace": pace,
+        "report": report,
+        "next_attempt": _next_attempt_of(progress, pace, zone),
         "log": [(entry, _to_the_second(entry.at, zone)) for entry in log_of(send)],
+        **parts_of(send, report, may_list=may_see_recipients(request)),
     }
     return render_to_string("admin/newsletter/issue/report_numbers.html", context)
 
 
-def _next_attempt_of(send: Send, progress: Progress, zone: str) -> str:
-    """When the first batch that waits for a retry is posted again; none while the send is paused."""
-    if progress.next_attempt_at is None or send.state != SendState.SENDING:
+def _next_attempt_of(progress: Progress, pace: Pace | None, zone: str) -> str:
+    """When the first batch that waits for a retry is posted again, unless something else holds back the whole send."""
+    if progress.next_attempt_at is None or pace is None or pace.kind not in (PaceKind.SENDING, PaceKind.RETRYING):
         return ""
     return _clock(progress.next_attempt_at, zone)
 
@@ -166,20 +184,6 @@ def _to_the_second(at: datetime.datetime, zone: str) -> str:
 
 def _clock(at: datetime.datetime, zone: str) -> str:
     return f"{at.astimezone(zone_of(zone)):%H:%M}"
-
-
-def _end_of(progress: Progress, zone: str) -> str:
-    """When it will be over, to the minute: a page that says the same is not sent again."""
-    if not progress.seconds_left:
-        return ""
-    return _clock(timezone.now() + datetime.timedelta(seconds=progress.seconds_left), zone)
-
-
-def _shares(report: SendReport) -> dict[str, float]:
-    """Percent of the accepted that were delivered or bounced, and of the delivered that opened, clicked, complained."""
-    of_accepted = {name: 100 * getattr(report, name) / (report.accepted or 1) for name in ("delivered", "bounced")}
-    of_delivered = {name: 100 * report.share(getattr(report, name)) for name in ("opened", "clicked", "complained")}
-    return of_accepted | of_delivered
 
 
 PAGES = (

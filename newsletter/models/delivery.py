@@ -152,17 +152,20 @@ class Delivery(models.Model):
             models.CheckConstraint(condition=Q(state__in=DeliveryState.values), name="delivery_state_known"),
         ]
         indexes = [
-            # The rates that may stop a send are counted every second while it runs.
+            # The rates that may stop a send are counted every second while it runs. As the next two, it ends with the
+            # key: lists of recipients are paged by it.
             models.Index(
-                fields=["send"],
+                fields=["send", "id"],
                 condition=Q(bounced_at__isnull=False) | Q(complained_at__isnull=False),
                 name="delivery_bounced_or_complained",
             ),
+            # A list of the few who complained must not read all that bounced.
+            models.Index(fields=["send", "id"], condition=Q(complained_at__isnull=False), name="delivery_complained"),
             # Reports show the words of some; the reasons themselves are counted. Without the state: PostgreSQL would
             # write to all indexes each time that it changes.
-            models.Index(fields=["send", "reason"], condition=~Q(reason=""), name="delivery_with_reason"),
+            models.Index(fields=["send", "reason", "id"], condition=~Q(reason=""), name="delivery_with_reason"),
             models.Index(
-                fields=["send"],
+                fields=["send", "id"],
                 condition=Q(failed_at__isnull=False) | Q(suppressed_at__isnull=False),
                 name="delivery_failed_or_suppressed",
             ),

@@ -41,7 +41,7 @@ class Reason(models.TextChoices):
         "not_allowed_after",
         _("The address is not in ALLOWED_RECIPIENTS. An earlier attempt may have reached it."),
     )
-    SEND_CANCELLED = "send_cancelled", _("The send was cancelled.")
+    SEND_CANCELLED = "send_cancelled", _("The send was cancelled before the mail went out.")
     OTHER_ADDRESS = (
         "other_address",
         _("The subscriber has another delivery of this issue, at an address that was merged with this one."),

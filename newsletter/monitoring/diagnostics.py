@@ -104,12 +104,17 @@ def blockers_of(send: Send) -> list[Diagnostic]:
     """
     if send.state != SendState.SENDING:
         return []
-    now = timezone.now()
-    route = get_route()
+    return [*problems_of(send), *limit_diagnostics(send, timezone.now())]
+
+
+def problems_of(send: Send) -> list[Diagnostic]:
+    """The same without sending limits, which are no problem."""
+    if send.state != SendState.SENDING:
+        return []
+    now, route = timezone.now(), get_route()
     throttles = throttle_diagnostics(now) if len(unavailable_providers(route)) == len(route) else ()
     found = (*stop_diagnostics(), *worker_diagnostics(), *tick_diagnostics([Queue.SENDING]), *throttles)
-    problems = [diagnostic for diagnostic in found if diagnostic.severity is not Severity.OK]
-    return [*problems, *limit_diagnostics(send, now)]
+    return [diagnostic for diagnostic in found if diagnostic.severity is not Severity.OK]
 
 
 def limit_diagnostics(send: Send, now: datetime.datetime) -> Iterator[Diagnostic]:
@@ -117,7 +122,7 @@ def limit_diagnostics(send: Send, now: datetime.datetime) -> Iterator[Diagnostic
     limit = used_up_limit(send, now)
     if limit is None:
         return
-    sentence = f"{_limit_sentence(send, limit)} {_('Sending continues at %(at)s.') % {'at': utc(limit.continues_at)}}"
+    sentence = f"{limit_sentence(send, limit)} {_('Sending continues at %(at)s.') % {'at': utc(limit.continues_at)}}"
     yield Diagnostic(
         name="sending_limit",
         severity=Severity.OK,
@@ -127,7 +132,8 @@ def limit_diagnostics(send: Send, now: datetime.datetime) -> Iterator[Diagnostic
     )
 
 
-def _limit_sentence(send: Send, limit: UsedUpLimit) -> str:
+def limit_sentence(send: Send, limit: UsedUpLimit) -> str:
+    """Which limit is used up."""
     values: dict[str, object] = {"newsletter": send.issue.newsletter.name, "day": limit.day, "days": LAST_DAY}
     if limit.daily_cap is not None:
         sentence = _("The warm-up limit of %(newsletter)s is used up: %(count)s mails on day %(day)s of %(days)s.")

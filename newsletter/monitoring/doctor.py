@@ -19,7 +19,7 @@ from django.utils.translation import ngettext
 
 from newsletter.config.validation import is_loopback
 from newsletter.events.endpoint import check_endpoint
-from newsletter.models import OPEN_BATCH_STATES, Batch, Issue, IssueState, Newsletter, ProviderDomain, Send, SendState
+from newsletter.models import Issue, IssueState, Newsletter, ProviderDomain, Send, SendState
 from newsletter.monitoring.diagnostic import Diagnostic, Severity, worst_first
 from newsletter.monitoring.diagnostics import blockers_of, diagnostics, limit_diagnostics
 from newsletter.monitoring.formatting import duration, number, utc
@@ -30,6 +30,7 @@ from newsletter.monitoring.health import (
     is_read_only,
     unapplied_sentence,
 )
+from newsletter.monitoring.pace import next_batch_at
 from newsletter.monitoring.progress import Progress, progress_of
 from newsletter.monitoring.send_diagnostics import lease_diagnostics
 from newsletter.monitoring.setup import setup_diagnostics
@@ -156,7 +157,7 @@ def _sending_diagnostics(send: Send, now: datetime.datetime) -> Iterator[Diagnos
     left = progress.report.waiting + progress.report.in_flight
     if progress.rate:
         yield _about("issue_sending", issue, Severity.OK, _speed_sentence(progress))
-    elif not progress.retry_reason and (next_at := _next_batch_at(send, now)):
+    elif not progress.retry_reason and (next_at := next_batch_at(send, now)):
         sentence = _("The next mails are sent in %(wait)s, at %(at)s, as planned.")
         wait = duration((next_at - now).total_seconds())
         yield _about("issue_waiting", issue, Severity.OK, sentence % {"wait": wait, "at": utc(next_at)})
@@ -188,13 +189,6 @@ def _speed_sentence(progress: Progress) -> str:
     if progress.seconds_left:
         sentences.append(_("About %(time)s left.") % {"time": duration(progress.seconds_left)})
     return " ".join(sentences)
-
-
-def _next_batch_at(send: Send, now: datetime.datetime) -> datetime.datetime | None:
-    """When its first batch may be posted, if that is in the future: the undo window, or the recipients' local time."""
-    batches = Batch.objects.filter(send=send, state__in=OPEN_BATCH_STATES).order_by("not_before")
-    first = batches.values_list("not_before", flat=True).first()
-    return first if first and first > now else None
 
 
 def _stalled(send: Send, left: int) -> Diagnostic:

@@ -1,6 +1,6 @@
 """Progress: how far a send has come, how fast it is, and what happened in it.
 
-Everything is counted from the rows each time, in a few queries however many recipients there are.
+Recipients are read from the counters of the send; the batches are summed up, in a few queries.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from newsletter.models import IN_PROGRESS, OPEN_BATCH_STATES, Batch, BatchState,
 from newsletter.models.reasons import actor_name, reason_sentence
 from newsletter.monitoring.formatting import number
 from newsletter.reports.statistics import SendReport, report_of
+from newsletter.sending.limits import remaining_of, used_up_limit
 
 #: Seconds over which the rate is measured.
 RATE_WINDOW = 60.0
@@ -36,7 +37,8 @@ BATCH_LOG_SENTENCES = {
     BatchState.UNKNOWN: gettext_lazy("Without an answer, retried with the same bytes: %(batches)s, %(recipients)s."),
     BatchState.READY: gettext_lazy("Waiting for a retry: %(batches)s, %(recipients)s."),
     BatchState.CLAIMED: gettext_lazy("Being retried: %(batches)s, %(recipients)s."),
-    BatchState.SPLIT: gettext_lazy("Split into smaller batches: %(batches)s, %(recipients)s."),
+    # What is split has no recipients left: its parts have them.
+    BatchState.SPLIT: gettext_lazy("Split into smaller batches: %(batches)s."),
     BatchState.REFUSED: gettext_lazy("Refused: %(batches)s, %(recipients)s."),
     BatchState.DROPPED: gettext_lazy("Dropped: %(batches)s, %(recipients)s."),
 }
@@ -63,7 +65,9 @@ class Progress:
     rate: float
     """Mails per second that were accepted in the last RATE_WINDOW seconds."""
     seconds_left: float | None
-    """None if the send makes no progress, or if the size of its audience is not known yet."""
+    """None if the send makes no progress, if a sending limit stretches it, or while its audience still grows."""
+    is_paced: bool
+    """Whether a sending limit of the newsletter does not allow all the rest at once."""
 
     @property
     def done(self) -> int:
@@ -111,6 +115,8 @@ def progress_of(send: Send, *, now: datetime.datetime | None = None) -> Progress
         recent=Sum("recipients", filter=accepted),
     )
     held, rate = sums["held"] or 0, (sums["recent"] or 0) / window
+    left = max(0, report.waiting + report.in_flight + report.unknown - held)
+    is_paced = _is_paced(send, report.waiting, now)
     retried = batches.filter(RETRYING).order_by("not_before")
     next_attempt_at, reason, values = retried.values_list("not_before", "reason", "reason_values").first() or (
         None,
@@ -125,7 +131,8 @@ def progress_of(send: Send, *, now: datetime.datetime | None = None) -> Progress
         retry_reason=reason_sentence(reason, values) if reason else "",
         held=held,
         rate=rate,
-        seconds_left=_seconds_left(send, report, held, rate),
+        seconds_left=None if is_paced else _seconds_left(send, left, rate),
+        is_paced=is_paced,
     )
 
 
@@ -136,10 +143,18 @@ def _rate_window(send: Send, now: datetime.datetime) -> float:
     return min(RATE_WINDOW, max(1.0, (now - send.started_at).total_seconds()))
 
 
-def _seconds_left(send: Send, report: SendReport, held: int, rate: float) -> float | None:
+def _is_paced(send: Send, waiting: int, now: datetime.datetime) -> bool:
+    """Asks the database only if the newsletter has a limit."""
+    if send.state != SendState.SENDING or not waiting:
+        return False
+    remaining = remaining_of(send.issue.newsletter, now)
+    return (remaining is not None and remaining < waiting) or used_up_limit(send, now) is not None
+
+
+def _seconds_left(send: Send, left: int, rate: float) -> float | None:
     if send.state != SendState.SENDING or send.expanded_at is None or not rate:
         return None
-    return max(0, report.waiting + report.in_flight + report.unknown - held) / rate
+    return left / rate
 
 
 def unfinished_sends() -> list[Send]:

@@ -19,6 +19,7 @@ from newsletter.models import (
     Reason,
     RecurringSchedule,
     Send,
+    SendCount,
     SendState,
     SendTransition,
     WeeklyPlan,
@@ -29,7 +30,7 @@ from newsletter.models.send import SendQuerySet
 from newsletter.monitoring.diagnostic import GRACE_PERIOD, RECENT, Diagnostic, Severity
 from newsletter.monitoring.formatting import duration, number
 from newsletter.monitoring.heartbeat import workers
-from newsletter.sending.auto_pause import complaint_health_of, complaint_warning
+from newsletter.sending.auto_pause import complaint_warning
 from newsletter.sending.weekly import blocking_send, undecided_digests
 
 #: The most diagnostics of one kind.
@@ -213,9 +214,9 @@ def held_batch_diagnostics() -> Iterator[Diagnostic]:
 def complaint_diagnostics(now: datetime.datetime) -> Iterator[Diagnostic]:
     """Recent sends with more complaints than mailbox providers tolerate in the long run."""
     recent = list(_sends().filter(state__in=STARTED, started_at__gte=now - RECENT).order_by("-started_at")[:MAX_SHOWN])
-    health = complaint_health_of([send.pk for send in recent])
+    totals = SendCount.objects.totals(send.pk for send in recent)
     for send in recent:
-        if warning := complaint_warning(send, health[send.pk]):
+        if warning := complaint_warning(send, totals.get(send.pk, {})):
             yield Diagnostic(
                 name="complaints",
                 severity=Severity.WARNING,

@@ -9,6 +9,7 @@ from typing import Any
 from django.utils import timezone
 
 from newsletter.models import Send, SendState, sending_stopped
+from newsletter.monitoring.diagnostic import Severity
 from newsletter.monitoring.diagnostics import blockers_of
 from newsletter.monitoring.formatting import duration, utc
 from newsletter.monitoring.heartbeat import WorkerState, workers
@@ -113,7 +114,7 @@ def _progress_lines(send: Send, progress: Progress) -> Iterator[str]:
         at = progress.next_attempt_at.astimezone(datetime.UTC)
         yield f"  next attempt {at:%H:%M:%S} UTC: {progress.retry_reason}"
     for diagnostic in blockers_of(send):
-        yield f"  blocked: {diagnostic.sentence}"
+        yield f"  {'paced' if diagnostic.severity is Severity.OK else 'blocked'}: {diagnostic.sentence}"
     if report.held_batches:
         yield f"  held batches {report.held_batches:,} · recipients {progress.held:,}: decide on the report page"
 

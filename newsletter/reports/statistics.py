@@ -2,33 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
-from django.db.models import Count, OuterRef, Subquery
-from django.utils.translation import gettext as _
-
-from newsletter.events.statistics import FAILED_AFTER_ACCEPTANCE
 from newsletter.models import (
     Batch,
     BatchState,
-    CountScope,
-    Delivery,
     DeliveryState,
-    Event,
-    EventState,
     EventType,
     Send,
     SendCount,
 )
-from newsletter.models.reasons import reason_sentence
-from newsletter.models.send_count import AUDIENCE, EVENT, FAILED_ANYWHERE, REACHED, RETRIABLE, STATE
-
-#: The most reasons of one result that a report lists.
-MAX_REASONS = 20
-
-#: Deliveries of which the words about a reason are compared.
-EXAMPLES = 1_000
+from newsletter.models.rates import delivered_of
+from newsletter.models.send_count import AUDIENCE, EVENT, FAILED_ANYWHERE, RETRIABLE, STATE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,7 +83,7 @@ def report_from(totals: Mapping[str, int], *, held_batches: int) -> SendReport:
         skipped=in_state(DeliveryState.SKIPPED),
         failed=totals.get(FAILED_ANYWHERE, 0),
         retriable=totals.get(RETRIABLE, 0),
-        delivered=totals.get(REACHED, 0),
+        delivered=delivered_of(totals),
         opened=with_event(EventType.OPENED),
         clicked=with_event(EventType.CLICKED),
         bounced=with_event(EventType.BOUNCED),
@@ -110,58 +96,7 @@ def send_totals(sends: Collection[int]) -> dict[int, SendTotals]:
     """The totals of each send that has deliveries, in one query."""
     clicked = f"{EVENT}{EventType.CLICKED.value}"
     return {
-        send: SendTotals(totals[AUDIENCE], totals.get(REACHED, 0), totals.get(clicked, 0))
+        send: SendTotals(totals[AUDIENCE], delivered_of(totals), totals.get(clicked, 0))
         for send, totals in SendCount.objects.totals(sends).items()
         if totals.get(AUDIENCE)
     }
-
-
-@dataclass(frozen=True, slots=True)
-class ReasonCount:
-    """Why deliveries were skipped or failed, or have an unknown outcome. `state` is a label."""
-
-    state: str
-    sentence: str
-    count: int
-
-
-def reasons_of(send: Send) -> list[ReasonCount]:
-    """Why deliveries were skipped or failed, or have an unknown outcome, the most frequent reason first."""
-    return sorted([*_reasons_of_sending(send), *_reasons_of_events(send)], key=lambda row: -row.count)
-
-
-def _reasons_of_sending(send: Send) -> Iterator[ReasonCount]:
-    """One row per state and code: the words of a mail server differ for each recipient."""
-    for (reason, state), count in SendCount.objects.by_key(send, CountScope.REASON).items():
-        low, high = _words_of(send, state, reason)
-        if low == high:
-            sentence = reason_sentence(reason, {"text": low})
-        else:
-            example = _("For example: %(text)s") % {"text": high}
-            sentence = f"{reason_sentence(reason)} {example}".strip()
-        yield ReasonCount(str(DeliveryState(state).label), sentence, count)
-
-
-def _words_of(send: Send, state: str, reason: str) -> tuple[str, str]:
-    """The first and the last of the provider's words about a reason, of the deliveries that the index finds first."""
-    found = Delivery.objects.filter(send=send, state=state, reason=reason).exclude(reason="").order_by()
-    words = found.values_list("detail", flat=True)[:EXAMPLES]
-    return min(words, default=""), max(words, default="")
-
-
-def _reasons_of_events(send: Send) -> Iterator[ReasonCount]:
-    """Why mails failed after they were accepted, as the provider's events say."""
-    # Only events that say why: the words of a late delay are not the reason of a failure.
-    failures = ("email.failed", "email.suppressed")
-    events = Event.objects.filter(
-        delivery_id=OuterRef("pk"), state=EventState.APPLIED, superseded_mail="", kind__in=failures
-    )
-    texts = events.exclude(detail="").order_by("-pk").values("detail")[:1]
-    failed = Delivery.objects.filter(FAILED_AFTER_ACCEPTANCE, send=send).order_by().annotate(text=Subquery(texts))
-    for is_suppressed, label in ((True, _("Suppressed")), (False, _("Failed"))):
-        rows = failed.filter(suppressed_at__isnull=not is_suppressed)
-        groups = list(rows.values_list("text").annotate(count=Count("pk")).order_by("-count", "text")[:MAX_REASONS])
-        for text, count in groups:
-            yield ReasonCount(label, text or _("The provider gave no reason."), count)
-        if len(groups) == MAX_REASONS and (rest := rows.count() - sum(count for _text, count in groups)):
-            yield ReasonCount(label, _("Other reasons."), rest)

@@ -22,7 +22,7 @@ EXCLUSIONS = {
     "excluded_segment": gettext_lazy("in an excluded segment"),
     "not_in_segment": gettext_lazy("not in a chosen segment"),
     "not_allowed": gettext_lazy("not in ALLOWED_RECIPIENTS"),
-    "cancelled_before_their_turn": gettext_lazy("not reached before the cancellation"),
+    "cancelled_before_their_turn": gettext_lazy("cancelled before it went out, and before the mail was prepared"),
 }
 
 

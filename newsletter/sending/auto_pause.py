@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,6 +24,7 @@ from newsletter.models import (
     SendState,
     SoftBounce,
 )
+from newsletter.models.rates import percent, rate_base
 from newsletter.models.send_count import EVENT
 from newsletter.providers.bounce_classes import BounceClass, SendEffect, codes_for
 from newsletter.sending.policy_bounces import policy_problems
@@ -122,39 +123,26 @@ def _count_bounced(send: Send) -> int:
     return mails + missing.filter(Exists(before)).count()
 
 
-def complaint_health_of(sends: Collection[int]) -> dict[int, SendHealth]:
-    """What a warning on complaints depends on, for any number of sends in two queries; bounces are not counted."""
-    is_sent = Q(state__in=(BatchState.ACCEPTED, BatchState.HELD))
-    samples = Batch.objects.filter(is_sent, send__in=sends).order_by().values_list("send")
-    sample_of = dict(samples.annotate(mails=Sum("recipients")))
-    totals = SendCount.objects.totals(sends, (COMPLAINED,))
-    return {
-        pk: SendHealth(
-            sample=sample_of.get(pk) or 0, bounced=0, complained=totals.get(pk, {}).get(COMPLAINED, 0), unknown=0
-        )
-        for pk in sends
-    }
-
-
-def complaint_warning(send: Send, health: SendHealth | None = None) -> str:
+def complaint_warning(send: Send, totals: Mapping[str, int] | None = None) -> str:
     """The warning that comes before a send is paused for complaints; empty if there is none, or if it is paused.
 
-    `health` is counted if it is not passed.
+    `totals` are the counters of the send; they are read if they are not passed. The rate is that of the report.
     """
     if send.was_auto_paused:
         return ""
-    health = health or complaint_health_of([send.pk])[send.pk]
-    rate = health.rates()["complained"]
-    if health.sample < MIN_SAMPLE or health.complained < 2 or rate <= COMPLAINT_WARNING:
+    totals = SendCount.objects.totals([send.pk]).get(send.pk, {}) if totals is None else totals
+    complained, base = totals.get(f"{EVENT}{EventType.COMPLAINED.value}", 0), rate_base(totals)
+    if base.count < MIN_SAMPLE or complained < 2 or complained <= COMPLAINT_WARNING * base.count:
         return ""
     return _(
-        "%(count)s of %(sample)s mails were reported as spam: %(percent)s %%. Mailbox providers ask for less than "
-        "%(limit)s %%, and block senders above 0.3 %%. Check who did not ask for this issue."
+        "%(count)s of %(mails)s were reported as spam: %(percent)s. Mailbox providers ask for less than %(limit)s, and "
+        "block senders above %(pause)s. Check who did not ask for this issue."
     ) % {
-        "count": formats.number_format(health.complained, force_grouping=True),
-        "sample": formats.number_format(health.sample, force_grouping=True),
-        "percent": formats.number_format(round(100 * rate, 2)),
-        "limit": formats.number_format(100 * COMPLAINT_WARNING),
+        "count": formats.number_format(complained, force_grouping=True),
+        "mails": base.words,
+        "percent": percent(complained, base.count),
+        "limit": percent(1, 1_000),
+        "pause": percent(3, 1_000),
     }
 
 

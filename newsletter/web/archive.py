@@ -20,6 +20,7 @@ from newsletter.content.document import IssueContent
 from newsletter.content.store import load_content
 from newsletter.models import Edition, Issue, Newsletter, Send, SendTransition
 from newsletter.models.send import SendQuerySet
+from newsletter.models.web_pages import reachable_sends
 from newsletter.rendering import RenderingError
 from newsletter.rendering.context import IssueView, view_issue
 
@@ -61,12 +62,17 @@ class Neighbour:
 
 def published_sends(newsletter: Newsletter) -> SendQuerySet:
     """The sends of the newsletter's public issues, newest first, with the columns that pages use."""
-    return (
-        Send.objects.public()
-        .filter(issue__newsletter=newsletter)
-        .select_related("issue", "edition")
-        .only("started_at", "issue__slug", "edition__issue_id", "edition__sha256", "edition__content")
-    )
+    return _with_edition(Send.objects.public().filter(issue__newsletter=newsletter))
+
+
+def reachable_send(newsletter: Newsletter, slug: str) -> Send | None:
+    """The send of an issue that has a page, listed or not, with the columns that pages use; None if it has none."""
+    return _with_edition(reachable_sends().filter(issue__newsletter=newsletter, issue__slug=slug)).first()
+
+
+def _with_edition(sends: SendQuerySet) -> SendQuerySet:
+    rows = sends.select_related("issue", "edition")
+    return rows.only("state", "started_at", "issue__slug", "edition__issue_id", "edition__sha256", "edition__content")
 
 
 def read_issue(newsletter: Newsletter, send: Send) -> PublicIssue:

@@ -18,7 +18,7 @@ from django.utils.http import urlencode
 from django.utils.safestring import SafeString, mark_safe
 from django.views.decorators.http import require_safe
 
-from newsletter.models import Issue, Newsletter, Send
+from newsletter.models import Issue, Newsletter, Send, SendState
 from newsletter.models.send import SendQuerySet
 from newsletter.rendering.context import writing_direction
 from newsletter.web.archive import (
@@ -28,6 +28,7 @@ from newsletter.web.archive import (
     neighbours,
     published_sends,
     published_years,
+    reachable_send,
     read_draft,
     read_issue,
     read_issues,
@@ -97,8 +98,11 @@ def archive_page(request: HttpRequest, newsletter: Newsletter) -> HttpResponse:
 @public_page
 @newsletter_page
 def issue_page(request: HttpRequest, newsletter: Newsletter, issue: str) -> HttpResponse:
-    """One issue as it was sent, without anything personal."""
-    shown = read_issue(newsletter, get_object_or_404(published_sends(newsletter), issue__slug=issue))
+    """One issue as it was sent, without anything personal. A cancelled one is only for those who hold its link."""
+    send = reachable_send(newsletter, issue)
+    if send is None:
+        raise Http404
+    shown = read_issue(newsletter, send)
     older, newer = neighbours(newsletter, shown)
     context = {
         **_frame(newsletter, shown.url),
@@ -107,7 +111,10 @@ def issue_page(request: HttpRequest, newsletter: Newsletter, issue: str) -> Http
         "newer": newer,
         "structured_data": _structured_data(newsletter, shown),
     }
-    return with_last_modified(render(request, "newsletter/issue.html", context), changed_at(newsletter))
+    response = with_last_modified(render(request, "newsletter/issue.html", context), changed_at(newsletter))
+    if send.state == SendState.CANCELLED:
+        response["X-Robots-Tag"] = "noindex"
+    return response
 
 
 @csp(DRAFT_POLICY)

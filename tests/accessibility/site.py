@@ -29,6 +29,7 @@ from newsletter.models import (
 )
 from newsletter.notifications.endpoints import disable_endpoint, open_endpoint, pause_endpoint, rotate_secret, send_test
 from newsletter.outbound import FetchPolicy
+from newsletter.sending.control import cancel_send
 from subscribers.addresses import parse_address
 from subscribers.consent import actions, sunset, tokens
 from subscribers.consent.address_change import request_change
@@ -63,6 +64,7 @@ from subscribers.signup.queue import process_signups, store_signup
 from subscribers.suppression import suppress_addresses
 from tests.newsletter.deliverability.dns import DOMAIN, complete
 from tests.newsletter.deliverability.reports import DAY, record, report, yesterday
+from tests.newsletter.reports.filled import fill_every_place
 from tests.newsletter.sending.audiences import choose
 from tests.people import BEN, ada, ben, cleo, finn, make_subscriptions
 from tests.publications import expand_audiences, make_issue, make_newsletter, schedule_send, start_sending
@@ -265,10 +267,18 @@ def issue_pages(newsletter: Newsletter) -> dict[str, str]:
     def page(issue: Issue, name: str) -> str:
         return admin_url(f"newsletter_issue_{name}", issue.pk)
 
+    full = fill_every_place(make_issue("issue-4", newsletter)).issue
+    stopped = start_sending(make_issue("issue-5", newsletter))
+    expand_audiences()
+    cancel_send(stopped, by="edda")
+    people = f"{page(full, 'report_recipients')}?place=bounced"
     drafts = {f"issue-{name}": page(draft, name) for name in ("change", "check", "dry_run", "schedule", "send_now")}
     return drafts | {
         "issue-scheduled": page(scheduled, "schedule"),
         "issue-report": page(sent, "report"),
+        "issue-report-full": page(full, "report"),
+        "issue-report-cancelled": page(stopped.issue, "report"),
+        "issue-report-recipients": people,
         "overview": reverse("admin:index"),
         "sending-switch": reverse("sending_switch"),
     }

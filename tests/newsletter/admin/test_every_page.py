@@ -29,7 +29,7 @@ MODELS = list(admin.site._registry)
 ADDED_BY_HAND = {Issue, Newsletter, SignupRule, Suppression, CustomField, Tag, Topic, Segment, User, Group}
 ADDED_BY_HAND |= {Subscriber, Import, WebhookEndpoint}
 #: The editors who may open a page, by the permission it needs.
-OPEN_TO = {"view": {"will", "sue", "lou"}, "change": {"will"}, "send": {"sue"}}
+OPEN_TO: dict[str, set[str]] = {"view": {"will", "sue", "lou"}, "change": {"will"}, "send": {"sue"}, "personal": set()}
 
 
 def named(model: type[Model]) -> str:

@@ -76,7 +76,7 @@ def test_a_send_that_was_paused_automatically_is_resumed_only_with_a_reason(edda
 def test_failed_deliveries_are_counted_and_retried(edda: Client, running_send: Send) -> None:
     Batch.objects.update(state=BatchState.REFUSED, attempts=1)
     Delivery.objects.update(state=DeliveryState.FAILED)
-    assert "1 delivery failed" in words_on(edda.get(page_of(running_send.issue, "report")))
+    assert "1 failed delivery can be retried" in words_on(edda.get(page_of(running_send.issue, "report")))
     page = page_of(running_send.issue, "retry_failed")
     assert "1 delivery failed: the provider refused it" in words_on(edda.get(page))
     assert "Failed deliveries are retried." in words_on(edda.post(page, follow=True))

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import csv
 import datetime
+import io
 import re
+import zoneinfo
+from collections.abc import Callable
 
 import pytest
 from django.test import Client
@@ -11,13 +15,27 @@ from django.utils import timezone
 from lxml import html as lxml_html  # type: ignore[import-untyped]
 
 from newsletter.config.configuration import PROJECT_ROOT
-from newsletter.models import Batch, BatchState, Delivery, DeliveryState, Event, EventState, Issue, Reason, Send
+from newsletter.models import (
+    Batch,
+    BatchState,
+    Delivery,
+    DeliveryState,
+    Event,
+    EventState,
+    Issue,
+    Newsletter,
+    Reason,
+    Send,
+    SendCount,
+)
 from newsletter.sending.control import cancel_send, pause_send, resume_send
 from newsletter.sending.recipients import deliveries_of
 from newsletter.sending.schedule import send_now
 from newsletter.sending.undo import undo_send
 from subscribers.models import Subscription, SubscriptionState
 from tests.newsletter.admin.pages import page_of, words_on
+from tests.newsletter.monitoring.conftest import a_worker
+from tests.newsletter.reports.filled import PLACES, START, fill_every_place
 from tests.people import make_subscription, make_subscriptions
 from tests.publications import expand_audiences, make_newsletter, send_of, start_sending
 
@@ -43,14 +61,14 @@ def test_the_counts_are_those_of_the_deliveries(edda: Client, send: Send) -> Non
         state=DeliveryState.FAILED, reason=Reason.OTHER, detail="The address is malformed."
     )
     shown = words_on(edda.get(page_of(send.issue, "report")))
-    assert "70 %" in shown
-    assert "Accepted 6" in shown
-    assert "Delivered 5" in shown
-    assert "Opened (estimate) 3" in shown
-    assert "Clicked 2 40.0 % of delivered" in shown
-    assert "Bounced 1" in shown
-    assert "Failed The address is malformed. 1" in shown
-    assert "Excluded Unsubscribed. 1" in shown
+    assert "70%" in shown
+    assert "6 of 10 accepted · 3 pending · 0 in progress" in shown
+    assert "Delivered so far 5 5 of 10 recipients" in shown
+    assert "Opened (estimate) so far 3 3 of 5 delivered mails" in shown
+    assert "Clicked so far 2 2 of 5 delivered mails" in shown
+    assert "Not delivered so far 2 2 of 10 recipients 1 bounced" in shown
+    assert "Failed 1 The provider refused it, so it was not sent. The address is malformed. 1" in shown
+    assert "Unsubscribed: 1" in shown
     assert send.edition.sha256 in shown
 
 
@@ -88,10 +106,11 @@ def test_the_rate_and_the_time_left_are_shown(edda: Client, send: Send) -> None:
         **{"send": send, "edition": send.edition, "first_delivery": first.pk, "last_delivery": first.pk, "key": "one"},
         **{"state": BatchState.ACCEPTED, "recipients": 6, "finished_at": timezone.now()},
     )
+    a_worker()
     shown = words_on(edda.get(page_of(send.issue, "report")))
-    assert "0.1 per second · about 2 min left (" in shown
+    assert "0.1 mails per second. About 2 min left, until " in shown
     assert "by tests" in shown
-    assert "Retrying 0" in shown
+    assert "Retrying" not in shown
 
 
 def test_batches_that_are_retried_are_shown_with_the_next_attempt(edda: Client, send: Send) -> None:
@@ -101,9 +120,11 @@ def test_batches_that_are_retried_are_shown_with_the_next_attempt(edda: Client, 
         reason=Reason.NO_PERMIT,
         not_before=datetime.datetime(2100, 1, 1, 6, tzinfo=datetime.UTC),
     )
+    a_worker()
     shown = words_on(edda.get(page_of(send.issue, "report")))
     reason = "The provider's rate limit left no permit. The batch is posted later."
-    assert f"Retrying 10 {reason} Next attempt 07:00." in shown, "in the newsletter's time zone"
+    assert f"The next attempt is at 07:00. {reason}" in shown, "in the newsletter's time zone"
+    assert f"Retrying 10 mails: {reason} Next attempt 07:00." in shown
     assert f"Waiting for a retry: batch {Batch.objects.get().pk}, 10 recipients. {reason}" in shown
 
 
@@ -234,7 +255,7 @@ def event_of(delivery: int, detail: str) -> None:
     )
 
 
-def test_failures_after_acceptance_are_in_the_card_the_tile_and_the_table(edda: Client, send: Send) -> None:
+def test_failures_after_acceptance_have_a_place_with_the_reasons_of_the_provider(edda: Client, send: Send) -> None:
     now, keys = timezone.now(), list(Delivery.objects.order_by("pk").values_list("pk", flat=True))
     Delivery.objects.filter(pk__in=keys[:4]).update(state=DeliveryState.ACCEPTED)
     Delivery.objects.filter(pk__in=keys[:2]).update(failed_at=now)
@@ -246,12 +267,11 @@ def test_failures_after_acceptance_are_in_the_card_the_tile_and_the_table(edda: 
     event_of(keys[2], "On your list")
     for page in ("report", "report_numbers"):
         shown = words_on(edda.get(page_of(send.issue, page)))
-        assert "4 deliveries failed" in shown
-        assert "3 of them can be retried." in shown
-        assert "Failed 4 refused by the provider, or failed after it accepted them" in shown
-        assert "Failed reached_daily_quota 2" in shown
-        assert "Suppressed On your list 1" in shown
-        assert "Failed The provider rejected the request as invalid. 1" in shown
+        assert "3 failed deliveries can be retried" in shown
+        assert "Failed after acceptance 2 The provider could not send it. reached_daily_quota 2" in shown
+        assert "suppression list. On your list 1" in shown
+        assert "Failed 1 The provider refused it, so it was not sent. The provider rejected the request" in shown
+        assert "Delivered 1 The mail server took the mail." in shown
 
 
 def test_reasons_that_differ_for_each_recipient_are_one_row_with_an_example(edda: Client, send: Send) -> None:
@@ -260,17 +280,29 @@ def test_reasons_that_differ_for_each_recipient_are_one_row_with_an_example(edda
             state=DeliveryState.FAILED, reason="mailbox_unavailable", detail=f"550 5.1.1 user {number}"
         )
     shown = words_on(edda.get(page_of(send.issue, "report")))
-    assert "Failed The mail server refused the recipient's address. For example: 550 5.1.1 user 9 10" in shown
+    assert "The mail server refused the recipient's address. For example: 550 5.1.1 user 9 10" in shown
 
 
 def test_many_reasons_of_events_are_cut_with_the_rest_in_one_row(
     edda: Client, send: Send, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("newsletter.reports.statistics.MAX_REASONS", 2)
+    monkeypatch.setattr("newsletter.reports.places.MAX_REASONS", 2)
     Delivery.objects.update(state=DeliveryState.ACCEPTED, failed_at=timezone.now())
     for key in Delivery.objects.values_list("pk", flat=True):
         event_of(key, f"reason {key}")
-    assert "Failed Other reasons. 8" in words_on(edda.get(page_of(send.issue, "report")))
+    assert "Other reasons. 8" in words_on(edda.get(page_of(send.issue, "report")))
+
+
+def test_reasons_of_more_mails_than_are_looked_at_are_examples_without_numbers(
+    edda: Client, send: Send, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("newsletter.reports.places.EXAMPLES", 4)
+    Delivery.objects.update(state=DeliveryState.ACCEPTED, failed_at=timezone.now())
+    for key in Delivery.objects.values_list("pk", flat=True):
+        event_of(key, "quota reached")
+    shown = words_on(edda.get(page_of(send.issue, "report")))
+    assert "Failed after acceptance 10" in shown
+    assert "quota reached These are examples: there are too many to count." in shown
 
 
 def test_many_held_batches_are_cut_with_their_number(edda: Client, send: Send, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -283,3 +315,191 @@ def test_many_held_batches_are_cut_with_their_number(edda: Client, send: Send, m
     assert "2 batches with unknown outcomes need your decision" in shown
     assert shown.count("Mark as sent…") == 1
     assert "and 1 more" in shown
+
+
+# One truth while a send is held back
+
+
+def limited(send: Send, hourly: int) -> None:
+    """The newsletter has this limit, and as many mails were sent ten minutes ago."""
+    Newsletter.objects.update(hourly_limit=hourly)
+    at = timezone.now() - datetime.timedelta(minutes=10)
+    keys = list(Delivery.objects.order_by("pk").values_list("pk", flat=True))[:hourly]
+    Delivery.objects.filter(pk__in=keys).update(state=DeliveryState.ACCEPTED)
+    Batch.objects.create(
+        **{"send": send, "edition": send.edition, "first_delivery": keys[0], "last_delivery": keys[-1], "key": "one"},
+        **{"state": BatchState.ACCEPTED, "recipients": hourly, "finished_at": timezone.now(), "first_attempt_at": at},
+    )
+
+
+def test_a_limited_send_says_when_it_goes_on_and_no_time_left(edda: Client, send: Send) -> None:
+    a_worker()
+    limited(send, 4)
+    goes_on = timezone.now() + datetime.timedelta(minutes=50)
+    shown = words_on(edda.get(page_of(send.issue, "report")))
+    assert "Paced: sending goes on at " in shown
+    assert shown.split("Paced: sending goes on at ")[1][:5] in in_berlin(goes_on)
+    assert "The sending limit of Harbour Notes is used up: 4 mails per hour." in shown
+    assert " left" not in shown
+    assert "per second" not in shown
+    assert "Blocked" not in shown
+
+
+def in_berlin(at: datetime.datetime) -> set[str]:
+    """The clock of the newsletter then, and a minute earlier."""
+    zone = zoneinfo.ZoneInfo("Europe/Berlin")
+    return {f"{(at - datetime.timedelta(minutes=late)).astimezone(zone):%H:%M}" for late in (0, 1)}
+
+
+def test_a_send_that_its_limit_will_hold_back_promises_no_end(edda: Client, send: Send) -> None:
+    a_worker()
+    limited(send, 4)
+    Newsletter.objects.update(hourly_limit=6)
+    shown = words_on(edda.get(page_of(send.issue, "report")))
+    assert "mails per second. Paced: the sending limit of the newsletter does not allow all mails at once." in shown
+    assert " left" not in shown
+    Newsletter.objects.update(hourly_limit=60)
+    assert " left, until " in words_on(edda.get(page_of(send.issue, "report")))
+
+
+def test_a_paused_send_has_one_sentence(edda: Client, send: Send) -> None:
+    limited(send, 4)
+    pause_send(send, by="Sue", text="A check")
+    shown = words_on(edda.get(page_of(send.issue, "report_numbers")))
+    assert "Nothing is sent until you resume it." in shown
+    assert "Paced" not in shown
+    assert "per second" not in shown
+
+
+def test_a_batch_that_was_cut_is_in_the_log_without_recipients(edda: Client, send: Send) -> None:
+    Batch.objects.update(state=BatchState.SPLIT, reason=Reason.CUT_FOR_LIMIT, finished_at=timezone.now())
+    shown = words_on(edda.get(page_of(send.issue, "report")))
+    assert f"Split into smaller batches: batch {Batch.objects.get().pk}. Cut into two batches" in shown
+    assert ", 0 recipients" not in shown
+
+
+# After the end
+
+
+def test_a_cancelled_send_says_who_was_cancelled_before_it_went_out(edda: Client, send: Send) -> None:
+    keys = list(Delivery.objects.order_by("pk").values_list("pk", flat=True))
+    Delivery.objects.filter(pk__in=keys[:4]).update(state=DeliveryState.ACCEPTED, delivered_at=timezone.now())
+    edda.post(page_of(send.issue, "cancel"))
+    shown = words_on(edda.get(page_of(send.issue, "report")))
+    assert "Cancelled before it went out 6 The send was cancelled first." in shown
+    assert "Not delivered 6 6 of 10 recipients" in shown
+    assert "Skipped" not in shown
+
+
+def test_an_undo_shows_one_message_even_if_an_open_page_reloads(edda: Client, issue: Issue) -> None:
+    start_sending(issue)
+    answer = edda.post(page_of(issue, "undo"))
+    # The script of the report, which was open, reloads it before the answer is shown.
+    shown = edda.get(page_of(issue, "report"), follow=True)
+    assert answer.status_code == 302
+    assert [str(message) for message in shown.context["messages"]] == [
+        "The start is undone. Nothing was sent, and the issue is a draft again."
+    ]
+
+
+def test_another_editor_learns_that_the_start_was_undone(edda: Client, issue: Issue) -> None:
+    undo_send(start_sending(issue), by="Sue")
+    (message,) = edda.get(page_of(issue, "report"), follow=True).context["messages"]
+    assert str(message).startswith("The start of this issue was undone.")
+
+
+# Everything at once
+
+
+@pytest.fixture
+def full(issue: Issue) -> Send:
+    return fill_every_place(issue)
+
+
+def test_the_table_of_places_adds_up_to_all_recipients(edda: Client, full: Send) -> None:
+    tree = lxml_html.fromstring(edda.get(page_of(full.issue, "report")).content.decode())
+    rows = tree.xpath("//table[contains(@class, 'places')]/tbody/tr")
+    counts = {row.get("data-place"): int(row.xpath("string(td[1])")) for row in rows}
+    extra = Delivery.objects.filter(send=full).count() - sum(PLACES.values())
+    assert counts == {**PLACES, "reached": PLACES["reached"] + extra}
+    (total,) = tree.xpath("//table[contains(@class, 'places')]/tfoot/tr/td[1]")
+    assert sum(counts.values()) == int(total.text_content())
+
+
+def test_each_number_with_a_link_leads_to_as_many_people(edda: Client, full: Send) -> None:
+    tree = lxml_html.fromstring(edda.get(page_of(full.issue, "report")).content.decode())
+    links = tree.xpath("//section//a[contains(@href, '/report/recipients/')]")
+    assert len(links) == 10
+    for link in links:
+        listed = lxml_html.fromstring(edda.get(link.get("href")).content.decode())
+        assert len(listed.xpath("//main//tbody/tr")) == int(link.text_content()), link.get("href")
+
+
+def test_the_chart_has_its_result_in_words_and_as_a_table(edda: Client, full: Send) -> None:
+    Send.objects.update(started_at=START)
+    tree = lxml_html.fromstring(edda.get(page_of(full.issue, "report")).content.decode())
+    (image,) = tree.xpath("//svg[@role='img']")
+    assert image.get("aria-label").endswith("30 opened, 12 clicked.")
+    assert len(image.xpath(".//polyline")) == 3
+    rows = tree.xpath("//details[@id='hours-table']//tbody/tr")
+    assert 0 < len(rows) <= 48
+    assert [cell.text_content() for cell in rows[-1].xpath("td")][2:] == ["30", "12"]
+
+
+def test_the_files_have_the_numbers_of_the_page(edda: Client, full: Send) -> None:
+    found = edda.get(page_of(full.issue, "report_json"))
+    assert found["Content-Disposition"] == 'attachment; filename="report-issue-1.json"'
+    data = found.json()
+    text = edda.get(page_of(full.issue, "report_csv")).content.decode("utf-8-sig")
+    rows = list(csv.DictReader(io.StringIO(text)))
+    places = {row["name"]: int(row["recipients"]) for row in rows if row["section"] == "places"}
+    assert {each["place"]: each["recipients"] for each in data["places"]} == places
+    assert sum(places.values()) == data["recipients"]
+    assert data["bounces"] == [{"class": "hard", "recipients": 5}, *data["bounces"][1:]]
+    assert {row["name"] for row in rows if row["section"] == "bounces"} == {"hard", "policy", "soft"}
+    assert (data["opened"], data["clicked"], data["complained"]) == (30, 12, 3)
+    assert data["comparison"]["issues"] == 2
+    assert {each["domain"] for each in data["domains"]} == {"gmx.example", "example.org", "post.example"}
+    assert "filled-" not in text + found.content.decode(), "no address of a recipient"
+
+
+def test_a_cell_that_a_spreadsheet_takes_for_a_formula_is_guarded(edda: Client, send: Send) -> None:
+    SendCount.objects.add({(send.pk, "domain", "=cmd", "delivered"): 3})
+    assert "domains,'=cmd,delivered,3,3" in edda.get(page_of(send.issue, "report_csv")).content.decode()
+
+
+def test_an_empty_send_has_a_report_and_files(edda: Client, issue: Issue) -> None:
+    Subscription.objects.all().delete()
+    start_sending(issue)
+    expand_audiences()
+    shown = words_on(edda.get(page_of(issue, "report")))
+    assert "All recipients 0" in shown
+    assert "No delivery is reported yet." in shown
+    assert edda.get(page_of(issue, "report_json")).json()["places"] == []
+    assert edda.get(page_of(issue, "report_csv")).status_code == 200
+
+
+@pytest.mark.parametrize("page", ["report_csv", "report_json", "report_recipients"])
+def test_a_draft_has_no_files_of_a_report(edda: Client, issue: Issue, page: str) -> None:
+    assert edda.get(page_of(issue, page)).status_code == 404
+
+
+@pytest.mark.parametrize("query", ["", "?place=reached", "?place=bounced&after=x", "?state=skipped", "?bounce="])
+def test_a_list_that_does_not_exist_is_not_found(edda: Client, full: Send, query: str) -> None:
+    assert edda.get(page_of(full.issue, "report_recipients") + query).status_code == 404
+
+
+def test_the_people_behind_a_number_are_for_those_who_may_see_them(
+    signed_in: Callable[[str], Client], full: Send
+) -> None:
+    lou = signed_in("lou")
+    assert lou.get(page_of(full.issue, "report_recipients") + "?place=bounced").status_code == 403
+    body = lou.get(page_of(full.issue, "report")).content.decode()
+    assert "/report/recipients/" not in body
+    assert "no such user" not in body
+    assert "Bounced" in body
+
+
+def test_clicks_that_nobody_counts_are_no_zero(edda: Client, send: Send) -> None:
+    shown = words_on(edda.get(page_of(send.issue, "report")))
+    assert "Clicked so far – Not counted: tracking is off." in shown

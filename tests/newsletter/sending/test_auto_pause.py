@@ -211,7 +211,7 @@ def test_complaints_are_a_warning_before_they_pause_a_send(issue: Issue) -> None
     assert not complaint_warning(send_of(issue))
     report("complained", 1)
     assert state_after_check(issue) == SendState.SENDING
-    assert "2 of 1,000 mails were reported as spam: 0.2 %" in complaint_warning(send_of(issue))
+    assert "2 of 1,000 accepted mails were reported as spam: 0.20%." in complaint_warning(send_of(issue))
     (diagnostic,) = [diagnostic for diagnostic in diagnostics() if diagnostic.name == "complaints"]
     assert "2 of 1,000" in diagnostic.sentence
     assert any("warning: 2 of 1,000" in line for line in as_lines([send_of(issue)]))
@@ -232,4 +232,4 @@ def test_two_complaints_in_a_small_list_warn_and_do_not_pause_it(issue: Issue) -
     assert not complaint_warning(send_of(issue)), "one of 300 is 0.3 %, and one recipient"
     report("complained", 1)
     assert state_after_check(issue) == SendState.SENDING
-    assert "2 of 300 mails were reported as spam: 0.67 %" in complaint_warning(send_of(issue))
+    assert "2 of 300 accepted mails were reported as spam: 0.67%." in complaint_warning(send_of(issue))

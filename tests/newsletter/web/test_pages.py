@@ -12,6 +12,8 @@ from pytest_django import DjangoAssertNumQueries
 
 from newsletter.content.document import SectionContent, StoryContent
 from newsletter.models import (
+    Batch,
+    BatchState,
     Edition,
     Issue,
     IssueState,
@@ -250,6 +252,31 @@ def test_an_issue_that_is_not_public_appears_nowhere(client: Client, status: str
         page = client.get(path).content.decode()
         assert "Embargoed" not in page
         assert ISSUE not in page
+
+
+@pytest.mark.parametrize("state", [BatchState.CLAIMED, BatchState.ACCEPTED, BatchState.UNKNOWN, BatchState.HELD])
+def test_a_cancelled_issue_that_went_out_is_reachable_by_its_link_only(client: Client, state: str) -> None:
+    publish("public", week=1)
+    send = start_sending(make_issue(title="Embargoed quay"))
+    fields = {"send": send, "edition": send.edition, "first_delivery": 1, "last_delivery": 1, "payload": b"x"}
+    Batch.objects.create(**fields, key="one", state=state, recipients=1)
+    send.move(SendState.CANCELLED, by="tests")
+    page = client.get(ISSUE)
+    assert page.status_code == 200
+    assert "Embargoed quay" in page.content.decode()
+    assert page["X-Robots-Tag"] == "noindex"
+    assert "X-Robots-Tag" not in client.get(f"{ARCHIVE}public/")
+    for path in ("/", FRONT, ARCHIVE, f"{ARCHIVE}public/", FEED, SITEMAP):
+        assert "Embargoed" not in client.get(path).content.decode()
+
+
+@pytest.mark.parametrize("state", [BatchState.DROPPED, BatchState.REFUSED, BatchState.READY])
+def test_a_cancelled_issue_of_which_nothing_went_out_has_no_page(client: Client, state: str) -> None:
+    send = start_sending(make_issue())
+    fields = {"send": send, "edition": send.edition, "first_delivery": 1, "last_delivery": 1}
+    Batch.objects.create(**fields, key="one", state=state, recipients=1)
+    send.move(SendState.CANCELLED, by="tests")
+    assert client.get(ISSUE).status_code == 404
 
 
 @pytest.mark.parametrize("status", [SendState.SENDING, SendState.PAUSED])

@@ -10,10 +10,14 @@ if (seconds > 0) {
   const longestUnchanged = Math.max(10, seconds);
   let wait = seconds;
   let etag = "";
+  let leaving = false;
   let tenth = Math.floor(Number(inner().percent) / 10);
 
+  // A decision is on its way: a reload would cut off the answer to it.
+  addEventListener("submit", () => { leaving = true; });
+
   async function refresh() {
-    if (document.hidden) return false;
+    if (document.hidden || leaving) return false;
     const headers = etag ? { "If-None-Match": etag } : {};
     const answer = await fetch(numbers.dataset.pollUrl, { headers, credentials: "same-origin", redirect: "error" });
     if (answer.status === 304) return false;
@@ -22,7 +26,10 @@ if (seconds > 0) {
     const before = inner().version;
     const body = await answer.text();
     const focused = numbers.contains(document.activeElement) ? document.activeElement.getAttribute("href") : null;
+    if (leaving) return false;
+    const open = [...numbers.querySelectorAll("details[open][id]")].map((each) => each.id);
     numbers.innerHTML = body;
+    for (const id of open) document.getElementById(id)?.setAttribute("open", "");
     // The status changed, or a batch needs a decision: the page around the numbers changes, too.
     if (inner().version !== before) {
       location.reload();
