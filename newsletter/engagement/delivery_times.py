@@ -9,12 +9,16 @@ were kept.
 from __future__ import annotations
 
 import datetime
-from collections.abc import Callable, Iterable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from newsletter.engagement.rules import Judgement
-from newsletter.models import OPEN, OTHER_LINK, Delivery, Verdict
+from newsletter.models import OPEN, OTHER_LINK, Delivery, EventType, SendCount, Verdict
 from newsletter.models.bulk_sql import execute_with_rows
+from newsletter.models.send_count import Change, changes_by_key
+from subscribers.models import Subscriber
 
 # A time that is not the one which the hits gave before comes from elsewhere: it only becomes earlier.
 WRITE = """
@@ -34,6 +38,9 @@ COLUMNS = {
     "clicked_before": "timestamptz",
     "clicked": "timestamptz",
 }
+
+#: Keys of one statement.
+KEYS = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,13 +84,56 @@ def is_click(number: int) -> bool:
 
 def write_times(deliveries: Iterable[Reactions]) -> None:
     """Write the times that have changed, in one statement."""
-    rows = [
-        (one.delivery, *times) for one in deliveries if (times := _times(one))[0] != times[1] or times[2] != times[3]
-    ]
-    rows.sort()
-    # Locked in the order of their keys, as all other steps lock them: two orders would block each other.
-    list(Delivery.objects.filter(pk__in=[row[0] for row in rows]).order_by("pk").select_for_update().values_list("pk"))
-    execute_with_rows(WRITE, COLUMNS, rows)
+    changed = [one for one in deliveries if (times := _times(one))[0] != times[1] or times[2] != times[3]]
+    rows = sorted((one.delivery, *_times(one)) for one in changed)
+    keys = sorted(one.delivery for one in changed)
+    with counted(keys):
+        execute_with_rows(WRITE, COLUMNS, rows)
+
+
+@contextmanager
+def counted(keys: Sequence[int]) -> Iterator[None]:
+    """Lock these deliveries, and count how their times of opening and clicking change meanwhile."""
+    before = _known(keys, is_locked=True)
+    yield
+    _count(before, _known(keys))
+
+
+Known = dict[int, tuple[int, datetime.datetime | None, datetime.datetime | None, int]]
+"""By delivery: its send, its times of opening and clicking, and its subscriber."""
+
+
+def _known(keys: Sequence[int], *, is_locked: bool = False) -> Known:
+    """Locked in the order of their keys, as all other steps lock them: two orders would block each other."""
+    found: Known = {}
+    for start in range(0, len(keys), KEYS):
+        rows = Delivery.objects.filter(pk__in=keys[start : start + KEYS]).order_by("pk")
+        rows = rows.select_for_update() if is_locked else rows
+        columns = rows.values_list("pk", "send_id", "opened_at", "clicked_at", "subscriber_id")
+        found |= {pk: (send, opened, clicked, owner) for pk, send, opened, clicked, owner in columns}
+    return found
+
+
+def _count(before: Known, now: Known) -> None:
+    """Count the changed times by hour and by mail domain; an erased subscriber has none."""
+    changed = {pk: row for pk, row in now.items() if row != before.get(pk)}
+    owners = [row[3] for row in changed.values()]
+    addresses: dict[int, str] = {}
+    for start in range(0, len(owners), KEYS):
+        rows = Subscriber.objects.filter(pk__in=owners[start : start + KEYS])
+        addresses |= dict(rows.values_list("pk", "canonical"))
+    counts: Counter[Change] = Counter()
+    for pk, (send, opened, clicked, owner) in changed.items():
+        domain = addresses.get(owner, "").rpartition("@")[2]
+        _send, opened_before, clicked_before, _owner = before[pk]
+        for event_type, earlier, at in (
+            (EventType.OPENED, opened_before, opened),
+            (EventType.CLICKED, clicked_before, clicked),
+        ):
+            if earlier != at:
+                for change, amount in changes_by_key(send, domain, event_type, earlier, at):
+                    counts[change] += amount
+    SendCount.objects.add(counts)
 
 
 def _times(one: Reactions) -> tuple[datetime.datetime | None, ...]:

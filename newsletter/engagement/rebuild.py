@@ -15,17 +15,18 @@ from django.db.models import Q
 from django.utils import timezone
 
 from newsletter.engagement.counters import count_again
+from newsletter.engagement.delivery_times import counted
 from newsletter.engagement.judge import judge_due
-from newsletter.models import OPEN, OTHER_LINK, Edition, EngagementCounter, Hit, Verdict
+from newsletter.models import OPEN, OTHER_LINK, Delivery, Edition, EngagementCounter, Hit, Verdict
 
 # The times that the hits gave; others stay.
-FORGET_TIMES = """
-    UPDATE newsletter_delivery SET {column} = NULL
-    WHERE {column} IS NOT NULL AND id IN (
-        SELECT hit.delivery_id FROM newsletter_hit hit
-        WHERE hit.edition_id = %s AND hit.verdict = %s AND {kind} AND hit.at = newsletter_delivery.{column}
-    )
+GIVEN_BY_HITS = """
+    SELECT DISTINCT delivery.id FROM newsletter_delivery delivery
+    JOIN newsletter_hit hit ON hit.delivery_id = delivery.id
+    WHERE hit.edition_id = %s AND hit.verdict = %s AND {kind} AND hit.at = delivery.{column} ORDER BY delivery.id
 """
+#: Deliveries of one statement.
+KEYS = 500
 KINDS = {"opened_at": f"hit.number = {OPEN}", "clicked_at": f"hit.number >= {OTHER_LINK}"}
 
 
@@ -70,6 +71,11 @@ def rebuild(edition_pk: int) -> str:
 
 
 def _forget_times(edition: Edition) -> None:
-    with connection.cursor() as cursor:
-        for column, kind in KINDS.items():
-            cursor.execute(FORGET_TIMES.format(column=column, kind=kind), [edition.pk, Verdict.HUMAN.value])
+    for column, kind in KINDS.items():
+        with connection.cursor() as cursor:
+            cursor.execute(GIVEN_BY_HITS.format(column=column, kind=kind), [edition.pk, Verdict.HUMAN.value])
+            keys = [pk for (pk,) in cursor.fetchall()]
+        for start in range(0, len(keys), KEYS):
+            chunk = keys[start : start + KEYS]
+            with counted(chunk):
+                Delivery.objects.filter(pk__in=chunk).update(**{column: None})

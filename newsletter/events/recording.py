@@ -12,7 +12,7 @@ from django.db import connection
 
 from newsletter.models import CountScope, Event, EventType, SendCount
 from newsletter.models.bulk_sql import as_json, execute_with_rows
-from newsletter.models.send_count import BOUNCED_DELIVERIES, COUNTED_BY_KEY, Change
+from newsletter.models.send_count import BOUNCED_DELIVERIES, Change, changes_by_key
 
 TIMES = tuple(f"{event_type.value}_at" for event_type in EventType)
 
@@ -130,20 +130,9 @@ def _row(delivery: FoundDelivery) -> tuple[int | str | datetime.datetime | None,
 
 def _changes(delivery: FoundDelivery) -> Iterator[tuple[Change, int]]:
     """An earlier time moves the event to another hour; the domain counts each delivery once."""
+    domain = delivery.canonical.rpartition("@")[2]
     for event_type, at in delivery.found_times.items():
-        if event_type not in COUNTED_BY_KEY:
-            continue
-        name, known = event_type.value, delivery.times.get(event_type)
-        if known is not None:
-            yield (delivery.send_id, CountScope.HOUR.value, hour_of(known), name), -1
-        yield (delivery.send_id, CountScope.HOUR.value, hour_of(at), name), 1
-        if known is None:
-            yield (delivery.send_id, CountScope.DOMAIN.value, delivery.canonical.rpartition("@")[2], name), 1
-
-
-def hour_of(at: datetime.datetime) -> str:
-    """The hour in UTC as the key of a counter: `2026-11-20T07`."""
-    return at.astimezone(datetime.UTC).strftime("%Y-%m-%dT%H")
+        yield from changes_by_key(delivery.send_id, domain, event_type, delivery.times.get(event_type), at)
 
 
 def _bounce_changes(

@@ -24,7 +24,6 @@ from newsletter.models import (
 from newsletter.models.send_count import (
     AUDIENCE,
     BOUNCED_DELIVERIES,
-    COUNTED_BY_KEY,
     EVENT,
     FAILED_ANYWHERE,
     PLACE,
@@ -145,7 +144,7 @@ def _counted(send: Send) -> Iterator[tuple[CountScope, str, str, int]]:
         yield CountScope.TOTAL, "", f"{PLACE}{place}", value
     for reason, state, value in _grouped(deliveries.exclude(reason=""), "reason", "state"):
         yield CountScope.REASON, reason, state, value
-    for event_type in sorted(COUNTED_BY_KEY):
+    for event_type in EventType:
         known = deliveries.filter(_is_known(event_type))
         for hour, value in _grouped(known.annotate(hour=_Hour(f"{event_type.value}_at")), "hour"):
             yield CountScope.HOUR, hour, event_type.value, value

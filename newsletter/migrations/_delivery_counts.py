@@ -165,7 +165,7 @@ _DOMAIN = {"sqlite": "substr(s.canonical, instr(s.canonical, '@') + 1)", "postgr
 def _by_key(vendor):
     """SELECT of counters by hour and by domain of all deliveries."""
     joined = f"{TABLE} d JOIN subscribers_subscriber s ON s.id = d.subscriber_id"
-    for name in (name for name in TYPES if name not in ("opened", "clicked")):
+    for name in TYPES:
         hour = _HOUR[vendor].format(type=name)
         is_set = f"d.{name}_at IS NOT NULL"
         yield f"SELECT d.send_id, 'hour', {hour}, '{name}', 0, count(*) FROM {TABLE} d WHERE {is_set} GROUP BY 1, 3"

@@ -6,8 +6,9 @@ those by hour, mail domain and class of bounce. Both happen in the transaction o
 
 from __future__ import annotations
 
+import datetime
 import enum
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import ClassVar
 
 from django.db import connection, models
@@ -51,9 +52,6 @@ AUDIENCE, REACHED, FAILED_ANYWHERE, RETRIABLE = "audience", "reached", "failed_a
 STATE, EVENT, PLACE = "state.", "event.", "place."
 BOUNCED_DELIVERIES = "deliveries"
 
-#: Types of events that are counted by hour and by domain. Opens and clicks are counted where they are judged.
-COUNTED_BY_KEY = frozenset(EventType) - {EventType.OPENED, EventType.CLICKED}
-
 #: One statement for any number of changes. Each connection has rows of its own, so that workers do not wait for each
 #: other; the sum of all is the count. SQLite has one writer and one row.
 ADD = """
@@ -70,6 +68,23 @@ Change = tuple[int, str, str, str]
 
 #: Rows of connections that are added up in one transaction.
 FOLDED_ROWS = 2_000
+
+
+def hour_of(at: datetime.datetime) -> str:
+    """The hour in UTC as the key of a counter: `2026-11-20T07`."""
+    return at.astimezone(datetime.UTC).strftime("%Y-%m-%dT%H")
+
+
+def changes_by_key(
+    send: int, domain: str, event_type: EventType, before: datetime.datetime | None, now: datetime.datetime | None
+) -> Iterator[tuple[Change, int]]:
+    """How the counters by hour and by domain change, when the first time of an event of one delivery changes."""
+    name = event_type.value
+    for at, amount in ((before, -1), (now, 1)):
+        if at is not None:
+            yield (send, CountScope.HOUR.value, hour_of(at), name), amount
+    if (before is None) != (now is None):
+        yield (send, CountScope.DOMAIN.value, domain, name), 1 if before is None else -1
 
 
 class SendCountQuerySet(models.QuerySet["SendCount"]):

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from django.db.models import Sum
 
-from newsletter.events.recording import hour_of
 from newsletter.models import CountScope, EventType, Send, SendCount
+from newsletter.models.send_count import hour_of
 
 HOURS = 48
 HOUR = datetime.timedelta(hours=1)

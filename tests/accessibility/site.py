@@ -355,6 +355,7 @@ def overview_pages(newsletter: Newsletter) -> dict[str, str]:
         at = now - datetime.timedelta(days=7 * number + 1)
         send = start_sending(make_issue(f"week-{number}", title=f"Week {number}: what the harbour master wrote"))
         counts = {"audience": 1_000, "state.accepted": 990 - number, "reached": 985 - 3 * number}
+        counts |= {"place.reached": 985 - 3 * number}
         counts |= {"event.clicked": 90 + 7 * number % 40, "event.complained": number % 2}
         SendCount.objects.bulk_create(SendCount(send=send, name=name, value=value) for name, value in counts.items())
         if number:

@@ -164,6 +164,8 @@ def count(send: Send, **counts: int) -> None:
     names |= {"complained": "event.complained", "audience": "audience"}
     for name, value in counts.items():
         SendCount.objects.create(send=send, name=names[name], value=value)
+    if "reached" in counts:
+        SendCount.objects.create(send=send, name="place.reached", value=counts["reached"])
 
 
 def finished(number: int, **counts: int) -> Send:

@@ -212,7 +212,7 @@ def test_bounces_are_shown_by_class_and_add_up(db: None) -> None:
     table = report_of(send).bounces
     assert [(row.code, row.count) for row in table.rows] == [("hard", 3), ("policy", 2), ("", 2)]
     assert (table.total, table.elsewhere) == (7, 1)
-    assert table.rows[0].action == "Suppressed: the address gets no more mail."
+    assert table.rows[0].action == "The address is suppressed at once."
 
 
 def test_an_issue_is_compared_with_the_median_of_those_before_it(db: None) -> None:
