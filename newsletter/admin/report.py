@@ -24,6 +24,7 @@ from newsletter.admin.pages import (
     page_url,
     redirect_with_message,
 )
+from newsletter.admin.report_links import engagement_of
 from newsletter.admin.report_parts import comparison_rows, parts_of
 from newsletter.admin.time_format import in_zone, zone_of
 from newsletter.models import IN_PROGRESS, STARTED, Batch, BatchState, Issue, Send, SendState
@@ -84,6 +85,7 @@ def show_report(request: HttpRequest, issue: Issue) -> HttpResponse:
         comparison=comparison_rows(report.comparison) if report.comparison else (),
         compared=report.comparison.issues if report.comparison else 0,
         rate_of=report.base.words,
+        engagement=engagement_of(send),
         poll_url=page_url(issue, "report_numbers"),
         poll_seconds=_poll_seconds(send, progress.report.audience),
     )

@@ -10,16 +10,21 @@ import zoneinfo
 from collections.abc import Callable
 
 import pytest
+from django.db.models import QuerySet
 from django.test import Client
 from django.utils import timezone
 from lxml import html as lxml_html  # type: ignore[import-untyped]
 
 from newsletter.config.configuration import PROJECT_ROOT
 from newsletter.models import (
+    FIRST_LINK,
+    OPEN,
     Batch,
     BatchState,
     Delivery,
     DeliveryState,
+    Edition,
+    EngagementCounter,
     Event,
     EventState,
     Issue,
@@ -27,6 +32,7 @@ from newsletter.models import (
     Reason,
     Send,
     SendCount,
+    Verdict,
 )
 from newsletter.sending.control import cancel_send, pause_send, resume_send
 from newsletter.sending.recipients import deliveries_of
@@ -503,3 +509,28 @@ def test_the_people_behind_a_number_are_for_those_who_may_see_them(
 def test_clicks_that_nobody_counts_are_no_zero(edda: Client, send: Send) -> None:
     shown = words_on(edda.get(page_of(send.issue, "report")))
     assert "Clicked so far – Not counted: tracking is off." in shown
+
+
+def test_links_show_humans_beside_all_hits_in_the_order_of_the_mail(edda: Client, send: Send) -> None:
+    links = [{"url": f"https://story.example/{name}", "label": name, "place": "Deep dives"} for name in ("a", "b")]
+    # An edition cannot be changed; one that was frozen so would need a whole issue with links.
+    QuerySet(Edition).filter(pk=send.edition_id).update(engagement={"source": "own", "links": links})
+    hour = START.replace(minute=0)
+    for number, verdict, hits, visitors in (
+        (FIRST_LINK, Verdict.HUMAN, 3, 2),
+        (FIRST_LINK, Verdict.MACHINE, 40, 9),
+        (FIRST_LINK + 1, Verdict.HUMAN, 5, 4),
+        (OPEN, Verdict.HUMAN, 7, 6),
+        (OPEN, Verdict.PROXY, 2, 2),
+    ):
+        EngagementCounter.objects.create(
+            edition=send.edition, number=number, hour=hour, verdict=verdict, hits=hits, visitors=visitors
+        )
+    shown = words_on(edda.get(page_of(send.issue, "report")))
+    assert "48 hits on links, 40 of them by programs" in shown
+    assert "about 8, of whom 2 through programs that load every image; the image was loaded 9 times in all" in shown
+    assert "a Deep dives · https://story.example/a 2 43 b Deep dives · https://story.example/b 4 5" in shown
+
+
+def test_an_issue_without_a_source_of_clicks_has_no_section_about_links(edda: Client, send: Send) -> None:
+    assert "Links in the order of the mail" not in words_on(edda.get(page_of(send.issue, "report")))
