@@ -528,7 +528,7 @@ def test_links_show_humans_beside_all_hits_in_the_order_of_the_mail(edda: Client
         )
     shown = words_on(edda.get(page_of(send.issue, "report")))
     assert "48 hits on links, 40 of them by programs" in shown
-    assert "about 8, of whom 2 through programs that load every image; the image was loaded 9 times in all" in shown
+    assert "about 8, of whom 2 through programs that load every image. Loads of the image in all: 9." in shown
     assert "a Deep dives · https://story.example/a 2 43 b Deep dives · https://story.example/b 4 5" in shown
 
 
