@@ -20,6 +20,7 @@ APPLY, RESEND = "newsletter/events/apply.py", "newsletter/providers/resend/event
 INBOX, EVENT_LOG = "newsletter/events/inbox.py", "newsletter/events/event_log.py"
 WEBHOOK_APP, BOUNCES = "newsletter/web/webhook_app.py", "newsletter/providers/bounces.py"
 DMARC, NOTIFICATIONS = "newsletter/deliverability/dmarc", "newsletter/notifications"
+ENGAGEMENT = "newsletter/engagement"
 TESTS = "tests/newsletter"
 WEB_APP_TESTS, WEB_TESTS = f"{TESTS}/web/test_webhook_app.py", f"{TESTS}/web/test_webhooks.py"
 
@@ -1547,5 +1548,75 @@ GUARDS = (
         old="if failed.status == GONE:",
         new="if False:",
         tests=(f"{TESTS}/notifications/test_delivering.py::test_an_answer_410_disables_at_once",),
+    ),
+    # --- Opens and clicks
+    Guard(
+        promise="A click after a withdrawal is not stored",
+        path=f"{ENGAGEMENT}/record.py",
+        symbol="_may_store",
+        old="return since is not None and since <= request.at",
+        new="return True",
+        tests=(
+            f"{TESTS}/engagement/test_record.py::test_who_withdrew_after_the_mail_follows_the_same_links_and_nothing_is_stored",
+        ),
+    ),
+    Guard(
+        promise="Opens and clicks from before the consent are not stored",
+        path=f"{ENGAGEMENT}/provider_hits.py",
+        symbol="take_provider_events",
+        old=" and agreed[event.delivery] <= event.at",
+        new="",
+        tests=(f"{TESTS}/engagement/test_provider_hits.py::test_without_consent_nothing_says_who_opened_or_clicked",),
+    ),
+    Guard(
+        promise="The end of one link does not fit another",
+        path=f"{ENGAGEMENT}/tokens.py",
+        symbol="_read_personal",
+        old="if not hmac.compare_digest(expected, mac):",
+        new="if False:",
+        tests=(f"{TESTS}/engagement/test_tokens.py::test_parts_of_two_tokens_make_no_third",),
+    ),
+    Guard(
+        promise="HEAD requests of links count nothing",
+        path="newsletter/web/links.py",
+        symbol="follow_link",
+        old='if request.method == "GET":',
+        new="if True:",
+        tests=(
+            f"{TESTS}/engagement/test_links.py::test_a_scanner_that_fetches_everything_changes_nothing_but_counts_of_machines",
+        ),
+    ),
+    Guard(
+        promise="Only subscribers who agreed get links of their own",
+        path="newsletter/sending/message.py",
+        symbol="RecipientValues.of",
+        old=" if recipient.agrees_to_tracking else None",
+        new="",
+        tests=(f"{TESTS}/engagement/test_wrap.py::test_with_consent_only_who_agreed_has_links_of_their_own",),
+    ),
+    # --- Reports and pages
+    Guard(
+        promise="A cancelled recipient is not counted as skipped, too",
+        path="newsletter/reports/places.py",
+        symbol="place_counts",
+        old="counts[DeliveryState.SKIPPED] = counts.get(DeliveryState.SKIPPED, 0) - cancelled",
+        new="pass",
+        tests=(f"{TESTS}/reports/test_places.py::test_those_who_were_cancelled_have_a_place_of_their_own",),
+    ),
+    Guard(
+        promise="The recipients behind a number are shown with the permission to see personal data only",
+        path="newsletter/admin/report_recipients.py",
+        symbol="PAGES",
+        old="RequiredPermission.PERSONAL",
+        new="RequiredPermission.VIEW",
+        tests=(f"{TESTS}/admin/test_report.py::test_the_people_behind_a_number_are_for_those_who_may_see_them",),
+    ),
+    Guard(
+        promise="A cancelled issue of which nothing was sent has no page",
+        path=f"{MODELS}/web_pages.py",
+        symbol="reachable_sends",
+        old=" & Exists(sent)",
+        new="",
+        tests=(f"{TESTS}/web/test_pages.py::test_a_cancelled_issue_of_which_nothing_went_out_has_no_page",),
     ),
 )
