@@ -20,7 +20,7 @@ from newsletter.engagement.judge import judge_due
 from newsletter.models import OPEN, OTHER_LINK, Delivery, Edition, EngagementCounter, Hit, Verdict
 
 # The times that the hits gave; others stay.
-GIVEN_BY_HITS = """
+TIMES_OF_HITS = """
     SELECT DISTINCT delivery.id FROM newsletter_delivery delivery
     JOIN newsletter_hit hit ON hit.delivery_id = delivery.id
     WHERE hit.edition_id = %s AND hit.verdict = %s AND {kind} AND hit.at = delivery.{column} ORDER BY delivery.id
@@ -73,7 +73,7 @@ def rebuild(edition_pk: int) -> str:
 def _forget_times(edition: Edition) -> None:
     for column, kind in KINDS.items():
         with connection.cursor() as cursor:
-            cursor.execute(GIVEN_BY_HITS.format(column=column, kind=kind), [edition.pk, Verdict.HUMAN.value])
+            cursor.execute(TIMES_OF_HITS.format(column=column, kind=kind), [edition.pk, Verdict.HUMAN.value])
             keys = [pk for (pk,) in cursor.fetchall()]
         for start in range(0, len(keys), KEYS):
             chunk = keys[start : start + KEYS]

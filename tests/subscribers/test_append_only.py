@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 from django.db import IntegrityError, connection, transaction
 from django.utils import timezone
 
+from newsletter.models import SpamRateAcknowledgement
 from subscribers.models import Consent, ConsentKind, ConsentText, Evidence, record_consents
 from tests.people import ada
 
@@ -117,8 +120,18 @@ def rows_of(table: str) -> list[tuple[object, ...]]:
         return list(cursor.fetchall())
 
 
+def acknowledged_spam_rate() -> SpamRateAcknowledgement:
+    return SpamRateAcknowledgement.objects.create(domain="example.org", rate=0.004, by="edda", text="A test mail.")
+
+
+SPAM_RATES = "newsletter_spamrateacknowledgement"
+
 #: Makes a row in each append-only table.
-MAKERS = {"subscribers_consent": stored_consent, "subscribers_consenttext": stored_consent}
+MAKERS: dict[str, Callable[[], object]] = {
+    "subscribers_consent": stored_consent,
+    "subscribers_consenttext": stored_consent,
+    SPAM_RATES: acknowledged_spam_rate,
+}
 
 
 def test_the_tests_know_every_append_only_table() -> None:
@@ -169,6 +182,7 @@ def test_a_text_cannot_be_replaced_by_its_hash() -> None:
 def test_an_upsert_is_refused(table: str) -> None:
     MAKERS[table]()
     before = rows_of(table)
-    change = "ON CONFLICT (id) DO UPDATE SET created_at = '2020-01-01 00:00:00+00'"
+    column = "at" if table == SPAM_RATES else "created_at"
+    change = f"ON CONFLICT (id) DO UPDATE SET {column} = '2020-01-01 00:00:00+00'"
     assert_refused(lambda: run(f"INSERT INTO {table} SELECT * FROM {table} WHERE true {change}"))
     assert rows_of(table) == before

@@ -371,10 +371,10 @@ def test_events_are_applied_after_their_provider_has_left_the_route(
     assert states() == [EventState.APPLIED]
 
 
-def test_forty_events_take_eleven_queries(send: Send, django_assert_max_num_queries: Any) -> None:
+def test_forty_events_take_twelve_queries(send: Send, django_assert_max_num_queries: Any) -> None:
     for number in range(40):
         receive("email.delivered", delivery_to(f"r{number}@example.org", send))
-    with django_assert_max_num_queries(11):
+    with django_assert_max_num_queries(12):
         apply_events(get_provider(), limit=100)
     assert report_of(send).delivered == 40
 
