@@ -53,7 +53,8 @@ def test_links_lead_on_while_the_database_is_stopped_and_after_a_restart(tmp_pat
 
             database.start()
             assert all(leads_on(client.get(path)) for path in paths)
-            wait_until(lambda: in_installation(installation, "hits") == 4, "hits are stored again")
+            # Four at least: those that waited while the server came back are stored, too.
+            wait_until(lambda: in_installation(installation, "hits") >= 4, "hits are stored again")
 
 
 def test_a_server_that_stops_stores_the_hits_that_wait(tmp_path: Path) -> None:
