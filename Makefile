@@ -23,10 +23,10 @@ demo: .venv/base.stamp ## run the whole system with sample content; ARGS=--once 
 test: test-sqlite ## run the tests on SQLite; other targets test PostgreSQL, browsers, processes, faults and scale
 
 test-sqlite: .venv/dev.stamp
-	$(BIN)/python -m pytest -n auto -m "not postgresql and not processes and not browser and not fidelity and not faults and not scale and not upgrade" $(ARGS)
+	$(BIN)/python -m pytest -n auto --durations=10 -m "not postgresql and not processes and not browser and not fidelity and not faults and not scale and not upgrade" $(ARGS)
 
 test-postgresql: .venv/dev.stamp ## run the database tests on a PostgreSQL server that is started for them
-	$(BIN)/python -m tests.postgresql $(BIN)/python -m pytest -n auto -m "not browser and not processes and not own_database and not fidelity and not faults and not scale and not upgrade" $(ARGS)
+	$(BIN)/python -m tests.postgresql $(BIN)/python -m pytest -n auto --durations=10 -m "not browser and not processes and not own_database and not fidelity and not faults and not scale and not upgrade" $(ARGS)
 
 test-journeys: .venv/dev.stamp $(if $(shell command -v npm),tests/sandbox/sdk/node_modules/.stamp tests/accessibility/node_modules/.stamp) ## run real processes over HTTP and in a browser, kill them and compare the ledger; on both databases
 	$(BIN)/python -m pytest -n 3 -m "(processes or browser) and not postgresql and not faults and not scale and not upgrade" $(ARGS)

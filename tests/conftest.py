@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Iterator
 from typing import Any
 
@@ -16,7 +17,9 @@ from django.test import TransactionTestCase
 from newsletter.rendering import limited_process
 
 # How long an example takes is the machine's affair; speed is measured in the benchmarks.
-hypothesis.settings.register_profile("tests", deadline=None, max_examples=60)
+# On PostgreSQL the same properties run a second time: fewer examples show what differs there.
+EXAMPLES = 25 if os.environ.get("TEST_DATABASE_URL", "").startswith("postgres") else 60
+hypothesis.settings.register_profile("tests", deadline=None, max_examples=EXAMPLES)
 hypothesis.settings.load_profile("tests")
 
 DATABASE_FIXTURES = frozenset({"db", "transactional_db", "django_db_reset_sequences", "live_server"})
