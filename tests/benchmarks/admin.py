@@ -60,7 +60,7 @@ FILL = (
     INSERT INTO newsletter_event (provider, event_id, kind, body, received_at, state, reason, bounce, detail,
         superseded_mail, delivery_id)
     SELECT 'resend', k.kind || d.id, 'email.' || k.kind, '{{"type": "email.' || k.kind || '"}}', {now}, 'applied', '',
-        CASE WHEN k.kind = 'delivered' AND d.bounced_at IS NOT NULL THEN 'hard' ELSE '' END, '', '', d.id
+        CASE WHEN k.kind = 'delivered' AND d.bounced_at IS NOT NULL THEN 'no_mailbox' ELSE '' END, '', '', d.id
     FROM newsletter_delivery d
         CROSS JOIN (SELECT 'sent' AS kind UNION ALL SELECT 'delivered' UNION ALL SELECT 'opened') k ORDER BY d.id
     """,
@@ -92,11 +92,11 @@ LISTS = {
     "provider events": "newsletter/event/",
     "provider events of a kind": "newsletter/event/?kind=email.opened",
     "provider events of a kind that none has": "newsletter/event/?kind=email.complained",
-    "provider events, bounces": "newsletter/event/?bounce=hard",
+    "provider events, bounces": "newsletter/event/?bounce=no_mailbox",
     "provider events, bounces of a kind that none has": "newsletter/event/?bounce=policy",
-    "provider events, waiting": "newsletter/event/?state__exact=new",
-    "provider events, unmatched": "newsletter/event/?state__exact=orphan",
-    "provider events, ignored": "newsletter/event/?state__exact=ignored",
+    "provider events, waiting": "newsletter/event/?state=new",
+    "provider events, unmatched": "newsletter/event/?state=orphan",
+    "provider events, ignored": "newsletter/event/?state=ignored",
     "provider events, last page": "newsletter/event/?before=60",
     "editions": "newsletter/edition/",
 }
