@@ -63,7 +63,7 @@ def test_an_unverified_domain_is_forbidden(start_sandbox: StartSandbox, caller_o
     assert answer.json()["message"].startswith("The `letters.test` domain is not verified.")
 
 
-@pytest.mark.parametrize("path", ["/nothing", "/emails/a/b/c", "/sandbox/nothing", "/webhooks"])
+@pytest.mark.parametrize("path", ["/nothing", "/emails/a/b/c", "/sandbox/nothing"])
 def test_an_unknown_path_is_not_found(caller: Caller, path: str) -> None:
     answer = caller.call("GET", path)
     assert (answer.status, answer.json()["name"]) == (404, "not_found")
