@@ -103,11 +103,12 @@ LISTS = {
 
 
 def measure(*, large: bool = False, quick: bool = False) -> list[Row]:
-    """The rows of both databases. A single one with the reason instead of PostgreSQL's, if it is not installed."""
-    size = LARGE if large else QUICK if quick else SIZE
-    with tempfile.TemporaryDirectory(prefix="newsletter-benchmark-") as folder:
-        rows = _rows(f"sqlite:///{Path(folder) / 'admin.sqlite3'}", "SQLite", size)
-    programs = server_programs()
+    """The rows of both databases; if it is to be quick, of one. With the reason, if PostgreSQL is not installed."""
+    size, programs = LARGE if large else QUICK if quick else SIZE, server_programs()
+    rows: list[Row] = []
+    if not quick or programs is None:
+        with tempfile.TemporaryDirectory(prefix="newsletter-benchmark-") as folder:
+            rows = _rows(f"sqlite:///{Path(folder) / 'admin.sqlite3'}", "SQLite", size)
     if programs is None:
         return [*rows, Row("admin on PostgreSQL: not measured, because it is not installed", 0, "")]
     with cluster(programs) as url:
