@@ -118,7 +118,9 @@ def rebuild_statistics(send: Send) -> list[Difference]:
     with transaction.atomic():
         if connection.vendor == "postgresql":
             with connection.cursor() as cursor:
+                # The counters, too: rows that are being added up elsewhere would come back after they are deleted here.
                 cursor.execute("LOCK TABLE newsletter_delivery IN SHARE MODE")
+                cursor.execute("LOCK TABLE newsletter_sendcount IN SHARE ROW EXCLUSIVE MODE")
         before = _kept(send)
         SendCount.objects.filter(send=send).delete()
         counts: Counter[Change] = Counter()

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import datetime
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import pytest
 from django.db import connection, transaction
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -15,6 +17,7 @@ from newsletter.events.statistics import rebuild_statistics
 from newsletter.models import Delivery, DeliveryState, EventType, Reason, Send, SendCount
 from newsletter.models.send_count import fold_send_counts
 from tests import people
+from tests.installation import wait_until
 from tests.publications import make_issue, start_sending
 
 START = datetime.datetime(2026, 11, 20, 7, tzinfo=datetime.UTC)
@@ -142,3 +145,34 @@ def test_the_triggers_are_on_the_table(db: None) -> None:
         if connection.vendor == "postgresql"
         else {"insert", "delete", "state", "reason", "derived", *types}
     )
+
+
+@pytest.mark.postgresql
+@pytest.mark.django_db(transaction=True)
+def test_a_recount_waits_for_counters_that_are_being_added_up() -> None:
+    """Rows that a fold writes after the recount has deleted the counters would be counted twice."""
+    send = start_sending(make_issue())
+    subscription = people.make_subscription(people.ADA, send.issue.newsletter)
+    Delivery.objects.create(issue=send.issue, send=send, subscriber=subscription.subscriber, delivered_at=START)
+    before = without_keys(counters(send))
+
+    def recount() -> None:
+        try:
+            rebuild_statistics(send)
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(1) as pool:
+        with transaction.atomic():
+            fold_send_counts()
+            recounted_later = pool.submit(recount)
+            wait_until(is_awaited, "the recount waits")
+        recounted_later.result()
+    assert without_keys(counters(send)) == before
+
+
+def is_awaited() -> bool:
+    """Whether another connection waits for a lock."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM pg_locks WHERE NOT granted")
+        return bool(cursor.fetchone()[0])
