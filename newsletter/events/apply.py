@@ -46,7 +46,7 @@ log = logging.getLogger(__name__)
 
 EVENTS_PER_TRANSACTION = 2_000
 
-#: Stands for a recipient that is no address: nobody has it.
+#: Stands for a recipient that is no address, and so of no subscriber.
 UNREADABLE = "?"
 
 #: A transaction touches a few thousand rows of tables with millions. Without statistics, as on a table that has just
