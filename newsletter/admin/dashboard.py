@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from django.contrib import admin
 from django.db.models import Exists, OuterRef, Prefetch, prefetch_related_objects
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest
 from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils import timezone
@@ -92,7 +92,7 @@ class Dashboard:
     now: str
 
 
-def show_dashboard(request: HttpRequest) -> HttpResponse:
+def show_dashboard(request: HttpRequest) -> TemplateResponse:
     """The overview for users who may see issues; others see the navigation only."""
     may_see = request.user.is_active and request.user.has_perm(VIEW_PERMISSION)
     may_send = request.user.has_perm(SEND_PERMISSION)

@@ -20,7 +20,7 @@ SCREENS: tuple[tuple[int, int, Any], ...] = (
 )
 
 #: Where nothing may scroll sideways either: a page of 1280 pixels at a zoom of 400% (WCAG 1.4.10).
-NARROW = {"width": 320, "height": 700}
+NARROW: Any = {"width": 320, "height": 700}
 
 #: WCAG 2.0 to 2.2, levels A and AA, and the best practices of axe-core.
 RUN = """axe.run(document, {
