@@ -27,12 +27,12 @@ def joined_since_start(send: Send) -> Joined:
     newest = Consent.objects.order_by("-pk").values_list("pk", flat=True).first()
     if newest is None or send.started_at is None:
         return Joined(0)
-    looked_at = Consent.objects.filter(pk__gt=newest - NEWEST)
-    late = looked_at.filter(created_at__gt=send.started_at).values("subscription")
+    read = Consent.objects.filter(pk__gt=newest - NEWEST)
+    late = read.filter(created_at__gt=send.started_at).values("subscription")
     lists = [each.pk for each in Audience.of_send(send).lists]
     joined = Subscription.objects.filter(pk__in=late, mailing_list__in=lists, confirmed_at__gt=send.started_at)
     count = joined.filter(state=SubscriptionState.ACTIVE).count()
-    return Joined(count, is_least=count > 0 and _are_all_later(looked_at.order_by("pk").first(), send))
+    return Joined(count, is_least=count > 0 and _are_all_later(read.order_by("pk").first(), send))
 
 
 def _are_all_later(oldest: Consent | None, send: Send) -> bool:
