@@ -63,7 +63,7 @@ class Entry:
     name: str
     """Of its URL pattern, with the namespace."""
     may_open: Rule
-    pages: str
+    pages: tuple[str, ...]
     """What the names of the URL patterns begin with that belong to it; the longest beginning of all entries counts."""
     query: tuple[str, str] | None = None
     """A parameter of the URL with its value, where the same page without it is another entry."""
@@ -90,7 +90,7 @@ class Section:
 def _list(model: type[Model], label: Label | str = "", **changes: Any) -> Entry:
     """The list of a registered model, which opens for those who may view or change its rows; named as the model is."""
     names = f"{model._meta.app_label}_{model._meta.model_name}_"
-    shown = {"label": label or model._meta.verbose_name_plural or "", "pages": names, "model": model, **changes}
+    shown = {"label": label or model._meta.verbose_name_plural or "", "pages": (names,), "model": model, **changes}
     return Entry(name=f"admin:{names}changelist", may_open=partial(_may_list, model), **shown)
 
 
@@ -98,10 +98,10 @@ def _may_list(model: type[Model], request: HttpRequest) -> bool:
     return bool(admin.site._registry[model].has_view_or_change_permission(request))
 
 
-def _page(name: str, label: Label, permission: str = "") -> Entry:
-    """A page of ours; without a permission it opens for everyone who may log in to the admin."""
+def _page(name: str, label: Label, permission: str = "", *more: str) -> Entry:
+    """A page of ours; without a permission it opens for everyone who may log in to the admin. `more` belong to it."""
     may_open = partial(_may, permission) if permission else _everyone
-    return Entry(label=label, name=name, may_open=may_open, pages=name.rpartition(":")[2])
+    return Entry(label=label, name=name, may_open=may_open, pages=(name.rpartition(":")[2], *more))
 
 
 def _may(permission: str, request: HttpRequest) -> bool:
@@ -134,7 +134,7 @@ SECTIONS = (
         label=_("Reports"),
         icon="reports",
         entries=(
-            _list(Issue, _("Issues"), query=("status", SendState.SENT.value), pages="newsletter_issue_report"),
+            _list(Issue, _("Issues"), query=("status", SendState.SENT.value), pages=("newsletter_issue_report",)),
             _page("growth", _("Growth"), growth.VIEW_PERMISSION),
             _page("deliverability", _("Deliverability"), deliverability.VIEW),
         ),
@@ -248,8 +248,8 @@ def _is_at(entry: Entry, request: HttpRequest) -> bool:
 @cache
 def owner_of(url_name: str) -> Entry | None:
     """The entry that a page with this name, without its namespace, belongs to."""
-    owners = [entry for entry in all_entries() if url_name.startswith(entry.pages)]
-    return max(owners, key=lambda entry: len(entry.pages), default=None)
+    owners = [(len(start), entry) for entry in all_entries() for start in entry.pages if url_name.startswith(start)]
+    return max(owners, key=lambda owner: owner[0])[1] if owners else None
 
 
 @cache
