@@ -129,7 +129,7 @@ ALLOWED_HOSTS = [SITE_HOST, *CONFIGURATION.allowed_hosts]
 INSTALLED_APPS = [
     "newsletter",
     "subscribers",
-    "django.contrib.admin",
+    "newsletter.editor_site.EditorAdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -167,6 +167,7 @@ TEMPLATES = [
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
                 "newsletter.admin.sending_switch.sending_stop",
+                "newsletter.admin.navigation.navigation",
             ],
         },
     },

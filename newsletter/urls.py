@@ -4,7 +4,6 @@ from django.contrib import admin
 from django.urls import URLPattern, URLResolver, include, path
 
 from newsletter.admin.completion import complete
-from newsletter.admin.dashboard import show_dashboard
 from newsletter.admin.deliverability import show_deliverability
 from newsletter.admin.growth import show_growth, show_growth_csv
 from newsletter.admin.sending_switch import show_sending_switch
@@ -12,8 +11,6 @@ from newsletter.admin.sending_switch import show_sending_switch
 handler500 = "newsletter.web.database_outage.server_error"
 
 urlpatterns: list[URLPattern | URLResolver] = [
-    # Before the admin's own first page, which it shows with something above it; it keeps that page's name.
-    path("admin/", admin.site.admin_view(show_dashboard)),
     path("admin/sending/", admin.site.admin_view(show_sending_switch), name="sending_switch"),
     path("admin/deliverability/", admin.site.admin_view(show_deliverability), name="deliverability"),
     path("admin/growth/", admin.site.admin_view(show_growth), name="growth"),

@@ -2,7 +2,6 @@
 
 from django.contrib import admin
 from django.contrib.auth.models import Group, User
-from django.utils.translation import gettext_lazy as _
 
 from newsletter.admin.events import EventAdmin
 from newsletter.admin.issues import IssueAdmin
@@ -11,9 +10,6 @@ from newsletter.admin.records import BatchAdmin, DeliveryAdmin, EditionAdmin, Se
 from newsletter.admin.users import GroupAdmin, UserAdmin
 from newsletter.admin.webhooks import WebhookEndpointAdmin, WebhookMessageAdmin
 from newsletter.models import Batch, Delivery, Edition, Event, Issue, Newsletter, Send, WebhookEndpoint, WebhookMessage
-
-admin.site.site_header = admin.site.site_title = _("Newsletter")
-admin.site.index_title = _("Overview")
 
 admin.site.register(Newsletter, NewsletterAdmin)
 admin.site.register(Issue, IssueAdmin)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from django.contrib import admin
 from django.db.models import Exists, OuterRef, Prefetch, prefetch_related_objects
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest
+from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.formats import number_format
@@ -92,9 +92,8 @@ class Dashboard:
     now: str
 
 
-def show_dashboard(request: HttpRequest) -> HttpResponse:
-    """Django's index page, with ours above it for users who may see issues."""
-    index: Callable[..., HttpResponse] = admin.site.index
+def show_dashboard(request: HttpRequest) -> TemplateResponse:
+    """The overview for users who may see issues; others see the navigation only."""
     may_see = request.user.is_active and request.user.has_perm(VIEW_PERMISSION)
     may_send = request.user.has_perm(SEND_PERMISSION)
     may_set_up = request.user.is_superuser
@@ -111,7 +110,12 @@ def show_dashboard(request: HttpRequest) -> HttpResponse:
         if may_see
         else None
     )
-    return index(request, {"dashboard": shown, "growth_labels": [(label, False) for label in LABELS.values()]})
+    context = admin.site.each_context(request) | {
+        "title": _("Overview"),
+        "dashboard": shown,
+        "growth_labels": [(label, False) for label in LABELS.values()],
+    }
+    return TemplateResponse(request, "admin/index.html", context)
 
 
 def dashboard(

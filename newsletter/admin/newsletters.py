@@ -21,7 +21,8 @@ from django.utils.translation import gettext_lazy
 
 from newsletter.admin.pages import SEND_PERMISSION
 from newsletter.admin.sign_up_form import show_sign_up_form
-from newsletter.admin.time_format import from_now, zone_names
+from newsletter.admin.time_format import from_now
+from newsletter.admin.zone_select import ZoneSelect, zone_choices
 from newsletter.content.fields import field_faults
 from newsletter.content.links import web_link_problem
 from newsletter.gathering.problems import problem_message
@@ -64,7 +65,10 @@ class NewsletterForm(NewsletterModelForm):
     """Every field of a newsletter and of its mailing list; time zone and theme are chosen from lists."""
 
     time_zone = forms.ChoiceField(
-        label=gettext_lazy("Time zone"), help_text=gettext_lazy("The time zone of its schedules."), initial="UTC"
+        label=gettext_lazy("Time zone"),
+        help_text=gettext_lazy("The time zone of its schedules."),
+        initial="UTC",
+        widget=ZoneSelect,
     )
     theme = forms.ChoiceField(
         label=gettext_lazy("Theme"), widget=forms.RadioSelect, initial="plain", help_text=THEME_HELP
@@ -72,8 +76,7 @@ class NewsletterForm(NewsletterModelForm):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        names = sorted({*zone_names(), self.instance.time_zone})
-        self.fields["time_zone"].choices = [(name, name.replace("_", " ")) for name in names]  # type: ignore[attr-defined]
+        self.fields["time_zone"].choices = zone_choices(self.instance.time_zone)  # type: ignore[attr-defined]
         self.fields["theme"].choices = list(_theme_choices(self.instance.theme))  # type: ignore[attr-defined]
         if "logo_url" in self.fields:  # the admin leaves the fields out for those who may only view
             self.fields["logo_url"].validators.append(_check_logo)

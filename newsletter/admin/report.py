@@ -33,12 +33,12 @@ from newsletter.models.web_pages import reachable_sends
 from newsletter.monitoring.pace import Pace, PaceKind, pace_of
 from newsletter.monitoring.progress import Progress, log_of, progress_of
 from newsletter.reports.issue_report import IssueReport, issue_report
+from newsletter.reports.joined import joined_since_start
 from newsletter.sending.audience import Audience
 from newsletter.sending.audience_words import audience_in_words
 from newsletter.sending.auto_pause import complaint_warning
 from newsletter.sending.retry import RETRIABLE
 from newsletter.sending.undo import can_undo
-from subscribers.models import Subscription, SubscriptionState
 
 #: Seconds between two refreshes of the page of a running send; from LARGE_SEND recipients on it refreshes less often,
 #: because its batches and mail domains are added up each time.
@@ -58,7 +58,7 @@ def show_report(request: HttpRequest, issue: Issue) -> HttpResponse:
     send = started_send(issue)
     if send is None or send.started_at is None:
         return _without_report(request, issue)
-    zone, progress = send.time_zone, progress_of(send)
+    zone, progress, may_undo = send.time_zone, progress_of(send), can_undo(send)
     report = issue_report(send, timezone.now())
     return issue_page(
         request,
@@ -67,7 +67,7 @@ def show_report(request: HttpRequest, issue: Issue) -> HttpResponse:
         title=_("Report: %(issue)s") % {"issue": issue.title},
         tab="report",
         send=send,
-        numbers=_numbers(request, send, progress, report),
+        numbers=_numbers(request, send, progress, report, may_undo=may_undo),
         zone=zone,
         audience=audience_in_words(Audience.of_send(send)),
         started=in_zone(send.started_at, zone),
@@ -77,9 +77,9 @@ def show_report(request: HttpRequest, issue: Issue) -> HttpResponse:
         held=_held_batches(send),
         held_count=progress.report.held_batches,
         more_held=max(0, progress.report.held_batches - MAX_HELD),
-        can_be_undone=can_undo(send),
+        can_be_undone=may_undo,
         undo_until=_to_the_second(send.undo_until, zone) if _waits_for_undo(send) and send.undo_until else "",
-        joined=_count_joined(send) if send.state in IN_PROGRESS else 0,
+        joined=joined_since_start(send) if send.state in IN_PROGRESS else None,
         is_running=send.state in IN_PROGRESS,
         has_web_page=reachable_sends().filter(pk=send.pk).exists(),
         comparison=comparison_rows(report.comparison) if report.comparison else (),
@@ -123,7 +123,7 @@ def show_numbers(request: HttpRequest, issue: Issue) -> HttpResponse:
     # A start that was undone: the page reloads, because this version differs from every other.
     page = '<div data-version="" data-percent=""></div>'
     if send:
-        page = _numbers(request, send, progress_of(send), issue_report(send, timezone.now()))
+        page = _numbers(request, send, progress_of(send), issue_report(send, timezone.now()), may_undo=can_undo(send))
     body = page.encode()
     etag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
     unchanged = get_conditional_response(request, etag=etag)
@@ -137,13 +137,6 @@ def _waits_for_undo(send: Send) -> bool:
     return send.state == SendState.SENDING and bool(send.undo_until and send.undo_until > timezone.now())
 
 
-def _count_joined(send: Send) -> int:
-    """Subscribers who confirmed since the start, and get the next issue."""
-    lists = [each.pk for each in Audience.of_send(send).lists]
-    joined = Subscription.objects.filter(mailing_list__in=lists, confirmed_at__gt=send.started_at)
-    return joined.filter(state=SubscriptionState.ACTIVE).count()
-
-
 def _poll_seconds(send: Send, audience: int) -> int:
     """0 in a state in which nothing changes any more by sending."""
     if send.state not in IN_PROGRESS:
@@ -151,7 +144,7 @@ def _poll_seconds(send: Send, audience: int) -> int:
     return POLL_SECONDS if audience < LARGE_SEND else POLL_SECONDS_LARGE_SEND
 
 
-def _numbers(request: HttpRequest, send: Send, progress: Progress, report: IssueReport) -> str:
+def _numbers(request: HttpRequest, send: Send, progress: Progress, report: IssueReport, *, may_undo: bool) -> str:
     zone = send.time_zone
     pace = pace_of(send, progress, lambda at: _clock(at, zone))
     context: dict[str, Any] = {
@@ -160,7 +153,7 @@ def _numbers(request: HttpRequest, send: Send, progress: Progress, report: Issue
         "warning": complaint_warning(send),
         "can_be_retried": send.state in RETRIABLE,
         "is_running": send.state in IN_PROGRESS,
-        "can_be_undone": can_undo(send),
+        "can_be_undone": may_undo,
         "waits_for_undo": _waits_for_undo(send),
         "progress": progress,
         "pace": pace,

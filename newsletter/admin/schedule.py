@@ -30,7 +30,8 @@ from newsletter.admin.pages import (
     redirect_with_message,
     username_of,
 )
-from newsletter.admin.time_format import from_now, in_zone, zone_names, zone_of
+from newsletter.admin.time_format import from_now, in_zone, zone_of
+from newsletter.admin.zone_select import ZoneSelect, zone_choices
 from newsletter.models import InvalidTransition, Issue, IssueState, Send, SendState
 from newsletter.preflight import AudienceSnapshot
 from newsletter.providers import get_provider
@@ -120,7 +121,7 @@ class TimeForm(forms.Form):
         label=gettext_lazy("Date"), widget=forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d")
     )
     time = forms.TimeField(label=gettext_lazy("Time"), widget=forms.TimeInput(attrs={"type": "time"}, format="%H:%M"))
-    zone = forms.ChoiceField(label=gettext_lazy("Time zone"))
+    zone = forms.ChoiceField(label=gettext_lazy("Time zone"), widget=ZoneSelect)
     same_audience = forms.BooleanField(
         required=False,
         label=gettext_lazy("Cancel if the audience changed"),
@@ -151,7 +152,7 @@ class TimeForm(forms.Form):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.fields["zone"].choices = [(name, name.replace("_", " ")) for name in zone_names()]  # type: ignore[attr-defined]
+        self.fields["zone"].choices = zone_choices()  # type: ignore[attr-defined]
 
     def clean(self) -> dict[str, Any]:
         """Refuse times that do not exist or exist twice, and times in the past."""

@@ -56,8 +56,3 @@ def zone_of(zone_name: str) -> zoneinfo.ZoneInfo:
         return zoneinfo.ZoneInfo(zone_name)
     except (zoneinfo.ZoneInfoNotFoundError, ValueError):
         return zoneinfo.ZoneInfo("UTC")
-
-
-def zone_names() -> list[str]:
-    """Every time zone that is named after a place, and UTC, in alphabetical order."""
-    return sorted(name for name in zoneinfo.available_timezones() if name == "UTC" or "/" in name)

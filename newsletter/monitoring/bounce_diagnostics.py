@@ -8,9 +8,10 @@ from collections.abc import Iterator
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from newsletter.models import STARTED, Send
+from newsletter.models import STARTED, CountScope, Send, SendCount
 from newsletter.monitoring.diagnostic import RECENT, Diagnostic, Severity
 from newsletter.monitoring.formatting import number
+from newsletter.providers.bounce_classes import BounceClass
 from newsletter.sending.policy_bounces import newest_refusals
 
 #: Fewer refusals of one mailbox provider are a rule of a single recipient.
@@ -27,7 +28,7 @@ def policy_diagnostics(now: datetime.datetime) -> Iterator[Diagnostic]:
     """
     sends = Send.objects.filter(state__in=STARTED, started_at__gte=now - RECENT)
     send = sends.select_related("issue").defer("manifest").order_by("-started_at").first()
-    if send is None or send.was_auto_paused:
+    if send is None or send.was_auto_paused or _count_refusals(send) < MIN_REFUSALS:
         return
     for name, bounces in newest_refusals(send, MAX_NAMED).items():
         if not name or bounces.total < MIN_REFUSALS:
@@ -48,3 +49,9 @@ def policy_diagnostics(now: datetime.datetime) -> Iterator[Diagnostic]:
             ),
             issue=send.issue,
         )
+
+
+def _count_refusals(send: Send) -> int:
+    """From the counters: reading the events of a large send takes longer than the page that shows the diagnostics."""
+    counts = SendCount.objects.filter(send=send, scope=CountScope.BOUNCE, key=BounceClass.POLICY.value)
+    return sum(counts.values_list("value", flat=True))

@@ -19,6 +19,9 @@ SCREENS: tuple[tuple[int, int, Any], ...] = (
     (390, 844, "light"),
 )
 
+#: Where nothing may scroll sideways either: a page of 1280 pixels at a zoom of 400% (WCAG 1.4.10).
+NARROW: Any = {"width": 320, "height": 700}
+
 #: WCAG 2.0 to 2.2, levels A and AA, and the best practices of axe-core.
 RUN = """axe.run(document, {
   resultTypes: ["violations"],
@@ -54,4 +57,5 @@ def findings_on_every_screen(page: Page, script: str) -> list[str]:
         # Colours that are still changing are no colours of the page.
         page.evaluate("Promise.allSettled(document.getAnimations().map(each => each.finished))")
         found += [f"{width} px, {scheme}: {each}" for each in page.evaluate(RUN) + page.evaluate(TOO_WIDE)]
-    return found
+    page.set_viewport_size(NARROW)
+    return found + [f"{NARROW['width']} px: {each}" for each in page.evaluate(TOO_WIDE)]

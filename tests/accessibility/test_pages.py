@@ -14,7 +14,7 @@ from pytest_django import Settings
 
 from newsletter.models import Newsletter, PostmasterDay
 from tests.accessibility import site
-from tests.accessibility.axe import axe_script, findings_on_every_screen
+from tests.accessibility.axe import RUN, axe_script, findings_on_every_screen
 from tests.newsletter.admin.test_in_a_browser import browsing, pytestmark
 
 __all__ = ["pytestmark"]
@@ -162,3 +162,32 @@ def test_the_page_about_deliverability_has_no_barrier(live_server: Any, editor: 
 def test_the_overview_and_growth_have_no_barrier(live_server: Any, editor: Client, newsletter: Newsletter) -> None:
     pages = site.overview_pages(newsletter)
     assert "\n".join(look_at(live_server, editor, pages, {})) == ""
+
+
+def test_the_frame_and_the_open_menu_have_no_barrier(live_server: Any, editor: Client, newsletter: Newsletter) -> None:
+    """The pages of an account, of users, and of a login; and on a phone the navigation over a page."""
+    pages = {
+        "password": "/admin/password_change/",
+        "user-add": "/admin/auth/user/add/",
+        "groups": "/admin/auth/group/",
+        "newsletter-history": f"/admin/newsletter/newsletter/{newsletter.pk}/history/",
+    }
+    assert "\n".join(look_at(live_server, editor, pages, {})) == ""
+    script, found = axe_script(), []
+    with browsing(live_server, editor, viewport={"width": 390, "height": 844}, bypass_csp=True) as context:
+        page = context.new_page()
+        for scheme in ("light", "dark"):
+            page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+            for opener in ("Menu", "edda"):
+                page.goto("/admin/newsletter/send/")
+                page.get_by_role("button", name=opener).click()
+                page.evaluate(script)
+                found += [f"{opener}, {scheme}: {each}" for each in page.evaluate(RUN)]
+                if PICTURES:
+                    page.screenshot(path=f"{PICTURES}/open-{opener}-390-{scheme}.png")
+        context.clear_cookies()
+        page.goto("/admin/login/")
+        found += [f"login: {each}" for each in findings_on_every_screen(page, script)]
+        if PICTURES:
+            take_pictures(page, "login")
+    assert found == []

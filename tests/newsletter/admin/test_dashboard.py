@@ -34,7 +34,7 @@ from newsletter.monitoring.metrics import metrics_text
 from newsletter.sending.control import pause_send
 from newsletter.sending.recurring import approve_issue, plan_occurrences
 from newsletter.sending.schedule import schedule_issue, start_next_due_send, unschedule_send
-from subscribers.models import Growth, Subscription, SubscriptionCount
+from subscribers.models import Consent, Growth, Subscription, SubscriptionCount
 from tests.newsletter.admin.pages import page_of, words_on
 from tests.people import ben, make_subscriptions
 from tests.publications import expand_audiences, make_issue, make_newsletter, send_of, start_sending
@@ -293,6 +293,27 @@ def test_the_first_page_metrics_and_status_count_no_deliveries_events_or_subscri
         if not any(state in query["sql"] for state in indexed)
     ]
     assert counts == []
+
+
+def test_the_first_page_looks_through_no_events_for_refusals_that_were_not_counted(
+    edda: Client, running_send: Send
+) -> None:
+    with CaptureQueriesContext(connection) as captured:
+        edda.get(INDEX)
+    read = [query["sql"] for query in captured if 'FROM "newsletter_event"' in query["sql"]]
+    assert read != []
+    assert [sql for sql in read if '"bounce" =' in sql] == []
+
+
+def test_the_page_of_a_running_send_counts_no_subscriptions_by_the_time_of_their_confirmation(
+    edda: Client, running_send: Send
+) -> None:
+    Consent.objects.create(kind="confirmed", form="confirm", list_name="Harbour Notes")
+    with CaptureQueriesContext(connection) as captured:
+        edda.get(page_of(running_send.issue, "report"))
+    read = [query["sql"] for query in captured if '"confirmed_at" >' in query["sql"]]
+    assert len(read) == 1
+    assert 'FROM "subscribers_consent"' in read[0]
 
 
 # --- Recurring schedules and issues on hold --------------------------------------------------------------------------

@@ -93,8 +93,9 @@ def test_who_may_only_see_it_changes_nothing(dora: Client, action: str) -> None:
         assert not model._default_manager.exists()
 
 
-def test_the_first_page_leads_to_it(dora: Client, edda: Client) -> None:
-    assert PAGE in edda.get("/admin/").content.decode()
+def test_the_navigation_leads_to_it(dora: Client, edda: Client) -> None:
+    assert PAGE in dora.get("/admin/").content.decode()
+    assert PAGE in edda.get("/admin/growth/").content.decode()
 
 
 # What it says

@@ -42,7 +42,8 @@ from subscribers.models import Subscription, SubscriptionState
 from tests.newsletter.admin.pages import page_of, words_on
 from tests.newsletter.monitoring.conftest import a_worker
 from tests.newsletter.reports.filled import PLACES, START, fill_every_place
-from tests.people import make_subscription, make_subscriptions
+from tests.newsletter.reports.test_joined import join
+from tests.people import make_subscriptions
 from tests.publications import expand_audiences, make_newsletter, send_of, start_sending
 
 pytestmark = pytest.mark.usefixtures("read_by_ada")
@@ -174,7 +175,7 @@ def version_of(client: Client, issue: Issue) -> str:
 
 def test_subscribers_who_joined_since_the_start_are_counted(edda: Client, send: Send) -> None:
     assert "joined since the start" not in words_on(edda.get(page_of(send.issue, "report")))
-    make_subscription("late@example.org", confirmed_at=timezone.now())
+    join("late@example.org")
     shown = words_on(edda.get(page_of(send.issue, "report")))
     assert "1 subscriber joined since the start and gets the next issue." in shown
 
@@ -208,7 +209,7 @@ def test_an_open_report_reloads_when_the_start_was_undone(edda: Client, send: Se
 
 
 def test_only_active_subscribers_have_joined(edda: Client, send: Send) -> None:
-    make_subscription("late@example.org", confirmed_at=timezone.now())
+    join("late@example.org")
     Subscription.objects.filter(subscriber__canonical="late@example.org").update(
         state=SubscriptionState.UNSUBSCRIBED, ended_at=timezone.now()
     )
