@@ -9,7 +9,7 @@ import io
 import struct
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from email.message import EmailMessage
 
 from newsletter.deliverability.dmarc_errors import DmarcError
@@ -38,6 +38,15 @@ def reports_in(data: bytes) -> list[bytes]:
         _check_size(sum(map(len, found)))
     if not found:
         raise DmarcError("no_report")
+    return found
+
+
+def reports_in_files(files: Iterable[bytes]) -> list[bytes]:
+    """The XML texts in several files, at most MAX_BYTES in all. Raises DmarcError."""
+    found: list[bytes] = []
+    for data in files:
+        found += reports_in(data)
+        _check_size(sum(map(len, found)))
     return found
 
 

@@ -59,6 +59,7 @@ from newsletter.models.provider_search import ProviderSearch, SearchResult
 from newsletter.models.provider_suppression import ProviderSuppression, SuppressionSync
 from newsletter.models.reasons import Reason
 from newsletter.models.recurring_schedule import Occurrence, RecurringSchedule
+from newsletter.models.report_mail import REPORT_MAIL_MACHINE, ReportMail, ReportMailState
 from newsletter.models.restore import DatabaseMark, Restore, RestoreSource
 from newsletter.models.revision import Revision, RevisionIsImmutable
 from newsletter.models.send import IN_PROGRESS, SEND_MACHINE, STARTED, Send, SendState, SendTransition
@@ -115,6 +116,7 @@ __all__ = [
     "OPEN",
     "OPEN_BATCH_STATES",
     "OTHER_LINK",
+    "REPORT_MAIL_MACHINE",
     "SECTION_KINDS",
     "SEND_MACHINE",
     "STARTED",
@@ -174,6 +176,8 @@ __all__ = [
     "ProviderThrottle",
     "Reason",
     "RecurringSchedule",
+    "ReportMail",
+    "ReportMailState",
     "Restore",
     "RestoreSource",
     "Revision",
