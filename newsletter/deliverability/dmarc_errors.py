@@ -14,6 +14,7 @@ _MESSAGES: dict[str, Translatable] = {
     ),
     "damaged": translatable("The packed file is damaged. Save the attachment of the mail again."),
     "encrypted": translatable("The ZIP file is protected with a password. Upload the XML in it."),
+    "compression": translatable("The ZIP file is packed in a way that reports are not. Upload the XML in it."),
     "nested": translatable("The ZIP file contains another packed file. Upload the XML in it."),
     "too_many_files": translatable("There are more than {limit} files in it. Upload them in several steps."),
     "no_attachment": translatable("The mail has no attachment that may be a report: .xml, .gz or .zip."),

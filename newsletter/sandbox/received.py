@@ -56,7 +56,8 @@ class Received:
         uid = str(uuid.uuid4())
         with self._database.transaction() as tx:
             number = tx.execute(
-                "INSERT INTO received (uid, created_at, sender, recipients, subject, original) VALUES (?, ?, ?, ?, ?, ?)",
+                """INSERT INTO received (uid, created_at, sender, recipients, subject, original)
+                   VALUES (?, ?, ?, ?, ?, ?)""",
                 (uid, now, sender, orjson.dumps(list(to)).decode(), subject, original),
             ).lastrowid
             tx.executemany(
@@ -94,7 +95,9 @@ class Received:
             whole = mail["original"]
             return None if whole is None else ReceivedFile(filename=None, content_type="message/rfc822", content=whole)
         row = self.file(mail, uid)
-        return row and ReceivedFile(filename=row["filename"], content_type=row["content_type"], content=row["content"])
+        if row is None:
+            return None
+        return ReceivedFile(filename=row["filename"], content_type=row["content_type"], content=row["content"])
 
     def file_number(self, uid: str) -> int | None:
         """The number of an attachment, for paging."""
