@@ -21,7 +21,7 @@ from newsletter.deliverability.dmarc_errors import DmarcError, dmarc_message
 from newsletter.deliverability.dmarc_files import MAX_BYTES, MAX_FILES
 from newsletter.deliverability.dmarc_reports import store_files
 from newsletter.models import REPORT_MAIL_MACHINE, ReportMail, ReportMailState
-from newsletter.outbound import FetchError, FetchReason, Limits, fetch, fetch_message, site_fetch_policy
+from newsletter.outbound import FetchError, FetchReason, Limits, asked_wait, fetch, fetch_message, site_fetch_policy
 from newsletter.providers import webhook_providers
 from newsletter.providers.inbound import KEY_CODES, InboundFile, InboundUnreadable, SupportsInbound
 from newsletter.providers.reasons import provider_reason_sentence
@@ -123,8 +123,8 @@ def _downloaded(file: InboundFile, provider: SupportsInbound, left: int) -> byte
             raise too_large from error
         raise
     if fetched.status != 200:
-        wait = fetched.headers.get("retry-after", "")
-        seconds = float(wait) if fetched.status in (429, 503) and wait.isascii() and wait.isdigit() else None
+        wait = asked_wait(fetched.status, fetched.headers, timezone.now(), longest=LONGEST_WAIT)
+        seconds = wait.total_seconds() if wait else None
         raise InboundUnreadable("inbound_download_failed", str(fetched.status), permanent=False, retry_after=seconds)
     return fetched.body
 
