@@ -17,6 +17,7 @@ from django.db.models import Sum
 from newsletter.models.bulk_sql import execute_with_rows
 from newsletter.models.delivery import EventType
 from newsletter.models.send import Send
+from subscribers.models import fold_counters
 
 
 class CountScope(enum.StrEnum):
@@ -65,9 +66,6 @@ COLUMNS = {"send_id": "bigint", "scope": "text", "key": "text", "name": "text", 
 
 Change = tuple[int, str, str, str]
 """Primary key of the send, scope, key and name."""
-
-#: Rows of connections that are added up in one transaction.
-FOLDED_ROWS = 2_000
 
 
 def hour_of(at: datetime.datetime) -> str:
@@ -135,25 +133,6 @@ class SendCount(models.Model):
         return f"{self.scope} {self.key} {self.name}: {self.value}"
 
 
-FOLD = """
-    WITH taken AS (
-        DELETE FROM newsletter_sendcount WHERE id IN (
-            SELECT id FROM newsletter_sendcount WHERE writer <> 0 ORDER BY id LIMIT %s FOR UPDATE SKIP LOCKED)
-        RETURNING send_id, scope, key, name, value)
-    INSERT INTO newsletter_sendcount (send_id, scope, key, name, writer, value)
-    SELECT send_id, scope, key, name, 0, sum(value) FROM taken GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4
-    ON CONFLICT (send_id, scope, key, name, writer)
-    DO UPDATE SET value = newsletter_sendcount.value + excluded.value
-"""
-
-
 def fold_send_counts() -> bool:
-    """Add up what connections have counted: each process that ever ran would leave its rows. Whether there is more.
-
-    Rows that a connection is changing are left for the next time.
-    """
-    if connection.vendor != "postgresql" or not SendCount.objects.exclude(writer=0).exists():
-        return False
-    with connection.cursor() as cursor:
-        cursor.execute(FOLD, [FOLDED_ROWS])
-    return SendCount.objects.exclude(writer=0).count() > FOLDED_ROWS
+    """Add up what connections have counted; see `fold_counters`."""
+    return fold_counters(SendCount, ("send_id", "scope", "key", "name"))
