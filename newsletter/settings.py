@@ -117,6 +117,7 @@ RETENTION_DAYS = {
     "visitors": 1,
     "networks": CONFIGURATION.retention_hit_days,
     "hits": CONFIGURATION.retention_click_days,
+    "engagement_times": CONFIGURATION.retention_click_days,
 }
 LINK_TABLES_DIR = PROJECT_ROOT / CONFIGURATION.link_tables_dir
 NETWORK_CLASSES = CONFIGURATION.network_classes

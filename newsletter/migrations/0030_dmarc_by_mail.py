@@ -36,4 +36,10 @@ class Migration(migrations.Migration):
                 'constraints': [models.UniqueConstraint(fields=('provider', 'mail_id'), name='report_mail_once'), models.CheckConstraint(condition=models.Q(('state__in', ['waiting', 'imported', 'refused'])), name='report_mail_state_known')],
             },
         ),
+        # Rows that a recount keeps are not those of connections.
+        migrations.RemoveIndex(model_name='sendcount', name='send_count_of_connection'),
+        migrations.AddIndex(
+            model_name='sendcount',
+            index=models.Index(condition=models.Q(('writer__gt', 0)), fields=['id'], name='send_count_of_connection'),
+        ),
     ]

@@ -64,6 +64,10 @@ ADD = """
 """
 COLUMNS = {"send_id": "bigint", "scope": "text", "key": "text", "name": "text", "value": "bigint"}
 
+#: The writer of rows that are not counted again: what deliveries said that do not say it any more.
+#: See `newsletter.privacy.engagement_times`.
+KEPT = -1
+
 Change = tuple[int, str, str, str]
 """Primary key of the send, scope, key and name."""
 
@@ -100,11 +104,11 @@ class SendCountQuerySet(models.QuerySet["SendCount"]):
         rows = self.filter(send=send, scope=scope).order_by().values_list("key", "name")
         return {(key, name): value for key, name, value in rows.annotate(total=Sum("value")) if value}
 
-    def add(self, changes: Mapping[Change, int]) -> None:
-        """Change counters by these amounts, in the transaction of what they count."""
-        writer = "pg_backend_pid()" if connection.vendor == "postgresql" else "0"
+    def add(self, changes: Mapping[Change, int], *, writer: int | None = None) -> None:
+        """Change counters by these amounts, in the transaction of what they count; in the connection's own rows."""
+        own = "pg_backend_pid()" if connection.vendor == "postgresql" else "0"
         rows = ((*change, value) for change, value in sorted(changes.items()) if value)
-        execute_with_rows(ADD.format(writer=writer), COLUMNS, rows)
+        execute_with_rows(ADD.format(writer=own if writer is None else int(writer)), COLUMNS, rows)
 
 
 class SendCount(models.Model):
@@ -126,7 +130,7 @@ class SendCount(models.Model):
         ]
         indexes = [
             # Rows of connections, which are added up from time to time.
-            models.Index(fields=["id"], condition=~models.Q(writer=0), name="send_count_of_connection"),
+            models.Index(fields=["id"], condition=models.Q(writer__gt=0), name="send_count_of_connection"),
         ]
 
     def __str__(self) -> str:
