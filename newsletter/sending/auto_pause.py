@@ -27,6 +27,7 @@ from newsletter.models import (
 from newsletter.models.rates import percent, rate_base
 from newsletter.models.send_count import EVENT
 from newsletter.providers.bounce_classes import BounceClass, SendEffect, codes_for
+from newsletter.sending.content_bounces import content_problems
 from newsletter.sending.policy_bounces import policy_problems
 from newsletter.sending.spam_rate import KEY, last_spam_rate, spam_rate_problem
 
@@ -147,7 +148,7 @@ def auto_pause_sends() -> bool:
     paused, now = 0, timezone.now()
     running = Send.objects.filter(state=SendState.SENDING).select_related("issue__newsletter")
     for send in running.defer("manifest"):
-        problems = [*send_health_of(send).problems(send.acknowledged), *policy_problems(send)]
+        problems = [*send_health_of(send).problems(send.acknowledged), *policy_problems(send), *content_problems(send)]
         if spam_rate := spam_rate_problem(send, now):
             problems.append(spam_rate)
         if problems:
