@@ -26,7 +26,7 @@ MAX_DIRECTORY = 65_536
 #: Bytes of the headers of a mail and of its parts: parsing takes longer than in proportion to them.
 MAX_HEADERS = 100_000
 
-#: How the files in a ZIP may be packed. `zipfile` unpacks bzip2 and LZMA without a limit, whatever is read of them.
+#: How the files in a ZIP may be packed. `zipfile` unpacks bzip2 and LZMA without a limit.
 PACKED_BY = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 
 GZIP, ZIP = b"\x1f\x8b", b"PK\x03\x04"

@@ -48,7 +48,7 @@ MIN_HELD_BATCHES = 2
 #: Fewer complaints than this never pause a send: on a list of 200, one accidental complaint is already 0.5 %.
 MIN_COMPLAINTS = 3
 
-#: The counters of bounces and of complaints: deliveries with such an event, whatever else is known of them.
+#: The counters of bounces and of complaints: deliveries with such an event.
 BOUNCED, COMPLAINED = f"{EVENT}{EventType.BOUNCED.value}", f"{EVENT}{EventType.COMPLAINED.value}"
 
 REASONS = {"bounced": Reason.BOUNCE_RATE, "complained": Reason.COMPLAINT_RATE, "unknown": Reason.UNKNOWN_RATE}

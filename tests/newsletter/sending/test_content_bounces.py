@@ -1,4 +1,4 @@
-"""The same refusal of a mail at several mailbox providers, or many times, pauses the send once and suppresses nobody."""
+"""The same refusal of a mail at several mailbox providers, or many times, pauses the send and suppresses nobody."""
 
 from __future__ import annotations
 
