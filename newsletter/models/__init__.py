@@ -23,6 +23,7 @@ from newsletter.models.delivery import (
     EventType,
     reason_unless_delivered,
 )
+from newsletter.models.disabled_link import DisabledLink
 from newsletter.models.edition import Edition, EditionIsFrozen
 from newsletter.models.engagement import (
     CANARIES,
@@ -133,6 +134,7 @@ __all__ = [
     "DatabaseMark",
     "Delivery",
     "DeliveryState",
+    "DisabledLink",
     "DmarcReport",
     "DmarcRow",
     "DomainCheck",
