@@ -48,8 +48,9 @@ class DisabledLinks:
     def has(self, edition: int, number: int) -> bool:
         """Whether a link is disabled. Never raises: while nothing can be read, no link is."""
         is_late = self._read_at is None or self._clock() - self._read_at >= REFRESH_SECONDS
+        is_own_work = self._thread is None or self._read_at is None
         # The others do not wait for the one that reads.
-        if is_late and self._thread is None and self._lock.acquire(blocking=False):
+        if is_late and is_own_work and self._lock.acquire(blocking=False):
             try:
                 self._read()
             finally:
@@ -67,7 +68,6 @@ class DisabledLinks:
 
     def start(self) -> None:
         """Read them in the background from now on. Called in each process of the web server."""
-        self.refresh()
         self._stopping.clear()
         self._thread = threading.Thread(target=self._run, name="disabled-links", daemon=True)
         self._thread.start()
@@ -80,14 +80,16 @@ class DisabledLinks:
             thread.join(STOP_SECONDS)
 
     def _run(self) -> None:
-        while not self._stopping.wait(REFRESH_SECONDS):
+        is_over = False
+        while not is_over:
             try:
                 self.refresh()
-                connection.close_if_unusable_or_obsolete()
             except Exception:
                 # The thread must go on: without it, no change would reach this process.
                 log.exception("Disabled links not read")
-        connection.close()
+            # A thread that mostly waits keeps no connection.
+            connection.close()
+            is_over = self._stopping.wait(REFRESH_SECONDS)
 
     def _read(self) -> None:
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -144,3 +145,22 @@ def test_a_folder_that_cannot_be_written_stops_nothing(send: Send, settings: Set
     settings.LINK_TABLES_DIR = tmp_path / "file" / "links"
     assert disable(send)
     assert DISABLED.has(send.edition_id, FIRST_LINK)
+
+
+def test_a_web_server_reads_them_in_the_background_and_goes_on_after_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    links, reads = DisabledLinks(), threading.Semaphore(0)
+
+    def read() -> None:
+        links._read_at = 0.0
+        reads.release()
+        raise RuntimeError
+
+    monkeypatch.setattr(disabled_links, "REFRESH_SECONDS", 0.001)
+    monkeypatch.setattr(links, "_read", read)
+    links.start()
+    try:
+        assert all(reads.acquire(timeout=30) for _ in range(3))
+        assert not links.has(1, FIRST_LINK), "the thread reads, not the request"
+    finally:
+        links.stop()
+    assert not [thread for thread in threading.enumerate() if thread.name == "disabled-links"]
