@@ -25,17 +25,21 @@ control_socket_disable = True
 
 
 def post_worker_init(worker: object) -> None:
-    """Store opens and clicks in the background, in each process: a thread does not survive a fork."""
+    """Store opens and clicks, and read disabled links, in the background of each process: no thread survives a fork."""
     if apps.ready:
         # Models can be imported now, and could not when this file was read.
+        from newsletter.engagement.disabled_links import DISABLED
         from newsletter.engagement.record import RECORDER
 
         RECORDER.start()
+        DISABLED.start()
 
 
 def worker_exit(server: object, worker: object) -> None:
     """Store those that wait."""
     if apps.ready:
+        from newsletter.engagement.disabled_links import DISABLED
         from newsletter.engagement.record import RECORDER
 
         RECORDER.stop()
+        DISABLED.stop()

@@ -112,14 +112,17 @@ RETENTION_DAYS = {
     "outgoing_webhooks": CONFIGURATION.retention_outgoing_webhook_days,
     "dmarc_reports": CONFIGURATION.retention_deliverability_days,
     "postmaster_days": CONFIGURATION.retention_deliverability_days,
+    "report_mails": CONFIGURATION.retention_webhook_days,
     # Hashes of visitors without consent have a key of one day.
     "visitors": 1,
     "networks": CONFIGURATION.retention_hit_days,
     "hits": CONFIGURATION.retention_click_days,
+    "engagement_times": CONFIGURATION.retention_click_days,
 }
 LINK_TABLES_DIR = PROJECT_ROOT / CONFIGURATION.link_tables_dir
 NETWORK_CLASSES = CONFIGURATION.network_classes
 POSTMASTER_CREDENTIALS = CONFIGURATION.postmaster_credentials.get_secret_value()
+DMARC_REPORT_ADDRESS = CONFIGURATION.dmarc_report_address
 DKIM_SELECTORS, RETURN_PATH = CONFIGURATION.dkim_selectors, CONFIGURATION.return_path
 #: As a fraction; Gmail's figures are such.
 SPAM_RATE_LIMIT = CONFIGURATION.spam_rate_limit / 100

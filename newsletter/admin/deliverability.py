@@ -20,6 +20,7 @@ from django.views.decorators.http import require_http_methods
 
 from newsletter.admin.charts import line_chart
 from newsletter.admin.pages import pill_class, redirect_with_message, username_of
+from newsletter.admin.report_mails import report_mails_on_page
 from newsletter.admin.time_format import with_zone
 from newsletter.deliverability.check import findings_of, request_check
 from newsletter.deliverability.dmarc_errors import DmarcError
@@ -30,6 +31,7 @@ from newsletter.deliverability.findings import RESULT_LABELS, DnsFinding, Result
 from newsletter.deliverability.leavers import mails_after_leaving
 from newsletter.deliverability.postmaster import is_connected, last_compliance
 from newsletter.deliverability.rates import COMPLAINT_LIMIT, COMPLAINT_WARNING, DomainRate, complaints, domain_rates
+from newsletter.deliverability.report_mails import fetch_again
 from newsletter.deliverability.senders import sender_domains
 from newsletter.models import DomainCheck, PostmasterDay, PostmasterReading
 from newsletter.monitoring.formatting import number
@@ -91,7 +93,7 @@ def show_deliverability(request: HttpRequest) -> HttpResponse:
         return _page(request, domain, domains)
     if not request.user.has_perm(CHANGE):
         raise PermissionDenied
-    actions = {"upload": _upload, "check": _check, "acknowledge": _acknowledge}
+    actions = {"upload": _upload, "check": _check, "acknowledge": _acknowledge, "fetch": _fetch_again}
     action = actions.get(request.POST.get("action", ""))
     return action(request, domain, domains) if action else _page(request, domain, domains, status=400)
 
@@ -113,6 +115,14 @@ def _upload(request: HttpRequest, domain: str, domains: list[str]) -> HttpRespon
         return redirect_with_message(request, sentence, _here(domain), level=messages.INFO)
     sentence = ngettext("%(count)s report added.", "%(count)s reports added.", stored.added)
     return redirect_with_message(request, sentence % {"count": number(stored.added)}, _here(domain))
+
+
+def _fetch_again(request: HttpRequest, domain: str, domains: list[str]) -> HttpResponse:
+    key = request.POST.get("mail", "")
+    is_key = key.isascii() and key.isdigit() and len(key) < 19
+    if not is_key or not fetch_again(int(key)):
+        return _page(request, domain, domains, problems={"mails": _("This mail is not refused any more.")}, status=400)
+    return redirect_with_message(request, _("The worker fetches the mail again."), _here(domain))
 
 
 def _check(request: HttpRequest, domain: str, domains: list[str]) -> HttpResponse:
@@ -170,6 +180,7 @@ def _page(
         "sources": [_source_row(each) for each in sources(reports_since, domain)],
         "weeks": [(week, percent(week.share)) for week in weeks(reports_since, domain)],
         "reports": reports,
+        "by_mail": report_mails_on_page(),
         "organizations": organizations,
         "days": DAYS,
         "report_days": REPORT_DAYS,

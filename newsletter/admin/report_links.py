@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from newsletter.models import Send
+from newsletter.models import DisabledLink, Send
 from newsletter.reports.engagement import LinkReport, OpensEstimate, links_of, opens_of
 
 
@@ -14,6 +14,7 @@ class ShownLink:
 
     link: LinkReport
     share: int
+    is_disabled: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +39,12 @@ def engagement_of(send: Send) -> ShownEngagement | None:
     if not links and not opens.all_hits:
         return None
     most = max((link.humans for link in links), default=0)
+    current = DisabledLink.objects.filter(edition=send.edition, ended_at__isnull=True)
+    disabled = set(current.values_list("number", flat=True))
     return ShownEngagement(
-        links=tuple(ShownLink(link, round(100 * link.humans / most) if most else 0) for link in links),
+        links=tuple(
+            ShownLink(link, round(100 * link.humans / most) if most else 0, link.number in disabled) for link in links
+        ),
         opens=opens if opens.all_hits else None,
         humans=sum(link.human_hits for link in links),
         hits=hits,

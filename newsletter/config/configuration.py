@@ -321,6 +321,12 @@ class Configuration(BaseSettings):
         "line. Either the key of a service account, or an object with client_id, client_secret and refresh_token. "
         "Leave empty to read no spam rate. See docs/run-it.md.",
     )
+    dmarc_report_address: Annotated[str, AfterValidator(validation.report_address)] = Field(
+        default="",
+        description="Address at which Resend receives DMARC reports for you, as in rua= of your DMARC record, such as "
+        "dmarc@reports.example.org. Mails to it are fetched with RESEND_READ_KEY and imported. Leave empty to upload "
+        "reports yourself. See docs/run-it.md.",
+    )
     dkim_selectors: Annotated[Names, AfterValidator(validation.host_labels)] = Field(
         default=("resend",),
         description="Selectors of the DKIM keys with which your provider signs, separated by commas. The DNS checks "

@@ -298,6 +298,14 @@ def google_credentials(value: SecretStr) -> SecretStr:
     return SecretStr(text)
 
 
+def report_address(value: str) -> str:
+    """One address in lower case, or nothing."""
+    address = value.strip().lower()
+    if address and (not RECIPIENT.fullmatch(address) or address.startswith("@") or not address.isascii()):
+        raise ValueError("must be one address, such as dmarc@reports.example.org")
+    return address
+
+
 def host_label(value: str) -> str:
     """A part of a host name, or several joined by dots."""
     if not HOST_LABEL.fullmatch(value):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from newsletter.config.translatable import Translatable, translatable
@@ -13,8 +14,10 @@ _MESSAGES: dict[str, Translatable] = {
     ),
     "damaged": translatable("The packed file is damaged. Save the attachment of the mail again."),
     "encrypted": translatable("The ZIP file is protected with a password. Upload the XML in it."),
+    "compression": translatable("The ZIP file is packed in a way that reports are not. Upload the XML in it."),
     "nested": translatable("The ZIP file contains another packed file. Upload the XML in it."),
     "too_many_files": translatable("There are more than {limit} files in it. Upload them in several steps."),
+    "no_attachment": translatable("The mail has no attachment that may be a report: .xml, .gz or .zip."),
     "no_report": translatable("There is no XML file in it."),
     "declarations": translatable("The XML declares a document type or entities, which no report does. It is not read."),
     "invalid_xml": translatable("The XML is not well-formed. Save the attachment of the mail again."),
@@ -28,14 +31,21 @@ _MESSAGES: dict[str, Translatable] = {
 }
 
 
+def dmarc_message(code: str, values: Mapping[str, Any]) -> str:
+    """The sentence of a code, with its values; empty for an unknown code."""
+    message = _MESSAGES.get(code)
+    if message is None:
+        return ""
+    return Translatable(message.message, values=dict(values)) if values else message
+
+
 class DmarcError(Exception):
     """The file is refused as it is: the same file is refused again. `code` never changes."""
 
     permanent, retryable = True, False
 
     def __init__(self, code: str, **values: Any) -> None:
-        message = _MESSAGES[code]
-        super().__init__(Translatable(message.message, values=values) if values else message)
+        super().__init__(dmarc_message(code, values))
         self.code, self.values = code, values
 
     def __str__(self) -> str:

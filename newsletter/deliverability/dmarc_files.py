@@ -9,7 +9,7 @@ import io
 import struct
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from email.message import EmailMessage
 
 from newsletter.deliverability.dmarc_errors import DmarcError
@@ -23,7 +23,19 @@ MAX_FILES = 20
 #: Bytes of a ZIP's directory: a thousand times that of one report.
 MAX_DIRECTORY = 65_536
 
+#: Bytes of the headers of a mail and of its parts: parsing takes longer than in proportion to them.
+MAX_HEADERS = 100_000
+
+#: How the files in a ZIP may be packed. `zipfile` unpacks bzip2 and LZMA without a limit.
+PACKED_BY = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+
 GZIP, ZIP = b"\x1f\x8b", b"PK\x03\x04"
+
+#: Lines of a mail that may begin or end a part: some more than parts, as signatures in its text begin like them.
+MAX_LINES_BEFORE_PARTS = 200
+
+#: What parsing a damaged or hostile mail can raise.
+_MAIL_DAMAGES = (RecursionError, LookupError, ValueError, TypeError, AttributeError, AssertionError)
 
 #: What reading a damaged or hostile ZIP can raise.
 _DAMAGES = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, struct.error, ValueError, OverflowError, OSError)
@@ -38,6 +50,15 @@ def reports_in(data: bytes) -> list[bytes]:
         _check_size(sum(map(len, found)))
     if not found:
         raise DmarcError("no_report")
+    return found
+
+
+def reports_in_files(files: Iterable[bytes]) -> list[bytes]:
+    """The XML texts in several files, at most MAX_BYTES in all. Raises DmarcError."""
+    found: list[bytes] = []
+    for data in files:
+        found += reports_in(data)
+        _check_size(sum(map(len, found)))
     return found
 
 
@@ -91,6 +112,8 @@ def _from_zip(data: bytes) -> Iterator[bytes]:
             for entry in entries:
                 if entry.flag_bits & 1:
                     raise DmarcError("encrypted")
+                if entry.compress_type not in PACKED_BY:
+                    raise DmarcError("compression")
                 with archive.open(entry) as file:
                     text = file.read(MAX_BYTES + 1)
                 _check_size(len(text))
@@ -127,16 +150,36 @@ def _is_mail(data: bytes) -> bool:
 
 
 def _attachments(data: bytes) -> Iterator[bytes]:
-    message = email.message_from_bytes(data, policy=email.policy.default)
-    parts = [part for part in message.walk() if not part.is_multipart()]
+    _check_mail(data)
+    try:
+        message = email.message_from_bytes(data, policy=email.policy.default)
+        parts = [(part, str(part.get_filename() or "").lower()) for part in message.walk() if not part.is_multipart()]
+    except _MAIL_DAMAGES as error:
+        raise DmarcError("damaged") from error
     if len(parts) > MAX_FILES:
         raise DmarcError("too_many_files", limit=MAX_FILES)
-    for part in parts:
+    for part, name in parts:
         content = _payload_of(part)
-        is_named = str(part.get_filename() or "").lower().endswith((".xml", ".gz", ".zip"))
+        is_named = name.endswith((".xml", ".gz", ".zip"))
         # The words of the mail itself may be HTML, which begins like XML.
         if content.startswith((GZIP, ZIP)) or (is_named and _is_xml(content)):
             yield from _content_of(content) or ()
+
+
+def _check_mail(data: bytes) -> None:
+    """Refuse too many parts and too long headers before they are parsed. Lines end as the parser sees it."""
+    in_headers, headers, parts, is_mail_inside = True, 0, 0, False
+    for line in io.BytesIO(data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")):
+        if line.startswith(b"--"):
+            in_headers, parts = True, parts + 1
+        elif line == b"\n":
+            # After the headers of a part that is a mail come those of this mail.
+            in_headers, is_mail_inside = in_headers and is_mail_inside, False
+        elif in_headers:
+            headers += len(line)
+            is_mail_inside = is_mail_inside or b"message/" in line.lower()
+        if headers > MAX_HEADERS or parts > MAX_LINES_BEFORE_PARTS:
+            raise DmarcError("too_many_files", limit=MAX_FILES)
 
 
 def _payload_of(part: EmailMessage) -> bytes:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +14,7 @@ from django.db.models.functions import TruncWeek
 from django.utils import timezone
 
 from newsletter.deliverability.dmarc_errors import DmarcError
-from newsletter.deliverability.dmarc_files import reports_in
+from newsletter.deliverability.dmarc_files import reports_in_files
 from newsletter.deliverability.dmarc_xml import Report, parse_report
 from newsletter.deliverability.senders import sender_domains
 from newsletter.models import DmarcReport, DmarcRow
@@ -39,8 +39,13 @@ class Stored:
 
 def store_file(data: bytes, *, by: str) -> Stored:
     """Store every report in a file, all or none. Raises DmarcError."""
+    return store_files([data], by=by)
+
+
+def store_files(files: Iterable[bytes], *, by: str) -> Stored:
+    """Store every report in some files, all or none; they have at most MAX_BYTES in all. Raises DmarcError."""
     now = timezone.now()
-    reports = [_checked(parse_report(text, now), now) for text in reports_in(data)]
+    reports = [_checked(parse_report(text, now), now) for text in reports_in_files(files)]
     with transaction.atomic():
         added = [report for report in reports if store_report(report, by=by)]
     mails = sum(row.count for report in added for row in report.rows)

@@ -1,6 +1,7 @@
 """Rates by the mailbox providers of recipients, and complaints of the last sends.
 
-Counted from deliveries here, and nowhere else, so that counters can take their place.
+Complaints are those of the counters. The rates of domains are counted from deliveries: counters by domain know what
+events say, not how many mails were accepted, which is what the rates are of.
 """
 
 from __future__ import annotations
@@ -8,16 +9,20 @@ from __future__ import annotations
 import datetime
 from dataclasses import dataclass
 
-from django.db.models import CharField, Count, IntegerField, Max, Min, Q, Sum
+from django.db.models import CharField, IntegerField, Max, Min, Sum
 
-from newsletter.models import STARTED, Batch, BatchState, Delivery, DeliveryState, Send
+from newsletter.models import STARTED, Batch, BatchState, DeliveryState, EventType, Send, SendCount
 from newsletter.models.prepared import PreparedStatement
+from newsletter.models.send_count import EVENT
 
 #: The most sends, deliveries and domains that are looked at; the newest deliveries come first.
 MAX_SENDS, MAX_DELIVERIES, MAX_DOMAINS = 10, 50_000, 10
 
 #: Rates of fewer mails say nothing.
 MIN_SAMPLE = 100
+
+#: The counter of complaints: deliveries with such an event.
+COMPLAINED = f"{EVENT}{EventType.COMPLAINED.value}"
 
 #: Fractions of the accepted mails: Gmail and Yahoo ask for less than the first, and filter senders from the second on.
 COMPLAINT_WARNING, COMPLAINT_LIMIT = 0.001, 0.003
@@ -93,7 +98,6 @@ def domain_rates(since: datetime.datetime) -> list[DomainRate]:
 def complaints(since: datetime.datetime) -> tuple[int, int]:
     """How many mails of the sends since then were reported as spam, by webhooks, and how many were accepted."""
     pks = list(Send.objects.filter(state__in=STARTED, started_at__gte=since).order_by().values_list("pk", flat=True))
-    reported = Delivery.objects.filter(Q(bounced_at__isnull=False) | Q(complained_at__isnull=False), send__in=pks)
     accepted = Batch.objects.filter(send__in=pks, state=BatchState.ACCEPTED).aggregate(mails=Sum("recipients"))
-    counts = reported.aggregate(complained=Count("pk", filter=Q(complained_at__isnull=False)))
-    return counts["complained"], accepted["mails"] or 0
+    totals = SendCount.objects.totals(pks, (COMPLAINED,)).values()
+    return sum(counts.get(COMPLAINED, 0) for counts in totals), accepted["mails"] or 0

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING
 from django.db.models import QuerySet
 from django.utils.translation import gettext_lazy as _
 
-from newsletter.models import DmarcReport, MailAfterLeaving, PostmasterDay
+from newsletter.models import DmarcReport, MailAfterLeaving, PostmasterDay, ReportMail
 from subscribers.privacy.retention import ROWS_PER_RUN, add_retention
 
 if TYPE_CHECKING:
     from django.utils.functional import _StrOrPromise as StrOrPromise
 
 REPORTS_TITLE, DAYS_TITLE = _("DMARC reports"), _("figures of Postmaster Tools")
+MAILS_TITLE = _("mails with DMARC reports")
 
 #: Reports that are removed in one run: each has up to 50,000 rows.
 REPORTS_PER_RUN = 50
@@ -25,6 +26,7 @@ def add_rules() -> None:
     """Make the worker apply these rules. Called when the app starts."""
     add_retention(Reports())
     add_retention(Days())
+    add_retention(Mails())
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +67,29 @@ class Days:
     def is_overdue(self, before: datetime.datetime) -> bool:
         """See RetentionRule."""
         return _days(before).exists() or _late_mails(before).exists()
+
+
+@dataclass(frozen=True, slots=True)
+class Mails:
+    """What became of mails with DMARC reports. One that waits stays: it is imported or refused first."""
+
+    name: str = "report_mails"
+    title: StrOrPromise = MAILS_TITLE
+
+    def purge(self, before: datetime.datetime) -> int:
+        """See RetentionRule."""
+        old = list(_mails(before).order_by("pk").values_list("pk", flat=True)[:ROWS_PER_RUN])
+        if old:
+            ReportMail.objects.filter(pk__in=old).delete()
+        return len(old)
+
+    def is_overdue(self, before: datetime.datetime) -> bool:
+        """See RetentionRule."""
+        return _mails(before).exists()
+
+
+def _mails(before: datetime.datetime) -> QuerySet[ReportMail]:
+    return ReportMail.objects.filter(finished_at__lt=before)
 
 
 def _reports(before: datetime.datetime) -> QuerySet[DmarcReport]:

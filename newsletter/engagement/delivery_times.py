@@ -14,8 +14,11 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from django.conf import settings
+from django.utils import timezone
+
 from newsletter.engagement.rules import Judgement
-from newsletter.models import OPEN, OTHER_LINK, Delivery, EventType, SendCount, Verdict
+from newsletter.models import OPEN, OTHER_LINK, Delivery, Edition, EventType, SendCount, Verdict
 from newsletter.models.bulk_sql import execute_with_rows
 from newsletter.models.send_count import Change, changes_by_key
 from subscribers.models import Subscriber
@@ -80,6 +83,14 @@ def is_open(number: int) -> bool:
 def is_click(number: int) -> bool:
     """Whether the number is that of a link that subscribers see."""
     return number >= OTHER_LINK
+
+
+def are_kept(edition: Edition) -> bool:
+    """Whether deliveries of the edition still keep times; later its hits are only counted.
+
+    An edition is made before its send starts, and times of older sends are cleared.
+    """
+    return edition.created_at >= timezone.now() - datetime.timedelta(days=settings.RETENTION_DAYS["hits"])
 
 
 def write_times(deliveries: Iterable[Reactions]) -> None:

@@ -18,7 +18,7 @@ from django.db import transaction
 
 from newsletter.config.failpoints import Point, failpoint
 from newsletter.engagement.counters import Change, add_to_counters
-from newsletter.engagement.delivery_times import Reaction, Reactions, write_times
+from newsletter.engagement.delivery_times import Reaction, Reactions, are_kept, write_times
 from newsletter.engagement.neighbors import (
     Bursts,
     DeliveryFacts,
@@ -122,7 +122,7 @@ def judge_hits(limit: int = HITS_PER_TRANSACTION) -> bool:
     with transaction.atomic():
         editions = Edition.objects.filter(pk__in=due.order_by().values("edition")).order_by("pk")
         locked = editions.select_for_update(skip_locked=True, no_key=True)
-        edition = locked.only("pk", "issue_id", "engagement").first()
+        edition = locked.only("pk", "issue_id", "engagement", "created_at").first()
         if edition is None:
             return False
         judge_due(edition, limit)
@@ -162,7 +162,8 @@ def _judge(edition: Edition, due: list[HitRow]) -> None:
     ]
     _save([(change.pk, change.now) for change in changes])
     add_to_counters(edition, changes)
-    write_times(_reactions(hits, judged[key]) for key, hits in visits.items() if key[0] > 0)
+    if are_kept(edition):
+        write_times(_reactions(hits, judged[key]) for key, hits in visits.items() if key[0] > 0)
     Hit.objects.filter(pk__in=[hit.pk for hit in due]).update(is_due=False)
 
 

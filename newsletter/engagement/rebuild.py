@@ -6,16 +6,13 @@ only the counters are counted again. Once hits have been deleted, the counters a
 
 from __future__ import annotations
 
-import datetime
 from dataclasses import dataclass
 
-from django.conf import settings
 from django.db import connection, transaction
 from django.db.models import Q
-from django.utils import timezone
 
 from newsletter.engagement.counters import count_again
-from newsletter.engagement.delivery_times import counted
+from newsletter.engagement.delivery_times import are_kept, counted
 from newsletter.engagement.judge import judge_due
 from newsletter.models import OPEN, OTHER_LINK, Delivery, Edition, EngagementCounter, Hit, Verdict
 
@@ -56,7 +53,7 @@ def rebuild(edition_pk: int) -> str:
     with transaction.atomic():
         editions = Edition.objects.select_for_update(no_key=True).only("pk", "issue_id", "engagement", "created_at")
         edition = editions.get(pk=edition_pk)
-        if edition.created_at < timezone.now() - datetime.timedelta(days=settings.RETENTION_DAYS["hits"]):
+        if not are_kept(edition):
             return "kept"
         hits = Hit.objects.filter(edition=edition)
         if hits.filter(is_sealed=True).exists():

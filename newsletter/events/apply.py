@@ -20,6 +20,7 @@ from newsletter.engagement.provider_hits import ENGAGEMENT_TYPES, ProviderEvent,
 from newsletter.engagement.rules import READING
 from newsletter.events.bounces import BouncedMail, record_bounces
 from newsletter.events.recording import FoundDelivery, RecordedEvent, find_deliveries, record_events
+from newsletter.events.report_mails import note_report_mails
 from newsletter.models import (
     DELIVERED_TYPES,
     DELIVERY_MACHINE,
@@ -119,6 +120,7 @@ def apply_events(provider: Provider, limit: int = EVENTS_PER_TRANSACTION) -> boo
         results = [_read(provider, pk, body) for pk, body in rows]
         deliveries = find_deliveries({key for result in results if (key := result.tagged_delivery)})
         _skip_delivered(_match_to_deliveries(results, deliveries))
+        _take_reports(provider, results, dict(rows))
         _record_engagement(results, dict(rows), provider.name)
         record_events(_recorded(results), deliveries)
         _suppress(results)
@@ -195,6 +197,17 @@ def _match_to_deliveries(results: list[EventResult], deliveries: Mapping[int, Fo
         else:
             result.set_result(EventState.APPLIED)
     return delivered_by_superseded
+
+
+def _take_reports(provider: Provider, results: list[EventResult], bodies: Mapping[int, str]) -> None:
+    """Mails with reports are noted, and then their events say no more than that there was one."""
+    other = {r.pk: bodies[r.pk] for r in results if r.parsed and r.reason == Reason.NOT_ABOUT_A_MAIL}
+    noted = note_report_mails(provider, other) if other else set()
+    for result in results:
+        if result.pk in noted:
+            result.set_result(EventState.APPLIED)
+    rows = [(pk, erase_from_event(provider.name, bodies[pk], is_applied=True)) for pk in noted]
+    execute_with_rows(EMPTY_BODIES, {"id": "bigint", "body": "text"}, rows)
 
 
 def _skip_delivered(deliveries: Collection[int]) -> None:

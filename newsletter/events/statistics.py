@@ -26,6 +26,7 @@ from newsletter.models.send_count import (
     BOUNCED_DELIVERIES,
     EVENT,
     FAILED_ANYWHERE,
+    KEPT,
     PLACE,
     REACHED,
     RETRIABLE,
@@ -121,24 +122,33 @@ def rebuild_statistics(send: Send) -> list[Difference]:
                 # The counters, too: rows that are being added up elsewhere would come back after they are deleted here.
                 cursor.execute("LOCK TABLE newsletter_delivery IN SHARE MODE")
                 cursor.execute("LOCK TABLE newsletter_sendcount IN SHARE ROW EXCLUSIVE MODE")
-        before = _kept(send)
-        SendCount.objects.filter(send=send).delete()
+        before = _values(SendCount.objects.filter(send=send))
+        # What deliveries no longer say cannot be counted again: it stays.
+        kept = _values(SendCount.objects.filter(send=send, writer=KEPT))
+        SendCount.objects.filter(send=send).exclude(writer=KEPT).delete()
         counts: Counter[Change] = Counter()
         for scope, key, name, value in _counted(send):
             counts[send.pk, scope.value, key, name] += value
         SendCount.objects.add(counts)
-    after = {(scope, key, name): value for (_send, scope, key, name), value in counts.items()}
+    after = Counter({(scope, key, name): value for (_send, scope, key, name), value in counts.items()})
+    after.update(kept)
     values = ((what, before.get(what, 0), after.get(what, 0)) for what in sorted(before.keys() | after.keys()))
     return [(*what, old, new) for what, old, new in values if old != new]
 
 
-def _kept(send: Send) -> dict[tuple[str, str, str], int]:
-    rows = SendCount.objects.filter(send=send).order_by().values_list("scope", "key", "name")
+def _values(counters: QuerySet[SendCount]) -> dict[tuple[str, str, str], int]:
+    rows = counters.order_by().values_list("scope", "key", "name")
     return {(scope, key, name): value for scope, key, name, value in rows.annotate(total=Sum("value"))}
 
 
 def _counted(send: Send) -> Iterator[tuple[CountScope, str, str, int]]:
     deliveries = Delivery.objects.filter(send=send).order_by()
+    yield from counted_from(deliveries)
+    yield from _bounces(deliveries)
+
+
+def counted_from(deliveries: QuerySet[Delivery]) -> Iterator[tuple[CountScope, str, str, int]]:
+    """The counters that these deliveries of one send make, without the classes of bounces: scope, key, name, value."""
     totals = deliveries.aggregate(**{f"c{n}": Count("pk", filter=what) for n, what in enumerate(TOTALS.values())})
     for number, name in enumerate(TOTALS):
         yield CountScope.TOTAL, "", name, totals[f"c{number}"]
@@ -155,7 +165,6 @@ def _counted(send: Send) -> Iterator[tuple[CountScope, str, str, int]]:
         erased = totals[f"c{list(TOTALS).index(f'{EVENT}{event_type.value}')}"] - sum(by_domain.values())
         for domain, value in {**by_domain, "": erased}.items():
             yield CountScope.DOMAIN, domain, event_type.value, value
-    yield from _bounces(deliveries)
 
 
 def _grouped(rows: QuerySet[Any], *names: str) -> Iterator[tuple[Any, ...]]:

@@ -23,6 +23,7 @@ from newsletter.models.delivery import (
     EventType,
     reason_unless_delivered,
 )
+from newsletter.models.disabled_link import DisabledLink
 from newsletter.models.edition import Edition, EditionIsFrozen
 from newsletter.models.engagement import (
     CANARIES,
@@ -59,6 +60,7 @@ from newsletter.models.provider_search import ProviderSearch, SearchResult
 from newsletter.models.provider_suppression import ProviderSuppression, SuppressionSync
 from newsletter.models.reasons import Reason
 from newsletter.models.recurring_schedule import Occurrence, RecurringSchedule
+from newsletter.models.report_mail import REPORT_MAIL_MACHINE, ReportMail, ReportMailState
 from newsletter.models.restore import DatabaseMark, Restore, RestoreSource
 from newsletter.models.revision import Revision, RevisionIsImmutable
 from newsletter.models.send import IN_PROGRESS, SEND_MACHINE, STARTED, Send, SendState, SendTransition
@@ -115,6 +117,7 @@ __all__ = [
     "OPEN",
     "OPEN_BATCH_STATES",
     "OTHER_LINK",
+    "REPORT_MAIL_MACHINE",
     "SECTION_KINDS",
     "SEND_MACHINE",
     "STARTED",
@@ -131,6 +134,7 @@ __all__ = [
     "DatabaseMark",
     "Delivery",
     "DeliveryState",
+    "DisabledLink",
     "DmarcReport",
     "DmarcRow",
     "DomainCheck",
@@ -174,6 +178,8 @@ __all__ = [
     "ProviderThrottle",
     "Reason",
     "RecurringSchedule",
+    "ReportMail",
+    "ReportMailState",
     "Restore",
     "RestoreSource",
     "Revision",

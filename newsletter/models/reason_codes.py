@@ -229,6 +229,13 @@ class Reason(models.TextChoices):
         "provider_refuses",
         _("%(provider)s refused %(count)s of its last mails because of the sender: “%(reply)s”."),
     )
+    CONTENT_REFUSED = (
+        "content_refused",
+        _(
+            "%(count)s mails were refused because of what is in them, by %(providers)s mailbox providers with the same "
+            "words: “%(reply)s”."
+        ),
+    )
     PROVIDER_TRACKS = (
         "provider_tracks",
         _(

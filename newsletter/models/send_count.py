@@ -18,6 +18,7 @@ from django.db.models import Sum
 from newsletter.models.bulk_sql import execute_with_rows
 from newsletter.models.delivery import EventType
 from newsletter.models.send import Send
+from subscribers.models import fold_counters
 
 
 class CountScope(enum.StrEnum):
@@ -64,11 +65,12 @@ ADD = """
 """
 COLUMNS = {"send_id": "bigint", "scope": "text", "key": "text", "name": "text", "value": "bigint"}
 
+#: The writer of rows that are not counted again: what deliveries said that do not say it any more.
+#: See `newsletter.privacy.engagement_times`.
+KEPT = -1
+
 Change = tuple[int, str, str, str]
 """Primary key of the send, scope, key and name."""
-
-#: Rows of connections that are added up in one transaction.
-FOLDED_ROWS = 2_000
 
 
 def hour_of(at: datetime.datetime) -> str:
@@ -108,11 +110,11 @@ class SendCountQuerySet(models.QuerySet["SendCount"]):
         rows = self.filter(send=send, scope=scope).order_by().values_list("key", "name")
         return {(key, name): value for key, name, value in rows.annotate(total=Sum("value")) if value}
 
-    def add(self, changes: Mapping[Change, int]) -> None:
-        """Change counters by these amounts, in the transaction of what they count."""
-        writer = "pg_backend_pid()" if connection.vendor == "postgresql" else "0"
+    def add(self, changes: Mapping[Change, int], *, writer: int | None = None) -> None:
+        """Change counters by these amounts, in the transaction of what they count; in the connection's own rows."""
+        own = "pg_backend_pid()" if connection.vendor == "postgresql" else "0"
         rows = ((*change, value) for change, value in sorted(changes.items()) if value)
-        execute_with_rows(ADD.format(writer=writer), COLUMNS, rows)
+        execute_with_rows(ADD.format(writer=own if writer is None else int(writer)), COLUMNS, rows)
 
 
 class SendCount(models.Model):
@@ -134,32 +136,13 @@ class SendCount(models.Model):
         ]
         indexes = [
             # Rows of connections, which are added up from time to time.
-            models.Index(fields=["id"], condition=~models.Q(writer=0), name="send_count_of_connection"),
+            models.Index(fields=["id"], condition=models.Q(writer__gt=0), name="send_count_of_connection"),
         ]
 
     def __str__(self) -> str:
         return f"{self.scope} {self.key} {self.name}: {self.value}"
 
 
-FOLD = """
-    WITH taken AS (
-        DELETE FROM newsletter_sendcount WHERE id IN (
-            SELECT id FROM newsletter_sendcount WHERE writer <> 0 ORDER BY id LIMIT %s FOR UPDATE SKIP LOCKED)
-        RETURNING send_id, scope, key, name, value)
-    INSERT INTO newsletter_sendcount (send_id, scope, key, name, writer, value)
-    SELECT send_id, scope, key, name, 0, sum(value) FROM taken GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4
-    ON CONFLICT (send_id, scope, key, name, writer)
-    DO UPDATE SET value = newsletter_sendcount.value + excluded.value
-"""
-
-
 def fold_send_counts() -> bool:
-    """Add up what connections have counted: each process that ever ran would leave its rows. Whether there is more.
-
-    Rows that a connection is changing are left for the next time.
-    """
-    if connection.vendor != "postgresql" or not SendCount.objects.exclude(writer=0).exists():
-        return False
-    with connection.cursor() as cursor:
-        cursor.execute(FOLD, [FOLDED_ROWS])
-    return SendCount.objects.exclude(writer=0).count() > FOLDED_ROWS
+    """Add up what connections have counted; see `fold_counters`."""
+    return fold_counters(SendCount, ("send_id", "scope", "key", "name"))

@@ -1,4 +1,4 @@
-"""Diagnostics of deliverability: mails after leaving, Gmail's spam rate, Postmaster Tools, and findings of the DNS."""
+"""Diagnostics of deliverability: mails after leaving, spam rate, Postmaster Tools, DMARC reports, and DNS."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ from newsletter.deliverability.check import Asked, findings_of, on_the_internet,
 from newsletter.deliverability.findings import DnsFinding, Result
 from newsletter.deliverability.leavers import WINDOW, mails_after_leaving
 from newsletter.deliverability.postmaster import is_connected
+from newsletter.deliverability.report_mails import failure_sentence, inbound_provider
 from newsletter.deliverability.senders import sender_domains
-from newsletter.models import DomainCheck, PostmasterDay, PostmasterReading
+from newsletter.models import DomainCheck, PostmasterDay, PostmasterReading, ReportMail, ReportMailState
 from newsletter.monitoring.diagnostic import Diagnostic, Severity
 from newsletter.monitoring.formatting import number, utc
 from newsletter.outbound.google import google_message
@@ -22,6 +23,9 @@ from newsletter.sending.spam_rate import MAX_AGE, WARNING_RATE, last_spam_rate, 
 
 #: The most deliveries that are named.
 MAX_NAMED = 5
+
+#: A mail that waits for longer is late.
+LATE_REPORT = datetime.timedelta(days=1)
 
 SEVERITIES = {
     Result.ERROR: Severity.ERROR,
@@ -96,6 +100,43 @@ def postmaster_diagnostics() -> Iterator[Diagnostic]:
         )
 
 
+def report_mail_diagnostics(now: datetime.datetime) -> Iterator[Diagnostic]:
+    """Whether mails to DMARC_REPORT_ADDRESS can be fetched, wait for long, or were refused."""
+    if not settings.DMARC_REPORT_ADDRESS:
+        return
+    if inbound_provider() is None:
+        yield Diagnostic(
+            name="report_mails_unread",
+            severity=Severity.WARNING,
+            sentence=_("DMARC_REPORT_ADDRESS is set, and the mails that arrive there cannot be read."),
+            advice=_("Set RESEND_READ_KEY to a key with full access, or empty DMARC_REPORT_ADDRESS."),
+        )
+        return
+    waiting = ReportMail.objects.filter(state=ReportMailState.WAITING, received_at__lt=now - LATE_REPORT)
+    oldest = waiting.order_by("next_at").first()
+    if oldest is not None:
+        yield Diagnostic(
+            name="report_mails_late",
+            severity=Severity.WARNING,
+            sentence=_("Mails with DMARC reports wait for more than a day. %(reason)s")
+            % {"reason": failure_sentence(oldest)},
+            advice=_("They are fetched by the worker (queue background). The Deliverability page lists them."),
+        )
+    refused = ReportMail.objects.filter(state=ReportMailState.REFUSED, finished_at__gte=now - WINDOW)
+    if count := refused.count():
+        sentence = ngettext(
+            "%(count)s mail with a DMARC report was refused in the last %(days)s days.",
+            "%(count)s mails with DMARC reports were refused in the last %(days)s days.",
+            count,
+        )
+        yield Diagnostic(
+            name="report_mails_refused",
+            severity=Severity.WARNING,
+            sentence=sentence % {"count": number(count), "days": WINDOW.days},
+            advice=_("The Deliverability page lists them with the reason."),
+        )
+
+
 def dns_diagnostics() -> Iterator[Diagnostic]:
     """The errors and warnings of the last check of each sender's domain."""
     checks = {check.domain: check for check in DomainCheck.objects.filter(domain__in=sender_domains())}
@@ -107,6 +148,7 @@ def dns_diagnostics() -> Iterator[Diagnostic]:
 def deliverability_report(now: datetime.datetime, asked: Asked | None = None) -> list[Diagnostic]:
     """Everything about deliverability, with the DNS asked now; the findings are kept for the page. Takes seconds."""
     found = [*leaving_diagnostics(now), *spam_rate_diagnostics(now), *postmaster_diagnostics()]
+    found += report_mail_diagnostics(now)
     for domain in sender_domains():
         check, _is_new = DomainCheck.objects.get_or_create(domain=domain)
         refresh(check, asked or on_the_internet(), now)

@@ -15,6 +15,7 @@ from newsletter.monitoring.deliverability_diagnostics import (
     dns_diagnostics,
     leaving_diagnostics,
     postmaster_diagnostics,
+    report_mail_diagnostics,
     spam_rate_diagnostics,
 )
 from newsletter.monitoring.diagnostic import Diagnostic, Severity, worst_first
@@ -78,6 +79,7 @@ def diagnostics() -> list[Diagnostic]:
             *leaving_diagnostics(now),
             *spam_rate_diagnostics(now),
             *postmaster_diagnostics(),
+            *report_mail_diagnostics(now),
             *dns_diagnostics(),
             *tracking_diagnostics(now),
             *webhook_diagnostics(now),

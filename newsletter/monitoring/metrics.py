@@ -36,6 +36,8 @@ from newsletter.models import (
 from newsletter.models.send_count import STATE
 from newsletter.monitoring.heartbeat import workers
 from newsletter.monitoring.installation_diagnostics import has_webhooks
+from newsletter.monitoring.metric_families import age, gauge, gauges, with_zeros
+from newsletter.monitoring.outgoing_metrics import outgoing_webhooks
 from newsletter.monitoring.progress import RATE_WINDOW
 from newsletter.providers import get_route
 from newsletter.providers.throttle import ISSUE_SHARE, throttle_status
@@ -63,41 +65,27 @@ class DatabaseCollector(Collector):
 
     def collect(self) -> Iterator[Metric]:
         now = timezone.now()
-        yield _gauge("sending_stopped", "1 while all sending is stopped, else 0.", float(sending_stopped() is not None))
+        yield gauge("sending_stopped", "1 while all sending is stopped, else 0.", float(sending_stopped() is not None))
         yield from _sends(now)
         yield from _batches(now)
         yield _deliveries()
         help_text = "Mails of the last 30 days to recipients who had left before; must be 0."
-        yield _gauge("mails_after_leaving", help_text, mails_after_leaving(now).count())
+        yield gauge("mails_after_leaving", help_text, mails_after_leaving(now).count())
         yield from _events(now)
+        yield from outgoing_webhooks(now)
         yield from _signups(now)
         yield from _transactional_mails(now)
         yield from _providers()
         yield from _workers()
 
 
-def _gauge(name: str, help_text: str, value: float) -> Metric:
-    return GaugeMetricFamily(f"newsletter_{name}", help_text, value=value)
-
-
-def _gauges(name: str, help_text: str, label: str, values: Iterable[tuple[str, float]]) -> Metric:
-    family = GaugeMetricFamily(f"newsletter_{name}", help_text, labels=[label])
-    for label_value, value in values:
-        family.add_metric([label_value], value)
-    return family
-
-
-def _age(since: datetime.datetime | None, now: datetime.datetime) -> float:
-    return max(0.0, (now - since).total_seconds()) if since else 0.0
-
-
 def _sends(now: datetime.datetime) -> Iterator[Metric]:
     counts = dict(Send.objects.order_by().values_list("state").annotate(count=Count("pk")))
     overdue = Send.objects.due(now).order_by().aggregate(count=Count("pk"), first=Min("scheduled_at"))
-    yield _gauges("sends", "Number of sends by state.", "state", _with_zeros(SendState.values, counts))
-    yield _gauge("sends_overdue", "Number of scheduled sends that are due and have not started.", overdue["count"])
+    yield gauges("sends", "Number of sends by state.", "state", with_zeros(SendState.values, counts))
+    yield gauge("sends_overdue", "Number of scheduled sends that are due and have not started.", overdue["count"])
     help_text = "Seconds since the oldest overdue send was due; 0 if none is overdue."
-    yield _gauge("oldest_overdue_send_seconds", help_text, _age(overdue["first"], now))
+    yield gauge("oldest_overdue_send_seconds", help_text, age(overdue["first"], now))
 
 
 def _batches(now: datetime.datetime) -> Iterator[Metric]:
@@ -106,17 +94,17 @@ def _batches(now: datetime.datetime) -> Iterator[Metric]:
     batches = Batch.objects.filter(send__in=sends).order_by()
     counts = dict(batches.values_list("state").annotate(count=Count("pk")))
     help_text = "Number of batches by state, of sends that are sending, paused or cancelled."
-    yield _gauges("batches", help_text, "state", _with_zeros(BatchState.values, counts))
+    yield gauges("batches", help_text, "state", with_zeros(BatchState.values, counts))
     # Halves of a split batch are dated back so that they come first, but have not waited since before the start.
     since = Greatest("not_before", "send__started_at")
     is_due = Q(state__in=OPEN_BATCH_STATES, not_before__lte=now, send__state=SendState.SENDING)
     oldest = batches.filter(is_due).aggregate(oldest=Min(since))["oldest"]
     help_text = "Seconds that the oldest due batch of a running send has waited; 0 if none is due."
-    yield _gauge("oldest_open_batch_age_seconds", help_text, _age(oldest, now))
+    yield gauge("oldest_open_batch_age_seconds", help_text, age(oldest, now))
     help_text = "Mails that providers accepted per second, over the last minute."
-    yield _gauge("accepted_mails_per_second", help_text, _rate(now))
+    yield gauge("accepted_mails_per_second", help_text, _rate(now))
     help_text = "Of these, the mails of providers that send webhooks about them."
-    yield _gauge("accepted_mails_with_webhooks_per_second", help_text, _rate(now, has_webhooks()))
+    yield gauge("accepted_mails_with_webhooks_per_second", help_text, _rate(now, has_webhooks()))
 
 
 def _rate(now: datetime.datetime, *conditions: Q) -> float:
@@ -135,42 +123,42 @@ def _deliveries() -> Metric:
         for name, value in totals.items():
             counts[names[name]] += value
     help_text = "Number of deliveries by state, of sends that are sending or paused."
-    return _gauges("deliveries", help_text, "state", _with_zeros(DeliveryState.values, counts))
+    return gauges("deliveries", help_text, "state", with_zeros(DeliveryState.values, counts))
 
 
 def _events(now: datetime.datetime) -> Iterator[Metric]:
     waiting = Event.objects.filter(state=EventState.NEW).aggregate(count=Count("pk"), oldest=Min("received_at"))
     last = Event.objects.order_by("-pk").values_list("received_at", flat=True).first()
-    yield _gauge("events_waiting", "Number of webhook events that are stored and not applied.", waiting["count"])
+    yield gauge("events_waiting", "Number of webhook events that are stored and not applied.", waiting["count"])
     help_text = "Seconds that the oldest waiting webhook event has waited; 0 if none waits."
-    yield _gauge("oldest_waiting_event_age_seconds", help_text, _age(waiting["oldest"], now))
+    yield gauge("oldest_waiting_event_age_seconds", help_text, age(waiting["oldest"], now))
     orphans = Event.objects.filter(state=EventState.ORPHAN).count()
-    yield _gauge("events_orphan", "Number of webhook events of this installation that fit no delivery.", orphans)
+    yield gauge("events_orphan", "Number of webhook events of this installation that fit no delivery.", orphans)
     help_text = "Number of webhook events that were not used, by reason: ignored ones, and those that fit no delivery."
-    yield _gauges("events_unused", help_text, "reason", EventTally.objects.unused().items())
+    yield gauges("events_unused", help_text, "reason", EventTally.objects.unused().items())
     readings = EventLogReading.objects.order_by("provider")
     help_text = "1 if the provider posts events to the endpoint of this site, else 0."
     enabled = [(each.provider, float(bool(each.endpoint_id) and each.is_enabled)) for each in readings]
-    yield _gauges("webhook_endpoint_enabled", help_text, "provider", enabled)
+    yield gauges("webhook_endpoint_enabled", help_text, "provider", enabled)
     if last is not None:
         help_text = "Unix time at which the last webhook event was received."
-        yield _gauge("last_event_timestamp_seconds", help_text, last.timestamp())
+        yield gauge("last_event_timestamp_seconds", help_text, last.timestamp())
 
 
 def _signups(now: datetime.datetime) -> Iterator[Metric]:
     waiting = Signup.objects.waiting().aggregate(count=Count("pk"), oldest=Min("created_at"))
-    yield _gauge("signups_waiting", "Number of sign-ups that are stored and not processed.", waiting["count"])
+    yield gauge("signups_waiting", "Number of sign-ups that are stored and not processed.", waiting["count"])
     help_text = "Seconds that the oldest waiting sign-up has waited; 0 if none waits."
-    yield _gauge("oldest_waiting_signup_age_seconds", help_text, _age(waiting["oldest"], now))
+    yield gauge("oldest_waiting_signup_age_seconds", help_text, age(waiting["oldest"], now))
 
 
 def _transactional_mails(now: datetime.datetime) -> Iterator[Metric]:
     due = TransactionalMail.objects.filter(state=TransactionalMailState.PENDING, not_before__lte=now)
     waiting = due.order_by().aggregate(count=Count("pk"), oldest=Min("not_before"))
     help_text = "Number of transactional mails that are due and not sent."
-    yield _gauge("transactional_mails_waiting", help_text, waiting["count"])
+    yield gauge("transactional_mails_waiting", help_text, waiting["count"])
     help_text = "Seconds that the oldest waiting transactional mail has waited; 0 if none waits."
-    yield _gauge("oldest_waiting_transactional_mail_age_seconds", help_text, _age(waiting["oldest"], now))
+    yield gauge("oldest_waiting_transactional_mail_age_seconds", help_text, age(waiting["oldest"], now))
 
 
 def _providers() -> Iterator[Metric]:
@@ -187,23 +175,18 @@ def _providers() -> Iterator[Metric]:
             availabilities.add_metric([status.provider, availability.value], float(is_current))
     yield availabilities
     help_text = "Seconds until the next batch may be posted; +Inf while the account is suspended."
-    yield _gauges("provider_wait_seconds", help_text, "provider", [(each.provider, each.wait) for each in statuses])
+    yield gauges("provider_wait_seconds", help_text, "provider", [(each.provider, each.wait) for each in statuses])
     help_text = "Batches that may be posted per second."
     rates = [(each.provider, each.rate * ISSUE_SHARE) for each in statuses]
-    yield _gauges("provider_posts_per_second", help_text, "provider", rates)
+    yield gauges("provider_posts_per_second", help_text, "provider", rates)
     failures = [(each.provider, float(each.failures)) for each in statuses]
-    yield _gauges("provider_failures", "Consecutive failed calls.", "provider", failures)
+    yield gauges("provider_failures", "Consecutive failed calls.", "provider", failures)
 
 
 def _workers() -> Iterator[Metric]:
     states = workers()
     alive = sum(state.is_alive for state in states)
     help_text = "Number of workers with a heartbeat within the last two minutes, without those known to have ended."
-    yield _gauge("workers_alive", help_text, alive)
+    yield gauge("workers_alive", help_text, alive)
     ages = [(state.name, state.age) for state in states]
-    yield _gauges("worker_heartbeat_age_seconds", "Seconds since the last heartbeat of each worker.", "worker", ages)
-
-
-def _with_zeros(label_values: Iterable[str], counts: dict[str, int]) -> list[tuple[str, float]]:
-    """Every label value with its count, 0 where it has none: an alert on an absent series never fires."""
-    return [(label_value, counts.get(label_value, 0)) for label_value in label_values]
+    yield gauges("worker_heartbeat_age_seconds", "Seconds since the last heartbeat of each worker.", "worker", ages)

@@ -38,7 +38,7 @@ from newsletter.models.reasons import iso
 from newsletter.notifications.endpoints import WORKER, disable_endpoint
 from newsletter.notifications.facts import CONSENTS
 from newsletter.notifications.signing import key_of, signed_headers, usable_secrets
-from newsletter.outbound import FetchError, FetchPolicy, Limits, post, site_fetch_policy
+from newsletter.outbound import FetchError, FetchPolicy, Limits, asked_wait, post, site_fetch_policy
 from subscribers.models import Consent
 
 log = logging.getLogger(__name__)
@@ -60,6 +60,9 @@ DELAYS = tuple(datetime.timedelta(seconds=seconds) for seconds in (5, 300, 1_800
 
 #: After a failure all messages to the endpoint rest: this long, doubled with each failure up to the second value.
 FIRST_REST, LONGEST_REST = datetime.timedelta(seconds=5), datetime.timedelta(minutes=5)
+
+#: The longest wait that an endpoint may ask for with Retry-After: a mistake there must not stop it for days.
+LONGEST_ASKED = datetime.timedelta(hours=1)
 
 #: An endpoint that fails for longer is disabled.
 DISABLED_AFTER = datetime.timedelta(days=5)
@@ -99,6 +102,8 @@ class Attempt:
     code: str = ""
     detail: dict[str, Any] = field(default_factory=dict)
     answer: str = ""
+    asked: datetime.timedelta = datetime.timedelta(0)
+    """How long the endpoint asks to wait, at most LONGEST_ASKED."""
 
     @property
     def is_success(self) -> bool:
@@ -205,7 +210,10 @@ def _attempt(lane: Lane, each: Post, policy: FetchPolicy) -> Attempt:
         return Attempt(post=each, at=at, duration=duration(), code=error.reason.value, detail=dict(error.detail))
     failpoint(Point.WEBHOOK_SENT)
     text = answer.body.decode("utf-8", "replace").replace("\x00", "")
-    return Attempt(post=each, at=at, duration=duration(), status=answer.status, answer=text)
+    asked = asked_wait(answer.status, answer.headers, timezone.now(), longest=LONGEST_ASKED)
+    return Attempt(
+        post=each, at=at, duration=duration(), status=answer.status, answer=text, asked=asked or datetime.timedelta(0)
+    )
 
 
 def _record(lane: Lane, attempts: Sequence[Attempt]) -> None:
@@ -220,7 +228,7 @@ def _record(lane: Lane, attempts: Sequence[Attempt]) -> None:
         _finish([attempt.post for attempt in attempts if attempt.is_success], MessageState.DELIVERED)
         failed = next((attempt for attempt in attempts if not attempt.is_success), None)
         if failed:
-            _retry_or_give_up(failed.post, now)
+            _retry_or_give_up(failed.post, now, failed.asked)
         untried = [each.message_pk for each in lane.posts[len(attempts) :]]
         WebhookMessage.objects.filter(pk__in=untried).update(lease_until=None, tries=F("tries") - 1)
         _note_on_endpoint(lane.endpoint, attempts, failed, now)
@@ -244,12 +252,12 @@ def _finish(posts: Sequence[Post], state: MessageState) -> None:
     MESSAGE_MACHINE.move(rows, state, lease_until=None, next_attempt_at=None)
 
 
-def _retry_or_give_up(each: Post, now: datetime.datetime) -> None:
+def _retry_or_give_up(each: Post, now: datetime.datetime, asked: datetime.timedelta) -> None:
     if each.tries > len(DELAYS):
         _finish([each], MessageState.FAILED)
         return
     pending = WebhookMessage.objects.filter(pk=each.message_pk, state=MessageState.PENDING)
-    pending.update(lease_until=None, next_attempt_at=now + retry_delay(each.tries))
+    pending.update(lease_until=None, next_attempt_at=now + max(retry_delay(each.tries), asked))
 
 
 def retry_delay(tries: int) -> datetime.timedelta:
@@ -278,7 +286,7 @@ def _note_on_endpoint(
         # An editor has deleted it meanwhile.
         return
     since, failures = present.failing_since or failed.at, present.failures + 1
-    rows.update(failing_since=since, failures=failures, not_before=now + rest_after(failures))
+    rows.update(failing_since=since, failures=failures, not_before=now + max(rest_after(failures), failed.asked))
     if failed.status == GONE:
         _disable(present, EndpointReason.GONE)
     elif now - since >= DISABLED_AFTER:

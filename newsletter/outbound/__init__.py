@@ -3,6 +3,7 @@
 from newsletter.outbound.errors import FetchError, FetchFailed, FetchReason, FetchRefused, Hop, fetch_message
 from newsletter.outbound.fetch_policy import FetchPolicy, site_fetch_policy
 from newsletter.outbound.fetching import Fetched, Limits, fetch, post
+from newsletter.outbound.retry_after import asked_wait
 
 __all__ = [
     "FetchError",
@@ -13,6 +14,7 @@ __all__ = [
     "Fetched",
     "Hop",
     "Limits",
+    "asked_wait",
     "fetch",
     "fetch_message",
     "post",

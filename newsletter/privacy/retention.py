@@ -13,6 +13,7 @@ from django.utils.translation import gettext_lazy as _
 
 from newsletter.models import Batch, BatchState, Event, EventState, Hit, WebhookMessage
 from newsletter.models.bulk_sql import execute_with_rows
+from newsletter.privacy.engagement_times import EngagementTimes
 from newsletter.providers import erase_client_from_event, erase_from_event
 from newsletter.sending.erased import HAS_BYTES, erase_deliveries
 from newsletter.sending.recipients import deliveries_of
@@ -30,7 +31,7 @@ BATCHES_PER_RUN = 50
 
 def add_rules() -> None:
     """Make the worker apply these rules. Called when the app starts."""
-    for rule in (WEBHOOKS, CLIENT_DATA, OUTGOING, Payloads(), *HITS):
+    for rule in (WEBHOOKS, CLIENT_DATA, OUTGOING, Payloads(), *HITS, EngagementTimes()):
         add_retention(rule)
 
 

@@ -59,6 +59,10 @@ AT_START = re.compile(rf"^\W{{0,2}}{ENHANCED}")
 MARKED = re.compile(rf"\(#{ENHANCED}\)|\bstatus[:=] ?{ENHANCED}")
 AUTHENTICATION_CODES = ("30", "34", "35", "38")
 
+#: A word with a digit, such as the id of a mail. What a reply has without them is its gist, up to so many characters.
+WITH_DIGIT = re.compile(r"\S*\d\S*")
+MAX_GIST = 200
+
 
 @dataclass(frozen=True, slots=True)
 class Reply:
@@ -115,6 +119,19 @@ def read_reply(text: str) -> Reply | None:
         enhanced=(int(parts[1]), int(parts[2])) if parts else None,
         is_temporary=kind == "4" if kind else None,
     )
+
+
+def gist_of(text: str) -> str:
+    """What replies that say the same have in common: codes and words, without what differs from mail to mail.
+
+    Empty if the text is no reply of a mail server.
+    """
+    reply = read_reply(text)
+    if reply is None:
+        return ""
+    words = (word.strip(".,;:()[]<>\"'") for word in WITH_DIGIT.sub(" ", reply.words).split())
+    codes = [reply.basic, *map(str, reply.enhanced or ())]
+    return " ".join([".".join(codes), *(word for word in words if word)])[:MAX_GIST]
 
 
 def _joined(text: str) -> str:

@@ -125,6 +125,18 @@ REASONS: Mapping[str, str] = {
     "counts_key_missing": translatable("RESEND_READ_KEY is not set, so the provider's counts cannot be read."),
     "counts_refused": translatable("The provider does not let RESEND_READ_KEY read its counts. It needs full access."),
     "counts_unreadable": translatable("The provider's counts could not be read."),
+    # Reading received mails.
+    "inbound_key_missing": translatable("RESEND_READ_KEY is not set, so received mails cannot be read."),
+    "inbound_refused": translatable(
+        "The provider does not let RESEND_READ_KEY read received mails. The key needs full access."
+    ),
+    "inbound_gone": translatable("The provider no longer has the mail."),
+    "inbound_above_quota": translatable(
+        "The provider does not hand out the mail, because it was received above the quota of the account."
+    ),
+    "inbound_unavailable": translatable("The provider did not hand out the mail."),
+    "inbound_unreadable": translatable("The provider's answer about the mail could not be read."),
+    "inbound_download_failed": translatable("An attachment could not be downloaded from the provider."),
     # Webhooks.
     "events_unsupported": translatable("This provider sends no webhooks."),
     "event_headers_invalid": translatable("The webhook's id or timestamp is missing or malformed."),

@@ -17,6 +17,7 @@ All stores share one SQLite `database` and belong to one `team`. `faults` change
 
 from newsletter.sandbox.faults import Fault
 from newsletter.sandbox.options import SandboxOptions
+from newsletter.sandbox.received import ReceivedFile
 from newsletter.sandbox.server import SandboxServer
 
-__all__ = ["Fault", "SandboxOptions", "SandboxServer"]
+__all__ = ["Fault", "ReceivedFile", "SandboxOptions", "SandboxServer"]

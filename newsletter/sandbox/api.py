@@ -20,6 +20,7 @@ from newsletter.sandbox.exchange import (
 from newsletter.sandbox.faults import NO_FAULT, Fault
 from newsletter.sandbox.mailbox import Mailbox
 from newsletter.sandbox.metrics import read_metrics
+from newsletter.sandbox.receiving_api import Receiving
 from newsletter.sandbox.refusals import Refusal, refusal
 from newsletter.sandbox.sending import is_sending, send
 from newsletter.sandbox.team import Team
@@ -31,12 +32,16 @@ class Api:
 
     def __init__(self, team: Team) -> None:
         self._team = team
-        mailbox, account, webhooks = Mailbox(team), Account(team), Webhooks(team)
+        mailbox, account, webhooks, receiving = Mailbox(team), Account(team), Webhooks(team), Receiving(team)
         self._routes = (
             route("POST", "/emails", send),
             route("POST", "/emails/batch", send),
             route("GET", "/emails", mailbox.list_mails),
             route("GET", "/emails/metrics", lambda request: read_metrics(team, request)),
+            route("GET", "/emails/receiving", receiving.list),
+            route("GET", "/emails/receiving/{}", receiving.get),
+            route("GET", "/emails/receiving/{}/attachments", receiving.list_files),
+            route("GET", "/emails/receiving/{}/attachments/{}", receiving.get_file),
             route("GET", "/emails/{}", mailbox.get_mail),
             route("PATCH", "/emails/{}", mailbox.reschedule),
             route("POST", "/emails/{}/cancel", mailbox.cancel),

@@ -7,11 +7,15 @@ GET    /sandbox/faults               planned faults;  POST plans more;  DELETE c
 GET    /sandbox/webhooks             counts of events
 POST   /sandbox/webhooks/replay      {"svix_id"} or {"email_id"} or {"state": "failed"}: post finished events again
 POST   /sandbox/events               {"email_id", "type", …detail}: trigger an event for a mail now
+POST   /sandbox/received             {"from", "to", "subject", "attachments": [{"filename", "content_type", "content"
+                                     in Base64}]}: receive a mail
+GET    /sandbox/received/ID/attachments/ID   an attachment, at the signed address that the API names
 PATCH  /sandbox/options              change options while the server runs
 """
 
 from __future__ import annotations
 
+import base64
 import dataclasses
 from typing import Any
 
@@ -21,6 +25,8 @@ from newsletter.sandbox.ledger import LedgerMail
 from newsletter.sandbox.options import EMAIL_EVENTS, SandboxOptions
 from newsletter.sandbox.outcomes import PlannedEvent
 from newsletter.sandbox.paging import read_page
+from newsletter.sandbox.received import ReceivedFile
+from newsletter.sandbox.receiving_api import read_recipients
 from newsletter.sandbox.refusals import Refusal, refusal
 from newsletter.sandbox.team import Team
 from newsletter.sandbox.time_format import format_time
@@ -47,6 +53,8 @@ class Control:
             route("GET", "/sandbox/webhooks", self._webhooks),
             route("POST", "/sandbox/webhooks/replay", self._replay),
             route("POST", "/sandbox/events", self._trigger),
+            route("POST", "/sandbox/received", self._receive),
+            route("GET", "/sandbox/received/{}/attachments/{}", self._download),
             route("PATCH", "/sandbox/options", self._change_options),
         )
 
@@ -103,6 +111,26 @@ class Control:
         self._team.trigger(self._mail(body), PlannedEvent(event_type, 0.0, _detail(body)))
         return json_response({"triggered": event_type}, 201)
 
+    def _receive(self, request: Request) -> Response:
+        body = request.json_object()
+        sender, subject, files = _text(body, "from"), _text(body, "subject") or "", body.get("attachments", [])
+        if not sender:
+            raise refusal("missing_required_field", "Missing `from` field.")
+        if not isinstance(files, list):
+            raise refusal("validation_error", "The `attachments` field must be an array.")
+        uid = self._team.receive(sender, read_recipients(body.get("to")), subject, [_file(each) for each in files])
+        return json_response({"id": uid}, 201)
+
+    def _download(self, request: Request, mail_id: str, file_id: str) -> Response:
+        received = self._team.received
+        expires, signature = (request.query.get(name, "") for name in ("expires", "signature"))
+        mail = received.mail(mail_id)
+        file = received.content(mail, file_id) if mail is not None else None
+        if file is None or not received.is_signed(mail_id, file_id, expires, signature, self._team.clock()):
+            # As CloudFront answers to an address that is not signed, or no longer valid.
+            return Response(403, b"<Error><Code>AccessDenied</Code></Error>", "application/xml")
+        return Response(200, file.content, file.content_type)
+
     def _change_options(self, request: Request) -> Response:
         self._team.options = changed_options(self._team.options, request.json_object())
         return json_response({"changed": sorted(request.json_object())})
@@ -139,6 +167,20 @@ def _text(body: dict[str, object], name: str) -> str | None:
     if value is not None and not isinstance(value, str):
         raise refusal("validation_error", f"The `{name}` field must be a `string`.")
     return value
+
+
+def _file(value: object) -> ReceivedFile:
+    """An attachment from JSON. Raises Refusal."""
+    if not isinstance(value, dict):
+        raise refusal("validation_error", "Each attachment must be an object.")
+    try:
+        content = base64.b64decode(_text(value, "content") or "", validate=True)
+    except ValueError as error:
+        raise refusal("invalid_attachment", "The `content` of an attachment must be Base64.") from error
+    content_type = _text(value, "content_type") or "application/octet-stream"
+    if not content_type.isascii() or not content_type.isprintable():
+        raise refusal("invalid_attachment", "The `content_type` of an attachment must be ASCII.")
+    return ReceivedFile(filename=_text(value, "filename"), content_type=content_type, content=content)
 
 
 def _detail(body: dict[str, object]) -> dict[str, object]:

@@ -39,7 +39,7 @@ CREATE INDEX IF NOT EXISTS recipients_by_address ON recipients (address);
 CREATE TABLE IF NOT EXISTS events (
     id INTEGER PRIMARY KEY,
     svix_id TEXT NOT NULL UNIQUE,
-    mail INTEGER NOT NULL REFERENCES mails,
+    mail INTEGER NOT NULL REFERENCES mails,  -- 0: about a received mail
     type TEXT NOT NULL,
     happens_at REAL NOT NULL,
     detail TEXT NOT NULL,           -- JSON of the payload that depends on the type
@@ -95,6 +95,24 @@ CREATE TABLE IF NOT EXISTS suppressions (
     source TEXT,                    -- id of the mail
     since REAL NOT NULL             -- the time of the bounce or complaint
 );
+CREATE TABLE IF NOT EXISTS received (
+    id INTEGER PRIMARY KEY,
+    uid TEXT NOT NULL UNIQUE,
+    created_at REAL NOT NULL,
+    sender TEXT NOT NULL,
+    recipients TEXT NOT NULL,       -- JSON
+    subject TEXT NOT NULL,
+    original BLOB                   -- the whole mail, where it is kept
+);
+CREATE TABLE IF NOT EXISTS received_files (
+    id INTEGER PRIMARY KEY,
+    uid TEXT NOT NULL UNIQUE,
+    mail INTEGER NOT NULL REFERENCES received,
+    filename TEXT,
+    content_type TEXT NOT NULL,
+    content BLOB NOT NULL
+);
+CREATE INDEX IF NOT EXISTS received_files_by_mail ON received_files (mail);
 CREATE TABLE IF NOT EXISTS usage (
     day TEXT PRIMARY KEY,
     recipients INTEGER NOT NULL

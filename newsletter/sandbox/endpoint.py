@@ -11,7 +11,7 @@ import uuid
 from typing import Any
 
 from newsletter.sandbox.database import Database
-from newsletter.sandbox.events import WebhookPost, payload_of
+from newsletter.sandbox.events import OF_RECEIVED, WebhookPost, payload_of
 from newsletter.sandbox.paging import Page
 
 #: Seconds (times `webhook_time_scale`) after which an endpoint is disabled whose posts have all failed.
@@ -96,6 +96,8 @@ class Endpoint:
 
     def payload(self, event: sqlite3.Row) -> bytes:
         """The body that was, or would be, posted."""
+        if event["mail"] == OF_RECEIVED:
+            return payload_of(event)
         mail = self._database.one("SELECT uid, created_at, envelope FROM mails WHERE id = ?", event["mail"])
         return payload_of({**dict(event), **dict(mail)})
 

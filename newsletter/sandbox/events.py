@@ -23,6 +23,8 @@ from newsletter.sandbox.validation import message_id
 
 #: Seconds before each try (times `webhook_time_scale`): resend.com/docs/dashboard/webhooks/retries-and-replays.
 RETRY_SECONDS = (0.0, 5.0, 300.0, 1800.0, 7200.0, 18000.0, 36000.0, 36000.0)
+#: What events about received mails have in place of the number of a mail.
+OF_RECEIVED = 0
 #: Events of one mail are a millisecond apart at least, the resolution of `created_at`.
 _STEP = 0.001
 
@@ -84,7 +86,7 @@ class Events:
         with self._database.transaction() as tx:
             rows = tx.execute(
                 """SELECT events.*, mails.uid, mails.created_at, mails.envelope
-                   FROM events JOIN mails ON mails.id = events.mail
+                   FROM events LEFT JOIN mails ON mails.id = events.mail
                    WHERE state = 'pending' AND next_try_at <= ? ORDER BY next_try_at, events.id LIMIT ?""",
                 (now, limit),
             ).fetchall()
@@ -175,10 +177,15 @@ def _row(
 
 
 def payload_of(row: Mapping[str, Any] | sqlite3.Row) -> bytes:
-    """The body of a webhook: type and time of the event, envelope of the mail, and the event's detail."""
-    envelope = orjson.loads(row["envelope"])
+    """The body of a webhook: type and time of the event, envelope of the mail, and the event's detail.
+
+    Of a received mail, the detail is all of the data.
+    """
     happened_at = format_time(row["happens_at"])
     detail = orjson.loads(row["detail"])
+    if row["mail"] == OF_RECEIVED:
+        return orjson.dumps({"type": row["type"], "created_at": happened_at, "data": detail})
+    envelope = orjson.loads(row["envelope"])
     if "click" in detail:
         detail["click"]["timestamp"] = happened_at
     data = {

@@ -26,6 +26,9 @@ EMAIL_EVENTS = frozenset(
     }
 )
 
+#: The type of the event about a mail that the team received.
+RECEIVED_EVENT = "email.received"
+
 #: Longest wait in seconds: a day. Sockets and threads do not take any number.
 LONGEST_WAIT = 86_400
 
@@ -63,7 +66,7 @@ class SandboxOptions:
     webhook_url: str | None = None
     #: The signing secret (`whsec_…`), or two during a rotation, the newest first.
     webhook_secrets: tuple[str, ...] = ()
-    webhook_events: frozenset[str] = EMAIL_EVENTS
+    webhook_events: frozenset[str] = EMAIL_EVENTS | {RECEIVED_EVENT}
     webhook_workers: int = 4
     #: Seconds within which the receiver must answer.
     webhook_timeout: float = 15.0

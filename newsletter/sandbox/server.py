@@ -13,7 +13,7 @@ import socketserver
 import struct
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Any, Self, cast
 from urllib.parse import parse_qsl, urlsplit
@@ -26,6 +26,7 @@ from newsletter.sandbox.faults import Fault
 from newsletter.sandbox.inbox import Inbox
 from newsletter.sandbox.ledger import Ledger
 from newsletter.sandbox.options import SandboxOptions
+from newsletter.sandbox.received import ReceivedFile
 from newsletter.sandbox.refusals import Refusal, refusal
 from newsletter.sandbox.team import Team
 from newsletter.sandbox.webhooks import WebhookWorkers
@@ -112,6 +113,12 @@ class SandboxServer:
             self._team.options = changed_options(self._team.options, changes)
         except Refusal as error:
             raise ValueError(error.message) from error
+
+    def receive(
+        self, sender: str, to: Sequence[str], *files: ReceivedFile, subject: str = "", original: bytes | None = None
+    ) -> str:
+        """Receive a mail with these attachments, and the whole mail where it is kept; its id."""
+        return self._team.receive(sender, to, subject, files, original)
 
     def wait_for_webhooks(self, timeout: float = 10.0) -> None:
         """Wait until every event, including future ones, was delivered or has failed. Raises TimeoutError.

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from newsletter.sandbox.bodies import Bodies
 from newsletter.sandbox.database import Database, Stopping
 from newsletter.sandbox.endpoint import Endpoint
-from newsletter.sandbox.events import Events
+from newsletter.sandbox.events import OF_RECEIVED, Events
 from newsletter.sandbox.faults import FaultQueue
 from newsletter.sandbox.idempotency import IdempotencyKeys
 from newsletter.sandbox.ledger import Ledger, LedgerMail
 from newsletter.sandbox.limiter import RateLimiter
-from newsletter.sandbox.options import SandboxOptions
+from newsletter.sandbox.options import RECEIVED_EVENT, SandboxOptions
 from newsletter.sandbox.outcomes import PlannedEvent
+from newsletter.sandbox.received import Received, ReceivedFile, event_data
 from newsletter.sandbox.suppressions import Suppressions
 from newsletter.sandbox.validation import Mail
 
@@ -31,6 +32,7 @@ class Team:
         self.events = Events(self.database)
         self.endpoint = Endpoint(self.database, clock())
         self.suppressions = Suppressions(self.database)
+        self.received = Received(self.database)
         self.keys = IdempotencyKeys(self.database, self.bodies)
         self.limiter = RateLimiter(clock)
         self.faults = FaultQueue()
@@ -50,6 +52,19 @@ class Team:
     def trigger(self, mail: LedgerMail, event: PlannedEvent) -> None:
         """Trigger an event for an accepted mail now, as the buttons of the inbox do."""
         self.plan(mail.number, mail.id, mail.address, [event], self.clock())
+
+    def receive(
+        self, sender: str, to: Sequence[str], subject: str, files: Sequence[ReceivedFile], original: bytes | None = None
+    ) -> str:
+        """Receive a mail: store it, and plan its event. Returns its id."""
+        now = self.clock()
+        with self.database.transaction():
+            uid = self.received.add(sender=sender, to=to, subject=subject, files=files, original=original, now=now)
+            mail = self.received.mail(uid)
+            assert mail is not None  # noqa: S101 - for the type checker: it was just stored
+            data = event_data(mail, self.received.files(mail)[0])
+            self.events.plan(OF_RECEIVED, [PlannedEvent(RECEIVED_EVENT, 0.0, data)], now, self.options)
+        return uid
 
     def plan(self, number: int, uid: str, address: str, planned: list[PlannedEvent], start: float) -> None:
         """Store the events of a mail. Bounces and complaints suppress the address from their time on."""

@@ -27,6 +27,7 @@ from newsletter.models import (
 from newsletter.models.rates import percent, rate_base
 from newsletter.models.send_count import EVENT
 from newsletter.providers.bounce_classes import BounceClass, SendEffect, codes_for
+from newsletter.sending.content_bounces import content_problems
 from newsletter.sending.policy_bounces import policy_problems
 from newsletter.sending.spam_rate import KEY, last_spam_rate, spam_rate_problem
 
@@ -47,8 +48,8 @@ MIN_HELD_BATCHES = 2
 #: Fewer complaints than this never pause a send: on a list of 200, one accidental complaint is already 0.5 %.
 MIN_COMPLAINTS = 3
 
-#: The counter of complaints.
-COMPLAINED = f"{EVENT}{EventType.COMPLAINED.value}"
+#: The counters of bounces and of complaints: deliveries with such an event.
+BOUNCED, COMPLAINED = f"{EVENT}{EventType.BOUNCED.value}", f"{EVENT}{EventType.COMPLAINED.value}"
 
 REASONS = {"bounced": Reason.BOUNCE_RATE, "complained": Reason.COMPLAINT_RATE, "unknown": Reason.UNKNOWN_RATE}
 
@@ -85,7 +86,7 @@ class SendHealth:
 
 
 def send_health_of(send: Send) -> SendHealth:
-    """Counted from the batches and from an index of bounces and complaints: two queries, quick for any size.
+    """From the batches and the counters of bounces and complaints: two queries, quick for any size.
 
     Bounces that count are told apart from the others by their events, and only if all together are too many.
     """
@@ -94,17 +95,13 @@ def send_health_of(send: Send) -> SendHealth:
         held=Sum("recipients", filter=Q(state=BatchState.HELD)),
         held_batches=Count("pk", filter=Q(state=BatchState.HELD)),
     )
-    failed = Delivery.objects.filter(Q(bounced_at__isnull=False) | Q(complained_at__isnull=False), send=send)
-    counts = failed.aggregate(
-        bounced=Count("pk", filter=Q(bounced_at__isnull=False)),
-        complained=Count("pk", filter=Q(complained_at__isnull=False)),
-    )
-    sample, bounced = sums["sent"] or 0, counts["bounced"]
+    counts = SendCount.objects.totals([send.pk], (BOUNCED, COMPLAINED)).get(send.pk, {})
+    sample, bounced = sums["sent"] or 0, counts.get(BOUNCED, 0)
     if bounced > LIMITS["bounced"] * sample:
         bounced = _count_bounced(send)
     # A batch that is retried is not lost yet; only held ones count.
     unknown = sums["held"] or 0 if sums["held_batches"] >= MIN_HELD_BATCHES else 0
-    return SendHealth(sample=sample, bounced=bounced, complained=counts["complained"], unknown=unknown)
+    return SendHealth(sample=sample, bounced=bounced, complained=counts.get(COMPLAINED, 0), unknown=unknown)
 
 
 def _count_bounced(send: Send) -> int:
@@ -131,7 +128,7 @@ def complaint_warning(send: Send, totals: Mapping[str, int] | None = None) -> st
     if send.was_auto_paused:
         return ""
     totals = SendCount.objects.totals([send.pk]).get(send.pk, {}) if totals is None else totals
-    complained, base = totals.get(f"{EVENT}{EventType.COMPLAINED.value}", 0), rate_base(totals)
+    complained, base = totals.get(COMPLAINED, 0), rate_base(totals)
     if base.count < MIN_SAMPLE or complained < 2 or complained <= COMPLAINT_WARNING * base.count:
         return ""
     return _(
@@ -151,7 +148,7 @@ def auto_pause_sends() -> bool:
     paused, now = 0, timezone.now()
     running = Send.objects.filter(state=SendState.SENDING).select_related("issue__newsletter")
     for send in running.defer("manifest"):
-        problems = [*send_health_of(send).problems(send.acknowledged), *policy_problems(send)]
+        problems = [*send_health_of(send).problems(send.acknowledged), *policy_problems(send), *content_problems(send)]
         if spam_rate := spam_rate_problem(send, now):
             problems.append(spam_rate)
         if problems:

@@ -65,7 +65,7 @@ def policy_bounces(send: Send, *, since: datetime.datetime | None) -> dict[str, 
     if since is not None:
         events = events.filter(received_at__gt=since)
     rows = list(events.order_by("-pk").values_list("delivery_id", "received_at", "detail")[:MAX_READ])
-    providers = _mailbox_providers({delivery for delivery, _at, _words in rows if delivery})
+    providers = mailbox_providers_of({delivery for delivery, _at, _words in rows if delivery})
     found: dict[str, PolicyBounces] = defaultdict(PolicyBounces)
     for delivery, at, words in rows:
         bounces = found[providers.get(delivery or 0, "")]
@@ -78,7 +78,8 @@ def policy_bounces(send: Send, *, since: datetime.datetime | None) -> dict[str, 
     return dict(found)
 
 
-def _mailbox_providers(deliveries: set[int]) -> dict[int, str]:
+def mailbox_providers_of(deliveries: set[int]) -> dict[int, str]:
+    """The mailbox provider of each delivery; empty for an erased subscriber."""
     owners = dict(Delivery.objects.filter(pk__in=deliveries).values_list("pk", "subscriber_id"))
     canonicals = dict(Subscriber.objects.filter(pk__in=set(owners.values())).values_list("pk", "canonical"))
     return {pk: mailbox_provider_of(canonicals.get(owner, "")) for pk, owner in owners.items()}

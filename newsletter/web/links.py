@@ -19,6 +19,7 @@ from django.utils import timezone
 from django.views.decorators.http import require_safe
 
 from newsletter.engagement.agents import agent_family
+from newsletter.engagement.disabled_links import DISABLED
 from newsletter.engagement.link_tables import TABLES
 from newsletter.engagement.networks import network_class, network_hash, visitor_hash
 from newsletter.engagement.record import RECORDER, Request
@@ -63,7 +64,7 @@ def with_headers(view: Callable[..., HttpResponse]) -> Callable[..., HttpRespons
 def follow_link(request: HttpRequest, token: str) -> HttpResponse:
     """Lead on, show the image, or answer a canary; 404 for every other token, the same for all of them.
 
-    HEAD is answered like GET and counts nothing.
+    A link that an editor has disabled leads nowhere, and counts nothing. HEAD is answered like GET and counts nothing.
     """
     link = read_token(token)
     if link is None:
@@ -72,6 +73,8 @@ def follow_link(request: HttpRequest, token: str) -> HttpResponse:
         response = HttpResponse(PIXEL, content_type="image/gif")
     elif link.number in CANARIES:
         response = HttpResponse("There is nothing to see here.\n", content_type="text/plain; charset=utf-8")
+    elif DISABLED.has(link.edition, link.number):
+        return _disabled_link(request)
     else:
         url = TABLES.destination(link.edition, link.number)
         if url is None:
@@ -108,8 +111,16 @@ def _record_after(response: HttpResponse, request: HttpRequest, link: LinkToken)
 
 def _dead_link(request: HttpRequest) -> HttpResponse:
     """The page of a link that is incomplete or from nowhere, with the archives as far as the database answers."""
+    return render(request, "newsletter/dead_link.html", {"newsletters": _newsletters()}, status=404)
+
+
+def _disabled_link(request: HttpRequest) -> HttpResponse:
+    """The page of a link that an editor has disabled. It does not name the address behind it."""
+    return render(request, "newsletter/disabled_link.html", {"newsletters": _newsletters()}, status=410)
+
+
+def _newsletters() -> list[Newsletter]:
     try:
-        newsletters = list(Newsletter.objects.order_by("name", "pk")[:MAX_ARCHIVES])
+        return list(Newsletter.objects.order_by("name", "pk")[:MAX_ARCHIVES])
     except (DatabaseError, InterfaceError):
-        newsletters = []
-    return render(request, "newsletter/dead_link.html", {"newsletters": newsletters}, status=404)
+        return []

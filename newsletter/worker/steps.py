@@ -9,6 +9,8 @@ from newsletter.deliverability.check import check_next_domain
 from newsletter.deliverability.leavers import EVERY as COMPARE_SECONDS
 from newsletter.deliverability.leavers import compare_next_batches
 from newsletter.deliverability.postmaster import read_next_domain
+from newsletter.deliverability.report_mails import PACE_SECONDS as REPORT_PACE_SECONDS
+from newsletter.deliverability.report_mails import import_next_report_mail
 from newsletter.engagement.judge import judge_hits
 from newsletter.events.apply import apply_events
 from newsletter.events.bounces import settle_soft_bounces
@@ -190,6 +192,7 @@ STEPS: tuple[Step, ...] = (
     Step("refresh_domains", Queue.BACKGROUND, REFRESH_EVERY.total_seconds(), _refresh_domains),
     Step("check_domains", Queue.BACKGROUND, 30, check_next_domain),
     Step("read_postmaster", Queue.BACKGROUND, 300, read_next_domain),
+    Step("import_report_mails", Queue.BACKGROUND, REPORT_PACE_SECONDS, import_next_report_mail),
     Step("compare_leavers", Queue.BACKGROUND, COMPARE_SECONDS, compare_next_batches),
     Step("follow_sunset", Queue.BACKGROUND, 60, follow_sunset_policies, needs_check=True),
     Step("search_provider", Queue.BACKGROUND, 0, _search_provider),

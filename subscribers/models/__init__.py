@@ -15,6 +15,7 @@ from subscribers.models.bulk_action import (
     BulkActionState,
 )
 from subscribers.models.consent import REFUSALS, Consent, ConsentForm, ConsentKind, ConsentText, LeaveReason
+from subscribers.models.counter_rows import fold_counters
 from subscribers.models.custom_field import (
     BUILT_IN_FIELDS,
     MAX_OPTIONS,
@@ -227,6 +228,7 @@ __all__ = [
     "counted",
     "fingerprint",
     "fingerprinter",
+    "fold_counters",
     "fold_subscription_counts",
     "move_subscriptions",
     "new_idempotency_key",

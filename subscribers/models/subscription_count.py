@@ -10,13 +10,11 @@ import enum
 from collections.abc import Iterable
 from typing import ClassVar
 
-from django.db import connection, models
+from django.db import models
 from django.db.models import Sum
 
+from subscribers.models.counter_rows import fold_counters
 from subscribers.models.mailing_list import MailingList
-
-#: Rows of connections that are added up in one transaction.
-FOLDED_ROWS = 2_000
 
 
 class Growth(enum.StrEnum):
@@ -83,22 +81,6 @@ class SubscriptionCount(models.Model):
         return f"{self.day} {self.name}: {self.value}"
 
 
-FOLD = """
-    WITH taken AS (
-        DELETE FROM subscribers_subscriptioncount WHERE id IN (
-            SELECT id FROM subscribers_subscriptioncount WHERE writer <> 0 ORDER BY id LIMIT %s FOR UPDATE SKIP LOCKED)
-        RETURNING mailing_list_id, day, name, value)
-    INSERT INTO subscribers_subscriptioncount (mailing_list_id, day, name, writer, value)
-    SELECT mailing_list_id, day, name, 0, sum(value) FROM taken GROUP BY 1, 2, 3 ORDER BY 1, 2, 3
-    ON CONFLICT (mailing_list_id, day, name, writer)
-    DO UPDATE SET value = subscribers_subscriptioncount.value + excluded.value
-"""
-
-
 def fold_subscription_counts() -> bool:
-    """Add up what connections have counted. Whether there is more. Rows that are being changed are left."""
-    if connection.vendor != "postgresql" or not SubscriptionCount.objects.exclude(writer=0).exists():
-        return False
-    with connection.cursor() as cursor:
-        cursor.execute(FOLD, [FOLDED_ROWS])
-    return SubscriptionCount.objects.exclude(writer=0).count() > FOLDED_ROWS
+    """Add up what connections have counted; see `fold_counters`."""
+    return fold_counters(SubscriptionCount, ("mailing_list_id", "day", "name"))

@@ -10,22 +10,28 @@ from django.utils import timezone
 
 from newsletter.deliverability.check import Asked, refresh
 from newsletter.deliverability.dmarc_reports import store_file
+from newsletter.engagement.disabled_links import disable_address, enable_address
+from newsletter.engagement.tokens import EditionSigner
 from newsletter.models import (
     CHOOSABLE_TYPES,
+    FIRST_LINK,
     Delivery,
     DomainCheck,
+    Edition,
     EndpointReason,
     Event,
     Issue,
     MessageState,
     Newsletter,
     PostmasterDay,
+    ReportMail,
     Send,
     SendCount,
     SendState,
     WebhookAttempt,
     WebhookEndpoint,
     WebhookMessage,
+    numbered_links,
 )
 from newsletter.notifications.endpoints import disable_endpoint, open_endpoint, pause_endpoint, rotate_secret, send_test
 from newsletter.outbound import FetchPolicy
@@ -64,6 +70,7 @@ from subscribers.signup.queue import process_signups, store_signup
 from subscribers.suppression import suppress_addresses
 from tests.newsletter.deliverability.dns import DOMAIN, complete
 from tests.newsletter.deliverability.reports import DAY, record, report, yesterday
+from tests.newsletter.engagement.sent import own_links, send_to
 from tests.newsletter.reports.filled import fill_every_place
 from tests.newsletter.sending.audiences import choose
 from tests.people import BEN, ada, ben, cleo, finn, make_subscriptions
@@ -346,6 +353,36 @@ def fill_deliverability(newsletter: Newsletter) -> None:
     start_sending(make_issue("counted", newsletter))
     expand_audiences()
     Delivery.objects.filter(send__issue__slug="counted").update(state="accepted", delivered_at=now)
+    for number, (state, code, values) in enumerate(
+        (
+            ("waiting", "", {}),
+            ("waiting", "inbound_unavailable", {"detail": "503 service_unavailable: API is temporarily unavailable."}),
+            ("refused", "other_domain", {"domain": "other.example"}),
+            ("refused", "too_large", {"megabytes": 10}),
+        )
+    ):
+        ReportMail.objects.create(
+            provider="resend", mail_id=f"mail-{number}", sender_domain="dmarc-reports.harbour.example",
+            received_at=now, state=state, code=code, values=values, finished_at=now if state == "refused" else None,
+        )  # fmt: skip
+
+
+def link_pages() -> dict[str, str]:
+    """The report of an issue with links, two of its links, and the page of a disabled one."""
+    newsletter = own_links(slug="clicks", name="Clicks")
+    send = send_to("ada@example.org", newsletter=newsletter, slug="clicked")
+    first, second = (link["url"] for link in numbered_links(Edition.objects.get(pk=send.edition_id))[:2])
+    disable_address(send.issue, first, by="edda", text="The site was hacked.")
+    enable_address(send.issue, first, by="max")
+    disable_address(send.issue, first, by="edda", text="It was hacked again.")
+    assert first != second
+    path = EditionSigner(send.edition_id).url(FIRST_LINK)
+    return {
+        "report-links": admin_url("newsletter_issue_report", send.issue_id),
+        "link-disabled": admin_url("newsletter_issue_report_links", send.issue_id, FIRST_LINK),
+        "link": admin_url("newsletter_issue_report_links", send.issue_id, FIRST_LINK + 1),
+        "link-followed": path.removeprefix("http://127.0.0.1:8000"),
+    }
 
 
 def overview_pages(newsletter: Newsletter) -> dict[str, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from django.test import Client
 from playwright.sync_api import Page
 from pytest_django import Settings
 
+from newsletter.engagement.disabled_links import DISABLED
 from newsletter.models import Newsletter, PostmasterDay
 from tests.accessibility import site
 from tests.accessibility.axe import RUN, axe_script, findings_on_every_screen
@@ -50,7 +52,7 @@ def look_at(live_server: Any, editor: Client, pages: dict[str, str], steps: dict
         page = context.new_page()
         for name, (url, step) in {**{name: (url, None) for name, url in pages.items()}, **steps}.items():
             answer = page.goto(url)
-            if answer is None or answer.status not in (200, 404):
+            if answer is None or answer.status not in (200, 404, 410):
                 found.append(f"{name} did not open")
                 continue
             if step:
@@ -136,7 +138,26 @@ def test_the_pages_of_webhooks_have_no_barrier(live_server: Any, editor: Client,
     assert "\n".join(look_at(live_server, editor, pages, steps)) == ""
 
 
-def test_the_page_about_deliverability_has_no_barrier(live_server: Any, editor: Client, newsletter: Newsletter) -> None:
+def test_the_pages_of_links_have_no_barrier(live_server: Any, editor: Client, settings: Any, tmp_path: Path) -> None:
+    settings.LINK_TABLES_DIR = tmp_path / "links"
+    pages = site.link_pages()
+
+    def without_reason(page: Page) -> None:
+        page.locator("#id_reason").evaluate("field => field.required = false")
+        page.get_by_role("button", name="Disable link").click()
+        page.get_by_role("alert").wait_for()
+
+    steps: dict[str, tuple[str, Step]] = {"link-error": (pages["link"], without_reason)}
+    try:
+        assert "\n".join(look_at(live_server, editor, pages, steps)) == ""
+    finally:
+        DISABLED.forget()
+
+
+def test_the_page_about_deliverability_has_no_barrier(
+    live_server: Any, editor: Client, newsletter: Newsletter, settings: Any
+) -> None:
+    settings.DMARC_REPORT_ADDRESS = "dmarc@reports.example.org"
     empty = {"deliverability-empty": "/admin/deliverability/"}
     assert "\n".join(look_at(live_server, editor, empty, {})) == ""
     pages = site.deliverability_pages(newsletter)

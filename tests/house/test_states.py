@@ -16,6 +16,7 @@ from newsletter.models import (
     EVENT_MACHINE,
     ISSUE_MACHINE,
     MESSAGE_MACHINE,
+    REPORT_MAIL_MACHINE,
     SEND_MACHINE,
     SWITCH_MACHINE,
 )
@@ -47,6 +48,7 @@ MACHINES = {
     "import": IMPORT_MACHINE,
     "webhook endpoint": ENDPOINT_MACHINE,
     "webhook message": MESSAGE_MACHINE,
+    "mail with a DMARC report": REPORT_MAIL_MACHINE,
     "sending switch": SWITCH_MACHINE,
 }
 

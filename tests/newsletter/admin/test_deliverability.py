@@ -27,6 +27,8 @@ from newsletter.models import (
     Issue,
     PostmasterDay,
     PostmasterReading,
+    ReportMail,
+    ReportMailState,
     SpamRateAcknowledgement,
 )
 from newsletter.outbound import FetchPolicy
@@ -202,6 +204,52 @@ def test_a_refused_file_says_why_at_the_field(max_: Client, content: bytes, sent
 def test_an_upload_without_a_file_is_refused(max_: Client) -> None:
     assert "Choose a file." in words_on(max_.post(PAGE, {"action": "upload"}))
     assert max_.post(PAGE, {"action": "other"}).status_code == 400
+
+
+def refuse_a_mail(code: str = "other_domain", **values: object) -> ReportMail:
+    now = timezone.now()
+    return ReportMail.objects.create(
+        provider="resend",
+        mail_id="a-mail",
+        sender_domain="harbour.example",
+        received_at=now,
+        state=ReportMailState.REFUSED,
+        code=code,
+        values=values,
+        finished_at=now,
+    )
+
+
+def test_refused_mails_are_listed_with_their_reason_while_the_address_is_set(max_: Client, settings: Settings) -> None:
+    refuse_a_mail(domain="<b>other.example</b>")
+    assert "DMARC reports by mail" not in words_on(max_.get(PAGE))
+    settings.DMARC_REPORT_ADDRESS = "dmarc@reports.example.org"
+    response = max_.get(PAGE)
+    words = words_on(response)
+    assert "dmarc@reports.example.org" in words
+    assert "The report is about <b>other.example</b>, and no newsletter sends from it." in words
+    assert "<b>other" not in response.content.decode()
+    assert "Fetch again" in words
+
+
+def test_a_refused_mail_is_fetched_again_once(max_: Client, settings: Settings) -> None:
+    settings.DMARC_REPORT_ADDRESS = "dmarc@reports.example.org"
+    mail = refuse_a_mail("inbound_gone", detail="404")
+    assert max_.post(PAGE, {"action": "fetch", "mail": mail.pk}).status_code == 302
+    mail.refresh_from_db()
+    assert (mail.state, mail.attempts, mail.finished_at) == (ReportMailState.WAITING, 0, None)
+    for wrong in (str(mail.pk), "9" * 30, "x", ""):
+        assert max_.post(PAGE, {"action": "fetch", "mail": wrong}).status_code == 400
+
+
+def test_the_page_says_that_mails_cannot_be_read_without_a_key(dora: Client, settings: Settings) -> None:
+    settings.DMARC_REPORT_ADDRESS = "dmarc@reports.example.org"
+    assert "No mail waits" in words_on(dora.get(PAGE))
+    refuse_a_mail("inbound_gone")
+    settings.PROVIDER_READ_KEY = ""
+    words = words_on(dora.get(PAGE))
+    assert "set RESEND_READ_KEY" in words
+    assert "Fetch again" not in words
 
 
 def test_unknown_senders_come_first_on_the_page(dora: Client) -> None:

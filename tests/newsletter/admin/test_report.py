@@ -530,7 +530,7 @@ def test_links_show_humans_beside_all_hits_in_the_order_of_the_mail(edda: Client
     shown = words_on(edda.get(page_of(send.issue, "report")))
     assert "48 hits on links, 40 of them by programs" in shown
     assert "about 8, of whom 2 through programs that load every image. Loads of the image in all: 9." in shown
-    assert "a Deep dives · https://story.example/a 2 43 b Deep dives · https://story.example/b 4 5" in shown
+    assert "a Deep dives · https://story.example/a · Disable… a 2 43 b Deep dives · https://story.example/b" in shown
 
 
 def test_an_issue_without_a_source_of_clicks_has_no_section_about_links(edda: Client, send: Send) -> None:

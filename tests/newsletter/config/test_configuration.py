@@ -102,6 +102,8 @@ def test_all_errors_are_reported_at_once(environment: pytest.MonkeyPatch) -> Non
         ("RETENTION_DELIVERABILITY_DAYS", "7"),
         ("RETURN_PATH", "send example"),
         ("DKIM_SELECTORS", "resend,a b"),
+        ("DMARC_REPORT_ADDRESS", "@reports.example.org"),
+        ("DMARC_REPORT_ADDRESS", "a@reports.example.org,b@reports.example.org"),
         ("LOG_LEVEL", "loud"),
     ],
 )

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import gzip
 import io
+import struct
+import tracemalloc
 import zipfile
+from contextlib import suppress
 from email.message import EmailMessage
 
 import pytest
@@ -70,6 +73,84 @@ def test_a_bomb_is_refused_at_the_limit(pack: object) -> None:
     bomb = pack(b"<" + b" " * (3 * MAX_BYTES))  # type: ignore[operator]
     assert len(bomb) < 100_000
     assert code_of(bomb) == "too_large"
+
+
+def peak_of(data: bytes) -> int:
+    """The most bytes that were allocated at a time while these were read, without themselves."""
+    tracemalloc.start()
+    try:
+        with suppress(DmarcError):
+            reports_in(data)
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+def with_size(data: bytes, size: int) -> bytes:
+    """A ZIP whose headers say that its files have this size (APPNOTE.TXT §4.3.7 and §4.3.12)."""
+    lying = bytearray(data)
+    for signature, place in ((b"PK\x03\x04", 22), (b"PK\x01\x02", 24)):
+        start = -1
+        while (start := data.find(signature, start + 1)) >= 0:
+            struct.pack_into("<L", lying, start + place, size)
+    return bytes(lying)
+
+
+HUGE = b"<" + b" " * (6 * MAX_BYTES)
+
+
+def packed_by(method: int) -> bytes:
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", method) as archive:
+        archive.writestr("bomb.xml", HUGE)
+    return packed.getvalue()
+
+
+BOMBS = {
+    "gz": gzip.compress(HUGE),
+    "gz that says 10 bytes": gzip.compress(HUGE)[:-4] + struct.pack("<L", 10),
+    "gz in gz": gzip.compress(gzip.compress(HUGE)),
+    "zip": zipped(("bomb.xml", HUGE)),
+    "zip that says 10 bytes": with_size(zipped(("bomb.xml", HUGE)), 10),
+    "zip that says 4 GB": with_size(zipped(("bomb.xml", HUGE)), 0xFFFFFFFE),
+    "zip of many": zipped(*((f"{number}.xml", b"<" + b" " * (MAX_BYTES - 1)) for number in range(10))),
+    "zip in zip": zipped(("inner.zip", zipped(("bomb.xml", HUGE)))),
+    "zip by bzip2": packed_by(zipfile.ZIP_BZIP2),
+    "zip by LZMA": packed_by(zipfile.ZIP_LZMA),
+    "mail with gz": mail_with(gzip.compress(HUGE), "report.xml.gz"),
+    "mail with zip": mail_with(zipped(("bomb.xml", HUGE)), "report.zip"),
+    "mail of many parts": b"Content-Type: multipart/mixed; boundary=b\n\n" + b"--b\n\nx\n" * (MAX_BYTES // 20),
+    "mail in mails": b"Content-Type: message/rfc822\n\n" * (MAX_BYTES // 200),
+}
+
+
+@pytest.mark.parametrize("name", BOMBS)
+def test_whatever_a_file_says_it_never_unpacks_to_much_more_than_the_limit(name: str) -> None:
+    assert len(BOMBS[name]) < MAX_BYTES, "it is refused for what it unpacks to"
+    code_of(BOMBS[name])
+    # Two texts at a time, and what unpacking needs beside them.
+    assert peak_of(BOMBS[name]) < 3.5 * MAX_BYTES
+
+
+@pytest.mark.parametrize(
+    ("name", "code"),
+    [
+        ("gz that says 10 bytes", "too_large"),
+        ("zip that says 10 bytes", "damaged"),
+        ("zip that says 4 GB", "too_large"),
+        ("zip by bzip2", "compression"),
+        ("zip by LZMA", "compression"),
+        ("mail of many parts", "too_many_files"),
+        ("mail in mails", "too_many_files"),
+    ],
+)
+def test_sizes_that_lie_and_unusual_packing_are_refused(name: str, code: str) -> None:
+    assert code_of(BOMBS[name]) == code
+
+
+@pytest.mark.parametrize("line", [b"a=b;\n ", b"a=b;\r "], ids=["folded", "folded by CR"])
+def test_a_mail_with_endless_headers_is_refused_before_they_are_parsed(line: bytes) -> None:
+    assert code_of(b"Content-Type: text/plain;\n " + line * (MAX_BYTES // 20) + b"\n\nwords") == "too_many_files"
 
 
 def test_many_files_that_are_too_large_together_are_refused() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import string
 from collections.abc import Iterator
 from typing import Any
@@ -13,7 +14,8 @@ from django.db.utils import OperationalError
 from django.test import Client
 from django.urls import reverse
 
-from newsletter.engagement import link_tables
+from newsletter.engagement import disabled_links, link_tables
+from newsletter.engagement.disabled_links import DISABLED
 from newsletter.engagement.judge import judge_hits
 from newsletter.engagement.link_tables import TABLES, LinkTables, keep_table
 from newsletter.engagement.record import RECORDER
@@ -54,9 +56,11 @@ TARGET = "https://harbour.example/cranes/1"
 @pytest.fixture(autouse=True)
 def _fresh_process() -> Iterator[None]:
     TABLES.forget()
+    DISABLED.forget()
     message_template.cache_clear()
     yield
     TABLES.forget()
+    DISABLED.forget()
 
 
 @pytest.fixture
@@ -201,6 +205,7 @@ def test_without_table_and_database_the_visitor_is_asked_to_come_back(client: Cl
 def test_a_known_link_needs_no_query_to_lead_on(
     client: Client, send: Send, django_assert_num_queries: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(disabled_links, "REFRESH_SECONDS", math.inf)
     path = path_of(send, FIRST_LINK, ADA)
     client.get(path)
     taken: list[object] = []

@@ -90,3 +90,11 @@ def test_the_order_does_not_matter(rows: list[tuple[int, BounceClass]], random: 
     shuffled = list(found)
     random.shuffle(shuffled)  # type: ignore[attr-defined]
     assert judge(found) == judge(shuffled)
+
+
+def test_points_lapse_by_themselves_once_the_window_has_passed() -> None:
+    """Nothing is stored that would have to be lowered: a later bounce only sees those of its own window."""
+    assert judge(marks(0, 8, 16, 24, 29)) is not None
+    for later in (31, 60, 100):
+        assert judge(marks(0, 8, 16, 24, later)) is None
+    assert judge(marks(0, 8, 16, 24, 40, 48, 56)) is None

@@ -25,7 +25,7 @@ from newsletter.models import (
     WebhookSecret,
 )
 from newsletter.notifications import delivering
-from newsletter.notifications.delivering import DELAYS, deliver_messages, rest_after, retry_delay
+from newsletter.notifications.delivering import DELAYS, LONGEST_ASKED, deliver_messages, rest_after, retry_delay
 from newsletter.notifications.endpoints import (
     activate_endpoint,
     failed_since,
@@ -158,6 +158,42 @@ def test_attempts_follow_the_plan_of_the_standard_and_then_end(
     clock(days=4)
     assert not deliver_messages()
     assert {each.uid for each in receiver.received} == {message.uid}
+
+
+@pytest.mark.parametrize(("status", "waits"), [(429, 1800), (503, 1800), (500, 10)])
+def test_an_endpoint_that_asks_for_a_wait_gets_it(
+    endpoint: WebhookEndpoint,
+    receiver: Receiver,
+    clock: Callable[..., None],
+    monkeypatch: pytest.MonkeyPatch,
+    status: int,
+    waits: int,
+) -> None:
+    monkeypatch.setattr(random, "uniform", lambda low, high: 1.0)
+    receiver.replies["/hook"] = Reply(status, headers={"Retry-After": "1800"})
+    send_test(endpoint)
+    assert deliver_messages()
+    other = send_test(endpoint)
+    receiver.replies["/hook"] = Reply(204)
+    if waits == 1800:
+        clock(seconds=waits / 2)
+        assert not deliver_messages(), "neither the message nor another one"
+    clock(seconds=waits)
+    assert deliver_messages()
+    assert state_of(other) == "delivered"
+
+
+def test_a_wait_for_days_is_cut_to_an_hour(
+    endpoint: WebhookEndpoint, receiver: Receiver, clock: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(random, "uniform", lambda low, high: 1.0)
+    receiver.replies["/hook"] = Reply(503, headers={"Retry-After": "864000"})
+    message = send_test(endpoint)
+    assert deliver_messages()
+    receiver.replies["/hook"] = Reply(204)
+    clock(seconds=LONGEST_ASKED.total_seconds() + 1)
+    assert deliver_messages()
+    assert state_of(message) == "delivered"
 
 
 def test_retries_spread_out() -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import datetime
+import itertools
 import json
 
 import pytest
 from django.utils import timezone
 
+from newsletter.deliverability.rates import complaints
 from newsletter.events.apply import apply_events
 from newsletter.models import (
     Batch,
@@ -171,6 +173,28 @@ def test_counting_takes_two_queries_whatever_the_size(
     send = send_of(issue)
     with django_assert_num_queries(2):  # type: ignore[operator]
         assert send_health_of(send).sample == 200
+
+
+def test_the_counters_give_the_numbers_that_counting_deliveries_gives(issue: Issue) -> None:
+    send = sent_to(issue, 200)
+    now = timezone.now()
+    keys = iter(Delivery.objects.order_by("pk").values_list("pk", flat=True))
+    facts = itertools.product(DeliveryState, (None, now), (None, now), (None, now), ("", "erased"))
+    for (state, bounced, complained, delivered, reason), key in zip(facts, keys, strict=False):
+        row = Delivery.objects.filter(pk=key)
+        row.update(state=state, reason=reason, delivered_at=delivered, bounced_at=bounced, complained_at=complained)
+    bounced_keys = Delivery.objects.filter(bounced_at__isnull=False).order_by("pk").values_list("pk", flat=True)
+    Delivery.objects.filter(pk__in=list(bounced_keys)[::3]).update(bounced_at=None)
+    Event.objects.bulk_create(
+        Event(provider="resend", event_id=f"msg_{key}", kind="email.bounced", body="{}", bounce="no_mailbox",
+              state=EventState.APPLIED, delivery_id=key)
+        for key in bounced_keys
+    )  # fmt: skip
+    found = send_health_of(send)
+    assert found.bounced == Delivery.objects.filter(send=send, bounced_at__isnull=False).count() > 10
+    reported = Delivery.objects.filter(send=send, complained_at__isnull=False).count()
+    assert found.complained == reported > 10
+    assert complaints(now - datetime.timedelta(days=1))[0] == reported
 
 
 def test_soft_bounces_do_not_pause_a_send(issue: Issue) -> None:
