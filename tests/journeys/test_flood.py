@@ -39,6 +39,9 @@ SEED = 20261130
 #: Mails for each event: three or four tell of each mail.
 RECIPIENTS = round(FLOOD / 3.6 / 2.75)
 
+#: With SQLite, one worker runs.
+WORKERS = ("worker", "second") if IS_POSTGRESQL else ("worker",)
+
 #: Events that a worker applies in one transaction.
 CHUNK = 2_000
 
@@ -52,7 +55,6 @@ class Flood:
         self.installation, self.folder = installation, folder
         self.ledger = Ledger(installation.environment["DATABASE_URL"])
         self.answers: list[tuple[Planned, int]] = []
-        self.kills = 0
 
     # --- Before -------------------------------------------------------------------------------------------------------
 
@@ -110,17 +112,14 @@ class Flood:
 
     def _stage_of_kills(self, clients: Clients, web: int) -> None:
         """Workers, and a process of the web server, are killed wherever they are."""
-        clients.go()
-        workers = ["worker", "second"] if IS_POSTGRESQL else ["worker"]
-        for name in workers:
-            self.installation.processes.start_worker(name)
         before = self.waiting()
+        assert before, "the last worker died after its first transaction"
+        clients.go()
+        self._start_workers()
         wait_until(lambda: self.waiting() != before, "events are applied or arrive")
         children = Path(f"/proc/{web}/task/{web}/children").read_text().split()
         os.kill(int(children[0]), signal.SIGKILL)
-        for name in workers:
-            self.installation.processes.kill(name)
-            self.kills += 1
+        self._kill_workers()
         self.answers += clients.answers()
 
     def _die_at(self, point: str, *, needs_events: bool = True) -> None:
@@ -132,22 +131,29 @@ class Flood:
         del self.installation.environment["FAILPOINT"]
         wait_until(lambda: worker.poll() is not None, f"a worker dies at {point}", 180)
         assert worker.returncode == -signal.SIGKILL
-        self.kills += 1
 
     def waiting(self) -> int:
         """Events that are not applied yet."""
         return self.ledger.number("SELECT count(*) FROM newsletter_event WHERE state = 'new'")
 
     def fall(self) -> None:
-        """Let a worker do what is left."""
+        """Let workers do what is left."""
         due = "SELECT count(*) FROM newsletter_hit WHERE is_due"
         self._work(lambda: not self.waiting() and not self.ledger.number(due))
 
     def _work(self, is_done: Callable[[], bool]) -> None:
-        """Let a worker work until this is done."""
-        self.installation.processes.start_worker()
-        wait_until(is_done, "the worker has done everything", 300)
-        self.installation.processes.kill("worker")
+        """Let workers work until this is done."""
+        self._start_workers()
+        wait_until(is_done, "the workers have done everything", 600)
+        self._kill_workers()
+
+    def _start_workers(self) -> None:
+        for name in WORKERS:
+            self.installation.processes.start_worker(name)
+
+    def _kill_workers(self) -> None:
+        for name in WORKERS:
+            self.installation.processes.kill(name)
 
     def secret(self) -> str:
         program = "from django.conf import settings; print(settings.WEBHOOK_SECRETS[0])"
