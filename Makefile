@@ -28,7 +28,7 @@ test-sqlite: .venv/dev.stamp
 test-postgresql: .venv/dev.stamp ## run the database tests on a PostgreSQL server that is started for them
 	$(BIN)/python -m tests.postgresql $(BIN)/python -m pytest -n auto --durations=10 -m "not browser and not processes and not own_database and not fidelity and not faults and not scale and not upgrade" $(ARGS)
 
-test-journeys: .venv/dev.stamp $(if $(shell command -v npm),tests/sandbox/sdk/node_modules/.stamp tests/accessibility/node_modules/.stamp) ## run real processes over HTTP and in a browser, kill them and compare the ledger; on both databases
+test-journeys: .venv/dev.stamp $(if $(shell command -v npm),tests/sandbox/sdk/node_modules/.stamp tests/accessibility/node_modules/.stamp) ## run real processes over HTTP and in a browser, kill them and compare the ledger; on both databases; FLOOD_EVENTS=5000 for a smaller flood of events
 	$(BIN)/python -m pytest -n 3 -m "(processes or browser) and not postgresql and not faults and not scale and not upgrade" $(ARGS)
 	$(BIN)/python -m tests.postgresql $(BIN)/python -m pytest -n 3 -m "processes and not browser and not own_database and not faults and not scale and not upgrade" $(ARGS)
 

@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 
 from django.db import connection
 
-from newsletter.models import CountScope, Event, EventType, SendCount
+from newsletter.events.bounce_counts import counted_class, counted_classes
+from newsletter.models import CountScope, EventType, SendCount
 from newsletter.models.bulk_sql import as_json, execute_with_rows
 from newsletter.models.send_count import BOUNCED_DELIVERIES, Change, changes_by_key
 
@@ -138,16 +139,12 @@ def _changes(delivery: FoundDelivery) -> Iterator[tuple[Change, int]]:
 def _bounce_changes(
     bounces: Mapping[int, set[str]], deliveries: Mapping[int, FoundDelivery]
 ) -> Iterator[tuple[Change, int]]:
-    """Each delivery counts under one class: the first in the alphabet of those that its events name."""
+    """Each delivery counts under one class, which a further bounce may change."""
     if not bounces:
         return
-    known: dict[int, str] = {}
-    earlier = Event.objects.filter(delivery_id__in=list(bounces), superseded_mail="").exclude(bounce="")
-    for key, code in earlier.values_list("delivery_id", "bounce"):
-        if key is not None:
-            known[key] = min(code, known.get(key, code))
+    known = counted_classes(list(bounces))
     for key, codes in bounces.items():
-        before, after = known.get(key), min(codes | ({known[key]} if key in known else set()))
+        before, after = known.get(key), counted_class(codes | ({known[key]} if key in known else set()))
         if before == after:
             continue
         send = deliveries[key].send_id

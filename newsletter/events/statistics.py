@@ -10,12 +10,12 @@ from django.db import connection, transaction
 from django.db.models import Case, Count, F, Q, QuerySet, Sum, TextField, Value, When
 from django.db.models.expressions import Func
 
+from newsletter.events.bounce_counts import counted_classes
 from newsletter.models import (
     IS_DELIVERED,
     CountScope,
     Delivery,
     DeliveryState,
-    Event,
     EventType,
     Reason,
     Send,
@@ -173,11 +173,6 @@ def _grouped(rows: QuerySet[Any], *names: str) -> Iterator[tuple[Any, ...]]:
 
 def _bounces(deliveries: QuerySet[Delivery]) -> Iterator[tuple[CountScope, str, str, int]]:
     """Each delivery under one class of its bounces, as where they are applied."""
-    found: dict[int, str] = {}
     bounced = deliveries.filter(bounced_at__isnull=False).values("pk")
-    events = Event.objects.filter(delivery_id__in=bounced, superseded_mail="").exclude(bounce="")
-    for key, code in events.values_list("delivery_id", "bounce").iterator(chunk_size=5_000):
-        if key is not None:
-            found[key] = min(code, found.get(key, code))
-    for code, value in Counter(found.values()).items():
+    for code, value in Counter(counted_classes(bounced).values()).items():
         yield CountScope.BOUNCE, code, BOUNCED_DELIVERIES, value

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from newsletter.models import STARTED, DeliveryState, EventType, Send, SendCount, SendState
-from newsletter.models.send_count import EVENT, REACHED, STATE
+from newsletter.models.rates import DELIVERED_PLACES, delivered_of, rate_base
+from newsletter.models.send_count import EVENT, PLACE, STATE
 
 #: How many issues a rate is about; it is compared with as many before.
 ISSUES = 5
@@ -21,6 +22,12 @@ MAX_SENDS = 100
 ACCEPTED = f"{STATE}{DeliveryState.ACCEPTED.value}"
 CLICKED = f"{EVENT}{EventType.CLICKED.value}"
 COMPLAINED = f"{EVENT}{EventType.COMPLAINED.value}"
+DELIVERED = f"{EVENT}{EventType.DELIVERED.value}"
+
+#: The totals that are read.
+NAMES = (ACCEPTED, CLICKED, COMPLAINED, DELIVERED, *(f"{PLACE}{place.value}" for place in DELIVERED_PLACES))
+
+Totals = Mapping[str, int]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,7 +44,10 @@ class Rate:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rates:
     engagement: Rate
-    """Of the last issues: clicked of delivered, or delivered of accepted if clicks are not measured."""
+    """Of the last issues: clicked of delivered, or delivered of accepted if clicks are not measured.
+
+    What is delivered, and what clicks and complaints are shares of, is the same as in the report of an issue.
+    """
     are_clicks_measured: bool
     complaints: Rate
     """Of all sends that started in the window: reported of delivered."""
@@ -51,23 +61,42 @@ def recent_rates(now: datetime.datetime) -> Rates:
     started = Send.objects.filter(state__in=STARTED).order_by("-started_at", "-pk")
     columns = ("pk", "state", "started_at", "issue__newsletter__consent_mode")
     sends = list(started.values_list(*columns)[:MAX_SENDS])
-    totals = SendCount.objects.totals([pk for pk, *_ in sends], (REACHED, ACCEPTED, CLICKED, COMPLAINED))
+    totals = SendCount.objects.totals([pk for pk, *_ in sends], NAMES)
     finished = [
         (pk, mode) for pk, state, _at, mode in sends if state == SendState.SENT and totals.get(pk, {}).get(ACCEPTED)
     ]
     compared = finished[: 2 * ISSUES]
     last, before = ([totals[pk] for pk, _mode in part] for part in (compared[:ISSUES], compared[ISSUES:]))
     are_measured = any(mode != "none" for _pk, mode in compared[:ISSUES]) or any(each.get(CLICKED) for each in last)
-    part, whole = (CLICKED, REACHED) if are_measured else (REACHED, ACCEPTED)
+    part, whole = (_clicked, _base) if are_measured else (delivered_of, _accepted)
     lately = [totals[pk] for pk, _state, at, _mode in sends if at and at >= now - COMPLAINT_WINDOW and pk in totals]
     return Rates(
         engagement=_rate(part, whole, last, before),
         are_clicks_measured=are_measured,
-        complaints=_rate(COMPLAINED, REACHED, lately, []),
+        complaints=_rate(_complained, _base, lately, []),
     )
 
 
-def _rate(part: str, whole: str, last: Sequence[dict[str, int]], before: Sequence[dict[str, int]]) -> Rate:
+def _clicked(totals: Totals) -> int:
+    return totals.get(CLICKED, 0)
+
+
+def _complained(totals: Totals) -> int:
+    return totals.get(COMPLAINED, 0)
+
+
+def _accepted(totals: Totals) -> int:
+    return totals.get(ACCEPTED, 0)
+
+
+def _base(totals: Totals) -> int:
+    return rate_base(totals).count
+
+
+Count = Callable[[Totals], int]
+
+
+def _rate(part: Count, whole: Count, last: Sequence[Totals], before: Sequence[Totals]) -> Rate:
     """Of all recipients of the sends together, the latest send first."""
     value, former = _share(part, whole, last), _share(part, whole, before)
     each = (_share(part, whole, [totals]) for totals in reversed([*last, *before]))
@@ -78,6 +107,6 @@ def _rate(part: str, whole: str, last: Sequence[dict[str, int]], before: Sequenc
     )
 
 
-def _share(part: str, whole: str, sends: Sequence[dict[str, int]]) -> float | None:
-    of = sum(totals.get(whole, 0) for totals in sends)
-    return sum(totals.get(part, 0) for totals in sends) / of if of else None
+def _share(part: Count, whole: Count, sends: Sequence[Totals]) -> float | None:
+    of = sum(map(whole, sends))
+    return sum(map(part, sends)) / of if of else None

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from django.db.models import QuerySet
 from django.utils.functional import Promise
 
+from newsletter.events.bounce_counts import counted_classes
 from newsletter.models import Delivery, DeliveryState, Event, EventState, Send
 from newsletter.models.send_count import Place
 from newsletter.reports.places import INDEXED_PLACES, PLACE_WORDS, STATES_WITH_REASONS, in_place
@@ -94,11 +95,7 @@ def _selected(send: Send, selection: Selection) -> QuerySet[Delivery]:
 def _with_bounce(rows: QuerySet[Delivery], code: str) -> tuple[list[int], int | None]:
     """Those of the next READ_FOR_A_CLASS whose class is `code`, by the same rule as the counters."""
     keys = list(rows.values_list("pk", flat=True)[:READ_FOR_A_CLASS])
-    classes: dict[int, str] = {}
-    events = Event.objects.filter(delivery_id__in=keys, superseded_mail="").exclude(bounce="")
-    for key, bounce in events.values_list("delivery_id", "bounce"):
-        if key is not None:
-            classes[key] = min(bounce, classes.get(key, bounce))
+    classes = counted_classes(keys)
     found = [key for key in keys if classes.get(key) == code]
     if len(found) > PER_PAGE:
         return found, found[PER_PAGE - 1]
