@@ -46,7 +46,7 @@ from subscribers.consent.data_requests import delete_old_data_requests
 from subscribers.consent.signing_keys import RECORD_SECONDS, record_signing_keys
 from subscribers.directory.bulk import run_bulk_actions
 from subscribers.imports.engine import ImportWorker
-from subscribers.models import fold_subscription_counts, suppression_secret_differs
+from subscribers.models import fold_cohort_counts, fold_subscription_counts, suppression_secret_differs
 from subscribers.privacy.retention import EVERY as RETENTION_SECONDS
 from subscribers.privacy.retention import purge_expired
 from subscribers.signup.links import send_requested_links
@@ -113,7 +113,7 @@ def _read_event_logs() -> bool:
 
 
 def _fold_counters() -> bool:
-    return fold_send_counts() | fold_subscription_counts()
+    return fold_send_counts() | fold_subscription_counts() | fold_cohort_counts()
 
 
 def _recover_abandoned() -> bool:
