@@ -10,6 +10,8 @@ from newsletter.deliverability.leavers import EVERY as COMPARE_SECONDS
 from newsletter.deliverability.leavers import compare_next_batches
 from newsletter.deliverability.postmaster import read_next_domain
 from newsletter.engagement.judge import judge_hits
+from newsletter.engagement.reading import measure_reading
+from newsletter.engagement.story_counters import list_stories
 from newsletter.events.apply import apply_events
 from newsletter.events.bounces import settle_soft_bounces
 from newsletter.events.event_log import PACE_SECONDS as LOG_PACE_SECONDS
@@ -178,6 +180,8 @@ STEPS: tuple[Step, ...] = (
     Step("auto_pause", Queue.SENDING, 1, auto_pause_sends),
     Step("settle_proven", Queue.EVENTS, 0, settle_proven),
     Step("hold_expired", Queue.EVENTS, 0, _hold_expired),
+    Step("list_stories", Queue.BACKGROUND, 10, list_stories),
+    Step("measure_reading", Queue.BACKGROUND, 300, measure_reading),
     Step("fold_counters", Queue.BACKGROUND, 60, _fold_counters),
     Step("drop_cancelled", Queue.SENDING, 0, drop_cancelled),
     Step("finish_sends", Queue.SENDING, 0, finish_sends),

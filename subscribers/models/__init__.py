@@ -57,7 +57,7 @@ from subscribers.models.imports import (
 from subscribers.models.link_request import LinkRequest
 from subscribers.models.mail_domain import MailDomain, MailDomainStatus
 from subscribers.models.mailing_list import MailingList
-from subscribers.models.recount import rebuild_cohort_counts, rebuild_subscription_counts
+from subscribers.models.recount import rebuild_cohort_counts, rebuild_subscription_counts, with_cohort
 from subscribers.models.retention import RetentionProgress
 from subscribers.models.segment import Segment, SegmentPick
 from subscribers.models.signing_key import SigningKey
@@ -258,4 +258,5 @@ __all__ = [
     "tag_key",
     "update_subscriptions",
     "window_start",
+    "with_cohort",
 ]

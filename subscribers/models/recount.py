@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Sequence
+from typing import Any
 
 from django.db import connection, transaction
-from django.db.models import Case, CharField, Count, F, OuterRef, Q, Subquery, Sum, Value, When
+from django.db.models import Case, CharField, Count, F, OuterRef, Q, QuerySet, Subquery, Sum, Value, When
 from django.db.models.functions import Coalesce, Greatest, TruncMonth
 
 from subscribers.models.cohort import JOINED, LOST_NAMES, CohortCount, Key
 from subscribers.models.imports import Import
-from subscribers.models.subscription import IMPORTED, Subscription, SubscriptionState
+from subscribers.models.subscription import IMPORTED, Subscription, SubscriptionQuerySet, SubscriptionState
 from subscribers.models.subscription_count import SubscriptionCount
 
 StateDifference = tuple[int, str, int, int]
@@ -82,10 +83,23 @@ def _active_by_counters() -> dict[Cohort, int]:
 
 
 def _active_by_subscriptions() -> dict[Cohort, int]:
-    """As the triggers count them: an import joins when it starts, and who asked again did not come by one."""
+    rows = with_cohort(Subscription.objects.filter(state=SubscriptionState.ACTIVE).order_by())
+    groups = (
+        rows.annotate(cohort=TruncMonth("joined_at", tzinfo=datetime.UTC))
+        .values_list("mailing_list", "cohort", "cohort_source")
+        .annotate(count=Count("pk"))
+    )
+    return {(mailing_list, f"{month:%Y-%m}", source): count for mailing_list, month, source, count in groups}
+
+
+def with_cohort(rows: SubscriptionQuerySet) -> QuerySet[Any]:
+    """Active subscriptions with `joined_at` and `cohort_source`, as the triggers count them.
+
+    An import joins when it starts, and who asked again did not come by one.
+    """
     started = Import.objects.filter(pk=OuterRef("import_pk")).values(at=Coalesce("started_at", "created_at"))[:1]
-    rows = Subscription.objects.filter(state=SubscriptionState.ACTIVE).order_by()
-    rows = rows.annotate(imported_at=Subquery(started)).annotate(
+    return rows.annotate(imported_at=Subquery(started)).annotate(
+        # SQLite knows no greatest time of one that is missing.
         joined_at=Coalesce(Greatest("confirmed_at", "imported_at"), "confirmed_at"),
         cohort_source=Case(
             When(import_pk__isnull=False, request_number=0, then=Value(IMPORTED)),
@@ -94,9 +108,3 @@ def _active_by_subscriptions() -> dict[Cohort, int]:
             output_field=CharField(),
         ),
     )
-    groups = (
-        rows.annotate(cohort=TruncMonth("joined_at", tzinfo=datetime.UTC))
-        .values_list("mailing_list", "cohort", "cohort_source")
-        .annotate(count=Count("pk"))
-    )
-    return {(mailing_list, f"{month:%Y-%m}", source): count for mailing_list, month, source, count in groups}
