@@ -17,14 +17,14 @@ from newsletter.admin.time_format import zone_of
 from newsletter.models import EngagementSource, Weekday
 from newsletter.reports.best_times import (
     HOURS,
-    MIN_IN_SLOT,
+    MIN_IN_PART,
     MIN_SENDS,
     PART_HOURS,
     SENDS,
     Comparison,
     Finding,
-    Slot,
     Spread,
+    WeekPart,
     best_times,
 )
 
@@ -33,7 +33,7 @@ SHADES = 5
 
 
 @dataclass(frozen=True, slots=True)
-class SlotRow:
+class WeekPartRow:
     """A part of the week in words."""
 
     name: str
@@ -68,7 +68,9 @@ def _page(request: HttpRequest, choice: Choice) -> HttpResponse:
         "best_times",
         "admin/newsletter/best_times.html",
         sentences=sentences_of(comparison) if comparison else [],
-        slots=[_row(slot, spread, comparison) for slot, spread in comparison.slots] if comparison else [],
+        week_parts=[_row(week_part, spread, comparison) for week_part, spread in comparison.week_parts]
+        if comparison
+        else [],
         hours=[f"{hour:02}" for hour in range(24)],
         grid=_grid(found.by_hour) if found and found.by_hour else [],
         grid_sentence=_grid_sentence(found.by_hour) if found and found.by_hour else "",
@@ -89,22 +91,22 @@ def sentences_of(comparison: Comparison) -> list[str]:
             comparison.sends,
         )
         return [sentence % {"sends": comparison.sends, "least": MIN_SENDS}]
-    if finding is Finding.ONE_SLOT:
-        sentence = _("All %(sends)s sends started on %(slot)s, so there is nothing to compare.")
-        return [sentence % {"sends": comparison.sends, "slot": slot_name(comparison.slots[0][0])}]
+    if finding is Finding.ONE_PART:
+        sentence = _("All %(sends)s sends started on %(time)s, so there is nothing to compare.")
+        return [sentence % {"sends": comparison.sends, "time": week_part_name(comparison.week_parts[0][0])}]
     if comparison.best is None or comparison.best_spread is None or comparison.others is None:
         sentence = _("Not enough sends to tell: no two parts of the week have %(least)s sends each.")
-        return [sentence % {"least": MIN_IN_SLOT}]
+        return [sentence % {"least": MIN_IN_PART}]
     return [_comparing(comparison.best, comparison.best_spread, comparison.others), _certainty(finding)]
 
 
-def _comparing(best: Slot, spread: Spread, others: Spread) -> str:
+def _comparing(best: WeekPart, spread: Spread, others: Spread) -> str:
     return _(
-        "Sends on %(slot)s got %(median)s clicks for each 100 mails (median of %(sends)s sends, from %(lowest)s to "
+        "Sends on %(time)s got %(median)s clicks for each 100 mails (median of %(sends)s sends, from %(lowest)s to "
         "%(highest)s); other sends %(other_median)s (median of %(other_sends)s sends, from %(other_lowest)s to "
         "%(other_highest)s)."
     ) % {
-        "slot": slot_name(best),
+        "time": week_part_name(best),
         "median": _number(spread.median),
         "sends": spread.sends,
         "lowest": _number(spread.lowest),
@@ -125,9 +127,9 @@ def _certainty(finding: Finding) -> str:
     return _("The sends differ among themselves by more than that: the time may not be the reason.")
 
 
-def slot_name(slot: Slot) -> str:
+def week_part_name(week_part: WeekPart) -> str:
     """`Tuesday, 06:00–12:00`."""
-    weekday, part = slot
+    weekday, part = week_part
     return _("%(weekday)s, %(from)s–%(to)s") % {
         "weekday": str(Weekday(weekday).label),
         "from": f"{part * PART_HOURS:02}:00",
@@ -135,13 +137,13 @@ def slot_name(slot: Slot) -> str:
     }
 
 
-def _row(slot: Slot, spread: Spread, comparison: Comparison) -> SlotRow:
-    return SlotRow(
-        name=slot_name(slot),
+def _row(week_part: WeekPart, spread: Spread, comparison: Comparison) -> WeekPartRow:
+    return WeekPartRow(
+        name=week_part_name(week_part),
         sends=spread.sends,
         median=_number(spread.median),
         span=f"{_number(spread.lowest)}–{_number(spread.highest)}",
-        is_best=slot == comparison.best,
+        is_best=week_part == comparison.best,
     )
 
 

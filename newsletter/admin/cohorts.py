@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
 import datetime
-import io
 from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +12,7 @@ from django.utils.formats import date_format, number_format
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
+from newsletter.admin.csv_file import csv_answer
 from newsletter.models.rates import MIN_FOR_RATE, percent
 from newsletter.reports.cohorts import OTHERS, AtAge, Cohort, cohorts_of
 from subscribers.exports.columns import guarded
@@ -94,17 +93,16 @@ def _number(value: int) -> str:
 
 def cohorts_as_csv(lists: Collection[int], today: datetime.date) -> HttpResponse:
     """All cohorts by month and source, the oldest first. Cells of an age that is not reached or measured are empty."""
-    out = io.StringIO()
-    writer = csv.writer(out)
     ages = [f"{name}_after_{age}_months" for age in AGES for name in ("subscribed", "measured", "reading")]
-    writer.writerow(["month", "source", "joined", *ages])
-    for cohort in reversed(cohorts_of(lists, today, CSV_MONTHS, CSV_SOURCES).by_source):
-        cells = [cell for age in cohort.ages for cell in _cells(age)]
-        writer.writerow([f"{cohort.month:%Y-%m}", guarded(cohort.source or "sign-up"), cohort.joined, *cells])
-    response = HttpResponse(f"\ufeff{out.getvalue()}", content_type="text/csv; charset=utf-8")
-    response["Content-Disposition"] = 'attachment; filename="cohorts.csv"'
-    response["Cache-Control"] = "private, no-store"
-    return response
+    cohorts = reversed(cohorts_of(lists, today, CSV_MONTHS, CSV_SOURCES).by_source)
+    rows = (
+        (
+            *(f"{cohort.month:%Y-%m}", guarded(cohort.source or "sign-up"), cohort.joined),
+            *(cell for age in cohort.ages for cell in _cells(age)),
+        )
+        for cohort in cohorts
+    )
+    return csv_answer("cohorts", ["month", "source", "joined", *ages], rows)
 
 
 def _cells(age: AtAge | None) -> tuple[int | str, int | str, int | str]:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from django.http import HttpRequest, HttpResponse
@@ -14,6 +12,7 @@ from django.utils.formats import date_format, number_format
 from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_safe
 
+from newsletter.admin.csv_file import csv_answer
 from newsletter.admin.report_choice import PERIODS, Choice, answer, page
 from newsletter.admin.time_format import zone_of
 from newsletter.models import STORY, EngagementSource
@@ -144,7 +143,7 @@ def _stories_csv(request: HttpRequest, choice: Choice) -> HttpResponse:
         )
         for rank, story in enumerate(stories, 1)
     )
-    return _file("stories", STORY_COLUMNS, rows)
+    return csv_answer("stories", STORY_COLUMNS, rows)
 
 
 def _sources_csv(request: HttpRequest, choice: Choice) -> HttpResponse:
@@ -157,16 +156,4 @@ def _sources_csv(request: HttpRequest, choice: Choice) -> HttpResponse:
         )
         for rank, source in enumerate(sources, 1)
     )
-    return _file("sources", SOURCE_COLUMNS, rows)
-
-
-def _file(name: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> HttpResponse:
-    """With a byte order mark, by which spreadsheets tell that it is UTF-8."""
-    out = io.StringIO()
-    writer = csv.writer(out)
-    writer.writerow(columns)
-    writer.writerows(rows)
-    response = HttpResponse(f"\ufeff{out.getvalue()}", content_type="text/csv; charset=utf-8")
-    response["Content-Disposition"] = f'attachment; filename="{name}.csv"'
-    response["Cache-Control"] = "private, no-store"
-    return response
+    return csv_answer("sources", SOURCE_COLUMNS, rows)

@@ -96,18 +96,18 @@ def _measure(newsletter: Newsletter, number: int, issues: Collection[int], after
         joined |= Q(joined_at__gte=first_of_month(first), joined_at__lt=first_of_month(first + 1))
     piece = with_cohort(active.filter(pk__gt=after, pk__lte=keys[-1], tracking_agreed_at__isnull=False))
     rows = list(piece.filter(joined).values_list("subscriber", "joined_at", "cohort_source"))
-    readers = _readers(newsletter, number, issues, [subscriber for subscriber, _at, _source in rows])
+    clicked = _who_clicked(newsletter, number, issues, [subscriber for subscriber, _at, _source in rows])
     counts: Counter[Key] = Counter()
     for subscriber, at, source in rows:
         joined_in = month_number(at)
         key, age = (newsletter.pk, f"{first_of_month(joined_in):%Y-%m}", source), number - joined_in
         counts[*key, f"{Measured.AGREED}{age}"] += 1
-        counts[*key, f"{Measured.READING}{age}"] += subscriber in readers
+        counts[*key, f"{Measured.READING}{age}"] += subscriber in clicked
     CohortCount.objects.add({key: value for key, value in counts.items() if value})
     return keys[-1]
 
 
-def _readers(newsletter: Newsletter, number: int, issues: Collection[int], subscribers: Sequence[int]) -> set[int]:
+def _who_clicked(newsletter: Newsletter, number: int, issues: Collection[int], subscribers: Sequence[int]) -> set[int]:
     """Those of the subscribers who clicked in the months before the measurement."""
     through = Q(mailing_list__isnull=True) | Q(mailing_list=newsletter.pk)
     clicked = Delivery.objects.filter(

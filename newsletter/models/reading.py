@@ -11,7 +11,7 @@ from newsletter.models.newsletter import Newsletter
 class ReadingMeasurement(models.Model):
     """The measurement of one newsletter at the end of one month. What it counts is in CohortCount.
 
-    A month is measured in the one that follows, or never: later, nobody knows any more who was subscribed then.
+    A month is measured in the one that follows, or never: later it is not known who was subscribed then.
     """
 
     newsletter = models.ForeignKey(Newsletter, on_delete=models.CASCADE, related_name="+")

@@ -24,7 +24,7 @@ from newsletter.models.rates import MIN_FOR_RATE, rate_base
 SENDS, HOURS = 100, 48
 
 #: Fewer sends say nothing, in all and in a part of the week.
-MIN_SENDS, MIN_IN_SLOT = 8, 3
+MIN_SENDS, MIN_IN_PART = 8, 3
 
 #: Hours of a part of the day.
 PART_HOURS = 6
@@ -47,7 +47,7 @@ class PartOfDay(enum.IntEnum):
     EVENING = 3
 
 
-Slot = tuple[int, PartOfDay]
+WeekPart = tuple[int, PartOfDay]
 """A weekday from 0, Monday, and a part of the day."""
 
 
@@ -55,7 +55,7 @@ Slot = tuple[int, PartOfDay]
 class TimedSend:
     """A send whose first 48 hours are over. `clicks` are those for each 100 mails."""
 
-    slot: Slot
+    week_part: WeekPart
     clicks: float
 
 
@@ -77,7 +77,7 @@ class Finding(enum.Enum):
     """What can be said about parts of the week."""
 
     TOO_FEW = "fewer sends than say something"
-    ONE_SLOT = "all sends are in the same part of the week"
+    ONE_PART = "all sends are in the same part of the week"
     TOO_SPREAD = "no part of the week has enough sends"
     UNCLEAR = "the best part of the week differs less from the others than the sends in it do from each other"
     CLEAR = "the middle half of the sends in the best part of the week is above that of the others"
@@ -85,12 +85,12 @@ class Finding(enum.Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison:
-    """`best` and `others` are None if the finding compares nothing. `slots` are all, those with most clicks first."""
+    """`best` and `others` are None if nothing is compared. `week_parts` are all, those with most clicks first."""
 
     finding: Finding
     sends: int
-    slots: tuple[tuple[Slot, Spread], ...]
-    best: Slot | None = None
+    week_parts: tuple[tuple[WeekPart, Spread], ...]
+    best: WeekPart | None = None
     best_spread: Spread | None = None
     others: Spread | None = None
 
@@ -125,7 +125,7 @@ def best_times(newsletter: int, zone: zoneinfo.ZoneInfo, now: datetime.datetime)
         clicks[edition] += humans
         by_hour[local.weekday(), local.hour] += humans
     timed = [
-        TimedSend(slot=slot_of(at.astimezone(zone)), clicks=100 * clicks[edition] / base)
+        TimedSend(week_part=week_part_of(at.astimezone(zone)), clicks=100 * clicks[edition] / base)
         for send, edition, at in sends
         if (base := bases.get(send, 0)) >= MIN_FOR_RATE
     ]
@@ -145,32 +145,32 @@ def _aware(hour: datetime.datetime | str) -> datetime.datetime:
     return at if at.tzinfo else at.replace(tzinfo=datetime.UTC)
 
 
-def slot_of(local: datetime.datetime) -> Slot:
+def week_part_of(local: datetime.datetime) -> WeekPart:
     """The part of the week of a time on the newsletter's clock."""
     return local.weekday(), PartOfDay(local.hour // PART_HOURS)
 
 
 def compare(sends: Sequence[TimedSend]) -> Comparison:
     """What these sends say about the parts of the week that they started in."""
-    by_slot: dict[Slot, list[float]] = defaultdict(list)
+    by_part: dict[WeekPart, list[float]] = defaultdict(list)
     for send in sends:
-        by_slot[send.slot].append(send.clicks)
-    spreads = {slot: spread_of(clicks) for slot, clicks in by_slot.items()}
+        by_part[send.week_part].append(send.clicks)
+    spreads = {week_part: spread_of(clicks) for week_part, clicks in by_part.items()}
     ordered = tuple(sorted(spreads.items(), key=lambda item: (-item[1].median, item[0])))
 
-    def found(finding: Finding, best: Slot | None = None, others: Spread | None = None) -> Comparison:
+    def found(finding: Finding, best: WeekPart | None = None, others: Spread | None = None) -> Comparison:
         spread = spreads[best] if best else None
         return Comparison(
-            finding=finding, sends=len(sends), slots=ordered, best=best, best_spread=spread, others=others
+            finding=finding, sends=len(sends), week_parts=ordered, best=best, best_spread=spread, others=others
         )
 
     if len(sends) < MIN_SENDS:
         return found(Finding.TOO_FEW)
     if len(spreads) == 1:
-        return found(Finding.ONE_SLOT)
-    best = next((slot for slot, spread in ordered if spread.sends >= MIN_IN_SLOT), None)
-    rest = [clicks for slot, of_slot in by_slot.items() if slot != best for clicks in of_slot]
-    if best is None or len(rest) < MIN_IN_SLOT:
+        return found(Finding.ONE_PART)
+    best = next((week_part for week_part, spread in ordered if spread.sends >= MIN_IN_PART), None)
+    rest = [clicks for week_part, of_part in by_part.items() if week_part != best for clicks in of_part]
+    if best is None or len(rest) < MIN_IN_PART:
         return found(Finding.TOO_SPREAD)
     others = spread_of(rest)
     is_clear = spreads[best].lower > others.upper

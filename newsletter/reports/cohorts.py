@@ -22,7 +22,7 @@ OTHERS = " others"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AtAge:
-    """A cohort at the end of a month. `measured` 0: nobody agreed that clicks are stored, or nothing was measured."""
+    """A cohort at the end of a month. `measured` 0: none agreed that clicks are stored, or nothing was measured."""
 
     subscribed: int
     measured: int

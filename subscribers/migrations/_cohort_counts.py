@@ -157,7 +157,7 @@ def _history(vendor):
             f"(substr(r.ended_at, 1, 4) * 12 + substr(r.ended_at, 6, 2) - substr({month}, 1, 4) * 12 "
             f"- substr({month}, 6, 2))"
         )
-    # Of one that was imported as ended, or asked again, nobody knows when it was active.
+    # Of one that was imported as ended, or asked again, it is not known when it was active.
     ended = "r.state IN ('unsubscribed', 'suppressed') AND r.ended_at >= r.confirmed_at AND r.import_pk IS NULL"
     rows = (
         f"SELECT r.mailing_list_id, {month} AS month, {source} AS source, 'joined' AS name, 1 AS value "

@@ -91,7 +91,7 @@ def _subscriptions(subject: DataSubject) -> Iterator[Row]:
 
 
 def _erase_subscriptions(subject: DataSubject, located: list[int]) -> int:
-    """A source that nobody else came from may be about the subscriber: cohorts forget it."""
+    """A source that no other subscriber came from may be about this one: cohorts forget it."""
     rows = Subscription.objects.filter(subscriber=subject.subscriber_pk)
     sources = set(rows.values_list("source", flat=True)) - {"", IMPORTED, ADDED}
     deleted, _by_model = rows.delete()

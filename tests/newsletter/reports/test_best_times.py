@@ -21,17 +21,17 @@ from newsletter.models import (
 )
 from newsletter.models.send_count import STATE
 from newsletter.reports.best_times import (
-    MIN_IN_SLOT,
+    MIN_IN_PART,
     MIN_SENDS,
     BestTimes,
     Finding,
     PartOfDay,
-    Slot,
     TimedSend,
+    WeekPart,
     best_times,
     compare,
-    slot_of,
     spread_of,
+    week_part_of,
 )
 from tests.publications import make_issue, make_newsletter, start_sending
 
@@ -40,24 +40,24 @@ BERLIN = zoneinfo.ZoneInfo("Europe/Berlin")
 NOW = datetime.datetime(2026, 11, 20, 12, tzinfo=datetime.UTC)
 
 
-def timed(slot: Slot, *clicks: float) -> list[TimedSend]:
-    return [TimedSend(slot=slot, clicks=each) for each in clicks]
+def timed(week_part: WeekPart, *clicks: float) -> list[TimedSend]:
+    return [TimedSend(week_part=week_part, clicks=each) for each in clicks]
 
 
 def test_seven_sends_say_nothing() -> None:
     found = compare(timed(TUESDAY, 9, 9, 9, 9) + timed(FRIDAY, 1, 1, 1))
     assert (found.finding, found.sends, found.best) == (Finding.TOO_FEW, 7, None)
-    assert [slot for slot, _spread in found.slots] == [TUESDAY, FRIDAY]
+    assert [week_part for week_part, _spread in found.week_parts] == [TUESDAY, FRIDAY]
 
 
 def test_sends_at_one_time_cannot_be_compared() -> None:
-    assert compare(timed(TUESDAY, *range(9))).finding is Finding.ONE_SLOT
+    assert compare(timed(TUESDAY, *range(9))).finding is Finding.ONE_PART
 
 
 @pytest.mark.parametrize("others", [[FRIDAY] * 2, []])
-def test_a_part_of_the_week_with_two_sends_is_compared_with_nothing(others: list[Slot]) -> None:
+def test_a_part_of_the_week_with_two_sends_is_compared_with_nothing(others: list[WeekPart]) -> None:
     each_once = [send for day in range(7) for send in timed((day, PartOfDay.NIGHT), 5, 6)]
-    alone = timed(TUESDAY, *[5.0] * 8) + [TimedSend(slot=slot, clicks=1) for slot in others]
+    alone = timed(TUESDAY, *[5.0] * 8) + [TimedSend(week_part=week_part, clicks=1) for week_part in others]
     found = compare(alone if others else each_once)
     assert (found.finding, found.best) == (Finding.TOO_SPREAD, None)
 
@@ -79,18 +79,18 @@ def test_a_difference_within_the_spread_is_not_called_clear() -> None:
 def test_one_lucky_send_makes_no_best_part_of_the_week() -> None:
     found = compare(timed(SUNDAY, 90) + timed(TUESDAY, 5, 6, 7) + timed(FRIDAY, 4, 4, 4, 4))
     assert found.best == TUESDAY
-    assert found.slots[0][0] == SUNDAY
+    assert found.week_parts[0][0] == SUNDAY
 
 
 @given(st.lists(st.tuples(st.sampled_from([TUESDAY, FRIDAY, SUNDAY]), st.floats(0, 100)), max_size=30))
-def test_a_best_part_of_the_week_is_never_named_for_few_sends(rows: list[tuple[Slot, float]]) -> None:
-    found = compare([TimedSend(slot=slot, clicks=clicks) for slot, clicks in rows])
-    assert sum(spread.sends for _slot, spread in found.slots) == found.sends == len(rows)
+def test_a_best_part_of_the_week_is_never_named_for_few_sends(rows: list[tuple[WeekPart, float]]) -> None:
+    found = compare([TimedSend(week_part=week_part, clicks=clicks) for week_part, clicks in rows])
+    assert sum(spread.sends for _slot, spread in found.week_parts) == found.sends == len(rows)
     if found.best is not None:
         assert found.best_spread
         assert found.others
         assert len(rows) >= MIN_SENDS
-        assert min(found.best_spread.sends, found.others.sends) >= MIN_IN_SLOT
+        assert min(found.best_spread.sends, found.others.sends) >= MIN_IN_PART
         assert found.best_spread.sends + found.others.sends == len(rows)
         if found.finding is Finding.CLEAR:
             assert found.best_spread.median > found.others.median
@@ -105,7 +105,7 @@ def test_a_spread_is_in_order(clicks: list[float]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("at", "slot"),
+    ("at", "week_part"),
     [
         ("2026-11-17T00:00", (1, PartOfDay.NIGHT)),
         ("2026-11-17T06:00", TUESDAY),
@@ -113,8 +113,8 @@ def test_a_spread_is_in_order(clicks: list[float]) -> None:
         ("2026-11-22T23:59", SUNDAY),
     ],
 )
-def test_a_day_has_four_parts(at: str, slot: Slot) -> None:
-    assert slot_of(datetime.datetime.fromisoformat(at)) == slot
+def test_a_day_has_four_parts(at: str, week_part: WeekPart) -> None:
+    assert week_part_of(datetime.datetime.fromisoformat(at)) == week_part
 
 
 # --- From the database
@@ -150,8 +150,8 @@ def test_clicks_of_48_hours_are_counted_on_the_clock_of_the_newsletter(newslette
     # 23:30 in UTC on a Monday is Tuesday night in Berlin.
     sent(newsletter, datetime.datetime(2026, 11, 9, 23, 30, tzinfo=datetime.UTC), {-1: 100, 0: 4, 47: 6, 48: 100})
     found = found_for(newsletter)
-    ((slot, spread),) = found.comparison.slots
-    assert (slot, spread.median) == ((1, PartOfDay.NIGHT), 5.0)
+    ((week_part, spread),) = found.comparison.week_parts
+    assert (week_part, spread.median) == ((1, PartOfDay.NIGHT), 5.0)
     assert found.by_hour == {(1, 0): 4, (2, 23): 6}
 
 

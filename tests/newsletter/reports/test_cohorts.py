@@ -23,7 +23,7 @@ def count(mailing_list: MailingList, month: str, source: str = "", **names: int)
 
 
 def subscribed(cohort: Cohort) -> list[int | None]:
-    return [age and age.subscribed for age in cohort.ages]
+    return [age.subscribed if age else None for age in cohort.ages]
 
 
 @pytest.mark.parametrize(

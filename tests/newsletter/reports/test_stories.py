@@ -97,7 +97,7 @@ def test_an_issue_whose_send_was_undone_is_not_ranked(newsletter: Newsletter) ->
     send = sent(newsletter, "undone")
     clicked(send.edition, ("Gone", "Daily", 3))
     Send.objects.filter(pk=send.pk).update(state=SendState.WITHDRAWN)
-    assert top_stories(newsletter.pk, None) == top_sources(newsletter.pk, None) == []
+    assert (top_stories(newsletter.pk, None), top_sources(newsletter.pk, None)) == ([], [])
 
 
 def test_a_story_has_its_issue_its_machine_hits_and_what_its_rate_is_of(newsletter: Newsletter) -> None:
