@@ -143,3 +143,6 @@ def test_many_issues_take_as_many_queries_as_one(edda: Client, newsletter: Newsl
 def test_reports_and_growth_lead_to_it(edda: Client, newsletter: Newsletter) -> None:
     assert PAGE in edda.get("/admin/growth/").content.decode()
     assert "/admin/growth/" in edda.get(PAGE).content.decode()
+    assert PAGE in edda.get("/admin/").content.decode()
+    report = edda.get(reverse("admin:newsletter_issue_report", args=[Issue.objects.get().pk])).content.decode()
+    assert f"{PAGE}?newsletter={newsletter.pk}" in report

@@ -83,6 +83,22 @@ def test_readers_are_counted_at_three_six_and_twelve_months(send: Send, limit: i
     }
 
 
+def test_a_piece_that_was_not_committed_is_counted_once(send: Send, monkeypatch: pytest.MonkeyPatch) -> None:
+    clicked(send, "ann", at(2026, 8, 11))
+
+    def fail(*args: Any, **options: Any) -> None:
+        raise RuntimeError("killed")
+
+    with monkeypatch.context() as killed:
+        killed.setattr(ReadingMeasurement, "save", fail)
+        with pytest.raises(RuntimeError):
+            measure_reading(NOW, 2)
+    assert measured() == {}
+    measure_all(2)
+    assert measured()["2026-06", "fair", "reading_3"] == 1
+    assert measured()["2026-06", "fair", "measured_3"] == 2
+
+
 def test_what_happens_after_the_measurement_changes_nothing(send: Send) -> None:
     clicked(send, "ann", at(2026, 8, 11))
     measure_all()
