@@ -53,6 +53,16 @@ def _number_of(at):
     return f"(extract(year FROM {at}) * 12 + extract(month FROM {at}))"
 
 
+def _changed(rows, others):
+    """Those of the rows that may be in another cohort: most updates change something else."""
+    columns = ("state", "confirmed_at", "source", "mailing_list_id", "request_number")
+    one, other = (", ".join(f"{table}.{name}" for name in columns) for table in ("one", "other"))
+    return (
+        f"(SELECT one.* FROM {rows} one JOIN {others} other ON other.id = one.id "
+        f"WHERE ({one}) IS DISTINCT FROM ({other}))"
+    )
+
+
 def _counted(rows, writer):
     return (
         f"SELECT mailing_list_id, month, source, name, {writer}, sum(value) FROM ({rows}) c "
@@ -71,7 +81,8 @@ def _postgresql():
         "DELETE": lost.replace("FROM before b", f"FROM ({_cohorts('old_rows')}) b"),
         # An active subscription that moves to another cohort is no loss of the first one.
         "UPDATE": (
-            f"WITH before AS MATERIALIZED ({_cohorts('old_rows')}), after AS MATERIALIZED ({_cohorts('new_rows')}) "
+            f"WITH before AS MATERIALIZED ({_cohorts(_changed('old_rows', 'new_rows'))}), "
+            f"after AS MATERIALIZED ({_cohorts(_changed('new_rows', 'old_rows'))}) "
             f"SELECT a.{after}, 'joined' AS name, 1 AS value FROM after a LEFT JOIN before b ON b.id = a.id "
             f"WHERE b.id IS NULL OR (a.{after}) IS DISTINCT FROM (b.{before}) "
             f"UNION ALL SELECT b.{before}, 'joined', -1 FROM before b JOIN after a ON a.id = b.id "

@@ -164,7 +164,7 @@ def test_the_pages_about_many_issues_have_no_barrier(live_server: Any, editor: C
         page.get_by_text("By source").click()
 
     pages = across_issues.pages(newsletter)
-    steps = {"growth-cohorts-by-source": (pages["growth-cohorts"], by_source)}
+    steps: dict[str, tuple[str, Step]] = {"growth-cohorts-by-source": (pages["growth-cohorts"], by_source)}
     assert "\n".join(look_at(live_server, editor, pages, steps)) == ""
 
 

@@ -23,6 +23,7 @@ from newsletter.models.send_count import STATE
 from tests.newsletter.admin.pages import words_on
 from tests.newsletter.engagement.sent import own_links
 from tests.newsletter.reports.test_stories import clicked, sent
+from tests.people import ada
 from tests.publications import make_newsletter
 
 pytestmark = [pytest.mark.django_db, pytest.mark.any_database]
@@ -141,6 +142,7 @@ def test_many_issues_take_as_many_queries_as_one(edda: Client, newsletter: Newsl
 
 
 def test_reports_and_growth_lead_to_it(edda: Client, newsletter: Newsletter) -> None:
+    ada(newsletter)
     assert PAGE in edda.get("/admin/growth/").content.decode()
     assert "/admin/growth/" in edda.get(PAGE).content.decode()
     assert PAGE in edda.get("/admin/").content.decode()
