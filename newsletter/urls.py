@@ -3,10 +3,12 @@
 from django.contrib import admin
 from django.urls import URLPattern, URLResolver, include, path
 
+from newsletter.admin.best_times import show_best_times
 from newsletter.admin.completion import complete
 from newsletter.admin.deliverability import show_deliverability
-from newsletter.admin.growth import show_growth, show_growth_csv
+from newsletter.admin.growth import show_cohorts_csv, show_growth, show_growth_csv
 from newsletter.admin.sending_switch import show_sending_switch
+from newsletter.admin.stories import show_sources_csv, show_stories, show_stories_csv
 
 handler500 = "newsletter.web.database_outage.server_error"
 
@@ -15,6 +17,11 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("admin/deliverability/", admin.site.admin_view(show_deliverability), name="deliverability"),
     path("admin/growth/", admin.site.admin_view(show_growth), name="growth"),
     path("admin/growth.csv", admin.site.admin_view(show_growth_csv), name="growth_csv"),
+    path("admin/growth/cohorts.csv", admin.site.admin_view(show_cohorts_csv), name="growth_cohorts_csv"),
+    path("admin/stories/", admin.site.admin_view(show_stories), name="stories_and_sources"),
+    path("admin/stories/stories.csv", admin.site.admin_view(show_stories_csv), name="stories_csv"),
+    path("admin/stories/sources.csv", admin.site.admin_view(show_sources_csv), name="sources_csv"),
+    path("admin/best-times/", admin.site.admin_view(show_best_times), name="best_times"),
     path("admin/autocomplete/", admin.site.admin_view(complete)),
     path("admin/", admin.site.urls),
     path("", include("subscribers.web.urls")),

@@ -21,6 +21,8 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_safe
 
+from newsletter.admin.cohorts import cohort_parts, cohorts_as_csv
+from newsletter.admin.report_tabs import report_tabs
 from newsletter.reports.growth import (
     Period,
     Step,
@@ -163,6 +165,12 @@ def show_growth_csv(request: HttpRequest) -> HttpResponse:
     return _answer(request, _csv)
 
 
+@require_safe
+def show_cohorts_csv(request: HttpRequest) -> HttpResponse:
+    """The cohorts of the page as CSV, by month and source."""
+    return _answer(request, _cohorts_csv)
+
+
 def _answer(request: HttpRequest, view: Any) -> HttpResponse:
     if not request.user.has_perm(VIEW_PERMISSION):
         raise PermissionDenied
@@ -196,6 +204,9 @@ def _page(request: HttpRequest, choice: _Choice, lists: dict[int, str], periods:
         "reasons": [(labels.get(code, code or "–"), count) for code, count in reasons.items()],
         "since": date_format(since, "DATE_FORMAT"),
         "csv_url": f"{reverse('growth_csv')}?{choice.query()}",
+        "tabs": report_tabs("growth"),
+        **cohort_parts(lists if choice.mailing_list is None else [choice.mailing_list], today()),
+        "cohorts_csv_url": f"{reverse('growth_cohorts_csv')}?{choice.query(by='')}",
     }
     return TemplateResponse(request, "admin/newsletter/growth.html", context)
 
@@ -210,3 +221,9 @@ def _csv(request: HttpRequest, choice: _Choice, lists: dict[int, str], periods: 
     response = HttpResponse(out.getvalue(), content_type="text/csv; charset=utf-8")
     response["Content-Disposition"] = f'attachment; filename="growth-by-{choice.step.value}.csv"'
     return response
+
+
+def _cohorts_csv(
+    request: HttpRequest, choice: _Choice, lists: dict[int, str], periods: Sequence[Period]
+) -> HttpResponse:
+    return cohorts_as_csv(lists if choice.mailing_list is None else [choice.mailing_list], today())

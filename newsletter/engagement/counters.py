@@ -11,6 +11,7 @@ from django.db.models import Count, Q
 from django.db.models.functions import TruncHour
 
 from newsletter.engagement.rules import Judgement
+from newsletter.engagement.story_counters import add_to_stories, sum_up
 from newsletter.models import Edition, EngagementCounter, Hit
 from newsletter.models.bulk_sql import execute_with_rows
 
@@ -49,7 +50,7 @@ class Change:
 
 
 def add_to_counters(edition: Edition, changes: Iterable[Change]) -> None:
-    """Count the changes, in two statements. The edition is locked, so that no other worker counts at the same time."""
+    """Count the changes, in sets. The edition is locked, so that no other worker counts at the same time."""
     hits: Counter[tuple[int, datetime.datetime, str]] = Counter()
     visitors: Counter[tuple[int, datetime.datetime, str]] = Counter()
     for change in changes:
@@ -62,6 +63,7 @@ def add_to_counters(edition: Edition, changes: Iterable[Change]) -> None:
     rows = [(edition.pk, *key, hits[key], visitors[key]) for key in sorted(hits) if hits[key] or visitors[key]]
     execute_with_rows(ADD, COLUMNS, rows)
     execute_with_rows(UPDATE, COLUMNS, rows)
+    add_to_stories(edition, {key: (hits[key], visitors[key]) for key in hits})
 
 
 def count_again(edition: Edition) -> None:
@@ -80,3 +82,4 @@ def count_again(edition: Edition) -> None:
         ),
         batch_size=500,
     )
+    sum_up(edition)

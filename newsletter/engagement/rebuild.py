@@ -14,6 +14,7 @@ from django.db.models import Q
 from newsletter.engagement.counters import count_again
 from newsletter.engagement.delivery_times import are_kept, counted
 from newsletter.engagement.judge import judge_due
+from newsletter.engagement.story_counters import sum_up
 from newsletter.models import OPEN, OTHER_LINK, Delivery, Edition, EngagementCounter, Hit, Verdict
 
 # The times that the hits gave; others stay.
@@ -62,6 +63,7 @@ def rebuild(edition_pk: int) -> str:
         _forget_times(edition)
         hits.update(verdict="", rule="", is_first=False, is_due=True)
         EngagementCounter.objects.filter(edition=edition).delete()
+        sum_up(edition)
         while judge_due(edition):
             pass
         return "judged"

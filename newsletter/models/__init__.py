@@ -58,6 +58,7 @@ from newsletter.models.preflight import LinkCheck, LinkState, PreflightRun
 from newsletter.models.provider_domain import ProviderDomain
 from newsletter.models.provider_search import ProviderSearch, SearchResult
 from newsletter.models.provider_suppression import ProviderSuppression, SuppressionSync
+from newsletter.models.reading import ReadingMeasurement
 from newsletter.models.reasons import Reason
 from newsletter.models.recurring_schedule import Occurrence, RecurringSchedule
 from newsletter.models.report_mail import REPORT_MAIL_MACHINE, ReportMail, ReportMailState
@@ -74,6 +75,7 @@ from newsletter.models.sending_switch import (
     sending_stopped,
 )
 from newsletter.models.soft_bounce import SoftBounce
+from newsletter.models.story_clicks import STORY, WHOLE_MAIL, ClickHour, EditionStory
 from newsletter.models.sunset import SunsetRound
 from newsletter.models.throttle import Availability, ProviderThrottle
 from newsletter.models.webhook import (
@@ -121,14 +123,17 @@ __all__ = [
     "SECTION_KINDS",
     "SEND_MACHINE",
     "STARTED",
+    "STORY",
     "SWITCH_MACHINE",
     "UNUSED",
+    "WHOLE_MAIL",
     "AudiencePart",
     "AudiencePartKind",
     "Availability",
     "Batch",
     "BatchState",
     "Category",
+    "ClickHour",
     "ConsentMode",
     "CountScope",
     "DatabaseMark",
@@ -140,6 +145,7 @@ __all__ = [
     "DomainCheck",
     "Edition",
     "EditionIsFrozen",
+    "EditionStory",
     "EndpointReason",
     "EndpointState",
     "EndpointTransition",
@@ -176,6 +182,7 @@ __all__ = [
     "ProviderSearch",
     "ProviderSuppression",
     "ProviderThrottle",
+    "ReadingMeasurement",
     "Reason",
     "RecurringSchedule",
     "ReportMail",

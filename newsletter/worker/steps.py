@@ -12,6 +12,8 @@ from newsletter.deliverability.postmaster import read_next_domain
 from newsletter.deliverability.report_mails import PACE_SECONDS as REPORT_PACE_SECONDS
 from newsletter.deliverability.report_mails import import_next_report_mail
 from newsletter.engagement.judge import judge_hits
+from newsletter.engagement.reading import measure_reading
+from newsletter.engagement.story_counters import list_stories
 from newsletter.events.apply import apply_events
 from newsletter.events.bounces import settle_soft_bounces
 from newsletter.events.event_log import PACE_SECONDS as LOG_PACE_SECONDS
@@ -48,7 +50,7 @@ from subscribers.consent.data_requests import delete_old_data_requests
 from subscribers.consent.signing_keys import RECORD_SECONDS, record_signing_keys
 from subscribers.directory.bulk import run_bulk_actions
 from subscribers.imports.engine import ImportWorker
-from subscribers.models import fold_subscription_counts, suppression_secret_differs
+from subscribers.models import fold_cohort_counts, fold_subscription_counts, suppression_secret_differs
 from subscribers.privacy.retention import EVERY as RETENTION_SECONDS
 from subscribers.privacy.retention import purge_expired
 from subscribers.signup.links import send_requested_links
@@ -115,7 +117,7 @@ def _read_event_logs() -> bool:
 
 
 def _fold_counters() -> bool:
-    return fold_send_counts() | fold_subscription_counts()
+    return fold_send_counts() | fold_subscription_counts() | fold_cohort_counts()
 
 
 def _recover_abandoned() -> bool:
@@ -180,6 +182,8 @@ STEPS: tuple[Step, ...] = (
     Step("auto_pause", Queue.SENDING, 1, auto_pause_sends),
     Step("settle_proven", Queue.EVENTS, 0, settle_proven),
     Step("hold_expired", Queue.EVENTS, 0, _hold_expired),
+    Step("list_stories", Queue.BACKGROUND, 10, list_stories),
+    Step("measure_reading", Queue.BACKGROUND, 300, measure_reading),
     Step("fold_counters", Queue.BACKGROUND, 60, _fold_counters),
     Step("drop_cancelled", Queue.SENDING, 0, drop_cancelled),
     Step("finish_sends", Queue.SENDING, 0, finish_sends),

@@ -11,6 +11,7 @@ from subscribers.addresses import Address
 from subscribers.consent.double_opt_in import RequestResult, request_subscription
 from subscribers.directory.proof import ProofKind
 from subscribers.models import (
+    ADDED,
     ConsentForm,
     ConsentKind,
     Evidence,
@@ -89,6 +90,7 @@ def add_with_proof(
             state=SubscriptionState.ACTIVE,
             created_at=now,
             confirmed_at=now,
+            source=ADDED,
         )
         evidence = Evidence(form=ConsentForm.ADMIN, text=statement, by=by, detail=kind.value)
         record_consents(ConsentKind.IMPORTED, [subscription], evidence)

@@ -14,6 +14,15 @@ from subscribers.models.bulk_action import (
     BulkActionReason,
     BulkActionState,
 )
+from subscribers.models.cohort import (
+    AGES,
+    JOINED,
+    LOST_NAMES,
+    CohortCount,
+    Measured,
+    fold_cohort_counts,
+    forget_sources,
+)
 from subscribers.models.consent import REFUSALS, Consent, ConsentForm, ConsentKind, ConsentText, LeaveReason
 from subscribers.models.counter_rows import fold_counters
 from subscribers.models.custom_field import (
@@ -49,7 +58,7 @@ from subscribers.models.imports import (
 from subscribers.models.link_request import LinkRequest
 from subscribers.models.mail_domain import MailDomain, MailDomainStatus
 from subscribers.models.mailing_list import MailingList
-from subscribers.models.recount import rebuild_subscription_counts
+from subscribers.models.recount import rebuild_cohort_counts, rebuild_subscription_counts, with_cohort
 from subscribers.models.retention import RetentionProgress
 from subscribers.models.segment import Segment, SegmentPick
 from subscribers.models.signing_key import SigningKey
@@ -75,6 +84,7 @@ from subscribers.models.signup_rule import (
 )
 from subscribers.models.subscriber import Subscriber
 from subscribers.models.subscription import (
+    ADDED,
     IMPORTED,
     REQUEST_LIFETIME,
     SUBSCRIPTION_MACHINE,
@@ -120,7 +130,9 @@ from subscribers.models.transitions import (
 from subscribers.models.validators import check_address, check_header_text, check_sender_name, check_time_zone
 
 __all__ = [
+    "ADDED",
     "ADDRESS_CHANGE_MACHINE",
+    "AGES",
     "BOUNCED",
     "BUILT_IN_FIELDS",
     "BULK_ACTION_MACHINE",
@@ -136,8 +148,10 @@ __all__ = [
     "HOUR",
     "IMPORTED",
     "IMPORT_MACHINE",
+    "JOINED",
     "LIFTED_BY_CONFIRMATION",
     "LOST",
+    "LOST_NAMES",
     "MAX_OPTIONS",
     "MAX_TEXT",
     "REFUSALS",
@@ -157,6 +171,7 @@ __all__ = [
     "BulkActionState",
     "Change",
     "ChangeKind",
+    "CohortCount",
     "Consent",
     "ConsentForm",
     "ConsentKind",
@@ -185,6 +200,7 @@ __all__ = [
     "MailDomain",
     "MailDomainStatus",
     "MailingList",
+    "Measured",
     "Note",
     "RateScope",
     "RateWindow",
@@ -228,11 +244,14 @@ __all__ = [
     "counted",
     "fingerprint",
     "fingerprinter",
+    "fold_cohort_counts",
     "fold_counters",
     "fold_subscription_counts",
+    "forget_sources",
     "move_subscriptions",
     "new_idempotency_key",
     "present_secret_fingerprint",
+    "rebuild_cohort_counts",
     "rebuild_subscription_counts",
     "record_consents",
     "secret_fingerprint",
@@ -241,4 +260,5 @@ __all__ = [
     "tag_key",
     "update_subscriptions",
     "window_start",
+    "with_cohort",
 ]

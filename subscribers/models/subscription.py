@@ -24,6 +24,9 @@ MAX_CLOCK_SKEW = datetime.timedelta(minutes=5)
 #: The source of subscriptions that an import made.
 IMPORTED = "import"
 
+#: The source of subscriptions that an editor has added.
+ADDED = "admin"
+
 
 class SubscriptionState(models.TextChoices):
     """The states of a subscription."""

@@ -12,7 +12,9 @@ from django.db.models import Model, Q
 from django.utils.translation import gettext_lazy as _
 
 from subscribers.models import (
+    ADDED,
     CONFIRMED_AFTER_HOLD,
+    IMPORTED,
     AddressChange,
     Change,
     Consent,
@@ -33,6 +35,7 @@ from subscribers.models import (
     Suppression,
     TopicOptOut,
     TransactionalMail,
+    forget_sources,
 )
 from subscribers.privacy.registry import DataRule, DataSubject, Row, added_rules, plain_row
 from subscribers.privacy.work_rules import WORK_RULES
@@ -85,6 +88,16 @@ def _subscriptions(subject: DataSubject) -> Iterator[Row]:
         Subscription.objects.filter(subscriber=subject.subscriber_pk).select_related("mailing_list").order_by("pk")
     ):
         yield plain_row(row, *names, list=row.mailing_list.name)
+
+
+def _erase_subscriptions(subject: DataSubject, located: list[int]) -> int:
+    """A source that no other subscriber came from may be about this one: cohorts forget it."""
+    rows = Subscription.objects.filter(subscriber=subject.subscriber_pk)
+    sources = set(rows.values_list("source", flat=True)) - {"", IMPORTED, ADDED}
+    deleted, _by_model = rows.delete()
+    left = Subscription.objects.filter(source__in=sources).order_by().values_list("source", flat=True).distinct()
+    forget_sources(sources - set(left))
+    return deleted
 
 
 def _fields(subject: DataSubject) -> Iterator[Row]:
@@ -342,7 +355,7 @@ OWN_RULES: tuple[DataRule, ...] = (
         _("Subscriptions"),
         Subscription,
         _subscriptions,
-        _deleted_with(Subscription, through=BY_SUBSCRIBER),
+        _erase_subscriptions,
     ),
     _rule("fields", _("Fields"), FieldValue, _fields, _deleted_with(FieldValue, through=BY_SUBSCRIPTION)),
     _rule("tags", _("Tags"), SubscriptionTag, _tags, _deleted_with(SubscriptionTag, through=BY_SUBSCRIPTION)),

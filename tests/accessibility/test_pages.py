@@ -15,7 +15,7 @@ from pytest_django import Settings
 
 from newsletter.engagement.disabled_links import DISABLED
 from newsletter.models import Newsletter, PostmasterDay
-from tests.accessibility import site
+from tests.accessibility import across_issues, site
 from tests.accessibility.axe import RUN, axe_script, findings_on_every_screen
 from tests.newsletter.admin.test_in_a_browser import browsing, pytestmark
 
@@ -178,6 +178,15 @@ def test_the_page_about_deliverability_has_no_barrier(
     assert "\n".join(look_at(live_server, editor, pages, steps)) == ""
     PostmasterDay.objects.filter(spam_rate__isnull=False).update(spam_rate=0.004)
     assert "\n".join(look_at(live_server, editor, {"deliverability-stopped": pages["deliverability"]}, {})) == ""
+
+
+def test_the_pages_about_many_issues_have_no_barrier(live_server: Any, editor: Client, newsletter: Newsletter) -> None:
+    def by_source(page: Page) -> None:
+        page.get_by_text("By source").click()
+
+    pages = across_issues.pages(newsletter)
+    steps: dict[str, tuple[str, Step]] = {"growth-cohorts-by-source": (pages["growth-cohorts"], by_source)}
+    assert "\n".join(look_at(live_server, editor, pages, steps)) == ""
 
 
 def test_the_overview_and_growth_have_no_barrier(live_server: Any, editor: Client, newsletter: Newsletter) -> None:

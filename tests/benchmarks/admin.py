@@ -30,6 +30,9 @@ QUICK, SIZE, LARGE = 10_000, 100_000, 1_000_000
 #: Issues that were sent before, each with counters and without deliveries.
 ISSUES = 200
 
+#: Issues with stories that were clicked, and stories of each.
+RANKED_ISSUES, STORIES_PER_ISSUE = 500, 60
+
 GOAL = "<= 80"
 
 #: Nine in ten deliveries are accepted, one in a hundred has failed, and the others wait. One accepted mail in fifty has
@@ -154,6 +157,8 @@ def fill_admin(size: int) -> None:
     rebuild_statistics(send)
     rebuild_subscription_counts()
     _count_growth()
+    _fill_stories()
+    _count_cohorts()
     with connection.cursor() as cursor:
         cursor.execute("VACUUM ANALYZE" if connection.vendor == "postgresql" else "ANALYZE")
 
@@ -176,6 +181,115 @@ def _count_growth() -> None:
     )
 
 
+def _fill_stories() -> None:
+    """500 sent issues with 60 stories each, and clicks in the 500 hours after each."""
+    from django.utils import timezone
+
+    from newsletter.models import (
+        STORY,
+        WHOLE_MAIL,
+        ClickHour,
+        CountScope,
+        DeliveryState,
+        Edition,
+        EditionStory,
+        Issue,
+        Newsletter,
+        Send,
+        SendCount,
+        SendState,
+    )
+    from newsletter.models.send_count import STATE
+    from tests.publications import make_issue
+
+    newsletter = Newsletter.objects.get()
+    old = Edition.objects.get()
+    first = make_issue("ranked-issue", newsletter=newsletter)
+    issues = Issue.objects.bulk_create(
+        Issue(newsletter=newsletter, slug=f"ranked-{number}", title=f"Ranked {number}", state=first.state)
+        for number in range(RANKED_ISSUES)
+    )
+    now = timezone.now().replace(minute=0, second=0, microsecond=0)
+    fields = {"subject": "S", "html": old.html, "text": old.text, "envelope": {}, "content": {}, "nonce": old.nonce}
+    editions = Edition.objects.bulk_create(
+        Edition(issue=issue, revision=1, sha256=f"{number:064}", **fields) for number, issue in enumerate(issues)
+    )
+    at = [now - timedelta(days=2 * number + 3, hours=number % 24) for number in range(len(issues))]
+    sends = Send.objects.bulk_create(
+        Send(
+            issue=edition.issue,
+            edition=edition,
+            state=SendState.SENT,
+            started_at=start,
+            expanded_at=start,
+            finished_at=start,
+        )
+        for edition, start in zip(editions, at, strict=True)
+    )
+    name = f"{STATE}{DeliveryState.ACCEPTED.value}"
+    SendCount.objects.bulk_create(
+        SendCount(send=send, scope=CountScope.TOTAL, key="", name=name, value=900_000) for send in sends
+    )
+    EditionStory.objects.bulk_create(
+        (
+            EditionStory(
+                edition=edition,
+                position=position,
+                kind=STORY if position else "",
+                title=f"Story {position} of {number}",
+                source=f"source-{(number * 7 + position) % 400}.example" if position else "own",
+                url="https://source.example/story",
+                first_number=3 + position,
+                last_number=3 + position if position else 99,
+                humans=(number * 31 + position * 17) % 9_000,
+                machine_hits=position,
+            )
+            for number, edition in enumerate(editions)
+            for position in range(WHOLE_MAIL, STORIES_PER_ISSUE + 1)
+        ),
+        batch_size=2_000,
+    )
+    ClickHour.objects.bulk_create(
+        (
+            ClickHour(edition=edition, hour=start + timedelta(hours=hour), humans=1 + (500 - hour) // 9)
+            for edition, start in zip(editions, at, strict=True)
+            for hour in range(500)
+        ),
+        batch_size=5_000,
+    )
+
+
+def _count_cohorts() -> None:
+    """What the triggers would have counted, by 40 sources."""
+    from datetime import UTC, datetime
+
+    from subscribers.models import JOINED, LOST_NAMES, CohortCount, MailingList, Measured
+
+    today = datetime.now(UTC)
+    months = [
+        f"{number // 12}-{number % 12 + 1:02}"
+        for number in range(today.year * 12 + today.month - 60, today.year * 12 + today.month)
+    ]
+    names = (JOINED, *LOST_NAMES, *(f"{each}{age}" for each in Measured for age in (3, 6, 12)))
+    CohortCount.objects.all().delete()
+    CohortCount.objects.bulk_create(
+        (
+            CohortCount(
+                mailing_list=each,
+                month=month,
+                source=f"source-{source}",
+                name=name,
+                value=900 if name == JOINED else 90,
+            )
+            for each in MailingList.objects.all()
+            for month in months
+            for source in range(40)
+            for name in names
+        ),
+        batch_size=5_000,
+    )
+
+
 def measure_filled() -> Iterator[Figure]:
     """The figures of a database that `fill_admin` has filled."""
     from django.contrib import admin
@@ -192,6 +306,9 @@ def measure_filled() -> Iterator[Figure]:
     client.force_login(user)
     send = Send.objects.get(state=SendState.SENDING)
     pages = {"first page": reverse("admin:index"), "growth": reverse("growth")}
+    pages["stories and sources"] = reverse("stories_and_sources")
+    pages["stories and sources, all"] = f"{reverse('stories_and_sources')}?period=all"
+    pages["best day and hour"] = reverse("best_times")
     pages["report"] = reverse("admin:newsletter_issue_report", args=[send.issue_id])
     pages["report, numbers"] = reverse("admin:newsletter_issue_report_numbers", args=[send.issue_id])
     pages |= {name: f"/admin/{path.format(send=send.pk)}" for name, path in LISTS.items()}

@@ -78,6 +78,8 @@ ALLOWED = {
     "unknown filter {}": "for the log",
     "unknown parameter {}": "for the log",
     "unknown value of 'by' or 'list'": "for the log",
+    "unknown value of 'newsletter' or 'period'": "for the log",
+    "there is no such newsletter": "for the log",
     "no key in {}": "for the log",
     "repeated parameter {}": "for the log",
     "unknown value of the filter {}": "for the log",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import hashlib
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -13,11 +14,13 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from subscribers.models import (
+    CohortCount,
     Consent,
     MailingList,
     Subscription,
     SuppressionReason,
     TransactionalMail,
+    rebuild_cohort_counts,
 )
 from subscribers.models import TransactionalMailReason as Reason
 from tests.old_schema import schema_of, upgrade
@@ -131,6 +134,33 @@ def test_languages_with_a_region_become_one_of_the_four(old_models: Callable[[st
     upgrade()
     assert set(MailingList.objects.values_list("language", flat=True)) == {"en", "de", "pt-BR", "es"}
     assert Subscription.objects.count() == 4
+
+
+def test_cohorts_begin_with_the_subscriptions_that_are_there(transactional_db: None) -> None:
+    with schema_of(("newsletter", "0027_report"), ("subscribers", "0011_bounce_reasons")) as models:
+        mailing_list = models("subscribers.MailingList").objects.create(
+            name="Harbour", slug="harbour", sender_name="H", sender_email="h@x.example"
+        )
+        moments = {month: datetime.datetime(2025, month, 15, tzinfo=datetime.UTC) for month in (1, 6)}
+        ran = models("subscribers.Import").objects.create(
+            mailing_list=mailing_list, file_name="a", size=1, sha256="", started_at=moments[6]
+        )
+        for number, fields in enumerate(
+            (
+                {"state": "active", "confirmed_at": moments[1], "source": "fair"},
+                {"state": "unsubscribed", "confirmed_at": moments[1], "ended_at": moments[6], "source": "fair"},
+                {"state": "active", "confirmed_at": moments[1], "import_pk": ran.pk, "source": "import"},
+                {"state": "unsubscribed", "confirmed_at": moments[1], "ended_at": moments[6], "import_pk": ran.pk},
+                {"state": "pending"},
+                {"state": "suppressed"},
+            )
+        ):
+            owner = models("subscribers.Subscriber").objects.create(address=str(number), canonical=str(number))
+            models("subscribers.Subscription").objects.create(subscriber=owner, mailing_list=mailing_list, **fields)
+        upgrade()
+        found = CohortCount.objects.since([mailing_list.pk], "")
+        assert found == {("2025-01", "fair"): {"joined": 2, "lost_6": 1}, ("2025-06", "import"): {"joined": 1}}
+        assert rebuild_cohort_counts() == []
 
 
 @pytest.mark.usefixtures("old_models")

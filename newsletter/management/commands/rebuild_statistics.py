@@ -1,4 +1,4 @@
-"""manage.py rebuild_statistics: counts the statistics of sends and the states of lists anew."""
+"""manage.py rebuild_statistics: counts the statistics of sends, and the states and cohorts of lists, anew."""
 
 from __future__ import annotations
 
@@ -9,13 +9,16 @@ from django.core.management.base import BaseCommand, CommandParser
 from newsletter.events.statistics import rebuild_statistics
 from newsletter.management.choose import add_newsletter_option, chosen_issue
 from newsletter.models import Send
-from subscribers.models import MailingList, rebuild_subscription_counts
+from subscribers.models import MailingList, rebuild_cohort_counts, rebuild_subscription_counts
 
 
 class Command(BaseCommand):
     """Rebuild the counters that pages show. Each send is a transaction of its own."""
 
-    help = "Counts the statistics of sends and the states of all lists anew, and prints which counters were wrong."
+    help = (
+        "Counts the statistics of sends, and the states and cohorts of all lists, anew, and prints which counters "
+        "were wrong."
+    )
 
     def add_arguments(self, parser: CommandParser) -> None:
         """Which issues."""
@@ -37,5 +40,10 @@ class Command(BaseCommand):
         for mailing_list, state, before, after in rebuild_subscription_counts():
             name = names.get(mailing_list, f"list {mailing_list}")
             self.stdout.write(f"{name}, subscriptions in state {state}: {before:,} is now {after:,}")
+            wrong += 1
+        for (mailing_list, month, source), before, after in rebuild_cohort_counts():
+            name = names.get(mailing_list, f"list {mailing_list}")
+            cohort = " ".join(part for part in (month, source) if part)
+            self.stdout.write(f"{name}, active of the cohort {cohort}: {before:,} is now {after:,}")
             wrong += 1
         self.stdout.write(f"Sends counted anew: {rebuilt}. Lists: {len(names)}. Counters that were wrong: {wrong}.")

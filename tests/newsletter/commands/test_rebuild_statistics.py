@@ -10,7 +10,7 @@ from django.core.management import CommandError, call_command
 from django.db.models import F
 
 from newsletter.models import CountScope, Send, SendCount
-from subscribers.models import Growth, SubscriptionCount, SubscriptionState
+from subscribers.models import CohortCount, Growth, SubscriptionCount, SubscriptionState
 from tests.people import ada, ben
 from tests.publications import expand_audiences, make_issue, make_newsletter, start_sending
 
@@ -78,3 +78,12 @@ def test_states_of_lists_are_counted_anew_and_growth_stays(sends: tuple[Send, Se
     found = SubscriptionCount.objects.by_state()[newsletter.pk]
     assert found == states
     assert SubscriptionCount.objects.growth([newsletter.pk], today - datetime.timedelta(days=1)) == growth
+
+
+def test_cohorts_are_compared_with_the_subscriptions_and_corrected(sends: tuple[Send, Send]) -> None:
+    right = set(CohortCount.objects.values_list("month", "source", "name"))
+    ((month, _source, _name),) = right
+    CohortCount.objects.all().delete()
+    assert rebuild()[0] == f"Harbour Notes, active of the cohort {month}: 0 is now 1"
+    assert set(CohortCount.objects.values_list("month", "source", "name")) == right
+    assert rebuild()[-1].endswith("Counters that were wrong: 0.")
