@@ -59,6 +59,7 @@ from newsletter.models.provider_search import ProviderSearch, SearchResult
 from newsletter.models.provider_suppression import ProviderSuppression, SuppressionSync
 from newsletter.models.reasons import Reason
 from newsletter.models.recurring_schedule import Occurrence, RecurringSchedule
+from newsletter.models.report_share import ReportShare
 from newsletter.models.restore import DatabaseMark, Restore, RestoreSource
 from newsletter.models.revision import Revision, RevisionIsImmutable
 from newsletter.models.send import IN_PROGRESS, SEND_MACHINE, STARTED, Send, SendState, SendTransition
@@ -174,6 +175,7 @@ __all__ = [
     "ProviderThrottle",
     "Reason",
     "RecurringSchedule",
+    "ReportShare",
     "Restore",
     "RestoreSource",
     "Revision",

@@ -1,7 +1,8 @@
 """Counters of a send: how many of its deliveries are in which state, and what events say of them.
 
-Database triggers on the delivery table keep the totals, so that no statement can forget them; applying events keeps
-those by hour, mail domain and class of bounce. Both happen in the transaction of what they count.
+Database triggers on the delivery table keep the totals, and one on the consents those of unsubscribes, so that no
+statement can forget them; applying events keeps those by hour, mail domain and class of bounce. All of it happens in
+the transaction of what they count.
 """
 
 from __future__ import annotations
@@ -31,6 +32,10 @@ class CountScope(enum.StrEnum):
     """The key is the domain of the address; the name is an event type."""
     BOUNCE = "bounce"
     """The key is the class of a bounce; the name is BOUNCED_DELIVERIES."""
+    LEFT = "left"
+    """The key is a ConsentForm: where recipients unsubscribed by a link of the mail. The name is UNSUBSCRIBED."""
+    LEFT_WHY = "left_why"
+    """The key is a LeaveReason that they gave afterwards; the name is UNSUBSCRIBED."""
 
 
 class Place(enum.StrEnum):
@@ -49,6 +54,7 @@ class Place(enum.StrEnum):
 
 #: Names of totals that are no state and no event type.
 AUDIENCE, REACHED, FAILED_ANYWHERE, RETRIABLE = "audience", "reached", "failed_anywhere", "retriable"
+UNSUBSCRIBED = "unsubscribed"
 STATE, EVENT, PLACE = "state.", "event.", "place."
 BOUNCED_DELIVERIES = "deliveries"
 

@@ -111,6 +111,7 @@ from subscribers.models.transactional_mail import (
 )
 from subscribers.models.transitions import (
     Evidence,
+    MailLink,
     move_subscriptions,
     record_consents,
     stored_text,
@@ -179,6 +180,7 @@ __all__ = [
     "ImportState",
     "ImportSuppression",
     "LeaveReason",
+    "MailLink",
     "LiftedSuppression",
     "LinkRequest",
     "MailDomain",

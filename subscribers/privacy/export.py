@@ -21,6 +21,7 @@ from subscribers.models import (
     ChangeKind,
     ConsentForm,
     ConsentKind,
+    LeaveReason,
     Frequency,
     SubscriptionState,
     SuppressionReason,
@@ -49,6 +50,7 @@ LABELS: dict[tuple[str, str], Any] = {
     ("consents", "kind"): ConsentKind,
     ("consents", "form"): ConsentForm,
     ("consents", "reason"): SuppressionReason,
+    ("consents", "leave_reason"): LeaveReason,
     ("suppressions", "reason"): SuppressionReason,
     ("lifted_suppressions", "reason"): SuppressionReason,
 }
