@@ -1,4 +1,4 @@
-"""Rebuilding: all counters of a send from its deliveries, events and unsubscribes, as if nothing had been counted before."""
+"""Rebuilding: all counters of a send from its deliveries, events and unsubscribes, as if nothing had been counted."""
 
 from __future__ import annotations
 

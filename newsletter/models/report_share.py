@@ -41,8 +41,7 @@ class ReportShare(models.Model):
         permissions = [("share_report", "Can share the numbers of a story by a link, and revoke such links")]
         constraints = [
             models.CheckConstraint(
-                condition=Q(revoked_at__isnull=True, revoked_by="")
-                | (Q(revoked_at__isnull=False) & ~Q(revoked_by="")),
+                condition=Q(revoked_at__isnull=True, revoked_by="") | (Q(revoked_at__isnull=False) & ~Q(revoked_by="")),
                 name="report_share_revoked_by_someone",
             ),
         ]

@@ -178,7 +178,9 @@ class Send(models.Model):
     counts_unsubscribes = models.BooleanField(
         default=True,
         db_default=False,
-        help_text=_("Whether the links of its mails tell that they are of this send. Those of earlier versions do not."),
+        help_text=_(
+            "Whether the links of its mails tell that they are of this send. Those of earlier versions do not."
+        ),
     )
     finished_at = models.DateTimeField(_("finished at"), null=True)
     created_at = models.DateTimeField(default=timezone.now)

@@ -108,6 +108,11 @@ class SendCountQuerySet(models.QuerySet["SendCount"]):
         rows = self.filter(send=send, scope=scope).order_by().values_list("key", "name")
         return {(key, name): value for key, name, value in rows.annotate(total=Sum("value")) if value}
 
+    def by_keys(self, send: Send, scopes: Collection[CountScope]) -> dict[tuple[str, str, str], int]:
+        """The counters of some scopes by scope, key and name; those that are zero are missing."""
+        rows = self.filter(send=send, scope__in=scopes).order_by().values_list("scope", "key", "name")
+        return {tuple(what): value for *what, value in rows.annotate(total=Sum("value")) if value}
+
     def add(self, changes: Mapping[Change, int]) -> None:
         """Change counters by these amounts, in the transaction of what they count."""
         writer = "pg_backend_pid()" if connection.vendor == "postgresql" else "0"

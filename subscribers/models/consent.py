@@ -172,9 +172,7 @@ class Consent(models.Model):
                 fields=["created_at"], condition=Q(kind=ConsentKind.SUPPRESSED), name="consent_of_suppression"
             ),
             # By which the numbers of a mail are counted anew.
-            models.Index(
-                fields=["mail_reference"], condition=Q(mail_reference__isnull=False), name="consent_by_mail"
-            ),
+            models.Index(fields=["mail_reference"], condition=Q(mail_reference__isnull=False), name="consent_by_mail"),
         ]
 
     def __str__(self) -> str:

@@ -38,7 +38,7 @@ MOVES: dict[ConsentKind, tuple[SubscriptionState, tuple[SubscriptionState, ...]]
 
 @dataclass(frozen=True, slots=True)
 class MailLink:
-    """The link in a mail by which a step was taken: the key of the subscription that the mail was for, and its number."""
+    """The link in a mail by which a step was taken: for which subscription it was, and the number of the mail."""
 
     subscription_key: uuid.UUID
     reference: int

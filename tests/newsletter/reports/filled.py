@@ -19,6 +19,9 @@ from newsletter.models import (
     Send,
     SendState,
 )
+from subscribers.consent.actions import unsubscribe
+from subscribers.consent.reasons import store_reason
+from subscribers.models import ConsentForm, Evidence, LeaveReason, MailLink, Subscription
 from tests import people
 from tests.publications import expand_audiences, make_issue, start_sending
 
@@ -81,7 +84,19 @@ def fill_every_place(issue: Issue) -> Send:
     _record(reached[:30], EventType.OPENED, minutes=90)
     _record(reached[:12], EventType.CLICKED, minutes=140)
     Batch.objects.filter(send=send).update(state=BatchState.ACCEPTED, finished_at=START)
+    _unsubscribe(send, reached[-4:])
     return send
+
+
+def _unsubscribe(send: Send, keys: list[int]) -> None:
+    """Those of these four deliveries, by the links of the mail; two say why."""
+    subscribers = Delivery.objects.filter(pk__in=keys).order_by("pk").values_list("subscriber", flat=True)
+    forms = (ConsentForm.ONE_CLICK, ConsentForm.ONE_CLICK, ConsentForm.UNSUBSCRIBE, ConsentForm.PREFERENCES)
+    for subscriber, form in zip(list(subscribers), forms, strict=True):
+        subscription = Subscription.objects.get(subscriber=subscriber, mailing_list=send.issue.newsletter)
+        unsubscribe(subscription.key, Evidence(form=form, mail_link=MailLink(subscription.key, send.pk)))
+        if form is not ConsentForm.ONE_CLICK:
+            store_reason(subscription.key, LeaveReason.TOO_MANY, "", Evidence(form=form))
 
 
 def _put(keys: list[int], place: str) -> None:
