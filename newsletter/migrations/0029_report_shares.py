@@ -1,4 +1,4 @@
-"""Links to the numbers of one story, and who unsubscribed by the mails of a send."""
+"""Links to the numbers of one story, who unsubscribed by the mails of a send, and the order of its mail domains."""
 
 import django.db.models.deletion
 import django.utils.timezone
@@ -10,6 +10,20 @@ from newsletter.migrations._unsubscribe_counts import count_unsubscribes, stop_c
 def count_scheduled_sends(apps, schema_editor):
     """Of sends that have not begun, every mail will name its send."""
     apps.get_model("newsletter", "Send").objects.filter(state="scheduled").update(counts_unsubscribes=True)
+
+
+RANKED = "CASE WHEN scope = 'domain' AND name = 'delivered' AND writer = 0 THEN value END"
+
+
+def add_ranked(apps, schema_editor):
+    """On SQLite it is computed when it is read: a stored one would make the table anew, and drop triggers that write it."""
+    kind = "STORED" if schema_editor.connection.vendor == "postgresql" else "VIRTUAL"
+    column = f"ranked bigint GENERATED ALWAYS AS ({RANKED}) {kind}"
+    schema_editor.execute(f"ALTER TABLE newsletter_sendcount ADD COLUMN {column}", params=None)
+
+
+def remove_ranked(apps, schema_editor):
+    schema_editor.execute("ALTER TABLE newsletter_sendcount DROP COLUMN ranked", params=None)
 
 
 def forget(apps, schema_editor):
@@ -50,6 +64,20 @@ class Migration(migrations.Migration):
                 'default_permissions': (),
                 'constraints': [models.CheckConstraint(condition=models.Q(models.Q(('revoked_at__isnull', True), ('revoked_by', '')), models.Q(('revoked_at__isnull', False), models.Q(('revoked_by', ''), _negated=True)), _connector='OR'), name='report_share_revoked_by_someone')],
             },
+        ),
+        migrations.SeparateDatabaseAndState(
+            state_operations=[
+                migrations.AddField(
+                    model_name='sendcount',
+                    name='ranked',
+                    field=models.GeneratedField(db_persist=True, expression=models.Case(models.When(models.Q(('name', 'delivered'), ('scope', 'domain'), ('writer', 0)), then=models.F('value'))), output_field=models.BigIntegerField(null=True)),
+                ),
+            ],
+            database_operations=[migrations.RunPython(add_ranked, remove_ranked)],
+        ),
+        migrations.AddIndex(
+            model_name='sendcount',
+            index=models.Index(condition=models.Q(('ranked__isnull', False)), fields=['send', '-ranked', 'key'], name='send_count_ranked'),
         ),
         migrations.RunPython(count_scheduled_sends, forget),
         migrations.RunPython(count_unsubscribes, stop_counting),
