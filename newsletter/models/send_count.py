@@ -129,8 +129,8 @@ class SendCount(models.Model):
     name = models.CharField(max_length=64)
     writer = models.IntegerField(default=0)
     value = models.BigIntegerField(default=0)
-    # A column of its own and not an index on `value`: PostgreSQL writes each index of a row whose indexed columns change,
-    # and the counters of connections change with every batch. In these it stays NULL.
+    # A column of its own and not an index on `value`: PostgreSQL writes every index of a row if one of its indexed
+    # columns changes, and the counters of connections change with every batch. In these it stays NULL.
     ranked = models.GeneratedField(
         expression=models.Case(
             models.When(

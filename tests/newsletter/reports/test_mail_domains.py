@@ -42,10 +42,10 @@ class AnyCounters(TestCase):
             for (writer, domain, name), value in values.items()
         )
         delivered: Counter[str] = Counter()
-        for (_writer, domain, name), value in values.items():
+        for (_writer, host, name), value in values.items():
             if name == "delivered":
-                delivered[domain] += value
-        expected = sorted(delivered, key=lambda domain: (-delivered[domain], domain))[:MAX_DOMAINS]
+                delivered[host] += value
+        expected = sorted(delivered, key=lambda host: (-delivered[host], host))[:MAX_DOMAINS]
         totals = {"event.delivered": sum(delivered.values()) + 5}
         rows = mail_domains(send, totals)
         assert [row.domain for row in rows if row.domain] == expected
