@@ -6,7 +6,6 @@ import datetime
 import re
 
 import pytest
-from django.db.models import QuerySet
 from django.test import Client
 from django.utils import timezone
 
@@ -14,11 +13,9 @@ from newsletter.models import (
     FIRST_LINK,
     Delivery,
     DeliveryState,
-    Edition,
     EngagementCounter,
     ReportShare,
     Send,
-    Verdict,
 )
 from newsletter.reports import shared_story as module
 from newsletter.reports.shared_story import (
@@ -30,19 +27,11 @@ from newsletter.reports.shared_story import (
     valid_share,
 )
 from tests.newsletter.admin.pages import words_on
+from tests.newsletter.reports.filled import START, count_clicks
 from tests.people import make_subscriptions
 from tests.publications import expand_audiences, make_issue, make_newsletter, start_sending
 
 pytestmark = pytest.mark.django_db
-
-LINKS = [
-    {"url": f"https://{name}.example/", "written": f"https://{name}.example/", "label": label, "place": place}
-    for name, label, place in (
-        ("crane", "Taller cranes", "News, story 1"),
-        ("ebb", "The long ebb", "News, story 2"),
-    )
-]
-START = datetime.datetime(2026, 11, 20, 6, 20, tzinfo=datetime.UTC)
 
 
 def delivered_to(count: int) -> Send:
@@ -52,25 +41,7 @@ def delivered_to(count: int) -> Send:
     expand_audiences()
     Delivery.objects.filter(send=send).update(state=DeliveryState.ACCEPTED, delivered_at=START)
     Send.objects.filter(pk=send.pk).update(started_at=START)
-    # An edition cannot be changed; one that was frozen so would need a whole issue with links.
-    QuerySet(Edition).filter(pk=send.edition_id).update(engagement={"source": "own", "opens": True, "links": LINKS})
-    hour = START.replace(minute=0)
-    for number, verdict, hours, hits, visitors in (
-        (FIRST_LINK, Verdict.HUMAN, 0, 7, 5),
-        (FIRST_LINK, Verdict.HUMAN, 3, 2, 2),
-        (FIRST_LINK, Verdict.MACHINE, 1, 11, 4),
-        (FIRST_LINK, Verdict.NEITHER, 1, 2, 2),
-        (FIRST_LINK, Verdict.UNSURE, 2, 3, 3),
-        (FIRST_LINK + 1, Verdict.HUMAN, 0, 4321, 4321),
-    ):
-        EngagementCounter.objects.create(
-            edition_id=send.edition_id,
-            number=number,
-            hour=hour + datetime.timedelta(hours=hours),
-            verdict=verdict,
-            hits=hits,
-            visitors=visitors,
-        )
+    count_clicks(send)
     return Send.objects.select_related("issue__newsletter", "edition").get(pk=send.pk)
 
 
