@@ -58,7 +58,7 @@ class ShownShare:
     story: str
     created: str
     expires: str
-    state: str
+    status: str
     is_active: bool
 
 
@@ -95,7 +95,7 @@ def revoke(request: HttpRequest, issue: Issue, share_pk: int) -> HttpResponse:
     """The link stops working at once; a repeat is harmless."""
     share = get_object_or_404(ReportShare, pk=share_pk, send__issue=issue)
     if revoke_share(share, by=username_of(request)):
-        sentence = _("The link is revoked. Whoever opens it sees that it does not work.")
+        sentence = _("The link is revoked. Visitors who open it see that it does not work.")
     else:
         sentence = _("The link was revoked before.")
     return redirect_with_message(request, sentence, page_url(issue, "report_share"), level=messages.SUCCESS)
@@ -128,7 +128,7 @@ def _listed(send: Send) -> list[ShownShare]:
             story=labels.get(share.number, "–"),
             created=in_zone(share.created_at, zone),
             expires=in_zone(share.expires_at, zone) if share.expires_at else _("Never"),
-            state=share.state_in_words(now),
+            status=share.state_in_words(now),
             is_active=share.revoked_at is None and (share.expires_at is None or share.expires_at > now),
         )
         for share in send.shares.order_by("-pk")[:SHOWN]

@@ -1,4 +1,4 @@
-"""The page of a shared report: the numbers of one story, for whoever holds its link, and for nobody else."""
+"""The page of a shared report: the numbers of one story, for those who hold its link."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from newsletter.models.rates import percent
 from newsletter.reports import lines
 from newsletter.reports.shared_story import StoryNumbers, story_numbers, valid_share
 
-#: Of every answer, also of the one for links that do not work: nobody keeps it, finds it or learns its address.
+#: Of every answer, also of the one for links that do not work: it is not kept, not indexed, and its address not told.
 HEADERS = {
     "Cache-Control": "private, no-store",
     "Referrer-Policy": "no-referrer",

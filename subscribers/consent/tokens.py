@@ -55,7 +55,7 @@ class LinkSigner:
 
     def __init__(self, purpose: Purpose, mail_reference: int | None = None) -> None:
         if mail_reference is not None and purpose not in IN_ISSUES:
-            raise ValueError(f"A link to {purpose} does not name a mail.")
+            raise ValueError(purpose)
         self._prefix = f"{settings.SITE_URL}/{purpose}/"
         self._mac = _mac(purpose, settings.SECRET_KEY)
         self._ending = b"" if mail_reference is None else MAIL_REFERENCE.pack(mail_reference)

@@ -12,7 +12,7 @@ for (const folded of document.querySelectorAll("details[data-fragment]")) {
     place.setAttribute("aria-busy", "true");
     try {
       const answer = await fetch(folded.dataset.fragment, { credentials: "same-origin", redirect: "error" });
-      if (!answer.ok) throw new Error(`The part responded with status ${answer.status}.`);
+      if (!answer.ok) throw new Error(String(answer.status));
       place.innerHTML = await answer.text();
       folded.dataset.loaded = "";
     } catch {
