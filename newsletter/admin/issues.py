@@ -26,7 +26,9 @@ from newsletter.admin import (
     report,
     report_files,
     report_link,
+    report_provider,
     report_recipients,
+    report_share,
     revisions,
     schedule,
     test_mails,
@@ -34,6 +36,7 @@ from newsletter.admin import (
 from newsletter.admin.compose import ComposeForm
 from newsletter.admin.pages import (
     SEND_PERMISSION,
+    SHARE_PERMISSION,
     Page,
     RequiredPermission,
     may_see_recipients,
@@ -64,6 +67,8 @@ PAGES = (
     *report_files.PAGES,
     *report_link.PAGES,
     *report_recipients.PAGES,
+    *report_provider.PAGES,
+    *report_share.PAGES,
     *files.PAGES,
     *gather.PAGES,
     *revisions.PAGES,
@@ -123,6 +128,7 @@ class IssueAdmin(OfferedFilters, IssueModelAdmin):
             RequiredPermission.CHANGE: self.has_change_permission,
             RequiredPermission.SEND: self.has_send_permission,
             RequiredPermission.PERSONAL: self.has_personal_permission,
+            RequiredPermission.SHARE: self.has_share_permission,
         }[required](request, issue)
 
     def has_send_permission(self, request: HttpRequest, obj: Issue | None = None) -> bool:
@@ -132,6 +138,10 @@ class IssueAdmin(OfferedFilters, IssueModelAdmin):
     def has_personal_permission(self, request: HttpRequest, obj: Issue | None = None) -> bool:
         """Whether this user may see who got it."""
         return self.has_view_permission(request, obj) and may_see_recipients(request)
+
+    def has_share_permission(self, request: HttpRequest, obj: Issue | None = None) -> bool:
+        """Whether this user may give the numbers of a story to others."""
+        return self.has_view_permission(request, obj) and request.user.has_perm(SHARE_PERMISSION)
 
     def has_delete_permission(self, request: HttpRequest, obj: Issue | None = None) -> bool:
         """Drafts may be deleted, except those that were scheduled or started once: the record of that stays."""

@@ -18,6 +18,7 @@ from subscribers.admin.rights import may_see_personal_data
 
 SEND_PERMISSION = "newsletter.send_issue"
 CHANGE_PERMISSION = "newsletter.change_issue"
+SHARE_PERMISSION = "newsletter.share_report"
 
 
 class RequiredPermission(enum.Enum):
@@ -26,6 +27,8 @@ class RequiredPermission(enum.Enum):
     SEND = "send"
     PERSONAL = "personal"
     """To see addresses and deliveries."""
+    SHARE = "share"
+    """To give a part of the report to others."""
 
 
 def may_see_recipients(request: HttpRequest) -> bool:

@@ -16,6 +16,7 @@ from django.views.decorators.http import require_safe
 
 from newsletter.admin.pages import (
     SEND_PERMISSION,
+    SHARE_PERMISSION,
     Page,
     RequiredPermission,
     issue_page,
@@ -34,6 +35,7 @@ from newsletter.monitoring.pace import Pace, PaceKind, pace_of
 from newsletter.monitoring.progress import Progress, log_of, progress_of
 from newsletter.reports.issue_report import IssueReport, issue_report
 from newsletter.reports.joined import joined_since_start
+from newsletter.reports.shared_story import can_be_shared
 from newsletter.sending.audience import Audience
 from newsletter.sending.audience_words import audience_in_words
 from newsletter.sending.auto_pause import complaint_warning
@@ -86,6 +88,7 @@ def show_report(request: HttpRequest, issue: Issue) -> HttpResponse:
         compared=report.comparison.issues if report.comparison else 0,
         rate_of=report.base.words,
         engagement=engagement_of(send),
+        may_share=can_be_shared(send) and request.user.has_perm(SHARE_PERMISSION),
         poll_url=page_url(issue, "report_numbers"),
         poll_seconds=_poll_seconds(send, progress.report.audience),
     )

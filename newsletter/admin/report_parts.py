@@ -78,6 +78,7 @@ def parts_of(send: Send, report: IssueReport, *, may_list: bool) -> dict[str, An
         "chart_names": [str(event_type.label) for event_type in report.hours.lines],
         "hours": list(_hour_rows(report.hours, send.time_zone)),
         "bounces": [(row, _bounce_link(send, row) if may_list else "") for row in report.bounces.rows],
+        "unsubscribes": _unsubscribes(report),
         "domains": [_domain(row) for row in report.domains],
         "rate_of": report.base.words,
     }
@@ -88,7 +89,7 @@ def _tiles(send: Send, report: IssueReport) -> Iterator[Tile]:
     yield _of_recipients(_("Delivered"), counts.delivered, report, _difference(comparison, "delivered"))
     yield _engagement(send, report, _("Clicked"), "clicked")
     yield _engagement(send, report, _("Opened (estimate)"), "opened")
-    yield _of_base(_("Complained"), counts.complained, report, _difference(comparison, "complained"))
+    yield _unsubscribed(report)
     bounced = sum(row.count for row in report.places if row.place == "bounced")
     yield _of_recipients(
         _("Not delivered"),
@@ -122,6 +123,39 @@ def _engagement(send: Send, report: IssueReport, label: str, name: str) -> Tile:
     return _of_base(label, count, report, _difference(report.comparison, name), note)
 
 
+def _unsubscribed(report: IssueReport) -> Tile:
+    count = report.counts.complained
+    complaints = ngettext("%(count)s complaint", "%(count)s complaints", count) % {"count": grouped(count)}
+    if report.base.count >= MIN_FOR_RATE:
+        complaints = f"{complaints} ({percent(count, report.base.count)})"
+    if not report.unsubscribes.is_counted:
+        return Tile(_("Unsubscribed"), "–", (_("Not counted."), complaints))
+    difference = _difference(report.comparison, "unsubscribed")
+    return _of_base(_("Unsubscribed"), report.counts.unsubscribed, report, difference, complaints)
+
+
+def _not_counted() -> str:
+    return _("Not counted: the links in these mails do not tell which issue they are from.")
+
+
+def _unsubscribes(report: IssueReport) -> dict[str, Any]:
+    """The table of unsubscribes: ways and reasons with their shares of all, and complaints beside."""
+    table = report.unsubscribes
+    return {
+        "table": table,
+        "not_counted": "" if table.is_counted else _not_counted(),
+        "ways": [(row, _part(row.count, table.total)) for row in table.ways],
+        "reasons": [(row, _part(row.count, table.total)) for row in table.reasons],
+        "without_reason": (table.without_reason, _part(table.without_reason, table.total)),
+        "share": _part(table.total, report.base.count),
+        "complained": (report.counts.complained, _part(report.counts.complained, report.base.count)),
+    }
+
+
+def _part(count: int, whole: int) -> str:
+    return percent(count, whole) if whole >= MIN_FOR_RATE else "–"
+
+
 def _difference(comparison: Comparison | None, name: str) -> str:
     """`0.7 points below the last 10 issues`; empty without a comparison."""
     points = comparison.difference(name) if comparison else None
@@ -152,6 +186,7 @@ def comparison_rows(comparison: Comparison) -> list[tuple[str, str, str, str]]:
         "bounced": _("Bounced, of recipients"),
         "clicked": _("Clicked"),
         "opened": _("Opened (estimate)"),
+        "unsubscribed": _("Unsubscribed"),
         "complained": _("Complained"),
     }
     return [

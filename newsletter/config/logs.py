@@ -20,11 +20,11 @@ LogFormat = Literal["auto", "json", "text"]
 
 #: Patterns of personal data and secrets, each with its replacement. The order matters: URLs before addresses.
 MASKS: tuple[tuple[re.Pattern[str], str], ...] = (
-    # Links of subscribers: anyone who has one can act as the subscriber.
+    # Links of subscribers, and shared reports: anyone who has one can act as the subscriber, or read the numbers.
     (
         re.compile(
             r"/(unsubscribe|preferences|confirm|decline|stay|access|erase|confirm-address|approve-address|"
-            r"refuse-address)/[^/\s?#\"'<>]+"
+            r"refuse-address|shared)/[^/\s?#\"'<>]+"
         ),
         r"/\1/(token)",
     ),

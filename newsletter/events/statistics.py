@@ -1,4 +1,4 @@
-"""Rebuilding: all counters of a send from its deliveries and events, as if nothing had been counted before."""
+"""Rebuilding: all counters of a send from its deliveries, events and unsubscribes, as if nothing had been counted."""
 
 from __future__ import annotations
 
@@ -31,9 +31,11 @@ from newsletter.models.send_count import (
     REACHED,
     RETRIABLE,
     STATE,
+    UNSUBSCRIBED,
     Change,
     Place,
 )
+from subscribers.models import Consent, ConsentForm, ConsentKind
 
 
 def _is_known(event_type: EventType) -> Q:
@@ -145,6 +147,7 @@ def _counted(send: Send) -> Iterator[tuple[CountScope, str, str, int]]:
     deliveries = Delivery.objects.filter(send=send).order_by()
     yield from counted_from(deliveries)
     yield from _bounces(deliveries)
+    yield from _unsubscribes(send)
 
 
 def counted_from(deliveries: QuerySet[Delivery]) -> Iterator[tuple[CountScope, str, str, int]]:
@@ -169,6 +172,17 @@ def counted_from(deliveries: QuerySet[Delivery]) -> Iterator[tuple[CountScope, s
 
 def _grouped(rows: QuerySet[Any], *names: str) -> Iterator[tuple[Any, ...]]:
     yield from rows.values_list(*names).annotate(count=Count("pk"))
+
+
+def _unsubscribes(send: Send) -> Iterator[tuple[CountScope, str, str, int]]:
+    """Recipients who unsubscribed by a link of the mail. The trigger on the consents counts the same."""
+    consents = Consent.objects.filter(mail_reference=send.pk, kind=ConsentKind.UNSUBSCRIBED).order_by()
+    answers = consents.filter(form=ConsentForm.UNSUBSCRIBE_REASON)
+    for form, value in _grouped(consents.exclude(form=ConsentForm.UNSUBSCRIBE_REASON), "form"):
+        yield CountScope.TOTAL, "", UNSUBSCRIBED, value
+        yield CountScope.LEFT, form, UNSUBSCRIBED, value
+    for reason, value in _grouped(answers.filter(leave_reason__isnull=False), "leave_reason"):
+        yield CountScope.LEFT_WHY, reason, UNSUBSCRIBED, value
 
 
 def _bounces(deliveries: QuerySet[Delivery]) -> Iterator[tuple[CountScope, str, str, int]]:

@@ -8,7 +8,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('newsletter', '0027_report'),
+        ('newsletter', '0029_report_shares'),
     ]
 
     operations = [

@@ -62,6 +62,7 @@ from newsletter.models.reading import ReadingMeasurement
 from newsletter.models.reasons import Reason
 from newsletter.models.recurring_schedule import Occurrence, RecurringSchedule
 from newsletter.models.report_mail import REPORT_MAIL_MACHINE, ReportMail, ReportMailState
+from newsletter.models.report_share import ReportShare
 from newsletter.models.restore import DatabaseMark, Restore, RestoreSource
 from newsletter.models.revision import Revision, RevisionIsImmutable
 from newsletter.models.send import IN_PROGRESS, SEND_MACHINE, STARTED, Send, SendState, SendTransition
@@ -187,6 +188,7 @@ __all__ = [
     "RecurringSchedule",
     "ReportMail",
     "ReportMailState",
+    "ReportShare",
     "Restore",
     "RestoreSource",
     "Revision",

@@ -39,6 +39,7 @@ RESERVED_SLUGS = frozenset(
         "preferences",
         "readyz",
         "refuse-address",
+        "shared",
         "static",
         "stay",
         "subscribe",

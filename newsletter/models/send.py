@@ -175,6 +175,13 @@ class Send(models.Model):
         related_name="digested_sends",
         help_text=_("The weekly digest that has the issue."),
     )
+    counts_unsubscribes = models.BooleanField(
+        default=True,
+        db_default=False,
+        help_text=_(
+            "Whether the links of its mails tell that they are of this send. Those of earlier versions do not."
+        ),
+    )
     finished_at = models.DateTimeField(_("finished at"), null=True)
     created_at = models.DateTimeField(default=timezone.now)
 

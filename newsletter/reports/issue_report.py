@@ -14,6 +14,7 @@ from newsletter.reports.first_hours import FirstHours, first_hours
 from newsletter.reports.mail_domains import DomainRow, mail_domains
 from newsletter.reports.places import Group, PlaceRow, places_of
 from newsletter.reports.statistics import SendReport, report_from
+from newsletter.reports.unsubscribes import UnsubscribeTable, unsubscribe_table
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +30,7 @@ class IssueReport:
     """Subscriptions that got no delivery, by reason."""
     hours: FirstHours
     bounces: BounceTable
+    unsubscribes: UnsubscribeTable
     domains: tuple[DomainRow, ...]
     comparison: Comparison | None
 
@@ -48,6 +50,7 @@ def issue_report(send: Send, now: datetime.datetime) -> IssueReport:
         excluded=send.excluded,
         hours=first_hours(send, now),
         bounces=bounce_table(send, totals),
+        unsubscribes=unsubscribe_table(send, totals),
         domains=tuple(mail_domains(send, totals)),
         comparison=compare(send, totals),
     )

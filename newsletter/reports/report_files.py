@@ -10,6 +10,7 @@ from typing import Any
 from newsletter.models import Send
 from newsletter.reports.comparison import RATES
 from newsletter.reports.issue_report import IssueReport
+from newsletter.reports.unsubscribes import UnsubscribeTable
 from subscribers.exports.columns import guarded
 
 #: The columns of the CSV. `of` is what `recipients` are a part of; empty where they are no share.
@@ -35,6 +36,7 @@ def report_as_json(send: Send, report: IssueReport) -> dict[str, Any]:
         "clicked": counts.clicked,
         "complained": counts.complained,
         "bounced": counts.bounced,
+        "unsubscribed": counts.unsubscribed if report.unsubscribes.is_counted else None,
         "rates_of": {"mails": "delivered" if report.base.is_delivered else "accepted", "count": report.base.count},
         "places": [
             {
@@ -47,6 +49,10 @@ def report_as_json(send: Send, report: IssueReport) -> dict[str, Any]:
         ],
         "excluded": dict(report.excluded),
         "bounces": [{"class": row.code, "recipients": row.count} for row in report.bounces.rows],
+        "unsubscribes": {
+            "by_way": {row.code: row.count for row in report.unsubscribes.ways},
+            "by_reason": {row.code: row.count for row in report.unsubscribes.reasons},
+        },
         "hours": [
             {"until": _iso(end), **{name.value: counts[number] for name, counts in report.hours.lines.items()}}
             for number, end in enumerate(report.hours.ends)
@@ -85,12 +91,21 @@ def report_as_csv(report: IssueReport) -> str:
     return buffer.getvalue()
 
 
+def _unsubscribes(table: UnsubscribeTable, base: int) -> Iterator[Row]:
+    if table.is_counted:
+        yield "numbers", "unsubscribed", "", table.total, base
+    for name, rows in (("way", table.ways), ("reason", table.reasons)):
+        for row in rows:
+            yield "unsubscribes", name, row.code, row.count, table.total
+
+
 def _rows(report: IssueReport) -> Iterator[Row]:
     counts, base = report.counts, report.base.count
     yield "numbers", "recipients", "", counts.audience, ""
     yield "numbers", "delivered", "", counts.delivered, counts.audience
     for name in ("opened", "clicked", "complained"):
         yield "numbers", name, "", getattr(counts, name), base
+    yield from _unsubscribes(report.unsubscribes, base)
     for place in report.places:
         yield "places", place.place, "", place.count, counts.audience
         for reason in place.reasons:

@@ -14,7 +14,7 @@ from newsletter.models import (
     SendCount,
 )
 from newsletter.models.rates import delivered_of
-from newsletter.models.send_count import AUDIENCE, EVENT, FAILED_ANYWHERE, RETRIABLE, STATE
+from newsletter.models.send_count import AUDIENCE, EVENT, FAILED_ANYWHERE, RETRIABLE, STATE, UNSUBSCRIBED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +41,8 @@ class SendReport:
     clicked: int
     bounced: int
     complained: int
+    unsubscribed: int
+    """By a link of the mail."""
     held_batches: int
 
     def share(self, count: int) -> float:
@@ -88,6 +90,7 @@ def report_from(totals: Mapping[str, int], *, held_batches: int) -> SendReport:
         clicked=with_event(EventType.CLICKED),
         bounced=with_event(EventType.BOUNCED),
         complained=with_event(EventType.COMPLAINED),
+        unsubscribed=totals.get(UNSUBSCRIBED, 0),
         held_batches=held_batches,
     )
 

@@ -136,7 +136,7 @@ def build_messages(batch: Batch, recipients: list[Recipient], provider: Provider
     """
     template = message_template(batch.edition_id, batch.edition.sha256, provider)
     signer = EditionSigner(batch.edition_id) if VISITOR in template.placeholders else None
-    values = RecipientValues(batch.edition.merges, batch.edition.envelope.get("lists"), signer)
+    values = RecipientValues(batch.edition.merges, batch.edition.envelope.get("lists"), signer, send_pk=batch.send_id)
     messages, failed = {}, []
     for recipient in with_custom_values(recipients, batch.edition.merges):
         try:

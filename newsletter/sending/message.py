@@ -66,6 +66,7 @@ class RecipientValues:
 
     `merges` are those of the edition: the field and the fallback of each placeholder of a merge field. `lists` are
     those of its envelope, if recipients get it through several. `signer` is given if its links tell recipients apart.
+    `send_pk` is in the links by which recipients leave, so that the report tells how many did.
     """
 
     def __init__(
@@ -73,9 +74,11 @@ class RecipientValues:
         merges: Mapping[str, Mapping[str, str]],
         lists: Mapping[str, Mapping[str, str]] | None = None,
         signer: EditionSigner | None = None,
+        *,
+        send_pk: int | None = None,
     ) -> None:
-        self._unsubscribe = LinkSigner(Purpose.UNSUBSCRIBE)
-        self._preferences = LinkSigner(Purpose.PREFERENCES)
+        self._unsubscribe = LinkSigner(Purpose.UNSUBSCRIBE, send_pk)
+        self._preferences = LinkSigner(Purpose.PREFERENCES, send_pk)
         self._merges, self._lists, self._signer = merges, lists, signer
 
     def of(self, recipient: Recipient) -> dict[str, str]:

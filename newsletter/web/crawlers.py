@@ -14,7 +14,7 @@ from newsletter.web.public_page import public_page
 from subscribers.consent.tokens import Purpose
 
 #: Not an access control: these pages send "noindex" themselves and require a token or a login.
-DISALLOWED_PATHS = (*(f"/{purpose}/" for purpose in Purpose), "/admin/", "/l/", "/webhooks/")
+DISALLOWED_PATHS = (*(f"/{purpose}/" for purpose in Purpose), "/admin/", "/l/", "/shared/", "/webhooks/")
 
 #: The limit of one sitemap (https://www.sitemaps.org/protocol.html).
 MAX_URLS = 50_000

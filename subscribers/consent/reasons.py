@@ -13,6 +13,7 @@ from subscribers.models import (
     ConsentKind,
     Evidence,
     LeaveReason,
+    MailLink,
     Subscription,
     SubscriptionState,
     record_consents,
@@ -27,10 +28,11 @@ def reason_detail(reason: LeaveReason, text: str) -> str:
     return f"{reason.value}: {text}" if text else reason.value
 
 
-def store_reason(key: uuid.UUID, detail: str, evidence: Evidence) -> bool:
+def store_reason(key: uuid.UUID, reason: LeaveReason, text: str, evidence: Evidence) -> bool:
     """Append a consent with the reason. False if the subscription is not unsubscribed, or has given one since it ended.
 
-    The consent that ended the subscription stays as it is: consents are append-only.
+    The consent that ended the subscription stays as it is: consents are append-only. If that names a mail, this one
+    names the same.
     """
     with transaction.atomic():
         ended = Subscription.objects.with_key(key).filter(state=SubscriptionState.UNSUBSCRIBED)
@@ -40,9 +42,23 @@ def store_reason(key: uuid.UUID, detail: str, evidence: Evidence) -> bool:
         record_consents(
             ConsentKind.UNSUBSCRIBED,
             [subscription],
-            replace(evidence, form=ConsentForm.UNSUBSCRIBE_REASON, detail=detail),
+            replace(
+                evidence,
+                form=ConsentForm.UNSUBSCRIBE_REASON,
+                detail=reason_detail(reason, text),
+                leave_reason=reason.value,
+                mail_link=_link_that_ended(subscription),
+            ),
         )
     return True
+
+
+def _link_that_ended(subscription: Subscription) -> MailLink | None:
+    """The link in a mail by which the subscription was ended last, if it was by one."""
+    ends = Consent.objects.filter(subscription=subscription, kind=ConsentKind.UNSUBSCRIBED)
+    last = ends.exclude(form=ConsentForm.UNSUBSCRIBE_REASON).order_by("-pk")
+    reference = last.values_list("mail_reference", flat=True).first()
+    return None if reference is None else MailLink(subscription.key, reference)
 
 
 def may_give_reason(subscription: Subscription) -> bool:

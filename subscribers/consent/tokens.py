@@ -2,6 +2,8 @@
 
 A token is an opaque payload and 16 bytes of HMAC-SHA256 under a key per purpose, in unpadded base64url. A genuine link
 is recognised without the database, even after its subscription was deleted; it reveals nothing about the subscriber.
+Links to unsubscribe and to the preferences may also name the mail that they are in, by a number of the sender that is
+the same for all its recipients: it is signed with the rest.
 Tokens carry no date and no expiry: stored times decide what has expired. Unsubscribe links never expire.
 """
 
@@ -20,6 +22,8 @@ from dataclasses import dataclass
 from django.conf import settings
 
 KEY_BYTES, SIGNATURE_BYTES = 16, 16
+#: The number of a mail, between key and signature.
+MAIL_REFERENCE = struct.Struct(">I")
 #: A confirmation link names the subscription and the request that it answers.
 REQUEST_NUMBER = struct.Struct(">I")
 
@@ -39,16 +43,30 @@ class Purpose(enum.StrEnum):
     STAY = "stay"
 
 
-class LinkSigner:
-    """Signs links of one purpose, in about 2 µs each. Create one per batch."""
+#: Purposes whose links may name the mail that they are in.
+IN_ISSUES = (Purpose.UNSUBSCRIBE, Purpose.PREFERENCES)
 
-    def __init__(self, purpose: Purpose) -> None:
+
+class LinkSigner:
+    """Signs links of one purpose, in about 2 µs each. Create one per batch.
+
+    `mail_reference` is the number of the mail that its links are in, of the purposes IN_ISSUES; below 2**32.
+    """
+
+    def __init__(self, purpose: Purpose, mail_reference: int | None = None) -> None:
+        if mail_reference is not None and purpose not in IN_ISSUES:
+            raise ValueError(purpose)
         self._prefix = f"{settings.SITE_URL}/{purpose}/"
         self._mac = _mac(purpose, settings.SECRET_KEY)
+        self._ending = b"" if mail_reference is None else MAIL_REFERENCE.pack(mail_reference)
 
     def url(self, key: uuid.UUID) -> str:
         """The absolute URL for the row with this key: ASCII, below 300 characters."""
-        return self._prefix + self.token(key.bytes)
+        return self._prefix + self.token(key.bytes + self._ending)
+
+    def token_of(self, key: uuid.UUID) -> str:
+        """The token of `url`."""
+        return self.token(key.bytes + self._ending)
 
     def token(self, payload: bytes) -> str:
         """The signed token of a payload of at least 16 bytes."""
@@ -127,10 +145,29 @@ class ConfirmationToken:
     request_number: int
 
 
+@dataclass(frozen=True, slots=True)
+class LinkToken:
+    """The content of a genuine link: the key of its row, and the number of the mail that it is in, if it names one."""
+
+    key: uuid.UUID
+    mail_reference: int | None = None
+
+
+def read_link(purpose: Purpose, token: str) -> LinkToken | None:
+    """The content of a genuine token of this purpose. The subscription or request may no longer exist."""
+    if payload := _read(purpose, token, KEY_BYTES):
+        return LinkToken(uuid.UUID(bytes=payload))
+    payload = _read(purpose, token, KEY_BYTES + MAIL_REFERENCE.size) if purpose in IN_ISSUES else None
+    if payload is None:
+        return None
+    (reference,) = MAIL_REFERENCE.unpack(payload[KEY_BYTES:])
+    return LinkToken(uuid.UUID(bytes=payload[:KEY_BYTES]), reference)
+
+
 def read_key(purpose: Purpose, token: str) -> uuid.UUID | None:
-    """The key in a genuine token of this purpose. The subscription or request may no longer exist."""
-    payload = _read(purpose, token, KEY_BYTES)
-    return uuid.UUID(bytes=payload) if payload else None
+    """The key in a genuine token of this purpose."""
+    link = read_link(purpose, token)
+    return link.key if link else None
 
 
 def read_confirmation(token: str) -> ConfirmationToken | None:

@@ -122,6 +122,7 @@ from subscribers.models.transactional_mail import (
 )
 from subscribers.models.transitions import (
     Evidence,
+    MailLink,
     move_subscriptions,
     record_consents,
     stored_text,
@@ -199,6 +200,7 @@ __all__ = [
     "LinkRequest",
     "MailDomain",
     "MailDomainStatus",
+    "MailLink",
     "MailingList",
     "Measured",
     "Note",

@@ -132,11 +132,28 @@ class Consent(models.Model):
         help_text=_("Why the address was suppressed."),
     )
     detail = models.CharField(_("detail"), max_length=300, blank=True)
+    # NULL and not empty: PostgreSQL and SQLite add such columns without writing the table anew.
+    mail_reference = models.BigIntegerField(
+        _("mail"), null=True, help_text=_("The number of the mail by whose link the subscription was ended.")
+    )
+    leave_reason = models.CharField(  # noqa: DJ001
+        _("reason of the subscriber"),
+        max_length=20,
+        null=True,
+        choices=LeaveReason.choices,
+        help_text=_("Why the subscriber has unsubscribed, as a code. It stays when the detail is erased."),
+    )
 
     class Meta:
         verbose_name, verbose_name_plural = _("consent"), _("consents")
         constraints = [
             models.CheckConstraint(condition=Q(kind__in=ConsentKind.values), name="consent_kind_known"),
+            # Each mail is counted once for each subscription that was ended by it.
+            models.UniqueConstraint(
+                fields=["mail_reference", "subscription"],
+                condition=Q(mail_reference__isnull=False) & ~Q(form=ConsentForm.UNSUBSCRIBE_REASON),
+                name="consent_left_by_mail_once",
+            ),
         ]
         indexes = [
             # What an import looks up: a “no” whose subscription was deleted still counts.
@@ -154,6 +171,8 @@ class Consent(models.Model):
             models.Index(
                 fields=["created_at"], condition=Q(kind=ConsentKind.SUPPRESSED), name="consent_of_suppression"
             ),
+            # By which the numbers of a mail are counted anew.
+            models.Index(fields=["mail_reference"], condition=Q(mail_reference__isnull=False), name="consent_by_mail"),
         ]
 
     def __str__(self) -> str:

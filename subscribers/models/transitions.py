@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import datetime
 import hashlib
+import uuid
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from django.db import transaction
+from django.db.models import Q
 from django.utils import timezone
 
-from subscribers.models.consent import Consent, ConsentKind, ConsentText
+from subscribers.models.consent import Consent, ConsentForm, ConsentKind, ConsentText
 from subscribers.models.subscription import (
     SUBSCRIPTION_MACHINE,
     Subscription,
@@ -34,6 +36,14 @@ MOVES: dict[ConsentKind, tuple[SubscriptionState, tuple[SubscriptionState, ...]]
 }
 
 
+@dataclass(frozen=True, slots=True)
+class MailLink:
+    """The link in a mail by which a step was taken: for which subscription it was, and the number of the mail."""
+
+    subscription_key: uuid.UUID
+    reference: int
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
     """Where and how a step was taken. Only the form is required."""
@@ -52,6 +62,10 @@ class Evidence:
     reason: str = ""
     """A SuppressionReason, for a suppression."""
     detail: str = ""
+    mail_link: MailLink | None = None
+    """The link in a mail by which a subscription was ended."""
+    leave_reason: str | None = None
+    """A LeaveReason, for the answer to the question why."""
     at: datetime.datetime | None = None
     """When the step was taken, if not now."""
 
@@ -138,11 +152,29 @@ def record_consents(
                 by=evidence.by,
                 reason=evidence.reason,
                 detail=evidence.detail,
+                mail_reference=_mail_reference(subscription, evidence),
+                leave_reason=evidence.leave_reason,
             )
             for subscription in subscriptions
         ],
         batch_size=1000,
     )
+
+
+def _mail_reference(subscription: Subscription, evidence: Evidence) -> int | None:
+    """The number of the mail by whose link this subscription was ended, once for each mail.
+
+    Its other subscriptions may end with it, but the mail was not for them; and who comes back and leaves by the same
+    old mail again left because of it once. The answer why belongs to the mail of the unsubscribe.
+    """
+    link = evidence.mail_link
+    if link is None or link.subscription_key != subscription.key:
+        return None
+    earlier = Consent.objects.filter(subscription=subscription, mail_reference=link.reference)
+    is_answer = evidence.form == ConsentForm.UNSUBSCRIBE_REASON
+    answers = Q(form=ConsentForm.UNSUBSCRIBE_REASON)
+    is_known = earlier.filter(answers if is_answer else ~answers).exists()
+    return None if is_known else link.reference
 
 
 def stored_text(evidence: Evidence) -> ConsentText | None:

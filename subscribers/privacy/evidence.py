@@ -95,6 +95,8 @@ def _consent(consent: Consent) -> dict[str, Any]:
         "detail": consent.detail,
         "text_sha256": consent.text.sha256 if consent.text else "",
         "transactional_mail": consent.transactional_mail_id,
+        "mail_reference": consent.mail_reference,
+        "leave_reason": consent.leave_reason or "",
     }
 
 

@@ -22,6 +22,7 @@ from subscribers.models import (
     ConsentForm,
     ConsentKind,
     Frequency,
+    LeaveReason,
     SubscriptionState,
     SuppressionReason,
     TransactionalMailKind,
@@ -49,6 +50,7 @@ LABELS: dict[tuple[str, str], Any] = {
     ("consents", "kind"): ConsentKind,
     ("consents", "form"): ConsentForm,
     ("consents", "reason"): SuppressionReason,
+    ("consents", "leave_reason"): LeaveReason,
     ("suppressions", "reason"): SuppressionReason,
     ("lifted_suppressions", "reason"): SuppressionReason,
 }

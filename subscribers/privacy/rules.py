@@ -179,7 +179,8 @@ def consents_of(subject: DataSubject) -> Q:
 def _consents(subject: DataSubject) -> Iterator[Row]:
     names = ("created_at", "kind", "list_name", "form", "address", "language", "source", "ip", "user_agent", "by")
     for row in Consent.objects.filter(consents_of(subject)).select_related("text").order_by("pk"):
-        yield plain_row(row, *names, "reason", "detail", text=row.text.text if row.text else "")
+        more = ("reason", "detail", "mail_reference", "leave_reason")
+        yield plain_row(row, *names, *more, text=row.text.text if row.text else "")
 
 
 def _locate_consents(subject: DataSubject) -> list[int]:

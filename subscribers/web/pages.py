@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import uuid
+from dataclasses import replace
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
@@ -15,9 +16,9 @@ from django.views.decorators.http import require_http_methods
 
 from subscribers.addresses import masked
 from subscribers.consent import actions, double_opt_in
-from subscribers.consent.reasons import may_give_reason, reason_detail, store_reason
+from subscribers.consent.reasons import may_give_reason, store_reason
 from subscribers.consent.tokens import LinkSigner, Purpose
-from subscribers.models import ConsentForm, LeaveReason, MailingList, Subscription
+from subscribers.models import ConsentForm, Evidence, LeaveReason, MailingList, MailLink, Subscription
 from subscribers.web.evidence import evidence_of
 from subscribers.web.forms import ReasonForm
 from subscribers.web.languages import View
@@ -57,9 +58,18 @@ def subscription_page(
     return render(request, template, about | context)
 
 
-def path_to(purpose: Purpose, key: uuid.UUID) -> str:
-    """The path of a page of this subscription, for links and forms on another of its pages."""
-    return reverse(purpose.value, args=[LinkSigner(purpose).token(key.bytes)])
+def path_to(purpose: Purpose, key: uuid.UUID, mail_reference: int | None = None) -> str:
+    """The path of a page of this subscription, for links and forms on another of its pages.
+
+    `mail_reference` is the number of the mail whose link led to that other page.
+    """
+    return reverse(purpose.value, args=[LinkSigner(purpose, mail_reference).token_of(key)])
+
+
+def evidence_of_link(request: HttpRequest, form: str, key: uuid.UUID, mail_reference: int | None) -> Evidence:
+    """The proof of a step that ends the subscription with this key, by a link that may name its mail."""
+    link = None if mail_reference is None else MailLink(key, mail_reference)
+    return replace(evidence_of(request, form), mail_link=link)
 
 
 # --- Unsubscribed ---------------------------------------------------------------------------------------------------
@@ -77,9 +87,11 @@ def unsubscribed_page(
     return subscription_page(request, "subscribers/unsubscribed.html", subscription, **context)
 
 
-def leave_all(request: HttpRequest, subscription: Subscription, form: str) -> HttpResponse:
+def leave_all(
+    request: HttpRequest, subscription: Subscription, form: str, mail_reference: int | None = None
+) -> HttpResponse:
     """Unsubscribe from all lists of the site."""
-    actions.unsubscribe_everywhere(subscription.key, evidence_of(request, form))
+    actions.unsubscribe_everywhere(subscription.key, evidence_of_link(request, form, subscription.key, mail_reference))
     return unsubscribed_page(request, subscription, is_everywhere=True)
 
 
@@ -88,8 +100,8 @@ def store_reason_of_form(request: HttpRequest, subscription: Subscription) -> Ht
     form = ReasonForm(request.POST)
     if not form.is_valid():
         return unsubscribed_page(request, subscription, form=form)
-    detail = reason_detail(LeaveReason(form.cleaned_data["reason"]), form.cleaned_data["text"])
-    store_reason(subscription.key, detail, evidence_of(request, ConsentForm.UNSUBSCRIBE_REASON))
+    reason, text = LeaveReason(form.cleaned_data["reason"]), form.cleaned_data["text"]
+    store_reason(subscription.key, reason, text, evidence_of(request, ConsentForm.UNSUBSCRIBE_REASON))
     return HttpResponseRedirect(f"{request.path}?thanks", status=303)
 
 

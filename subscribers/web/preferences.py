@@ -7,7 +7,6 @@ text of a custom field: any recipient of a forwarded mail can open it.
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -23,7 +22,7 @@ from subscribers.consent import actions, data_requests, double_opt_in, preferenc
 from subscribers.consent.address_change import open_change, request_change
 from subscribers.consent.frequency import changes_on
 from subscribers.consent.texts import tracking_text
-from subscribers.consent.tokens import Purpose, read_key
+from subscribers.consent.tokens import LinkToken, Purpose, read_link
 from subscribers.models import (
     ChangeKind,
     ConsentForm,
@@ -54,6 +53,7 @@ from subscribers.web.languages import in_page_language
 from subscribers.web.notes import note_of
 from subscribers.web.pages import (
     asked_again,
+    evidence_of_link,
     is_unknown,
     leave_all,
     not_understood,
@@ -303,23 +303,24 @@ ALWAYS = ("access", "erase")
 @private
 def preferences_page(request: HttpRequest, token: str) -> HttpResponse:
     """All that a subscriber can choose. Shows a masked address only: mails are forwarded."""
-    key = read_key(Purpose.PREFERENCES, token)
-    subscription = subscription_with(key) if key else None
-    if key is None or subscription is None:
+    link = read_link(Purpose.PREFERENCES, token)
+    subscription = subscription_with(link.key) if link else None
+    if link is None or subscription is None:
         return dead_link(request)
-    return _preferences(request, subscription, key)
+    return _preferences(request, subscription, link)
 
 
 @in_page_language
-def _preferences(request: HttpRequest, subscription: Subscription, key: uuid.UUID) -> HttpResponse:
+def _preferences(request: HttpRequest, subscription: Subscription, link: LinkToken) -> HttpResponse:
     if is_unknown(request, "unsubscribe", "leave-all", "again", *ACTIONS):
         return not_understood(request, subscription)
     action = request.POST.get("action", "")
     if action == "unsubscribe":
-        actions.unsubscribe(key, evidence_of(request, ConsentForm.PREFERENCES))
+        evidence = evidence_of_link(request, ConsentForm.PREFERENCES, link.key, link.mail_reference)
+        actions.unsubscribe(link.key, evidence)
         return unsubscribed_page(request, subscription)
     if action == "leave-all":
-        return leave_all(request, subscription, ConsentForm.PREFERENCES)
+        return leave_all(request, subscription, ConsentForm.PREFERENCES, link.mail_reference)
     if asked := asked_again(request, subscription, ConsentForm.PREFERENCES):
         return asked
     page = Page(request, subscription)

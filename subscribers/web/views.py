@@ -13,6 +13,7 @@ A POST that stores something each time it is repeated is answered with a redirec
 from __future__ import annotations
 
 import uuid
+from dataclasses import replace
 
 from django.http import HttpRequest, HttpResponse
 from django.views.decorators.csrf import csrf_exempt
@@ -21,7 +22,7 @@ from subscribers.consent import actions, double_opt_in, preferences
 from subscribers.consent.actions import DeclineResult
 from subscribers.consent.double_opt_in import Confirmation, ConfirmationStatus
 from subscribers.consent.texts import confirmation_text
-from subscribers.consent.tokens import ConfirmationToken, Purpose, read_confirmation, read_key
+from subscribers.consent.tokens import ConfirmationToken, LinkToken, Purpose, read_confirmation, read_key, read_link
 from subscribers.models import ConsentForm as Form
 from subscribers.models import Subscription
 from subscribers.models import SubscriptionState as State
@@ -33,6 +34,7 @@ from subscribers.web.languages import in_page_language
 from subscribers.web.one_click import is_one_click
 from subscribers.web.pages import (
     asked_again,
+    evidence_of_link,
     invalid_link,
     is_unknown,
     leave_all,
@@ -129,31 +131,31 @@ def unsubscribe(request: HttpRequest, token: str) -> HttpResponse:
     without a known field changes nothing. Undo sends a new confirmation mail. The link of an ended subscription shows
     that it has ended; that of a merged address ends the subscription that it was joined with.
     """
-    key = read_key(Purpose.UNSUBSCRIBE, token)
-    if key is None:
+    link = read_link(Purpose.UNSUBSCRIBE, token)
+    if link is None:
         return invalid_link(request)
-    key = actions.joined_key(key)
+    link = replace(link, key=actions.joined_key(link.key))
     if is_one_click(request):
-        actions.unsubscribe(key, evidence_of(request, Form.ONE_CLICK))
+        actions.unsubscribe(link.key, evidence_of_link(request, Form.ONE_CLICK, link.key, link.mail_reference))
         return one_click_answer()
-    return _unsubscribe(request, subscription_with(key), key)
+    return _unsubscribe(request, subscription_with(link.key), link)
 
 
 @in_page_language
-def _unsubscribe(request: HttpRequest, subscription: Subscription | None, key: uuid.UUID) -> HttpResponse:
+def _unsubscribe(request: HttpRequest, subscription: Subscription | None, link: LinkToken) -> HttpResponse:
     if is_unknown(request, "unsubscribe", "again", "reason", "leave-all"):
         return not_understood(request, subscription)
     action = request.POST.get("action")
     if asked := asked_again(request, subscription, Form.UNSUBSCRIBE_UNDO):
         return asked
     if action == "unsubscribe":
-        actions.unsubscribe(key, evidence_of(request, Form.UNSUBSCRIBE))
+        actions.unsubscribe(link.key, evidence_of_link(request, Form.UNSUBSCRIBE, link.key, link.mail_reference))
         return unsubscribed_page(request, subscription)
     if subscription and action == "leave-all":
-        return leave_all(request, subscription, Form.UNSUBSCRIBE)
+        return leave_all(request, subscription, Form.UNSUBSCRIBE, link.mail_reference)
     if subscription and subscription.state in (State.UNSUBSCRIBED, State.SUPPRESSED):
         if action == "reason":
             return store_reason_of_form(request, subscription)
         return unsubscribed_page(request, subscription, is_thanked="thanks" in request.GET)
-    context = {"preferences_path": path_to(Purpose.PREFERENCES, key)}
+    context = {"preferences_path": path_to(Purpose.PREFERENCES, link.key, link.mail_reference)}
     return subscription_page(request, "subscribers/unsubscribe.html", subscription, **context)

@@ -35,6 +35,7 @@ from newsletter.models import (
 )
 from newsletter.notifications.endpoints import disable_endpoint, open_endpoint, pause_endpoint, rotate_secret, send_test
 from newsletter.outbound import FetchPolicy
+from newsletter.reports.shared_story import revoke_share, share_story
 from newsletter.sending.control import cancel_send
 from subscribers.addresses import parse_address
 from subscribers.consent import actions, sunset, tokens
@@ -71,7 +72,7 @@ from subscribers.suppression import suppress_addresses
 from tests.newsletter.deliverability.dns import DOMAIN, complete
 from tests.newsletter.deliverability.reports import DAY, record, report, yesterday
 from tests.newsletter.engagement.sent import own_links, send_to
-from tests.newsletter.reports.filled import fill_every_place
+from tests.newsletter.reports.filled import count_clicks, fill_every_place
 from tests.newsletter.sending.audiences import choose
 from tests.people import BEN, ada, ben, cleo, finn, make_subscriptions
 from tests.publications import expand_audiences, make_issue, make_newsletter, schedule_send, start_sending
@@ -288,6 +289,27 @@ def issue_pages(newsletter: Newsletter) -> dict[str, str]:
         "issue-report-recipients": people,
         "overview": reverse("admin:index"),
         "sending-switch": reverse("sending_switch"),
+    }
+
+
+def report_pages(newsletter: Newsletter) -> dict[str, str]:
+    """The report with clicks, its parts, and what a sponsor sees: a link that works, one that does not."""
+    send = fill_every_place(make_issue("issue-6", newsletter))
+    count_clicks(send)
+    send = Send.objects.get(pk=send.pk)
+    _share, token = share_story(send, FIRST_LINK, by="edda", expires_at=timezone.now() + datetime.timedelta(days=90))
+    revoked, _token = share_story(send, FIRST_LINK + 1, by="edda")
+    revoke_share(revoked, by="edda")
+
+    def page(name: str) -> str:
+        return admin_url(f"newsletter_issue_{name}", send.issue_id)
+
+    return {
+        "report": page("report"),
+        "report-share": page("report_share"),
+        "report-provider": page("report_provider"),
+        "shared-story": reverse("shared-story", args=[token]),
+        "shared-unknown": reverse("shared-story", args=["x"]),
     }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,11 +11,15 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import User
 from django.test import Client
+from django.utils import timezone
 from playwright.sync_api import Page
 from pytest_django import Settings
 
+from newsletter.admin import report_provider
 from newsletter.engagement.disabled_links import DISABLED
-from newsletter.models import Newsletter, PostmasterDay
+from newsletter.models import Newsletter, PostmasterDay, Send, SendCount, SendState
+from newsletter.providers.counts import MailCounts
+from newsletter.reports.provider_counts import ProviderCounts
 from tests.accessibility import across_issues, site
 from tests.accessibility.axe import RUN, axe_script, findings_on_every_screen
 from tests.newsletter.admin.test_in_a_browser import browsing, pytestmark
@@ -127,6 +132,40 @@ def test_the_import_wizard_has_no_barrier(live_server: Any, editor: Client, news
 def test_the_audience_of_an_issue_has_no_barrier(live_server: Any, editor: Client, newsletter: Newsletter) -> None:
     pages = site.issue_pages(newsletter)
     assert "\n".join(look_at(live_server, editor, pages, {})) == ""
+
+
+def test_the_report_and_what_sponsors_see_have_no_barrier(
+    live_server: Any, editor: Client, newsletter: Newsletter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counts = MailCounts(sent=110, delivered=66, bounced=9, complained=3, opened=41, clicked=17)
+    found = ProviderCounts(provider="resend", counts=counts, is_of_send=False, is_complete=False)
+    monkeypatch.setattr(report_provider, "provider_counts", lambda _send: found)
+    pages = site.report_pages(newsletter)
+
+    def open_the_count(page: Page) -> None:
+        page.get_by_text("Provider’s own count").click()
+        page.get_by_text("Refresh").wait_for()
+
+    steps: dict[str, tuple[str, Step]] = {
+        "report-with-count": (pages["report"], open_the_count),
+        "report-shared": (pages["report-share"], submit("Make link")),
+    }
+    assert "\n".join(look_at(live_server, editor, pages, steps)) == ""
+
+
+def test_the_report_is_printed_on_two_pages(live_server: Any, editor: Client, newsletter: Newsletter) -> None:
+    """Also with every place, twenty mail domains and all tables."""
+    url = site.report_pages(newsletter)["report"]
+    send = Send.objects.latest("pk")
+    domains = [f"mail{number}.example" for number in range(25)]
+    SendCount.objects.add({(send.pk, "domain", domain, "delivered"): 200 for domain in domains})
+    SendCount.objects.add({(send.pk, "", "", "event.delivered"): 5000})
+    Send.objects.filter(pk=send.pk).update(state=SendState.SENT, expanded_at=timezone.now(), finished_at=timezone.now())
+    with browsing(live_server, editor, viewport={"width": 1440, "height": 900}) as context:
+        page = context.new_page()
+        page.goto(url)
+        printed = page.pdf(format="A4", prefer_css_page_size=True)
+    assert re.findall(rb"/Type\s*/Pages\b.*?/Count (\d+)", printed, re.DOTALL) == [b"2"]
 
 
 def test_the_pages_of_webhooks_have_no_barrier(live_server: Any, editor: Client, newsletter: Newsletter) -> None:

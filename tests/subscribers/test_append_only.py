@@ -22,6 +22,7 @@ EVIDENCE = Evidence(
     user_agent="Test",
     by="ida",
     detail="d",
+    leave_reason="other",
 )
 
 
@@ -48,6 +49,9 @@ def assert_refused(change: object) -> None:
         ("by", "someone"),
         ("reason", "manual"),
         ("detail", "made up"),
+        ("mail_reference", 7),
+        ("leave_reason", None),
+        ("leave_reason", "too_many"),
     ],
 )
 def test_no_column_of_a_consent_can_be_changed(column: str, value: object) -> None:

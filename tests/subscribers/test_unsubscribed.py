@@ -58,7 +58,7 @@ def test_a_reason_is_asked_for_after_the_unsubscribe_and_never_before(client: Cl
 def test_a_reason_sent_before_the_unsubscribe_is_not_stored(client: Client) -> None:
     subscription = ada()
     assert client.post(path_of(subscription), {"action": "reason", "reason": "other"}).status_code == 200
-    assert not store_reason(subscription.key, "other", HERE)
+    assert not store_reason(subscription.key, LeaveReason.OTHER, "", HERE)
     assert not Consent.objects.exists()
 
 

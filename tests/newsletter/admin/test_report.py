@@ -470,6 +470,40 @@ def test_the_files_have_the_numbers_of_the_page(edda: Client, full: Send) -> Non
     assert "filled-" not in text + found.content.decode(), "no address of a recipient"
 
 
+def test_unsubscribes_have_a_share_ways_and_reasons_with_complaints_beside(edda: Client, full: Send) -> None:
+    shown = words_on(edda.get(page_of(full.issue, "report")))
+    assert re.search(r"Unsubscribed so far 6\.\d% 4 of 6\d delivered mails .*? 3 complaints \(\d\.\d%\)", shown)
+    assert "Too many mails 2 – No reason given 2 –" in shown
+    ways = "Unsubscribe button of the mail program 2 – Unsubscribe link in the mail 1 – Preferences page 1 –"
+    assert f"Where they unsubscribed {ways}" in shown
+    data = edda.get(page_of(full.issue, "report_json")).json()
+    assert data["unsubscribed"] == 4
+    assert data["unsubscribes"] == {
+        "by_way": {"one-click": 2, "unsubscribe": 1, "preferences": 1},
+        "by_reason": {"too_many": 2},
+    }
+    text = edda.get(page_of(full.issue, "report_csv")).content.decode()
+    assert f"numbers,unsubscribed,,4,{data['rates_of']['count']}" in text
+    assert "unsubscribes,way,one-click,2,4" in text
+    assert "unsubscribes,reason,too_many,2,4" in text
+
+
+def test_unsubscribes_are_compared_with_the_issues_that_counted_them(edda: Client, full: Send) -> None:
+    assert "Unsubscribed 6." in words_on(edda.get(page_of(full.issue, "report"))).split("Compared with")[1]
+    assert edda.get(page_of(full.issue, "report_json")).json()["comparison"]["median"]["unsubscribed"] == 0
+    Send.objects.exclude(pk=full.pk).update(counts_unsubscribes=False)
+    assert edda.get(page_of(full.issue, "report_json")).json()["comparison"]["median"]["unsubscribed"] is None
+
+
+def test_unsubscribes_of_mails_of_earlier_versions_are_no_zero(edda: Client, full: Send) -> None:
+    Send.objects.update(counts_unsubscribes=False)
+    shown = words_on(edda.get(page_of(full.issue, "report")))
+    assert "Unsubscribed so far – Not counted. 3 complaints" in shown
+    assert "Not counted: the links in these mails do not tell which issue they are from." in shown
+    assert edda.get(page_of(full.issue, "report_json")).json()["unsubscribed"] is None
+    assert "numbers,unsubscribed" not in edda.get(page_of(full.issue, "report_csv")).content.decode()
+
+
 def test_a_cell_that_a_spreadsheet_takes_for_a_formula_is_guarded(edda: Client, send: Send) -> None:
     SendCount.objects.add({(send.pk, "domain", "=cmd", "delivered"): 3})
     assert "domains,'=cmd,delivered,3,3" in edda.get(page_of(send.issue, "report_csv")).content.decode()

@@ -31,7 +31,8 @@ from tests.publications import send_of
 
 REPORT = SendReport(
     audience=500, waiting=0, in_flight=0, accepted=500, failed_to_send=0, unknown=0, skipped=0,
-    delivered=493, opened=250, clicked=90, failed=0, retriable=0, bounced=7, complained=2, held_batches=0,
+    delivered=493, opened=250, clicked=90, failed=0, retriable=0, bounced=7, complained=2,
+    unsubscribed=0, held_batches=0,
 )  # fmt: skip
 LEDGER: dict[str, Any] = {"messages": 500, "recipients": 500}
 WEBHOOKS: dict[str, Any] = {

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import datetime
 
+from django.db.models import QuerySet
+
 from newsletter.events.recording import RecordedEvent, find_deliveries, record_events
 from newsletter.models import (
+    FIRST_LINK,
     Batch,
     BatchState,
     Delivery,
     DeliveryState,
+    Edition,
+    EngagementCounter,
     Event,
     EventState,
     EventType,
@@ -18,7 +23,11 @@ from newsletter.models import (
     Reason,
     Send,
     SendState,
+    Verdict,
 )
+from subscribers.consent.actions import unsubscribe
+from subscribers.consent.reasons import store_reason
+from subscribers.models import ConsentForm, Evidence, LeaveReason, MailLink, Subscription
 from tests import people
 from tests.publications import expand_audiences, make_issue, start_sending
 
@@ -81,7 +90,52 @@ def fill_every_place(issue: Issue) -> Send:
     _record(reached[:30], EventType.OPENED, minutes=90)
     _record(reached[:12], EventType.CLICKED, minutes=140)
     Batch.objects.filter(send=send).update(state=BatchState.ACCEPTED, finished_at=START)
+    _unsubscribe(send, reached[-4:])
     return send
+
+
+def _unsubscribe(send: Send, keys: list[int]) -> None:
+    """Those of these four deliveries, by the links of the mail; two say why."""
+    subscribers = Delivery.objects.filter(pk__in=keys).order_by("pk").values_list("subscriber", flat=True)
+    forms = (ConsentForm.ONE_CLICK, ConsentForm.ONE_CLICK, ConsentForm.UNSUBSCRIBE, ConsentForm.PREFERENCES)
+    for subscriber, form in zip(list(subscribers), forms, strict=True):
+        subscription = Subscription.objects.get(subscriber=subscriber, mailing_list=send.issue.newsletter)
+        unsubscribe(subscription.key, Evidence(form=form, mail_link=MailLink(subscription.key, send.pk)))
+        if form is not ConsentForm.ONE_CLICK:
+            store_reason(subscription.key, LeaveReason.TOO_MANY, "", Evidence(form=form))
+
+
+#: Links of the edition that `count_clicks` makes, in the order of the mail.
+LINKS = [
+    {"url": f"https://{name}.example/", "written": f"https://{name}.example/", "label": label, "place": place}
+    for name, label, place in (
+        ("crane", "Taller cranes", "News, story 1"),
+        ("ebb", "The long ebb", "News, story 2"),
+    )
+]
+
+
+def count_clicks(send: Send) -> None:
+    """Clicks of humans and machines on both LINKS, from START on."""
+    # An edition cannot be changed; one that was frozen so would need a whole issue with links.
+    QuerySet(Edition).filter(pk=send.edition_id).update(engagement={"source": "own", "opens": True, "links": LINKS})
+    hour = START.replace(minute=0)
+    for number, verdict, hours, hits, visitors in (
+        (FIRST_LINK, Verdict.HUMAN, 0, 7, 5),
+        (FIRST_LINK, Verdict.HUMAN, 3, 2, 2),
+        (FIRST_LINK, Verdict.MACHINE, 1, 11, 4),
+        (FIRST_LINK, Verdict.NEITHER, 1, 2, 2),
+        (FIRST_LINK, Verdict.UNSURE, 2, 3, 3),
+        (FIRST_LINK + 1, Verdict.HUMAN, 0, 4321, 4321),
+    ):
+        EngagementCounter.objects.create(
+            edition_id=send.edition_id,
+            number=number,
+            hour=hour + datetime.timedelta(hours=hours),
+            verdict=verdict,
+            hits=hits,
+            visitors=visitors,
+        )
 
 
 def _put(keys: list[int], place: str) -> None:

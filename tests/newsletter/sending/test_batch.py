@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import datetime
 import hashlib
+import itertools
+import re
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -30,6 +32,7 @@ from newsletter.sending.message import RecipientValues
 from newsletter.sending.outcome import record_outcome
 from newsletter.sending.recipients import Recipient, recipients_of
 from newsletter.sending.reconcile import hold, hold_expired, settle
+from subscribers.consent.tokens import IN_ISSUES, Purpose, read_link
 from subscribers.models import (
     Subscriber,
     Subscription,
@@ -89,6 +92,20 @@ def test_each_message_has_one_recipient_and_only_their_own_links(send: Send, pro
         assert url in message["html"]
         assert not any(other.strip("<>") in message["html"] for other in links if other != link)
         assert f"zq{send.edition.nonce}" not in orjson.dumps(message).decode()
+
+
+def test_the_links_to_leave_name_the_send(send: Send, provider: Provider) -> None:
+    """In the header and in both parts, so that the report counts who left by them."""
+    for message in orjson.loads(claim(provider).body):
+        header = message["headers"]["List-Unsubscribe"].strip("<>")
+        for purpose, part in itertools.product(IN_ISSUES, ("html", "text")):
+            (token,) = set(re.findall(rf"/{purpose}/([\w-]+)", message[part]))
+            link = read_link(purpose, token)
+            assert link is not None
+            assert link.mail_reference == send.pk
+        link = read_link(Purpose.UNSUBSCRIBE, header.rpartition("/")[2])
+        assert link is not None
+        assert link.mail_reference == send.pk
 
 
 def test_tags_name_the_delivery_and_contain_no_address(send: Send, provider: Provider) -> None:
