@@ -14,6 +14,7 @@ from newsletter.engagement.networks import network_class, network_hash
 from newsletter.engagement.tokens import PATH, read_token
 from newsletter.engagement.wrap import number_of_link
 from newsletter.models import OPEN, OTHER_LINK, Delivery, Edition, EngagementSource, EventType, Hit, HitMethod
+from newsletter.models.bulk_sql import execute_with_rows
 from newsletter.providers import click_of
 from newsletter.providers.clicks import ClickFacts
 from subscribers.consent.tokens import Purpose
@@ -26,6 +27,11 @@ ENGAGEMENT_KINDS = frozenset({"email.opened", "email.clicked"})
 
 #: The first segments of links to unsubscribe, to preferences and the like: no click on content.
 SUBSCRIBER_PATHS = frozenset(Purpose)
+
+JUDGE_AGAIN = """
+    UPDATE newsletter_hit SET is_due = TRUE FROM {rows}
+    WHERE newsletter_hit.delivery_id = rows.id AND NOT newsletter_hit.is_sealed AND NOT newsletter_hit.is_due
+"""
 
 #: Hits of one insert.
 HITS_PER_INSERT = 500
@@ -63,8 +69,7 @@ def take_provider_events(events: Mapping[int, ProviderEvent]) -> set[int]:
 
 def judge_again(deliveries: Collection[int]) -> None:
     """Hits of these deliveries are judged again: it has become known when the mail was delivered."""
-    if deliveries:
-        Hit.objects.filter(delivery_id__in=list(deliveries), is_sealed=False, is_due=False).update(is_due=True)
+    execute_with_rows(JUDGE_AGAIN, {"id": "bigint"}, ((key,) for key in deliveries))
 
 
 def _editions(events: Collection[ProviderEvent]) -> dict[int, tuple[int, list[dict[str, Any]]]]:

@@ -39,13 +39,16 @@ from newsletter.models.bulk_sql import execute_with_rows
 from newsletter.providers import erase_from_event
 from newsletter.providers.base import EventRejected, ParsedEvent, Provider
 from subscribers.addresses import AddressError, parse_address
-from subscribers.directory.merge import had_address
+from subscribers.directory.merge import SubscriberAddress, had_addresses
 from subscribers.models import SuppressionReason
 from subscribers.suppression import find_erased, outranks, suppress_addresses
 
 log = logging.getLogger(__name__)
 
 EVENTS_PER_TRANSACTION = 2_000
+
+#: Stands for a recipient that is no address, and so of no subscriber.
+UNREADABLE = "?"
 
 #: A transaction touches a few thousand rows of tables with millions. Without statistics, as on a table that has just
 #: been filled, PostgreSQL would read all of them.
@@ -81,6 +84,9 @@ class EventResult:
     reason: str = ""
     detail: str = ""
     delivery_pk: int | None = None
+    tagged_delivery: int | None = None
+    """What the tags of the mail say; `delivery_pk` is what was found to be true."""
+    tagged_edition: int | None = None
     is_erased: bool = False
     """Whether the subscriber of its delivery was erased."""
     is_kept: bool = False
@@ -112,7 +118,7 @@ def apply_events(provider: Provider, limit: int = EVENTS_PER_TRANSACTION) -> boo
                 cursor.execute(ONLY_BY_INDEX)
         rows = list(new.select_for_update(skip_locked=True).values_list("pk", "body")[:limit])
         results = [_read(provider, pk, body) for pk, body in rows]
-        deliveries = find_deliveries({key for result in results if (key := _tagged_delivery_pk(result.parsed))})
+        deliveries = find_deliveries({key for result in results if (key := result.tagged_delivery)})
         _skip_delivered(_match_to_deliveries(results, deliveries))
         _take_reports(provider, results, dict(rows))
         _record_engagement(results, dict(rows), provider.name)
@@ -129,7 +135,10 @@ def apply_events(provider: Provider, limit: int = EVENTS_PER_TRANSACTION) -> boo
 
 def _read(provider: Provider, pk: int, body: str) -> EventResult:
     try:
-        return EventResult(pk, provider.parse_webhook(body))
+        event = provider.parse_webhook(body)
+        return EventResult(
+            pk, event, tagged_delivery=_tagged_pk(event, "delivery"), tagged_edition=_tagged_pk(event, "edition")
+        )
     except EventRejected as rejected:
         return EventResult(pk, None, EventState.IGNORED, rejected.code, rejected.detail)
     except Exception as error:
@@ -158,12 +167,13 @@ def _match_to_deliveries(results: list[EventResult], deliveries: Mapping[int, Fo
     Returns the deliveries whose superseded mail was delivered.
     """
     superseded, issues = _superseded(results, deliveries), _tagged_issues(results)
+    theirs = had_addresses(_other_addresses(results, deliveries))
     delivered_by_superseded: set[int] = set()
     for result in results:
         event = result.parsed
         if event is None:
             continue
-        key = _tagged_delivery_pk(event)
+        key = result.tagged_delivery
         delivery = deliveries.get(key or 0)
         result.detail, result.delivery_pk = event.detail, key
         result.is_erased = delivery is not None and delivery.canonical == ""
@@ -176,9 +186,9 @@ def _match_to_deliveries(results: list[EventResult], deliveries: Mapping[int, Fo
             result.set_result(EventState.APPLIED)
         elif delivery is None:
             result.set_result(EventState.ORPHAN, Reason.NO_SUCH_DELIVERY)
-        elif not _edition_matches(event, delivery, issues):
+        elif not _edition_matches(result, delivery, issues):
             result.set_result(EventState.ORPHAN, Reason.OTHER_EDITION)
-        elif not _find_recipient(result, event, delivery):
+        elif not _find_recipient(result, event, delivery, theirs):
             result.set_result(EventState.ORPHAN, Reason.OTHER_RECIPIENT)
         elif event.provider_id in superseded:
             # Recorded on the delivery, it would prove that the mail in its place was sent, with the rest of its batch.
@@ -214,29 +224,26 @@ def _skip_delivered(deliveries: Collection[int]) -> None:
 
 def _tagged_issues(results: list[EventResult]) -> dict[int, int]:
     """The issue of each edition in the events' tags."""
-    keys = {key for result in results if result.parsed and (key := _tagged_pk(result.parsed, "edition"))}
+    keys = {key for result in results if (key := result.tagged_edition)}
     return dict(Edition.objects.filter(pk__in=keys).values_list("pk", "issue_id"))
 
 
-def _edition_matches(event: ParsedEvent, delivery: FoundDelivery, issues: Mapping[int, int]) -> bool:
+def _edition_matches(result: EventResult, delivery: FoundDelivery, issues: Mapping[int, int]) -> bool:
     """Whether the event is about a mail of the delivery's issue; believed without a tag, as of an early version.
 
     A restored backup may have given the number of a delivery that it forgot to another one of the same subscriber.
     """
-    edition = _tagged_pk(event, "edition")
+    edition = result.tagged_edition
     return edition is None or issues.get(edition) == delivery.issue_id
 
 
 def _superseded(results: list[EventResult], deliveries: Mapping[int, FoundDelivery]) -> set[str]:
     """Mails that failed and were replaced by others; queried only where an event is not of a known mail."""
-    events = [result.parsed for result in results if result.parsed]
-    pairs = [(deliveries.get(_tagged_delivery_pk(event) or 0), event.provider_id) for event in events]
+    pairs = [
+        (deliveries.get(result.tagged_delivery or 0), result.parsed.provider_id) for result in results if result.parsed
+    ]
     others = {row.pk for row, mail_id in pairs if row and row.provider_id != mail_id}
     return Event.objects.superseded_mails(others) if others else set()
-
-
-def _tagged_delivery_pk(event: ParsedEvent | None) -> int | None:
-    return _tagged_pk(event, "delivery") if event else None
 
 
 def _tagged_pk(event: ParsedEvent, name: str) -> int | None:
@@ -244,17 +251,37 @@ def _tagged_pk(event: ParsedEvent, name: str) -> int | None:
     return int(tag) if tag.isascii() and tag.isdigit() and len(tag) < 19 else None
 
 
-def _find_recipient(result: EventResult, event: ParsedEvent, delivery: FoundDelivery) -> bool:
+def _find_recipient(
+    result: EventResult, event: ParsedEvent, delivery: FoundDelivery, theirs: Collection[SubscriberAddress]
+) -> bool:
     """Whether the mail went to the subscriber of the delivery, at the present address or at an earlier one.
 
     For an erased subscriber the event is believed.
     """
-    canonical = delivery.canonical
-    # Nearly all are written as we wrote them; reading an address costs more than all else here.
-    if not canonical or event.recipient == canonical or _canonical(event.recipient) == canonical:
+    if not (address := _other_address(event, delivery)):
         return True
-    result.present_address = canonical
-    return had_address(delivery.subscriber_id, _canonical(event.recipient))
+    result.present_address = delivery.canonical
+    return (delivery.subscriber_id, address) in theirs
+
+
+def _other_addresses(
+    results: list[EventResult], deliveries: Mapping[int, FoundDelivery]
+) -> Iterator[SubscriberAddress]:
+    """The recipients in events that are not at the present address of their subscriber."""
+    for result in results:
+        delivery = deliveries.get(result.tagged_delivery or 0)
+        if result.parsed and delivery and (address := _other_address(result.parsed, delivery)):
+            yield delivery.subscriber_id, address
+
+
+def _other_address(event: ParsedEvent, delivery: FoundDelivery) -> str:
+    """The canonical recipient, or a sign for an unreadable one; empty if it is at its present address, or erased."""
+    present = delivery.canonical
+    # Nearly all are written as we wrote them; reading an address costs more than all else here.
+    if not present or event.recipient == present:
+        return ""
+    address = _canonical(event.recipient) or UNREADABLE
+    return "" if address == present else address
 
 
 def _canonical(address: str) -> str:
@@ -273,7 +300,7 @@ def _record_engagement(results: list[EventResult], bodies: Mapping[int, str], pr
             at=result.parsed.at,
             event_type=result.parsed.event_type,
             delivery=result.delivery_pk,
-            edition=_tagged_pk(result.parsed, "edition"),
+            edition=result.tagged_edition,
         )
         for result in results
         if result.is_engagement and result.parsed and result.parsed.event_type and result.delivery_pk

@@ -55,7 +55,17 @@ def _array(values: Sequence[Value]) -> str:
 
     psycopg writes lists, too, at several times the cost: it looks at each value twice and quotes the whole again.
     """
+    kinds = set(map(type, values))
+    if kinds == {int}:
+        return "{" + ",".join(map(str, values)) + "}"
+    if kinds == {str} and _is_plain(joined := '","'.join(map(str, values)), len(values)):
+        return f'{{"{joined}"}}'
     return "{" + ",".join([str(value) if value.__class__ is int else _element(value) for value in values]) + "}"
+
+
+def _is_plain(joined: str, count: int) -> bool:
+    """Whether nothing in texts that were joined by `","` has to be escaped."""
+    return "\\" not in joined and joined.count('"') == 2 * (count - 1)
 
 
 def _element(value: Value) -> str:

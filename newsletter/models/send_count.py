@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime
 import enum
+import functools
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import ClassVar
 
@@ -74,7 +75,12 @@ Change = tuple[int, str, str, str]
 
 def hour_of(at: datetime.datetime) -> str:
     """The hour in UTC as the key of a counter: `2026-11-20T07`."""
-    return at.astimezone(datetime.UTC).strftime("%Y-%m-%dT%H")
+    return _hour_key(int(at.timestamp() // 3600))
+
+
+@functools.lru_cache(maxsize=1024)
+def _hour_key(hours: int) -> str:
+    return datetime.datetime.fromtimestamp(hours * 3600, datetime.UTC).strftime("%Y-%m-%dT%H")
 
 
 def changes_by_key(

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Protocol
 
 from django.db import transaction
-from django.db.models import Model, Q
+from django.db.models import Model
 from django.utils import timezone
 
 from subscribers.consent.actions import unsubscribe_all
@@ -33,6 +34,10 @@ from subscribers.suppression import get_suppression, suppress_addresses
 HOLDS_FOR_BOTH = (SuppressionReason.COMPLAINT, SuppressionReason.MANUAL, SuppressionReason.ERASED)
 
 OPEN = (SubscriptionState.PENDING, SubscriptionState.ACTIVE)
+
+
+SubscriberAddress = tuple[int, str]
+"""Primary key of a subscriber, and a canonical address."""
 
 
 class MergeRefused(Exception):
@@ -89,11 +94,18 @@ def merge(kept_pk: int, merged_pk: int, *, by: str) -> Subscriber:
     return kept
 
 
-def had_address(subscriber_pk: int, canonical: str) -> bool:
-    """Whether the subscriber had this address before a change, or it was merged: mails to it were theirs."""
-    merged = Q(kind=ChangeKind.MERGED, values__canonical=canonical)
-    changed = Q(kind=ChangeKind.ADDRESS, values__from__iexact=canonical)
-    return bool(canonical) and Change.objects.filter(merged | changed, subscriber=subscriber_pk).exists()
+def had_addresses(asked: Iterable[SubscriberAddress]) -> set[SubscriberAddress]:
+    """Those that the subscriber had before a change, or that were merged: mails to them were theirs. One query."""
+    wanted = set(asked)
+    if not wanted:
+        return set()
+    owners = {subscriber for subscriber, _canonical in wanted}
+    changes = Change.objects.filter(kind__in=(ChangeKind.MERGED, ChangeKind.ADDRESS), subscriber__in=owners)
+    found = set()
+    for subscriber, kind, values in changes.values_list("subscriber", "kind", "values"):
+        name = "canonical" if kind == ChangeKind.MERGED else "from"
+        found.add((subscriber, str(values.get(name, "")).lower()))
+    return wanted & found
 
 
 def _merge_subscriptions(kept: Subscriber, merged: Subscriber, evidence: Evidence) -> None:

@@ -1192,8 +1192,8 @@ GUARDS = (
         promise="An event must be about the recipient of its delivery",
         path=APPLY,
         symbol="_find_recipient",
-        old="if not canonical or event.recipient == canonical or _canonical(event.recipient) == canonical:",
-        new="if True:",
+        old="if not (address := _other_address(event, delivery)):",
+        new="if True or not (address := _other_address(event, delivery)):",
         tests=(
             "tests/newsletter/events/test_apply.py::test_an_event_that_matches_no_delivery_is_an_orphan_and_changes_nothing",
         ),
