@@ -29,7 +29,8 @@ MODELS = list(admin.site._registry)
 ADDED_BY_HAND = {Issue, Newsletter, SignupRule, Suppression, CustomField, Tag, Topic, Segment, User, Group}
 ADDED_BY_HAND |= {Subscriber, Import, WebhookEndpoint}
 #: The editors who may open a page, by the permission it needs.
-OPEN_TO: dict[str, set[str]] = {"view": {"will", "sue", "lou"}, "change": {"will"}, "send": {"sue"}, "personal": set()}
+OPEN_TO: dict[str, set[str]] = {"view": {"will", "sue", "lou"}, "change": {"will"}, "send": {"sue"}}
+OPEN_TO |= {"personal": set(), "share": set()}
 
 
 def named(model: type[Model]) -> str:
@@ -56,6 +57,8 @@ def url_of(page: Page, issue: Issue, batch_pk: int) -> str:
         arguments["client"] = "desktop"
     if "<int:batch_pk>" in page.path:
         arguments["batch_pk"] = batch_pk
+    if "<int:share_pk>" in page.path:
+        arguments["share_pk"] = 1
     if "<int:number>" in page.path:
         arguments["number"] = 1
     return reverse(f"admin:{page.name}", kwargs=arguments)
