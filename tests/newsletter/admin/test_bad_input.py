@@ -9,7 +9,8 @@ from django.utils import timezone
 from newsletter.models import Delivery, Issue, IssueState, Newsletter, Send, SendState
 from subscribers.models import Subscriber, Subscription, SubscriptionState
 from tests.newsletter.admin.pages import confirm, form_data, page_of, status_of, words_on
-from tests.people import make_subscription, make_subscriptions
+from tests.newsletter.reports.test_joined import join
+from tests.people import make_subscriptions
 from tests.publications import expand_audiences, make_newsletter, post_everything, send_of
 from tests.sandboxes import provider_of, running_sandbox
 
@@ -52,7 +53,7 @@ def test_a_newsletter_that_loses_its_sender_before_the_confirmation(edda: Client
 
 def test_a_list_that_grows_during_the_send(edda: Client, issue: Issue) -> None:
     confirm(edda, issue, "send_now")
-    make_subscription("late@example.org", confirmed_at=timezone.now())
+    join("late@example.org")
     expand_audiences()
     assert Delivery.objects.count() == 1
     report = words_on(edda.get(page_of(issue, "report")))
