@@ -65,7 +65,7 @@ def _page(request: HttpRequest, choice: Choice) -> HttpResponse:
     return page(
         request,
         choice,
-        "best_times",
+        _("Best day and hour"),
         "admin/newsletter/best_times.html",
         sentences=sentences_of(comparison) if comparison else [],
         week_parts=[_row(week_part, spread, comparison) for week_part, spread in comparison.week_parts]

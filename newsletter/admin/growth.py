@@ -22,7 +22,6 @@ from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_safe
 
 from newsletter.admin.cohorts import cohort_parts, cohorts_as_csv
-from newsletter.admin.report_tabs import report_tabs
 from newsletter.reports.growth import (
     Period,
     Step,
@@ -204,7 +203,6 @@ def _page(request: HttpRequest, choice: _Choice, lists: dict[int, str], periods:
         "reasons": [(labels.get(code, code or "–"), count) for code, count in reasons.items()],
         "since": date_format(since, "DATE_FORMAT"),
         "csv_url": f"{reverse('growth_csv')}?{choice.query()}",
-        "tabs": report_tabs("growth"),
         **cohort_parts(lists if choice.mailing_list is None else [choice.mailing_list], today()),
         "cohorts_csv_url": f"{reverse('growth_cohorts_csv')}?{choice.query(by='')}",
     }

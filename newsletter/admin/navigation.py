@@ -112,6 +112,9 @@ def _everyone(request: HttpRequest) -> bool:
     return True
 
 
+#: Of the stories.
+CSV_FILES = ("stories_csv", "sources_csv")
+
 #: The sections in the order of an editor's week. A new page of the admin is one line here.
 SECTIONS = (
     Section(label=_("Overview"), icon="overview", entries=(_page("admin:index", _("Overview")),)),
@@ -135,6 +138,10 @@ SECTIONS = (
         icon="reports",
         entries=(
             _list(Issue, _("Issues"), query=("status", SendState.SENT.value), pages=("newsletter_issue_report",)),
+            _page(
+                "stories_and_sources", _("Stories and sources"), growth.VIEW_PERMISSION, "stories_csv", "sources_csv"
+            ),
+            _page("best_times", _("Best day and hour"), growth.VIEW_PERMISSION),
             _page("growth", _("Growth"), growth.VIEW_PERMISSION),
             _page("deliverability", _("Deliverability"), deliverability.VIEW),
         ),

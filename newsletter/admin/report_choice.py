@@ -15,7 +15,6 @@ from django.template.response import TemplateResponse
 from django.utils.translation import gettext_lazy
 
 from newsletter.admin.growth import VIEW_PERMISSION
-from newsletter.admin.report_tabs import TABS, report_tabs
 from newsletter.models import Newsletter
 from subscribers.admin.filters import MAX_KEY_DIGITS, refusal
 
@@ -83,11 +82,10 @@ def answer(request: HttpRequest, view: View, *, with_period: bool) -> HttpRespon
     return view(request, choice)
 
 
-def page(request: HttpRequest, choice: Choice, name: str, template: str, **context: object) -> HttpResponse:
-    """A page with its tabs. `name` is that of its URL."""
+def page(request: HttpRequest, choice: Choice, title: str, template: str, **context: object) -> HttpResponse:
+    """A page with the choice of a newsletter."""
     shared = admin.site.each_context(request) | {
-        "title": TABS[name],
-        "tabs": report_tabs(name),
+        "title": title,
         "newsletter": choice.newsletter,
         "newsletters": choice.newsletters if len(choice.newsletters) > 1 else (),
     }

@@ -9,6 +9,7 @@ from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.formats import date_format, number_format
+from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_safe
 
@@ -86,7 +87,7 @@ def _page(request: HttpRequest, choice: Choice) -> HttpResponse:
     return page(
         request,
         choice,
-        "stories_and_sources",
+        _("Stories and sources"),
         "admin/newsletter/stories.html",
         periods=[
             (label, f"{url}?{choice.query(period=period.value)}", period is choice.period)
