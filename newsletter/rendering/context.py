@@ -76,6 +76,8 @@ class SectionView:
     image: str = ""
     alt: str = ""
     stories: tuple[StoryView, ...] = ()
+    level: int = 2
+    """Of the heading of a call-out in mails: 3 within a section."""
     is_brief: bool = False
     """Whether none of its stories has text: they are listed with title and source."""
     entries: tuple[EntryView, ...] = ()
@@ -164,7 +166,7 @@ def writing_direction(language: str) -> str:
 
 
 def _view_sections(content: IssueContent, merges: MergesByPart) -> Iterator[SectionView]:
-    number = 0
+    number, level = 0, 2
     for position, section in enumerate(content.sections, start=1):
         title = _line(section.title)
         stories = tuple(
@@ -183,8 +185,11 @@ def _view_sections(content: IssueContent, merges: MergesByPart) -> Iterator[Sect
             image=_checked(section.image, title or LABELS[section.kind]),
             alt=_line(section.alt),
             stories=stories,
+            level=level,
             is_brief=bool(stories) and not any(story.html for story in stories),
         )
+        if title and section.kind in (SectionKind.SECTION, SectionKind.LINKS) and position > 1:
+            level = 3
 
 
 def _with_contents(sections: tuple[SectionView, ...]) -> Iterator[SectionView]:

@@ -25,7 +25,7 @@ class Masthead:
     reply_to: str = ""
     """Address that answers go to; empty offers no reply."""
     subscribe_url: str = ""
-    """Address of the sign-up page, for whoever gets the mail forwarded; empty mentions none."""
+    """Address of the sign-up page, for those who get the mail forwarded; empty mentions none."""
     feed_url: str = ""
     names_list: bool = False
     """Whether the footer names the list of each recipient, because the issue is sent to several."""

@@ -89,7 +89,7 @@ def test_headings_are_in_order_tables_are_for_layout_and_images_have_alt_texts(t
     levels = [int(tag[1]) for tag, _ in page.elements if re.fullmatch("h[1-6]", tag)]
     stories = [2, 3, 3, 3, 3, 3, 2, 3, 3, 3] if has_story_headings(theme) else [2, 2]
     contents = [2] if has_contents(theme) else []
-    assert levels == [1, 2, *contents, *stories, 2, 2, 3, 2, 2]
+    assert levels == [1, 2, *contents, *stories, 3, 2, 3, 2, 2]
     assert all(table["role"] == "presentation" for table in page.all("table"))
     assert [picture["alt"] for picture in page.all("img") if picture["src"] == PICTURE] == [
         *([STORIES[0].alt] if has_story_headings(theme) else []),
@@ -172,6 +172,13 @@ def test_stories_can_follow_every_kind(kind: SectionKind) -> None:
         assert part.replace(" · ", " ").count("The quiet return of the copper rivet Quayside") == 1
         if before.title:
             assert part.count(before.title) == 1
+
+
+@IN_EVERY_THEME
+def test_the_heading_of_a_callout_belongs_to_the_section_before_it(theme: Theme) -> None:
+    for before, level in (((), "h2"), ((BLOCKS["lead"],), "h2"), ((BLOCKS["lead"], BLOCKS["text"]), "h3")):
+        page, _ = render(*before, BLOCKS["callout"], theme=theme)
+        assert [tag for tag, _ in page.elements if re.fullmatch("h[1-6]", tag)][-1] == level
 
 
 def test_a_callout_without_a_heading_keeps_the_order_of_headings() -> None:
