@@ -36,12 +36,18 @@ class SectionKind(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoryContent:
-    """One story. `body` is Markdown; `url` and `source` may be empty in a draft."""
+    """One story. `body` is Markdown; `url` and `source` may be empty in a draft.
+
+    `image` is the address of a picture, three by two, and `alt` its description. They are not stored: editors cannot
+    choose pictures for stories yet.
+    """
 
     title: str
     url: str = ""
     source: str = ""
     body: str = ""
+    image: str = ""
+    alt: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

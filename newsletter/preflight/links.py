@@ -28,6 +28,8 @@ FAMILY = "links"
 GONE = frozenset({404, 410})
 REJECTS_BOTS = frozenset({401, 403, 405, 406, 429, 451, 503})
 PERMANENT = frozenset({301, 308})
+#: A link that opens a new mail without a recipient (RFC 6068 §2), for forwarding; links of editors need an address.
+NEW_MAIL = "mailto:?"
 #: If so many links are checked and none responds, the cause is probably this machine's own connection.
 ENOUGH_TO_TELL = 3
 
@@ -132,7 +134,7 @@ def _check_template(rendered: Rendered, in_content: Set[str]) -> Iterator[Findin
                         url=url,
                     ),
                 )
-        elif not is_image and not is_allowed_in_text(url):
+        elif not is_image and not is_allowed_in_text(url) and not url.startswith(NEW_MAIL):
             yield error(
                 FAMILY,
                 "invalid_theme_link",

@@ -22,6 +22,10 @@ from newsletter.rendering.words import reading_minutes
 
 PREHEADER_LENGTH = 140
 """Maximum characters that mail programs show after the subject."""
+NUMBERED_FROM = 5
+"""Stories of an issue without sections, from which on they have numbers."""
+SECTIONS_OF_CONTENTS, STORIES_OF_CONTENTS = 3, 8
+"""With fewer, a table of contents is longer than the way to what it lists."""
 
 _UNPRINTABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ufffe\uffff]")
 _RIGHT_TO_LEFT = frozenset({"ar", "dv", "fa", "he", "ku", "ps", "ur", "yi"})
@@ -38,7 +42,10 @@ class StoryView:
     html: Markup
     text: str
     anchor: str
-    """Id of its heading: `story-3`."""
+    """Id of its heading on web pages: `story-3`."""
+    image: str = ""
+    """Address of a picture, three by two; empty for most stories."""
+    alt: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +55,8 @@ class EntryView:
     title: str
     anchor: str
     stories: tuple[EntryView, ...] = ()
+    number: int = 0
+    """Of a story: its number in the issue."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,8 +76,14 @@ class SectionView:
     image: str = ""
     alt: str = ""
     stories: tuple[StoryView, ...] = ()
+    level: int = 2
+    """Of the heading of a call-out in mails: 3 within a section."""
+    is_brief: bool = False
+    """Whether none of its stories has text: they are listed with title and source."""
     entries: tuple[EntryView, ...] = ()
     """Of a table of contents: the parts below it."""
+    is_in_mail: bool = True
+    """Whether mails show it: a table of contents needs three sections and eight stories."""
 
     @property
     def is_lead(self) -> bool:
@@ -87,6 +102,10 @@ class IssueView:
     sections: tuple[SectionView, ...]
     story_count: int
     minutes: int
+    is_numbered: bool
+    """Whether the stories have numbers: several sections have stories, or there are at least five."""
+    lists_contents: bool
+    """Whether mails show a table of contents."""
 
     @property
     def entries(self) -> tuple[EntryView, ...]:
@@ -113,14 +132,17 @@ AS_FALLBACKS = MergesByPart(fallback_of, fallback_of)
 def view_issue(content: IssueContent, merges: MergesByPart = AS_FALLBACKS, *, date: str = "") -> IssueView:
     """Render the Markdown of an issue. `date` is its date in the language of the mail. Raises RenderingError."""
     sections = tuple(_with_contents(tuple(_view_sections(content, merges))))
+    story_count = sum(len(section.stories) for section in sections)
     return IssueView(
         title=_line(content.title),
         date=date,
         categories=tuple(_line(category) for category in content.categories),
         preheader=_line(content.preheader) or _opening(content),
         sections=sections,
-        story_count=sum(len(section.stories) for section in sections),
+        story_count=story_count,
         minutes=reading_minutes(content),
+        is_numbered=story_count >= NUMBERED_FROM or sum(bool(section.stories) for section in sections) > 1,
+        lists_contents=any(section.kind == SectionKind.CONTENTS and section.is_in_mail for section in sections),
     )
 
 
@@ -144,7 +166,7 @@ def writing_direction(language: str) -> str:
 
 
 def _view_sections(content: IssueContent, merges: MergesByPart) -> Iterator[SectionView]:
-    number = 0
+    number, level = 0, 2
     for position, section in enumerate(content.sections, start=1):
         title = _line(section.title)
         stories = tuple(
@@ -163,14 +185,23 @@ def _view_sections(content: IssueContent, merges: MergesByPart) -> Iterator[Sect
             image=_checked(section.image, title or LABELS[section.kind]),
             alt=_line(section.alt),
             stories=stories,
+            level=level,
+            is_brief=bool(stories) and not any(story.html for story in stories),
         )
+        if title and section.kind in (SectionKind.SECTION, SectionKind.LINKS) and position > 1:
+            level = 3
 
 
 def _with_contents(sections: tuple[SectionView, ...]) -> Iterator[SectionView]:
     """The parts; each table of contents with the entries below it, its own stories included."""
     for position, section in enumerate(sections):
-        is_table = section.kind == SectionKind.CONTENTS
-        yield dataclasses.replace(section, entries=_entries(sections[position:])) if is_table else section
+        if section.kind != SectionKind.CONTENTS:
+            yield section
+            continue
+        entries = _entries(sections[position:])
+        stories = sum(len(entry.stories) for entry in entries)
+        is_in_mail = len(entries) >= SECTIONS_OF_CONTENTS and stories >= STORIES_OF_CONTENTS
+        yield dataclasses.replace(section, entries=entries, is_in_mail=is_in_mail)
 
 
 def _entries(sections: Iterable[SectionView]) -> tuple[EntryView, ...]:
@@ -179,7 +210,7 @@ def _entries(sections: Iterable[SectionView]) -> tuple[EntryView, ...]:
         EntryView(
             section.title if section.kind in (SectionKind.SECTION, SectionKind.LINKS) else "",
             section.anchor,
-            tuple(EntryView(story.title, story.anchor) for story in section.stories),
+            tuple(EntryView(story.title, story.anchor, number=story.number) for story in section.stories),
         )
         for section in sections
     )
@@ -203,6 +234,8 @@ def _view_story(story: StoryContent, number: int, merges: MergesByPart) -> Story
         html=_html(story.body, merges, under="story"),
         text=markdown_to_text(story.body, merge=merges.text),
         anchor=f"story-{number}",
+        image=_checked(story.image, _line(story.title)),
+        alt=_line(story.alt),
     )
 
 

@@ -61,6 +61,14 @@ class _OfflinePremailer(Premailer):  # type: ignore[misc]
                 _parsed[key] = super()._parse_style_rules(css_body, ruleset_index)
             return _parsed[key]
 
+    def _process_css_text(self, css_text: str, index: int, rules: list[Any], head: Any) -> None:
+        """Keep the stylesheet in the head only for rules that cannot be inlined: else the copy would take 5 KB."""
+        inlined, left = self._parse_style_rules(css_text, index)
+        if left:
+            super()._process_css_text(css_text, index, rules, head)
+        else:
+            rules.extend(inlined)
+
     def _parse_css_string(self, css_body: str, validate: bool = True) -> Any:
         return cssutils.CSSParser(fetcher=_fetch_nothing, validate=validate).parseString(css_body)
 

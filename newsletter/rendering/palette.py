@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 READABLE = 4.5
 """The minimum contrast between text and its background (WCAG 2.2, 1.4.3 level AA)."""
+
+VISIBLE = 3.0
+"""The minimum contrast of the outline of a button (WCAG 2.2, 1.4.11)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -15,24 +18,30 @@ class Palette:
 
     paper: str
     tint: str
-    """Background of the lead and of code."""
+    """Background of boxes and of code."""
     ink: str
     quiet: str
-    """Source, date and footer."""
+    """Date, source, numbers and the end of the mail."""
     link: str
     accent: str
-    """Bars, labels and the newsletter's name."""
+    """Labels, bars and buttons."""
     rule: str
-    """Thin lines."""
+    """Thin lines without a meaning."""
 
+    title: str
+    """Headings and the titles of stories. Default: ink."""
+    line: str
+    """Outlines of buttons. Default: quiet."""
+    section_rule: str
+    """The line above the heading of a section. Default: title."""
     head: str
     """Background of the masthead. Default: paper."""
     head_name: str
-    """The newsletter's name in the masthead. Default: accent."""
+    """The newsletter's name in the masthead. Default: title."""
     head_title: str
-    """The issue's title in the masthead. Default: ink."""
+    """The issue's title, if the masthead has a background of its own. Default: title."""
     head_facts: str
-    """Date and reading time in the masthead. Default: quiet."""
+    """Date, reading time and links in the masthead. Default: quiet."""
     button: str
     """Background of buttons. Default: accent."""
     button_text: str
@@ -40,30 +49,35 @@ class Palette:
     callout: str
     """Background of call-outs. Default: tint."""
     sponsor: str
-    """Background of sponsored parts. Default: tint."""
+    """Background of paid content. Default: paper, since tint is for what editors highlight."""
 
 
 NEEDED = ("paper", "tint", "ink", "quiet", "link", "accent", "rule")
 FALLBACKS = {
+    "title": "ink",
+    "line": "quiet",
+    "section_rule": "title",
     "head": "paper",
-    "head_name": "accent",
-    "head_title": "ink",
+    "head_name": "title",
+    "head_title": "title",
     "head_facts": "quiet",
     "button": "accent",
     "button_text": "paper",
     "callout": "tint",
-    "sponsor": "tint",
+    "sponsor": "paper",
 }
-"""The default of each colour that `theme.toml` may omit."""
+"""The default of each colour that `theme.toml` may omit: another colour, which may have a default itself."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class Pairing:
-    """A text colour and a background that it appears on, both `#rrggbb`. `what` names them: `quiet on tint`."""
+    """A colour and a background that it appears on, both `#rrggbb`. `what` names them: `quiet on tint`."""
 
     what: str
     text: str
     background: str
+    minimum: float = READABLE
+    """The contrast that it needs."""
 
     @property
     def contrast(self) -> float:
@@ -72,21 +86,34 @@ class Pairing:
 
 
 # The text colours that can appear on each background.
+_ON_BOXES = ("title", "ink", "quiet", "link", "accent")
 _TEXT_ON = {
-    "paper": ("ink", "quiet", "link", "accent"),
-    "tint": ("ink", "quiet", "link", "accent"),
-    "callout": ("ink", "quiet", "link", "accent"),
-    "sponsor": ("ink", "quiet", "link", "accent"),
+    "paper": _ON_BOXES,
+    "tint": _ON_BOXES,
+    "callout": _ON_BOXES,
+    "sponsor": _ON_BOXES,
     "head": ("head_name", "head_title", "head_facts"),
     "button": ("button_text",),
 }
+_LINES_ON = ("paper", "tint")
+"""Buttons with an outline are drawn on these."""
+
+
+def filled_in(colours: Mapping[str, str]) -> Palette:
+    """The palette with these colours and the defaults of those that are missing; the needed ones must be there."""
+    complete = dict(colours)
+    for key, default in FALLBACKS.items():  # a default stands before the colours that follow it
+        complete.setdefault(key, complete[default])
+    return Palette(**complete)
 
 
 def pairings_of(palette: Palette) -> Iterator[Pairing]:
-    """Every text colour on every background that it can appear on, named as in `theme.toml`: `quiet on tint`."""
+    """Every colour that must be seen on every background that it can appear on, named as in `theme.toml`."""
     for background, texts in _TEXT_ON.items():
         for text in texts:
             yield Pairing(f"{text} on {background}", getattr(palette, text), getattr(palette, background))
+    for background in _LINES_ON:
+        yield Pairing(f"line on {background}", palette.line, getattr(palette, background), VISIBLE)
 
 
 def contrast(one: str, other: str) -> float:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import orjson
@@ -22,11 +22,12 @@ from pydantic import TypeAdapter
 from newsletter.config.translatable import translatable
 from newsletter.content.document import IssueContent
 from newsletter.content.links import web_link_problem
-from newsletter.content.merge_fields import fallback_of
+from newsletter.content.merge_fields import fallback_of, replace_merge_fields
 from newsletter.rendering.compile import compile_mjml
 from newsletter.rendering.context import IssueView, MergesByPart, editor_links, view_issue, writing_direction
 from newsletter.rendering.errors import RenderingError
 from newsletter.rendering.inline import inline_css
+from newsletter.rendering.issue_head import issue_head, mail_link
 from newsletter.rendering.limited_process import run_limited
 from newsletter.rendering.output_checks import (
     REQUIRED_PLACEHOLDERS,
@@ -36,9 +37,9 @@ from newsletter.rendering.output_checks import (
 )
 from newsletter.rendering.placeholders import MergeFieldTokens, PlaceholderContext, placeholder_token
 from newsletter.rendering.shapes import Masthead, RenderedIssue
-from newsletter.rendering.templates import fill_template, stylesheet, templates_hash, theme_context
+from newsletter.rendering.templates import fill_template, sides, stylesheet, templates_hash, theme_context
 from newsletter.rendering.theme import PLAIN, Theme
-from newsletter.rendering.words import Words, with_theme_words, words_for
+from newsletter.rendering.words import NAME, Words, with_theme_words, words_for
 
 # Keeps mail programs from showing the masthead after a short preheader.
 _FILLER = Markup("&#847;&#8204;&#160;") * 60
@@ -119,21 +120,41 @@ def write_mjml(content: IssueContent, masthead: Masthead, *, web_url: str, theme
 def template_context(issue: IssueView, request: RenderRequest) -> dict[str, object]:
     """What the templates of both parts may use, without placeholders: plain values, frozen dataclasses, safe HTML."""
     theme, masthead = request.theme, request.masthead
+    words = with_theme_words(request.words, theme.words, request.content)
     direction = writing_direction(masthead.language)
+    start, end = sides(direction)
     return {
         **theme_context(theme),
-        "words": with_theme_words(request.words, theme.words, request.content),
+        **_links_to_answer(request),
+        "words": replace(words, subscribe=words.subscribe.replace(NAME, masthead.name)),
         "issue": issue,
+        "head": issue_head(issue.title, masthead.name, request.content.date, words.date, words.day),
         "masthead": masthead,
         "names_list": masthead.names_list,
         "list_name": masthead.name,
         "list_url": masthead.site_url,
+        "writer": masthead.sender_name if masthead.sender_name != masthead.name else "",
         "postal_lines": _postal_lines(masthead),
         "direction": direction,
-        "start": "right" if direction == "rtl" else "left",
+        "start": start,
+        "end": end,
         "web_url": request.web_url,
         "filler": _FILLER,
         "head_css": Markup(stylesheet("head.css", theme, direction)),  # noqa: S704  # checked when the MJML is read
+        "word_css": Markup(stylesheet("word.css", theme, direction)),  # noqa: S704  # only ours
+    }
+
+
+def _links_to_answer(request: RenderRequest) -> dict[str, str]:
+    """Links that open a new mail: to the sender, and an empty one with the issue's public address.
+
+    Recipients are never asked to use their program's own forward button: that copy has their unsubscribe link in it.
+    """
+    subject = replace_merge_fields(request.content.subject or request.content.title, fallback_of)
+    reply_to = request.masthead.reply_to
+    return {
+        "reply_url": mail_link(reply_to, subject=f"Re: {subject}") if reply_to else "",
+        "forward_url": mail_link(subject=subject, body=request.web_url),
     }
 
 
@@ -195,8 +216,8 @@ def _postal_lines(masthead: Masthead) -> tuple[str, ...]:
 
 
 def _check_addresses(masthead: Masthead, web_url: str) -> None:
-    logo = (masthead.logo_url,) if masthead.logo_url else ()
-    for url in (masthead.site_url, masthead.archive_url, web_url, *logo):
+    optional = (masthead.logo_url, masthead.subscribe_url, masthead.feed_url)
+    for url in (masthead.site_url, masthead.archive_url, web_url, *filter(None, optional)):
         if problem := web_link_problem(url):
             raise RenderingError(
                 translatable("The newsletter’s address “{url}” cannot be used. {problem}", url=url, problem=problem)

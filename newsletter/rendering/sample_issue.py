@@ -17,6 +17,9 @@ MASTHEAD = Masthead(
     postal_address="Slipway Press\n4 Boat Lane\nKinsale P17 XX00, Ireland",
     sender_name="Cleo at The Slipway",
     description="Small boats, mended well.",
+    reply_to="cleo@slipway.example",
+    subscribe_url="https://slipway.example/subscribe/",
+    feed_url="https://slipway.example/feed.atom",
 )
 WEB_URL = "https://slipway.example/issues/12/"
 
@@ -27,6 +30,8 @@ STORIES = (
         source="Timber Notes",
         body="Three yards timed it with the same oak. The rule of *an hour for each inch* held, but **only for green "
         "wood**: what had dried for a year broke at the second rib.",
+        image=PICTURE,
+        alt="A plank bent over a steam box",
     ),
     StoryContent(
         title="The quiet return of the copper rivet",
@@ -35,6 +40,28 @@ STORIES = (
         body="Glue is quicker, and nobody can take it apart. A rivet costs a minute and lasts as long as the boat; "
         "see the [table of sizes](https://news.example/sizes), or measure with `gauge --metric`.",
     ),
+    StoryContent(
+        title="What a hundred soaked screws taught one chandler",
+        source="The Locker",
+        body="Two summers in a bucket of harbour water, a label on each. Bronze came out as it went in."
+        "\n\nThe cheapest steel left only its label.",
+    ),
+    StoryContent(
+        title="A seat that comes out without tools",
+        url="https://news.example/seat",
+        body="Two wedges hold it, and the swell drives them home.",
+    ),
+    StoryContent(
+        title="Tar, and who still boils it",
+        url="https://news.example/tar",
+        source="Timber Notes",
+        body="Four kilns are left on the coast. One takes visitors in May, and sells what they stirred.",
+    ),
+)
+BRIEF = (
+    StoryContent(title="The ferry berth is dredged in June", url="https://news.example/berth", source="Quayside"),
+    StoryContent(title="Two moorings are free at the north pier", url="https://news.example/pier"),
+    StoryContent(title="The sail loft looks for an apprentice", source="The Locker"),
 )
 
 BLOCKS = {
@@ -45,6 +72,7 @@ BLOCKS = {
     ),
     "contents": SectionContent(kind=SectionKind.CONTENTS),
     "stories": SectionContent(title="From the yards", body="Two that we tried ourselves.", stories=STORIES),
+    "brief": SectionContent(title="In brief", stories=BRIEF),
     "callout": SectionContent(
         kind=SectionKind.CALLOUT,
         title="Tides to mind",
@@ -69,6 +97,7 @@ BLOCKS = {
         "\n\n> Drive until it rings.\n\n### Afterwards\n\n1. Wait a day.\n2. Paint.\n\n"
         "```\nseam = length * 1.2\n```\n\n---\n\nThen launch.",
     ),
+    "divider": SectionContent(kind=SectionKind.DIVIDER),
     "button": SectionContent(
         kind=SectionKind.BUTTON, title="Book a day on the slip", url="https://slipway.example/book?a=1&b=2"
     ),
@@ -77,7 +106,6 @@ BLOCKS = {
         title="Also read",
         body="- [Varnish in damp weather](https://news.example/varnish) – wait\n- [Oars, measured](https://news.example/oars)",
     ),
-    "divider": SectionContent(kind=SectionKind.DIVIDER),
     "sponsor": SectionContent(
         kind=SectionKind.SPONSOR,
         source="Boje & Daughters",
@@ -88,7 +116,8 @@ BLOCKS = {
         alt="Coils of rope on a shelf",
     ),
 }
-"""A section for each block, without masthead, story and footer, which every issue has."""
+"""A section for each block, without masthead, heading, story and footer, which every issue has; `brief` has stories
+without text."""
 
 
 def sample_issue(*names: str) -> IssueContent:

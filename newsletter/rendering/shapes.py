@@ -22,6 +22,11 @@ class Masthead:
     """In pixels."""
     language: str = "en"
     """BCP 47 tag of the content's language; sets `lang` and the writing direction."""
+    reply_to: str = ""
+    """Address that answers go to; empty offers no reply."""
+    subscribe_url: str = ""
+    """Address of the sign-up page, for those who get the mail forwarded; empty mentions none."""
+    feed_url: str = ""
     names_list: bool = False
     """Whether the footer names the list of each recipient, because the issue is sent to several."""
 

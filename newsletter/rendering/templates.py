@@ -23,14 +23,17 @@ from newsletter.config.translatable import translatable
 from newsletter.rendering.errors import RenderingError
 from newsletter.rendering.text import underline, wrap_text
 from newsletter.rendering.theme import STYLES, Theme
+from newsletter.rendering.words import in_quotation_marks
 
 TEMPLATES = Path(__file__).resolve().parents[2] / "templates" / "mjml"
 
 _ESCAPING = re.compile(r"\{%[-+]?\s*autoescape")
+_SPACE_IN_CSS = re.compile(r" ?([{}!;]) ?|(?<=:) |(?<=\{)\n|(?<=,) (?=\[)")
+"""Spaces that a browser does not need; Gmail drops styles of more than 8 KB."""
 _FILTERS = frozenset({"abs", "capitalize", "default", "e", "escape", "first", "int", "join", "last", "length", "lower"})
 _FILTERS |= {"replace", "round", "title", "trim", "upper", "wordcount"}
 _TESTS = frozenset({"defined", "divisibleby", "even", "none", "number", "odd", "string", "undefined"})
-_OF_LOOPS = frozenset({"first", "last", "index", "index0", "length"})
+_OF_LOOPS = frozenset({"first", "last", "index", "index0", "length", "nextitem", "previtem"})
 
 
 @cache
@@ -71,11 +74,17 @@ def fill_template(name: str, theme: Theme, context: Mapping[str, object]) -> str
 
 @lru_cache(maxsize=64)
 def stylesheet(name: str, theme: Theme, direction: str) -> str:
-    """`style.css` or `head.css` with the theme's rules after the common ones; the same for every issue, so cached."""
-    start, end = ("right", "left") if direction == "rtl" else ("left", "right")
+    """`style.css`, `head.css` or `word.css` with the theme's rules after the common ones; the same for every issue."""
+    start, end = sides(direction)
     context = {**theme_context(theme), "start": start, "end": end}
     sheets = [f"issue/{name}", *(own for own, _ in theme.sources if own == name)]
-    return "\n".join(fill_template(sheet, theme, context) for sheet in sheets)
+    css = "\n".join(fill_template(sheet, theme, context) for sheet in sheets)
+    return _SPACE_IN_CSS.sub(r"\1", css) if name != "style.css" else css
+
+
+def sides(direction: str) -> tuple[str, str]:
+    """The sides on which lines start and end."""
+    return ("right", "left") if direction == "rtl" else ("left", "right")
 
 
 def theme_context(theme: Theme) -> dict[str, object]:
@@ -104,7 +113,7 @@ def _environment(theme: Theme) -> Environment:
     )
     made.globals.clear()
     made.filters = {name: made.filters[name] for name in _FILTERS}
-    made.filters.update(wrapped=wrap_text, underlined=underline)
+    made.filters.update(wrapped=wrap_text, underlined=underline, quoted=in_quotation_marks)
     made.tests = {name: made.tests[name] for name in _TESTS}
     return made
 

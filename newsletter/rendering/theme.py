@@ -6,7 +6,7 @@ import functools
 import hashlib
 import re
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from newsletter.config.translatable import translatable
@@ -41,7 +41,7 @@ class Theme:
     dark: Palette
     fonts: Fonts
     density: str
-    """compact, regular or airy."""
+    """compact, regular, airy or spacious."""
     folder: Path | None
     """The folder of its own templates; None if it uses the shipped blocks only."""
     is_shipped: bool
@@ -101,9 +101,9 @@ def theme_names(folders: Sequence[Path] = ()) -> tuple[str, ...]:
 
 
 def pairings(theme: Theme) -> tuple[Pairing, ...]:
-    """Every text colour with every background that it can appear on; `what` reads `quiet on tint, dark`."""
+    """Every colour with every background that it can appear on; `what` reads `quiet on tint, dark`."""
     return tuple(
-        Pairing(f"{pairing.what}, {scheme}", pairing.text, pairing.background)
+        replace(pairing, what=f"{pairing.what}, {scheme}")
         for scheme, palette in (("light", theme.light), ("dark", theme.dark))
         for pairing in pairings_of(palette)
     )

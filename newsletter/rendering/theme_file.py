@@ -9,7 +9,7 @@ from dataclasses import dataclass, fields
 
 from newsletter.config.translatable import translatable
 from newsletter.rendering.errors import RenderingError
-from newsletter.rendering.palette import FALLBACKS, NEEDED, READABLE, Palette, pairings_of
+from newsletter.rendering.palette import FALLBACKS, NEEDED, READABLE, Pairing, Palette, filled_in, pairings_of
 from newsletter.rendering.typography import DENSITIES, STACKS, Fonts
 from newsletter.rendering.words import ThemeWords
 
@@ -178,29 +178,48 @@ def _palette(values: _Values, scheme: str) -> Palette | None:
         values.fault(translatable("These keys are missing in [{table}]: {keys}.", table=scheme, keys=keys), scheme)
     if missing or not all(_COLOUR.fullmatch(value) for value in colours.values()):
         return None
-    palette = Palette(**{key: colours.get(key) or colours[FALLBACKS[key]] for key in (*NEEDED, *FALLBACKS)})
+    palette = filled_in(colours)
     for pairing in pairings_of(palette):
-        if pairing.contrast < READABLE:
-            sentence = translatable(
-                "In [{table}], the contrast of {pair} ({text} on {background}) is {contrast:.2f}. Text needs at least "
-                "{minimum}.",
-                table=scheme,
-                pair=pairing.what,
-                text=pairing.text,
-                background=pairing.background,
-                contrast=pairing.contrast,
-                minimum=READABLE,
-            )
-            values.fault(sentence, scheme, _key_to_change(pairing.what, colours))
+        if pairing.contrast < pairing.minimum:
+            values.fault(_contrast_fault(pairing, scheme), scheme, _key_to_change(pairing.what, colours))
     return palette
+
+
+def _contrast_fault(pairing: Pairing, scheme: str) -> str:
+    numbers = {
+        "table": scheme,
+        "pair": pairing.what,
+        "text": pairing.text,
+        "background": pairing.background,
+        "contrast": pairing.contrast,
+        "minimum": pairing.minimum,
+    }
+    if pairing.minimum < READABLE:
+        return translatable(
+            "In [{table}], the contrast of {pair} ({text} on {background}) is {contrast:.2f}. The outline of a button "
+            "needs at least {minimum}.",
+            **numbers,
+        )
+    return translatable(
+        "In [{table}], the contrast of {pair} ({text} on {background}) is {contrast:.2f}. Text needs at least "
+        "{minimum}.",
+        **numbers,
+    )
 
 
 def _key_to_change(what: str, colours: dict[str, str]) -> str:
     """The key whose line is reported for a pair: one of the two if it is in the file, else one of their defaults."""
     text, _, background = what.split(" ")
-    defaults = (FALLBACKS.get(text, text), FALLBACKS.get(background, background))
+    defaults = [_in_file(text, colours), _in_file(background, colours)]
     ordered = sorted(defaults, key="paper".__eq__)  # never report paper if there is another one
     return next(key for key in (text, background, *ordered) if key in colours)
+
+
+def _in_file(key: str, colours: dict[str, str]) -> str:
+    """The key that gives a colour: itself, or the first of its defaults that the file has."""
+    while key not in colours:
+        key = FALLBACKS[key]
+    return key
 
 
 def _fonts(values: _Values) -> Fonts:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
 
+from markupsafe import Markup
+
 from newsletter.config.translatable import translatable, translatable_plural
 from newsletter.content.document import IssueContent
 
 WORDS_PER_MINUTE = 275
 NAME = "{newsletter}"
-"""The place of the newsletter's name in `reason`."""
+"""The place of the newsletter's name in `reason` and `subscribe`."""
+_MARKS = tuple("“”„‟‘’‚«»‹›「『\"'")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,6 +20,9 @@ class Words:
     """The text of one mail; templates see it as `words`."""
 
     date: str
+    """`Wednesday, 1 July 2026`."""
+    day: str
+    """The date without its year: `Wednesday, 1 July`."""
     story_count: str
     """`31 stories`; empty if the issue has none."""
     reading_time: str
@@ -29,7 +35,7 @@ class Words:
     contents: str
     """The heading of a table of contents without one."""
     sponsor: str
-    """The label of paid content."""
+    """The label of paid content; the first words of it, and plain ones (FTC, Native Advertising: A Guide)."""
     reason: str
     """Why the recipient gets this mail, up to the newsletter's name, which is a link."""
     reason_end: str
@@ -39,6 +45,19 @@ class Words:
     view: str
     """The link to the web page of the issue."""
     archive: str
+    feed: str
+    ask: str
+    """The sentence before the buttons at the end."""
+    reply: str
+    forward: str
+    forwarded: str
+    """The question before the link to the sign-up page."""
+    subscribe: str
+    """That link, with the newsletter's name in place of `{newsletter}`."""
+    note: str
+    """The label of highlighted text, in themes that show it by colour."""
+    quotation: str
+    """`{text}` between the quotation marks of the language."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,29 +74,45 @@ class ThemeWords:
     preferences: str = ""
     view: str = ""
     archive: str = ""
+    feed: str = ""
+    ask: str = ""
+    reply: str = ""
+    forward: str = ""
+    forwarded: str = ""
+    subscribe: str = ""
+    note: str = ""
 
 
-def words_for(content: IssueContent, *, date: str = "") -> Words:
-    """The text of a mail in the language that is active now. `date` is the issue's date in that language."""
+def words_for(content: IssueContent, *, date: str = "", day: str = "") -> Words:
+    """The text of a mail in the language that is active now. `date` and `day` are the issue's date in that language."""
     count, minutes = sum(1 for _ in content.stories()), reading_minutes(content)
     story_count = str(translatable_plural("{count} story", "{count} stories", count=count))
     reading_time = str(translatable_plural("{count} min read", "{count} min read", count=minutes))
     reason, reason_end = _around_name(str(translatable("You get this mail because you subscribed to {newsletter}.")))
     return Words(
         date=date or f"{content.date:%A}, {content.date.day} {content.date:%B %Y}",
+        day=day or f"{content.date:%A}, {content.date.day} {content.date:%B}",
         story_count=story_count if count else "",
         reading_time=reading_time,
         story=_without_number(str(translatable_plural("{count} story", "{count} stories", count=1)), 1),
         stories=_without_number(story_count, count),
         minutes=_without_number(reading_time, minutes),
         contents=str(translatable("In this issue")),
-        sponsor=str(translatable("Sponsor")),
+        sponsor=str(translatable("Advertisement")),
         reason=reason,
         reason_end=reason_end,
         unsubscribe=str(translatable("Unsubscribe")),
         preferences=str(translatable("Preferences")),
         view=str(translatable("View in browser")),
         archive=str(translatable("All issues")),
+        feed=str(translatable("RSS")),
+        ask=str(translatable("Something to add, or something wrong? Reply to this mail.")),
+        reply=str(translatable("Reply")),
+        forward=str(translatable("Forward")),
+        forwarded=str(translatable("Forwarded to you?")),
+        subscribe=str(translatable("Subscribe to {newsletter}")),
+        note=str(translatable("Note")),
+        quotation=str(translatable("“{text}”")),
     )
 
 
@@ -103,6 +138,15 @@ def reading_minutes(content: IssueContent) -> int:
     words = sum(len(section.body.split()) for section in content.sections)
     words += sum(len(story.title.split()) + len(story.body.split()) for story in content.stories())
     return max(1, round(words / WORDS_PER_MINUTE))
+
+
+def in_quotation_marks(html: Markup, quotation: str) -> Markup:
+    """The paragraphs of a quotation between marks, unless editors wrote them."""
+    start, _, end = quotation.partition("{text}")
+    text = html.strip()
+    if not (text.startswith("<p>") and text.endswith("</p>")) or text[3:4] in _MARKS:
+        return html
+    return Markup("<p>{}{}{}</p>").format(start, text[3:-4], end)
 
 
 def _without_number(phrase: str, number: int) -> str:

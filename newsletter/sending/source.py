@@ -10,6 +10,7 @@ from typing import Any
 
 import orjson
 from django.conf import settings
+from django.urls import reverse
 from django.utils import translation
 from django.utils.formats import date_format
 from django.utils.translation import gettext as _
@@ -78,11 +79,12 @@ def with_content(issue: Issue, content: IssueContent) -> Source:
 def words_of(newsletter: Newsletter, content: IssueContent) -> Words:
     """The text of the mail beside its content, in the newsletter's language."""
     with translation.override(newsletter.page_language):
-        date = _("%(weekday)s, %(date)s") % {
-            "weekday": date_format(content.date, "l"),
-            "date": date_format(content.date, "DATE_FORMAT"),
-        }
-        return words_for(content, date=date)
+        date, day = (
+            _("%(weekday)s, %(date)s")
+            % {"weekday": date_format(content.date, "l"), "date": date_format(content.date, form)}
+            for form in ("DATE_FORMAT", "MONTH_DAY_FORMAT")
+        )
+        return words_for(content, date=date, day=day)
 
 
 def masthead_of(newsletter: Newsletter) -> Masthead:
@@ -97,6 +99,9 @@ def masthead_of(newsletter: Newsletter) -> Masthead:
         archive_url=newsletter.archive_url,
         logo_url=newsletter.logo_url,
         logo_width=newsletter.logo_width,
+        reply_to=newsletter.reply_to or newsletter.sender_email,
+        subscribe_url=f"{settings.SITE_URL}{reverse('subscribe', args=[newsletter.slug])}",
+        feed_url=f"{settings.SITE_URL}{reverse('feed', args=[newsletter.slug])}",
     )
 
 

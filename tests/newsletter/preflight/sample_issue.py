@@ -36,6 +36,7 @@ CRANE = StoryContent(
 GAUGE = StoryContent(
     title="One gauge, two tides", url="https://mast.example/gauge", source="Mast", body="The old one was upside down."
 )
+PICTURED = replace(CRANE, image="https://pictures.example/crane.jpg", alt="A crane in the fog")
 ALL_MARKDOWN = "A *soft*, **loud** and `exact` word, [a link](https://ropes.example/).\n\n> Quoted.\n\n- one\n- two\n\n"
 ALL_MARKDOWN += (
     "1. first\n\n```\ncode\n```\n\n### Smaller\n\nThe end.\n\n---\n\nReally. Write to <mailto:notes@mail.example.org>."
@@ -58,7 +59,7 @@ EVERY_KIND = replace(
     sections=(
         SectionContent(title="Signal of the week", body="Ports are getting *quieter*, and their cranes taller. " * 12),
         SectionContent(kind=SectionKind.CONTENTS, title="In this issue"),
-        SectionContent(title="Deep dives", body=ALL_MARKDOWN, stories=(CRANE, GAUGE)),
+        SectionContent(title="Deep dives", body=ALL_MARKDOWN, stories=(PICTURED, GAUGE)),
         SectionContent(kind=SectionKind.CALLOUT, title="Open day", body="On Sunday the **lock** is open to all."),
         SectionContent(
             kind=SectionKind.QUOTE, body="A quay is a promise.", source="Ida Ropes", url="https://ropes.example/ida"

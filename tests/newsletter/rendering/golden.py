@@ -16,14 +16,17 @@ from newsletter.rendering.render import RenderRequest, template_context
 from newsletter.rendering.templates import block_names, fill_template, stylesheet
 from tests.newsletter.rendering.sample_issues import BLOCKS, MASTHEAD, WEB_URL, sample_issue, shipped_themes
 
+FRAGMENTS = ("blocks/heading.mjml", "blocks/story.mjml")
+"""HTML in the text of other blocks."""
+
 FOLDER = Path(__file__).parent / "golden"
 
 
 def goldens() -> Iterator[tuple[Path, str]]:
-    """File and content for each block in each shipped theme. `story` is part of `stories`."""
+    """File and content for each block in each shipped theme."""
     for theme in shipped_themes():
         for name in block_names():
-            if name != "blocks/story.mjml":
+            if name not in FRAGMENTS:
                 yield FOLDER / theme.name / f"{Path(name).stem}.html", block_html(name, theme)
 
 
@@ -35,11 +38,14 @@ def block_html(name: str, theme: Theme) -> str:
     sections = dict(zip(BLOCKS, issue.sections, strict=True))
     request = RenderRequest(content=content, masthead=MASTHEAD, web_url=WEB_URL, theme=theme, words=words)
     context = template_context(issue, request) | {
+        "is_closing": False,
         "section": sections.get(Path(name).stem),
         "unsubscribe_url": "https://slipway.example/unsubscribe",
         "preferences_url": "https://slipway.example/preferences",
     }
     head, block = (fill_template(template, theme, context) for template in ("issue/head.mjml", name))
+    if "<mj-section" not in block:
+        block = f"<mj-section><mj-column>{block}</mj-column></mj-section>"
     html = compile_mjml(f'<mjml lang="en" dir="ltr">{head}<mj-body width="600px">{block}</mj-body></mjml>')
     body = inline_css(html, stylesheet("style.css", theme, "ltr")).partition("<body")[2]
     return body.partition("</div>")[2].rpartition("</div>")[0].replace("><", ">\n<").strip() + "\n"

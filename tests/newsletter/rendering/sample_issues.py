@@ -8,12 +8,21 @@ from functools import cache
 from newsletter.content.document import IssueContent
 from newsletter.rendering import Masthead, Theme, load_theme, theme_names
 from newsletter.rendering.render import write_mjml
-from newsletter.rendering.sample_issue import BLOCKS, MASTHEAD, PICTURE, WEB_URL, sample_issue, single_block_issue
+from newsletter.rendering.sample_issue import (
+    BLOCKS,
+    MASTHEAD,
+    PICTURE,
+    STORIES,
+    WEB_URL,
+    sample_issue,
+    single_block_issue,
+)
 
 __all__ = [
     "BLOCKS",
     "MASTHEAD",
     "PICTURE",
+    "STORIES",
     "WEB_URL",
     "right_to_left",
     "sample_issue",

@@ -114,13 +114,19 @@ def test_the_page_is_in_standards_mode_and_loads_nothing(browser: Browser, html:
     page.close()
 
 
-def test_links_are_underlined_and_footer_links_are_large_enough_to_tap(browser: Browser, html: str) -> None:
+def test_links_are_underlined_or_their_source_is_and_footer_links_are_large_enough_to_tap(
+    browser: Browser, html: str
+) -> None:
     page = open_issue(browser, html, 375)
     plain = page.evaluate(
-        "[...document.links].filter(a => !a.closest('.name'))"
-        ".filter(a => !getComputedStyle(a).textDecorationLine.includes('underline')).map(a => a.textContent)"
+        "[...document.links].filter(a => !a.closest('.name, .row, .outline, .more'))"
+        ".filter(a => ![a, ...a.children].some(e => getComputedStyle(e).textDecorationLine.includes('underline')))"
+        ".map(a => a.textContent)"
     )
     assert plain == []
+    sizes = page.evaluate("[...document.querySelectorAll('.outline a')].map(a => a.getBoundingClientRect().height)")
+    assert len(sizes) == 1
+    assert min(sizes) >= 42
     heights = page.evaluate("[...document.querySelectorAll('.ways a')].map(a => a.getBoundingClientRect().height)")
     assert len(heights) == 4
     assert min(heights) >= 44

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Callable, Iterator
 from functools import cache
 
@@ -10,10 +11,11 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Browser
 
+from newsletter.content.document import SectionContent, StoryContent
 from newsletter.rendering import Theme, render_issue
 from tests.newsletter.rendering import pictures
 from tests.newsletter.rendering.pictures import SHOTS, Shot, browsing, capture, differs, html_in, opened
-from tests.newsletter.rendering.sample_issues import WEB_URL, right_to_left, shipped_themes
+from tests.newsletter.rendering.sample_issues import MASTHEAD, WEB_URL, right_to_left, sample_issue, shipped_themes
 from tests.newsletter.rendering.test_in_a_browser import WORST_CONTRAST
 
 pytestmark = [pytest.mark.browser, pytest.mark.skipif(pictures.MAY_SKIP, reason=pictures.WHY_NOT)]
@@ -44,7 +46,7 @@ def test_a_theme_equals_its_screenshot(browser: Browser, shot: Shot) -> None:
 @pytest.mark.parametrize(
     "change",
     [
-        lambda theme: dataclasses.replace(theme, light=dataclasses.replace(theme.light, callout="#eefdf0")),
+        lambda theme: dataclasses.replace(theme, light=dataclasses.replace(theme.light, callout="#d5fde0")),
         lambda theme: dataclasses.replace(theme, light=dataclasses.replace(theme.light, link="#9f2f3f")),
         lambda theme: dataclasses.replace(theme, masthead="center"),
     ],
@@ -56,6 +58,18 @@ def test_a_wrong_colour_or_a_moved_block_is_detected(browser: Browser, change: C
         taken = capture(page)
     with Image.open(shot.file) as stored:
         assert differs(taken, stored)
+
+
+@pytest.mark.parametrize("theme", shipped_themes(), ids=lambda theme: theme.name)
+def test_a_mail_without_its_styles_fits_a_phone(browser: Browser, theme: Theme) -> None:
+    """Some programs drop the rules in the head; words are as long as in Finnish and German."""
+    long = StoryContent(title="Wasserschutzpolizeidienststelle", source="Hafenentwicklungsgesellschaft", body="Text.")
+    sections = (SectionContent(title="Schifffahrtspolizeiverordnung", stories=(long,)), *sample_issue().sections)
+    content = dataclasses.replace(sample_issue(), title="Binnenschifffahrtsaufgabengesetz", sections=sections)
+    html = render_issue(content, MASTHEAD, web_url=WEB_URL, theme=theme).html
+    bare = re.sub(r"<style.*?</style>", "", html, flags=re.DOTALL)
+    with opened(browser, bare, 375, "light") as page:
+        assert page.evaluate("document.documentElement.scrollWidth") <= 375
 
 
 @pytest.mark.parametrize("theme", shipped_themes(), ids=lambda theme: theme.name)

@@ -114,7 +114,7 @@ def test_a_changed_template_changes_the_hash(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_every_block_has_a_template_that_themes_may_replace() -> None:
-    names = "button callout contents divider footer image lead links masthead quote sponsor stories story text"
+    names = "button callout contents divider footer heading image lead links masthead quote sponsor stories story text"
     assert block_names() == tuple(f"blocks/{name}.mjml" for name in names.split())
 
 

@@ -21,6 +21,7 @@ from newsletter.rendering.theme_check import MAX_SAMPLE_SIZE, check_theme, rende
 from newsletter.rendering.theme_file import read_theme_file
 from tests.newsletter.rendering.digests import MASTHEAD, WEB_URL, write_digest
 from tests.newsletter.rendering.sample_issues import shipped_themes
+from tests.newsletter.rendering.test_issue import Page
 
 SHIPPED = (SHIPPED_THEMES / "plain" / "theme.toml").read_text(encoding="utf-8")
 
@@ -61,9 +62,9 @@ def test_a_shipped_theme_has_no_faults(theme: Theme) -> None:
     assert check_theme(theme.name) == ()
 
 
-def test_three_themes_are_shipped_and_differ_in_everything_visible() -> None:
+def test_four_themes_are_shipped_and_differ_in_everything_visible() -> None:
     themes = shipped_themes()
-    assert [theme.name for theme in themes] == ["gazette", "plain", "workbench"]
+    assert [theme.name for theme in themes] == ["gazette", "letter", "plain", "workbench"]
     for values in (
         {theme.density for theme in themes},
         {theme.fonts for theme in themes},
@@ -72,7 +73,7 @@ def test_three_themes_are_shipped_and_differ_in_everything_visible() -> None:
         {theme.description for theme in themes},
         {theme.sha256 for theme in themes},
     ):
-        assert len(values) == 3
+        assert len(values) == 4
 
 
 @pytest.mark.parametrize("theme", shipped_themes(), ids=lambda theme: theme.name)
@@ -92,20 +93,27 @@ def test_contrast_is_computed_as_in_wcag() -> None:
 def test_every_text_colour_has_enough_contrast_in_light_and_dark_mode(theme: Theme) -> None:
     found = pairings(theme)
     assert {pairing.what for pairing in found} >= {"quiet on tint, light", "button_text on button, dark"}
-    assert min(pairing.contrast for pairing in found) >= 4.5
+    assert {pairing.minimum for pairing in found} == {3.0, 4.5}
+    assert [pairing.what for pairing in found if pairing.contrast < pairing.minimum] == []
 
 
 # theme.toml
 
 
 def test_omitted_colours_follow_their_defaults() -> None:
-    toml = re.sub(r"^(callout|sponsor) = .*\n", "", SHIPPED, flags=re.MULTILINE)
+    toml = re.sub(r"^(title|line) = .*\n", "", SHIPPED, flags=re.MULTILINE)
     light = read_theme_file("own", toml).light
     assert (light.callout, light.sponsor, light.head, light.button) == (
         light.tint,
-        light.tint,
+        light.paper,
         light.paper,
         light.accent,
+    )
+    assert (light.title, light.section_rule, light.head_name, light.line) == (
+        light.ink,
+        light.ink,
+        light.ink,
+        light.quiet,
     )
 
 
@@ -113,14 +121,14 @@ def test_a_font_stack_can_be_named_or_listed() -> None:
     toml = SHIPPED.replace('body = "system-sans"', 'body = "\'My Font\', Georgia, serif"\nheading = "mono"')
     fonts = read_theme_file("own", toml).fonts
     assert fonts.body == fonts.label == "'My Font', Georgia, serif"
-    assert fonts.heading == "ui-monospace, Menlo, Consolas, monospace"
+    assert fonts.heading == "Menlo, Consolas, monospace"
 
 
 def test_words_of_the_theme_replace_those_of_the_language(make_theme: MakeTheme) -> None:
     toml = SHIPPED + '\n[words]\nsponsor = "Anzeige"\ncontents = "In dieser Ausgabe"\nunsubscribe = "Abbestellen"\n'
     rendered = render_sample_issue(load_theme("own", [make_theme(toml=toml)]))
-    for part in (rendered.html, rendered.text):
-        assert "Anzeige · Boje" in part.replace("&amp;", "&").replace("\u00a0", " ")
+    for part in (Page(rendered.html).text, rendered.text):
+        assert "Anzeige · Boje" in part.replace("\u00a0", " ")
         assert "In dieser Ausgabe" in part
         assert "Abbestellen" in part
         assert "Sponsor" not in part
@@ -151,11 +159,17 @@ def test_words_of_the_theme_replace_those_of_the_language(make_theme: MakeTheme)
         (('paper = "#ffffff"', "paper = 0xffffff"), "paper", "“paper” must be text in quotes"),
         (('paper = "#ffffff"\n', ""), "[light]", "These keys are missing in [light]: paper"),
         (
-            ('quiet = "#5a5c6e"', 'quiet = "#8a8c9e"'),
+            ('quiet = "#5c606e"', 'quiet = "#8a8c9e"'),
             "quiet",
             "In [light], the contrast of quiet on paper (#8a",
         ),
-        (('callout = "#eef0fd"', 'callout = "#4353c4"'), "ink = ", "In [light], the contrast of ink on callout"),
+        (('line = "#868ba0"', 'line = "#b6bbd0"'), "line = ", "The outline of a button needs at least 3.0"),
+        (('title = "#14161c"', 'title = "#a4a6ac"'), "title = ", "In [light], the contrast of title on paper"),
+        (
+            ('rule = "#e1e3ea"', 'rule = "#e1e3ea"\ncallout = "#4353c4"'),
+            "accent = ",
+            "In [light], the contrast of ink on callout",
+        ),
         (
             ('accent = "#4353c4"', 'accent = "#4353c4"\nbutton = "#dddddd"'),
             "accent",
@@ -173,7 +187,7 @@ def test_a_fault_is_reported_with_its_line(change: tuple[str, str], line: str, s
 
 
 def test_all_faults_are_reported_at_once_in_order() -> None:
-    toml = SHIPPED.replace("radius = 6", 'radius = "x"').replace("#15161d", "#15161").replace('"Plain"', "7", 1)
+    toml = SHIPPED.replace("radius = 6", 'radius = "x"').replace('"#15161d"', '"#15161"', 1).replace('"Plain"', "7", 1)
     faults = faults_of(toml)
     assert [fault.partition(":")[0] for fault in faults] == [
         f"theme.toml, line {line_of(words)}" for words in ('label = "P', "radius", 'paper = "#15161d"')
@@ -195,7 +209,7 @@ def test_any_text_is_a_theme_or_a_list_of_faults(toml: str) -> None:
 
 def test_a_theme_of_an_operator_is_listed_after_the_shipped_ones(make_theme: MakeTheme) -> None:
     folder = make_theme()
-    assert theme_names([folder]) == ("gazette", "plain", "workbench", "own")
+    assert theme_names([folder]) == ("gazette", "letter", "plain", "workbench", "own")
     theme = load_theme("own", [folder])
     assert (theme.name, theme.is_shipped, theme.needs_limits, theme.folder) == ("own", False, False, None)
     assert theme.light == PLAIN.light
@@ -209,7 +223,7 @@ def test_a_theme_cannot_have_the_name_of_a_shipped_one(make_theme: MakeTheme) ->
 
 @pytest.mark.parametrize("name", ["gone", "../plain", "/etc", "", ".", "Plain"])
 def test_a_missing_theme_is_an_error_that_names_the_others(name: str) -> None:
-    with pytest.raises(ThemeError, match="The themes are: gazette, plain, workbench"):
+    with pytest.raises(ThemeError, match="The themes are: gazette, letter, plain, workbench"):
         load_theme(name)
 
 
@@ -227,7 +241,7 @@ def test_an_edited_theme_is_loaded_without_a_restart(make_theme: MakeTheme) -> N
 
 def test_another_theme_gives_another_nonce_and_other_bytes() -> None:
     issues = [render_issue(write_digest(2), MASTHEAD, web_url=WEB_URL, theme=theme) for theme in shipped_themes()]
-    assert len({issue.nonce for issue in issues}) == len({issue.html for issue in issues}) == 3
+    assert len({issue.nonce for issue in issues}) == len({issue.html for issue in issues}) == 4
 
 
 # Templates that were not shipped
@@ -246,8 +260,8 @@ def test_own_blocks_and_styles_are_rendered_in_a_child_process(make_theme: MakeT
     assert check_theme("own", [folder]) == ()
     html = render_sample_issue(theme).html
     assert "~ story ~" in html
-    assert re.search(r"<h1 style=\"[^\"]*color:#4353c4", html)
-    assert ".own { color: #93a1ff }" in html
+    assert re.search(r"<h1[^>]* style=\"[^\"]*color:#4353c4", html)
+    assert ".own{color:#9ba8ff}" in html
 
 
 def test_a_block_that_exceeds_the_limits_is_stopped(make_theme: MakeTheme) -> None:

@@ -15,7 +15,7 @@ from newsletter.rendering.limited_process import ProcessLimits, run_limited
 from newsletter.rendering.render import RenderRequest, as_json, render_request
 from newsletter.rendering.words import ThemeWords, reading_minutes, with_theme_words
 from tests.newsletter.rendering.digests import MASTHEAD, WEB_URL, write_digest
-from tests.newsletter.rendering.test_issue import write_issue
+from tests.newsletter.rendering.test_issue import Page, write_issue
 
 GERMAN = {
     "You get this mail because you subscribed to {newsletter}.": "Du erhältst diese Mail, weil du {newsletter} liest.",
@@ -64,7 +64,7 @@ def test_the_reading_time_is_at_least_a_minute_and_grows_with_the_text() -> None
 
 def test_all_text_beside_the_content_is_translated(in_german: None) -> None:
     rendered = render(with_stories(2))
-    for part in (rendered.html, rendered.text):
+    for part in (Page(rendered.html).text, rendered.text):
         assert "2 Beiträge · 1 Min. Lesezeit" in part
         assert "Abbestellen" in part
         assert "Unsubscribe" not in part

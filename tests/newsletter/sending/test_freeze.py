@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import shutil
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from newsletter.rendering import RenderingError
 from newsletter.rendering.theme import SHIPPED_THEMES
 from newsletter.sending.envelope import EnvelopeError
 from newsletter.sending.freeze import edition_hash, freeze_edition, prepare_edition
+from newsletter.sending.source import words_of
 from tests.publications import content
 
 
@@ -27,6 +29,30 @@ def test_an_edition_has_the_shared_content_and_placeholders_for_the_rest(issue: 
     assert f"zq{edition.nonce}x" in edition.html
     assert edition.content["sections"][1]["stories"][0]["url"] == "https://harbour.example/cranes/1"
     assert [link["url"] for link in edition.links] == [f"https://harbour.example/cranes/{n}" for n in (1, 2, 3)]
+
+
+def test_the_mail_offers_to_reply_to_sign_up_and_to_follow_the_feed(issue: Issue) -> None:
+    newsletter = issue.newsletter
+    html = freeze_edition(issue).html
+    assert f'href="mailto:{newsletter.reply_to}?subject=' in html
+    assert f'/subscribe/{newsletter.slug}/"' in html
+    assert f'/{newsletter.slug}/feed.atom"' in html
+    Newsletter.objects.update(reply_to="")
+    html = freeze_edition(Issue.objects.get(pk=issue.pk)).html
+    assert f'href="mailto:{newsletter.sender_email}?subject=' in html
+
+
+@pytest.mark.parametrize(
+    ("language", "date", "day"),
+    [
+        ("de", "Dienstag, 3. November 2026", "Dienstag, 3. November"),
+        ("fr", "mardi 3 novembre 2026", "mardi 3 novembre"),
+    ],
+)
+def test_a_date_is_written_in_words_with_and_without_its_year(issue: Issue, language: str, date: str, day: str) -> None:
+    issue.newsletter.language = language
+    words = words_of(issue.newsletter, content(date=datetime.date(2026, 11, 3)))
+    assert (words.date.lower(), words.day.lower()) == (date.lower(), day.lower())
 
 
 def test_freezing_an_unchanged_issue_returns_the_same_edition(issue: Issue) -> None:
@@ -100,10 +126,10 @@ def test_an_edited_theme_renders_the_issue_again(issue: Issue, tmp_path: Path, s
     Newsletter.objects.update(theme="quay")
     issue = Issue.objects.get(pk=issue.pk)
     first = freeze_edition(issue)
-    (own / "style.css").write_text("h1 { color: #112233 }")
+    (own / "style.css").write_text("h1 { color: #102233 }")
     second = freeze_edition(issue)
     assert first.source_sha256 != second.source_sha256
-    assert "#112233" in second.html
+    assert "#102233" in second.html
 
 
 def test_an_edition_can_be_prepared_without_storing_it(issue: Issue) -> None:

@@ -45,7 +45,7 @@ def test_no_link_of_a_test_mail_changes_anything(issue: Issue, provider: Provide
     send_test(issue, ["edda@example.org"])
     (mail,) = mails_to_edda(sandbox)
     ours = re.findall(r"http://127\.0\.0\.1:8000(/[^\s\"#?<>]*)", mail["html"] + mail["text"])
-    assert {resolve(path).url_name for path in ours} <= {"newsletter", "archive", "issue"}
+    assert {resolve(path).url_name for path in ours} <= {"newsletter", "archive", "issue", "subscribe", "feed"}
     assert len(ours) >= 4
 
 
