@@ -6,6 +6,7 @@ admin's, which forbids the inline styles that mails are made of.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from html import escape
@@ -42,6 +43,13 @@ FRAME_POLICY = (
     "sandbox allow-popups allow-popups-to-escape-sandbox; default-src 'none'; style-src 'unsafe-inline'; "
     "img-src https: data:; base-uri 'none'; form-action 'none'; frame-ancestors 'self'"
 )
+
+#: The same for the frame beside the compose page, whose scripts scroll it and mark the row. Nothing in it may run, so
+#: that its mail does not use what the origin would allow.
+BESIDE_POLICY = FRAME_POLICY.replace("sandbox ", "sandbox allow-same-origin ", 1)
+#: The emulated clients that the compose page offers.
+BESIDE = ("desktop", "phone", "dark", "text")
+_HEAD = re.compile(rb"<head[^>]*>")
 
 #: What an editor needs to see the mail of one subscriber.
 SUBSCRIBER_PERMISSIONS = (
@@ -146,6 +154,22 @@ def show_frame(request: HttpRequest, issue: Issue, client: str) -> HttpResponse:
         return _frame(rendering_of(issue), issue, CLIENTS[client], recipient)
     except (RenderingError, EnvelopeError) as error:
         return _frame_of_problem(str(error))
+
+
+@require_safe
+def show_beside(request: HttpRequest, issue: Issue, client: str) -> HttpResponse:
+    """The frame beside the compose page. It names the size of the HTML part, which the page counts against Gmail's."""
+    if client not in BESIDE:
+        raise Http404
+    try:
+        rendering = rendering_of(issue)
+    except RenderingError as error:
+        return _frame_of_problem(str(error))
+    response = _frame(rendering, issue, CLIENTS[client], None)
+    size = f'<meta name="mail-bytes" content="{len(rendering.html.encode())}">'.encode()
+    response.content = _HEAD.sub(lambda head: head[0] + size, response.content, count=1)
+    response["Content-Security-Policy"] = BESIDE_POLICY
+    return response
 
 
 @require_POST
@@ -292,5 +316,6 @@ def _framed(body: bytes, content_type: str) -> HttpResponse:
 PAGES = (
     Page("preview", show_preview, RequiredPermission.VIEW),
     Page("preview/frame/<slug:client>", show_frame, RequiredPermission.VIEW),
+    Page("preview/beside/<slug:client>", show_beside, RequiredPermission.VIEW),
     Page("preview/unsaved", show_unsaved, RequiredPermission.CHANGE),
 )

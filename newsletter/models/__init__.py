@@ -74,6 +74,7 @@ from newsletter.models.sending_switch import (
 from newsletter.models.soft_bounce import SoftBounce
 from newsletter.models.sunset import SunsetRound
 from newsletter.models.throttle import Availability, ProviderThrottle
+from newsletter.models.unfinished_draft import UnfinishedDraft
 from newsletter.models.webhook import (
     CHOOSABLE_TYPES,
     ENDPOINT_MACHINE,
@@ -193,6 +194,7 @@ __all__ = [
     "SuppressionSync",
     "SwitchState",
     "SwitchTransition",
+    "UnfinishedDraft",
     "Verdict",
     "WarmUpPlan",
     "WebhookAttempt",
