@@ -62,26 +62,33 @@ MAX_FOUND = 10
 
 @dataclass(frozen=True, slots=True)
 class EmulatedClient:
-    """One screen or mail program that the preview emulates. `emulate` turns the HTML part into what it shows."""
+    """One screen or mail program that the preview emulates. `emulate` turns the HTML part into what it shows.
+
+    `width` is that of its frame in pixels, or 0 for one that takes the width of the page.
+    """
 
     key: str
     label: StrOrPromise
     description: StrOrPromise
     emulate: Callable[[str], str] | None = None
+    width: int = 0
 
 
 CLIENTS = {
     client.key: client
     for client in (
         EmulatedClient(
-            "desktop", gettext_lazy("Desktop"), gettext_lazy("600 pixels wide, on a light screen."), in_light
+            "desktop", gettext_lazy("Desktop"), gettext_lazy("600 pixels wide, on a light screen."), in_light, 600
         ),
-        EmulatedClient("phone", gettext_lazy("Phone"), gettext_lazy("375 pixels wide, on a light screen."), in_light),
+        EmulatedClient(
+            "phone", gettext_lazy("Phone"), gettext_lazy("375 pixels wide, on a light screen."), in_light, 375
+        ),
         EmulatedClient(
             "dark",
             gettext_lazy("Dark"),
             gettext_lazy("A dark screen in a mail program that applies the mail’s own dark colours."),
             in_dark,
+            600,
         ),
         EmulatedClient(
             "forced-dark",
@@ -91,12 +98,14 @@ CLIENTS = {
                 "without dark colours of their own. This is an approximation: each program inverts colours differently."
             ),
             in_forced_dark,
+            600,
         ),
         EmulatedClient(
             "no-pictures",
             gettext_lazy("Images off"),
             gettext_lazy("Before the recipient allows images: their descriptions are shown instead."),
             without_images,
+            600,
         ),
         EmulatedClient(
             "text", gettext_lazy("Plain text"), gettext_lazy("The text part, for mail programs that do not show HTML.")

@@ -141,8 +141,8 @@ if (compose) {
 
   // What the buttons do. An issue that was deleted meanwhile is posted as a form: the answer offers to save it as a new one.
   async function saveAnd(then) {
-    const { state, url } = await save({ isManual: true });
-    if (state === "saved") then(url);
+    const { state } = await save({ isManual: true });
+    if (state === "saved") then();
     if (state === "gone") {
       const whole = Object.assign(document.createElement("form"), { method: "post", action: form.action, hidden: true });
       whole.append(...pairs().map(([name, value]) => Object.assign(document.createElement("textarea"), { name, value })));
@@ -151,10 +151,17 @@ if (compose) {
     }
   }
   const goToCheck = () => location.assign(form.dataset.check);
+  // The page of a new issue has no preview: saving goes on to one that has.
+  const wasNew = form.dataset.issue === "new";
+  const goOn = () => {
+    if (!wasNew) return;
+    history.replaceState(null, "", `${form.action}#row-${rows().indexOf(compose.current())}`);
+    location.reload();
+  };
 
   form.addEventListener("submit", (event) => {
     event.preventDefault();
-    saveAnd(event.submitter?.name === "_check" ? goToCheck : (url) => { if (url) location.assign(url); });
+    saveAnd(event.submitter?.name === "_check" ? goToCheck : goOn);
   });
   form.addEventListener("input", changed);
   form.addEventListener("focusout", (event) => {
@@ -164,7 +171,7 @@ if (compose) {
   document.addEventListener("keydown", (event) => {
     if ((event.ctrlKey || event.metaKey) && !event.altKey && event.key.toLowerCase() === "s") {
       event.preventDefault();
-      saveAnd(() => {});
+      saveAnd(goOn);
     }
   });
   form.addEventListener("click", (event) => {

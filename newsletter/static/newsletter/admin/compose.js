@@ -202,7 +202,7 @@ const compose = (() => {
     items.forEach(([label, run]) => {
       const item = Object.assign(document.createElement("button"), { type: "button", textContent: label, tabIndex: -1 });
       item.setAttribute("role", "menuitem");
-      item.addEventListener("click", () => { closeMenu(); run(); });
+      item.addEventListener("click", (event) => { event.stopPropagation(); closeMenu(); run(); });
       menu.append(item);
     });
     button.setAttribute("aria-expanded", "true");
